@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fail-malloc: an allocator that counts or refuses, for tests that show that nothing is allocated.
+ *
+ * Included once, by the test program: its malloc() and friends stand before the C library's for
+ * every library of the process too, and pass on to glibc's own.  Not under AddressSanitizer,
+ * which has its own: FAIL_MALLOC_WORKS tells.
+ */
+#pragma once
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __SANITIZE_ADDRESS__
+#	define FAIL_MALLOC_WORKS 0
+static bool fail_malloc;
+static unsigned n_mallocs;
+#else
+#	define FAIL_MALLOC_WORKS 1
+
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *p, size_t size);
+
+/* While set, every allocation of this thread fails; each one is counted. */
+static __thread bool fail_malloc;
+static __thread unsigned n_mallocs;
+
+#	define FAIL_MALLOC_VISIBLE __attribute__((visibility("default"), used))
+
+void *malloc(size_t size);
+void *calloc(size_t n, size_t size);
+void *realloc(void *p, size_t size);
+
+static inline bool is_refused(void)
+{
+	if (!fail_malloc)
+		return false;
+	n_mallocs++;
+	errno = ENOMEM;
+	return true;
+}
+
+FAIL_MALLOC_VISIBLE void *malloc(size_t size)
+{
+	return is_refused() ? NULL : __libc_malloc(size);
+}
+
+FAIL_MALLOC_VISIBLE void *calloc(size_t n, size_t size)
+{
+	return is_refused() ? NULL : __libc_calloc(n, size);
+}
+
+FAIL_MALLOC_VISIBLE void *realloc(void *p, size_t size)
+{
+	return is_refused() ? NULL : __libc_realloc(p, size);
+}
+#endif
