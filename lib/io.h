@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * io: small files of /proc and of cgroup file systems, read and written at a directory fd
+ * into the caller's buffer.  Allocates nothing.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Reads all of path (relative to dir_fd) into buf and ends it with a NUL.  Returns the length,
+ * -ENOBUFS if the file does not fit into size - 1 bytes (buf then holds its beginning, NUL
+ * terminated), or another negative errno.  Interrupted and short reads are continued.
+ */
+ssize_t io_read_at(int dir_fd, const char *path, char *buf, size_t size);
+
+/* The same from offset 0 of an open fd. */
+ssize_t io_read_fd(int fd, char *buf, size_t size);
+
+/* Writes text with one write(2), as kernel attribute files want it; 0 or negative errno. */
+int io_write_at(int dir_fd, const char *path, const char *text);
