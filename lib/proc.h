@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * proc: reading one process.
+ *
+ * proc_fd is a directory fd of a proc file system (a fixture tree in tests).  A process is
+ * identified by its pid and start time; a pid alone is never an identity.  A process that has
+ * vanished is an outcome (PROC_GONE), not an error.  Memory comes from statm (precise where the
+ * kernel can be, and the cheapest), never from field 24 of stat.  See proc(5).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/util.h"
+
+#define PROC_COMM_SIZE 64 /* 15 bytes for processes; kernel threads have longer ones */
+#define PROC_GONE      1
+
+struct proc_stat {
+	pid_t pid;
+	char comm[PROC_COMM_SIZE]; /* may hold any byte but NUL */
+	char state;
+	pid_t ppid;
+	unsigned flags; /* PF_*, see PROC_FLAG_KTHREAD */
+	unsigned n_threads;
+	uint64_t start_ticks; /* since boot */
+};
+
+#define PROC_FLAG_KTHREAD 0x00200000U /* PF_KTHREAD, include/linux/sched.h */
+
+struct proc_statm {
+	uint64_t size;	   /* pages */
+	uint64_t resident; /* pages; resident - shared is anonymous */
+	uint64_t shared;   /* file and shmem pages */
+};
+
+struct proc_status {
+	uid_t uid; /* effective: who may be asked, and what rules match */
+	uint64_t swap_bytes;
+	uint64_t pagetable_bytes;
+};
+
+/* What ending the process would give back, and what it would not.  Bytes. */
+struct proc_memory {
+	uint64_t anon;
+	uint64_t swap;
+	uint64_t shared; /* file + shmem: shown to people, not counted */
+	uint64_t pagetables;
+};
+
+/*
+ * Parsers, for hostile input too: -EBADMSG for what the kernel would not write, *ret is then left
+ * alone.  A text that was cut is refused or read without what is missing (the Vm lines of status,
+ * which a process without memory has not either); it never gives a wrong number.
+ */
+int proc_stat_parse(const char *text, struct proc_stat *ret);
+int proc_statm_parse(const char *text, struct proc_statm *ret);
+int proc_status_parse(const char *text, struct proc_status *ret);
+/* "Rss:", "Anonymous:" and "Swap:" of a smaps_rollup.  Its swap also counts shared memory that is
+ * swapped out (fs/proc/task_mmu.c, smap_gather_stats()), which VmSwap of status does not. */
+int proc_rollup_parse(const char *text, struct proc_memory *ret);
+
+/* Each: 0, PROC_GONE, or negative errno (-EACCES, -EBADMSG, ...). */
+int proc_read_stat(int proc_fd, pid_t pid, struct proc_stat *ret);
+int proc_read_status(int proc_fd, pid_t pid, struct proc_status *ret);
+int proc_read_oom_score_adj(int proc_fd, pid_t pid, int *ret);
+
+/*
+ * The memory of a process by statm (and, if with_swap, by status for swap and page tables).
+ * Where the leader is a zombie whose threads live on, statm of the leader reads 0: a living
+ * thread's is read.  stat is of this process (its state and n_threads decide that).  A process
+ * without memory (zombie, kernel thread) reads as zeros.
+ */
+int proc_read_memory(int proc_fd, const struct proc_stat *stat, bool with_swap, uint64_t page_size,
+		     struct proc_memory *ret);
+
+/* Exact on every kernel, slow (22 ms for 8 GiB), and takes the process's mmap lock: it can block
+ * for as long as the process thrashes.  Not for the loop: see precise.h.  PROC_GONE too for what
+ * has no memory: zombie, kernel thread. */
+int proc_read_rollup(int proc_fd, pid_t pid, struct proc_memory *ret);
+
+/*
+ * Calls f for each pid in numerical order of the directory (ascending on Linux).  f returns 0 to
+ * go on; anything else ends the listing and is returned.  buf is scratch space for getdents64
+ * (32 KiB serve well), aligned for struct dirent64; nothing is allocated.
+ */
+typedef int (*proc_list_fn)(pid_t pid, void *userdata);
+int proc_list(int proc_fd, void *buf, size_t size, proc_list_fn f, void *userdata);
+
+/* Lowest-numbered thread of pid that is alive (not zombie, not dead): 0, PROC_GONE, -errno. */
+int proc_find_live_thread(int proc_fd, pid_t pid, pid_t *ret_tid);
