@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * memory: see the header.  libproc2's results stay where it put them; the item lists below and
+ * the enums beside them are one table in two halves.
+ */
+#include "lib/memory.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libproc2/meminfo.h>
+#include <libproc2/vmstat.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+
+/* zram compresses two to three to one (Documentation/admin-guide/blockdev/zram.rst); assumed
+ * until enough is stored to tell. */
+#define ZRAM_ASSUMED_PERCENT 40
+#define ZRAM_ENOUGH	     (16 * MIB)
+
+/* However much is set aside, percentages are of at least this share of MemTotal. */
+#define MEMORY_LEAST_SHARE 8
+
+static enum meminfo_item meminfo_items[] = {
+	MEMINFO_MEM_TOTAL,	    MEMINFO_MEM_AVAILABLE, MEMINFO_MEM_FREE,  MEMINFO_MEM_ANON,
+	MEMINFO_MEM_SHARED,	    MEMINFO_SWAP_TOTAL,	   MEMINFO_SWAP_FREE, MEMINFO_MEM_HUGETBL,
+	MEMINFO_MEM_SLAB_UNRECLAIM, MEMINFO_MEM_PER_CPU,
+};
+enum { TOTAL, AVAILABLE, FREE, ANON, SHMEM, SWAP_TOTAL, SWAP_FREE, HUGETLB, SLAB, PERCPU };
+
+static enum vmstat_item vmstat_items[] = {
+	VMSTAT_PGALLOC_DMA,  VMSTAT_PGALLOC_DMA32,   VMSTAT_PGALLOC_NORMAL,
+	VMSTAT_PGALLOC_HIGH, VMSTAT_PGALLOC_MOVABLE, VMSTAT_OOM_KILL,
+};
+enum { PGALLOC_FIRST, PGALLOC_LAST = 4, OOM_KILL };
+
+struct memory_source {
+	int proc_fd; /* borrowed */
+	int sys_fd;  /* borrowed */
+	struct meminfo_info *meminfo;
+	struct vmstat_info *vmstat;
+	bool has_arc;
+	uint64_t page_size;
+};
+
+/*
+ * Room in zram is worth what storing there gives back: a page that goes in frees itself and takes
+ * its compressed size.  So its free space counts by (1 - ratio), while the total stays whole: with
+ * data that cannot be compressed, swap on zram is exhausted from the start.
+ */
+static uint64_t swap_worth(const struct memory_counters *c)
+{
+	uint64_t zram_free, other_free, zram_size, percent = ZRAM_ASSUMED_PERCENT;
+
+	zram_size = min_u64(c->zram_disksize, c->swap_total);
+	if (zram_size == 0)
+		return c->swap_free;
+	zram_free = min_u64(sub_u64(zram_size, c->zram_stored), c->swap_free);
+	other_free = c->swap_free - zram_free;
+	if (c->zram_stored >= ZRAM_ENOUGH)
+		percent = min_u64(c->zram_used * 100 / c->zram_stored, 100);
+	return other_free + zram_free * (100 - percent) / 100;
+}
+
+void memory_evaluate(const struct memory_counters *counters, uint64_t page_size,
+		     struct memory_reading *ret)
+{
+	const struct memory_counters *c = counters;
+	uint64_t reserved = add_u64(c->hugetlb, add_u64(c->slab_unreclaimable, c->percpu));
+	uint64_t arc = sub_u64(c->arc_size, c->arc_min);
+
+	*ret = (struct memory_reading){
+		.total = max_u64(sub_u64(c->total, reserved), c->total / MEMORY_LEAST_SHARE),
+		.swap_total = c->swap_total,
+		.swap_free = swap_worth(c),
+		.allocated = c->allocated_pages * page_size,
+		.counters = *c,
+	};
+	/* ARC is slab to the kernel: neither available nor, while it can shrink, lost. */
+	ret->total = min_u64(ret->total + arc, c->total);
+	ret->available = min_u64(c->available + arc, ret->total);
+}
+
+unsigned memory_available_permyriad(const struct memory_reading *reading)
+{
+	return permyriad_of(reading->available, reading->total);
+}
+
+unsigned memory_swap_free_permyriad(const struct memory_reading *reading)
+{
+	return permyriad_of(reading->swap_free, reading->swap_total);
+}
+
+int memory_source_new(int proc_fd, int sys_fd, struct memory_source **ret)
+{
+	_cleanup_free_ struct memory_source *source = NULL;
+	int r;
+
+	source = calloc(1, sizeof(*source));
+	if (!source)
+		return -ENOMEM;
+	source->proc_fd = proc_fd;
+	source->sys_fd = sys_fd;
+	source->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	source->has_arc = faccessat(proc_fd, "spl/kstat/zfs/arcstats", R_OK, AT_EACCESS) == 0;
+
+	r = procps_meminfo_new(&source->meminfo);
+	if (r < 0)
+		return r;
+	r = procps_vmstat_new(&source->vmstat);
+	if (r < 0) {
+		procps_meminfo_unref(&source->meminfo);
+		return r;
+	}
+	*ret = take_ptr(source);
+	return 0;
+}
+
+struct memory_source *memory_source_free(struct memory_source *source)
+{
+	if (!source)
+		return NULL;
+	procps_vmstat_unref(&source->vmstat);
+	procps_meminfo_unref(&source->meminfo);
+	free(source);
+	return NULL;
+}
+
+/* "size 4 123" in a kstat table: name, type, value. */
+static uint64_t kstat_value(const char *text, const char *name)
+{
+	size_t length = strlen(name);
+	uint64_t value;
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, name, length) == 0 && line[length] == ' ' &&
+		    sscanf(line + length, "%*u %" SCNu64, &value) == 1)
+			return value;
+	}
+	return 0;
+}
+
+static void sample_arc(struct memory_source *source, struct memory_counters *c)
+{
+	char text[16384];
+
+	if (!source->has_arc ||
+	    io_read_at(source->proc_fd, "spl/kstat/zfs/arcstats", text, sizeof(text)) < 0)
+		return;
+	c->arc_size = kstat_value(text, "size");
+	c->arc_min = kstat_value(text, "c_min");
+}
+
+static void sample_zram_device(int sys_fd, const char *name, struct memory_counters *c)
+{
+	char path[64], text[256];
+	uint64_t disksize, stored, used;
+
+	snprintf(path, sizeof(path), "block/%.32s/disksize", name);
+	if (io_read_at(sys_fd, path, text, sizeof(text)) < 0 ||
+	    sscanf(text, "%" SCNu64, &disksize) != 1)
+		return;
+	/* orig_data_size compr_data_size mem_used_total ... */
+	snprintf(path, sizeof(path), "block/%.32s/mm_stat", name);
+	if (io_read_at(sys_fd, path, text, sizeof(text)) < 0 ||
+	    sscanf(text, "%" SCNu64 " %*u %" SCNu64, &stored, &used) != 2)
+		return;
+	c->zram_disksize += disksize;
+	c->zram_stored += stored;
+	c->zram_used += used;
+}
+
+/* Only zram devices that are swapped to count: those of /proc/swaps. */
+static void sample_zram(struct memory_source *source, struct memory_counters *c)
+{
+	char text[4096], *line, *rest = NULL, name[32];
+
+	if (source->sys_fd < 0 || c->swap_total == 0 ||
+	    io_read_at(source->proc_fd, "swaps", text, sizeof(text)) < 0)
+		return;
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		if (sscanf(line, "/dev/%31[a-z0-9]", name) == 1 && strncmp(name, "zram", 4) == 0)
+			sample_zram_device(source->sys_fd, name, c);
+}
+
+int memory_sample(struct memory_source *source, struct memory_reading *ret)
+{
+	struct meminfo_stack *m;
+	struct vmstat_stack *v;
+	struct memory_counters c = { 0 };
+
+	errno = 0;
+	m = procps_meminfo_select(source->meminfo, meminfo_items, ARRAY_SIZE(meminfo_items));
+	if (!m)
+		return errno > 0 ? -errno : -EIO;
+	v = procps_vmstat_select(source->vmstat, vmstat_items, ARRAY_SIZE(vmstat_items));
+	if (!v)
+		return errno > 0 ? -errno : -EIO;
+
+	c.total = m->head[TOTAL].result.ul_int * KIB;
+	c.available = m->head[AVAILABLE].result.ul_int * KIB;
+	c.free = m->head[FREE].result.ul_int * KIB;
+	c.anon = m->head[ANON].result.ul_int * KIB;
+	c.shmem = m->head[SHMEM].result.ul_int * KIB;
+	c.swap_total = m->head[SWAP_TOTAL].result.ul_int * KIB;
+	c.swap_free = m->head[SWAP_FREE].result.ul_int * KIB;
+	c.hugetlb = m->head[HUGETLB].result.ul_int * KIB;
+	c.slab_unreclaimable = m->head[SLAB].result.ul_int * KIB;
+	c.percpu = m->head[PERCPU].result.ul_int * KIB;
+	for (unsigned i = PGALLOC_FIRST; i <= PGALLOC_LAST; i++)
+		c.allocated_pages += v->head[i].result.ul_int;
+	c.oom_kills = v->head[OOM_KILL].result.ul_int;
+	if (c.total == 0)
+		return -EBADMSG;
+	sample_arc(source, &c);
+	sample_zram(source, &c);
+	memory_evaluate(&c, source->page_size, ret);
+	return 0;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * memory: one reading of the machine.
+ *
+ * memory_sample() asks libproc2 (its *_select calls allocate nothing once warm) and, where they
+ * exist, ZFS's arcstats and zram's mm_stat.  memory_evaluate() is pure: it turns what the kernel
+ * says into what a policy means by "available", "swap free" and "of how much".
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "lib/util.h"
+
+/* As the kernel says it.  Bytes, but for the pages. */
+struct memory_counters {
+	uint64_t total;
+	uint64_t available;
+	uint64_t free;
+	uint64_t anon;
+	uint64_t shmem;
+	uint64_t swap_total;
+	uint64_t swap_free;
+	uint64_t hugetlb; /* the huge-page pool, used or not */
+	uint64_t slab_unreclaimable;
+	uint64_t percpu;
+	uint64_t arc_size; /* ZFS: 0 where there is none */
+	uint64_t arc_min;
+	uint64_t zram_disksize;	  /* sums over zram devices that are in use as swap */
+	uint64_t zram_stored;	  /* bytes of pages stored, before compression */
+	uint64_t zram_used;	  /* memory they take */
+	uint64_t allocated_pages; /* handed out by the page allocator since boot (pgalloc_*) */
+	uint64_t oom_kills;	  /* by the kernel, since boot (oom_kill in /proc/vmstat) */
+};
+
+/* What policies judge.  Bytes. */
+struct memory_reading {
+	uint64_t total;	     /* MemTotal less what no process can be made to give back */
+	uint64_t available;  /* MemAvailable plus what ARC would shrink by */
+	uint64_t swap_total; /* zram counts for what storing there gives back */
+	uint64_t swap_free;
+	uint64_t allocated; /* bytes ever handed out: two readings bound every growth between */
+	struct memory_counters counters;
+};
+
+void memory_evaluate(const struct memory_counters *counters, uint64_t page_size,
+		     struct memory_reading *ret);
+
+unsigned memory_available_permyriad(const struct memory_reading *reading);
+/* 0 where there is no swap: no swap counts as swap exhausted. */
+unsigned memory_swap_free_permyriad(const struct memory_reading *reading);
+
+struct memory_source;
+
+/*
+ * Opens what is read.  proc_fd (a proc file system) and sys_fd (sysfs; may be negative) are
+ * borrowed and must outlive the source; libproc2 itself always reads the machine's own /proc.
+ * -ENOENT or the like if /proc cannot be read.
+ */
+int memory_source_new(int proc_fd, int sys_fd, struct memory_source **ret);
+struct memory_source *memory_source_free(struct memory_source *source);
+
+/* One reading; 0 or negative errno.  No allocation after the first call. */
+int memory_sample(struct memory_source *source, struct memory_reading *ret);
