@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * policy: policies and rules as data, and the judgement over them.
+ *
+ * A policy says when to act (all of its conditions must hold for its time) and how; a rule says
+ * who may never be a victim, and who is ranked as if larger or smaller than it is.  Everything
+ * here is pure: readings and the time come in, what has held since when is kept in the policies.
+ */
+#pragma once
+
+#include <regex.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "lib/memory.h"
+#include "lib/psi.h"
+#include "lib/util.h"
+
+enum policy_action {
+	POLICY_ACTION_NONE,
+	POLICY_ACTION_WARN,
+	POLICY_ACTION_TERMINATE, /* SIGTERM, then SIGKILL after the grace */
+	POLICY_ACTION_KILL,
+};
+
+enum policy_rank_by {
+	POLICY_RANK_BY_FOOTPRINT,
+	POLICY_RANK_BY_BADNESS, /* the kernel's formula */
+	POLICY_RANK_BY_SWAP,
+	POLICY_RANK_BY_GROWTH,
+};
+
+/* A line in memory: a share of the total or a number of bytes. */
+struct policy_line {
+	bool set;
+	bool is_size;
+	unsigned permyriad;
+	uint64_t bytes;
+};
+
+struct policy {
+	char *name;
+	struct policy_line memory_available; /* holds when available <= line */
+	struct policy_line swap_free;	     /* holds when free <= line; no swap: always */
+	unsigned pressure_some;		     /* permyriad, over the policy's time; 0 is not set */
+	unsigned pressure_full;
+	usec_t for_usec;
+	enum policy_action action;
+	enum policy_rank_by rank_by;
+	usec_t grace_usec; /* from SIGTERM to SIGKILL */
+
+	usec_t holds_since; /* the judgement's memory: the conditions on memory and swap hold since
+			     * then; USEC_INFINITY: they do not */
+};
+
+enum rule_kind {
+	RULE_PROTECT,
+	RULE_PREFER,
+	RULE_AVOID,
+};
+
+/* From SIGTERM to SIGKILL where a policy does not say: long enough for an orderly exit, short
+ * against the time a machine can live between two lines. */
+#define POLICY_GRACE_USEC (5 * USEC_PER_SEC)
+
+#define RULE_WEIGHT_PREFER 2.0
+#define RULE_WEIGHT_AVOID  0.5
+
+/* All conditions that are set must match; a rule without any matches nothing (and is refused by
+ * conf). */
+struct rule {
+	enum rule_kind kind;
+	char *name;
+	double weight;	    /* PREFER: > 1, AVOID: < 1 */
+	char *comm_pattern; /* as written, for people */
+	regex_t *comm;	    /* NULL: none, or a plain list of names, matched without */
+	char *cgroup;	    /* globs with blanks between, one must match: cgroup_path_matches() */
+	bool has_uid;
+	uid_t uid;
+	bool builtin;  /* as built in: not touched by a configuration file */
+	bool disabled; /* matches nothing; conf removes it in the end */
+};
+
+struct policy_set {
+	bool dry_run;
+	char *scope; /* cgroup path, "/" is everything */
+	struct policy_line watch_below;
+	usec_t kill_timeout_usec; /* SIGKILL to "unkillable" */
+
+	struct policy *policies;
+	size_t n_policies;
+	struct rule *rules;
+	size_t n_rules;
+};
+
+/* The built-in policies (warn, terminate, kill, thrash) and rules (what carries the session and
+ * the machine): policy-builtin.c.  0 or -ENOMEM. */
+int policy_set_init_defaults(struct policy_set *set);
+void policy_set_done(struct policy_set *set);
+
+/*
+ * For conf: the policy (or rule, by kind and name), made with defaults, without conditions, and
+ * put last if there is none of that name yet.  NULL: no memory.  The pointer is good until the
+ * next call.
+ */
+struct policy *policy_set_policy(struct policy_set *set, const char *name);
+struct rule *policy_set_rule(struct policy_set *set, enum rule_kind kind, const char *name);
+void policy_set_remove_rule(struct policy_set *set, struct rule *rule);
+
+/* Compiles pattern (POSIX extended, no back-references) into the rule, in place of an older one;
+ * NULL removes it.  0, -ENOMEM, or -EINVAL with the reason in error; the older one then stays. */
+int rule_set_comm(struct rule *rule, const char *pattern, char *error, size_t error_size);
+
+/* The names that configuration files use; -EINVAL for others. */
+int policy_action_from_string(const char *text, enum policy_action *ret);
+int policy_rank_by_from_string(const char *text, enum policy_rank_by *ret);
+const char *policy_action_to_string(enum policy_action action);
+const char *policy_rank_by_to_string(enum policy_rank_by rank_by);
+const char *rule_kind_to_string(enum rule_kind kind);
+
+/* What rules look at. */
+struct rule_subject {
+	const char *comm;
+	const char *cgroup;
+	uid_t uid;
+};
+
+struct rule_verdict {
+	const struct rule *protected_by; /* the first PROTECT rule that matches, or NULL */
+	double weight;			 /* product of all PREFER and AVOID that match */
+};
+
+/* Not between decision and signal: regexec(3) allocates, if a rule of the user has a pattern that
+ * is not a plain list of names.  The built-in rules are plain lists. */
+void policy_apply_rules(const struct policy_set *set, const struct rule_subject *subject,
+			struct rule_verdict *ret);
+
+/* What a policy judges. */
+struct policy_reading {
+	const struct memory_reading *memory;
+	const struct psi_history *psi; /* NULL: this machine has no PSI */
+};
+
+struct policy_judgement {
+	bool watch; /* below the watch line, or a policy's conditions begin to hold */
+	/* The strongest policy that has held for its time (kill over terminate over warn, then
+	 * the first), or NULL.  Borrowed from the set. */
+	const struct policy *policy;
+};
+
+void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
+		  struct policy_judgement *ret);
+
+/*
+ * Do the policy's conditions hold now?  Those on memory and swap at this reading; those on
+ * pressure on the average over the policy's time (1 s at least).  No PSI: they never hold.
+ */
+bool policy_holds(const struct policy *policy, const struct policy_reading *reading);
+
+/* The line in bytes on this machine; 0 where it is not set. */
+uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total);
+
+/*
+ * How fast memory could plausibly be taken.  Measured on a two-core guest of 6.18: 0.8-1.6 GiB/s
+ * by one thread that touches fresh 4 KiB pages, 1.5-2.3 GiB/s by two, 2.2-7.3 GiB/s with huge
+ * pages.  What is faster than this crosses a line between two looks; the pressure trigger then
+ * comes first.
+ */
+#define POLICY_FILL_BYTES_PER_SEC (3 * GIB)
+/* Swap is written at most at a disk's speed, or a compressor's: earlyoom saw 0.4-0.8 GiB/s (2.2 at
+ * the peak) on zram. */
+#define POLICY_SWAP_FILL_BYTES_PER_SEC (1 * GIB)
+
+/* At that rate 20 ms fill 60 MiB, the distance between the lines of a 1 GiB machine; 250 ms is how
+ * fine the history of pressure is (PSI_STEP_USEC).  10 s: six wake-ups a minute where there is
+ * plenty; 100 ms: below that it is the watch's business. */
+#define POLICY_INTERVAL_CALM_MIN_USEC  (100 * USEC_PER_MSEC)
+#define POLICY_INTERVAL_CALM_MAX_USEC  (10 * USEC_PER_SEC)
+#define POLICY_INTERVAL_WATCH_MIN_USEC (20 * USEC_PER_MSEC)
+#define POLICY_INTERVAL_WATCH_MAX_USEC (250 * USEC_PER_MSEC)
+
+/*
+ * How long until the next look, from how far memory is above the next line that matters and how
+ * fast it could plausibly be filled.  Calm: until available could reach the highest line of a
+ * policy that ends something.  Watch: until one of these that does not hold now could hold, for
+ * which both memory and swap must be filled.
+ */
+usec_t policy_interval(const struct policy_set *set, const struct memory_reading *memory,
+		       bool watch);
