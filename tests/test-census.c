@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * census: sweeps over a /proc of our own making, which changes between them, and over the
+ * machine's.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/census.h"
+#include "tests/fail-malloc.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#define PAGE 4096ULL
+
+static struct accuracy accuracy = {
+	.regime = ACCURACY_PRECISE,
+	.n_cpus = 2,
+	.batch = 32,
+	.page_size = PAGE,
+};
+
+struct world {
+	char path[64];
+	int proc_fd;
+	struct cgroup_fs cgroups;
+	struct policy_set policies;
+	struct census census;
+};
+
+struct row {
+	int pid;
+	const char *comm;
+	char state;
+	unsigned flags;
+	unsigned n_threads;
+	unsigned long long start;
+	unsigned long resident, shared; /* pages */
+	unsigned long swap_kib;
+	unsigned uid;
+	const char *cgroup;
+	int adj;
+};
+
+static void put(const struct world *world, int pid, const char *file, const char *format, ...)
+{
+	char path[256];
+	va_list ap;
+	FILE *f;
+
+	if (pid)
+		snprintf(path, sizeof(path), "%s/%d/%s", world->path, pid, file);
+	else
+		snprintf(path, sizeof(path), "%s/%s", world->path, file);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	va_start(ap, format);
+	vfprintf(f, format, ap);
+	va_end(ap);
+	fclose(f);
+}
+
+static void put_process(const struct world *world, const struct row *row)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%d", world->path, row->pid);
+	mkdir(path, 0755);
+	put(world, row->pid, "stat",
+	    "%d (%s) %c 1 1 1 0 -1 %u 1 0 0 0 1 1 0 0 20 0 %u 0 %llu 1000000 %lu 1 1 1 1 1 1 0 0 0 0 "
+	    "0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n",
+	    row->pid, row->comm, row->state, row->flags, row->n_threads, row->start, row->resident);
+	put(world, row->pid, "statm", "%lu %lu %lu 1 0 1 0\n", row->resident + 100, row->resident,
+	    row->shared);
+	put(world, row->pid, "status",
+	    "Name:\t%s\nState:\t%c\nPid:\t%d\nPPid:\t1\nUid:\t%u\t%u\t%u\t%u\nVmPTE:\t      16 kB\n"
+	    "VmSwap:\t%8lu kB\nThreads:\t%u\n",
+	    row->comm, row->state, row->pid, row->uid, row->uid, row->uid, row->uid, row->swap_kib,
+	    row->n_threads);
+	put(world, row->pid, "cgroup", "0::%s\n", row->cgroup);
+	put(world, row->pid, "oom_score_adj", "%d\n", row->adj);
+}
+
+static void remove_process(const struct world *world, int pid)
+{
+	static const char *const files[] = { "stat",   "statm",		"status",
+					     "cgroup", "oom_score_adj", "" };
+	char path[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		snprintf(path, sizeof(path), "%s/%d/%s", world->path, pid, files[i]);
+		assert_int_equal(remove(path), 0);
+	}
+}
+
+static int setup(void **state)
+{
+	struct world *world = calloc(1, sizeof(*world));
+
+	if (!world)
+		return -1;
+
+	strcpy(world->path, "/tmp/test-census.XXXXXX");
+	assert_non_null(mkdtemp(world->path));
+	world->proc_fd = open(world->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* Any directory does for a v2 mount: only that there is one counts here. */
+	cgroup_fs_init(&world->cgroups, dup(world->proc_fd), -EBADF);
+	assert_int_equal(policy_set_init_defaults(&world->policies), 0);
+	put(world, 0, "loadavg", "0.00 0.01 0.00 1/123 500\n");
+	assert_int_equal(census_init(&world->census, world->proc_fd, &world->cgroups, &accuracy,
+				     &world->policies),
+			 0);
+	*state = world;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *world = *state;
+	char command[128];
+
+	census_done(&world->census);
+	policy_set_done(&world->policies);
+	cgroup_fs_done(&world->cgroups);
+	close(world->proc_fd);
+	snprintf(command, sizeof(command), "rm -r '%s'", world->path);
+	assert_int_equal(system(command), 0);
+	free(world);
+	return 0;
+}
+
+static const struct row browser = { .pid = 300,
+				    .comm = "browser",
+				    .state = 'S',
+				    .n_threads = 1,
+				    .start = 77,
+				    .resident = 1000,
+				    .shared = 400,
+				    .swap_kib = 8,
+				    .uid = 1000,
+				    .cgroup = "/user.slice/a.scope",
+				    .adj = 100 };
+
+static const struct census_process *sweep_and_find(struct world *world, usec_t now,
+						   uint64_t allocated, bool with_swap, pid_t pid)
+{
+	assert_int_equal(census_sweep(&world->census, now, allocated, with_swap), 0);
+	return census_find(&world->census, pid);
+}
+
+static void test_sweep_reads_who_and_how_much(void **state)
+{
+	struct world *world = *state;
+	const struct census_process *p;
+
+	put_process(world, &browser);
+	p = sweep_and_find(world, USEC_PER_SEC, 5000, true, 300);
+	assert_non_null(p);
+	assert_string_equal(p->comm, "browser");
+	assert_int_equal(p->start_ticks, 77);
+	assert_int_equal(p->uid, 1000);
+	assert_int_equal(p->oom_score_adj, 100);
+	assert_string_equal(census_cgroup_path(p->cgroup), "/user.slice/a.scope");
+	assert_int_equal(p->memory.anon, 600 * PAGE);
+	assert_int_equal(p->memory.shared, 400 * PAGE);
+	assert_int_equal(p->memory.swap, 8192);
+	assert_int_equal(census_footprint(&p->memory), 600 * PAGE + 8192);
+	assert_int_equal(p->read_at_allocated, 5000);
+	assert_true(p->in_scope);
+	assert_null(p->protected_by);
+	assert_true(p->weight == 1);
+
+	/* Without swap in use status is not read for memory. */
+	p = sweep_and_find(world, 2 * USEC_PER_SEC, 6000, false, 300);
+	assert_int_equal(p->memory.swap, 0);
+}
+
+static void test_sweep_knows_kernel_threads_zombies_and_hostile_names(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	row.pid = 2, row.comm = "kworker/u512:0-events_unbound", row.flags = 0x200000;
+	row.resident = row.shared = 0, row.cgroup = "/";
+	put_process(world, &row);
+	row = browser, row.pid = 301, row.comm = ") R 1 (";
+	put_process(world, &row);
+	row = browser, row.pid = 302, row.state = 'Z', row.resident = row.shared = 0;
+	put_process(world, &row);
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	assert_int_equal(world->census.n_processes, 3);
+	assert_true(census_find(&world->census, 2)->kthread);
+	assert_string_equal(census_find(&world->census, 301)->comm, ") R 1 (");
+	assert_int_equal(census_find(&world->census, 301)->state, 'S');
+	assert_int_equal(census_find(&world->census, 302)->memory.anon, 0);
+	assert_null(census_find(&world->census, 1));
+	assert_null(census_find(&world->census, 303));
+}
+
+static void test_sweep_forgets_who_is_gone_and_half_gone(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+	char path[128];
+
+	put_process(world, &browser);
+	row.pid = 301;
+	put_process(world, &row);
+	assert_non_null(sweep_and_find(world, 1, 1, false, 301));
+	remove_process(world, 300);
+	snprintf(path, sizeof(path), "%s/301/statm", world->path);
+	assert_int_equal(unlink(path), 0); /* vanished between two reads */
+	assert_null(sweep_and_find(world, 2, 2, false, 300));
+	assert_null(census_find(&world->census, 301));
+	assert_int_equal(world->census.n_processes, 0);
+}
+
+static void test_sweep_never_takes_a_reused_pid_for_the_same(void **state)
+{
+	struct world *world = *state;
+	const struct census_process *p;
+	struct row row = browser;
+
+	put_process(world, &browser);
+	assert_non_null(sweep_and_find(world, 1, 1, false, 300));
+	row.start = 78, row.uid = 7, row.cgroup = "/b"; /* the same name, even */
+	put_process(world, &row);
+	p = sweep_and_find(world, 2, 2, false, 300);
+	assert_int_equal(p->start_ticks, 78);
+	assert_int_equal(p->uid, 7);
+	assert_string_equal(census_cgroup_path(p->cgroup), "/b");
+	assert_int_equal(p->earlier_footprint, 600 * PAGE);
+}
+
+static void test_sweep_reads_attributes_again_after_an_exec(void **state)
+{
+	struct world *world = *state;
+	const struct census_process *p;
+	struct row row = browser;
+
+	put_process(world, &browser);
+	p = sweep_and_find(world, 1, 1, false, 300);
+	assert_null(p->protected_by);
+	row.comm = "gnome-shell", row.uid = 1001;
+	put_process(world, &row);
+	p = sweep_and_find(world, 2, 2, false, 300);
+	assert_string_equal(p->comm, "gnome-shell");
+	assert_int_equal(p->uid, 1001);
+	assert_non_null(p->protected_by); /* what carries the session */
+}
+
+static void test_sweep_notices_a_move_in_the_end(void **state)
+{
+	struct world *world = *state;
+	const struct census_process *p = NULL;
+	struct row row = browser;
+
+	put_process(world, &browser);
+	assert_non_null(sweep_and_find(world, 1, 1, false, 300));
+	row.cgroup = "/moved";
+	put_process(world, &row);
+	for (unsigned i = 0; i < 16; i++)
+		p = sweep_and_find(world, 2 + i, 2, false, 300);
+	assert_string_equal(census_cgroup_path(p->cgroup), "/moved");
+}
+
+static void test_sweep_marks_the_scope(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	free(world->policies.scope);
+	world->policies.scope = strdup("/user.slice");
+	put_process(world, &browser);
+	row.pid = 301, row.cgroup = "/user.slice2/a";
+	put_process(world, &row);
+	assert_true(sweep_and_find(world, 1, 1, false, 300)->in_scope);
+	assert_false(census_find(&world->census, 301)->in_scope);
+}
+
+static void test_set_policies_applies_new_rules(void **state)
+{
+	struct world *world = *state;
+	struct policy_set other;
+	struct rule *rule;
+
+	put_process(world, &browser);
+	assert_null(sweep_and_find(world, 1, 1, false, 300)->protected_by);
+	assert_int_equal(policy_set_init_defaults(&other), 0);
+	rule = policy_set_rule(&other, RULE_PROTECT, "browsers");
+	assert_int_equal(rule_set_comm(rule, "^browser$", NULL, 0), 0);
+	census_set_policies(&world->census, &other);
+	assert_null(census_find(&world->census, 300)); /* nobody with a rule of old */
+	assert_string_equal(sweep_and_find(world, 2, 2, false, 300)->protected_by->name,
+			    "browsers");
+	census_set_policies(&world->census, &world->policies);
+	policy_set_done(&other);
+}
+
+static void test_sweep_remembers_growth(void **state)
+{
+	struct world *world = *state;
+	const struct census_process *p = NULL;
+	struct row row = browser;
+
+	for (unsigned second = 1; second <= 20; second++) {
+		row.resident = 1000 + second * 10;
+		put_process(world, &row);
+		p = sweep_and_find(world, second * USEC_PER_SEC, 1, false, 300);
+		assert_true(census_footprint(&p->memory) >= p->earlier_footprint);
+	}
+	/* One to two periods of 5 s, at 10 pages a second. */
+	assert_in_range(census_footprint(&p->memory) - p->earlier_footprint, 50 * PAGE, 100 * PAGE);
+}
+
+static void test_sweep_grows_with_the_machine(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	for (int i = 0; i < 1200; i++) {
+		row.pid = 1000 + i;
+		put_process(world, &row);
+	}
+	assert_non_null(sweep_and_find(world, 1, 1, false, 2199));
+	assert_int_equal(world->census.n_processes, 1200);
+	/* The next one needs nothing new (but to sort: our directory is not in order). */
+	n_mallocs = 0;
+	fail_malloc = FAIL_MALLOC_WORKS;
+	assert_non_null(sweep_and_find(world, 2, 1, false, 1000));
+	fail_malloc = false;
+	assert_true(n_mallocs <= 1);
+}
+
+static void test_interval_ages(void **state)
+{
+	struct world *world = *state;
+	const struct census_process *p;
+	struct interval interval;
+
+	put_process(world, &browser);
+	p = sweep_and_find(world, 1, 10 * MIB, false, 300);
+	interval = census_interval(&world->census, p, 10 * MIB);
+	assert_int_equal(interval.lo, 600 * PAGE);
+	assert_int_equal(interval.hi, 600 * PAGE);
+	interval = census_interval(&world->census, p, 30 * MIB);
+	assert_int_equal(interval.lo, 0); /* it may have shrunk */
+	assert_int_equal(interval.hi, 600 * PAGE + 20 * MIB);
+}
+
+static void test_has_new_by_the_last_pid(void **state)
+{
+	struct world *world = *state;
+
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	assert_false(census_has_new(&world->census));
+	put(world, 0, "loadavg", "0.00 0.01 0.00 1/123 501\n");
+	assert_true(census_has_new(&world->census));
+	assert_int_equal(census_sweep(&world->census, 2, 1, false), 0);
+	assert_false(census_has_new(&world->census));
+	put(world, 0, "loadavg", "garbage");
+	assert_true(census_has_new(&world->census));
+}
+
+static void test_sweep_finds_us_on_this_machine(void **state)
+{
+	int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct census_process *p;
+	struct accuracy unknown = { .n_cpus = 2, .batch = 32 };
+	struct policy_set policies;
+	struct cgroup_fs cgroups;
+	struct interval interval;
+	struct census census;
+	const size_t size = 32 * MIB;
+	char *memory;
+
+	unknown.page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(memory != MAP_FAILED);
+	memset(memory, 1, size);
+	assert_int_equal(policy_set_init_defaults(&policies), 0);
+	assert_int_equal(cgroup_fs_open(proc_fd, &cgroups), 0);
+	assert_int_equal(census_init(&census, proc_fd, &cgroups, &unknown, &policies), 0);
+	assert_int_equal(census_sweep(&census, 1, 1, false), 0);
+	p = census_find(&census, getpid());
+	assert_non_null(p);
+	assert_int_equal(p->uid, geteuid());
+	assert_int_equal(p->ppid, getppid());
+	assert_false(census_has_new(&census) && census.last_pid == 0);
+	interval = census_interval(&census, p, 1);
+	assert_true(interval.hi >= size);
+	assert_true(interval.lo < interval.hi);
+	census_done(&census);
+	cgroup_fs_done(&cgroups);
+	policy_set_done(&policies);
+	munmap(memory, size);
+	close(proc_fd);
+}
+
+#define on_world(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		on_world(test_sweep_reads_who_and_how_much),
+		on_world(test_sweep_knows_kernel_threads_zombies_and_hostile_names),
+		on_world(test_sweep_forgets_who_is_gone_and_half_gone),
+		on_world(test_sweep_never_takes_a_reused_pid_for_the_same),
+		on_world(test_sweep_reads_attributes_again_after_an_exec),
+		on_world(test_sweep_notices_a_move_in_the_end),
+		on_world(test_sweep_marks_the_scope),
+		on_world(test_set_policies_applies_new_rules),
+		on_world(test_sweep_remembers_growth),
+		on_world(test_sweep_grows_with_the_machine),
+		on_world(test_interval_ages),
+		on_world(test_has_new_by_the_last_pid),
+		cmocka_unit_test(test_sweep_finds_us_on_this_machine),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
