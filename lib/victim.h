@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * victim: who is to go, in two passes.
+ *
+ * Pass 1 opens no file: each candidate's score is known to lie in an interval, from its last
+ * reading, how wrong the kernel's number may be and what the machine has handed out since.
+ * Pass 2 reads precisely, highest upper end first, until no other upper end reaches the best
+ * precise score; at most VICTIM_MAX_READS reads.  This is the idea of the kernel's two-pass
+ * select_bad_process() series, with its flaws left out: an undecided candidate never replaces a
+ * better one, and the result does not depend on the order of the processes.
+ *
+ * Promise: if the budget was not used up (result->approximate is false), no candidate's true
+ * score at the moment of its reading exceeded the victim's by more than the counting error of
+ * the precise read.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/census.h"
+#include "lib/policy.h"
+#include "lib/util.h"
+
+#define VICTIM_MAX_READS 16
+
+enum victim_verdict {
+	VICTIM_UNDECIDED, /* not read, and its upper end reaches the victim's score */
+	VICTIM_CHOSEN,
+	VICTIM_SMALLER,	     /* read precisely: less than the victim */
+	VICTIM_CANNOT_REACH, /* its upper end is below the victim's score */
+};
+
+/* Why a process is no candidate. */
+enum victim_exclusion {
+	VICTIM_ELIGIBLE,
+	VICTIM_IS_KTHREAD,
+	VICTIM_IS_INIT,
+	VICTIM_IS_SELF,
+	VICTIM_IS_ADJ_MIN,   /* oom_score_adj is -1000 */
+	VICTIM_IS_PROTECTED, /* by a rule */
+	VICTIM_IS_OUT_OF_SCOPE,
+	VICTIM_IS_PASSED_OVER,
+	VICTIM_IS_UNREADABLE,
+	VICTIM_HAS_NO_MEMORY, /* a zombie */
+	_VICTIM_EXCLUSION_MAX,
+};
+
+struct victim_candidate {
+	const struct census_process *process; /* borrowed from the census */
+	struct interval score;		      /* bytes, weighted; what is ranked */
+	uint64_t estimate;		      /* the score by the newest reading */
+	struct proc_memory memory;	      /* that reading */
+	bool precise;			      /* it was taken in pass 2 */
+	enum victim_verdict verdict;
+};
+
+/* So many are ranked and kept for people; the rest are only counted. */
+#define VICTIM_RANKED_MAX 32
+
+struct victim_result {
+	/* Best first: [0] is the victim if n_ranked > 0. */
+	struct victim_candidate ranked[VICTIM_RANKED_MAX];
+	unsigned n_ranked;
+	unsigned n_reads;
+	bool approximate; /* some candidate was left undecided */
+	size_t n_candidates;
+	size_t n_excluded[_VICTIM_EXCLUSION_MAX];
+
+	struct victim_candidate *heap; /* storage, kept between choices */
+	size_t n_allocated;
+};
+
+/* An identity not to be chosen (just tried, unkillable). */
+struct victim_passed_over {
+	pid_t pid;
+	uint64_t start_ticks;
+	usec_t until;
+};
+
+struct victim_request {
+	enum policy_rank_by rank_by;
+	uint64_t allocated; /* memory_reading.allocated now */
+	uint64_t total;	    /* memory + swap, bytes: badness' unit for oom_score_adj */
+	usec_t now;
+	pid_t self;
+	const struct victim_passed_over *passed_over;
+	size_t n_passed_over;
+};
+
+/*
+ * Reads the process's memory now, as exactly as can be; *ret_error is how far the reading may be
+ * off (bytes, 0 where it is exact).  0, VICTIM_READ_GONE, VICTIM_READ_LATE (no answer within the
+ * deadline), or -errno.
+ */
+enum { VICTIM_READ_GONE = 1, VICTIM_READ_LATE = 2 };
+typedef int (*victim_read_fn)(const struct census_process *process, struct proc_memory *ret,
+			      uint64_t *ret_error, void *userdata);
+
+/* Room for so many candidates; called when the census has grown, never in act. 0 or -ENOMEM. */
+int victim_reserve(struct victim_result *result, size_t n);
+void victim_done(struct victim_result *result);
+
+/*
+ * Chooses; allocates nothing.  result->n_ranked == 0: nobody may be chosen.  The candidates point
+ * into the census and are good until its next sweep.
+ */
+void victim_choose(const struct census *census, const struct victim_request *request,
+		   victim_read_fn read_precise, void *userdata, struct victim_result *result);
+
+enum victim_exclusion victim_exclusion(const struct census_process *process,
+				       const struct victim_request *request);
+const char *victim_exclusion_to_string(enum victim_exclusion exclusion);
+const char *victim_verdict_to_string(enum victim_verdict verdict);
+
+/* The score of the process, had it this memory. */
+uint64_t victim_score(const struct census_process *process, const struct victim_request *request,
+		      const struct proc_memory *memory);
