@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * reader: the precise reads of the second pass.
+ *
+ * Used by the daemon's tick and by reckonctl, which choose by the same function and must not come
+ * to another result.
+ */
+#include "lib/reader.h"
+
+#include "lib/victim.h"
+
+/* Exactly, if there is time: 0, or anything else. */
+static int read_rollup(struct reader *reader, pid_t pid, struct proc_memory *ret)
+{
+	usec_t began;
+	int r;
+
+	if (!reader->precise || reader->left == 0)
+		return PRECISE_LATE;
+	began = reader->now();
+	r = precise_read(reader->precise, pid, reader->left, ret);
+	reader->left = sub_u64(reader->left, reader->now() - began);
+	return r;
+}
+
+int reader_read(const struct census_process *process, struct proc_memory *ret, uint64_t *ret_error,
+		void *userdata)
+{
+	struct reader *reader = userdata;
+	struct interval interval;
+	struct proc_stat stat;
+	int r;
+
+	r = proc_read_stat(reader->proc_fd, process->pid, &stat);
+	if (r == PROC_GONE || (r == 0 && stat.start_ticks != process->start_ticks))
+		return VICTIM_READ_GONE;
+	if (r < 0)
+		return r;
+	if (reader->accuracy->regime != ACCURACY_PRECISE &&
+	    read_rollup(reader, process->pid, ret) == 0) {
+		*ret_error = 0;
+		return 0;
+	}
+	r = proc_read_memory(reader->proc_fd, &stat, true, reader->accuracy->page_size, ret);
+	if (r == PROC_GONE)
+		return VICTIM_READ_GONE;
+	if (r < 0)
+		return r;
+	if (stat.state == 'Z' && census_footprint(ret) == 0)
+		return VICTIM_READ_GONE; /* all that is left is for its parent to take note */
+	interval = accuracy_interval(reader->accuracy, census_footprint(ret), true, stat.n_threads);
+	*ret_error = interval.hi - census_footprint(ret);
+	return 0;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * reader: the precise reads of the second pass (victim.h), each as exact as this kernel can be.
+ *
+ * statm where that is exact; else smaps_rollup, which may block, within what is left of a budget
+ * for all reads together; else statm with the error it may have.  Allocates nothing.
+ */
+#pragma once
+
+#include "lib/accuracy.h"
+#include "lib/census.h"
+#include "lib/precise.h"
+#include "lib/proc.h"
+#include "lib/util.h"
+
+struct reader {
+	int proc_fd; /* borrowed; likewise the next two */
+	const struct accuracy *accuracy;
+	struct precise *precise; /* NULL: smaps_rollup is never asked */
+	usec_t left;		 /* of the budget; goes down with each read that may block */
+	usec_t (*now)(void);	 /* the clock by which it does */
+};
+
+/* A victim_read_fn; userdata is a struct reader. */
+int reader_read(const struct census_process *process, struct proc_memory *ret, uint64_t *ret_error,
+		void *userdata);
