@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * kill: ending one victim, in ordered steps: open, boost, signal, thaw, reap; then watch.
+ *
+ * Every system call goes through an ops table, so that a test can record and disturb each step.
+ * Nothing here allocates, takes a lock of the victim on the caller's thread, or waits: reaping
+ * (process_mrelease(2), which takes as long as the memory is large) runs on threads of its own,
+ * made at start, SCHED_FIFO where that is permitted.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "lib/freezer.h"
+#include "lib/util.h"
+
+/*
+ * Each returns 0 (or an fd) or -errno.  kill_ops_system is the real one.  boost, thaw and
+ * process_mrelease may be NULL: that step is then not needed.
+ */
+struct kill_ops {
+	int (*pidfd_open)(pid_t pid);
+	int (*pidfd_send_signal)(int pidfd, int signal);
+	int (*process_mrelease)(int pidfd);
+	/* 0 with *ret, PROC_GONE (proc.h), or -errno. */
+	int (*read_start)(int proc_fd, pid_t pid, uint64_t *ret_start_ticks);
+	/* SCHED_OTHER, nice -20, for every thread: a starved victim gives nothing back. */
+	int (*boost)(int proc_fd, pid_t pid);
+	int (*thaw)(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path,
+		    struct freezer_thawed *thawed);
+};
+extern const struct kill_ops kill_ops_system;
+
+/* Threads boosted at most: at 1.3 us each they delay the signal by 5 ms, and what is left over
+ * dies all the same, only later. */
+#define KILL_BOOST_MAX_THREADS 4096
+
+enum kill_step {
+	KILL_STEP_OPEN,
+	KILL_STEP_BOOST,
+	KILL_STEP_SIGNAL,
+	KILL_STEP_THAW,
+	KILL_STEP_REAP, /* queued for a reaper */
+	_KILL_STEP_MAX,
+};
+const char *kill_step_to_string(enum kill_step step);
+
+struct kill_target {
+	pid_t pid;
+	uint64_t start_ticks;
+	const char *v2_path; /* borrowed for the call; "/" if unknown */
+	const char *v1_path; /* of the v1 freezer; NULL: none */
+};
+
+/* One victim from the first step until it is accounted for. */
+struct kill_victim {
+	pid_t pid;
+	uint64_t start_ticks;
+	int pidfd;
+	int signal; /* the last one sent, 0: none yet */
+	struct freezer_thawed thawed;
+	int step_result[_KILL_STEP_MAX]; /* 0 or -errno of each step; 1 = not needed */
+};
+
+void kill_victim_init(struct kill_victim *victim);
+void kill_victim_done(struct kill_victim *victim); /* closes fds, does not refreeze */
+
+enum { KILL_GONE = 1 };
+
+/* Opens the pidfd and compares start times: from here on a pid cannot be mistaken.  0, KILL_GONE
+ * (vanished, or the pid is somebody else's now), or -errno. */
+int kill_open(const struct kill_ops *ops, int proc_fd, const struct kill_target *target,
+	      struct kill_victim *victim);
+
+struct kill_reapers;
+
+/*
+ * Signals (SIGTERM or SIGKILL), after a boost if it is SIGKILL, then thaws the whole group, then
+ * (SIGKILL) queues the victim for reaping if reapers is not NULL.  SIGKILL before the thaw: a
+ * killed victim must not run on.  May be called again to escalate; what the first call thawed
+ * stays known.  0, KILL_GONE, or the -errno of the signal (-EPERM; nothing is thawed then); a
+ * failed boost, thaw or reap is in step_result and does not stop it.
+ */
+int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
+		const struct kill_target *target, int signal, struct kill_reapers *reapers,
+		struct kill_victim *victim);
+
+/* Is it over?  Polls the pidfd without waiting. */
+bool kill_is_gone(const struct kill_victim *victim);
+
+/*
+ * SCHED_FIFO priority of the reapers.  The lowest there is: it goes before every ordinary process,
+ * which is what makes a reap certain on a busy machine, and after everything that was given a
+ * real-time priority on purpose.
+ */
+#define KILL_REAPER_PRIORITY 1
+
+/*
+ * The reapers: n_threads threads, running and with their stacks in memory when this returns.
+ * *ret_priority_error: 0 or -errno of SCHED_FIFO (they then run as the caller does).  Freeing
+ * waits for a running reap to end and drops those not begun.
+ */
+int kill_reapers_new(const struct kill_ops *ops, unsigned n_threads, struct kill_reapers **ret,
+		     int *ret_priority_error);
+struct kill_reapers *kill_reapers_free(struct kill_reapers *reapers);
+
+/*
+ * Queues a reap of pidfd (duplicated inside).  0, -EAGAIN if KILL_REAP_QUEUE are waiting, or
+ * another -errno of the duplication.  One thread pushes.  The queue is a ring of atomics and a
+ * semaphore (a futex): no lock that a preempted thread could hold.
+ */
+#define KILL_REAP_QUEUE 64
+int kill_reapers_push(struct kill_reapers *reapers, int pidfd);
+
+struct kill_reap_stats {
+	unsigned n_pushed;
+	unsigned n_done;
+	unsigned n_reaped;  /* mrelease said 0 */
+	int last_result;    /* of the newest: 0, -ESRCH (already gone or exiting), -EINVAL ... */
+	uint64_t last_usec; /* how long it took */
+};
+void kill_reapers_stats(const struct kill_reapers *reapers, struct kill_reap_stats *ret);
+
+/* Watching: pure. */
+enum kill_progress {
+	KILL_PROGRESS_WAIT,
+	KILL_PROGRESS_GONE,	   /* exited */
+	KILL_PROGRESS_MEMORY_BACK, /* lingers, but gave its memory back */
+	KILL_PROGRESS_ESCALATE,	   /* now SIGKILL */
+	KILL_PROGRESS_STAND_DOWN,  /* asked to end, did not, but the emergency is over */
+	KILL_PROGRESS_UNKILLABLE,  /* pass on to the next */
+};
+const char *kill_progress_to_string(enum kill_progress progress);
+
+struct kill_facts {
+	int signal; /* the last one sent, 0: none yet */
+	bool gone;
+	usec_t since_signal;	   /* since the last signal */
+	usec_t grace;		   /* SIGTERM to SIGKILL */
+	usec_t timeout;		   /* SIGKILL to unkillable */
+	bool emergency_holds;	   /* the policy's conditions hold now */
+	bool next_level;	   /* a policy with action kill demands to act */
+	uint64_t expected_bytes;   /* the footprint, at the choice */
+	uint64_t available_before; /* MemAvailable + swap free, bytes, before the signal */
+	uint64_t available_now;
+	uint64_t footprint_now; /* of the victim, by a fresh reading; UINT64_MAX: not known */
+};
+
+/*
+ * The memory is back when available has risen by this share of what was expected (others go on
+ * allocating meanwhile).  Of a victim smaller than the minimum it cannot be told from the rest of
+ * the machine: only its exit counts.
+ */
+#define KILL_BACK_PERMYRIAD 8750
+#define KILL_BACK_MIN	    (16 * MIB)
+
+/*
+ * First row that holds:
+ *
+ * SIGKILL	gone						GONE
+ *		memory back					MEMORY_BACK
+ *		before the timeout				WAIT
+ *		its footprint is down to what need not come back	MEMORY_BACK
+ *		otherwise					UNKILLABLE
+ * SIGTERM	gone						GONE
+ *		next level					ESCALATE
+ *		emergency over, memory back			MEMORY_BACK
+ *		within the grace				WAIT
+ *		emergency holds					ESCALATE
+ *		otherwise					STAND_DOWN
+ *
+ * "Memory back" takes both: available has risen (the footprint alone shows 0 as soon as the victim
+ * has let go of its address space, which may be long before the pages are free: exit_mmap() in
+ * mm/mmap.c), and the footprint, where it is known, has fallen (what rose may be another's).
+ */
+enum kill_progress kill_judge(const struct kill_facts *facts);

@@ -1,0 +1,1115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * kill: the order of the steps and every way they can fail, with recording ops; the reapers; the
+ * judgement as a table; and, as root, real victims in real frozen cgroups.  Where malloc can be
+ * interposed, it fails while a victim is opened, signalled, thawed and frozen again.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/io.h"
+#include "lib/kill.h"
+#include "lib/proc.h"
+#include "tests/fail-malloc.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#define NOBODY 65534
+
+static unsigned count_fds(void)
+{
+	_cleanup_dir_ DIR *dir = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	while (readdir(dir))
+		n++;
+	return n;
+}
+
+/* Is it so within two seconds? */
+#define wait_until(condition)                                                                      \
+	({                                                                                         \
+		int _tries = 2000;                                                                 \
+		while (!(condition) && --_tries > 0)                                               \
+			(void)usleep(1000);                                                        \
+		_tries > 0;                                                                        \
+	})
+
+/*
+ * Recording ops: what was called, in order, and what each is to answer.
+ */
+static struct {
+	char log[128];
+	int open, signal, boost, thaw, read_start, mrelease;
+	uint64_t start_ticks;
+	int thaw_error; /* left in thawed->error */
+} fake;
+
+static void record(const char *what)
+{
+	strcat(fake.log, *fake.log ? " " : "");
+	strcat(fake.log, what);
+}
+
+static int fake_open(pid_t pid)
+{
+	record("open");
+	return fake.open < 0 ? fake.open : open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static int fake_send_signal(int pidfd, int signal)
+{
+	record(signal == SIGKILL ? "KILL" : "TERM");
+	return fake.signal;
+}
+
+static int fake_mrelease(int pidfd)
+{
+	record("reap");
+	return fake.mrelease;
+}
+
+static int fake_read_start(int proc_fd, pid_t pid, uint64_t *ret_start_ticks)
+{
+	record("start");
+	*ret_start_ticks = fake.start_ticks;
+	return fake.read_start;
+}
+
+static int fake_boost(int proc_fd, pid_t pid)
+{
+	record("boost");
+	return fake.boost;
+}
+
+static int fake_thaw(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path,
+		     struct freezer_thawed *thawed)
+{
+	record("thaw");
+	if (thawed->error == 0)
+		thawed->error = fake.thaw_error;
+	return fake.thaw;
+}
+
+static const struct kill_ops fake_ops = {
+	.pidfd_open = fake_open,
+	.pidfd_send_signal = fake_send_signal,
+	.process_mrelease = fake_mrelease,
+	.read_start = fake_read_start,
+	.boost = fake_boost,
+	.thaw = fake_thaw,
+};
+
+static const struct kill_target fake_target = { .pid = 100, .start_ticks = 7, .v2_path = "/" };
+
+static const struct {
+	int open, read_start;
+	uint64_t start_ticks;
+	int expected, step;
+	const char *log;
+} open_cases[] = {
+	{ 0, 0, 7, 0, 0, "open start" },
+	{ -ESRCH, 0, 7, KILL_GONE, -ESRCH, "open" },
+	{ -EINVAL, 0, 7, KILL_GONE, -ESRCH, "open" }, /* a thread's number now */
+	{ -EMFILE, 0, 7, -EMFILE, -EMFILE, "open" },
+	{ -ENOSYS, 0, 7, -ENOSYS, -ENOSYS, "open" },
+	{ 0, 0, 8, KILL_GONE, -ESRCH, "open start" }, /* the pid was reused */
+	{ 0, PROC_GONE, 7, KILL_GONE, -ESRCH, "open start" },
+	{ 0, -EACCES, 7, -EACCES, -EACCES, "open start" },
+};
+
+static void test_open_takes_only_the_very_process(void **state)
+{
+	unsigned n_fds = count_fds();
+
+	for (size_t i = 0; i < ARRAY_SIZE(open_cases); i++) {
+		struct kill_victim victim;
+
+		memset(&fake, 0, sizeof(fake));
+		fake.open = open_cases[i].open;
+		fake.read_start = open_cases[i].read_start;
+		fake.start_ticks = open_cases[i].start_ticks;
+		kill_victim_init(&victim);
+
+		assert_int_equal(kill_open(&fake_ops, -EBADF, &fake_target, &victim),
+				 open_cases[i].expected);
+		assert_string_equal(fake.log, open_cases[i].log);
+		assert_int_equal(victim.step_result[KILL_STEP_OPEN], open_cases[i].step);
+		assert_int_equal(victim.pidfd >= 0, open_cases[i].expected == 0);
+		assert_int_equal(count_fds(), n_fds + (open_cases[i].expected == 0));
+		kill_victim_done(&victim);
+		assert_int_equal(count_fds(), n_fds);
+	}
+}
+
+#define ALL "boost KILL thaw reap"
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	int signal;
+	int boost, send, thaw, thaw_error; /* what the steps answer */
+	int result;
+	const char *log;
+	int steps[_KILL_STEP_MAX]; /* open, boost, signal, thaw, reap */
+} signal_cases[] = {
+	{ "kill",             SIGKILL, 0, 0, 2, 0,                 0, ALL, { 0, 0, 0, 0, 0 } },
+	{ "not frozen",       SIGKILL, 0, 0, 0, 0,                 0, ALL, { 0, 0, 0, 1, 0 } },
+	{ "no boost",         SIGKILL, -EPERM, 0, 0, 0,            0, ALL, { 0, -EPERM, 0, 1, 0 } },
+	{ "no thaw",          SIGKILL, 0, 0, -EMFILE, 0,           0, ALL, { 0, 0, 0, -EMFILE, 0 } },
+	{ "some not thawed",  SIGKILL, 0, 0, 1, -EACCES,           0, ALL, { 0, 0, 0, -EACCES, 0 } },
+	{ "none thawed",      SIGKILL, 0, 0, 0, -EACCES,           0, ALL, { 0, 0, 0, -EACCES, 0 } },
+	{ "not permitted",    SIGKILL, 0, -EPERM, 0, 0,       -EPERM, "boost KILL",
+	  { 0, 0, -EPERM, 1, 1 } },
+	{ "gone",             SIGKILL, -ESRCH, -ESRCH, 0, 0, KILL_GONE, "boost KILL",
+	  { 0, -ESRCH, -ESRCH, 1, 1 } },
+	{ "ask",              SIGTERM, 0, 0, 1, 0,                 0, "TERM thaw", { 0, 1, 0, 0, 1 } },
+	{ "ask, no thaw",     SIGTERM, 0, 0, -EMFILE, 0,           0, "TERM thaw",
+	  { 0, 1, 0, -EMFILE, 1 } },
+	{ "ask, no permission", SIGTERM, 0, -EPERM, 0, 0,     -EPERM, "TERM", { 0, 1, -EPERM, 1, 1 } },
+	{ "ask, gone",        SIGTERM, 0, -ESRCH, 0, 0,    KILL_GONE, "TERM", { 0, 1, -ESRCH, 1, 1 } },
+};
+/* clang-format on */
+
+static unsigned n_done(const struct kill_reapers *reapers)
+{
+	struct kill_reap_stats stats;
+
+	kill_reapers_stats(reapers, &stats);
+	return stats.n_done;
+}
+
+static void test_signal_keeps_the_order_and_goes_on(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(signal_cases); i++) {
+		struct kill_reapers *reapers = NULL;
+		struct kill_victim victim;
+		int priority_error;
+
+		memset(&fake, 0, sizeof(fake));
+		fake.start_ticks = fake_target.start_ticks;
+		fake.boost = signal_cases[i].boost;
+		fake.signal = signal_cases[i].send;
+		fake.thaw = signal_cases[i].thaw;
+		fake.thaw_error = signal_cases[i].thaw_error;
+		assert_int_equal(kill_reapers_new(&fake_ops, 1, &reapers, &priority_error), 0);
+		kill_victim_init(&victim);
+		assert_int_equal(kill_open(&fake_ops, -EBADF, &fake_target, &victim), 0);
+		*fake.log = '\0';
+
+		if (kill_signal(&fake_ops, -EBADF, NULL, &fake_target, signal_cases[i].signal,
+				reapers, &victim) != signal_cases[i].result)
+			fail_msg("%s", signal_cases[i].name);
+		if (strstr(signal_cases[i].log, "reap"))
+			assert_true(wait_until(n_done(reapers) == 1));
+		kill_reapers_free(reapers);
+
+		assert_string_equal(fake.log, signal_cases[i].log);
+		for (int step = 0; step < _KILL_STEP_MAX; step++)
+			if (victim.step_result[step] != signal_cases[i].steps[step])
+				fail_msg("%s: %s is %d", signal_cases[i].name,
+					 kill_step_to_string(step), victim.step_result[step]);
+		assert_int_equal(victim.signal,
+				 signal_cases[i].send == 0 ? signal_cases[i].signal : 0);
+		kill_victim_done(&victim);
+	}
+}
+
+static void test_signal_without_the_optional_steps(void **state)
+{
+	const struct kill_ops bare = { .pidfd_open = fake_open,
+				       .pidfd_send_signal = fake_send_signal,
+				       .read_start = fake_read_start };
+	struct kill_victim victim;
+
+	memset(&fake, 0, sizeof(fake));
+	fake.start_ticks = fake_target.start_ticks;
+	kill_victim_init(&victim);
+	assert_int_equal(kill_open(&bare, -EBADF, &fake_target, &victim), 0);
+	assert_int_equal(kill_signal(&bare, -EBADF, NULL, &fake_target, SIGKILL, NULL, &victim), 0);
+	assert_string_equal(fake.log, "open start KILL");
+	assert_int_equal(victim.step_result[KILL_STEP_BOOST], 1);
+	assert_int_equal(victim.step_result[KILL_STEP_THAW], 1);
+	assert_int_equal(victim.step_result[KILL_STEP_REAP], 1);
+	kill_victim_done(&victim);
+}
+
+/* SIGTERM, then SIGKILL: nothing is lost of what the first thawed. */
+static void test_signal_escalates(void **state)
+{
+	struct kill_victim victim;
+
+	memset(&fake, 0, sizeof(fake));
+	fake.start_ticks = fake_target.start_ticks;
+	kill_victim_init(&victim);
+	assert_int_equal(kill_open(&fake_ops, -EBADF, &fake_target, &victim), 0);
+	*fake.log = '\0';
+
+	fake.thaw = 1;
+	assert_int_equal(kill_signal(&fake_ops, -EBADF, NULL, &fake_target, SIGTERM, NULL, &victim),
+			 0);
+	victim.thawed.levels[victim.thawed.n_levels++].dir_fd = open("/", O_PATH | O_CLOEXEC);
+	assert_int_equal(victim.signal, SIGTERM);
+
+	fake.thaw = 0;
+	assert_int_equal(kill_signal(&fake_ops, -EBADF, NULL, &fake_target, SIGKILL, NULL, &victim),
+			 0);
+	assert_string_equal(fake.log, "TERM thaw boost KILL thaw");
+	assert_int_equal(victim.signal, SIGKILL);
+	assert_int_equal(victim.step_result[KILL_STEP_BOOST], 0);
+	assert_int_equal(victim.step_result[KILL_STEP_THAW], 0);
+	assert_int_equal(victim.thawed.n_levels, 1);
+	kill_victim_done(&victim);
+}
+
+/*
+ * Reapers, with an mrelease that answers from a script or waits.
+ */
+static struct {
+	int answers[16]; /* then 0 */
+	atomic_uint n_calls;
+	bool blocks;
+	sem_t go;
+} script;
+
+static int scripted_mrelease(int pidfd)
+{
+	unsigned i = atomic_fetch_add(&script.n_calls, 1);
+
+	if (fcntl(pidfd, F_GETFD) < 0)
+		return -EBADF;
+	if (script.blocks)
+		(void)sem_wait(&script.go);
+	return i < ARRAY_SIZE(script.answers) ? script.answers[i] : 0;
+}
+
+static const struct kill_ops script_ops = { .process_mrelease = scripted_mrelease };
+
+#define FOUR(x)	  x, x, x, x
+#define ALWAYS(x) FOUR(x), FOUR(x), FOUR(x), FOUR(x)
+
+static const struct {
+	int answers[16];
+	unsigned n_calls;
+	int result;
+} reap_cases[] = {
+	{ { 0 }, 1, 0 },
+	{ { -ESRCH, 0 }, 1, -ESRCH },
+	{ { -EINVAL, 0 }, 1, -EINVAL },
+	{ { -EAGAIN, -EAGAIN, 0 }, 3, 0 },
+	{ { -EINTR, -EAGAIN, -ESRCH }, 3, -ESRCH },
+	{ { ALWAYS(-EINTR) }, 10, -EINTR },
+	{ { ALWAYS(-EAGAIN) }, 10, -EAGAIN },
+};
+
+static void test_reapers_try_again_but_not_for_ever(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(reap_cases); i++) {
+		struct kill_reapers *reapers = NULL;
+		struct kill_reap_stats stats;
+		int priority_error;
+
+		memset(&script, 0, sizeof(script));
+		memcpy(script.answers, reap_cases[i].answers, sizeof(script.answers));
+		assert_int_equal(kill_reapers_new(&script_ops, 2, &reapers, &priority_error), 0);
+		assert_int_equal(kill_reapers_push(reapers, STDOUT_FILENO), 0);
+		assert_true(wait_until(n_done(reapers) == 1));
+		kill_reapers_stats(reapers, &stats);
+		assert_int_equal(stats.last_result, reap_cases[i].result);
+		assert_int_equal(stats.n_reaped, reap_cases[i].result == 0);
+		assert_int_equal(stats.n_pushed, 1);
+		assert_int_equal(atomic_load(&script.n_calls), reap_cases[i].n_calls);
+		if (reap_cases[i].answers[9] == -EAGAIN) /* with pauses, not in a hot loop */
+			assert_true(stats.last_usec > 100 * USEC_PER_MSEC);
+		assert_null(kill_reapers_free(reapers));
+	}
+}
+
+static void *let_all_go_soon(void *userdata)
+{
+	(void)usleep(100000);
+	for (int i = 0; i < 2 * KILL_REAP_QUEUE; i++)
+		(void)sem_post(&script.go);
+	return NULL;
+}
+
+static void test_reapers_queue_is_bounded_and_closed(void **state)
+{
+	struct kill_reapers *reapers = NULL;
+	pthread_t thread;
+	unsigned n_fds = count_fds();
+	int priority_error;
+
+	memset(&script, 0, sizeof(script));
+	script.blocks = true;
+	(void)sem_init(&script.go, 0, 0);
+	assert_int_equal(kill_reapers_new(&script_ops, 1, &reapers, &priority_error), 0);
+	assert_int_equal(kill_reapers_push(reapers, STDOUT_FILENO), 0);
+	assert_true(wait_until(atomic_load(&script.n_calls) == 1));
+	for (unsigned i = 0; i < KILL_REAP_QUEUE; i++)
+		assert_int_equal(kill_reapers_push(reapers, STDOUT_FILENO), 0);
+	assert_int_equal(kill_reapers_push(reapers, STDOUT_FILENO), -EAGAIN);
+	assert_int_equal(kill_reapers_push(reapers, STDOUT_FILENO), -EAGAIN);
+	assert_int_equal(count_fds(), n_fds + KILL_REAP_QUEUE + 1);
+
+	/* one is done: room for one, around the end of the ring */
+	(void)sem_post(&script.go);
+	assert_true(wait_until(n_done(reapers) == 1));
+	assert_true(wait_until(atomic_load(&script.n_calls) == 2));
+	assert_int_equal(kill_reapers_push(reapers, STDOUT_FILENO), 0);
+	assert_int_equal(kill_reapers_push(reapers, STDOUT_FILENO), -EAGAIN);
+
+	/* freed while one is busy and the others wait: those are dropped */
+	assert_int_equal(pthread_create(&thread, NULL, let_all_go_soon, NULL), 0);
+	kill_reapers_free(reapers);
+	(void)pthread_join(thread, NULL);
+	assert_int_equal(count_fds(), n_fds);
+	(void)sem_destroy(&script.go);
+}
+
+static void test_reapers_push_of_a_bad_fd(void **state)
+{
+	struct kill_reapers *reapers = NULL;
+	struct kill_reap_stats stats;
+	int priority_error;
+
+	assert_int_equal(kill_reapers_new(&script_ops, 1, &reapers, &priority_error), 0);
+	assert_int_equal(kill_reapers_push(reapers, -EBADF), -EBADF);
+	kill_reapers_stats(reapers, &stats);
+	assert_int_equal(stats.n_pushed, 0);
+	kill_reapers_free(reapers);
+	assert_null(kill_reapers_free(NULL));
+}
+
+/* Every push is reaped exactly once, by three threads that race for them. */
+static void test_reapers_lose_nothing(void **state)
+{
+	const unsigned n = 5000;
+	struct kill_reapers *reapers = NULL;
+	unsigned n_fds = count_fds();
+	struct kill_reap_stats stats;
+	int priority_error;
+
+	memset(&script, 0, sizeof(script));
+	assert_int_equal(kill_reapers_new(&script_ops, 3, &reapers, &priority_error), 0);
+	for (unsigned i = 0; i < n; i++)
+		while (kill_reapers_push(reapers, STDOUT_FILENO) == -EAGAIN)
+			(void)sched_yield();
+	assert_true(wait_until(n_done(reapers) == n));
+	kill_reapers_stats(reapers, &stats);
+	assert_int_equal(stats.n_pushed, n);
+	assert_int_equal(stats.n_reaped, n);
+	assert_int_equal(atomic_load(&script.n_calls), n);
+	kill_reapers_free(reapers);
+	assert_int_equal(count_fds(), n_fds);
+}
+
+/* What the reaper threads themselves see. */
+static struct {
+	int policy, priority;
+	char name[16];
+	sigset_t blocked;
+} seen;
+
+static int looking_mrelease(int pidfd)
+{
+	struct sched_param param;
+
+	(void)pthread_getschedparam(pthread_self(), &seen.policy, &param);
+	seen.priority = param.sched_priority;
+	(void)pthread_getname_np(pthread_self(), seen.name, sizeof(seen.name));
+	(void)pthread_sigmask(SIG_SETMASK, NULL, &seen.blocked);
+	return 0;
+}
+
+static void test_reapers_run_before_ordinary_processes(void **state)
+{
+	const struct kill_ops ops = { .process_mrelease = looking_mrelease };
+	struct kill_reapers *reapers = NULL;
+	int priority_error;
+
+	assert_int_equal(kill_reapers_new(&ops, 1, &reapers, &priority_error), 0);
+	assert_int_equal(kill_reapers_push(reapers, STDOUT_FILENO), 0);
+	assert_true(wait_until(n_done(reapers) == 1));
+	kill_reapers_free(reapers);
+	assert_string_equal(seen.name, "reaper");
+	assert_true(sigismember(&seen.blocked, SIGTERM));
+	assert_true(sigismember(&seen.blocked, SIGCHLD));
+	if (priority_error == 0) {
+		assert_int_equal(seen.policy, SCHED_FIFO);
+		assert_int_equal(seen.priority, KILL_REAPER_PRIORITY);
+	} else {
+		assert_int_equal(priority_error, -EPERM);
+		assert_int_equal(seen.policy, SCHED_OTHER);
+	}
+}
+
+/*
+ * The judgement.  A gibibyte is expected of most; 7/8 of it counts as back.
+ */
+#define TIMEOUT	 (2 * USEC_PER_SEC)
+#define GRACE	 (5 * USEC_PER_SEC)
+#define EARLY	 (TIMEOUT - 1)
+#define LATE	 TIMEOUT
+#define IN_GRACE (GRACE - 1)
+#define BEFORE	 (3 * GIB) /* available */
+#define SAME	 BEFORE
+#define BACK	 (BEFORE + GIB - GIB / 8)
+#define ALMOST	 (BACK - 1)
+#define SMALL	 (16 * MIB - 1)
+#define UNKNOWN	 UINT64_MAX
+
+#define WAIT	    KILL_PROGRESS_WAIT
+#define GONE	    KILL_PROGRESS_GONE
+#define MEMORY_BACK KILL_PROGRESS_MEMORY_BACK
+#define ESCALATE    KILL_PROGRESS_ESCALATE
+#define STAND_DOWN  KILL_PROGRESS_STAND_DOWN
+#define UNKILLABLE  KILL_PROGRESS_UNKILLABLE
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	int signal;
+	bool gone;
+	usec_t since_signal;
+	bool emergency_holds;
+	bool next_level;
+	uint64_t expected_bytes, available_now, footprint_now;
+	enum kill_progress progress;
+} judge_cases[] = {
+	{ "nothing sent",                    0,       0, LATE,     1, 1, GIB,        BACK,   0,           WAIT },
+
+	{ "gone",                            SIGKILL, 1, LATE,     1, 1, GIB,        SAME,   UNKNOWN,     GONE },
+	{ "gone, and the memory back",       SIGKILL, 1, EARLY,    0, 0, GIB,        BACK,   0,           GONE },
+	{ "back at once",                    SIGKILL, 0, 0,        1, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
+	{ "back after the timeout",          SIGKILL, 0, LATE,     1, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
+	{ "back, and it reads empty",        SIGKILL, 0, 0,        1, 0, GIB,        BACK,   GIB / 8,     MEMORY_BACK },
+	{ "back, but another's",             SIGKILL, 0, 0,        1, 0, GIB,        BACK,   GIB,         WAIT },
+	{ "another's, after the timeout",    SIGKILL, 0, LATE,     1, 0, GIB,        BACK,   GIB,         UNKILLABLE },
+	{ "almost back",                     SIGKILL, 0, EARLY,    1, 0, GIB,        ALMOST, UNKNOWN,     WAIT },
+	{ "within the timeout",              SIGKILL, 0, EARLY,    1, 1, GIB,        SAME,   UNKNOWN,     WAIT },
+	{ "reads 0, still freeing",          SIGKILL, 0, EARLY,    1, 1, GIB,        SAME,   0,           WAIT },
+	{ "less available than before",      SIGKILL, 0, EARLY,    1, 0, GIB,        0,      GIB,         WAIT },
+	{ "stuck",                           SIGKILL, 0, LATE,     1, 1, GIB,        SAME,   UNKNOWN,     UNKILLABLE },
+	{ "stuck, emergency over",           SIGKILL, 0, LATE,     0, 0, GIB,        SAME,   GIB,         UNKILLABLE },
+	{ "stuck, almost back",              SIGKILL, 0, LATE,     1, 0, GIB,        ALMOST, GIB,         UNKILLABLE },
+	{ "drained, and taken by others",    SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   0,           MEMORY_BACK },
+	{ "an eighth left",                  SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   GIB / 8,     MEMORY_BACK },
+	{ "more than an eighth left",        SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   GIB / 8 + 1, UNKILLABLE },
+	{ "small: available tells nothing",  SIGKILL, 0, EARLY,    1, 0, SMALL,      BACK,   UNKNOWN,     WAIT },
+	{ "just not small",                  SIGKILL, 0, EARLY,    1, 0, SMALL + 1,  BACK,   UNKNOWN,     MEMORY_BACK },
+	{ "small, stuck",                    SIGKILL, 0, LATE,     1, 0, SMALL,      BACK,   SMALL,       UNKILLABLE },
+	{ "small, drained",                  SIGKILL, 0, LATE,     1, 0, SMALL,      SAME,   0,           MEMORY_BACK },
+	{ "expected beyond all bounds",      SIGKILL, 0, EARLY,    1, 0, UINT64_MAX, BACK,   UNKNOWN,     WAIT },
+
+	{ "asked, gone",                     SIGTERM, 1, 0,        1, 1, GIB,        SAME,   UNKNOWN,     GONE },
+	{ "asked, next level",               SIGTERM, 0, 0,        1, 1, GIB,        SAME,   UNKNOWN,     ESCALATE },
+	{ "asked, next level, though back",  SIGTERM, 0, 0,        0, 1, GIB,        BACK,   UNKNOWN,     ESCALATE },
+	{ "asked, in its grace",             SIGTERM, 0, IN_GRACE, 1, 0, GIB,        SAME,   UNKNOWN,     WAIT },
+	{ "asked, emergency over",           SIGTERM, 0, IN_GRACE, 0, 0, GIB,        SAME,   UNKNOWN,     WAIT },
+	{ "asked, emergency over, back",     SIGTERM, 0, 0,        0, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
+	{ "asked, emergency over, almost",   SIGTERM, 0, 0,        0, 0, GIB,        ALMOST, UNKNOWN,     WAIT },
+	{ "asked, back, emergency holds",    SIGTERM, 0, IN_GRACE, 1, 0, GIB,        BACK,   0,           WAIT },
+	{ "asked, small, emergency over",    SIGTERM, 0, 0,        0, 0, SMALL,      BACK,   UNKNOWN,     WAIT },
+	{ "grace over, emergency holds",     SIGTERM, 0, GRACE,    1, 0, GIB,        SAME,   UNKNOWN,     ESCALATE },
+	{ "grace over, back, holds",         SIGTERM, 0, GRACE,    1, 0, GIB,        BACK,   0,           ESCALATE },
+	{ "grace over, emergency over",      SIGTERM, 0, GRACE,    0, 0, GIB,        SAME,   UNKNOWN,     STAND_DOWN },
+	{ "grace over, another's, over",     SIGTERM, 0, GRACE,    0, 0, GIB,        BACK,   GIB,         STAND_DOWN },
+	{ "grace over, back, over",          SIGTERM, 0, GRACE,    0, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
+	{ "grace over, small, over",         SIGTERM, 0, GRACE,    0, 0, SMALL,      BACK,   UNKNOWN,     STAND_DOWN },
+};
+/* clang-format on */
+
+static void test_judge(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(judge_cases); i++) {
+		const struct kill_facts facts = {
+			.signal = judge_cases[i].signal,
+			.gone = judge_cases[i].gone,
+			.since_signal = judge_cases[i].since_signal,
+			.grace = GRACE,
+			.timeout = TIMEOUT,
+			.emergency_holds = judge_cases[i].emergency_holds,
+			.next_level = judge_cases[i].next_level,
+			.expected_bytes = judge_cases[i].expected_bytes,
+			.available_before = BEFORE,
+			.available_now = judge_cases[i].available_now,
+			.footprint_now = judge_cases[i].footprint_now,
+		};
+		enum kill_progress progress = kill_judge(&facts);
+
+		if (progress != judge_cases[i].progress)
+			fail_msg("%s: %s, not %s", judge_cases[i].name,
+				 kill_progress_to_string(progress),
+				 kill_progress_to_string(judge_cases[i].progress));
+	}
+}
+
+static void test_names_are_complete(void **state)
+{
+	for (int step = 0; step < _KILL_STEP_MAX; step++)
+		assert_non_null(kill_step_to_string(step));
+	for (int progress = 0; progress <= KILL_PROGRESS_UNKILLABLE; progress++)
+		assert_non_null(kill_progress_to_string(progress));
+	assert_null(kill_step_to_string(_KILL_STEP_MAX));
+	assert_null(kill_progress_to_string(KILL_PROGRESS_UNKILLABLE + 1));
+}
+
+/*
+ * Real victims: children of this test, in a cgroup of our own, N_LEVELS deep.
+ */
+#define N_LEVELS  4
+#define N_THREADS 33
+
+struct child {
+	pid_t pid;
+	int ask_fd;    /* a byte in ... */
+	int answer_fd; /* ... a byte out, if it runs; one at first when it is ready */
+};
+
+static struct {
+	int proc_fd;
+	struct cgroup_fs fs;
+	bool v1;
+	bool is_nobody;
+	char path[N_LEVELS][64]; /* "/reckond-test-PID", ... */
+	int level_fd[N_LEVELS];
+	struct child children[2];
+	unsigned n_children;
+	struct kill_victim victim;
+	struct kill_reapers *reapers;
+} real;
+
+static int hierarchy_fd(void)
+{
+	return real.v1 ? real.fs.v1_freezer_fd : real.fs.v2_fd;
+}
+
+static int real_setup(void **state)
+{
+	memset(&real, 0, sizeof(real));
+	kill_victim_init(&real.victim);
+	for (int i = 0; i < N_LEVELS; i++)
+		real.level_fd[i] = -EBADF;
+	real.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return cgroup_fs_open(real.proc_fd, &real.fs);
+}
+
+static void remove_levels(void)
+{
+	for (int i = N_LEVELS; i-- > 0;) {
+		if (real.level_fd[i] < 0)
+			continue;
+		close(real.level_fd[i]);
+		if (!wait_until(unlinkat(hierarchy_fd(), real.path[i] + 1, AT_REMOVEDIR) == 0))
+			print_message("%s could not be removed\n", real.path[i]);
+	}
+}
+
+static int real_teardown(void **state)
+{
+	if (real.is_nobody && setresuid(0, 0, 0) < 0)
+		return -1;
+	real.reapers = kill_reapers_free(real.reapers);
+	kill_victim_done(&real.victim);
+	for (int i = 0; i < N_LEVELS; i++)
+		if (real.level_fd[i] >= 0)
+			(void)io_write_at(real.level_fd[i],
+					  real.v1 ? "freezer.state" : "cgroup.freeze",
+					  real.v1 ? "THAWED" : "0");
+	for (unsigned i = 0; i < real.n_children; i++) {
+		(void)kill(real.children[i].pid, SIGKILL);
+		(void)waitpid(real.children[i].pid, NULL, 0);
+		close(real.children[i].ask_fd);
+		close(real.children[i].answer_fd);
+	}
+	remove_levels();
+	cgroup_fs_done(&real.fs);
+	close(real.proc_fd);
+	return 0;
+}
+
+/* The levels of the test's cgroup; false, with a reason, where there can be none. */
+static bool make_levels(bool v1)
+{
+	real.v1 = v1;
+	if (geteuid() != 0 || hierarchy_fd() < 0) {
+		print_message("SKIP: %s\n", geteuid() != 0 ? "not root"
+					    : v1	   ? "no v1 freezer"
+							   : "no cgroup v2");
+		return false;
+	}
+	for (int i = 0; i < N_LEVELS; i++) {
+		(void)snprintf(real.path[i], sizeof(real.path[i]), "/reckond-test-%d%.*s", getpid(),
+			       2 * i, "/b/c/d");
+		if (mkdirat(hierarchy_fd(), real.path[i] + 1, 0755) < 0) {
+			print_message("SKIP: no cgroup can be made: %s\n", strerror(errno));
+			return false;
+		}
+		real.level_fd[i] =
+			openat(hierarchy_fd(), real.path[i] + 1, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	}
+	return true;
+}
+
+static int leaf_fd(void)
+{
+	return real.level_fd[N_LEVELS - 1];
+}
+
+static bool leaf_is_frozen(void)
+{
+	char text[128] = "";
+
+	(void)io_read_at(leaf_fd(), real.v1 ? "freezer.state" : "cgroup.events", text,
+			 sizeof(text));
+	return strstr(text, real.v1 ? "FROZEN" : "frozen 1");
+}
+
+static void freeze_level(int i)
+{
+	assert_int_equal(io_write_at(real.level_fd[i], real.v1 ? "freezer.state" : "cgroup.freeze",
+				     real.v1 ? "FROZEN" : "1"),
+			 0);
+}
+
+static int told_fd; /* where the SIGTERM handler writes */
+
+static void on_term(int signal)
+{
+	if (write(told_fd, "T", 1) != 1)
+		_exit(1);
+}
+
+static void *sleep_thread(void *userdata)
+{
+	for (;;)
+		(void)pause();
+	return NULL;
+}
+
+/* A child's life: bytes of its own, threads, and an answer to each question. */
+static _Noreturn void live(int ask_fd, int answer_fd, size_t bytes, int n_threads)
+{
+	pthread_t thread;
+	char byte = 'R';
+	void *p;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)setpriority(PRIO_PROCESS, 0, 5);
+	told_fd = answer_fd;
+	(void)signal(SIGTERM, on_term);
+	p = mmap(NULL, bytes + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		_exit(1);
+	memset(p, 1, bytes);
+	for (int i = 1; i < n_threads; i++)
+		if (pthread_create(&thread, NULL, sleep_thread, NULL) != 0)
+			_exit(1);
+	do
+		if (write(answer_fd, &byte, 1) != 1)
+			break;
+	while (read(ask_fd, &byte, 1) == 1 || errno == EINTR);
+	_exit(0);
+}
+
+/* Does a byte come within the time?  Which? */
+static char byte_within(const struct child *child, int timeout_msec)
+{
+	struct pollfd pollfd = { .fd = child->answer_fd, .events = POLLIN };
+	char byte = '\0';
+
+	if (poll(&pollfd, 1, timeout_msec) > 0 && read(child->answer_fd, &byte, 1) == 1)
+		return byte;
+	return '\0';
+}
+
+static struct child *spawn(size_t bytes, int n_threads)
+{
+	struct child *child = &real.children[real.n_children];
+	int ask[2], answer[2];
+	char pid[16];
+
+	assert_return_code(pipe2(ask, O_CLOEXEC), errno);
+	assert_return_code(pipe2(answer, O_CLOEXEC), errno);
+	child->pid = fork();
+	assert_return_code(child->pid, errno);
+	if (child->pid == 0)
+		live(ask[0], answer[1], bytes, n_threads);
+	close(ask[0]);
+	close(answer[1]);
+	child->ask_fd = ask[1];
+	child->answer_fd = answer[0];
+	real.n_children++;
+
+	assert_int_equal(byte_within(child, 2000), 'R');
+	if (real.level_fd[0] >= 0) {
+		(void)snprintf(pid, sizeof(pid), "%d", child->pid);
+		assert_int_equal(io_write_at(leaf_fd(), "cgroup.procs", pid), 0);
+	}
+	return child;
+}
+
+static bool is_running(const struct child *child, int timeout_msec)
+{
+	assert_int_equal(write(child->ask_fd, "?", 1), 1);
+	return byte_within(child, timeout_msec) == '?';
+}
+
+static struct kill_target target_of(const struct child *child)
+{
+	struct kill_target target = { .pid = child->pid, .v2_path = "/" };
+	struct proc_stat stat;
+
+	assert_int_equal(proc_read_stat(real.proc_fd, child->pid, &stat), 0);
+	target.start_ticks = stat.start_ticks;
+	if (real.level_fd[0] >= 0)
+		*(real.v1 ? &target.v1_path : &target.v2_path) = real.path[N_LEVELS - 1];
+	return target;
+}
+
+static int open_and_signal(const struct kill_ops *ops, const struct kill_target *target, int signal)
+{
+	int r;
+
+	n_mallocs = 0;
+	fail_malloc = true;
+	r = real.victim.pidfd < 0 ? kill_open(ops, real.proc_fd, target, &real.victim) : 0;
+	if (r == 0)
+		r = kill_signal(ops, real.proc_fd, &real.fs, target, signal, real.reapers,
+				&real.victim);
+	fail_malloc = false;
+	assert_int_equal(n_mallocs, 0);
+	return r;
+}
+
+static void make_reapers(void)
+{
+	int priority_error;
+
+	assert_int_equal(kill_reapers_new(&kill_ops_system, 2, &real.reapers, &priority_error), 0);
+}
+
+/* The victim's whole group runs again and all of its threads are gone; the neighbour lives, and
+ * is frozen again. */
+static void check_frozen_group(bool v1, int n_frozen_levels)
+{
+	struct child *victim, *neighbour;
+	struct kill_target target;
+	int r;
+
+	if (!make_levels(v1))
+		skip();
+	victim = spawn(MIB, N_THREADS);
+	neighbour = spawn(0, 1);
+	target = target_of(victim);
+	freeze_level(0);
+	if (n_frozen_levels > 1)
+		freeze_level(N_LEVELS - 1);
+	assert_true(wait_until(leaf_is_frozen()));
+	make_reapers();
+
+	assert_int_equal(open_and_signal(&kill_ops_system, &target, SIGKILL), 0);
+	for (int step = 0; step < _KILL_STEP_MAX; step++)
+		assert_int_equal(real.victim.step_result[step], 0);
+	assert_int_equal(real.victim.thawed.n_levels, n_frozen_levels);
+	assert_true(wait_until(kill_is_gone(&real.victim)));
+	assert_true(is_running(neighbour, 2000));
+
+	fail_malloc = true;
+	r = freezer_refreeze(&real.victim.thawed);
+	fail_malloc = false;
+	assert_int_equal(n_mallocs, 0);
+	assert_int_equal(r, n_frozen_levels);
+	assert_true(wait_until(leaf_is_frozen()));
+	assert_false(is_running(neighbour, 50));
+}
+
+static void test_real_v2_group_frozen_from_above(void **state)
+{
+	check_frozen_group(false, 1);
+}
+
+static void test_real_v2_group_frozen_twice(void **state)
+{
+	check_frozen_group(false, 2);
+}
+
+static void test_real_v1_group_frozen_from_above(void **state)
+{
+	check_frozen_group(true, 1);
+}
+
+static void test_real_v1_group_frozen_twice(void **state)
+{
+	check_frozen_group(true, 2);
+}
+
+/* A frozen victim's own handler runs, on either hierarchy; then it is escalated. */
+static void check_sigterm(bool v1)
+{
+	struct child *victim;
+	struct kill_target target;
+	struct pollfd pollfd = { .events = POLLPRI };
+	char text[128];
+
+	if (!make_levels(v1))
+		skip();
+	victim = spawn(0, 1);
+	target = target_of(victim);
+	freeze_level(1);
+	assert_true(wait_until(leaf_is_frozen()));
+
+	assert_int_equal(open_and_signal(&kill_ops_system, &target, SIGTERM), 0);
+	assert_int_equal(byte_within(victim, 2000), 'T');
+	assert_int_equal(real.victim.step_result[KILL_STEP_BOOST], 1);
+	assert_int_equal(real.victim.step_result[KILL_STEP_THAW], 0);
+	assert_false(kill_is_gone(&real.victim));
+	pollfd.fd = real.victim.thawed.events_fd;
+	assert_int_equal(pollfd.fd >= 0, !v1);
+	if (!v1) {
+		assert_int_equal(poll(&pollfd, 1, 1000), 1);
+		assert_true(io_read_fd(pollfd.fd, text, sizeof(text)) > 0);
+		assert_non_null(strstr(text, "frozen 0"));
+	}
+
+	assert_int_equal(open_and_signal(&kill_ops_system, &target, SIGKILL), 0);
+	assert_true(wait_until(kill_is_gone(&real.victim)));
+	assert_int_equal(real.victim.step_result[KILL_STEP_BOOST], 0);
+	assert_int_equal(real.victim.step_result[KILL_STEP_THAW], 0);
+	assert_int_equal(real.victim.thawed.n_levels, 1);
+
+	/* nobody is left: not frozen again */
+	assert_int_equal(waitpid(victim->pid, NULL, 0), victim->pid);
+	assert_int_equal(freezer_refreeze(&real.victim.thawed), 0);
+}
+
+static void test_real_v2_sigterm_handler_runs_after_thaw(void **state)
+{
+	check_sigterm(false);
+}
+
+static void test_real_v1_sigterm_handler_runs_after_thaw(void **state)
+{
+	check_sigterm(true);
+}
+
+/* Thawed by us, frozen by somebody else meanwhile: theirs to thaw. */
+static void test_real_refreeze_leaves_what_others_froze(void **state)
+{
+	struct child *neighbour;
+
+	if (!make_levels(false))
+		skip();
+	neighbour = spawn(0, 1);
+	freeze_level(0);
+	assert_true(wait_until(leaf_is_frozen()));
+	assert_int_equal(freezer_thaw(&real.fs, real.path[N_LEVELS - 1], NULL, &real.victim.thawed),
+			 1);
+	assert_true(is_running(neighbour, 2000));
+	freeze_level(0);
+	assert_true(wait_until(leaf_is_frozen()));
+	assert_int_equal(freezer_refreeze(&real.victim.thawed), 0);
+	assert_true(leaf_is_frozen());
+	assert_int_equal(freezer_is_frozen(&real.fs, real.path[N_LEVELS - 1], NULL), 1);
+}
+
+static uint64_t anon_bytes(pid_t pid)
+{
+	struct proc_memory memory = { .anon = UINT64_MAX };
+	struct proc_stat stat;
+
+	if (proc_read_stat(real.proc_fd, pid, &stat) == 0)
+		(void)proc_read_memory(real.proc_fd, &stat, false, (uint64_t)sysconf(_SC_PAGESIZE),
+				       &memory);
+	return memory.anon;
+}
+
+/* A v1-frozen victim that is not thawed never dies: its memory comes back all the same. */
+static void test_real_reap_frees_what_cannot_die(void **state)
+{
+	struct kill_ops ops = kill_ops_system;
+	struct kill_reap_stats stats;
+	struct kill_target target;
+	struct child *victim;
+
+	if (!make_levels(true))
+		skip();
+	victim = spawn(64 * MIB, 1);
+	target = target_of(victim);
+	freeze_level(0);
+	assert_true(wait_until(leaf_is_frozen()));
+	assert_true(anon_bytes(victim->pid) >= 64 * MIB);
+	make_reapers();
+
+	ops.thaw = NULL;
+	assert_int_equal(open_and_signal(&ops, &target, SIGKILL), 0);
+	assert_true(wait_until(n_done(real.reapers) == 1));
+	kill_reapers_stats(real.reapers, &stats);
+	assert_int_equal(stats.last_result, 0);
+	assert_int_equal(stats.n_reaped, 1);
+	assert_true(anon_bytes(victim->pid) < MIB);
+	assert_false(kill_is_gone(&real.victim));
+
+	assert_int_equal(open_and_signal(&kill_ops_system, &target, SIGKILL), 0);
+	assert_true(wait_until(kill_is_gone(&real.victim)));
+}
+
+static void test_real_reap_of_a_running_victim(void **state)
+{
+	struct kill_reap_stats stats;
+	struct kill_target target;
+	struct child *victim;
+
+	victim = spawn(64 * MIB, 1);
+	target = target_of(victim);
+	make_reapers();
+	assert_int_equal(open_and_signal(&kill_ops_system, &target, SIGKILL), 0);
+	assert_true(wait_until(n_done(real.reapers) == 1));
+	assert_true(wait_until(kill_is_gone(&real.victim)));
+	kill_reapers_stats(real.reapers, &stats);
+	/* ESRCH: it was faster */
+	assert_true(stats.last_result == 0 || stats.last_result == -ESRCH);
+	assert_int_equal(real.victim.step_result[KILL_STEP_THAW], 1);
+}
+
+static void test_real_open_spares_a_reused_pid(void **state)
+{
+	struct child *child = spawn(0, 1);
+	struct kill_target target = target_of(child);
+
+	target.start_ticks++;
+	assert_int_equal(open_and_signal(&kill_ops_system, &target, SIGKILL), KILL_GONE);
+	assert_int_equal(real.victim.pidfd, -EBADF);
+	assert_true(is_running(child, 2000));
+}
+
+static void test_real_vanished(void **state)
+{
+	struct child *child = spawn(0, 1);
+	struct kill_target target = target_of(child);
+
+	/* between open and signal */
+	assert_int_equal(kill_open(&kill_ops_system, real.proc_fd, &target, &real.victim), 0);
+	assert_false(kill_is_gone(&real.victim));
+	(void)kill(child->pid, SIGKILL);
+	assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
+	assert_true(kill_is_gone(&real.victim));
+	assert_int_equal(open_and_signal(&kill_ops_system, &target, SIGKILL), KILL_GONE);
+
+	/* before */
+	kill_victim_done(&real.victim);
+	assert_int_equal(open_and_signal(&kill_ops_system, &target, SIGKILL), KILL_GONE);
+}
+
+static void test_real_signal_not_permitted(void **state)
+{
+	struct kill_target target;
+	struct child *child;
+
+	if (!make_levels(false))
+		skip();
+	child = spawn(0, 1);
+	target = target_of(child);
+	freeze_level(0);
+	assert_true(wait_until(leaf_is_frozen()));
+	assert_return_code(setresuid(NOBODY, NOBODY, 0), errno);
+	real.is_nobody = true;
+	assert_int_equal(open_and_signal(&kill_ops_system, &target, SIGKILL), -EPERM);
+	assert_int_equal(real.victim.step_result[KILL_STEP_BOOST], -EPERM);
+	assert_int_equal(real.victim.step_result[KILL_STEP_SIGNAL], -EPERM);
+	assert_int_equal(real.victim.signal, 0);
+	assert_true(leaf_is_frozen()); /* not thawed for nothing */
+}
+
+struct boosted {
+	unsigned n;
+	unsigned n_boosted;
+};
+
+static int look_at_thread(pid_t tid, void *userdata)
+{
+	struct boosted *boosted = userdata;
+
+	boosted->n++;
+	boosted->n_boosted += sched_getscheduler(tid) == SCHED_OTHER &&
+			      getpriority(PRIO_PROCESS, (id_t)tid) == -20;
+	return 0;
+}
+
+static void test_real_boost_reaches_every_thread(void **state)
+{
+	struct boosted boosted = { 0 };
+	char path[32], buf[4096];
+	_cleanup_close_ int task_fd = -EBADF;
+	struct child *child;
+
+	child = spawn(0, N_THREADS);
+	if (geteuid() != 0) {
+		print_message("SKIP: not root\n");
+		skip();
+	}
+	assert_return_code(sched_setscheduler(child->pid, SCHED_IDLE, &(struct sched_param){ 0 }),
+			   errno);
+	assert_int_equal(kill_ops_system.boost(real.proc_fd, child->pid), 0);
+	(void)snprintf(path, sizeof(path), "%d/task", child->pid);
+	task_fd = openat(real.proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(proc_list(task_fd, buf, sizeof(buf), look_at_thread, &boosted), 0);
+	assert_true(boosted.n >= N_THREADS); /* a sanitizer may have one of its own */
+	assert_int_equal(boosted.n_boosted, boosted.n);
+}
+
+#define REAL(f) cmocka_unit_test_setup_teardown(f, real_setup, real_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_open_takes_only_the_very_process),
+		cmocka_unit_test(test_signal_keeps_the_order_and_goes_on),
+		cmocka_unit_test(test_signal_without_the_optional_steps),
+		cmocka_unit_test(test_signal_escalates),
+		cmocka_unit_test(test_reapers_try_again_but_not_for_ever),
+		cmocka_unit_test(test_reapers_queue_is_bounded_and_closed),
+		cmocka_unit_test(test_reapers_push_of_a_bad_fd),
+		cmocka_unit_test(test_reapers_lose_nothing),
+		cmocka_unit_test(test_reapers_run_before_ordinary_processes),
+		cmocka_unit_test(test_judge),
+		cmocka_unit_test(test_names_are_complete),
+		REAL(test_real_v2_group_frozen_from_above),
+		REAL(test_real_v2_group_frozen_twice),
+		REAL(test_real_v1_group_frozen_from_above),
+		REAL(test_real_v1_group_frozen_twice),
+		REAL(test_real_v2_sigterm_handler_runs_after_thaw),
+		REAL(test_real_v1_sigterm_handler_runs_after_thaw),
+		REAL(test_real_refreeze_leaves_what_others_froze),
+		REAL(test_real_reap_frees_what_cannot_die),
+		REAL(test_real_reap_of_a_running_victim),
+		REAL(test_real_open_spares_a_reused_pid),
+		REAL(test_real_vanished),
+		REAL(test_real_signal_not_permitted),
+		REAL(test_real_boost_reaches_every_thread),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
