@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * decision: one decision, from the choice to the account: what is confirmed, carried out and
+ * reported.  Holds no pointers into the census: that moves on.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "lib/cgroup.h"
+#include "lib/kill.h"
+#include "lib/memory.h"
+#include "lib/policy.h"
+#include "lib/proc.h"
+#include "lib/util.h"
+
+struct manager;
+struct victim_result;
+
+struct decision {
+	pid_t pid;
+	uint64_t start_ticks;
+	uid_t uid;
+	char comm[16];
+	char cgroup[CGROUP_PATH_MAX];
+	char v1_freezer[CGROUP_PATH_MAX];
+
+	char policy[64];
+	enum policy_action action;
+	usec_t grace_usec;
+	bool dry_run;
+
+	struct proc_memory memory; /* the reading that decided */
+	size_t n_candidates;
+	unsigned n_reads;
+	bool approximate;
+	pid_t next_pid; /* the second in the ranking, 0: there was none */
+	char next_comm[16];
+	uint64_t next_footprint;
+
+	struct memory_reading before; /* the machine, at the decision */
+	unsigned pressure_full;	      /* permyriad, over the policy's time */
+	usec_t decided_at;
+	usec_t choose_usec; /* how long the choice took */
+	usec_t signal_usec; /* from the start of the tick to the signal */
+
+	int signal; /* the last one sent */
+	usec_t signalled_at;
+	usec_t ended_at;
+	int error;    /* -errno of opening or signalling, 0 */
+	int refrozen; /* levels frozen again, or -errno */
+	enum kill_progress outcome;
+};
+
+/* Notes who was chosen (result->ranked[0]) and why.  Allocates nothing. */
+void decision_record(struct decision *d, const struct manager *m, const struct policy *policy,
+		     const struct victim_result *result, usec_t now);
+
+/* May the victim not be ended, by what it is now: renamed, moved, or protected since? */
+bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm,
+			   int oom_score_adj);

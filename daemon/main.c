@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* main: the command line, setup, run, the exit code; nothing else. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "daemon/monitor.h"
+#include "lib/cleanup.h"
+
+enum { EXIT_BAD_USAGE = 2 };
+
+static const char help[] =
+	"Usage: reckond [OPTION...]\n"
+	"Watches memory and, before it runs out, ends one well-chosen process.\n"
+	"\n"
+	"  --config FILE   read FILE (and FILE.d/*.conf) instead of " SYSCONFDIR
+	"/reckond/reckond.conf\n"
+	"  --dry-run       decide and say so, but never signal anybody\n"
+	"  --scope CGROUP  only processes in this cgroup or below may be ended\n"
+	"  --check-config  read the configuration, say what is wrong with it, and exit\n"
+	"  --version       print the version and exit\n"
+	"  --help          print this and exit\n"
+	"\n"
+	"Exit status: 0; 1 for a failure; 2 for bad usage or a bad configuration.\n"
+	"See reckond(8), reckond.conf(5) and reckonctl(1).\n";
+
+struct arguments {
+	struct manager_options manager;
+	bool check_config;
+};
+
+/* 0 to go on, 1 to exit well, -EINVAL after having said why. */
+static int parse_arguments(int argc, char **argv, struct arguments *ret)
+{
+	enum {
+		OPTION_CONFIG = 256,
+		OPTION_DRY_RUN,
+		OPTION_SCOPE,
+		OPTION_CHECK_CONFIG,
+		OPTION_VERSION,
+		OPTION_HELP,
+	};
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, OPTION_CONFIG },
+		{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
+		{ "scope", required_argument, NULL, OPTION_SCOPE },
+		{ "check-config", no_argument, NULL, OPTION_CHECK_CONFIG },
+		{ "version", no_argument, NULL, OPTION_VERSION },
+		{ "help", no_argument, NULL, OPTION_HELP },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (c) {
+		case OPTION_CONFIG:
+			ret->manager.config_file = optarg;
+			break;
+		case OPTION_DRY_RUN:
+			ret->manager.dry_run = true;
+			break;
+		case OPTION_SCOPE:
+			ret->manager.scope = optarg;
+			break;
+		case OPTION_CHECK_CONFIG:
+			ret->check_config = true;
+			break;
+		case OPTION_VERSION:
+			puts(PACKAGE_STRING);
+			return 1;
+		case OPTION_HELP:
+			fputs(help, stdout);
+			return 1;
+		default:
+			fputs("Try 'reckond --help'.\n", stderr);
+			return -EINVAL;
+		}
+	if (optind < argc) {
+		fprintf(stderr, "reckond: unexpected argument '%s'\nTry 'reckond --help'.\n",
+			argv[optind]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_config(const struct manager_options *options)
+{
+	struct policy_set set;
+	int r;
+
+	r = manager_load_policies(options, &set);
+	if (r < 0)
+		log_error("Cannot read the configuration: %s", strerror(-r));
+	if (r != 0)
+		return r < 0 ? EXIT_FAILURE : EXIT_BAD_USAGE;
+	policy_set_done(&set);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(manager_freep) struct manager *m = NULL;
+	struct arguments arguments = { 0 };
+	int r;
+
+	r = parse_arguments(argc, argv, &arguments);
+	if (r != 0)
+		return r < 0 ? EXIT_BAD_USAGE : EXIT_SUCCESS;
+	if (arguments.check_config)
+		return check_config(&arguments.manager);
+
+	r = manager_new(&arguments.manager, &kill_ops_system, &m);
+	if (r == -EBADMSG)
+		return EXIT_BAD_USAGE;
+	if (r < 0)
+		return EXIT_FAILURE;
+	r = monitor_run(m);
+	if (r < 0)
+		log_error("The event loop failed: %s", strerror(-r));
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

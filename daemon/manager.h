@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * manager: owns everything that the daemon has, from setup to the end.  tick.c works on it,
+ * monitor.c wires it to the event loop, report.c says what it did.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/decision.h"
+#include "lib/accuracy.h"
+#include "lib/census.h"
+#include "lib/cgroup.h"
+#include "lib/kill.h"
+#include "lib/memory.h"
+#include "lib/policy.h"
+#include "lib/precise.h"
+#include "lib/psi.h"
+#include "lib/victim.h"
+
+enum manager_state {
+	MANAGER_CALM,	/* plenty of memory: nobody is looked at */
+	MANAGER_WATCH,	/* the census is kept fresh */
+	MANAGER_ACT,	/* a policy demands it: within one tick */
+	MANAGER_SETTLE, /* a victim was signalled: nobody else until that is over */
+};
+const char *manager_state_to_string(enum manager_state state);
+
+struct manager_options {
+	const char *config_file; /* NULL: the usual places */
+	const char *scope;	 /* over the configuration's, or NULL */
+	bool dry_run;		 /* whatever the configuration says */
+};
+
+#define MANAGER_PASSED_OVER_MAX 16
+
+/* What was found at start: see rehearsal.h. */
+struct abilities {
+	bool psi;	       /* there is a pressure file */
+	int psi_trigger_error; /* -errno of the privileged trigger */
+	int psi_fallback_error;
+	int memory_lock_error;
+	int oom_score_adj_error;
+	int fifo_error;
+	int rehearsal_result[_KILL_STEP_MAX];
+	bool rehearsal_reaped;
+	uint64_t missing_capabilities; /* bit by number, of those that the work asks for */
+};
+
+struct manager {
+	struct manager_options options;
+	struct policy_set policies;
+	struct abilities abilities;
+
+	int proc_fd;
+	int sys_fd;
+	struct cgroup_fs cgroups;
+	struct accuracy accuracy;
+	struct memory_source *memory;
+	struct precise *precise;
+	struct kill_reapers *reapers;
+	const struct kill_ops *kill_ops;
+
+	enum manager_state state;
+	usec_t watch_until; /* watch lingers */
+	struct memory_reading reading;
+	struct psi_history psi;
+	struct census census;
+	struct victim_result choice;
+	struct victim_passed_over passed_over[MANAGER_PASSED_OVER_MAX];
+	size_t n_passed_over;
+	usec_t complained_at; /* the last line about what does not work: one in ten seconds */
+
+	/* The one victim, and what is known of it. */
+	struct decision decision;
+	struct kill_victim victim;
+	bool warned;	    /* since watch began */
+	usec_t quiet_until; /* dry run: one decision is not said again and again */
+	unsigned n_kills;
+
+	/* Owned by monitor.c. */
+	sd_event *event;
+	sd_event_source *timer;
+	sd_event_source *victim_source;
+	sd_event_source *psi_source;
+	int placeholder_fd; /* what victim_source watches when there is no victim */
+};
+
+/* Finds out everything, locks memory, rehearses, and says what it found.  0 or -errno, after
+ * having said why. */
+int manager_new(const struct manager_options *options, const struct kill_ops *ops,
+		struct manager **ret);
+struct manager *manager_free(struct manager *manager);
+static inline void manager_freep(struct manager **manager)
+{
+	manager_free(*manager);
+}
+
+/* Reads the configuration: 0, 1 if it has mistakes (each printed on standard error), -errno. */
+int manager_load_policies(const struct manager_options *options, struct policy_set *ret);
+
+/* The configuration anew; with mistakes the old one stays. */
+void manager_reload(struct manager *manager);

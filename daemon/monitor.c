@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* monitor: see the header. */
+#include "daemon/monitor.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "daemon/tick.h"
+#include "lib/psi.h"
+
+#define TIMER_SLACK (1 * USEC_PER_MSEC)
+/* A trigger means: watch for at least so long. */
+#define TRIGGER_WATCH_USEC (10 * USEC_PER_SEC)
+
+usec_t monitor_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
+static int look(struct manager *m)
+{
+	usec_t next = tick(m, monitor_now());
+	int r;
+
+	r = sd_event_source_set_time(m->timer, monitor_now() + next);
+	if (r < 0)
+		return r;
+	return sd_event_source_set_enabled(m->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	return look(userdata);
+}
+
+static int on_victim(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct manager *m = userdata;
+
+	monitor_unwatch_victim(m); /* it stays readable; the tick asks the pidfd itself */
+	return look(m);
+}
+
+static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct manager *m = userdata;
+
+	if (revents & EPOLLERR) {
+		log_warning("The pressure trigger is gone; going on with the timer alone.");
+		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	}
+	m->watch_until = max_u64(m->watch_until, monitor_now() + TRIGGER_WATCH_USEC);
+	return look(m);
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+	struct manager *m = userdata;
+
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)monitor_now());
+	manager_reload(m);
+	sd_notify(0, "READY=1");
+	return look(m);
+}
+
+static int add_signals(struct manager *m)
+{
+	sigset_t mask;
+	int r;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return -errno;
+	r = sd_event_add_signal(m->event, NULL, SIGTERM, NULL, NULL);
+	if (r < 0)
+		return r;
+	r = sd_event_add_signal(m->event, NULL, SIGINT, NULL, NULL);
+	if (r < 0)
+		return r;
+	return sd_event_add_signal(m->event, NULL, SIGHUP, on_hangup, m);
+}
+
+int monitor_new(struct manager *m)
+{
+	int r;
+
+	r = sd_event_new(&m->event);
+	if (r < 0)
+		return r;
+	r = add_signals(m);
+	if (r < 0)
+		return r;
+	r = sd_event_add_time(m->event, &m->timer, CLOCK_MONOTONIC, 0, TIMER_SLACK, on_timer, m);
+	if (r < 0)
+		return r;
+	m->placeholder_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->placeholder_fd < 0)
+		return -errno;
+	r = sd_event_add_io(m->event, &m->victim_source, m->placeholder_fd, EPOLLIN, on_victim, m);
+	if (r < 0)
+		return r;
+	/* Before the timer, should both be due: it saves a look. */
+	return sd_event_source_set_priority(m->victim_source, SD_EVENT_PRIORITY_IMPORTANT);
+}
+
+void monitor_free(struct manager *m)
+{
+	m->psi_source = sd_event_source_disable_unref(m->psi_source);
+	m->victim_source = sd_event_source_disable_unref(m->victim_source);
+	m->timer = sd_event_source_disable_unref(m->timer);
+	m->event = sd_event_unref(m->event);
+	if (m->placeholder_fd >= 0)
+		close(m->placeholder_fd);
+	m->placeholder_fd = -EBADF;
+}
+
+void monitor_arm_pressure(struct manager *m)
+{
+	static const struct psi_trigger wanted = {
+		.stall_usec = 70 * USEC_PER_MSEC,
+		.window_usec = USEC_PER_SEC,
+	};
+	/* Without CAP_SYS_RESOURCE the window has to be a multiple of two seconds. */
+	static const struct psi_trigger unprivileged = {
+		.stall_usec = 150 * USEC_PER_MSEC,
+		.window_usec = 2 * USEC_PER_SEC,
+	};
+	int fd, r;
+
+	fd = psi_trigger_open(m->proc_fd, "pressure/memory", &wanted);
+	m->abilities.psi_trigger_error = fd < 0 ? fd : 0;
+	if (fd < 0) {
+		fd = psi_trigger_open(m->proc_fd, "pressure/memory", &unprivileged);
+		m->abilities.psi_fallback_error = fd < 0 ? fd : 0;
+	}
+	if (fd < 0)
+		return;
+	r = sd_event_add_io(m->event, &m->psi_source, fd, EPOLLPRI, on_pressure, m);
+	if (r < 0) {
+		close(fd);
+		m->abilities.psi_fallback_error = r;
+		return;
+	}
+	sd_event_source_set_io_fd_own(m->psi_source, true);
+}
+
+int monitor_run(struct manager *m)
+{
+	int r;
+
+	r = sd_event_set_watchdog(m->event, true);
+	if (r < 0)
+		log_warning("Cannot arm the watchdog: %s, ignoring.", strerror(-r));
+	r = look(m);
+	if (r < 0)
+		return r;
+	sd_notify(0, "READY=1");
+	r = sd_event_loop(m->event);
+	sd_notify(0, "STOPPING=1");
+	return r;
+}
+
+int monitor_watch_victim(struct manager *m, int pidfd)
+{
+	int r;
+
+	r = sd_event_source_set_io_fd(m->victim_source, pidfd);
+	if (r < 0)
+		return r;
+	return sd_event_source_set_enabled(m->victim_source, SD_EVENT_ON);
+}
+
+void monitor_unwatch_victim(struct manager *m)
+{
+	/* The eventfd is never written to; what is watched must outlive the watching. */
+	(void)sd_event_source_set_enabled(m->victim_source, SD_EVENT_OFF);
+	(void)sd_event_source_set_io_fd(m->victim_source, m->placeholder_fd);
+}

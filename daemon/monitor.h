@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * monitor: what wakes the daemon: the timer, PSI triggers, the exit of a victim, signals, the
+ * watchdog.  All of it ends in tick().
+ */
+#pragma once
+
+#include "lib/util.h"
+
+struct manager;
+
+/* The event loop and its sources; 0 or -errno.  Needs nothing of the manager but its fds. */
+int monitor_new(struct manager *m);
+void monitor_free(struct manager *m);
+
+/* Arms the PSI trigger, with the fallback for daemons without CAP_SYS_RESOURCE; what it found is
+ * in m->abilities. */
+void monitor_arm_pressure(struct manager *m);
+
+/* Runs until SIGTERM or SIGINT: 0 or -errno. */
+int monitor_run(struct manager *m);
+
+/* Watches the exit of the victim by its pidfd (borrowed), which is polled as an fd: a
+ * child source would break the loop on a process that is not our child.  Allocates nothing: the
+ * source was made at start. */
+int monitor_watch_victim(struct manager *m, int pidfd);
+void monitor_unwatch_victim(struct manager *m);
+
+/* CLOCK_MONOTONIC. */
+usec_t monitor_now(void);

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* report: see the header. */
+#include "daemon/report.h"
+
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-journal.h>
+
+#include "daemon/log.h"
+#include "lib/format.h"
+
+/* Each kind of entry has its own constant, for the catalog and for queries. */
+#define MESSAGE_SIGNALLED "MESSAGE_ID=3c1f0a5d0f7e4b0c9a52a4e7c6f1d280"
+#define MESSAGE_ENDED	  "MESSAGE_ID=8d4b6e2f51a94d6fb7c30c2be95f14a7"
+
+#define COMPLAIN_USEC (10 * USEC_PER_SEC)
+
+/* "9.8 %" of permyriad, integers only. */
+#define PERCENT_FORMAT	"%u.%u %%"
+#define PERCENT_ARGS(p) (p) / 100, (p) / 10 % 10
+
+static const char *victim_name(const struct decision *d, char *buf, size_t size)
+{
+	char comm[16], cgroup[256];
+
+	snprintf(buf, size, "%s (pid %d, uid %u, %s)", format_foreign(d->comm, comm, sizeof(comm)),
+		 d->pid, d->uid, format_foreign(d->cgroup, cgroup, sizeof(cgroup)));
+	return buf;
+}
+
+static const char *signal_name(int signal)
+{
+	return signal == SIGKILL ? "SIGKILL" : "SIGTERM";
+}
+
+static void describe_memory(const struct memory_reading *reading, char *buf, size_t size)
+{
+	unsigned available = memory_available_permyriad(reading);
+	unsigned swap = memory_swap_free_permyriad(reading);
+	char total[FORMAT_BYTES_SIZE];
+
+	format_bytes(reading->total, total);
+	if (reading->swap_total == 0)
+		snprintf(buf, size, PERCENT_FORMAT " of %s available, no swap",
+			 PERCENT_ARGS(available), total);
+	else
+		snprintf(buf, size, PERCENT_FORMAT " of %s available, swap " PERCENT_FORMAT " free",
+			 PERCENT_ARGS(available), total, PERCENT_ARGS(swap));
+}
+
+/* The journal takes it where there is one; standard error too, unless that is the journal. */
+static void say_decision(const struct manager *m, const char *message_id, int priority,
+			 const char *text)
+{
+	const struct decision *d = &m->decision;
+	uint64_t freed = sub_u64(m->reading.available + m->reading.swap_free,
+				 d->before.available + d->before.swap_free);
+
+	(void)sd_journal_send(
+		"MESSAGE=%s", text, "%s", message_id, "PRIORITY=%i", priority,
+		"RECKOND_VICTIM_PID=%d", d->pid, "RECKOND_VICTIM_COMM=%s", d->comm,
+		"RECKOND_VICTIM_UID=%u", d->uid, "RECKOND_VICTIM_CGROUP=%s", d->cgroup,
+		"RECKOND_VICTIM_FOOTPRINT=%" PRIu64, census_footprint(&d->memory),
+		"RECKOND_POLICY=%s", d->policy, "RECKOND_ACTION=%s",
+		policy_action_to_string(d->action), "RECKOND_SIGNAL=%s",
+		d->signal ? signal_name(d->signal) : "none", "RECKOND_DRY_RUN=%s",
+		d->dry_run ? "yes" : "no", "RECKOND_CANDIDATES=%zu", d->n_candidates,
+		"RECKOND_PASS2_READS=%u", d->n_reads, "RECKOND_APPROXIMATE=%s",
+		d->approximate ? "yes" : "no", "RECKOND_CHOOSE_USEC=%" PRIu64, d->choose_usec,
+		"RECKOND_SIGNAL_USEC=%" PRIu64, d->signal_usec, "RECKOND_AVAILABLE_BEFORE=%" PRIu64,
+		d->before.available, "RECKOND_AVAILABLE=%" PRIu64, m->reading.available,
+		"RECKOND_FREED=%" PRIu64, freed, "RECKOND_OUTCOME=%s",
+		kill_progress_to_string(d->outcome), NULL);
+	if (!log_is_journal())
+		log_line(priority, "%s", text);
+}
+
+static void report_signalled(const struct manager *m)
+{
+	const struct decision *d = &m->decision;
+	char text[1024], name[384], memory[128], size[FORMAT_BYTES_SIZE],
+		next_size[FORMAT_BYTES_SIZE];
+	char next[96] = "", comm[16];
+
+	describe_memory(&d->before, memory, sizeof(memory));
+	if (d->next_pid > 0)
+		snprintf(next, sizeof(next), "; next would be %s (pid %d, %s)",
+			 format_foreign(d->next_comm, comm, sizeof(comm)), d->next_pid,
+			 format_bytes(d->next_footprint, next_size));
+	snprintf(text, sizeof(text),
+		 "%s %s: %s to come back, %s. Policy %s: %s, stalled " PERCENT_FORMAT
+		 ". %u of %zu candidates read%s%s.",
+		 d->dry_run ? "Would end" : "Ending", victim_name(d, name, sizeof(name)),
+		 format_bytes(census_footprint(&d->memory), size),
+		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
+		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
+		 d->approximate ? ", approximately" : "", next);
+	say_decision(m, MESSAGE_SIGNALLED, LOG_WARNING, text);
+	if (d->dry_run)
+		return;
+	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
+		if (m->victim.step_result[step] < 0)
+			log_warning("Pid %d: could not %s: %s, ignoring.", d->pid,
+				    kill_step_to_string(step),
+				    strerror(-m->victim.step_result[step]));
+	if (m->victim.thawed.n_levels > 0)
+		log_notice("Pid %d: its group was frozen, thawed (%u level%s).", d->pid,
+			   m->victim.thawed.n_levels, m->victim.thawed.n_levels > 1 ? "s" : "");
+}
+
+static void report_ended(const struct manager *m)
+{
+	const struct decision *d = &m->decision;
+	static const char *const phrases[] = {
+		[KILL_PROGRESS_WAIT] = "is being waited for",
+		[KILL_PROGRESS_GONE] = "is gone",
+		[KILL_PROGRESS_MEMORY_BACK] = "lingers, but its memory is back",
+		[KILL_PROGRESS_ESCALATE] = "gets SIGKILL",
+		[KILL_PROGRESS_STAND_DOWN] =
+			"did not go when asked, and need not: the emergency is over",
+		[KILL_PROGRESS_UNKILLABLE] = "cannot be ended; passed over for 30 s",
+	};
+	char text[1024], name[384], memory[128], refrozen[64] = "";
+
+	describe_memory(&m->reading, memory, sizeof(memory));
+	if (d->refrozen > 0)
+		snprintf(refrozen, sizeof(refrozen), " Its group is frozen again.");
+	else if (d->refrozen < 0)
+		snprintf(refrozen, sizeof(refrozen), " Its group could not be frozen again: %s.",
+			 strerror(-d->refrozen));
+	snprintf(text, sizeof(text), "%s %s%s%s, %" PRIu64 " ms after the decision: %s.%s",
+		 victim_name(d, name, sizeof(name)), phrases[d->outcome], d->error ? ": " : "",
+		 d->error ? strerror(-d->error) : "", (d->ended_at - d->decided_at) / USEC_PER_MSEC,
+		 memory, refrozen);
+	say_decision(m, MESSAGE_ENDED,
+		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
+}
+
+/* What keeps coming back is said once in a while. */
+static bool may_complain(struct manager *m, usec_t now)
+{
+	if (m->complained_at != 0 && now - m->complained_at < COMPLAIN_USEC)
+		return false;
+	m->complained_at = now;
+	return true;
+}
+
+static void report_nobody(const struct manager *m)
+{
+	const size_t *n = m->choice.n_excluded;
+
+	log_error("Memory is short, but nobody may be ended: of %zu processes %zu are kernel "
+		  "threads, %zu protected, %zu outside the scope, %zu unreadable, %zu passed over.",
+		  m->census.n_processes, n[VICTIM_IS_KTHREAD],
+		  n[VICTIM_IS_PROTECTED] + n[VICTIM_IS_ADJ_MIN] + n[VICTIM_IS_INIT] +
+			  n[VICTIM_IS_SELF],
+		  n[VICTIM_IS_OUT_OF_SCOPE], n[VICTIM_IS_UNREADABLE], n[VICTIM_IS_PASSED_OVER]);
+}
+
+static void report_event(struct manager *m, enum report_event event, usec_t now)
+{
+	const struct decision *d = &m->decision;
+
+	switch (event) {
+	case REPORT_SIGNALLED:
+	case REPORT_DRY_RUN:
+		report_signalled(m);
+		break;
+	case REPORT_ESCALATED:
+		log_warning("Pid %d has not gone after SIGTERM: SIGKILL.", d->pid);
+		break;
+	case REPORT_ENDED:
+		report_ended(m);
+		break;
+	case REPORT_STOOD_DOWN:
+		log_notice("The emergency has passed before pid %d was signalled: standing down.",
+			   d->pid);
+		break;
+	case REPORT_NOBODY:
+		if (may_complain(m, now))
+			report_nobody(m);
+		break;
+	case REPORT_CANNOT_OPEN:
+		log_error("Pid %d cannot be opened: %s; passed over for 30 s.", d->pid,
+			  strerror(-d->error));
+		break;
+	case REPORT_CHANGED:
+		log_notice("Pid %d may no longer be ended: looking again.", d->pid);
+		break;
+	case REPORT_VANISHED:
+	case REPORT_NOTHING:
+		break;
+	}
+}
+
+void report(struct manager *m, enum report_event event, const struct policy_judgement *judgement,
+	    enum manager_state before, usec_t now)
+{
+	bool was_calm = before == MANAGER_CALM, is_calm = m->state == MANAGER_CALM;
+	char memory[128];
+
+	if (event == REPORT_SIGNALLED || event == REPORT_ENDED || event == REPORT_DRY_RUN)
+		m->warned = true; /* whoever reads that needs no warning */
+	report_event(m, event, now);
+
+	describe_memory(&m->reading, memory, sizeof(memory));
+	if (was_calm != is_calm)
+		log_info("%s: %s, stalled " PERCENT_FORMAT " of the last second.",
+			 is_calm ? "Calm again" : "Watching", memory,
+			 PERCENT_ARGS(psi_history_some(&m->psi, USEC_PER_SEC)));
+	if (is_calm)
+		m->warned = false;
+	if (judgement->policy && !m->warned) {
+		m->warned = true;
+		log_warning("Memory is getting short: %s (policy %s).", memory,
+			    judgement->policy->name);
+	}
+}
+
+void report_sample_failed(struct manager *m, int error, usec_t now)
+{
+	if (may_complain(m, now))
+		log_error("Cannot read memory or processes: %s; trying again every second.",
+			  strerror(-error));
+}
+
+static void report_policies(const struct policy_set *set, const struct memory_reading *memory)
+{
+	for (size_t i = 0; i < set->n_policies; i++) {
+		const struct policy *p = &set->policies[i];
+		char text[256] = "", line[FORMAT_BYTES_SIZE];
+		size_t n = 0;
+
+		if (p->action == POLICY_ACTION_NONE)
+			continue;
+		if (p->memory_available.set)
+			n += (size_t)snprintf(
+				text + n, sizeof(text) - n, ", available <= %s",
+				format_bytes(policy_line_bytes(&p->memory_available, memory->total),
+					     line));
+		if (p->swap_free.set && memory->swap_total > 0)
+			n += (size_t)snprintf(
+				text + n, sizeof(text) - n, ", swap free <= %s",
+				format_bytes(policy_line_bytes(&p->swap_free, memory->swap_total),
+					     line));
+		if (p->pressure_some)
+			n += (size_t)snprintf(text + n, sizeof(text) - n,
+					      ", some stalled >= " PERCENT_FORMAT,
+					      PERCENT_ARGS(p->pressure_some));
+		if (p->pressure_full)
+			n += (size_t)snprintf(text + n, sizeof(text) - n,
+					      ", all stalled >= " PERCENT_FORMAT,
+					      PERCENT_ARGS(p->pressure_full));
+		if (p->for_usec)
+			snprintf(text + n, sizeof(text) - n, ", for %.1f s",
+				 (double)p->for_usec / (double)USEC_PER_SEC);
+		log_info("policy %s: %s%s", p->name, policy_action_to_string(p->action), text);
+	}
+}
+
+static void report_pressure(const struct abilities *a)
+{
+	if (!a->psi)
+		log_info(
+			"pressure: no PSI on this kernel (CONFIG_PSI, psi=1): memory alone decides");
+	else if (a->psi_trigger_error == 0)
+		log_info("pressure: PSI, trigger at some 70 ms in 1 s");
+	else if (a->psi_fallback_error == 0)
+		log_info(
+			"pressure: PSI, trigger at some 150 ms in 2 s (finer: %s), and by the timer",
+			strerror(-a->psi_trigger_error));
+	else
+		log_info("pressure: PSI by the timer alone (trigger: %s)",
+			 strerror(-a->psi_fallback_error));
+}
+
+static void report_accuracy(const struct accuracy *accuracy)
+{
+	char error[FORMAT_BYTES_SIZE];
+
+	if (accuracy->regime == ACCURACY_PRECISE)
+		log_info("counting: statm is exact on this kernel");
+	else
+		log_info("counting: statm is %s, off by up to %s for a process of one thread",
+			 accuracy_regime_to_string(accuracy->regime),
+			 format_bytes(accuracy_interval(accuracy, 0, false, 1).hi, error));
+}
+
+static void report_limits(const struct manager *m)
+{
+	static const struct {
+		unsigned capability;
+		const char *text;
+	} limits[] = {
+		{ CAP_KILL, "may not end processes of other users (CAP_KILL)" },
+		{ CAP_SYS_NICE, "may not raise priorities (CAP_SYS_NICE): on a busy machine memory "
+				"comes back late" },
+		{ CAP_SYS_PTRACE,
+		  "may not read smaps_rollup of others (CAP_SYS_PTRACE): choices are as exact as statm" },
+		{ CAP_SYS_RESOURCE, "may not lower oom_score_adj or have fine PSI triggers "
+				    "(CAP_SYS_RESOURCE)" },
+		{ CAP_DAC_OVERRIDE, "may not thaw groups of other users (CAP_DAC_OVERRIDE)" },
+	};
+	const struct abilities *a = &m->abilities;
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
+			log_notice("limit: %s", limits[i].text);
+	if (a->memory_lock_error < 0)
+		log_notice("limit: own memory is not locked: %s", strerror(-a->memory_lock_error));
+	if (a->oom_score_adj_error < 0)
+		log_notice("limit: own oom_score_adj is not -1000: %s",
+			   strerror(-a->oom_score_adj_error));
+	if (a->fifo_error < 0)
+		log_notice("limit: reapers run at normal priority: %s", strerror(-a->fifo_error));
+	if (m->census.n_unreadable > 0)
+		log_notice("limit: %zu processes cannot be read and will not be chosen",
+			   m->census.n_unreadable);
+	if (m->policies.dry_run)
+		return;
+	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
+		if (a->rehearsal_result[step] < 0)
+			log_notice("limit: rehearsal could not %s: %s", kill_step_to_string(step),
+				   strerror(-a->rehearsal_result[step]));
+	if (a->rehearsal_result[KILL_STEP_REAP] == 0 && !a->rehearsal_reaped)
+		log_notice(
+			"limit: process_mrelease does not work here: victims free their own memory");
+}
+
+void report_start(const struct manager *m)
+{
+	const struct memory_reading *r = &m->reading;
+	char total[FORMAT_BYTES_SIZE], physical[FORMAT_BYTES_SIZE], swap[FORMAT_BYTES_SIZE];
+	char memory[128];
+
+	describe_memory(r, memory, sizeof(memory));
+	log_info("reckond " PACKAGE_VERSION "%s%s%s", m->policies.dry_run ? ", dry run" : "",
+		 strcmp(m->policies.scope, "/") ? ", scope " : "",
+		 strcmp(m->policies.scope, "/") ? m->policies.scope : "");
+	log_info("memory: %s, of which %s can be given back; %s",
+		 format_bytes(r->counters.total, physical), format_bytes(r->total, total), memory);
+	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
+		 r->counters.zram_disksize ? ", on zram" : "",
+		 r->counters.arc_size ? "; ZFS ARC that can shrink counts as available" : "");
+	report_pressure(&m->abilities);
+	log_info("cgroups: %s%s%s", cgroup_layout_to_string(m->cgroups.layout),
+		 m->cgroups.v2_fd >= 0 ? ", v2 at " : "",
+		 m->cgroups.v2_fd >= 0 ? m->cgroups.v2_mount : "");
+	report_accuracy(&m->accuracy);
+	report_policies(&m->policies, r);
+	log_info("processes: %zu", m->census.n_processes);
+	report_limits(m);
+	log_info("%s", m->policies.dry_run ? "Ready; nobody will be signalled."
+					   : "Ready; rehearsed on a process of its own.");
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * report: says what happened: a structured journal entry for each decision, and the same as a
+ * plain line on standard error.  The only place that knows the journal's field names.
+ */
+#pragma once
+
+#include "daemon/manager.h"
+
+enum report_event {
+	REPORT_NOTHING,
+	REPORT_SIGNALLED,   /* the victim has its signal */
+	REPORT_ESCALATED,   /* SIGKILL after SIGTERM */
+	REPORT_ENDED,	    /* it is over with it: see decision.outcome */
+	REPORT_DRY_RUN,	    /* would have been signalled */
+	REPORT_STOOD_DOWN,  /* the emergency was over before the signal */
+	REPORT_NOBODY,	    /* nobody may be chosen */
+	REPORT_CANNOT_OPEN, /* no pidfd */
+	REPORT_VANISHED,    /* before the signal */
+	REPORT_CHANGED,	    /* no longer to be ended: renamed, moved, protected */
+};
+
+/* What a tick did, and a change of state since `before`. */
+void report(struct manager *m, enum report_event event, const struct policy_judgement *judgement,
+	    enum manager_state before, usec_t now);
+
+/* Memory or processes could not be read; said at most once in ten seconds. */
+void report_sample_failed(struct manager *m, int error, usec_t now);
+
+/* What was found at start. */
+void report_start(const struct manager *m);

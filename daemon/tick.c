@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tick: the whole daemon on one screen: sample, judge, choose, confirm, end, report.
+ *
+ * Each call of tick() looks once and takes at most one step for at most one victim.  From choose()
+ * to the watching of the victim nothing is allocated, logged or waited for; what there is to say
+ * is said by report(), after that.
+ */
+#include "daemon/tick.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/manager.h"
+#include "daemon/monitor.h"
+#include "daemon/report.h"
+#include "lib/reader.h"
+
+/* Watch is left when its reasons are so long over; a census costs more than a second look. */
+#define WATCH_LINGER_USEC (10 * USEC_PER_SEC)
+#define SWEEP_USEC	  (250 * USEC_PER_MSEC)
+/* Stalled so much of the time since the last look: worth watching (the trigger's 70 ms in 1 s). */
+#define WATCH_PRESSURE 700U
+/* All precise reads of one choice together: they must not make the emergency longer. */
+#define PRECISE_BUDGET_USEC (100 * USEC_PER_MSEC)
+/* How long an unkillable victim is passed over. */
+#define PASS_OVER_USEC (30 * USEC_PER_SEC)
+/* The next look after a victim is gone or could not be had; memory has to be counted anew. */
+#define SOON_USEC (20 * USEC_PER_MSEC)
+/* While a victim is on its way, beside the event of its exit. */
+#define SETTLE_USEC	   (50 * USEC_PER_MSEC)
+#define RETRY_USEC	   USEC_PER_SEC
+#define DRY_RUN_PAUSE_USEC (10 * USEC_PER_SEC)
+
+struct tick {
+	usec_t now;
+	struct policy_judgement judgement;
+	int signal; /* what end() is to send, 0: nothing */
+	enum report_event event;
+};
+
+static struct policy_reading policy_reading(const struct manager *m)
+{
+	return (struct policy_reading){
+		.memory = &m->reading,
+		.psi = m->abilities.psi ? &m->psi : NULL,
+	};
+}
+
+static bool acting_policy_holds(const struct manager *m)
+{
+	struct policy_reading reading = policy_reading(m);
+
+	for (size_t i = 0; i < m->policies.n_policies; i++) {
+		const struct policy *policy = &m->policies.policies[i];
+
+		if (policy->action >= POLICY_ACTION_TERMINATE && policy_holds(policy, &reading))
+			return true;
+	}
+	return false;
+}
+
+/* Everybody, when watch begins and every so often in watch; and before any choice if somebody has
+ * come since, as the newcomer may be the one.  Not while a victim is on its way. */
+static int sweep_if_due(struct manager *m, usec_t now)
+{
+	const struct memory_counters *c = &m->reading.counters;
+	bool near = acting_policy_holds(m), due;
+	int r;
+
+	if (m->state == MANAGER_SETTLE)
+		return 0;
+	if (m->state == MANAGER_CALM && !near && now >= m->watch_until &&
+	    m->reading.available > policy_line_bytes(&m->policies.watch_below, m->reading.total))
+		return 0;
+	due = m->census.swept_at == 0 || now - m->census.swept_at >= SWEEP_USEC;
+	if (!due && !(near && census_has_new(&m->census)))
+		return 0;
+	r = census_sweep(&m->census, now, m->reading.allocated, c->swap_free < c->swap_total);
+	if (r < 0)
+		return r;
+	return victim_reserve(&m->choice, m->census.n_allocated);
+}
+
+/* Memory, pressure and, in watch, everybody. */
+static int sample(struct manager *m, const struct tick *t)
+{
+	struct psi_reading psi;
+	int r;
+
+	r = memory_sample(m->memory, &m->reading);
+	if (r < 0)
+		return r;
+	if (m->abilities.psi && psi_read(m->proc_fd, "pressure/memory", &psi) == 0) {
+		psi_history_add(&m->psi, t->now, &psi);
+		if (psi_history_some(&m->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
+			m->watch_until = t->now + WATCH_LINGER_USEC;
+	}
+	return sweep_if_due(m, t->now);
+}
+
+/* How the victim of before is doing; decides whether it is over. */
+static enum kill_progress judge_ending(struct manager *m, struct tick *t)
+{
+	const struct policy_judgement *judgement = &t->judgement;
+	const struct decision *d = &m->decision;
+	struct kill_facts facts = {
+		.signal = d->signal,
+		.gone = kill_is_gone(&m->victim),
+		.since_signal = t->now - d->signalled_at,
+		.grace = d->grace_usec,
+		.timeout = m->policies.kill_timeout_usec,
+		.emergency_holds =
+			judgement->policy && judgement->policy->action >= POLICY_ACTION_TERMINATE,
+		.next_level = judgement->policy && judgement->policy->action == POLICY_ACTION_KILL,
+		.expected_bytes = census_footprint(&d->memory),
+		.available_before = d->before.available + d->before.swap_free,
+		.available_now = m->reading.available + m->reading.swap_free,
+		.footprint_now = UINT64_MAX,
+	};
+	struct proc_stat stat;
+	struct proc_memory memory;
+
+	if (!facts.gone && proc_read_stat(m->proc_fd, d->pid, &stat) == 0 &&
+	    stat.start_ticks == d->start_ticks &&
+	    proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory) == 0)
+		facts.footprint_now = census_footprint(&memory);
+	return kill_judge(&facts);
+}
+
+static void pass_over(struct manager *m, usec_t now)
+{
+	size_t slot = m->n_passed_over++ % MANAGER_PASSED_OVER_MAX; /* the oldest is forgotten */
+
+	m->passed_over[slot] = (struct victim_passed_over){
+		.pid = m->decision.pid,
+		.start_ticks = m->decision.start_ticks,
+		.until = now + PASS_OVER_USEC,
+	};
+}
+
+/* It is over with this victim, one way or another: put back what was thawed, count afresh. */
+static void settle(struct manager *m, struct tick *t, enum kill_progress outcome)
+{
+	struct decision *d = &m->decision;
+
+	d->outcome = outcome;
+	d->ended_at = t->now;
+	/* Who lingers is not to be chosen again, whether its memory came back or not. */
+	if (outcome == KILL_PROGRESS_UNKILLABLE || outcome == KILL_PROGRESS_MEMORY_BACK)
+		pass_over(m, t->now);
+	census_forget(&m->census, d->pid);
+	monitor_unwatch_victim(m);
+	d->refrozen = freezer_refreeze(&m->victim.thawed);
+	kill_victim_done(&m->victim);
+	/* What was stalled before is no reason to end another. */
+	m->psi = (struct psi_history){ 0 };
+	m->state = MANAGER_WATCH;
+	t->event = REPORT_ENDED;
+}
+
+/* Which state this is, and what is to be done: nothing, SIGTERM or SIGKILL. */
+static void judge(struct manager *m, struct tick *t)
+{
+	struct policy_reading reading = policy_reading(m);
+	const struct policy *policy;
+	enum kill_progress progress;
+
+	policy_judge(&m->policies, &reading, t->now, &t->judgement);
+	policy = t->judgement.policy;
+	if (t->judgement.watch || policy)
+		m->watch_until = t->now + WATCH_LINGER_USEC;
+
+	if (m->state == MANAGER_SETTLE) {
+		progress = judge_ending(m, t);
+		if (progress == KILL_PROGRESS_ESCALATE)
+			t->signal = SIGKILL;
+		else if (progress != KILL_PROGRESS_WAIT)
+			settle(m, t, progress);
+		return;
+	}
+	m->state = t->now < m->watch_until ? MANAGER_WATCH : MANAGER_CALM;
+	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until)
+		return;
+	m->state = MANAGER_ACT;
+	t->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
+}
+
+/* Two passes over the census: somebody, or nobody. */
+static bool choose(struct manager *m, struct tick *t)
+{
+	const struct policy *policy = t->judgement.policy;
+	struct reader reader = {
+		.proc_fd = m->proc_fd,
+		.accuracy = &m->accuracy,
+		.precise = m->precise,
+		.left = PRECISE_BUDGET_USEC,
+		.now = monitor_now,
+	};
+	struct victim_request request = {
+		.rank_by = policy->rank_by,
+		.allocated = m->reading.allocated,
+		.total = m->reading.counters.total + m->reading.counters.swap_total,
+		.now = t->now,
+		.self = getpid(),
+		.passed_over = m->passed_over,
+		.n_passed_over = min_u64(m->n_passed_over, MANAGER_PASSED_OVER_MAX),
+	};
+	usec_t began = monitor_now();
+
+	victim_choose(&m->census, &request, reader_read, &reader, &m->choice);
+	if (m->choice.n_ranked == 0) {
+		t->event = REPORT_NOBODY;
+		return false;
+	}
+	decision_record(&m->decision, m, policy, &m->choice, t->now);
+	m->decision.choose_usec = monitor_now() - began;
+	return true;
+}
+
+/* What was chosen, as it is now; false if it has vanished.  A path too long to be read is taken
+ * for the root, as in the census. */
+static bool reread(struct manager *m, char comm[static PROC_COMM_SIZE], int *adj)
+{
+	struct decision *d = &m->decision;
+	struct proc_stat stat;
+	int r;
+
+	if (proc_read_stat(m->proc_fd, d->pid, &stat) != 0 ||
+	    proc_read_oom_score_adj(m->proc_fd, d->pid, adj) != 0)
+		return false;
+	memcpy(comm, stat.comm, PROC_COMM_SIZE);
+	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, d->cgroup, sizeof(d->cgroup));
+	if (r < 0)
+		strcpy(d->cgroup, "/");
+	if (r == PROC_GONE)
+		return false;
+	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
+					 sizeof(d->v1_freezer));
+	if (r < 0)
+		strcpy(d->v1_freezer, "/");
+	return r != PROC_GONE;
+}
+
+/*
+ * Is it still the one who was chosen, may it still be ended, does the emergency still hold?  The
+ * order matters: with the pidfd open and the start time compared, what is read after that by pid
+ * is read of this process, as long as it lives.
+ */
+static enum report_event confirm(struct manager *m, const struct tick *t)
+{
+	struct decision *d = &m->decision;
+	struct kill_target target = { .pid = d->pid, .start_ticks = d->start_ticks };
+	struct policy_reading reading = policy_reading(m);
+	char comm[PROC_COMM_SIZE];
+	int adj;
+
+	d->error = kill_open(m->kill_ops, m->proc_fd, &target, &m->victim);
+	if (d->error < 0)
+		return REPORT_CANNOT_OPEN;
+	if (d->error == KILL_GONE || !reread(m, comm, &adj))
+		return REPORT_VANISHED;
+	if (decision_is_forbidden(d, m, comm, adj))
+		return REPORT_CHANGED;
+	if (memory_sample(m->memory, &m->reading) == 0 &&
+	    !policy_holds(t->judgement.policy, &reading))
+		return REPORT_STOOD_DOWN;
+	return REPORT_NOTHING;
+}
+
+/* Signal, thaw, reap, and watch. */
+static void end(struct manager *m, struct tick *t)
+{
+	struct decision *d = &m->decision;
+	struct kill_target target = {
+		.pid = d->pid,
+		.start_ticks = d->start_ticks,
+		.v2_path = d->cgroup,
+		.v1_path = d->v1_freezer,
+	};
+	bool escalates = d->signal != 0;
+	int r;
+
+	r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, t->signal, m->reapers,
+			&m->victim);
+	d->signal = t->signal;
+	d->signalled_at = monitor_now();
+	if (r < 0) { /* not permitted: there is nothing to wait for */
+		d->error = r;
+		settle(m, t, KILL_PROGRESS_UNKILLABLE);
+		return;
+	}
+	m->state = MANAGER_SETTLE;
+	t->event = escalates ? REPORT_ESCALATED : REPORT_SIGNALLED;
+	if (escalates)
+		return;
+	d->signal_usec = d->signalled_at - t->now;
+	m->n_kills++;
+	/* Should this fail, the timer finds out too, only later. */
+	(void)monitor_watch_victim(m, m->victim.pidfd);
+}
+
+/* Somebody is to go who has not been chosen yet. */
+static bool choose_and_confirm(struct manager *m, struct tick *t)
+{
+	if (!choose(m, t))
+		return false;
+	t->event = confirm(m, t);
+	if (t->event == REPORT_NOTHING && !m->decision.dry_run)
+		return true;
+	if (t->event == REPORT_NOTHING) {
+		m->quiet_until = t->now + DRY_RUN_PAUSE_USEC;
+		t->event = REPORT_DRY_RUN;
+	}
+	if (t->event == REPORT_CANNOT_OPEN)
+		pass_over(m, t->now);
+	if (t->event == REPORT_CHANGED)
+		census_forget(&m->census, m->decision.pid);
+	kill_victim_done(&m->victim);
+	m->state = MANAGER_WATCH;
+	return false;
+}
+
+/* Something was not as thought, or is over: memory is to be counted anew. */
+static bool is_to_look_again(enum report_event event)
+{
+	return event == REPORT_ENDED || event == REPORT_VANISHED || event == REPORT_CHANGED ||
+	       event == REPORT_CANNOT_OPEN;
+}
+
+static usec_t next_look(const struct manager *m, const struct tick *t)
+{
+	if (is_to_look_again(t->event))
+		return SOON_USEC;
+	if (m->state == MANAGER_SETTLE)
+		return SETTLE_USEC; /* beside the event of its exit */
+	return policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);
+}
+
+usec_t tick(struct manager *m, usec_t now)
+{
+	struct tick t = { .now = now };
+	enum manager_state before = m->state;
+	int r;
+
+	r = sample(m, &t);
+	if (r < 0) {
+		report_sample_failed(m, r, now);
+		return RETRY_USEC;
+	}
+	judge(m, &t);
+	if (t.signal != 0 && (m->state == MANAGER_SETTLE || choose_and_confirm(m, &t)))
+		end(m, &t);
+	report(m, t.event, &t.judgement, before, now);
+	return next_look(m, &t);
+}

@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# check-daemon.sh: the daemon itself, as a process, on a scope of our own: it says what it found,
+# ends the right one, reads its configuration again, never signals in a dry run, and stops when
+# asked.  Needs root and a cgroup2 mount; anything else is SKIP (77).
+set -u
+
+reckond=${BUILDDIR:-.}/reckond
+mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' \
+	/proc/self/mountinfo)
+scope=/reckond-check-$$
+tmp=$(mktemp -d)
+pids=() daemon='' failed=0
+
+if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$scope" 2>/dev/null; then
+	echo "SKIP: this needs root and a cgroup2 mount"
+	exit 77
+fi
+
+cleanup() {
+	[ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
+	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+	wait 2>/dev/null
+	rmdir "$mount$scope"
+	rm -r "$tmp"
+}
+trap cleanup EXIT
+
+check() { # CONDITION NAME
+	if eval "$1"; then
+		echo "ok - $2"
+	else
+		echo "not ok - $2"
+		sed 's/^/#   /' "$tmp/log"
+		failed=1
+	fi
+}
+wait_for() { # CONDITION: for ten seconds
+	local i
+	for ((i = 0; i < 200; i++)); do
+		eval "$1" && return
+		sleep 0.05
+	done
+	return 1
+}
+# A process that holds so many MiB, in the scope.  (A shell would be avoided: see reckond.conf(5).)
+hold() { # MIB
+	perl -e '$0 = "hold"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' "$1" \
+		>"$tmp/ready" &
+	pids+=("$!")
+	wait_for "[ -s '$tmp/ready' ]"
+	: >"$tmp/ready"
+	echo "$!" >"$mount$scope/cgroup.procs"
+}
+start() { # ARGUMENT...
+	"$reckond" --config "$tmp/conf" --scope "$scope" "$@" 2>"$tmp/log" &
+	daemon=$!
+	wait_for "grep -q ^Ready '$tmp/log'"
+}
+stop() { # sets status
+	kill -TERM "$daemon"
+	wait "$daemon"
+	status=$?
+	daemon=''
+}
+is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
+
+# A dry run: says who would go, signals nobody.
+printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
+hold 16
+small=${pids[0]}
+hold 64
+large=${pids[1]}
+start --dry-run
+check "wait_for \"grep -q '^Would end .*(pid $large,' '$tmp/log'\"" 'a dry run names the largest of the scope'
+check "is_alive $large && is_alive $small" 'a dry run signals nobody'
+for found in memory: swap: pressure: cgroups: counting: policy; do
+	check "grep -q '^$found' '$tmp/log'" "it says what it found: $found"
+done
+stop
+check '[ $status = 0 ]' 'SIGTERM ends it well'
+
+# The whole path.  The scope is left alone at first: a policy that does not hold.
+printf '[Policy now]\nMemoryAvailable=0%%\nAction=kill\n' >"$tmp/conf"
+start
+check "! grep -q '^Ending' '$tmp/log'" 'it leaves everybody alone while nothing is wrong'
+check "! grep -q 'limit: rehearsal' '$tmp/log'" 'the rehearsal finds nothing that does not work'
+
+# A configuration with a mistake changes nothing; one without is taken at once.
+printf '[Policy now]\nMemoryAvailable=plenty\n' >"$tmp/conf"
+kill -HUP "$daemon"
+check "wait_for \"grep -q 'the old one stays' '$tmp/log'\"" 'a bad configuration is refused'
+check "grep -q '^$tmp/conf:2: ' '$tmp/log'" 'and its mistake is named with its place'
+check "is_alive $large" 'and nobody is ended'
+printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
+kill -HUP "$daemon"
+check "wait_for \"! is_alive $large\"" 'with a good one the largest goes'
+check "wait_for \"grep -q '(pid $large, .* is gone' '$tmp/log'\"" 'and it is said'
+check "wait_for \"! is_alive $small\"" 'then the other, as the policy still holds'
+check "[ \$(grep -c '^Ending' '$tmp/log') = 2 ]" 'each once, and nobody outside the scope'
+stop
+check '[ $status = 0 ]' 'SIGTERM ends it well'
+exit $failed

@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tick: the whole path with real processes, in a scope of our own: a cgroup that is made here, and
+ * a policy that always holds.  Needs root and a cgroup2 mount.
+ *
+ * The daemon's objects are linked in; ticks are called by hand.  The ops table stands between, to
+ * disturb single steps; and from the choice to the watching every allocation is made to fail.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/manager.h"
+#include "daemon/monitor.h"
+#include "daemon/tick.h"
+#include "lib/io.h"
+#include "tests/fail-malloc.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#define MAX_VICTIMS 8
+
+static struct {
+	struct cgroup_fs cgroups;
+	char scope[64];
+	char config[64];
+	pid_t victims[MAX_VICTIMS];
+	unsigned n_victims;
+	struct manager *manager;
+
+	/* What the ops do. */
+	int open_result;
+	int signal_result;
+	bool signal_is_lost;
+	void (*on_open)(pid_t pid);
+	unsigned n_signals;
+	unsigned n_journal;
+	unsigned n_choices;
+	bool allocate_freely;
+} test;
+
+/* The daemon's entries end here; the first one closes the time without allocations. */
+int sd_journal_send_with_location(const char *file, const char *line, const char *func,
+				  const char *format, ...);
+int sd_journal_send_with_location(const char *file, const char *line, const char *func,
+				  const char *format, ...)
+{
+	fail_malloc = false;
+	test.n_journal++;
+	return 0;
+}
+
+void __real_victim_choose(const struct census *census, const struct victim_request *request,
+			  victim_read_fn read_precise, void *userdata,
+			  struct victim_result *result);
+void __wrap_victim_choose(const struct census *census, const struct victim_request *request,
+			  victim_read_fn read_precise, void *userdata,
+			  struct victim_result *result);
+void __wrap_victim_choose(const struct census *census, const struct victim_request *request,
+			  victim_read_fn read_precise, void *userdata, struct victim_result *result)
+{
+	test.n_choices++;
+	fail_malloc = FAIL_MALLOC_WORKS;
+	__real_victim_choose(census, request, read_precise, userdata, result);
+}
+
+static int op_open(pid_t pid)
+{
+	if (test.on_open)
+		test.on_open(pid);
+	return test.open_result < 0 ? test.open_result : kill_ops_system.pidfd_open(pid);
+}
+
+static int op_signal(int pidfd, int signal)
+{
+	test.n_signals++;
+	if (test.signal_result < 0)
+		return test.signal_result;
+	return test.signal_is_lost ? 0 : kill_ops_system.pidfd_send_signal(pidfd, signal);
+}
+
+static struct kill_ops ops;
+
+/* All paths are relative to the mount. */
+static int make_group(const char *relative)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s%s", test.scope + 1, relative);
+	return mkdirat(test.cgroups.v2_fd, path, 0755);
+}
+
+static void write_group(const char *relative, const char *file, const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s%s/%s", test.scope + 1, relative, file);
+	assert_int_equal(io_write_at(test.cgroups.v2_fd, path, text), 0);
+}
+
+static bool group_is_frozen(const char *relative)
+{
+	char path[256], text[512];
+
+	snprintf(path, sizeof(path), "%s%s/cgroup.events", test.scope + 1, relative);
+	return io_read_at(test.cgroups.v2_fd, path, text, sizeof(text)) > 0 &&
+	       strstr(text, "frozen 1");
+}
+
+/* A process of so many MiB in a group of the scope (NULL: outside of it). */
+static pid_t spawn(const char *relative, size_t mib, bool ignores_term)
+{
+	int ready[2];
+	char pid_text[16], byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		sigset_t none;
+		char *memory;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		signal(SIGTERM, ignores_term ? SIG_IGN : SIG_DFL);
+		munlockall();
+		memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			      -1, 0);
+		memset(memory, 1, mib * MIB);
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	test.victims[test.n_victims++] = pid;
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	if (relative) {
+		snprintf(pid_text, sizeof(pid_text), "%d", pid);
+		write_group(relative, "cgroup.procs", pid_text);
+	}
+	return pid;
+}
+
+static bool is_alive(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+	return info.si_pid == 0;
+}
+
+static int how_it_ended(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	return info.si_status;
+}
+
+static void start(const char *more)
+{
+	struct manager_options options = { .config_file = test.config };
+	FILE *f = fopen(test.config, "we");
+
+	assert_non_null(f);
+	fprintf(f, "[Daemon]\nScope=%s\n%s", test.scope, more);
+	fclose(f);
+	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
+	test.n_signals = test.n_journal = test.n_choices = 0; /* the rehearsal's do not count */
+	n_mallocs = 0;
+}
+
+static void one_tick(void)
+{
+	(void)tick(test.manager, monitor_now());
+	fail_malloc = false;
+}
+
+/* Ticks until the current victim is done with, at most for some seconds. */
+static void settle(void)
+{
+	for (int i = 0; i < 500 && test.manager->state == MANAGER_SETTLE; i++) {
+		usleep(10000);
+		one_tick();
+	}
+	assert_int_not_equal(test.manager->state, MANAGER_SETTLE);
+}
+
+#define KILL_NOW "[Policy now]\nMemoryAvailable=100%\nAction=kill\n"
+#define TERM_NOW "[Policy now]\nMemoryAvailable=100%\nAction=terminate\nGrace=300ms\n"
+
+static int setup(void **state)
+{
+	memset(&test, 0, sizeof(test));
+	if (cgroup_fs_open(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), &test.cgroups) < 0 ||
+	    geteuid() != 0 || test.cgroups.v2_fd < 0)
+		return 0;
+	ops = kill_ops_system;
+	ops.pidfd_open = op_open;
+	ops.pidfd_send_signal = op_signal;
+	snprintf(test.scope, sizeof(test.scope), "/reckond-test-%d", getpid());
+	snprintf(test.config, sizeof(test.config), "/tmp/reckond-test-%d.conf", getpid());
+	return make_group("");
+}
+
+static void require_scope(void)
+{
+	if (test.scope[0])
+		return;
+	print_message("SKIP: this needs root and a cgroup2 mount\n");
+	skip();
+}
+
+static int teardown(void **state)
+{
+	static const char *const groups[] = { "/a/b/c", "/a/b", "/a", "" };
+	char path[256];
+
+	fail_malloc = false;
+	test.manager = manager_free(test.manager);
+	for (unsigned i = 0; i < test.n_victims; i++) {
+		kill(test.victims[i], SIGKILL); /* our children, not yet waited for */
+		waitpid(test.victims[i], NULL, 0);
+	}
+	for (size_t i = 0; test.scope[0] && i < ARRAY_SIZE(groups); i++) {
+		snprintf(path, sizeof(path), "%s%s", test.scope + 1, groups[i]);
+		(void)unlinkat(test.cgroups.v2_fd, path, AT_REMOVEDIR);
+	}
+	if (test.config[0])
+		(void)unlink(test.config);
+	cgroup_fs_done(&test.cgroups);
+	return 0;
+}
+
+static void test_tick_ends_the_largest_of_the_scope_and_nobody_else(void **state)
+{
+	pid_t outside, small, large, middle;
+
+	require_scope();
+	outside = spawn(NULL, 96, false);
+	small = spawn("", 8, false);
+	large = spawn("", 64, false);
+	middle = spawn("", 32, false);
+	start(KILL_NOW);
+	one_tick();
+	assert_int_equal(test.manager->state, MANAGER_SETTLE);
+	assert_int_equal(test.manager->decision.pid, large);
+	settle();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	assert_int_equal(how_it_ended(large), SIGKILL);
+	assert_true(is_alive(outside) && is_alive(small) && is_alive(middle));
+	assert_int_equal(test.n_signals, 1);
+	assert_int_equal(test.n_journal, 2); /* the decision and the end */
+
+	/* The policy still holds: the next one is the next largest. */
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, middle);
+	settle();
+	assert_true(is_alive(outside) && is_alive(small));
+}
+
+static void test_tick_allocates_nothing_from_choice_to_watching(void **state)
+{
+	pid_t victim;
+
+	require_scope();
+	if (!FAIL_MALLOC_WORKS) {
+		print_message("SKIP: AddressSanitizer has its own malloc\n");
+		skip();
+	}
+	assert_int_equal(make_group("/a"), 0);
+	victim = spawn("/a", 32, false);
+	write_group("/a", "cgroup.freeze", "1"); /* the thaw is on the way, too */
+	start(KILL_NOW);
+	one_tick();
+	assert_int_equal(test.n_choices, 1);
+	assert_int_equal(test.n_signals, 1);
+	assert_int_equal(n_mallocs, 0);
+	settle();
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+}
+
+static void test_tick_thaws_the_whole_group_and_puts_it_back(void **state)
+{
+	pid_t large, sibling, cousin;
+
+	require_scope();
+	assert_int_equal(make_group("/a") | make_group("/a/b") | make_group("/a/b/c"), 0);
+	large = spawn("/a/b/c", 64, false);
+	sibling = spawn("/a/b/c", 8, false);
+	cousin = spawn("/a", 8, false);
+	write_group("/a", "cgroup.freeze", "1"); /* two levels above the victim */
+	for (int i = 0; i < 100 && !group_is_frozen("/a/b/c"); i++)
+		usleep(10000);
+	assert_true(group_is_frozen("/a/b/c"));
+	start(TERM_NOW); /* a SIGTERM is only acted on when thawed */
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, large);
+	assert_int_equal(test.manager->victim.thawed.n_levels, 1);
+	settle();
+	assert_int_equal(how_it_ended(large), SIGTERM);
+	assert_true(is_alive(sibling) && is_alive(cousin));
+	assert_int_equal(test.manager->decision.refrozen, 1);
+	for (int i = 0; i < 100 && !group_is_frozen("/a"); i++)
+		usleep(10000);
+	assert_true(group_is_frozen("/a"));
+	write_group("/a", "cgroup.freeze", "0");
+}
+
+static void test_tick_escalates_when_sigterm_is_ignored(void **state)
+{
+	pid_t victim;
+
+	require_scope();
+	victim = spawn("", 32, true);
+	start(TERM_NOW);
+	one_tick();
+	assert_int_equal(test.manager->decision.signal, SIGTERM);
+	usleep(100000);
+	one_tick();
+	assert_true(is_alive(victim)); /* the grace is not over */
+	settle();
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_int_equal(test.n_signals, 2);
+}
+
+static void test_tick_escalates_at_once_at_the_next_level(void **state)
+{
+	struct policy *last;
+	pid_t victim;
+
+	require_scope();
+	victim = spawn("", 32, true);
+	start("[Policy now]\nMemoryAvailable=100%\nAction=terminate\nGrace=1h\n"
+	      "[Policy last]\nMemoryAvailable=0%\nAction=kill\n");
+	one_tick();
+	assert_int_equal(test.manager->decision.signal, SIGTERM);
+	last = policy_set_policy(&test.manager->policies, "last");
+	last->memory_available.permyriad = PERMYRIAD;
+	one_tick();
+	assert_int_equal(test.manager->decision.signal, SIGKILL);
+	settle();
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+}
+
+static void let_the_emergency_pass(pid_t pid)
+{
+	struct policy *now = policy_set_policy(&test.manager->policies, "now");
+
+	now->memory_available.permyriad = 0;
+}
+
+static void test_tick_stands_down_when_the_emergency_has_passed(void **state)
+{
+	pid_t victim;
+
+	require_scope();
+	victim = spawn("", 32, false);
+	start(KILL_NOW);
+	test.on_open = let_the_emergency_pass;
+	one_tick();
+	assert_int_equal(test.n_choices, 1);
+	assert_int_equal(test.n_signals, 0);
+	assert_true(is_alive(victim));
+}
+
+static void test_tick_stands_down_after_the_grace_when_memory_is_back(void **state)
+{
+	pid_t victim;
+
+	require_scope();
+	victim = spawn("", 32, true);
+	start(TERM_NOW);
+	one_tick();
+	let_the_emergency_pass(victim);
+	settle();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_STAND_DOWN);
+	assert_true(is_alive(victim));
+	assert_int_equal(test.n_signals, 1);
+}
+
+static void move_out_of_the_scope(pid_t pid)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", pid);
+	assert_int_equal(io_write_at(test.cgroups.v2_fd, "cgroup.procs", text), 0);
+	test.on_open = NULL;
+}
+
+static void test_tick_spares_who_was_moved_out_meanwhile(void **state)
+{
+	pid_t victim, other;
+
+	require_scope();
+	victim = spawn("", 64, false);
+	other = spawn("", 16, false);
+	start(KILL_NOW);
+	test.on_open = move_out_of_the_scope;
+	one_tick();
+	assert_int_equal(test.n_signals, 0);
+	one_tick(); /* looked at again, and somebody else chosen */
+	assert_int_equal(test.manager->decision.pid, other);
+	settle();
+	assert_true(is_alive(victim));
+	assert_false(is_alive(other));
+}
+
+static void test_tick_goes_on_when_the_victim_vanishes(void **state)
+{
+	pid_t victim;
+
+	require_scope();
+	victim = spawn("", 32, false);
+	start(KILL_NOW);
+	test.open_result = -ESRCH;
+	one_tick();
+	assert_int_equal(test.manager->state, MANAGER_WATCH);
+	assert_int_equal(test.n_signals, 0);
+	test.open_result = 0;
+	one_tick();
+	settle();
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+}
+
+static void test_tick_passes_over_who_may_not_be_signalled(void **state)
+{
+	pid_t large, small;
+
+	require_scope();
+	large = spawn("", 32, false);
+	small = spawn("", 8, false);
+	start(KILL_NOW);
+	test.signal_result = -EPERM;
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, large);
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	test.signal_result = 0;
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, small);
+	settle();
+	assert_true(is_alive(large));
+	one_tick(); /* nobody is left: it is not tried in a loop */
+	one_tick();
+	assert_true(is_alive(large));
+	assert_int_equal(test.n_signals, 2);
+}
+
+static void test_tick_passes_over_who_does_not_die(void **state)
+{
+	pid_t large, small;
+
+	require_scope();
+	large = spawn("", 64, false);
+	small = spawn("", 24, false);
+	start("KillTimeout=100ms\n" KILL_NOW);
+	test.signal_is_lost = true;
+	one_tick();
+	settle();
+	assert_int_equal(test.manager->decision.pid, large);
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	test.signal_is_lost = false;
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, small);
+	settle();
+	assert_true(is_alive(large));
+}
+
+static void test_tick_dry_run_never_signals(void **state)
+{
+	pid_t victim;
+
+	require_scope();
+	victim = spawn("", 32, false);
+	start("DryRun=yes\n" KILL_NOW);
+	for (int i = 0; i < 5; i++)
+		one_tick();
+	assert_int_equal(test.manager->decision.pid, victim);
+	assert_int_equal(test.n_signals, 0);
+	assert_int_equal(test.n_journal, 1); /* said once, not five times */
+	assert_true(is_alive(victim));
+}
+
+/* A leader that has exited while a thread holds the memory reads as 0. */
+static void *hold(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void test_tick_finds_a_process_whose_leader_has_exited(void **state)
+{
+	pid_t headless, small;
+	char text[16];
+	int ready[2], go[2];
+
+	require_scope();
+	assert_int_equal(pipe(ready) | pipe(go), 0);
+	headless = fork();
+	assert_true(headless >= 0);
+	if (headless == 0) {
+		pthread_t thread;
+		char *memory;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		memory = mmap(NULL, 48 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			      -1, 0);
+		memset(memory, 1, 48 * MIB);
+		if (pthread_create(&thread, NULL, hold, NULL) != 0 || write(ready[1], "", 1) != 1 ||
+		    read(go[0], memory, 1) != 1)
+			_exit(1);
+		pthread_exit(NULL);
+	}
+	test.victims[test.n_victims++] = headless;
+	assert_int_equal(read(ready[0], text, 1), 1);
+	snprintf(text, sizeof(text), "%d", headless);
+	write_group("", "cgroup.procs", text); /* an exited leader is not moved */
+	assert_int_equal(write(go[1], "", 1), 1);
+	small = spawn("", 16, false);
+	start(KILL_NOW);
+	assert_int_equal(census_find(&test.manager->census, headless)->state, 'Z');
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, headless);
+	settle();
+	assert_true(is_alive(small));
+}
+
+#define with_scope(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_scope(test_tick_ends_the_largest_of_the_scope_and_nobody_else),
+		with_scope(test_tick_allocates_nothing_from_choice_to_watching),
+		with_scope(test_tick_thaws_the_whole_group_and_puts_it_back),
+		with_scope(test_tick_escalates_when_sigterm_is_ignored),
+		with_scope(test_tick_escalates_at_once_at_the_next_level),
+		with_scope(test_tick_stands_down_when_the_emergency_has_passed),
+		with_scope(test_tick_stands_down_after_the_grace_when_memory_is_back),
+		with_scope(test_tick_spares_who_was_moved_out_meanwhile),
+		with_scope(test_tick_goes_on_when_the_victim_vanishes),
+		with_scope(test_tick_passes_over_who_may_not_be_signalled),
+		with_scope(test_tick_passes_over_who_does_not_die),
+		with_scope(test_tick_dry_run_never_signals),
+		with_scope(test_tick_finds_a_process_whose_leader_has_exited),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
