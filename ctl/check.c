@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* check: see the header. */
+#include "ctl/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "lib/conf.h"
+
+/* What one reading found, and its sums. */
+struct report {
+	json_t *files;
+	json_t *messages;
+	size_t n_files;
+	size_t n_errors;
+	size_t n_warnings;
+};
+
+static void add_files(struct report *report, char **files, size_t n_files)
+{
+	for (size_t i = 0; i < n_files; i++)
+		ctl_json_append(&report->files, ctl_json_foreign(files[i]));
+	report->n_files += n_files;
+}
+
+static void add_messages(struct report *report, const struct conf_messages *messages)
+{
+	for (size_t i = 0; i < messages->n; i++) {
+		const struct conf_message *message = &messages->items[i];
+
+		conf_message_print(message, stderr);
+		ctl_json_append(&report->messages,
+				json_pack("{s:o, s:o, s:s, s:o}", "file",
+					  ctl_json_foreign(message->file), "line",
+					  message->line ? json_integer(message->line) : json_null(),
+					  "kind", message->warning ? "warning" : "mistake", "text",
+					  ctl_json_foreign(message->text)));
+	}
+	report->n_errors += messages->n_errors;
+	report->n_warnings += messages->n - messages->n_errors;
+}
+
+/* As conf_load(); what it finds is said, and added to the report. */
+static int load(const char *config_file, struct policy_set *ret, struct report *report)
+{
+	struct conf_messages messages = { 0 };
+	char **files = NULL;
+	size_t n_files = 0;
+	int r;
+
+	r = conf_find_files(config_file, "", &files, &n_files);
+	if (r < 0)
+		return r;
+	r = conf_load((const char *const *)files, n_files, ret, &messages);
+	add_files(report, files, n_files);
+	add_messages(report, &messages);
+	conf_messages_done(&messages);
+	conf_files_free(files, n_files);
+	return r;
+}
+
+static void report_done(struct report *report)
+{
+	json_decref(report->files);
+	json_decref(report->messages);
+}
+
+enum ctl_status check_load(const struct ctl_options *options, struct policy_set *ret)
+{
+	_cleanup_(report_done) struct report report = { json_array(), json_array() };
+	struct policy_set set;
+	char *scope;
+	int r;
+
+	r = load(options->config_file, &set, &report);
+	if (r < 0)
+		return ctl_fail(options, CTL_FAILURE, "cannot read the configuration: %s",
+				strerror(-r));
+	if (r > 0)
+		return ctl_fail(options, CTL_BAD_USAGE, "the configuration has %zu mistake%s",
+				report.n_errors, report.n_errors == 1 ? "" : "s");
+	if (options->scope) {
+		scope = strdup(options->scope);
+		if (!scope) {
+			policy_set_done(&set);
+			return ctl_fail(options, CTL_FAILURE, "no memory");
+		}
+		free(set.scope);
+		set.scope = scope;
+	}
+	*ret = set;
+	return CTL_OK;
+}
+
+static int check_one(const char *config_file, struct report *report)
+{
+	struct policy_set set;
+	int r;
+
+	r = load(config_file, &set, report);
+	if (r == 0)
+		policy_set_done(&set);
+	return r < 0 ? r : 0;
+}
+
+static void print_report(const struct report *report)
+{
+	if (report->n_files == 0)
+		fputs("No files, the built-in defaults hold: ", stdout);
+	else
+		printf("%zu file%s read: ", report->n_files, report->n_files == 1 ? "" : "s");
+	if (report->n_errors > 0)
+		printf("%zu mistake%s", report->n_errors, report->n_errors == 1 ? "" : "s");
+	else
+		fputs("no mistakes", stdout);
+	if (report->n_warnings > 0)
+		printf(", %zu warning%s", report->n_warnings, report->n_warnings == 1 ? "" : "s");
+	puts(".");
+}
+
+enum ctl_status check(const struct ctl_options *options, char **arguments, int n_arguments)
+{
+	_cleanup_(report_done) struct report report = { json_array(), json_array() };
+	enum ctl_status status = CTL_OK;
+	int r;
+
+	if (options->config_file && n_arguments > 0)
+		return ctl_fail(options, CTL_BAD_USAGE, "check: either --config or FILE");
+	r = n_arguments == 0 ? check_one(options->config_file, &report) : 0;
+	/* Each for itself: they need not belong together. */
+	for (int i = 0; i < n_arguments && r == 0; i++)
+		r = check_one(arguments[i], &report);
+	if (r < 0)
+		return ctl_fail(options, CTL_FAILURE, "cannot read the configuration: %s",
+				strerror(-r));
+	if (options->json)
+		status = ctl_print_json(json_pack("{s:O, s:O}", "files", report.files, "messages",
+						  report.messages));
+	else
+		print_report(&report);
+	return report.n_errors > 0 ? CTL_BAD_USAGE : status;
+}

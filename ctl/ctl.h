@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ctl: what the commands of reckonctl share: the options, failing, and JSON.
+ *
+ * An answer goes to standard output, as text or, with --json, as one object; what is wrong goes to
+ * standard error in words either way, and with --json to standard output too, as {"error": ...}.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ctl_options {
+	bool json;
+	const char *config_file; /* NULL: the usual places */
+	const char *scope;	 /* over the configuration's, or NULL */
+};
+
+/* Commands return one of these: the exit status. */
+enum ctl_status {
+	CTL_OK,
+	CTL_FAILURE,
+	CTL_BAD_USAGE, /* or a bad configuration */
+};
+
+/* Says what is wrong; returns status. */
+__attribute__((format(printf, 3, 4))) enum ctl_status
+ctl_fail(const struct ctl_options *options, enum ctl_status status, const char *format, ...);
+
+/* Prints the object and lets go of it; NULL (there was no memory to make it) is a failure. */
+enum ctl_status ctl_print_json(json_t *object);
+
+/* New references, or NULL: no memory. */
+json_t *ctl_json_bytes(uint64_t bytes);
+json_t *ctl_json_foreign(const char *text); /* of any bytes; null for NULL */
+
+/* Puts the item, whose reference it takes, last into *array; where one of them is NULL, or there is
+ * no memory, *array becomes NULL. */
+void ctl_json_append(json_t **array, json_t *item);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * reckonctl: the command line: options, and the table of commands, each in a file of its own.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/check.h"
+#include "ctl/ctl.h"
+#include "ctl/explain.h"
+#include "lib/util.h"
+
+static const char help[] =
+	"Usage: reckonctl [OPTION...] COMMAND [ARGUMENT...]\n"
+	"Asks who would be ended if memory ran out, and why.\n"
+	"\n"
+	"  explain [PID]    who would go now and why; or why this process would, or would not\n"
+	"  check [FILE...]  what is wrong with the configuration, or with these files alone\n"
+	"\n"
+	"  --json           answer with one JSON object\n"
+	"  --config FILE    read FILE (and FILE.d/*.conf) instead of " SYSCONFDIR
+	"/reckond/reckond.conf\n"
+	"  --scope CGROUP   as if only processes in this cgroup or below could be ended\n"
+	"  --version        print the version and exit\n"
+	"  --help           print this and exit\n"
+	"\n"
+	"Exit status: 0; 1 for a failure; 2 for bad usage or a bad configuration.\n"
+	"See reckonctl(1), reckond(8) and reckond.conf(5).\n";
+
+static const struct command {
+	const char *name;
+	enum ctl_status (*run)(const struct ctl_options *options, char **arguments,
+			       int n_arguments);
+} commands[] = {
+	{ "explain", explain },
+	{ "check", check },
+};
+
+/* false: there is nothing more to do but to exit with *status. */
+static bool parse_options(int argc, char **argv, struct ctl_options *options,
+			  enum ctl_status *status)
+{
+	enum { OPTION_JSON = 256, OPTION_CONFIG, OPTION_SCOPE, OPTION_VERSION, OPTION_HELP };
+	static const struct option long_options[] = {
+		{ "json", no_argument, NULL, OPTION_JSON },
+		{ "config", required_argument, NULL, OPTION_CONFIG },
+		{ "scope", required_argument, NULL, OPTION_SCOPE },
+		{ "version", no_argument, NULL, OPTION_VERSION },
+		{ "help", no_argument, NULL, OPTION_HELP },
+		{ 0 },
+	};
+	bool is_bad = false;
+	int c;
+
+	*status = CTL_OK;
+	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+		switch (c) {
+		case OPTION_JSON:
+			options->json = true;
+			break;
+		case OPTION_CONFIG:
+			options->config_file = optarg;
+			break;
+		case OPTION_SCOPE:
+			options->scope = optarg;
+			break;
+		case OPTION_VERSION:
+			puts(PACKAGE_STRING);
+			return false;
+		case OPTION_HELP:
+			fputs(help, stdout);
+			return false;
+		default:
+			is_bad = true; /* on: --json may follow */
+			break;
+		}
+	if (is_bad)
+		*status = ctl_fail(options, CTL_BAD_USAGE, "bad usage; try 'reckonctl --help'");
+	return !is_bad;
+}
+
+static enum ctl_status run(const struct ctl_options *options, char **arguments, int n_arguments)
+{
+	if (n_arguments == 0)
+		return ctl_fail(options, CTL_BAD_USAGE, "no command; try 'reckonctl --help'");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(arguments[0], commands[i].name) == 0)
+			return commands[i].run(options, arguments + 1, n_arguments - 1);
+	return ctl_fail(options, CTL_BAD_USAGE, "unknown command '%s'; try 'reckonctl --help'",
+			arguments[0]);
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl_options options = { 0 };
+	enum ctl_status status;
+
+	if (parse_options(argc, argv, &options, &status))
+		status = run(&options, argv + optind, argc - optind);
+	/* An answer that nobody got is none. */
+	if (fflush(stdout) == EOF || ferror(stdout)) {
+		fputs("reckonctl: cannot write the answer\n", stderr);
+		return CTL_FAILURE;
+	}
+	return status;
+}

@@ -1,0 +1,248 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# check-ctl.sh: reckonctl from outside: explain on this machine and on a scope of our own, check on
+# files that are wrong, exit statuses, and JSON whatever comes.  Nobody is signalled by it.
+#
+# Environment: BUILDDIR.  What needs root, or a cgroup of its own, says so and is left out.
+set -uo pipefail
+
+build=$(cd "${BUILDDIR:-.}" && pwd)
+reckonctl=$build/reckonctl
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/check-ctl.XXXXXX")
+mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' \
+    /proc/self/mountinfo)
+scope=/reckonctl-check-$$
+made_scope=no pids=() failed=0
+cleanup() {
+    for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+    wait 2>/dev/null
+    [ "$made_scope" = no ] || rmdir "$mount$scope"
+    rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
+
+skip() { echo "skip - $*"; }
+say() { # NAME PROBLEM: none is ok
+    if [ -z "$2" ]; then
+        echo "ok - $1"
+        return
+    fi
+    printf 'not ok - %s:%s\n' "$1" "$2"
+    printf 'standard output:\n%s\nstandard error:\n%s\n' "$(head -c 4000 "$tmp/out")" \
+        "$(head -c 4000 "$tmp/err")" | cat -v | sed 's/^/    /'
+    failed=1
+}
+
+# NAME STATUS [out|err PATTERN]... -- ARGUMENT...: reckonctl, what it says, and how it ends
+run() {
+    local name=$1 expected=$2 problem='' status=0 patterns=()
+    shift 2
+    while [ "$1" != -- ]; do patterns+=("$1" "$2"); shift 2; done
+    timeout -k 2 30 "$reckonctl" "${@:2}" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+    [ $status = "$expected" ] || problem+=" exit status $status, expected $expected;"
+    set -- "${patterns[@]}"
+    for (( ; $# > 0; )); do
+        grep -qE -- "$2" "$tmp/$1" || problem+=" no '$2' in $1;"
+        shift 2
+    done
+    say "$name" "$problem"
+}
+
+# FILTER: what jq finds in $tmp/out, or python3 where there is no jq.  A filter is a path such as
+# .ranked[0].pid here, no more.
+if command -v jq >/dev/null; then
+    json() { jq -cs "if length == 1 then .[0] else error(\"not one\") end | $1" "$tmp/out" 2>&1; }
+elif command -v python3 >/dev/null; then
+    json() {
+        python3 -c 'import json, re, sys
+value = json.load(open(sys.argv[2], encoding="utf-8"))
+for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", sys.argv[1]):
+    value = value[name] if name else value[int(index)]
+print(json.dumps(value, ensure_ascii=False, separators=(",", ":")))' "$1" "$tmp/out" 2>&1 | tail -n 1
+    }
+else
+    json() { return 1; }
+fi
+# NAME [FILTER VALUE]...: in what the last run printed
+finds() {
+    local name=$1 problem='' found
+    shift
+    if ! json . >/dev/null; then
+        command -v jq >/dev/null || command -v python3 >/dev/null || {
+            skip "$name: neither jq nor python3"
+            return
+        }
+        problem=' not JSON;'
+    fi
+    for (( ; $# > 0 && ${#problem} == 0; )); do
+        found=$(json "$1")
+        # shellcheck disable=SC2053 # a pattern
+        [[ $found == $2 ]] || problem+=" $1 is $found, expected $2;"
+        shift 2
+    done
+    say "$name" "$problem"
+}
+
+echo '# the command line'
+run 'help' 0 out '^Usage: reckonctl ' out '^  explain ' -- --help
+run 'version' 0 out '^reckond [0-9]' -- --version
+run 'no command' 2 err 'no command' --
+run 'an unknown command' 2 err "unknown command 'bogus'" -- bogus
+run 'an unknown command, as JSON' 2 err bogus -- --json bogus
+finds 'is an object with error' .error '*bogus*'
+run 'an unknown option' 2 err "unrecognized option '--bogus'" -- --bogus --json explain
+finds 'is an object with error too' .error '*usage*'
+run 'text that is not UTF-8, as JSON' 2 -- --json $'b\xff\e\n'
+finds 'is still JSON' .error '"unknown command *'
+run 'a second pid' 2 err 'one process' -- explain 1 2
+run 'no pid' 2 err "'-1' is not a pid" -- explain -- -1
+run 'no pid, but nearly' 2 err "'1x' is not a pid" -- explain 1x
+run 'a scope that is no path' 2 err "begins with '/'" -- --scope nowhere explain
+run 'a scope that is not there' 1 err '^reckonctl: scope /nowhere-at-all: ' -- \
+    --scope /nowhere-at-all explain
+status=0
+"$reckonctl" --help >/dev/full 2>"$tmp/err" || status=$?
+: >"$tmp/out"
+problem=''
+[ $status = 1 ] || problem=" exit status $status, expected 1"
+say 'an answer that cannot be written is a failure' "$problem"
+
+echo '# check'
+mkdir "$tmp/good.conf.d"
+cat >"$tmp/good.conf" <<'END'
+[Daemon]
+DryRun=yes
+[Protect kept]
+Comm=^rc-kept$
+END
+cp "$tmp/good.conf" "$tmp/good.conf.d/10-same.conf"
+cat >"$tmp/bad.conf" <<'END'
+[Daemon]
+DryRun=perhaps
+Scope=/
+[Policy one]
+MemoryAvailable=200%
+Action=kill
+[Bogus]
+END
+mkdir "$tmp/half.conf.d"
+cp "$tmp/good.conf" "$tmp/half.conf"
+printf '[Policy two]\nAction=murder\n' >"$tmp/half.conf.d/20-bad.conf"
+run 'a good file' 0 out '^2 files read: no mistakes' -- check "$tmp/good.conf"
+say 'says nothing on standard error' "$(cat "$tmp/err")"
+run 'a good file by --config' 0 out '^2 files read: no mistakes' -- --config "$tmp/good.conf" check
+run 'both' 2 err 'either' -- --config "$tmp/good.conf" check "$tmp/good.conf"
+run 'a bad file: every mistake and its line' 2 out '3 mistakes' err "^$tmp/bad.conf:2: .*DryRun" \
+    err "^$tmp/bad.conf:5: .*MemoryAvailable" err "^$tmp/bad.conf:7: .*Bogus" -- check "$tmp/bad.conf"
+problem=''
+[ "$(wc -l <"$tmp/err")" = 3 ] || problem=' other than three lines'
+say 'and nothing else' "$problem"
+cp "$tmp/err" "$tmp/mistakes"
+if [ -x "$build/reckond" ]; then
+    "$build/reckond" --check-config --config "$tmp/bad.conf" >"$tmp/out" 2>"$tmp/err"
+    problem=$(diff "$tmp/mistakes" "$tmp/err")
+    say 'reckond --check-config says the same' "$problem"
+else
+    skip 'reckond --check-config: no reckond here'
+fi
+run 'a bad drop-in of a good file' 2 err "^$tmp/half.conf.d/20-bad.conf:2: " -- check "$tmp/half.conf"
+run 'several files: each for itself' 2 out '^5 files read: ' err "^$tmp/bad.conf:2: " \
+    err "^$tmp/half.conf.d/20-bad.conf:2: " -- check "$tmp/good.conf" "$tmp/bad.conf" "$tmp/half.conf"
+run 'a file that is not there' 2 err "^$tmp/none.conf: " -- check "$tmp/none.conf"
+run 'a bad file, as JSON' 2 err "^$tmp/bad.conf:2: " -- --json check "$tmp/bad.conf"
+finds 'lists files and messages' '.files[0]' "\"$tmp/bad.conf\"" '.messages[1].line' 5 \
+    '.messages[2].kind' '"mistake"' '.messages[0].text' '*DryRun*'
+run 'a good file, as JSON' 0 -- --json check "$tmp/good.conf"
+finds 'has no messages' .messages '\[\]' '.files[1]' "\"$tmp/good.conf.d/10-same.conf\""
+run 'explain with a bad file' 2 err "^$tmp/bad.conf:2: " err '3 mistakes' -- --config "$tmp/bad.conf" explain
+run 'explain with a bad file, as JSON' 2 -- --config "$tmp/bad.conf" --json explain
+finds 'is an object with error' .error '*3 mistakes*'
+
+echo '# explain, on this machine'
+printf '[Daemon]\nScope=/\n' >"$tmp/plain.conf"
+run 'explain' 0 out '^If memory ran out now, |^The conditions of policy ' out '^Memory: [0-9.]+ % of ' \
+    out 'Left out: .*kernel thread|Left out: init|hidepid' -- --config "$tmp/plain.conf" explain
+run 'explain, as JSON' 0 -- --config "$tmp/plain.conf" --json explain
+finds 'has the parts that reckonctl(1) promises' '.memory.total_bytes' '[1-9]*' \
+    '.memory.available_permyriad' '[0-9]*' '.policy.name' '"*"' '.candidates' '[0-9]*' \
+    '.left_out.kernel_threads' '[0-9]*' '.approximate' '@(true|false)' .scope '"/"' .dry_run false
+if [ -d /proc/1 ]; then
+    run 'explain 1' 0 out '\(pid 1[,)].* would not go: .*init' -- explain 1
+    run 'explain 1, as JSON' 0 -- --json explain 1
+    finds 'is init' .process.pid 1 .process.left_out '"init"' .process.would_go false \
+        .process.rank null .process.reason '*init*'
+else
+    skip 'explain 1: it is hidden here'
+fi
+run 'a pid that nobody has' 1 err 'no such process.*: 4194305$' -- explain 4194305
+run 'a pid that nobody has, as JSON' 1 -- --json explain 4194305
+finds 'is an object with error' .error '*no such process*'
+run 'a pid out of all bounds' 2 err 'not a pid' -- explain 99999999999999999999
+
+echo '# explain, on a scope of our own'
+if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! command -v perl >/dev/null ||
+    ! mkdir "$mount$scope" 2>/dev/null; then
+    skip 'this needs root, perl and a cgroup2 mount'
+    exit $failed
+fi
+made_scope=yes
+hold() { # NAME MIB: a process of that name that holds so much, in the scope; its pid in $held
+    local i
+    # shellcheck disable=SC2016
+    perl -e '$0 = $ARGV[0]; $x = "x"; $x x= $ARGV[1] << 20; sleep 1000' "$1" "$2" &
+    held=$!
+    pids+=("$held")
+    echo "$held" >"$mount$scope/cgroup.procs"
+    for ((i = 0; i < 200; i++)); do
+        [ "$(awk '{ print int(($2 - $3) / 256) }' "/proc/$held/statm")" -ge "$2" ] && return
+        sleep 0.05
+    done
+    echo "not ok - a process of our own does not grow to $2 MiB" && exit 1
+}
+hold rc-small 4; small=$held
+hold $'big\n\e[2J"\xff' 40; big=$held # never printed as it is
+hold rc-middle 16; middle=$held
+hold rc-kept 60; kept=$held
+options=(--config "$tmp/good.conf" --scope "$scope")
+run 'explain, as JSON' 0 -- "${options[@]}" --json explain
+finds 'the largest that may go is the victim' .victim.pid $big .candidates 3 '.ranked[0].pid' $big \
+    '.ranked[1].pid' $middle '.ranked[2].pid' $small .victim.verdict '"chosen"' .victim.cgroup \
+    "\"$scope\"" .scope "\"$scope\"" .left_out.protected 1 '.protected[0].pid' $kept \
+    '.protected[0].rule.name' '"kept"' '.protected[0].rule.builtin' false .dry_run true
+finds 'its size is right' .victim.anonymous_bytes '4[1-9]??????' .victim.weight '1?(.0)'
+finds 'its name is escaped' .victim.command '"big\\n\\u001b\[2J\\"?"'
+run 'explain' 0 out "^If memory ran out now, big\\?\\?\\[2J\"\\? \\(pid $big, user root\\) would go; 4[0-9]\\.[0-9] MiB" \
+    out "^ +$big .* would go +$scope\$" out "^ +$middle  rc-middle .* $scope\$" out 'DryRun=yes' \
+    out '1 protected, [0-9]+ outside the scope' out '1 by rule kept: rc-kept$' -- "${options[@]}" explain
+problem=''
+! LC_ALL=C grep -q '[[:cntrl:]]' "$tmp/out" || problem=' control characters'
+say 'nothing but text gets to the terminal' "$problem"
+run 'explain the victim' 0 out "\\(pid $big, user root\\) would go first: " out 'Rank: +1 of 3' \
+    -- "${options[@]}" explain $big
+run 'explain the next' 0 out "^rc-middle \\(pid $middle, .* would not go first: big.*\\(pid $big, " \
+    out 'Rank: +2 of 3' -- "${options[@]}" explain $middle
+run 'explain one that is protected' 0 \
+    out "^rc-kept \\(pid $kept, .* would not go: protected by the rule kept\\." -- "${options[@]}" explain $kept
+run 'explain one that is protected, as JSON' 0 -- "${options[@]}" --json explain $kept
+finds 'names the rule' .process.left_out '"protected"' .process.rule.name '"kept"' .process.rank null \
+    .victim.pid $big
+run 'explain one outside' 0 out "would not go: outside the scope $scope\\." -- "${options[@]}" explain $$
+echo 1000 >"/proc/$middle/oom_score_adj"
+run 'explain one with a high oom_score_adj' 0 out 'Counts: +[0-9.]+ MiB \(oom_score_adj 1000, weight 1' \
+    -- "${options[@]}" explain $middle
+printf '[Prefer middle]\nComm=^rc-middle$\nWeight=4\n' >"$tmp/prefer.conf"
+run 'a preferred one goes first' 0 -- --config "$tmp/prefer.conf" --scope "$scope" --json explain
+finds 'although it is not the largest that may go' .victim.pid $middle .victim.weight '4?(.0)'
+printf '[Policy always]\nMemoryAvailable=100%%\nAction=kill\nRankBy=badness\n' >"$tmp/now.conf"
+run 'a policy that holds' 0 out '^The conditions of policy always hold now: ' out '^Policy always: kill at ' \
+    out 'badness' -- --config "$tmp/now.conf" --scope "$scope" explain
+run 'a policy that holds, as JSON' 0 -- --config "$tmp/now.conf" --scope "$scope" --json explain
+finds 'says so' .policy.name '"always"' .policy.holds true .policy.rank_by '"badness"' .victim.pid $middle
+for pid in "${pids[@]}"; do kill -KILL "$pid"; done
+wait 2>/dev/null
+pids=()
+run 'an empty scope' 0 out '^If memory ran out now, nobody could be ended\.' -- --scope "$scope" explain
+run 'an empty scope, as JSON' 0 -- --scope "$scope" --json explain
+finds 'has no victim' .victim null .ranked '\[\]' .candidates 0
+exit $failed
