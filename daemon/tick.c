@@ -79,9 +79,10 @@ static int sweep_if_due(struct manager *m, usec_t now)
 	if (!due && !(near && census_has_new(&m->census)))
 		return 0;
 	r = census_sweep(&m->census, now, m->reading.allocated, c->swap_free < c->swap_total);
-	if (r < 0)
-		return r;
-	return victim_reserve(&m->choice, m->census.n_allocated);
+	if (r == 0)
+		r = victim_reserve(&m->choice, m->census.n_allocated);
+	/* What was handed out meanwhile counts too. */
+	return r < 0 ? r : memory_sample(m->memory, &m->reading);
 }
 
 /* Memory, pressure and, in watch, everybody. */

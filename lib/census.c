@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "lib/cleanup.h"
+#include "lib/hash.h"
 #include "lib/io.h"
 
 #define SCRATCH_SIZE  (32 * KIB)
@@ -89,6 +89,10 @@ static struct census_cgroup *find_or_add_cgroup(struct census *census, const cha
 	memcpy(cgroup->path, path, length + 1);
 	cgroup->in_scope = cgroup_path_is_below(path, census->policies->scope);
 	HASH_ADD(hh, census->cgroup_table, path, length, cgroup);
+	if (!hash_has(cgroup)) {
+		free(cgroup);
+		return NULL;
+	}
 	return cgroup;
 }
 
