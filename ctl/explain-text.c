@@ -87,6 +87,8 @@ static void print_conditions(const struct policy *policy, const struct memory_re
 		print_line(&conjunction, "available", &policy->memory_available, memory->total);
 	if (policy->swap_free.set && memory->swap_total > 0)
 		print_line(&conjunction, "swap free", &policy->swap_free, memory->swap_total);
+	else if (policy->swap_free.set && !policy->memory_available.set)
+		print_line(&conjunction, "swap free (there is none)", &policy->swap_free, 0);
 	if (policy->pressure_some > 0) {
 		printf("%ssomething stalled >= " PERCENT_FORMAT, conjunction,
 		       PERCENT_ARGS(policy->pressure_some));
@@ -102,10 +104,8 @@ static void print_conditions(const struct policy *policy, const struct memory_re
 static void print_policy(const struct outlook *o)
 {
 	const struct policy *policy = o->policy;
-	char name[64], scope[1024];
+	char name[64];
 
-	if (!policy)
-		return;
 	format_foreign(policy->name, name, sizeof(name));
 	if (o->policy_holds)
 		printf("Policy %s: %s at ", name, policy_action_to_string(policy->action));
@@ -118,6 +118,12 @@ static void print_policy(const struct outlook *o)
 	puts(o->policy_holds ? "." : ").");
 	if (policy->rank_by != POLICY_RANK_BY_FOOTPRINT)
 		printf("It ranks by %s.\n", policy_rank_by_to_string(policy->rank_by));
+}
+
+static void print_limits(const struct outlook *o)
+{
+	char scope[1024];
+
 	if (strcmp(o->policies.scope, "/") != 0)
 		printf("Only processes in %s or below may be ended (scope).\n",
 		       format_foreign(o->policies.scope, scope, sizeof(scope)));
@@ -324,7 +330,9 @@ enum ctl_status explain_text_machine(const struct outlook *o)
 {
 	print_answer(o);
 	print_memory(o);
-	print_policy(o);
+	if (o->policy)
+		print_policy(o);
+	print_limits(o);
 	if (print_ranking(o) < 0)
 		return CTL_FAILURE;
 	print_exactness(o);
