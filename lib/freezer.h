@@ -27,20 +27,23 @@ struct freezer_level {
 
 /* What was thawed, so that it can be frozen again. */
 struct freezer_thawed {
-	struct freezer_level levels[FREEZER_MAX_LEVELS]; /* outermost first */
+	struct freezer_level levels[FREEZER_MAX_LEVELS]; /* outermost first, v2 before v1 */
 	unsigned n_levels;
 	int events_fd; /* v2: cgroup.events of the victim's own cgroup, for POLLPRI; or -EBADF */
-	int error;     /* the first refusal (-EACCES, ...) of a level, 0 if none */
+	int error;     /* the first refusal (-EACCES, ...) of a level, 0 if none; -EOVERFLOW,
+			* -EMFILE: levels were thawed that could not be remembered */
 };
 
 void freezer_thawed_init(struct freezer_thawed *thawed);
-void freezer_thawed_done(struct freezer_thawed *thawed); /* closes; does not freeze */
+/* Closes, does not freeze; is as after init then. */
+void freezer_thawed_done(struct freezer_thawed *thawed);
 
 /*
  * Thaws every frozen level on the way from the root to the cgroups (v1_path may be NULL or "/").
  * Returns the number of levels thawed (0: nothing was frozen), or -errno if nothing could be
  * found out (a vanished cgroup is 0).  A level that may not be written is left and remembered in
- * thawed->error; the others are thawed all the same.
+ * thawed->error; the others are thawed all the same.  A second call for the same cgroups thaws what
+ * was frozen since and adds it to the first's.
  */
 int freezer_thaw(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path,
 		 struct freezer_thawed *thawed);

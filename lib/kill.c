@@ -52,8 +52,8 @@ static int system_read_start(int proc_fd, pid_t pid, uint64_t *ret_start_ticks)
 }
 
 struct boost {
-	unsigned n_left;
-	int error; /* the first */
+	unsigned n_left; /* threads, until it is enough */
+	int error;	 /* the first */
 };
 
 static int boost_thread(pid_t tid, void *userdata)
@@ -457,7 +457,7 @@ const char *kill_progress_to_string(enum kill_progress progress)
 
 static uint64_t back_bytes(uint64_t expected)
 {
-	return (uint64_t)((__uint128_t)expected * KILL_BACK_PERMYRIAD / PERMYRIAD);
+	return (__uint128_t)expected * KILL_BACK_PERMYRIAD / PERMYRIAD;
 }
 
 /* What the victim may keep and still count as having given its memory back. */
