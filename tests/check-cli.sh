@@ -157,14 +157,14 @@ hidden() { # COMMAND: reckond, after the command, in a mount namespace of its ow
         unshare --mount /bin/sh -c "$1"' && exec "$@"' sh
 }
 if ! unshare --mount mount -t tmpfs none /proc 2>/dev/null; then
-    skip 'no /proc, no pressure, no cgroups: mounting needs root (CAP_SYS_ADMIN)'
+    skip 'no /proc, no pressure, no cgroups: nothing can be mounted here (it needs root, CAP_SYS_ADMIN)'
 else
     readarray -d '' no_proc < <(hidden 'mount -t tmpfs none /proc')
     ends 'no /proc' 1 '/proc' -- "${no_proc[@]}" "${run[@]}"
 
-    readarray -d '' no_cgroups < <(hidden 'umount -R /sys/fs/cgroup')
+    readarray -d '' no_cgroups < <(hidden 'umount -l -a -t cgroup,cgroup2')
     if ! "${no_cgroups[@]}" true 2>/dev/null; then
-        skip 'no cgroups: /sys/fs/cgroup cannot be unmounted'
+        skip 'no cgroups: their mounts cannot be unmounted'
     else
         ends 'no cgroups, but a scope' 1 '^Scope /a: there are no cgroups' -- \
             "${no_cgroups[@]}" "$reckond" --config "$tmp/empty.conf" --dry-run --scope /a

@@ -342,6 +342,8 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Daemon]\nDryrun=yes\n", 2,
 		  "unknown key 'Dryrun' in [Daemon]: did you mean DryRun=?" },
 		{ "[Policy kill]\nMemAvailable=1%\n", 2, "did you mean MemoryAvailable=?" },
+		{ "[Policy kill]\nSWAPFREE=1%\n", 2, "did you mean SwapFree=?" },
+		{ "[Policy kill]\nPressureSom=1%\n", 2, "did you mean PressureSome=?" },
 		{ "[Policy kill]\nXyzzy=1%\n", 2, "known are Cgroup=, MemoryAvailable=" },
 		{ "[Daemon]\nSwapFree=1%\n", 2, "SwapFree= belongs in [Policy NAME]" },
 		{ "[Protect x]\nComm=a\nWeight=2\n", 3, "belongs in [Prefer NAME], [Avoid NAME]" },
@@ -416,6 +418,8 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Protect x]\nComm=^\\(sd-pam\\)123456789\n", 0, NULL },
 		/* what is incomplete */
 		{ "\n[Policy x]\nMemoryAvailable=1%\n", 2, "[Policy x] has no Action=" },
+		{ "[Policy x]\nFor=1s\n[Policy x]\nMemoryAvailable=1%\n", 3,
+		  "[Policy x] has no Action=" },
 		{ "[Policy x]\nAction=kill\n", 1, "[Policy x] has no condition: MemoryAvailable=" },
 		{ "[Policy kill]\nMemoryAvailable=\nSwapFree=\n", 1,
 		  "[Policy kill] has no condition" },
@@ -674,6 +678,7 @@ static void test_load_merges_drop_ins(void **state)
 	assert_int_equal(conf_load((const char *const *)files, 1, &set, &messages), 1);
 	assert_int_equal(messages.n, 1);
 	assert_int_equal(messages.items[0].line, 6);
+	policy_set_done(&set);
 	assert_int_equal(conf_load((const char *const *)files, 2, &set, &messages), 0);
 	assert_false(has_rule(&set, RULE_PROTECT, "ssh"));
 	conf_messages_done(&messages);

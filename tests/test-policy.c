@@ -474,6 +474,7 @@ static void test_policy_holds_at_the_line_and_below(void **state)
 		/* no swap is swap exhausted */
 		{ &ten, &ten, GIB, 0, 0, true },
 		{ &ten, &size, GIB, 0, 0, true },
+		{ &ten, &ten, GIB, 0, SWAP, true }, /* swapoff(8) between two readings */
 		{ &unset, &ten, TOTAL, 0, 0, true },
 		{ &unset, &unset, TOTAL, SWAP, SWAP, true },
 	};
