@@ -65,7 +65,7 @@ static json_t *of_candidate(const struct outlook *o, const struct victim_candida
 		"pid", (int)p->pid, "command", ctl_json_foreign(p->comm), "user",
 		ctl_json_foreign(explain_user(p->uid)), "uid",
 		p->uid == (uid_t)-1 ? json_null() : json_integer(p->uid), "cgroup",
-		ctl_json_foreign(census_cgroup_path(p->cgroup)), "footprint_bytes",
+		ctl_json_foreign(census_cgroup_path(p)), "footprint_bytes",
 		ctl_json_bytes(census_footprint(memory)), "footprint_min_bytes",
 		ctl_json_bytes(size.lo), "footprint_max_bytes", ctl_json_bytes(size.hi),
 		"anonymous_bytes", ctl_json_bytes(memory->anon), "swap_bytes",
@@ -113,7 +113,7 @@ static json_t *of_victim(const struct outlook *o)
 
 static json_t *of_left_out(const struct outlook *o)
 {
-	const size_t *n = o->result.n_excluded;
+	const size_t *n = o->n_excluded;
 
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kernel_threads",
 			 of_count(n[VICTIM_IS_KTHREAD]), "init", of_count(n[VICTIM_IS_INIT]),
@@ -140,12 +140,11 @@ static json_t *of_protected_one(const struct census_process *process)
 
 static json_t *of_protected(const struct outlook *o)
 {
+	const struct census_process *process;
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < o->census.n_processes; i++) {
-		const struct census_process *process = &o->census.processes[i];
-
-		if (victim_exclusion(process, &o->request) == VICTIM_IS_PROTECTED)
+	census_for_each(&o->census, process) {
+		if (victim_exclusion(&o->census, process, &o->request) == VICTIM_IS_PROTECTED)
 			ctl_json_append(&array, of_protected_one(process));
 	}
 	return array;

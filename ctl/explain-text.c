@@ -172,8 +172,7 @@ static void add_row(struct table *table, const struct outlook *o,
 	if (with_score)
 		table_add(table, "%s", format_bytes(candidate->estimate, score));
 	table_add(table, "%s", verdict(candidate));
-	table_add(table, "%s",
-		  format_foreign(census_cgroup_path(process->cgroup), cgroup, sizeof(cgroup)));
+	table_add(table, "%s", format_foreign(census_cgroup_path(process), cgroup, sizeof(cgroup)));
 }
 
 static int print_ranking(const struct outlook *o)
@@ -247,7 +246,7 @@ static void print_left_out(const struct outlook *o)
 	const char *separator = "Left out: ";
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		size_t n = o->result.n_excluded[kinds[i].exclusion];
+		size_t n = o->n_excluded[kinds[i].exclusion];
 
 		if (n == 0)
 			continue;
@@ -298,14 +297,13 @@ static void name_process(struct named *named, const struct census_process *proce
 
 static void print_protected_by(const struct outlook *o, const struct rule *rule)
 {
+	const struct census_process *process;
 	struct named named = { 0 };
 	char text[256], command[EXPLAIN_COMMAND_SIZE];
 
-	for (size_t i = 0; i < o->census.n_processes; i++) {
-		const struct census_process *process = &o->census.processes[i];
-
+	census_for_each(&o->census, process) {
 		if (process->protected_by == rule &&
-		    victim_exclusion(process, &o->request) == VICTIM_IS_PROTECTED)
+		    victim_exclusion(&o->census, process, &o->request) == VICTIM_IS_PROTECTED)
 			name_process(&named, process);
 	}
 	if (named.n_processes == 0)
@@ -319,7 +317,7 @@ static void print_protected_by(const struct outlook *o, const struct rule *rule)
 
 static void print_protected(const struct outlook *o)
 {
-	if (o->result.n_excluded[VICTIM_IS_PROTECTED] == 0)
+	if (o->n_excluded[VICTIM_IS_PROTECTED] == 0)
 		return;
 	puts("Protected:");
 	for (size_t i = 0; i < o->policies.n_rules; i++)
@@ -381,6 +379,6 @@ enum ctl_status explain_text_process(const struct outlook *o, const struct expla
 		printf("  Rank:    %zu of %zu\n", e->rank, o->result.n_candidates);
 	}
 	printf("  Cgroup:  %s\n",
-	       format_foreign(census_cgroup_path(process->cgroup), cgroup, sizeof(cgroup)));
+	       format_foreign(census_cgroup_path(process), cgroup, sizeof(cgroup)));
 	return CTL_OK;
 }

@@ -85,7 +85,7 @@ static int explain_process(struct outlook *o, pid_t pid, struct explanation *ret
 
 	if (!e.process)
 		return PROC_GONE;
-	e.exclusion = victim_exclusion(e.process, &o->request);
+	e.exclusion = victim_exclusion(&o->census, e.process, &o->request);
 	r = outlook_candidate(o, e.process, &e.candidate, &e.rank);
 	if (r != 0)
 		return r;

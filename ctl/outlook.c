@@ -127,7 +127,7 @@ static int take_census(struct outlook *o)
 		r = census_sweep(&o->census, now(), o->memory.allocated,
 				 c->swap_free < c->swap_total);
 	if (r == 0)
-		r = victim_reserve(&o->result, o->census.n_processes);
+		r = victim_reserve(&o->result, &o->census);
 	return r < 0 ? r : memory_sample(o->memory_source, &o->memory);
 }
 
@@ -153,6 +153,7 @@ static void choose(struct outlook *o)
 		.now = now,
 	};
 	o->request = (struct victim_request){
+		.n_wanted = VICTIM_RANKED_MAX,
 		.rank_by = o->policy ? o->policy->rank_by : POLICY_RANK_BY_FOOTPRINT,
 		.allocated = o->memory.allocated,
 		.total = o->memory.counters.total + o->memory.counters.swap_total,
@@ -160,6 +161,7 @@ static void choose(struct outlook *o)
 		.self = getpid(),
 	};
 	victim_choose(&o->census, &o->request, read_noted, o, &o->result);
+	victim_count_exclusions(&o->census, &o->request, o->n_excluded);
 }
 
 enum ctl_status outlook_new(const struct ctl_options *options, struct outlook **ret)
@@ -253,12 +255,11 @@ static uint64_t score_at(const struct outlook *o, const struct census_process *p
 /* Behind all that were ranked, and behind those that count for more. */
 static size_t rank_of(const struct outlook *o, uint64_t score)
 {
+	const struct census_process *other;
 	size_t rank = 1;
 
-	for (size_t i = 0; i < o->census.n_processes; i++) {
-		const struct census_process *other = &o->census.processes[i];
-
-		if (victim_exclusion(other, &o->request) == VICTIM_ELIGIBLE &&
+	census_for_each(&o->census, other) {
+		if (victim_exclusion(&o->census, other, &o->request) == VICTIM_ELIGIBLE &&
 		    victim_score(other, &o->request, &other->memory) > score)
 			rank++;
 	}
@@ -268,7 +269,11 @@ static size_t rank_of(const struct outlook *o, uint64_t score)
 int outlook_candidate(struct outlook *o, const struct census_process *process,
 		      struct victim_candidate *ret, size_t *ret_rank)
 {
-	struct victim_candidate candidate = { .process = process, .memory = process->memory };
+	struct victim_candidate candidate = {
+		.node = &process->node,
+		.process = process,
+		.memory = process->memory,
+	};
 	struct interval size;
 	uint64_t error;
 	int r;

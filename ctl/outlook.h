@@ -49,6 +49,7 @@ struct outlook {
 	bool hides_others; /* /proc shows this user's own processes alone (hidepid) */
 	struct victim_request request;
 	struct victim_result result;
+	size_t n_excluded[_VICTIM_EXCLUSION_MAX];
 };
 
 /* Anything but CTL_OK comes after having said why. */

@@ -29,7 +29,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.decided_at = now,
 	};
 	memcpy(d->comm, process->comm, sizeof(d->comm));
-	snprintf(d->cgroup, sizeof(d->cgroup), "%s", census_cgroup_path(process->cgroup));
+	snprintf(d->cgroup, sizeof(d->cgroup), "%s", census_cgroup_path(process));
 	snprintf(d->policy, sizeof(d->policy), "%s", policy->name);
 	if (result->n_ranked > 1) {
 		const struct victim_candidate *next = &result->ranked[1];

@@ -162,7 +162,7 @@ static int take_first_census(struct manager *m)
 			 m->reading.counters.swap_free < m->reading.counters.swap_total);
 	if (r < 0)
 		return r;
-	return victim_reserve(&m->choice, m->census.n_allocated);
+	return victim_reserve(&m->choice, &m->census);
 }
 
 static int prepare(struct manager *m)

@@ -67,6 +67,8 @@ struct manager {
 	struct memory_reading reading;
 	struct psi_history psi;
 	struct census census;
+	usec_t refreshed_at;	       /* the last round of the census began */
+	struct victim_request request; /* of the last choice */
 	struct victim_result choice;
 	struct victim_passed_over passed_over[MANAGER_PASSED_OVER_MAX];
 	size_t n_passed_over;

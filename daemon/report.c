@@ -150,8 +150,9 @@ static bool may_complain(struct manager *m, usec_t now)
 
 static void report_nobody(const struct manager *m)
 {
-	const size_t *n = m->choice.n_excluded;
+	size_t n[_VICTIM_EXCLUSION_MAX];
 
+	victim_count_exclusions(&m->census, &m->request, n);
 	log_error("Memory is short, but nobody may be ended: of %zu processes %zu are kernel "
 		  "threads, %zu protected, %zu outside the scope, %zu unreadable, %zu passed over.",
 		  m->census.n_processes, n[VICTIM_IS_KTHREAD],
@@ -223,7 +224,7 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 void report_sample_failed(struct manager *m, int error, usec_t now)
 {
 	if (may_complain(m, now))
-		log_error("Cannot read memory or processes: %s; trying again every second.",
+		log_error("Cannot read memory or processes: %s; trying again.",
 			  strerror(-error));
 }
 

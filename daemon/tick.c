@@ -20,7 +20,13 @@
 
 /* Watch is left when its reasons are so long over; a census costs more than a second look. */
 #define WATCH_LINGER_USEC (10 * USEC_PER_SEC)
-#define SWEEP_USEC	  (250 * USEC_PER_MSEC)
+/* Re-reading takes so much of one turn of the loop; more when it is about to be needed. */
+#define SLICE_USEC	(1 * USEC_PER_MSEC)
+#define SLICE_NEAR_USEC (20 * USEC_PER_MSEC)
+/* The next slice of a round. */
+#define NEXT_SLICE_USEC (4 * USEC_PER_MSEC)
+/* A round at least so often in watch: what was not handed out by memory changes too. */
+#define ROUND_USEC (10 * USEC_PER_SEC)
 /* Stalled so much of the time since the last look: worth watching (the trigger's 70 ms in 1 s). */
 #define WATCH_PRESSURE 700U
 /* All precise reads of one choice together: they must not make the emergency longer. */
@@ -62,12 +68,23 @@ static bool acting_policy_holds(const struct manager *m)
 	return false;
 }
 
-/* Everybody, when watch begins and every so often in watch; and before any choice if somebody has
- * come since, as the newcomer may be the one.  Not while a victim is on its way. */
-static int sweep_if_due(struct manager *m, usec_t now)
+static bool is_worth_a_round(const struct manager *m, usec_t now)
+{
+	return census_round_is_under_way(&m->census) ||
+	       census_is_stale(&m->census, m->reading.allocated) ||
+	       now - m->refreshed_at >= ROUND_USEC;
+}
+
+/*
+ * In watch: who has come since, and a slice of re-reading where so much was handed out that it is
+ * worth it.  About to act: all of the round, within reason, as the smallest of the last round may
+ * be the largest by now.  Not while a victim is on its way, and not in calm.
+ */
+static int keep_census(struct manager *m, usec_t now)
 {
 	const struct memory_counters *c = &m->reading.counters;
-	bool near = acting_policy_holds(m), due;
+	bool near = acting_policy_holds(m), with_swap = c->swap_free < c->swap_total;
+	usec_t slice = near ? SLICE_NEAR_USEC : SLICE_USEC;
 	int r;
 
 	if (m->state == MANAGER_SETTLE)
@@ -75,17 +92,24 @@ static int sweep_if_due(struct manager *m, usec_t now)
 	if (m->state == MANAGER_CALM && !near && now >= m->watch_until &&
 	    m->reading.available > policy_line_bytes(&m->policies.watch_below, m->reading.total))
 		return 0;
-	due = m->census.swept_at == 0 || now - m->census.swept_at >= SWEEP_USEC;
-	if (!due && !(near && census_has_new(&m->census)))
-		return 0;
-	r = census_sweep(&m->census, now, m->reading.allocated, c->swap_free < c->swap_total);
-	if (r == 0)
-		r = victim_reserve(&m->choice, m->census.n_allocated);
+	if (m->census.swept_at == 0)
+		r = census_sweep(&m->census, now, m->reading.allocated, with_swap);
+	else
+		r = census_find_new(&m->census, now, m->reading.allocated);
+	if (r == 0 && is_worth_a_round(m, now)) {
+		if (!census_round_is_under_way(&m->census))
+			m->refreshed_at = now;
+		r = census_refresh(&m->census, now, m->reading.allocated, with_swap, monitor_now,
+				   monitor_now() + slice);
+	}
+	if (r >= 0)
+		r = victim_reserve(&m->choice, &m->census);
 	/* What was handed out meanwhile counts too. */
 	return r < 0 ? r : memory_sample(m->memory, &m->reading);
 }
 
-/* Memory, pressure and, in watch, everybody. */
+/* Memory, pressure and, in watch, who there is.  A census that cannot be kept up to date is better
+ * than none: that is said, and does not end the look. */
 static int sample(struct manager *m, const struct tick *t)
 {
 	struct psi_reading psi;
@@ -99,7 +123,10 @@ static int sample(struct manager *m, const struct tick *t)
 		if (psi_history_some(&m->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
 			m->watch_until = t->now + WATCH_LINGER_USEC;
 	}
-	return sweep_if_due(m, t->now);
+	r = keep_census(m, t->now);
+	if (r < 0)
+		report_sample_failed(m, r, t->now);
+	return 0;
 }
 
 /* How the victim of before is doing; decides whether it is over. */
@@ -152,7 +179,7 @@ static void settle(struct manager *m, struct tick *t, enum kill_progress outcome
 	/* Who lingers is not to be chosen again, whether its memory came back or not. */
 	if (outcome == KILL_PROGRESS_UNKILLABLE || outcome == KILL_PROGRESS_MEMORY_BACK)
 		pass_over(m, t->now);
-	census_forget(&m->census, d->pid);
+	census_look_again(&m->census, d->pid, t->now, m->reading.allocated);
 	monitor_unwatch_victim(m);
 	d->refrozen = freezer_refreeze(&m->victim.thawed);
 	kill_victim_done(&m->victim);
@@ -182,6 +209,8 @@ static void judge(struct manager *m, struct tick *t)
 			settle(m, t, progress);
 		return;
 	}
+	if (m->state == MANAGER_WATCH && t->now >= m->watch_until)
+		census_rest(&m->census);
 	m->state = t->now < m->watch_until ? MANAGER_WATCH : MANAGER_CALM;
 	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until)
 		return;
@@ -200,7 +229,9 @@ static bool choose(struct manager *m, struct tick *t)
 		.left = PRECISE_BUDGET_USEC,
 		.now = monitor_now,
 	};
-	struct victim_request request = {
+	usec_t began = monitor_now();
+
+	m->request = (struct victim_request){
 		.rank_by = policy->rank_by,
 		.allocated = m->reading.allocated,
 		.total = m->reading.counters.total + m->reading.counters.swap_total,
@@ -209,9 +240,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.passed_over = m->passed_over,
 		.n_passed_over = min_u64(m->n_passed_over, MANAGER_PASSED_OVER_MAX),
 	};
-	usec_t began = monitor_now();
-
-	victim_choose(&m->census, &request, reader_read, &reader, &m->choice);
+	victim_choose(&m->census, &m->request, reader_read, &reader, &m->choice);
 	if (m->choice.n_ranked == 0) {
 		t->event = REPORT_NOBODY;
 		return false;
@@ -318,7 +347,7 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 	if (t->event == REPORT_CANNOT_OPEN)
 		pass_over(m, t->now);
 	if (t->event == REPORT_CHANGED)
-		census_forget(&m->census, m->decision.pid);
+		census_look_again(&m->census, m->decision.pid, t->now, m->reading.allocated);
 	kill_victim_done(&m->victim);
 	m->state = MANAGER_WATCH;
 	return false;
@@ -337,6 +366,8 @@ static usec_t next_look(const struct manager *m, const struct tick *t)
 		return SOON_USEC;
 	if (m->state == MANAGER_SETTLE)
 		return SETTLE_USEC; /* beside the event of its exit */
+	if (census_round_is_under_way(&m->census) && m->state == MANAGER_WATCH)
+		return NEXT_SLICE_USEC;
 	return policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);
 }
 

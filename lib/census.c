@@ -1,39 +1,73 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * census: see the header.  A sweep builds the new list beside the old one, so that what does not
- * change is copied, not read.
+ * census: the tree; see the header.  How it is read is in census-read.c.
+ *
+ * A process's node is exact; what it passes up goes in multiples of its batch.  Bounds only ever
+ * rise on the way (a few steps up, until a node's is high enough already) and are made exact again
+ * after each round, when all of them are looked at anyway.
  */
 #include "lib/census.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/census-tree.h"
 #include "lib/cleanup.h"
-#include "lib/hash.h"
-#include "lib/io.h"
 
-#define SCRATCH_SIZE  (32 * KIB)
-#define PROCESSES_MIN 512
+/* Small enough for a bundle of idle processes to be told from a leak; a node's range is the sum of
+ * these over all below. */
+#define BATCH_PROCESS (16 * KIB)
+#define BATCH_BUNDLE  (64 * KIB)
+#define BATCH_CGROUP  (256 * KIB)
 
-/* A process can be moved to another cgroup without any sign; each is looked up again once in so
- * many sweeps (and once more before it is ended). */
-#define CGROUP_REREAD_SWEEPS 16
+#define SCRATCH_SIZE (32 * KIB)
+#define BLOCK	     256 /* processes are allocated so many at a time */
+#define SPARE_ENOUGH 128 /* ready for who comes in an emergency */
 
-struct census_cgroup {
-	bool in_scope;
-	unsigned generation; /* of the last sweep that saw a member */
-	UT_hash_handle hh;
-	char path[];
-};
+static struct census_node *node_parent(const struct census_node *node)
+{
+	return (struct census_node *)node->tally.parent;
+}
 
-struct sweep {
-	struct census *census;
-	usec_t now;
-	uint64_t allocated;
-	size_t n_new;
-	bool unsorted;
-};
+static void node_init(struct census_node *node, enum census_kind kind, int64_t batch)
+{
+	tally_init(&node->tally, batch);
+	node->kind = kind;
+	node->weight_max = 0;
+	node->reach_max = INT64_MIN;
+	node->error_sum = 0;
+}
+
+/* What hangs below a node from now on counts for all above. */
+static void raise_bounds(struct census_node *node, float weight, int64_t reach)
+{
+	for (; node && (node->weight_max < weight || node->reach_max < reach);
+	     node = node_parent(node)) {
+		node->weight_max = node->weight_max < weight ? weight : node->weight_max;
+		node->reach_max = node->reach_max < reach ? reach : node->reach_max;
+	}
+}
+
+static void add_error(struct census_node *node, uint64_t error)
+{
+	for (; node; node = node_parent(node))
+		node->error_sum += error; /* modulo 2^64: taking away is adding the negative */
+}
+
+static void node_attach(struct census *census, struct census_node *node, struct census_node *parent)
+{
+	tally_attach(&node->tally, &parent->tally);
+	add_error(parent, node->error_sum);
+	raise_bounds(parent, node->weight_max, node->reach_max);
+	census->n_nodes++;
+}
+
+static void node_detach(struct census *census, struct census_node *node)
+{
+	add_error(node_parent(node), -node->error_sum);
+	tally_detach(&node->tally);
+	census->n_nodes--;
+}
 
 int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgroups,
 		const struct accuracy *accuracy, const struct policy_set *policies)
@@ -43,107 +77,282 @@ int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgro
 		.cgroups = cgroups,
 		.accuracy = accuracy,
 		.policies = policies,
+		.n_nodes = 1,
 	};
+	node_init(&census->machine, CENSUS_MACHINE, TALLY_BATCH_MAX);
 	census->scratch = malloc(SCRATCH_SIZE);
 	return census->scratch ? 0 : -ENOMEM;
 }
 
 void census_done(struct census *census)
 {
-	struct census_cgroup *cgroup, *next;
+	struct census_process *process, *next;
 
-	HASH_ITER(hh, census->cgroup_table, cgroup, next)
-	{
-		HASH_DEL(census->cgroup_table, cgroup);
-		free(cgroup);
-	}
-	free(census->processes);
-	free(census->spare);
+	HASH_ITER(hh, census->by_pid, process, next)
+		census_drop(census, process);
+	census->n_order = 0;
+	census_bury(census);
+	for (size_t i = 0; i < census->n_blocks; i++)
+		free(census->blocks[i]);
+	free(census->blocks);
+	free(census->order);
 	free(census->scratch);
 	*census = (struct census){ .proc_fd = -EBADF };
 }
 
-void census_set_policies(struct census *census, const struct policy_set *policies)
+/* One more block of spare processes, and room in the order for all there can be. */
+static int add_block(struct census *census)
 {
-	struct census_cgroup *cgroup, *next;
+	size_t n_order = (census->n_blocks + 1) * BLOCK;
+	struct census_process *block;
+	void *grown;
 
-	census->policies = policies;
-	HASH_ITER(hh, census->cgroup_table, cgroup, next)
-	cgroup->in_scope = cgroup_path_is_below(cgroup->path, policies->scope);
-	/* The rules of old are gone: nobody is kept who points to one. */
-	census->n_processes = 0;
-	census->swept_at = 0;
-}
-
-static struct census_cgroup *find_or_add_cgroup(struct census *census, const char *path)
-{
-	struct census_cgroup *cgroup;
-	size_t length = strlen(path);
-
-	HASH_FIND(hh, census->cgroup_table, path, length, cgroup);
-	if (cgroup)
-		return cgroup;
-	cgroup = calloc(1, sizeof(*cgroup) + length + 1);
-	if (!cgroup)
-		return NULL;
-	memcpy(cgroup->path, path, length + 1);
-	cgroup->in_scope = cgroup_path_is_below(path, census->policies->scope);
-	HASH_ADD(hh, census->cgroup_table, path, length, cgroup);
-	if (!hash_has(cgroup)) {
-		free(cgroup);
-		return NULL;
+	grown = realloc(census->blocks, (census->n_blocks + 1) * sizeof(*census->blocks));
+	if (!grown)
+		return -ENOMEM;
+	census->blocks = grown;
+	grown = realloc(census->order, n_order * sizeof(*census->order));
+	if (!grown)
+		return -ENOMEM;
+	census->order = grown;
+	census->n_order_allocated = n_order;
+	block = calloc(BLOCK, sizeof(*block));
+	if (!block)
+		return -ENOMEM;
+	census->blocks[census->n_blocks++] = block;
+	for (size_t i = 0; i < BLOCK; i++) {
+		block[i].hh.next = census->spare;
+		census->spare = &block[i];
 	}
-	return cgroup;
-}
-
-/* What rules look at: 0, PROC_GONE or -errno. */
-static int read_cgroup(struct census *census, struct census_process *process)
-{
-	char path[CGROUP_PATH_MAX];
-	int r;
-
-	r = cgroup_of_process(census->cgroups, census->proc_fd, process->pid, path, sizeof(path));
-	if (r == PROC_GONE)
-		return r;
-	process->cgroup = find_or_add_cgroup(census, r < 0 ? "/" : path);
-	return process->cgroup ? 0 : -ENOMEM;
-}
-
-static void apply_rules(struct census *census, struct census_process *process)
-{
-	struct rule_subject subject = {
-		.comm = process->comm,
-		.cgroup = process->cgroup->path,
-		.uid = process->uid,
-	};
-	struct rule_verdict verdict;
-
-	policy_apply_rules(census->policies, &subject, &verdict);
-	process->protected_by = verdict.protected_by;
-	process->weight = (float)verdict.weight;
-}
-
-static int read_attributes(struct census *census, struct census_process *process)
-{
-	struct proc_status status;
-	int r;
-
-	r = proc_read_status(census->proc_fd, process->pid, &status);
-	if (r == PROC_GONE)
-		return r;
-	process->uid = r < 0 ? (uid_t)-1 : status.uid;
-	r = read_cgroup(census, process);
-	if (r != 0)
-		return r;
-	apply_rules(census, process);
 	return 0;
 }
 
-static void remember_growth(struct census_process *process, bool is_new, usec_t now)
+struct census_process *census_add(struct census *census, pid_t pid, uint64_t start_ticks)
+{
+	struct census_process *process;
+
+	if (!census->spare && add_block(census) < 0)
+		return NULL;
+	process = census->spare;
+	census->spare = process->hh.next;
+	*process = (struct census_process){
+		.pid = pid,
+		.start_ticks = start_ticks,
+		.statm_fd = -EBADF,
+		.weight = 1,
+	};
+	node_init(&process->node, CENSUS_PROCESS, BATCH_PROCESS);
+	HASH_ADD_INT(census->by_pid, pid, process);
+	if (!hash_has(process)) {
+		process->hh.next = census->spare;
+		census->spare = process;
+		return NULL;
+	}
+	census->n_processes++;
+	return process;
+}
+
+int census_reserve(struct census *census)
+{
+	const struct census_process *process = census->spare;
+
+	for (size_t i = 0; i < SPARE_ENOUGH; i++) {
+		if (!process)
+			return add_block(census);
+		process = process->hh.next;
+	}
+	return 0;
+}
+
+static void cgroup_drop_if_empty(struct census *census, struct census_cgroup *cgroup)
+{
+	while (cgroup && cgroup->n_members == 0) {
+		struct census_node *parent = node_parent(&cgroup->node);
+
+		node_detach(census, &cgroup->node);
+		HASH_DEL(census->by_path, cgroup);
+		free(cgroup);
+		if (parent->kind != CENSUS_CGROUP)
+			break;
+		cgroup = (struct census_cgroup *)parent;
+		cgroup->n_members--;
+	}
+}
+
+static bool may_be_victim(const struct census_process *process)
+{
+	return process->bundle && process->pid != 1 && process->oom_score_adj > -1000 &&
+	       !process->protected_by && process->error == 0 && process->bundle->cgroup->in_scope;
+}
+
+/* Its own reach and weight, and those above if they are too low for it. */
+static void set_bounds(struct census *census, struct census_process *process)
+{
+	struct census_node *node = &process->node;
+	uint64_t hi = census_footprint(&process->memory) + node->error_sum;
+
+	census->n_candidates -= node->weight_max > 0;
+	node->weight_max = 0;
+	node->reach_max = INT64_MIN;
+	if (!may_be_victim(process))
+		return;
+	census->n_candidates++;
+	node->weight_max = process->weight * (float)(1000 + process->oom_score_adj) / 1000;
+	node->reach_max = (int64_t)(hi - process->read_at_allocated);
+	raise_bounds(node_parent(node), node->weight_max, node->reach_max);
+}
+
+/* Out of its bundle; what is left empty by that goes too. */
+static void unplace(struct census *census, struct census_process *process)
+{
+	struct census_bundle *bundle = process->bundle;
+	struct census_cgroup *cgroup;
+
+	if (!bundle)
+		return;
+	cgroup = bundle->cgroup;
+	node_detach(census, &process->node);
+	process->bundle = NULL;
+	set_bounds(census, process);
+	if (--bundle->n_processes > 0) {
+		if (!cgroup->open)
+			cgroup->open = bundle;
+		return;
+	}
+	if (cgroup->open == bundle)
+		cgroup->open = NULL;
+	node_detach(census, &bundle->node);
+	free(bundle);
+	cgroup->n_members--;
+	cgroup_drop_if_empty(census, cgroup);
+}
+
+void census_drop(struct census *census, struct census_process *process)
+{
+	unplace(census, process);
+	HASH_DEL(census->by_pid, process);
+	census->n_processes--;
+	closep(&process->statm_fd);
+	process->statm_fd = -EBADF;
+	process->pid = 0;
+	/* A round has it in its order still. */
+	if (census_round_is_under_way(census)) {
+		process->hh.next = census->dead;
+		census->dead = process;
+	} else {
+		process->hh.next = census->spare;
+		census->spare = process;
+	}
+}
+
+void census_bury(struct census *census)
+{
+	while (census->dead) {
+		struct census_process *process = census->dead;
+
+		census->dead = process->hh.next;
+		process->hh.next = census->spare;
+		census->spare = process;
+	}
+}
+
+static struct census_cgroup *find_cgroup(struct census *census, const char *path, size_t length)
+{
+	struct census_cgroup *cgroup;
+
+	HASH_FIND(hh, census->by_path, path, length, cgroup);
+	return cgroup;
+}
+
+/* The cgroup, and those above it down from the root's children; NULL: no memory. */
+static struct census_cgroup *find_or_make_cgroup(struct census *census, const char *path,
+						 size_t length)
+{
+	struct census_cgroup *cgroup = find_cgroup(census, path, length);
+	struct census_cgroup *above = NULL;
+	size_t above_length = length;
+
+	if (cgroup)
+		return cgroup;
+	while (above_length > 0 && path[--above_length] != '/')
+		;
+	if (above_length > 0) {
+		above = find_or_make_cgroup(census, path, above_length);
+		if (!above)
+			return NULL;
+	}
+	cgroup = calloc(1, sizeof(*cgroup) + length + 1);
+	if (!cgroup) {
+		cgroup_drop_if_empty(census, above);
+		return NULL;
+	}
+	memcpy(cgroup->path, path, length);
+	cgroup->in_scope = cgroup_path_is_below(cgroup->path, census->policies->scope);
+	node_init(&cgroup->node, CENSUS_CGROUP, BATCH_CGROUP);
+	HASH_ADD(hh, census->by_path, path, length, cgroup);
+	if (!hash_has(cgroup)) {
+		free(cgroup);
+		cgroup_drop_if_empty(census, above);
+		return NULL;
+	}
+	node_attach(census, &cgroup->node, above ? &above->node : &census->machine);
+	if (above)
+		above->n_members++;
+	return cgroup;
+}
+
+/* A bundle of the cgroup with room for one more. */
+static struct census_bundle *open_bundle(struct census *census, struct census_cgroup *cgroup)
+{
+	struct census_bundle *bundle = cgroup->open;
+
+	if (bundle && bundle->n_processes < CENSUS_BUNDLE)
+		return bundle;
+	bundle = calloc(1, sizeof(*bundle));
+	if (!bundle)
+		return NULL;
+	bundle->cgroup = cgroup;
+	node_init(&bundle->node, CENSUS_BUNDLE_OF, BATCH_BUNDLE);
+	node_attach(census, &bundle->node, &cgroup->node);
+	cgroup->n_members++;
+	cgroup->open = bundle;
+	return bundle;
+}
+
+int census_place(struct census *census, struct census_process *process, const char *path)
+{
+	struct census_cgroup *cgroup;
+	struct census_bundle *bundle;
+
+	if (process->kthread)
+		return 0;
+	if (process->bundle && strcmp(process->bundle->cgroup->path, path) == 0)
+		return 0;
+	unplace(census, process);
+	cgroup = find_or_make_cgroup(census, path, strlen(path));
+	if (!cgroup)
+		return -ENOMEM;
+	bundle = open_bundle(census, cgroup);
+	if (!bundle) {
+		cgroup_drop_if_empty(census, cgroup);
+		return -ENOMEM;
+	}
+	bundle->n_processes++;
+	process->bundle = bundle;
+	node_attach(census, &process->node, &bundle->node);
+	return 0;
+}
+
+void census_weigh(struct census *census, struct census_process *process)
+{
+	set_bounds(census, process);
+}
+
+static void remember_growth(struct census_process *process, usec_t now)
 {
 	uint64_t footprint = census_footprint(&process->memory);
 
-	if (is_new) {
+	if (process->recent_at == 0) {
 		process->earlier_footprint = process->recent_footprint = footprint;
 		process->recent_at = now;
 	} else if (now - process->recent_at >= CENSUS_GROWTH_USEC) {
@@ -153,194 +362,84 @@ static void remember_growth(struct census_process *process, bool is_new, usec_t 
 	}
 }
 
-static int read_process(struct sweep *sweep, pid_t pid, struct census_process *process)
+void census_count(struct census *census, struct census_process *process,
+		  const struct proc_memory *memory, uint64_t allocated, usec_t now)
 {
-	struct census *census = sweep->census;
-	const struct census_process *old = census_find(census, pid);
-	struct proc_stat stat;
-	bool is_new;
-	int r, adj;
+	struct tally_node *tally = &process->node.tally;
+	const struct proc_memory *old = &process->memory;
+	uint64_t footprint = census_footprint(memory);
+	struct interval interval = accuracy_interval(census->accuracy, footprint, census->with_swap,
+						     process->n_threads);
 
-	r = proc_read_stat(census->proc_fd, pid, &stat);
-	if (r != 0)
-		return r;
-	is_new = !old || old->start_ticks != stat.start_ticks;
-	if (!is_new)
-		*process = *old;
-	else
-		*process = (struct census_process){ .pid = pid, .start_ticks = stat.start_ticks };
-	process->ppid = stat.ppid;
-	process->state = stat.state;
-	process->n_threads = stat.n_threads;
-	process->kthread = stat.flags & PROC_FLAG_KTHREAD;
+	tally_add(tally, TALLY_ANON, (int64_t)(memory->anon - old->anon));
+	tally_add(tally, TALLY_SWAP, (int64_t)(memory->swap - old->swap));
+	tally_add(tally, TALLY_SHARED, (int64_t)(memory->shared - old->shared));
+	add_error(&process->node, interval.hi - footprint - process->node.error_sum);
+	process->memory = *memory;
+	process->read_at_allocated = allocated;
+	remember_growth(process, now);
+	set_bounds(census, process);
+}
 
-	/* An exec changes comm, nearly always; uid and cgroup may have changed with it. */
-	if (is_new || strncmp(process->comm, stat.comm, sizeof(process->comm) - 1) != 0) {
-		snprintf(process->comm, sizeof(process->comm), "%.15s", stat.comm);
-		r = read_attributes(census, process);
-	} else if ((unsigned)pid % CGROUP_REREAD_SWEEPS ==
-		   census->generation % CGROUP_REREAD_SWEEPS) {
-		r = read_attributes(census, process);
+/* Bottom up. */
+static void tighten(struct census *census, struct census_node *node)
+{
+	struct census_node *child;
+
+	if (node->kind == CENSUS_PROCESS) {
+		const struct census_process *process = (struct census_process *)node;
+
+		census->largest = max_u64(census->largest, census_footprint(&process->memory));
+		return;
 	}
-	if (r != 0)
-		return r;
-	process->cgroup->generation = census->generation;
-	process->in_scope = process->cgroup->in_scope;
-	if (process->kthread)
-		return 0;
-
-	r = proc_read_oom_score_adj(census->proc_fd, pid, &adj);
-	if (r == PROC_GONE)
-		return r;
-	process->oom_score_adj = r < 0 ? 0 : (short)adj;
-	r = proc_read_memory(census->proc_fd, &stat, census->with_swap, census->accuracy->page_size,
-			     &process->memory);
-	if (r == PROC_GONE)
-		return r;
-	process->error = r;
-	census->n_unreadable += r < 0;
-	process->read_at_allocated = sweep->allocated;
-	process->read_at = sweep->now;
-	remember_growth(process, is_new, sweep->now);
-	return 0;
-}
-
-/* Room for one more, in both buffers. */
-static int reserve(struct census *census, size_t n)
-{
-	struct census_process *grown;
-	size_t n_wanted;
-
-	if (n <= census->n_allocated)
-		return 0;
-	n_wanted = max_u64(PROCESSES_MIN, n + n / 2);
-	grown = realloc(census->spare, n_wanted * sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	census->spare = grown;
-	grown = realloc(census->processes, n_wanted * sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	census->processes = grown;
-	census->n_allocated = n_wanted;
-	return 0;
-}
-
-static int on_pid(pid_t pid, void *userdata)
-{
-	struct sweep *sweep = userdata;
-	struct census *census = sweep->census;
-	int r;
-
-	r = reserve(census, sweep->n_new + 1);
-	if (r < 0)
-		return r;
-	r = read_process(sweep, pid, &census->spare[sweep->n_new]);
-	if (r == -ENOMEM)
-		return r;
-	/* Gone, or not to be read at all (hidepid): as if it were not there. */
-	if (r < 0)
-		census->n_unreadable++;
-	if (r != 0)
-		return 0;
-	if (sweep->n_new > 0 && census->spare[sweep->n_new - 1].pid > pid)
-		sweep->unsorted = true;
-	sweep->n_new++;
-	return 0;
-}
-
-static int compare_pids(const void *a, const void *b)
-{
-	const struct census_process *pa = a, *pb = b;
-
-	return pa->pid < pb->pid ? -1 : pa->pid > pb->pid;
-}
-
-static void forget_empty_cgroups(struct census *census)
-{
-	struct census_cgroup *cgroup, *next;
-
-	HASH_ITER(hh, census->cgroup_table, cgroup, next)
-	{
-		if (cgroup->generation == census->generation)
-			continue;
-		HASH_DEL(census->cgroup_table, cgroup);
-		free(cgroup);
+	node->weight_max = 0;
+	node->reach_max = INT64_MIN;
+	census_for_each_child(child, node) {
+		tighten(census, child);
+		if (node->weight_max < child->weight_max)
+			node->weight_max = child->weight_max;
+		if (node->reach_max < child->reach_max)
+			node->reach_max = child->reach_max;
 	}
 }
 
-/* The newest pid given out in our pid namespace: the fifth word of /proc/loadavg. */
-static pid_t read_last_pid(const struct census *census)
+void census_tighten(struct census *census, uint64_t oldest_allocated)
 {
-	char text[128];
-	int pid;
-
-	if (io_read_at(census->proc_fd, "loadavg", text, sizeof(text)) < 0 ||
-	    sscanf(text, "%*s %*s %*s %*s %d", &pid) != 1)
-		return 0;
-	return pid;
+	census->largest = 0;
+	census->oldest_allocated = oldest_allocated;
+	tighten(census, &census->machine);
 }
 
-bool census_has_new(const struct census *census)
+void census_set_policies(struct census *census, const struct policy_set *policies)
 {
-	return census->last_pid == 0 || read_last_pid(census) != census->last_pid;
-}
+	struct census_process *process, *next;
 
-int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool with_swap)
-{
-	struct sweep sweep = { .census = census, .now = now, .allocated = allocated };
-	struct census_process *processes;
-	pid_t last_pid = read_last_pid(census); /* before: who comes during the sweep is new */
-	int r;
-
-	census->generation++;
-	census->with_swap = with_swap;
-	census->n_unreadable = 0;
-	r = proc_list(census->proc_fd, census->scratch, SCRATCH_SIZE, on_pid, &sweep);
-	if (r < 0)
-		return r;
-	/* proc(5) promises no order, though proc_pid_readdir() has always ascended. */
-	if (sweep.unsorted)
-		qsort(census->spare, sweep.n_new, sizeof(*census->spare), compare_pids);
-	processes = census->spare;
-	census->spare = census->processes;
-	census->processes = processes;
-	census->n_processes = sweep.n_new;
-	census->swept_at = now;
-	census->last_pid = last_pid;
-	forget_empty_cgroups(census);
-	return 0;
-}
-
-const struct census_process *census_find(const struct census *census, pid_t pid)
-{
-	size_t lo = 0, hi = census->n_processes;
-
-	while (lo < hi) {
-		size_t middle = lo + (hi - lo) / 2;
-
-		if (census->processes[middle].pid < pid)
-			lo = middle + 1;
-		else
-			hi = middle;
-	}
-	if (lo < census->n_processes && census->processes[lo].pid == pid)
-		return &census->processes[lo];
-	return NULL;
-}
-
-void census_forget(struct census *census, pid_t pid)
-{
-	struct census_process *process = (struct census_process *)census_find(census, pid);
-
-	if (process)
-		process->start_ticks = UINT64_MAX; /* nobody's */
+	/* Nobody is kept who points to a rule of old; nor a cgroup with its scope. */
+	HASH_ITER(hh, census->by_pid, process, next)
+		census_drop(census, process);
+	census->n_order = census->i_order = 0;
+	census_bury(census);
+	census->policies = policies;
 	census->swept_at = 0;
 }
 
-const char *census_cgroup_path(const struct census_cgroup *cgroup)
+struct census_process *census_find(const struct census *census, pid_t pid)
 {
-	return cgroup->path;
+	struct census_process *process;
+
+	HASH_FIND_INT(census->by_pid, &pid, process);
+	return process;
+}
+
+const char *census_cgroup_path(const struct census_process *process)
+{
+	return process->bundle ? process->bundle->cgroup->path : "/";
+}
+
+bool census_is_in_scope(const struct census *census, const struct census_process *process)
+{
+	return process->bundle ? process->bundle->cgroup->in_scope
+			       : cgroup_path_is_below("/", census->policies->scope);
 }
 
 uint64_t census_footprint(const struct proc_memory *memory)
@@ -361,4 +460,21 @@ struct interval census_interval(const struct census *census, const struct census
 		interval.lo = 0;
 	interval.hi = add_u64(interval.hi, growth);
 	return interval;
+}
+
+struct interval census_node_interval(const struct census *census, const struct census_node *node,
+				     uint64_t allocated)
+{
+	uint64_t growth = sub_u64(allocated, census->oldest_allocated), off;
+	int64_t approx, under, over;
+
+	approx = tally_approx(&node->tally, TALLY_ANON) + tally_approx(&node->tally, TALLY_SWAP);
+	tally_range(&node->tally, &under, &over);
+	/* Two counters, each off by so much. */
+	off = 2 * (uint64_t)max_u64((uint64_t)under, (uint64_t)over) + node->error_sum;
+	approx = approx > 0 ? approx : 0;
+	return (struct interval){
+		.lo = growth > 0 ? 0 : sub_u64((uint64_t)approx, off),
+		.hi = add_u64(add_u64((uint64_t)approx, off), growth),
+	};
 }

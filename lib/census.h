@@ -1,17 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * census: the kept snapshot of all processes.
+ * census: the kept snapshot: a tree of the machine, its cgroups, and all processes, with a tally at
+ * every node.
  *
- * A sweep lists /proc, reads every process's stat and statm (status too while swap is in use) and
- * keeps who they are, where they belong and what ending them would give back.  Attributes that do
- * not change (uid, cgroup, what the rules say) are read once for each identity and again when
- * comm changes (an exec).  Processes are kept in the order of their pids.
+ * Processes hang on bundles of at most CENSUS_BUNDLE under their cgroup, cgroups under the cgroup
+ * above, the outermost under the machine.  Kernel threads are not in the tree.  At each node: the
+ * tally of anonymous, swapped and shared bytes below; and a bound on the score of any process
+ * below, by which a choice passes over a whole subtree (victim.c).
  *
- * A reading ages: pages are handed out after it was taken.  Each process remembers how much the
- * machine had ever handed out when it was read (memory_reading.allocated), so that one number
- * bounds the staleness of all of them: see census_interval().
+ * Kept fresh in three ways, each in its time: census_sweep() reads everybody (once, when watch
+ * begins); census_find_new() looks at who has come since, by the pids given out since; a round of
+ * census_refresh() reads the memory of those that are known, largest first, in slices.  Exits are
+ * noticed on the way.
  *
- * Memory grows only in census_sweep(), which is called in calm and watch, never in act.
+ * How old may a reading be?  Each carries the number of bytes that the machine had ever handed out
+ * when it was read (pgalloc_* in /proc/vmstat).  No process can have gained more than the machine
+ * was given since, so one number bounds the age of all:
+ *
+ *   footprint(now) <= reading + counting error + handed out since
+ *
+ * and, for a cgroup, tally + range + counting errors + handed out since the oldest reading, once.
+ * See the list of what holds and what does not at census_interval().
  */
 #pragma once
 
@@ -21,47 +30,87 @@
 
 #include "lib/accuracy.h"
 #include "lib/cgroup.h"
+#include "lib/hash.h"
 #include "lib/policy.h"
 #include "lib/proc.h"
+#include "lib/tally.h"
 #include "lib/util.h"
 
-struct census_cgroup; /* kept by path; a process borrows its own */
+#define CENSUS_BUNDLE 64
+
+enum census_kind {
+	CENSUS_MACHINE,
+	CENSUS_CGROUP,
+	CENSUS_BUNDLE_OF, /* processes of one cgroup */
+	CENSUS_PROCESS,
+};
+
+/* What all nodes of the tree have; the first member of each. */
+struct census_node {
+	struct tally_node tally; /* first: a child's tally is the child */
+	enum census_kind kind;
+	float weight_max; /* of any candidate below: rules and oom_score_adj */
+	/* Of any candidate below, the largest (reading + counting error - handed out when read):
+	 * add what is handed out now, and it is the upper end.  INT64_MIN: there is no candidate.
+	 * Both bounds may be too high after a re-reading, never too low. */
+	int64_t reach_max;
+	uint64_t error_sum; /* of the counting errors below */
+};
+
+struct census_cgroup {
+	struct census_node node;
+	struct census_bundle *open; /* with room for one more, or NULL */
+	bool in_scope;
+	unsigned n_members; /* bundles and cgroups directly below */
+	UT_hash_handle hh;
+	char path[];
+};
+
+struct census_bundle {
+	struct census_node node;
+	struct census_cgroup *cgroup;
+	unsigned n_processes;
+};
 
 struct census_process {
+	struct census_node node;	 /* node.weight_max is its own weight; 0: never a victim */
+	UT_hash_handle hh;		 /* by pid */
+	struct census_bundle *bundle;	 /* NULL for kernel threads */
+	const struct rule *protected_by; /* borrowed from the policy set */
+	uint64_t start_ticks;		 /* with pid: the identity */
 	pid_t pid;
 	pid_t ppid;
-	uint64_t start_ticks; /* with pid: the identity */
-	struct census_cgroup *cgroup;
-	const struct rule *protected_by; /* borrowed from the policy set */
-	float weight;			 /* of the rules */
 	uid_t uid;
+	int statm_fd; /* kept for the largest, in watch; else -EBADF */
+	float weight; /* of the rules */
+	int error;    /* negative errno: its memory could not be read */
+	unsigned n_threads;
 	short oom_score_adj;
 	char state;
-	bool in_scope;
 	bool kthread;
-	unsigned n_threads;
 	char comm[16];
 	struct proc_memory memory;
 	uint64_t read_at_allocated; /* bytes handed out by the machine when memory was read */
-	usec_t read_at;
 	uint64_t recent_footprint;  /* at most CENSUS_GROWTH_USEC ago */
 	uint64_t earlier_footprint; /* once to twice as long ago, or when first seen */
 	usec_t recent_at;
-	int error; /* negative errno: its memory could not be read */
+	unsigned generation; /* of the last listing that saw it */
 };
 
 /* RankBy=growth looks back over one to two of these. */
 #define CENSUS_GROWTH_USEC (5 * USEC_PER_SEC)
 
 struct census {
-	struct census_process *processes; /* by pid, ascending */
-	size_t n_processes;
-	size_t n_allocated;
+	struct census_node machine;
+	size_t n_processes;  /* kernel threads too */
+	size_t n_nodes;	     /* of the tree */
+	size_t n_candidates; /* who may be a victim, as far as the census can tell */
 	size_t n_unreadable; /* processes that may not be read: known, never chosen */
-	unsigned generation;
-	usec_t swept_at; /* 0: never */
-	pid_t last_pid;	 /* the newest the kernel had given out at the last sweep; 0: not known */
-	bool with_swap;	 /* swap was in use at the last sweep */
+	bool with_swap;	     /* swap was in use at the last sweep or round */
+	usec_t swept_at;     /* 0: everybody is to be read again */
+	pid_t last_pid;	     /* the newest given out, as far as we have looked; 0: not known */
+	uint64_t oldest_allocated; /* when the oldest reading of all was taken */
+	uint64_t largest;	   /* footprint, at the last sweep or round */
 
 	/* Borrowed, set once. */
 	int proc_fd;
@@ -69,37 +118,86 @@ struct census {
 	const struct accuracy *accuracy;
 	const struct policy_set *policies;
 
-	struct census_cgroup *cgroup_table;
-	struct census_process *spare; /* the sweep's other buffer, n_allocated too */
-	char *scratch;		      /* for getdents64 */
+	struct census_process *by_pid;
+	struct census_cgroup *by_path;
+	struct census_process *spare; /* a list by hh.next; filled in calm and watch */
+	struct census_process *dead;  /* dropped while a round is under way */
+	void **blocks;		      /* where processes come from */
+	size_t n_blocks;
+	unsigned generation;
+	char *scratch;	   /* for getdents64 */
+	pid_t looked_from; /* pids after this were looked at last time, perhaps too early; 0: none
+			    */
+
+	/* A round under way: everybody known at its start, largest first. */
+	struct census_process **order;
+	size_t n_order, i_order, n_order_allocated;
+	uint64_t round_allocated;
+	unsigned round;
+	bool compares_all; /* the first round after a rest: much may have changed */
 };
 
 int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgroups,
 		const struct accuracy *accuracy, const struct policy_set *policies);
 void census_done(struct census *census);
 
-/* New rules: everything they decided is looked up again at the next sweep. */
+/* New rules: everybody is forgotten, the next sweep is due now. */
 void census_set_policies(struct census *census, const struct policy_set *policies);
 
 /*
- * Reads everything.  allocated: memory_reading.allocated at this moment; with_swap: is swap in
- * use.  0 or -errno (-ENOMEM, /proc cannot be listed); processes that vanish meanwhile are left
- * out.
+ * Reads everybody.  allocated: memory_reading.allocated at this moment; with_swap: is swap in use.
+ * 0 or -errno (-ENOMEM, /proc cannot be listed); processes that vanish meanwhile are left out.
+ * Ends a round that is under way.
  */
 int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool with_swap);
 
-/* All of this process is read again at the next sweep, which is due now: it is not what we thought.
+/*
+ * Looks at who has come since the last time: by number where few pids were given out since
+ * (threads count too), by a full listing where many were.  One read of /proc/loadavg if there is
+ * nobody.  A pid that was given to a new process is never taken for the old one: start times are
+ * compared.  0 or -errno.
  */
-void census_forget(struct census *census, pid_t pid);
+int census_find_new(struct census *census, usec_t now, uint64_t allocated);
 
-/* Has a process been made since the last sweep?  One small read (/proc/loadavg); true if it cannot
- * be told. */
-bool census_has_new(const struct census *census);
+/*
+ * One slice of a round: re-reads memory, largest first, until *clock() has come to deadline.
+ * Starts a round if none is under way.  1: the round is done; 0: more is to come; -errno.
+ * Identities, names and cgroups are compared again too, a part of them each round.
+ */
+int census_refresh(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
+		   usec_t (*clock)(void), usec_t deadline);
 
-/* NULL if there is none.  By binary search. */
-const struct census_process *census_find(const struct census *census, pid_t pid);
+/* Is a round worth it?  When so much was handed out since the last one that the largest could no
+ * longer be told apart. */
+bool census_is_stale(const struct census *census, uint64_t allocated);
+static inline bool census_round_is_under_way(const struct census *census)
+{
+	return census->i_order < census->n_order;
+}
 
-const char *census_cgroup_path(const struct census_cgroup *cgroup);
+/* Back in calm: gives back what only watch needs (kept fds and what they pin in the kernel). */
+void census_rest(struct census *census);
+
+/* Keeps some processes in store, so that who comes in an emergency needs no memory. 0 or -ENOMEM.
+ */
+int census_reserve(struct census *census);
+
+/* It is not who or where we thought, or it is gone: reads this one again, or drops it. */
+void census_look_again(struct census *census, pid_t pid, usec_t now, uint64_t allocated);
+
+/* NULL if there is none. */
+struct census_process *census_find(const struct census *census, pid_t pid);
+
+#define census_for_each(census, process)                                                           \
+	for ((process) = (census)->by_pid; (process); (process) = (process)->hh.next)
+
+#define census_for_each_child(child, parent)                                                       \
+	for ((child) = (struct census_node *)(parent)->tally.first_child; (child);                 \
+	     (child) = (struct census_node *)(child)->tally.next)
+
+/* "/" for kernel threads. */
+const char *census_cgroup_path(const struct census_process *process);
+bool census_is_in_scope(const struct census *census, const struct census_process *process);
 
 /* Anonymous + swap, bytes.  (Page tables come back too, but are 1/512 of it and known only where
  * status is read: shown, not counted.) */
@@ -107,8 +205,19 @@ uint64_t census_footprint(const struct proc_memory *memory);
 
 /*
  * Where the footprint may be now, when the machine has handed out `allocated` bytes in all:
- * [0, reading + counting error + what was handed out since]; with the counting error alone, and
- * a lower end, if nothing was handed out since.
+ * [0, reading + counting error + what was handed out since].  If nothing was handed out since, the
+ * lower end is that of the reading: it may have shrunk all the same, but has had no need to.
+ *
+ * Holds for every way in which a process gets a page from the page allocator.  Does not hold for
+ * pages that change hands without it: a child of fork() has its parent's resident pages at once
+ * (so a new process is always read, never inferred); memory shared or mapped late from the page
+ * cache (not counted in a footprint, as ending the process does not give it back).  Swap-in moves
+ * a page from swap to resident: handed out if it was not in the swap cache, and no change of the
+ * footprint either way.
  */
 struct interval census_interval(const struct census *census, const struct census_process *process,
 				uint64_t allocated);
+
+/* The same for a cgroup, or the machine. */
+struct interval census_node_interval(const struct census *census, const struct census_node *node,
+				     uint64_t allocated);

@@ -155,7 +155,15 @@ enum {
 static int status_parse_line(const char *line, struct proc_status *status, unsigned *seen)
 {
 	const char *value;
-	uint64_t uid;
+	uint64_t uid, tgid;
+
+	value = after_name(line, "Tgid:\t");
+	if (value) {
+		if (scan_number(&value, '\n', INT32_MAX, &tgid) < 0)
+			return -EBADMSG;
+		status->tgid = (pid_t)tgid;
+		return 0;
+	}
 
 	value = after_name(line, "Uid:\t"); /* real, effective, saved, file system */
 	if (value) {

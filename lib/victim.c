@@ -1,110 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * victim: see the header.  Candidates wait in a heap by the upper end of their score; pass 2 takes
- * them from the top.
+ * victim: see the header.  Nodes of the census wait in a heap by their upper ends.  What comes off
+ * the top is either opened (its children go on the heap) or, if it is a candidate itself, read.
  */
 #include "lib/victim.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum victim_exclusion victim_exclusion(const struct census_process *process,
-				       const struct victim_request *request)
-{
-	if (process->kthread)
-		return VICTIM_IS_KTHREAD;
-	if (process->pid == 1)
-		return VICTIM_IS_INIT;
-	if (process->pid == request->self)
-		return VICTIM_IS_SELF;
-	if (process->oom_score_adj <= -1000)
-		return VICTIM_IS_ADJ_MIN;
-	if (!process->in_scope)
-		return VICTIM_IS_OUT_OF_SCOPE;
-	if (process->protected_by)
-		return VICTIM_IS_PROTECTED;
-	if (process->error < 0)
-		return VICTIM_IS_UNREADABLE;
-	if (process->state == 'Z' && census_footprint(&process->memory) == 0)
-		return VICTIM_HAS_NO_MEMORY;
-	for (size_t i = 0; i < request->n_passed_over; i++) {
-		const struct victim_passed_over *over = &request->passed_over[i];
-
-		if (over->pid == process->pid && over->start_ticks == process->start_ticks &&
-		    request->now < over->until)
-			return VICTIM_IS_PASSED_OVER;
-	}
-	return VICTIM_ELIGIBLE;
-}
-
-const char *victim_exclusion_to_string(enum victim_exclusion exclusion)
-{
-	static const char *const strings[] = {
-		[VICTIM_ELIGIBLE] = "a candidate",
-		[VICTIM_IS_KTHREAD] = "a kernel thread",
-		[VICTIM_IS_INIT] = "the init process",
-		[VICTIM_IS_SELF] = "reckond itself",
-		[VICTIM_IS_ADJ_MIN] = "its oom_score_adj is -1000",
-		[VICTIM_IS_PROTECTED] = "protected by a rule",
-		[VICTIM_IS_OUT_OF_SCOPE] = "outside the scope",
-		[VICTIM_IS_PASSED_OVER] = "could not be ended a moment ago",
-		[VICTIM_IS_UNREADABLE] = "its memory may not be read",
-		[VICTIM_HAS_NO_MEMORY] = "has no memory left (a zombie)",
-	};
-
-	return strings[exclusion];
-}
-
-const char *victim_verdict_to_string(enum victim_verdict verdict)
-{
-	static const char *const strings[] = {
-		[VICTIM_UNDECIDED] = "undecided",
-		[VICTIM_CHOSEN] = "chosen",
-		[VICTIM_SMALLER] = "smaller",
-		[VICTIM_CANNOT_REACH] = "cannot-reach",
-	};
-
-	return strings[verdict];
-}
-
-/* oc_badness() of mm/oom_kill.c in bytes; what would be negative is 0. */
-static uint64_t badness(const struct census_process *process, const struct victim_request *request,
-			const struct proc_memory *memory)
-{
-	uint64_t points = census_footprint(memory) + memory->shared + memory->pagetables;
-	uint64_t shift = request->total / 1000 * (uint64_t)abs(process->oom_score_adj);
-
-	return process->oom_score_adj < 0 ? sub_u64(points, shift) : add_u64(points, shift);
-}
-
-/* A hint makes a process look larger or smaller than it is; by itself it never makes a small one
- * outrank a large one, as the kernel's additive formula does. */
-static uint64_t weighted(const struct census_process *process, uint64_t bytes)
-{
-	int factor = 1000 + process->oom_score_adj;
-
-	return (uint64_t)((double)bytes * (factor < 1 ? 1 : factor) / 1000 *
-			  (double)process->weight);
-}
-
-uint64_t victim_score(const struct census_process *process, const struct victim_request *request,
-		      const struct proc_memory *memory)
-{
-	uint64_t footprint = census_footprint(memory);
-
-	switch (request->rank_by) {
-	case POLICY_RANK_BY_BADNESS:
-		return (uint64_t)((double)badness(process, request, memory) *
-				  (double)process->weight);
-	case POLICY_RANK_BY_SWAP:
-		return weighted(process, memory->swap);
-	case POLICY_RANK_BY_GROWTH:
-		return weighted(process, sub_u64(footprint, process->earlier_footprint));
-	case POLICY_RANK_BY_FOOTPRINT:
-		break;
-	}
-	return weighted(process, footprint);
-}
+struct choice {
+	const struct census *census;
+	const struct victim_request *request;
+	victim_read_fn read_precise;
+	void *userdata;
+	struct victim_result *result;
+	uint64_t mark; /* the best score read so far */
+};
 
 /* The score at one end of the footprint's interval.  All of it may be in swap by now, or none. */
 static uint64_t score_at(const struct census_process *process, const struct victim_request *request,
@@ -117,39 +28,139 @@ static uint64_t score_at(const struct census_process *process, const struct vict
 	return victim_score(process, request, &memory);
 }
 
-static void candidate_init(struct victim_candidate *candidate, const struct census *census,
-			   const struct census_process *process,
-			   const struct victim_request *request)
+/* A node's weight is a float, rounded; its bound must not be too low by that. */
+static uint64_t scale_up(uint64_t bytes, float weight)
 {
-	struct interval footprint = census_interval(census, process, request->allocated);
+	double scaled = (double)bytes * (double)weight * (1 + 1e-6);
 
-	*candidate = (struct victim_candidate){
-		.process = process,
-		.estimate = victim_score(process, request, &process->memory),
-		.memory = process->memory,
-		.verdict = VICTIM_UNDECIDED,
-		.score = { .lo = score_at(process, request, footprint.lo),
-			   .hi = score_at(process, request, footprint.hi) },
+	return scaled < (double)UINT64_MAX ? (uint64_t)scaled : UINT64_MAX;
+}
+
+/*
+ * The highest score that anybody below the node can have.  Two bounds, and the lower one counts:
+ * all that is below together (the tally), and the furthest that any one can reach.
+ */
+static uint64_t upper_end_below(const struct choice *choice, const struct census_node *node)
+{
+	const struct victim_request *request = choice->request;
+	uint64_t together, furthest;
+
+	if (request->target != VICTIM_TARGET_PROCESS ||
+	    request->rank_by != POLICY_RANK_BY_FOOTPRINT)
+		return UINT64_MAX; /* these are not bounded by a process's footprint */
+	together = census_node_interval(choice->census, node, request->allocated).hi;
+	furthest = (uint64_t)(node->reach_max + (int64_t)request->allocated);
+	return scale_up(min_u64(together, furthest), node->weight_max);
+}
+
+/* Of a cgroup only the rules that go by cgroup alone can be asked. */
+static float cgroup_weight(const struct choice *choice, const struct census_cgroup *cgroup)
+{
+	struct rule_subject subject = { .comm = "", .cgroup = cgroup->path, .uid = (uid_t)-1 };
+	struct rule_verdict verdict;
+
+	policy_apply_rules(choice->census->policies, &subject, &verdict);
+	return (float)verdict.weight;
+}
+
+static bool has_cgroups_below(const struct census_node *node)
+{
+	const struct census_node *child;
+
+	census_for_each_child(child, node)
+		if (child->kind == CENSUS_CGROUP)
+			return true;
+	return false;
+}
+
+static bool is_candidate(const struct choice *choice, const struct census_node *node)
+{
+	if (choice->request->target == VICTIM_TARGET_PROCESS)
+		return node->kind == CENSUS_PROCESS;
+	return node->kind == CENSUS_CGROUP && !has_cgroups_below(node);
+}
+
+static uint64_t upper_end(const struct choice *choice, const struct census_node *node)
+{
+	const struct victim_request *request = choice->request;
+	struct interval interval;
+
+	if (!is_candidate(choice, node))
+		return upper_end_below(choice, node);
+	if (node->kind == CENSUS_PROCESS) {
+		const struct census_process *process = (const struct census_process *)node;
+
+		interval = census_interval(choice->census, process, request->allocated);
+		return score_at(process, request, interval.hi);
+	}
+	interval = census_node_interval(choice->census, node, request->allocated);
+	return scale_up(interval.hi, cgroup_weight(choice, (const struct census_cgroup *)node));
+}
+
+/* A cgroup goes with all in it: so everybody in it must be allowed to go. */
+static bool may_go(const struct choice *choice, const struct census_node *node)
+{
+	const struct census_node *child;
+
+	if (node->kind == CENSUS_PROCESS)
+		return victim_exclusion(choice->census, (const struct census_process *)node,
+					choice->request) == VICTIM_ELIGIBLE;
+	census_for_each_child(child, node)
+		if (!may_go(choice, child))
+			return false;
+	return true;
+}
+
+static void process_init(struct victim_candidate *candidate, const struct choice *choice)
+{
+	const struct victim_request *request = choice->request;
+	const struct census_process *process = (const struct census_process *)candidate->node;
+	struct interval interval = census_interval(choice->census, process, request->allocated);
+
+	candidate->process = process;
+	candidate->memory = process->memory;
+	candidate->estimate = victim_score(process, request, &process->memory);
+	if (request->rank_by != POLICY_RANK_BY_SWAP) /* it may all be resident */
+		candidate->score.lo = score_at(process, request, interval.lo);
+}
+
+static void cgroup_init(struct victim_candidate *candidate, const struct choice *choice)
+{
+	const struct tally_node *tally = &candidate->node->tally;
+
+	candidate->cgroup = (const struct census_cgroup *)candidate->node;
+	candidate->memory = (struct proc_memory){
+		.anon = (uint64_t)tally_precise(tally, TALLY_ANON),
+		.swap = (uint64_t)tally_precise(tally, TALLY_SWAP),
+		.shared = (uint64_t)tally_precise(tally, TALLY_SHARED),
 	};
-	if (request->rank_by == POLICY_RANK_BY_SWAP)
-		candidate->score.lo = 0;
+	candidate->weight = cgroup_weight(choice, candidate->cgroup);
+	candidate->estimate = (uint64_t)((double)census_footprint(&candidate->memory) *
+					 (double)candidate->weight);
 }
 
-/* Among equals the youngest goes: it has the least to lose.  Never by chance. */
-static bool is_younger(const struct census_process *a, const struct census_process *b)
+static void candidate_init(struct victim_candidate *candidate, const struct choice *choice,
+			   const struct victim_entry *entry)
 {
-	if (a->start_ticks != b->start_ticks)
-		return a->start_ticks > b->start_ticks;
-	return a->pid > b->pid;
+	*candidate = (struct victim_candidate){
+		.node = entry->node,
+		.score.hi = entry->hi,
+		.verdict = VICTIM_UNDECIDED,
+	};
+	if (choice->request->target == VICTIM_TARGET_PROCESS)
+		process_init(candidate, choice);
+	else
+		cgroup_init(candidate, choice);
 }
 
-static bool reaches_higher(const struct victim_candidate *a, const struct victim_candidate *b)
+/* Among equals the youngest process goes: it has the least to lose.  Never by chance. */
+static bool goes_first(const struct victim_candidate *a, const struct victim_candidate *b)
 {
-	if (a->score.hi != b->score.hi)
-		return a->score.hi > b->score.hi;
-	if (a->estimate != b->estimate)
-		return a->estimate > b->estimate;
-	return is_younger(a->process, b->process);
+	if (a->cgroup && b->cgroup)
+		return strcmp(a->cgroup->path, b->cgroup->path) < 0;
+	if (a->process->start_ticks != b->process->start_ticks)
+		return a->process->start_ticks > b->process->start_ticks;
+	return a->process->pid > b->process->pid;
 }
 
 /* By insertion: there are few, and qsort(3) may allocate. */
@@ -161,85 +172,128 @@ static void rank(struct victim_result *result, const struct victim_candidate *ca
 		const struct victim_candidate *above = &result->ranked[i - 1];
 
 		if (above->estimate > candidate->estimate ||
-		    (above->estimate == candidate->estimate &&
-		     is_younger(above->process, candidate->process)))
+		    (above->estimate == candidate->estimate && goes_first(above, candidate)))
 			break;
 		result->ranked[i] = *above;
 	}
 	result->ranked[i] = *candidate;
 }
 
-static void heap_sift_down(struct victim_candidate *heap, size_t n, size_t i)
+static void heap_push(struct victim_result *result, const struct census_node *node, uint64_t hi)
 {
-	struct victim_candidate moving = heap[i];
+	struct victim_entry *heap = result->heap;
+	size_t i = result->n_heap++;
 
-	for (;;) {
-		size_t child = 2 * i + 1;
+	for (; i > 0 && heap[(i - 1) / 2].hi < hi; i = (i - 1) / 2)
+		heap[i] = heap[(i - 1) / 2];
+	heap[i] = (struct victim_entry){ .hi = hi, .node = node };
+}
 
-		if (child >= n)
-			break;
-		if (child + 1 < n && reaches_higher(&heap[child + 1], &heap[child]))
+static struct victim_entry heap_pop(struct victim_result *result)
+{
+	struct victim_entry *heap = result->heap;
+	struct victim_entry top = heap[0], moving = heap[--result->n_heap];
+	size_t i = 0, child;
+
+	while ((child = 2 * i + 1) < result->n_heap) {
+		if (child + 1 < result->n_heap && heap[child + 1].hi > heap[child].hi)
 			child++;
-		if (!reaches_higher(&heap[child], &moving))
+		if (heap[child].hi <= moving.hi)
 			break;
 		heap[i] = heap[child];
 		i = child;
 	}
 	heap[i] = moving;
-}
-
-static struct victim_candidate heap_pop(struct victim_candidate *heap, size_t *n)
-{
-	struct victim_candidate top = heap[0];
-
-	heap[0] = heap[--*n];
-	if (*n > 0)
-		heap_sift_down(heap, *n, 0);
 	return top;
 }
 
-/* Pass 1: who may go, and between which ends its score lies. No file is opened. */
-static size_t collect(const struct census *census, const struct victim_request *request,
-		      struct victim_result *result)
+/* Pass 1, one step: what is below goes on the heap, but for what cannot reach at_least. */
+static void open_node(const struct choice *choice, const struct census_node *node,
+		      uint64_t at_least)
 {
-	size_t n = 0;
+	struct victim_result *result = choice->result;
+	const struct census_node *child;
 
-	for (size_t i = 0; i < census->n_processes && n < result->n_allocated; i++) {
-		const struct census_process *process = &census->processes[i];
-		enum victim_exclusion exclusion = victim_exclusion(process, request);
+	census_for_each_child(child, node) {
+		uint64_t hi;
 
-		result->n_excluded[exclusion]++;
-		if (exclusion == VICTIM_ELIGIBLE)
-			candidate_init(&result->heap[n++], census, process, request);
+		result->n_visited++;
+		if (child->weight_max <= 0) /* nobody below may go */
+			continue;
+		hi = upper_end(choice, child);
+		if (hi >= at_least && result->n_heap < result->n_allocated)
+			heap_push(result, child, hi);
 	}
-	for (size_t i = n / 2; i-- > 0;)
-		heap_sift_down(result->heap, n, i);
-	return n;
 }
 
-/* Reads one candidate; false if it is gone. */
-static bool read_candidate(struct victim_candidate *candidate, const struct victim_request *request,
-			   victim_read_fn read_precise, void *userdata)
-{
+/* What was read of one candidate: of all its processes, if it is a cgroup. */
+struct precise_sum {
 	struct proc_memory memory;
-	uint64_t error, footprint;
+	uint64_t error;
+	bool any_left;
+	bool all_read;
+};
+
+static void read_below(const struct choice *choice, const struct census_node *node,
+		       struct precise_sum *sum)
+{
+	const struct census_node *child;
+	struct proc_memory memory;
+	uint64_t error;
 	int r;
 
-	r = read_precise(candidate->process, &memory, &error, userdata);
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node)
+			read_below(choice, child, sum);
+		return;
+	}
+	r = choice->read_precise((const struct census_process *)node, &memory, &error,
+				 choice->userdata);
 	if (r == VICTIM_READ_GONE)
-		return false;
+		return;
+	sum->any_left = true;
+	sum->all_read = sum->all_read && r == 0;
 	if (r != 0)
-		return true; /* late or not permitted: its interval and estimate stand */
-	footprint = census_footprint(&memory);
-	candidate->memory = memory;
+		return;
+	sum->memory.anon += memory.anon;
+	sum->memory.swap += memory.swap;
+	sum->memory.shared += memory.shared;
+	sum->memory.pagetables += memory.pagetables;
+	sum->error += error;
+}
+
+/* Pass 2, one step; false if the candidate is gone.  Of one that is late or may not be read the
+ * interval and the estimate stand. */
+static bool read_candidate(struct choice *choice, struct victim_candidate *candidate)
+{
+	const struct victim_request *request = choice->request;
+	const struct census_process *process = candidate->process;
+	struct precise_sum sum = { .all_read = true };
+	uint64_t footprint, lo, hi;
+
+	choice->result->n_reads++;
+	read_below(choice, candidate->node, &sum);
+	if (!sum.any_left || !sum.all_read)
+		return sum.any_left;
+	footprint = census_footprint(&sum.memory);
+	lo = sub_u64(footprint, sum.error);
+	hi = add_u64(footprint, sum.error);
+	candidate->memory = sum.memory;
 	candidate->precise = true;
-	candidate->estimate = victim_score(candidate->process, request, &memory);
-	candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
-	if (error > 0 && request->rank_by != POLICY_RANK_BY_SWAP)
+	if (!process) {
+		candidate->estimate = (uint64_t)((double)footprint * (double)candidate->weight);
 		candidate->score = (struct interval){
-			score_at(candidate->process, request, sub_u64(footprint, error)),
-			score_at(candidate->process, request, add_u64(footprint, error)),
+			(uint64_t)((double)lo * (double)candidate->weight),
+			scale_up(hi, candidate->weight),
 		};
+	} else {
+		candidate->estimate = victim_score(process, request, &sum.memory);
+		candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
+		if (sum.error > 0 && request->rank_by != POLICY_RANK_BY_SWAP)
+			candidate->score = (struct interval){ score_at(process, request, lo),
+							      score_at(process, request, hi) };
+	}
+	choice->mark = max_u64(choice->mark, candidate->estimate);
 	return true;
 }
 
@@ -268,37 +322,51 @@ static void pronounce(struct victim_result *result, uint64_t next_hi)
 void victim_choose(const struct census *census, const struct victim_request *request,
 		   victim_read_fn read_precise, void *userdata, struct victim_result *result)
 {
-	uint64_t mark = 0; /* the best score read so far */
-	size_t n;
+	struct choice choice = {
+		.census = census,
+		.request = request,
+		.read_precise = read_precise,
+		.userdata = userdata,
+		.result = result,
+	};
+	unsigned n_wanted = (unsigned)min_u64(request->n_wanted, VICTIM_RANKED_MAX);
 
-	memset(result->n_excluded, 0, sizeof(result->n_excluded));
-	result->n_ranked = result->n_reads = 0;
+	result->n_heap = result->n_ranked = result->n_reads = 0;
+	result->n_visited = 0;
 	result->approximate = false;
-	result->n_candidates = n = collect(census, request, result);
+	result->n_candidates = census->n_candidates;
+	heap_push(result, &census->machine, UINT64_MAX);
 
-	/* Pass 2.  What comes off the heap cannot be exceeded by what is left on it. */
-	while (n > 0 && result->n_ranked < VICTIM_RANKED_MAX) {
-		struct victim_candidate candidate = heap_pop(result->heap, &n);
+	/* What comes off the heap cannot be exceeded by what is left on it. */
+	while (result->n_heap > 0 && result->n_ranked < VICTIM_RANKED_MAX) {
+		bool enough = result->n_ranked >= n_wanted;
+		struct victim_candidate candidate;
+		struct victim_entry top;
 
-		if (candidate.score.hi >= mark && result->n_reads < VICTIM_MAX_READS) {
-			result->n_reads++;
-			if (!read_candidate(&candidate, request, read_precise, userdata)) {
-				result->n_candidates--;
-				continue;
-			}
-			if (candidate.precise)
-				mark = max_u64(mark, candidate.estimate);
+		if (enough && result->heap[0].hi < choice.mark)
+			break;
+		top = heap_pop(result);
+		if (!is_candidate(&choice, top.node)) {
+			open_node(&choice, top.node, enough ? choice.mark : 0);
+			continue;
 		}
+		if (!may_go(&choice, top.node))
+			continue;
+		candidate_init(&candidate, &choice, &top);
+		if (top.hi >= choice.mark && result->n_reads < VICTIM_MAX_READS &&
+		    !read_candidate(&choice, &candidate))
+			continue;
 		rank(result, &candidate);
 	}
-	pronounce(result, n > 0 ? result->heap[0].score.hi : 0);
+	pronounce(result, result->n_heap > 0 ? result->heap[0].hi : 0);
 }
 
-int victim_reserve(struct victim_result *result, size_t n)
+int victim_reserve(struct victim_result *result, const struct census *census)
 {
-	struct victim_candidate *grown;
+	size_t n = census->n_nodes + census->n_nodes / 2 + 256;
+	struct victim_entry *grown;
 
-	if (n <= result->n_allocated)
+	if (census->n_nodes <= result->n_allocated)
 		return 0;
 	grown = realloc(result->heap, n * sizeof(*grown));
 	if (!grown)

@@ -2,10 +2,12 @@
 /*
  * victim: who is to go, in two passes.
  *
- * Pass 1 opens no file: each candidate's score is known to lie in an interval, from its last
- * reading, how wrong the kernel's number may be and what the machine has handed out since.
- * Pass 2 reads precisely, highest upper end first, until no other upper end reaches the best
- * precise score; at most VICTIM_MAX_READS reads.  This is the idea of the kernel's two-pass
+ * Pass 1 opens no file.  It walks the census best-first by upper end: a node's upper end bounds
+ * all that is below it, so a cgroup (or a bundle of it) that cannot reach the best is passed over
+ * with all in it.  A process's score is known to lie in an interval, from its last reading, how
+ * wrong the kernel's number may be and what the machine has handed out since.  Pass 2 reads those
+ * that the walk comes to precisely, highest upper end first, until no other upper end reaches the
+ * best precise score; at most VICTIM_MAX_READS reads.  This is the idea of the kernel's two-pass
  * select_bad_process() series, with its flaws left out: an undecided candidate never replaces a
  * better one, and the result does not depend on the order of the processes.
  *
@@ -47,16 +49,24 @@ enum victim_exclusion {
 };
 
 struct victim_candidate {
-	const struct census_process *process; /* borrowed from the census */
+	const struct census_node *node;
+	const struct census_process *process; /* borrowed from the census; NULL: a cgroup */
+	const struct census_cgroup *cgroup;   /* NULL: a process */
 	struct interval score;		      /* bytes, weighted; what is ranked */
+	float weight;			      /* of a cgroup; a process has its own */
 	uint64_t estimate;		      /* the score by the newest reading */
 	struct proc_memory memory;	      /* that reading */
 	bool precise;			      /* it was taken in pass 2 */
 	enum victim_verdict verdict;
 };
 
-/* So many are ranked and kept for people; the rest are only counted. */
+/* So many are ranked and kept at most; the rest are only counted. */
 #define VICTIM_RANKED_MAX 32
+
+struct victim_entry {
+	uint64_t hi;
+	const struct census_node *node;
+};
 
 struct victim_result {
 	/* Best first: [0] is the victim if n_ranked > 0. */
@@ -65,9 +75,10 @@ struct victim_result {
 	unsigned n_reads;
 	bool approximate; /* some candidate was left undecided */
 	size_t n_candidates;
-	size_t n_excluded[_VICTIM_EXCLUSION_MAX];
+	size_t n_visited; /* nodes looked at; what a choice costs */
 
-	struct victim_candidate *heap; /* storage, kept between choices */
+	struct victim_entry *heap; /* storage, kept between choices */
+	size_t n_heap;
 	size_t n_allocated;
 };
 
@@ -78,8 +89,16 @@ struct victim_passed_over {
 	usec_t until;
 };
 
+enum victim_target {
+	VICTIM_TARGET_PROCESS,
+	VICTIM_TARGET_CGROUP, /* one without cgroups below, with all in it */
+};
+
 struct victim_request {
-	enum policy_rank_by rank_by;
+	enum policy_rank_by rank_by; /* processes; cgroups go by footprint */
+	enum victim_target target;
+	unsigned n_wanted;  /* rank so many if there are, for people; the victim and the next come
+			     * for nothing */
 	uint64_t allocated; /* memory_reading.allocated now */
 	uint64_t total;	    /* memory + swap, bytes: badness' unit for oom_score_adj */
 	usec_t now;
@@ -96,9 +115,10 @@ struct victim_request {
 enum { VICTIM_READ_GONE = 1, VICTIM_READ_LATE = 2 };
 typedef int (*victim_read_fn)(const struct census_process *process, struct proc_memory *ret,
 			      uint64_t *ret_error, void *userdata);
+/* (Of a cgroup every process is read, and their errors are added up.) */
 
-/* Room for so many candidates; called when the census has grown, never in act. 0 or -ENOMEM. */
-int victim_reserve(struct victim_result *result, size_t n);
+/* Room for a walk over this census; called when it has grown, never in act.  0 or -ENOMEM. */
+int victim_reserve(struct victim_result *result, const struct census *census);
 void victim_done(struct victim_result *result);
 
 /*
@@ -108,8 +128,12 @@ void victim_done(struct victim_result *result);
 void victim_choose(const struct census *census, const struct victim_request *request,
 		   victim_read_fn read_precise, void *userdata, struct victim_result *result);
 
-enum victim_exclusion victim_exclusion(const struct census_process *process,
+enum victim_exclusion victim_exclusion(const struct census *census,
+				       const struct census_process *process,
 				       const struct victim_request *request);
+/* How many are excluded by what; for people, as it looks at everybody. */
+void victim_count_exclusions(const struct census *census, const struct victim_request *request,
+			     size_t ret[static _VICTIM_EXCLUSION_MAX]);
 const char *victim_exclusion_to_string(enum victim_exclusion exclusion);
 const char *victim_verdict_to_string(enum victim_verdict verdict);
 

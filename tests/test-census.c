@@ -171,13 +171,13 @@ static void test_sweep_reads_who_and_how_much(void **state)
 	assert_int_equal(p->start_ticks, 77);
 	assert_int_equal(p->uid, 1000);
 	assert_int_equal(p->oom_score_adj, 100);
-	assert_string_equal(census_cgroup_path(p->cgroup), "/user.slice/a.scope");
+	assert_string_equal(census_cgroup_path(p), "/user.slice/a.scope");
 	assert_int_equal(p->memory.anon, 600 * PAGE);
 	assert_int_equal(p->memory.shared, 400 * PAGE);
 	assert_int_equal(p->memory.swap, 8192);
 	assert_int_equal(census_footprint(&p->memory), 600 * PAGE + 8192);
 	assert_int_equal(p->read_at_allocated, 5000);
-	assert_true(p->in_scope);
+	assert_true(census_is_in_scope(&world->census, p));
 	assert_null(p->protected_by);
 	assert_true(p->weight == 1);
 
@@ -239,7 +239,7 @@ static void test_sweep_never_takes_a_reused_pid_for_the_same(void **state)
 	p = sweep_and_find(world, 2, 2, false, 300);
 	assert_int_equal(p->start_ticks, 78);
 	assert_int_equal(p->uid, 7);
-	assert_string_equal(census_cgroup_path(p->cgroup), "/b");
+	assert_string_equal(census_cgroup_path(p), "/b");
 	assert_int_equal(p->earlier_footprint, 600 * PAGE);
 }
 
@@ -272,7 +272,7 @@ static void test_sweep_notices_a_move_in_the_end(void **state)
 	put_process(world, &row);
 	for (unsigned i = 0; i < 16; i++)
 		p = sweep_and_find(world, 2 + i, 2, false, 300);
-	assert_string_equal(census_cgroup_path(p->cgroup), "/moved");
+	assert_string_equal(census_cgroup_path(p), "/moved");
 }
 
 static void test_sweep_marks_the_scope(void **state)
@@ -285,8 +285,9 @@ static void test_sweep_marks_the_scope(void **state)
 	put_process(world, &browser);
 	row.pid = 301, row.cgroup = "/user.slice2/a";
 	put_process(world, &row);
-	assert_true(sweep_and_find(world, 1, 1, false, 300)->in_scope);
-	assert_false(census_find(&world->census, 301)->in_scope);
+	assert_true(census_is_in_scope(&world->census, sweep_and_find(world, 1, 1, false, 300)));
+	assert_false(census_is_in_scope(&world->census, census_find(&world->census, 301)));
+	assert_int_equal(world->census.n_candidates, 1);
 }
 
 static void test_set_policies_applies_new_rules(void **state)
@@ -328,6 +329,7 @@ static void test_sweep_grows_with_the_machine(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
+	int r;
 
 	for (int i = 0; i < 1200; i++) {
 		row.pid = 1000 + i;
@@ -335,12 +337,18 @@ static void test_sweep_grows_with_the_machine(void **state)
 	}
 	assert_non_null(sweep_and_find(world, 1, 1, false, 2199));
 	assert_int_equal(world->census.n_processes, 1200);
-	/* The next one needs nothing new (but to sort: our directory is not in order). */
+	/* The next one needs nothing new; nor do a few who come in an emergency. */
+	for (int i = 0; i < 10; i++) {
+		row.pid = 5000 + i;
+		put_process(world, &row);
+	}
 	n_mallocs = 0;
 	fail_malloc = FAIL_MALLOC_WORKS;
-	assert_non_null(sweep_and_find(world, 2, 1, false, 1000));
+	r = census_sweep(&world->census, 2, 1, false);
 	fail_malloc = false;
-	assert_true(n_mallocs <= 1);
+	assert_int_equal(r, 0);
+	assert_non_null(census_find(&world->census, 5009));
+	assert_int_equal(n_mallocs, 0);
 }
 
 static void test_interval_ages(void **state)
@@ -359,18 +367,276 @@ static void test_interval_ages(void **state)
 	assert_int_equal(interval.hi, 600 * PAGE + 20 * MIB);
 }
 
-static void test_has_new_by_the_last_pid(void **state)
+static void last_pid(const struct world *world, int pid)
+{
+	put(world, 0, "loadavg", "0.00 0.01 0.00 1/123 %d\n", pid);
+}
+
+static void find_new(struct world *world)
+{
+	assert_int_equal(census_find_new(&world->census, 3 * USEC_PER_SEC, 777), 0);
+}
+
+static void test_find_new_by_the_pids_given_out_since(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	last_pid(world, 500);
+	put_process(world, &browser);
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	/* Not given out since, as far as anybody says: not looked for. */
+	row.pid = 400;
+	put_process(world, &row);
+	find_new(world);
+	assert_null(census_find(&world->census, 400));
+
+	row.pid = 510;
+	put_process(world, &row);
+	last_pid(world, 520);
+	find_new(world);
+	assert_non_null(census_find(&world->census, 510));
+	assert_int_equal(census_find(&world->census, 510)->read_at_allocated, 777);
+	assert_null(census_find(&world->census, 400));
+	assert_int_equal(world->census.n_processes, 2);
+}
+
+static void test_find_new_tells_threads_from_processes(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	last_pid(world, 500);
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	row.pid = 501;
+	put_process(world, &row);
+	put(world, 501, "status", "Name:\tx\nTgid:\t300\nPid:\t501\nUid:\t1\t1\t1\t1\n");
+	last_pid(world, 501);
+	find_new(world);
+	assert_null(census_find(&world->census, 501));
+}
+
+/* A number is given out before its process can be seen. */
+static void test_find_new_looks_twice(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	last_pid(world, 500);
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	last_pid(world, 501);
+	find_new(world);
+	assert_null(census_find(&world->census, 501));
+	row.pid = 501;
+	put_process(world, &row);
+	find_new(world); /* no new pid since */
+	assert_non_null(census_find(&world->census, 501));
+}
+
+static void test_find_new_knows_a_reused_pid(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	last_pid(world, 299);
+	put_process(world, &browser);
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	row.start = 999, row.uid = 5;
+	put_process(world, &row);
+	last_pid(world, 300);
+	find_new(world);
+	assert_int_equal(census_find(&world->census, 300)->start_ticks, 999);
+	assert_int_equal(census_find(&world->census, 300)->uid, 5);
+}
+
+static void test_find_new_lists_all_when_many_came_or_pids_wrapped(void **state)
+{
+	static const struct {
+		int before, after;
+	} cases[] = { { 500, 5000 }, { 30000, 310 } };
+	struct world *world = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct row row = browser;
+
+		put_process(world, &browser);
+		last_pid(world, cases[i].before);
+		assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+		row.pid = 306;
+		put_process(world, &row);
+		remove_process(world, 300); /* a listing shows who is gone, too */
+		last_pid(world, cases[i].after);
+		find_new(world);
+		assert_non_null(census_find(&world->census, 306));
+		assert_null(census_find(&world->census, 300));
+		remove_process(world, 306);
+	}
+}
+
+static usec_t fake_clock_now;
+
+static usec_t fake_clock(void)
+{
+	return fake_clock_now += 10;
+}
+
+/* Largest first, as far as the time goes; then on from there. */
+static void test_refresh_in_slices_largest_first(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+	unsigned n_slices = 1;
+	int r;
+
+	row.shared = 0;
+	for (int i = 0; i < 64; i++) {
+		row.pid = 1000 + i, row.resident = (unsigned long)(i + 1) * 100;
+		put_process(world, &row);
+	}
+	assert_int_equal(census_sweep(&world->census, 1, 100, false), 0);
+	for (int i = 0; i < 64; i++) {
+		row.pid = 1000 + i, row.resident = (unsigned long)(i + 1) * 100 + 7;
+		put_process(world, &row);
+	}
+	fake_clock_now = 0;
+	r = census_refresh(&world->census, 2, 200, false, fake_clock, 40);
+	assert_int_equal(r, 0);
+	assert_true(census_round_is_under_way(&world->census));
+	/* The largest is new, the smallest old. */
+	assert_int_equal(census_find(&world->census, 1063)->memory.anon, 6407 * PAGE);
+	assert_int_equal(census_find(&world->census, 1063)->read_at_allocated, 200);
+	assert_int_equal(census_find(&world->census, 1000)->memory.anon, 100 * PAGE);
+	assert_int_equal(world->census.oldest_allocated, 100);
+	for (; r == 0; n_slices++) {
+		fake_clock_now = 0;
+		r = census_refresh(&world->census, 2, 200 + n_slices, false, fake_clock, 40);
+	}
+	assert_int_equal(r, 1);
+	assert_true(n_slices > 3);
+	assert_int_equal(census_find(&world->census, 1000)->memory.anon, 107 * PAGE);
+	assert_int_equal(world->census.oldest_allocated, 200); /* when the round began */
+	assert_int_equal(world->census.largest, 6407 * PAGE);
+}
+
+static void test_refresh_drops_who_is_gone(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	for (int i = 0; i < 8; i++) {
+		row.pid = 1000 + i;
+		put_process(world, &row);
+	}
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	remove_process(world, 1003);
+	/* And one vanishes while the round has it still before it. */
+	fake_clock_now = 0;
+	assert_int_equal(census_refresh(&world->census, 2, 2, false, fake_clock, 20), 0);
+	remove_process(world, 1006);
+	census_look_again(&world->census, 1006, 2, 2);
+	assert_null(census_find(&world->census, 1006));
+	assert_int_equal(census_refresh(&world->census, 2, 2, false, NULL, 0), 1);
+	assert_null(census_find(&world->census, 1003));
+	assert_int_equal(world->census.n_processes, 6);
+	assert_int_equal(world->census.n_candidates, 6);
+}
+
+static void test_rest_gives_back_what_is_kept_open(void **state)
 {
 	struct world *world = *state;
 
+	put_process(world, &browser);
 	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
-	assert_false(census_has_new(&world->census));
-	put(world, 0, "loadavg", "0.00 0.01 0.00 1/123 501\n");
-	assert_true(census_has_new(&world->census));
-	assert_int_equal(census_sweep(&world->census, 2, 1, false), 0);
-	assert_false(census_has_new(&world->census));
-	put(world, 0, "loadavg", "garbage");
-	assert_true(census_has_new(&world->census));
+	assert_int_equal(census_refresh(&world->census, 2, 2, false, NULL, 0), 1);
+	assert_true(census_find(&world->census, 300)->statm_fd >= 0);
+	census_rest(&world->census);
+	assert_true(census_find(&world->census, 300)->statm_fd < 0);
+}
+
+/* After a rest much may have changed: the first round compares everybody. */
+static void test_refresh_after_a_rest_compares_all(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	put_process(world, &browser);
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	row.cgroup = "/moved", row.adj = 7;
+	put_process(world, &row);
+	census_rest(&world->census);
+	assert_int_equal(census_refresh(&world->census, 2, 2, false, NULL, 0), 1);
+	assert_string_equal(census_cgroup_path(census_find(&world->census, 300)), "/moved");
+	assert_int_equal(census_find(&world->census, 300)->oom_score_adj, 7);
+}
+
+static void test_is_stale_by_what_was_handed_out(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	row.resident = 400000, row.shared = 0; /* 1.5 GiB */
+	put_process(world, &row);
+	assert_int_equal(census_sweep(&world->census, 1, GIB, false), 0);
+	assert_false(census_is_stale(&world->census, GIB + 100 * MIB));
+	assert_true(census_is_stale(&world->census, GIB + 200 * MIB));
+	remove_process(world, 300);
+	assert_int_equal(census_sweep(&world->census, 1, GIB, false), 0);
+	assert_false(census_is_stale(&world->census, GIB + 60 * MIB));
+	assert_true(census_is_stale(&world->census, GIB + 65 * MIB));
+}
+
+static uint64_t count_below(const struct census_node *node, size_t *n_nodes)
+{
+	const struct census_node *child;
+	uint64_t sum = 0;
+
+	++*n_nodes;
+	if (node->kind == CENSUS_PROCESS)
+		return ((const struct census_process *)node)->memory.anon;
+	census_for_each_child(child, node)
+		sum += count_below(child, n_nodes);
+	assert_int_equal(sum, tally_precise(&node->tally, TALLY_ANON));
+	return sum;
+}
+
+/* The tree stays whole while processes come, go, and move between groups that come and go. */
+static void test_tree_stays_exact(void **state)
+{
+	static const char *const paths[] = { "/", "/a", "/a/b", "/a/b/c", "/d", "/d/e/f/g" };
+	struct world *world = *state;
+	bool is_there[150] = { 0 };
+	unsigned seed = 4711;
+
+	print_message("seed %u\n", seed);
+	for (int round = 0; round < 60; round++) {
+		size_t n_nodes = 0;
+
+		for (int i = 0; i < 150; i++) {
+			struct row row = browser;
+
+			if (rand_r(&seed) % 4 > 1)
+				continue;
+			row.pid = 1000 + i;
+			row.cgroup = paths[(unsigned)rand_r(&seed) % ARRAY_SIZE(paths)];
+			row.resident = 400 + (unsigned long)rand_r(&seed) % 100000;
+			row.start = (unsigned)rand_r(&seed) % 2;
+			if (rand_r(&seed) % 4 == 0 && is_there[i]) {
+				remove_process(world, row.pid);
+				is_there[i] = false;
+			} else {
+				put_process(world, &row);
+				is_there[i] = true;
+			}
+		}
+		if (round % 5 == 0)
+			census_rest(&world->census); /* so that moves are noticed */
+		if (round % 3 == 0)
+			assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+		else
+			assert_int_equal(census_refresh(&world->census, 1, 1, false, NULL, 0), 1);
+		(void)count_below(&world->census.machine, &n_nodes);
+		assert_int_equal(n_nodes, world->census.n_nodes);
+	}
 }
 
 static void test_sweep_finds_us_on_this_machine(void **state)
@@ -397,7 +663,7 @@ static void test_sweep_finds_us_on_this_machine(void **state)
 	assert_non_null(p);
 	assert_int_equal(p->uid, geteuid());
 	assert_int_equal(p->ppid, getppid());
-	assert_false(census_has_new(&census) && census.last_pid == 0);
+	assert_true(census.last_pid > 0);
 	interval = census_interval(&census, p, 1);
 	assert_true(interval.hi >= size);
 	assert_true(interval.lo < interval.hi);
@@ -424,7 +690,17 @@ int main(void)
 		on_world(test_sweep_remembers_growth),
 		on_world(test_sweep_grows_with_the_machine),
 		on_world(test_interval_ages),
-		on_world(test_has_new_by_the_last_pid),
+		on_world(test_find_new_by_the_pids_given_out_since),
+		on_world(test_find_new_tells_threads_from_processes),
+		on_world(test_find_new_looks_twice),
+		on_world(test_find_new_knows_a_reused_pid),
+		on_world(test_find_new_lists_all_when_many_came_or_pids_wrapped),
+		on_world(test_refresh_in_slices_largest_first),
+		on_world(test_refresh_drops_who_is_gone),
+		on_world(test_rest_gives_back_what_is_kept_open),
+		on_world(test_refresh_after_a_rest_compares_all),
+		on_world(test_is_stale_by_what_was_handed_out),
+		on_world(test_tree_stays_exact),
 		cmocka_unit_test(test_sweep_finds_us_on_this_machine),
 	};
 

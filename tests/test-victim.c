@@ -2,14 +2,16 @@
 /*
  * victim: tables of small machines, and thousands of random ones against brute force.
  *
- * A random machine has true footprints; what the census knows of them was read earlier and
- * inexactly, within the bounds that are promised.  The victim's true score must never be exceeded
- * unless the result says so; a one-pass choice by the plain readings must be seen to fail.
+ * A random machine lives for a while: its processes grow, shrink, fork, exec, are swapped, moved
+ * and read, at different times and inexactly, within the bounds that are promised.  Then somebody
+ * is chosen: the victim's true score must never be exceeded unless the result says so; a one-pass
+ * choice by the plain readings must be seen to fail.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/census-tree.h"
 #include "lib/victim.h"
 #include "tests/fail-malloc.h"
 
@@ -22,6 +24,7 @@
 /* clang-format on */
 
 #define MAX_PROCESSES 64
+#define FIRST_PID     100
 
 static struct accuracy exact = {
 	.regime = ACCURACY_PRECISE,
@@ -29,10 +32,14 @@ static struct accuracy exact = {
 	.batch = 32,
 	.page_size = 4096,
 };
+static char everything[] = "/";
 
 struct machine {
+	struct accuracy accuracy;
+	struct policy_set policies;
 	struct census census;
-	struct census_process processes[MAX_PROCESSES];
+	size_t n;
+	struct census_process *processes[MAX_PROCESSES];
 	uint64_t truth[MAX_PROCESSES]; /* bytes, now */
 	bool gone[MAX_PROCESSES];
 	int read_result; /* of every precise read */
@@ -42,31 +49,54 @@ struct machine {
 
 static void machine_init(struct machine *machine, size_t n)
 {
-	*machine = (struct machine){
-		.census = { .processes = machine->processes, .n_processes = n, .accuracy = &exact },
-	};
-	for (size_t i = 0; i < n; i++)
-		machine->processes[i] = (struct census_process){
-			.pid = (pid_t)(100 + i),
-			.start_ticks = 1000 + i,
-			.weight = 1,
-			.state = 'S',
-			.in_scope = true,
-			.n_threads = 1,
-		};
+	memset(machine, 0, sizeof(*machine));
+	machine->accuracy = exact;
+	machine->policies.scope = everything;
+	assert_int_equal(
+		census_init(&machine->census, -1, NULL, &machine->accuracy, &machine->policies), 0);
+	for (size_t i = 0; i < n; i++) {
+		struct census_process *process =
+			census_add(&machine->census, (pid_t)(FIRST_PID + i), 1000 + i);
+
+		assert_non_null(process);
+		process->state = 'S';
+		process->n_threads = 1;
+		assert_int_equal(census_place(&machine->census, process, "/a.slice"), 0);
+		machine->processes[machine->n++] = process;
+		census_weigh(&machine->census, process);
+	}
+}
+
+static void machine_done(struct machine *machine)
+{
+	census_done(&machine->census);
+}
+
+static void read_as(struct machine *machine, size_t i, uint64_t reading)
+{
+	struct proc_memory memory = { .anon = reading };
+
+	census_count(&machine->census, machine->processes[i], &memory, machine->allocated,
+		     USEC_PER_SEC);
 }
 
 static void set(struct machine *machine, size_t i, uint64_t reading, uint64_t truth)
 {
-	machine->processes[i].memory.anon = reading;
+	read_as(machine, i, reading);
 	machine->truth[i] = truth;
+}
+
+static void set_adj(struct machine *machine, size_t i, int adj)
+{
+	machine->processes[i]->oom_score_adj = (short)adj;
+	census_weigh(&machine->census, machine->processes[i]);
 }
 
 static int read_truth(const struct census_process *process, struct proc_memory *ret,
 		      uint64_t *ret_error, void *userdata)
 {
 	struct machine *machine = userdata;
-	size_t i = (size_t)(process - machine->processes);
+	size_t i = (size_t)(process->pid - FIRST_PID);
 
 	machine->n_reads++;
 	if (machine->gone[i])
@@ -80,6 +110,12 @@ static int read_truth(const struct census_process *process, struct proc_memory *
 
 static struct victim_result result;
 
+static void choose_for(struct machine *machine, const struct victim_request *request)
+{
+	assert_int_equal(victim_reserve(&result, &machine->census), 0);
+	victim_choose(&machine->census, request, read_truth, machine, &result);
+}
+
 static pid_t choose_by(struct machine *machine, enum policy_rank_by rank_by)
 {
 	struct victim_request request = {
@@ -88,10 +124,10 @@ static pid_t choose_by(struct machine *machine, enum policy_rank_by rank_by)
 		.total = 16 * GIB,
 		.now = 1000 * USEC_PER_SEC,
 		.self = 1 << 20,
+		.n_wanted = VICTIM_RANKED_MAX,
 	};
 
-	assert_int_equal(victim_reserve(&result, MAX_PROCESSES), 0);
-	victim_choose(&machine->census, &request, read_truth, machine, &result);
+	choose_for(machine, &request);
 	return result.n_ranked > 0 ? result.ranked[0].process->pid : -1;
 }
 
@@ -115,6 +151,7 @@ static void test_choose_takes_the_largest(void **state)
 	assert_int_equal(result.ranked[1].process->pid, 102);
 	assert_int_equal(result.ranked[1].verdict, VICTIM_CANNOT_REACH);
 	assert_int_equal(result.ranked[2].process->pid, 100);
+	machine_done(&machine);
 }
 
 static void test_choose_reads_who_may_have_grown(void **state)
@@ -130,6 +167,7 @@ static void test_choose_reads_who_may_have_grown(void **state)
 	assert_false(result.approximate);
 	assert_int_equal(result.n_reads, 3);
 	assert_int_equal(result.ranked[1].verdict, VICTIM_SMALLER);
+	machine_done(&machine);
 }
 
 static void test_choose_passes_to_the_next_if_one_vanishes(void **state)
@@ -141,8 +179,8 @@ static void test_choose_passes_to_the_next_if_one_vanishes(void **state)
 	set(&machine, 1, 200 * MIB, 200 * MIB);
 	machine.gone[0] = true;
 	assert_int_equal(choose(&machine), 101);
-	assert_int_equal(result.n_candidates, 1);
 	assert_int_equal(result.n_ranked, 1);
+	machine_done(&machine);
 }
 
 static void test_choose_nobody(void **state)
@@ -151,10 +189,12 @@ static void test_choose_nobody(void **state)
 
 	machine_init(&machine, 0);
 	assert_int_equal(choose(&machine), -1);
+	machine_done(&machine);
 	machine_init(&machine, 1);
-	machine.processes[0].oom_score_adj = -1000;
+	set_adj(&machine, 0, -1000);
 	assert_int_equal(choose(&machine), -1);
-	assert_int_equal(result.n_excluded[VICTIM_IS_ADJ_MIN], 1);
+	assert_int_equal(result.n_candidates, 0);
+	machine_done(&machine);
 }
 
 static void test_choose_excludes(void **state)
@@ -162,34 +202,34 @@ static void test_choose_excludes(void **state)
 	static const struct rule rule = { .kind = RULE_PROTECT };
 	static const struct {
 		struct census_process process;
+		const char *cgroup; /* NULL: not in the tree, as kernel threads */
 		enum victim_exclusion expected;
 	} rows[] = {
-		{ { .pid = 50, .in_scope = true }, VICTIM_ELIGIBLE },
-		{ { .pid = 50, .in_scope = true, .kthread = true }, VICTIM_IS_KTHREAD },
-		{ { .pid = 1, .in_scope = true }, VICTIM_IS_INIT },
-		{ { .pid = 77, .in_scope = true }, VICTIM_IS_SELF },
-		{ { .pid = 50, .in_scope = true, .oom_score_adj = -1000 }, VICTIM_IS_ADJ_MIN },
-		{ { .pid = 50, .in_scope = true, .oom_score_adj = -999 }, VICTIM_ELIGIBLE },
-		{ { .pid = 50, .in_scope = true, .protected_by = &rule }, VICTIM_IS_PROTECTED },
-		{ { .pid = 50 }, VICTIM_IS_OUT_OF_SCOPE },
-		{ { .pid = 50, .in_scope = true, .error = -EACCES }, VICTIM_IS_UNREADABLE },
-		{ { .pid = 50, .in_scope = true, .state = 'Z' }, VICTIM_HAS_NO_MEMORY },
+		{ { .pid = 50 }, "/in", VICTIM_ELIGIBLE },
+		{ { .pid = 50, .kthread = true }, NULL, VICTIM_IS_KTHREAD },
+		{ { .pid = 1 }, "/in", VICTIM_IS_INIT },
+		{ { .pid = 77 }, "/in", VICTIM_IS_SELF },
+		{ { .pid = 50, .oom_score_adj = -1000 }, "/in", VICTIM_IS_ADJ_MIN },
+		{ { .pid = 50, .oom_score_adj = -999 }, "/in/deep", VICTIM_ELIGIBLE },
+		{ { .pid = 50, .protected_by = &rule }, "/in", VICTIM_IS_PROTECTED },
+		{ { .pid = 50 }, "/out", VICTIM_IS_OUT_OF_SCOPE },
+		{ { .pid = 50, .error = -EACCES }, "/in", VICTIM_IS_UNREADABLE },
+		{ { .pid = 50, .state = 'Z' }, "/in", VICTIM_HAS_NO_MEMORY },
 		/* A leader that has exited while its threads hold memory. */
-		{ { .pid = 50, .in_scope = true, .state = 'Z', .memory.anon = MIB },
-		  VICTIM_ELIGIBLE },
+		{ { .pid = 50, .state = 'Z', .memory.anon = MIB }, "/in", VICTIM_ELIGIBLE },
 		/* All of it swapped out. */
-		{ { .pid = 50, .in_scope = true, .state = 'S', .memory.swap = MIB },
-		  VICTIM_ELIGIBLE },
-		{ { .pid = 60, .in_scope = true, .start_ticks = 5 }, VICTIM_IS_PASSED_OVER },
+		{ { .pid = 50, .state = 'S', .memory.swap = MIB }, "/in", VICTIM_ELIGIBLE },
+		{ { .pid = 60, .start_ticks = 5 }, "/in", VICTIM_IS_PASSED_OVER },
 		/* The same pid, another process. */
-		{ { .pid = 60, .in_scope = true, .start_ticks = 6 }, VICTIM_ELIGIBLE },
+		{ { .pid = 60, .start_ticks = 6 }, "/in", VICTIM_ELIGIBLE },
 		/* Passed over long ago. */
-		{ { .pid = 61, .in_scope = true, .start_ticks = 5 }, VICTIM_ELIGIBLE },
+		{ { .pid = 61, .start_ticks = 5 }, "/in", VICTIM_ELIGIBLE },
 	};
 	static const struct victim_passed_over passed_over[] = {
 		{ .pid = 60, .start_ticks = 5, .until = 1001 },
 		{ .pid = 61, .start_ticks = 5, .until = 1000 },
 	};
+	static char scope[] = "/in";
 	struct victim_request request = {
 		.now = 1000,
 		.self = 77,
@@ -198,10 +238,32 @@ static void test_choose_excludes(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		enum victim_exclusion got = victim_exclusion(&rows[i].process, &request);
+		const struct census_process *row = &rows[i].process;
+		size_t counts[_VICTIM_EXCLUSION_MAX];
+		struct census_process *process;
+		struct machine machine;
+		enum victim_exclusion got;
 
+		machine_init(&machine, 0);
+		machine.policies.scope = scope;
+		process = census_add(&machine.census, row->pid, row->start_ticks);
+		assert_non_null(process);
+		process->kthread = row->kthread;
+		process->oom_score_adj = row->oom_score_adj;
+		process->protected_by = row->protected_by;
+		process->error = row->error;
+		process->state = row->state;
+		if (rows[i].cgroup)
+			census_place(&machine.census, process, rows[i].cgroup);
+		census_count(&machine.census, process, &row->memory, 0, 1);
+		got = victim_exclusion(&machine.census, process, &request);
 		if (got != rows[i].expected)
 			fail_msg("row %zu: %s", i, victim_exclusion_to_string(got));
+		victim_count_exclusions(&machine.census, &request, counts);
+		assert_int_equal(counts[got], 1);
+		choose_for(&machine, &request);
+		assert_int_equal(result.n_ranked, got == VICTIM_ELIGIBLE);
+		machine_done(&machine);
 	}
 }
 
@@ -253,10 +315,11 @@ static void test_choose_hint_does_not_outrank_size(void **state)
 
 	machine_init(&machine, 2);
 	set(&machine, 0, 80 * MIB, 80 * MIB);
-	machine.processes[0].oom_score_adj = 300;
+	set_adj(&machine, 0, 300);
 	set(&machine, 1, 900 * MIB, 900 * MIB);
 	assert_int_equal(choose(&machine), 101);
 	assert_int_equal(choose_by(&machine, POLICY_RANK_BY_BADNESS), 100);
+	machine_done(&machine);
 }
 
 static void test_choose_ties_go_to_the_youngest(void **state)
@@ -266,10 +329,11 @@ static void test_choose_ties_go_to_the_youngest(void **state)
 	machine_init(&machine, 3);
 	for (size_t i = 0; i < 3; i++)
 		set(&machine, i, 64 * MIB, 64 * MIB);
-	machine.processes[1].start_ticks = 9000;
+	machine.processes[1]->start_ticks = 9000;
 	assert_int_equal(choose(&machine), 101);
-	machine.processes[1].start_ticks = machine.processes[2].start_ticks = 9000;
+	machine.processes[1]->start_ticks = machine.processes[2]->start_ticks = 9000;
 	assert_int_equal(choose(&machine), 102); /* by pid */
+	machine_done(&machine);
 }
 
 static void test_choose_stops_reading_at_the_budget(void **state)
@@ -284,6 +348,7 @@ static void test_choose_stops_reading_at_the_budget(void **state)
 	assert_int_equal(result.n_reads, VICTIM_MAX_READS);
 	assert_true(result.approximate);
 	assert_int_equal(result.ranked[20].verdict, VICTIM_UNDECIDED);
+	machine_done(&machine);
 }
 
 /* After the budget a smaller one must not replace the choice (a flaw of the original). */
@@ -297,6 +362,7 @@ static void test_choose_does_not_drift_down_after_the_budget(void **state)
 	machine.allocated = GIB;
 	assert_int_equal(choose(&machine), 100);
 	assert_true(result.approximate);
+	machine_done(&machine);
 }
 
 static void test_choose_ranks_by_estimate_when_reads_fail(void **state)
@@ -313,6 +379,7 @@ static void test_choose_ranks_by_estimate_when_reads_fail(void **state)
 		assert_true(result.approximate);
 		assert_false(result.ranked[0].precise);
 	}
+	machine_done(&machine);
 }
 
 static void test_choose_allocates_nothing(void **state)
@@ -333,6 +400,64 @@ static void test_choose_allocates_nothing(void **state)
 	(void)choose(&machine);
 	fail_malloc = false;
 	assert_int_equal(n_mallocs, 0);
+	machine_done(&machine);
+}
+
+/* What the hierarchy is for: one leak, and a thousand idle processes in fifty groups. */
+static void test_choose_passes_over_whole_groups(void **state)
+{
+	struct victim_request request = { .rank_by = POLICY_RANK_BY_FOOTPRINT };
+	struct proc_memory memory = { .anon = 200 * KIB };
+	struct machine machine;
+	char path[32];
+
+	machine_init(&machine, 1);
+	set(&machine, 0, 500 * MIB, 500 * MIB);
+	for (int i = 0; i < 1000; i++) {
+		struct census_process *process = census_add(&machine.census, 5000 + i, 1);
+
+		snprintf(path, sizeof(path), "/b.slice/%d", i % 50);
+		assert_non_null(process);
+		census_place(&machine.census, process, path);
+		census_count(&machine.census, process, &memory, 0, 1);
+	}
+	census_tighten(&machine.census, 0);
+	request.allocated = 20 * MIB;
+	choose_for(&machine, &request);
+	assert_int_equal(result.ranked[0].process->pid, FIRST_PID);
+	assert_int_equal(result.n_reads, 1);
+	assert_true(result.n_visited < 10); /* two slices, and what is in the one */
+	machine_done(&machine);
+}
+
+static void test_choose_takes_a_whole_cgroup(void **state)
+{
+	static const struct rule rule = { .kind = RULE_PROTECT };
+	struct victim_request request = { .target = VICTIM_TARGET_CGROUP };
+	struct machine machine;
+
+	machine_init(&machine, 5);
+	census_place(&machine.census, machine.processes[0], "/x/one");
+	set(&machine, 0, 100 * MIB, 100 * MIB);
+	/* Together more than that one; their slice is not offered, it has groups below. */
+	census_place(&machine.census, machine.processes[1], "/x/two");
+	set(&machine, 1, 60 * MIB, 60 * MIB);
+	census_place(&machine.census, machine.processes[2], "/x/two");
+	set(&machine, 2, 60 * MIB, 60 * MIB);
+	/* The largest, but somebody in it is protected. */
+	census_place(&machine.census, machine.processes[3], "/y");
+	set(&machine, 3, 500 * MIB, 500 * MIB);
+	census_place(&machine.census, machine.processes[4], "/y");
+	set(&machine, 4, MIB, MIB);
+	machine.processes[4]->protected_by = &rule;
+	census_weigh(&machine.census, machine.processes[4]);
+
+	choose_for(&machine, &request);
+	assert_non_null(result.ranked[0].cgroup);
+	assert_string_equal(result.ranked[0].cgroup->path, "/x/two");
+	assert_int_equal(result.ranked[0].estimate, 120 * MIB);
+	assert_false(result.approximate);
+	machine_done(&machine);
 }
 
 /* xorshift64*: the same machines for the same seed, everywhere. */
@@ -346,98 +471,239 @@ static uint64_t random_below(uint64_t n)
 	return (rng * 0x2545f4914f6cdd1dULL >> 16) % n;
 }
 
-/* Truths first; then what was read of them some while ago, as wrong as it may be. */
-static void machine_random(struct machine *machine, struct accuracy *accuracy)
+static bool one_in(unsigned n)
 {
-	size_t n = 1 + random_below(MAX_PROCESSES);
-	uint64_t left;
+	return random_below(n) == 0;
+}
 
-	*accuracy = (struct accuracy){
-		.regime = 1 + (enum accuracy_regime)random_below(3),
-		.n_cpus = 1 + (unsigned)random_below(64),
-		.page_size = 4096,
+/* What the kernel shows of a true footprint: wrong by as much as it may be. */
+static void read_inexactly(struct machine *machine, size_t i)
+{
+	uint64_t truth = machine->truth[i], off;
+	struct interval interval = accuracy_interval(&machine->accuracy, truth, false,
+						     machine->processes[i]->n_threads);
+
+	off = one_in(3) ? interval.hi - truth : random_below(interval.hi - truth + 1);
+	read_as(machine, i, one_in(2) ? truth + off : sub_u64(truth, off));
+}
+
+static void place_anywhere(struct machine *machine, size_t i)
+{
+	static const char *const paths[] = {
+		"/", "/a", "/a/b", "/a/b/c", "/a/d", "/e", "/e/f/g/h"
 	};
-	accuracy->batch = accuracy_batch(accuracy->n_cpus);
-	machine_init(machine, n);
-	machine->census.accuracy = accuracy;
-	machine->allocated = left = random_below(3) == 0 ? 0 : random_below(2 * GIB);
-	for (size_t i = 0; i < n; i++) {
-		struct census_process *process = &machine->processes[i];
-		uint64_t then = random_below(random_below(4) == 0 ? GIB : 64 * MIB), grown, error;
-		struct interval interval;
 
+	census_place(&machine->census, machine->processes[i],
+		     paths[random_below(ARRAY_SIZE(paths))]);
+}
+
+/* One thing happens to one process.  Each is a way in which pages come, go, or change hands. */
+static void let_happen(struct machine *machine, size_t i)
+{
+	uint64_t pages = random_below(one_in(4) ? 100000 : 1000) * 4096;
+	struct census_process *process = machine->processes[i];
+
+	switch (random_below(9)) {
+	case 0: /* faults, THP, mremap and touch, COW after a fork, KSM unmerged: handed out */
+	case 1:
+	case 2:
+		machine->truth[i] += pages;
+		machine->allocated += pages;
+		break;
+	case 3: /* unmapped, discarded, KSM merged; nobody is told */
+		machine->truth[i] = sub_u64(machine->truth[i], pages);
+		break;
+	case 4: /* page cache: handed out, but to no process */
+		machine->allocated += pages;
+		break;
+	case 5: /* exec: all gone, and something new */
+		machine->truth[i] = pages / 16;
+		machine->allocated += pages / 16;
+		break;
+	case 6: /* read; after new threads came and others went */
 		process->n_threads = 1 + (unsigned)random_below(50);
-		process->oom_score_adj = random_below(3) == 0 ? (short)random_below(1000) : 0;
-		process->weight = random_below(4) == 0 ? 0.5F : 1;
-		if (random_below(8) == 0)
-			process->in_scope = false;
-		/* Since then it grew by a share of what was handed out, or shrank. */
-		grown = random_below(2) == 0 ? random_below(left + 1) : 0;
-		left -= grown;
-		machine->truth[i] = then + grown;
-		if (machine->allocated > 0 && random_below(4) == 0)
-			machine->truth[i] = random_below(then + 1);
-		/* And what was read then was off by up to the bound. */
-		interval = accuracy_interval(accuracy, then, false, process->n_threads);
-		error = random_below(interval.hi - then + 1);
-		process->memory.anon = random_below(2) == 0 ? then + error : sub_u64(then, error);
+		read_inexactly(machine, i);
+		break;
+	case 7: /* moved */
+		place_anywhere(machine, i);
+		census_weigh(&machine->census, process);
+		break;
+	case 8: /* fork: the child has all of it at once; who is new is read at once */
+		if (machine->n == MAX_PROCESSES)
+			break;
+		machine->processes[machine->n] = census_add(
+			&machine->census, (pid_t)(FIRST_PID + machine->n), 1000 + machine->n);
+		machine->processes[machine->n]->n_threads = 1;
+		machine->truth[machine->n] = machine->truth[i];
+		place_anywhere(machine, machine->n);
+		read_inexactly(machine, machine->n++);
+		break;
 	}
 }
 
-static double true_score(const struct machine *machine, const struct victim_request *request,
-			 size_t i)
+static void machine_random(struct machine *machine)
+{
+	size_t n = 1 + random_below(MAX_PROCESSES / 2);
+
+	machine_init(machine, n);
+	machine->accuracy.regime = 1 + (enum accuracy_regime)random_below(3);
+	machine->accuracy.n_cpus = 1 + (unsigned)random_below(64);
+	machine->accuracy.batch = accuracy_batch(machine->accuracy.n_cpus);
+	for (size_t i = 0; i < n; i++) {
+		struct census_process *process = machine->processes[i];
+
+		process->oom_score_adj = one_in(3) ? (short)random_below(1000) : 0;
+		process->weight = one_in(4) ? 0.5F : 1;
+		machine->truth[i] = random_below(one_in(4) ? GIB : 64 * MIB);
+		place_anywhere(machine, i);
+		read_inexactly(machine, i);
+	}
+	for (uint64_t happens = random_below(60); happens > 0; happens--)
+		let_happen(machine, random_below(machine->n));
+	if (one_in(2))
+		census_tighten(&machine->census, 0);
+	for (size_t i = 0; i < machine->n; i++)
+		machine->gone[i] = one_in(20);
+	if (one_in(4))
+		set_adj(machine, random_below(machine->n), -1000);
+}
+
+static uint64_t true_score(const struct machine *machine, const struct victim_request *request,
+			   size_t i)
 {
 	struct proc_memory memory = { .anon = machine->truth[i] };
 
-	return (double)victim_score(&machine->processes[i], request, &memory);
+	return victim_score(machine->processes[i], request, &memory);
 }
+
+#ifdef __SANITIZE_ADDRESS__
+enum { ROUNDS = 20000 };
+#else
+enum { ROUNDS = 200000 };
+#endif
 
 static void test_choose_never_beaten_by_brute_force(void **state)
 {
-	enum { ROUNDS = 200000 };
+	static const enum policy_rank_by rank_bys[] = {
+		POLICY_RANK_BY_FOOTPRINT,
+		POLICY_RANK_BY_FOOTPRINT,
+		POLICY_RANK_BY_BADNESS,
+		POLICY_RANK_BY_GROWTH,
+	};
 	unsigned n_approximate = 0, n_one_pass_wrong = 0, n_reads = 0, n_chosen = 0;
-	struct victim_request request = { .rank_by = POLICY_RANK_BY_FOOTPRINT };
-	struct accuracy accuracy;
-	struct machine machine;
 
 	rng = 20250703;
 	print_message("seed %llu, %d machines\n", (unsigned long long)rng, ROUNDS);
 	for (int round = 0; round < ROUNDS; round++) {
-		double best = 0, plain_best = -1, plain_score = 0;
-		pid_t victim;
+		uint64_t best = 0, plain_best = 0, plain_score = 0, score;
+		struct victim_request request = { .total = 16 * GIB };
+		struct machine machine;
+		size_t victim;
 
-		machine_random(&machine, &accuracy);
-		victim = choose(&machine);
-		for (size_t i = 0; i < machine.census.n_processes; i++) {
-			const struct census_process *process = &machine.processes[i];
-			double plain = (double)victim_score(process, &request, &process->memory);
+		machine_random(&machine);
+		request.rank_by = rank_bys[random_below(ARRAY_SIZE(rank_bys))];
+		request.allocated = machine.allocated;
+		request.n_wanted = one_in(2) ? VICTIM_RANKED_MAX : 0;
+		choose_for(&machine, &request);
+		for (size_t i = 0; i < machine.n; i++) {
+			const struct census_process *process = machine.processes[i];
+			uint64_t plain = victim_score(process, &request, &process->memory);
 
-			if (!process->in_scope)
+			if (process->oom_score_adj == -1000 || machine.gone[i])
 				continue;
-			best = true_score(&machine, &request, i) > best
-				       ? true_score(&machine, &request, i)
-				       : best;
-			if (plain > plain_best) {
-				plain_best = plain;
-				plain_score = true_score(&machine, &request, i);
-			}
+			best = max_u64(best, true_score(&machine, &request, i));
+			if (plain < plain_best)
+				continue;
+			plain_best = plain;
+			plain_score = true_score(&machine, &request, i);
 		}
-		if (victim < 0)
-			continue;
-		n_chosen++;
-		n_reads += result.n_reads;
-		n_approximate += result.approximate;
-		n_one_pass_wrong += plain_score < best;
-		if (!result.approximate &&
-		    true_score(&machine, &request, (size_t)(victim - 100)) < best)
-			fail_msg("round %d: %.0f chosen, %.0f was there", round,
-				 true_score(&machine, &request, (size_t)(victim - 100)), best);
+		if (result.n_ranked > 0) {
+			victim = (size_t)(result.ranked[0].process->pid - FIRST_PID);
+			score = true_score(&machine, &request, victim);
+			n_chosen++;
+			n_reads += result.n_reads;
+			n_approximate += result.approximate;
+			n_one_pass_wrong += plain_score < best;
+			if (!result.approximate && (score < best || machine.gone[victim]))
+				fail_msg("round %d: %llu chosen, %llu was there", round,
+					 (unsigned long long)score, (unsigned long long)best);
+		}
+		machine_done(&machine);
 	}
 	print_message("%u choices, %.2f precise reads each, %u approximate; a one-pass choice by "
 		      "plain readings is wrong in %u\n",
 		      n_chosen, (double)n_reads / n_chosen, n_approximate, n_one_pass_wrong);
 	assert_true(n_one_pass_wrong > n_chosen / 100);
 	assert_true(n_approximate < n_chosen / 2);
+}
+
+/* The tallies of the tree, and cgroups as targets. */
+static uint64_t truth_below(const struct machine *machine, const struct census_node *node)
+{
+	const struct census_node *child;
+	uint64_t sum = 0;
+
+	if (node->kind == CENSUS_PROCESS)
+		return machine->truth[((const struct census_process *)node)->pid - FIRST_PID];
+	census_for_each_child(child, node)
+		sum += truth_below(machine, child);
+	return sum;
+}
+
+static void check_tallies(const struct machine *machine, const struct census_node *node)
+{
+	struct interval interval = census_node_interval(&machine->census, node, machine->allocated);
+	uint64_t truth = truth_below(machine, node);
+	const struct census_node *child;
+
+	/* (The lower end is of the reading: they may have shrunk without a page handed out.) */
+	if (truth > interval.hi)
+		fail_msg("%llu is above %llu", (unsigned long long)truth,
+			 (unsigned long long)interval.hi);
+	census_for_each_child(child, node)
+		check_tallies(machine, child);
+}
+
+static void test_choose_cgroup_never_beaten_by_brute_force(void **state)
+{
+	struct victim_request request = { .target = VICTIM_TARGET_CGROUP };
+	unsigned n_chosen = 0, n_approximate = 0;
+
+	rng = 19991231;
+	print_message("seed %llu, %d machines\n", (unsigned long long)rng, ROUNDS / 4);
+	for (int round = 0; round < ROUNDS / 4; round++) {
+		const struct census_cgroup *cgroup;
+		struct machine machine;
+		uint64_t best = 0;
+
+		machine_random(&machine);
+		memset(machine.gone, 0, sizeof(machine.gone));
+		check_tallies(&machine, &machine.census.machine);
+		request.allocated = machine.allocated;
+		choose_for(&machine, &request);
+		for (cgroup = machine.census.by_path; cgroup; cgroup = cgroup->hh.next) {
+			const struct census_node *child;
+			bool is_leaf = true, may_go = true;
+
+			census_for_each_child(child, &cgroup->node)
+				is_leaf = is_leaf && child->kind != CENSUS_CGROUP;
+			for (size_t i = 0; i < machine.n; i++)
+				if (machine.processes[i]->oom_score_adj == -1000 &&
+				    machine.processes[i]->bundle->cgroup == cgroup)
+					may_go = false;
+			if (is_leaf && may_go)
+				best = max_u64(best, truth_below(&machine, &cgroup->node));
+		}
+		n_chosen += result.n_ranked > 0;
+		n_approximate += result.approximate;
+		if (result.n_ranked > 0 && !result.approximate &&
+		    truth_below(&machine, result.ranked[0].node) < best)
+			fail_msg("round %d: %s chosen, %llu was there", round,
+				 result.ranked[0].cgroup->path, (unsigned long long)best);
+		machine_done(&machine);
+	}
+	print_message("%u choices, %u approximate\n", n_chosen, n_approximate);
+	assert_true(n_chosen > ROUNDS / 8);
 }
 
 static int teardown(void **state)
@@ -461,7 +727,10 @@ int main(void)
 		cmocka_unit_test(test_choose_does_not_drift_down_after_the_budget),
 		cmocka_unit_test(test_choose_ranks_by_estimate_when_reads_fail),
 		cmocka_unit_test(test_choose_allocates_nothing),
+		cmocka_unit_test(test_choose_passes_over_whole_groups),
+		cmocka_unit_test(test_choose_takes_a_whole_cgroup),
 		cmocka_unit_test(test_choose_never_beaten_by_brute_force),
+		cmocka_unit_test(test_choose_cgroup_never_beaten_by_brute_force),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

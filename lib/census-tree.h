@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* census-tree: what census.c (the tree) offers to census-read.c (the reading); for no one else. */
+#pragma once
+
+#include "lib/census.h"
+
+/* A process at no place yet; NULL: no memory. */
+struct census_process *census_add(struct census *census, pid_t pid, uint64_t start_ticks);
+
+/* Out of the tree, and forgotten. */
+void census_drop(struct census *census, struct census_process *process);
+
+/* Puts it under the cgroup (made, with those above, if need be), or leaves it there; kernel threads
+ * stay outside of the tree.  0 or -ENOMEM. */
+int census_place(struct census *census, struct census_process *process, const char *path);
+
+/* After any change of what decides whether it may be a victim, and with what weight. */
+void census_weigh(struct census *census, struct census_process *process);
+
+/* A new reading of its memory: the tallies and bounds above follow. */
+void census_count(struct census *census, struct census_process *process,
+		  const struct proc_memory *memory, uint64_t allocated, usec_t now);
+
+/* Makes all bounds exact again; after everybody was read. */
+void census_tighten(struct census *census, uint64_t oldest_allocated);
+
+/* Those who were dropped while a round held pointers to them. */
+void census_bury(struct census *census);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * victim-score: who may be a victim at all, and how large each counts; see victim.h.  No process is
+ * compared with another here.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/victim.h"
+
+enum victim_exclusion victim_exclusion(const struct census *census,
+				       const struct census_process *process,
+				       const struct victim_request *request)
+{
+	if (process->kthread)
+		return VICTIM_IS_KTHREAD;
+	if (process->pid == 1)
+		return VICTIM_IS_INIT;
+	if (process->pid == request->self)
+		return VICTIM_IS_SELF;
+	if (process->oom_score_adj <= -1000)
+		return VICTIM_IS_ADJ_MIN;
+	if (!census_is_in_scope(census, process))
+		return VICTIM_IS_OUT_OF_SCOPE;
+	if (process->protected_by)
+		return VICTIM_IS_PROTECTED;
+	if (process->error < 0)
+		return VICTIM_IS_UNREADABLE;
+	if (process->state == 'Z' && census_footprint(&process->memory) == 0)
+		return VICTIM_HAS_NO_MEMORY;
+	for (size_t i = 0; i < request->n_passed_over; i++) {
+		const struct victim_passed_over *over = &request->passed_over[i];
+
+		if (over->pid == process->pid && over->start_ticks == process->start_ticks &&
+		    request->now < over->until)
+			return VICTIM_IS_PASSED_OVER;
+	}
+	return VICTIM_ELIGIBLE;
+}
+
+const char *victim_exclusion_to_string(enum victim_exclusion exclusion)
+{
+	static const char *const strings[] = {
+		[VICTIM_ELIGIBLE] = "a candidate",
+		[VICTIM_IS_KTHREAD] = "a kernel thread",
+		[VICTIM_IS_INIT] = "the init process",
+		[VICTIM_IS_SELF] = "reckond itself",
+		[VICTIM_IS_ADJ_MIN] = "its oom_score_adj is -1000",
+		[VICTIM_IS_PROTECTED] = "protected by a rule",
+		[VICTIM_IS_OUT_OF_SCOPE] = "outside the scope",
+		[VICTIM_IS_PASSED_OVER] = "could not be ended a moment ago",
+		[VICTIM_IS_UNREADABLE] = "its memory may not be read",
+		[VICTIM_HAS_NO_MEMORY] = "has no memory left (a zombie)",
+	};
+
+	return strings[exclusion];
+}
+
+const char *victim_verdict_to_string(enum victim_verdict verdict)
+{
+	static const char *const strings[] = {
+		[VICTIM_UNDECIDED] = "undecided",
+		[VICTIM_CHOSEN] = "chosen",
+		[VICTIM_SMALLER] = "smaller",
+		[VICTIM_CANNOT_REACH] = "cannot-reach",
+	};
+
+	return strings[verdict];
+}
+
+/* oc_badness() of mm/oom_kill.c in bytes; what would be negative is 0. */
+static uint64_t badness(const struct census_process *process, const struct victim_request *request,
+			const struct proc_memory *memory)
+{
+	uint64_t points = census_footprint(memory) + memory->shared + memory->pagetables;
+	uint64_t shift = request->total / 1000 * (uint64_t)abs(process->oom_score_adj);
+
+	return process->oom_score_adj < 0 ? sub_u64(points, shift) : add_u64(points, shift);
+}
+
+/* A hint makes a process look larger or smaller than it is; by itself it never makes a small one
+ * outrank a large one, as the kernel's additive formula does. */
+static uint64_t weighted(const struct census_process *process, uint64_t bytes)
+{
+	int factor = 1000 + process->oom_score_adj;
+
+	return (uint64_t)((double)bytes * (factor < 1 ? 1 : factor) / 1000 *
+			  (double)process->weight);
+}
+
+uint64_t victim_score(const struct census_process *process, const struct victim_request *request,
+		      const struct proc_memory *memory)
+{
+	uint64_t footprint = census_footprint(memory);
+
+	switch (request->rank_by) {
+	case POLICY_RANK_BY_BADNESS:
+		return (uint64_t)((double)badness(process, request, memory) *
+				  (double)process->weight);
+	case POLICY_RANK_BY_SWAP:
+		return weighted(process, memory->swap);
+	case POLICY_RANK_BY_GROWTH:
+		return weighted(process, sub_u64(footprint, process->earlier_footprint));
+	case POLICY_RANK_BY_FOOTPRINT:
+		break;
+	}
+	return weighted(process, footprint);
+}
+
+void victim_count_exclusions(const struct census *census, const struct victim_request *request,
+			     size_t ret[static _VICTIM_EXCLUSION_MAX])
+{
+	const struct census_process *process;
+
+	memset(ret, 0, _VICTIM_EXCLUSION_MAX * sizeof(ret[0]));
+	census_for_each(census, process)
+		ret[victim_exclusion(census, process, request)]++;
+}
