@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/ending.h"
 #include "daemon/log.h"
 #include "daemon/monitor.h"
 #include "daemon/rehearsal.h"
@@ -205,6 +206,8 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	m->proc_fd = m->sys_fd = m->placeholder_fd = -EBADF;
 	cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
 	kill_victim_init(&m->victim);
+	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
+		kill_victim_init(&m->lingering[i]);
 
 	r = manager_load_policies(options, &m->policies);
 	if (r != 0)
@@ -228,9 +231,7 @@ struct manager *manager_free(struct manager *m)
 {
 	if (!m)
 		return NULL;
-	/* Stopped in the middle: what was thawed for a victim is put back. */
-	(void)freezer_refreeze(&m->victim.thawed);
-	kill_victim_done(&m->victim);
+	ending_put_back_all(m);
 	monitor_free(m);
 	kill_reapers_free(m->reapers);
 	precise_free(m->precise);

@@ -34,6 +34,8 @@ struct manager_options {
 };
 
 #define MANAGER_PASSED_OVER_MAX 16
+/* Victims that linger while their group was thawed for them. */
+#define MANAGER_LINGERING_MAX 8
 
 /* What was found at start: see rehearsal.h. */
 struct abilities {
@@ -77,6 +79,8 @@ struct manager {
 	/* The one victim, and what is known of it. */
 	struct decision decision;
 	struct kill_victim victim;
+	struct kill_victim lingering[MANAGER_LINGERING_MAX]; /* a ring; pidfd < 0: a free place */
+	size_t n_lingering;
 	bool warned;	    /* since watch began */
 	usec_t quiet_until; /* dry run: one decision is not said again and again */
 	unsigned n_kills;

@@ -224,8 +224,7 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 void report_sample_failed(struct manager *m, int error, usec_t now)
 {
 	if (may_complain(m, now))
-		log_error("Cannot read memory or processes: %s; trying again.",
-			  strerror(-error));
+		log_error("Cannot read memory or processes: %s; trying again.", strerror(-error));
 }
 
 static void report_policies(const struct policy_set *set, const struct memory_reading *memory)

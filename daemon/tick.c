@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/ending.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/report.h"
@@ -31,8 +32,6 @@
 #define WATCH_PRESSURE 700U
 /* All precise reads of one choice together: they must not make the emergency longer. */
 #define PRECISE_BUDGET_USEC (100 * USEC_PER_MSEC)
-/* How long an unkillable victim is passed over. */
-#define PASS_OVER_USEC (30 * USEC_PER_SEC)
 /* The next look after a victim is gone or could not be had; memory has to be counted anew. */
 #define SOON_USEC (20 * USEC_PER_MSEC)
 /* While a victim is on its way, beside the event of its exit. */
@@ -129,62 +128,10 @@ static int sample(struct manager *m, const struct tick *t)
 	return 0;
 }
 
-/* How the victim of before is doing; decides whether it is over. */
-static enum kill_progress judge_ending(struct manager *m, struct tick *t)
-{
-	const struct policy_judgement *judgement = &t->judgement;
-	const struct decision *d = &m->decision;
-	struct kill_facts facts = {
-		.signal = d->signal,
-		.gone = kill_is_gone(&m->victim),
-		.since_signal = t->now - d->signalled_at,
-		.grace = d->grace_usec,
-		.timeout = m->policies.kill_timeout_usec,
-		.emergency_holds =
-			judgement->policy && judgement->policy->action >= POLICY_ACTION_TERMINATE,
-		.next_level = judgement->policy && judgement->policy->action == POLICY_ACTION_KILL,
-		.expected_bytes = census_footprint(&d->memory),
-		.available_before = d->before.available + d->before.swap_free,
-		.available_now = m->reading.available + m->reading.swap_free,
-		.footprint_now = UINT64_MAX,
-	};
-	struct proc_stat stat;
-	struct proc_memory memory;
-
-	if (!facts.gone && proc_read_stat(m->proc_fd, d->pid, &stat) == 0 &&
-	    stat.start_ticks == d->start_ticks &&
-	    proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory) == 0)
-		facts.footprint_now = census_footprint(&memory);
-	return kill_judge(&facts);
-}
-
-static void pass_over(struct manager *m, usec_t now)
-{
-	size_t slot = m->n_passed_over++ % MANAGER_PASSED_OVER_MAX; /* the oldest is forgotten */
-
-	m->passed_over[slot] = (struct victim_passed_over){
-		.pid = m->decision.pid,
-		.start_ticks = m->decision.start_ticks,
-		.until = now + PASS_OVER_USEC,
-	};
-}
-
-/* It is over with this victim, one way or another: put back what was thawed, count afresh. */
+/* It is over with this victim, one way or another. */
 static void settle(struct manager *m, struct tick *t, enum kill_progress outcome)
 {
-	struct decision *d = &m->decision;
-
-	d->outcome = outcome;
-	d->ended_at = t->now;
-	/* Who lingers is not to be chosen again, whether its memory came back or not. */
-	if (outcome == KILL_PROGRESS_UNKILLABLE || outcome == KILL_PROGRESS_MEMORY_BACK)
-		pass_over(m, t->now);
-	census_look_again(&m->census, d->pid, t->now, m->reading.allocated);
-	monitor_unwatch_victim(m);
-	d->refrozen = freezer_refreeze(&m->victim.thawed);
-	kill_victim_done(&m->victim);
-	/* What was stalled before is no reason to end another. */
-	m->psi = (struct psi_history){ 0 };
+	ending_settle(m, t->now, outcome);
 	m->state = MANAGER_WATCH;
 	t->event = REPORT_ENDED;
 }
@@ -202,7 +149,7 @@ static void judge(struct manager *m, struct tick *t)
 		m->watch_until = t->now + WATCH_LINGER_USEC;
 
 	if (m->state == MANAGER_SETTLE) {
-		progress = judge_ending(m, t);
+		progress = ending_judge(m, &t->judgement, t->now);
 		if (progress == KILL_PROGRESS_ESCALATE)
 			t->signal = SIGKILL;
 		else if (progress != KILL_PROGRESS_WAIT)
@@ -345,7 +292,7 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 		t->event = REPORT_DRY_RUN;
 	}
 	if (t->event == REPORT_CANNOT_OPEN)
-		pass_over(m, t->now);
+		ending_pass_over(m, t->now);
 	if (t->event == REPORT_CHANGED)
 		census_look_again(&m->census, m->decision.pid, t->now, m->reading.allocated);
 	kill_victim_done(&m->victim);
@@ -377,6 +324,7 @@ usec_t tick(struct manager *m, usec_t now)
 	enum manager_state before = m->state;
 	int r;
 
+	ending_put_back(m);
 	r = sample(m, &t);
 	if (r < 0) {
 		report_sample_failed(m, r, now);

@@ -325,6 +325,42 @@ static void test_tick_thaws_the_whole_group_and_puts_it_back(void **state)
 	write_group("/a", "cgroup.freeze", "0");
 }
 
+static void let_the_emergency_pass(pid_t pid)
+{
+	struct policy *now = policy_set_policy(&test.manager->policies, "now");
+
+	now->memory_available.permyriad = 0;
+}
+
+/* Frozen again while it lingers, a victim that was asked could never end. */
+static void test_tick_leaves_a_group_thawed_while_its_victim_lingers(void **state)
+{
+	pid_t victim, sibling;
+
+	require_scope();
+	assert_int_equal(make_group("/a"), 0);
+	victim = spawn("/a", 32, true);
+	sibling = spawn("/a", 8, false);
+	write_group("/a", "cgroup.freeze", "1");
+	for (int i = 0; i < 100 && !group_is_frozen("/a"); i++)
+		usleep(10000);
+	start(TERM_NOW);
+	one_tick();
+	let_the_emergency_pass(victim);
+	settle();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_STAND_DOWN);
+	one_tick();
+	assert_false(group_is_frozen("/a"));
+	assert_int_equal(kill(victim, SIGKILL), 0);
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+	one_tick();
+	for (int i = 0; i < 100 && !group_is_frozen("/a"); i++)
+		usleep(10000);
+	assert_true(group_is_frozen("/a"));
+	assert_true(is_alive(sibling));
+	write_group("/a", "cgroup.freeze", "0");
+}
+
 static void test_tick_escalates_when_sigterm_is_ignored(void **state)
 {
 	pid_t victim;
@@ -359,13 +395,6 @@ static void test_tick_escalates_at_once_at_the_next_level(void **state)
 	assert_int_equal(test.manager->decision.signal, SIGKILL);
 	settle();
 	assert_int_equal(how_it_ended(victim), SIGKILL);
-}
-
-static void let_the_emergency_pass(pid_t pid)
-{
-	struct policy *now = policy_set_policy(&test.manager->policies, "now");
-
-	now->memory_available.permyriad = 0;
 }
 
 static void test_tick_stands_down_when_the_emergency_has_passed(void **state)
@@ -553,6 +582,7 @@ int main(void)
 		with_scope(test_tick_ends_the_largest_of_the_scope_and_nobody_else),
 		with_scope(test_tick_allocates_nothing_from_choice_to_watching),
 		with_scope(test_tick_thaws_the_whole_group_and_puts_it_back),
+		with_scope(test_tick_leaves_a_group_thawed_while_its_victim_lingers),
 		with_scope(test_tick_escalates_when_sigterm_is_ignored),
 		with_scope(test_tick_escalates_at_once_at_the_next_level),
 		with_scope(test_tick_stands_down_when_the_emergency_has_passed),

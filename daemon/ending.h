@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ending: the one victim on its way, from its signal to the account; and what is left to do for
+ * those that linger after that.
+ */
+#pragma once
+
+#include "lib/kill.h"
+#include "lib/policy.h"
+#include "lib/util.h"
+
+struct manager;
+
+/* How the victim is doing, by its pidfd, its memory and the machine's. */
+enum kill_progress ending_judge(const struct manager *m, const struct policy_judgement *judgement,
+				usec_t now);
+
+/*
+ * It is over with this victim: nobody waits for it any more.  A group that was thawed for it is
+ * frozen again if the victim is gone; if it lingers, once it is (ending_put_back()): frozen again,
+ * it could not end.
+ */
+void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome);
+
+/* The victim of m->decision is not chosen again for some time. */
+void ending_pass_over(struct manager *m, usec_t now);
+
+/* Freezes again what was left thawed for victims that are gone by now. */
+void ending_put_back(struct manager *m);
+
+/* At the end of the daemon: whatever was thawed is put back. */
+void ending_put_back_all(struct manager *m);
