@@ -73,7 +73,8 @@ struct rule {
 	char *name;
 	double weight;	    /* PREFER: > 1, AVOID: < 1 */
 	char *comm_pattern; /* as written, for people */
-	regex_t *comm;	    /* NULL: none, or a plain list of names, matched without */
+	char *comm_names;   /* if it is a plain list: "one\0two\0", and an empty one */
+	regex_t *comm;	    /* if it is not */
 	char *cgroup;	    /* globs with blanks between, one must match: cgroup_path_matches() */
 	bool has_uid;
 	uid_t uid;
@@ -93,7 +94,7 @@ struct policy_set {
 	size_t n_rules;
 };
 
-/* The built-in policies (warn, terminate, kill, thrash) and rules (what carries the session and
+/* The built-in policies (warn, terminate, kill, stall, thrash) and rules (what carries the session and
  * the machine): policy-builtin.c.  0 or -ENOMEM. */
 int policy_set_init_defaults(struct policy_set *set);
 void policy_set_done(struct policy_set *set);
