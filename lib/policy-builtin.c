@@ -27,10 +27,12 @@ static const struct {
 	{ "warn",      15, 25,  0, 0,                POLICY_ACTION_WARN },
 	{ "terminate", 10, 10,  0, 0,                POLICY_ACTION_TERMINATE },
 	{ "kill",       5,  5,  0, 0,                POLICY_ACTION_KILL },
-	/* Swap that is free is no help when all wait for it.  Measured in a VM of 1 GiB: the kernel
-	 * drops the page cache down to 1 % before it swaps, and from then on everything stalls for
-	 * 40 % of the time; without this policy a latency probe waited for up to 5.8 s. */
-	{ "stall",      5,  0, 25, 2 * USEC_PER_SEC, POLICY_ACTION_KILL },
+	/* Swap that is free is no help when all wait for it.  Measured in a VM of 1 GiB with 512 MiB
+	 * of swap: the kernel drops the page cache down to 2 % before it swaps at all, and from
+	 * then on everything stalls for 40 % of the time.  A latency probe waits just as long as
+	 * this takes to act: 5.8 s by "thrash" alone, 2 s with For=2s.  Less than 1 s would end
+	 * somebody for every short burst of swapping. */
+	{ "stall",      4,  0, 25, 1 * USEC_PER_SEC, POLICY_ACTION_KILL },
 	{ "thrash",    20,  0, 40, 5 * USEC_PER_SEC, POLICY_ACTION_KILL },
 };
 

@@ -41,7 +41,7 @@ static void test_init_defaults_has_the_documented_policies(void **state)
 		{ "warn", 1500, 2500, 0, 0, POLICY_ACTION_WARN },
 		{ "terminate", 1000, 1000, 0, 0, POLICY_ACTION_TERMINATE },
 		{ "kill", 500, 500, 0, 0, POLICY_ACTION_KILL },
-		{ "stall", 500, 0, 2500, 2 * USEC_PER_SEC, POLICY_ACTION_KILL },
+		{ "stall", 400, 0, 2500, 1 * USEC_PER_SEC, POLICY_ACTION_KILL },
 		{ "thrash", 2000, 0, 4000, 5 * USEC_PER_SEC, POLICY_ACTION_KILL },
 	};
 	_cleanup_(policy_set_done) struct policy_set set;
@@ -309,6 +309,7 @@ static void test_rule_set_comm_says_what_is_wrong(void **state)
 		{ "((((a{,99}){2,99}){99}){99}){99}", "repetitions" },
 		{ "a{99}{99}{99}{99}", "repetitions" },
 		{ "a{32767}", "repetitions" },
+		{ "a{9999}b{9999}", "repetitions" },
 		{ "((((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)", "repetitions" },
 		{ "^((foo|bar)+-)+[a-z]{1,15}x+y+z+\\{99}$", NULL },
 	};
@@ -724,7 +725,8 @@ static void test_interval_follows_headroom(void **state)
 		/* ... which needs swap too: 0.4 GiB free */
 		{ true, GIB, 8 * GIB, 819 * MIB + 128 * MIB + 209715, 125 * USEC_PER_MSEC },
 		{ true, GIB + 384 * MIB, 8 * GIB, 0, 125 * USEC_PER_MSEC },
-		{ true, GIB + 30 * MIB, SWAP, SWAP, 176432 }, /* to the stall line */
+		/* ... but for stall, 0.4 GiB */
+		{ true, 512 * MIB + 204 * MIB, SWAP, SWAP, 99739 },
 		/* ... or from terminate to kill, 0.5 GiB */
 		{ true, 512 * MIB + 192 * MIB, 0, 0, 62500 },
 		/* all hold */
