@@ -13,12 +13,12 @@
 #include <fnmatch.h>
 #include <libcgroup.h>
 #include <linux/magic.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -138,23 +138,43 @@ static void discard_log(void *userdata, int level, const char *format, va_list a
 {
 }
 
-/* libcgroup is to be initialised once, and would log to standard output. */
-static int libcgroup_result;
-
-static void init_libcgroup(void)
+/* In a child: writes where libcgroup says that the freezer is mounted. */
+static void ask_libcgroup(int fd)
 {
-	cgroup_set_logger(discard_log, CGROUP_LOG_ERROR, NULL);
-	libcgroup_result = cgroup_init();
-}
-
-static int open_v1_freezer(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	_cleanup_free_ char *path = NULL;
 
-	pthread_once(&once, init_libcgroup);
-	if (libcgroup_result != 0 || cgroup_get_subsys_mount_point("freezer", &path) != 0)
+	cgroup_set_logger(discard_log, CGROUP_LOG_ERROR, NULL); /* it logs to standard output */
+	if (cgroup_init() == 0 && cgroup_get_subsys_mount_point("freezer", &path) == 0 &&
+	    write(fd, path, strlen(path)) < 0)
+		return; /* nobody waits for the answer any more */
+}
+
+/*
+ * libcgroup writes to 0.8 of its 2.4 MB of tables when it is initialised, for good: more than the
+ * rest of us needs.  What it knows is asked of it in a process that goes away.
+ */
+static int open_v1_freezer(void)
+{
+	int pipe_fds[2], status;
+	char path[PATH_MAX];
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return -EBADF;
+	pid = fork();
+	if (pid == 0) {
+		ask_libcgroup(pipe_fds[1]);
+		_exit(0);
+	}
+	close(pipe_fds[1]);
+	n = pid < 0 ? -1 : read(pipe_fds[0], path, sizeof(path) - 1);
+	close(pipe_fds[0]);
+	if (pid > 0)
+		(void)waitpid(pid, &status, 0);
+	if (n <= 0)
+		return -EBADF;
+	path[n] = '\0';
 	return open_mount(path, CGROUP_SUPER_MAGIC);
 }
 

@@ -22,10 +22,11 @@ rules=(
 # ARCHIVE-MEMBER SYMBOL: exceptions, each with its reason.
 exceptions='
 accuracy _exit
+cgroup _exit
 kill clock_gettime
 precise clock_gettime
 '
-# accuracy: the child of its probe must end without returning.
+# accuracy, cgroup: a child of their own must end without returning.
 # kill: how long a reap took, measured on the reaper's thread.
 # precise: a deadline is met by a wait with an end, which is a point in time.
 
