@@ -156,7 +156,7 @@ static void judge(struct manager *m, struct tick *t)
 			settle(m, t, progress);
 		return;
 	}
-	if (m->state == MANAGER_WATCH && t->now >= m->watch_until)
+	if (m->state != MANAGER_CALM && t->now >= m->watch_until)
 		census_rest(&m->census);
 	m->state = t->now < m->watch_until ? MANAGER_WATCH : MANAGER_CALM;
 	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until)
