@@ -21,6 +21,9 @@
 /* What is special in a POSIX extended regular expression. */
 #define REGEX_SPECIAL ".*+?()[]{}|\\^$"
 
+/* Of a compiled pattern, in nodes of some 200 bytes: a megabyte or three. */
+#define REGEX_SIZE_MAX 16384
+
 /* Pressure over less than this is noise: one page fault from disk is a stall of 100 % for as long
  * as it lasts. */
 #define PRESSURE_WINDOW_MIN_USEC USEC_PER_SEC
@@ -171,62 +174,51 @@ void policy_set_remove_rule(struct policy_set *set, struct rule *rule)
 }
 
 /*
- * Is it "^(one|two)$" or "^one$", of plain characters?  These are matched without regcomp(3): with
- * glibc 2.36 a list of 40 names takes 85 KB compiled and 215 KB after some matching, more than
- * the daemon has for all its rules; and its regexec(3) allocates.
+ * Is it "^(one|two)$" or "^one$", of plain characters?  Then 1 and "one\0two\0", else 0 or -ENOMEM.
+ * These are matched without regcomp(3): with glibc 2.36 a list of 40 names takes 85 KB compiled and
+ * 215 KB after some matching, more than the daemon has for all its rules; and its regexec(3)
+ * allocates.
  */
-static bool pattern_is_list(const char *p)
+static int names_new(const char *pattern, char **ret)
 {
-	bool empty = true, group;
+	_cleanup_free_ char *names = calloc(1, strlen(pattern) + 2);
+	char *name = names, *end = names;
+	const char *p = pattern;
+	bool is_group;
 
+	if (!names)
+		return -ENOMEM;
 	if (*p++ != '^')
-		return false;
-	group = *p == '(';
-	if (group)
-		p++;
-	for (; *p != '\0' && *p != ')' && *p != '$'; p++) {
+		return 0;
+	is_group = *p == '(';
+	for (p += is_group; *p != '\0' && *p != ')' && *p != '$'; p++) {
 		if (*p == '|') {
-			if (!group || empty)
-				return false;
-			empty = true;
+			if (!is_group || end == name)
+				return 0;
+			*end++ = '\0';
+			name = end;
 			continue;
 		}
 		if (*p == '\\') {
 			if (*++p == '\0' || !strchr(REGEX_SPECIAL, *p))
-				return false;
+				return 0;
 		} else if (strchr(REGEX_SPECIAL, *p)) {
-			return false;
+			return 0;
 		}
-		empty = false;
+		*end++ = *p;
 	}
-	if (empty || (group && *p++ != ')'))
-		return false;
-	return strcmp(p, "$") == 0;
+	if (end == name || (is_group && *p++ != ')') || strcmp(p, "$") != 0)
+		return 0;
+	*ret = take_ptr(names);
+	return 1;
 }
 
-/* One word of a pattern_is_list() is text. */
-static bool list_matches(const char *p, const char *text)
+static bool names_have(const char *names, const char *name)
 {
-	const char *t = text;
-	bool same = true;
-
-	p += p[1] == '(' ? 2 : 1;
-	for (;; p++) {
-		if (*p == '|' || *p == ')' || *p == '$') {
-			if (same && *t == '\0')
-				return true;
-			if (*p != '|')
-				return false;
-			t = text;
-			same = true;
-			continue;
-		}
-		if (*p == '\\')
-			p++;
-		same = same && *p == *t;
-		if (same)
-			t++;
-	}
+	for (; *names != '\0'; names += strlen(names) + 1)
+		if (*names == *name && strcmp(names, name) == 0)
+			return true;
+	return false;
 }
 
 /* glibc takes \1 in extended expressions too, and needs exponential time for some of them. */
@@ -243,6 +235,42 @@ static bool has_back_reference(const char *p)
 	return false;
 }
 
+/*
+ * regcomp(3) copies what is repeated, so "((a{99}){99}){99}" takes all memory there is, and nested
+ * "+" doubles at each level.  Counts at most what it may come to: repetitions of a group or of a
+ * repetition multiply, others add.
+ */
+static bool is_costly(const char *pattern)
+{
+	uint64_t factor = 1, length = 0;
+
+	for (const char *p = pattern; *p != '\0'; p++, length++) {
+		bool nested = p > pattern && strchr(")}+*?", p[-1]);
+		uint64_t count = 2;
+
+		if (*p == '\\' && p[1] != '\0') {
+			p++;
+			continue;
+		}
+		if (*p != '+' && *p != '{')
+			continue;
+		if (*p == '{') {
+			char *end;
+
+			count = max_u64(1, strtoul(p + 1, &end, 10));
+			if (*end == ',')
+				count = max_u64(count + 1, strtoul(end + 1, NULL, 10));
+		}
+		if (count > REGEX_SIZE_MAX)
+			return true;
+		length += nested ? 0 : count;
+		factor *= nested ? count : 1;
+		if (factor > REGEX_SIZE_MAX)
+			return true;
+	}
+	return factor * length > REGEX_SIZE_MAX;
+}
+
 static int regex_new(const char *pattern, char *error, size_t error_size, regex_t **ret)
 {
 	_cleanup_free_ regex_t *regex = NULL;
@@ -250,6 +278,10 @@ static int regex_new(const char *pattern, char *error, size_t error_size, regex_
 
 	if (has_back_reference(pattern)) {
 		snprintf(error, error_size, "Back-references are not supported");
+		return -EINVAL;
+	}
+	if (is_costly(pattern)) {
+		snprintf(error, error_size, "Too many repetitions");
 		return -EINVAL;
 	}
 	regex = calloc(1, sizeof(*regex));
@@ -267,33 +299,34 @@ static int regex_new(const char *pattern, char *error, size_t error_size, regex_
 int rule_set_comm(struct rule *rule, const char *pattern, char *error, size_t error_size)
 {
 	_cleanup_free_ char *copy = NULL;
+	_cleanup_free_ char *names = NULL;
 	regex_t *regex = NULL;
 	int r;
 
 	if (pattern) {
 		copy = strdup(pattern);
-		if (!copy)
-			return -ENOMEM;
-		if (!pattern_is_list(pattern)) {
+		r = copy ? names_new(pattern, &names) : -ENOMEM;
+		if (r == 0)
 			r = regex_new(pattern, error, error_size, &regex);
-			if (r < 0)
-				return r;
-		}
+		if (r < 0)
+			return r;
 	}
 	if (rule->comm) {
 		regfree(rule->comm);
 		free(rule->comm);
 	}
+	free(rule->comm_names);
 	free(rule->comm_pattern);
 	rule->comm = regex;
+	rule->comm_names = take_ptr(names);
 	rule->comm_pattern = take_ptr(copy);
 	return 0;
 }
 
 static bool comm_matches(const struct rule *rule, const char *comm)
 {
-	if (!rule->comm)
-		return list_matches(rule->comm_pattern, comm);
+	if (rule->comm_names)
+		return names_have(rule->comm_names, comm);
 	return regexec(rule->comm, comm, 0, NULL, 0) == 0;
 }
 

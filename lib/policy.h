@@ -94,8 +94,8 @@ struct policy_set {
 	size_t n_rules;
 };
 
-/* The built-in policies (warn, terminate, kill, stall, thrash) and rules (what carries the session and
- * the machine): policy-builtin.c.  0 or -ENOMEM. */
+/* The built-in policies (warn, terminate, kill, stall, thrash) and rules (what carries the session
+ * and the machine): policy-builtin.c.  0 or -ENOMEM. */
 int policy_set_init_defaults(struct policy_set *set);
 void policy_set_done(struct policy_set *set);
 
