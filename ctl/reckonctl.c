@@ -20,8 +20,7 @@ static const char help[] =
 	"  check [FILE...]  what is wrong with the configuration, or with these files alone\n"
 	"\n"
 	"  --json           answer with one JSON object\n"
-	"  --config FILE    read FILE (and FILE.d/*.conf) instead of " SYSCONFDIR
-	"/reckond/reckond.conf\n"
+	"  --config FILE    read FILE (and FILE.d/*.conf) instead of /etc/reckond/reckond.conf\n"
 	"  --scope CGROUP   as if only processes in this cgroup or below could be ended\n"
 	"  --version        print the version and exit\n"
 	"  --help           print this and exit\n"

@@ -40,8 +40,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 	}
 }
 
-bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm,
-			   int oom_score_adj)
+bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm)
 {
 	char short_comm[16];
 	struct rule_subject subject = { .comm = short_comm, .cgroup = d->cgroup, .uid = d->uid };
@@ -49,6 +48,5 @@ bool decision_is_forbidden(const struct decision *d, const struct manager *m, co
 
 	snprintf(short_comm, sizeof(short_comm), "%.15s", comm);
 	policy_apply_rules(&m->policies, &subject, &verdict);
-	return verdict.protected_by || oom_score_adj <= -1000 ||
-	       !cgroup_path_is_below(d->cgroup, m->policies.scope);
+	return verdict.protected_by || !cgroup_path_is_below(d->cgroup, m->policies.scope);
 }

@@ -57,6 +57,5 @@ struct decision {
 void decision_record(struct decision *d, const struct manager *m, const struct policy *policy,
 		     const struct victim_result *result, usec_t now);
 
-/* May the victim not be ended, by what it is now: renamed, moved, or protected since? */
-bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm,
-			   int oom_score_adj);
+/* May the victim not be ended, now that it was renamed or moved? */
+bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm);

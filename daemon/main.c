@@ -16,8 +16,7 @@ static const char help[] =
 	"Usage: reckond [OPTION...]\n"
 	"Watches memory and, before it runs out, ends one well-chosen process.\n"
 	"\n"
-	"  --config FILE   read FILE (and FILE.d/*.conf) instead of " SYSCONFDIR
-	"/reckond/reckond.conf\n"
+	"  --config FILE   read FILE (and FILE.d/*.conf) instead of /etc/reckond/reckond.conf\n"
 	"  --dry-run       decide and say so, but never signal anybody\n"
 	"  --scope CGROUP  only processes in this cgroup or below may be ended\n"
 	"  --check-config  read the configuration, say what is wrong with it, and exit\n"

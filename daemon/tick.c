@@ -197,23 +197,33 @@ static bool choose(struct manager *m, struct tick *t)
 	return true;
 }
 
-/* What was chosen, as it is now; false if it has vanished.  A path too long to be read is taken
- * for the root, as in the census. */
-static bool reread(struct manager *m, char comm[static PROC_COMM_SIZE], int *adj)
+/* The victim as it is now.  A path too long to be read is taken for the root, as in the census. */
+struct now {
+	char comm[PROC_COMM_SIZE];
+	int oom_score_adj;
+	bool changed; /* renamed or moved since it was chosen */
+};
+
+/* false if it has vanished. */
+static bool reread(struct manager *m, struct now *now)
 {
 	struct decision *d = &m->decision;
+	char cgroup[CGROUP_PATH_MAX];
 	struct proc_stat stat;
 	int r;
 
 	if (proc_read_stat(m->proc_fd, d->pid, &stat) != 0 ||
-	    proc_read_oom_score_adj(m->proc_fd, d->pid, adj) != 0)
+	    proc_read_oom_score_adj(m->proc_fd, d->pid, &now->oom_score_adj) != 0)
 		return false;
-	memcpy(comm, stat.comm, PROC_COMM_SIZE);
-	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, d->cgroup, sizeof(d->cgroup));
+	memcpy(now->comm, stat.comm, sizeof(now->comm));
+	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
 	if (r < 0)
-		strcpy(d->cgroup, "/");
+		strcpy(cgroup, "/");
 	if (r == PROC_GONE)
 		return false;
+	now->changed = strcmp(cgroup, d->cgroup) != 0 ||
+		       strncmp(now->comm, d->comm, sizeof(d->comm) - 1) != 0;
+	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
 	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
 					 sizeof(d->v1_freezer));
 	if (r < 0)
@@ -231,15 +241,16 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	struct decision *d = &m->decision;
 	struct kill_target target = { .pid = d->pid, .start_ticks = d->start_ticks };
 	struct policy_reading reading = policy_reading(m);
-	char comm[PROC_COMM_SIZE];
-	int adj;
+	struct now now;
 
 	d->error = kill_open(m->kill_ops, m->proc_fd, &target, &m->victim);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;
-	if (d->error == KILL_GONE || !reread(m, comm, &adj))
+	if (d->error == KILL_GONE || !reread(m, &now))
 		return REPORT_VANISHED;
-	if (decision_is_forbidden(d, m, comm, adj))
+	/* Rules that somebody has written may allocate (regexec(3)), so they are not asked again
+	 * without need. */
+	if (now.oom_score_adj <= -1000 || (now.changed && decision_is_forbidden(d, m, now.comm)))
 		return REPORT_CHANGED;
 	if (memory_sample(m->memory, &m->reading) == 0 &&
 	    !policy_holds(t->judgement.policy, &reading))

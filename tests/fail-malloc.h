@@ -12,6 +12,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#if defined(__has_feature)
+#	if __has_feature(address_sanitizer)
+#		define __SANITIZE_ADDRESS__ 1 /* as gcc has it */
+#	endif
+#endif
+
 #ifdef __SANITIZE_ADDRESS__
 #	define FAIL_MALLOC_WORKS 0
 static bool fail_malloc;
