@@ -460,6 +460,56 @@ static void test_choose_takes_a_whole_cgroup(void **state)
 	machine_done(&machine);
 }
 
+/* How pages come, go, and change hands, and what is promised of each: that the upper end, which was
+ * reckoned without looking, is not exceeded.  (A child of fork() is not promised anything until it
+ * is read, and it is read as soon as its pid is seen: see test-census.) */
+static void test_interval_promises(void **state)
+{
+	static const struct {
+		const char *name;
+		struct proc_memory before, after;
+		uint64_t handed_out;
+	} rows[] = {
+		{ "fault", { .anon = 100 * MIB }, { .anon = 150 * MIB }, 50 * MIB },
+		{ "COW after fork", { .anon = 100 * MIB }, { .anon = 100 * MIB }, 100 * MIB },
+		{ "swapped out", { .anon = 100 * MIB }, { .anon = 20 * MIB, .swap = 80 * MIB }, 0 },
+		{ "swap-in from disk",
+		  { .anon = 20 * MIB, .swap = 80 * MIB },
+		  { .anon = 100 * MIB },
+		  80 * MIB },
+		{ "swap-in from the swap cache",
+		  { .anon = 20 * MIB, .swap = 80 * MIB },
+		  { .anon = 100 * MIB },
+		  0 },
+		{ "KSM merges", { .anon = 100 * MIB }, { .anon = 100 * MIB }, 0 },
+		{ "KSM unmerged", { .anon = 100 * MIB }, { .anon = 100 * MIB }, 90 * MIB },
+		{ "shared memory mapped late: not its footprint",
+		  { .anon = MIB },
+		  { .anon = MIB, .shared = 500 * MIB },
+		  0 },
+		{ "exec, and grown again", { .anon = 500 * MIB }, { .anon = 30 * MIB }, 30 * MIB },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct machine machine;
+		struct interval one, all;
+
+		machine_init(&machine, 1);
+		machine.census.with_swap = true;
+		census_count(&machine.census, machine.processes[0], &rows[i].before, GIB, 1);
+		one = census_interval(&machine.census, machine.processes[0],
+				      GIB + rows[i].handed_out);
+		all = census_node_interval(&machine.census, &machine.census.machine,
+					   GIB + rows[i].handed_out);
+		if (census_footprint(&rows[i].after) > one.hi ||
+		    census_footprint(&rows[i].after) > all.hi)
+			fail_msg("%s", rows[i].name);
+		/* And nothing is promised for nothing: no more than what was handed out. */
+		assert_true(one.hi <= census_footprint(&rows[i].before) + rows[i].handed_out);
+		machine_done(&machine);
+	}
+}
+
 /* xorshift64*: the same machines for the same seed, everywhere. */
 static uint64_t rng;
 
@@ -729,6 +779,7 @@ int main(void)
 		cmocka_unit_test(test_choose_allocates_nothing),
 		cmocka_unit_test(test_choose_passes_over_whole_groups),
 		cmocka_unit_test(test_choose_takes_a_whole_cgroup),
+		cmocka_unit_test(test_interval_promises),
 		cmocka_unit_test(test_choose_never_beaten_by_brute_force),
 		cmocka_unit_test(test_choose_cgroup_never_beaten_by_brute_force),
 	};
