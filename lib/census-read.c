@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,9 +18,12 @@
  * are found by a full listing (0.2 to 0.9 us for each process there is). */
 #define LOOK_UP_MAX 256
 
-/* In each round every so many-th process is compared: name (an exec), threads, cgroup,
- * oom_score_adj.  (Who is chosen is compared again in any case.) */
-#define COMPARE_ROUNDS 16
+/* An exec is seen at once, by the size of the code.  What changes without one (name, uid, cgroup,
+ * oom_score_adj, threads) is compared once in PARTS times PART_USEC, two minutes: some of the pids
+ * in each round, as that takes eight times as long as statm alone, and where memory is taken fast
+ * there are many rounds a second.  (Who is chosen is compared again in any case.) */
+#define COMPARE_PARTS	  64
+#define COMPARE_PART_USEC (2 * USEC_PER_SEC)
 
 /* The largest keep their statm open in watch: three times as fast, and each pins a page in the
  * kernel. */
@@ -88,6 +92,46 @@ static void take_stat(struct census_process *process, const struct proc_stat *st
 	snprintf(process->comm, sizeof(process->comm), "%.15s", stat->comm);
 }
 
+/* One pread(2): a file of one record comes whole (single_open() in fs/seq_file.c). */
+static bool read_statm(const struct census *census, const struct census_process *process,
+		       char *text, size_t size)
+{
+	_cleanup_close_ int fd = -EBADF;
+	char path[32];
+	ssize_t n;
+
+	if (process->statm_fd < 0) {
+		snprintf(path, sizeof(path), "%d/statm", process->pid);
+		fd = openat(census->proc_fd, path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return false;
+	}
+	n = pread(fd < 0 ? process->statm_fd : fd, text, size - 1, 0);
+	text[n < 0 ? 0 : n] = '\0';
+	return n > 0;
+}
+
+/* Anonymous and shared, and the size of the code; false if that is not all there is to know (it
+ * ended, or has no memory). */
+static bool read_shares(const struct census *census, const struct census_process *process,
+			struct proc_memory *ret, unsigned *ret_code_pages)
+{
+	struct proc_statm statm;
+	char text[256], *p = text;
+
+	if (!read_statm(census, process, text, sizeof(text)) ||
+	    proc_statm_parse(text, &statm) < 0 || statm.size == 0)
+		return false;
+	for (unsigned i = 0; i < 3; i++)
+		p = strchr(p, ' ') + 1;
+	*ret_code_pages = (unsigned)strtoul(p, NULL, 10);
+	*ret = (struct proc_memory){
+		.anon = sub_u64(statm.resident, statm.shared) * census->accuracy->page_size,
+		.shared = statm.shared * census->accuracy->page_size,
+	};
+	return true;
+}
+
 static int read_memory(struct sweep *sweep, struct census_process *process,
 		       const struct proc_stat *stat)
 {
@@ -97,13 +141,35 @@ static int read_memory(struct sweep *sweep, struct census_process *process,
 
 	if (process->kthread)
 		return 0;
-	r = proc_read_memory(census->proc_fd, stat, census->with_swap, census->accuracy->page_size,
-			     &memory);
+	if (!census->with_swap && read_shares(census, process, &memory, &process->code_pages))
+		r = 0;
+	else
+		r = proc_read_memory(census->proc_fd, stat, census->with_swap,
+				     census->accuracy->page_size, &memory);
 	if (r == PROC_GONE)
 		return r;
 	process->error = r;
 	census_count(census, process, &memory, sweep->allocated, sweep->now);
 	return 0;
+}
+
+/* The first one after that compares everybody. */
+static void begin_to_compare(struct census *census)
+{
+	census->compare_from = census->compare_to = 0;
+}
+
+/* As many parts as were due since the last time. */
+static void compare_more(struct census *census, usec_t now)
+{
+	census->compare_from = census->compare_to;
+	census->compare_to = COMPARE_PARTS + now / COMPARE_PART_USEC;
+}
+
+static bool is_compared(const struct census *census, pid_t pid)
+{
+	return (census->compare_to - (uint64_t)pid) % COMPARE_PARTS <
+	       census->compare_to - census->compare_from;
 }
 
 /* All of one pid, known or not. */
@@ -133,8 +199,7 @@ static int read_process(struct sweep *sweep, pid_t pid)
 	is_other = is_new || strncmp(process->comm, stat.comm, sizeof(process->comm) - 1) != 0;
 	take_stat(process, &stat);
 	process->generation = census->generation;
-	if (is_other || census->compares_all ||
-	    (unsigned)pid % COMPARE_ROUNDS == census->round % COMPARE_ROUNDS)
+	if (is_other || is_compared(census, pid))
 		r = read_attributes(census, process);
 	if (r == 0)
 		r = read_memory(sweep, process, &stat);
@@ -205,7 +270,8 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 
 	census->n_order = census->i_order = 0;
 	census_bury(census);
-	census->round++;
+	begin_to_compare(census);
+	compare_more(census, now);
 	census->with_swap = with_swap;
 	census->n_unreadable = 0;
 	r = list(&sweep);
@@ -286,7 +352,7 @@ static unsigned size_class(const struct census_process *process)
 }
 
 /* Everybody, largest first, by counting. */
-static void start_round(struct census *census, uint64_t allocated, bool with_swap)
+static void start_round(struct census *census, usec_t now, uint64_t allocated, bool with_swap)
 {
 	size_t starts[257] = { 0 }, n = 0;
 	struct census_process *process;
@@ -303,7 +369,7 @@ static void start_round(struct census *census, uint64_t allocated, bool with_swa
 			census->order[starts[255 - size_class(process)]++] = process;
 	census->n_order = n;
 	census->i_order = 0;
-	census->round++;
+	compare_more(census, now);
 	census->round_allocated = allocated;
 	census->with_swap = with_swap;
 }
@@ -312,7 +378,6 @@ static void end_round(struct census *census)
 {
 	census->n_order = census->i_order = 0;
 	census_bury(census);
-	census->compares_all = false;
 	census_tighten(census, census->round_allocated);
 }
 
@@ -332,29 +397,6 @@ static void keep_fd(struct census *census, struct census_process *process, bool 
 	process->statm_fd = openat(census->proc_fd, path, O_RDONLY | O_CLOEXEC);
 }
 
-/* Resident and shared; false if that is not all there is to know (it ended, or has no memory). */
-static bool reread_statm(struct census *census, struct census_process *process,
-			 struct proc_memory *ret)
-{
-	char text[128], path[32];
-	struct proc_statm statm;
-	ssize_t n;
-
-	if (process->statm_fd >= 0) {
-		n = io_read_fd(process->statm_fd, text, sizeof(text));
-	} else {
-		snprintf(path, sizeof(path), "%d/statm", process->pid);
-		n = io_read_at(census->proc_fd, path, text, sizeof(text));
-	}
-	if (n < 0 || proc_statm_parse(text, &statm) < 0 || statm.size == 0)
-		return false;
-	*ret = (struct proc_memory){
-		.anon = sub_u64(statm.resident, statm.shared) * census->accuracy->page_size,
-		.shared = statm.shared * census->accuracy->page_size,
-	};
-	return true;
-}
-
 /*
  * By statm alone where that is enough.  A kept fd is its process's for good; a path by pid could
  * have become another's, but pids given out since are all looked up (census_find_new()).
@@ -366,15 +408,20 @@ static int reread(struct census *census, size_t i, usec_t now, uint64_t allocate
 	bool by_thread = census->accuracy->regime == ACCURACY_PER_THREAD ||
 			 census->accuracy->regime == ACCURACY_UNKNOWN;
 	struct proc_memory memory;
+	unsigned code_pages;
 
 	if (process->pid == 0)
 		return 0; /* dropped since the round began */
 	keep_fd(census, process, i < KEPT_FDS);
 	/* How many threads there are is part of the error, to 6.1. */
-	if (census->with_swap || by_thread || census->compares_all || process->n_threads == 0 ||
-	    (unsigned)process->pid % COMPARE_ROUNDS == census->round % COMPARE_ROUNDS ||
-	    !reread_statm(census, process, &memory))
+	if (census->with_swap || by_thread || process->n_threads == 0 ||
+	    is_compared(census, process->pid) ||
+	    !read_shares(census, process, &memory, &code_pages))
 		return read_process(&sweep, process->pid);
+	if (code_pages != process->code_pages) {
+		process->comm[0] = '\0'; /* so that all of it is read */
+		return read_process(&sweep, process->pid);
+	}
 	census_count(census, process, &memory, allocated, now);
 	return 0;
 }
@@ -385,7 +432,7 @@ int census_refresh(struct census *census, usec_t now, uint64_t allocated, bool w
 	int r;
 
 	if (!census_round_is_under_way(census))
-		start_round(census, allocated, with_swap);
+		start_round(census, now, allocated, with_swap);
 	while (census_round_is_under_way(census)) {
 		/* The clock costs a fraction of a read. */
 		if (clock && census->i_order % 4 == 0 && clock() >= deadline)
@@ -409,7 +456,7 @@ void census_rest(struct census *census)
 {
 	struct census_process *process;
 
-	census->compares_all = true;
+	begin_to_compare(census);
 	census_for_each(census, process)
 		keep_fd(census, process, false);
 }

@@ -95,6 +95,7 @@ struct census_process {
 	uint64_t earlier_footprint; /* once to twice as long ago, or when first seen */
 	usec_t recent_at;
 	unsigned generation; /* of the last listing that saw it */
+	unsigned code_pages; /* another number: another program; 0: not known */
 };
 
 /* RankBy=growth looks back over one to two of these. */
@@ -133,8 +134,8 @@ struct census {
 	struct census_process **order;
 	size_t n_order, i_order, n_order_allocated;
 	uint64_t round_allocated;
-	unsigned round;
-	bool compares_all; /* the first round after a rest: much may have changed */
+	/* Of which part of the pids it compares more than memory: from, not included, to. */
+	uint64_t compare_from, compare_to;
 };
 
 int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgroups,
@@ -162,7 +163,8 @@ int census_find_new(struct census *census, usec_t now, uint64_t allocated);
 /*
  * One slice of a round: re-reads memory, largest first, until *clock() has come to deadline.
  * Starts a round if none is under way.  1: the round is done; 0: more is to come; -errno.
- * Identities, names and cgroups are compared again too, a part of them each round.
+ * Names, cgroups and what else may have changed are compared too, of a part of them each round: of
+ * all in two minutes; after an exec, or a rest, at once.
  */
 int census_refresh(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
 		   usec_t (*clock)(void), usec_t deadline);
