@@ -38,8 +38,9 @@ struct proc_statm {
 };
 
 struct proc_status {
-	pid_t tgid; /* another's than the pid that was asked for: that was a thread's; 0: not said */
-	uid_t uid; /* effective: who may be asked, and what rules match */
+	pid_t tgid; /* another's than the pid that was asked for: that was a thread's; 0: not said
+		     */
+	uid_t uid;  /* effective: who may be asked, and what rules match */
 	uint64_t swap_bytes;
 	uint64_t pagetable_bytes;
 };

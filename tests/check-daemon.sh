@@ -60,6 +60,7 @@ start() { # ARGUMENT...
 stop() { # sets status
 	kill -TERM "$daemon"
 	wait "$daemon"
+	# shellcheck disable=SC2034 # in the conditions that check() evaluates
 	status=$?
 	daemon=''
 }

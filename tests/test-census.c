@@ -53,7 +53,8 @@ struct row {
 	int adj;
 };
 
-static void put(const struct world *world, int pid, const char *file, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void put(const struct world *world, int pid,
+						      const char *file, const char *format, ...)
 {
 	char path[256];
 	va_list ap;
