@@ -305,7 +305,9 @@ static bool read_key(struct loader *loader, char *line, char *buf, size_t size)
 		refuse_key(loader, name);
 		return false;
 	}
-	snprintf(buf, size, "%s=%s", name, loader->value);
+	/* Not the value: it is ours already, and one that fills inih's buffer makes inih 59 swallow
+	 * the lines that follow. */
+	snprintf(buf, size, "%s=", name);
 	return true;
 }
 
