@@ -111,6 +111,7 @@ int main(int argc, char **argv)
 	if (arguments.check_config)
 		return check_config(&arguments.manager);
 
+	monitor_block_signals();
 	r = manager_new(&arguments.manager, &kill_ops_system, &m);
 	if (r == -EBADMSG)
 		return EXIT_BAD_USAGE;

@@ -73,17 +73,22 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 	return look(m);
 }
 
-static int add_signals(struct manager *m)
+void monitor_block_signals(void)
 {
 	sigset_t mask;
-	int r;
 
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
-		return -errno;
+	sigprocmask(SIG_BLOCK, &mask, NULL); /* fails for a wrong first argument only */
+}
+
+static int add_signals(struct manager *m)
+{
+	int r;
+
+	monitor_block_signals();
 	r = sd_event_add_signal(m->event, NULL, SIGTERM, NULL, NULL);
 	if (r < 0)
 		return r;

@@ -9,6 +9,9 @@
 
 struct manager;
 
+/* First of all: a signal that comes before the loop is there waits for it. */
+void monitor_block_signals(void);
+
 /* The event loop and its sources; 0 or -errno.  Needs nothing of the manager but its fds. */
 int monitor_new(struct manager *m);
 void monitor_free(struct manager *m);

@@ -40,7 +40,7 @@
 /* The kernel's limit (CONFIG_NR_CPUS) is 8192; cpu_set_t holds 1024. */
 #define CPU_SETS 8
 
-#define PROBE_REPLY_MSEC 1000
+#define PROBE_REPLY_MSEC 5000
 
 /* A child that sleeps shows the same number twice; this much is not worth a bound. */
 #define TOLERATED_PAGES 4

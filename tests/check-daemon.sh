@@ -53,6 +53,7 @@ hold() { # MIB
 	echo "$!" >"$mount$scope/cgroup.procs"
 }
 start() { # ARGUMENT...
+	: >"$tmp/log" # what the last one said is not to be taken for this one's
 	"$reckond" --config "$tmp/conf" --scope "$scope" "$@" 2>"$tmp/log" &
 	daemon=$!
 	wait_for "grep -q ^Ready '$tmp/log'"
