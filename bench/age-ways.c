@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * age-ways: the ways that need no change to the machine.  What a kernel or a container does not
+ * permit is said and left out.
+ */
+#include "bench/age-ways.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <linux/userfaultfd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/util.h"
+
+/* Newer than Debian 12's headers. */
+#ifndef UFFDIO_MOVE
+struct uffdio_move {
+	uint64_t dst, src, len, mode;
+	int64_t move;
+};
+#	define UFFDIO_MOVE	  _IOWR(UFFDIO, 0x05, struct uffdio_move)
+#	define UFFD_FEATURE_MOVE (1 << 16)
+#endif
+#ifndef MADV_COLLAPSE
+#	define MADV_COLLAPSE 25
+#endif
+
+int way_fails(struct scene *scene, const char *what)
+{
+	int e = errno;
+
+	snprintf(scene->why, sizeof(scene->why), "%s: %s", what, strerror(e));
+	return e > 0 ? -e : -EIO;
+}
+
+static char *map_private(struct scene *scene, size_t size, int flags)
+{
+	char *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1,
+			0);
+
+	if (at == MAP_FAILED) {
+		(void)way_fails(scene, "mmap");
+		return NULL;
+	}
+	return at;
+}
+
+char *way_map(struct scene *scene, size_t size)
+{
+	char *at = map_private(scene, size, 0);
+
+	if (at)
+		(void)madvise(at, size, MADV_NOHUGEPAGE); /* EINVAL: there are none */
+	scene->at = at;
+	scene->size = size;
+	return at;
+}
+
+char *way_map_huge(struct scene *scene, size_t size)
+{
+	char *at = map_private(scene, size + HUGE_SIZE, 0);
+
+	if (!at)
+		return NULL;
+	at = (char *)(((uintptr_t)at + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1));
+	if (madvise(at, size, MADV_HUGEPAGE) < 0) {
+		(void)way_fails(scene, "MADV_HUGEPAGE");
+		return NULL;
+	}
+	scene->at = at;
+	scene->size = size;
+	return at;
+}
+
+void way_touch(char *at, size_t size)
+{
+	for (size_t i = 0; i < size; i += PAGE_SIZE)
+		*(volatile char *)(at + i) = 1;
+}
+
+void way_touch_read(char *at, size_t size)
+{
+	for (size_t i = 0; i < size; i += PAGE_SIZE)
+		(void)*(volatile char *)(at + i);
+}
+
+int way_fork(struct scene *scene, int (*first)(struct scene *scene))
+{
+	int fds[2];
+	char byte;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return way_fails(scene, "pipe");
+	scene->child = fork();
+	if (scene->child < 0)
+		return way_fails(scene, "fork");
+	if (scene->child == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (first && first(scene) < 0)
+			_exit(EXIT_FAILURE);
+		if (write(fds[1], "", 1) == 1)
+			for (;;)
+				pause();
+		_exit(EXIT_FAILURE);
+	}
+	close(fds[1]);
+	if (read(fds[0], &byte, 1) != 1)
+		return scene->why[0] ? -EIO : way_fails(scene, "child");
+	close(fds[0]);
+	return 0;
+}
+
+static int map(struct scene *scene)
+{
+	return way_map(scene, WAY_SIZE) ? 0 : -1;
+}
+
+static int touch(struct scene *scene)
+{
+	way_touch(scene->at, scene->size);
+	return 0;
+}
+
+static int map_and_touch(struct scene *scene)
+{
+	return map(scene) < 0 ? -1 : touch(scene);
+}
+
+static int map_and_read(struct scene *scene)
+{
+	if (map(scene) < 0)
+		return -1;
+	way_touch_read(scene->at, scene->size);
+	return 0;
+}
+
+static int map_huge(struct scene *scene)
+{
+	return way_map_huge(scene, WAY_SIZE) ? 0 : -1;
+}
+
+static int map_huge_and_touch(struct scene *scene)
+{
+	return map_huge(scene) < 0 ? -1 : touch(scene);
+}
+
+static int map_huge_and_read(struct scene *scene)
+{
+	if (map_huge(scene) < 0)
+		return -1;
+	way_touch_read(scene->at, scene->size);
+	return 0;
+}
+
+static int nothing(struct scene *scene)
+{
+	usleep(50000);
+	return 0;
+}
+
+static int populate(struct scene *scene)
+{
+	return map_private(scene, WAY_SIZE, MAP_POPULATE) ? 0 : -1;
+}
+
+static int lock(struct scene *scene)
+{
+	return mlock(scene->at, scene->size) < 0 ? way_fails(scene, "mlock") : 0;
+}
+
+static int extend_heap(struct scene *scene)
+{
+	char *at = sbrk((intptr_t)WAY_SIZE);
+
+	if (at == (char *)-1)
+		return way_fails(scene, "sbrk");
+	way_touch(at, WAY_SIZE);
+	return 0;
+}
+
+static int raise_stack_limit(struct scene *scene)
+{
+	const struct rlimit limit = { 2 * WAY_SIZE, RLIM_INFINITY };
+
+	return setrlimit(RLIMIT_STACK, &limit) < 0 ? way_fails(scene, "RLIMIT_STACK") : 0;
+}
+
+/* What it returns keeps each frame alive until the next one is gone. */
+static __attribute__((noinline)) int deepen(size_t n)
+{
+	volatile char frame[PAGE_SIZE];
+
+	frame[0] = (char)n;
+	return n > 0 ? deepen(n - 1) + frame[0] : 0;
+}
+
+static int extend_stack(struct scene *scene)
+{
+	(void)deepen(WAY_SIZE / (PAGE_SIZE + 64));
+	return 0;
+}
+
+static int touch_and_drop(struct scene *scene)
+{
+	if (map_and_touch(scene) < 0)
+		return -1;
+	return madvise(scene->at, scene->size, MADV_DONTNEED) < 0
+		       ? way_fails(scene, "MADV_DONTNEED")
+		       : 0;
+}
+
+/* A part of each huge page, which is not split by that at once. */
+static int drop_halves(struct scene *scene)
+{
+	if (map_huge_and_touch(scene) < 0)
+		return -1;
+	for (size_t i = 0; i < scene->size; i += HUGE_SIZE)
+		if (madvise(scene->at + i, HUGE_SIZE / 2, MADV_DONTNEED) < 0)
+			return way_fails(scene, "MADV_DONTNEED");
+	return 0;
+}
+
+static int remap_larger(struct scene *scene)
+{
+	char *at = mremap(scene->at, scene->size, 2 * scene->size, MREMAP_MAYMOVE);
+
+	if (at == MAP_FAILED)
+		return way_fails(scene, "mremap");
+	way_touch(at + scene->size, scene->size);
+	return 0;
+}
+
+static int remap_elsewhere(struct scene *scene)
+{
+	char *to = map_private(scene, scene->size, 0);
+
+	if (!to)
+		return -1;
+	if (mremap(scene->at, scene->size, scene->size, MREMAP_MAYMOVE | MREMAP_FIXED, to) ==
+	    MAP_FAILED)
+		return way_fails(scene, "mremap");
+	return 0;
+}
+
+static int map_sparse(struct scene *scene)
+{
+	if (map_huge(scene) < 0)
+		return -1;
+	(void)madvise(scene->at, scene->size, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < scene->size; i += HUGE_SIZE)
+		scene->at[i] = 1;
+	(void)madvise(scene->at, scene->size, MADV_HUGEPAGE);
+	return 0;
+}
+
+static int collapse(struct scene *scene)
+{
+	return madvise(scene->at, scene->size, MADV_COLLAPSE) < 0
+		       ? way_fails(scene, "MADV_COLLAPSE")
+		       : 0;
+}
+
+static int fill_memfd(struct scene *scene)
+{
+	char *at;
+
+	scene->fd = memfd_create("age", MFD_CLOEXEC);
+	if (scene->fd < 0 || ftruncate(scene->fd, (off_t)WAY_SIZE) < 0)
+		return way_fails(scene, "memfd_create");
+	at = mmap(NULL, WAY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, scene->fd, 0);
+	if (at == MAP_FAILED)
+		return way_fails(scene, "mmap");
+	way_touch(at, WAY_SIZE);
+	return munmap(at, WAY_SIZE);
+}
+
+static int map_memfd(struct scene *scene, int flags)
+{
+	scene->at = mmap(NULL, WAY_SIZE, PROT_READ | PROT_WRITE, flags, scene->fd, 0);
+	scene->size = WAY_SIZE;
+	return scene->at == MAP_FAILED ? way_fails(scene, "mmap") : 0;
+}
+
+static int map_memfd_late(struct scene *scene)
+{
+	if (map_memfd(scene, MAP_SHARED) < 0)
+		return -1;
+	way_touch_read(scene->at, scene->size);
+	return 0;
+}
+
+static int map_memfd_private(struct scene *scene)
+{
+	if (fill_memfd(scene) < 0 || map_memfd(scene, MAP_PRIVATE) < 0)
+		return -1;
+	way_touch_read(scene->at, scene->size);
+	return 0;
+}
+
+static int share_and_touch(struct scene *scene)
+{
+	char *at = mmap(NULL, WAY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return way_fails(scene, "mmap");
+	way_touch(at, WAY_SIZE);
+	return 0;
+}
+
+static int touch_and_fork(struct scene *scene)
+{
+	return map_and_touch(scene) < 0 ? -1 : way_fork(scene, NULL);
+}
+
+static int fork_now(struct scene *scene)
+{
+	return way_fork(scene, NULL);
+}
+
+static int sleep_for_ever(void *unused)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+	return unused != NULL;
+}
+
+/* Another process in the same memory, as between vfork() and exec. */
+static int clone_with_memory(struct scene *scene)
+{
+	char *stack = map_private(scene, 16 * PAGE_SIZE, 0);
+
+	if (!stack || map(scene) < 0)
+		return -1;
+	scene->child = clone(sleep_for_ever, stack + 16 * PAGE_SIZE, CLONE_VM | SIGCHLD, NULL);
+	return scene->child < 0 ? way_fails(scene, "clone") : 0;
+}
+
+static int exec_self(struct scene *scene)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", scene->control_fd);
+	(void)fcntl(scene->control_fd, F_SETFD, 0);
+	execl("/proc/self/exe", "age-bound", "--after-exec", number, NULL);
+	return way_fails(scene, "exec");
+}
+
+_Noreturn void way_after_exec(int control_fd)
+{
+	struct scene scene = { .control_fd = control_fd };
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (map_and_touch(&scene) == 0 && send(control_fd, "", 1, MSG_NOSIGNAL) == 1)
+		for (;;)
+			pause();
+	_exit(EXIT_FAILURE);
+}
+
+/* From outside: a page at a time, or all at once. */
+static int write_by_process_vm(pid_t pid, struct scene *scene)
+{
+	_cleanup_free_ char *from = calloc(1, HUGE_SIZE);
+	struct iovec local = { from, HUGE_SIZE }, remote = { scene->at, HUGE_SIZE };
+
+	for (size_t i = 0; from && i < scene->size; i += HUGE_SIZE) {
+		remote.iov_base = scene->at + i;
+		if (process_vm_writev(pid, &local, 1, &remote, 1, 0) != (ssize_t)HUGE_SIZE)
+			return way_fails(scene, "process_vm_writev");
+	}
+	return from ? 0 : way_fails(scene, "calloc");
+}
+
+static int write_by_proc_mem(pid_t pid, struct scene *scene)
+{
+	_cleanup_close_ int fd = -EBADF;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return way_fails(scene, path);
+	for (size_t i = 0; i < scene->size; i += PAGE_SIZE)
+		if (pwrite(fd, "x", 1, (off_t)(uintptr_t)(scene->at + i)) != 1)
+			return way_fails(scene, "pwrite");
+	return 0;
+}
+
+static int poke(pid_t pid, struct scene *scene)
+{
+	if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) < 0 || waitpid(pid, NULL, __WALL) < 0)
+		return way_fails(scene, "PTRACE_ATTACH");
+	for (size_t i = 0; i < scene->size; i += PAGE_SIZE)
+		if (ptrace(PTRACE_POKEDATA, pid, scene->at + i, (void *)1) < 0)
+			return way_fails(scene, "PTRACE_POKEDATA");
+	return ptrace(PTRACE_DETACH, pid, NULL, NULL) < 0 ? way_fails(scene, "PTRACE_DETACH") : 0;
+}
+
+static int register_missing(struct scene *scene, uint64_t features)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = features };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	if (map(scene) < 0)
+		return -1;
+	scene->fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (scene->fd < 0 || ioctl(scene->fd, UFFDIO_API, &api) < 0)
+		return way_fails(scene, features ? "userfaultfd with UFFDIO_MOVE" : "userfaultfd");
+	range.range.start = (uintptr_t)scene->at;
+	range.range.len = scene->size;
+	return ioctl(scene->fd, UFFDIO_REGISTER, &range) < 0 ? way_fails(scene, "UFFDIO_REGISTER")
+							     : 0;
+}
+
+static int prepare_uffd(struct scene *scene)
+{
+	scene->other = way_map(scene, HUGE_SIZE);
+	if (!scene->other)
+		return -1;
+	way_touch(scene->other, HUGE_SIZE);
+	return register_missing(scene, 0);
+}
+
+static int copy_by_uffd(struct scene *scene)
+{
+	for (size_t i = 0; i < scene->size; i += HUGE_SIZE) {
+		struct uffdio_copy copy = { .dst = (uintptr_t)(scene->at + i),
+					    .src = (uintptr_t)scene->other,
+					    .len = HUGE_SIZE };
+
+		if (ioctl(scene->fd, UFFDIO_COPY, &copy) < 0)
+			return way_fails(scene, "UFFDIO_COPY");
+	}
+	return 0;
+}
+
+static int zero_by_uffd(struct scene *scene)
+{
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)scene->at, scene->size } };
+
+	return ioctl(scene->fd, UFFDIO_ZEROPAGE, &zero) < 0 ? way_fails(scene, "UFFDIO_ZEROPAGE")
+							    : touch(scene);
+}
+
+static int prepare_uffd_move(struct scene *scene)
+{
+	if (map_and_touch(scene) < 0)
+		return -1;
+	scene->other = scene->at;
+	return register_missing(scene, UFFD_FEATURE_MOVE);
+}
+
+static int move_by_uffd(struct scene *scene)
+{
+	struct uffdio_move move = { .dst = (uintptr_t)scene->at,
+				    .src = (uintptr_t)scene->other,
+				    .len = scene->size };
+
+	return ioctl(scene->fd, UFFDIO_MOVE, &move) < 0 ? way_fails(scene, "UFFDIO_MOVE") : 0;
+}
+
+static int register_buffer(struct scene *scene)
+{
+	struct io_uring_params params = { 0 };
+	struct iovec buffer = { scene->at, scene->size };
+	int fd = (int)syscall(SYS_io_uring_setup, 1, &params);
+
+	if (fd < 0)
+		return way_fails(scene, "io_uring_setup");
+	if (syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &buffer, 1) < 0)
+		return way_fails(scene, "IORING_REGISTER_BUFFERS");
+	return 0;
+}
+
+/* The pages live on in a pipe; to read them copies. */
+static int gift_to_pipe(struct scene *scene)
+{
+	struct iovec from;
+	int fds[2];
+
+	if (!way_map(scene, MIB)) /* /proc/sys/fs/pipe-max-size */
+		return -1;
+	if (pipe2(fds, O_CLOEXEC) < 0 || fcntl(fds[1], F_SETPIPE_SZ, (int)scene->size) < 0)
+		return way_fails(scene, "F_SETPIPE_SZ");
+	way_touch(scene->at, scene->size);
+	scene->fd = fds[0];
+	from = (struct iovec){ scene->at, scene->size };
+	if (vmsplice(fds[1], &from, 1, SPLICE_F_GIFT) != (ssize_t)scene->size)
+		return way_fails(scene, "vmsplice");
+	return madvise(scene->at, scene->size, MADV_DONTNEED);
+}
+
+static int read_pipe(struct scene *scene)
+{
+	for (size_t i = 0; i < scene->size;) {
+		ssize_t n = read(scene->fd, scene->at + i, scene->size - i);
+
+		if (n <= 0)
+			return way_fails(scene, "read");
+		i += (size_t)n;
+	}
+	return 0;
+}
+
+const struct way ways[] = {
+	{ "nothing at all (the noise)", NULL, nothing },
+	{ "anonymous, small pages", map, touch },
+	{ "anonymous, huge pages", map_huge, touch },
+	{ "MAP_POPULATE", NULL, populate },
+	{ "mlock", map, lock },
+	{ "heap (brk)", NULL, extend_heap },
+	{ "stack", raise_stack_limit, extend_stack },
+	{ "zero page, then written", map_and_read, touch },
+	{ "huge zero page, then written", map_huge_and_read, touch },
+	{ "dropped, written again", touch_and_drop, touch },
+	{ "halves of huge pages dropped, written again", drop_halves, touch },
+	{ "mremap to more, touched", map_and_touch, remap_larger },
+	{ "mremap to elsewhere", map_and_touch, remap_elsewhere },
+	{ "MADV_COLLAPSE of one page in 512", map_sparse, collapse },
+	{ "private copy of a memfd", map_memfd_private, touch },
+	{ "shared memory, touched", NULL, share_and_touch },
+	{ "memfd of another time, mapped", fill_memfd, map_memfd_late },
+	{ "copies after a fork, in the parent", touch_and_fork, touch },
+	{ "fork: the child", map_and_touch, fork_now, .subject = WAY_CHILD,
+	  .breaks = "new: always read" },
+	{ "two processes in one memory, their sum", clone_with_memory, touch, .subject = WAY_BOTH,
+	  .breaks = "counted twice: a cgroup's sum" },
+	{ "exec, then anonymous", map_and_touch, exec_self },
+	{ "process_vm_writev from outside", map, NULL, write_by_process_vm },
+	{ "/proc/PID/mem from outside", map, NULL, write_by_proc_mem },
+	{ "PTRACE_POKEDATA from outside", map, NULL, poke },
+	{ "UFFDIO_COPY", prepare_uffd, copy_by_uffd },
+	{ "UFFDIO_ZEROPAGE, then written", prepare_uffd, zero_by_uffd },
+	{ "UFFDIO_MOVE", prepare_uffd_move, move_by_uffd },
+	{ "io_uring registered buffer", map, register_buffer },
+	{ "given to a pipe, dropped, read back", gift_to_pipe, read_pipe },
+};
+const size_t n_ways = ARRAY_SIZE(ways);

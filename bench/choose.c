@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * choose: what a decision costs with 40, 1,000 and 10,000 real processes (herd.h) in 1, 20 and 200
+ * cgroups, and what it costs to be ready for one (measure.h).  Only ratios are asked for where
+ * other work on the machine would matter.
+ *
+ * A decision is what the daemon does from the moment a policy demands one: memory_sample() and
+ * victim_choose() with its precise reads.  The census is as fresh as the daemon keeps it.
+ *
+ * The first process only makes a cgroup, waits, and clears up, however the second one ends, which
+ * does all else.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/herd.h"
+#include "bench/mark.h"
+#include "bench/measure.h"
+#include "lib/cleanup.h"
+
+/* What a sleeping process takes in the kernel, and some room. */
+#define BYTES_PER_PROCESS (192 * KIB)
+
+static const struct size {
+	unsigned n_processes, n_cgroups;
+} sizes[] = { { 40, 1 }, { 1000, 20 }, { 10000, 200 } };
+
+static void print_result(unsigned n_processes, unsigned n_cgroups, const struct result *result)
+{
+	printf("%u processes in %u cgroup%s (%zu in all)\n%32s %12s %12s\n", n_processes, n_cgroups,
+	       n_cgroups == 1 ? "" : "s", result->n_processes, "us of CPU time", "p50", "p99");
+	for (unsigned i = 0; i < N_MEASURES; i++)
+		printf("%32s %12.1f %12.1f\n", measure_names[i], result->p50[i], result->p99[i]);
+	printf("a decision looks at %.0f of %zu nodes, reads %.2f processes", result->n_visited,
+	       result->n_nodes, result->n_reads);
+	if (result->n_syscalls >= 0)
+		printf(" and makes %d system calls in all\n", result->n_syscalls);
+	else
+		printf("; its system calls could not be counted: %s\n",
+		       strerror(-result->n_syscalls));
+	if (result->least_victim < HERD_LARGEST_BYTES)
+		printf("a victim was not the largest: it had %.1f MiB\n",
+		       (double)result->least_victim / MIB);
+	printf("\n");
+}
+
+/* Twice what is needed, so that nobody else is put under pressure. */
+static bool has_room(const struct bench *bench, unsigned n_processes)
+{
+	uint64_t needed = n_processes * BYTES_PER_PROCESS + HERD_LARGEST_BYTES +
+			  HERD_N_LARGE * HERD_LARGE_BYTES;
+
+	return bench->reading.available >= 2 * needed;
+}
+
+static int measure_size(struct bench *bench, int cgroup_fd, const struct size *size,
+			struct result *result)
+{
+	struct herd herd = {
+		.cgroup_fd = cgroup_fd,
+		.n_processes = size->n_processes,
+		.n_cgroups = cgroup_fd < 0 ? 1 : size->n_cgroups,
+	};
+	int r;
+
+	r = memory_sample(bench->memory, &bench->reading);
+	if (r == 0 && !has_room(bench, size->n_processes))
+		r = -ENOMEM;
+	if (r == 0)
+		r = herd_start(&herd);
+	if (r == 0)
+		r = measure_all(bench, result);
+	herd_end(&herd);
+	if (r < 0)
+		printf("%u processes: not measured: %s\n", size->n_processes, strerror(-r));
+	else
+		print_result(size->n_processes, herd.n_cgroups, result);
+	fflush(stdout);
+	return r;
+}
+
+static void print_marks(const struct result *results)
+{
+	const struct result *few = &results[0], *some = &results[1], *many = &results[2];
+	double decision = many->p50[DECISION];
+
+	mark("choose_decision", many->p50[DECISION_BY_CLOCK], "us", 500, true);
+	mark("choose_full_look_to_decision", many->p50[FULL_LOOK] / decision, "times", 50, false);
+	mark("choose_round_to_statm", many->p50[ROUND] / many->p50[STATM_ONCE], "times", 1.2, true);
+	mark("choose_decision_10000_to_1000", decision / some->p50[DECISION], "times", 10, true);
+	mark("choose_memory_per_process",
+	     (many->bytes - few->bytes) / ((double)many->n_processes - (double)few->n_processes),
+	     "bytes", 400, true);
+}
+
+static int get_ready(struct bench *bench, const char *scope)
+{
+	struct utsname name;
+	char *copy = strdup(scope);
+	int r;
+
+	r = copy ? policy_set_init_defaults(&bench->policies) : -ENOMEM;
+	if (r < 0)
+		return r;
+	free(bench->policies.scope);
+	bench->policies.scope = copy;
+	r = memory_source_new(bench->proc_fd, bench->sys_fd, &bench->memory);
+	if (r == 0)
+		r = accuracy_probe(bench->proc_fd, bench->sys_fd, &bench->accuracy);
+	if (r == 0)
+		r = precise_new(bench->proc_fd, &bench->precise);
+	if (r == 0 && uname(&name) == 0)
+		printf("Linux %s, %u CPUs; statm is %s\n\n", name.release, bench->accuracy.n_cpus,
+		       accuracy_regime_to_string(bench->accuracy.regime));
+	return r;
+}
+
+static int run(struct bench *bench, int cgroup_fd, const char *cgroup)
+{
+	struct result results[ARRAY_SIZE(sizes)] = { 0 };
+	int r;
+
+	r = get_ready(bench, cgroup_fd < 0 ? "/" : cgroup);
+	if (r < 0)
+		fprintf(stderr, "choose: %s\n", strerror(-r));
+	for (size_t i = 0; i < ARRAY_SIZE(sizes) && r == 0; i++)
+		r = measure_size(bench, cgroup_fd, &sizes[i], &results[i]);
+	if (r < 0)
+		return EXIT_FAILURE;
+	print_marks(results);
+	return marks_short ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* An fd, or negative: no root, no v2. */
+static int make_cgroup(const struct cgroup_fs *fs, const char *path)
+{
+	int fd = -ENOENT;
+
+	if (fs->v2_fd >= 0)
+		fd = mkdirat(fs->v2_fd, path + 1, 0755) < 0 ? -errno : cgroup_open(fs->v2_fd, path);
+	if (fd < 0)
+		printf("No cgroups can be made (%s): all are in one, and if somebody else's process "
+		       "is larger, that is the victim.\n",
+		       strerror(-fd));
+	fflush(stdout);
+	return fd;
+}
+
+static void remove_cgroup(const struct cgroup_fs *fs, int fd, const char *path)
+{
+	if (fd < 0)
+		return;
+	herd_remove_cgroups(fd);
+	if (unlinkat(fs->v2_fd, path + 1, AT_REMOVEDIR) < 0)
+		fprintf(stderr, "choose: cannot remove cgroup %s: %s\n", path, strerror(errno));
+	close(fd);
+}
+
+/* For the child, or for a signal, which ends it; then for those that it leaves. */
+static int wait_for(pid_t child, const sigset_t *signals)
+{
+	int number, status;
+
+	sigwait(signals, &number);
+	if (number != SIGCHLD)
+		kill(child, SIGKILL);
+	(void)waitpid(child, &status, 0);
+	herd_wait();
+	if (number != SIGCHLD)
+		return 128 + number;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+}
+
+static int run_child(struct bench *bench, int cgroup_fd, const char *cgroup)
+{
+	sigset_t signals, before;
+	pid_t child;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &signals, &before);
+	child = fork();
+	if (child < 0) {
+		fprintf(stderr, "choose: %s\n", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	if (child > 0)
+		return wait_for(child, &signals);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	exit(run(bench, cgroup_fd, cgroup));
+}
+
+int main(void)
+{
+	static struct bench bench;
+	char cgroup[64];
+	int cgroup_fd, status;
+
+	bench.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bench.sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (bench.proc_fd < 0 || cgroup_fs_open(bench.proc_fd, &bench.cgroups) < 0) {
+		fprintf(stderr, "choose: cannot read /proc\n");
+		return EXIT_FAILURE;
+	}
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	snprintf(cgroup, sizeof(cgroup), "/reckond-bench-%d", getpid());
+	cgroup_fd = make_cgroup(&bench.cgroups, cgroup);
+	status = run_child(&bench, cgroup_fd, cgroup);
+	remove_cgroup(&bench.cgroups, cgroup_fd, cgroup);
+	return status;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * look: how processes are looked at without a census, to compare with.  Each function goes over
+ * all processes once and returns how many it saw; nothing is parsed but by libproc2.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct pids_info;
+
+/* stat, statm, oom_score, oom_score_adj and comm of all that /proc lists, each opened by path. */
+size_t look_full(void);
+
+/* What is in those, by libproc2. */
+struct pids_info *look_libproc2_new(void);
+size_t look_libproc2(struct pids_info *info);
+void look_libproc2_free(struct pids_info *info);
+
+/* Only statm, and of known pids: the least that a sweep can cost. */
+size_t look_statm(const pid_t *pids, size_t n);

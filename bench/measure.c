@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* measure: see the header. */
+#include "bench/measure.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/look.h"
+#include "bench/trace.h"
+#include "lib/cleanup.h"
+#include "lib/reader.h"
+
+#define N_COLD	 5
+#define N_SWEEPS 20
+#define N_LATE	 200
+/* Taken for handed out since the last round, besides what was: half of what makes a round due. */
+#define SINCE_ROUND (32 * MIB)
+/* So much that anybody may be the largest by now, and all have to be gone through. */
+#define SINCE_ROUND_LATE (1 * GIB)
+
+const char *const measure_names[N_MEASURES] = {
+	[FULL_LOOK] = "full look through /proc",
+	[BY_LIBPROC2] = "the same by libproc2",
+	[STATM_ONCE] = "statm of each, once",
+	[SWEEP] = "first sweep of the census",
+	[ROUND] = "round of the census",
+	[NOBODY_NEW] = "nobody new",
+	[DECISION] = "decision",
+	[DECISION_BY_CLOCK] = "decision, by the clock",
+	[LATE_DECISION] = "decision 1 GiB after a round",
+};
+
+static double usec_by(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static usec_t clock_usec(void)
+{
+	return (usec_t)usec_by(CLOCK_MONOTONIC);
+}
+
+/* CPU time, user's and kernel's. */
+static double now_usec(void)
+{
+	return usec_by(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static void note(struct bench *bench, enum measure what, double usec)
+{
+	struct series *series = &bench->series[what];
+
+	if (series->n < ARRAY_SIZE(series->values))
+		series->values[series->n++] = usec;
+}
+
+static void note_since(struct bench *bench, enum measure what, double began)
+{
+	note(bench, what, now_usec() - began);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static double percentile(struct series *series, unsigned percent)
+{
+	if (series->n == 0)
+		return 0;
+	qsort(series->values, series->n, sizeof(series->values[0]), compare);
+	return series->values[(series->n - 1) * percent / 100];
+}
+
+static size_t bytes_in_use(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+static bool with_swap(const struct bench *bench)
+{
+	return bench->reading.counters.swap_free < bench->reading.counters.swap_total;
+}
+
+/* As the daemon's tick keeps it: who is new, and all again if so much was handed out. */
+static int keep_census(struct bench *bench, bool round_is_due)
+{
+	struct census *census = &bench->census;
+	double began;
+	int r;
+
+	r = memory_sample(bench->memory, &bench->reading);
+	if (r == 0)
+		r = census_find_new(census, clock_usec(), bench->reading.allocated);
+	if (r == 0)
+		r = victim_reserve(&bench->choice, census);
+	if (r < 0 || (!round_is_due && !census_is_stale(census, bench->reading.allocated)))
+		return r;
+	began = now_usec();
+	r = census_refresh(census, clock_usec(), bench->reading.allocated, with_swap(bench), NULL,
+			   0);
+	if (round_is_due)
+		note_since(bench, ROUND, began);
+	return r < 0 ? r : 0;
+}
+
+/* The last one stays. */
+static int measure_sweeps(struct bench *bench, struct result *result)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < N_COLD && r == 0; i++) {
+		size_t before;
+		double began;
+
+		census_done(&bench->census);
+		victim_done(&bench->choice);
+		before = bytes_in_use();
+		r = census_init(&bench->census, bench->proc_fd, &bench->cgroups, &bench->accuracy,
+				&bench->policies);
+		if (r == 0)
+			r = memory_sample(bench->memory, &bench->reading);
+		if (r < 0)
+			break;
+		began = now_usec();
+		r = census_sweep(&bench->census, clock_usec(), bench->reading.allocated,
+				 with_swap(bench));
+		note_since(bench, SWEEP, began);
+		if (r == 0)
+			r = keep_census(bench, false);
+		result->bytes = (double)bytes_in_use() - (double)before;
+	}
+	return r;
+}
+
+/* Whom a round of the census reads. */
+static pid_t *list_pids(const struct census *census, size_t *ret_n)
+{
+	pid_t *pids = calloc(census->n_processes, sizeof(*pids));
+	const struct census_process *process;
+	size_t n = 0;
+
+	if (pids)
+		census_for_each(census, process)
+			if (!process->kthread)
+				pids[n++] = process->pid;
+	*ret_n = n;
+	return pids;
+}
+
+static int measure_looks(struct bench *bench)
+{
+	struct pids_info *info = look_libproc2_new();
+	int r = info ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; i < N_SWEEPS && r == 0; i++) {
+		_cleanup_free_ pid_t *pids = NULL;
+		double began;
+		size_t n;
+
+		began = now_usec();
+		look_full();
+		note_since(bench, FULL_LOOK, began);
+
+		began = now_usec();
+		look_libproc2(info);
+		note_since(bench, BY_LIBPROC2, began);
+
+		pids = list_pids(&bench->census, &n);
+		if (!pids)
+			r = -ENOMEM;
+		began = now_usec();
+		look_statm(pids, n);
+		note_since(bench, STATM_ONCE, began);
+
+		if (r == 0)
+			r = keep_census(bench, true);
+	}
+	look_libproc2_free(info);
+	return r;
+}
+
+static bool is_nobody_new(const struct bench *bench, pid_t last_pid)
+{
+	return bench->census.looked_from == 0 && bench->census.last_pid == last_pid;
+}
+
+static int measure_nobody_new(struct bench *bench)
+{
+	struct census *census = &bench->census;
+	int r = 0;
+
+	for (unsigned i = 0; i < MEASURE_N_DECISIONS && r == 0; i++) {
+		pid_t last_pid = census->last_pid;
+		bool settled = is_nobody_new(bench, last_pid);
+		double began = now_usec();
+
+		r = census_find_new(census, clock_usec(), bench->reading.allocated);
+		if (settled && is_nobody_new(bench, last_pid))
+			note_since(bench, NOBODY_NEW, began);
+	}
+	return r;
+}
+
+static void decide(void *userdata)
+{
+	struct bench *bench = userdata;
+	struct reader reader = {
+		.proc_fd = bench->proc_fd,
+		.accuracy = &bench->accuracy,
+		.precise = bench->precise,
+		.left = 100 * USEC_PER_MSEC,
+		.now = clock_usec,
+	};
+	struct victim_request request = { .self = getpid() };
+
+	if (memory_sample(bench->memory, &bench->reading) < 0)
+		return;
+	request.allocated = bench->reading.allocated + bench->since_round;
+	request.total = bench->reading.counters.total + bench->reading.counters.swap_total;
+	request.now = clock_usec();
+	victim_choose(&bench->census, &request, reader_read, &reader, &bench->choice);
+}
+
+static int measure_decisions(struct bench *bench, struct result *result)
+{
+	const struct victim_result *choice = &bench->choice;
+
+	bench->since_round = SINCE_ROUND;
+	result->least_victim = UINT64_MAX;
+	for (unsigned i = 0; i < MEASURE_N_DECISIONS; i++) {
+		double began, began_by_clock;
+		int r = keep_census(bench, false);
+
+		if (r < 0)
+			return r;
+		began_by_clock = usec_by(CLOCK_MONOTONIC);
+		began = now_usec();
+		decide(bench);
+		note_since(bench, DECISION, began);
+		note(bench, DECISION_BY_CLOCK, usec_by(CLOCK_MONOTONIC) - began_by_clock);
+		if (choice->n_ranked == 0)
+			return -ESRCH;
+		result->least_victim = min_u64(result->least_victim, choice->ranked[0].memory.anon);
+		result->n_reads += (double)choice->n_reads / MEASURE_N_DECISIONS;
+		result->n_visited += (double)choice->n_visited / MEASURE_N_DECISIONS;
+	}
+	result->n_syscalls = trace_count_syscalls(decide, bench);
+
+	bench->since_round = SINCE_ROUND_LATE;
+	for (unsigned i = 0; i < N_LATE; i++) {
+		double began = now_usec();
+
+		decide(bench);
+		note_since(bench, LATE_DECISION, began);
+	}
+	return 0;
+}
+
+int measure_all(struct bench *bench, struct result *result)
+{
+	int r;
+
+	r = measure_sweeps(bench, result);
+	if (r == 0)
+		r = measure_looks(bench);
+	if (r == 0)
+		r = measure_nobody_new(bench);
+	if (r == 0)
+		r = measure_decisions(bench, result);
+	result->n_processes = bench->census.n_processes;
+	result->n_nodes = bench->census.n_nodes;
+	census_done(&bench->census);
+	victim_done(&bench->choice);
+	for (unsigned i = 0; i < N_MEASURES; i++) {
+		result->p50[i] = percentile(&bench->series[i], 50);
+		result->p99[i] = percentile(&bench->series[i], 99);
+		bench->series[i].n = 0;
+	}
+	return r;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * measure: what being ready for a decision costs, and the decision; beside what it costs to look at
+ * all processes (look.h).  CPU time, so that other work on the machine counts for little; what is
+ * compared is measured in turn, in one run.  A decision is taken by the clock too.
+ */
+#pragma once
+
+#include "lib/census.h"
+#include "lib/cgroup.h"
+#include "lib/memory.h"
+#include "lib/precise.h"
+#include "lib/victim.h"
+
+#define MEASURE_N_DECISIONS 2000
+
+enum measure {
+	FULL_LOOK,
+	BY_LIBPROC2,
+	STATM_ONCE,
+	SWEEP,
+	ROUND,
+	NOBODY_NEW,
+	DECISION,
+	DECISION_BY_CLOCK,
+	LATE_DECISION,
+	N_MEASURES
+};
+extern const char *const measure_names[N_MEASURES];
+
+/* In microseconds. */
+struct series {
+	size_t n;
+	double values[MEASURE_N_DECISIONS];
+};
+
+struct bench {
+	int proc_fd, sys_fd;
+	struct cgroup_fs cgroups;
+	struct accuracy accuracy;
+	struct policy_set policies;
+	struct memory_source *memory;
+	struct precise *precise;
+
+	struct memory_reading reading;
+	struct census census;
+	struct victim_result choice;
+	uint64_t since_round;
+	struct series series[N_MEASURES];
+};
+
+struct result {
+	size_t n_processes, n_nodes;		 /* in the census */
+	double p50[N_MEASURES], p99[N_MEASURES]; /* microseconds */
+	double bytes;				 /* allocated by census and choice */
+	double n_reads, n_visited;		 /* of one decision, mean */
+	int n_syscalls;				 /* of one decision, or -errno */
+	uint64_t least_victim;			 /* the smallest ever chosen */
+};
+
+/* All of it, with the processes that there are; 0 or -errno. */
+int measure_all(struct bench *bench, struct result *ret);
