@@ -89,16 +89,15 @@ static int measure_size(struct bench *bench, int cgroup_fd, const struct size *s
 
 static void print_marks(const struct result *results)
 {
-	const struct result *few = &results[0], *some = &results[1], *many = &results[2];
+	const struct result *some = &results[1], *many = &results[2];
 	double decision = many->p50[DECISION];
 
 	mark("choose_decision", many->p50[DECISION_BY_CLOCK], "us", 500, true);
 	mark("choose_full_look_to_decision", many->p50[FULL_LOOK] / decision, "times", 50, false);
 	mark("choose_round_to_statm", many->p50[ROUND] / many->p50[STATM_ONCE], "times", 1.2, true);
 	mark("choose_decision_10000_to_1000", decision / some->p50[DECISION], "times", 10, true);
-	mark("choose_memory_per_process",
-	     (many->bytes - few->bytes) / ((double)many->n_processes - (double)few->n_processes),
-	     "bytes", 400, true);
+	mark("choose_memory_per_process", many->bytes / (double)many->n_processes, "bytes", 400,
+	     true);
 }
 
 static int get_ready(struct bench *bench, const char *scope)
