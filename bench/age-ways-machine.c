@@ -3,14 +3,13 @@
  * age-ways-machine: the ways that need swap, KSM, a pool of huge pages, or memory so fragmented
  * that huge pages have to be made: they change the machine, and are for a VM with 1 GiB and swap.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/age-ways.h"
@@ -41,13 +40,13 @@ static uint64_t number_in(const char *path, const char *key)
 	return at ? strtoull(at + (key ? strlen(key) : 0), NULL, 10) : 0;
 }
 
-/* pages_out of a try: they are asked to go until nearly all have. */
+/* Asks it to go until nearly all has. */
 static int page_out(struct scene *scene)
 {
 	for (unsigned i = 0; i < 50; i++) {
 		if (madvise(scene->at, scene->size, MADV_PAGEOUT) < 0)
 			return way_fails(scene, "MADV_PAGEOUT");
-		if (number_in("/proc/self/status", "VmSwap:") * KIB >= scene->size / 8 * 7)
+		if (number_in("/proc/self/smaps_rollup", "\nSwap:") * KIB >= scene->size / 8 * 7)
 			return 0;
 		usleep(20000);
 	}
@@ -71,9 +70,29 @@ static int map_huge_and_touch(struct scene *scene)
 	return way_map_huge(scene, WAY_SIZE) ? touch(scene) : -1;
 }
 
+/* More than is free: what is on its way to swap has to get there. */
+static int take_more_than_free(struct scene *scene)
+{
+	if (!way_map(scene, (number_in("/proc/meminfo", "MemFree:") * KIB + 2 * WAY_SIZE)))
+		return -1;
+	return touch(scene);
+}
+
+/* Not in the swap cache any more, either. */
 static int touch_and_page_out(struct scene *scene)
 {
-	return map_and_touch(scene) < 0 ? -1 : page_out(scene);
+	char *at;
+
+	if (map_and_touch(scene) < 0 || page_out(scene) < 0)
+		return -1;
+	at = scene->at;
+	if (way_fork(scene, take_more_than_free) < 0)
+		return -1;
+	(void)kill(scene->child, SIGKILL);
+	(void)waitpid(scene->child, NULL, 0);
+	scene->at = at;
+	scene->size = WAY_SIZE;
+	return 0;
 }
 
 static int read_all(struct scene *scene)
@@ -90,8 +109,6 @@ static int swap_in_by_child(struct scene *scene)
 
 static int page_out_memfd(struct scene *scene)
 {
-	uint64_t before = number_in("/proc/meminfo", "SwapFree:");
-
 	scene->fd = memfd_create("age", MFD_CLOEXEC);
 	if (scene->fd < 0 || ftruncate(scene->fd, (off_t)WAY_SIZE) < 0)
 		return way_fails(scene, "memfd_create");
@@ -100,15 +117,7 @@ static int page_out_memfd(struct scene *scene)
 	if (scene->at == MAP_FAILED)
 		return way_fails(scene, "mmap");
 	way_touch(scene->at, scene->size);
-	for (unsigned i = 0; i < 50; i++) {
-		(void)madvise(scene->at, scene->size, MADV_PAGEOUT);
-		if (sub_u64(before, number_in("/proc/meminfo", "SwapFree:")) * KIB >
-		    WAY_SIZE / 8 * 7)
-			return munmap(scene->at, scene->size);
-		usleep(20000);
-	}
-	errno = ENOSPC;
-	return way_fails(scene, "it does not go to swap");
+	return page_out(scene) < 0 ? -1 : munmap(scene->at, scene->size);
 }
 
 static int map_memfd(struct scene *scene)
@@ -117,24 +126,20 @@ static int map_memfd(struct scene *scene)
 	return scene->at == MAP_FAILED ? way_fails(scene, "mmap") : 0;
 }
 
-/* Until KSM has merged nearly all of it. */
+/* Until KSM has merged nearly all of it, and nothing else. */
 static int merge(struct scene *scene, const char *counter, const char *zero_pages)
 {
-	uint64_t before = number_in(counter, NULL);
-
-	if (set(scene, KSM "use_zero_pages", zero_pages) < 0 ||
+	if (access(counter, R_OK) < 0)
+		return way_fails(scene, counter);
+	if (set(scene, KSM "run", "2") < 0 || set(scene, KSM "use_zero_pages", zero_pages) < 0 ||
 	    set(scene, KSM "pages_to_scan", "20000") < 0 ||
 	    set(scene, KSM "sleep_millisecs", "1") < 0 || set(scene, KSM "run", "1") < 0)
 		return -1;
 	if (madvise(scene->at, scene->size, MADV_MERGEABLE) < 0)
 		return way_fails(scene, "MADV_MERGEABLE");
 	for (unsigned i = 0; i < 600; i++) {
-		uint64_t merged = number_in(counter, NULL);
-
-		if (merged > before && merged - before >= scene->size / PAGE_SIZE / 8 * 7) {
-			usleep(200000);
+		if (number_in(counter, NULL) >= scene->size / PAGE_SIZE / 8 * 7)
 			return set(scene, KSM "run", "0");
-		}
 		usleep(50000);
 	}
 	errno = ETIMEDOUT;

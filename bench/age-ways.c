@@ -103,14 +103,15 @@ void way_touch_read(char *at, size_t size)
 int way_fork(struct scene *scene, int (*first)(struct scene *scene))
 {
 	int fds[2];
+	pid_t pid;
 	char byte;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return way_fails(scene, "pipe");
-	scene->child = fork();
-	if (scene->child < 0)
+	pid = fork();
+	if (pid < 0)
 		return way_fails(scene, "fork");
-	if (scene->child == 0) {
+	if (pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (first && first(scene) < 0)
 			_exit(EXIT_FAILURE);
@@ -119,6 +120,7 @@ int way_fork(struct scene *scene, int (*first)(struct scene *scene))
 				pause();
 		_exit(EXIT_FAILURE);
 	}
+	scene->child = pid;
 	close(fds[1]);
 	if (read(fds[0], &byte, 1) != 1)
 		return scene->why[0] ? -EIO : way_fails(scene, "child");
