@@ -210,12 +210,25 @@ uint64_t census_footprint(const struct proc_memory *memory);
  * [0, reading + counting error + what was handed out since].  If nothing was handed out since, the
  * lower end is that of the reading: it may have shrunk all the same, but has had no need to.
  *
- * Holds for every way in which a process gets a page from the page allocator.  Does not hold for
- * pages that change hands without it: a child of fork() has its parent's resident pages at once
- * (so a new process is always read, never inferred); memory shared or mapped late from the page
- * cache (not counted in a footprint, as ending the process does not give it back).  Swap-in moves
- * a page from swap to resident: handed out if it was not in the swap cache, and no change of the
- * footprint either way.
+ * Tried on 6.1, 6.12 and 6.18 by bench/age-bound (docs/benchmarks.md).  It holds for every way
+ * found in which a process gets memory: faults, huge pages, MAP_POPULATE, mlock, brk, stack, zero
+ * page and huge zero page written, MADV_DONTNEED and again, mremap, MADV_COLLAPSE, private copies
+ * of files, copies after a fork, writes from outside (process_vm_writev, /proc/PID/mem, ptrace),
+ * userfaultfd, io_uring, swap-in from disk, KSM unmerged, compaction, a CPU taken off line.
+ * Swapping out and in moves a page between swap and resident and changes no footprint, handed out
+ * or not (swap cache).
+ *
+ * It does not hold, and what is done about it:
+ * - A child of fork() has its parent's resident pages at once: a new process is always read, never
+ *   inferred.
+ * - Processes that share one memory (CLONE_VM): each shows all of it, so the sum of a cgroup counts
+ *   it twice; each by itself is right.
+ * - A page handed out before a reading and mapped after it is in neither: for each thread that is
+ *   in a fault at that moment a page, at most a huge one (8 MiB seen with 8 threads and huge
+ * pages).
+ * - Shared memory is not counted in a footprint, as ending the process does not give it back; but
+ *   smaps_rollup counts swapped shared memory as swap when a process maps it, whoever had it
+ *   swapped: a precise read may then be above the bound by that much.
  */
 struct interval census_interval(const struct census *census, const struct census_process *process,
 				uint64_t allocated);

@@ -291,6 +291,63 @@ static void test_sweep_marks_the_scope(void **state)
 	assert_int_equal(world->census.n_candidates, 1);
 }
 
+/* A process's cgroup, its cgroups' sums and the scope on each kind of hierarchy. */
+static void test_sweep_on_every_hierarchy(void **state)
+{
+	static const struct {
+		enum cgroup_layout layout;
+		const char *membership, *path, *parent;
+	} cases[] = {
+		{ CGROUP_LAYOUT_V2, "0::/two/x\n", "/two/x", "/two" },
+		{ CGROUP_LAYOUT_HYBRID, "9:freezer:/one\n1:name=systemd:/sd\n0::/two/x\n", "/two/x",
+		  "/two" },
+		{ CGROUP_LAYOUT_V1, "9:cpu,cpuacct:/c\n8:freezer:/one/y\n1:name=systemd:/sd\n",
+		  "/one/y", "/one" },
+		{ CGROUP_LAYOUT_NONE, "", "/", NULL },
+	};
+	struct world *world = *state;
+
+	put_process(world, &browser);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		enum cgroup_layout layout = cases[i].layout;
+		bool v2 = layout == CGROUP_LAYOUT_V2 || layout == CGROUP_LAYOUT_HYBRID;
+		bool v1 = layout == CGROUP_LAYOUT_V1 || layout == CGROUP_LAYOUT_HYBRID;
+		const struct census_cgroup *cgroup;
+		const struct census_process *p;
+		struct cgroup_fs fs;
+		struct census census;
+
+		cgroup_fs_init(&fs, v2 ? dup(world->proc_fd) : -EBADF,
+			       v1 ? dup(world->proc_fd) : -EBADF);
+		assert_int_equal(fs.layout, layout);
+		free(world->policies.scope);
+		world->policies.scope = strdup(cases[i].parent ? cases[i].parent : "/");
+		put(world, 300, "cgroup", "%s", cases[i].membership);
+		assert_int_equal(
+			census_init(&census, world->proc_fd, &fs, &accuracy, &world->policies), 0);
+		assert_int_equal(census_sweep(&census, 1, 1, true), 0);
+		p = census_find(&census, 300);
+		assert_non_null(p);
+		assert_string_equal(census_cgroup_path(p), cases[i].path);
+		assert_true(census_is_in_scope(&census, p));
+		cgroup = p->bundle->cgroup;
+		assert_string_equal(cgroup->path, cases[i].path);
+		assert_int_equal(tally_precise(&cgroup->node.tally, TALLY_ANON), 600 * PAGE);
+		if (cases[i].parent) {
+			const struct census_node *above =
+				(const struct census_node *)cgroup->node.tally.parent;
+
+			assert_int_equal(above->kind, CENSUS_CGROUP);
+			cgroup = (const struct census_cgroup *)above;
+			assert_string_equal(cgroup->path, cases[i].parent);
+			assert_int_equal(tally_precise(&cgroup->node.tally, TALLY_ANON),
+					 600 * PAGE);
+		}
+		census_done(&census);
+		cgroup_fs_done(&fs);
+	}
+}
+
 static void test_set_policies_applies_new_rules(void **state)
 {
 	struct world *world = *state;
@@ -687,6 +744,7 @@ int main(void)
 		on_world(test_sweep_reads_attributes_again_after_an_exec),
 		on_world(test_sweep_notices_a_move_in_the_end),
 		on_world(test_sweep_marks_the_scope),
+		on_world(test_sweep_on_every_hierarchy),
 		on_world(test_set_policies_applies_new_rules),
 		on_world(test_sweep_remembers_growth),
 		on_world(test_sweep_grows_with_the_machine),
