@@ -105,7 +105,7 @@ void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome)
 
 void ending_put_back(struct manager *m)
 {
-	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
+	for (size_t i = 0; i < min_u64(m->n_lingering, MANAGER_LINGERING_MAX); i++)
 		if (m->lingering[i].pidfd >= 0 && kill_is_gone(&m->lingering[i]))
 			put_back(&m->lingering[i]);
 }

@@ -175,7 +175,8 @@ static int prepare(struct manager *m)
 	if (r < 0)
 		return r;
 	rehearsal_protect_self(m);
-	m->abilities.psi = psi_read(m->proc_fd, "pressure/memory", &psi) == 0;
+	m->psi_fd = openat(m->proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
+	m->abilities.psi = m->psi_fd >= 0 && psi_read_fd(m->psi_fd, &psi) == 0;
 	r = monitor_new(m);
 	if (r < 0)
 		return r;
@@ -203,7 +204,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		return -ENOMEM;
 	m->options = *options;
 	m->kill_ops = ops;
-	m->proc_fd = m->sys_fd = m->placeholder_fd = -EBADF;
+	m->proc_fd = m->sys_fd = m->psi_fd = m->placeholder_fd = -EBADF;
 	cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
 	kill_victim_init(&m->victim);
 	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
@@ -239,6 +240,7 @@ struct manager *manager_free(struct manager *m)
 	victim_done(&m->choice);
 	memory_source_free(m->memory);
 	cgroup_fs_done(&m->cgroups);
+	closep(&m->psi_fd);
 	closep(&m->proc_fd);
 	closep(&m->sys_fd);
 	policy_set_done(&m->policies);

@@ -57,6 +57,7 @@ struct manager {
 
 	int proc_fd;
 	int sys_fd;
+	int psi_fd; /* pressure/memory; negative: no PSI */
 	struct cgroup_fs cgroups;
 	struct accuracy accuracy;
 	struct memory_source *memory;

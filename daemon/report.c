@@ -206,14 +206,16 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 	if (event == REPORT_SIGNALLED || event == REPORT_ENDED || event == REPORT_DRY_RUN)
 		m->warned = true; /* whoever reads that needs no warning */
 	report_event(m, event, now);
+	if (is_calm)
+		m->warned = false;
+	if (was_calm == is_calm && (m->warned || !judgement->policy))
+		return; /* as nearly always: nothing is worded in vain */
 
 	describe_memory(&m->reading, memory, sizeof(memory));
 	if (was_calm != is_calm)
 		log_info("%s: %s, stalled " PERCENT_FORMAT " of the last second.",
 			 is_calm ? "Calm again" : "Watching", memory,
 			 PERCENT_ARGS(psi_history_some(&m->psi, USEC_PER_SEC)));
-	if (is_calm)
-		m->warned = false;
 	if (judgement->policy && !m->warned) {
 		m->warned = true;
 		log_warning("Memory is getting short: %s (policy %s).", memory,

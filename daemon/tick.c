@@ -91,6 +91,11 @@ static int keep_census(struct manager *m, usec_t now)
 	if (m->state == MANAGER_CALM && !near && now >= m->watch_until &&
 	    m->reading.available > policy_line_bytes(&m->policies.watch_below, m->reading.total))
 		return 0;
+	if (m->state == MANAGER_CALM) { /* so far only the levels are known */
+		r = memory_sample(m->memory, &m->reading);
+		if (r < 0)
+			return r;
+	}
 	if (m->census.swept_at == 0)
 		r = census_sweep(&m->census, now, m->reading.allocated, with_swap);
 	else
@@ -114,10 +119,11 @@ static int sample(struct manager *m, const struct tick *t)
 	struct psi_reading psi;
 	int r;
 
-	r = memory_sample(m->memory, &m->reading);
+	r = m->state == MANAGER_CALM ? memory_sample_levels(m->memory, &m->reading)
+				     : memory_sample(m->memory, &m->reading);
 	if (r < 0)
 		return r;
-	if (m->abilities.psi && psi_read(m->proc_fd, "pressure/memory", &psi) == 0) {
+	if (m->abilities.psi && psi_read_fd(m->psi_fd, &psi) == 0) {
 		psi_history_add(&m->psi, t->now, &psi);
 		if (psi_history_some(&m->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
 			m->watch_until = t->now + WATCH_LINGER_USEC;

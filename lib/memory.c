@@ -187,18 +187,34 @@ static void sample_zram(struct memory_source *source, struct memory_counters *c)
 			sample_zram_device(source->sys_fd, name, c);
 }
 
-int memory_sample(struct memory_source *source, struct memory_reading *ret)
+/* What was handed out, and the kernel's own kills. */
+static int sample_events(struct memory_source *source, struct memory_counters *c)
 {
-	struct meminfo_stack *m;
 	struct vmstat_stack *v;
-	struct memory_counters c = { 0 };
+
+	errno = 0;
+	v = procps_vmstat_select(source->vmstat, vmstat_items, ARRAY_SIZE(vmstat_items));
+	if (!v)
+		return errno > 0 ? -errno : -EIO;
+
+	c->allocated_pages = 0;
+	for (unsigned i = PGALLOC_FIRST; i <= PGALLOC_LAST; i++)
+		c->allocated_pages += v->head[i].result.ul_int;
+	c->oom_kills = v->head[OOM_KILL].result.ul_int;
+	return 0;
+}
+
+int memory_sample_levels(struct memory_source *source, struct memory_reading *reading)
+{
+	struct memory_counters c = {
+		.allocated_pages = reading->counters.allocated_pages,
+		.oom_kills = reading->counters.oom_kills,
+	};
+	struct meminfo_stack *m;
 
 	errno = 0;
 	m = procps_meminfo_select(source->meminfo, meminfo_items, ARRAY_SIZE(meminfo_items));
 	if (!m)
-		return errno > 0 ? -errno : -EIO;
-	v = procps_vmstat_select(source->vmstat, vmstat_items, ARRAY_SIZE(vmstat_items));
-	if (!v)
 		return errno > 0 ? -errno : -EIO;
 
 	c.total = m->head[TOTAL].result.ul_int * KIB;
@@ -211,13 +227,26 @@ int memory_sample(struct memory_source *source, struct memory_reading *ret)
 	c.hugetlb = m->head[HUGETLB].result.ul_int * KIB;
 	c.slab_unreclaimable = m->head[SLAB].result.ul_int * KIB;
 	c.percpu = m->head[PERCPU].result.ul_int * KIB;
-	for (unsigned i = PGALLOC_FIRST; i <= PGALLOC_LAST; i++)
-		c.allocated_pages += v->head[i].result.ul_int;
-	c.oom_kills = v->head[OOM_KILL].result.ul_int;
 	if (c.total == 0)
 		return -EBADMSG;
 	sample_arc(source, &c);
 	sample_zram(source, &c);
-	memory_evaluate(&c, source->page_size, ret);
+	memory_evaluate(&c, source->page_size, reading);
+	return 0;
+}
+
+int memory_sample(struct memory_source *source, struct memory_reading *ret)
+{
+	struct memory_reading reading = { 0 };
+	int r;
+
+	/* Before the levels: what is handed out between the two is then counted as growth later. */
+	r = sample_events(source, &reading.counters);
+	if (r < 0)
+		return r;
+	r = memory_sample_levels(source, &reading);
+	if (r < 0)
+		return r;
+	*ret = reading;
 	return 0;
 }

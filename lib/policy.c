@@ -481,8 +481,8 @@ static usec_t time_to_policy(const struct policy *policy, const struct memory_re
 	if (watch)
 		return memory_holds(policy, memory) ? USEC_INFINITY : max_u64(fill, swap);
 	if (policy->memory_available.set)
-		return fill;
-	return policy->swap_free.set ? swap : USEC_INFINITY;
+		return fill + policy->for_usec / 2;
+	return policy->swap_free.set ? swap + policy->for_usec / 2 : USEC_INFINITY;
 }
 
 usec_t policy_interval(const struct policy_set *set, const struct memory_reading *memory,

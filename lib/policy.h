@@ -182,9 +182,10 @@ uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total);
 
 /*
  * How long until the next look, from how far memory is above the next line that matters and how
- * fast it could plausibly be filled.  Calm: until available could reach the highest line of a
- * policy that ends something.  Watch: until one of these that does not hold now could hold, for
- * which both memory and swap must be filled.
+ * fast it could plausibly be filled.  Calm: until available could reach the line of a policy that
+ * ends something, and half of the time for which it then has to hold (which counts from the look;
+ * so much later it may act at worst, where no other policy has called for a look).  Watch: until
+ * one of these that does not hold now could hold, for which both memory and swap must be filled.
  */
 usec_t policy_interval(const struct policy_set *set, const struct memory_reading *memory,
 		       bool watch);

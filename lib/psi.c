@@ -103,6 +103,15 @@ int psi_read(int dir_fd, const char *path, struct psi_reading *ret)
 	return n < 0 ? (int)n : psi_parse(buf, ret);
 }
 
+int psi_read_fd(int fd, struct psi_reading *ret)
+{
+	char buf[512];
+	ssize_t n;
+
+	n = io_read_fd(fd, buf, sizeof(buf));
+	return n < 0 ? (int)n : psi_parse(buf, ret);
+}
+
 int psi_trigger_open(int dir_fd, const char *path, const struct psi_trigger *trigger)
 {
 	_cleanup_close_ int fd = -EBADF;

@@ -29,6 +29,8 @@ int psi_parse(const char *text, struct psi_reading *ret);
 /* Reads dir_fd/path ("pressure/memory", "memory.pressure"); 0 or negative errno (-EOPNOTSUPP
  * where PSI is built in but off). */
 int psi_read(int dir_fd, const char *path, struct psi_reading *ret);
+/* The same from an open fd, which can be read again and again. */
+int psi_read_fd(int fd, struct psi_reading *ret);
 
 struct psi_trigger {
 	bool full; /* else some */

@@ -279,6 +279,18 @@ static void test_sample_this_machine_without_allocating(void **state)
 	assert_int_equal(result, 0);
 	assert_int_equal(n_mallocs, 0);
 	assert_true(later.allocated >= r.allocated + 16 * MIB);
+
+	/* The levels alone: they are new, what was handed out is as before. */
+	r.available = r.counters.free = 0;
+	n_mallocs = 0;
+	fail_malloc = FAIL_MALLOC_WORKS;
+	result = memory_sample_levels(source, &r);
+	fail_malloc = false;
+	assert_int_equal(result, 0);
+	assert_int_equal(n_mallocs, 0);
+	assert_true(r.available > 0 && r.counters.free > 0);
+	assert_true(r.allocated > 0 && r.allocated < later.allocated);
+	assert_int_equal(r.counters.oom_kills, later.counters.oom_kills);
 	free((void *)touched);
 
 	memory_source_free(source);

@@ -711,11 +711,11 @@ static void test_interval_follows_headroom(void **state)
 		uint64_t available, swap_total, swap_free;
 		usec_t usec;
 	} cases[] = {
-		/* calm: to the thrash line, 2 GiB, at 3 GiB/s */
-		{ false, 8 * GIB, 0, 0, 2 * USEC_PER_SEC },
-		{ false, 8 * GIB, SWAP, SWAP, 2 * USEC_PER_SEC },
-		{ false, 5 * GIB, 0, 0, USEC_PER_SEC },
-		{ false, 2 * GIB + 100 * MIB, 0, 0, 100 * USEC_PER_MSEC },
+		/* calm: to terminate, 1 GiB, at 3 GiB/s; thrash, 2 GiB, has to hold for 5 s */
+		{ false, 8 * GIB, 0, 0, 2333333 },
+		{ false, 8 * GIB, SWAP, SWAP, 2333333 },
+		{ false, 4 * GIB, 0, 0, USEC_PER_SEC },
+		{ false, GIB + 100 * MIB, 0, 0, 100 * USEC_PER_MSEC },
 		{ false, GIB, 0, 0, 100 * USEC_PER_MSEC },
 		{ false, 200 * GIB, 0, 0, 10 * USEC_PER_SEC },
 		/* watch: thrash holds from 2 GiB on, so to terminate, 1 GiB */
@@ -766,6 +766,9 @@ static void test_interval_is_the_longest_where_nothing_can_act(void **state)
 	/* on swap alone: 1 GiB above its line, at 1 GiB/s */
 	policy->swap_free = (struct policy_line){ .set = true, .is_size = true, .bytes = GIB };
 	assert_int_equal(policy_interval(&set, &memory, false), USEC_PER_SEC);
+	/* for which it has to hold 4 s, found at most 2 s late */
+	policy->for_usec = 4 * USEC_PER_SEC;
+	assert_int_equal(policy_interval(&set, &memory, false), 3 * USEC_PER_SEC);
 }
 
 /* The tick judges, and the census asks for rules, when there may be no memory to be had. */
