@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * census-read: how the census learns of processes and of their memory; see census.h.
+ *
+ * By its own reads at a directory fd, attributes too, and not by libproc2: that reads the machine's
+ * own /proc only (no fixture tree, no /proc of a container), takes 19 us for one new process where
+ * this takes 8, and allocates, which a process that comes in an emergency must not cause.  New
+ * processes are found by the last pid in /proc/loadavg; the count of forks is in /proc/stat alone,
+ * which costs more with every CPU and interrupt, and would tell nothing that a second look at the
+ * newest pids does not.
  */
 #include <fcntl.h>
 #include <stdio.h>
