@@ -4,12 +4,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "lib/cleanup.h"
-#include "lib/format.h"
-#include "lib/util.h"
 
 enum ctl_status ctl_fail(const struct ctl_options *options, enum ctl_status status,
 			 const char *format, ...)
@@ -38,31 +32,4 @@ enum ctl_status ctl_print_json(json_t *object)
 	json_decref(object);
 	putchar('\n');
 	return r < 0 ? CTL_FAILURE : CTL_OK;
-}
-
-json_t *ctl_json_bytes(uint64_t bytes)
-{
-	return json_integer((json_int_t)min_u64(bytes, INT64_MAX));
-}
-
-json_t *ctl_json_foreign(const char *text)
-{
-	_cleanup_free_ char *clean = NULL;
-	size_t size;
-
-	if (!text)
-		return json_null();
-	size = FORMAT_UTF8_SIZE(strlen(text));
-	clean = malloc(size);
-	return clean ? json_string(format_utf8(text, clean, size)) : NULL;
-}
-
-void ctl_json_append(json_t **array, json_t *item)
-{
-	if (!*array) {
-		json_decref(item);
-	} else if (json_array_append_new(*array, item) < 0) {
-		json_decref(*array);
-		*array = NULL;
-	}
 }

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/json.h"
+
 struct ctl_options {
 	bool json;
 	const char *config_file; /* NULL: the usual places */
@@ -31,10 +33,7 @@ ctl_fail(const struct ctl_options *options, enum ctl_status status, const char *
 /* Prints the object and lets go of it; NULL (there was no memory to make it) is a failure. */
 enum ctl_status ctl_print_json(json_t *object);
 
-/* New references, or NULL: no memory. */
-json_t *ctl_json_bytes(uint64_t bytes);
-json_t *ctl_json_foreign(const char *text); /* of any bytes; null for NULL */
-
-/* Puts the item, whose reference it takes, last into *array; where one of them is NULL, or there is
- * no memory, *array becomes NULL. */
-void ctl_json_append(json_t **array, json_t *item);
+/* As in lib/json.h. */
+#define ctl_json_bytes	 json_of_bytes
+#define ctl_json_foreign json_of_foreign
+#define ctl_json_append	 json_append_to

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "ctl/explain.h"
-#include "ctl/outlook.h"
 #include "ctl/table.h"
 #include "lib/cleanup.h"
 #include "lib/format.h"
@@ -26,27 +25,6 @@
 static const char *plural(size_t n)
 {
 	return n == 1 ? "" : "s";
-}
-
-static void print_answer(const struct outlook *o)
-{
-	const struct victim_candidate *victim = outlook_victim(o);
-	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], policy[64];
-
-	if (!o->policy)
-		fputs("No policy of this configuration ends anybody; if one did, ", stdout);
-	else if (o->policy_holds)
-		printf("The conditions of policy %s hold now: ",
-		       format_foreign(o->policy->name, policy, sizeof(policy)));
-	else
-		fputs("If memory ran out now, ", stdout);
-	if (victim)
-		printf("%s would go; %s would come back.\n", explain_name(victim->process, name),
-		       format_interval(outlook_size(o, victim), size));
-	else
-		puts("nobody could be ended.");
-	if (o->hides_others)
-		puts("But only your own processes are known: others are hidden (hidepid). Ask as root.");
 }
 
 static void print_memory(const struct outlook *o)
@@ -124,10 +102,10 @@ static void print_limits(const struct outlook *o)
 {
 	char scope[1024];
 
-	if (strcmp(o->policies.scope, "/") != 0)
+	if (strcmp(o->policies->scope, "/") != 0)
 		printf("Only processes in %s or below may be ended (scope).\n",
-		       format_foreign(o->policies.scope, scope, sizeof(scope)));
-	if (o->policies.dry_run)
+		       format_foreign(o->policies->scope, scope, sizeof(scope)));
+	if (o->policies->dry_run)
 		puts("By this configuration nobody is signalled: DryRun=yes.");
 }
 
@@ -222,11 +200,11 @@ static void print_exactness(const struct outlook *o)
 			  : error > 0
 				  ? "nobody else could be larger than the first by more than that"
 				  : "nobody else could be larger than the first");
-	if (o->accuracy.regime == ACCURACY_PRECISE)
+	if (o->accuracy->regime == ACCURACY_PRECISE)
 		return;
 	printf("Without a precise read this kernel's numbers may be off (%s): by up to %s for a process of one thread.\n",
-	       accuracy_regime_to_string(o->accuracy.regime),
-	       format_bytes(accuracy_interval(&o->accuracy, 0, o->census.with_swap, 1).hi, bytes));
+	       accuracy_regime_to_string(o->accuracy->regime),
+	       format_bytes(accuracy_interval(o->accuracy, 0, o->census->with_swap, 1).hi, bytes));
 }
 
 static void print_left_out(const struct outlook *o)
@@ -258,9 +236,9 @@ static void print_left_out(const struct outlook *o)
 	}
 	if (strcmp(separator, ", ") == 0)
 		puts(".");
-	if (o->census.n_unreadable > 0)
-		printf("Not permitted to read: %zu process%s.\n", o->census.n_unreadable,
-		       o->census.n_unreadable == 1 ? "" : "es");
+	if (o->census->n_unreadable > 0)
+		printf("Not permitted to read: %zu process%s.\n", o->census->n_unreadable,
+		       o->census->n_unreadable == 1 ? "" : "es");
 }
 
 /* The largest of those that the rule protects, each command once, by insertion. */
@@ -301,9 +279,9 @@ static void print_protected_by(const struct outlook *o, const struct rule *rule)
 	struct named named = { 0 };
 	char text[256], command[EXPLAIN_COMMAND_SIZE];
 
-	census_for_each(&o->census, process) {
+	census_for_each(o->census, process) {
 		if (process->protected_by == rule &&
-		    victim_exclusion(&o->census, process, &o->request) == VICTIM_IS_PROTECTED)
+		    victim_exclusion(o->census, process, &o->request) == VICTIM_IS_PROTECTED)
 			name_process(&named, process);
 	}
 	if (named.n_processes == 0)
@@ -320,13 +298,17 @@ static void print_protected(const struct outlook *o)
 	if (o->n_excluded[VICTIM_IS_PROTECTED] == 0)
 		return;
 	puts("Protected:");
-	for (size_t i = 0; i < o->policies.n_rules; i++)
-		print_protected_by(o, &o->policies.rules[i]);
+	for (size_t i = 0; i < o->policies->n_rules; i++)
+		print_protected_by(o, &o->policies->rules[i]);
 }
 
 enum ctl_status explain_text_machine(const struct outlook *o)
 {
-	print_answer(o);
+	char answer[EXPLAIN_ANSWER_SIZE];
+
+	puts(explain_answer_machine(o, answer));
+	if (o->hides_others)
+		puts("But only your own processes are known: others are hidden (hidepid). Ask as root.");
 	print_memory(o);
 	if (o->policy)
 		print_policy(o);
@@ -358,17 +340,9 @@ static void print_size(const struct outlook *o, const struct explanation *e)
 enum ctl_status explain_text_process(const struct outlook *o, const struct explanation *e)
 {
 	const struct census_process *process = e->process;
-	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], score[FORMAT_BYTES_SIZE];
-	char cgroup[CGROUP_PATH_MAX];
+	char answer[EXPLAIN_ANSWER_SIZE], score[FORMAT_BYTES_SIZE], cgroup[CGROUP_PATH_MAX];
 
-	explain_name(process, name);
-	if (e->would_go)
-		printf("%s would go first: %s; %s would come back.\n", name, e->text,
-		       format_interval(outlook_size(o, &e->candidate), size));
-	else if (e->rank > 0)
-		printf("%s would not go first: %s.\n", name, e->text);
-	else
-		printf("%s would not go: %s.\n", name, e->text);
+	puts(explain_answer_process(o, e, answer));
 	if (process->kthread)
 		return CTL_OK;
 	print_size(o, e);

@@ -3,8 +3,8 @@
  * explain-json: an outlook as objects.  reckonctl(1) promises the members: new ones may come, none
  * changes its meaning.  Every "o" takes a new reference, and NULL there makes the whole NULL.
  */
-#include "ctl/explain.h"
-#include "ctl/outlook.h"
+#include "lib/explain.h"
+#include "lib/json.h"
 
 static json_t *of_count(size_t n)
 {
@@ -19,7 +19,7 @@ static json_t *of_permyriad(unsigned permyriad)
 
 static json_t *of_line(const struct policy_line *line, uint64_t total)
 {
-	return line->set ? ctl_json_bytes(policy_line_bytes(line, total)) : json_null();
+	return line->set ? json_of_bytes(policy_line_bytes(line, total)) : json_null();
 }
 
 static json_t *of_policy(const struct outlook *o)
@@ -29,13 +29,13 @@ static json_t *of_policy(const struct outlook *o)
 	if (!p)
 		return json_null();
 	return json_pack("{s:o, s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
-			 ctl_json_foreign(p->name), "action", policy_action_to_string(p->action),
+			 json_of_foreign(p->name), "action", policy_action_to_string(p->action),
 			 "holds", o->policy_holds, "rank_by", policy_rank_by_to_string(p->rank_by),
 			 "memory_available_bytes", of_line(&p->memory_available, o->memory.total),
 			 "swap_free_bytes", of_line(&p->swap_free, o->memory.swap_total),
 			 "pressure_some_permyriad", of_permyriad(p->pressure_some),
 			 "pressure_full_permyriad", of_permyriad(p->pressure_full), "for_usec",
-			 ctl_json_bytes(p->for_usec));
+			 json_of_bytes(p->for_usec));
 }
 
 static json_t *of_memory(const struct outlook *o)
@@ -43,10 +43,10 @@ static json_t *of_memory(const struct outlook *o)
 	const struct memory_reading *m = &o->memory;
 
 	return json_pack("{s:o, s:o, s:i, s:o, s:o, s:i, s:o, s:o}", "total_bytes",
-			 ctl_json_bytes(m->total), "available_bytes", ctl_json_bytes(m->available),
+			 json_of_bytes(m->total), "available_bytes", json_of_bytes(m->available),
 			 "available_permyriad", (int)memory_available_permyriad(m),
-			 "swap_total_bytes", ctl_json_bytes(m->swap_total), "swap_free_bytes",
-			 ctl_json_bytes(m->swap_free), "swap_free_permyriad",
+			 "swap_total_bytes", json_of_bytes(m->swap_total), "swap_free_bytes",
+			 json_of_bytes(m->swap_free), "swap_free_permyriad",
 			 (int)memory_swap_free_permyriad(m), "pressure_some_permyriad",
 			 o->has_psi ? json_integer(o->pressure.some.avg10) : json_null(),
 			 "pressure_full_permyriad",
@@ -62,37 +62,25 @@ static json_t *of_candidate(const struct outlook *o, const struct victim_candida
 
 	return json_pack(
 		"{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:f, s:o, s:o, s:o}",
-		"pid", (int)p->pid, "command", ctl_json_foreign(p->comm), "user",
-		ctl_json_foreign(explain_user(p->uid)), "uid",
+		"pid", (int)p->pid, "command", json_of_foreign(p->comm), "user",
+		json_of_foreign(o->user(p->uid)), "uid",
 		p->uid == (uid_t)-1 ? json_null() : json_integer(p->uid), "cgroup",
-		ctl_json_foreign(census_cgroup_path(p)), "footprint_bytes",
-		ctl_json_bytes(census_footprint(memory)), "footprint_min_bytes",
-		ctl_json_bytes(size.lo), "footprint_max_bytes", ctl_json_bytes(size.hi),
-		"anonymous_bytes", ctl_json_bytes(memory->anon), "swap_bytes",
-		ctl_json_bytes(memory->swap), "shared_bytes", ctl_json_bytes(memory->shared),
+		json_of_foreign(census_cgroup_path(p)), "footprint_bytes",
+		json_of_bytes(census_footprint(memory)), "footprint_min_bytes",
+		json_of_bytes(size.lo), "footprint_max_bytes", json_of_bytes(size.hi),
+		"anonymous_bytes", json_of_bytes(memory->anon), "swap_bytes",
+		json_of_bytes(memory->swap), "shared_bytes", json_of_bytes(memory->shared),
 		"precise", candidate->precise && size.lo == size.hi, "oom_score_adj",
 		(int)p->oom_score_adj, "weight", (double)p->weight, "score_bytes",
-		ctl_json_bytes(candidate->estimate), "score_min_bytes",
-		ctl_json_bytes(candidate->score.lo), "score_max_bytes",
-		ctl_json_bytes(candidate->score.hi));
-}
-
-/* The object with one member more. */
-static json_t *with(json_t *object, const char *key, json_t *value)
-{
-	if (!object) {
-		json_decref(value);
-	} else if (json_object_set_new(object, key, value) < 0) {
-		json_decref(object);
-		return NULL;
-	}
-	return object;
+		json_of_bytes(candidate->estimate), "score_min_bytes",
+		json_of_bytes(candidate->score.lo), "score_max_bytes",
+		json_of_bytes(candidate->score.hi));
 }
 
 static json_t *of_ranked(const struct outlook *o, const struct victim_candidate *candidate)
 {
-	return with(of_candidate(o, candidate), "verdict",
-		    json_string(victim_verdict_to_string(candidate->verdict)));
+	return json_with(of_candidate(o, candidate), "verdict",
+			 json_string(victim_verdict_to_string(candidate->verdict)));
 }
 
 static json_t *of_ranking(const struct outlook *o)
@@ -100,7 +88,7 @@ static json_t *of_ranking(const struct outlook *o)
 	json_t *array = json_array();
 
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
-		ctl_json_append(&array, of_ranked(o, &o->result.ranked[i]));
+		json_append_to(&array, of_ranked(o, &o->result.ranked[i]));
 	return array;
 }
 
@@ -120,7 +108,7 @@ static json_t *of_left_out(const struct outlook *o)
 			 "protected", of_count(n[VICTIM_IS_PROTECTED]), "oom_score_adj_min",
 			 of_count(n[VICTIM_IS_ADJ_MIN]), "out_of_scope",
 			 of_count(n[VICTIM_IS_OUT_OF_SCOPE]), "unreadable",
-			 of_count(o->census.n_unreadable), "zombies",
+			 of_count(o->census->n_unreadable), "zombies",
 			 of_count(n[VICTIM_HAS_NO_MEMORY]));
 }
 
@@ -128,14 +116,14 @@ static json_t *of_rule(const struct rule *rule)
 {
 	if (!rule)
 		return json_null();
-	return json_pack("{s:o, s:b}", "name", ctl_json_foreign(rule->name), "builtin",
+	return json_pack("{s:o, s:b}", "name", json_of_foreign(rule->name), "builtin",
 			 rule->builtin);
 }
 
 static json_t *of_protected_one(const struct census_process *process)
 {
 	return json_pack("{s:i, s:o, s:o}", "pid", (int)process->pid, "command",
-			 ctl_json_foreign(process->comm), "rule", of_rule(process->protected_by));
+			 json_of_foreign(process->comm), "rule", of_rule(process->protected_by));
 }
 
 static json_t *of_protected(const struct outlook *o)
@@ -143,9 +131,9 @@ static json_t *of_protected(const struct outlook *o)
 	const struct census_process *process;
 	json_t *array = json_array();
 
-	census_for_each(&o->census, process) {
-		if (victim_exclusion(&o->census, process, &o->request) == VICTIM_IS_PROTECTED)
-			ctl_json_append(&array, of_protected_one(process));
+	census_for_each(o->census, process) {
+		if (victim_exclusion(o->census, process, &o->request) == VICTIM_IS_PROTECTED)
+			json_append_to(&array, of_protected_one(process));
 	}
 	return array;
 }
@@ -157,40 +145,23 @@ json_t *explain_json_machine(const struct outlook *o)
 			 "ranked", of_ranking(o), "candidates", of_count(o->result.n_candidates),
 			 "precise_reads", (int)o->result.n_reads, "approximate",
 			 o->result.approximate, "accuracy",
-			 accuracy_regime_to_string(o->accuracy.regime), "left_out", of_left_out(o),
+			 accuracy_regime_to_string(o->accuracy->regime), "left_out", of_left_out(o),
 			 "protected", of_protected(o), "hides_others", o->hides_others, "scope",
-			 ctl_json_foreign(o->policies.scope), "dry_run", o->policies.dry_run);
-}
-
-static const char *left_out_as(enum victim_exclusion exclusion)
-{
-	static const char *const names[_VICTIM_EXCLUSION_MAX] = {
-		[VICTIM_IS_KTHREAD] = "kernel_thread",
-		[VICTIM_IS_INIT] = "init",
-		[VICTIM_IS_SELF] = "self",
-		[VICTIM_IS_ADJ_MIN] = "oom_score_adj_min",
-		[VICTIM_IS_PROTECTED] = "protected",
-		[VICTIM_IS_OUT_OF_SCOPE] = "out_of_scope",
-		[VICTIM_IS_PASSED_OVER] = "passed_over",
-		[VICTIM_IS_UNREADABLE] = "unreadable",
-		[VICTIM_HAS_NO_MEMORY] = "zombie",
-	};
-
-	return names[exclusion];
+			 json_of_foreign(o->policies->scope), "dry_run", o->policies->dry_run);
 }
 
 json_t *explain_json_process(const struct outlook *o, const struct explanation *e)
 {
 	json_t *process = of_candidate(o, &e->candidate);
 
-	process = with(process, "would_go", json_boolean(e->would_go));
-	process = with(process, "rank",
-		       e->rank > 0 ? json_integer((json_int_t)e->rank) : json_null());
-	process = with(process, "left_out", ctl_json_foreign(left_out_as(e->exclusion)));
-	process = with(
+	process = json_with(process, "would_go", json_boolean(e->would_go));
+	process = json_with(process, "rank",
+			    e->rank > 0 ? json_integer((json_int_t)e->rank) : json_null());
+	process = json_with(process, "left_out", json_of_foreign(explain_left_out(e->exclusion)));
+	process = json_with(
 		process, "rule",
 		of_rule(e->exclusion == VICTIM_IS_PROTECTED ? e->process->protected_by : NULL));
-	process = with(process, "reason", ctl_json_foreign(e->text));
+	process = json_with(process, "reason", json_of_foreign(e->text));
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "process", process, "victim", of_victim(o),
 			 "policy", of_policy(o), "memory", of_memory(o), "candidates",
 			 of_count(o->result.n_candidates));

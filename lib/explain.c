@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* explain: see the header. */
+#include "lib/explain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/format.h"
+
+const char *explain_command(const struct census_process *process,
+			    char buf[static EXPLAIN_COMMAND_SIZE])
+{
+	return process->comm[0] ? format_foreign(process->comm, buf, EXPLAIN_COMMAND_SIZE)
+				: "(no name)";
+}
+
+const char *explain_name(const struct outlook *o, const struct census_process *process,
+			 char buf[static EXPLAIN_NAME_SIZE])
+{
+	const char *user = o->user(process->uid);
+	char command[EXPLAIN_COMMAND_SIZE];
+
+	snprintf(buf, EXPLAIN_NAME_SIZE, "%s (pid %d%s%s)", explain_command(process, command),
+		 process->pid, user ? ", user " : "", user ? user : "");
+	return buf;
+}
+
+static void explain_exclusion(const struct outlook *o, struct explanation *e)
+{
+	const struct rule *rule = e->process->protected_by;
+	char name[256];
+
+	if (e->exclusion == VICTIM_IS_PROTECTED)
+		snprintf(e->text, sizeof(e->text), "protected by the %srule %s",
+			 rule->builtin ? "built-in " : "",
+			 format_foreign(rule->name, name, sizeof(name)));
+	else if (e->exclusion == VICTIM_IS_OUT_OF_SCOPE)
+		snprintf(e->text, sizeof(e->text), "outside the scope %s",
+			 format_foreign(o->policies->scope, name, sizeof(name)));
+	else if (e->exclusion == VICTIM_IS_SELF)
+		snprintf(e->text, sizeof(e->text), "this is %s itself", o->self_name);
+	else
+		snprintf(e->text, sizeof(e->text), "%s", victim_exclusion_to_string(e->exclusion));
+}
+
+static void explain_rank(const struct outlook *o, struct explanation *e)
+{
+	const struct victim_candidate *victim = outlook_victim(o);
+	char name[EXPLAIN_NAME_SIZE];
+
+	if (e->would_go)
+		snprintf(e->text, sizeof(e->text), "nobody ranks higher");
+	else if (!victim)
+		snprintf(e->text, sizeof(e->text), "nobody could be chosen");
+	else if (e->candidate.verdict == VICTIM_UNDECIDED)
+		snprintf(e->text, sizeof(e->text), "%s seems to rank higher",
+			 explain_name(o, victim->process, name));
+	else
+		snprintf(e->text, sizeof(e->text), "%s ranks higher",
+			 explain_name(o, victim->process, name));
+}
+
+int explain_process(struct outlook *o, pid_t pid, struct explanation *ret)
+{
+	const struct victim_candidate *victim = outlook_victim(o);
+	struct explanation e = { .process = census_find(o->census, pid) };
+	int r;
+
+	if (!e.process)
+		return PROC_GONE;
+	e.exclusion = victim_exclusion(o->census, e.process, &o->request);
+	r = outlook_candidate(o, e.process, &e.candidate, &e.rank);
+	if (r != 0)
+		return r;
+	e.would_go = victim && victim->process == e.process;
+	if (e.exclusion == VICTIM_ELIGIBLE) {
+		explain_rank(o, &e);
+	} else {
+		explain_exclusion(o, &e);
+		e.rank = 0;
+	}
+	*ret = e;
+	return 0;
+}
+
+const char *explain_answer_machine(const struct outlook *o, char buf[static EXPLAIN_ANSWER_SIZE])
+{
+	const struct victim_candidate *victim = outlook_victim(o);
+	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], policy[64];
+	int n;
+
+	if (!o->policy)
+		n = snprintf(buf, EXPLAIN_ANSWER_SIZE,
+			     "No policy of this configuration ends anybody; if one did, ");
+	else if (o->policy_holds)
+		n = snprintf(buf, EXPLAIN_ANSWER_SIZE, "The conditions of policy %s hold now: ",
+			     format_foreign(o->policy->name, policy, sizeof(policy)));
+	else
+		n = snprintf(buf, EXPLAIN_ANSWER_SIZE, "If memory ran out now, ");
+	if (victim)
+		snprintf(buf + n, EXPLAIN_ANSWER_SIZE - (size_t)n,
+			 "%s would go; %s would come back.", explain_name(o, victim->process, name),
+			 format_interval(outlook_size(o, victim), size));
+	else
+		snprintf(buf + n, EXPLAIN_ANSWER_SIZE - (size_t)n, "nobody could be ended.");
+	return buf;
+}
+
+const char *explain_answer_process(const struct outlook *o, const struct explanation *e,
+				   char buf[static EXPLAIN_ANSWER_SIZE])
+{
+	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE];
+
+	explain_name(o, e->process, name);
+	if (e->would_go)
+		snprintf(buf, EXPLAIN_ANSWER_SIZE, "%s would go first: %s; %s would come back.",
+			 name, e->text, format_interval(outlook_size(o, &e->candidate), size));
+	else if (e->rank > 0)
+		snprintf(buf, EXPLAIN_ANSWER_SIZE, "%s would not go first: %s.", name, e->text);
+	else
+		snprintf(buf, EXPLAIN_ANSWER_SIZE, "%s would not go: %s.", name, e->text);
+	return buf;
+}
+
+const char *explain_left_out(enum victim_exclusion exclusion)
+{
+	static const char *const names[_VICTIM_EXCLUSION_MAX] = {
+		[VICTIM_IS_KTHREAD] = "kernel_thread",
+		[VICTIM_IS_INIT] = "init",
+		[VICTIM_IS_SELF] = "self",
+		[VICTIM_IS_ADJ_MIN] = "oom_score_adj_min",
+		[VICTIM_IS_PROTECTED] = "protected",
+		[VICTIM_IS_OUT_OF_SCOPE] = "out_of_scope",
+		[VICTIM_IS_PASSED_OVER] = "passed_over",
+		[VICTIM_IS_UNREADABLE] = "unreadable",
+		[VICTIM_HAS_NO_MEMORY] = "zombie",
+	};
+
+	return names[exclusion];
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * explain: an outlook in words and as JSON: who would go now and why, or why this process would, or
+ * would not.  One implementation for reckonctl and for the bus.
+ *
+ * Text is harmless wherever it is printed (format_foreign).  Looks at the census of the outlook,
+ * and like the outlook is good until that changes.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/outlook.h"
+
+/* What is to be said of one process. */
+struct explanation {
+	const struct census_process *process; /* borrowed from the census */
+	enum victim_exclusion exclusion;
+	struct victim_candidate candidate;
+	size_t rank;	/* from 1; 0: no candidate */
+	bool would_go;	/* it is the first */
+	char text[512]; /* why, or why not */
+};
+
+/* 0, or PROC_GONE: it is not there, or no longer. */
+int explain_process(struct outlook *outlook, pid_t pid, struct explanation *ret);
+
+/* What it calls itself; "(no name)" if it has none. */
+#define EXPLAIN_COMMAND_SIZE 16
+const char *explain_command(const struct census_process *process,
+			    char buf[static EXPLAIN_COMMAND_SIZE]);
+
+/* "worker (pid 812, user alice)". */
+#define EXPLAIN_NAME_SIZE 128
+const char *explain_name(const struct outlook *outlook, const struct census_process *process,
+			 char buf[static EXPLAIN_NAME_SIZE]);
+
+/* The answer in one sentence; returns buf. */
+#define EXPLAIN_ANSWER_SIZE 1024
+const char *explain_answer_machine(const struct outlook *outlook,
+				   char buf[static EXPLAIN_ANSWER_SIZE]);
+const char *explain_answer_process(const struct outlook *outlook, const struct explanation *e,
+				   char buf[static EXPLAIN_ANSWER_SIZE]);
+
+/* "protected", "kernel_thread"; NULL for a candidate. */
+const char *explain_left_out(enum victim_exclusion exclusion);
+
+/* explain-json.c: as objects; NULL: no memory. */
+json_t *explain_json_machine(const struct outlook *outlook);
+json_t *explain_json_process(const struct outlook *outlook, const struct explanation *e);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * outlook: who would go now and why: the choice, by the functions that decide in earnest, over a
+ * census that somebody else has taken.  Signals nobody, changes nothing.
+ *
+ * Made by reckonctl, of a census of its own, and by the daemon, of the one it keeps; explain.h says
+ * it in words and as JSON.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "lib/accuracy.h"
+#include "lib/census.h"
+#include "lib/memory.h"
+#include "lib/policy.h"
+#include "lib/precise.h"
+#include "lib/psi.h"
+#include "lib/reader.h"
+#include "lib/victim.h"
+
+/* A precise read of the second pass: the result keeps the reading, this its error. */
+struct outlook_read {
+	pid_t pid;
+	uint64_t error;
+};
+
+struct outlook {
+	/* What it is made of: borrowed, and filled in by whoever makes it. */
+	const struct policy_set *policies;
+	const struct accuracy *accuracy;
+	const struct census *census;
+	struct precise *precise; /* NULL: nothing that may block is read */
+	int proc_fd;
+	usec_t (*now)(void);
+	usec_t budget; /* of all reads that may block */
+	struct memory_reading memory;
+	bool has_psi;
+	struct psi_reading pressure;	/* for people */
+	const struct psi_history *psi;	/* for policies; NULL: none */
+	bool hides_others;		/* /proc shows this user's own processes alone (hidepid) */
+	const char *self_name;		/* of the program that asks */
+	const char *(*user)(uid_t uid); /* the user's name, or the number as text; NULL: not known;
+					 * good until the next call */
+	const struct victim_passed_over *passed_over;
+	size_t n_passed_over;
+
+	/* What outlook_choose() finds. */
+
+	/* Ends somebody, and would do so first: the strongest whose conditions hold, else the first
+	 * of the configuration; NULL: none ends anybody. */
+	const struct policy *policy;
+	bool policy_holds;
+	const struct policy *warning; /* a policy that warns, whose conditions hold, or NULL */
+	struct reader reader;
+	struct outlook_read reads[VICTIM_MAX_READS + 1]; /* the last for outlook_candidate() */
+	unsigned n_reads;
+	struct victim_request request;
+	struct victim_result result; /* owned: victim_done(); victim_reserve() comes before */
+	size_t n_excluded[_VICTIM_EXCLUSION_MAX];
+};
+
+/* Finds the policy and chooses.  Good until the census changes. */
+void outlook_choose(struct outlook *outlook);
+
+/* The candidate [0] of the ranking, or NULL: nobody may be ended. */
+const struct victim_candidate *outlook_victim(const struct outlook *outlook);
+
+/* The largest error of the precise reads: 0 unless smaps_rollup was asked for in vain. */
+uint64_t outlook_read_error(const struct outlook *outlook);
+
+/* Where the candidate's footprint was when it was last read; one number where that was exact. */
+struct interval outlook_size(const struct outlook *outlook,
+			     const struct victim_candidate *candidate);
+
+/*
+ * One process as a candidate: from the ranking where it is there, else read now.  *ret_rank counts
+ * from 1.  0, or PROC_GONE.
+ */
+int outlook_candidate(struct outlook *outlook, const struct census_process *process,
+		      struct victim_candidate *ret, size_t *ret_rank);
