@@ -10,6 +10,7 @@
 #include <systemd/sd-journal.h>
 
 #include "daemon/log.h"
+#include "lib/describe.h"
 #include "lib/format.h"
 
 /* Each kind of entry has its own constant, for the catalog and for queries. */
@@ -233,33 +234,11 @@ static void report_policies(const struct policy_set *set, const struct memory_re
 {
 	for (size_t i = 0; i < set->n_policies; i++) {
 		const struct policy *p = &set->policies[i];
-		char text[256] = "", line[FORMAT_BYTES_SIZE];
-		size_t n = 0;
+		char text[DESCRIBE_POLICY_SIZE];
 
-		if (p->action == POLICY_ACTION_NONE)
-			continue;
-		if (p->memory_available.set)
-			n += (size_t)snprintf(
-				text + n, sizeof(text) - n, ", available <= %s",
-				format_bytes(policy_line_bytes(&p->memory_available, memory->total),
-					     line));
-		if (p->swap_free.set && memory->swap_total > 0)
-			n += (size_t)snprintf(
-				text + n, sizeof(text) - n, ", swap free <= %s",
-				format_bytes(policy_line_bytes(&p->swap_free, memory->swap_total),
-					     line));
-		if (p->pressure_some)
-			n += (size_t)snprintf(text + n, sizeof(text) - n,
-					      ", some stalled >= " PERCENT_FORMAT,
-					      PERCENT_ARGS(p->pressure_some));
-		if (p->pressure_full)
-			n += (size_t)snprintf(text + n, sizeof(text) - n,
-					      ", all stalled >= " PERCENT_FORMAT,
-					      PERCENT_ARGS(p->pressure_full));
-		if (p->for_usec)
-			snprintf(text + n, sizeof(text) - n, ", for %.1f s",
-				 (double)p->for_usec / (double)USEC_PER_SEC);
-		log_info("policy %s: %s%s", p->name, policy_action_to_string(p->action), text);
+		if (p->action != POLICY_ACTION_NONE)
+			log_info("policy %s: %s, %s", p->name, policy_action_to_string(p->action),
+				 describe_policy(p, memory, text));
 	}
 }
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* describe: see the header. */
+#include "lib/describe.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "lib/format.h"
+
+/* A text that grows to the end of its buffer and no further. */
+struct text {
+	char *buf;
+	size_t size;
+	size_t n;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct text *text, const char *format, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, format);
+	r = vsnprintf(text->buf + text->n, text->size - text->n, format, ap);
+	va_end(ap);
+	if (r > 0)
+		text->n = min_u64(text->n + (size_t)r, text->size - 1);
+}
+
+static void add_line(struct text *text, const char *what, const struct policy_line *line,
+		     uint64_t total)
+{
+	char bytes[FORMAT_BYTES_SIZE];
+
+	if (!line->set)
+		return;
+	format_bytes(policy_line_bytes(line, total), bytes);
+	add(text, "%s%s <= ", text->n > 0 ? ", " : "", what);
+	if (line->is_size)
+		add(text, "%s", bytes);
+	else
+		add(text, "%g %% (%s)", line->permyriad / 100.0, bytes);
+}
+
+static void add_pressure(struct text *text, const char *what, unsigned permyriad)
+{
+	if (permyriad > 0)
+		add(text, "%s%s stalled >= %g %%", text->n > 0 ? ", " : "", what,
+		    permyriad / 100.0);
+}
+
+const char *describe_policy(const struct policy *policy, const struct memory_reading *memory,
+			    char buf[static DESCRIBE_POLICY_SIZE])
+{
+	struct text text = { .buf = buf, .size = DESCRIBE_POLICY_SIZE };
+
+	buf[0] = '\0';
+	add_line(&text, "available", &policy->memory_available, memory->total);
+	if (memory->swap_total > 0)
+		add_line(&text, "swap free", &policy->swap_free, memory->swap_total);
+	else if (policy->swap_free.set && !policy->memory_available.set)
+		add(&text, "no swap");
+	add_pressure(&text, "something", policy->pressure_some);
+	add_pressure(&text, "everything", policy->pressure_full);
+	if (policy->for_usec > 0)
+		add(&text, " for %g s", (double)policy->for_usec / (double)USEC_PER_SEC);
+	return buf;
+}
+
+const char *describe_rule(const struct rule *rule, const char *user, char *buf, size_t size)
+{
+	struct text text = { .buf = buf, .size = size };
+
+	buf[0] = '\0';
+	if (rule->comm_pattern)
+		add(&text, "Comm=%s", rule->comm_pattern);
+	if (rule->cgroup)
+		add(&text, "%sCgroup=%s", text.n > 0 ? " " : "", rule->cgroup);
+	if (rule->has_uid && user)
+		add(&text, "%sUser=%s", text.n > 0 ? " " : "", user);
+	return buf;
+}

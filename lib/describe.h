@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * describe: policies and rules in words, as configuration files say them: for the log, the bus and
+ * reckonctl.  What a configuration file has chosen (names, patterns) is passed on as it is.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "lib/memory.h"
+#include "lib/policy.h"
+
+/*
+ * "available <= 10 % (102 MiB), swap free <= 10 % (51 MiB), everything stalled >= 40 % for 5 s"; on
+ * a machine without swap, without what is said of swap.  "" for a policy that has no conditions.
+ * Returns buf.
+ */
+#define DESCRIBE_POLICY_SIZE 256
+const char *describe_policy(const struct policy *policy, const struct memory_reading *memory,
+			    char buf[static DESCRIBE_POLICY_SIZE]);
+
+/* "Comm=^firefox$ Cgroup=/user.slice User=alice"; user: of the rule's uid, NULL where it asks for
+ * none.  What does not fit is cut off.  Returns buf. */
+const char *describe_rule(const struct rule *rule, const char *user, char *buf, size_t size);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests of lib/describe.c: conditions in words. */
+#include <string.h>
+
+#include "lib/describe.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#define PERCENT(p)                                                                                 \
+	{                                                                                          \
+		.set = true, .permyriad = (p)*100                                                  \
+	}
+#define SIZE(b)                                                                                    \
+	{                                                                                          \
+		.set = true, .is_size = true, .bytes = (b)                                         \
+	}
+
+static void test_policy_names_each_condition(void **state)
+{
+	static const struct {
+		struct policy policy;
+		const char *with_swap, *without;
+	} cases[] = {
+		{ { 0 }, "", "" },
+		{ { .memory_available = PERCENT(10) },
+		  "available <= 10 % (102 MiB)",
+		  "available <= 10 % (102 MiB)" },
+		{ { .memory_available = SIZE(200 * MIB), .swap_free = PERCENT(25) },
+		  "available <= 200 MiB, swap free <= 25 % (128 MiB)",
+		  "available <= 200 MiB" },
+		{ { .swap_free = SIZE(MIB) }, "swap free <= 1.0 MiB", "no swap" },
+		{ { .memory_available = PERCENT(20),
+		    .pressure_full = 4050,
+		    .for_usec = 5 * USEC_PER_SEC },
+		  "available <= 20 % (205 MiB), everything stalled >= 40.5 % for 5 s",
+		  "available <= 20 % (205 MiB), everything stalled >= 40.5 % for 5 s" },
+		{ { .pressure_some = 700, .pressure_full = 100, .for_usec = 500 * USEC_PER_MSEC },
+		  "something stalled >= 7 %, everything stalled >= 1 % for 0.5 s",
+		  "something stalled >= 7 %, everything stalled >= 1 % for 0.5 s" },
+	};
+	struct memory_reading memory = { .total = GIB };
+	char buf[DESCRIBE_POLICY_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		memory.swap_total = GIB / 2;
+		assert_string_equal(describe_policy(&cases[i].policy, &memory, buf),
+				    cases[i].with_swap);
+		memory.swap_total = 0;
+		assert_string_equal(describe_policy(&cases[i].policy, &memory, buf),
+				    cases[i].without);
+	}
+}
+
+static void test_rule_names_each_condition(void **state)
+{
+	static const struct {
+		struct rule rule;
+		const char *user;
+		const char *text;
+	} cases[] = {
+		{ { 0 }, "alice", "" },
+		{ { .comm_pattern = (char *)"^(a|b)$" }, NULL, "Comm=^(a|b)$" },
+		{ { .cgroup = (char *)"/a /b", .has_uid = true },
+		  "root",
+		  "Cgroup=/a /b User=root" },
+		{ { .comm_pattern = (char *)"x", .cgroup = (char *)"/c", .has_uid = true },
+		  "1000",
+		  "Comm=x Cgroup=/c User=1000" },
+	};
+	char buf[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_string_equal(describe_rule(&cases[i].rule, cases[i].user, buf, sizeof(buf)),
+				    cases[i].text);
+}
+
+static void test_rule_is_cut_where_the_buffer_ends(void **state)
+{
+	struct rule rule = { .comm_pattern = (char *)"0123456789", .cgroup = (char *)"/c" };
+	char buf[8 + 1];
+
+	memset(buf, 'z', sizeof(buf));
+	assert_string_equal(describe_rule(&rule, NULL, buf, 8), "Comm=01");
+	assert_int_equal(buf[8], 'z');
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_policy_names_each_condition),
+		cmocka_unit_test(test_rule_names_each_condition),
+		cmocka_unit_test(test_rule_is_cut_where_the_buffer_ends),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
