@@ -236,8 +236,8 @@ static int on_listed(pid_t pid, void *userdata)
 	return 0;
 }
 
-/* The newest pid given out in our pid namespace: the fifth word of /proc/loadavg. */
-static pid_t read_last_pid(const struct census *census)
+/* The fifth word of /proc/loadavg. */
+pid_t census_read_last_pid(const struct census *census)
 {
 	char text[128];
 	int pid;
@@ -246,6 +246,20 @@ static pid_t read_last_pid(const struct census *census)
 	    sscanf(text, "%*s %*s %*s %*s %d", &pid) != 1 || pid < 0)
 		return 0;
 	return pid;
+}
+
+int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
+		uint64_t allocated)
+{
+	struct sweep sweep = {
+		.census = census,
+		.now = now,
+		.allocated = allocated,
+		.after = after,
+		.last = last,
+	};
+
+	return on_listed(pid, &sweep);
 }
 
 static int list(struct sweep *sweep)
@@ -272,7 +286,8 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 		.allocated = allocated,
 		.everybody = true,
 	};
-	pid_t last_pid = read_last_pid(census); /* before: who comes during the sweep is new */
+	pid_t last_pid =
+		census_read_last_pid(census); /* before: who comes during the sweep is new */
 	int r;
 
 	census->n_order = census->i_order = 0;
@@ -313,7 +328,7 @@ static int look_up(struct sweep *sweep)
 int census_find_new(struct census *census, usec_t now, uint64_t allocated)
 {
 	struct sweep sweep = { .census = census, .now = now, .allocated = allocated };
-	pid_t last_pid = read_last_pid(census);
+	pid_t last_pid = census_read_last_pid(census);
 	int r;
 
 	/* A number is given out a little before its process can be seen (alloc_pid() in
@@ -464,6 +479,7 @@ void census_rest(struct census *census)
 	struct census_process *process;
 
 	begin_to_compare(census);
+	census_stop_catching_up(census);
 	census_for_each(census, process)
 		keep_fd(census, process, false);
 }

@@ -26,3 +26,11 @@ void census_tighten(struct census *census, uint64_t oldest_allocated);
 
 /* Those who were dropped while a round held pointers to them. */
 void census_bury(struct census *census);
+
+/* The newest pid given out in our pid namespace; 0: not known. */
+pid_t census_read_last_pid(const struct census *census);
+
+/* One pid of a listing: it is read if it is not known, or may be another's by now, as it was given
+ * out after `after` and up to `last`.  0 or -errno. */
+int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
+		uint64_t allocated);

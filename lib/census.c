@@ -78,6 +78,7 @@ int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgro
 		.accuracy = accuracy,
 		.policies = policies,
 		.n_nodes = 1,
+		.listing_fd = -EBADF,
 	};
 	node_init(&census->machine, CENSUS_MACHINE, TALLY_BATCH_MAX);
 	census->scratch = malloc(SCRATCH_SIZE);
@@ -94,10 +95,11 @@ void census_done(struct census *census)
 	census_bury(census);
 	for (size_t i = 0; i < census->n_blocks; i++)
 		free(census->blocks[i]);
+	census_stop_catching_up(census);
 	free(census->blocks);
 	free(census->order);
 	free(census->scratch);
-	*census = (struct census){ .proc_fd = -EBADF };
+	*census = (struct census){ .proc_fd = -EBADF, .listing_fd = -EBADF };
 }
 
 /* One more block of spare processes, and room in the order for all there can be. */
@@ -419,6 +421,7 @@ void census_set_policies(struct census *census, const struct policy_set *policie
 		census_drop(census, process);
 	census->n_order = census->i_order = 0;
 	census_bury(census);
+	census_stop_catching_up(census);
 	census->policies = policies;
 	census->swept_at = 0;
 }

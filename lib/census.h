@@ -134,6 +134,10 @@ struct census {
 	struct census_process **order;
 	size_t n_order, i_order, n_order_allocated;
 	uint64_t round_allocated;
+	/* Of census_catch_up(). */
+	int listing_fd;	    /* how far it has listed; -EBADF: not begun, or done */
+	pid_t listing_last; /* the newest pid when the listing began */
+	bool listed;	    /* the round is what is left to do */
 	/* Of which part of the pids it compares more than memory: from, not included, to. */
 	uint64_t compare_from, compare_to;
 };
@@ -176,6 +180,15 @@ static inline bool census_round_is_under_way(const struct census *census)
 {
 	return census->i_order < census->n_order;
 }
+
+/*
+ * In calm, for somebody who asks: everybody who has come, then all of a round, in slices like
+ * census_refresh().  1: the census is as good as new; 0: more is to come; -errno.  What was begun
+ * and is not gone on with is forgotten by census_rest().
+ */
+int census_catch_up(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
+		    usec_t (*clock)(void), usec_t deadline);
+void census_stop_catching_up(struct census *census);
 
 /* Back in calm: gives back what only watch needs (kept fds and what they pin in the kernel). */
 void census_rest(struct census *census);

@@ -487,30 +487,35 @@ static pid_t pid_of_name(const char *name)
 	return (pid_t)pid;
 }
 
+int proc_list_part(int fd, void *buf, size_t size, proc_list_fn f, void *userdata, bool *ret_end)
+{
+	ssize_t n = getdents64(fd, buf, size);
+
+	if (n < 0)
+		return -errno;
+	*ret_end = n == 0;
+	for (ssize_t at = 0; at < n;) {
+		const struct dirent64 *entry = (const void *)((const char *)buf + at);
+		pid_t pid = pid_of_name(entry->d_name);
+		int r = pid > 0 ? f(pid, userdata) : 0;
+
+		if (r != 0)
+			return r;
+		at += entry->d_reclen;
+	}
+	return 0;
+}
+
 int proc_list(int proc_fd, void *buf, size_t size, proc_list_fn f, void *userdata)
 {
 	/* One of its own, for its position: others may be listing the same directory. */
 	_cleanup_close_ int fd = openat(proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool end = false;
+	int r = fd < 0 ? -errno : 0;
 
-	if (fd < 0)
-		return -errno;
-
-	for (;;) {
-		ssize_t n = getdents64(fd, buf, size);
-
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
-
-		for (ssize_t at = 0; at < n;) {
-			const struct dirent64 *entry = (const void *)((const char *)buf + at);
-			pid_t pid = pid_of_name(entry->d_name);
-			int r = pid > 0 ? f(pid, userdata) : 0;
-
-			if (r != 0)
-				return r;
-			at += entry->d_reclen;
-		}
-	}
+	while (r == 0 && !end)
+		r = proc_list_part(fd, buf, size, f, userdata, &end);
+	return r;
 }
 
 struct live_thread {

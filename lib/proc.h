@@ -92,5 +92,9 @@ int proc_read_rollup(int proc_fd, pid_t pid, struct proc_memory *ret);
 typedef int (*proc_list_fn)(pid_t pid, void *userdata);
 int proc_list(int proc_fd, void *buf, size_t size, proc_list_fn f, void *userdata);
 
+/* The same, in parts: goes on where the position of fd is (a directory opened for this alone), by
+ * as much as buf holds.  *ret_end: that was the last. */
+int proc_list_part(int fd, void *buf, size_t size, proc_list_fn f, void *userdata, bool *ret_end);
+
 /* Lowest-numbered thread of pid that is alive (not zombie, not dead): 0, PROC_GONE, -errno. */
 int proc_find_live_thread(int proc_fd, pid_t pid, pid_t *ret_tid);

@@ -627,6 +627,91 @@ static void test_refresh_after_a_rest_compares_all(void **state)
 	assert_int_equal(census_find(&world->census, 300)->oom_score_adj, 7);
 }
 
+static usec_t ticks;
+static usec_t count_ticks(void)
+{
+	return ++ticks;
+}
+
+/* As much as before the deadline, which is always over after the first part. */
+static unsigned catch_up(struct world *world)
+{
+	unsigned n_slices = 1;
+	int r;
+
+	while ((r = census_catch_up(&world->census, 2, 2, false, count_ticks, ticks + 2)) == 0)
+		assert_true(n_slices++ < 1000);
+	assert_int_equal(r, 1);
+	return n_slices;
+}
+
+static void test_catch_up_in_slices(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	last_pid(world, 1000);
+	for (int pid = 301; pid <= 500; pid++) {
+		row.pid = pid;
+		put_process(world, &row);
+	}
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	census_rest(&world->census);
+	for (int pid = 501; pid <= 600; pid++) { /* new ones */
+		row.pid = pid;
+		put_process(world, &row);
+	}
+	remove_process(world, 400);
+	row.pid = 401, row.start = 78; /* somebody else */
+	put_process(world, &row);
+	row.pid = 402, row.start = browser.start, row.resident = 1000, row.shared = 0;
+	put_process(world, &row);
+	last_pid(world, 1401);
+	assert_true(catch_up(world) > 10);
+	assert_int_equal(world->census.n_processes, 299);
+	assert_null(census_find(&world->census, 400));
+	assert_int_equal(census_find(&world->census, 401)->start_ticks, 78);
+	assert_int_equal(census_find(&world->census, 402)->memory.anon, 1000 * PAGE);
+	assert_int_equal(world->census.last_pid, 1401);
+
+	/* Once more at once: from the kept files. */
+	row.pid = 402, row.start = 79; /* the numbers have begun anew */
+	put_process(world, &row);
+	row.pid = 601;
+	put_process(world, &row);
+	last_pid(world, 402);
+	catch_up(world);
+	assert_int_equal(world->census.n_processes, 300);
+	assert_int_equal(census_find(&world->census, 402)->start_ticks, 79);
+}
+
+/* A reload forgets everybody. */
+static void test_catch_up_instead_of_a_sweep(void **state)
+{
+	struct world *world = *state;
+
+	put_process(world, &browser);
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	census_set_policies(&world->census, &world->policies);
+	assert_int_equal(world->census.n_processes, 0);
+	catch_up(world);
+	assert_non_null(census_find(&world->census, 300));
+	assert_true(world->census.swept_at != 0);
+}
+
+static void test_catch_up_is_forgotten_by_rest(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	for (row.pid = 300; row.pid <= 500; row.pid++)
+		put_process(world, &row);
+	assert_int_equal(census_catch_up(&world->census, 1, 1, false, count_ticks, ticks + 1), 0);
+	assert_true(world->census.listing_fd >= 0);
+	census_rest(&world->census);
+	assert_int_equal(world->census.listing_fd, -EBADF);
+}
+
 static void test_is_stale_by_what_was_handed_out(void **state)
 {
 	struct world *world = *state;
@@ -758,6 +843,9 @@ int main(void)
 		on_world(test_refresh_drops_who_is_gone),
 		on_world(test_rest_gives_back_what_is_kept_open),
 		on_world(test_refresh_after_a_rest_compares_all),
+		on_world(test_catch_up_in_slices),
+		on_world(test_catch_up_instead_of_a_sweep),
+		on_world(test_catch_up_is_forgotten_by_rest),
 		on_world(test_is_stale_by_what_was_handed_out),
 		on_world(test_tree_stays_exact),
 		cmocka_unit_test(test_sweep_finds_us_on_this_machine),
