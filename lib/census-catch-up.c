@@ -50,6 +50,7 @@ static int list(struct census *census, usec_t now, uint64_t allocated, usec_t (*
 			openat(census->proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (census->listing_fd < 0)
 			return -errno;
+		census_begin_listing(census);
 	}
 	while (!end) {
 		int r = proc_list_part(census->listing_fd, buf, sizeof(buf), on_listed, &meeting,

@@ -155,6 +155,7 @@ static int read_memory(struct sweep *sweep, struct census_process *process,
 				     census->accuracy->page_size, &memory);
 	if (r == PROC_GONE)
 		return r;
+	census->n_unreadable += (r < 0) - (process->error < 0);
 	process->error = r;
 	census_count(census, process, &memory, sweep->allocated, sweep->now);
 	return 0;
@@ -194,6 +195,7 @@ static int read_process(struct sweep *sweep, pid_t pid)
 		process = NULL;
 	}
 	if (r != 0) {
+		census->n_hidden += r < 0;
 		census->n_unreadable += r < 0;
 		return 0;
 	}
@@ -210,9 +212,7 @@ static int read_process(struct sweep *sweep, pid_t pid)
 		r = read_attributes(census, process);
 	if (r == 0)
 		r = read_memory(sweep, process, &stat);
-	if (r == 0)
-		census->n_unreadable += process->error < 0;
-	else
+	if (r != 0)
 		census_drop(census, process);
 	return r == PROC_GONE ? 0 : r;
 }
@@ -248,6 +248,12 @@ pid_t census_read_last_pid(const struct census *census)
 	return pid;
 }
 
+void census_begin_listing(struct census *census)
+{
+	census->n_unreadable -= census->n_hidden;
+	census->n_hidden = 0;
+}
+
 int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
 		uint64_t allocated)
 {
@@ -269,6 +275,7 @@ static int list(struct sweep *sweep)
 	int r;
 
 	census->generation++;
+	census_begin_listing(census);
 	r = proc_list(census->proc_fd, census->scratch, SCRATCH_SIZE, on_listed, sweep);
 	if (r < 0)
 		return r;
@@ -295,7 +302,6 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 	begin_to_compare(census);
 	compare_more(census, now);
 	census->with_swap = with_swap;
-	census->n_unreadable = 0;
 	r = list(&sweep);
 	if (r < 0)
 		return r;

@@ -30,6 +30,9 @@ void census_bury(struct census *census);
 /* The newest pid given out in our pid namespace; 0: not known. */
 pid_t census_read_last_pid(const struct census *census);
 
+/* Before a listing: who is hidden is counted anew. */
+void census_begin_listing(struct census *census);
+
 /* One pid of a listing: it is read if it is not known, or may be another's by now, as it was given
  * out after `after` and up to `last`.  0 or -errno. */
 int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,

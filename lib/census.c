@@ -234,6 +234,7 @@ void census_drop(struct census *census, struct census_process *process)
 	unplace(census, process);
 	HASH_DEL(census->by_pid, process);
 	census->n_processes--;
+	census->n_unreadable -= process->error < 0;
 	closep(&process->statm_fd);
 	process->statm_fd = -EBADF;
 	process->pid = 0;

@@ -106,7 +106,8 @@ struct census {
 	size_t n_processes;  /* kernel threads too */
 	size_t n_nodes;	     /* of the tree */
 	size_t n_candidates; /* who may be a victim, as far as the census can tell */
-	size_t n_unreadable; /* processes that may not be read: known, never chosen */
+	size_t n_unreadable; /* processes that may not be read: never chosen */
+	size_t n_hidden;     /* of these, who are not known but by number, since the last listing */
 	bool with_swap;	     /* swap was in use at the last sweep or round */
 	usec_t swept_at;     /* 0: everybody is to be read again */
 	pid_t last_pid;	     /* the newest given out, as far as we have looked; 0: not known */

@@ -627,6 +627,35 @@ static void test_refresh_after_a_rest_compares_all(void **state)
 	assert_int_equal(census_find(&world->census, 300)->oom_score_adj, 7);
 }
 
+static void test_unreadable_are_counted_once(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	put_process(world, &browser);
+	put(world, 300, "statm", "secret\n");
+	row.pid = 301;
+	put_process(world, &row);
+	put(world, 301, "stat", "secret\n");
+	for (usec_t i = 1; i <= 3; i++) {
+		assert_int_equal(census_sweep(&world->census, i, i, false), 0);
+		assert_int_equal(world->census.n_unreadable, 2);
+		assert_int_equal(census_refresh(&world->census, i, i, false, NULL, 0), 1);
+		assert_int_equal(world->census.n_unreadable, 2);
+		assert_int_equal(census_catch_up(&world->census, i, i, false, NULL, 0), 1);
+		assert_int_equal(world->census.n_unreadable, 2);
+	}
+	put_process(world, &browser);
+	remove_process(world, 301);
+	assert_int_equal(census_sweep(&world->census, 5, 5, false), 0);
+	assert_int_equal(world->census.n_unreadable, 0);
+	put(world, 300, "statm", "secret\n");
+	assert_int_equal(census_sweep(&world->census, 6, 6, false), 0);
+	remove_process(world, 300);
+	assert_int_equal(census_refresh(&world->census, 7, 7, false, NULL, 0), 1);
+	assert_int_equal(world->census.n_unreadable, 0);
+}
+
 static usec_t ticks;
 static usec_t count_ticks(void)
 {
@@ -843,6 +872,7 @@ int main(void)
 		on_world(test_refresh_drops_who_is_gone),
 		on_world(test_rest_gives_back_what_is_kept_open),
 		on_world(test_refresh_after_a_rest_compares_all),
+		on_world(test_unreadable_are_counted_once),
 		on_world(test_catch_up_in_slices),
 		on_world(test_catch_up_instead_of_a_sweep),
 		on_world(test_catch_up_is_forgotten_by_rest),
