@@ -124,6 +124,11 @@ static int take_census(struct machine *m)
 	return r < 0 ? r : memory_sample(m->memory_source, &m->outlook.memory);
 }
 
+static const char *find_user(uid_t uid, void *userdata)
+{
+	return explain_user(uid);
+}
+
 static void fill_in(struct machine *m)
 {
 	struct outlook *o = &m->outlook;
@@ -142,7 +147,7 @@ static void fill_in(struct machine *m)
 	}
 	o->hides_others = !census_find(&m->census, 1);
 	o->self_name = "reckonctl";
-	o->user = explain_user;
+	o->user = find_user;
 }
 
 static struct machine *machine_free(struct machine *m)

@@ -63,7 +63,7 @@ static json_t *of_candidate(const struct outlook *o, const struct victim_candida
 	return json_pack(
 		"{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:f, s:o, s:o, s:o}",
 		"pid", (int)p->pid, "command", json_of_foreign(p->comm), "user",
-		json_of_foreign(o->user(p->uid)), "uid",
+		json_of_foreign(outlook_user(o, p->uid)), "uid",
 		p->uid == (uid_t)-1 ? json_null() : json_integer(p->uid), "cgroup",
 		json_of_foreign(census_cgroup_path(p)), "footprint_bytes",
 		json_of_bytes(census_footprint(memory)), "footprint_min_bytes",

@@ -17,7 +17,7 @@ const char *explain_command(const struct census_process *process,
 const char *explain_name(const struct outlook *o, const struct census_process *process,
 			 char buf[static EXPLAIN_NAME_SIZE])
 {
-	const char *user = o->user(process->uid);
+	const char *user = outlook_user(o, process->uid);
 	char command[EXPLAIN_COMMAND_SIZE];
 
 	snprintf(buf, EXPLAIN_NAME_SIZE, "%s (pid %d%s%s)", explain_command(process, command),

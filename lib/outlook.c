@@ -63,6 +63,11 @@ void outlook_choose(struct outlook *o)
 	victim_count_exclusions(o->census, &o->request, o->n_excluded);
 }
 
+const char *outlook_user(const struct outlook *o, uid_t uid)
+{
+	return o->user(uid, o->userdata);
+}
+
 const struct victim_candidate *outlook_victim(const struct outlook *o)
 {
 	return o->result.n_ranked > 0 ? &o->result.ranked[0] : NULL;

@@ -38,12 +38,13 @@ struct outlook {
 	usec_t budget; /* of all reads that may block */
 	struct memory_reading memory;
 	bool has_psi;
-	struct psi_reading pressure;	/* for people */
-	const struct psi_history *psi;	/* for policies; NULL: none */
-	bool hides_others;		/* /proc shows this user's own processes alone (hidepid) */
-	const char *self_name;		/* of the program that asks */
-	const char *(*user)(uid_t uid); /* the user's name, or the number as text; NULL: not known;
-					 * good until the next call */
+	struct psi_reading pressure;   /* for people */
+	const struct psi_history *psi; /* for policies; NULL: none */
+	bool hides_others;	       /* /proc shows this user's own processes alone (hidepid) */
+	const char *self_name;	       /* of the program that asks */
+	/* The user's name, or the number as text; NULL: not known; good until the next call. */
+	const char *(*user)(uid_t uid, void *userdata);
+	void *userdata;
 	const struct victim_passed_over *passed_over;
 	size_t n_passed_over;
 
@@ -64,6 +65,9 @@ struct outlook {
 
 /* Finds the policy and chooses.  Good until the census changes. */
 void outlook_choose(struct outlook *outlook);
+
+/* As user() says. */
+const char *outlook_user(const struct outlook *outlook, uid_t uid);
 
 /* The candidate [0] of the ranking, or NULL: nobody may be ended. */
 const struct victim_candidate *outlook_victim(const struct outlook *outlook);
