@@ -32,10 +32,10 @@ static enum meminfo_item meminfo_items[] = {
 enum { TOTAL, AVAILABLE, FREE, ANON, SHMEM, SWAP_TOTAL, SWAP_FREE, HUGETLB, SLAB, PERCPU };
 
 static enum vmstat_item vmstat_items[] = {
-	VMSTAT_PGALLOC_DMA,  VMSTAT_PGALLOC_DMA32,   VMSTAT_PGALLOC_NORMAL,
-	VMSTAT_PGALLOC_HIGH, VMSTAT_PGALLOC_MOVABLE, VMSTAT_OOM_KILL,
+	VMSTAT_PGALLOC_DMA,	VMSTAT_PGALLOC_DMA32, VMSTAT_PGALLOC_NORMAL, VMSTAT_PGALLOC_HIGH,
+	VMSTAT_PGALLOC_MOVABLE, VMSTAT_PGFREE,	      VMSTAT_OOM_KILL,
 };
-enum { PGALLOC_FIRST, PGALLOC_LAST = 4, OOM_KILL };
+enum { PGALLOC_FIRST, PGALLOC_LAST = 4, PGFREE, OOM_KILL };
 
 struct memory_source {
 	int proc_fd; /* borrowed */
@@ -77,6 +77,7 @@ void memory_evaluate(const struct memory_counters *counters, uint64_t page_size,
 		.swap_total = c->swap_total,
 		.swap_free = swap_worth(c),
 		.allocated = c->allocated_pages * page_size,
+		.freed = c->freed_pages * page_size,
 		.counters = *c,
 	};
 	/* ARC is slab to the kernel: neither available nor, while it can shrink, lost. */
@@ -187,7 +188,7 @@ static void sample_zram(struct memory_source *source, struct memory_counters *c)
 			sample_zram_device(source->sys_fd, name, c);
 }
 
-/* What was handed out, and the kernel's own kills. */
+/* What was handed out and given back, and the kernel's own kills. */
 static int sample_events(struct memory_source *source, struct memory_counters *c)
 {
 	struct vmstat_stack *v;
@@ -200,6 +201,7 @@ static int sample_events(struct memory_source *source, struct memory_counters *c
 	c->allocated_pages = 0;
 	for (unsigned i = PGALLOC_FIRST; i <= PGALLOC_LAST; i++)
 		c->allocated_pages += v->head[i].result.ul_int;
+	c->freed_pages = v->head[PGFREE].result.ul_int;
 	c->oom_kills = v->head[OOM_KILL].result.ul_int;
 	return 0;
 }
@@ -208,6 +210,7 @@ int memory_sample_levels(struct memory_source *source, struct memory_reading *re
 {
 	struct memory_counters c = {
 		.allocated_pages = reading->counters.allocated_pages,
+		.freed_pages = reading->counters.freed_pages,
 		.oom_kills = reading->counters.oom_kills,
 	};
 	struct meminfo_stack *m;

@@ -30,6 +30,7 @@ struct memory_counters {
 	uint64_t zram_stored;	  /* bytes of pages stored, before compression */
 	uint64_t zram_used;	  /* memory they take */
 	uint64_t allocated_pages; /* handed out by the page allocator since boot (pgalloc_*) */
+	uint64_t freed_pages;	  /* given back to it since boot (pgfree) */
 	uint64_t oom_kills;	  /* by the kernel, since boot (oom_kill in /proc/vmstat) */
 };
 
@@ -40,6 +41,7 @@ struct memory_reading {
 	uint64_t swap_total; /* zram counts for what storing there gives back */
 	uint64_t swap_free;
 	uint64_t allocated; /* bytes ever handed out: two readings bound every growth between */
+	uint64_t freed;	    /* bytes ever given back */
 	struct memory_counters counters;
 };
 
@@ -63,6 +65,6 @@ struct memory_source *memory_source_free(struct memory_source *source);
 /* One reading; 0 or negative errno.  No allocation after the first call. */
 int memory_sample(struct memory_source *source, struct memory_reading *ret);
 
-/* The same without /proc/vmstat, which costs more than all the rest: what was handed out stays
- * what it was in *reading.  For calm, where nobody asks for growth. */
+/* The same without /proc/vmstat, which costs more than all the rest: what was handed out and
+ * given back stays what it was in *reading.  For calm, where nobody asks for growth. */
 int memory_sample_levels(struct memory_source *source, struct memory_reading *reading);
