@@ -7,6 +7,17 @@
 
 #include "daemon/manager.h"
 
+static void record_avoided(struct decision *d, const struct victim_result *result)
+{
+	const struct census_process *avoided = result->avoided.process;
+
+	d->avoided_kinds = result->avoided_kinds;
+	if (!result->avoided.node || !avoided)
+		return;
+	d->avoided_pid = avoided->pid;
+	memcpy(d->avoided_comm, avoided->comm, sizeof(d->avoided_comm));
+}
+
 void decision_record(struct decision *d, const struct manager *m, const struct policy *policy,
 		     const struct victim_result *result, usec_t now)
 {
@@ -38,6 +49,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		memcpy(d->next_comm, next->process->comm, sizeof(d->next_comm));
 		d->next_footprint = census_footprint(&next->memory);
 	}
+	record_avoided(d, result);
 }
 
 bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm)

@@ -38,6 +38,10 @@ struct decision {
 	pid_t next_pid; /* the second in the ranking, 0: there was none */
 	char next_comm[16];
 	uint64_t next_footprint;
+	/* Who counts for more, but is of a kind that it was useless to end. */
+	pid_t avoided_pid; /* 0: there was none */
+	char avoided_comm[16];
+	unsigned avoided_kinds; /* as in passover_kinds() */
 
 	struct memory_reading before; /* the machine, at the decision */
 	unsigned pressure_full;	      /* permyriad, over the policy's time */
@@ -47,10 +51,14 @@ struct decision {
 
 	int signal; /* the last one sent */
 	usec_t signalled_at;
+	usec_t gone_at; /* seen to be gone; 0: not yet */
 	usec_t ended_at;
 	int error;    /* -errno of opening or signalling, 0 */
 	int refrozen; /* levels frozen again, or -errno */
 	enum kill_progress outcome;
+	usec_t passed_over_usec; /* 0: not because it failed */
+	uint64_t freed;		 /* bytes, by the whole machine, until it was over */
+	bool useless;		 /* of what was expected, little came back: passover.h */
 };
 
 /* Notes who was chosen (result->ranked[0]) and why.  Allocates nothing. */

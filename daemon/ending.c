@@ -8,8 +8,35 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 
-/* How long a victim that cannot be ended is passed over. */
-#define PASS_OVER_USEC (30 * USEC_PER_SEC)
+/* A victim is gone, but its memory was not seen to come back: so long whoever holds its address
+ * space for a moment (a reader of /proc, get_task_mm()) may take to let go of it. */
+#define PATIENCE_USEC (100 * USEC_PER_MSEC)
+
+/* false: that process has vanished. */
+static bool look_at(const struct manager *m, pid_t pid, uint64_t start_ticks,
+		    struct passover_look *ret)
+{
+	char cgroup[CGROUP_PATH_MAX], v1_freezer[CGROUP_PATH_MAX];
+	struct proc_memory memory = { 0 };
+	struct proc_stat stat;
+
+	if (proc_read_stat(m->proc_fd, pid, &stat) != 0 || stat.start_ticks != start_ticks)
+		return false;
+	if (cgroup_of_process(&m->cgroups, m->proc_fd, pid, cgroup, sizeof(cgroup)) != 0)
+		strcpy(cgroup, "/");
+	if (cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, pid, v1_freezer,
+					 sizeof(v1_freezer)) != 0)
+		strcpy(v1_freezer, "/");
+	(void)proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory);
+	*ret = (struct passover_look){
+		.pid = pid,
+		.start_ticks = start_ticks,
+		.state = stat.state,
+		.frozen = freezer_is_frozen(&m->cgroups, cgroup, v1_freezer) > 0,
+		.footprint = census_footprint(&memory),
+	};
+	return true;
+}
 
 /* What the victim holds now; UINT64_MAX where that cannot be known. */
 static uint64_t footprint_now(const struct manager *m)
@@ -24,10 +51,24 @@ static uint64_t footprint_now(const struct manager *m)
 	return census_footprint(&memory);
 }
 
-enum kill_progress ending_judge(const struct manager *m, const struct policy_judgement *judgement,
+/* By the whole machine, since the choice. */
+static uint64_t freed_since(const struct manager *m)
+{
+	const struct memory_reading *before = &m->decision.before, *now = &m->reading;
+
+	return add_u64(sub_u64(now->freed, before->freed),
+		       sub_u64(now->swap_free, before->swap_free));
+}
+
+static bool is_useless(const struct manager *m)
+{
+	return passover_is_useless(census_footprint(&m->decision.memory), freed_since(m));
+}
+
+enum kill_progress ending_judge(struct manager *m, const struct policy_judgement *judgement,
 				usec_t now)
 {
-	const struct decision *d = &m->decision;
+	struct decision *d = &m->decision;
 	enum policy_action demanded =
 		judgement->policy ? judgement->policy->action : POLICY_ACTION_NONE;
 	struct kill_facts facts = {
@@ -46,18 +87,75 @@ enum kill_progress ending_judge(const struct manager *m, const struct policy_jud
 
 	if (!facts.gone)
 		facts.footprint_now = footprint_now(m);
+	else if (d->gone_at == 0)
+		d->gone_at = now;
+	if (facts.gone && now - d->gone_at < PATIENCE_USEC && is_useless(m))
+		return KILL_PROGRESS_WAIT;
 	return kill_judge(&facts);
+}
+
+static void pass_over(struct manager *m, enum passover_why why, usec_t now)
+{
+	struct decision *d = &m->decision;
+	struct passover_look look;
+	usec_t wait;
+
+	if (!look_at(m, d->pid, d->start_ticks, &look)) {
+		passover_succeed(&m->passover, d->pid, d->start_ticks);
+		return;
+	}
+	wait = passover_add(&m->passover, why, &look, now);
+	if (why != PASSOVER_LINGERS)
+		d->passed_over_usec = wait;
 }
 
 void ending_pass_over(struct manager *m, usec_t now)
 {
-	size_t slot = m->n_passed_over++ % MANAGER_PASSED_OVER_MAX; /* the oldest is forgotten */
+	pass_over(m, PASSOVER_REFUSED, now);
+}
 
-	m->passed_over[slot] = (struct victim_passed_over){
-		.pid = m->decision.pid,
-		.start_ticks = m->decision.start_ticks,
-		.until = now + PASS_OVER_USEC,
+void ending_observe_passed_over(struct manager *m)
+{
+	for (unsigned i = 0; i < PASSOVER_MAX; i++) {
+		const struct passover_look *failed = &m->passover.entries[i].failed;
+		struct passover_look look;
+
+		if (failed->pid == 0)
+			continue;
+		if (look_at(m, failed->pid, failed->start_ticks, &look))
+			passover_observe(&m->passover, i, &look);
+		else
+			passover_observe(&m->passover, i, NULL);
+	}
+}
+
+/* Who is not to be chosen again after this, be it itself or its kind. */
+static void learn(struct manager *m, usec_t now)
+{
+	struct decision *d = &m->decision;
+	const struct passover_subject subject = {
+		.pid = d->pid,
+		.start_ticks = d->start_ticks,
+		.uid = d->uid,
+		.comm = d->comm,
+		.cgroup = d->cgroup,
 	};
+
+	if (d->outcome == KILL_PROGRESS_UNKILLABLE)
+		pass_over(m, d->error < 0 ? PASSOVER_REFUSED : PASSOVER_UNKILLABLE, now);
+	else if (d->outcome == KILL_PROGRESS_MEMORY_BACK)
+		pass_over(m, PASSOVER_LINGERS, now);
+	else if (d->outcome == KILL_PROGRESS_GONE)
+		passover_succeed(&m->passover, d->pid, d->start_ticks);
+
+	d->freed = freed_since(m);
+	d->useless =
+		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_MEMORY_BACK) &&
+		is_useless(m);
+	if (d->useless)
+		passover_add_kind(&m->passover, &subject,
+				  monitor_ticks_before(sub_u64(now, d->signalled_at)),
+				  monitor_ticks_after(PASSOVER_RESPAWN_USEC), now);
 }
 
 static void put_back(struct kill_victim *victim)
@@ -88,9 +186,7 @@ void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome)
 
 	d->outcome = outcome;
 	d->ended_at = now;
-	/* Who lingers is not to be chosen again, whether its memory came back or not. */
-	if (outcome == KILL_PROGRESS_UNKILLABLE || outcome == KILL_PROGRESS_MEMORY_BACK)
-		ending_pass_over(m, now);
+	learn(m, now);
 	census_look_again(&m->census, d->pid, now, m->reading.allocated);
 	monitor_unwatch_victim(m);
 	if (outcome != KILL_PROGRESS_GONE && m->victim.thawed.n_levels > 0) {

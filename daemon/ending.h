@@ -12,7 +12,7 @@
 struct manager;
 
 /* How the victim is doing, by its pidfd, its memory and the machine's. */
-enum kill_progress ending_judge(const struct manager *m, const struct policy_judgement *judgement,
+enum kill_progress ending_judge(struct manager *m, const struct policy_judgement *judgement,
 				usec_t now);
 
 /*
@@ -22,7 +22,12 @@ enum kill_progress ending_judge(const struct manager *m, const struct policy_jud
  */
 void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome);
 
-/* The victim of m->decision is not chosen again for some time. */
+/* Looks at those who are passed over: some are gone by now, or are as they were no longer.
+ * Allocates nothing. */
+void ending_observe_passed_over(struct manager *m);
+
+/* The victim of m->decision could not be opened or signalled: it is not chosen again for some time.
+ */
 void ending_pass_over(struct manager *m, usec_t now);
 
 /* Freezes again what was left thawed for victims that are gone by now. */

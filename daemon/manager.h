@@ -14,6 +14,7 @@
 #include "lib/cgroup.h"
 #include "lib/kill.h"
 #include "lib/memory.h"
+#include "lib/passover.h"
 #include "lib/policy.h"
 #include "lib/precise.h"
 #include "lib/psi.h"
@@ -33,7 +34,6 @@ struct manager_options {
 	bool dry_run;		 /* whatever the configuration says */
 };
 
-#define MANAGER_PASSED_OVER_MAX 16
 /* Victims that linger while their group was thawed for them. */
 #define MANAGER_LINGERING_MAX 8
 
@@ -73,8 +73,7 @@ struct manager {
 	usec_t refreshed_at;	       /* the last round of the census began */
 	struct victim_request request; /* of the last choice */
 	struct victim_result choice;
-	struct victim_passed_over passed_over[MANAGER_PASSED_OVER_MAX];
-	size_t n_passed_over;
+	struct passover passover;
 	usec_t complained_at; /* the last line about what does not work: one in ten seconds */
 
 	/* The one victim, and what is known of it. */

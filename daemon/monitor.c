@@ -27,6 +27,30 @@ usec_t monitor_now(void)
 	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
 }
 
+static uint64_t usec_to_ticks(usec_t usec)
+{
+	return usec / 1000 * (uint64_t)sysconf(_SC_CLK_TCK) / 1000;
+}
+
+/* With the time that the machine was suspended, unlike CLOCK_MONOTONIC. */
+static usec_t since_boot(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
+uint64_t monitor_ticks_before(usec_t usec)
+{
+	return usec_to_ticks(sub_u64(since_boot(), usec));
+}
+
+uint64_t monitor_ticks_after(usec_t usec)
+{
+	return usec_to_ticks(since_boot() + usec);
+}
+
 static int look(struct manager *m)
 {
 	usec_t next = tick(m, monitor_now());

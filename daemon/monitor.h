@@ -31,3 +31,8 @@ void monitor_unwatch_victim(struct manager *m);
 
 /* CLOCK_MONOTONIC. */
 usec_t monitor_now(void);
+
+/* A point in time by the clock of start times (field 22 of /proc/PID/stat), so long before or
+ * after now. */
+uint64_t monitor_ticks_before(usec_t usec);
+uint64_t monitor_ticks_after(usec_t usec);

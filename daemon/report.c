@@ -52,13 +52,20 @@ static void describe_memory(const struct memory_reading *reading, char *buf, siz
 			 PERCENT_ARGS(available), total, PERCENT_ARGS(swap));
 }
 
+/* By how much more is available, in memory and swap, than at the decision. */
+static uint64_t came_back(const struct manager *m)
+{
+	const struct memory_reading *before = &m->decision.before;
+
+	return sub_u64(m->reading.available + m->reading.swap_free,
+		       before->available + before->swap_free);
+}
+
 /* The journal takes it where there is one; standard error too, unless that is the journal. */
 static void say_decision(const struct manager *m, const char *message_id, int priority,
 			 const char *text)
 {
 	const struct decision *d = &m->decision;
-	uint64_t freed = sub_u64(m->reading.available + m->reading.swap_free,
-				 d->before.available + d->before.swap_free);
 
 	(void)sd_journal_send(
 		"MESSAGE=%s", text, "%s", message_id, "PRIORITY=%i", priority,
@@ -73,8 +80,9 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 		d->approximate ? "yes" : "no", "RECKOND_CHOOSE_USEC=%" PRIu64, d->choose_usec,
 		"RECKOND_SIGNAL_USEC=%" PRIu64, d->signal_usec, "RECKOND_AVAILABLE_BEFORE=%" PRIu64,
 		d->before.available, "RECKOND_AVAILABLE=%" PRIu64, m->reading.available,
-		"RECKOND_FREED=%" PRIu64, freed, "RECKOND_OUTCOME=%s",
-		kill_progress_to_string(d->outcome), NULL);
+		"RECKOND_FREED=%" PRIu64, came_back(m), "RECKOND_OUTCOME=%s",
+		kill_progress_to_string(d->outcome), "RECKOND_USELESS=%s",
+		d->useless ? "yes" : "no", NULL);
 	if (!log_is_journal())
 		log_line(priority, "%s", text);
 }
@@ -84,21 +92,25 @@ static void report_signalled(const struct manager *m)
 	const struct decision *d = &m->decision;
 	char text[1024], name[384], memory[128], size[FORMAT_BYTES_SIZE],
 		next_size[FORMAT_BYTES_SIZE];
-	char next[96] = "", comm[16];
+	char next[96] = "", avoided[160] = "", comm[16];
 
 	describe_memory(&d->before, memory, sizeof(memory));
 	if (d->next_pid > 0)
 		snprintf(next, sizeof(next), "; next would be %s (pid %d, %s)",
 			 format_foreign(d->next_comm, comm, sizeof(comm)), d->next_pid,
 			 format_bytes(d->next_footprint, next_size));
+	if (d->avoided_pid > 0)
+		snprintf(avoided, sizeof(avoided),
+			 "; not the larger %s (pid %d), as ending another of its kind gave little",
+			 format_foreign(d->avoided_comm, comm, sizeof(comm)), d->avoided_pid);
 	snprintf(text, sizeof(text),
 		 "%s %s: %s to come back, %s. Policy %s: %s, stalled " PERCENT_FORMAT
-		 ". %u of %zu candidates read%s%s.",
+		 ". %u of %zu candidates read%s%s%s.",
 		 d->dry_run ? "Would end" : "Ending", victim_name(d, name, sizeof(name)),
 		 format_bytes(census_footprint(&d->memory), size),
 		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
 		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
-		 d->approximate ? ", approximately" : "", next);
+		 d->approximate ? ", approximately" : "", avoided, next);
 	say_decision(m, MESSAGE_SIGNALLED, LOG_WARNING, text);
 	if (d->dry_run)
 		return;
@@ -112,6 +124,25 @@ static void report_signalled(const struct manager *m)
 			   m->victim.thawed.n_levels, m->victim.thawed.n_levels > 1 ? "s" : "");
 }
 
+/* What was learnt: who is passed over from now on, and why. */
+static const char *describe_passed_over(const struct manager *m, char *buf, size_t size)
+{
+	const struct decision *d = &m->decision;
+	char expected[FORMAT_BYTES_SIZE], freed[FORMAT_BYTES_SIZE];
+
+	buf[0] = '\0';
+	if (d->useless)
+		snprintf(buf, size,
+			 " Useless: of %s expected at most %s was freed; others of its kind are "
+			 "passed over once.",
+			 format_bytes(census_footprint(&d->memory), expected),
+			 format_bytes(d->freed, freed));
+	else if (d->passed_over_usec > 0)
+		snprintf(buf, size, " It is passed over for %" PRIu64 " s.",
+			 d->passed_over_usec / USEC_PER_SEC);
+	return buf;
+}
+
 static void report_ended(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
@@ -122,9 +153,9 @@ static void report_ended(const struct manager *m)
 		[KILL_PROGRESS_ESCALATE] = "gets SIGKILL",
 		[KILL_PROGRESS_STAND_DOWN] =
 			"did not go when asked, and need not: the emergency is over",
-		[KILL_PROGRESS_UNKILLABLE] = "cannot be ended; passed over for 30 s",
+		[KILL_PROGRESS_UNKILLABLE] = "cannot be ended",
 	};
-	char text[1024], name[384], memory[128], refrozen[64] = "";
+	char text[1024], name[384], memory[128], refrozen[64] = "", passed_over[192];
 
 	describe_memory(&m->reading, memory, sizeof(memory));
 	if (d->refrozen > 0)
@@ -132,10 +163,10 @@ static void report_ended(const struct manager *m)
 	else if (d->refrozen < 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group could not be frozen again: %s.",
 			 strerror(-d->refrozen));
-	snprintf(text, sizeof(text), "%s %s%s%s, %" PRIu64 " ms after the decision: %s.%s",
+	snprintf(text, sizeof(text), "%s %s%s%s, %" PRIu64 " ms after the decision: %s.%s%s",
 		 victim_name(d, name, sizeof(name)), phrases[d->outcome], d->error ? ": " : "",
 		 d->error ? strerror(-d->error) : "", (d->ended_at - d->decided_at) / USEC_PER_MSEC,
-		 memory, refrozen);
+		 memory, describe_passed_over(m, passed_over, sizeof(passed_over)), refrozen);
 	say_decision(m, MESSAGE_ENDED,
 		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
 }
@@ -186,8 +217,8 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 			report_nobody(m);
 		break;
 	case REPORT_CANNOT_OPEN:
-		log_error("Pid %d cannot be opened: %s; passed over for 30 s.", d->pid,
-			  strerror(-d->error));
+		log_error("Pid %d cannot be opened: %s; passed over for %" PRIu64 " s.", d->pid,
+			  strerror(-d->error), d->passed_over_usec / USEC_PER_SEC);
 		break;
 	case REPORT_CHANGED:
 		log_notice("Pid %d may no longer be ended: looking again.", d->pid);

@@ -184,14 +184,14 @@ static bool choose(struct manager *m, struct tick *t)
 	};
 	usec_t began = monitor_now();
 
+	ending_observe_passed_over(m);
 	m->request = (struct victim_request){
 		.rank_by = policy->rank_by,
 		.allocated = m->reading.allocated,
 		.total = m->reading.counters.total + m->reading.counters.swap_total,
 		.now = t->now,
 		.self = getpid(),
-		.passed_over = m->passed_over,
-		.n_passed_over = min_u64(m->n_passed_over, MANAGER_PASSED_OVER_MAX),
+		.passover = &m->passover,
 	};
 	victim_choose(&m->census, &m->request, reader_read, &reader, &m->choice);
 	if (m->choice.n_ranked == 0) {
@@ -292,6 +292,7 @@ static void end(struct manager *m, struct tick *t)
 		return;
 	d->signal_usec = d->signalled_at - t->now;
 	m->n_kills++;
+	passover_spend(&m->passover, d->avoided_kinds);
 	/* Should this fail, the timer finds out too, only later. */
 	(void)monitor_watch_victim(m, m->victim.pidfd);
 }

@@ -56,8 +56,7 @@ void outlook_choose(struct outlook *o)
 		.total = o->memory.counters.total + o->memory.counters.swap_total,
 		.now = o->now(),
 		.self = getpid(),
-		.passed_over = o->passed_over,
-		.n_passed_over = o->n_passed_over,
+		.passover = o->passover,
 	};
 	victim_choose(o->census, &o->request, read_noted, o, &o->result);
 	victim_count_exclusions(o->census, &o->request, o->n_excluded);

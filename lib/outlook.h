@@ -45,8 +45,7 @@ struct outlook {
 	/* The user's name, or the number as text; NULL: not known; good until the next call. */
 	const char *(*user)(uid_t uid, void *userdata);
 	void *userdata;
-	const struct victim_passed_over *passed_over;
-	size_t n_passed_over;
+	const struct passover *passover; /* NULL: nobody is passed over */
 
 	/* What outlook_choose() finds. */
 

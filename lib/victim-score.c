@@ -8,6 +8,34 @@
 
 #include "lib/victim.h"
 
+static struct passover_subject subject_of(const struct census_process *process)
+{
+	return (struct passover_subject){
+		.pid = process->pid,
+		.start_ticks = process->start_ticks,
+		.uid = process->uid,
+		.comm = process->comm,
+		.cgroup = census_cgroup_path(process),
+	};
+}
+
+enum passover_verdict victim_passover(const struct census_process *process,
+				      const struct victim_request *request)
+{
+	struct passover_subject subject = subject_of(process);
+
+	if (!request->passover)
+		return PASSOVER_NOT;
+	return passover_judge(request->passover, &subject, request->now);
+}
+
+unsigned victim_kinds(const struct census_process *process, const struct victim_request *request)
+{
+	struct passover_subject subject = subject_of(process);
+
+	return passover_kinds(request->passover, &subject, request->now);
+}
+
 enum victim_exclusion victim_exclusion(const struct census *census,
 				       const struct census_process *process,
 				       const struct victim_request *request)
@@ -28,13 +56,8 @@ enum victim_exclusion victim_exclusion(const struct census *census,
 		return VICTIM_IS_UNREADABLE;
 	if (process->state == 'Z' && census_footprint(&process->memory) == 0)
 		return VICTIM_HAS_NO_MEMORY;
-	for (size_t i = 0; i < request->n_passed_over; i++) {
-		const struct victim_passed_over *over = &request->passed_over[i];
-
-		if (over->pid == process->pid && over->start_ticks == process->start_ticks &&
-		    request->now < over->until)
-			return VICTIM_IS_PASSED_OVER;
-	}
+	if (victim_passover(process, request) == PASSOVER_YES)
+		return VICTIM_IS_PASSED_OVER;
 	return VICTIM_ELIGIBLE;
 }
 

@@ -15,6 +15,12 @@ struct choice {
 	void *userdata;
 	struct victim_result *result;
 	uint64_t mark; /* the best score read so far */
+
+	/* Who is passed over if there is somebody else: from this verdict on, in this walk. */
+	enum passover_verdict refused;
+	bool refused_any;
+	struct victim_candidate avoided;	   /* the largest that was refused for its kind */
+	uint64_t kind_largest[PASSOVER_KINDS_MAX]; /* likewise, its score */
 };
 
 /* The score at one end of the footprint's interval.  All of it may be in swap by now, or none. */
@@ -319,6 +325,117 @@ static void pronounce(struct victim_result *result, uint64_t next_hi)
 	}
 }
 
+/* The highest of all below, and their kinds. */
+static enum passover_verdict judge_below(const struct choice *choice,
+					 const struct census_node *node, unsigned *kinds)
+{
+	enum passover_verdict verdict = PASSOVER_NOT;
+	const struct census_node *child;
+
+	if (node->kind == CENSUS_PROCESS) {
+		const struct census_process *process = (const struct census_process *)node;
+
+		verdict = victim_passover(process, choice->request);
+		if (verdict == PASSOVER_KIND)
+			*kinds |= victim_kinds(process, choice->request);
+		return verdict;
+	}
+	census_for_each_child(child, node) {
+		enum passover_verdict other = judge_below(choice, child, kinds);
+
+		verdict = other > verdict ? other : verdict;
+	}
+	return verdict;
+}
+
+/* Is the candidate passed over in this walk?  By the last reading: it is not worth a new one. */
+static bool is_refused(struct choice *choice, const struct victim_entry *entry)
+{
+	struct victim_candidate candidate;
+	enum passover_verdict verdict;
+	unsigned kinds = 0;
+
+	if (!choice->request->passover)
+		return false;
+	verdict = judge_below(choice, entry->node, &kinds);
+	if (verdict < choice->refused)
+		return false;
+	choice->refused_any = true;
+	if (verdict != PASSOVER_KIND)
+		return true;
+	candidate_init(&candidate, choice, entry);
+	if (!choice->avoided.node || candidate.estimate > choice->avoided.estimate)
+		choice->avoided = candidate;
+	for (unsigned i = 0; i < PASSOVER_KINDS_MAX; i++)
+		if (kinds & 1U << i)
+			choice->kind_largest[i] =
+				max_u64(choice->kind_largest[i], candidate.estimate);
+	return true;
+}
+
+/* Both passes, but for those who are passed over by this verdict. */
+static void walk(struct choice *choice, enum passover_verdict refused)
+{
+	const struct victim_request *request = choice->request;
+	struct victim_result *result = choice->result;
+	unsigned n_wanted = (unsigned)min_u64(request->n_wanted, VICTIM_RANKED_MAX);
+
+	choice->refused = refused;
+	choice->refused_any = false;
+	choice->avoided = (struct victim_candidate){ 0 };
+	choice->mark = 0;
+	result->n_heap = result->n_ranked = result->n_reads = 0;
+	heap_push(result, &choice->census->machine, UINT64_MAX);
+
+	/* What comes off the heap cannot be exceeded by what is left on it. */
+	while (result->n_heap > 0 && result->n_ranked < VICTIM_RANKED_MAX) {
+		bool enough = result->n_ranked >= n_wanted;
+		struct victim_candidate candidate;
+		struct victim_entry top;
+
+		if (enough && result->heap[0].hi < choice->mark)
+			break;
+		top = heap_pop(result);
+		if (!is_candidate(choice, top.node)) {
+			open_node(choice, top.node, enough ? choice->mark : 0);
+			continue;
+		}
+		if (!may_go(choice, top.node) || is_refused(choice, &top))
+			continue;
+		candidate_init(&candidate, choice, &top);
+		if (top.hi >= choice->mark && result->n_reads < VICTIM_MAX_READS &&
+		    !read_candidate(choice, &candidate))
+			continue;
+		rank(result, &candidate);
+	}
+}
+
+/* Is there somebody instead of those who were passed over? */
+static bool is_enough(const struct choice *choice)
+{
+	const struct victim_result *result = choice->result;
+	uint64_t best;
+
+	if (!choice->refused_any)
+		return true;
+	best = result->n_ranked > 0 ? result->ranked[0].estimate : 0;
+	return best > 0 && passover_is_worth(best, choice->avoided.estimate);
+}
+
+static void note_avoided(const struct choice *choice)
+{
+	struct victim_result *result = choice->result;
+
+	result->avoided.node = NULL;
+	result->avoided_kinds = 0;
+	if (result->n_ranked == 0 || choice->avoided.estimate <= result->ranked[0].estimate)
+		return;
+	result->avoided = choice->avoided;
+	for (unsigned i = 0; i < PASSOVER_KINDS_MAX; i++)
+		if (choice->kind_largest[i] > result->ranked[0].estimate)
+			result->avoided_kinds |= 1U << i;
+}
+
 void victim_choose(const struct census *census, const struct victim_request *request,
 		   victim_read_fn read_precise, void *userdata, struct victim_result *result)
 {
@@ -329,35 +446,16 @@ void victim_choose(const struct census *census, const struct victim_request *req
 		.userdata = userdata,
 		.result = result,
 	};
-	unsigned n_wanted = (unsigned)min_u64(request->n_wanted, VICTIM_RANKED_MAX);
+	/* Where nobody else is left, who was useless before who failed last. */
+	enum passover_verdict refused = PASSOVER_KIND;
 
-	result->n_heap = result->n_ranked = result->n_reads = 0;
 	result->n_visited = 0;
 	result->approximate = false;
 	result->n_candidates = census->n_candidates;
-	heap_push(result, &census->machine, UINT64_MAX);
-
-	/* What comes off the heap cannot be exceeded by what is left on it. */
-	while (result->n_heap > 0 && result->n_ranked < VICTIM_RANKED_MAX) {
-		bool enough = result->n_ranked >= n_wanted;
-		struct victim_candidate candidate;
-		struct victim_entry top;
-
-		if (enough && result->heap[0].hi < choice.mark)
-			break;
-		top = heap_pop(result);
-		if (!is_candidate(&choice, top.node)) {
-			open_node(&choice, top.node, enough ? choice.mark : 0);
-			continue;
-		}
-		if (!may_go(&choice, top.node))
-			continue;
-		candidate_init(&candidate, &choice, &top);
-		if (top.hi >= choice.mark && result->n_reads < VICTIM_MAX_READS &&
-		    !read_candidate(&choice, &candidate))
-			continue;
-		rank(result, &candidate);
-	}
+	do
+		walk(&choice, refused++);
+	while (refused <= PASSOVER_YES && !is_enough(&choice));
+	note_avoided(&choice);
 	pronounce(result, result->n_heap > 0 ? result->heap[0].hi : 0);
 }
 

@@ -13,7 +13,8 @@
  *
  * Promise: if the budget was not used up (result->approximate is false), no candidate's true
  * score at the moment of its reading exceeded the victim's by more than the counting error of
- * the precise read.
+ * the precise read.  Of the candidates, that is: who is passed over (passover.h) is none, be it
+ * in any case or because somebody else is there instead.
  */
 #pragma once
 
@@ -21,6 +22,7 @@
 #include <stddef.h>
 
 #include "lib/census.h"
+#include "lib/passover.h"
 #include "lib/policy.h"
 #include "lib/util.h"
 
@@ -77,16 +79,14 @@ struct victim_result {
 	size_t n_candidates;
 	size_t n_visited; /* nodes looked at; what a choice costs */
 
+	/* Who counts for more than the victim, but is of a kind that it was useless to end; .node
+	 * NULL: nobody is.  And all the kinds that were passed over, as in passover_kinds(). */
+	struct victim_candidate avoided;
+	unsigned avoided_kinds;
+
 	struct victim_entry *heap; /* storage, kept between choices */
 	size_t n_heap;
 	size_t n_allocated;
-};
-
-/* An identity not to be chosen (just tried, unkillable). */
-struct victim_passed_over {
-	pid_t pid;
-	uint64_t start_ticks;
-	usec_t until;
 };
 
 enum victim_target {
@@ -103,8 +103,7 @@ struct victim_request {
 	uint64_t total;	    /* memory + swap, bytes: badness' unit for oom_score_adj */
 	usec_t now;
 	pid_t self;
-	const struct victim_passed_over *passed_over;
-	size_t n_passed_over;
+	const struct passover *passover; /* NULL: nobody is passed over */
 };
 
 /*
@@ -134,6 +133,11 @@ enum victim_exclusion victim_exclusion(const struct census *census,
 /* How many are excluded by what; for people, as it looks at everybody. */
 void victim_count_exclusions(const struct census *census, const struct victim_request *request,
 			     size_t ret[static _VICTIM_EXCLUSION_MAX]);
+/* For the process, by request->passover. */
+enum passover_verdict victim_passover(const struct census_process *process,
+				      const struct victim_request *request);
+/* Of which kinds that were useless it is. */
+unsigned victim_kinds(const struct census_process *process, const struct victim_request *request);
 const char *victim_exclusion_to_string(enum victim_exclusion exclusion);
 const char *victim_verdict_to_string(enum victim_verdict verdict);
 

@@ -44,17 +44,18 @@ wait_for() { # CONDITION: for ten seconds
 	return 1
 }
 # A process that holds so many MiB, in the scope.  (A shell would be avoided: see reckond.conf(5).)
-hold() { # MIB
-	perl -e '$0 = "hold"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' "$1" \
+hold() { # MIB [COMMAND...], by which it is run
+	"${@:2}" perl -e '$0 = "hold"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' "$1" \
 		>"$tmp/ready" &
 	pids+=("$!")
 	wait_for "[ -s '$tmp/ready' ]"
 	: >"$tmp/ready"
 	echo "$!" >"$mount$scope/cgroup.procs"
 }
+as=() # a command by which the daemon is run
 start() { # ARGUMENT...
 	: >"$tmp/log" # what the last one said is not to be taken for this one's
-	"$reckond" --config "$tmp/conf" --scope "$scope" "$@" 2>"$tmp/log" &
+	"${as[@]}" "$reckond" --config "$tmp/conf" --scope "$scope" "$@" 2>"$tmp/log" &
 	daemon=$!
 	wait_for "grep -q ^Ready '$tmp/log'"
 }
@@ -102,4 +103,27 @@ check "wait_for \"! is_alive $small\"" 'then the other, as the policy still hold
 check "[ \$(grep -c '^Ending' '$tmp/log') = 2 ]" 'each once, and nobody outside the scope'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
+
+# As an ordinary user: who may not be signalled is tried once, and the next one goes.
+nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+if "${nobody[@]}" test -x "$reckond"; then
+	chmod 755 "$tmp"
+	chown -R 65534 "$mount$scope"
+	hold 64
+	large=${pids[2]}
+	hold 16 "${nobody[@]}"
+	small=${pids[3]}
+	as=("${nobody[@]}")
+	start
+	check "wait_for \"! is_alive $small\"" 'an ordinary user'"'"'s own process goes'
+	check "grep -q '(pid $large, .* cannot be ended: Operation not permitted.* passed over for 30 s' '$tmp/log'" \
+		'instead of the larger one, which it may not end'
+	check "wait_for \"grep -q 'nobody may be ended.* 1 passed over' '$tmp/log'\"" 'then it is said that nobody is left'
+	check "[ \$(grep -c '(pid $large, .* cannot be ended' '$tmp/log') = 1 ] && is_alive $large" \
+		'and nobody is tried in a loop'
+	stop
+	check '[ $status = 0 ]' 'SIGTERM ends it well'
+else
+	echo "SKIP: an ordinary user may not run $reckond"
+fi
 exit $failed

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,7 +47,10 @@ static struct {
 	int open_result;
 	int signal_result;
 	bool signal_is_lost;
+	int thaw_result;
 	void (*on_open)(pid_t pid);
+	bool frees_nothing; /* the machine, as it says; or only so much */
+	uint64_t freed;
 	unsigned n_signals;
 	unsigned n_journal;
 	unsigned n_choices;
@@ -78,6 +82,17 @@ void __wrap_victim_choose(const struct census *census, const struct victim_reque
 	__real_victim_choose(census, request, read_precise, userdata, result);
 }
 
+int __real_memory_sample(struct memory_source *source, struct memory_reading *ret);
+int __wrap_memory_sample(struct memory_source *source, struct memory_reading *ret);
+int __wrap_memory_sample(struct memory_source *source, struct memory_reading *ret)
+{
+	int r = __real_memory_sample(source, ret);
+
+	if (test.frees_nothing)
+		ret->freed = test.freed;
+	return r;
+}
+
 static int op_open(pid_t pid)
 {
 	if (test.on_open)
@@ -93,12 +108,19 @@ static int op_signal(int pidfd, int signal)
 	return test.signal_is_lost ? 0 : kill_ops_system.pidfd_send_signal(pidfd, signal);
 }
 
+static int op_thaw(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path,
+		   struct freezer_thawed *thawed)
+{
+	return test.thaw_result < 0 ? test.thaw_result
+				    : kill_ops_system.thaw(fs, v2_path, v1_path, thawed);
+}
+
 static struct kill_ops ops;
 
 /* All paths are relative to the mount. */
 static int make_group(const char *relative)
 {
-	char path[256];
+	char path[512];
 
 	snprintf(path, sizeof(path), "%s%s", test.scope + 1, relative);
 	return mkdirat(test.cgroups.v2_fd, path, 0755);
@@ -106,7 +128,7 @@ static int make_group(const char *relative)
 
 static void write_group(const char *relative, const char *file, const char *text)
 {
-	char path[256];
+	char path[512];
 
 	snprintf(path, sizeof(path), "%s%s/%s", test.scope + 1, relative, file);
 	assert_int_equal(io_write_at(test.cgroups.v2_fd, path, text), 0);
@@ -114,7 +136,7 @@ static void write_group(const char *relative, const char *file, const char *text
 
 static bool group_is_frozen(const char *relative)
 {
-	char path[256], text[512];
+	char path[512], text[512];
 
 	snprintf(path, sizeof(path), "%s%s/cgroup.events", test.scope + 1, relative);
 	return io_read_at(test.cgroups.v2_fd, path, text, sizeof(text)) > 0 &&
@@ -200,6 +222,21 @@ static void let_the_grace_pass(void)
 	test.manager->decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
 }
 
+/* As if it had been passed over so much earlier. */
+static void let_pass(usec_t usec)
+{
+	for (unsigned i = 0; i < PASSOVER_MAX; i++)
+		test.manager->passover.entries[i].failed_at -= usec;
+}
+
+static void some_ticks(void)
+{
+	for (int i = 0; i < 10; i++) {
+		one_tick();
+		usleep(1000);
+	}
+}
+
 /* Ticks until the current victim is done with: at most for a minute, on a machine that is busy. */
 static void settle(void)
 {
@@ -222,6 +259,7 @@ static int setup(void **state)
 	ops = kill_ops_system;
 	ops.pidfd_open = op_open;
 	ops.pidfd_send_signal = op_signal;
+	ops.thaw = op_thaw;
 	snprintf(test.scope, sizeof(test.scope), "/reckond-test-%d", getpid());
 	snprintf(test.config, sizeof(test.config), "/tmp/reckond-test-%d.conf", getpid());
 	return make_group("");
@@ -238,18 +276,25 @@ static void require_scope(void)
 static int teardown(void **state)
 {
 	static const char *const groups[] = { "/a/b/c", "/a/b", "/a", "" };
-	char path[256];
+	char path[512];
 
 	fail_malloc = false;
 	test.manager = manager_free(test.manager);
-	for (unsigned i = 0; i < test.n_victims; i++) {
-		kill(test.victims[i], SIGKILL); /* our children, not yet waited for */
+	if (test.scope[0] && test.cgroups.v1_freezer_fd >= 0) {
+		snprintf(path, sizeof(path), "%s/freezer.state", test.scope + 1);
+		(void)io_write_at(test.cgroups.v1_freezer_fd, path, "THAWED");
+	}
+	/* Our children, not yet waited for.  A tracer comes after its tracee, who waits for it. */
+	for (unsigned i = test.n_victims; i-- > 0;) {
+		kill(test.victims[i], SIGKILL);
 		waitpid(test.victims[i], NULL, 0);
 	}
 	for (size_t i = 0; test.scope[0] && i < ARRAY_SIZE(groups); i++) {
 		snprintf(path, sizeof(path), "%s%s", test.scope + 1, groups[i]);
 		(void)unlinkat(test.cgroups.v2_fd, path, AT_REMOVEDIR);
 	}
+	if (test.scope[0] && test.cgroups.v1_freezer_fd >= 0)
+		(void)unlinkat(test.cgroups.v1_freezer_fd, test.scope + 1, AT_REMOVEDIR);
 	if (test.config[0])
 		(void)unlink(test.config);
 	cgroup_fs_done(&test.cgroups);
@@ -275,6 +320,7 @@ static void test_tick_ends_the_largest_of_the_scope_and_nobody_else(void **state
 	assert_true(is_alive(outside) && is_alive(small) && is_alive(middle));
 	assert_int_equal(test.n_signals, 1);
 	assert_int_equal(test.n_journal, 2); /* the decision and the end */
+	assert_false(test.manager->decision.useless);
 
 	/* The policy still holds: the next one is the next largest. */
 	one_tick();
@@ -490,6 +536,7 @@ static void test_tick_passes_over_who_may_not_be_signalled(void **state)
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, large);
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.manager->decision.passed_over_usec, 30 * USEC_PER_SEC);
 	test.signal_result = 0;
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
@@ -499,6 +546,23 @@ static void test_tick_passes_over_who_may_not_be_signalled(void **state)
 	one_tick();
 	assert_true(is_alive(large));
 	assert_int_equal(test.n_signals, 2);
+}
+
+static void test_tick_passes_over_who_cannot_be_opened(void **state)
+{
+	pid_t large, small;
+
+	require_scope();
+	large = spawn("", 32, false);
+	small = spawn("", 8, false);
+	start(KILL_NOW);
+	test.open_result = -EPERM;
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, large);
+	assert_int_equal(test.manager->decision.passed_over_usec, 30 * USEC_PER_SEC);
+	test.open_result = 0;
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, small);
 }
 
 static void test_tick_passes_over_who_does_not_die(void **state)
@@ -519,6 +583,273 @@ static void test_tick_passes_over_who_does_not_die(void **state)
 	assert_int_equal(test.manager->decision.pid, small);
 	settle();
 	assert_true(is_alive(large));
+}
+
+static void test_tick_passes_over_for_longer_each_time(void **state)
+{
+	pid_t large, small;
+
+	require_scope();
+	large = spawn("", 64, false);
+	small = spawn("", 24, false);
+	start("KillTimeout=100ms\n" KILL_NOW);
+	test.signal_is_lost = true;
+	one_tick();
+	settle();
+	assert_int_equal(test.manager->decision.passed_over_usec, 30 * USEC_PER_SEC);
+
+	/* Its time is over; but it was the last one, and there is another. */
+	let_pass(31 * USEC_PER_SEC);
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, small);
+	settle();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, large);
+	settle();
+	assert_int_equal(test.manager->decision.passed_over_usec, 60 * USEC_PER_SEC);
+	let_pass(31 * USEC_PER_SEC);
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, small);
+}
+
+static void test_tick_tries_earlier_who_was_thawed(void **state)
+{
+	pid_t victim;
+
+	require_scope();
+	assert_int_equal(make_group("/a"), 0);
+	victim = spawn("/a", 32, false);
+	write_group("/a", "cgroup.freeze", "1");
+	for (int i = 0; i < 2000 && !group_is_frozen("/a"); i++)
+		usleep(10000);
+	start("KillTimeout=100ms\n" KILL_NOW);
+	test.signal_is_lost = true;
+	test.thaw_result = -EACCES;
+	one_tick();
+	settle();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	let_pass(4 * USEC_PER_SEC);
+	one_tick();
+	assert_int_equal(test.n_signals, 1);
+
+	write_group("/a", "cgroup.freeze", "0");
+	for (int i = 0; i < 2000 && group_is_frozen("/a"); i++)
+		usleep(10000);
+	test.signal_is_lost = false;
+	one_tick();
+	assert_int_equal(test.n_signals, 2);
+	settle();
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+}
+
+/* The victim is drained, and stays: success, not to be tried again. */
+static void lingers(pid_t victim, pid_t other)
+{
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, victim);
+	settle();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_MEMORY_BACK);
+	assert_true(is_alive(victim));
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, other);
+	settle();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	let_pass(3600 * USEC_PER_SEC);
+	some_ticks();
+	assert_int_equal(test.n_signals, 2);
+}
+
+/* It keeps all its memory in its exit, for as long as the tracer likes. */
+static void test_tick_leaves_who_lingers_under_a_tracer(void **state)
+{
+	pid_t victim, other, tracer;
+	int ready[2];
+	ssize_t n;
+	char byte;
+
+	require_scope();
+	victim = spawn("", 64, false);
+	other = spawn("", 8, false);
+	assert_int_equal(pipe(ready), 0);
+	tracer = fork();
+	assert_true(tracer >= 0);
+	if (tracer == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (ptrace(PTRACE_SEIZE, victim, NULL, PTRACE_O_TRACEEXIT) == 0 &&
+		    write(ready[1], "", 1) == 1)
+			for (;;)
+				pause();
+		_exit(1);
+	}
+	test.victims[test.n_victims++] = tracer;
+	close(ready[1]);
+	n = read(ready[0], &byte, 1);
+	close(ready[0]);
+	if (n != 1) {
+		print_message("SKIP: may not trace\n");
+		skip();
+	}
+	start("KillTimeout=200ms\n" KILL_NOW);
+	lingers(victim, other);
+}
+
+/* In a freezer of version 1 that may not be thawed, SIGKILL alone gives nothing back. */
+static void test_tick_leaves_who_lingers_in_a_freezer(void **state)
+{
+	const int freezer_fd = test.cgroups.v1_freezer_fd;
+	pid_t victim, other;
+	char path[512], text[16];
+
+	require_scope();
+	snprintf(path, sizeof(path), "%s", test.scope + 1);
+	if (freezer_fd < 0 || mkdirat(freezer_fd, path, 0755) < 0) {
+		print_message("SKIP: there is no freezer of version 1\n");
+		skip();
+	}
+	victim = spawn("", 64, false);
+	other = spawn("", 8, false);
+	snprintf(path, sizeof(path), "%s/cgroup.procs", test.scope + 1);
+	snprintf(text, sizeof(text), "%d", victim);
+	assert_int_equal(io_write_at(freezer_fd, path, text), 0);
+	snprintf(path, sizeof(path), "%s/freezer.state", test.scope + 1);
+	assert_int_equal(io_write_at(freezer_fd, path, "FROZEN"), 0);
+	for (int i = 0; i < 2000 && io_read_at(freezer_fd, path, text, sizeof(text)) > 0 &&
+			strncmp(text, "FROZEN", 6) != 0;
+	     i++)
+		usleep(10000);
+	start("KillTimeout=200ms\n" KILL_NOW);
+	test.thaw_result = -EACCES;
+	lingers(victim, other);
+	assert_int_equal(io_write_at(freezer_fd, path, "THAWED"), 0);
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+}
+
+/* 96 and 80 in a group of their own, two beside, and nothing comes back.  (All have one name: who
+ * is born later passes for the first one, started again.) */
+static void test_tick_passes_over_a_useless_kind_once(void **state)
+{
+	pid_t first, second, beside;
+
+	require_scope();
+	assert_int_equal(make_group("/a"), 0);
+	first = spawn("/a", 96, false);
+	second = spawn("/a", 80, false);
+	beside = spawn("", 24, false);
+	spawn("", 16, false);
+	start(KILL_NOW);
+	test.frees_nothing = true;
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, first);
+	settle();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	assert_true(test.manager->decision.useless);
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, beside);
+	assert_int_equal(test.manager->decision.avoided_pid, second);
+	settle();
+	assert_false(test.manager->decision.useless); /* too small to tell */
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, second);
+	assert_int_equal(test.manager->decision.avoided_pid, 0);
+}
+
+static void test_tick_waits_for_memory_that_comes_late(void **state)
+{
+	pid_t victim;
+
+	require_scope();
+	victim = spawn("", 96, false);
+	start(KILL_NOW);
+	test.frees_nothing = true;
+	one_tick();
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+	one_tick(); /* gone, but somebody may hold its memory */
+	assert_int_equal(test.manager->state, MANAGER_SETTLE);
+	test.freed = 96 * MIB;
+	one_tick();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	assert_false(test.manager->decision.useless);
+}
+
+static void test_tick_rather_a_useless_kind_than_nobody(void **state)
+{
+	pid_t first, second, tiny;
+
+	require_scope();
+	assert_int_equal(make_group("/a"), 0);
+	first = spawn("/a", 320, false);
+	second = spawn("/a", 300, false);
+	tiny = spawn("", 4, false); /* a sanitizer adds to it */
+	start(KILL_NOW);
+	test.frees_nothing = true;
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, first);
+	settle();
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, second);
+	settle();
+	assert_true(is_alive(tiny));
+}
+
+/* A child that has not written since the fork: its pages are its parent's, and stay. */
+static pid_t spawn_sharer(size_t mib)
+{
+	int ready[2];
+	char text[16];
+	pid_t holder, pid;
+
+	assert_int_equal(pipe(ready), 0);
+	holder = fork();
+	assert_true(holder >= 0);
+	if (holder == 0) {
+		char *memory;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		munlockall(); /* or fork() would copy */
+		memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			      -1, 0);
+		memset(memory, 1, mib * MIB);
+		pid = fork();
+		if (pid == 0)
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+		else if (pid < 0 || write(ready[1], &pid, sizeof(pid)) != sizeof(pid))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	test.victims[test.n_victims++] = holder;
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &pid, sizeof(pid)), sizeof(pid));
+	close(ready[0]);
+	snprintf(text, sizeof(text), "%d", pid);
+	write_group("", "cgroup.procs", text);
+	return pid;
+}
+
+static void test_tick_sees_that_a_kill_was_useless(void **state)
+{
+	require_scope();
+	for (int i = 0; i < 10; i++) {
+		pid_t sharer = spawn_sharer(256);
+		const struct decision *d;
+
+		if (!test.manager)
+			start(KILL_NOW);
+		d = &test.manager->decision;
+		one_tick();
+		assert_int_equal(d->pid, sharer);
+		assert_true(census_footprint(&d->memory) >= 256 * MIB);
+		settle();
+		assert_int_equal(d->outcome, KILL_PROGRESS_GONE);
+		assert_int_equal(d->useless, d->freed < 32 * MIB);
+		if (d->useless)
+			return;
+		kill(test.victims[--test.n_victims], SIGKILL);
+		waitpid(test.victims[test.n_victims], NULL, 0);
+	}
+	print_message("SKIP: others free memory all the time\n");
+	skip();
 }
 
 static void test_tick_dry_run_never_signals(void **state)
@@ -598,7 +929,16 @@ int main(void)
 		with_scope(test_tick_spares_who_was_moved_out_meanwhile),
 		with_scope(test_tick_goes_on_when_the_victim_vanishes),
 		with_scope(test_tick_passes_over_who_may_not_be_signalled),
+		with_scope(test_tick_passes_over_who_cannot_be_opened),
 		with_scope(test_tick_passes_over_who_does_not_die),
+		with_scope(test_tick_passes_over_for_longer_each_time),
+		with_scope(test_tick_tries_earlier_who_was_thawed),
+		with_scope(test_tick_leaves_who_lingers_under_a_tracer),
+		with_scope(test_tick_leaves_who_lingers_in_a_freezer),
+		with_scope(test_tick_passes_over_a_useless_kind_once),
+		with_scope(test_tick_waits_for_memory_that_comes_late),
+		with_scope(test_tick_rather_a_useless_kind_than_nobody),
+		with_scope(test_tick_sees_that_a_kill_was_useless),
 		with_scope(test_tick_dry_run_never_signals),
 		with_scope(test_tick_finds_a_process_whose_leader_has_exited),
 	};

@@ -229,17 +229,18 @@ static void test_choose_excludes(void **state)
 		/* Passed over long ago. */
 		{ { .pid = 61, .start_ticks = 5 }, "/in", VICTIM_ELIGIBLE },
 	};
-	static const struct victim_passed_over passed_over[] = {
-		{ .pid = 60, .start_ticks = 5, .until = 1001 },
-		{ .pid = 61, .start_ticks = 5, .until = 1000 },
-	};
+	static const struct passover_look look60 = { .pid = 60, .start_ticks = 5 };
+	static const struct passover_look look61 = { .pid = 61, .start_ticks = 5 };
 	static char scope[] = "/in";
+	struct passover passover = { 0 };
 	struct victim_request request = {
-		.now = 1000,
+		.now = PASSOVER_FIRST_USEC,
 		.self = 77,
-		.passed_over = passed_over,
-		.n_passed_over = ARRAY_SIZE(passed_over),
+		.passover = &passover,
 	};
+
+	passover_add(&passover, PASSOVER_UNKILLABLE, &look61, 0);
+	passover_add(&passover, PASSOVER_UNKILLABLE, &look60, 1);
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct census_process *row = &rows[i].process;
@@ -467,6 +468,113 @@ static void test_choose_takes_a_whole_cgroup(void **state)
 /* How pages come, go, and change hands, and what is promised of each: that the upper end, which was
  * reckoned without looking, is not exceeded.  (A child of fork() is not promised anything until it
  * is read, and it is read as soon as its pid is seen: see test-census.) */
+/* Four processes, each in a cgroup of its own, and what is known against them. */
+struct known {
+	uint64_t sizes[4]; /* MiB; 0: not there */
+	bool in_a_row[4], of_kind[4];
+	pid_t victim;
+	pid_t avoided; /* 0: nobody */
+};
+
+static void know(struct machine *machine, const struct known *known, struct passover *passover)
+{
+	machine_init(machine, ARRAY_SIZE(known->sizes));
+	for (size_t i = 0; i < machine->n; i++) {
+		struct census_process *process = machine->processes[i];
+		struct passover_look look = {
+			.pid = process->pid,
+			.start_ticks = process->start_ticks,
+		};
+		char path[] = "/n";
+
+		path[1] = (char)('0' + i);
+		assert_int_equal(census_place(&machine->census, process, path), 0);
+		census_weigh(&machine->census, process);
+		set(machine, i, known->sizes[i] * MIB, known->sizes[i] * MIB);
+		if (known->sizes[i] == 0)
+			set_adj(machine, i, -1000);
+		if (known->in_a_row[i])
+			passover_add(passover, PASSOVER_UNKILLABLE, &look, 0);
+		if (known->of_kind[i])
+			passover_add_kind(passover,
+					  &(struct passover_subject){ .comm = "", .cgroup = path },
+					  1, 0, 999 * USEC_PER_SEC);
+	}
+}
+
+static void test_choose_passes_over_if_there_is_somebody_else(void **state)
+{
+	static const struct known rows[] = {
+		{ { 800, 200 }, { 0 }, { 0 }, 100, 0 },
+		/* Never twice in a row, be the other as small as it may; but rather than nobody. */
+		{ { 800, 200 }, { true }, { 0 }, 101, 0 },
+		{ { 800, 1 }, { true }, { 0 }, 101, 0 },
+		{ { 800 }, { true }, { 0 }, 100, 0 },
+		/* A useless kind: for an eighth of it, not for less. */
+		{ { 800, 200 }, { 0 }, { true }, 101, 100 },
+		{ { 800, 100 }, { 0 }, { true }, 101, 100 },
+		{ { 800, 99 }, { 0 }, { true }, 100, 0 },
+		{ { 800 }, { 0 }, { true }, 100, 0 },
+		/* All are of it: as if nothing were known. */
+		{ { 800, 700 }, { 0 }, { true, true }, 100, 0 },
+		/* It would not have been its turn. */
+		{ { 800, 700 }, { 0 }, { false, true }, 100, 0 },
+		/* The larger of two kinds is what counts. */
+		{ { 800, 700, 90 }, { 0 }, { true, true }, 100, 0 },
+		{ { 800, 700, 100 }, { 0 }, { true, true }, 102, 100 },
+		/* Who failed last comes after all others, of whatever kind. */
+		{ { 800, 700 }, { true }, { false, true }, 101, 0 },
+		{ { 800, 700, 90 }, { true }, { false, true }, 102, 101 },
+		{ { 800, 700, 80 }, { true }, { false, true }, 101, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct passover passover = { 0 };
+		struct machine machine;
+		struct victim_request request = {
+			.now = 1000 * USEC_PER_SEC,
+			.passover = &passover,
+		};
+		pid_t avoided;
+
+		know(&machine, &rows[i], &passover);
+		for (int target = 0; target < 2; target++) { /* a cgroup each: the same for both */
+			request.target = target ? VICTIM_TARGET_CGROUP : VICTIM_TARGET_PROCESS;
+			choose_for(&machine, &request);
+			assert_true(result.n_ranked > 0);
+			if (target) {
+				assert_int_equal(result.ranked[0].cgroup->path[1],
+						 '0' + rows[i].victim - FIRST_PID);
+				continue;
+			}
+			avoided = result.avoided.node ? result.avoided.process->pid : 0;
+			if (result.ranked[0].process->pid != rows[i].victim ||
+			    avoided != rows[i].avoided)
+				fail_msg("row %zu: %d, not %d", i, result.ranked[0].process->pid,
+					 avoided);
+			assert_int_equal(result.avoided_kinds != 0, avoided != 0);
+		}
+		machine_done(&machine);
+	}
+}
+
+static void test_choose_passes_over_each_kind_once(void **state)
+{
+	static const struct known known = { { 800, 700, 600, 500 }, { 0 }, { true, true } };
+	struct passover passover = { 0 };
+	struct victim_request request = { .now = 1000 * USEC_PER_SEC, .passover = &passover };
+	struct machine machine;
+
+	know(&machine, &known, &passover);
+	choose_for(&machine, &request);
+	assert_int_equal(result.ranked[0].process->pid, 102);
+	passover_spend(&passover, result.avoided_kinds); /* both were in front of it */
+	choose_for(&machine, &request);
+	assert_int_equal(result.ranked[0].process->pid, 100);
+	assert_null(result.avoided.node);
+	machine_done(&machine);
+}
+
 static void test_interval_promises(void **state)
 {
 	static const struct {
@@ -783,6 +891,8 @@ int main(void)
 		cmocka_unit_test(test_choose_allocates_nothing),
 		cmocka_unit_test(test_choose_passes_over_whole_groups),
 		cmocka_unit_test(test_choose_takes_a_whole_cgroup),
+		cmocka_unit_test(test_choose_passes_over_if_there_is_somebody_else),
+		cmocka_unit_test(test_choose_passes_over_each_kind_once),
 		cmocka_unit_test(test_interval_promises),
 		cmocka_unit_test(test_choose_never_beaten_by_brute_force),
 		cmocka_unit_test(test_choose_cgroup_never_beaten_by_brute_force),
