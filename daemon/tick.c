@@ -254,6 +254,8 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 		return REPORT_CANNOT_OPEN;
 	if (d->error == KILL_GONE || !reread(m, &now))
 		return REPORT_VANISHED;
+	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
+		return REPORT_VANISHED;
 	/* Rules that somebody has written may allocate (regexec(3)), so they are not asked again
 	 * without need. */
 	if (now.oom_score_adj <= -1000 || (now.changed && decision_is_forbidden(d, m, now.comm)))
@@ -311,7 +313,7 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 	}
 	if (t->event == REPORT_CANNOT_OPEN)
 		ending_pass_over(m, t->now);
-	if (t->event == REPORT_CHANGED)
+	if (t->event == REPORT_CHANGED || t->event == REPORT_VANISHED)
 		census_look_again(&m->census, m->decision.pid, t->now, m->reading.allocated);
 	kill_victim_done(&m->victim);
 	m->state = MANAGER_WATCH;

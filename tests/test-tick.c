@@ -49,6 +49,8 @@ static struct {
 	bool signal_is_lost;
 	int thaw_result;
 	void (*on_open)(pid_t pid);
+	void (*on_opened)(pid_t pid);
+	void (*on_thaw)(void);
 	bool frees_nothing; /* the machine, as it says; or only so much */
 	uint64_t freed;
 	unsigned n_signals;
@@ -108,9 +110,19 @@ static int op_signal(int pidfd, int signal)
 	return test.signal_is_lost ? 0 : kill_ops_system.pidfd_send_signal(pidfd, signal);
 }
 
+/* The first thing that is done with the pidfd. */
+static int op_read_start(int proc_fd, pid_t pid, uint64_t *ret)
+{
+	if (test.on_opened)
+		test.on_opened(pid);
+	return kill_ops_system.read_start(proc_fd, pid, ret);
+}
+
 static int op_thaw(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path,
 		   struct freezer_thawed *thawed)
 {
+	if (test.on_thaw)
+		test.on_thaw();
 	return test.thaw_result < 0 ? test.thaw_result
 				    : kill_ops_system.thaw(fs, v2_path, v1_path, thawed);
 }
@@ -259,6 +271,7 @@ static int setup(void **state)
 	ops = kill_ops_system;
 	ops.pidfd_open = op_open;
 	ops.pidfd_send_signal = op_signal;
+	ops.read_start = op_read_start;
 	ops.thaw = op_thaw;
 	snprintf(test.scope, sizeof(test.scope), "/reckond-test-%d", getpid());
 	snprintf(test.config, sizeof(test.config), "/tmp/reckond-test-%d.conf", getpid());
@@ -478,6 +491,100 @@ static void test_tick_stands_down_after_the_grace_when_memory_is_back(void **sta
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_STAND_DOWN);
 	assert_true(is_alive(victim));
 	assert_int_equal(test.n_signals, 1);
+	assert_int_equal(test.n_choices, 1);
+}
+
+static void test_tick_chooses_nobody_else_while_one_is_on_its_way(void **state)
+{
+	pid_t large, small;
+
+	require_scope();
+	large = spawn("", 64, true);
+	small = spawn("", 32, false);
+	start("KillTimeout=1h\n" TERM_NOW);
+	one_tick();
+	assert_int_equal(test.manager->decision.signal, SIGTERM);
+	some_ticks(); /* within the grace */
+	assert_int_equal(test.n_choices, 1);
+	test.signal_is_lost = true;
+	let_the_grace_pass();
+	one_tick();
+	assert_int_equal(test.manager->decision.signal, SIGKILL);
+	some_ticks(); /* within the timeout */
+	assert_int_equal(test.n_choices, 1);
+	assert_int_equal(test.n_signals, 2);
+	assert_true(is_alive(small));
+	test.signal_is_lost = false;
+	assert_int_equal(kill(large, SIGKILL), 0);
+	settle();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	assert_int_equal(test.n_choices, 1);
+	one_tick(); /* only now */
+	assert_int_equal(test.n_choices, 2);
+	assert_int_equal(test.manager->decision.pid, small);
+}
+
+static void exit_by_itself(pid_t pid)
+{
+	test.on_open = test.on_opened = NULL;
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(how_it_ended(pid), SIGKILL); /* a zombie: nobody waits for it */
+}
+
+static void ends_by_itself(void (**hook)(pid_t pid))
+{
+	pid_t victim, other;
+
+	require_scope();
+	victim = spawn("", 64, false);
+	other = spawn("", 16, false);
+	start(KILL_NOW);
+	*hook = exit_by_itself;
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, victim);
+	assert_int_equal(test.n_signals, 0);
+	assert_int_equal(test.manager->n_kills, 0);
+	assert_int_equal(census_find(&test.manager->census, victim)->state, 'Z');
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, other);
+	settle();
+}
+
+static void test_tick_does_not_signal_who_exits_before_it_is_opened(void **state)
+{
+	ends_by_itself(&test.on_open);
+}
+
+static void test_tick_does_not_signal_who_exits_after_it_was_opened(void **state)
+{
+	ends_by_itself(&test.on_opened);
+}
+
+static usec_t thawed_at;
+
+static void thaw_slowly(void)
+{
+	usleep(50000);
+	thawed_at = monitor_now();
+}
+
+static void test_tick_counts_the_grace_from_the_thaw(void **state)
+{
+	pid_t victim;
+
+	require_scope();
+	assert_int_equal(make_group("/a"), 0);
+	victim = spawn("/a", 32, false);
+	write_group("/a", "cgroup.freeze", "1");
+	for (int i = 0; i < 2000 && !group_is_frozen("/a"); i++)
+		usleep(10000);
+	start(TERM_NOW);
+	test.on_thaw = thaw_slowly;
+	one_tick();
+	assert_int_equal(test.manager->decision.signal, SIGTERM);
+	assert_true(test.manager->decision.signalled_at >= thawed_at);
+	settle();
+	assert_int_equal(how_it_ended(victim), SIGTERM);
 }
 
 static void move_out_of_the_scope(pid_t pid)
@@ -926,6 +1033,10 @@ int main(void)
 		with_scope(test_tick_escalates_at_once_at_the_next_level),
 		with_scope(test_tick_stands_down_when_the_emergency_has_passed),
 		with_scope(test_tick_stands_down_after_the_grace_when_memory_is_back),
+		with_scope(test_tick_chooses_nobody_else_while_one_is_on_its_way),
+		with_scope(test_tick_does_not_signal_who_exits_before_it_is_opened),
+		with_scope(test_tick_does_not_signal_who_exits_after_it_was_opened),
+		with_scope(test_tick_counts_the_grace_from_the_thaw),
 		with_scope(test_tick_spares_who_was_moved_out_meanwhile),
 		with_scope(test_tick_goes_on_when_the_victim_vanishes),
 		with_scope(test_tick_passes_over_who_may_not_be_signalled),
