@@ -89,6 +89,14 @@ static int system_boost(int proc_fd, pid_t pid)
 	return r < 0 ? r : boost.error;
 }
 
+static usec_t now_usec(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000;
+}
+
 const struct kill_ops kill_ops_system = {
 	.pidfd_open = system_pidfd_open,
 	.pidfd_send_signal = system_pidfd_send_signal,
@@ -96,6 +104,7 @@ const struct kill_ops kill_ops_system = {
 	.read_start = system_read_start,
 	.boost = system_boost,
 	.thaw = freezer_thaw,
+	.now = now_usec,
 };
 
 const char *kill_step_to_string(enum kill_step step)
@@ -122,6 +131,13 @@ void kill_victim_done(struct kill_victim *victim)
 	closep(&victim->pidfd);
 	freezer_thawed_done(&victim->thawed);
 	kill_victim_init(victim);
+}
+
+static void step_is_over(const struct kill_ops *ops, struct kill_victim *victim,
+			 enum kill_step step, int result)
+{
+	victim->step_result[step] = result;
+	victim->step_at[step] = ops->now ? ops->now() : 0;
 }
 
 /* The pidfd of the very process that was chosen, KILL_GONE, or -errno. */
@@ -155,7 +171,7 @@ int kill_open(const struct kill_ops *ops, int proc_fd, const struct kill_target 
 
 	assert(victim->pidfd < 0);
 	r = open_target(ops, proc_fd, target, &victim->pidfd);
-	victim->step_result[KILL_STEP_OPEN] = r == KILL_GONE ? -ESRCH : r;
+	step_is_over(ops, victim, KILL_STEP_OPEN, r == KILL_GONE ? -ESRCH : r);
 	if (r == 0) {
 		victim->pid = target->pid;
 		victim->start_ticks = target->start_ticks;
@@ -181,22 +197,22 @@ int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs 
 		struct kill_victim *victim)
 {
 	const bool final = signal == SIGKILL;
-	int *result = victim->step_result;
 	int r;
 
 	assert(victim->pidfd >= 0);
 	if (final && ops->boost)
-		result[KILL_STEP_BOOST] = ops->boost(proc_fd, victim->pid);
+		step_is_over(ops, victim, KILL_STEP_BOOST, ops->boost(proc_fd, victim->pid));
 
 	r = ops->pidfd_send_signal(victim->pidfd, signal);
-	result[KILL_STEP_SIGNAL] = r;
+	step_is_over(ops, victim, KILL_STEP_SIGNAL, r);
 	if (r < 0)
 		return errno_is_gone(r) ? KILL_GONE : r;
 	victim->signal = signal;
 
-	result[KILL_STEP_THAW] = thaw_group(ops, fs, target, &victim->thawed);
+	step_is_over(ops, victim, KILL_STEP_THAW, thaw_group(ops, fs, target, &victim->thawed));
 	if (final && reapers && ops->process_mrelease)
-		result[KILL_STEP_REAP] = kill_reapers_push(reapers, victim->pidfd);
+		step_is_over(ops, victim, KILL_STEP_REAP,
+			     kill_reapers_push(reapers, victim->pidfd));
 	return 0;
 }
 
@@ -243,14 +259,6 @@ static void wait_for(sem_t *semaphore)
 {
 	while (sem_wait(semaphore) < 0)
 		; /* EINTR */
-}
-
-static usec_t now_usec(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000;
 }
 
 /* The next pidfd, or -EBADF if there is none. */

@@ -29,6 +29,7 @@ struct kill_ops {
 	int (*boost)(int proc_fd, pid_t pid);
 	int (*thaw)(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path,
 		    struct freezer_thawed *thawed);
+	usec_t (*now)(void); /* when a step was over; NULL: nobody wants to know */
 };
 extern const struct kill_ops kill_ops_system;
 
@@ -61,6 +62,7 @@ struct kill_victim {
 	int signal; /* the last one sent, 0: none yet */
 	struct freezer_thawed thawed;
 	int step_result[_KILL_STEP_MAX]; /* 0 or -errno of each step; 1 = not needed */
+	usec_t step_at[_KILL_STEP_MAX];	 /* by ops->now, when it was last taken; 0: never */
 };
 
 void kill_victim_init(struct kill_victim *victim);

@@ -64,6 +64,7 @@ static struct {
 	int open, signal, boost, thaw, read_start, mrelease;
 	uint64_t start_ticks;
 	int thaw_error; /* left in thawed->error */
+	usec_t now;	/* one later each time it is asked */
 } fake;
 
 static void record(const char *what)
@@ -112,6 +113,11 @@ static int fake_thaw(const struct cgroup_fs *fs, const char *v2_path, const char
 	return fake.thaw;
 }
 
+static usec_t fake_now(void)
+{
+	return ++fake.now;
+}
+
 static const struct kill_ops fake_ops = {
 	.pidfd_open = fake_open,
 	.pidfd_send_signal = fake_send_signal,
@@ -119,6 +125,7 @@ static const struct kill_ops fake_ops = {
 	.read_start = fake_read_start,
 	.boost = fake_boost,
 	.thaw = fake_thaw,
+	.now = fake_now,
 };
 
 static const struct kill_target fake_target = { .pid = 100, .start_ticks = 7, .v2_path = "/" };
@@ -252,6 +259,36 @@ static void test_signal_without_the_optional_steps(void **state)
 	assert_int_equal(victim.step_result[KILL_STEP_BOOST], 1);
 	assert_int_equal(victim.step_result[KILL_STEP_THAW], 1);
 	assert_int_equal(victim.step_result[KILL_STEP_REAP], 1);
+	kill_victim_done(&victim);
+}
+
+static void test_signal_notes_when_each_step_was_over(void **state)
+{
+	struct kill_reapers *reapers = NULL;
+	struct kill_victim victim;
+	int priority_error;
+
+	memset(&fake, 0, sizeof(fake));
+	fake.start_ticks = fake_target.start_ticks;
+	kill_victim_init(&victim);
+	assert_int_equal(kill_open(&fake_ops, -EBADF, &fake_target, &victim), 0);
+	assert_int_equal(kill_signal(&fake_ops, -EBADF, NULL, &fake_target, SIGTERM, NULL, &victim),
+			 0);
+	assert_int_equal(victim.step_at[KILL_STEP_OPEN], 1);
+	assert_int_equal(victim.step_at[KILL_STEP_BOOST], 0);
+	assert_int_equal(victim.step_at[KILL_STEP_SIGNAL], 2);
+	assert_int_equal(victim.step_at[KILL_STEP_THAW], 3);
+	assert_int_equal(victim.step_at[KILL_STEP_REAP], 0);
+
+	assert_int_equal(kill_reapers_new(&fake_ops, 1, &reapers, &priority_error), 0);
+	assert_int_equal(
+		kill_signal(&fake_ops, -EBADF, NULL, &fake_target, SIGKILL, reapers, &victim), 0);
+	kill_reapers_free(reapers);
+	assert_int_equal(victim.step_at[KILL_STEP_OPEN], 1);
+	assert_int_equal(victim.step_at[KILL_STEP_BOOST], 4);
+	assert_int_equal(victim.step_at[KILL_STEP_SIGNAL], 5);
+	assert_int_equal(victim.step_at[KILL_STEP_THAW], 6);
+	assert_int_equal(victim.step_at[KILL_STEP_REAP], 7);
 	kill_victim_done(&victim);
 }
 
@@ -1088,6 +1125,7 @@ int main(void)
 		cmocka_unit_test(test_open_takes_only_the_very_process),
 		cmocka_unit_test(test_signal_keeps_the_order_and_goes_on),
 		cmocka_unit_test(test_signal_without_the_optional_steps),
+		cmocka_unit_test(test_signal_notes_when_each_step_was_over),
 		cmocka_unit_test(test_signal_escalates),
 		cmocka_unit_test(test_reapers_try_again_but_not_for_ever),
 		cmocka_unit_test(test_reapers_queue_is_bounded_and_closed),
