@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/account.h"
 #include "daemon/ending.h"
 #include "daemon/log.h"
 #include "daemon/monitor.h"
@@ -216,6 +217,8 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	r = open_machine(m);
 	if (r == 0)
 		r = check_scope(m);
+	if (r == 0)
+		r = account_new(m->proc_fd, &m->account);
 	if (r < 0)
 		return r;
 	r = prepare(m);
@@ -233,6 +236,9 @@ struct manager *manager_free(struct manager *m)
 	if (!m)
 		return NULL;
 	ending_put_back_all(m);
+	if (m->account)
+		account_close(m);
+	m->account = account_free(m->account);
 	monitor_free(m);
 	kill_reapers_free(m->reapers);
 	precise_free(m->precise);

@@ -20,6 +20,8 @@
 #include "lib/psi.h"
 #include "lib/victim.h"
 
+struct account;
+
 enum manager_state {
 	MANAGER_CALM,	/* plenty of memory: nobody is looked at */
 	MANAGER_WATCH,	/* the census is kept fresh */
@@ -79,6 +81,7 @@ struct manager {
 	/* The one victim, and what is known of it. */
 	struct decision decision;
 	struct kill_victim victim;
+	struct account *account; /* what is written down of it */
 	struct kill_victim lingering[MANAGER_LINGERING_MAX]; /* a ring; pidfd < 0: a free place */
 	size_t n_lingering;
 	bool warned;	    /* since watch began */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <systemd/sd-journal.h>
 
+#include "daemon/account.h"
 #include "daemon/log.h"
 #include "lib/describe.h"
 #include "lib/format.h"
@@ -16,6 +17,9 @@
 /* Each kind of entry has its own constant, for the catalog and for queries. */
 #define MESSAGE_SIGNALLED "MESSAGE_ID=3c1f0a5d0f7e4b0c9a52a4e7c6f1d280"
 #define MESSAGE_ENDED	  "MESSAGE_ID=8d4b6e2f51a94d6fb7c30c2be95f14a7"
+
+/* Less than this share of what was expected. */
+#define LITTLE_SHARE 8
 
 #define COMPLAIN_USEC (10 * USEC_PER_SEC)
 
@@ -143,6 +147,27 @@ static const char *describe_passed_over(const struct manager *m, char *buf, size
 	return buf;
 }
 
+/* "; 1.4 GiB came back within 30 ms", of a victim that gave back its memory. As much as can be seen
+ * so soon: the kernel keeps some in its lists by processor, others may have taken some. */
+static void describe_returned(const struct manager *m, char *buf, size_t size)
+{
+	enum kill_progress outcome = m->decision.outcome;
+	char bytes_text[FORMAT_BYTES_SIZE];
+	uint64_t bytes;
+	usec_t within;
+
+	buf[0] = '\0';
+	if (outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_MEMORY_BACK)
+		return;
+	if (!account_returned(m, &bytes, &within) ||
+	    bytes < census_footprint(&m->decision.memory) / LITTLE_SHARE)
+		snprintf(buf, size, "; so far little more is available");
+	else
+		snprintf(buf, size, "; %s came back within %" PRIu64 " ms",
+			 format_bytes(bytes, bytes_text),
+			 (within + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
+}
+
 static void report_ended(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
@@ -155,18 +180,20 @@ static void report_ended(const struct manager *m)
 			"did not go when asked, and need not: the emergency is over",
 		[KILL_PROGRESS_UNKILLABLE] = "cannot be ended",
 	};
-	char text[1024], name[384], memory[128], refrozen[64] = "", passed_over[192];
+	char text[1024], name[384], memory[128], returned[64], refrozen[64] = "", passed_over[192];
 
+	describe_returned(m, returned, sizeof(returned));
 	describe_memory(&m->reading, memory, sizeof(memory));
 	if (d->refrozen > 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group is frozen again.");
 	else if (d->refrozen < 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group could not be frozen again: %s.",
 			 strerror(-d->refrozen));
-	snprintf(text, sizeof(text), "%s %s%s%s, %" PRIu64 " ms after the decision: %s.%s%s",
+	snprintf(text, sizeof(text), "%s %s%s%s, %" PRIu64 " ms after the decision%s: %s.%s%s",
 		 victim_name(d, name, sizeof(name)), phrases[d->outcome], d->error ? ": " : "",
 		 d->error ? strerror(-d->error) : "", (d->ended_at - d->decided_at) / USEC_PER_MSEC,
-		 memory, describe_passed_over(m, passed_over, sizeof(passed_over)), refrozen);
+		 returned, memory, describe_passed_over(m, passed_over, sizeof(passed_over)),
+		 refrozen);
 	say_decision(m, MESSAGE_ENDED,
 		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/account.h"
 #include "daemon/ending.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
@@ -200,6 +201,7 @@ static bool choose(struct manager *m, struct tick *t)
 	}
 	decision_record(&m->decision, m, policy, &m->choice, t->now);
 	m->decision.choose_usec = monitor_now() - began;
+	account_choice(m, policy, monitor_now());
 	return true;
 }
 
@@ -327,7 +329,7 @@ static bool is_to_look_again(enum report_event event)
 	       event == REPORT_CANNOT_OPEN;
 }
 
-static usec_t next_look(const struct manager *m, const struct tick *t)
+static usec_t next_by_state(const struct manager *m, const struct tick *t)
 {
 	if (is_to_look_again(t->event))
 		return SOON_USEC;
@@ -336,6 +338,11 @@ static usec_t next_look(const struct manager *m, const struct tick *t)
 	if (census_round_is_under_way(&m->census) && m->state == MANAGER_WATCH)
 		return NEXT_SLICE_USEC;
 	return policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);
+}
+
+static usec_t next_look(const struct manager *m, const struct tick *t)
+{
+	return min_u64(next_by_state(m, t), account_next(m, t->now));
 }
 
 usec_t tick(struct manager *m, usec_t now)
@@ -350,9 +357,11 @@ usec_t tick(struct manager *m, usec_t now)
 		report_sample_failed(m, r, now);
 		return RETRY_USEC;
 	}
+	account_look(m, now);
 	judge(m, &t);
 	if (t.signal != 0 && (m->state == MANAGER_SETTLE || choose_and_confirm(m, &t)))
 		end(m, &t);
+	account_note(m, t.event, &t.judgement, now);
 	report(m, t.event, &t.judgement, before, now);
 	return next_look(m, &t);
 }

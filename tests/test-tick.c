@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/account.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/tick.h"
@@ -363,6 +364,73 @@ static void test_tick_allocates_nothing_from_choice_to_watching(void **state)
 	assert_int_equal(how_it_ended(victim), SIGKILL);
 }
 
+static void let_the_emergency_pass(pid_t pid)
+{
+	struct policy *now = policy_set_policy(&test.manager->policies, "now");
+
+	now->memory_available.permyriad = 0;
+}
+
+static const struct history_entry *newest(void)
+{
+	return history_get(account_history(test.manager->account), 0);
+}
+
+static void test_tick_keeps_a_record(void **state)
+{
+	const struct decision *d;
+	const struct history_entry *e;
+	usec_t next;
+	pid_t large;
+
+	require_scope();
+	assert_int_equal(make_group("/a"), 0);
+	spawn("", 8, false);
+	large = spawn("/a", 64, false);
+	start(KILL_NOW);
+	one_tick();
+	d = &test.manager->decision;
+	e = newest();
+	assert_int_equal(e->pid, large);
+	assert_string_equal(e->outcome, "wait");
+	assert_string_equal(e->policy, "now");
+	assert_string_equal(e->cgroup, d->cgroup);
+	assert_in_range(e->footprint_bytes, 64 * MIB, 80 * MIB);
+	assert_int_equal(e->footprint_bytes, census_footprint(&d->memory));
+	assert_int_equal(e->ranked[0].pid, large);
+	assert_true(e->n_ranked >= 1);
+	/* Each step after the one before, up to the signal. */
+	assert_true(e->choose_usec <= e->open_usec && e->open_usec <= e->boost_usec &&
+		    e->boost_usec <= e->signal_usec && e->signal_usec <= e->reap_usec);
+	assert_true(e->reap_usec < 60 * USEC_PER_SEC);
+	assert_int_equal(e->thaw_usec, HISTORY_UNKNOWN_U64); /* it was not frozen */
+	settle();
+	assert_string_equal(newest()->outcome, "gone");
+	assert_in_range(newest()->ended_usec, newest()->reap_usec, 60 * USEC_PER_SEC);
+
+	/* It is over with the victim, but not with its account: the clock is ours from here. */
+	if (monitor_now() - d->signalled_at > 100 * USEC_PER_MSEC) {
+		print_message("It took too long: the rest is left out.\n");
+		return;
+	}
+	let_the_emergency_pass(0);
+	for (unsigned i = 0; i < 3; i++) {
+		static const usec_t at[] = { 120, 510, 2010 };
+
+		test.manager->watch_until = 0; /* calm looks seldom */
+		next = tick(test.manager, d->signalled_at + at[i] * USEC_PER_MSEC);
+		assert_true(account_is_open(test.manager->account) == (i < 2));
+		if (i < 2) /* the next look is not later than the next mark */
+			assert_true(next <= (i == 0 ? 380 : 1490) * USEC_PER_MSEC);
+	}
+	e = newest();
+	assert_int_equal(e->pid, large);
+	assert_int_not_equal(e->returned_500ms_bytes, HISTORY_UNKNOWN_U64);
+	assert_int_not_equal(e->returned_2s_bytes, HISTORY_UNKNOWN_U64);
+	assert_int_equal(e->returned_bytes, e->returned_2s_bytes);
+	assert_int_equal(history_count(account_history(test.manager->account)), 1);
+}
+
 static void test_tick_thaws_the_whole_group_and_puts_it_back(void **state)
 {
 	pid_t large, sibling, cousin;
@@ -380,7 +448,9 @@ static void test_tick_thaws_the_whole_group_and_puts_it_back(void **state)
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, large);
 	assert_int_equal(test.manager->victim.thawed.n_levels, 1);
+	assert_int_equal(newest()->thawed_levels, 1);
 	settle();
+	assert_int_equal(newest()->refrozen, 1);
 	assert_int_equal(how_it_ended(large), SIGTERM);
 	assert_true(is_alive(sibling) && is_alive(cousin));
 	assert_int_equal(test.manager->decision.refrozen, 1);
@@ -388,13 +458,6 @@ static void test_tick_thaws_the_whole_group_and_puts_it_back(void **state)
 		usleep(10000);
 	assert_true(group_is_frozen("/a"));
 	write_group("/a", "cgroup.freeze", "0");
-}
-
-static void let_the_emergency_pass(pid_t pid)
-{
-	struct policy *now = policy_set_policy(&test.manager->policies, "now");
-
-	now->memory_available.permyriad = 0;
 }
 
 /* Frozen again while it lingers, a victim that was asked could never end. */
@@ -442,6 +505,8 @@ static void test_tick_escalates_when_sigterm_is_ignored(void **state)
 	settle();
 	assert_int_equal(how_it_ended(victim), SIGKILL);
 	assert_int_equal(test.n_signals, 2);
+	assert_true(newest()->escalated);
+	assert_string_equal(newest()->signal, "SIGKILL");
 }
 
 static void test_tick_escalates_at_once_at_the_next_level(void **state)
@@ -475,6 +540,8 @@ static void test_tick_stands_down_when_the_emergency_has_passed(void **state)
 	assert_int_equal(test.n_choices, 1);
 	assert_int_equal(test.n_signals, 0);
 	assert_true(is_alive(victim));
+	assert_string_equal(newest()->kind, "stood-down");
+	assert_int_equal(newest()->pid, victim);
 }
 
 static void test_tick_stands_down_after_the_grace_when_memory_is_back(void **state)
@@ -644,6 +711,8 @@ static void test_tick_passes_over_who_may_not_be_signalled(void **state)
 	assert_int_equal(test.manager->decision.pid, large);
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
 	assert_int_equal(test.manager->decision.passed_over_usec, 30 * USEC_PER_SEC);
+	assert_string_equal(newest()->outcome, "unkillable");
+	assert_string_equal(newest()->error, strerror(EPERM));
 	test.signal_result = 0;
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
@@ -651,6 +720,7 @@ static void test_tick_passes_over_who_may_not_be_signalled(void **state)
 	assert_true(is_alive(large));
 	one_tick(); /* nobody is left: it is not tried in a loop */
 	one_tick();
+	assert_string_equal(newest()->kind, "nobody");
 	assert_true(is_alive(large));
 	assert_int_equal(test.n_signals, 2);
 }
@@ -971,6 +1041,9 @@ static void test_tick_dry_run_never_signals(void **state)
 	assert_int_equal(test.manager->decision.pid, victim);
 	assert_int_equal(test.n_signals, 0);
 	assert_int_equal(test.n_journal, 1); /* said once, not five times */
+	assert_string_equal(newest()->kind, "dry-run");
+	assert_true(newest()->dry_run);
+	assert_int_equal(newest()->pid, victim);
 	assert_true(is_alive(victim));
 }
 
@@ -1027,6 +1100,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_scope(test_tick_ends_the_largest_of_the_scope_and_nobody_else),
 		with_scope(test_tick_allocates_nothing_from_choice_to_watching),
+		with_scope(test_tick_keeps_a_record),
 		with_scope(test_tick_thaws_the_whole_group_and_puts_it_back),
 		with_scope(test_tick_leaves_a_group_thawed_while_its_victim_lingers),
 		with_scope(test_tick_escalates_when_sigterm_is_ignored),

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* account: see the header. */
+#include "daemon/account.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/log.h"
+#include "lib/boot.h"
+
+/* An emergency is over when no policy has demanded anybody's end for so long; what comes after that
+ * is another. */
+#define EMERGENCY_USEC (60 * USEC_PER_SEC)
+/* What was decided without anybody being signalled is kept so many times an emergency: it may be
+ * decided again and again, and is not to push out those who were ended. */
+#define UNSIGNALLED_MAX 8
+
+/* What has come back is noted so long after the signal; a look that comes later by more than half
+ * of that says nothing about it. */
+static const struct {
+	usec_t after;
+	size_t offset;
+} marks[] = {
+	{ 100 * USEC_PER_MSEC, offsetof(struct history_entry, returned_100ms_bytes) },
+	{ 500 * USEC_PER_MSEC, offsetof(struct history_entry, returned_500ms_bytes) },
+	{ 2 * USEC_PER_SEC, offsetof(struct history_entry, returned_2s_bytes) },
+};
+
+struct account {
+	struct history *history;
+	char boot[BOOT_ID_SIZE];
+	struct history_entry draft; /* of the decision in hand */
+
+	/* The last victim. */
+	struct history_entry entry;
+	bool is_open;
+	bool is_over; /* its outcome is known */
+	usec_t decided_at;
+	usec_t signalled_at;
+	uint64_t before; /* available + swap free, at the decision */
+	unsigned next_mark;
+	uint64_t returned; /* with returned_at: see account_returned(); 0: nothing yet */
+	usec_t returned_at;
+
+	/* The emergency. */
+	usec_t emergency_until; /* if nothing more is demanded */
+	unsigned n_unsignalled;
+	bool told_nobody;
+	pid_t last_pid; /* the last one who was not signalled: that one is kept once */
+	uint64_t last_start_ticks;
+	char last_kind[sizeof(((struct history_entry *)NULL)->kind)];
+};
+
+int account_new(int proc_fd, struct account **ret)
+{
+	struct account *a = malloc(sizeof(*a));
+	int r;
+
+	if (!a)
+		return -ENOMEM;
+	memset(a, 0, sizeof(*a)); /* touched: it is written to when memory is short */
+	r = history_new(&a->history);
+	if (r < 0) {
+		free(a);
+		return r;
+	}
+	r = boot_read_id(proc_fd, a->boot);
+	if (r < 0)
+		log_warning("Cannot read the boot's id: %s, ignoring.", strerror(-r));
+	*ret = a;
+	return 0;
+}
+
+struct account *account_free(struct account *account)
+{
+	if (account)
+		history_free(account->history);
+	free(account);
+	return NULL;
+}
+
+struct history *account_history(const struct account *account)
+{
+	return account->history;
+}
+
+bool account_is_open(const struct account *account)
+{
+	return account->is_open;
+}
+
+#define set_text(member, text) history_set_text((member), sizeof(member), (text))
+#define set_path(member, text) history_set_path((member), sizeof(member), (text))
+
+static uint64_t now_realtime(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000;
+}
+
+/* When, by which policy, and on what machine. */
+static void fill_occasion(const struct manager *m, const struct policy *policy,
+			  struct history_entry *e)
+{
+	history_entry_init(e);
+	e->time_usec = now_realtime();
+	set_text(e->boot, m->account->boot);
+	set_text(e->policy, policy->name);
+	set_text(e->action, policy_action_to_string(policy->action));
+	set_text(e->rank_by, policy_rank_by_to_string(policy->rank_by));
+	set_text(e->target, "process");
+	e->dry_run = m->policies.dry_run;
+	e->memory_total_bytes = m->reading.total;
+	e->available_before_bytes = m->reading.available;
+	e->swap_free_before_bytes = m->reading.swap_free;
+	if (m->abilities.psi)
+		e->pressure_full_permyriad =
+			psi_history_full(&m->psi, max_u64(policy->for_usec, USEC_PER_SEC));
+}
+
+static void fill_ranked(const struct victim_candidate *candidate, struct history_ranked *ranked)
+{
+	const struct census_process *process = candidate->process;
+
+	if (process) {
+		ranked->pid = (uint32_t)process->pid;
+		set_text(ranked->comm, process->comm);
+	}
+	set_path(ranked->cgroup, process ? census_cgroup_path(process) : candidate->cgroup->path);
+	ranked->score_min_bytes = candidate->score.lo;
+	ranked->score_max_bytes = candidate->score.hi;
+	ranked->footprint_bytes = census_footprint(&candidate->memory);
+	ranked->precise = candidate->precise;
+	set_text(ranked->verdict, victim_verdict_to_string(candidate->verdict));
+}
+
+static void fill_victim(const struct victim_candidate *victim, struct history_entry *e)
+{
+	const struct census_process *process = victim->process;
+
+	if (process) {
+		e->pid = (uint32_t)process->pid;
+		e->uid = process->uid; /* (uid_t)-1 is not known here either */
+		set_text(e->comm, process->comm);
+		e->oom_score_adj = process->oom_score_adj;
+		e->weight = (double)process->weight;
+	}
+	set_path(e->cgroup, process ? census_cgroup_path(process) : victim->cgroup->path);
+	e->footprint_bytes = census_footprint(&victim->memory);
+	e->anonymous_bytes = victim->memory.anon;
+	e->swap_bytes = victim->memory.swap;
+	e->score_min_bytes = victim->score.lo;
+	e->score_max_bytes = victim->score.hi;
+}
+
+void account_choice(struct manager *m, const struct policy *policy, usec_t now)
+{
+	const struct victim_result *choice = &m->choice;
+	struct history_entry *e = &m->account->draft;
+
+	fill_occasion(m, policy, e);
+	fill_victim(&choice->ranked[0], e);
+	e->candidates = (uint32_t)choice->n_candidates;
+	e->precise_reads = choice->n_reads;
+	e->approximate = choice->approximate;
+	e->choose_usec = sub_u64(now, m->decision.decided_at);
+	e->n_ranked = (uint32_t)min_u64(choice->n_ranked, HISTORY_RANKED_MAX);
+	for (unsigned i = 0; i < e->n_ranked; i++)
+		fill_ranked(&choice->ranked[i], &e->ranked[i]);
+}
+
+/*
+ * By how much more is available now, in memory and swap, than at the decision.  That is what the
+ * machine has gained, not what the victim gave: what others were handed out meanwhile is not added,
+ * and what others gave back is not taken off.
+ */
+static uint64_t returned(const struct manager *m)
+{
+	return sub_u64(m->reading.available + m->reading.swap_free, m->account->before);
+}
+
+static void fill_after(const struct manager *m, struct history_entry *e)
+{
+	e->available_after_bytes = m->reading.available;
+	e->swap_free_after_bytes = m->reading.swap_free;
+	e->returned_bytes = returned(m);
+}
+
+static void close_account(struct manager *m)
+{
+	struct account *a = m->account;
+
+	fill_after(m, &a->entry);
+	history_put(a->history, &a->entry);
+	a->is_open = false;
+}
+
+static void close_if_complete(struct manager *m)
+{
+	if (m->account->is_open && m->account->is_over &&
+	    m->account->next_mark == ARRAY_SIZE(marks))
+		close_account(m);
+}
+
+void account_look(struct manager *m, usec_t now)
+{
+	struct account *a = m->account;
+	uint64_t bytes;
+
+	if (!a->is_open)
+		return;
+	bytes = returned(m);
+	if (bytes > a->returned + a->returned / 8) {
+		a->returned = bytes;
+		a->returned_at = now;
+	}
+	while (a->next_mark < ARRAY_SIZE(marks)) {
+		usec_t after = marks[a->next_mark].after, since = sub_u64(now, a->signalled_at);
+
+		if (since < after)
+			break;
+		if (since <= after + after / 2)
+			*(uint64_t *)((char *)&a->entry + marks[a->next_mark].offset) = bytes;
+		a->next_mark++;
+	}
+	close_if_complete(m);
+}
+
+usec_t account_next(const struct manager *m, usec_t now)
+{
+	const struct account *a = m->account;
+
+	if (!a->is_open || a->next_mark == ARRAY_SIZE(marks))
+		return USEC_INFINITY;
+	return sub_u64(a->signalled_at + marks[a->next_mark].after, now);
+}
+
+bool account_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within)
+{
+	const struct account *a = m->account;
+
+	if (a->returned == 0)
+		return false;
+	*ret_bytes = a->returned;
+	*ret_within = sub_u64(a->returned_at, a->signalled_at);
+	return true;
+}
+
+static uint64_t since_decision(const struct account *a, const struct kill_victim *victim,
+			       enum kill_step step)
+{
+	if (victim->step_at[step] == 0 || victim->step_result[step] != 0)
+		return HISTORY_UNKNOWN_U64;
+	return sub_u64(victim->step_at[step], a->decided_at);
+}
+
+/* A signal was sent: time counts from here.  Steps that were not needed, or failed, have none. */
+static void note_signal(struct manager *m)
+{
+	struct account *a = m->account;
+	const struct decision *d = &m->decision;
+	const struct kill_victim *victim = &m->victim;
+	struct history_entry *e = &a->entry;
+
+	a->signalled_at = d->signalled_at;
+	a->next_mark = 0;
+	a->returned = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+		*(uint64_t *)((char *)e + marks[i].offset) = HISTORY_UNKNOWN_U64;
+
+	set_text(e->signal, d->signal == SIGKILL ? "SIGKILL" : "SIGTERM");
+	e->open_usec = since_decision(a, victim, KILL_STEP_OPEN);
+	e->boost_usec = since_decision(a, victim, KILL_STEP_BOOST);
+	e->signal_usec = since_decision(a, victim, KILL_STEP_SIGNAL);
+	e->thaw_usec = since_decision(a, victim, KILL_STEP_THAW);
+	e->reap_usec = since_decision(a, victim, KILL_STEP_REAP);
+	e->thawed_levels = victim->thawed.n_levels;
+	set_text(e->outcome, kill_progress_to_string(KILL_PROGRESS_WAIT));
+	history_put(a->history, e);
+}
+
+static void open_account(struct manager *m)
+{
+	struct account *a = m->account;
+	const struct decision *d = &m->decision;
+
+	if (a->is_open) /* the next one comes first */
+		close_account(m);
+	a->entry = a->draft;
+	a->is_open = true;
+	a->is_over = false;
+	a->decided_at = d->decided_at;
+	a->before = d->before.available + d->before.swap_free;
+	set_text(a->entry.kind, "killed");
+	set_path(a->entry.cgroup, d->cgroup); /* it may have been moved since the choice */
+	note_signal(m);
+}
+
+static void note_escalated(struct manager *m)
+{
+	m->account->entry.escalated = true;
+	note_signal(m);
+}
+
+static void note_ended(struct manager *m)
+{
+	struct account *a = m->account;
+	const struct decision *d = &m->decision;
+	struct history_entry *e = &a->entry;
+
+	a->is_over = true;
+	set_text(e->outcome, kill_progress_to_string(d->outcome));
+	e->ended_usec = sub_u64(d->ended_at, d->decided_at);
+	e->useless = d->useless;
+	if (d->error < 0)
+		set_text(e->error, strerror(-d->error));
+	if (e->thawed_levels > 0 && d->outcome == KILL_PROGRESS_GONE)
+		e->refrozen = d->refrozen;
+	fill_after(m, e);
+	history_put(a->history, e);
+	close_if_complete(m);
+}
+
+/* The draft of a decision that came to nothing; the same is kept once in an emergency. */
+static void note_unsignalled(struct manager *m, const char *kind)
+{
+	struct account *a = m->account;
+	const struct decision *d = &m->decision;
+	bool is_known = a->last_pid == d->pid && a->last_start_ticks == d->start_ticks &&
+			strcmp(a->last_kind, kind) == 0;
+
+	if (is_known || a->n_unsignalled >= UNSIGNALLED_MAX)
+		return;
+	a->n_unsignalled++;
+	a->last_pid = d->pid;
+	a->last_start_ticks = d->start_ticks;
+	set_text(a->last_kind, kind);
+	set_text(a->draft.kind, kind);
+	history_put(a->history, &a->draft);
+}
+
+/* It could not be opened or signalled. */
+static void note_refused(struct manager *m)
+{
+	struct history_entry *e = &m->account->draft;
+
+	set_text(e->outcome, kill_progress_to_string(KILL_PROGRESS_UNKILLABLE));
+	set_text(e->error, strerror(-m->decision.error));
+	note_unsignalled(m, "killed");
+}
+
+static void note_nobody(struct manager *m, const struct policy *policy)
+{
+	struct account *a = m->account;
+
+	if (a->told_nobody)
+		return;
+	a->told_nobody = true;
+	fill_occasion(m, policy, &a->draft);
+	set_text(a->draft.kind, "nobody");
+	a->draft.candidates = 0;
+	history_put(a->history, &a->draft);
+}
+
+/* Does a policy demand somebody's end, and is it the first time for long? */
+static void note_emergency(struct account *a, const struct policy_judgement *judgement, usec_t now)
+{
+	if (!judgement->policy || judgement->policy->action < POLICY_ACTION_TERMINATE)
+		return;
+	if (now >= a->emergency_until) {
+		a->n_unsignalled = 0;
+		a->told_nobody = false;
+		a->last_kind[0] = '\0';
+	}
+	a->emergency_until = now + EMERGENCY_USEC;
+}
+
+void account_note(struct manager *m, enum report_event event,
+		  const struct policy_judgement *judgement, usec_t now)
+{
+	struct account *a = m->account;
+
+	note_emergency(a, judgement, now);
+	switch (event) {
+	case REPORT_SIGNALLED:
+		open_account(m);
+		break;
+	case REPORT_ESCALATED:
+		note_escalated(m);
+		break;
+	case REPORT_ENDED:
+		if (a->is_open && !a->is_over)
+			note_ended(m);
+		else /* it never had a signal */
+			note_refused(m);
+		break;
+	case REPORT_CANNOT_OPEN:
+		note_refused(m);
+		break;
+	case REPORT_DRY_RUN:
+		note_unsignalled(m, "dry-run");
+		break;
+	case REPORT_STOOD_DOWN:
+		note_unsignalled(m, "stood-down");
+		break;
+	case REPORT_NOBODY:
+		note_nobody(m, judgement->policy);
+		break;
+	case REPORT_CHANGED:
+	case REPORT_VANISHED:
+	case REPORT_NOTHING:
+		break;
+	}
+}
+
+void account_close(struct manager *m)
+{
+	if (m->account->is_open)
+		close_account(m);
+}

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Tests of daemon/account.c: a manager made by hand, in which memory comes back and time passes as
+ * the test says.  The whole path is tested by test-tick.c.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/account.h"
+#include "lib/cleanup.h"
+#include "tests/fail-malloc.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#define MSEC	  USEC_PER_MSEC
+#define SIGNALLED (1000 * USEC_PER_SEC)
+#define BEFORE	  (100 * MIB)
+#define UNKNOWN	  HISTORY_UNKNOWN_U64
+
+static struct {
+	struct manager *m;
+	struct history *history;
+	struct policy policy;
+	struct policy_judgement none, acting;
+	struct census_process processes[VICTIM_RANKED_MAX];
+	struct census_bundle bundle;
+	struct census_cgroup *cgroup;
+} test;
+
+static int setup(void **state)
+{
+	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	static char name[] = "kill", path[] = "/a/b";
+
+	memset(&test, 0, sizeof(test));
+	test.m = calloc(1, sizeof(*test.m));
+	test.cgroup = calloc(1, sizeof(*test.cgroup) + sizeof(path));
+	if (!test.m || !test.cgroup || account_new(proc_fd, &test.m->account) < 0)
+		return -1;
+	memcpy(test.cgroup->path, path, sizeof(path));
+	test.bundle.cgroup = test.cgroup;
+	test.history = account_history(test.m->account);
+	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
+	test.acting.policy = &test.policy;
+	test.m->reading = (struct memory_reading){ .total = GIB, .available = BEFORE };
+	kill_victim_init(&test.m->victim);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	fail_malloc = false;
+	account_free(test.m->account);
+	free(test.m);
+	free(test.cgroup);
+	return 0;
+}
+
+/* As tick.c does: somebody of 64 MiB is chosen. */
+static void choose(pid_t pid, usec_t now)
+{
+	struct victim_result *choice = &test.m->choice;
+
+	choice->n_ranked = 12;
+	choice->n_candidates = 40;
+	choice->n_reads = 3;
+	for (unsigned i = 0; i < choice->n_ranked; i++) {
+		struct census_process *process = &test.processes[i];
+
+		*process = (struct census_process){
+			.pid = pid + (pid_t)i,
+			.uid = 1000,
+			.bundle = &test.bundle,
+			.oom_score_adj = -5,
+			.weight = 0.5F,
+		};
+		strcpy(process->comm, "leak\xff");
+		choice->ranked[i] = (struct victim_candidate){
+			.process = process,
+			.score = { (60 - i) * MIB, (61 - i) * MIB },
+			.memory = { .anon = 60 * MIB, .swap = 4 * MIB },
+			.precise = i < 3,
+			.verdict = i == 0 ? VICTIM_CHOSEN : VICTIM_SMALLER,
+		};
+	}
+	test.m->decision = (struct decision){
+		.pid = pid,
+		.start_ticks = 7,
+		.cgroup = "/a/b",
+		.before = test.m->reading,
+		.decided_at = now,
+	};
+	account_choice(test.m, &test.policy, now + 40);
+}
+
+static void note(enum report_event event, usec_t now)
+{
+	account_note(test.m, event, &test.acting, now);
+}
+
+static void signal_it(int signal, usec_t now)
+{
+	struct kill_victim *victim = &test.m->victim;
+	bool escalates = test.m->decision.signal != 0;
+
+	test.m->decision.signal = signal;
+	test.m->decision.signalled_at = now;
+	for (int step = 0; step < _KILL_STEP_MAX; step++) {
+		victim->step_result[step] = step == KILL_STEP_THAW ? 1 : 0;
+		victim->step_at[step] = now - 10 + (usec_t)step;
+	}
+	victim->step_result[KILL_STEP_BOOST] = -EPERM;
+	note(escalates ? REPORT_ESCALATED : REPORT_SIGNALLED, now);
+}
+
+/* Chosen 100 us before its signal at SIGNALLED. */
+static void kill_one(pid_t pid, int signal)
+{
+	choose(pid, SIGNALLED - 100);
+	signal_it(signal, SIGNALLED);
+}
+
+static void look(usec_t since_signal, uint64_t returned)
+{
+	test.m->reading.available = BEFORE + returned;
+	account_look(test.m, SIGNALLED + since_signal);
+}
+
+static void end(enum kill_progress outcome, usec_t since_signal)
+{
+	test.m->decision.outcome = outcome;
+	test.m->decision.ended_at = SIGNALLED + since_signal;
+	note(REPORT_ENDED, SIGNALLED + since_signal);
+}
+
+static const struct history_entry *newest(void)
+{
+	return history_get(test.history, 0);
+}
+
+static void test_note_fills_the_record(void **state)
+{
+	const struct history_entry *e;
+
+	test.m->abilities.psi = true;
+	kill_one(812, SIGKILL);
+	e = newest();
+	assert_non_null(e);
+	assert_int_equal(e->id, 1);
+	assert_true(e->time_usec > 1500000000 * USEC_PER_SEC);
+	assert_int_equal(strlen(e->boot), 32);
+	assert_string_equal(e->kind, "killed");
+	assert_string_equal(e->policy, "kill");
+	assert_string_equal(e->action, "kill");
+	assert_string_equal(e->target, "process");
+	assert_string_equal(e->rank_by, "footprint");
+	assert_int_equal(e->pid, 812);
+	assert_int_equal(e->uid, 1000);
+	assert_string_equal(e->comm, "leak\xef\xbf\xbd");
+	assert_string_equal(e->cgroup, "/a/b");
+	assert_int_equal(e->oom_score_adj, -5);
+	assert_true(e->weight == 0.5);
+	assert_int_equal(e->footprint_bytes, 64 * MIB);
+	assert_int_equal(e->anonymous_bytes, 60 * MIB);
+	assert_int_equal(e->swap_bytes, 4 * MIB);
+	assert_int_equal(e->score_min_bytes, 60 * MIB);
+	assert_int_equal(e->score_max_bytes, 61 * MIB);
+	assert_int_equal(e->candidates, 40);
+	assert_int_equal(e->precise_reads, 3);
+	assert_int_equal(e->memory_total_bytes, GIB);
+	assert_int_equal(e->available_before_bytes, BEFORE);
+	assert_int_equal(e->pressure_full_permyriad, 0);
+	assert_string_equal(e->signal, "SIGKILL");
+	assert_string_equal(e->outcome, "wait");
+	assert_false(e->escalated);
+	/* From the decision; what failed or was not needed has no time. */
+	assert_int_equal(e->choose_usec, 40);
+	assert_int_equal(e->open_usec, 90);
+	assert_int_equal(e->boost_usec, UNKNOWN);
+	assert_int_equal(e->signal_usec, 92);
+	assert_int_equal(e->thaw_usec, UNKNOWN);
+	assert_int_equal(e->reap_usec, 94);
+	assert_int_equal(e->ended_usec, UNKNOWN);
+	assert_int_equal(e->returned_bytes, UNKNOWN);
+	assert_int_equal(e->n_ranked, HISTORY_RANKED_MAX);
+	assert_int_equal(e->ranked[7].pid, 819);
+	assert_string_equal(e->ranked[0].verdict, "chosen");
+	assert_string_equal(e->ranked[7].cgroup, "/a/b");
+	assert_true(e->ranked[2].precise && !e->ranked[3].precise);
+}
+
+static void test_pressure_is_not_known_without_psi(void **state)
+{
+	kill_one(812, SIGKILL);
+	assert_int_equal(newest()->pressure_full_permyriad, HISTORY_UNKNOWN_U32);
+}
+
+static void test_what_came_back_is_noted_in_time(void **state)
+{
+	const struct history_entry *e;
+
+	kill_one(812, SIGKILL);
+	look(30 * MSEC, 60 * MIB);
+	end(KILL_PROGRESS_GONE, 30 * MSEC);
+	e = newest();
+	assert_string_equal(e->outcome, "gone");
+	assert_int_equal(e->ended_usec, 30 * MSEC + 100);
+	assert_int_equal(e->returned_bytes, 60 * MIB);
+	assert_int_equal(e->returned_100ms_bytes, UNKNOWN);
+	assert_true(account_is_open(test.m->account)); /* it is gone, but not accounted */
+
+	assert_int_equal(account_next(test.m, SIGNALLED + 30 * MSEC), 70 * MSEC);
+	look(101 * MSEC, 62 * MIB);
+	assert_int_equal(account_next(test.m, SIGNALLED + 101 * MSEC), 399 * MSEC);
+	look(400 * MSEC, 10 * MIB); /* not yet */
+	look(500 * MSEC, 50 * MIB);
+	assert_int_equal(account_next(test.m, SIGNALLED + 3 * USEC_PER_SEC), 0); /* late */
+	look(1999 * MSEC, 10 * MIB);
+	assert_true(account_is_open(test.m->account));
+	look(2000 * MSEC, 40 * MIB);
+	assert_false(account_is_open(test.m->account));
+	assert_int_equal(account_next(test.m, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
+	look(2100 * MSEC, 0); /* no longer its business */
+
+	e = newest();
+	assert_int_equal(history_count(test.history), 1);
+	assert_int_equal(e->returned_100ms_bytes, 62 * MIB);
+	assert_int_equal(e->returned_500ms_bytes, 50 * MIB);
+	assert_int_equal(e->returned_2s_bytes, 40 * MIB);
+	assert_int_equal(e->returned_bytes, 40 * MIB);
+	assert_int_equal(e->available_after_bytes, BEFORE + 40 * MIB);
+	assert_int_equal(e->swap_free_after_bytes, 0);
+}
+
+static void test_swap_that_became_free_came_back_too(void **state)
+{
+	test.m->reading.swap_free = 8 * MIB;
+	kill_one(812, SIGKILL);
+	test.m->reading.swap_free = 12 * MIB;
+	look(100 * MSEC, 60 * MIB);
+	end(KILL_PROGRESS_GONE, 100 * MSEC);
+	assert_int_equal(newest()->returned_100ms_bytes, 64 * MIB);
+	assert_int_equal(newest()->swap_free_before_bytes, 8 * MIB);
+	assert_int_equal(newest()->swap_free_after_bytes, 12 * MIB);
+	test.m->reading.available = 0; /* less than before is nothing */
+	test.m->reading.swap_free = 0;
+	account_look(test.m, SIGNALLED + 500 * MSEC);
+	account_look(test.m, SIGNALLED + 2000 * MSEC);
+	assert_int_equal(newest()->returned_500ms_bytes, 0);
+}
+
+static void test_a_look_that_comes_late_says_nothing(void **state)
+{
+	static const struct {
+		usec_t at;
+		bool is_100ms, is_500ms, is_2s;
+	} cases[] = {
+		{ 99 * MSEC, false, false, false },    { 100 * MSEC, true, false, false },
+		{ 150 * MSEC, true, false, false },    { 151 * MSEC, false, false, false },
+		{ 500 * MSEC, false, true, false },    { 750 * MSEC, false, true, false },
+		{ 751 * MSEC, false, false, false },   { 2000 * MSEC, false, false, true },
+		{ 3000 * MSEC, false, false, true },   { 3001 * MSEC, false, false, false },
+		{ 60000 * MSEC, false, false, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		test.m->reading.available = BEFORE;
+		kill_one((pid_t)(100 + i), SIGKILL);
+		look(cases[i].at, MIB);
+		end(KILL_PROGRESS_GONE, cases[i].at);
+		assert_int_equal(newest()->returned_100ms_bytes, cases[i].is_100ms ? MIB : UNKNOWN);
+		assert_int_equal(newest()->returned_500ms_bytes, cases[i].is_500ms ? MIB : UNKNOWN);
+		assert_int_equal(newest()->returned_2s_bytes, cases[i].is_2s ? MIB : UNKNOWN);
+		assert_int_equal(newest()->returned_bytes, MIB);
+	}
+}
+
+static void test_the_next_victim_ends_the_account(void **state)
+{
+	const struct history_entry *first;
+
+	kill_one(812, SIGKILL);
+	look(30 * MSEC, 60 * MIB);
+	end(KILL_PROGRESS_GONE, 30 * MSEC);
+	look(120 * MSEC, 62 * MIB);
+	choose(900, SIGNALLED + 120 * MSEC);
+	assert_true(account_is_open(test.m->account)); /* a choice is not yet a signal */
+	assert_int_equal(newest()->pid, 812);
+	signal_it(SIGKILL, SIGNALLED + 121 * MSEC);
+	assert_int_equal(newest()->pid, 900);
+	first = history_get(test.history, 1);
+	assert_int_equal(first->pid, 812);
+	assert_int_equal(first->returned_100ms_bytes, 62 * MIB);
+	assert_int_equal(first->returned_500ms_bytes, UNKNOWN);
+	assert_int_equal(first->returned_2s_bytes, UNKNOWN);
+	assert_int_equal(first->returned_bytes, 62 * MIB);
+
+	/* The second one's is against what was there when it was chosen. */
+	look(221 * MSEC, 100 * MIB);
+	end(KILL_PROGRESS_GONE, 221 * MSEC);
+	assert_int_equal(newest()->returned_100ms_bytes, 38 * MIB);
+	assert_int_equal(history_count(test.history), 2);
+}
+
+static void test_time_counts_from_the_last_signal(void **state)
+{
+	const struct history_entry *e;
+
+	kill_one(812, SIGTERM);
+	assert_string_equal(newest()->signal, "SIGTERM");
+	look(100 * MSEC, 1 * MIB);
+	look(500 * MSEC, 2 * MIB);
+	look(2000 * MSEC, 3 * MIB);
+	assert_true(account_is_open(test.m->account)); /* its end is not known */
+	assert_int_equal(account_next(test.m, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
+	signal_it(SIGKILL, SIGNALLED + 5000 * MSEC);
+	e = newest();
+	assert_true(e->escalated);
+	assert_string_equal(e->signal, "SIGKILL");
+	assert_int_equal(e->returned_100ms_bytes, UNKNOWN);
+	assert_int_equal(e->signal_usec, 5000 * MSEC + 92);
+	look(5100 * MSEC, 64 * MIB);
+	end(KILL_PROGRESS_GONE, 5100 * MSEC);
+	look(5500 * MSEC, 65 * MIB);
+	look(7000 * MSEC, 66 * MIB);
+	e = newest();
+	assert_int_equal(e->returned_100ms_bytes, 64 * MIB);
+	assert_int_equal(e->returned_500ms_bytes, 65 * MIB);
+	assert_int_equal(e->returned_2s_bytes, 66 * MIB);
+	assert_int_equal(history_count(test.history), 1);
+}
+
+static void test_who_takes_long_is_accounted_at_the_end(void **state)
+{
+	kill_one(812, SIGTERM);
+	look(100 * MSEC, 0);
+	look(500 * MSEC, 0);
+	look(2000 * MSEC, 0);
+	look(3200 * MSEC, 64 * MIB);
+	test.m->decision.useless = true;
+	end(KILL_PROGRESS_GONE, 3200 * MSEC);
+	assert_true(newest()->useless);
+	assert_false(account_is_open(test.m->account));
+	assert_int_equal(newest()->returned_2s_bytes, 0);
+	assert_int_equal(newest()->returned_bytes, 64 * MIB);
+}
+
+static void test_returned_is_the_shortest_time_for_nearly_all(void **state)
+{
+	uint64_t bytes;
+	usec_t within;
+
+	kill_one(812, SIGKILL);
+	assert_false(account_returned(test.m, &bytes, &within));
+	look(10 * MSEC, 0);
+	assert_false(account_returned(test.m, &bytes, &within));
+	look(20 * MSEC, 32 * MIB);
+	look(30 * MSEC, 60 * MIB);
+	look(100 * MSEC, 64 * MIB);
+	look(500 * MSEC, 5 * MIB);
+	assert_true(account_returned(test.m, &bytes, &within));
+	assert_int_equal(bytes, 60 * MIB);
+	assert_int_equal(within, 30 * MSEC);
+	end(KILL_PROGRESS_GONE, 500 * MSEC);
+	kill_one(900, SIGKILL);
+	assert_false(account_returned(test.m, &bytes, &within));
+}
+
+static void test_refreezing_is_noted_where_there_was_something_to(void **state)
+{
+	test.m->victim.thawed.n_levels = 2;
+	kill_one(812, SIGKILL);
+	assert_int_equal(newest()->thawed_levels, 2);
+	test.m->decision.refrozen = 2;
+	end(KILL_PROGRESS_GONE, MSEC);
+	assert_int_equal(newest()->refrozen, 2);
+
+	kill_one(813, SIGKILL); /* lingers: it will be later */
+	end(KILL_PROGRESS_UNKILLABLE, MSEC);
+	assert_int_equal(newest()->refrozen, HISTORY_UNKNOWN_I32);
+
+	test.m->victim.thawed.n_levels = 0;
+	kill_one(814, SIGKILL);
+	end(KILL_PROGRESS_GONE, MSEC);
+	assert_int_equal(newest()->thawed_levels, 0);
+	assert_int_equal(newest()->refrozen, HISTORY_UNKNOWN_I32);
+}
+
+static void test_who_was_refused_is_noted_with_the_error(void **state)
+{
+	choose(812, SIGNALLED);
+	test.m->decision.error = -EPERM;
+	test.m->decision.outcome = KILL_PROGRESS_UNKILLABLE;
+	note(REPORT_ENDED, SIGNALLED);
+	assert_string_equal(newest()->kind, "killed");
+	assert_string_equal(newest()->outcome, "unkillable");
+	assert_string_equal(newest()->signal, "");
+	assert_string_equal(newest()->error, strerror(EPERM));
+	assert_false(account_is_open(test.m->account));
+
+	choose(900, SIGNALLED);
+	test.m->decision.error = -EMFILE;
+	note(REPORT_CANNOT_OPEN, SIGNALLED);
+	assert_string_equal(newest()->error, strerror(EMFILE));
+	assert_int_equal(history_count(test.history), 2);
+
+	/* One who was refused while another is still accounted is not that one. */
+	test.m->decision.error = 0;
+	kill_one(812, SIGKILL);
+	end(KILL_PROGRESS_GONE, MSEC);
+	choose(901, SIGNALLED + MSEC);
+	test.m->decision.error = -EPERM;
+	end(KILL_PROGRESS_UNKILLABLE, 2 * MSEC);
+	assert_int_equal(newest()->pid, 901);
+	assert_string_equal(newest()->outcome, "unkillable");
+	assert_string_equal(history_get(test.history, 1)->outcome, "gone");
+}
+
+static void test_what_came_to_nothing_is_kept_once_in_an_emergency(void **state)
+{
+	usec_t now = SIGNALLED;
+
+	for (unsigned i = 0; i < 100; i++, now += USEC_PER_SEC) {
+		choose(812, now);
+		note(REPORT_DRY_RUN, now);
+	}
+	assert_int_equal(history_count(test.history), 1);
+	assert_string_equal(newest()->kind, "dry-run");
+	choose(812, now);
+	note(REPORT_STOOD_DOWN, now);
+	assert_int_equal(history_count(test.history), 2);
+	assert_string_equal(newest()->kind, "stood-down");
+	assert_string_equal(newest()->outcome, "");
+	for (unsigned i = 0; i < 100; i++) {
+		choose((pid_t)(812 + i % 2), now);
+		note(REPORT_STOOD_DOWN, now);
+	}
+	assert_int_equal(history_count(test.history), 8); /* two who take turns */
+
+	/* A look at which nothing is demanded changes nothing; a minute of them is an end. */
+	account_note(test.m, REPORT_NOTHING, &test.none, now += 59 * USEC_PER_SEC);
+	choose(900, now);
+	note(REPORT_STOOD_DOWN, now);
+	assert_int_equal(history_count(test.history), 8);
+	choose(900, now += 60 * USEC_PER_SEC);
+	note(REPORT_STOOD_DOWN, now);
+	assert_int_equal(history_count(test.history), 9);
+}
+
+static void test_nobody_is_said_once_in_an_emergency(void **state)
+{
+	usec_t now = SIGNALLED;
+
+	for (unsigned i = 0; i < 1000; i++)
+		note(REPORT_NOBODY, now += 20 * MSEC);
+	assert_int_equal(history_count(test.history), 1);
+	assert_string_equal(newest()->kind, "nobody");
+	assert_string_equal(newest()->policy, "kill");
+	assert_int_equal(newest()->candidates, 0);
+	assert_int_equal(newest()->pid, HISTORY_UNKNOWN_U32);
+	assert_int_equal(newest()->n_ranked, 0);
+	note(REPORT_NOBODY, now + 61 * USEC_PER_SEC);
+	assert_int_equal(history_count(test.history), 2);
+}
+
+static void test_the_end_of_the_daemon_closes_what_is_open(void **state)
+{
+	account_close(test.m);
+	assert_int_equal(history_count(test.history), 0);
+	kill_one(812, SIGKILL);
+	test.m->reading.available = BEFORE + MIB;
+	account_close(test.m);
+	assert_string_equal(newest()->outcome, "wait");
+	assert_int_equal(newest()->returned_bytes, MIB);
+	assert_int_equal(newest()->returned_100ms_bytes, UNKNOWN);
+}
+
+static void test_nothing_is_allocated(void **state)
+{
+	if (!FAIL_MALLOC_WORKS) {
+		print_message("SKIP: AddressSanitizer has its own malloc\n");
+		skip();
+	}
+	n_mallocs = 0;
+	fail_malloc = true;
+	kill_one(812, SIGTERM);
+	look(100 * MSEC, MIB);
+	signal_it(SIGKILL, SIGNALLED + MSEC);
+	end(KILL_PROGRESS_GONE, 200 * MSEC);
+	fail_malloc = false;
+	assert_int_equal(n_mallocs, 0);
+	assert_int_equal(history_count(test.history), 1);
+}
+
+#define with_manager(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_manager(test_note_fills_the_record),
+		with_manager(test_pressure_is_not_known_without_psi),
+		with_manager(test_what_came_back_is_noted_in_time),
+		with_manager(test_swap_that_became_free_came_back_too),
+		with_manager(test_a_look_that_comes_late_says_nothing),
+		with_manager(test_the_next_victim_ends_the_account),
+		with_manager(test_time_counts_from_the_last_signal),
+		with_manager(test_who_takes_long_is_accounted_at_the_end),
+		with_manager(test_returned_is_the_shortest_time_for_nearly_all),
+		with_manager(test_refreezing_is_noted_where_there_was_something_to),
+		with_manager(test_who_was_refused_is_noted_with_the_error),
+		with_manager(test_what_came_to_nothing_is_kept_once_in_an_emergency),
+		with_manager(test_nobody_is_said_once_in_an_emergency),
+		with_manager(test_the_end_of_the_daemon_closes_what_is_open),
+		with_manager(test_nothing_is_allocated),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
