@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/account.h"
+#include "daemon/archive.h"
 #include "daemon/ending.h"
 #include "daemon/log.h"
 #include "daemon/monitor.h"
@@ -221,6 +222,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		r = account_new(m->proc_fd, &m->account);
 	if (r < 0)
 		return r;
+	m->archive = archive_open(account_history(m->account));
 	r = prepare(m);
 	if (r < 0) {
 		log_error("Cannot get ready: %s", strerror(-r));
@@ -238,6 +240,7 @@ struct manager *manager_free(struct manager *m)
 	ending_put_back_all(m);
 	if (m->account)
 		account_close(m);
+	m->archive = archive_close(m->archive);
 	m->account = account_free(m->account);
 	monitor_free(m);
 	kill_reapers_free(m->reapers);

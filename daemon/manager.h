@@ -21,6 +21,7 @@
 #include "lib/victim.h"
 
 struct account;
+struct archive;
 
 enum manager_state {
 	MANAGER_CALM,	/* plenty of memory: nobody is looked at */
@@ -82,6 +83,7 @@ struct manager {
 	struct decision decision;
 	struct kill_victim victim;
 	struct account *account; /* what is written down of it */
+	struct archive *archive; /* NULL: that is not kept over a restart */
 	struct kill_victim lingering[MANAGER_LINGERING_MAX]; /* a ring; pidfd < 0: a free place */
 	size_t n_lingering;
 	bool warned;	    /* since watch began */

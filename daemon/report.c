@@ -10,6 +10,7 @@
 #include <systemd/sd-journal.h>
 
 #include "daemon/account.h"
+#include "daemon/archive.h"
 #include "daemon/log.h"
 #include "lib/describe.h"
 #include "lib/format.h"
@@ -369,6 +370,15 @@ static void report_limits(const struct manager *m)
 			"limit: process_mrelease does not work here: victims free their own memory");
 }
 
+static void report_history(const struct manager *m)
+{
+	if (!m->archive)
+		log_info("history: not kept over a restart (no state directory)");
+	else
+		log_info("history: kept in %s, %u of earlier", archive_path(m->archive),
+			 history_count(account_history(m->account)));
+}
+
 void report_start(const struct manager *m)
 {
 	const struct memory_reading *r = &m->reading;
@@ -390,6 +400,7 @@ void report_start(const struct manager *m)
 		 m->cgroups.v2_fd >= 0 ? m->cgroups.v2_mount : "");
 	report_accuracy(&m->accuracy);
 	report_policies(&m->policies, r);
+	report_history(m);
 	log_info("processes: %zu", m->census.n_processes);
 	report_limits(m);
 	log_info("%s", m->policies.dry_run ? "Ready; nobody will be signalled."

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/account.h"
+#include "daemon/archive.h"
 #include "daemon/ending.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
@@ -345,6 +346,12 @@ static usec_t next_look(const struct manager *m, const struct tick *t)
 	return min_u64(next_by_state(m, t), account_next(m, t->now));
 }
 
+/* Not the time to write files. */
+static bool is_emergency(const struct manager *m)
+{
+	return m->state == MANAGER_SETTLE || account_is_open(m->account) || acting_policy_holds(m);
+}
+
 usec_t tick(struct manager *m, usec_t now)
 {
 	struct tick t = { .now = now };
@@ -363,5 +370,7 @@ usec_t tick(struct manager *m, usec_t now)
 		end(m, &t);
 	account_note(m, t.event, &t.judgement, now);
 	report(m, t.event, &t.judgement, before, now);
+	if (archive_is_due(m->archive, now) && !is_emergency(m))
+		archive_write(m->archive, now);
 	return next_look(m, &t);
 }

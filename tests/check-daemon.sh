@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # check-daemon.sh: the daemon itself, as a process, on a scope of our own: it says what it found,
 # ends the right one, reads its configuration again, never signals in a dry run, and stops when
-# asked.  Needs root and a cgroup2 mount; anything else is SKIP (77).
+# asked; and its history is the same after a restart.  Needs root and a cgroup2 mount; anything else is SKIP (77).
 set -u
 
 reckond=${BUILDDIR:-.}/reckond
@@ -11,6 +11,9 @@ mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2")
 scope=/reckond-check-$$
 tmp=$(mktemp -d)
 pids=() daemon='' failed=0
+mkdir "$tmp/state"
+export STATE_DIRECTORY=$tmp/state
+history=$tmp/state/history.json
 
 if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$scope" 2>/dev/null; then
 	echo "SKIP: this needs root and a cgroup2 mount"
@@ -99,10 +102,62 @@ printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
 kill -HUP "$daemon"
 check "wait_for \"! is_alive $large\"" 'with a good one the largest goes'
 check "wait_for \"grep -q '(pid $large, .* is gone' '$tmp/log'\"" 'and it is said'
+check "grep -q '(pid $large, .* is gone.*\(came back within\|little more is available\)' '$tmp/log'" 'with what came back'
 check "wait_for \"! is_alive $small\"" 'then the other, as the policy still holds'
+check "wait_for \"grep -q 'nobody may be ended' '$tmp/log'\"" 'and that nobody is left is said'
 check "[ \$(grep -c '^Ending' '$tmp/log') = 2 ]" 'each once, and nobody outside the scope'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
+
+# The history: the dry run, both who were ended, and that nobody was left; a line each.
+# KIND PID KEY: that number in the entry.
+number_of() {
+	sed -n "/\"kind\":\"$1\".*\"pid\":$2,/{s/,\"ranked\":.*//;s/.*\"$3\":\([0-9]*\).*/\1/p}" "$history"
+}
+is_between() { [ -n "$1" ] && [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]; }
+n_entries() { grep -c '^{"id":' "$history"; }
+of_largest() { number_of killed "$large" "$1"; }
+check '[ "$(n_entries)" = 4 ]' 'the history has all four'
+check '[ "$(number_of dry-run "$large" id)" = 1 ]' 'the dry run first'
+check '[ "$(of_largest id)" = 2 ] && [ "$(number_of killed "$small" id)" = 3 ]' 'then both ends'
+check "grep -q '^{\"id\":3,.*\"outcome\":\"gone\",.*\"signal\":\"SIGKILL\"' '$history'" 'what came of it'
+check "grep -q '^{\"id\":4,.*\"kind\":\"nobody\"' '$history'" 'and that nobody was left'
+check 'is_between "$(of_largest footprint_bytes)" $((64 << 20)) $((80 << 20))' 'how much was expected back'
+check '[ -n "$(of_largest returned_bytes)" ] && [ -n "$(of_largest available_before_bytes)" ]' \
+	'how much came back'
+check 'is_between "$(of_largest reap_usec)" "$(of_largest signal_usec)" "$(of_largest ended_usec)"' \
+	'and when each step was over'
+
+# It is there again after a restart, and is written while the daemon runs, when all is well again.
+hold 32
+third=${pids[2]}
+start
+check "grep -q '^history: kept in $tmp/state, 4 of earlier' '$tmp/log'" 'a new daemon knows the history'
+check "wait_for \"grep -q 'nobody may be ended' '$tmp/log'\"" 'it ends the next one'
+printf '[Policy now]\nMemoryAvailable=0%%\nAction=kill\n' >"$tmp/conf"
+kill -HUP "$daemon"
+check 'wait_for "[ \"\$(number_of killed $third id)\" = 5 ]"' 'and that is in the file soon'
+kill -KILL "$daemon"
+wait "$daemon" 2>/dev/null
+start
+check "grep -q '^history: .* 6 of earlier' '$tmp/log'" 'which outlives a SIGKILL'
+stop
+check '[ "$(n_entries)" = 6 ]' 'and a stop without anything new'
+
+# A damaged one is no reason not to start.
+echo '{"version":1,"entries":[{"id":' >"$history"
+start
+check "[ \$(grep -c 'is no history' '$tmp/log') = 1 ]" 'a damaged history is one line'
+check '[ -e "$history.bad" ] && [ ! -e "$history" ]' 'and set aside'
+check "grep -q '^Ready' '$tmp/log'" 'and the daemon runs'
+stop
+STATE_DIRECTORY=$tmp/missing
+start
+check "grep -q '^Cannot use the state directory .*no history is kept' '$tmp/log' && grep -q '^Ready' '$tmp/log'" \
+	'it runs without a state directory, too'
+stop
+printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
+STATE_DIRECTORY=
 
 # As an ordinary user: who may not be signalled is tried once, and the next one goes.
 nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
@@ -110,9 +165,9 @@ if "${nobody[@]}" test -x "$reckond"; then
 	chmod 755 "$tmp"
 	chown -R 65534 "$mount$scope"
 	hold 64
-	large=${pids[2]}
+	large=${pids[-1]}
 	hold 16 "${nobody[@]}"
-	small=${pids[3]}
+	small=${pids[-1]}
 	as=("${nobody[@]}")
 	start
 	check "wait_for \"! is_alive $small\"" 'an ordinary user'"'"'s own process goes'
