@@ -45,6 +45,49 @@ const char *format_interval(struct interval interval, char buf[static FORMAT_INT
 	return buf;
 }
 
+/* Below ten of its unit with a tenth, which matters: 1.9 ms or 1.0 ms. */
+static const char *format_short(usec_t duration, usec_t unit, const char *name,
+				char buf[static FORMAT_DURATION_SIZE])
+{
+	if (duration < 10 * unit)
+		snprintf(buf, FORMAT_DURATION_SIZE, "%u.%u %s", (unsigned)(duration / unit),
+			 (unsigned)(duration % unit * 10 / unit), name);
+	else
+		snprintf(buf, FORMAT_DURATION_SIZE, "%u %s", (unsigned)(duration / unit), name);
+	return buf;
+}
+
+const char *format_duration(usec_t duration, char buf[static FORMAT_DURATION_SIZE])
+{
+	static const struct {
+		uint64_t seconds;
+		const char *name;
+		uint64_t next_seconds;
+		const char *next_name;
+	} units[] = { { 86400, "d", 3600, "h" }, { 3600, "h", 60, "min" }, { 60, "min", 1, "s" } };
+	uint64_t seconds = duration / USEC_PER_SEC;
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		uint64_t n_next = seconds % units[i].seconds / units[i].next_seconds;
+		int n;
+
+		if (seconds < units[i].seconds)
+			continue;
+		n = snprintf(buf, FORMAT_DURATION_SIZE, "%llu %s",
+			     (unsigned long long)(seconds / units[i].seconds), units[i].name);
+		if (n_next > 0)
+			snprintf(buf + n, FORMAT_DURATION_SIZE - (size_t)n, " %u %s",
+				 (unsigned)n_next, units[i].next_name);
+		return buf;
+	}
+	if (duration >= USEC_PER_SEC)
+		return format_short(duration, USEC_PER_SEC, "s", buf);
+	if (duration >= USEC_PER_MSEC)
+		return format_short(duration, USEC_PER_MSEC, "ms", buf);
+	snprintf(buf, FORMAT_DURATION_SIZE, "%u us", (unsigned)duration);
+	return buf;
+}
+
 /* The length of the character at text, and which one it is; 0 if it is none. */
 static size_t utf8_decode(const char *text, uint32_t *ret)
 {

@@ -20,6 +20,11 @@ const char *format_bytes(uint64_t bytes, char buf[static FORMAT_BYTES_SIZE]);
 #define FORMAT_INTERVAL_SIZE (2 * FORMAT_BYTES_SIZE + 4)
 const char *format_interval(struct interval interval, char buf[static FORMAT_INTERVAL_SIZE]);
 
+/* "340 us", "2.4 ms", "43 s", "5 min 3 s", "3 h 12 min", "2 d 5 h": its two largest units, cut off
+ * below; returns buf. */
+#define FORMAT_DURATION_SIZE 32
+const char *format_duration(usec_t duration, char buf[static FORMAT_DURATION_SIZE]);
+
 /*
  * For a terminal, a log, one cell of a table: control characters (those of C1, and what turns the
  * direction of writing, too) and bytes that are not UTF-8 become '?'.  What does not fit into size

@@ -63,6 +63,38 @@ static void test_interval_names_a_common_unit_once(void **state)
 
 #define REPLACED "\xef\xbf\xbd"
 
+static void test_duration_has_two_units_at_most(void **state)
+{
+	static const struct {
+		usec_t duration;
+		const char *text;
+	} cases[] = {
+		{ 0, "0 us" },
+		{ 999, "999 us" },
+		{ 1000, "1.0 ms" },
+		{ 2450, "2.4 ms" },
+		{ 9999, "9.9 ms" },
+		{ 43 * USEC_PER_MSEC, "43 ms" },
+		{ USEC_PER_SEC - 1, "999 ms" },
+		{ 1500 * USEC_PER_MSEC, "1.5 s" },
+		{ 10 * USEC_PER_SEC, "10 s" },
+		{ 60 * USEC_PER_SEC - 1, "59 s" },
+		{ 60 * USEC_PER_SEC, "1 min" },
+		{ 303 * USEC_PER_SEC, "5 min 3 s" },
+		{ 3600 * USEC_PER_SEC, "1 h" },
+		{ 3659 * USEC_PER_SEC, "1 h" },
+		{ 11520 * USEC_PER_SEC, "3 h 12 min" },
+		{ 53 * 3600 * USEC_PER_SEC, "2 d 5 h" },
+		{ UINT64_MAX, "213503982 d 8 h" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char buf[FORMAT_DURATION_SIZE];
+
+		assert_string_equal(format_duration(cases[i].duration, buf), cases[i].text);
+	}
+}
+
 static void test_text_of_strangers_is_made_harmless(void **state)
 {
 	static const struct {
@@ -143,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bytes_has_three_digits_or_so),
 		cmocka_unit_test(test_interval_names_a_common_unit_once),
+		cmocka_unit_test(test_duration_has_two_units_at_most),
 		cmocka_unit_test(test_text_of_strangers_is_made_harmless),
 		cmocka_unit_test(test_text_is_cut_between_characters),
 	};
