@@ -11,6 +11,12 @@ static json_t *of_count(size_t n)
 	return json_integer((json_int_t)n);
 }
 
+/* What may not be read is not known. */
+static json_t *of_known(bool is_known, uint64_t bytes)
+{
+	return is_known ? json_of_bytes(bytes) : json_null();
+}
+
 /* 0 is not set. */
 static json_t *of_permyriad(unsigned permyriad)
 {
@@ -22,20 +28,32 @@ static json_t *of_line(const struct policy_line *line, uint64_t total)
 	return line->set ? json_of_bytes(policy_line_bytes(line, total)) : json_null();
 }
 
-static json_t *of_policy(const struct outlook *o)
+static json_t *of_policy(const struct outlook *o, const struct policy *p, bool holds)
 {
-	const struct policy *p = o->policy;
-
 	if (!p)
 		return json_null();
 	return json_pack("{s:o, s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
 			 json_of_foreign(p->name), "action", policy_action_to_string(p->action),
-			 "holds", o->policy_holds, "rank_by", policy_rank_by_to_string(p->rank_by),
+			 "holds", holds, "rank_by", policy_rank_by_to_string(p->rank_by),
 			 "memory_available_bytes", of_line(&p->memory_available, o->memory.total),
 			 "swap_free_bytes", of_line(&p->swap_free, o->memory.swap_total),
 			 "pressure_some_permyriad", of_permyriad(p->pressure_some),
 			 "pressure_full_permyriad", of_permyriad(p->pressure_full), "for_usec",
 			 json_of_bytes(p->for_usec));
+}
+
+/* Those that only warn, too. */
+static json_t *of_policies(const struct outlook *o)
+{
+	struct policy_reading reading = { .memory = &o->memory, .psi = o->psi };
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < o->policies->n_policies; i++) {
+		const struct policy *policy = &o->policies->policies[i];
+
+		json_append_to(&array, of_policy(o, policy, policy_holds(policy, &reading)));
+	}
+	return array;
 }
 
 static json_t *of_memory(const struct outlook *o)
@@ -59,6 +77,7 @@ static json_t *of_candidate(const struct outlook *o, const struct victim_candida
 	const struct census_process *p = candidate->process;
 	const struct proc_memory *memory = &candidate->memory;
 	struct interval size = outlook_size(o, candidate);
+	bool is_known = candidate->precise || p->error == 0;
 
 	return json_pack(
 		"{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:f, s:o, s:o, s:o}",
@@ -66,15 +85,15 @@ static json_t *of_candidate(const struct outlook *o, const struct victim_candida
 		json_of_foreign(outlook_user(o, p->uid)), "uid",
 		p->uid == (uid_t)-1 ? json_null() : json_integer(p->uid), "cgroup",
 		json_of_foreign(census_cgroup_path(p)), "footprint_bytes",
-		json_of_bytes(census_footprint(memory)), "footprint_min_bytes",
-		json_of_bytes(size.lo), "footprint_max_bytes", json_of_bytes(size.hi),
-		"anonymous_bytes", json_of_bytes(memory->anon), "swap_bytes",
-		json_of_bytes(memory->swap), "shared_bytes", json_of_bytes(memory->shared),
-		"precise", candidate->precise && size.lo == size.hi, "oom_score_adj",
-		(int)p->oom_score_adj, "weight", (double)p->weight, "score_bytes",
-		json_of_bytes(candidate->estimate), "score_min_bytes",
-		json_of_bytes(candidate->score.lo), "score_max_bytes",
-		json_of_bytes(candidate->score.hi));
+		of_known(is_known, census_footprint(memory)), "footprint_min_bytes",
+		of_known(is_known, size.lo), "footprint_max_bytes", of_known(is_known, size.hi),
+		"anonymous_bytes", of_known(is_known, memory->anon), "swap_bytes",
+		of_known(is_known, memory->swap), "shared_bytes",
+		of_known(is_known, memory->shared), "precise",
+		candidate->precise && size.lo == size.hi, "oom_score_adj", (int)p->oom_score_adj,
+		"weight", (double)p->weight, "score_bytes", of_known(is_known, candidate->estimate),
+		"score_min_bytes", of_known(is_known, candidate->score.lo), "score_max_bytes",
+		of_known(is_known, candidate->score.hi));
 }
 
 static json_t *of_ranked(const struct outlook *o, const struct victim_candidate *candidate)
@@ -122,8 +141,10 @@ static json_t *of_rule(const struct rule *rule)
 
 static json_t *of_protected_one(const struct census_process *process)
 {
-	return json_pack("{s:i, s:o, s:o}", "pid", (int)process->pid, "command",
-			 json_of_foreign(process->comm), "rule", of_rule(process->protected_by));
+	return json_pack("{s:i, s:o, s:o, s:o}", "pid", (int)process->pid, "command",
+			 json_of_foreign(process->comm), "footprint_bytes",
+			 json_of_bytes(census_footprint(&process->memory)), "rule",
+			 of_rule(process->protected_by));
 }
 
 static json_t *of_protected(const struct outlook *o)
@@ -140,14 +161,17 @@ static json_t *of_protected(const struct outlook *o)
 
 json_t *explain_json_machine(const struct outlook *o)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:s, s:o, s:o, s:b, s:o, s:b}",
-			 "victim", of_victim(o), "policy", of_policy(o), "memory", of_memory(o),
-			 "ranked", of_ranking(o), "candidates", of_count(o->result.n_candidates),
-			 "precise_reads", (int)o->result.n_reads, "approximate",
-			 o->result.approximate, "accuracy",
-			 accuracy_regime_to_string(o->accuracy->regime), "left_out", of_left_out(o),
-			 "protected", of_protected(o), "hides_others", o->hides_others, "scope",
-			 json_of_foreign(o->policies->scope), "dry_run", o->policies->dry_run);
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:b}",
+		"victim", of_victim(o), "policy", of_policy(o, o->policy, o->policy_holds),
+		"policies", of_policies(o), "memory", of_memory(o), "ranked", of_ranking(o),
+		"candidates", of_count(o->result.n_candidates), "precise_reads",
+		(int)o->result.n_reads, "approximate", o->result.approximate, "accuracy",
+		accuracy_regime_to_string(o->accuracy->regime), "accuracy_error_bytes",
+		json_of_bytes(accuracy_interval(o->accuracy, 0, o->census->with_swap, 1).hi),
+		"read_error_bytes", json_of_bytes(outlook_read_error(o)), "left_out",
+		of_left_out(o), "protected", of_protected(o), "hides_others", o->hides_others,
+		"scope", json_of_foreign(o->policies->scope), "dry_run", o->policies->dry_run);
 }
 
 json_t *explain_json_process(const struct outlook *o, const struct explanation *e)
@@ -163,6 +187,6 @@ json_t *explain_json_process(const struct outlook *o, const struct explanation *
 		of_rule(e->exclusion == VICTIM_IS_PROTECTED ? e->process->protected_by : NULL));
 	process = json_with(process, "reason", json_of_foreign(e->text));
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "process", process, "victim", of_victim(o),
-			 "policy", of_policy(o), "memory", of_memory(o), "candidates",
-			 of_count(o->result.n_candidates));
+			 "policy", of_policy(o, o->policy, o->policy_holds), "memory", of_memory(o),
+			 "candidates", of_count(o->result.n_candidates));
 }

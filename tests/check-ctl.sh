@@ -166,6 +166,8 @@ run 'explain' 0 out '^If memory ran out now, |^The conditions of policy ' out '^
 run 'explain, as JSON' 0 -- --config "$tmp/plain.conf" --json explain
 finds 'has the parts that reckonctl(1) promises' '.memory.total_bytes' '[1-9]*' \
     '.memory.available_permyriad' '[0-9]*' '.policy.name' '"*"' '.candidates' '[0-9]*' \
+    '.policies[0].name' '"warn"' '.policies[0].action' '"warn"' '.policies[0].memory_available_bytes' \
+    '[1-9]*' '.read_error_bytes' '[0-9]*' '.accuracy_error_bytes' '[0-9]*' \
     '.left_out.kernel_threads' '[0-9]*' '.approximate' '@(true|false)' .scope '"/"' .dry_run false
 if [ -d /proc/1 ]; then
     run 'explain 1' 0 out '\(pid 1[,)].* would not go: .*init' -- explain 1
@@ -209,7 +211,7 @@ run 'explain, as JSON' 0 -- "${options[@]}" --json explain
 finds 'the largest that may go is the victim' .victim.pid $big .candidates 3 '.ranked[0].pid' $big \
     '.ranked[1].pid' $middle '.ranked[2].pid' $small .victim.verdict '"chosen"' .victim.cgroup \
     "\"$scope\"" .scope "\"$scope\"" .left_out.protected 1 '.protected[0].pid' $kept \
-    '.protected[0].rule.name' '"kept"' '.protected[0].rule.builtin' false .dry_run true
+    '.protected[0].footprint_bytes' '6[0-9]??????' '.protected[0].rule.name' '"kept"' '.protected[0].rule.builtin' false .dry_run true
 finds 'its size is right' .victim.anonymous_bytes '4[1-9]??????' .victim.weight '1?(.0)'
 finds 'its name is escaped' .victim.command '"big\\n\\u001b\[2J\\"?"'
 run 'explain' 0 out "^If memory ran out now, big\\?\\?\\[2J\"\\? \\(pid $big, user root\\) would go; 4[0-9]\\.[0-9] MiB" \
