@@ -15,6 +15,7 @@
 
 struct ctl_options {
 	bool json;
+	bool full;
 	const char *config_file; /* NULL: the usual places */
 	const char *scope;	 /* over the configuration's, or NULL */
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* explain: see the header.  What is found out is outlook's, how it is said is the other two's. */
+/* explain: see the header.  What is found out is the daemon's, or outlook's; how it is said is the
+ * others'. */
 #include "ctl/explain.h"
 
 #include <limits.h>
@@ -7,8 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/bus.h"
 #include "ctl/outlook.h"
+#include "ctl/screen.h"
+#include "ctl/words.h"
 #include "lib/cleanup.h"
+#include "lib/explain.h"
 #include "lib/format.h"
 #include "lib/parse.h"
 
@@ -26,26 +31,98 @@ const char *explain_user(uid_t uid)
 	return name;
 }
 
-enum ctl_status explain(const struct ctl_options *options, char **arguments, int n_arguments)
+/* By this program itself. */
+static enum ctl_status find_out(const struct ctl_options *options, pid_t pid, json_t **ret)
 {
 	_cleanup_(outlook_freep) struct outlook *o = NULL;
 	struct explanation e;
 	enum ctl_status status;
-	uint64_t pid;
 
-	if (n_arguments > 1)
-		return ctl_fail(options, CTL_BAD_USAGE, "explain: one process at a time");
-	if (n_arguments == 1 && parse_unsigned(arguments[0], INT_MAX, &pid) < 0)
-		return ctl_fail(options, CTL_BAD_USAGE, "explain: '%s' is not a pid", arguments[0]);
 	status = outlook_new(options, &o);
 	if (status != CTL_OK)
 		return status;
-	if (n_arguments == 0)
-		return options->json ? ctl_print_json(explain_json_machine(o))
-				     : explain_text_machine(o);
-	if (explain_process(o, (pid_t)pid, &e) != 0)
+	if (pid != 0 && explain_process(o, pid, &e) != 0)
 		return ctl_fail(options, CTL_FAILURE, "no such process%s: %d",
-				o->hides_others ? ", or it is hidden (hidepid)" : "", (pid_t)pid);
-	return options->json ? ctl_print_json(explain_json_process(o, &e))
-			     : explain_text_process(o, &e);
+				o->hides_others ? ", or it is hidden (hidepid)" : "", pid);
+	*ret = pid != 0 ? explain_json_process(o, &e) : explain_json_machine(o);
+	return CTL_OK;
+}
+
+json_t *explain_ask(struct bus *bus, pid_t pid)
+{
+	json_t *reply = bus_call_number(bus, "Explain", (uint32_t)pid), *answer;
+
+	if (!reply)
+		return NULL;
+	answer = json_loads(words_text(reply, "json"), 0, NULL);
+	json_decref(reply);
+	if (answer && !json_object_set_new(answer, "source", json_string("daemon")))
+		return answer;
+	json_decref(answer);
+	bus->trouble = BUS_FAILED;
+	sd_bus_error_set_const(&bus->error, SD_BUS_ERROR_INCONSISTENT_MESSAGE,
+			       "its answer cannot be read");
+	return NULL;
+}
+
+enum ctl_status explain_find_out(const struct ctl_options *options, pid_t pid, json_t **ret)
+{
+	enum ctl_status status = find_out(options, pid, ret);
+
+	if (status == CTL_OK &&
+	    (!*ret || json_object_set_new(*ret, "source", json_string("reckonctl")) < 0)) {
+		json_decref(*ret);
+		return ctl_fail(options, CTL_FAILURE, "no memory");
+	}
+	return status;
+}
+
+/* The daemon decides, so it knows best; but the question can be another one. */
+static enum ctl_status get_answer(const struct ctl_options *options, pid_t pid, json_t **ret,
+				  char source[static BUS_TEXT_SIZE])
+{
+	enum ctl_status status;
+	struct bus bus;
+
+	if (options->config_file || options->scope) {
+		snprintf(source, BUS_TEXT_SIZE, "as %s asks for",
+			 options->config_file ? "--config" : "--scope");
+		return explain_find_out(options, pid, ret);
+	}
+	bus_open(&bus);
+	*ret = explain_ask(&bus, pid);
+	bus_trouble_text(&bus, source);
+	if (*ret)
+		status = CTL_OK;
+	else if (bus.trouble == BUS_NO_SUCH_PROCESS)
+		status = ctl_fail(options, CTL_FAILURE, "no such process: %d", pid);
+	else
+		status = explain_find_out(options, pid, ret);
+	bus_done(&bus);
+	return status;
+}
+
+enum ctl_status explain(const struct ctl_options *options, char **arguments, int n_arguments)
+{
+	char source[BUS_TEXT_SIZE];
+	struct screen screen;
+	enum ctl_status status;
+	uint64_t pid = 0;
+	json_t *answer;
+
+	if (n_arguments > 1)
+		return ctl_fail(options, CTL_BAD_USAGE, "explain: one process at a time");
+	if (n_arguments == 1 && (parse_unsigned(arguments[0], INT_MAX, &pid) < 0 || pid == 0))
+		return ctl_fail(options, CTL_BAD_USAGE, "explain: '%s' is not a pid", arguments[0]);
+	status = get_answer(options, (pid_t)pid, &answer, source);
+	if (status != CTL_OK)
+		return status;
+	if (options->json)
+		return ctl_print_json(answer);
+	screen_init(&screen, stdout);
+	status = pid == 0 ? explain_print_machine(&screen, answer)
+			  : explain_print_process(&screen, answer);
+	words_say_source(&screen, answer, source);
+	json_decref(answer);
+	return status;
 }

@@ -4,16 +4,25 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include "ctl/ctl.h"
-#include "lib/explain.h"
+
+struct bus;
+struct screen;
 
 /* reckonctl explain [PID] */
 enum ctl_status explain(const struct ctl_options *options, char **arguments, int n_arguments);
+
+/* The object of --json; pid 0: of the machine.  From the daemon: NULL: bus->trouble. */
+json_t *explain_ask(struct bus *bus, pid_t pid);
+/* By this program itself, which says what is wrong where it is not CTL_OK. */
+enum ctl_status explain_find_out(const struct ctl_options *options, pid_t pid, json_t **ret);
 
 /* The user's name, or the number where there is none; NULL: not known.  Good until the next call
  * and for no thread but one. */
 const char *explain_user(uid_t uid);
 
-/* explain-text.c: for people, on standard output. */
-enum ctl_status explain_text_machine(const struct outlook *outlook);
-enum ctl_status explain_text_process(const struct outlook *outlook, const struct explanation *e);
+/* explain-print.c, explain-process.c: such an object for people. */
+enum ctl_status explain_print_machine(const struct screen *screen, const json_t *answer);
+enum ctl_status explain_print_process(const struct screen *screen, const json_t *answer);

@@ -3,6 +3,7 @@
  * reckonctl: the command line: options, and the table of commands, each in a file of its own.
  */
 #include <getopt.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,40 +11,65 @@
 #include "ctl/check.h"
 #include "ctl/ctl.h"
 #include "ctl/explain.h"
+#include "ctl/history.h"
+#include "ctl/reload.h"
+#include "ctl/rules.h"
+#include "ctl/status.h"
 #include "lib/util.h"
 
 static const char help[] =
 	"Usage: reckonctl [OPTION...] COMMAND [ARGUMENT...]\n"
-	"Asks who would be ended if memory ran out, and why.\n"
+	"Asks reckond how it stands, whom it ended, and who would go if memory ran out, and why.\n"
 	"\n"
+	"  status           how it stands with memory, what would come next, and who would go\n"
 	"  explain [PID]    who would go now and why; or why this process would, or would not\n"
+	"  history [N]      who was ended, and what came back; the last 20, or the last N (0: all)\n"
+	"  rules            by which policies somebody goes, and by which rules who\n"
 	"  check [FILE...]  what is wrong with the configuration, or with these files alone\n"
+	"  reload           have reckond read its configuration again\n"
 	"\n"
 	"  --json           answer with one JSON object\n"
-	"  --config FILE    read FILE (and FILE.d/*.conf) instead of /etc/reckond/reckond.conf\n"
-	"  --scope CGROUP   as if only processes in this cgroup or below could be ended\n"
+	"  --full           history: all that is known of each\n"
+	"  --config FILE    explain, rules, check: of FILE (and FILE.d/*.conf), not of reckond\n"
+	"  --scope CGROUP   explain: as if only processes in this cgroup or below could be ended\n"
 	"  --version        print the version and exit\n"
 	"  --help           print this and exit\n"
 	"\n"
 	"Exit status: 0; 1 for a failure; 2 for bad usage or a bad configuration.\n"
 	"See reckonctl(1), reckond(8) and reckond.conf(5).\n";
 
+/* clang-format off */
 static const struct command {
 	const char *name;
 	enum ctl_status (*run)(const struct ctl_options *options, char **arguments,
 			       int n_arguments);
+	bool takes_config; /* the question can be about other files; else it is the daemon's */
+	bool takes_scope;
 } commands[] = {
-	{ "explain", explain },
-	{ "check", check },
+	{ "status", status },
+	{ "explain", explain, .takes_config = true, .takes_scope = true },
+	{ "history", history },
+	{ "rules", rules, .takes_config = true },
+	{ "check", check, .takes_config = true },
+	{ "reload", reload },
 };
+/* clang-format on */
 
 /* false: there is nothing more to do but to exit with *status. */
 static bool parse_options(int argc, char **argv, struct ctl_options *options,
 			  enum ctl_status *status)
 {
-	enum { OPTION_JSON = 256, OPTION_CONFIG, OPTION_SCOPE, OPTION_VERSION, OPTION_HELP };
+	enum {
+		OPTION_JSON = 256,
+		OPTION_FULL,
+		OPTION_CONFIG,
+		OPTION_SCOPE,
+		OPTION_VERSION,
+		OPTION_HELP
+	};
 	static const struct option long_options[] = {
 		{ "json", no_argument, NULL, OPTION_JSON },
+		{ "full", no_argument, NULL, OPTION_FULL },
 		{ "config", required_argument, NULL, OPTION_CONFIG },
 		{ "scope", required_argument, NULL, OPTION_SCOPE },
 		{ "version", no_argument, NULL, OPTION_VERSION },
@@ -58,6 +84,9 @@ static bool parse_options(int argc, char **argv, struct ctl_options *options,
 		switch (c) {
 		case OPTION_JSON:
 			options->json = true;
+			break;
+		case OPTION_FULL:
+			options->full = true;
 			break;
 		case OPTION_CONFIG:
 			options->config_file = optarg;
@@ -80,15 +109,32 @@ static bool parse_options(int argc, char **argv, struct ctl_options *options,
 	return !is_bad;
 }
 
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
 static enum ctl_status run(const struct ctl_options *options, char **arguments, int n_arguments)
 {
+	const struct command *command;
+
 	if (n_arguments == 0)
 		return ctl_fail(options, CTL_BAD_USAGE, "no command; try 'reckonctl --help'");
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (strcmp(arguments[0], commands[i].name) == 0)
-			return commands[i].run(options, arguments + 1, n_arguments - 1);
-	return ctl_fail(options, CTL_BAD_USAGE, "unknown command '%s'; try 'reckonctl --help'",
-			arguments[0]);
+	command = find_command(arguments[0]);
+	if (!command)
+		return ctl_fail(options, CTL_BAD_USAGE,
+				"unknown command '%s'; try 'reckonctl --help'", arguments[0]);
+	if ((options->config_file && !command->takes_config) ||
+	    (options->scope && !command->takes_scope))
+		return ctl_fail(options, CTL_BAD_USAGE, "%s: %s is not for it", command->name,
+				options->config_file && !command->takes_config ? "--config"
+									       : "--scope");
+	if (options->full && command->run != history)
+		return ctl_fail(options, CTL_BAD_USAGE, "%s: --full is not for it", command->name);
+	return command->run(options, arguments + 1, n_arguments - 1);
 }
 
 int main(int argc, char **argv)
@@ -96,6 +142,7 @@ int main(int argc, char **argv)
 	struct ctl_options options = { 0 };
 	enum ctl_status status;
 
+	(void)setlocale(LC_CTYPE, ""); /* and nothing more: numbers are written as ever */
 	if (parse_options(argc, argv, &options, &status))
 		status = run(&options, argv + optind, argc - optind);
 	/* An answer that nobody got is none. */

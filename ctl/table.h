@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * table: aligned columns for people.  The last column is not padded; what is in it may be long.
+ * table: aligned columns for people.
+ *
+ * The last column is not padded, and what is in it may be long: on a terminal it goes on in the
+ * next line, or begins there if the others leave too little of the width.  On one that is too
+ * narrow for the others each row is a list of its cells.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
+
+struct screen;
 
 #define TABLE_COLUMNS_MAX 12
 
@@ -25,5 +30,5 @@ void table_done(struct table *table);
 /* The next cell, row by row.  Text must be harmless: see format_foreign(). */
 __attribute__((format(printf, 2, 3))) void table_add(struct table *table, const char *format, ...);
 
-/* Each line begins with the indent.  0 or -ENOMEM, if a cell could not be kept. */
-int table_print(const struct table *table, const char *indent, FILE *f);
+/* Each line begins with so many blanks.  0 or -ENOMEM, if a cell could not be kept. */
+int table_print(const struct table *table, unsigned indent, const struct screen *screen);

@@ -3,6 +3,7 @@
  * explain-json: an outlook as objects.  reckonctl(1) promises the members: new ones may come, none
  * changes its meaning.  Every "o" takes a new reference, and NULL there makes the whole NULL.
  */
+#include "lib/describe.h"
 #include "lib/explain.h"
 #include "lib/json.h"
 
@@ -30,16 +31,19 @@ static json_t *of_line(const struct policy_line *line, uint64_t total)
 
 static json_t *of_policy(const struct outlook *o, const struct policy *p, bool holds)
 {
+	char conditions[DESCRIBE_POLICY_SIZE];
+
 	if (!p)
 		return json_null();
-	return json_pack("{s:o, s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
+	describe_policy(p, &o->memory, conditions);
+	return json_pack("{s:o, s:s, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
 			 json_of_foreign(p->name), "action", policy_action_to_string(p->action),
-			 "holds", holds, "rank_by", policy_rank_by_to_string(p->rank_by),
-			 "memory_available_bytes", of_line(&p->memory_available, o->memory.total),
-			 "swap_free_bytes", of_line(&p->swap_free, o->memory.swap_total),
-			 "pressure_some_permyriad", of_permyriad(p->pressure_some),
-			 "pressure_full_permyriad", of_permyriad(p->pressure_full), "for_usec",
-			 json_of_bytes(p->for_usec));
+			 "conditions", json_of_foreign(conditions), "holds", holds, "rank_by",
+			 policy_rank_by_to_string(p->rank_by), "memory_available_bytes",
+			 of_line(&p->memory_available, o->memory.total), "swap_free_bytes",
+			 of_line(&p->swap_free, o->memory.swap_total), "pressure_some_permyriad",
+			 of_permyriad(p->pressure_some), "pressure_full_permyriad",
+			 of_permyriad(p->pressure_full), "for_usec", json_of_bytes(p->for_usec));
 }
 
 /* Those that only warn, too. */
@@ -161,12 +165,15 @@ static json_t *of_protected(const struct outlook *o)
 
 json_t *explain_json_machine(const struct outlook *o)
 {
+	char answer[EXPLAIN_ANSWER_SIZE];
+
 	return json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:b}",
-		"victim", of_victim(o), "policy", of_policy(o, o->policy, o->policy_holds),
-		"policies", of_policies(o), "memory", of_memory(o), "ranked", of_ranking(o),
-		"candidates", of_count(o->result.n_candidates), "precise_reads",
-		(int)o->result.n_reads, "approximate", o->result.approximate, "accuracy",
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:b}",
+		"answer", json_of_foreign(explain_answer_machine(o, answer)), "victim",
+		of_victim(o), "policy", of_policy(o, o->policy, o->policy_holds), "policies",
+		of_policies(o), "memory", of_memory(o), "ranked", of_ranking(o), "candidates",
+		of_count(o->result.n_candidates), "precise_reads", (int)o->result.n_reads,
+		"approximate", o->result.approximate, "accuracy",
 		accuracy_regime_to_string(o->accuracy->regime), "accuracy_error_bytes",
 		json_of_bytes(accuracy_interval(o->accuracy, 0, o->census->with_swap, 1).hi),
 		"read_error_bytes", json_of_bytes(outlook_read_error(o)), "left_out",
@@ -177,6 +184,7 @@ json_t *explain_json_machine(const struct outlook *o)
 json_t *explain_json_process(const struct outlook *o, const struct explanation *e)
 {
 	json_t *process = of_candidate(o, &e->candidate);
+	char answer[EXPLAIN_ANSWER_SIZE];
 
 	process = json_with(process, "would_go", json_boolean(e->would_go));
 	process = json_with(process, "rank",
@@ -186,7 +194,8 @@ json_t *explain_json_process(const struct outlook *o, const struct explanation *
 		process, "rule",
 		of_rule(e->exclusion == VICTIM_IS_PROTECTED ? e->process->protected_by : NULL));
 	process = json_with(process, "reason", json_of_foreign(e->text));
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "process", process, "victim", of_victim(o),
-			 "policy", of_policy(o, o->policy, o->policy_holds), "memory", of_memory(o),
-			 "candidates", of_count(o->result.n_candidates));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "answer",
+			 json_of_foreign(explain_answer_process(o, e, answer)), "process", process,
+			 "victim", of_victim(o), "policy", of_policy(o, o->policy, o->policy_holds),
+			 "memory", of_memory(o), "candidates", of_count(o->result.n_candidates));
 }

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* bus: see the header. */
+#include "ctl/bus.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/cleanup.h"
+#include "lib/format.h"
+#include "lib/util.h"
+
+#define SERVICE	  "org.reckond1"
+#define OBJECT	  "/org/reckond1"
+#define INTERFACE "org.reckond1.Manager"
+
+/* The daemon answers within milliseconds, or after a look at all processes. */
+#define TIMEOUT_USEC (5 * USEC_PER_SEC)
+
+static usec_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
+/* sd-bus itself would wait for a bus that does not talk for a minute and a half. */
+static int wait_until_ready(sd_bus *connection)
+{
+	usec_t end = now() + TIMEOUT_USEC;
+
+	for (;;) {
+		usec_t left = sub_u64(end, now());
+		int r = sd_bus_is_ready(connection);
+
+		if (r != 0)
+			return r < 0 ? r : 0;
+		if (left == 0)
+			return -ETIMEDOUT;
+		r = sd_bus_process(connection, NULL);
+		if (r == 0)
+			r = sd_bus_wait(connection, left);
+		if (r < 0 && r != -EINTR)
+			return r;
+	}
+}
+
+void bus_open(struct bus *ret)
+{
+	struct bus bus = { .error = SD_BUS_ERROR_NULL };
+	int r;
+
+	r = sd_bus_open_system(&bus.connection);
+	if (r == 0)
+		r = wait_until_ready(bus.connection);
+	else if (r > 0)
+		r = 0;
+	if (r < 0) {
+		bus.connection = sd_bus_close_unref(bus.connection);
+		bus.trouble = BUS_NO_BUS;
+		sd_bus_error_set_errno(&bus.error, r);
+	}
+	*ret = bus;
+}
+
+void bus_done(struct bus *bus)
+{
+	bus->connection = sd_bus_flush_close_unref(bus->connection);
+	sd_bus_error_free(&bus->error);
+}
+
+const char *bus_member_name(const char *name, char buf[static BUS_NAME_SIZE])
+{
+	size_t n = 0;
+
+	for (const char *p = name; *p && n < BUS_NAME_SIZE - 2; p++) {
+		bool begins = p > name &&
+			      ((isupper(*p) && !isupper(p[-1])) || (isdigit(*p) && isalpha(p[-1])));
+
+		if (begins && p[-1] != '_')
+			buf[n++] = '_';
+		buf[n++] = (char)tolower(*p);
+	}
+	buf[n] = '\0';
+	return buf;
+}
+
+static json_t *read_value(sd_bus_message *m);
+
+static json_t *of_unsigned(uint64_t value)
+{
+	return json_integer((json_int_t)min_u64(value, INT64_MAX));
+}
+
+static json_t *read_basic(sd_bus_message *m, char type)
+{
+	union {
+		uint8_t y;
+		int b;
+		int16_t n;
+		uint16_t q;
+		int32_t i;
+		uint32_t u;
+		int64_t x;
+		uint64_t t;
+		double d;
+		const char *s;
+	} value;
+
+	if (sd_bus_message_read_basic(m, type, &value) < 0)
+		return NULL;
+	switch (type) {
+	case SD_BUS_TYPE_BYTE:
+		return json_integer(value.y);
+	case SD_BUS_TYPE_BOOLEAN:
+		return json_boolean(value.b);
+	case SD_BUS_TYPE_INT16:
+		return json_integer(value.n);
+	case SD_BUS_TYPE_UINT16:
+		return json_integer(value.q);
+	case SD_BUS_TYPE_INT32:
+		return json_integer(value.i);
+	case SD_BUS_TYPE_UINT32:
+		return json_integer(value.u);
+	case SD_BUS_TYPE_INT64:
+		return json_integer(value.x);
+	case SD_BUS_TYPE_UINT64:
+		return of_unsigned(value.t);
+	case SD_BUS_TYPE_DOUBLE:
+		return isfinite(value.d) ? json_real(value.d) : json_null();
+	case SD_BUS_TYPE_STRING:
+	case SD_BUS_TYPE_OBJECT_PATH:
+	case SD_BUS_TYPE_SIGNATURE:
+		return json_string(value.s);
+	default:
+		return json_null();
+	}
+}
+
+/* Values up to the end of the container that was entered. */
+static json_t *read_array(sd_bus_message *m)
+{
+	json_t *array = json_array();
+
+	while (array && sd_bus_message_at_end(m, false) == 0)
+		json_append_to(&array, read_value(m));
+	return array;
+}
+
+static json_t *read_object(sd_bus_message *m, const char *entry)
+{
+	json_t *object = json_object();
+	char name[BUS_NAME_SIZE];
+	const char *key;
+
+	while (object && sd_bus_message_enter_container(m, SD_BUS_TYPE_DICT_ENTRY, entry) > 0) {
+		if (sd_bus_message_read_basic(m, SD_BUS_TYPE_STRING, &key) < 0 ||
+		    json_object_set_new(object, bus_member_name(key, name), read_value(m)) < 0 ||
+		    sd_bus_message_exit_container(m) < 0) {
+			json_decref(object);
+			return NULL;
+		}
+	}
+	return object;
+}
+
+static json_t *read_container(sd_bus_message *m, char type, const char *contents)
+{
+	char entry[256];
+	json_t *value;
+
+	if (sd_bus_message_enter_container(m, type, contents) < 0)
+		return NULL;
+	if (type == SD_BUS_TYPE_VARIANT) {
+		value = read_value(m);
+	} else if (type == SD_BUS_TYPE_ARRAY && strncmp(contents, "{s", 2) == 0) {
+		/* The braces are the entry's, not part of what is in it; 255 is the bus's limit. */
+		snprintf(entry, sizeof(entry), "%.*s", (int)strlen(contents) - 2, contents + 1);
+		value = read_object(m, entry);
+	} else {
+		value = read_array(m);
+	}
+	if (value && sd_bus_message_exit_container(m) < 0) {
+		json_decref(value);
+		return NULL;
+	}
+	return value;
+}
+
+/* NULL: no memory, or nothing that could be read. */
+static json_t *read_value(sd_bus_message *m)
+{
+	const char *contents;
+	char type;
+
+	if (sd_bus_message_peek_type(m, &type, &contents) <= 0)
+		return NULL;
+	switch (type) {
+	case SD_BUS_TYPE_VARIANT:
+	case SD_BUS_TYPE_ARRAY:
+	case SD_BUS_TYPE_STRUCT:
+		return read_container(m, type, contents);
+	case SD_BUS_TYPE_UNIX_FD:
+		return sd_bus_message_skip(m, "h") < 0 ? NULL : json_null();
+	default:
+		return read_basic(m, type);
+	}
+}
+
+static enum bus_trouble trouble_of(const sd_bus_error *error)
+{
+	static const struct {
+		const char *name;
+		enum bus_trouble trouble;
+	} known[] = {
+		{ SD_BUS_ERROR_SERVICE_UNKNOWN, BUS_NOT_RUNNING },
+		{ SD_BUS_ERROR_NAME_HAS_NO_OWNER, BUS_NOT_RUNNING },
+		{ SD_BUS_ERROR_UNKNOWN_METHOD, BUS_TOO_OLD },
+		{ SD_BUS_ERROR_UNKNOWN_PROPERTY, BUS_TOO_OLD },
+		{ SD_BUS_ERROR_UNKNOWN_INTERFACE, BUS_TOO_OLD },
+		{ SD_BUS_ERROR_UNKNOWN_OBJECT, BUS_TOO_OLD },
+		{ SD_BUS_ERROR_INVALID_ARGS, BUS_TOO_OLD },
+		{ SD_BUS_ERROR_ACCESS_DENIED, BUS_DENIED },
+		{ SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, BUS_DENIED },
+		{ SD_BUS_ERROR_TIMEOUT, BUS_LATE },
+		{ SERVICE ".Error.NoSuchProcess", BUS_NO_SUCH_PROCESS },
+		{ SERVICE ".Error.BadConfiguration", BUS_BAD_CONFIGURATION },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (sd_bus_error_has_name(error, known[i].name))
+			return known[i].trouble;
+	return BUS_FAILED;
+}
+
+/* Sends m and reads the answer; takes m. */
+static json_t *call(struct bus *bus, const char *member, sd_bus_message *call)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = call, *reply = NULL;
+	json_t *value;
+	int r;
+
+	sd_bus_error_free(&bus->error);
+	bus->member = member;
+	/* A daemon that somebody has stopped stays so. */
+	r = sd_bus_message_set_auto_start(m, false);
+	if (r >= 0)
+		r = sd_bus_call(bus->connection, m, TIMEOUT_USEC, &bus->error, &reply);
+	if (r < 0) {
+		if (!sd_bus_error_is_set(&bus->error))
+			sd_bus_error_set_errno(&bus->error, r);
+		bus->trouble = trouble_of(&bus->error);
+		return NULL;
+	}
+	bus->trouble = BUS_ANSWERED;
+	value = sd_bus_message_at_end(reply, true) > 0 ? json_null() : read_value(reply);
+	if (!value) {
+		bus->trouble = BUS_FAILED;
+		sd_bus_error_set_const(&bus->error, SD_BUS_ERROR_INCONSISTENT_MESSAGE,
+				       "its answer cannot be read");
+	}
+	return value;
+}
+
+static json_t *call_on(struct bus *bus, const char *interface, const char *member,
+		       const char *types, ...)
+{
+	sd_bus_message *m = NULL;
+	va_list ap;
+	int r;
+
+	if (!bus->connection)
+		return NULL;
+	r = sd_bus_message_new_method_call(bus->connection, &m, SERVICE, OBJECT, interface, member);
+	if (r >= 0 && *types) {
+		va_start(ap, types);
+		r = sd_bus_message_appendv(m, types, ap);
+		va_end(ap);
+	}
+	if (r < 0) {
+		sd_bus_message_unref(m);
+		bus->trouble = BUS_FAILED;
+		sd_bus_error_set_errno(&bus->error, r);
+		return NULL;
+	}
+	return call(bus, member, m);
+}
+
+json_t *bus_properties(struct bus *bus)
+{
+	return call_on(bus, "org.freedesktop.DBus.Properties", "GetAll", "s", INTERFACE);
+}
+
+json_t *bus_call(struct bus *bus, const char *method)
+{
+	return call_on(bus, INTERFACE, method, "");
+}
+
+json_t *bus_call_number(struct bus *bus, const char *method, uint32_t number)
+{
+	return call_on(bus, INTERFACE, method, "u", number);
+}
+
+static json_t *name_members(const json_t *row, const char *const *names)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; object && names[i]; i++) {
+		json_t *value = json_array_get(row, i);
+
+		if (names[i][0] &&
+		    json_object_set(object, names[i], value ? value : json_null()) < 0) {
+			json_decref(object);
+			object = NULL;
+		}
+	}
+	return object;
+}
+
+json_t *bus_name_members(json_t *rows, const char *const *names)
+{
+	json_t *objects = json_array();
+
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		json_append_to(&objects, name_members(json_array_get(rows, i), names));
+	json_decref(rows);
+	return objects;
+}
+
+/* The running daemon's version, for a complaint about it. */
+static const char *version_of(struct bus *bus, char *buf, size_t size)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	_cleanup_free_ char *version = NULL;
+
+	buf[0] = '\0';
+	if (sd_bus_get_property_string(bus->connection, SERVICE, OBJECT, INTERFACE, "Version",
+				       &error, &version) >= 0) {
+		buf[0] = ' ';
+		format_foreign(version, buf + 1, size - 1);
+	}
+	return buf;
+}
+
+const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE])
+{
+	char text[256];
+
+	format_foreign(bus->error.message ? bus->error.message : "", text, sizeof(text));
+	switch (bus->trouble) {
+	case BUS_NO_BUS:
+		snprintf(buf, BUS_TEXT_SIZE, "reckond cannot be asked: no system bus (%s)", text);
+		break;
+	case BUS_NOT_RUNNING:
+		snprintf(buf, BUS_TEXT_SIZE, "reckond is not running (systemctl start reckond)");
+		break;
+	case BUS_LATE:
+		snprintf(buf, BUS_TEXT_SIZE, "reckond has not answered within %u s",
+			 (unsigned)(TIMEOUT_USEC / USEC_PER_SEC));
+		break;
+	case BUS_TOO_OLD:
+		snprintf(buf, BUS_TEXT_SIZE,
+			 "reckond%s is older than this reckonctl: it does not know %s",
+			 version_of(bus, text, sizeof(text)), bus->member);
+		break;
+	case BUS_DENIED:
+		snprintf(buf, BUS_TEXT_SIZE, "%s is not permitted to you: %s", bus->member, text);
+		break;
+	case BUS_ANSWERED:
+	case BUS_NO_SUCH_PROCESS:
+	case BUS_BAD_CONFIGURATION:
+	case BUS_FAILED:
+		snprintf(buf, BUS_TEXT_SIZE, "reckond cannot answer %s: %s", bus->member, text);
+		break;
+	}
+	return buf;
+}
+
+enum ctl_status bus_fail(const struct ctl_options *options, struct bus *bus)
+{
+	char text[BUS_TEXT_SIZE];
+
+	return ctl_fail(options, CTL_FAILURE, "%s", bus_trouble_text(bus, text));
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bus: asking the running daemon, on the system bus (org.reckond1, see org.reckond1(5)).
+ *
+ * An answer is handed on as JSON, of which commands make text or print it: a dictionary becomes an
+ * object whose members are named as in reckonctl(1) ("FootprintBytes": "footprint_bytes"), so that
+ * what a newer daemon tells besides is not lost.  Where there is none, the trouble says why.
+ * Nothing is waited for longer than 5 s, and asking never starts the daemon.
+ */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "ctl/ctl.h"
+
+enum bus_trouble {
+	BUS_ANSWERED,
+	BUS_NO_BUS,
+	BUS_NOT_RUNNING,
+	BUS_LATE,
+	BUS_TOO_OLD, /* it does not know what it was asked */
+	BUS_DENIED,
+	BUS_NO_SUCH_PROCESS,
+	BUS_BAD_CONFIGURATION, /* error.message: a line for each mistake */
+	BUS_FAILED,	       /* error says why */
+};
+
+struct bus {
+	sd_bus *connection;
+	enum bus_trouble trouble; /* of the last call */
+	const char *member;	  /* that was called, borrowed */
+	sd_bus_error error;
+};
+
+/* Each call below may come after one that failed.  bus_open() always sets *ret. */
+void bus_open(struct bus *ret);
+void bus_done(struct bus *bus);
+
+/* All properties; NULL: bus->trouble. */
+json_t *bus_properties(struct bus *bus);
+
+/* What the method returns: one value as it is; null where it returns nothing.  NULL: trouble. */
+json_t *bus_call(struct bus *bus, const char *method);
+json_t *bus_call_number(struct bus *bus, const char *method, uint32_t number);
+
+/* Rows that came as arrays, as objects, each value under the name at its place; an empty name is
+ * left out.  The number of names ends with NULL.  Takes the rows; NULL: no memory. */
+json_t *bus_name_members(json_t *rows, const char *const *names);
+
+/* Why there was no answer, in one line, harmless. */
+#define BUS_TEXT_SIZE 512
+const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE]);
+
+/* Says so; returns CTL_FAILURE. */
+enum ctl_status bus_fail(const struct ctl_options *options, struct bus *bus);
+
+/* "FootprintBytes" as "footprint_bytes", "ReadUSec" as "read_usec". */
+#define BUS_NAME_SIZE 128
+const char *bus_member_name(const char *name, char buf[static BUS_NAME_SIZE]);

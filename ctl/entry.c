@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* entry: see the header. */
+#include "ctl/entry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl/explain.h"
+#include "ctl/words.h"
+
+static bool is_of_kind(const json_t *entry, const char *kind)
+{
+	return strcmp(words_text(entry, "kind"), kind) == 0;
+}
+
+usec_t entry_age(const json_t *entry, usec_t now)
+{
+	return sub_u64(now, words_number(entry, "time_usec"));
+}
+
+const char *entry_name(const struct screen *screen, const json_t *entry,
+		       char buf[static ENTRY_NAME_SIZE])
+{
+	uint64_t pid = words_number(entry, "pid");
+	char command[WORDS_COMMAND_SIZE];
+
+	if (strcmp(words_text(entry, "target"), "cgroup") == 0) {
+		snprintf(buf, ENTRY_NAME_SIZE, "cgroup ");
+		screen_foreign(screen, words_text(entry, "cgroup"), buf + 7, ENTRY_NAME_SIZE - 7);
+	} else if (pid > 0) {
+		snprintf(buf, ENTRY_NAME_SIZE, "%s (pid %u)",
+			 words_command(screen, words_text(entry, "comm"), command), (unsigned)pid);
+	} else {
+		snprintf(buf, ENTRY_NAME_SIZE, "-");
+	}
+	return buf;
+}
+
+/* Of one that was signalled. */
+static void describe_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZE])
+{
+	static const struct {
+		const char *outcome, *text;
+		bool takes_time;
+	} outcomes[] = {
+		{ "gone", "gone after ", true },
+		{ "memory-back", "lingers, but its memory was back after ", true },
+		{ "unkillable", "could not be ended", false },
+		{ "stand-down", "did not go, and need not any more", false },
+		{ "wait", "is being waited for", false },
+	};
+	char duration[FORMAT_DURATION_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++) {
+		if (strcmp(words_text(entry, "outcome"), outcomes[i].outcome) != 0)
+			continue;
+		format_duration(words_number(entry, "ended_usec"), duration);
+		snprintf(buf, ENTRY_OUTCOME_SIZE, "%s%s%s", outcomes[i].text,
+			 outcomes[i].takes_time ? duration : "",
+			 words_bool(entry, "useless") ? ", useless" : "");
+	}
+}
+
+const char *entry_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZE])
+{
+	snprintf(buf, ENTRY_OUTCOME_SIZE, "not known");
+	if (is_of_kind(entry, "dry-run"))
+		snprintf(buf, ENTRY_OUTCOME_SIZE, "dry run");
+	else if (is_of_kind(entry, "stood-down"))
+		snprintf(buf, ENTRY_OUTCOME_SIZE, "stood down");
+	else if (is_of_kind(entry, "nobody"))
+		snprintf(buf, ENTRY_OUTCOME_SIZE, "nobody to end");
+	else
+		describe_outcome(entry, buf);
+	return buf;
+}
+
+void entry_sentence(const struct screen *screen, const json_t *entry, struct screen_text *text)
+{
+	char name[ENTRY_NAME_SIZE], policy[64], outcome[ENTRY_OUTCOME_SIZE];
+	char size[FORMAT_BYTES_SIZE], back[FORMAT_BYTES_SIZE];
+
+	screen_foreign(screen, words_text(entry, "policy"), policy, sizeof(policy));
+	entry_name(screen, entry, name);
+	if (is_of_kind(entry, "nobody"))
+		screen_text_add(text, "policy %s asked for somebody to go, but nobody may be ended",
+				policy);
+	else if (is_of_kind(entry, "stood-down"))
+		screen_text_add(text,
+				"%s was chosen by policy %s and spared: the emergency was over",
+				name, policy);
+	else if (is_of_kind(entry, "dry-run"))
+		screen_text_add(text, "%s, %s, would have been ended by policy %s (dry run)", name,
+				format_bytes(words_number(entry, "footprint_bytes"), size), policy);
+	else
+		screen_text_add(text, "%s by policy %s: %s", name, policy,
+				entry_outcome(entry, outcome));
+	if (words_has(entry, "returned_bytes") && is_of_kind(entry, "killed"))
+		screen_text_add(text, "; %s of %s came back",
+				format_bytes(words_number(entry, "returned_bytes"), back),
+				format_bytes(words_number(entry, "footprint_bytes"), size));
+}
+
+static void print_victim(const struct screen *screen, const json_t *entry)
+{
+	const char *user =
+		words_has(entry, "uid") ? explain_user((uid_t)words_number(entry, "uid")) : NULL;
+	char name[ENTRY_NAME_SIZE], cgroup[4096], users_name[64];
+
+	if (words_number(entry, "pid") == 0)
+		return;
+	screen_item(screen, "  Victim", SCREEN_PLAIN, "%s%s%s, cgroup %s",
+		    entry_name(screen, entry, name), user ? ", user " : "",
+		    user ? screen_foreign(screen, user, users_name, sizeof(users_name)) : "",
+		    screen_foreign(screen, words_text(entry, "cgroup"), cgroup, sizeof(cgroup)));
+}
+
+static void print_size(const struct screen *screen, const json_t *entry)
+{
+	struct interval score = {
+		words_number(entry, "score_min_bytes"),
+		words_number(entry, "score_max_bytes"),
+	};
+	char size[FORMAT_BYTES_SIZE], anon[FORMAT_BYTES_SIZE], swap[FORMAT_BYTES_SIZE];
+	char counts[FORMAT_INTERVAL_SIZE], rank_by[32];
+
+	if (!words_has(entry, "footprint_bytes"))
+		return;
+	screen_item(
+		screen, "  Size", SCREEN_PLAIN,
+		"%s (%s in memory, %s in swap), counted as %s (oom_score_adj %d, weight %.3g, ranked by %s)",
+		format_bytes(words_number(entry, "footprint_bytes"), size),
+		format_bytes(words_number(entry, "anonymous_bytes"), anon),
+		format_bytes(words_number(entry, "swap_bytes"), swap),
+		format_interval(score, counts),
+		(int)json_integer_value(json_object_get(entry, "oom_score_adj")),
+		words_real(entry, "weight"),
+		screen_foreign(screen, words_text(entry, "rank_by"), rank_by, sizeof(rank_by)));
+}
+
+/* The policy, and how it stood with memory at that time. */
+static void print_policy(const struct screen *screen, const json_t *entry)
+{
+	char policy[64], action[32], available[FORMAT_BYTES_SIZE], total[FORMAT_BYTES_SIZE];
+	char swap[FORMAT_BYTES_SIZE];
+	uint64_t pressure = words_number(entry, "pressure_full_permyriad");
+
+	screen_item(
+		screen, "  Policy", SCREEN_PLAIN,
+		"%s (%s), with %s of %s available, %s of swap free, everything stalled " PERCENT_FORMAT,
+		screen_foreign(screen, words_text(entry, "policy"), policy, sizeof(policy)),
+		screen_foreign(screen, words_text(entry, "action"), action, sizeof(action)),
+		format_bytes(words_number(entry, "available_before_bytes"), available),
+		format_bytes(words_number(entry, "memory_total_bytes"), total),
+		format_bytes(words_number(entry, "swap_free_before_bytes"), swap),
+		PERCENT_ARGS(pressure));
+}
+
+static void print_choice(const struct screen *screen, const json_t *entry)
+{
+	uint64_t n = words_number(entry, "candidates");
+
+	if (n > 0)
+		screen_item(screen, "  Choice", SCREEN_PLAIN,
+			    "%u of %u candidate%s read precisely%s",
+			    (unsigned)words_number(entry, "precise_reads"), (unsigned)n,
+			    words_plural(n),
+			    words_bool(entry, "approximate")
+				    ? "; others might have been larger than the first"
+				    : "; nobody else could have been larger than the first");
+}
+
+static void print_ranked(const struct screen *screen, const json_t *entry)
+{
+	const json_t *ranked = json_object_get(entry, "ranked"), *one;
+	struct screen_text text = { .n = 0 };
+	char name[WORDS_COMMAND_SIZE], size[FORMAT_BYTES_SIZE];
+	size_t i;
+
+	json_array_foreach((json_t *)ranked, i, one)
+	{
+		if (i > 0) /* the first is the victim */
+			screen_text_add(&text, "%s%s (pid %u, %s)", i > 1 ? ", " : "",
+					words_command(screen, words_text(one, "comm"), name),
+					(unsigned)words_number(one, "pid"),
+					format_bytes(words_number(one, "footprint_bytes"), size));
+	}
+	if (text.n > 0)
+		screen_item(screen, "  Next were", SCREEN_PLAIN, "%s", text.text);
+}
+
+static void print_returned(const struct screen *screen, const json_t *entry)
+{
+	static const struct {
+		const char *key, *text;
+	} times[] = {
+		{ "returned_100ms_bytes", "after 0.1 s" },
+		{ "returned_500ms_bytes", "after 0.5 s" },
+		{ "returned_2s_bytes", "after 2 s" },
+		{ "returned_bytes", "in the end" },
+	};
+	struct screen_text text = { .n = 0 };
+	char size[FORMAT_BYTES_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
+		if (words_has(entry, times[i].key))
+			screen_text_add(&text, "%s%s %s", text.n > 0 ? ", " : "",
+					format_bytes(words_number(entry, times[i].key), size),
+					times[i].text);
+	if (text.n > 0)
+		screen_item(screen, "  Came back", SCREEN_PLAIN, "%s", text.text);
+}
+
+static void print_steps(const struct screen *screen, const json_t *entry)
+{
+	static const struct {
+		const char *key, *text;
+	} steps[] = {
+		{ "choose_usec", "chosen" },	   { "open_usec", "pidfd open" },
+		{ "boost_usec", "boosted" },	   { "signal_usec", "signalled" },
+		{ "thaw_usec", "thawed" },	   { "reap_usec", "given to be reaped" },
+		{ "ended_usec", "outcome known" },
+	};
+	struct screen_text text = { .n = 0 };
+	char duration[FORMAT_DURATION_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+		if (words_has(entry, steps[i].key))
+			screen_text_add(
+				&text, "%s%s after %s", text.n > 0 ? ", " : "", steps[i].text,
+				format_duration(words_number(entry, steps[i].key), duration));
+	if (text.n > 0)
+		screen_item(screen, "  Steps", SCREEN_PLAIN, "%s", text.text);
+}
+
+static void print_ending(const struct screen *screen, const json_t *entry)
+{
+	uint64_t n_levels = words_number(entry, "thawed_levels");
+	uint64_t n_sharers = words_number(entry, "sharers");
+	json_int_t refrozen = json_integer_value(json_object_get(entry, "refrozen"));
+	char outcome[ENTRY_OUTCOME_SIZE], signal[32], error[128];
+	struct screen_text text = { .n = 0 };
+
+	if (!is_of_kind(entry, "killed"))
+		return;
+	screen_text_add(
+		&text, "%s",
+		screen_foreign(screen, words_text(entry, "signal"), signal, sizeof(signal)));
+	if (words_bool(entry, "escalated"))
+		screen_text_add(&text, ", after SIGTERM had not helped");
+	screen_text_add(&text, ": %s", entry_outcome(entry, outcome));
+	if (n_sharers > 0)
+		screen_text_add(&text, "; %u other process%s that shared its memory went with it",
+				(unsigned)n_sharers, n_sharers == 1 ? "" : "es");
+	if (n_levels > 0)
+		screen_text_add(&text, "; its group was frozen and was thawed (%u level%s)%s",
+				(unsigned)n_levels, words_plural(n_levels),
+				refrozen > 0   ? ", then frozen again"
+				: refrozen < 0 ? ", and could not be frozen again"
+					       : "");
+	if (*words_text(entry, "error"))
+		screen_text_add(
+			&text, "; %s",
+			screen_foreign(screen, words_text(entry, "error"), error, sizeof(error)));
+	screen_item(screen, "  Ended by", SCREEN_PLAIN, "%s", text.text);
+}
+
+void entry_print(const struct screen *screen, const json_t *entry, usec_t now)
+{
+	time_t seconds = (time_t)(words_number(entry, "time_usec") / USEC_PER_SEC);
+	char when[64] = "?", age[FORMAT_DURATION_SIZE];
+	struct screen_text text = { .n = 0 };
+	struct tm tm;
+
+	if (localtime_r(&seconds, &tm))
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+	entry_sentence(screen, entry, &text);
+	screen_say(screen, SCREEN_BOLD, "%u: %s, %s ago: %s.", (unsigned)words_number(entry, "id"),
+		   when, format_duration(entry_age(entry, now), age), text.text);
+	print_victim(screen, entry);
+	print_size(screen, entry);
+	print_policy(screen, entry);
+	print_choice(screen, entry);
+	print_ranked(screen, entry);
+	print_ending(screen, entry);
+	print_returned(screen, entry);
+	print_steps(screen, entry);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * entry: one entry of the history in words, from the object that reckonctl(1) describes.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "ctl/screen.h"
+#include "lib/util.h"
+
+/* now: CLOCK_REALTIME. */
+usec_t entry_age(const json_t *entry, usec_t now);
+
+/* "chromium (pid 812)"; "-" where there was nobody. */
+#define ENTRY_NAME_SIZE 256
+const char *entry_name(const struct screen *screen, const json_t *entry,
+		       char buf[static ENTRY_NAME_SIZE]);
+
+/* "gone after 43 ms", "dry run". */
+#define ENTRY_OUTCOME_SIZE 128
+const char *entry_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZE]);
+
+/* In one sentence, without its time. */
+void entry_sentence(const struct screen *screen, const json_t *entry, struct screen_text *text);
+
+/* With all that is known of it. */
+void entry_print(const struct screen *screen, const json_t *entry, usec_t now);

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * explain-print: an outlook for people, from the object that --json prints, whether this program
+ * made it or the daemon did.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/explain.h"
+#include "ctl/screen.h"
+#include "ctl/table.h"
+#include "ctl/words.h"
+#include "lib/cleanup.h"
+
+/* So many of the ranking are shown; --json gives all that is kept. */
+#define SHOWN_MAX 10
+/* So many commands of those that a rule protects are named. */
+#define NAMED_MAX 4
+/* So many are named that are larger than the victim and would stay. */
+#define STAYING_MAX 3
+
+static void print_answer(const struct screen *screen, const json_t *answer)
+{
+	bool holds = words_bool(json_object_get(answer, "policy"), "holds");
+	char text[1024];
+
+	screen_say(screen, holds ? SCREEN_RED : SCREEN_BOLD, "%s",
+		   screen_foreign(screen, words_text(answer, "answer"), text, sizeof(text)));
+	if (words_bool(answer, "hides_others"))
+		screen_say(
+			screen, SCREEN_YELLOW,
+			"But only your own processes are known: others are hidden (hidepid). Ask as root.");
+}
+
+static void print_next(const struct screen *screen, const json_t *answer)
+{
+	const json_t *next = json_array_get(json_object_get(answer, "ranked"), 1);
+	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE];
+
+	if (next)
+		screen_say(screen, SCREEN_PLAIN, "Next would be %s: %s.",
+			   words_process(screen, next, name), words_size(next, size));
+}
+
+/* Ranked behind the victim although it holds more. */
+static void print_outranked(const struct screen *screen, const json_t *answer,
+			    const json_t *process)
+{
+	const char *rank_by = words_text(json_object_get(answer, "policy"), "rank_by");
+	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], score[FORMAT_BYTES_SIZE];
+	char ranked_by[64] = "";
+
+	if (*rank_by && strcmp(rank_by, "footprint") != 0)
+		snprintf(ranked_by, sizeof(ranked_by), ", ranked by %s", rank_by);
+	screen_say(screen, SCREEN_PLAIN,
+		   "Not %s, although it has %s: it counts as %s (oom_score_adj %d, weight %.3g%s).",
+		   words_process(screen, process, name), words_size(process, size),
+		   format_bytes(words_number(process, "score_bytes"), score),
+		   (int)json_integer_value(json_object_get(process, "oom_score_adj")),
+		   words_real(process, "weight"), ranked_by);
+}
+
+static void print_spared(const struct screen *screen, const json_t *process)
+{
+	const json_t *rule = json_object_get(process, "rule");
+	char name[WORDS_NAME_SIZE], size[FORMAT_BYTES_SIZE], rule_name[64];
+
+	screen_say(screen, SCREEN_PLAIN, "Not %s, although it has %s: protected by the %srule %s.",
+		   words_process(screen, process, name),
+		   format_bytes(words_number(process, "footprint_bytes"), size),
+		   words_bool(rule, "builtin") ? "built-in " : "",
+		   screen_foreign(screen, words_text(rule, "name"), rule_name, sizeof(rule_name)));
+}
+
+/* By what people wonder: why not the largest. */
+static void print_staying(const struct screen *screen, const json_t *answer,
+			  const json_t *protected_ones)
+{
+	const json_t *victim = json_object_get(answer, "victim"), *process;
+	uint64_t size = words_number(victim, "footprint_bytes");
+	unsigned n = 0;
+	size_t i;
+
+	json_array_foreach((json_t *)protected_ones, i, process)
+	{
+		if (n < STAYING_MAX && words_number(process, "footprint_bytes") > size && ++n)
+			print_spared(screen, process);
+	}
+	json_array_foreach(json_object_get(answer, "ranked"), i, process)
+	{
+		if (n < STAYING_MAX && words_number(process, "footprint_bytes") > size && ++n)
+			print_outranked(screen, answer, process);
+	}
+}
+
+static bool a_warning_holds(const json_t *answer)
+{
+	const json_t *policy;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "policies"), i, policy)
+	{
+		if (words_bool(policy, "holds") &&
+		    strcmp(words_text(policy, "action"), "warn") == 0)
+			return true;
+	}
+	return false;
+}
+
+static void print_policy(const struct screen *screen, const json_t *answer)
+{
+	const json_t *policy = json_object_get(answer, "policy");
+	const char *rank_by = words_text(policy, "rank_by");
+	bool holds = words_bool(policy, "holds");
+	char name[64], conditions[256];
+
+	if (!json_is_object(policy))
+		return;
+	screen_foreign(screen, words_text(policy, "name"), name, sizeof(name));
+	screen_foreign(screen, words_text(policy, "conditions"), conditions, sizeof(conditions));
+	if (holds)
+		screen_say(screen, SCREEN_PLAIN, "Policy %s: %s at %s.", name,
+			   words_text(policy, "action"), conditions);
+	else
+		screen_say(screen, SCREEN_PLAIN, "%s (policy %s waits for %s).",
+			   a_warning_holds(answer)
+				   ? "Memory is getting short, but no policy asks for anybody to go"
+				   : "No policy asks for anything",
+			   name, conditions);
+	if (strcmp(rank_by, "footprint") != 0)
+		screen_say(screen, SCREEN_PLAIN, "It ranks by %s.", rank_by);
+}
+
+static void print_memory(const struct screen *screen, const json_t *answer)
+{
+	struct screen_text text = { .n = 0 };
+
+	words_memory(json_object_get(answer, "memory"), &text);
+	screen_say(screen, SCREEN_PLAIN, "Memory: %s.", text.text);
+}
+
+static void print_limits(const struct screen *screen, const json_t *answer)
+{
+	const char *scope = words_text(answer, "scope");
+	char text[1024];
+
+	if (*scope && strcmp(scope, "/") != 0)
+		screen_say(screen, SCREEN_PLAIN,
+			   "Only processes in %s or below may be ended (scope).",
+			   screen_foreign(screen, scope, text, sizeof(text)));
+	if (words_bool(answer, "dry_run"))
+		screen_say(screen, SCREEN_YELLOW,
+			   "By this configuration nobody is signalled: DryRun=yes.");
+}
+
+/* What is ranked is not the size: hints and weights, or another RankBy. */
+static bool counts_otherwise(const json_t *ranked)
+{
+	const json_t *process;
+	size_t i;
+
+	json_array_foreach((json_t *)ranked, i, process)
+	{
+		if (i < SHOWN_MAX && words_number(process, "score_bytes") !=
+					     words_number(process, "footprint_bytes"))
+			return true;
+	}
+	return false;
+}
+
+static const char *verdict(const json_t *process)
+{
+	static const struct {
+		const char *verdict, *text;
+	} texts[] = {
+		{ "chosen", "would go" },
+		{ "smaller", "smaller" },
+		{ "cannot-reach", "too small" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (strcmp(words_text(process, "verdict"), texts[i].verdict) == 0)
+			return texts[i].text;
+	return "undecided";
+}
+
+static void add_row(struct table *table, const struct screen *screen, const json_t *process,
+		    bool with_score)
+{
+	char command[WORDS_COMMAND_SIZE], user[64], cgroup[4096];
+	char size[FORMAT_INTERVAL_SIZE], score[FORMAT_BYTES_SIZE];
+
+	screen_foreign(screen, words_text(process, "user"), user, sizeof(user));
+	screen_foreign(screen, words_text(process, "cgroup"), cgroup, sizeof(cgroup));
+	table_add(table, "%u", (unsigned)words_number(process, "pid"));
+	table_add(table, "%s", words_command(screen, words_text(process, "command"), command));
+	table_add(table, "%s", *user ? user : "?");
+	table_add(table, "%s", words_size(process, size));
+	table_add(table, "%d", (int)json_integer_value(json_object_get(process, "oom_score_adj")));
+	table_add(table, "%.3g", words_real(process, "weight"));
+	if (with_score)
+		table_add(table, "%s", format_bytes(words_number(process, "score_bytes"), score));
+	table_add(table, "%s", verdict(process));
+	table_add(table, "%s", cgroup);
+}
+
+static int print_ranking(const struct screen *screen, const json_t *answer)
+{
+	static const char *const titles[] = { "PID", "COMMAND", "USER",	   "SIZE",
+					      "ADJ", "WEIGHT",	"VERDICT", "CGROUP" };
+	static const bool right[] = { true, false, false, true, true, true, false, false };
+	static const char *const score_titles[] = { "PID",	 "COMMAND", "USER",
+						    "SIZE",	 "ADJ",	    "WEIGHT",
+						    "COUNTS AS", "VERDICT", "CGROUP" };
+	static const bool score_right[] = {
+		true, false, false, true, true, true, true, false, false
+	};
+	const json_t *ranked = json_object_get(answer, "ranked"), *process;
+	uint64_t n_candidates = words_number(answer, "candidates");
+	bool with_score = counts_otherwise(ranked);
+	_cleanup_(table_done) struct table table = {
+		.titles = with_score ? score_titles : titles,
+		.to_the_right = with_score ? score_right : right,
+		.n_columns = with_score ? ARRAY_SIZE(score_titles) : ARRAY_SIZE(titles),
+	};
+	size_t i;
+	int r;
+
+	if (json_array_size(ranked) == 0)
+		return 0;
+	json_array_foreach((json_t *)ranked, i, process)
+	{
+		if (i < SHOWN_MAX)
+			add_row(&table, screen, process, with_score);
+	}
+	fputs("\nIn this order:\n", screen->file);
+	r = table_print(&table, 2, screen);
+	if (n_candidates > min_u64(i, SHOWN_MAX))
+		fprintf(screen->file, "  and %u more\n",
+			(unsigned)(n_candidates - min_u64(i, SHOWN_MAX)));
+	return r;
+}
+
+static void print_exactness(const struct screen *screen, const json_t *answer)
+{
+	uint64_t error = words_number(answer, "read_error_bytes");
+	uint64_t unread_error = words_number(answer, "accuracy_error_bytes");
+	uint64_t n_candidates = words_number(answer, "candidates");
+	const char *accuracy = words_text(answer, "accuracy");
+	struct screen_text text = { .n = 0 };
+	char bytes[FORMAT_BYTES_SIZE];
+
+	if (json_array_size(json_object_get(answer, "ranked")) == 0)
+		return;
+	screen_text_add(&text, "Read precisely: %u of %u candidate%s",
+			(unsigned)words_number(answer, "precise_reads"), (unsigned)n_candidates,
+			words_plural(n_candidates));
+	if (error > 0)
+		screen_text_add(&text, ", or as nearly as permitted (to %s)",
+				format_bytes(error, bytes));
+	screen_text_add(&text, "; %s.",
+			words_bool(answer, "approximate") ? "others might be larger than the first"
+			: error > 0 ? "nobody else could be larger than the first by more than that"
+				    : "nobody else could be larger than the first");
+	putc('\n', screen->file);
+	screen_say(screen, SCREEN_PLAIN, "%s", text.text);
+	if (strcmp(accuracy, "precise") != 0)
+		screen_say(
+			screen, SCREEN_PLAIN,
+			"Without a precise read this kernel's numbers may be off (%s): by up to %s for a process of one thread.",
+			accuracy, format_bytes(unread_error, bytes));
+}
+
+static void print_left_out(const struct screen *screen, const json_t *answer)
+{
+	static const struct {
+		const char *key, *text;
+		bool is_alone;	 /* there is but one */
+		bool is_counted; /* its plural has an s */
+	} kinds[] = {
+		{ "init", "init", .is_alone = true },
+		{ "kernel_threads", "kernel thread", .is_counted = true },
+		{ "protected", "protected" },
+		{ "oom_score_adj_min", "with oom_score_adj -1000" },
+		{ "out_of_scope", "outside the scope" },
+		{ "zombies", "zombie", .is_counted = true },
+	};
+	const json_t *left_out = json_object_get(answer, "left_out");
+	uint64_t n_unreadable = words_number(left_out, "unreadable");
+	struct screen_text text = { .n = 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		uint64_t n = words_number(left_out, kinds[i].key);
+
+		if (n == 0)
+			continue;
+		screen_text_add(&text, "%s", text.n > 0 ? ", " : "");
+		if (!kinds[i].is_alone)
+			screen_text_add(&text, "%u ", (unsigned)n);
+		screen_text_add(&text, "%s%s", kinds[i].text,
+				kinds[i].is_counted ? words_plural(n) : "");
+	}
+	if (text.n > 0)
+		screen_say(screen, SCREEN_PLAIN, "Left out: %s.", text.text);
+	if (n_unreadable > 0)
+		screen_say(screen, SCREEN_PLAIN, "Not permitted to read: %u process%s.",
+			   (unsigned)n_unreadable, n_unreadable == 1 ? "" : "es");
+}
+
+static int compare_sizes(const void *a, const void *b)
+{
+	uint64_t size_a = words_number(*(json_t *const *)a, "footprint_bytes");
+	uint64_t size_b = words_number(*(json_t *const *)b, "footprint_bytes");
+
+	return size_a < size_b ? 1 : size_a > size_b ? -1 : 0;
+}
+
+/* Another array of the same, largest first; NULL: no memory. */
+static json_t *by_size(const json_t *processes)
+{
+	size_t n = json_array_size(processes);
+	_cleanup_free_ json_t **sorted = calloc(n + 1, sizeof(json_t *));
+	json_t *array = json_array();
+
+	if (!sorted) {
+		json_decref(array);
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = json_array_get(processes, i);
+	qsort(sorted, n, sizeof(json_t *), compare_sizes);
+	for (size_t i = 0; i < n; i++)
+		json_append_to(&array, json_incref(sorted[i]));
+	return array;
+}
+
+/* All of them that the rule of the first protects; each command once. */
+static void print_protected_by(const struct screen *screen, const json_t *processes, size_t first)
+{
+	const json_t *rule = json_object_get(json_array_get(processes, first), "rule"), *process;
+	const char *named[NAMED_MAX];
+	char name[64], command[WORDS_COMMAND_SIZE];
+	struct screen_text text = { .n = 0 };
+	unsigned n_named = 0, n = 0;
+	bool has_more = false;
+	size_t i;
+
+	json_array_foreach((json_t *)processes, i, process)
+	{
+		const char *its = words_text(process, "command");
+		unsigned k = 0;
+
+		if (!json_equal(json_object_get(process, "rule"), rule))
+			continue;
+		n++;
+		while (k < n_named && strcmp(named[k], its) != 0)
+			k++;
+		if (k == NAMED_MAX)
+			has_more = true;
+		if (k < n_named || k == NAMED_MAX)
+			continue;
+		named[n_named++] = its;
+		screen_text_add(&text, "%s%s", k > 0 ? ", " : "",
+				words_command(screen, its, command));
+	}
+	screen_say(screen, SCREEN_PLAIN, "  %u by rule %s%s: %s%s", n,
+		   screen_foreign(screen, words_text(rule, "name"), name, sizeof(name)),
+		   words_bool(rule, "builtin") ? " (built in)" : "", text.text,
+		   has_more ? ", ..." : "");
+}
+
+static void print_protected(const struct screen *screen, const json_t *processes)
+{
+	if (json_array_size(processes) == 0)
+		return;
+	fputs("Protected:\n", screen->file);
+	for (size_t i = 0; i < json_array_size(processes); i++) {
+		const json_t *rule = json_object_get(json_array_get(processes, i), "rule");
+		size_t before = 0;
+
+		while (!json_equal(json_object_get(json_array_get(processes, before), "rule"),
+				   rule))
+			before++;
+		if (before == i)
+			print_protected_by(screen, processes, i);
+	}
+}
+
+enum ctl_status explain_print_machine(const struct screen *screen, const json_t *answer)
+{
+	json_t *protected_ones = by_size(json_object_get(answer, "protected"));
+	int r = protected_ones ? 0 : -ENOMEM;
+
+	if (r == 0) {
+		print_answer(screen, answer);
+		print_next(screen, answer);
+		print_staying(screen, answer, protected_ones);
+		print_memory(screen, answer);
+		print_policy(screen, answer);
+		print_limits(screen, answer);
+		r = print_ranking(screen, answer);
+	}
+	if (r == 0) {
+		print_exactness(screen, answer);
+		print_left_out(screen, answer);
+		print_protected(screen, protected_ones);
+	}
+	json_decref(protected_ones);
+	return r < 0 ? CTL_FAILURE : CTL_OK;
+}

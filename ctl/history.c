@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* history: see the header.  Asked of the daemon, which keeps it. */
+#include "ctl/history.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "ctl/bus.h"
+#include "ctl/entry.h"
+#include "ctl/screen.h"
+#include "ctl/table.h"
+#include "ctl/words.h"
+#include "lib/cleanup.h"
+#include "lib/parse.h"
+
+/* So many are shown where nobody asks for more: they fit a terminal. */
+#define SHOWN_DEFAULT 20
+#define SHOWN_MAX     1000000
+
+static usec_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
+static void add_bytes(struct table *table, const json_t *entry, const char *key)
+{
+	char size[FORMAT_BYTES_SIZE];
+
+	table_add(table, "%s",
+		  words_has(entry, key) ? format_bytes(words_number(entry, key), size) : "-");
+}
+
+static void add_row(struct table *table, const struct screen *screen, const json_t *entry,
+		    usec_t at)
+{
+	char age[FORMAT_DURATION_SIZE], name[ENTRY_NAME_SIZE], policy[64];
+	char outcome[ENTRY_OUTCOME_SIZE];
+
+	table_add(table, "%u", (unsigned)words_number(entry, "id"));
+	table_add(table, "%s", format_duration(entry_age(entry, at), age));
+	table_add(table, "%s", entry_name(screen, entry, name));
+	add_bytes(table, entry, "footprint_bytes");
+	add_bytes(table, entry, "returned_100ms_bytes");
+	add_bytes(table, entry, "returned_500ms_bytes");
+	add_bytes(table, entry, "returned_2s_bytes");
+	table_add(table, "%s; policy %s", entry_outcome(entry, outcome),
+		  screen_foreign(screen, words_text(entry, "policy"), policy, sizeof(policy)));
+}
+
+/* The newest last, next to the prompt. */
+static enum ctl_status print_table(const struct screen *screen, const json_t *entries)
+{
+	static const char *const titles[] = { "ID",	    "AGO",   "VICTIM", "SIZE",
+					      "BACK 0.1 s", "0.5 s", "2 s",    "OUTCOME" };
+	static const bool right[] = { true, true, false, true, true, true, true, false };
+	_cleanup_(table_done) struct table table = {
+		.titles = titles,
+		.to_the_right = right,
+		.n_columns = ARRAY_SIZE(titles),
+	};
+	usec_t at = now();
+
+	for (size_t i = json_array_size(entries); i-- > 0;)
+		add_row(&table, screen, json_array_get(entries, i), at);
+	return table_print(&table, 0, screen) < 0 ? CTL_FAILURE : CTL_OK;
+}
+
+static void print_full(const struct screen *screen, const json_t *entries)
+{
+	usec_t at = now();
+
+	for (size_t i = json_array_size(entries); i-- > 0;) {
+		entry_print(screen, json_array_get(entries, i), at);
+		if (i > 0)
+			putc('\n', screen->file);
+	}
+}
+
+static enum ctl_status print_entries(const struct ctl_options *options, const json_t *entries)
+{
+	enum ctl_status status = CTL_OK;
+	struct screen screen;
+
+	screen_init(&screen, stdout);
+	if (json_array_size(entries) == 0)
+		screen_say(&screen, SCREEN_PLAIN, "Nobody has been ended yet.");
+	else if (options->full)
+		print_full(&screen, entries);
+	else
+		status = print_table(&screen, entries);
+	return status;
+}
+
+enum ctl_status history(const struct ctl_options *options, char **arguments, int n_arguments)
+{
+	_cleanup_(bus_done) struct bus bus = { 0 };
+	enum ctl_status status;
+	uint64_t n = SHOWN_DEFAULT;
+	json_t *entries;
+
+	if (n_arguments > 1)
+		return ctl_fail(options, CTL_BAD_USAGE, "history: one number at most");
+	if (n_arguments == 1 && parse_unsigned(arguments[0], SHOWN_MAX, &n) < 0)
+		return ctl_fail(options, CTL_BAD_USAGE, "history: '%s' is not a number of entries",
+				arguments[0]);
+	bus_open(&bus);
+	entries = bus_call_number(&bus, "GetHistory", (uint32_t)n);
+	if (!entries)
+		return bus_fail(options, &bus);
+	if (options->json)
+		return ctl_print_json(
+			json_pack("{s:s, s:o}", "source", "daemon", "entries", entries));
+	status = print_entries(options, entries);
+	json_decref(entries);
+	return status;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* rules: see the header.  The daemon's, or those of the configuration where it does not run. */
+#include "ctl/rules.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/bus.h"
+#include "ctl/check.h"
+#include "ctl/explain.h"
+#include "ctl/screen.h"
+#include "ctl/table.h"
+#include "ctl/words.h"
+#include "lib/cleanup.h"
+#include "lib/describe.h"
+#include "lib/memory.h"
+#include "lib/policy.h"
+
+/* {"source", "policies", "rules"}, whose references it takes; NULL: no memory. */
+static json_t *answer_of(const char *source, json_t *policies, json_t *all_rules)
+{
+	return json_pack("{s:s, s:o, s:o}", "source", source, "policies", policies, "rules",
+			 all_rules);
+}
+
+/* NULL: bus->trouble, or no memory. */
+static json_t *ask(struct bus *bus)
+{
+	static const char *const policy_names[] = { "name", "action", "conditions", "holds", NULL };
+	static const char *const rule_names[] = { "kind",   "name",    "conditions", "",
+						  "weight", "builtin", NULL };
+	json_t *policies, *all_rules;
+
+	policies = bus_call(bus, "GetPolicies");
+	if (!policies)
+		return NULL;
+	all_rules = bus_call(bus, "GetRules");
+	if (!all_rules) {
+		json_decref(policies);
+		return NULL;
+	}
+	return answer_of("daemon", bus_name_members(policies, policy_names),
+			 bus_name_members(all_rules, rule_names));
+}
+
+/* Shares of memory are told in bytes as well. */
+static int sample_memory(struct memory_reading *ret)
+{
+	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct memory_source *source;
+	int r;
+
+	if (proc_fd < 0)
+		return -errno;
+	r = memory_source_new(proc_fd, sys_fd, &source);
+	if (r < 0)
+		return r;
+	r = memory_sample(source, ret);
+	memory_source_free(source);
+	return r;
+}
+
+/* Whether it holds only the daemon knows, which has watched. */
+static json_t *of_policy(const struct policy *policy, const struct memory_reading *memory)
+{
+	char conditions[DESCRIBE_POLICY_SIZE];
+
+	return json_pack("{s:o, s:s, s:o, s:n}", "name", json_of_foreign(policy->name), "action",
+			 policy_action_to_string(policy->action), "conditions",
+			 json_of_foreign(describe_policy(policy, memory, conditions)), "holds");
+}
+
+static json_t *of_rule(const struct rule *rule)
+{
+	char conditions[4096];
+	const char *user = rule->has_uid ? explain_user(rule->uid) : NULL;
+
+	return json_pack("{s:s, s:o, s:o, s:f, s:b}", "kind", rule_kind_to_string(rule->kind),
+			 "name", json_of_foreign(rule->name), "conditions",
+			 json_of_foreign(describe_rule(rule, user, conditions, sizeof(conditions))),
+			 "weight", rule->weight, "builtin", rule->builtin);
+}
+
+static enum ctl_status find_out(const struct ctl_options *options, json_t **ret)
+{
+	json_t *policies = json_array(), *all_rules = json_array();
+	struct memory_reading memory;
+	struct policy_set set;
+	enum ctl_status status;
+	int r;
+
+	status = check_load(options, &set);
+	if (status != CTL_OK) {
+		json_decref(policies);
+		json_decref(all_rules);
+		return status;
+	}
+	r = sample_memory(&memory);
+	for (size_t i = 0; r == 0 && i < set.n_policies; i++)
+		json_append_to(&policies, of_policy(&set.policies[i], &memory));
+	for (size_t i = 0; r == 0 && i < set.n_rules; i++)
+		json_append_to(&all_rules, of_rule(&set.rules[i]));
+	policy_set_done(&set);
+	*ret = answer_of("reckonctl", policies, all_rules);
+	if (r == 0)
+		return CTL_OK;
+	json_decref(*ret);
+	return ctl_fail(options, CTL_FAILURE, "cannot read memory: %s", strerror(-r));
+}
+
+static int print_policies(const struct screen *screen, const json_t *policies)
+{
+	static const char *const titles[] = { "POLICY", "ACTION", "NOW", "WAITS FOR" };
+	static const bool right[] = { false, false, false, false };
+	_cleanup_(table_done) struct table table = {
+		.titles = titles,
+		.to_the_right = right,
+		.n_columns = ARRAY_SIZE(titles),
+	};
+	char name[64], action[32], conditions[DESCRIBE_POLICY_SIZE];
+	const json_t *policy;
+	size_t i;
+
+	json_array_foreach((json_t *)policies, i, policy)
+	{
+		table_add(&table, "%s",
+			  screen_foreign(screen, words_text(policy, "name"), name, sizeof(name)));
+		table_add(&table, "%s",
+			  screen_foreign(screen, words_text(policy, "action"), action,
+					 sizeof(action)));
+		table_add(&table, "%s",
+			  !words_has(policy, "holds")	? "?"
+			  : words_bool(policy, "holds") ? "holds"
+							: "-");
+		table_add(&table, "%s",
+			  screen_foreign(screen, words_text(policy, "conditions"), conditions,
+					 sizeof(conditions)));
+	}
+	return table_print(&table, 0, screen);
+}
+
+static void add_rule(struct table *table, const struct screen *screen, const json_t *rule)
+{
+	char name[64], kind[32], conditions[4096];
+
+	table_add(table, "%s",
+		  screen_foreign(screen, words_text(rule, "kind"), kind, sizeof(kind)));
+	table_add(table, "%s",
+		  screen_foreign(screen, words_text(rule, "name"), name, sizeof(name)));
+	table_add(table, "%s", words_bool(rule, "builtin") ? "yes" : "-");
+	if (strcmp(kind, "protect") == 0)
+		table_add(table, "-");
+	else
+		table_add(table, "%.3g", words_real(rule, "weight"));
+	table_add(table, "%s",
+		  screen_foreign(screen, words_text(rule, "conditions"), conditions,
+				 sizeof(conditions)));
+}
+
+static int print_rules(const struct screen *screen, const json_t *all_rules)
+{
+	static const char *const titles[] = { "RULE", "NAME", "BUILT IN", "WEIGHT", "WHO" };
+	static const bool right[] = { false, false, false, true, false };
+	_cleanup_(table_done) struct table table = {
+		.titles = titles,
+		.to_the_right = right,
+		.n_columns = ARRAY_SIZE(titles),
+	};
+	const json_t *rule;
+	size_t i;
+
+	json_array_foreach((json_t *)all_rules, i, rule) add_rule(&table, screen, rule);
+	return table_print(&table, 0, screen);
+}
+
+enum ctl_status rules(const struct ctl_options *options, char **arguments, int n_arguments)
+{
+	char source[BUS_TEXT_SIZE] = "as --config asks for";
+	enum ctl_status status = CTL_OK;
+	json_t *answer = NULL;
+	struct screen screen;
+	struct bus bus;
+
+	if (n_arguments > 0)
+		return ctl_fail(options, CTL_BAD_USAGE, "rules: no arguments");
+	if (!options->config_file) {
+		bus_open(&bus);
+		answer = ask(&bus);
+		bus_trouble_text(&bus, source);
+		bus_done(&bus);
+	}
+	if (!answer)
+		status = find_out(options, &answer);
+	if (status != CTL_OK || options->json)
+		return status != CTL_OK ? status : ctl_print_json(answer);
+	screen_init(&screen, stdout);
+	if (print_policies(&screen, json_object_get(answer, "policies")) < 0 ||
+	    (putchar('\n'), print_rules(&screen, json_object_get(answer, "rules"))) < 0)
+		status = CTL_FAILURE;
+	words_say_source(&screen, answer, source);
+	json_decref(answer);
+	return status;
+}

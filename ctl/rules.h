@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * rules: by which policies somebody goes, and by which rules who.
+ */
+#pragma once
+
+#include "ctl/ctl.h"
+
+/* reckonctl rules */
+enum ctl_status rules(const struct ctl_options *options, char **arguments, int n_arguments);

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* status-print: the state of the daemon and of memory for people. */
+#include <string.h>
+#include <time.h>
+
+#include "ctl/bar.h"
+#include "ctl/entry.h"
+#include "ctl/screen.h"
+#include "ctl/status.h"
+#include "ctl/words.h"
+
+/* Wide enough to see a percent, and no wider. */
+#define BAR_MAX	  102
+#define MARKS_MAX 32
+
+static usec_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
+/* Weakest first, so that the strongest is seen where they meet. */
+static const struct action {
+	const char *name, *verb;
+	char letter;
+	enum screen_style style;
+} actions[] = {
+	{ "warn", "warns", 'w', SCREEN_YELLOW },
+	{ "terminate", "terminates", 't', SCREEN_RED },
+	{ "kill", "kills", 'k', SCREEN_RED },
+};
+
+static bool is_of_action(const json_t *policy, const struct action *action)
+{
+	return strcmp(words_text(policy, "action"), action->name) == 0;
+}
+
+static void print_state(const struct screen *screen, const json_t *answer)
+{
+	static const struct {
+		const char *state, *text;
+		enum screen_style style;
+	} states[] = {
+		{ "calm", "there is plenty of memory", SCREEN_GREEN },
+		{ "watch", "memory is looked at closely", SCREEN_YELLOW },
+		{ "act", "somebody is about to be ended", SCREEN_RED },
+		{ "settle", "memory is about to come back", SCREEN_RED },
+	};
+	const char *name = words_text(answer, "state");
+	enum screen_style style = SCREEN_PLAIN;
+	char version[64], state[32];
+	const char *text = "";
+
+	if (!words_bool(answer, "running")) {
+		screen_item(screen, "State", SCREEN_RED, "%s",
+			    words_has(answer, "running")
+				    ? "not running: nobody would be ended in time"
+				    : "not known");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		if (strcmp(name, states[i].state) == 0) {
+			text = states[i].text;
+			style = states[i].style;
+		}
+	screen_item(
+		screen, "State", style, "%s%s%s (reckond %s)",
+		screen_foreign(screen, name, state, sizeof(state)), *text ? ": " : "", text,
+		screen_foreign(screen, words_text(answer, "version"), version, sizeof(version)));
+	if (words_bool(answer, "dry_run"))
+		screen_item(screen, "", SCREEN_YELLOW, "dry run: nobody is signalled");
+}
+
+/* The lines of all policies in this; from the left, as what is used is. */
+static size_t mark_lines(const json_t *policies, const char *key, uint64_t total,
+			 struct bar_mark marks[static MARKS_MAX])
+{
+	const json_t *policy;
+	size_t n = 0, k;
+
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		json_array_foreach((json_t *)policies, k, policy)
+		{
+			if (n == MARKS_MAX || !words_has(policy, key) ||
+			    !is_of_action(policy, &actions[i]))
+				continue;
+			marks[n++] = (struct bar_mark){
+				permyriad_of(sub_u64(total, words_number(policy, key)), total),
+				actions[i].letter,
+				actions[i].style,
+			};
+		}
+	}
+	return n;
+}
+
+/* As bad as the strongest policy that holds. */
+static enum screen_style style_of(const json_t *policies)
+{
+	enum screen_style style = SCREEN_GREEN;
+	const json_t *policy;
+	size_t k;
+
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		json_array_foreach((json_t *)policies, k, policy)
+		{
+			if (words_bool(policy, "holds") && is_of_action(policy, &actions[i]))
+				style = actions[i].style;
+		}
+	}
+	return style;
+}
+
+static void print_bar(const struct screen *screen, const json_t *answer, const char *line_key,
+		      uint64_t free, uint64_t total)
+{
+	const json_t *policies = json_object_get(answer, "policies");
+	struct bar_mark marks[MARKS_MAX];
+	size_t n;
+
+	if (screen->width < SCREEN_ITEM_COLUMN + 8)
+		return;
+	n = mark_lines(policies, line_key, total, marks);
+	fprintf(screen->file, "%*s", SCREEN_ITEM_COLUMN, "");
+	bar_print(screen, (unsigned)min_u64(screen->width - SCREEN_ITEM_COLUMN, BAR_MAX),
+		  permyriad_of(sub_u64(total, free), total), style_of(policies), marks, n);
+}
+
+/* Which letters stand in the bars for what. */
+static void print_legend(const struct screen *screen, const json_t *policies)
+{
+	struct screen_text text = { .n = 0 };
+	const json_t *policy;
+	size_t k;
+
+	if (screen->width == 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		bool any = false;
+
+		json_array_foreach((json_t *)policies, k, policy) any =
+			any || is_of_action(policy, &actions[i]);
+		if (any)
+			screen_text_add(&text, "%s%c %s",
+					text.n > 0 ? ", " : "lines: ", actions[i].letter,
+					actions[i].verb);
+	}
+	if (text.n > 0)
+		screen_item(screen, "", SCREEN_DIM, "%s", text.text);
+}
+
+static void print_memory(const struct screen *screen, const json_t *answer)
+{
+	const json_t *memory = json_object_get(answer, "memory");
+	uint64_t total = words_number(memory, "total_bytes");
+	uint64_t swap = words_number(memory, "swap_total_bytes");
+	char size[FORMAT_BYTES_SIZE];
+
+	screen_item(screen, "Memory", SCREEN_PLAIN, PERCENT_FORMAT " of %s available",
+		    PERCENT_ARGS(words_number(memory, "available_permyriad")),
+		    format_bytes(total, size));
+	print_bar(screen, answer, "memory_available_bytes", words_number(memory, "available_bytes"),
+		  total);
+	if (swap == 0) {
+		screen_item(screen, "Swap", SCREEN_PLAIN, "none");
+	} else {
+		screen_item(screen, "Swap", SCREEN_PLAIN, PERCENT_FORMAT " of %s free",
+			    PERCENT_ARGS(words_number(memory, "swap_free_permyriad")),
+			    format_bytes(swap, size));
+		print_bar(screen, answer, "swap_free_bytes",
+			  words_number(memory, "swap_free_bytes"), swap);
+	}
+	print_legend(screen, json_object_get(answer, "policies"));
+	if (words_has(memory, "pressure_full_permyriad"))
+		screen_item(screen, "Pressure", SCREEN_PLAIN,
+			    "something stalled " PERCENT_FORMAT ", everything " PERCENT_FORMAT
+			    " of the last 10 s",
+			    PERCENT_ARGS(words_number(memory, "pressure_some_permyriad")),
+			    PERCENT_ARGS(words_number(memory, "pressure_full_permyriad")));
+	else
+		screen_item(screen, "Pressure", SCREEN_PLAIN, "not known: this kernel has no PSI");
+}
+
+/* "policy stall (kill)" */
+static const char *policy_name(const struct screen *screen, const json_t *policy, char *buf,
+			       size_t size)
+{
+	const char *action = words_text(policy, "action");
+	char name[64];
+
+	screen_foreign(screen, words_text(policy, "name"), name, sizeof(name));
+	if (strcmp(name, action) == 0)
+		snprintf(buf, size, "policy %s", name);
+	else
+		snprintf(buf, size, "policy %s (%s)", name, action);
+	return buf;
+}
+
+static void print_policies(const struct screen *screen, const json_t *answer)
+{
+	const json_t *next = json_object_get(answer, "next"), *policy;
+	uint64_t memory = words_number(next, "memory_bytes");
+	uint64_t swap = words_number(next, "swap_bytes");
+	char name[128], conditions[256], size[FORMAT_BYTES_SIZE], swap_size[FORMAT_BYTES_SIZE];
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "policies"), i, policy)
+	{
+		if (words_bool(policy, "holds") &&
+		    strcmp(words_text(policy, "action"), "none") != 0)
+			screen_item(screen, "Now", SCREEN_RED, "%s: %s",
+				    policy_name(screen, policy, name, sizeof(name)),
+				    screen_foreign(screen, words_text(policy, "conditions"),
+						   conditions, sizeof(conditions)));
+	}
+	if (!json_is_object(next))
+		return;
+	format_bytes(memory, size);
+	format_bytes(swap, swap_size);
+	screen_item(screen, "Next", SCREEN_PLAIN, "%s, %s%s%s%s%s away: %s",
+		    policy_name(screen, next, name, sizeof(name)), memory > 0 ? size : "",
+		    memory > 0 ? " of memory" : "", memory > 0 && swap > 0 ? " and " : "",
+		    swap > 0 ? swap_size : "", swap > 0 ? " of swap" : "",
+		    screen_foreign(screen, words_text(next, "conditions"), conditions,
+				   sizeof(conditions)));
+}
+
+static void print_victims(const struct screen *screen, const json_t *answer)
+{
+	const json_t *victim = json_object_get(answer, "victim");
+	const json_t *last = json_object_get(answer, "last");
+	uint64_t n = words_number(answer, "kills");
+	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], age[FORMAT_DURATION_SIZE];
+	struct screen_text text = { .n = 0 };
+
+	if (json_is_object(victim))
+		screen_item(screen, "Would go", SCREEN_BOLD, "%s; %s would come back",
+			    words_process(screen, victim, name), words_size(victim, size));
+	if (words_has(answer, "started_usec"))
+		screen_item(
+			screen, "Ended", SCREEN_PLAIN, "%u process%s since the start, %s ago",
+			(unsigned)n, n == 1 ? "" : "es",
+			format_duration(sub_u64(now(), words_number(answer, "started_usec")), age));
+	if (!json_is_object(last))
+		return;
+	entry_sentence(screen, last, &text);
+	screen_item(screen, "Last", SCREEN_PLAIN, "%s ago: %s",
+		    format_duration(entry_age(last, now()), age), text.text);
+}
+
+/* A line for each. */
+static void print_list(const struct screen *screen, const char *label, enum screen_style style,
+		       const json_t *texts)
+{
+	char text[4096];
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach((json_t *)texts, i, item)
+	{
+		const char *value = json_string_value(item);
+
+		screen_item(screen, i == 0 ? label : "", style, "%s",
+			    screen_foreign(screen, value ? value : "", text, sizeof(text)));
+	}
+}
+
+static void print_setup(const struct screen *screen, const json_t *answer)
+{
+	const json_t *files = json_object_get(answer, "config_files");
+	const json_t *conflicts = json_object_get(answer, "conflicts");
+	const char *scope = words_text(answer, "scope");
+	char text[4096];
+
+	print_list(screen, "Limits", SCREEN_YELLOW, json_object_get(answer, "limits"));
+	print_list(screen, "Beside", SCREEN_YELLOW, conflicts);
+	if (json_array_size(conflicts) > 0)
+		screen_item(screen, "", SCREEN_PLAIN,
+			    "two such daemons get in each other's way: stop one");
+	if (*scope && strcmp(scope, "/") != 0)
+		screen_item(screen, "Scope", SCREEN_PLAIN, "%s",
+			    screen_foreign(screen, scope, text, sizeof(text)));
+	if (json_is_array(files) && json_array_size(files) == 0)
+		screen_item(screen, "Files", SCREEN_PLAIN, "none: the built-in defaults hold");
+	print_list(screen, "Files", SCREEN_PLAIN, files);
+}
+
+void status_print(const struct screen *screen, const json_t *answer)
+{
+	bool is_running = words_bool(answer, "running");
+
+	print_state(screen, answer);
+	print_memory(screen, answer);
+	if (is_running) {
+		print_policies(screen, answer);
+		print_victims(screen, answer);
+		print_setup(screen, answer);
+	}
+}

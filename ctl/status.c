@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * status: see the header.
+ *
+ * One object is put together of all that the daemon tells, and printed or said by status-print.
+ * Where the daemon does not answer, what can be seen without it fills the same object: memory, and
+ * the lines of the configuration.
+ */
+#include "ctl/status.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/bus.h"
+#include "ctl/explain.h"
+#include "ctl/screen.h"
+#include "ctl/words.h"
+
+/* The member, a new reference; null where there is none. */
+static json_t *copy_of(const json_t *object, const char *key)
+{
+	json_t *value = json_object_get(object, key);
+
+	return value ? json_incref(value) : json_null();
+}
+
+static json_t *share_of(uint64_t part, uint64_t whole)
+{
+	return json_integer((json_int_t)permyriad_of(part, whole));
+}
+
+/* As explain has it, from the daemon's properties. */
+static json_t *of_memory(const json_t *p)
+{
+	uint64_t total = words_number(p, "memory_total"), swap = words_number(p, "swap_total");
+	bool has_pressure = words_bool(p, "has_pressure");
+
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "total_bytes",
+		copy_of(p, "memory_total"), "available_bytes", copy_of(p, "memory_available"),
+		"available_permyriad", share_of(words_number(p, "memory_available"), total),
+		"swap_total_bytes", copy_of(p, "swap_total"), "swap_free_bytes",
+		copy_of(p, "swap_free"), "swap_free_permyriad",
+		share_of(words_number(p, "swap_free"), swap), "pressure_some_permyriad",
+		has_pressure ? copy_of(p, "pressure_some") : json_null(), "pressure_full_permyriad",
+		has_pressure ? copy_of(p, "pressure_full") : json_null());
+}
+
+static uint64_t distance(const json_t *policy, const char *line, const json_t *memory,
+			 const char *key)
+{
+	return words_has(policy, line)
+		       ? sub_u64(words_number(memory, key), words_number(policy, line))
+		       : 0;
+}
+
+/*
+ * The policy that is nearest, counted by what would have to be used up; not one that waits for
+ * pressure, which comes without a distance, nor one that has arrived, or does nothing.
+ */
+static json_t *find_next(const json_t *policies, const json_t *memory)
+{
+	uint64_t least = UINT64_MAX, memory_bytes = 0, swap_bytes = 0;
+	const json_t *policy, *next = NULL;
+	size_t i;
+
+	json_array_foreach((json_t *)policies, i, policy)
+	{
+		uint64_t available =
+			distance(policy, "memory_available_bytes", memory, "available_bytes");
+		uint64_t swap = distance(policy, "swap_free_bytes", memory, "swap_free_bytes");
+
+		if (words_bool(policy, "holds") || words_has(policy, "pressure_some_permyriad") ||
+		    words_has(policy, "pressure_full_permyriad") || available + swap >= least ||
+		    strcmp(words_text(policy, "action"), "none") == 0)
+			continue;
+		least = available + swap;
+		memory_bytes = available;
+		swap_bytes = swap;
+		next = policy;
+	}
+	if (!next)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", copy_of(next, "name"), "action",
+			 copy_of(next, "action"), "conditions", copy_of(next, "conditions"),
+			 "memory_bytes", json_of_bytes(memory_bytes), "swap_bytes",
+			 json_of_bytes(swap_bytes));
+}
+
+/* The newest that was signalled. */
+static json_t *find_last(const json_t *entries)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach((json_t *)entries, i, entry)
+	{
+		if (strcmp(words_text(entry, "kind"), "killed") == 0)
+			return json_incref(entry);
+	}
+	return json_null();
+}
+
+/* p: the daemon's properties; NULL, like the two last, where there are none.  Takes is_running.
+ * NULL: no memory. */
+static json_t *put_together(const json_t *p, json_t *is_running, const json_t *outlook,
+			    const json_t *entries)
+{
+	static const char *const copied[] = { "version",      "state",	      "dry_run",
+					      "scope",	      "config_files", "conflicts",
+					      "limits",	      "processes",    "kills",
+					      "started_usec", "read_usec" };
+	json_t *memory = p ? of_memory(p) : copy_of(outlook, "memory");
+	json_t *policies = copy_of(outlook, "policies");
+	json_t *answer = json_pack("{s:s, s:o}", "source", p ? "daemon" : "reckonctl", "running",
+				   is_running);
+
+	for (size_t i = 0; i < ARRAY_SIZE(copied); i++)
+		answer = json_with(answer, copied[i], copy_of(p, copied[i]));
+	answer = json_with(answer, "next", find_next(policies, memory));
+	answer = json_with(answer, "memory", memory);
+	answer = json_with(answer, "policies", policies);
+	answer = json_with(answer, "victim", copy_of(outlook, "victim"));
+	return json_with(answer, "last", find_last(entries));
+}
+
+static enum ctl_status print(const struct ctl_options *options, json_t *answer)
+{
+	struct screen screen;
+
+	if (!answer)
+		return ctl_fail(options, CTL_FAILURE, "no memory");
+	if (options->json)
+		return ctl_print_json(answer);
+	screen_init(&screen, stdout);
+	status_print(&screen, answer);
+	json_decref(answer);
+	return CTL_OK;
+}
+
+/* What is missing is said, and the rest is shown. */
+static enum ctl_status print_running(const struct ctl_options *options, struct bus *bus,
+				     const json_t *properties)
+{
+	char text[BUS_TEXT_SIZE];
+	json_t *outlook, *entries;
+	enum ctl_status status;
+
+	outlook = explain_ask(bus, 0);
+	if (!outlook)
+		fprintf(stderr, "reckonctl: %s\n", bus_trouble_text(bus, text));
+	entries = bus_call_number(bus, "GetHistory", 0);
+	if (!entries)
+		fprintf(stderr, "reckonctl: %s\n", bus_trouble_text(bus, text));
+	status = print(options, put_together(properties, json_true(), outlook, entries));
+	json_decref(entries);
+	json_decref(outlook);
+	return status;
+}
+
+static enum ctl_status print_absent(const struct ctl_options *options, struct bus *bus)
+{
+	/* It may be there, and only not answer. */
+	json_t *is_running = bus->trouble == BUS_NOT_RUNNING ? json_false() : json_null();
+	char why[BUS_TEXT_SIZE];
+	json_t *outlook, *answer;
+	enum ctl_status status;
+
+	bus_trouble_text(bus, why);
+	fprintf(stderr, "reckonctl: %s\n", why);
+	status = explain_find_out(options, 0, &outlook);
+	if (status != CTL_OK)
+		return status;
+	answer =
+		json_with(put_together(NULL, is_running, outlook, NULL), "error", json_string(why));
+	json_decref(outlook);
+	status = print(options, answer);
+	return status == CTL_OK ? CTL_FAILURE : status;
+}
+
+enum ctl_status status(const struct ctl_options *options, char **arguments, int n_arguments)
+{
+	enum ctl_status status;
+	json_t *properties;
+	struct bus bus;
+
+	if (n_arguments > 0)
+		return ctl_fail(options, CTL_BAD_USAGE, "status: no arguments");
+	bus_open(&bus);
+	properties = bus_properties(&bus);
+	if (properties && !words_has(properties, "state")) {
+		bus.trouble = BUS_TOO_OLD;
+		bus.member = "State";
+	}
+	if (bus.trouble == BUS_ANSWERED)
+		status = print_running(options, &bus, properties);
+	else
+		status = print_absent(options, &bus);
+	json_decref(properties);
+	bus_done(&bus);
+	return status;
+}

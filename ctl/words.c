@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* words: see the header. */
+#include "ctl/words.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/util.h"
+
+const char *words_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+uint64_t words_number(const json_t *object, const char *key)
+{
+	json_int_t number = json_integer_value(json_object_get(object, key));
+
+	return number > 0 ? (uint64_t)number : 0;
+}
+
+double words_real(const json_t *object, const char *key)
+{
+	return json_number_value(json_object_get(object, key));
+}
+
+bool words_bool(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key));
+}
+
+bool words_has(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return value && !json_is_null(value);
+}
+
+const char *words_plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+const char *words_command(const struct screen *screen, const char *command,
+			  char buf[static WORDS_COMMAND_SIZE])
+{
+	return *command ? screen_foreign(screen, command, buf, WORDS_COMMAND_SIZE) : "(no name)";
+}
+
+const char *words_process(const struct screen *screen, const json_t *process,
+			  char buf[static WORDS_NAME_SIZE])
+{
+	uint64_t pid = words_number(process, "pid");
+	char command[WORDS_COMMAND_SIZE], user[64];
+	const char *name = words_text(process, "command");
+
+	if (pid == 0) {
+		snprintf(buf, WORDS_NAME_SIZE, "cgroup ");
+		screen_foreign(screen, words_text(process, "cgroup"), buf + 7, WORDS_NAME_SIZE - 7);
+		return buf;
+	}
+	screen_foreign(screen, words_text(process, "user"), user, sizeof(user));
+	snprintf(buf, WORDS_NAME_SIZE, "%s (pid %u%s%s)", words_command(screen, name, command),
+		 (unsigned)pid, *user ? ", user " : "", user);
+	return buf;
+}
+
+const char *words_size(const json_t *process, char buf[static FORMAT_INTERVAL_SIZE])
+{
+	struct interval size = {
+		words_number(process, "footprint_min_bytes"),
+		words_number(process, "footprint_max_bytes"),
+	};
+
+	return format_interval(size, buf);
+}
+
+void words_memory(const json_t *memory, struct screen_text *text)
+{
+	char total[FORMAT_BYTES_SIZE];
+
+	screen_text_add(text, PERCENT_FORMAT " of %s available, ",
+			PERCENT_ARGS(words_number(memory, "available_permyriad")),
+			format_bytes(words_number(memory, "total_bytes"), total));
+	if (words_number(memory, "swap_total_bytes") > 0)
+		screen_text_add(text, "swap " PERCENT_FORMAT " free",
+				PERCENT_ARGS(words_number(memory, "swap_free_permyriad")));
+	else
+		screen_text_add(text, "no swap");
+	if (words_has(memory, "pressure_full_permyriad"))
+		screen_text_add(text, "; everything stalled " PERCENT_FORMAT " of the last 10 s",
+				PERCENT_ARGS(words_number(memory, "pressure_full_permyriad")));
+}
+
+void words_say_source(const struct screen *screen, const json_t *answer, const char *why)
+{
+	if (strcmp(words_text(answer, "source"), "daemon") == 0)
+		screen_say(screen, SCREEN_DIM, "Answered by reckond.");
+	else
+		screen_say(screen, SCREEN_DIM, "Found out by reckonctl itself: %s.", why);
+}

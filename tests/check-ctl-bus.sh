@@ -1,0 +1,427 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# check-ctl-bus.sh: reckonctl with a daemon to ask: what it says in a pipe, on terminals of several
+# widths and as JSON, what it says where the daemon is not there, old, silent or refuses, and every
+# example of its man page.
+#
+# The daemon is tests/mock-reckond with tests/fixtures/ctl/running.json, changed by jq, on a bus of
+# our own; and in the end the real one, in a dry run with a scope of our own.
+# Environment: BUILDDIR, SRCDIR, FIXTURES.
+set -uo pipefail
+
+build=$(cd "${BUILDDIR:-.}" && pwd)
+source=$(cd "${SRCDIR:-$(dirname "$0")/..}" && pwd)
+reckonctl=$build/reckonctl
+fixture=${FIXTURES:-$source/tests/fixtures}/ctl/running.json
+for tool in dbus-daemon jq; do
+    command -v $tool >/dev/null || { echo "skip - $tool is not installed"; exit 77; }
+done
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/check-ctl-bus.XXXXXX")
+mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' \
+    /proc/self/mountinfo)
+scope=/reckonctl-bus-check-$$
+made_scope=no held='' mock='' bus='' failed=0
+cleanup() {
+    [ -z "$mock" ] || kill "$mock" 2>/dev/null
+    [ -z "$held" ] || kill "$held" 2>/dev/null
+    [ -z "$bus" ] || kill "$bus" 2>/dev/null
+    wait 2>/dev/null
+    [ "$made_scope" = no ] || rmdir "$mount$scope"
+    rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
+# shellcheck source=tests/ctl-helpers.sh
+. "$source/tests/ctl-helpers.sh"
+export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$tmp/bus LC_ALL=C.UTF-8
+unset NO_COLOR COLUMNS
+
+# FILE TEXT: until the text is in it
+wait_for() {
+    for _ in {1..200}; do
+        ! grep -q -- "$2" "$1" 2>/dev/null || return 0
+        sleep 0.05
+    done
+    echo "not ok - no '$2' in $1" && exit 1
+}
+start_bus() {
+    mkdir -p "$tmp/services"
+    # Nobody is to be started by being asked.
+    cat >"$tmp/services/org.reckond1.service" <<END
+[D-BUS Service]
+Name=org.reckond1
+Exec=/bin/touch $tmp/was-started
+END
+    cat >"$tmp/bus.conf" <<END
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <listen>unix:path=$tmp/bus</listen>
+  <auth>EXTERNAL</auth>
+  <servicedir>$tmp/services</servicedir>
+  <policy context="default">
+    <allow user="*"/> <allow own="*"/> <allow send_destination="*"/> <allow receive_sender="*"/>
+  </policy>
+</busconfig>
+END
+    dbus-daemon --config-file="$tmp/bus.conf" --nofork --print-address=1 >"$tmp/bus.out" 2>&1 &
+    bus=$!
+    wait_for "$tmp/bus.out" unix:
+    chmod 755 "$tmp" # for other users
+}
+stop_daemon() {
+    [ -n "$mock" ] || return 0
+    kill "$mock" && wait "$mock" 2>/dev/null
+    mock=''
+}
+# [FILTER]: the daemon of the fixture, changed by the jq filter
+serve() {
+    stop_daemon
+    jq "${1:-.}" "$fixture" >"$tmp/daemon.json" || exit 1
+    : >"$tmp/daemon.out"
+    "$build/tests/mock-reckond" "$tmp/daemon.json" >"$tmp/daemon.out" 2>&1 &
+    mock=$!
+    wait_for "$tmp/daemon.out" ready
+}
+# In what the last run printed there are no control characters.
+is_harmless() { # NAME
+    local problem=''
+    ! LC_ALL=C grep -q '[[:cntrl:]]' "$tmp/out" || problem=' control characters'
+    say "$1" "$problem"
+}
+out_is() { # NAME TEXT: the last run printed exactly this
+    diff <(printf '%s\n' "$2") "$tmp/out" >"$tmp/diff" && say "$1" '' || say "$1" " $(cat "$tmp/diff")"
+}
+
+echo '# no bus, and no daemon'
+run 'status without a bus' 1 out '^State +not known$' out '^Memory +[0-9]' \
+    err '^reckonctl: reckond cannot be asked: no system bus \(' -- status
+run 'and as JSON' 1 -- --json status
+finds 'says so' .running null .error '*no system bus*' .source '"reckonctl"' .state null \
+    .memory.total_bytes '[1-9]*' '.policies[0].name' '"*"' .next.name '"*"'
+run 'history without a bus' 1 err 'no system bus' -- history
+start_bus
+run 'status without a daemon' 1 out '^State +not running: nobody would be ended in time$' \
+    out '^Memory +[0-9.]+ % of ' err '^reckonctl: reckond is not running \(systemctl start reckond\)$' -- status
+run 'and as JSON' 1 -- --json status
+finds 'says so' .running false .error '*is not running*' .memory.available_bytes '[1-9]*' .last null
+run 'history without a daemon' 1 err '^reckonctl: reckond is not running' -- history
+run 'and as JSON' 1 -- --json history
+finds 'is an object with error' .error '*is not running*'
+run 'reload without a daemon' 1 err '^reckonctl: reckond is not running' -- reload
+run 'explain without a daemon' 0 out '^If memory ran out now, |^The conditions of ' \
+    out '^Found out by reckonctl itself: reckond is not running' -- explain
+run 'rules without a daemon' 0 out '^warn +warn +\? +available <= 15 % \([0-9]' \
+    out '^protect +bus +yes +-  Comm=\^\(dbus-daemon\|' out '^avoid +shell +yes +0.5  Comm=' \
+    out '^Found out by reckonctl itself: reckond is not running' -- rules
+run 'and as JSON' 0 -- --json rules
+finds 'has all of each' .source '"reckonctl"' '.policies[1].action' '"terminate"' '.policies[0].holds' null \
+    '.rules[0].kind' '"protect"' '.rules[0].builtin' true '.rules[0].conditions' '"Cgroup=*"'
+printf '[Policy mine]\nMemoryAvailable=1G\nAction=kill\n[Prefer x]\nComm=^x$\nUser=root\n' >"$tmp/mine.conf"
+run 'rules of a file' 0 out '^mine +kill +\? +available <= 1\.0 GiB$' out '^prefer +x +- +2  Comm=\^x\$ User=root$' \
+    out 'as --config asks for' -- --config "$tmp/mine.conf" rules
+problem=''
+[ ! -e "$tmp/was-started" ] || problem=' it was started'
+say 'asking does not start the daemon' "$problem"
+
+echo '# a daemon'
+serve
+run status 0 out '^State +calm: there is plenty of memory \(reckond 0\.1\.0\)$' \
+    out '^Memory +62\.2 % of 7\.6 GiB available$' out '^Swap +90\.4 % of 3\.9 GiB free$' \
+    out '^Pressure +something stalled 1\.2 %, everything 0\.0 % of the last 10 s$' \
+    out '^Next +policy warn, 3\.6 GiB of memory and 2\.6 GiB of swap away: available <= 15 % \(1\.1 GiB\)' \
+    out '^Would go +chromium \(pid 812, user alice\); 1\.4 GiB would come back$' \
+    out '^Ended +1 process since the start, 2 d 5 h ago$' \
+    out '^Last +2 h 12 min ago: chromium \(pid 4711\) by policy kill: gone after 43 ms; 1\.3 GiB of 1\.4 GiB came back$' \
+    out '^Files +/etc/reckond/reckond\.conf$' -- status
+say 'and nothing on standard error' "$(cat "$tmp/err")"
+is_harmless 'and no colour in a pipe'
+run 'status, as JSON' 0 -- --json status
+finds 'has what reckonctl(1) promises' .running true .source '"daemon"' .version '"0.1.0"' .state '"calm"' \
+    .dry_run false .scope '"/"' '.config_files[0]' '"/etc/*"' .conflicts '\[\]' .limits '\[\]' .processes 362 \
+    .kills 1 .started_usec '[1-9]???????????????' .read_usec '[1-9]???????????????' .memory.available_permyriad 6229 .memory.pressure_some_permyriad 120 \
+    '.policies[4].name' '"thrash"' .next.name '"warn"' .next.memory_bytes '[1-9]*' .victim.pid 812 .last.id 4 \
+    .last.returned_2s_bytes '[1-9]*' '.last.ranked[1].comm' '"firefox"'
+run explain 0 out '^If memory ran out now, chromium' out '^Next would be code \(pid 1044, user alice\): 900 MiB\.$' \
+    out '^Not postgres \(pid 701\), although it has 1\.7 GiB: protected by the rule database\.$' \
+    out '^Not firefox \(.*\), although it has 1\.6 GiB: it counts as 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' \
+    out '^  and 139 more$' out '^  2 by rule bus \(built in\): dbus-daemon$' out '^Answered by reckond\.$' -- explain
+run 'explain, as JSON' 0 -- --json explain
+finds 'is the object of the daemon' .source '"daemon"' .candidates 143 '.ranked[1].pid' 1044
+run 'explain a pid' 0 out '^code \(pid 1044.* would not go first: chromium' out '^  Rank: +2 of 143$' -- explain 1044
+run 'explain a pid that the daemon does not know' 1 err '^reckonctl: no such process: 5$' -- explain 5
+run 'explain of a file is not asked of the daemon' 0 out 'itself: as --config asks for' \
+    -- --config "$tmp/mine.conf" explain
+run history 0 out '^ID +AGO  VICTIM +SIZE' \
+    out '^ 4  2 h 12 min  chromium \(pid 4711\) +1\.4 GiB +1\.2 GiB +1\.3 GiB +1\.3 GiB  gone after 43 ms; policy kill$' \
+    out '^ 3 .*  -  .*nobody to end; policy kill$' out '^ 2 .*could not be ended, useless; policy terminate$' \
+    out '^ 1 .* - .*dry run; policy kill$' -- history
+problem=''
+[ "$(tail -n 1 "$tmp/out" | cut -c 1-2)" = ' 4' ] || problem=' it is not'
+say 'the newest is last' "$problem"
+run 'the newest two' 0 out '^ 4 ' out '^ 3 ' -- history 2
+problem=''
+[ "$(wc -l <"$tmp/out")" = 3 ] || problem=' other than three lines'
+say 'and no more' "$problem"
+run 'all' 0 out '^ 4 ' out '^ 1 ' -- history 0
+run 'all that is known' 0 out '^4: 20..-..-.. ..:..:.., 2 h 12 min ago: chromium' out '^  Came back +1\.2 GiB after 0\.1 s, ' \
+    out 'Ended by +SIGKILL, after SIGTERM had not helped: .*; 1 other process .*thawed \(2 levels\), then frozen again$' \
+    out '^  Next were +firefox \(pid 900, 790 MiB\)$' out '^3: .*but nobody may be ended\.$' -- --full history
+run 'history, as JSON' 0 -- --json history
+finds 'the newest first, with all members' .source '"daemon"' '.entries[0].id' 4 '.entries[0].kind' '"killed"' \
+    '.entries[0].time_usec' '[1-9]*' '.entries[0].returned_100ms_bytes' '[1-9]*' '.entries[0].weight' '1?(.0)' \
+    '.entries[0].useless' false '.entries[2].refrozen' 2 '.entries[0].ranked[0].verdict' '"chosen"'
+run rules 0 out '^thrash +kill +- +available <= 20 % ' out '^protect +database +- +-  Comm=\^postgres\$ User=postgres$' \
+    out '^prefer +browsers +- +1\.5  Cgroup=' out '^Answered by reckond\.$' -- rules
+run 'rules, as JSON' 0 -- --json rules
+finds 'as the daemon has them' .source '"daemon"' '.policies[0].holds' false '.rules[1].builtin' false '.rules[2].weight' 0.5
+run reload 0 out 'has read its configuration again' -- reload
+run 'reload, as JSON' 0 -- --json reload
+finds 'says so' .reloaded true
+for command in status explain history rules; do
+    status=0
+    "$reckonctl" $command >/dev/full 2>"$tmp/err" || status=$?
+    [ $status = 1 ] && say "$command to a full disk is a failure" '' || say "$command to a full disk" " $status"
+done
+
+echo '# usage'
+run 'history of no number' 2 err "'x' is not a number" -- history x
+run 'history of two' 2 err 'one number' -- history 1 2
+run 'status of something' 2 err 'no arguments' -- status now
+run 'rules of something' 2 err 'no arguments' -- rules now
+run 'reload of something' 2 err 'no arguments' -- reload now
+run 'status of a file' 2 err '^reckonctl: status: --config is not for it$' -- --config "$tmp/mine.conf" status
+run 'history of a scope' 2 err '^reckonctl: history: --scope is not for it$' -- --scope / history
+run 'check of a scope' 2 err '^reckonctl: check: --scope is not for it$' -- --scope / check
+run 'explain in full' 2 err '^reckonctl: explain: --full is not for it$' -- --full explain
+run 'explain 0' 2 err "'0' is not a pid" -- explain 0
+
+echo '# daemons in other states'
+serve '.history = [] | .properties += {Kills: 0, State: "settle", DryRun: true, Scope: "/user.slice",
+    ConfigFiles: [], Conflicts: ["earlyoom.service", "systemd-oomd.service"], Limits: ["may not signal"],
+    SwapTotal: 0, SwapFree: 0, HasPressure: false} | .explain["0"].policies[2].holds = true
+    | .explain["0"].policies[0].action = "none" | .explain["0"].policies[3] |= (.action = "none" | .holds = true) | .explain["0"].victim = null'
+run 'status' 0 out '^State +settle: memory is about to come back' out '^ +dry run: nobody is signalled' \
+    out '^Swap +none$' out '^Pressure +not known' out '^Now +policy kill: available <= 5 % ' \
+    out '^Next +policy terminate, ' \
+    out '^Ended +0 processes since' out '^Limits +may not signal$' out '^Beside +earlyoom.service$' \
+    out '^ +systemd-oomd.service$' out '^ +two such daemons' out '^Scope +/user.slice$' out '^Files +none: the built-in' -- status
+problem=''
+! grep -qE '^(Last|Would go)' "$tmp/out" || problem=' somebody is named'
+say 'nobody would go, and nobody went' "$problem"
+problem=''
+! grep -q 'policy stall' "$tmp/out" || problem=' it is named'
+say 'a policy that does nothing is no news' "$problem"
+run 'an empty history' 0 out '^Nobody has been ended yet\.$' -- history
+run 'an empty history, as JSON' 0 -- --json history
+finds 'is empty' .entries '\[\]'
+serve '.history |= [.[0], .[0], .[0], .[0], .[0], .[0]] | .history[0].kind = "stood-down" | .history[1].outcome = "memory-back"
+    | .history[2].outcome = "stand-down" | .history[3].outcome = "wait" | .history[4].outcome = "of a newer daemon"
+    | .history[5].target = "cgroup" | .history[5].cgroup = "/a.slice"'
+run 'other outcomes' 0 out ' stood down; policy kill$' out ' lingers, but its memory was back after 43 ms; ' \
+    out ' did not go, and need not any more; ' out ' is being waited for; ' out ' not known; ' \
+    out ' cgroup /a\.slice +1.4 GiB ' -- history
+run 'other outcomes in full' 0 out 'chromium \(pid 4711\) was chosen by policy kill and spared: the emergency was over\.$' \
+    out ' ago: cgroup /a\.slice by policy kill: ' -- --full history
+# shellcheck disable=SC2016
+serve '("\u001b[2J\u009b1m\u202ex\nb\ttt" as $evil | .history[0] |= (.comm = $evil | .cgroup = $evil | .policy = $evil)
+    | .properties.Limits = [$evil] | .properties.State = $evil | .properties.ConfigFiles = [$evil]
+    | .explain["0"] |= (.answer = $evil | .victim.command = $evil | .ranked[0].cgroup = $evil | .ranked[0].user = $evil
+        | .protected[0].command = $evil | .protected[0].rule.name = $evil | .policy.name = $evil | .policy.conditions = $evil)
+    | .rules[0][2] = $evil | .policies[0][0] = $evil)'
+for command in status explain history 'history --full' rules; do
+    # shellcheck disable=SC2086
+    run "$command with what is no text in it" 0 -- $command
+    is_harmless 'and none of it comes out'
+    ! LC_ALL=C grep -qP '\xe2\x80\xae|\xc2\x9b' "$tmp/out" || say 'not even from beyond ASCII' ' it does'
+    # shellcheck disable=SC2086
+    run "$command, as JSON" 0 -- --json $command
+    finds 'is still JSON'
+done
+
+echo '# daemons that do not answer'
+serve '.old = true | .properties.Version = "0.0.9"'
+run 'history of an old daemon' 1 err '^reckonctl: reckond 0\.0\.9 is older than this reckonctl: it does not know GetHistory$' -- history
+run 'status of an old daemon' 1 err 'reckond 0\.0\.9 is older than this reckonctl: it does not know State$' \
+    out '^State +not known' out '^Memory' -- status
+run 'explain of an old daemon' 0 out 'itself: reckond 0\.0\.9 is older' -- explain $$
+serve '.errors = {Explain: ["org.freedesktop.DBus.Error.LimitsExceeded", "Too many are waiting"],
+    GetHistory: ["org.example.Odd", "Odd\u001b"],
+    Reload: ["org.reckond1.Error.BadConfiguration", "/etc/a.conf:2: what\u001b is this\n/etc/b.conf:7: and this"]}'
+run 'explain where too many ask' 0 out 'itself: reckond cannot answer Explain: Too many are waiting\.$' -- explain
+run 'an odd error' 1 err '^reckonctl: reckond cannot answer GetHistory: Odd\?$' -- history
+run 'status without these' 0 err 'Explain: Too many' err 'GetHistory: Odd' out '^State +calm' out '^Ended' -- status
+run 'reload of a bad configuration' 2 err '^/etc/a\.conf:2: what\? is this$' err '^/etc/b\.conf:7: and this$' \
+    err 'the old one stays$' -- reload
+run 'reload of a bad configuration, as JSON' 2 -- --json reload
+finds 'has all mistakes' .error '*old one stays*' '.messages[1]' '"/etc/b.conf:7: and this"'
+serve '.explain["0"] = "[1" | .explain["1"] = "7"'
+run 'an answer that is no JSON' 0 out 'itself: reckond cannot answer Explain: its answer cannot be read\.$' -- explain
+run 'an answer that is no object' 0 out 'itself: .* its answer cannot be read\.$' -- explain 1
+serve '.silent = ["Explain", "GetHistory"]'
+began=$SECONDS
+run 'history of a silent daemon' 1 err '^reckonctl: reckond has not answered within 5 s$' -- history
+run 'explain of a silent daemon' 0 out 'itself: reckond has not answered within 5 s\.$' -- explain $$
+problem=''
+[ $((SECONDS - began)) -le 20 ] || problem=" they took $((SECONDS - began)) s"
+say 'and not much later' "$problem"
+timeout 30 "$reckonctl" history >"$tmp/out" 2>"$tmp/err" &
+asking=$!
+sleep 1
+stop_daemon
+status=0
+wait $asking || status=$?
+[ $status = 1 ] && grep -q '^reckonctl: reckond cannot answer GetHistory: ' "$tmp/err" && problem='' || problem=" status $status"
+say 'a daemon that goes away while it is asked' "$problem"
+serve
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+    real=$reckonctl
+    printf '#!/bin/sh\nexec setpriv --reuid=65534 --clear-groups --inh-caps=-all %s "$@"\n' "$real" >"$tmp/as-nobody"
+    chmod 755 "$tmp/as-nobody"
+    reckonctl=$tmp/as-nobody
+    run 'reload by another user' 1 err '^reckonctl: only root may have it reload$' -- reload
+    run 'status by another user' 0 out '^State +calm' -- status
+    reckonctl=$real
+else
+    skip 'reload by another user: not root, or no setpriv'
+fi
+
+echo '# terminals'
+# WIDTH ARGUMENT...: on a terminal, into $tmp/tty (lines end with CR LF there)
+on_terminal() {
+    local width=$1
+    script -qec "stty cols $width; $reckonctl ${*:2}" /dev/null </dev/null | tr -d '\r' >"$tmp/tty"
+}
+# NAME: without what colours it
+plain() { sed 's/\x1b\[[0-9;]*m//g' "$tmp/tty" >"$tmp/out"; }
+if command -v script >/dev/null && script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+    export TERM=xterm
+    for width in 40 80 200; do
+        for command in status explain 'explain 1023' history 'history --full' rules; do
+            # shellcheck disable=SC2086
+            on_terminal $width $command
+            plain
+            : >"$tmp/err"
+            problem=''
+            [ "$(wc -L <"$tmp/out")" -le $width ] || problem=" a line of $(wc -L <"$tmp/out") columns"
+            [ -s "$tmp/out" ] || problem=' nothing at all'
+            say "$command on $width columns" "$problem"
+            ! grep -q $'\x1b' "$tmp/tty" && say 'in colour' ' there is none'
+        done
+    done
+    on_terminal 80 status
+    plain
+    grep -q '\[█*░*k░*w░*t░*k' "$tmp/out" && problem='' || problem=' there is none'
+    say 'a bar with the lines of the policies in it' "$problem"
+    [ "$(grep -c '^ *\[.*\]$' "$tmp/out")" = 2 ] && problem='' || problem=' not two'
+    say 'one for memory and one for swap' "$problem"
+    COLUMNS=50 on_terminal 200 status
+    plain
+    [ "$(wc -L <"$tmp/out")" = 50 ] && problem='' || problem=" $(wc -L <"$tmp/out") columns"
+    say 'COLUMNS goes before the terminal' "$problem"
+    for variable in NO_COLOR=1 TERM=dumb TERM=; do
+        on_terminal 80 status # (the exported ones)
+        env "$variable" script -qec "stty cols 80; $reckonctl status" /dev/null </dev/null >"$tmp/tty"
+        grep -q $'\x1b' "$tmp/tty" && problem=' there is' || problem=''
+        say "no colour with $variable" "$problem"
+    done
+    serve '.history[0].comm = "ě字" | .explain["0"].victim.command = "ě字"'
+    LC_ALL=C on_terminal 80 status
+    LC_ALL=C grep -qP '[\x80-\xff]' "$tmp/tty" && problem=' there is' || problem=''
+    say 'nothing but ASCII where there is no UTF-8' "$problem"
+    plain
+    grep -q '^ *\[##*\.*k\.*w' "$tmp/out" && problem='' || problem=' there is none'
+    say 'a bar of ASCII' "$problem"
+    on_terminal 80 status
+    grep -q 'ě字 (pid 812' "$tmp/tty" && problem='' || problem=' it is not there'
+    say 'a name of UTF-8 where there is' "$problem"
+else
+    skip 'terminals: no script(1), or it cannot have one here'
+fi
+
+echo '# the examples of reckonctl(1)'
+serve
+printf '[Protect editors]\nComm=^vim$\n' >"$tmp/new.conf"
+# (In a file of its own: the commands read standard input no more than their user does.)
+sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/{/^\.Bd/,/^\.Ed/{/^\./d; s/\\&//g; s/\\e/\\/g; p}}' \
+    "$source/man/reckonctl.1" >"$tmp/examples"
+sudo() { "$@"; }
+export -f sudo
+# The expected lines are in the output, in their order; "..." stands for any text.
+matches() { # EXPECTED OUTPUT
+    # shellcheck disable=SC2016
+    perl -0777 -e 'my ($expected, $output) = map { open(my $f, "<", $_) or die; <$f> } @ARGV;
+        my $pattern = join(".*", map { quotemeta } split(/\.\.\./, $expected, -1));
+        exit($output !~ /\A$pattern\n*\z/s)' "$1" "$2"
+}
+run_example() { # COMMAND, with what is expected in $tmp/expected
+    (cd "$tmp" && PATH="$build:$PATH" bash -c "$1") >"$tmp/out" 2>"$tmp/err" </dev/null
+    matches "$tmp/expected" "$tmp/out" && problem='' || problem=" it is not: $(cat "$tmp/expected")"
+    say "$1" "$problem"
+}
+if command -v perl >/dev/null; then
+    command='' n_examples=0
+    while IFS= read -r line; do
+        if [[ $line == '$ '* ]]; then
+            [ -z "$command" ] || run_example "$command"
+            command=${line#'$ '} n_examples=$((n_examples + 1))
+            : >"$tmp/expected"
+        else
+            printf '%s\n' "$line" >>"$tmp/expected"
+        fi
+    done <"$tmp/examples"
+    run_example "$command"
+    [ $n_examples -ge 7 ] && problem='' || problem=" only $n_examples"
+    say 'all of them were found' "$problem"
+else
+    skip 'the examples: no perl'
+fi
+
+echo '# the real daemon'
+stop_daemon
+if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$scope" 2>/dev/null; then
+    skip 'this needs root and a cgroup2 mount'
+    exit $failed
+fi
+made_scope=yes
+sleep 1000 &
+held=$!
+echo $held >"$mount$scope/cgroup.procs"
+"$build/reckond" --dry-run --scope "$scope" --config "$tmp/mine.conf" >"$tmp/reckond.out" 2>&1 &
+mock=$!
+wait_for "$tmp/reckond.out" '^Ready'
+# It does not wait for the bus.
+for _ in {1..60}; do
+    "$reckonctl" --json history >"$tmp/out" 2>"$tmp/err"
+    grep -q 'is not running' "$tmp/err" || break
+    sleep 0.05
+done
+if grep -qE 'is not running|does not know GetHistory' "$tmp/err"; then
+    skip 'this reckond does not keep a history on the bus'
+    exit $failed
+fi
+run 'status' 0 out '^State +[a-z]+: ' out 'dry run: nobody' out "^Scope +$scope\$" out "^Files +$tmp/mine\.conf\$" \
+    out "^Would go +sleep \\(pid $held, user root\\)" out '^Ended +0 processes' -- status
+say 'and nothing on standard error' "$(cat "$tmp/err")"
+run 'status, as JSON' 0 -- --json status
+finds 'knows all that a mock knows' '[.version, .state, .dry_run, .scope, .config_files, .conflicts, .limits, .processes,
+    .kills, .started_usec, .read_usec, .memory.total_bytes, .memory.available_bytes, .memory.swap_total_bytes,
+    .policies, .victim] | map(. == null) | any' false .victim.pid $held
+run 'explain the only one' 0 out "^sleep \\(pid $held, user root\\) would go first: " -- explain $held
+run 'explain, as JSON' 0 -- --json explain
+jq -S '[paths | map(if type == "number" then 0 else . end)] | unique' "$tmp/out" >"$tmp/daemon-shape"
+finds 'by the daemon' .source '"daemon"' .victim.pid $held .candidates 1
+run 'explain, as JSON, by itself' 0 -- --json --config "$tmp/mine.conf" --scope "$scope" explain
+jq -S '[paths | map(if type == "number" then 0 else . end)] | unique' "$tmp/out" >"$tmp/own-shape"
+finds 'by itself' .source '"reckonctl"' .victim.pid $held .candidates 1
+say 'both have the same members' "$(diff "$tmp/daemon-shape" "$tmp/own-shape")"
+run 'explain one outside' 0 out 'would not go: outside the scope' out '^Answered by reckond\.$' -- explain $$
+run 'rules, as JSON' 0 -- --json rules
+jq -S '.rules, [.policies[] | del(.holds)]' "$tmp/out" >"$tmp/daemon-rules"
+run 'rules, as JSON, by itself' 0 -- --json --config "$tmp/mine.conf" rules
+jq -S '.rules, [.policies[] | del(.holds)]' "$tmp/out" >"$tmp/own-rules"
+say 'are the same' "$(diff "$tmp/daemon-rules" "$tmp/own-rules")"
+run 'reload' 0 out 'has read its configuration again' -- reload
+echo 'Bogus=1' >>"$tmp/mine.conf"
+run 'reload of a mistake' 2 err "^$tmp/mine\.conf:[0-9]+: .*Bogus" err 'the old one stays$' -- reload
+exit $failed

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * mock-reckond: the bus interface of reckond with answers from a file, for tests of reckonctl.
+ *
+ * usage: mock-reckond FILE, with DBUS_SYSTEM_BUS_ADDRESS in the environment
+ * The file is one JSON object: "properties" by name; "explain": the objects by pid; "history",
+ * newest first; "rules" and "policies" as rows; "errors": by method its name and message;
+ * "silent": methods that are never answered.  Negative points in time are before now.  It says
+ * "ready" when it has the name, and ends by a signal.
+ */
+#include <ctype.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+#include <time.h>
+
+#include "lib/cleanup.h"
+#include "lib/util.h"
+
+#define SERVICE "org.reckond1"
+
+static int64_t point_in_time(const json_t *value)
+{
+	int64_t usec = json_integer_value(value);
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return usec < 0 ? usec + now.tv_sec * 1000000L + now.tv_nsec / 1000 : usec;
+}
+
+static const json_t *member(const json_t *file, const char *key)
+{
+	return json_object_get(file, key);
+}
+
+static int append_number(sd_bus_message *m, char type, int64_t number)
+{
+	return type == 't'   ? sd_bus_message_append(m, "t", (uint64_t)number)
+	       : type == 'u' ? sd_bus_message_append(m, "u", (uint32_t)number)
+			     : sd_bus_message_append(m, "i", (int32_t)number);
+}
+
+/* Of org.reckond1(5), by the form of the name. */
+static char type_of(const char *name, const json_t *value)
+{
+	static const char *const bytes[] = { "_bytes", "_usec", "id" };
+
+	if (json_is_string(value))
+		return 's';
+	if (json_is_boolean(value))
+		return 'b';
+	if (json_is_real(value))
+		return 'd';
+	if (strcmp(name, "oom_score_adj") == 0 || strcmp(name, "refrozen") == 0)
+		return 'i';
+	for (size_t i = 0; i < ARRAY_SIZE(bytes); i++) {
+		size_t n = strlen(name), n_end = strlen(bytes[i]);
+
+		if (n >= n_end && strcmp(name + n - n_end, bytes[i]) == 0 &&
+		    strcmp(name, "pid") != 0 && strcmp(name, "uid") != 0)
+			return 't';
+	}
+	return 'u';
+}
+
+/* "footprint_bytes" as "FootprintBytes". */
+static const char *bus_name(const char *name, char *buf)
+{
+	size_t n = 0;
+	bool begins = true;
+
+	for (; *name; name++) {
+		if (*name != '_')
+			buf[n++] = begins ? (char)toupper(*name) : *name;
+		begins = *name == '_';
+	}
+	buf[n] = '\0';
+	return buf;
+}
+
+static int append_entries(sd_bus_message *m, const json_t *entries, size_t limit);
+
+static int append_member(sd_bus_message *m, const char *key, const json_t *value)
+{
+	char name[128], type = type_of(key, value);
+	int r;
+
+	r = sd_bus_message_open_container(m, 'e', "sv");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "s", bus_name(key, name));
+	if (r >= 0 && json_is_array(value)) {
+		r = sd_bus_message_open_container(m, 'v', "aa{sv}");
+		if (r >= 0)
+			r = append_entries(m, value, SIZE_MAX);
+		if (r >= 0)
+			r = sd_bus_message_close_container(m);
+	} else if (r >= 0 && type == 's') {
+		r = sd_bus_message_append(m, "v", "s", json_string_value(value));
+	} else if (r >= 0 && type == 'b') {
+		r = sd_bus_message_append(m, "v", "b", json_is_true(value));
+	} else if (r >= 0 && type == 'd') {
+		r = sd_bus_message_append(m, "v", "d", json_real_value(value));
+	} else if (r >= 0) {
+		r = sd_bus_message_open_container(m, 'v', (char[]){ type, '\0' });
+		if (r >= 0)
+			r = append_number(m, type,
+					  strcmp(key, "time_usec") == 0
+						  ? point_in_time(value)
+						  : json_integer_value(value));
+		if (r >= 0)
+			r = sd_bus_message_close_container(m);
+	}
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_entries(sd_bus_message *m, const json_t *entries, size_t limit)
+{
+	int r = sd_bus_message_open_container(m, 'a', "a{sv}");
+	const json_t *entry, *value;
+	const char *key;
+	size_t i;
+
+	json_array_foreach((json_t *)entries, i, entry)
+	{
+		if (r < 0 || i >= limit)
+			break;
+		r = sd_bus_message_open_container(m, 'a', "{sv}");
+		json_object_foreach((json_t *)entry, key, value)
+		{
+			if (r >= 0)
+				r = append_member(m, key, value);
+		}
+		if (r >= 0)
+			r = sd_bus_message_close_container(m);
+	}
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+/* Rows of strings, numbers and booleans. */
+static int append_rows(sd_bus_message *m, const json_t *rows, const char *types)
+{
+	char contents[32];
+	const json_t *row;
+	size_t i;
+	int r;
+
+	snprintf(contents, sizeof(contents), "(%s)", types);
+	r = sd_bus_message_open_container(m, 'a', contents);
+	json_array_foreach((json_t *)rows, i, row)
+	{
+		if (r >= 0)
+			r = sd_bus_message_open_container(m, 'r', types);
+		for (size_t k = 0; types[k] && r >= 0; k++) {
+			const json_t *value = json_array_get(row, k);
+
+			if (types[k] == 's')
+				r = sd_bus_message_append(m, "s", json_string_value(value));
+			else if (types[k] == 'b')
+				r = sd_bus_message_append(m, "b", json_is_true(value));
+			else
+				r = sd_bus_message_append(m, "d", json_real_value(value));
+		}
+		if (r >= 0)
+			r = sd_bus_message_close_container(m);
+	}
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int explain(sd_bus_message *call, sd_bus_message *reply, const json_t *file,
+		   sd_bus_error *error)
+{
+	_cleanup_free_ char *text = NULL;
+	const json_t *answer;
+	char pid[16];
+	uint32_t number;
+	int r;
+
+	r = sd_bus_message_read(call, "u", &number);
+	if (r < 0)
+		return r;
+	snprintf(pid, sizeof(pid), "%u", number);
+	answer = json_object_get(member(file, "explain"), pid);
+	if (!answer)
+		return sd_bus_error_setf(error, SERVICE ".Error.NoSuchProcess",
+					 "No such process: %s", pid);
+	text = json_is_string(answer) ? strdup(json_string_value(answer))
+				      : json_dumps(answer, JSON_COMPACT);
+	return sd_bus_message_append(reply, "a{sv}", 2, "Json", "s", text, "Victim", "u", 812);
+}
+
+static int answer(sd_bus_message *call, sd_bus_message *reply, const json_t *file,
+		  sd_bus_error *error)
+{
+	const char *method = sd_bus_message_get_member(call);
+	uint32_t limit;
+	int r;
+
+	if (strcmp(method, "Explain") == 0)
+		return explain(call, reply, file, error);
+	if (strcmp(method, "GetHistory") == 0) {
+		r = sd_bus_message_read(call, "u", &limit);
+		return r < 0 ? r
+			     : append_entries(reply, member(file, "history"),
+					      limit > 0 ? limit : SIZE_MAX);
+	}
+	if (strcmp(method, "GetRules") == 0)
+		return append_rows(reply, member(file, "rules"), "ssssdb");
+	if (strcmp(method, "GetPolicies") == 0)
+		return append_rows(reply, member(file, "policies"), "sssb");
+	return 0; /* Reload */
+}
+
+static bool is_silent(const json_t *file, const char *method)
+{
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach((json_t *)member(file, "silent"), i, name)
+	{
+		if (strcmp(json_string_value(name), method) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int on_method(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const char *method = sd_bus_message_get_member(call);
+	const json_t *file = userdata;
+	const json_t *its_error = json_object_get(member(file, "errors"), method);
+	int r;
+
+	if (is_silent(file, method))
+		return 1;
+	if (its_error)
+		return sd_bus_error_set(error, json_string_value(json_array_get(its_error, 0)),
+					json_string_value(json_array_get(its_error, 1)));
+	r = sd_bus_message_new_method_return(call, &reply);
+	if (r >= 0)
+		r = answer(call, reply, file, error);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int on_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const json_t *value = json_object_get(member(userdata, "properties"), property), *item;
+	size_t i;
+	int r;
+
+	if (json_is_string(value))
+		return sd_bus_message_append(reply, "s", json_string_value(value));
+	if (json_is_boolean(value))
+		return sd_bus_message_append(reply, "b", json_is_true(value));
+	if (json_is_integer(value))
+		return append_number(reply,
+				     strncmp(property, "Pressure", 8) == 0 ||
+						     strcmp(property, "Processes") == 0 ||
+						     strcmp(property, "Kills") == 0
+					     ? 'u'
+					     : 't',
+				     point_in_time(value));
+	r = sd_bus_message_open_container(reply, 'a', "s");
+	json_array_foreach((json_t *)value, i, item)
+	{
+		if (r >= 0)
+			r = sd_bus_message_append(reply, "s", json_string_value(item));
+	}
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* clang-format off */
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Version", "s", on_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("State", "s", on_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("DryRun", "b", on_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Scope", "s", on_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("ConfigFiles", "as", on_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Conflicts", "as", on_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Limits", "as", on_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("MemoryTotal", "t", on_property, 0, 0),
+	SD_BUS_PROPERTY("MemoryAvailable", "t", on_property, 0, 0),
+	SD_BUS_PROPERTY("SwapTotal", "t", on_property, 0, 0),
+	SD_BUS_PROPERTY("SwapFree", "t", on_property, 0, 0),
+	SD_BUS_PROPERTY("PressureSome", "u", on_property, 0, 0),
+	SD_BUS_PROPERTY("PressureFull", "u", on_property, 0, 0),
+	SD_BUS_PROPERTY("HasPressure", "b", on_property, 0, 0),
+	SD_BUS_PROPERTY("Processes", "u", on_property, 0, 0),
+	SD_BUS_PROPERTY("Kills", "u", on_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("StartedUSec", "t", on_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("ReadUSec", "t", on_property, 0, 0),
+	SD_BUS_METHOD("Explain", "u", "a{sv}", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("GetHistory", "u", "aa{sv}", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("GetRules", "", "a(ssssdb)", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("GetPolicies", "", "a(sssb)", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Reload", "", "", on_method, 0),
+	SD_BUS_VTABLE_END
+};
+/* A daemon of another time: it has the name and its version, and nothing else that is known. */
+static const sd_bus_vtable old_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Version", "s", on_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_VTABLE_END
+};
+/* clang-format on */
+
+static int serve(json_t *file)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	int r;
+
+	r = sd_bus_open_system(&bus);
+	if (r >= 0)
+		r = sd_bus_add_object_vtable(
+			bus, NULL, "/org/reckond1", SERVICE ".Manager",
+			json_is_true(member(file, "old")) ? old_vtable : vtable, file);
+	if (r >= 0)
+		r = sd_bus_request_name(bus, SERVICE, 0);
+	if (r >= 0) {
+		puts("ready");
+		fflush(stdout);
+	}
+	while (r >= 0) {
+		r = sd_bus_process(bus, NULL);
+		if (r == 0)
+			r = sd_bus_wait(bus, UINT64_MAX);
+	}
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	json_error_t error;
+	json_t *file = argc == 2 ? json_load_file(argv[1], 0, &error) : NULL;
+	int r;
+
+	if (!file) {
+		fprintf(stderr, "usage: mock-reckond FILE (a JSON object)\n");
+		return 2;
+	}
+	r = serve(file);
+	json_decref(file);
+	fprintf(stderr, "mock-reckond: %s\n", strerror(-r));
+	return 1;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests of ctl/bus.c: members as they are named on the bus and in JSON. */
+#include <string.h>
+
+#include "ctl/bus.h"
+#include "lib/history.h"
+#include "lib/util.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+static void test_member_name_is_that_of_json(void **state)
+{
+	static const struct {
+		const char *bus, *json;
+	} cases[] = {
+		{ "Pid", "pid" },
+		{ "FootprintBytes", "footprint_bytes" },
+		{ "OomScoreAdj", "oom_score_adj" },
+		{ "Returned100msBytes", "returned_100ms_bytes" },
+		{ "Returned2sBytes", "returned_2s_bytes" },
+		{ "StartedUSec", "started_usec" },
+		{ "TimeUsec", "time_usec" },
+		{ "HasPSI", "has_psi" },
+		{ "", "" },
+		{ "already_so", "already_so" },
+	};
+	char buf[BUS_NAME_SIZE], name[1000];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_string_equal(bus_member_name(cases[i].bus, buf), cases[i].json);
+	memset(name, 'A', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	assert_true(strlen(bus_member_name(name, buf)) < BUS_NAME_SIZE);
+}
+
+/* One table names them on both sides; what is asked is whether one can be had from the other. */
+static void test_member_name_is_that_of_the_history(void **state)
+{
+	char buf[BUS_NAME_SIZE];
+
+	for (size_t i = 0; i < n_history_fields; i++)
+		assert_string_equal(bus_member_name(history_fields[i].bus_name, buf),
+				    history_fields[i].name);
+	for (size_t i = 0; i < n_history_ranked_fields; i++)
+		assert_string_equal(bus_member_name(history_ranked_fields[i].bus_name, buf),
+				    history_ranked_fields[i].name);
+}
+
+static void test_name_members_makes_objects_of_rows(void **state)
+{
+	static const char *const names[] = { "kind", "", "weight", "builtin", NULL };
+	json_t *rows = json_pack("[[s,s,f,b],[s,s],[s,s,f,b,s]]", "protect", "x", 1.0, 1, "avoid",
+				 "x", "prefer", "x", 2.0, 0, "of a newer daemon");
+	json_t *expected =
+		json_pack("[{s:s,s:f,s:b},{s:s,s:n,s:n},{s:s,s:f,s:b}]", "kind", "protect",
+			  "weight", 1.0, "builtin", 1, "kind", "avoid", "weight", "builtin", "kind",
+			  "prefer", "weight", 2.0, "builtin", 0);
+	json_t *objects = bus_name_members(rows, names);
+
+	assert_non_null(expected);
+	assert_true(json_equal(objects, expected));
+	json_decref(objects);
+	json_decref(expected);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_member_name_is_that_of_json),
+		cmocka_unit_test(test_member_name_is_that_of_the_history),
+		cmocka_unit_test(test_name_members_makes_objects_of_rows),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
