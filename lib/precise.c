@@ -4,18 +4,24 @@
  *
  * Two semaphores, one each way: the request is written before `asked` is posted and the answer
  * before `answered` is, so nothing else is shared and no lock can be held by a thread that hangs.
- * Called from the second pass of the choice, through the census's reader.
+ * Called from the second pass of the choice, through the census's reader, and before a signal, to
+ * find who shares the victim's memory.
  */
 #include "lib/precise.h"
 
+#include <assert.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/cleanup.h"
 
@@ -24,9 +30,14 @@ struct precise {
 	pthread_t thread;
 	sem_t asked;
 	sem_t answered;
-	bool late; /* an answer is out that nobody waits for */
+	bool late;	      /* an answer is out that nobody waits for */
+	atomic_bool given_up; /* the same, for the thread: the rest need not be compared */
 	atomic_bool stop;
-	pid_t pid;
+	pid_t pid;	 /* whose memory is read, or compared with the others' */
+	unsigned n_tids; /* 0: it is read */
+	pid_t tids[PRECISE_COMPARE_MAX];
+	int same[PRECISE_COMPARE_MAX];
+	atomic_uint n_compared; /* so many of same[] are good */
 	int result;
 	struct proc_memory memory;
 	/* The caller and the thread; the last one frees.  A thread that hangs cannot be joined. */
@@ -52,6 +63,21 @@ static void disownp(struct precise **precise)
 		disown(*precise);
 }
 
+static int compare(pid_t a, pid_t b)
+{
+	long r = syscall(SYS_kcmp, a, b, KCMP_VM, 0, 0);
+
+	return r < 0 ? -errno : r == 0;
+}
+
+static void compare_all(struct precise *precise)
+{
+	for (unsigned i = 0; i < precise->n_tids && !atomic_load(&precise->given_up); i++) {
+		precise->same[i] = compare(precise->pid, precise->tids[i]);
+		atomic_store(&precise->n_compared, i + 1);
+	}
+}
+
 static void *precise_run(void *userdata)
 {
 	struct precise *precise = userdata;
@@ -61,8 +87,11 @@ static void *precise_run(void *userdata)
 			; /* EINTR */
 		if (atomic_load(&precise->stop))
 			break;
-		precise->result =
-			proc_read_rollup(precise->proc_fd, precise->pid, &precise->memory);
+		if (precise->n_tids > 0)
+			compare_all(precise);
+		else
+			precise->result =
+				proc_read_rollup(precise->proc_fd, precise->pid, &precise->memory);
 		(void)sem_post(&precise->answered);
 	}
 	disown(precise);
@@ -137,20 +166,51 @@ static bool is_answered_within(struct precise *precise, usec_t timeout)
 	return r == 0;
 }
 
+/* An answer that was late may have come by now: it is dropped. */
+static bool is_busy(struct precise *precise)
+{
+	return precise->late && sem_trywait(&precise->answered) < 0;
+}
+
+/* Lets the thread find out what was written for it; false: not within the deadline. */
+static bool ask(struct precise *precise, usec_t deadline)
+{
+	(void)sem_post(&precise->asked);
+	precise->late = !is_answered_within(precise, deadline);
+	return !precise->late;
+}
+
 int precise_read(struct precise *precise, pid_t pid, usec_t deadline, struct proc_memory *ret)
 {
-	if (precise->late && sem_trywait(&precise->answered) < 0)
+	if (is_busy(precise))
 		return PRECISE_LATE;
 
 	precise->pid = pid;
-	(void)sem_post(&precise->asked);
-	precise->late = !is_answered_within(precise, deadline);
-	if (precise->late)
+	precise->n_tids = 0;
+	if (!ask(precise, deadline))
 		return PRECISE_LATE;
-
 	if (precise->result == 0)
 		*ret = precise->memory;
 	return precise->result;
+}
+
+void precise_compare(struct precise *precise, pid_t tid, const pid_t *tids, unsigned n,
+		     usec_t deadline, int *ret)
+{
+	unsigned n_compared = 0;
+
+	assert(n <= PRECISE_COMPARE_MAX);
+	if (n > 0 && !is_busy(precise)) {
+		precise->pid = tid;
+		precise->n_tids = n;
+		memcpy(precise->tids, tids, n * sizeof(*tids));
+		atomic_store(&precise->n_compared, 0);
+		atomic_store(&precise->given_up, false);
+		atomic_store(&precise->given_up, !ask(precise, deadline));
+		n_compared = atomic_load(&precise->n_compared);
+	}
+	for (unsigned i = 0; i < n; i++)
+		ret[i] = i < n_compared ? precise->same[i] : -ETIMEDOUT;
 }
 
 struct precise *precise_free(struct precise *precise)

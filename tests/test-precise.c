@@ -5,11 +5,14 @@
  */
 #include <fcntl.h>
 #include <ftw.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -254,6 +257,87 @@ static void test_real_process(void **state)
 	precise_free(precise);
 }
 
+static int sleep_child(void *arg)
+{
+	for (;;)
+		(void)pause();
+	return 0;
+}
+
+/* A child of this process, with its memory or a copy of it. */
+static pid_t start_child(bool shares)
+{
+	static char stack[65536] __attribute__((aligned(64)));
+	pid_t pid =
+		clone(sleep_child, stack + sizeof(stack), (shares ? CLONE_VM : 0) | SIGCHLD, NULL);
+
+	assert_return_code(pid, errno);
+	return pid;
+}
+
+static void end_child(pid_t pid)
+{
+	(void)kill(pid, SIGKILL); /* our own, not yet waited for */
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_compare_tells_who_has_the_same_memory(void **state)
+{
+	struct tree *tree = *state;
+	pid_t sharer = start_child(true), copy = start_child(false);
+	const pid_t tids[] = { copy, sharer, getpid(), 0x3fffffff };
+	int same[ARRAY_SIZE(tids)];
+
+	fail_malloc = true;
+	precise_compare(tree->precise, getpid(), tids, ARRAY_SIZE(tids), USEC_PER_SEC, same);
+	fail_malloc = false;
+	assert_int_equal(n_mallocs, 0);
+	if (same[0] < 0) {
+		print_message("SKIP: kcmp: %s\n", strerror(-same[0]));
+		end_child(sharer);
+		end_child(copy);
+		skip();
+	}
+	assert_int_equal(same[0], 0);
+	assert_int_equal(same[1], 1);
+	assert_int_equal(same[2], 1);
+	assert_int_equal(same[3], -ESRCH);
+	end_child(sharer);
+	precise_compare(tree->precise, getpid(), tids, 2, USEC_PER_SEC, same);
+	assert_int_equal(same[1], -ESRCH);
+	end_child(copy);
+}
+
+/* What the thread had no time for is not known; what it answers is right. */
+static void test_compare_keeps_its_deadline(void **state)
+{
+	struct tree *tree = *state;
+	struct proc_memory memory;
+	pid_t tids[PRECISE_COMPARE_MAX];
+	int same[PRECISE_COMPARE_MAX];
+	usec_t begin;
+
+	for (unsigned i = 0; i < PRECISE_COMPARE_MAX; i++)
+		tids[i] = 0x3fffffff;
+	for (int round = 0; round < 100; round++) {
+		precise_compare(tree->precise, getpid(), tids, PRECISE_COMPARE_MAX, 0, same);
+		for (unsigned i = 0; i < PRECISE_COMPARE_MAX; i++)
+			assert_true(same[i] == -ETIMEDOUT || same[i] == -ESRCH ||
+				    same[i] == -ENOSYS || same[i] == -EPERM);
+	}
+
+	/* the thread hangs in another's question */
+	while (precise_read(tree->precise, READABLE, USEC_PER_SEC, &memory) == PRECISE_LATE)
+		;
+	assert_int_equal(precise_read(tree->precise, HANGING, 0, &memory), PRECISE_LATE);
+	begin = now_usec();
+	precise_compare(tree->precise, getpid(), tids, 2, 10 * USEC_PER_SEC, same);
+	assert_true(now_usec() - begin < USEC_PER_SEC);
+	assert_int_equal(same[0], -ETIMEDOUT);
+	assert_int_equal(same[1], -ETIMEDOUT);
+	let_go(tree);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -266,6 +350,8 @@ int main(void)
 		TEST(test_free_leaves_nothing_behind),
 		TEST(test_free_waits_for_a_late_answer),
 		TEST(test_free_does_not_wait_for_ever),
+		TEST(test_compare_tells_who_has_the_same_memory),
+		TEST(test_compare_keeps_its_deadline),
 		cmocka_unit_test(test_new_refuses_a_bad_fd),
 		cmocka_unit_test(test_real_process),
 	};
