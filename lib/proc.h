@@ -24,12 +24,14 @@ struct proc_stat {
 	char comm[PROC_COMM_SIZE]; /* may hold any byte but NUL */
 	char state;
 	pid_t ppid;
-	unsigned flags; /* PF_*, see PROC_FLAG_KTHREAD */
+	unsigned flags; /* PF_*, see PROC_FLAG_* */
 	unsigned n_threads;
 	uint64_t start_ticks; /* since boot */
 };
 
-#define PROC_FLAG_KTHREAD 0x00200000U /* PF_KTHREAD, include/linux/sched.h */
+/* PF_EXITING and PF_KTHREAD, include/linux/sched.h */
+#define PROC_FLAG_EXITING 0x00000004U
+#define PROC_FLAG_KTHREAD 0x00200000U
 
 struct proc_statm {
 	uint64_t size;	   /* pages */
