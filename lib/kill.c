@@ -1,107 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * kill: see kill.h.  Called from the daemon's tick (open, signal, judge) and at its start (the
- * reapers, the rehearsal).
+ * rehearsal).
  */
 #include "lib/kill.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <sys/mman.h>
-#include <sys/pidfd.h>
-#include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "lib/cleanup.h"
 #include "lib/proc.h"
-
-static int system_pidfd_open(pid_t pid)
-{
-	int fd = pidfd_open(pid, 0); /* always O_CLOEXEC */
-
-	return fd < 0 ? -errno : fd;
-}
-
-static int system_pidfd_send_signal(int pidfd, int signal)
-{
-	return pidfd_send_signal(pidfd, signal, NULL, 0) < 0 ? -errno : 0;
-}
-
-static int system_process_mrelease(int pidfd)
-{
-	return process_mrelease(pidfd, 0) < 0 ? -errno : 0;
-}
-
-static int system_read_start(int proc_fd, pid_t pid, uint64_t *ret_start_ticks)
-{
-	struct proc_stat stat;
-	int r = proc_read_stat(proc_fd, pid, &stat);
-
-	if (r == 0)
-		*ret_start_ticks = stat.start_ticks;
-	return r;
-}
-
-struct boost {
-	unsigned n_left; /* threads, until it is enough */
-	int error;	 /* the first */
-};
-
-static int boost_thread(pid_t tid, void *userdata)
-{
-	struct boost *boost = userdata;
-	int policy = sched_getscheduler(tid) & ~SCHED_RESET_ON_FORK;
-	int r = 0;
-
-	/* A thread with a real-time or deadline policy already goes before what a nice level
-	 * could give it. */
-	if (policy == SCHED_IDLE || policy == SCHED_BATCH)
-		r = sched_setscheduler(tid, SCHED_OTHER, &(struct sched_param){ 0 });
-	if (r == 0)
-		r = setpriority(PRIO_PROCESS, (id_t)tid, -20);
-	if (r < 0 && errno != ESRCH && boost->error == 0)
-		boost->error = -errno;
-	return --boost->n_left == 0;
-}
-
-static int system_boost(int proc_fd, pid_t pid)
-{
-	_Alignas(8) char buf[4096];
-	char path[sizeof("2147483647/task")];
-	_cleanup_close_ int task_fd = -EBADF;
-	struct boost boost = { .n_left = KILL_BOOST_MAX_THREADS };
-	int r;
-
-	(void)snprintf(path, sizeof(path), "%d/task", pid);
-	task_fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (task_fd < 0)
-		return -errno;
-	r = proc_list(task_fd, buf, sizeof(buf), boost_thread, &boost);
-	return r < 0 ? r : boost.error;
-}
-
-static usec_t now_usec(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000;
-}
-
-const struct kill_ops kill_ops_system = {
-	.pidfd_open = system_pidfd_open,
-	.pidfd_send_signal = system_pidfd_send_signal,
-	.process_mrelease = system_process_mrelease,
-	.read_start = system_read_start,
-	.boost = system_boost,
-	.thaw = freezer_thaw,
-	.now = now_usec,
-};
 
 const char *kill_step_to_string(enum kill_step step)
 {
@@ -125,23 +35,24 @@ void kill_victim_init(struct kill_victim *victim)
 void kill_victim_done(struct kill_victim *victim)
 {
 	closep(&victim->pidfd);
+	for (unsigned i = 0; i < victim->n_others; i++)
+		closep(&victim->others[i].pidfd);
 	freezer_thawed_done(&victim->thawed);
 	kill_victim_init(victim);
 }
 
 static void step_is_over(const struct kill_ops *ops, struct kill_victim *victim,
-			 enum kill_step step, int result)
+			 enum kill_step step)
 {
-	victim->step_result[step] = result;
 	victim->step_at[step] = ops->now ? ops->now() : 0;
 }
 
 /* The pidfd of the very process that was chosen, KILL_GONE, or -errno. */
-static int open_target(const struct kill_ops *ops, int proc_fd, const struct kill_target *target,
-		       int *ret_pidfd)
+static int open_process(const struct kill_ops *ops, int proc_fd, pid_t pid, uint64_t start_ticks,
+			int *ret_pidfd)
 {
-	_cleanup_close_ int pidfd = ops->pidfd_open(target->pid);
-	uint64_t start_ticks;
+	_cleanup_close_ int pidfd = ops->pidfd_open(pid);
+	uint64_t read_ticks;
 	int r;
 
 	/* EINVAL: the number is that of a thread now, no longer of a process (pidfd_open(2)). */
@@ -150,10 +61,10 @@ static int open_target(const struct kill_ops *ops, int proc_fd, const struct kil
 	if (pidfd < 0)
 		return pidfd;
 
-	r = ops->read_start(proc_fd, target->pid, &start_ticks);
+	r = ops->read_start(proc_fd, pid, &read_ticks);
 	if (r < 0)
 		return r;
-	if (r == PROC_GONE || start_ticks != target->start_ticks)
+	if (r == PROC_GONE || read_ticks != start_ticks)
 		return KILL_GONE;
 
 	*ret_pidfd = take_fd(&pidfd);
@@ -166,8 +77,9 @@ int kill_open(const struct kill_ops *ops, int proc_fd, const struct kill_target 
 	int r;
 
 	assert(victim->pidfd < 0);
-	r = open_target(ops, proc_fd, target, &victim->pidfd);
-	step_is_over(ops, victim, KILL_STEP_OPEN, r == KILL_GONE ? -ESRCH : r);
+	r = open_process(ops, proc_fd, target->pid, target->start_ticks, &victim->pidfd);
+	victim->step_result[KILL_STEP_OPEN] = r == KILL_GONE ? -ESRCH : r;
+	step_is_over(ops, victim, KILL_STEP_OPEN);
 	if (r == 0) {
 		victim->pid = target->pid;
 		victim->start_ticks = target->start_ticks;
@@ -175,17 +87,136 @@ int kill_open(const struct kill_ops *ops, int proc_fd, const struct kill_target 
 	return r;
 }
 
-/* 0, 1 where there was nothing to thaw, in this call or an earlier one, or -errno. */
-static int thaw_group(const struct kill_ops *ops, const struct cgroup_fs *fs,
-		      const struct kill_target *target, struct freezer_thawed *thawed)
+int kill_open_other(const struct kill_ops *ops, int proc_fd, pid_t pid, uint64_t start_ticks,
+		    struct kill_victim *victim)
 {
-	int r = ops->thaw ? ops->thaw(fs, target->v2_path, target->v1_path, thawed) : 0;
+	struct kill_other *other = &victim->others[victim->n_others];
+	_cleanup_close_ int pidfd = -EBADF;
+	int r;
+
+	if (victim->n_others == KILL_OTHERS_MAX)
+		return -ENOSPC;
+	r = open_process(ops, proc_fd, pid, start_ticks, &pidfd);
+	if (r != 0)
+		return r;
+	r = ops->pidfd_send_signal(pidfd, 0); /* is it permitted? */
+	if (r < 0)
+		return errno_is_gone(r) ? KILL_GONE : r;
+	*other = (struct kill_other){ pid, start_ticks, take_fd(&pidfd) };
+	victim->n_others++;
+	return 0;
+}
+
+static bool is_gone(int pidfd)
+{
+	struct pollfd pollfd = { .fd = pidfd, .events = POLLIN };
+
+	return poll(&pollfd, 1, 0) > 0 && pollfd.revents & (POLLIN | POLLHUP);
+}
+
+bool kill_is_gone(const struct kill_victim *victim)
+{
+	for (unsigned i = 0; i < victim->n_others; i++)
+		if (!is_gone(victim->others[i].pidfd))
+			return false;
+	return is_gone(victim->pidfd);
+}
+
+/* The first thing that went wrong is kept; that nothing was to be done counts least. */
+static void note(int *result, int r)
+{
+	if (*result >= 0 && (r < 0 || *result > r))
+		*result = r;
+}
+
+/* Once a pidfd is readable its pid may be another's. */
+static int boost(const struct kill_ops *ops, int proc_fd, pid_t pid, int pidfd)
+{
+	return is_gone(pidfd) ? 1 : ops->boost(proc_fd, pid);
+}
+
+static void boost_all(const struct kill_ops *ops, int proc_fd, struct kill_victim *victim)
+{
+	int *result = &victim->step_result[KILL_STEP_BOOST];
+
+	*result = boost(ops, proc_fd, victim->pid, victim->pidfd);
+	for (unsigned i = 0; i < victim->n_others; i++)
+		note(result, boost(ops, proc_fd, victim->others[i].pid, victim->others[i].pidfd));
+}
+
+/*
+ * The victim, and (SIGKILL) the others.  A victim that may not be signalled is the end of it: the
+ * others would die in vain.
+ */
+static int signal_all(const struct kill_ops *ops, int signal, struct kill_victim *victim)
+{
+	int *result = &victim->step_result[KILL_STEP_SIGNAL];
+	int r = ops->pidfd_send_signal(victim->pidfd, signal), error = 0;
+	bool is_sent = r == 0;
+
+	if (r < 0 && !errno_is_gone(r)) {
+		*result = r;
+		return r;
+	}
+	for (unsigned i = 0; i < victim->n_others && signal == SIGKILL; i++) {
+		r = ops->pidfd_send_signal(victim->others[i].pidfd, signal);
+		is_sent = is_sent || r == 0;
+		if (r < 0 && !errno_is_gone(r) && error == 0)
+			error = r;
+	}
+	*result = is_sent || error < 0 ? error : -ESRCH;
+	if (is_sent)
+		return 0;
+	return error < 0 ? error : KILL_GONE;
+}
+
+/* 0, 1 where there was nothing to thaw, in this call or an earlier one, or -errno. */
+static int thaw_group(const struct kill_ops *ops, const struct cgroup_fs *fs, const char *v2_path,
+		      const char *v1_path, struct freezer_thawed *thawed)
+{
+	int r = ops->thaw(fs, v2_path, v1_path, thawed);
 
 	if (r < 0)
 		return r;
 	if (thawed->error < 0)
 		return thawed->error;
 	return r > 0 || thawed->n_levels > 0 ? 0 : 1;
+}
+
+/* The group of a process that was killed just now, unless it is the victim's, which is thawed. */
+static int thaw_other(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
+		      const struct kill_target *target, pid_t pid, struct freezer_thawed *thawed)
+{
+	char v2_path[CGROUP_PATH_MAX], v1_path[CGROUP_PATH_MAX];
+	int r = ops->read_cgroups(fs, proc_fd, pid, v2_path, v1_path, sizeof(v2_path));
+
+	if (r != 0)
+		return r < 0 ? r : 1; /* gone: it was not frozen */
+	if (strcmp(v2_path, target->v2_path) == 0 &&
+	    (!target->v1_path || strcmp(v1_path, target->v1_path) == 0))
+		return 1;
+	return thaw_group(ops, fs, v2_path, v1_path, thawed);
+}
+
+static void thaw_all(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
+		     const struct kill_target *target, int signal, struct kill_victim *victim)
+{
+	int *result = &victim->step_result[KILL_STEP_THAW];
+
+	*result = thaw_group(ops, fs, target->v2_path, target->v1_path, &victim->thawed);
+	for (unsigned i = 0; i < victim->n_others && signal == SIGKILL; i++)
+		note(result,
+		     thaw_other(ops, proc_fd, fs, target, victim->others[i].pid, &victim->thawed));
+}
+
+/* One reap frees it all, if all were dying by then and the victim's own memory was still there. */
+static void reap_all(struct kill_reapers *reapers, struct kill_victim *victim)
+{
+	int *result = &victim->step_result[KILL_STEP_REAP];
+
+	*result = kill_reapers_push(reapers, victim->pidfd);
+	for (unsigned i = 0; i < victim->n_others; i++)
+		note(result, kill_reapers_push(reapers, victim->others[i].pidfd));
 }
 
 int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
@@ -196,25 +227,22 @@ int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs 
 	int r;
 
 	assert(victim->pidfd >= 0);
-	if (final && ops->boost)
-		step_is_over(ops, victim, KILL_STEP_BOOST, ops->boost(proc_fd, victim->pid));
-
-	r = ops->pidfd_send_signal(victim->pidfd, signal);
-	step_is_over(ops, victim, KILL_STEP_SIGNAL, r);
-	if (r < 0)
-		return errno_is_gone(r) ? KILL_GONE : r;
+	if (final && ops->boost) {
+		boost_all(ops, proc_fd, victim);
+		step_is_over(ops, victim, KILL_STEP_BOOST);
+	}
+	r = signal_all(ops, signal, victim);
+	step_is_over(ops, victim, KILL_STEP_SIGNAL);
+	if (r != 0)
+		return r;
 	victim->signal = signal;
-
-	step_is_over(ops, victim, KILL_STEP_THAW, thaw_group(ops, fs, target, &victim->thawed));
-	if (final && reapers && ops->process_mrelease)
-		step_is_over(ops, victim, KILL_STEP_REAP,
-			     kill_reapers_push(reapers, victim->pidfd));
+	if (ops->thaw) {
+		thaw_all(ops, proc_fd, fs, target, signal, victim);
+		step_is_over(ops, victim, KILL_STEP_THAW);
+	}
+	if (final && reapers && ops->process_mrelease) {
+		reap_all(reapers, victim);
+		step_is_over(ops, victim, KILL_STEP_REAP);
+	}
 	return 0;
-}
-
-bool kill_is_gone(const struct kill_victim *victim)
-{
-	struct pollfd pollfd = { .fd = victim->pidfd, .events = POLLIN };
-
-	return poll(&pollfd, 1, 0) > 0 && pollfd.revents & (POLLIN | POLLHUP);
 }

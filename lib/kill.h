@@ -2,6 +2,9 @@
 /*
  * kill: ending one victim, in ordered steps: open, boost, signal, thaw, reap; then watch.
  *
+ * A victim is a process and the others that have to go with it, because they share its memory
+ * (sharers.h).  Each step is done for all of them before the next one begins.
+ *
  * Every system call goes through an ops table, so that a test can record and disturb each step.
  * Nothing here allocates, takes a lock of the victim on the caller's thread, or waits: reaping
  * (process_mrelease(2), which takes as long as the memory is large) runs on threads of its own,
@@ -17,8 +20,8 @@
 #include "lib/util.h"
 
 /*
- * Each returns 0 (or an fd) or -errno.  kill_ops_system is the real one.  boost, thaw and
- * process_mrelease may be NULL: that step is then not needed.
+ * Each returns 0 (or an fd) or -errno.  kill_ops_system is the real one.  boost, thaw (with
+ * read_cgroups) and process_mrelease may be NULL: that step is then not needed.
  */
 struct kill_ops {
 	int (*pidfd_open)(pid_t pid);
@@ -30,6 +33,9 @@ struct kill_ops {
 	int (*boost)(int proc_fd, pid_t pid);
 	int (*thaw)(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path,
 		    struct freezer_thawed *thawed);
+	/* 0 with both paths, each of up to size bytes, PROC_GONE, or -errno. */
+	int (*read_cgroups)(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *v2_path,
+			    char *v1_path, size_t size);
 	usec_t (*now)(void); /* when a step was over; NULL: nobody wants to know */
 };
 extern const struct kill_ops kill_ops_system;
@@ -39,7 +45,7 @@ extern const struct kill_ops kill_ops_system;
 #define KILL_BOOST_MAX_THREADS 4096
 
 enum kill_step {
-	KILL_STEP_OPEN,
+	KILL_STEP_OPEN, /* of the victim itself */
 	KILL_STEP_BOOST,
 	KILL_STEP_SIGNAL,
 	KILL_STEP_THAW,
@@ -55,15 +61,26 @@ struct kill_target {
 	const char *v1_path; /* of the v1 freezer; NULL: none */
 };
 
+struct kill_other {
+	pid_t pid;
+	uint64_t start_ticks;
+	int pidfd;
+};
+
+#define KILL_OTHERS_MAX 15
+
 /* One victim from the first step until it is accounted for. */
 struct kill_victim {
 	pid_t pid;
 	uint64_t start_ticks;
 	int pidfd;
+	struct kill_other others[KILL_OTHERS_MAX]; /* who go with it */
+	unsigned n_others;
 	int signal; /* the last one sent, 0: none yet */
 	struct freezer_thawed thawed;
-	int step_result[_KILL_STEP_MAX]; /* 0 or -errno of each step; 1 = not needed */
-	usec_t step_at[_KILL_STEP_MAX];	 /* by ops->now, when it was last taken; 0: never */
+	/* Of each step: the first -errno, else 0; 1 = not needed. */
+	int step_result[_KILL_STEP_MAX];
+	usec_t step_at[_KILL_STEP_MAX]; /* by ops->now, when it was last taken; 0: never */
 };
 
 void kill_victim_init(struct kill_victim *victim);
@@ -76,18 +93,25 @@ enum { KILL_GONE = 1 };
 int kill_open(const struct kill_ops *ops, int proc_fd, const struct kill_target *target,
 	      struct kill_victim *victim);
 
+/* One more that goes with the victim: the same, and -errno (-EPERM) if it may not be signalled,
+ * -ENOSPC. */
+int kill_open_other(const struct kill_ops *ops, int proc_fd, pid_t pid, uint64_t start_ticks,
+		    struct kill_victim *victim);
+
 /*
  * Signals (SIGTERM or SIGKILL), after a boost if it is SIGKILL, then thaws the whole group, then
- * (SIGKILL) queues the victim for reaping if reapers is not NULL.  SIGKILL before the thaw: a
- * killed victim must not run on.  May be called again to escalate; what the first call thawed
- * stays known.  0, KILL_GONE, or the -errno of the signal (-EPERM; nothing is thawed then); a
- * failed boost, thaw or reap is in step_result and does not stop it.
+ * (SIGKILL) queues for reaping if reapers is not NULL.  SIGKILL goes to the others too, SIGTERM to
+ * the victim alone: who is asked to end may need them for it.  SIGKILL before the thaw: a killed
+ * victim must not run on.  May be called again to escalate; what the first call thawed stays known,
+ * and those that have gone meanwhile are passed over.  0; KILL_GONE: nobody is left; or the -errno
+ * of the signal (-EPERM; nothing more is done then).  What failed besides (a boost, a
+ * thaw, a reap, the signal to another) is in step_result and does not stop it.
  */
 int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
 		const struct kill_target *target, int signal, struct kill_reapers *reapers,
 		struct kill_victim *victim);
 
-/* Is it over?  Polls the pidfd without waiting. */
+/* Is it over with all of them?  Polls the pidfds without waiting. */
 bool kill_is_gone(const struct kill_victim *victim);
 
 /* Watching: pure. */

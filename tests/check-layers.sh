@@ -23,12 +23,12 @@ rules=(
 exceptions='
 accuracy _exit
 cgroup _exit
-kill clock_gettime
+kill-ops clock_gettime
 kill-reap clock_gettime
 precise clock_gettime
 '
 # accuracy, cgroup: a child of their own must end without returning.
-# kill, kill-reap: when a step was over; how long a reap took, measured on the reaper's thread.
+# kill-ops, kill-reap: when a step was over; how long a reap took, measured on the reaper's thread.
 # precise: a deadline is met by a wait with an end, which is a point in time.
 
 # ARCHIVE: a line for each symbol that does not belong there.

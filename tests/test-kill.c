@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -57,60 +58,104 @@ static unsigned count_fds(void)
 	})
 
 /*
- * Recording ops: what was called, in order, and what each is to answer.
+ * Recording ops: what was called, in order, and what each is to answer.  The victim is FAKE_PID;
+ * of another the record has the distance: "KILL2" is a signal to FAKE_PID + 2.
  */
-static struct {
-	char log[128];
-	int open, signal, boost, thaw, read_start, mrelease;
-	uint64_t start_ticks;
+#define FAKE_PID 100
+
+struct answers {
+	int open, read_start, probe, signal, boost, thaw, read_cgroups;
 	int thaw_error; /* left in thawed->error */
-	usec_t now;	/* one later each time it is asked */
+};
+
+static struct {
+	char log[256];
+	struct answers answers; /* of the victim's own steps */
+	struct answers odd;	/* of odd_pid's */
+	pid_t odd_pid;
+	int mrelease;
+	uint64_t start_ticks;
+	const char *elsewhere; /* the cgroup of odd_pid; NULL: the victim's */
+	pid_t pid_of_fd[64];
+	usec_t now; /* one later each time it is asked */
 } fake;
 
-static void record(const char *what)
+static void record(const char *what, pid_t pid)
 {
-	strcat(fake.log, *fake.log ? " " : "");
-	strcat(fake.log, what);
+	size_t n = strlen(fake.log);
+
+	(void)snprintf(fake.log + n, sizeof(fake.log) - n, pid == FAKE_PID ? "%s%s" : "%s%s%d",
+		       n > 0 ? " " : "", what, pid - FAKE_PID);
+}
+
+static const struct answers *answers_of(pid_t pid)
+{
+	static const struct answers good;
+
+	if (pid == fake.odd_pid)
+		return &fake.odd;
+	return pid == FAKE_PID ? &fake.answers : &good;
 }
 
 static int fake_open(pid_t pid)
 {
-	record("open");
-	return fake.open < 0 ? fake.open : open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int fd;
+
+	record("open", pid);
+	if (answers_of(pid)->open < 0)
+		return answers_of(pid)->open;
+	fd = eventfd(0, EFD_CLOEXEC); /* not readable: the process lives */
+	assert_in_range(fd, 0, ARRAY_SIZE(fake.pid_of_fd) - 1);
+	fake.pid_of_fd[fd] = pid;
+	return fd;
 }
 
 static int fake_send_signal(int pidfd, int signal)
 {
-	record(signal == SIGKILL ? "KILL" : "TERM");
-	return fake.signal;
+	pid_t pid = fake.pid_of_fd[pidfd];
+
+	record(signal == SIGKILL ? "KILL" : signal == 0 ? "probe" : "TERM", pid);
+	return signal == 0 ? answers_of(pid)->probe : answers_of(pid)->signal;
 }
 
 static int fake_mrelease(int pidfd)
 {
-	record("reap");
+	record("reap", FAKE_PID);
 	return fake.mrelease;
 }
 
 static int fake_read_start(int proc_fd, pid_t pid, uint64_t *ret_start_ticks)
 {
-	record("start");
+	record("start", pid);
 	*ret_start_ticks = fake.start_ticks;
-	return fake.read_start;
+	return answers_of(pid)->read_start;
 }
 
 static int fake_boost(int proc_fd, pid_t pid)
 {
-	record("boost");
-	return fake.boost;
+	record("boost", pid);
+	return answers_of(pid)->boost;
 }
 
 static int fake_thaw(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path,
 		     struct freezer_thawed *thawed)
 {
-	record("thaw");
+	pid_t pid = fake.elsewhere && strcmp(v2_path, "/") != 0 ? fake.odd_pid : FAKE_PID;
+
+	record("thaw", pid);
 	if (thawed->error == 0)
-		thawed->error = fake.thaw_error;
-	return fake.thaw;
+		thawed->error = answers_of(pid)->thaw_error;
+	return answers_of(pid)->thaw;
+}
+
+static int fake_read_cgroups(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *v2_path,
+			     char *v1_path, size_t size)
+{
+	record("place", pid);
+	(void)snprintf(v2_path, size, "%s",
+		       pid == fake.odd_pid && fake.elsewhere ? fake.elsewhere : "/");
+	(void)snprintf(v1_path, size, "/");
+	return answers_of(pid)->read_cgroups;
 }
 
 static usec_t fake_now(void)
@@ -125,10 +170,11 @@ static const struct kill_ops fake_ops = {
 	.read_start = fake_read_start,
 	.boost = fake_boost,
 	.thaw = fake_thaw,
+	.read_cgroups = fake_read_cgroups,
 	.now = fake_now,
 };
 
-static const struct kill_target fake_target = { .pid = 100, .start_ticks = 7, .v2_path = "/" };
+static const struct kill_target fake_target = { .pid = FAKE_PID, .start_ticks = 7, .v2_path = "/" };
 
 static const struct {
 	int open, read_start;
@@ -154,8 +200,8 @@ static void test_open_takes_only_the_very_process(void **state)
 		struct kill_victim victim;
 
 		memset(&fake, 0, sizeof(fake));
-		fake.open = open_cases[i].open;
-		fake.read_start = open_cases[i].read_start;
+		fake.answers.open = open_cases[i].open;
+		fake.answers.read_start = open_cases[i].read_start;
 		fake.start_ticks = open_cases[i].start_ticks;
 		kill_victim_init(&victim);
 
@@ -216,10 +262,10 @@ static void test_signal_keeps_the_order_and_goes_on(void **state)
 
 		memset(&fake, 0, sizeof(fake));
 		fake.start_ticks = fake_target.start_ticks;
-		fake.boost = signal_cases[i].boost;
-		fake.signal = signal_cases[i].send;
-		fake.thaw = signal_cases[i].thaw;
-		fake.thaw_error = signal_cases[i].thaw_error;
+		fake.answers.boost = signal_cases[i].boost;
+		fake.answers.signal = signal_cases[i].send;
+		fake.answers.thaw = signal_cases[i].thaw;
+		fake.answers.thaw_error = signal_cases[i].thaw_error;
 		assert_int_equal(kill_reapers_new(&fake_ops, 1, &reapers, &priority_error), 0);
 		kill_victim_init(&victim);
 		assert_int_equal(kill_open(&fake_ops, -EBADF, &fake_target, &victim), 0);
@@ -303,13 +349,13 @@ static void test_signal_escalates(void **state)
 	assert_int_equal(kill_open(&fake_ops, -EBADF, &fake_target, &victim), 0);
 	*fake.log = '\0';
 
-	fake.thaw = 1;
+	fake.answers.thaw = 1;
 	assert_int_equal(kill_signal(&fake_ops, -EBADF, NULL, &fake_target, SIGTERM, NULL, &victim),
 			 0);
 	victim.thawed.levels[victim.thawed.n_levels++].dir_fd = open("/", O_PATH | O_CLOEXEC);
 	assert_int_equal(victim.signal, SIGTERM);
 
-	fake.thaw = 0;
+	fake.answers.thaw = 0;
 	assert_int_equal(kill_signal(&fake_ops, -EBADF, NULL, &fake_target, SIGKILL, NULL, &victim),
 			 0);
 	assert_string_equal(fake.log, "TERM thaw boost KILL thaw");
@@ -317,6 +363,213 @@ static void test_signal_escalates(void **state)
 	assert_int_equal(victim.step_result[KILL_STEP_BOOST], 0);
 	assert_int_equal(victim.step_result[KILL_STEP_THAW], 0);
 	assert_int_equal(victim.thawed.n_levels, 1);
+	kill_victim_done(&victim);
+}
+
+/*
+ * A victim and two others.
+ */
+#define OTHERS	 2
+#define OTHER(n) (FAKE_PID + (n))
+
+static const struct {
+	struct answers answers;
+	uint64_t start_ticks;
+	int expected;
+	const char *log;
+} other_cases[] = {
+	{ { 0 }, 7, 0, "open1 start1 probe1" },
+	{ { .open = -ESRCH }, 7, KILL_GONE, "open1" },
+	{ { .open = -EINVAL }, 7, KILL_GONE, "open1" },
+	{ { .open = -EMFILE }, 7, -EMFILE, "open1" },
+	{ { 0 }, 8, KILL_GONE, "open1 start1" }, /* the pid was reused */
+	{ { .read_start = PROC_GONE }, 7, KILL_GONE, "open1 start1" },
+	{ { .read_start = -EACCES }, 7, -EACCES, "open1 start1" },
+	{ { .probe = -ESRCH }, 7, KILL_GONE, "open1 start1 probe1" },
+	{ { .probe = -EPERM }, 7, -EPERM, "open1 start1 probe1" },
+};
+
+static void test_open_other_takes_who_may_be_signalled(void **state)
+{
+	unsigned n_fds = count_fds();
+
+	for (size_t i = 0; i < ARRAY_SIZE(other_cases); i++) {
+		struct kill_victim victim;
+
+		memset(&fake, 0, sizeof(fake));
+		fake.odd_pid = OTHER(1);
+		fake.odd = other_cases[i].answers;
+		fake.start_ticks = other_cases[i].start_ticks;
+		kill_victim_init(&victim);
+		assert_int_equal(kill_open_other(&fake_ops, -EBADF, OTHER(1), 7, &victim),
+				 other_cases[i].expected);
+		assert_string_equal(fake.log, other_cases[i].log);
+		assert_int_equal(victim.n_others, other_cases[i].expected == 0);
+		assert_int_equal(count_fds(), n_fds + (other_cases[i].expected == 0));
+		kill_victim_done(&victim);
+		assert_int_equal(victim.n_others, 0);
+		assert_int_equal(count_fds(), n_fds);
+	}
+}
+
+static void test_open_other_is_bounded(void **state)
+{
+	unsigned n_fds = count_fds();
+	struct kill_victim victim;
+
+	memset(&fake, 0, sizeof(fake));
+	fake.start_ticks = 7;
+	kill_victim_init(&victim);
+	for (pid_t i = 1; i <= KILL_OTHERS_MAX; i++) {
+		*fake.log = '\0';
+		assert_int_equal(kill_open_other(&fake_ops, -EBADF, OTHER(i), 7, &victim), 0);
+	}
+	assert_int_equal(kill_open_other(&fake_ops, -EBADF, OTHER(20), 7, &victim), -ENOSPC);
+	kill_victim_done(&victim);
+	assert_int_equal(count_fds(), n_fds);
+}
+
+#define BOOSTS	 "boost boost1 boost2"
+#define KILLS	 BOOSTS " KILL KILL1 KILL2"
+#define REAPS	 "reap reap reap"
+#define TOGETHER KILLS " thaw place1 place2 " REAPS
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	int signal;
+	struct answers victim, first; /* what the steps of these two answer */
+	const char *elsewhere;        /* the first one's cgroup */
+	int result;
+	const char *log;
+	int steps[_KILL_STEP_MAX];    /* open, boost, signal, thaw, reap */
+} together_cases[] = {
+	{ "kill", SIGKILL, { .thaw = 1 }, { 0 }, NULL, 0, TOGETHER, { 0, 0, 0, 0, 0 } },
+	{ "not frozen", SIGKILL, { 0 }, { 0 }, NULL, 0, TOGETHER, { 0, 0, 0, 1, 0 } },
+	{ "elsewhere", SIGKILL, { 0 }, { .thaw = 1 }, "/b", 0,
+	  KILLS " thaw place1 thaw1 place2 " REAPS, { 0, 0, 0, 0, 0 } },
+	{ "elsewhere, not frozen", SIGKILL, { 0 }, { 0 }, "/b", 0,
+	  KILLS " thaw place1 thaw1 place2 " REAPS, { 0, 0, 0, 1, 0 } },
+	{ "elsewhere, no thaw", SIGKILL, { .thaw = 1 }, { .thaw = -EMFILE }, "/b", 0,
+	  KILLS " thaw place1 thaw1 place2 " REAPS, { 0, 0, 0, -EMFILE, 0 } },
+	{ "elsewhere, not all thawed", SIGKILL, { .thaw = 1 }, { .thaw_error = -EACCES }, "/b", 0,
+	  KILLS " thaw place1 thaw1 place2 " REAPS, { 0, 0, 0, -EACCES, 0 } },
+	{ "no thaw, elsewhere", SIGKILL, { .thaw = -EMFILE }, { .thaw = 1 }, "/b", 0,
+	  KILLS " thaw place1 thaw1 place2 " REAPS, { 0, 0, 0, -EMFILE, 0 } },
+	{ "where is not known", SIGKILL, { .thaw = 1 }, { .read_cgroups = -EACCES }, NULL, 0,
+	  TOGETHER, { 0, 0, 0, -EACCES, 0 } },
+	{ "gone by the thaw", SIGKILL, { .thaw = 1 }, { .read_cgroups = PROC_GONE }, "/b", 0,
+	  TOGETHER, { 0, 0, 0, 0, 0 } },
+	{ "no boost", SIGKILL, { 0 }, { .boost = -EPERM }, NULL, 0, TOGETHER, { 0, -EPERM, 0, 1, 0 } },
+	{ "no boost of the victim", SIGKILL, { .boost = -EPERM }, { 0 }, NULL, 0, TOGETHER,
+	  { 0, -EPERM, 0, 1, 0 } },
+	{ "other not permitted", SIGKILL, { 0 }, { .signal = -EPERM }, NULL, 0, TOGETHER,
+	  { 0, 0, -EPERM, 1, 0 } },
+	{ "other gone", SIGKILL, { 0 }, { .signal = -ESRCH }, NULL, 0, TOGETHER, { 0, 0, 0, 1, 0 } },
+	{ "victim gone", SIGKILL, { .signal = -ESRCH }, { 0 }, NULL, 0, TOGETHER, { 0, 0, 0, 1, 0 } },
+	{ "victim gone, other not permitted", SIGKILL, { .signal = -ESRCH }, { .signal = -EPERM },
+	  NULL, 0, TOGETHER, { 0, 0, -EPERM, 1, 0 } },
+	{ "victim not permitted", SIGKILL, { .signal = -EPERM }, { 0 }, NULL, -EPERM, BOOSTS " KILL",
+	  { 0, 0, -EPERM, 1, 1 } },
+	{ "ask", SIGTERM, { .thaw = 1 }, { 0 }, "/b", 0, "TERM thaw", { 0, 1, 0, 0, 1 } },
+	{ "ask, gone", SIGTERM, { .signal = -ESRCH }, { 0 }, NULL, KILL_GONE, "TERM",
+	  { 0, 1, -ESRCH, 1, 1 } },
+};
+/* clang-format on */
+
+static void open_together(struct kill_victim *victim)
+{
+	kill_victim_init(victim);
+	fake.start_ticks = fake_target.start_ticks;
+	assert_int_equal(kill_open(&fake_ops, -EBADF, &fake_target, victim), 0);
+	for (pid_t i = 1; i <= OTHERS; i++)
+		assert_int_equal(kill_open_other(&fake_ops, -EBADF, OTHER(i),
+						 fake_target.start_ticks, victim),
+				 0);
+	*fake.log = '\0';
+}
+
+static void test_signal_does_each_step_for_all_before_the_next(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(together_cases); i++) {
+		bool reaps = strstr(together_cases[i].log, "reap");
+		struct kill_reapers *reapers = NULL;
+		struct kill_victim victim;
+		int priority_error;
+
+		memset(&fake, 0, sizeof(fake));
+		fake.odd_pid = OTHER(1);
+		assert_int_equal(kill_reapers_new(&fake_ops, 1, &reapers, &priority_error), 0);
+		open_together(&victim);
+		fake.answers = together_cases[i].victim;
+		fake.odd = together_cases[i].first;
+		fake.elsewhere = together_cases[i].elsewhere;
+
+		if (kill_signal(&fake_ops, -EBADF, NULL, &fake_target, together_cases[i].signal,
+				reapers, &victim) != together_cases[i].result)
+			fail_msg("%s", together_cases[i].name);
+		assert_true(wait_until(n_done(reapers) == (reaps ? 1 + OTHERS : 0)));
+		kill_reapers_free(reapers);
+		if (strcmp(fake.log, together_cases[i].log) != 0)
+			fail_msg("%s: %s", together_cases[i].name, fake.log);
+		for (int step = 0; step < _KILL_STEP_MAX; step++)
+			if (victim.step_result[step] != together_cases[i].steps[step])
+				fail_msg("%s: %s is %d", together_cases[i].name,
+					 kill_step_to_string(step), victim.step_result[step]);
+		kill_victim_done(&victim);
+	}
+}
+
+static void let_it_exit(int pidfd)
+{
+	assert_int_equal(eventfd_write(pidfd, 1), 0);
+}
+
+/* A pid is free for another once its process has gone: it is not boosted. */
+static void test_signal_escalates_to_those_that_are_left(void **state)
+{
+	struct kill_victim victim;
+
+	memset(&fake, 0, sizeof(fake));
+	open_together(&victim);
+	assert_int_equal(kill_signal(&fake_ops, -EBADF, NULL, &fake_target, SIGTERM, NULL, &victim),
+			 0);
+	let_it_exit(victim.pidfd);
+	let_it_exit(victim.others[0].pidfd);
+	assert_false(kill_is_gone(&victim));
+
+	*fake.log = '\0';
+	fake.answers.signal = -ESRCH;
+	fake.odd_pid = OTHER(1);
+	fake.odd.signal = -ESRCH;
+	fake.odd.read_cgroups = PROC_GONE;
+	assert_int_equal(kill_signal(&fake_ops, -EBADF, NULL, &fake_target, SIGKILL, NULL, &victim),
+			 0);
+	assert_string_equal(fake.log, "boost2 KILL KILL1 KILL2 thaw place1 place2");
+	assert_int_equal(victim.signal, SIGKILL);
+	assert_int_equal(victim.step_result[KILL_STEP_BOOST], 0);
+	let_it_exit(victim.others[1].pidfd);
+	assert_true(kill_is_gone(&victim));
+	kill_victim_done(&victim);
+}
+
+static void test_signal_to_nobody_left(void **state)
+{
+	struct kill_victim victim;
+
+	memset(&fake, 0, sizeof(fake));
+	open_together(&victim);
+	fake.answers.signal = -ESRCH;
+	for (pid_t i = 1; i <= OTHERS; i++) {
+		let_it_exit(victim.others[i - 1].pidfd);
+		fake.pid_of_fd[victim.others[i - 1].pidfd] = FAKE_PID; /* answers the same */
+	}
+	let_it_exit(victim.pidfd);
+	assert_int_equal(kill_signal(&fake_ops, -EBADF, NULL, &fake_target, SIGKILL, NULL, &victim),
+			 KILL_GONE);
+	assert_string_equal(fake.log, "KILL KILL KILL");
+	assert_int_equal(victim.step_result[KILL_STEP_BOOST], 1);
+	assert_int_equal(victim.step_result[KILL_STEP_SIGNAL], -ESRCH);
 	kill_victim_done(&victim);
 }
 
@@ -1031,6 +1284,178 @@ static void test_real_reap_of_a_running_victim(void **state)
 	assert_int_equal(real.victim.step_result[KILL_STEP_THAW], 1);
 }
 
+/*
+ * A victim with a partner that has its memory.  The partner is the victim's child, not ours.
+ */
+static int partner_main(void *arg)
+{
+	const int *answer_fd = arg;
+	pid_t pid = getpid();
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (write(*answer_fd, &pid, sizeof(pid)) != sizeof(pid))
+		_exit(1);
+	for (;;)
+		(void)pause();
+}
+
+static _Noreturn void live_with_partner(int answer_fd, bool by_vfork)
+{
+	static char stack[65536] __attribute__((aligned(64)));
+	char *p = mmap(NULL, 64 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (p == MAP_FAILED)
+		_exit(1);
+	memset(p, 1, 64 * MIB);
+	(void)clone(partner_main, stack + sizeof(stack),
+		    CLONE_VM | SIGCHLD | (by_vfork ? CLONE_VFORK : 0), &answer_fd);
+	for (;;)
+		(void)pause();
+}
+
+static struct child *spawn_with_partner(bool by_vfork, pid_t *ret_partner)
+{
+	struct child *child = &real.children[real.n_children];
+	int answer[2];
+	char text[16];
+
+	assert_return_code(pipe2(answer, O_CLOEXEC), errno);
+	child->pid = fork();
+	assert_return_code(child->pid, errno);
+	if (child->pid == 0)
+		live_with_partner(answer[1], by_vfork);
+	close(answer[1]);
+	child->ask_fd = -EBADF;
+	child->answer_fd = answer[0];
+	real.n_children++;
+	assert_int_equal(read(answer[0], ret_partner, sizeof(*ret_partner)), sizeof(*ret_partner));
+	for (int i = 0; i < 2 && real.level_fd[0] >= 0; i++) {
+		(void)snprintf(text, sizeof(text), "%d", i ? *ret_partner : child->pid);
+		assert_int_equal(io_write_at(leaf_fd(), "cgroup.procs", text), 0);
+	}
+	return child;
+}
+
+static void open_partner(pid_t partner)
+{
+	struct proc_stat stat;
+
+	assert_int_equal(proc_read_stat(real.proc_fd, partner, &stat), 0);
+	assert_int_equal(kill_open_other(&kill_ops_system, real.proc_fd, partner, stat.start_ticks,
+					 &real.victim),
+			 0);
+}
+
+static bool is_in_d(pid_t pid)
+{
+	struct proc_stat stat;
+
+	return proc_read_stat(real.proc_fd, pid, &stat) == 0 && stat.state == 'D';
+}
+
+/* Where nothing can die there is time to look: without the partner the memory stays, with it it
+ * comes back.  (A group with the parent of a vfork in it stays "FREEZING".) */
+static void check_reap_with_partner(bool by_vfork)
+{
+	struct kill_ops ops = kill_ops_system;
+	struct kill_reap_stats stats;
+	struct kill_target target;
+	struct child *victim;
+	pid_t partner;
+
+	if (!make_levels(true))
+		skip();
+	victim = spawn_with_partner(by_vfork, &partner);
+	target = target_of(victim);
+	freeze_level(0);
+	assert_true(wait_until(is_in_d(victim->pid) && is_in_d(partner)));
+	make_reapers();
+	ops.thaw = NULL;
+
+	assert_int_equal(open_and_signal(&ops, &target, SIGKILL), 0);
+	assert_true(wait_until(n_done(real.reapers) == 1));
+	kill_reapers_stats(real.reapers, &stats);
+	assert_int_equal(stats.last_result, -EINVAL);
+	assert_true(anon_bytes(partner) >= 64 * MIB);
+
+	open_partner(partner);
+	assert_int_equal(open_and_signal(&ops, &target, SIGKILL), 0);
+	assert_true(wait_until(n_done(real.reapers) == 3));
+	kill_reapers_stats(real.reapers, &stats);
+	assert_int_equal(stats.last_result, 0);
+	assert_int_equal(stats.n_reaped, 2);
+	assert_true(anon_bytes(victim->pid) < MIB);
+	assert_true(anon_bytes(partner) < MIB);
+	assert_false(kill_is_gone(&real.victim));
+
+	assert_int_equal(open_and_signal(&kill_ops_system, &target, SIGKILL), 0);
+	assert_true(wait_until(kill_is_gone(&real.victim)));
+}
+
+static void test_real_reap_takes_a_clone_too(void **state)
+{
+	check_reap_with_partner(false);
+}
+
+static void test_real_reap_takes_a_vfork_child_too(void **state)
+{
+	check_reap_with_partner(true);
+}
+
+/* Running, they are all gone as soon as all are signalled. */
+static void check_kill_with_partner(bool by_vfork)
+{
+	struct kill_reap_stats stats;
+	struct kill_target target;
+	pid_t partner;
+
+	target = target_of(spawn_with_partner(by_vfork, &partner));
+	make_reapers();
+	assert_int_equal(kill_open(&kill_ops_system, real.proc_fd, &target, &real.victim), 0);
+	open_partner(partner);
+	assert_int_equal(open_and_signal(&kill_ops_system, &target, SIGKILL), 0);
+	assert_true(wait_until(kill_is_gone(&real.victim)));
+	assert_true(wait_until(n_done(real.reapers) == 2));
+	kill_reapers_stats(real.reapers, &stats);
+	/* ESRCH: it was faster */
+	assert_true(stats.last_result == 0 || stats.last_result == -ESRCH);
+}
+
+static void test_real_victim_goes_with_a_clone(void **state)
+{
+	check_kill_with_partner(false);
+}
+
+static void test_real_victim_goes_with_a_vfork_child(void **state)
+{
+	check_kill_with_partner(true);
+}
+
+/* A partner in a frozen group of its own. */
+static void test_real_partner_elsewhere_is_thawed_too(void **state)
+{
+	struct child *victim;
+	struct kill_target target;
+	char text[16];
+	pid_t partner;
+
+	if (!make_levels(true))
+		skip();
+	victim = spawn_with_partner(false, &partner);
+	(void)snprintf(text, sizeof(text), "%d", victim->pid);
+	assert_int_equal(io_write_at(real.level_fd[0], "cgroup.procs", text), 0);
+	target = target_of(victim);
+	target.v1_path = real.path[0];
+	freeze_level(N_LEVELS - 1);
+	assert_true(wait_until(leaf_is_frozen()));
+	assert_int_equal(kill_open(&kill_ops_system, real.proc_fd, &target, &real.victim), 0);
+	open_partner(partner);
+	assert_int_equal(open_and_signal(&kill_ops_system, &target, SIGKILL), 0);
+	assert_int_equal(real.victim.thawed.n_levels, 1);
+	assert_true(wait_until(kill_is_gone(&real.victim)));
+}
+
 static void test_real_open_spares_a_reused_pid(void **state)
 {
 	struct child *child = spawn(0, 1);
@@ -1127,6 +1552,11 @@ int main(void)
 		cmocka_unit_test(test_signal_without_the_optional_steps),
 		cmocka_unit_test(test_signal_notes_when_each_step_was_over),
 		cmocka_unit_test(test_signal_escalates),
+		cmocka_unit_test(test_open_other_takes_who_may_be_signalled),
+		cmocka_unit_test(test_open_other_is_bounded),
+		cmocka_unit_test(test_signal_does_each_step_for_all_before_the_next),
+		cmocka_unit_test(test_signal_escalates_to_those_that_are_left),
+		cmocka_unit_test(test_signal_to_nobody_left),
 		cmocka_unit_test(test_reapers_try_again_but_not_for_ever),
 		cmocka_unit_test(test_reapers_queue_is_bounded_and_closed),
 		cmocka_unit_test(test_reapers_push_of_a_bad_fd),
@@ -1143,6 +1573,11 @@ int main(void)
 		REAL(test_real_refreeze_leaves_what_others_froze),
 		REAL(test_real_reap_frees_what_cannot_die),
 		REAL(test_real_reap_of_a_running_victim),
+		REAL(test_real_reap_takes_a_clone_too),
+		REAL(test_real_reap_takes_a_vfork_child_too),
+		REAL(test_real_victim_goes_with_a_clone),
+		REAL(test_real_victim_goes_with_a_vfork_child),
+		REAL(test_real_partner_elsewhere_is_thawed_too),
 		REAL(test_real_open_spares_a_reused_pid),
 		REAL(test_real_vanished),
 		REAL(test_real_signal_not_permitted),
