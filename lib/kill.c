@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/cleanup.h"
@@ -27,6 +28,7 @@ const char *kill_step_to_string(enum kill_step step)
 void kill_victim_init(struct kill_victim *victim)
 {
 	*victim = (struct kill_victim){ .pidfd = -EBADF };
+	kill_group_init(&victim->group);
 	freezer_thawed_init(&victim->thawed);
 	for (int step = 0; step < _KILL_STEP_MAX; step++)
 		victim->step_result[step] = 1;
@@ -37,6 +39,7 @@ void kill_victim_done(struct kill_victim *victim)
 	closep(&victim->pidfd);
 	for (unsigned i = 0; i < victim->n_others; i++)
 		closep(&victim->others[i].pidfd);
+	kill_group_done(&victim->group);
 	freezer_thawed_done(&victim->thawed);
 	kill_victim_init(victim);
 }
@@ -144,38 +147,74 @@ static void boost_all(const struct kill_ops *ops, int proc_fd, struct kill_victi
 		note(result, boost(ops, proc_fd, victim->others[i].pid, victim->others[i].pidfd));
 }
 
-/*
- * The victim, and (SIGKILL) the others.  A victim that may not be signalled is the end of it: the
- * others would die in vain.
- */
-static int signal_all(const struct kill_ops *ops, int signal, struct kill_victim *victim)
-{
-	int *result = &victim->step_result[KILL_STEP_SIGNAL];
-	int r = ops->pidfd_send_signal(victim->pidfd, signal), error = 0;
-	bool is_sent = r == 0;
+/* Several signals: somebody got his, or else who was gone is no error. */
+struct sent {
+	bool any;
+	int error; /* the first */
+};
 
-	if (r < 0 && !errno_is_gone(r)) {
-		*result = r;
-		return r;
-	}
-	for (unsigned i = 0; i < victim->n_others && signal == SIGKILL; i++) {
-		r = ops->pidfd_send_signal(victim->others[i].pidfd, signal);
-		is_sent = is_sent || r == 0;
-		if (r < 0 && !errno_is_gone(r) && error == 0)
-			error = r;
-	}
-	*result = is_sent || error < 0 ? error : -ESRCH;
-	if (is_sent)
-		return 0;
-	return error < 0 ? error : KILL_GONE;
+static void add_sent(struct sent *sent, int r)
+{
+	if (r == 0)
+		sent->any = true;
+	else if (r < 0 && !errno_is_gone(r) && sent->error == 0)
+		sent->error = r;
 }
 
-/* 0, 1 where there was nothing to thaw, in this call or an earlier one, or -errno. */
-static int thaw_group(const struct kill_ops *ops, const struct cgroup_fs *fs, const char *v2_path,
-		      const char *v1_path, struct freezer_thawed *thawed)
+/*
+ * The group, the victim, and (SIGKILL) the others.  Alone, a victim that may not be signalled is
+ * the end of it: the others would die in vain.
+ */
+static void send_all(const struct kill_ops *ops, int proc_fd, const struct kill_target *target,
+		     int signal, struct kill_victim *victim, struct sent *sent)
 {
-	int r = ops->thaw(fs, v2_path, v1_path, thawed);
+	const bool has_group = victim->group.dir_fd >= 0;
 
+	if (has_group) {
+		add_sent(sent, kill_group_signal(ops, proc_fd, target, signal, &victim->group));
+		if (victim->group.error < 0)
+			add_sent(sent, victim->group.error);
+		if (signal != SIGKILL)
+			return;
+	}
+	add_sent(sent, ops->pidfd_send_signal(victim->pidfd, signal));
+	if (signal != SIGKILL || (!has_group && sent->error < 0))
+		return;
+	for (unsigned i = 0; i < victim->n_others; i++)
+		add_sent(sent, ops->pidfd_send_signal(victim->others[i].pidfd, signal));
+}
+
+static int signal_all(const struct kill_ops *ops, int proc_fd, const struct kill_target *target,
+		      int signal, struct kill_victim *victim)
+{
+	struct sent sent = { 0 };
+
+	send_all(ops, proc_fd, target, signal, victim, &sent);
+	victim->step_result[KILL_STEP_SIGNAL] = sent.any || sent.error < 0 ? sent.error : -ESRCH;
+	if (sent.any)
+		return 0;
+	return sent.error < 0 ? sent.error : KILL_GONE;
+}
+
+struct thawing {
+	const struct kill_ops *ops;
+	int proc_fd;
+	const struct cgroup_fs *fs;
+	const struct kill_target *target;
+	struct kill_victim *victim;
+	/* Thawed last: most of those that go together are in one cgroup, or in the victim's. */
+	char v2_path[CGROUP_PATH_MAX];
+	char v1_path[CGROUP_PATH_MAX];
+};
+
+/* 0, 1 where there was nothing to thaw, in this call or an earlier one, or -errno. */
+static int thaw(struct thawing *thawing, const char *v2_path, const char *v1_path)
+{
+	struct freezer_thawed *thawed = &thawing->victim->thawed;
+	int r = thawing->ops->thaw(thawing->fs, v2_path, v1_path, thawed);
+
+	(void)snprintf(thawing->v2_path, sizeof(thawing->v2_path), "%s", v2_path);
+	(void)snprintf(thawing->v1_path, sizeof(thawing->v1_path), "%s", v1_path ? v1_path : "/");
 	if (r < 0)
 		return r;
 	if (thawed->error < 0)
@@ -183,30 +222,45 @@ static int thaw_group(const struct kill_ops *ops, const struct cgroup_fs *fs, co
 	return r > 0 || thawed->n_levels > 0 ? 0 : 1;
 }
 
-/* The group of a process that was killed just now, unless it is the victim's, which is thawed. */
-static int thaw_other(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
-		      const struct kill_target *target, pid_t pid, struct freezer_thawed *thawed)
+/* The cgroup of another process that was signalled just now. */
+static int thaw_other(struct thawing *thawing, pid_t pid)
 {
+	const struct kill_target *target = thawing->target;
 	char v2_path[CGROUP_PATH_MAX], v1_path[CGROUP_PATH_MAX];
-	int r = ops->read_cgroups(fs, proc_fd, pid, v2_path, v1_path, sizeof(v2_path));
+	int r = thawing->ops->read_cgroups(thawing->fs, thawing->proc_fd, pid, v2_path, v1_path,
+					   sizeof(v2_path));
 
 	if (r != 0)
 		return r < 0 ? r : 1; /* gone: it was not frozen */
-	if (strcmp(v2_path, target->v2_path) == 0 &&
-	    (!target->v1_path || strcmp(v1_path, target->v1_path) == 0))
+	if ((strcmp(v2_path, thawing->v2_path) == 0 && strcmp(v1_path, thawing->v1_path) == 0) ||
+	    (strcmp(v2_path, target->v2_path) == 0 &&
+	     (!target->v1_path || strcmp(v1_path, target->v1_path) == 0)))
 		return 1;
-	return thaw_group(ops, fs, v2_path, v1_path, thawed);
+	return thaw(thawing, v2_path, v1_path);
+}
+
+static int thaw_member(pid_t pid, void *userdata)
+{
+	struct thawing *thawing = userdata;
+	const struct kill_target *target = thawing->target;
+
+	if (pid != 0 && !(target->spares && target->spares(pid, target->userdata)))
+		note(&thawing->victim->step_result[KILL_STEP_THAW], thaw_other(thawing, pid));
+	return 0;
 }
 
 static void thaw_all(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
 		     const struct kill_target *target, int signal, struct kill_victim *victim)
 {
+	struct thawing thawing = { ops, proc_fd, fs, target, victim };
 	int *result = &victim->step_result[KILL_STEP_THAW];
 
-	*result = thaw_group(ops, fs, target->v2_path, target->v1_path, &victim->thawed);
+	*result = thaw(&thawing, target->v2_path, target->v1_path);
 	for (unsigned i = 0; i < victim->n_others && signal == SIGKILL; i++)
-		note(result,
-		     thaw_other(ops, proc_fd, fs, target, victim->others[i].pid, &victim->thawed));
+		note(result, thaw_other(&thawing, victim->others[i].pid));
+	/* On v2 SIGKILL needs no thaw. */
+	if (victim->group.dir_fd >= 0 && (signal != SIGKILL || fs->v1_freezer_fd >= 0))
+		(void)ops->group_list(victim->group.dir_fd, thaw_member, &thawing);
 }
 
 /* One reap frees it all, if all were dying by then and the victim's own memory was still there. */
@@ -231,7 +285,7 @@ int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs 
 		boost_all(ops, proc_fd, victim);
 		step_is_over(ops, victim, KILL_STEP_BOOST);
 	}
-	r = signal_all(ops, signal, victim);
+	r = signal_all(ops, proc_fd, target, signal, victim);
 	step_is_over(ops, victim, KILL_STEP_SIGNAL);
 	if (r != 0)
 		return r;

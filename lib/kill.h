@@ -2,8 +2,9 @@
 /*
  * kill: ending one victim, in ordered steps: open, boost, signal, thaw, reap; then watch.
  *
- * A victim is a process and the others that have to go with it, because they share its memory
- * (sharers.h).  Each step is done for all of them before the next one begins.
+ * A victim is a process and the others that have to go with it: those that share its memory
+ * (sharers.h), or all of a cgroup (kill-group.h).  Each step is done for all of them before the
+ * next one begins.
  *
  * Every system call goes through an ops table, so that a test can record and disturb each step.
  * Nothing here allocates, takes a lock of the victim on the caller's thread, or waits: reaping
@@ -16,8 +17,11 @@
 #include <sys/types.h>
 
 #include "lib/freezer.h"
+#include "lib/kill-group.h"
 #include "lib/kill-reap.h"
 #include "lib/util.h"
+
+typedef int (*kill_list_fn)(pid_t pid, void *userdata);
 
 /*
  * Each returns 0 (or an fd) or -errno.  kill_ops_system is the real one.  boost, thaw (with
@@ -36,6 +40,15 @@ struct kill_ops {
 	/* 0 with both paths, each of up to size bytes, PROC_GONE, or -errno. */
 	int (*read_cgroups)(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *v2_path,
 			    char *v1_path, size_t size);
+	/*
+	 * Of a group (kill-group.h): all processes in it and below, until f returns anything but 0,
+	 * which is then returned; SIGKILL to all at once; freeze (1: it was already) or thaw; is
+	 * anybody in it (0: no, or it is gone)?
+	 */
+	int (*group_list)(int dir_fd, kill_list_fn f, void *userdata);
+	int (*group_kill)(int dir_fd);
+	int (*group_freeze)(int dir_fd, bool freeze);
+	int (*group_is_populated)(int dir_fd);
 	usec_t (*now)(void); /* when a step was over; NULL: nobody wants to know */
 };
 extern const struct kill_ops kill_ops_system;
@@ -59,6 +72,9 @@ struct kill_target {
 	uint64_t start_ticks;
 	const char *v2_path; /* borrowed for the call; "/" if unknown */
 	const char *v1_path; /* of the v1 freezer; NULL: none */
+	/* Of a group: is this member left alone?  NULL: nobody is. */
+	bool (*spares)(pid_t pid, void *userdata);
+	void *userdata;
 };
 
 struct kill_other {
@@ -74,8 +90,9 @@ struct kill_victim {
 	pid_t pid;
 	uint64_t start_ticks;
 	int pidfd;
-	struct kill_other others[KILL_OTHERS_MAX]; /* who go with it */
+	struct kill_other others[KILL_OTHERS_MAX]; /* who go with it; of a group the largest */
 	unsigned n_others;
+	struct kill_group group;
 	int signal; /* the last one sent, 0: none yet */
 	struct freezer_thawed thawed;
 	/* Of each step: the first -errno, else 0; 1 = not needed. */
@@ -101,17 +118,18 @@ int kill_open_other(const struct kill_ops *ops, int proc_fd, pid_t pid, uint64_t
 /*
  * Signals (SIGTERM or SIGKILL), after a boost if it is SIGKILL, then thaws the whole group, then
  * (SIGKILL) queues for reaping if reapers is not NULL.  SIGKILL goes to the others too, SIGTERM to
- * the victim alone: who is asked to end may need them for it.  SIGKILL before the thaw: a killed
- * victim must not run on.  May be called again to escalate; what the first call thawed stays known,
- * and those that have gone meanwhile are passed over.  0; KILL_GONE: nobody is left; or the -errno
- * of the signal (-EPERM; nothing more is done then).  What failed besides (a boost, a
- * thaw, a reap, the signal to another) is in step_result and does not stop it.
+ * the victim alone: who is asked to end may need them for it; of a group all get either.  SIGKILL
+ * before the thaw: a killed victim must not run on.  May be called again to escalate; what the
+ * first call thawed stays known, and those that have gone meanwhile are passed over.  0; KILL_GONE:
+ * nobody is left; or the -errno of the signal (-EPERM; nothing more is done then).  What failed
+ * besides (a boost, a thaw, a reap, the signal to another) is in step_result and does not stop it.
  */
 int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
 		const struct kill_target *target, int signal, struct kill_reapers *reapers,
 		struct kill_victim *victim);
 
-/* Is it over with all of them?  Polls the pidfds without waiting. */
+/* Is it over with all of them?  Polls the pidfds without waiting.  (With a group, ask for that
+ * too: kill_group_is_gone().) */
 bool kill_is_gone(const struct kill_victim *victim);
 
 /* Watching: pure. */
