@@ -297,6 +297,7 @@ static void open_account(struct manager *m)
 	a->before = d->before.available + d->before.swap_free;
 	set_text(a->entry.kind, "killed");
 	set_path(a->entry.cgroup, d->cgroup); /* it may have been moved since the choice */
+	a->entry.sharers = d->n_sharers;
 	note_signal(m);
 }
 
@@ -343,7 +344,7 @@ static void note_unsignalled(struct manager *m, const char *kind)
 	history_put(a->history, &a->draft);
 }
 
-/* It could not be opened or signalled. */
+/* It could not be opened or signalled, or its end would have been in vain. */
 static void note_refused(struct manager *m)
 {
 	struct history_entry *e = &m->account->draft;
@@ -399,6 +400,7 @@ void account_note(struct manager *m, enum report_event event,
 			note_refused(m);
 		break;
 	case REPORT_CANNOT_OPEN:
+	case REPORT_SPARED:
 		note_refused(m);
 		break;
 	case REPORT_DRY_RUN:

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/manager.h"
 
@@ -42,9 +43,26 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 	memcpy(d->comm, process->comm, sizeof(d->comm));
 	snprintf(d->cgroup, sizeof(d->cgroup), "%s", census_cgroup_path(process));
 	snprintf(d->policy, sizeof(d->policy), "%s", policy->name);
-	if (result->n_ranked > 1) {
-		const struct victim_candidate *next = &result->ranked[1];
+	decision_note_next(d, result, NULL);
+}
 
+static bool goes_too(const struct kill_victim *victim, pid_t pid)
+{
+	for (unsigned i = 0; victim && i < victim->n_others; i++)
+		if (victim->others[i].pid == pid)
+			return true;
+	return false;
+}
+
+void decision_note_next(struct decision *d, const struct victim_result *result,
+			const struct kill_victim *victim)
+{
+	d->next_pid = 0;
+	for (unsigned i = 1; i < result->n_ranked && d->next_pid == 0; i++) {
+		const struct victim_candidate *next = &result->ranked[i];
+
+		if (goes_too(victim, next->process->pid))
+			continue;
 		d->next_pid = next->process->pid;
 		memcpy(d->next_comm, next->process->comm, sizeof(d->next_comm));
 		d->next_footprint = census_footprint(&next->memory);
@@ -52,13 +70,57 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 	record_avoided(d, result);
 }
 
-bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm)
+static bool is_protected(const struct manager *m, const char *comm, const char *cgroup, uid_t uid)
 {
 	char short_comm[16];
-	struct rule_subject subject = { .comm = short_comm, .cgroup = d->cgroup, .uid = d->uid };
+	struct rule_subject subject = { .comm = short_comm, .cgroup = cgroup, .uid = uid };
 	struct rule_verdict verdict;
 
 	snprintf(short_comm, sizeof(short_comm), "%.15s", comm);
 	policy_apply_rules(&m->policies, &subject, &verdict);
-	return verdict.protected_by || !cgroup_path_is_below(d->cgroup, m->policies.scope);
+	return verdict.protected_by;
+}
+
+bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm)
+{
+	return !cgroup_path_is_below(d->cgroup, m->policies.scope) ||
+	       is_protected(m, comm, d->cgroup, d->uid);
+}
+
+/* Who cannot be read is nobody's, as in the census. */
+static uid_t uid_of(const struct manager *m, pid_t pid)
+{
+	struct proc_status status;
+
+	return proc_read_status(m->proc_fd, pid, &status) == 0 ? status.uid : (uid_t)-1;
+}
+
+bool decision_may_end(const struct manager *m, pid_t pid)
+{
+	const struct census_process *known = census_find(&m->census, pid);
+	char cgroup[CGROUP_PATH_MAX];
+	struct proc_stat stat;
+	int r, adj;
+
+	if (pid == 1 || pid == getpid())
+		return false;
+	r = proc_read_stat(m->proc_fd, pid, &stat);
+	if (r == 0)
+		r = proc_read_oom_score_adj(m->proc_fd, pid, &adj);
+	if (r != 0)
+		return r == PROC_GONE;
+	if (stat.flags & PROC_FLAG_KTHREAD || adj <= -1000)
+		return false;
+	r = cgroup_of_process(&m->cgroups, m->proc_fd, pid, cgroup, sizeof(cgroup));
+	if (r == PROC_GONE)
+		return true;
+	if (r < 0)
+		strcpy(cgroup, "/");
+	if (!cgroup_path_is_below(cgroup, m->policies.scope))
+		return false;
+	if (known && known->start_ticks == stat.start_ticks &&
+	    strncmp(known->comm, stat.comm, sizeof(known->comm) - 1) == 0 &&
+	    strcmp(census_cgroup_path(known), cgroup) == 0)
+		return !known->protected_by;
+	return !is_protected(m, stat.comm, cgroup, uid_of(m, pid));
 }

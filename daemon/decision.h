@@ -35,6 +35,11 @@ struct decision {
 	size_t n_candidates;
 	unsigned n_reads;
 	bool approximate;
+	unsigned n_sharers;	 /* processes that share its memory and go with it */
+	unsigned n_sharers_left; /* beyond those: too many, or not looked at */
+	int sharers_error;	 /* -errno: of some it is not known */
+	pid_t spared_pid;	 /* a sharer that may not be ended, so nobody is; 0: none */
+	char spared_comm[16];
 	pid_t next_pid; /* the second in the ranking, 0: there was none */
 	char next_comm[16];
 	uint64_t next_footprint;
@@ -64,6 +69,15 @@ struct decision {
 /* Notes who was chosen (result->ranked[0]) and why.  Allocates nothing. */
 void decision_record(struct decision *d, const struct manager *m, const struct policy *policy,
 		     const struct victim_result *result, usec_t now);
+
+/* Who would be next: the second of the ranking, but for those that go with the victim. */
+void decision_note_next(struct decision *d, const struct victim_result *result,
+			const struct kill_victim *victim);
+
+/* May this process be ended, as it is now?  Rules that somebody has written may allocate
+ * (regexec(3)), so they are asked only if it is not as the census has it.  One that has vanished
+ * may. */
+bool decision_may_end(const struct manager *m, pid_t pid);
 
 /* May the victim not be ended, now that it was renamed or moved? */
 bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm);

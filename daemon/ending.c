@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "daemon/company.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
@@ -36,19 +37,6 @@ static bool look_at(const struct manager *m, pid_t pid, uint64_t start_ticks,
 		.footprint = census_footprint(&memory),
 	};
 	return true;
-}
-
-/* What the victim holds now; UINT64_MAX where that cannot be known. */
-static uint64_t footprint_now(const struct manager *m)
-{
-	const struct decision *d = &m->decision;
-	struct proc_memory memory;
-	struct proc_stat stat;
-
-	if (proc_read_stat(m->proc_fd, d->pid, &stat) != 0 || stat.start_ticks != d->start_ticks ||
-	    proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory) != 0)
-		return UINT64_MAX;
-	return census_footprint(&memory);
 }
 
 /* By the whole machine, since the choice. */
@@ -86,12 +74,23 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 	};
 
 	if (!facts.gone)
-		facts.footprint_now = footprint_now(m);
+		facts.footprint_now = company_footprint(m);
 	else if (d->gone_at == 0)
 		d->gone_at = now;
 	if (facts.gone && now - d->gone_at < PATIENCE_USEC && is_useless(m))
 		return KILL_PROGRESS_WAIT;
 	return kill_judge(&facts);
+}
+
+/* Its memory is theirs, and what keeps it keeps theirs. */
+static void pass_over_sharers(struct manager *m, enum passover_why why, usec_t now)
+{
+	struct passover_look look;
+
+	for (unsigned i = 0; i < m->victim.n_others; i++)
+		if (look_at(m, m->victim.others[i].pid, m->victim.others[i].start_ticks, &look) &&
+		    look.state != 'Z')
+			(void)passover_add(&m->passover, why, &look, now);
 }
 
 static void pass_over(struct manager *m, enum passover_why why, usec_t now)
@@ -100,6 +99,7 @@ static void pass_over(struct manager *m, enum passover_why why, usec_t now)
 	struct passover_look look;
 	usec_t wait;
 
+	pass_over_sharers(m, why, now);
 	if (!look_at(m, d->pid, d->start_ticks, &look)) {
 		passover_succeed(&m->passover, d->pid, d->start_ticks);
 		return;

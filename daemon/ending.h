@@ -26,8 +26,8 @@ void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome);
  * Allocates nothing. */
 void ending_observe_passed_over(struct manager *m);
 
-/* The victim of m->decision could not be opened or signalled: it is not chosen again for some time.
- */
+/* The victim of m->decision could not be opened or signalled, or is not to be: it is not chosen
+ * again for some time, nor who shares its memory. */
 void ending_pass_over(struct manager *m, usec_t now);
 
 /* Freezes again what was left thawed for victims that are gone by now. */

@@ -77,8 +77,8 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 		"RECKOND_VICTIM_PID=%d", d->pid, "RECKOND_VICTIM_COMM=%s", d->comm,
 		"RECKOND_VICTIM_UID=%u", d->uid, "RECKOND_VICTIM_CGROUP=%s", d->cgroup,
 		"RECKOND_VICTIM_FOOTPRINT=%" PRIu64, census_footprint(&d->memory),
-		"RECKOND_POLICY=%s", d->policy, "RECKOND_ACTION=%s",
-		policy_action_to_string(d->action), "RECKOND_SIGNAL=%s",
+		"RECKOND_SHARERS=%u", d->n_sharers, "RECKOND_POLICY=%s", d->policy,
+		"RECKOND_ACTION=%s", policy_action_to_string(d->action), "RECKOND_SIGNAL=%s",
 		d->signal ? signal_name(d->signal) : "none", "RECKOND_DRY_RUN=%s",
 		d->dry_run ? "yes" : "no", "RECKOND_CANDIDATES=%zu", d->n_candidates,
 		"RECKOND_PASS2_READS=%u", d->n_reads, "RECKOND_APPROXIMATE=%s",
@@ -92,12 +92,22 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 		log_line(priority, "%s", text);
 }
 
+/* " and 2 that share its memory" */
+static const char *describe_company(const struct decision *d, char *buf, size_t size)
+{
+	buf[0] = '\0';
+	if (d->n_sharers > 0)
+		snprintf(buf, size, " and %u that share%s its memory", d->n_sharers,
+			 d->n_sharers == 1 ? "s" : "");
+	return buf;
+}
+
 static void report_signalled(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
 	char text[1024], name[384], memory[128], size[FORMAT_BYTES_SIZE],
 		next_size[FORMAT_BYTES_SIZE];
-	char next[96] = "", avoided[160] = "", comm[16];
+	char next[96] = "", avoided[160] = "", comm[16], company[64];
 
 	describe_memory(&d->before, memory, sizeof(memory));
 	if (d->next_pid > 0)
@@ -109,14 +119,20 @@ static void report_signalled(const struct manager *m)
 			 "; not the larger %s (pid %d), as ending another of its kind gave little",
 			 format_foreign(d->avoided_comm, comm, sizeof(comm)), d->avoided_pid);
 	snprintf(text, sizeof(text),
-		 "%s %s: %s to come back, %s. Policy %s: %s, stalled " PERCENT_FORMAT
+		 "%s %s%s: %s to come back, %s. Policy %s: %s, stalled " PERCENT_FORMAT
 		 ". %u of %zu candidates read%s%s%s.",
 		 d->dry_run ? "Would end" : "Ending", victim_name(d, name, sizeof(name)),
+		 describe_company(d, company, sizeof(company)),
 		 format_bytes(census_footprint(&d->memory), size),
 		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
 		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
 		 d->approximate ? ", approximately" : "", avoided, next);
 	say_decision(m, MESSAGE_SIGNALLED, LOG_WARNING, text);
+	if (d->n_sharers_left > 0 || (d->sharers_error < 0 && !errno_is_gone(d->sharers_error)))
+		log_notice("Pid %d: others may share its memory and would be next: %u not asked "
+			   "about%s%s.",
+			   d->pid, d->n_sharers_left, d->sharers_error ? ", " : "",
+			   d->sharers_error ? strerror(-d->sharers_error) : "");
 	if (d->dry_run)
 		return;
 	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
@@ -224,6 +240,7 @@ static void report_nobody(const struct manager *m)
 static void report_event(struct manager *m, enum report_event event, usec_t now)
 {
 	const struct decision *d = &m->decision;
+	char comm[16];
 
 	switch (event) {
 	case REPORT_SIGNALLED:
@@ -247,6 +264,12 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 	case REPORT_CANNOT_OPEN:
 		log_error("Pid %d cannot be opened: %s; passed over for %" PRIu64 " s.", d->pid,
 			  strerror(-d->error), d->passed_over_usec / USEC_PER_SEC);
+		break;
+	case REPORT_SPARED:
+		log_warning("Pid %d shares its memory with %s (pid %d), which may not be ended: "
+			    "passed over for %" PRIu64 " s.",
+			    d->pid, format_foreign(d->spared_comm, comm, sizeof(comm)),
+			    d->spared_pid, d->passed_over_usec / USEC_PER_SEC);
 		break;
 	case REPORT_CHANGED:
 		log_notice("Pid %d may no longer be ended: looking again.", d->pid);
@@ -339,7 +362,8 @@ static void report_limits(const struct manager *m)
 		{ CAP_SYS_NICE, "may not raise priorities (CAP_SYS_NICE): on a busy machine memory "
 				"comes back late" },
 		{ CAP_SYS_PTRACE,
-		  "may not read smaps_rollup of others (CAP_SYS_PTRACE): choices are as exact as statm" },
+		  "may not read smaps_rollup of others (CAP_SYS_PTRACE): choices are as exact as statm, "
+		  "and who shares a victim's memory is not known" },
 		{ CAP_SYS_RESOURCE, "may not lower oom_score_adj or have fine PSI triggers "
 				    "(CAP_SYS_RESOURCE)" },
 		{ CAP_DAC_OVERRIDE, "may not thaw groups of other users (CAP_DAC_OVERRIDE)" },

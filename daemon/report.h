@@ -17,6 +17,7 @@ enum report_event {
 	REPORT_NOBODY,	    /* nobody may be chosen */
 	REPORT_CANNOT_OPEN, /* no pidfd */
 	REPORT_VANISHED,    /* before the signal */
+	REPORT_SPARED,	    /* shares its memory with one that may not be ended */
 	REPORT_CHANGED,	    /* no longer to be ended: renamed, moved, protected */
 };
 

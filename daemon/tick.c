@@ -15,6 +15,7 @@
 
 #include "daemon/account.h"
 #include "daemon/archive.h"
+#include "daemon/company.h"
 #include "daemon/ending.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
@@ -266,7 +267,7 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	if (memory_sample(m->memory, &m->reading) == 0 &&
 	    !policy_holds(t->judgement.policy, &reading))
 		return REPORT_STOOD_DOWN;
-	return REPORT_NOTHING;
+	return company_gather(m) ? REPORT_NOTHING : REPORT_SPARED;
 }
 
 /* Signal, thaw, reap, and watch. */
@@ -314,7 +315,7 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 		m->quiet_until = t->now + DRY_RUN_PAUSE_USEC;
 		t->event = REPORT_DRY_RUN;
 	}
-	if (t->event == REPORT_CANNOT_OPEN)
+	if (t->event == REPORT_CANNOT_OPEN || t->event == REPORT_SPARED)
 		ending_pass_over(m, t->now);
 	if (t->event == REPORT_CHANGED || t->event == REPORT_VANISHED)
 		census_look_again(&m->census, m->decision.pid, t->now, m->reading.allocated);
@@ -327,7 +328,7 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 static bool is_to_look_again(enum report_event event)
 {
 	return event == REPORT_ENDED || event == REPORT_VANISHED || event == REPORT_CHANGED ||
-	       event == REPORT_CANNOT_OPEN;
+	       event == REPORT_CANNOT_OPEN || event == REPORT_SPARED;
 }
 
 static usec_t next_by_state(const struct manager *m, const struct tick *t)

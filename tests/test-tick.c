@@ -7,7 +7,10 @@
  * disturb single steps; and from the choice to the watching every allocation is made to fail.
  */
 #include <fcntl.h>
+#include <linux/kcmp.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,6 +47,7 @@ static struct {
 	pid_t victims[MAX_VICTIMS];
 	unsigned n_victims;
 	struct manager *manager;
+	int partner_pidfd; /* of the child of a victim, if there is one */
 
 	/* What the ops do. */
 	int open_result;
@@ -105,6 +110,8 @@ static int op_open(pid_t pid)
 
 static int op_signal(int pidfd, int signal)
 {
+	if (signal == 0) /* asks whether it is permitted */
+		return kill_ops_system.pidfd_send_signal(pidfd, 0);
 	test.n_signals++;
 	if (test.signal_result < 0)
 		return test.signal_result;
@@ -267,6 +274,7 @@ static int setup(void **state)
 {
 	memset(&test, 0, sizeof(test));
 	setenv("STATE_DIRECTORY", "", 1); /* what is decided here is nobody's history */
+	test.partner_pidfd = -EBADF;
 	if (cgroup_fs_open(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), &test.cgroups) < 0 ||
 	    geteuid() != 0 || test.cgroups.v2_fd < 0)
 		return 0;
@@ -288,6 +296,24 @@ static void require_scope(void)
 	skip();
 }
 
+static bool partner_is_alive(void)
+{
+	struct pollfd pollfd = { .fd = test.partner_pidfd, .events = POLLIN };
+
+	return poll(&pollfd, 1, 0) == 0;
+}
+
+/* Before its cgroup can go. */
+static void end_partner(void)
+{
+	if (test.partner_pidfd < 0)
+		return;
+	(void)kill_ops_system.pidfd_send_signal(test.partner_pidfd, SIGKILL);
+	for (int i = 0; i < 5000 && partner_is_alive(); i++)
+		usleep(1000);
+	close(test.partner_pidfd);
+}
+
 static int teardown(void **state)
 {
 	static const char *const groups[] = { "/a/b/c", "/a/b", "/a", "" };
@@ -295,6 +321,7 @@ static int teardown(void **state)
 
 	fail_malloc = false;
 	test.manager = manager_free(test.manager);
+	end_partner();
 	if (test.scope[0] && test.cgroups.v1_freezer_fd >= 0) {
 		snprintf(path, sizeof(path), "%s/freezer.state", test.scope + 1);
 		(void)io_write_at(test.cgroups.v1_freezer_fd, path, "THAWED");
@@ -1094,6 +1121,209 @@ static void test_tick_finds_a_process_whose_leader_has_exited(void **state)
 	assert_true(is_alive(small));
 }
 
+/*
+ * A victim whose child has its memory, by clone(2) or vfork(2), and calls itself `name`.
+ */
+struct partner {
+	bool by_vfork;
+	const char *name;
+	pid_t pid;
+};
+
+static int *partner_ready;
+static const char *partner_name;
+
+static int partner_main(void *arg)
+{
+	pid_t pid = getpid();
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, partner_name);
+	if (write(partner_ready[1], &pid, sizeof(pid)) != sizeof(pid))
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static pid_t spawn_with_partner(size_t mib, struct partner *partner)
+{
+	static char stack[65536] __attribute__((aligned(64)));
+	int ready[2];
+	char text[16];
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	partner_ready = ready;
+	partner_name = partner->name;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		char *memory;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		munlockall();
+		memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			      -1, 0);
+		memset(memory, 1, mib * MIB);
+		clone(partner_main, stack + sizeof(stack),
+		      CLONE_VM | SIGCHLD | (partner->by_vfork ? CLONE_VFORK : 0), NULL);
+		for (;;)
+			pause();
+	}
+	test.victims[test.n_victims++] = pid;
+	assert_int_equal(read(ready[0], &partner->pid, sizeof(pid)), sizeof(pid));
+	close(ready[0]);
+	close(ready[1]);
+	test.partner_pidfd = kill_ops_system.pidfd_open(partner->pid);
+	assert_true(test.partner_pidfd >= 0);
+	for (int i = 0; i < 2; i++) {
+		snprintf(text, sizeof(text), "%d", i ? partner->pid : pid);
+		write_group("", "cgroup.procs", text);
+	}
+	return pid;
+}
+
+static void require_kcmp(void)
+{
+	require_scope();
+	if (syscall(SYS_kcmp, getpid(), getpid(), KCMP_VM, 0, 0) == 0)
+		return;
+	print_message("SKIP: kcmp: %s\n", strerror(errno));
+	skip();
+}
+
+/* A choice was made; but on a machine that is very busy nobody may have had the time to compare. */
+static void require_comparison(void)
+{
+	if (test.manager->decision.sharers_error != -ETIMEDOUT)
+		return;
+	print_message("SKIP: the comparison took too long\n");
+	skip();
+}
+
+static void wait_for_reaps(unsigned n)
+{
+	struct kill_reap_stats stats = { 0 };
+
+	for (int i = 0; i < 5000 && stats.n_done < n; i++) {
+		kill_reapers_stats(test.manager->reapers, &stats);
+		usleep(1000);
+	}
+	assert_int_equal(stats.n_done, n);
+	/* One reaps it; who comes later finds nobody. */
+	assert_true(stats.last_result == 0 || stats.last_result == -ESRCH);
+}
+
+static void check_partner_goes_too(bool by_vfork)
+{
+	struct partner partner = { .by_vfork = by_vfork, .name = "partner" };
+	struct kill_reap_stats before;
+	pid_t victim, small;
+
+	require_kcmp();
+	victim = spawn_with_partner(64, &partner);
+	small = spawn("", 8, false);
+	start(KILL_NOW);
+	kill_reapers_stats(test.manager->reapers, &before);
+	one_tick();
+	require_comparison();
+	/* the younger one is chosen, among equals */
+	assert_int_equal(test.manager->decision.pid, partner.pid);
+	assert_int_equal(test.manager->decision.n_sharers, 1);
+	assert_int_equal(test.manager->victim.others[0].pid, victim);
+	assert_int_equal(test.manager->decision.next_pid, 0); /* the small one cannot reach it */
+	assert_int_equal(test.n_signals, 2);
+	assert_int_equal(n_mallocs, 0);
+	settle();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_false(partner_is_alive());
+	assert_true(is_alive(small));
+	wait_for_reaps(before.n_done + 2);
+}
+
+static void test_tick_ends_who_shares_the_memory(void **state)
+{
+	check_partner_goes_too(false);
+}
+
+static void test_tick_ends_the_parent_of_a_vfork(void **state)
+{
+	check_partner_goes_too(true);
+}
+
+static void test_tick_asks_one_and_ends_both(void **state)
+{
+	struct partner partner = { .name = "partner" };
+	pid_t victim;
+
+	require_kcmp();
+	victim = spawn_with_partner(64, &partner);
+	start(TERM_NOW);
+	one_tick();
+	require_comparison();
+	assert_int_equal(test.n_signals, 1);
+	let_the_grace_pass();
+	settle();
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_false(partner_is_alive());
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+}
+
+/* Nobody is signalled, whichever of them is chosen; then it is another's turn. */
+static void check_partner_is_spared(const char *more, bool out_of_scope)
+{
+	struct partner partner = { .name = "not-for-us" };
+	pid_t victim, small;
+	char text[16];
+
+	require_kcmp();
+	victim = spawn_with_partner(64, &partner);
+	small = spawn("", 8, false);
+	if (out_of_scope) {
+		snprintf(text, sizeof(text), "%d", partner.pid);
+		assert_int_equal(io_write_at(test.cgroups.v2_fd, "cgroup.procs", text), 0);
+	}
+	start(more);
+	one_tick();
+	require_comparison();
+	assert_int_equal(test.manager->decision.pid, victim);
+	assert_int_equal(test.manager->decision.spared_pid, partner.pid);
+	assert_string_equal(test.manager->decision.spared_comm, "not-for-us");
+	assert_int_equal(test.n_signals, 0);
+	assert_int_equal(test.manager->state, MANAGER_WATCH);
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, small);
+	settle();
+	assert_int_equal(how_it_ended(small), SIGKILL);
+	assert_true(is_alive(victim) && partner_is_alive());
+}
+
+static void test_tick_spares_who_shares_memory_with_one_protected(void **state)
+{
+	check_partner_is_spared(KILL_NOW "[Protect it]\nComm=^not-for-us$\n", false);
+}
+
+static void test_tick_spares_who_shares_memory_with_one_out_of_scope(void **state)
+{
+	check_partner_is_spared(KILL_NOW, true);
+}
+
+static void test_tick_dry_run_names_who_shares_the_memory(void **state)
+{
+	struct partner partner = { .name = "partner" };
+	pid_t victim;
+
+	require_kcmp();
+	victim = spawn_with_partner(32, &partner);
+	start("DryRun=yes\n" KILL_NOW);
+	one_tick();
+	require_comparison();
+	assert_int_equal(test.manager->decision.n_sharers, 1);
+	assert_int_equal(test.n_signals, 0);
+	assert_true(is_alive(victim) && partner_is_alive());
+}
+
 #define with_scope(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -1127,6 +1357,12 @@ int main(void)
 		with_scope(test_tick_sees_that_a_kill_was_useless),
 		with_scope(test_tick_dry_run_never_signals),
 		with_scope(test_tick_finds_a_process_whose_leader_has_exited),
+		with_scope(test_tick_ends_who_shares_the_memory),
+		with_scope(test_tick_ends_the_parent_of_a_vfork),
+		with_scope(test_tick_asks_one_and_ends_both),
+		with_scope(test_tick_spares_who_shares_memory_with_one_protected),
+		with_scope(test_tick_spares_who_shares_memory_with_one_out_of_scope),
+		with_scope(test_tick_dry_run_names_who_shares_the_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
