@@ -35,6 +35,11 @@ static const char *const action_names[] = {
 	[POLICY_ACTION_KILL] = "kill",
 };
 
+static const char *const target_names[] = {
+	[POLICY_TARGET_PROCESS] = "process",
+	[POLICY_TARGET_CGROUP] = "cgroup",
+};
+
 static const char *const rank_by_names[] = {
 	[POLICY_RANK_BY_FOOTPRINT] = "footprint",
 	[POLICY_RANK_BY_BADNESS] = "badness",
@@ -66,6 +71,16 @@ int policy_action_from_string(const char *text, enum policy_action *ret)
 	return 0;
 }
 
+int policy_target_from_string(const char *text, enum policy_target *ret)
+{
+	int r = index_of(target_names, ARRAY_SIZE(target_names), text);
+
+	if (r < 0)
+		return r;
+	*ret = (enum policy_target)r;
+	return 0;
+}
+
 int policy_rank_by_from_string(const char *text, enum policy_rank_by *ret)
 {
 	int r = index_of(rank_by_names, ARRAY_SIZE(rank_by_names), text);
@@ -79,6 +94,11 @@ int policy_rank_by_from_string(const char *text, enum policy_rank_by *ret)
 const char *policy_action_to_string(enum policy_action action)
 {
 	return action_names[action];
+}
+
+const char *policy_target_to_string(enum policy_target target)
+{
+	return target_names[target];
 }
 
 const char *policy_rank_by_to_string(enum policy_rank_by rank_by)
@@ -356,6 +376,8 @@ static bool cgroup_matches_any(const char *path, const char *globs)
 static bool rule_matches(const struct rule *rule, const struct rule_subject *subject)
 {
 	if (rule->disabled || (!rule->comm_pattern && !rule->cgroup && !rule->has_uid))
+		return false;
+	if (!subject->comm && (rule->comm_pattern || rule->has_uid))
 		return false;
 	if (rule->has_uid && rule->uid != subject->uid)
 		return false;

@@ -30,6 +30,11 @@ enum policy_rank_by {
 	POLICY_RANK_BY_GROWTH,
 };
 
+enum policy_target {
+	POLICY_TARGET_PROCESS,
+	POLICY_TARGET_CGROUP, /* one without cgroups below, with all in it */
+};
+
 /* A line in memory: a share of the total or a number of bytes. */
 struct policy_line {
 	bool set;
@@ -46,8 +51,9 @@ struct policy {
 	unsigned pressure_full;
 	usec_t for_usec;
 	enum policy_action action;
-	enum policy_rank_by rank_by;
-	usec_t grace_usec; /* from SIGTERM to SIGKILL */
+	enum policy_target target;
+	enum policy_rank_by rank_by; /* of processes; cgroups go by footprint */
+	usec_t grace_usec;	     /* from SIGTERM to SIGKILL */
 
 	usec_t holds_since; /* the judgement's memory: the conditions on memory and swap hold since
 			     * then; USEC_INFINITY: they do not */
@@ -114,14 +120,16 @@ int rule_set_comm(struct rule *rule, const char *pattern, char *error, size_t er
 
 /* The names that configuration files use; -EINVAL for others. */
 int policy_action_from_string(const char *text, enum policy_action *ret);
+int policy_target_from_string(const char *text, enum policy_target *ret);
 int policy_rank_by_from_string(const char *text, enum policy_rank_by *ret);
 const char *policy_action_to_string(enum policy_action action);
+const char *policy_target_to_string(enum policy_target target);
 const char *policy_rank_by_to_string(enum policy_rank_by rank_by);
 const char *rule_kind_to_string(enum rule_kind kind);
 
 /* What rules look at. */
 struct rule_subject {
-	const char *comm;
+	const char *comm; /* NULL: a whole cgroup, which no name and no user matches */
 	const char *cgroup;
 	uid_t uid;
 };

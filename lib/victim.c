@@ -51,7 +51,7 @@ static uint64_t upper_end_below(const struct choice *choice, const struct census
 	const struct victim_request *request = choice->request;
 	uint64_t together, furthest;
 
-	if (request->target != VICTIM_TARGET_PROCESS ||
+	if (request->target != POLICY_TARGET_PROCESS ||
 	    request->rank_by != POLICY_RANK_BY_FOOTPRINT)
 		return UINT64_MAX; /* these are not bounded by a process's footprint */
 	together = census_node_interval(choice->census, node, request->allocated).hi;
@@ -62,7 +62,7 @@ static uint64_t upper_end_below(const struct choice *choice, const struct census
 /* Of a cgroup only the rules that go by cgroup alone can be asked. */
 static float cgroup_weight(const struct choice *choice, const struct census_cgroup *cgroup)
 {
-	struct rule_subject subject = { .comm = "", .cgroup = cgroup->path, .uid = (uid_t)-1 };
+	struct rule_subject subject = { .comm = NULL, .cgroup = cgroup->path };
 	struct rule_verdict verdict;
 
 	policy_apply_rules(choice->census->policies, &subject, &verdict);
@@ -79,11 +79,16 @@ static bool has_cgroups_below(const struct census_node *node)
 	return false;
 }
 
+static bool is_root(const struct census_node *node)
+{
+	return strcmp(((const struct census_cgroup *)node)->path, "/") == 0;
+}
+
 static bool is_candidate(const struct choice *choice, const struct census_node *node)
 {
-	if (choice->request->target == VICTIM_TARGET_PROCESS)
+	if (choice->request->target == POLICY_TARGET_PROCESS)
 		return node->kind == CENSUS_PROCESS;
-	return node->kind == CENSUS_CGROUP && !has_cgroups_below(node);
+	return node->kind == CENSUS_CGROUP && !is_root(node) && !has_cgroups_below(node);
 }
 
 static uint64_t upper_end(const struct choice *choice, const struct census_node *node)
@@ -103,14 +108,23 @@ static uint64_t upper_end(const struct choice *choice, const struct census_node 
 	return scale_up(interval.hi, cgroup_weight(choice, (const struct census_cgroup *)node));
 }
 
+static bool process_may_go(const struct choice *choice, const struct census_node *node)
+{
+	enum victim_exclusion exclusion = victim_exclusion(
+		choice->census, (const struct census_process *)node, choice->request);
+
+	/* A zombie is no reason to leave its cgroup alone. */
+	return exclusion == VICTIM_ELIGIBLE || (choice->request->target == POLICY_TARGET_CGROUP &&
+						exclusion == VICTIM_HAS_NO_MEMORY);
+}
+
 /* A cgroup goes with all in it: so everybody in it must be allowed to go. */
 static bool may_go(const struct choice *choice, const struct census_node *node)
 {
 	const struct census_node *child;
 
 	if (node->kind == CENSUS_PROCESS)
-		return victim_exclusion(choice->census, (const struct census_process *)node,
-					choice->request) == VICTIM_ELIGIBLE;
+		return process_may_go(choice, node);
 	census_for_each_child(child, node)
 		if (!may_go(choice, child))
 			return false;
@@ -153,7 +167,7 @@ static void candidate_init(struct victim_candidate *candidate, const struct choi
 		.score.hi = entry->hi,
 		.verdict = VICTIM_UNDECIDED,
 	};
-	if (choice->request->target == VICTIM_TARGET_PROCESS)
+	if (choice->request->target == POLICY_TARGET_PROCESS)
 		process_init(candidate, choice);
 	else
 		cgroup_init(candidate, choice);

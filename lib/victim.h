@@ -89,14 +89,9 @@ struct victim_result {
 	size_t n_allocated;
 };
 
-enum victim_target {
-	VICTIM_TARGET_PROCESS,
-	VICTIM_TARGET_CGROUP, /* one without cgroups below, with all in it */
-};
-
 struct victim_request {
 	enum policy_rank_by rank_by; /* processes; cgroups go by footprint */
-	enum victim_target target;
+	enum policy_target target;
 	unsigned n_wanted;  /* rank so many if there are, for people; the victim and the next come
 			     * for nothing */
 	uint64_t allocated; /* memory_reading.allocated now */

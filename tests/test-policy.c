@@ -443,6 +443,15 @@ static void test_strings_name_all_values(void **state)
 		assert_int_equal(rank_by, i);
 	}
 	assert_int_equal(policy_action_from_string("Kill", &action), -EINVAL);
+	for (int i = POLICY_TARGET_PROCESS; i <= POLICY_TARGET_CGROUP; i++) {
+		enum policy_target target = (enum policy_target) - 1;
+
+		assert_int_equal(policy_target_from_string(
+					 policy_target_to_string((enum policy_target)i), &target),
+				 0);
+		assert_int_equal(target, i);
+	}
+	assert_int_equal(policy_target_from_string("slice", &(enum policy_target){ 0 }), -EINVAL);
 	assert_int_equal(policy_rank_by_from_string("", &rank_by), -EINVAL);
 	assert_string_equal(rule_kind_to_string(RULE_AVOID), "avoid");
 }

@@ -435,10 +435,47 @@ static void test_choose_passes_over_whole_groups(void **state)
 	machine_done(&machine);
 }
 
+/* The root is nobody's to end; a zombie keeps no cgroup alive; a rule about names says nothing of a
+ * cgroup, though its pattern matches everything (and regexec(3) would allocate). */
+static void test_choose_weighs_cgroups_by_cgroup_alone(void **state)
+{
+	struct victim_request request = { .target = POLICY_TARGET_CGROUP, .n_wanted = 8 };
+	struct machine machine;
+	struct rule *rule;
+
+	machine_init(&machine, 4);
+	rule = policy_set_rule(&machine.policies, RULE_PREFER, "all");
+	assert_int_equal(rule_set_comm(rule, ".*", NULL, 0), 0);
+	rule->weight = 100;
+	rule = policy_set_rule(&machine.policies, RULE_PREFER, "y");
+	rule->cgroup = strdup("/y");
+	rule->weight = 3;
+	census_place(&machine.census, machine.processes[0], "/");
+	set(&machine, 0, 900 * MIB, 900 * MIB);
+	census_place(&machine.census, machine.processes[1], "/x");
+	set(&machine, 1, 100 * MIB, 100 * MIB);
+	census_place(&machine.census, machine.processes[2], "/y");
+	set(&machine, 2, 50 * MIB, 50 * MIB);
+	census_place(&machine.census, machine.processes[3], "/y");
+	set(&machine, 3, 0, 0);
+	machine.processes[3]->state = 'Z';
+	request.allocated = machine.allocated;
+
+	choose_for(&machine, &request);
+	assert_int_equal(result.n_ranked, 2);
+	assert_string_equal(result.ranked[0].cgroup->path, "/y");
+	assert_int_equal(result.ranked[0].estimate, 150 * MIB);
+	assert_string_equal(result.ranked[1].cgroup->path, "/x");
+	assert_int_equal(result.ranked[1].estimate, 100 * MIB);
+	machine_done(&machine);
+	machine.policies.scope = NULL; /* not on the heap */
+	policy_set_done(&machine.policies);
+}
+
 static void test_choose_takes_a_whole_cgroup(void **state)
 {
 	static const struct rule rule = { .kind = RULE_PROTECT };
-	struct victim_request request = { .target = VICTIM_TARGET_CGROUP };
+	struct victim_request request = { .target = POLICY_TARGET_CGROUP };
 	struct machine machine;
 
 	machine_init(&machine, 5);
@@ -539,7 +576,7 @@ static void test_choose_passes_over_if_there_is_somebody_else(void **state)
 
 		know(&machine, &rows[i], &passover);
 		for (int target = 0; target < 2; target++) { /* a cgroup each: the same for both */
-			request.target = target ? VICTIM_TARGET_CGROUP : VICTIM_TARGET_PROCESS;
+			request.target = target ? POLICY_TARGET_CGROUP : POLICY_TARGET_PROCESS;
 			choose_for(&machine, &request);
 			assert_true(result.n_ranked > 0);
 			if (target) {
@@ -828,7 +865,7 @@ static void check_tallies(const struct machine *machine, const struct census_nod
 
 static void test_choose_cgroup_never_beaten_by_brute_force(void **state)
 {
-	struct victim_request request = { .target = VICTIM_TARGET_CGROUP };
+	struct victim_request request = { .target = POLICY_TARGET_CGROUP };
 	unsigned n_chosen = 0, n_approximate = 0;
 
 	rng = 19991231;
@@ -845,7 +882,7 @@ static void test_choose_cgroup_never_beaten_by_brute_force(void **state)
 		choose_for(&machine, &request);
 		for (cgroup = machine.census.by_path; cgroup; cgroup = cgroup->hh.next) {
 			const struct census_node *child;
-			bool is_leaf = true, may_go = true;
+			bool is_leaf = strcmp(cgroup->path, "/") != 0, may_go = true;
 
 			census_for_each_child(child, &cgroup->node)
 				is_leaf = is_leaf && child->kind != CENSUS_CGROUP;
@@ -891,6 +928,7 @@ int main(void)
 		cmocka_unit_test(test_choose_allocates_nothing),
 		cmocka_unit_test(test_choose_passes_over_whole_groups),
 		cmocka_unit_test(test_choose_takes_a_whole_cgroup),
+		cmocka_unit_test(test_choose_weighs_cgroups_by_cgroup_alone),
 		cmocka_unit_test(test_choose_passes_over_if_there_is_somebody_else),
 		cmocka_unit_test(test_choose_passes_over_each_kind_once),
 		cmocka_unit_test(test_interval_promises),
