@@ -112,7 +112,7 @@ static void fill_occasion(const struct manager *m, const struct policy *policy,
 	set_text(e->policy, policy->name);
 	set_text(e->action, policy_action_to_string(policy->action));
 	set_text(e->rank_by, policy_rank_by_to_string(policy->rank_by));
-	set_text(e->target, "process");
+	set_text(e->target, policy_target_to_string(policy->target));
 	e->dry_run = m->policies.dry_run;
 	e->memory_total_bytes = m->reading.total;
 	e->available_before_bytes = m->reading.available;
@@ -283,6 +283,19 @@ static void note_signal(struct manager *m)
 	history_put(a->history, e);
 }
 
+/* All of a cgroup; the process is the largest in it, or the one that was chosen. */
+static void fill_group(const struct decision *d, struct history_entry *e)
+{
+	set_text(e->target, policy_target_to_string(d->target));
+	set_path(e->cgroup, d->group);
+	set_text(e->comm, d->comm);
+	e->pid = (uint32_t)d->pid;
+	e->uid = d->uid;
+	e->footprint_bytes = census_footprint(&d->memory);
+	e->anonymous_bytes = d->memory.anon;
+	e->swap_bytes = d->memory.swap;
+}
+
 static void open_account(struct manager *m)
 {
 	struct account *a = m->account;
@@ -297,6 +310,8 @@ static void open_account(struct manager *m)
 	a->before = d->before.available + d->before.swap_free;
 	set_text(a->entry.kind, "killed");
 	set_path(a->entry.cgroup, d->cgroup); /* it may have been moved since the choice */
+	if (d->target == POLICY_TARGET_CGROUP)
+		fill_group(d, &a->entry);
 	a->entry.sharers = d->n_sharers;
 	note_signal(m);
 }

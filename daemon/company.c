@@ -35,7 +35,7 @@ static void open_sharer(struct manager *m, const struct census_process *process)
 	struct decision *d = &m->decision;
 	int r;
 
-	if (!decision_may_end(m, process->pid)) {
+	if (!decision_may_end(m, process->pid, m->policies.scope)) {
 		spare(d, process);
 		return;
 	}
@@ -49,21 +49,190 @@ static void open_sharer(struct manager *m, const struct census_process *process)
 		d->sharers_error = r;
 }
 
-bool company_gather(struct manager *m)
+/* memory: the victim's own. */
+static void find_sharers(struct manager *m, const struct census_process *victim,
+			 const struct proc_memory *memory)
 {
 	struct decision *d = &m->decision;
-	const struct census_process *victim = census_find(&m->census, d->pid);
 	struct sharers sharers;
 
-	if (!victim || victim->start_ticks != d->start_ticks)
-		return true;
-	sharers_find(&m->census, victim, &d->memory, m->reading.allocated, compare, m, &sharers);
+	sharers_find(&m->census, victim, memory, m->reading.allocated, compare, m, &sharers);
 	d->sharers_error = sharers.error;
 	d->n_sharers_left = sharers.n_more;
 	for (unsigned i = 0; i < sharers.n; i++)
 		open_sharer(m, sharers.items[i]);
+}
+
+/* Which cgroup goes as a whole?  The length of its path, 0: none. */
+static size_t find_group(const struct manager *m, const struct policy *policy)
+{
+	const struct decision *d = &m->decision;
+	char own_path[CGROUP_PATH_MAX];
+
+	if (cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_path, sizeof(own_path)) != 0)
+		return 0;
+	return policy->target == POLICY_TARGET_CGROUP
+		       ? kill_group_find_whole(&m->cgroups, d->cgroup, m->policies.scope, own_path)
+		       : kill_group_find_flagged(&m->cgroups, d->cgroup, m->policies.scope,
+						 own_path);
+}
+
+/* The members, by the census: all are counted, the largest are kept. */
+struct members {
+	const struct manager *m;
+	const struct census_process *largest[KILL_OTHERS_MAX];
+	unsigned n_largest;
+	unsigned n;
+	uint64_t anon, swap; /* of those besides the victim and its sharers, who have one memory */
+};
+
+static bool is_open(const struct kill_victim *victim, pid_t pid)
+{
+	for (unsigned i = 0; i < victim->n_others; i++)
+		if (victim->others[i].pid == pid)
+			return true;
+	return victim->pid == pid;
+}
+
+static void keep_if_large(struct members *members, const struct census_process *process)
+{
+	uint64_t footprint = census_footprint(&process->memory);
+	unsigned i = members->n_largest;
+
+	for (; i > 0 && census_footprint(&members->largest[i - 1]->memory) < footprint; i--)
+		if (i < KILL_OTHERS_MAX)
+			members->largest[i] = members->largest[i - 1];
+	if (i == KILL_OTHERS_MAX)
+		return;
+	members->largest[i] = process;
+	members->n_largest += members->n_largest < KILL_OTHERS_MAX;
+}
+
+static void count_members(struct members *members, const struct census_node *node)
+{
+	const struct census_process *process = (const struct census_process *)node;
+	const struct census_node *child;
+	enum victim_exclusion exclusion;
+
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node)
+			count_members(members, child);
+		return;
+	}
+	exclusion = victim_exclusion(&members->m->census, process, &members->m->request);
+	if (exclusion != VICTIM_ELIGIBLE && exclusion != VICTIM_IS_PASSED_OVER &&
+	    exclusion != VICTIM_IS_UNREADABLE)
+		return;
+	members->n++;
+	if (is_open(&members->m->victim, process->pid))
+		return;
+	members->anon += process->memory.anon;
+	members->swap += process->memory.swap;
+	keep_if_large(members, process);
+}
+
+/* The census's node of the cgroup; NULL if the victim was moved since. */
+static const struct census_node *find_node(const struct decision *d,
+					   const struct census_process *victim)
+{
+	const struct census_node *node =
+		victim->bundle ? &victim->bundle->cgroup->node : &victim->node;
+
+	for (; node && node->kind == CENSUS_CGROUP;
+	     node = (const struct census_node *)node->tally.parent)
+		if (strcmp(((const struct census_cgroup *)node)->path, d->group) == 0)
+			return node;
+	return NULL;
+}
+
+/* Those whose memory is worth a reap of their own, and how much it is in all. */
+static void open_members(struct manager *m, const struct census_process *victim)
+{
+	struct decision *d = &m->decision;
+	const struct census_node *node = find_node(d, victim);
+	struct members members = { .m = m };
+
+	if (!node)
+		return;
+	count_members(&members, node);
+	d->n_processes = members.n;
+	if (d->is_flagged) { /* one process was chosen, and read */
+		d->memory.anon += members.anon;
+		d->memory.swap += members.swap;
+	}
+	for (unsigned i = 0; i < members.n_largest; i++)
+		(void)kill_open_other(m->kill_ops, m->proc_fd, members.largest[i]->pid,
+				      members.largest[i]->start_ticks, &m->victim);
+}
+
+/* 0, KILL_GONE, or -errno: it may not be ended as a whole. */
+static int open_group(struct manager *m, const struct policy *policy,
+		      const struct census_process *victim)
+{
+	struct decision *d = &m->decision;
+	size_t length = find_group(m, policy);
+	int r;
+
+	if (length == 0)
+		return policy->target == POLICY_TARGET_CGROUP ? -EPERM : 0;
+	memcpy(d->group, d->cgroup, length);
+	d->group[length] = '\0';
+	r = kill_group_open(&m->cgroups, d->group, &m->victim.group);
+	if (r != 0)
+		return r;
+	d->is_flagged = policy->target == POLICY_TARGET_PROCESS;
+	d->target = POLICY_TARGET_CGROUP;
+	open_members(m, victim);
+	return 0;
+}
+
+enum report_event company_gather(struct manager *m, const struct policy *policy)
+{
+	struct decision *d = &m->decision;
+	const struct census_process *victim = census_find(&m->census, d->pid);
+
+	if (!victim || victim->start_ticks != d->start_ticks)
+		return REPORT_VANISHED;
+	find_sharers(m, victim,
+		     policy->target == POLICY_TARGET_PROCESS ? &d->memory : &victim->memory);
+	if (d->spared_pid > 0)
+		return REPORT_SPARED;
+	d->error = open_group(m, policy, victim);
+	if (d->error < 0)
+		return REPORT_CANNOT_OPEN;
+	if (d->error == KILL_GONE)
+		return REPORT_VANISHED;
 	decision_note_next(d, &m->choice, &m->victim);
-	return d->spared_pid == 0;
+	return REPORT_NOTHING;
+}
+
+static bool spares(pid_t pid, void *userdata)
+{
+	const struct manager *m = userdata;
+
+	return !decision_may_end(m, pid, m->decision.group);
+}
+
+struct kill_target company_target(struct manager *m)
+{
+	struct decision *d = &m->decision;
+
+	return (struct kill_target){
+		.pid = d->pid,
+		.start_ticks = d->start_ticks,
+		.v2_path = d->cgroup,
+		.v1_path = d->v1_freezer,
+		.spares = spares,
+		.userdata = m,
+	};
+}
+
+bool company_is_gone(struct manager *m)
+{
+	struct kill_target target = company_target(m);
+
+	return kill_is_gone(&m->victim) &&
+	       kill_group_is_gone(m->kill_ops, m->proc_fd, &target, &m->victim.group);
 }
 
 /* Of one process, UINT64_MAX where that cannot be known. */
@@ -78,18 +247,27 @@ static uint64_t footprint_of(const struct manager *m, pid_t pid, uint64_t start_
 	return census_footprint(&memory);
 }
 
+/* Two of the same memory: who is left has it all. */
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	if (a == UINT64_MAX || b == UINT64_MAX)
+		return min_u64(a, b);
+	return max_u64(a, b);
+}
+
 uint64_t company_footprint(const struct manager *m)
 {
 	const struct kill_victim *victim = &m->victim;
 	uint64_t footprint = footprint_of(m, victim->pid, victim->start_ticks);
 
-	/* One memory: who is left of them has it all. */
 	for (unsigned i = 0; i < victim->n_others; i++) {
-		uint64_t other =
-			footprint_of(m, victim->others[i].pid, victim->others[i].start_ticks);
+		const struct kill_other *other = &victim->others[i];
+		uint64_t more = footprint_of(m, other->pid, other->start_ticks);
 
-		if (footprint == UINT64_MAX || (other != UINT64_MAX && other > footprint))
-			footprint = other;
+		if (i < m->decision.n_sharers || footprint == UINT64_MAX || more == UINT64_MAX)
+			footprint = larger(footprint, more);
+		else
+			footprint = add_u64(footprint, more);
 	}
 	return footprint;
 }

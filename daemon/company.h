@@ -1,23 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * company: who goes with the victim that was chosen: those that share its memory.  Found between
- * the choice and the signal, so nothing is allocated here.
+ * company: who goes with the victim that was chosen: those that share its memory, and all of its
+ * cgroup where the policy or memory.oom.group says so.  Found between the choice and the signal, so
+ * nothing is allocated here.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/report.h"
+#include "lib/kill.h"
 #include "lib/util.h"
 
 struct manager;
 
 /*
- * For the victim of m->decision, which is open: finds and opens the others (m->victim.others).
- * false: one of them may not be ended (m->decision.spared_pid); then the victim is not ended
- * either, for its memory would not come back.
+ * For the victim of m->decision, which is open: finds and opens the others and the group
+ * (m->victim), and notes them in m->decision.  REPORT_NOTHING: go on.  REPORT_SPARED: one that
+ * shares its memory may not be ended (spared_pid), so the memory would not come back.
+ * REPORT_CANNOT_OPEN: its cgroup may not be ended (error).  REPORT_VANISHED.
  */
-bool company_gather(struct manager *m);
+enum report_event company_gather(struct manager *m, const struct policy *policy);
+
+/* For kill_signal(); points into m. */
+struct kill_target company_target(struct manager *m);
+
+/* Are all of them gone? */
+bool company_is_gone(struct manager *m);
 
 /* What the victim and its company hold now; UINT64_MAX where that cannot be known. */
 uint64_t company_footprint(const struct manager *m);

@@ -19,16 +19,35 @@ static void record_avoided(struct decision *d, const struct victim_result *resul
 	memcpy(d->avoided_comm, avoided->comm, sizeof(d->avoided_comm));
 }
 
+/* A zombie has nothing. */
+static const struct census_process *largest_below(const struct census_node *node)
+{
+	const struct census_process *largest = NULL, *process;
+	const struct census_node *child;
+
+	if (node->kind == CENSUS_PROCESS)
+		return (const struct census_process *)node;
+	census_for_each_child(child, node) {
+		process = largest_below(child);
+		if (process && (!largest || census_footprint(&process->memory) >
+						    census_footprint(&largest->memory)))
+			largest = process;
+	}
+	return largest;
+}
+
 void decision_record(struct decision *d, const struct manager *m, const struct policy *policy,
 		     const struct victim_result *result, usec_t now)
 {
 	const struct victim_candidate *victim = &result->ranked[0];
-	const struct census_process *process = victim->process;
+	const struct census_process *process = largest_below(victim->node);
 
 	*d = (struct decision){
 		.pid = process->pid,
 		.start_ticks = process->start_ticks,
 		.uid = process->uid,
+		.target = policy->target,
+		.n_processes = 1,
 		.action = policy->action,
 		.grace_usec = policy->grace_usec,
 		.dry_run = m->policies.dry_run,
@@ -44,12 +63,19 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 	snprintf(d->cgroup, sizeof(d->cgroup), "%s", census_cgroup_path(process));
 	snprintf(d->policy, sizeof(d->policy), "%s", policy->name);
 	decision_note_next(d, result, NULL);
+	record_avoided(d, result);
 }
 
-static bool goes_too(const struct kill_victim *victim, pid_t pid)
+static bool goes_too(const struct decision *d, const struct kill_victim *victim,
+		     const struct victim_candidate *candidate)
 {
-	for (unsigned i = 0; victim && i < victim->n_others; i++)
-		if (victim->others[i].pid == pid)
+	const char *cgroup = candidate->cgroup ? candidate->cgroup->path
+					       : census_cgroup_path(candidate->process);
+
+	if (d->group[0] != '\0' && cgroup_path_is_below(cgroup, d->group))
+		return true;
+	for (unsigned i = 0; victim && candidate->process && i < victim->n_others; i++)
+		if (victim->others[i].pid == candidate->process->pid)
 			return true;
 	return false;
 }
@@ -58,16 +84,22 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
 			const struct kill_victim *victim)
 {
 	d->next_pid = 0;
-	for (unsigned i = 1; i < result->n_ranked && d->next_pid == 0; i++) {
+	d->next_group[0] = '\0';
+	for (unsigned i = 1; i < result->n_ranked; i++) {
 		const struct victim_candidate *next = &result->ranked[i];
 
-		if (goes_too(victim, next->process->pid))
+		if (goes_too(d, victim, next))
 			continue;
-		d->next_pid = next->process->pid;
-		memcpy(d->next_comm, next->process->comm, sizeof(d->next_comm));
+		if (next->process) {
+			d->next_pid = next->process->pid;
+			memcpy(d->next_comm, next->process->comm, sizeof(d->next_comm));
+		} else {
+			snprintf(d->next_group, sizeof(d->next_group), "%.*s",
+				 (int)sizeof(d->next_group) - 1, next->cgroup->path);
+		}
 		d->next_footprint = census_footprint(&next->memory);
+		return;
 	}
-	record_avoided(d, result);
 }
 
 static bool is_protected(const struct manager *m, const char *comm, const char *cgroup, uid_t uid)
@@ -95,7 +127,7 @@ static uid_t uid_of(const struct manager *m, pid_t pid)
 	return proc_read_status(m->proc_fd, pid, &status) == 0 ? status.uid : (uid_t)-1;
 }
 
-bool decision_may_end(const struct manager *m, pid_t pid)
+bool decision_may_end(const struct manager *m, pid_t pid, const char *within)
 {
 	const struct census_process *known = census_find(&m->census, pid);
 	char cgroup[CGROUP_PATH_MAX];
@@ -116,7 +148,7 @@ bool decision_may_end(const struct manager *m, pid_t pid)
 		return true;
 	if (r < 0)
 		strcpy(cgroup, "/");
-	if (!cgroup_path_is_below(cgroup, m->policies.scope))
+	if (!cgroup_path_is_below(cgroup, within))
 		return false;
 	if (known && known->start_ticks == stat.start_ticks &&
 	    strncmp(known->comm, stat.comm, sizeof(known->comm) - 1) == 0 &&

@@ -26,12 +26,19 @@ struct decision {
 	char cgroup[CGROUP_PATH_MAX];
 	char v1_freezer[CGROUP_PATH_MAX];
 
+	/* Where a cgroup goes as a whole: the victim above is the largest in it, or the one that
+	 * was chosen. */
+	enum policy_target target;
+	char group[CGROUP_PATH_MAX];
+	bool is_flagged;      /* by memory.oom.group, not by the policy */
+	unsigned n_processes; /* that go: by the census, then those signalled */
+
 	char policy[64];
 	enum policy_action action;
 	usec_t grace_usec;
 	bool dry_run;
 
-	struct proc_memory memory; /* the reading that decided */
+	struct proc_memory memory; /* the reading that decided; of all of the cgroup */
 	size_t n_candidates;
 	unsigned n_reads;
 	bool approximate;
@@ -42,6 +49,7 @@ struct decision {
 	char spared_comm[16];
 	pid_t next_pid; /* the second in the ranking, 0: there was none */
 	char next_comm[16];
+	char next_group[128]; /* a cgroup: its path, perhaps cut; next_pid is 0 then */
 	uint64_t next_footprint;
 	/* Who counts for more, but is of a kind that it was useless to end. */
 	pid_t avoided_pid; /* 0: there was none */
@@ -74,10 +82,12 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 void decision_note_next(struct decision *d, const struct victim_result *result,
 			const struct kill_victim *victim);
 
-/* May this process be ended, as it is now?  Rules that somebody has written may allocate
- * (regexec(3)), so they are asked only if it is not as the census has it.  One that has vanished
- * may. */
-bool decision_may_end(const struct manager *m, pid_t pid);
+/*
+ * May this process be ended, as it is now, in the cgroup `within` or below?  Rules that somebody
+ * has written may allocate (regexec(3)), so they are asked only if it is not as the census has it.
+ * One that has vanished may.
+ */
+bool decision_may_end(const struct manager *m, pid_t pid, const char *within);
 
 /* May the victim not be ended, now that it was renamed or moved? */
 bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm);

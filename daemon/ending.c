@@ -61,7 +61,7 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 		judgement->policy ? judgement->policy->action : POLICY_ACTION_NONE;
 	struct kill_facts facts = {
 		.signal = d->signal,
-		.gone = kill_is_gone(&m->victim),
+		.gone = company_is_gone(m),
 		.since_signal = sub_u64(now, d->signalled_at),
 		.grace = d->grace_usec,
 		.timeout = m->policies.kill_timeout_usec,

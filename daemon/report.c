@@ -28,12 +28,38 @@
 #define PERCENT_FORMAT	"%u.%u %%"
 #define PERCENT_ARGS(p) (p) / 100, (p) / 10 % 10
 
+static const char *group_name(const struct decision *d, char *buf, size_t size)
+{
+	char comm[16], group[256];
+
+	snprintf(buf, size, "cgroup %s (%u process%s%s, with %s, pid %d, uid %u)",
+		 format_foreign(d->group, group, sizeof(group)), d->n_processes,
+		 d->n_processes == 1 ? "" : "es", d->is_flagged ? " by memory.oom.group" : "",
+		 format_foreign(d->comm, comm, sizeof(comm)), d->pid, d->uid);
+	return buf;
+}
+
 static const char *victim_name(const struct decision *d, char *buf, size_t size)
 {
 	char comm[16], cgroup[256];
 
+	if (d->target == POLICY_TARGET_CGROUP)
+		return group_name(d, buf, size);
 	snprintf(buf, size, "%s (pid %d, uid %u, %s)", format_foreign(d->comm, comm, sizeof(comm)),
 		 d->pid, d->uid, format_foreign(d->cgroup, cgroup, sizeof(cgroup)));
+	return buf;
+}
+
+/* "Pid 812" or "Cgroup /a/b", at the beginning of a line. */
+static const char *short_name(const struct decision *d, char *buf, size_t size)
+{
+	char group[256];
+
+	if (d->target == POLICY_TARGET_CGROUP)
+		snprintf(buf, size, "Cgroup %s",
+			 format_foreign(d->group[0] ? d->group : d->cgroup, group, sizeof(group)));
+	else
+		snprintf(buf, size, "Pid %d", d->pid);
 	return buf;
 }
 
@@ -77,8 +103,10 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 		"RECKOND_VICTIM_PID=%d", d->pid, "RECKOND_VICTIM_COMM=%s", d->comm,
 		"RECKOND_VICTIM_UID=%u", d->uid, "RECKOND_VICTIM_CGROUP=%s", d->cgroup,
 		"RECKOND_VICTIM_FOOTPRINT=%" PRIu64, census_footprint(&d->memory),
-		"RECKOND_SHARERS=%u", d->n_sharers, "RECKOND_POLICY=%s", d->policy,
-		"RECKOND_ACTION=%s", policy_action_to_string(d->action), "RECKOND_SIGNAL=%s",
+		"RECKOND_TARGET=%s", policy_target_to_string(d->target), "RECKOND_TARGET_CGROUP=%s",
+		d->group, "RECKOND_PROCESSES=%u", d->n_processes, "RECKOND_SHARERS=%u",
+		d->n_sharers, "RECKOND_POLICY=%s", d->policy, "RECKOND_ACTION=%s",
+		policy_action_to_string(d->action), "RECKOND_SIGNAL=%s",
 		d->signal ? signal_name(d->signal) : "none", "RECKOND_DRY_RUN=%s",
 		d->dry_run ? "yes" : "no", "RECKOND_CANDIDATES=%zu", d->n_candidates,
 		"RECKOND_PASS2_READS=%u", d->n_reads, "RECKOND_APPROXIMATE=%s",
@@ -96,24 +124,55 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 static const char *describe_company(const struct decision *d, char *buf, size_t size)
 {
 	buf[0] = '\0';
-	if (d->n_sharers > 0)
+	if (d->n_sharers > 0 && d->target == POLICY_TARGET_PROCESS)
 		snprintf(buf, size, " and %u that share%s its memory", d->n_sharers,
 			 d->n_sharers == 1 ? "s" : "");
 	return buf;
 }
 
+/* "; next would be worker (pid 812, 512 MiB)" */
+static const char *describe_next(const struct decision *d, char *buf, size_t size)
+{
+	char comm[16], footprint[FORMAT_BYTES_SIZE], group[sizeof(d->next_group)];
+
+	buf[0] = '\0';
+	format_bytes(d->next_footprint, footprint);
+	if (d->next_group[0] != '\0')
+		snprintf(buf, size, "; next would be %s (%s)",
+			 format_foreign(d->next_group, group, sizeof(group)), footprint);
+	else if (d->next_pid > 0)
+		snprintf(buf, size, "; next would be %s (pid %d, %s)",
+			 format_foreign(d->next_comm, comm, sizeof(comm)), d->next_pid, footprint);
+	return buf;
+}
+
+/* What is worth knowing, but not the decision itself. */
+static void report_steps(const struct manager *m)
+{
+	const struct decision *d = &m->decision;
+	char name[384];
+
+	short_name(d, name, sizeof(name));
+	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
+		if (m->victim.step_result[step] < 0)
+			log_warning("%s: could not %s: %s, ignoring.", name,
+				    kill_step_to_string(step),
+				    strerror(-m->victim.step_result[step]));
+	if (m->victim.thawed.n_levels > 0)
+		log_notice("%s: its group was frozen, thawed (%u level%s).", name,
+			   m->victim.thawed.n_levels, m->victim.thawed.n_levels > 1 ? "s" : "");
+	if (m->victim.group.n_spared > 0)
+		log_notice("%s: %u of its processes may not be ended, and were not.", name,
+			   m->victim.group.n_spared);
+}
+
 static void report_signalled(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
-	char text[1024], name[384], memory[128], size[FORMAT_BYTES_SIZE],
-		next_size[FORMAT_BYTES_SIZE];
-	char next[96] = "", avoided[160] = "", comm[16], company[64];
+	char text[1024], name[384], memory[128], size[FORMAT_BYTES_SIZE], next[256], company[64];
+	char avoided[160] = "", comm[16];
 
 	describe_memory(&d->before, memory, sizeof(memory));
-	if (d->next_pid > 0)
-		snprintf(next, sizeof(next), "; next would be %s (pid %d, %s)",
-			 format_foreign(d->next_comm, comm, sizeof(comm)), d->next_pid,
-			 format_bytes(d->next_footprint, next_size));
 	if (d->avoided_pid > 0)
 		snprintf(avoided, sizeof(avoided),
 			 "; not the larger %s (pid %d), as ending another of its kind gave little",
@@ -126,23 +185,16 @@ static void report_signalled(const struct manager *m)
 		 format_bytes(census_footprint(&d->memory), size),
 		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
 		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
-		 d->approximate ? ", approximately" : "", avoided, next);
+		 d->approximate ? ", approximately" : "", avoided,
+		 describe_next(d, next, sizeof(next)));
 	say_decision(m, MESSAGE_SIGNALLED, LOG_WARNING, text);
 	if (d->n_sharers_left > 0 || (d->sharers_error < 0 && !errno_is_gone(d->sharers_error)))
 		log_notice("Pid %d: others may share its memory and would be next: %u not asked "
 			   "about%s%s.",
 			   d->pid, d->n_sharers_left, d->sharers_error ? ", " : "",
 			   d->sharers_error ? strerror(-d->sharers_error) : "");
-	if (d->dry_run)
-		return;
-	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
-		if (m->victim.step_result[step] < 0)
-			log_warning("Pid %d: could not %s: %s, ignoring.", d->pid,
-				    kill_step_to_string(step),
-				    strerror(-m->victim.step_result[step]));
-	if (m->victim.thawed.n_levels > 0)
-		log_notice("Pid %d: its group was frozen, thawed (%u level%s).", d->pid,
-			   m->victim.thawed.n_levels, m->victim.thawed.n_levels > 1 ? "s" : "");
+	if (!d->dry_run)
+		report_steps(m);
 }
 
 /* What was learnt: who is passed over from now on, and why. */
@@ -229,8 +281,9 @@ static void report_nobody(const struct manager *m)
 	size_t n[_VICTIM_EXCLUSION_MAX];
 
 	victim_count_exclusions(&m->census, &m->request, n);
-	log_error("Memory is short, but nobody may be ended: of %zu processes %zu are kernel "
+	log_error("Memory is short, but %s may be ended: of %zu processes %zu are kernel "
 		  "threads, %zu protected, %zu outside the scope, %zu unreadable, %zu passed over.",
+		  m->request.target == POLICY_TARGET_CGROUP ? "no cgroup as a whole" : "nobody",
 		  m->census.n_processes, n[VICTIM_IS_KTHREAD],
 		  n[VICTIM_IS_PROTECTED] + n[VICTIM_IS_ADJ_MIN] + n[VICTIM_IS_INIT] +
 			  n[VICTIM_IS_SELF],
@@ -240,7 +293,7 @@ static void report_nobody(const struct manager *m)
 static void report_event(struct manager *m, enum report_event event, usec_t now)
 {
 	const struct decision *d = &m->decision;
-	char comm[16];
+	char comm[16], name[384];
 
 	switch (event) {
 	case REPORT_SIGNALLED:
@@ -248,7 +301,8 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 		report_signalled(m);
 		break;
 	case REPORT_ESCALATED:
-		log_warning("Pid %d has not gone after SIGTERM: SIGKILL.", d->pid);
+		log_warning("%s has not gone after SIGTERM: SIGKILL.",
+			    short_name(d, name, sizeof(name)));
 		break;
 	case REPORT_ENDED:
 		report_ended(m);
@@ -262,8 +316,9 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 			report_nobody(m);
 		break;
 	case REPORT_CANNOT_OPEN:
-		log_error("Pid %d cannot be opened: %s; passed over for %" PRIu64 " s.", d->pid,
-			  strerror(-d->error), d->passed_over_usec / USEC_PER_SEC);
+		log_error("%s cannot be opened: %s; passed over for %" PRIu64 " s.",
+			  short_name(d, name, sizeof(name)), strerror(-d->error),
+			  d->passed_over_usec / USEC_PER_SEC);
 		break;
 	case REPORT_SPARED:
 		log_warning("Pid %d shares its memory with %s (pid %d), which may not be ended: "
@@ -366,7 +421,8 @@ static void report_limits(const struct manager *m)
 		  "and who shares a victim's memory is not known" },
 		{ CAP_SYS_RESOURCE, "may not lower oom_score_adj or have fine PSI triggers "
 				    "(CAP_SYS_RESOURCE)" },
-		{ CAP_DAC_OVERRIDE, "may not thaw groups of other users (CAP_DAC_OVERRIDE)" },
+		{ CAP_DAC_OVERRIDE,
+		  "may not thaw or end groups of other users (CAP_DAC_OVERRIDE)" },
 	};
 	const struct abilities *a = &m->abilities;
 

@@ -190,6 +190,7 @@ static bool choose(struct manager *m, struct tick *t)
 	ending_observe_passed_over(m);
 	m->request = (struct victim_request){
 		.rank_by = policy->rank_by,
+		.target = policy->target,
 		.allocated = m->reading.allocated,
 		.total = m->reading.counters.total + m->reading.counters.swap_total,
 		.now = t->now,
@@ -267,19 +268,14 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	if (memory_sample(m->memory, &m->reading) == 0 &&
 	    !policy_holds(t->judgement.policy, &reading))
 		return REPORT_STOOD_DOWN;
-	return company_gather(m) ? REPORT_NOTHING : REPORT_SPARED;
+	return company_gather(m, t->judgement.policy);
 }
 
 /* Signal, thaw, reap, and watch. */
 static void end(struct manager *m, struct tick *t)
 {
 	struct decision *d = &m->decision;
-	struct kill_target target = {
-		.pid = d->pid,
-		.start_ticks = d->start_ticks,
-		.v2_path = d->cgroup,
-		.v1_path = d->v1_freezer,
-	};
+	struct kill_target target = company_target(m);
 	bool escalates = d->signal != 0;
 	int r;
 
@@ -296,6 +292,8 @@ static void end(struct manager *m, struct tick *t)
 	t->event = escalates ? REPORT_ESCALATED : REPORT_SIGNALLED;
 	if (escalates)
 		return;
+	if (m->victim.group.n_signalled > 0)
+		d->n_processes = m->victim.group.n_signalled;
 	d->signal_usec = d->signalled_at - t->now;
 	m->n_kills++;
 	passover_spend(&m->passover, d->avoided_kinds);

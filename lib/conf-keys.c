@@ -108,7 +108,7 @@ static int set_rank_by(const struct conf_key *key, void *object, const char *val
 	return policy_rank_by_from_string(value, &policy->rank_by);
 }
 
-/* Keys that have one value in this version; other versions may know more. */
+/* Has one value in this version; other versions may know more. */
 static int set_policy_cgroup(const struct conf_key *key, void *object, const char *value,
 			     char *text)
 {
@@ -124,13 +124,9 @@ static int set_policy_cgroup(const struct conf_key *key, void *object, const cha
 
 static int set_target(const struct conf_key *key, void *object, const char *value, char *text)
 {
-	if (strcmp(value, "process") == 0)
-		return 0;
-	if (strcmp(value, "cgroup") == 0)
-		snprintf(
-			text, CONF_TEXT_MAX,
-			"Target=cgroup: this version ends processes only, which is Target=process");
-	return -EINVAL;
+	struct policy *policy = object;
+
+	return policy_target_from_string(value, &policy->target);
 }
 
 static int replace(char **field, const char *value)
@@ -356,7 +352,7 @@ const struct conf_key conf_keys[] = {
 	{ "PressureFull",    POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(pressure_full) },
 	{ "For",             POLICY, "0",   FORM_DURATION, set_duration, OF(for_usec) },
 	{ "Action",          POLICY, NULL,  "none, warn, terminate or kill", set_action },
-	{ "Target",          POLICY, "process", "process", set_target },
+	{ "Target",          POLICY, "process", "process or cgroup", set_target },
 	{ "RankBy",          POLICY, "footprint", "footprint, badness, swap or growth", set_rank_by },
 	{ "Grace",           POLICY, "5s",  FORM_DURATION, set_duration, OF(grace_usec) },
 

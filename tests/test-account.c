@@ -199,6 +199,41 @@ static void test_note_fills_the_record(void **state)
 	assert_true(e->ranked[2].precise && !e->ranked[3].precise);
 }
 
+/* The chosen process was in a cgroup that goes as a whole, or shared its memory. */
+static void test_note_fills_in_who_goes_too(void **state)
+{
+	struct decision *d = &test.m->decision;
+	const struct history_entry *e;
+
+	choose(812, SIGNALLED - 100);
+	d->target = POLICY_TARGET_CGROUP;
+	strcpy(d->group, "/a");
+	strcpy(d->comm, "largest");
+	d->uid = 1001;
+	d->n_sharers = 2;
+	d->memory = (struct proc_memory){ .anon = 100 * MIB, .swap = MIB };
+	signal_it(SIGKILL, SIGNALLED);
+	e = newest();
+	assert_string_equal(e->target, "cgroup");
+	assert_string_equal(e->cgroup, "/a");
+	assert_string_equal(e->comm, "largest");
+	assert_int_equal(e->pid, 812);
+	assert_int_equal(e->uid, 1001);
+	assert_int_equal(e->sharers, 2);
+	assert_int_equal(e->footprint_bytes, 101 * MIB);
+	assert_int_equal(e->anonymous_bytes, 100 * MIB);
+	assert_int_equal(e->swap_bytes, MIB);
+
+	/* Shares it with one that is to live. */
+	choose(813, SIGNALLED + USEC_PER_SEC);
+	d->error = -EPERM;
+	note(REPORT_SPARED, SIGNALLED + USEC_PER_SEC);
+	e = newest();
+	assert_int_equal(e->pid, 813);
+	assert_string_equal(e->outcome, "unkillable");
+	assert_string_equal(e->error, strerror(EPERM));
+}
+
 static void test_pressure_is_not_known_without_psi(void **state)
 {
 	kill_one(812, SIGKILL);
@@ -508,6 +543,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_manager(test_note_fills_the_record),
+		with_manager(test_note_fills_in_who_goes_too),
 		with_manager(test_pressure_is_not_known_without_psi),
 		with_manager(test_what_came_back_is_noted_in_time),
 		with_manager(test_swap_that_became_free_came_back_too),

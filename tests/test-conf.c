@@ -222,12 +222,14 @@ static void test_load_sets_every_key(void **state)
 	assert_int_equal(policy->action, POLICY_ACTION_KILL);
 	assert_int_equal(policy->grace_usec, 0);
 	assert_int_equal(policy->rank_by, POLICY_RANK_BY_BADNESS);
+	assert_int_equal(policy->target, POLICY_TARGET_CGROUP);
 
 	policy = find_policy(&set, "new.one@2_x-y");
 	assert_line(&policy->memory_available, true, 700, 0);
 	assert_line(&policy->swap_free, false, 0, 0);
 	assert_int_equal(policy->action, POLICY_ACTION_TERMINATE);
 	assert_int_equal(policy->rank_by, POLICY_RANK_BY_GROWTH);
+	assert_int_equal(policy->target, POLICY_TARGET_PROCESS);
 	assert_int_equal(policy->grace_usec, POLICY_GRACE_USEC);
 	assert_int_equal(policy->for_usec, 0);
 	assert_int_equal(find_policy(&set, "terminate")->action, POLICY_ACTION_NONE);
@@ -381,8 +383,9 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Policy kill]\nPressureFull=0%\n", 2,
 		  "PressureFull= needs a percentage above 0%" },
 		{ "[Policy kill]\nPressureFull=40\n", 2, "PressureFull= needs a percentage" },
-		{ "[Policy kill]\nTarget=cgroup\n", 2, "this version ends processes only" },
-		{ "[Policy kill]\nTarget=planet\n", 2, "Target= needs process, not 'planet'" },
+		{ "[Policy kill]\nTarget=cgroup\n", 0, NULL },
+		{ "[Policy kill]\nTarget=planet\n", 2,
+		  "Target= needs process or cgroup, not 'planet'" },
 		{ "[Policy kill]\nCgroup=/user.slice\n", 2, "measures the whole machine only" },
 		{ "[Policy kill]\nCgroup=user.slice\n", 2, "Cgroup= needs /" },
 		{ "[Protect x]\nComm=(\n", 2, "Comm=( is not a regular expression: Unmatched" },

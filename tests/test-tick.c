@@ -62,7 +62,7 @@ static struct {
 	unsigned n_signals;
 	unsigned n_journal;
 	unsigned n_choices;
-	bool allocate_freely;
+	char flagged[128]; /* this cgroup has memory.oom.group 1 */
 } test;
 
 /* The daemon's entries end here; the first one closes the time without allocations. */
@@ -99,6 +99,20 @@ int __wrap_memory_sample(struct memory_source *source, struct memory_reading *re
 	if (test.frees_nothing)
 		ret->freed = test.freed;
 	return r;
+}
+
+/* There may be no memory controller here: the flag is imagined. */
+size_t __real_kill_group_find_flagged(const struct cgroup_fs *fs, const char *path,
+				      const char *scope, const char *own_path);
+size_t __wrap_kill_group_find_flagged(const struct cgroup_fs *fs, const char *path,
+				      const char *scope, const char *own_path);
+size_t __wrap_kill_group_find_flagged(const struct cgroup_fs *fs, const char *path,
+				      const char *scope, const char *own_path)
+{
+	assert_string_equal(scope, test.scope);
+	if (test.flagged[0] && cgroup_path_is_below(path, test.flagged))
+		return strlen(test.flagged);
+	return __real_kill_group_find_flagged(fs, path, scope, own_path);
 }
 
 static int op_open(pid_t pid)
@@ -164,7 +178,7 @@ static bool group_is_frozen(const char *relative)
 }
 
 /* A process of so many MiB in a group of the scope (NULL: outside of it). */
-static pid_t spawn(const char *relative, size_t mib, bool ignores_term)
+static pid_t spawn_as(const char *name, const char *relative, size_t mib, bool ignores_term)
 {
 	int ready[2];
 	char pid_text[16], byte;
@@ -178,6 +192,8 @@ static pid_t spawn(const char *relative, size_t mib, bool ignores_term)
 		char *memory;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (name)
+			prctl(PR_SET_NAME, name);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		signal(SIGTERM, ignores_term ? SIG_IGN : SIG_DFL);
@@ -199,6 +215,11 @@ static pid_t spawn(const char *relative, size_t mib, bool ignores_term)
 		write_group(relative, "cgroup.procs", pid_text);
 	}
 	return pid;
+}
+
+static pid_t spawn(const char *relative, size_t mib, bool ignores_term)
+{
+	return spawn_as(NULL, relative, mib, ignores_term);
 }
 
 static bool is_alive(pid_t pid)
@@ -316,7 +337,7 @@ static void end_partner(void)
 
 static int teardown(void **state)
 {
-	static const char *const groups[] = { "/a/b/c", "/a/b", "/a", "" };
+	static const char *const groups[] = { "/a/b/c", "/a/b", "/a", "/b", "" };
 	char path[512];
 
 	fail_malloc = false;
@@ -1324,6 +1345,158 @@ static void test_tick_dry_run_names_who_shares_the_memory(void **state)
 	assert_true(is_alive(victim) && partner_is_alive());
 }
 
+#define GROUP_NOW KILL_NOW "Target=cgroup\n"
+
+static void test_tick_ends_the_largest_cgroup_with_all_in_it(void **state)
+{
+	pid_t in_a[3], in_b, in_scope;
+
+	require_scope();
+	assert_int_equal(make_group("/a") | make_group("/a/b") | make_group("/b"), 0);
+	in_a[0] = spawn("/a/b", 24, false);
+	in_a[1] = spawn("/a/b", 32, false);
+	in_a[2] = spawn("/a", 8, false); /* not in the group: it has others below */
+	in_b = spawn("/b", 40, false);
+	in_scope = spawn("", 8, false);
+	start(GROUP_NOW);
+	one_tick();
+	assert_int_equal(n_mallocs, 0);
+	assert_int_equal(test.manager->decision.target, POLICY_TARGET_CGROUP);
+	assert_string_equal(strrchr(test.manager->decision.group, '/'), "/b");
+	assert_non_null(strstr(test.manager->decision.group, "/a/b"));
+	assert_int_equal(test.manager->decision.pid, in_a[1]);
+	assert_int_equal(test.manager->decision.n_processes, 2);
+	assert_true(census_footprint(&test.manager->decision.memory) >= 56 * MIB);
+	assert_int_equal(test.manager->victim.n_others, 1);
+	assert_int_equal(test.manager->victim.others[0].pid, in_a[0]);
+	settle();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	assert_int_equal(how_it_ended(in_a[0]), SIGKILL);
+	assert_int_equal(how_it_ended(in_a[1]), SIGKILL);
+	assert_true(is_alive(in_a[2]) && is_alive(in_b) && is_alive(in_scope));
+	assert_int_equal(test.n_journal, 2);
+
+	/* The next one; its slice has a process of its own. */
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, in_b);
+	settle();
+	assert_true(is_alive(in_a[2]) && is_alive(in_scope));
+}
+
+static void test_tick_asks_all_of_a_cgroup_and_ends_who_stays(void **state)
+{
+	pid_t deaf, others[2];
+
+	require_scope();
+	assert_int_equal(make_group("/a"), 0);
+	others[0] = spawn("/a", 32, false);
+	deaf = spawn("/a", 16, true);
+	others[1] = spawn("/a", 8, false);
+	start(TERM_NOW "Target=cgroup\n");
+	one_tick();
+	assert_int_equal(test.manager->decision.signal, SIGTERM);
+	assert_int_equal(test.n_signals, 3);
+	assert_int_equal(how_it_ended(others[0]), SIGTERM);
+	assert_int_equal(how_it_ended(others[1]), SIGTERM);
+	one_tick();
+	assert_int_equal(test.manager->state, MANAGER_SETTLE); /* one is left */
+	assert_true(is_alive(deaf));
+	let_the_grace_pass();
+	settle();
+	assert_int_equal(how_it_ended(deaf), SIGKILL);
+	assert_int_equal(test.manager->decision.n_processes, 3);
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+}
+
+/* What is frozen, and forks, and is signalled one by one as one of them is spared. */
+static void test_tick_ends_all_that_the_flag_says_but_who_is_spared(void **state)
+{
+	pid_t large, small, spared, outside;
+
+	require_scope();
+	assert_int_equal(make_group("/a") | make_group("/a/b") | make_group("/b"), 0);
+	large = spawn("/a/b", 48, false);
+	small = spawn("/a", 8, false);
+	outside = spawn("/b", 32, false);
+	spared = spawn_as("spare-me", "/a", 16, false);
+	write_group("/a", "cgroup.freeze", "1");
+	snprintf(test.flagged, sizeof(test.flagged), "%s/a", test.scope);
+	start(KILL_NOW "[Protect it]\nComm=^spare-me$\n");
+	one_tick();
+	assert_int_equal(n_mallocs, 0);
+	assert_int_equal(test.manager->decision.pid, large);
+	assert_int_equal(test.manager->decision.target, POLICY_TARGET_CGROUP);
+	assert_true(test.manager->decision.is_flagged);
+	assert_string_equal(test.manager->decision.group, test.flagged);
+	assert_int_equal(test.manager->decision.n_processes, 2);
+	assert_true(census_footprint(&test.manager->decision.memory) >= 56 * MIB);
+	assert_true(census_footprint(&test.manager->decision.memory) < 70 * MIB);
+	settle();
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	assert_int_equal(how_it_ended(large), SIGKILL);
+	assert_int_equal(how_it_ended(small), SIGKILL);
+	assert_true(is_alive(spared) && is_alive(outside));
+	assert_int_equal(test.manager->victim.group.dir_fd, -EBADF);
+	/* Somebody is left in the group, which was frozen before. */
+	assert_int_equal(test.manager->decision.refrozen, 1);
+	write_group("/a", "cgroup.freeze", "0");
+}
+
+static void test_tick_ends_who_shares_memory_with_a_cgroup(void **state)
+{
+	struct partner partner = { .name = "partner" };
+	char text[16];
+	pid_t victim;
+
+	require_kcmp();
+	assert_int_equal(make_group("/a"), 0);
+	victim = spawn_with_partner(48, &partner);
+	snprintf(text, sizeof(text), "%d", victim);
+	write_group("/a", "cgroup.procs", text);
+	start(GROUP_NOW);
+	one_tick();
+	assert_non_null(strstr(test.manager->decision.group, "/a"));
+	assert_int_equal(test.manager->decision.pid, victim);
+	assert_int_equal(test.manager->decision.n_sharers, 1);
+	settle();
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_false(partner_is_alive());
+}
+
+static void test_tick_leaves_a_cgroup_alone_that_has_one_protected(void **state)
+{
+	pid_t large, small;
+
+	require_scope();
+	assert_int_equal(make_group("/a") | make_group("/b"), 0);
+	large = spawn("/a", 48, false);
+	spawn_as("spare-me", "/a", 1, false);
+	small = spawn("/b", 8, false);
+	start(GROUP_NOW "[Protect it]\nComm=^spare-me$\n");
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, small);
+	settle();
+	one_tick();
+	assert_int_equal(test.manager->state, MANAGER_ACT); /* nobody */
+	assert_true(is_alive(large));
+}
+
+static void test_tick_dry_run_leaves_a_cgroup_alone(void **state)
+{
+	pid_t pids[2];
+
+	require_scope();
+	assert_int_equal(make_group("/a"), 0);
+	pids[0] = spawn("/a", 16, false);
+	pids[1] = spawn("/a", 8, false);
+	start("DryRun=yes\n" GROUP_NOW);
+	one_tick();
+	assert_int_equal(test.manager->decision.n_processes, 2);
+	assert_int_equal(test.n_signals, 0);
+	assert_true(is_alive(pids[0]) && is_alive(pids[1]));
+	assert_false(group_is_frozen("/a"));
+}
+
 #define with_scope(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -1363,6 +1536,12 @@ int main(void)
 		with_scope(test_tick_spares_who_shares_memory_with_one_protected),
 		with_scope(test_tick_spares_who_shares_memory_with_one_out_of_scope),
 		with_scope(test_tick_dry_run_names_who_shares_the_memory),
+		with_scope(test_tick_ends_the_largest_cgroup_with_all_in_it),
+		with_scope(test_tick_asks_all_of_a_cgroup_and_ends_who_stays),
+		with_scope(test_tick_ends_all_that_the_flag_says_but_who_is_spared),
+		with_scope(test_tick_ends_who_shares_memory_with_a_cgroup),
+		with_scope(test_tick_leaves_a_cgroup_alone_that_has_one_protected),
+		with_scope(test_tick_dry_run_leaves_a_cgroup_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
