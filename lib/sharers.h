@@ -18,7 +18,8 @@
 
 /* Ended with one victim at most.  What is left over has the memory, and so is chosen next. */
 #define SHARERS_MAX 15
-/* Asked about at most: some 100 us.  Parents, children and siblings come first. */
+/* Asked about at most.  Parents, children and siblings come first.  (To look for them takes 0.1 to
+ * 0.5 ms at 10,000 processes, a comparison 0.3 us.) */
 #define SHARERS_COMPARED_MAX 256
 
 struct sharers {

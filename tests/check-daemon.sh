@@ -24,6 +24,7 @@ cleanup() {
 	[ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
 	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
 	wait 2>/dev/null
+	for group in "$mount$scope"/*/; do [ ! -d "$group" ] || rmdir "$group"; done
 	rmdir "$mount$scope"
 	rm -r "$tmp"
 }
@@ -46,6 +47,7 @@ wait_for() { # CONDITION: for ten seconds
 	done
 	return 1
 }
+group='' # below the scope: where the next one is
 # A process that holds so many MiB, in the scope.  (A shell would be avoided: see reckond.conf(5).)
 hold() { # MIB [COMMAND...], by which it is run
 	"${@:2}" perl -e '$0 = "hold"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' "$1" \
@@ -53,7 +55,7 @@ hold() { # MIB [COMMAND...], by which it is run
 	pids+=("$!")
 	wait_for "[ -s '$tmp/ready' ]"
 	: >"$tmp/ready"
-	echo "$!" >"$mount$scope/cgroup.procs"
+	echo "$!" >"$mount$scope$group/cgroup.procs"
 }
 as=() # a command by which the daemon is run
 start() { # ARGUMENT...
@@ -181,4 +183,23 @@ if "${nobody[@]}" test -x "$reckond"; then
 else
 	echo "SKIP: an ordinary user may not run $reckond"
 fi
+
+# A whole cgroup: together they are larger than the one beside them.  (Who is left in the scope is in
+# one that has others below.)
+as=()
+mkdir "$mount$scope/job" "$mount$scope/beside"
+group=/beside
+hold 32
+group=/job
+hold 24
+hold 24
+printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\nTarget=cgroup\n' >"$tmp/conf"
+start
+check "wait_for \"grep -q '^Ending cgroup $scope/beside ' '$tmp/log'\"" 'then it is the turn of the other cgroup'
+check "grep '^Ending' '$tmp/log' | head -n 1 | grep -q '^Ending cgroup $scope/job (2 processes, '" \
+	'the cgroup goes first that holds most'
+check "grep -q '^cgroup $scope/job (.* is gone' '$tmp/log'" 'and it is said'
+check "! is_alive ${pids[-1]} && ! is_alive ${pids[-2]}" 'with all in it'
+stop
+check '[ $status = 0 ]' 'SIGTERM ends it well'
 exit $failed
