@@ -177,6 +177,14 @@ static bool group_is_frozen(const char *relative)
 	       strstr(text, "frozen 1");
 }
 
+/* The daemon's oom_score_adj of -1000, which it has where that is permitted, is not for children.
+ */
+static void be_ordinary(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)io_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "0");
+}
+
 /* A process of so many MiB in a group of the scope (NULL: outside of it). */
 static pid_t spawn_as(const char *name, const char *relative, size_t mib, bool ignores_term)
 {
@@ -191,7 +199,7 @@ static pid_t spawn_as(const char *name, const char *relative, size_t mib, bool i
 		sigset_t none;
 		char *memory;
 
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		be_ordinary();
 		if (name)
 			prctl(PR_SET_NAME, name);
 		sigemptyset(&none);
@@ -324,14 +332,20 @@ static bool partner_is_alive(void)
 	return poll(&pollfd, 1, 0) == 0;
 }
 
+static bool partner_is_gone_soon(void)
+{
+	for (int i = 0; i < 5000 && partner_is_alive(); i++)
+		usleep(1000);
+	return !partner_is_alive();
+}
+
 /* Before its cgroup can go. */
 static void end_partner(void)
 {
 	if (test.partner_pidfd < 0)
 		return;
 	(void)kill_ops_system.pidfd_send_signal(test.partner_pidfd, SIGKILL);
-	for (int i = 0; i < 5000 && partner_is_alive(); i++)
-		usleep(1000);
+	(void)partner_is_gone_soon();
 	close(test.partner_pidfd);
 }
 
@@ -1119,7 +1133,7 @@ static void test_tick_finds_a_process_whose_leader_has_exited(void **state)
 		pthread_t thread;
 		char *memory;
 
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		be_ordinary();
 		memory = mmap(NULL, 48 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			      -1, 0);
 		memset(memory, 1, 48 * MIB);
@@ -1181,7 +1195,7 @@ static pid_t spawn_with_partner(size_t mib, struct partner *partner)
 	if (pid == 0) {
 		char *memory;
 
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		be_ordinary();
 		munlockall();
 		memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			      -1, 0);
@@ -1235,6 +1249,14 @@ static void wait_for_reaps(unsigned n)
 	assert_true(stats.last_result == 0 || stats.last_result == -ESRCH);
 }
 
+/* Reaped, the memory may be back before the exit can be seen. */
+static void assert_succeeded(void)
+{
+	enum kill_progress outcome = test.manager->decision.outcome;
+
+	assert_true(outcome == KILL_PROGRESS_GONE || outcome == KILL_PROGRESS_MEMORY_BACK);
+}
+
 static void check_partner_goes_too(bool by_vfork)
 {
 	struct partner partner = { .by_vfork = by_vfork, .name = "partner" };
@@ -1256,9 +1278,9 @@ static void check_partner_goes_too(bool by_vfork)
 	assert_int_equal(test.n_signals, 2);
 	assert_int_equal(n_mallocs, 0);
 	settle();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	assert_succeeded();
 	assert_int_equal(how_it_ended(victim), SIGKILL);
-	assert_false(partner_is_alive());
+	assert_true(partner_is_gone_soon());
 	assert_true(is_alive(small));
 	wait_for_reaps(before.n_done + 2);
 }
@@ -1287,8 +1309,8 @@ static void test_tick_asks_one_and_ends_both(void **state)
 	let_the_grace_pass();
 	settle();
 	assert_int_equal(how_it_ended(victim), SIGKILL);
-	assert_false(partner_is_alive());
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	assert_true(partner_is_gone_soon());
+	assert_succeeded();
 }
 
 /* Nobody is signalled, whichever of them is chosen; then it is another's turn. */
@@ -1370,7 +1392,7 @@ static void test_tick_ends_the_largest_cgroup_with_all_in_it(void **state)
 	assert_int_equal(test.manager->victim.n_others, 1);
 	assert_int_equal(test.manager->victim.others[0].pid, in_a[0]);
 	settle();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	assert_succeeded();
 	assert_int_equal(how_it_ended(in_a[0]), SIGKILL);
 	assert_int_equal(how_it_ended(in_a[1]), SIGKILL);
 	assert_true(is_alive(in_a[2]) && is_alive(in_b) && is_alive(in_scope));
@@ -1405,7 +1427,7 @@ static void test_tick_asks_all_of_a_cgroup_and_ends_who_stays(void **state)
 	settle();
 	assert_int_equal(how_it_ended(deaf), SIGKILL);
 	assert_int_equal(test.manager->decision.n_processes, 3);
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	assert_succeeded();
 }
 
 /* What is frozen, and forks, and is signalled one by one as one of them is spared. */
@@ -1432,7 +1454,7 @@ static void test_tick_ends_all_that_the_flag_says_but_who_is_spared(void **state
 	assert_true(census_footprint(&test.manager->decision.memory) >= 56 * MIB);
 	assert_true(census_footprint(&test.manager->decision.memory) < 110 * MIB);
 	settle();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
+	assert_succeeded();
 	assert_int_equal(how_it_ended(large), SIGKILL);
 	assert_int_equal(how_it_ended(small), SIGKILL);
 	assert_true(is_alive(spared) && is_alive(outside));
@@ -1460,7 +1482,7 @@ static void test_tick_ends_who_shares_memory_with_a_cgroup(void **state)
 	assert_int_equal(test.manager->decision.n_sharers, 1);
 	settle();
 	assert_int_equal(how_it_ended(victim), SIGKILL);
-	assert_false(partner_is_alive());
+	assert_true(partner_is_gone_soon());
 }
 
 static void test_tick_leaves_a_cgroup_alone_that_has_one_protected(void **state)
