@@ -149,6 +149,11 @@ static int op_thaw(const struct cgroup_fs *fs, const char *v2_path, const char *
 				    : kill_ops_system.thaw(fs, v2_path, v1_path, thawed);
 }
 
+static int op_group_kill(int dir_fd)
+{
+	return test.signal_is_lost ? 0 : kill_ops_system.group_kill(dir_fd);
+}
+
 static struct kill_ops ops;
 
 /* All paths are relative to the mount. */
@@ -310,6 +315,7 @@ static int setup(void **state)
 	ops = kill_ops_system;
 	ops.pidfd_open = op_open;
 	ops.pidfd_send_signal = op_signal;
+	ops.group_kill = op_group_kill;
 	ops.read_start = op_read_start;
 	ops.thaw = op_thaw;
 	snprintf(test.scope, sizeof(test.scope), "/reckond-test-%d", getpid());
@@ -1503,6 +1509,28 @@ static void test_tick_leaves_a_cgroup_alone_that_has_one_protected(void **state)
 	assert_true(is_alive(large));
 }
 
+static void test_tick_passes_over_a_cgroup_that_does_not_die(void **state)
+{
+	pid_t large[2], small;
+
+	require_scope();
+	assert_int_equal(make_group("/a") | make_group("/b"), 0);
+	large[0] = spawn("/a", 48, false);
+	large[1] = spawn("/a", 16, false);
+	small = spawn("/b", 24, false);
+	start("KillTimeout=100ms\n" GROUP_NOW);
+	test.signal_is_lost = true;
+	one_tick();
+	settle();
+	assert_int_equal(test.manager->decision.pid, large[0]);
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	test.signal_is_lost = false;
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, small);
+	settle();
+	assert_true(is_alive(large[0]) && is_alive(large[1]));
+}
+
 static void test_tick_dry_run_leaves_a_cgroup_alone(void **state)
 {
 	pid_t pids[2];
@@ -1563,6 +1591,7 @@ int main(void)
 		with_scope(test_tick_ends_all_that_the_flag_says_but_who_is_spared),
 		with_scope(test_tick_ends_who_shares_memory_with_a_cgroup),
 		with_scope(test_tick_leaves_a_cgroup_alone_that_has_one_protected),
+		with_scope(test_tick_passes_over_a_cgroup_that_does_not_die),
 		with_scope(test_tick_dry_run_leaves_a_cgroup_alone),
 	};
 
