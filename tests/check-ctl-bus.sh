@@ -5,7 +5,7 @@
 # example of its man page.
 #
 # The daemon is tests/mock-reckond with tests/fixtures/ctl/running.json, changed by jq, on a bus of
-# our own; and in the end the real one, in a dry run with a scope of our own.
+# our own; and in the end the real one, with a scope of our own.
 # Environment: BUILDDIR, SRCDIR, FIXTURES.
 set -uo pipefail
 
@@ -34,7 +34,8 @@ trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 # shellcheck source=tests/ctl-helpers.sh
 . "$source/tests/ctl-helpers.sh"
 export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$tmp/bus LC_ALL=C.UTF-8
-unset NO_COLOR COLUMNS
+export STATE_DIRECTORY=$tmp/state RUNTIME_DIRECTORY=$tmp/run # of the real daemon
+unset NO_COLOR COLUMNS NOTIFY_SOCKET
 
 # FILE TEXT: until the text is in it
 wait_for() {
@@ -384,18 +385,26 @@ if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$scope" 2>/dev/null;
     exit $failed
 fi
 made_scope=yes
-sleep 1000 &
-held=$!
-echo $held >"$mount$scope/cgroup.procs"
-"$build/reckond" --dry-run --scope "$scope" --config "$tmp/mine.conf" >"$tmp/reckond.out" 2>&1 &
-mock=$!
-wait_for "$tmp/reckond.out" '^Ready'
-# It does not wait for the bus.
-for _ in {1..60}; do
-    "$reckonctl" --json history >"$tmp/out" 2>"$tmp/err"
-    grep -q 'is not running' "$tmp/err" || break
-    sleep 0.05
-done
+mkdir "$tmp/state" "$tmp/run"
+hold() { # a process in the scope; its pid in $held
+    sleep 1000 &
+    held=$!
+    echo $held >"$mount$scope/cgroup.procs"
+}
+serve_really() { # ARGUMENT...: reckond in the scope
+    stop_daemon
+    "$build/reckond" --scope "$scope" "$@" >"$tmp/reckond.out" 2>&1 &
+    mock=$!
+    wait_for "$tmp/reckond.out" '^Ready'
+    # It does not wait for the bus.
+    for _ in {1..60}; do
+        "$reckonctl" --json history >"$tmp/out" 2>"$tmp/err"
+        grep -q 'is not running' "$tmp/err" || break
+        sleep 0.05
+    done
+}
+hold
+serve_really --dry-run --config "$tmp/mine.conf"
 if grep -qE 'is not running|does not know GetHistory' "$tmp/err"; then
     skip 'this reckond does not keep a history on the bus'
     exit $failed
@@ -424,4 +433,20 @@ say 'are the same' "$(diff "$tmp/daemon-rules" "$tmp/own-rules")"
 run 'reload' 0 out 'has read its configuration again' -- reload
 echo 'Bogus=1' >>"$tmp/mine.conf"
 run 'reload of a mistake' 2 err "^$tmp/mine\.conf:[0-9]+: .*Bogus" err 'the old one stays$' -- reload
+printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/now.conf"
+victim=$held
+serve_really --config "$tmp/now.conf"
+for _ in {1..100}; do # what came back is known in the end
+    "$reckonctl" --json history >"$tmp/out" 2>/dev/null
+    [ "$(json '.entries[-1].returned_2s_bytes != null')" != true ] || break
+    sleep 0.05
+done
+held=''
+finds 'an ending is in the history' '.entries[-1].kind' '"killed"' '.entries[-1].pid' "$victim" '.entries[-1].comm' '"sleep"' \
+    '.entries[-1].outcome' '"gone"' '.entries[-1].policy' '"now"' '.entries[-1].signal' '"SIGKILL"' \
+    '.entries[-1].returned_2s_bytes' '[0-9]*' '.entries[-1].ranked[0].pid' "$victim" '.entries[-1].cgroup' "\"$scope\""
+run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ ms; policy now\$" -- history
+run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $scope\$" out '^  Ended by +SIGKILL: gone after ' \
+    out '^  Steps +chosen after ' out '^  Came back +' -- --full history
+run 'and in the state' 0 out '^Ended +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
 exit $failed
