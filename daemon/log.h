@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * log: plain lines on standard error, with the journal's priority prefix (sd-daemon(3)) where
- * standard error is the journal.
+ * standard error is the journal; and entries of the journal, which have fields.
  */
 #pragma once
 
@@ -14,6 +14,31 @@ __attribute__((format(printf, 2, 3))) void log_line(int priority, const char *fo
 #define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)
 #define log_notice(...)	 log_line(LOG_NOTICE, __VA_ARGS__)
 #define log_info(...)	 log_line(LOG_INFO, __VA_ARGS__)
+/* At most so many a second; the others are counted. */
+#define LOG_DEBUG_BURST 50
+#define log_debug(...)	log_line(LOG_DEBUG, __VA_ARGS__)
 
 /* Is standard error the journal? */
 bool log_is_journal(void);
+
+/* What is above the level (LOG_INFO at first) is left out. */
+int log_get_max_level(void);
+void log_set_max_level(int level);
+bool log_takes(int priority);
+/* "info"; names as in syslog(3).  The level, or -EINVAL. */
+const char *log_level_to_string(int level);
+int log_level_from_string(const char *text);
+
+enum log_target {
+	LOG_TARGET_AUTO,    /* entries to the journal if there is one, lines to standard error */
+	LOG_TARGET_CONSOLE, /* all as lines, to standard error */
+	LOG_TARGET_JOURNAL, /* all to the journal */
+	LOG_TARGET_NULL,
+};
+enum log_target log_get_target(void);
+void log_set_target(enum log_target target);
+const char *log_target_to_string(enum log_target target);
+int log_target_from_string(const char *text);
+/* Do entries go to the journal; does what they say go to standard error as well? */
+bool log_takes_entries(void);
+bool log_takes_lines_of_entries(void);
