@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/account.h"
 #include "daemon/archive.h"
+#include "daemon/bus.h"
 #include "daemon/ending.h"
 #include "daemon/log.h"
 #include "daemon/monitor.h"
@@ -16,9 +18,14 @@
 #include "daemon/report.h"
 #include "lib/cleanup.h"
 #include "lib/conf.h"
+#include "lib/conflict.h"
+#include "lib/format.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
 #define N_REAPERS 2
+
+/* Who else is there does not change often. */
+#define CONFLICTS_USEC (60 * USEC_PER_SEC)
 
 const char *manager_state_to_string(enum manager_state state)
 {
@@ -48,48 +55,120 @@ static int apply_options(const struct manager_options *options, struct policy_se
 	return 0;
 }
 
-int manager_load_policies(const struct manager_options *options, struct policy_set *ret)
+/* What a configuration comes to. */
+struct loaded {
+	struct policy_set policies;
+	char **files;
+	size_t n_files;
+};
+
+/* 0, 1 if it has mistakes (*ret is not set then), -errno. */
+static int load(const struct manager_options *options, struct conf_messages *messages,
+		struct loaded *ret)
 {
-	struct conf_messages messages = { 0 };
-	struct policy_set set;
-	char **files = NULL;
-	size_t n_files = 0;
+	struct loaded loaded = { 0 };
 	int r;
 
-	r = conf_find_files(options->config_file, "", &files, &n_files);
+	r = conf_find_files(options->config_file, "", &loaded.files, &loaded.n_files);
 	if (r < 0)
 		return r;
-	r = conf_load((const char *const *)files, n_files, &set, &messages);
-	for (size_t i = 0; i < messages.n; i++)
-		conf_message_print(&messages.items[i], stderr);
-	conf_messages_done(&messages);
-	conf_files_free(files, n_files);
+	r = conf_load((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
+		      messages);
+	if (r == 0) {
+		r = apply_options(options, &loaded.policies);
+		if (r < 0)
+			policy_set_done(&loaded.policies);
+	}
+	for (size_t i = 0; i < messages->n; i++)
+		conf_message_print(&messages->items[i], stderr);
+	if (r == 0)
+		*ret = loaded;
+	else
+		conf_files_free(loaded.files, loaded.n_files);
+	return r;
+}
+
+static void take(struct manager *m, const struct loaded *loaded)
+{
+	policy_set_done(&m->policies);
+	conf_files_free(m->config_files, m->n_config_files);
+	m->policies = loaded->policies;
+	m->config_files = loaded->files;
+	m->n_config_files = loaded->n_files;
+}
+
+int manager_load_policies(const struct manager_options *options, struct policy_set *ret)
+{
+	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
+	struct loaded loaded;
+	int r;
+
+	r = load(options, &messages, &loaded);
 	if (r != 0)
 		return r;
-	r = apply_options(options, &set);
-	if (r < 0) {
-		policy_set_done(&set);
-		return r;
-	}
-	*ret = set;
+	conf_files_free(loaded.files, loaded.n_files);
+	*ret = loaded.policies;
 	return 0;
 }
 
-void manager_reload(struct manager *m)
+/* As they are printed, but in UTF-8: names of files may be anything. */
+static char *list_mistakes(const struct conf_messages *messages)
 {
-	struct policy_set set;
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	char *clean;
+	FILE *f;
+
+	f = open_memstream(&text, &size);
+	if (!f)
+		return NULL;
+	for (size_t i = 0; i < messages->n; i++)
+		if (!messages->items[i].warning)
+			conf_message_print(&messages->items[i], f);
+	if (fclose(f) == EOF)
+		return NULL;
+	if (size > 0)
+		text[size - 1] = '\0'; /* the last line end */
+	clean = malloc(FORMAT_UTF8_SIZE(size));
+	if (clean)
+		format_utf8(text, clean, FORMAT_UTF8_SIZE(size));
+	return clean;
+}
+
+int manager_reload(struct manager *m, char **ret_mistakes)
+{
+	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
+	struct loaded loaded;
 	int r;
 
-	r = manager_load_policies(&m->options, &set);
+	r = load(&m->options, &messages, &loaded);
 	if (r != 0) {
 		log_error("The configuration was not reloaded%s%s; the old one stays.",
 			  r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
-		return;
+		*ret_mistakes = r > 0 ? list_mistakes(&messages) : NULL;
+		return r;
 	}
-	policy_set_done(&m->policies);
-	m->policies = set;
+	take(m, &loaded);
 	census_set_policies(&m->census, &m->policies);
+	bus_note_reload(m->bus);
 	log_info("The configuration was reloaded.");
+	return 0;
+}
+
+void manager_find_conflicts(struct manager *m, usec_t now)
+{
+	unsigned found;
+
+	if (m->units_fd < 0 || (m->conflicts_at != 0 && now - m->conflicts_at < CONFLICTS_USEC))
+		return;
+	m->conflicts_at = now;
+	found = conflict_find(m->units_fd);
+	for (unsigned i = 0; i < CONFLICT_MAX; i++)
+		if (found & ~m->conflicts & 1U << i)
+			log_warning("%s is active, too: when memory is short, both will end "
+				    "somebody where one would do.",
+				    conflict_units[i]);
+	m->conflicts = found;
 }
 
 static int open_machine(struct manager *m)
@@ -116,6 +195,7 @@ static int open_machine(struct manager *m)
 		log_warning("Cannot find the cgroups: %s; going on without.", strerror(-r));
 		cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
 	}
+	m->units_fd = conflict_open(m->proc_fd, &m->cgroups); /* without it: nobody is known */
 	return 0;
 }
 
@@ -184,6 +264,9 @@ static int prepare(struct manager *m)
 		return r;
 	if (m->abilities.psi)
 		monitor_arm_pressure(m);
+	r = bus_new(m, &m->bus);
+	if (r < 0)
+		return r;
 	r = take_first_census(m);
 	if (r < 0)
 		return r;
@@ -193,6 +276,26 @@ static int prepare(struct manager *m)
 	if (r < 0)
 		log_warning("The rehearsal failed: %s, ignoring.", strerror(-r));
 	return 0;
+}
+
+static uint64_t realtime_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int load_first(struct manager *m)
+{
+	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
+	struct loaded loaded;
+	int r;
+
+	r = load(&m->options, &messages, &loaded);
+	if (r == 0)
+		take(m, &loaded);
+	return r;
 }
 
 int manager_new(const struct manager_options *options, const struct kill_ops *ops,
@@ -206,13 +309,13 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		return -ENOMEM;
 	m->options = *options;
 	m->kill_ops = ops;
-	m->proc_fd = m->sys_fd = m->psi_fd = m->placeholder_fd = -EBADF;
+	m->proc_fd = m->sys_fd = m->psi_fd = m->units_fd = m->placeholder_fd = -EBADF;
 	cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
 	kill_victim_init(&m->victim);
 	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
 		kill_victim_init(&m->lingering[i]);
 
-	r = manager_load_policies(options, &m->policies);
+	r = load_first(m);
 	if (r != 0)
 		return r < 0 ? r : -EBADMSG;
 	r = open_machine(m);
@@ -228,7 +331,9 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		log_error("Cannot get ready: %s", strerror(-r));
 		return r;
 	}
+	m->started_usec = realtime_now();
 	report_start(m);
+	manager_find_conflicts(m, monitor_now());
 	*ret = take_ptr(m);
 	return 0;
 }
@@ -242,6 +347,7 @@ struct manager *manager_free(struct manager *m)
 		account_close(m);
 	m->archive = archive_close(m->archive);
 	m->account = account_free(m->account);
+	bus_free(m->bus);
 	monitor_free(m);
 	kill_reapers_free(m->reapers);
 	precise_free(m->precise);
@@ -249,10 +355,15 @@ struct manager *manager_free(struct manager *m)
 	victim_done(&m->choice);
 	memory_source_free(m->memory);
 	cgroup_fs_done(&m->cgroups);
+	closep(&m->units_fd);
 	closep(&m->psi_fd);
 	closep(&m->proc_fd);
 	closep(&m->sys_fd);
 	policy_set_done(&m->policies);
+	conf_files_free(m->config_files, m->n_config_files);
+	for (size_t i = 0; i < m->n_limits; i++)
+		free(m->limits[i]);
+	free(m->limits);
 	free(m);
 	return NULL;
 }

@@ -12,6 +12,7 @@
 #include "lib/accuracy.h"
 #include "lib/census.h"
 #include "lib/cgroup.h"
+#include "lib/forecast.h"
 #include "lib/kill.h"
 #include "lib/memory.h"
 #include "lib/passover.h"
@@ -53,10 +54,17 @@ struct abilities {
 	uint64_t missing_capabilities; /* bit by number, of those that the work asks for */
 };
 
+struct bus;
+
 struct manager {
 	struct manager_options options;
 	struct policy_set policies;
+	char **config_files; /* that were read for them */
+	size_t n_config_files;
 	struct abilities abilities;
+	char **limits; /* what it is not permitted to do, as it was said at start */
+	size_t n_limits;
+	uint64_t started_usec; /* CLOCK_REALTIME */
 
 	int proc_fd;
 	int sys_fd;
@@ -71,6 +79,8 @@ struct manager {
 	enum manager_state state;
 	usec_t watch_until; /* watch lingers */
 	struct memory_reading reading;
+	usec_t sampled_at; /* when it was taken */
+	struct forecast forecast;
 	struct psi_history psi;
 	struct census census;
 	usec_t refreshed_at;	       /* the last round of the census began */
@@ -90,12 +100,18 @@ struct manager {
 	usec_t quiet_until; /* dry run: one decision is not said again and again */
 	unsigned n_kills;
 
+	int units_fd;	    /* where systemd has its units; negative: nowhere */
+	unsigned conflicts; /* see conflict.h */
+	usec_t conflicts_at;
+	struct bus *bus;
+
 	/* Owned by monitor.c. */
 	sd_event *event;
 	sd_event_source *timer;
 	sd_event_source *victim_source;
 	sd_event_source *psi_source;
-	int placeholder_fd; /* what victim_source watches when there is no victim */
+	usec_t look_delay_max; /* that the timer came so late */
+	int placeholder_fd;    /* what victim_source watches when there is no victim */
 };
 
 /* Finds out everything, locks memory, rehearses, and says what it found.  0 or -errno, after
@@ -111,5 +127,9 @@ static inline void manager_freep(struct manager **manager)
 /* Reads the configuration: 0, 1 if it has mistakes (each printed on standard error), -errno. */
 int manager_load_policies(const struct manager_options *options, struct policy_set *ret);
 
-/* The configuration anew; with mistakes the old one stays. */
-void manager_reload(struct manager *manager);
+/* The configuration anew; with mistakes the old one stays.  0; 1 if it has mistakes, with all of
+ * them in *ret_mistakes, a line each (to be freed; NULL: no memory for it); -errno. */
+int manager_reload(struct manager *manager, char **ret_mistakes);
+
+/* Looks, now and then, whether other out-of-memory daemons are there; says so when that changes. */
+void manager_find_conflicts(struct manager *manager, usec_t now);

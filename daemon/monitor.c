@@ -10,9 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/tick.h"
+#include "lib/cleanup.h"
 #include "lib/psi.h"
 
 #define TIMER_SLACK (1 * USEC_PER_MSEC)
@@ -51,20 +53,31 @@ uint64_t monitor_ticks_after(usec_t usec)
 	return usec_to_ticks(since_boot() + usec);
 }
 
-static int look(struct manager *m)
+static int look_at(struct manager *m, usec_t when)
 {
-	usec_t next = tick(m, monitor_now());
 	int r;
 
-	r = sd_event_source_set_time(m->timer, monitor_now() + next);
+	r = sd_event_source_set_time(m->timer, when);
 	if (r < 0)
 		return r;
 	return sd_event_source_set_enabled(m->timer, SD_EVENT_ONESHOT);
 }
 
+static int look(struct manager *m)
+{
+	usec_t next = tick(m, monitor_now());
+
+	manager_find_conflicts(m, monitor_now());
+	bus_turn(m->bus, monitor_now());
+	return look_at(m, monitor_now() + next);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	return look(userdata);
+	struct manager *m = userdata;
+
+	m->look_delay_max = max_u64(m->look_delay_max, sub_u64(monitor_now(), usec));
+	return look(m);
 }
 
 static int on_victim(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -89,12 +102,21 @@ static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
-	struct manager *m = userdata;
+	_cleanup_free_ char *mistakes = NULL;
+
+	(void)monitor_reload(userdata, &mistakes); /* they have been said */
+	return 0;
+}
+
+int monitor_reload(struct manager *m, char **ret_mistakes)
+{
+	int r;
 
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)monitor_now());
-	manager_reload(m);
+	r = manager_reload(m, ret_mistakes);
 	sd_notify(0, "READY=1");
-	return look(m);
+	(void)look_at(m, monitor_now()); /* fails for a source that is none only */
+	return r;
 }
 
 void monitor_block_signals(void)

@@ -36,3 +36,7 @@ usec_t monitor_now(void);
  * after now. */
 uint64_t monitor_ticks_before(usec_t usec);
 uint64_t monitor_ticks_after(usec_t usec);
+
+/* The configuration anew, as the service manager is told; looks again soon.  As manager_reload().
+ */
+int monitor_reload(struct manager *m, char **ret_mistakes);

@@ -5,12 +5,15 @@
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
 
 #include "daemon/account.h"
 #include "daemon/archive.h"
+#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "lib/describe.h"
 #include "lib/format.h"
@@ -98,6 +101,10 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 {
 	const struct decision *d = &m->decision;
 
+	if (log_takes_lines_of_entries())
+		log_line(priority, "%s", text);
+	if (!log_takes(priority) || !log_takes_entries())
+		return;
 	(void)sd_journal_send(
 		"MESSAGE=%s", text, "%s", message_id, "PRIORITY=%i", priority,
 		"RECKOND_VICTIM_PID=%d", d->pid, "RECKOND_VICTIM_COMM=%s", d->comm,
@@ -116,8 +123,6 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 		"RECKOND_FREED=%" PRIu64, came_back(m), "RECKOND_OUTCOME=%s",
 		kill_progress_to_string(d->outcome), "RECKOND_USELESS=%s",
 		d->useless ? "yes" : "no", NULL);
-	if (!log_is_journal())
-		log_line(priority, "%s", text);
 }
 
 /* " and 2 that share its memory" */
@@ -344,6 +349,7 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 	if (event == REPORT_SIGNALLED || event == REPORT_ENDED || event == REPORT_DRY_RUN)
 		m->warned = true; /* whoever reads that needs no warning */
 	report_event(m, event, now);
+	bus_note_judgement(m->bus, judgement, now);
 	if (is_calm)
 		m->warned = false;
 	if (was_calm == is_calm && (m->warned || !judgement->policy))
@@ -407,7 +413,27 @@ static void report_accuracy(const struct accuracy *accuracy)
 			 format_bytes(accuracy_interval(accuracy, 0, false, 1).hi, error));
 }
 
-static void report_limits(const struct manager *m)
+/* For the log, and for whoever asks later (Limits of org.reckond1). */
+__attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, const char *format,
+							    ...)
+{
+	char text[256];
+	char **grown;
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	log_notice("limit: %s", text);
+	grown = reallocarray(m->limits, m->n_limits + 1, sizeof(*grown));
+	if (!grown)
+		return;
+	m->limits = grown;
+	grown[m->n_limits] = strdup(text);
+	m->n_limits += grown[m->n_limits] != NULL;
+}
+
+static void report_limits(struct manager *m)
 {
 	static const struct {
 		unsigned capability;
@@ -428,26 +454,25 @@ static void report_limits(const struct manager *m)
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
 		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
-			log_notice("limit: %s", limits[i].text);
+			say_limit(m, "%s", limits[i].text);
 	if (a->memory_lock_error < 0)
-		log_notice("limit: own memory is not locked: %s", strerror(-a->memory_lock_error));
+		say_limit(m, "own memory is not locked: %s", strerror(-a->memory_lock_error));
 	if (a->oom_score_adj_error < 0)
-		log_notice("limit: own oom_score_adj is not -1000: %s",
-			   strerror(-a->oom_score_adj_error));
+		say_limit(m, "own oom_score_adj is not -1000: %s",
+			  strerror(-a->oom_score_adj_error));
 	if (a->fifo_error < 0)
-		log_notice("limit: reapers run at normal priority: %s", strerror(-a->fifo_error));
+		say_limit(m, "reapers run at normal priority: %s", strerror(-a->fifo_error));
 	if (m->census.n_unreadable > 0)
-		log_notice("limit: %zu processes cannot be read and will not be chosen",
-			   m->census.n_unreadable);
+		say_limit(m, "%zu processes cannot be read and will not be chosen",
+			  m->census.n_unreadable);
 	if (m->policies.dry_run)
 		return;
 	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
 		if (a->rehearsal_result[step] < 0)
-			log_notice("limit: rehearsal could not %s: %s", kill_step_to_string(step),
-				   strerror(-a->rehearsal_result[step]));
+			say_limit(m, "rehearsal could not %s: %s", kill_step_to_string(step),
+				  strerror(-a->rehearsal_result[step]));
 	if (a->rehearsal_result[KILL_STEP_REAP] == 0 && !a->rehearsal_reaped)
-		log_notice(
-			"limit: process_mrelease does not work here: victims free their own memory");
+		say_limit(m, "process_mrelease does not work here: victims free their own memory");
 }
 
 static void report_history(const struct manager *m)
@@ -459,7 +484,7 @@ static void report_history(const struct manager *m)
 			 history_count(account_history(m->account)));
 }
 
-void report_start(const struct manager *m)
+void report_start(struct manager *m)
 {
 	const struct memory_reading *r = &m->reading;
 	char total[FORMAT_BYTES_SIZE], physical[FORMAT_BYTES_SIZE], swap[FORMAT_BYTES_SIZE];

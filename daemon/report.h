@@ -28,5 +28,5 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 /* Memory or processes could not be read; said at most once in ten seconds. */
 void report_sample_failed(struct manager *m, int error, usec_t now);
 
-/* What was found at start. */
-void report_start(const struct manager *m);
+/* What was found at start; the limits are kept in m. */
+void report_start(struct manager *m);

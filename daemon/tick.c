@@ -126,6 +126,8 @@ static int sample(struct manager *m, const struct tick *t)
 				     : memory_sample(m->memory, &m->reading);
 	if (r < 0)
 		return r;
+	m->sampled_at = t->now;
+	forecast_add(&m->forecast, t->now, &m->reading);
 	if (m->abilities.psi && psi_read_fd(m->psi_fd, &psi) == 0) {
 		psi_history_add(&m->psi, t->now, &psi);
 		if (psi_history_some(&m->psi, USEC_PER_SEC) >= WATCH_PRESSURE)

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bus-access: who may tell reckond something: root, and the user it runs as.
+ *
+ * sd-bus can check by itself (methods without SD_BUS_VTABLE_UNPRIVILEGED), but asks the bus for the
+ * caller's credentials and waits for the answer (sd_bus_query_sender_privilege(), by
+ * sd_bus_get_name_creds(), of libsystemd 252 to 257).  Nothing is to wait here, so the same is
+ * asked asynchronously.  It is the second gate: the first is the bus's policy file.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "daemon/bus-internal.h"
+
+struct question {
+	struct bus *bus;
+	sd_bus_message *call;
+	bus_answer_fn then;
+};
+
+static void question_free(void *userdata)
+{
+	struct question *question = userdata;
+
+	sd_bus_message_unref(question->call);
+	free(question);
+}
+
+static int on_user(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct question *question = userdata;
+	sd_bus_message *call = question->call;
+	uint32_t uid;
+	int r;
+
+	/* An error: the caller has gone. */
+	if (sd_bus_message_get_error(reply) || sd_bus_message_read(reply, "u", &uid) < 0)
+		uid = (uint32_t)-1;
+	if (uid == 0 || uid == geteuid())
+		r = question->then(question->bus, call);
+	else
+		r = sd_bus_reply_method_errorf(call, SD_BUS_ERROR_ACCESS_DENIED,
+					       "Only root may do this.");
+	if (r < 0)
+		(void)sd_bus_reply_method_errno(call, r, NULL);
+	return 0;
+}
+
+int bus_call_if_permitted(struct bus *b, sd_bus_message *call, bus_answer_fn then)
+{
+	struct question *question;
+	sd_bus_slot *slot = NULL;
+	int r;
+
+	question = malloc(sizeof(*question));
+	if (!question)
+		return -ENOMEM;
+	*question = (struct question){ b, sd_bus_message_ref(call), then };
+	r = sd_bus_call_method_async(b->bus, &slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+				     "org.freedesktop.DBus", "GetConnectionUnixUser", on_user,
+				     question, "s", sd_bus_message_get_sender(call));
+	if (r < 0) {
+		question_free(question);
+		return r;
+	}
+	/* From here on the bus owns it, also when it is closed before there is an answer. */
+	sd_bus_slot_set_destroy_callback(slot, question_free);
+	sd_bus_slot_set_floating(slot, true);
+	sd_bus_slot_unref(slot);
+	return 1;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bus-internal: what the files of the bus share; for no one else.
+ *
+ * bus.c joins and leaves; bus-manager.c has the interface's table and what is answered at once;
+ * bus-answer.c what has to wait; bus-signals.c what is said unasked; bus-access.c who may tell
+ * reckond something; bus-log.c org.freedesktop.LogControl1.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+#include "daemon/bus.h"
+#include "daemon/manager.h"
+#include "daemon/users.h"
+#include "lib/forecast.h"
+#include "lib/outlook.h"
+
+#define BUS_NAME      "org.reckond1"
+#define BUS_PATH      "/org/reckond1"
+#define BUS_INTERFACE "org.reckond1.Manager"
+
+#define BUS_ERROR_NO_SUCH_PROCESS   "org.reckond1.Error.NoSuchProcess"
+#define BUS_ERROR_BAD_CONFIGURATION "org.reckond1.Error.BadConfiguration"
+
+/* Behind the timer, triggers and signals, all of which are at NORMAL or before. */
+#define BUS_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
+
+/* Calls that wait for their answer. */
+#define BUS_WAITING_MAX 64
+
+typedef int (*bus_answer_fn)(struct bus *bus, sd_bus_message *call);
+
+struct bus_waiting {
+	sd_bus_message *call;
+	bus_answer_fn answer;
+	bool of_processes; /* it needs a fresh census */
+};
+
+/* What is to be said of memory getting short. */
+struct bus_low_memory {
+	char policy[64];
+	enum policy_action action;
+	uint64_t available;
+	uint64_t swap_free;
+	char next_policy[64];
+	usec_t forecast_usec;
+};
+
+struct bus {
+	struct manager *manager; /* borrowed: it owns us */
+	sd_bus *bus;		 /* NULL: not joined */
+	sd_event_source *work;	 /* one step at a time of all that is below */
+
+	usec_t join_at;
+	usec_t join_pause; /* doubles while there is nothing to join */
+	bool is_refused;   /* the name: nothing to gain by staying */
+	bool has_said_why; /* we are not on the bus */
+
+	struct bus_waiting waiting[BUS_WAITING_MAX]; /* a ring */
+	unsigned first_waiting, n_waiting;
+
+	/* Over the census as it was at the last step; void after each look. */
+	struct outlook outlook;
+	bool is_looked_out;
+	char *outlook_json; /* of the machine, as it was last asked for */
+	usec_t caught_up_at;
+	usec_t asked_at;
+	bool is_awake; /* the census was caught up with, and has not rested since */
+
+	struct memory_reading reading; /* for properties */
+	struct psi_reading pressure;
+	usec_t read_at;
+	usec_t pressure_read_at;
+
+	/* What was said last, and what is to be said. */
+	enum manager_state state;
+	unsigned n_kills;
+	unsigned conflicts;
+	bool has_reloaded;
+	enum policy_action low_level; /* of what was said of low memory */
+	usec_t low_at;		      /* when a policy last held */
+	bool has_low_memory;
+	struct bus_low_memory low_memory;
+
+	struct users users;
+};
+
+/* bus.c: enables the work if there is some. */
+void bus_schedule(struct bus *bus);
+
+/* bus-manager.c */
+int bus_add_manager(struct bus *bus);
+
+/* bus-answer.c */
+
+/* Takes the call: it is answered later, or refused now.  What a method handler returns. */
+int bus_wait(struct bus *bus, sd_bus_message *call, bus_answer_fn answer, bool of_processes);
+bool bus_can_answer(const struct bus *bus);
+/* One step towards the next answer, or that answer. */
+void bus_answer(struct bus *bus);
+/* Nobody is there any more to be answered. */
+void bus_drop_answers(struct bus *bus);
+/* What was found out of the census is void: it has changed. */
+void bus_forget_outlook(struct bus *bus);
+/* How many, of what was asked for: 0 is the standard. */
+int bus_read_limit(sd_bus_message *call, uint32_t standard, uint32_t most, uint32_t *ret);
+int bus_answer_candidates(struct bus *bus, sd_bus_message *call);
+int bus_answer_explain(struct bus *bus, sd_bus_message *call);
+
+/* bus-cgroups.c */
+int bus_answer_cgroups(struct bus *bus, sd_bus_message *call);
+
+/* bus-signals.c */
+bool bus_has_news(const struct bus *bus);
+void bus_say_news(struct bus *bus);
+/* As if all had been said. */
+void bus_forget_news(struct bus *bus);
+
+/* bus-access.c: answers by then() if the caller is root (or who we are), else with an error.  What
+ * a method handler returns. */
+int bus_call_if_permitted(struct bus *bus, sd_bus_message *call, bus_answer_fn then);
+
+/* bus-log.c */
+int bus_add_log_control(struct bus *bus);
+
+/* Text of strangers, as the bus wants it: valid UTF-8. */
+int bus_append_foreign(sd_bus_message *message, const char *text);

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bus-manager: org.reckond1.Manager, as org.reckond1(5) has it: its table, the properties, and the
+ * methods that are answered at once.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/bus-internal.h"
+#include "daemon/monitor.h"
+#include "lib/cleanup.h"
+#include "lib/conflict.h"
+#include "lib/describe.h"
+
+/* A reading of memory is good for so long. */
+#define FRESH_USEC (100 * USEC_PER_MSEC)
+
+/* Comm= and Cgroup= of a rule, each a line of a configuration file, and a name. */
+#define CONDITIONS_SIZE 2304
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return sd_bus_message_append(reply, "s", PACKAGE_VERSION);
+}
+
+static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
+		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct bus *b = userdata;
+
+	return sd_bus_message_append(reply, "s", manager_state_to_string(b->manager->state));
+}
+
+static int get_flag(sd_bus *bus, const char *path, const char *interface, const char *property,
+		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct bus *b = userdata;
+
+	return sd_bus_message_append(reply, "b", (int)b->manager->policies.dry_run);
+}
+
+static int get_scope(sd_bus *bus, const char *path, const char *interface, const char *property,
+		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct bus *b = userdata;
+
+	return bus_append_foreign(reply, b->manager->policies.scope);
+}
+
+static int append_foreign_array(sd_bus_message *reply, char *const *items, size_t n)
+{
+	int r = sd_bus_message_open_container(reply, 'a', "s");
+
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		r = bus_append_foreign(reply, items[i]);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_config_files(sd_bus *bus, const char *path, const char *interface,
+			    const char *property, sd_bus_message *reply, void *userdata,
+			    sd_bus_error *error)
+{
+	const struct manager *m = ((const struct bus *)userdata)->manager;
+
+	return append_foreign_array(reply, m->config_files, m->n_config_files);
+}
+
+static int get_limits(sd_bus *bus, const char *path, const char *interface, const char *property,
+		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct manager *m = ((const struct bus *)userdata)->manager;
+
+	return append_foreign_array(reply, m->limits, m->n_limits);
+}
+
+static int get_conflicts(sd_bus *bus, const char *path, const char *interface, const char *property,
+			 sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct bus *b = userdata;
+	int r = sd_bus_message_open_container(reply, 'a', "s");
+
+	for (unsigned i = 0; r >= 0 && i < CONFLICT_MAX; i++)
+		if (b->manager->conflicts & 1U << i)
+			r = sd_bus_message_append(reply, "s", conflict_units[i]);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* No older than FRESH_USEC; what fails leaves the last one. */
+static void read_memory(struct bus *b)
+{
+	struct manager *m = b->manager;
+	usec_t now = monitor_now();
+
+	if (b->read_at < m->sampled_at) {
+		b->reading = m->reading;
+		b->read_at = m->sampled_at;
+	}
+	if (now - b->read_at < FRESH_USEC)
+		return;
+	if (memory_sample_levels(m->memory, &b->reading) == 0)
+		b->read_at = now;
+}
+
+static int get_memory(sd_bus *bus, const char *path, const char *interface, const char *property,
+		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	uint64_t value;
+
+	read_memory(b);
+	if (strcmp(property, "MemoryTotal") == 0)
+		value = b->reading.total;
+	else if (strcmp(property, "MemoryAvailable") == 0)
+		value = b->reading.available;
+	else if (strcmp(property, "SwapTotal") == 0)
+		value = b->reading.swap_total;
+	else
+		value = b->reading.swap_free;
+	return sd_bus_message_append(reply, "t", value);
+}
+
+/* The kernel's own average of 10 s: ours begins anew after each victim. */
+static int get_pressure(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	usec_t now = monitor_now();
+
+	if (now - b->pressure_read_at >= FRESH_USEC && b->manager->abilities.psi &&
+	    psi_read_fd(b->manager->psi_fd, &b->pressure) == 0)
+		b->pressure_read_at = now;
+	return sd_bus_message_append(reply, "u",
+				     strcmp(property, "PressureSome") == 0
+					     ? b->pressure.some.avg10
+					     : b->pressure.full.avg10);
+}
+
+static int get_has_pressure(sd_bus *bus, const char *path, const char *interface,
+			    const char *property, sd_bus_message *reply, void *userdata,
+			    sd_bus_error *error)
+{
+	const struct bus *b = userdata;
+
+	return sd_bus_message_append(reply, "b", (int)b->manager->abilities.psi);
+}
+
+static int get_count(sd_bus *bus, const char *path, const char *interface, const char *property,
+		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct manager *m = ((const struct bus *)userdata)->manager;
+	uint32_t value =
+		strcmp(property, "Kills") == 0 ? m->n_kills : (uint32_t)m->census.n_processes;
+
+	return sd_bus_message_append(reply, "u", value);
+}
+
+/* CLOCK_REALTIME of a time of CLOCK_MONOTONIC. */
+static uint64_t realtime_of(usec_t then)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000 -
+	       (monitor_now() - then);
+}
+
+static int get_times(sd_bus *bus, const char *path, const char *interface, const char *property,
+		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	uint64_t value;
+
+	if (strcmp(property, "StartedUSec") == 0)
+		value = b->manager->started_usec;
+	else if (strcmp(property, "LookDelayMaxUSec") == 0)
+		value = b->manager->look_delay_max;
+	else
+		value = realtime_of(max_u64(b->read_at, b->manager->sampled_at));
+	return sd_bus_message_append(reply, "t", value);
+}
+
+static int method_get_candidates(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_wait(userdata, call, bus_answer_candidates, true);
+}
+
+static int method_get_cgroups(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_wait(userdata, call, bus_answer_cgroups, true);
+}
+
+static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_wait(userdata, call, bus_answer_explain, true);
+}
+
+static int append_rule(struct bus *b, sd_bus_message *reply, const struct rule *rule)
+{
+	const char *user =
+		rule->has_uid ? users_name(&b->users, rule->uid, b->manager->state == MANAGER_CALM)
+			      : NULL;
+	char conditions[CONDITIONS_SIZE];
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'r', "ssssdb");
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "s", rule_kind_to_string(rule->kind));
+	if (r >= 0)
+		r = bus_append_foreign(reply, rule->name);
+	if (r >= 0)
+		r = bus_append_foreign(reply,
+				       describe_rule(rule, user, conditions, sizeof(conditions)));
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "sdb", "", rule->weight, (int)rule->builtin);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int method_get_rules(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct bus *b = userdata;
+	const struct policy_set *set = &b->manager->policies;
+	int r;
+
+	r = sd_bus_message_new_method_return(call, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "(ssssdb)");
+	for (size_t i = 0; r >= 0 && i < set->n_rules; i++)
+		r = append_rule(b, reply, &set->rules[i]);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+}
+
+static int append_policy(struct bus *b, sd_bus_message *reply, const struct policy *policy)
+{
+	struct manager *m = b->manager;
+	struct policy_reading reading = {
+		.memory = &b->reading,
+		.psi = m->abilities.psi ? &m->psi : NULL,
+	};
+	char conditions[DESCRIBE_POLICY_SIZE];
+	bool holds = policy->action != POLICY_ACTION_NONE && policy_holds(policy, &reading);
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'r', "sssb");
+	if (r >= 0)
+		r = bus_append_foreign(reply, policy->name);
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "ssb", policy_action_to_string(policy->action),
+					  describe_policy(policy, &b->reading, conditions),
+					  (int)holds);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int method_get_policies(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct bus *b = userdata;
+	const struct policy_set *set = &b->manager->policies;
+	int r;
+
+	read_memory(b);
+	r = sd_bus_message_new_method_return(call, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "(sssb)");
+	for (size_t i = 0; r >= 0 && i < set->n_policies; i++)
+		r = append_policy(b, reply, &set->policies[i]);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+}
+
+static int answer_reload(struct bus *b, sd_bus_message *call)
+{
+	_cleanup_free_ char *mistakes = NULL;
+	int r = monitor_reload(b->manager, &mistakes);
+
+	if (r == 0)
+		return sd_bus_reply_method_return(call, NULL);
+	return sd_bus_reply_method_errorf(call, BUS_ERROR_BAD_CONFIGURATION, "%s",
+					  r < 0 ? strerror(-r) : mistakes);
+}
+
+/* It reads files: not while a victim is on its way. */
+static int wait_for_reload(struct bus *b, sd_bus_message *call)
+{
+	return bus_wait(b, call, answer_reload, false);
+}
+
+static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_call_if_permitted(userdata, call, wait_for_reload);
+}
+
+/* clang-format off */
+#define CONST	SD_BUS_VTABLE_PROPERTY_CONST
+#define CHANGES	SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+/* Reload() too: it finds out by itself who asks, without waiting (bus-access.c). */
+#define ANYONE	SD_BUS_VTABLE_UNPRIVILEGED
+
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Version", "s", get_version, 0, CONST),
+	SD_BUS_PROPERTY("State", "s", get_state, 0, CHANGES),
+	SD_BUS_PROPERTY("DryRun", "b", get_flag, 0, CHANGES),
+	SD_BUS_PROPERTY("Scope", "s", get_scope, 0, CHANGES),
+	SD_BUS_PROPERTY("ConfigFiles", "as", get_config_files, 0, CHANGES),
+	SD_BUS_PROPERTY("Conflicts", "as", get_conflicts, 0, CHANGES),
+	SD_BUS_PROPERTY("Limits", "as", get_limits, 0, CONST),
+	SD_BUS_PROPERTY("MemoryTotal", "t", get_memory, 0, 0),
+	SD_BUS_PROPERTY("MemoryAvailable", "t", get_memory, 0, 0),
+	SD_BUS_PROPERTY("SwapTotal", "t", get_memory, 0, 0),
+	SD_BUS_PROPERTY("SwapFree", "t", get_memory, 0, 0),
+	SD_BUS_PROPERTY("PressureSome", "u", get_pressure, 0, 0),
+	SD_BUS_PROPERTY("PressureFull", "u", get_pressure, 0, 0),
+	SD_BUS_PROPERTY("HasPressure", "b", get_has_pressure, 0, CONST),
+	SD_BUS_PROPERTY("Processes", "u", get_count, 0, 0),
+	SD_BUS_PROPERTY("Kills", "u", get_count, 0, CHANGES),
+	SD_BUS_PROPERTY("StartedUSec", "t", get_times, 0, CONST),
+	SD_BUS_PROPERTY("ReadUSec", "t", get_times, 0, 0),
+	SD_BUS_PROPERTY("LookDelayMaxUSec", "t", get_times, 0, 0),
+	SD_BUS_METHOD_WITH_NAMES("GetCandidates",
+				 "u", SD_BUS_PARAM(limit),
+				 "a(uusstttttdibs)", SD_BUS_PARAM(candidates),
+				 method_get_candidates, ANYONE),
+	SD_BUS_METHOD_WITH_NAMES("GetCgroups",
+				 "u", SD_BUS_PARAM(limit),
+				 "a(stttu)", SD_BUS_PARAM(cgroups),
+				 method_get_cgroups, ANYONE),
+	SD_BUS_METHOD_WITH_NAMES("Explain",
+				 "u", SD_BUS_PARAM(pid),
+				 "a{sv}", SD_BUS_PARAM(explanation),
+				 method_explain, ANYONE),
+	SD_BUS_METHOD_WITH_NAMES("GetRules",
+				 NULL,,
+				 "a(ssssdb)", SD_BUS_PARAM(rules),
+				 method_get_rules, ANYONE),
+	SD_BUS_METHOD_WITH_NAMES("GetPolicies",
+				 NULL,,
+				 "a(sssb)", SD_BUS_PARAM(policies),
+				 method_get_policies, ANYONE),
+	SD_BUS_METHOD("Reload", NULL, NULL, method_reload, ANYONE),
+	SD_BUS_SIGNAL_WITH_NAMES("StateChanged",
+				 "ss", SD_BUS_PARAM(old) SD_BUS_PARAM(new), 0),
+	SD_BUS_SIGNAL_WITH_NAMES("LowMemory", "a{sv}", SD_BUS_PARAM(memory), 0),
+	SD_BUS_SIGNAL_WITH_NAMES("Killed", "a{sv}", SD_BUS_PARAM(entry), 0),
+	SD_BUS_VTABLE_END,
+};
+/* clang-format on */
+
+int bus_add_manager(struct bus *b)
+{
+	return sd_bus_add_object_vtable(b->bus, NULL, BUS_PATH, BUS_INTERFACE, vtable, b);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bus-signals: what the bus is told unasked.
+ *
+ * A look takes note, nothing more; what there is to say is found out afterwards, by comparing what
+ * is with what was said last.  So nothing is sent between a decision and its signal, and what has
+ * come and gone in between is not said.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/bus-internal.h"
+#include "daemon/log.h"
+#include "daemon/monitor.h"
+
+/* Memory that was short, and has not been for so long, is short anew. */
+#define LOW_AGAIN_USEC (10 * USEC_PER_SEC)
+
+void bus_note_judgement(struct bus *b, const struct policy_judgement *judgement, usec_t now)
+{
+	const struct policy *policy = judgement->policy;
+	struct forecast_next next;
+	struct manager *m;
+
+	if (!b)
+		return;
+	if (!policy) {
+		if (now - b->low_at >= LOW_AGAIN_USEC)
+			b->low_level = POLICY_ACTION_NONE;
+		return;
+	}
+	b->low_at = now;
+	if (policy->action <= b->low_level)
+		return;
+	m = b->manager;
+	b->low_level = policy->action;
+	forecast_next(&m->forecast, &m->policies, &m->reading, &next);
+	b->low_memory = (struct bus_low_memory){
+		.action = policy->action,
+		.available = m->reading.available,
+		.swap_free = m->reading.swap_free,
+		.forecast_usec = next.usec,
+	};
+	strncpy(b->low_memory.policy, policy->name, sizeof(b->low_memory.policy) - 1);
+	if (next.policy)
+		strncpy(b->low_memory.next_policy, next.policy->name,
+			sizeof(b->low_memory.next_policy) - 1);
+	b->has_low_memory = true;
+}
+
+void bus_note_reload(struct bus *b)
+{
+	if (!b)
+		return;
+	bus_forget_outlook(b);
+	b->has_reloaded = true;
+	bus_schedule(b);
+}
+
+/* Properties that have changed since they were said, by name; NULL at the end. */
+static void list_changed(const struct bus *b, const char *names[static 7])
+{
+	const struct manager *m = b->manager;
+	unsigned n = 0;
+
+	if (m->state != b->state)
+		names[n++] = "State";
+	if (m->n_kills != b->n_kills)
+		names[n++] = "Kills";
+	if (m->conflicts != b->conflicts)
+		names[n++] = "Conflicts";
+	if (b->has_reloaded) {
+		names[n++] = "DryRun";
+		names[n++] = "Scope";
+		names[n++] = "ConfigFiles";
+	}
+	names[n] = NULL;
+}
+
+bool bus_has_news(const struct bus *b)
+{
+	const char *names[7];
+
+	list_changed(b, names);
+	return names[0] || b->has_low_memory;
+}
+
+void bus_forget_news(struct bus *b)
+{
+	b->state = b->manager->state;
+	b->n_kills = b->manager->n_kills;
+	b->conflicts = b->manager->conflicts;
+	b->has_reloaded = false;
+	b->has_low_memory = false;
+}
+
+static int say_state_changed(struct bus *b, enum manager_state old, enum manager_state new)
+{
+	return sd_bus_emit_signal(b->bus, BUS_PATH, BUS_INTERFACE, "StateChanged", "ss",
+				  manager_state_to_string(old), manager_state_to_string(new));
+}
+
+static int say_low_memory(struct bus *b, const struct bus_low_memory *low)
+{
+	return sd_bus_emit_signal(b->bus, BUS_PATH, BUS_INTERFACE, "LowMemory", "a{sv}", 6,
+				  "Policy", "s", low->policy, "Level", "s",
+				  policy_action_to_string(low->action), "MemoryAvailable", "t",
+				  low->available, "SwapFree", "t", low->swap_free, "NextPolicy",
+				  "s", low->next_policy, "ForecastUSec", "t", low->forecast_usec);
+}
+
+static int say_properties(struct bus *b, const char *const *names)
+{
+	if (!names[0])
+		return 0;
+	return sd_bus_emit_properties_changed_strv(b->bus, BUS_PATH, BUS_INTERFACE,
+						   (char **)(uintptr_t)names);
+}
+
+void bus_say_news(struct bus *b)
+{
+	struct manager *m = b->manager;
+	enum manager_state old = b->state, new = m->state;
+	bool has_low_memory = b->has_low_memory;
+	const char *names[7];
+	int r;
+
+	list_changed(b, names);
+	bus_forget_news(b); /* whether it can be said or not: next time there is other news */
+	r = old != new ? say_state_changed(b, old, new) : 0;
+	if (r >= 0)
+		r = say_properties(b, names);
+	if (r >= 0 && has_low_memory)
+		r = say_low_memory(b, &b->low_memory);
+	if (r < 0)
+		log_debug("bus: cannot send a signal: %s", strerror(-r));
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bus: joining and leaving; see the header.
+ *
+ * Joined at a look that is due anyway, so that no timer of its own wakes a calm daemon: within ten
+ * seconds after a bus is there.  That a bus has gone is noticed in the same way.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/bus-internal.h"
+#include "daemon/log.h"
+#include "daemon/monitor.h"
+#include "lib/cleanup.h"
+#include "lib/format.h"
+
+/* Between two attempts to join. */
+#define JOIN_PAUSE_MIN (5 * USEC_PER_SEC)
+#define JOIN_PAUSE_MAX (60 * USEC_PER_SEC)
+/* Nobody has asked of processes for so long: the census rests. */
+#define REST_USEC (10 * USEC_PER_SEC)
+
+int bus_append_foreign(sd_bus_message *message, const char *text)
+{
+	_cleanup_free_ char *clean = NULL;
+	size_t size = FORMAT_UTF8_SIZE(strlen(text));
+
+	clean = malloc(size);
+	if (!clean)
+		return -ENOMEM;
+	return sd_bus_message_append(message, "s", format_utf8(text, clean, size));
+}
+
+static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	const sd_bus_error *refusal = sd_bus_message_get_error(reply);
+	uint32_t answer = 0;
+
+	if (refusal) {
+		if (!b->has_said_why)
+			log_notice("bus: may not be " BUS_NAME ": %s", refusal->message);
+		b->is_refused = b->has_said_why = true; /* left at the next turn, not in here */
+		return 0;
+	}
+	b->has_said_why = false;
+	b->join_pause = 0; /* were it lost, it would be there again soon */
+	/* RequestName of the D-Bus specification: 2 is "in queue". */
+	if (sd_bus_message_read(reply, "u", &answer) >= 0 && answer == 2)
+		log_notice("bus: another process is " BUS_NAME "; waiting for it to go");
+	else
+		log_info("bus: " BUS_NAME);
+	return 0;
+}
+
+static int join(struct bus *b)
+{
+	sd_bus *bus = NULL;
+	int r;
+
+	r = sd_bus_open_system_with_description(&bus, "reckond");
+	if (r < 0)
+		return r;
+	b->bus = bus;
+	r = sd_bus_attach_event(bus, b->manager->event, BUS_PRIORITY);
+	if (r >= 0)
+		r = bus_add_manager(b);
+	if (r >= 0)
+		r = bus_add_log_control(b);
+	/* In the queue, should another have it: it is ours when that one goes. */
+	if (r >= 0)
+		r = sd_bus_request_name_async(bus, NULL, BUS_NAME, SD_BUS_NAME_QUEUE, on_name, b);
+	return r < 0 ? r : 0;
+}
+
+/* Does not wait for what has not been sent. */
+static void leave(struct bus *b)
+{
+	bus_drop_answers(b);
+	b->bus = sd_bus_close_unref(b->bus);
+}
+
+static void try_to_join(struct bus *b, usec_t now)
+{
+	int r = join(b);
+
+	b->join_pause = min_u64(max_u64(2 * b->join_pause, JOIN_PAUSE_MIN), JOIN_PAUSE_MAX);
+	b->join_at = now + b->join_pause;
+	bus_forget_news(b);
+	if (r == 0)
+		return;
+	leave(b);
+	if (!b->has_said_why)
+		log_info("bus: none (%s), going on without", strerror(-r));
+	b->has_said_why = true;
+}
+
+/* Both can only be seen from outside of the bus's own callbacks. */
+static void leave_if_over(struct bus *b, usec_t now)
+{
+	if (b->bus && b->is_refused) {
+		leave(b);
+		b->is_refused = false;
+		b->join_at = now + JOIN_PAUSE_MAX;
+	} else if (b->bus && sd_bus_is_open(b->bus) <= 0) {
+		if (!b->has_said_why)
+			log_notice("bus: lost, going on without");
+		b->has_said_why = true;
+		leave(b);
+		b->join_at = now + b->join_pause;
+	}
+}
+
+void bus_schedule(struct bus *b)
+{
+	bool has_work = b->bus && (bus_has_news(b) || bus_can_answer(b));
+
+	/* Fails for a source that is none only. */
+	(void)sd_event_source_set_enabled(b->work, has_work ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+void bus_turn(struct bus *b, usec_t now)
+{
+	struct manager *m;
+
+	if (!b)
+		return;
+	m = b->manager;
+	bus_forget_outlook(b);
+	leave_if_over(b, now);
+	if (!b->bus && now >= b->join_at && m->state != MANAGER_SETTLE)
+		try_to_join(b, now);
+	if (b->is_awake && m->state == MANAGER_CALM && now - b->asked_at >= REST_USEC) {
+		census_rest(&m->census);
+		b->is_awake = false;
+	}
+	bus_schedule(b);
+}
+
+static int on_work(sd_event_source *source, void *userdata)
+{
+	struct bus *b = userdata;
+
+	if (bus_has_news(b))
+		bus_say_news(b);
+	else if (bus_can_answer(b))
+		bus_answer(b);
+	bus_schedule(b);
+	return 0;
+}
+
+int bus_new(struct manager *m, struct bus **ret)
+{
+	struct bus *b = calloc(1, sizeof(*b));
+	int r;
+
+	if (!b)
+		return -ENOMEM;
+	b->manager = m;
+	r = sd_event_add_defer(m->event, &b->work, on_work, b);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(b->work, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_source_set_priority(b->work, BUS_PRIORITY);
+	if (r < 0) {
+		bus_free(b);
+		return r;
+	}
+	*ret = b;
+	return 0;
+}
+
+struct bus *bus_free(struct bus *b)
+{
+	if (!b)
+		return NULL;
+	leave(b);
+	bus_forget_outlook(b);
+	sd_event_source_disable_unref(b->work);
+	free(b);
+	return NULL;
+}
