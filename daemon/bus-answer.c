@@ -89,7 +89,7 @@ static const char *find_user(uid_t uid, void *userdata)
 {
 	struct bus *b = userdata;
 
-	return users_name(&b->users, uid, b->manager->state == MANAGER_CALM);
+	return users_name(&b->users, uid);
 }
 
 /* Who would go: found out once for all who ask until the census changes. */
@@ -208,8 +208,9 @@ static int answer_no_such_process(sd_bus_message *call, uint32_t pid)
 					  "There is no process %u.", pid);
 }
 
-/* Somebody so new that the census has not seen it; not the number of a thread. */
-static void meet(struct bus *b, pid_t pid)
+/* The one who is asked about may be so new that the census has not seen it, or have changed its
+ * name or cgroup since.  (Not by the number of a thread.) */
+static void look_again(struct bus *b, pid_t pid)
 {
 	struct manager *m = b->manager;
 	struct proc_status status;
@@ -226,8 +227,7 @@ static int explain_one(struct bus *b, pid_t pid, struct explanation *ret)
 {
 	int r;
 
-	if (!census_find(&b->manager->census, pid))
-		meet(b, pid);
+	look_again(b, pid);
 	r = look_out(b);
 	return r < 0 ? r : explain_process(&b->outlook, pid, ret);
 }

@@ -24,6 +24,8 @@
 #define BUS_ERROR_NO_SUCH_PROCESS   "org.reckond1.Error.NoSuchProcess"
 #define BUS_ERROR_BAD_CONFIGURATION "org.reckond1.Error.BadConfiguration"
 
+#define BUS_PASSWD "/etc/passwd"
+
 /* Behind the timer, triggers and signals, all of which are at NORMAL or before. */
 #define BUS_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 

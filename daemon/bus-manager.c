@@ -198,9 +198,7 @@ static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *er
 
 static int append_rule(struct bus *b, sd_bus_message *reply, const struct rule *rule)
 {
-	const char *user =
-		rule->has_uid ? users_name(&b->users, rule->uid, b->manager->state == MANAGER_CALM)
-			      : NULL;
+	const char *user = rule->has_uid ? users_name(&b->users, rule->uid) : NULL;
 	char conditions[CONDITIONS_SIZE];
 	int r;
 

@@ -52,6 +52,7 @@ void bus_note_reload(struct bus *b)
 {
 	if (!b)
 		return;
+	users_load(&b->users, BUS_PASSWD);
 	bus_forget_outlook(b);
 	b->has_reloaded = true;
 	bus_schedule(b);

@@ -157,6 +157,7 @@ int bus_new(struct manager *m, struct bus **ret)
 	if (!b)
 		return -ENOMEM;
 	b->manager = m;
+	users_load(&b->users, BUS_PASSWD);
 	r = sd_event_add_defer(m->event, &b->work, on_work, b);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(b->work, SD_EVENT_OFF);
@@ -176,6 +177,7 @@ struct bus *bus_free(struct bus *b)
 		return NULL;
 	leave(b);
 	bus_forget_outlook(b);
+	users_done(&b->users);
 	sd_event_source_disable_unref(b->work);
 	free(b);
 	return NULL;

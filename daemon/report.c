@@ -71,7 +71,7 @@ static const char *signal_name(int signal)
 	return signal == SIGKILL ? "SIGKILL" : "SIGTERM";
 }
 
-static void describe_memory(const struct memory_reading *reading, char *buf, size_t size)
+static const char *describe_memory(const struct memory_reading *reading, char *buf, size_t size)
 {
 	unsigned available = memory_available_permyriad(reading);
 	unsigned swap = memory_swap_free_permyriad(reading);
@@ -84,6 +84,7 @@ static void describe_memory(const struct memory_reading *reading, char *buf, siz
 	else
 		snprintf(buf, size, PERCENT_FORMAT " of %s available, swap " PERCENT_FORMAT " free",
 			 PERCENT_ARGS(available), total, PERCENT_ARGS(swap));
+	return buf;
 }
 
 /* By how much more is available, in memory and swap, than at the decision. */
@@ -352,6 +353,10 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 	bus_note_judgement(m->bus, judgement, now);
 	if (is_calm)
 		m->warned = false;
+	if (log_takes(LOG_DEBUG))
+		log_debug("look: %s, %s, policy %s", manager_state_to_string(m->state),
+			  describe_memory(&m->reading, memory, sizeof(memory)),
+			  judgement->policy ? judgement->policy->name : "none");
 	if (was_calm == is_calm && (m->warned || !judgement->policy))
 		return; /* as nearly always: nothing is worded in vain */
 

@@ -4,40 +4,57 @@
 
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "lib/cleanup.h"
 #include "lib/format.h"
 
-/* A line with a longer one is not to be found. */
-#define LINE_MAX_SIZE 4096
+/* So many entries at a time. */
+#define BLOCK 32
+/* A line that is longer ends the reading. */
+#define PASSWD_LINE_MAX 4096
 
-static void look_up(uid_t uid, char *name, size_t size)
+static int add(struct users *users, const struct passwd *entry)
 {
-	_cleanup_fclose_ FILE *f = fopen("/etc/passwd", "re");
-	struct passwd entry, *found;
-	char line[LINE_MAX_SIZE];
+	struct user *grown;
 
-	name[0] = '\0';
-	while (f && fgetpwent_r(f, &entry, line, sizeof(line), &found) == 0)
-		if (entry.pw_uid == uid) {
-			format_foreign(entry.pw_name, name, size);
-			return;
-		}
+	if (users->n % BLOCK == 0) {
+		grown = reallocarray(users->items, users->n + BLOCK, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		users->items = grown;
+	}
+	grown = &users->items[users->n++];
+	grown->uid = entry->pw_uid;
+	format_foreign(entry->pw_name, grown->name, sizeof(grown->name));
+	return 0;
 }
 
-const char *users_name(struct users *users, uid_t uid, bool may_read)
+void users_load(struct users *users, const char *path)
 {
-	__typeof__(users->entries[0]) *entry = &users->entries[uid % USERS_MAX];
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	struct passwd entry, *found;
+	char line[PASSWD_LINE_MAX];
 
+	users_done(users);
+	while (f && users->n < USERS_MAX && fgetpwent_r(f, &entry, line, sizeof(line), &found) == 0)
+		if (add(users, &entry) < 0)
+			return;
+}
+
+void users_done(struct users *users)
+{
+	free(users->items);
+	*users = (struct users){ 0 };
+}
+
+const char *users_name(struct users *users, uid_t uid)
+{
 	if (uid == (uid_t)-1)
 		return NULL;
-	if (may_read && (!entry->is_known || entry->uid != uid)) {
-		look_up(uid, entry->name, sizeof(entry->name));
-		entry->uid = uid;
-		entry->is_known = true;
-	}
-	if (entry->is_known && entry->uid == uid && entry->name[0])
-		return entry->name;
+	for (size_t i = 0; i < users->n; i++)
+		if (users->items[i].uid == uid)
+			return users->items[i].name;
 	snprintf(users->number, sizeof(users->number), "%u", uid);
 	return users->number;
 }

@@ -1,0 +1,460 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# check-bus.sh: reckond on a D-Bus bus, asked by clients that are not ours (busctl, gdbus and
+# dbus-send: three libraries): each property, method and signal; who may do what; what is wrong in
+# a call; a client that goes away; a bus that comes late, or goes and comes again; and each example
+# of org.reckond1(5).
+#
+# On a bus of our own, with our policy file, and a scope of our own.  Needs root, a cgroup2 mount,
+# dbus-daemon, busctl and jq; anything else is SKIP (77).  Environment: BUILDDIR, SRCDIR.
+set -uo pipefail
+
+build=$(cd "${BUILDDIR:-.}" && pwd)
+source=$(cd "${SRCDIR:-$(dirname "$0")/..}" && pwd)
+for tool in dbus-daemon busctl jq; do
+    command -v $tool >/dev/null || { echo "SKIP: $tool is not installed"; exit 77; }
+done
+mount=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+scope=/check-bus-$$
+if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$scope" 2>/dev/null; then
+    echo "SKIP: this needs root and a cgroup2 mount"
+    exit 77
+fi
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/check-bus.XXXXXX")
+chmod 755 "$tmp" # for other users
+daemon='' bus='' pids=() rival='' made_slice='' failed=0
+unset NOTIFY_SOCKET STATE_DIRECTORY RUNTIME_DIRECTORY
+export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$tmp/socket LC_ALL=C.UTF-8
+
+end() { # SIGNAL PID...: those that are ours still
+    local pid
+    for pid in "${@:2}"; do
+        [ "$(awk '$1 == "PPid:" { print $2 }' "/proc/$pid/status" 2>/dev/null)" != $$ ] || kill -"$1" "$pid"
+    done
+}
+cleanup() {
+    end TERM "${pids[@]}"
+    end KILL $daemon $bus "${pids[@]}"
+    wait 2>/dev/null
+    rmdir "$mount$scope"
+    [ -z "$rival" ] || rmdir "$rival"
+    [ -z "$made_slice" ] || rmdir "$made_slice"
+    rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
+
+skip() { echo "skip - $*"; }
+check() { # CONDITION NAME
+    if eval "$1"; then
+        echo "ok - $2"
+    else
+        echo "not ok - $2"
+        { [ ! -s "$tmp/out" ] || head -c 2000 "$tmp/out"; tail -n 20 "$tmp/log"; } | sed 's/^/#   /'
+        failed=1
+    fi
+}
+wait_for() { # CONDITION [SECONDS]
+    local i
+    for ((i = 0; i < ${2:-10} * 20; i++)); do
+        eval "$1" && return
+        sleep 0.05
+    done
+    return 1
+}
+
+#
+# The bus, and reckond on it
+#
+# As /usr/share/dbus-1/system.conf, but for where it is.
+write_bus_conf() { # EXTRA-POLICY
+    cat >"$tmp/bus.conf" <<END
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>system</type>
+  <listen>unix:path=$tmp/socket</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/>
+    <deny own="*"/>
+    <deny send_type="method_call"/>
+    <allow send_type="signal"/>
+    <allow send_requested_reply="true" send_type="method_return"/>
+    <allow send_requested_reply="true" send_type="error"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
+    <allow receive_type="signal"/>
+    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>
+    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Introspectable"/>
+  </policy>
+  <include>$source/dbus/org.reckond1.conf</include>
+  $1
+</busconfig>
+END
+}
+start_bus() {
+    rm -f "$tmp/socket"
+    dbus-daemon --config-file="$tmp/bus.conf" --nofork --nosyslog >"$tmp/bus.log" 2>&1 &
+    bus=$!
+    wait_for "[ -S '$tmp/socket' ]" || { echo "not ok - no bus"; cat "$tmp/bus.log"; exit 1; }
+}
+stop_bus() {
+    kill "$bus" && wait "$bus" 2>/dev/null
+    bus=''
+}
+start() { # ARGUMENT...
+    : >"$tmp/log"
+    "$build/reckond" --config "$tmp/conf" --scope "$scope" "$@" 2>"$tmp/log" &
+    daemon=$!
+    wait_for "grep -q ^Ready '$tmp/log'" || { echo "not ok - not ready"; cat "$tmp/log"; exit 1; }
+}
+stop() { # sets status
+    kill -TERM "$daemon"
+    wait "$daemon"
+    # shellcheck disable=SC2034 # in the conditions that check() evaluates
+    status=$?
+    daemon=''
+}
+is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
+# A process that holds so many MiB, in the scope from its beginning (of who moves that is noticed
+# late); sets held.
+hold() { # MIB [PERL]
+    perl -e 'open F, ">$ARGV[1]/cgroup.procs"; print F "$$\n"; close F;'"${2:-}"'
+        $0 = "hold"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' \
+        "$1" "$mount$scope" >"$tmp/ready" &
+    held=$!
+    pids+=("$held")
+    wait_for "[ -s '$tmp/ready' ]"
+    : >"$tmp/ready"
+}
+
+#
+# Clients
+#
+nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
+manager=(org.reckond1 /org/reckond1 org.reckond1.Manager)
+log_control=(org.reckond1 /org/freedesktop/LogControl1 org.freedesktop.LogControl1)
+# Each: standard output and error in $tmp/out; the exit status.
+call() { timeout 20 busctl --system -j call "${manager[@]}" "$@" >"$tmp/out" 2>&1; }
+call_as_nobody() { timeout 20 "${nobody[@]}" busctl --system call "${manager[@]}" "$@" >"$tmp/out" 2>&1; }
+get() { timeout 20 busctl --system -j get-property "${manager[@]}" "$1" 2>&1 | jq -c .data; }
+answer() { jq -c "$1" "$tmp/out"; } # FILTER
+is_there() { busctl --system call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus \
+    NameHasOwner s org.reckond1 2>/dev/null | grep -q true; }
+
+# No policy that ends anybody, and always in watch.
+quiet_conf() {
+    printf '[Daemon]\nWatchBelow=100%%\n'
+    printf '[Policy %s]\nAction=none\n' warn terminate kill stall thrash
+}
+write_bus_conf ''
+quiet_conf >"$tmp/conf"
+
+#
+# No bus at first
+#
+start --dry-run
+check "wait_for \"grep -q '^bus: none' '$tmp/log'\"" 'without a bus it runs, and says so'
+sleep 1
+check "[ \$(grep -c '^bus: ' '$tmp/log') = 1 ]" 'once'
+start_bus
+check 'wait_for is_there 20' 'it joins the bus that comes later'
+
+#
+# What it is
+#
+timeout 20 busctl --system introspect --xml-interface org.reckond1 /org/reckond1 >"$tmp/xml" 2>&1
+sed -n '/interface name="org.reckond1.Manager"/,/<\/interface>/p' "$tmp/xml" >"$tmp/out"
+check "[ \$(grep -c '<arg ' '$tmp/out') -ge 12 ] && ! grep '<arg ' '$tmp/out' | grep -vq ' name='" \
+    'introspection names each argument'
+for name in Explain GetCandidates GetCgroups GetPolicies GetRules Reload; do
+    check "grep -q '<method name=\"$name\"' '$tmp/out'" "it has the method $name"
+done
+for name in StateChanged LowMemory Killed; do
+    check "grep -q '<signal name=\"$name\"' '$tmp/out'" "it has the signal $name"
+done
+# Each property: its type, and what it is here.
+total_kib=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
+while read -r name type filter; do
+    busctl --system -j get-property "${manager[@]}" "$name" >"$tmp/out" 2>&1
+    check "[ \"\$(answer .type)\" = '\"$type\"' ] && [ \"\$(answer '.data | $filter')\" = true ]" "$name"
+done <<END
+Version s . == "$("$build/reckond" --version | cut -d ' ' -f 2)"
+State s . == "watch"
+DryRun b .
+Scope s . == "$scope"
+ConfigFiles as . == ["$tmp/conf"]
+Conflicts as type == "array"
+Limits as length == $(grep -c '^limit: ' "$tmp/log")
+MemoryTotal t . > 0 and . <= $total_kib * 1024
+MemoryAvailable t . > 0 and . < $total_kib * 1024
+SwapTotal t . >= 0
+SwapFree t . >= 0
+PressureSome u . >= 0 and . <= 10000
+PressureFull u . >= 0 and . <= 10000
+HasPressure b . == $([ -r /proc/pressure/memory ] && echo true || echo false)
+Processes u . > 2
+Kills u . == 0
+StartedUSec t . > (now - 60) * 1000000 and . < now * 1000000
+ReadUSec t . > (now - 1) * 1000000 and . <= now * 1000000
+LookDelayMaxUSec t . < 10000000
+END
+check '[ "$(get ReadUSec)" -lt "$(sleep 0.2; get MemoryAvailable >/dev/null; get ReadUSec)" ]' 'memory is read anew for who asks'
+
+#
+# Who would go
+#
+hold 16
+small=$held
+hold 64
+large=$held
+sleep 0.5 # a look finds them
+call GetCandidates u 0
+check "[ \"\$(answer '[.data[0][] | .[0]]')\" = '[$large,$small]' ]" 'GetCandidates: the largest of the scope first'
+check "[ \"\$(answer '.data[0][0] | .[2] == \"hold\" and .[3] == \"$scope\" and .[4] >= 64 * 1048576 and
+    .[5] <= .[7] and .[7] <= .[6] and .[9] == 1 and .[10] == 0 and .[12] == \"chosen\"')\" = true ]" \
+    'and what is known of it'
+call GetCandidates u 1
+check "[ \"\$(answer '.data[0] | length')\" = 1 ]" 'GetCandidates: no more than asked for'
+call GetCandidates u 4294967295
+check "[ \"\$(answer '.data[0] | length')\" = 2 ]" 'GetCandidates: a limit beyond the most'
+call GetCgroups u 0
+check "[ \"\$(answer '.data[0] | map(select(.[0] == \"$scope\"))[0] | .[1] <= .[3] and .[3] <= .[2] and
+    .[3] >= 80 * 1048576 and .[4] == 2')\" = true ]" 'GetCgroups: the scope, its range and its processes'
+check "[ \"\$(answer '.data[0][0][0]')\" = '\"/\"' ]" 'GetCgroups: the whole machine is the largest'
+call GetCgroups u 2
+check "[ \"\$(answer '.data[0] | length <= 2')\" = true ]" 'GetCgroups: no more than asked for'
+
+# The places of all there is in an object; of a list, of its first item.
+shape='def shape: if type == "object" then to_entries | map({(.key): (.value | shape)}) | add
+    elif type == "array" then (.[0] | if . == null then null else shape end)
+    else null end; shape'
+call Explain u 0
+check "[ \"\$(answer '.data[0].Victim.data')\" = $large ]" 'Explain: the victim'
+check "answer '.data[0].Reason.data' | grep -q '\"If memory ran out now, hold (pid $large, user root) would go; [0-9.]* MiB would come back.\"\|No policy'" \
+    'Explain: in words'
+answer '.data[0].Json.data | fromjson' >"$tmp/json"
+"$build/reckonctl" --json --config "$tmp/conf" --scope "$scope" explain >"$tmp/own" 2>/dev/null
+check "[ \"\$(jq -c '$shape' '$tmp/json')\" = \"\$(jq -c '$shape' '$tmp/own')\" ] ||
+    diff <(jq '$shape' '$tmp/json') <(jq '$shape' '$tmp/own')" 'Explain: the JSON that reckonctl prints'
+call Explain u "$small"
+check "[ \"\$(answer '.data[0] | .WouldGo.data == false and .LeftOut.data == \"\" and .Victim.data == $large')\" = true ]" \
+    'Explain: one who would not go first'
+answer '.data[0].Json.data | fromjson' >"$tmp/json"
+check "[ \"\$(jq -c '[.process.rank, .process.reason]' '$tmp/json')\" = '[2,\"hold (pid $large, user root) ranks higher\"]' ]" 'and why'
+"$build/reckonctl" --json --config "$tmp/conf" --scope "$scope" explain "$small" >"$tmp/own" 2>/dev/null
+check "[ \"\$(jq -c '$shape' '$tmp/json')\" = \"\$(jq -c '$shape' '$tmp/own')\" ]" 'and the JSON that reckonctl prints'
+call Explain u "$daemon"
+check "answer '.data[0].LeftOut.data' | grep -q self && answer '.data[0].Reason.data' | grep -q 'this is reckond itself'" \
+    'Explain: reckond itself would not go'
+perl -e '$| = 1; print "ready\n"; sleep 100' >"$tmp/ready" &
+pids+=("$!")
+wait_for "[ -s '$tmp/ready' ]"
+call Explain u "$!"
+check "answer '.data[0].LeftOut.data' | grep -q out_of_scope" 'Explain: who has only just begun, outside the scope'
+call Explain u 4194999
+check "grep -q 'There is no process 4194999' '$tmp/out'" 'Explain: nobody has this number'
+call Explain u 4294967295
+check "grep -q 'There is no process' '$tmp/out'" 'Explain: nor this one'
+hold 128 '$0 = ""; open F, ">/proc/self/comm"; print F "a\xff\e[1m"; close F;
+    $x = "x" x (128 << 20); $| = 1; print "ready\n"; sleep 1000;'
+hostile=$held
+wait_for "call GetCandidates u 1 && [ \"\$(answer '.data[0][0][0]')\" = $hostile ]"
+check "[ \"\$(answer '.data[0][0][2]')\" = '\"a\\ufffd\\u001b[1m\"' ] || [ \"\$(answer '.data[0][0][2] | explode')\" = '[97,65533,27,91,49,109]' ]" \
+    'a name that is no text becomes one'
+end KILL "$hostile"
+
+#
+# Rules and policies
+#
+call GetRules
+check "[ \"\$(answer '[.data[0][] | select(.[1] == \"init\")][0] | .[0] == \"protect\" and .[4] == 1 and .[5] and
+    (.[2] | test(\"^Comm=.* User=root\$\"))')\" = true ]" 'GetRules: those built in'
+call GetPolicies
+check "[ \"\$(answer '.data[0] | map(.[0])')\" = '[\"warn\",\"terminate\",\"kill\",\"stall\",\"thrash\"]' ]" 'GetPolicies: those built in'
+check "answer '.data[0][1][2]' | grep -q '\"available <= 10 % ([0-9.]* .iB)'" 'GetPolicies: conditions in words'
+check "[ \"\$(answer '.data[0] | map(.[3]) | any')\" = false ]" 'GetPolicies: none holds that is switched off'
+
+#
+# What is wrong in a call
+#
+call GetCandidates s many
+check "grep -q \"Invalid arguments 's'\" '$tmp/out'" 'another type is refused'
+call GetCandidates
+check "grep -q \"Invalid arguments ''\" '$tmp/out'" 'no argument is refused'
+call Frobnicate
+check "grep -q 'Unknown method' '$tmp/out'" 'an unknown method is refused'
+busctl --system get-property "${manager[@]}" Frobnication >"$tmp/out" 2>&1
+check "grep -q 'Unknown .*property' '$tmp/out'" 'an unknown property is refused'
+busctl --system set-property "${manager[@]}" DryRun b false >"$tmp/out" 2>&1
+check "grep -q 'not writable' '$tmp/out'" 'what is read only is refused'
+
+#
+# Reload
+#
+if command -v gdbus >/dev/null; then
+    timeout 600 "${nobody[@]}" gdbus monitor --system --dest org.reckond1 >"$tmp/signals" 2>&1 &
+    pids+=("$!")
+    wait_for "grep -q 'is owned by' '$tmp/signals'"
+else
+    skip 'signals: gdbus is not installed'
+    : >"$tmp/signals"
+fi
+has_gdbus() { command -v gdbus >/dev/null; }
+printf '[Policy kill]\nMemoryAvailable=plenty\nAction=end\n' >>"$tmp/conf"
+call Reload
+check "grep -q 'Call failed' '$tmp/out' && [ \$(grep -c 'conf:[0-9]*: ' '$tmp/out') = 2 ]" \
+    'Reload: a bad configuration is refused, with all its mistakes'
+has_gdbus && gdbus call --system --dest org.reckond1 --object-path /org/reckond1 \
+    --method org.reckond1.Manager.Reload >"$tmp/out" 2>&1
+check "! has_gdbus || grep -q org.reckond1.Error.BadConfiguration '$tmp/out'" 'by its own name'
+{ quiet_conf; printf '[Prefer holders]\nComm=^hold$\nWeight=3\n'; } >"$tmp/conf"
+call Reload
+check "[ ! -s '$tmp/out' ] || [ \"\$(answer .type)\" != x ]" 'Reload: a good one is taken'
+call GetRules
+check "answer '.data[0]' | grep -q '\\[\"prefer\",\"holders\",\"Comm=^hold\$\",\"\",3,false\\]'" 'and its rules hold'
+call GetCandidates u 0
+check "[ \"\$(answer '.data[0][0][9]')\" = 3 ]" 'and weigh'
+check "! has_gdbus || wait_for \"grep -q \\\"PropertiesChanged.*'ConfigFiles'\\\" '$tmp/signals'\"" 'PropertiesChanged is sent'
+
+#
+# Who may do what
+#
+for method in 'GetCandidates u 1' 'GetCgroups u 1' 'Explain u 0' GetRules GetPolicies; do
+    # shellcheck disable=SC2086
+    check "call_as_nobody $method" "anyone may call ${method%% *}"
+done
+check "! call_as_nobody Reload && grep -q 'Access denied' '$tmp/out'" 'Reload is for root (the policy)'
+"${nobody[@]}" busctl --system get-property "${manager[@]}" State >"$tmp/out" 2>&1
+check "grep -q '\"watch\"' '$tmp/out'" 'anyone may read a property'
+set_level() { "$@" busctl --system set-property "${log_control[@]}" LogLevel s debug >"$tmp/out" 2>&1; }
+check "! set_level '${nobody[0]}' ${nobody[*]:1} && grep -q 'Access denied' '$tmp/out'" 'the log level is for root (the policy)'
+busctl --system call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus GetNameOwner s org.reckond1 >"$tmp/out" 2>&1
+"${nobody[@]}" busctl --system call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus RequestName su org.reckond1 0 >"$tmp/out" 2>&1
+check "grep -q 'Access denied' '$tmp/out'" 'nobody but root may have the name'
+
+#
+# org.freedesktop.LogControl1
+#
+level() { busctl --system -j get-property "${log_control[@]}" "$1" | jq -r .data; }
+check '[ "$(level LogLevel) $(level LogTarget) $(level SyslogIdentifier)" = "info auto reckond" ]' 'LogControl1: at first'
+set_level env
+check '[ "$(level LogLevel)" = debug ]' 'LogControl1: the level is set'
+check "wait_for \"grep -q '^look: ' '$tmp/log'\"" 'and there are debugging lines'
+sleep 1.2
+check "[ \$(grep -c '^look: ' '$tmp/log') -lt 200 ]" 'not too many'
+busctl --system set-property "${log_control[@]}" LogLevel s loud >"$tmp/out" 2>&1
+check "grep -q 'no log level .loud.' '$tmp/out'" 'LogControl1: no such level'
+busctl --system set-property "${log_control[@]}" SyslogIdentifier s x >"$tmp/out" 2>&1
+check "[ -s '$tmp/out' ] && [ \"\$(level SyslogIdentifier)\" = reckond ]" 'LogControl1: what cannot be set'
+busctl --system set-property "${log_control[@]}" LogTarget s null
+busctl --system set-property "${log_control[@]}" LogLevel s info
+sleep 0.3; lines=$(wc -l <"$tmp/log"); call Reload; sleep 0.3
+check "[ \$(wc -l <'$tmp/log') = $lines ] && [ \$(level LogTarget) = null ]" 'LogControl1: the target is set'
+busctl --system set-property "${log_control[@]}" LogTarget s auto
+
+#
+# Others than sd-bus
+#
+if command -v dbus-send >/dev/null; then
+    dbus-send --system --print-reply --dest=org.reckond1 /org/reckond1 org.reckond1.Manager.Explain uint32:0 >"$tmp/out" 2>&1
+    check "grep -q 'string \"Victim\"' '$tmp/out'" 'dbus-send (libdbus) is answered'
+    dbus-send --system --print-reply --dest=org.reckond1 /org/reckond1 org.freedesktop.DBus.Properties.GetAll \
+        string:org.reckond1.Manager >"$tmp/out" 2>&1
+    check "[ \$(grep -c 'dict entry' '$tmp/out') = 19 ]" 'all properties at once'
+    # Asked without waiting for the answer: nobody is there when it comes.
+    for _ in {1..20}; do dbus-send --system --dest=org.reckond1 --type=method_call /org/reckond1 org.reckond1.Manager.Explain uint32:0; done
+    check 'call GetPolicies' 'a client that has gone does no harm'
+else
+    skip 'libdbus: dbus-send is not installed'
+fi
+if has_gdbus; then
+    gdbus introspect --system --dest org.reckond1 --object-path /org/reckond1 >"$tmp/out" 2>&1
+    check "grep -q 'GetCandidates(in  u limit,' '$tmp/out'" 'gdbus (GLib) reads the introspection'
+fi
+
+#
+# Another daemon of the kind beside it
+#
+[ -d "$mount/system.slice" ] || { mkdir "$mount/system.slice" && made_slice=$mount/system.slice; }
+if mkdir "$mount/system.slice/earlyoom.service" 2>/dev/null; then
+    rival=$mount/system.slice/earlyoom.service
+    stop
+    check '[ $status = 0 ]' 'SIGTERM ends it well'
+    echo "$small" >"$rival/cgroup.procs"
+    start --dry-run
+    check "grep -q '^earlyoom.service is active, too' '$tmp/log'" 'another one beside it is named at start'
+    wait_for is_there
+    check "[ '$(get Conflicts)' = '[\"earlyoom.service\"]' ]" 'and to those who ask'
+    echo "$small" >"$mount$scope/cgroup.procs"
+else
+    skip 'another one beside it: there is an earlyoom.service here'
+fi
+
+#
+# In earnest: a victim that does not listen to SIGTERM.  Meanwhile nobody is answered who asks of
+# processes, and no more than 64 wait.
+#
+stop
+{ quiet_conf; printf '[Policy now]\nMemoryAvailable=100%%\nAction=terminate\nGrace=3s\n'; } >"$tmp/later"
+quiet_conf >"$tmp/conf"
+hold 128 '$SIG{TERM} = "IGNORE";'
+stubborn=$held
+start
+wait_for is_there
+cp "$tmp/later" "$tmp/conf"
+call Reload
+wait_for "[ \"\$(get State)\" = '\"settle\"' ]"
+check "[ \"\$(get State)\" = '\"settle\"' ]" 'in settle properties are answered'
+began=$(date +%s%N)
+timeout -s KILL 0.3 busctl --system call "${manager[@]}" GetCandidates u 0 >"$tmp/gone" 2>&1
+check "[ ! -s '$tmp/gone' ]" 'in settle who asks of processes waits (and goes away)'
+if has_gdbus; then
+    gdbus call --system --timeout 20 --dest org.reckond1 --object-path /org/reckond1 --method org.reckond1.Manager.GetCgroups 0 >"$tmp/waited" 2>&1
+else
+    busctl --system call "${manager[@]}" GetCgroups u 0 >"$tmp/waited" 2>&1
+fi
+check "grep -q '$scope' '$tmp/waited' && [ \$(( (\$(date +%s%N) - $began) / 1000000 )) -gt 1500 ]" 'and is answered when it is over'
+check "wait_for \"! is_alive $stubborn\" && is_alive $daemon" 'the victim went'
+check "! has_gdbus || wait_for \"grep -q \\\"StateChanged ('[a-z]*', 'settle')\\\" '$tmp/signals'\"" 'StateChanged is sent'
+check "! has_gdbus || wait_for \"grep -q \\\"LowMemory.*'Policy': <'now'>.*'Level': <'terminate'>.*'ForecastUSec': <uint64 \\\" '$tmp/signals'\"" 'LowMemory is sent'
+check "! has_gdbus || wait_for \"grep -q \\\"PropertiesChanged.*'Kills': <uint32 1>\\\" '$tmp/signals'\"" 'Kills is said to have changed'
+wait_for "! is_alive $large && ! is_alive $small" 20 # they follow: the policy still holds
+
+#
+# The bus goes, and comes again
+#
+quiet_conf >"$tmp/conf"
+kill -HUP "$daemon"
+stop_bus
+check "wait_for \"grep -q '^bus: lost' '$tmp/log'\"" 'a bus that goes is noticed'
+start_bus
+check 'wait_for is_there 20' 'one that comes again is joined again'
+check "is_alive $daemon && call GetPolicies" 'by the same daemon, which answers'
+
+#
+# The second gate: a bus that lets everybody do everything
+#
+stop_bus
+write_bus_conf '<policy context="mandatory"><allow send_destination="org.reckond1"/></policy>'
+start_bus
+wait_for is_there 20
+lines=$(grep -c 'was reloaded' "$tmp/log")
+denied() { # NAME OBJECT METHOD ARGUMENT...
+    if ! command -v dbus-send >/dev/null; then
+        skip "$1: dbus-send is not installed"
+        return
+    fi
+    "${nobody[@]}" dbus-send --system --print-reply --dest=org.reckond1 "${@:2}" >"$tmp/out" 2>&1
+    check "grep -q 'AccessDenied: Only root may do this' '$tmp/out'" "$1"
+}
+denied 'Reload is for root (reckond itself)' /org/reckond1 org.reckond1.Manager.Reload
+denied 'the log level is for root (reckond itself)' /org/freedesktop/LogControl1 org.freedesktop.DBus.Properties.Set \
+    string:org.freedesktop.LogControl1 string:LogLevel variant:string:debug
+check "[ \$(grep -c 'was reloaded' '$tmp/log') = $lines ] && [ \"\$(level LogLevel)\" = info ]" 'and nothing was done'
+check 'call Reload' 'root may'
+stop
+check '[ $status = 0 ]' 'SIGTERM ends it well'
+exit $failed
