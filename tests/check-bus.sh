@@ -118,8 +118,8 @@ stop() { # sets status
     daemon=''
 }
 is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
-# A process that holds so many MiB, in the scope from its beginning (of who moves that is noticed
-# late); sets held.
+# A process that holds so many MiB, in the scope; sets held.  (That somebody has moved is noticed
+# late, but who is asked about is looked at.)
 hold() { # MIB [PERL]
     perl -e 'open F, ">$ARGV[1]/cgroup.procs"; print F "$$\n"; close F;'"${2:-}"'
         $0 = "hold"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' \
@@ -128,6 +128,7 @@ hold() { # MIB [PERL]
     pids+=("$held")
     wait_for "[ -s '$tmp/ready' ]"
     : >"$tmp/ready"
+    [ -z "$daemon" ] || call Explain u "$held"
 }
 
 #
