@@ -5,8 +5,11 @@
  * Joined at a look that is due anyway, so that no timer of its own wakes a calm daemon: within ten
  * seconds after a bus is there.  That a bus has gone is noticed in the same way.
  */
+#include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/bus-internal.h"
 #include "daemon/log.h"
@@ -14,7 +17,9 @@
 #include "lib/cleanup.h"
 #include "lib/format.h"
 
-/* Between two attempts to join. */
+/* Between two looks whether there is a bus, and between two attempts to join one that does not let
+ * us. */
+#define LOOK_PAUSE     (1 * USEC_PER_SEC)
 #define JOIN_PAUSE_MIN (5 * USEC_PER_SEC)
 #define JOIN_PAUSE_MAX (60 * USEC_PER_SEC)
 /* Nobody has asked of processes for so long: the census rests. */
@@ -53,11 +58,29 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
+/* Nothing is where the bus would be: a tenth of what it takes to try.  (Addresses that are not of
+ * one socket with a path are tried.) */
+static bool is_absent(void)
+{
+	static const char prefix[] = "unix:path=";
+	const char *address = getenv("DBUS_SYSTEM_BUS_ADDRESS");
+	char path[128];
+
+	if (!address)
+		address = "unix:path=/run/dbus/system_bus_socket";
+	if (strncmp(address, prefix, strlen(prefix)) != 0 || strpbrk(address, ",;%"))
+		return false;
+	snprintf(path, sizeof(path), "%s", address + strlen(prefix));
+	return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
 static int join(struct bus *b)
 {
 	sd_bus *bus = NULL;
 	int r;
 
+	if (is_absent())
+		return -ENOENT;
 	r = sd_bus_open_system_with_description(&bus, "reckond");
 	if (r < 0)
 		return r;
@@ -84,9 +107,10 @@ static void try_to_join(struct bus *b, usec_t now)
 {
 	int r = join(b);
 
-	b->join_pause = min_u64(max_u64(2 * b->join_pause, JOIN_PAUSE_MIN), JOIN_PAUSE_MAX);
-	b->join_at = now + b->join_pause;
 	bus_forget_news(b);
+	if (r != -ENOENT)
+		b->join_pause = min_u64(max_u64(2 * b->join_pause, JOIN_PAUSE_MIN), JOIN_PAUSE_MAX);
+	b->join_at = now + (r == -ENOENT ? LOOK_PAUSE : b->join_pause);
 	if (r == 0)
 		return;
 	leave(b);
@@ -132,6 +156,7 @@ void bus_turn(struct bus *b, usec_t now)
 		try_to_join(b, now);
 	if (b->is_awake && m->state == MANAGER_CALM && now - b->asked_at >= REST_USEC) {
 		census_rest(&m->census);
+		malloc_trim(0); /* answers may have been large */
 		b->is_awake = false;
 	}
 	bus_schedule(b);
