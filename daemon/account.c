@@ -91,6 +91,11 @@ bool account_is_open(const struct account *account)
 	return account->is_open;
 }
 
+uint64_t account_open_id(const struct account *account)
+{
+	return account->entry.id;
+}
+
 #define set_text(member, text) history_set_text((member), sizeof(member), (text))
 #define set_path(member, text) history_set_path((member), sizeof(member), (text))
 

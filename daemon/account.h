@@ -33,8 +33,9 @@ usec_t account_next(const struct manager *m, usec_t now);
 void account_note(struct manager *m, enum report_event event,
 		  const struct policy_judgement *judgement, usec_t now);
 
-/* The last victim's is not closed. */
+/* The last victim's is not closed; and under which id it is in the history. */
 bool account_is_open(const struct account *account);
+uint64_t account_open_id(const struct account *account);
 
 /* Of the last victim: how much came back, and in what time since its last signal (the shortest by
  * which it was nearly all of that).  false: nothing is known yet. */

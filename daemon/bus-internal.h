@@ -3,8 +3,9 @@
  * bus-internal: what the files of the bus share; for no one else.
  *
  * bus.c joins and leaves; bus-manager.c has the interface's table and what is answered at once;
- * bus-answer.c what has to wait; bus-signals.c what is said unasked; bus-access.c who may tell
- * reckond something; bus-log.c org.freedesktop.LogControl1.
+ * bus-answer.c what has to wait, bus-cgroups.c and bus-history.c two of these; bus-signals.c what
+ * is said unasked; bus-access.c who may tell reckond something; bus-log.c
+ * org.freedesktop.LogControl1.
  */
 #pragma once
 
@@ -14,7 +15,7 @@
 #include "daemon/bus.h"
 #include "daemon/manager.h"
 #include "daemon/users.h"
-#include "lib/forecast.h"
+#include "lib/history.h"
 #include "lib/outlook.h"
 
 #define BUS_NAME      "org.reckond1"
@@ -81,6 +82,8 @@ struct bus {
 	unsigned n_kills;
 	unsigned conflicts;
 	bool has_reloaded;
+	uint64_t told_id;	      /* of the last victim that was told of, in the history */
+	uint64_t history_generation;  /* as of which there is nobody to tell of */
 	enum policy_action low_level; /* of what was said of low memory */
 	usec_t low_at;		      /* when a policy last held */
 	bool has_low_memory;
@@ -115,10 +118,17 @@ int bus_answer_explain(struct bus *bus, sd_bus_message *call);
 int bus_answer_cgroups(struct bus *bus, sd_bus_message *call);
 
 /* bus-signals.c */
-bool bus_has_news(const struct bus *bus);
+bool bus_has_news(struct bus *bus);
 void bus_say_news(struct bus *bus);
 /* As if all had been said. */
 void bus_forget_news(struct bus *bus);
+
+/* bus-history.c */
+int bus_answer_history(struct bus *bus, sd_bus_message *call);
+/* The oldest victim that is accounted for and was not told of, or NULL. */
+const struct history_entry *bus_next_killed(struct bus *bus);
+int bus_say_killed(struct bus *bus, const struct history_entry *entry);
+void bus_forget_killed(struct bus *bus);
 
 /* bus-access.c: answers by then() if the caller is root (or who we are), else with an error.  What
  * a method handler returns. */

@@ -196,6 +196,11 @@ static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *er
 	return bus_wait(userdata, call, bus_answer_explain, true);
 }
 
+static int method_get_history(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_wait(userdata, call, bus_answer_history, false);
+}
+
 static int append_rule(struct bus *b, sd_bus_message *reply, const struct rule *rule)
 {
 	const char *user = rule->has_uid ? users_name(&b->users, rule->uid) : NULL;
@@ -332,6 +337,10 @@ static const sd_bus_vtable vtable[] = {
 				 "u", SD_BUS_PARAM(pid),
 				 "a{sv}", SD_BUS_PARAM(explanation),
 				 method_explain, ANYONE),
+	SD_BUS_METHOD_WITH_NAMES("GetHistory",
+				 "u", SD_BUS_PARAM(limit),
+				 "aa{sv}", SD_BUS_PARAM(entries),
+				 method_get_history, ANYONE),
 	SD_BUS_METHOD_WITH_NAMES("GetRules",
 				 NULL,,
 				 "a(ssssdb)", SD_BUS_PARAM(rules),

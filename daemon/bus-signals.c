@@ -11,7 +11,7 @@
 
 #include "daemon/bus-internal.h"
 #include "daemon/log.h"
-#include "daemon/monitor.h"
+#include "lib/forecast.h"
 
 /* Memory that was short, and has not been for so long, is short anew. */
 #define LOW_AGAIN_USEC (10 * USEC_PER_SEC)
@@ -78,21 +78,27 @@ static void list_changed(const struct bus *b, const char *names[static 7])
 	names[n] = NULL;
 }
 
-bool bus_has_news(const struct bus *b)
+bool bus_has_news(struct bus *b)
 {
 	const char *names[7];
 
 	list_changed(b, names);
-	return names[0] || b->has_low_memory;
+	return names[0] || b->has_low_memory || bus_next_killed(b);
 }
 
-void bus_forget_news(struct bus *b)
+static void forget(struct bus *b)
 {
 	b->state = b->manager->state;
 	b->n_kills = b->manager->n_kills;
 	b->conflicts = b->manager->conflicts;
 	b->has_reloaded = false;
 	b->has_low_memory = false;
+}
+
+void bus_forget_news(struct bus *b)
+{
+	forget(b);
+	bus_forget_killed(b);
 }
 
 static int say_state_changed(struct bus *b, enum manager_state old, enum manager_state new)
@@ -123,16 +129,19 @@ void bus_say_news(struct bus *b)
 	struct manager *m = b->manager;
 	enum manager_state old = b->state, new = m->state;
 	bool has_low_memory = b->has_low_memory;
+	const struct history_entry *killed = bus_next_killed(b);
 	const char *names[7];
 	int r;
 
 	list_changed(b, names);
-	bus_forget_news(b); /* whether it can be said or not: next time there is other news */
+	forget(b); /* whether it can be said or not: next time there is other news */
 	r = old != new ? say_state_changed(b, old, new) : 0;
 	if (r >= 0)
 		r = say_properties(b, names);
 	if (r >= 0 && has_low_memory)
 		r = say_low_memory(b, &b->low_memory);
+	if (killed)
+		r = bus_say_killed(b, killed);
 	if (r < 0)
 		log_debug("bus: cannot send a signal: %s", strerror(-r));
 }

@@ -168,9 +168,9 @@ check 'wait_for is_there 20' 'it joins the bus that comes later'
 #
 timeout 20 busctl --system introspect --xml-interface org.reckond1 /org/reckond1 >"$tmp/xml" 2>&1
 sed -n '/interface name="org.reckond1.Manager"/,/<\/interface>/p' "$tmp/xml" >"$tmp/out"
-check "[ \$(grep -c '<arg ' '$tmp/out') -ge 12 ] && ! grep '<arg ' '$tmp/out' | grep -vq ' name='" \
+check "[ \$(grep -c '<arg ' '$tmp/out') -ge 14 ] && ! grep '<arg ' '$tmp/out' | grep -vq ' name='" \
     'introspection names each argument'
-for name in Explain GetCandidates GetCgroups GetPolicies GetRules Reload; do
+for name in Explain GetCandidates GetCgroups GetHistory GetPolicies GetRules Reload; do
     check "grep -q '<method name=\"$name\"' '$tmp/out'" "it has the method $name"
 done
 for name in StateChanged LowMemory Killed; do
@@ -323,7 +323,7 @@ check "! has_gdbus || wait_for \"grep -q \\\"PropertiesChanged.*'ConfigFiles'\\\
 #
 # Who may do what
 #
-for method in 'GetCandidates u 1' 'GetCgroups u 1' 'Explain u 0' GetRules GetPolicies; do
+for method in 'GetCandidates u 1' 'GetCgroups u 1' 'Explain u 0' 'GetHistory u 0' GetRules GetPolicies; do
     # shellcheck disable=SC2086
     check "call_as_nobody $method" "anyone may call ${method%% *}"
 done
@@ -423,6 +423,28 @@ check "! has_gdbus || wait_for \"grep -q \\\"StateChanged ('[a-z]*', 'settle')\\
 check "! has_gdbus || wait_for \"grep -q \\\"LowMemory.*'Policy': <'now'>.*'Level': <'terminate'>.*'ForecastUSec': <uint64 \\\" '$tmp/signals'\"" 'LowMemory is sent'
 check "! has_gdbus || wait_for \"grep -q \\\"PropertiesChanged.*'Kills': <uint32 1>\\\" '$tmp/signals'\"" 'Kills is said to have changed'
 wait_for "! is_alive $large && ! is_alive $small" 20 # they follow: the policy still holds
+check "! has_gdbus || wait_for \"grep -q \\\"Killed ({.*'Pid': <uint32 $stubborn>.*'Outcome': <'gone'>.*'Escalated': <true>\\\" '$tmp/signals'\"" 'Killed is sent'
+check "! has_gdbus || wait_for \"[ \\\$(grep -c 'Killed (' '$tmp/signals') = 3 ]\"" 'for each victim once, when it is accounted for'
+check "! has_gdbus || grep -q \"Killed .*'Pid': <uint32 $small>.*'Returned2sBytes': <uint64 \" '$tmp/signals'" 'with what came back'
+# (What busctl -j makes of an array of dictionaries does not tell where one ends.)
+history() { # LIMIT: a line for each entry
+    gdbus call --system --dest org.reckond1 --object-path /org/reckond1 --method org.reckond1.Manager.GetHistory "$1" 2>&1 |
+        sed "s/{'Id':/\n&/g" | grep "^{'Id'" >"$tmp/out"
+}
+if has_gdbus; then
+    history 0
+    check "[ \"\$(sed -nE \"s/.*'Kind': <'killed'>.* 'Pid': <uint32 ([0-9]+)>, 'Uid'.*/\\1/p\" '$tmp/out' | paste -sd ' ')\" = '$small $large $stubborn' ]" \
+        'GetHistory: the newest first'
+    check "tail -n 1 '$tmp/out' | grep \"'TimeUsec': <uint64 1.*'Policy': <'now'>, .*'DryRun': <false>, 'Pid': <uint32 $stubborn>, 'Uid': <uint32 0>, 'Comm': <'hold'>, \" |
+        grep \"'OomScoreAdj': <0>, 'Weight': <1.0>, 'FootprintBytes': <uint64 [0-9]\{8,\}>, \" | grep -q \"'Signal': <'SIGKILL'>\"" 'GetHistory: what is known of it'
+    check "tail -n 1 '$tmp/out' | grep -q \"'Ranked': <\\[{'Pid': <uint32 $stubborn>, .*'Verdict': <'chosen'>}\"" \
+        'GetHistory: and of those it was compared with'
+    all=$(wc -l <"$tmp/out")
+    history 1
+    check "[ $all -ge 3 ] && [ \$(wc -l <'$tmp/out') = 1 ]" 'GetHistory: no more than asked for'
+else
+    skip 'GetHistory: gdbus is not installed'
+fi
 
 #
 # The bus goes, and comes again
