@@ -121,13 +121,13 @@ is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
 # A process that holds so many MiB, in the scope; sets held.  (That somebody has moved is noticed
 # late, but who is asked about is looked at.)
 hold() { # MIB [PERL]
+    : >"$tmp/ready"
     perl -e 'open F, ">$ARGV[1]/cgroup.procs"; print F "$$\n"; close F;'"${2:-}"'
         $0 = "hold"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' \
         "$1" "$mount$scope" >"$tmp/ready" &
     held=$!
     pids+=("$held")
     wait_for "[ -s '$tmp/ready' ]"
-    : >"$tmp/ready"
     [ -z "$daemon" ] || call Explain u "$held"
 }
 
@@ -250,6 +250,7 @@ check "[ \"\$(jq -c '$shape' '$tmp/json')\" = \"\$(jq -c '$shape' '$tmp/own')\" 
 call Explain u "$daemon"
 check "answer '.data[0].LeftOut.data' | grep -q self && answer '.data[0].Reason.data' | grep -q 'this is reckond itself'" \
     'Explain: reckond itself would not go'
+: >"$tmp/ready"
 perl -e '$| = 1; print "ready\n"; sleep 100' >"$tmp/ready" &
 pids+=("$!")
 wait_for "[ -s '$tmp/ready' ]"
