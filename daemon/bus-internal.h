@@ -2,10 +2,10 @@
 /*
  * bus-internal: what the files of the bus share; for no one else.
  *
- * bus.c joins and leaves; bus-manager.c has the interface's table and what is answered at once;
- * bus-answer.c what has to wait, bus-cgroups.c and bus-history.c two of these; bus-signals.c what
- * is said unasked; bus-access.c who may tell reckond something; bus-log.c
- * org.freedesktop.LogControl1.
+ * bus.c joins and leaves; bus-manager.c has the interface's table and what is answered at once,
+ * bus-properties.c its properties; bus-answer.c what has to wait, bus-cgroups.c and bus-history.c
+ * two of these; bus-signals.c what is said unasked; bus-access.c who may tell reckond something;
+ * bus-log.c org.freedesktop.LogControl1.
  */
 #pragma once
 
@@ -72,6 +72,7 @@ struct bus {
 	usec_t asked_at;
 	bool is_awake; /* the census was caught up with, and has not rested since */
 
+	size_t n_processes;	       /* as last known: a reload forgets them */
 	struct memory_reading reading; /* for properties */
 	struct psi_reading pressure;
 	usec_t read_at;
@@ -97,6 +98,16 @@ void bus_schedule(struct bus *bus);
 
 /* bus-manager.c */
 int bus_add_manager(struct bus *bus);
+
+/* bus-properties.c: each an sd_bus_property_get_t. */
+typedef int bus_property_fn(sd_bus *bus, const char *path, const char *interface,
+			    const char *property, sd_bus_message *reply, void *userdata,
+			    sd_bus_error *error);
+extern bus_property_fn bus_get_version, bus_get_state, bus_get_flag, bus_get_scope,
+	bus_get_config_files, bus_get_limits, bus_get_conflicts, bus_get_memory, bus_get_pressure,
+	bus_get_has_pressure, bus_get_count, bus_get_times;
+/* bus->reading is no older than properties may be; what fails leaves the last one. */
+void bus_read_memory(struct bus *bus);
 
 /* bus-answer.c */
 

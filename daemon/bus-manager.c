@@ -1,185 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus-manager: org.reckond1.Manager, as org.reckond1(5) has it: its table, the properties, and the
- * methods that are answered at once.
+ * bus-manager: org.reckond1.Manager, as org.reckond1(5) has it: its table, and the methods that are
+ * answered at once.
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/bus-internal.h"
 #include "daemon/monitor.h"
 #include "lib/cleanup.h"
-#include "lib/conflict.h"
 #include "lib/describe.h"
-
-/* A reading of memory is good for so long. */
-#define FRESH_USEC (100 * USEC_PER_MSEC)
 
 /* Comm= and Cgroup= of a rule, each a line of a configuration file, and a name. */
 #define CONDITIONS_SIZE 2304
-
-static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
-		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	return sd_bus_message_append(reply, "s", PACKAGE_VERSION);
-}
-
-static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
-		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct bus *b = userdata;
-
-	return sd_bus_message_append(reply, "s", manager_state_to_string(b->manager->state));
-}
-
-static int get_flag(sd_bus *bus, const char *path, const char *interface, const char *property,
-		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct bus *b = userdata;
-
-	return sd_bus_message_append(reply, "b", (int)b->manager->policies.dry_run);
-}
-
-static int get_scope(sd_bus *bus, const char *path, const char *interface, const char *property,
-		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct bus *b = userdata;
-
-	return bus_append_foreign(reply, b->manager->policies.scope);
-}
-
-static int append_foreign_array(sd_bus_message *reply, char *const *items, size_t n)
-{
-	int r = sd_bus_message_open_container(reply, 'a', "s");
-
-	for (size_t i = 0; r >= 0 && i < n; i++)
-		r = bus_append_foreign(reply, items[i]);
-	return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-static int get_config_files(sd_bus *bus, const char *path, const char *interface,
-			    const char *property, sd_bus_message *reply, void *userdata,
-			    sd_bus_error *error)
-{
-	const struct manager *m = ((const struct bus *)userdata)->manager;
-
-	return append_foreign_array(reply, m->config_files, m->n_config_files);
-}
-
-static int get_limits(sd_bus *bus, const char *path, const char *interface, const char *property,
-		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct manager *m = ((const struct bus *)userdata)->manager;
-
-	return append_foreign_array(reply, m->limits, m->n_limits);
-}
-
-static int get_conflicts(sd_bus *bus, const char *path, const char *interface, const char *property,
-			 sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct bus *b = userdata;
-	int r = sd_bus_message_open_container(reply, 'a', "s");
-
-	for (unsigned i = 0; r >= 0 && i < CONFLICT_MAX; i++)
-		if (b->manager->conflicts & 1U << i)
-			r = sd_bus_message_append(reply, "s", conflict_units[i]);
-	return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-/* No older than FRESH_USEC; what fails leaves the last one. */
-static void read_memory(struct bus *b)
-{
-	struct manager *m = b->manager;
-	usec_t now = monitor_now();
-
-	if (b->read_at < m->sampled_at) {
-		b->reading = m->reading;
-		b->read_at = m->sampled_at;
-	}
-	if (now - b->read_at < FRESH_USEC)
-		return;
-	if (memory_sample_levels(m->memory, &b->reading) == 0)
-		b->read_at = now;
-}
-
-static int get_memory(sd_bus *bus, const char *path, const char *interface, const char *property,
-		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	struct bus *b = userdata;
-	uint64_t value;
-
-	read_memory(b);
-	if (strcmp(property, "MemoryTotal") == 0)
-		value = b->reading.total;
-	else if (strcmp(property, "MemoryAvailable") == 0)
-		value = b->reading.available;
-	else if (strcmp(property, "SwapTotal") == 0)
-		value = b->reading.swap_total;
-	else
-		value = b->reading.swap_free;
-	return sd_bus_message_append(reply, "t", value);
-}
-
-/* The kernel's own average of 10 s: ours begins anew after each victim. */
-static int get_pressure(sd_bus *bus, const char *path, const char *interface, const char *property,
-			sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	struct bus *b = userdata;
-	usec_t now = monitor_now();
-
-	if (now - b->pressure_read_at >= FRESH_USEC && b->manager->abilities.psi &&
-	    psi_read_fd(b->manager->psi_fd, &b->pressure) == 0)
-		b->pressure_read_at = now;
-	return sd_bus_message_append(reply, "u",
-				     strcmp(property, "PressureSome") == 0
-					     ? b->pressure.some.avg10
-					     : b->pressure.full.avg10);
-}
-
-static int get_has_pressure(sd_bus *bus, const char *path, const char *interface,
-			    const char *property, sd_bus_message *reply, void *userdata,
-			    sd_bus_error *error)
-{
-	const struct bus *b = userdata;
-
-	return sd_bus_message_append(reply, "b", (int)b->manager->abilities.psi);
-}
-
-static int get_count(sd_bus *bus, const char *path, const char *interface, const char *property,
-		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct manager *m = ((const struct bus *)userdata)->manager;
-	uint32_t value =
-		strcmp(property, "Kills") == 0 ? m->n_kills : (uint32_t)m->census.n_processes;
-
-	return sd_bus_message_append(reply, "u", value);
-}
-
-/* CLOCK_REALTIME of a time of CLOCK_MONOTONIC. */
-static uint64_t realtime_of(usec_t then)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000 -
-	       (monitor_now() - then);
-}
-
-static int get_times(sd_bus *bus, const char *path, const char *interface, const char *property,
-		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	struct bus *b = userdata;
-	uint64_t value;
-
-	if (strcmp(property, "StartedUSec") == 0)
-		value = b->manager->started_usec;
-	else if (strcmp(property, "LookDelayMaxUSec") == 0)
-		value = b->manager->look_delay_max;
-	else
-		value = realtime_of(max_u64(b->read_at, b->manager->sampled_at));
-	return sd_bus_message_append(reply, "t", value);
-}
 
 static int method_get_candidates(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
@@ -265,7 +98,7 @@ static int method_get_policies(sd_bus_message *call, void *userdata, sd_bus_erro
 	const struct policy_set *set = &b->manager->policies;
 	int r;
 
-	read_memory(b);
+	bus_read_memory(b);
 	r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', "(sssb)");
@@ -306,25 +139,25 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
 
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
-	SD_BUS_PROPERTY("Version", "s", get_version, 0, CONST),
-	SD_BUS_PROPERTY("State", "s", get_state, 0, CHANGES),
-	SD_BUS_PROPERTY("DryRun", "b", get_flag, 0, CHANGES),
-	SD_BUS_PROPERTY("Scope", "s", get_scope, 0, CHANGES),
-	SD_BUS_PROPERTY("ConfigFiles", "as", get_config_files, 0, CHANGES),
-	SD_BUS_PROPERTY("Conflicts", "as", get_conflicts, 0, CHANGES),
-	SD_BUS_PROPERTY("Limits", "as", get_limits, 0, CONST),
-	SD_BUS_PROPERTY("MemoryTotal", "t", get_memory, 0, 0),
-	SD_BUS_PROPERTY("MemoryAvailable", "t", get_memory, 0, 0),
-	SD_BUS_PROPERTY("SwapTotal", "t", get_memory, 0, 0),
-	SD_BUS_PROPERTY("SwapFree", "t", get_memory, 0, 0),
-	SD_BUS_PROPERTY("PressureSome", "u", get_pressure, 0, 0),
-	SD_BUS_PROPERTY("PressureFull", "u", get_pressure, 0, 0),
-	SD_BUS_PROPERTY("HasPressure", "b", get_has_pressure, 0, CONST),
-	SD_BUS_PROPERTY("Processes", "u", get_count, 0, 0),
-	SD_BUS_PROPERTY("Kills", "u", get_count, 0, CHANGES),
-	SD_BUS_PROPERTY("StartedUSec", "t", get_times, 0, CONST),
-	SD_BUS_PROPERTY("ReadUSec", "t", get_times, 0, 0),
-	SD_BUS_PROPERTY("LookDelayMaxUSec", "t", get_times, 0, 0),
+	SD_BUS_PROPERTY("Version", "s", bus_get_version, 0, CONST),
+	SD_BUS_PROPERTY("State", "s", bus_get_state, 0, CHANGES),
+	SD_BUS_PROPERTY("DryRun", "b", bus_get_flag, 0, CHANGES),
+	SD_BUS_PROPERTY("Scope", "s", bus_get_scope, 0, CHANGES),
+	SD_BUS_PROPERTY("ConfigFiles", "as", bus_get_config_files, 0, CHANGES),
+	SD_BUS_PROPERTY("Conflicts", "as", bus_get_conflicts, 0, CHANGES),
+	SD_BUS_PROPERTY("Limits", "as", bus_get_limits, 0, CONST),
+	SD_BUS_PROPERTY("MemoryTotal", "t", bus_get_memory, 0, 0),
+	SD_BUS_PROPERTY("MemoryAvailable", "t", bus_get_memory, 0, 0),
+	SD_BUS_PROPERTY("SwapTotal", "t", bus_get_memory, 0, 0),
+	SD_BUS_PROPERTY("SwapFree", "t", bus_get_memory, 0, 0),
+	SD_BUS_PROPERTY("PressureSome", "u", bus_get_pressure, 0, 0),
+	SD_BUS_PROPERTY("PressureFull", "u", bus_get_pressure, 0, 0),
+	SD_BUS_PROPERTY("HasPressure", "b", bus_get_has_pressure, 0, CONST),
+	SD_BUS_PROPERTY("Processes", "u", bus_get_count, 0, 0),
+	SD_BUS_PROPERTY("Kills", "u", bus_get_count, 0, CHANGES),
+	SD_BUS_PROPERTY("StartedUSec", "t", bus_get_times, 0, CONST),
+	SD_BUS_PROPERTY("ReadUSec", "t", bus_get_times, 0, 0),
+	SD_BUS_PROPERTY("LookDelayMaxUSec", "t", bus_get_times, 0, 0),
 	SD_BUS_METHOD_WITH_NAMES("GetCandidates",
 				 "u", SD_BUS_PARAM(limit),
 				 "a(uusstttttdibs)", SD_BUS_PARAM(candidates),

@@ -151,6 +151,8 @@ void bus_turn(struct bus *b, usec_t now)
 		return;
 	m = b->manager;
 	bus_forget_outlook(b);
+	if (m->census.swept_at != 0)
+		b->n_processes = m->census.n_processes;
 	leave_if_over(b, now);
 	if (!b->bus && now >= b->join_at && m->state != MANAGER_SETTLE)
 		try_to_join(b, now);

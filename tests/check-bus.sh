@@ -378,6 +378,23 @@ if has_gdbus; then
 fi
 
 #
+# The examples of the man page, each as it stands there; what would go on for ever, for a second.
+#
+n=0
+while read -r command; do
+    n=$((n + 1))
+    if ! command -v "${command%% *}" >/dev/null; then
+        skip "example: $command"
+        continue
+    fi
+    sleep=$([[ $command == *monitor* ]] && echo 1 || echo 20)
+    timeout "$sleep" bash -o pipefail -c "$command" >"$tmp/out" 2>&1
+    status=$?
+    check "[ $status = 0 ] || [ $status:$sleep = 124:1 ]" "example: $command"
+done < <(sed -nE '/^\.Sh EXAMPLES/,/^\.Sh SEE/s/^[$#] //p' "$source/man/org.reckond1.5")
+check "[ $n = 8 ]" 'all examples were found'
+
+#
 # Another daemon of the kind beside it
 #
 [ -d "$mount/system.slice" ] || { mkdir "$mount/system.slice" && made_slice=$mount/system.slice; }
