@@ -129,6 +129,10 @@ static void print_policy(const struct screen *screen, const json_t *answer)
 			   name, conditions);
 	if (strcmp(rank_by, "footprint") != 0)
 		screen_say(screen, SCREEN_PLAIN, "It ranks by %s.", rank_by);
+	if (strcmp(words_text(policy, "target"), "cgroup") == 0)
+		screen_say(screen, SCREEN_PLAIN,
+			   "It ends all of the cgroup that holds most; which one that is, is not "
+			   "foreseen here: the processes below are ranked one by one.");
 }
 
 static void print_memory(const struct screen *screen, const json_t *answer)

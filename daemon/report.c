@@ -385,7 +385,8 @@ static void report_policies(const struct policy_set *set, const struct memory_re
 		char text[DESCRIBE_POLICY_SIZE];
 
 		if (p->action != POLICY_ACTION_NONE)
-			log_info("policy %s: %s, %s", p->name, policy_action_to_string(p->action),
+			log_info("policy %s: %s%s, %s", p->name, policy_action_to_string(p->action),
+				 p->target == POLICY_TARGET_CGROUP ? " a whole cgroup" : "",
 				 describe_policy(p, memory, text));
 	}
 }

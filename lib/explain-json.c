@@ -36,9 +36,10 @@ static json_t *of_policy(const struct outlook *o, const struct policy *p, bool h
 	if (!p)
 		return json_null();
 	describe_policy(p, &o->memory, conditions);
-	return json_pack("{s:o, s:s, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
+	return json_pack("{s:o, s:s, s:s, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
 			 json_of_foreign(p->name), "action", policy_action_to_string(p->action),
-			 "conditions", json_of_foreign(conditions), "holds", holds, "rank_by",
+			 "target", policy_target_to_string(p->target), "conditions",
+			 json_of_foreign(conditions), "holds", holds, "rank_by",
 			 policy_rank_by_to_string(p->rank_by), "memory_available_bytes",
 			 of_line(&p->memory_available, o->memory.total), "swap_free_bytes",
 			 of_line(&p->swap_free, o->memory.swap_total), "pressure_some_permyriad",

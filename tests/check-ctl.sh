@@ -184,6 +184,11 @@ run 'a policy that holds' 0 out '^The conditions of policy always hold now: ' ou
     out 'badness' -- --config "$tmp/now.conf" --scope "$scope" explain
 run 'a policy that holds, as JSON' 0 -- --config "$tmp/now.conf" --scope "$scope" --json explain
 finds 'says so' .policy.name '"always"' .policy.holds true .policy.rank_by '"badness"' .victim.pid $middle
+printf '[Policy always]\nMemoryAvailable=100%%\nAction=kill\nTarget=cgroup\n' >"$tmp/group.conf"
+run 'a policy that ends a cgroup' 0 out 'all of the cgroup that holds most' -- --config "$tmp/group.conf" \
+    --scope "$scope" explain
+run 'a policy that ends a cgroup, as JSON' 0 -- --config "$tmp/group.conf" --scope "$scope" --json explain
+finds 'says so' .policy.target '"cgroup"' '.policies[0].target' '"process"'
 for pid in "${pids[@]}"; do kill -KILL "$pid"; done
 wait 2>/dev/null
 pids=()
