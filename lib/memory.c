@@ -24,6 +24,10 @@
 /* However much is set aside, percentages are of at least this share of MemTotal. */
 #define MEMORY_LEAST_SHARE 8
 
+/* Above that an eighth more or less decides nothing, and /proc/zoneinfo costs more than all the
+ * rest: 60 us, and 2 us more for each CPU in each zone. */
+#define LISTS_BELOW_PERCENT 30
+
 static enum meminfo_item meminfo_items[] = {
 	MEMINFO_MEM_TOTAL,	    MEMINFO_MEM_AVAILABLE, MEMINFO_MEM_FREE,  MEMINFO_MEM_ANON,
 	MEMINFO_MEM_SHARED,	    MEMINFO_SWAP_TOTAL,	   MEMINFO_SWAP_FREE, MEMINFO_MEM_HUGETBL,
@@ -42,6 +46,7 @@ struct memory_source {
 	int sys_fd;  /* borrowed */
 	struct meminfo_info *meminfo;
 	struct vmstat_info *vmstat;
+	int zoneinfo_fd; /* kept: what is read again and again needs no new buffer in the kernel */
 	bool has_arc;
 	uint64_t page_size;
 };
@@ -82,7 +87,7 @@ void memory_evaluate(const struct memory_counters *counters, uint64_t page_size,
 	};
 	/* ARC is slab to the kernel: neither available nor, while it can shrink, lost. */
 	ret->total = min_u64(ret->total + arc, c->total);
-	ret->available = min_u64(c->available + arc, ret->total);
+	ret->available = min_u64(add_u64(c->available + arc, c->free_listed), ret->total);
 }
 
 unsigned memory_available_permyriad(const struct memory_reading *reading)
@@ -116,6 +121,7 @@ int memory_source_new(int proc_fd, int sys_fd, struct memory_source **ret)
 		procps_meminfo_unref(&source->meminfo);
 		return r;
 	}
+	source->zoneinfo_fd = openat(proc_fd, "zoneinfo", O_RDONLY | O_CLOEXEC);
 	*ret = take_ptr(source);
 	return 0;
 }
@@ -126,8 +132,54 @@ struct memory_source *memory_source_free(struct memory_source *source)
 		return NULL;
 	procps_vmstat_unref(&source->vmstat);
 	procps_meminfo_unref(&source->meminfo);
+	closep(&source->zoneinfo_fd);
 	free(source);
 	return NULL;
+}
+
+/* The numbers that follow "count:", found however the text is cut into pieces. */
+struct count_sum {
+	uint64_t sum, number;
+	unsigned n_matched; /* characters of the key */
+	bool has_digits;
+};
+
+static void add_counts(struct count_sum *s, const char *text, size_t n)
+{
+	static const char key[] = "count:";
+	const unsigned length = sizeof(key) - 1;
+
+	for (const char *c = text; c < text + n; c++) {
+		if (s->n_matched < length) {
+			s->n_matched = *c == key[s->n_matched] ? s->n_matched + 1 : *c == key[0];
+		} else if (*c >= '0' && *c <= '9') {
+			s->number = s->number * 10 + (uint64_t)(*c - '0');
+			s->has_digits = true;
+		} else if (*c != ' ' || s->has_digits) {
+			*s = (struct count_sum){ .sum = s->sum + s->number };
+		}
+	}
+}
+
+/*
+ *   pagesets
+ *     cpu: 0
+ *               count:    19522
+ */
+static void sample_lists(const struct memory_source *source, struct memory_counters *c)
+{
+	struct count_sum counts = { 0 };
+	char text[4096];
+	off_t at = 0;
+	ssize_t n;
+
+	if (source->zoneinfo_fd < 0)
+		return;
+	while ((n = pread(source->zoneinfo_fd, text, sizeof(text), at)) > 0) {
+		add_counts(&counts, text, (size_t)n);
+		at += n;
+	}
+	c->free_listed = counts.sum * source->page_size;
 }
 
 /* "size 4 123" in a kstat table: name, type, value. */
@@ -232,6 +284,8 @@ int memory_sample_levels(struct memory_source *source, struct memory_reading *re
 	c.percpu = m->head[PERCPU].result.ul_int * KIB;
 	if (c.total == 0)
 		return -EBADMSG;
+	if (c.available < c.total * LISTS_BELOW_PERCENT / 100)
+		sample_lists(source, &c);
 	sample_arc(source, &c);
 	sample_zram(source, &c);
 	memory_evaluate(&c, source->page_size, reading);

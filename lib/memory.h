@@ -5,6 +5,13 @@
  * memory_sample() asks libproc2 (its *_select calls allocate nothing once warm) and, where they
  * exist, ZFS's arcstats and zram's mm_stat.  memory_evaluate() is pure: it turns what the kernel
  * says into what a policy means by "available", "swap free" and "of how much".
+ *
+ * Neither MemFree nor MemAvailable counts the pages on the CPUs' own free lists.  From 6.7 on these
+ * lists grow with whoever frees much at a time, up to an eighth of a zone in all, and shrink by
+ * some 8 MiB a second (nr_pcp_high(), decay_pcp_high() in mm/page_alloc.c): all of a victim of
+ * 1 GiB was seen to stay there for minutes.  The kernel hands them out before it kills anybody
+ * (__alloc_pages_direct_reclaim() drains them), and so they count here; or the next victim would
+ * follow for nothing.
  */
 #pragma once
 
@@ -17,6 +24,7 @@ struct memory_counters {
 	uint64_t total;
 	uint64_t available;
 	uint64_t free;
+	uint64_t free_listed; /* on the CPUs' own lists of free pages, in none of the others */
 	uint64_t anon;
 	uint64_t shmem;
 	uint64_t swap_total;
@@ -37,7 +45,7 @@ struct memory_counters {
 /* What policies judge.  Bytes. */
 struct memory_reading {
 	uint64_t total;	     /* MemTotal less what no process can be made to give back */
-	uint64_t available;  /* MemAvailable plus what ARC would shrink by */
+	uint64_t available;  /* MemAvailable, what ARC would shrink by, and the CPUs' lists */
 	uint64_t swap_total; /* zram counts for what storing there gives back */
 	uint64_t swap_free;
 	uint64_t allocated; /* bytes ever handed out: two readings bound every growth between */

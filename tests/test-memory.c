@@ -97,6 +97,23 @@ static void test_evaluate_counts_arc_as_available(void **state)
 	assert_int_equal(r.available, 2 * GIB);
 }
 
+static void test_evaluate_counts_the_lists_of_free_pages(void **state)
+{
+	struct memory_counters c = {
+		.total = 1000 * MIB,
+		.available = 50 * MIB,
+		.slab_unreclaimable = 100 * MIB,
+		.free_listed = 120 * MIB,
+	};
+	struct memory_reading r;
+
+	memory_evaluate(&c, PAGE, &r);
+	assert_int_equal(r.available, 170 * MIB);
+	c.free_listed = 2000 * MIB; /* never more than there is */
+	memory_evaluate(&c, PAGE, &r);
+	assert_int_equal(r.available, 900 * MIB);
+}
+
 static void test_evaluate_zram_counts_by_what_it_gives_back(void **state)
 {
 	static const struct {
@@ -211,6 +228,16 @@ static void test_sample_without_swap(void **state)
 	assert_int_equal(r.counters.oom_kills, 2);
 }
 
+/* 17, 1444, 19522 and 30001 pages; a number lies across two reads. */
+static void test_sample_counts_the_lists_of_free_pages(void **state)
+{
+	struct memory_reading r;
+
+	sample_fixture("free-lists", &r);
+	assert_int_equal(r.counters.free_listed, 50984 * sysconf(_SC_PAGESIZE));
+	assert_int_equal(r.available, 50000 * KIB + r.counters.free_listed);
+}
+
 static void test_sample_with_swap_and_huge_pages(void **state)
 {
 	struct memory_reading r;
@@ -315,8 +342,10 @@ int main(void)
 		cmocka_unit_test(test_evaluate_leaves_out_the_huge_page_pool),
 		cmocka_unit_test(test_evaluate_never_divides_by_next_to_nothing),
 		cmocka_unit_test(test_evaluate_counts_arc_as_available),
+		cmocka_unit_test(test_evaluate_counts_the_lists_of_free_pages),
 		cmocka_unit_test(test_evaluate_zram_counts_by_what_it_gives_back),
 		cmocka_unit_test(test_sample_without_swap),
+		cmocka_unit_test(test_sample_counts_the_lists_of_free_pages),
 		cmocka_unit_test(test_sample_with_swap_and_huge_pages),
 		cmocka_unit_test(test_sample_zram_only_where_it_is_swap),
 		cmocka_unit_test(test_sample_zfs),
