@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ending-series: see the header. */
+#include "bench/ending-series.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int compare(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+double series_quantile(const struct series *series, enum trial_value value, double part)
+{
+	double values[SERIES_MAX], at = part * (series->n - 1);
+	unsigned i = (unsigned)at;
+
+	if (series->n == 0)
+		return 0;
+	for (unsigned k = 0; k < series->n; k++)
+		values[k] = series->trials[k].value[value];
+	qsort(values, series->n, sizeof(values[0]), compare);
+	if (i + 1 >= series->n)
+		return values[series->n - 1];
+	return values[i] + (values[i + 1] - values[i]) * (at - i);
+}
+
+double series_median(const struct series *series, enum trial_value value)
+{
+	return series_quantile(series, value, 0.5);
+}
+
+void series_print_heading(void)
+{
+	printf("%31s %10s %8s %8s %8s %8s %8s %4s\n", "ms", "back", "least", "most", "sender",
+	       "others", "cpu", "n");
+}
+
+void series_print(const char *name, const char *way, const struct series *series)
+{
+	bool is_given_up = series->n_given_up * 2 >= series->n && series->n > 0;
+
+	printf("%20s %10s %2s%8.1f %8.1f %8.1f %8.1f %8.1f %8.1f %4u\n", name, way,
+	       is_given_up ? ">" : "", series_median(series, TRIAL_BACK),
+	       series_quantile(series, TRIAL_BACK, 0), series_quantile(series, TRIAL_BACK, 1),
+	       series_median(series, TRIAL_SENDER), series_median(series, TRIAL_OTHERS),
+	       series_median(series, TRIAL_CPU), series->n);
+}

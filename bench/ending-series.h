@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ending-series: the trials of one way to end one kind of victim, and what they come to. */
+#pragma once
+
+enum trial_value {
+	TRIAL_BACK, /* until the memory was back; where it was given up: until then */
+	TRIAL_SENDER,
+	TRIAL_OTHERS,
+	TRIAL_CPU,
+	_TRIAL_VALUE_MAX,
+};
+
+/* In milliseconds. */
+struct trial {
+	double value[_TRIAL_VALUE_MAX];
+};
+
+#define SERIES_MAX 99
+
+struct series {
+	unsigned n, n_given_up;
+	struct trial trials[SERIES_MAX];
+};
+
+/* Between two trials where it falls between them; 0 of none. */
+double series_quantile(const struct series *series, enum trial_value value, double part);
+double series_median(const struct series *series, enum trial_value value);
+
+void series_print_heading(void);
+/* One line of the table: medians, and the least and the most of TRIAL_BACK. */
+void series_print(const char *name, const char *way, const struct series *series);
