@@ -121,9 +121,9 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 		d->approximate ? "yes" : "no", "RECKOND_CHOOSE_USEC=%" PRIu64, d->choose_usec,
 		"RECKOND_SIGNAL_USEC=%" PRIu64, d->signal_usec, "RECKOND_AVAILABLE_BEFORE=%" PRIu64,
 		d->before.available, "RECKOND_AVAILABLE=%" PRIu64, m->reading.available,
-		"RECKOND_FREED=%" PRIu64, came_back(m), "RECKOND_OUTCOME=%s",
-		kill_progress_to_string(d->outcome), "RECKOND_USELESS=%s",
-		d->useless ? "yes" : "no", NULL);
+		"RECKOND_FREED=%" PRIu64, came_back(m), "RECKOND_VICTIM_START=%" PRIu64,
+		d->start_ticks, "RECKOND_OUTCOME=%s", kill_progress_to_string(d->outcome),
+		"RECKOND_USELESS=%s", d->useless ? "yes" : "no", NULL);
 }
 
 /* " and 2 that share its memory" */
