@@ -313,13 +313,15 @@ static int keep(char **argv)
 		n_now = read_number("pids.current");
 		for (int i = 0; i < 4 && n_now + i < n_eaters; i++)
 			start_eater(n_started++);
-		/* Not saved up while all are frozen; but every 15 s there is much at once. */
+		/* Not saved up while all are frozen; but every 15 s there is much at once; the
+		 * first time so much that memory is short from then on. */
 		granted += rate / 20;
 		if (atomic_load(&shared->tokens) < rate / 4)
 			atomic_fetch_add(&shared->tokens, (long)granted);
 		granted -= (long)granted;
-		if (turn % 300 == 299)
-			atomic_fetch_add(&shared->tokens, (long)(4 * rate));
+		if (turn % 300 == 200)
+			atomic_fetch_add(&shared->tokens,
+					 (long)(turn < 300 ? 12 * rate : 4 * rate));
 		if (turn % 10 == 0)
 			(void)write_group(any_group(), "cgroup.freeze", "0");
 		pause_ms(50);
