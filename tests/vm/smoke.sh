@@ -9,7 +9,7 @@
 #              DAEMONS     reckond (default), none, earlyoom, nohang, systemd-oomd:
 #                          one or more, each in turn in the same VM
 #              SWAPS       some of: none disk zram (default: all)
-#              SCENARIOS   some of: leak tail stubborn (default: all without swap, leak with)
+#              SCENARIOS   some of: leak tail stubborn group (default: all without swap, leak with)
 #              TRIALS      how often (default: 1)
 #              VM_SUITE    the VM's Debian suite (default: this machine's, as the
 #                          programs are linked with its libraries)
@@ -61,7 +61,7 @@ if ! make_overlay >"$tmp/make.log" 2>&1; then
 fi
 for swap in ${SWAPS:-none disk zram}; do
     case $swap in
-    none) scenarios='leak tail stubborn' options='' ;;
+    none) scenarios='leak tail stubborn group' options='' ;;
     disk) scenarios=leak options='--swap 512M' ;;
     zram) scenarios=leak options='--zram 512M' ;;
     *) echo "smoke.sh: unknown kind of swap '$swap'" >&2; exit 64 ;;
