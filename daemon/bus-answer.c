@@ -47,6 +47,7 @@ static struct bus_waiting take_first(struct bus *b)
 
 void bus_drop_answers(struct bus *b)
 {
+	b->partial = sd_bus_message_unref(b->partial);
 	while (b->n_waiting > 0)
 		sd_bus_message_unref(take_first(b).call);
 }
@@ -135,18 +136,19 @@ static int look_out(struct bus *b)
 
 void bus_answer(struct bus *b)
 {
-	struct bus_waiting first;
-	int r = b->waiting[b->first_waiting].of_processes ? catch_up(b) : 1;
+	struct bus_waiting first = b->waiting[b->first_waiting];
+	int r = first.of_processes ? catch_up(b) : 1;
 
 	if (r == 0)
 		return;
-	first = take_first(b);
 	if (r > 0)
 		r = first.answer(b, first.call);
+	if (r == BUS_NOT_DONE)
+		return;
 	/* Who has gone meanwhile is not told; the bus does not mind. */
 	if (r < 0)
 		(void)sd_bus_reply_method_errno(first.call, r, NULL);
-	sd_bus_message_unref(first.call);
+	sd_bus_message_unref(take_first(b).call);
 }
 
 int bus_read_limit(sd_bus_message *call, uint32_t standard, uint32_t most, uint32_t *ret)

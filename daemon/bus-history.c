@@ -9,6 +9,9 @@
 #include "daemon/bus-internal.h"
 #include "lib/cleanup.h"
 
+/* Of one turn: half a millisecond. */
+#define ENTRIES_AT_ONCE 10
+
 static int append_value(sd_bus_message *message, const struct history_field *field,
 			const void *record)
 {
@@ -83,23 +86,60 @@ static int append_entry(sd_bus_message *message, const struct history_entry *ent
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
-int bus_answer_history(struct bus *b, sd_bus_message *call)
+static int begin(struct bus *b, sd_bus_message *call)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const struct history *history = account_history(b->manager->account);
-	uint32_t limit;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	int r;
 
-	r = bus_read_limit(call, HISTORY_MAX, history_count(history), &limit);
+	r = bus_read_limit(call, HISTORY_MAX, history_count(history), &b->partial_left);
 	if (r >= 0)
 		r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-	for (uint32_t i = 0; r >= 0 && i < limit; i++)
-		r = append_entry(reply, history_get(history, i));
+	if (r < 0)
+		return r;
+	b->partial = take_ptr(reply);
+	b->partial_id = UINT64_MAX;
+	return 0;
+}
+
+/* Those that are older than the last; new ones may have come since. */
+static int append_some(struct bus *b)
+{
+	const struct history *history = account_history(b->manager->account);
+	const struct history_entry *entry;
+	unsigned n = 0;
+	int r = 0;
+
+	for (unsigned i = 0; r >= 0 && b->partial_left > 0 && n < ENTRIES_AT_ONCE; i++) {
+		entry = history_get(history, i);
+		if (!entry)
+			b->partial_left = 0; /* the oldest have gone meanwhile */
+		if (!entry || entry->id >= b->partial_id)
+			continue;
+		r = append_entry(b->partial, entry);
+		b->partial_id = entry->id;
+		b->partial_left--;
+		n++;
+	}
+	return r;
+}
+
+int bus_answer_history(struct bus *b, sd_bus_message *call)
+{
+	int r = b->partial ? 0 : begin(b, call);
+
 	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
-	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+		r = append_some(b);
+	if (r >= 0 && b->partial_left > 0)
+		return BUS_NOT_DONE;
+	if (r >= 0)
+		r = sd_bus_message_close_container(b->partial);
+	if (r >= 0)
+		r = sd_bus_send(b->bus, b->partial, NULL);
+	b->partial = sd_bus_message_unref(b->partial);
+	return r;
 }
 
 /* Those that are not complete yet are left for later: the last who was signalled, until its account

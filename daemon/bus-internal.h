@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
@@ -33,7 +34,10 @@
 /* Calls that wait for their answer. */
 #define BUS_WAITING_MAX 64
 
+/* Answers the call, in one turn or in several: >= 0: done, BUS_NOT_DONE, or -errno (which is then
+ * the answer). */
 typedef int (*bus_answer_fn)(struct bus *bus, sd_bus_message *call);
+#define BUS_NOT_DONE INT_MAX
 
 struct bus_waiting {
 	sd_bus_message *call;
@@ -63,6 +67,10 @@ struct bus {
 
 	struct bus_waiting waiting[BUS_WAITING_MAX]; /* a ring */
 	unsigned first_waiting, n_waiting;
+
+	sd_bus_message *partial; /* of the first that waits: an answer that takes several turns */
+	uint64_t partial_id;	 /* of the last entry in it */
+	uint32_t partial_left;	 /* entries to come */
 
 	/* Over the census as it was at the last step; void after each look. */
 	struct outlook outlook;

@@ -52,6 +52,10 @@ static void explain_rank(const struct outlook *o, struct explanation *e)
 		snprintf(e->text, sizeof(e->text), "nobody ranks higher");
 	else if (!victim)
 		snprintf(e->text, sizeof(e->text), "nobody could be chosen");
+	else if (o->result.avoided.process == e->process)
+		snprintf(e->text, sizeof(e->text),
+			 "it counts for more than %s, but ending another of its kind gave little",
+			 explain_name(o, victim->process, name));
 	else if (e->candidate.verdict == VICTIM_UNDECIDED)
 		snprintf(e->text, sizeof(e->text), "%s seems to rank higher",
 			 explain_name(o, victim->process, name));

@@ -304,6 +304,7 @@ check "grep -q 'not writable' '$tmp/out'" 'what is read only is refused'
 # Reload
 #
 if command -v gdbus >/dev/null; then
+    : >"$tmp/signals"
     timeout 600 "${nobody[@]}" gdbus monitor --system --dest org.reckond1 >"$tmp/signals" 2>&1 &
     pids+=("$!")
     wait_for "grep -q 'is owned by' '$tmp/signals'"

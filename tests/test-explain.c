@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Tests of lib/outlook.c, lib/explain.c and lib/explain-json.c: what is found out and said of a
+ * small machine whose /proc is of our own making.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/explain.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#define PAGE 4096ULL
+
+static struct accuracy accuracy = {
+	.regime = ACCURACY_PRECISE,
+	.n_cpus = 2,
+	.batch = 32,
+	.page_size = PAGE,
+};
+
+struct world {
+	char path[32];
+	int proc_fd;
+	struct cgroup_fs cgroups;
+	struct policy_set policies;
+	struct census census;
+	struct passover passover;
+	struct outlook outlook;
+};
+
+static void put(const struct world *world, int pid, const char *file, const char *text)
+{
+	char path[96];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%d", world->path, pid);
+	(void)mkdir(path, 0755);
+	strcat(strcat(path, "/"), file);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void put_process(const struct world *world, int pid, const char *comm, unsigned mib,
+			const char *cgroup)
+{
+	char text[512];
+
+	snprintf(
+		text, sizeof(text),
+		"%d (%s) S 1 1 1 0 -1 0 1 0 0 0 1 1 0 0 20 0 1 0 77 1000000 1 1 1 1 1 1 1 0 0 0 0 0 0 0 "
+		"17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n",
+		pid, comm);
+	put(world, pid, "stat", text);
+	snprintf(text, sizeof(text), "%llu %llu 0 1 0 1 0\n", mib * MIB / PAGE + 100,
+		 mib * MIB / PAGE);
+	put(world, pid, "statm", text);
+	snprintf(text, sizeof(text),
+		 "Name:\t%s\nState:\tS\nPid:\t%d\nPPid:\t1\nUid:\t1000\t1000\t1000\t1000\n"
+		 "VmPTE:\t16 kB\nVmSwap:\t0 kB\nThreads:\t1\n",
+		 comm, pid);
+	put(world, pid, "status", text);
+	snprintf(text, sizeof(text), "0::%s\n", cgroup);
+	put(world, pid, "cgroup", text);
+	put(world, pid, "oom_score_adj", "0\n");
+}
+
+static usec_t no_clock(void)
+{
+	return 7;
+}
+
+static const char *find_user(uid_t uid, void *userdata)
+{
+	return uid == 1000 ? userdata : NULL;
+}
+
+/* A browser, an editor half as large, one of a compositor's name, and one outside the scope. */
+static int setup(void **state)
+{
+	struct world *world = calloc(1, sizeof(*world));
+
+	if (!world)
+		return -1;
+	strcpy(world->path, "/tmp/test-explain-XXXXXX");
+	if (!mkdtemp(world->path))
+		return -1;
+	world->proc_fd = open(world->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cgroup_fs_init(&world->cgroups, -EBADF, -EBADF);
+	world->cgroups.v2_fd = dup(world->proc_fd);
+	assert_int_equal(policy_set_init_defaults(&world->policies), 0);
+	free(world->policies.scope);
+	world->policies.scope = strdup("/user.slice");
+	put_process(world, 1, "systemd", 30, "/init.scope");
+	put_process(world, 300, "browser", 1024, "/user.slice/b.scope");
+	put_process(world, 400, "editor", 512, "/user.slice/e.scope");
+	put_process(world, 500, "gnome-shell", 900, "/user.slice/s.scope");
+	put_process(world, 600, "database", 4096, "/system.slice/d.service");
+	*state = world;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *world = *state;
+	char command[64];
+
+	victim_done(&world->outlook.result);
+	census_done(&world->census);
+	policy_set_done(&world->policies);
+	cgroup_fs_done(&world->cgroups);
+	close(world->proc_fd);
+	snprintf(command, sizeof(command), "rm -r '%s'", world->path);
+	assert_int_equal(system(command), 0);
+	free(world);
+	return 0;
+}
+
+static struct outlook *look_out(struct world *world, uint64_t available)
+{
+	struct outlook *o = &world->outlook;
+
+	assert_int_equal(census_init(&world->census, world->proc_fd, &world->cgroups, &accuracy,
+				     &world->policies),
+			 0);
+	assert_int_equal(census_sweep(&world->census, 7, 0, false), 0);
+	*o = (struct outlook){
+		.policies = &world->policies,
+		.accuracy = &accuracy,
+		.census = &world->census,
+		.proc_fd = world->proc_fd,
+		.now = no_clock,
+		.memory = { .total = 8 * GIB, .available = available },
+		.self_name = "the test",
+		.user = find_user,
+		.userdata = (void *)(uintptr_t) "alice",
+		.passover = &world->passover,
+	};
+	o->memory.counters.total = 8 * GIB;
+	assert_int_equal(victim_reserve(&o->result, &world->census), 0);
+	outlook_choose(o);
+	return o;
+}
+
+static void test_choose_finds_policy_and_victim(void **state)
+{
+	struct outlook *o = look_out(*state, 4 * GIB);
+	char text[EXPLAIN_ANSWER_SIZE];
+
+	assert_string_equal(o->policy->name, "terminate"); /* the first that ends anybody */
+	assert_false(o->policy_holds);
+	assert_null(o->warning);
+	assert_int_equal(outlook_victim(o)->process->pid, 300);
+	assert_int_equal(outlook_read_error(o), 0);
+	assert_int_equal(o->n_excluded[VICTIM_IS_PROTECTED], 1);
+	assert_int_equal(o->n_excluded[VICTIM_IS_OUT_OF_SCOPE], 1);
+	assert_string_equal(
+		explain_answer_machine(o, text),
+		"If memory ran out now, browser (pid 300, user alice) would go; 1.0 GiB would come back.");
+}
+
+static void test_choose_knows_what_holds(void **state)
+{
+	struct outlook *o = look_out(*state, 8 * GIB * 4 / 100);
+	char text[EXPLAIN_ANSWER_SIZE];
+
+	assert_string_equal(o->policy->name, "kill");
+	assert_true(o->policy_holds);
+	assert_string_equal(o->warning->name, "warn");
+	explain_answer_machine(o, text);
+	assert_non_null(strstr(text, "The conditions of policy kill hold now: browser (pid 300"));
+}
+
+static void test_process_says_why_and_why_not(void **state)
+{
+	static const struct {
+		pid_t pid;
+		const char *answer;
+		const char *left_out;
+		size_t rank;
+	} cases[] = {
+		{ 300,
+		  "browser (pid 300, user alice) would go first: nobody ranks higher; 1.0 GiB would "
+		  "come back.",
+		  NULL, 1 },
+		{ 400,
+		  "editor (pid 400, user alice) would not go first: browser (pid 300, user alice) "
+		  "ranks higher.",
+		  NULL, 2 },
+		{ 500,
+		  "gnome-shell (pid 500, user alice) would not go: protected by the built-in rule "
+		  "compositor.",
+		  "protected", 0 },
+		{ 600,
+		  "database (pid 600, user alice) would not go: outside the scope /user.slice.",
+		  "out_of_scope", 0 },
+		{ 1, "systemd (pid 1, user alice) would not go: the init process.", "init", 0 },
+	};
+	struct outlook *o = look_out(*state, 4 * GIB);
+	char text[EXPLAIN_ANSWER_SIZE];
+	struct explanation e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(explain_process(o, cases[i].pid, &e), 0);
+		assert_string_equal(explain_answer_process(o, &e, text), cases[i].answer);
+		assert_int_equal(e.rank, cases[i].rank);
+		assert_int_equal(e.would_go, cases[i].rank == 1);
+		if (cases[i].left_out)
+			assert_string_equal(explain_left_out(e.exclusion), cases[i].left_out);
+		else
+			assert_null(explain_left_out(e.exclusion));
+	}
+	assert_int_equal(explain_process(o, 301, &e), PROC_GONE);
+}
+
+/* Each read for an explanation has its error, however many there were. */
+static void test_process_can_be_asked_again_and_again(void **state)
+{
+	struct world *world = *state;
+	struct outlook *o = look_out(world, 4 * GIB);
+	struct explanation e;
+
+	for (unsigned i = 0; i < 10 * VICTIM_MAX_READS; i++) {
+		assert_int_equal(explain_process(o, i % 2 ? 500 : 600, &e), 0);
+		assert_true(o->n_reads <= ARRAY_SIZE(o->reads));
+		assert_int_equal(o->reads[o->n_reads - 1].pid, e.process->pid);
+	}
+	put(world, 600, "stat", "600 (other) S 1 1 1 0 -1 0 1 0 0 0 1 1 0 0 20 0 1 0 99 1 1\n");
+	assert_int_equal(explain_process(o, 600, &e), PROC_GONE); /* somebody else by now */
+}
+
+static void test_process_of_a_useless_kind(void **state)
+{
+	struct world *world = *state;
+	struct passover_subject subject = {
+		.pid = 299,
+		.uid = 1000,
+		.comm = "browser",
+		.cgroup = "/user.slice/b.scope",
+	};
+	struct explanation e;
+	struct outlook *o;
+
+	passover_add_kind(&world->passover, &subject, 0, 1, 7);
+	o = look_out(world, 4 * GIB);
+	assert_int_equal(outlook_victim(o)->process->pid, 400);
+	assert_int_equal(explain_process(o, 300, &e), 0);
+	assert_false(e.would_go);
+	assert_string_equal(e.text, "it counts for more than editor (pid 400, user alice), but "
+				    "ending another of its kind gave little");
+}
+
+static const char *text_at(const json_t *object, const char *first, const char *second)
+{
+	const json_t *member = json_object_get(object, first);
+
+	return json_string_value(second ? json_object_get(member, second) : member);
+}
+
+static void test_json_has_what_is_promised(void **state)
+{
+	struct outlook *o = look_out(*state, 4 * GIB);
+	struct explanation e;
+	json_t *json;
+
+	json = explain_json_machine(o);
+	assert_non_null(json);
+	assert_string_equal(text_at(json, "victim", "command"), "browser");
+	assert_string_equal(text_at(json, "victim", "user"), "alice");
+	assert_string_equal(text_at(json, "policy", "name"), "terminate");
+	assert_string_equal(text_at(json, "scope", NULL), "/user.slice");
+	assert_int_equal(json_array_size(json_object_get(json, "ranked")), 2);
+	assert_int_equal(json_array_size(json_object_get(json, "protected")), 1);
+	json_decref(json);
+
+	assert_int_equal(explain_process(o, 500, &e), 0);
+	json = explain_json_process(o, &e);
+	assert_non_null(json);
+	assert_string_equal(text_at(json, "process", "left_out"), "protected");
+	assert_true(json_is_null(json_object_get(json_object_get(json, "process"), "rank")));
+	json_decref(json);
+}
+
+#define on_world(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		on_world(test_choose_finds_policy_and_victim),
+		on_world(test_choose_knows_what_holds),
+		on_world(test_process_says_why_and_why_not),
+		on_world(test_process_can_be_asked_again_and_again),
+		on_world(test_process_of_a_useless_kind),
+		on_world(test_json_has_what_is_promised),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
