@@ -164,3 +164,21 @@ void log_line(int priority, const char *format, ...)
 	else
 		write_line(priority, text);
 }
+
+void log_event(const char *message_id, int priority, const char *format, ...)
+{
+	char text[2048];
+	va_list ap;
+	int r;
+
+	va_start(ap, format);
+	r = vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	if (r < 0)
+		return;
+	if (log_takes_lines_of_entries())
+		log_line(priority, "%s", text);
+	if (log_takes(priority) && log_takes_entries())
+		(void)sd_journal_send("MESSAGE=%s", text, "MESSAGE_ID=%s", message_id,
+				      "PRIORITY=%i", priority, NULL);
+}

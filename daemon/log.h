@@ -18,6 +18,14 @@ __attribute__((format(printf, 2, 3))) void log_line(int priority, const char *fo
 #define LOG_DEBUG_BURST 50
 #define log_debug(...)	log_line(LOG_DEBUG, __VA_ARGS__)
 
+/*
+ * One entry in the journal, with the MESSAGE_ID by which it is found and explained (message-ids.h);
+ * the same as a plain line on standard error, unless that is the journal.  Without a journal the
+ * line is all.
+ */
+__attribute__((format(printf, 3, 4))) void log_event(const char *message_id, int priority,
+						     const char *format, ...);
+
 /* Is standard error the journal? */
 bool log_is_journal(void);
 

@@ -13,6 +13,7 @@
 #include "daemon/bus.h"
 #include "daemon/ending.h"
 #include "daemon/log.h"
+#include "daemon/message-ids.h"
 #include "daemon/monitor.h"
 #include "daemon/rehearsal.h"
 #include "daemon/report.h"
@@ -143,7 +144,8 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 
 	r = load(&m->options, &messages, &loaded);
 	if (r != 0) {
-		log_error("The configuration was not reloaded%s%s; the old one stays.",
+		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
+			  "The configuration was not reloaded%s%s; the old one stays.",
 			  r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
 		*ret_mistakes = r > 0 ? list_mistakes(&messages) : NULL;
 		return r;
@@ -165,9 +167,10 @@ void manager_find_conflicts(struct manager *m, usec_t now)
 	found = conflict_find(m->units_fd);
 	for (unsigned i = 0; i < CONFLICT_MAX; i++)
 		if (found & ~m->conflicts & 1U << i)
-			log_warning("%s is active, too: when memory is short, both will end "
-				    "somebody where one would do.",
-				    conflict_units[i]);
+			log_event(MESSAGE_ID_CONFLICT, LOG_WARNING,
+				  "%s is active, too: when memory is short, both will end "
+				  "somebody where one would do.",
+				  conflict_units[i]);
 	m->conflicts = found;
 }
 
@@ -316,6 +319,9 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		kill_victim_init(&m->lingering[i]);
 
 	r = load_first(m);
+	if (r > 0)
+		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
+			  "Not started: the configuration has mistakes.");
 	if (r != 0)
 		return r < 0 ? r : -EBADMSG;
 	r = open_machine(m);

@@ -15,12 +15,9 @@
 #include "daemon/archive.h"
 #include "daemon/bus.h"
 #include "daemon/log.h"
+#include "daemon/message-ids.h"
 #include "lib/describe.h"
 #include "lib/format.h"
-
-/* Each kind of entry has its own constant, for the catalog and for queries. */
-#define MESSAGE_SIGNALLED "MESSAGE_ID=3c1f0a5d0f7e4b0c9a52a4e7c6f1d280"
-#define MESSAGE_ENDED	  "MESSAGE_ID=8d4b6e2f51a94d6fb7c30c2be95f14a7"
 
 /* Less than this share of what was expected. */
 #define LITTLE_SHARE 8
@@ -101,19 +98,21 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 			 const char *text)
 {
 	const struct decision *d = &m->decision;
+	char comm[16]; /* fit for a terminal: the catalog names it */
 
 	if (log_takes_lines_of_entries())
 		log_line(priority, "%s", text);
 	if (!log_takes(priority) || !log_takes_entries())
 		return;
 	(void)sd_journal_send(
-		"MESSAGE=%s", text, "%s", message_id, "PRIORITY=%i", priority,
-		"RECKOND_VICTIM_PID=%d", d->pid, "RECKOND_VICTIM_COMM=%s", d->comm,
-		"RECKOND_VICTIM_UID=%u", d->uid, "RECKOND_VICTIM_CGROUP=%s", d->cgroup,
-		"RECKOND_VICTIM_FOOTPRINT=%" PRIu64, census_footprint(&d->memory),
-		"RECKOND_TARGET=%s", policy_target_to_string(d->target), "RECKOND_TARGET_CGROUP=%s",
-		d->group, "RECKOND_PROCESSES=%u", d->n_processes, "RECKOND_SHARERS=%u",
-		d->n_sharers, "RECKOND_POLICY=%s", d->policy, "RECKOND_ACTION=%s",
+		"MESSAGE=%s", text, "MESSAGE_ID=%s", message_id, "PRIORITY=%i", priority,
+		"RECKOND_VICTIM_PID=%d", d->pid, "RECKOND_VICTIM_COMM=%s",
+		format_foreign(d->comm, comm, sizeof(comm)), "RECKOND_VICTIM_UID=%u", d->uid,
+		"RECKOND_VICTIM_CGROUP=%s", d->cgroup, "RECKOND_VICTIM_FOOTPRINT=%" PRIu64,
+		census_footprint(&d->memory), "RECKOND_TARGET=%s",
+		policy_target_to_string(d->target), "RECKOND_TARGET_CGROUP=%s", d->group,
+		"RECKOND_PROCESSES=%u", d->n_processes, "RECKOND_SHARERS=%u", d->n_sharers,
+		"RECKOND_POLICY=%s", d->policy, "RECKOND_ACTION=%s",
 		policy_action_to_string(d->action), "RECKOND_SIGNAL=%s",
 		d->signal ? signal_name(d->signal) : "none", "RECKOND_DRY_RUN=%s",
 		d->dry_run ? "yes" : "no", "RECKOND_CANDIDATES=%zu", d->n_candidates,
@@ -193,7 +192,7 @@ static void report_signalled(const struct manager *m)
 		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
 		 d->approximate ? ", approximately" : "", avoided,
 		 describe_next(d, next, sizeof(next)));
-	say_decision(m, MESSAGE_SIGNALLED, LOG_WARNING, text);
+	say_decision(m, d->dry_run ? MESSAGE_ID_DRY_RUN : MESSAGE_ID_SIGNALLED, LOG_WARNING, text);
 	if (d->n_sharers_left > 0 || (d->sharers_error < 0 && !errno_is_gone(d->sharers_error)))
 		log_notice("Pid %d: others may share its memory and would be next: %u not asked "
 			   "about%s%s.",
@@ -269,8 +268,18 @@ static void report_ended(const struct manager *m)
 		 d->error ? strerror(-d->error) : "", (d->ended_at - d->decided_at) / USEC_PER_MSEC,
 		 returned, memory, describe_passed_over(m, passed_over, sizeof(passed_over)),
 		 refrozen);
-	say_decision(m, MESSAGE_ENDED,
+	say_decision(m, MESSAGE_ID_ENDED,
 		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
+}
+
+static void report_stood_down(const struct manager *m)
+{
+	char text[512], name[384];
+
+	snprintf(text, sizeof(text),
+		 "The emergency has passed before %s was signalled: standing down.",
+		 victim_name(&m->decision, name, sizeof(name)));
+	say_decision(m, MESSAGE_ID_STOOD_DOWN, LOG_NOTICE, text);
 }
 
 /* What keeps coming back is said once in a while. */
@@ -287,7 +296,8 @@ static void report_nobody(const struct manager *m)
 	size_t n[_VICTIM_EXCLUSION_MAX];
 
 	victim_count_exclusions(&m->census, &m->request, n);
-	log_error("Memory is short, but %s may be ended: of %zu processes %zu are kernel "
+	log_event(MESSAGE_ID_NOBODY, LOG_ERR,
+		  "Memory is short, but %s may be ended: of %zu processes %zu are kernel "
 		  "threads, %zu protected, %zu outside the scope, %zu unreadable, %zu passed over.",
 		  m->request.target == POLICY_TARGET_CGROUP ? "no cgroup as a whole" : "nobody",
 		  m->census.n_processes, n[VICTIM_IS_KTHREAD],
@@ -314,8 +324,7 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 		report_ended(m);
 		break;
 	case REPORT_STOOD_DOWN:
-		log_notice("The emergency has passed before pid %d was signalled: standing down.",
-			   d->pid);
+		report_stood_down(m);
 		break;
 	case REPORT_NOBODY:
 		if (may_complain(m, now))
@@ -367,8 +376,9 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 			 PERCENT_ARGS(psi_history_some(&m->psi, USEC_PER_SEC)));
 	if (judgement->policy && !m->warned) {
 		m->warned = true;
-		log_warning("Memory is getting short: %s (policy %s).", memory,
-			    judgement->policy->name);
+		log_event(MESSAGE_ID_LOW_MEMORY, LOG_WARNING,
+			  "Memory is getting short: %s (policy %s).", memory,
+			  judgement->policy->name);
 	}
 }
 
@@ -430,7 +440,7 @@ __attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, c
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	log_notice("limit: %s", text);
+	log_event(MESSAGE_ID_LIMIT, LOG_NOTICE, "limit: %s", text);
 	grown = reallocarray(m->limits, m->n_limits + 1, sizeof(*grown));
 	if (!grown)
 		return;
