@@ -24,8 +24,8 @@
 /* However much is set aside, percentages are of at least this share of MemTotal. */
 #define MEMORY_LEAST_SHARE 8
 
-/* Above that an eighth more or less decides nothing, and /proc/zoneinfo costs more than all the
- * rest: 60 us, and 2 us more for each CPU in each zone. */
+/* In calm: above that an eighth more or less decides nothing, and /proc/zoneinfo costs more than
+ * all the rest: 60 us, and 2 us more for each CPU in each zone. */
 #define LISTS_BELOW_PERCENT 30
 
 static enum meminfo_item meminfo_items[] = {
@@ -258,7 +258,8 @@ static int sample_events(struct memory_source *source, struct memory_counters *c
 	return 0;
 }
 
-int memory_sample_levels(struct memory_source *source, struct memory_reading *reading)
+static int sample_levels(struct memory_source *source, bool with_lists,
+			 struct memory_reading *reading)
 {
 	struct memory_counters c = {
 		.allocated_pages = reading->counters.allocated_pages,
@@ -284,12 +285,17 @@ int memory_sample_levels(struct memory_source *source, struct memory_reading *re
 	c.percpu = m->head[PERCPU].result.ul_int * KIB;
 	if (c.total == 0)
 		return -EBADMSG;
-	if (c.available < c.total * LISTS_BELOW_PERCENT / 100)
+	if (with_lists || c.available < c.total * LISTS_BELOW_PERCENT / 100)
 		sample_lists(source, &c);
 	sample_arc(source, &c);
 	sample_zram(source, &c);
 	memory_evaluate(&c, source->page_size, reading);
 	return 0;
+}
+
+int memory_sample_levels(struct memory_source *source, struct memory_reading *reading)
+{
+	return sample_levels(source, false, reading);
 }
 
 int memory_sample(struct memory_source *source, struct memory_reading *ret)
@@ -301,7 +307,7 @@ int memory_sample(struct memory_source *source, struct memory_reading *ret)
 	r = sample_events(source, &reading.counters);
 	if (r < 0)
 		return r;
-	r = memory_sample_levels(source, &reading);
+	r = sample_levels(source, true, &reading);
 	if (r < 0)
 		return r;
 	*ret = reading;

@@ -73,6 +73,7 @@ struct memory_source *memory_source_free(struct memory_source *source);
 /* One reading; 0 or negative errno.  No allocation after the first call. */
 int memory_sample(struct memory_source *source, struct memory_reading *ret);
 
-/* The same without /proc/vmstat, which costs more than all the rest: what was handed out and
- * given back stays what it was in *reading.  For calm, where nobody asks for growth. */
+/* The same without /proc/vmstat, which costs more than all the rest, and, while there is much,
+ * without the lists: what was handed out and given back stays what it was in *reading.  For calm,
+ * where nobody asks for growth.  (Two readings to be subtracted are to be of memory_sample().) */
 int memory_sample_levels(struct memory_source *source, struct memory_reading *reading);

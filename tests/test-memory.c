@@ -177,7 +177,8 @@ static int open_fixture(const char *fixture, const char *directory)
 }
 
 /* Samples the fixture in a child and gets the reading back by a pipe. */
-static void sample_fixture(const char *fixture, struct memory_reading *ret)
+static void sample_fixture_by(int (*sample)(struct memory_source *, struct memory_reading *),
+			      const char *fixture, struct memory_reading *ret)
 {
 	int pipe_fds[2], status;
 	pid_t pid;
@@ -188,13 +189,13 @@ static void sample_fixture(const char *fixture, struct memory_reading *ret)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		struct memory_source *source = NULL;
-		struct memory_reading r;
+		struct memory_reading r = { 0 };
 
 		if (!put_on_fixture(fixture))
 			_exit(77);
 		if (memory_source_new(open_fixture(fixture, "proc"), open_fixture(fixture, "sys"),
 				      &source) < 0 ||
-		    memory_sample(source, &r) < 0)
+		    sample(source, &r) < 0)
 			_exit(1);
 		memory_source_free(source);
 		_exit(write(pipe_fds[1], &r, sizeof(r)) == sizeof(r) ? 0 : 1);
@@ -209,6 +210,11 @@ static void sample_fixture(const char *fixture, struct memory_reading *ret)
 	assert_int_equal(status, 0);
 	assert_int_equal(read(pipe_fds[0], ret, sizeof(*ret)), sizeof(*ret));
 	close(pipe_fds[0]);
+}
+
+static void sample_fixture(const char *fixture, struct memory_reading *ret)
+{
+	sample_fixture_by(memory_sample, fixture, ret);
 }
 
 static void test_sample_without_swap(void **state)
@@ -236,6 +242,19 @@ static void test_sample_counts_the_lists_of_free_pages(void **state)
 	sample_fixture("free-lists", &r);
 	assert_int_equal(r.counters.free_listed, 50984 * sysconf(_SC_PAGESIZE));
 	assert_int_equal(r.available, 50000 * KIB + r.counters.free_listed);
+}
+
+/* In calm, with 40 % available, they are left out; with 5 % they are not. */
+static void test_sample_levels_leaves_the_lists_out_while_there_is_much(void **state)
+{
+	struct memory_reading r;
+
+	sample_fixture_by(memory_sample_levels, "free-lists-calm", &r);
+	assert_int_equal(r.available, 400000 * KIB);
+	sample_fixture_by(memory_sample, "free-lists-calm", &r);
+	assert_int_equal(r.available, 400000 * KIB + 50984 * sysconf(_SC_PAGESIZE));
+	sample_fixture_by(memory_sample_levels, "free-lists", &r);
+	assert_int_equal(r.available, 50000 * KIB + 50984 * sysconf(_SC_PAGESIZE));
 }
 
 static void test_sample_with_swap_and_huge_pages(void **state)
@@ -346,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_evaluate_zram_counts_by_what_it_gives_back),
 		cmocka_unit_test(test_sample_without_swap),
 		cmocka_unit_test(test_sample_counts_the_lists_of_free_pages),
+		cmocka_unit_test(test_sample_levels_leaves_the_lists_out_while_there_is_much),
 		cmocka_unit_test(test_sample_with_swap_and_huge_pages),
 		cmocka_unit_test(test_sample_zram_only_where_it_is_swap),
 		cmocka_unit_test(test_sample_zfs),
