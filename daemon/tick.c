@@ -273,7 +273,7 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	return company_gather(m, t->judgement.policy);
 }
 
-/* Signal, thaw, reap, and watch. */
+/* Signal, reap, thaw, and watch. */
 static void end(struct manager *m, struct tick *t)
 {
 	struct decision *d = &m->decision;

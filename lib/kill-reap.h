@@ -3,7 +3,7 @@
  * kill-reap: process_mrelease(2) on threads of its own, made at start.
  *
  * A reap takes as long as the memory is large and may wait for a lock of the victim: nothing for
- * the thread that decides.  kill_signal() pushes, last of its steps.
+ * the thread that decides.  kill_signal() pushes, as soon as all have their signal.
  */
 #pragma once
 
@@ -17,7 +17,7 @@ struct kill_reapers;
  * which is what makes a reap certain on a busy machine, and after everything that was given a
  * real-time priority on purpose.  The price: a reaper woken on the CPU of the thread that pushes
  * keeps it off that CPU until it is moved to another or the reap is done (24 to 30 ms seen for
- * 512 MiB on two CPUs); so the reap is queued last.
+ * 512 MiB on two CPUs); so nothing is queued before the last signal is sent.
  */
 #define KILL_REAPER_PRIORITY 1
 

@@ -18,8 +18,8 @@ const char *kill_step_to_string(enum kill_step step)
 {
 	static const char *const names[] = {
 		[KILL_STEP_OPEN] = "open",     [KILL_STEP_BOOST] = "boost",
-		[KILL_STEP_SIGNAL] = "signal", [KILL_STEP_THAW] = "thaw",
-		[KILL_STEP_REAP] = "reap",
+		[KILL_STEP_SIGNAL] = "signal", [KILL_STEP_REAP] = "reap",
+		[KILL_STEP_THAW] = "thaw",
 	};
 
 	return (unsigned)step < ARRAY_SIZE(names) ? names[step] : NULL;
@@ -290,13 +290,13 @@ int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs 
 	if (r != 0)
 		return r;
 	victim->signal = signal;
-	if (ops->thaw) {
-		thaw_all(ops, proc_fd, fs, target, signal, victim);
-		step_is_over(ops, victim, KILL_STEP_THAW);
-	}
 	if (final && reapers && ops->process_mrelease) {
 		reap_all(reapers, victim);
 		step_is_over(ops, victim, KILL_STEP_REAP);
+	}
+	if (ops->thaw) {
+		thaw_all(ops, proc_fd, fs, target, signal, victim);
+		step_is_over(ops, victim, KILL_STEP_THAW);
 	}
 	return 0;
 }

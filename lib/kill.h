@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kill: ending one victim, in ordered steps: open, boost, signal, thaw, reap; then watch.
+ * kill: ending one victim, in ordered steps: open, boost, signal, reap, thaw; then watch.
  *
  * A victim is a process and the others that have to go with it: those that share its memory
  * (sharers.h), or all of a cgroup (kill-group.h).  Each step is done for all of them before the
@@ -61,8 +61,8 @@ enum kill_step {
 	KILL_STEP_OPEN, /* of the victim itself */
 	KILL_STEP_BOOST,
 	KILL_STEP_SIGNAL,
-	KILL_STEP_THAW,
 	KILL_STEP_REAP, /* queued for a reaper */
+	KILL_STEP_THAW,
 	_KILL_STEP_MAX,
 };
 const char *kill_step_to_string(enum kill_step step);
@@ -116,13 +116,16 @@ int kill_open_other(const struct kill_ops *ops, int proc_fd, pid_t pid, uint64_t
 		    struct kill_victim *victim);
 
 /*
- * Signals (SIGTERM or SIGKILL), after a boost if it is SIGKILL, then thaws the whole group, then
- * (SIGKILL) queues for reaping if reapers is not NULL.  SIGKILL goes to the others too, SIGTERM to
+ * Signals (SIGTERM or SIGKILL), after a boost if it is SIGKILL, then (SIGKILL) queues for reaping
+ * if reapers is not NULL, then thaws the whole group.  SIGKILL goes to the others too, SIGTERM to
  * the victim alone: who is asked to end may need them for it; of a group all get either.  SIGKILL
- * before the thaw: a killed victim must not run on.  May be called again to escalate; what the
- * first call thawed stays known, and those that have gone meanwhile are passed over.  0; KILL_GONE:
- * nobody is left; or the -errno of the signal (-EPERM; nothing more is done then).  What failed
- * besides (a boost, a thaw, a reap, the signal to another) is in step_result and does not stop it.
+ * before the thaw: a killed victim must not run on.  The reap before the thaw, which it does not
+ * need (process_mrelease(2) frees the memory of who is frozen): a thaw may wait for others who move
+ * or make cgroups, and a victim that runs has let go of its memory within 100 us and then frees it
+ * alone.  May be called again to escalate; what the first call thawed stays known, and those that
+ * have gone meanwhile are passed over.  0; KILL_GONE: nobody is left; or the -errno of the signal
+ * (-EPERM; nothing more is done then).  What failed besides (a boost, a reap, a thaw, the signal to
+ * another) is in step_result and does not stop it.
  */
 int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
 		const struct kill_target *target, int signal, struct kill_reapers *reapers,

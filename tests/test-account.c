@@ -189,7 +189,7 @@ static void test_note_fills_the_record(void **state)
 	assert_int_equal(e->boost_usec, UNKNOWN);
 	assert_int_equal(e->signal_usec, 92);
 	assert_int_equal(e->thaw_usec, UNKNOWN);
-	assert_int_equal(e->reap_usec, 94);
+	assert_int_equal(e->reap_usec, 93);
 	assert_int_equal(e->ended_usec, UNKNOWN);
 	assert_int_equal(e->returned_bytes, UNKNOWN);
 	assert_int_equal(e->n_ranked, HISTORY_RANKED_MAX);
