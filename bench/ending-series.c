@@ -35,17 +35,17 @@ double series_median(const struct series *series, enum trial_value value)
 
 void series_print_heading(void)
 {
-	printf("%31s %10s %8s %8s %8s %8s %8s %4s\n", "ms", "back", "least", "most", "sender",
-	       "others", "cpu", "n");
+	printf("%31s %10s %8s %8s %8s %8s %8s %4s %6s\n", "ms", "back", "least", "most", "sender",
+	       "others", "cpu", "n", "reaped");
 }
 
 void series_print(const char *name, const char *way, const struct series *series)
 {
 	bool is_given_up = series->n_given_up * 2 >= series->n && series->n > 0;
 
-	printf("%20s %10s %2s%8.1f %8.1f %8.1f %8.1f %8.1f %8.1f %4u\n", name, way,
+	printf("%20s %10s %2s%8.1f %8.1f %8.1f %8.1f %8.1f %8.1f %4u %6u\n", name, way,
 	       is_given_up ? ">" : "", series_median(series, TRIAL_BACK),
 	       series_quantile(series, TRIAL_BACK, 0), series_quantile(series, TRIAL_BACK, 1),
 	       series_median(series, TRIAL_SENDER), series_median(series, TRIAL_OTHERS),
-	       series_median(series, TRIAL_CPU), series->n);
+	       series_median(series, TRIAL_CPU), series->n, series->n_reaped);
 }

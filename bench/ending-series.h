@@ -19,6 +19,7 @@ struct trial {
 
 struct series {
 	unsigned n, n_given_up;
+	unsigned n_reaped; /* of so many process_mrelease(2) got hold in time */
 	struct trial trials[SERIES_MAX];
 };
 

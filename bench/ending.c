@@ -7,7 +7,8 @@
  *
  * "Sender" is how long the signalling thread was kept from going on; "others" how late an innocent
  * process came at most that wants the CPU for a moment every millisecond; "cpu" what it took of
- * the bench's own CPU time, that is of what would be the daemon's.
+ * the bench's own CPU time, that is of what would be the daemon's; "reaped" in how many trials a
+ * reaper got hold of the memory before the victim had begun to give it back by itself.
  *
  * The first process only makes cgroups, waits, and clears up however the second one ends, which
  * does all else.
@@ -159,9 +160,18 @@ static int end_one(const struct bench *bench, const struct victim *victim, const
 	return r < 0 ? r : back > 0 ? 0 : 1;
 }
 
+static unsigned count_reaped(const struct bench *bench, const struct way *way)
+{
+	struct kill_reap_stats stats;
+
+	kill_reapers_stats(bench->reapers[way->fifo], &stats);
+	return stats.n_reaped;
+}
+
 static int run_trial(const struct bench *bench, const struct condition *condition,
 		     const struct way *way, uint64_t bytes, struct series *series)
 {
+	unsigned n_reaped = count_reaped(bench, way);
 	struct victim victim;
 	int r;
 
@@ -179,6 +189,7 @@ static int run_trial(const struct bench *bench, const struct condition *conditio
 		return r;
 	series->n++;
 	series->n_given_up += r > 0;
+	series->n_reaped += count_reaped(bench, way) - n_reaped;
 	return 0;
 }
 
