@@ -9,43 +9,45 @@
  */
 #include "lib/freezer.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/freezer-level.h"
 #include "lib/io.h"
-
-#define DIRECTORY_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-
-/* A level's own flag, and how to change it; by freezer_level.v1. */
-static const struct {
-	const char *flag;
-	const char *state;
-	const char *frozen;
-	const char *thawed;
-} files[] = {
-	[false] = { "cgroup.freeze", "cgroup.freeze", "1", "0" },
-	[true] = { "freezer.self_freezing", "freezer.state", "FROZEN", "THAWED" },
-};
+#include "lib/ledger.h"
 
 void freezer_thawed_init(struct freezer_thawed *thawed)
 {
 	*thawed = (struct freezer_thawed){ .events_fd = -EBADF };
 }
 
-/* Closes all levels from the n-th on. */
+/* It is not, or no longer, owed to anybody. */
+static void strike_level(struct freezer_thawed *thawed, struct freezer_level *level)
+{
+	if (thawed->order.ledger)
+		ledger_strike(thawed->order.ledger, level->slot);
+	level->slot = -1;
+}
+
+/* Forgets all levels from the n-th on. */
 static void forget_levels(struct freezer_thawed *thawed, unsigned n)
 {
-	while (thawed->n_levels > n)
-		close(thawed->levels[--thawed->n_levels].dir_fd);
+	while (thawed->n_levels > n) {
+		struct freezer_level *level = &thawed->levels[--thawed->n_levels];
+
+		strike_level(thawed, level);
+		close(level->dir_fd);
+	}
 }
 
 void freezer_thawed_done(struct freezer_thawed *thawed)
 {
-	forget_levels(thawed, 0);
+	for (unsigned i = 0; i < thawed->n_levels; i++)
+		close(thawed->levels[i].dir_fd);
 	closep(&thawed->events_fd);
 	freezer_thawed_init(thawed);
 }
@@ -56,81 +58,43 @@ static void note_error(struct freezer_thawed *thawed, int r)
 		thawed->error = r;
 }
 
-/* Does this level freeze by its own flag?  1, 0 (also the root, which has none, and a vanished
- * one), or -errno. */
-static int level_is_frozen(int dir_fd, bool v1)
+/* Enters the level in the ledger, as path up to its length; that it cannot be is noted. */
+static void enter_level(struct freezer_thawed *thawed, struct freezer_level *level,
+			const char *path, size_t length)
 {
-	char text[16];
-	ssize_t n = io_read_at(dir_fd, files[v1].flag, text, sizeof(text));
+	const struct freezer_order *order = &thawed->order;
+	struct ledger_entry entry = {
+		.pid = order->pid,
+		.start_ticks = order->start_ticks,
+		.v1 = level->v1,
+		.moved = level->moved != 0,
+	};
+	struct stat st;
 
-	if (n < 0)
-		return errno_is_gone((int)n) ? 0 : (int)n;
-	return text[0] == '1';
-}
-
-static int level_write(const struct freezer_level *level, const char *text)
-{
-	return io_write_at(level->dir_fd, files[level->v1].state, text);
-}
-
-/* Is there a line "key 1" in the text of cgroup.events?  key is with its space. */
-static bool events_has(const char *text, const char *key)
-{
-	size_t length = strlen(key);
-
-	for (; text; text = strchr(text, '\n')) {
-		text += *text == '\n';
-		if (strncmp(text, key, length) == 0)
-			return text[length] == '1';
+	level->slot = -1;
+	if (!order->ledger || order->for_good)
+		return;
+	if (fstat(level->dir_fd, &st) == 0) {
+		entry.cgroup_id = st.st_ino;
+		level->slot = ledger_enter(order->ledger, &entry, length > 0 ? path : "/",
+					   length > 0 ? length : 1);
 	}
-	return false;
+	if (level->slot < 0 && thawed->ledger_error == 0)
+		thawed->ledger_error = level->slot;
 }
 
-/* Where the way to path begins: an fd of the caller's own, or -errno. */
-static int open_mount(int mount_fd, const char *path)
+/* Remembers the level, whose dir_fd stays the caller's, before anything is done to it: 0 or
+ * -errno. */
+static int remember_level(struct freezer_thawed *thawed, struct freezer_level level,
+			  const char *path, size_t length)
 {
-	int fd = path[0] == '/' ? openat(mount_fd, ".", DIRECTORY_FLAGS) : -EINVAL;
-
-	return fd == -1 ? -errno : fd;
-}
-
-/* Moves *dir_fd and *path one component down: 1, 0 at the end of the path, or -errno. */
-static int descend(int *dir_fd, const char **path)
-{
-	const char *start = *path + strspn(*path, "/");
-	size_t length = strcspn(start, "/");
-	char name[NAME_MAX + 1];
-	int fd;
-
-	if (length == 0)
-		return 0;
-	if (length >= sizeof(name))
-		return -ENAMETOOLONG;
-	memcpy(name, start, length);
-	name[length] = '\0';
-	if (strcmp(name, "..") == 0) /* outside of our cgroup namespace, cgroup_namespaces(7) */
-		return -EINVAL;
-
-	fd = openat(*dir_fd, name, DIRECTORY_FLAGS);
-	if (fd < 0)
-		return -errno;
-	close(*dir_fd);
-	*dir_fd = fd;
-	*path = start + length;
-	return 1;
-}
-
-/* Remembers the level at dir_fd to be thawed: 0 or -errno. */
-static int remember_level(struct freezer_thawed *thawed, int dir_fd, bool v1)
-{
-	int fd;
-
 	if (thawed->n_levels == FREEZER_MAX_LEVELS)
 		return -EOVERFLOW;
-	fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
+	level.dir_fd = fcntl(level.dir_fd, F_DUPFD_CLOEXEC, 0);
+	if (level.dir_fd < 0)
 		return -errno;
-	thawed->levels[thawed->n_levels++] = (struct freezer_level){ .dir_fd = fd, .v1 = v1 };
+	enter_level(thawed, &level, path, length);
+	thawed->levels[thawed->n_levels++] = level;
 	return 0;
 }
 
@@ -143,22 +107,24 @@ static int find_frozen(int mount_fd, const char *path, bool v1, struct freezer_t
 		       int *n_thawed, int *ret_own_fd)
 {
 	_cleanup_close_ int fd = -EBADF;
+	const char *start = path;
 	int r;
 
-	fd = open_mount(mount_fd, path);
+	fd = freezer_level_open_mount(mount_fd, path);
 	if (fd < 0)
 		return fd;
 	do {
-		r = level_is_frozen(fd, v1);
+		r = freezer_level_has_flag(fd, v1);
 		if (r > 0) {
-			r = remember_level(thawed, fd, v1);
+			struct freezer_level level = { .dir_fd = fd, .v1 = v1 };
+
+			r = remember_level(thawed, level, start, (size_t)(path - start));
 			if (r < 0)
-				*n_thawed += level_write(&(struct freezer_level){ fd, v1 },
-							 files[v1].thawed) == 0;
+				*n_thawed += freezer_level_write(level.dir_fd, v1, false) == 0;
 		}
 		if (r < 0)
 			note_error(thawed, r);
-		r = descend(&fd, &path);
+		r = freezer_level_descend(&fd, &path);
 	} while (r > 0);
 
 	if (r == 0)
@@ -174,7 +140,7 @@ static void watch_events(int own_fd, struct freezer_thawed *thawed)
 	char text[256];
 
 	if (thawed->events_fd < 0 && fd >= 0 && io_read_fd(fd, text, sizeof(text)) > 0 &&
-	    events_has(text, "frozen "))
+	    freezer_level_events_say_frozen(text))
 		thawed->events_fd = take_fd(&fd);
 }
 
@@ -189,15 +155,17 @@ static int thaw_levels(struct freezer_thawed *thawed, bool v1, unsigned n_before
 	int n_thawed = 0;
 
 	for (unsigned i = 0; i < thawed->n_levels; i++) {
-		const struct freezer_level level = thawed->levels[i];
-		bool frozen = level.v1 == v1 && level_is_frozen(level.dir_fd, v1) > 0;
-		int r = frozen ? level_write(&level, files[v1].thawed) : 0;
+		struct freezer_level level = thawed->levels[i];
+		bool frozen = level.v1 == v1 && !level.moved &&
+			      freezer_level_has_flag(level.dir_fd, v1) > 0;
+		int r = frozen ? freezer_level_write(level.dir_fd, v1, false) : 0;
 
 		if (r < 0 && !errno_is_gone(r))
 			note_error(thawed, r);
 		if (frozen && r == 0)
 			n_thawed++;
 		else if (i >= n_before) {
+			strike_level(thawed, &level);
 			close(level.dir_fd);
 			continue;
 		}
@@ -230,26 +198,101 @@ static int thaw_hierarchy(int mount_fd, const char *path, bool v1, struct freeze
 	return n_thawed > 0 ? n_thawed : r;
 }
 
+/*
+ * The innermost cgroup on the way down that is not frozen goes to *ret_place_fd, the process's own
+ * one to *ret_own_fd: 1, 0 if that is not frozen (or has vanished), -EBUSY if there is no such
+ * place, or another -errno.
+ */
+static int find_place(int mount_fd, const char *path, int *ret_place_fd, int *ret_own_fd)
+{
+	_cleanup_close_ int fd = -EBADF, place_fd = -EBADF;
+	bool frozen = false;
+	int r;
+
+	fd = freezer_level_open_mount(mount_fd, path);
+	if (fd < 0)
+		return fd;
+	do {
+		r = freezer_level_says_frozen(fd, true); /* what is above the mount counts too */
+		if (r < 0)
+			return r;
+		frozen = r > 0;
+		if (!frozen) {
+			closep(&place_fd);
+			place_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+			if (place_fd < 0)
+				return -errno;
+		}
+		r = freezer_level_descend(&fd, &path);
+	} while (r > 0);
+
+	if (r < 0 || !frozen)
+		return errno_is_gone(r) ? 0 : r;
+	if (place_fd < 0)
+		return -EBUSY;
+	*ret_place_fd = take_fd(&place_fd);
+	*ret_own_fd = take_fd(&fd);
+	return 1;
+}
+
+static int write_pid(int dir_fd, pid_t pid)
+{
+	char text[16];
+
+	(void)snprintf(text, sizeof(text), "%d", pid);
+	return io_write_at(dir_fd, "cgroup.procs", text);
+}
+
+static bool has_moved(const struct freezer_thawed *thawed, pid_t pid)
+{
+	for (unsigned i = 0; i < thawed->n_levels; i++)
+		if (thawed->levels[i].moved == pid)
+			return true;
+	return false;
+}
+
+/* Takes the victim alone out of its frozen v1 group: 1, 0 if it was not frozen, or -errno. */
+static int take_out(int mount_fd, const char *path, struct freezer_thawed *thawed)
+{
+	_cleanup_close_ int place_fd = -EBADF, own_fd = -EBADF;
+	unsigned n_before = thawed->n_levels;
+	const pid_t pid = thawed->order.pid;
+	struct freezer_level level = { .v1 = true, .moved = pid };
+	int r;
+
+	if (mount_fd < 0 || !path)
+		return 0;
+	r = find_place(mount_fd, path, &place_fd, &own_fd);
+	if (r > 0) {
+		level.dir_fd = own_fd;
+		/* Only the first time: where it was at first is where it belongs. */
+		r = has_moved(thawed, pid) ? 0 : remember_level(thawed, level, path, strlen(path));
+		if (r < 0) /* see find_frozen() */
+			note_error(thawed, r);
+		r = write_pid(place_fd, pid);
+		if (r == 0)
+			return 1;
+		forget_levels(thawed, n_before);
+	}
+	if (errno_is_gone(r))
+		return 0;
+	if (r < 0)
+		note_error(thawed, r);
+	return r;
+}
+
 int freezer_thaw(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path,
 		 struct freezer_thawed *thawed)
 {
-	int v2 = thaw_hierarchy(fs->v2_fd, v2_path, false, thawed);
-	int v1 = thaw_hierarchy(fs->v1_freezer_fd, v1_path, true, thawed);
+	int v2, v1;
 
+	if (thawed->order.victim_only)
+		return take_out(fs->v1_freezer_fd, v1_path, thawed);
+	v2 = thaw_hierarchy(fs->v2_fd, v2_path, false, thawed);
+	v1 = thaw_hierarchy(fs->v1_freezer_fd, v1_path, true, thawed);
 	if (v2 <= 0 && v1 <= 0)
 		return v2 < 0 ? v2 : v1;
 	return (v2 > 0 ? v2 : 0) + (v1 > 0 ? v1 : 0);
-}
-
-/* What the cgroup itself says, whoever above it was frozen. */
-static int own_is_frozen(int own_fd, bool v1)
-{
-	char text[256];
-	ssize_t n = io_read_at(own_fd, v1 ? "freezer.state" : "cgroup.events", text, sizeof(text));
-
-	if (n < 0)
-		return errno_is_gone((int)n) ? 0 : (int)n;
-	return v1 ? strncmp(text, "THAWED", 6) != 0 : events_has(text, "frozen ");
 }
 
 /* Frozen by any level's flag (events say so only when the last task has stopped), or by what the
@@ -261,18 +304,18 @@ static int hierarchy_is_frozen(int mount_fd, const char *path, bool v1)
 
 	if (mount_fd < 0 || !path)
 		return 0;
-	fd = open_mount(mount_fd, path);
+	fd = freezer_level_open_mount(mount_fd, path);
 	if (fd < 0)
 		return fd;
 	do {
-		r = level_is_frozen(fd, v1);
+		r = freezer_level_has_flag(fd, v1);
 		if (r != 0)
 			return r;
-		r = descend(&fd, &path);
+		r = freezer_level_descend(&fd, &path);
 	} while (r > 0);
 	if (r < 0)
 		return errno_is_gone(r) ? 0 : r;
-	return own_is_frozen(fd, v1);
+	return freezer_level_says_frozen(fd, v1);
 }
 
 int freezer_is_frozen(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path)
@@ -285,57 +328,18 @@ int freezer_is_frozen(const struct cgroup_fs *fs, const char *v2_path, const cha
 	return v2 < 0 ? v2 : v1;
 }
 
-static bool is_dot_or_dot_dot(const char *name)
+/* Freezes the level again: 1, 0 if that is not to be done, or -errno. */
+static int refreeze_level(const struct freezer_level *level)
 {
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
+	int r = freezer_level_has_flag(level->dir_fd, level->v1);
 
-/*
- * v1 has no "populated": looks for a first pid here and below.  Deeper than the buffers are meant
- * for, the answer is yes: what was frozen is then frozen again, empty or not.
- */
-static int has_processes(int dir_fd, unsigned depth)
-{
-	_Alignas(struct dirent64) char buf[1024];
-	_cleanup_close_ int list_fd = -EBADF;
-	char pid[2];
-	ssize_t n;
-
-	n = io_read_at(dir_fd, "cgroup.procs", pid, sizeof(pid));
-	if (n != 0)
-		return n > 0 || n == -ENOBUFS ? 1 : (int)n;
-	if (depth == FREEZER_MAX_LEVELS)
-		return 1;
-
-	list_fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (list_fd < 0)
-		return -errno;
-	while ((n = getdents64(list_fd, buf, sizeof(buf))) > 0) {
-		for (char *p = buf; p < buf + n; p += ((struct dirent64 *)p)->d_reclen) {
-			const struct dirent64 *entry = (struct dirent64 *)p;
-			_cleanup_close_ int child_fd = -EBADF;
-			int r;
-
-			if (entry->d_type != DT_DIR || is_dot_or_dot_dot(entry->d_name))
-				continue;
-			child_fd = openat(dir_fd, entry->d_name, DIRECTORY_FLAGS);
-			r = child_fd < 0 ? -errno : has_processes(child_fd, depth + 1);
-			if (r != 0 && !errno_is_gone(r))
-				return r;
-		}
-	}
-	return n < 0 ? -errno : 0;
-}
-
-static int level_is_populated(const struct freezer_level *level)
-{
-	char text[256];
-	ssize_t n;
-
-	if (level->v1)
-		return has_processes(level->dir_fd, 0);
-	n = io_read_at(level->dir_fd, "cgroup.events", text, sizeof(text));
-	return n < 0 ? (int)n : events_has(text, "populated ");
+	if (r != 0)
+		return r > 0 ? 0 : r;
+	r = freezer_level_is_populated(level);
+	if (r <= 0)
+		return r;
+	r = freezer_level_write(level->dir_fd, level->v1, true);
+	return r < 0 ? r : 1;
 }
 
 int freezer_refreeze(struct freezer_thawed *thawed)
@@ -343,19 +347,70 @@ int freezer_refreeze(struct freezer_thawed *thawed)
 	int n_frozen = 0, error = 0;
 
 	for (unsigned i = thawed->n_levels; i-- > 0;) {
-		const struct freezer_level *level = &thawed->levels[i];
-		int r = level_is_frozen(level->dir_fd, level->v1);
+		struct freezer_level *level = &thawed->levels[i];
+		int r = level->moved || thawed->order.for_good ? 0 : refreeze_level(level);
 
+		strike_level(thawed, level);
 		if (r > 0)
-			continue;
-		if (r == 0)
-			r = level_is_populated(level);
-		if (r > 0) {
-			r = level_write(level, files[level->v1].frozen);
-			n_frozen += r == 0;
-		}
-		if (r < 0 && !errno_is_gone(r) && error == 0)
+			n_frozen++;
+		else if (r < 0 && !errno_is_gone(r) && error == 0)
 			error = r;
 	}
 	return error < 0 ? error : n_frozen;
+}
+
+int freezer_move_back(struct freezer_thawed *thawed)
+{
+	int n_moved = 0, error = 0;
+
+	for (unsigned i = 0; i < thawed->n_levels && !thawed->order.for_good; i++) {
+		struct freezer_level *level = &thawed->levels[i];
+		int r = level->moved ? write_pid(level->dir_fd, level->moved) : -ENOENT;
+
+		if (r == 0)
+			n_moved++;
+		else if (!errno_is_gone(r) && error == 0)
+			error = r;
+	}
+	return error < 0 ? error : n_moved;
+}
+
+static int open_path(int mount_fd, const char *path)
+{
+	_cleanup_close_ int fd = -EBADF;
+	int r;
+
+	if (mount_fd < 0)
+		return -ENOENT;
+	fd = freezer_level_open_mount(mount_fd, path);
+	if (fd < 0)
+		return fd;
+	do
+		r = freezer_level_descend(&fd, &path);
+	while (r > 0);
+	return r < 0 ? r : take_fd(&fd);
+}
+
+int freezer_take_over(const struct cgroup_fs *fs, const struct ledger_entry *entry, int slot,
+		      struct freezer_thawed *thawed)
+{
+	_cleanup_close_ int fd = -EBADF;
+	struct stat st;
+
+	if (thawed->n_levels == FREEZER_MAX_LEVELS)
+		return -EOVERFLOW;
+	fd = open_path(entry->v1 ? fs->v1_freezer_fd : fs->v2_fd, entry->path);
+	if (fd < 0)
+		return errno_is_gone(fd) ? FREEZER_NOT_THERE : fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_ino != entry->cgroup_id)
+		return FREEZER_NOT_THERE;
+	thawed->levels[thawed->n_levels++] = (struct freezer_level){
+		.dir_fd = take_fd(&fd),
+		.v1 = entry->v1,
+		.moved = entry->moved ? entry->pid : 0,
+		.slot = slot,
+	};
+	return 0;
 }
