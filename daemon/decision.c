@@ -50,6 +50,8 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.n_processes = 1,
 		.action = policy->action,
 		.grace_usec = policy->grace_usec,
+		.thaw = policy->thaw,
+		.refreeze = policy->refreeze,
 		.dry_run = m->policies.dry_run,
 		.memory = victim->memory,
 		.n_candidates = result->n_candidates,

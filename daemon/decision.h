@@ -36,6 +36,8 @@ struct decision {
 	char policy[64];
 	enum policy_action action;
 	usec_t grace_usec;
+	enum policy_thaw thaw;
+	bool refreeze;
 	bool dry_run;
 
 	struct proc_memory memory; /* the reading that decided; of all of the cgroup */
@@ -66,8 +68,12 @@ struct decision {
 	usec_t signalled_at;
 	usec_t gone_at; /* seen to be gone; 0: not yet */
 	usec_t ended_at;
-	int error;    /* -errno of opening or signalling, 0 */
-	int refrozen; /* levels frozen again, or -errno */
+	usec_t frozen_usec; /* since the signal, in which the victim could do nothing about it */
+	unsigned n_thawed_again; /* because somebody had frozen it meanwhile */
+	bool stays_frozen;	 /* it cannot be helped: there is nothing to wait for */
+	bool skips_term;	 /* SIGKILL in place of a SIGTERM that it could not have handled */
+	int error;		 /* -errno of opening or signalling, 0 */
+	int refrozen;		 /* levels frozen again, or -errno */
 	enum kill_progress outcome;
 	usec_t passed_over_usec; /* 0: not because it failed */
 	uint64_t freed;		 /* bytes, by the whole machine, until it was over */

@@ -2,13 +2,18 @@
 /* ending: see the header. */
 #include "daemon/ending.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 
 #include "daemon/company.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
+#include "daemon/thawed.h"
 
+/* How long those that were killed are waited for at the end of the daemon, all together. */
+#define LAST_WAIT_USEC USEC_PER_SEC
 /* A victim is gone, but its memory was not seen to come back: so long whoever holds its address
  * space for a moment (a reader of /proc, get_task_mm()) may take to let go of it. */
 #define PATIENCE_USEC (100 * USEC_PER_MSEC)
@@ -25,8 +30,7 @@ static bool look_at(const struct manager *m, pid_t pid, uint64_t start_ticks,
 		return false;
 	if (cgroup_of_process(&m->cgroups, m->proc_fd, pid, cgroup, sizeof(cgroup)) != 0)
 		strcpy(cgroup, "/");
-	if (cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, pid, v1_freezer,
-					 sizeof(v1_freezer)) != 0)
+	if (thawed_find_v1(m, pid, v1_freezer, sizeof(v1_freezer)) != 0)
 		strcpy(v1_freezer, "/");
 	(void)proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory);
 	*ret = (struct passover_look){
@@ -62,8 +66,8 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 	struct kill_facts facts = {
 		.signal = d->signal,
 		.gone = company_is_gone(m),
-		.since_signal = sub_u64(now, d->signalled_at),
-		.grace = d->grace_usec,
+		.since_signal = sub_u64(sub_u64(now, d->signalled_at), d->frozen_usec),
+		.grace = d->stays_frozen ? 0 : d->grace_usec,
 		.timeout = m->policies.kill_timeout_usec,
 		.emergency_holds = demanded >= POLICY_ACTION_TERMINATE,
 		.next_level = demanded == POLICY_ACTION_KILL,
@@ -160,8 +164,19 @@ static void learn(struct manager *m, usec_t now)
 
 static void put_back(struct kill_victim *victim)
 {
-	int r = freezer_refreeze(&victim->thawed);
+	int r;
 
+	/* It runs where it was not meant to, and is not about to end.  (A killed one would never
+	 * end there.) */
+	if (victim->pidfd >= 0 && victim->signal != SIGKILL && !kill_is_gone(victim)) {
+		r = freezer_move_back(&victim->thawed);
+		if (r != 0)
+			log_notice("Pid %d %s%s.", victim->pid,
+				   r < 0 ? "could not be put back into its group: "
+					 : "is back in its frozen group",
+				   r < 0 ? strerror(-r) : "");
+	}
+	r = freezer_refreeze(&victim->thawed);
 	if (r != 0)
 		log_notice("Pid %d: its group %s%s.", victim->pid,
 			   r < 0 ? "could not be frozen again: " : "is frozen again",
@@ -170,13 +185,17 @@ static void put_back(struct kill_victim *victim)
 	kill_victim_init(victim);
 }
 
-/* Frees one of the places: the oldest has had its time. */
-static void linger(struct manager *m)
+struct kill_victim *ending_make_place(struct manager *m)
 {
 	struct kill_victim *victim = &m->lingering[m->n_lingering++ % MANAGER_LINGERING_MAX];
 
 	put_back(victim);
-	*victim = m->victim; /* its fds go with it */
+	return victim;
+}
+
+static void linger(struct manager *m)
+{
+	*ending_make_place(m) = m->victim; /* its fds go with it */
 	kill_victim_init(&m->victim);
 }
 
@@ -189,7 +208,7 @@ void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome)
 	learn(m, now);
 	census_look_again(&m->census, d->pid, now, m->reading.allocated);
 	monitor_unwatch_victim(m);
-	if (outcome != KILL_PROGRESS_GONE && m->victim.thawed.n_levels > 0) {
+	if (outcome != KILL_PROGRESS_GONE && m->victim.thawed.n_levels > 0 && d->refreeze) {
 		linger(m);
 	} else {
 		d->refrozen = freezer_refreeze(&m->victim.thawed);
@@ -206,9 +225,23 @@ void ending_put_back(struct manager *m)
 			put_back(&m->lingering[i]);
 }
 
+/* Frozen in the middle of its end, a killed process would stay: on v1 nothing ends it then. */
+static void wait_for_end(const struct kill_victim *victim, usec_t deadline)
+{
+	struct pollfd pollfd = { .fd = victim->pidfd, .events = POLLIN };
+
+	if (victim->pidfd >= 0 && victim->signal == SIGKILL && victim->thawed.n_levels > 0)
+		(void)poll(&pollfd, 1, (int)(sub_u64(deadline, monitor_now()) / USEC_PER_MSEC));
+}
+
 void ending_put_back_all(struct manager *m)
 {
-	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
+	usec_t deadline = monitor_now() + LAST_WAIT_USEC;
+
+	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++) {
+		wait_for_end(&m->lingering[i], deadline);
 		put_back(&m->lingering[i]);
+	}
+	wait_for_end(&m->victim, deadline);
 	put_back(&m->victim);
 }

@@ -22,6 +22,9 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
  */
 void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome);
 
+/* A free place among those that linger: the oldest has had its time. */
+struct kill_victim *ending_make_place(struct manager *m);
+
 /* Looks at those who are passed over: some are gone by now, or are as they were no longer.
  * Allocates nothing. */
 void ending_observe_passed_over(struct manager *m);
@@ -33,5 +36,6 @@ void ending_pass_over(struct manager *m, usec_t now);
 /* Freezes again what was left thawed for victims that are gone by now. */
 void ending_put_back(struct manager *m);
 
-/* At the end of the daemon: whatever was thawed is put back. */
+/* At the end of the daemon: whatever was thawed is put back, when those that were killed have had
+ * a moment to go. */
 void ending_put_back_all(struct manager *m);

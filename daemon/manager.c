@@ -17,6 +17,7 @@
 #include "daemon/monitor.h"
 #include "daemon/rehearsal.h"
 #include "daemon/report.h"
+#include "daemon/thawed.h"
 #include "lib/cleanup.h"
 #include "lib/conf.h"
 #include "lib/conflict.h"
@@ -153,6 +154,13 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 	take(m, &loaded);
 	census_set_policies(&m->census, &m->policies);
 	bus_note_reload(m->bus);
+	if (!m->policies.dry_run && !m->ledger) { /* it was a dry run until now */
+		r = thawed_open(m);
+		if (r < 0)
+			log_warning("Groups that are thawed stay so if reckond is killed: %s.",
+				    thawed_strerror(r));
+		thawed_recover(m);
+	}
 	log_info("The configuration was reloaded.");
 	return 0;
 }
@@ -275,6 +283,7 @@ static int prepare(struct manager *m)
 		return r;
 	if (m->policies.dry_run)
 		return 0;
+	(void)thawed_open(m);
 	r = rehearsal_run(m);
 	if (r < 0)
 		log_warning("The rehearsal failed: %s, ignoring.", strerror(-r));
@@ -312,7 +321,8 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		return -ENOMEM;
 	m->options = *options;
 	m->kill_ops = ops;
-	m->proc_fd = m->sys_fd = m->psi_fd = m->units_fd = m->placeholder_fd = -EBADF;
+	m->proc_fd = m->sys_fd = m->psi_fd = m->units_fd = m->placeholder_fd = m->ledger_fd =
+		-EBADF;
 	cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
 	kill_victim_init(&m->victim);
 	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
@@ -340,6 +350,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	m->started_usec = realtime_now();
 	report_start(m);
 	manager_find_conflicts(m, monitor_now());
+	thawed_recover(m);
 	*ret = take_ptr(m);
 	return 0;
 }
@@ -354,6 +365,7 @@ struct manager *manager_free(struct manager *m)
 	m->archive = archive_close(m->archive);
 	m->account = account_free(m->account);
 	bus_free(m->bus);
+	thawed_close(m);
 	monitor_free(m);
 	kill_reapers_free(m->reapers);
 	precise_free(m->precise);

@@ -49,6 +49,7 @@ struct abilities {
 	int memory_lock_error;
 	int oom_score_adj_error;
 	int fifo_error;
+	int ledger_error; /* thawed_strerror() */
 	int rehearsal_result[_KILL_STEP_MAX];
 	bool rehearsal_reaped;
 	uint64_t missing_capabilities; /* bit by number, of those that the work asks for */
@@ -96,6 +97,8 @@ struct manager {
 	struct archive *archive; /* NULL: that is not kept over a restart */
 	struct kill_victim lingering[MANAGER_LINGERING_MAX]; /* a ring; pidfd < 0: a free place */
 	size_t n_lingering;
+	struct ledger *ledger; /* what is owed to be frozen again, mapped: thawed.h; or NULL */
+	int ledger_fd;
 	bool warned;	    /* since watch began */
 	usec_t quiet_until; /* dry run: one decision is not said again and again */
 	unsigned n_kills;
@@ -109,9 +112,10 @@ struct manager {
 	sd_event *event;
 	sd_event_source *timer;
 	sd_event_source *victim_source;
+	sd_event_source *thaw_source; /* cgroup.events of its group, while that thaws */
 	sd_event_source *psi_source;
 	usec_t look_delay_max; /* that the timer came so late */
-	int placeholder_fd;    /* what victim_source watches when there is no victim */
+	int placeholder_fd;    /* what these two watch when there is no victim */
 };
 
 /* Finds out everything, locks memory, rehearses, and says what it found.  0 or -errno, after

@@ -15,6 +15,7 @@
 #include "daemon/manager.h"
 #include "daemon/tick.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/psi.h"
 
 #define TIMER_SLACK (1 * USEC_PER_MSEC)
@@ -85,6 +86,18 @@ static int on_victim(sd_event_source *source, int fd, uint32_t revents, void *us
 	struct manager *m = userdata;
 
 	monitor_unwatch_victim(m); /* it stays readable; the tick asks the pidfd itself */
+	return look(m);
+}
+
+/* Read, so that it polls again only when it has changed again; it cannot be read when the cgroup
+ * has vanished, and then polls for ever. */
+static int on_thaw(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct manager *m = userdata;
+	char text[256];
+
+	if (io_read_fd(fd, text, sizeof(text)) < 0)
+		(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	return look(m);
 }
 
@@ -163,6 +176,16 @@ int monitor_new(struct manager *m)
 	r = sd_event_add_io(m->event, &m->victim_source, m->placeholder_fd, EPOLLIN, on_victim, m);
 	if (r < 0)
 		return r;
+	/* Off: epoll takes an fd once only (EEXIST). */
+	r = sd_event_source_set_enabled(m->victim_source, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+	r = sd_event_add_io(m->event, &m->thaw_source, m->placeholder_fd, EPOLLPRI, on_thaw, m);
+	if (r < 0)
+		return r;
+	r = sd_event_source_set_enabled(m->thaw_source, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
 	/* Before the timer, should both be due: it saves a look. */
 	return sd_event_source_set_priority(m->victim_source, SD_EVENT_PRIORITY_IMPORTANT);
 }
@@ -171,6 +194,7 @@ void monitor_free(struct manager *m)
 {
 	m->psi_source = sd_event_source_disable_unref(m->psi_source);
 	m->victim_source = sd_event_source_disable_unref(m->victim_source);
+	m->thaw_source = sd_event_source_disable_unref(m->thaw_source);
 	m->timer = sd_event_source_disable_unref(m->timer);
 	m->event = sd_event_unref(m->event);
 	if (m->placeholder_fd >= 0)
@@ -224,19 +248,35 @@ int monitor_run(struct manager *m)
 	return r;
 }
 
-int monitor_watch_victim(struct manager *m, int pidfd)
+static int watch(sd_event_source *source, int fd)
 {
 	int r;
 
-	r = sd_event_source_set_io_fd(m->victim_source, pidfd);
+	r = sd_event_source_set_io_fd(source, fd);
 	if (r < 0)
 		return r;
-	return sd_event_source_set_enabled(m->victim_source, SD_EVENT_ON);
+	return sd_event_source_set_enabled(source, SD_EVENT_ON);
+}
+
+int monitor_watch_victim(struct manager *m, int pidfd)
+{
+	return watch(m->victim_source, pidfd);
+}
+
+int monitor_watch_thaw(struct manager *m, int events_fd)
+{
+	return events_fd < 0 ? 0 : watch(m->thaw_source, events_fd);
+}
+
+static void unwatch(const struct manager *m, sd_event_source *source)
+{
+	/* The eventfd is never written to; what is watched must outlive the watching. */
+	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	(void)sd_event_source_set_io_fd(source, m->placeholder_fd);
 }
 
 void monitor_unwatch_victim(struct manager *m)
 {
-	/* The eventfd is never written to; what is watched must outlive the watching. */
-	(void)sd_event_source_set_enabled(m->victim_source, SD_EVENT_OFF);
-	(void)sd_event_source_set_io_fd(m->victim_source, m->placeholder_fd);
+	unwatch(m, m->victim_source);
+	unwatch(m, m->thaw_source);
 }

@@ -27,6 +27,10 @@ int monitor_run(struct manager *m);
  * child source would break the loop on a process that is not our child.  Allocates nothing: the
  * source was made at start. */
 int monitor_watch_victim(struct manager *m, int pidfd);
+/* Watches the thaw of its group by cgroup.events (borrowed), if events_fd is one: v1 has no such
+ * file, there the timer has to do. */
+int monitor_watch_thaw(struct manager *m, int events_fd);
+/* Both; before either of the two fds is closed. */
 void monitor_unwatch_victim(struct manager *m);
 
 /* CLOCK_MONOTONIC. */

@@ -16,6 +16,7 @@
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
+#include "daemon/thawed.h"
 #include "lib/describe.h"
 #include "lib/format.h"
 
@@ -151,6 +152,25 @@ static const char *describe_next(const struct decision *d, char *buf, size_t siz
 	return buf;
 }
 
+static void report_thawed(const struct decision *d, const struct freezer_thawed *thawed,
+			  const char *name)
+{
+	if (thawed->order.victim_only && thawed->n_levels > 0)
+		log_notice("%s: it was frozen, and taken out of its group, which stays so.", name);
+	else if (thawed->n_levels > 0)
+		log_notice("%s: its group was frozen, thawed (%u level%s)%s.", name,
+			   thawed->n_levels, thawed->n_levels > 1 ? "s" : "",
+			   thawed->order.for_good ? " for good" : "");
+	if (d->skips_term)
+		log_notice("%s: frozen, and nobody is to be thawed: SIGKILL in place of SIGTERM.",
+			   name);
+	if (thawed->ledger_error < 0)
+		log_warning(
+			"%s: if reckond is killed before its group is frozen again, that is not "
+			"made up for: %s.",
+			name, strerror(-thawed->ledger_error));
+}
+
 /* What is worth knowing, but not the decision itself. */
 static void report_steps(const struct manager *m)
 {
@@ -163,9 +183,7 @@ static void report_steps(const struct manager *m)
 			log_warning("%s: could not %s: %s, ignoring.", name,
 				    kill_step_to_string(step),
 				    strerror(-m->victim.step_result[step]));
-	if (m->victim.thawed.n_levels > 0)
-		log_notice("%s: its group was frozen, thawed (%u level%s).", name,
-			   m->victim.thawed.n_levels, m->victim.thawed.n_levels > 1 ? "s" : "");
+	report_thawed(d, &m->victim.thawed, name);
 	if (m->victim.group.n_spared > 0)
 		log_notice("%s: %u of its processes may not be ended, and were not.", name,
 			   m->victim.group.n_spared);
@@ -478,6 +496,11 @@ static void report_limits(struct manager *m)
 			  strerror(-a->oom_score_adj_error));
 	if (a->fifo_error < 0)
 		say_limit(m, "reapers run at normal priority: %s", strerror(-a->fifo_error));
+	if (a->ledger_error < 0)
+		say_limit(m,
+			  "groups that are thawed stay so if reckond is killed: no file 'thawed' "
+			  "in the runtime directory: %s",
+			  thawed_strerror(a->ledger_error));
 	if (m->census.n_unreadable > 0)
 		say_limit(m, "%zu processes cannot be read and will not be chosen",
 			  m->census.n_unreadable);

@@ -20,6 +20,7 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/report.h"
+#include "daemon/thawed.h"
 #include "lib/reader.h"
 
 /* Watch is left when its reasons are so long over; a census costs more than a second look. */
@@ -160,6 +161,7 @@ static void judge(struct manager *m, struct tick *t)
 		m->watch_until = t->now + WATCH_LINGER_USEC;
 
 	if (m->state == MANAGER_SETTLE) {
+		thawed_look(m, t->now);
 		progress = ending_judge(m, &t->judgement, t->now);
 		if (progress == KILL_PROGRESS_ESCALATE)
 			t->signal = SIGKILL;
@@ -237,8 +239,7 @@ static bool reread(struct manager *m, struct now *now)
 	now->changed = strcmp(cgroup, d->cgroup) != 0 ||
 		       strncmp(now->comm, d->comm, sizeof(d->comm) - 1) != 0;
 	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
-	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
-					 sizeof(d->v1_freezer));
+	r = thawed_find_v1(m, d->pid, d->v1_freezer, sizeof(d->v1_freezer));
 	if (r < 0)
 		strcpy(d->v1_freezer, "/");
 	return r != PROC_GONE;
@@ -281,6 +282,7 @@ static void end(struct manager *m, struct tick *t)
 	bool escalates = d->signal != 0;
 	int r;
 
+	t->signal = thawed_prepare(m, t->signal);
 	r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, t->signal, m->reapers,
 			&m->victim);
 	d->signal = t->signal;
@@ -301,6 +303,7 @@ static void end(struct manager *m, struct tick *t)
 	passover_spend(&m->passover, d->avoided_kinds);
 	/* Should this fail, the timer finds out too, only later. */
 	(void)monitor_watch_victim(m, m->victim.pidfd);
+	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
 }
 
 /* Somebody is to go who has not been chosen yet. */

@@ -108,6 +108,13 @@ static int set_rank_by(const struct conf_key *key, void *object, const char *val
 	return policy_rank_by_from_string(value, &policy->rank_by);
 }
 
+static int set_thaw(const struct conf_key *key, void *object, const char *value, char *text)
+{
+	struct policy *policy = object;
+
+	return policy_thaw_from_string(value, &policy->thaw);
+}
+
 /* Has one value in this version; other versions may know more. */
 static int set_policy_cgroup(const struct conf_key *key, void *object, const char *value,
 			     char *text)
@@ -355,6 +362,8 @@ const struct conf_key conf_keys[] = {
 	{ "Target",          POLICY, "process", "process or cgroup", set_target },
 	{ "RankBy",          POLICY, "footprint", "footprint, badness, swap or growth", set_rank_by },
 	{ "Grace",           POLICY, "5s",  FORM_DURATION, set_duration, OF(grace_usec) },
+	{ "Thaw",            POLICY, "group", "group or victim", set_thaw },
+	{ "Refreeze",        POLICY, "yes", FORM_BOOL,     set_bool, OF(refreeze) },
 
 	{ "Comm",            RULE,   NULL,  "a regular expression", set_comm },
 	{ "Cgroup",          RULE,   NULL,  "globs that begin with / such as /user.slice/user-*.slice", set_rule_cgroup },

@@ -251,7 +251,8 @@ static bool has_moved(const struct freezer_thawed *thawed, pid_t pid)
 	return false;
 }
 
-/* Takes the victim alone out of its frozen v1 group: 1, 0 if it was not frozen, or -errno. */
+/* Takes the victim alone out of its frozen v1 group: 1, 0 if it was not frozen, or -errno.  Its pid
+ * is still its own: frozen, it cannot have gone, even if it was killed. */
 static int take_out(int mount_fd, const char *path, struct freezer_thawed *thawed)
 {
 	_cleanup_close_ int place_fd = -EBADF, own_fd = -EBADF;

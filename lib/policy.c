@@ -47,6 +47,11 @@ static const char *const rank_by_names[] = {
 	[POLICY_RANK_BY_GROWTH] = "growth",
 };
 
+static const char *const thaw_names[] = {
+	[POLICY_THAW_GROUP] = "group",
+	[POLICY_THAW_VICTIM] = "victim",
+};
+
 static const char *const rule_kind_names[] = {
 	[RULE_PROTECT] = "protect",
 	[RULE_PREFER] = "prefer",
@@ -91,6 +96,16 @@ int policy_rank_by_from_string(const char *text, enum policy_rank_by *ret)
 	return 0;
 }
 
+int policy_thaw_from_string(const char *text, enum policy_thaw *ret)
+{
+	int r = index_of(thaw_names, ARRAY_SIZE(thaw_names), text);
+
+	if (r < 0)
+		return r;
+	*ret = (enum policy_thaw)r;
+	return 0;
+}
+
 const char *policy_action_to_string(enum policy_action action)
 {
 	return action_names[action];
@@ -104,6 +119,11 @@ const char *policy_target_to_string(enum policy_target target)
 const char *policy_rank_by_to_string(enum policy_rank_by rank_by)
 {
 	return rank_by_names[rank_by];
+}
+
+const char *policy_thaw_to_string(enum policy_thaw thaw)
+{
+	return thaw_names[thaw];
 }
 
 const char *rule_kind_to_string(enum rule_kind kind)
@@ -148,6 +168,7 @@ struct policy *policy_set_policy(struct policy_set *set, const char *name)
 	grown[set->n_policies] = (struct policy){
 		.name = take_ptr(copy),
 		.grace_usec = POLICY_GRACE_USEC,
+		.refreeze = true,
 		.holds_since = USEC_INFINITY,
 	};
 	return &grown[set->n_policies++];

@@ -35,6 +35,12 @@ enum policy_target {
 	POLICY_TARGET_CGROUP, /* one without cgroups below, with all in it */
 };
 
+/* Who runs again when the victim is frozen. */
+enum policy_thaw {
+	POLICY_THAW_GROUP,
+	POLICY_THAW_VICTIM, /* the others stay frozen */
+};
+
 /* A line in memory: a share of the total or a number of bytes. */
 struct policy_line {
 	bool set;
@@ -54,6 +60,8 @@ struct policy {
 	enum policy_target target;
 	enum policy_rank_by rank_by; /* of processes; cgroups go by footprint */
 	usec_t grace_usec;	     /* from SIGTERM to SIGKILL */
+	enum policy_thaw thaw;
+	bool refreeze; /* what was thawed for the victim, once it is gone */
 
 	usec_t holds_since; /* the judgement's memory: the conditions on memory and swap hold since
 			     * then; USEC_INFINITY: they do not */
@@ -122,9 +130,11 @@ int rule_set_comm(struct rule *rule, const char *pattern, char *error, size_t er
 int policy_action_from_string(const char *text, enum policy_action *ret);
 int policy_target_from_string(const char *text, enum policy_target *ret);
 int policy_rank_by_from_string(const char *text, enum policy_rank_by *ret);
+int policy_thaw_from_string(const char *text, enum policy_thaw *ret);
 const char *policy_action_to_string(enum policy_action action);
 const char *policy_target_to_string(enum policy_target target);
 const char *policy_rank_by_to_string(enum policy_rank_by rank_by);
+const char *policy_thaw_to_string(enum policy_thaw thaw);
 const char *rule_kind_to_string(enum rule_kind kind);
 
 /* What rules look at. */

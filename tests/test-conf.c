@@ -179,6 +179,8 @@ static void assert_same_policies(struct policy_set *a, struct policy_set *b)
 		assert_int_equal(p->action, q->action);
 		assert_int_equal(p->rank_by, q->rank_by);
 		assert_int_equal(p->grace_usec, q->grace_usec);
+		assert_int_equal(p->thaw, q->thaw);
+		assert_int_equal(p->refreeze, q->refreeze);
 	}
 }
 
@@ -223,6 +225,8 @@ static void test_load_sets_every_key(void **state)
 	assert_int_equal(policy->grace_usec, 0);
 	assert_int_equal(policy->rank_by, POLICY_RANK_BY_BADNESS);
 	assert_int_equal(policy->target, POLICY_TARGET_CGROUP);
+	assert_int_equal(policy->thaw, POLICY_THAW_VICTIM);
+	assert_false(policy->refreeze);
 
 	policy = find_policy(&set, "new.one@2_x-y");
 	assert_line(&policy->memory_available, true, 700, 0);
@@ -231,6 +235,8 @@ static void test_load_sets_every_key(void **state)
 	assert_int_equal(policy->rank_by, POLICY_RANK_BY_GROWTH);
 	assert_int_equal(policy->target, POLICY_TARGET_PROCESS);
 	assert_int_equal(policy->grace_usec, POLICY_GRACE_USEC);
+	assert_int_equal(policy->thaw, POLICY_THAW_GROUP);
+	assert_true(policy->refreeze);
 	assert_int_equal(policy->for_usec, 0);
 	assert_int_equal(find_policy(&set, "terminate")->action, POLICY_ACTION_NONE);
 
@@ -265,16 +271,19 @@ static void test_load_takes_empty_values_as_unset_or_default(void **state)
 	assert_same_policies(&set, &defaults);
 	policy_set_done(&set);
 
-	load_text("[Policy kill]\nSwapFree=\nPressureSome=\nFor=\nGrace=\nRankBy=\nCgroup=\n"
-		  "Target=\n[Policy thrash]\nPressureFull=\nFor=\n"
-		  "[Protect x]\nComm=a\nCgroup=/a\nUser=1\n"
-		  "[Protect x]\nComm=\nUser=\nEnabled=\n"
-		  "[Prefer x]\nComm=a.*\nWeight=7\n[Prefer x]\nWeight=\n",
-		  &set);
+	load_text(
+		"[Policy kill]\nThaw=victim\nRefreeze=no\n[Policy kill]\nThaw=\nRefreeze=\nSwapFree=\nPressureSome=\nFor=\nGrace=\nRankBy=\nCgroup=\n"
+		"Target=\n[Policy thrash]\nPressureFull=\nFor=\n"
+		"[Protect x]\nComm=a\nCgroup=/a\nUser=1\n"
+		"[Protect x]\nComm=\nUser=\nEnabled=\n"
+		"[Prefer x]\nComm=a.*\nWeight=7\n[Prefer x]\nWeight=\n",
+		&set);
 	policy = find_policy(&set, "kill");
 	assert_line(&policy->memory_available, true, 500, 0);
 	assert_line(&policy->swap_free, false, 0, 0);
 	assert_int_equal(policy->grace_usec, POLICY_GRACE_USEC);
+	assert_int_equal(policy->thaw, POLICY_THAW_GROUP);
+	assert_true(policy->refreeze);
 	policy = find_policy(&set, "thrash");
 	assert_int_equal(policy->pressure_full, 0);
 	assert_int_equal(policy->for_usec, 0);

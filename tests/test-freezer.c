@@ -5,10 +5,13 @@
  */
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -499,6 +502,38 @@ static void test_ledger_has_only_what_was_thawed(void **state)
 	assert_entry(tree, 0, false, "/a");
 }
 
+/* A thaw that hangs, in a process that is killed in it (here: a fifo that nobody reads): what it
+ * was about to thaw has been entered before. */
+static void test_ledger_knows_before_it_is_thawed(void **state)
+{
+	struct ledger *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct tree *tree = *state;
+	int status;
+	pid_t pid;
+
+	assert_ptr_not_equal(shared, MAP_FAILED);
+	ledger_init(shared, "boot");
+	make_v1(tree, "v1/a", "1\n", "", "1\n");
+	assert_return_code(unlinkat(tree->fd, "v1/a/freezer.state", 0), errno);
+	assert_return_code(mkfifoat(tree->fd, "v1/a/freezer.state", 0600), errno);
+	tree->thawed.order = (struct freezer_order){ .pid = 42, .ledger = shared };
+	pid = fork();
+	assert_return_code(pid, errno);
+	if (pid == 0) {
+		(void)freezer_thaw(&tree->fs, NULL, "/a", &tree->thawed);
+		_exit(0);
+	}
+	for (int i = 0; i < 10000 && !ledger_get(shared, 0); i++)
+		usleep(1000);
+	assert_non_null(ledger_get(shared, 0));
+	assert_return_code(kill(pid, SIGKILL), errno);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_non_null(ledger_get(shared, 0));
+	assert_return_code(munmap(shared, sizeof(*shared)), errno);
+}
+
 static void test_ledger_that_is_full_costs_nobody_the_thaw(void **state)
 {
 	struct tree *tree = *state;
@@ -651,6 +686,7 @@ int main(void)
 		TEST(test_is_frozen),
 		TEST(test_ledger_has_what_is_owed),
 		TEST(test_ledger_has_only_what_was_thawed),
+		TEST(test_ledger_knows_before_it_is_thawed),
 		TEST(test_ledger_that_is_full_costs_nobody_the_thaw),
 		TEST(test_thaw_for_good_is_not_put_back),
 		TEST(test_victim_only_writes_cgroup_procs),

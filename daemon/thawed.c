@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* thawed: see the header. */
+#include "daemon/thawed.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "daemon/ending.h"
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "daemon/monitor.h"
+#include "lib/boot.h"
+#include "lib/cleanup.h"
+#include "lib/format.h"
+#include "lib/ledger.h"
+
+/* Who freezes a group more often than this has to have it. */
+#define THAW_AGAIN_MAX 8
+/* For so long a victim is given the time in which it is frozen: waking up takes milliseconds, on a
+ * machine that stalls perhaps a second. */
+#define THAW_PATIENCE_USEC (2 * USEC_PER_SEC)
+#define MESSAGE_PATH_SIZE  256
+
+static const char *runtime_directory(char *buf, size_t size)
+{
+	const char *directories = getenv("RUNTIME_DIRECTORY");
+
+	if (!directories)
+		return THAWED_DIRECTORY;
+	/* There may be several, systemd.exec(5). */
+	(void)snprintf(buf, size, "%.*s", (int)strcspn(directories, ":"), directories);
+	return buf;
+}
+
+/* Without systemd nobody has made it yet. */
+static int open_directory(const char *path)
+{
+	int fd;
+
+	if (strcmp(path, THAWED_DIRECTORY) == 0)
+		(void)mkdir(path, 0755);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Is it a file of ours, on a tmpfs, and ours alone?  0 or -errno. */
+static int claim(int fd)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct stat st;
+	struct statfs fs;
+
+	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+		return -errno;
+	/* What somebody else could have put there is not believed: groups are frozen by it. */
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid() ||
+	    st.st_mode & (S_IWGRP | S_IWOTH))
+		return -EPERM;
+	if ((unsigned)fs.f_type != TMPFS_MAGIC && (unsigned)fs.f_type != RAMFS_MAGIC)
+		return -ENOTSUP;
+	/* Not passed on to children, so that none can keep it when we are gone. */
+	if (fcntl(fd, F_SETLK, &lock) < 0)
+		return errno == EACCES || errno == EAGAIN ? -EBUSY : -errno;
+	return 0;
+}
+
+/* Gives it its size, with all blocks: a store to a page that the file system has no room for would
+ * be SIGBUS.  *ret_fits: it had that size, or nothing was in it yet. */
+static int make_room(int fd, bool *ret_fits)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*ret_fits = st.st_size == 0 || st.st_size == sizeof(struct ledger);
+	if (!*ret_fits && ftruncate(fd, 0) < 0)
+		return -errno;
+	r = posix_fallocate(fd, 0, sizeof(struct ledger));
+	return -r;
+}
+
+static int open_file(struct manager *m, const char *directory)
+{
+	_cleanup_close_ int dir_fd = -EBADF, fd = -EBADF;
+	char boot_id[BOOT_ID_SIZE];
+	struct ledger *ledger;
+	bool fits = true;
+	int r;
+
+	dir_fd = open_directory(directory);
+	if (dir_fd < 0)
+		return dir_fd;
+	fd = openat(dir_fd, "thawed", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	r = claim(fd);
+	if (r == 0)
+		r = boot_read_id(m->proc_fd, boot_id);
+	if (r == 0)
+		r = make_room(fd, &fits);
+	if (r < 0)
+		return r;
+	ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (ledger == MAP_FAILED)
+		return -errno;
+
+	r = fits ? ledger_check(ledger, boot_id) : -EBADMSG;
+	if (r < 0)
+		log_warning("%s/thawed is damaged or another version's, ignoring.", directory);
+	if (r != 0)
+		ledger_init(ledger, boot_id);
+	m->ledger = ledger;
+	m->ledger_fd = take_fd(&fd); /* holds the lock */
+	return 0;
+}
+
+int thawed_open(struct manager *m)
+{
+	char buf[512];
+
+	if (m->ledger)
+		return 0;
+	m->abilities.ledger_error = open_file(m, runtime_directory(buf, sizeof(buf)));
+	return m->abilities.ledger_error;
+}
+
+void thawed_close(struct manager *m)
+{
+	if (m->ledger)
+		(void)munmap(m->ledger, sizeof(*m->ledger));
+	m->ledger = NULL;
+	closep(&m->ledger_fd);
+	m->ledger_fd = -EBADF;
+}
+
+const char *thawed_strerror(int error)
+{
+	if (error == -EBUSY)
+		return "another reckond has it";
+	return error == -ENOTSUP ? "not on a tmpfs" : strerror(-error);
+}
+
+/* Of an entry whose victim is gone. */
+static void put_back(struct manager *m, const struct ledger_entry *entry, int slot)
+{
+	struct freezer_thawed thawed;
+	char path[MESSAGE_PATH_SIZE];
+	int r;
+
+	(void)format_foreign(entry->path, path, sizeof(path));
+	freezer_thawed_init(&thawed);
+	thawed.order.ledger = m->ledger;
+	r = freezer_take_over(&m->cgroups, entry, slot, &thawed);
+	if (r == 0)
+		r = freezer_refreeze(&thawed);
+	else
+		ledger_strike(m->ledger, slot);
+	if (r > 0 && thawed.n_levels > 0)
+		log_notice("%s (v%d) is frozen again: an earlier reckond had thawed it for pid %d.",
+			   path, entry->v1 ? 1 : 2, entry->pid);
+	else if (r < 0)
+		log_warning("%s (v%d), which an earlier reckond had thawed for pid %d, could not "
+			    "be frozen again: %s.",
+			    path, entry->v1 ? 1 : 2, entry->pid, strerror(-r));
+	freezer_thawed_done(&thawed);
+}
+
+/* The place of the entry's victim among those that linger, made for it if it has none.  NULL if
+ * the victim is gone. */
+static struct kill_victim *find_victim(struct manager *m, const struct ledger_entry *entry)
+{
+	struct kill_target target = { .pid = entry->pid, .start_ticks = entry->start_ticks };
+	struct kill_victim victim, *place;
+
+	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
+		if (m->lingering[i].pidfd >= 0 && m->lingering[i].pid == entry->pid &&
+		    m->lingering[i].start_ticks == entry->start_ticks)
+			return &m->lingering[i];
+	kill_victim_init(&victim);
+	if (kill_open(m->kill_ops, m->proc_fd, &target, &victim) != 0 || kill_is_gone(&victim)) {
+		kill_victim_done(&victim);
+		return NULL;
+	}
+	victim.thawed.order = (struct freezer_order){
+		.pid = entry->pid,
+		.start_ticks = entry->start_ticks,
+		.ledger = m->ledger,
+	};
+	place = ending_make_place(m);
+	*place = victim;
+	return place;
+}
+
+static void recover_entry(struct manager *m, const struct ledger_entry *entry, int slot)
+{
+	struct kill_victim *victim = find_victim(m, entry);
+	char path[MESSAGE_PATH_SIZE];
+
+	if (!victim || freezer_take_over(&m->cgroups, entry, slot, &victim->thawed) != 0) {
+		put_back(m, entry, slot);
+		return;
+	}
+	log_notice("Pid %d: an earlier reckond has %s %s (v%d) for it; that is put back when it "
+		   "is gone.",
+		   entry->pid, entry->moved ? "taken it out of" : "thawed",
+		   format_foreign(entry->path, path, sizeof(path)), entry->v1 ? 1 : 2);
+}
+
+void thawed_recover(struct manager *m)
+{
+	if (!m->ledger)
+		return;
+	for (unsigned i = 0; i < LEDGER_ENTRIES; i++) {
+		const struct ledger_entry *entry = ledger_get(m->ledger, i);
+
+		if (entry)
+			recover_entry(m, entry, (int)i);
+	}
+}
+
+int thawed_find_v1(const struct manager *m, pid_t pid, char *buf, size_t size)
+{
+	struct proc_stat stat;
+	pid_t tid;
+
+	/* "/" for who is exiting: proc_cgroup_show() in kernel/cgroup/cgroup.c. */
+	if (m->cgroups.v1_freezer_fd >= 0 && proc_read_stat(m->proc_fd, pid, &stat) == 0 &&
+	    stat.state == 'Z' && stat.n_threads > 1 &&
+	    proc_find_live_thread(m->proc_fd, pid, &tid) == 0)
+		pid = tid;
+	return cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, pid, buf, size);
+}
+
+int thawed_prepare(struct manager *m, int signal)
+{
+	struct decision *d = &m->decision;
+	struct freezer_thawed *thawed = &m->victim.thawed;
+
+	thawed->order = (struct freezer_order){
+		.pid = d->pid,
+		.start_ticks = d->start_ticks,
+		.victim_only = d->thaw == POLICY_THAW_VICTIM,
+		.for_good = !d->refreeze,
+		.ledger = m->ledger,
+	};
+	d->frozen_usec = 0;
+	if (thawed->n_levels > 0) /* not the first signal: it may have been taken out */
+		(void)thawed_find_v1(m, d->pid, d->v1_freezer, sizeof(d->v1_freezer));
+	/* On v2 nobody is taken out (freezer.h), and a frozen process handles nothing: to wait for
+	 * it would be to wait for SIGKILL. */
+	d->skips_term = signal == SIGTERM && thawed->order.victim_only &&
+			freezer_is_frozen(&m->cgroups, d->cgroup, NULL) > 0;
+	return d->skips_term ? SIGKILL : signal;
+}
+
+/* Somebody has frozen the victim's group again, it does not thaw, or the leader has exited and the
+ * other threads were left in a frozen group, by whoever wrote the pid to `tasks`. */
+static void thaw_again(struct manager *m, const char *v2_path, const char *v1_path)
+{
+	struct decision *d = &m->decision;
+	int r;
+
+	if (!m->kill_ops->thaw || d->n_thawed_again == THAW_AGAIN_MAX) {
+		d->stays_frozen = true;
+		return;
+	}
+	m->victim.thawed.error = 0; /* what was refused before may be permitted by now */
+	r = m->kill_ops->thaw(&m->cgroups, v2_path, v1_path, &m->victim.thawed);
+	if (r > 0 && d->n_thawed_again++ == 0)
+		log_notice("Pid %d: found frozen after its signal; thawed.", d->pid);
+	if (d->n_thawed_again == THAW_AGAIN_MAX)
+		log_warning(
+			"Pid %d: found frozen %u times after its signal; if it is once more, it "
+			"stays so.",
+			d->pid, d->n_thawed_again);
+	/* 0 without an error: that it runs is only a matter of time, if it is thawed at all. */
+	d->stays_frozen =
+		r < 0 ||
+		(r == 0 && (m->victim.thawed.error < 0 || m->victim.thawed.order.victim_only));
+	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
+}
+
+void thawed_look(struct manager *m, usec_t now)
+{
+	struct decision *d = &m->decision;
+	usec_t since_signal = sub_u64(now, d->signalled_at);
+	char v2_buf[CGROUP_PATH_MAX], v1_path[CGROUP_PATH_MAX];
+	const char *v2_path = v2_buf;
+
+	if (thawed_find_v1(m, d->pid, v1_path, sizeof(v1_path)) != 0)
+		strcpy(v1_path, "/");
+	if (d->signal == SIGKILL) /* which ends a frozen one, too */
+		v2_path = NULL;
+	else if (cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, v2_buf, sizeof(v2_buf)) != 0)
+		v2_path = d->cgroup;
+	if (kill_is_gone(&m->victim)) /* asked after the pid was read, it vouches for that */
+		return;
+	if (freezer_is_frozen(&m->cgroups, v2_path, v1_path) > 0) {
+		d->frozen_usec = min_u64(since_signal, THAW_PATIENCE_USEC);
+		thaw_again(m, v2_path, v1_path);
+		return;
+	}
+	d->stays_frozen = false;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * thawed: groups that are thawed for a victim: how that is ordered, what becomes of it while the
+ * victim is waited for, and what is owed beyond the life of this daemon.
+ *
+ * What is to be frozen again is in the file "thawed" of the runtime directory (RUNTIME_DIRECTORY,
+ * else /run/reckond), which is mapped and stays in memory: see lib/ledger.h.  It has to be on a
+ * tmpfs, or an emergency would wait for a disk.  One daemon at a time has it.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "lib/util.h"
+
+struct manager;
+
+#define THAWED_DIRECTORY "/run/reckond"
+
+/*
+ * Opens the file and makes it good; what it says is left for thawed_recover().  0, or -errno
+ * (-EBUSY: another reckond has it; -ENOTSUP: not on a tmpfs), also in m->abilities: it goes on
+ * without.  Nothing if it is open.
+ */
+int thawed_open(struct manager *m);
+void thawed_close(struct manager *m);
+/* The reason for people. */
+const char *thawed_strerror(int error);
+
+/* At start: what an earlier daemon owes is frozen again, at once where its victim is gone, else
+ * when it is.  Says so. */
+void thawed_recover(struct manager *m);
+
+/* Before a signal: how its victim's group is to be thawed.  Returns the signal to be sent: SIGKILL
+ * for a SIGTERM that would never be handled. */
+int thawed_prepare(struct manager *m, int signal);
+
+/*
+ * While the victim is waited for: the time for which it is frozen does not count against it
+ * (m->decision.frozen_usec); a group that somebody freezes meanwhile is thawed again, some times.
+ */
+void thawed_look(struct manager *m, usec_t now);
+
+/* The process's cgroup in the v1 freezer, as cgroup_of_process_v1_freezer(), also of one whose
+ * leader has exited. */
+int thawed_find_v1(const struct manager *m, pid_t pid, char *buf, size_t size);
