@@ -51,6 +51,8 @@ struct abilities {
 	int fifo_error;
 	int ledger_error; /* thawed_strerror() */
 	int rehearsal_result[_KILL_STEP_MAX];
+	int thaw_error[2];	/* by "is v1": where it could not be rehearsed */
+	bool in_user_namespace; /* and others are outside of it */
 	bool rehearsal_reaped;
 	uint64_t missing_capabilities; /* bit by number, of those that the work asks for */
 };

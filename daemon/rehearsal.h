@@ -7,9 +7,14 @@
 
 struct manager;
 
-/* Locks memory, asks for priority, lowers its own oom_score_adj; results in m->abilities. */
+/* Locks memory, asks for priority, lowers its own oom_score_adj; what it lacks for that and for its
+ * work.  Results in m->abilities. */
 void rehearsal_protect_self(struct manager *m);
 
-/* The whole path, open to reap, on a child; results in m->abilities.  0, or -errno where no child
- * could be made. */
+/*
+ * The whole path, open to reap, on a child; results in m->abilities.  The child is frozen first, in
+ * a cgroup that is made for it below our own, in each hierarchy where that is possible; where it is
+ * not, a file that would be written to thaw somebody is looked at.  0, or -errno where no child
+ * could be made.
+ */
 int rehearsal_run(struct manager *m);

@@ -486,6 +486,8 @@ static void report_limits(struct manager *m)
 	};
 	const struct abilities *a = &m->abilities;
 
+	if (a->in_user_namespace)
+		say_limit(m, "in a user namespace: capabilities count for processes within it only");
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
 		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
 			say_limit(m, "%s", limits[i].text);
@@ -510,6 +512,10 @@ static void report_limits(struct manager *m)
 		if (a->rehearsal_result[step] < 0)
 			say_limit(m, "rehearsal could not %s: %s", kill_step_to_string(step),
 				  strerror(-a->rehearsal_result[step]));
+	for (int v1 = 0; v1 < 2; v1++)
+		if (a->thaw_error[v1] < 0)
+			say_limit(m, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
+				  strerror(-a->thaw_error[v1]));
 	if (a->rehearsal_result[KILL_STEP_REAP] == 0 && !a->rehearsal_reaped)
 		say_limit(m, "process_mrelease does not work here: victims free their own memory");
 }

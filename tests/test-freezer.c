@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -521,6 +522,7 @@ static void test_ledger_knows_before_it_is_thawed(void **state)
 	pid = fork();
 	assert_return_code(pid, errno);
 	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)freezer_thaw(&tree->fs, NULL, "/a", &tree->thawed);
 		_exit(0);
 	}

@@ -1,0 +1,206 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# check-limits.sh: what the daemon says at its start when it lacks a permission, that it says nothing
+# of the kind when it does not, and that it does its work all the same as far as that goes: without
+# single capabilities, as nobody, with cgroups that are read-only, in a user namespace, without a
+# runtime directory.  Needs root and a cgroup2 mount for a scope of its own; anything else is SKIP.
+set -u
+
+reckond=$(cd "${BUILDDIR:-.}" && pwd)/reckond
+mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' \
+	/proc/self/mountinfo)
+freezer=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup" && \
+	$NF ~ /(^|,)freezer(,|$)/) { print $5; exit } }' /proc/self/mountinfo)
+scope=/reckond-limits-$$
+tmp=$(mktemp -d)
+pids=() daemon='' failed=0
+
+if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$scope" 2>/dev/null; then
+	echo "SKIP: this needs root and a cgroup2 mount"
+	exit 77
+fi
+
+cleanup() {
+	[ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
+	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+	wait 2>/dev/null
+	[ ! -d "$mount$scope/g" ] || rmdir "$mount$scope/g"
+	rmdir "$mount$scope"
+	rm -r "$tmp"
+}
+trap cleanup EXIT
+
+check() { # CONDITION NAME
+	if eval "$1"; then
+		echo "ok - $2"
+	else
+		echo "not ok - $2"
+		sed 's/^/#   /' "$tmp/log"
+		failed=1
+	fi
+}
+skip() { echo "skip - $*"; }
+wait_for() { # CONDITION: for ten seconds
+	local i
+	for ((i = 0; i < 200; i++)); do
+		eval "$1" && return
+		sleep 0.05
+	done
+	return 1
+}
+# A process that holds so many MiB, in the scope or below.  Sets victim.
+hold() { # MIB GROUP [COMMAND...]: run by this command
+	: >"$tmp/ready"
+	"${@:3}" perl -e '$x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' "$1" \
+		>"$tmp/ready" &
+	victim=$!
+	pids+=("$victim")
+	wait_for "[ -s '$tmp/ready' ]"
+	echo "$victim" >"$mount$scope$2/cgroup.procs"
+}
+start() { # [COMMAND...]: that runs it
+	: >"$tmp/log"
+	"$@" "$reckond" --config "$tmp/conf" --scope "$scope" "${options[@]}" 2>"$tmp/log" &
+	daemon=$!
+	wait_for "grep -q ^Ready '$tmp/log'"
+}
+stop() {
+	[ -z "$daemon" ] || kill -TERM "$daemon"
+	wait "$daemon"
+	daemon=''
+}
+is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
+says() { grep -qE "^limit: $1" "$tmp/log"; }
+
+# What each case may say; the others must not be said.  (Of CAP_SYS_RESOURCE, locked memory and its
+# own oom_score_adj: whoever runs this may lack these himself.)
+declare -A line=(
+	[kill]='may not end processes of other users \(CAP_KILL\)'
+	[nice]='may not raise priorities \(CAP_SYS_NICE\)'
+	[fifo]='reapers run at normal priority'
+	[boost]='rehearsal could not boost'
+	[ptrace]='may not read smaps_rollup of others \(CAP_SYS_PTRACE\)'
+	[dac]='may not thaw groups of other users \(CAP_DAC_OVERRIDE\)'
+	[userns]='in a user namespace'
+	[v2]='may not thaw frozen groups \(v2\)'
+	[v1]='may not thaw frozen groups \(v1\)'
+	[thaw]='rehearsal could not thaw'
+	[signal]='rehearsal could not signal'
+	[ledger]='groups that are thawed stay so if reckond is killed'
+)
+# NAME EXPECTED [COMMAND...]: starts it, compares what it says with the words in EXPECTED, and has it
+# end a victim of root's.
+try() {
+	local name=$1 expected=" $2 " key wrong=''
+	shift 2
+	hold 16 ''
+	start "$@"
+	for key in "${!line[@]}"; do
+		case $expected in
+		*" $key "*) says "${line[$key]}" || wrong+=" not said: $key;" ;;
+		*" $key? "*) ;;
+		*) says "${line[$key]}" && wrong+=" said: $key;" ;;
+		esac
+	done
+	check "[ -z '$wrong' ]" "$name:${wrong:- says what it lacks (${expected# })}"
+	if [ ${#options[@]} = 0 ]; then
+		check "wait_for \"! is_alive $victim\"" "$name: does its work"
+	else
+		check "wait_for \"grep -q '^Would end .*(pid $victim,' '$tmp/log'\"" "$name: makes its choice"
+		kill -KILL "$victim"
+	fi
+	stop
+}
+can() { "$@" true 2>/dev/null; }
+
+printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
+chmod -R a+rX "$tmp"
+options=()
+runtime=''
+if [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ]; then
+	runtime=$(mktemp -d /dev/shm/check-limits.XXXXXX)
+	trap 'cleanup; rm -r "$runtime"' EXIT
+fi
+export RUNTIME_DIRECTORY=${runtime:-/nonexistent}
+ledger=${runtime:+}
+[ -n "$runtime" ] || ledger=ledger
+
+try 'all permissions' "$ledger"
+[ -z "$runtime" ] || RUNTIME_DIRECTORY=/nonexistent try 'no runtime directory' ledger
+
+if can setpriv --bounding-set -kill; then
+	try 'no CAP_KILL' "$ledger kill" setpriv --bounding-set -kill
+	try 'no CAP_SYS_NICE' "$ledger nice fifo boost" setpriv --bounding-set -sys_nice
+	try 'no CAP_SYS_PTRACE' "$ledger ptrace" setpriv --bounding-set -sys_ptrace
+	try 'no CAP_DAC_OVERRIDE' "$ledger dac" setpriv --bounding-set -dac_override
+
+	# The largest belongs to somebody else, whom it may not signal: the next one goes.
+	hold 48 '' setpriv --reuid 65534 --clear-groups
+	other=$victim
+	hold 16 ''
+	start setpriv --bounding-set -kill
+	check "wait_for \"! is_alive $victim\" && is_alive $other" 'no CAP_KILL: goes on to whom it may end'
+	check "grep -q '(pid $other, .*cannot be ended: Operation not permitted' '$tmp/log'" 'and says so'
+	stop
+	kill -KILL "$other"
+
+	# A frozen group that was delegated to somebody else.
+	mkdir "$mount$scope/g"
+	hold 16 /g
+	echo 1 >"$mount$scope/g/cgroup.freeze"
+	chown 65534 "$mount$scope/g/cgroup.freeze"
+	wait_for "grep -q 'frozen 1' '$mount$scope/g/cgroup.events'"
+	start setpriv --bounding-set -dac_override
+	check "wait_for \"! is_alive $victim\"" 'no CAP_DAC_OVERRIDE: SIGKILL ends who cannot be thawed'
+	check "grep -q 'Pid $victim: could not thaw: Permission denied' '$tmp/log'" 'and it says so'
+	check "[ \"\$(cat '$mount$scope/g/cgroup.freeze')\" = 1 ]" 'and its group is as it was'
+	stop
+	hold 16 /g
+	start
+	check "wait_for \"! is_alive $victim\" && ! grep -q 'could not thaw' '$tmp/log'" \
+		'with it, it may thaw the group of anybody'
+	stop
+else
+	skip 'single capabilities: no setpriv'
+fi
+
+if can unshare -m; then
+	# shellcheck disable=SC2016 # in the shell of the namespace
+	try 'cgroups that are read-only' "$ledger v2${freezer:+ v1}" unshare -m sh -c '
+		mount -o remount,ro,bind "$1" && { [ -z "$2" ] || mount -o remount,ro,bind "$2"; } &&
+		shift 2 && exec "$@"' sh "$mount" "$freezer"
+else
+	skip 'cgroups that are read-only: no mount namespace'
+fi
+
+# What of root is mapped into the namespace is still ours; but the capabilities are not real.
+if can unshare -Ur; then
+	try 'a user namespace' "$ledger userns nice? fifo boost ledger?" unshare -Ur
+else
+	skip 'a user namespace: none can be made'
+fi
+if can unshare -Urpf --mount-proc; then
+	# All that there is to be seen is in it, as in a container: nothing is missing, but for the
+	# priorities.
+	options=(--dry-run)
+	: >"$tmp/log"
+	unshare -Urpf --mount-proc timeout 2 "$reckond" --config "$tmp/conf" --dry-run 2>"$tmp/log"
+	check "! says '${line[userns]}' && grep -q ^Ready '$tmp/log'" 'in a container with its own users nothing is said of it'
+else
+	skip 'a container: no pid namespace'
+fi
+
+# As an ordinary user.
+options=(--dry-run)
+if setpriv --reuid 65534 --clear-groups test -x "$reckond" 2>/dev/null; then
+	try 'an ordinary user, dry run' 'kill nice fifo ptrace dac' setpriv --reuid 65534 --clear-groups
+	printf '[Policy now]\nMemoryAvailable=0%%\nAction=kill\n' >"$tmp/conf"
+	options=()
+	start setpriv --reuid 65534 --clear-groups
+	check "says '${line[v2]}' && says '${line[ledger]}' && ! says '${line[signal]}'" \
+		'an ordinary user: nobody may be thawed, the own may be ended'
+	stop
+else
+	skip "an ordinary user: may not run $reckond"
+fi
+exit $failed
