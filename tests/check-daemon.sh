@@ -114,7 +114,7 @@ check '[ $status = 0 ]' 'SIGTERM ends it well'
 # The history: the dry run, both who were ended, and that nobody was left; a line each.
 # KIND PID KEY: that number in the entry.
 number_of() {
-	sed -n "/\"kind\":\"$1\".*\"pid\":$2,/{s/,\"ranked\":.*//;s/.*\"$3\":\([0-9]*\).*/\1/p}" "$history"
+	sed -n "s/,\"ranked\":.*//;/\"kind\":\"$1\".*\"pid\":$2,/s/.*\"$3\":\([0-9]*\).*/\1/p" "$history"
 }
 is_between() { [ -n "$1" ] && [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]; }
 n_entries() { grep -c '^{"id":' "$history"; }
