@@ -369,6 +369,22 @@ static int read_membership(int proc_fd, pid_t pid, const char *controller, char 
 	return r == -ENOENT ? put_root(buf, size) : r;
 }
 
+/* On v1, "/" is also what is said of whoever is exiting (proc_cgroup_show() in
+ * kernel/cgroup/cgroup.c): a leader that has, with threads that live on where they are. */
+static int read_v1_membership(int proc_fd, pid_t pid, char *buf, size_t size)
+{
+	struct proc_stat stat;
+	pid_t tid;
+	int r;
+
+	r = read_membership(proc_fd, pid, "freezer", buf, size);
+	if (r == 0 && strcmp(buf, "/") == 0 && proc_read_stat(proc_fd, pid, &stat) == 0 &&
+	    stat.state == 'Z' && stat.n_threads > 1 &&
+	    proc_find_live_thread(proc_fd, pid, &tid) == 0)
+		r = read_membership(proc_fd, tid, "freezer", buf, size);
+	return r;
+}
+
 int cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *buf, size_t size)
 {
 	if (fs->v2_fd >= 0)
@@ -380,7 +396,7 @@ int cgroup_of_process_v1_freezer(const struct cgroup_fs *fs, int proc_fd, pid_t 
 				 size_t size)
 {
 	if (fs->v1_freezer_fd >= 0)
-		return read_membership(proc_fd, pid, "freezer", buf, size);
+		return read_v1_membership(proc_fd, pid, buf, size);
 	return put_root(buf, size);
 }
 

@@ -63,7 +63,8 @@ int cgroup_parse_membership(const char *text, const char *controller, char *buf,
 /* The process's cgroup on this machine (see above): 0, PROC_GONE (proc.h), or -errno
  * (-ENAMETOOLONG from the kernel, -ENOBUFS from here: nested too deep for a path). */
 int cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *buf, size_t size);
-/* The same in the v1 freezer hierarchy; "/" where there is none. */
+/* The same in the v1 freezer hierarchy; "/" where there is none.  (Of a process whose leader has
+ * exited: that of a living thread.) */
 int cgroup_of_process_v1_freezer(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *buf,
 				 size_t size);
 
