@@ -10,7 +10,6 @@
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
-#include "daemon/thawed.h"
 
 /* How long those that were killed are waited for at the end of the daemon, all together. */
 #define LAST_WAIT_USEC USEC_PER_SEC
@@ -30,7 +29,8 @@ static bool look_at(const struct manager *m, pid_t pid, uint64_t start_ticks,
 		return false;
 	if (cgroup_of_process(&m->cgroups, m->proc_fd, pid, cgroup, sizeof(cgroup)) != 0)
 		strcpy(cgroup, "/");
-	if (thawed_find_v1(m, pid, v1_freezer, sizeof(v1_freezer)) != 0)
+	if (cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, pid, v1_freezer,
+					 sizeof(v1_freezer)) != 0)
 		strcpy(v1_freezer, "/");
 	(void)proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory);
 	*ret = (struct passover_look){

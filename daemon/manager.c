@@ -154,7 +154,8 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 	take(m, &loaded);
 	census_set_policies(&m->census, &m->policies);
 	bus_note_reload(m->bus);
-	if (!m->policies.dry_run && !m->ledger) { /* it was a dry run until now */
+	if (!m->policies.dry_run && !m->ledger && m->abilities.ledger_error == 0) {
+		/* It was a dry run until now. */
 		r = thawed_open(m);
 		if (r < 0)
 			log_warning("Groups that are thawed stay so if reckond is killed: %s.",

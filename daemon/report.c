@@ -487,7 +487,8 @@ static void report_limits(struct manager *m)
 	const struct abilities *a = &m->abilities;
 
 	if (a->in_user_namespace)
-		say_limit(m, "in a user namespace: capabilities count for processes within it only");
+		say_limit(m,
+			  "in a user namespace: capabilities count for processes within it only");
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
 		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
 			say_limit(m, "%s", limits[i].text);

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,19 +228,6 @@ void thawed_recover(struct manager *m)
 	}
 }
 
-int thawed_find_v1(const struct manager *m, pid_t pid, char *buf, size_t size)
-{
-	struct proc_stat stat;
-	pid_t tid;
-
-	/* "/" for who is exiting: proc_cgroup_show() in kernel/cgroup/cgroup.c. */
-	if (m->cgroups.v1_freezer_fd >= 0 && proc_read_stat(m->proc_fd, pid, &stat) == 0 &&
-	    stat.state == 'Z' && stat.n_threads > 1 &&
-	    proc_find_live_thread(m->proc_fd, pid, &tid) == 0)
-		pid = tid;
-	return cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, pid, buf, size);
-}
-
 int thawed_prepare(struct manager *m, int signal)
 {
 	struct decision *d = &m->decision;
@@ -254,7 +242,8 @@ int thawed_prepare(struct manager *m, int signal)
 	};
 	d->frozen_usec = 0;
 	if (thawed->n_levels > 0) /* not the first signal: it may have been taken out */
-		(void)thawed_find_v1(m, d->pid, d->v1_freezer, sizeof(d->v1_freezer));
+		(void)cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
+						   sizeof(d->v1_freezer));
 	/* On v2 nobody is taken out (freezer.h), and a frozen process handles nothing: to wait for
 	 * it would be to wait for SIGKILL. */
 	d->skips_term = signal == SIGTERM && thawed->order.victim_only &&
@@ -262,52 +251,78 @@ int thawed_prepare(struct manager *m, int signal)
 	return d->skips_term ? SIGKILL : signal;
 }
 
-/* Somebody has frozen the victim's group again, it does not thaw, or the leader has exited and the
- * other threads were left in a frozen group, by whoever wrote the pid to `tasks`. */
-static void thaw_again(struct manager *m, const char *v2_path, const char *v1_path)
+/* Where it is now: false if that is not known, or it has gone meanwhile. */
+static bool read_paths(const struct manager *m, pid_t pid, int pidfd, char *v2_path, char *v1_path)
+{
+	struct pollfd pollfd = { .fd = pidfd, .events = POLLIN };
+	int r = m->kill_ops->read_cgroups(&m->cgroups, m->proc_fd, pid, v2_path, v1_path,
+					  CGROUP_PATH_MAX);
+
+	/* Asked after the pid was used, the pidfd vouches for that. */
+	return r == 0 && poll(&pollfd, 1, 0) == 0;
+}
+
+/*
+ * Somebody has frozen the process's group again, it does not thaw, or the leader has exited and the
+ * other threads were left in a frozen group, by whoever wrote the pid to `tasks`.  Returns what
+ * thawing does, or 0.
+ */
+static int thaw_if_frozen(struct manager *m, pid_t pid, uint64_t start_ticks, int pidfd,
+			  bool *ret_frozen)
 {
 	struct decision *d = &m->decision;
+	struct freezer_thawed *thawed = &m->victim.thawed;
+	char v2_buf[CGROUP_PATH_MAX], v1_path[CGROUP_PATH_MAX];
+	const char *v2_path = d->signal == SIGKILL ? NULL : v2_buf; /* it ends frozen ones, too */
 	int r;
 
-	if (!m->kill_ops->thaw || d->n_thawed_again == THAW_AGAIN_MAX) {
-		d->stays_frozen = true;
-		return;
+	if (!read_paths(m, pid, pidfd, v2_buf, v1_path) ||
+	    freezer_is_frozen(&m->cgroups, v2_path, v1_path) <= 0)
+		return 0;
+	*ret_frozen = d->stays_frozen = true;
+	if (!m->kill_ops->thaw || d->n_thawed_again == THAW_AGAIN_MAX)
+		return 0;
+	if (thawed->order.victim_only) {
+		thawed->order.pid = pid;
+		thawed->order.start_ticks = start_ticks;
 	}
-	m->victim.thawed.error = 0; /* what was refused before may be permitted by now */
-	r = m->kill_ops->thaw(&m->cgroups, v2_path, v1_path, &m->victim.thawed);
-	if (r > 0 && d->n_thawed_again++ == 0)
+	thawed->error = 0; /* what was refused before may be permitted by now */
+	r = m->kill_ops->thaw(&m->cgroups, v2_path, v1_path, thawed);
+	/* 0 without an error: that it runs is only a matter of time, if it is thawed at all. */
+	d->stays_frozen = r < 0 || (r == 0 && (thawed->error < 0 || thawed->order.victim_only));
+	return r;
+}
+
+static void note_thawed_again(struct manager *m)
+{
+	struct decision *d = &m->decision;
+
+	if (d->n_thawed_again++ == 0)
 		log_notice("Pid %d: found frozen after its signal; thawed.", d->pid);
 	if (d->n_thawed_again == THAW_AGAIN_MAX)
 		log_warning(
 			"Pid %d: found frozen %u times after its signal; if it is once more, it "
 			"stays so.",
 			d->pid, d->n_thawed_again);
-	/* 0 without an error: that it runs is only a matter of time, if it is thawed at all. */
-	d->stays_frozen =
-		r < 0 ||
-		(r == 0 && (m->victim.thawed.error < 0 || m->victim.thawed.order.victim_only));
 	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
 }
 
 void thawed_look(struct manager *m, usec_t now)
 {
+	const struct kill_victim *victim = &m->victim;
 	struct decision *d = &m->decision;
-	usec_t since_signal = sub_u64(now, d->signalled_at);
-	char v2_buf[CGROUP_PATH_MAX], v1_path[CGROUP_PATH_MAX];
-	const char *v2_path = v2_buf;
+	bool frozen = false, thawed;
 
-	if (thawed_find_v1(m, d->pid, v1_path, sizeof(v1_path)) != 0)
-		strcpy(v1_path, "/");
-	if (d->signal == SIGKILL) /* which ends a frozen one, too */
-		v2_path = NULL;
-	else if (cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, v2_buf, sizeof(v2_buf)) != 0)
-		v2_path = d->cgroup;
-	if (kill_is_gone(&m->victim)) /* asked after the pid was read, it vouches for that */
-		return;
-	if (freezer_is_frozen(&m->cgroups, v2_path, v1_path) > 0) {
-		d->frozen_usec = min_u64(since_signal, THAW_PATIENCE_USEC);
-		thaw_again(m, v2_path, v1_path);
-		return;
-	}
 	d->stays_frozen = false;
+	thawed = thaw_if_frozen(m, victim->pid, victim->start_ticks, victim->pidfd, &frozen) > 0;
+	for (unsigned i = 0; i < victim->n_others && d->signal == SIGKILL; i++) {
+		const struct kill_other *other = &victim->others[i];
+
+		thawed |= thaw_if_frozen(m, other->pid, other->start_ticks, other->pidfd, &frozen) >
+			  0;
+	}
+	if (frozen)
+		d->frozen_usec = min_u64(sub_u64(now, d->signalled_at), THAW_PATIENCE_USEC);
+	if (thawed)
+		note_thawed_again(m);
 }

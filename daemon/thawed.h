@@ -41,7 +41,3 @@ int thawed_prepare(struct manager *m, int signal);
  * (m->decision.frozen_usec); a group that somebody freezes meanwhile is thawed again, some times.
  */
 void thawed_look(struct manager *m, usec_t now);
-
-/* The process's cgroup in the v1 freezer, as cgroup_of_process_v1_freezer(), also of one whose
- * leader has exited. */
-int thawed_find_v1(const struct manager *m, pid_t pid, char *buf, size_t size);

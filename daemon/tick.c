@@ -239,7 +239,8 @@ static bool reread(struct manager *m, struct now *now)
 	now->changed = strcmp(cgroup, d->cgroup) != 0 ||
 		       strncmp(now->comm, d->comm, sizeof(d->comm) - 1) != 0;
 	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
-	r = thawed_find_v1(m, d->pid, d->v1_freezer, sizeof(d->v1_freezer));
+	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
+					 sizeof(d->v1_freezer));
 	if (r < 0)
 		strcpy(d->v1_freezer, "/");
 	return r != PROC_GONE;

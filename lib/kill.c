@@ -222,6 +222,21 @@ static int thaw(struct thawing *thawing, const char *v2_path, const char *v1_pat
 	return r > 0 || thawed->n_levels > 0 ? 0 : 1;
 }
 
+/* Each has to be taken out of its frozen group by itself. */
+static int take_out_other(struct thawing *thawing, pid_t pid, const char *v2_path,
+			  const char *v1_path)
+{
+	struct freezer_order *order = &thawing->victim->thawed.order;
+	const struct freezer_order of_victim = *order;
+	int r;
+
+	order->pid = pid;
+	r = thawing->ops->read_start(thawing->proc_fd, pid, &order->start_ticks);
+	r = r == 0 ? thaw(thawing, v2_path, v1_path) : 1;
+	*order = of_victim;
+	return r;
+}
+
 /* The cgroup of another process that was signalled just now. */
 static int thaw_other(struct thawing *thawing, pid_t pid)
 {
@@ -232,6 +247,8 @@ static int thaw_other(struct thawing *thawing, pid_t pid)
 
 	if (r != 0)
 		return r < 0 ? r : 1; /* gone: it was not frozen */
+	if (thawing->victim->thawed.order.victim_only)
+		return take_out_other(thawing, pid, v2_path, v1_path);
 	if ((strcmp(v2_path, thawing->v2_path) == 0 && strcmp(v1_path, thawing->v1_path) == 0) ||
 	    (strcmp(v2_path, target->v2_path) == 0 &&
 	     (!target->v1_path || strcmp(v1_path, target->v1_path) == 0)))

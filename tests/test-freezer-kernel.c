@@ -590,13 +590,12 @@ static void test_v1_leader_has_exited(void **state)
 	assert_soon(is_gone(victim));
 }
 
+/* (Frozen on its way into that, it would stay FREEZING: freeze_task() comes once.) */
 static bool is_vfork_parent_waiting(const struct child *child)
 {
-	char path[32], text[64] = "";
+	struct proc_stat stat;
 
-	(void)snprintf(path, sizeof(path), "%d/wchan", child->pid);
-	(void)io_read_at(test.proc_fd, path, text, sizeof(text));
-	return text[0] != '\0';
+	return proc_read_stat(test.proc_fd, child->pid, &stat) == 0 && stat.state == 'D';
 }
 
 /* A process in the middle of a vfork waits in D, counts as frozen, and goes when thawed. */

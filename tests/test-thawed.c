@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -513,6 +515,7 @@ static int how_it_ended(pid_t pid)
 {
 	siginfo_t info = { 0 };
 
+	assert_soon(!is_alive(pid));
 	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 	return info.si_status;
 }
@@ -751,6 +754,7 @@ static void test_dry_run_leaves_the_file_alone(void **state)
 static void test_end_of_a_dry_run(void **state)
 {
 	struct manager_options options = { .config_file = test.config };
+	_cleanup_free_ char *mistakes = NULL;
 	FILE *f;
 
 	make_groups(false);
@@ -772,7 +776,7 @@ static void test_end_of_a_dry_run(void **state)
 	fprintf(f, "[Daemon]\nScope=%s\n", test.scope);
 	fputs(NOT_NOW, f);
 	fclose(f);
-	manager_reload(test.manager);
+	assert_int_equal(manager_reload(test.manager, &mistakes), 0);
 	assert_non_null(test.manager->ledger);
 	assert_int_equal(n_owed(), 0);
 	assert_soon(is_frozen(false, "/g"));
@@ -949,7 +953,9 @@ static void test_victim_only_v1_goes_back_when_it_does_not_end(void **state)
 	assert_soon(is_frozen(true, "/g"));
 	test.manager = new_manager(TERM_NOW "Thaw=victim\n");
 	one_tick();
-	assert_int_equal(thawed_find_v1(test.manager, victim, path, sizeof(path)), 0);
+	assert_int_equal(cgroup_of_process_v1_freezer(&test.cgroups, test.manager->proc_fd, victim,
+						      path, sizeof(path)),
+			 0);
 	assert_string_equal(path, test.scope);
 	test.manager = manager_free(test.manager);
 	assert_int_equal(cgroup_of_process_v1_freezer(&test.cgroups, open("/proc", O_PATH), victim,
@@ -977,6 +983,116 @@ static void test_victim_only_v2_is_killed_at_once(void **state)
 	assert_int_equal(how_it_ended(victim), SIGKILL);
 	assert_true(is_frozen(false, "/g"));
 	assert_true(is_alive(sibling));
+}
+
+static int share(void *userdata)
+{
+	prctl(PR_SET_PDEATHSIG, 0);
+	for (;;)
+		pause();
+	return 0;
+}
+
+/* A process of 12 MiB and another one with the same memory, in /g; the other one's pid and pidfd.
+ */
+static pid_t spawn_sharing(pid_t *ret_other, int *ret_other_fd)
+{
+	int ready[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		static char stack[64 * 1024];
+		char *memory = mmap(NULL, 12 * MIB, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		pid_t other;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		memset(memory, 1, 12 * MIB);
+		other = clone(share, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
+		if (write(ready[1], &other, sizeof(other)) != sizeof(other))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	test.children[test.n_children++] = pid;
+	assert_int_equal(read(ready[0], ret_other, sizeof(*ret_other)), sizeof(*ret_other));
+	close(ready[0]);
+	close(ready[1]);
+	*ret_other_fd = pidfd_open(*ret_other, 0);
+	assert_true(*ret_other_fd >= 0);
+	for (int v1 = 0; v1 < 2; v1++) {
+		move(pid, v1, "/g");
+		move(*ret_other, v1, "/g");
+	}
+	return pid;
+}
+
+/* Each of those that go together is taken out; nobody else is. */
+static void test_victim_only_v1_takes_sharers_too(void **state)
+{
+	struct pollfd pollfd = { .events = POLLIN };
+	pid_t victim, other, sibling;
+	int other_fd;
+
+	make_groups(true);
+	victim = spawn_sharing(&other, &other_fd);
+	sibling = spawn(4, true);
+	freeze(true, "/g", true);
+	assert_soon(is_frozen(true, "/g"));
+	test.manager = new_manager(KILL_NOW "Thaw=victim\n");
+	one_tick();
+	if (test.manager->decision.n_sharers == 0) {
+		(void)pidfd_send_signal(other_fd, SIGKILL, NULL, 0);
+		freeze(true, "/g", false);
+		close(other_fd);
+		print_message("SKIP: who shares memory cannot be found out here\n");
+		skip();
+	}
+	assert_true(test.manager->decision.pid == victim || test.manager->decision.pid == other);
+	assert_int_equal(test.manager->victim.thawed.n_levels, 2);
+	pollfd.fd = other_fd;
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_int_equal(poll(&pollfd, 1, 10000), 1);
+	close(other_fd);
+	settle();
+	assert_true(is_frozen(true, "/g"));
+	assert_true(is_alive(sibling));
+	assert_int_equal(n_owed(), 0);
+}
+
+/* The victim is gone; the other one, in a group that could not be thawed at first, is not yet. */
+static void test_the_other_one_is_found_frozen(void **state)
+{
+	struct pollfd pollfd = { .events = POLLIN };
+	pid_t victim, other;
+	int other_fd;
+
+	make_groups(true);
+	victim = spawn_sharing(&other, &other_fd);
+	move(victim, true, "");
+	freeze(true, "/g", true);
+	assert_soon(is_frozen(true, "/g"));
+	test.manager = new_manager("KillTimeout=1min\n" KILL_NOW);
+	test.thaw_result = -EACCES;
+	one_tick();
+	if (test.manager->decision.n_sharers == 0) {
+		(void)pidfd_send_signal(other_fd, SIGKILL, NULL, 0);
+		freeze(true, "/g", false);
+		close(other_fd);
+		print_message("SKIP: who shares memory cannot be found out here\n");
+		skip();
+	}
+	pollfd.fd = other_fd;
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_int_equal(poll(&pollfd, 1, 0), 0);
+	test.thaw_result = 0;
+	one_tick();
+	assert_int_equal(poll(&pollfd, 1, 10000), 1);
+	close(other_fd);
+	settle();
 }
 
 static void test_refreeze_no(void **state)
@@ -1078,6 +1194,8 @@ int main(void)
 		TEST(test_victim_only_v1_leaves_the_others_frozen),
 		TEST(test_victim_only_v1_goes_back_when_it_does_not_end),
 		TEST(test_victim_only_v2_is_killed_at_once),
+		TEST(test_victim_only_v1_takes_sharers_too),
+		TEST(test_the_other_one_is_found_frozen),
 		TEST(test_refreeze_no),
 		TEST(test_threads_left_in_a_frozen_group),
 	};
