@@ -46,12 +46,12 @@
 #define SIZES_MAX 8
 /* A victim that has not given its memory back by then is given up, and so is the way in which it
  * was to end: it would only take time. */
-#define GIVE_UP_USEC (2 * USEC_PER_SEC)
+#define GIVE_UP_USEC (1500 * USEC_PER_MSEC)
 /* Of fewer trials the median says too little to be marked. */
 #define TRIALS_MARKED  3
 #define BACK_PERCENT   95
 #define SESSION_NICE   "-15"
-#define SETTLE_USEC    (50 * USEC_PER_MSEC)
+#define SETTLE_USEC    (30 * USEC_PER_MSEC)
 #define MEMORY_SHARE   3 /* a victim takes at most this part of what is available */
 #define SLOWER_PERCENT 10
 #define LEAST_NOISE_MS 2.0
