@@ -60,6 +60,12 @@ struct bus {
 	sd_bus *bus;		 /* NULL: not joined */
 	sd_event_source *work;	 /* one step at a time of all that is below */
 
+	sd_event_source *resume; /* after a pause */
+	usec_t cpu_at;
+	usec_t second_began;
+	usec_t cpu_used; /* since then */
+	bool is_paused;
+
 	usec_t join_at;
 	usec_t join_pause; /* doubles while there is nothing to join */
 	bool is_refused;   /* the name: nothing to gain by staying */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/bus-internal.h"
@@ -22,6 +23,9 @@
 #define LOOK_PAUSE     (1 * USEC_PER_SEC)
 #define JOIN_PAUSE_MIN (5 * USEC_PER_SEC)
 #define JOIN_PAUSE_MAX (60 * USEC_PER_SEC)
+/* The loop runs at the highest priority, so whoever asks has it work for them before all others: no
+ * more than this much of a second.  The rest of it the bus waits. */
+#define BUDGET_USEC (200 * USEC_PER_MSEC)
 /* Nobody has asked of processes for so long: the census rests. */
 #define REST_USEC (10 * USEC_PER_SEC)
 
@@ -34,6 +38,68 @@ int bus_append_foreign(sd_bus_message *message, const char *text)
 	if (!clean)
 		return -ENOMEM;
 	return sd_bus_message_append(message, "s", format_utf8(text, clean, size));
+}
+
+/* Does not wait for what has not been sent. */
+static void leave(struct bus *b)
+{
+	bus_drop_answers(b);
+	if (b->is_paused)
+		(void)sd_event_source_set_enabled(b->resume, SD_EVENT_OFF);
+	b->is_paused = false;
+	b->bus = sd_bus_close_unref(b->bus);
+}
+
+static usec_t cpu_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
+/* Nothing more is read from the bus; what is to be said is sent all the same. */
+static void pause_bus(struct bus *b)
+{
+	if (sd_event_source_set_time(b->resume, b->second_began + USEC_PER_SEC) < 0 ||
+	    sd_event_source_set_enabled(b->resume, SD_EVENT_ONESHOT) < 0)
+		return;
+	sd_bus_detach_event(b->bus);
+	b->is_paused = true;
+	log_debug("bus: too many calls, pausing");
+}
+
+static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct bus *b = userdata;
+
+	b->is_paused = false;
+	if (b->bus && sd_bus_attach_event(b->bus, b->manager->event, BUS_PRIORITY) < 0)
+		leave(b);
+	bus_schedule(b);
+	return 0;
+}
+
+/* What was done for the bus since the last call, or since the last look (bus_turn()). */
+static void count_cost(struct bus *b)
+{
+	usec_t now = monitor_now(), cpu = cpu_time();
+
+	b->cpu_used += cpu - b->cpu_at;
+	b->cpu_at = cpu;
+	if (now - b->second_began >= USEC_PER_SEC) {
+		b->second_began = now;
+		b->cpu_used = 0;
+	} else if (b->cpu_used > BUDGET_USEC && !b->is_paused) {
+		pause_bus(b);
+	}
+}
+
+/* Before each message is looked at. */
+static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	count_cost(userdata);
+	return 0;
 }
 
 static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -87,6 +153,8 @@ static int join(struct bus *b)
 	b->bus = bus;
 	r = sd_bus_attach_event(bus, b->manager->event, BUS_PRIORITY);
 	if (r >= 0)
+		r = sd_bus_add_filter(bus, NULL, on_message, b);
+	if (r >= 0)
 		r = bus_add_manager(b);
 	if (r >= 0)
 		r = bus_add_log_control(b);
@@ -94,13 +162,6 @@ static int join(struct bus *b)
 	if (r >= 0)
 		r = sd_bus_request_name_async(bus, NULL, BUS_NAME, SD_BUS_NAME_QUEUE, on_name, b);
 	return r < 0 ? r : 0;
-}
-
-/* Does not wait for what has not been sent. */
-static void leave(struct bus *b)
-{
-	bus_drop_answers(b);
-	b->bus = sd_bus_close_unref(b->bus);
 }
 
 static void try_to_join(struct bus *b, usec_t now)
@@ -137,7 +198,7 @@ static void leave_if_over(struct bus *b, usec_t now)
 
 void bus_schedule(struct bus *b)
 {
-	bool has_work = b->bus && (bus_has_news(b) || bus_can_answer(b));
+	bool has_work = b->bus && (bus_has_news(b) || (!b->is_paused && bus_can_answer(b)));
 
 	/* Fails for a source that is none only. */
 	(void)sd_event_source_set_enabled(b->work, has_work ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
@@ -150,6 +211,7 @@ void bus_turn(struct bus *b, usec_t now)
 	if (!b)
 		return;
 	m = b->manager;
+	b->cpu_at = cpu_time();
 	bus_forget_outlook(b);
 	if (m->census.swept_at != 0)
 		b->n_processes = m->census.n_processes;
@@ -172,8 +234,26 @@ static int on_work(sd_event_source *source, void *userdata)
 		bus_say_news(b);
 	else if (bus_can_answer(b))
 		bus_answer(b);
+	count_cost(b);
 	bus_schedule(b);
 	return 0;
+}
+
+static int add_sources(struct bus *b)
+{
+	sd_event *event = b->manager->event;
+	int r;
+
+	r = sd_event_add_defer(event, &b->work, on_work, b);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(b->work, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_source_set_priority(b->work, BUS_PRIORITY);
+	if (r >= 0)
+		r = sd_event_add_time(event, &b->resume, CLOCK_MONOTONIC, 0, 0, on_resume, b);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(b->resume, SD_EVENT_OFF);
+	return r;
 }
 
 int bus_new(struct manager *m, struct bus **ret)
@@ -185,11 +265,7 @@ int bus_new(struct manager *m, struct bus **ret)
 		return -ENOMEM;
 	b->manager = m;
 	users_load(&b->users, BUS_PASSWD);
-	r = sd_event_add_defer(m->event, &b->work, on_work, b);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(b->work, SD_EVENT_OFF);
-	if (r >= 0)
-		r = sd_event_source_set_priority(b->work, BUS_PRIORITY);
+	r = add_sources(b);
 	if (r < 0) {
 		bus_free(b);
 		return r;
@@ -206,6 +282,7 @@ struct bus *bus_free(struct bus *b)
 	bus_forget_outlook(b);
 	users_done(&b->users);
 	sd_event_source_disable_unref(b->work);
+	sd_event_source_disable_unref(b->resume);
 	free(b);
 	return NULL;
 }

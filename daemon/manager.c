@@ -170,7 +170,8 @@ void manager_find_conflicts(struct manager *m, usec_t now)
 {
 	unsigned found;
 
-	if (m->units_fd < 0 || (m->conflicts_at != 0 && now - m->conflicts_at < CONFLICTS_USEC))
+	if (m->units_fd < 0 || m->state > MANAGER_WATCH ||
+	    (m->conflicts_at != 0 && now - m->conflicts_at < CONFLICTS_USEC))
 		return;
 	m->conflicts_at = now;
 	found = conflict_find(m->units_fd);
