@@ -445,7 +445,7 @@ held=''
 finds 'an ending is in the history' '.entries[-1].kind' '"killed"' '.entries[-1].pid' "$victim" '.entries[-1].comm' '"sleep"' \
     '.entries[-1].outcome' '"gone"' '.entries[-1].policy' '"now"' '.entries[-1].signal' '"SIGKILL"' \
     '.entries[-1].returned_2s_bytes' '[0-9]*' '.entries[-1].ranked[0].pid' "$victim" '.entries[-1].cgroup' "\"$scope\""
-run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ ms; policy now\$" -- history
+run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" -- history
 run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $scope\$" out '^  Ended by +SIGKILL: gone after ' \
     out '^  Steps +chosen after ' out '^  Came back +' -- --full history
 run 'and in the state' 0 out '^Ended +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
