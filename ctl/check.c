@@ -21,7 +21,7 @@ struct report {
 static void add_files(struct report *report, char **files, size_t n_files)
 {
 	for (size_t i = 0; i < n_files; i++)
-		ctl_json_append(&report->files, ctl_json_foreign(files[i]));
+		json_append_to(&report->files, json_of_foreign(files[i]));
 	report->n_files += n_files;
 }
 
@@ -31,12 +31,12 @@ static void add_messages(struct report *report, const struct conf_messages *mess
 		const struct conf_message *message = &messages->items[i];
 
 		conf_message_print(message, stderr);
-		ctl_json_append(&report->messages,
-				json_pack("{s:o, s:o, s:s, s:o}", "file",
-					  ctl_json_foreign(message->file), "line",
-					  message->line ? json_integer(message->line) : json_null(),
-					  "kind", message->warning ? "warning" : "mistake", "text",
-					  ctl_json_foreign(message->text)));
+		json_append_to(&report->messages,
+			       json_pack("{s:o, s:o, s:s, s:o}", "file",
+					 json_of_foreign(message->file), "line",
+					 message->line ? json_integer(message->line) : json_null(),
+					 "kind", message->warning ? "warning" : "mistake", "text",
+					 json_of_foreign(message->text)));
 	}
 	report->n_errors += messages->n_errors;
 	report->n_warnings += messages->n - messages->n_errors;

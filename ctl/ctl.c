@@ -16,7 +16,7 @@ enum ctl_status ctl_fail(const struct ctl_options *options, enum ctl_status stat
 	va_end(ap);
 	fprintf(stderr, "reckonctl: %s\n", text);
 	if (options->json)
-		(void)ctl_print_json(json_pack("{s:o}", "error", ctl_json_foreign(text)));
+		(void)ctl_print_json(json_pack("{s:o}", "error", json_of_foreign(text)));
 	return status;
 }
 

@@ -33,8 +33,3 @@ ctl_fail(const struct ctl_options *options, enum ctl_status status, const char *
 
 /* Prints the object and lets go of it; NULL (there was no memory to make it) is a failure. */
 enum ctl_status ctl_print_json(json_t *object);
-
-/* As in lib/json.h. */
-#define ctl_json_bytes	 json_of_bytes
-#define ctl_json_foreign json_of_foreign
-#define ctl_json_append	 json_append_to
