@@ -988,6 +988,7 @@ static void test_victim_only_v2_is_killed_at_once(void **state)
 static int share(void *userdata)
 {
 	prctl(PR_SET_PDEATHSIG, 0);
+	prctl(PR_SET_NAME, "sharer");
 	for (;;)
 		pause();
 	return 0;
@@ -1075,9 +1076,10 @@ static void test_the_other_one_is_found_frozen(void **state)
 	move(victim, true, "");
 	freeze(true, "/g", true);
 	assert_soon(is_frozen(true, "/g"));
-	test.manager = new_manager("KillTimeout=1min\n" KILL_NOW);
+	test.manager = new_manager("KillTimeout=1min\n[Avoid sharer]\nComm=^sharer$\n" KILL_NOW);
 	test.thaw_result = -EACCES;
 	one_tick();
+	assert_int_equal(test.manager->decision.pid, victim);
 	if (test.manager->decision.n_sharers == 0) {
 		(void)pidfd_send_signal(other_fd, SIGKILL, NULL, 0);
 		freeze(true, "/g", false);
