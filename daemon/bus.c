@@ -2,8 +2,9 @@
 /*
  * bus: joining and leaving; see the header.
  *
- * Joined at a look that is due anyway, so that no timer of its own wakes a calm daemon: within ten
- * seconds after a bus is there.  That a bus has gone is noticed in the same way.
+ * Joined at a look that is due anyway, so that no timer of its own wakes a calm daemon: within some
+ * seconds while the machine starts, else within a minute or so.  That a bus has gone is noticed in
+ * the same way.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -18,10 +19,8 @@
 #include "lib/cleanup.h"
 #include "lib/format.h"
 
-/* Between two looks whether there is a bus, and between two attempts to join one that does not let
- * us. */
-#define LOOK_PAUSE     (1 * USEC_PER_SEC)
-#define JOIN_PAUSE_MIN (5 * USEC_PER_SEC)
+/* Between two attempts to join, twice as long after each that failed. */
+#define JOIN_PAUSE_MIN (1 * USEC_PER_SEC)
 #define JOIN_PAUSE_MAX (60 * USEC_PER_SEC)
 /* The loop runs at the highest priority, so whoever asks has it work for them before all others: no
  * more than this much of a second.  The rest of it the bus waits. */
@@ -168,10 +167,9 @@ static void try_to_join(struct bus *b, usec_t now)
 {
 	int r = join(b);
 
+	b->join_pause = min_u64(max_u64(2 * b->join_pause, JOIN_PAUSE_MIN), JOIN_PAUSE_MAX);
+	b->join_at = now + b->join_pause;
 	bus_forget_news(b);
-	if (r != -ENOENT)
-		b->join_pause = min_u64(max_u64(2 * b->join_pause, JOIN_PAUSE_MIN), JOIN_PAUSE_MAX);
-	b->join_at = now + (r == -ENOENT ? LOOK_PAUSE : b->join_pause);
 	if (r == 0)
 		return;
 	leave(b);
@@ -211,7 +209,8 @@ void bus_turn(struct bus *b, usec_t now)
 	if (!b)
 		return;
 	m = b->manager;
-	b->cpu_at = cpu_time();
+	if (b->bus)
+		b->cpu_at = cpu_time();
 	bus_forget_outlook(b);
 	if (m->census.swept_at != 0)
 		b->n_processes = m->census.n_processes;

@@ -66,11 +66,11 @@ static int look_at(struct manager *m, usec_t when)
 
 static int look(struct manager *m)
 {
-	usec_t next = tick(m, monitor_now());
+	usec_t next = tick(m, monitor_now()), now = monitor_now();
 
-	manager_find_conflicts(m, monitor_now());
-	bus_turn(m->bus, monitor_now());
-	return look_at(m, monitor_now() + next);
+	manager_find_conflicts(m, now);
+	bus_turn(m->bus, now);
+	return look_at(m, now + next);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
