@@ -132,6 +132,7 @@ check 'is_between "$(of_largest reap_usec)" "$(of_largest signal_usec)" "$(of_la
 
 # It is there again after a restart, and is written while the daemon runs, when all is well again.
 hold 32
+# shellcheck disable=SC2034 # in the conditions that check() evaluates
 third=${pids[2]}
 start
 check "grep -q '^history: kept in $tmp/state, 4 of earlier' '$tmp/log'" 'a new daemon knows the history'
