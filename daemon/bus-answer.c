@@ -78,7 +78,7 @@ static int catch_up(struct bus *b)
 	b->read_at = now;
 	r = census_catch_up(&m->census, now, b->reading.allocated,
 			    b->reading.swap_free < b->reading.swap_total, monitor_now,
-			    now + SLICE_USEC);
+			    monitor_now() + SLICE_USEC);
 	if (r <= 0)
 		return r;
 	b->caught_up_at = now;

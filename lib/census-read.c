@@ -457,13 +457,17 @@ static int reread(struct census *census, size_t i, usec_t now, uint64_t allocate
 int census_refresh(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
 		   usec_t (*clock)(void), usec_t deadline)
 {
+	size_t began;
 	int r;
 
 	if (!census_round_is_under_way(census))
 		start_round(census, now, allocated, with_swap);
+	began = census->i_order;
 	while (census_round_is_under_way(census)) {
-		/* The clock costs a fraction of a read. */
-		if (clock && census->i_order % 4 == 0 && clock() >= deadline)
+		/* The clock costs a fraction of a read.  It is asked after the first: on a machine
+		 * where each slice begins too late, the round would never end. */
+		if (clock && census->i_order != began && census->i_order % 4 == 0 &&
+		    clock() >= deadline)
 			return 0;
 		r = reread(census, census->i_order++, now, allocated);
 		if (r < 0)

@@ -166,8 +166,9 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 int census_find_new(struct census *census, usec_t now, uint64_t allocated);
 
 /*
- * One slice of a round: re-reads memory, largest first, until *clock() has come to deadline.
- * Starts a round if none is under way.  1: the round is done; 0: more is to come; -errno.
+ * One slice of a round: re-reads memory, largest first, until *clock() has come to deadline, but
+ * of one process at least.  Starts a round if none is under way.  1: the round is done; 0: more is
+ * to come; -errno.
  * Names, cgroups and what else may have changed are compared too, of a part of them each round: of
  * all in two minutes; after an exec, or a rest, at once.
  */

@@ -589,7 +589,7 @@ static void test_refresh_drops_who_is_gone(void **state)
 	remove_process(world, 1003);
 	/* And one vanishes while the round has it still before it. */
 	fake_clock_now = 0;
-	assert_int_equal(census_refresh(&world->census, 2, 2, false, fake_clock, 20), 0);
+	assert_int_equal(census_refresh(&world->census, 2, 2, false, fake_clock, 10), 0);
 	remove_process(world, 1006);
 	census_look_again(&world->census, 1006, 2, 2);
 	assert_null(census_find(&world->census, 1006));
@@ -712,6 +712,28 @@ static void test_catch_up_in_slices(void **state)
 	catch_up(world);
 	assert_int_equal(world->census.n_processes, 300);
 	assert_int_equal(census_find(&world->census, 402)->start_ticks, 79);
+}
+
+/* On a machine so slow, or so busy, that the time is always over. */
+static void test_catch_up_gets_on_when_it_is_late(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+	unsigned n_slices = 1;
+	int r;
+
+	for (row.pid = 300; row.pid <= 500; row.pid++)
+		put_process(world, &row);
+	while ((r = census_catch_up(&world->census, 2, 2, false, count_ticks, 0)) == 0)
+		assert_true(n_slices++ < 1000);
+	assert_int_equal(r, 1);
+	assert_int_equal(world->census.n_processes, 201);
+	row.pid = 402, row.resident = 1000, row.shared = 0;
+	put_process(world, &row);
+	for (n_slices = 1; (r = census_refresh(&world->census, 3, 3, false, count_ticks, 0)) == 0;)
+		assert_true(n_slices++ < 1000);
+	assert_int_equal(r, 1);
+	assert_int_equal(census_find(&world->census, 402)->memory.anon, 1000 * PAGE);
 }
 
 /* A reload forgets everybody. */
@@ -874,6 +896,7 @@ int main(void)
 		on_world(test_refresh_after_a_rest_compares_all),
 		on_world(test_unreadable_are_counted_once),
 		on_world(test_catch_up_in_slices),
+		on_world(test_catch_up_gets_on_when_it_is_late),
 		on_world(test_catch_up_instead_of_a_sweep),
 		on_world(test_catch_up_is_forgotten_by_rest),
 		on_world(test_is_stale_by_what_was_handed_out),
