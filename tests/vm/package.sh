@@ -7,14 +7,14 @@
 # Environment: BUILDDIR    where the packages are kept, in package-SUITE/ (default: .); they are
 #                          built again when the sources change
 #              VM_SUITE    Debian suites (default: bookworm trixie)
-#              VM_TIMEOUT  seconds for each VM (default: 900)
+#              VM_TIMEOUT  seconds for each VM (default: 1200)
 # Prints "ok - ...", "not ok - ..." and "skip - ..." lines, and the sums last.  Exit status: 0
 # when nothing failed, 77 when something cannot be had here (which is a failure if CI=true).
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 builddir=$(cd "${BUILDDIR:-.}" && pwd)
-limit=${VM_TIMEOUT:-900} skipped=0
+limit=${VM_TIMEOUT:-1200} skipped=0
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/vm-package.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
