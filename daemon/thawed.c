@@ -52,20 +52,27 @@ static int open_directory(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+static bool is_in_memory(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 &&
+	       ((unsigned)fs.f_type == TMPFS_MAGIC || (unsigned)fs.f_type == RAMFS_MAGIC);
+}
+
 /* Is it a file of ours, on a tmpfs, and ours alone?  0 or -errno. */
 static int claim(int fd)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	struct stat st;
-	struct statfs fs;
 
-	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	/* What somebody else could have put there is not believed: groups are frozen by it. */
 	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid() ||
 	    st.st_mode & (S_IWGRP | S_IWOTH))
 		return -EPERM;
-	if ((unsigned)fs.f_type != TMPFS_MAGIC && (unsigned)fs.f_type != RAMFS_MAGIC)
+	if (!is_in_memory(fd))
 		return -ENOTSUP;
 	/* Not passed on to children, so that none can keep it when we are gone. */
 	if (fcntl(fd, F_SETLK, &lock) < 0)
@@ -100,6 +107,8 @@ static int open_file(struct manager *m, const char *directory)
 	dir_fd = open_directory(directory);
 	if (dir_fd < 0)
 		return dir_fd;
+	if (!is_in_memory(dir_fd)) /* nothing is left behind there */
+		return -ENOTSUP;
 	fd = openat(dir_fd, "thawed", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;

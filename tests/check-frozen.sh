@@ -96,7 +96,7 @@ for v in $versions; do
 	wait_for frozen_$v
 	start 100% kill
 	check "wait_for \"! is_alive $victim\"" "$v: a frozen victim is gone"
-	check "wait_for \"frozen_$v\" && grep -q 'Its group is frozen again' '$tmp/log'" \
+	check "wait_for \"frozen_$v\" && grep -qi 'its group is frozen again' '$tmp/log'" \
 		"$v: and its group frozen again"
 	stop TERM
 	freeze_$v 0
