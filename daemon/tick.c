@@ -299,7 +299,8 @@ static void end(struct manager *m, struct tick *t)
 		return;
 	if (m->victim.group.n_signalled > 0)
 		d->n_processes = m->victim.group.n_signalled;
-	d->signal_usec = d->signalled_at - t->now;
+	/* Not by signalled_at: until then a thaw may have waited for others who move processes. */
+	d->signal_usec = sub_u64(m->victim.step_at[KILL_STEP_SIGNAL], t->now);
 	m->n_kills++;
 	passover_spend(&m->passover, d->avoided_kinds);
 	/* Should this fail, the timer finds out too, only later. */

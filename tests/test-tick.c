@@ -447,6 +447,27 @@ static const struct history_entry *newest(void)
 	return history_get(account_history(test.manager->account), 0);
 }
 
+static void thaw_late(void)
+{
+	usleep(30 * USEC_PER_MSEC);
+}
+
+/* The thaw comes after the signal, and may wait for others. */
+static void test_tick_times_the_signal_without_the_thaw(void **state)
+{
+	const struct decision *d;
+
+	require_scope();
+	spawn("", 8, false);
+	start(KILL_NOW);
+	test.on_thaw = thaw_late;
+	one_tick();
+	d = &test.manager->decision;
+	assert_true(d->signal_usec > 0);
+	assert_true(d->signal_usec + 30 * USEC_PER_MSEC <= d->signalled_at - d->decided_at);
+	settle();
+}
+
 static void test_tick_keeps_a_record(void **state)
 {
 	const struct decision *d;
@@ -1557,6 +1578,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_scope(test_tick_ends_the_largest_of_the_scope_and_nobody_else),
 		with_scope(test_tick_allocates_nothing_from_choice_to_watching),
+		with_scope(test_tick_times_the_signal_without_the_thaw),
 		with_scope(test_tick_keeps_a_record),
 		with_scope(test_tick_thaws_the_whole_group_and_puts_it_back),
 		with_scope(test_tick_leaves_a_group_thawed_while_its_victim_lingers),
