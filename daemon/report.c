@@ -300,6 +300,36 @@ static void report_stood_down(const struct manager *m)
 	say_decision(m, MESSAGE_ID_STOOD_DOWN, LOG_NOTICE, text);
 }
 
+static void report_escalated(const struct manager *m)
+{
+	char text[512], name[384];
+
+	snprintf(text, sizeof(text), "%s has not gone after SIGTERM: SIGKILL.",
+		 short_name(&m->decision, name, sizeof(name)));
+	say_decision(m, MESSAGE_ID_ESCALATED, LOG_WARNING, text);
+}
+
+/* Chosen, and not signalled, as it cannot or may not be. */
+static void report_passed_over(const struct manager *m, enum report_event event)
+{
+	const struct decision *d = &m->decision;
+	char text[768], name[384], comm[16];
+	uint64_t seconds = d->passed_over_usec / USEC_PER_SEC;
+
+	if (event == REPORT_CANNOT_OPEN)
+		snprintf(text, sizeof(text),
+			 "%s cannot be opened: %s; passed over for %" PRIu64 " s.",
+			 short_name(d, name, sizeof(name)), strerror(-d->error), seconds);
+	else
+		snprintf(text, sizeof(text),
+			 "Pid %d shares its memory with %s (pid %d), which may not be ended: "
+			 "passed over for %" PRIu64 " s.",
+			 d->pid, format_foreign(d->spared_comm, comm, sizeof(comm)), d->spared_pid,
+			 seconds);
+	say_decision(m, MESSAGE_ID_PASSED_OVER, event == REPORT_CANNOT_OPEN ? LOG_ERR : LOG_WARNING,
+		     text);
+}
+
 /* What keeps coming back is said once in a while. */
 static bool may_complain(struct manager *m, usec_t now)
 {
@@ -326,17 +356,13 @@ static void report_nobody(const struct manager *m)
 
 static void report_event(struct manager *m, enum report_event event, usec_t now)
 {
-	const struct decision *d = &m->decision;
-	char comm[16], name[384];
-
 	switch (event) {
 	case REPORT_SIGNALLED:
 	case REPORT_DRY_RUN:
 		report_signalled(m);
 		break;
 	case REPORT_ESCALATED:
-		log_warning("%s has not gone after SIGTERM: SIGKILL.",
-			    short_name(d, name, sizeof(name)));
+		report_escalated(m);
 		break;
 	case REPORT_ENDED:
 		report_ended(m);
@@ -349,18 +375,11 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 			report_nobody(m);
 		break;
 	case REPORT_CANNOT_OPEN:
-		log_error("%s cannot be opened: %s; passed over for %" PRIu64 " s.",
-			  short_name(d, name, sizeof(name)), strerror(-d->error),
-			  d->passed_over_usec / USEC_PER_SEC);
-		break;
 	case REPORT_SPARED:
-		log_warning("Pid %d shares its memory with %s (pid %d), which may not be ended: "
-			    "passed over for %" PRIu64 " s.",
-			    d->pid, format_foreign(d->spared_comm, comm, sizeof(comm)),
-			    d->spared_pid, d->passed_over_usec / USEC_PER_SEC);
+		report_passed_over(m, event);
 		break;
 	case REPORT_CHANGED:
-		log_notice("Pid %d may no longer be ended: looking again.", d->pid);
+		log_notice("Pid %d may no longer be ended: looking again.", m->decision.pid);
 		break;
 	case REPORT_VANISHED:
 	case REPORT_NOTHING:
