@@ -156,7 +156,7 @@ finds 'the largest that may go is the victim' .victim.pid $big .candidates 3 '.r
     "\"$scope\"" .scope "\"$scope\"" .left_out.protected 1 '.protected[0].pid' $kept \
     '.protected[0].footprint_bytes' '6[0-9]??????' '.protected[0].rule.name' '"kept"' '.protected[0].rule.builtin' false .dry_run true
 finds 'its size is right' .victim.anonymous_bytes '4[1-9]??????' .victim.weight '1?(.0)'
-finds 'its name is escaped' .victim.command '"big\\n\\u001[bB]\[2J\\"?"'
+finds 'its name is escaped' .victim.command '"big\\n\\u001[bB]\[2J\\"*"'
 run 'explain' 0 out "^If memory ran out now, big\\?\\?\\[2J\"[^ ]+ \\(pid $big, user root\\) would go; 4[0-9]\\.[0-9] MiB" \
     out "^ +$big .* would go +$scope\$" out "^ +$middle  rc-middle .* $scope\$" out 'DryRun=yes' \
     out '1 protected, [0-9]+ outside the scope' out '1 by rule kept: rc-kept$' -- "${options[@]}" explain

@@ -199,7 +199,7 @@ start
 check "wait_for \"grep -q '^Ending cgroup $scope/beside ' '$tmp/log'\"" 'then it is the turn of the other cgroup'
 check "grep '^Ending' '$tmp/log' | head -n 1 | grep -q '^Ending cgroup $scope/job (2 processes, '" \
 	'the cgroup goes first that holds most'
-check "grep -q '^cgroup $scope/job (.* is gone' '$tmp/log'" 'and it is said'
+check "grep -qE '^cgroup $scope/job \\(.* (is gone|lingers, but its memory is back)' '$tmp/log'" 'and it is said'
 check "! is_alive ${pids[-1]} && ! is_alive ${pids[-2]}" 'with all in it'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
