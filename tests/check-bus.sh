@@ -328,6 +328,16 @@ check "answer '.data[0]' | grep -q '\\[\"prefer\",\"holders\",\"Comm=^hold\$\",\
 call GetCandidates u 0
 check "[ \"\$(answer '.data[0][0][9]')\" = 3 ]" 'and weigh'
 check "! has_gdbus || wait_for \"grep -q \\\"PropertiesChanged.*'ConfigFiles'\\\" '$tmp/signals'\"" 'PropertiesChanged is sent'
+# Policies are new with each configuration, though memory is not short anew.
+cp "$tmp/conf" "$tmp/before"
+for policy in one other; do
+    { quiet_conf; printf '[Policy %s]\nMemoryAvailable=100%%\nAction=warn\n' $policy; } >"$tmp/conf"
+    call Reload
+    check "wait_for \"grep -q '^Memory is getting short.*(policy $policy)' '$tmp/log'\"" "a policy of the new configuration warns ($policy)"
+    check "! has_gdbus || wait_for \"grep -q \\\"LowMemory.*'Policy': <'$policy'>\\\" '$tmp/signals'\"" 'by the signal, too'
+done
+cp "$tmp/before" "$tmp/conf"
+call Reload
 
 #
 # Who may do what
