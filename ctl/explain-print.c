@@ -48,15 +48,17 @@ static void print_outranked(const struct screen *screen, const json_t *answer,
 {
 	const char *rank_by = words_text(json_object_get(answer, "policy"), "rank_by");
 	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], score[FORMAT_BYTES_SIZE];
-	char ranked_by[64] = "";
+	char ranked_by[64] = "", adj[32] = "";
 
 	if (*rank_by && strcmp(rank_by, "footprint") != 0)
 		snprintf(ranked_by, sizeof(ranked_by), ", ranked by %s", rank_by);
+	if (words_has(process, "oom_score_adj")) /* not a cgroup */
+		snprintf(adj, sizeof(adj), "oom_score_adj %d, ",
+			 (int)json_integer_value(json_object_get(process, "oom_score_adj")));
 	screen_say(screen, SCREEN_PLAIN,
-		   "Not %s, although it has %s: it counts as %s (oom_score_adj %d, weight %.3g%s).",
+		   "Not %s, although it has %s: it counts as %s (%sweight %.3g%s).",
 		   words_process(screen, process, name), words_size(process, size),
-		   format_bytes(words_number(process, "score_bytes"), score),
-		   (int)json_integer_value(json_object_get(process, "oom_score_adj")),
+		   format_bytes(words_number(process, "score_bytes"), score), adj,
 		   words_real(process, "weight"), ranked_by);
 }
 
@@ -130,9 +132,7 @@ static void print_policy(const struct screen *screen, const json_t *answer)
 	if (strcmp(rank_by, "footprint") != 0)
 		screen_say(screen, SCREEN_PLAIN, "It ranks by %s.", rank_by);
 	if (strcmp(words_text(policy, "target"), "cgroup") == 0)
-		screen_say(screen, SCREEN_PLAIN,
-			   "It ends all of the cgroup that holds most; which one that is, is not "
-			   "foreseen here: the processes below are ranked one by one.");
+		screen_say(screen, SCREEN_PLAIN, "It ends all of a cgroup at once.");
 }
 
 static void print_memory(const struct screen *screen, const json_t *answer)
@@ -208,6 +208,46 @@ static void add_row(struct table *table, const struct screen *screen, const json
 	table_add(table, "%s", cgroup);
 }
 
+static void add_cgroup_row(struct table *table, const struct screen *screen, const json_t *process)
+{
+	char command[WORDS_COMMAND_SIZE], cgroup[4096];
+	char size[FORMAT_INTERVAL_SIZE], score[FORMAT_BYTES_SIZE];
+
+	screen_foreign(screen, words_text(process, "cgroup"), cgroup, sizeof(cgroup));
+	table_add(table, "%s", words_size(process, size));
+	table_add(table, "%.3g", words_real(process, "weight"));
+	table_add(table, "%s", format_bytes(words_number(process, "score_bytes"), score));
+	table_add(table, "%s", verdict(process));
+	table_add(table, "%u", (unsigned)words_number(process, "processes"));
+	table_add(table, "%s (pid %u)",
+		  words_command(screen, words_text(process, "command"), command),
+		  (unsigned)words_number(process, "pid"));
+	table_add(table, "%s", cgroup);
+}
+
+static int print_cgroups(const struct screen *screen, const json_t *ranked)
+{
+	static const char *const titles[] = { "SIZE",	   "WEIGHT",  "COUNTS AS", "VERDICT",
+					      "PROCESSES", "LARGEST", "CGROUP" };
+	static const bool right[] = { true, true, true, false, true, false, false };
+	_cleanup_(table_done) struct table table = {
+		.titles = titles,
+		.to_the_right = right,
+		.n_columns = ARRAY_SIZE(titles),
+	};
+	size_t n = json_array_size(ranked);
+	int r;
+
+	for (size_t i = 0; i < min_u64(n, SHOWN_MAX); i++)
+		add_cgroup_row(&table, screen, json_array_get(ranked, i));
+	fputs("\nIn this order:\n", screen->file);
+	r = table_print(&table, 2, screen);
+	if (n > SHOWN_MAX)
+		fprintf(screen->file, "  and %u more, or others as well\n",
+			(unsigned)(n - SHOWN_MAX));
+	return r;
+}
+
 static int print_ranking(const struct screen *screen, const json_t *answer)
 {
 	static const char *const titles[] = { "PID", "COMMAND", "USER",	   "SIZE",
@@ -232,6 +272,8 @@ static int print_ranking(const struct screen *screen, const json_t *answer)
 
 	if (json_array_size(ranked) == 0)
 		return 0;
+	if (words_has(json_array_get(ranked, 0), "processes"))
+		return print_cgroups(screen, ranked);
 	json_array_foreach((json_t *)ranked, i, process)
 	{
 		if (i < SHOWN_MAX)
@@ -250,15 +292,20 @@ static void print_exactness(const struct screen *screen, const json_t *answer)
 	uint64_t error = words_number(answer, "read_error_bytes");
 	uint64_t unread_error = words_number(answer, "accuracy_error_bytes");
 	uint64_t n_candidates = words_number(answer, "candidates");
+	unsigned n_reads = (unsigned)words_number(answer, "precise_reads");
 	const char *accuracy = words_text(answer, "accuracy");
+	const json_t *ranked = json_object_get(answer, "ranked");
 	struct screen_text text = { .n = 0 };
 	char bytes[FORMAT_BYTES_SIZE];
 
-	if (json_array_size(json_object_get(answer, "ranked")) == 0)
+	if (json_array_size(ranked) == 0)
 		return;
-	screen_text_add(&text, "Read precisely: %u of %u candidate%s",
-			(unsigned)words_number(answer, "precise_reads"), (unsigned)n_candidates,
-			words_plural(n_candidates));
+	if (words_has(json_array_get(ranked, 0), "processes"))
+		screen_text_add(&text, "Read precisely: %u cgroup%s", n_reads,
+				words_plural(n_reads));
+	else
+		screen_text_add(&text, "Read precisely: %u of %u candidate%s", n_reads,
+				(unsigned)n_candidates, words_plural(n_candidates));
 	if (error > 0)
 		screen_text_add(&text, ", or as nearly as permitted (to %s)",
 				format_bytes(error, bytes));

@@ -28,9 +28,15 @@ static void print_size(const struct screen *screen, const json_t *process)
 
 static void print_rank(const struct screen *screen, const json_t *answer, const json_t *process)
 {
-	const char *rank_by = words_text(json_object_get(answer, "policy"), "rank_by");
+	const json_t *policy = json_object_get(answer, "policy");
+	const char *rank_by = words_text(policy, "rank_by");
 	char score[FORMAT_BYTES_SIZE];
 
+	if (strcmp(words_text(policy, "target"), "cgroup") == 0) {
+		screen_item(screen, "  Rank:", SCREEN_PLAIN, "%u (that of its cgroup)",
+			    (unsigned)words_number(process, "rank"));
+		return;
+	}
 	screen_item(screen, "  Counts:", SCREEN_PLAIN,
 		    "%s (oom_score_adj %d, weight %.3g, ranked by %s)",
 		    format_bytes(words_number(process, "score_bytes"), score),

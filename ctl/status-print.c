@@ -230,12 +230,16 @@ static void print_policies(const struct screen *screen, const json_t *answer)
 static void print_victims(const struct screen *screen, const json_t *answer)
 {
 	const json_t *victim = json_object_get(answer, "victim");
+	const json_t *group = json_object_get(answer, "group");
 	const json_t *last = json_object_get(answer, "last");
 	uint64_t n = words_number(answer, "kills");
 	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], age[FORMAT_DURATION_SIZE];
 	struct screen_text text = { .n = 0 };
 
-	if (json_is_object(victim))
+	if (json_is_object(group))
+		screen_item(screen, "Would go", SCREEN_BOLD, "all of %s; %s would come back",
+			    words_process(screen, group, name), words_size(group, size));
+	else if (json_is_object(victim))
 		screen_item(screen, "Would go", SCREEN_BOLD, "%s; %s would come back",
 			    words_process(screen, victim, name), words_size(victim, size));
 	if (words_has(answer, "started_usec"))

@@ -121,6 +121,7 @@ static json_t *put_together(const json_t *p, json_t *is_running, const json_t *o
 	answer = json_with(answer, "memory", memory);
 	answer = json_with(answer, "policies", policies);
 	answer = json_with(answer, "victim", copy_of(outlook, "victim"));
+	answer = json_with(answer, "group", copy_of(outlook, "group"));
 	return json_with(answer, "last", find_last(entries));
 }
 

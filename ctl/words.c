@@ -49,6 +49,21 @@ const char *words_command(const struct screen *screen, const char *command,
 	return *command ? screen_foreign(screen, command, buf, WORDS_COMMAND_SIZE) : "(no name)";
 }
 
+static const char *cgroup_name(const struct screen *screen, const json_t *cgroup,
+			       char buf[static WORDS_NAME_SIZE])
+{
+	uint64_t n = words_number(cgroup, "processes");
+	char path[WORDS_NAME_SIZE - 40];
+	int length;
+
+	length = snprintf(buf, WORDS_NAME_SIZE, "cgroup %s",
+			  screen_foreign(screen, words_text(cgroup, "cgroup"), path, sizeof(path)));
+	if (n > 0)
+		snprintf(buf + length, WORDS_NAME_SIZE - (size_t)length, " (%u process%s)",
+			 (unsigned)n, n == 1 ? "" : "es");
+	return buf;
+}
+
 const char *words_process(const struct screen *screen, const json_t *process,
 			  char buf[static WORDS_NAME_SIZE])
 {
@@ -56,11 +71,8 @@ const char *words_process(const struct screen *screen, const json_t *process,
 	char command[WORDS_COMMAND_SIZE], user[64];
 	const char *name = words_text(process, "command");
 
-	if (pid == 0) {
-		snprintf(buf, WORDS_NAME_SIZE, "cgroup ");
-		screen_foreign(screen, words_text(process, "cgroup"), buf + 7, WORDS_NAME_SIZE - 7);
-		return buf;
-	}
+	if (pid == 0 || words_has(process, "processes"))
+		return cgroup_name(screen, process, buf);
 	screen_foreign(screen, words_text(process, "user"), user, sizeof(user));
 	snprintf(buf, WORDS_NAME_SIZE, "%s (pid %u%s%s)", words_command(screen, name, command),
 		 (unsigned)pid, *user ? ", user " : "", user);

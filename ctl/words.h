@@ -28,7 +28,8 @@ bool words_has(const json_t *object, const char *key);
 /* "s", or "" for 1. */
 const char *words_plural(uint64_t n);
 
-/* "chromium (pid 812, user alice)"; of a cgroup "cgroup /user.slice". */
+/* "chromium (pid 812, user alice)"; of a cgroup "cgroup /user.slice", or, where that is ranked,
+ * "cgroup /user.slice (3 processes)". */
 #define WORDS_NAME_SIZE 256
 const char *words_process(const struct screen *screen, const json_t *process,
 			  char buf[static WORDS_NAME_SIZE]);

@@ -9,6 +9,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/bus-internal.h"
 #include "daemon/monitor.h"
@@ -98,6 +99,7 @@ static int look_out(struct bus *b)
 {
 	struct manager *m = b->manager;
 	struct outlook *o = &b->outlook;
+	char own_cgroup[CGROUP_PATH_MAX];
 	int r;
 
 	if (b->is_looked_out)
@@ -124,10 +126,13 @@ static int look_out(struct bus *b)
 		.userdata = b,
 		.passover = &m->passover,
 	};
+	r = cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_cgroup, sizeof(own_cgroup));
+	o->own_cgroup = r == 0 ? own_cgroup : NULL;
 	/* The room for the walk is lent by the manager's own choice. */
 	o->result.heap = m->choice.heap;
 	o->result.n_allocated = m->choice.n_allocated;
 	outlook_choose(o);
+	o->own_cgroup = NULL;
 	o->result.heap = NULL;
 	o->result.n_allocated = 0;
 	b->is_looked_out = true;
@@ -179,8 +184,9 @@ static int append_candidate(sd_bus_message *reply, const struct victim_candidate
 		r = sd_bus_message_append(
 			reply, "tttttdibs", census_footprint(&candidate->memory),
 			candidate->score.lo, candidate->score.hi, candidate->estimate,
-			candidate->memory.swap, (double)p->weight, (int)p->oom_score_adj,
-			(int)candidate->precise, victim_verdict_to_string(candidate->verdict));
+			candidate->memory.swap, outlook_weight(candidate),
+			candidate->cgroup ? 0 : (int)p->oom_score_adj, (int)candidate->precise,
+			victim_verdict_to_string(candidate->verdict));
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -240,9 +246,10 @@ static int append_explanation(sd_bus_message *reply, const struct outlook *o, co
 {
 	const struct victim_candidate *victim = outlook_victim(o);
 
-	return sd_bus_message_append(reply, "{sv}{sv}{sv}", "Json", "s", json, "Reason", "s",
+	return sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}", "Json", "s", json, "Reason", "s",
 				     reason, "Victim", "u",
-				     victim ? (uint32_t)victim->process->pid : 0);
+				     victim ? (uint32_t)victim->process->pid : 0, "Processes", "u",
+				     o->group.length > 0 ? o->group.n_processes : !!victim);
 }
 
 static int answer_machine(struct bus *b, sd_bus_message *reply)
@@ -267,7 +274,7 @@ static int answer_machine(struct bus *b, sd_bus_message *reply)
 
 static int answer_process(struct bus *b, sd_bus_message *reply, const struct explanation *e)
 {
-	const char *left_out = explain_left_out(e->exclusion);
+	const char *left_out = explain_left_out(e);
 	_cleanup_free_ char *text = NULL;
 	char answer[EXPLAIN_ANSWER_SIZE];
 	json_t *json;

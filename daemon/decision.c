@@ -19,28 +19,11 @@ static void record_avoided(struct decision *d, const struct victim_result *resul
 	memcpy(d->avoided_comm, avoided->comm, sizeof(d->avoided_comm));
 }
 
-/* A zombie has nothing. */
-static const struct census_process *largest_below(const struct census_node *node)
-{
-	const struct census_process *largest = NULL, *process;
-	const struct census_node *child;
-
-	if (node->kind == CENSUS_PROCESS)
-		return (const struct census_process *)node;
-	census_for_each_child(child, node) {
-		process = largest_below(child);
-		if (process && (!largest || census_footprint(&process->memory) >
-						    census_footprint(&largest->memory)))
-			largest = process;
-	}
-	return largest;
-}
-
 void decision_record(struct decision *d, const struct manager *m, const struct policy *policy,
 		     const struct victim_result *result, usec_t now)
 {
 	const struct victim_candidate *victim = &result->ranked[0];
-	const struct census_process *process = largest_below(victim->node);
+	const struct census_process *process = victim_largest_below(victim->node);
 
 	*d = (struct decision){
 		.pid = process->pid,

@@ -3,6 +3,8 @@
  * explain-json: an outlook as objects.  reckonctl(1) promises the members: new ones may come, none
  * changes its meaning.  Every "o" takes a new reference, and NULL there makes the whole NULL.
  */
+#include <stdio.h>
+
 #include "lib/describe.h"
 #include "lib/explain.h"
 #include "lib/json.h"
@@ -82,21 +84,23 @@ static json_t *of_candidate(const struct outlook *o, const struct victim_candida
 	const struct census_process *p = candidate->process;
 	const struct proc_memory *memory = &candidate->memory;
 	struct interval size = outlook_size(o, candidate);
-	bool is_known = candidate->precise || p->error == 0;
+	bool is_known = candidate->precise || candidate->cgroup || p->error == 0;
 
 	return json_pack(
-		"{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:i, s:f, s:o, s:o, s:o}",
+		"{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:f, s:o, s:o, s:o}",
 		"pid", (int)p->pid, "command", json_of_foreign(p->comm), "user",
 		json_of_foreign(outlook_user(o, p->uid)), "uid",
 		p->uid == (uid_t)-1 ? json_null() : json_integer(p->uid), "cgroup",
-		json_of_foreign(census_cgroup_path(p)), "footprint_bytes",
-		of_known(is_known, census_footprint(memory)), "footprint_min_bytes",
-		of_known(is_known, size.lo), "footprint_max_bytes", of_known(is_known, size.hi),
-		"anonymous_bytes", of_known(is_known, memory->anon), "swap_bytes",
-		of_known(is_known, memory->swap), "shared_bytes",
+		json_of_foreign(census_cgroup_path(p)), "processes",
+		candidate->cgroup ? json_integer(outlook_processes(candidate)) : json_null(),
+		"footprint_bytes", of_known(is_known, census_footprint(memory)),
+		"footprint_min_bytes", of_known(is_known, size.lo), "footprint_max_bytes",
+		of_known(is_known, size.hi), "anonymous_bytes", of_known(is_known, memory->anon),
+		"swap_bytes", of_known(is_known, memory->swap), "shared_bytes",
 		of_known(is_known, memory->shared), "precise",
-		candidate->precise && size.lo == size.hi, "oom_score_adj", (int)p->oom_score_adj,
-		"weight", (double)p->weight, "score_bytes", of_known(is_known, candidate->estimate),
+		candidate->precise && size.lo == size.hi, "oom_score_adj",
+		candidate->cgroup ? json_null() : json_integer(p->oom_score_adj), "weight",
+		outlook_weight(candidate), "score_bytes", of_known(is_known, candidate->estimate),
 		"score_min_bytes", of_known(is_known, candidate->score.lo), "score_max_bytes",
 		of_known(is_known, candidate->score.hi));
 }
@@ -121,6 +125,21 @@ static json_t *of_victim(const struct outlook *o)
 	const struct victim_candidate *victim = outlook_victim(o);
 
 	return victim ? of_ranked(o, victim) : json_null();
+}
+
+static json_t *of_group(const struct outlook *o)
+{
+	const struct outlook_group *g = &o->group;
+	char path[CGROUP_PATH_MAX];
+
+	if (g->length == 0)
+		return json_null();
+	snprintf(path, sizeof(path), "%.*s", (int)g->length, g->path);
+	return json_pack("{s:o, s:s, s:i, s:o, s:o, s:o}", "cgroup", json_of_foreign(path), "by",
+			 g->is_flagged ? "memory.oom.group" : "policy", "processes",
+			 (int)g->n_processes, "footprint_bytes", json_of_bytes(g->footprint),
+			 "footprint_min_bytes", json_of_bytes(g->size.lo), "footprint_max_bytes",
+			 json_of_bytes(g->size.hi));
 }
 
 static json_t *of_left_out(const struct outlook *o)
@@ -169,10 +188,11 @@ json_t *explain_json_machine(const struct outlook *o)
 	char answer[EXPLAIN_ANSWER_SIZE];
 
 	return json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:b}",
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:b}",
 		"answer", json_of_foreign(explain_answer_machine(o, answer)), "victim",
-		of_victim(o), "policy", of_policy(o, o->policy, o->policy_holds), "policies",
-		of_policies(o), "memory", of_memory(o), "ranked", of_ranking(o), "candidates",
+		of_victim(o), "group", of_group(o), "policy",
+		of_policy(o, o->policy, o->policy_holds), "policies", of_policies(o), "memory",
+		of_memory(o), "ranked", of_ranking(o), "candidates",
 		of_count(o->result.n_candidates), "precise_reads", (int)o->result.n_reads,
 		"approximate", o->result.approximate, "accuracy",
 		accuracy_regime_to_string(o->accuracy->regime), "accuracy_error_bytes",
@@ -190,13 +210,14 @@ json_t *explain_json_process(const struct outlook *o, const struct explanation *
 	process = json_with(process, "would_go", json_boolean(e->would_go));
 	process = json_with(process, "rank",
 			    e->rank > 0 ? json_integer((json_int_t)e->rank) : json_null());
-	process = json_with(process, "left_out", json_of_foreign(explain_left_out(e->exclusion)));
+	process = json_with(process, "left_out", json_of_foreign(explain_left_out(e)));
 	process = json_with(
 		process, "rule",
 		of_rule(e->exclusion == VICTIM_IS_PROTECTED ? e->process->protected_by : NULL));
 	process = json_with(process, "reason", json_of_foreign(e->text));
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "answer",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "answer",
 			 json_of_foreign(explain_answer_process(o, e, answer)), "process", process,
-			 "victim", of_victim(o), "policy", of_policy(o, o->policy, o->policy_holds),
-			 "memory", of_memory(o), "candidates", of_count(o->result.n_candidates));
+			 "victim", of_victim(o), "group", of_group(o), "policy",
+			 of_policy(o, o->policy, o->policy_holds), "memory", of_memory(o),
+			 "candidates", of_count(o->result.n_candidates));
 }

@@ -20,7 +20,7 @@ struct explanation {
 	enum victim_exclusion exclusion;
 	struct victim_candidate candidate;
 	size_t rank;	/* from 1; 0: no candidate */
-	bool would_go;	/* it is the first */
+	bool would_go;	/* it is the first, or in the cgroup that goes with that */
 	char text[512]; /* why, or why not */
 };
 
@@ -45,7 +45,7 @@ const char *explain_answer_process(const struct outlook *outlook, const struct e
 				   char buf[static EXPLAIN_ANSWER_SIZE]);
 
 /* "protected", "kernel_thread"; NULL for a candidate. */
-const char *explain_left_out(enum victim_exclusion exclusion);
+const char *explain_left_out(const struct explanation *e);
 
 /* explain-json.c: as objects; NULL: no memory. */
 json_t *explain_json_machine(const struct outlook *outlook);

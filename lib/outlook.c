@@ -2,7 +2,13 @@
 /* outlook: see the header. */
 #include "lib/outlook.h"
 
+#include <string.h>
 #include <unistd.h>
+
+#include "lib/kill-group.h"
+
+/* At most; of a process it is VICTIM_MAX_READS. */
+#define READS_MAX 512
 
 static void find_policy(struct outlook *o)
 {
@@ -24,16 +30,92 @@ static void find_policy(struct outlook *o)
 	}
 }
 
-static int read_noted(const struct census_process *process, struct proc_memory *ret,
-		      uint64_t *ret_error, void *userdata)
+/* Of a cgroup everybody is read, which must not take long where the daemon is asked. */
+static int read_some(const struct census_process *process, struct proc_memory *ret,
+		     uint64_t *ret_error, void *userdata)
 {
 	struct outlook *o = userdata;
-	int r;
 
-	r = reader_read(process, ret, ret_error, &o->reader);
-	if (r == 0 && o->n_reads < ARRAY_SIZE(o->reads))
-		o->reads[o->n_reads++] = (struct outlook_read){ process->pid, *ret_error };
-	return r;
+	if (o->n_reads == READS_MAX)
+		return VICTIM_READ_LATE;
+	o->n_reads++;
+	return reader_read(process, ret, ret_error, &o->reader);
+}
+
+/* What the path of its cgroup has to begin with. */
+static bool is_in(const struct outlook_group *group, const struct census_process *process)
+{
+	const char *path = census_cgroup_path(process);
+
+	return strncmp(path, group->path, group->length) == 0 &&
+	       (path[group->length] == '\0' || path[group->length] == '/');
+}
+
+/* The rest of it is spared, or has nothing. */
+static bool would_be_signalled(const struct outlook *o, const struct census_process *process)
+{
+	enum victim_exclusion exclusion = victim_exclusion(o->census, process, &o->request);
+
+	return exclusion == VICTIM_ELIGIBLE || exclusion == VICTIM_IS_PASSED_OVER ||
+	       exclusion == VICTIM_IS_UNREADABLE;
+}
+
+static void count_others(const struct outlook *o, const struct victim_candidate *victim,
+			 struct outlook_group *group)
+{
+	const struct census_process *process;
+
+	census_for_each(o->census, process) {
+		uint64_t footprint = census_footprint(&process->memory);
+		struct interval size;
+
+		if (!is_in(group, process) || !would_be_signalled(o, process))
+			continue;
+		group->n_processes++;
+		if (victim->cgroup || process == victim->process)
+			continue; /* known as a whole, or by a newer reading */
+		size = accuracy_interval(o->accuracy, footprint, o->census->with_swap,
+					 process->n_threads);
+		group->footprint += footprint;
+		group->size.lo += size.lo;
+		group->size.hi += size.hi;
+	}
+}
+
+/* As company_gather() of the daemon finds it. */
+static size_t find_length(const struct outlook *o, const char *path)
+{
+	const char *scope = o->policies->scope, *own = o->own_cgroup ? o->own_cgroup : "/";
+
+	return outlook_is_of_cgroups(o)
+		       ? kill_group_find_whole(o->census->cgroups, path, scope, own)
+		       : kill_group_find_flagged(o->census->cgroups, path, scope, own);
+}
+
+/* Which cgroup goes with the first of the ranking; false: the first may not go, as its may not. */
+static bool find_group(struct outlook *o)
+{
+	const struct victim_candidate *victim = &o->result.ranked[0];
+	struct outlook_group *group = &o->group;
+
+	*group = (struct outlook_group){ .path = census_cgroup_path(victim->process) };
+	group->length = find_length(o, group->path);
+	if (group->length == 0)
+		return !outlook_is_of_cgroups(o);
+	group->is_flagged = !outlook_is_of_cgroups(o);
+	group->footprint = census_footprint(&victim->memory);
+	group->size = outlook_size(o, victim);
+	count_others(o, victim, group);
+	return true;
+}
+
+/* As the daemon does with whom it may not end. */
+static void pass_over_first(struct victim_result *result)
+{
+	result->n_ranked--;
+	memmove(&result->ranked[0], &result->ranked[1],
+		result->n_ranked * sizeof(result->ranked[0]));
+	result->ranked[0].verdict = VICTIM_CHOSEN;
 }
 
 void outlook_choose(struct outlook *o)
@@ -41,6 +123,7 @@ void outlook_choose(struct outlook *o)
 	o->policy = o->warning = NULL;
 	o->policy_holds = false;
 	o->n_reads = 0;
+	o->group = (struct outlook_group){ 0 };
 	find_policy(o);
 	o->reader = (struct reader){
 		.proc_fd = o->proc_fd,
@@ -52,13 +135,18 @@ void outlook_choose(struct outlook *o)
 	o->request = (struct victim_request){
 		.n_wanted = VICTIM_RANKED_MAX,
 		.rank_by = o->policy ? o->policy->rank_by : POLICY_RANK_BY_FOOTPRINT,
+		.target = o->policy ? o->policy->target : POLICY_TARGET_PROCESS,
 		.allocated = o->memory.allocated,
 		.total = o->memory.counters.total + o->memory.counters.swap_total,
 		.now = o->now(),
 		.self = getpid(),
 		.passover = o->passover,
 	};
-	victim_choose(o->census, &o->request, read_noted, o, &o->result);
+	victim_choose(o->census, &o->request, read_some, o, &o->result);
+	for (unsigned i = 0; i < o->result.n_ranked; i++)
+		o->result.ranked[i].process = victim_largest_below(o->result.ranked[i].node);
+	while (o->result.n_ranked > 0 && !find_group(o))
+		pass_over_first(&o->result);
 	victim_count_exclusions(o->census, &o->request, o->n_excluded);
 }
 
@@ -72,26 +160,60 @@ const struct victim_candidate *outlook_victim(const struct outlook *o)
 	return o->result.n_ranked > 0 ? &o->result.ranked[0] : NULL;
 }
 
+bool outlook_is_of_cgroups(const struct outlook *o)
+{
+	return o->request.target == POLICY_TARGET_CGROUP;
+}
+
+bool outlook_goes(const struct outlook *o, const struct census_process *process)
+{
+	const struct victim_candidate *victim = outlook_victim(o);
+
+	if (!victim)
+		return false;
+	if (o->group.length > 0)
+		return is_in(&o->group, process) && would_be_signalled(o, process);
+	return process == victim->process;
+}
+
+static unsigned count_below(const struct census_node *node)
+{
+	const struct census_node *child;
+	unsigned n = 0;
+
+	if (node->kind == CENSUS_PROCESS)
+		return 1;
+	census_for_each_child(child, node)
+		n += count_below(child);
+	return n;
+}
+
+unsigned outlook_processes(const struct victim_candidate *candidate)
+{
+	return count_below(candidate->node);
+}
+
+double outlook_weight(const struct victim_candidate *candidate)
+{
+	return (double)(candidate->cgroup ? candidate->weight : candidate->process->weight);
+}
+
 uint64_t outlook_read_error(const struct outlook *o)
 {
 	uint64_t error = 0;
 
-	for (unsigned i = 0; i < o->n_reads; i++)
-		error = max_u64(error, o->reads[i].error);
+	for (unsigned i = 0; i < o->result.n_ranked; i++)
+		error = max_u64(error, o->result.ranked[i].error);
 	return error;
 }
 
 struct interval outlook_size(const struct outlook *o, const struct victim_candidate *candidate)
 {
 	uint64_t footprint = census_footprint(&candidate->memory);
+	uint64_t error = candidate->precise ? candidate->error : candidate->node->error_sum;
 
-	if (candidate->precise)
-		for (unsigned i = 0; i < o->n_reads; i++)
-			if (o->reads[i].pid == candidate->process->pid)
-				return (struct interval){
-					sub_u64(footprint, o->reads[i].error),
-					add_u64(footprint, o->reads[i].error),
-				};
+	if (candidate->precise || candidate->cgroup)
+		return (struct interval){ sub_u64(footprint, error), add_u64(footprint, error) };
 	return accuracy_interval(o->accuracy, footprint, o->census->with_swap,
 				 candidate->process->n_threads);
 }
@@ -103,6 +225,15 @@ static uint64_t score_at(const struct outlook *o, const struct census_process *p
 	memory.anon = 0;
 	memory.swap = footprint;
 	return victim_score(process, &o->request, &memory);
+}
+
+/* As the header has it. */
+static size_t rank_of_cgroup(const struct outlook *o, const struct census_process *process)
+{
+	for (unsigned i = 0; i < o->result.n_ranked; i++)
+		if (process->bundle && process->bundle->cgroup == o->result.ranked[i].cgroup)
+			return i + 1;
+	return o->result.n_ranked == VICTIM_RANKED_MAX ? VICTIM_RANKED_MAX + 1 : 0;
 }
 
 /* Behind all that were ranked, and behind those that count for more. */
@@ -128,19 +259,16 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 		.memory = process->memory,
 	};
 	struct interval size;
-	uint64_t error;
 	int r;
 
-	for (unsigned i = 0; i < o->result.n_ranked; i++) {
+	for (unsigned i = 0; !outlook_is_of_cgroups(o) && i < o->result.n_ranked; i++) {
 		if (o->result.ranked[i].process != process)
 			continue;
 		*ret = o->result.ranked[i];
 		*ret_rank = i + 1;
 		return 0;
 	}
-	/* May be asked again and again: the last place is for the newest. */
-	o->n_reads = (unsigned)min_u64(o->n_reads, VICTIM_MAX_READS);
-	r = read_noted(process, &candidate.memory, &error, o);
+	r = reader_read(process, &candidate.memory, &candidate.error, &o->reader);
 	if (r == VICTIM_READ_GONE)
 		return PROC_GONE;
 	candidate.precise = r == 0;
@@ -150,6 +278,7 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 	candidate.score.hi = score_at(o, process, candidate.memory, size.hi);
 	candidate.estimate = victim_score(process, &o->request, &candidate.memory);
 	*ret = candidate;
-	*ret_rank = rank_of(o, candidate.estimate);
+	*ret_rank = outlook_is_of_cgroups(o) ? rank_of_cgroup(o, process)
+					     : rank_of(o, candidate.estimate);
 	return 0;
 }

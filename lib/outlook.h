@@ -21,10 +21,14 @@
 #include "lib/reader.h"
 #include "lib/victim.h"
 
-/* A precise read of the second pass: the result keeps the reading, this its error. */
-struct outlook_read {
-	pid_t pid;
-	uint64_t error;
+/* The cgroup that goes as a whole, where one does. */
+struct outlook_group {
+	const char *path; /* borrowed from the census; `length` bytes of it count */
+	size_t length;	  /* 0: one process goes by itself */
+	bool is_flagged;  /* by memory.oom.group, not by the policy */
+	unsigned n_processes;
+	uint64_t footprint; /* of all in it, by the newest readings */
+	struct interval size;
 };
 
 struct outlook {
@@ -46,6 +50,7 @@ struct outlook {
 	const char *(*user)(uid_t uid, void *userdata);
 	void *userdata;
 	const struct passover *passover; /* NULL: nobody is passed over */
+	const char *own_cgroup;		 /* the daemon's; NULL: not known */
 
 	/* What outlook_choose() finds. */
 
@@ -55,10 +60,12 @@ struct outlook {
 	bool policy_holds;
 	const struct policy *warning; /* a policy that warns, whose conditions hold, or NULL */
 	struct reader reader;
-	struct outlook_read reads[VICTIM_MAX_READS + 1]; /* the last for outlook_candidate() */
 	unsigned n_reads;
 	struct victim_request request;
-	struct victim_result result; /* owned: victim_done(); victim_reserve() comes before */
+	/* Owned: victim_done(); victim_reserve() comes before.  Where cgroups were ranked, .cgroup
+	 * and .memory are the cgroup's, and .process is the largest in it. */
+	struct victim_result result;
+	struct outlook_group group; /* in which the victim is */
 	size_t n_excluded[_VICTIM_EXCLUSION_MAX];
 };
 
@@ -71,6 +78,18 @@ const char *outlook_user(const struct outlook *outlook, uid_t uid);
 /* The candidate [0] of the ranking, or NULL: nobody may be ended. */
 const struct victim_candidate *outlook_victim(const struct outlook *outlook);
 
+/* Does the policy end whole cgroups, so that these were ranked? */
+bool outlook_is_of_cgroups(const struct outlook *outlook);
+
+/* Does this process go if the victim does? */
+bool outlook_goes(const struct outlook *outlook, const struct census_process *process);
+
+/* Of how many processes the candidate's memory is. */
+unsigned outlook_processes(const struct victim_candidate *candidate);
+
+/* Of the rules. */
+double outlook_weight(const struct victim_candidate *candidate);
+
 /* The largest error of the precise reads: 0 unless smaps_rollup was asked for in vain. */
 uint64_t outlook_read_error(const struct outlook *outlook);
 
@@ -80,7 +99,8 @@ struct interval outlook_size(const struct outlook *outlook,
 
 /*
  * One process as a candidate: from the ranking where it is there, else read now.  *ret_rank counts
- * from 1.  0, or PROC_GONE.
+ * from 1; where cgroups were ranked, it is that of the process's; 0: that may not go as a whole.
+ * 0, or PROC_GONE.
  */
 int outlook_candidate(struct outlook *outlook, const struct census_process *process,
 		      struct victim_candidate *ret, size_t *ret_rank);

@@ -91,6 +91,23 @@ const char *victim_verdict_to_string(enum victim_verdict verdict)
 	return strings[verdict];
 }
 
+/* A zombie has nothing. */
+const struct census_process *victim_largest_below(const struct census_node *node)
+{
+	const struct census_process *largest = NULL, *process;
+	const struct census_node *child;
+
+	if (node->kind == CENSUS_PROCESS)
+		return (const struct census_process *)node;
+	census_for_each_child(child, node) {
+		process = victim_largest_below(child);
+		if (process && (!largest || census_footprint(&process->memory) >
+						    census_footprint(&largest->memory)))
+			largest = process;
+	}
+	return largest;
+}
+
 /* oc_badness() of mm/oom_kill.c in bytes; what would be negative is 0. */
 static uint64_t badness(const struct census_process *process, const struct victim_request *request,
 			const struct proc_memory *memory)

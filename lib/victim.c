@@ -300,6 +300,7 @@ static bool read_candidate(struct choice *choice, struct victim_candidate *candi
 	hi = add_u64(footprint, sum.error);
 	candidate->memory = sum.memory;
 	candidate->precise = true;
+	candidate->error = sum.error;
 	if (!process) {
 		candidate->estimate = (uint64_t)((double)footprint * (double)candidate->weight);
 		candidate->score = (struct interval){

@@ -59,6 +59,7 @@ struct victim_candidate {
 	uint64_t estimate;		      /* the score by the newest reading */
 	struct proc_memory memory;	      /* that reading */
 	bool precise;			      /* it was taken in pass 2 */
+	uint64_t error;			      /* if so: how far its footprint may be off, bytes */
 	enum victim_verdict verdict;
 };
 
@@ -135,6 +136,9 @@ enum passover_verdict victim_passover(const struct census_process *process,
 unsigned victim_kinds(const struct census_process *process, const struct victim_request *request);
 const char *victim_exclusion_to_string(enum victim_exclusion exclusion);
 const char *victim_verdict_to_string(enum victim_verdict verdict);
+
+/* The largest process below the node: the one for which its cgroup is taken. */
+const struct census_process *victim_largest_below(const struct census_node *node);
 
 /* The score of the process, had it this memory. */
 uint64_t victim_score(const struct census_process *process, const struct victim_request *request,

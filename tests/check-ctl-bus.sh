@@ -143,6 +143,11 @@ finds 'has what reckonctl(1) promises' .running true .source '"daemon"' .version
     .kills 1 .started_usec '[1-9]???????????????' .read_usec '[1-9]???????????????' .memory.available_permyriad 6229 .memory.pressure_some_permyriad 120 \
     '.policies[4].name' '"thrash"' .next.name '"warn"' .next.memory_bytes '[1-9]*' .victim.pid 812 .last.id 4 \
     .last.returned_2s_bytes '[1-9]*' '.last.ranked[1].comm' '"firefox"'
+serve '.explain["0"].group = {cgroup: "/user.slice/app.scope", by: "memory.oom.group", processes: 9,
+    footprint_bytes: 2147483648, footprint_min_bytes: 2147483648, footprint_max_bytes: 2147483648}'
+run 'status where all of a cgroup would go' 0 \
+    out '^Would go +all of cgroup /user.slice/app.scope \(9 processes\); 2\.0 GiB would come back$' -- status
+serve
 run explain 0 out '^If memory ran out now, chromium' out '^Next would be code \(pid 1044, user alice\): 900 MiB\.$' \
     out '^Not postgres \(pid 701\), although it has 1\.7 GiB: protected by the rule database\.$' \
     out '^Not firefox \(.*\), although it has 1\.6 GiB: it counts as 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' \

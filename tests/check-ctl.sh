@@ -185,10 +185,22 @@ run 'a policy that holds' 0 out '^The conditions of policy always hold now: ' ou
 run 'a policy that holds, as JSON' 0 -- --config "$tmp/now.conf" --scope "$scope" --json explain
 finds 'says so' .policy.name '"always"' .policy.holds true .policy.rank_by '"badness"' .victim.pid $middle
 printf '[Policy always]\nMemoryAvailable=100%%\nAction=kill\nTarget=cgroup\n' >"$tmp/group.conf"
-run 'a policy that ends a cgroup' 0 out 'all of the cgroup that holds most' -- --config "$tmp/group.conf" \
-    --scope "$scope" explain
+run 'a policy that ends a cgroup' 0 out "^The conditions .* hold now: rc-kept \\(pid $kept, .* would go, with all of cgroup $scope \\(4 processes\\); 1[2-3][0-9]" \
+    out '^It ends all of a cgroup at once\.$' out "^ +1[2-3][0-9].* would go +4  rc-kept \\(pid $kept\\)  $scope\$" \
+    out '^Read precisely: 1 cgroup;' -- --config "$tmp/group.conf" --scope "$scope" explain
 run 'a policy that ends a cgroup, as JSON' 0 -- --config "$tmp/group.conf" --scope "$scope" --json explain
-finds 'says so' .policy.target '"cgroup"' '.policies[0].target' '"process"'
+finds 'says so' .policy.target '"cgroup"' '.policies[0].target' '"process"' .group.cgroup "\"$scope\"" \
+    .group.by '"policy"' .group.processes 4 .group.footprint_bytes '1????????' .victim.pid $kept \
+    .victim.processes 4 .victim.oom_score_adj null
+run 'one that goes with its cgroup' 0 \
+    out "^rc-small .* would go first, with all of cgroup $scope \\(4 processes\\): no other cgroup ranks higher; 1" \
+    out '^  Size: +[4-9]\.[0-9] MiB' out '^  Rank: +1 \(that of its cgroup\)$' \
+    -- --config "$tmp/group.conf" --scope "$scope" explain $small
+printf '[Protect kept]\nComm=^rc-kept$\n' >>"$tmp/group.conf"
+run 'one that is to stay' 0 out ': no cgroup as a whole could be ended\.$' -- --config "$tmp/group.conf" \
+    --scope "$scope" explain
+run 'and so its cgroup' 0 out 'its own may not be ended as a whole\.$' -- --config "$tmp/group.conf" \
+    --scope "$scope" explain $small
 for pid in "${pids[@]}"; do kill -KILL "$pid"; done
 wait 2>/dev/null
 pids=()
