@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* history: see the header.  Asked of the daemon, which keeps it. */
+/* history: see the header.  Asked of the daemon, which keeps it; where that does not run, read from
+ * the file in which it has left it. */
 #include "ctl/history.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "ctl/bus.h"
@@ -11,6 +16,9 @@
 #include "ctl/table.h"
 #include "ctl/words.h"
 #include "lib/cleanup.h"
+#include "lib/history-file.h"
+#include "lib/history.h"
+#include "lib/json.h"
 #include "lib/parse.h"
 
 /* So many are shown where nobody asks for more: they fit a terminal. */
@@ -94,6 +102,68 @@ static enum ctl_status print_entries(const struct ctl_options *options, const js
 	return status;
 }
 
+static void history_freep(struct history **kept)
+{
+	history_free(*kept);
+}
+
+static json_t *to_json(const struct history *kept, uint64_t n)
+{
+	unsigned count = history_count(kept);
+	json_t *entries = json_array();
+
+	for (unsigned i = 0; i < count && (n == 0 || i < n); i++)
+		json_append_to(&entries, history_entry_to_json(history_get(kept, i)));
+	return entries;
+}
+
+/* The newest n, or NULL with the reason, which may be nothing: there is no file. */
+static json_t *read_file(const char *directory, uint64_t n, char *error, size_t error_size)
+{
+	_cleanup_(history_freep) struct history *kept = NULL;
+	_cleanup_close_ int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	json_t *entries = NULL;
+	int r = fd < 0 ? -errno : history_new(&kept);
+
+	error[0] = '\0';
+	if (r == 0)
+		r = history_file_look(fd, kept, error, error_size);
+	if (r == 0)
+		entries = to_json(kept, n);
+	if (r < 0 && r != -EBADMSG && r != -ENOENT)
+		snprintf(error, error_size, "%s", strerror(-r));
+	return entries;
+}
+
+/* What the daemon has left, and why it was not asked. */
+static enum ctl_status print_file(const struct ctl_options *options, struct bus *bus, uint64_t n)
+{
+	const char *directory = getenv("STATE_DIRECTORY");
+	char why[BUS_TEXT_SIZE], error[256], path[512];
+	enum ctl_status status;
+	struct screen screen;
+	json_t *entries;
+
+	if (!directory || !*directory)
+		directory = HISTORY_FILE_DIRECTORY;
+	snprintf(path, sizeof(path), "%s/" HISTORY_FILE_NAME, directory);
+	bus_trouble_text(bus, why);
+	entries = read_file(directory, n, error, sizeof(error));
+	if (!entries && error[0])
+		return ctl_fail(options, CTL_FAILURE, "%s; nor can %s be read: %s", why, path,
+				error);
+	if (!entries)
+		return ctl_fail(options, CTL_FAILURE, "%s", why);
+	if (options->json)
+		return ctl_print_json(json_pack("{s:s, s:s, s:o}", "source", "reckonctl", "file",
+						path, "entries", entries));
+	status = print_entries(options, entries);
+	json_decref(entries);
+	screen_init(&screen, stdout);
+	screen_say(&screen, SCREEN_DIM, "Read from %s: %s.", path, why);
+	return status;
+}
+
 enum ctl_status history(const struct ctl_options *options, char **arguments, int n_arguments)
 {
 	_cleanup_(bus_done) struct bus bus = { 0 };
@@ -108,6 +178,8 @@ enum ctl_status history(const struct ctl_options *options, char **arguments, int
 				arguments[0]);
 	bus_open(&bus);
 	entries = bus_call_number(&bus, "GetHistory", (uint32_t)n);
+	if (!entries && (bus.trouble == BUS_NO_BUS || bus.trouble == BUS_NOT_RUNNING))
+		return print_file(options, &bus, n);
 	if (!entries)
 		return bus_fail(options, &bus);
 	if (options->json)

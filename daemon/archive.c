@@ -19,7 +19,6 @@
 #include "lib/history-file.h"
 #include "lib/history.h"
 
-#define USUAL_DIRECTORY "/var/lib/reckond"
 /* Not more often than this; half a minute after a failure. */
 #define PAUSE_USEC	  (5 * USEC_PER_SEC)
 #define FAILED_PAUSE_USEC (30 * USEC_PER_SEC)
@@ -78,7 +77,9 @@ static char *find_directory(bool *ret_was_given)
 
 	*ret_was_given = given != NULL;
 	if (!given)
-		return access(USUAL_DIRECTORY, W_OK | X_OK) == 0 ? strdup(USUAL_DIRECTORY) : NULL;
+		return access(HISTORY_FILE_DIRECTORY, W_OK | X_OK) == 0
+			       ? strdup(HISTORY_FILE_DIRECTORY)
+			       : NULL;
 	return *given ? strndup(given, strcspn(given, ":")) : NULL;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* history-file: see the header.  Called by the daemon's archive.c, at start and on its thread. */
+/* history-file: see the header.  Called by the daemon's archive.c, at start and on its thread, and
+ * by reckonctl. */
 #include "lib/history-file.h"
 
 #include <errno.h>
@@ -53,10 +54,9 @@ static int read_from(int fd, struct history *history, char *error, size_t error_
 	return r;
 }
 
-int history_file_read(int dir_fd, struct history *history, char *error, size_t error_size)
+int history_file_look(int dir_fd, struct history *history, char *error, size_t error_size)
 {
 	_cleanup_close_ int fd = -EBADF;
-	int r;
 
 	error[0] = '\0';
 	/* (A fifo must not hold us up; a link would lead out of the directory.) */
@@ -68,10 +68,15 @@ int history_file_read(int dir_fd, struct history *history, char *error, size_t e
 		return -errno;
 	if (fd < 0) {
 		snprintf(error, error_size, "it is a symbolic link");
-		r = -EBADMSG;
-	} else {
-		r = read_from(fd, history, error, error_size);
+		return -EBADMSG;
 	}
+	return read_from(fd, history, error, error_size);
+}
+
+int history_file_read(int dir_fd, struct history *history, char *error, size_t error_size)
+{
+	int r = history_file_look(dir_fd, history, error, error_size);
+
 	if (r != -EBADMSG)
 		return r;
 	if (renameat(dir_fd, HISTORY_FILE_NAME, dir_fd, HISTORY_FILE_BAD_NAME) < 0)

@@ -19,6 +19,13 @@ enum {
 	HISTORY_FILE_SET_ASIDE = 2, /* the reason is in error */
 };
 
+/* Where that usually is; a service manager may name another (STATE_DIRECTORY, systemd.exec(5)). */
+#define HISTORY_FILE_DIRECTORY "/var/lib/reckond"
+
+/* For who does not keep it: reads it into an empty history, and leaves it as it is.  0,
+ * HISTORY_FILE_MISSING, -EBADMSG with the reason in error, or another -errno. */
+int history_file_look(int dir_fd, struct history *history, char *error, size_t error_size);
+
 /* Reads it into an empty history.  0, one of the above, or -errno if it could not be read or set
  * aside (error then says what was wrong with it, or is empty); it is then left as it is. */
 int history_file_read(int dir_fd, struct history *history, char *error, size_t error_size);

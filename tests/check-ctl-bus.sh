@@ -34,7 +34,7 @@ trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 # shellcheck source=tests/ctl-helpers.sh
 . "$source/tests/ctl-helpers.sh"
 export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$tmp/bus LC_ALL=C.UTF-8
-export STATE_DIRECTORY=$tmp/state RUNTIME_DIRECTORY=$tmp/run # of the real daemon
+export STATE_DIRECTORY=$tmp/state RUNTIME_DIRECTORY=$tmp/run # of the real daemon, and where reckonctl looks
 unset NO_COLOR COLUMNS NOTIFY_SOCKET
 
 # FILE TEXT: until the text is in it
@@ -454,4 +454,25 @@ run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu
 run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $scope\$" out '^  Ended by +SIGKILL: gone after ' \
     out '^  Steps +chosen after ' out '^  Came back +' -- --full history
 run 'and in the state' 0 out '^Ended +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
+
+echo '# what it has left'
+"$reckonctl" --json history 1 >"$tmp/asked"
+stop_daemon
+run 'history, when it is gone' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" \
+    out "^Read from $tmp/state/history\\.json: reckond is not running" -- history
+run 'as JSON' 0 -- --json history 1
+finds 'says where from' .source '"reckonctl"' .file "\"$tmp/state/history.json\"" '.entries | length' 1
+say 'is the same' "$(diff <(jq -S .entries "$tmp/asked") <(jq -S .entries "$tmp/out"))"
+if command -v setpriv >/dev/null; then
+    setpriv --reuid=65534 --clear-groups "$reckonctl" history >"$tmp/out" 2>"$tmp/err"
+    grep -q '^reckonctl: reckond is not running.*; nor can .*history.json be read: Permission denied$' "$tmp/err"
+    say 'is not for all' "$([ $? = 0 ] || cat "$tmp/err")"
+else
+    skip 'is not for all: no setpriv'
+fi
+echo '{"version": 1, "entries": 7}' >"$tmp/state/history.json"
+run 'a damaged one' 1 err '^reckonctl: reckond is not running.*; nor can .*/history\.json be read: ' -- history
+say 'stays where it is' "$([ "$(echo "$tmp"/state/*)" = "$tmp/state/history.json" ] || ls "$tmp/state")"
+rm "$tmp/state/history.json"
+run 'none' 1 err '^reckonctl: reckond is not running \(systemctl start reckond\)$' -- history
 exit $failed
