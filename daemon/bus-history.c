@@ -154,16 +154,19 @@ static bool is_complete(const struct bus *b, const struct history_entry *entry)
 const struct history_entry *bus_next_killed(struct bus *b)
 {
 	const struct history *history = account_history(b->manager->account);
-	const struct history_entry *next = NULL, *entry;
+	const struct history_entry *entry;
+	unsigned next = HISTORY_MAX;
 
 	if (history_generation(history) == b->history_generation)
 		return NULL;
 	for (unsigned i = 0; (entry = history_get(history, i)) && entry->id > b->told_id; i++)
 		if (strcmp(entry->kind, "killed") == 0 && is_complete(b, entry))
-			next = entry;
-	if (!next)
+			next = i;
+	if (next == HISTORY_MAX) {
 		b->history_generation = history_generation(history);
-	return next;
+		return NULL;
+	}
+	return history_get(history, next);
 }
 
 int bus_say_killed(struct bus *b, const struct history_entry *entry)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * history: the record, its table of fields, and the ring.  Filled by the daemon's account.c; its
- * text is made in history-json.c and kept by history-file.c.
+ * history: the record, its table of fields, and the last of them.  Filled by the daemon's
+ * account.c; its text is made in history-json.c and kept by history-file.c.
  */
 #include "lib/history.h"
 
@@ -165,13 +165,77 @@ void history_set_path(char *buf, size_t size, const char *path)
 	(void)format_utf8(path, buf + sizeof(cut) - 1, size - (sizeof(cut) - 1));
 }
 
+/*
+ * A record is some 3 KiB, most of it room for text that is not there, and the daemon is to stay
+ * small.  So they are kept packed, one behind the other, the oldest first: each field of the tables
+ * in turn, of text no more than there is; then how many ranked there are, and these likewise.
+ */
 struct history {
 	unsigned n;
-	unsigned next; /* where the next one goes */
 	uint64_t last_id;
 	uint64_t generation;
-	struct history_entry entries[HISTORY_MAX];
+	struct {
+		uint64_t id;
+		size_t size;
+	} packed[HISTORY_MAX];
+	struct history_entry *unpacked; /* for history_get() */
+	size_t used;
+	char bytes[HISTORY_MAX * sizeof(struct history_entry)];
 };
+
+/* No more than the record itself: no field is longer there, and the padding is not in it. */
+static char *pack_fields(char *to, const struct history_field *fields, size_t n_fields,
+			 const void *record)
+{
+	for (size_t i = 0; i < n_fields; i++) {
+		const void *value = history_value(&fields[i], record);
+		bool is_text = fields[i].type == HISTORY_TEXT;
+		size_t size = is_text ? strnlen(value, fields[i].size - 1) : fields[i].size;
+
+		memcpy(to, value, size);
+		to += size;
+		if (is_text)
+			*to++ = '\0';
+	}
+	return to;
+}
+
+static size_t pack(char *to, const struct history_entry *entry)
+{
+	char *end = pack_fields(to, history_fields, n_history_fields, entry);
+
+	memcpy(end, &entry->n_ranked, sizeof(entry->n_ranked));
+	end += sizeof(entry->n_ranked);
+	for (uint32_t i = 0; i < entry->n_ranked && i < HISTORY_RANKED_MAX; i++)
+		end = pack_fields(end, history_ranked_fields, n_history_ranked_fields,
+				  &entry->ranked[i]);
+	return (size_t)(end - to);
+}
+
+static const char *unpack_fields(const char *from, const struct history_field *fields,
+				 size_t n_fields, void *record)
+{
+	for (size_t i = 0; i < n_fields; i++) {
+		size_t size = fields[i].size;
+
+		if (fields[i].type == HISTORY_TEXT)
+			size = strlen(from) + 1;
+		memcpy((char *)record + fields[i].offset, from, size);
+		from += size;
+	}
+	return from;
+}
+
+static void unpack(const char *from, struct history_entry *ret)
+{
+	history_entry_init(ret);
+	from = unpack_fields(from, history_fields, n_history_fields, ret);
+	memcpy(&ret->n_ranked, from, sizeof(ret->n_ranked));
+	from += sizeof(ret->n_ranked);
+	for (uint32_t i = 0; i < ret->n_ranked && i < HISTORY_RANKED_MAX; i++)
+		from = unpack_fields(from, history_ranked_fields, n_history_ranked_fields,
+				     &ret->ranked[i]);
+}
 
 /* (So large that its pages are the machine's until they are used.) */
 int history_new(struct history **ret)
@@ -180,54 +244,90 @@ int history_new(struct history **ret)
 
 	if (!history)
 		return -ENOMEM;
+	history->unpacked = calloc(1, sizeof(*history->unpacked));
+	if (!history->unpacked) {
+		free(history);
+		return -ENOMEM;
+	}
 	*ret = history;
 	return 0;
 }
 
 struct history *history_free(struct history *history)
 {
+	if (history)
+		free(history->unpacked);
 	free(history);
 	return NULL;
 }
 
 void history_clear(struct history *history)
 {
-	history->n = history->next = 0;
+	history->n = 0;
+	history->used = 0;
 	history->last_id = 0;
 	history->generation++;
 }
 
-static struct history_entry *nth(const struct history *history, unsigned i)
+/* Where the packed record is; `at` counts from the oldest. */
+static size_t place_of(const struct history *history, unsigned at)
 {
-	unsigned at = (history->next + HISTORY_MAX - 1 - i) % HISTORY_MAX;
+	size_t place = 0;
 
-	return i < history->n ? (struct history_entry *)&history->entries[at] : NULL;
+	for (unsigned i = 0; i < at; i++)
+		place += history->packed[i].size;
+	return place;
 }
 
-static struct history_entry *find(const struct history *history, uint64_t id)
+/* Makes the room for the record that is there one of another size. */
+static void resize(struct history *history, unsigned at, size_t size)
+{
+	size_t place = place_of(history, at), old = history->packed[at].size;
+
+	memmove(history->bytes + place + size, history->bytes + place + old,
+		history->used - place - old);
+	history->used = history->used - old + size;
+	history->packed[at].size = size;
+}
+
+static void drop_oldest(struct history *history)
+{
+	resize(history, 0, 0);
+	history->n--;
+	memmove(history->packed, history->packed + 1, history->n * sizeof(history->packed[0]));
+}
+
+/* HISTORY_MAX: there is none. */
+static unsigned find(const struct history *history, uint64_t id)
 {
 	for (unsigned i = 0; i < history->n; i++)
-		if (nth(history, i)->id == id)
-			return nth(history, i);
-	return NULL;
+		if (history->packed[i].id == id)
+			return i;
+	return HISTORY_MAX;
 }
 
 void history_put(struct history *history, struct history_entry *entry)
 {
-	struct history_entry *place = NULL;
+	char bytes[sizeof(struct history_entry)];
+	unsigned at = HISTORY_MAX;
+	size_t size;
 
 	if (entry->id == 0)
 		entry->id = history->last_id + 1;
 	else
-		place = find(history, entry->id);
-	if (!place && entry->id <= history->last_id)
+		at = find(history, entry->id);
+	if (at == HISTORY_MAX && entry->id <= history->last_id)
 		return; /* it has made room for younger ones */
-	if (!place) {
-		place = &history->entries[history->next];
-		history->next = (history->next + 1) % HISTORY_MAX;
-		history->n += history->n < HISTORY_MAX;
+	if (at == HISTORY_MAX) {
+		if (history->n == HISTORY_MAX)
+			drop_oldest(history);
+		at = history->n++;
+		history->packed[at].id = entry->id;
+		history->packed[at].size = 0;
 	}
-	*place = *entry;
+	size = pack(bytes, entry);
+	resize(history, at, size);
+	memcpy(history->bytes + place_of(history, at), bytes, size);
 	history->last_id = max_u64(history->last_id, entry->id);
 	history->generation++;
 }
@@ -239,13 +339,20 @@ unsigned history_count(const struct history *history)
 
 const struct history_entry *history_get(const struct history *history, unsigned i)
 {
-	return nth(history, i);
+	if (i >= history->n)
+		return NULL;
+	unpack(history->bytes + place_of(history, history->n - 1 - i), history->unpacked);
+	return history->unpacked;
 }
 
 unsigned history_copy(const struct history *history, struct history_entry ret[static HISTORY_MAX])
 {
-	for (unsigned i = 0; i < history->n; i++)
-		ret[i] = *nth(history, history->n - 1 - i);
+	const char *bytes = history->bytes;
+
+	for (unsigned i = 0; i < history->n; i++) {
+		unpack(bytes, &ret[i]);
+		bytes += history->packed[i].size;
+	}
 	return history->n;
 }
 

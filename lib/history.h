@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * history: what was decided and what came of it: one record for each decision, the last
- * HISTORY_MAX of them in a ring, and the same as JSON.
+ * HISTORY_MAX of them kept, and the same as JSON.
  *
  * A record is of fixed size and holds no pointers, so it can be filled while nothing may be
  * allocated.  history_fields names each member once, with its type and place: JSON, the bus and
@@ -112,7 +112,7 @@ struct history_entry {
 	struct history_ranked ranked[HISTORY_RANKED_MAX]; /* best first */
 };
 
-/* HISTORY_MAX of them, and it stays below 300 KiB. */
+/* It is on the stack in places. */
 _Static_assert(sizeof(struct history_entry) <= 3072, "a record is at most 3 KiB");
 
 /* Each value is the D-Bus type's letter. */
@@ -156,7 +156,7 @@ void history_set_text(char *buf, size_t size, const char *text);
 /* A path that is too long keeps its end, which says more, after "...". */
 void history_set_path(char *buf, size_t size, const char *path);
 
-/* The ring. */
+/* The last HISTORY_MAX. */
 struct history;
 int history_new(struct history **ret); /* 0 or -ENOMEM; the only call here that allocates, but for
 					* JSON */
@@ -170,7 +170,7 @@ void history_put(struct history *history, struct history_entry *entry);
 unsigned history_count(const struct history *history);
 /* Copies all of them, oldest first; returns how many. */
 unsigned history_copy(const struct history *history, struct history_entry ret[static HISTORY_MAX]);
-/* 0 is the newest; NULL beyond the oldest.  Good until the next put. */
+/* 0 is the newest; NULL beyond the oldest.  Good until the next call of this. */
 const struct history_entry *history_get(const struct history *history, unsigned i);
 /* Another number after each change. */
 uint64_t history_generation(const struct history *history);

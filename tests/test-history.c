@@ -246,6 +246,56 @@ static void test_put_changes_what_is_there(void **state)
 		assert_int_not_equal(history_get(history, i)->id, 1);
 }
 
+/* Text as long as can be, or none: it is kept packed. */
+static struct history_entry make_long_entry(unsigned pid, bool is_long)
+{
+	struct history_entry entry;
+	char text[400];
+
+	memset(text, 'a' + (int)(pid % 26), sizeof(text));
+	text[is_long ? sizeof(text) - 1 : 0] = '\0';
+	history_entry_init(&entry);
+	entry.pid = pid;
+	entry.footprint_bytes = pid * MIB;
+	for (size_t i = 0; i < n_history_fields; i++)
+		if (history_fields[i].type == HISTORY_TEXT)
+			history_set_text((char *)&entry + history_fields[i].offset,
+					 history_fields[i].size, text);
+	entry.n_ranked = is_long ? HISTORY_RANKED_MAX : 0;
+	for (unsigned i = 0; i < entry.n_ranked; i++) {
+		history_ranked_init(&entry.ranked[i]);
+		entry.ranked[i].pid = pid + i;
+		history_set_text(entry.ranked[i].cgroup, sizeof(entry.ranked[i].cgroup), text);
+	}
+	return entry;
+}
+
+static void test_put_keeps_the_others_whole(void **state)
+{
+	_cleanup_history_ struct history *history = make_history();
+	static struct history_entry put[HISTORY_MAX + 7], copies[HISTORY_MAX];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(put); i++) {
+		put[i] = make_long_entry(i + 1, i % 3 != 0);
+		put[i].id = 0;
+		history_put(history, &put[i]);
+	}
+	/* Each in another place grows, shrinks, or stays as long. */
+	for (unsigned i = 7; i < ARRAY_SIZE(put); i += 5) {
+		uint64_t id = put[i].id;
+
+		put[i] = make_long_entry(i + 2, i % 2 == 0);
+		put[i].id = id;
+		history_put(history, &put[i]);
+	}
+	assert_int_equal(history_copy(history, copies), HISTORY_MAX);
+	for (unsigned i = 0; i < HISTORY_MAX; i++) {
+		assert_memory_equal(&copies[i], &put[i + 7], sizeof(copies[i]));
+		assert_memory_equal(history_get(history, HISTORY_MAX - 1 - i), &put[i + 7],
+				    sizeof(copies[i]));
+	}
+}
+
 static void test_put_allocates_nothing(void **state)
 {
 	_cleanup_history_ struct history *history = NULL;
@@ -627,6 +677,7 @@ int main(void)
 		cmocka_unit_test(test_set_text_and_path),
 		cmocka_unit_test(test_put_counts_up_and_forgets_the_oldest),
 		cmocka_unit_test(test_put_changes_what_is_there),
+		cmocka_unit_test(test_put_keeps_the_others_whole),
 		cmocka_unit_test(test_put_allocates_nothing),
 		cmocka_unit_test(test_decode_gives_back_what_was_encoded),
 		cmocka_unit_test(test_decode_gives_back_what_is_not_known),
