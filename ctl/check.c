@@ -2,12 +2,16 @@
 /* check: see the header. */
 #include "ctl/check.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/cgroup.h"
 #include "lib/cleanup.h"
 #include "lib/conf.h"
+#include "lib/format.h"
 
 /* What one reading found, and its sums. */
 struct report {
@@ -40,6 +44,28 @@ static void add_messages(struct report *report, const struct conf_messages *mess
 	}
 	report->n_errors += messages->n_errors;
 	report->n_warnings += messages->n - messages->n_errors;
+}
+
+/* It may come later, as the slice of a user does; or it is a mistake. */
+static void look_for_scope(const char *scope, struct report *report)
+{
+	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct cgroup_fs cgroups;
+	char text[512], name[256];
+	int r;
+
+	if (cgroup_fs_open(proc_fd, &cgroups) < 0)
+		return;
+	r = cgroup_find(&cgroups, scope);
+	cgroup_fs_done(&cgroups);
+	if (r != -ENOENT)
+		return;
+	snprintf(text, sizeof(text), "Scope %s: there is no such cgroup now",
+		 format_foreign(scope, name, sizeof(name)));
+	fprintf(stderr, "warning: %s\n", text);
+	json_append_to(&report->messages, json_pack("{s:n, s:n, s:s, s:s}", "file", "line", "kind",
+						    "warning", "text", text));
+	report->n_warnings++;
 }
 
 /* As conf_load(); what it finds is said, and added to the report. */
@@ -100,8 +126,10 @@ static int check_one(const char *config_file, struct report *report)
 	int r;
 
 	r = load(config_file, &set, report);
-	if (r == 0)
+	if (r == 0) {
+		look_for_scope(set.scope, report);
 		policy_set_done(&set);
+	}
 	return r < 0 ? r : 0;
 }
 

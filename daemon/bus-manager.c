@@ -145,7 +145,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("Scope", "s", bus_get_scope, 0, CHANGES),
 	SD_BUS_PROPERTY("ConfigFiles", "as", bus_get_config_files, 0, CHANGES),
 	SD_BUS_PROPERTY("Conflicts", "as", bus_get_conflicts, 0, CHANGES),
-	SD_BUS_PROPERTY("Limits", "as", bus_get_limits, 0, CONST),
+	SD_BUS_PROPERTY("Limits", "as", bus_get_limits, 0, 0),
 	SD_BUS_PROPERTY("MemoryTotal", "t", bus_get_memory, 0, 0),
 	SD_BUS_PROPERTY("MemoryAvailable", "t", bus_get_memory, 0, 0),
 	SD_BUS_PROPERTY("SwapTotal", "t", bus_get_memory, 0, 0),

@@ -64,8 +64,16 @@ int bus_get_limits(sd_bus *bus, const char *path, const char *interface, const c
 		   sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	const struct manager *m = ((const struct bus *)userdata)->manager;
+	int r;
 
-	return append_foreign_array(reply, m->limits, m->n_limits);
+	r = sd_bus_message_open_container(reply, 'a', "s");
+	for (size_t i = 0; r >= 0 && i < m->n_limits; i++)
+		r = bus_append_foreign(reply, m->limits[i]);
+	if (r >= 0 && !manager_scope_exists(m))
+		r = sd_bus_message_append(
+			reply, "s",
+			"nobody may be ended: the scope is of a cgroup that is not there");
+	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 int bus_get_conflicts(sd_bus *bus, const char *path, const char *interface, const char *property,

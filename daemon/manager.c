@@ -137,6 +137,20 @@ static char *list_mistakes(const struct conf_messages *messages)
 	return clean;
 }
 
+bool manager_scope_exists(const struct manager *m)
+{
+	return cgroup_find(&m->cgroups, m->policies.scope) != -ENOENT;
+}
+
+/* It may come later, as the slice of a user does. */
+static void warn_of_scope(const struct manager *m)
+{
+	if (!manager_scope_exists(m))
+		log_warning(
+			"Scope %s: there is no such cgroup; until there is, nobody may be ended.",
+			m->policies.scope);
+}
+
 int manager_reload(struct manager *m, char **ret_mistakes)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
@@ -152,6 +166,7 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 		return r;
 	}
 	take(m, &loaded);
+	m->n_reloads++;
 	census_set_policies(&m->census, &m->policies);
 	m->warned = false; /* by policies that are no more */
 	bus_note_reload(m->bus);
@@ -164,6 +179,7 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 		thawed_recover(m);
 	}
 	log_info("The configuration was reloaded.");
+	warn_of_scope(m);
 	return 0;
 }
 
@@ -213,24 +229,25 @@ static int open_machine(struct manager *m)
 	return 0;
 }
 
+/* One that is given by hand, for this run, is to be there. */
 static int check_scope(const struct manager *m)
 {
 	const char *scope = m->policies.scope;
-	int mount_fd = m->cgroups.v2_fd >= 0 ? m->cgroups.v2_fd : m->cgroups.v1_freezer_fd;
-	_cleanup_close_ int fd = -EBADF;
+	int r;
 
-	if (strcmp(scope, "/") == 0)
-		return 0;
 	if (scope[0] != '/') {
 		log_error("Scope %s: a cgroup's path begins with '/', as in /proc/PID/cgroup.",
 			  scope);
 		return -EINVAL;
 	}
-	fd = mount_fd < 0 ? -ENOENT : cgroup_open(mount_fd, scope);
-	if (fd < 0)
+	r = cgroup_find(&m->cgroups, scope);
+	if (r == -ENOENT && !m->options.scope)
+		return 0;
+	if (r < 0)
 		log_error("Scope %s: %s", scope,
-			  mount_fd < 0 ? "there are no cgroups here" : strerror(-fd));
-	return fd < 0 ? fd : 0;
+			  m->cgroups.layout == CGROUP_LAYOUT_NONE ? "there are no cgroups here"
+								  : strerror(-r));
+	return r;
 }
 
 static int start_helpers(struct manager *m)
@@ -352,6 +369,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	}
 	m->started_usec = realtime_now();
 	report_start(m);
+	warn_of_scope(m);
 	manager_find_conflicts(m, monitor_now());
 	thawed_recover(m);
 	*ret = take_ptr(m);

@@ -64,6 +64,8 @@ struct manager {
 	struct policy_set policies;
 	char **config_files; /* that were read for them */
 	size_t n_config_files;
+	unsigned n_reloads;
+	bool reload_is_wanted; /* as soon as no victim is on its way */
 	struct abilities abilities;
 	char **limits; /* what it is not permitted to do, as it was said at start */
 	size_t n_limits;
@@ -136,6 +138,9 @@ int manager_load_policies(const struct manager_options *options, struct policy_s
 /* The configuration anew; with mistakes the old one stays.  0; 1 if it has mistakes, with all of
  * them in *ret_mistakes, a line each (to be freed; NULL: no memory for it); -errno. */
 int manager_reload(struct manager *manager, char **ret_mistakes);
+
+/* Is there a cgroup of that path now?  If not, nobody may be ended until there is. */
+bool manager_scope_exists(const struct manager *manager);
 
 /* Looks, now and then, whether other out-of-memory daemons are there; says so when that changes. */
 void manager_find_conflicts(struct manager *manager, usec_t now);

@@ -421,6 +421,17 @@ int cgroup_open(int mount_fd, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+int cgroup_find(const struct cgroup_fs *fs, const char *path)
+{
+	int mount_fd = fs->v2_fd >= 0 ? fs->v2_fd : fs->v1_freezer_fd;
+	_cleanup_close_ int fd = -EBADF;
+
+	if (strcmp(path, "/") == 0)
+		return 0;
+	fd = mount_fd < 0 ? -ENOENT : cgroup_open(mount_fd, path);
+	return fd < 0 ? fd : 0;
+}
+
 bool cgroup_path_is_below(const char *path, const char *ancestor)
 {
 	size_t length = strlen(ancestor);

@@ -72,6 +72,10 @@ int cgroup_of_process_v1_freezer(const struct cgroup_fs *fs, int proc_fd, pid_t 
  * are refused (-EINVAL). */
 int cgroup_open(int mount_fd, const char *path);
 
+/* Is there such a cgroup in the hierarchy of cgroup_of_process()?  0, -ENOENT, or another -errno;
+ * "/" is always there. */
+int cgroup_find(const struct cgroup_fs *fs, const char *path);
+
 /* Is path equal to ancestor or below it?  "/" is above all. */
 bool cgroup_path_is_below(const char *path, const char *ancestor);
 
