@@ -64,12 +64,27 @@ static int look_at(struct manager *m, usec_t when)
 	return sd_event_source_set_enabled(m->timer, SD_EVENT_ONESHOT);
 }
 
+/* It reads files, and may ask for users' names: not while a victim is on its way. */
+static void reload_if_wanted(struct manager *m)
+{
+	_cleanup_free_ char *mistakes = NULL;
+
+	if (!m->reload_is_wanted || m->state == MANAGER_SETTLE)
+		return;
+	m->reload_is_wanted = false;
+	(void)monitor_reload(m, &mistakes); /* they have been said */
+}
+
 static int look(struct manager *m)
 {
 	usec_t next = tick(m, monitor_now()), now = monitor_now();
 
 	manager_find_conflicts(m, now);
 	bus_turn(m->bus, now);
+	if (m->reload_is_wanted && m->state != MANAGER_SETTLE) {
+		reload_if_wanted(m); /* which looks again at once */
+		return 0;
+	}
 	return look_at(m, now + next);
 }
 
@@ -115,9 +130,10 @@ static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
-	_cleanup_free_ char *mistakes = NULL;
+	struct manager *m = userdata;
 
-	(void)monitor_reload(userdata, &mistakes); /* they have been said */
+	m->reload_is_wanted = true;
+	reload_if_wanted(m);
 	return 0;
 }
 

@@ -203,4 +203,43 @@ check "grep -qE '^cgroup $scope/job \\(.* (is gone|lingers, but its memory is ba
 check "! is_alive ${pids[-1]} && ! is_alive ${pids[-2]}" 'with all in it'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
+
+# While a victim is on its way it has better to do than to read files.  (The deaf one goes by SIGKILL
+# when its grace is over.)
+group=''
+printf '[Policy now]\nMemoryAvailable=0%%\nAction=terminate\nGrace=1s\n' >"$tmp/conf"
+perl -e '$SIG{TERM} = "IGNORE"; $0 = "deaf"; $x = "x" x (96 << 20); $| = 1; print "ready\n"; sleep 1000' >"$tmp/ready" &
+deaf=$!
+pids+=("$deaf")
+wait_for "[ -s '$tmp/ready' ]"
+mkdir "$mount$scope/deaf"
+echo "$deaf" >"$mount$scope/deaf/cgroup.procs"
+start
+sed -i 's/=0%/=100%/' "$tmp/conf"
+kill -HUP "$daemon"
+check "wait_for \"grep -q '^Ending deaf ' '$tmp/log'\"" 'a deaf one is asked to end'
+printf '[Policy now]\nMemoryAvailable=0%%\nAction=kill\n' >"$tmp/conf"
+kill -HUP "$daemon"
+check "wait_for \"grep -q '^deaf (.* is gone\|^deaf (.* lingers' '$tmp/log'\" && ! is_alive $deaf" 'and made to'
+check "wait_for \"[ \\\$(grep -c 'was reloaded' '$tmp/log') = 2 ]\"" 'a reload in between is done'
+check "[ \"\$(grep -E '^deaf |was reloaded' '$tmp/log' | tail -n 1)\" = 'The configuration was reloaded.' ]" 'after that'
+stop
+
+# A scope by the configuration need not be there yet.
+
+start_without_scope() { # the file says it
+	: >"$tmp/log"
+	"$reckond" --config "$tmp/conf" --dry-run 2>"$tmp/log" &
+	daemon=$!
+	wait_for "grep -q ^Ready '$tmp/log'"
+}
+printf '[Daemon]\nScope=%s/later\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' "$scope" >"$tmp/conf"
+start_without_scope
+check "wait_for \"grep -q '^Scope $scope/later: there is no such cgroup' '$tmp/log'\"" 'a scope that is not there is said'
+check "wait_for \"grep -q 'nobody may be ended' '$tmp/log'\"" 'and nobody is chosen'
+mkdir "$mount$scope/later"
+group=/later
+hold 8
+check "wait_for \"grep -q '^Would end hold (pid ${pids[-1]},' '$tmp/log'\"" 'until it is there'
+stop
 exit $failed
