@@ -42,6 +42,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.approximate = result->approximate,
 		.before = m->reading,
 		.pressure_full = psi_history_full(&m->psi, max_u64(policy->for_usec, USEC_PER_SEC)),
+		.n_reloads = m->n_reloads,
 		.decided_at = now,
 	};
 	memcpy(d->comm, process->comm, sizeof(d->comm));
@@ -104,8 +105,7 @@ bool decision_is_forbidden(const struct decision *d, const struct manager *m, co
 	       is_protected(m, comm, d->cgroup, d->uid);
 }
 
-/* Who cannot be read is nobody's, as in the census. */
-static uid_t uid_of(const struct manager *m, pid_t pid)
+uid_t decision_uid_of(const struct manager *m, pid_t pid)
 {
 	struct proc_status status;
 
@@ -117,6 +117,7 @@ bool decision_may_end(const struct manager *m, pid_t pid, const char *within)
 	const struct census_process *known = census_find(&m->census, pid);
 	char cgroup[CGROUP_PATH_MAX];
 	struct proc_stat stat;
+	uid_t uid;
 	int r, adj;
 
 	if (pid == 1 || pid == getpid())
@@ -135,9 +136,10 @@ bool decision_may_end(const struct manager *m, pid_t pid, const char *within)
 		strcpy(cgroup, "/");
 	if (!cgroup_path_is_below(cgroup, within))
 		return false;
-	if (known && known->start_ticks == stat.start_ticks &&
+	uid = decision_uid_of(m, pid);
+	if (known && known->start_ticks == stat.start_ticks && known->uid == uid &&
 	    strncmp(known->comm, stat.comm, sizeof(known->comm) - 1) == 0 &&
 	    strcmp(census_cgroup_path(known), cgroup) == 0)
 		return !known->protected_by;
-	return !is_protected(m, stat.comm, cgroup, uid_of(m, pid));
+	return !is_protected(m, stat.comm, cgroup, uid);
 }

@@ -60,6 +60,7 @@ struct decision {
 
 	struct memory_reading before; /* the machine, at the decision */
 	unsigned pressure_full;	      /* permyriad, over the policy's time */
+	unsigned n_reloads;	      /* the manager's, then */
 	usec_t decided_at;
 	usec_t choose_usec; /* how long the choice took */
 	usec_t signal_usec; /* from the start of the tick to the signal */
@@ -71,6 +72,7 @@ struct decision {
 	usec_t frozen_usec; /* since the signal, in which the victim could do nothing about it */
 	unsigned n_thawed_again; /* because somebody had frozen it meanwhile */
 	bool stays_frozen;	 /* it cannot be helped: there is nothing to wait for */
+	bool called_off;	 /* no SIGKILL any more: the configuration is another */
 	bool skips_term;	 /* SIGKILL in place of a SIGTERM that it could not have handled */
 	int error;		 /* -errno of opening or signalling, 0 */
 	int refrozen;		 /* levels frozen again, or -errno */
@@ -95,5 +97,9 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
  */
 bool decision_may_end(const struct manager *m, pid_t pid, const char *within);
 
-/* May the victim not be ended, now that it was renamed or moved? */
+/* May the victim not be ended, by the rules, now that it (or they) changed?  d->cgroup and d->uid
+ * are to be as they are now. */
 bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm);
+
+/* Whose it is now; of one that cannot be read, nobody's, (uid_t)-1, as in the census. */
+uid_t decision_uid_of(const struct manager *m, pid_t pid);

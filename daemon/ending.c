@@ -57,12 +57,24 @@ static bool is_useless(const struct manager *m)
 	return passover_is_useless(census_footprint(&m->decision.memory), freed_since(m));
 }
 
+/* May it not be ended any more?  Rules may allocate, so they are asked only if they are others than
+ * those by which it was chosen. */
+static bool is_called_off(const struct manager *m)
+{
+	const struct decision *d = &m->decision;
+
+	if (d->n_reloads == m->n_reloads)
+		return false;
+	return m->policies.dry_run || !decision_may_end(m, d->pid, m->policies.scope);
+}
+
 enum kill_progress ending_judge(struct manager *m, const struct policy_judgement *judgement,
 				usec_t now)
 {
 	struct decision *d = &m->decision;
 	enum policy_action demanded =
 		judgement->policy ? judgement->policy->action : POLICY_ACTION_NONE;
+	enum kill_progress progress;
 	struct kill_facts facts = {
 		.signal = d->signal,
 		.gone = company_is_gone(m),
@@ -83,7 +95,9 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 		d->gone_at = now;
 	if (facts.gone && now - d->gone_at < PATIENCE_USEC && is_useless(m))
 		return KILL_PROGRESS_WAIT;
-	return kill_judge(&facts);
+	progress = kill_judge(&facts);
+	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_called_off(m);
+	return d->called_off ? KILL_PROGRESS_STAND_DOWN : progress;
 }
 
 /* Its memory is theirs, and what keeps it keeps theirs. */
@@ -162,20 +176,27 @@ static void learn(struct manager *m, usec_t now)
 				  monitor_ticks_after(PASSOVER_RESPAWN_USEC), now);
 }
 
+/* It runs where it was not meant to, and is not about to end.  (A killed one would never end
+ * there.) */
+static void move_back(struct kill_victim *victim)
+{
+	int r;
+
+	if (victim->pidfd < 0 || victim->signal == SIGKILL || kill_is_gone(victim))
+		return;
+	r = freezer_move_back(&victim->thawed);
+	if (r != 0)
+		log_notice("Pid %d %s%s.", victim->pid,
+			   r < 0 ? "could not be put back into its group: "
+				 : "is back in its frozen group",
+			   r < 0 ? strerror(-r) : "");
+}
+
 static void put_back(struct kill_victim *victim)
 {
 	int r;
 
-	/* It runs where it was not meant to, and is not about to end.  (A killed one would never
-	 * end there.) */
-	if (victim->pidfd >= 0 && victim->signal != SIGKILL && !kill_is_gone(victim)) {
-		r = freezer_move_back(&victim->thawed);
-		if (r != 0)
-			log_notice("Pid %d %s%s.", victim->pid,
-				   r < 0 ? "could not be put back into its group: "
-					 : "is back in its frozen group",
-				   r < 0 ? strerror(-r) : "");
-	}
+	move_back(victim);
 	r = freezer_refreeze(&victim->thawed);
 	if (r != 0)
 		log_notice("Pid %d: its group %s%s.", victim->pid,
@@ -193,6 +214,14 @@ struct kill_victim *ending_make_place(struct manager *m)
 	return victim;
 }
 
+/* Frozen again, it would not come to its end.  Of one that need not go nothing is expected any
+ * more: it was frozen by somebody who meant it. */
+static bool lingers(const struct manager *m, enum kill_progress outcome)
+{
+	return outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_STAND_DOWN &&
+	       m->victim.thawed.n_levels > 0 && m->decision.refreeze;
+}
+
 static void linger(struct manager *m)
 {
 	*ending_make_place(m) = m->victim; /* its fds go with it */
@@ -208,9 +237,11 @@ void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome)
 	learn(m, now);
 	census_look_again(&m->census, d->pid, now, m->reading.allocated);
 	monitor_unwatch_victim(m);
-	if (outcome != KILL_PROGRESS_GONE && m->victim.thawed.n_levels > 0 && d->refreeze) {
+	if (lingers(m, outcome)) {
 		linger(m);
 	} else {
+		if (d->refreeze)
+			move_back(&m->victim);
 		d->refrozen = freezer_refreeze(&m->victim.thawed);
 		kill_victim_done(&m->victim);
 	}

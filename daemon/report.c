@@ -282,10 +282,12 @@ static void report_ended(const struct manager *m)
 		snprintf(refrozen, sizeof(refrozen), " Its group could not be frozen again: %s.",
 			 strerror(-d->refrozen));
 	snprintf(text, sizeof(text), "%s %s%s%s, %" PRIu64 " ms after the decision%s: %s.%s%s",
-		 victim_name(d, name, sizeof(name)), phrases[d->outcome], d->error ? ": " : "",
-		 d->error ? strerror(-d->error) : "", (d->ended_at - d->decided_at) / USEC_PER_MSEC,
-		 returned, memory, describe_passed_over(m, passed_over, sizeof(passed_over)),
-		 refrozen);
+		 victim_name(d, name, sizeof(name)),
+		 d->called_off ? "did not go when asked, and may stay: the configuration is another"
+			       : phrases[d->outcome],
+		 d->error ? ": " : "", d->error ? strerror(-d->error) : "",
+		 (d->ended_at - d->decided_at) / USEC_PER_MSEC, returned, memory,
+		 describe_passed_over(m, passed_over, sizeof(passed_over)), refrozen);
 	say_decision(m, MESSAGE_ID_ENDED,
 		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
 }

@@ -216,7 +216,8 @@ static bool choose(struct manager *m, struct tick *t)
 struct now {
 	char comm[PROC_COMM_SIZE];
 	int oom_score_adj;
-	bool changed; /* renamed or moved since it was chosen */
+	bool moved;   /* to another cgroup since it was chosen */
+	bool changed; /* moved, renamed, or another user's */
 };
 
 /* false if it has vanished. */
@@ -225,20 +226,24 @@ static bool reread(struct manager *m, struct now *now)
 	struct decision *d = &m->decision;
 	char cgroup[CGROUP_PATH_MAX];
 	struct proc_stat stat;
+	uid_t uid;
 	int r;
 
 	if (proc_read_stat(m->proc_fd, d->pid, &stat) != 0 ||
 	    proc_read_oom_score_adj(m->proc_fd, d->pid, &now->oom_score_adj) != 0)
 		return false;
+	uid = decision_uid_of(m, d->pid);
 	memcpy(now->comm, stat.comm, sizeof(now->comm));
 	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
 	if (r < 0)
 		strcpy(cgroup, "/");
 	if (r == PROC_GONE)
 		return false;
-	now->changed = strcmp(cgroup, d->cgroup) != 0 ||
+	now->moved = strcmp(cgroup, d->cgroup) != 0;
+	now->changed = now->moved || uid != d->uid ||
 		       strncmp(now->comm, d->comm, sizeof(d->comm) - 1) != 0;
 	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
+	d->uid = uid;
 	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
 					 sizeof(d->v1_freezer));
 	if (r < 0)
@@ -268,6 +273,9 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	/* Rules that somebody has written may allocate (regexec(3)), so they are not asked again
 	 * without need. */
 	if (now.oom_score_adj <= -1000 || (now.changed && decision_is_forbidden(d, m, now.comm)))
+		return REPORT_CHANGED;
+	/* It was a cgroup that was chosen, not the one where it is now. */
+	if (now.moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
 		return REPORT_CHANGED;
 	if (memory_sample(m->memory, &m->reading) == 0 &&
 	    !policy_holds(t->judgement.policy, &reading))

@@ -558,8 +558,8 @@ static void test_tick_thaws_the_whole_group_and_puts_it_back(void **state)
 	write_group("/a", "cgroup.freeze", "0");
 }
 
-/* Frozen again while it lingers, a victim that was asked could never end. */
-static void test_tick_leaves_a_group_thawed_while_its_victim_lingers(void **state)
+/* It was frozen by somebody who meant it, and need not go any more. */
+static void test_tick_puts_a_group_back_when_it_stands_down(void **state)
 {
 	pid_t victim, sibling;
 
@@ -576,16 +576,18 @@ static void test_tick_leaves_a_group_thawed_while_its_victim_lingers(void **stat
 	let_the_grace_pass();
 	settle();
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_STAND_DOWN);
-	one_tick();
-	assert_false(group_is_frozen("/a"));
-	assert_int_equal(kill(victim, SIGKILL), 0);
-	assert_int_equal(how_it_ended(victim), SIGKILL);
-	one_tick();
+	assert_int_equal(test.manager->decision.refrozen, 1);
 	for (int i = 0; i < 2000 && !group_is_frozen("/a"); i++)
 		usleep(10000);
 	assert_true(group_is_frozen("/a"));
-	assert_true(is_alive(sibling));
+	assert_true(is_alive(victim) && is_alive(sibling));
+
+	/* Its owner's word counts after that, whatever becomes of the victim. */
 	write_group("/a", "cgroup.freeze", "0");
+	assert_int_equal(kill(victim, SIGKILL), 0);
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+	some_ticks();
+	assert_false(group_is_frozen("/a"));
 }
 
 static void test_tick_escalates_when_sigterm_is_ignored(void **state)
@@ -1440,6 +1442,127 @@ static void test_tick_ends_the_largest_cgroup_with_all_in_it(void **state)
 	assert_true(is_alive(in_a[2]) && is_alive(in_scope));
 }
 
+static void move_to_b(pid_t pid)
+{
+	char text[16];
+
+	test.on_open = NULL;
+	snprintf(text, sizeof(text), "%d", pid);
+	write_group("/b", "cgroup.procs", text);
+}
+
+/* What was chosen is the cgroup, not the one to which its largest process has gone since. */
+static void test_tick_does_not_end_the_cgroup_to_which_one_was_moved(void **state)
+{
+	pid_t mover, stays, innocent;
+
+	require_scope();
+	assert_int_equal(make_group("/a") | make_group("/b"), 0);
+	mover = spawn("/a", 48, false);
+	stays = spawn("/a", 40, false);
+	innocent = spawn("/b", 8, false);
+	start(GROUP_NOW "[Protect innocent]\nUser=4711\n");
+	test.on_open = move_to_b;
+	one_tick();
+	assert_int_equal(test.n_signals, 0);
+	assert_int_equal(test.manager->state, MANAGER_WATCH);
+	assert_true(is_alive(mover) && is_alive(stays) && is_alive(innocent));
+
+	/* By now /b is the largest, and known to be. */
+	one_tick();
+	assert_non_null(strstr(test.manager->decision.group, "/b"));
+	settle();
+	assert_true(is_alive(stays));
+	assert_false(is_alive(mover));
+}
+
+static pid_t becomes_another;
+
+/* As a service does that drops its privileges. */
+static void become_another(int signal)
+{
+	if (setresuid(4711, 4711, 4711) < 0)
+		_exit(1);
+}
+
+static void wait_until_it_is_another(pid_t pid)
+{
+	struct proc_status status = { 0 };
+
+	if (pid != becomes_another)
+		return;
+	assert_int_equal(kill(pid, SIGUSR1), 0);
+	for (int i = 0; i < 5000 && status.uid != 4711; i++) {
+		usleep(1000);
+		(void)proc_read_status(test.manager->proc_fd, pid, &status);
+	}
+}
+
+static void test_tick_spares_who_is_another_users_by_now(void **state)
+{
+	pid_t other;
+
+	require_scope();
+	signal(SIGUSR1, become_another); /* inherited by fork() */
+	becomes_another = spawn("", 48, false);
+	signal(SIGUSR1, SIG_DFL);
+	other = spawn("", 16, false);
+	start(KILL_NOW "[Protect his]\nUser=4711\n");
+	test.on_open = wait_until_it_is_another;
+	one_tick();
+	assert_int_equal(test.n_signals, 0);
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, other);
+	settle();
+	assert_true(is_alive(becomes_another));
+}
+
+static void reload(const char *more)
+{
+	char *mistakes = NULL;
+	FILE *f = fopen(test.config, "we");
+
+	assert_non_null(f);
+	fprintf(f, "[Daemon]\nScope=%s\n%s", test.scope, more);
+	fclose(f);
+	assert_int_equal(manager_reload(test.manager, &mistakes), 0);
+}
+
+/* Who was asked to end is not made to by a configuration that is no more. */
+static void test_tick_does_not_escalate_against_the_configuration(void **state)
+{
+	static const char *const configurations[] = {
+		"DryRun=yes\n" TERM_NOW,
+		TERM_NOW "[Protect it]\nComm=^deaf-one$\n",
+	};
+	pid_t victim;
+
+	require_scope();
+	victim = spawn_as("deaf-one", "", 32, true);
+	for (size_t i = 0; i < ARRAY_SIZE(configurations); i++) {
+		start(TERM_NOW);
+		one_tick();
+		assert_int_equal(test.manager->state, MANAGER_SETTLE);
+		reload(configurations[i]);
+		let_the_grace_pass();
+		one_tick();
+		assert_int_equal(test.manager->state, MANAGER_WATCH);
+		assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_STAND_DOWN);
+		assert_true(test.manager->decision.called_off);
+		some_ticks();
+		assert_int_equal(test.n_signals, 1);
+		assert_true(is_alive(victim));
+		test.manager = manager_free(test.manager);
+	}
+	/* Another that permits it changes nothing. */
+	start(TERM_NOW);
+	one_tick();
+	reload(TERM_NOW);
+	let_the_grace_pass();
+	settle();
+	assert_int_equal(how_it_ended(victim), SIGKILL);
+}
+
 /* More than are watched by themselves; the smallest of them is deaf. */
 static void test_tick_asks_all_of_a_cgroup_and_ends_who_stays(void **state)
 {
@@ -1587,7 +1710,7 @@ int main(void)
 		with_scope(test_tick_times_the_signal_without_the_thaw),
 		with_scope(test_tick_keeps_a_record),
 		with_scope(test_tick_thaws_the_whole_group_and_puts_it_back),
-		with_scope(test_tick_leaves_a_group_thawed_while_its_victim_lingers),
+		with_scope(test_tick_puts_a_group_back_when_it_stands_down),
 		with_scope(test_tick_escalates_when_sigterm_is_ignored),
 		with_scope(test_tick_escalates_at_once_at_the_next_level),
 		with_scope(test_tick_stands_down_when_the_emergency_has_passed),
@@ -1618,6 +1741,9 @@ int main(void)
 		with_scope(test_tick_spares_who_shares_memory_with_one_out_of_scope),
 		with_scope(test_tick_dry_run_names_who_shares_the_memory),
 		with_scope(test_tick_ends_the_largest_cgroup_with_all_in_it),
+		with_scope(test_tick_does_not_end_the_cgroup_to_which_one_was_moved),
+		with_scope(test_tick_spares_who_is_another_users_by_now),
+		with_scope(test_tick_does_not_escalate_against_the_configuration),
 		with_scope(test_tick_asks_all_of_a_cgroup_and_ends_who_stays),
 		with_scope(test_tick_ends_all_that_the_flag_says_but_who_is_spared),
 		with_scope(test_tick_ends_who_shares_memory_with_a_cgroup),
