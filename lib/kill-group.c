@@ -219,11 +219,11 @@ static int signal_members(struct round *round)
 	return 0;
 }
 
-/* Keeps them from forking meanwhile.  Where that fails there are the rounds. */
+/* Keeps them from forking meanwhile.  Where that fails, or is not for all, there are the rounds. */
 static int signal_frozen(struct round *round)
 {
 	struct kill_group *group = round->group;
-	bool freezes = group->v2 && round->signal == SIGKILL &&
+	bool freezes = group->v2 && round->signal == SIGKILL && group->n_spared == 0 &&
 		       round->ops->group_freeze(group->dir_fd, true) == 0;
 	int r = signal_members(round);
 

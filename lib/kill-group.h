@@ -4,9 +4,10 @@
  *
  * SIGKILL goes to all of it at once by cgroup.kill where there is one (v2, from 5.14 on) and nobody
  * in it is to be spared.  Else each member is signalled by its pidfd, and the members are looked
- * up again until there is nobody new: they may fork meanwhile.  A v2 group is frozen for that
- * time, so that none of them does for long (SIGKILL ends what is frozen; on v1 it does not).
- * Called by kill_signal(), and by the daemon for the choice of the cgroup.
+ * up again until there is nobody new: they may fork meanwhile.  A v2 group in which nobody is to be
+ * spared is frozen for that time, so that none of them does for long (SIGKILL ends what is frozen;
+ * on v1 it does not).  Who is spared is not even frozen: he would stay so if this process were
+ * killed. Called by kill_signal(), and by the daemon for the choice of the cgroup.
  *
  * (Documentation/admin-guide/cgroup-v2.rst; __cgroup_kill() in kernel/cgroup/cgroup.c.)
  */
