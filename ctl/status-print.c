@@ -73,7 +73,14 @@ static void print_state(const struct screen *screen, const json_t *answer)
 		screen_item(screen, "", SCREEN_YELLOW, "dry run: nobody is signalled");
 }
 
-/* The lines of all policies in this; from the left, as what is used is. */
+/* At its line alone it does nothing: something has to stall besides. */
+static bool waits_for_pressure(const json_t *policy)
+{
+	return words_has(policy, "pressure_some_permyriad") ||
+	       words_has(policy, "pressure_full_permyriad");
+}
+
+/* The lines of the policies in this; from the left, as what is used is. */
 static size_t mark_lines(const json_t *policies, const char *key, uint64_t total,
 			 struct bar_mark marks[static MARKS_MAX])
 {
@@ -84,7 +91,7 @@ static size_t mark_lines(const json_t *policies, const char *key, uint64_t total
 		json_array_foreach((json_t *)policies, k, policy)
 		{
 			if (n == MARKS_MAX || !words_has(policy, key) ||
-			    !is_of_action(policy, &actions[i]))
+			    waits_for_pressure(policy) || !is_of_action(policy, &actions[i]))
 				continue;
 			marks[n++] = (struct bar_mark){
 				permyriad_of(sub_u64(total, words_number(policy, key)), total),

@@ -317,7 +317,7 @@ if command -v script >/dev/null && script -qec true /dev/null </dev/null >/dev/n
     done
     on_terminal 80 status
     plain
-    grep -q '\[█*░*k░*w░*t░*k' "$tmp/out" && problem='' || problem=' there is none'
+    grep -q '\[█*░*w░*t░*k░*\]' "$tmp/out" && problem='' || problem=' there is none'
     say 'a bar with the lines of the policies in it' "$problem"
     [ "$(grep -c '^ *\[.*\]$' "$tmp/out")" = 2 ] && problem='' || problem=' not two'
     say 'one for memory and one for swap' "$problem"
@@ -336,7 +336,7 @@ if command -v script >/dev/null && script -qec true /dev/null </dev/null >/dev/n
     LC_ALL=C grep -qP '[\x80-\xff]' "$tmp/tty" && problem=' there is' || problem=''
     say 'nothing but ASCII where there is no UTF-8' "$problem"
     plain
-    grep -q '^ *\[##*\.*k\.*w' "$tmp/out" && problem='' || problem=' there is none'
+    grep -q '^ *\[##*\.*w\.*t\.*k\.*\]' "$tmp/out" && problem='' || problem=' there is none'
     say 'a bar of ASCII' "$problem"
     on_terminal 80 status
     grep -q 'ě字 (pid 812' "$tmp/tty" && problem='' || problem=' it is not there'
