@@ -42,6 +42,8 @@
 #define SETTLE_USEC	   (50 * USEC_PER_MSEC)
 #define RETRY_USEC	   USEC_PER_SEC
 #define DRY_RUN_PAUSE_USEC (10 * USEC_PER_SEC)
+/* A policy demands somebody, and so long nobody could be chosen. */
+#define HOPELESS_USEC (30 * USEC_PER_SEC)
 
 struct tick {
 	usec_t now;
@@ -360,10 +362,13 @@ static usec_t next_look(const struct manager *m, const struct tick *t)
 	return min_u64(next_by_state(m, t), account_next(m, t->now));
 }
 
-/* Not the time to write files. */
-static bool is_emergency(const struct manager *m)
+/* Not the time to write files.  But where there is nothing that could be done about it, it may be
+ * the machine's last. */
+static bool is_emergency(const struct manager *m, usec_t now)
 {
-	return m->state == MANAGER_SETTLE || account_is_open(m->account) || acting_policy_holds(m);
+	if (m->state == MANAGER_SETTLE || account_is_open(m->account))
+		return true;
+	return acting_policy_holds(m) && now - m->decision.decided_at < HOPELESS_USEC;
 }
 
 usec_t tick(struct manager *m, usec_t now)
@@ -384,7 +389,7 @@ usec_t tick(struct manager *m, usec_t now)
 		end(m, &t);
 	account_note(m, t.event, &t.judgement, now);
 	report(m, t.event, &t.judgement, before, now);
-	if (archive_is_due(m->archive, now) && !is_emergency(m))
+	if (archive_is_due(m->archive, now) && !is_emergency(m, now))
 		archive_write(m->archive, now);
 	return next_look(m, &t);
 }

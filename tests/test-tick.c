@@ -88,6 +88,8 @@ void __wrap_victim_choose(const struct census *census, const struct victim_reque
 	test.n_choices++;
 	fail_malloc = FAIL_MALLOC_WORKS;
 	__real_victim_choose(census, request, read_precise, userdata, result);
+	if (result->n_ranked == 0) /* that was all */
+		fail_malloc = false;
 }
 
 /* Its memory may be back a moment before it is gone. */
@@ -1129,6 +1131,41 @@ static void test_tick_sees_that_a_kill_was_useless(void **state)
 	skip();
 }
 
+static bool ticks_until_there_is(const char *path)
+{
+	for (int i = 0; i < 1000 && access(path, F_OK) < 0; i++) {
+		one_tick();
+		usleep(10000);
+	}
+	return access(path, F_OK) == 0;
+}
+
+/* In an emergency no files are written, unless nothing can be done about it any more. */
+static void test_tick_keeps_the_history_where_nobody_is_left(void **state)
+{
+	char directory[] = "/tmp/test-tick-XXXXXX", path[64];
+
+	require_scope();
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/history.json", directory);
+	setenv("STATE_DIRECTORY", directory, 1);
+	spawn("", 16, false);
+	start(KILL_NOW);
+	one_tick();
+	settle();
+	for (int i = 0; i < 1000 && account_is_open(test.manager->account); i++) {
+		usleep(10000);
+		one_tick();
+	}
+	some_ticks(); /* the policy still holds */
+	assert_int_not_equal(access(path, F_OK), 0);
+	test.manager->decision.decided_at -= 60 * USEC_PER_SEC;
+	assert_true(ticks_until_there_is(path));
+	test.manager = manager_free(test.manager);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(directory), 0);
+}
+
 static void test_tick_dry_run_never_signals(void **state)
 {
 	pid_t victim;
@@ -1732,6 +1769,7 @@ int main(void)
 		with_scope(test_tick_waits_for_memory_that_comes_late),
 		with_scope(test_tick_rather_a_useless_kind_than_nobody),
 		with_scope(test_tick_sees_that_a_kill_was_useless),
+		with_scope(test_tick_keeps_the_history_where_nobody_is_left),
 		with_scope(test_tick_dry_run_never_signals),
 		with_scope(test_tick_finds_a_process_whose_leader_has_exited),
 		with_scope(test_tick_ends_who_shares_the_memory),
