@@ -3,7 +3,7 @@
  * format: numbers for people, and the text of strangers.
  *
  * Allocates nothing and knows no locale: the point is a point, and text is UTF-8 (RFC 3629, table
- * 3-7 of the Unicode standard) or it is replaced.
+ * 3-7 of the Unicode standard) without noncharacters, or it is replaced.
  */
 #include "lib/format.h"
 
@@ -88,6 +88,12 @@ const char *format_duration(usec_t duration, char buf[static FORMAT_DURATION_SIZ
 	return buf;
 }
 
+/* Set aside for ever: never a text's.  sd-bus refuses a string that has one. */
+static bool is_noncharacter(uint32_t c)
+{
+	return (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe;
+}
+
 /* The length of the character at text, and which one it is; 0 if it is none. */
 static size_t utf8_decode(const char *text, uint32_t *ret)
 {
@@ -113,7 +119,8 @@ static size_t utf8_decode(const char *text, uint32_t *ret)
 				return 0;
 			c = c << 6 | (p[i] & 0x3f);
 		}
-		if (c < forms[n - 1].least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		if (c < forms[n - 1].least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ||
+		    is_noncharacter(c))
 			return 0;
 		*ret = c;
 		return n;

@@ -32,7 +32,8 @@ const char *format_duration(usec_t duration, char buf[static FORMAT_DURATION_SIZ
  */
 const char *format_foreign(const char *text, char *buf, size_t size);
 
-/* For formats that have escapes of their own (JSON): only what is not UTF-8 is replaced, by U+FFFD,
- * so that up to three times the length is needed.  Returns buf. */
+/* For formats that have escapes of their own (JSON), and for the bus: only what is not UTF-8 is
+ * replaced, and noncharacters (U+FFFE and the like), by U+FFFD for each byte, so that up to three
+ * times the length is needed.  Returns buf. */
 #define FORMAT_UTF8_SIZE(length) (3 * (length) + 1)
 const char *format_utf8(const char *text, char *buf, size_t size);

@@ -36,6 +36,7 @@ cleanup() {
     end TERM "${pids[@]}"
     end KILL $daemon $bus "${pids[@]}"
     wait 2>/dev/null
+    for group in "$mount$scope"/*/; do [ ! -d "$group" ] || rmdir "$group"; done
     rmdir "$mount$scope"
     [ -z "$rival" ] || rmdir "$rival"
     [ -z "$made_slice" ] || rmdir "$made_slice"
@@ -274,6 +275,28 @@ wait_for "call GetCandidates u 1 && [ \"\$(answer '.data[0][0][0]')\" = $hostile
 check "[ \"\$(answer '.data[0][0][2]')\" = '\"a\\ufffd\\u001b[1m\"' ] || [ \"\$(answer '.data[0][0][2] | explode')\" = '[97,65533,27,91,49,109]' ]" \
     'a name that is no text becomes one'
 end KILL "$hostile"
+# U+FFFE, a noncharacter, which sd-bus does not send: as a name, of a cgroup too, and in the history.
+group=$scope/$'g\xef\xbf\xbe'
+mkdir "$mount$group"
+hold 128 '$0 = ""; open F, ">/proc/self/comm"; print F "n\xef\xbf\xbe"; close F;
+    $x = "x" x (128 << 20); $| = 1; print "ready\n"; sleep 1000;'
+hostile=$held
+echo "$hostile" >"$mount$group/cgroup.procs"
+call Explain u "$hostile"
+check "[ \"\$(answer '.data[0] | .WouldGo.data, .Victim.data' | paste -sd ' ')\" = 'true $hostile' ]" 'Explain: one with a noncharacter in its name'
+wait_for "call GetCandidates u 1 && [ \"\$(answer '.data[0][0][0]')\" = $hostile ]"
+check "[ \"\$(answer '.data[0][0][2] | explode')\" = '[110,65533,65533,65533]' ] &&
+    [ \"\$(answer '.data[0][0][3] | explode[-4:]')\" = '[103,65533,65533,65533]' ]" 'GetCandidates: noncharacters are replaced'
+call GetCgroups u 0
+check "[ \"\$(answer '[.data[0][] | select(.[0] | explode[-4:] == [103, 65533, 65533, 65533])] | length')\" = 1 ]" \
+    'GetCgroups: noncharacters are replaced'
+printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >>"$tmp/conf"
+call Reload
+check "wait_for \"call GetHistory u 1 && grep -q $hostile '$tmp/out'\"" 'GetHistory: one with a noncharacter in its name'
+quiet_conf >"$tmp/conf"
+call Reload
+end KILL "$hostile"
+wait_for "rmdir '$mount$group' 2>/dev/null"
 
 #
 # Rules and policies

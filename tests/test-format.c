@@ -125,6 +125,18 @@ static void test_text_of_strangers_is_made_harmless(void **state)
 		{ "\xed\xa0\x80", "???", REPLACED REPLACED REPLACED },
 		{ "\xf4\x90\x80\x80", "????", REPLACED REPLACED REPLACED REPLACED },
 		{ "\xf8\xff\xfe", "???", REPLACED REPLACED REPLACED },
+		/* noncharacters, which sd-bus refuses: U+FDD0, U+FDEF, U+FFFE, U+FFFF, U+1FFFE,
+		 * U+10FFFF; and what is beside them */
+		{ "x\xef\xb7\x90y", "x???y", "x" REPLACED REPLACED REPLACED "y" },
+		{ "\xef\xb7\xaf", "???", REPLACED REPLACED REPLACED },
+		{ "\xef\xbf\xbe", "???", REPLACED REPLACED REPLACED },
+		{ "\xef\xbf\xbf", "???", REPLACED REPLACED REPLACED },
+		{ "\xf0\x9f\xbf\xbe", "????", REPLACED REPLACED REPLACED REPLACED },
+		{ "\xf4\x8f\xbf\xbf", "????", REPLACED REPLACED REPLACED REPLACED },
+		{ "\xef\xb7\x8f\xef\xb7\xb0", "\xef\xb7\x8f\xef\xb7\xb0",
+		  "\xef\xb7\x8f\xef\xb7\xb0" },
+		{ "\xef\xbf\xbd\xf0\x9f\xbf\xbd", "\xef\xbf\xbd\xf0\x9f\xbf\xbd",
+		  "\xef\xbf\xbd\xf0\x9f\xbf\xbd" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
