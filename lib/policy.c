@@ -424,6 +424,11 @@ void policy_apply_rules(const struct policy_set *set, const struct rule_subject 
 		else
 			verdict.weight *= rule->weight;
 	}
+	/* (In a hundred rules it may have become infinite, or 0.) */
+	if (verdict.weight > RULE_WEIGHT_MAX)
+		verdict.weight = RULE_WEIGHT_MAX;
+	else if (verdict.weight < RULE_WEIGHT_MIN)
+		verdict.weight = RULE_WEIGHT_MIN;
 	*ret = verdict;
 }
 

@@ -79,6 +79,10 @@ enum rule_kind {
 
 #define RULE_WEIGHT_PREFER 2.0
 #define RULE_WEIGHT_AVOID  0.5
+/* Of all rules together: beyond that size would no longer tell those apart whom they match, as all
+ * would count as the most that there is, or as nothing. */
+#define RULE_WEIGHT_MAX 1e6
+#define RULE_WEIGHT_MIN 1e-6
 
 /* All conditions that are set must match; a rule without any matches nothing (and is refused by
  * conf). */
@@ -146,7 +150,8 @@ struct rule_subject {
 
 struct rule_verdict {
 	const struct rule *protected_by; /* the first PROTECT rule that matches, or NULL */
-	double weight;			 /* product of all PREFER and AVOID that match */
+	/* The product of all PREFER and AVOID that match, in [RULE_WEIGHT_MIN, RULE_WEIGHT_MAX]. */
+	double weight;
 };
 
 /* Not between decision and signal: regexec(3) allocates, if a rule of the user has a pattern that

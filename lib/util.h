@@ -56,6 +56,13 @@ static inline uint64_t add_u64(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
+/* What is not negative, rounded down, or UINT64_MAX where it does not fit: the plain conversion is
+ * undefined then, and gives 0 here and there. */
+static inline uint64_t saturate_u64(double value)
+{
+	return value < (double)UINT64_MAX ? (uint64_t)value : UINT64_MAX;
+}
+
 /* part of whole in permyriad, rounded down; 0 of nothing is 0. */
 static inline unsigned permyriad_of(uint64_t part, uint64_t whole)
 {

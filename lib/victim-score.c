@@ -124,8 +124,8 @@ static uint64_t weighted(const struct census_process *process, uint64_t bytes)
 {
 	int factor = 1000 + process->oom_score_adj;
 
-	return (uint64_t)((double)bytes * (factor < 1 ? 1 : factor) / 1000 *
-			  (double)process->weight);
+	return saturate_u64((double)bytes * (factor < 1 ? 1 : factor) / 1000 *
+			    (double)process->weight);
 }
 
 uint64_t victim_score(const struct census_process *process, const struct victim_request *request,
@@ -135,8 +135,8 @@ uint64_t victim_score(const struct census_process *process, const struct victim_
 
 	switch (request->rank_by) {
 	case POLICY_RANK_BY_BADNESS:
-		return (uint64_t)((double)badness(process, request, memory) *
-				  (double)process->weight);
+		return saturate_u64((double)badness(process, request, memory) *
+				    (double)process->weight);
 	case POLICY_RANK_BY_SWAP:
 		return weighted(process, memory->swap);
 	case POLICY_RANK_BY_GROWTH:

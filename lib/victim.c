@@ -37,9 +37,7 @@ static uint64_t score_at(const struct census_process *process, const struct vict
 /* A node's weight is a float, rounded; its bound must not be too low by that. */
 static uint64_t scale_up(uint64_t bytes, float weight)
 {
-	double scaled = (double)bytes * (double)weight * (1 + 1e-6);
-
-	return scaled < (double)UINT64_MAX ? (uint64_t)scaled : UINT64_MAX;
+	return saturate_u64((double)bytes * (double)weight * (1 + 1e-6));
 }
 
 /*
@@ -155,8 +153,8 @@ static void cgroup_init(struct victim_candidate *candidate, const struct choice 
 		.shared = (uint64_t)tally_precise(tally, TALLY_SHARED),
 	};
 	candidate->weight = cgroup_weight(choice, candidate->cgroup);
-	candidate->estimate = (uint64_t)((double)census_footprint(&candidate->memory) *
-					 (double)candidate->weight);
+	candidate->estimate = saturate_u64((double)census_footprint(&candidate->memory) *
+					   (double)candidate->weight);
 }
 
 static void candidate_init(struct victim_candidate *candidate, const struct choice *choice,
@@ -302,9 +300,9 @@ static bool read_candidate(struct choice *choice, struct victim_candidate *candi
 	candidate->precise = true;
 	candidate->error = sum.error;
 	if (!process) {
-		candidate->estimate = (uint64_t)((double)footprint * (double)candidate->weight);
+		candidate->estimate = saturate_u64((double)footprint * (double)candidate->weight);
 		candidate->score = (struct interval){
-			(uint64_t)((double)lo * (double)candidate->weight),
+			saturate_u64((double)lo * (double)candidate->weight),
 			scale_up(hi, candidate->weight),
 		};
 	} else {

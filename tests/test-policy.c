@@ -392,6 +392,35 @@ static void test_apply_rules_multiplies_weights_and_names_the_first_protector(vo
 	assert_string_equal(verdict.protected_by->name, "first");
 }
 
+static void test_apply_rules_bounds_the_product_of_weights(void **state)
+{
+	static const struct {
+		unsigned n_rules;
+		double weight, expected;
+	} rows[] = {
+		{ 2, 1000, 1e6 },   { 5, 1000, 1e6 },  { 14, 1000, 1e6 }, /* beyond a float */
+		{ 110, 1000, 1e6 },					  /* beyond a double */
+		{ 1, 1e-6, 1e-6 },  { 8, 1e-6, 1e-6 }, /* 0 as a float, which is the weight of one
+							  who may not go */
+		{ 60, 1e-6, 1e-6 },		       /* 0 as a double */
+	};
+	struct rule_subject subject = { .comm = "abc", .cgroup = "/" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(policy_set_done) struct policy_set set = {};
+		struct rule_verdict verdict;
+		char name[16];
+
+		for (unsigned n = 0; n < rows[i].n_rules; n++) {
+			snprintf(name, sizeof(name), "rule-%u", n);
+			add_rule(&set, RULE_PREFER, name, "abc")->weight = rows[i].weight;
+		}
+		policy_apply_rules(&set, &subject, &verdict);
+		if (verdict.weight < rows[i].expected || verdict.weight > rows[i].expected)
+			fail_msg("row %zu: %g", i, verdict.weight);
+	}
+}
+
 static void test_policy_set_finds_adds_and_removes(void **state)
 {
 	_cleanup_(policy_set_done) struct policy_set set = {};
@@ -817,6 +846,7 @@ int main(void)
 		cmocka_unit_test(test_rule_set_comm_says_what_is_wrong),
 		cmocka_unit_test(test_apply_rules_wants_all_conditions),
 		cmocka_unit_test(test_apply_rules_multiplies_weights_and_names_the_first_protector),
+		cmocka_unit_test(test_apply_rules_bounds_the_product_of_weights),
 		cmocka_unit_test(test_policy_set_finds_adds_and_removes),
 		cmocka_unit_test(test_strings_name_all_values),
 		cmocka_unit_test(test_policy_holds_at_the_line_and_below),

@@ -297,6 +297,13 @@ static void test_score_weighs(void **state)
 		/* The kernel's: adj thousandths of all memory. */
 		{ POLICY_RANK_BY_BADNESS, 300, 1, { .anon = 100 }, 100 + 300 * 16000 },
 		{ POLICY_RANK_BY_BADNESS, -300, 1, { .anon = 100 }, 0 },
+		/* More than there is a number for is the most, not nothing. */
+		{ POLICY_RANK_BY_FOOTPRINT, 0, 1e15F, { .anon = GIB }, UINT64_MAX },
+		{ POLICY_RANK_BY_FOOTPRINT, 1000, 1e30F, { .anon = 1 }, UINT64_MAX },
+		{ POLICY_RANK_BY_FOOTPRINT, 0, 1e30F, { .anon = 0 }, 0 },
+		{ POLICY_RANK_BY_SWAP, 0, 1e15F, { .swap = GIB }, UINT64_MAX },
+		{ POLICY_RANK_BY_GROWTH, 0, 1e15F, { .anon = GIB }, UINT64_MAX },
+		{ POLICY_RANK_BY_BADNESS, 0, 1e15F, { .anon = GIB }, UINT64_MAX },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -324,6 +331,28 @@ static void test_choose_hint_does_not_outrank_size(void **state)
 	set(&machine, 1, 900 * MIB, 900 * MIB);
 	assert_int_equal(choose(&machine), 101);
 	assert_int_equal(choose_by(&machine, POLICY_RANK_BY_BADNESS), 100);
+	machine_done(&machine);
+}
+
+/* Preferred by more than there are numbers for. */
+static void test_choose_takes_who_is_preferred_beyond_measure(void **state)
+{
+	static const enum policy_rank_by ranks[] = {
+		POLICY_RANK_BY_FOOTPRINT,
+		POLICY_RANK_BY_BADNESS,
+	};
+	struct machine machine;
+
+	machine_init(&machine, 2);
+	set(&machine, 0, GIB, GIB);
+	set(&machine, 1, 2 * GIB, 2 * GIB);
+	machine.processes[0]->weight = 1e15F;
+	census_weigh(&machine.census, machine.processes[0]);
+	for (size_t i = 0; i < ARRAY_SIZE(ranks); i++) {
+		assert_int_equal(choose_by(&machine, ranks[i]), 100);
+		assert_true(result.ranked[0].estimate == UINT64_MAX);
+		assert_true(result.ranked[0].score.hi == UINT64_MAX);
+	}
 	machine_done(&machine);
 }
 
@@ -467,6 +496,34 @@ static void test_choose_weighs_cgroups_by_cgroup_alone(void **state)
 	assert_int_equal(result.ranked[0].estimate, 150 * MIB);
 	assert_string_equal(result.ranked[1].cgroup->path, "/x");
 	assert_int_equal(result.ranked[1].estimate, 100 * MIB);
+	machine_done(&machine);
+	machine.policies.scope = NULL; /* not on the heap */
+	policy_set_done(&machine.policies);
+}
+
+static void test_choose_takes_a_cgroup_that_is_preferred_beyond_measure(void **state)
+{
+	struct victim_request request = { .target = POLICY_TARGET_CGROUP, .n_wanted = 8 };
+	uint64_t huge = 32 * 1024 * GIB;
+	struct machine machine;
+
+	machine_init(&machine, 2);
+	for (int i = 0; i < 2; i++) {
+		struct rule *rule = policy_set_rule(&machine.policies, RULE_PREFER, i ? "b" : "a");
+
+		rule->cgroup = strdup("/x");
+		rule->weight = 1000;
+		census_place(&machine.census, machine.processes[i], i ? "/y" : "/x");
+		set(&machine, (size_t)i, huge, huge);
+	}
+	for (machine.read_result = 0; machine.read_result >= -EACCES;
+	     machine.read_result -= EACCES) { /* read anew, and as it was counted before */
+		choose_for(&machine, &request);
+		assert_int_equal(result.n_ranked, 2);
+		assert_string_equal(result.ranked[0].cgroup->path, "/x");
+		assert_true(result.ranked[0].estimate == UINT64_MAX);
+		assert_true(result.ranked[1].estimate == huge);
+	}
 	machine_done(&machine);
 	machine.policies.scope = NULL; /* not on the heap */
 	policy_set_done(&machine.policies);
@@ -921,12 +978,14 @@ int main(void)
 		cmocka_unit_test(test_choose_excludes),
 		cmocka_unit_test(test_score_weighs),
 		cmocka_unit_test(test_choose_hint_does_not_outrank_size),
+		cmocka_unit_test(test_choose_takes_who_is_preferred_beyond_measure),
 		cmocka_unit_test(test_choose_ties_go_to_the_youngest),
 		cmocka_unit_test(test_choose_stops_reading_at_the_budget),
 		cmocka_unit_test(test_choose_does_not_drift_down_after_the_budget),
 		cmocka_unit_test(test_choose_ranks_by_estimate_when_reads_fail),
 		cmocka_unit_test(test_choose_allocates_nothing),
 		cmocka_unit_test(test_choose_passes_over_whole_groups),
+		cmocka_unit_test(test_choose_takes_a_cgroup_that_is_preferred_beyond_measure),
 		cmocka_unit_test(test_choose_takes_a_whole_cgroup),
 		cmocka_unit_test(test_choose_weighs_cgroups_by_cgroup_alone),
 		cmocka_unit_test(test_choose_passes_over_if_there_is_somebody_else),
