@@ -157,6 +157,8 @@ void monitor_block_signals(void)
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGHUP);
 	sigprocmask(SIG_BLOCK, &mask, NULL); /* fails for a wrong first argument only */
+	/* (Inherited, but no child of ours executes anything.) */
+	(void)signal(SIGPIPE, SIG_IGN);
 }
 
 static int add_signals(struct manager *m)

@@ -9,7 +9,8 @@
 
 struct manager;
 
-/* First of all: a signal that comes before the loop is there waits for it. */
+/* First of all: a signal that comes before the loop is there waits for it; and that nobody reads
+ * what is logged is no reason to end (SIGPIPE). */
 void monitor_block_signals(void);
 
 /* The event loop and its sources; 0 or -errno.  Needs nothing of the manager but its fds. */
