@@ -221,7 +221,11 @@ static void decide(void *userdata)
 		.left = 100 * USEC_PER_MSEC,
 		.now = clock_usec,
 	};
-	struct victim_request request = { .self = getpid() };
+	struct victim_request request = {
+		.self = getpid(),
+		.n_wanted = VICTIM_TOLD,
+		.n_looks = VICTIM_TOLD_LOOKS,
+	};
 
 	if (memory_sample(bench->memory, &bench->reading) < 0)
 		return;

@@ -195,6 +195,8 @@ static bool choose(struct manager *m, struct tick *t)
 
 	ending_observe_passed_over(m);
 	m->request = (struct victim_request){
+		.n_wanted = VICTIM_TOLD,
+		.n_looks = VICTIM_TOLD_LOOKS,
 		.rank_by = policy->rank_by,
 		.target = policy->target,
 		.allocated = m->reading.allocated,

@@ -14,7 +14,8 @@ struct choice {
 	victim_read_fn read_precise;
 	void *userdata;
 	struct victim_result *result;
-	uint64_t mark; /* the best score read so far */
+	uint64_t mark;	 /* the best score read so far */
+	size_t n_needed; /* nodes looked at when last somebody could reach it */
 
 	/* Who is passed over if there is somebody else: from this verdict on, in this walk. */
 	enum passover_verdict refused;
@@ -386,31 +387,41 @@ static bool is_refused(struct choice *choice, const struct victim_entry *entry)
 	return true;
 }
 
+/* Is all ranked that is to be?  Those who cannot reach the mark are for people alone. */
+static bool is_told(const struct choice *choice)
+{
+	const struct victim_request *request = choice->request;
+	const struct victim_result *result = choice->result;
+
+	return result->n_ranked >= min_u64(request->n_wanted, VICTIM_RANKED_MAX) ||
+	       (request->n_looks > 0 && result->n_visited - choice->n_needed >= request->n_looks);
+}
+
 /* Both passes, but for those who are passed over by this verdict. */
 static void walk(struct choice *choice, enum passover_verdict refused)
 {
-	const struct victim_request *request = choice->request;
 	struct victim_result *result = choice->result;
-	unsigned n_wanted = (unsigned)min_u64(request->n_wanted, VICTIM_RANKED_MAX);
 
 	choice->refused = refused;
 	choice->refused_any = false;
 	choice->avoided = (struct victim_candidate){ 0 };
 	choice->mark = 0;
+	choice->n_needed = 0;
 	result->n_heap = result->n_ranked = result->n_reads = 0;
 	heap_push(result, &choice->census->machine, UINT64_MAX);
 
 	/* What comes off the heap cannot be exceeded by what is left on it. */
 	while (result->n_heap > 0 && result->n_ranked < VICTIM_RANKED_MAX) {
-		bool enough = result->n_ranked >= n_wanted;
 		struct victim_candidate candidate;
 		struct victim_entry top;
 
-		if (enough && result->heap[0].hi < choice->mark)
+		if (result->heap[0].hi >= choice->mark)
+			choice->n_needed = result->n_visited;
+		else if (is_told(choice))
 			break;
 		top = heap_pop(result);
 		if (!is_candidate(choice, top.node)) {
-			open_node(choice, top.node, enough ? choice->mark : 0);
+			open_node(choice, top.node, is_told(choice) ? choice->mark : 0);
 			continue;
 		}
 		if (!may_go(choice, top.node) || is_refused(choice, &top))

@@ -66,6 +66,11 @@ struct victim_candidate {
 /* So many are ranked and kept at most; the rest are only counted. */
 #define VICTIM_RANKED_MAX 32
 
+/* What a decision asks for, so that it can say who would be next, and with which intervals: some
+ * 10 us at 10,000 processes, and at most some 100 where hardly anybody may go. */
+#define VICTIM_TOLD	  3
+#define VICTIM_TOLD_LOOKS 1024
+
 struct victim_entry {
 	uint64_t hi;
 	const struct census_node *node;
@@ -93,8 +98,9 @@ struct victim_result {
 struct victim_request {
 	enum policy_rank_by rank_by; /* processes; cgroups go by footprint */
 	enum policy_target target;
-	unsigned n_wanted;  /* rank so many if there are, for people; the victim and the next come
-			     * for nothing */
+	unsigned n_wanted;  /* rank so many if there are, for people: who cannot reach the victim is
+			     * not read for that */
+	size_t n_looks;	    /* and look at no more nodes for those; 0: at all */
 	uint64_t allocated; /* memory_reading.allocated now */
 	uint64_t total;	    /* memory + swap, bytes: badness' unit for oom_score_adj */
 	usec_t now;

@@ -480,12 +480,12 @@ static void test_tick_keeps_a_record(void **state)
 {
 	const struct decision *d;
 	const struct history_entry *e;
+	pid_t small, large;
 	usec_t next;
-	pid_t large;
 
 	require_scope();
 	assert_int_equal(make_group("/a"), 0);
-	spawn("", 8, false);
+	small = spawn("", 8, false);
 	large = spawn("/a", 64, false);
 	start(KILL_NOW);
 	one_tick();
@@ -498,7 +498,13 @@ static void test_tick_keeps_a_record(void **state)
 	assert_in_range(e->footprint_bytes, 64 * MIB, 80 * MIB);
 	assert_int_equal(e->footprint_bytes, census_footprint(&d->memory));
 	assert_int_equal(e->ranked[0].pid, large);
-	assert_true(e->n_ranked >= 1);
+	/* Who is next cannot reach it, and is told without being read. */
+	assert_int_equal(e->precise_reads, 1);
+	assert_int_equal(d->next_pid, small);
+	assert_int_equal(e->n_ranked, 2);
+	assert_int_equal(e->ranked[1].pid, small);
+	assert_string_equal(e->ranked[1].verdict, "cannot-reach");
+	assert_in_range(e->ranked[1].score_max_bytes, 8 * MIB, 64 * MIB);
 	/* Each step after the one before, up to the signal. */
 	assert_true(e->choose_usec <= e->open_usec && e->open_usec <= e->boost_usec &&
 		    e->boost_usec <= e->signal_usec && e->signal_usec <= e->reap_usec);
@@ -1348,7 +1354,7 @@ static void check_partner_goes_too(bool by_vfork)
 	assert_int_equal(test.manager->decision.pid, partner.pid);
 	assert_int_equal(test.manager->decision.n_sharers, 1);
 	assert_int_equal(test.manager->victim.others[0].pid, victim);
-	assert_int_equal(test.manager->decision.next_pid, 0); /* the small one cannot reach it */
+	assert_int_equal(test.manager->decision.next_pid, small); /* not the one who goes too */
 	assert_int_equal(test.n_signals, 2);
 	assert_int_equal(n_mallocs, 0);
 	settle();

@@ -437,6 +437,83 @@ static void test_choose_allocates_nothing(void **state)
 	machine_done(&machine);
 }
 
+/* Who would be next is for people: told by the readings that there are. */
+static void test_choose_tells_who_is_next_without_a_read(void **state)
+{
+	static const struct {
+		uint64_t growth; /* since the readings, MiB */
+		unsigned n_reads;
+		unsigned n_ranked, n_told; /* nothing asked for, VICTIM_TOLD asked for */
+	} rows[] = {
+		{ 0, 1, 1, 3 },
+		{ 150, 1, 1, 3 },
+		{ 250, 2, 2, 3 }, /* the second could be as large */
+		{ 900, 5, 5, 5 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct victim_request request = { .n_looks = VICTIM_TOLD_LOOKS };
+		struct machine machine;
+
+		machine_init(&machine, 5);
+		for (size_t k = 0; k < 5; k++)
+			set(&machine, k, (600 - 100 * k) * MIB - (k > 0) * 100 * MIB,
+			    (600 - 100 * k) * MIB - (k > 0) * 100 * MIB);
+		machine.allocated = rows[i].growth * MIB;
+		request.allocated = machine.allocated;
+		choose_for(&machine, &request);
+		assert_int_equal(result.n_reads, rows[i].n_reads);
+		assert_int_equal(result.n_ranked, rows[i].n_ranked);
+
+		request.n_wanted = VICTIM_TOLD;
+		choose_for(&machine, &request);
+		assert_int_equal(result.ranked[0].process->pid, FIRST_PID);
+		assert_int_equal(result.n_reads, rows[i].n_reads);
+		assert_int_equal(result.n_ranked, rows[i].n_told);
+		assert_false(result.approximate);
+		assert_int_equal(result.ranked[1].process->pid, FIRST_PID + 1);
+		assert_int_equal(result.ranked[2].process->pid, FIRST_PID + 2);
+		assert_int_equal(result.ranked[1].score.hi,
+				 400 * MIB + (result.ranked[1].precise ? 0 : request.allocated));
+		machine_done(&machine);
+	}
+}
+
+/* Where hardly anybody may go, not everybody is looked at for those who are only told. */
+static void test_choose_looks_no_further_than_asked(void **state)
+{
+	struct victim_request request = { .n_wanted = VICTIM_TOLD };
+	struct machine machine;
+
+	machine_init(&machine, 1);
+	set(&machine, 0, 500 * MIB, 500 * MIB);
+	for (int i = 0; i < 5000; i++) {
+		struct census_process *process = census_add(&machine.census, 5000 + i, 1);
+
+		assert_non_null(process);
+		process->state = 'Z';
+		census_place(&machine.census, process, "/b.slice");
+		census_weigh(&machine.census, process);
+	}
+	choose_for(&machine, &request);
+	assert_int_equal(result.n_ranked, 1);
+	assert_true(result.n_visited > 5000);
+
+	request.n_looks = VICTIM_TOLD_LOOKS;
+	choose_for(&machine, &request);
+	assert_int_equal(result.n_ranked, 1);
+	assert_int_equal(result.ranked[0].process->pid, FIRST_PID);
+	assert_false(result.approximate);
+	assert_in_range(result.n_visited, VICTIM_TOLD_LOOKS, 2 * VICTIM_TOLD_LOOKS);
+
+	/* For the victim itself, everybody is. */
+	set_adj(&machine, 0, -1000);
+	choose_for(&machine, &request);
+	assert_int_equal(result.n_ranked, 0);
+	assert_true(result.n_visited > 5000);
+	machine_done(&machine);
+}
+
 /* What the hierarchy is for: one leak, and a thousand idle processes in fifty groups. */
 static void test_choose_passes_over_whole_groups(void **state)
 {
@@ -984,6 +1061,8 @@ int main(void)
 		cmocka_unit_test(test_choose_does_not_drift_down_after_the_budget),
 		cmocka_unit_test(test_choose_ranks_by_estimate_when_reads_fail),
 		cmocka_unit_test(test_choose_allocates_nothing),
+		cmocka_unit_test(test_choose_tells_who_is_next_without_a_read),
+		cmocka_unit_test(test_choose_looks_no_further_than_asked),
 		cmocka_unit_test(test_choose_passes_over_whole_groups),
 		cmocka_unit_test(test_choose_takes_a_cgroup_that_is_preferred_beyond_measure),
 		cmocka_unit_test(test_choose_takes_a_whole_cgroup),
