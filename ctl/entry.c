@@ -158,34 +158,76 @@ static void print_policy(const struct screen *screen, const json_t *entry)
 		PERCENT_ARGS(pressure));
 }
 
+/* Who counted for more, and was passed over. */
+static void add_avoided(const struct screen *screen, const json_t *entry, struct screen_text *text)
+{
+	const char *why = words_text(entry, "avoided_for");
+	char name[WORDS_COMMAND_SIZE], cgroup[4096], size[FORMAT_BYTES_SIZE];
+
+	if (!words_has(entry, "avoided_pid"))
+		return;
+	format_bytes(words_number(entry, "avoided_footprint_bytes"), size);
+	if (strcmp(words_text(entry, "target"), "cgroup") == 0)
+		screen_text_add(text, "; not the larger cgroup %s (%s)",
+				screen_foreign(screen, words_text(entry, "avoided_cgroup"), cgroup,
+					       sizeof(cgroup)),
+				size);
+	else
+		screen_text_add(text, "; not the larger %s (pid %u, %s)",
+				words_command(screen, words_text(entry, "avoided_comm"), name),
+				(unsigned)words_number(entry, "avoided_pid"), size);
+	if (strcmp(why, "kind") == 0)
+		screen_text_add(text, ", as ending another of its kind had given little");
+	else if (strcmp(why, "failed") == 0)
+		screen_text_add(text, ", as the last try to end it had failed");
+}
+
 static void print_choice(const struct screen *screen, const json_t *entry)
 {
 	uint64_t n = words_number(entry, "candidates");
+	struct screen_text text = { .n = 0 };
 
-	if (n > 0)
-		screen_item(screen, "  Choice", SCREEN_PLAIN,
-			    "%u of %u candidate%s read precisely%s",
-			    (unsigned)words_number(entry, "precise_reads"), (unsigned)n,
-			    words_plural(n),
-			    words_bool(entry, "approximate")
-				    ? "; others might have been larger than the first"
-				    : "; nobody else could have been larger than the first");
+	if (n == 0)
+		return;
+	screen_text_add(&text, "%u of %u candidate%s read precisely",
+			(unsigned)words_number(entry, "precise_reads"), (unsigned)n,
+			words_plural(n));
+	add_avoided(screen, entry, &text);
+	screen_text_add(&text, "; %s than the first",
+			words_bool(entry, "approximate")
+				? "others might have been larger"
+				: "no other candidate could have been larger");
+	screen_item(screen, "  Choice", SCREEN_PLAIN, "%s", text.text);
+}
+
+static void add_ranked(const struct screen *screen, const json_t *one, struct screen_text *text)
+{
+	char name[WORDS_COMMAND_SIZE], cgroup[4096], size[FORMAT_BYTES_SIZE];
+
+	format_bytes(words_number(one, "footprint_bytes"), size);
+	if (words_has(one, "pid"))
+		screen_text_add(text, "%s (pid %u, %s)",
+				words_command(screen, words_text(one, "comm"), name),
+				(unsigned)words_number(one, "pid"), size);
+	else
+		screen_text_add(
+			text, "cgroup %s (%s)",
+			screen_foreign(screen, words_text(one, "cgroup"), cgroup, sizeof(cgroup)),
+			size);
 }
 
 static void print_ranked(const struct screen *screen, const json_t *entry)
 {
 	const json_t *ranked = json_object_get(entry, "ranked"), *one;
 	struct screen_text text = { .n = 0 };
-	char name[WORDS_COMMAND_SIZE], size[FORMAT_BYTES_SIZE];
 	size_t i;
 
 	json_array_foreach((json_t *)ranked, i, one)
 	{
-		if (i > 0) /* the first is the victim */
-			screen_text_add(&text, "%s%s (pid %u, %s)", i > 1 ? ", " : "",
-					words_command(screen, words_text(one, "comm"), name),
-					(unsigned)words_number(one, "pid"),
-					format_bytes(words_number(one, "footprint_bytes"), size));
+		if (i == 0) /* the victim */
+			continue;
+		screen_text_add(&text, "%s", i > 1 ? ", " : "");
+		add_ranked(screen, one, &text);
 	}
 	if (text.n > 0)
 		screen_item(screen, "  Next were", SCREEN_PLAIN, "%s", text.text);

@@ -143,6 +143,23 @@ static void fill_ranked(const struct victim_candidate *candidate, struct history
 	set_text(ranked->verdict, victim_verdict_to_string(candidate->verdict));
 }
 
+static void fill_avoided(const struct victim_result *choice, struct history_entry *e)
+{
+	const struct victim_candidate *avoided = &choice->avoided;
+	const struct census_process *process;
+
+	if (!avoided->node)
+		return;
+	process = victim_largest_below(avoided->node);
+	set_text(e->avoided_for, choice->avoided_for == PASSOVER_KIND ? "kind" : "failed");
+	e->avoided_pid = (uint32_t)process->pid;
+	set_text(e->avoided_comm, process->comm);
+	set_path(e->avoided_cgroup,
+		 avoided->cgroup ? avoided->cgroup->path : census_cgroup_path(process));
+	e->avoided_footprint_bytes = census_footprint(&avoided->memory);
+	e->avoided_score_bytes = avoided->estimate;
+}
+
 static void fill_victim(const struct victim_candidate *victim, struct history_entry *e)
 {
 	const struct census_process *process = victim->process;
@@ -172,6 +189,7 @@ void account_choice(struct manager *m, const struct policy *policy, usec_t now)
 	e->candidates = (uint32_t)choice->n_candidates;
 	e->precise_reads = choice->n_reads;
 	e->approximate = choice->approximate;
+	fill_avoided(choice, e);
 	e->choose_usec = sub_u64(now, m->decision.decided_at);
 	e->n_ranked = (uint32_t)min_u64(choice->n_ranked, HISTORY_RANKED_MAX);
 	for (unsigned i = 0; i < e->n_ranked; i++)

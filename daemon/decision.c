@@ -10,13 +10,19 @@
 
 static void record_avoided(struct decision *d, const struct victim_result *result)
 {
-	const struct census_process *avoided = result->avoided.process;
+	const struct victim_candidate *avoided = &result->avoided;
+	const struct census_process *process;
 
 	d->avoided_kinds = result->avoided_kinds;
-	if (!result->avoided.node || !avoided)
+	d->avoided_for = result->avoided_for;
+	if (!avoided->node)
 		return;
-	d->avoided_pid = avoided->pid;
-	memcpy(d->avoided_comm, avoided->comm, sizeof(d->avoided_comm));
+	process = victim_largest_below(avoided->node);
+	d->avoided_pid = process->pid;
+	memcpy(d->avoided_comm, process->comm, sizeof(d->avoided_comm));
+	if (avoided->cgroup)
+		snprintf(d->avoided_group, sizeof(d->avoided_group), "%.*s",
+			 (int)sizeof(d->avoided_group) - 1, avoided->cgroup->path);
 }
 
 void decision_record(struct decision *d, const struct manager *m, const struct policy *policy,

@@ -11,6 +11,7 @@
 #include "lib/cgroup.h"
 #include "lib/kill.h"
 #include "lib/memory.h"
+#include "lib/passover.h"
 #include "lib/policy.h"
 #include "lib/proc.h"
 #include "lib/util.h"
@@ -53,9 +54,11 @@ struct decision {
 	char next_comm[16];
 	char next_group[128]; /* a cgroup: its path, perhaps cut; next_pid is 0 then */
 	uint64_t next_footprint;
-	/* Who counts for more, but is of a kind that it was useless to end. */
+	/* Who counts for more, but was passed over; of a cgroup: the largest in it. */
 	pid_t avoided_pid; /* 0: there was none */
 	char avoided_comm[16];
+	char avoided_group[128]; /* a cgroup: its path, perhaps cut */
+	enum passover_verdict avoided_for;
 	unsigned avoided_kinds; /* as in passover_kinds() */
 
 	struct memory_reading before; /* the machine, at the decision */

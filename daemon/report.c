@@ -189,17 +189,31 @@ static void report_steps(const struct manager *m)
 			   m->victim.group.n_spared);
 }
 
+/* "; not the larger app (pid 7), as ending another of its kind gave little" */
+static const char *describe_avoided(const struct decision *d, char *buf, size_t size)
+{
+	char comm[16], group[sizeof(d->avoided_group)];
+	const char *why = d->avoided_for == PASSOVER_KIND
+				  ? "as ending another of its kind gave little"
+				  : "as the last try to end it failed";
+
+	buf[0] = '\0';
+	if (d->avoided_group[0] != '\0')
+		snprintf(buf, size, "; not the larger cgroup %s, %s",
+			 format_foreign(d->avoided_group, group, sizeof(group)), why);
+	else if (d->avoided_pid > 0)
+		snprintf(buf, size, "; not the larger %s (pid %d), %s",
+			 format_foreign(d->avoided_comm, comm, sizeof(comm)), d->avoided_pid, why);
+	return buf;
+}
+
 static void report_signalled(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
 	char text[1024], name[384], memory[128], size[FORMAT_BYTES_SIZE], next[256], company[64];
-	char avoided[160] = "", comm[16];
+	char avoided[256];
 
 	describe_memory(&d->before, memory, sizeof(memory));
-	if (d->avoided_pid > 0)
-		snprintf(avoided, sizeof(avoided),
-			 "; not the larger %s (pid %d), as ending another of its kind gave little",
-			 format_foreign(d->avoided_comm, comm, sizeof(comm)), d->avoided_pid);
 	snprintf(text, sizeof(text),
 		 "%s %s%s: %s to come back, %s. Policy %s: %s, stalled " PERCENT_FORMAT
 		 ". %u of %zu candidates read%s%s%s.",
@@ -208,7 +222,8 @@ static void report_signalled(const struct manager *m)
 		 format_bytes(census_footprint(&d->memory), size),
 		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
 		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
-		 d->approximate ? ", approximately" : "", avoided,
+		 d->approximate ? ", approximately" : "",
+		 describe_avoided(d, avoided, sizeof(avoided)),
 		 describe_next(d, next, sizeof(next)));
 	say_decision(m, d->dry_run ? MESSAGE_ID_DRY_RUN : MESSAGE_ID_SIGNALLED, LOG_WARNING, text);
 	if (d->n_sharers_left > 0 || (d->sharers_error < 0 && !errno_is_gone(d->sharers_error)))

@@ -41,7 +41,7 @@ struct history_ranked {
 	uint32_t pid;
 	bool precise;
 	char comm[24];
-	char cgroup[208];
+	char cgroup[160];
 	char verdict[16]; /* "chosen", "smaller", "cannot-reach", "undecided" */
 };
 
@@ -73,6 +73,16 @@ struct history_entry {
 	uint32_t candidates;
 	uint32_t precise_reads;
 	bool approximate;
+
+	/* Who counted for more than the victim and was passed over for it: why is "kind" (it was
+	 * useless to end another of its kind) or "failed" (the last try to end it).  Of a cgroup:
+	 * the largest in it. */
+	char avoided_for[8];
+	uint32_t avoided_pid;
+	char avoided_comm[24];
+	char avoided_cgroup[144];
+	uint64_t avoided_footprint_bytes;
+	uint64_t avoided_score_bytes;
 
 	/* The machine: at the decision, and at the end of the account. */
 	uint64_t memory_total_bytes;

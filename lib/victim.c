@@ -22,6 +22,7 @@ struct choice {
 	bool refused_any;
 	struct victim_candidate avoided;	   /* the largest that was refused for its kind */
 	uint64_t kind_largest[PASSOVER_KINDS_MAX]; /* likewise, its score */
+	struct victim_candidate failed;		   /* the largest of those that failed last */
 };
 
 /* The score at one end of the footprint's interval.  All of it may be in swap by now, or none. */
@@ -362,6 +363,12 @@ static enum passover_verdict judge_below(const struct choice *choice,
 	return verdict;
 }
 
+static void keep_larger(struct victim_candidate *largest, const struct victim_candidate *candidate)
+{
+	if (!largest->node || candidate->estimate > largest->estimate)
+		*largest = *candidate;
+}
+
 /* Is the candidate passed over in this walk?  By the last reading: it is not worth a new one. */
 static bool is_refused(struct choice *choice, const struct victim_entry *entry)
 {
@@ -375,11 +382,12 @@ static bool is_refused(struct choice *choice, const struct victim_entry *entry)
 	if (verdict < choice->refused)
 		return false;
 	choice->refused_any = true;
-	if (verdict != PASSOVER_KIND)
-		return true;
 	candidate_init(&candidate, choice, entry);
-	if (!choice->avoided.node || candidate.estimate > choice->avoided.estimate)
-		choice->avoided = candidate;
+	if (verdict != PASSOVER_KIND) {
+		keep_larger(&choice->failed, &candidate);
+		return true;
+	}
+	keep_larger(&choice->avoided, &candidate);
 	for (unsigned i = 0; i < PASSOVER_KINDS_MAX; i++)
 		if (kinds & 1U << i)
 			choice->kind_largest[i] =
@@ -404,7 +412,8 @@ static void walk(struct choice *choice, enum passover_verdict refused)
 
 	choice->refused = refused;
 	choice->refused_any = false;
-	choice->avoided = (struct victim_candidate){ 0 };
+	choice->avoided = choice->failed = (struct victim_candidate){ 0 };
+	memset(choice->kind_largest, 0, sizeof(choice->kind_largest));
 	choice->mark = 0;
 	choice->n_needed = 0;
 	result->n_heap = result->n_ranked = result->n_reads = 0;
@@ -449,14 +458,18 @@ static bool is_enough(const struct choice *choice)
 static void note_avoided(const struct choice *choice)
 {
 	struct victim_result *result = choice->result;
+	bool is_kind = choice->avoided.estimate >= choice->failed.estimate;
+	uint64_t best = result->n_ranked > 0 ? result->ranked[0].estimate : UINT64_MAX;
 
-	result->avoided.node = NULL;
+	result->avoided = is_kind ? choice->avoided : choice->failed;
+	result->avoided_for = is_kind ? PASSOVER_KIND : PASSOVER_IN_A_ROW;
 	result->avoided_kinds = 0;
-	if (result->n_ranked == 0 || choice->avoided.estimate <= result->ranked[0].estimate)
-		return;
-	result->avoided = choice->avoided;
+	if (result->avoided.estimate <= best) {
+		result->avoided = (struct victim_candidate){ 0 };
+		result->avoided_for = PASSOVER_NOT;
+	}
 	for (unsigned i = 0; i < PASSOVER_KINDS_MAX; i++)
-		if (choice->kind_largest[i] > result->ranked[0].estimate)
+		if (choice->kind_largest[i] > best)
 			result->avoided_kinds |= 1U << i;
 }
 

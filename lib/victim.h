@@ -85,10 +85,12 @@ struct victim_result {
 	size_t n_candidates;
 	size_t n_visited; /* nodes looked at; what a choice costs */
 
-	/* Who counts for more than the victim, but is of a kind that it was useless to end; .node
-	 * NULL: nobody is.  And all the kinds that were passed over, as in passover_kinds(). */
+	/* Who counts for more than the victim, and for most of all that were passed over for
+	 * somebody else; .node NULL: nobody does.  Its kind was useless to end (PASSOVER_KIND), or
+	 * it failed last (PASSOVER_IN_A_ROW). */
 	struct victim_candidate avoided;
-	unsigned avoided_kinds;
+	enum passover_verdict avoided_for;
+	unsigned avoided_kinds; /* that were passed over, as in passover_kinds() */
 
 	struct victim_entry *heap; /* storage, kept between choices */
 	size_t n_heap;

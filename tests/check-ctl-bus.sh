@@ -173,6 +173,20 @@ run 'all' 0 out '^ 4 ' out '^ 1 ' -- history 0
 run 'all that is known' 0 out '^4: 20..-..-.. ..:..:.., 2 h 12 min ago: chromium' out '^  Came back +1\.2 GiB after 0\.1 s, ' \
     out 'Ended by +SIGKILL, after SIGTERM had not helped: .*; 1 other process .*thawed \(2 levels\), then frozen again$' \
     out '^  Next were +firefox \(pid 900, 790 MiB\)$' out '^3: .*but nobody may be ended\.$' -- --full history
+run 'the choice' 0 out '^  Choice +2 of 140 candidates read precisely; no other candidate could have been larger than the first$' \
+    -- --full history
+serve '.history[0] += {avoided_pid: 77, avoided_comm: "app", avoided_cgroup: "/app.slice", avoided_footprint_bytes: 1073741824,
+        avoided_for: "kind"} | .history[1] = .history[0] + {id: 3, avoided_for: "failed", target: "cgroup"}
+    | .history[1].ranked[1] |= del(.pid, .comm) | .history[2] |= (.approximate = true)'
+run 'who was larger and passed over' 0 \
+    out '2 of 140 candidates read precisely; not the larger app \(pid 77, 1\.0 GiB\), as ending another of its kind had given little; no other candidate could' \
+    out '; not the larger cgroup /app.slice \(1\.0 GiB\), as the last try to end it had failed; no other candidate could' \
+    out '2 of 140 candidates read precisely; others might have been larger than the first$' \
+    out '^  Next were +cgroup /user.slice/.*app-firefox.scope \(790 MiB\)$' -- --full history
+problem=''
+! grep -q 'nobody else could' "$tmp/out" || problem=' it is said'
+say 'nobody says that there was none' "$problem"
+serve
 run 'history, as JSON' 0 -- --json history
 finds 'the newest first, with all members' .source '"daemon"' '.entries[0].id' 4 '.entries[0].kind' '"killed"' \
     '.entries[0].time_usec' '[1-9]*' '.entries[0].returned_100ms_bytes' '[1-9]*' '.entries[0].weight' '1?(.0)' \

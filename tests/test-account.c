@@ -234,6 +234,47 @@ static void test_note_fills_in_who_goes_too(void **state)
 	assert_string_equal(e->error, strerror(EPERM));
 }
 
+/* Nobody is named where nobody was passed over. */
+static void test_note_fills_in_who_was_avoided(void **state)
+{
+	struct census_process app = {
+		.node.kind = CENSUS_PROCESS,
+		.pid = 900,
+		.bundle = &test.bundle,
+	};
+	const struct victim_candidate avoided = {
+		.node = &app.node,
+		.process = &app,
+		.estimate = 400 * MIB,
+		.memory = { .anon = 700 * MIB, .swap = 100 * MIB },
+	};
+	static const struct {
+		enum passover_verdict verdict;
+		const char *text;
+	} rows[] = {
+		{ PASSOVER_NOT, "" },
+		{ PASSOVER_KIND, "kind" },
+		{ PASSOVER_IN_A_ROW, "failed" },
+	};
+
+	strcpy(app.comm, "app\xff");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct history_entry *e;
+		bool is_known = rows[i].verdict != PASSOVER_NOT;
+
+		test.m->choice.avoided = is_known ? avoided : (struct victim_candidate){ 0 };
+		test.m->choice.avoided_for = rows[i].verdict;
+		kill_one((pid_t)(812 + i), SIGKILL);
+		e = newest();
+		assert_string_equal(e->avoided_for, rows[i].text);
+		assert_int_equal(e->avoided_pid, is_known ? 900 : HISTORY_UNKNOWN_U32);
+		assert_string_equal(e->avoided_comm, is_known ? "app\xef\xbf\xbd" : "");
+		assert_string_equal(e->avoided_cgroup, is_known ? "/a/b" : "");
+		assert_int_equal(e->avoided_footprint_bytes, is_known ? 800 * MIB : UNKNOWN);
+		assert_int_equal(e->avoided_score_bytes, is_known ? 400 * MIB : UNKNOWN);
+	}
+}
+
 static void test_pressure_is_not_known_without_psi(void **state)
 {
 	kill_one(812, SIGKILL);
@@ -544,6 +585,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_manager(test_note_fills_the_record),
 		with_manager(test_note_fills_in_who_goes_too),
+		with_manager(test_note_fills_in_who_was_avoided),
 		with_manager(test_pressure_is_not_known_without_psi),
 		with_manager(test_what_came_back_is_noted_in_time),
 		with_manager(test_swap_that_became_free_came_back_too),

@@ -645,6 +645,8 @@ struct known {
 	bool in_a_row[4], of_kind[4];
 	pid_t victim;
 	pid_t avoided; /* 0: nobody */
+	enum passover_verdict avoided_for;
+	bool spends; /* what is known of a kind */
 };
 
 static void know(struct machine *machine, const struct known *known, struct passover *passover)
@@ -678,12 +680,12 @@ static void test_choose_passes_over_if_there_is_somebody_else(void **state)
 	static const struct known rows[] = {
 		{ { 800, 200 }, { 0 }, { 0 }, 100, 0 },
 		/* Never twice in a row, be the other as small as it may; but rather than nobody. */
-		{ { 800, 200 }, { true }, { 0 }, 101, 0 },
-		{ { 800, 1 }, { true }, { 0 }, 101, 0 },
+		{ { 800, 200 }, { true }, { 0 }, 101, 100, PASSOVER_IN_A_ROW, false },
+		{ { 800, 1 }, { true }, { 0 }, 101, 100, PASSOVER_IN_A_ROW, false },
 		{ { 800 }, { true }, { 0 }, 100, 0 },
 		/* A useless kind: for an eighth of it, not for less. */
-		{ { 800, 200 }, { 0 }, { true }, 101, 100 },
-		{ { 800, 100 }, { 0 }, { true }, 101, 100 },
+		{ { 800, 200 }, { 0 }, { true }, 101, 100, PASSOVER_KIND, true },
+		{ { 800, 100 }, { 0 }, { true }, 101, 100, PASSOVER_KIND, true },
 		{ { 800, 99 }, { 0 }, { true }, 100, 0 },
 		{ { 800 }, { 0 }, { true }, 100, 0 },
 		/* All are of it: as if nothing were known. */
@@ -692,11 +694,12 @@ static void test_choose_passes_over_if_there_is_somebody_else(void **state)
 		{ { 800, 700 }, { 0 }, { false, true }, 100, 0 },
 		/* The larger of two kinds is what counts. */
 		{ { 800, 700, 90 }, { 0 }, { true, true }, 100, 0 },
-		{ { 800, 700, 100 }, { 0 }, { true, true }, 102, 100 },
+		{ { 800, 700, 100 }, { 0 }, { true, true }, 102, 100, PASSOVER_KIND, true },
 		/* Who failed last comes after all others, of whatever kind. */
-		{ { 800, 700 }, { true }, { false, true }, 101, 0 },
-		{ { 800, 700, 90 }, { true }, { false, true }, 102, 101 },
-		{ { 800, 700, 80 }, { true }, { false, true }, 101, 0 },
+		{ { 800, 700 }, { true }, { false, true }, 101, 100, PASSOVER_IN_A_ROW, false },
+		{ { 800, 700, 90 }, { true }, { false, true }, 102, 100, PASSOVER_IN_A_ROW, true },
+		{ { 700, 800, 100 }, { true }, { false, true }, 102, 101, PASSOVER_KIND, true },
+		{ { 800, 700, 80 }, { true }, { false, true }, 101, 100, PASSOVER_IN_A_ROW, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -723,7 +726,8 @@ static void test_choose_passes_over_if_there_is_somebody_else(void **state)
 			    avoided != rows[i].avoided)
 				fail_msg("row %zu: %d, not %d", i, result.ranked[0].process->pid,
 					 avoided);
-			assert_int_equal(result.avoided_kinds != 0, avoided != 0);
+			assert_int_equal(result.avoided_for, rows[i].avoided_for);
+			assert_int_equal(result.avoided_kinds != 0, rows[i].spends);
 		}
 		machine_done(&machine);
 	}
