@@ -140,22 +140,44 @@ static void print_size(const struct screen *screen, const json_t *entry)
 		screen_foreign(screen, words_text(entry, "rank_by"), rank_by, sizeof(rank_by)));
 }
 
+static void add_swap(const json_t *entry, struct screen_text *text)
+{
+	char swap[FORMAT_BYTES_SIZE];
+
+	/* (Older entries do not say how much there was.) */
+	if (words_has(entry, "swap_total_bytes") && words_number(entry, "swap_total_bytes") == 0)
+		screen_text_add(text, ", no swap");
+	else
+		screen_text_add(text, ", %s of swap free",
+				format_bytes(words_number(entry, "swap_free_before_bytes"), swap));
+}
+
+static void add_pressure(const json_t *entry, struct screen_text *text)
+{
+	bool has_some = words_has(entry, "pressure_some_permyriad");
+
+	if (has_some)
+		screen_text_add(text, ", something stalled " PERCENT_FORMAT,
+				PERCENT_ARGS(words_number(entry, "pressure_some_permyriad")));
+	if (words_has(entry, "pressure_full_permyriad"))
+		screen_text_add(text, ", everything%s " PERCENT_FORMAT, has_some ? "" : " stalled",
+				PERCENT_ARGS(words_number(entry, "pressure_full_permyriad")));
+}
+
 /* The policy, and how it stood with memory at that time. */
 static void print_policy(const struct screen *screen, const json_t *entry)
 {
 	char policy[64], action[32], available[FORMAT_BYTES_SIZE], total[FORMAT_BYTES_SIZE];
-	char swap[FORMAT_BYTES_SIZE];
-	uint64_t pressure = words_number(entry, "pressure_full_permyriad");
+	struct screen_text text = { .n = 0 };
 
-	screen_item(
-		screen, "  Policy", SCREEN_PLAIN,
-		"%s (%s), with %s of %s available, %s of swap free, everything stalled " PERCENT_FORMAT,
-		screen_foreign(screen, words_text(entry, "policy"), policy, sizeof(policy)),
-		screen_foreign(screen, words_text(entry, "action"), action, sizeof(action)),
-		format_bytes(words_number(entry, "available_before_bytes"), available),
-		format_bytes(words_number(entry, "memory_total_bytes"), total),
-		format_bytes(words_number(entry, "swap_free_before_bytes"), swap),
-		PERCENT_ARGS(pressure));
+	screen_text_add(&text, "%s (%s), with %s of %s available",
+			screen_foreign(screen, words_text(entry, "policy"), policy, sizeof(policy)),
+			screen_foreign(screen, words_text(entry, "action"), action, sizeof(action)),
+			format_bytes(words_number(entry, "available_before_bytes"), available),
+			format_bytes(words_number(entry, "memory_total_bytes"), total));
+	add_swap(entry, &text);
+	add_pressure(entry, &text);
+	screen_item(screen, "  Policy", SCREEN_PLAIN, "%s", text.text);
 }
 
 /* Who counted for more, and was passed over. */

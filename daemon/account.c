@@ -111,6 +111,8 @@ static uint64_t now_realtime(void)
 static void fill_occasion(const struct manager *m, const struct policy *policy,
 			  struct history_entry *e)
 {
+	usec_t window = max_u64(policy->for_usec, USEC_PER_SEC);
+
 	history_entry_init(e);
 	e->time_usec = now_realtime();
 	set_text(e->boot, m->account->boot);
@@ -120,11 +122,13 @@ static void fill_occasion(const struct manager *m, const struct policy *policy,
 	set_text(e->target, policy_target_to_string(policy->target));
 	e->dry_run = m->policies.dry_run;
 	e->memory_total_bytes = m->reading.total;
+	e->swap_total_bytes = m->reading.swap_total;
 	e->available_before_bytes = m->reading.available;
 	e->swap_free_before_bytes = m->reading.swap_free;
-	if (m->abilities.psi)
-		e->pressure_full_permyriad =
-			psi_history_full(&m->psi, max_u64(policy->for_usec, USEC_PER_SEC));
+	if (m->abilities.psi) {
+		e->pressure_some_permyriad = psi_history_some(&m->psi, window);
+		e->pressure_full_permyriad = psi_history_full(&m->psi, window);
+	}
 }
 
 static void fill_ranked(const struct victim_candidate *candidate, struct history_ranked *ranked)

@@ -86,10 +86,12 @@ struct history_entry {
 
 	/* The machine: at the decision, and at the end of the account. */
 	uint64_t memory_total_bytes;
+	uint64_t swap_total_bytes;
 	uint64_t available_before_bytes;
 	uint64_t swap_free_before_bytes;
 	uint64_t available_after_bytes;
 	uint64_t swap_free_after_bytes;
+	uint32_t pressure_some_permyriad; /* over the policy's time */
 	uint32_t pressure_full_permyriad;
 
 	/* What had come back so long after the last signal, and at the end of the account. */

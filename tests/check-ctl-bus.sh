@@ -175,6 +175,12 @@ run 'all that is known' 0 out '^4: 20..-..-.. ..:..:.., 2 h 12 min ago: chromium
     out '^  Next were +firefox \(pid 900, 790 MiB\)$' out '^3: .*but nobody may be ended\.$' -- --full history
 run 'the choice' 0 out '^  Choice +2 of 140 candidates read precisely; no other candidate could have been larger than the first$' \
     -- --full history
+run 'how the machine stood' 0 out '^  Policy +kill \(kill\), with 340 MiB of 7\.6 GiB available, 120 MiB of swap free, everything stalled 31\.2 %$' \
+    -- --full history
+serve '.history[0] += {swap_total_bytes: 0, swap_free_before_bytes: 0, pressure_some_permyriad: 4500}
+    | .history[1].swap_total_bytes = 4187593113 | .history[1] |= del(.pressure_full_permyriad)'
+run 'how it stood with swap' 0 out 'available, no swap, something stalled 45\.0 %, everything 31\.2 %$' \
+    out 'of 7\.6 GiB available, 90\.0 MiB of swap free$' -- --full history
 serve '.history[0] += {avoided_pid: 77, avoided_comm: "app", avoided_cgroup: "/app.slice", avoided_footprint_bytes: 1073741824,
         avoided_for: "kind"} | .history[1] = .history[0] + {id: 3, avoided_for: "failed", target: "cgroup"}
     | .history[1].ranked[1] |= del(.pid, .comm) | .history[2] |= (.approximate = true)'

@@ -153,6 +153,12 @@ static void test_note_fills_the_record(void **state)
 	const struct history_entry *e;
 
 	test.m->abilities.psi = true;
+	test.m->reading.swap_total = 2 * GIB;
+	/* A second of which half was stalled, a tenth wholly. */
+	psi_history_add(&test.m->psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });
+	psi_history_add(
+		&test.m->psi, 2 * USEC_PER_SEC,
+		&(struct psi_reading){ .some.total = 500 * MSEC, .full.total = 100 * MSEC });
 	kill_one(812, SIGKILL);
 	e = newest();
 	assert_non_null(e);
@@ -179,7 +185,9 @@ static void test_note_fills_the_record(void **state)
 	assert_int_equal(e->precise_reads, 3);
 	assert_int_equal(e->memory_total_bytes, GIB);
 	assert_int_equal(e->available_before_bytes, BEFORE);
-	assert_int_equal(e->pressure_full_permyriad, 0);
+	assert_int_equal(e->swap_total_bytes, 2 * GIB);
+	assert_int_equal(e->pressure_some_permyriad, 5000);
+	assert_int_equal(e->pressure_full_permyriad, 1000);
 	assert_string_equal(e->signal, "SIGKILL");
 	assert_string_equal(e->outcome, "wait");
 	assert_false(e->escalated);
@@ -278,6 +286,7 @@ static void test_note_fills_in_who_was_avoided(void **state)
 static void test_pressure_is_not_known_without_psi(void **state)
 {
 	kill_one(812, SIGKILL);
+	assert_int_equal(newest()->pressure_some_permyriad, HISTORY_UNKNOWN_U32);
 	assert_int_equal(newest()->pressure_full_permyriad, HISTORY_UNKNOWN_U32);
 }
 
