@@ -277,25 +277,51 @@ static void print_returned(const struct screen *screen, const json_t *entry)
 		screen_item(screen, "  Came back", SCREEN_PLAIN, "%s", text.text);
 }
 
+struct step {
+	const char *key, *text;
+};
+
+/* In their order in time: the priority is raised for SIGKILL, which may come after SIGTERM. */
+static size_t sort_steps(const json_t *entry, const struct step *steps, size_t n_steps,
+			 const struct step **ret)
+{
+	size_t n = 0, k;
+
+	for (size_t i = 0; i < n_steps; i++) {
+		if (!words_has(entry, steps[i].key))
+			continue;
+		for (k = n++; k > 0; k--) {
+			if (words_number(entry, ret[k - 1]->key) <=
+			    words_number(entry, steps[i].key))
+				break;
+			ret[k] = ret[k - 1];
+		}
+		ret[k] = &steps[i];
+	}
+	return n;
+}
+
 static void print_steps(const struct screen *screen, const json_t *entry)
 {
-	static const struct {
-		const char *key, *text;
-	} steps[] = {
-		{ "choose_usec", "chosen" },	   { "open_usec", "pidfd open" },
-		{ "boost_usec", "boosted" },	   { "signal_usec", "signalled" },
-		{ "thaw_usec", "thawed" },	   { "reap_usec", "given to be reaped" },
+	static const struct step steps[] = {
+		{ "choose_usec", "chosen" },
+		{ "open_usec", "pidfd open" },
+		{ "boost_usec", "boosted" },
+		{ "signal_usec", "signalled" },
+		{ "thaw_usec", "thawed" },
+		{ "escalated_usec", "SIGKILL" },
+		{ "reap_usec", "given to be reaped" },
 		{ "ended_usec", "outcome known" },
 	};
+	const struct step *sorted[ARRAY_SIZE(steps)];
+	size_t n = sort_steps(entry, steps, ARRAY_SIZE(steps), sorted);
 	struct screen_text text = { .n = 0 };
 	char duration[FORMAT_DURATION_SIZE];
 
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
-		if (words_has(entry, steps[i].key))
-			screen_text_add(
-				&text, "%s%s after %s", text.n > 0 ? ", " : "", steps[i].text,
-				format_duration(words_number(entry, steps[i].key), duration));
-	if (text.n > 0)
+	for (size_t i = 0; i < n; i++)
+		screen_text_add(&text, "%s%s after %s", i > 0 ? ", " : "", sorted[i]->text,
+				format_duration(words_number(entry, sorted[i]->key), duration));
+	if (n > 0)
 		screen_item(screen, "  Steps", SCREEN_PLAIN, "%s", text.text);
 }
 

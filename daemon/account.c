@@ -285,7 +285,32 @@ static uint64_t since_decision(const struct account *a, const struct kill_victim
 	return sub_u64(victim->step_at[step], a->decided_at);
 }
 
-/* A signal was sent: time counts from here.  Steps that were not needed, or failed, have none. */
+static void note_steps(const struct account *a, const struct kill_victim *victim,
+		       struct history_entry *e)
+{
+	static const struct {
+		enum kill_step step;
+		size_t offset;
+	} steps[] = {
+		{ KILL_STEP_OPEN, offsetof(struct history_entry, open_usec) },
+		{ KILL_STEP_BOOST, offsetof(struct history_entry, boost_usec) },
+		{ KILL_STEP_SIGNAL, offsetof(struct history_entry, signal_usec) },
+		{ KILL_STEP_THAW, offsetof(struct history_entry, thaw_usec) },
+		{ KILL_STEP_REAP, offsetof(struct history_entry, reap_usec) },
+	};
+
+	if (e->escalated)
+		e->escalated_usec = since_decision(a, victim, KILL_STEP_SIGNAL);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		uint64_t *usec = (uint64_t *)((char *)e + steps[i].offset);
+
+		if (*usec == HISTORY_UNKNOWN_U64)
+			*usec = since_decision(a, victim, steps[i].step);
+	}
+}
+
+/* A signal was sent: what comes back is timed from here.  Steps that were not needed, or failed,
+ * have no time. */
 static void note_signal(struct manager *m)
 {
 	struct account *a = m->account;
@@ -300,11 +325,7 @@ static void note_signal(struct manager *m)
 		*(uint64_t *)((char *)e + marks[i].offset) = HISTORY_UNKNOWN_U64;
 
 	set_text(e->signal, d->signal == SIGKILL ? "SIGKILL" : "SIGTERM");
-	e->open_usec = since_decision(a, victim, KILL_STEP_OPEN);
-	e->boost_usec = since_decision(a, victim, KILL_STEP_BOOST);
-	e->signal_usec = since_decision(a, victim, KILL_STEP_SIGNAL);
-	e->thaw_usec = since_decision(a, victim, KILL_STEP_THAW);
-	e->reap_usec = since_decision(a, victim, KILL_STEP_REAP);
+	note_steps(a, victim, e);
 	e->thawed_levels = victim->thawed.n_levels;
 	set_text(e->outcome, kill_progress_to_string(KILL_PROGRESS_WAIT));
 	history_put(a->history, e);

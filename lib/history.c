@@ -67,6 +67,7 @@ const struct history_field history_fields[] = {
 	ENTRY(open_usec,		U64,	"OpenUsec"),
 	ENTRY(boost_usec,		U64,	"BoostUsec"),
 	ENTRY(signal_usec,		U64,	"SignalUsec"),
+	ENTRY(escalated_usec,		U64,	"EscalatedUsec"),
 	ENTRY(thaw_usec,		U64,	"ThawUsec"),
 	ENTRY(reap_usec,		U64,	"ReapUsec"),
 	ENTRY(ended_usec,		U64,	"EndedUsec"),

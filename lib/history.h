@@ -106,11 +106,12 @@ struct history_entry {
 	char signal[16];  /* the last one sent: "SIGTERM", "SIGKILL" */
 	bool escalated;
 
-	/* From the decision to the end of each step. */
+	/* From the decision to the end of each step, when it was first taken. */
 	uint64_t choose_usec;
 	uint64_t open_usec;
 	uint64_t boost_usec;
 	uint64_t signal_usec;
+	uint64_t escalated_usec; /* SIGKILL, after SIGTERM */
 	uint64_t thaw_usec;
 	uint64_t reap_usec; /* queued */
 	uint64_t ended_usec;

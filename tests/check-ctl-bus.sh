@@ -181,6 +181,12 @@ serve '.history[0] += {swap_total_bytes: 0, swap_free_before_bytes: 0, pressure_
     | .history[1].swap_total_bytes = 4187593113 | .history[1] |= del(.pressure_full_permyriad)'
 run 'how it stood with swap' 0 out 'available, no swap, something stalled 45\.0 %, everything 31\.2 %$' \
     out 'of 7\.6 GiB available, 90\.0 MiB of swap free$' -- --full history
+run 'the steps' 0 out '^  Steps +chosen after 240 us, pidfd open after 290 us, boosted after 340 us, signalled after 390 us, given to be reaped after' \
+    -- --full history
+serve '.history[0] += {escalated: true, escalated_usec: 5000400, boost_usec: 5000300, reap_usec: 5000500, ended_usec: 5043000}'
+run 'the steps, with SIGKILL after SIGTERM' 0 \
+    out 'open after 290 us, signalled after 390 us, boosted after 5\.0 s, SIGKILL after 5\.0 s, given to be reaped after 5\.0 s, outcome' \
+    -- --full history
 serve '.history[0] += {avoided_pid: 77, avoided_comm: "app", avoided_cgroup: "/app.slice", avoided_footprint_bytes: 1073741824,
         avoided_for: "kind"} | .history[1] = .history[0] + {id: 3, avoided_for: "failed", target: "cgroup"}
     | .history[1].ranked[1] |= del(.pid, .comm) | .history[2] |= (.approximate = true)'

@@ -403,6 +403,8 @@ static void test_time_counts_from_the_last_signal(void **state)
 
 	kill_one(812, SIGTERM);
 	assert_string_equal(newest()->signal, "SIGTERM");
+	assert_int_equal(newest()->signal_usec, 92);
+	assert_int_equal(newest()->escalated_usec, UNKNOWN);
 	look(100 * MSEC, 1 * MIB);
 	look(500 * MSEC, 2 * MIB);
 	look(2000 * MSEC, 3 * MIB);
@@ -413,7 +415,10 @@ static void test_time_counts_from_the_last_signal(void **state)
 	assert_true(e->escalated);
 	assert_string_equal(e->signal, "SIGKILL");
 	assert_int_equal(e->returned_100ms_bytes, UNKNOWN);
-	assert_int_equal(e->signal_usec, 5000 * MSEC + 92);
+	/* The first signal's time stays, and what was done for it; SIGKILL has its own. */
+	assert_int_equal(e->signal_usec, 92);
+	assert_int_equal(e->escalated_usec, 5000 * MSEC + 92);
+	assert_int_equal(e->open_usec, 90);
 	look(5100 * MSEC, 64 * MIB);
 	end(KILL_PROGRESS_GONE, 5100 * MSEC);
 	look(5500 * MSEC, 65 * MIB);

@@ -614,6 +614,8 @@ static void test_tick_escalates_when_sigterm_is_ignored(void **state)
 	assert_int_equal(how_it_ended(victim), SIGKILL);
 	assert_int_equal(test.n_signals, 2);
 	assert_true(newest()->escalated);
+	assert_true(newest()->signal_usec < newest()->escalated_usec);
+	assert_true(newest()->escalated_usec < newest()->ended_usec);
 	assert_string_equal(newest()->signal, "SIGKILL");
 }
 
