@@ -16,7 +16,8 @@
 #define SHOWN_MAX 10
 /* So many commands of those that a rule protects are named. */
 #define NAMED_MAX 4
-/* So many are named that are larger than the victim and would stay. */
+/* So many are named that are larger than the victim and would stay; and of those that are passed
+ * over for it, one in any case. */
 #define STAYING_MAX 3
 
 static void print_answer(const struct screen *screen, const json_t *answer)
@@ -74,15 +75,45 @@ static void print_spared(const struct screen *screen, const json_t *process)
 		   screen_foreign(screen, words_text(rule, "name"), rule_name, sizeof(rule_name)));
 }
 
+static void print_stays(const struct screen *screen, const json_t *process, uint64_t victims_size)
+{
+	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], reason[512];
+
+	words_process(screen, process, name);
+	screen_foreign(screen, words_text(process, "reason"), reason, sizeof(reason));
+	if (words_number(process, "footprint_bytes") > victims_size)
+		screen_say(screen, SCREEN_PLAIN, "Not %s, although it has %s: %s.", name,
+			   words_size(process, size), reason);
+	else
+		screen_say(screen, SCREEN_PLAIN, "Not %s, although it %s: %s.", name,
+			   words_has(process, "left_out") ? "was larger" : "counts for more",
+			   reason);
+}
+
 /* By what people wonder: why not the largest. */
 static void print_staying(const struct screen *screen, const json_t *answer,
 			  const json_t *protected_ones)
 {
 	const json_t *victim = json_object_get(answer, "victim"), *process;
+	const json_t *staying = json_object_get(answer, "staying");
 	uint64_t size = words_number(victim, "footprint_bytes");
+	bool is_one_named = false;
 	unsigned n = 0;
 	size_t i;
 
+	json_array_foreach((json_t *)staying, i, process)
+	{
+		bool is_avoided = words_has(process, "avoided_for");
+
+		if (n == STAYING_MAX && (!is_avoided || is_one_named))
+			continue;
+		n += n < STAYING_MAX;
+		is_one_named = is_one_named || is_avoided;
+		print_stays(screen, process, size);
+	}
+	if (json_is_array(staying))
+		return;
+	/* An older daemon does not say: what can be seen from the rest. */
 	json_array_foreach((json_t *)protected_ones, i, process)
 	{
 		if (n < STAYING_MAX && words_number(process, "footprint_bytes") > size && ++n)
@@ -287,6 +318,20 @@ static int print_ranking(const struct screen *screen, const json_t *answer)
 	return r;
 }
 
+/* For a time, as it could not be ended, or for somebody who counts for less. */
+static bool is_anybody_passed_over(const json_t *answer)
+{
+	const json_t *process;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "staying"), i, process)
+	{
+		if (words_has(process, "avoided_for"))
+			return true;
+	}
+	return words_number(json_object_get(answer, "left_out"), "passed_over") > 0;
+}
+
 static void print_exactness(const struct screen *screen, const json_t *answer)
 {
 	uint64_t error = words_number(answer, "read_error_bytes");
@@ -309,10 +354,12 @@ static void print_exactness(const struct screen *screen, const json_t *answer)
 	if (error > 0)
 		screen_text_add(&text, ", or as nearly as permitted (to %s)",
 				format_bytes(error, bytes));
-	screen_text_add(&text, "; %s.",
-			words_bool(answer, "approximate") ? "others might be larger than the first"
-			: error > 0 ? "nobody else could be larger than the first by more than that"
-				    : "nobody else could be larger than the first");
+	screen_text_add(&text, "; %s than the first%s%s.",
+			words_bool(answer, "approximate") ? "others might be larger"
+							  : "nobody else could be larger",
+			!words_bool(answer, "approximate") && error > 0 ? " by more than that" : "",
+			is_anybody_passed_over(answer) ? ", but for those that are passed over"
+						       : "");
 	putc('\n', screen->file);
 	screen_say(screen, SCREEN_PLAIN, "%s", text.text);
 	if (strcmp(accuracy, "precise") != 0)
@@ -324,33 +371,11 @@ static void print_exactness(const struct screen *screen, const json_t *answer)
 
 static void print_left_out(const struct screen *screen, const json_t *answer)
 {
-	static const struct {
-		const char *key, *text;
-		bool is_alone;	 /* there is but one */
-		bool is_counted; /* its plural has an s */
-	} kinds[] = {
-		{ "init", "init", .is_alone = true },
-		{ "kernel_threads", "kernel thread", .is_counted = true },
-		{ "protected", "protected" },
-		{ "oom_score_adj_min", "with oom_score_adj -1000" },
-		{ "out_of_scope", "outside the scope" },
-		{ "zombies", "zombie", .is_counted = true },
-	};
 	const json_t *left_out = json_object_get(answer, "left_out");
 	uint64_t n_unreadable = words_number(left_out, "unreadable");
 	struct screen_text text = { .n = 0 };
 
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		uint64_t n = words_number(left_out, kinds[i].key);
-
-		if (n == 0)
-			continue;
-		screen_text_add(&text, "%s", text.n > 0 ? ", " : "");
-		if (!kinds[i].is_alone)
-			screen_text_add(&text, "%u ", (unsigned)n);
-		screen_text_add(&text, "%s%s", kinds[i].text,
-				kinds[i].is_counted ? words_plural(n) : "");
-	}
+	words_left_out(left_out, &text);
 	if (text.n > 0)
 		screen_say(screen, SCREEN_PLAIN, "Left out: %s.", text.text);
 	if (n_unreadable > 0)

@@ -106,6 +106,37 @@ void words_memory(const json_t *memory, struct screen_text *text)
 				PERCENT_ARGS(words_number(memory, "pressure_full_permyriad")));
 }
 
+void words_left_out(const json_t *left_out, struct screen_text *text)
+{
+	static const struct {
+		const char *key, *text;
+		bool is_alone;	 /* there is but one */
+		bool is_counted; /* its plural has an s */
+	} kinds[] = {
+		{ "init", "init", .is_alone = true },
+		{ "kernel_threads", "kernel thread", .is_counted = true },
+		{ "protected", "protected" },
+		{ "oom_score_adj_min", "with oom_score_adj -1000" },
+		{ "out_of_scope", "outside the scope" },
+		{ "passed_over", "passed over" },
+		{ "zombies", "zombie", .is_counted = true },
+	};
+	bool is_first = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		uint64_t n = words_number(left_out, kinds[i].key);
+
+		if (n == 0)
+			continue;
+		screen_text_add(text, "%s", is_first ? "" : ", ");
+		is_first = false;
+		if (!kinds[i].is_alone)
+			screen_text_add(text, "%u ", (unsigned)n);
+		screen_text_add(text, "%s%s", kinds[i].text,
+				kinds[i].is_counted ? words_plural(n) : "");
+	}
+}
+
 void words_say_source(const struct screen *screen, const json_t *answer, const char *why)
 {
 	if (strcmp(words_text(answer, "source"), "daemon") == 0)

@@ -146,13 +146,13 @@ static json_t *of_left_out(const struct outlook *o)
 {
 	const size_t *n = o->n_excluded;
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kernel_threads",
-			 of_count(n[VICTIM_IS_KTHREAD]), "init", of_count(n[VICTIM_IS_INIT]),
-			 "protected", of_count(n[VICTIM_IS_PROTECTED]), "oom_score_adj_min",
-			 of_count(n[VICTIM_IS_ADJ_MIN]), "out_of_scope",
-			 of_count(n[VICTIM_IS_OUT_OF_SCOPE]), "unreadable",
-			 of_count(o->census->n_unreadable), "zombies",
-			 of_count(n[VICTIM_HAS_NO_MEMORY]));
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kernel_threads",
+		of_count(n[VICTIM_IS_KTHREAD]), "init", of_count(n[VICTIM_IS_INIT]), "protected",
+		of_count(n[VICTIM_IS_PROTECTED]), "oom_score_adj_min",
+		of_count(n[VICTIM_IS_ADJ_MIN]), "out_of_scope", of_count(n[VICTIM_IS_OUT_OF_SCOPE]),
+		"passed_over", of_count(n[VICTIM_IS_PASSED_OVER]), "unreadable",
+		of_count(o->census->n_unreadable), "zombies", of_count(n[VICTIM_HAS_NO_MEMORY]));
 }
 
 static json_t *of_rule(const struct rule *rule)
@@ -183,16 +183,46 @@ static json_t *of_protected(const struct outlook *o)
 	return array;
 }
 
+/* Why it stays, of one process that is asked about, or one that is larger. */
+static json_t *with_reason(const struct outlook *o, const struct explanation *e, json_t *process,
+			   const char *left_out)
+{
+	const struct rule *rule =
+		e->exclusion == VICTIM_IS_PROTECTED ? e->process->protected_by : NULL;
+
+	process = json_with(process, "left_out", json_of_foreign(left_out));
+	process = json_with(process, "avoided_for", json_of_foreign(explain_avoided(o, e)));
+	process = json_with(process, "rule", of_rule(rule));
+	return json_with(process, "reason", json_of_foreign(e->text));
+}
+
+static json_t *of_staying(const struct outlook *o)
+{
+	struct explanation staying[EXPLAIN_STAYING_MAX];
+	size_t n = explain_staying(o, staying);
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct explanation *e = &staying[i];
+		bool is_ranked = e->exclusion == VICTIM_ELIGIBLE &&
+				 (e->candidate.cgroup || !outlook_is_of_cgroups(o));
+
+		json_append_to(&array, with_reason(o, e, of_candidate(o, &e->candidate),
+						   is_ranked ? NULL : explain_left_out(e)));
+	}
+	return array;
+}
+
 json_t *explain_json_machine(const struct outlook *o)
 {
 	char answer[EXPLAIN_ANSWER_SIZE];
 
 	return json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:b}",
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:b}",
 		"answer", json_of_foreign(explain_answer_machine(o, answer)), "victim",
 		of_victim(o), "group", of_group(o), "policy",
 		of_policy(o, o->policy, o->policy_holds), "policies", of_policies(o), "memory",
-		of_memory(o), "ranked", of_ranking(o), "candidates",
+		of_memory(o), "ranked", of_ranking(o), "staying", of_staying(o), "candidates",
 		of_count(o->result.n_candidates), "precise_reads", (int)o->result.n_reads,
 		"approximate", o->result.approximate, "accuracy",
 		accuracy_regime_to_string(o->accuracy->regime), "accuracy_error_bytes",
@@ -210,11 +240,7 @@ json_t *explain_json_process(const struct outlook *o, const struct explanation *
 	process = json_with(process, "would_go", json_boolean(e->would_go));
 	process = json_with(process, "rank",
 			    e->rank > 0 ? json_integer((json_int_t)e->rank) : json_null());
-	process = json_with(process, "left_out", json_of_foreign(explain_left_out(e)));
-	process = json_with(
-		process, "rule",
-		of_rule(e->exclusion == VICTIM_IS_PROTECTED ? e->process->protected_by : NULL));
-	process = json_with(process, "reason", json_of_foreign(e->text));
+	process = with_reason(o, e, process, explain_left_out(e));
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "answer",
 			 json_of_foreign(explain_answer_process(o, e, answer)), "process", process,
 			 "victim", of_victim(o), "group", of_group(o), "policy",

@@ -70,9 +70,30 @@ static void explain_going(const struct outlook *o, struct explanation *e)
 			 explain_name(o, victim->process, name));
 }
 
+/* Of a process whose cgroup is ranked, its cgroup. */
+static enum passover_verdict avoided_for(const struct outlook *o, const struct explanation *e)
+{
+	const struct victim_candidate *avoided = &o->result.avoided;
+
+	if (e->exclusion != VICTIM_ELIGIBLE || e->would_go)
+		return PASSOVER_NOT;
+	if (!outlook_is_of_cgroups(o) || e->candidate.cgroup)
+		return outlook_avoided(o, &e->candidate);
+	return avoided->node && e->process->bundle && e->process->bundle->cgroup == avoided->cgroup
+		       ? outlook_avoided(o, avoided)
+		       : PASSOVER_NOT;
+}
+
+static const char *why_avoided(enum passover_verdict verdict)
+{
+	return verdict == PASSOVER_KIND ? "ending another of its kind gave little"
+					: "the last try to end it failed";
+}
+
 static void explain_rank(const struct outlook *o, struct explanation *e)
 {
 	const struct victim_candidate *victim = outlook_victim(o);
+	enum passover_verdict avoided = avoided_for(o, e);
 	char name[EXPLAIN_NAME_SIZE], group[GROUP_SIZE];
 
 	if (e->rank == 0)
@@ -80,12 +101,14 @@ static void explain_rank(const struct outlook *o, struct explanation *e)
 			 "the policy ends whole cgroups, and its own may not be ended as a whole");
 	else if (!victim)
 		snprintf(e->text, sizeof(e->text), "nobody could be chosen");
+	else if (outlook_is_of_cgroups(o) && avoided != PASSOVER_NOT)
+		snprintf(e->text, sizeof(e->text), "its cgroup counts for more than %s, but %s",
+			 name_group(o, group), why_avoided(avoided));
 	else if (outlook_is_of_cgroups(o))
 		snprintf(e->text, sizeof(e->text), "%s ranks higher", name_group(o, group));
-	else if (o->result.avoided.process == e->process)
-		snprintf(e->text, sizeof(e->text),
-			 "it counts for more than %s, but ending another of its kind gave little",
-			 explain_name(o, victim->process, name));
+	else if (avoided != PASSOVER_NOT)
+		snprintf(e->text, sizeof(e->text), "it counts for more than %s, but %s",
+			 explain_name(o, victim->process, name), why_avoided(avoided));
 	else if (e->candidate.verdict == VICTIM_UNDECIDED)
 		snprintf(e->text, sizeof(e->text), "%s seems to rank higher",
 			 explain_name(o, victim->process, name));
@@ -118,6 +141,149 @@ int explain_process(struct outlook *o, pid_t pid, struct explanation *ret)
 	}
 	*ret = e;
 	return 0;
+}
+
+static void explain_weight(const struct outlook *o, struct explanation *e)
+{
+	const struct victim_candidate *c = &e->candidate;
+	char counts[FORMAT_BYTES_SIZE], adj[32] = "", ranked_by[32] = "";
+
+	if (!c->cgroup)
+		snprintf(adj, sizeof(adj), "oom_score_adj %d, ", c->process->oom_score_adj);
+	if (o->request.rank_by != POLICY_RANK_BY_FOOTPRINT)
+		snprintf(ranked_by, sizeof(ranked_by), ", ranked by %s",
+			 policy_rank_by_to_string(o->request.rank_by));
+	snprintf(e->text, sizeof(e->text), "it counts as %s (%sweight %.3g%s)",
+		 format_bytes(c->estimate, counts), adj, outlook_weight(c), ranked_by);
+}
+
+static void explain_stay(const struct outlook *o, struct explanation *e)
+{
+	enum passover_verdict avoided = avoided_for(o, e);
+
+	if (e->exclusion != VICTIM_ELIGIBLE)
+		explain_exclusion(o, e);
+	else if (avoided != PASSOVER_NOT)
+		snprintf(e->text, sizeof(e->text), "%s", why_avoided(avoided));
+	else if (outlook_is_of_cgroups(o) && !e->candidate.cgroup)
+		snprintf(e->text, sizeof(e->text),
+			 "the policy ends whole cgroups, and its own may not be ended as a whole");
+	else
+		explain_weight(o, e);
+}
+
+struct staying {
+	const struct outlook *outlook;
+	struct explanation *kept; /* the largest first */
+	size_t n;
+};
+
+/* Of equals, the one that came first stays before. */
+static void keep(struct staying *s, const struct explanation *e)
+{
+	uint64_t size = census_footprint(&e->candidate.memory);
+	size_t i = s->n < EXPLAIN_STAYING_MAX ? s->n++ : EXPLAIN_STAYING_MAX - 1;
+
+	if (i == EXPLAIN_STAYING_MAX - 1 && s->kept[i].process &&
+	    census_footprint(&s->kept[i].candidate.memory) >= size)
+		return;
+	for (; i > 0 && census_footprint(&s->kept[i - 1].candidate.memory) < size; i--)
+		s->kept[i] = s->kept[i - 1];
+	s->kept[i] = *e;
+}
+
+static void keep_if_larger(struct staying *s, const struct explanation *e)
+{
+	const struct victim_candidate *victim = outlook_victim(s->outlook);
+
+	if (census_footprint(&e->candidate.memory) > census_footprint(&victim->memory) ||
+	    avoided_for(s->outlook, e) != PASSOVER_NOT)
+		keep(s, e);
+}
+
+/* A cgroup that is ranked stands for all in it. */
+static bool is_in_ranked(const struct outlook *o, const struct census_process *process)
+{
+	const struct census_cgroup *cgroup = process->bundle ? process->bundle->cgroup : NULL;
+
+	if (!outlook_is_of_cgroups(o) || !cgroup)
+		return false;
+	for (unsigned i = 0; i < o->result.n_ranked; i++)
+		if (o->result.ranked[i].cgroup == cgroup)
+			return true;
+	return o->result.n_ranked == VICTIM_RANKED_MAX || cgroup == o->result.avoided.cgroup;
+}
+
+static void find_staying_processes(struct staying *s)
+{
+	const struct outlook *o = s->outlook;
+	const struct census_process *process;
+
+	census_for_each(o->census, process) {
+		struct explanation e = { .process = process };
+
+		if (process->kthread || outlook_goes(o, process))
+			continue;
+		e.exclusion = victim_exclusion(o->census, process, &o->request);
+		if (e.exclusion == VICTIM_ELIGIBLE && is_in_ranked(o, process))
+			continue;
+		outlook_known(o, process, &e.candidate);
+		keep_if_larger(s, &e);
+	}
+}
+
+static struct explanation of_candidate(const struct victim_candidate *candidate)
+{
+	return (struct explanation){ .process = candidate->process, .candidate = *candidate };
+}
+
+static void find_staying_cgroups(struct staying *s)
+{
+	const struct victim_result *result = &s->outlook->result;
+
+	for (unsigned i = 1; outlook_is_of_cgroups(s->outlook) && i < result->n_ranked; i++) {
+		struct explanation e = of_candidate(&result->ranked[i]);
+
+		keep_if_larger(s, &e);
+	}
+}
+
+/* Who counts for most of those that are passed over is named in any case. */
+static void keep_avoided(struct staying *s)
+{
+	const struct victim_candidate *avoided = &s->outlook->result.avoided;
+	struct explanation e = of_candidate(avoided);
+
+	if (!avoided->node)
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		if (s->kept[i].candidate.node == avoided->node)
+			return;
+	if (s->n == EXPLAIN_STAYING_MAX)
+		s->kept[--s->n] = (struct explanation){ 0 };
+	keep(s, &e);
+}
+
+size_t explain_staying(const struct outlook *o, struct explanation ret[static EXPLAIN_STAYING_MAX])
+{
+	struct staying s = { .outlook = o, .kept = ret };
+
+	memset(ret, 0, EXPLAIN_STAYING_MAX * sizeof(ret[0]));
+	if (!outlook_victim(o))
+		return 0;
+	find_staying_processes(&s);
+	find_staying_cgroups(&s);
+	keep_avoided(&s);
+	for (size_t i = 0; i < s.n; i++)
+		explain_stay(o, &ret[i]);
+	return s.n;
+}
+
+const char *explain_avoided(const struct outlook *o, const struct explanation *e)
+{
+	enum passover_verdict verdict = avoided_for(o, e);
+
+	return verdict == PASSOVER_KIND ? "kind" : verdict == PASSOVER_IN_A_ROW ? "failed" : NULL;
 }
 
 /* ", with all of cgroup /user.slice/a.scope (3 processes)", or nothing. */

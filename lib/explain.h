@@ -24,6 +24,16 @@ struct explanation {
 	char text[512]; /* why, or why not */
 };
 
+/*
+ * Who would stay, and holds more than the victim, or counts for more but is passed over for it: the
+ * largest first, read by nobody for this; no rank.  Where cgroups are ranked, cgroups too, as
+ * candidate.cgroup.  Of more than so many the largest; the one who is passed over and counts for
+ * most is among them.  Returns how many; 0 where nobody would go.
+ */
+#define EXPLAIN_STAYING_MAX 8
+size_t explain_staying(const struct outlook *outlook,
+		       struct explanation ret[static EXPLAIN_STAYING_MAX]);
+
 /* 0, or PROC_GONE: it is not there, or no longer. */
 int explain_process(struct outlook *outlook, pid_t pid, struct explanation *ret);
 
@@ -43,6 +53,9 @@ const char *explain_answer_machine(const struct outlook *outlook,
 				   char buf[static EXPLAIN_ANSWER_SIZE]);
 const char *explain_answer_process(const struct outlook *outlook, const struct explanation *e,
 				   char buf[static EXPLAIN_ANSWER_SIZE]);
+
+/* For what it is passed over though it counts for more: "kind", "failed", or NULL. */
+const char *explain_avoided(const struct outlook *outlook, const struct explanation *e);
 
 /* "protected", "kernel_thread"; NULL for a candidate. */
 const char *explain_left_out(const struct explanation *e);

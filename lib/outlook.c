@@ -145,6 +145,8 @@ void outlook_choose(struct outlook *o)
 	victim_choose(o->census, &o->request, read_some, o, &o->result);
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
 		o->result.ranked[i].process = victim_largest_below(o->result.ranked[i].node);
+	if (o->result.avoided.node)
+		o->result.avoided.process = victim_largest_below(o->result.avoided.node);
 	while (o->result.n_ranked > 0 && !find_group(o))
 		pass_over_first(&o->result);
 	victim_count_exclusions(o->census, &o->request, o->n_excluded);
@@ -230,9 +232,13 @@ static uint64_t score_at(const struct outlook *o, const struct census_process *p
 /* As the header has it. */
 static size_t rank_of_cgroup(const struct outlook *o, const struct census_process *process)
 {
+	const struct census_cgroup *cgroup = process->bundle ? process->bundle->cgroup : NULL;
+
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
-		if (process->bundle && process->bundle->cgroup == o->result.ranked[i].cgroup)
+		if (cgroup && cgroup == o->result.ranked[i].cgroup)
 			return i + 1;
+	if (cgroup && cgroup == o->result.avoided.cgroup)
+		return o->result.n_ranked + 1;
 	return o->result.n_ranked == VICTIM_RANKED_MAX ? VICTIM_RANKED_MAX + 1 : 0;
 }
 
@@ -250,6 +256,56 @@ static size_t rank_of(const struct outlook *o, uint64_t score)
 	return max_u64(rank, o->result.n_ranked + 1);
 }
 
+/* By the reading that it has. */
+static void score(const struct outlook *o, struct victim_candidate *candidate)
+{
+	const struct census_process *process = candidate->process;
+	struct interval size = outlook_size(o, candidate);
+
+	candidate->score.lo = score_at(o, process, candidate->memory, size.lo);
+	candidate->score.hi = score_at(o, process, candidate->memory, size.hi);
+	candidate->estimate = victim_score(process, &o->request, &candidate->memory);
+}
+
+static const struct victim_candidate *find_ranked(const struct outlook *o,
+						  const struct census_process *process)
+{
+	for (unsigned i = 0; !outlook_is_of_cgroups(o) && i < o->result.n_ranked; i++)
+		if (o->result.ranked[i].process == process)
+			return &o->result.ranked[i];
+	return NULL;
+}
+
+void outlook_known(const struct outlook *o, const struct census_process *process,
+		   struct victim_candidate *ret)
+{
+	const struct victim_candidate *ranked = find_ranked(o, process);
+
+	if (ranked) {
+		*ret = *ranked;
+		return;
+	}
+	*ret = (struct victim_candidate){
+		.node = &process->node,
+		.process = process,
+		.memory = process->memory,
+	};
+	score(o, ret);
+}
+
+enum passover_verdict outlook_avoided(const struct outlook *o,
+				      const struct victim_candidate *candidate)
+{
+	const struct victim_candidate *victim = outlook_victim(o);
+
+	if (!victim || candidate->estimate <= victim->estimate)
+		return PASSOVER_NOT;
+	if (outlook_is_of_cgroups(o))
+		return candidate->node == o->result.avoided.node ? o->result.avoided_for
+								 : PASSOVER_NOT;
+	return victim_passover(candidate->process, &o->request);
+}
+
 int outlook_candidate(struct outlook *o, const struct census_process *process,
 		      struct victim_candidate *ret, size_t *ret_rank)
 {
@@ -258,14 +314,12 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 		.process = process,
 		.memory = process->memory,
 	};
-	struct interval size;
+	const struct victim_candidate *ranked = find_ranked(o, process);
 	int r;
 
-	for (unsigned i = 0; !outlook_is_of_cgroups(o) && i < o->result.n_ranked; i++) {
-		if (o->result.ranked[i].process != process)
-			continue;
-		*ret = o->result.ranked[i];
-		*ret_rank = i + 1;
+	if (ranked) {
+		*ret = *ranked;
+		*ret_rank = (size_t)(ranked - o->result.ranked) + 1;
 		return 0;
 	}
 	r = reader_read(process, &candidate.memory, &candidate.error, &o->reader);
@@ -273,10 +327,7 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 		return PROC_GONE;
 	candidate.precise = r == 0;
 	candidate.verdict = r == 0 ? VICTIM_SMALLER : VICTIM_UNDECIDED;
-	size = outlook_size(o, &candidate);
-	candidate.score.lo = score_at(o, process, candidate.memory, size.lo);
-	candidate.score.hi = score_at(o, process, candidate.memory, size.hi);
-	candidate.estimate = victim_score(process, &o->request, &candidate.memory);
+	score(o, &candidate);
 	*ret = candidate;
 	*ret_rank = outlook_is_of_cgroups(o) ? rank_of_cgroup(o, process)
 					     : rank_of(o, candidate.estimate);

@@ -97,6 +97,17 @@ uint64_t outlook_read_error(const struct outlook *outlook);
 struct interval outlook_size(const struct outlook *outlook,
 			     const struct victim_candidate *candidate);
 
+/* One process as a candidate, by its newest reading, whatever that was. */
+void outlook_known(const struct outlook *outlook, const struct census_process *process,
+		   struct victim_candidate *ret);
+
+/*
+ * Does the candidate count for more than the victim, and was passed over for it, and why?
+ * PASSOVER_KIND or PASSOVER_IN_A_ROW; of cgroups it is known of result.avoided alone.
+ */
+enum passover_verdict outlook_avoided(const struct outlook *outlook,
+				      const struct victim_candidate *candidate);
+
 /*
  * One process as a candidate: from the ranking where it is there, else read now.  *ret_rank counts
  * from 1; where cgroups were ranked, it is that of the process's; 0: that may not go as a whole.

@@ -149,11 +149,31 @@ run 'status where all of a cgroup would go' 0 \
     out '^Would go +all of cgroup /user.slice/app.scope \(9 processes\); 2\.0 GiB would come back$' -- status
 serve
 run explain 0 out '^If memory ran out now, chromium' out '^Next would be code \(pid 1044, user alice\): 900 MiB\.$' \
-    out '^Not postgres \(pid 701\), although it has 1\.7 GiB: protected by the rule database\.$' \
+    out '^Not postgres \(pid 701, user postgres\), although it has 1\.7 GiB: protected by the rule database\.$' \
     out '^Not firefox \(.*\), although it has 1\.6 GiB: it counts as 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' \
-    out '^  and 139 more$' out '^  2 by rule bus \(built in\): dbus-daemon$' out '^Answered by reckond\.$' -- explain
+    out '1 of 143 candidates; nobody else could be larger than the first\.$' out '^  and 139 more$' out '^  2 by rule bus \(built in\): dbus-daemon$' out '^Answered by reckond\.$' -- explain
 run 'explain, as JSON' 0 -- --json explain
 finds 'is the object of the daemon' .source '"daemon"' .candidates 143 '.ranked[1].pid' 1044
+serve '.explain["0"] |= del(.staying)'
+run 'explain by an older daemon' 0 \
+    out '^Not postgres \(pid 701\), although it has 1\.7 GiB: protected by the rule database\.$' \
+    out '^Not firefox \(.*\), although it has 1\.6 GiB: it counts as 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' -- explain
+serve '.explain["0"] |= (.staying |= ([range(6) as $i | .[0] + {pid: (7000 + $i)}]
+        + [.[1] + {command: "app", avoided_for: "kind", reason: "ending another of its kind gave little"},
+           .[1] + {command: "light", avoided_for: "failed", reason: "the last try to end it failed"}]))'
+run 'explain where many stay' 0 out '^Not postgres \(pid 7002, ' \
+    out '^Not app \(.*\), although it has 1\.6 GiB: ending another of its kind gave little\.$' \
+    out '; nobody else could be larger than the first, but for those that are passed over\.$' -- explain
+problem=''
+[ "$(grep -c '^Not ' "$tmp/out")" = 4 ] || problem=' other than three and who is passed over'
+say 'and no more' "$problem"
+serve '.explain["0"] |= (.left_out.passed_over = 2 | .staying[1] += {footprint_bytes: 1000, avoided_for: "failed",
+        reason: "the last try to end it failed"} | .staying[0] += {footprint_bytes: null, left_out: "unreadable", reason: "its memory may not be read"})'
+run 'explain where somebody is passed over' 0 out '^Left out: .*, 2 passed over' \
+    out '^Not firefox \(.*\), although it counts for more: the last try to end it failed\.$' \
+    out '^Not postgres \(.*\), although it was larger: its memory may not be read\.$' \
+    out 'could be larger than the first, but for those that are passed over\.$' -- explain
+serve
 run 'explain a pid' 0 out '^code \(pid 1044.* would not go first: chromium' out '^  Rank: +2 of 143$' -- explain 1044
 run 'explain a pid that the daemon does not know' 1 err '^reckonctl: no such process: 5$' -- explain 5
 run 'explain of a file is not asked of the daemon' 0 out 'itself: as --config asks for' \

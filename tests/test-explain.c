@@ -262,6 +262,131 @@ static void test_process_of_a_useless_kind(void **state)
 				    "ending another of its kind gave little");
 }
 
+struct stays {
+	const char *name, *reason, *left_out, *avoided_for;
+};
+
+static void assert_staying(const json_t *json, const struct stays *expected, size_t n)
+{
+	const json_t *staying = json_object_get(json, "staying"), *process;
+	size_t i;
+
+	assert_int_equal(json_array_size(staying), n);
+	json_array_foreach((json_t *)staying, i, process)
+	{
+		const char *left_out = json_string_value(json_object_get(process, "left_out"));
+		const char *avoided = json_string_value(json_object_get(process, "avoided_for"));
+
+		assert_string_equal(json_string_value(json_object_get(process, "command")),
+				    expected[i].name);
+		assert_string_equal(json_string_value(json_object_get(process, "reason")),
+				    expected[i].reason);
+		assert_string_equal(left_out ? left_out : "",
+				    expected[i].left_out ? expected[i].left_out : "");
+		assert_string_equal(avoided ? avoided : "",
+				    expected[i].avoided_for ? expected[i].avoided_for : "");
+	}
+}
+
+static void let_fail(struct world *world, pid_t pid, enum passover_why why, usec_t at)
+{
+	const struct passover_look look = {
+		.pid = pid,
+		.start_ticks = 77,
+		.footprint = 2 * GIB,
+	};
+
+	(void)passover_add(&world->passover, why, &look, at);
+}
+
+/* Everybody who is larger than the victim, with the reason. */
+static void test_staying_says_why(void **state)
+{
+	static const struct stays expected[] = {
+		{ "database", "outside the scope /user.slice", "out_of_scope", NULL },
+		{ "hidden", "its oom_score_adj is -1000", "oom_score_adj_min", NULL },
+		{ "stuck", "could not be ended a moment ago", "passed_over", NULL },
+		{ "app", "ending another of its kind gave little", NULL, "kind" },
+		{ "light", "it counts as 200 MiB (oom_score_adj -900, weight 1)", NULL, NULL },
+		{ "browser", "the last try to end it failed", NULL, "failed" },
+		{ "gnome-shell", "protected by the built-in rule compositor", "protected", NULL },
+	};
+	struct world *world = *state;
+	struct passover_subject subject = {
+		.pid = 1,
+		.comm = "app",
+		.cgroup = "/user.slice/a.scope",
+	};
+	struct explanation e;
+	struct outlook *o;
+	json_t *json;
+
+	put_process(world, 310, "light", 2000, "/user.slice/l.scope");
+	put(world, 310, "oom_score_adj", "-900\n");
+	put_process(world, 320, "app", 2500, "/user.slice/a.scope");
+	put_process(world, 330, "stuck", 2700, "/user.slice/u.scope");
+	put_process(world, 340, "hidden", 3000, "/user.slice/h.scope");
+	put(world, 340, "oom_score_adj", "-1000\n");
+	passover_add_kind(&world->passover, &subject, 1, 0, 7);
+	let_fail(world, 330, PASSOVER_LINGERS, 7);
+	let_fail(world, 300, PASSOVER_UNKILLABLE, (usec_t)-PASSOVER_FIRST_USEC); /* over at 0 */
+	o = look_out(world, 4 * GIB);
+	assert_int_equal(outlook_victim(o)->process->pid, 400);
+
+	json = explain_json_machine(o);
+	assert_staying(json, expected, ARRAY_SIZE(expected));
+	assert_int_equal(json_integer_value(
+				 json_object_get(json_object_get(json, "left_out"), "passed_over")),
+			 1);
+	json_decref(json);
+	assert_int_equal(explain_process(o, 300, &e), 0);
+	assert_string_equal(e.text, "it counts for more than editor (pid 400, user alice), but the "
+				    "last try to end it failed");
+	assert_int_equal(explain_process(o, 330, &e), 0);
+	assert_string_equal(explain_left_out(&e), "passed_over");
+}
+
+/* Who is passed over is named, however many larger ones stay. */
+static void test_staying_is_bounded(void **state)
+{
+	struct world *world = *state;
+	struct passover_subject subject = {
+		.pid = 1,
+		.comm = "browser",
+		.cgroup = "/user.slice/b.scope",
+	};
+	struct explanation staying[EXPLAIN_STAYING_MAX];
+	struct outlook *o;
+
+	for (int i = 0; i < 20; i++)
+		put_process(world, 700 + i, "gnome-shell", 2000U + (unsigned)i * 7 % 20,
+			    "/user.slice/s.scope");
+	o = look_out(world, 4 * GIB);
+	assert_int_equal(explain_staying(o, staying), EXPLAIN_STAYING_MAX);
+	assert_int_equal(staying[0].process->pid, 600); /* outside the scope */
+	for (size_t i = 1; i < EXPLAIN_STAYING_MAX; i++)
+		assert_int_equal(census_footprint(&staying[i].process->memory), (2020 - i) * MIB);
+
+	census_done(&world->census);
+	victim_done(&o->result);
+	passover_add_kind(&world->passover, &subject, 1, 0, 7);
+	o = look_out(world, 4 * GIB);
+	assert_int_equal(explain_staying(o, staying), EXPLAIN_STAYING_MAX);
+	assert_int_equal(census_footprint(&staying[6].process->memory), 2014 * MIB);
+	assert_int_equal(staying[7].process->pid, 300);
+	assert_string_equal(explain_avoided(o, &staying[7]), "kind");
+}
+
+static void test_nobody_stays_where_nobody_goes(void **state)
+{
+	struct world *world = *state;
+	struct explanation staying[EXPLAIN_STAYING_MAX];
+
+	free(world->policies.scope);
+	world->policies.scope = strdup("/none.slice");
+	assert_int_equal(explain_staying(look_out(world, 4 * GIB), staying), 0);
+}
+
 /* Two in one cgroup are larger together than the browser; one of the cgroups has somebody who must
  * stay, one has us in it. */
 static struct outlook *look_out_for_cgroups(struct world *world)
@@ -330,6 +455,42 @@ static void test_cgroups_say_why_and_why_not(void **state)
 		else
 			assert_null(explain_left_out(&e));
 	}
+}
+
+/* A cgroup that is passed over stands for all in it; who keeps its own from going is named. */
+static void test_cgroups_say_who_stays(void **state)
+{
+	static const struct stays expected[] = {
+		{ "database", "outside the scope /user.slice", "out_of_scope", NULL },
+		{ "wallpaper",
+		  "the policy ends whole cgroups, and its own may not be ended as a whole",
+		  "cgroup", NULL },
+		{ "helper", "ending another of its kind gave little", NULL, "kind" },
+	};
+	struct world *world = *state;
+	struct passover_subject subject = {
+		.pid = 1,
+		.comm = "",
+		.cgroup = "/user.slice/e.scope",
+	};
+	struct explanation e;
+	struct outlook *o;
+	json_t *json;
+
+	passover_add_kind(&world->passover, &subject, 1, 0, 7);
+	put_process(world, 410, "helper", 600, "/user.slice/e.scope");
+	put_process(world, 510, "wallpaper", 2000, "/user.slice/s.scope");
+	for (size_t i = 0; i < world->policies.n_policies; i++)
+		world->policies.policies[i].target = POLICY_TARGET_CGROUP;
+	o = look_out(world, 4 * GIB);
+	assert_string_equal(outlook_victim(o)->cgroup->path, "/user.slice/b.scope");
+	json = explain_json_machine(o);
+	assert_staying(json, expected, ARRAY_SIZE(expected));
+	json_decref(json);
+	assert_int_equal(explain_process(o, 400, &e), 0);
+	assert_null(explain_left_out(&e));
+	assert_string_equal(e.text, "its cgroup counts for more than cgroup /user.slice/b.scope "
+				    "(1 process), but ending another of its kind gave little");
 }
 
 static void test_no_cgroup_may_go(void **state)
@@ -441,6 +602,10 @@ int main(void)
 		on_world(test_process_says_why_and_why_not),
 		on_world(test_process_can_be_asked_again_and_again),
 		on_world(test_process_of_a_useless_kind),
+		on_world(test_staying_says_why),
+		on_world(test_staying_is_bounded),
+		on_world(test_nobody_stays_where_nobody_goes),
+		on_world(test_cgroups_say_who_stays),
 		on_world(test_cgroups_are_ranked_where_the_policy_ends_them),
 		on_world(test_cgroups_say_why_and_why_not),
 		on_world(test_no_cgroup_may_go),
