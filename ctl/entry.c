@@ -15,9 +15,23 @@ static bool is_of_kind(const json_t *entry, const char *kind)
 	return strcmp(words_text(entry, "kind"), kind) == 0;
 }
 
-usec_t entry_age(const json_t *entry, usec_t now)
+const char *entry_age(const json_t *entry, usec_t now, char buf[static FORMAT_DURATION_SIZE])
 {
-	return sub_u64(now, words_number(entry, "time_usec"));
+	usec_t at = words_number(entry, "time_usec");
+
+	buf[0] = '\0';
+	return at > now ? buf : format_duration(now - at, buf);
+}
+
+const char *entry_date(const json_t *entry, char buf[static ENTRY_DATE_SIZE])
+{
+	time_t seconds = (time_t)(words_number(entry, "time_usec") / USEC_PER_SEC);
+	struct tm tm;
+
+	snprintf(buf, ENTRY_DATE_SIZE, "?");
+	if (localtime_r(&seconds, &tm))
+		strftime(buf, ENTRY_DATE_SIZE, "%Y-%m-%d %H:%M:%S", &tm);
+	return buf;
 }
 
 const char *entry_name(const struct screen *screen, const json_t *entry,
@@ -359,16 +373,14 @@ static void print_ending(const struct screen *screen, const json_t *entry)
 
 void entry_print(const struct screen *screen, const json_t *entry, usec_t now)
 {
-	time_t seconds = (time_t)(words_number(entry, "time_usec") / USEC_PER_SEC);
-	char when[64] = "?", age[FORMAT_DURATION_SIZE];
+	char date[ENTRY_DATE_SIZE], age[FORMAT_DURATION_SIZE];
 	struct screen_text text = { .n = 0 };
-	struct tm tm;
 
-	if (localtime_r(&seconds, &tm))
-		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
 	entry_sentence(screen, entry, &text);
-	screen_say(screen, SCREEN_BOLD, "%u: %s, %s ago: %s.", (unsigned)words_number(entry, "id"),
-		   when, format_duration(entry_age(entry, now), age), text.text);
+	entry_age(entry, now, age);
+	screen_say(screen, SCREEN_BOLD, "%u: %s, %s%s: %s.", (unsigned)words_number(entry, "id"),
+		   entry_date(entry, date), *age ? age : "in the future", *age ? " ago" : "",
+		   text.text);
 	print_victim(screen, entry);
 	print_size(screen, entry);
 	print_policy(screen, entry);

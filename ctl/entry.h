@@ -7,10 +7,15 @@
 #include <jansson.h>
 
 #include "ctl/screen.h"
+#include "lib/format.h"
 #include "lib/util.h"
 
-/* now: CLOCK_REALTIME. */
-usec_t entry_age(const json_t *entry, usec_t now);
+/* "2 h 12 min", or "" for one that is dated after now (CLOCK_REALTIME): the clock was set back. */
+const char *entry_age(const json_t *entry, usec_t now, char buf[static FORMAT_DURATION_SIZE]);
+
+/* "2025-11-21 10:04:00", in local time. */
+#define ENTRY_DATE_SIZE 64
+const char *entry_date(const json_t *entry, char buf[static ENTRY_DATE_SIZE]);
 
 /* "chromium (pid 812)"; "-" where there was nobody. */
 #define ENTRY_NAME_SIZE 256

@@ -44,11 +44,11 @@ static void add_bytes(struct table *table, const json_t *entry, const char *key)
 static void add_row(struct table *table, const struct screen *screen, const json_t *entry,
 		    usec_t at)
 {
-	char age[FORMAT_DURATION_SIZE], name[ENTRY_NAME_SIZE], policy[64];
+	char age[FORMAT_DURATION_SIZE], date[ENTRY_DATE_SIZE], name[ENTRY_NAME_SIZE], policy[64];
 	char outcome[ENTRY_OUTCOME_SIZE];
 
 	table_add(table, "%u", (unsigned)words_number(entry, "id"));
-	table_add(table, "%s", format_duration(entry_age(entry, at), age));
+	table_add(table, "%s", *entry_age(entry, at, age) ? age : entry_date(entry, date));
 	table_add(table, "%s", entry_name(screen, entry, name));
 	add_bytes(table, entry, "footprint_bytes");
 	add_bytes(table, entry, "returned_100ms_bytes");

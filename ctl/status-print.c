@@ -241,6 +241,7 @@ static void print_victims(const struct screen *screen, const json_t *answer)
 	const json_t *last = json_object_get(answer, "last");
 	uint64_t n = words_number(answer, "kills");
 	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], age[FORMAT_DURATION_SIZE];
+	char date[ENTRY_DATE_SIZE];
 	struct screen_text text = { .n = 0 };
 
 	if (json_is_object(group))
@@ -257,8 +258,9 @@ static void print_victims(const struct screen *screen, const json_t *answer)
 	if (!json_is_object(last))
 		return;
 	entry_sentence(screen, last, &text);
-	screen_item(screen, "Last", SCREEN_PLAIN, "%s ago: %s",
-		    format_duration(entry_age(last, now()), age), text.text);
+	entry_age(last, now(), age);
+	screen_item(screen, "Last", SCREEN_PLAIN, "%s%s: %s", *age ? age : entry_date(last, date),
+		    *age ? " ago" : "", text.text);
 }
 
 /* A line for each. */

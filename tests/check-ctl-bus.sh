@@ -267,6 +267,13 @@ say 'a policy that does nothing is no news' "$problem"
 run 'an empty history' 0 out '^Nobody has been ended yet\.$' -- history
 run 'an empty history, as JSON' 0 -- --json history
 finds 'is empty' .entries '\[\]'
+serve '.history[0].time_usec = 4102444800000000 | .history[1].time_usec = 4102444700000000'
+run 'a history from after now' 0 out '^ 4  2(100-01-01|099-12-31) ..:..:..  chromium' out '^ 3  2' out '^ 2 +2 d  mkswap' -- history
+run 'in full' 0 out '^4: 2.*-.*-.* ..:..:.., in the future: chromium' -- --full history
+problem=''
+! grep -q ' ago' "$tmp/out" || [ "$(grep -c ' ago' "$tmp/out")" = 2 ] || problem=' other than two are of the past'
+say 'and the others are not' "$problem"
+run 'and the last one' 0 out '^Last +2.*-.*-.* ..:..:..: chromium \(pid 4711\) by' -- status
 serve '.history |= [.[0], .[0], .[0], .[0], .[0], .[0]] | .history[0].kind = "stood-down" | .history[1].outcome = "memory-back"
     | .history[2].outcome = "stand-down" | .history[3].outcome = "wait" | .history[4].outcome = "of a newer daemon"
     | .history[5].target = "cgroup" | .history[5].cgroup = "/a.slice"'
