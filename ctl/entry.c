@@ -218,6 +218,17 @@ static void add_avoided(const struct screen *screen, const json_t *entry, struct
 		screen_text_add(text, ", as the last try to end it had failed");
 }
 
+/* Of an emergency in which there was nobody to end. */
+static void print_excluded(const struct screen *screen, const json_t *entry)
+{
+	char excluded[512];
+
+	if (*words_text(entry, "excluded"))
+		screen_item(screen, "  Left out", SCREEN_PLAIN, "%s",
+			    screen_foreign(screen, words_text(entry, "excluded"), excluded,
+					   sizeof(excluded)));
+}
+
 static void print_choice(const struct screen *screen, const json_t *entry)
 {
 	uint64_t n = words_number(entry, "candidates");
@@ -384,6 +395,7 @@ void entry_print(const struct screen *screen, const json_t *entry, usec_t now)
 	print_victim(screen, entry);
 	print_size(screen, entry);
 	print_policy(screen, entry);
+	print_excluded(screen, entry);
 	print_choice(screen, entry);
 	print_ranked(screen, entry);
 	print_ending(screen, entry);

@@ -37,6 +37,42 @@ static bool is_of_action(const json_t *policy, const struct action *action)
 	return strcmp(words_text(policy, "action"), action->name) == 0;
 }
 
+/* The policy that demands somebody's end where there is nobody; NULL: there is, or that is not
+ * known. */
+static const json_t *find_policy_in_vain(const json_t *answer)
+{
+	const char *state = words_text(answer, "state");
+	const json_t *policy;
+	size_t k;
+
+	if (json_is_object(json_object_get(answer, "victim")) ||
+	    !json_is_object(json_object_get(answer, "left_out")) ||
+	    (strcmp(state, "act") != 0 && strcmp(state, "watch") != 0))
+		return NULL;
+	json_array_foreach(json_object_get(answer, "policies"), k, policy)
+	{
+		if (words_bool(policy, "holds") &&
+		    (strcmp(words_text(policy, "action"), "terminate") == 0 ||
+		     strcmp(words_text(policy, "action"), "kill") == 0))
+			return policy;
+	}
+	return NULL;
+}
+
+static void print_left_out(const struct screen *screen, const json_t *answer)
+{
+	const json_t *left_out = json_object_get(answer, "left_out");
+	uint64_t n_unreadable = words_number(left_out, "unreadable");
+	struct screen_text text = { .n = 0 };
+
+	words_left_out(left_out, &text);
+	if (n_unreadable > 0)
+		screen_text_add(&text, "%s%u unreadable", text.n > 0 ? ", " : "",
+				(unsigned)n_unreadable);
+	if (text.n > 0)
+		screen_item(screen, "", SCREEN_RED, "left out: %s", text.text);
+}
+
 static void print_state(const struct screen *screen, const json_t *answer)
 {
 	static const struct {
@@ -51,6 +87,7 @@ static void print_state(const struct screen *screen, const json_t *answer)
 	const char *name = words_text(answer, "state");
 	enum screen_style style = SCREEN_PLAIN;
 	char version[64], state[32];
+	const json_t *in_vain = find_policy_in_vain(answer);
 	const char *text = "";
 
 	if (!words_bool(answer, "running")) {
@@ -65,10 +102,18 @@ static void print_state(const struct screen *screen, const json_t *answer)
 			text = states[i].text;
 			style = states[i].style;
 		}
+	if (in_vain) {
+		text = strcmp(words_text(in_vain, "target"), "cgroup") == 0
+			       ? "memory is short, but no cgroup may be ended as a whole"
+			       : "memory is short, but nobody may be ended";
+		style = SCREEN_RED;
+	}
 	screen_item(
 		screen, "State", style, "%s%s%s (reckond %s)",
 		screen_foreign(screen, name, state, sizeof(state)), *text ? ": " : "", text,
 		screen_foreign(screen, words_text(answer, "version"), version, sizeof(version)));
+	if (in_vain)
+		print_left_out(screen, answer);
 	if (words_bool(answer, "dry_run"))
 		screen_item(screen, "", SCREEN_YELLOW, "dry run: nobody is signalled");
 }

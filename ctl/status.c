@@ -122,6 +122,7 @@ static json_t *put_together(const json_t *p, json_t *is_running, const json_t *o
 	answer = json_with(answer, "policies", policies);
 	answer = json_with(answer, "victim", copy_of(outlook, "victim"));
 	answer = json_with(answer, "group", copy_of(outlook, "group"));
+	answer = json_with(answer, "left_out", copy_of(outlook, "left_out"));
 	return json_with(answer, "last", find_last(entries));
 }
 

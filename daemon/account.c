@@ -9,6 +9,7 @@
 
 #include "daemon/log.h"
 #include "lib/boot.h"
+#include "lib/describe.h"
 
 /* An emergency is over when no policy has demanded anybody's end for so long; what comes after that
  * is another. */
@@ -419,14 +420,18 @@ static void note_refused(struct manager *m)
 
 static void note_nobody(struct manager *m, const struct policy *policy)
 {
+	char excluded[DESCRIBE_EXCLUSIONS_SIZE];
 	struct account *a = m->account;
+	size_t n[_VICTIM_EXCLUSION_MAX];
 
 	if (a->told_nobody)
 		return;
 	a->told_nobody = true;
+	victim_count_exclusions(&m->census, &m->request, n);
 	fill_occasion(m, policy, &a->draft);
 	set_text(a->draft.kind, "nobody");
 	a->draft.candidates = 0;
+	set_text(a->draft.excluded, describe_exclusions(n, excluded));
 	history_put(a->history, &a->draft);
 }
 

@@ -66,6 +66,34 @@ const char *describe_policy(const struct policy *policy, const struct memory_rea
 	return buf;
 }
 
+const char *describe_exclusions(const size_t n[static _VICTIM_EXCLUSION_MAX],
+				char buf[static DESCRIBE_EXCLUSIONS_SIZE])
+{
+	static const struct {
+		enum victim_exclusion exclusion;
+		const char *one, *more;
+	} words[] = {
+		{ VICTIM_IS_KTHREAD, "kernel thread", "kernel threads" },
+		{ VICTIM_IS_PROTECTED, "protected", "protected" },
+		{ VICTIM_IS_ADJ_MIN, "with oom_score_adj -1000", "with oom_score_adj -1000" },
+		{ VICTIM_IS_OUT_OF_SCOPE, "outside the scope", "outside the scope" },
+		{ VICTIM_IS_PASSED_OVER, "passed over", "passed over" },
+		{ VICTIM_IS_UNREADABLE, "unreadable", "unreadable" },
+		{ VICTIM_HAS_NO_MEMORY, "zombie", "zombies" },
+	};
+	struct text text = { .buf = buf, .size = DESCRIBE_EXCLUSIONS_SIZE };
+
+	add(&text, "%s", n[VICTIM_IS_INIT] > 0 ? "init" : "");
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		size_t count = n[words[i].exclusion];
+
+		if (count > 0)
+			add(&text, "%s%zu %s", text.n > 0 ? ", " : "", count,
+			    count == 1 ? words[i].one : words[i].more);
+	}
+	return buf;
+}
+
 const char *describe_rule(const struct rule *rule, const char *user, char *buf, size_t size)
 {
 	struct text text = { .buf = buf, .size = size };

@@ -9,6 +9,7 @@
 
 #include "lib/memory.h"
 #include "lib/policy.h"
+#include "lib/victim.h"
 
 /*
  * "available <= 10 % (102 MiB), swap free <= 10 % (51 MiB), everything stalled >= 40 % for 5 s"; on
@@ -18,6 +19,12 @@
 #define DESCRIBE_POLICY_SIZE 256
 const char *describe_policy(const struct policy *policy, const struct memory_reading *memory,
 			    char buf[static DESCRIBE_POLICY_SIZE]);
+
+/* "init, 65 kernel threads, 3 protected, 26 outside the scope": who may not go, as counted by
+ * victim_count_exclusions().  Returns buf. */
+#define DESCRIBE_EXCLUSIONS_SIZE 224
+const char *describe_exclusions(const size_t n[static _VICTIM_EXCLUSION_MAX],
+				char buf[static DESCRIBE_EXCLUSIONS_SIZE]);
 
 /* "Comm=^firefox$ Cgroup=/user.slice User=alice"; user: of the rule's uid, NULL where it asks for
  * none.  What does not fit is cut off.  Returns buf. */

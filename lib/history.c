@@ -39,6 +39,7 @@ const struct history_field history_fields[] = {
 	ENTRY(score_min_bytes,		U64,	"ScoreMinBytes"),
 	ENTRY(score_max_bytes,		U64,	"ScoreMaxBytes"),
 	ENTRY(candidates,		U32,	"Candidates"),
+	ENTRY(excluded,			TEXT,	"Excluded"),
 	ENTRY(precise_reads,		U32,	"PreciseReads"),
 	ENTRY(approximate,		BOOL,	"Approximate"),
 	ENTRY(avoided_for,		TEXT,	"AvoidedFor"),

@@ -71,6 +71,7 @@ struct history_entry {
 	uint64_t score_max_bytes;
 
 	uint32_t candidates;
+	char excluded[160]; /* where nobody could be chosen: how many, and why, in words */
 	uint32_t precise_reads;
 	bool approximate;
 

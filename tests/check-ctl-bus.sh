@@ -267,6 +267,17 @@ say 'a policy that does nothing is no news' "$problem"
 run 'an empty history' 0 out '^Nobody has been ended yet\.$' -- history
 run 'an empty history, as JSON' 0 -- --json history
 finds 'is empty' .entries '\[\]'
+serve '.properties.State = "act" | .explain["0"] |= (.victim = null | .ranked = [] | .policies[2].holds = true
+    | .left_out += {protected: 3, out_of_scope: 26, unreadable: 2}) | .history[1].excluded = "3 protected, 26 outside the scope"'
+run 'status where nobody may be ended' 0 out '^State +act: memory is short, but nobody may be ended \(reckond 0\.1\.0\)$' \
+    out '^ +left out: init, 212 kernel threads, 3 protected, 2 with .*, 26 outside the scope, 2 unreadable$' -- status
+run 'status where nobody may be ended, as JSON' 0 -- --json status
+finds 'says how many, and why' .victim null .left_out.protected 3
+run 'nobody, in full' 0 out '^  Left out +3 protected, 26 outside the scope$' -- --full history
+serve '.properties.State = "watch" | .explain["0"] |= (.victim = null | .policies[0].holds = true)'
+run 'status where nobody need be ended' 0 out '^State +watch: memory is looked at closely ' -- status
+serve '.properties.State = "act" | .explain["0"].policies[2].holds = true'
+run 'status where somebody goes' 0 out '^State +act: somebody is about to be ended ' -- status
 serve '.history[0].time_usec = 4102444800000000 | .history[1].time_usec = 4102444700000000'
 run 'a history from after now' 0 out '^ 4  2(100-01-01|099-12-31) ..:..:..  chromium' out '^ 3  2' out '^ 2 +2 d  mkswap' -- history
 run 'in full' 0 out '^4: 2.*-.*-.* ..:..:.., in the future: chromium' -- --full history
@@ -500,13 +511,16 @@ for _ in {1..100}; do # what came back is known in the end
     sleep 0.05
 done
 held=''
+[ "$(json '.entries[0].kind')" != '"nobody"' ] ||
+    finds 'with nobody after it' '.entries[0].excluded' '"*[0-9] outside the scope*'
 finds 'an ending is in the history' '.entries[-1].kind' '"killed"' '.entries[-1].pid' "$victim" '.entries[-1].comm' '"sleep"' \
     '.entries[-1].outcome' '"gone"' '.entries[-1].policy' '"now"' '.entries[-1].signal' '"SIGKILL"' \
     '.entries[-1].returned_2s_bytes' '[0-9]*' '.entries[-1].ranked[0].pid' "$victim" '.entries[-1].cgroup' "\"$scope\""
 run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" -- history
 run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $scope\$" out '^  Ended by +SIGKILL: gone after ' \
     out '^  Steps +chosen after ' out '^  Came back +' -- --full history
-run 'and in the state' 0 out '^Ended +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
+run 'and in the state' 0 out '^State +(act|watch): memory is short, but nobody may be ended ' \
+    out '^ +left out: .*[0-9] outside the scope' out '^Ended +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
 
 echo '# what it has left'
 "$reckonctl" --json history 1 >"$tmp/asked"

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/account.h"
+#include "lib/census-tree.h"
 #include "lib/cleanup.h"
 #include "tests/fail-malloc.h"
 
@@ -549,14 +550,26 @@ static void test_what_came_to_nothing_is_kept_once_in_an_emergency(void **state)
 
 static void test_nobody_is_said_once_in_an_emergency(void **state)
 {
+	static const struct rule rule = { .kind = RULE_PROTECT };
 	usec_t now = SIGNALLED;
 
+	assert_int_equal(census_init(&test.m->census, -1, NULL, NULL, &test.m->policies), 0);
+	for (pid_t pid = 1; pid <= 4; pid++) {
+		struct census_process *process = census_add(&test.m->census, pid, 7);
+
+		assert_non_null(process);
+		process->kthread = pid == 2;
+		process->protected_by = &rule;
+	}
+	test.m->policies.scope = (char[]){ "/" };
 	for (unsigned i = 0; i < 1000; i++)
 		note(REPORT_NOBODY, now += 20 * MSEC);
+	census_done(&test.m->census);
 	assert_int_equal(history_count(test.history), 1);
 	assert_string_equal(newest()->kind, "nobody");
 	assert_string_equal(newest()->policy, "kill");
 	assert_int_equal(newest()->candidates, 0);
+	assert_string_equal(newest()->excluded, "init, 1 kernel thread, 2 protected");
 	assert_int_equal(newest()->pid, HISTORY_UNKNOWN_U32);
 	assert_int_equal(newest()->n_ranked, 0);
 	note(REPORT_NOBODY, now + 61 * USEC_PER_SEC);

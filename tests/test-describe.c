@@ -90,11 +90,42 @@ static void test_rule_is_cut_where_the_buffer_ends(void **state)
 	assert_int_equal(buf[8], 'z');
 }
 
+static void test_exclusions_are_counted_in_words(void **state)
+{
+	static const struct {
+		size_t n[_VICTIM_EXCLUSION_MAX];
+		const char *text;
+	} rows[] = {
+		{ { 0 }, "" },
+		{ { [VICTIM_ELIGIBLE] = 7, [VICTIM_IS_SELF] = 1 }, "" },
+		{ { [VICTIM_IS_PROTECTED] = 3, [VICTIM_IS_OUT_OF_SCOPE] = 26 },
+		  "3 protected, 26 outside the scope" },
+		{ { [VICTIM_IS_INIT] = 1, [VICTIM_IS_KTHREAD] = 1, [VICTIM_HAS_NO_MEMORY] = 1 },
+		  "init, 1 kernel thread, 1 zombie" },
+		{ { [VICTIM_IS_KTHREAD] = 65,
+		    [VICTIM_IS_ADJ_MIN] = 2,
+		    [VICTIM_IS_UNREADABLE] = 4,
+		    [VICTIM_IS_PASSED_OVER] = 5,
+		    [VICTIM_HAS_NO_MEMORY] = 6 },
+		  "65 kernel threads, 2 with oom_score_adj -1000, 5 passed over, 4 unreadable, "
+		  "6 zombies" },
+	};
+	size_t most[_VICTIM_EXCLUSION_MAX];
+	char text[DESCRIBE_EXCLUSIONS_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_string_equal(describe_exclusions(rows[i].n, text), rows[i].text);
+	for (size_t i = 0; i < _VICTIM_EXCLUSION_MAX; i++)
+		most[i] = SIZE_MAX; /* what does not fit is cut off */
+	assert_true(strlen(describe_exclusions(most, text)) < sizeof(text));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_policy_names_each_condition),
 		cmocka_unit_test(test_rule_names_each_condition),
+		cmocka_unit_test(test_exclusions_are_counted_in_words),
 		cmocka_unit_test(test_rule_is_cut_where_the_buffer_ends),
 	};
 
