@@ -271,9 +271,9 @@ static void print_ranked(const struct screen *screen, const json_t *entry)
 
 	json_array_foreach((json_t *)ranked, i, one)
 	{
-		if (i == 0) /* the victim */
+		if (i == 0 || words_bool(one, "goes_too")) /* the victim, and what went with it */
 			continue;
-		screen_text_add(&text, "%s", i > 1 ? ", " : "");
+		screen_text_add(&text, "%s", text.n > 0 ? ", " : "");
 		add_ranked(screen, one, &text);
 	}
 	if (text.n > 0)

@@ -345,6 +345,14 @@ static void fill_group(const struct decision *d, struct history_entry *e)
 	e->swap_bytes = d->memory.swap;
 }
 
+/* The candidates are those of the choice, which is still there in the tick of the signal. */
+static void note_who_goes_too(const struct manager *m, struct history_entry *e)
+{
+	for (unsigned i = 1; i < e->n_ranked; i++)
+		e->ranked[i].goes_too =
+			decision_goes_too(&m->decision, &m->victim, &m->choice.ranked[i]);
+}
+
 static void open_account(struct manager *m)
 {
 	struct account *a = m->account;
@@ -362,6 +370,7 @@ static void open_account(struct manager *m)
 	if (d->target == POLICY_TARGET_CGROUP)
 		fill_group(d, &a->entry);
 	a->entry.sharers = d->n_sharers;
+	note_who_goes_too(m, &a->entry);
 	note_signal(m);
 }
 

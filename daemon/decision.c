@@ -58,8 +58,8 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 	record_avoided(d, result);
 }
 
-static bool goes_too(const struct decision *d, const struct kill_victim *victim,
-		     const struct victim_candidate *candidate)
+bool decision_goes_too(const struct decision *d, const struct kill_victim *victim,
+		       const struct victim_candidate *candidate)
 {
 	const char *cgroup = candidate->cgroup ? candidate->cgroup->path
 					       : census_cgroup_path(candidate->process);
@@ -80,7 +80,7 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
 	for (unsigned i = 1; i < result->n_ranked; i++) {
 		const struct victim_candidate *next = &result->ranked[i];
 
-		if (goes_too(d, victim, next))
+		if (decision_goes_too(d, victim, next))
 			continue;
 		if (next->process) {
 			d->next_pid = next->process->pid;

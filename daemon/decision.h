@@ -17,6 +17,7 @@
 #include "lib/util.h"
 
 struct manager;
+struct victim_candidate;
 struct victim_result;
 
 struct decision {
@@ -88,6 +89,11 @@ struct decision {
 /* Notes who was chosen (result->ranked[0]) and why.  Allocates nothing. */
 void decision_record(struct decision *d, const struct manager *m, const struct policy *policy,
 		     const struct victim_result *result, usec_t now);
+
+/* Does this one go with the victim: in the group that goes as a whole, or, where victim is not
+ * NULL, among those that share its memory? */
+bool decision_goes_too(const struct decision *d, const struct kill_victim *victim,
+		       const struct victim_candidate *candidate);
 
 /* Who would be next: the second of the ranking, but for those that go with the victim. */
 void decision_note_next(struct decision *d, const struct victim_result *result,

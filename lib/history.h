@@ -40,6 +40,7 @@ struct history_ranked {
 	uint64_t footprint_bytes;
 	uint32_t pid;
 	bool precise;
+	bool goes_too; /* with the victim: in its group, or it shares its memory */
 	char comm[24];
 	char cgroup[160];
 	char verdict[16]; /* "chosen", "smaller", "cannot-reach", "undecided" */

@@ -207,6 +207,8 @@ serve '.history[0] += {escalated: true, escalated_usec: 5000400, boost_usec: 500
 run 'the steps, with SIGKILL after SIGTERM' 0 \
     out 'open after 290 us, signalled after 390 us, boosted after 5\.0 s, SIGKILL after 5\.0 s, given to be reaped after 5\.0 s, outcome' \
     -- --full history
+serve '.history[0].ranked[1].goes_too = true | .history[0].ranked[2] = (.history[0].ranked[1] + {comm: "next", goes_too: false})'
+run 'who went with it was not next' 0 out '^  Next were +next \(pid 900, 790 MiB\)$' -- --full history 1
 serve '.history[0] += {avoided_pid: 77, avoided_comm: "app", avoided_cgroup: "/app.slice", avoided_footprint_bytes: 1073741824,
         avoided_for: "kind"} | .history[1] = .history[0] + {id: 3, avoided_for: "failed", target: "cgroup"}
     | .history[1].ranked[1] |= del(.pid, .comm) | .history[2] |= (.approximate = true)'

@@ -103,6 +103,8 @@ check "is_alive $large" 'and nobody is ended'
 printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
 kill -HUP "$daemon"
 check "wait_for \"! is_alive $large\"" 'with a good one the largest goes'
+check "wait_for \"grep -qE '^Ending .*\\(pid $large,.* [12] of 2 candidates read; next would be [a-z]+ \\(pid $small, ' '$tmp/log'\"" \
+	'and who would be next is named'
 check "wait_for \"grep -qE '\\(pid $large, .* (is gone|lingers, but its memory is back)' '$tmp/log'\"" 'and it is said'
 check "grep -qE '\\(pid $large, .* (is gone|its memory is back).*(came back within|little more is available)' '$tmp/log'" 'with what came back'
 check "wait_for \"! is_alive $small\"" 'then the other, as the policy still holds'

@@ -229,9 +229,18 @@ static void test_note_fills_in_who_goes_too(void **state)
 	assert_int_equal(e->pid, 812);
 	assert_int_equal(e->uid, 1001);
 	assert_int_equal(e->sharers, 2);
+	assert_false(e->ranked[0].goes_too);
+	assert_true(e->ranked[1].goes_too); /* in the group, too */
 	assert_int_equal(e->footprint_bytes, 101 * MIB);
 	assert_int_equal(e->anonymous_bytes, 100 * MIB);
 	assert_int_equal(e->swap_bytes, MIB);
+
+	choose(812, SIGNALLED);
+	test.m->victim.n_others = 1;
+	test.m->victim.others[0].pid = 814;
+	signal_it(SIGKILL, SIGNALLED);
+	assert_false(newest()->ranked[1].goes_too);
+	assert_true(newest()->ranked[2].goes_too);
 
 	/* Shares it with one that is to live. */
 	choose(813, SIGNALLED + USEC_PER_SEC);
