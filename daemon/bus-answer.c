@@ -4,9 +4,11 @@
  *
  * Whatever is asked of processes needs a census.  In watch there is one; in calm one is caught up
  * with for whoever asks, a slice a turn of the loop, and at most once a second however many ask.
- * While a victim is on its way nobody is answered: the loop has better to do, and the census is
- * about to change.
+ * While a victim is on its way neither processes nor files are looked at: the loop has better to
+ * do, and the census is about to change.  Mostly that is over in a moment; whoever would have to
+ * wait for longer is told so, and who is on its way.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,26 +17,58 @@
 #include "daemon/monitor.h"
 #include "lib/cleanup.h"
 #include "lib/explain.h"
+#include "lib/format.h"
 
 /* A census that was caught up with is good for so long. */
 #define CAUGHT_UP_USEC USEC_PER_SEC
 /* Of one turn.  What a slice ends with may take as long again. */
 #define SLICE_USEC (500)
+/* So long a victim is waited for before those who ask are sent away: most are gone by then. */
+#define PATIENCE_USEC USEC_PER_SEC
 
-int bus_wait(struct bus *b, sd_bus_message *call, bus_answer_fn answer, bool of_processes)
+int bus_wait(struct bus *b, sd_bus_message *call, bus_answer_fn answer, enum bus_need need)
 {
 	if (b->n_waiting == BUS_WAITING_MAX)
 		return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED,
 						  "%d calls are waiting already.", BUS_WAITING_MAX);
 	b->waiting[(b->first_waiting + b->n_waiting++) % BUS_WAITING_MAX] =
-		(struct bus_waiting){ sd_bus_message_ref(call), answer, of_processes };
+		(struct bus_waiting){ sd_bus_message_ref(call), answer, need };
 	bus_schedule(b);
 	return 1;
 }
 
-bool bus_can_answer(const struct bus *b)
+static struct bus_waiting *waiting(struct bus *b, unsigned i)
 {
-	return b->n_waiting > 0 && b->manager->state != MANAGER_SETTLE;
+	return &b->waiting[(b->first_waiting + i) % BUS_WAITING_MAX];
+}
+
+/* Of those that wait, the first whose turn it is, if only to be sent away; n_waiting: nobody's. */
+static unsigned find_next(struct bus *b)
+{
+	const struct manager *m = b->manager;
+	unsigned i = 0;
+
+	if (m->state != MANAGER_SETTLE || monitor_now() - m->decision.signalled_at >= PATIENCE_USEC)
+		return 0;
+	while (i < b->n_waiting && waiting(b, i)->need != BUS_NEEDS_NOTHING)
+		i++;
+	return i;
+}
+
+bool bus_can_answer(struct bus *b)
+{
+	return find_next(b) < b->n_waiting;
+}
+
+/* The others stay in their order.  Whose answer is begun (b->partial) is the first, and stays it:
+ * that needs nothing. */
+static void bring_forward(struct bus *b, unsigned i)
+{
+	struct bus_waiting it = *waiting(b, i);
+
+	for (; i > 0; i--)
+		*waiting(b, i) = *waiting(b, i - 1);
+	*waiting(b, 0) = it;
 }
 
 static struct bus_waiting take_first(struct bus *b)
@@ -139,15 +173,49 @@ static int look_out(struct bus *b)
 	return 0;
 }
 
+/* In words that can be shown as they are. */
+static int answer_busy(struct bus *b, sd_bus_message *call)
+{
+	const struct decision *d = &b->manager->decision;
+	char name[512], text[480], policy[128], since[FORMAT_DURATION_SIZE];
+
+	if (d->target == POLICY_TARGET_CGROUP)
+		snprintf(name, sizeof(name), "cgroup %s (%u process%s)",
+			 format_foreign(d->group[0] ? d->group : d->cgroup, text, sizeof(text)),
+			 d->n_processes, d->n_processes == 1 ? "" : "es");
+	else
+		snprintf(name, sizeof(name), "%s (pid %d)",
+			 format_foreign(d->comm, text, sizeof(text)), d->pid);
+	return sd_bus_reply_method_errorf(
+		call, BUS_ERROR_BUSY,
+		"%s was sent %s %s ago by policy %s; ask again when it is gone.", name,
+		d->signal == SIGKILL ? "SIGKILL" : "SIGTERM",
+		format_duration(monitor_now() - d->signalled_at, since),
+		format_foreign(d->policy, policy, sizeof(policy)));
+}
+
+/* Returns what a bus_answer_fn does. */
+static int answer_first(struct bus *b, const struct bus_waiting *first)
+{
+	int r = 1;
+
+	if (first->need != BUS_NEEDS_NOTHING && b->manager->state == MANAGER_SETTLE)
+		return answer_busy(b, first->call);
+	if (first->need == BUS_NEEDS_PROCESSES)
+		r = catch_up(b);
+	if (r == 0)
+		return BUS_NOT_DONE;
+	return r < 0 ? r : first->answer(b, first->call);
+}
+
 void bus_answer(struct bus *b)
 {
-	struct bus_waiting first = b->waiting[b->first_waiting];
-	int r = first.of_processes ? catch_up(b) : 1;
+	struct bus_waiting first;
+	int r;
 
-	if (r == 0)
-		return;
-	if (r > 0)
-		r = first.answer(b, first.call);
+	bring_forward(b, find_next(b));
+	first = *waiting(b, 0);
+	r = answer_first(b, &first);
 	if (r == BUS_NOT_DONE)
 		return;
 	/* Who has gone meanwhile is not told; the bus does not mind. */

@@ -25,6 +25,7 @@
 
 #define BUS_ERROR_NO_SUCH_PROCESS   "org.reckond1.Error.NoSuchProcess"
 #define BUS_ERROR_BAD_CONFIGURATION "org.reckond1.Error.BadConfiguration"
+#define BUS_ERROR_BUSY		    "org.reckond1.Error.Busy"
 
 #define BUS_PASSWD "/etc/passwd"
 
@@ -39,10 +40,16 @@
 typedef int (*bus_answer_fn)(struct bus *bus, sd_bus_message *call);
 #define BUS_NOT_DONE INT_MAX
 
+enum bus_need {
+	BUS_NEEDS_NOTHING,   /* but what is in memory */
+	BUS_NEEDS_FILES,     /* which are not read while a victim is on its way */
+	BUS_NEEDS_PROCESSES, /* a fresh census, likewise */
+};
+
 struct bus_waiting {
 	sd_bus_message *call;
 	bus_answer_fn answer;
-	bool of_processes; /* it needs a fresh census */
+	enum bus_need need;
 };
 
 /* What is to be said of memory getting short. */
@@ -126,8 +133,9 @@ void bus_read_memory(struct bus *bus);
 /* bus-answer.c */
 
 /* Takes the call: it is answered later, or refused now.  What a method handler returns. */
-int bus_wait(struct bus *bus, sd_bus_message *call, bus_answer_fn answer, bool of_processes);
-bool bus_can_answer(const struct bus *bus);
+int bus_wait(struct bus *bus, sd_bus_message *call, bus_answer_fn answer, enum bus_need need);
+/* Somebody whose turn it is waits. */
+bool bus_can_answer(struct bus *bus);
 /* One step towards the next answer, or that answer. */
 void bus_answer(struct bus *bus);
 /* Nobody is there any more to be answered. */

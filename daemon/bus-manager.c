@@ -16,22 +16,22 @@
 
 static int method_get_candidates(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-	return bus_wait(userdata, call, bus_answer_candidates, true);
+	return bus_wait(userdata, call, bus_answer_candidates, BUS_NEEDS_PROCESSES);
 }
 
 static int method_get_cgroups(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-	return bus_wait(userdata, call, bus_answer_cgroups, true);
+	return bus_wait(userdata, call, bus_answer_cgroups, BUS_NEEDS_PROCESSES);
 }
 
 static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-	return bus_wait(userdata, call, bus_answer_explain, true);
+	return bus_wait(userdata, call, bus_answer_explain, BUS_NEEDS_PROCESSES);
 }
 
 static int method_get_history(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-	return bus_wait(userdata, call, bus_answer_history, false);
+	return bus_wait(userdata, call, bus_answer_history, BUS_NEEDS_NOTHING);
 }
 
 static int append_rule(struct bus *b, sd_bus_message *reply, const struct rule *rule)
@@ -120,10 +120,9 @@ static int answer_reload(struct bus *b, sd_bus_message *call)
 					  r < 0 ? strerror(-r) : mistakes);
 }
 
-/* It reads files: not while a victim is on its way. */
 static int wait_for_reload(struct bus *b, sd_bus_message *call)
 {
-	return bus_wait(b, call, answer_reload, false);
+	return bus_wait(b, call, answer_reload, BUS_NEEDS_FILES);
 }
 
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
