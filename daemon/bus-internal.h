@@ -73,6 +73,7 @@ struct bus {
 	usec_t cpu_used; /* since then */
 	bool is_paused;
 
+	sd_event_source *join_timer; /* for the first attempts */
 	usec_t join_at;
 	usec_t join_pause; /* doubles while there is nothing to join */
 	bool is_refused;   /* the name: nothing to gain by staying */

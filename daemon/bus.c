@@ -2,9 +2,10 @@
 /*
  * bus: joining and leaving; see the header.
  *
- * Joined at a look that is due anyway, so that no timer of its own wakes a calm daemon: within some
- * seconds while the machine starts, else within a minute or so.  That a bus has gone is noticed in
- * the same way.
+ * That a bus has gone is said by it or its end of the socket, and one that is restarted is back in
+ * a moment: for some seconds a timer tries to join it, and so it does while the machine starts.
+ * After that it is tried at looks that are due anyway, in calm every ten seconds, so that a machine
+ * that has no bus is not woken for it.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -20,8 +21,12 @@
 #include "lib/format.h"
 
 /* Between two attempts to join, twice as long after each that failed. */
-#define JOIN_PAUSE_MIN (1 * USEC_PER_SEC)
-#define JOIN_PAUSE_MAX (60 * USEC_PER_SEC)
+#define JOIN_PAUSE_MIN (500 * USEC_PER_MSEC)
+#define JOIN_PAUSE_MAX (10 * USEC_PER_SEC)
+/* The timer is for pauses up to this; then looks have to do. */
+#define JOIN_PAUSE_TIMER (2 * USEC_PER_SEC)
+/* The name was refused: that will not change soon. */
+#define JOIN_PAUSE_REFUSED (60 * USEC_PER_SEC)
 /* The loop runs at the highest priority, so whoever asks has it work for them before all others: no
  * more than this much of a second.  The rest of it the bus waits. */
 #define BUDGET_USEC (200 * USEC_PER_MSEC)
@@ -94,10 +99,15 @@ static void count_cost(struct bus *b)
 	}
 }
 
-/* Before each message is looked at. */
+/* Before each message is looked at.  The last one, from sd-bus itself, is that the bus is closed;
+ * it is left from outside of its own callbacks. */
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	count_cost(userdata);
+	struct bus *b = userdata;
+
+	count_cost(b);
+	if (sd_bus_message_is_signal(message, "org.freedesktop.DBus.Local", "Disconnected") > 0)
+		bus_schedule(b);
 	return 0;
 }
 
@@ -163,12 +173,28 @@ static int join(struct bus *b)
 	return r < 0 ? r : 0;
 }
 
+/* Not before, and, while the pauses are short, not later. */
+static void join_after(struct bus *b, usec_t now, usec_t pause)
+{
+	b->join_at = now + pause;
+	if (pause > JOIN_PAUSE_TIMER)
+		return;
+	/* Both fail for a source that is none only. */
+	(void)sd_event_source_set_time(b->join_timer, b->join_at);
+	(void)sd_event_source_set_enabled(b->join_timer, SD_EVENT_ONESHOT);
+}
+
 static void try_to_join(struct bus *b, usec_t now)
 {
-	int r = join(b);
+	int r;
 
+	/* Not while a victim is on its way: the loop has better to do. */
+	if (b->bus || now < b->join_at || b->manager->state == MANAGER_SETTLE)
+		return;
+	r = join(b);
 	b->join_pause = min_u64(max_u64(2 * b->join_pause, JOIN_PAUSE_MIN), JOIN_PAUSE_MAX);
-	b->join_at = now + b->join_pause;
+	if (r < 0)
+		join_after(b, now, b->join_pause);
 	bus_forget_news(b);
 	if (r == 0)
 		return;
@@ -178,25 +204,41 @@ static void try_to_join(struct bus *b, usec_t now)
 	b->has_said_why = true;
 }
 
-/* Both can only be seen from outside of the bus's own callbacks. */
+static int on_join_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct bus *b = userdata;
+
+	try_to_join(b, monitor_now());
+	bus_schedule(b);
+	return 0;
+}
+
+static bool is_over(struct bus *b)
+{
+	return b->bus && (b->is_refused || sd_bus_is_open(b->bus) <= 0);
+}
+
+/* Not in the bus's own callbacks. */
 static void leave_if_over(struct bus *b, usec_t now)
 {
-	if (b->bus && b->is_refused) {
-		leave(b);
-		b->is_refused = false;
-		b->join_at = now + JOIN_PAUSE_MAX;
-	} else if (b->bus && sd_bus_is_open(b->bus) <= 0) {
+	if (!is_over(b))
+		return;
+	leave(b);
+	if (b->is_refused) {
+		join_after(b, now, JOIN_PAUSE_REFUSED);
+	} else {
 		if (!b->has_said_why)
 			log_notice("bus: lost, going on without");
 		b->has_said_why = true;
-		leave(b);
-		b->join_at = now + b->join_pause;
+		join_after(b, now, b->join_pause);
 	}
+	b->is_refused = false;
 }
 
 void bus_schedule(struct bus *b)
 {
-	bool has_work = b->bus && (bus_has_news(b) || (!b->is_paused && bus_can_answer(b)));
+	bool has_work =
+		is_over(b) || (b->bus && (bus_has_news(b) || (!b->is_paused && bus_can_answer(b))));
 
 	/* Fails for a source that is none only. */
 	(void)sd_event_source_set_enabled(b->work, has_work ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
@@ -215,8 +257,7 @@ void bus_turn(struct bus *b, usec_t now)
 	if (m->census.swept_at != 0)
 		b->n_processes = m->census.n_processes;
 	leave_if_over(b, now);
-	if (!b->bus && now >= b->join_at && m->state != MANAGER_SETTLE)
-		try_to_join(b, now);
+	try_to_join(b, now);
 	if (b->is_awake && m->state == MANAGER_CALM && now - b->asked_at >= REST_USEC) {
 		census_rest(&m->census);
 		malloc_trim(0); /* answers may have been large */
@@ -229,13 +270,24 @@ static int on_work(sd_event_source *source, void *userdata)
 {
 	struct bus *b = userdata;
 
-	if (bus_has_news(b))
+	if (is_over(b))
+		leave_if_over(b, monitor_now());
+	else if (bus_has_news(b))
 		bus_say_news(b);
 	else if (bus_can_answer(b))
 		bus_answer(b);
 	count_cost(b);
 	bus_schedule(b);
 	return 0;
+}
+
+static int add_timer(struct bus *b, sd_event_time_handler_t callback, sd_event_source **ret)
+{
+	int r = sd_event_add_time(b->manager->event, ret, CLOCK_MONOTONIC, 0, 0, callback, b);
+
+	if (r >= 0)
+		r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+	return r < 0 ? r : sd_event_source_set_priority(*ret, BUS_PRIORITY);
 }
 
 static int add_sources(struct bus *b)
@@ -249,9 +301,9 @@ static int add_sources(struct bus *b)
 	if (r >= 0)
 		r = sd_event_source_set_priority(b->work, BUS_PRIORITY);
 	if (r >= 0)
-		r = sd_event_add_time(event, &b->resume, CLOCK_MONOTONIC, 0, 0, on_resume, b);
+		r = add_timer(b, on_resume, &b->resume);
 	if (r >= 0)
-		r = sd_event_source_set_enabled(b->resume, SD_EVENT_OFF);
+		r = add_timer(b, on_join_timer, &b->join_timer);
 	return r;
 }
 
@@ -282,6 +334,7 @@ struct bus *bus_free(struct bus *b)
 	users_done(&b->users);
 	sd_event_source_disable_unref(b->work);
 	sd_event_source_disable_unref(b->resume);
+	sd_event_source_disable_unref(b->join_timer);
 	free(b);
 	return NULL;
 }

@@ -527,6 +527,24 @@ check "wait_for \"grep -q '^bus: lost' '$tmp/log'\"" 'a bus that goes is noticed
 start_bus
 check 'wait_for is_there 20' 'one that comes again is joined again'
 check "is_alive $daemon && call GetPolicies" 'by the same daemon, which answers'
+# In calm, where looks are far apart, not only at the next one.
+printf '[Policy %s]\nAction=none\n' warn terminate kill stall thrash >"$tmp/conf"
+stop
+start
+wait_for is_there
+set_level env
+wait_for "grep -q '^look: ' '$tmp/log'" 20 # so the next one is some time away
+if [ "$(get State)" = '"calm"' ]; then
+    looks=$(grep -c '^look: ' "$tmp/log")
+    stop_bus
+    check "wait_for \"grep -q '^bus: lost' '$tmp/log'\" 20 &&
+        [ \$(sed '/^bus: lost/,\$d' '$tmp/log' | grep -c '^look: ') = $looks ]" 'in calm it is noticed without a look'
+    start_bus
+    check 'wait_for is_there 20' 'and joined again'
+    busctl --system set-property "${log_control[@]}" LogLevel s info
+else
+    skip 'a bus that goes in calm: it is not calm here'
+fi
 
 #
 # The second gate: a bus that lets everybody do everything
