@@ -105,6 +105,8 @@ struct bus {
 	unsigned n_kills;
 	unsigned conflicts;
 	bool has_reloaded;
+	bool dry_run;
+	uint64_t scope, config_files; /* hash_text() of them */
 	uint64_t told_id;	      /* of the last victim that was told of, in the history */
 	uint64_t history_generation;  /* as of which there is nobody to tell of */
 	enum policy_action low_level; /* of what was said of low memory */

@@ -59,6 +59,31 @@ void bus_note_reload(struct bus *b)
 	bus_schedule(b);
 }
 
+/* FNV-1a, of the text and its end. */
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+	do
+		hash = (hash ^ (unsigned char)*text) * 0x100000001b3U;
+	while (*text++);
+	return hash;
+}
+
+#define HASH_BEGIN 0xcbf29ce484222325U
+
+static uint64_t hash_scope(const struct manager *m)
+{
+	return hash_text(HASH_BEGIN, m->policies.scope);
+}
+
+static uint64_t hash_config_files(const struct manager *m)
+{
+	uint64_t hash = HASH_BEGIN;
+
+	for (size_t i = 0; i < m->n_config_files; i++)
+		hash = hash_text(hash, m->config_files[i]);
+	return hash;
+}
+
 /* Properties that have changed since they were said, by name; NULL at the end. */
 static void list_changed(const struct bus *b, const char *names[static 7])
 {
@@ -71,11 +96,12 @@ static void list_changed(const struct bus *b, const char *names[static 7])
 		names[n++] = "Kills";
 	if (m->conflicts != b->conflicts)
 		names[n++] = "Conflicts";
-	if (b->has_reloaded) {
+	if (b->has_reloaded && m->policies.dry_run != b->dry_run)
 		names[n++] = "DryRun";
+	if (b->has_reloaded && hash_scope(m) != b->scope)
 		names[n++] = "Scope";
+	if (b->has_reloaded && hash_config_files(m) != b->config_files)
 		names[n++] = "ConfigFiles";
-	}
 	names[n] = NULL;
 }
 
@@ -84,7 +110,7 @@ bool bus_has_news(struct bus *b)
 	const char *names[7];
 
 	list_changed(b, names);
-	return names[0] || b->has_low_memory || bus_next_killed(b);
+	return names[0] || b->has_reloaded || b->has_low_memory || bus_next_killed(b);
 }
 
 static void forget(struct bus *b)
@@ -93,6 +119,9 @@ static void forget(struct bus *b)
 	b->n_kills = b->manager->n_kills;
 	b->conflicts = b->manager->conflicts;
 	b->has_reloaded = false;
+	b->dry_run = b->manager->policies.dry_run;
+	b->scope = hash_scope(b->manager);
+	b->config_files = hash_config_files(b->manager);
 	b->has_low_memory = false;
 }
 

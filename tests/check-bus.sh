@@ -350,7 +350,15 @@ call GetRules
 check "answer '.data[0]' | grep -q '\\[\"prefer\",\"holders\",\"Comm=^hold\$\",\"\",3,false\\]'" 'and its rules hold'
 call GetCandidates u 0
 check "[ \"\$(answer '.data[0][0][9]')\" = 3 ]" 'and weigh'
-check "! has_gdbus || wait_for \"grep -q \\\"PropertiesChanged.*'ConfigFiles'\\\" '$tmp/signals'\"" 'PropertiesChanged is sent'
+# What it is announced to have changed; what else is announced meanwhile has nothing to do with it.
+changed() { grep -o "'DryRun'\|'Scope'\|'ConfigFiles'" "$tmp/signals" | paste -sd ' '; }
+mkdir "$tmp/conf.d"
+printf '[Daemon]\nDryRun=yes\n' >"$tmp/conf.d/more.conf"
+call Reload
+check "! has_gdbus || { wait_for '[ -n \"\$(changed)\" ]' && [ \"\$(changed)\" = \"'ConfigFiles'\" ]; }" 'PropertiesChanged is sent for what has changed'
+rm -r "$tmp/conf.d"
+call Reload
+check "! has_gdbus || wait_for '[ \"\$(changed | wc -w)\" = 2 ]'" 'and when it changes back'
 # Policies are new with each configuration, though memory is not short anew.
 cp "$tmp/conf" "$tmp/before"
 for policy in one other; do
