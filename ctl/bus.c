@@ -227,6 +227,8 @@ static enum bus_trouble trouble_of(const sd_bus_error *error)
 		{ SD_BUS_ERROR_TIMEOUT, BUS_LATE },
 		{ SERVICE ".Error.NoSuchProcess", BUS_NO_SUCH_PROCESS },
 		{ SERVICE ".Error.BadConfiguration", BUS_BAD_CONFIGURATION },
+		{ SERVICE ".Error.Busy", BUS_BUSY },
+		{ SD_BUS_ERROR_LIMITS_EXCEEDED, BUS_CROWDED },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
@@ -329,6 +331,11 @@ json_t *bus_name_members(json_t *rows, const char *const *names)
 	return objects;
 }
 
+bool bus_is_occupied(const struct bus *bus)
+{
+	return bus->trouble == BUS_BUSY || bus->trouble == BUS_CROWDED || bus->trouble == BUS_LATE;
+}
+
 /* The running daemon's version, for a complaint about it. */
 static const char *version_of(struct bus *bus, char *buf, size_t size)
 {
@@ -368,9 +375,13 @@ const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE])
 	case BUS_DENIED:
 		snprintf(buf, BUS_TEXT_SIZE, "%s is not permitted to you: %s", bus->member, text);
 		break;
+	case BUS_BUSY:
+		snprintf(buf, BUS_TEXT_SIZE, "reckond is busy: %s", text);
+		break;
 	case BUS_ANSWERED:
 	case BUS_NO_SUCH_PROCESS:
 	case BUS_BAD_CONFIGURATION:
+	case BUS_CROWDED:
 	case BUS_FAILED:
 		snprintf(buf, BUS_TEXT_SIZE, "reckond cannot answer %s: %s", bus->member, text);
 		break;

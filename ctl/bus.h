@@ -22,6 +22,8 @@ enum bus_trouble {
 	BUS_DENIED,
 	BUS_NO_SUCH_PROCESS,
 	BUS_BAD_CONFIGURATION, /* error.message: a line for each mistake */
+	BUS_BUSY,	       /* a victim is on its way: error.message says who */
+	BUS_CROWDED,	       /* too many ask */
 	BUS_FAILED,	       /* error says why */
 };
 
@@ -46,6 +48,10 @@ json_t *bus_call_number(struct bus *bus, const char *method, uint32_t number);
 /* Rows that came as arrays, as objects, each value under the name at its place; an empty name is
  * left out.  The number of names ends with NULL.  Takes the rows; NULL: no memory. */
 json_t *bus_name_members(json_t *rows, const char *const *names);
+
+/* It runs, and would answer, only not now.  So what is found out without it, by files and a scope
+ * that may be others, does not stand for its answer. */
+bool bus_is_occupied(const struct bus *bus);
 
 /* Why there was no answer, in one line, harmless. */
 #define BUS_TEXT_SIZE 512

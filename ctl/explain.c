@@ -96,6 +96,8 @@ static enum ctl_status get_answer(const struct ctl_options *options, pid_t pid, 
 		status = CTL_OK;
 	else if (bus.trouble == BUS_NO_SUCH_PROCESS)
 		status = ctl_fail(options, CTL_FAILURE, "no such process: %d", pid);
+	else if (bus_is_occupied(&bus))
+		status = bus_fail(options, &bus);
 	else
 		status = explain_find_out(options, pid, ret);
 	bus_done(&bus);

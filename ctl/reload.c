@@ -5,10 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "ctl/bus.h"
 #include "lib/cleanup.h"
 #include "lib/format.h"
+
+/* While a victim is on its way no files are read.  It is asked for again twice a second, so long:
+ * more than any sensible Grace. */
+#define TRIES	   120
+#define PAUSE_MSEC 500
 
 /* All mistakes, a line each, as `reckonctl check` says them. */
 static enum ctl_status fail_of_mistakes(const struct ctl_options *options, const char *mistakes)
@@ -34,6 +41,30 @@ static enum ctl_status fail_of_mistakes(const struct ctl_options *options, const
 	return CTL_BAD_USAGE;
 }
 
+static void say_why(struct bus *bus)
+{
+	char text[BUS_TEXT_SIZE];
+
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "reckonctl: %s\nreckonctl: asking again until then, for a minute\n",
+			bus_trouble_text(bus, text));
+}
+
+/* NULL: bus->trouble. */
+static json_t *ask(struct bus *bus)
+{
+	static const struct timespec pause = { .tv_nsec = PAUSE_MSEC * 1000000L };
+	json_t *reply = bus_call(bus, "Reload");
+
+	for (unsigned i = 0; !reply && bus->trouble == BUS_BUSY && i < TRIES; i++) {
+		if (i == 0)
+			say_why(bus);
+		nanosleep(&pause, NULL);
+		reply = bus_call(bus, "Reload");
+	}
+	return reply;
+}
+
 enum ctl_status reload(const struct ctl_options *options, char **arguments, int n_arguments)
 {
 	_cleanup_(bus_done) struct bus bus = { 0 };
@@ -42,7 +73,7 @@ enum ctl_status reload(const struct ctl_options *options, char **arguments, int 
 	if (n_arguments > 0)
 		return ctl_fail(options, CTL_BAD_USAGE, "reload: no arguments");
 	bus_open(&bus);
-	reply = bus_call(&bus, "Reload");
+	reply = ask(&bus);
 	if (!reply && bus.trouble == BUS_BAD_CONFIGURATION)
 		return fail_of_mistakes(options, bus.error.message);
 	if (!reply && bus.trouble == BUS_DENIED)

@@ -24,15 +24,22 @@ static json_t *answer_of(const char *source, json_t *policies, json_t *all_rules
 			 all_rules);
 }
 
+json_t *rules_ask_policies(struct bus *bus)
+{
+	static const char *const names[] = { "name", "action", "conditions", "holds", NULL };
+	json_t *policies = bus_call(bus, "GetPolicies");
+
+	return policies ? bus_name_members(policies, names) : NULL;
+}
+
 /* NULL: bus->trouble, or no memory. */
 static json_t *ask(struct bus *bus)
 {
-	static const char *const policy_names[] = { "name", "action", "conditions", "holds", NULL };
 	static const char *const rule_names[] = { "kind",   "name",    "conditions", "",
 						  "weight", "builtin", NULL };
 	json_t *policies, *all_rules;
 
-	policies = bus_call(bus, "GetPolicies");
+	policies = rules_ask_policies(bus);
 	if (!policies)
 		return NULL;
 	all_rules = bus_call(bus, "GetRules");
@@ -40,8 +47,7 @@ static json_t *ask(struct bus *bus)
 		json_decref(policies);
 		return NULL;
 	}
-	return answer_of("daemon", bus_name_members(policies, policy_names),
-			 bus_name_members(all_rules, rule_names));
+	return answer_of("daemon", policies, bus_name_members(all_rules, rule_names));
 }
 
 /* Shares of memory are told in bytes as well. */
@@ -189,9 +195,11 @@ enum ctl_status rules(const struct ctl_options *options, char **arguments, int n
 		bus_open(&bus);
 		answer = ask(&bus);
 		bus_trouble_text(&bus, source);
+		if (!answer && bus_is_occupied(&bus))
+			status = bus_fail(options, &bus);
 		bus_done(&bus);
 	}
-	if (!answer)
+	if (!answer && status == CTL_OK)
 		status = find_out(options, &answer);
 	if (status != CTL_OK || options->json)
 		return status != CTL_OK ? status : ctl_print_json(answer);

@@ -6,5 +6,11 @@
 
 #include "ctl/ctl.h"
 
+struct bus;
+
 /* reckonctl rules */
 enum ctl_status rules(const struct ctl_options *options, char **arguments, int n_arguments);
+
+/* The daemon's policies, objects with name, action, conditions and holds; NULL: bus->trouble, or no
+ * memory. */
+json_t *rules_ask_policies(struct bus *bus);

@@ -279,6 +279,21 @@ static void print_policies(const struct screen *screen, const json_t *answer)
 				   sizeof(conditions)));
 }
 
+/* Who is on its way: the last of the history. */
+static void print_ending(const struct screen *screen, const json_t *answer)
+{
+	const json_t *ending = json_object_get(answer, "ending");
+	char name[ENTRY_NAME_SIZE], signal[32], policy[64], age[FORMAT_DURATION_SIZE];
+
+	if (!json_is_object(ending))
+		return;
+	screen_item(screen, "Ending", SCREEN_RED, "%s: %s %s ago, policy %s",
+		    entry_name(screen, json_object_get(answer, "last"), name),
+		    screen_foreign(screen, words_text(ending, "signal"), signal, sizeof(signal)),
+		    format_duration(sub_u64(now(), words_number(ending, "signalled_usec")), age),
+		    screen_foreign(screen, words_text(ending, "policy"), policy, sizeof(policy)));
+}
+
 static void print_victims(const struct screen *screen, const json_t *answer)
 {
 	const json_t *victim = json_object_get(answer, "victim");
@@ -300,7 +315,8 @@ static void print_victims(const struct screen *screen, const json_t *answer)
 			screen, "Ended", SCREEN_PLAIN, "%u process%s since the start, %s ago",
 			(unsigned)n, n == 1 ? "" : "es",
 			format_duration(sub_u64(now(), words_number(answer, "started_usec")), age));
-	if (!json_is_object(last))
+	/* Else that is said already. */
+	if (!json_is_object(last) || json_is_object(json_object_get(answer, "ending")))
 		return;
 	entry_sentence(screen, last, &text);
 	entry_age(last, now(), age);
@@ -350,6 +366,7 @@ void status_print(const struct screen *screen, const json_t *answer)
 	bool is_running = words_bool(answer, "running");
 
 	print_state(screen, answer);
+	print_ending(screen, answer);
 	print_memory(screen, answer);
 	if (is_running) {
 		print_policies(screen, answer);

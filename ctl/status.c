@@ -13,8 +13,10 @@
 
 #include "ctl/bus.h"
 #include "ctl/explain.h"
+#include "ctl/rules.h"
 #include "ctl/screen.h"
 #include "ctl/words.h"
+#include "lib/cleanup.h"
 
 /* The member, a new reference; null where there is none. */
 static json_t *copy_of(const json_t *object, const char *key)
@@ -70,7 +72,10 @@ static json_t *find_next(const json_t *policies, const json_t *memory)
 			distance(policy, "memory_available_bytes", memory, "available_bytes");
 		uint64_t swap = distance(policy, "swap_free_bytes", memory, "swap_free_bytes");
 
-		if (words_bool(policy, "holds") || words_has(policy, "pressure_some_permyriad") ||
+		/* Without lines: those are not known. */
+		if ((!words_has(policy, "memory_available_bytes") &&
+		     !words_has(policy, "swap_free_bytes")) ||
+		    words_bool(policy, "holds") || words_has(policy, "pressure_some_permyriad") ||
 		    words_has(policy, "pressure_full_permyriad") || available + swap >= least ||
 		    strcmp(words_text(policy, "action"), "none") == 0)
 			continue;
@@ -101,29 +106,83 @@ static json_t *find_last(const json_t *entries)
 	return json_null();
 }
 
-/* p: the daemon's properties; NULL, like the two last, where there are none.  Takes is_running.
- * NULL: no memory. */
-static json_t *put_together(const json_t *p, json_t *is_running, const json_t *outlook,
-			    const json_t *entries)
+/* The victim that is on its way, by its entry. */
+static json_t *ending_of(const json_t *entry)
+{
+	if (strcmp(words_text(entry, "outcome"), "wait") != 0)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pid", copy_of(entry, "pid"),
+			 "command", copy_of(entry, "comm"), "cgroup", copy_of(entry, "cgroup"),
+			 "target", copy_of(entry, "target"), "policy", copy_of(entry, "policy"),
+			 "signal", copy_of(entry, "signal"), "signalled_usec",
+			 json_of_bytes(words_number(entry, "time_usec") +
+				       words_number(entry, "signal_usec")));
+}
+
+/* As explain has them, without their numbers, of which only the words are known.  NULL: trouble. */
+static json_t *ask_policies(struct bus *bus)
+{
+	static const char *const others[] = { "target",
+					      "rank_by",
+					      "memory_available_bytes",
+					      "swap_free_bytes",
+					      "pressure_some_permyriad",
+					      "pressure_full_permyriad",
+					      "for_usec" };
+	json_t *policies = rules_ask_policies(bus), *policy;
+	size_t k;
+
+	json_array_foreach(policies, k, policy)
+	{
+		for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+			(void)json_object_set_new(policy, others[i], json_null());
+	}
+	return policies;
+}
+
+/* What was told; NULL: it was not. */
+struct told {
+	json_t *properties;
+	json_t *outlook;  /* of the machine, as explain has it */
+	json_t *policies; /* where there is no outlook */
+	json_t *entries;
+	bool is_ending; /* somebody is on its way */
+};
+
+static void told_done(struct told *told)
+{
+	json_decref(told->properties);
+	json_decref(told->outlook);
+	json_decref(told->policies);
+	json_decref(told->entries);
+}
+
+/* Takes is_running.  NULL: no memory. */
+static json_t *put_together(const struct told *told, json_t *is_running)
 {
 	static const char *const copied[] = { "version",      "state",	      "dry_run",
 					      "scope",	      "config_files", "conflicts",
 					      "limits",	      "processes",    "kills",
 					      "started_usec", "read_usec" };
-	json_t *memory = p ? of_memory(p) : copy_of(outlook, "memory");
-	json_t *policies = copy_of(outlook, "policies");
+	const json_t *p = told->properties;
+	json_t *memory = p ? of_memory(p) : copy_of(told->outlook, "memory");
+	json_t *policies =
+		told->policies ? json_incref(told->policies) : copy_of(told->outlook, "policies");
+	json_t *last = find_last(told->entries);
+	json_t *ending = told->is_ending ? ending_of(last) : json_null();
 	json_t *answer = json_pack("{s:s, s:o}", "source", p ? "daemon" : "reckonctl", "running",
 				   is_running);
 
 	for (size_t i = 0; i < ARRAY_SIZE(copied); i++)
 		answer = json_with(answer, copied[i], copy_of(p, copied[i]));
+	answer = json_with(answer, "ending", ending);
 	answer = json_with(answer, "next", find_next(policies, memory));
 	answer = json_with(answer, "memory", memory);
 	answer = json_with(answer, "policies", policies);
-	answer = json_with(answer, "victim", copy_of(outlook, "victim"));
-	answer = json_with(answer, "group", copy_of(outlook, "group"));
-	answer = json_with(answer, "left_out", copy_of(outlook, "left_out"));
-	return json_with(answer, "last", find_last(entries));
+	answer = json_with(answer, "victim", copy_of(told->outlook, "victim"));
+	answer = json_with(answer, "group", copy_of(told->outlook, "group"));
+	answer = json_with(answer, "left_out", copy_of(told->outlook, "left_out"));
+	return json_with(answer, "last", last);
 }
 
 static enum ctl_status print(const struct ctl_options *options, json_t *answer)
@@ -142,63 +201,63 @@ static enum ctl_status print(const struct ctl_options *options, json_t *answer)
 
 /* What is missing is said, and the rest is shown. */
 static enum ctl_status print_running(const struct ctl_options *options, struct bus *bus,
-				     const json_t *properties)
+				     struct told *told)
 {
-	char text[BUS_TEXT_SIZE];
-	json_t *outlook, *entries;
-	enum ctl_status status;
+	char why[BUS_TEXT_SIZE] = "", text[BUS_TEXT_SIZE];
+	json_t *answer;
 
-	outlook = explain_ask(bus, 0);
-	if (!outlook)
+	told->outlook = explain_ask(bus, 0);
+	if (!told->outlook) {
+		bus_trouble_text(bus, why);
+		told->is_ending = bus->trouble == BUS_BUSY;
+		told->policies = ask_policies(bus);
+	}
+	told->entries = bus_call_number(bus, "GetHistory", 0);
+	if (!told->entries)
 		fprintf(stderr, "reckonctl: %s\n", bus_trouble_text(bus, text));
-	entries = bus_call_number(bus, "GetHistory", 0);
-	if (!entries)
-		fprintf(stderr, "reckonctl: %s\n", bus_trouble_text(bus, text));
-	status = print(options, put_together(properties, json_true(), outlook, entries));
-	json_decref(entries);
-	json_decref(outlook);
-	return status;
+	answer = put_together(told, json_true());
+	if (*why && !json_is_object(json_object_get(answer, "ending")))
+		fprintf(stderr, "reckonctl: %s\n", why);
+	return print(options, answer);
 }
 
 static enum ctl_status print_absent(const struct ctl_options *options, struct bus *bus)
 {
 	/* It may be there, and only not answer. */
 	json_t *is_running = bus->trouble == BUS_NOT_RUNNING ? json_false() : json_null();
+	_cleanup_(told_done) struct told told = { .properties = NULL };
 	char why[BUS_TEXT_SIZE];
-	json_t *outlook, *answer;
 	enum ctl_status status;
+	json_t *answer;
 
 	bus_trouble_text(bus, why);
 	fprintf(stderr, "reckonctl: %s\n", why);
-	status = explain_find_out(options, 0, &outlook);
+	status = explain_find_out(options, 0, &told.outlook);
 	if (status != CTL_OK)
 		return status;
-	answer =
-		json_with(put_together(NULL, is_running, outlook, NULL), "error", json_string(why));
-	json_decref(outlook);
+	answer = json_with(put_together(&told, is_running), "error", json_string(why));
 	status = print(options, answer);
 	return status == CTL_OK ? CTL_FAILURE : status;
 }
 
 enum ctl_status status(const struct ctl_options *options, char **arguments, int n_arguments)
 {
+	_cleanup_(told_done) struct told told = { .properties = NULL };
 	enum ctl_status status;
-	json_t *properties;
 	struct bus bus;
 
 	if (n_arguments > 0)
 		return ctl_fail(options, CTL_BAD_USAGE, "status: no arguments");
 	bus_open(&bus);
-	properties = bus_properties(&bus);
-	if (properties && !words_has(properties, "state")) {
+	told.properties = bus_properties(&bus);
+	if (told.properties && !words_has(told.properties, "state")) {
 		bus.trouble = BUS_TOO_OLD;
 		bus.member = "State";
 	}
 	if (bus.trouble == BUS_ANSWERED)
-		status = print_running(options, &bus, properties);
+		status = print_running(options, &bus, &told);
 	else
 		status = print_absent(options, &bus);
-	json_decref(properties);
 	bus_done(&bus);
 	return status;
 }

@@ -494,8 +494,20 @@ if has_gdbus; then
     gdbus call --system --dest org.reckond1 --object-path /org/reckond1 --method org.reckond1.Manager.GetCgroups 0 >"$tmp/out" 2>&1
     check "is_busy && grep -q 'org\.reckond1\.Error\.Busy' '$tmp/out'" 'by its own name'
 fi
+timeout 20 "$build/reckonctl" status >"$tmp/out" 2>&1
+status=$?
+check "[ $status = 0 ] && grep -qE '^Ending +hold \\(pid $stubborn\\): SIGTERM [0-9.]+ s ago, policy now\$' '$tmp/out' &&
+    grep -qE '^Now +policy now \\(terminate\\): available <= 100 %' '$tmp/out'" 'reckonctl status shows who is on its way'
+timeout 20 "$build/reckonctl" explain >"$tmp/out" 2>&1
+status=$?
+check "[ $status = 1 ] && is_busy" 'reckonctl explain, too'
+timeout 90 "$build/reckonctl" reload >"$tmp/reloaded" 2>&1 &
+reloading=$!
 check "[ \"\$(get State)\" = '\"settle\"' ] && is_alive $stubborn" 'all that while the victim was on its way'
 check "wait_for \"! is_alive $stubborn\" 20 && is_alive $daemon" 'the victim went'
+wait "$reloading"
+status=$?
+check "[ $status = 2 ] && grep -q 'conf:[0-9]*: .*Bogus' '$tmp/reloaded'" 'reckonctl reload has waited, and has the mistakes'
 wait_for "call GetCgroups u 0"
 check "[ '\"a(stttu)\"' = \"\$(answer .type)\" ]" 'whoever asks then is answered'
 check "! has_gdbus || wait_for \"grep -q \\\"StateChanged ('[a-z]*', 'settle')\\\" '$tmp/signals'\"" 'StateChanged is sent'

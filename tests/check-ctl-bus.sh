@@ -320,22 +320,56 @@ run 'explain of an old daemon' 0 out 'itself: reckond 0\.0\.9 is older' -- expla
 serve '.errors = {Explain: ["org.freedesktop.DBus.Error.LimitsExceeded", "Too many are waiting"],
     GetHistory: ["org.example.Odd", "Odd\u001b"],
     Reload: ["org.reckond1.Error.BadConfiguration", "/etc/a.conf:2: what\u001b is this\n/etc/b.conf:7: and this"]}'
-run 'explain where too many ask' 0 out 'itself: reckond cannot answer Explain: Too many are waiting\.$' -- explain
+run 'explain where too many ask' 1 err '^reckonctl: reckond cannot answer Explain: Too many are waiting$' -- explain
 run 'an odd error' 1 err '^reckonctl: reckond cannot answer GetHistory: Odd\?$' -- history
 run 'status without these' 0 err 'Explain: Too many' err 'GetHistory: Odd' out '^State +calm' out '^Ended' -- status
 run 'reload of a bad configuration' 2 err '^/etc/a\.conf:2: what\? is this$' err '^/etc/b\.conf:7: and this$' \
     err 'the old one stays$' -- reload
 run 'reload of a bad configuration, as JSON' 2 -- --json reload
 finds 'has all mistakes' .error '*old one stays*' '.messages[1]' '"/etc/b.conf:7: and this"'
+# shellcheck disable=SC2016
+serve '("stub\u001b (pid 812) was sent SIGTERM 3.1 s ago by policy now; ask again when it is gone." as $why
+    | .errors = {Explain: ["org.reckond1.Error.Busy", $why], Reload: ["org.reckond1.Error.Busy", $why, 2]}
+    | .properties.State = "settle" | .policies[1][3] = true
+    | .history |= [.[0] | .comm = "stub\u001b" | .pid = 812 | .policy = "now" | .signal = "SIGTERM" | .outcome = "wait"
+        | .time_usec = -3100000 | del(.ended_usec)] + .)'
+busy='reckond is busy: stub\? \(pid 812\) was sent SIGTERM 3\.1 s ago by policy now; ask again when it is gone\.'
+run 'status while a victim is on its way' 0 out '^State +settle: ' out '^Ending +stub\? \(pid 812\): SIGTERM 3\.[0-9] s ago, policy now$' \
+    out '^Now +policy terminate: available <= 10 % ' out '^Ended +1 process since' out '^Files +/etc/reckond/' -- status
+say 'and nothing on standard error' "$(cat "$tmp/err")"
+! grep -qE '^(Next|Would go|Last)' "$tmp/out"
+say 'nor what is not known' "$([ $? = 0 ] || grep -E '^(Next|Would go|Last)' "$tmp/out")"
+run 'and as JSON' 0 -- --json status
+finds 'who it is' .source '"daemon"' .ending.pid 812 .ending.command '"stub*"' .ending.policy '"now"' .ending.signal '"SIGTERM"' \
+    .ending.target '"process"' .ending.cgroup '"/user.slice/*"' .ending.signalled_usec '[1-9]???????????????' \
+    '.policies | length' 5 '.policies[1].holds' true '.policies[1].action' '"terminate"' '.policies[1].memory_available_bytes' null \
+    .victim null .group null .next null .last.pid 812
+finds 'has the shape that it always has' '.policies[0] | keys | join(" ")' \
+    '"action conditions for_usec holds memory_available_bytes name pressure_full_permyriad pressure_some_permyriad rank_by swap_free_bytes target"'
+run 'explain while a victim is on its way' 1 err "^reckonctl: $busy\$" -- explain
+say 'and nothing else' "$(cat "$tmp/out")"
+run 'explain a pid' 1 err "^reckonctl: $busy\$" -- explain 1044
+run 'as JSON' 1 -- --json explain
+finds 'says so' .error '"reckond is busy: *"'
+run 'reload while a victim is on its way waits for it' 0 out 'has read its configuration again' -- reload
+say 'silently where nobody looks on' "$(cat "$tmp/err")"
+serve '.errors = {Explain: ["org.reckond1.Error.Busy", "stub (pid 812) was sent SIGTERM"]}'
+run 'status where it is over meanwhile' 0 err '^reckonctl: reckond is busy: stub \(pid 812\)' out '^Last +2 h' -- status
+run 'and as JSON' 0 -- --json status
+finds 'has nobody' .ending null
 serve '.explain["0"] = "[1" | .explain["1"] = "7"'
 run 'an answer that is no JSON' 0 out 'itself: reckond cannot answer Explain: its answer cannot be read\.$' -- explain
 run 'an answer that is no object' 0 out 'itself: .* its answer cannot be read\.$' -- explain 1
-serve '.silent = ["Explain", "GetHistory"]'
+serve '.silent = ["Explain", "GetHistory", "GetRules"]'
 began=$SECONDS
 run 'history of a silent daemon' 1 err '^reckonctl: reckond has not answered within 5 s$' -- history
-run 'explain of a silent daemon' 0 out 'itself: reckond has not answered within 5 s\.$' -- explain $$
+# Its own answer would be by other files, perhaps.
+run 'explain of a silent daemon' 1 err '^reckonctl: reckond has not answered within 5 s$' -- explain $$
+run 'and as JSON' 1 -- --json explain
+finds 'says so' . '{"error":"reckond has not answered within 5 s"}'
+run 'rules of a silent daemon' 1 err '^reckonctl: reckond has not answered within 5 s$' -- rules
 problem=''
-[ $((SECONDS - began)) -le 20 ] || problem=" they took $((SECONDS - began)) s"
+[ $((SECONDS - began)) -le 30 ] || problem=" they took $((SECONDS - began)) s"
 say 'and not much later' "$problem"
 timeout 30 "$reckonctl" history >"$tmp/out" 2>"$tmp/err" &
 asking=$!
@@ -397,6 +431,12 @@ if command -v script >/dev/null && script -qec true /dev/null </dev/null >/dev/n
         grep -q $'\x1b' "$tmp/tty" && problem=' there is' || problem=''
         say "no colour with $variable" "$problem"
     done
+    serve '.errors = {Reload: ["org.reckond1.Error.Busy", "stub (pid 812) was sent SIGTERM.", 3]}'
+    on_terminal 80 reload
+    plain
+    [ "$(cat "$tmp/out")" = "$(printf '%s\n' 'reckonctl: reckond is busy: stub (pid 812) was sent SIGTERM.' \
+        'reckonctl: asking again until then, for a minute' 'reckond has read its configuration again.')" ] && problem='' || problem=' not that'
+    say 'a reload that waits says why' "$problem"
     serve '.history[0].comm = "ě字" | .explain["0"].victim.command = "ě字"'
     LC_ALL=C on_terminal 80 status
     LC_ALL=C grep -qP '[\x80-\xff]' "$tmp/tty" && problem=' there is' || problem=''

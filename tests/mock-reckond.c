@@ -4,9 +4,9 @@
  *
  * usage: mock-reckond FILE, with DBUS_SYSTEM_BUS_ADDRESS in the environment
  * The file is one JSON object: "properties" by name; "explain": the objects by pid; "history",
- * newest first; "rules" and "policies" as rows; "errors": by method its name and message;
- * "silent": methods that are never answered.  Negative points in time are before now.  It says
- * "ready" when it has the name, and ends by a signal.
+ * newest first; "rules" and "policies" as rows; "errors": by method its name and message, and for
+ * how many calls, if not for all; "silent": methods that are never answered.  Negative points in
+ * time are before now.  It says "ready" when it has the name, and ends by a signal.
  */
 #include <ctype.h>
 #include <jansson.h>
@@ -224,16 +224,31 @@ static bool is_silent(const json_t *file, const char *method)
 	return false;
 }
 
+/* Of this call; NULL: none. */
+static const json_t *error_of(const json_t *file, const char *method)
+{
+	json_t *its_error = json_object_get(member(file, "errors"), method);
+	json_t *left = json_array_get(its_error, 2);
+
+	if (!left)
+		return its_error;
+	if (json_integer_value(left) == 0)
+		return NULL;
+	json_integer_set(left, json_integer_value(left) - 1);
+	return its_error;
+}
+
 static int on_method(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const char *method = sd_bus_message_get_member(call);
 	const json_t *file = userdata;
-	const json_t *its_error = json_object_get(member(file, "errors"), method);
+	const json_t *its_error;
 	int r;
 
 	if (is_silent(file, method))
 		return 1;
+	its_error = error_of(file, method);
 	if (its_error)
 		return sd_bus_error_set(error, json_string_value(json_array_get(its_error, 0)),
 					json_string_value(json_array_get(its_error, 1)));
