@@ -3,10 +3,13 @@
 #include "ctl/bus.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
 
+#include "ctl/running.h"
 #include "lib/cleanup.h"
 #include "lib/format.h"
 #include "lib/util.h"
@@ -237,6 +240,17 @@ static enum bus_trouble trouble_of(const sd_bus_error *error)
 	return BUS_FAILED;
 }
 
+/* Nobody has the name: because there is no daemon? */
+static void look_for_daemon(struct bus *bus)
+{
+	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	pid_t pid = proc_fd < 0 ? -errno : running_find(proc_fd);
+
+	bus->daemon_pid = pid > 0 ? pid : 0;
+	if (pid != 0)
+		bus->trouble = BUS_NOT_JOINED;
+}
+
 /* Sends m and reads the answer; takes m. */
 static json_t *call(struct bus *bus, const char *member, sd_bus_message *call)
 {
@@ -254,6 +268,8 @@ static json_t *call(struct bus *bus, const char *member, sd_bus_message *call)
 		if (!sd_bus_error_is_set(&bus->error))
 			sd_bus_error_set_errno(&bus->error, r);
 		bus->trouble = trouble_of(&bus->error);
+		if (bus->trouble == BUS_NOT_RUNNING)
+			look_for_daemon(bus);
 		return NULL;
 	}
 	bus->trouble = BUS_ANSWERED;
@@ -351,6 +367,17 @@ static const char *version_of(struct bus *bus, char *buf, size_t size)
 	return buf;
 }
 
+static void say_not_joined(const struct bus *bus, char buf[static BUS_TEXT_SIZE])
+{
+	if (bus->daemon_pid > 0)
+		snprintf(buf, BUS_TEXT_SIZE,
+			 "reckond runs (pid %d) but is not on the bus (journalctl -u reckond)",
+			 bus->daemon_pid);
+	else
+		snprintf(buf, BUS_TEXT_SIZE,
+			 "reckond is not on the bus (is it running? systemctl status reckond)");
+}
+
 const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE])
 {
 	char text[256];
@@ -362,6 +389,9 @@ const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE])
 		break;
 	case BUS_NOT_RUNNING:
 		snprintf(buf, BUS_TEXT_SIZE, "reckond is not running (systemctl start reckond)");
+		break;
+	case BUS_NOT_JOINED:
+		say_not_joined(bus, buf);
 		break;
 	case BUS_LATE:
 		snprintf(buf, BUS_TEXT_SIZE, "reckond has not answered within %u s",

@@ -17,6 +17,7 @@ enum bus_trouble {
 	BUS_ANSWERED,
 	BUS_NO_BUS,
 	BUS_NOT_RUNNING,
+	BUS_NOT_JOINED, /* it is not on the bus, but runs, or may run: daemon_pid */
 	BUS_LATE,
 	BUS_TOO_OLD, /* it does not know what it was asked */
 	BUS_DENIED,
@@ -30,6 +31,7 @@ enum bus_trouble {
 struct bus {
 	sd_bus *connection;
 	enum bus_trouble trouble; /* of the last call */
+	pid_t daemon_pid;	  /* of BUS_NOT_JOINED; 0: not known */
 	const char *member;	  /* that was called, borrowed */
 	sd_bus_error error;
 };

@@ -178,7 +178,8 @@ enum ctl_status history(const struct ctl_options *options, char **arguments, int
 				arguments[0]);
 	bus_open(&bus);
 	entries = bus_call_number(&bus, "GetHistory", (uint32_t)n);
-	if (!entries && (bus.trouble == BUS_NO_BUS || bus.trouble == BUS_NOT_RUNNING))
+	if (!entries && (bus.trouble == BUS_NO_BUS || bus.trouble == BUS_NOT_RUNNING ||
+			 bus.trouble == BUS_NOT_JOINED))
 		return print_file(options, &bus, n);
 	if (!entries)
 		return bus_fail(options, &bus);

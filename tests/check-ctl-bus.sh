@@ -94,6 +94,30 @@ out_is() { # NAME TEXT: the last run printed exactly this
     diff <(printf '%s\n' "$2") "$tmp/out" >"$tmp/diff" && say "$1" '' || say "$1" " $(cat "$tmp/diff")"
 }
 
+# reckonctl among the processes that it is to find, and none else: other tests run reckond, too.
+cp "$(command -v sleep)" "$tmp/reckond"
+cat >"$tmp/apart" <<END
+#!/bin/sh
+exec unshare --pid --fork --mount-proc sh -c 'case \$0 in
+    runs) "$tmp/reckond" 100 & until grep -q reckond /proc/\$!/comm; do :; done; "$reckonctl" "\$@" ;;
+    hidden) mount -t proc -o hidepid=2 proc /proc && setpriv --reuid=65534 --regid=65534 --clear-groups "$reckonctl" "\$@" ;;
+    *) "$reckonctl" "\$@" ;;
+    esac; exit \$?' "\$what" "\$@"
+END
+chmod 755 "$tmp/apart"
+# none|runs|hidden: what of the daemon is to be seen; then as run
+run_apart() {
+    if ! unshare --pid --fork --mount-proc setpriv --reuid=65534 true 2>/dev/null; then
+        skip "$2: not root, or no unshare(1) and setpriv(1)"
+        return 1
+    fi
+    local reckonctl=$tmp/apart what=$1
+    export what
+    run "${@:2}"
+}
+# By run: whatever others do.
+absent='reckond (is not running \(|is not on the bus \(|runs \(pid )'
+
 echo '# no bus, and no daemon'
 run 'status without a bus' 1 out '^State +not known$' out '^Memory +[0-9]' \
     err '^reckonctl: reckond cannot be asked: no system bus \(' -- status
@@ -102,19 +126,26 @@ finds 'says so' .running null .error '*no system bus*' .source '"reckonctl"' .st
     .memory.total_bytes '[1-9]*' '.policies[0].name' '"*"' .next.name '"*"'
 run 'history without a bus' 1 err 'no system bus' -- history
 start_bus
-run 'status without a daemon' 1 out '^State +not running: nobody would be ended in time$' \
+run_apart none 'status without a daemon' 1 out '^State +not running: nobody would be ended in time$' \
     out '^Memory +[0-9.]+ % of ' err '^reckonctl: reckond is not running \(systemctl start reckond\)$' -- status
-run 'and as JSON' 1 -- --json status
-finds 'says so' .running false .error '*is not running*' .memory.available_bytes '[1-9]*' .last null
-run 'history without a daemon' 1 err '^reckonctl: reckond is not running' -- history
+run_apart none 'and as JSON' 1 -- --json status &&
+    finds 'says so' .running false .error '*is not running*' .memory.available_bytes '[1-9]*' .last null
+run_apart runs 'status with a daemon that is not on the bus' 1 out '^State +not known$' out '^Memory ' \
+    err '^reckonctl: reckond runs \(pid [0-9]+\) but is not on the bus \(journalctl -u reckond\)$' -- status
+run_apart runs 'and as JSON' 1 -- --json status &&
+    finds 'says so' .running null .error '*runs (pid *' .state null
+run_apart hidden 'status where processes are hidden' 1 out '^State +not known$' \
+    err '^reckonctl: reckond is not on the bus \(is it running\? systemctl status reckond\)$' -- status
+run_apart runs 'history with a daemon that is not on the bus' 1 err '^reckonctl: reckond runs \(pid ' -- history
+run 'history without a daemon' 1 err "^reckonctl: $absent" -- history
 run 'and as JSON' 1 -- --json history
-finds 'is an object with error' .error '*is not running*'
-run 'reload without a daemon' 1 err '^reckonctl: reckond is not running' -- reload
+finds 'is an object with error' .error '"reckond *"'
+run 'reload without a daemon' 1 err "^reckonctl: $absent" -- reload
 run 'explain without a daemon' 0 out '^If memory ran out now, |^The conditions of ' \
-    out '^Found out by reckonctl itself: reckond is not running' -- explain
+    out "^Found out by reckonctl itself: $absent" -- explain
 run 'rules without a daemon' 0 out '^warn +warn +\? +available <= 15 % \([0-9]' \
     out '^protect +bus +yes +-  Comm=\^\(dbus-daemon\|' out '^avoid +shell +yes +0.5  Comm=' \
-    out '^Found out by reckonctl itself: reckond is not running' -- rules
+    out "^Found out by reckonctl itself: $absent" -- rules
 run 'and as JSON' 0 -- --json rules
 finds 'has all of each' .source '"reckonctl"' '.policies[1].action' '"terminate"' '.policies[0].holds' null \
     '.rules[0].kind' '"protect"' '.rules[0].builtin' true '.rules[0].conditions' '"Cgroup=*"'
@@ -510,13 +541,13 @@ serve_really() { # ARGUMENT...: reckond in the scope
     # It does not wait for the bus.
     for _ in {1..60}; do
         "$reckonctl" --json history >"$tmp/out" 2>"$tmp/err"
-        grep -q 'is not running' "$tmp/err" || break
+        grep -qE "$absent" "$tmp/err" || break
         sleep 0.05
     done
 }
 hold
 serve_really --dry-run --config "$tmp/mine.conf"
-if grep -qE 'is not running|does not know GetHistory' "$tmp/err"; then
+if grep -qE "$absent|does not know GetHistory" "$tmp/err"; then
     skip 'this reckond does not keep a history on the bus'
     exit $failed
 fi
@@ -568,20 +599,20 @@ echo '# what it has left'
 "$reckonctl" --json history 1 >"$tmp/asked"
 stop_daemon
 run 'history, when it is gone' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" \
-    out "^Read from $tmp/state/history\\.json: reckond is not running" -- history
+    out "^Read from $tmp/state/history\\.json: $absent" -- history
 run 'as JSON' 0 -- --json history 1
 finds 'says where from' .source '"reckonctl"' .file "\"$tmp/state/history.json\"" '.entries | length' 1
 say 'is the same' "$(diff <(jq -S .entries "$tmp/asked") <(jq -S .entries "$tmp/out"))"
 if command -v setpriv >/dev/null; then
     setpriv --reuid=65534 --clear-groups "$reckonctl" history >"$tmp/out" 2>"$tmp/err"
-    grep -q '^reckonctl: reckond is not running.*; nor can .*history.json be read: Permission denied$' "$tmp/err"
+    grep -qE "^reckonctl: $absent.*; nor can .*history.json be read: Permission denied\$" "$tmp/err"
     say 'is not for all' "$([ $? = 0 ] || cat "$tmp/err")"
 else
     skip 'is not for all: no setpriv'
 fi
 echo '{"version": 1, "entries": 7}' >"$tmp/state/history.json"
-run 'a damaged one' 1 err '^reckonctl: reckond is not running.*; nor can .*/history\.json be read: ' -- history
+run 'a damaged one' 1 err "^reckonctl: $absent.*; nor can .*/history\.json be read: " -- history
 say 'stays where it is' "$([ "$(echo "$tmp"/state/*)" = "$tmp/state/history.json" ] || ls "$tmp/state")"
 rm "$tmp/state/history.json"
-run 'none' 1 err '^reckonctl: reckond is not running \(systemctl start reckond\)$' -- history
+run 'none' 1 err "^reckonctl: ${absent}[^;]*\$" -- history
 exit $failed
