@@ -388,7 +388,9 @@ const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE])
 		snprintf(buf, BUS_TEXT_SIZE, "reckond cannot be asked: no system bus (%s)", text);
 		break;
 	case BUS_NOT_RUNNING:
-		snprintf(buf, BUS_TEXT_SIZE, "reckond is not running (systemctl start reckond)");
+		snprintf(buf, BUS_TEXT_SIZE,
+			 "reckond is not running (systemctl start reckond; "
+			 "if that fails: reckonctl check; journalctl -u reckond)");
 		break;
 	case BUS_NOT_JOINED:
 		say_not_joined(bus, buf);

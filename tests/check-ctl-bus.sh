@@ -127,7 +127,8 @@ finds 'says so' .running null .error '*no system bus*' .source '"reckonctl"' .st
 run 'history without a bus' 1 err 'no system bus' -- history
 start_bus
 run_apart none 'status without a daemon' 1 out '^State +not running: nobody would be ended in time$' \
-    out '^Memory +[0-9.]+ % of ' err '^reckonctl: reckond is not running \(systemctl start reckond\)$' -- status
+    out '^Memory +[0-9.]+ % of ' \
+    err '^reckonctl: reckond is not running \(systemctl start reckond; if that fails: reckonctl check; journalctl -u reckond\)$' -- status
 run_apart none 'and as JSON' 1 -- --json status &&
     finds 'says so' .running false .error '*is not running*' .memory.available_bytes '[1-9]*' .last null
 run_apart runs 'status with a daemon that is not on the bus' 1 out '^State +not known$' out '^Memory ' \
@@ -614,5 +615,5 @@ echo '{"version": 1, "entries": 7}' >"$tmp/state/history.json"
 run 'a damaged one' 1 err "^reckonctl: $absent.*; nor can .*/history\.json be read: " -- history
 say 'stays where it is' "$([ "$(echo "$tmp"/state/*)" = "$tmp/state/history.json" ] || ls "$tmp/state")"
 rm "$tmp/state/history.json"
-run 'none' 1 err "^reckonctl: ${absent}[^;]*\$" -- history
+run 'none' 1 err "^reckonctl: $absent.*\)\$" -- history
 exit $failed
