@@ -23,7 +23,8 @@
 #define CAUGHT_UP_USEC USEC_PER_SEC
 /* Of one turn.  What a slice ends with may take as long again. */
 #define SLICE_USEC (500)
-/* So long a victim is waited for before those who ask are sent away: most are gone by then. */
+/* So long after its signal a victim is waited for before those who ask are sent away: most are
+ * gone by then. */
 #define PATIENCE_USEC USEC_PER_SEC
 
 int bus_wait(struct bus *b, sd_bus_message *call, bus_answer_fn answer, enum bus_need need)
@@ -42,13 +43,20 @@ static struct bus_waiting *waiting(struct bus *b, unsigned i)
 	return &b->waiting[(b->first_waiting + i) % BUS_WAITING_MAX];
 }
 
+bool bus_is_to_wait(const struct bus *b)
+{
+	const struct manager *m = b->manager;
+
+	return m->state == MANAGER_SETTLE &&
+	       monitor_now() - m->decision.signalled_at < PATIENCE_USEC;
+}
+
 /* Of those that wait, the first whose turn it is, if only to be sent away; n_waiting: nobody's. */
 static unsigned find_next(struct bus *b)
 {
-	const struct manager *m = b->manager;
 	unsigned i = 0;
 
-	if (m->state != MANAGER_SETTLE || monitor_now() - m->decision.signalled_at >= PATIENCE_USEC)
+	if (!bus_is_to_wait(b))
 		return 0;
 	while (i < b->n_waiting && waiting(b, i)->need != BUS_NEEDS_NOTHING)
 		i++;

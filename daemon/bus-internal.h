@@ -137,6 +137,8 @@ void bus_read_memory(struct bus *bus);
 
 /* Takes the call: it is answered later, or refused now.  What a method handler returns. */
 int bus_wait(struct bus *bus, sd_bus_message *call, bus_answer_fn answer, enum bus_need need);
+/* A victim was signalled a moment ago, and is probably gone in the next: what can wait waits. */
+bool bus_is_to_wait(const struct bus *bus);
 /* Somebody whose turn it is waits. */
 bool bus_can_answer(struct bus *bus);
 /* One step towards the next answer, or that answer. */

@@ -188,8 +188,7 @@ static void try_to_join(struct bus *b, usec_t now)
 {
 	int r;
 
-	/* Not while a victim is on its way: the loop has better to do. */
-	if (b->bus || now < b->join_at || b->manager->state == MANAGER_SETTLE)
+	if (b->bus || now < b->join_at || bus_is_to_wait(b))
 		return;
 	r = join(b);
 	b->join_pause = min_u64(max_u64(2 * b->join_pause, JOIN_PAUSE_MIN), JOIN_PAUSE_MAX);

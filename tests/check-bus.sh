@@ -547,6 +547,13 @@ check "wait_for \"grep -q '^bus: lost' '$tmp/log'\"" 'a bus that goes is noticed
 start_bus
 check 'wait_for is_there 20' 'one that comes again is joined again'
 check "is_alive $daemon && call GetPolicies" 'by the same daemon, which answers'
+# While a victim is on its way, too: who asks is to be told.
+stop
+hold 16 '$SIG{TERM} = "IGNORE";'
+cp "$tmp/later" "$tmp/conf"
+start
+check "wait_for is_there && [ \"\$(get State)\" = '\"settle\"' ] && is_alive $held" 'it joins while a victim is on its way'
+end KILL "$held"
 # In calm, where looks are far apart, not only at the next one.
 printf '[Policy %s]\nAction=none\n' warn terminate kill stall thrash >"$tmp/conf"
 stop
