@@ -5,9 +5,9 @@
  *
  * Nothing here waits: what is asked of the bus is asked asynchronously, sources have a lower
  * priority than those that end in tick(), and there is at most one step a turn of the loop.  What
- * takes long to answer waits in a queue of a bounded length, and longer while a victim is on its
- * way.  Without a bus, or when it has gone, all else goes on, and the bus is joined once it is
- * there.
+ * takes long to answer waits in a queue of a bounded length; while a victim is on its way it is not
+ * done, and who asks is told so.  Without a bus, or when it has gone, all else goes on, and the bus
+ * is joined once it is there.
  */
 #pragma once
 
