@@ -87,8 +87,8 @@ const struct history_field history_ranked_fields[] = {
 	RANKED(score_max_bytes,		U64,	"ScoreMaxBytes"),
 	RANKED(footprint_bytes,		U64,	"FootprintBytes"),
 	RANKED(precise,			BOOL,	"Precise"),
-	RANKED(verdict,			TEXT,	"Verdict"),
 	RANKED(goes_too,		BOOL,	"GoesToo"),
+	RANKED(verdict,			TEXT,	"Verdict"),
 };
 const size_t n_history_ranked_fields = ARRAY_SIZE(history_ranked_fields);
 /* clang-format on */
