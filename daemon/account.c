@@ -289,29 +289,25 @@ static uint64_t since_decision(const struct account *a, const struct kill_victim
 static void note_steps(const struct account *a, const struct kill_victim *victim,
 		       struct history_entry *e)
 {
-	static const struct {
-		enum kill_step step;
-		size_t offset;
-	} steps[] = {
-		{ KILL_STEP_OPEN, offsetof(struct history_entry, open_usec) },
-		{ KILL_STEP_BOOST, offsetof(struct history_entry, boost_usec) },
-		{ KILL_STEP_SIGNAL, offsetof(struct history_entry, signal_usec) },
-		{ KILL_STEP_THAW, offsetof(struct history_entry, thaw_usec) },
-		{ KILL_STEP_REAP, offsetof(struct history_entry, reap_usec) },
+	static const size_t offsets[_KILL_STEP_MAX] = {
+		[KILL_STEP_OPEN] = offsetof(struct history_entry, open_usec),
+		[KILL_STEP_BOOST] = offsetof(struct history_entry, boost_usec),
+		[KILL_STEP_SIGNAL] = offsetof(struct history_entry, signal_usec),
+		[KILL_STEP_THAW] = offsetof(struct history_entry, thaw_usec),
+		[KILL_STEP_REAP] = offsetof(struct history_entry, reap_usec),
 	};
 
 	if (e->escalated)
 		e->escalated_usec = since_decision(a, victim, KILL_STEP_SIGNAL);
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		uint64_t *usec = (uint64_t *)((char *)e + steps[i].offset);
+	for (unsigned step = 0; step < _KILL_STEP_MAX; step++) {
+		uint64_t *usec = (uint64_t *)((char *)e + offsets[step]);
 
 		if (*usec == HISTORY_UNKNOWN_U64)
-			*usec = since_decision(a, victim, steps[i].step);
+			*usec = since_decision(a, victim, step);
 	}
 }
 
-/* A signal was sent: what comes back is timed from here.  Steps that were not needed, or failed,
- * have no time. */
+/* What comes back is timed from here.  Steps that were not needed, or failed, have no time. */
 static void note_signal(struct manager *m)
 {
 	struct account *a = m->account;

@@ -5,8 +5,9 @@
  */
 #include "lib/victim.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "lib/victim-heap.h"
 
 struct choice {
 	const struct census *census;
@@ -199,34 +200,6 @@ static void rank(struct victim_result *result, const struct victim_candidate *ca
 	result->ranked[i] = *candidate;
 }
 
-static void heap_push(struct victim_result *result, const struct census_node *node, uint64_t hi)
-{
-	struct victim_entry *heap = result->heap;
-	size_t i = result->n_heap++;
-
-	for (; i > 0 && heap[(i - 1) / 2].hi < hi; i = (i - 1) / 2)
-		heap[i] = heap[(i - 1) / 2];
-	heap[i] = (struct victim_entry){ .hi = hi, .node = node };
-}
-
-static struct victim_entry heap_pop(struct victim_result *result)
-{
-	struct victim_entry *heap = result->heap;
-	struct victim_entry top = heap[0], moving = heap[--result->n_heap];
-	size_t i = 0, child;
-
-	while ((child = 2 * i + 1) < result->n_heap) {
-		if (child + 1 < result->n_heap && heap[child + 1].hi > heap[child].hi)
-			child++;
-		if (heap[child].hi <= moving.hi)
-			break;
-		heap[i] = heap[child];
-		i = child;
-	}
-	heap[i] = moving;
-	return top;
-}
-
 /* Pass 1, one step: what is below goes on the heap, but for what cannot reach at_least. */
 static void open_node(const struct choice *choice, const struct census_node *node,
 		      uint64_t at_least)
@@ -242,7 +215,7 @@ static void open_node(const struct choice *choice, const struct census_node *nod
 			continue;
 		hi = upper_end(choice, child);
 		if (hi >= at_least && result->n_heap < result->n_allocated)
-			heap_push(result, child, hi);
+			victim_heap_push(result, child, hi);
 	}
 }
 
@@ -417,7 +390,7 @@ static void walk(struct choice *choice, enum passover_verdict refused)
 	choice->mark = 0;
 	choice->n_needed = 0;
 	result->n_heap = result->n_ranked = result->n_reads = 0;
-	heap_push(result, &choice->census->machine, UINT64_MAX);
+	victim_heap_push(result, &choice->census->machine, UINT64_MAX);
 
 	/* What comes off the heap cannot be exceeded by what is left on it. */
 	while (result->n_heap > 0 && result->n_ranked < VICTIM_RANKED_MAX) {
@@ -428,7 +401,7 @@ static void walk(struct choice *choice, enum passover_verdict refused)
 			choice->n_needed = result->n_visited;
 		else if (is_told(choice))
 			break;
-		top = heap_pop(result);
+		top = victim_heap_pop(result);
 		if (!is_candidate(choice, top.node)) {
 			open_node(choice, top.node, is_told(choice) ? choice->mark : 0);
 			continue;
@@ -494,25 +467,4 @@ void victim_choose(const struct census *census, const struct victim_request *req
 	while (refused <= PASSOVER_YES && !is_enough(&choice));
 	note_avoided(&choice);
 	pronounce(result, result->n_heap > 0 ? result->heap[0].hi : 0);
-}
-
-int victim_reserve(struct victim_result *result, const struct census *census)
-{
-	size_t n = census->n_nodes + census->n_nodes / 2 + 256;
-	struct victim_entry *grown;
-
-	if (census->n_nodes <= result->n_allocated)
-		return 0;
-	grown = realloc(result->heap, n * sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	result->heap = grown;
-	result->n_allocated = n;
-	return 0;
-}
-
-void victim_done(struct victim_result *result)
-{
-	free(result->heap);
-	*result = (struct victim_result){ 0 };
 }

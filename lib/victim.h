@@ -66,8 +66,8 @@ struct victim_candidate {
 /* So many are ranked and kept at most; the rest are only counted. */
 #define VICTIM_RANKED_MAX 32
 
-/* What a decision asks for, so that it can say who would be next, and with which intervals: some
- * 10 us at 10,000 processes, and at most some 100 where hardly anybody may go. */
+/* What a decision asks for, so that it can say who would be next, and with which intervals: 1 to
+ * 10 us more at 10,000 processes, some 20 where hardly anybody may go. */
 #define VICTIM_TOLD	  3
 #define VICTIM_TOLD_LOOKS 1024
 
