@@ -351,6 +351,16 @@ void census_weigh(struct census *census, struct census_process *process)
 	set_bounds(census, process);
 }
 
+void census_adjust(struct census *census, pid_t pid, int oom_score_adj)
+{
+	struct census_process *process = census_find(census, pid);
+
+	if (!process || process->oom_score_adj == oom_score_adj)
+		return;
+	process->oom_score_adj = (short)oom_score_adj;
+	set_bounds(census, process);
+}
+
 static void remember_growth(struct census_process *process, usec_t now)
 {
 	uint64_t footprint = census_footprint(&process->memory);

@@ -202,6 +202,9 @@ int census_reserve(struct census *census);
 /* It is not who or where we thought, or it is gone: reads this one again, or drops it. */
 void census_look_again(struct census *census, pid_t pid, usec_t now, uint64_t allocated);
 
+/* Somebody has read its oom_score_adj. */
+void census_adjust(struct census *census, pid_t pid, int oom_score_adj);
+
 /* NULL if there is none. */
 struct census_process *census_find(const struct census *census, pid_t pid);
 

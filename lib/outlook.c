@@ -31,15 +31,15 @@ static void find_policy(struct outlook *o)
 }
 
 /* Of a cgroup everybody is read, which must not take long where the daemon is asked. */
-static int read_some(const struct census_process *process, struct proc_memory *ret,
-		     uint64_t *ret_error, void *userdata)
+static int read_some(const struct census_process *process, struct victim_reading *ret,
+		     void *userdata)
 {
 	struct outlook *o = userdata;
 
 	if (o->n_reads == READS_MAX)
 		return VICTIM_READ_LATE;
 	o->n_reads++;
-	return reader_read(process, ret, ret_error, &o->reader);
+	return reader_read(process, ret, &o->reader);
 }
 
 /* What the path of its cgroup has to begin with. */
@@ -315,6 +315,7 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 		.memory = process->memory,
 	};
 	const struct victim_candidate *ranked = find_ranked(o, process);
+	struct victim_reading reading;
 	int r;
 
 	if (ranked) {
@@ -322,9 +323,14 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 		*ret_rank = (size_t)(ranked - o->result.ranked) + 1;
 		return 0;
 	}
-	r = reader_read(process, &candidate.memory, &candidate.error, &o->reader);
+	r = reader_read(process, &reading, &o->reader);
 	if (r == VICTIM_READ_GONE)
 		return PROC_GONE;
+	if (r == 0) {
+		census_adjust(o->census, process->pid, reading.oom_score_adj);
+		candidate.memory = reading.memory;
+		candidate.error = reading.error;
+	}
 	candidate.precise = r == 0;
 	candidate.verdict = r == 0 ? VICTIM_SMALLER : VICTIM_UNDECIDED;
 	score(o, &candidate);

@@ -35,7 +35,7 @@ struct outlook {
 	/* What it is made of: borrowed, and filled in by whoever makes it. */
 	const struct policy_set *policies;
 	const struct accuracy *accuracy;
-	const struct census *census;
+	struct census *census;	 /* it is told what the choice reads (victim_choose()) */
 	struct precise *precise; /* NULL: nothing that may block is read */
 	int proc_fd;
 	usec_t (*now)(void);

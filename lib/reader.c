@@ -7,8 +7,6 @@
  */
 #include "lib/reader.h"
 
-#include "lib/victim.h"
-
 /* Exactly, if there is time: 0, or anything else. */
 static int read_rollup(struct reader *reader, pid_t pid, struct proc_memory *ret)
 {
@@ -23,8 +21,17 @@ static int read_rollup(struct reader *reader, pid_t pid, struct proc_memory *ret
 	return r;
 }
 
-int reader_read(const struct census_process *process, struct proc_memory *ret, uint64_t *ret_error,
-		void *userdata)
+/* What cannot be read is as it was. */
+static int read_adj(const struct reader *reader, const struct census_process *process, int *ret)
+{
+	int r;
+
+	*ret = process->oom_score_adj;
+	r = proc_read_oom_score_adj(reader->proc_fd, process->pid, ret);
+	return r == PROC_GONE ? r : 0;
+}
+
+int reader_read(const struct census_process *process, struct victim_reading *ret, void *userdata)
 {
 	struct reader *reader = userdata;
 	struct interval interval;
@@ -36,19 +43,22 @@ int reader_read(const struct census_process *process, struct proc_memory *ret, u
 		return VICTIM_READ_GONE;
 	if (r < 0)
 		return r;
+	if (read_adj(reader, process, &ret->oom_score_adj) == PROC_GONE)
+		return VICTIM_READ_GONE;
+	ret->error = 0;
 	if (reader->accuracy->regime != ACCURACY_PRECISE &&
-	    read_rollup(reader, process->pid, ret) == 0) {
-		*ret_error = 0;
+	    read_rollup(reader, process->pid, &ret->memory) == 0)
 		return 0;
-	}
-	r = proc_read_memory(reader->proc_fd, &stat, true, reader->accuracy->page_size, ret);
+	r = proc_read_memory(reader->proc_fd, &stat, true, reader->accuracy->page_size,
+			     &ret->memory);
 	if (r == PROC_GONE)
 		return VICTIM_READ_GONE;
 	if (r < 0)
 		return r;
-	if (stat.state == 'Z' && census_footprint(ret) == 0)
+	if (stat.state == 'Z' && census_footprint(&ret->memory) == 0)
 		return VICTIM_READ_GONE; /* all that is left is for its parent to take note */
-	interval = accuracy_interval(reader->accuracy, census_footprint(ret), true, stat.n_threads);
-	*ret_error = interval.hi - census_footprint(ret);
+	interval = accuracy_interval(reader->accuracy, census_footprint(&ret->memory), true,
+				     stat.n_threads);
+	ret->error = interval.hi - census_footprint(&ret->memory);
 	return 0;
 }

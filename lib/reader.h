@@ -12,6 +12,7 @@
 #include "lib/precise.h"
 #include "lib/proc.h"
 #include "lib/util.h"
+#include "lib/victim.h"
 
 struct reader {
 	int proc_fd; /* borrowed; likewise the next two */
@@ -22,5 +23,4 @@ struct reader {
 };
 
 /* A victim_read_fn; userdata is a struct reader. */
-int reader_read(const struct census_process *process, struct proc_memory *ret, uint64_t *ret_error,
-		void *userdata);
+int reader_read(const struct census_process *process, struct victim_reading *ret, void *userdata);

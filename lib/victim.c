@@ -10,7 +10,7 @@
 #include "lib/victim-heap.h"
 
 struct choice {
-	const struct census *census;
+	struct census *census;
 	const struct victim_request *request;
 	victim_read_fn read_precise;
 	void *userdata;
@@ -230,9 +230,9 @@ struct precise_sum {
 static void read_below(const struct choice *choice, const struct census_node *node,
 		       struct precise_sum *sum)
 {
+	const struct census_process *process = (const struct census_process *)node;
 	const struct census_node *child;
-	struct proc_memory memory;
-	uint64_t error;
+	struct victim_reading reading;
 	int r;
 
 	if (node->kind != CENSUS_PROCESS) {
@@ -240,23 +240,23 @@ static void read_below(const struct choice *choice, const struct census_node *no
 			read_below(choice, child, sum);
 		return;
 	}
-	r = choice->read_precise((const struct census_process *)node, &memory, &error,
-				 choice->userdata);
+	r = choice->read_precise(process, &reading, choice->userdata);
 	if (r == VICTIM_READ_GONE)
 		return;
 	sum->any_left = true;
 	sum->all_read = sum->all_read && r == 0;
 	if (r != 0)
 		return;
-	sum->memory.anon += memory.anon;
-	sum->memory.swap += memory.swap;
-	sum->memory.shared += memory.shared;
-	sum->memory.pagetables += memory.pagetables;
-	sum->error += error;
+	census_adjust(choice->census, process->pid, reading.oom_score_adj);
+	sum->memory.anon += reading.memory.anon;
+	sum->memory.swap += reading.memory.swap;
+	sum->memory.shared += reading.memory.shared;
+	sum->memory.pagetables += reading.memory.pagetables;
+	sum->error += reading.error;
 }
 
-/* Pass 2, one step; false if the candidate is gone.  Of one that is late or may not be read the
- * interval and the estimate stand. */
+/* Pass 2, one step; false if the candidate is gone, or may not go any more.  Of one that is late or
+ * may not be read the interval and the estimate stand. */
 static bool read_candidate(struct choice *choice, struct victim_candidate *candidate)
 {
 	const struct victim_request *request = choice->request;
@@ -266,8 +266,10 @@ static bool read_candidate(struct choice *choice, struct victim_candidate *candi
 
 	choice->result->n_reads++;
 	read_below(choice, candidate->node, &sum);
-	if (!sum.any_left || !sum.all_read)
-		return sum.any_left;
+	if (!sum.any_left || !may_go(choice, candidate->node))
+		return false;
+	if (!sum.all_read)
+		return true;
 	footprint = census_footprint(&sum.memory);
 	lo = sub_u64(footprint, sum.error);
 	hi = add_u64(footprint, sum.error);
@@ -446,7 +448,7 @@ static void note_avoided(const struct choice *choice)
 			result->avoided_kinds |= 1U << i;
 }
 
-void victim_choose(const struct census *census, const struct victim_request *request,
+void victim_choose(struct census *census, const struct victim_request *request,
 		   victim_read_fn read_precise, void *userdata, struct victim_result *result)
 {
 	struct choice choice = {

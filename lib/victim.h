@@ -9,12 +9,13 @@
  * that the walk comes to precisely, highest upper end first, until no other upper end reaches the
  * best precise score; at most VICTIM_MAX_READS reads.  This is the idea of the kernel's two-pass
  * select_bad_process() series, with its flaws left out: an undecided candidate never replaces a
- * better one, and the result does not depend on the order of the processes.
+ * better one, and the result does not depend on the order of the processes.  Who is read is weighed
+ * by his oom_score_adj of that moment; in the upper ends of the others it is that of the census.
  *
  * Promise: if the budget was not used up (result->approximate is false), no candidate's true
- * score at the moment of its reading exceeded the victim's by more than the counting error of
- * the precise read.  Of the candidates, that is: who is passed over (passover.h) is none, be it
- * in any case or because somebody else is there instead.
+ * score at the moment of its reading, weighed as the census knows it, exceeded the victim's by more
+ * than the counting error of the precise read.  Of the candidates, that is: who is passed over
+ * (passover.h) is none, be it in any case or because somebody else is there instead.
  */
 #pragma once
 
@@ -110,14 +111,17 @@ struct victim_request {
 	const struct passover *passover; /* NULL: nobody is passed over */
 };
 
-/*
- * Reads the process's memory now, as exactly as can be; *ret_error is how far the reading may be
- * off (bytes, 0 where it is exact).  0, VICTIM_READ_GONE, VICTIM_READ_LATE (no answer within the
- * deadline), or -errno.
- */
+/* One process, as it is now. */
+struct victim_reading {
+	struct proc_memory memory; /* as exactly as can be */
+	uint64_t error;		   /* how far that may be off, bytes; 0 where it is exact */
+	int oom_score_adj;
+};
+
+/* 0, VICTIM_READ_GONE, VICTIM_READ_LATE (no answer within the deadline), or -errno. */
 enum { VICTIM_READ_GONE = 1, VICTIM_READ_LATE = 2 };
-typedef int (*victim_read_fn)(const struct census_process *process, struct proc_memory *ret,
-			      uint64_t *ret_error, void *userdata);
+typedef int (*victim_read_fn)(const struct census_process *process, struct victim_reading *ret,
+			      void *userdata);
 /* (Of a cgroup every process is read, and their errors are added up.) */
 
 /* Room for a walk over this census; called when it has grown, never in act.  0 or -ENOMEM. */
@@ -126,9 +130,10 @@ void victim_done(struct victim_result *result);
 
 /*
  * Chooses; allocates nothing.  result->n_ranked == 0: nobody may be chosen.  The candidates point
- * into the census and are good until its next sweep.
+ * into the census and are good until its next sweep.  The census is told the oom_score_adj of who
+ * is read, which counts from then on.
  */
-void victim_choose(const struct census *census, const struct victim_request *request,
+void victim_choose(struct census *census, const struct victim_request *request,
 		   victim_read_fn read_precise, void *userdata, struct victim_result *result);
 
 enum victim_exclusion victim_exclusion(const struct census *census,

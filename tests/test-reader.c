@@ -25,6 +25,7 @@
 #define STATM_812   (25000 * PAGE + 2048 * KIB)
 #define ROLLUP_812  (100400 * KIB + 2048 * KIB)
 #define THREADS_812 3
+#define ADJ_812	    (-250)
 
 struct fixture {
 	int proc_fd;
@@ -100,12 +101,12 @@ static void test_read_is_as_exact_as_can_be(void **state)
 			.left = USEC_PER_SEC,
 			.now = slow_clock,
 		};
-		struct proc_memory memory = { 0 };
-		uint64_t error = 12345;
+		struct victim_reading reading = { .error = 12345 };
 
-		assert_int_equal(reader_read(&worker, &memory, &error, &reader), 0);
-		assert_int_equal(census_footprint(&memory), cases[i].footprint);
-		assert_int_equal(error, cases[i].error);
+		assert_int_equal(reader_read(&worker, &reading, &reader), 0);
+		assert_int_equal(census_footprint(&reading.memory), cases[i].footprint);
+		assert_int_equal(reading.error, cases[i].error);
+		assert_int_equal(reading.oom_score_adj, ADJ_812);
 	}
 }
 
@@ -130,13 +131,12 @@ static void test_read_keeps_to_the_budget(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct proc_memory memory;
-		uint64_t error;
+		struct victim_reading reading;
 
-		assert_int_equal(reader_read(&worker, &memory, &error, &reader), 0);
-		assert_int_equal(census_footprint(&memory), cases[i].footprint);
+		assert_int_equal(reader_read(&worker, &reading, &reader), 0);
+		assert_int_equal(census_footprint(&reading.memory), cases[i].footprint);
 		assert_int_equal(reader.left, cases[i].left);
-		assert_true((error > 0) == (i == 2));
+		assert_true((reading.error > 0) == (i == 2));
 	}
 }
 
@@ -152,14 +152,13 @@ static void test_read_falls_back_where_there_is_no_rollup(void **state)
 		.left = USEC_PER_SEC,
 		.now = slow_clock,
 	};
-	struct proc_memory memory;
+	struct victim_reading reading;
 	struct proc_stat stat;
-	uint64_t error = 0;
 
 	assert_int_equal(proc_read_stat(fixture->proc_fd, process.pid, &stat), 0);
 	process.start_ticks = stat.start_ticks;
-	assert_int_equal(reader_read(&process, &memory, &error, &reader), 0);
-	assert_true(error > 0);
+	assert_int_equal(reader_read(&process, &reading, &reader), 0);
+	assert_true(reading.error > 0);
 }
 
 static void test_read_knows_who_is_gone(void **state)
@@ -173,9 +172,8 @@ static void test_read_knows_who_is_gone(void **state)
 	};
 	struct accuracy accuracy = accuracy_of(ACCURACY_PRECISE);
 	struct reader reader = { .proc_fd = fixture->proc_fd, .accuracy = &accuracy };
-	struct proc_memory memory;
+	struct victim_reading reading;
 	struct proc_stat stat;
-	uint64_t error;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct census_process process = cases[i];
@@ -184,7 +182,7 @@ static void test_read_knows_who_is_gone(void **state)
 			assert_int_equal(proc_read_stat(fixture->proc_fd, process.pid, &stat), 0);
 			process.start_ticks = stat.start_ticks;
 		}
-		assert_int_equal(reader_read(&process, &memory, &error, &reader), VICTIM_READ_GONE);
+		assert_int_equal(reader_read(&process, &reading, &reader), VICTIM_READ_GONE);
 	}
 }
 

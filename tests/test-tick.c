@@ -76,13 +76,13 @@ int sd_journal_send_with_location(const char *file, const char *line, const char
 	return 0;
 }
 
-void __real_victim_choose(const struct census *census, const struct victim_request *request,
+void __real_victim_choose(struct census *census, const struct victim_request *request,
 			  victim_read_fn read_precise, void *userdata,
 			  struct victim_result *result);
-void __wrap_victim_choose(const struct census *census, const struct victim_request *request,
+void __wrap_victim_choose(struct census *census, const struct victim_request *request,
 			  victim_read_fn read_precise, void *userdata,
 			  struct victim_result *result);
-void __wrap_victim_choose(const struct census *census, const struct victim_request *request,
+void __wrap_victim_choose(struct census *census, const struct victim_request *request,
 			  victim_read_fn read_precise, void *userdata, struct victim_result *result)
 {
 	test.n_choices++;

@@ -42,7 +42,8 @@ struct machine {
 	struct census_process *processes[MAX_PROCESSES];
 	uint64_t truth[MAX_PROCESSES]; /* bytes, now */
 	bool gone[MAX_PROCESSES];
-	int read_result; /* of every precise read */
+	short true_adj[MAX_PROCESSES]; /* 0: as the census has it */
+	int read_result;	       /* of every precise read */
 	unsigned n_reads;
 	uint64_t allocated;
 };
@@ -92,23 +93,25 @@ static void set_adj(struct machine *machine, size_t i, int adj)
 	census_weigh(&machine->census, machine->processes[i]);
 }
 
-static int read_truth(const struct census_process *process, struct proc_memory *ret,
-		      uint64_t *ret_error, void *userdata)
+static int read_truth(const struct census_process *process, struct victim_reading *ret,
+		      void *userdata)
 {
 	struct machine *machine = userdata;
 	size_t i = (size_t)(process->pid - FIRST_PID);
 
 	machine->n_reads++;
-	*ret_error = 0;
+	*ret = (struct victim_reading){ .oom_score_adj = process->oom_score_adj };
 	if (i >= machine->n) { /* a bystander, as it was */
-		*ret = process->memory;
+		ret->memory = process->memory;
 		return 0;
 	}
 	if (machine->gone[i])
 		return VICTIM_READ_GONE;
 	if (machine->read_result != 0)
 		return machine->read_result;
-	*ret = (struct proc_memory){ .anon = machine->truth[i] };
+	ret->memory.anon = machine->truth[i];
+	if (machine->true_adj[i] != 0)
+		ret->oom_score_adj = machine->true_adj[i];
 	return 0;
 }
 
@@ -353,6 +356,62 @@ static void test_choose_takes_who_is_preferred_beyond_measure(void **state)
 		assert_true(result.ranked[0].estimate == UINT64_MAX);
 		assert_true(result.ranked[0].score.hi == UINT64_MAX);
 	}
+	machine_done(&machine);
+}
+
+/* oom_score_adj is of the moment of the reading, and the census knows it from then on. */
+static void test_choose_weighs_by_what_is_read(void **state)
+{
+	static const struct {
+		int known[2], now[2];
+		pid_t victim;
+	} cases[] = {
+		{ { 0, 0 }, { 0, 0 }, 100 },
+		{ { 0, 0 }, { -900, 0 }, 101 },	    /* less than it seemed */
+		{ { 0, 900 }, { 0, -500 }, 100 },   /* the other one */
+		{ { 0, 500 }, { 800, -100 }, 100 }, /* more than it seemed */
+		{ { 0, 0 }, { -1000, 0 }, 101 },    /* none at all any more */
+		{ { 0, 0 }, { -1000, -1000 }, -1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct machine machine;
+		pid_t victim;
+
+		machine_init(&machine, 2);
+		set(&machine, 0, 300 * MIB, 300 * MIB);
+		set(&machine, 1, 250 * MIB, 250 * MIB);
+		for (size_t k = 0; k < 2; k++) {
+			set_adj(&machine, k, cases[i].known[k]);
+			machine.true_adj[k] = (short)cases[i].now[k];
+		}
+		victim = choose(&machine);
+		if (victim != cases[i].victim)
+			fail_msg("case %zu: %d", i, victim);
+		if (victim > 0)
+			assert_int_equal(result.ranked[0].process->oom_score_adj,
+					 cases[i].now[victim - FIRST_PID]);
+		assert_int_equal(choose(&machine), cases[i].victim);
+		machine_done(&machine);
+	}
+}
+
+/* A cgroup does not go as a whole if one in it may not any more. */
+static void test_choose_spares_a_cgroup_by_what_is_read(void **state)
+{
+	struct victim_request request = { .target = POLICY_TARGET_CGROUP };
+	struct machine machine;
+
+	machine_init(&machine, 3);
+	census_place(&machine.census, machine.processes[2], "/b.slice");
+	for (size_t i = 0; i < 3; i++)
+		set(&machine, i, 100 * MIB, 100 * MIB);
+	choose_for(&machine, &request);
+	assert_string_equal(result.ranked[0].cgroup->path, "/a.slice");
+	machine.true_adj[1] = -1000;
+	choose_for(&machine, &request);
+	assert_int_equal(result.n_ranked, 1);
+	assert_string_equal(result.ranked[0].cgroup->path, "/b.slice");
 	machine_done(&machine);
 }
 
@@ -1060,6 +1119,8 @@ int main(void)
 		cmocka_unit_test(test_score_weighs),
 		cmocka_unit_test(test_choose_hint_does_not_outrank_size),
 		cmocka_unit_test(test_choose_takes_who_is_preferred_beyond_measure),
+		cmocka_unit_test(test_choose_weighs_by_what_is_read),
+		cmocka_unit_test(test_choose_spares_a_cgroup_by_what_is_read),
 		cmocka_unit_test(test_choose_ties_go_to_the_youngest),
 		cmocka_unit_test(test_choose_stops_reading_at_the_budget),
 		cmocka_unit_test(test_choose_does_not_drift_down_after_the_budget),
