@@ -12,9 +12,11 @@
 #include "lib/cleanup.h"
 #include "lib/reader.h"
 
-#define N_COLD	 5
-#define N_SWEEPS 20
-#define N_LATE	 200
+#define N_COLD	  5
+#define N_SWEEPS  20
+#define N_LATE	  200
+#define N_TURNS	  200
+#define LOOK_USEC (250 * USEC_PER_MSEC)
 /* Taken for handed out since the last round, besides what was: half of what makes a round due. */
 #define SINCE_ROUND (32 * MIB)
 /* So much that anybody may be the largest by now, and all have to be gone through. */
@@ -30,6 +32,7 @@ const char *const measure_names[N_MEASURES] = {
 	[DECISION] = "decision",
 	[DECISION_BY_CLOCK] = "decision, by the clock",
 	[LATE_DECISION] = "decision 1 GiB after a round",
+	[COMPARING] = "comparing, in 250 ms of watch",
 };
 
 static double usec_by(clockid_t clock)
@@ -270,6 +273,21 @@ static int measure_decisions(struct bench *bench, struct result *result)
 	return 0;
 }
 
+/* On a clock of its own, which is ahead afterwards. */
+static int measure_turns(struct bench *bench)
+{
+	usec_t now = clock_usec() + LOOK_USEC;
+	int r = 0;
+
+	for (unsigned i = 0; i < N_TURNS && r == 0; i++, now += LOOK_USEC) {
+		double began = now_usec();
+
+		r = census_find_new(&bench->census, now, bench->reading.allocated);
+		note_since(bench, COMPARING, began);
+	}
+	return r;
+}
+
 int measure_all(struct bench *bench, struct result *result)
 {
 	int r;
@@ -281,6 +299,8 @@ int measure_all(struct bench *bench, struct result *result)
 		r = measure_nobody_new(bench);
 	if (r == 0)
 		r = measure_decisions(bench, result);
+	if (r == 0)
+		r = measure_turns(bench);
 	result->n_processes = bench->census.n_processes;
 	result->n_nodes = bench->census.n_nodes;
 	census_done(&bench->census);

@@ -24,6 +24,7 @@ enum measure {
 	DECISION,
 	DECISION_BY_CLOCK,
 	LATE_DECISION,
+	COMPARING,
 	N_MEASURES
 };
 extern const char *const measure_names[N_MEASURES];

@@ -83,6 +83,8 @@ int census_catch_up(struct census *census, usec_t now, uint64_t allocated, bool 
 		r = census_reserve(census);
 		if (r < 0)
 			return r;
+		census_stop_round(census); /* it may compare nobody */
+		census->compares_next = true;
 	}
 	r = census_refresh(census, now, allocated, with_swap, clock, deadline);
 	if (r <= 0)

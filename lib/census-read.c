@@ -25,13 +25,6 @@
  * are found by a full listing (0.2 to 0.9 us for each process there is). */
 #define LOOK_UP_MAX 256
 
-/* An exec is seen at once, by the size of the code.  What changes without one (name, uid, cgroup,
- * oom_score_adj, threads) is compared once in PARTS times PART_USEC, two minutes: some of the pids
- * in each round, as that takes eight times as long as statm alone, and where memory is taken fast
- * there are many rounds a second.  (Who is chosen is compared again in any case.) */
-#define COMPARE_PARTS	  64
-#define COMPARE_PART_USEC (2 * USEC_PER_SEC)
-
 /* The largest keep their statm open in watch: three times as fast, and each pins a page in the
  * kernel. */
 #define KEPT_FDS 256
@@ -47,48 +40,9 @@ struct sweep {
 	uint64_t allocated;
 	pid_t after, last; /* pids given out since: these may be somebody else's now */
 	bool everybody;	   /* re-read those we know, too */
+	bool compares;	   /* more than memory, of those we know */
+	bool anew;	   /* all of it, as if the name were another */
 };
-
-static void apply_rules(struct census *census, struct census_process *process)
-{
-	struct rule_subject subject = {
-		.comm = process->comm,
-		.cgroup = census_cgroup_path(process),
-		.uid = process->uid,
-	};
-	struct rule_verdict verdict;
-
-	policy_apply_rules(census->policies, &subject, &verdict);
-	process->protected_by = verdict.protected_by;
-	process->weight = (float)verdict.weight;
-}
-
-/* Who it is and where it belongs: 0, PROC_GONE, -ENOMEM.  What cannot be read is taken for
- * "nobody's", "at the root", "not adjusted". */
-static int read_attributes(struct census *census, struct census_process *process)
-{
-	char path[CGROUP_PATH_MAX];
-	struct proc_status status;
-	int r, adj = 0;
-
-	r = proc_read_status(census->proc_fd, process->pid, &status);
-	if (r == PROC_GONE)
-		return r;
-	process->uid = r < 0 ? (uid_t)-1 : status.uid;
-	r = cgroup_of_process(census->cgroups, census->proc_fd, process->pid, path, sizeof(path));
-	if (r == PROC_GONE)
-		return r;
-	r = census_place(census, process, r < 0 ? "/" : path);
-	if (r < 0)
-		return r;
-	r = proc_read_oom_score_adj(census->proc_fd, process->pid, &adj);
-	if (r == PROC_GONE)
-		return r;
-	process->oom_score_adj = (short)adj;
-	apply_rules(census, process);
-	census_weigh(census, process);
-	return 0;
-}
 
 static void take_stat(struct census_process *process, const struct proc_stat *stat)
 {
@@ -161,25 +115,6 @@ static int read_memory(struct sweep *sweep, struct census_process *process,
 	return 0;
 }
 
-/* The first one after that compares everybody. */
-static void begin_to_compare(struct census *census)
-{
-	census->compare_from = census->compare_to = 0;
-}
-
-/* As many parts as were due since the last time. */
-static void compare_more(struct census *census, usec_t now)
-{
-	census->compare_from = census->compare_to;
-	census->compare_to = COMPARE_PARTS + now / COMPARE_PART_USEC;
-}
-
-static bool is_compared(const struct census *census, pid_t pid)
-{
-	return (census->compare_to - (uint64_t)pid) % COMPARE_PARTS <
-	       census->compare_to - census->compare_from;
-}
-
 /* All of one pid, known or not. */
 static int read_process(struct sweep *sweep, pid_t pid)
 {
@@ -205,16 +140,29 @@ static int read_process(struct sweep *sweep, pid_t pid)
 	if (!process)
 		return -ENOMEM;
 	/* An exec changes the name, nearly always; uid and cgroup may have changed with it. */
-	is_other = is_new || strncmp(process->comm, stat.comm, sizeof(process->comm) - 1) != 0;
+	is_other = is_new || sweep->anew ||
+		   strncmp(process->comm, stat.comm, sizeof(process->comm) - 1) != 0;
 	take_stat(process, &stat);
 	process->generation = census->generation;
-	if (is_other || is_compared(census, pid))
-		r = read_attributes(census, process);
+	if (is_other || sweep->compares)
+		r = census_read_attributes(census, process, is_other, sweep->now);
 	if (r == 0)
 		r = read_memory(sweep, process, &stat);
 	if (r != 0)
 		census_drop(census, process);
 	return r == PROC_GONE ? 0 : r;
+}
+
+int census_compare(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
+{
+	struct sweep sweep = {
+		.census = census,
+		.now = now,
+		.allocated = allocated,
+		.compares = true,
+	};
+
+	return read_process(&sweep, pid);
 }
 
 /* Was this pid given out since the last look?  (They wrap around.) */
@@ -292,15 +240,14 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 		.now = now,
 		.allocated = allocated,
 		.everybody = true,
+		.compares = true,
 	};
 	pid_t last_pid =
 		census_read_last_pid(census); /* before: who comes during the sweep is new */
 	int r;
 
-	census->n_order = census->i_order = 0;
-	census_bury(census);
-	begin_to_compare(census);
-	compare_more(census, now);
+	census_stop_round(census);
+	census->compares_next = false;
 	census->with_swap = with_swap;
 	r = list(&sweep);
 	if (r < 0)
@@ -308,6 +255,7 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 	census->swept_at = now;
 	census->last_pid = last_pid;
 	census->looked_from = 0;
+	census_begin_turns(census, now);
 	census_tighten(census, allocated);
 	return 0;
 }
@@ -331,7 +279,7 @@ static int look_up(struct sweep *sweep)
 	return 0;
 }
 
-int census_find_new(struct census *census, usec_t now, uint64_t allocated)
+static int find_new(struct census *census, usec_t now, uint64_t allocated)
 {
 	struct sweep sweep = { .census = census, .now = now, .allocated = allocated };
 	pid_t last_pid = census_read_last_pid(census);
@@ -359,13 +307,22 @@ int census_find_new(struct census *census, usec_t now, uint64_t allocated)
 	return 0;
 }
 
+int census_find_new(struct census *census, usec_t now, uint64_t allocated)
+{
+	int r = find_new(census, now, allocated);
+
+	return r < 0 ? r : census_compare_some(census, now, allocated);
+}
+
 void census_look_again(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
 {
-	struct sweep sweep = { .census = census, .now = now, .allocated = allocated };
-	struct census_process *process = census_find(census, pid);
+	struct sweep sweep = {
+		.census = census,
+		.now = now,
+		.allocated = allocated,
+		.anew = true,
+	};
 
-	if (process)
-		process->comm[0] = '\0'; /* so that all of it is read */
 	if (read_process(&sweep, pid) < 0)
 		census->swept_at = 0;
 }
@@ -395,17 +352,25 @@ static void start_round(struct census *census, usec_t now, uint64_t allocated, b
 	census_for_each(census, process)
 		if (!process->kthread)
 			census->order[starts[255 - size_class(process)]++] = process;
-	census->n_order = n;
+	census->n_order = census->n_by_size = n;
 	census->i_order = 0;
-	compare_more(census, now);
+	census->compares = census->compares_next;
+	census->compares_next = false;
+	if (census->compares)
+		census_begin_turns(census, now);
 	census->round_allocated = allocated;
 	census->with_swap = with_swap;
 }
 
-static void end_round(struct census *census)
+void census_stop_round(struct census *census)
 {
 	census->n_order = census->i_order = 0;
 	census_bury(census);
+}
+
+static void end_round(struct census *census)
+{
+	census_stop_round(census);
 	census_tighten(census, census->round_allocated);
 }
 
@@ -432,7 +397,12 @@ static void keep_fd(struct census *census, struct census_process *process, bool 
 static int reread(struct census *census, size_t i, usec_t now, uint64_t allocated)
 {
 	struct census_process *process = census->order[i];
-	struct sweep sweep = { .census = census, .now = now, .allocated = allocated };
+	struct sweep sweep = {
+		.census = census,
+		.now = now,
+		.allocated = allocated,
+		.compares = census->compares,
+	};
 	bool by_thread = census->accuracy->regime == ACCURACY_PER_THREAD ||
 			 census->accuracy->regime == ACCURACY_UNKNOWN;
 	struct proc_memory memory;
@@ -442,12 +412,11 @@ static int reread(struct census *census, size_t i, usec_t now, uint64_t allocate
 		return 0; /* dropped since the round began */
 	keep_fd(census, process, i < KEPT_FDS);
 	/* How many threads there are is part of the error, to 6.1. */
-	if (census->with_swap || by_thread || process->n_threads == 0 ||
-	    is_compared(census, process->pid) ||
+	if (census->with_swap || by_thread || process->n_threads == 0 || census->compares ||
 	    !read_shares(census, process, &memory, &code_pages))
 		return read_process(&sweep, process->pid);
 	if (code_pages != process->code_pages) {
-		process->comm[0] = '\0'; /* so that all of it is read */
+		sweep.anew = true;
 		return read_process(&sweep, process->pid);
 	}
 	census_count(census, process, &memory, allocated, now);
@@ -488,7 +457,8 @@ void census_rest(struct census *census)
 {
 	struct census_process *process;
 
-	begin_to_compare(census);
+	census_stop_round(census);
+	census->compares_next = true;
 	census_stop_catching_up(census);
 	census_for_each(census, process)
 		keep_fd(census, process, false);

@@ -27,6 +27,25 @@ void census_tighten(struct census *census, uint64_t oldest_allocated);
 /* Those who were dropped while a round held pointers to them. */
 void census_bury(struct census *census);
 
+/* A round under way is not gone on with. */
+void census_stop_round(struct census *census);
+
+/* One process that is known: all of it, be it who we thought or not.  0 or -errno. */
+int census_compare(struct census *census, pid_t pid, usec_t now, uint64_t allocated);
+
+/* In watch, at each look: compares those whose turn it is; see CENSUS_EVERYBODY_USEC.  Some
+ * milliseconds at most.  0 or -errno. */
+int census_compare_some(struct census *census, usec_t now, uint64_t allocated);
+
+/* Everybody is compared now, so the turns begin anew. */
+void census_begin_turns(struct census *census, usec_t now);
+
+/* All that can change with neither an exec nor memory, but for the name.  is_other: nothing is
+ * known of it yet, or it has another name, so that nothing can be kept.  What cannot be read is
+ * taken for "nobody's", "at the root", "not adjusted".  0, PROC_GONE or -ENOMEM. */
+int census_read_attributes(struct census *census, struct census_process *process, bool is_other,
+			   usec_t now);
+
 /* The newest pid given out in our pid namespace; 0: not known. */
 pid_t census_read_last_pid(const struct census *census);
 

@@ -146,6 +146,7 @@ struct census_process *census_add(struct census *census, pid_t pid, uint64_t sta
 	node_init(&process->node, CENSUS_PROCESS, BATCH_PROCESS);
 	HASH_ADD_INT(census->by_pid, pid, process);
 	if (!hash_has(process)) {
+		process->pid = 0;
 		process->hh.next = census->spare;
 		census->spare = process;
 		return NULL;
@@ -232,6 +233,8 @@ static void unplace(struct census *census, struct census_process *process)
 void census_drop(struct census *census, struct census_process *process)
 {
 	unplace(census, process);
+	if (census->next_in_turn == process)
+		census->next_in_turn = process->hh.next;
 	HASH_DEL(census->by_pid, process);
 	census->n_processes--;
 	census->n_unreadable -= process->error < 0;
@@ -430,8 +433,7 @@ void census_set_policies(struct census *census, const struct policy_set *policie
 	/* Nobody is kept who points to a rule of old; nor a cgroup with its scope. */
 	HASH_ITER(hh, census->by_pid, process, next)
 		census_drop(census, process);
-	census->n_order = census->i_order = 0;
-	census_bury(census);
+	census_stop_round(census);
 	census_stop_catching_up(census);
 	census->policies = policies;
 	census->swept_at = 0;

@@ -8,10 +8,10 @@
  * tally of anonymous, swapped and shared bytes below; and a bound on the score of any process
  * below, by which a choice passes over a whole subtree (victim.c).
  *
- * Kept fresh in three ways, each in its time: census_sweep() reads everybody (once, when watch
+ * Kept fresh in four ways, each in its time: census_sweep() reads everybody (once, when watch
  * begins); census_find_new() looks at who has come since, by the pids given out since; a round of
- * census_refresh() reads the memory of those that are known, largest first, in slices.  Exits are
- * noticed on the way.
+ * census_refresh() reads the memory of those that are known, largest first, in slices; and
+ * what changes without a trace is compared in turn.  Exits are noticed on the way.
  *
  * How old may a reading be?  Each carries the number of bytes that the machine had ever handed out
  * when it was read (pgalloc_* in /proc/vmstat).  No process can have gained more than the machine
@@ -81,6 +81,7 @@ struct census_process {
 	pid_t pid;
 	pid_t ppid;
 	uid_t uid;
+	uid_t owner;  /* of its directory in /proc, when uid was read */
 	int statm_fd; /* kept for the largest, in watch; else -EBADF */
 	float weight; /* of the rules */
 	int error;    /* negative errno: its memory could not be read */
@@ -94,12 +95,32 @@ struct census_process {
 	uint64_t recent_footprint;  /* at most CENSUS_GROWTH_USEC ago */
 	uint64_t earlier_footprint; /* once to twice as long ago, or when first seen */
 	usec_t recent_at;
+	usec_t compared_at;  /* when what can change without an exec was read last */
 	unsigned generation; /* of the last listing that saw it */
 	unsigned code_pages; /* another number: another program; 0: not known */
 };
 
 /* RankBy=growth looks back over one to two of these. */
 #define CENSUS_GROWTH_USEC (5 * USEC_PER_SEC)
+
+/*
+ * What changes with neither an exec nor memory (name, user, cgroup, oom_score_adj) nobody tells of.
+ * In watch it is compared: of the CENSUS_LARGEST largest, and of everybody, at least so often; of
+ * who has just come, three times more in the first seconds.  So it may be out of date by as much;
+ * on machines with more than some 10,000 processes, or where looks are late, by more.  In calm not
+ * at all, but for who asks (census_catch_up()).  Who is read in pass 2 (victim.h) is weighed by the
+ * oom_score_adj of that moment, and who is chosen is compared before he is signalled.
+ */
+#define CENSUS_LARGEST	      256
+#define CENSUS_LARGEST_USEC   (2 * USEC_PER_SEC)
+#define CENSUS_EVERYBODY_USEC (20 * USEC_PER_SEC)
+
+/* Those given out after `from` and up to `to` are to be compared so long after `since`. */
+#define CENSUS_N_YOUNG 3
+struct census_young {
+	pid_t from, to;
+	usec_t since;
+};
 
 struct census {
 	struct census_node machine;
@@ -135,12 +156,18 @@ struct census {
 	struct census_process **order;
 	size_t n_order, i_order, n_order_allocated;
 	uint64_t round_allocated;
+	bool compares; /* it compares everybody, too; the next one will */
+	bool compares_next;
 	/* Of census_catch_up(). */
 	int listing_fd;	    /* how far it has listed; -EBADF: not begun, or done */
 	pid_t listing_last; /* the newest pid when the listing began */
 	bool listed;	    /* the round is what is left to do */
-	/* Of which part of the pids it compares more than memory: from, not included, to. */
-	uint64_t compare_from, compare_to;
+	/* Of census_compare_some(). */
+	usec_t compared_some_at;
+	size_t n_by_size; /* so many of order[] are the largest still, but for those with pid 0 */
+	struct census_process *next_in_turn; /* NULL: the first of all */
+	usec_t in_turn_at;		     /* up to then, those before it had their turn */
+	struct census_young young[CENSUS_N_YOUNG];
 };
 
 int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgroups,
@@ -161,7 +188,7 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
  * Looks at who has come since the last time: by number where few pids were given out since
  * (threads count too), by a full listing where many were.  One read of /proc/loadavg if there is
  * nobody.  A pid that was given to a new process is never taken for the old one: start times are
- * compared.  0 or -errno.
+ * compared.  Then compares some of those who are known (CENSUS_EVERYBODY_USEC).  0 or -errno.
  */
 int census_find_new(struct census *census, usec_t now, uint64_t allocated);
 
@@ -169,8 +196,8 @@ int census_find_new(struct census *census, usec_t now, uint64_t allocated);
  * One slice of a round: re-reads memory, largest first, until *clock() has come to deadline, but
  * of one process at least.  Starts a round if none is under way.  1: the round is done; 0: more is
  * to come; -errno.
- * Names, cgroups and what else may have changed are compared too, of a part of them each round: of
- * all in two minutes; after an exec, or a rest, at once.
+ * Names, cgroups and what else may have changed are read too after an exec, and of everybody in the
+ * first round after a rest.
  */
 int census_refresh(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
 		   usec_t (*clock)(void), usec_t deadline);
@@ -184,9 +211,9 @@ static inline bool census_round_is_under_way(const struct census *census)
 }
 
 /*
- * In calm, for somebody who asks: everybody who has come, then all of a round, in slices like
- * census_refresh().  1: the census is as good as new; 0: more is to come; -errno.  What was begun
- * and is not gone on with is forgotten by census_rest().
+ * In calm, for somebody who asks: everybody who has come, then all of a round that compares
+ * everybody, in slices like census_refresh().  1: the census is as good as new; 0: more is to come;
+ * -errno.  What was begun and is not gone on with is forgotten by census_rest().
  */
 int census_catch_up(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
 		    usec_t (*clock)(void), usec_t deadline);

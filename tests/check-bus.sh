@@ -120,7 +120,7 @@ stop() { # sets status
 }
 is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
 # A process that holds so many MiB, in the scope; sets held.  (That somebody has moved is noticed
-# late, but who is asked about is looked at.)
+# some seconds later, but who is asked about is looked at.)
 hold() { # MIB [PERL]
     : >"$tmp/ready"
     perl -e 'open F, ">$ARGV[1]/cgroup.procs"; print F "$$\n"; close F;'"${2:-}"'
@@ -297,6 +297,13 @@ quiet_conf >"$tmp/conf"
 call Reload
 end KILL "$hostile"
 wait_for "rmdir '$mount$group' 2>/dev/null"
+
+# In watch, without an exec.  (Who is read is weighed by what is read; this one is not read.)
+hold 40
+check "wait_for \"call GetCandidates u 1; [ \\\"\\\$(answer '.data[0][0][0]')\\\" = $large ]\"" 'the largest would go'
+echo 900 >"/proc/$held/oom_score_adj"
+check "wait_for \"call GetCandidates u 1; [ \\\"\\\$(answer '.data[0][0][0]')\\\" = $held ]\"" 'another one, when it is adjusted'
+end KILL "$held"
 
 #
 # Rules and policies
@@ -596,4 +603,32 @@ check "[ \$(grep -c 'was reloaded' '$tmp/log') = $lines ] && [ \"\$(level LogLev
 check 'call Reload' 'root may'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
+
+#
+# In calm, asked all the time: as it is now
+#
+{ quiet_conf; printf '[Protect nobody]\nUser=nobody\n'; } | sed 's/^WatchBelow=.*/WatchBelow=0%/' >"$tmp/conf"
+start --dry-run
+wait_for is_there 20
+hold 64
+large=$held
+hold 40 '$x = "x" x ($ARGV[0] << 20); $SIG{USR1} = sub { $0 = "renamed"; $> = 65534 };
+    $| = 1; print "ready\n"; sleep 1000 while 1;'
+row() { # NUMBER: of those who would go
+    call GetCandidates u 0
+    answer ".data[0][$1]"
+}
+check "wait_for '[ \"\$(row 0 | jq .[0])\" = $large ]'" 'in calm: the largest would go'
+echo 900 >"/proc/$held/oom_score_adj"
+check "wait_for '[ \"\$(row 0 | jq -c [.[0,10]])\" = [$held,900] ]'" 'another one, when it is adjusted'
+mkdir "$mount$scope/moved"
+echo "$held" >"$mount$scope/moved/cgroup.procs"
+check "wait_for '[ \"\$(row 0 | jq -r .[3])\" = $scope/moved ]'" 'it is seen to have moved'
+kill -USR1 "$held"
+check "wait_for '[ \"\$(row 0 | jq .[0])\" = $large ]'" 'to another user: now a rule protects it'
+call Explain u "$held"
+check "answer '.data[0] | [.LeftOut.data, .Reason.data]' | grep -q 'protected.*renamed.*user nobody'" 'and this is who it is'
+end KILL "$held" "$large"
+wait_for "rmdir '$mount$scope/moved' 2>/dev/null"
+stop
 exit $failed

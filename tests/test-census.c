@@ -714,6 +714,172 @@ static void test_catch_up_in_slices(void **state)
 	assert_int_equal(census_find(&world->census, 402)->start_ticks, 79);
 }
 
+/* Who asks is told how it is now, however often he asks. */
+static void test_catch_up_compares_everybody(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	for (row.pid = 300; row.pid < 400; row.pid++)
+		put_process(world, &row);
+	for (int i = 1; i <= 3; i++) {
+		row.cgroup = i % 2 ? "/moved" : "/back", row.adj = i;
+		for (row.pid = 300; row.pid < 400; row.pid++)
+			put_process(world, &row);
+		catch_up(world);
+		for (row.pid = 300; row.pid < 400; row.pid++) {
+			const struct census_process *p = census_find(&world->census, row.pid);
+
+			assert_int_equal(p->oom_score_adj, i);
+			assert_string_equal(census_cgroup_path(p), row.cgroup);
+		}
+	}
+}
+
+/* A round that watch has begun may compare nobody. */
+static void test_catch_up_does_not_go_on_with_a_round(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	for (row.pid = 300; row.pid < 400; row.pid++)
+		put_process(world, &row);
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	assert_int_equal(census_refresh(&world->census, 2, 2, false, count_ticks, 0), 0);
+	row.adj = 7;
+	for (row.pid = 300; row.pid < 400; row.pid++)
+		put_process(world, &row);
+	catch_up(world);
+	for (row.pid = 300; row.pid < 400; row.pid++)
+		assert_int_equal(census_find(&world->census, row.pid)->oom_score_adj, 7);
+}
+
+/* Looks as in watch, from one time (after the sweep at 0) to another. */
+static void look_on(struct world *world, usec_t from, usec_t to)
+{
+	for (usec_t now = from; now <= to; now += 50 * USEC_PER_MSEC)
+		assert_int_equal(census_find_new(&world->census, now, 1), 0);
+}
+
+/* 300 large ones and 300 small ones; those with an even pid are adjusted. */
+static void put_crowd(const struct world *world, int adj)
+{
+	struct row row = browser;
+
+	for (row.pid = 1000; row.pid < 1600; row.pid++) {
+		row.resident = row.pid < 1300 ? 100000 : 1000;
+		row.adj = row.pid % 2 ? 0 : adj;
+		put_process(world, &row);
+	}
+}
+
+static size_t count_adjusted(const struct world *world, int adj)
+{
+	const struct census_process *process;
+	size_t n = 0;
+
+	census_for_each(&world->census, process)
+		n += process->oom_score_adj == adj;
+	return n;
+}
+
+static void test_find_new_compares_those_who_are_known(void **state)
+{
+	struct world *world = *state;
+	const usec_t begin = 100 * USEC_PER_SEC;
+
+	put_crowd(world, 0);
+	assert_int_equal(census_sweep(&world->census, begin, 1, false), 0);
+	assert_int_equal(census_refresh(&world->census, begin, 1, false, NULL, 0), 1);
+	put_crowd(world, 9);
+	look_on(world, begin, begin + CENSUS_LARGEST_USEC / 2);
+	assert_in_range(count_adjusted(world, 9), 0, 20);
+	/* The largest, in any of their orders, and few others. */
+	look_on(world, begin + CENSUS_LARGEST_USEC, begin + CENSUS_LARGEST_USEC * 3 / 2);
+	assert_in_range(count_adjusted(world, 9), CENSUS_LARGEST / 2, CENSUS_LARGEST / 2 + 40);
+	put_crowd(world, 8);
+	look_on(world, begin + CENSUS_LARGEST_USEC * 2,
+		begin + CENSUS_LARGEST_USEC * 2 + CENSUS_EVERYBODY_USEC);
+	assert_int_equal(count_adjusted(world, 8), 300);
+
+	/* Whose turn it is goes away. */
+	for (int pid = 1000; pid < 1500; pid++) {
+		remove_process(world, pid);
+		census_look_again(&world->census, pid, begin, 1);
+		if (pid % 50 == 0)
+			look_on(world, begin + (usec_t)pid * USEC_PER_SEC,
+				begin + (usec_t)pid * USEC_PER_SEC + USEC_PER_SEC);
+	}
+	assert_int_equal(world->census.n_processes, 100);
+}
+
+/* By and by, those who have come. */
+static void test_find_new_compares_the_young_soon(void **state)
+{
+	static const usec_t at[] = { 500 * USEC_PER_MSEC, 3 * USEC_PER_SEC, 15 * USEC_PER_SEC };
+	const usec_t begin = 100 * USEC_PER_SEC;
+	struct world *world = *state;
+	struct row row = browser;
+	usec_t from = begin + 50 * USEC_PER_MSEC;
+
+	last_pid(world, 300);
+	put_process(world, &browser);
+	assert_int_equal(census_sweep(&world->census, begin, 1, false), 0);
+	look_on(world, begin, begin);
+	row.pid = 400;
+	put_process(world, &row);
+	last_pid(world, 400);
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		look_on(world, from, from + 100 * USEC_PER_MSEC);
+		world->census.in_turn_at = UINT64_MAX / 2; /* nobody's turn comes by itself */
+		row.adj = 5 + (int)i;
+		put_process(world, &row);
+		look_on(world, from + 150 * USEC_PER_MSEC, begin + at[i]);
+		assert_int_equal(census_find(&world->census, 400)->oom_score_adj, row.adj);
+		from = begin + at[i];
+	}
+}
+
+static void test_compare_sees_another_user(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+	char path[128];
+
+	put_process(world, &browser);
+	snprintf(path, sizeof(path), "%s/300", world->path);
+	if (chown(path, browser.uid, (gid_t)-1) < 0)
+		skip(); /* only root may */
+	catch_up(world);
+	assert_int_equal(census_find(&world->census, 300)->uid, browser.uid);
+	row.uid = 1001;
+	put_process(world, &row);
+	assert_int_equal(chown(path, row.uid, (gid_t)-1), 0);
+	catch_up(world);
+	assert_int_equal(census_find(&world->census, 300)->uid, 1001);
+}
+
+/* And where it was, nobody is left: its bundle there is gone, the next may be at the same address.
+ */
+static void test_compare_asks_the_rules_after_a_move(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+	struct rule *rule;
+
+	rule = policy_set_rule(&world->policies, RULE_PROTECT, "moved");
+	rule->cgroup = strdup("/moved");
+	census_set_policies(&world->census, &world->policies);
+	put_process(world, &browser);
+	catch_up(world);
+	assert_null(census_find(&world->census, 300)->protected_by);
+	row.cgroup = "/moved";
+	put_process(world, &row);
+	catch_up(world);
+	assert_ptr_equal(census_find(&world->census, 300)->protected_by, rule);
+	assert_int_equal(world->census.n_candidates, 0);
+}
+
 /* On a machine so slow, or so busy, that the time is always over. */
 static void test_catch_up_gets_on_when_it_is_late(void **state)
 {
@@ -896,6 +1062,12 @@ int main(void)
 		on_world(test_refresh_after_a_rest_compares_all),
 		on_world(test_unreadable_are_counted_once),
 		on_world(test_catch_up_in_slices),
+		on_world(test_catch_up_compares_everybody),
+		on_world(test_catch_up_does_not_go_on_with_a_round),
+		on_world(test_find_new_compares_those_who_are_known),
+		on_world(test_find_new_compares_the_young_soon),
+		on_world(test_compare_sees_another_user),
+		on_world(test_compare_asks_the_rules_after_a_move),
 		on_world(test_catch_up_gets_on_when_it_is_late),
 		on_world(test_catch_up_instead_of_a_sweep),
 		on_world(test_catch_up_is_forgotten_by_rest),

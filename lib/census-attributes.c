@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * census-attributes: who a process is and where it belongs: its user, cgroup and oom_score_adj, and
+ * which rules that makes its own.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/census-tree.h"
+
+static void apply_rules(struct census *census, struct census_process *process)
+{
+	struct rule_subject subject = {
+		.comm = process->comm,
+		.cgroup = census_cgroup_path(process),
+		.uid = process->uid,
+	};
+	struct rule_verdict verdict;
+
+	policy_apply_rules(census->policies, &subject, &verdict);
+	process->protected_by = verdict.protected_by;
+	process->weight = (float)verdict.weight;
+}
+
+/*
+ * The effective uid.  Who owns the directory is that, always (task_dump_owner() in fs/proc/base.c),
+ * and costs a tenth of status: so status is read for the number only where another one owns it.
+ */
+static int read_uid(struct census *census, struct census_process *process, bool is_other)
+{
+	struct proc_status status;
+	struct stat directory;
+	char path[16];
+	int r;
+
+	snprintf(path, sizeof(path), "%d", process->pid);
+	if (fstatat(census->proc_fd, path, &directory, 0) < 0)
+		directory.st_uid = (uid_t)-1;
+	else if (!is_other && directory.st_uid == process->owner)
+		return 0;
+	r = proc_read_status(census->proc_fd, process->pid, &status);
+	if (r == PROC_GONE)
+		return r;
+	process->uid = r < 0 ? (uid_t)-1 : status.uid;
+	process->owner = directory.st_uid;
+	return 0;
+}
+
+static int read_place(struct census *census, struct census_process *process, bool *ret_moved)
+{
+	char path[CGROUP_PATH_MAX];
+	int r;
+
+	r = cgroup_of_process(census->cgroups, census->proc_fd, process->pid, path, sizeof(path));
+	if (r == PROC_GONE)
+		return r;
+	if (r < 0)
+		strcpy(path, "/");
+	*ret_moved = strcmp(path, census_cgroup_path(process)) != 0;
+	return census_place(census, process, path);
+}
+
+static int read_adj(struct census *census, struct census_process *process)
+{
+	int r, adj = 0;
+
+	r = proc_read_oom_score_adj(census->proc_fd, process->pid, &adj);
+	if (r == PROC_GONE)
+		return r;
+	process->oom_score_adj = (short)adj;
+	return 0;
+}
+
+int census_read_attributes(struct census *census, struct census_process *process, bool is_other,
+			   usec_t now)
+{
+	uid_t uid = process->uid;
+	bool moved = false;
+	int r;
+
+	r = read_uid(census, process, is_other);
+	if (r == 0)
+		r = read_place(census, process, &moved);
+	if (r == 0)
+		r = read_adj(census, process);
+	if (r != 0)
+		return r;
+	process->compared_at = now;
+	if (is_other || process->uid != uid || moved)
+		apply_rules(census, process);
+	census_weigh(census, process);
+	return 0;
+}
