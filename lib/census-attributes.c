@@ -3,6 +3,7 @@
  * census-attributes: who a process is and where it belongs: its user, cgroup and oom_score_adj, and
  * which rules that makes its own.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +22,11 @@ static void apply_rules(struct census *census, struct census_process *process)
 	policy_apply_rules(census->policies, &subject, &verdict);
 	process->protected_by = verdict.protected_by;
 	process->weight = (float)verdict.weight;
+}
+
+bool census_is_passing(int r)
+{
+	return r == -ENOMEM || r == -ENFILE || r == -EMFILE;
 }
 
 /*
@@ -42,12 +48,15 @@ static int read_uid(struct census *census, struct census_process *process, bool 
 	r = proc_read_status(census->proc_fd, process->pid, &status);
 	if (r == PROC_GONE)
 		return r;
+	if (census_is_passing(r) && !is_other)
+		return 0;
 	process->uid = r < 0 ? (uid_t)-1 : status.uid;
 	process->owner = directory.st_uid;
 	return 0;
 }
 
-static int read_place(struct census *census, struct census_process *process, bool *ret_moved)
+static int read_place(struct census *census, struct census_process *process, bool is_other,
+		      bool *ret_moved)
 {
 	char path[CGROUP_PATH_MAX];
 	int r;
@@ -55,20 +64,23 @@ static int read_place(struct census *census, struct census_process *process, boo
 	r = cgroup_of_process(census->cgroups, census->proc_fd, process->pid, path, sizeof(path));
 	if (r == PROC_GONE)
 		return r;
+	if (census_is_passing(r) && !is_other)
+		return 0;
 	if (r < 0)
 		strcpy(path, "/");
 	*ret_moved = strcmp(path, census_cgroup_path(process)) != 0;
 	return census_place(census, process, path);
 }
 
-static int read_adj(struct census *census, struct census_process *process)
+static int read_adj(struct census *census, struct census_process *process, bool is_other)
 {
 	int r, adj = 0;
 
 	r = proc_read_oom_score_adj(census->proc_fd, process->pid, &adj);
 	if (r == PROC_GONE)
 		return r;
-	process->oom_score_adj = (short)adj;
+	if (!census_is_passing(r) || is_other)
+		process->oom_score_adj = (short)adj;
 	return 0;
 }
 
@@ -81,9 +93,9 @@ int census_read_attributes(struct census *census, struct census_process *process
 
 	r = read_uid(census, process, is_other);
 	if (r == 0)
-		r = read_place(census, process, &moved);
+		r = read_place(census, process, is_other, &moved);
 	if (r == 0)
-		r = read_adj(census, process);
+		r = read_adj(census, process, is_other);
 	if (r != 0)
 		return r;
 	process->compared_at = now;

@@ -109,10 +109,23 @@ static int read_memory(struct sweep *sweep, struct census_process *process,
 				     census->accuracy->page_size, &memory);
 	if (r == PROC_GONE)
 		return r;
+	if (census_is_passing(r) && process->recent_at != 0)
+		return 0; /* the old reading ages, and stands */
 	census->n_unreadable += (r < 0) - (process->error < 0);
 	process->error = r;
 	census_count(census, process, &memory, sweep->allocated, sweep->now);
 	return 0;
+}
+
+/* What is known of it stands; but who may not be looked at, or is not understood, is not chosen. */
+static void note_unreadable(struct census *census, struct census_process *process, int error)
+{
+	process->generation = census->generation;
+	if (census_is_passing(error))
+		return;
+	census->n_unreadable += !(process->error < 0);
+	process->error = error;
+	census_weigh(census, process);
 }
 
 /* All of one pid, known or not. */
@@ -125,9 +138,13 @@ static int read_process(struct sweep *sweep, pid_t pid)
 	int r;
 
 	r = proc_read_stat(census->proc_fd, pid, &stat);
-	if (process && (r != 0 || process->start_ticks != stat.start_ticks)) {
+	if (process && (r == PROC_GONE || (r == 0 && process->start_ticks != stat.start_ticks))) {
 		census_drop(census, process);
 		process = NULL;
+	}
+	if (r != 0 && process) {
+		note_unreadable(census, process, r);
+		return 0;
 	}
 	if (r != 0) {
 		census->n_hidden += r < 0;
@@ -248,6 +265,7 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 
 	census_stop_round(census);
 	census->compares_next = false;
+	census->round_allocated = allocated;
 	census->with_swap = with_swap;
 	r = list(&sweep);
 	if (r < 0)
@@ -412,8 +430,8 @@ static int reread(struct census *census, size_t i, usec_t now, uint64_t allocate
 		return 0; /* dropped since the round began */
 	keep_fd(census, process, i < KEPT_FDS);
 	/* How many threads there are is part of the error, to 6.1. */
-	if (census->with_swap || by_thread || process->n_threads == 0 || census->compares ||
-	    !read_shares(census, process, &memory, &code_pages))
+	if (census->with_swap || by_thread || process->n_threads == 0 || process->error < 0 ||
+	    census->compares || !read_shares(census, process, &memory, &code_pages))
 		return read_process(&sweep, process->pid);
 	if (code_pages != process->code_pages) {
 		sweep.anew = true;
@@ -448,7 +466,7 @@ int census_refresh(struct census *census, usec_t now, uint64_t allocated, bool w
 
 bool census_is_stale(const struct census *census, uint64_t allocated)
 {
-	uint64_t growth = sub_u64(allocated, census->oldest_allocated);
+	uint64_t growth = sub_u64(allocated, census->round_allocated);
 
 	return growth > max_u64(STALE_MIN, census->largest / STALE_SHARE);
 }

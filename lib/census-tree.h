@@ -21,8 +21,9 @@ void census_weigh(struct census *census, struct census_process *process);
 void census_count(struct census *census, struct census_process *process,
 		  const struct proc_memory *memory, uint64_t allocated, usec_t now);
 
-/* Makes all bounds exact again; after everybody was read. */
-void census_tighten(struct census *census, uint64_t oldest_allocated);
+/* Makes all bounds exact again; after everybody was read, or almost: allocated is of when that
+ * began, and who could not be read meanwhile is as old as he is. */
+void census_tighten(struct census *census, uint64_t allocated);
 
 /* Those who were dropped while a round held pointers to them. */
 void census_bury(struct census *census);
@@ -39,6 +40,10 @@ int census_compare_some(struct census *census, usec_t now, uint64_t allocated);
 
 /* Everybody is compared now, so the turns begin anew. */
 void census_begin_turns(struct census *census, usec_t now);
+
+/* The kernel's or our own want (-ENOMEM, -ENFILE, -EMFILE), which says nothing about the process:
+ * what is known of it stands. */
+bool census_is_passing(int r);
 
 /* All that can change with neither an exec nor memory, but for the name.  is_other: nothing is
  * known of it yet, or it has another name, so that nothing can be kept.  What cannot be read is

@@ -406,6 +406,8 @@ static void tighten(struct census *census, struct census_node *node)
 		const struct census_process *process = (struct census_process *)node;
 
 		census->largest = max_u64(census->largest, census_footprint(&process->memory));
+		census->oldest_allocated =
+			min_u64(census->oldest_allocated, process->read_at_allocated);
 		return;
 	}
 	node->weight_max = 0;
@@ -419,10 +421,10 @@ static void tighten(struct census *census, struct census_node *node)
 	}
 }
 
-void census_tighten(struct census *census, uint64_t oldest_allocated)
+void census_tighten(struct census *census, uint64_t allocated)
 {
 	census->largest = 0;
-	census->oldest_allocated = oldest_allocated;
+	census->oldest_allocated = allocated;
 	tighten(census, &census->machine);
 }
 

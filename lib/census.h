@@ -155,8 +155,8 @@ struct census {
 	/* A round under way: everybody known at its start, largest first. */
 	struct census_process **order;
 	size_t n_order, i_order, n_order_allocated;
-	uint64_t round_allocated;
-	bool compares; /* it compares everybody, too; the next one will */
+	uint64_t round_allocated; /* when the last one began, or the sweep */
+	bool compares;		  /* it compares everybody, too; the next one will */
 	bool compares_next;
 	/* Of census_catch_up(). */
 	int listing_fd;	    /* how far it has listed; -EBADF: not begun, or done */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -880,6 +881,73 @@ static void test_compare_asks_the_rules_after_a_move(void **state)
 	assert_int_equal(world->census.n_candidates, 0);
 }
 
+/* No more files can be opened: all that is known stands. */
+static void test_want_does_not_lose_anybody(void **state)
+{
+	struct world *world = *state;
+	const struct census_process *p;
+	struct rlimit limit, none;
+	int r, fd;
+
+	put_process(world, &browser);
+	assert_int_equal(census_sweep(&world->census, 1, 100, false), 0);
+	fd = dup(world->proc_fd);
+	close(fd);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = (rlim_t)fd, .rlim_max = limit.rlim_max };
+	world->census.compares_next = true;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	r = census_refresh(&world->census, 2, GIB, false, NULL, 0);
+	census_look_again(&world->census, 300, 2, GIB);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(r, 1);
+	p = census_find(&world->census, 300);
+	assert_non_null(p);
+	assert_string_equal(p->comm, "browser");
+	assert_int_equal(p->memory.anon, 600 * PAGE);
+	assert_int_equal(p->read_at_allocated, 100);
+	assert_int_equal(world->census.n_candidates, 1);
+	assert_int_equal(world->census.n_unreadable, 0);
+	/* A sum with this in it is as old; a round is over all the same. */
+	assert_int_equal(world->census.oldest_allocated, 100);
+	assert_false(census_is_stale(&world->census, GIB));
+}
+
+/* It lives, for all that is known, but will not be chosen before it can be read again. */
+static void test_who_becomes_unreadable_is_known_still(void **state)
+{
+	static const struct {
+		const char *file;
+		bool is_candidate;
+	} cases[] = {
+		{ "stat", false },
+		{ "status", true },
+		{ "cgroup", true },
+		{ "oom_score_adj", true },
+	};
+	struct world *world = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		put_process(world, &browser);
+		catch_up(world);
+		assert_int_equal(world->census.n_candidates, 1);
+		assert_int_equal(world->census.n_unreadable, 0);
+		put(world, 300, cases[i].file, "secret\n");
+		catch_up(world);
+		census_look_again(&world->census, 300, 2, 2);
+		assert_int_equal(world->census.n_candidates, cases[i].is_candidate);
+		assert_int_equal(world->census.n_unreadable, !cases[i].is_candidate);
+		assert_int_equal(census_find(&world->census, 300)->memory.anon, 600 * PAGE);
+		assert_string_equal(census_find(&world->census, 300)->comm, "browser");
+	}
+	put_process(world, &browser);
+	put(world, 300, "stat", "secret\n");
+	catch_up(world);
+	put_process(world, &browser);
+	assert_int_equal(census_refresh(&world->census, 3, 3, false, NULL, 0), 1);
+	assert_int_equal(world->census.n_candidates, 1);
+}
+
 /* On a machine so slow, or so busy, that the time is always over. */
 static void test_catch_up_gets_on_when_it_is_late(void **state)
 {
@@ -1068,6 +1136,8 @@ int main(void)
 		on_world(test_find_new_compares_the_young_soon),
 		on_world(test_compare_sees_another_user),
 		on_world(test_compare_asks_the_rules_after_a_move),
+		on_world(test_want_does_not_lose_anybody),
+		on_world(test_who_becomes_unreadable_is_known_still),
 		on_world(test_catch_up_gets_on_when_it_is_late),
 		on_world(test_catch_up_instead_of_a_sweep),
 		on_world(test_catch_up_is_forgotten_by_rest),
