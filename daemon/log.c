@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * log: see the header.  A line is formatted on the stack and written at once: no lock, no buffer,
- * nothing allocated.  (What goes to the journal with fields allocates, in sd_journal_send().)
+ * log: see the header.  What is said is put together in the memory of the queue (log-queue.h): no
+ * lock, nothing allocated.
  */
 #include "daemon/log.h"
 
@@ -12,14 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-journal.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/log-queue.h"
 #include "lib/util.h"
 
+/* Of a line; what is longer is cut. */
+#define LINE_SIZE 2048
+/* Of an entry: two paths of cgroups, a line, and what is left. */
+#define ENTRY_SIZE (12 * KIB)
+
 static int max_level = LOG_INFO;
-static enum log_target target = LOG_TARGET_AUTO;
+static _Atomic enum log_target target = LOG_TARGET_AUTO; /* (say_lost() asks for it) */
 
 static const char *const levels[] = {
 	[LOG_EMERG] = "emerg", [LOG_ALERT] = "alert",	  [LOG_CRIT] = "crit",
@@ -108,20 +113,104 @@ bool log_is_journal(void)
 	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-/* "<4>" in front, a line end behind. */
-static void write_line(int priority, const char *text)
+/* "<4>" in front where that is the journal's, a line end behind; the length. */
+static size_t format_line(char *buf, size_t size, int priority, const char *text)
 {
-	char line[2048];
 	size_t n = 0;
 	int r;
 
 	if (log_is_journal())
-		n = (size_t)snprintf(line, sizeof(line), "<%d>", priority);
-	r = snprintf(line + n, sizeof(line) - n - 1, "%s", text);
-	n = min_u64(n + (size_t)r, sizeof(line) - 2);
-	line[n++] = '\n';
-	if (write(STDERR_FILENO, line, n) < 0)
-		return; /* nobody reads it: there is nobody to tell */
+		n = (size_t)snprintf(buf, size, "<%d>", priority);
+	r = snprintf(buf + n, size - n - 1, "%s", text);
+	n = min_u64(n + (size_t)r, size - 2);
+	buf[n++] = '\n';
+	return n;
+}
+
+static void write_line(int priority, const char *text)
+{
+	char *line = log_queue_reserve(LINE_SIZE);
+
+	if (line)
+		log_queue_commit(LOG_OUTLET_STDERR, format_line(line, LINE_SIZE, priority, text));
+}
+
+void log_entry_begin(struct log_entry *entry)
+{
+	*entry = (struct log_entry){ .fields = log_queue_reserve(ENTRY_SIZE) };
+}
+
+void log_entry_add(struct log_entry *entry, const char *format, ...)
+{
+	size_t room = ENTRY_SIZE - entry->n;
+	va_list ap;
+	int r;
+
+	if (!entry->fields)
+		return;
+	va_start(ap, format);
+	r = vsnprintf(entry->fields + entry->n, room, format, ap);
+	va_end(ap);
+	if (r >= 0 && (size_t)r < room)
+		entry->n += (size_t)r + 1;
+}
+
+void log_entry_end(struct log_entry *entry)
+{
+	if (entry->fields)
+		log_queue_commit(LOG_OUTLET_JOURNAL, entry->n);
+}
+
+static void write_entry(const char *message_id, int priority, const char *text)
+{
+	struct log_entry entry;
+
+	log_entry_begin(&entry);
+	log_entry_add(&entry, "MESSAGE=%s", text);
+	if (message_id)
+		log_entry_add(&entry, "MESSAGE_ID=%s", message_id);
+	log_entry_add(&entry, "PRIORITY=%i", priority);
+	log_entry_end(&entry);
+}
+
+/* Do lines go to the journal as entries? */
+static bool lines_are_entries(void)
+{
+	return target == LOG_TARGET_JOURNAL && !log_is_journal();
+}
+
+/* On the thread of the queue, past the queue. */
+static void say_lost(unsigned n)
+{
+	char text[64], line[128];
+	size_t length;
+
+	if (target == LOG_TARGET_NULL)
+		return;
+	snprintf(text, sizeof(text), "%u message%s lost, as nobody read them.", n,
+		 n == 1 ? " was" : "s were");
+	if (lines_are_entries()) {
+		length = (size_t)snprintf(line, sizeof(line), "MESSAGE=%s%cPRIORITY=%i", text, '\0',
+					  LOG_WARNING);
+		log_queue_write(LOG_OUTLET_JOURNAL, line, length);
+	} else {
+		length = format_line(line, sizeof(line), LOG_WARNING, text);
+		log_queue_write(LOG_OUTLET_STDERR, line, length);
+	}
+}
+
+void log_start(void)
+{
+	int r = log_queue_start(say_lost);
+
+	if (r < 0)
+		log_warning("No thread for the log: %s; whoever does not read it holds reckond up.",
+			    strerror(-r));
+}
+
+void log_stop(void)
+{
+	log_queue_stop();
 }
 
 /* May one more debugging line be written in this second? */
@@ -159,8 +248,8 @@ void log_line(int priority, const char *format, ...)
 	va_end(ap);
 	if (r < 0)
 		return;
-	if (target == LOG_TARGET_JOURNAL && !log_is_journal())
-		(void)sd_journal_send("MESSAGE=%s", text, "PRIORITY=%i", priority, NULL);
+	if (lines_are_entries())
+		write_entry(NULL, priority, text);
 	else
 		write_line(priority, text);
 }
@@ -179,6 +268,5 @@ void log_event(const char *message_id, int priority, const char *format, ...)
 	if (log_takes_lines_of_entries())
 		log_line(priority, "%s", text);
 	if (log_takes(priority) && log_takes_entries())
-		(void)sd_journal_send("MESSAGE=%s", text, "MESSAGE_ID=%s", message_id,
-				      "PRIORITY=%i", priority, NULL);
+		write_entry(message_id, priority, text);
 }

@@ -2,11 +2,21 @@
 /*
  * log: plain lines on standard error, with the journal's priority prefix (sd-daemon(3)) where
  * standard error is the journal; and entries of the journal, which have fields.
+ *
+ * For one thread alone.  It never waits for those who read the log, from log_start() on: where they
+ * are too late, some of it is lost, and how much is said when they read again.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <syslog.h>
+
+/* Early, but not before signals are blocked.  Where it fails that is said, and the log may be
+ * waited for. */
+void log_start(void);
+/* Waits until all is written, but no longer than a second; last of all. */
+void log_stop(void);
 
 __attribute__((format(printf, 2, 3))) void log_line(int priority, const char *format, ...);
 
@@ -25,6 +35,20 @@ __attribute__((format(printf, 2, 3))) void log_line(int priority, const char *fo
  */
 __attribute__((format(printf, 3, 4))) void log_event(const char *message_id, int priority,
 						     const char *format, ...);
+
+/*
+ * An entry with fields of one's own, for who has asked log_takes() and log_takes_entries(); from
+ * begin to end nothing else may be logged.  log_entry_add(&entry, "NAME=%s", value), not more than
+ * LOG_QUEUE_FIELDS_MAX; what does not fit is left out.
+ */
+struct log_entry {
+	char *fields; /* NULL: it is lost */
+	size_t n;
+};
+void log_entry_begin(struct log_entry *entry);
+__attribute__((format(printf, 2, 3))) void log_entry_add(struct log_entry *entry,
+							 const char *format, ...);
+void log_entry_end(struct log_entry *entry);
 
 /* Is standard error the journal? */
 bool log_is_journal(void);

@@ -99,9 +99,24 @@ static int check_config(const struct manager_options *options)
 	return EXIT_SUCCESS;
 }
 
-int main(int argc, char **argv)
+static int run(const struct manager_options *options)
 {
 	_cleanup_(manager_freep) struct manager *m = NULL;
+	int r;
+
+	r = manager_new(options, &kill_ops_system, &m);
+	if (r == -EBADMSG)
+		return EXIT_BAD_USAGE;
+	if (r < 0)
+		return EXIT_FAILURE;
+	r = monitor_run(m);
+	if (r < 0)
+		log_error("The event loop failed: %s", strerror(-r));
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
 	struct arguments arguments = { 0 };
 	int r;
 
@@ -112,13 +127,8 @@ int main(int argc, char **argv)
 		return check_config(&arguments.manager);
 
 	monitor_block_signals();
-	r = manager_new(&arguments.manager, &kill_ops_system, &m);
-	if (r == -EBADMSG)
-		return EXIT_BAD_USAGE;
-	if (r < 0)
-		return EXIT_FAILURE;
-	r = monitor_run(m);
-	if (r < 0)
-		log_error("The event loop failed: %s", strerror(-r));
-	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	log_start();
+	r = run(&arguments.manager);
+	log_stop();
+	return r;
 }

@@ -81,13 +81,25 @@ static int load(const struct manager_options *options, struct conf_messages *mes
 		if (r < 0)
 			policy_set_done(&loaded.policies);
 	}
-	for (size_t i = 0; i < messages->n; i++)
-		conf_message_print(&messages->items[i], stderr);
 	if (r == 0)
 		*ret = loaded;
 	else
 		conf_files_free(loaded.files, loaded.n_files);
 	return r;
+}
+
+/* As conf_message_print(). */
+static void log_messages(const struct conf_messages *messages)
+{
+	for (size_t i = 0; i < messages->n; i++) {
+		const struct conf_message *message = &messages->items[i];
+		char line[16] = "";
+
+		if (message->line > 0)
+			snprintf(line, sizeof(line), ":%u", message->line);
+		log_line(message->warning ? LOG_WARNING : LOG_ERR, "%s%s: %s%s", message->file,
+			 line, message->warning ? "warning: " : "", message->text);
+	}
 }
 
 static void take(struct manager *m, const struct loaded *loaded)
@@ -106,6 +118,8 @@ int manager_load_policies(const struct manager_options *options, struct policy_s
 	int r;
 
 	r = load(options, &messages, &loaded);
+	for (size_t i = 0; i < messages.n; i++)
+		conf_message_print(&messages.items[i], stderr);
 	if (r != 0)
 		return r;
 	conf_files_free(loaded.files, loaded.n_files);
@@ -158,6 +172,7 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 	int r;
 
 	r = load(&m->options, &messages, &loaded);
+	log_messages(&messages);
 	if (r != 0) {
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
 			  "The configuration was not reloaded%s%s; the old one stays.",
@@ -325,6 +340,7 @@ static int load_first(struct manager *m)
 	int r;
 
 	r = load(&m->options, &messages, &loaded);
+	log_messages(&messages);
 	if (r == 0)
 		take(m, &loaded);
 	return r;

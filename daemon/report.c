@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-journal.h>
 
 #include "daemon/account.h"
 #include "daemon/archive.h"
@@ -94,36 +93,53 @@ static uint64_t came_back(const struct manager *m)
 		       before->available + before->swap_free);
 }
 
+static void add_decision(struct log_entry *e, const struct decision *d)
+{
+	char comm[16]; /* fit for a terminal: the catalog names it */
+
+	log_entry_add(e, "RECKOND_VICTIM_PID=%d", d->pid);
+	log_entry_add(e, "RECKOND_VICTIM_START=%" PRIu64, d->start_ticks);
+	log_entry_add(e, "RECKOND_VICTIM_COMM=%s", format_foreign(d->comm, comm, sizeof(comm)));
+	log_entry_add(e, "RECKOND_VICTIM_UID=%u", d->uid);
+	log_entry_add(e, "RECKOND_VICTIM_CGROUP=%s", d->cgroup);
+	log_entry_add(e, "RECKOND_VICTIM_FOOTPRINT=%" PRIu64, census_footprint(&d->memory));
+	log_entry_add(e, "RECKOND_TARGET=%s", policy_target_to_string(d->target));
+	log_entry_add(e, "RECKOND_TARGET_CGROUP=%s", d->group);
+	log_entry_add(e, "RECKOND_PROCESSES=%u", d->n_processes);
+	log_entry_add(e, "RECKOND_SHARERS=%u", d->n_sharers);
+	log_entry_add(e, "RECKOND_POLICY=%s", d->policy);
+	log_entry_add(e, "RECKOND_ACTION=%s", policy_action_to_string(d->action));
+	log_entry_add(e, "RECKOND_SIGNAL=%s", d->signal ? signal_name(d->signal) : "none");
+	log_entry_add(e, "RECKOND_DRY_RUN=%s", d->dry_run ? "yes" : "no");
+	log_entry_add(e, "RECKOND_CANDIDATES=%zu", d->n_candidates);
+	log_entry_add(e, "RECKOND_PASS2_READS=%u", d->n_reads);
+	log_entry_add(e, "RECKOND_APPROXIMATE=%s", d->approximate ? "yes" : "no");
+	log_entry_add(e, "RECKOND_CHOOSE_USEC=%" PRIu64, d->choose_usec);
+	log_entry_add(e, "RECKOND_SIGNAL_USEC=%" PRIu64, d->signal_usec);
+	log_entry_add(e, "RECKOND_AVAILABLE_BEFORE=%" PRIu64, d->before.available);
+	log_entry_add(e, "RECKOND_OUTCOME=%s", kill_progress_to_string(d->outcome));
+	log_entry_add(e, "RECKOND_USELESS=%s", d->useless ? "yes" : "no");
+}
+
 /* The journal takes it where there is one; standard error too, unless that is the journal. */
 static void say_decision(const struct manager *m, const char *message_id, int priority,
 			 const char *text)
 {
 	const struct decision *d = &m->decision;
-	char comm[16]; /* fit for a terminal: the catalog names it */
+	struct log_entry e;
 
 	if (log_takes_lines_of_entries())
 		log_line(priority, "%s", text);
 	if (!log_takes(priority) || !log_takes_entries())
 		return;
-	(void)sd_journal_send(
-		"MESSAGE=%s", text, "MESSAGE_ID=%s", message_id, "PRIORITY=%i", priority,
-		"RECKOND_VICTIM_PID=%d", d->pid, "RECKOND_VICTIM_COMM=%s",
-		format_foreign(d->comm, comm, sizeof(comm)), "RECKOND_VICTIM_UID=%u", d->uid,
-		"RECKOND_VICTIM_CGROUP=%s", d->cgroup, "RECKOND_VICTIM_FOOTPRINT=%" PRIu64,
-		census_footprint(&d->memory), "RECKOND_TARGET=%s",
-		policy_target_to_string(d->target), "RECKOND_TARGET_CGROUP=%s", d->group,
-		"RECKOND_PROCESSES=%u", d->n_processes, "RECKOND_SHARERS=%u", d->n_sharers,
-		"RECKOND_POLICY=%s", d->policy, "RECKOND_ACTION=%s",
-		policy_action_to_string(d->action), "RECKOND_SIGNAL=%s",
-		d->signal ? signal_name(d->signal) : "none", "RECKOND_DRY_RUN=%s",
-		d->dry_run ? "yes" : "no", "RECKOND_CANDIDATES=%zu", d->n_candidates,
-		"RECKOND_PASS2_READS=%u", d->n_reads, "RECKOND_APPROXIMATE=%s",
-		d->approximate ? "yes" : "no", "RECKOND_CHOOSE_USEC=%" PRIu64, d->choose_usec,
-		"RECKOND_SIGNAL_USEC=%" PRIu64, d->signal_usec, "RECKOND_AVAILABLE_BEFORE=%" PRIu64,
-		d->before.available, "RECKOND_AVAILABLE=%" PRIu64, m->reading.available,
-		"RECKOND_FREED=%" PRIu64, came_back(m), "RECKOND_VICTIM_START=%" PRIu64,
-		d->start_ticks, "RECKOND_OUTCOME=%s", kill_progress_to_string(d->outcome),
-		"RECKOND_USELESS=%s", d->useless ? "yes" : "no", NULL);
+	log_entry_begin(&e);
+	log_entry_add(&e, "MESSAGE=%s", text);
+	log_entry_add(&e, "MESSAGE_ID=%s", message_id);
+	log_entry_add(&e, "PRIORITY=%i", priority);
+	add_decision(&e, d);
+	log_entry_add(&e, "RECKOND_AVAILABLE=%" PRIu64, m->reading.available);
+	log_entry_add(&e, "RECKOND_FREED=%" PRIu64, came_back(m));
+	log_entry_end(&e);
 }
 
 /* " and 2 that share its memory" */

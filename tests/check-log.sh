@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # check-log.sh: the daemon does its work though nobody reads what it says: its standard error is a
-# pipe whose reader has gone.  Needs root and a cgroup2 mount for a scope of its own; anything else is
-# SKIP (77).
+# pipe that is full, or whose reader has gone; the journal does not take anything.  When somebody
+# reads again, all that was kept comes, in order, and how much was not.  Needs root and a cgroup2 mount
+# for a scope of its own; anything else is SKIP (77).
 set -u
 
 reckond=$(cd "${BUILDDIR:-.}" && pwd)/reckond
@@ -33,6 +34,7 @@ check() { # CONDITION NAME
 		echo "ok - $2"
 	else
 		echo "not ok - $2"
+		[ ! -s "$tmp/log" ] || grep -av '^$\|^fill\|Nonsense' "$tmp/log" | tail -n 40 | sed 's/^/#   /'
 		failed=1
 	fi
 }
@@ -54,20 +56,43 @@ hold() { # MIB
 	wait_for "[ -s '$tmp/ready' ]"
 	echo "$!" >"$mount$scope/cgroup.procs"
 }
+hold_three() { # MIB of the last, the others are larger; the last three of pids
+	: >"$tmp/log"
+	hold $(($1 + 32))
+	hold $(($1 + 16))
+	hold "$1"
+}
+all_three_go() { wait_for "! is_alive ${pids[-3]} && ! is_alive ${pids[-2]} && ! is_alive ${pids[-1]}"; }
+as=() # a command by which the daemon is run
 start() { # its standard error is our fd 8
-	"$reckond" --config "$tmp/conf" --scope "$scope" 2>&8 8>&- &
+	"${as[@]}" "$reckond" --config "$tmp/conf" --scope "$scope" 2>&8 8>&- 9>&- &
 	daemon=$!
 }
 stop() { # sets status
 	kill -TERM "$daemon"
+	wait_for "! is_alive $daemon" || kill -KILL "$daemon"
 	wait "$daemon"
 	# shellcheck disable=SC2034 # in the conditions that check() evaluates
 	status=$?
 	daemon=''
 }
 
-printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
+good_conf() { printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'; }
+good_conf >"$tmp/conf"
 mkfifo "$tmp/fifo"
+# A pipe that takes nothing more: fd 8; from fd 9 it can be read.
+open_full_pipe() {
+	exec 9<>"$tmp/fifo" 8>"$tmp/fifo"
+	# (The last lines one byte each: not one is to fit in.)
+	perl -e 'use Fcntl; fcntl(STDOUT, F_SETFL, O_WRONLY | O_NONBLOCK); $x = "fill\n" x 800;
+		1 while syswrite(STDOUT, $x); 1 while syswrite(STDOUT, "\n"); fcntl(STDOUT, F_SETFL, O_WRONLY)' >&8
+}
+# The lines about the last three of pids in $tmp/log, of these kinds, each one word: "1 2 3".
+order_of() { # REGEX, with @ where the pid is
+	local i
+	for i in -3 -2 -1; do grep -nE "${1//@/${pids[i]}}" "$tmp/log" | sed "s/:.*/ $((i + 4))/"; done |
+		sort -n | cut -d ' ' -f 2 | paste -sd ' '
+}
 
 # Whoever read has gone.
 exec 9<>"$tmp/fifo" 8>"$tmp/fifo" 9>&-
@@ -75,6 +100,85 @@ hold 16
 start
 check "wait_for \"! is_alive ${pids[0]}\"" 'without a reader it ends its victim'
 check "is_alive $daemon" 'and lives on'
+stop
+check '[ $status = 0 ]' 'SIGTERM ends it well'
+exec 8>&-
+
+# A pipe that nobody reads, for now.
+open_full_pipe
+hold_three 16
+start
+check all_three_go 'with a full pipe all three victims go'
+# Much more than is kept: each of these is a line.
+{ good_conf; for ((i = 0; i < 1500; i++)); do echo "Nonsense$i=is not a key that there is in any configuration"; done; } >"$tmp/conf"
+kill -HUP "$daemon"
+sleep 1
+cat <&9 >"$tmp/log" 8>&- &
+reader=$!
+check "wait_for \"grep -q '[0-9] messages were lost' '$tmp/log'\"" 'when it is read, it says that there was more'
+good_conf >"$tmp/conf"
+kill -HUP "$daemon"
+check "wait_for \"grep -q '^The configuration was reloaded' '$tmp/log'\"" 'and goes on from there'
+check "grep -q '^Ready' '$tmp/log' && [ '$(order_of '^Ending hold \(pid @,')' = '1 2 3' ]" \
+	'and there is all that was said before, in order'
+check "[ '$(order_of '\(pid @, .*(is gone|memory is back)')' = '1 2 3' ]" 'and what came of it'
+kept=$(grep -c 'Nonsense' "$tmp/log") lost=$(sed -n 's/ messages were lost.*//p' "$tmp/log")
+# (And that the configuration was refused, for standard error and for the journal.)
+check "[ '$kept' -gt 0 ] && [ '$lost' = $((1502 - kept)) ]" "each is there or was counted ($kept and $lost of 1502)"
+check "[ \"\$(grep -nE 'Nonsense|lost|was reloaded' '$tmp/log' | tail -n 2 | grep -c 'lost\|reloaded')\" = 2 ]" 'in its place'
+stop
+check '[ $status = 0 ]' 'SIGTERM ends it well'
+exec 8>&- 9>&-
+kill "$reader" 2>/dev/null
+wait "$reader" 2>/dev/null
+
+# And then it is told to stop.
+open_full_pipe
+hold 16
+start
+check "wait_for \"! is_alive ${pids[-1]}\"" 'with a full pipe a victim goes'
+SECONDS=0
+stop
+check "[ $status = 0 ] && [ $SECONDS -le 5 ]" 'and SIGTERM ends it soon, though nobody reads'
+exec 8>&- 9>&-
+
+# The journal: a socket that is full.
+mkdir "$tmp/journal"
+# Opens it, fills it; reads when there is a file to say so, a line for each field.
+cat >"$tmp/journald" <<'END'
+use Socket;
+my ($path, $go, $log, $in, $out, $entry) = @ARGV;
+socket($in, PF_UNIX, SOCK_DGRAM, 0) && bind($in, sockaddr_un($path)) or die "$path: $!";
+socket($out, PF_UNIX, SOCK_DGRAM, 0) && connect($out, sockaddr_un($path)) or die $!;
+1 while send($out, "MESSAGE=fill\n", MSG_DONTWAIT);
+$| = 1;
+print "full\n";
+select(undef, undef, undef, 0.05) until -e $go;
+open(my $f, '>', $log);
+$f->autoflush(1);
+print $f $entry while defined recv($in, $entry, 65536, 0);
+END
+: >"$tmp/ready"
+perl -MIO::Handle "$tmp/journald" "$tmp/journal/socket" "$tmp/go" "$tmp/log" >"$tmp/ready" &
+pids+=("$!")
+# shellcheck disable=SC2016 # in the shell of the namespace
+as=(unshare -m sh -c 'mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal &&
+	mount --bind "$0" /run/systemd/journal && exec "$@"' "$tmp/journal")
+if ! wait_for "grep -q full '$tmp/ready'" || ! "${as[@]}" true 2>/dev/null; then
+	echo "skip - the journal: no socket, or no mount namespace to put it in"
+	exit $failed
+fi
+hold_three 16
+exec 8>/dev/null
+start
+check all_three_go 'with a full journal all three victims go'
+: >"$tmp/go"
+entries_are_in_order() { [ "$(order_of '^RECKOND_VICTIM_PID=@$')" = '1 1 2 2 3 3' ]; }
+check 'wait_for entries_are_in_order' 'when it reads, the entries of all three come, in order'
+check "grep -q '^MESSAGE=Ending .*(pid ${pids[-1]},' '$tmp/log' && grep -q '^MESSAGE_ID=3c1f0a5d0f7e4b0c9a52a4e7c6f1d280' '$tmp/log'" \
+	'with what was said, and by what it is found'
+check "grep -q '^SYSLOG_IDENTIFIER=reckond' '$tmp/log' && grep -q '^PRIORITY=4' '$tmp/log' && grep -qx 'RECKOND_VICTIM_CGROUP=$scope' '$tmp/log'" \
+	'and its fields'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
 exec 8>&-
