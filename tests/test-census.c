@@ -113,8 +113,12 @@ static int setup(void **state)
 	if (!world)
 		return -1;
 
-	strcpy(world->path, "/tmp/test-census.XXXXXX");
-	assert_non_null(mkdtemp(world->path));
+	/* (Hundreds of small files, rewritten again and again: on a disk that takes half a minute.) */
+	strcpy(world->path, "/dev/shm/test-census.XXXXXX");
+	if (!mkdtemp(world->path)) {
+		strcpy(world->path, "/tmp/test-census.XXXXXX");
+		assert_non_null(mkdtemp(world->path));
+	}
 	world->proc_fd = open(world->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* Any directory does for a v2 mount: only that there is one counts here. */
 	cgroup_fs_init(&world->cgroups, dup(world->proc_fd), -EBADF);
@@ -797,7 +801,7 @@ static void test_find_new_compares_those_who_are_known(void **state)
 	assert_in_range(count_adjusted(world, 9), 0, 20);
 	/* The largest, in any of their orders, and few others. */
 	look_on(world, begin + CENSUS_LARGEST_USEC, begin + CENSUS_LARGEST_USEC * 3 / 2);
-	assert_in_range(count_adjusted(world, 9), CENSUS_LARGEST / 2, CENSUS_LARGEST / 2 + 40);
+	assert_in_range(count_adjusted(world, 9), CENSUS_LARGEST / 2, CENSUS_LARGEST / 2 + 60);
 	put_crowd(world, 8);
 	look_on(world, begin + CENSUS_LARGEST_USEC * 2,
 		begin + CENSUS_LARGEST_USEC * 2 + CENSUS_EVERYBODY_USEC);
