@@ -113,7 +113,8 @@ static int setup(void **state)
 	if (!world)
 		return -1;
 
-	/* (Hundreds of small files, rewritten again and again: on a disk that takes half a minute.) */
+	/* (Hundreds of small files, rewritten again and again: on a disk that takes half a minute.)
+	 */
 	strcpy(world->path, "/dev/shm/test-census.XXXXXX");
 	if (!mkdtemp(world->path)) {
 		strcpy(world->path, "/tmp/test-census.XXXXXX");
