@@ -23,10 +23,8 @@
 
 #include "lib/util.h"
 
-/* Some 500 lines. */
-#define RING_SIZE (64 * KIB)
-/* As much as is ever touched while somebody reads. */
-#define USUAL_SIZE (16 * KIB)
+/* Some 500 lines, or 20 entries. */
+#define RING_SIZE (48 * KIB)
 /* (sd_journal_sendv() takes some 5 KiB for that many fields.) */
 #define STACK_SIZE (64 * KIB)
 /* The end of the daemon may wait so long for readers. */
@@ -69,9 +67,7 @@ char *log_queue_reserve(size_t size)
 	size_t position = atomic_load(&put), read = atomic_load(&taken), n = size_in_ring(size);
 	size_t offset = position % RING_SIZE;
 
-	/* From the beginning again where it is wanted in one piece; and when all has been written,
-	 * so that the rest of the ring is never touched. */
-	if (RING_SIZE - offset < n || (position == read && offset >= n))
+	if (RING_SIZE - offset < n) /* in one piece: from the beginning again */
 		position += RING_SIZE - offset;
 	if (position + n - read > RING_SIZE) {
 		atomic_fetch_add(&n_lost, 1);
@@ -196,7 +192,7 @@ int log_queue_start(void (*say)(unsigned n))
 	int r;
 
 	say_lost = say;
-	memset(ring, 0, USUAL_SIZE); /* there before it is needed */
+	memset(ring, 0, sizeof(ring)); /* there before it is needed */
 	atomic_store(&is_over, false);
 	(void)sem_init(&news, 0, 0);
 	r = start_thread();
