@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* report: see the header. */
+/* report: see the header; what is said at start is in report-start.c. */
 #include "daemon/report.h"
 
 #include <inttypes.h>
-#include <linux/capability.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/account.h"
-#include "daemon/archive.h"
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
-#include "daemon/thawed.h"
 #include "lib/describe.h"
 #include "lib/format.h"
 
@@ -66,22 +61,6 @@ static const char *short_name(const struct decision *d, char *buf, size_t size)
 static const char *signal_name(int signal)
 {
 	return signal == SIGKILL ? "SIGKILL" : "SIGTERM";
-}
-
-static const char *describe_memory(const struct memory_reading *reading, char *buf, size_t size)
-{
-	unsigned available = memory_available_permyriad(reading);
-	unsigned swap = memory_swap_free_permyriad(reading);
-	char total[FORMAT_BYTES_SIZE];
-
-	format_bytes(reading->total, total);
-	if (reading->swap_total == 0)
-		snprintf(buf, size, PERCENT_FORMAT " of %s available, no swap",
-			 PERCENT_ARGS(available), total);
-	else
-		snprintf(buf, size, PERCENT_FORMAT " of %s available, swap " PERCENT_FORMAT " free",
-			 PERCENT_ARGS(available), total, PERCENT_ARGS(swap));
-	return buf;
 }
 
 /* By how much more is available, in memory and swap, than at the decision. */
@@ -226,10 +205,11 @@ static const char *describe_avoided(const struct decision *d, char *buf, size_t 
 static void report_signalled(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
-	char text[1024], name[384], memory[128], size[FORMAT_BYTES_SIZE], next[256], company[64];
+	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], size[FORMAT_BYTES_SIZE],
+		next[256], company[64];
 	char avoided[256];
 
-	describe_memory(&d->before, memory, sizeof(memory));
+	describe_memory(&d->before, memory);
 	snprintf(text, sizeof(text),
 		 "%s %s%s: %s to come back, %s. Policy %s: %s, stalled " PERCENT_FORMAT
 		 ". %u of %zu candidates read%s%s%s.",
@@ -303,10 +283,11 @@ static void report_ended(const struct manager *m)
 			"did not go when asked, and need not: the emergency is over",
 		[KILL_PROGRESS_UNKILLABLE] = "cannot be ended",
 	};
-	char text[1024], name[384], memory[128], returned[64], refrozen[64] = "", passed_over[192];
+	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], returned[64], refrozen[64] = "",
+										passed_over[192];
 
 	describe_returned(m, returned, sizeof(returned));
-	describe_memory(&m->reading, memory, sizeof(memory));
+	describe_memory(&m->reading, memory);
 	if (d->refrozen > 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group is frozen again.");
 	else if (d->refrozen < 0)
@@ -412,7 +393,8 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 		report_passed_over(m, event);
 		break;
 	case REPORT_CHANGED:
-		log_notice("Pid %d may no longer be ended: looking again.", m->decision.pid);
+		log_notice("Pid %d is not any more what it was chosen as, or where: looking again.",
+			   m->decision.pid);
 		break;
 	case REPORT_VANISHED:
 	case REPORT_NOTHING:
@@ -424,7 +406,7 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 	    enum manager_state before, usec_t now)
 {
 	bool was_calm = before == MANAGER_CALM, is_calm = m->state == MANAGER_CALM;
-	char memory[128];
+	char memory[DESCRIBE_MEMORY_SIZE];
 
 	if (event == REPORT_SIGNALLED || event == REPORT_ENDED || event == REPORT_DRY_RUN)
 		m->warned = true; /* whoever reads that needs no warning */
@@ -434,12 +416,12 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 		m->warned = false;
 	if (log_takes(LOG_DEBUG))
 		log_debug("look: %s, %s, policy %s", manager_state_to_string(m->state),
-			  describe_memory(&m->reading, memory, sizeof(memory)),
+			  describe_memory(&m->reading, memory),
 			  judgement->policy ? judgement->policy->name : "none");
 	if (was_calm == is_calm && (m->warned || !judgement->policy))
 		return; /* as nearly always: nothing is worded in vain */
 
-	describe_memory(&m->reading, memory, sizeof(memory));
+	describe_memory(&m->reading, memory);
 	if (was_calm != is_calm)
 		log_info("%s: %s, stalled " PERCENT_FORMAT " of the last second.",
 			 is_calm ? "Calm again" : "Watching", memory,
@@ -456,156 +438,4 @@ void report_sample_failed(struct manager *m, int error, usec_t now)
 {
 	if (may_complain(m, now))
 		log_error("Cannot read memory or processes: %s; trying again.", strerror(-error));
-}
-
-static void report_policies(const struct policy_set *set, const struct memory_reading *memory)
-{
-	for (size_t i = 0; i < set->n_policies; i++) {
-		const struct policy *p = &set->policies[i];
-		char text[DESCRIBE_POLICY_SIZE];
-
-		if (p->action != POLICY_ACTION_NONE)
-			log_info("policy %s: %s%s, %s", p->name, policy_action_to_string(p->action),
-				 p->target == POLICY_TARGET_CGROUP ? " a whole cgroup" : "",
-				 describe_policy(p, memory, text));
-	}
-}
-
-static void report_pressure(const struct abilities *a)
-{
-	if (!a->psi)
-		log_info(
-			"pressure: no PSI on this kernel (CONFIG_PSI, psi=1): memory alone decides");
-	else if (a->psi_trigger_error == 0)
-		log_info("pressure: PSI, trigger at some 70 ms in 1 s");
-	else if (a->psi_fallback_error == 0)
-		log_info(
-			"pressure: PSI, trigger at some 150 ms in 2 s (finer: %s), and by the timer",
-			strerror(-a->psi_trigger_error));
-	else
-		log_info("pressure: PSI by the timer alone (trigger: %s)",
-			 strerror(-a->psi_fallback_error));
-}
-
-static void report_accuracy(const struct accuracy *accuracy)
-{
-	char error[FORMAT_BYTES_SIZE];
-
-	if (accuracy->regime == ACCURACY_PRECISE)
-		log_info("counting: statm is exact on this kernel");
-	else
-		log_info("counting: statm is %s, off by up to %s for a process of one thread",
-			 accuracy_regime_to_string(accuracy->regime),
-			 format_bytes(accuracy_interval(accuracy, 0, false, 1).hi, error));
-}
-
-/* For the log, and for whoever asks later (Limits of org.reckond1). */
-__attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, const char *format,
-							    ...)
-{
-	char text[256];
-	char **grown;
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	log_event(MESSAGE_ID_LIMIT, LOG_NOTICE, "limit: %s", text);
-	grown = reallocarray(m->limits, m->n_limits + 1, sizeof(*grown));
-	if (!grown)
-		return;
-	m->limits = grown;
-	grown[m->n_limits] = strdup(text);
-	m->n_limits += grown[m->n_limits] != NULL;
-}
-
-static void report_limits(struct manager *m)
-{
-	static const struct {
-		unsigned capability;
-		const char *text;
-	} limits[] = {
-		{ CAP_KILL, "may not end processes of other users (CAP_KILL)" },
-		{ CAP_SYS_NICE, "may not raise priorities (CAP_SYS_NICE): on a busy machine memory "
-				"comes back late" },
-		{ CAP_SYS_PTRACE,
-		  "may not read smaps_rollup of others (CAP_SYS_PTRACE): choices are as exact as statm, "
-		  "and who shares a victim's memory is not known" },
-		{ CAP_SYS_RESOURCE, "may not lower oom_score_adj or have fine PSI triggers "
-				    "(CAP_SYS_RESOURCE)" },
-		{ CAP_DAC_OVERRIDE,
-		  "may not thaw or end groups of other users (CAP_DAC_OVERRIDE)" },
-	};
-	const struct abilities *a = &m->abilities;
-
-	if (a->in_user_namespace)
-		say_limit(m,
-			  "in a user namespace: capabilities count for processes within it only");
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
-			say_limit(m, "%s", limits[i].text);
-	if (a->memory_lock_error < 0)
-		say_limit(m, "own memory is not locked: %s", strerror(-a->memory_lock_error));
-	if (a->oom_score_adj_error < 0)
-		say_limit(m, "own oom_score_adj is not -1000: %s",
-			  strerror(-a->oom_score_adj_error));
-	if (a->fifo_error < 0)
-		say_limit(m, "reapers run at normal priority: %s", strerror(-a->fifo_error));
-	if (a->ledger_error < 0)
-		say_limit(m,
-			  "groups that are thawed stay so if reckond is killed: no file 'thawed' "
-			  "in the runtime directory: %s",
-			  thawed_strerror(a->ledger_error));
-	if (m->census.n_unreadable > 0)
-		say_limit(m, "%zu processes cannot be read and will not be chosen",
-			  m->census.n_unreadable);
-	if (m->policies.dry_run)
-		return;
-	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
-		if (a->rehearsal_result[step] < 0)
-			say_limit(m, "rehearsal could not %s: %s", kill_step_to_string(step),
-				  strerror(-a->rehearsal_result[step]));
-	for (int v1 = 0; v1 < 2; v1++)
-		if (a->thaw_error[v1] < 0)
-			say_limit(m, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
-				  strerror(-a->thaw_error[v1]));
-	if (a->rehearsal_result[KILL_STEP_REAP] == 0 && !a->rehearsal_reaped)
-		say_limit(m, "process_mrelease does not work here: victims free their own memory");
-}
-
-static void report_history(const struct manager *m)
-{
-	if (!m->archive)
-		log_info("history: not kept over a restart (no state directory)");
-	else
-		log_info("history: kept in %s, %u of earlier", archive_path(m->archive),
-			 history_count(account_history(m->account)));
-}
-
-void report_start(struct manager *m)
-{
-	const struct memory_reading *r = &m->reading;
-	char total[FORMAT_BYTES_SIZE], physical[FORMAT_BYTES_SIZE], swap[FORMAT_BYTES_SIZE];
-	char memory[128];
-
-	describe_memory(r, memory, sizeof(memory));
-	log_info("reckond " PACKAGE_VERSION "%s%s%s", m->policies.dry_run ? ", dry run" : "",
-		 strcmp(m->policies.scope, "/") ? ", scope " : "",
-		 strcmp(m->policies.scope, "/") ? m->policies.scope : "");
-	log_info("memory: %s, of which %s can be given back; %s",
-		 format_bytes(r->counters.total, physical), format_bytes(r->total, total), memory);
-	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
-		 r->counters.zram_disksize ? ", on zram" : "",
-		 r->counters.arc_size ? "; ZFS ARC that can shrink counts as available" : "");
-	report_pressure(&m->abilities);
-	log_info("cgroups: %s%s%s", cgroup_layout_to_string(m->cgroups.layout),
-		 m->cgroups.v2_fd >= 0 ? ", v2 at " : "",
-		 m->cgroups.v2_fd >= 0 ? m->cgroups.v2_mount : "");
-	report_accuracy(&m->accuracy);
-	report_policies(&m->policies, r);
-	report_history(m);
-	log_info("processes: %zu", m->census.n_processes);
-	report_limits(m);
-	log_info("%s", m->policies.dry_run ? "Ready; nobody will be signalled."
-					   : "Ready; rehearsed on a process of its own.");
 }

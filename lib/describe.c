@@ -66,6 +66,26 @@ const char *describe_policy(const struct policy *policy, const struct memory_rea
 	return buf;
 }
 
+/* "9.8 %" of permyriad, integers only. */
+#define PERCENT_FORMAT	"%u.%u %%"
+#define PERCENT_ARGS(p) (p) / 100, (p) / 10 % 10
+
+const char *describe_memory(const struct memory_reading *reading,
+			    char buf[static DESCRIBE_MEMORY_SIZE])
+{
+	struct text text = { .buf = buf, .size = DESCRIBE_MEMORY_SIZE };
+	char total[FORMAT_BYTES_SIZE];
+
+	add(&text, PERCENT_FORMAT " of %s available, ",
+	    PERCENT_ARGS(memory_available_permyriad(reading)), format_bytes(reading->total, total));
+	if (reading->swap_total == 0)
+		add(&text, "no swap");
+	else
+		add(&text, "swap " PERCENT_FORMAT " free",
+		    PERCENT_ARGS(memory_swap_free_permyriad(reading)));
+	return buf;
+}
+
 const char *describe_exclusions(const size_t n[static _VICTIM_EXCLUSION_MAX],
 				char buf[static DESCRIBE_EXCLUSIONS_SIZE])
 {

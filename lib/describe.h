@@ -20,6 +20,11 @@
 const char *describe_policy(const struct policy *policy, const struct memory_reading *memory,
 			    char buf[static DESCRIBE_POLICY_SIZE]);
 
+/* "9.8 % of 7.6 GiB available, swap 90.4 % free".  Returns buf. */
+#define DESCRIBE_MEMORY_SIZE 128
+const char *describe_memory(const struct memory_reading *reading,
+			    char buf[static DESCRIBE_MEMORY_SIZE]);
+
 /* "init, 65 kernel threads, 3 protected, 26 outside the scope": who may not go, as counted by
  * victim_count_exclusions().  Returns buf. */
 #define DESCRIBE_EXCLUSIONS_SIZE 224

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* report-start: what was found at start; see report.h. */
+#include <linux/capability.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/account.h"
+#include "daemon/archive.h"
+#include "daemon/log.h"
+#include "daemon/message-ids.h"
+#include "daemon/report.h"
+#include "daemon/thawed.h"
+#include "lib/describe.h"
+#include "lib/format.h"
+
+static void report_policies(const struct policy_set *set, const struct memory_reading *memory)
+{
+	for (size_t i = 0; i < set->n_policies; i++) {
+		const struct policy *p = &set->policies[i];
+		char text[DESCRIBE_POLICY_SIZE];
+
+		if (p->action != POLICY_ACTION_NONE)
+			log_info("policy %s: %s%s, %s", p->name, policy_action_to_string(p->action),
+				 p->target == POLICY_TARGET_CGROUP ? " a whole cgroup" : "",
+				 describe_policy(p, memory, text));
+	}
+}
+
+static void report_pressure(const struct abilities *a)
+{
+	if (!a->psi)
+		log_info(
+			"pressure: no PSI on this kernel (CONFIG_PSI, psi=1): memory alone decides");
+	else if (a->psi_trigger_error == 0)
+		log_info("pressure: PSI, trigger at some 70 ms in 1 s");
+	else if (a->psi_fallback_error == 0)
+		log_info(
+			"pressure: PSI, trigger at some 150 ms in 2 s (finer: %s), and by the timer",
+			strerror(-a->psi_trigger_error));
+	else
+		log_info("pressure: PSI by the timer alone (trigger: %s)",
+			 strerror(-a->psi_fallback_error));
+}
+
+static void report_accuracy(const struct accuracy *accuracy)
+{
+	char error[FORMAT_BYTES_SIZE];
+
+	if (accuracy->regime == ACCURACY_PRECISE)
+		log_info("counting: statm is exact on this kernel");
+	else
+		log_info("counting: statm is %s, off by up to %s for a process of one thread",
+			 accuracy_regime_to_string(accuracy->regime),
+			 format_bytes(accuracy_interval(accuracy, 0, false, 1).hi, error));
+}
+
+/* For the log, and for whoever asks later (Limits of org.reckond1). */
+__attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, const char *format,
+							    ...)
+{
+	char text[256];
+	char **grown;
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	log_event(MESSAGE_ID_LIMIT, LOG_NOTICE, "limit: %s", text);
+	grown = reallocarray(m->limits, m->n_limits + 1, sizeof(*grown));
+	if (!grown)
+		return;
+	m->limits = grown;
+	grown[m->n_limits] = strdup(text);
+	m->n_limits += grown[m->n_limits] != NULL;
+}
+
+static void report_limits(struct manager *m)
+{
+	static const struct {
+		unsigned capability;
+		const char *text;
+	} limits[] = {
+		{ CAP_KILL, "may not end processes of other users (CAP_KILL)" },
+		{ CAP_SYS_NICE, "may not raise priorities (CAP_SYS_NICE): on a busy machine memory "
+				"comes back late" },
+		{ CAP_SYS_PTRACE,
+		  "may not read smaps_rollup of others (CAP_SYS_PTRACE): choices are as exact as statm, "
+		  "and who shares a victim's memory is not known" },
+		{ CAP_SYS_RESOURCE, "may not lower oom_score_adj or have fine PSI triggers "
+				    "(CAP_SYS_RESOURCE)" },
+		{ CAP_DAC_OVERRIDE,
+		  "may not thaw or end groups of other users (CAP_DAC_OVERRIDE)" },
+	};
+	const struct abilities *a = &m->abilities;
+
+	if (a->in_user_namespace)
+		say_limit(m,
+			  "in a user namespace: capabilities count for processes within it only");
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
+			say_limit(m, "%s", limits[i].text);
+	if (a->memory_lock_error < 0)
+		say_limit(m, "own memory is not locked: %s", strerror(-a->memory_lock_error));
+	if (a->oom_score_adj_error < 0)
+		say_limit(m, "own oom_score_adj is not -1000: %s",
+			  strerror(-a->oom_score_adj_error));
+	if (a->fifo_error < 0)
+		say_limit(m, "reapers run at normal priority: %s", strerror(-a->fifo_error));
+	if (a->ledger_error < 0)
+		say_limit(m,
+			  "groups that are thawed stay so if reckond is killed: no file 'thawed' "
+			  "in the runtime directory: %s",
+			  thawed_strerror(a->ledger_error));
+	if (m->census.n_unreadable > 0)
+		say_limit(m, "%zu processes cannot be read and will not be chosen",
+			  m->census.n_unreadable);
+	if (m->policies.dry_run)
+		return;
+	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
+		if (a->rehearsal_result[step] < 0)
+			say_limit(m, "rehearsal could not %s: %s", kill_step_to_string(step),
+				  strerror(-a->rehearsal_result[step]));
+	for (int v1 = 0; v1 < 2; v1++)
+		if (a->thaw_error[v1] < 0)
+			say_limit(m, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
+				  strerror(-a->thaw_error[v1]));
+	if (a->rehearsal_result[KILL_STEP_REAP] == 0 && !a->rehearsal_reaped)
+		say_limit(m, "process_mrelease does not work here: victims free their own memory");
+}
+
+static void report_history(const struct manager *m)
+{
+	if (!m->archive)
+		log_info("history: not kept over a restart (no state directory)");
+	else
+		log_info("history: kept in %s, %u of earlier", archive_path(m->archive),
+			 history_count(account_history(m->account)));
+}
+
+void report_start(struct manager *m)
+{
+	const struct memory_reading *r = &m->reading;
+	char total[FORMAT_BYTES_SIZE], physical[FORMAT_BYTES_SIZE], swap[FORMAT_BYTES_SIZE];
+	char memory[DESCRIBE_MEMORY_SIZE];
+
+	describe_memory(r, memory);
+	log_info("reckond " PACKAGE_VERSION "%s%s%s", m->policies.dry_run ? ", dry run" : "",
+		 strcmp(m->policies.scope, "/") ? ", scope " : "",
+		 strcmp(m->policies.scope, "/") ? m->policies.scope : "");
+	log_info("memory: %s, of which %s can be given back; %s",
+		 format_bytes(r->counters.total, physical), format_bytes(r->total, total), memory);
+	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
+		 r->counters.zram_disksize ? ", on zram" : "",
+		 r->counters.arc_size ? "; ZFS ARC that can shrink counts as available" : "");
+	report_pressure(&m->abilities);
+	log_info("cgroups: %s%s%s", cgroup_layout_to_string(m->cgroups.layout),
+		 m->cgroups.v2_fd >= 0 ? ", v2 at " : "",
+		 m->cgroups.v2_fd >= 0 ? m->cgroups.v2_mount : "");
+	report_accuracy(&m->accuracy);
+	report_policies(&m->policies, r);
+	report_history(m);
+	log_info("processes: %zu", m->census.n_processes);
+	report_limits(m);
+	log_info("%s", m->policies.dry_run ? "Ready; nobody will be signalled."
+					   : "Ready; rehearsed on a process of its own.");
+}
