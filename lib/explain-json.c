@@ -177,6 +177,8 @@ static json_t *of_protected(const struct outlook *o)
 	json_t *array = json_array();
 
 	census_for_each(o->census, process) {
+		if (json_array_size(array) == EXPLAIN_PROTECTED_MAX)
+			break;
 		if (victim_exclusion(o->census, process, &o->request) == VICTIM_IS_PROTECTED)
 			json_append_to(&array, of_protected_one(process));
 	}
