@@ -120,7 +120,8 @@ struct bus {
 	unsigned conflicts;
 	bool has_reloaded;
 	bool dry_run;
-	uint64_t scope, config_files; /* hash_text() of them */
+	bool is_degraded;
+	uint64_t scope, config_files, config_errors; /* hash_text() of them */
 	uint64_t told_id;	      /* of the last victim that was told of, in the history */
 	uint64_t history_generation;  /* as of which there is nobody to tell of */
 	enum policy_action low_level; /* of what was said of low memory */
@@ -158,8 +159,8 @@ typedef int bus_property_fn(sd_bus *bus, const char *path, const char *interface
 			    const char *property, sd_bus_message *reply, void *userdata,
 			    sd_bus_error *error);
 extern bus_property_fn bus_get_version, bus_get_state, bus_get_flag, bus_get_scope,
-	bus_get_config_files, bus_get_limits, bus_get_conflicts, bus_get_memory, bus_get_pressure,
-	bus_get_has_pressure, bus_get_count, bus_get_times;
+	bus_get_config_files, bus_get_config_errors, bus_get_limits, bus_get_conflicts,
+	bus_get_memory, bus_get_pressure, bus_get_has_pressure, bus_get_count, bus_get_times;
 /* Get() of a property that exists, or GetAll()?  These are queued like other calls. */
 bool bus_is_of_properties(sd_bus_message *call);
 int bus_answer_properties(struct bus *bus, sd_bus_message *call); /* a bus_answer_fn */

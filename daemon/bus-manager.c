@@ -268,6 +268,8 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("DryRun", "b", bus_get_flag, 0, CHANGES),
 	SD_BUS_PROPERTY("Scope", "s", bus_get_scope, 0, CHANGES),
 	SD_BUS_PROPERTY("ConfigFiles", "as", bus_get_config_files, 0, CHANGES),
+	SD_BUS_PROPERTY("Degraded", "b", bus_get_flag, 0, CHANGES),
+	SD_BUS_PROPERTY("ConfigErrors", "as", bus_get_config_errors, 0, CHANGES),
 	SD_BUS_PROPERTY("Conflicts", "as", bus_get_conflicts, 0, CHANGES),
 	SD_BUS_PROPERTY("Limits", "as", bus_get_limits, 0, 0),
 	SD_BUS_PROPERTY("MemoryTotal", "t", bus_get_memory, 0, 0),

@@ -312,6 +312,11 @@ serve '.properties.State = "watch" | .explain["0"] |= (.victim = null | .policie
 run 'status where nobody need be ended' 0 out '^State +watch: memory is looked at closely ' -- status
 serve '.properties.State = "act" | .explain["0"].policies[2].holds = true'
 run 'status where somebody goes' 0 out '^State +act: somebody is about to be ended ' -- status
+serve '.properties += {Degraded: true, ConfigErrors: ["/etc/b.conf:7: this is \u001bwrong", "and this"]}'
+run 'status of a degraded daemon' 0 out '^Degraded +the configuration has errors and is used in part' out '^ +/etc/b.conf:7: this is \?wrong$' \
+    out '^ +and this$' -- status
+run 'as JSON' 0 -- --json status
+finds 'has the errors' .degraded true '.config_errors[1]' '"and this"'
 serve '.history[0].time_usec = 4102444800000000 | .history[1].time_usec = 4102444700000000'
 run 'a history from after now' 0 out '^ 4  2(100-01-01|099-12-31) ..:..:..  chromium' out '^ 3  2' out '^ 2 +2 d  mkswap' -- history
 run 'in full' 0 out '^4: 2.*-.*-.* ..:..:.., in the future: chromium' -- --full history
