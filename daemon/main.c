@@ -127,7 +127,7 @@ int main(int argc, char **argv)
 		return check_config(&arguments.manager);
 
 	monitor_block_signals();
-	log_start();
+	arguments.manager.with_log = true;
 	r = run(&arguments.manager);
 	log_stop();
 	return r;

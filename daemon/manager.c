@@ -341,7 +341,9 @@ static int check_scope(const struct manager *m)
 	return r;
 }
 
-static int start_helpers(struct manager *m)
+/* All that is forked, while there are no threads yet: of a child of several only the one that has
+ * called fork() is left, and what the others held stays held. */
+static void fork_helpers(struct manager *m)
 {
 	int r;
 
@@ -349,6 +351,15 @@ static int start_helpers(struct manager *m)
 	if (r < 0)
 		log_warning("Cannot find out how exact statm is: %s; the worst is assumed.",
 			    strerror(-r));
+	r = m->policies.dry_run ? 0 : rehearsal_begin(m);
+	if (r < 0)
+		log_warning("Cannot fork for the rehearsal: %s.", strerror(-r));
+}
+
+static int start_helpers(struct manager *m)
+{
+	int r;
+
 	r = precise_new(m->proc_fd, &m->precise);
 	if (r < 0)
 		return r;
@@ -395,6 +406,7 @@ static int prepare(struct manager *m)
 	if (m->policies.dry_run)
 		return 0;
 	(void)thawed_open(m);
+	rehearsal_clean_up(m);
 	r = rehearsal_run(m);
 	if (r < 0)
 		log_warning("The rehearsal failed: %s, ignoring.", strerror(-r));
@@ -451,8 +463,12 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		r = open_machine(m);
 	if (r == 0)
 		r = check_scope(m);
-	if (r == 0)
-		r = account_new(m->proc_fd, &m->account);
+	if (r < 0)
+		return r;
+	fork_helpers(m);
+	if (options->with_log)
+		log_start();
+	r = account_new(m->proc_fd, &m->account);
 	if (r < 0)
 		return r;
 	m->archive = archive_open(account_history(m->account));
@@ -474,6 +490,7 @@ struct manager *manager_free(struct manager *m)
 {
 	if (!m)
 		return NULL;
+	rehearsal_end(m);
 	ending_put_back_all(m);
 	if (m->account)
 		account_close(m);

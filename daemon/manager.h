@@ -36,6 +36,7 @@ struct manager_options {
 	const char *config_file; /* NULL: the usual places */
 	const char *scope;	 /* over the configuration's, or NULL */
 	bool dry_run;		 /* whatever the configuration says */
+	bool with_log;		 /* log_start(), once nothing is forked any more */
 };
 
 /* Victims that linger while their group was thawed for them. */
@@ -54,6 +55,7 @@ struct abilities {
 	int thaw_error[2];	/* by "is v1": where it could not be rehearsed */
 	bool in_user_namespace; /* and others are outside of it */
 	bool rehearsal_reaped;
+	bool rehearsal_stuck;	       /* its child does not exit */
 	uint64_t missing_capabilities; /* bit by number, of those that the work asks for */
 };
 
@@ -70,7 +72,8 @@ struct manager {
 	unsigned n_reloads;
 	bool reload_is_wanted; /* as soon as no victim is on its way */
 	struct abilities abilities;
-	char **limits; /* what it is not permitted to do, as it was said at start */
+	pid_t rehearsal_pid; /* the child of the rehearsal; 0: none */
+	char **limits;	     /* what it is not permitted to do, as it was said at start */
 	size_t n_limits;
 	uint64_t started_usec; /* CLOCK_REALTIME */
 

@@ -37,6 +37,7 @@ struct cgroup_fs {
 struct cgroup_mount {
 	bool is_v2;
 	bool has_controllers; /* v1: not one that is only named, as systemd's own */
+	bool has_freezer;     /* v1 */
 	bool is_whole;	      /* not a bind mount of some cgroup within */
 	char path[PATH_MAX];
 };

@@ -67,6 +67,8 @@ static void test_parse_mountinfo_finds_cgroup_mounts(void **state)
 		/* v1 */
 		{ "37 31 0:34 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n", 1, false,
 		  true, true, "/sys/fs/cgroup/freezer" },
+		{ "37 31 0:34 / /freezer rw,freezer - cgroup cgroup rw,cpu,freezers\n", 1, false,
+		  true, true, "/freezer" },
 		{ "40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n",
 		  1, false, false, true, "/sys/fs/cgroup/systemd" },
 		/* others, whatever they are called */
@@ -95,6 +97,7 @@ static void test_parse_mountinfo_finds_cgroup_mounts(void **state)
 			continue;
 		assert_int_equal(mount.is_v2, cases[i].is_v2);
 		assert_int_equal(mount.has_controllers, cases[i].has_controllers);
+		assert_int_equal(mount.has_freezer, !!strstr(cases[i].line, "rw,freezer\n"));
 		assert_int_equal(mount.is_whole, cases[i].is_whole);
 		assert_string_equal(mount.path, cases[i].path);
 	}
@@ -461,7 +464,7 @@ static void test_fs_open_on_this_machine(void **state)
 		assert_int_equal(fstatfs(fs.v1_freezer_fd, &statfs), 0);
 		assert_int_equal(statfs.f_type, CGROUP_SUPER_MAGIC);
 	}
-	/* and again: libcgroup is initialised but once */
+	/* and again: libcgroup is loaded once more */
 	cgroup_fs_done(&fs);
 	assert_int_equal(cgroup_fs_open(proc_fd, &fs), 0);
 
