@@ -477,6 +477,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		log_error("Cannot get ready: %s", strerror(-r));
 		return r;
 	}
+	self_limit(m);
 	m->started_usec = realtime_now();
 	report_start(m);
 	warn_of_scope(m);

@@ -9,6 +9,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/decision.h"
+#include "daemon/self.h"
 #include "lib/accuracy.h"
 #include "lib/census.h"
 #include "lib/cgroup.h"
@@ -73,7 +74,8 @@ struct manager {
 	bool reload_is_wanted; /* as soon as no victim is on its way */
 	struct abilities abilities;
 	pid_t rehearsal_pid; /* the child of the rehearsal; 0: none */
-	char **limits;	     /* what it is not permitted to do, as it was said at start */
+	struct self self;
+	char **limits; /* what it is not permitted to do, as it was said at start */
 	size_t n_limits;
 	uint64_t started_usec; /* CLOCK_REALTIME */
 

@@ -79,6 +79,8 @@ static int look(struct manager *m)
 {
 	usec_t next = tick(m, monitor_now()), now = monitor_now();
 
+	if (self_is_too_large(m, now))
+		return sd_event_exit(m->event, -ENOMEM);
 	manager_find_conflicts(m, now);
 	bus_turn(m->bus, now);
 	if (m->reload_is_wanted && m->state != MANAGER_SETTLE) {
