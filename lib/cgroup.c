@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/errors.h"
 #include "lib/io.h"
 #include "lib/proc.h"
 
@@ -346,9 +347,6 @@ static bool list_has(struct slice list, const char *word)
  */
 int cgroup_parse_membership(const char *text, const char *controller, char *buf, size_t size)
 {
-	static const char deleted[] = " (deleted)";
-	const size_t n_deleted = sizeof(deleted) - 1;
-
 	for (const char *p = text; *p != '\0';) {
 		struct slice line = next_slice(&p, "\n"), id, controllers, path;
 		const char *q = line.text, *end = line.text + line.length;
@@ -362,9 +360,6 @@ int cgroup_parse_membership(const char *text, const char *controller, char *buf,
 			       : !slice_is(id, "0") || controllers.length > 0)
 			continue;
 
-		if (path.length > n_deleted &&
-		    memcmp(path.text + path.length - n_deleted, deleted, n_deleted) == 0)
-			path.length -= n_deleted;
 		if (path.length >= size)
 			return -ENOBUFS;
 		memcpy(buf, path.text, path.length);
@@ -382,7 +377,26 @@ static int put_root(char *buf, size_t size)
 	return 0;
 }
 
-static int read_membership(int proc_fd, pid_t pid, const char *controller, char *buf, size_t size)
+/*
+ * " (deleted)" comes after the path of a cgroup that was removed, in which there are at most
+ * processes that exit; but any user can give this end to a name.  So it is cut off only where there
+ * is no such cgroup.
+ */
+static void cut_deleted(int mount_fd, char *path)
+{
+	static const char deleted[] = " (deleted)";
+	size_t length = strlen(path), n_deleted = sizeof(deleted) - 1;
+	_cleanup_close_ int fd = -EBADF;
+
+	if (length <= n_deleted || strcmp(path + length - n_deleted, deleted) != 0)
+		return;
+	fd = cgroup_open(mount_fd, path);
+	if (fd < 0 && error_classify(fd) == ERROR_GONE)
+		path[length - n_deleted] = '\0';
+}
+
+static int read_membership(int mount_fd, int proc_fd, pid_t pid, const char *controller, char *buf,
+			   size_t size)
 {
 	char text[MEMBERSHIP_SIZE], path[32];
 	ssize_t n;
@@ -394,30 +408,32 @@ static int read_membership(int proc_fd, pid_t pid, const char *controller, char 
 		return errno_is_gone((int)n) ? PROC_GONE : (int)n;
 
 	r = cgroup_parse_membership(text, controller, buf, size);
+	if (r == 0)
+		cut_deleted(mount_fd, buf);
 	/* Unmounted since, or mounted after the process was born: it is in none but the root. */
 	return r == -ENOENT ? put_root(buf, size) : r;
 }
 
 /* On v1, "/" is also what is said of whoever is exiting (proc_cgroup_show() in
  * kernel/cgroup/cgroup.c): a leader that has, with threads that live on where they are. */
-static int read_v1_membership(int proc_fd, pid_t pid, char *buf, size_t size)
+static int read_v1_membership(int mount_fd, int proc_fd, pid_t pid, char *buf, size_t size)
 {
 	struct proc_stat stat;
 	pid_t tid;
 	int r;
 
-	r = read_membership(proc_fd, pid, "freezer", buf, size);
+	r = read_membership(mount_fd, proc_fd, pid, "freezer", buf, size);
 	if (r == 0 && strcmp(buf, "/") == 0 && proc_read_stat(proc_fd, pid, &stat) == 0 &&
 	    stat.state == 'Z' && stat.n_threads > 1 &&
 	    proc_find_live_thread(proc_fd, pid, &tid) == 0)
-		r = read_membership(proc_fd, tid, "freezer", buf, size);
+		r = read_membership(mount_fd, proc_fd, tid, "freezer", buf, size);
 	return r;
 }
 
 int cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *buf, size_t size)
 {
 	if (fs->v2_fd >= 0)
-		return read_membership(proc_fd, pid, NULL, buf, size);
+		return read_membership(fs->v2_fd, proc_fd, pid, NULL, buf, size);
 	return cgroup_of_process_v1_freezer(fs, proc_fd, pid, buf, size);
 }
 
@@ -425,7 +441,7 @@ int cgroup_of_process_v1_freezer(const struct cgroup_fs *fs, int proc_fd, pid_t 
 				 size_t size)
 {
 	if (fs->v1_freezer_fd >= 0)
-		return read_v1_membership(proc_fd, pid, buf, size);
+		return read_v1_membership(fs->v1_freezer_fd, proc_fd, pid, buf, size);
 	return put_root(buf, size);
 }
 
