@@ -98,7 +98,9 @@ struct bus {
 	struct bus_waiting waiting[BUS_WAITING_MAX]; /* in the order in which they came */
 	unsigned n_waiting;
 	unsigned n_questions; /* of ours: bus-access.c */
-	size_t n_bytes;	      /* of the answer that is being built, roughly */
+	bool hides_processes; /* of one user from another */
+	usec_t hides_read_at;
+	size_t n_bytes; /* of the answer that is being built, roughly */
 
 	/* Over the census as it was at the last step; void after each look. */
 	struct outlook outlook;
@@ -225,9 +227,12 @@ const struct history_entry *bus_next_killed(struct bus *bus);
 int bus_say_killed(struct bus *bus, const struct history_entry *entry);
 void bus_forget_killed(struct bus *bus);
 
-/* bus-access.c: answers by then() if the caller is root (or who we are), else with an error.  What
+/* bus-access.c: answers by then() if the caller is root (or who we are), else with the error.  What
  * a method handler returns. */
-int bus_call_if_permitted(struct bus *bus, sd_bus_message *call, bus_answer_fn then);
+int bus_call_if_permitted(struct bus *bus, sd_bus_message *call, bus_answer_fn then,
+			  const char *why_not);
+/* Does /proc hide processes of other users here (hidepid)?  Then only root is told of processes. */
+bool bus_hides_processes(struct bus *bus);
 
 /* bus-log.c */
 int bus_add_log_control(struct bus *bus);
