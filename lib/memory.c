@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/errors.h"
 #include "lib/io.h"
 
 /* zram compresses two to three to one (Documentation/admin-guide/blockdev/zram.rst); assumed
@@ -48,6 +49,7 @@ struct memory_source {
 	struct vmstat_info *vmstat;
 	int zoneinfo_fd; /* kept: what is read again and again needs no new buffer in the kernel */
 	bool has_arc;
+	uint64_t arc_size, arc_min; /* as last read */
 	uint64_t page_size;
 };
 
@@ -200,12 +202,20 @@ static uint64_t kstat_value(const char *text, const char *name)
 static void sample_arc(struct memory_source *source, struct memory_counters *c)
 {
 	char text[16384];
+	ssize_t n;
 
-	if (!source->has_arc ||
-	    io_read_at(source->proc_fd, "spl/kstat/zfs/arcstats", text, sizeof(text)) < 0)
+	if (!source->has_arc)
 		return;
-	c->arc_size = kstat_value(text, "size");
-	c->arc_min = kstat_value(text, "c_min");
+	n = io_read_at(source->proc_fd, "spl/kstat/zfs/arcstats", text, sizeof(text));
+	if (n >= 0) {
+		source->arc_size = kstat_value(text, "size");
+		source->arc_min = kstat_value(text, "c_min");
+	} else if (!error_is_transient((int)n)) {
+		source->arc_size = source->arc_min = 0;
+	}
+	/* For want of files it is not known anew: memory is not short for that. */
+	c->arc_size = source->arc_size;
+	c->arc_min = source->arc_min;
 }
 
 static void sample_zram_device(int sys_fd, const char *name, struct memory_counters *c)
