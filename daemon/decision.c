@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/manager.h"
+#include "lib/executable.h"
 
 static void record_avoided(struct decision *d, const struct victim_result *result)
 {
@@ -94,21 +95,22 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
 	}
 }
 
-static bool is_protected(const struct manager *m, const char *comm, const char *cgroup, uid_t uid)
+static bool is_protected(const struct manager *m, pid_t pid, const char *comm, const char *cgroup,
+			 uid_t uid)
 {
 	char short_comm[16];
 	struct rule_subject subject = { .comm = short_comm, .cgroup = cgroup, .uid = uid };
 	struct rule_verdict verdict;
 
 	snprintf(short_comm, sizeof(short_comm), "%.15s", comm);
-	policy_apply_rules(&m->policies, &subject, &verdict);
+	executable_apply_rules(&m->policies, m->proc_fd, pid, &subject, &verdict);
 	return verdict.protected_by;
 }
 
 bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm)
 {
 	return !cgroup_path_is_below(d->cgroup, m->policies.scope) ||
-	       is_protected(m, comm, d->cgroup, d->uid);
+	       is_protected(m, d->pid, comm, d->cgroup, d->uid);
 }
 
 uid_t decision_uid_of(const struct manager *m, pid_t pid)
@@ -147,5 +149,5 @@ bool decision_may_end(const struct manager *m, pid_t pid, const char *within)
 	    strncmp(known->comm, stat.comm, sizeof(known->comm) - 1) == 0 &&
 	    strcmp(census_cgroup_path(known), cgroup) == 0)
 		return !known->protected_by;
-	return !is_protected(m, stat.comm, cgroup, uid);
+	return !is_protected(m, pid, stat.comm, cgroup, uid);
 }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "lib/census-tree.h"
+#include "lib/executable.h"
 
 static void apply_rules(struct census *census, struct census_process *process)
 {
@@ -19,8 +20,9 @@ static void apply_rules(struct census *census, struct census_process *process)
 	};
 	struct rule_verdict verdict;
 
-	policy_apply_rules(census->policies, &subject, &verdict);
+	executable_apply_rules(census->policies, census->proc_fd, process->pid, &subject, &verdict);
 	process->protected_by = verdict.protected_by;
+	process->asks_executable = verdict.asks_executable;
 	process->weight = (float)verdict.weight;
 }
 
@@ -99,7 +101,7 @@ int census_read_attributes(struct census *census, struct census_process *process
 	if (r != 0)
 		return r;
 	process->compared_at = now;
-	if (is_other || process->uid != uid || moved)
+	if (is_other || process->uid != uid || moved || process->asks_executable)
 		apply_rules(census, process);
 	census_weigh(census, process);
 	return 0;

@@ -88,7 +88,8 @@ struct census_process {
 	unsigned n_threads;
 	short oom_score_adj;
 	char state;
-	bool kthread;
+	bool kthread : 1;
+	bool asks_executable : 1; /* a rule does, and an exec may leave the name as it is */
 	char comm[16];
 	struct proc_memory memory;
 	uint64_t read_at_allocated; /* bytes handed out by the machine when memory was read */

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "lib/executable.h"
 #include "lib/memory.h"
 #include "lib/psi.h"
 #include "lib/util.h"
@@ -73,12 +74,31 @@ enum rule_kind {
 	RULE_AVOID,
 };
 
+/* How strongly a Protect rule protects: strongest first. */
+enum rule_protection {
+	RULE_PROTECTION_NEVER,	   /* never killed */
+	RULE_PROTECTION_RELUCTANT, /* only if no eligible process is worth killing */
+	RULE_PROTECTION_AVOID,	   /* an ordinary candidate of RULE_WEIGHT_ABOVE_CEILING */
+};
+
+/* What has to be seen of a process, besides its name, before a built-in rule counts.  A name is
+ * what a process calls itself. */
+enum rule_proof {
+	RULE_PROOF_NONE,
+	/* The file that it runs is root's alone to change; if the process is not root's, it also is
+	 * in the file system of the system itself. */
+	RULE_PROOF_FILE,
+	RULE_PROOF_PROGRAM, /* and has one of the rule's names: no interpreter of a script */
+};
+
 /* From SIGTERM to SIGKILL where a policy does not say: long enough for an orderly exit, short
  * against the time a machine can live between two lines. */
 #define POLICY_GRACE_USEC (5 * USEC_PER_SEC)
 
 #define RULE_WEIGHT_PREFER 2.0
 #define RULE_WEIGHT_AVOID  0.5
+/* Of a process that a rule protects up to the ceiling (eligibility.h), where it is above. */
+#define RULE_WEIGHT_ABOVE_CEILING 0.25
 /* Of all rules together: beyond that size would no longer tell those apart whom they match, as all
  * would count as the most that there is, or as nothing. */
 #define RULE_WEIGHT_MAX 1e6
@@ -96,8 +116,15 @@ struct rule {
 	char *cgroup;	    /* globs with blanks between, one must match: cgroup_path_matches() */
 	bool has_uid;
 	uid_t uid;
-	bool builtin;  /* as built in: not touched by a configuration file */
-	bool disabled; /* matches nothing; conf removes it in the end */
+	bool builtin; /* as built in: not touched by a configuration file */
+	/* Of PROTECT.  All zeros, which is what a configuration file makes: never killed, of any
+	 * size, without proof. */
+	enum rule_protection protection;
+	enum rule_protection above_ceiling;
+	enum rule_proof proof;
+	const char *place; /* globs as in cgroup: where a process with proof must be; "/" itself is
+			    * always allowed; not owned; NULL: anywhere */
+	bool disabled;	   /* matches nothing; conf removes it in the end */
 };
 
 struct policy_set {
@@ -125,6 +152,8 @@ void policy_set_done(struct policy_set *set);
 struct policy *policy_set_policy(struct policy_set *set, const char *name);
 struct rule *policy_set_rule(struct policy_set *set, enum rule_kind kind, const char *name);
 void policy_set_remove_rule(struct policy_set *set, struct rule *rule);
+/* A configuration file changes the rule: it is the administrator's from now on. */
+void rule_take_over(struct rule *rule);
 
 /* Compiles pattern (POSIX extended, no back-references) into the rule, in place of an older one;
  * NULL removes it.  0, -ENOMEM, or -EINVAL with the reason in error; the older one then stays. */
@@ -146,12 +175,18 @@ struct rule_subject {
 	const char *comm; /* NULL: a whole cgroup, which no name and no user matches */
 	const char *cgroup;
 	uid_t uid;
+	const struct executable *executable; /* NULL: not read yet */
 };
 
 struct rule_verdict {
-	const struct rule *protected_by; /* the first PROTECT rule that matches, or NULL */
-	/* The product of all PREFER and AVOID that match, in [RULE_WEIGHT_MIN, RULE_WEIGHT_MAX]. */
+	/* The strongest PROTECT rule that matches, of equals the first, or NULL. */
+	const struct rule *protected_by;
+	/* The product of all PREFER and AVOID that match, in [RULE_WEIGHT_MIN, RULE_WEIGHT_MAX],
+	 * and of what becomes of the protection above the ceiling. */
 	double weight;
+	/* A rule asks for what the process runs.  Without subject->executable it did not match:
+	 * executable_apply_rules(). */
+	bool asks_executable;
 };
 
 /* Not between decision and signal: regexec(3) allocates, if a rule of the user has a pattern that

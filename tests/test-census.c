@@ -259,12 +259,55 @@ static void test_sweep_reads_attributes_again_after_an_exec(void **state)
 	put_process(world, &browser);
 	p = sweep_and_find(world, 1, 1, false, 300);
 	assert_null(p->protected_by);
-	row.comm = "gnome-shell", row.uid = 1001;
+	row.comm = "sshd", row.uid = 0;
 	put_process(world, &row);
 	p = sweep_and_find(world, 2, 2, false, 300);
-	assert_string_equal(p->comm, "gnome-shell");
-	assert_int_equal(p->uid, 1001);
-	assert_non_null(p->protected_by); /* what carries the session */
+	assert_string_equal(p->comm, "sshd");
+	assert_int_equal(p->uid, 0);
+	assert_non_null(p->protected_by); /* of root's by that name */
+}
+
+static void run_file(const struct world *world, int pid, const char *file)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%d", world->path, pid);
+	(void)mkdir(path, 0755);
+	strcat(path, "/exe");
+	(void)unlink(path);
+	if (file)
+		assert_int_equal(symlink(file, path), 0);
+}
+
+/* An exec of another file by the same name: where a rule asks for the file, it is looked at again
+ * whenever a process is compared. */
+static void test_compare_looks_at_the_executable_again(void **state)
+{
+	struct world *world = *state;
+	const struct census_process *p;
+	struct row row = browser;
+	struct stat sh;
+
+	if (stat("/bin/sh", &sh) < 0 || sh.st_uid != 0) {
+		print_message("SKIP: /bin/sh is not root's here\n");
+		skip();
+	}
+	row.cgroup = "/user.slice/user-1000.slice/user@1000.service/session.slice/x.service";
+	put_process(world, &row);
+	run_file(world, 1, "/bin/sh");
+	for (unsigned i = 1; i < 5; i++) {
+		run_file(world, 300, i % 2 ? NULL : "/bin/sh");
+		p = sweep_and_find(world, i, i, false, 300);
+		assert_true(p->asks_executable);
+		assert_int_equal(!p->protected_by, i % 2);
+	}
+	assert_true(p->weight > 0.24F && p->weight < 0.26F);
+
+	row.cgroup = "/user.slice/a.scope";
+	put_process(world, &row);
+	p = sweep_and_find(world, 5, 5, false, 300);
+	assert_false(p->asks_executable);
+	assert_null(p->protected_by);
 }
 
 static void test_sweep_notices_a_move_in_the_end(void **state)
@@ -1120,6 +1163,7 @@ int main(void)
 		on_world(test_sweep_forgets_who_is_gone_and_half_gone),
 		on_world(test_sweep_never_takes_a_reused_pid_for_the_same),
 		on_world(test_sweep_reads_attributes_again_after_an_exec),
+		on_world(test_compare_looks_at_the_executable_again),
 		on_world(test_sweep_notices_a_move_in_the_end),
 		on_world(test_sweep_marks_the_scope),
 		on_world(test_sweep_on_every_hierarchy),

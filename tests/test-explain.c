@@ -87,7 +87,17 @@ static const char *find_user(uid_t uid, void *userdata)
 	return uid == 1000 ? userdata : NULL;
 }
 
-/* A browser, an editor half as large, one of a compositor's name, and one outside the scope. */
+/* A rule of the administrator's, who may protect by any name. */
+static void protect(struct world *world, const char *name, const char *comm)
+{
+	struct rule *rule = policy_set_rule(&world->policies, RULE_PROTECT, name);
+	char error[64];
+
+	assert_non_null(rule);
+	assert_int_equal(rule_set_comm(rule, comm, error, sizeof(error)), 0);
+}
+
+/* A browser, an editor half as large, one that is protected, and one outside the scope. */
 static int setup(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
@@ -101,6 +111,7 @@ static int setup(void **state)
 	cgroup_fs_init(&world->cgroups, -EBADF, -EBADF);
 	world->cgroups.v2_fd = dup(world->proc_fd);
 	assert_int_equal(policy_set_init_defaults(&world->policies), 0);
+	protect(world, "desktop", "^gnome-shell$");
 	free(world->policies.scope);
 	world->policies.scope = strdup("/user.slice");
 	put_process(world, 1, "systemd", 30, "/init.scope");
@@ -201,8 +212,8 @@ static void test_process_says_why_and_why_not(void **state)
 		  "ranks higher.",
 		  NULL, 2 },
 		{ 500,
-		  "gnome-shell (pid 500, user alice) would not go: protected by the built-in rule "
-		  "compositor.",
+		  "gnome-shell (pid 500, user alice) would not go: protected by the rule "
+		  "desktop.",
 		  "protected", 0 },
 		{ 600,
 		  "database (pid 600, user alice) would not go: outside the scope /user.slice.",
@@ -309,7 +320,7 @@ static void test_staying_says_why(void **state)
 		{ "app", "ending another of its kind gave little", NULL, "kind" },
 		{ "light", "it counts as 200 MiB (oom_score_adj -900, weight 1)", NULL, NULL },
 		{ "browser", "the last try to end it failed", NULL, "failed" },
-		{ "gnome-shell", "protected by the built-in rule compositor", "protected", NULL },
+		{ "gnome-shell", "protected by the rule desktop", "protected", NULL },
 	};
 	struct world *world = *state;
 	struct passover_subject subject = {
