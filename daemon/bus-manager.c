@@ -42,7 +42,7 @@ static int append_rule(struct bus *b, sd_bus_message *reply, const struct rule *
 
 	r = sd_bus_message_open_container(reply, 'r', "ssssdb");
 	if (r >= 0)
-		r = sd_bus_message_append(reply, "s", rule_kind_to_string(rule->kind));
+		r = sd_bus_message_append(reply, "s", describe_rule_kind(rule));
 	if (r >= 0)
 		r = bus_append_foreign(reply, rule->name);
 	if (r >= 0)

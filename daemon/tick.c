@@ -201,6 +201,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.target = policy->target,
 		.allocated = m->reading.allocated,
 		.total = m->reading.counters.total + m->reading.counters.swap_total,
+		.memory = m->reading.total,
 		.now = t->now,
 		.self = getpid(),
 		.passover = &m->passover,
@@ -216,38 +217,22 @@ static bool choose(struct manager *m, struct tick *t)
 	return true;
 }
 
-/* The victim as it is now.  A path too long to be read is taken for the root, as in the census. */
-struct now {
-	char comm[PROC_COMM_SIZE];
-	int oom_score_adj;
-	bool moved;   /* to another cgroup since it was chosen */
-	bool changed; /* moved, renamed, or another user's */
-};
-
-/* false if it has vanished. */
-static bool reread(struct manager *m, struct now *now)
+/* Where and whose the victim is now; false if it has vanished.  A path too long to be read is taken
+ * for the root, as in the census. */
+static bool reread(struct manager *m, bool *ret_moved)
 {
 	struct decision *d = &m->decision;
 	char cgroup[CGROUP_PATH_MAX];
-	struct proc_stat stat;
-	uid_t uid;
 	int r;
 
-	if (proc_read_stat(m->proc_fd, d->pid, &stat) != 0 ||
-	    proc_read_oom_score_adj(m->proc_fd, d->pid, &now->oom_score_adj) != 0)
-		return false;
-	uid = decision_uid_of(m, d->pid);
-	memcpy(now->comm, stat.comm, sizeof(now->comm));
 	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
 	if (r < 0)
 		strcpy(cgroup, "/");
 	if (r == PROC_GONE)
 		return false;
-	now->moved = strcmp(cgroup, d->cgroup) != 0;
-	now->changed = now->moved || uid != d->uid ||
-		       strncmp(now->comm, d->comm, sizeof(d->comm) - 1) != 0;
+	*ret_moved = strcmp(cgroup, d->cgroup) != 0;
 	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
-	d->uid = uid;
+	d->uid = decision_uid_of(m, d->pid);
 	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
 					 sizeof(d->v1_freezer));
 	if (r < 0)
@@ -265,21 +250,19 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	struct decision *d = &m->decision;
 	struct kill_target target = { .pid = d->pid, .start_ticks = d->start_ticks };
 	struct policy_reading reading = policy_reading(m);
-	struct now now;
+	bool moved;
 
 	d->error = kill_open(m->kill_ops, m->proc_fd, &target, &m->victim);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;
-	if (d->error == KILL_GONE || !reread(m, &now))
+	if (d->error == KILL_GONE || !reread(m, &moved))
 		return REPORT_VANISHED;
 	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
 		return REPORT_VANISHED;
-	/* Rules that somebody has written may allocate (regexec(3)), so they are not asked again
-	 * without need. */
-	if (now.oom_score_adj <= -1000 || (now.changed && decision_is_forbidden(d, m, now.comm)))
+	if (!decision_may_kill(m, d->pid, m->policies.scope))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
-	if (now.moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
+	if (moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
 		return REPORT_CHANGED;
 	if (memory_sample(m->memory, &m->reading) == 0 &&
 	    !policy_holds(t->judgement.policy, &reading))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * census-attributes: who a process is and where it belongs: its user, cgroup and oom_score_adj, and
- * which rules that makes its own.
+ * census-attributes: who a process is and where it belongs: its user, cgroup and oom_score_adj,
+ * which rules that makes its own, and what its eligibility is judged by.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "lib/census-tree.h"
+#include "lib/errors.h"
 #include "lib/executable.h"
 
 static void apply_rules(struct census *census, struct census_process *process)
@@ -28,7 +29,7 @@ static void apply_rules(struct census *census, struct census_process *process)
 
 bool census_is_passing(int r)
 {
-	return r == -ENOMEM || r == -ENFILE || r == -EMFILE;
+	return error_is_transient(r);
 }
 
 /*
@@ -105,4 +106,30 @@ int census_read_attributes(struct census *census, struct census_process *process
 		apply_rules(census, process);
 	census_weigh(census, process);
 	return 0;
+}
+
+struct eligibility_subject census_subject(const struct census *census,
+					  const struct census_process *process)
+{
+	uint64_t footprint = census_footprint(&process->memory);
+
+	return (struct eligibility_subject){
+		.pid = process->pid,
+		.kthread = process->kthread,
+		.in_subtree = census_is_in_scope(census, process),
+		.has_memory = process->state != 'Z' || footprint > 0,
+		.oom_score_adj = process->oom_score_adj,
+		.error = process->error,
+		.protected_by = process->protected_by,
+		.reclaimable = footprint,
+	};
+}
+
+float census_rank_weight(const struct census_process *process)
+{
+	float weight = process->weight * (float)(1000 + process->oom_score_adj) / 1000;
+
+	if (process->oom_score_adj >= ELIGIBILITY_RELUCTANT_ADJ && !process->protected_by)
+		return weight;
+	return weight < 1 ? 1 : weight;
 }

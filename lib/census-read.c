@@ -109,8 +109,15 @@ static int read_memory(struct sweep *sweep, struct census_process *process,
 				     census->accuracy->page_size, &memory);
 	if (r == PROC_GONE)
 		return r;
-	if (census_is_passing(r) && process->recent_at != 0)
-		return 0; /* the old reading ages, and stands */
+	if (census_is_passing(r)) {
+		/* The old reading ages, and stands.  If there is none, it may hold all that was
+		 * ever allocated. */
+		if (process->recent_at != 0)
+			return 0;
+		census_count(census, process, &memory, 0, sweep->now);
+		process->recent_at = 0;
+		return 0;
+	}
 	census->n_unreadable += (r < 0) - (process->error < 0);
 	process->error = r;
 	census_count(census, process, &memory, sweep->allocated, sweep->now);

@@ -51,6 +51,9 @@ bool census_is_passing(int r);
 int census_read_attributes(struct census *census, struct census_process *process, bool is_other,
 			   usec_t now);
 
+/* The highest weight that it can be ranked with: a reluctant one is ranked by its size alone. */
+float census_rank_weight(const struct census_process *process);
+
 /* The newest pid given out in our pid namespace; 0: not known. */
 pid_t census_read_last_pid(const struct census *census);
 

@@ -182,10 +182,11 @@ static void cgroup_drop_if_empty(struct census *census, struct census_cgroup *cg
 	}
 }
 
-static bool may_be_victim(const struct census_process *process)
+static bool may_be_victim(const struct census *census, const struct census_process *process)
 {
-	return process->bundle && process->pid != 1 && process->oom_score_adj > -1000 &&
-	       !process->protected_by && process->error == 0 && process->bundle->cgroup->in_scope;
+	struct eligibility_subject subject = census_subject(census, process);
+
+	return process->bundle && !eligibility_is_ruled_out(&subject);
 }
 
 /* Its own reach and weight, and those above if they are too low for it. */
@@ -197,10 +198,10 @@ static void set_bounds(struct census *census, struct census_process *process)
 	census->n_candidates -= node->weight_max > 0;
 	node->weight_max = 0;
 	node->reach_max = INT64_MIN;
-	if (!may_be_victim(process))
+	if (!may_be_victim(census, process))
 		return;
 	census->n_candidates++;
-	node->weight_max = process->weight * (float)(1000 + process->oom_score_adj) / 1000;
+	node->weight_max = census_rank_weight(process);
 	node->reach_max = (int64_t)(hi - process->read_at_allocated);
 	raise_bounds(node_parent(node), node->weight_max, node->reach_max);
 }

@@ -30,6 +30,7 @@
 
 #include "lib/accuracy.h"
 #include "lib/cgroup.h"
+#include "lib/eligibility.h"
 #include "lib/hash.h"
 #include "lib/policy.h"
 #include "lib/proc.h"
@@ -246,6 +247,11 @@ struct census_process *census_find(const struct census *census, pid_t pid);
 /* "/" for kernel threads. */
 const char *census_cgroup_path(const struct census_process *process);
 bool census_is_in_scope(const struct census *census, const struct census_process *process);
+
+/* What eligibility_judge() judges, but for self, passover and total, which the census does not
+ * know. */
+struct eligibility_subject census_subject(const struct census *census,
+					  const struct census_process *process);
 
 /* Anonymous + swap, bytes.  (Page tables come back too, but are 1/512 of it and known only where
  * status is read: shown, not counted.) */

@@ -109,27 +109,10 @@ static uint64_t upper_end(const struct choice *choice, const struct census_node 
 	return scale_up(interval.hi, cgroup_weight(choice, (const struct census_cgroup *)node));
 }
 
-static bool process_may_go(const struct choice *choice, const struct census_node *node)
-{
-	enum victim_exclusion exclusion = victim_exclusion(
-		choice->census, (const struct census_process *)node, choice->request);
-
-	/* A zombie is no reason to leave its cgroup alone. */
-	return exclusion == VICTIM_ELIGIBLE || (choice->request->target == POLICY_TARGET_CGROUP &&
-						exclusion == VICTIM_HAS_NO_MEMORY);
-}
-
-/* A cgroup goes with all in it: so everybody in it must be allowed to go. */
+/* A cgroup is killed with all in it, so none of them may be refused. */
 static bool may_go(const struct choice *choice, const struct census_node *node)
 {
-	const struct census_node *child;
-
-	if (node->kind == CENSUS_PROCESS)
-		return process_may_go(choice, node);
-	census_for_each_child(child, node)
-		if (!may_go(choice, child))
-			return false;
-	return true;
+	return victim_eligibility(choice->census, node, choice->request) == ELIGIBILITY_ELIGIBLE;
 }
 
 static void process_init(struct victim_candidate *candidate, const struct choice *choice)

@@ -23,6 +23,7 @@
 #include <stddef.h>
 
 #include "lib/census.h"
+#include "lib/eligibility.h"
 #include "lib/passover.h"
 #include "lib/policy.h"
 #include "lib/util.h"
@@ -34,21 +35,6 @@ enum victim_verdict {
 	VICTIM_CHOSEN,
 	VICTIM_SMALLER,	     /* read precisely: less than the victim */
 	VICTIM_CANNOT_REACH, /* its upper end is below the victim's score */
-};
-
-/* Why a process is no candidate. */
-enum victim_exclusion {
-	VICTIM_ELIGIBLE,
-	VICTIM_IS_KTHREAD,
-	VICTIM_IS_INIT,
-	VICTIM_IS_SELF,
-	VICTIM_IS_ADJ_MIN,   /* oom_score_adj is -1000 */
-	VICTIM_IS_PROTECTED, /* by a rule */
-	VICTIM_IS_OUT_OF_SCOPE,
-	VICTIM_IS_PASSED_OVER,
-	VICTIM_IS_UNREADABLE,
-	VICTIM_HAS_NO_MEMORY, /* a zombie */
-	_VICTIM_EXCLUSION_MAX,
 };
 
 struct victim_candidate {
@@ -106,6 +92,7 @@ struct victim_request {
 	size_t n_looks;	    /* and look at no more nodes for those; 0: at all */
 	uint64_t allocated; /* memory_reading.allocated now */
 	uint64_t total;	    /* memory + swap, bytes: badness' unit for oom_score_adj */
+	uint64_t memory;    /* without swap: what a ceiling is a share of; 0: not known */
 	usec_t now;
 	pid_t self;
 	const struct passover *passover; /* NULL: nobody is passed over */
@@ -136,18 +123,19 @@ void victim_done(struct victim_result *result);
 void victim_choose(struct census *census, const struct victim_request *request,
 		   victim_read_fn read_precise, void *userdata, struct victim_result *result);
 
-enum victim_exclusion victim_exclusion(const struct census *census,
-				       const struct census_process *process,
-				       const struct victim_request *request);
-/* How many are excluded by what; for people, as it looks at everybody. */
+enum eligibility victim_exclusion(const struct census *census, const struct census_process *process,
+				  const struct victim_request *request);
+/* Of all processes at and below the node together: eligibility_worst(). */
+enum eligibility victim_eligibility(const struct census *census, const struct census_node *node,
+				    const struct victim_request *request);
+/* How many are judged what; for people, as it judges every process. */
 void victim_count_exclusions(const struct census *census, const struct victim_request *request,
-			     size_t ret[static _VICTIM_EXCLUSION_MAX]);
+			     size_t ret[static _ELIGIBILITY_MAX]);
 /* For the process, by request->passover. */
 enum passover_verdict victim_passover(const struct census_process *process,
 				      const struct victim_request *request);
 /* Of which kinds that were useless it is. */
 unsigned victim_kinds(const struct census_process *process, const struct victim_request *request);
-const char *victim_exclusion_to_string(enum victim_exclusion exclusion);
 const char *victim_verdict_to_string(enum victim_verdict verdict);
 
 /* The largest process below the node: the one for which its cgroup is taken. */
