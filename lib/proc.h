@@ -43,7 +43,18 @@ struct proc_statm {
 struct proc_status {
 	pid_t tgid; /* another's than the pid that was asked for: that was a thread's; 0: not said
 		     */
+	pid_t ppid;
 	uid_t uid;  /* effective: who may be asked, and what rules match */
+	char state; /* '\0': not said */
+	unsigned n_threads;
+	bool has_mm;  /* it has memory of its own: no zombie, no kernel thread */
+	bool has_rss; /* the kernel says rss_*: from 4.5 */
+	/* The list of groups fills more than what is read at once.  The kernel has written all of
+	 * it by then (5 ms for 65,536 groups; reading on takes 1 % of that): do not ask often. */
+	bool is_oversized;
+	uint64_t rss_anon;
+	uint64_t rss_file;
+	uint64_t rss_shmem;
 	uint64_t swap_bytes;
 	uint64_t pagetable_bytes;
 };
@@ -94,11 +105,15 @@ int proc_rollup_parse(const char *text, struct proc_memory *ret);
 
 /* Each: 0, PROC_GONE, or negative errno (-EACCES, -EBADMSG, ...). */
 int proc_read_stat(int proc_fd, pid_t pid, struct proc_stat *ret);
-int proc_read_status(int proc_fd, pid_t pid, struct proc_status *ret);
+int proc_read_status(int proc_fd, pid_t pid, struct proc_status *ret); /* reads on: all of it */
+/* By one read of a (kept) fd in most cases.  -E2BIG for what is oversized: *ret then holds state,
+ * tgid, ppid and uid alone, which stand before the groups. */
+int proc_read_status_fd(int fd, struct proc_status *ret);
 int proc_read_oom_score_adj(int proc_fd, pid_t pid, int *ret);
 
 /*
- * The memory of a process by statm (and, if with_swap, by status for swap and page tables).
+ * The memory of a process by statm or, if with_swap, by status, which also has swap, page tables
+ * and shmem.
  * Where the leader is a zombie whose threads live on, statm of the leader reads 0: a living
  * thread's is read.  stat is of this process (its state and n_threads decide that).  A process
  * without memory (zombie, kernel thread) reads as zeros.
