@@ -19,6 +19,7 @@
 #include "lib/cleanup.h"
 #include "lib/errors.h"
 #include "lib/io.h"
+#include "lib/proc-virtual.h"
 
 #define SCRATCH_SIZE (32 * KIB)
 
@@ -157,13 +158,15 @@ static int on_listed(pid_t pid, void *userdata)
 	return 0;
 }
 
-/* The fifth word of /proc/loadavg. */
+/* The fifth word of /proc/loadavg; 0 if that is not known.  lxcfs gives that of the host's pid
+ * namespace, which says nothing about this one. */
 pid_t census_read_last_pid(const struct census *census)
 {
 	char text[128];
 	int pid;
 
-	if (io_read_at(census->proc_fd, "loadavg", text, sizeof(text)) < 0 ||
+	if (proc_is_virtualised(census->proc_fd, "loadavg") ||
+	    io_read_at(census->proc_fd, "loadavg", text, sizeof(text)) < 0 ||
 	    sscanf(text, "%*s %*s %*s %*s %d", &pid) != 1 || pid < 0)
 		return 0;
 	return pid;

@@ -463,6 +463,29 @@ static void test_find_new_by_the_pids_given_out_since(void **state)
 	assert_int_equal(world->census.n_processes, 2);
 }
 
+/* The last pid of lxcfs -l is the host's: it may be far beyond those here, and stand still. */
+static void test_find_new_does_not_trust_a_loadavg_that_is_mounted_over(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	assert_int_equal(mkdirat(world->proc_fd, "self", 0755), 0);
+	put(world, 0, "self/mountinfo",
+	    "2 1 0:61 /proc/loadavg /proc/loadavg rw,nosuid - fuse.lxcfs lxcfs rw\n");
+	last_pid(world, 812345);
+	put_process(world, &browser);
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	row.pid = 400;
+	put_process(world, &row);
+	find_new(world);
+	assert_non_null(census_find(&world->census, 400));
+	row.pid = 401;
+	put_process(world, &row);
+	last_pid(world, 812346);
+	find_new(world);
+	assert_non_null(census_find(&world->census, 401));
+}
+
 static void test_find_new_tells_threads_from_processes(void **state)
 {
 	struct world *world = *state;
@@ -1126,6 +1149,7 @@ int main(void)
 		on_world(test_sweep_grows_with_the_machine),
 		on_world(test_interval_ages),
 		on_world(test_find_new_by_the_pids_given_out_since),
+		on_world(test_find_new_does_not_trust_a_loadavg_that_is_mounted_over),
 		on_world(test_find_new_tells_threads_from_processes),
 		on_world(test_find_new_looks_twice),
 		on_world(test_find_new_knows_a_reused_pid),
