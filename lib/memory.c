@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * memory: see the header.  libproc2's results stay where it put them; the item lists below and
- * the enums beside them are one table in two halves.
+ * memory: see the header.  libproc2's results stay where it put them; vmstat's item list and the
+ * enum beside it are one table in two halves.
  */
 #include "lib/memory.h"
 
@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <libproc2/meminfo.h>
 #include <libproc2/vmstat.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,12 +29,37 @@
  * all the rest: 60 us, and 2 us more for each CPU in each zone. */
 #define LISTS_BELOW_PERCENT 30
 
-static enum meminfo_item meminfo_items[] = {
-	MEMINFO_MEM_TOTAL,	    MEMINFO_MEM_AVAILABLE, MEMINFO_MEM_FREE,  MEMINFO_MEM_ANON,
-	MEMINFO_MEM_SHARED,	    MEMINFO_SWAP_TOTAL,	   MEMINFO_SWAP_FREE, MEMINFO_MEM_HUGETBL,
-	MEMINFO_MEM_SLAB_UNRECLAIM, MEMINFO_MEM_PER_CPU,
+/* What is taken of /proc/meminfo, in KiB, and where it is kept.  An item that the kernel does not
+ * have reads 0. */
+#define FIELD(item, field)                                                                         \
+	{                                                                                          \
+		MEMINFO_##item, offsetof(struct memory_counters, field)                            \
+	}
+static const struct {
+	enum meminfo_item item;
+	size_t offset;
+} meminfo_fields[] = {
+	FIELD(MEM_TOTAL, total),
+	FIELD(MEM_AVAILABLE, available),
+	FIELD(MEM_FREE, free),
+	FIELD(MEM_ANON, anon),
+	FIELD(MEM_SHARED, shmem),
+	FIELD(MEM_CACHED, cached),
+	FIELD(MEM_BUFFERS, buffers),
+	FIELD(SWAP_CACHED, swap_cached),
+	FIELD(MEM_PAGE_TABLES, page_tables),
+	FIELD(MEM_KERNEL_STACK, kernel_stack),
+	FIELD(MEM_UNEVICTABLE, unevictable),
+	FIELD(MEM_LOCKED, mlocked),
+	FIELD(SWAP_TOTAL, swap_total),
+	FIELD(SWAP_FREE, swap_free),
+	FIELD(MEM_HUGETBL, hugetlb),
+	FIELD(MEM_SLAB, slab),
+	FIELD(MEM_SLAB_RECLAIM, slab_reclaimable),
+	FIELD(MEM_SLAB_UNRECLAIM, slab_unreclaimable),
+	FIELD(MEM_KERNEL_RECLAIM, kernel_reclaimable),
+	FIELD(MEM_PER_CPU, percpu),
 };
-enum { TOTAL, AVAILABLE, FREE, ANON, SHMEM, SWAP_TOTAL, SWAP_FREE, HUGETLB, SLAB, PERCPU };
 
 static enum vmstat_item vmstat_items[] = {
 	VMSTAT_PGALLOC_DMA,	VMSTAT_PGALLOC_DMA32, VMSTAT_PGALLOC_NORMAL, VMSTAT_PGALLOC_HIGH,
@@ -45,6 +71,7 @@ struct memory_source {
 	int proc_fd; /* borrowed */
 	int sys_fd;  /* borrowed */
 	struct meminfo_info *meminfo;
+	enum meminfo_item meminfo_items[ARRAY_SIZE(meminfo_fields)];
 	struct vmstat_info *vmstat;
 	int zoneinfo_fd; /* kept: what is read again and again needs no new buffer in the kernel */
 	bool has_arc;
@@ -111,6 +138,8 @@ int memory_source_new(int proc_fd, int sys_fd, struct memory_source **ret)
 	source->proc_fd = proc_fd;
 	source->sys_fd = sys_fd;
 	source->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	for (size_t i = 0; i < ARRAY_SIZE(meminfo_fields); i++)
+		source->meminfo_items[i] = meminfo_fields[i].item;
 	source->has_arc = faccessat(proc_fd, "spl/kstat/zfs/arcstats", R_OK, AT_EACCESS) == 0;
 
 	r = procps_meminfo_new(&source->meminfo);
@@ -258,6 +287,21 @@ static int sample_events(struct memory_source *source, struct memory_counters *c
 	return 0;
 }
 
+static int sample_meminfo(struct memory_source *source, struct memory_counters *c)
+{
+	struct meminfo_stack *m;
+
+	errno = 0;
+	m = procps_meminfo_select(source->meminfo, source->meminfo_items,
+				  ARRAY_SIZE(source->meminfo_items));
+	if (!m)
+		return errno > 0 ? -errno : -EIO;
+	for (size_t i = 0; i < ARRAY_SIZE(meminfo_fields); i++)
+		*(uint64_t *)((char *)c + meminfo_fields[i].offset) =
+			m->head[i].result.ul_int * KIB;
+	return c->total == 0 ? -EBADMSG : 0;
+}
+
 static int sample_levels(struct memory_source *source, bool with_lists,
 			 struct memory_reading *reading)
 {
@@ -266,25 +310,11 @@ static int sample_levels(struct memory_source *source, bool with_lists,
 		.freed_pages = reading->counters.freed_pages,
 		.oom_kills = reading->counters.oom_kills,
 	};
-	struct meminfo_stack *m;
+	int r;
 
-	errno = 0;
-	m = procps_meminfo_select(source->meminfo, meminfo_items, ARRAY_SIZE(meminfo_items));
-	if (!m)
-		return errno > 0 ? -errno : -EIO;
-
-	c.total = m->head[TOTAL].result.ul_int * KIB;
-	c.available = m->head[AVAILABLE].result.ul_int * KIB;
-	c.free = m->head[FREE].result.ul_int * KIB;
-	c.anon = m->head[ANON].result.ul_int * KIB;
-	c.shmem = m->head[SHMEM].result.ul_int * KIB;
-	c.swap_total = m->head[SWAP_TOTAL].result.ul_int * KIB;
-	c.swap_free = m->head[SWAP_FREE].result.ul_int * KIB;
-	c.hugetlb = m->head[HUGETLB].result.ul_int * KIB;
-	c.slab_unreclaimable = m->head[SLAB].result.ul_int * KIB;
-	c.percpu = m->head[PERCPU].result.ul_int * KIB;
-	if (c.total == 0)
-		return -EBADMSG;
+	r = sample_meminfo(source, &c);
+	if (r < 0)
+		return r;
 	if (with_lists || c.available < c.total * LISTS_BELOW_PERCENT / 100)
 		sample_lists(source, &c);
 	sample_arc(source, &c);

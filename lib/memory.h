@@ -19,7 +19,7 @@
 
 #include "lib/util.h"
 
-/* As the kernel says it.  Bytes, but for the pages. */
+/* As the kernel says it; 0: it does not.  Bytes, but for the pages. */
 struct memory_counters {
 	uint64_t total;
 	uint64_t available;
@@ -27,10 +27,20 @@ struct memory_counters {
 	uint64_t free_listed; /* on the CPUs' own lists of free pages, in none of the others */
 	uint64_t anon;
 	uint64_t shmem;
+	uint64_t cached; /* the page cache, tmpfs and other shmem in it, the swap cache not */
+	uint64_t buffers;
+	uint64_t swap_cached; /* in memory and in swap at once */
+	uint64_t page_tables; /* of processes; SecPageTables is unknown to libproc2 4.0.2 */
+	uint64_t kernel_stack;
+	uint64_t unevictable;
+	uint64_t mlocked;
 	uint64_t swap_total;
 	uint64_t swap_free;
 	uint64_t hugetlb; /* the huge-page pool, used or not */
+	uint64_t slab;	  /* both kinds */
+	uint64_t slab_reclaimable;
 	uint64_t slab_unreclaimable;
+	uint64_t kernel_reclaimable; /* slab and other; 0 before 4.20 */
 	uint64_t percpu;
 	uint64_t arc_size; /* ZFS: 0 where there is none */
 	uint64_t arc_min;

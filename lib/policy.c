@@ -128,6 +128,7 @@ static void rule_done(struct rule *rule)
 	free(rule->name);
 	rule_set_comm(rule, NULL, NULL, 0);
 	free(rule->cgroup);
+	free(rule->unknown_user);
 }
 
 void policy_set_done(struct policy_set *set)
@@ -194,6 +195,16 @@ struct rule *policy_set_rule(struct policy_set *set, enum rule_kind kind, const 
 		.weight = default_weight(kind),
 	};
 	return &grown[set->n_rules++];
+}
+
+void policy_set_remove_policy(struct policy_set *set, struct policy *policy)
+{
+	size_t i = (size_t)(policy - set->policies);
+
+	assert(i < set->n_policies);
+	free(policy->name);
+	set->n_policies--;
+	memmove(policy, policy + 1, (set->n_policies - i) * sizeof(*policy));
 }
 
 void policy_set_remove_rule(struct policy_set *set, struct rule *rule)

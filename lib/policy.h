@@ -96,8 +96,10 @@ struct rule {
 	char *cgroup;	    /* globs with blanks between, one must match: cgroup_path_matches() */
 	bool has_uid;
 	uid_t uid;
-	bool builtin;  /* as built in: not touched by a configuration file */
-	bool disabled; /* matches nothing; conf removes it in the end */
+	char *unknown_user; /* the name in place of uid: there is no such user, it matches nothing
+			     */
+	bool builtin;	    /* as built in: not touched by a configuration file */
+	bool disabled;	    /* matches nothing; conf removes it in the end */
 };
 
 struct policy_set {
@@ -124,6 +126,7 @@ void policy_set_done(struct policy_set *set);
  */
 struct policy *policy_set_policy(struct policy_set *set, const char *name);
 struct rule *policy_set_rule(struct policy_set *set, enum rule_kind kind, const char *name);
+void policy_set_remove_policy(struct policy_set *set, struct policy *policy);
 void policy_set_remove_rule(struct policy_set *set, struct rule *rule);
 
 /* Compiles pattern (POSIX extended, no back-references) into the rule, in place of an older one;

@@ -24,6 +24,7 @@ struct proc_stat {
 	char comm[PROC_COMM_SIZE]; /* may hold any byte but NUL */
 	char state;
 	pid_t ppid;
+	pid_t session;
 	unsigned flags; /* PF_*, see PROC_FLAG_* */
 	unsigned n_threads;
 	uint64_t start_ticks; /* since boot */
@@ -58,14 +59,37 @@ struct proc_status {
 	uint64_t pagetable_bytes;
 };
 
-/* What killing the process would free, and what it would not.  Bytes. */
+/*
+ * What a process maps, in full, and how much of that its death would not free.  Bytes.
+ *
+ * Resident anonymous pages and swap are counted in full in each process that maps them, also where
+ * copy-on-write pages are shared after a fork.  Shared memory is freed only with its last mapping,
+ * and only where nothing else names it.  `kept` is what is known of that (reclaimable.h): until it
+ * was measured it is 0, and what is reclaimable is an upper bound.
+ */
 struct proc_memory {
 	uint64_t anon;
 	uint64_t swap;
-	uint64_t shared; /* file + shmem: shown to people, not counted */
+	uint64_t shared; /* file + shmem, resident; shown to people */
+	uint64_t shmem;	 /* shared memory and tmpfs, part of shared; where only statm was read: a
+			    guess */
 	uint64_t pagetables;
-	uint64_t shmem; /* of shared; 0 where only statm was read, which does not tell */
+	uint64_t kept;	  /* of anon + swap + shmem + pagetables, what stays */
+	bool is_measured; /* kept was */
 };
+
+/* All that killing the process could free. */
+static inline uint64_t proc_mapped(const struct proc_memory *memory)
+{
+	return add_u64(add_u64(memory->anon, memory->swap),
+		       add_u64(memory->shmem, memory->pagetables));
+}
+
+/* What killing it frees, as far as that is known. */
+static inline uint64_t proc_reclaimable(const struct proc_memory *memory)
+{
+	return sub_u64(proc_mapped(memory), memory->kept);
+}
 
 /*
  * Parsers, for hostile input too: -EBADMSG for what the kernel would not write, *ret is then left

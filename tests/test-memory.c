@@ -269,6 +269,43 @@ static void test_sample_with_swap_and_huge_pages(void **state)
 	assert_int_equal(r.counters.allocated_pages, 5000007);
 }
 
+/* Every item is found under its own name, and the levels alone give them too. */
+static void test_sample_gives_every_item(void **state)
+{
+	static int (*const samplers[])(struct memory_source *, struct memory_reading *) = {
+		memory_sample,
+		memory_sample_levels,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(samplers); i++) {
+		struct memory_counters c;
+		struct memory_reading r;
+
+		sample_fixture_by(samplers[i], "every-item", &r);
+		c = r.counters;
+		assert_int_equal(c.total, 8000001 * KIB);
+		assert_int_equal(c.free, 300002 * KIB);
+		assert_int_equal(c.available, 700003 * KIB);
+		assert_int_equal(c.buffers, 1004 * KIB);
+		assert_int_equal(c.cached, 404805 * KIB);
+		assert_int_equal(c.swap_cached, 206 * KIB);
+		assert_int_equal(c.unevictable, 307 * KIB);
+		assert_int_equal(c.mlocked, 208 * KIB);
+		assert_int_equal(c.swap_total, 2000009 * KIB);
+		assert_int_equal(c.swap_free, 150010 * KIB);
+		assert_int_equal(c.anon, 3000011 * KIB);
+		assert_int_equal(c.shmem, 70012 * KIB);
+		assert_int_equal(c.kernel_reclaimable, 20513 * KIB);
+		assert_int_equal(c.slab, 120014 * KIB);
+		assert_int_equal(c.slab_reclaimable, 20015 * KIB);
+		assert_int_equal(c.slab_unreclaimable, 99999 * KIB);
+		assert_int_equal(c.kernel_stack, 3016 * KIB);
+		assert_int_equal(c.page_tables, 40017 * KIB);
+		assert_int_equal(c.percpu, 18018 * KIB);
+		assert_int_equal(c.hugetlb, 2000019 * KIB);
+	}
+}
+
 static void test_sample_zram_only_where_it_is_swap(void **state)
 {
 	struct memory_reading r;
@@ -367,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_sample_counts_the_lists_of_free_pages),
 		cmocka_unit_test(test_sample_levels_leaves_the_lists_out_while_there_is_much),
 		cmocka_unit_test(test_sample_with_swap_and_huge_pages),
+		cmocka_unit_test(test_sample_gives_every_item),
 		cmocka_unit_test(test_sample_zram_only_where_it_is_swap),
 		cmocka_unit_test(test_sample_zfs),
 		cmocka_unit_test(test_sample_this_machine_without_allocating),
