@@ -227,6 +227,11 @@ int proc_read_status_fd(int fd, struct proc_status *ret)
 	return read_status(fd, false, ret);
 }
 
+int proc_read_status_all_fd(int fd, struct proc_status *ret)
+{
+	return read_status(fd, true, ret);
+}
+
 int proc_read_status(int proc_fd, pid_t pid, struct proc_status *ret)
 {
 	_cleanup_close_ int fd = -EBADF;
