@@ -36,6 +36,8 @@
 #define WATCH_PRESSURE 700U
 /* All precise reads of one choice together: they must not make the emergency longer. */
 #define PRECISE_BUDGET_USEC (100 * USEC_PER_MSEC)
+/* All re-reading at little cost in one choice: some 8,000 processes. */
+#define REREAD_BUDGET_USEC (40 * USEC_PER_MSEC)
 /* The next look after a victim is gone or could not be had; memory has to be counted anew. */
 #define SOON_USEC (20 * USEC_PER_MSEC)
 /* While a victim is on its way, beside the event of its exit. */
@@ -190,6 +192,14 @@ static bool choose(struct manager *m, struct tick *t)
 		.precise = m->precise,
 		.left = PRECISE_BUDGET_USEC,
 		.now = monitor_now,
+		.reread_until = monitor_now() + REREAD_BUDGET_USEC,
+		.allocated = m->reading.allocated,
+		.sampled_at = t->now,
+	};
+	const struct victim_reader reads = {
+		.precise = reader_read,
+		.reread = reader_reread,
+		.userdata = &reader,
 	};
 	usec_t began = monitor_now();
 
@@ -206,7 +216,8 @@ static bool choose(struct manager *m, struct tick *t)
 		.self = getpid(),
 		.passover = &m->passover,
 	};
-	victim_choose(&m->census, &m->request, reader_read, &reader, &m->choice);
+	census_set_totals(&m->census, &m->reading.counters);
+	victim_choose(&m->census, &m->request, &reads, &m->choice);
 	if (m->choice.n_ranked == 0) {
 		t->event = REPORT_NOBODY;
 		return false;

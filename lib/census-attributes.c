@@ -27,11 +27,6 @@ static void apply_rules(struct census *census, struct census_process *process)
 	process->weight = (float)verdict.weight;
 }
 
-bool census_is_passing(int r)
-{
-	return error_is_transient(r);
-}
-
 /*
  * The effective uid.  Who owns the directory is that, always (task_dump_owner() in fs/proc/base.c),
  * and costs a tenth of status: so status is read for the number only where another one owns it.
@@ -51,7 +46,7 @@ static int read_uid(struct census *census, struct census_process *process, bool 
 	r = proc_read_status(census->proc_fd, process->pid, &status);
 	if (r == PROC_GONE)
 		return r;
-	if (census_is_passing(r) && !is_other)
+	if (error_is_transient(r) && !is_other)
 		return 0;
 	process->uid = r < 0 ? (uid_t)-1 : status.uid;
 	process->owner = directory.st_uid;
@@ -67,7 +62,7 @@ static int read_place(struct census *census, struct census_process *process, boo
 	r = cgroup_of_process(census->cgroups, census->proc_fd, process->pid, path, sizeof(path));
 	if (r == PROC_GONE)
 		return r;
-	if (census_is_passing(r) && !is_other)
+	if (error_is_transient(r) && !is_other)
 		return 0;
 	if (r < 0)
 		strcpy(path, "/");
@@ -82,7 +77,7 @@ static int read_adj(struct census *census, struct census_process *process, bool 
 	r = proc_read_oom_score_adj(census->proc_fd, process->pid, &adj);
 	if (r == PROC_GONE)
 		return r;
-	if (!census_is_passing(r) || is_other)
+	if (!error_is_transient(r) || is_other)
 		process->oom_score_adj = (short)adj;
 	return 0;
 }
@@ -111,23 +106,22 @@ int census_read_attributes(struct census *census, struct census_process *process
 struct eligibility_subject census_subject(const struct census *census,
 					  const struct census_process *process)
 {
-	uint64_t footprint = census_footprint(&process->memory);
-
 	return (struct eligibility_subject){
 		.pid = process->pid,
 		.kthread = process->kthread,
 		.in_subtree = census_is_in_scope(census, process),
-		.has_memory = process->state != 'Z' || footprint > 0,
+		.has_memory = !process->is_gone &&
+			      (process->state != 'Z' || proc_mapped(&process->memory) > 0),
 		.oom_score_adj = process->oom_score_adj,
 		.error = process->error,
 		.protected_by = process->protected_by,
-		.reclaimable = footprint,
+		.reclaimable = proc_reclaimable(&process->memory),
 	};
 }
 
-float census_rank_weight(const struct census_process *process)
+double census_rank_weight(const struct census_process *process)
 {
-	float weight = process->weight * (float)(1000 + process->oom_score_adj) / 1000;
+	double weight = (double)process->weight * (1000 + process->oom_score_adj) / 1000;
 
 	if (process->oom_score_adj >= ELIGIBILITY_RELUCTANT_ADJ && !process->protected_by)
 		return weight;

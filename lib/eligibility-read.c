@@ -80,8 +80,8 @@ static int read_size(const struct eligibility_source *source, const struct live 
 		return r;
 	if (r < 0)
 		return 0;
-	ret->reclaimable = census_footprint(&memory);
-	ret->has_memory = live->stat.state != 'Z' || ret->reclaimable > 0;
+	ret->reclaimable = proc_reclaimable(&memory);
+	ret->has_memory = live->stat.state != 'Z' || proc_mapped(&memory) > 0;
 	return 0;
 }
 

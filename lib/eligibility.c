@@ -77,33 +77,34 @@ static bool is_reluctant(const struct eligibility_subject *s)
 static const struct {
 	bool (*holds)(const struct eligibility_subject *s);
 	bool is_spared; /* with others that are killed */
+	bool forbids_group;
 	const char *text, *key, *one, *more;
 } reasons[_ELIGIBILITY_MAX] = {
 	[ELIGIBILITY_ELIGIBLE] = { .text = "eligible", .one = "eligible", .more = "eligible" },
-	[ELIGIBILITY_KTHREAD] = { is_kthread, true, "a kernel thread", "kernel_thread",
+	[ELIGIBILITY_KTHREAD] = { is_kthread, true, true, "a kernel thread", "kernel_thread",
 				  "kernel thread", "kernel threads" },
-	[ELIGIBILITY_INIT] = { is_init, true, "the init process", "init", "init", "init" },
-	[ELIGIBILITY_SELF] = { is_self, true, "reckond itself", "self", "reckond itself",
+	[ELIGIBILITY_INIT] = { is_init, true, true, "the init process", "init", "init", "init" },
+	[ELIGIBILITY_SELF] = { is_self, true, true, "reckond itself", "self", "reckond itself",
 			       "reckond itself" },
-	[ELIGIBILITY_ADJ_MIN] = { is_adj_min, true, "its oom_score_adj is -1000",
+	[ELIGIBILITY_ADJ_MIN] = { is_adj_min, true, true, "its oom_score_adj is -1000",
 				  "oom_score_adj_min", "with oom_score_adj -1000",
 				  "with oom_score_adj -1000" },
-	[ELIGIBILITY_OUTSIDE_SUBTREE] = { is_outside_subtree, true, "outside the scope",
-					  "out_of_scope", "outside the scope",
-					  "outside the scope" },
-	[ELIGIBILITY_PROTECTED] = { is_protected, true, "protected by a rule", "protected",
+	[ELIGIBILITY_PROTECTED] = { is_protected, true, true, "protected by a rule", "protected",
 				    "protected", "protected" },
-	[ELIGIBILITY_PROTECTED_BUILTIN] = { is_protected_builtin, true,
+	[ELIGIBILITY_PROTECTED_BUILTIN] = { is_protected_builtin, true, false,
 					    "protected by a built-in rule", "protected",
 					    "protected by built-in rules",
 					    "protected by built-in rules" },
-	[ELIGIBILITY_UNREADABLE] = { is_unreadable, false, "its memory may not be read",
+	[ELIGIBILITY_OUTSIDE_SUBTREE] = { is_outside_subtree, true, true, "outside the scope",
+					  "out_of_scope", "outside the scope",
+					  "outside the scope" },
+	[ELIGIBILITY_UNREADABLE] = { is_unreadable, false, false, "its memory may not be read",
 				     "unreadable", "unreadable", "unreadable" },
-	[ELIGIBILITY_NO_MEMORY] = { has_no_memory, false, "has no memory left (a zombie)", "zombie",
-				    "zombie", "zombies" },
-	[ELIGIBILITY_SKIPPED] = { is_skipped, false, "could not be killed a moment ago",
+	[ELIGIBILITY_NO_MEMORY] = { has_no_memory, false, false, "has no memory left (a zombie)",
+				    "zombie", "zombie", "zombies" },
+	[ELIGIBILITY_SKIPPED] = { is_skipped, false, false, "could not be killed a moment ago",
 				  "passed_over", "skipped", "skipped" },
-	[ELIGIBILITY_RELUCTANT] = { is_reluctant, true,
+	[ELIGIBILITY_RELUCTANT] = { is_reluctant, true, false,
 				    "killed only if no eligible process is worth killing",
 				    "reluctant", "reluctant", "reluctant" },
 };
@@ -133,13 +134,18 @@ bool eligibility_is_spared(enum eligibility e, bool reluctantly)
 	return reasons[e].is_spared;
 }
 
-enum eligibility eligibility_worst(enum eligibility a, enum eligibility b)
+bool eligibility_forbids_group(enum eligibility e)
 {
-	if (a == ELIGIBILITY_NO_MEMORY || a == ELIGIBILITY_ELIGIBLE)
-		return b == ELIGIBILITY_NO_MEMORY ? ELIGIBILITY_ELIGIBLE : b;
-	if (b == ELIGIBILITY_NO_MEMORY || b == ELIGIBILITY_ELIGIBLE)
-		return a;
-	return eligibility_is_refused(a) ? a : b;
+	return reasons[e].forbids_group;
+}
+
+enum eligibility eligibility_join(enum eligibility a, enum eligibility b)
+{
+	if (eligibility_forbids_group(a) || eligibility_forbids_group(b))
+		return eligibility_forbids_group(a) ? a : b;
+	if (a == ELIGIBILITY_ELIGIBLE || b == ELIGIBILITY_ELIGIBLE)
+		return ELIGIBILITY_ELIGIBLE;
+	return b == ELIGIBILITY_RELUCTANT ? b : a;
 }
 
 const char *eligibility_to_string(enum eligibility e)

@@ -75,9 +75,13 @@ bool eligibility_is_ruled_out(const struct eligibility_subject *subject);
  */
 bool eligibility_is_spared(enum eligibility e, bool reluctantly);
 
-/* Of several that are killed together: the worst.  Eligible, then reluctant, then refused; a zombie
- * is no reason to spare the others. */
-enum eligibility eligibility_worst(enum eligibility a, enum eligibility b);
+/* As a member, does it forbid that its cgroup is killed?  What is built in, is reluctant, cannot be
+ * read, was skipped or is a zombie is spared, or signalled, but no reason to leave the others. */
+bool eligibility_forbids_group(enum eligibility e);
+
+/* Of a cgroup that is killed as a whole, by that of its members, in any order: what one of them
+ * forbids; else eligible if one is, else reluctant if one is. */
+enum eligibility eligibility_join(enum eligibility a, enum eligibility b);
 
 /* What the rule that matches comes to at this size; RULE_AVOID where there is none. */
 enum rule_protection eligibility_protection(const struct eligibility_subject *subject);

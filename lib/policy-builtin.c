@@ -186,20 +186,36 @@ static const struct {
 
 /* clang-format on */
 
-static struct policy_line percent_line(unsigned percent)
+/* Percentages are capped at what they come to on a machine of this size: 10 % at 4 GiB.  How much a
+ * victim must give back, and how fast memory is taken, does not grow with the machine.  Those that
+ * wait for pressure are not: much more memory than that can be full of what all are waiting for.
+ * (docs/defaults.md, Caps) */
+#define CAPPED_FROM (40 * GIB)
+
+/* Watched from here on: 20 s at POLICY_FILL_BYTES_PER_SEC. */
+#define WATCH_CAP (64 * GIB)
+
+static struct policy_line percent_line(unsigned percent, uint64_t capped_from)
 {
-	return (struct policy_line){ .set = percent > 0, .permyriad = percent * PERMYRIAD / 100 };
+	return (struct policy_line){
+		.set = percent > 0,
+		.permyriad = percent * PERMYRIAD / 100,
+		.cap = capped_from * percent / 100,
+	};
 }
 
 static int add_policies(struct policy_set *set)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(builtin_policies); i++) {
 		struct policy *policy = policy_set_policy(set, builtin_policies[i].name);
+		uint64_t capped_from;
 
 		if (!policy)
 			return -ENOMEM;
-		policy->memory_available = percent_line(builtin_policies[i].memory_available);
-		policy->swap_free = percent_line(builtin_policies[i].swap_free);
+		capped_from = builtin_policies[i].pressure_full > 0 ? 0 : CAPPED_FROM;
+		policy->memory_available =
+			percent_line(builtin_policies[i].memory_available, capped_from);
+		policy->swap_free = percent_line(builtin_policies[i].swap_free, capped_from);
 		policy->pressure_full = builtin_policies[i].pressure_full * PERMYRIAD / 100;
 		policy->for_usec = builtin_policies[i].for_usec;
 		policy->action = builtin_policies[i].action;
@@ -244,7 +260,7 @@ static int add_rules(struct policy_set *set)
 int policy_set_init_defaults(struct policy_set *set)
 {
 	struct policy_set defaults = {
-		.watch_below = percent_line(30),
+		.watch_below = { .set = true, .permyriad = 3000, .cap = WATCH_CAP },
 		.kill_timeout_usec = 2 * USEC_PER_SEC,
 	};
 	int r;

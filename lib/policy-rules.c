@@ -239,7 +239,7 @@ static bool rule_matches(const struct rule *rule, const struct rule_subject *sub
 		return false;
 	if (!subject->comm && (rule->comm_pattern || rule->has_uid))
 		return false;
-	if (rule->has_uid && rule->uid != subject->uid)
+	if (rule->has_uid && (rule->unknown_user || rule->uid != subject->uid))
 		return false;
 	if (rule->comm_names && !names_have(rule->comm_names, subject->comm))
 		return false;

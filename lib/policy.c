@@ -128,6 +128,7 @@ static void rule_done(struct rule *rule)
 	free(rule->name);
 	rule_set_comm(rule, NULL, NULL, 0);
 	free(rule->cgroup);
+	free(rule->unknown_user);
 }
 
 void policy_set_done(struct policy_set *set)
@@ -196,6 +197,16 @@ struct rule *policy_set_rule(struct policy_set *set, enum rule_kind kind, const 
 	return &grown[set->n_rules++];
 }
 
+void policy_set_remove_policy(struct policy_set *set, struct policy *policy)
+{
+	size_t i = (size_t)(policy - set->policies);
+
+	assert(i < set->n_policies);
+	free(policy->name);
+	set->n_policies--;
+	memmove(policy, policy + 1, (set->n_policies - i) * sizeof(*policy));
+}
+
 void policy_set_remove_rule(struct policy_set *set, struct rule *rule)
 {
 	size_t i = (size_t)(rule - set->rules);
@@ -204,38 +215,6 @@ void policy_set_remove_rule(struct policy_set *set, struct rule *rule)
 	rule_done(rule);
 	set->n_rules--;
 	memmove(rule, rule + 1, (set->n_rules - i) * sizeof(*rule));
-}
-
-uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total)
-{
-	if (!line->set)
-		return 0;
-	if (line->is_size)
-		return line->bytes;
-	return (uint64_t)((__uint128_t)total * line->permyriad / PERMYRIAD);
-}
-
-/* How far available memory is above the line, and free swap above its line: 0 where the condition
- * is not set or holds. */
-static uint64_t memory_headroom(const struct policy *policy, const struct memory_reading *memory)
-{
-	if (!policy->memory_available.set)
-		return 0;
-	return sub_u64(memory->available,
-		       policy_line_bytes(&policy->memory_available, memory->total));
-}
-
-static uint64_t swap_headroom(const struct policy *policy, const struct memory_reading *memory)
-{
-	if (!policy->swap_free.set || memory->swap_total == 0)
-		return 0;
-	return sub_u64(memory->swap_free,
-		       policy_line_bytes(&policy->swap_free, memory->swap_total));
-}
-
-static bool memory_holds(const struct policy *policy, const struct memory_reading *memory)
-{
-	return memory_headroom(policy, memory) == 0 && swap_headroom(policy, memory) == 0;
 }
 
 static bool pressure_holds(const struct policy *policy, const struct psi_history *psi)
@@ -253,7 +232,7 @@ static bool pressure_holds(const struct policy *policy, const struct psi_history
 
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading)
 {
-	return memory_holds(policy, reading->memory) && pressure_holds(policy, reading->psi);
+	return policy_levels_hold(policy, reading->memory) && pressure_holds(policy, reading->psi);
 }
 
 void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
@@ -269,7 +248,7 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 
 		if (policy->action == POLICY_ACTION_NONE)
 			continue;
-		if (!memory_holds(policy, memory)) {
+		if (!policy_levels_hold(policy, memory)) {
 			policy->holds_since = USEC_INFINITY;
 			continue;
 		}
@@ -295,16 +274,18 @@ static usec_t time_to_fill(uint64_t bytes, uint64_t bytes_per_sec)
 static usec_t time_to_policy(const struct policy *policy, const struct memory_reading *memory,
 			     bool watch)
 {
-	usec_t fill = time_to_fill(memory_headroom(policy, memory), POLICY_FILL_BYTES_PER_SEC);
-	usec_t swap = time_to_fill(swap_headroom(policy, memory), POLICY_SWAP_FILL_BYTES_PER_SEC);
+	usec_t fill =
+		time_to_fill(policy_memory_headroom(policy, memory), POLICY_FILL_BYTES_PER_SEC);
+	usec_t swap =
+		time_to_fill(policy_swap_headroom(policy, memory), POLICY_SWAP_FILL_BYTES_PER_SEC);
 
 	if (policy->action < POLICY_ACTION_TERMINATE)
 		return USEC_INFINITY;
 	if (watch)
-		return memory_holds(policy, memory) ? USEC_INFINITY : max_u64(fill, swap);
+		return policy_levels_hold(policy, memory) ? USEC_INFINITY : max_u64(fill, swap);
 	if (policy->memory_available.set)
 		return fill + policy->for_usec / 2;
-	return policy->swap_free.set ? swap + policy->for_usec / 2 : USEC_INFINITY;
+	return policy->swap_free.set ? max_u64(fill, swap) + policy->for_usec / 2 : USEC_INFINITY;
 }
 
 usec_t policy_interval(const struct policy_set *set, const struct memory_reading *memory,

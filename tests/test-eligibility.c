@@ -247,28 +247,36 @@ static void test_who_is_spared_beside_a_victim(void **state)
 	}
 }
 
-static void test_the_worst_of_a_group(void **state)
+static void test_a_group_is_judged_by_its_members(void **state)
 {
+	/* Each counts before those that follow, whatever the order in which they are met. */
 	static const enum eligibility order[] = {
-		ELIGIBILITY_NO_MEMORY,
+		ELIGIBILITY_PROTECTED,
 		ELIGIBILITY_ELIGIBLE,
 		ELIGIBILITY_RELUCTANT,
-		ELIGIBILITY_PROTECTED,
+		ELIGIBILITY_NO_MEMORY,
+	};
+	static const bool forbids[_ELIGIBILITY_MAX] = {
+		[ELIGIBILITY_KTHREAD] = true,	[ELIGIBILITY_INIT] = true,
+		[ELIGIBILITY_SELF] = true,	[ELIGIBILITY_ADJ_MIN] = true,
+		[ELIGIBILITY_PROTECTED] = true, [ELIGIBILITY_OUTSIDE_SUBTREE] = true,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
-		for (size_t j = 0; j < ARRAY_SIZE(order); j++) {
-			enum eligibility worst = order[i > j ? i : j];
+		for (size_t j = 0; j < ARRAY_SIZE(order); j++)
+			assert_int_equal(eligibility_join(order[i], order[j]),
+					 order[i < j ? i : j]);
+	for (unsigned i = 0; i < _ELIGIBILITY_MAX; i++) {
+		enum eligibility joined = eligibility_join(i, ELIGIBILITY_ELIGIBLE);
 
-			if (worst == ELIGIBILITY_NO_MEMORY)
-				worst = ELIGIBILITY_ELIGIBLE;
-			assert_int_equal(eligibility_worst(order[i], order[j]), worst);
-		}
-	/* Of two that are refused, either says why. */
+		assert_int_equal(eligibility_forbids_group(i), forbids[i]);
+		assert_int_equal(joined, forbids[i] ? i : ELIGIBILITY_ELIGIBLE);
+		/* What forbids the group is spared itself. */
+		assert_true(!forbids[i] || eligibility_is_spared(i, true));
+	}
+	/* With none in it that is eligible or reluctant it is refused. */
 	assert_true(eligibility_is_refused(
-		eligibility_worst(ELIGIBILITY_KTHREAD, ELIGIBILITY_PROTECTED)));
-	assert_true(eligibility_is_refused(
-		eligibility_worst(ELIGIBILITY_NO_MEMORY, ELIGIBILITY_SKIPPED)));
+		eligibility_join(ELIGIBILITY_PROTECTED_BUILTIN, ELIGIBILITY_SKIPPED)));
 }
 
 static void test_each_has_words(void **state)
@@ -521,7 +529,7 @@ int main(void)
 		cmocka_unit_test(test_a_transient_error_is_no_verdict),
 		cmocka_unit_test(test_ruled_out_is_by_attributes),
 		cmocka_unit_test(test_who_is_spared_beside_a_victim),
-		cmocka_unit_test(test_the_worst_of_a_group),
+		cmocka_unit_test(test_a_group_is_judged_by_its_members),
 		cmocka_unit_test(test_each_has_words),
 		on_world(test_live_reads_come_to_the_same),
 		on_world(test_live_reads_of_what_is_gone),

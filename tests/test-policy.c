@@ -646,7 +646,10 @@ static void test_policy_holds_at_the_line_and_below(void **state)
 		{ &ten, &ten, GIB, 0, 0, true },
 		{ &ten, &size, GIB, 0, 0, true },
 		{ &ten, &ten, GIB, 0, SWAP, true }, /* swapoff(8) between two readings */
-		{ &unset, &ten, TOTAL, 0, 0, true },
+		/* ... but not by itself: that is no shortage of memory */
+		{ &unset, &ten, 0, 0, 0, false },
+		{ &unset, &size, TOTAL, 0, SWAP, false },
+		{ &unset, &ten, TOTAL, SWAP, SWAP / 10, true },
 		{ &unset, &unset, TOTAL, SWAP, SWAP, true },
 	};
 
@@ -660,6 +663,24 @@ static void test_policy_holds_at_the_line_and_below(void **state)
 		if (policy_holds(&policy, &reading) != cases[i].holds)
 			fail_msg("case %zu: not %d", i, cases[i].holds);
 	}
+}
+
+static void test_line_bytes_are_the_lower_of_share_and_cap(void **state)
+{
+	static const struct {
+		struct policy_line line;
+		uint64_t total, bytes;
+	} cases[] = {
+		{ { .set = true, .permyriad = 1000, .cap = 4 * GIB }, 16 * GIB, 16 * GIB / 10 },
+		{ { .set = true, .permyriad = 1000, .cap = 4 * GIB }, 40 * GIB, 4 * GIB },
+		{ { .set = true, .permyriad = 1000, .cap = 4 * GIB }, 256 * GIB, 4 * GIB },
+		{ { .set = true, .permyriad = 1000 }, 250 * GIB, 25 * GIB },
+		{ { .set = true, .is_size = true, .bytes = GIB, .cap = 1 }, 250 * GIB, GIB },
+		{ { .permyriad = 1000, .cap = 4 * GIB }, 40 * GIB, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(policy_line_bytes(&cases[i].line, cases[i].total), cases[i].bytes);
 }
 
 static void test_line_bytes_rounds_down_and_does_not_overflow(void **state)
@@ -771,6 +792,104 @@ static const char *judge(struct policy_set *set, const struct memory_reading *me
 	if (ret_watch)
 		*ret_watch = judgement.watch;
 	return judgement.policy ? judgement.policy->name : "(none)";
+}
+
+/* What is built in, by the size of the machine: what percentages come to, or their caps. */
+static void test_the_defaults_scale_to_large_machines(void **state)
+{
+	static const struct {
+		uint64_t total, available;
+		const char *policy;
+		bool watch;
+	} cases[] = {
+		{ 8 * GIB, 8 * GIB * 31 / 100, "(none)", false },
+		{ 8 * GIB, 8 * GIB * 29 / 100, "(none)", true },
+		{ 8 * GIB, GIB, "warn", true },
+		{ 8 * GIB, 800 * MIB, "terminate", true },
+		{ 8 * GIB, 400 * MIB, "kill", true },
+		{ 40 * GIB, 4 * GIB, "terminate", true },
+		{ 40 * GIB, 2 * GIB, "kill", true },
+		{ 256 * GIB, 65 * GIB, "(none)", false },
+		{ 256 * GIB, 25 * GIB, "(none)", true },
+		{ 256 * GIB, 6 * GIB, "warn", true },
+		{ 256 * GIB, 5 * GIB, "warn", true },
+		{ 256 * GIB, 4 * GIB, "terminate", true },
+		{ 256 * GIB, 2 * GIB, "kill", true },
+		{ 6144 * GIB, 65 * GIB, "(none)", true }, /* by the lines of thrash */
+		{ 6144 * GIB, 2 * GIB + 1, "terminate", true },
+		{ 6144 * GIB, 2 * GIB, "kill", true },
+	};
+	_cleanup_(policy_set_done) struct policy_set set;
+
+	assert_int_equal(policy_set_init_defaults(&set), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct memory_reading memory = {
+			.total = cases[i].total,
+			.available = cases[i].available,
+		};
+		bool watch;
+		const char *name = judge(&set, &memory, NULL, 1, &watch);
+
+		if (strcmp(name, cases[i].policy) != 0 || watch != cases[i].watch)
+			fail_msg("case %zu: %s, %d", i, name, watch);
+		/* Swap is capped alike. */
+		memory.swap_total = cases[i].total;
+		memory.swap_free = 11 * GIB;
+		if (cases[i].total > 110 * GIB)
+			assert_string_equal(judge(&set, &memory, NULL, 1, &watch), "(none)");
+	}
+}
+
+/* Nothing is killed by levels while more than half of memory is available. */
+static void test_policy_does_not_kill_above_the_floor(void **state)
+{
+	static const struct policy_line unset = {}, all = { .set = true, .permyriad = PERMYRIAD };
+	static const struct policy_line most = { .set = true, .permyriad = 9900 };
+	static const struct policy_line large = { .set = true, .is_size = true, .bytes = TOTAL };
+	static const struct policy_line capped = { .set = true,
+						   .permyriad = PERMYRIAD,
+						   .cap = TOTAL - 1 };
+	static const struct policy_line little = { .set = true, .permyriad = 1000 };
+	static const struct {
+		const struct policy_line *memory, *swap;
+		enum policy_action action;
+		unsigned pressure_full;
+		bool above, at; /* half of memory: does it hold? */
+	} cases[] = {
+		{ &most, &unset, POLICY_ACTION_KILL, 0, false, true },
+		{ &most, &unset, POLICY_ACTION_TERMINATE, 0, false, true },
+		{ &most, &unset, POLICY_ACTION_WARN, 0, true, true },
+		{ &large, &unset, POLICY_ACTION_KILL, 0, false, true },
+		{ &capped, &unset, POLICY_ACTION_KILL, 0, false, true },
+		{ &most, &little, POLICY_ACTION_KILL, 0, false, true },
+		{ &little, &little, POLICY_ACTION_KILL, 0, false, false },
+		{ &unset, &little, POLICY_ACTION_KILL, 0, false, true },
+		{ &unset, &little, POLICY_ACTION_WARN, 0, true, true },
+		/* 100% is said by those who mean it */
+		{ &all, &unset, POLICY_ACTION_KILL, 0, true, true },
+		{ &all, &little, POLICY_ACTION_KILL, 0, true, true },
+		/* pressure shows a shortage, beside a line in memory or alone */
+		{ &most, &unset, POLICY_ACTION_KILL, 4000, true, true },
+		{ &unset, &little, POLICY_ACTION_KILL, 4000, false, true },
+		{ &unset, &unset, POLICY_ACTION_KILL, 4000, true, true },
+	};
+	struct psi_history psi;
+
+	stall(&psi, 100 * USEC_PER_SEC, 10 * USEC_PER_SEC, 90, 90);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct policy policy = { .memory_available = *cases[i].memory,
+					 .swap_free = *cases[i].swap,
+					 .action = cases[i].action,
+					 .pressure_full = cases[i].pressure_full };
+		struct memory_reading memory = reading_of(TOTAL / 2 + 1, SWAP, 0);
+		struct policy_reading reading = { .memory = &memory, .psi = &psi };
+
+		if (policy_holds(&policy, &reading) != cases[i].above)
+			fail_msg("case %zu, above: not %d", i, cases[i].above);
+		memory.available = TOTAL / 2;
+		if (policy_holds(&policy, &reading) != cases[i].at)
+			fail_msg("case %zu, at: not %d", i, cases[i].at);
+	}
 }
 
 static void test_judge_waits_for_the_time_without_a_break(void **state)
@@ -928,6 +1047,15 @@ static void test_interval_is_the_longest_where_nothing_can_act(void **state)
 	/* on swap alone: 1 GiB above its line, at 1 GiB/s */
 	policy->swap_free = (struct policy_line){ .set = true, .is_size = true, .bytes = GIB };
 	assert_int_equal(policy_interval(&set, &memory, false), USEC_PER_SEC);
+	/* ... and on memory, of which half is the floor: 6 GiB above it, at 3 GiB/s */
+	memory.available = TOTAL / 2 + 6 * GIB;
+	assert_int_equal(policy_interval(&set, &memory, false), 2 * USEC_PER_SEC);
+	assert_int_equal(policy_interval(&set, &memory, true), 250 * USEC_PER_MSEC);
+	/* without swap it never holds */
+	memory = reading_of(MIB, 0, 0);
+	assert_int_equal(policy_interval(&set, &memory, false), 10 * USEC_PER_SEC);
+	assert_int_equal(policy_interval(&set, &memory, true), 250 * USEC_PER_MSEC);
+	memory = reading_of(MIB, SWAP, SWAP / 2);
 	/* for which it has to hold 4 s, found at most 2 s late */
 	policy->for_usec = 4 * USEC_PER_SEC;
 	assert_int_equal(policy_interval(&set, &memory, false), 3 * USEC_PER_SEC);
@@ -977,6 +1105,9 @@ int main(void)
 		cmocka_unit_test(test_policy_set_finds_adds_and_removes),
 		cmocka_unit_test(test_strings_name_all_values),
 		cmocka_unit_test(test_policy_holds_at_the_line_and_below),
+		cmocka_unit_test(test_line_bytes_are_the_lower_of_share_and_cap),
+		cmocka_unit_test(test_the_defaults_scale_to_large_machines),
+		cmocka_unit_test(test_policy_does_not_kill_above_the_floor),
 		cmocka_unit_test(test_line_bytes_rounds_down_and_does_not_overflow),
 		cmocka_unit_test(test_policy_holds_on_pressure_over_its_time),
 		cmocka_unit_test(test_judge_takes_the_strongest_of_the_defaults),
