@@ -164,7 +164,8 @@ static void add_memory(struct proc_memory *sum, const struct proc_memory *memory
 	sum->kept += memory->kept;
 }
 
-/* The eligible processes below. */
+/* The eligible processes in it.  Cgroups below are candidates of their own: they do not make the one
+ * above look larger, though they are killed with it. */
 static void add_below(const struct choice *choice, const struct census_node *node,
 		      struct victim_candidate *candidate)
 {
@@ -173,7 +174,8 @@ static void add_below(const struct choice *choice, const struct census_node *nod
 
 	if (node->kind != CENSUS_PROCESS) {
 		census_for_each_child(child, node)
-			add_below(choice, child, candidate);
+			if (child->kind != CENSUS_CGROUP)
+				add_below(choice, child, candidate);
 		return;
 	}
 	if (victim_exclusion(choice->census, process, choice->request) != VICTIM_ELIGIBLE)
