@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "lib/util.h"
+#include "lib/vmstat.h"
 
 /* As the kernel says it; 0: it does not.  Bytes, but for the pages. */
 struct memory_counters {
@@ -44,12 +45,13 @@ struct memory_counters {
 	uint64_t percpu;
 	uint64_t arc_size; /* ZFS: 0 where there is none */
 	uint64_t arc_min;
-	uint64_t zram_disksize;	  /* sums over zram devices that are in use as swap */
-	uint64_t zram_stored;	  /* bytes of pages stored, before compression */
-	uint64_t zram_used;	  /* memory they take */
-	uint64_t allocated_pages; /* handed out by the page allocator since boot (pgalloc_*) */
-	uint64_t freed_pages;	  /* given back to it since boot (pgfree) */
-	uint64_t oom_kills;	  /* by the kernel, since boot (oom_kill in /proc/vmstat) */
+	uint64_t zram_disksize;	       /* sums over zram devices that are in use as swap */
+	uint64_t zram_stored;	       /* bytes of pages stored, before compression */
+	uint64_t zram_used;	       /* memory they take */
+	uint64_t allocated_pages;      /* handed out by the page allocator since boot (pgalloc_*) */
+	uint64_t freed_pages;	       /* given back to it since boot (pgfree) */
+	uint64_t oom_kills;	       /* by the kernel, since boot (oom_kill in /proc/vmstat) */
+	struct vmstat_counters events; /* all that /proc/vmstat gave */
 };
 
 /* What policies judge.  Bytes. */

@@ -63,9 +63,3 @@ void stall_add_child(struct stall_node *node, const struct stall_node *child)
 	node->has_limited = node->has_limited || child->limited || child->has_limited ||
 			    (child->delegated && child->has_children);
 }
-
-bool stall_reclaim_moved(const struct stall_reclaim *before, const struct stall_reclaim *now)
-{
-	/* Counters that went back are another machine's: then nothing is known against it. */
-	return now->scanned != before->scanned || now->stalled != before->stalled;
-}

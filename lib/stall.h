@@ -157,14 +157,3 @@ int stall_walk(struct stall *stall, usec_t (*clock_now)(void), usec_t until_usec
 
 /* So long after its beginning the next walk is due: every 2 s, and at most 1 % of the time. */
 usec_t stall_period(const struct stall *stall);
-
-/*
- * Where no cgroup can tell (no v2 memory controller), and everywhere besides: pages that the whole
- * machine was made to look at for reclaim, and how often an allocation had to wait for it.  A limit
- * of one cgroup does not move these.
- */
-struct stall_reclaim {
-	uint64_t scanned;
-	uint64_t stalled;
-};
-bool stall_reclaim_moved(const struct stall_reclaim *before, const struct stall_reclaim *now);

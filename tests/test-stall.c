@@ -114,16 +114,6 @@ static void test_unexplained(void **state)
 	}
 }
 
-static void test_reclaim_moved(void **state)
-{
-	const struct stall_reclaim before = { 100, 5 };
-
-	assert_false(stall_reclaim_moved(&before, &before));
-	assert_true(stall_reclaim_moved(&before, &(struct stall_reclaim){ 101, 5 }));
-	assert_true(stall_reclaim_moved(&before, &(struct stall_reclaim){ 100, 6 }));
-	assert_true(stall_reclaim_moved(&before, &(struct stall_reclaim){ 0, 0 }));
-}
-
 /* A tree of its own for each test. */
 struct tree {
 	char path[64];
@@ -498,7 +488,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_unexplained),
-		cmocka_unit_test(test_reclaim_moved),
 		cmocka_unit_test_setup_teardown(test_walk_finds_the_limited, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_walk_goes_by_the_limit_above, set_up,
 						tear_down),
