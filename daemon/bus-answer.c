@@ -162,6 +162,8 @@ static int look_out(struct bus *b)
 		.has_psi = m->abilities.psi && psi_read_fd(m->psi_fd, &b->pressure) == 0,
 		.pressure = b->pressure,
 		.psi = m->abilities.psi ? &m->psi : NULL,
+		.reclaim = &m->reclaim,
+		.stalls_are_explained = m->stalls.explained,
 		.hides_others = !census_find(&m->census, 1),
 		.self_name = "reckond",
 		.user = find_user,

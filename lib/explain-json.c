@@ -52,7 +52,12 @@ static json_t *of_policy(const struct outlook *o, const struct policy *p, bool h
 /* Those that only warn, too. */
 static json_t *of_policies(const struct outlook *o)
 {
-	struct policy_reading reading = { .memory = &o->memory, .psi = o->psi };
+	struct policy_reading reading = {
+		.memory = &o->memory,
+		.psi = o->psi,
+		.reclaim = o->reclaim,
+		.stalls_are_explained = o->stalls_are_explained,
+	};
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < o->policies->n_policies; i++) {

@@ -238,22 +238,48 @@ static bool memory_holds(const struct policy *policy, const struct memory_readin
 	return memory_headroom(policy, memory) == 0 && swap_headroom(policy, memory) == 0;
 }
 
-static bool pressure_holds(const struct policy *policy, const struct psi_history *psi)
+bool policy_waits_for_pressure(const struct policy *policy)
+{
+	return policy->pressure_some > 0 || policy->pressure_full > 0;
+}
+
+static bool pressure_holds(const struct policy *policy, const struct policy_reading *reading)
 {
 	usec_t window = max_u64(policy->for_usec, PRESSURE_WINDOW_MIN_USEC);
+	const struct psi_history *psi = reading->psi;
+	struct reclaim_span span;
 
-	if (policy->pressure_some == 0 && policy->pressure_full == 0)
+	if (!policy_waits_for_pressure(policy))
 		return true;
-	if (!psi)
+	if (!psi || reading->stalls_are_explained)
+		return false;
+	if (reading->reclaim && reclaim_over(reading->reclaim, window, &span) &&
+	    !reclaim_moved(&span))
 		return false;
 	if (policy->pressure_some > 0 && psi_history_some(psi, window) < policy->pressure_some)
 		return false;
 	return policy->pressure_full == 0 || psi_history_full(psi, window) >= policy->pressure_full;
 }
 
+static bool thrashing_holds(const struct policy *policy, const struct reclaim_history *reclaim)
+{
+	usec_t window = max_u64(policy->for_usec, POLICY_THRASHING_WINDOW_USEC);
+	struct reclaim_span span;
+
+	if (policy->thrashing == 0)
+		return true;
+	return reclaim && reclaim_over(reclaim, window, &span) &&
+	       reclaim_refaulted_share(&span) >= policy->thrashing;
+}
+
+static bool activity_holds(const struct policy *policy, const struct policy_reading *reading)
+{
+	return pressure_holds(policy, reading) && thrashing_holds(policy, reading->reclaim);
+}
+
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading)
 {
-	return memory_holds(policy, reading->memory) && pressure_holds(policy, reading->psi);
+	return memory_holds(policy, reading->memory) && activity_holds(policy, reading);
 }
 
 void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
@@ -278,7 +304,7 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 		if (policy->memory_available.set || policy->swap_free.set)
 			judgement.watch = true;
 		if (sub_u64(now, policy->holds_since) < policy->for_usec ||
-		    !pressure_holds(policy, reading->psi))
+		    !activity_holds(policy, reading))
 			continue;
 		if (!judgement.policy || policy->action > judgement.policy->action)
 			judgement.policy = policy;

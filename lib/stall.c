@@ -50,6 +50,19 @@ struct stall_share stall_unexplained(const struct stall_node *node)
 	return share;
 }
 
+static bool is_explained(unsigned unexplained, unsigned machine, unsigned wanted)
+{
+	return unexplained < (machine < wanted ? machine : wanted) / 2;
+}
+
+bool stall_explains(const struct stall_verdict *v, unsigned some, unsigned full)
+{
+	if (v->at == 0 || v->limited[0] == '\0')
+		return false;
+	return (some > 0 && is_explained(v->unexplained.some, v->machine.some, some)) ||
+	       (full > 0 && is_explained(v->unexplained.full, v->machine.full, full));
+}
+
 void stall_add_child(struct stall_node *node, const struct stall_node *child)
 {
 	struct stall_share share = stall_unexplained(child);
