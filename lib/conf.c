@@ -461,7 +461,7 @@ static void load_file(struct loader *loader, const char *file)
 static void check_policy(struct loader *loader, const struct item *item)
 {
 	const struct policy *policy = &loader->set.policies[item->index];
-	bool has_pressure = policy->pressure_some > 0 || policy->pressure_full > 0;
+	bool has_pressure = policy_waits_for_pressure(policy) || policy->thrashing > 0;
 	bool has_memory = policy->memory_available.set;
 
 	if (item->is_new && !item->has_action) {
@@ -474,7 +474,7 @@ static void check_policy(struct loader *loader, const struct item *item)
 	if (!has_memory && !has_pressure && !policy->swap_free.set)
 		mistake(loader,
 			"[Policy %s] has no condition: MemoryAvailable=, SwapFree=, "
-			"PressureSome= or PressureFull= (or Action=none)",
+			"PressureSome=, PressureFull= or Thrashing= (or Action=none)",
 			policy->name);
 	else if (!has_memory && !has_pressure)
 		warn(loader,

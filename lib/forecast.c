@@ -69,8 +69,8 @@ static bool foresee(const struct policy *policy, const struct memory_reading *me
 	bool by_swap = policy->swap_free.set && memory->swap_total > 0;
 	uint64_t bytes = 0, swap = 0;
 
-	if (policy->action == POLICY_ACTION_NONE || policy->pressure_some > 0 ||
-	    policy->pressure_full > 0)
+	if (policy->action == POLICY_ACTION_NONE || policy_waits_for_pressure(policy) ||
+	    policy->thrashing > 0)
 		return false;
 	if (policy->memory_available.set)
 		bytes = sub_u64(memory->available,

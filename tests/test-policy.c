@@ -602,6 +602,78 @@ static void test_policy_holds_on_pressure_over_its_time(void **state)
 	}
 }
 
+/* For 10 s: each 250 ms so many pages reclaimed, of which so many percent come back. */
+static void reclaim(struct reclaim_history *history, usec_t until, unsigned pages, unsigned percent)
+{
+	struct vmstat_counters c = { .allocated = 1 };
+
+	*history = (struct reclaim_history){ 0 };
+	for (usec_t age = 10 * USEC_PER_SEC; age <= 10 * USEC_PER_SEC; age -= RECLAIM_STEP_USEC) {
+		c.scanned += 2 * (uint64_t)pages;
+		c.stolen += pages;
+		c.refaulted_anon += (uint64_t)pages * percent / 100;
+		reclaim_history_add(history, until - age, &c);
+	}
+}
+
+static void test_policy_holds_on_pressure_that_is_the_machines(void **state)
+{
+	static const struct {
+		const char *what;
+		bool knows_reclaim;
+		unsigned pages;
+		bool explained, holds;
+	} cases[] = {
+		{ "reclaim is not known", false, 0, false, true },
+		{ "the machine reclaims", true, 1, false, true },
+		{ "the machine does not reclaim", true, 0, false, false },
+		{ "a cgroup's limit explains it", true, 1000, true, false },
+	};
+	struct memory_reading memory = reading_of(TOTAL / 100, SWAP, SWAP);
+	struct policy policy = { .pressure_full = 4000, .for_usec = 5 * USEC_PER_SEC };
+	struct reclaim_history reclaimed;
+	struct psi_history history;
+
+	stall(&history, 100 * USEC_PER_SEC, 10 * USEC_PER_SEC, 90, 90);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct policy_reading reading = {
+			.memory = &memory,
+			.psi = &history,
+			.reclaim = cases[i].knows_reclaim ? &reclaimed : NULL,
+			.stalls_are_explained = cases[i].explained,
+		};
+
+		reclaim(&reclaimed, 100 * USEC_PER_SEC, cases[i].pages, 0);
+		if (policy_holds(&policy, &reading) != cases[i].holds)
+			fail_msg("%s", cases[i].what);
+		/* Those that do not go by pressure do not ask. */
+		policy.pressure_full = 0;
+		assert_true(policy_holds(&policy, &reading));
+		policy.pressure_full = 4000;
+	}
+}
+
+static void test_policy_holds_on_thrashing(void **state)
+{
+	struct policy policy = { .thrashing = 3000 };
+	struct memory_reading memory = reading_of(TOTAL / 100, SWAP, SWAP);
+	struct policy_reading reading = { .memory = &memory };
+	struct reclaim_history reclaimed;
+
+	assert_false(policy_holds(&policy, &reading)); /* nothing is known of it */
+	reading.reclaim = &reclaimed;
+	reclaim(&reclaimed, 100 * USEC_PER_SEC, 1000, 29);
+	assert_false(policy_holds(&policy, &reading));
+	reclaim(&reclaimed, 100 * USEC_PER_SEC, 1000, 30);
+	assert_true(policy_holds(&policy, &reading));
+	reclaim(&reclaimed, 100 * USEC_PER_SEC, 0, 100);
+	assert_false(policy_holds(&policy, &reading));
+	/* Not before it has been watched for long enough. */
+	reclaim(&reclaimed, 100 * USEC_PER_SEC, 1000, 100);
+	policy.for_usec = 20 * USEC_PER_SEC;
+	assert_false(policy_holds(&policy, &reading));
+}
+
 static void test_judge_takes_the_strongest_of_the_defaults(void **state)
 {
 	static const struct {
@@ -852,6 +924,8 @@ int main(void)
 		cmocka_unit_test(test_policy_holds_at_the_line_and_below),
 		cmocka_unit_test(test_line_bytes_rounds_down_and_does_not_overflow),
 		cmocka_unit_test(test_policy_holds_on_pressure_over_its_time),
+		cmocka_unit_test(test_policy_holds_on_pressure_that_is_the_machines),
+		cmocka_unit_test(test_policy_holds_on_thrashing),
 		cmocka_unit_test(test_judge_takes_the_strongest_of_the_defaults),
 		cmocka_unit_test(test_judge_waits_for_the_time_without_a_break),
 		cmocka_unit_test(test_judge_thrash_needs_scarcity_pressure_and_time),
