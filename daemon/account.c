@@ -143,7 +143,7 @@ static void fill_ranked(const struct victim_candidate *candidate, struct history
 	set_path(ranked->cgroup, process ? census_cgroup_path(process) : candidate->cgroup->path);
 	ranked->score_min_bytes = candidate->score.lo;
 	ranked->score_max_bytes = candidate->score.hi;
-	ranked->footprint_bytes = census_footprint(&candidate->memory);
+	ranked->footprint_bytes = proc_reclaimable(&candidate->memory);
 	ranked->precise = candidate->precise;
 	set_text(ranked->verdict, victim_verdict_to_string(candidate->verdict));
 }
@@ -161,7 +161,7 @@ static void fill_avoided(const struct victim_result *choice, struct history_entr
 	set_text(e->avoided_comm, process->comm);
 	set_path(e->avoided_cgroup,
 		 avoided->cgroup ? avoided->cgroup->path : census_cgroup_path(process));
-	e->avoided_footprint_bytes = census_footprint(&avoided->memory);
+	e->avoided_footprint_bytes = proc_reclaimable(&avoided->memory);
 	e->avoided_score_bytes = avoided->estimate;
 }
 
@@ -177,7 +177,7 @@ static void fill_victim(const struct victim_candidate *victim, struct history_en
 		e->weight = (double)process->weight;
 	}
 	set_path(e->cgroup, process ? census_cgroup_path(process) : victim->cgroup->path);
-	e->footprint_bytes = census_footprint(&victim->memory);
+	e->footprint_bytes = proc_reclaimable(&victim->memory);
 	e->anonymous_bytes = victim->memory.anon;
 	e->swap_bytes = victim->memory.swap;
 	e->score_min_bytes = victim->score.lo;
@@ -336,7 +336,7 @@ static void fill_group(const struct decision *d, struct history_entry *e)
 	set_text(e->comm, d->comm);
 	e->pid = (uint32_t)d->pid;
 	e->uid = d->uid;
-	e->footprint_bytes = census_footprint(&d->memory);
+	e->footprint_bytes = proc_reclaimable(&d->memory);
 	e->anonymous_bytes = d->memory.anon;
 	e->swap_bytes = d->memory.swap;
 }

@@ -164,6 +164,7 @@ static int look_out(struct bus *b)
 		.psi = m->abilities.psi ? &m->psi : NULL,
 		.reclaim = &m->reclaim,
 		.stalls_are_explained = m->stalls.explained,
+		.unswappable = m->unswappable,
 		.hides_others = !census_find(&m->census, 1),
 		.self_name = "reckond",
 		.user = find_user,
@@ -260,7 +261,7 @@ static int append_candidate(sd_bus_message *reply, const struct victim_candidate
 		r = bus_append_foreign(reply, census_cgroup_path(p));
 	if (r >= 0)
 		r = sd_bus_message_append(
-			reply, "tttttdibs", census_footprint(&candidate->memory),
+			reply, "tttttdibs", proc_reclaimable(&candidate->memory),
 			candidate->score.lo, candidate->score.hi, candidate->estimate,
 			candidate->memory.swap, outlook_weight(candidate),
 			candidate->cgroup ? 0 : (int)p->oom_score_adj, (int)candidate->precise,

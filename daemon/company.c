@@ -96,10 +96,10 @@ static bool is_open(const struct kill_victim *victim, pid_t pid)
 
 static void keep_if_large(struct members *members, const struct census_process *process)
 {
-	uint64_t footprint = census_footprint(&process->memory);
+	uint64_t footprint = proc_reclaimable(&process->memory);
 	unsigned i = members->n_largest;
 
-	for (; i > 0 && census_footprint(&members->largest[i - 1]->memory) < footprint; i--)
+	for (; i > 0 && proc_reclaimable(&members->largest[i - 1]->memory) < footprint; i--)
 		if (i < KILL_OTHERS_MAX)
 			members->largest[i] = members->largest[i - 1];
 	if (i == KILL_OTHERS_MAX)
@@ -244,7 +244,7 @@ static uint64_t footprint_of(const struct manager *m, pid_t pid, uint64_t start_
 	if (proc_read_stat(m->proc_fd, pid, &stat) != 0 || stat.start_ticks != start_ticks ||
 	    proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory) != 0)
 		return UINT64_MAX;
-	return census_footprint(&memory);
+	return proc_reclaimable(&memory);
 }
 
 /* Two of the same memory: who is left has it all. */

@@ -89,7 +89,7 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
 			snprintf(d->next_group, sizeof(d->next_group), "%.*s",
 				 (int)sizeof(d->next_group) - 1, next->cgroup->path);
 		}
-		d->next_footprint = census_footprint(&next->memory);
+		d->next_footprint = proc_reclaimable(&next->memory);
 		return;
 	}
 }

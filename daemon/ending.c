@@ -38,7 +38,7 @@ static bool look_at(const struct manager *m, pid_t pid, uint64_t start_ticks,
 		.start_ticks = start_ticks,
 		.state = stat.state,
 		.frozen = freezer_is_frozen(&m->cgroups, cgroup, v1_freezer) > 0,
-		.footprint = census_footprint(&memory),
+		.footprint = proc_reclaimable(&memory),
 	};
 	return true;
 }
@@ -54,7 +54,7 @@ static uint64_t freed_since(const struct manager *m)
 
 static bool is_useless(const struct manager *m)
 {
-	return passover_is_useless(census_footprint(&m->decision.memory), freed_since(m));
+	return passover_is_useless(proc_reclaimable(&m->decision.memory), freed_since(m));
 }
 
 /* May it not be ended any more?  Rules may allocate, so they are asked only if they are others than
@@ -83,7 +83,7 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 		.timeout = m->policies.kill_timeout_usec,
 		.emergency_holds = demanded >= POLICY_ACTION_TERMINATE,
 		.next_level = demanded == POLICY_ACTION_KILL,
-		.expected_bytes = census_footprint(&d->memory),
+		.expected_bytes = proc_reclaimable(&d->memory),
 		.available_before = d->before.available + d->before.swap_free,
 		.available_now = m->reading.available + m->reading.swap_free,
 		.footprint_now = UINT64_MAX,

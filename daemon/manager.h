@@ -91,6 +91,8 @@ struct manager {
 	struct psi_history psi;
 	struct reclaim_history reclaim; /* in calm nothing is added to it */
 	struct stalls stalls;
+	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
+	usec_t unswappable_at;
 	struct census census;
 	usec_t refreshed_at;	       /* the last round of the census began */
 	struct victim_request request; /* of the last choice */

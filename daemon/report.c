@@ -81,7 +81,7 @@ static void add_decision(struct log_entry *e, const struct decision *d)
 	log_entry_add(e, "RECKOND_VICTIM_COMM=%s", format_foreign(d->comm, comm, sizeof(comm)));
 	log_entry_add(e, "RECKOND_VICTIM_UID=%u", d->uid);
 	log_entry_add(e, "RECKOND_VICTIM_CGROUP=%s", d->cgroup);
-	log_entry_add(e, "RECKOND_VICTIM_FOOTPRINT=%" PRIu64, census_footprint(&d->memory));
+	log_entry_add(e, "RECKOND_VICTIM_FOOTPRINT=%" PRIu64, proc_reclaimable(&d->memory));
 	log_entry_add(e, "RECKOND_TARGET=%s", policy_target_to_string(d->target));
 	log_entry_add(e, "RECKOND_TARGET_CGROUP=%s", d->group);
 	log_entry_add(e, "RECKOND_PROCESSES=%u", d->n_processes);
@@ -215,7 +215,7 @@ static void report_signalled(const struct manager *m)
 		 ". %u of %zu candidates read%s%s%s.",
 		 d->dry_run ? "Would end" : "Ending", victim_name(d, name, sizeof(name)),
 		 describe_company(d, company, sizeof(company)),
-		 format_bytes(census_footprint(&d->memory), size),
+		 format_bytes(proc_reclaimable(&d->memory), size),
 		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
 		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
 		 d->approximate ? ", approximately" : "",
@@ -242,7 +242,7 @@ static const char *describe_passed_over(const struct manager *m, char *buf, size
 		snprintf(buf, size,
 			 " Useless: of %s expected at most %s was freed; others of its kind are "
 			 "passed over once.",
-			 format_bytes(census_footprint(&d->memory), expected),
+			 format_bytes(proc_reclaimable(&d->memory), expected),
 			 format_bytes(d->freed, freed));
 	else if (d->passed_over_usec > 0)
 		snprintf(buf, size, " It is passed over for %" PRIu64 " s.",
@@ -263,7 +263,7 @@ static void describe_returned(const struct manager *m, char *buf, size_t size)
 	if (outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_MEMORY_BACK)
 		return;
 	if (!account_returned(m, &bytes, &within) ||
-	    bytes < census_footprint(&m->decision.memory) / LITTLE_SHARE)
+	    bytes < proc_reclaimable(&m->decision.memory) / LITTLE_SHARE)
 		snprintf(buf, size, "; so far little more is available");
 	else
 		snprintf(buf, size, "; %s came back within %" PRIu64 " ms",

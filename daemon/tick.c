@@ -21,6 +21,7 @@
 #include "daemon/monitor.h"
 #include "daemon/report.h"
 #include "daemon/stalls.h"
+#include "daemon/swap-use.h"
 #include "daemon/thawed.h"
 #include "lib/reader.h"
 
@@ -37,6 +38,8 @@
 #define WATCH_PRESSURE 700U
 /* All precise reads of one choice together: they must not make the emergency longer. */
 #define PRECISE_BUDGET_USEC (100 * USEC_PER_MSEC)
+/* All re-reading at little cost in one choice: some 8,000 processes. */
+#define REREAD_BUDGET_USEC (40 * USEC_PER_MSEC)
 /* The next look after a victim is gone or could not be had; memory has to be counted anew. */
 #define SOON_USEC (20 * USEC_PER_MSEC)
 /* While a victim is on its way, beside the event of its exit. */
@@ -60,6 +63,8 @@ static struct policy_reading policy_reading(const struct manager *m)
 		.psi = m->abilities.psi ? &m->psi : NULL,
 		.reclaim = &m->reclaim,
 		.stalls_are_explained = m->stalls.explained,
+		.unswappable = m->unswappable,
+		.page_size = m->accuracy.page_size,
 	};
 }
 
@@ -134,7 +139,8 @@ static int sample(struct manager *m, const struct tick *t)
 		return r;
 	m->sampled_at = t->now;
 	if (m->state != MANAGER_CALM)
-		reclaim_history_add(&m->reclaim, t->now, &m->reading.counters.events);
+		reclaim_history_add(&m->reclaim, t->now, &m->reading.counters.events,
+				    m->reading.available);
 	forecast_add(&m->forecast, t->now, &m->reading);
 	if (m->abilities.psi && psi_read_fd(m->psi_fd, &psi) == 0) {
 		psi_history_add(&m->psi, t->now, &psi);
@@ -143,6 +149,7 @@ static int sample(struct manager *m, const struct tick *t)
 	}
 	stalls_look(m, t->now);
 	r = keep_census(m, t->now);
+	swap_use_look(m, t->now);
 	if (r < 0)
 		report_sample_failed(m, r, t->now);
 	return 0;
@@ -215,6 +222,14 @@ static bool choose(struct manager *m, struct tick *t)
 		.precise = m->precise,
 		.left = PRECISE_BUDGET_USEC,
 		.now = monitor_now,
+		.reread_until = monitor_now() + REREAD_BUDGET_USEC,
+		.allocated = m->reading.allocated,
+		.sampled_at = t->now,
+	};
+	const struct victim_reader reads = {
+		.precise = reader_read,
+		.reread = reader_reread,
+		.userdata = &reader,
 	};
 	usec_t began = monitor_now();
 
@@ -230,7 +245,8 @@ static bool choose(struct manager *m, struct tick *t)
 		.self = getpid(),
 		.passover = &m->passover,
 	};
-	victim_choose(&m->census, &m->request, reader_read, &reader, &m->choice);
+	census_set_totals(&m->census, &m->reading.counters);
+	victim_choose(&m->census, &m->request, &reads, &m->choice);
 	if (m->choice.n_ranked == 0) {
 		t->event = REPORT_NOBODY;
 		return false;

@@ -47,6 +47,7 @@ struct sweep {
 static void take_stat(struct census_process *process, const struct proc_stat *stat)
 {
 	process->ppid = stat->ppid;
+	process->session = stat->session;
 	process->state = stat->state;
 	process->n_threads = stat->n_threads;
 	process->kthread = stat->flags & PROC_FLAG_KTHREAD;
@@ -105,8 +106,8 @@ static int read_memory(struct sweep *sweep, struct census_process *process,
 	if (!census->with_swap && read_shares(census, process, &memory, &process->code_pages))
 		r = 0;
 	else
-		r = proc_read_memory(census->proc_fd, stat, census->with_swap,
-				     census->accuracy->page_size, &memory);
+		r = proc_read_memory(census->proc_fd, stat, true, census->accuracy->page_size,
+				     &memory);
 	if (r == PROC_GONE)
 		return r;
 	if (census_is_passing(r) && process->recent_at != 0)
@@ -115,6 +116,24 @@ static int read_memory(struct sweep *sweep, struct census_process *process,
 	process->error = r;
 	census_count(census, process, &memory, sweep->allocated, sweep->now);
 	return 0;
+}
+
+int census_reread(struct census *census, struct census_process *process, uint64_t allocated,
+		  usec_t now)
+{
+	struct proc_memory memory;
+	struct proc_stat stat;
+	int r;
+
+	r = proc_read_stat(census->proc_fd, process->pid, &stat);
+	if (r == 0 && stat.start_ticks != process->start_ticks)
+		return PROC_GONE;
+	if (r == 0)
+		r = proc_read_memory(census->proc_fd, &stat, true, census->accuracy->page_size,
+				     &memory);
+	if (r == 0)
+		census_count(census, process, &memory, allocated, now);
+	return r;
 }
 
 /* What is known of it stands; but who may not be looked at, or is not understood, is not chosen. */
@@ -348,7 +367,7 @@ void census_look_again(struct census *census, pid_t pid, usec_t now, uint64_t al
 /* 0 to 255, by size: exponent and two more bits. */
 static unsigned size_class(const struct census_process *process)
 {
-	uint64_t size = census_footprint(&process->memory) | 4;
+	uint64_t size = proc_reclaimable(&process->memory) | 4;
 	unsigned exponent = 63 - (unsigned)__builtin_clzll(size);
 
 	return exponent << 2 | (unsigned)(size >> (exponent - 2) & 3);
@@ -437,7 +456,7 @@ static int reread(struct census *census, size_t i, usec_t now, uint64_t allocate
 		sweep.anew = true;
 		return read_process(&sweep, process->pid);
 	}
-	census_count(census, process, &memory, allocated, now);
+	census_count_resident(census, process, memory.anon, memory.shared, allocated, now);
 	return 0;
 }
 

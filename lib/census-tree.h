@@ -17,9 +17,12 @@ int census_place(struct census *census, struct census_process *process, const ch
 /* After any change of what decides whether it may be a victim, and with what weight. */
 void census_weigh(struct census *census, struct census_process *process);
 
-/* A new reading of its memory: the tallies and bounds above follow. */
-void census_count(struct census *census, struct census_process *process,
-		  const struct proc_memory *memory, uint64_t allocated, usec_t now);
+/* Those that vanished in a choice. */
+void census_drop_gone(struct census *census);
+
+/* A new reading of its resident memory alone, as statm has it: swap and page tables stand. */
+void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
+			   uint64_t shared, uint64_t allocated, usec_t now);
 
 /* Makes all bounds exact again; after everybody was read, or almost: allocated is of when that
  * began, and who could not be read meanwhile is as old as he is. */

@@ -16,6 +16,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/conf.h"
+#include "lib/errors.h"
 #include "lib/parse.h"
 
 /* The kernel's TASK_COMM_LEN, less the NUL. */
@@ -246,6 +247,7 @@ static int set_comm(const struct conf_key *key, void *object, const char *value,
 	return 0;
 }
 
+/* 0 with the user's number, or -ENOENT, with a warning in text; -ENOMEM. */
 static int find_user(const char *name, uid_t *ret, char *text)
 {
 	struct passwd passwd, *found = NULL;
@@ -269,13 +271,16 @@ static int find_user(const char *name, uid_t *ret, char *text)
 		break;
 	}
 	/* The man page lists half a dozen errors that mean "not found". */
-	snprintf(text, CONF_TEXT_MAX, "User=%.80s: there is no user of that name on this machine",
-		 name);
-	return -EINVAL;
+	snprintf(text, CONF_TEXT_MAX,
+		 "User=%.80s: %s; the rule matches no process until there is one and the "
+		 "configuration is loaded again",
+		 name, error_is_transient(-r) ? strerror(r) : "there is no such user");
+	return -ENOENT;
 }
 
 static int set_user(const struct conf_key *key, void *object, const char *value, char *text)
 {
+	_cleanup_free_ char *unknown = NULL;
 	struct rule *rule = object;
 	uint64_t number = 0;
 	uid_t uid = 0;
@@ -288,8 +293,14 @@ static int set_user(const struct conf_key *key, void *object, const char *value,
 	} else if (*value != '\0') {
 		r = find_user(value, &uid, text);
 	}
+	if (r == -ENOENT) {
+		unknown = strdup(value);
+		r = unknown ? 0 : -ENOMEM;
+	}
 	if (r < 0)
 		return r;
+	free(rule->unknown_user);
+	rule->unknown_user = take_ptr(unknown);
 	rule->has_uid = *value != '\0';
 	rule->uid = uid;
 	return 0;
@@ -347,8 +358,8 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 #define OF(field)     offsetof(struct policy, field)
 
 const struct conf_key conf_keys[] = {
-	{ "DryRun",          DAEMON, "no",  FORM_BOOL,     set_bool, SET(dry_run) },
-	{ "Scope",           DAEMON, "/",   "one cgroup such as /user.slice", set_scope },
+	{ "DryRun",          DAEMON, "no",  FORM_BOOL,     set_bool, SET(dry_run), .restricts = true },
+	{ "Scope",           DAEMON, "/",   "one cgroup such as /user.slice", set_scope, .restricts = true },
 	{ "WatchBelow",      DAEMON, "30%", FORM_LINE,     set_line, SET(watch_below) },
 	{ "KillTimeout",     DAEMON, "2s",  "a duration of at least 100ms such as 2s", set_kill_timeout },
 

@@ -28,7 +28,8 @@ struct conf_key {
 	const char *if_empty; /* what "Key=" stands for; NULL: the setter takes "" */
 	const char *form;     /* "a duration such as 5s": completes "For= needs" */
 	int (*set)(const struct conf_key *key, void *object, const char *value, char *text);
-	size_t offset; /* of the field in the object */
+	size_t offset;	/* of the field in the object */
+	bool restricts; /* what may be killed at all: not knowing its value is no licence */
 };
 
 extern const struct conf_key conf_keys[];
@@ -47,6 +48,10 @@ const struct conf_key *conf_key_find(enum conf_section section, const char *name
  * -EINVAL with the complaint in text (CONF_TEXT_MAX).  With 0 text is empty or a warning.
  */
 int conf_key_set(const struct conf_key *key, void *object, const char *value, char *text);
+
+/* The key that may have been meant by a name: the one of that name in any section, or the nearest
+ * in this section, or NULL. */
+const struct conf_key *conf_key_meant(enum conf_section section, const char *name);
 
 /* Puts into text (CONF_TEXT_MAX) what may have been meant by a name that is not known. */
 void conf_suggest_key(enum conf_section section, const char *name, char *text);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
-#include "lib/conf.h"
+#include "lib/conf-loader.h"
 
 void conf_messages_done(struct conf_messages *messages)
 {
@@ -84,4 +84,26 @@ int conf_messages_addv(struct conf_messages *messages, const char *file, unsigne
 	};
 	messages->n_errors += !warning;
 	return 0;
+}
+
+void conf_error(struct conf_loader *loader, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	if (conf_messages_addv(loader->messages, loader->file, loader->line, false, format, ap) < 0)
+		loader->no_memory = true;
+	va_end(ap);
+	if (loader->item)
+		loader->item->has_errors = true;
+}
+
+void conf_warning(struct conf_loader *loader, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	if (conf_messages_addv(loader->messages, loader->file, loader->line, true, format, ap) < 0)
+		loader->no_memory = true;
+	va_end(ap);
 }

@@ -45,16 +45,24 @@ static bool is_nearer(const char *name, const char *known, size_t *best)
 }
 
 /* NULL if nothing is near. */
-static const char *nearest_key(enum conf_section section, const char *name)
+static const struct conf_key *nearest_key(enum conf_section section, const char *name)
 {
-	const char *nearest = NULL;
+	const struct conf_key *nearest = NULL;
 	size_t best = SIZE_MAX;
 
 	for (size_t i = 0; i < conf_n_keys; i++)
 		if (conf_keys[i].sections & 1U << section &&
 		    is_nearer(name, conf_keys[i].name, &best))
-			nearest = conf_keys[i].name;
+			nearest = &conf_keys[i];
 	return nearest;
+}
+
+const struct conf_key *conf_key_meant(enum conf_section section, const char *name)
+{
+	for (size_t i = 0; i < conf_n_keys; i++)
+		if (strcmp(conf_keys[i].name, name) == 0)
+			return &conf_keys[i];
+	return nearest_key(section, name);
 }
 
 __attribute__((format(printf, 2, 3))) static void append(char *text, const char *format, ...)
@@ -82,7 +90,7 @@ static void append_sections(char *text, unsigned sections)
 
 void conf_suggest_key(enum conf_section section, const char *name, char *text)
 {
-	const char *nearest = nearest_key(section, name);
+	const struct conf_key *nearest = nearest_key(section, name);
 	const char *comma = "known are ";
 	unsigned elsewhere = 0;
 
@@ -94,7 +102,7 @@ void conf_suggest_key(enum conf_section section, const char *name, char *text)
 		append(text, "%s= belongs in ", name);
 		append_sections(text, elsewhere);
 	} else if (nearest) {
-		append(text, "did you mean %s=?", nearest);
+		append(text, "did you mean %s=?", nearest->name);
 	} else {
 		for (size_t i = 0; i < conf_n_keys; i++) {
 			if (!(conf_keys[i].sections & 1U << section))

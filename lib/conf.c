@@ -25,77 +25,24 @@
 #include <sys/sysmacros.h>
 
 #include "lib/cleanup.h"
-#include "lib/conf-keys.h"
+#include "lib/conf-loader.h"
 
 #define BLANKS	 " \t\r\n\v\f"
 #define UTF8_BOM "\xEF\xBB\xBF"
 
-/* A policy or rule that some section was about. */
-struct item {
-	enum conf_section section;
-	size_t index;	  /* in the set's policies or rules */
-	const char *file; /* of the last such section; borrowed from the caller of conf_load() */
-	unsigned line;
-	bool is_new;	   /* not built in */
-	bool has_action;   /* or may have been meant to have one */
-	bool has_mistakes; /* so whether a condition is missing cannot be told */
-};
-
-struct loader {
-	struct policy_set set;
-	struct conf_messages *messages;
-	bool no_memory;
-
-	FILE *stream;
-	const char *file;
-	unsigned line;
-	char text[CONF_LINE_MAX + 2]; /* the line; one byte more tells that it is too long */
-	const char *value;	      /* what the line gives to its key; points into text */
-
-	enum conf_section section;
-	bool is_ignoring;		  /* has complained: the rest of this section is not read */
-	struct item *item;		  /* NULL in [Daemon] and in no section; in items */
-	unsigned given_at[CONF_KEYS_MAX]; /* by key: the line in this section; 0: not given */
-
-	struct item *items;
-	size_t n_items;
-};
-
-static void loader_done(struct loader *loader)
+static void loader_done(struct conf_loader *loader)
 {
 	policy_set_done(&loader->set);
 	free(loader->items);
 }
 
-__attribute__((format(printf, 2, 3))) static void mistake(struct loader *loader, const char *format,
-							  ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	if (conf_messages_addv(loader->messages, loader->file, loader->line, false, format, ap) < 0)
-		loader->no_memory = true;
-	va_end(ap);
-}
-
-__attribute__((format(printf, 2, 3))) static void warn(struct loader *loader, const char *format,
-						       ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	if (conf_messages_addv(loader->messages, loader->file, loader->line, true, format, ap) < 0)
-		loader->no_memory = true;
-	va_end(ap);
-}
-
 /* What was meant by the line is not known: it may have been anything that its section needs. */
-static void lose_line(struct loader *loader)
+static void lose_line(struct conf_loader *loader)
 {
 	if (!loader->item)
 		return;
 	loader->item->has_action = true;
-	loader->item->has_mistakes = true;
+	loader->item->has_errors = true;
 }
 
 static char *strip(char *text)
@@ -110,7 +57,7 @@ static char *strip(char *text)
 	return text;
 }
 
-static void *section_object(struct loader *loader)
+static void *section_object(struct conf_loader *loader)
 {
 	if (loader->section == CONF_SECTION_DAEMON)
 		return &loader->set;
@@ -119,9 +66,10 @@ static void *section_object(struct loader *loader)
 	return &loader->set.rules[loader->item->index];
 }
 
-static struct item *items_put(struct loader *loader, enum conf_section section, size_t index)
+static struct conf_item *items_put(struct conf_loader *loader, enum conf_section section,
+				   size_t index)
 {
-	struct item *grown;
+	struct conf_item *grown;
 
 	for (size_t i = 0; i < loader->n_items; i++)
 		if (loader->items[i].section == section && loader->items[i].index == index)
@@ -130,15 +78,15 @@ static struct item *items_put(struct loader *loader, enum conf_section section, 
 	if (!grown)
 		return NULL;
 	loader->items = grown;
-	grown[loader->n_items] = (struct item){ .section = section, .index = index };
+	grown[loader->n_items] = (struct conf_item){ .section = section, .index = index };
 	return &grown[loader->n_items++];
 }
 
 /* The policy or rule of that name, found or made, becomes the section's. */
-static int open_item(struct loader *loader, enum conf_section section, const char *name)
+static int open_item(struct conf_loader *loader, enum conf_section section, const char *name)
 {
 	size_t n_before, index;
-	struct item *item;
+	struct conf_item *item;
 
 	if (section == CONF_SECTION_POLICY) {
 		struct policy *policy;
@@ -187,18 +135,19 @@ static bool is_name(const char *name)
 }
 
 /* Splits "[Section name]" in place; false if it has been complained about. */
-static bool split_header(struct loader *loader, char *header, char **ret_section, char **ret_name)
+static bool split_header(struct conf_loader *loader, char *header, char **ret_section,
+			 char **ret_name)
 {
 	char *end = strchr(header, ']');
 	size_t length;
 
 	if (!end) {
-		mistake(loader, "no ']' after '%.60s'", header);
+		conf_error(loader, "no ']' after '%.60s'", header);
 		return false;
 	}
 	if (end[1] != '\0') {
-		mistake(loader, "text after ']': '%.60s'; a comment needs a line of its own",
-			end + 1 + strspn(end + 1, BLANKS));
+		conf_error(loader, "text after ']': '%.60s'; a comment needs a line of its own",
+			   end + 1 + strspn(end + 1, BLANKS));
 		return false;
 	}
 	*end = '\0';
@@ -210,16 +159,16 @@ static bool split_header(struct loader *loader, char *header, char **ret_section
 	return true;
 }
 
-static void close_section(struct loader *loader)
+static void close_section(struct conf_loader *loader)
 {
 	loader->section = CONF_SECTION_NONE;
-	loader->is_ignoring = false;
+	loader->is_ignoring = loader->is_lost_daemon = false;
 	loader->item = NULL;
 	memset(loader->given_at, 0, sizeof(loader->given_at));
 }
 
 /* True if the header is good; "[Section name]" is then in buf for inih. */
-static bool open_section(struct loader *loader, char *header, char *buf, size_t size)
+static bool open_section(struct conf_loader *loader, char *header, char *buf, size_t size)
 {
 	enum conf_section section;
 	char text[CONF_TEXT_MAX];
@@ -227,26 +176,30 @@ static bool open_section(struct loader *loader, char *header, char *buf, size_t 
 
 	close_section(loader);
 	loader->is_ignoring = true;
+	loader->is_lost_daemon = strcasestr(header, "Daemon");
 	if (!split_header(loader, header, &word, &name))
 		return false;
 	section = conf_section_from_string(word);
 	if (section == CONF_SECTION_NONE) {
 		conf_suggest_section(word, text);
-		mistake(loader, "unknown section [%.60s]: %s", word, text);
+		if (loader->is_lenient)
+			conf_warning(loader, "unknown section [%.60s]: %s", word, text);
+		else
+			conf_error(loader, "unknown section [%.60s]: %s", word, text);
 		return false;
 	}
 	if (section == CONF_SECTION_DAEMON && *name != '\0') {
-		mistake(loader, "[Daemon] takes no name");
+		conf_error(loader, "[Daemon] takes no name");
 		return false;
 	}
 	if (section != CONF_SECTION_DAEMON && *name == '\0') {
-		mistake(loader, "[%s] needs a name: [%s NAME]", word, word);
+		conf_error(loader, "[%s] needs a name: [%s NAME]", word, word);
 		return false;
 	}
 	if (section != CONF_SECTION_DAEMON && !is_name(name)) {
-		mistake(loader,
-			"'%.60s' is no name: letters, digits and . _ @ -, at most %d of them", name,
-			CONF_NAME_MAX);
+		conf_error(loader,
+			   "'%.60s' is no name: letters, digits and . _ @ -, at most %d of them",
+			   name, CONF_NAME_MAX);
 		return false;
 	}
 	if (section != CONF_SECTION_DAEMON && open_item(loader, section, name) < 0) {
@@ -254,19 +207,25 @@ static bool open_section(struct loader *loader, char *header, char *buf, size_t 
 		return false;
 	}
 	loader->section = section;
-	loader->is_ignoring = false;
+	loader->is_ignoring = loader->is_lost_daemon = false;
 	snprintf(buf, size, "[%s%s%s]", word, *name != '\0' ? " " : "", name);
 	return true;
 }
 
-static void refuse_key(struct loader *loader, const char *name)
+static void refuse_key(struct conf_loader *loader, const char *name)
 {
 	char text[CONF_TEXT_MAX];
 
 	conf_suggest_key(loader->section, name, text);
-	mistake(loader, "unknown key '%.60s' in [%s]: %s", name,
-		conf_section_to_string(loader->section), text);
+	/* A newer version may know it. */
+	if (loader->is_lenient)
+		conf_warning(loader, "unknown key '%.60s' in [%s]: %s", name,
+			     conf_section_to_string(loader->section), text);
+	else
+		conf_error(loader, "unknown key '%.60s' in [%s]: %s", name,
+			   conf_section_to_string(loader->section), text);
 	lose_line(loader);
+	conf_lose_key(loader, conf_key_meant(loader->section, name));
 }
 
 static bool is_key(const char *name)
@@ -280,22 +239,27 @@ static bool is_key(const char *name)
 }
 
 /* True if the line is "Key=value", which is then in buf for inih. */
-static bool read_key(struct loader *loader, char *line, char *buf, size_t size)
+static bool read_key(struct conf_loader *loader, char *line, char *buf, size_t size)
 {
 	char *equals = strchr(line, '=');
 	const char *name;
 
+	if (loader->is_lost_daemon)
+		conf_lose_named_key(loader, line);
 	if (loader->is_ignoring)
 		return false;
 	if (loader->section == CONF_SECTION_NONE) {
-		mistake(loader, "'%.60s' stands before any section such as [Daemon]", line);
-		loader->is_ignoring = true;
+		conf_error(loader, "'%.60s' stands before any section such as [Daemon]", line);
+		loader->is_ignoring = loader->is_lost_daemon = true;
+		conf_lose_named_key(loader, line);
 		return false;
 	}
 	if (!equals || equals == line) {
-		mistake(loader, "%s '=' in '%.60s': a line is Key=value, [Section] or a comment",
-			equals ? "no key before" : "no", line);
+		conf_error(loader, "%s '=' in '%.60s': a line is Key=value, [Section] or a comment",
+			   equals ? "no key before" : "no", line);
 		lose_line(loader);
+		if (loader->section == CONF_SECTION_DAEMON)
+			conf_lose_named_key(loader, line);
 		return false;
 	}
 	*equals = '\0';
@@ -313,28 +277,32 @@ static bool read_key(struct loader *loader, char *line, char *buf, size_t size)
 
 /* A line that cannot be taken as a whole.  If it is a header, what follows is not known to be of
  * any section; if it is no text at all, nor is what follows. */
-static void refuse_line(struct loader *loader, char first, bool has_nul)
+static void refuse_line(struct conf_loader *loader, const char *line, bool has_nul)
 {
-	bool is_said = loader->is_ignoring && first != '[';
+	bool is_said = loader->is_ignoring && *line != '[';
+	bool is_daemon = loader->section == CONF_SECTION_DAEMON || loader->is_lost_daemon;
 
 	if (has_nul && !is_said)
-		mistake(loader, "a NUL byte: this is not text");
+		conf_error(loader, "a NUL byte: this is not text");
 	else if (!is_said)
-		mistake(loader, "line too long: at most %d bytes", CONF_LINE_MAX);
+		conf_error(loader, "line too long: at most %d bytes", CONF_LINE_MAX);
 	lose_line(loader);
-	if (first != '[' && !has_nul)
+	if (is_daemon)
+		conf_lose_named_key(loader, line);
+	if (*line != '[' && !has_nul)
 		return;
 	close_section(loader);
 	loader->is_ignoring = true;
+	loader->is_lost_daemon = *line == '[' ? !!strcasestr(line, "Daemon") : is_daemon;
 }
 
 /* The next line, into loader->text, empty if it has been refused; false at the end. */
-static bool fetch_line(struct loader *loader)
+static bool fetch_line(struct conf_loader *loader)
 {
 	int c = getc_unlocked(loader->stream);
 	bool has_nul = false;
+	const char *line;
 	size_t n = 0;
-	char first;
 
 	if (c == EOF)
 		return false;
@@ -347,18 +315,18 @@ static bool fetch_line(struct loader *loader)
 	loader->text[n] = '\0';
 	if (loader->line == 1 && strncmp(loader->text, UTF8_BOM, strlen(UTF8_BOM)) == 0)
 		memset(loader->text, ' ', strlen(UTF8_BOM));
-	first = loader->text[strspn(loader->text, BLANKS)];
-	if ((n <= CONF_LINE_MAX && !has_nul) || is_comment(first))
+	line = loader->text + strspn(loader->text, BLANKS);
+	if ((n <= CONF_LINE_MAX && !has_nul) || is_comment(*line))
 		return true;
+	refuse_line(loader, line, has_nul);
 	loader->text[0] = '\0';
-	refuse_line(loader, first, has_nul);
 	return true;
 }
 
 /* inih's reader, in the place of fgets(3). */
 static char *read_line(char *buf, int size, void *user)
 {
-	struct loader *loader = user;
+	struct conf_loader *loader = user;
 
 	while (!loader->no_memory && fetch_line(loader)) {
 		char *line = strip(loader->text);
@@ -377,7 +345,7 @@ static char *read_line(char *buf, int size, void *user)
 /* inih's handler; non-zero is success. */
 static int on_key(void *user, const char *section, const char *name, const char *value)
 {
-	struct loader *loader = user;
+	struct conf_loader *loader = user;
 	const struct conf_key *key;
 	char text[CONF_TEXT_MAX];
 	unsigned *given_at;
@@ -393,8 +361,8 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	}
 	given_at = &loader->given_at[key - conf_keys];
 	if (*given_at > 0)
-		warn(loader, "%s= is in line %u of this section already; this one counts", name,
-		     *given_at);
+		conf_warning(loader, "%s= is in line %u of this section already; this one counts",
+			     name, *given_at);
 	*given_at = loader->line;
 	if (loader->item && strcmp(name, "Action") == 0)
 		loader->item->has_action = true;
@@ -402,11 +370,10 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	if (r == -ENOMEM) {
 		loader->no_memory = true;
 	} else if (r < 0) {
-		mistake(loader, "%s", text);
-		if (loader->item)
-			loader->item->has_mistakes = true;
+		conf_error(loader, "%s", text);
+		conf_lose_key(loader, key);
 	} else if (text[0] != '\0') {
-		warn(loader, "%s", text);
+		conf_warning(loader, "%s", text);
 	}
 	return 1;
 }
@@ -418,7 +385,7 @@ static const char *file_kind(mode_t mode)
 	return S_ISFIFO(mode) ? "a FIFO" : "a device or the like";
 }
 
-static void load_file(struct loader *loader, const char *file)
+static void load_file(struct conf_loader *loader, const char *file)
 {
 	_cleanup_fclose_ FILE *stream = NULL;
 	_cleanup_close_ int fd = -EBADF;
@@ -431,14 +398,14 @@ static void load_file(struct loader *loader, const char *file)
 	/* Non-blocking: opening a FIFO would wait for a writer. */
 	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		mistake(loader, "cannot be read: %s", strerror(errno));
+		conf_error(loader, "cannot be read: %s", strerror(errno));
 		return;
 	}
 	/* "--config=/dev/null" is how people say "no configuration". */
 	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
 		return;
 	if (!S_ISREG(st.st_mode)) {
-		mistake(loader, "is %s, not a regular file", file_kind(st.st_mode));
+		conf_error(loader, "is %s, not a regular file", file_kind(st.st_mode));
 		return;
 	}
 	stream = fdopen(fd, "re");
@@ -455,64 +422,7 @@ static void load_file(struct loader *loader, const char *file)
 		loader->no_memory = true;
 	loader->line = 0;
 	if (ferror(stream))
-		mistake(loader, "cannot be read to its end");
-}
-
-static void check_policy(struct loader *loader, const struct item *item)
-{
-	const struct policy *policy = &loader->set.policies[item->index];
-	bool has_pressure = policy_waits_for_pressure(policy) || policy->thrashing > 0;
-	bool has_memory = policy->memory_available.set;
-
-	if (item->is_new && !item->has_action) {
-		mistake(loader, "[Policy %s] has no Action=: none, warn, terminate or kill",
-			policy->name);
-		return;
-	}
-	if (policy->action == POLICY_ACTION_NONE || item->has_mistakes)
-		return;
-	if (!has_memory && !has_pressure && !policy->swap_free.set)
-		mistake(loader,
-			"[Policy %s] has no condition: MemoryAvailable=, SwapFree=, "
-			"PressureSome=, PressureFull= or Thrashing= (or Action=none)",
-			policy->name);
-	else if (!has_memory && !has_pressure)
-		warn(loader,
-		     "[Policy %s] has SwapFree= alone: it always holds where there is no swap",
-		     policy->name);
-	if (has_pressure && policy->for_usec > PSI_HISTORY_USEC)
-		mistake(loader,
-			"[Policy %s] can never act: pressure is remembered for %us only, "
-			"and For= is longer",
-			policy->name, (unsigned)(PSI_HISTORY_USEC / USEC_PER_SEC));
-}
-
-static void check_rule(struct loader *loader, const struct item *item)
-{
-	const struct rule *rule = &loader->set.rules[item->index];
-	const char *section = conf_section_to_string(item->section);
-
-	if (item->has_mistakes || rule->comm_pattern || rule->cgroup || rule->has_uid)
-		return;
-	if (!rule->disabled)
-		mistake(loader, "[%s %s] has no condition: Comm=, Cgroup= or User= (or Enabled=no)",
-			section, rule->name);
-	else if (item->is_new)
-		warn(loader, "there is no [%s %s] to disable", section, rule->name);
-}
-
-/* Now that all has been read: is each policy and rule that was touched complete? */
-static void check_items(struct loader *loader)
-{
-	loader->item = NULL;
-	for (size_t i = 0; i < loader->n_items; i++) {
-		loader->file = loader->items[i].file;
-		loader->line = loader->items[i].line;
-		if (loader->items[i].section == CONF_SECTION_POLICY)
-			check_policy(loader, &loader->items[i]);
-		else
-			check_rule(loader, &loader->items[i]);
-	}
+		conf_error(loader, "cannot be read to its end");
 }
 
 static void remove_disabled(struct policy_set *set)
@@ -522,25 +432,54 @@ static void remove_disabled(struct policy_set *set)
 			policy_set_remove_rule(set, &set->rules[i]);
 }
 
-int conf_load(const char *const *files, size_t n_files, struct policy_set *ret,
-	      struct conf_messages *messages)
+static int load(struct conf_loader *loader, const char *const *files, size_t n_files)
 {
-	_cleanup_(loader_done) struct loader loader = { .messages = messages };
-	size_t n_errors = messages->n_errors;
 	int r;
 
-	r = policy_set_init_defaults(&loader.set);
+	r = policy_set_init_defaults(&loader->set);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n_files; i++)
-		load_file(&loader, files[i]);
-	check_items(&loader);
-	if (loader.no_memory)
-		return -ENOMEM;
+		load_file(loader, files[i]);
+	conf_check_items(loader);
+	return loader->no_memory ? -ENOMEM : 0;
+}
+
+int conf_load(const char *const *files, size_t n_files, struct policy_set *ret,
+	      struct conf_messages *messages)
+{
+	_cleanup_(loader_done) struct conf_loader loader = { .messages = messages };
+	size_t n_errors = messages->n_errors;
+	int r;
+
+	r = load(&loader, files, n_files);
+	if (r < 0)
+		return r;
 	if (messages->n_errors > n_errors)
 		return 1;
 	remove_disabled(&loader.set);
 	*ret = loader.set;
 	loader.set = (struct policy_set){};
 	return 0;
+}
+
+int conf_load_lenient(const char *const *files, size_t n_files, struct policy_set *ret,
+		      struct conf_messages *messages)
+{
+	_cleanup_(loader_done) struct conf_loader loader = {
+		.messages = messages,
+		.is_lenient = true,
+	};
+	size_t n_errors = messages->n_errors;
+	int r;
+
+	r = load(&loader, files, n_files);
+	if (r == 0)
+		r = conf_salvage(&loader);
+	if (r < 0)
+		return r;
+	remove_disabled(&loader.set);
+	*ret = loader.set;
+	loader.set = (struct policy_set){};
+	return messages->n_errors > n_errors;
 }

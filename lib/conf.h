@@ -56,6 +56,16 @@ int conf_load(const char *const *files, size_t n_files, struct policy_set *ret,
 	      struct conf_messages *messages);
 
 /*
+ * The same for a start, where doing without protection is worse than doing with less than was
+ * written: *ret is set in any case but -ENOMEM.  0, or 1 if there were errors; each policy or rule
+ * that is not used as it is written, and a dry run for want of knowing better, is an error more.
+ * What is made of a section with errors never makes a process a victim that is none as written, but
+ * for the built-in policies, of which no error takes anything away (conf-lenient.c).
+ */
+int conf_load_lenient(const char *const *files, size_t n_files, struct policy_set *ret,
+		      struct conf_messages *messages);
+
+/*
  * The files to read, in order.  With file: that one and file.d / *.conf, sorted by name.  Without:
  * the first of {etc,run,usr/lib}/reckond/reckond.conf that exists (none is fine), and the drop-ins
  * reckond.conf.d / *.conf of all three, sorted by name, where /etc masks /run masks /usr/lib, and a

@@ -126,7 +126,9 @@ const char *describe_rule(const struct rule *rule, const char *user, char *buf, 
 		add(&text, "Comm=%s", rule->comm_pattern);
 	if (rule->cgroup)
 		add(&text, "%sCgroup=%s", text.n > 0 ? " " : "", rule->cgroup);
-	if (rule->has_uid && user)
+	if (rule->unknown_user)
+		add(&text, "%sUser=%s (no such user)", text.n > 0 ? " " : "", rule->unknown_user);
+	else if (rule->has_uid && user)
 		add(&text, "%sUser=%s", text.n > 0 ? " " : "", user);
 	return buf;
 }

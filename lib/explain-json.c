@@ -58,6 +58,7 @@ static json_t *of_policies(const struct outlook *o)
 		.psi = o->psi,
 		.reclaim = o->reclaim,
 		.stalls_are_explained = o->stalls_are_explained,
+		.unswappable = o->unswappable,
 	};
 	json_t *array = json_array();
 
@@ -99,7 +100,7 @@ static json_t *of_candidate(const struct outlook *o, const struct victim_candida
 		p->uid == (uid_t)-1 ? json_null() : json_integer(p->uid), "cgroup",
 		json_of_foreign(census_cgroup_path(p)), "processes",
 		candidate->cgroup ? json_integer(outlook_processes(candidate)) : json_null(),
-		"footprint_bytes", of_known(is_known, census_footprint(memory)),
+		"footprint_bytes", of_known(is_known, proc_reclaimable(memory)),
 		"footprint_min_bytes", of_known(is_known, size.lo), "footprint_max_bytes",
 		of_known(is_known, size.hi), "anonymous_bytes", of_known(is_known, memory->anon),
 		"swap_bytes", of_known(is_known, memory->swap), "shared_bytes",
@@ -173,7 +174,7 @@ static json_t *of_protected_one(const struct census_process *process)
 {
 	return json_pack("{s:i, s:o, s:o, s:o}", "pid", (int)process->pid, "command",
 			 json_of_foreign(process->comm), "footprint_bytes",
-			 json_of_bytes(census_footprint(&process->memory)), "rule",
+			 json_of_bytes(proc_reclaimable(&process->memory)), "rule",
 			 of_rule(process->protected_by));
 }
 

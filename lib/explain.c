@@ -181,13 +181,13 @@ struct staying {
 /* Of equals, the one that came first stays before. */
 static void keep(struct staying *s, const struct explanation *e)
 {
-	uint64_t size = census_footprint(&e->candidate.memory);
+	uint64_t size = proc_reclaimable(&e->candidate.memory);
 	size_t i = s->n < EXPLAIN_STAYING_MAX ? s->n++ : EXPLAIN_STAYING_MAX - 1;
 
 	if (i == EXPLAIN_STAYING_MAX - 1 && s->kept[i].process &&
-	    census_footprint(&s->kept[i].candidate.memory) >= size)
+	    proc_reclaimable(&s->kept[i].candidate.memory) >= size)
 		return;
-	for (; i > 0 && census_footprint(&s->kept[i - 1].candidate.memory) < size; i--)
+	for (; i > 0 && proc_reclaimable(&s->kept[i - 1].candidate.memory) < size; i--)
 		s->kept[i] = s->kept[i - 1];
 	s->kept[i] = *e;
 }
@@ -196,7 +196,7 @@ static void keep_if_larger(struct staying *s, const struct explanation *e)
 {
 	const struct victim_candidate *victim = outlook_victim(s->outlook);
 
-	if (census_footprint(&e->candidate.memory) > census_footprint(&victim->memory) ||
+	if (proc_reclaimable(&e->candidate.memory) > proc_reclaimable(&victim->memory) ||
 	    avoided_for(s->outlook, e) != PASSOVER_NOT)
 		keep(s, e);
 }

@@ -17,6 +17,7 @@ static void find_policy(struct outlook *o)
 		.psi = o->psi,
 		.reclaim = o->reclaim,
 		.stalls_are_explained = o->stalls_are_explained,
+		.unswappable = o->unswappable,
 	};
 
 	for (size_t i = 0; i < o->policies->n_policies; i++) {
@@ -47,6 +48,13 @@ static int read_some(const struct census_process *process, struct victim_reading
 	return reader_read(process, ret, &o->reader);
 }
 
+static int reread_some(struct census *census, struct census_process *process, void *userdata)
+{
+	struct outlook *o = userdata;
+
+	return reader_reread(census, process, &o->reader);
+}
+
 /* What the path of its cgroup has to begin with. */
 static bool is_in(const struct outlook_group *group, const struct census_process *process)
 {
@@ -71,7 +79,7 @@ static void count_others(const struct outlook *o, const struct victim_candidate 
 	const struct census_process *process;
 
 	census_for_each(o->census, process) {
-		uint64_t footprint = census_footprint(&process->memory);
+		uint64_t footprint = proc_reclaimable(&process->memory);
 		struct interval size;
 
 		if (!is_in(group, process) || !would_be_signalled(o, process))
@@ -108,7 +116,7 @@ static bool find_group(struct outlook *o)
 	if (group->length == 0)
 		return !outlook_is_of_cgroups(o);
 	group->is_flagged = !outlook_is_of_cgroups(o);
-	group->footprint = census_footprint(&victim->memory);
+	group->footprint = proc_reclaimable(&victim->memory);
 	group->size = outlook_size(o, victim);
 	count_others(o, victim, group);
 	return true;
@@ -125,6 +133,12 @@ static void pass_over_first(struct victim_result *result)
 
 void outlook_choose(struct outlook *o)
 {
+	const struct victim_reader reader = {
+		.precise = read_some,
+		.reread = reread_some,
+		.userdata = o,
+	};
+
 	o->policy = o->warning = NULL;
 	o->policy_holds = false;
 	o->n_reads = 0;
@@ -136,7 +150,11 @@ void outlook_choose(struct outlook *o)
 		.precise = o->precise,
 		.left = o->budget,
 		.now = o->now,
+		.reread_until = add_u64(o->now(), o->budget),
+		.allocated = o->memory.allocated,
+		.sampled_at = o->now(),
 	};
+	census_set_totals(o->census, &o->memory.counters);
 	o->request = (struct victim_request){
 		.n_wanted = VICTIM_RANKED_MAX,
 		.rank_by = o->policy ? o->policy->rank_by : POLICY_RANK_BY_FOOTPRINT,
@@ -147,7 +165,7 @@ void outlook_choose(struct outlook *o)
 		.self = getpid(),
 		.passover = o->passover,
 	};
-	victim_choose(o->census, &o->request, read_some, o, &o->result);
+	victim_choose(o->census, &o->request, &reader, &o->result);
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
 		o->result.ranked[i].process = victim_largest_below(o->result.ranked[i].node);
 	if (o->result.avoided.node)
@@ -216,7 +234,7 @@ uint64_t outlook_read_error(const struct outlook *o)
 
 struct interval outlook_size(const struct outlook *o, const struct victim_candidate *candidate)
 {
-	uint64_t footprint = census_footprint(&candidate->memory);
+	uint64_t footprint = proc_reclaimable(&candidate->memory);
 	uint64_t error = candidate->precise ? candidate->error : candidate->node->error_sum;
 
 	if (candidate->precise || candidate->cgroup)

@@ -202,7 +202,7 @@ static bool rule_matches(const struct rule *rule, const struct rule_subject *sub
 		return false;
 	if (!subject->comm && (rule->comm_pattern || rule->has_uid))
 		return false;
-	if (rule->has_uid && rule->uid != subject->uid)
+	if (rule->has_uid && (rule->unknown_user || rule->uid != subject->uid))
 		return false;
 	if (rule->cgroup && !cgroup_matches_any(subject->cgroup, rule->cgroup))
 		return false;

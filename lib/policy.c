@@ -128,6 +128,7 @@ static void rule_done(struct rule *rule)
 	free(rule->name);
 	rule_set_comm(rule, NULL, NULL, 0);
 	free(rule->cgroup);
+	free(rule->unknown_user);
 }
 
 void policy_set_done(struct policy_set *set)
@@ -196,6 +197,16 @@ struct rule *policy_set_rule(struct policy_set *set, enum rule_kind kind, const 
 	return &grown[set->n_rules++];
 }
 
+void policy_set_remove_policy(struct policy_set *set, struct policy *policy)
+{
+	size_t i = (size_t)(policy - set->policies);
+
+	assert(i < set->n_policies);
+	free(policy->name);
+	set->n_policies--;
+	memmove(policy, policy + 1, (set->n_policies - i) * sizeof(*policy));
+}
+
 void policy_set_remove_rule(struct policy_set *set, struct rule *rule)
 {
 	size_t i = (size_t)(rule - set->rules);
@@ -233,9 +244,27 @@ static uint64_t swap_headroom(const struct policy *policy, const struct memory_r
 		       policy_line_bytes(&policy->swap_free, memory->swap_total));
 }
 
-static bool memory_holds(const struct policy *policy, const struct memory_reading *memory)
+bool policy_swap_is_no_help(const struct policy *policy, const struct policy_reading *reading)
 {
-	return memory_headroom(policy, memory) == 0 && swap_headroom(policy, memory) == 0;
+	const struct memory_reading *memory = reading->memory;
+	struct reclaim_span span;
+
+	if (!policy->memory_available.set || !policy->swap_free.set || memory->swap_total == 0)
+		return false;
+	if (reading->unswappable > 0 &&
+	    sub_u64(memory->counters.anon, reading->unswappable) <=
+		    policy_line_bytes(&policy->swap_free, memory->total))
+		return true;
+	return reading->reclaim && reading->page_size > 0 &&
+	       reclaim_over(reading->reclaim, RECLAIM_SWAP_UNUSED_USEC, &span) &&
+	       reclaim_leaves_swap_unused(&span, memory->total, reading->page_size);
+}
+
+static bool memory_holds(const struct policy *policy, const struct policy_reading *reading)
+{
+	return memory_headroom(policy, reading->memory) == 0 &&
+	       (swap_headroom(policy, reading->memory) == 0 ||
+		policy_swap_is_no_help(policy, reading));
 }
 
 bool policy_waits_for_pressure(const struct policy *policy)
@@ -279,7 +308,7 @@ static bool activity_holds(const struct policy *policy, const struct policy_read
 
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading)
 {
-	return memory_holds(policy, reading->memory) && activity_holds(policy, reading);
+	return memory_holds(policy, reading) && activity_holds(policy, reading);
 }
 
 void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
@@ -295,7 +324,7 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 
 		if (policy->action == POLICY_ACTION_NONE)
 			continue;
-		if (!memory_holds(policy, memory)) {
+		if (!memory_holds(policy, reading)) {
 			policy->holds_since = USEC_INFINITY;
 			continue;
 		}
@@ -327,7 +356,7 @@ static usec_t time_to_policy(const struct policy *policy, const struct memory_re
 	if (policy->action < POLICY_ACTION_TERMINATE)
 		return USEC_INFINITY;
 	if (watch)
-		return memory_holds(policy, memory) ? USEC_INFINITY : max_u64(fill, swap);
+		return fill + swap == 0 ? USEC_INFINITY : max_u64(fill, swap);
 	if (policy->memory_available.set)
 		return fill + policy->for_usec / 2;
 	return policy->swap_free.set ? swap + policy->for_usec / 2 : USEC_INFINITY;

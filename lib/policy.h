@@ -100,8 +100,10 @@ struct rule {
 	char *cgroup;	    /* globs with blanks between, one must match: cgroup_path_matches() */
 	bool has_uid;
 	uid_t uid;
-	bool builtin;  /* as built in: not touched by a configuration file */
-	bool disabled; /* matches nothing; conf removes it in the end */
+	char *unknown_user; /* the name in place of uid: there is no such user, it matches nothing
+			     */
+	bool builtin;	    /* as built in: not touched by a configuration file */
+	bool disabled;	    /* matches nothing; conf removes it in the end */
 };
 
 struct policy_set {
@@ -128,6 +130,7 @@ void policy_set_done(struct policy_set *set);
  */
 struct policy *policy_set_policy(struct policy_set *set, const char *name);
 struct rule *policy_set_rule(struct policy_set *set, enum rule_kind kind, const char *name);
+void policy_set_remove_policy(struct policy_set *set, struct policy *policy);
 void policy_set_remove_rule(struct policy_set *set, struct rule *rule);
 
 /* Compiles pattern (POSIX extended, no back-references) into the rule, in place of an older one;
@@ -168,6 +171,8 @@ struct policy_reading {
 	const struct memory_reading *memory;
 	const struct psi_history *psi;	       /* NULL: this machine has no PSI */
 	const struct reclaim_history *reclaim; /* NULL: not known */
+	uint64_t unswappable;	   /* anonymous bytes that may not be swapped out (swap-room.h) */
+	uint64_t page_size;	   /* for reclaim; 0: swap is taken to be in use */
 	bool stalls_are_explained; /* by the limit of a cgroup: pressure does not count (stall.h) */
 };
 
@@ -191,6 +196,15 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
  * reclaim memory in that time, as far as that is known.  No PSI: they never hold.  Thrashing over
  * the policy's time (2 s at least); where nothing is known of reclaim it never holds.
  */
+/*
+ * Free swap is no help, and a condition on it counts as met, in a policy that has one on memory
+ * too, where
+ * - all but so much of the anonymous memory as the policy's line of swap, taken of memory, may not
+ *   be swapped out, or
+ * - memory has been all but gone for some seconds, and the kernel has not used it
+ *   (reclaim_leaves_swap_unused()).
+ */
+bool policy_swap_is_no_help(const struct policy *policy, const struct policy_reading *reading);
 bool policy_waits_for_pressure(const struct policy *policy);
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading);
 

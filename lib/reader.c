@@ -31,6 +31,16 @@ static int read_adj(const struct reader *reader, const struct census_process *pr
 	return r == PROC_GONE ? r : 0;
 }
 
+/* The clock is asked at each fourth: it costs a fraction of a read. */
+int reader_reread(struct census *census, struct census_process *process, void *userdata)
+{
+	struct reader *reader = userdata;
+
+	if (reader->n_rereads++ % 4 == 3 && reader->now() >= reader->reread_until)
+		return VICTIM_READ_LATE;
+	return census_reread(census, process, reader->allocated, reader->sampled_at);
+}
+
 int reader_read(const struct census_process *process, struct victim_reading *ret, void *userdata)
 {
 	struct reader *reader = userdata;
@@ -55,10 +65,10 @@ int reader_read(const struct census_process *process, struct victim_reading *ret
 		return VICTIM_READ_GONE;
 	if (r < 0)
 		return r;
-	if (stat.state == 'Z' && census_footprint(&ret->memory) == 0)
+	if (stat.state == 'Z' && proc_reclaimable(&ret->memory) == 0)
 		return VICTIM_READ_GONE; /* all that is left is for its parent to take note */
-	interval = accuracy_interval(reader->accuracy, census_footprint(&ret->memory), true,
+	interval = accuracy_interval(reader->accuracy, proc_reclaimable(&ret->memory), true,
 				     stat.n_threads);
-	ret->error = interval.hi - census_footprint(&ret->memory);
+	ret->error = interval.hi - proc_reclaimable(&ret->memory);
 	return 0;
 }

@@ -20,7 +20,14 @@ struct reader {
 	struct precise *precise; /* NULL: smaps_rollup is never asked */
 	usec_t left;		 /* of the budget; goes down with each read that may block */
 	usec_t (*now)(void);	 /* the clock by which it does */
+	usec_t reread_until;	 /* by that clock: after it nothing is re-read */
+	unsigned n_rereads;
+	uint64_t allocated; /* as the request has it */
+	usec_t sampled_at;  /* likewise */
 };
 
 /* A victim_read_fn; userdata is a struct reader. */
 int reader_read(const struct census_process *process, struct victim_reading *ret, void *userdata);
+
+/* The reread of a struct victim_reader; likewise. */
+int reader_reread(struct census *census, struct census_process *process, void *userdata);

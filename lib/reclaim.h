@@ -25,6 +25,7 @@ struct reclaim_history {
 		uint64_t stolen;
 		uint64_t refaulted;
 		uint64_t swapped_out;
+		uint64_t available; /* bytes */
 	} samples[RECLAIM_SAMPLES]; /* a ring */
 	unsigned head;		    /* where the next sample goes */
 	unsigned n_samples;
@@ -32,7 +33,7 @@ struct reclaim_history {
 
 /* Remembers the counters as the newest sample, by the rules of psi_history_add(). */
 void reclaim_history_add(struct reclaim_history *history, usec_t now,
-			 const struct vmstat_counters *counters);
+			 const struct vmstat_counters *counters, uint64_t available);
 
 /* Pages (stalled: allocations) in a span of time. */
 struct reclaim_span {
@@ -42,6 +43,7 @@ struct reclaim_span {
 	uint64_t stolen;
 	uint64_t refaulted;
 	uint64_t swapped_out;
+	uint64_t available_max; /* bytes, at any sample of it */
 };
 
 /* From the newest sample that is at least the window older than the last.  false: the history is
@@ -52,6 +54,18 @@ bool reclaim_over(const struct reclaim_history *history, usec_t window_usec,
 /* How much of what was reclaimed was needed again, in permyriad, at most all of it; nothing was
  * reclaimed: 0. */
 unsigned reclaim_refaulted_share(const struct reclaim_span *span);
+
+/*
+ * Is free swap of no use?  Memory was all but gone for all of the span, the machine reclaimed, and
+ * next to nothing was swapped out: the kernel does not want to (vm.swappiness), may not, or the
+ * swap is too slow.  Over RECLAIM_SWAP_UNUSED_USEC at least: for two seconds a kernel was seen to
+ * look for cache before it began to swap.
+ */
+#define RECLAIM_SWAP_UNUSED_USEC      (3 * USEC_PER_SEC)
+#define RECLAIM_GONE_PERMYRIAD	      200U /* of memory available, at most */
+#define RECLAIM_SWAPPED_OUT_PERMYRIAD 40U  /* of memory, a second, at most */
+bool reclaim_leaves_swap_unused(const struct reclaim_span *span, uint64_t memory_total,
+				uint64_t page_size);
 
 /* Did the machine have to reclaim at all?  What one cgroup reclaims because of its own limit is in
  * none of these counters. */

@@ -182,7 +182,7 @@ static void test_sweep_reads_who_and_how_much(void **state)
 	assert_int_equal(p->memory.anon, 600 * PAGE);
 	assert_int_equal(p->memory.shared, 400 * PAGE);
 	assert_int_equal(p->memory.swap, 8192);
-	assert_int_equal(census_footprint(&p->memory), 600 * PAGE + 8192);
+	assert_int_equal(proc_reclaimable(&p->memory), 600 * PAGE + 8192);
 	assert_int_equal(p->read_at_allocated, 5000);
 	assert_true(census_is_in_scope(&world->census, p));
 	assert_null(p->protected_by);
@@ -383,10 +383,10 @@ static void test_sweep_remembers_growth(void **state)
 		row.resident = 1000 + second * 10;
 		put_process(world, &row);
 		p = sweep_and_find(world, second * USEC_PER_SEC, 1, false, 300);
-		assert_true(census_footprint(&p->memory) >= p->earlier_footprint);
+		assert_true(proc_reclaimable(&p->memory) >= p->earlier_footprint);
 	}
 	/* One to two periods of 5 s, at 10 pages a second. */
-	assert_in_range(census_footprint(&p->memory) - p->earlier_footprint, 50 * PAGE, 100 * PAGE);
+	assert_in_range(proc_reclaimable(&p->memory) - p->earlier_footprint, 50 * PAGE, 100 * PAGE);
 }
 
 static void test_sweep_grows_with_the_machine(void **state)
@@ -423,10 +423,10 @@ static void test_interval_ages(void **state)
 
 	put_process(world, &browser);
 	p = sweep_and_find(world, 1, 10 * MIB, false, 300);
-	interval = census_interval(&world->census, p, 10 * MIB);
+	interval = census_interval(&world->census, p, 10 * MIB, 0);
 	assert_int_equal(interval.lo, 600 * PAGE);
 	assert_int_equal(interval.hi, 600 * PAGE);
-	interval = census_interval(&world->census, p, 30 * MIB);
+	interval = census_interval(&world->census, p, 30 * MIB, 0);
 	assert_int_equal(interval.lo, 0); /* it may have shrunk */
 	assert_int_equal(interval.hi, 600 * PAGE + 20 * MIB);
 }
@@ -1100,7 +1100,7 @@ static void test_sweep_finds_us_on_this_machine(void **state)
 	assert_int_equal(p->uid, geteuid());
 	assert_int_equal(p->ppid, getppid());
 	assert_true(census.last_pid > 0);
-	interval = census_interval(&census, p, 1);
+	interval = census_interval(&census, p, 1, 0);
 	assert_true(interval.hi >= size);
 	assert_true(interval.lo < interval.hi);
 	census_done(&census);

@@ -365,14 +365,14 @@ static void test_staying_is_bounded(void **state)
 	assert_int_equal(explain_staying(o, staying), EXPLAIN_STAYING_MAX);
 	assert_int_equal(staying[0].process->pid, 600); /* outside the scope */
 	for (size_t i = 1; i < EXPLAIN_STAYING_MAX; i++)
-		assert_int_equal(census_footprint(&staying[i].process->memory), (2020 - i) * MIB);
+		assert_int_equal(proc_reclaimable(&staying[i].process->memory), (2020 - i) * MIB);
 
 	census_done(&world->census);
 	victim_done(&o->result);
 	passover_add_kind(&world->passover, &subject, 1, 0, 7);
 	o = look_out(world, 4 * GIB);
 	assert_int_equal(explain_staying(o, staying), EXPLAIN_STAYING_MAX);
-	assert_int_equal(census_footprint(&staying[6].process->memory), 2014 * MIB);
+	assert_int_equal(proc_reclaimable(&staying[6].process->memory), 2014 * MIB);
 	assert_int_equal(staying[7].process->pid, 300);
 	assert_string_equal(explain_avoided(o, &staying[7]), "kind");
 }

@@ -612,7 +612,7 @@ static void reclaim(struct reclaim_history *history, usec_t until, unsigned page
 		c.scanned += 2 * (uint64_t)pages;
 		c.stolen += pages;
 		c.refaulted_anon += (uint64_t)pages * percent / 100;
-		reclaim_history_add(history, until - age, &c);
+		reclaim_history_add(history, until - age, &c, TOTAL / 100);
 	}
 }
 
@@ -672,6 +672,42 @@ static void test_policy_holds_on_thrashing(void **state)
 	reclaim(&reclaimed, 100 * USEC_PER_SEC, 1000, 100);
 	policy.for_usec = 20 * USEC_PER_SEC;
 	assert_false(policy_holds(&policy, &reading));
+}
+
+static void test_policy_holds_where_swap_is_no_help(void **state)
+{
+	static const struct {
+		const char *what;
+		unsigned anon, unswappable; /* percent of memory */
+		bool swap_is_unused, memory_only, holds;
+	} cases[] = {
+		{ "it may all be swapped", 80, 0, false, false, false },
+		{ "a cgroup of some may not", 80, 40, false, false, false },
+		{ "the leak may not, and others have little", 80, 75, false, false, true },
+		{ "none may", 80, 100, false, false, true },
+		{ "none may, but the policy goes by swap alone", 80, 100, false, true, false },
+		{ "the kernel does not use it", 80, 0, true, false, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct memory_reading memory = reading_of(TOTAL / 100, SWAP, SWAP);
+		struct policy policy = { .memory_available = { .set = true, .permyriad = 500 },
+					 .swap_free = { .set = true, .permyriad = 500 } };
+		struct policy_reading reading = { .memory = &memory, .page_size = 4096 };
+		struct reclaim_history reclaimed;
+
+		memory.counters.anon = TOTAL / 100 * cases[i].anon;
+		reading.unswappable = TOTAL / 100 * cases[i].unswappable;
+		policy.memory_available.set = !cases[i].memory_only;
+		reclaim(&reclaimed, 100 * USEC_PER_SEC, 100, 0);
+		if (cases[i].swap_is_unused)
+			reading.reclaim = &reclaimed;
+		if (policy_holds(&policy, &reading) != cases[i].holds)
+			fail_msg("%s", cases[i].what);
+		/* Never above its line of memory. */
+		memory.available = TOTAL / 2;
+		assert_false(policy_holds(&policy, &reading));
+	}
 }
 
 static void test_judge_takes_the_strongest_of_the_defaults(void **state)
@@ -926,6 +962,7 @@ int main(void)
 		cmocka_unit_test(test_policy_holds_on_pressure_over_its_time),
 		cmocka_unit_test(test_policy_holds_on_pressure_that_is_the_machines),
 		cmocka_unit_test(test_policy_holds_on_thrashing),
+		cmocka_unit_test(test_policy_holds_where_swap_is_no_help),
 		cmocka_unit_test(test_judge_takes_the_strongest_of_the_defaults),
 		cmocka_unit_test(test_judge_waits_for_the_time_without_a_break),
 		cmocka_unit_test(test_judge_thrash_needs_scarcity_pressure_and_time),

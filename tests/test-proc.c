@@ -445,7 +445,7 @@ static void test_read_memory_of_fixtures(void **state)
 		struct proc_memory memory;
 	} cases[] = {
 		{ 812, false, 0, { .anon = 25000 * PAGE, .shared = 2500 * PAGE } },
-		{ 812, true, 0, { 25000 * PAGE, 2 * MIB, 2500 * PAGE, 300 * KIB } },
+		{ 812, true, 0, { 25000 * PAGE, 2 * MIB, 2500 * PAGE, 300 * KIB, 1000 * KIB } },
 		{ 2, true, 0, {} },
 		{ 1000, true, 0, {} },
 		/* by the thread that lives */

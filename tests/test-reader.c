@@ -104,7 +104,7 @@ static void test_read_is_as_exact_as_can_be(void **state)
 		struct victim_reading reading = { .error = 12345 };
 
 		assert_int_equal(reader_read(&worker, &reading, &reader), 0);
-		assert_int_equal(census_footprint(&reading.memory), cases[i].footprint);
+		assert_int_equal(proc_reclaimable(&reading.memory), cases[i].footprint);
 		assert_int_equal(reading.error, cases[i].error);
 		assert_int_equal(reading.oom_score_adj, ADJ_812);
 	}
@@ -134,7 +134,7 @@ static void test_read_keeps_to_the_budget(void **state)
 		struct victim_reading reading;
 
 		assert_int_equal(reader_read(&worker, &reading, &reader), 0);
-		assert_int_equal(census_footprint(&reading.memory), cases[i].footprint);
+		assert_int_equal(proc_reclaimable(&reading.memory), cases[i].footprint);
 		assert_int_equal(reader.left, cases[i].left);
 		assert_true((reading.error > 0) == (i == 2));
 	}

@@ -87,7 +87,7 @@ static void add(struct reclaim_history *h, usec_t *at, struct vmstat_counters *c
 	c->stolen += n;
 	c->swapped_out += n - m;
 	c->refaulted_anon += m;
-	reclaim_history_add(h, *at, c);
+	reclaim_history_add(h, *at, c, GIB / 100);
 }
 
 static void test_span_is_over_the_window(void **state)
@@ -106,6 +106,7 @@ static void test_span_is_over_the_window(void **state)
 	assert_true(reclaim_over(&h, USEC_PER_SEC, &span));
 	assert_int_equal(span.usec, USEC_PER_SEC);
 	assert_int_equal(span.stolen, 4000);
+	assert_int_equal(span.available_max, GIB / 100);
 	assert_int_equal(span.refaulted, 2000);
 	assert_int_equal(reclaim_refaulted_share(&span), 5000);
 	assert_true(reclaim_over(&h, USEC_PER_SEC * 7 / 4, &span));
@@ -122,7 +123,7 @@ static void test_span_is_over_the_window(void **state)
 
 	/* Back in time, or another machine's counters: anew. */
 	c.scanned = 0;
-	reclaim_history_add(&h, at + USEC_PER_SEC, &c);
+	reclaim_history_add(&h, at + USEC_PER_SEC, &c, 0);
 	assert_false(reclaim_over(&h, USEC_PER_SEC / 4, &span));
 }
 
@@ -147,6 +148,29 @@ static void test_share(void **state)
 	}
 }
 
+/* On a machine of 1 GiB, over 3 s. */
+static void test_swap_unused(void **state)
+{
+	static const struct {
+		const char *what;
+		struct reclaim_span span;
+		bool unused;
+	} rows[] = {
+		{ "all but gone, and nothing is swapped out",
+		  { 3000000, 500, 0, 100, 0, 2, 10 * MIB },
+		  true },
+		{ "not for long enough", { 2900000, 500, 0, 100, 0, 2, 10 * MIB }, false },
+		{ "there is memory", { 3000000, 500, 0, 100, 0, 2, 30 * MIB }, false },
+		{ "nobody asks for any", { 3000000, 0, 0, 0, 0, 2, 10 * MIB }, false },
+		/* 25 MiB: a slow disk, in a virtual machine without a CPU of its own */
+		{ "it is swapped out", { 3000000, 500, 0, 100, 0, 6400, 10 * MIB }, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (reclaim_leaves_swap_unused(&rows[i].span, GIB, 4096) != rows[i].unused)
+			fail_msg("%s", rows[i].what);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +180,7 @@ int main(void)
 		cmocka_unit_test(test_read_this_machine),
 		cmocka_unit_test(test_span_is_over_the_window),
 		cmocka_unit_test(test_share),
+		cmocka_unit_test(test_swap_unused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -495,7 +495,7 @@ static void test_tick_keeps_a_record(void **state)
 	assert_string_equal(e->policy, "now");
 	assert_string_equal(e->cgroup, d->cgroup);
 	assert_in_range(e->footprint_bytes, 64 * MIB, 80 * MIB);
-	assert_int_equal(e->footprint_bytes, census_footprint(&d->memory));
+	assert_int_equal(e->footprint_bytes, proc_reclaimable(&d->memory));
 	assert_int_equal(e->ranked[0].pid, large);
 	/* Who is next cannot reach it, and is told without being read. */
 	assert_int_equal(e->precise_reads, 1);
@@ -1128,7 +1128,7 @@ static void test_tick_sees_that_a_kill_was_useless(void **state)
 		d = &test.manager->decision;
 		one_tick();
 		assert_int_equal(d->pid, sharer);
-		assert_true(census_footprint(&d->memory) >= 256 * MIB);
+		assert_true(proc_reclaimable(&d->memory) >= 256 * MIB);
 		settle();
 		assert_true(is_over(d->outcome));
 		assert_int_equal(d->useless, d->freed < 32 * MIB);
@@ -1472,7 +1472,7 @@ static void test_tick_ends_the_largest_cgroup_with_all_in_it(void **state)
 	assert_non_null(strstr(test.manager->decision.group, "/a/b"));
 	assert_int_equal(test.manager->decision.pid, in_a[1]);
 	assert_int_equal(test.manager->decision.n_processes, 2);
-	assert_true(census_footprint(&test.manager->decision.memory) >= 56 * MIB);
+	assert_true(proc_reclaimable(&test.manager->decision.memory) >= 56 * MIB);
 	assert_int_equal(test.manager->victim.n_others, 1);
 	assert_int_equal(test.manager->victim.others[0].pid, in_a[0]);
 	settle();
@@ -1657,8 +1657,8 @@ static void test_tick_ends_all_that_the_flag_says_but_who_is_spared(void **state
 	assert_true(test.manager->decision.is_flagged);
 	assert_string_equal(test.manager->decision.group, test.flagged);
 	assert_int_equal(test.manager->decision.n_processes, 2);
-	assert_true(census_footprint(&test.manager->decision.memory) >= 56 * MIB);
-	assert_true(census_footprint(&test.manager->decision.memory) < 110 * MIB);
+	assert_true(proc_reclaimable(&test.manager->decision.memory) >= 56 * MIB);
+	assert_true(proc_reclaimable(&test.manager->decision.memory) < 110 * MIB);
 	settle();
 	assert_succeeded();
 	assert_int_equal(how_it_ended(large), SIGKILL);
