@@ -71,6 +71,7 @@ struct manager {
 	struct abilities abilities;
 	char **limits; /* what it is not permitted to do, as it was said at start */
 	size_t n_limits;
+	unsigned doubts;       /* about memory's figures: those that were reported */
 	uint64_t started_usec; /* CLOCK_REALTIME */
 
 	int proc_fd;

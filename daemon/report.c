@@ -429,6 +429,7 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 	if (event == REPORT_SIGNALLED || event == REPORT_ENDED || event == REPORT_DRY_RUN)
 		m->warned = true; /* whoever reads that needs no warning */
 	report_event(m, event, now);
+	report_doubts(m);
 	bus_note_judgement(m->bus, judgement, now);
 	if (is_calm)
 		m->warned = false;

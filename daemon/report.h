@@ -31,3 +31,7 @@ void report_sample_failed(struct manager *m, int error, usec_t now);
 
 /* What was found at start; the limits are kept in m. */
 void report_start(struct manager *m);
+
+/* Figures of memory that cannot be true (enum memory_doubt): each kind once, and kept as a limit.
+ */
+void report_doubts(struct manager *m);

@@ -23,7 +23,7 @@ static void check_policy(struct conf_loader *loader, const struct conf_item *ite
 	else if (!has_memory && !has_pressure)
 		conf_warning(
 			loader,
-			"[Policy %s] has SwapFree= alone: it always holds where there is no swap",
+			"[Policy %s] has SwapFree= alone: it never holds where there is no swap",
 			policy->name);
 	if (has_pressure && policy->for_usec > PSI_HISTORY_USEC)
 		conf_error(loader,

@@ -217,33 +217,6 @@ void policy_set_remove_rule(struct policy_set *set, struct rule *rule)
 	memmove(rule, rule + 1, (set->n_rules - i) * sizeof(*rule));
 }
 
-uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total)
-{
-	if (!line->set)
-		return 0;
-	if (line->is_size)
-		return line->bytes;
-	return (uint64_t)((__uint128_t)total * line->permyriad / PERMYRIAD);
-}
-
-/* How far available memory is above the line, and free swap above its line: 0 where the condition
- * is not set or holds. */
-static uint64_t memory_headroom(const struct policy *policy, const struct memory_reading *memory)
-{
-	if (!policy->memory_available.set)
-		return 0;
-	return sub_u64(memory->available,
-		       policy_line_bytes(&policy->memory_available, memory->total));
-}
-
-static uint64_t swap_headroom(const struct policy *policy, const struct memory_reading *memory)
-{
-	if (!policy->swap_free.set || memory->swap_total == 0)
-		return 0;
-	return sub_u64(memory->swap_free,
-		       policy_line_bytes(&policy->swap_free, memory->swap_total));
-}
-
 bool policy_swap_is_no_help(const struct policy *policy, const struct policy_reading *reading)
 {
 	const struct memory_reading *memory = reading->memory;
@@ -262,8 +235,8 @@ bool policy_swap_is_no_help(const struct policy *policy, const struct policy_rea
 
 static bool memory_holds(const struct policy *policy, const struct policy_reading *reading)
 {
-	return memory_headroom(policy, reading->memory) == 0 &&
-	       (swap_headroom(policy, reading->memory) == 0 ||
+	return policy_memory_headroom(policy, reading->memory) == 0 &&
+	       (policy_swap_headroom(policy, reading->memory) == 0 ||
 		policy_swap_is_no_help(policy, reading));
 }
 
@@ -350,8 +323,10 @@ static usec_t time_to_fill(uint64_t bytes, uint64_t bytes_per_sec)
 static usec_t time_to_policy(const struct policy *policy, const struct memory_reading *memory,
 			     bool watch)
 {
-	usec_t fill = time_to_fill(memory_headroom(policy, memory), POLICY_FILL_BYTES_PER_SEC);
-	usec_t swap = time_to_fill(swap_headroom(policy, memory), POLICY_SWAP_FILL_BYTES_PER_SEC);
+	usec_t fill =
+		time_to_fill(policy_memory_headroom(policy, memory), POLICY_FILL_BYTES_PER_SEC);
+	usec_t swap =
+		time_to_fill(policy_swap_headroom(policy, memory), POLICY_SWAP_FILL_BYTES_PER_SEC);
 
 	if (policy->action < POLICY_ACTION_TERMINATE)
 		return USEC_INFINITY;
@@ -359,7 +334,7 @@ static usec_t time_to_policy(const struct policy *policy, const struct memory_re
 		return fill + swap == 0 ? USEC_INFINITY : max_u64(fill, swap);
 	if (policy->memory_available.set)
 		return fill + policy->for_usec / 2;
-	return policy->swap_free.set ? swap + policy->for_usec / 2 : USEC_INFINITY;
+	return policy->swap_free.set ? max_u64(fill, swap) + policy->for_usec / 2 : USEC_INFINITY;
 }
 
 usec_t policy_interval(const struct policy_set *set, const struct memory_reading *memory,

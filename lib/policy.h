@@ -42,19 +42,21 @@ enum policy_thaw {
 	POLICY_THAW_VICTIM, /* the others stay frozen */
 };
 
-/* A line in memory: a share of the total or a number of bytes. */
+/* A line in memory: a share of the total, perhaps with a cap in bytes, or a number of bytes. */
 struct policy_line {
 	bool set;
 	bool is_size;
 	unsigned permyriad;
 	uint64_t bytes;
+	uint64_t cap; /* of a share: the lower of the two counts; 0: none */
 };
 
 struct policy {
 	char *name;
 	struct policy_line memory_available; /* holds when available <= line */
-	struct policy_line swap_free;	     /* holds when free <= line; no swap: always */
-	unsigned pressure_some;		     /* permyriad, over the policy's time; 0 is not set */
+	/* Holds when free <= line.  No swap: holds beside a line in memory, and never without. */
+	struct policy_line swap_free;
+	unsigned pressure_some; /* permyriad, over the policy's time; 0 is not set */
 	unsigned pressure_full;
 	/* Of what the kernel reclaimed over the policy's time so much was needed again: permyriad;
 	 * 0 is not set. */
@@ -210,6 +212,24 @@ bool policy_holds(const struct policy *policy, const struct policy_reading *read
 
 /* The line in bytes on this machine; 0 where it is not set. */
 uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total);
+/* 100%: it always holds, whatever is available. */
+bool policy_line_is_all(const struct policy_line *line);
+
+/*
+ * The floor: a policy that terminates or kills by levels of memory and swap does not hold while
+ * more than half of memory is available: no process is short of it, and a kill would change nothing
+ * that the policy looks at.  Exempt are a line in memory that says 100%, which is how a policy is
+ * made to hold always, and one beside a condition on pressure, as the shortage is shown by that.
+ */
+bool policy_has_floor(const struct policy *policy);
+uint64_t policy_floor_bytes(uint64_t total);
+
+/* How far available memory is above the line (and the floor), and free swap above its line: 0 where
+ * the condition is not set or holds, UINT64_MAX where it never does. */
+uint64_t policy_memory_headroom(const struct policy *policy, const struct memory_reading *memory);
+uint64_t policy_swap_headroom(const struct policy *policy, const struct memory_reading *memory);
+/* Both are 0. */
+bool policy_levels_hold(const struct policy *policy, const struct memory_reading *memory);
 
 /*
  * How fast memory could plausibly be taken.  Measured on a two-core guest of 6.18: 0.8-1.6 GiB/s

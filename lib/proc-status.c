@@ -93,7 +93,7 @@ static int parse_rss(const char *line, struct proc_status *status)
 	return 0;
 }
 
-/* VmSize, VmPTE, VmSwap. */
+/* VmSize, VmExe, VmPTE, VmSwap. */
 static int parse_vm(const char *line, struct proc_status *status)
 {
 	const char *value;
@@ -102,6 +102,9 @@ static int parse_vm(const char *line, struct proc_status *status)
 	value = proc_after_name(line, "VmPTE:");
 	if (value)
 		return proc_scan_kib(value, '\n', &status->pagetable_bytes);
+	value = proc_after_name(line, "VmExe:");
+	if (value)
+		return proc_scan_kib(value, '\n', &status->code_bytes);
 	value = proc_after_name(line, "VmSwap:");
 	if (value)
 		return proc_scan_kib(value, '\n', &status->swap_bytes);
@@ -222,6 +225,11 @@ static int read_status(int fd, bool read_on, struct proc_status *ret)
 int proc_read_status_fd(int fd, struct proc_status *ret)
 {
 	return read_status(fd, false, ret);
+}
+
+int proc_read_status_all_fd(int fd, struct proc_status *ret)
+{
+	return read_status(fd, true, ret);
 }
 
 int proc_read_status(int proc_fd, pid_t pid, struct proc_status *ret)

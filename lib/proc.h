@@ -57,6 +57,7 @@ struct proc_status {
 	uint64_t rss_shmem;
 	uint64_t swap_bytes;
 	uint64_t pagetable_bytes;
+	uint64_t code_bytes; /* of the executable: as the fourth number of statm */
 };
 
 /*
@@ -109,6 +110,7 @@ int proc_read_status(int proc_fd, pid_t pid, struct proc_status *ret); /* reads 
 /* By one read of a (kept) fd in most cases.  -E2BIG for what is oversized: *ret then holds state,
  * tgid, ppid and uid alone, which stand before the groups. */
 int proc_read_status_fd(int fd, struct proc_status *ret);
+int proc_read_status_all_fd(int fd, struct proc_status *ret); /* reads on */
 int proc_read_oom_score_adj(int proc_fd, pid_t pid, int *ret);
 
 /*
