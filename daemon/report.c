@@ -364,6 +364,21 @@ static void report_nobody(const struct manager *m)
 		  describe_exclusions(n, excluded));
 }
 
+/* Once, until there is no pressure any more. */
+static void report_explained(struct manager *m)
+{
+	const struct stall_verdict *v = &m->stalls.walk.verdict;
+	char cgroup[STALL_PATH_MAX];
+
+	m->stalls.reported = true;
+	log_event(
+		MESSAGE_ID_EXPLAINED, LOG_NOTICE,
+		"Memory pressure, but not killing for policy %s: cgroup %s is at its own limit and "
+		"stalled " PERCENT_FORMAT " of the time, all others at most " PERCENT_FORMAT ".",
+		m->stalls.policy->name, format_foreign(v->limited, cgroup, sizeof(cgroup)),
+		PERCENT_ARGS(v->limited_share.full), PERCENT_ARGS(v->unexplained.full));
+}
+
 static void report_event(struct manager *m, enum report_event event, usec_t now)
 {
 	switch (event) {
@@ -387,6 +402,9 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 	case REPORT_CANNOT_OPEN:
 	case REPORT_SPARED:
 		report_passed_over(m, event);
+		break;
+	case REPORT_EXPLAINED:
+		report_explained(m);
 		break;
 	case REPORT_CHANGED:
 		log_notice("Pid %d is not any more what it was chosen as, or where: looking again.",

@@ -97,11 +97,12 @@ struct census_process {
 	bool kthread : 1;
 	bool asks_executable : 1; /* a rule does, and an exec may leave the name as it is */
 	char comm[16];
-	bool shmem_is_guessed; /* only statm was read since */
-	bool has_many_groups;  /* status is so long that only statm is read in a round */
-	bool is_gone;	       /* vanished in a choice */
-	bool is_watched;       /* known for so long that its growth is */
-	unsigned choice;       /* the last in which its memory was read */
+	bool shmem_is_guessed;	/* only statm was read since */
+	bool has_many_groups;	/* status is so long that only statm is read in a round */
+	bool is_gone;		/* vanished in a choice */
+	bool is_watched;	/* known for so long that its growth is */
+	unsigned choice;	/* the last in which its memory was read */
+	unsigned failed_choice; /* the last in which it could not be */
 	struct proc_memory memory;
 	uint64_t read_at_allocated;   /* bytes allocated by the machine when memory was read */
 	uint64_t status_at_allocated; /* when shared memory and page tables were */

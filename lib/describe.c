@@ -79,6 +79,9 @@ const char *describe_policy(const struct policy *policy, const struct memory_rea
 		add(&text, "%sswap free (never: there is none)", text.n > 0 ? ", " : "");
 	add_pressure(&text, "something", policy->pressure_some);
 	add_pressure(&text, "everything", policy->pressure_full);
+	if (policy->thrashing > 0)
+		add(&text, "%srefaulted >= %g %% of what was reclaimed", text.n > 0 ? ", " : "",
+		    policy->thrashing / 100.0);
 	if (policy->for_usec > 0)
 		add(&text, " for %g s", (double)policy->for_usec / (double)USEC_PER_SEC);
 	return buf;

@@ -15,6 +15,7 @@
 #include "lib/executable.h"
 #include "lib/memory.h"
 #include "lib/psi.h"
+#include "lib/reclaim.h"
 #include "lib/util.h"
 
 enum policy_action {
@@ -58,6 +59,9 @@ struct policy {
 	struct policy_line swap_free;
 	unsigned pressure_some; /* permyriad, over the policy's time; 0 is not set */
 	unsigned pressure_full;
+	/* Of what the kernel reclaimed over the policy's time so much was needed again: permyriad;
+	 * 0 is not set. */
+	unsigned thrashing;
 	usec_t for_usec;
 	enum policy_action action;
 	enum policy_target target;
@@ -202,8 +206,16 @@ void policy_apply_rules(const struct policy_set *set, const struct rule_subject 
 /* What a policy judges. */
 struct policy_reading {
 	const struct memory_reading *memory;
-	const struct psi_history *psi; /* NULL: this machine has no PSI */
+	const struct psi_history *psi;	       /* NULL: this machine has no PSI */
+	const struct reclaim_history *reclaim; /* NULL: not known */
+	uint64_t unswappable;	   /* anonymous bytes that may not be swapped out (swap-room.h) */
+	uint64_t page_size;	   /* for reclaim; 0: swap is taken to be in use */
+	bool stalls_are_explained; /* by the limit of a cgroup: pressure does not count (stall.h) */
 };
+
+/* Thrashing over less than this is not told from the first moment of any shortage, in which some of
+ * what the kernel has to give is asked for again (docs/defaults.md). */
+#define POLICY_THRASHING_WINDOW_USEC (2 * USEC_PER_SEC)
 
 struct policy_judgement {
 	bool watch; /* below the watch line, or a policy's conditions begin to hold */
@@ -217,8 +229,20 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 
 /*
  * Do the policy's conditions hold now?  Those on memory and swap at this reading; those on
- * pressure on the average over the policy's time (1 s at least).  No PSI: they never hold.
+ * pressure on the average over the policy's time (1 s at least), and only if the machine had to
+ * reclaim memory in that time, as far as that is known.  No PSI: they never hold.  Thrashing over
+ * the policy's time (2 s at least); where nothing is known of reclaim it never holds.
  */
+/*
+ * Free swap is no help, and a condition on it counts as met, in a policy that has one on memory
+ * too, where
+ * - all but so much of the anonymous memory as the policy's line of swap, taken of memory, may not
+ *   be swapped out, or
+ * - memory has been all but gone for some seconds, and the kernel has not used it
+ *   (reclaim_leaves_swap_unused()).
+ */
+bool policy_swap_is_no_help(const struct policy *policy, const struct policy_reading *reading);
+bool policy_waits_for_pressure(const struct policy *policy);
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading);
 
 /* The line in bytes on this machine; 0 where it is not set. */

@@ -1066,7 +1066,7 @@ static void test_tick_rather_a_useless_kind_than_nobody(void **state)
 	require_scope();
 	assert_int_equal(make_group("/a"), 0);
 	first = spawn("/a", 320, false);
-	second = spawn("/a", 300, false);
+	second = spawn("/a", 240, false);
 	tiny = spawn("", 4, false); /* a sanitizer adds to it */
 	start(KILL_NOW);
 	test.frees_nothing = true;
