@@ -440,6 +440,17 @@ static void note_nobody(struct manager *m, const struct policy *policy)
 	history_put(a->history, &a->draft);
 }
 
+/* Of the limited cgroup; there was no choice. */
+static void note_explained(struct manager *m)
+{
+	struct account *a = m->account;
+
+	fill_occasion(m, m->stalls.policy, &a->draft);
+	set_text(a->draft.kind, "explained");
+	set_path(a->draft.cgroup, m->stalls.walk.verdict.limited);
+	history_put(a->history, &a->draft);
+}
+
 /* Does a policy demand somebody's end, and is it the first time for long? */
 static void note_emergency(struct account *a, const struct policy_judgement *judgement, usec_t now)
 {
@@ -484,6 +495,9 @@ void account_note(struct manager *m, enum report_event event,
 		break;
 	case REPORT_NOBODY:
 		note_nobody(m, judgement->policy);
+		break;
+	case REPORT_EXPLAINED:
+		note_explained(m);
 		break;
 	case REPORT_CHANGED:
 	case REPORT_VANISHED:

@@ -76,6 +76,9 @@ static int append_policy(struct bus *b, sd_bus_message *reply, const struct poli
 	struct policy_reading reading = {
 		.memory = &b->reading,
 		.psi = m->abilities.psi ? &m->psi : NULL,
+		.reclaim = &m->reclaim,
+		.stalls_are_explained = m->stalls.explained,
+		.unswappable = m->unswappable,
 	};
 	char conditions[DESCRIBE_POLICY_SIZE];
 	bool holds = policy->action != POLICY_ACTION_NONE && policy_holds(policy, &reading);

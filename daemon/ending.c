@@ -247,6 +247,7 @@ void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome)
 	}
 	/* What was stalled before is no reason to end another. */
 	m->psi = (struct psi_history){ 0 };
+	m->reclaim = (struct reclaim_history){ 0 };
 }
 
 void ending_put_back(struct manager *m)

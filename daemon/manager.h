@@ -9,6 +9,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/decision.h"
+#include "daemon/stalls.h"
 #include "lib/accuracy.h"
 #include "lib/census.h"
 #include "lib/cgroup.h"
@@ -19,6 +20,7 @@
 #include "lib/policy.h"
 #include "lib/precise.h"
 #include "lib/psi.h"
+#include "lib/reclaim.h"
 #include "lib/victim.h"
 
 struct account;
@@ -69,6 +71,7 @@ struct manager {
 	struct abilities abilities;
 	char **limits; /* what it is not permitted to do, as it was said at start */
 	size_t n_limits;
+	unsigned doubts;       /* about memory's figures: those that were reported */
 	uint64_t started_usec; /* CLOCK_REALTIME */
 
 	int proc_fd;
@@ -87,6 +90,10 @@ struct manager {
 	usec_t sampled_at; /* when it was taken */
 	struct forecast forecast;
 	struct psi_history psi;
+	struct reclaim_history reclaim; /* in calm nothing is added to it */
+	struct stalls stalls;
+	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
+	usec_t unswappable_at;
 	struct census census;
 	usec_t refreshed_at;	       /* the last round of the census began */
 	struct victim_request request; /* of the last choice */

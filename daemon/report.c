@@ -368,6 +368,21 @@ static void report_nobody(const struct manager *m)
 		  n[VICTIM_IS_OUT_OF_SCOPE], n[VICTIM_IS_UNREADABLE], n[VICTIM_IS_PASSED_OVER]);
 }
 
+/* Once, until there is no pressure any more. */
+static void report_explained(struct manager *m)
+{
+	const struct stall_verdict *v = &m->stalls.walk.verdict;
+	char cgroup[STALL_PATH_MAX];
+
+	m->stalls.reported = true;
+	log_event(
+		MESSAGE_ID_EXPLAINED, LOG_NOTICE,
+		"Memory pressure, but not killing for policy %s: cgroup %s is at its own limit and "
+		"stalled " PERCENT_FORMAT " of the time, all others at most " PERCENT_FORMAT ".",
+		m->stalls.policy->name, format_foreign(v->limited, cgroup, sizeof(cgroup)),
+		PERCENT_ARGS(v->limited_share.full), PERCENT_ARGS(v->unexplained.full));
+}
+
 static void report_event(struct manager *m, enum report_event event, usec_t now)
 {
 	switch (event) {
@@ -392,6 +407,9 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 	case REPORT_SPARED:
 		report_passed_over(m, event);
 		break;
+	case REPORT_EXPLAINED:
+		report_explained(m);
+		break;
 	case REPORT_CHANGED:
 		log_notice("Pid %d is not any more what it was chosen as, or where: looking again.",
 			   m->decision.pid);
@@ -411,6 +429,7 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 	if (event == REPORT_SIGNALLED || event == REPORT_ENDED || event == REPORT_DRY_RUN)
 		m->warned = true; /* whoever reads that needs no warning */
 	report_event(m, event, now);
+	report_doubts(m);
 	bus_note_judgement(m->bus, judgement, now);
 	if (is_calm)
 		m->warned = false;

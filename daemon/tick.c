@@ -20,6 +20,8 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/report.h"
+#include "daemon/stalls.h"
+#include "daemon/swap-use.h"
 #include "daemon/thawed.h"
 #include "lib/reader.h"
 
@@ -59,6 +61,10 @@ static struct policy_reading policy_reading(const struct manager *m)
 	return (struct policy_reading){
 		.memory = &m->reading,
 		.psi = m->abilities.psi ? &m->psi : NULL,
+		.reclaim = &m->reclaim,
+		.stalls_are_explained = m->stalls.explained,
+		.unswappable = m->unswappable,
+		.page_size = m->accuracy.page_size,
 	};
 }
 
@@ -132,13 +138,18 @@ static int sample(struct manager *m, const struct tick *t)
 	if (r < 0)
 		return r;
 	m->sampled_at = t->now;
+	if (m->state != MANAGER_CALM)
+		reclaim_history_add(&m->reclaim, t->now, &m->reading.counters.events,
+				    m->reading.available);
 	forecast_add(&m->forecast, t->now, &m->reading);
 	if (m->abilities.psi && psi_read_fd(m->psi_fd, &psi) == 0) {
 		psi_history_add(&m->psi, t->now, &psi);
 		if (psi_history_some(&m->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
 			m->watch_until = t->now + WATCH_LINGER_USEC;
 	}
+	stalls_look(m, t->now);
 	r = keep_census(m, t->now);
+	swap_use_look(m, t->now);
 	if (r < 0)
 		report_sample_failed(m, r, t->now);
 	return 0;
@@ -152,14 +163,33 @@ static void settle(struct manager *m, struct tick *t, enum kill_progress outcome
 	t->event = REPORT_ENDED;
 }
 
+/* What the policies say; one that goes by pressure only if that is the machine's. */
+static void ask_policies(struct manager *m, struct tick *t)
+{
+	struct policy_reading reading = policy_reading(m);
+	enum stalls_answer answer;
+
+	reading.stalls_are_explained = false;
+	policy_judge(&m->policies, &reading, t->now, &t->judgement);
+	if (!t->judgement.policy || !policy_waits_for_pressure(t->judgement.policy))
+		return;
+	answer = stalls_ask(m, t->judgement.policy, t->now);
+	if (answer == STALLS_COUNT)
+		return;
+	if (answer == STALLS_EXPLAINED && !m->stalls.reported)
+		t->event = REPORT_EXPLAINED;
+	m->stalls.policy = t->judgement.policy;
+	reading.stalls_are_explained = true;
+	policy_judge(&m->policies, &reading, t->now, &t->judgement);
+}
+
 /* Which state this is, and what is to be done: nothing, SIGTERM or SIGKILL. */
 static void judge(struct manager *m, struct tick *t)
 {
-	struct policy_reading reading = policy_reading(m);
 	const struct policy *policy;
 	enum kill_progress progress;
 
-	policy_judge(&m->policies, &reading, t->now, &t->judgement);
+	ask_policies(m, t);
 	policy = t->judgement.policy;
 	if (t->judgement.watch || policy)
 		m->watch_until = t->now + WATCH_LINGER_USEC;
@@ -372,7 +402,7 @@ static usec_t next_by_state(const struct manager *m, const struct tick *t)
 
 static usec_t next_look(const struct manager *m, const struct tick *t)
 {
-	return min_u64(next_by_state(m, t), account_next(m, t->now));
+	return min_u64(min_u64(next_by_state(m, t), stalls_next(m)), account_next(m, t->now));
 }
 
 /* Not the time to write files.  But where there is nothing that could be done about it, it may be

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "lib/census-tree.h"
+#include "lib/errors.h"
 
 static void apply_rules(struct census *census, struct census_process *process)
 {
@@ -22,11 +23,6 @@ static void apply_rules(struct census *census, struct census_process *process)
 	policy_apply_rules(census->policies, &subject, &verdict);
 	process->protected_by = verdict.protected_by;
 	process->weight = (float)verdict.weight;
-}
-
-bool census_is_passing(int r)
-{
-	return r == -ENOMEM || r == -ENFILE || r == -EMFILE;
 }
 
 /*
@@ -48,7 +44,7 @@ static int read_uid(struct census *census, struct census_process *process, bool 
 	r = proc_read_status(census->proc_fd, process->pid, &status);
 	if (r == PROC_GONE)
 		return r;
-	if (census_is_passing(r) && !is_other)
+	if (error_is_transient(r) && !is_other)
 		return 0;
 	process->uid = r < 0 ? (uid_t)-1 : status.uid;
 	process->owner = directory.st_uid;
@@ -64,7 +60,7 @@ static int read_place(struct census *census, struct census_process *process, boo
 	r = cgroup_of_process(census->cgroups, census->proc_fd, process->pid, path, sizeof(path));
 	if (r == PROC_GONE)
 		return r;
-	if (census_is_passing(r) && !is_other)
+	if (error_is_transient(r) && !is_other)
 		return 0;
 	if (r < 0)
 		strcpy(path, "/");
@@ -79,7 +75,7 @@ static int read_adj(struct census *census, struct census_process *process, bool 
 	r = proc_read_oom_score_adj(census->proc_fd, process->pid, &adj);
 	if (r == PROC_GONE)
 		return r;
-	if (!census_is_passing(r) || is_other)
+	if (!error_is_transient(r) || is_other)
 		process->oom_score_adj = (short)adj;
 	return 0;
 }

@@ -153,7 +153,7 @@ struct census_process *census_add(struct census *census, pid_t pid, uint64_t sta
 	*process = (struct census_process){
 		.pid = pid,
 		.start_ticks = start_ticks,
-		.statm_fd = -EBADF,
+		.kept_fd = -EBADF,
 		.weight = 1,
 	};
 	node_init(&process->node, CENSUS_PROCESS, BATCH_PROCESS);
@@ -263,8 +263,8 @@ void census_drop(struct census *census, struct census_process *process)
 	census->n_processes--;
 	census->n_unreadable -= process->error < 0;
 	census->n_gone -= process->is_gone;
-	closep(&process->statm_fd);
-	process->statm_fd = -EBADF;
+	closep(&process->kept_fd);
+	process->kept_fd = -EBADF;
 	process->pid = 0;
 	/* A round has it in its order still. */
 	if (census_round_is_under_way(census)) {

@@ -87,7 +87,7 @@ struct census_process {
 	pid_t session;
 	uid_t uid;
 	uid_t owner;  /* of its directory in /proc, when uid was read */
-	int statm_fd; /* kept for the largest, in watch; else -EBADF */
+	int kept_fd;  /* statm or status, for the largest, in watch; else negative */
 	float weight; /* of the rules */
 	int error;    /* negative errno: its memory could not be read */
 	unsigned n_threads;
@@ -95,10 +95,12 @@ struct census_process {
 	char state;
 	bool kthread;
 	char comm[16];
-	bool shmem_is_guessed; /* only statm was read since */
-	bool is_gone;	       /* vanished in a choice */
-	bool is_watched;       /* known for so long that its growth is */
-	unsigned choice;       /* the last in which its memory was read */
+	bool shmem_is_guessed;	/* only statm was read since */
+	bool has_many_groups;	/* status is so long that only statm is read in a round */
+	bool is_gone;		/* vanished in a choice */
+	bool is_watched;	/* known for so long that its growth is */
+	unsigned choice;	/* the last in which its memory was read */
+	unsigned failed_choice; /* the last in which it could not be */
 	struct proc_memory memory;
 	uint64_t read_at_allocated;   /* bytes allocated by the machine when memory was read */
 	uint64_t status_at_allocated; /* when shared memory and page tables were */
@@ -158,10 +160,11 @@ struct census {
 	size_t n_nodes;	      /* of the tree */
 	size_t n_candidates;  /* who may be a victim, as far as the census can tell */
 	size_t n_unreadable;  /* processes that may not be read: never chosen */
-	size_t n_hidden; /* of these, who are not known but by number, since the last listing */
-	bool with_swap;	 /* swap was in use at the last sweep or round */
-	usec_t swept_at; /* 0: everybody is to be read again */
-	pid_t last_pid;	 /* the newest given out, as far as we have looked; 0: not known */
+	size_t n_hidden;   /* of these, who are not known but by number, since the last listing */
+	bool with_swap;	   /* swap was in use at the last sweep or round */
+	bool keeps_status; /* status is read in a round, and kept open; else statm */
+	usec_t swept_at;   /* 0: everybody is to be read again */
+	pid_t last_pid;	   /* the newest given out, as far as we have looked; 0: not known */
 	uint64_t oldest_allocated; /* when the oldest reading of all was taken */
 	uint64_t largest;	   /* footprint, at the last sweep or round */
 

@@ -17,6 +17,7 @@
 #include "lib/cleanup.h"
 #include "lib/conf.h"
 #include "lib/errors.h"
+#include "lib/format.h"
 #include "lib/parse.h"
 
 /* The kernel's TASK_COMM_LEN, less the NUL. */
@@ -56,25 +57,37 @@ static int set_kill_timeout(const struct conf_key *key, void *object, const char
 
 static int set_line(const struct conf_key *key, void *object, const char *value, char *text)
 {
-	struct policy_line line = { .set = *value != '\0' };
-	int r = 0;
+	struct policy_line *line = (struct policy_line *)((char *)object + key->offset);
+	struct parse_level level;
+	int r;
 
-	if (strchr(value, '%')) {
-		r = parse_permyriad(value, &line.permyriad);
-	} else if (line.set) {
-		line.is_size = true;
-		r = parse_size(value, &line.bytes);
-		if (r == 0 && line.bytes < LINE_BYTES_MIN) {
-			snprintf(
-				text, CONF_TEXT_MAX,
-				"%s=%.40s would be %llu bytes: a percentage has a %% at its end, a size a K, M, G or T",
-				key->name, value, (unsigned long long)line.bytes);
-			return -ERANGE;
-		}
+	if (*value == '\0') {
+		*line = (struct policy_line){};
+		return 0;
 	}
+	r = parse_level(value, &level);
 	if (r < 0)
 		return r;
-	*(struct policy_line *)((char *)object + key->offset) = line;
+	if (level.has_size && level.bytes < LINE_BYTES_MIN) {
+		snprintf(
+			text, CONF_TEXT_MAX,
+			"%s=%.40s would be %llu bytes: a percentage has a %% at its end, a size a K, M, G or T",
+			key->name, value, (unsigned long long)level.bytes);
+		return -ERANGE;
+	}
+	*line = (struct policy_line){
+		.set = true,
+		.is_size = !level.has_share,
+		.permyriad = level.permyriad,
+		.bytes = level.has_share ? 0 : level.bytes,
+		.cap = level.has_share ? level.bytes : 0,
+	};
+	if (level.is_loose) {
+		char bytes[FORMAT_BYTES_SIZE];
+
+		snprintf(text, CONF_TEXT_MAX, "%s=%.40s counts in units of 1024: %s", key->name,
+			 value, format_bytes(level.bytes, bytes));
+	}
 	return 0;
 }
 
@@ -350,7 +363,7 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 #define RULE   (1U << CONF_SECTION_PROTECT | RANKED)
 
 #define FORM_BOOL     "yes or no"
-#define FORM_LINE     "a percentage such as 10% or a size such as 512M"
+#define FORM_LINE     "a percentage such as 10% or a size such as 512M, or both (the lower counts)"
 #define FORM_PRESSURE "a percentage above 0% such as 40%"
 #define FORM_DURATION "a duration such as 5s, 250ms or 1min 30s"
 
@@ -360,7 +373,7 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 const struct conf_key conf_keys[] = {
 	{ "DryRun",          DAEMON, "no",  FORM_BOOL,     set_bool, SET(dry_run), .restricts = true },
 	{ "Scope",           DAEMON, "/",   "one cgroup such as /user.slice", set_scope, .restricts = true },
-	{ "WatchBelow",      DAEMON, "30%", FORM_LINE,     set_line, SET(watch_below) },
+	{ "WatchBelow",      DAEMON, "30% 64G", FORM_LINE,     set_line, SET(watch_below) },
 	{ "KillTimeout",     DAEMON, "2s",  "a duration of at least 100ms such as 2s", set_kill_timeout },
 
 	{ "Cgroup",          POLICY, "/",   "/",           set_policy_cgroup },
@@ -368,6 +381,7 @@ const struct conf_key conf_keys[] = {
 	{ "SwapFree",        POLICY, NULL,  FORM_LINE,     set_line, OF(swap_free) },
 	{ "PressureSome",    POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(pressure_some) },
 	{ "PressureFull",    POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(pressure_full) },
+	{ "Thrashing",       POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(thrashing) },
 	{ "For",             POLICY, "0",   FORM_DURATION, set_duration, OF(for_usec) },
 	{ "Action",          POLICY, NULL,  "none, warn, terminate or kill", set_action },
 	{ "Target",          POLICY, "process", "process or cgroup", set_target },

@@ -29,7 +29,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *text, const c
 static void add_line(struct text *text, const char *what, const struct policy_line *line,
 		     uint64_t total)
 {
-	char bytes[FORMAT_BYTES_SIZE];
+	char bytes[FORMAT_BYTES_SIZE], cap[FORMAT_BYTES_SIZE];
 
 	if (!line->set)
 		return;
@@ -37,8 +37,25 @@ static void add_line(struct text *text, const char *what, const struct policy_li
 	add(text, "%s%s <= ", text->n > 0 ? ", " : "", what);
 	if (line->is_size)
 		add(text, "%s", bytes);
+	else if (line->cap > 0)
+		add(text, "%g %% capped at %s (%s)", line->permyriad / 100.0,
+		    format_bytes(line->cap, cap), bytes);
 	else
 		add(text, "%g %% (%s)", line->permyriad / 100.0, bytes);
+}
+
+/* Where the floor is the lower one. */
+static void add_floor(struct text *text, const struct policy *policy, uint64_t total)
+{
+	uint64_t floor = policy_floor_bytes(total);
+	bool has_line = policy->memory_available.set;
+	char bytes[FORMAT_BYTES_SIZE];
+
+	if (!policy_has_floor(policy) ||
+	    (has_line && policy_line_bytes(&policy->memory_available, total) <= floor))
+		return;
+	add(text, "%s half of memory (%s)",
+	    has_line ? " and <=" : "available <=", format_bytes(floor, bytes));
 }
 
 static void add_pressure(struct text *text, const char *what, unsigned permyriad)
@@ -55,12 +72,16 @@ const char *describe_policy(const struct policy *policy, const struct memory_rea
 
 	buf[0] = '\0';
 	add_line(&text, "available", &policy->memory_available, memory->total);
+	add_floor(&text, policy, memory->total);
 	if (memory->swap_total > 0)
 		add_line(&text, "swap free", &policy->swap_free, memory->swap_total);
 	else if (policy->swap_free.set && !policy->memory_available.set)
-		add(&text, "no swap");
+		add(&text, "%sswap free (never: there is none)", text.n > 0 ? ", " : "");
 	add_pressure(&text, "something", policy->pressure_some);
 	add_pressure(&text, "everything", policy->pressure_full);
+	if (policy->thrashing > 0)
+		add(&text, "%srefaulted >= %g %% of what was reclaimed", text.n > 0 ? ", " : "",
+		    policy->thrashing / 100.0);
 	if (policy->for_usec > 0)
 		add(&text, " for %g s", (double)policy->for_usec / (double)USEC_PER_SEC);
 	return buf;

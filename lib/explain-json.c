@@ -38,7 +38,7 @@ static json_t *of_policy(const struct outlook *o, const struct policy *p, bool h
 	if (!p)
 		return json_null();
 	describe_policy(p, &o->memory, conditions);
-	return json_pack("{s:o, s:s, s:s, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
+	return json_pack("{s:o, s:s, s:s, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
 			 json_of_foreign(p->name), "action", policy_action_to_string(p->action),
 			 "target", policy_target_to_string(p->target), "conditions",
 			 json_of_foreign(conditions), "holds", holds, "rank_by",
@@ -46,13 +46,20 @@ static json_t *of_policy(const struct outlook *o, const struct policy *p, bool h
 			 of_line(&p->memory_available, o->memory.total), "swap_free_bytes",
 			 of_line(&p->swap_free, o->memory.swap_total), "pressure_some_permyriad",
 			 of_permyriad(p->pressure_some), "pressure_full_permyriad",
-			 of_permyriad(p->pressure_full), "for_usec", json_of_bytes(p->for_usec));
+			 of_permyriad(p->pressure_full), "thrashing_permyriad",
+			 of_permyriad(p->thrashing), "for_usec", json_of_bytes(p->for_usec));
 }
 
 /* Those that only warn, too. */
 static json_t *of_policies(const struct outlook *o)
 {
-	struct policy_reading reading = { .memory = &o->memory, .psi = o->psi };
+	struct policy_reading reading = {
+		.memory = &o->memory,
+		.psi = o->psi,
+		.reclaim = o->reclaim,
+		.stalls_are_explained = o->stalls_are_explained,
+		.unswappable = o->unswappable,
+	};
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < o->policies->n_policies; i++) {

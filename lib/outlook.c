@@ -12,7 +12,13 @@
 
 static void find_policy(struct outlook *o)
 {
-	struct policy_reading reading = { .memory = &o->memory, .psi = o->psi };
+	struct policy_reading reading = {
+		.memory = &o->memory,
+		.psi = o->psi,
+		.reclaim = o->reclaim,
+		.stalls_are_explained = o->stalls_are_explained,
+		.unswappable = o->unswappable,
+	};
 
 	for (size_t i = 0; i < o->policies->n_policies; i++) {
 		const struct policy *policy = &o->policies->policies[i];

@@ -42,10 +42,13 @@ struct outlook {
 	usec_t budget; /* of all reads that may block */
 	struct memory_reading memory;
 	bool has_psi;
-	struct psi_reading pressure;   /* for people */
-	const struct psi_history *psi; /* for policies; NULL: none */
-	bool hides_others;	       /* /proc shows this user's own processes alone (hidepid) */
-	const char *self_name;	       /* of the program that asks */
+	struct psi_reading pressure;	       /* for people */
+	const struct psi_history *psi;	       /* for policies; NULL: none */
+	const struct reclaim_history *reclaim; /* likewise */
+	uint64_t unswappable;
+	bool stalls_are_explained; /* struct policy_reading */
+	bool hides_others;	   /* /proc shows this user's own processes alone (hidepid) */
+	const char *self_name;	   /* of the program that asks */
 	/* The user's name, or the number as text; NULL: not known; good until the next call. */
 	const char *(*user)(uid_t uid, void *userdata);
 	void *userdata;

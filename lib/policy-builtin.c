@@ -18,22 +18,22 @@
 
 static const struct {
 	const char *name;
-	unsigned memory_available; /* percent, 0: not set; likewise the next two */
+	unsigned memory_available; /* percent, 0: not set; likewise the next three */
 	unsigned swap_free;
 	unsigned pressure_full;
+	unsigned thrashing;
 	usec_t for_usec;
 	enum policy_action action;
 } builtin_policies[] = {
-	{ "warn",      15, 25,  0, 0,                POLICY_ACTION_WARN },
-	{ "terminate", 10, 10,  0, 0,                POLICY_ACTION_TERMINATE },
-	{ "kill",       5,  5,  0, 0,                POLICY_ACTION_KILL },
-	/* Swap that is free is no help when all wait for it.  Measured in a VM of 1 GiB with 512 MiB
-	 * of swap: the kernel drops the page cache down to 2 % before it swaps at all, and from
-	 * then on everything stalls for 40 % of the time.  A latency probe waits just as long as
-	 * this takes to act: 5.8 s by "thrash" alone, 2 s with For=2s.  Less than 1 s would end
-	 * somebody for every short burst of swapping. */
-	{ "stall",      4,  0, 25, 1 * USEC_PER_SEC, POLICY_ACTION_KILL },
-	{ "thrash",    20,  0, 40, 5 * USEC_PER_SEC, POLICY_ACTION_KILL },
+	{ "warn",      15, 25,  0,  0, 0,                POLICY_ACTION_WARN },
+	{ "terminate", 10, 10,  0,  0, 0,                POLICY_ACTION_TERMINATE },
+	{ "kill",       5,  5,  0,  0, 0,                POLICY_ACTION_KILL },
+	/* Swap that is free is there to be used, and to write memory out takes time: everything
+	 * stalls for up to 95 % of it.  What is written out because it is not used does not come
+	 * back (at most 6 % of what is reclaimed, over 5 s); of what is used, 12 to 70 %.  Both
+	 * were measured, docs/defaults.md has the tables. */
+	{ "stall",      4,  0, 25, 15, 5 * USEC_PER_SEC, POLICY_ACTION_KILL },
+	{ "thrash",    20,  0, 40, 10, 5 * USEC_PER_SEC, POLICY_ACTION_KILL },
 };
 
 #define USER_MANAGER "/user.slice/user-*.slice/user@*.service"
@@ -110,21 +110,38 @@ static const struct {
 
 /* clang-format on */
 
-static struct policy_line percent_line(unsigned percent)
+/* Percentages are capped at what they come to on a machine of this size: 10 % at 4 GiB.  How much a
+ * victim must give back, and how fast memory is taken, does not grow with the machine.  Those that
+ * wait for pressure are not: much more memory than that can be full of what all are waiting for.
+ * (docs/defaults.md, Caps) */
+#define CAPPED_FROM (40 * GIB)
+
+/* Watched from here on: 20 s at POLICY_FILL_BYTES_PER_SEC. */
+#define WATCH_CAP (64 * GIB)
+
+static struct policy_line percent_line(unsigned percent, uint64_t capped_from)
 {
-	return (struct policy_line){ .set = percent > 0, .permyriad = percent * PERMYRIAD / 100 };
+	return (struct policy_line){
+		.set = percent > 0,
+		.permyriad = percent * PERMYRIAD / 100,
+		.cap = capped_from * percent / 100,
+	};
 }
 
 static int add_policies(struct policy_set *set)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(builtin_policies); i++) {
 		struct policy *policy = policy_set_policy(set, builtin_policies[i].name);
+		uint64_t capped_from;
 
 		if (!policy)
 			return -ENOMEM;
-		policy->memory_available = percent_line(builtin_policies[i].memory_available);
-		policy->swap_free = percent_line(builtin_policies[i].swap_free);
+		capped_from = builtin_policies[i].pressure_full > 0 ? 0 : CAPPED_FROM;
+		policy->memory_available =
+			percent_line(builtin_policies[i].memory_available, capped_from);
+		policy->swap_free = percent_line(builtin_policies[i].swap_free, capped_from);
 		policy->pressure_full = builtin_policies[i].pressure_full * PERMYRIAD / 100;
+		policy->thrashing = builtin_policies[i].thrashing * PERMYRIAD / 100;
 		policy->for_usec = builtin_policies[i].for_usec;
 		policy->action = builtin_policies[i].action;
 	}
@@ -159,7 +176,7 @@ static int add_rules(struct policy_set *set)
 int policy_set_init_defaults(struct policy_set *set)
 {
 	struct policy_set defaults = {
-		.watch_below = percent_line(30),
+		.watch_below = { .set = true, .permyriad = 3000, .cap = WATCH_CAP },
 		.kill_timeout_usec = 2 * USEC_PER_SEC,
 	};
 	int r;

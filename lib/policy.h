@@ -14,6 +14,7 @@
 
 #include "lib/memory.h"
 #include "lib/psi.h"
+#include "lib/reclaim.h"
 #include "lib/util.h"
 
 enum policy_action {
@@ -41,20 +42,25 @@ enum policy_thaw {
 	POLICY_THAW_VICTIM, /* the others stay frozen */
 };
 
-/* A line in memory: a share of the total or a number of bytes. */
+/* A line in memory: a share of the total, perhaps with a cap in bytes, or a number of bytes. */
 struct policy_line {
 	bool set;
 	bool is_size;
 	unsigned permyriad;
 	uint64_t bytes;
+	uint64_t cap; /* of a share: the lower of the two counts; 0: none */
 };
 
 struct policy {
 	char *name;
 	struct policy_line memory_available; /* holds when available <= line */
-	struct policy_line swap_free;	     /* holds when free <= line; no swap: always */
-	unsigned pressure_some;		     /* permyriad, over the policy's time; 0 is not set */
+	/* Holds when free <= line.  No swap: holds beside a line in memory, and never without. */
+	struct policy_line swap_free;
+	unsigned pressure_some; /* permyriad, over the policy's time; 0 is not set */
 	unsigned pressure_full;
+	/* Of what the kernel reclaimed over the policy's time so much was needed again: permyriad;
+	 * 0 is not set. */
+	unsigned thrashing;
 	usec_t for_usec;
 	enum policy_action action;
 	enum policy_target target;
@@ -165,8 +171,16 @@ void policy_apply_rules(const struct policy_set *set, const struct rule_subject 
 /* What a policy judges. */
 struct policy_reading {
 	const struct memory_reading *memory;
-	const struct psi_history *psi; /* NULL: this machine has no PSI */
+	const struct psi_history *psi;	       /* NULL: this machine has no PSI */
+	const struct reclaim_history *reclaim; /* NULL: not known */
+	uint64_t unswappable;	   /* anonymous bytes that may not be swapped out (swap-room.h) */
+	uint64_t page_size;	   /* for reclaim; 0: swap is taken to be in use */
+	bool stalls_are_explained; /* by the limit of a cgroup: pressure does not count (stall.h) */
 };
+
+/* Thrashing over less than this is not told from the first moment of any shortage, in which some of
+ * what the kernel has to give is asked for again (docs/defaults.md). */
+#define POLICY_THRASHING_WINDOW_USEC (2 * USEC_PER_SEC)
 
 struct policy_judgement {
 	bool watch; /* below the watch line, or a policy's conditions begin to hold */
@@ -180,12 +194,42 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 
 /*
  * Do the policy's conditions hold now?  Those on memory and swap at this reading; those on
- * pressure on the average over the policy's time (1 s at least).  No PSI: they never hold.
+ * pressure on the average over the policy's time (1 s at least), and only if the machine had to
+ * reclaim memory in that time, as far as that is known.  No PSI: they never hold.  Thrashing over
+ * the policy's time (2 s at least); where nothing is known of reclaim it never holds.
  */
+/*
+ * Free swap is no help, and a condition on it counts as met, in a policy that has one on memory
+ * too, where
+ * - all but so much of the anonymous memory as the policy's line of swap, taken of memory, may not
+ *   be swapped out, or
+ * - memory has been all but gone for some seconds, and the kernel has not used it
+ *   (reclaim_leaves_swap_unused()).
+ */
+bool policy_swap_is_no_help(const struct policy *policy, const struct policy_reading *reading);
+bool policy_waits_for_pressure(const struct policy *policy);
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading);
 
 /* The line in bytes on this machine; 0 where it is not set. */
 uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total);
+/* 100%: it always holds, whatever is available. */
+bool policy_line_is_all(const struct policy_line *line);
+
+/*
+ * The floor: a policy that terminates or kills by levels of memory and swap does not hold while
+ * more than half of memory is available: no process is short of it, and a kill would change nothing
+ * that the policy looks at.  Exempt are a line in memory that says 100%, which is how a policy is
+ * made to hold always, and one beside a condition on pressure, as the shortage is shown by that.
+ */
+bool policy_has_floor(const struct policy *policy);
+uint64_t policy_floor_bytes(uint64_t total);
+
+/* How far available memory is above the line (and the floor), and free swap above its line: 0 where
+ * the condition is not set or holds, UINT64_MAX where it never does. */
+uint64_t policy_memory_headroom(const struct policy *policy, const struct memory_reading *memory);
+uint64_t policy_swap_headroom(const struct policy *policy, const struct memory_reading *memory);
+/* Both are 0. */
+bool policy_levels_hold(const struct policy *policy, const struct memory_reading *memory);
 
 /*
  * How fast memory could plausibly be taken.  Measured on a two-core guest of 6.18: 0.8-1.6 GiB/s

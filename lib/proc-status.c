@@ -93,7 +93,7 @@ static int parse_rss(const char *line, struct proc_status *status)
 	return 0;
 }
 
-/* VmSize, VmPTE, VmSwap. */
+/* VmSize, VmExe, VmPTE, VmSwap. */
 static int parse_vm(const char *line, struct proc_status *status)
 {
 	const char *value;
@@ -102,6 +102,9 @@ static int parse_vm(const char *line, struct proc_status *status)
 	value = proc_after_name(line, "VmPTE:");
 	if (value)
 		return proc_scan_kib(value, '\n', &status->pagetable_bytes);
+	value = proc_after_name(line, "VmExe:");
+	if (value)
+		return proc_scan_kib(value, '\n', &status->code_bytes);
 	value = proc_after_name(line, "VmSwap:");
 	if (value)
 		return proc_scan_kib(value, '\n', &status->swap_bytes);

@@ -57,6 +57,7 @@ struct proc_status {
 	uint64_t rss_shmem;
 	uint64_t swap_bytes;
 	uint64_t pagetable_bytes;
+	uint64_t code_bytes; /* of the executable: as the fourth number of statm */
 };
 
 /*

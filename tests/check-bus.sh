@@ -313,7 +313,7 @@ check "[ \"\$(answer '[.data[0][] | select(.[1] == \"init\")][0] | .[0] == \"pro
     (.[2] | test(\"^Comm=.* User=root\$\"))')\" = true ]" 'GetRules: those built in'
 call GetPolicies
 check "[ \"\$(answer '.data[0] | map(.[0])')\" = '[\"warn\",\"terminate\",\"kill\",\"stall\",\"thrash\"]' ]" 'GetPolicies: those built in'
-check "answer '.data[0][1][2]' | grep -q '\"available <= 10 % ([0-9.]* .iB)'" 'GetPolicies: conditions in words'
+check "answer '.data[0][1][2]' | grep -q '\"available <= 10 % capped at 4.0 GiB ([0-9.]* .iB)'" 'GetPolicies: conditions in words'
 check "[ \"\$(answer '.data[0] | map(.[3]) | any')\" = false ]" 'GetPolicies: none holds that is switched off'
 
 #

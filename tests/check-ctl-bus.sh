@@ -144,7 +144,7 @@ finds 'is an object with error' .error '"reckond *"'
 run 'reload without a daemon' 1 err "^reckonctl: $absent" -- reload
 run 'explain without a daemon' 0 out '^If memory ran out now, |^The conditions of ' \
     out "^Found out by reckonctl itself: $absent" -- explain
-run 'rules without a daemon' 0 out '^warn +warn +\? +available <= 15 % \([0-9]' \
+run 'rules without a daemon' 0 out '^warn +warn +\? +available <= 15 % capped at 6\.0 GiB \([0-9]' \
     out '^protect +bus +yes +-  Comm=\^\(dbus-daemon\|' out '^avoid +shell +yes +0.5  Comm=' \
     out "^Found out by reckonctl itself: $absent" -- rules
 run 'and as JSON' 0 -- --json rules

@@ -158,6 +158,16 @@ static void assert_line(const struct policy_line *line, bool set, unsigned permy
 	assert_int_equal(line->bytes, bytes);
 }
 
+static void assert_caps(struct policy_set *a, struct policy_set *b)
+{
+	assert_int_equal(a->watch_below.cap, b->watch_below.cap);
+	for (size_t i = 0; i < a->n_policies; i++) {
+		assert_int_equal(a->policies[i].memory_available.cap,
+				 b->policies[i].memory_available.cap);
+		assert_int_equal(a->policies[i].swap_free.cap, b->policies[i].swap_free.cap);
+	}
+}
+
 static void assert_same_policies(struct policy_set *a, struct policy_set *b)
 {
 	assert_int_equal(a->dry_run, b->dry_run);
@@ -166,6 +176,7 @@ static void assert_same_policies(struct policy_set *a, struct policy_set *b)
 		    b->watch_below.bytes);
 	assert_int_equal(a->kill_timeout_usec, b->kill_timeout_usec);
 	assert_int_equal(a->n_policies, b->n_policies);
+	assert_caps(a, b);
 	for (size_t i = 0; i < a->n_policies; i++) {
 		const struct policy *p = &a->policies[i], *q = &b->policies[i];
 
@@ -176,6 +187,7 @@ static void assert_same_policies(struct policy_set *a, struct policy_set *b)
 			    q->swap_free.bytes);
 		assert_int_equal(p->pressure_some, q->pressure_some);
 		assert_int_equal(p->pressure_full, q->pressure_full);
+		assert_int_equal(p->thrashing, q->thrashing);
 		assert_int_equal(p->for_usec, q->for_usec);
 		assert_int_equal(p->action, q->action);
 		assert_int_equal(p->rank_by, q->rank_by);
@@ -221,6 +233,7 @@ static void test_load_sets_every_key(void **state)
 	assert_line(&policy->swap_free, true, 0, 1536 * MIB);
 	assert_int_equal(policy->pressure_some, 1250);
 	assert_int_equal(policy->pressure_full, 200);
+	assert_int_equal(policy->thrashing, 3300);
 	assert_int_equal(policy->for_usec, 250 * USEC_PER_MSEC);
 	assert_int_equal(policy->action, POLICY_ACTION_KILL);
 	assert_int_equal(policy->grace_usec, 0);
@@ -274,7 +287,7 @@ static void test_load_takes_empty_values_as_unset_or_default(void **state)
 
 	load_text(
 		"[Policy kill]\nThaw=victim\nRefreeze=no\n[Policy kill]\nThaw=\nRefreeze=\nSwapFree=\nPressureSome=\nFor=\nGrace=\nRankBy=\nCgroup=\n"
-		"Target=\n[Policy thrash]\nPressureFull=\nFor=\n"
+		"Target=\n[Policy thrash]\nPressureFull=\nThrashing=\nFor=\n"
 		"[Protect x]\nComm=a\nCgroup=/a\nUser=1\n"
 		"[Protect x]\nComm=\nUser=\nEnabled=\n"
 		"[Prefer x]\nComm=a.*\nWeight=7\n[Prefer x]\nWeight=\n",
@@ -287,6 +300,7 @@ static void test_load_takes_empty_values_as_unset_or_default(void **state)
 	assert_true(policy->refreeze);
 	policy = find_policy(&set, "thrash");
 	assert_int_equal(policy->pressure_full, 0);
+	assert_int_equal(policy->thrashing, 0);
 	assert_int_equal(policy->for_usec, 0);
 	rule = find_rule(&set, RULE_PROTECT, "x");
 	assert_null(rule->comm_pattern);
@@ -294,6 +308,38 @@ static void test_load_takes_empty_values_as_unset_or_default(void **state)
 	assert_false(rule->has_uid);
 	assert_string_equal(rule->cgroup, "/a");
 	assert_true(find_rule(&set, RULE_PREFER, "x")->weight < 2.01);
+}
+
+static void test_load_takes_a_percentage_and_a_size(void **state)
+{
+	static const struct {
+		const char *value;
+		unsigned permyriad;
+		uint64_t bytes, cap;
+	} cases[] = {
+		{ "10% 2G", 1000, 0, 2 * GIB },	   { "2G, 10 %", 1000, 0, 2 * GIB },
+		{ "2.5 GiB", 0, 2560 * MIB, 0 },   { "10 %", 1000, 0, 0 },
+		{ "5%,512 M", 500, 0, 512 * MIB },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(policy_set_done) struct policy_set set;
+		struct policy *policy;
+		char text[256];
+
+		snprintf(
+			text, sizeof(text),
+			"[Daemon]\nWatchBelow=%s\n[Policy kill]\nMemoryAvailable=%s\nSwapFree=%s\n",
+			cases[i].value, cases[i].value, cases[i].value);
+		load_text(text, &set);
+		policy = find_policy(&set, "kill");
+		assert_line(&policy->memory_available, true, cases[i].permyriad, cases[i].bytes);
+		assert_line(&policy->swap_free, true, cases[i].permyriad, cases[i].bytes);
+		assert_line(&set.watch_below, true, cases[i].permyriad, cases[i].bytes);
+		assert_int_equal(policy->memory_available.cap, cases[i].cap);
+		assert_int_equal(policy->swap_free.cap, cases[i].cap);
+		assert_int_equal(set.watch_below.cap, cases[i].cap);
+	}
 }
 
 static void test_load_looks_users_up(void **state)
@@ -377,6 +423,12 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Daemon]\nWatchBelow=1023K\n", 2, "bytes" },
 		{ "[Daemon]\nWatchBelow=101%\n", 2, "needs a percentage such as 10% or a size" },
 		{ "[Daemon]\nWatchBelow=1M\n", 0, NULL },
+		{ "[Daemon]\nWatchBelow=10% 10\n", 2, "would be 10 bytes" },
+		{ "[Daemon]\nWatchBelow=10% 20%\n", 2, "or both (the lower counts)" },
+		{ "[Policy kill]\nMemoryAvailable=500MB\n", 2,
+		  "MemoryAvailable=500MB counts in units of 1024: 500 MiB", WARNING },
+		{ "[Policy kill]\nMemoryAvailable=5% 500MB\n", 2, "500 MiB", WARNING },
+		{ "[Policy kill]\nMemoryAvailable=512000 kB\n", 0, NULL },
 		{ "[Daemon]\nScope=user.slice\n", 2, "Scope= needs one cgroup such as" },
 		{ "[Daemon]\nScope=/user.slice/*\n", 2, "Scope= needs one cgroup" },
 		{ "[Daemon]\nScope=/user.slice/\n", 2, "Scope= needs one cgroup" },
@@ -442,8 +494,8 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Policy x]\nMemoryAvailable=x\nAction=kill\n", 2, "needs a percentage" },
 		{ "[Policy x]\nMemoryAvailable=1%\nAktion=kill\n", 3, "did you mean Action=?" },
 		{ "[Policy x]\nMemoryAvailable=1%\nAction=kil\n", 3, "Action= needs" },
-		{ "[Policy x]\nSwapFree=1%\nAction=kill\n", 1,
-		  "always holds where there is no swap", WARNING },
+		{ "[Policy x]\nSwapFree=1%\nAction=kill\n", 1, "never holds where there is no swap",
+		  WARNING },
 		{ "[Policy x]\nPressureSome=1%\nFor=31s\nAction=kill\n", 1,
 		  "pressure is remembered for 30s only" },
 		{ "[Policy x]\nPressureSome=1%\nFor=30s\nAction=kill\n", 0, NULL },
@@ -1065,6 +1117,7 @@ int main(void)
 		cmocka_unit_test(test_load_nothing_is_the_defaults),
 		cmocka_unit_test(test_load_sets_every_key),
 		cmocka_unit_test(test_load_takes_empty_values_as_unset_or_default),
+		cmocka_unit_test(test_load_takes_a_percentage_and_a_size),
 		cmocka_unit_test(test_load_looks_users_up),
 		cmocka_unit_test(test_load_says_what_is_wrong_and_where),
 		cmocka_unit_test(test_load_says_all_of_ten_mistakes_in_order),

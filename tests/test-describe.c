@@ -16,6 +16,10 @@
 	{                                                                                          \
 		.set = true, .permyriad = (p)*100                                                  \
 	}
+#define CAPPED(p, b)                                                                               \
+	{                                                                                          \
+		.set = true, .permyriad = (p)*100, .cap = (b)                                      \
+	}
 #define SIZE(b)                                                                                    \
 	{                                                                                          \
 		.set = true, .is_size = true, .bytes = (b)                                         \
@@ -34,12 +38,34 @@ static void test_policy_names_each_condition(void **state)
 		{ { .memory_available = SIZE(200 * MIB), .swap_free = PERCENT(25) },
 		  "available <= 200 MiB, swap free <= 25 % (128 MiB)",
 		  "available <= 200 MiB" },
-		{ { .swap_free = SIZE(MIB) }, "swap free <= 1.0 MiB", "no swap" },
+		{ { .swap_free = SIZE(MIB) },
+		  "swap free <= 1.0 MiB",
+		  "swap free (never: there is none)" },
+		{ { .memory_available = CAPPED(10, 4 * GIB), .swap_free = CAPPED(50, 100 * MIB) },
+		  "available <= 10 % capped at 4.0 GiB (102 MiB), "
+		  "swap free <= 50 % capped at 100 MiB (100 MiB)",
+		  "available <= 10 % capped at 4.0 GiB (102 MiB)" },
+		/* the floor, where it counts */
+		{ { .memory_available = PERCENT(50), .action = POLICY_ACTION_KILL },
+		  "available <= 50 % (512 MiB)",
+		  "available <= 50 % (512 MiB)" },
+		{ { .memory_available = PERCENT(99), .action = POLICY_ACTION_KILL },
+		  "available <= 99 % (1014 MiB) and <= half of memory (512 MiB)",
+		  "available <= 99 % (1014 MiB) and <= half of memory (512 MiB)" },
+		{ { .memory_available = PERCENT(99), .action = POLICY_ACTION_WARN },
+		  "available <= 99 % (1014 MiB)",
+		  "available <= 99 % (1014 MiB)" },
+		{ { .swap_free = PERCENT(10), .action = POLICY_ACTION_TERMINATE },
+		  "available <= half of memory (512 MiB), swap free <= 10 % (51.2 MiB)",
+		  "available <= half of memory (512 MiB), swap free (never: there is none)" },
 		{ { .memory_available = PERCENT(20),
 		    .pressure_full = 4050,
 		    .for_usec = 5 * USEC_PER_SEC },
 		  "available <= 20 % (205 MiB), everything stalled >= 40.5 % for 5 s",
 		  "available <= 20 % (205 MiB), everything stalled >= 40.5 % for 5 s" },
+		{ { .memory_available = PERCENT(20), .thrashing = 3000, .for_usec = USEC_PER_SEC },
+		  "available <= 20 % (205 MiB), refaulted >= 30 % of what was reclaimed for 1 s",
+		  "available <= 20 % (205 MiB), refaulted >= 30 % of what was reclaimed for 1 s" },
 		{ { .pressure_some = 700, .pressure_full = 100, .for_usec = 500 * USEC_PER_MSEC },
 		  "something stalled >= 7 %, everything stalled >= 1 % for 0.5 s",
 		  "something stalled >= 7 %, everything stalled >= 1 % for 0.5 s" },

@@ -65,17 +65,15 @@ int sd_journal_sendv(const struct iovec *iov, int n)
 }
 
 void __real_victim_choose(struct census *census, const struct victim_request *request,
-			  victim_read_fn read_precise, void *userdata,
-			  struct victim_result *result);
+			  const struct victim_reader *reader, struct victim_result *result);
 void __wrap_victim_choose(struct census *census, const struct victim_request *request,
-			  victim_read_fn read_precise, void *userdata,
-			  struct victim_result *result);
+			  const struct victim_reader *reader, struct victim_result *result);
 void __wrap_victim_choose(struct census *census, const struct victim_request *request,
-			  victim_read_fn read_precise, void *userdata, struct victim_result *result)
+			  const struct victim_reader *reader, struct victim_result *result)
 {
 	test.n_choices++;
 	fail_malloc = FAIL_MALLOC_WORKS;
-	__real_victim_choose(census, request, read_precise, userdata, result);
+	__real_victim_choose(census, request, reader, result);
 }
 
 static int op_signal(int pidfd, int signal)

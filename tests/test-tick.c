@@ -76,17 +76,15 @@ int sd_journal_sendv(const struct iovec *iov, int n)
 }
 
 void __real_victim_choose(struct census *census, const struct victim_request *request,
-			  victim_read_fn read_precise, void *userdata,
-			  struct victim_result *result);
+			  const struct victim_reader *reader, struct victim_result *result);
 void __wrap_victim_choose(struct census *census, const struct victim_request *request,
-			  victim_read_fn read_precise, void *userdata,
-			  struct victim_result *result);
+			  const struct victim_reader *reader, struct victim_result *result);
 void __wrap_victim_choose(struct census *census, const struct victim_request *request,
-			  victim_read_fn read_precise, void *userdata, struct victim_result *result)
+			  const struct victim_reader *reader, struct victim_result *result)
 {
 	test.n_choices++;
 	fail_malloc = FAIL_MALLOC_WORKS;
-	__real_victim_choose(census, request, read_precise, userdata, result);
+	__real_victim_choose(census, request, reader, result);
 	if (result->n_ranked == 0) /* that was all */
 		fail_malloc = false;
 }
@@ -1068,7 +1066,7 @@ static void test_tick_rather_a_useless_kind_than_nobody(void **state)
 	require_scope();
 	assert_int_equal(make_group("/a"), 0);
 	first = spawn("/a", 320, false);
-	second = spawn("/a", 300, false);
+	second = spawn("/a", 240, false);
 	tiny = spawn("", 4, false); /* a sanitizer adds to it */
 	start(KILL_NOW);
 	test.frees_nothing = true;
