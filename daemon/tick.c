@@ -324,6 +324,7 @@ static void end(struct manager *m, struct tick *t)
 			&m->victim);
 	d->signal = t->signal;
 	d->signalled_at = monitor_now();
+	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
 	if (r < 0) { /* not permitted: there is nothing to wait for */
 		d->error = r;
 		settle(m, t, KILL_PROGRESS_UNKILLABLE);
@@ -376,8 +377,9 @@ static usec_t next_by_state(const struct manager *m, const struct tick *t)
 {
 	if (is_to_look_again(t->event))
 		return SOON_USEC;
-	if (m->state == MANAGER_SETTLE)
-		return SETTLE_USEC; /* beside the event of its exit */
+	if (m->state == MANAGER_SETTLE) /* beside the event of its exit */
+		return m->decision.signal == SIGKILL && !m->decision.hastened ? KILL_STARVED_USEC
+									      : SETTLE_USEC;
 	if (census_round_is_under_way(&m->census) && m->state == MANAGER_WATCH)
 		return NEXT_SLICE_USEC;
 	return policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);

@@ -845,7 +845,7 @@ static void test_policy_holds_where_swap_is_no_help(void **state)
 		memory.counters.anon = TOTAL / 100 * cases[i].anon;
 		reading.unswappable = TOTAL / 100 * cases[i].unswappable;
 		policy.memory_available.set = !cases[i].memory_only;
-		reclaim(&reclaimed, 100 * USEC_PER_SEC, 100, 0);
+		reclaim(&reclaimed, 100 * USEC_PER_SEC, 500000, 0);
 		if (cases[i].swap_is_unused)
 			reading.reclaim = &reclaimed;
 		if (policy_holds(&policy, &reading) != cases[i].holds)
