@@ -13,6 +13,7 @@
 #include "lib/census.h"
 #include "lib/cgroup.h"
 #include "lib/forecast.h"
+#include "lib/gap.h"
 #include "lib/kill.h"
 #include "lib/memory.h"
 #include "lib/passover.h"
@@ -86,6 +87,7 @@ struct manager {
 	usec_t watch_until; /* watch lingers */
 	struct memory_reading reading;
 	usec_t sampled_at; /* when it was taken */
+	struct gap gap;	   /* between samples */
 	struct forecast forecast;
 	struct psi_history psi;
 	struct census census;

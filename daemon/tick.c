@@ -120,6 +120,19 @@ static int keep_census(struct manager *m, usec_t now)
 	return r < 0 ? r : memory_sample(m->memory, &m->reading);
 }
 
+/* What happened in a gap is not known, and may be over. */
+static void forget_before_gap(struct manager *m, usec_t now)
+{
+	usec_t gap = gap_find(&m->gap, now, monitor_asleep());
+
+	if (gap == 0)
+		return;
+	psi_history_reset(&m->psi);
+	forecast_reset(&m->forecast);
+	policy_forget(&m->policies);
+	report_gap(gap);
+}
+
 /* Memory, pressure and, in watch, who there is.  A census that cannot be kept up to date is better
  * than none: that is said, and does not end the look. */
 static int sample(struct manager *m, const struct tick *t)
@@ -132,6 +145,7 @@ static int sample(struct manager *m, const struct tick *t)
 	if (r < 0)
 		return r;
 	m->sampled_at = t->now;
+	forget_before_gap(m, t->now);
 	forecast_add(&m->forecast, t->now, &m->reading);
 	if (m->abilities.psi && psi_read_fd(m->psi_fd, &psi) == 0) {
 		psi_history_add(&m->psi, t->now, &psi);
@@ -388,6 +402,7 @@ usec_t tick(struct manager *m, usec_t now)
 {
 	struct tick t = { .now = now };
 	enum manager_state before = m->state;
+	usec_t next;
 	int r;
 
 	ending_put_back(m);
@@ -404,5 +419,7 @@ usec_t tick(struct manager *m, usec_t now)
 	report(m, t.event, &t.judgement, before, now);
 	if (archive_is_due(m->archive, now) && !is_emergency(m, now))
 		archive_write(m->archive, now);
-	return next_look(m, &t);
+	next = next_look(m, &t);
+	gap_plan(&m->gap, next);
+	return next;
 }
