@@ -14,6 +14,7 @@
 #include "lib/census.h"
 #include "lib/cgroup.h"
 #include "lib/forecast.h"
+#include "lib/gap.h"
 #include "lib/kill.h"
 #include "lib/memory.h"
 #include "lib/passover.h"
@@ -88,6 +89,7 @@ struct manager {
 	usec_t watch_until; /* watch lingers */
 	struct memory_reading reading;
 	usec_t sampled_at; /* when it was taken */
+	struct gap gap;	   /* between samples */
 	struct forecast forecast;
 	struct psi_history psi;
 	struct reclaim_history reclaim; /* in calm nothing is added to it */

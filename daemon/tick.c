@@ -126,6 +126,20 @@ static int keep_census(struct manager *m, usec_t now)
 	return r < 0 ? r : memory_sample(m->memory, &m->reading);
 }
 
+/* What happened in a gap is not known, and may be over. */
+static void forget_before_gap(struct manager *m, usec_t now)
+{
+	usec_t gap = gap_find(&m->gap, now, monitor_asleep());
+
+	if (gap == 0)
+		return;
+	psi_history_reset(&m->psi);
+	forecast_reset(&m->forecast);
+	m->reclaim = (struct reclaim_history){ 0 };
+	policy_forget(&m->policies);
+	report_gap(gap);
+}
+
 /* Memory, pressure and, in watch, who there is.  A census that cannot be kept up to date is better
  * than none: that is said, and does not end the look. */
 static int sample(struct manager *m, const struct tick *t)
@@ -138,6 +152,7 @@ static int sample(struct manager *m, const struct tick *t)
 	if (r < 0)
 		return r;
 	m->sampled_at = t->now;
+	forget_before_gap(m, t->now);
 	if (m->state != MANAGER_CALM)
 		reclaim_history_add(&m->reclaim, t->now, &m->reading.counters.events,
 				    m->reading.available);
@@ -403,6 +418,7 @@ usec_t tick(struct manager *m, usec_t now)
 {
 	struct tick t = { .now = now };
 	enum manager_state before = m->state;
+	usec_t next;
 	int r;
 
 	ending_put_back(m);
@@ -419,5 +435,7 @@ usec_t tick(struct manager *m, usec_t now)
 	report(m, t.event, &t.judgement, before, now);
 	if (archive_is_due(m->archive, now) && !is_emergency(m, now))
 		archive_write(m->archive, now);
-	return next_look(m, &t);
+	next = next_look(m, &t);
+	gap_plan(&m->gap, next);
+	return next;
 }

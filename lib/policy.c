@@ -314,6 +314,12 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 	*ret = judgement;
 }
 
+void policy_forget(struct policy_set *set)
+{
+	for (size_t i = 0; i < set->n_policies; i++)
+		set->policies[i].holds_since = USEC_INFINITY;
+}
+
 static usec_t time_to_fill(uint64_t bytes, uint64_t bytes_per_sec)
 {
 	return (usec_t)((__uint128_t)bytes * USEC_PER_SEC / bytes_per_sec);

@@ -227,6 +227,9 @@ struct policy_judgement {
 void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
 		  struct policy_judgement *ret);
 
+/* That conditions have held is forgotten: they have to hold for their time anew. */
+void policy_forget(struct policy_set *set);
+
 /*
  * Do the policy's conditions hold now?  Those on memory and swap at this reading; those on
  * pressure on the average over the policy's time (1 s at least), and only if the machine had to

@@ -1026,6 +1026,10 @@ static void test_judge_waits_for_the_time_without_a_break(void **state)
 	assert_string_equal(judge(&set, &low, NULL, 1102, NULL), "warn");
 	assert_string_equal(judge(&set, &low, NULL, 1201, NULL), "warn");
 	assert_string_equal(judge(&set, &low, NULL, 1202, NULL), "kill");
+	/* after a gap, too */
+	policy_forget(&set);
+	assert_string_equal(judge(&set, &low, NULL, 5000, NULL), "warn");
+	assert_string_equal(judge(&set, &low, NULL, 5100, NULL), "kill");
 }
 
 static void test_judge_thrash_needs_scarcity_pressure_and_time(void **state)
