@@ -152,7 +152,7 @@ static int append_candidate_members(struct bus *b, sd_bus_message *reply,
 	if (r >= 0)
 		r = sd_bus_message_append(
 			reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "FootprintBytes", "t",
-			census_footprint(&candidate->memory), "ScoreMinBytes", "t",
+			proc_reclaimable(&candidate->memory), "ScoreMinBytes", "t",
 			candidate->score.lo, "ScoreMaxBytes", "t", candidate->score.hi,
 			"EstimateBytes", "t", candidate->estimate, "SwapBytes", "t",
 			candidate->memory.swap, "Weight", "d", outlook_weight(candidate),
