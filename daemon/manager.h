@@ -98,6 +98,9 @@ struct manager {
 	usec_t unswappable_at;
 	struct census census;
 	usec_t refreshed_at;	       /* the last round of the census began */
+	usec_t watching_since;	       /* 0: calm */
+	usec_t listed_at;	       /* the last full listing, since calm; 0: none yet */
+	unsigned n_cut;		       /* choices in a row that the limits cut short */
 	struct victim_request request; /* of the last choice */
 	struct victim_result choice;
 	struct passover passover;

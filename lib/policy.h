@@ -139,7 +139,9 @@ struct policy_set {
 	bool dry_run;
 	char *scope; /* cgroup path, "/" is everything */
 	struct policy_line watch_below;
-	usec_t kill_timeout_usec; /* SIGKILL to "unkillable" */
+	struct policy_line min_victim; /* a process that frees less is not killed; not set: a
+					* default that goes by the machine's memory */
+	usec_t kill_timeout_usec;      /* SIGKILL to "unkillable" */
 
 	struct policy *policies;
 	size_t n_policies;

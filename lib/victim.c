@@ -382,6 +382,7 @@ static void pronounce(const struct choice *choice)
 	best = result->ranked[0].estimate;
 	bar = add_u64(best, VICTIM_NEAR(best));
 	result->ranked[0].verdict = VICTIM_CHOSEN;
+	result->is_cut = result->is_cut || choice->undecided > bar;
 	result->approximate = !result->ranked[0].precise || choice->undecided > bar;
 	for (unsigned i = 1; i < result->n_ranked; i++) {
 		struct victim_candidate *candidate = &result->ranked[i];
@@ -405,6 +406,16 @@ static bool is_enough(const struct choice *choice)
 	return best > 0 && passover_is_worth(best, choice->avoided.estimate);
 }
 
+/* Where no other is left, one whose kind was ineffective before one that failed last. */
+static void walk_tier(struct choice *choice)
+{
+	enum passover_verdict refused = PASSOVER_KIND;
+
+	do
+		walk(choice, refused++);
+	while (refused <= PASSOVER_YES && !is_enough(choice));
+}
+
 static void note_avoided(const struct choice *choice)
 {
 	struct victim_result *result = choice->result;
@@ -426,14 +437,14 @@ static void note_avoided(const struct choice *choice)
 void victim_choose(struct census *census, const struct victim_request *request,
 		   const struct victim_reader *reader, struct victim_result *result)
 {
+	struct victim_request tier = *request;
 	struct choice choice = {
 		.census = census,
-		.request = request,
+		.request = &tier,
 		.reader = reader,
 		.result = result,
+		.wanted = ELIGIBILITY_ELIGIBLE,
 	};
-	/* Where no other is left, one whose kind was ineffective before one that failed last. */
-	enum passover_verdict refused = PASSOVER_KIND;
 
 	census->choice++;
 	result->n_visited = 0;
@@ -442,9 +453,14 @@ void victim_choose(struct census *census, const struct victim_request *request,
 	result->vanished_pid = 0;
 	result->vanished_score = 0;
 	result->n_candidates = census->n_candidates;
-	do
-		walk(&choice, refused++);
-	while (refused <= PASSOVER_YES && !is_enough(&choice));
+	result->is_reluctant = false;
+	walk_tier(&choice);
+	if (result->n_ranked == 0 && !result->is_cut) {
+		choice.wanted = ELIGIBILITY_RELUCTANT;
+		tier.reluctantly = true;
+		walk_tier(&choice);
+		result->is_reluctant = result->n_ranked > 0;
+	}
 	note_avoided(&choice);
 	pronounce(&choice);
 }
