@@ -23,9 +23,12 @@ static bool has_processes(const struct census_node *node)
 	return false;
 }
 
-static bool is_root(const struct census_node *node)
+/* The root, or that of the subtree in which victims are: not to be killed as a whole. */
+static bool is_top(const struct choice *choice, const struct census_node *node)
 {
-	return strcmp(((const struct census_cgroup *)node)->path, "/") == 0;
+	const char *path = ((const struct census_cgroup *)node)->path;
+
+	return strcmp(path, "/") == 0 || strcmp(path, choice->census->policies->scope) == 0;
 }
 
 /* A cgroup with processes of its own, be there cgroups below it or not. */
@@ -33,7 +36,7 @@ static bool is_candidate(const struct choice *choice, const struct census_node *
 {
 	if (choice->request->target == POLICY_TARGET_PROCESS)
 		return node->kind == CENSUS_PROCESS;
-	return node->kind == CENSUS_CGROUP && !is_root(node) && has_processes(node);
+	return node->kind == CENSUS_CGROUP && !is_top(choice, node) && has_processes(node);
 }
 
 /*

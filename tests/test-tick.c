@@ -264,7 +264,7 @@ static void start(const char *more)
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
-	fprintf(f, "[Daemon]\nScope=%s\n%s", test.scope, more);
+	fprintf(f, "[Daemon]\nMinVictim=64K\nScope=%s\n%s", test.scope, more);
 	fclose(f);
 	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
 	test.n_signals = test.n_journal = test.n_choices = 0; /* the rehearsal's do not count */
@@ -1587,7 +1587,7 @@ static void reload(const char *more)
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
-	fprintf(f, "[Daemon]\nScope=%s\n%s", test.scope, more);
+	fprintf(f, "[Daemon]\nMinVictim=64K\nScope=%s\n%s", test.scope, more);
 	fclose(f);
 	assert_int_equal(manager_reload(test.manager, &mistakes), 0);
 }
