@@ -437,7 +437,7 @@ static void test_read_that_was_not_taken_leaves_the_thread_free(void **state)
 	struct tree *tree = *state;
 	struct reclaimable memory;
 	cpu_set_t all, one, others;
-	pthread_t spinner;
+	pthread_t spinner = pthread_self();
 	pid_t tid;
 	int r;
 
