@@ -88,7 +88,7 @@ static void hold_deleted_file(void)
 }
 
 /* The number is that which the parent gave: it removes what the child does not. */
-static int segment;
+static int segment = -1;
 
 static void hold_segment(void)
 {
@@ -280,7 +280,14 @@ static void test_of_segments(void **state)
 	check_growth(hold_segment, &(struct reclaimable){ .rss_shmem = SIZE });
 	check_growth(hold_removed_segment,
 		     &(struct reclaimable){ .shmem = SIZE, .alone = SIZE, .rss_shmem = SIZE });
-	(void)shmctl(segment, IPC_RMID, NULL);
+}
+
+/* Also where the test failed. */
+static int remove_segment(void **state)
+{
+	if (segment >= 0)
+		(void)shmctl(segment, IPC_RMID, NULL);
+	return 0;
 }
 
 static void test_of_a_mixture(void **state)
@@ -442,7 +449,7 @@ int main(void)
 		cmocka_unit_test(test_of_anonymous_memory),
 		cmocka_unit_test(test_of_shared_memory_that_dies),
 		cmocka_unit_test(test_of_shared_memory_that_stays),
-		cmocka_unit_test(test_of_segments),
+		cmocka_unit_test_teardown(test_of_segments, remove_segment),
 		cmocka_unit_test(test_of_a_mixture),
 		cmocka_unit_test(test_of_page_tables),
 		cmocka_unit_test(test_of_a_copy_on_write_family),
