@@ -1114,7 +1114,7 @@ static void test_tick_rather_a_useless_kind_than_nobody(void **state)
 	assert_true(is_alive(tiny));
 }
 
-/* A child that has not written since the fork: its pages are its parent's, and stay. */
+/* It maps a memfd that its parent holds open: the memory stays, which nothing told before. */
 static pid_t spawn_sharer(size_t mib)
 {
 	int ready[2];
@@ -1125,18 +1125,21 @@ static pid_t spawn_sharer(size_t mib)
 	holder = fork();
 	assert_true(holder >= 0);
 	if (holder == 0) {
+		int fd = memfd_create("held", MFD_CLOEXEC);
 		char *memory;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		munlockall(); /* or fork() would copy */
-		memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			      -1, 0);
-		memset(memory, 1, mib * MIB);
-		pid = fork();
-		if (pid == 0)
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-		else if (pid < 0 || write(ready[1], &pid, sizeof(pid)) != sizeof(pid))
+		munlockall();
+		if (fd < 0 || ftruncate(fd, (off_t)(mib * MIB)) < 0)
 			_exit(1);
+		if (fork() == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+			memset(memory, 1, mib * MIB);
+			pid = getpid();
+			if (write(ready[1], &pid, sizeof(pid)) != sizeof(pid))
+				_exit(1);
+		}
 		for (;;)
 			pause();
 	}
