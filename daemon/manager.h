@@ -87,7 +87,8 @@ struct manager {
 	enum manager_state state;
 	usec_t watch_until; /* watch lingers */
 	struct memory_reading reading;
-	usec_t sampled_at; /* when it was taken */
+	usec_t sampled_at;    /* when it was taken */
+	usec_t sample_due_at; /* until then no policy can come to hold */
 	struct forecast forecast;
 	struct psi_history psi;
 	struct reclaim_history reclaim; /* in calm nothing is added to it */
