@@ -26,28 +26,23 @@ static json_t *answer_of(const char *source, json_t *policies, json_t *all_rules
 
 json_t *rules_ask_policies(struct bus *bus)
 {
-	static const char *const names[] = { "name", "action", "conditions", "holds", NULL };
-	json_t *policies = bus_call(bus, "GetPolicies");
-
-	return policies ? bus_name_members(policies, names) : NULL;
+	return bus_list(bus, "ListPolicies");
 }
 
 /* NULL: bus->trouble, or no memory. */
 static json_t *ask(struct bus *bus)
 {
-	static const char *const rule_names[] = { "kind",   "name",    "conditions", "",
-						  "weight", "builtin", NULL };
 	json_t *policies, *all_rules;
 
 	policies = rules_ask_policies(bus);
 	if (!policies)
 		return NULL;
-	all_rules = bus_call(bus, "GetRules");
+	all_rules = bus_list(bus, "ListRules");
 	if (!all_rules) {
 		json_decref(policies);
 		return NULL;
 	}
-	return answer_of("daemon", policies, bus_name_members(all_rules, rule_names));
+	return answer_of("daemon", policies, all_rules);
 }
 
 /* Shares of memory are told in bytes as well. */
@@ -83,8 +78,8 @@ static json_t *of_rule(const struct rule *rule)
 	char conditions[4096];
 	const char *user = rule->has_uid ? explain_user(rule->uid) : NULL;
 
-	return json_pack("{s:s, s:o, s:o, s:f, s:b}", "kind", rule_kind_to_string(rule->kind),
-			 "name", json_of_foreign(rule->name), "conditions",
+	return json_pack("{s:s, s:o, s:o, s:f, s:b}", "kind", describe_rule_kind(rule), "name",
+			 json_of_foreign(rule->name), "conditions",
 			 json_of_foreign(describe_rule(rule, user, conditions, sizeof(conditions))),
 			 "weight", rule->weight, "builtin", rule->builtin);
 }
@@ -156,7 +151,7 @@ static void add_rule(struct table *table, const struct screen *screen, const jso
 	table_add(table, "%s",
 		  screen_foreign(screen, words_text(rule, "name"), name, sizeof(name)));
 	table_add(table, "%s", words_bool(rule, "builtin") ? "yes" : "-");
-	if (strcmp(kind, "protect") == 0)
+	if (strcmp(kind, "protect") == 0 || strcmp(kind, "reluctant") == 0)
 		table_add(table, "-");
 	else
 		table_add(table, "%.3g", words_real(rule, "weight"));

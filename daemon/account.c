@@ -429,7 +429,7 @@ static void note_nobody(struct manager *m, const struct policy *policy)
 {
 	char excluded[DESCRIBE_EXCLUSIONS_SIZE];
 	struct account *a = m->account;
-	size_t n[_VICTIM_EXCLUSION_MAX];
+	size_t n[_ELIGIBILITY_MAX];
 
 	if (a->told_nobody)
 		return;

@@ -80,7 +80,7 @@ static bool is_called_off(const struct manager *m)
 
 	if (d->n_reloads == m->n_reloads)
 		return false;
-	return m->policies.dry_run || !decision_may_end(m, d->pid, m->policies.scope);
+	return m->policies.dry_run || !decision_may_kill(m, d->pid, m->policies.scope);
 }
 
 enum kill_progress ending_judge(struct manager *m, const struct policy_judgement *judgement,

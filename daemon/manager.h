@@ -14,6 +14,7 @@
 #include "lib/census.h"
 #include "lib/cgroup.h"
 #include "lib/forecast.h"
+#include "lib/gap.h"
 #include "lib/kill.h"
 #include "lib/memory.h"
 #include "lib/passover.h"
@@ -89,6 +90,7 @@ struct manager {
 	struct memory_reading reading;
 	usec_t sampled_at;    /* when it was taken */
 	usec_t sample_due_at; /* until then no policy can come to hold */
+	struct gap gap;	      /* between samples */
 	struct forecast forecast;
 	struct psi_history psi;
 	struct reclaim_history reclaim; /* in calm nothing is added to it */
@@ -97,6 +99,7 @@ struct manager {
 	usec_t unswappable_at;
 	struct census census;
 	usec_t refreshed_at;	       /* the last round of the census began */
+	usec_t round_usec;	       /* what the slices of that round took */
 	struct victim_request request; /* of the last choice */
 	struct victim_result choice;
 	struct passover passover;

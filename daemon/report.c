@@ -355,17 +355,13 @@ static bool may_complain(struct manager *m, usec_t now)
 
 static void report_nobody(const struct manager *m)
 {
-	size_t n[_VICTIM_EXCLUSION_MAX];
+	char excluded[DESCRIBE_EXCLUSIONS_SIZE];
+	size_t n[_ELIGIBILITY_MAX];
 
 	victim_count_exclusions(&m->census, &m->request, n);
-	log_event(MESSAGE_ID_NOBODY, LOG_ERR,
-		  "Memory is short, but %s may be ended: of %zu processes %zu are kernel "
-		  "threads, %zu protected, %zu outside the scope, %zu unreadable, %zu passed over.",
-		  m->request.target == POLICY_TARGET_CGROUP ? "no cgroup as a whole" : "nobody",
-		  m->census.n_processes, n[VICTIM_IS_KTHREAD],
-		  n[VICTIM_IS_PROTECTED] + n[VICTIM_IS_ADJ_MIN] + n[VICTIM_IS_INIT] +
-			  n[VICTIM_IS_SELF],
-		  n[VICTIM_IS_OUT_OF_SCOPE], n[VICTIM_IS_UNREADABLE], n[VICTIM_IS_PASSED_OVER]);
+	log_event(MESSAGE_ID_NOBODY, LOG_ERR, "Memory is low but no %s is eligible: %s.",
+		  m->request.target == POLICY_TARGET_CGROUP ? "cgroup as a whole" : "process",
+		  describe_exclusions(n, excluded));
 }
 
 /* Once, until there is no pressure any more. */
@@ -451,6 +447,15 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 			  "Memory is getting short: %s (policy %s).", memory,
 			  judgement->policy->name);
 	}
+}
+
+void report_gap(usec_t gap)
+{
+	char text[FORMAT_DURATION_SIZE];
+
+	log_info("Nothing was sampled for %s (stopped, suspended or starved): averages of pressure "
+		 "and For= start anew.",
+		 format_duration(gap, text));
 }
 
 void report_sample_failed(struct manager *m, int error, usec_t now)

@@ -34,6 +34,8 @@
 #define NEXT_SLICE_USEC (4 * USEC_PER_MSEC)
 /* A round at least so often in watch: what was not handed out by memory changes too. */
 #define ROUND_USEC (10 * USEC_PER_SEC)
+/* And not more often than this. */
+#define ROUND_MIN_USEC (250 * USEC_PER_MSEC)
 /* Stalled so much of the time since the last look: worth watching (the trigger's 70 ms in 1 s). */
 #define WATCH_PRESSURE 700U
 /* All precise reads of one choice together: they must not make the emergency longer. */
@@ -81,10 +83,14 @@ static bool acting_policy_holds(const struct manager *m)
 	return false;
 }
 
-static bool is_worth_a_round(const struct manager *m, usec_t now)
+/* Rounds take at most a hundredth of the time, unless one is about to be needed. */
+static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
 {
-	return census_round_is_under_way(&m->census) ||
-	       census_is_stale(&m->census, m->reading.allocated) ||
+	if (census_round_is_under_way(&m->census))
+		return true;
+	if (!near && now - m->refreshed_at < max_u64(ROUND_MIN_USEC, 100 * m->round_usec))
+		return false;
+	return census_is_stale(&m->census, m->reading.allocated) ||
 	       now - m->refreshed_at >= ROUND_USEC;
 }
 
@@ -97,7 +103,7 @@ static int keep_census(struct manager *m, usec_t now)
 {
 	const struct memory_counters *c = &m->reading.counters;
 	bool near = acting_policy_holds(m), with_swap = c->swap_free < c->swap_total;
-	usec_t slice = near ? SLICE_NEAR_USEC : SLICE_USEC;
+	usec_t slice = near ? SLICE_NEAR_USEC : SLICE_USEC, began;
 	int r;
 
 	if (m->state == MANAGER_SETTLE)
@@ -114,11 +120,15 @@ static int keep_census(struct manager *m, usec_t now)
 		r = census_sweep(&m->census, now, m->reading.allocated, with_swap);
 	else
 		r = census_find_new(&m->census, now, m->reading.allocated);
-	if (r == 0 && is_worth_a_round(m, now)) {
-		if (!census_round_is_under_way(&m->census))
+	if (r == 0 && is_worth_a_round(m, near, now)) {
+		if (!census_round_is_under_way(&m->census)) {
 			m->refreshed_at = now;
+			m->round_usec = 0;
+		}
+		began = monitor_now();
 		r = census_refresh(&m->census, now, m->reading.allocated, with_swap, monitor_now,
-				   monitor_now() + slice);
+				   began + slice);
+		m->round_usec += monitor_now() - began;
 	}
 	if (r >= 0)
 		r = victim_reserve(&m->choice, &m->census);
@@ -126,6 +136,20 @@ static int keep_census(struct manager *m, usec_t now)
 		return r;
 	/* What was handed out meanwhile counts too. */
 	return memory_sample(m->memory, &m->reading);
+}
+
+/* What happened in a gap is not known, and may be over. */
+static void forget_before_gap(struct manager *m, usec_t now)
+{
+	usec_t gap = gap_find(&m->gap, now, monitor_asleep());
+
+	if (gap == 0)
+		return;
+	psi_history_reset(&m->psi);
+	forecast_reset(&m->forecast);
+	m->reclaim = (struct reclaim_history){ 0 };
+	policy_forget(&m->policies);
+	report_gap(gap);
 }
 
 /* A turn that only goes on with a round of the census, or with a walk over the cgroups: nothing can
@@ -162,6 +186,7 @@ static int sample(struct manager *m, const struct tick *t)
 	if (r < 0)
 		return r;
 	m->sampled_at = t->now;
+	forget_before_gap(m, t->now);
 	if (m->state != MANAGER_CALM)
 		reclaim_history_add(&m->reclaim, t->now, &m->reading.counters.events,
 				    m->reading.available);
@@ -262,6 +287,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.target = policy->target,
 		.allocated = m->reading.allocated,
 		.total = m->reading.counters.total + m->reading.counters.swap_total,
+		.memory = m->reading.total,
 		.now = t->now,
 		.self = getpid(),
 		.passover = &m->passover,
@@ -278,38 +304,22 @@ static bool choose(struct manager *m, struct tick *t)
 	return true;
 }
 
-/* The victim as it is now.  A path too long to be read is taken for the root, as in the census. */
-struct now {
-	char comm[PROC_COMM_SIZE];
-	int oom_score_adj;
-	bool moved;   /* to another cgroup since it was chosen */
-	bool changed; /* moved, renamed, or another user's */
-};
-
-/* false if it has vanished. */
-static bool reread(struct manager *m, struct now *now)
+/* Where and whose the victim is now; false if it has vanished.  A path too long to be read is taken
+ * for the root, as in the census. */
+static bool reread(struct manager *m, bool *ret_moved)
 {
 	struct decision *d = &m->decision;
 	char cgroup[CGROUP_PATH_MAX];
-	struct proc_stat stat;
-	uid_t uid;
 	int r;
 
-	if (proc_read_stat(m->proc_fd, d->pid, &stat) != 0 ||
-	    proc_read_oom_score_adj(m->proc_fd, d->pid, &now->oom_score_adj) != 0)
-		return false;
-	uid = decision_uid_of(m, d->pid);
-	memcpy(now->comm, stat.comm, sizeof(now->comm));
 	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
 	if (r < 0)
 		strcpy(cgroup, "/");
 	if (r == PROC_GONE)
 		return false;
-	now->moved = strcmp(cgroup, d->cgroup) != 0;
-	now->changed = now->moved || uid != d->uid ||
-		       strncmp(now->comm, d->comm, sizeof(d->comm) - 1) != 0;
+	*ret_moved = strcmp(cgroup, d->cgroup) != 0;
 	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
-	d->uid = uid;
+	d->uid = decision_uid_of(m, d->pid);
 	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
 					 sizeof(d->v1_freezer));
 	if (r < 0)
@@ -327,21 +337,19 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	struct decision *d = &m->decision;
 	struct kill_target target = { .pid = d->pid, .start_ticks = d->start_ticks };
 	struct policy_reading reading = policy_reading(m);
-	struct now now;
+	bool moved;
 
 	d->error = kill_open(m->kill_ops, m->proc_fd, &target, &m->victim);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;
-	if (d->error == KILL_GONE || !reread(m, &now))
+	if (d->error == KILL_GONE || !reread(m, &moved))
 		return REPORT_VANISHED;
 	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
 		return REPORT_VANISHED;
-	/* Rules that somebody has written may allocate (regexec(3)), so they are not asked again
-	 * without need. */
-	if (now.oom_score_adj <= -1000 || (now.changed && decision_is_forbidden(d, m, now.comm)))
+	if (!decision_may_kill(m, d->pid, m->policies.scope))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
-	if (now.moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
+	if (moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
 		return REPORT_CHANGED;
 	if (memory_sample(m->memory, &m->reading) == 0 &&
 	    !policy_holds(t->judgement.policy, &reading))
@@ -441,6 +449,7 @@ usec_t tick(struct manager *m, usec_t now)
 {
 	struct tick t = { .now = now };
 	enum manager_state before = m->state;
+	usec_t next;
 	int r;
 
 	ending_put_back(m);
@@ -458,5 +467,7 @@ usec_t tick(struct manager *m, usec_t now)
 	report(m, t.event, &t.judgement, before, now);
 	if (archive_is_due(m->archive, now) && !is_emergency(m, now))
 		archive_write(m->archive, now);
-	return next_look(m, &t);
+	next = next_look(m, &t);
+	gap_plan(&m->gap, next);
+	return next;
 }

@@ -154,12 +154,14 @@ static json_t *of_left_out(const struct outlook *o)
 	const size_t *n = o->n_excluded;
 
 	return json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kernel_threads",
-		of_count(n[VICTIM_IS_KTHREAD]), "init", of_count(n[VICTIM_IS_INIT]), "protected",
-		of_count(n[VICTIM_IS_PROTECTED]), "oom_score_adj_min",
-		of_count(n[VICTIM_IS_ADJ_MIN]), "out_of_scope", of_count(n[VICTIM_IS_OUT_OF_SCOPE]),
-		"passed_over", of_count(n[VICTIM_IS_PASSED_OVER]), "unreadable",
-		of_count(o->census->n_unreadable), "zombies", of_count(n[VICTIM_HAS_NO_MEMORY]));
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kernel_threads",
+		of_count(n[ELIGIBILITY_KTHREAD]), "init", of_count(n[ELIGIBILITY_INIT]),
+		"protected", of_count(n[ELIGIBILITY_PROTECTED] + n[ELIGIBILITY_PROTECTED_BUILTIN]),
+		"reluctant", of_count(n[ELIGIBILITY_RELUCTANT]), "oom_score_adj_min",
+		of_count(n[ELIGIBILITY_ADJ_MIN]), "out_of_scope",
+		of_count(n[ELIGIBILITY_OUTSIDE_SUBTREE]), "passed_over",
+		of_count(n[ELIGIBILITY_SKIPPED]), "unreadable", of_count(o->census->n_unreadable),
+		"zombies", of_count(n[ELIGIBILITY_NO_MEMORY]));
 }
 
 static json_t *of_rule(const struct rule *rule)
@@ -184,7 +186,9 @@ static json_t *of_protected(const struct outlook *o)
 	json_t *array = json_array();
 
 	census_for_each(o->census, process) {
-		if (victim_exclusion(o->census, process, &o->request) == VICTIM_IS_PROTECTED)
+		if (json_array_size(array) == EXPLAIN_PROTECTED_MAX)
+			break;
+		if (explain_is_protected(victim_exclusion(o->census, process, &o->request)))
 			json_append_to(&array, of_protected_one(process));
 	}
 	return array;
@@ -195,7 +199,9 @@ static json_t *with_reason(const struct outlook *o, const struct explanation *e,
 			   const char *left_out)
 {
 	const struct rule *rule =
-		e->exclusion == VICTIM_IS_PROTECTED ? e->process->protected_by : NULL;
+		explain_is_protected(e->exclusion) || e->exclusion == ELIGIBILITY_RELUCTANT
+			? e->process->protected_by
+			: NULL;
 
 	process = json_with(process, "left_out", json_of_foreign(left_out));
 	process = json_with(process, "avoided_for", json_of_foreign(explain_avoided(o, e)));
@@ -211,7 +217,7 @@ static json_t *of_staying(const struct outlook *o)
 
 	for (size_t i = 0; i < n; i++) {
 		const struct explanation *e = &staying[i];
-		bool is_ranked = e->exclusion == VICTIM_ELIGIBLE &&
+		bool is_ranked = e->exclusion == ELIGIBILITY_ELIGIBLE &&
 				 (e->candidate.cgroup || !outlook_is_of_cgroups(o));
 
 		json_append_to(&array, with_reason(o, e, of_candidate(o, &e->candidate),

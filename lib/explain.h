@@ -17,7 +17,7 @@
 /* What is to be said of one process. */
 struct explanation {
 	const struct census_process *process; /* borrowed from the census */
-	enum victim_exclusion exclusion;
+	enum eligibility exclusion;
 	struct victim_candidate candidate;
 	size_t rank;	/* from 1; 0: no candidate */
 	bool would_go;	/* it is the first, or in the cgroup that goes with that */
@@ -33,6 +33,12 @@ struct explanation {
 #define EXPLAIN_STAYING_MAX 8
 size_t explain_staying(const struct outlook *outlook,
 		       struct explanation ret[static EXPLAIN_STAYING_MAX]);
+
+/* By a rule, whoever's it is. */
+static inline bool explain_is_protected(enum eligibility e)
+{
+	return e == ELIGIBILITY_PROTECTED || e == ELIGIBILITY_PROTECTED_BUILTIN;
+}
 
 /* 0, or PROC_GONE: it is not there, or no longer. */
 int explain_process(struct outlook *outlook, pid_t pid, struct explanation *ret);
@@ -60,6 +66,7 @@ const char *explain_avoided(const struct outlook *outlook, const struct explanat
 /* "protected", "kernel_thread"; NULL for a candidate. */
 const char *explain_left_out(const struct explanation *e);
 
-/* explain-json.c: as objects; NULL: no memory. */
+/* explain-json.c: as objects; NULL: no memory.  Of the protected ones so many, in no order. */
+#define EXPLAIN_PROTECTED_MAX 256
 json_t *explain_json_machine(const struct outlook *outlook);
 json_t *explain_json_process(const struct outlook *outlook, const struct explanation *e);

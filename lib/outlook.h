@@ -23,9 +23,10 @@
 
 /* The cgroup that goes as a whole, where one does. */
 struct outlook_group {
-	const char *path; /* borrowed from the census; `length` bytes of it count */
-	size_t length;	  /* 0: one process goes by itself */
-	bool is_flagged;  /* by memory.oom.group, not by the policy */
+	const char *path;  /* borrowed from the census; `length` bytes of it count */
+	size_t length;	   /* 0: one process goes by itself */
+	bool is_flagged;   /* by memory.oom.group, not by the policy */
+	bool is_reluctant; /* the victim is, and so others in it are killed too */
 	unsigned n_processes;
 	uint64_t footprint; /* of all in it, by the newest readings */
 	struct interval size;
@@ -69,7 +70,7 @@ struct outlook {
 	 * and .memory are the cgroup's, and .process is the largest in it. */
 	struct victim_result result;
 	struct outlook_group group; /* in which the victim is */
-	size_t n_excluded[_VICTIM_EXCLUSION_MAX];
+	size_t n_excluded[_ELIGIBILITY_MAX];
 };
 
 /* Finds the policy and chooses.  Good until the census changes. */

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "lib/executable.h"
 #include "lib/memory.h"
 #include "lib/psi.h"
 #include "lib/reclaim.h"
@@ -79,12 +80,31 @@ enum rule_kind {
 	RULE_AVOID,
 };
 
+/* How strongly a Protect rule protects: strongest first. */
+enum rule_protection {
+	RULE_PROTECTION_NEVER,	   /* never killed */
+	RULE_PROTECTION_RELUCTANT, /* only if no eligible process is worth killing */
+	RULE_PROTECTION_AVOID,	   /* an ordinary candidate of RULE_WEIGHT_ABOVE_CEILING */
+};
+
+/* What has to be seen of a process, besides its name, before a built-in rule counts.  A name is
+ * what a process calls itself. */
+enum rule_proof {
+	RULE_PROOF_NONE,
+	/* The file that it runs is root's alone to change; if the process is not root's, it also is
+	 * in the file system of the system itself. */
+	RULE_PROOF_FILE,
+	RULE_PROOF_PROGRAM, /* and has one of the rule's names: no interpreter of a script */
+};
+
 /* From SIGTERM to SIGKILL where a policy does not say: long enough for an orderly exit, short
  * against the time a machine can live between two lines. */
 #define POLICY_GRACE_USEC (5 * USEC_PER_SEC)
 
 #define RULE_WEIGHT_PREFER 2.0
 #define RULE_WEIGHT_AVOID  0.5
+/* Of a process that a rule protects up to the ceiling (eligibility.h), where it is above. */
+#define RULE_WEIGHT_ABOVE_CEILING 0.25
 /* Of all rules together: beyond that size would no longer tell those apart whom they match, as all
  * would count as the most that there is, or as nothing. */
 #define RULE_WEIGHT_MAX 1e6
@@ -105,7 +125,14 @@ struct rule {
 	char *unknown_user; /* the name in place of uid: there is no such user, it matches nothing
 			     */
 	bool builtin;	    /* as built in: not touched by a configuration file */
-	bool disabled;	    /* matches nothing; conf removes it in the end */
+	/* Of PROTECT.  All zeros, which is what a configuration file makes: never killed, of any
+	 * size, without proof. */
+	enum rule_protection protection;
+	enum rule_protection above_ceiling;
+	enum rule_proof proof;
+	const char *place; /* globs as in cgroup: where a process with proof must be; "/" itself is
+			    * always allowed; not owned; NULL: anywhere */
+	bool disabled;	   /* matches nothing; conf removes it in the end */
 };
 
 struct policy_set {
@@ -134,6 +161,8 @@ struct policy *policy_set_policy(struct policy_set *set, const char *name);
 struct rule *policy_set_rule(struct policy_set *set, enum rule_kind kind, const char *name);
 void policy_set_remove_policy(struct policy_set *set, struct policy *policy);
 void policy_set_remove_rule(struct policy_set *set, struct rule *rule);
+/* A configuration file changes the rule: it is the administrator's from now on. */
+void rule_take_over(struct rule *rule);
 
 /* Compiles pattern (POSIX extended, no back-references) into the rule, in place of an older one;
  * NULL removes it.  0, -ENOMEM, or -EINVAL with the reason in error; the older one then stays. */
@@ -155,12 +184,18 @@ struct rule_subject {
 	const char *comm; /* NULL: a whole cgroup, which no name and no user matches */
 	const char *cgroup;
 	uid_t uid;
+	const struct executable *executable; /* NULL: not read yet */
 };
 
 struct rule_verdict {
-	const struct rule *protected_by; /* the first PROTECT rule that matches, or NULL */
-	/* The product of all PREFER and AVOID that match, in [RULE_WEIGHT_MIN, RULE_WEIGHT_MAX]. */
+	/* The strongest PROTECT rule that matches, of equals the first, or NULL. */
+	const struct rule *protected_by;
+	/* The product of all PREFER and AVOID that match, in [RULE_WEIGHT_MIN, RULE_WEIGHT_MAX],
+	 * and of what becomes of the protection above the ceiling. */
 	double weight;
+	/* A rule asks for what the process runs.  Without subject->executable it did not match:
+	 * executable_apply_rules(). */
+	bool asks_executable;
 };
 
 /* Not between decision and signal: regexec(3) allocates, if a rule of the user has a pattern that
@@ -192,11 +227,15 @@ struct policy_judgement {
 void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
 		  struct policy_judgement *ret);
 
+/* That conditions have held is forgotten: they have to hold for their time anew. */
+void policy_forget(struct policy_set *set);
+
 /*
  * Do the policy's conditions hold now?  Those on memory and swap at this reading; those on
  * pressure on the average over the policy's time (1 s at least), and only if the machine had to
- * reclaim memory in that time, as far as that is known.  No PSI: they never hold.  Thrashing over
- * the policy's time (2 s at least); where nothing is known of reclaim it never holds.
+ * reclaim memory in that time, as far as that is known.  No PSI: they never hold.  Thrashing in
+ * both halves of the policy's time (2 s at least), as any shortage begins with some; where nothing
+ * is known of reclaim it never holds.
  */
 /*
  * Free swap is no help, and a condition on it counts as met, in a policy that has one on memory

@@ -137,8 +137,9 @@ static void test_builtin_rules_protect_what_carries_session_and_machine(void **s
 		const char *rule; /* NULL: may be a victim */
 	} cases[] = {
 		{ "systemd", "/init.scope", 0, "init-unit" },
-		{ "systemd", MANAGER "/init.scope", 1000, "init-unit" },
-		{ "(sd-pam)", MANAGER "/init.scope", 1000, "init-unit" },
+		{ "systemd", MANAGER "/init.scope", 1000, "systemd-user" },
+		{ "(sd-pam)", MANAGER "/init.scope", 1000, "systemd-user" },
+		{ "systemd", "/user.slice/user-0.slice/user@0.service/init.scope", 0, "systemd" },
 		{ "gnome-shell", MANAGER "/session.slice/org.gnome.Shell@wayland.service", 1000,
 		  "session-unit" },
 		{ "plasmashell", MANAGER "/session.slice/plasma-plasmashell.service", 1000,
@@ -158,7 +159,11 @@ static void test_builtin_rules_protect_what_carries_session_and_machine(void **s
 		{ "init", "/", 0, "init" },
 		{ "supervise-daemo", "/", 0, "init" },
 		{ "systemd-logind", "/", 0, "systemd" },
-		{ "(sd-pam)", "/", 1000, "systemd" },
+		{ "(sd-pam)", "/", 1000, "systemd-user" },
+		{ "swaylock", LOGIN, 1000, "locker" },
+		{ "apt-get", LOGIN, 0, "packages" },
+		{ "fwupd", "/system.slice/fwupd.service", 0, "packages" },
+		{ "flatpak-system-", "/system.slice/flatpak-system-helper.service", 0, "packages" },
 		{ "dbus-broker-lau", "/", 1000, "bus" },
 		{ "Xorg", LOGIN, 1000, "display" },
 		{ "sway", LOGIN, 1000, "compositor" },
@@ -177,6 +182,9 @@ static void test_builtin_rules_protect_what_carries_session_and_machine(void **s
 		{ "bash", "/system.slice/ssh.service", 1000, NULL },
 		{ "sshd", LOGIN, 1000, NULL }, /* the user's own part; or anybody's claim */
 		{ "init", LOGIN, 1000, NULL },
+		{ "apt", LOGIN, 1000, NULL },
+		{ "x", MANAGER "/init.scope", 1000, NULL }, /* the user's own to fill */
+		{ "qtile", LOGIN, 1000, NULL },		    /* a script */
 		{ "java", "/system.slice/docker-0123.scope", 0, NULL },
 		{ "java", "/docker/0123", 0, NULL },
 		{ "java", "/kubepods.slice/kubepods-pod1.slice/cri-containerd-1.scope", 0, NULL },
@@ -190,6 +198,7 @@ static void test_builtin_rules_protect_what_carries_session_and_machine(void **s
 		{ "swaybg", LOGIN, 1000, NULL },
 		{ "", "/", 0, NULL },
 	};
+	struct executable own = { .known = true, .is_roots = true, .is_of_system = true };
 	_cleanup_(policy_set_done) struct policy_set set;
 
 	assert_int_equal(policy_set_init_defaults(&set), 0);
@@ -198,17 +207,99 @@ static void test_builtin_rules_protect_what_carries_session_and_machine(void **s
 			.comm = cases[i].comm,
 			.cgroup = cases[i].cgroup,
 			.uid = cases[i].uid,
+			.executable = &own,
 		};
 		const char *expected = cases[i].rule ? cases[i].rule : "(none)";
 		struct rule_verdict verdict;
 		const char *name;
 
+		/* It runs a program of its name: see test-executable for those that do not. */
+		snprintf(own.name, sizeof(own.name), "%s", cases[i].comm);
 		policy_apply_rules(&set, &subject, &verdict);
 		name = verdict.protected_by ? verdict.protected_by->name : "(none)";
 		if (strcmp(name, expected) != 0)
 			fail_msg("%s in %s of %u: by %s instead of %s", subject.comm,
 				 subject.cgroup, subject.uid, name, expected);
 	}
+}
+
+/* How strongly, and on which proof.  Whatever goes by a name wants one; whatever users can fill has
+ * a ceiling. */
+#define NEVER	  RULE_PROTECTION_NEVER
+#define RELUCTANT RULE_PROTECTION_RELUCTANT
+#define AVOID	  RULE_PROTECTION_AVOID
+
+static void test_builtin_rules_have_a_level(void **state)
+{
+	static const struct {
+		const char *rule;
+		enum rule_protection protection, above_ceiling;
+		enum rule_proof proof;
+		bool of_root;
+	} rows[] = {
+		{ "init-unit", NEVER, NEVER, RULE_PROOF_NONE, false },
+		{ "session-unit", RELUCTANT, AVOID, RULE_PROOF_FILE, false },
+		{ "systemd-unit", NEVER, NEVER, RULE_PROOF_NONE, false },
+		{ "bus-unit", NEVER, NEVER, RULE_PROOF_NONE, false },
+		{ "display-unit", RELUCTANT, AVOID, RULE_PROOF_NONE, false },
+		{ "containers-unit", NEVER, NEVER, RULE_PROOF_NONE, false },
+		{ "network-unit", NEVER, NEVER, RULE_PROOF_NONE, false },
+		{ "reckond-unit", NEVER, NEVER, RULE_PROOF_NONE, false },
+		{ "init", NEVER, NEVER, RULE_PROOF_FILE, true },
+		{ "systemd", NEVER, NEVER, RULE_PROOF_FILE, true },
+		{ "systemd-user", NEVER, AVOID, RULE_PROOF_PROGRAM, false },
+		{ "bus", NEVER, AVOID, RULE_PROOF_PROGRAM, false },
+		{ "display", RELUCTANT, AVOID, RULE_PROOF_PROGRAM, false },
+		{ "compositor", RELUCTANT, AVOID, RULE_PROOF_PROGRAM, false },
+		{ "session", RELUCTANT, AVOID, RULE_PROOF_PROGRAM, false },
+		{ "locker", NEVER, RELUCTANT, RULE_PROOF_PROGRAM, false },
+		{ "packages", NEVER, RELUCTANT, RULE_PROOF_FILE, true },
+		{ "login", NEVER, NEVER, RULE_PROOF_FILE, true },
+		{ "ssh", NEVER, NEVER, RULE_PROOF_FILE, true },
+		{ "containers", NEVER, NEVER, RULE_PROOF_FILE, true },
+		{ "network", NEVER, NEVER, RULE_PROOF_FILE, true },
+		{ "reckond", NEVER, NEVER, RULE_PROOF_FILE, true },
+	};
+	_cleanup_(policy_set_done) struct policy_set set;
+	size_t n = 0;
+
+	assert_int_equal(policy_set_init_defaults(&set), 0);
+	for (size_t i = 0; i < set.n_rules; i++) {
+		const struct rule *rule = &set.rules[i];
+
+		if (rule->kind != RULE_PROTECT)
+			continue;
+		assert_string_equal(rule->name, rows[n].rule);
+		assert_int_equal(rule->protection, rows[n].protection);
+		assert_int_equal(rule->above_ceiling, rows[n].above_ceiling);
+		assert_int_equal(rule->proof, rows[n].proof);
+		assert_int_equal(rule->has_uid, rows[n].of_root);
+		assert_true(!rule->comm_pattern || rule->proof != RULE_PROOF_NONE);
+		assert_int_equal(!rule->comm_pattern, !rule->place);
+		n++;
+	}
+	assert_int_equal(n, ARRAY_SIZE(rows));
+}
+
+/* What a configuration file changes is as its author wrote it. */
+static void test_rule_take_over_leaves_the_conditions_alone(void **state)
+{
+	_cleanup_(policy_set_done) struct policy_set set;
+	struct rule_subject subject = { .comm = "sway", .cgroup = "/any", .uid = 1000 };
+	struct rule_verdict verdict;
+	struct rule *rule;
+
+	assert_int_equal(policy_set_init_defaults(&set), 0);
+	policy_apply_rules(&set, &subject, &verdict);
+	assert_null(verdict.protected_by);
+	rule = policy_set_rule(&set, RULE_PROTECT, "compositor");
+	rule_take_over(rule);
+	policy_apply_rules(&set, &subject, &verdict);
+	assert_ptr_equal(verdict.protected_by, rule);
+	assert_false(rule->builtin || verdict.asks_executable);
+	assert_int_equal(rule->protection, RULE_PROTECTION_NEVER);
+	assert_int_equal(rule->above_ceiling, RULE_PROTECTION_NEVER);
+	assert_true(verdict.weight >= 1 && verdict.weight <= 1);
 }
 
 static bool apply_protects(struct policy_set *set, const char *comm, const char *cgroup, uid_t uid)
@@ -229,6 +320,39 @@ static struct rule *add_rule(struct policy_set *set, enum rule_kind kind, const 
 	assert_non_null(rule);
 	assert_int_equal(rule_set_comm(rule, comm, error, sizeof(error)), 0);
 	return rule;
+}
+
+static void test_apply_rules_takes_the_strongest_protector(void **state)
+{
+	_cleanup_(policy_set_done) struct policy_set set = {};
+	struct rule_subject subject = { .comm = "abc", .cgroup = "/" };
+	static const struct {
+		const char *name;
+		enum rule_protection protection, above_ceiling;
+	} rules[] = {
+		{ "soft", RULE_PROTECTION_RELUCTANT, RULE_PROTECTION_AVOID },
+		{ "other", RULE_PROTECTION_RELUCTANT, RULE_PROTECTION_AVOID },
+		{ "harder", RULE_PROTECTION_NEVER, RULE_PROTECTION_AVOID },
+		{ "locker", RULE_PROTECTION_NEVER, RULE_PROTECTION_RELUCTANT },
+		{ "never", RULE_PROTECTION_NEVER, RULE_PROTECTION_NEVER },
+		{ "late", RULE_PROTECTION_RELUCTANT, RULE_PROTECTION_AVOID },
+	};
+	static const char *const strongest[] = {
+		"soft", "soft", "harder", "locker", "never", "never",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		struct rule *rule = add_rule(&set, RULE_PROTECT, rules[i].name, "abc");
+		struct rule_verdict verdict;
+
+		rule->protection = rules[i].protection;
+		rule->above_ceiling = rules[i].above_ceiling;
+		policy_apply_rules(&set, &subject, &verdict);
+		assert_string_equal(verdict.protected_by->name, strongest[i]);
+		/* What it is worth above the ceiling. */
+		assert_int_equal(verdict.weight < 1,
+				 verdict.protected_by->above_ceiling == RULE_PROTECTION_AVOID);
+	}
 }
 
 /* What a plain list matches must be what regcomp(3) would have matched. */
@@ -690,6 +814,20 @@ static void test_policy_holds_on_thrashing(void **state)
 	assert_true(policy_holds(&policy, &reading));
 	reclaim(&reclaimed, 100 * USEC_PER_SEC, 0, 100);
 	assert_false(policy_holds(&policy, &reading));
+	/* Nor for the moment in which a shortage begins, before or behind a time without. */
+	for (unsigned late = 0; late < 2; late++) {
+		struct vmstat_counters c = { .allocated = 1 };
+
+		policy.for_usec = 5 * USEC_PER_SEC;
+		reclaimed = (struct reclaim_history){ 0 };
+		for (unsigned i = 0; i <= 40; i++) {
+			c.scanned += 1000;
+			c.stolen += 1000;
+			c.refaulted_file += (i > 30) == late ? 0 : 900;
+			reclaim_history_add(&reclaimed, i * RECLAIM_STEP_USEC, &c, 0);
+		}
+		assert_false(policy_holds(&policy, &reading));
+	}
 	/* Not before it has been watched for long enough. */
 	reclaim(&reclaimed, 100 * USEC_PER_SEC, 1000, 100);
 	policy.for_usec = 20 * USEC_PER_SEC;
@@ -902,6 +1040,10 @@ static void test_judge_waits_for_the_time_without_a_break(void **state)
 	assert_string_equal(judge(&set, &low, NULL, 1102, NULL), "warn");
 	assert_string_equal(judge(&set, &low, NULL, 1201, NULL), "warn");
 	assert_string_equal(judge(&set, &low, NULL, 1202, NULL), "kill");
+	/* after a gap, too */
+	policy_forget(&set);
+	assert_string_equal(judge(&set, &low, NULL, 5000, NULL), "warn");
+	assert_string_equal(judge(&set, &low, NULL, 5100, NULL), "kill");
 }
 
 static void test_judge_thrash_needs_scarcity_pressure_and_time(void **state)
@@ -1134,6 +1276,9 @@ int main(void)
 		cmocka_unit_test(test_init_defaults_has_the_documented_policies),
 		cmocka_unit_test(test_builtin_rules_are_well_formed),
 		cmocka_unit_test(test_builtin_rules_protect_what_carries_session_and_machine),
+		cmocka_unit_test(test_builtin_rules_have_a_level),
+		cmocka_unit_test(test_rule_take_over_leaves_the_conditions_alone),
+		cmocka_unit_test(test_apply_rules_takes_the_strongest_protector),
 		cmocka_unit_test(test_rule_set_comm_matches_as_regcomp_does),
 		cmocka_unit_test(test_rule_set_comm_says_what_is_wrong),
 		cmocka_unit_test(test_apply_rules_wants_all_conditions),

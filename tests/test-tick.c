@@ -440,6 +440,39 @@ static void test_tick_allocates_nothing_from_choice_to_watching(void **state)
 	assert_int_equal(how_it_ended(victim), SIGKILL);
 }
 
+/* As after SIGSTOP and SIGCONT: what was before, and what was counted meanwhile, is over. */
+static void test_tick_starts_anew_after_a_gap(void **state)
+{
+	struct policy *slow;
+	usec_t now;
+	pid_t pid;
+
+	require_scope();
+	pid = spawn("", 8, false);
+	start("[Policy slow]\nMemoryAvailable=100%\nAction=kill\nFor=10s\n");
+	slow = policy_set_policy(&test.manager->policies, "slow");
+	now = monitor_now();
+	(void)tick(test.manager, now);
+	assert_int_equal(slow->holds_since, now);
+	/* Sampled in time, it would hold by the tenth second. */
+	(void)tick(test.manager, now + USEC_PER_SEC);
+	assert_int_equal(slow->holds_since, now);
+	(void)tick(test.manager, now + 11 * USEC_PER_SEC);
+	fail_malloc = false;
+	assert_int_equal(slow->holds_since, now + 11 * USEC_PER_SEC);
+	assert_int_equal(test.n_signals, 0);
+	assert_true(is_alive(pid));
+	if (test.manager->abilities.psi)
+		assert_int_equal(test.manager->psi.n_samples, 1);
+	assert_int_equal(test.manager->forecast.n_samples, 1);
+	/* From then on it holds. */
+	for (usec_t s = 12; s <= 21; s++)
+		(void)tick(test.manager, now + s * USEC_PER_SEC);
+	fail_malloc = false;
+	assert_int_equal(test.n_signals, 1);
+	settle();
+}
+
 static void let_the_emergency_pass(pid_t pid)
 {
 	struct policy *now = policy_set_policy(&test.manager->policies, "now");
@@ -1068,7 +1101,7 @@ static void test_tick_rather_a_useless_kind_than_nobody(void **state)
 	require_scope();
 	assert_int_equal(make_group("/a"), 0);
 	first = spawn("/a", 320, false);
-	second = spawn("/a", 300, false);
+	second = spawn("/a", 240, false);
 	tiny = spawn("", 4, false); /* a sanitizer adds to it */
 	start(KILL_NOW);
 	test.frees_nothing = true;
@@ -1738,6 +1771,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_scope(test_tick_ends_the_largest_of_the_scope_and_nobody_else),
 		with_scope(test_tick_allocates_nothing_from_choice_to_watching),
+		with_scope(test_tick_starts_anew_after_a_gap),
 		with_scope(test_tick_times_the_signal_without_the_thaw),
 		with_scope(test_tick_keeps_a_record),
 		with_scope(test_tick_thaws_the_whole_group_and_puts_it_back),
