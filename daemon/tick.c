@@ -118,13 +118,35 @@ static void forget_before_gap(struct manager *m, usec_t now)
 	report_gap(gap);
 }
 
-/* Memory, pressure and, in watch, who there is.  A census that cannot be kept up to date is better
- * than none: that is said, and does not end the look. */
+/* A turn that only goes on with a round of the census, or with a walk over the cgroups: nothing can
+ * have crossed a threshold since memory was read. */
+static bool is_slice_only(const struct manager *m, usec_t now)
+{
+	return m->state == MANAGER_WATCH && now < m->sample_due_at &&
+	       (census_round_is_under_way(&m->census) || stall_is_walking(&m->stalls.walk));
+}
+
+/* What is kept in watch.  A census that cannot be kept up to date is better than none: that is
+ * said, and does not end the look. */
+static void keep(struct manager *m, const struct tick *t)
+{
+	int r;
+
+	stalls_look(m, t->now);
+	r = keep_census(m, t->now);
+	swap_use_look(m, t->now);
+	if (r < 0)
+		report_sample_failed(m, r, t->now);
+}
+
+/* Memory and pressure. */
 static int sample(struct manager *m, const struct tick *t)
 {
 	struct psi_reading psi;
 	int r;
 
+	if (is_slice_only(m, t->now))
+		return 0;
 	r = m->state == MANAGER_CALM ? memory_sample_levels(m->memory, &m->reading)
 				     : memory_sample(m->memory, &m->reading);
 	if (r < 0)
@@ -140,11 +162,8 @@ static int sample(struct manager *m, const struct tick *t)
 		if (psi_history_some(&m->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
 			m->watch_until = t->now + WATCH_LINGER_USEC;
 	}
-	stalls_look(m, t->now);
-	r = keep_census(m, t->now);
-	swap_use_look(m, t->now);
-	if (r < 0)
-		report_sample_failed(m, r, t->now);
+	m->sample_due_at =
+		t->now + policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);
 	return 0;
 }
 
@@ -426,6 +445,7 @@ usec_t tick(struct manager *m, usec_t now)
 		report_sample_failed(m, r, now);
 		return RETRY_USEC;
 	}
+	keep(m, &t);
 	account_look(m, now);
 	judge(m, &t);
 	if (t.signal != 0 && (m->state == MANAGER_SETTLE || choose_and_confirm(m, &t)))

@@ -12,6 +12,8 @@
 #define SLICE_NEAR_USEC (20 * USEC_PER_MSEC)
 /* A round at least so often: what was not allocated by memory changes too. */
 #define ROUND_USEC (10 * USEC_PER_SEC)
+/* And not more often than this. */
+#define ROUND_MIN_USEC (250 * USEC_PER_MSEC)
 /* A full listing likewise: pids wrap around, and last_pid is that of one pid namespace. */
 #define LISTING_USEC (10 * USEC_PER_SEC)
 /* A kill waits for the first listing no longer than this. */
@@ -25,11 +27,30 @@
 #define SHARE_AGAIN_USEC (5 * USEC_PER_SEC)
 #define SHARE_SIZE_MIN	 (16 * MIB)
 
-static bool is_worth_a_round(const struct manager *m, usec_t now)
+/* Rounds take at most a hundredth of the time, unless one is about to be needed. */
+static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
 {
-	return census_round_is_under_way(&m->census) ||
-	       census_is_stale(&m->census, m->reading.allocated) ||
+	if (census_round_is_under_way(&m->census))
+		return true;
+	if (!near && now - m->refreshed_at < max_u64(ROUND_MIN_USEC, 100 * m->round_usec))
+		return false;
+	return census_is_stale(&m->census, m->reading.allocated) ||
 	       now - m->refreshed_at >= ROUND_USEC;
+}
+
+/* One slice of it. */
+static int go_round(struct manager *m, usec_t now, bool with_swap, usec_t deadline)
+{
+	usec_t began = monitor_now();
+	int r;
+
+	if (!census_round_is_under_way(&m->census)) {
+		m->refreshed_at = now;
+		m->round_usec = 0;
+	}
+	r = census_refresh(&m->census, now, m->reading.allocated, with_swap, monitor_now, deadline);
+	m->round_usec += monitor_now() - began;
+	return r;
 }
 
 /* What the helper thread has found since. */
@@ -98,17 +119,15 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 	} else {
 		r = census_find_new(census, now, m->reading.allocated);
 	}
-	if (r >= 0 && census->swept_at != 0 && is_worth_a_round(m, now)) {
-		if (!census_round_is_under_way(census))
-			m->refreshed_at = now;
-		r = census_refresh(census, now, m->reading.allocated, with_swap, monitor_now,
-				   deadline);
-	}
+	if (r >= 0 && census->swept_at != 0 && is_worth_a_round(m, near, now))
+		r = go_round(m, now, with_swap, deadline);
 	ask_for_shares(m, now);
 	if (r >= 0)
 		r = victim_reserve(&m->choice, census);
+	if (r < 0 || (!near && now < m->sample_due_at))
+		return r;
 	/* What was allocated meanwhile counts too. */
-	return r < 0 ? r : memory_sample(m->memory, &m->reading);
+	return memory_sample(m->memory, &m->reading);
 }
 
 bool watch_is_busy(const struct manager *m)
