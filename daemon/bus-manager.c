@@ -42,7 +42,7 @@ static int append_rule(struct bus *b, sd_bus_message *reply, const struct rule *
 
 	r = sd_bus_message_open_container(reply, 'r', "ssssdb");
 	if (r >= 0)
-		r = sd_bus_message_append(reply, "s", rule_kind_to_string(rule->kind));
+		r = sd_bus_message_append(reply, "s", describe_rule_kind(rule));
 	if (r >= 0)
 		r = bus_append_foreign(reply, rule->name);
 	if (r >= 0)
@@ -76,6 +76,9 @@ static int append_policy(struct bus *b, sd_bus_message *reply, const struct poli
 	struct policy_reading reading = {
 		.memory = &b->reading,
 		.psi = m->abilities.psi ? &m->psi : NULL,
+		.reclaim = &m->reclaim,
+		.stalls_are_explained = m->stalls.explained,
+		.unswappable = m->unswappable,
 	};
 	char conditions[DESCRIBE_POLICY_SIZE];
 	bool holds = policy->action != POLICY_ACTION_NONE && policy_holds(policy, &reading);

@@ -35,7 +35,7 @@ static void open_sharer(struct manager *m, const struct census_process *process)
 	struct decision *d = &m->decision;
 	int r;
 
-	if (!decision_may_end(m, process->pid, m->policies.scope)) {
+	if (!decision_may_kill(m, process->pid, m->policies.scope)) {
 		spare(d, process);
 		return;
 	}
@@ -112,16 +112,16 @@ static void count_members(struct members *members, const struct census_node *nod
 {
 	const struct census_process *process = (const struct census_process *)node;
 	const struct census_node *child;
-	enum victim_exclusion exclusion;
+	enum eligibility e;
 
 	if (node->kind != CENSUS_PROCESS) {
 		census_for_each_child(child, node)
 			count_members(members, child);
 		return;
 	}
-	exclusion = victim_exclusion(&members->m->census, process, &members->m->request);
-	if (exclusion != VICTIM_ELIGIBLE && exclusion != VICTIM_IS_PASSED_OVER &&
-	    exclusion != VICTIM_IS_UNREADABLE)
+	e = victim_exclusion(&members->m->census, process, &members->m->request);
+	if (e == ELIGIBILITY_NO_MEMORY ||
+	    eligibility_is_spared(e, members->m->decision.is_reluctant))
 		return;
 	members->n++;
 	if (is_open(&members->m->victim, process->pid))
@@ -210,7 +210,7 @@ static bool spares(pid_t pid, void *userdata)
 {
 	const struct manager *m = userdata;
 
-	return !decision_may_end(m, pid, m->decision.group);
+	return !decision_may_kill(m, pid, m->decision.group);
 }
 
 struct kill_target company_target(struct manager *m)
@@ -224,6 +224,7 @@ struct kill_target company_target(struct manager *m)
 		.v1_path = d->v1_freezer,
 		.spares = spares,
 		.userdata = m,
+		.without_haste = true,
 	};
 }
 

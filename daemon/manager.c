@@ -284,6 +284,7 @@ static int take_first_census(struct manager *m)
 {
 	int r;
 
+	stall_init(&m->stalls.walk, m->cgroups.v2_fd);
 	r = census_init(&m->census, m->proc_fd, &m->cgroups, &m->accuracy, &m->policies);
 	if (r < 0)
 		return r;
@@ -409,6 +410,7 @@ struct manager *manager_free(struct manager *m)
 	census_done(&m->census);
 	victim_done(&m->choice);
 	memory_source_free(m->memory);
+	stall_clear(&m->stalls.walk);
 	cgroup_fs_done(&m->cgroups);
 	closep(&m->units_fd);
 	closep(&m->psi_fd);

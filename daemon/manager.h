@@ -9,6 +9,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/decision.h"
+#include "daemon/stalls.h"
 #include "lib/accuracy.h"
 #include "lib/census.h"
 #include "lib/cgroup.h"
@@ -20,6 +21,7 @@
 #include "lib/policy.h"
 #include "lib/precise.h"
 #include "lib/psi.h"
+#include "lib/reclaim.h"
 #include "lib/victim.h"
 
 struct account;
@@ -90,6 +92,10 @@ struct manager {
 	struct gap gap;	   /* between samples */
 	struct forecast forecast;
 	struct psi_history psi;
+	struct reclaim_history reclaim; /* in calm nothing is added to it */
+	struct stalls stalls;
+	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
+	usec_t unswappable_at;
 	struct census census;
 	usec_t refreshed_at;	       /* the last round of the census began */
 	struct victim_request request; /* of the last choice */

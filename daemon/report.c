@@ -355,17 +355,28 @@ static bool may_complain(struct manager *m, usec_t now)
 
 static void report_nobody(const struct manager *m)
 {
-	size_t n[_VICTIM_EXCLUSION_MAX];
+	char excluded[DESCRIBE_EXCLUSIONS_SIZE];
+	size_t n[_ELIGIBILITY_MAX];
 
 	victim_count_exclusions(&m->census, &m->request, n);
-	log_event(MESSAGE_ID_NOBODY, LOG_ERR,
-		  "Memory is short, but %s may be ended: of %zu processes %zu are kernel "
-		  "threads, %zu protected, %zu outside the scope, %zu unreadable, %zu passed over.",
-		  m->request.target == POLICY_TARGET_CGROUP ? "no cgroup as a whole" : "nobody",
-		  m->census.n_processes, n[VICTIM_IS_KTHREAD],
-		  n[VICTIM_IS_PROTECTED] + n[VICTIM_IS_ADJ_MIN] + n[VICTIM_IS_INIT] +
-			  n[VICTIM_IS_SELF],
-		  n[VICTIM_IS_OUT_OF_SCOPE], n[VICTIM_IS_UNREADABLE], n[VICTIM_IS_PASSED_OVER]);
+	log_event(MESSAGE_ID_NOBODY, LOG_ERR, "Memory is low but no %s is eligible: %s.",
+		  m->request.target == POLICY_TARGET_CGROUP ? "cgroup as a whole" : "process",
+		  describe_exclusions(n, excluded));
+}
+
+/* Once, until there is no pressure any more. */
+static void report_explained(struct manager *m)
+{
+	const struct stall_verdict *v = &m->stalls.walk.verdict;
+	char cgroup[STALL_PATH_MAX];
+
+	m->stalls.reported = true;
+	log_event(
+		MESSAGE_ID_EXPLAINED, LOG_NOTICE,
+		"Memory pressure, but not killing for policy %s: cgroup %s is at its own limit and "
+		"stalled " PERCENT_FORMAT " of the time, all others at most " PERCENT_FORMAT ".",
+		m->stalls.policy->name, format_foreign(v->limited, cgroup, sizeof(cgroup)),
+		PERCENT_ARGS(v->limited_share.full), PERCENT_ARGS(v->unexplained.full));
 }
 
 static void report_event(struct manager *m, enum report_event event, usec_t now)
@@ -391,6 +402,9 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 	case REPORT_CANNOT_OPEN:
 	case REPORT_SPARED:
 		report_passed_over(m, event);
+		break;
+	case REPORT_EXPLAINED:
+		report_explained(m);
 		break;
 	case REPORT_CHANGED:
 		log_notice("Pid %d is not any more what it was chosen as, or where: looking again.",

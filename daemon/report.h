@@ -18,6 +18,7 @@ enum report_event {
 	REPORT_CANNOT_OPEN, /* no pidfd */
 	REPORT_VANISHED,    /* before the signal */
 	REPORT_SPARED,	    /* shares its memory with one that may not be ended */
+	REPORT_EXPLAINED,   /* the pressure is that of a cgroup at its own limit */
 	REPORT_CHANGED,	    /* no longer to be ended: renamed, moved, protected */
 };
 

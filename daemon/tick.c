@@ -20,6 +20,8 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/report.h"
+#include "daemon/stalls.h"
+#include "daemon/swap-use.h"
 #include "daemon/thawed.h"
 #include "lib/reader.h"
 
@@ -59,6 +61,10 @@ static struct policy_reading policy_reading(const struct manager *m)
 	return (struct policy_reading){
 		.memory = &m->reading,
 		.psi = m->abilities.psi ? &m->psi : NULL,
+		.reclaim = &m->reclaim,
+		.stalls_are_explained = m->stalls.explained,
+		.unswappable = m->unswappable,
+		.page_size = m->accuracy.page_size,
 	};
 }
 
@@ -128,6 +134,7 @@ static void forget_before_gap(struct manager *m, usec_t now)
 	if (gap == 0)
 		return;
 	psi_history_reset(&m->psi);
+	m->reclaim = (struct reclaim_history){ 0 };
 	forecast_reset(&m->forecast);
 	policy_forget(&m->policies);
 	report_gap(gap);
@@ -146,13 +153,18 @@ static int sample(struct manager *m, const struct tick *t)
 		return r;
 	m->sampled_at = t->now;
 	forget_before_gap(m, t->now);
+	if (m->state != MANAGER_CALM)
+		reclaim_history_add(&m->reclaim, t->now, &m->reading.counters.events,
+				    m->reading.available);
 	forecast_add(&m->forecast, t->now, &m->reading);
 	if (m->abilities.psi && psi_read_fd(m->psi_fd, &psi) == 0) {
 		psi_history_add(&m->psi, t->now, &psi);
 		if (psi_history_some(&m->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
 			m->watch_until = t->now + WATCH_LINGER_USEC;
 	}
+	stalls_look(m, t->now);
 	r = keep_census(m, t->now);
+	swap_use_look(m, t->now);
 	if (r < 0)
 		report_sample_failed(m, r, t->now);
 	return 0;
@@ -166,14 +178,33 @@ static void settle(struct manager *m, struct tick *t, enum kill_progress outcome
 	t->event = REPORT_ENDED;
 }
 
+/* What the policies say; one that goes by pressure only if that is the machine's. */
+static void ask_policies(struct manager *m, struct tick *t)
+{
+	struct policy_reading reading = policy_reading(m);
+	enum stalls_answer answer;
+
+	reading.stalls_are_explained = false;
+	policy_judge(&m->policies, &reading, t->now, &t->judgement);
+	if (!t->judgement.policy || !policy_waits_for_pressure(t->judgement.policy))
+		return;
+	answer = stalls_ask(m, t->judgement.policy, t->now);
+	if (answer == STALLS_COUNT)
+		return;
+	if (answer == STALLS_EXPLAINED && !m->stalls.reported)
+		t->event = REPORT_EXPLAINED;
+	m->stalls.policy = t->judgement.policy;
+	reading.stalls_are_explained = true;
+	policy_judge(&m->policies, &reading, t->now, &t->judgement);
+}
+
 /* Which state this is, and what is to be done: nothing, SIGTERM or SIGKILL. */
 static void judge(struct manager *m, struct tick *t)
 {
-	struct policy_reading reading = policy_reading(m);
 	const struct policy *policy;
 	enum kill_progress progress;
 
-	policy_judge(&m->policies, &reading, t->now, &t->judgement);
+	ask_policies(m, t);
 	policy = t->judgement.policy;
 	if (t->judgement.watch || policy)
 		m->watch_until = t->now + WATCH_LINGER_USEC;
@@ -225,6 +256,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.target = policy->target,
 		.allocated = m->reading.allocated,
 		.total = m->reading.counters.total + m->reading.counters.swap_total,
+		.memory = m->reading.total,
 		.now = t->now,
 		.self = getpid(),
 		.passover = &m->passover,
@@ -241,38 +273,22 @@ static bool choose(struct manager *m, struct tick *t)
 	return true;
 }
 
-/* The victim as it is now.  A path too long to be read is taken for the root, as in the census. */
-struct now {
-	char comm[PROC_COMM_SIZE];
-	int oom_score_adj;
-	bool moved;   /* to another cgroup since it was chosen */
-	bool changed; /* moved, renamed, or another user's */
-};
-
-/* false if it has vanished. */
-static bool reread(struct manager *m, struct now *now)
+/* Where and whose the victim is now; false if it has vanished.  A path too long to be read is taken
+ * for the root, as in the census. */
+static bool reread(struct manager *m, bool *ret_moved)
 {
 	struct decision *d = &m->decision;
 	char cgroup[CGROUP_PATH_MAX];
-	struct proc_stat stat;
-	uid_t uid;
 	int r;
 
-	if (proc_read_stat(m->proc_fd, d->pid, &stat) != 0 ||
-	    proc_read_oom_score_adj(m->proc_fd, d->pid, &now->oom_score_adj) != 0)
-		return false;
-	uid = decision_uid_of(m, d->pid);
-	memcpy(now->comm, stat.comm, sizeof(now->comm));
 	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
 	if (r < 0)
 		strcpy(cgroup, "/");
 	if (r == PROC_GONE)
 		return false;
-	now->moved = strcmp(cgroup, d->cgroup) != 0;
-	now->changed = now->moved || uid != d->uid ||
-		       strncmp(now->comm, d->comm, sizeof(d->comm) - 1) != 0;
+	*ret_moved = strcmp(cgroup, d->cgroup) != 0;
 	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
-	d->uid = uid;
+	d->uid = decision_uid_of(m, d->pid);
 	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
 					 sizeof(d->v1_freezer));
 	if (r < 0)
@@ -290,21 +306,19 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	struct decision *d = &m->decision;
 	struct kill_target target = { .pid = d->pid, .start_ticks = d->start_ticks };
 	struct policy_reading reading = policy_reading(m);
-	struct now now;
+	bool moved;
 
 	d->error = kill_open(m->kill_ops, m->proc_fd, &target, &m->victim);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;
-	if (d->error == KILL_GONE || !reread(m, &now))
+	if (d->error == KILL_GONE || !reread(m, &moved))
 		return REPORT_VANISHED;
 	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
 		return REPORT_VANISHED;
-	/* Rules that somebody has written may allocate (regexec(3)), so they are not asked again
-	 * without need. */
-	if (now.oom_score_adj <= -1000 || (now.changed && decision_is_forbidden(d, m, now.comm)))
+	if (!decision_may_kill(m, d->pid, m->policies.scope))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
-	if (now.moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
+	if (moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
 		return REPORT_CHANGED;
 	if (memory_sample(m->memory, &m->reading) == 0 &&
 	    !policy_holds(t->judgement.policy, &reading))
@@ -325,6 +339,7 @@ static void end(struct manager *m, struct tick *t)
 			&m->victim);
 	d->signal = t->signal;
 	d->signalled_at = monitor_now();
+	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
 	if (r < 0) { /* not permitted: there is nothing to wait for */
 		d->error = r;
 		settle(m, t, KILL_PROGRESS_UNKILLABLE);
@@ -377,8 +392,9 @@ static usec_t next_by_state(const struct manager *m, const struct tick *t)
 {
 	if (is_to_look_again(t->event))
 		return SOON_USEC;
-	if (m->state == MANAGER_SETTLE)
-		return SETTLE_USEC; /* beside the event of its exit */
+	if (m->state == MANAGER_SETTLE) /* beside the event of its exit */
+		return m->decision.signal == SIGKILL && !m->decision.hastened ? KILL_STARVED_USEC
+									      : SETTLE_USEC;
 	if (census_round_is_under_way(&m->census) && m->state == MANAGER_WATCH)
 		return NEXT_SLICE_USEC;
 	return policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);
@@ -386,7 +402,7 @@ static usec_t next_by_state(const struct manager *m, const struct tick *t)
 
 static usec_t next_look(const struct manager *m, const struct tick *t)
 {
-	return min_u64(next_by_state(m, t), account_next(m, t->now));
+	return min_u64(min_u64(next_by_state(m, t), stalls_next(m)), account_next(m, t->now));
 }
 
 /* Not the time to write files.  But where there is nothing that could be done about it, it may be

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * census-attributes: who a process is and where it belongs: its user, cgroup and oom_score_adj, and
- * which rules that makes its own.
+ * census-attributes: who a process is and where it belongs: its user, cgroup and oom_score_adj,
+ * which rules that makes its own, and what its eligibility is judged by.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 
 #include "lib/census-tree.h"
 #include "lib/errors.h"
+#include "lib/executable.h"
 
 static void apply_rules(struct census *census, struct census_process *process)
 {
@@ -20,8 +21,9 @@ static void apply_rules(struct census *census, struct census_process *process)
 	};
 	struct rule_verdict verdict;
 
-	policy_apply_rules(census->policies, &subject, &verdict);
+	executable_apply_rules(census->policies, census->proc_fd, process->pid, &subject, &verdict);
 	process->protected_by = verdict.protected_by;
+	process->asks_executable = verdict.asks_executable;
 	process->weight = (float)verdict.weight;
 }
 
@@ -95,8 +97,33 @@ int census_read_attributes(struct census *census, struct census_process *process
 	if (r != 0)
 		return r;
 	process->compared_at = now;
-	if (is_other || process->uid != uid || moved)
+	if (is_other || process->uid != uid || moved || process->asks_executable)
 		apply_rules(census, process);
 	census_weigh(census, process);
 	return 0;
+}
+
+struct eligibility_subject census_subject(const struct census *census,
+					  const struct census_process *process)
+{
+	return (struct eligibility_subject){
+		.pid = process->pid,
+		.kthread = process->kthread,
+		.in_subtree = census_is_in_scope(census, process),
+		.has_memory = !process->is_gone &&
+			      (process->state != 'Z' || proc_mapped(&process->memory) > 0),
+		.oom_score_adj = process->oom_score_adj,
+		.error = process->error,
+		.protected_by = process->protected_by,
+		.reclaimable = proc_reclaimable(&process->memory),
+	};
+}
+
+double census_rank_weight(const struct census_process *process)
+{
+	double weight = (double)process->weight * (1000 + process->oom_score_adj) / 1000;
+
+	if (process->oom_score_adj >= ELIGIBILITY_RELUCTANT_ADJ && !process->protected_by)
+		return weight;
+	return weight < 1 ? 1 : weight;
 }

@@ -64,8 +64,15 @@ static int read_memory(struct census_sweep *sweep, struct census_process *proces
 				     &memory);
 	if (r == PROC_GONE)
 		return r;
-	if (error_is_transient(r) && process->recent_at != 0)
-		return 0; /* the old reading ages, and stands */
+	if (error_is_transient(r)) {
+		/* The old reading ages, and stands.  If there is none, it may hold all that was
+		 * ever allocated. */
+		if (process->recent_at != 0)
+			return 0;
+		census_count(census, process, &memory, 0, sweep->now);
+		process->recent_at = 0;
+		return 0;
+	}
 	note_error(census, process, r);
 	if (r < 0 && process->recent_at != 0) {
 		census_weigh(census, process);

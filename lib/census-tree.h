@@ -50,6 +50,9 @@ void census_begin_turns(struct census *census, usec_t now);
 int census_read_attributes(struct census *census, struct census_process *process, bool is_other,
 			   usec_t now);
 
+/* The highest weight that it can be ranked with: a reluctant one is ranked by its size alone. */
+double census_rank_weight(const struct census_process *process);
+
 /* The newest pid given out in our pid namespace; 0: not known. */
 pid_t census_read_last_pid(const struct census *census);
 

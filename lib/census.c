@@ -195,11 +195,11 @@ static void cgroup_drop_if_empty(struct census *census, struct census_cgroup *cg
 	}
 }
 
-static bool may_be_victim(const struct census_process *process)
+static bool may_be_victim(const struct census *census, const struct census_process *process)
 {
-	return process->bundle && !process->is_gone && process->pid != 1 &&
-	       process->oom_score_adj > -1000 && !process->protected_by && process->error == 0 &&
-	       process->bundle->cgroup->in_scope;
+	struct eligibility_subject subject = census_subject(census, process);
+
+	return process->bundle && !process->is_gone && !eligibility_is_ruled_out(&subject);
 }
 
 /* A node's bounds are floats, rounded; they must not be too low by that. */
@@ -218,10 +218,10 @@ static void set_bounds(struct census *census, struct census_process *process)
 	node->weight_max = 0;
 	node->reach_max = INT64_MIN;
 	node->estimate_max = 0;
-	if (!may_be_victim(process))
+	if (!may_be_victim(census, process))
 		return;
 	census->n_candidates++;
-	weight = (double)process->weight * (1000 + process->oom_score_adj) / 1000;
+	weight = census_rank_weight(process);
 	node->weight_max = round_up(weight);
 	node->estimate_max = round_up((double)proc_reclaimable(&process->memory) * weight);
 	node->reach_max = (int64_t)(proc_mapped(&process->memory) + node->error_sum -

@@ -30,6 +30,7 @@
 
 #include "lib/accuracy.h"
 #include "lib/cgroup.h"
+#include "lib/eligibility.h"
 #include "lib/hash.h"
 #include "lib/memory.h"
 #include "lib/policy.h"
@@ -93,13 +94,15 @@ struct census_process {
 	unsigned n_threads;
 	short oom_score_adj;
 	char state;
-	bool kthread;
+	bool kthread : 1;
+	bool asks_executable : 1; /* a rule does, and an exec may leave the name as it is */
 	char comm[16];
-	bool shmem_is_guessed; /* only statm was read since */
-	bool has_many_groups;  /* status is so long that only statm is read in a round */
-	bool is_gone;	       /* vanished in a choice */
-	bool is_watched;       /* known for so long that its growth is */
-	unsigned choice;       /* the last in which its memory was read */
+	bool shmem_is_guessed;	/* only statm was read since */
+	bool has_many_groups;	/* status is so long that only statm is read in a round */
+	bool is_gone;		/* vanished in a choice */
+	bool is_watched;	/* known for so long that its growth is */
+	unsigned choice;	/* the last in which its memory was read */
+	unsigned failed_choice; /* the last in which it could not be */
 	struct proc_memory memory;
 	uint64_t read_at_allocated;   /* bytes allocated by the machine when memory was read */
 	uint64_t status_at_allocated; /* when shared memory and page tables were */
@@ -298,6 +301,11 @@ struct census_process *census_find(const struct census *census, pid_t pid);
 /* "/" for kernel threads. */
 const char *census_cgroup_path(const struct census_process *process);
 bool census_is_in_scope(const struct census *census, const struct census_process *process);
+
+/* What eligibility_judge() judges, but for self, passover and total, which the census does not
+ * know. */
+struct eligibility_subject census_subject(const struct census *census,
+					  const struct census_process *process);
 
 /*
  * Where the footprint may be now, when the machine has handed out `allocated` bytes in all:

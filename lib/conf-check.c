@@ -5,7 +5,7 @@
 static void check_policy(struct conf_loader *loader, const struct conf_item *item)
 {
 	const struct policy *policy = &loader->set.policies[item->index];
-	bool has_pressure = policy->pressure_some > 0 || policy->pressure_full > 0;
+	bool has_pressure = policy_waits_for_pressure(policy) || policy->thrashing > 0;
 	bool has_memory = policy->memory_available.set;
 
 	if (item->is_new && !item->has_action) {
@@ -18,7 +18,7 @@ static void check_policy(struct conf_loader *loader, const struct conf_item *ite
 	if (!has_memory && !has_pressure && !policy->swap_free.set)
 		conf_error(loader,
 			   "[Policy %s] has no condition: MemoryAvailable=, SwapFree=, "
-			   "PressureSome= or PressureFull= (or Action=none)",
+			   "PressureSome=, PressureFull= or Thrashing= (or Action=none)",
 			   policy->name);
 	else if (!has_memory && !has_pressure)
 		conf_warning(

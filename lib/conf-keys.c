@@ -381,6 +381,7 @@ const struct conf_key conf_keys[] = {
 	{ "SwapFree",        POLICY, NULL,  FORM_LINE,     set_line, OF(swap_free) },
 	{ "PressureSome",    POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(pressure_some) },
 	{ "PressureFull",    POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(pressure_full) },
+	{ "Thrashing",       POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(thrashing) },
 	{ "For",             POLICY, "0",   FORM_DURATION, set_duration, OF(for_usec) },
 	{ "Action",          POLICY, NULL,  "none, warn, terminate or kill", set_action },
 	{ "Target",          POLICY, "process", "process or cgroup", set_target },

@@ -106,7 +106,7 @@ static int open_item(struct conf_loader *loader, enum conf_section section, cons
 		rule = policy_set_rule(&loader->set, kind, name);
 		if (!rule)
 			return -ENOMEM;
-		rule->builtin = false;
+		rule_take_over(rule);
 		index = (size_t)(rule - loader->set.rules);
 	}
 	item = items_put(loader, section, index);

@@ -79,6 +79,9 @@ const char *describe_policy(const struct policy *policy, const struct memory_rea
 		add(&text, "%sswap free (never: there is none)", text.n > 0 ? ", " : "");
 	add_pressure(&text, "something", policy->pressure_some);
 	add_pressure(&text, "everything", policy->pressure_full);
+	if (policy->thrashing > 0)
+		add(&text, "%srefaulted >= %g %% of what was reclaimed", text.n > 0 ? ", " : "",
+		    policy->thrashing / 100.0);
 	if (policy->for_usec > 0)
 		add(&text, " for %g s", (double)policy->for_usec / (double)USEC_PER_SEC);
 	return buf;
@@ -104,32 +107,25 @@ const char *describe_memory(const struct memory_reading *reading,
 	return buf;
 }
 
-const char *describe_exclusions(const size_t n[static _VICTIM_EXCLUSION_MAX],
+/* "init" is one; "reckond itself" goes without saying. */
+const char *describe_exclusions(const size_t n[static _ELIGIBILITY_MAX],
 				char buf[static DESCRIBE_EXCLUSIONS_SIZE])
 {
-	static const struct {
-		enum victim_exclusion exclusion;
-		const char *one, *more;
-	} words[] = {
-		{ VICTIM_IS_KTHREAD, "kernel thread", "kernel threads" },
-		{ VICTIM_IS_PROTECTED, "protected", "protected" },
-		{ VICTIM_IS_ADJ_MIN, "with oom_score_adj -1000", "with oom_score_adj -1000" },
-		{ VICTIM_IS_OUT_OF_SCOPE, "outside the scope", "outside the scope" },
-		{ VICTIM_IS_PASSED_OVER, "passed over", "passed over" },
-		{ VICTIM_IS_UNREADABLE, "unreadable", "unreadable" },
-		{ VICTIM_HAS_NO_MEMORY, "zombie", "zombies" },
-	};
 	struct text text = { .buf = buf, .size = DESCRIBE_EXCLUSIONS_SIZE };
 
-	add(&text, "%s", n[VICTIM_IS_INIT] > 0 ? "init" : "");
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		size_t count = n[words[i].exclusion];
-
-		if (count > 0)
-			add(&text, "%s%zu %s", text.n > 0 ? ", " : "", count,
-			    count == 1 ? words[i].one : words[i].more);
-	}
+	add(&text, "%s", n[ELIGIBILITY_INIT] > 0 ? "init" : "");
+	for (unsigned i = ELIGIBILITY_ELIGIBLE + 1; i < _ELIGIBILITY_MAX; i++)
+		if (n[i] > 0 && i != ELIGIBILITY_INIT && i != ELIGIBILITY_SELF)
+			add(&text, "%s%zu %s", text.n > 0 ? ", " : "", n[i],
+			    eligibility_to_noun((enum eligibility)i, n[i]));
 	return buf;
+}
+
+const char *describe_rule_kind(const struct rule *rule)
+{
+	if (rule->kind == RULE_PROTECT && rule->protection == RULE_PROTECTION_RELUCTANT)
+		return "reluctant";
+	return rule_kind_to_string(rule->kind);
 }
 
 const char *describe_rule(const struct rule *rule, const char *user, char *buf, size_t size)
@@ -145,5 +141,9 @@ const char *describe_rule(const struct rule *rule, const char *user, char *buf, 
 		add(&text, "%sUser=%s (no such user)", text.n > 0 ? " " : "", rule->unknown_user);
 	else if (rule->has_uid && user)
 		add(&text, "%sUser=%s", text.n > 0 ? " " : "", user);
+	if (rule->proof != RULE_PROOF_NONE)
+		add(&text, " (executable is root's)");
+	if (rule->kind == RULE_PROTECT && rule->above_ceiling != rule->protection)
+		add(&text, " (to %u%% of memory)", ELIGIBILITY_CEILING_PERMYRIAD / 100);
 	return buf;
 }

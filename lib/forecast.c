@@ -75,8 +75,8 @@ static bool foresee(const struct policy *policy, const struct memory_reading *me
 	uint64_t bytes = policy_memory_headroom(policy, memory);
 	uint64_t swap = policy_swap_headroom(policy, memory);
 
-	if (policy->action == POLICY_ACTION_NONE || policy->pressure_some > 0 ||
-	    policy->pressure_full > 0)
+	if (policy->action == POLICY_ACTION_NONE || policy_waits_for_pressure(policy) ||
+	    policy->thrashing > 0)
 		return false;
 	if (bytes + swap == 0 || swap == UINT64_MAX)
 		return false;

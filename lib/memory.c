@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * memory: see the header.  libproc2's results stay where it put them; vmstat's item list and the
- * enum beside it are one table in two halves.
+ * memory: see the header.  libproc2's results stay where it put them.
  */
 #include "lib/memory.h"
 
@@ -9,7 +8,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libproc2/meminfo.h>
-#include <libproc2/vmstat.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,18 +71,12 @@ static const struct {
 	FIELD(MEM_PER_CPU, percpu),
 };
 
-static enum vmstat_item vmstat_items[] = {
-	VMSTAT_PGALLOC_DMA,	VMSTAT_PGALLOC_DMA32, VMSTAT_PGALLOC_NORMAL, VMSTAT_PGALLOC_HIGH,
-	VMSTAT_PGALLOC_MOVABLE, VMSTAT_PGFREE,	      VMSTAT_OOM_KILL,
-};
-enum { PGALLOC_FIRST, PGALLOC_LAST = 4, PGFREE, OOM_KILL };
-
 struct memory_source {
 	int proc_fd; /* borrowed */
 	int sys_fd;  /* borrowed */
 	struct meminfo_info *meminfo;
 	enum meminfo_item meminfo_items[ARRAY_SIZE(meminfo_fields)];
-	struct vmstat_info *vmstat;
+	int vmstat_fd;	 /* likewise */
 	int zoneinfo_fd; /* kept: what is read again and again needs no new buffer in the kernel */
 	bool has_arc;
 	bool virtualised;	/* meminfo is mounted over */
@@ -164,11 +156,9 @@ int memory_source_new(int proc_fd, int sys_fd, struct memory_source **ret)
 	r = procps_meminfo_new(&source->meminfo);
 	if (r < 0)
 		return r;
-	r = procps_vmstat_new(&source->vmstat);
-	if (r < 0) {
-		procps_meminfo_unref(&source->meminfo);
-		return r;
-	}
+	source->vmstat_fd = openat(proc_fd, "vmstat", O_RDONLY | O_CLOEXEC);
+	if (source->vmstat_fd < 0)
+		source->vmstat_fd = -errno;
 	source->zoneinfo_fd = openat(proc_fd, "zoneinfo", O_RDONLY | O_CLOEXEC);
 	*ret = take_ptr(source);
 	return 0;
@@ -178,9 +168,9 @@ struct memory_source *memory_source_free(struct memory_source *source)
 {
 	if (!source)
 		return NULL;
-	procps_vmstat_unref(&source->vmstat);
 	procps_meminfo_unref(&source->meminfo);
 	closep(&source->zoneinfo_fd);
+	closep(&source->vmstat_fd);
 	free(source);
 	return NULL;
 }
@@ -290,18 +280,15 @@ static void sample_arc(struct memory_source *source, struct memory_counters *c)
 /* What was handed out and given back, and the kernel's own kills. */
 static int sample_events(struct memory_source *source, struct memory_counters *c)
 {
-	struct vmstat_stack *v;
+	struct vmstat_counters *events = &c->events;
+	int r;
 
-	errno = 0;
-	v = procps_vmstat_select(source->vmstat, vmstat_items, ARRAY_SIZE(vmstat_items));
-	if (!v)
-		return errno > 0 ? -errno : -EIO;
-
-	c->allocated_pages = 0;
-	for (unsigned i = PGALLOC_FIRST; i <= PGALLOC_LAST; i++)
-		c->allocated_pages += v->head[i].result.ul_int;
-	c->freed_pages = v->head[PGFREE].result.ul_int;
-	c->oom_kills = v->head[OOM_KILL].result.ul_int;
+	r = source->vmstat_fd < 0 ? source->vmstat_fd : vmstat_read_fd(source->vmstat_fd, events);
+	if (r < 0)
+		return r;
+	c->allocated_pages = events->allocated;
+	c->freed_pages = events->freed;
+	c->oom_kills = events->oom_kills;
 	return 0;
 }
 
@@ -327,6 +314,7 @@ static int sample_levels(struct memory_source *source, bool with_lists,
 		.allocated_pages = reading->counters.allocated_pages,
 		.freed_pages = reading->counters.freed_pages,
 		.oom_kills = reading->counters.oom_kills,
+		.events = reading->counters.events,
 	};
 	unsigned doubts;
 	int r;

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "lib/util.h"
+#include "lib/vmstat.h"
 
 /* As the kernel says it; 0: it does not.  Bytes, but for the pages. */
 struct memory_counters {
@@ -60,6 +61,7 @@ struct memory_counters {
 	uint64_t freed_pages;	  /* given back to it since boot (pgfree) */
 	uint64_t oom_kills;	  /* by the kernel, since boot (oom_kill in /proc/vmstat) */
 	bool virtualised;	  /* /proc/meminfo is not the kernel's own: see proc-virtual.h */
+	struct vmstat_counters events; /* all that /proc/vmstat gave */
 };
 
 /* Figures that cannot be true as they stand, and what was made of them. */

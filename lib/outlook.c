@@ -12,7 +12,13 @@
 
 static void find_policy(struct outlook *o)
 {
-	struct policy_reading reading = { .memory = &o->memory, .psi = o->psi };
+	struct policy_reading reading = {
+		.memory = &o->memory,
+		.psi = o->psi,
+		.reclaim = o->reclaim,
+		.stalls_are_explained = o->stalls_are_explained,
+		.unswappable = o->unswappable,
+	};
 
 	for (size_t i = 0; i < o->policies->n_policies; i++) {
 		const struct policy *policy = &o->policies->policies[i];
@@ -61,10 +67,9 @@ static bool is_in(const struct outlook_group *group, const struct census_process
 /* The rest of it is spared, or has nothing. */
 static bool would_be_signalled(const struct outlook *o, const struct census_process *process)
 {
-	enum victim_exclusion exclusion = victim_exclusion(o->census, process, &o->request);
+	enum eligibility e = victim_exclusion(o->census, process, &o->request);
 
-	return exclusion == VICTIM_ELIGIBLE || exclusion == VICTIM_IS_PASSED_OVER ||
-	       exclusion == VICTIM_IS_UNREADABLE;
+	return e != ELIGIBILITY_NO_MEMORY && !eligibility_is_spared(e, o->group.is_reluctant);
 }
 
 static void count_others(const struct outlook *o, const struct victim_candidate *victim,
@@ -105,7 +110,11 @@ static bool find_group(struct outlook *o)
 	const struct victim_candidate *victim = &o->result.ranked[0];
 	struct outlook_group *group = &o->group;
 
-	*group = (struct outlook_group){ .path = census_cgroup_path(victim->process) };
+	*group = (struct outlook_group){
+		.path = census_cgroup_path(victim->process),
+		.is_reluctant = victim_eligibility(o->census, victim->node, &o->request) ==
+				ELIGIBILITY_RELUCTANT,
+	};
 	group->length = find_length(o, group->path);
 	if (group->length == 0)
 		return !outlook_is_of_cgroups(o);
@@ -155,6 +164,7 @@ void outlook_choose(struct outlook *o)
 		.target = o->policy ? o->policy->target : POLICY_TARGET_PROCESS,
 		.allocated = o->memory.allocated,
 		.total = o->memory.counters.total + o->memory.counters.swap_total,
+		.memory = o->memory.total,
 		.now = o->now(),
 		.self = getpid(),
 		.passover = o->passover,
@@ -266,7 +276,7 @@ static size_t rank_of(const struct outlook *o, uint64_t score)
 	size_t rank = 1;
 
 	census_for_each(o->census, other) {
-		if (victim_exclusion(o->census, other, &o->request) == VICTIM_ELIGIBLE &&
+		if (victim_exclusion(o->census, other, &o->request) == ELIGIBILITY_ELIGIBLE &&
 		    victim_score(other, &o->request, &other->memory) > score)
 			rank++;
 	}

@@ -217,22 +217,71 @@ void policy_set_remove_rule(struct policy_set *set, struct rule *rule)
 	memmove(rule, rule + 1, (set->n_rules - i) * sizeof(*rule));
 }
 
-static bool pressure_holds(const struct policy *policy, const struct psi_history *psi)
+bool policy_swap_is_no_help(const struct policy *policy, const struct policy_reading *reading)
+{
+	const struct memory_reading *memory = reading->memory;
+	struct reclaim_span span;
+
+	if (!policy->memory_available.set || !policy->swap_free.set || memory->swap_total == 0)
+		return false;
+	if (reading->unswappable > 0 &&
+	    sub_u64(memory->counters.anon, reading->unswappable) <=
+		    policy_line_bytes(&policy->swap_free, memory->total))
+		return true;
+	return reading->reclaim && reading->page_size > 0 &&
+	       reclaim_over(reading->reclaim, RECLAIM_SWAP_UNUSED_USEC, &span) &&
+	       reclaim_leaves_swap_unused(&span, memory->total, reading->page_size);
+}
+
+static bool memory_holds(const struct policy *policy, const struct policy_reading *reading)
+{
+	return policy_memory_headroom(policy, reading->memory) == 0 &&
+	       (policy_swap_headroom(policy, reading->memory) == 0 ||
+		policy_swap_is_no_help(policy, reading));
+}
+
+bool policy_waits_for_pressure(const struct policy *policy)
+{
+	return policy->pressure_some > 0 || policy->pressure_full > 0;
+}
+
+static bool pressure_holds(const struct policy *policy, const struct policy_reading *reading)
 {
 	usec_t window = max_u64(policy->for_usec, PRESSURE_WINDOW_MIN_USEC);
+	const struct psi_history *psi = reading->psi;
+	struct reclaim_span span;
 
-	if (policy->pressure_some == 0 && policy->pressure_full == 0)
+	if (!policy_waits_for_pressure(policy))
 		return true;
-	if (!psi)
+	if (!psi || reading->stalls_are_explained)
+		return false;
+	if (reading->reclaim && reclaim_over(reading->reclaim, window, &span) &&
+	    !reclaim_moved(&span))
 		return false;
 	if (policy->pressure_some > 0 && psi_history_some(psi, window) < policy->pressure_some)
 		return false;
 	return policy->pressure_full == 0 || psi_history_full(psi, window) >= policy->pressure_full;
 }
 
+static bool thrashing_holds(const struct policy *policy, const struct reclaim_history *reclaim)
+{
+	usec_t window = max_u64(policy->for_usec, POLICY_THRASHING_WINDOW_USEC);
+	struct reclaim_span span;
+
+	if (policy->thrashing == 0)
+		return true;
+	return reclaim && reclaim_over(reclaim, window, &span) &&
+	       reclaim_refaulted_share(&span) >= policy->thrashing;
+}
+
+static bool activity_holds(const struct policy *policy, const struct policy_reading *reading)
+{
+	return pressure_holds(policy, reading) && thrashing_holds(policy, reading->reclaim);
+}
+
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading)
 {
-	return policy_levels_hold(policy, reading->memory) && pressure_holds(policy, reading->psi);
+	return memory_holds(policy, reading) && activity_holds(policy, reading);
 }
 
 void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
@@ -248,7 +297,7 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 
 		if (policy->action == POLICY_ACTION_NONE)
 			continue;
-		if (!policy_levels_hold(policy, memory)) {
+		if (!memory_holds(policy, reading)) {
 			policy->holds_since = USEC_INFINITY;
 			continue;
 		}
@@ -257,7 +306,7 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 		if (policy->memory_available.set || policy->swap_free.set)
 			judgement.watch = true;
 		if (sub_u64(now, policy->holds_since) < policy->for_usec ||
-		    !pressure_holds(policy, reading->psi))
+		    !activity_holds(policy, reading))
 			continue;
 		if (!judgement.policy || policy->action > judgement.policy->action)
 			judgement.policy = policy;
@@ -288,7 +337,7 @@ static usec_t time_to_policy(const struct policy *policy, const struct memory_re
 	if (policy->action < POLICY_ACTION_TERMINATE)
 		return USEC_INFINITY;
 	if (watch)
-		return policy_levels_hold(policy, memory) ? USEC_INFINITY : max_u64(fill, swap);
+		return fill + swap == 0 ? USEC_INFINITY : max_u64(fill, swap);
 	if (policy->memory_available.set)
 		return fill + policy->for_usec / 2;
 	return policy->swap_free.set ? max_u64(fill, swap) + policy->for_usec / 2 : USEC_INFINITY;

@@ -180,8 +180,8 @@ static void note_limited(struct stall *stall, const struct stall_level *level, c
 	    (share->full == draft->limited_share.full && share->some <= draft->limited_share.some))
 		return;
 	draft->limited_share = *share;
-	length = (size_t)snprintf(path, sizeof(path), "%.*s/%s", (int)level->path_length,
-				  stall->path, name);
+	length = (size_t)snprintf(path, sizeof(path), "%.*s%s%s", (int)level->path_length,
+				  stall->path, *name ? "/" : "", name);
 	(void)snprintf(draft->limited, sizeof(draft->limited), "%s",
 		       path + sub_u64(length, sizeof(draft->limited) - 1));
 }
@@ -265,6 +265,9 @@ static void leave(struct stall *stall)
 	close(level->fd);
 	if (stall->delegated_at > stall->n_levels)
 		stall->delegated_at = 0;
+	if (level->node.delegated &&
+	    stall_unexplained(&level->node).some < level->node.share.some / 2)
+		note_limited(stall, level, "", &level->node.share);
 	if (stall->n_levels > 0)
 		stall_add_child(&stall->levels[stall->n_levels - 1].node, &level->node);
 	else
@@ -325,7 +328,6 @@ static int begin(struct stall *stall, usec_t now)
 	struct stat st;
 	int r;
 
-	stall->draft = (struct stall_verdict){ .over = sub_u64(now, stall->last_began_at) };
 	stall->delegated_at = 0;
 	stall->busy_usec = 0;
 	stall->began_at = now;
@@ -335,10 +337,12 @@ static int begin(struct stall *stall, usec_t now)
 	if (fstat(stall->root_fd, &st) < 0)
 		return -errno;
 	stall->owner = st.st_uid;
+	stall->draft = (struct stall_verdict){ .over = sub_u64(now, stall->last_began_at) };
 	*root = (struct stall_level){ .node = { .has_children = true } };
 	r = update_entry(stall, st.st_ino, &psi, now, &root->node.share);
 	if (r < 0)
 		return r;
+	stall->draft.machine = root->node.share;
 	root->fd = openat(stall->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root->fd < 0)
 		return -errno;

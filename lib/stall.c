@@ -50,6 +50,19 @@ struct stall_share stall_unexplained(const struct stall_node *node)
 	return share;
 }
 
+static bool is_explained(unsigned unexplained, unsigned machine, unsigned wanted)
+{
+	return unexplained < (machine < wanted ? machine : wanted) / 2;
+}
+
+bool stall_explains(const struct stall_verdict *v, unsigned some, unsigned full)
+{
+	if (v->at == 0 || v->limited[0] == '\0')
+		return false;
+	return (some > 0 && is_explained(v->unexplained.some, v->machine.some, some)) ||
+	       (full > 0 && is_explained(v->unexplained.full, v->machine.full, full));
+}
+
 void stall_add_child(struct stall_node *node, const struct stall_node *child)
 {
 	struct stall_share share = stall_unexplained(child);
@@ -62,10 +75,4 @@ void stall_add_child(struct stall_node *node, const struct stall_node *child)
 	/* What is delegated may hide one: its own share is no evidence, for those above neither. */
 	node->has_limited = node->has_limited || child->limited || child->has_limited ||
 			    (child->delegated && child->has_children);
-}
-
-bool stall_reclaim_moved(const struct stall_reclaim *before, const struct stall_reclaim *now)
-{
-	/* Counters that went back are another machine's: then nothing is known against it. */
-	return now->scanned != before->scanned || now->stalled != before->stalled;
 }

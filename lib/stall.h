@@ -95,12 +95,22 @@ struct stall_share stall_unexplained(const struct stall_node *node);
 struct stall_verdict {
 	usec_t at;   /* when the walk was over; 0: there is none yet */
 	usec_t over; /* how long the time was that it is about, for the root */
+	struct stall_share machine;
 	struct stall_share unexplained;
-	/* The limited cgroup that stalled most, if there is one, and how much. */
+	/* The limited cgroup that stalled most, if there is one, and how much; or a delegated one
+	 * that hides why it stalls. */
 	char limited[STALL_PATH_MAX]; /* its path; the end of it if that is too long */
 	struct stall_share limited_share;
 	size_t n_read; /* cgroups */
 };
+
+/*
+ * Is a pressure condition that holds explained by the limit of a cgroup?  It is if there is one,
+ * and no other cgroup stalled half as much as the machine did meanwhile, or as the condition asks
+ * for (0: it does not).  Others do not stall at all beside a cgroup that is at its own limit, and
+ * all that run stall where the machine is short of memory.
+ */
+bool stall_explains(const struct stall_verdict *verdict, unsigned some, unsigned full);
 
 struct stall_entry {
 	uint64_t id; /* the cgroup's inode; 0: a free place */
@@ -157,14 +167,3 @@ int stall_walk(struct stall *stall, usec_t (*clock_now)(void), usec_t until_usec
 
 /* So long after its beginning the next walk is due: every 2 s, and at most 1 % of the time. */
 usec_t stall_period(const struct stall *stall);
-
-/*
- * Where no cgroup can tell (no v2 memory controller), and everywhere besides: pages that the whole
- * machine was made to look at for reclaim, and how often an allocation had to wait for it.  A limit
- * of one cgroup does not move these.
- */
-struct stall_reclaim {
-	uint64_t scanned;
-	uint64_t stalled;
-};
-bool stall_reclaim_moved(const struct stall_reclaim *before, const struct stall_reclaim *now);

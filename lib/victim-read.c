@@ -79,50 +79,21 @@ uint64_t victim_upper_end(const struct choice *choice, const struct census_node 
 				  cgroup_weight(choice, (const struct census_cgroup *)node));
 }
 
-/* A member of a cgroup that is neither killed with it nor keeps it alive. */
-static bool is_spared(const struct census_process *process, enum victim_exclusion exclusion)
-{
-	return exclusion == VICTIM_HAS_NO_MEMORY || exclusion == VICTIM_IS_UNREADABLE ||
-	       exclusion == VICTIM_IS_PASSED_OVER ||
-	       (exclusion == VICTIM_IS_PROTECTED && process->protected_by->builtin);
-}
-
-/* Of a cgroup, the eligible processes below; false: one of the others forbids it. */
-static bool count_eligible(const struct choice *choice, const struct census_node *node,
-			   unsigned *ret)
-{
-	const struct census_node *child;
-	enum victim_exclusion exclusion;
-
-	if (node->kind == CENSUS_PROCESS) {
-		const struct census_process *process = (const struct census_process *)node;
-
-		exclusion = victim_exclusion(choice->census, process, choice->request);
-		*ret += exclusion == VICTIM_ELIGIBLE;
-		return exclusion == VICTIM_ELIGIBLE || is_spared(process, exclusion);
-	}
-	census_for_each_child(child, node)
-		if (!count_eligible(choice, child, ret))
-			return false;
-	return true;
-}
-
 bool victim_is_allowed(const struct choice *choice, const struct census_node *node)
 {
-	unsigned n = 0;
-
-	if (node->kind == CENSUS_PROCESS)
-		return victim_exclusion(choice->census, (const struct census_process *)node,
-					choice->request) == VICTIM_ELIGIBLE;
-	return count_eligible(choice, node, &n) && n > 0;
+	return victim_eligibility(choice->census, node, choice->request) == ELIGIBILITY_ELIGIBLE;
 }
 
 bool victim_is_stale(const struct choice *choice, const struct census_node *node)
 {
 	const struct census_node *child;
 
-	if (node->kind == CENSUS_PROCESS)
-		return !is_read(choice, (const struct census_process *)node);
+	if (node->kind == CENSUS_PROCESS) {
+		const struct census_process *process = (const struct census_process *)node;
+
+		return !is_read(choice, process) && !process->is_gone &&
+		       process->failed_choice != choice->census->choice;
+	}
 	census_for_each_child(child, node)
 		if (victim_is_stale(choice, child))
 			return true;
@@ -160,7 +131,8 @@ static void add_memory(struct proc_memory *sum, const struct proc_memory *memory
 	sum->kept += memory->kept;
 }
 
-/* The eligible processes below. */
+/* The eligible processes in it.  Cgroups below are candidates of their own: they do not make the one
+ * above look larger, though they are killed with it. */
 static void add_below(const struct choice *choice, const struct census_node *node,
 		      struct victim_candidate *candidate)
 {
@@ -169,10 +141,11 @@ static void add_below(const struct choice *choice, const struct census_node *nod
 
 	if (node->kind != CENSUS_PROCESS) {
 		census_for_each_child(child, node)
-			add_below(choice, child, candidate);
+			if (child->kind != CENSUS_CGROUP)
+				add_below(choice, child, candidate);
 		return;
 	}
-	if (victim_exclusion(choice->census, process, choice->request) != VICTIM_ELIGIBLE)
+	if (victim_exclusion(choice->census, process, choice->request) != ELIGIBILITY_ELIGIBLE)
 		return;
 	add_memory(&candidate->memory, &process->memory);
 	candidate->error += node->error_sum;
@@ -238,15 +211,17 @@ int victim_reread(struct choice *choice, const struct census_node *node)
 		}
 		return 0;
 	}
-	if (is_read(choice, process) || process->is_gone)
+	if (!victim_is_stale(choice, node))
 		return 0;
 	r = choice->reader->reread(choice->census, process, choice->reader->userdata);
 	choice->result->is_cut = choice->result->is_cut || r == VICTIM_READ_LATE;
 	choice->result->n_rereads += r != VICTIM_READ_LATE;
-	if (r == 0)
-		process->choice = choice->census->choice;
 	if (r == VICTIM_READ_GONE)
 		note_gone(choice, process);
+	else if (r < 0) /* its reading stands; it is not asked again in this choice */
+		process->failed_choice = choice->census->choice;
+	else if (r == 0)
+		process->choice = choice->census->choice;
 	return r;
 }
 
@@ -254,7 +229,7 @@ static bool is_eligible(const struct census_process *process, void *userdata)
 {
 	const struct choice *choice = userdata;
 
-	return victim_exclusion(choice->census, process, choice->request) == VICTIM_ELIGIBLE;
+	return victim_exclusion(choice->census, process, choice->request) == ELIGIBILITY_ELIGIBLE;
 }
 
 /*
@@ -283,6 +258,8 @@ static void apply_share(const struct choice *choice, const struct victim_reading
 	}
 	candidate->alone = r->alone;
 	candidate->memory.is_measured = true;
+	/* (Shared memory that is swapped out is mapped, but in no count of status.) */
+	candidate->memory.shmem += sub_u64(value, mapped);
 	candidate->memory.kept = sub_u64(mapped, value);
 }
 
@@ -291,7 +268,6 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	const struct victim_request *request = choice->request;
 	struct census_process *process = (struct census_process *)candidate->process;
 	struct victim_reading reading = { 0 };
-	uint64_t mapped;
 	int r;
 
 	choice->result->n_reads++;
@@ -306,7 +282,6 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	candidate->memory = reading.memory;
 	if (reading.has_reclaimable)
 		apply_share(choice, &reading, candidate);
-	mapped = proc_mapped(&candidate->memory);
 	process->fair_share = reading.has_reclaimable ? reclaimable_total(&reading.reclaimable) : 0;
 	census_count(choice->census, process, &candidate->memory, request->allocated, request->now);
 	process->choice = choice->census->choice;
@@ -318,7 +293,7 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	candidate->estimate = victim_score(process, request, &candidate->memory);
 	candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
 	if (reading.error > 0 && is_bounded(request)) {
-		uint64_t bytes = sub_u64(mapped, candidate->memory.kept);
+		uint64_t bytes = proc_reclaimable(&candidate->memory);
 
 		candidate->score = (struct interval){
 			victim_weighted(process, sub_u64(bytes, reading.error)),

@@ -39,47 +39,31 @@ unsigned victim_kinds(const struct census_process *process, const struct victim_
 	return passover_kinds(request->passover, &subject, request->now);
 }
 
-enum victim_exclusion victim_exclusion(const struct census *census,
-				       const struct census_process *process,
-				       const struct victim_request *request)
+enum eligibility victim_exclusion(const struct census *census, const struct census_process *process,
+				  const struct victim_request *request)
 {
-	if (process->kthread)
-		return VICTIM_IS_KTHREAD;
-	if (process->pid == 1)
-		return VICTIM_IS_INIT;
-	if (process->pid == request->self)
-		return VICTIM_IS_SELF;
-	if (process->oom_score_adj <= -1000)
-		return VICTIM_IS_ADJ_MIN;
-	if (!census_is_in_scope(census, process))
-		return VICTIM_IS_OUT_OF_SCOPE;
-	if (process->protected_by)
-		return VICTIM_IS_PROTECTED;
-	if (process->error < 0)
-		return VICTIM_IS_UNREADABLE;
-	if (process->is_gone || (process->state == 'Z' && proc_mapped(&process->memory) == 0))
-		return VICTIM_HAS_NO_MEMORY;
-	if (victim_passover(process, request) == PASSOVER_YES)
-		return VICTIM_IS_PASSED_OVER;
-	return VICTIM_ELIGIBLE;
+	struct eligibility_subject subject = census_subject(census, process);
+
+	subject.self = request->self;
+	subject.total = request->memory;
+	subject.passover = victim_passover(process, request);
+	return eligibility_judge(&subject);
 }
 
-const char *victim_exclusion_to_string(enum victim_exclusion exclusion)
+enum eligibility victim_eligibility(const struct census *census, const struct census_node *node,
+				    const struct victim_request *request)
 {
-	static const char *const strings[] = {
-		[VICTIM_ELIGIBLE] = "a candidate",
-		[VICTIM_IS_KTHREAD] = "a kernel thread",
-		[VICTIM_IS_INIT] = "the init process",
-		[VICTIM_IS_SELF] = "reckond itself",
-		[VICTIM_IS_ADJ_MIN] = "its oom_score_adj is -1000",
-		[VICTIM_IS_PROTECTED] = "protected by a rule",
-		[VICTIM_IS_OUT_OF_SCOPE] = "outside the scope",
-		[VICTIM_IS_PASSED_OVER] = "could not be ended a moment ago",
-		[VICTIM_IS_UNREADABLE] = "its memory may not be read",
-		[VICTIM_HAS_NO_MEMORY] = "has no memory left (a zombie)",
-	};
+	enum eligibility joined = ELIGIBILITY_NO_MEMORY;
+	const struct census_node *child;
 
-	return strings[exclusion];
+	if (node->kind == CENSUS_PROCESS)
+		return victim_exclusion(census, (const struct census_process *)node, request);
+	census_for_each_child(child, node) {
+		joined = eligibility_join(joined, victim_eligibility(census, child, request));
+		if (eligibility_forbids_group(joined))
+			break;
+	}
+	return joined;
 }
 
 const char *victim_verdict_to_string(enum victim_verdict verdict)
@@ -169,11 +153,11 @@ uint64_t victim_score(const struct census_process *process, const struct victim_
 }
 
 void victim_count_exclusions(const struct census *census, const struct victim_request *request,
-			     size_t ret[static _VICTIM_EXCLUSION_MAX])
+			     size_t ret[static _ELIGIBILITY_MAX])
 {
 	const struct census_process *process;
 
-	memset(ret, 0, _VICTIM_EXCLUSION_MAX * sizeof(ret[0]));
+	memset(ret, 0, _ELIGIBILITY_MAX * sizeof(ret[0]));
 	census_for_each(census, process)
 		ret[victim_exclusion(census, process, request)]++;
 }

@@ -35,6 +35,7 @@
 #include <stddef.h>
 
 #include "lib/census.h"
+#include "lib/eligibility.h"
 #include "lib/passover.h"
 #include "lib/policy.h"
 #include "lib/reclaimable.h"
@@ -50,21 +51,6 @@ enum victim_verdict {
 	VICTIM_CHOSEN,
 	VICTIM_SMALLER,	     /* read precisely: less than the victim, or as much and older */
 	VICTIM_CANNOT_REACH, /* its upper end is below the victim's score */
-};
-
-/* Why a process is no candidate. */
-enum victim_exclusion {
-	VICTIM_ELIGIBLE,
-	VICTIM_IS_KTHREAD,
-	VICTIM_IS_INIT,
-	VICTIM_IS_SELF,
-	VICTIM_IS_ADJ_MIN,   /* oom_score_adj is -1000 */
-	VICTIM_IS_PROTECTED, /* by a rule */
-	VICTIM_IS_OUT_OF_SCOPE,
-	VICTIM_IS_PASSED_OVER,
-	VICTIM_IS_UNREADABLE,
-	VICTIM_HAS_NO_MEMORY, /* a zombie */
-	_VICTIM_EXCLUSION_MAX,
 };
 
 struct victim_candidate {
@@ -131,6 +117,7 @@ struct victim_request {
 	size_t n_looks;	     /* and look at no more nodes for those; 0: at all */
 	uint64_t allocated;  /* memory_reading.allocated now */
 	uint64_t total;	     /* memory + swap, bytes: badness' unit for oom_score_adj */
+	uint64_t memory;     /* without swap: what a ceiling is a share of; 0: not known */
 	uint64_t min_victim; /* bytes: what frees less is no candidate */
 	usec_t now;
 	uint64_t ticks_now; /* as start_ticks: since boot; 0: not known */
@@ -176,18 +163,19 @@ void victim_done(struct victim_result *result);
 void victim_choose(struct census *census, const struct victim_request *request,
 		   const struct victim_reader *reader, struct victim_result *result);
 
-enum victim_exclusion victim_exclusion(const struct census *census,
-				       const struct census_process *process,
-				       const struct victim_request *request);
-/* How many are excluded by what; for people, as it looks at every process. */
+enum eligibility victim_exclusion(const struct census *census, const struct census_process *process,
+				  const struct victim_request *request);
+/* Of a process, or of a cgroup with all processes in it: eligibility_join(). */
+enum eligibility victim_eligibility(const struct census *census, const struct census_node *node,
+				    const struct victim_request *request);
+/* How many are judged what; for people, as it judges every process. */
 void victim_count_exclusions(const struct census *census, const struct victim_request *request,
-			     size_t ret[static _VICTIM_EXCLUSION_MAX]);
+			     size_t ret[static _ELIGIBILITY_MAX]);
 /* For the process, by request->passover. */
 enum passover_verdict victim_passover(const struct census_process *process,
 				      const struct victim_request *request);
 /* Of which kinds that were ineffective it is. */
 unsigned victim_kinds(const struct census_process *process, const struct victim_request *request);
-const char *victim_exclusion_to_string(enum victim_exclusion exclusion);
 const char *victim_verdict_to_string(enum victim_verdict verdict);
 
 /* The largest process below the node: the one for which its cgroup is chosen. */

@@ -257,12 +257,134 @@ static void test_sweep_reads_attributes_again_after_an_exec(void **state)
 	put_process(world, &browser);
 	p = sweep_and_find(world, 1, 1, false, 300);
 	assert_null(p->protected_by);
-	row.comm = "gnome-shell", row.uid = 1001;
+	row.comm = "sshd", row.uid = 0;
 	put_process(world, &row);
 	p = sweep_and_find(world, 2, 2, false, 300);
-	assert_string_equal(p->comm, "gnome-shell");
-	assert_int_equal(p->uid, 1001);
-	assert_non_null(p->protected_by); /* what carries the session */
+	assert_string_equal(p->comm, "sshd");
+	assert_int_equal(p->uid, 0);
+	assert_non_null(p->protected_by); /* of root's by that name */
+}
+
+static void run_file(const struct world *world, int pid, const char *file)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%d", world->path, pid);
+	(void)mkdir(path, 0755);
+	strcat(path, "/exe");
+	(void)unlink(path);
+	if (file)
+		assert_int_equal(symlink(file, path), 0);
+}
+
+/* An exec of another file by the same name: where a rule asks for the file, it is looked at again
+ * whenever a process is compared. */
+static void test_compare_looks_at_the_executable_again(void **state)
+{
+	struct world *world = *state;
+	const struct census_process *p;
+	struct row row = browser;
+	struct stat sh;
+
+	if (stat("/bin/sh", &sh) < 0 || sh.st_uid != 0) {
+		print_message("SKIP: /bin/sh is not root's here\n");
+		skip();
+	}
+	row.cgroup = "/user.slice/user-1000.slice/user@1000.service/session.slice/x.service";
+	put_process(world, &row);
+	run_file(world, 1, "/bin/sh");
+	for (unsigned i = 1; i < 5; i++) {
+		run_file(world, 300, i % 2 ? NULL : "/bin/sh");
+		p = sweep_and_find(world, i, i, false, 300);
+		assert_true(p->asks_executable);
+		assert_int_equal(!p->protected_by, i % 2);
+	}
+	/* Reluctant is not refused: it is ranked by its size. */
+	assert_int_equal(world->census.n_candidates, 1);
+	assert_true(p->node.weight_max >= 1);
+	assert_true(p->weight > 0.24F && p->weight < 0.26F);
+
+	row.cgroup = "/user.slice/a.scope";
+	put_process(world, &row);
+	p = sweep_and_find(world, 5, 5, false, 300);
+	assert_false(p->asks_executable);
+	assert_null(p->protected_by);
+}
+
+static void test_sweep_counts_reluctant_ones_as_candidates(void **state)
+{
+	static const struct {
+		int adj;
+		bool candidate;
+		float weight_max;
+	} rows[] = {
+		{ -1000, false, 0 },  { -999, true, 1 }, { -901, true, 1 },
+		{ -900, true, 0.1F }, { 1000, true, 2 },
+	};
+	struct world *world = *state;
+	struct row row = browser;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct census_process *p;
+
+		row.adj = rows[i].adj;
+		put_process(world, &row);
+		p = sweep_and_find(world, 1 + i, 1, false, 300);
+		assert_int_equal(world->census.n_candidates, rows[i].candidate);
+		assert_true(p->node.weight_max > rows[i].weight_max - 0.01F &&
+			    p->node.weight_max < rows[i].weight_max + 0.01F);
+	}
+}
+
+/* What stands before proc_read_memory(): the next reads fail like this. */
+static int read_fails;
+int __real_proc_read_memory(int proc_fd, const struct proc_stat *stat, bool with_swap,
+			    uint64_t page_size, struct proc_memory *ret);
+int __wrap_proc_read_memory(int proc_fd, const struct proc_stat *stat, bool with_swap,
+			    uint64_t page_size, struct proc_memory *ret);
+int __wrap_proc_read_memory(int proc_fd, const struct proc_stat *stat, bool with_swap,
+			    uint64_t page_size, struct proc_memory *ret)
+{
+	if (read_fails != 0)
+		return read_fails;
+	return __real_proc_read_memory(proc_fd, stat, with_swap, page_size, ret);
+}
+
+/* Of a process that could not be read yet nothing is known: it may be the largest. */
+static void test_a_transient_error_in_the_first_sweep_is_no_verdict(void **state)
+{
+	static const int errors[] = { -EMFILE, -ENFILE, -ENOMEM, -EINTR, -EAGAIN };
+	struct world *world = *state;
+	const struct census_process *p;
+
+	put_process(world, &browser);
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		census_set_policies(&world->census, &world->policies);
+		read_fails = errors[i];
+		p = sweep_and_find(world, 1, GIB, true, 300);
+		assert_non_null(p);
+		assert_int_equal(p->error, 0);
+		assert_int_equal(world->census.n_unreadable, 0);
+		assert_int_equal(world->census.n_candidates, 1);
+		assert_true(census_interval(&world->census, p, GIB, 1).hi >= GIB);
+		p = sweep_and_find(world, 2, GIB, true, 300);
+		read_fails = 0;
+		p = sweep_and_find(world, 3, GIB, true, 300);
+		assert_int_equal(p->memory.anon, 600 * PAGE);
+		assert_int_equal(p->earlier_footprint, 600 * PAGE + 8192); /* it has not grown */
+		/* And what was read stands. */
+		read_fails = errors[i];
+		p = sweep_and_find(world, 4, 2 * GIB, true, 300);
+		p = sweep_and_find(world, 5, 2 * GIB, true, 300);
+		read_fails = 0;
+		assert_int_equal(p->memory.anon, 600 * PAGE);
+		assert_int_equal(p->read_at_allocated, GIB);
+	}
+	read_fails = -EACCES;
+	p = sweep_and_find(world, 6, GIB, true, 300);
+	read_fails = 0;
+	assert_int_equal(p->error, -EACCES);
+	assert_int_equal(world->census.n_candidates, 0);
 }
 
 static void test_sweep_notices_a_move_in_the_end(void **state)
@@ -1141,6 +1263,9 @@ int main(void)
 		on_world(test_sweep_forgets_who_is_gone_and_half_gone),
 		on_world(test_sweep_never_takes_a_reused_pid_for_the_same),
 		on_world(test_sweep_reads_attributes_again_after_an_exec),
+		on_world(test_compare_looks_at_the_executable_again),
+		on_world(test_sweep_counts_reluctant_ones_as_candidates),
+		on_world(test_a_transient_error_in_the_first_sweep_is_no_verdict),
 		on_world(test_sweep_notices_a_move_in_the_end),
 		on_world(test_sweep_marks_the_scope),
 		on_world(test_sweep_on_every_hierarchy),

@@ -187,6 +187,7 @@ static void assert_same_policies(struct policy_set *a, struct policy_set *b)
 			    q->swap_free.bytes);
 		assert_int_equal(p->pressure_some, q->pressure_some);
 		assert_int_equal(p->pressure_full, q->pressure_full);
+		assert_int_equal(p->thrashing, q->thrashing);
 		assert_int_equal(p->for_usec, q->for_usec);
 		assert_int_equal(p->action, q->action);
 		assert_int_equal(p->rank_by, q->rank_by);
@@ -232,6 +233,7 @@ static void test_load_sets_every_key(void **state)
 	assert_line(&policy->swap_free, true, 0, 1536 * MIB);
 	assert_int_equal(policy->pressure_some, 1250);
 	assert_int_equal(policy->pressure_full, 200);
+	assert_int_equal(policy->thrashing, 3300);
 	assert_int_equal(policy->for_usec, 250 * USEC_PER_MSEC);
 	assert_int_equal(policy->action, POLICY_ACTION_KILL);
 	assert_int_equal(policy->grace_usec, 0);
@@ -285,7 +287,7 @@ static void test_load_takes_empty_values_as_unset_or_default(void **state)
 
 	load_text(
 		"[Policy kill]\nThaw=victim\nRefreeze=no\n[Policy kill]\nThaw=\nRefreeze=\nSwapFree=\nPressureSome=\nFor=\nGrace=\nRankBy=\nCgroup=\n"
-		"Target=\n[Policy thrash]\nPressureFull=\nFor=\n"
+		"Target=\n[Policy thrash]\nPressureFull=\nThrashing=\nFor=\n"
 		"[Protect x]\nComm=a\nCgroup=/a\nUser=1\n"
 		"[Protect x]\nComm=\nUser=\nEnabled=\n"
 		"[Prefer x]\nComm=a.*\nWeight=7\n[Prefer x]\nWeight=\n",
@@ -298,6 +300,7 @@ static void test_load_takes_empty_values_as_unset_or_default(void **state)
 	assert_true(policy->refreeze);
 	policy = find_policy(&set, "thrash");
 	assert_int_equal(policy->pressure_full, 0);
+	assert_int_equal(policy->thrashing, 0);
 	assert_int_equal(policy->for_usec, 0);
 	rule = find_rule(&set, RULE_PROTECT, "x");
 	assert_null(rule->comm_pattern);

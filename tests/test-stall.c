@@ -114,14 +114,61 @@ static void test_unexplained(void **state)
 	}
 }
 
-static void test_reclaim_moved(void **state)
+static void test_explains(void **state)
 {
-	const struct stall_reclaim before = { 100, 5 };
+	static const struct {
+		const char *what;
+		struct stall_verdict verdict;
+		unsigned some, full;
+		bool explains;
+	} cases[] = {
+		{ "no walk yet", { .limited = "/a", .machine = { 9000, 9000 } }, 0, 4000, false },
+		{ "no limit anywhere", { .at = 1, .machine = { 9000, 9000 } }, 0, 4000, false },
+		{ "a limit, and others do not stall",
+		  { .at = 1,
+		    .limited = "/a",
+		    .machine = { 9000, 9000 },
+		    .unexplained = { 900, 100 } },
+		  0,
+		  4000,
+		  true },
+		{ "a limit, and others stall too",
+		  { .at = 1,
+		    .limited = "/a",
+		    .machine = { 9000, 9000 },
+		    .unexplained = { 9000, 4000 } },
+		  0,
+		  4000,
+		  false },
+		{ "less than asked for, but so is the machine by now",
+		  { .at = 1,
+		    .limited = "/a",
+		    .machine = { 3000, 3000 },
+		    .unexplained = { 2000, 1600 } },
+		  0,
+		  4000,
+		  false },
+		{ "some of the tasks",
+		  { .at = 1, .limited = "/a", .machine = { 9000, 0 }, .unexplained = { 100, 0 } },
+		  4000,
+		  0,
+		  true },
+		{ "some of the tasks, others too",
+		  { .at = 1, .limited = "/a", .machine = { 9000, 0 }, .unexplained = { 2000, 0 } },
+		  4000,
+		  0,
+		  false },
+		{ "nothing stalls any more",
+		  { .at = 1, .limited = "/a", .machine = { 0, 0 } },
+		  0,
+		  4000,
+		  false },
+	};
 
-	assert_false(stall_reclaim_moved(&before, &before));
-	assert_true(stall_reclaim_moved(&before, &(struct stall_reclaim){ 101, 5 }));
-	assert_true(stall_reclaim_moved(&before, &(struct stall_reclaim){ 100, 6 }));
-	assert_true(stall_reclaim_moved(&before, &(struct stall_reclaim){ 0, 0 }));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		if (stall_explains(&cases[i].verdict, cases[i].some, cases[i].full) !=
+		    cases[i].explains)
+			fail_msg("%s", cases[i].what);
 }
 
 /* A tree of its own for each test. */
@@ -383,6 +430,8 @@ static void test_delegated_cannot_stall_the_machine(void **state)
 		if (i >= 3)
 			put_pressure(t, "a", 1, 1); /* out of the way */
 		walk(t);
+		if (!stall_explains(&t->stall.verdict, 0, 4000))
+			fail_msg("%s: explained by nothing", tricks[i]);
 		if (t->stall.verdict.unexplained.full > 100)
 			fail_msg("%s: %u", tricks[i], t->stall.verdict.unexplained.full);
 	}
@@ -498,7 +547,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_unexplained),
-		cmocka_unit_test(test_reclaim_moved),
+		cmocka_unit_test(test_explains),
 		cmocka_unit_test_setup_teardown(test_walk_finds_the_limited, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_walk_goes_by_the_limit_above, set_up,
 						tear_down),

@@ -231,27 +231,27 @@ static void test_choose_excludes(void **state)
 	static const struct {
 		struct census_process process;
 		const char *cgroup; /* NULL: not in the tree, as kernel threads */
-		enum victim_exclusion expected;
+		enum eligibility expected;
 	} rows[] = {
-		{ { .pid = 50 }, "/in", VICTIM_ELIGIBLE },
-		{ { .pid = 50, .kthread = true }, NULL, VICTIM_IS_KTHREAD },
-		{ { .pid = 1 }, "/in", VICTIM_IS_INIT },
-		{ { .pid = 77 }, "/in", VICTIM_IS_SELF },
-		{ { .pid = 50, .oom_score_adj = -1000 }, "/in", VICTIM_IS_ADJ_MIN },
-		{ { .pid = 50, .oom_score_adj = -999 }, "/in/deep", VICTIM_ELIGIBLE },
-		{ { .pid = 50, .protected_by = &rule }, "/in", VICTIM_IS_PROTECTED },
-		{ { .pid = 50 }, "/out", VICTIM_IS_OUT_OF_SCOPE },
-		{ { .pid = 50, .error = -EACCES }, "/in", VICTIM_IS_UNREADABLE },
-		{ { .pid = 50, .state = 'Z' }, "/in", VICTIM_HAS_NO_MEMORY },
+		{ { .pid = 50 }, "/in", ELIGIBILITY_ELIGIBLE },
+		{ { .pid = 50, .kthread = true }, NULL, ELIGIBILITY_KTHREAD },
+		{ { .pid = 1 }, "/in", ELIGIBILITY_INIT },
+		{ { .pid = 77 }, "/in", ELIGIBILITY_SELF },
+		{ { .pid = 50, .oom_score_adj = -1000 }, "/in", ELIGIBILITY_ADJ_MIN },
+		{ { .pid = 50, .oom_score_adj = -999 }, "/in/deep", ELIGIBILITY_RELUCTANT },
+		{ { .pid = 50, .protected_by = &rule }, "/in", ELIGIBILITY_PROTECTED },
+		{ { .pid = 50 }, "/out", ELIGIBILITY_OUTSIDE_SUBTREE },
+		{ { .pid = 50, .error = -EACCES }, "/in", ELIGIBILITY_UNREADABLE },
+		{ { .pid = 50, .state = 'Z' }, "/in", ELIGIBILITY_NO_MEMORY },
 		/* A leader that has exited while its threads hold memory. */
-		{ { .pid = 50, .state = 'Z', .memory.anon = MIB }, "/in", VICTIM_ELIGIBLE },
+		{ { .pid = 50, .state = 'Z', .memory.anon = MIB }, "/in", ELIGIBILITY_ELIGIBLE },
 		/* All of it swapped out. */
-		{ { .pid = 50, .state = 'Z', .memory.swap = MIB }, "/in", VICTIM_ELIGIBLE },
-		{ { .pid = 60, .start_ticks = 5 }, "/in", VICTIM_IS_PASSED_OVER },
+		{ { .pid = 50, .state = 'Z', .memory.swap = MIB }, "/in", ELIGIBILITY_ELIGIBLE },
+		{ { .pid = 60, .start_ticks = 5 }, "/in", ELIGIBILITY_SKIPPED },
 		/* The same pid, another process. */
-		{ { .pid = 60, .start_ticks = 6 }, "/in", VICTIM_ELIGIBLE },
+		{ { .pid = 60, .start_ticks = 6 }, "/in", ELIGIBILITY_ELIGIBLE },
 		/* Passed over long ago. */
-		{ { .pid = 61, .start_ticks = 5 }, "/in", VICTIM_ELIGIBLE },
+		{ { .pid = 61, .start_ticks = 5 }, "/in", ELIGIBILITY_ELIGIBLE },
 	};
 	static const struct passover_look look60 = { .pid = 60, .start_ticks = 5 };
 	static const struct passover_look look61 = { .pid = 61, .start_ticks = 5 };
@@ -268,11 +268,11 @@ static void test_choose_excludes(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct census_process *row = &rows[i].process;
-		size_t counts[_VICTIM_EXCLUSION_MAX];
+		size_t counts[_ELIGIBILITY_MAX];
 		struct proc_memory memory = row->memory;
 		struct census_process *process;
 		struct machine machine;
-		enum victim_exclusion got;
+		enum eligibility got;
 
 		machine_init(&machine, 0);
 		machine.policies.scope = scope;
@@ -290,11 +290,11 @@ static void test_choose_excludes(void **state)
 		census_count(&machine.census, process, &memory, 0, 1);
 		got = victim_exclusion(&machine.census, process, &request);
 		if (got != rows[i].expected)
-			fail_msg("row %zu: %s", i, victim_exclusion_to_string(got));
+			fail_msg("row %zu: %s", i, eligibility_to_string(got));
 		victim_count_exclusions(&machine.census, &request, counts);
 		assert_int_equal(counts[got], 1);
 		choose_for(&machine, &request);
-		assert_int_equal(result.n_ranked, got == VICTIM_ELIGIBLE);
+		assert_int_equal(result.n_ranked, got == ELIGIBILITY_ELIGIBLE);
 		machine_done(&machine);
 	}
 }
