@@ -137,7 +137,9 @@ struct rule {
 
 struct policy_set {
 	bool dry_run;
-	char *scope; /* cgroup path, "/" is everything */
+	char *scope;	  /* cgroup path, "/" is everything */
+	char *scope_file; /* where that is said, for messages; NULL: in no file */
+	unsigned scope_line;
 	struct policy_line watch_below;
 	usec_t kill_timeout_usec; /* SIGKILL to "unkillable" */
 
