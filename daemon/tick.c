@@ -112,6 +112,7 @@ static void forget_before_gap(struct manager *m, usec_t now)
 	if (gap == 0)
 		return;
 	psi_history_reset(&m->psi);
+	m->reclaim = (struct reclaim_history){ 0 };
 	forecast_reset(&m->forecast);
 	m->reclaim = (struct reclaim_history){ 0 };
 	policy_forget(&m->policies);

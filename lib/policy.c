@@ -140,6 +140,7 @@ void policy_set_done(struct policy_set *set)
 	free(set->policies);
 	free(set->rules);
 	free(set->scope);
+	free(set->scope_file);
 	*set = (struct policy_set){};
 }
 

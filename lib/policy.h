@@ -137,7 +137,9 @@ struct rule {
 
 struct policy_set {
 	bool dry_run;
-	char *scope; /* cgroup path, "/" is everything */
+	char *scope;	  /* cgroup path, "/" is everything */
+	char *scope_file; /* where that is said, for messages; NULL: in no file */
+	unsigned scope_line;
 	struct policy_line watch_below;
 	struct policy_line min_victim; /* a process that frees less is not killed; not set: a
 					* default that goes by the machine's memory */
@@ -260,7 +262,8 @@ bool policy_line_is_all(const struct policy_line *line);
  * The floor: a policy that terminates or kills by levels of memory and swap does not hold while
  * more than half of memory is available: no process is short of it, and a kill would change nothing
  * that the policy looks at.  Exempt are a line in memory that says 100%, which is how a policy is
- * made to hold always, and one beside a condition on pressure, as the shortage is shown by that.
+ * made to hold always, and one beside a condition on pressure or thrashing, as the shortage is
+ * shown by that.
  */
 bool policy_has_floor(const struct policy *policy);
 uint64_t policy_floor_bytes(uint64_t total);
