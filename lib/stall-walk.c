@@ -63,10 +63,10 @@ static int make_room(struct stall *stall)
 	size_t n_places = stall->n_places > 0 ? stall->n_places * 2 : PLACES_MIN;
 	struct stall_entry *entries;
 
-	if (stall->n_places > 0 && stall->n_entries * 2 < stall->n_places)
-		return 0;
 	if (stall->n_entries >= stall->max_entries)
 		return -ENOSPC;
+	if (stall->n_places > 0 && stall->n_entries * 2 < stall->n_places)
+		return 0;
 	entries = calloc(n_places, sizeof(*entries));
 	if (!entries)
 		return -ENOMEM;
