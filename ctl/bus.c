@@ -321,30 +321,30 @@ json_t *bus_call_number(struct bus *bus, const char *method, uint32_t number)
 	return call_on(bus, INTERFACE, method, "u", number);
 }
 
-static json_t *name_members(const json_t *row, const char *const *names)
+/* Rows, to the end of the list: more than any has. */
+#define ROWS_MAX 100000
+
+json_t *bus_list(struct bus *bus, const char *method)
 {
-	json_t *object = json_object();
+	json_t *rows = json_array(), *page;
+	size_t n = 0;
 
-	for (size_t i = 0; object && names[i]; i++) {
-		json_t *value = json_array_get(row, i);
-
-		if (names[i][0] &&
-		    json_object_set(object, names[i], value ? value : json_null()) < 0) {
-			json_decref(object);
-			object = NULL;
+	do {
+		page = call_on(bus, INTERFACE, method, "uu", (uint32_t)json_array_size(rows), 0);
+		n = json_array_size(page);
+		if (!page || json_array_extend(rows, page) < 0) {
+			json_decref(page);
+			json_decref(rows);
+			return NULL;
 		}
-	}
-	return object;
+		json_decref(page);
+	} while (n > 0 && json_array_size(rows) < ROWS_MAX);
+	return rows;
 }
 
-json_t *bus_name_members(json_t *rows, const char *const *names)
+json_t *bus_history_page(struct bus *bus, uint64_t before, uint32_t limit)
 {
-	json_t *objects = json_array();
-
-	for (size_t i = 0; i < json_array_size(rows); i++)
-		json_append_to(&objects, name_members(json_array_get(rows, i), names));
-	json_decref(rows);
-	return objects;
+	return call_on(bus, INTERFACE, "ListHistory", "tu", before, limit);
 }
 
 bool bus_is_occupied(const struct bus *bus)

@@ -47,9 +47,11 @@ json_t *bus_properties(struct bus *bus);
 json_t *bus_call(struct bus *bus, const char *method);
 json_t *bus_call_number(struct bus *bus, const char *method, uint32_t number);
 
-/* Rows that came as arrays, as objects, each value under the name at its place; an empty name is
- * left out.  The number of names ends with NULL.  Takes the rows; NULL: no memory. */
-json_t *bus_name_members(json_t *rows, const char *const *names);
+/* All rows of a list, which comes in pages: an array of objects.  NULL: trouble, or no memory. */
+json_t *bus_list(struct bus *bus, const char *method);
+/* Entries of the history that are older than the one of that id (0: the newest), no more than limit
+ * (0: as many as come at once).  An empty array is the end. */
+json_t *bus_history_page(struct bus *bus, uint64_t before, uint32_t limit);
 
 /* It runs, and would answer, only not now.  So what is found out without it, by files and a scope
  * that may be others, does not stand for its answer. */

@@ -46,30 +46,22 @@ static void add_messages(struct report *report, const struct conf_messages *mess
 	report->n_warnings += messages->n - messages->n_errors;
 }
 
-/* It may come later, as the slice of a user does; or it is a mistake. */
-static void look_for_scope(const char *scope, struct report *report)
+static int check_scope(const struct policy_set *set, struct conf_messages *messages)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct cgroup_fs cgroups;
-	char text[512], name[256];
 	int r;
 
 	if (cgroup_fs_open(proc_fd, &cgroups) < 0)
-		return;
-	r = cgroup_find(&cgroups, scope);
+		return 0;
+	r = conf_check_scope(set, &cgroups, messages);
 	cgroup_fs_done(&cgroups);
-	if (r != -ENOENT)
-		return;
-	snprintf(text, sizeof(text), "Scope %s: there is no such cgroup now",
-		 format_foreign(scope, name, sizeof(name)));
-	fprintf(stderr, "warning: %s\n", text);
-	json_append_to(&report->messages, json_pack("{s:n, s:n, s:s, s:s}", "file", "line", "kind",
-						    "warning", "text", text));
-	report->n_warnings++;
+	return r;
 }
 
-/* As conf_load(); what it finds is said, and added to the report. */
-static int load(const char *config_file, struct policy_set *ret, struct report *report)
+/* As conf_load(); what it finds is said, and added to the report.  with_scope: is that there? */
+static int load(const char *config_file, bool with_scope, struct policy_set *ret,
+		struct report *report)
 {
 	struct conf_messages messages = { 0 };
 	char **files = NULL;
@@ -80,6 +72,11 @@ static int load(const char *config_file, struct policy_set *ret, struct report *
 	if (r < 0)
 		return r;
 	r = conf_load((const char *const *)files, n_files, ret, &messages);
+	if (r == 0 && with_scope) {
+		r = check_scope(ret, &messages);
+		if (r < 0)
+			policy_set_done(ret);
+	}
 	add_files(report, files, n_files);
 	add_messages(report, &messages);
 	conf_messages_done(&messages);
@@ -100,7 +97,7 @@ enum ctl_status check_load(const struct ctl_options *options, struct policy_set 
 	char *scope;
 	int r;
 
-	r = load(options->config_file, &set, &report);
+	r = load(options->config_file, false, &set, &report);
 	if (r < 0)
 		return ctl_fail(options, CTL_FAILURE, "cannot read the configuration: %s",
 				strerror(-r));
@@ -125,11 +122,9 @@ static int check_one(const char *config_file, struct report *report)
 	struct policy_set set;
 	int r;
 
-	r = load(config_file, &set, report);
-	if (r == 0) {
-		look_for_scope(set.scope, report);
+	r = load(config_file, true, &set, report);
+	if (r == 0)
 		policy_set_done(&set);
-	}
 	return r < 0 ? r : 0;
 }
 

@@ -445,9 +445,13 @@ static void print_protected_by(const struct screen *screen, const json_t *proces
 		   has_more ? ", ..." : "");
 }
 
-static void print_protected(const struct screen *screen, const json_t *processes)
+static void print_protected(const struct screen *screen, const json_t *answer,
+			    const json_t *processes)
 {
-	if (json_array_size(processes) == 0)
+	size_t n = json_array_size(processes);
+	uint64_t n_all = words_number(json_object_get(answer, "left_out"), "protected");
+
+	if (n == 0)
 		return;
 	fputs("Protected:\n", screen->file);
 	for (size_t i = 0; i < json_array_size(processes); i++) {
@@ -460,6 +464,8 @@ static void print_protected(const struct screen *screen, const json_t *processes
 		if (before == i)
 			print_protected_by(screen, processes, i);
 	}
+	if (n_all > n)
+		screen_say(screen, SCREEN_PLAIN, "  %u more", (unsigned)(n_all - n));
 }
 
 enum ctl_status explain_print_machine(const struct screen *screen, const json_t *answer)
@@ -479,7 +485,7 @@ enum ctl_status explain_print_machine(const struct screen *screen, const json_t 
 	if (r == 0) {
 		print_exactness(screen, answer);
 		print_left_out(screen, answer);
-		print_protected(screen, protected_ones);
+		print_protected(screen, answer, protected_ones);
 	}
 	json_decref(protected_ones);
 	return r < 0 ? CTL_FAILURE : CTL_OK;

@@ -164,6 +164,29 @@ static enum ctl_status print_file(const struct ctl_options *options, struct bus 
 	return status;
 }
 
+/* The newest n, or all (0); NULL: bus->trouble. */
+static json_t *ask(struct bus *bus, uint64_t n)
+{
+	json_t *entries = json_array(), *page;
+	uint64_t before = 0;
+	size_t n_page;
+
+	do {
+		uint64_t left = n > 0 ? n - json_array_size(entries) : 0;
+
+		page = bus_history_page(bus, before, (uint32_t)left);
+		n_page = json_array_size(page);
+		if (!page || json_array_extend(entries, page) < 0) {
+			json_decref(page);
+			json_decref(entries);
+			return NULL;
+		}
+		before = words_number(json_array_get(page, n_page - 1), "id");
+		json_decref(page);
+	} while (n_page > 0 && before > 0 && (n == 0 || json_array_size(entries) < n));
+	return entries;
+}
+
 enum ctl_status history(const struct ctl_options *options, char **arguments, int n_arguments)
 {
 	_cleanup_(bus_done) struct bus bus = { 0 };
@@ -177,7 +200,7 @@ enum ctl_status history(const struct ctl_options *options, char **arguments, int
 		return ctl_fail(options, CTL_BAD_USAGE, "history: '%s' is not a number of entries",
 				arguments[0]);
 	bus_open(&bus);
-	entries = bus_call_number(&bus, "GetHistory", (uint32_t)n);
+	entries = ask(&bus, n);
 	if (!entries && (bus.trouble == BUS_NO_BUS || bus.trouble == BUS_NOT_RUNNING ||
 			 bus.trouble == BUS_NOT_JOINED))
 		return print_file(options, &bus, n);

@@ -26,28 +26,23 @@ static json_t *answer_of(const char *source, json_t *policies, json_t *all_rules
 
 json_t *rules_ask_policies(struct bus *bus)
 {
-	static const char *const names[] = { "name", "action", "conditions", "holds", NULL };
-	json_t *policies = bus_call(bus, "GetPolicies");
-
-	return policies ? bus_name_members(policies, names) : NULL;
+	return bus_list(bus, "ListPolicies");
 }
 
 /* NULL: bus->trouble, or no memory. */
 static json_t *ask(struct bus *bus)
 {
-	static const char *const rule_names[] = { "kind",   "name",    "conditions", "",
-						  "weight", "builtin", NULL };
 	json_t *policies, *all_rules;
 
 	policies = rules_ask_policies(bus);
 	if (!policies)
 		return NULL;
-	all_rules = bus_call(bus, "GetRules");
+	all_rules = bus_list(bus, "ListRules");
 	if (!all_rules) {
 		json_decref(policies);
 		return NULL;
 	}
-	return answer_of("daemon", policies, bus_name_members(all_rules, rule_names));
+	return answer_of("daemon", policies, all_rules);
 }
 
 /* Shares of memory are told in bytes as well. */

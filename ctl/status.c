@@ -185,6 +185,25 @@ static json_t *put_together(const struct told *told, json_t *is_running)
 	return json_with(answer, "last", last);
 }
 
+/* From the newest to the last that was signalled, or to the oldest.  NULL: trouble. */
+static json_t *ask_for_last(struct bus *bus)
+{
+	json_t *entries = bus_history_page(bus, 0, 0), *last;
+
+	for (;;) {
+		size_t n = json_array_size(entries);
+		uint64_t before = words_number(json_array_get(entries, n - 1), "id");
+
+		last = find_last(entries);
+		if (n == 0 || before == 0 || json_is_object(last)) {
+			json_decref(last);
+			return entries;
+		}
+		json_decref(entries);
+		entries = bus_history_page(bus, before, 0);
+	}
+}
+
 static enum ctl_status print(const struct ctl_options *options, json_t *answer)
 {
 	struct screen screen;
@@ -212,7 +231,7 @@ static enum ctl_status print_running(const struct ctl_options *options, struct b
 		told->is_ending = bus->trouble == BUS_BUSY;
 		told->policies = ask_policies(bus);
 	}
-	told->entries = bus_call_number(bus, "GetHistory", 0);
+	told->entries = ask_for_last(bus);
 	if (!told->entries)
 		fprintf(stderr, "reckonctl: %s\n", bus_trouble_text(bus, text));
 	answer = put_together(told, json_true());

@@ -234,6 +234,35 @@ static void close_if_complete(struct manager *m)
 		close_account(m);
 }
 
+static uint64_t since_decision(const struct account *a, const struct kill_victim *victim,
+			       enum kill_step step)
+{
+	if (victim->step_at[step] == 0 || victim->step_result[step] != 0)
+		return HISTORY_UNKNOWN_U64;
+	return sub_u64(victim->step_at[step], a->decided_at);
+}
+
+static void note_steps(const struct account *a, const struct kill_victim *victim,
+		       struct history_entry *e)
+{
+	static const size_t offsets[_KILL_STEP_MAX] = {
+		[KILL_STEP_OPEN] = offsetof(struct history_entry, open_usec),
+		[KILL_STEP_BOOST] = offsetof(struct history_entry, boost_usec),
+		[KILL_STEP_SIGNAL] = offsetof(struct history_entry, signal_usec),
+		[KILL_STEP_THAW] = offsetof(struct history_entry, thaw_usec),
+		[KILL_STEP_REAP] = offsetof(struct history_entry, reap_usec),
+	};
+
+	if (e->escalated)
+		e->escalated_usec = since_decision(a, victim, KILL_STEP_SIGNAL);
+	for (unsigned step = 0; step < _KILL_STEP_MAX; step++) {
+		uint64_t *usec = (uint64_t *)((char *)e + offsets[step]);
+
+		if (*usec == HISTORY_UNKNOWN_U64)
+			*usec = since_decision(a, victim, step);
+	}
+}
+
 void account_look(struct manager *m, usec_t now)
 {
 	struct account *a = m->account;
@@ -246,6 +275,8 @@ void account_look(struct manager *m, usec_t now)
 		a->returned = bytes;
 		a->returned_at = now;
 	}
+	if (m->state == MANAGER_SETTLE && m->decision.hastened)
+		note_steps(a, &m->victim, &a->entry);
 	while (a->next_mark < ARRAY_SIZE(marks)) {
 		usec_t after = marks[a->next_mark].after, since = sub_u64(now, a->signalled_at);
 
@@ -276,35 +307,6 @@ bool account_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_
 	*ret_bytes = a->returned;
 	*ret_within = sub_u64(a->returned_at, a->signalled_at);
 	return true;
-}
-
-static uint64_t since_decision(const struct account *a, const struct kill_victim *victim,
-			       enum kill_step step)
-{
-	if (victim->step_at[step] == 0 || victim->step_result[step] != 0)
-		return HISTORY_UNKNOWN_U64;
-	return sub_u64(victim->step_at[step], a->decided_at);
-}
-
-static void note_steps(const struct account *a, const struct kill_victim *victim,
-		       struct history_entry *e)
-{
-	static const size_t offsets[_KILL_STEP_MAX] = {
-		[KILL_STEP_OPEN] = offsetof(struct history_entry, open_usec),
-		[KILL_STEP_BOOST] = offsetof(struct history_entry, boost_usec),
-		[KILL_STEP_SIGNAL] = offsetof(struct history_entry, signal_usec),
-		[KILL_STEP_THAW] = offsetof(struct history_entry, thaw_usec),
-		[KILL_STEP_REAP] = offsetof(struct history_entry, reap_usec),
-	};
-
-	if (e->escalated)
-		e->escalated_usec = since_decision(a, victim, KILL_STEP_SIGNAL);
-	for (unsigned step = 0; step < _KILL_STEP_MAX; step++) {
-		uint64_t *usec = (uint64_t *)((char *)e + offsets[step]);
-
-		if (*usec == HISTORY_UNKNOWN_U64)
-			*usec = since_decision(a, victim, step);
-	}
 }
 
 /* What comes back is timed from here.  Steps that were not needed, or failed, have no time. */

@@ -12,6 +12,9 @@
 
 #include "daemon/bus-internal.h"
 
+/* At a time. */
+#define QUESTIONS_MAX 16
+
 struct question {
 	struct bus *bus;
 	sd_bus_message *call;
@@ -22,6 +25,7 @@ static void question_free(void *userdata)
 {
 	struct question *question = userdata;
 
+	question->bus->n_questions--;
 	sd_bus_message_unref(question->call);
 	free(question);
 }
@@ -52,10 +56,13 @@ int bus_call_if_permitted(struct bus *b, sd_bus_message *call, bus_answer_fn the
 	sd_bus_slot *slot = NULL;
 	int r;
 
+	if (b->n_questions == QUESTIONS_MAX)
+		return bus_refuse(b, call, "Too many calls are waiting.");
 	question = malloc(sizeof(*question));
 	if (!question)
 		return -ENOMEM;
 	*question = (struct question){ b, sd_bus_message_ref(call), then };
+	b->n_questions++;
 	r = sd_bus_call_method_async(b->bus, &slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
 				     "org.freedesktop.DBus", "GetConnectionUnixUser", on_user,
 				     question, "s", sd_bus_message_get_sender(call));

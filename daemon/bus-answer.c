@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus-answer: what has to wait for its answer, and how it comes to it.
+ * bus-answer: what is answered of processes: GetCandidates(), Explain().
  *
- * Whatever is asked of processes needs a census.  In watch there is one; in calm one is caught up
- * with for whoever asks, a slice a turn of the loop, and at most once a second however many ask.
- * While a victim is on its way neither processes nor files are looked at: the loop has better to
- * do, and the census is about to change.  Mostly that is over in a moment; whoever would have to
- * wait for longer is told so, and who is on its way.
+ * Both need a census.  In watch there is one.  In calm it is brought up to date on request, one
+ * slice per turn of the loop, and at most once a second however many calls there are.
  */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,83 +13,13 @@
 #include "daemon/monitor.h"
 #include "lib/cleanup.h"
 #include "lib/explain.h"
-#include "lib/format.h"
 
 /* A census that was caught up with is good for so long. */
 #define CAUGHT_UP_USEC USEC_PER_SEC
+/* Of an Explain(), which cannot come in pages. */
+#define JSON_BYTES_MAX (48 * KIB)
 /* Of one turn.  What a slice ends with may take as long again. */
 #define SLICE_USEC (500)
-/* So long after its signal a victim is waited for before those who ask are sent away: most are
- * gone by then. */
-#define PATIENCE_USEC USEC_PER_SEC
-
-int bus_wait(struct bus *b, sd_bus_message *call, bus_answer_fn answer, enum bus_need need)
-{
-	if (b->n_waiting == BUS_WAITING_MAX)
-		return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED,
-						  "%d calls are waiting already.", BUS_WAITING_MAX);
-	b->waiting[(b->first_waiting + b->n_waiting++) % BUS_WAITING_MAX] =
-		(struct bus_waiting){ sd_bus_message_ref(call), answer, need };
-	bus_schedule(b);
-	return 1;
-}
-
-static struct bus_waiting *waiting(struct bus *b, unsigned i)
-{
-	return &b->waiting[(b->first_waiting + i) % BUS_WAITING_MAX];
-}
-
-bool bus_is_to_wait(const struct bus *b)
-{
-	const struct manager *m = b->manager;
-
-	return m->state == MANAGER_SETTLE &&
-	       monitor_now() - m->decision.signalled_at < PATIENCE_USEC;
-}
-
-/* Of those that wait, the first whose turn it is, if only to be sent away; n_waiting: nobody's. */
-static unsigned find_next(struct bus *b)
-{
-	unsigned i = 0;
-
-	if (!bus_is_to_wait(b))
-		return 0;
-	while (i < b->n_waiting && waiting(b, i)->need != BUS_NEEDS_NOTHING)
-		i++;
-	return i;
-}
-
-bool bus_can_answer(struct bus *b)
-{
-	return find_next(b) < b->n_waiting;
-}
-
-/* The others stay in their order.  Whose answer is begun (b->partial) is the first, and stays it:
- * that needs nothing. */
-static void bring_forward(struct bus *b, unsigned i)
-{
-	struct bus_waiting it = *waiting(b, i);
-
-	for (; i > 0; i--)
-		*waiting(b, i) = *waiting(b, i - 1);
-	*waiting(b, 0) = it;
-}
-
-static struct bus_waiting take_first(struct bus *b)
-{
-	struct bus_waiting first = b->waiting[b->first_waiting];
-
-	b->first_waiting = (b->first_waiting + 1) % BUS_WAITING_MAX;
-	b->n_waiting--;
-	return first;
-}
-
-void bus_drop_answers(struct bus *b)
-{
-	b->partial = sd_bus_message_unref(b->partial);
-	while (b->n_waiting > 0)
-		sd_bus_message_unref(take_first(b).call);
-}
 
 void bus_forget_outlook(struct bus *b)
 {
@@ -102,8 +28,7 @@ void bus_forget_outlook(struct bus *b)
 	b->outlook_json = NULL;
 }
 
-/* 1: it is as fresh as it is to be; 0: there is more to do; -errno. */
-static int catch_up(struct bus *b)
+int bus_catch_up(struct bus *b)
 {
 	struct manager *m = b->manager;
 	usec_t now = monitor_now();
@@ -184,70 +109,9 @@ static int look_out(struct bus *b)
 	return 0;
 }
 
-/* In words that can be shown as they are. */
-static int answer_busy(struct bus *b, sd_bus_message *call)
-{
-	const struct decision *d = &b->manager->decision;
-	char name[512], text[480], policy[128], since[FORMAT_DURATION_SIZE];
-
-	if (d->target == POLICY_TARGET_CGROUP)
-		snprintf(name, sizeof(name), "cgroup %s (%u process%s)",
-			 format_foreign(d->group[0] ? d->group : d->cgroup, text, sizeof(text)),
-			 d->n_processes, d->n_processes == 1 ? "" : "es");
-	else
-		snprintf(name, sizeof(name), "%s (pid %d)",
-			 format_foreign(d->comm, text, sizeof(text)), d->pid);
-	return sd_bus_reply_method_errorf(
-		call, BUS_ERROR_BUSY,
-		"%s was sent %s %s ago by policy %s; ask again when it is gone.", name,
-		d->signal == SIGKILL ? "SIGKILL" : "SIGTERM",
-		format_duration(monitor_now() - d->signalled_at, since),
-		format_foreign(d->policy, policy, sizeof(policy)));
-}
-
-/* Returns what a bus_answer_fn does. */
-static int answer_first(struct bus *b, const struct bus_waiting *first)
-{
-	int r = 1;
-
-	if (first->need != BUS_NEEDS_NOTHING && b->manager->state == MANAGER_SETTLE)
-		return answer_busy(b, first->call);
-	if (first->need == BUS_NEEDS_PROCESSES)
-		r = catch_up(b);
-	if (r == 0)
-		return BUS_NOT_DONE;
-	return r < 0 ? r : first->answer(b, first->call);
-}
-
-void bus_answer(struct bus *b)
-{
-	struct bus_waiting first;
-	int r;
-
-	bring_forward(b, find_next(b));
-	first = *waiting(b, 0);
-	r = answer_first(b, &first);
-	if (r == BUS_NOT_DONE)
-		return;
-	/* Who has gone meanwhile is not told; the bus does not mind. */
-	if (r < 0)
-		(void)sd_bus_reply_method_errno(first.call, r, NULL);
-	sd_bus_message_unref(take_first(b).call);
-}
-
-int bus_read_limit(sd_bus_message *call, uint32_t standard, uint32_t most, uint32_t *ret)
-{
-	uint32_t limit;
-	int r;
-
-	r = sd_bus_message_read(call, "u", &limit);
-	if (r < 0)
-		return r;
-	*ret = (uint32_t)min_u64(limit ? limit : standard, most);
-	return 0;
-}
-
-static int append_candidate(sd_bus_message *reply, const struct victim_candidate *candidate)
+/* "(uusstttttdibs)" */
+static int append_candidate(struct bus *b, sd_bus_message *reply,
+			    const struct victim_candidate *candidate)
 {
 	const struct census_process *p = candidate->process;
 	int r;
@@ -256,9 +120,9 @@ static int append_candidate(sd_bus_message *reply, const struct victim_candidate
 	if (r >= 0)
 		r = sd_bus_message_append(reply, "uu", (uint32_t)p->pid, p->uid);
 	if (r >= 0)
-		r = bus_append_foreign(reply, p->comm);
+		r = bus_append_foreign(b, reply, p->comm);
 	if (r >= 0)
-		r = bus_append_foreign(reply, census_cgroup_path(p));
+		r = bus_append_foreign(b, reply, census_cgroup_path(p));
 	if (r >= 0)
 		r = sd_bus_message_append(
 			reply, "tttttdibs", proc_reclaimable(&candidate->memory),
@@ -266,27 +130,74 @@ static int append_candidate(sd_bus_message *reply, const struct victim_candidate
 			candidate->memory.swap, outlook_weight(candidate),
 			candidate->cgroup ? 0 : (int)p->oom_score_adj, (int)candidate->precise,
 			victim_verdict_to_string(candidate->verdict));
+	b->n_bytes += 96;
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-int bus_answer_candidates(struct bus *b, sd_bus_message *call)
+/* "a{sv}" */
+static int append_candidate_members(struct bus *b, sd_bus_message *reply,
+				    const struct victim_candidate *candidate)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	uint32_t limit;
+	const struct census_process *p = candidate->process;
 	int r;
 
-	r = bus_read_limit(call, VICTIM_RANKED_MAX, VICTIM_RANKED_MAX, &limit);
+	r = sd_bus_message_open_container(reply, 'a', "{sv}");
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "{sv}{sv}", "Pid", "u", (uint32_t)p->pid, "Uid",
+					  "u", p->uid);
+	if (r >= 0)
+		r = bus_append_foreign_member(b, reply, "Comm", p->comm);
+	if (r >= 0)
+		r = bus_append_foreign_member(b, reply, "Cgroup", census_cgroup_path(p));
+	if (r >= 0)
+		r = sd_bus_message_append(
+			reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "FootprintBytes", "t",
+			proc_reclaimable(&candidate->memory), "ScoreMinBytes", "t",
+			candidate->score.lo, "ScoreMaxBytes", "t", candidate->score.hi,
+			"EstimateBytes", "t", candidate->estimate, "SwapBytes", "t",
+			candidate->memory.swap, "Weight", "d", outlook_weight(candidate),
+			"OomScoreAdj", "i", candidate->cgroup ? 0 : (int)p->oom_score_adj,
+			"Precise", "b", (int)candidate->precise, "Verdict", "s",
+			victim_verdict_to_string(candidate->verdict));
+	b->n_bytes += 512;
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int answer_candidates(struct bus *b, sd_bus_message *call, bool with_members)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct bus_page page;
+	int r;
+
+	r = bus_read_page(call, VICTIM_RANKED_MAX, VICTIM_RANKED_MAX, &page);
 	if (r >= 0)
 		r = look_out(b);
 	if (r >= 0)
 		r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "(uusstttttdibs)");
-	for (uint32_t i = 0; r >= 0 && i < min_u64(limit, b->outlook.result.n_ranked); i++)
-		r = append_candidate(reply, &b->outlook.result.ranked[i]);
+		r = sd_bus_message_open_container(reply, 'a',
+						  with_members ? "a{sv}" : "(uusstttttdibs)");
+	for (size_t i = page.first; r >= 0 && i < b->outlook.result.n_ranked; i++) {
+		const struct victim_candidate *candidate = &b->outlook.result.ranked[i];
+
+		if (i - page.first == page.limit || bus_page_is_full(b))
+			break;
+		r = with_members ? append_candidate_members(b, reply, candidate)
+				 : append_candidate(b, reply, candidate);
+	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+}
+
+int bus_answer_candidates(struct bus *b, sd_bus_message *call)
+{
+	return answer_candidates(b, call, false);
+}
+
+int bus_list_candidates(struct bus *b, sd_bus_message *call)
+{
+	return answer_candidates(b, call, true);
 }
 
 static int answer_no_such_process(sd_bus_message *call, uint32_t pid)
@@ -319,11 +230,46 @@ static int explain_one(struct bus *b, pid_t pid, struct explanation *ret)
 	return r < 0 ? r : explain_process(&b->outlook, pid, ret);
 }
 
+/* Removes the second half of the longest of these lists; false: all are empty. */
+static bool shorten(json_t *json)
+{
+	static const char *const lists[] = { "protected", "ranked", "staying" };
+	json_t *longest = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		json_t *list = json_object_get(json, lists[i]);
+
+		if (json_array_size(list) > json_array_size(longest))
+			longest = list;
+	}
+	if (json_array_size(longest) == 0)
+		return false;
+	for (size_t n = json_array_size(longest) / 2; json_array_size(longest) > n;)
+		json_array_remove(longest, json_array_size(longest) - 1);
+	return json_object_set_new(json, "shortened", json_true()) == 0;
+}
+
+/* Takes json; NULL: no memory.  Any user can create a cgroup whose path alone takes 24 KiB here. */
+static char *dump(json_t *json)
+{
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	while (text && strlen(text) > JSON_BYTES_MAX && shorten(json)) {
+		free(text);
+		text = json_dumps(json, JSON_COMPACT);
+	}
+	json_decref(json);
+	return text;
+}
+
 /* The members of an Explain() that both kinds have. */
-static int append_explanation(sd_bus_message *reply, const struct outlook *o, const char *json,
+static int append_explanation(struct bus *b, sd_bus_message *reply, const char *json,
 			      const char *reason)
 {
+	const struct outlook *o = &b->outlook;
 	const struct victim_candidate *victim = outlook_victim(o);
+
+	b->n_bytes += strlen(json) + strlen(reason);
 
 	return sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}", "Json", "s", json, "Reason", "s",
 				     reason, "Victim", "u",
@@ -334,20 +280,16 @@ static int append_explanation(sd_bus_message *reply, const struct outlook *o, co
 static int answer_machine(struct bus *b, sd_bus_message *reply)
 {
 	char text[EXPLAIN_ANSWER_SIZE];
-	json_t *json;
 	int r;
 
 	r = look_out(b);
 	if (r < 0)
 		return r;
-	if (!b->outlook_json) {
-		json = explain_json_machine(&b->outlook);
-		b->outlook_json = json ? json_dumps(json, JSON_COMPACT) : NULL;
-		json_decref(json);
-	}
+	if (!b->outlook_json)
+		b->outlook_json = dump(explain_json_machine(&b->outlook));
 	if (!b->outlook_json)
 		return -ENOMEM;
-	return append_explanation(reply, &b->outlook, b->outlook_json,
+	return append_explanation(b, reply, b->outlook_json,
 				  explain_answer_machine(&b->outlook, text));
 }
 
@@ -356,16 +298,12 @@ static int answer_process(struct bus *b, sd_bus_message *reply, const struct exp
 	const char *left_out = explain_left_out(e);
 	_cleanup_free_ char *text = NULL;
 	char answer[EXPLAIN_ANSWER_SIZE];
-	json_t *json;
 	int r;
 
-	json = explain_json_process(&b->outlook, e);
-	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-	json_decref(json);
+	text = dump(explain_json_process(&b->outlook, e));
 	if (!text)
 		return -ENOMEM;
-	r = append_explanation(reply, &b->outlook, text,
-			       explain_answer_process(&b->outlook, e, answer));
+	r = append_explanation(b, reply, text, explain_answer_process(&b->outlook, e, answer));
 	if (r < 0)
 		return r;
 	return sd_bus_message_append(reply, "{sv}{sv}", "WouldGo", "b", (int)e->would_go, "LeftOut",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus-cgroups: GetCgroups(): the largest cgroups by the tallies of the census, those with others
- * below them too.
+ * bus-cgroups: GetCgroups() and ListCgroups(): the largest cgroups by the tallies of the census,
+ * those with others below them too.
  */
 #include <string.h>
 
@@ -11,12 +11,14 @@
 #define CGROUPS_STANDARD 32
 #define CGROUPS_MAX	 256
 
+struct item {
+	const struct census_node *node;
+	uint64_t estimate;
+	uint32_t n_processes;
+};
+
 struct largest {
-	struct {
-		const struct census_node *node;
-		uint64_t estimate;
-		uint32_t n_processes;
-	} items[CGROUPS_MAX]; /* largest first */
+	struct item items[CGROUPS_MAX]; /* largest first */
 	uint32_t n, limit;
 };
 
@@ -66,43 +68,77 @@ static uint32_t take(struct largest *largest, const struct census_node *node)
 	return n_processes;
 }
 
-static int append(struct bus *b, sd_bus_message *reply, const struct census_node *node,
-		  uint64_t bytes, uint32_t n_processes)
+static const char *path_of(const struct census_node *node)
+{
+	return node->kind == CENSUS_MACHINE ? "/" : ((const struct census_cgroup *)node)->path;
+}
+
+/* "(stttu)" */
+static int append(struct bus *b, sd_bus_message *reply, const struct item *item)
 {
 	struct interval interval =
-		census_node_interval(&b->manager->census, node, b->reading.allocated);
-	const char *path =
-		node->kind == CENSUS_MACHINE ? "/" : ((const struct census_cgroup *)node)->path;
+		census_node_interval(&b->manager->census, item->node, b->reading.allocated);
 	int r;
 
 	r = sd_bus_message_open_container(reply, 'r', "stttu");
 	if (r >= 0)
-		r = bus_append_foreign(reply, path);
+		r = bus_append_foreign(b, reply, path_of(item->node));
 	if (r >= 0)
-		r = sd_bus_message_append(reply, "tttu", interval.lo, interval.hi, bytes,
-					  n_processes);
+		r = sd_bus_message_append(reply, "tttu", interval.lo, interval.hi, item->estimate,
+					  item->n_processes);
+	b->n_bytes += 48;
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-int bus_answer_cgroups(struct bus *b, sd_bus_message *call)
+/* "a{sv}" */
+static int append_members(struct bus *b, sd_bus_message *reply, const struct item *item)
+{
+	struct interval interval =
+		census_node_interval(&b->manager->census, item->node, b->reading.allocated);
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'a', "{sv}");
+	if (r >= 0)
+		r = bus_append_foreign_member(b, reply, "Cgroup", path_of(item->node));
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}", "MinBytes", "t", interval.lo,
+					  "MaxBytes", "t", interval.hi, "EstimateBytes", "t",
+					  item->estimate, "Processes", "u", item->n_processes);
+	b->n_bytes += 192;
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int answer(struct bus *b, sd_bus_message *call, bool with_members)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	struct largest largest = { .n = 0 };
+	struct bus_page page;
 	int r;
 
-	r = bus_read_limit(call, CGROUPS_STANDARD, CGROUPS_MAX, &largest.limit);
+	r = bus_read_page(call, CGROUPS_STANDARD, CGROUPS_MAX, &page);
 	if (r >= 0)
 		r = memory_sample(b->manager->memory, &b->reading);
 	if (r < 0)
 		return r;
+	largest.limit = (uint32_t)min_u64((uint64_t)page.first + page.limit, CGROUPS_MAX);
 	take(&largest, &b->manager->census.machine);
 	r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "(stttu)");
-	for (uint32_t i = 0; r >= 0 && i < largest.n; i++)
-		r = append(b, reply, largest.items[i].node, largest.items[i].estimate,
-			   largest.items[i].n_processes);
+		r = sd_bus_message_open_container(reply, 'a', with_members ? "a{sv}" : "(stttu)");
+	for (uint32_t i = page.first; r >= 0 && i < largest.n && !bus_page_is_full(b); i++)
+		r = with_members ? append_members(b, reply, &largest.items[i])
+				 : append(b, reply, &largest.items[i]);
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+}
+
+int bus_answer_cgroups(struct bus *b, sd_bus_message *call)
+{
+	return answer(b, call, false);
+}
+
+int bus_list_cgroups(struct bus *b, sd_bus_message *call)
+{
+	return answer(b, call, true);
 }

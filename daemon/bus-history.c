@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus-history: what was decided, as dictionaries: GetHistory() and the signal Killed.  Which
+ * bus-history: what was decided, as dictionaries: GetHistory(), ListHistory() and the signal
+ * Killed.  Which
  * members there are is in lib/history.c.
  */
 #include <string.h>
@@ -8,9 +9,6 @@
 #include "daemon/account.h"
 #include "daemon/bus-internal.h"
 #include "lib/cleanup.h"
-
-/* Of one turn: half a millisecond. */
-#define ENTRIES_AT_ONCE 10
 
 static int append_value(sd_bus_message *message, const struct history_field *field,
 			const void *record)
@@ -30,8 +28,8 @@ static int append_value(sd_bus_message *message, const struct history_field *fie
 }
 
 /* Those that are known, each "{sv}". */
-static int append_fields(sd_bus_message *message, const struct history_field *fields, size_t n,
-			 const void *record)
+static int append_fields(struct bus *b, sd_bus_message *message, const struct history_field *fields,
+			 size_t n, const void *record)
 {
 	int r = 0;
 
@@ -45,11 +43,14 @@ static int append_fields(sd_bus_message *message, const struct history_field *fi
 			r = append_value(message, &fields[i], record);
 		if (r >= 0)
 			r = sd_bus_message_close_container(message);
+		b->n_bytes += 40;
+		if (fields[i].type == HISTORY_TEXT)
+			b->n_bytes += strlen(history_value(&fields[i], record));
 	}
 	return r;
 }
 
-static int append_ranked(sd_bus_message *message, const struct history_entry *entry)
+static int append_ranked(struct bus *b, sd_bus_message *message, const struct history_entry *entry)
 {
 	int r;
 
@@ -63,8 +64,8 @@ static int append_ranked(sd_bus_message *message, const struct history_entry *en
 	for (uint32_t i = 0; r >= 0 && i < entry->n_ranked; i++) {
 		r = sd_bus_message_open_container(message, 'a', "{sv}");
 		if (r >= 0)
-			r = append_fields(message, history_ranked_fields, n_history_ranked_fields,
-					  &entry->ranked[i]);
+			r = append_fields(b, message, history_ranked_fields,
+					  n_history_ranked_fields, &entry->ranked[i]);
 		if (r >= 0)
 			r = sd_bus_message_close_container(message);
 	}
@@ -74,72 +75,60 @@ static int append_ranked(sd_bus_message *message, const struct history_entry *en
 }
 
 /* "a{sv}". */
-static int append_entry(sd_bus_message *message, const struct history_entry *entry)
+static int append_entry(struct bus *b, sd_bus_message *message, const struct history_entry *entry)
 {
 	int r;
 
 	r = sd_bus_message_open_container(message, 'a', "{sv}");
 	if (r >= 0)
-		r = append_fields(message, history_fields, n_history_fields, entry);
+		r = append_fields(b, message, history_fields, n_history_fields, entry);
 	if (r >= 0)
-		r = append_ranked(message, entry);
+		r = append_ranked(b, message, entry);
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
-static int begin(struct bus *b, sd_bus_message *call)
+/* Those that are older than the entry of that number: new ones may have come since it was asked
+ * for.
+ */
+static int answer(struct bus *b, sd_bus_message *call, uint64_t before, uint32_t limit)
 {
 	const struct history *history = account_history(b->manager->account);
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const struct history_entry *entry;
+	uint32_t n = 0;
 	int r;
 
-	r = bus_read_limit(call, HISTORY_MAX, history_count(history), &b->partial_left);
-	if (r >= 0)
-		r = sd_bus_message_new_method_return(call, &reply);
+	r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
-	if (r < 0)
-		return r;
-	b->partial = take_ptr(reply);
-	b->partial_id = UINT64_MAX;
-	return 0;
-}
-
-/* Those that are older than the last; new ones may have come since. */
-static int append_some(struct bus *b)
-{
-	const struct history *history = account_history(b->manager->account);
-	const struct history_entry *entry;
-	unsigned n = 0;
-	int r = 0;
-
-	for (unsigned i = 0; r >= 0 && b->partial_left > 0 && n < ENTRIES_AT_ONCE; i++) {
-		entry = history_get(history, i);
-		if (!entry)
-			b->partial_left = 0; /* the oldest have gone meanwhile */
-		if (!entry || entry->id >= b->partial_id)
+	for (unsigned i = 0; r >= 0 && (entry = history_get(history, i)); i++) {
+		if (before > 0 && entry->id >= before)
 			continue;
-		r = append_entry(b->partial, entry);
-		b->partial_id = entry->id;
-		b->partial_left--;
+		if ((limit > 0 && n == limit) || bus_page_is_full(b))
+			break;
+		r = append_entry(b, reply, entry);
 		n++;
 	}
-	return r;
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
 }
 
 int bus_answer_history(struct bus *b, sd_bus_message *call)
 {
-	int r = b->partial ? 0 : begin(b, call);
+	uint32_t limit;
+	int r = sd_bus_message_read(call, "u", &limit);
 
-	if (r >= 0)
-		r = append_some(b);
-	if (r >= 0 && b->partial_left > 0)
-		return BUS_NOT_DONE;
-	if (r >= 0)
-		r = sd_bus_message_close_container(b->partial);
-	if (r >= 0)
-		r = sd_bus_send(b->bus, b->partial, NULL);
-	b->partial = sd_bus_message_unref(b->partial);
-	return r;
+	return r < 0 ? r : answer(b, call, 0, limit);
+}
+
+int bus_list_history(struct bus *b, sd_bus_message *call)
+{
+	uint64_t before;
+	uint32_t limit;
+	int r = sd_bus_message_read(call, "tu", &before, &limit);
+
+	return r < 0 ? r : answer(b, call, before, limit);
 }
 
 /* Those that are not complete yet are left for later: the last who was signalled, until its account
@@ -177,7 +166,7 @@ int bus_say_killed(struct bus *b, const struct history_entry *entry)
 	b->told_id = entry->id;
 	r = sd_bus_message_new_signal(b->bus, &signal, BUS_PATH, BUS_INTERFACE, "Killed");
 	if (r >= 0)
-		r = append_entry(signal, entry);
+		r = append_entry(b, signal, entry);
 	return r < 0 ? r : sd_bus_send(b->bus, signal, NULL);
 }
 

@@ -2,10 +2,11 @@
 /*
  * bus-internal: what the files of the bus share; for no one else.
  *
- * bus.c joins and leaves; bus-manager.c has the interface's table and what is answered at once,
- * bus-properties.c its properties; bus-answer.c what has to wait, bus-cgroups.c and bus-history.c
- * two of these; bus-signals.c what is said unasked; bus-access.c who may tell reckond something;
- * bus-log.c org.freedesktop.LogControl1.
+ * bus.c connects and disconnects; bus-io.c reads the socket and decides when something may be sent;
+ * bus-queue.c admits calls and queues them.  bus-manager.c has the
+ * interface's table and what is answered at once, bus-properties.c its properties; bus-answer.c,
+ * bus-cgroups.c and bus-history.c what has to wait; bus-signals.c what is said unasked;
+ * bus-access.c who may tell reckond something; bus-log.c org.freedesktop.LogControl1.
  */
 #pragma once
 
@@ -18,6 +19,7 @@
 #include "daemon/users.h"
 #include "lib/history.h"
 #include "lib/outlook.h"
+#include "lib/quota.h"
 
 #define BUS_NAME      "org.reckond1"
 #define BUS_PATH      "/org/reckond1"
@@ -34,6 +36,9 @@
 
 /* Calls that wait for their answer. */
 #define BUS_WAITING_MAX 64
+/* No row is added to an answer of this size.  A row is at most as large, so that a whole answer
+ * fits into the socket's buffer (bus-io.c). */
+#define BUS_PAGE_BYTES (16 * KIB)
 
 /* Answers the call, in one turn or in several: >= 0: done, BUS_NOT_DONE, or -errno (which is then
  * the answer). */
@@ -67,24 +72,33 @@ struct bus {
 	sd_bus *bus;		 /* NULL: not joined */
 	sd_event_source *work;	 /* one step at a time of all that is below */
 
-	sd_event_source *resume; /* after a pause */
-	usec_t cpu_at;
-	usec_t second_began;
-	usec_t cpu_used; /* since then */
+	/* bus-io.c */
+	sd_event_source *io;	/* the bus's socket; NULL: not joined */
+	sd_event_source *check; /* by the clock */
+	usec_t joined_at;
+	usec_t cpu_at, cpu_used, period_began;
 	bool is_paused;
+	usec_t paused_until;
+	bool has_no_room; /* for an answer */
+	int n_unsent;	  /* bytes in the socket at moved_at */
+	usec_t moved_at;  /* when something was last taken from it */
+	bool is_stuck;	  /* nothing was taken for too long */
+	bool is_lost;	  /* it is closed, or cannot be used */
+	bool is_aligned;  /* a message begins at what is next in the socket */
+	uint64_t to_skip; /* of a message that is too large */
 
 	sd_event_source *join_timer; /* for the first attempts */
 	usec_t join_at;
 	usec_t join_pause; /* doubles while there is nothing to join */
 	bool is_refused;   /* the name: nothing to gain by staying */
 	bool has_said_why; /* we are not on the bus */
+	usec_t stuck_said_at;
 
-	struct bus_waiting waiting[BUS_WAITING_MAX]; /* a ring */
-	unsigned first_waiting, n_waiting;
-
-	sd_bus_message *partial; /* of the first that waits: an answer that takes several turns */
-	uint64_t partial_id;	 /* of the last entry in it */
-	uint32_t partial_left;	 /* entries to come */
+	struct quota quota;
+	struct bus_waiting waiting[BUS_WAITING_MAX]; /* in the order in which they came */
+	unsigned n_waiting;
+	unsigned n_questions; /* of ours: bus-access.c */
+	size_t n_bytes;	      /* of the answer that is being built, roughly */
 
 	/* Over the census as it was at the last step; void after each look. */
 	struct outlook outlook;
@@ -120,6 +134,22 @@ struct bus {
 /* bus.c: enables the work if there is some. */
 void bus_schedule(struct bus *bus);
 
+/* bus-io.c */
+int bus_io_attach(struct bus *bus);
+void bus_io_detach(struct bus *bus);
+int bus_io_on_check(sd_event_source *source, uint64_t usec, void *bus);
+/* Sets the events and the time that are waited for. */
+void bus_io_update(struct bus *bus);
+/* Connected, authenticated, and Hello was answered. */
+bool bus_io_is_ready(const struct bus *bus);
+/* An answer would go into the socket as a whole, and not be queued in memory. */
+bool bus_io_has_room(struct bus *bus);
+/* CPU time from the first call to the second is charged to the bus. */
+void bus_io_begin_cost(struct bus *bus);
+void bus_io_count_cost(struct bus *bus);
+/* The length of the message with this header, all of it; 0: not a message. */
+uint64_t bus_io_message_size(const unsigned char header[static 16]);
+
 /* bus-manager.c */
 int bus_add_manager(struct bus *bus);
 
@@ -130,11 +160,18 @@ typedef int bus_property_fn(sd_bus *bus, const char *path, const char *interface
 extern bus_property_fn bus_get_version, bus_get_state, bus_get_flag, bus_get_scope,
 	bus_get_config_files, bus_get_limits, bus_get_conflicts, bus_get_memory, bus_get_pressure,
 	bus_get_has_pressure, bus_get_count, bus_get_times;
+/* Get() of a property that exists, or GetAll()?  These are queued like other calls. */
+bool bus_is_of_properties(sd_bus_message *call);
+int bus_answer_properties(struct bus *bus, sd_bus_message *call); /* a bus_answer_fn */
 /* bus->reading is no older than properties may be; what fails leaves the last one. */
 void bus_read_memory(struct bus *bus);
 
-/* bus-answer.c */
+/* bus-queue.c */
 
+/* May this call be answered?  Returns what a filter does: 0: go on with it; 1: it is done with. */
+int bus_admit(struct bus *bus, sd_bus_message *call);
+/* Answers with LimitsExceeded, if there is room.  Returns what a method handler does. */
+int bus_refuse(struct bus *bus, sd_bus_message *call, const char *why);
 /* Takes the call: it is answered later, or refused now.  What a method handler returns. */
 int bus_wait(struct bus *bus, sd_bus_message *call, bus_answer_fn answer, enum bus_need need);
 /* A victim was signalled a moment ago, and is probably gone in the next: what can wait waits. */
@@ -145,15 +182,33 @@ bool bus_can_answer(struct bus *bus);
 void bus_answer(struct bus *bus);
 /* Nobody is there any more to be answered. */
 void bus_drop_answers(struct bus *bus);
+
+/* The part of a list that was asked for. */
+struct bus_page {
+	uint32_t first; /* rows to skip */
+	uint32_t limit;
+};
+extern const struct bus_page bus_page_all;
+/* "u" (limit) or "uu" (first, limit); a limit of 0 is the standard. */
+int bus_read_page(sd_bus_message *call, uint32_t standard, uint32_t most, struct bus_page *ret);
+static inline bool bus_page_is_full(const struct bus *bus)
+{
+	return bus->n_bytes >= BUS_PAGE_BYTES;
+}
+
+/* bus-answer.c: each a bus_answer_fn, as those in bus-cgroups.c and bus-history.c. */
+
+/* 1: the census is as fresh as it is to be; 0: there is more to do; -errno. */
+int bus_catch_up(struct bus *bus);
 /* What was found out of the census is void: it has changed. */
 void bus_forget_outlook(struct bus *bus);
-/* How many, of what was asked for: 0 is the standard. */
-int bus_read_limit(sd_bus_message *call, uint32_t standard, uint32_t most, uint32_t *ret);
 int bus_answer_candidates(struct bus *bus, sd_bus_message *call);
+int bus_list_candidates(struct bus *bus, sd_bus_message *call);
 int bus_answer_explain(struct bus *bus, sd_bus_message *call);
 
 /* bus-cgroups.c */
 int bus_answer_cgroups(struct bus *bus, sd_bus_message *call);
+int bus_list_cgroups(struct bus *bus, sd_bus_message *call);
 
 /* bus-signals.c */
 bool bus_has_news(struct bus *bus);
@@ -163,6 +218,7 @@ void bus_forget_news(struct bus *bus);
 
 /* bus-history.c */
 int bus_answer_history(struct bus *bus, sd_bus_message *call);
+int bus_list_history(struct bus *bus, sd_bus_message *call);
 /* The oldest victim that is accounted for and was not told of, or NULL. */
 const struct history_entry *bus_next_killed(struct bus *bus);
 int bus_say_killed(struct bus *bus, const struct history_entry *entry);
@@ -175,5 +231,7 @@ int bus_call_if_permitted(struct bus *bus, sd_bus_message *call, bus_answer_fn t
 /* bus-log.c */
 int bus_add_log_control(struct bus *bus);
 
-/* Text of strangers, as the bus wants it: valid UTF-8. */
-int bus_append_foreign(sd_bus_message *message, const char *text);
+/* Text of strangers, as the bus wants it: valid UTF-8; as "s", and as "{sv}". */
+int bus_append_foreign(struct bus *bus, sd_bus_message *message, const char *text);
+int bus_append_foreign_member(struct bus *bus, sd_bus_message *message, const char *name,
+			      const char *text);

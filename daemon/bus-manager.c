@@ -19,9 +19,19 @@ static int method_get_candidates(sd_bus_message *call, void *userdata, sd_bus_er
 	return bus_wait(userdata, call, bus_answer_candidates, BUS_NEEDS_PROCESSES);
 }
 
+static int method_list_candidates(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_wait(userdata, call, bus_list_candidates, BUS_NEEDS_PROCESSES);
+}
+
 static int method_get_cgroups(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	return bus_wait(userdata, call, bus_answer_cgroups, BUS_NEEDS_PROCESSES);
+}
+
+static int method_list_cgroups(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_wait(userdata, call, bus_list_cgroups, BUS_NEEDS_PROCESSES);
 }
 
 static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -34,9 +44,23 @@ static int method_get_history(sd_bus_message *call, void *userdata, sd_bus_error
 	return bus_wait(userdata, call, bus_answer_history, BUS_NEEDS_NOTHING);
 }
 
-static int append_rule(struct bus *b, sd_bus_message *reply, const struct rule *rule)
+static int method_list_history(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_wait(userdata, call, bus_list_history, BUS_NEEDS_NOTHING);
+}
+
+/* Its conditions in words, of configuration files. */
+static const char *describe(struct bus *b, const struct rule *rule,
+			    char buf[static CONDITIONS_SIZE])
 {
 	const char *user = rule->has_uid ? users_name(&b->users, rule->uid) : NULL;
+
+	return describe_rule(rule, user, buf, CONDITIONS_SIZE);
+}
+
+/* "(ssssdb)" */
+static int append_rule(struct bus *b, sd_bus_message *reply, const struct rule *rule)
+{
 	char conditions[CONDITIONS_SIZE];
 	int r;
 
@@ -44,33 +68,82 @@ static int append_rule(struct bus *b, sd_bus_message *reply, const struct rule *
 	if (r >= 0)
 		r = sd_bus_message_append(reply, "s", describe_rule_kind(rule));
 	if (r >= 0)
-		r = bus_append_foreign(reply, rule->name);
+		r = bus_append_foreign(b, reply, rule->name);
 	if (r >= 0)
-		r = bus_append_foreign(reply,
-				       describe_rule(rule, user, conditions, sizeof(conditions)));
+		r = bus_append_foreign(b, reply, describe(b, rule, conditions));
 	if (r >= 0)
 		r = sd_bus_message_append(reply, "sdb", "", rule->weight, (int)rule->builtin);
+	b->n_bytes += 48;
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int method_get_rules(sd_bus_message *call, void *userdata, sd_bus_error *error)
+/* "a{sv}" */
+static int append_rule_members(struct bus *b, sd_bus_message *reply, const struct rule *rule)
+{
+	char conditions[CONDITIONS_SIZE];
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'a', "{sv}");
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "{sv}", "Kind", "s",
+					  rule_kind_to_string(rule->kind));
+	if (r >= 0)
+		r = bus_append_foreign_member(b, reply, "Name", rule->name);
+	if (r >= 0)
+		r = bus_append_foreign_member(b, reply, "Conditions",
+					      describe(b, rule, conditions));
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "{sv}{sv}", "Weight", "d", rule->weight, "Builtin",
+					  "b", (int)rule->builtin);
+	b->n_bytes += 160;
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int answer_rules(struct bus *b, sd_bus_message *call, const struct bus_page *page,
+			bool with_members)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	struct bus *b = userdata;
 	const struct policy_set *set = &b->manager->policies;
 	int r;
 
 	r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "(ssssdb)");
-	for (size_t i = 0; r >= 0 && i < set->n_rules; i++)
-		r = append_rule(b, reply, &set->rules[i]);
+		r = sd_bus_message_open_container(reply, 'a', with_members ? "a{sv}" : "(ssssdb)");
+	for (size_t i = page->first; r >= 0 && i < set->n_rules; i++) {
+		if (i - page->first == page->limit || bus_page_is_full(b))
+			break;
+		r = with_members ? append_rule_members(b, reply, &set->rules[i])
+				 : append_rule(b, reply, &set->rules[i]);
+	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
 }
 
-static int append_policy(struct bus *b, sd_bus_message *reply, const struct policy *policy)
+static int get_rules(struct bus *b, sd_bus_message *call)
+{
+	return answer_rules(b, call, &bus_page_all, false);
+}
+
+static int list_rules(struct bus *b, sd_bus_message *call)
+{
+	struct bus_page page;
+	int r = bus_read_page(call, UINT32_MAX, UINT32_MAX, &page);
+
+	return r < 0 ? r : answer_rules(b, call, &page, true);
+}
+
+static int method_get_rules(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_wait(userdata, call, get_rules, BUS_NEEDS_NOTHING);
+}
+
+static int method_list_rules(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_wait(userdata, call, list_rules, BUS_NEEDS_NOTHING);
+}
+
+static bool holds(struct bus *b, const struct policy *policy)
 {
 	struct manager *m = b->manager;
 	struct policy_reading reading = {
@@ -80,36 +153,88 @@ static int append_policy(struct bus *b, sd_bus_message *reply, const struct poli
 		.stalls_are_explained = m->stalls.explained,
 		.unswappable = m->unswappable,
 	};
+
+	return policy->action != POLICY_ACTION_NONE && policy_holds(policy, &reading);
+}
+
+/* "(sssb)" */
+static int append_policy(struct bus *b, sd_bus_message *reply, const struct policy *policy)
+{
 	char conditions[DESCRIBE_POLICY_SIZE];
-	bool holds = policy->action != POLICY_ACTION_NONE && policy_holds(policy, &reading);
 	int r;
 
 	r = sd_bus_message_open_container(reply, 'r', "sssb");
 	if (r >= 0)
-		r = bus_append_foreign(reply, policy->name);
+		r = bus_append_foreign(b, reply, policy->name);
 	if (r >= 0)
 		r = sd_bus_message_append(reply, "ssb", policy_action_to_string(policy->action),
 					  describe_policy(policy, &b->reading, conditions),
-					  (int)holds);
+					  (int)holds(b, policy));
+	b->n_bytes += DESCRIBE_POLICY_SIZE;
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int method_get_policies(sd_bus_message *call, void *userdata, sd_bus_error *error)
+/* "a{sv}" */
+static int append_policy_members(struct bus *b, sd_bus_message *reply, const struct policy *policy)
+{
+	char conditions[DESCRIBE_POLICY_SIZE];
+	int r;
+
+	r = sd_bus_message_open_container(reply, 'a', "{sv}");
+	if (r >= 0)
+		r = bus_append_foreign_member(b, reply, "Name", policy->name);
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "Action", "s",
+					  policy_action_to_string(policy->action), "Conditions",
+					  "s", describe_policy(policy, &b->reading, conditions),
+					  "Holds", "b", (int)holds(b, policy));
+	b->n_bytes += DESCRIBE_POLICY_SIZE + 128;
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int answer_policies(struct bus *b, sd_bus_message *call, const struct bus_page *page,
+			   bool with_members)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	struct bus *b = userdata;
 	const struct policy_set *set = &b->manager->policies;
 	int r;
 
 	bus_read_memory(b);
 	r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "(sssb)");
-	for (size_t i = 0; r >= 0 && i < set->n_policies; i++)
-		r = append_policy(b, reply, &set->policies[i]);
+		r = sd_bus_message_open_container(reply, 'a', with_members ? "a{sv}" : "(sssb)");
+	for (size_t i = page->first; r >= 0 && i < set->n_policies; i++) {
+		if (i - page->first == page->limit || bus_page_is_full(b))
+			break;
+		r = with_members ? append_policy_members(b, reply, &set->policies[i])
+				 : append_policy(b, reply, &set->policies[i]);
+	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+}
+
+static int get_policies(struct bus *b, sd_bus_message *call)
+{
+	return answer_policies(b, call, &bus_page_all, false);
+}
+
+static int list_policies(struct bus *b, sd_bus_message *call)
+{
+	struct bus_page page;
+	int r = bus_read_page(call, UINT32_MAX, UINT32_MAX, &page);
+
+	return r < 0 ? r : answer_policies(b, call, &page, true);
+}
+
+static int method_get_policies(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_wait(userdata, call, get_policies, BUS_NEEDS_NOTHING);
+}
+
+static int method_list_policies(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+	return bus_wait(userdata, call, list_policies, BUS_NEEDS_NOTHING);
 }
 
 static int answer_reload(struct bus *b, sd_bus_message *call)
@@ -184,6 +309,26 @@ static const sd_bus_vtable vtable[] = {
 				 NULL,,
 				 "a(sssb)", SD_BUS_PARAM(policies),
 				 method_get_policies, ANYONE),
+	SD_BUS_METHOD_WITH_NAMES("ListCandidates",
+				 "uu", SD_BUS_PARAM(first) SD_BUS_PARAM(limit),
+				 "aa{sv}", SD_BUS_PARAM(candidates),
+				 method_list_candidates, ANYONE),
+	SD_BUS_METHOD_WITH_NAMES("ListCgroups",
+				 "uu", SD_BUS_PARAM(first) SD_BUS_PARAM(limit),
+				 "aa{sv}", SD_BUS_PARAM(cgroups),
+				 method_list_cgroups, ANYONE),
+	SD_BUS_METHOD_WITH_NAMES("ListHistory",
+				 "tu", SD_BUS_PARAM(before) SD_BUS_PARAM(limit),
+				 "aa{sv}", SD_BUS_PARAM(entries),
+				 method_list_history, ANYONE),
+	SD_BUS_METHOD_WITH_NAMES("ListRules",
+				 "uu", SD_BUS_PARAM(first) SD_BUS_PARAM(limit),
+				 "aa{sv}", SD_BUS_PARAM(rules),
+				 method_list_rules, ANYONE),
+	SD_BUS_METHOD_WITH_NAMES("ListPolicies",
+				 "uu", SD_BUS_PARAM(first) SD_BUS_PARAM(limit),
+				 "aa{sv}", SD_BUS_PARAM(policies),
+				 method_list_policies, ANYONE),
 	SD_BUS_METHOD("Reload", NULL, NULL, method_reload, ANYONE),
 	SD_BUS_SIGNAL_WITH_NAMES("StateChanged",
 				 "ss", SD_BUS_PARAM(old) SD_BUS_PARAM(new), 0),

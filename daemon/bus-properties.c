@@ -8,7 +8,10 @@
 
 #include "daemon/bus-internal.h"
 #include "daemon/monitor.h"
+#include "lib/cleanup.h"
 #include "lib/conflict.h"
+
+#define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 
 /* A reading of memory is good for so long. */
 #define FRESH_USEC (100 * USEC_PER_MSEC)
@@ -38,37 +41,39 @@ int bus_get_flag(sd_bus *bus, const char *path, const char *interface, const cha
 int bus_get_scope(sd_bus *bus, const char *path, const char *interface, const char *property,
 		  sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	const struct bus *b = userdata;
+	struct bus *b = userdata;
 
-	return bus_append_foreign(reply, b->manager->policies.scope);
+	return bus_append_foreign(b, reply, b->manager->policies.scope);
 }
 
-static int append_foreign_array(sd_bus_message *reply, char *const *items, size_t n)
+static int append_foreign_array(struct bus *b, sd_bus_message *reply, char *const *items, size_t n)
 {
 	int r = sd_bus_message_open_container(reply, 'a', "s");
 
-	for (size_t i = 0; r >= 0 && i < n; i++)
-		r = bus_append_foreign(reply, items[i]);
+	for (size_t i = 0; r >= 0 && i < n && !bus_page_is_full(b); i++)
+		r = bus_append_foreign(b, reply, items[i]);
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 int bus_get_config_files(sd_bus *bus, const char *path, const char *interface, const char *property,
 			 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	const struct manager *m = ((const struct bus *)userdata)->manager;
+	struct bus *b = userdata;
+	const struct manager *m = b->manager;
 
-	return append_foreign_array(reply, m->config_files, m->n_config_files);
+	return append_foreign_array(b, reply, m->config_files, m->n_config_files);
 }
 
 int bus_get_limits(sd_bus *bus, const char *path, const char *interface, const char *property,
 		   sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	const struct manager *m = ((const struct bus *)userdata)->manager;
+	struct bus *b = userdata;
+	const struct manager *m = b->manager;
 	int r;
 
 	r = sd_bus_message_open_container(reply, 'a', "s");
 	for (size_t i = 0; r >= 0 && i < m->n_limits; i++)
-		r = bus_append_foreign(reply, m->limits[i]);
+		r = bus_append_foreign(b, reply, m->limits[i]);
 	if (r >= 0 && !manager_scope_exists(m))
 		r = sd_bus_message_append(
 			reply, "s",
@@ -183,4 +188,109 @@ int bus_get_times(sd_bus *bus, const char *path, const char *interface, const ch
 	else
 		value = realtime_of(max_u64(b->read_at, b->manager->sampled_at));
 	return sd_bus_message_append(reply, "t", value);
+}
+
+/* As in the table of the interface (bus-manager.c). */
+static const struct {
+	const char *name, *type;
+	bus_property_fn *get;
+} properties[] = {
+	{ "Version", "s", bus_get_version },
+	{ "State", "s", bus_get_state },
+	{ "DryRun", "b", bus_get_flag },
+	{ "Scope", "s", bus_get_scope },
+	{ "ConfigFiles", "as", bus_get_config_files },
+	{ "Conflicts", "as", bus_get_conflicts },
+	{ "Limits", "as", bus_get_limits },
+	{ "MemoryTotal", "t", bus_get_memory },
+	{ "MemoryAvailable", "t", bus_get_memory },
+	{ "SwapTotal", "t", bus_get_memory },
+	{ "SwapFree", "t", bus_get_memory },
+	{ "PressureSome", "u", bus_get_pressure },
+	{ "PressureFull", "u", bus_get_pressure },
+	{ "HasPressure", "b", bus_get_has_pressure },
+	{ "Processes", "u", bus_get_count },
+	{ "Kills", "u", bus_get_count },
+	{ "StartedUSec", "t", bus_get_times },
+	{ "ReadUSec", "t", bus_get_times },
+	{ "LookDelayMaxUSec", "t", bus_get_times },
+};
+
+static bool is_property(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(properties); i++)
+		if (strcmp(properties[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Get(interface, property) or GetAll(interface), of ours; *ret_name is NULL for the second. */
+static bool read_call(sd_bus_message *call, const char **ret_name)
+{
+	bool is_all = sd_bus_message_is_method_call(call, PROPERTIES_INTERFACE, "GetAll") > 0;
+	const char *interface, *path = sd_bus_message_get_path(call);
+	bool is_ours;
+	int r;
+
+	*ret_name = NULL;
+	if (!path || strcmp(path, BUS_PATH) != 0 ||
+	    (!is_all && sd_bus_message_is_method_call(call, PROPERTIES_INTERFACE, "Get") <= 0) ||
+	    !sd_bus_message_has_signature(call, is_all ? "s" : "ss"))
+		return false;
+	r = sd_bus_message_read(call, "s", &interface);
+	if (r >= 0 && !is_all)
+		r = sd_bus_message_read(call, "s", ret_name);
+	is_ours = r >= 0 && strcmp(interface, BUS_INTERFACE) == 0;
+	(void)sd_bus_message_rewind(call, true);
+	return is_ours;
+}
+
+bool bus_is_of_properties(sd_bus_message *call)
+{
+	const char *name;
+
+	return read_call(call, &name) && (!name || is_property(name));
+}
+
+static int append_property(struct bus *b, sd_bus_message *reply, size_t i)
+{
+	int r = sd_bus_message_open_container(reply, 'v', properties[i].type);
+
+	if (r >= 0)
+		r = properties[i].get(b->bus, BUS_PATH, BUS_INTERFACE, properties[i].name, reply, b,
+				      NULL);
+	b->n_bytes += 64;
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int append_all(struct bus *b, sd_bus_message *reply)
+{
+	int r = sd_bus_message_open_container(reply, 'a', "{sv}");
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(properties); i++) {
+		r = sd_bus_message_open_container(reply, 'e', "sv");
+		if (r >= 0)
+			r = sd_bus_message_append(reply, "s", properties[i].name);
+		if (r >= 0)
+			r = append_property(b, reply, i);
+		if (r >= 0)
+			r = sd_bus_message_close_container(reply);
+	}
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+int bus_answer_properties(struct bus *b, sd_bus_message *call)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const char *name;
+	int r;
+
+	(void)read_call(call, &name); /* it was one when it was queued */
+	r = sd_bus_message_new_method_return(call, &reply);
+	if (r >= 0 && !name)
+		r = append_all(b, reply);
+	for (size_t i = 0; r >= 0 && name && i < ARRAY_SIZE(properties); i++)
+		if (strcmp(properties[i].name, name) == 0)
+			r = append_property(b, reply, i);
+	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
 }

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/bus-internal.h"
@@ -27,13 +26,14 @@
 #define JOIN_PAUSE_TIMER (2 * USEC_PER_SEC)
 /* The name was refused: that will not change soon. */
 #define JOIN_PAUSE_REFUSED (60 * USEC_PER_SEC)
-/* The loop runs at the highest priority, so whoever asks has it work for them before all others: no
- * more than this much of a second.  The rest of it the bus waits. */
-#define BUDGET_USEC (200 * USEC_PER_MSEC)
+/* A bus that was joined this long is joined again at once. */
+#define JOINED_WELL_USEC (10 * USEC_PER_SEC)
+/* That the bus takes nothing is logged at most this often. */
+#define STUCK_AGAIN_USEC (60 * USEC_PER_SEC)
 /* Nobody has asked of processes for so long: the census rests. */
 #define REST_USEC (10 * USEC_PER_SEC)
 
-int bus_append_foreign(sd_bus_message *message, const char *text)
+int bus_append_foreign(struct bus *b, sd_bus_message *message, const char *text)
 {
 	_cleanup_free_ char *clean = NULL;
 	size_t size = FORMAT_UTF8_SIZE(strlen(text));
@@ -41,74 +41,55 @@ int bus_append_foreign(sd_bus_message *message, const char *text)
 	clean = malloc(size);
 	if (!clean)
 		return -ENOMEM;
-	return sd_bus_message_append(message, "s", format_utf8(text, clean, size));
+	format_utf8(text, clean, size);
+	b->n_bytes += strlen(clean) + 8;
+	return sd_bus_message_append(message, "s", clean);
+}
+
+int bus_append_foreign_member(struct bus *b, sd_bus_message *message, const char *name,
+			      const char *text)
+{
+	int r;
+
+	r = sd_bus_message_open_container(message, 'e', "sv");
+	if (r >= 0)
+		r = sd_bus_message_append(message, "s", name);
+	if (r >= 0)
+		r = sd_bus_message_open_container(message, 'v', "s");
+	if (r >= 0)
+		r = bus_append_foreign(b, message, text);
+	for (int i = 0; r >= 0 && i < 2; i++)
+		r = sd_bus_message_close_container(message);
+	b->n_bytes += 16;
+	return r;
 }
 
 /* Does not wait for what has not been sent. */
 static void leave(struct bus *b)
 {
 	bus_drop_answers(b);
-	if (b->is_paused)
-		(void)sd_event_source_set_enabled(b->resume, SD_EVENT_OFF);
-	b->is_paused = false;
+	bus_io_detach(b);
 	b->bus = sd_bus_close_unref(b->bus);
 }
 
-static usec_t cpu_time(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
-}
-
-/* Nothing more is read from the bus; what is to be said is sent all the same. */
-static void pause_bus(struct bus *b)
-{
-	if (sd_event_source_set_time(b->resume, b->second_began + USEC_PER_SEC) < 0 ||
-	    sd_event_source_set_enabled(b->resume, SD_EVENT_ONESHOT) < 0)
-		return;
-	sd_bus_detach_event(b->bus);
-	b->is_paused = true;
-	log_debug("bus: too many calls, pausing");
-}
-
-static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct bus *b = userdata;
-
-	b->is_paused = false;
-	if (b->bus && sd_bus_attach_event(b->bus, b->manager->event, BUS_PRIORITY) < 0)
-		leave(b);
-	bus_schedule(b);
-	return 0;
-}
-
-/* What was done for the bus since the last call, or since the last look (bus_turn()). */
-static void count_cost(struct bus *b)
-{
-	usec_t now = monitor_now(), cpu = cpu_time();
-
-	b->cpu_used += cpu - b->cpu_at;
-	b->cpu_at = cpu;
-	if (now - b->second_began >= USEC_PER_SEC) {
-		b->second_began = now;
-		b->cpu_used = 0;
-	} else if (b->cpu_used > BUDGET_USEC && !b->is_paused) {
-		pause_bus(b);
-	}
-}
-
-/* Before each message is looked at.  The last one, from sd-bus itself, is that the bus is closed;
- * it is left from outside of its own callbacks. */
+/* Called for each message before sd-bus looks at it.  Only calls are accepted from senders other
+ * than the bus itself.  The last message, from sd-bus, is that the bus is closed; it is left
+ * outside of its own callbacks. */
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct bus *b = userdata;
+	const char *sender = sd_bus_message_get_sender(message);
+	uint8_t type = 0;
 
-	count_cost(b);
-	if (sd_bus_message_is_signal(message, "org.freedesktop.DBus.Local", "Disconnected") > 0)
+	bus_io_count_cost(b);
+	if (sd_bus_message_is_signal(message, "org.freedesktop.DBus.Local", "Disconnected") > 0) {
 		bus_schedule(b);
-	return 0;
+		return 0;
+	}
+	(void)sd_bus_message_get_type(message, &type);
+	if (type == SD_BUS_MESSAGE_METHOD_CALL)
+		return bus_admit(b, message);
+	return !sender || strcmp(sender, "org.freedesktop.DBus") != 0;
 }
 
 static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -124,7 +105,6 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 		return 0;
 	}
 	b->has_said_why = false;
-	b->join_pause = 0; /* were it lost, it would be there again soon */
 	/* RequestName of the D-Bus specification: 2 is "in queue". */
 	if (sd_bus_message_read(reply, "u", &answer) >= 0 && answer == 2)
 		log_notice("bus: another process is " BUS_NAME "; waiting for it to go");
@@ -133,43 +113,70 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
+static const char *bus_address(void)
+{
+	const char *address = getenv("DBUS_SYSTEM_BUS_ADDRESS");
+
+	return address ? address : "unix:path=/run/dbus/system_bus_socket";
+}
+
 /* Nothing is where the bus would be: a tenth of what it takes to try.  (Addresses that are not of
  * one socket with a path are tried.) */
 static bool is_absent(void)
 {
 	static const char prefix[] = "unix:path=";
-	const char *address = getenv("DBUS_SYSTEM_BUS_ADDRESS");
+	const char *address = bus_address();
 	char path[128];
 
-	if (!address)
-		address = "unix:path=/run/dbus/system_bus_socket";
 	if (strncmp(address, prefix, strlen(prefix)) != 0 || strpbrk(address, ",;%"))
 		return false;
 	snprintf(path, sizeof(path), "%s", address + strlen(prefix));
 	return access(path, F_OK) < 0 && errno == ENOENT;
 }
 
+/* As sd_bus_open_system(), but without file descriptor passing: descriptors would be held while
+ * their call is queued. */
+static int open_bus(sd_bus **ret)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+	int r;
+
+	r = sd_bus_new(&bus);
+	if (r >= 0)
+		r = sd_bus_set_description(bus, "reckond");
+	if (r >= 0)
+		r = sd_bus_set_address(bus, bus_address());
+	if (r >= 0)
+		r = sd_bus_set_bus_client(bus, true);
+	if (r >= 0)
+		r = sd_bus_negotiate_fds(bus, false);
+	if (r >= 0)
+		r = sd_bus_start(bus);
+	if (r >= 0)
+		*ret = take_ptr(bus);
+	return r;
+}
+
 static int join(struct bus *b)
 {
-	sd_bus *bus = NULL;
 	int r;
 
 	if (is_absent())
 		return -ENOENT;
-	r = sd_bus_open_system_with_description(&bus, "reckond");
-	if (r < 0)
-		return r;
-	b->bus = bus;
-	r = sd_bus_attach_event(bus, b->manager->event, BUS_PRIORITY);
+	r = open_bus(&b->bus);
 	if (r >= 0)
-		r = sd_bus_add_filter(bus, NULL, on_message, b);
+		r = bus_io_attach(b);
+	if (r >= 0)
+		r = sd_bus_add_filter(b->bus, NULL, on_message, b);
 	if (r >= 0)
 		r = bus_add_manager(b);
 	if (r >= 0)
 		r = bus_add_log_control(b);
 	/* In the queue, should another have it: it is ours when that one goes. */
 	if (r >= 0)
-		r = sd_bus_request_name_async(bus, NULL, BUS_NAME, SD_BUS_NAME_QUEUE, on_name, b);
+		r = sd_bus_request_name_async(b->bus, NULL, BUS_NAME, SD_BUS_NAME_QUEUE, on_name,
+					      b);
+	bus_io_update(b);
 	return r < 0 ? r : 0;
 }
 
@@ -214,7 +221,19 @@ static int on_join_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 static bool is_over(struct bus *b)
 {
-	return b->bus && (b->is_refused || sd_bus_is_open(b->bus) <= 0);
+	return b->bus &&
+	       (b->is_refused || b->is_stuck || b->is_lost || sd_bus_is_open(b->bus) <= 0);
+}
+
+static void say_lost(struct bus *b, usec_t now)
+{
+	if (b->is_stuck && (b->stuck_said_at == 0 || now - b->stuck_said_at >= STUCK_AGAIN_USEC)) {
+		log_notice("bus: takes nothing of what is sent; leaving it, to join it again");
+		b->stuck_said_at = now;
+	} else if (!b->is_stuck && !b->has_said_why) {
+		log_notice("bus: lost, going on without");
+		b->has_said_why = true;
+	}
 }
 
 /* Not in the bus's own callbacks. */
@@ -222,25 +241,23 @@ static void leave_if_over(struct bus *b, usec_t now)
 {
 	if (!is_over(b))
 		return;
+	if (!b->is_refused)
+		say_lost(b, now);
+	if (now - b->joined_at >= JOINED_WELL_USEC)
+		b->join_pause = 0;
 	leave(b);
-	if (b->is_refused) {
-		join_after(b, now, JOIN_PAUSE_REFUSED);
-	} else {
-		if (!b->has_said_why)
-			log_notice("bus: lost, going on without");
-		b->has_said_why = true;
-		join_after(b, now, b->join_pause);
-	}
+	join_after(b, now, b->is_refused ? JOIN_PAUSE_REFUSED : b->join_pause);
 	b->is_refused = false;
 }
 
 void bus_schedule(struct bus *b)
 {
-	bool has_work =
-		is_over(b) || (b->bus && (bus_has_news(b) || (!b->is_paused && bus_can_answer(b))));
+	bool has_work = is_over(b) || (bus_io_is_ready(b) && !b->has_no_room &&
+				       (bus_has_news(b) || (!b->is_paused && bus_can_answer(b))));
 
 	/* Fails for a source that is none only. */
 	(void)sd_event_source_set_enabled(b->work, has_work ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+	bus_io_update(b);
 }
 
 void bus_turn(struct bus *b, usec_t now)
@@ -250,8 +267,7 @@ void bus_turn(struct bus *b, usec_t now)
 	if (!b)
 		return;
 	m = b->manager;
-	if (b->bus)
-		b->cpu_at = cpu_time();
+	bus_io_begin_cost(b);
 	bus_forget_outlook(b);
 	if (m->census.swept_at != 0)
 		b->n_processes = m->census.n_processes;
@@ -271,11 +287,13 @@ static int on_work(sd_event_source *source, void *userdata)
 
 	if (is_over(b))
 		leave_if_over(b, monitor_now());
+	else if (!bus_io_is_ready(b) || !bus_io_has_room(b))
+		; /* an event will tell when that changes */
 	else if (bus_has_news(b))
 		bus_say_news(b);
 	else if (bus_can_answer(b))
 		bus_answer(b);
-	count_cost(b);
+	bus_io_count_cost(b);
 	bus_schedule(b);
 	return 0;
 }
@@ -300,7 +318,7 @@ static int add_sources(struct bus *b)
 	if (r >= 0)
 		r = sd_event_source_set_priority(b->work, BUS_PRIORITY);
 	if (r >= 0)
-		r = add_timer(b, on_resume, &b->resume);
+		r = add_timer(b, bus_io_on_check, &b->check);
 	if (r >= 0)
 		r = add_timer(b, on_join_timer, &b->join_timer);
 	return r;
@@ -314,6 +332,7 @@ int bus_new(struct manager *m, struct bus **ret)
 	if (!b)
 		return -ENOMEM;
 	b->manager = m;
+	quota_init(&b->quota, monitor_now());
 	users_load(&b->users, BUS_PASSWD);
 	r = add_sources(b);
 	if (r < 0) {
@@ -332,7 +351,7 @@ struct bus *bus_free(struct bus *b)
 	bus_forget_outlook(b);
 	users_done(&b->users);
 	sd_event_source_disable_unref(b->work);
-	sd_event_source_disable_unref(b->resume);
+	sd_event_source_disable_unref(b->check);
 	sd_event_source_disable_unref(b->join_timer);
 	free(b);
 	return NULL;

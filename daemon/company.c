@@ -224,6 +224,7 @@ struct kill_target company_target(struct manager *m)
 		.v1_path = d->v1_freezer,
 		.spares = spares,
 		.userdata = m,
+		.without_haste = true,
 	};
 }
 

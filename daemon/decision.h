@@ -72,6 +72,8 @@ struct decision {
 
 	int signal; /* the last one sent */
 	usec_t signalled_at;
+	struct kill_watch watch; /* of its memory, since SIGKILL */
+	bool hastened;
 	usec_t gone_at; /* seen to be gone; 0: not yet */
 	usec_t ended_at;
 	usec_t frozen_usec; /* since the signal, in which the victim could do nothing about it */

@@ -57,6 +57,21 @@ static bool is_useless(const struct manager *m)
 	return passover_is_useless(proc_reclaimable(&m->decision.memory), freed_since(m));
 }
 
+/* A killed victim that gives nothing back gets help.  By available memory: what the victim's own
+ * figures say falls to nothing long before its pages are free. */
+static void hasten_if_starved(struct manager *m, usec_t now)
+{
+	struct decision *d = &m->decision;
+	uint64_t before = add_u64(d->before.available, d->before.swap_free);
+	uint64_t returned = sub_u64(add_u64(m->reading.available, m->reading.swap_free), before);
+
+	if (d->hastened || d->signal != SIGKILL ||
+	    !kill_is_starved(&d->watch, now, returned, proc_reclaimable(&d->memory)))
+		return;
+	d->hastened = true;
+	kill_hasten(m->kill_ops, m->proc_fd, m->reapers, &m->victim);
+}
+
 /* May it not be ended any more?  Rules may allocate, so they are asked only if they are others than
  * those by which it was chosen. */
 static bool is_called_off(const struct manager *m)
@@ -89,6 +104,8 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 		.footprint_now = UINT64_MAX,
 	};
 
+	if (!facts.gone)
+		hasten_if_starved(m, now);
 	if (!facts.gone)
 		facts.footprint_now = company_footprint(m);
 	else if (d->gone_at == 0)

@@ -53,7 +53,10 @@ static int apply_options(const struct manager_options *options, struct policy_se
 	if (!scope)
 		return -ENOMEM;
 	free(set->scope);
+	free(set->scope_file);
 	set->scope = scope;
+	set->scope_file = NULL;
+	set->scope_line = 0;
 	return 0;
 }
 
@@ -111,6 +114,20 @@ static void take(struct manager *m, const struct loaded *loaded)
 	m->n_config_files = loaded->n_files;
 }
 
+/* --check-config: is the scope there? */
+static int check_scope_of(const struct policy_set *set, struct conf_messages *messages)
+{
+	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct cgroup_fs cgroups;
+	int r;
+
+	if (cgroup_fs_open(proc_fd, &cgroups) < 0)
+		return 0;
+	r = conf_check_scope(set, &cgroups, messages);
+	cgroup_fs_done(&cgroups);
+	return r;
+}
+
 int manager_load_policies(const struct manager_options *options, struct policy_set *ret)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
@@ -118,6 +135,8 @@ int manager_load_policies(const struct manager_options *options, struct policy_s
 	int r;
 
 	r = load(options, &messages, &loaded);
+	if (r == 0)
+		(void)check_scope_of(&loaded.policies, &messages);
 	for (size_t i = 0; i < messages.n; i++)
 		conf_message_print(&messages.items[i], stderr);
 	if (r != 0)

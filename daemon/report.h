@@ -29,6 +29,9 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 /* Memory or processes could not be read; said at most once in ten seconds. */
 void report_sample_failed(struct manager *m, int error, usec_t now);
 
+/* Nothing was sampled for so long. */
+void report_gap(usec_t gap);
+
 /* What was found at start; the limits are kept in m. */
 void report_start(struct manager *m);
 

@@ -20,9 +20,6 @@
 #include "lib/format.h"
 #include "lib/parse.h"
 
-/* The kernel's TASK_COMM_LEN, less the NUL. */
-#define COMM_LENGTH_MAX 15
-
 /* Below this a victim that dies normally would be called unkillable: exit_mmap() of a large process
  * takes tens of milliseconds. */
 #define KILL_TIMEOUT_MIN_USEC (100 * USEC_PER_MSEC)
@@ -209,58 +206,20 @@ static int set_rule_cgroup(const struct conf_key *key, void *object, const char 
 	return replace(&rule->cgroup, *value != '\0' ? value : NULL);
 }
 
-/* Finds a run of plain characters that is longer than a comm can be, and so cannot match. */
-static const char *find_overlong(const char *pattern, size_t *ret_length)
-{
-	const char *run = pattern;
-
-	for (const char *p = pattern;; p++) {
-		bool optional = *p == '*' || *p == '?' || *p == '{';
-
-		if (*p != '\0' && !strchr(".*+?()[]{}|\\^$", *p))
-			continue;
-		/* What may occur 0 times is not part of the run. */
-		if (p - run - optional > COMM_LENGTH_MAX) {
-			*ret_length = (size_t)(p - run);
-			return run;
-		}
-		if (*p == '[') {
-			p += p[1] == '^' ? 2 : 1;
-			p = *p != '\0' ? strchr(p + 1, ']') : NULL;
-		} else if (*p == '{') {
-			p = strchr(p, '}');
-		} else if (*p == '\\' && p[1] != '\0') {
-			p++;
-		}
-		if (!p || *p == '\0')
-			return NULL;
-		run = p + 1;
-	}
-}
-
 static int set_comm(const struct conf_key *key, void *object, const char *value, char *text)
 {
-	const char *overlong;
-	size_t length;
 	char error[128];
 	int r;
 
 	r = rule_set_comm(object, *value != '\0' ? value : NULL, error, sizeof(error));
 	if (r == -EINVAL)
-		snprintf(text, CONF_TEXT_MAX, "Comm=%.80s is not a regular expression: %s", value,
-			 error);
-	if (r < 0)
-		return r;
-	overlong = find_overlong(value, &length);
-	if (overlong)
-		snprintf(text, CONF_TEXT_MAX,
-			 "'%.*s' can never match: the kernel keeps %d bytes of a name, here '%.*s'",
-			 (int)min_u64(length, 80), overlong, COMM_LENGTH_MAX, COMM_LENGTH_MAX,
-			 overlong);
-	return 0;
+		snprintf(text, CONF_TEXT_MAX, "Comm=%.80s is not a regular expression: %s%s", value,
+			 error, strstr(value, "(?") ? "; there is no (?...) in POSIX's" : "");
+	if (r == 0)
+		conf_check_comm(value, text);
+	return r;
 }
 
-/* 0 with the user's number, or -ENOENT, with a warning in text; -ENOMEM. */
 static int find_user(const char *name, uid_t *ret, char *text)
 {
 	struct passwd passwd, *found = NULL;
@@ -373,6 +332,7 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 const struct conf_key conf_keys[] = {
 	{ "DryRun",          DAEMON, "no",  FORM_BOOL,     set_bool, SET(dry_run), .restricts = true },
 	{ "Scope",           DAEMON, "/",   "one cgroup such as /user.slice", set_scope, .restricts = true },
+	{ "MinVictim",      DAEMON, "4M",      FORM_LINE,     set_line, SET(min_victim) },
 	{ "WatchBelow",      DAEMON, "30% 64G", FORM_LINE,     set_line, SET(watch_below) },
 	{ "KillTimeout",     DAEMON, "2s",  "a duration of at least 100ms such as 2s", set_kill_timeout },
 

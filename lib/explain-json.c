@@ -186,6 +186,8 @@ static json_t *of_protected(const struct outlook *o)
 	json_t *array = json_array();
 
 	census_for_each(o->census, process) {
+		if (json_array_size(array) == EXPLAIN_PROTECTED_MAX)
+			break;
 		if (explain_is_protected(victim_exclusion(o->census, process, &o->request)))
 			json_append_to(&array, of_protected_one(process));
 	}

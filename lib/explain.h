@@ -66,6 +66,7 @@ const char *explain_avoided(const struct outlook *outlook, const struct explanat
 /* "protected", "kernel_thread"; NULL for a candidate. */
 const char *explain_left_out(const struct explanation *e);
 
-/* explain-json.c: as objects; NULL: no memory. */
+/* explain-json.c: as objects; NULL: no memory.  Of the protected ones so many, in no order. */
+#define EXPLAIN_PROTECTED_MAX 256
 json_t *explain_json_machine(const struct outlook *outlook);
 json_t *explain_json_process(const struct outlook *outlook, const struct explanation *e);

@@ -14,12 +14,17 @@ static unsigned index_before(unsigned i, unsigned n)
 	return (i + FORECAST_SAMPLES - n) % FORECAST_SAMPLES;
 }
 
+void forecast_reset(struct forecast *f)
+{
+	*f = (struct forecast){ 0 };
+}
+
 void forecast_add(struct forecast *f, usec_t now, const struct memory_reading *memory)
 {
 	unsigned newest = index_before(f->head, 1), before = index_before(f->head, 2);
 
 	if (f->n_samples > 0 && now < f->samples[newest].at)
-		*f = (struct forecast){ 0 };
+		forecast_reset(f);
 	if (f->n_samples >= 2 &&
 	    f->samples[newest].at - f->samples[before].at < FORECAST_STEP_USEC) {
 		f->head = newest;

@@ -30,13 +30,13 @@ bool policy_line_is_all(const struct policy_line *line)
 
 bool policy_has_floor(const struct policy *policy)
 {
-	bool has_pressure = policy->pressure_some > 0 || policy->pressure_full > 0;
+	bool is_shown = policy_waits_for_pressure(policy) || policy->thrashing > 0;
 
 	if (policy->action < POLICY_ACTION_TERMINATE ||
 	    policy_line_is_all(&policy->memory_available))
 		return false;
 	if (policy->memory_available.set)
-		return !has_pressure;
+		return !is_shown;
 	return policy->swap_free.set;
 }
 

@@ -137,9 +137,13 @@ struct rule {
 
 struct policy_set {
 	bool dry_run;
-	char *scope; /* cgroup path, "/" is everything */
+	char *scope;	  /* cgroup path, "/" is everything */
+	char *scope_file; /* where that is said, for messages; NULL: in no file */
+	unsigned scope_line;
 	struct policy_line watch_below;
-	usec_t kill_timeout_usec; /* SIGKILL to "unkillable" */
+	struct policy_line min_victim; /* a process that frees less is not killed; not set: a
+					* default that goes by the machine's memory */
+	usec_t kill_timeout_usec;      /* SIGKILL to "unkillable" */
 
 	struct policy *policies;
 	size_t n_policies;
@@ -227,11 +231,15 @@ struct policy_judgement {
 void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
 		  struct policy_judgement *ret);
 
+/* That conditions have held is forgotten: they have to hold for their time anew. */
+void policy_forget(struct policy_set *set);
+
 /*
  * Do the policy's conditions hold now?  Those on memory and swap at this reading; those on
  * pressure on the average over the policy's time (1 s at least), and only if the machine had to
- * reclaim memory in that time, as far as that is known.  No PSI: they never hold.  Thrashing over
- * the policy's time (2 s at least); where nothing is known of reclaim it never holds.
+ * reclaim memory in that time, as far as that is known.  No PSI: they never hold.  Thrashing in
+ * both halves of the policy's time (2 s at least), as any shortage begins with some; where nothing
+ * is known of reclaim it never holds.
  */
 /*
  * Free swap is no help, and a condition on it counts as met, in a policy that has one on memory
@@ -254,7 +262,8 @@ bool policy_line_is_all(const struct policy_line *line);
  * The floor: a policy that terminates or kills by levels of memory and swap does not hold while
  * more than half of memory is available: no process is short of it, and a kill would change nothing
  * that the policy looks at.  Exempt are a line in memory that says 100%, which is how a policy is
- * made to hold always, and one beside a condition on pressure, as the shortage is shown by that.
+ * made to hold always, and one beside a condition on pressure or thrashing, as the shortage is
+ * shown by that.
  */
 bool policy_has_floor(const struct policy *policy);
 uint64_t policy_floor_bytes(uint64_t total);

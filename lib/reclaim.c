@@ -70,11 +70,11 @@ static uint64_t part_of(uint64_t whole, unsigned permyriad)
 bool reclaim_leaves_swap_unused(const struct reclaim_span *span, uint64_t memory_total,
 				uint64_t page_size)
 {
-	uint64_t used = span->swapped_out * page_size * USEC_PER_SEC;
-
-	return span->usec >= RECLAIM_SWAP_UNUSED_USEC && reclaim_moved(span) &&
+	return span->usec >= RECLAIM_SWAP_UNUSED_USEC &&
+	       span->scanned * page_size / RECLAIM_SCANNED_TIMES >= memory_total &&
 	       span->available_max <= part_of(memory_total, RECLAIM_GONE_PERMYRIAD) &&
-	       used / span->usec <= part_of(memory_total, RECLAIM_SWAPPED_OUT_PERMYRIAD);
+	       span->swapped_out * page_size <=
+		       part_of(memory_total, RECLAIM_SWAPPED_OUT_PERMYRIAD);
 }
 
 bool reclaim_moved(const struct reclaim_span *span)

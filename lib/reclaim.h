@@ -56,14 +56,16 @@ bool reclaim_over(const struct reclaim_history *history, usec_t window_usec,
 unsigned reclaim_refaulted_share(const struct reclaim_span *span);
 
 /*
- * Is free swap of no use?  Memory was all but gone for all of the span, the machine reclaimed, and
- * next to nothing was swapped out: the kernel does not want to (vm.swappiness), may not, or the
- * swap is too slow.  Over RECLAIM_SWAP_UNUSED_USEC at least: for two seconds a kernel was seen to
- * look for cache before it began to swap.
+ * Is free swap of no use?  Memory was all but gone for all of the span, the machine looked for
+ * memory to reclaim again and again, and next to nothing was swapped out: the kernel does not want
+ * to, may not, or the swap is too slow.  How often it looked counts more than the time, which is
+ * short on a machine that has no CPU time: before it begins to swap, a kernel was seen to look at
+ * as many pages as there are, for two seconds.
  */
 #define RECLAIM_SWAP_UNUSED_USEC      (3 * USEC_PER_SEC)
+#define RECLAIM_SCANNED_TIMES	      4	   /* all of memory, at least */
 #define RECLAIM_GONE_PERMYRIAD	      200U /* of memory available, at most */
-#define RECLAIM_SWAPPED_OUT_PERMYRIAD 40U  /* of memory, a second, at most */
+#define RECLAIM_SWAPPED_OUT_PERMYRIAD 20U  /* of memory, at most */
 bool reclaim_leaves_swap_unused(const struct reclaim_span *span, uint64_t memory_total,
 				uint64_t page_size);
 

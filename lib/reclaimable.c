@@ -143,6 +143,18 @@ static uint64_t sum_shmem(const struct reclaimable_rollup *rollup, const struct 
 	return 0;
 }
 
+/* Anonymous swap in full.  The rollup tells it where no swap is shared; else smaps may; else it is
+ * near what status counts. */
+static uint64_t full_swap(const struct reclaimable_rollup *rollup, const struct proc_status *status,
+			  const struct reclaimable_shmem *shmem)
+{
+	uint64_t swap = shmem->how == RECLAIMABLE_SUMMED
+				? sub_u64(rollup->swap, shmem->swap_mapped)
+				: min_u64(rollup->swap, status->swap_bytes);
+
+	return max_u64(swap, rollup->swap_pss);
+}
+
 void reclaimable_sum(const struct reclaimable_rollup *rollup, const struct proc_status *status,
 		     const struct reclaimable_shmem *shmem, struct reclaimable *ret)
 {
@@ -157,7 +169,15 @@ void reclaimable_sum(const struct reclaimable_rollup *rollup, const struct proc_
 		.rss_anon = status->rss_anon,
 		.rss_shmem = status->rss_shmem,
 		.all_swap = status->swap_bytes,
+		.full = {
+			.anon = rollup->anonymous,
+			.swap = full_swap(rollup, status, shmem),
+			.shared = rollup->rss - rollup->anonymous,
+			.shmem = max_u64(status->rss_shmem, rollup->pss_shmem),
+			.pagetables = status->pagetable_bytes,
+		},
 	};
+	ret->full.shmem = add_u64(ret->full.shmem, sub_u64(ret->shmem, rollup->pss_shmem));
 	ret->alone = add_u64(add_u64(sum_private(rollup, shmem), min_u64(swap, rollup->swap_pss)),
 			     status->pagetable_bytes);
 	ret->alone = min_u64(ret->alone, reclaimable_total(ret));

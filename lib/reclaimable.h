@@ -43,6 +43,10 @@ struct reclaimable {
 	uint64_t rss_anon;   /* resident anonymous pages in full, as status counted them then */
 	uint64_t rss_shmem;  /* RssShmem in full */
 	uint64_t all_swap;   /* VmSwap in full */
+	/* All it maps, as smaps_rollup counts it: exact where a kernel's status is not.  .shmem
+	 * includes what of .shmem above is swapped, so that nothing above is larger than its part
+	 * here. */
+	struct proc_memory full;
 };
 
 /* anon + swap + shmem + pagetables */

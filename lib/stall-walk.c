@@ -228,8 +228,8 @@ static int look_at_child(struct stall *stall, const char *name, uint64_t id, use
 	stall->draft.n_read++;
 	n = read_file(level->fd, name, "memory.pressure", text, sizeof(text));
 	if (n < 0 || psi_parse(text, &psi) < 0) {
-		/* Vanished; or its owner has turned its pressure off, and may have a reason. */
-		child.limited = level->node.delegated;
+		/* Vanished; or its owner has turned its pressure off (cgroup.pressure): what the
+		 * cgroup above stalled is then not found below it. */
 		stall_add_child(&level->node, &child);
 		return 0;
 	}

@@ -321,7 +321,7 @@ say 'and the others are not' "$problem"
 run 'and the last one' 0 out '^Last +2.*-.*-.* ..:..:..: chromium \(pid 4711\) by' -- status
 serve '.history |= [.[0], .[0], .[0], .[0], .[0], .[0]] | .history[0].kind = "stood-down" | .history[1].outcome = "memory-back"
     | .history[2].outcome = "stand-down" | .history[3].outcome = "wait" | .history[4].outcome = "of a newer daemon"
-    | .history[5].target = "cgroup" | .history[5].cgroup = "/a.slice"'
+    | .history[5].target = "cgroup" | .history[5].cgroup = "/a.slice" | .history |= [to_entries[] | .value.id = 9 - .key | .value]'
 run 'other outcomes' 0 out ' stood down; policy kill$' out ' lingers, but its memory was back after 43 ms; ' \
     out ' did not go, and need not any more; ' out ' is being waited for; ' out ' not known; ' \
     out ' cgroup /a\.slice +1.4 GiB ' -- history
@@ -345,16 +345,16 @@ done
 
 echo '# daemons that do not answer'
 serve '.old = true | .properties.Version = "0.0.9"'
-run 'history of an old daemon' 1 err '^reckonctl: reckond 0\.0\.9 is older than this reckonctl: it does not know GetHistory$' -- history
+run 'history of an old daemon' 1 err '^reckonctl: reckond 0\.0\.9 is older than this reckonctl: it does not know ListHistory$' -- history
 run 'status of an old daemon' 1 err 'reckond 0\.0\.9 is older than this reckonctl: it does not know State$' \
     out '^State +not known' out '^Memory' -- status
 run 'explain of an old daemon' 0 out 'itself: reckond 0\.0\.9 is older' -- explain $$
 serve '.errors = {Explain: ["org.freedesktop.DBus.Error.LimitsExceeded", "Too many are waiting"],
-    GetHistory: ["org.example.Odd", "Odd\u001b"],
+    ListHistory: ["org.example.Odd", "Odd\u001b"],
     Reload: ["org.reckond1.Error.BadConfiguration", "/etc/a.conf:2: what\u001b is this\n/etc/b.conf:7: and this"]}'
 run 'explain where too many ask' 1 err '^reckonctl: reckond cannot answer Explain: Too many are waiting$' -- explain
-run 'an odd error' 1 err '^reckonctl: reckond cannot answer GetHistory: Odd\?$' -- history
-run 'status without these' 0 err 'Explain: Too many' err 'GetHistory: Odd' out '^State +calm' out '^Ended' -- status
+run 'an odd error' 1 err '^reckonctl: reckond cannot answer ListHistory: Odd\?$' -- history
+run 'status without these' 0 err 'Explain: Too many' err 'ListHistory: Odd' out '^State +calm' out '^Ended' -- status
 run 'reload of a bad configuration' 2 err '^/etc/a\.conf:2: what\? is this$' err '^/etc/b\.conf:7: and this$' \
     err 'the old one stays$' -- reload
 run 'reload of a bad configuration, as JSON' 2 -- --json reload
@@ -392,7 +392,7 @@ finds 'has nobody' .ending null
 serve '.explain["0"] = "[1" | .explain["1"] = "7"'
 run 'an answer that is no JSON' 0 out 'itself: reckond cannot answer Explain: its answer cannot be read\.$' -- explain
 run 'an answer that is no object' 0 out 'itself: .* its answer cannot be read\.$' -- explain 1
-serve '.silent = ["Explain", "GetHistory", "GetRules"]'
+serve '.silent = ["Explain", "ListHistory", "ListRules"]'
 began=$SECONDS
 run 'history of a silent daemon' 1 err '^reckonctl: reckond has not answered within 5 s$' -- history
 # Its own answer would be by other files, perhaps.
@@ -409,7 +409,7 @@ sleep 1
 stop_daemon
 status=0
 wait $asking || status=$?
-[ $status = 1 ] && grep -q '^reckonctl: reckond cannot answer GetHistory: ' "$tmp/err" && problem='' || problem=" status $status"
+[ $status = 1 ] && grep -q '^reckonctl: reckond cannot answer ListHistory: ' "$tmp/err" && problem='' || problem=" status $status"
 say 'a daemon that goes away while it is asked' "$problem"
 serve
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
@@ -548,7 +548,7 @@ serve_really() { # ARGUMENT...: reckond in the scope
 }
 hold
 serve_really --dry-run --config "$tmp/mine.conf"
-if grep -qE "$absent|does not know GetHistory" "$tmp/err"; then
+if grep -qE "$absent|does not know ListHistory" "$tmp/err"; then
     skip 'this reckond does not keep a history on the bus'
     exit $failed
 fi

@@ -50,7 +50,7 @@ static char type_of(const char *name, const json_t *value)
 		return 's';
 	if (json_is_boolean(value))
 		return 'b';
-	if (json_is_real(value))
+	if (json_is_real(value) || strcmp(name, "weight") == 0)
 		return 'd';
 	if (strcmp(name, "oom_score_adj") == 0 || strcmp(name, "refrozen") == 0)
 		return 'i';
@@ -79,7 +79,7 @@ static const char *bus_name(const char *name, char *buf)
 	return buf;
 }
 
-static int append_entries(sd_bus_message *m, const json_t *entries, size_t limit);
+static int append_entries(sd_bus_message *m, const json_t *entries, size_t first, size_t limit);
 
 static int append_member(sd_bus_message *m, const char *key, const json_t *value)
 {
@@ -92,7 +92,7 @@ static int append_member(sd_bus_message *m, const char *key, const json_t *value
 	if (r >= 0 && json_is_array(value)) {
 		r = sd_bus_message_open_container(m, 'v', "aa{sv}");
 		if (r >= 0)
-			r = append_entries(m, value, SIZE_MAX);
+			r = append_entries(m, value, 0, SIZE_MAX);
 		if (r >= 0)
 			r = sd_bus_message_close_container(m);
 	} else if (r >= 0 && type == 's') {
@@ -100,7 +100,7 @@ static int append_member(sd_bus_message *m, const char *key, const json_t *value
 	} else if (r >= 0 && type == 'b') {
 		r = sd_bus_message_append(m, "v", "b", json_is_true(value));
 	} else if (r >= 0 && type == 'd') {
-		r = sd_bus_message_append(m, "v", "d", json_real_value(value));
+		r = sd_bus_message_append(m, "v", "d", json_number_value(value));
 	} else if (r >= 0) {
 		r = sd_bus_message_open_container(m, 'v', (char[]){ type, '\0' });
 		if (r >= 0)
@@ -114,7 +114,7 @@ static int append_member(sd_bus_message *m, const char *key, const json_t *value
 	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int append_entries(sd_bus_message *m, const json_t *entries, size_t limit)
+static int append_entries(sd_bus_message *m, const json_t *entries, size_t first, size_t limit)
 {
 	int r = sd_bus_message_open_container(m, 'a', "a{sv}");
 	const json_t *entry, *value;
@@ -123,7 +123,9 @@ static int append_entries(sd_bus_message *m, const json_t *entries, size_t limit
 
 	json_array_foreach((json_t *)entries, i, entry)
 	{
-		if (r < 0 || i >= limit)
+		if (i < first)
+			continue;
+		if (r < 0 || i - first >= limit)
 			break;
 		r = sd_bus_message_open_container(m, 'a', "{sv}");
 		json_object_foreach((json_t *)entry, key, value)
@@ -137,34 +139,55 @@ static int append_entries(sd_bus_message *m, const json_t *entries, size_t limit
 	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* Rows of strings, numbers and booleans. */
-static int append_rows(sd_bus_message *m, const json_t *rows, const char *types)
+/* Rows as they are in the file, as objects with these names. */
+static json_t *name_rows(const json_t *rows, const char *const *names)
 {
-	char contents[32];
+	json_t *objects = json_array();
 	const json_t *row;
 	size_t i;
-	int r;
 
-	snprintf(contents, sizeof(contents), "(%s)", types);
-	r = sd_bus_message_open_container(m, 'a', contents);
 	json_array_foreach((json_t *)rows, i, row)
 	{
-		if (r >= 0)
-			r = sd_bus_message_open_container(m, 'r', types);
-		for (size_t k = 0; types[k] && r >= 0; k++) {
-			const json_t *value = json_array_get(row, k);
+		json_t *object = json_object();
 
-			if (types[k] == 's')
-				r = sd_bus_message_append(m, "s", json_string_value(value));
-			else if (types[k] == 'b')
-				r = sd_bus_message_append(m, "b", json_is_true(value));
-			else
-				r = sd_bus_message_append(m, "d", json_real_value(value));
-		}
-		if (r >= 0)
-			r = sd_bus_message_close_container(m);
+		for (size_t k = 0; names[k]; k++)
+			if (names[k][0])
+				(void)json_object_set(object, names[k], json_array_get(row, k));
+		(void)json_array_append_new(objects, object);
 	}
-	return r < 0 ? r : sd_bus_message_close_container(m);
+	return objects;
+}
+
+/* "uu": from the first on, two at a time, so that there are pages. */
+static int list(sd_bus_message *call, sd_bus_message *reply, const json_t *rows,
+		const char *const *names)
+{
+	json_t *objects;
+	uint32_t first, limit;
+	int r = sd_bus_message_read(call, "uu", &first, &limit);
+
+	if (r < 0)
+		return r;
+	objects = name_rows(rows, names);
+	r = append_entries(reply, objects, first, limit > 0 ? limit : 2);
+	json_decref(objects);
+	return r;
+}
+
+/* "tu": older than that id, at most two at a time. */
+static int list_history(sd_bus_message *call, sd_bus_message *reply, const json_t *entries)
+{
+	uint64_t before;
+	uint32_t limit;
+	size_t first = 0;
+	int r = sd_bus_message_read(call, "tu", &before, &limit);
+
+	while (before > 0 && first < json_array_size(entries) &&
+	       json_integer_value(json_object_get(json_array_get(entries, first), "id")) >=
+		       (json_int_t)before)
+		first++;
+	return r < 0 ? r
+		     : append_entries(reply, entries, first, limit > 0 && limit < 2 ? limit : 2);
 }
 
 static int explain(sd_bus_message *call, sd_bus_message *reply, const json_t *file,
@@ -192,22 +215,19 @@ static int explain(sd_bus_message *call, sd_bus_message *reply, const json_t *fi
 static int answer(sd_bus_message *call, sd_bus_message *reply, const json_t *file,
 		  sd_bus_error *error)
 {
+	static const char *const rules[] = { "kind",   "name",	  "conditions", "",
+					     "weight", "builtin", NULL };
+	static const char *const policies[] = { "name", "action", "conditions", "holds", NULL };
 	const char *method = sd_bus_message_get_member(call);
-	uint32_t limit;
-	int r;
 
 	if (strcmp(method, "Explain") == 0)
 		return explain(call, reply, file, error);
-	if (strcmp(method, "GetHistory") == 0) {
-		r = sd_bus_message_read(call, "u", &limit);
-		return r < 0 ? r
-			     : append_entries(reply, member(file, "history"),
-					      limit > 0 ? limit : SIZE_MAX);
-	}
-	if (strcmp(method, "GetRules") == 0)
-		return append_rows(reply, member(file, "rules"), "ssssdb");
-	if (strcmp(method, "GetPolicies") == 0)
-		return append_rows(reply, member(file, "policies"), "sssb");
+	if (strcmp(method, "ListHistory") == 0)
+		return list_history(call, reply, member(file, "history"));
+	if (strcmp(method, "ListRules") == 0)
+		return list(call, reply, member(file, "rules"), rules);
+	if (strcmp(method, "ListPolicies") == 0)
+		return list(call, reply, member(file, "policies"), policies);
 	return 0; /* Reload */
 }
 
@@ -308,9 +328,9 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("StartedUSec", "t", on_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("ReadUSec", "t", on_property, 0, 0),
 	SD_BUS_METHOD("Explain", "u", "a{sv}", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD("GetHistory", "u", "aa{sv}", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD("GetRules", "", "a(ssssdb)", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD("GetPolicies", "", "a(sssb)", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("ListHistory", "tu", "aa{sv}", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("ListRules", "uu", "aa{sv}", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("ListPolicies", "uu", "aa{sv}", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Reload", "", "", on_method, 0),
 	SD_BUS_VTABLE_END
 };

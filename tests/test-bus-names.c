@@ -52,29 +52,11 @@ static void test_member_name_is_that_of_the_history(void **state)
 				    history_ranked_fields[i].name);
 }
 
-static void test_name_members_makes_objects_of_rows(void **state)
-{
-	static const char *const names[] = { "kind", "", "weight", "builtin", NULL };
-	json_t *rows = json_pack("[[s,s,f,b],[s,s],[s,s,f,b,s]]", "protect", "x", 1.0, 1, "avoid",
-				 "x", "prefer", "x", 2.0, 0, "of a newer daemon");
-	json_t *expected =
-		json_pack("[{s:s,s:f,s:b},{s:s,s:n,s:n},{s:s,s:f,s:b}]", "kind", "protect",
-			  "weight", 1.0, "builtin", 1, "kind", "avoid", "weight", "builtin", "kind",
-			  "prefer", "weight", 2.0, "builtin", 0);
-	json_t *objects = bus_name_members(rows, names);
-
-	assert_non_null(expected);
-	assert_true(json_equal(objects, expected));
-	json_decref(objects);
-	json_decref(expected);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_member_name_is_that_of_json),
 		cmocka_unit_test(test_member_name_is_that_of_the_history),
-		cmocka_unit_test(test_name_members_makes_objects_of_rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

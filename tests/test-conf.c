@@ -287,7 +287,7 @@ static void test_load_takes_empty_values_as_unset_or_default(void **state)
 
 	load_text(
 		"[Policy kill]\nThaw=victim\nRefreeze=no\n[Policy kill]\nThaw=\nRefreeze=\nSwapFree=\nPressureSome=\nFor=\nGrace=\nRankBy=\nCgroup=\n"
-		"Target=\n[Policy thrash]\nPressureFull=\nThrashing=\nFor=\n"
+		"Target=\n[Policy thrash]\nMemoryAvailable=1%\nPressureFull=\nThrashing=\nFor=\n"
 		"[Protect x]\nComm=a\nCgroup=/a\nUser=1\n"
 		"[Protect x]\nComm=\nUser=\nEnabled=\n"
 		"[Prefer x]\nComm=a.*\nWeight=7\n[Prefer x]\nWeight=\n",
@@ -317,9 +317,9 @@ static void test_load_takes_a_percentage_and_a_size(void **state)
 		unsigned permyriad;
 		uint64_t bytes, cap;
 	} cases[] = {
-		{ "10% 2G", 1000, 0, 2 * GIB },	   { "2G, 10 %", 1000, 0, 2 * GIB },
-		{ "2.5 GiB", 0, 2560 * MIB, 0 },   { "10 %", 1000, 0, 0 },
-		{ "5%,512 M", 500, 0, 512 * MIB },
+		{ "4% 2G", 400, 0, 2 * GIB },	   { "2G, 4 %", 400, 0, 2 * GIB },
+		{ "2.5 GiB", 0, 2560 * MIB, 0 },   { "4 %", 400, 0, 0 },
+		{ "3%,512 M", 300, 0, 512 * MIB },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -457,7 +457,7 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Protect x]\nCgroup=/a.slice/\n", 2, "globs that begin with /" },
 		{ "[Protect x]\nCgroup=/a.slice /sys/fs/cgroup/b\n", 2,
 		  "'/sys/fs/cgroup/b': cgroups" },
-		{ "[Protect x]\nCgroup=/a /b/* /\n", 0, NULL },
+		{ "[Protect x]\nCgroup=/a /b/*\n", 0, NULL },
 		{ "[Protect x]\nUser=no such user\n", 2,
 		  "User=no such user: there is no such user; the rule matches no process until",
 		  WARNING },
@@ -483,6 +483,82 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Protect x]\nComm=^[]abcdefghijklmnopqrstuvwxyz]\n", 0, NULL },
 		{ "[Protect x]\nComm=^[^]abcdefghijklmnopqrstuvwxyz]\n", 0, NULL },
 		{ "[Protect x]\nComm=^\\(sd-pam\\)123456789\n", 0, NULL },
+		{ "[Protect x]\nComm=^[[:alpha:]]gnome-session-bi\n", 2, "can never match",
+		  WARNING },
+		/* what is not meant */
+		{ "[Protect x]\nComm=\"^emacs$\"\n", 2, "the quotes are part of the pattern",
+		  WARNING },
+		{ "[Protect x]\nComm='emacs'\n", 2, "no quoting here", WARNING },
+		{ "[Protect x]\nComm=it's\n", 0, NULL },
+		{ "[Protect x]\nComm=^emacs$,^vim$\n", 2, "names are separated by '|'", WARNING },
+		{ "[Protect x]\nComm=emacs, vim\n", 2, "names are separated by '|'", WARNING },
+		{ "[Protect x]\nComm=^a{1,2}[,;]\n", 0, NULL },
+		{ "[Protect x]\nComm=^worker-\\d+$\n", 2,
+		  "\\d is a plain 'd' in a POSIX regular expression; a digit is [0-9]", WARNING },
+		{ "[Protect x]\nComm=a\\tb\n", 2, "\\t is a plain 't'", WARNING },
+		{ "[Protect x]\nComm=\\w\\W\\s\\S\\b\\B\\.\\$\n", 0, NULL },
+		{ "[Protect x]\nComm=[\\d]x\n", 0, NULL },
+		{ "[Protect x]\nComm=^(?i)firefox$\n", 2, "there is no (?...) in POSIX's" },
+		{ "[Protect x]\nComm=/bin/sh\n", 2, "the name of a process has no path", WARNING },
+		{ "[Protect x]\nComm=^(sh|/bin/sh)$\n", 2, "no path", WARNING },
+		{ "[Protect x]\nComm=^/usr/bin/firefox$\n", 2, "no path", WARNING },
+		{ "[Protect x]\nComm=^kworker/0:1$\n", 0, NULL },
+		{ "[Protect x]\nComm=emacs$|^vim$|^$\n", 0, NULL },
+		{ "[Protect x]\nComm=^(^a$|^b$)$\n", 0, NULL },
+		{ "[Protect x]\nComm=y*^a\n", 0, NULL },
+		{ "[Protect x]\nComm=a$x*\n", 0, NULL },
+		{ "[Protect x]\nComm=a\\$b\\^c[$^]d[^x]\n", 0, NULL },
+		{ "[Protect x]\nComm=[[:alpha:]$^]d\n", 0, NULL },
+		{ "[Protect x]\nComm=^emacs$^vim$\n", 2, "the '$' in the middle", WARNING },
+		{ "[Protect x]\nComm=a^b\n", 2, "the '^' in the middle can never match: it is the",
+		  WARNING },
+		{ "[Protect x]\nComm=(a|b)$c\n", 2, "end of the name", WARNING },
+		/* what matches all */
+		{ "[Protect x]\nComm=.*\n", 1, "[Protect x] protects every process", WARNING },
+		{ "[Protect x]\nComm=.\n", 1, "none can be killed", WARNING },
+		{ "[Protect x]\nComm=x*\n", 1, "none can be killed", WARNING },
+		{ "[Protect x]\nComm=^.{1,14}$\n", 0, NULL },
+		{ "[Protect x]\nComm=^[^~]\n", 0, NULL },
+		{ "[Protect x]\nCgroup=/\n", 1, "none can be killed", WARNING },
+		{ "[Protect x]\nCgroup=/x /*\n", 1, "none can be killed", WARNING },
+		{ "[Protect x]\nCgroup=/**\n", 1, "none can be killed", WARNING },
+		{ "[Protect x]\nCgroup=/*.slice /*.scope\n", 0, NULL },
+		{ "[Protect x]\nCgroup=/\nComm=.*\n", 1, "none can be killed", WARNING },
+		{ "[Protect x]\nCgroup=/\nComm=^a\n", 0, NULL },
+		{ "[Protect x]\nCgroup=/\nUser=0\n", 0, NULL },
+		{ "[Protect x]\nComm=.*\nEnabled=no\n", 0, NULL },
+		{ "[Avoid x]\nComm=.*\n", 1, "[Avoid x] matches every process: it changes nothing",
+		  WARNING },
+		{ "[Prefer x]\nCgroup=/*\n", 1, "[Prefer x] matches every process", WARNING },
+		/* what always holds, or never, or never first */
+		{ "[Policy x]\nMemoryAvailable=100%\nAction=kill\n", 1, "holds always", WARNING },
+		{ "[Policy x]\nMemoryAvailable=100%\nAction=warn\n", 0, NULL },
+		{ "[Policy x]\nMemoryAvailable=99%\nAction=kill\n", 1,
+		  "[Policy x] with MemoryAvailable=99% would kill", WARNING },
+		{ "[Policy x]\nMemoryAvailable=99% 1G\nAction=none\n", 0, NULL },
+		{ "[Policy x]\nMemoryAvailable=99%\nPressureFull=40%\nAction=kill\n", 0, NULL },
+		{ "[Policy x]\nMemoryAvailable=0%\nAction=kill\n", 1,
+		  "[Policy x] with MemoryAvailable=0% never holds in time", WARNING },
+		{ "[Policy x]\nMemoryAvailable=0% 1G\nAction=warn\n", 1, "never holds", WARNING },
+		{ "[Policy kill]\nMemoryAvailable=20%\n", 0, NULL }, /* swap is lower */
+		{ "[Policy kill]\nMemoryAvailable=20%\nSwapFree=20%\n", 1,
+		  "[Policy kill] holds whenever [Policy terminate] does", WARNING },
+		{ "[Policy kill]\nMemoryAvailable=20%\nSwapFree=\n", 1, "never act first",
+		  WARNING },
+		{ "[Policy kill]\nMemoryAvailable=20%\nSwapFree=\nFor=1s\n", 0, NULL },
+		{ "[Policy kill]\nMemoryAvailable=20% 3G\nSwapFree=\n", 0, NULL },
+		{ "[Policy kill]\nMemoryAvailable=20% 4G\nSwapFree=\n", 1, "never act first",
+		  WARNING },
+		{ "[Policy kill]\nMemoryAvailable=3G\nSwapFree=\n", 0, NULL },
+		{ "[Policy kill]\nMemoryAvailable=4G\nSwapFree=\n", 1, "never act first", WARNING },
+		{ "[Policy terminate]\nMemoryAvailable=5%\nSwapFree=5%\n", 0, NULL },
+		{ "[Policy terminate]\nMemoryAvailable=5% 2G\nSwapFree=5% 1G\n", 1,
+		  "[Policy terminate] can never act first: [Policy kill] holds whenever it does",
+		  WARNING },
+		{ "[Policy x]\nSwapFree=5%\nMemoryAvailable=90%\nAction=warn\n", 0, NULL },
+		{ "[Policy kill]\nMemoryAvailable=4%\nSwapFree=4%\n[Policy terminate]\n"
+		  "MemoryAvailable=4%\nSwapFree=4%\n",
+		  1, "[Policy kill] holds whenever [Policy terminate] does", WARNING },
 		/* what is incomplete */
 		{ "\n[Policy x]\nMemoryAvailable=1%\n", 2, "[Policy x] has no Action=" },
 		{ "[Policy x]\nFor=1s\n[Policy x]\nMemoryAvailable=1%\n", 3,
@@ -535,6 +611,47 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 			assert_null(set.policies);
 		conf_messages_done(&messages);
 	}
+}
+
+static void test_check_scope_says_where_it_is_named(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned line; /* of a warning, or 0 */
+	} cases[] = {
+		{ "", 0 },
+		{ "[Daemon]\nScope=/there\n", 0 },
+		{ "[Daemon]\n\nScope=/not/there\n", 3 },
+		{ "[Daemon]\nScope=/not/there\n[Daemon]\nScope=/there\n", 0 },
+		{ "[Daemon]\nScope=/not/there\n[Daemon]\nScope=\n", 0 },
+	};
+	char directory[] = "/tmp/test-conf-scope.XXXXXX";
+	struct cgroup_fs cgroups;
+	int fd;
+
+	assert_non_null(mkdtemp(directory));
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(mkdirat(fd, "there", 0700), 0);
+	cgroup_fs_init(&cgroups, fd, -EBADF);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *path = write_tmp(cases[i].text, strlen(cases[i].text));
+		_cleanup_(conf_messages_done) struct conf_messages messages = {};
+		_cleanup_(policy_set_done) struct policy_set set;
+
+		assert_int_equal(conf_load(&path, 1, &set, &messages), 0);
+		assert_int_equal(conf_check_scope(&set, &cgroups, &messages), 0);
+		assert_int_equal(messages.n, cases[i].line > 0);
+		if (messages.n == 0)
+			continue;
+		assert_true(messages.items[0].warning);
+		assert_int_equal(messages.items[0].line, cases[i].line);
+		assert_string_equal(messages.items[0].file, path);
+		assert_non_null(
+			strstr(messages.items[0].text, "Scope=/not/there: there is no such"));
+	}
+	assert_int_equal(unlinkat(fd, "there", AT_REMOVEDIR), 0);
+	cgroup_fs_done(&cgroups);
+	assert_int_equal(rmdir(directory), 0);
 }
 
 static void test_load_says_all_of_ten_mistakes_in_order(void **state)
@@ -1120,6 +1237,7 @@ int main(void)
 		cmocka_unit_test(test_load_takes_a_percentage_and_a_size),
 		cmocka_unit_test(test_load_looks_users_up),
 		cmocka_unit_test(test_load_says_what_is_wrong_and_where),
+		cmocka_unit_test(test_check_scope_says_where_it_is_named),
 		cmocka_unit_test(test_load_says_all_of_ten_mistakes_in_order),
 		cmocka_unit_test(test_lenient_load_uses_what_is_safe),
 		cmocka_unit_test(test_lenient_load_goes_on_with_other_files),

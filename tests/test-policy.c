@@ -814,6 +814,20 @@ static void test_policy_holds_on_thrashing(void **state)
 	assert_true(policy_holds(&policy, &reading));
 	reclaim(&reclaimed, 100 * USEC_PER_SEC, 0, 100);
 	assert_false(policy_holds(&policy, &reading));
+	/* Nor for the moment in which a shortage begins, before or behind a time without. */
+	for (unsigned late = 0; late < 2; late++) {
+		struct vmstat_counters c = { .allocated = 1 };
+
+		policy.for_usec = 5 * USEC_PER_SEC;
+		reclaimed = (struct reclaim_history){ 0 };
+		for (unsigned i = 0; i <= 40; i++) {
+			c.scanned += 1000;
+			c.stolen += 1000;
+			c.refaulted_file += (i > 30) == late ? 0 : 900;
+			reclaim_history_add(&reclaimed, i * RECLAIM_STEP_USEC, &c, 0);
+		}
+		assert_false(policy_holds(&policy, &reading));
+	}
 	/* Not before it has been watched for long enough. */
 	reclaim(&reclaimed, 100 * USEC_PER_SEC, 1000, 100);
 	policy.for_usec = 20 * USEC_PER_SEC;
@@ -845,7 +859,7 @@ static void test_policy_holds_where_swap_is_no_help(void **state)
 		memory.counters.anon = TOTAL / 100 * cases[i].anon;
 		reading.unswappable = TOTAL / 100 * cases[i].unswappable;
 		policy.memory_available.set = !cases[i].memory_only;
-		reclaim(&reclaimed, 100 * USEC_PER_SEC, 100, 0);
+		reclaim(&reclaimed, 100 * USEC_PER_SEC, 500000, 0);
 		if (cases[i].swap_is_unused)
 			reading.reclaim = &reclaimed;
 		if (policy_holds(&policy, &reading) != cases[i].holds)
@@ -1026,6 +1040,10 @@ static void test_judge_waits_for_the_time_without_a_break(void **state)
 	assert_string_equal(judge(&set, &low, NULL, 1102, NULL), "warn");
 	assert_string_equal(judge(&set, &low, NULL, 1201, NULL), "warn");
 	assert_string_equal(judge(&set, &low, NULL, 1202, NULL), "kill");
+	/* after a gap, too */
+	policy_forget(&set);
+	assert_string_equal(judge(&set, &low, NULL, 5000, NULL), "warn");
+	assert_string_equal(judge(&set, &low, NULL, 5100, NULL), "kill");
 }
 
 static void test_judge_thrash_needs_scarcity_pressure_and_time(void **state)

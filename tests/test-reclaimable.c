@@ -88,6 +88,7 @@ static void test_sum(void **state)
 		struct reclaimable_shmem shmem;
 		uint64_t vm_swap;
 		uint64_t swap, dying, alone; /* .alone without the page tables */
+		uint64_t full_swap;
 	} cases[] = {
 		/* all its own */
 		{ { .rss = 120,
@@ -101,7 +102,8 @@ static void test_sum(void **state)
 		  .vm_swap = 8,
 		  .swap = 8,
 		  .dying = 0,
-		  .alone = 108 },
+		  .alone = 108,
+		  .full_swap = 8 },
 		/* half of it shared with a child: nothing is certain but what is private */
 		{ { .rss = 120,
 		    .pss_anon = 50,
@@ -114,7 +116,8 @@ static void test_sum(void **state)
 		  .vm_swap = 8,
 		  .swap = 4,
 		  .dying = 0,
-		  .alone = 0 },
+		  .alone = 0,
+		  .full_swap = 8 },
 		/* 30 private, 60 shared by two: 2 * 60 - 90 */
 		{ { .rss = 300,
 		    .pss_anon = 60,
@@ -124,7 +127,8 @@ static void test_sum(void **state)
 		  { RECLAIMABLE_NONE_DIES },
 		  .swap = 0,
 		  .dying = 0,
-		  .alone = 30 },
+		  .alone = 30,
+		  .full_swap = 0 },
 		/* 30 private, 200 shared by twenty: by Private_*, less what file may be */
 		{ { .rss = 300,
 		    .pss_anon = 40,
@@ -135,7 +139,8 @@ static void test_sum(void **state)
 		  { RECLAIMABLE_NONE_DIES },
 		  .swap = 0,
 		  .dying = 0,
-		  .alone = 29 },
+		  .alone = 29,
+		  .full_swap = 0 },
 		/* shared memory that dies, that stays */
 		{ { .rss = 120,
 		    .pss_anon = 10,
@@ -146,7 +151,8 @@ static void test_sum(void **state)
 		  { RECLAIMABLE_ALL_DIES },
 		  .swap = 0,
 		  .dying = 100,
-		  .alone = 105 },
+		  .alone = 105,
+		  .full_swap = 0 },
 		{ { .rss = 120,
 		    .pss_anon = 10,
 		    .pss_shmem = 100,
@@ -156,7 +162,8 @@ static void test_sum(void **state)
 		  { RECLAIMABLE_NONE_DIES },
 		  .swap = 0,
 		  .dying = 0,
-		  .alone = 10 },
+		  .alone = 10,
+		  .full_swap = 0 },
 		/* half of it dies, and 7 of that is swapped: not certain to be its alone */
 		{ { .rss = 120,
 		    .pss_anon = 10,
@@ -170,7 +177,8 @@ static void test_sum(void **state)
 		  .vm_swap = 8,
 		  .swap = 8,
 		  .dying = 57,
-		  .alone = 58 },
+		  .alone = 58,
+		  .full_swap = 8 },
 		/* smaps of another moment: no more than the rollup has */
 		{ { .rss = 120,
 		    .pss_anon = 10,
@@ -184,7 +192,8 @@ static void test_sum(void **state)
 		  .vm_swap = 1,
 		  .swap = 0,
 		  .dying = 101,
-		  .alone = 110 },
+		  .alone = 110,
+		  .full_swap = 0 },
 		/* a quarter by size, of what is swapped too, as far as it is not anonymous */
 		{ { .rss = 120,
 		    .pss_anon = 10,
@@ -198,7 +207,8 @@ static void test_sum(void **state)
 		  .vm_swap = 12,
 		  .swap = 8,
 		  .dying = 35,
-		  .alone = 10 },
+		  .alone = 10,
+		  .full_swap = 12 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -221,6 +231,9 @@ static void test_sum(void **state)
 		assert_int_equal(r.all_swap, cases[i].vm_swap);
 		assert_int_equal(r.alone, cases[i].alone + 3);
 		assert_true(r.alone <= reclaimable_total(&r));
+		assert_true(r.anon <= r.full.anon && r.swap <= r.full.swap);
+		assert_true(r.shmem <= r.full.shmem && r.pagetables == r.full.pagetables);
+		assert_int_equal(r.full.swap, cases[i].full_swap);
 	}
 }
 
@@ -246,12 +259,34 @@ static void test_read_of_fixtures(void **state)
 	} cases[] = {
 		{ 812,
 		  0,
-		  { 100400 * KIB, 2048 * KIB, 0, 300 * KIB, 102748 * KIB, 100000 * KIB, 1000 * KIB,
-		    2048 * KIB } },
+		  { 100400 * KIB,
+		    2048 * KIB,
+		    0,
+		    300 * KIB,
+		    102748 * KIB,
+		    100000 * KIB,
+		    1000 * KIB,
+		    2048 * KIB,
+		    { .anon = 100400 * KIB,
+		      .swap = 2048 * KIB,
+		      .shared = 10000 * KIB,
+		      .shmem = 1000 * KIB,
+		      .pagetables = 300 * KIB } } },
 		/* by the thread that lives */
 		{ 900,
 		  0,
-		  { 8192 * KIB, 512 * KIB, 0, 60 * KIB, 8764 * KIB, 8192 * KIB, 0, 512 * KIB } },
+		  { 8192 * KIB,
+		    512 * KIB,
+		    0,
+		    60 * KIB,
+		    8764 * KIB,
+		    8192 * KIB,
+		    0,
+		    512 * KIB,
+		    { .anon = 8192 * KIB,
+		      .swap = 512 * KIB,
+		      .shared = 3808 * KIB,
+		      .pagetables = 60 * KIB } } },
 		{ 1000, PROC_GONE },
 		{ 1300, PROC_GONE },
 		{ 1400, -EBADMSG },
@@ -264,7 +299,8 @@ static void test_read_of_fixtures(void **state)
 
 		assert_int_equal(reclaimable_read(proc_fd, cases[i].pid, &reclaimable),
 				 cases[i].result);
-		assert_memory_equal(&reclaimable, &cases[i].wanted, sizeof(reclaimable));
+		assert_memory_equal(&reclaimable, &cases[i].wanted,
+				    offsetof(struct reclaimable, full.is_measured));
 	}
 }
 

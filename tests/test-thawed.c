@@ -535,7 +535,7 @@ static struct manager *new_manager(const char *more)
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
-	fprintf(f, "[Daemon]\nScope=%s\n%s", test.scope, more);
+	fprintf(f, "[Daemon]\nMinVictim=64K\nScope=%s\n%s", test.scope, more);
 	fclose(f);
 	assert_int_equal(manager_new(&options, &ops, &m), 0);
 	assert_int_equal(m->abilities.ledger_error, 0);
@@ -773,7 +773,7 @@ static void test_end_of_a_dry_run(void **state)
 	kill_a_daemon(KILL_NOW);
 	f = fopen(test.config, "we");
 	assert_non_null(f);
-	fprintf(f, "[Daemon]\nScope=%s\nDryRun=yes\n", test.scope);
+	fprintf(f, "[Daemon]\nMinVictim=64K\nScope=%s\nDryRun=yes\n", test.scope);
 	fclose(f);
 	assert_soon(!is_frozen(false, "/g"));
 	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
@@ -781,7 +781,7 @@ static void test_end_of_a_dry_run(void **state)
 	assert_false(is_frozen(false, "/g"));
 	f = fopen(test.config, "we");
 	assert_non_null(f);
-	fprintf(f, "[Daemon]\nScope=%s\n", test.scope);
+	fprintf(f, "[Daemon]\nMinVictim=64K\nScope=%s\n", test.scope);
 	fputs(NOT_NOW, f);
 	fclose(f);
 	assert_int_equal(manager_reload(test.manager, &mistakes), 0);

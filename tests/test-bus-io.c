@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests of daemon/bus-io.c: how long a message is, by its first 16 bytes. */
+#include "daemon/bus-internal.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+static void test_message_size_is_of_header_and_body(void **state)
+{
+	/* The byte order, type, flags and version; the body's length, the serial, the fields'. */
+	static const struct {
+		unsigned char header[16];
+		uint64_t size;
+	} cases[] = {
+		{ { 'l', 1, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0 }, 16 },
+		{ { 'l', 1, 0, 1, 4, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0 }, 16 + 8 + 4 },
+		/* the fields are padded, the body is not */
+		{ { 'l', 1, 0, 1, 5, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0 }, 16 + 16 + 5 },
+		{ { 'l', 1, 0, 1, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0 }, 16 + 65536 + 256 },
+		{ { 'B', 1, 0, 1, 0, 0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0 }, 16 + 65536 + 256 },
+		/* what no bus takes: it must not become a small number */
+		{ { 'l', 1, 0, 1, 255, 255, 255, 255, 1, 0, 0, 0, 255, 255, 255, 255 },
+		  16 + 0x100000000 + 0xffffffff },
+		{ { 0 }, 0 },
+		{ { 'x', 1, 0, 1, 4, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0 }, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(bus_io_message_size(cases[i].header), cases[i].size);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_message_size_is_of_header_and_body),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
