@@ -48,6 +48,8 @@ struct decision {
 	unsigned n_reads;
 	bool approximate;
 	unsigned n_sharers;	 /* processes that share its memory and go with it */
+	unsigned n_relatives;	 /* likewise: they share its memory copy on write */
+	bool is_unit;		 /* most of it is shared with relatives: company-family.c */
 	unsigned n_sharers_left; /* beyond those: too many, or not looked at */
 	int sharers_error;	 /* -errno: of some it is not known */
 	pid_t spared_pid;	 /* a sharer that may not be ended, so nobody is; 0: none */

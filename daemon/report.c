@@ -125,9 +125,10 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 static const char *describe_company(const struct decision *d, char *buf, size_t size)
 {
 	buf[0] = '\0';
-	if (d->n_sharers > 0 && d->target == POLICY_TARGET_PROCESS)
-		snprintf(buf, size, " and %u that share%s its memory", d->n_sharers,
-			 d->n_sharers == 1 ? "s" : "");
+	unsigned n = d->n_sharers + d->n_relatives;
+
+	if (n > 0 && d->target == POLICY_TARGET_PROCESS)
+		snprintf(buf, size, " and %u that share%s its memory", n, n == 1 ? "s" : "");
 	return buf;
 }
 

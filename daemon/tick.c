@@ -308,6 +308,19 @@ static bool reread(struct manager *m, bool *ret_moved)
 	return r != PROC_GONE;
 }
 
+/* Is much of what it was chosen for gone?  An exec keeps pid and start time, and can keep the name.
+ */
+static bool has_shrunk(const struct manager *m)
+{
+	const struct decision *d = &m->decision;
+	struct proc_memory now;
+	struct proc_stat stat;
+
+	return proc_read_stat(m->proc_fd, d->pid, &stat) == 0 &&
+	       proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &now) == 0 &&
+	       proc_mapped(&now) < proc_mapped(&d->memory) / 2;
+}
+
 /*
  * Is it still the one who was chosen, may it still be ended, does the emergency still hold?  The
  * order matters: with the pidfd open and the start time compared, what is read after that by pid
@@ -327,7 +340,8 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 		return REPORT_VANISHED;
 	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
 		return REPORT_VANISHED;
-	if (!decision_may_kill(m, d->pid, m->policies.scope))
+	if (!decision_may_kill(m, d->pid, m->policies.scope) ||
+	    (t->judgement.policy->target == POLICY_TARGET_PROCESS && has_shrunk(m)))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
 	if (moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
