@@ -88,8 +88,9 @@ struct manager {
 	enum manager_state state;
 	usec_t watch_until; /* watch lingers */
 	struct memory_reading reading;
-	usec_t sampled_at; /* when it was taken */
-	struct gap gap;	   /* between samples */
+	usec_t sampled_at;    /* when it was taken */
+	usec_t sample_due_at; /* until then no policy can come to hold */
+	struct gap gap;	      /* between samples */
 	struct forecast forecast;
 	struct psi_history psi;
 	struct reclaim_history reclaim; /* in calm nothing is added to it */
@@ -98,6 +99,10 @@ struct manager {
 	usec_t unswappable_at;
 	struct census census;
 	usec_t refreshed_at;	       /* the last round of the census began */
+	usec_t watching_since;	       /* 0: calm */
+	usec_t listed_at;	       /* the last full listing, since calm; 0: none yet */
+	usec_t round_usec;	       /* what the slices of the last round took */
+	unsigned n_cut;		       /* choices in a row that the limits cut short */
 	struct victim_request request; /* of the last choice */
 	struct victim_result choice;
 	struct passover passover;

@@ -23,17 +23,20 @@
 #include "daemon/stalls.h"
 #include "daemon/swap-use.h"
 #include "daemon/thawed.h"
+#include "daemon/watch.h"
 #include "lib/reader.h"
 
 /* Watch is left when its reasons are so long over; a census costs more than a second look. */
 #define WATCH_LINGER_USEC (10 * USEC_PER_SEC)
-/* Re-reading takes so much of one turn of the loop; more when it is about to be needed. */
-#define SLICE_USEC	(1 * USEC_PER_MSEC)
-#define SLICE_NEAR_USEC (20 * USEC_PER_MSEC)
+/* A choice that was cut short by its limits is gone on with so many times, at once, before a kill
+ * rests on it all the same: 0.2 s in all. */
+#define CUT_MAX	   4
+#define GO_ON_USEC (1 * USEC_PER_MSEC)
+/* What frees less is no victim. */
+#define MIN_VICTIM_BYTES (4 * MIB)
+#define MIN_VICTIM_SHARE 1024
 /* The next slice of a round. */
 #define NEXT_SLICE_USEC (4 * USEC_PER_MSEC)
-/* A round at least so often in watch: what was not handed out by memory changes too. */
-#define ROUND_USEC (10 * USEC_PER_SEC)
 /* Stalled so much of the time since the last look: worth watching (the trigger's 70 ms in 1 s). */
 #define WATCH_PRESSURE 700U
 /* All precise reads of one choice together: they must not make the emergency longer. */
@@ -52,7 +55,8 @@
 struct tick {
 	usec_t now;
 	struct policy_judgement judgement;
-	int signal; /* what end() is to send, 0: nothing */
+	int signal;   /* what end() is to send, 0: nothing */
+	bool goes_on; /* the choice was cut short */
 	enum report_event event;
 };
 
@@ -81,23 +85,10 @@ static bool acting_policy_holds(const struct manager *m)
 	return false;
 }
 
-static bool is_worth_a_round(const struct manager *m, usec_t now)
-{
-	return census_round_is_under_way(&m->census) ||
-	       census_is_stale(&m->census, m->reading.allocated) ||
-	       now - m->refreshed_at >= ROUND_USEC;
-}
-
-/*
- * In watch: who has come since, and a slice of re-reading where so much was handed out that it is
- * worth it.  About to act: all of the round, within reason, as the smallest of the last round may
- * be the largest by now.  Not while a victim is on its way, and not in calm.
- */
+/* Not while a victim is on its way, and not in calm. */
 static int keep_census(struct manager *m, usec_t now)
 {
-	const struct memory_counters *c = &m->reading.counters;
-	bool near = acting_policy_holds(m), with_swap = c->swap_free < c->swap_total;
-	usec_t slice = near ? SLICE_NEAR_USEC : SLICE_USEC;
+	bool near = acting_policy_holds(m);
 	int r;
 
 	if (m->state == MANAGER_SETTLE)
@@ -110,20 +101,7 @@ static int keep_census(struct manager *m, usec_t now)
 		if (r < 0)
 			return r;
 	}
-	if (m->census.swept_at == 0)
-		r = census_sweep(&m->census, now, m->reading.allocated, with_swap);
-	else
-		r = census_find_new(&m->census, now, m->reading.allocated);
-	if (r == 0 && is_worth_a_round(m, now)) {
-		if (!census_round_is_under_way(&m->census))
-			m->refreshed_at = now;
-		r = census_refresh(&m->census, now, m->reading.allocated, with_swap, monitor_now,
-				   monitor_now() + slice);
-	}
-	if (r >= 0)
-		r = victim_reserve(&m->choice, &m->census);
-	/* What was handed out meanwhile counts too. */
-	return r < 0 ? r : memory_sample(m->memory, &m->reading);
+	return watch_keep(m, now, near);
 }
 
 /* What happened in a gap is not known, and may be over. */
@@ -141,13 +119,35 @@ static void forget_before_gap(struct manager *m, usec_t now)
 	report_gap(gap);
 }
 
-/* Memory, pressure and, in watch, who there is.  A census that cannot be kept up to date is better
- * than none: that is said, and does not end the look. */
+/* A turn that only goes on with a round of the census, or with a walk over the cgroups: nothing can
+ * have crossed a threshold since memory was read. */
+static bool is_slice_only(const struct manager *m, usec_t now)
+{
+	return m->state == MANAGER_WATCH && now < m->sample_due_at &&
+	       (census_round_is_under_way(&m->census) || stall_is_walking(&m->stalls.walk));
+}
+
+/* What is kept in watch.  A census that cannot be kept up to date is better than none: that is
+ * said, and does not end the look. */
+static void keep(struct manager *m, const struct tick *t)
+{
+	int r;
+
+	stalls_look(m, t->now);
+	r = keep_census(m, t->now);
+	swap_use_look(m, t->now);
+	if (r < 0)
+		report_sample_failed(m, r, t->now);
+}
+
+/* Memory and pressure. */
 static int sample(struct manager *m, const struct tick *t)
 {
 	struct psi_reading psi;
 	int r;
 
+	if (is_slice_only(m, t->now))
+		return 0;
 	r = m->state == MANAGER_CALM ? memory_sample_levels(m->memory, &m->reading)
 				     : memory_sample(m->memory, &m->reading);
 	if (r < 0)
@@ -163,11 +163,8 @@ static int sample(struct manager *m, const struct tick *t)
 		if (psi_history_some(&m->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
 			m->watch_until = t->now + WATCH_LINGER_USEC;
 	}
-	stalls_look(m, t->now);
-	r = keep_census(m, t->now);
-	swap_use_look(m, t->now);
-	if (r < 0)
-		report_sample_failed(m, r, t->now);
+	m->sample_due_at =
+		t->now + policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);
 	return 0;
 }
 
@@ -220,7 +217,7 @@ static void judge(struct manager *m, struct tick *t)
 		return;
 	}
 	if (m->state != MANAGER_CALM && t->now >= m->watch_until)
-		census_rest(&m->census);
+		watch_rest(m);
 	m->state = t->now < m->watch_until ? MANAGER_WATCH : MANAGER_CALM;
 	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until)
 		return;
@@ -228,7 +225,14 @@ static void judge(struct manager *m, struct tick *t)
 	t->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
 }
 
-/* Two passes over the census: somebody, or nobody. */
+static uint64_t min_victim(const struct manager *m)
+{
+	if (m->policies.min_victim.set)
+		return policy_line_bytes(&m->policies.min_victim, m->reading.total);
+	return max_u64(MIN_VICTIM_BYTES, m->reading.total / MIN_VICTIM_SHARE);
+}
+
+/* Two passes over the census: a victim, or none. */
 static bool choose(struct manager *m, struct tick *t)
 {
 	const struct policy *policy = t->judgement.policy;
@@ -258,12 +262,19 @@ static bool choose(struct manager *m, struct tick *t)
 		.allocated = m->reading.allocated,
 		.total = m->reading.counters.total + m->reading.counters.swap_total,
 		.memory = m->reading.total,
+		.min_victim = min_victim(m),
 		.now = t->now,
+		.ticks_now = monitor_ticks_before(0),
 		.self = getpid(),
 		.passover = &m->passover,
 	};
 	census_set_totals(&m->census, &m->reading.counters);
 	victim_choose(&m->census, &m->request, &reads, &m->choice);
+	if (m->choice.is_cut && m->n_cut++ < CUT_MAX) {
+		t->goes_on = true;
+		return false;
+	}
+	m->n_cut = 0;
 	if (m->choice.n_ranked == 0) {
 		t->event = REPORT_NOBODY;
 		return false;
@@ -364,8 +375,13 @@ static void end(struct manager *m, struct tick *t)
 /* Somebody is to go who has not been chosen yet. */
 static bool choose_and_confirm(struct manager *m, struct tick *t)
 {
-	if (!choose(m, t))
+	if (watch_is_incomplete(m, t->now))
+		t->goes_on = true;
+	if (t->goes_on || !choose(m, t)) {
+		if (t->goes_on)
+			m->state = MANAGER_WATCH;
 		return false;
+	}
 	t->event = confirm(m, t);
 	if (t->event == REPORT_NOTHING && !m->decision.dry_run)
 		return true;
@@ -396,7 +412,9 @@ static usec_t next_by_state(const struct manager *m, const struct tick *t)
 	if (m->state == MANAGER_SETTLE) /* beside the event of its exit */
 		return m->decision.signal == SIGKILL && !m->decision.hastened ? KILL_STARVED_USEC
 									      : SETTLE_USEC;
-	if (census_round_is_under_way(&m->census) && m->state == MANAGER_WATCH)
+	if (t->goes_on)
+		return GO_ON_USEC;
+	if (watch_is_busy(m) && m->state == MANAGER_WATCH)
 		return NEXT_SLICE_USEC;
 	return policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);
 }
@@ -428,6 +446,7 @@ usec_t tick(struct manager *m, usec_t now)
 		report_sample_failed(m, r, now);
 		return RETRY_USEC;
 	}
+	keep(m, &t);
 	account_look(m, now);
 	judge(m, &t);
 	if (t.signal != 0 && (m->state == MANAGER_SETTLE || choose_and_confirm(m, &t)))

@@ -216,6 +216,15 @@ static int list(struct census_sweep *sweep)
 	return census_reserve(census);
 }
 
+void census_begin(struct census *census, uint64_t allocated, bool with_swap)
+{
+	census_stop_round(census);
+	census_drop_gone(census);
+	census->compares_next = false;
+	census->round_allocated = allocated;
+	census->with_swap = with_swap;
+}
+
 int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool with_swap)
 {
 	struct census_sweep sweep = {
@@ -229,11 +238,7 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 		census_read_last_pid(census); /* before: who comes during the sweep is new */
 	int r;
 
-	census_stop_round(census);
-	census_drop_gone(census);
-	census->compares_next = false;
-	census->round_allocated = allocated;
-	census->with_swap = with_swap;
+	census_begin(census, allocated, with_swap);
 	r = list(&sweep);
 	if (r < 0)
 		return r;

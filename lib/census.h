@@ -107,6 +107,7 @@ struct census_process {
 	uint64_t read_at_allocated;   /* bytes allocated by the machine when memory was read */
 	uint64_t status_at_allocated; /* when shared memory and page tables were */
 	usec_t measured_at;	      /* memory.kept was */
+	usec_t share_asked_at;	      /* it was asked for, or told, in watch: daemon/watch.c */
 	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share */
 	uint64_t recent_footprint;  /* reclaimable, at most CENSUS_GROWTH_USEC ago */
 	uint64_t earlier_footprint; /* once to twice as long ago, or when first seen */
@@ -218,6 +219,20 @@ void census_set_policies(struct census *census, const struct policy_set *policie
  * Ends a round that is under way.
  */
 int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool with_swap);
+
+/*
+ * One slice of a full listing, until *clock() has come to deadline: reads those that are not known,
+ * or are new.  Begins one if none is under way.  1: the listing is done; 0: more is to come;
+ * -errno. The first one makes the snapshot (swept_at is 0 until it is done).  Pids may have wrapped
+ * around since the last look, or the last pid may not be what it seems, so census_find_new() alone
+ * is not enough.
+ */
+int census_list(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
+		usec_t (*clock)(void), usec_t deadline);
+static inline bool census_listing_is_under_way(const struct census *census)
+{
+	return census->listing_fd >= 0;
+}
 
 /*
  * Looks at who has come since the last time: by number where few pids were given out since

@@ -332,6 +332,7 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 const struct conf_key conf_keys[] = {
 	{ "DryRun",          DAEMON, "no",  FORM_BOOL,     set_bool, SET(dry_run), .restricts = true },
 	{ "Scope",           DAEMON, "/",   "one cgroup such as /user.slice", set_scope, .restricts = true },
+	{ "MinVictim",      DAEMON, "4M",      FORM_LINE,     set_line, SET(min_victim) },
 	{ "WatchBelow",      DAEMON, "30% 64G", FORM_LINE,     set_line, SET(watch_below) },
 	{ "KillTimeout",     DAEMON, "2s",  "a duration of at least 100ms such as 2s", set_kill_timeout },
 

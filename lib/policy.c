@@ -267,12 +267,17 @@ static bool pressure_holds(const struct policy *policy, const struct policy_read
 static bool thrashing_holds(const struct policy *policy, const struct reclaim_history *reclaim)
 {
 	usec_t window = max_u64(policy->for_usec, POLICY_THRASHING_WINDOW_USEC);
-	struct reclaim_span span;
+	struct reclaim_span early, late;
 
 	if (policy->thrashing == 0)
 		return true;
-	return reclaim && reclaim_over(reclaim, window, &span) &&
-	       reclaim_refaulted_share(&span) >= policy->thrashing;
+	if (!reclaim || !reclaim_over(reclaim, window, &early) ||
+	    !reclaim_over(reclaim, window / 2, &late))
+		return false;
+	early.stolen -= late.stolen;
+	early.refaulted -= late.refaulted;
+	return reclaim_refaulted_share(&early) >= policy->thrashing &&
+	       reclaim_refaulted_share(&late) >= policy->thrashing;
 }
 
 static bool activity_holds(const struct policy *policy, const struct policy_reading *reading)

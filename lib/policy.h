@@ -141,7 +141,9 @@ struct policy_set {
 	char *scope_file; /* where that is said, for messages; NULL: in no file */
 	unsigned scope_line;
 	struct policy_line watch_below;
-	usec_t kill_timeout_usec; /* SIGKILL to "unkillable" */
+	struct policy_line min_victim; /* a process that frees less is not killed; not set: a
+					* default that goes by the machine's memory */
+	usec_t kill_timeout_usec;      /* SIGKILL to "unkillable" */
 
 	struct policy *policies;
 	size_t n_policies;
@@ -235,8 +237,9 @@ void policy_forget(struct policy_set *set);
 /*
  * Do the policy's conditions hold now?  Those on memory and swap at this reading; those on
  * pressure on the average over the policy's time (1 s at least), and only if the machine had to
- * reclaim memory in that time, as far as that is known.  No PSI: they never hold.  Thrashing over
- * the policy's time (2 s at least); where nothing is known of reclaim it never holds.
+ * reclaim memory in that time, as far as that is known.  No PSI: they never hold.  Thrashing in
+ * both halves of the policy's time (2 s at least), as any shortage begins with some; where nothing
+ * is known of reclaim it never holds.
  */
 /*
  * Free swap is no help, and a condition on it counts as met, in a policy that has one on memory

@@ -32,7 +32,7 @@
 
 void stall_init(struct stall *stall, int root_fd)
 {
-	*stall = (struct stall){ .root_fd = root_fd };
+	*stall = (struct stall){ .root_fd = root_fd, .max_entries = STALL_CGROUPS_MAX };
 }
 
 static void leave_all(struct stall *stall)
@@ -63,10 +63,10 @@ static int make_room(struct stall *stall)
 	size_t n_places = stall->n_places > 0 ? stall->n_places * 2 : PLACES_MIN;
 	struct stall_entry *entries;
 
+	if (stall->n_entries >= stall->max_entries)
+		return -ENOSPC;
 	if (stall->n_places > 0 && stall->n_entries * 2 < stall->n_places)
 		return 0;
-	if (stall->n_entries >= STALL_CGROUPS_MAX)
-		return -ENOSPC;
 	entries = calloc(n_places, sizeof(*entries));
 	if (!entries)
 		return -ENOMEM;
@@ -228,8 +228,8 @@ static int look_at_child(struct stall *stall, const char *name, uint64_t id, use
 	stall->draft.n_read++;
 	n = read_file(level->fd, name, "memory.pressure", text, sizeof(text));
 	if (n < 0 || psi_parse(text, &psi) < 0) {
-		/* Vanished; or its owner has turned its pressure off, and may have a reason. */
-		child.limited = level->node.delegated;
+		/* Vanished; or its owner has turned its pressure off (cgroup.pressure): what the
+		 * cgroup above stalled is then not found below it. */
 		stall_add_child(&level->node, &child);
 		return 0;
 	}
@@ -360,7 +360,7 @@ static void finish(struct stall *stall, usec_t now)
 	if (!is_first)
 		stall->verdict = stall->draft;
 	/* No more room, and most of it is of cgroups that are no more: begin anew. */
-	if (stall->n_entries >= STALL_CGROUPS_MAX && stall->draft.n_read < stall->n_entries / 2)
+	if (stall->n_entries >= stall->max_entries && stall->draft.n_read < stall->n_entries / 2)
 		stall_clear(stall);
 }
 

@@ -131,6 +131,7 @@ struct stall {
 	struct stall_entry *entries;
 	size_t n_places; /* a power of two, or 0 */
 	size_t n_entries;
+	size_t max_entries; /* STALL_CGROUPS_MAX, but in tests */
 
 	struct stall_verdict verdict; /* of the last walk that was over */
 

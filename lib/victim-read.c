@@ -49,7 +49,8 @@ static uint64_t process_upper_end(const struct choice *choice, const struct cens
 	interval = census_interval(choice->census, process, request->allocated, request->now);
 	if (!is_read(choice, process))
 		interval.hi = min_u64(interval.hi, victim_rest(choice));
-	return interval.hi < request->min_victim ? 0 : victim_weighted(process, interval.hi);
+	return interval.hi < request->min_victim ? 0
+						 : victim_weighted(process, request, interval.hi);
 }
 
 /* Of a cgroup only the rules that go by cgroup alone can be asked: once for each. */
@@ -81,7 +82,7 @@ uint64_t victim_upper_end(const struct choice *choice, const struct census_node 
 
 bool victim_is_allowed(const struct choice *choice, const struct census_node *node)
 {
-	return victim_eligibility(choice->census, node, choice->request) == ELIGIBILITY_ELIGIBLE;
+	return victim_eligibility(choice->census, node, choice->request) == choice->wanted;
 }
 
 bool victim_is_stale(const struct choice *choice, const struct census_node *node)
@@ -117,8 +118,9 @@ static void process_init(const struct choice *choice, struct victim_candidate *c
 	if (!is_bounded(request))
 		candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
 	else
-		candidate->score = (struct interval){ victim_weighted(process, interval.lo),
-						      victim_weighted(process, interval.hi) };
+		candidate->score =
+			(struct interval){ victim_weighted(process, request, interval.lo),
+					   victim_weighted(process, request, interval.hi) };
 }
 
 static void add_memory(struct proc_memory *sum, const struct proc_memory *memory)
@@ -131,8 +133,8 @@ static void add_memory(struct proc_memory *sum, const struct proc_memory *memory
 	sum->kept += memory->kept;
 }
 
-/* The eligible processes in it.  Cgroups below are candidates of their own: they do not make the one
- * above look larger, though they are killed with it. */
+/* The eligible processes in it.  Cgroups below are candidates of their own: they do not make the
+ * one above look larger, though they are killed with it. */
 static void add_below(const struct choice *choice, const struct census_node *node,
 		      struct victim_candidate *candidate)
 {
@@ -145,7 +147,8 @@ static void add_below(const struct choice *choice, const struct census_node *nod
 				add_below(choice, child, candidate);
 		return;
 	}
-	if (victim_exclusion(choice->census, process, choice->request) != ELIGIBILITY_ELIGIBLE)
+	if (victim_exclusion(choice->census, process, choice->request) != ELIGIBILITY_ELIGIBLE &&
+	    victim_exclusion(choice->census, process, choice->request) != choice->wanted)
 		return;
 	add_memory(&candidate->memory, &process->memory);
 	candidate->error += node->error_sum;
@@ -225,11 +228,16 @@ int victim_reread(struct choice *choice, const struct census_node *node)
 	return r;
 }
 
-static bool is_eligible(const struct census_process *process, void *userdata)
-{
-	const struct choice *choice = userdata;
+struct family_filter {
+	const struct census *census;
+	const struct victim_request *request;
+};
 
-	return victim_exclusion(choice->census, process, choice->request) == ELIGIBILITY_ELIGIBLE;
+static bool is_killable(const struct census_process *process, void *userdata)
+{
+	const struct family_filter *filter = userdata;
+
+	return !eligibility_is_refused(victim_exclusion(filter->census, process, filter->request));
 }
 
 /*
@@ -239,28 +247,30 @@ static bool is_eligible(const struct census_process *process, void *userdata)
  * (For two of them that is the fair share.  It takes several kills, so a single process as large is
  * preferred.)  Where the others are not known, what is shared stays.
  */
-static void apply_share(const struct choice *choice, const struct victim_reading *reading,
-			struct victim_candidate *candidate)
+bool victim_apply_share(const struct census *census, const struct census_process *process,
+			const struct victim_request *request, struct victim_reading *reading)
 {
 	const struct reclaimable *r = &reading->reclaimable;
+	struct family_filter filter = { census, request };
 	uint64_t mapped = proc_mapped(&reading->memory), fair = reclaimable_total(r);
 	uint64_t shared = sub_u64(fair, r->alone), common, value = fair;
+	bool is_unit = false;
 	unsigned n = 0;
 
 	if (shared > r->alone / 4)
-		n = family_count(choice->census, candidate->process, is_eligible, (void *)choice);
+		n = family_count(census, process, is_killable, &filter);
 	common = min_u64(sub_u64(mapped, r->alone), shared * (n + 1));
 	if (n > 0 && common > r->alone) {
-		candidate->is_unit = true;
+		is_unit = true;
 		value = add_u64(r->alone, common / 2);
 	} else if (n == 0 && shared > r->alone) {
 		value = r->alone;
 	}
-	candidate->alone = r->alone;
-	candidate->memory.is_measured = true;
+	reading->memory.is_measured = true;
 	/* (Shared memory that is swapped out is mapped, but in no count of status.) */
-	candidate->memory.shmem += sub_u64(value, mapped);
-	candidate->memory.kept = sub_u64(mapped, value);
+	reading->memory.shmem += sub_u64(value, mapped);
+	reading->memory.kept = sub_u64(mapped, value);
+	return is_unit;
 }
 
 static bool read_process(struct choice *choice, struct victim_candidate *candidate)
@@ -279,9 +289,11 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	if (r != 0) /* late, or unreadable: what was read at little cost stands */
 		return victim_is_allowed(choice, candidate->node);
 	census_adjust(choice->census, process->pid, reading.oom_score_adj);
+	if (reading.has_reclaimable) {
+		candidate->is_unit = victim_apply_share(choice->census, process, request, &reading);
+		candidate->alone = reading.reclaimable.alone;
+	}
 	candidate->memory = reading.memory;
-	if (reading.has_reclaimable)
-		apply_share(choice, &reading, candidate);
 	process->fair_share = reading.has_reclaimable ? reclaimable_total(&reading.reclaimable) : 0;
 	census_count(choice->census, process, &candidate->memory, request->allocated, request->now);
 	process->choice = choice->census->choice;
@@ -296,8 +308,8 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 		uint64_t bytes = proc_reclaimable(&candidate->memory);
 
 		candidate->score = (struct interval){
-			victim_weighted(process, sub_u64(bytes, reading.error)),
-			victim_weighted(process, add_u64(bytes, reading.error)),
+			victim_weighted(process, request, sub_u64(bytes, reading.error)),
+			victim_weighted(process, request, add_u64(bytes, reading.error)),
 		};
 	}
 	return true;

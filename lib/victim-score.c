@@ -107,10 +107,13 @@ static uint64_t badness(const struct census_process *process, const struct victi
 
 /* A hint makes a process look larger or smaller than it is; by itself it never makes a small one
  * outrank a large one, as the kernel's additive formula does. */
-uint64_t victim_weighted(const struct census_process *process, uint64_t bytes)
+uint64_t victim_weighted(const struct census_process *process, const struct victim_request *request,
+			 uint64_t bytes)
 {
 	int factor = 1000 + process->oom_score_adj;
 
+	if (request->reluctantly)
+		return bytes;
 	return saturate_u64((double)bytes * (factor < 1 ? 1 : factor) / 1000 *
 			    (double)process->weight);
 }
@@ -143,13 +146,13 @@ uint64_t victim_score(const struct census_process *process, const struct victim_
 		return saturate_u64((double)badness(process, request, memory) *
 				    (double)process->weight);
 	case POLICY_RANK_BY_SWAP:
-		return victim_weighted(process, memory->swap);
+		return victim_weighted(process, request, memory->swap);
 	case POLICY_RANK_BY_GROWTH:
-		return victim_weighted(process, growth(process, request, bytes));
+		return victim_weighted(process, request, growth(process, request, bytes));
 	case POLICY_RANK_BY_FOOTPRINT:
 		break;
 	}
-	return victim_weighted(process, bytes);
+	return victim_weighted(process, request, bytes);
 }
 
 void victim_count_exclusions(const struct census *census, const struct victim_request *request,

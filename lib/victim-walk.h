@@ -10,12 +10,13 @@ struct choice {
 	const struct victim_request *request;
 	const struct victim_reader *reader;
 	struct victim_result *result;
-	unsigned walk;	     /* nodes that were dealt with carry it */
-	uint64_t mark;	     /* the best score read so far */
-	uint64_t undecided;  /* the highest upper end of those that were left unread */
-	uint64_t held;	     /* by those that were read precisely, their fair shares, bytes */
-	size_t n_needed;     /* nodes looked at when the decision was made */
-	unsigned n_reserved; /* precise reads that are kept for the youngest */
+	enum eligibility wanted; /* ELIGIBLE; where none of these is worth it, RELUCTANT */
+	unsigned walk;		 /* nodes that were dealt with carry it */
+	uint64_t mark;		 /* the best score read so far */
+	uint64_t undecided;	 /* the highest upper end of those that were left unread */
+	uint64_t held;		 /* by those that were read precisely, their fair shares, bytes */
+	size_t n_needed;	 /* nodes looked at when the decision was made */
+	unsigned n_reserved;	 /* precise reads that are kept for the youngest */
 
 	/* What is skipped if there are others: from this verdict on, in this walk. */
 	enum passover_verdict refused;

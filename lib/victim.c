@@ -23,9 +23,12 @@ static bool has_processes(const struct census_node *node)
 	return false;
 }
 
-static bool is_root(const struct census_node *node)
+/* The root, or that of the subtree in which victims are: not to be killed as a whole. */
+static bool is_top(const struct choice *choice, const struct census_node *node)
 {
-	return strcmp(((const struct census_cgroup *)node)->path, "/") == 0;
+	const char *path = ((const struct census_cgroup *)node)->path;
+
+	return strcmp(path, "/") == 0 || strcmp(path, choice->census->policies->scope) == 0;
 }
 
 /* A cgroup with processes of its own, be there cgroups below it or not. */
@@ -33,7 +36,7 @@ static bool is_candidate(const struct choice *choice, const struct census_node *
 {
 	if (choice->request->target == POLICY_TARGET_PROCESS)
 		return node->kind == CENSUS_PROCESS;
-	return node->kind == CENSUS_CGROUP && !is_root(node) && has_processes(node);
+	return node->kind == CENSUS_CGROUP && !is_top(choice, node) && has_processes(node);
 }
 
 /*
@@ -382,6 +385,7 @@ static void pronounce(const struct choice *choice)
 	best = result->ranked[0].estimate;
 	bar = add_u64(best, VICTIM_NEAR(best));
 	result->ranked[0].verdict = VICTIM_CHOSEN;
+	result->is_cut = result->is_cut || choice->undecided > bar;
 	result->approximate = !result->ranked[0].precise || choice->undecided > bar;
 	for (unsigned i = 1; i < result->n_ranked; i++) {
 		struct victim_candidate *candidate = &result->ranked[i];
@@ -405,6 +409,16 @@ static bool is_enough(const struct choice *choice)
 	return best > 0 && passover_is_worth(best, choice->avoided.estimate);
 }
 
+/* Where no other is left, one whose kind was ineffective before one that failed last. */
+static void walk_tier(struct choice *choice)
+{
+	enum passover_verdict refused = PASSOVER_KIND;
+
+	do
+		walk(choice, refused++);
+	while (refused <= PASSOVER_YES && !is_enough(choice));
+}
+
 static void note_avoided(const struct choice *choice)
 {
 	struct victim_result *result = choice->result;
@@ -426,14 +440,14 @@ static void note_avoided(const struct choice *choice)
 void victim_choose(struct census *census, const struct victim_request *request,
 		   const struct victim_reader *reader, struct victim_result *result)
 {
+	struct victim_request tier = *request;
 	struct choice choice = {
 		.census = census,
-		.request = request,
+		.request = &tier,
 		.reader = reader,
 		.result = result,
+		.wanted = ELIGIBILITY_ELIGIBLE,
 	};
-	/* Where no other is left, one whose kind was ineffective before one that failed last. */
-	enum passover_verdict refused = PASSOVER_KIND;
 
 	census->choice++;
 	result->n_visited = 0;
@@ -442,9 +456,14 @@ void victim_choose(struct census *census, const struct victim_request *request,
 	result->vanished_pid = 0;
 	result->vanished_score = 0;
 	result->n_candidates = census->n_candidates;
-	do
-		walk(&choice, refused++);
-	while (refused <= PASSOVER_YES && !is_enough(&choice));
+	result->is_reluctant = false;
+	walk_tier(&choice);
+	if (result->n_ranked == 0 && !result->is_cut) {
+		choice.wanted = ELIGIBILITY_RELUCTANT;
+		tier.reluctantly = true;
+		walk_tier(&choice);
+		result->is_reluctant = result->n_ranked > 0;
+	}
 	note_avoided(&choice);
 	pronounce(&choice);
 }

@@ -90,6 +90,8 @@ struct victim_result {
 	unsigned n_rereads; /* of status */
 	bool approximate;   /* some candidate was left undecided */
 	bool is_cut;	    /* by the limit on time: choosing again goes on with it */
+	bool is_reluctant;  /* no eligible process was worth it: reluctant ones were ranked, by size
+			     */
 	size_t n_candidates;
 	size_t n_visited; /* nodes looked at; what a choice costs */
 
@@ -122,6 +124,7 @@ struct victim_request {
 	usec_t now;
 	uint64_t ticks_now; /* as start_ticks: since boot; 0: not known */
 	pid_t self;
+	bool reluctantly;		 /* set by victim_choose() in its copy: raw sizes count */
 	const struct passover *passover; /* NULL: none is under backoff */
 };
 
@@ -181,9 +184,15 @@ const char *victim_verdict_to_string(enum victim_verdict verdict);
 /* The largest process below the node: the one for which its cgroup is chosen. */
 const struct census_process *victim_largest_below(const struct census_node *node);
 
+/* What of the reading of this process stays when it is killed: sets reading->memory.kept (see
+ * victim-read.c).  request: for eligibility.  True: it is to be killed with its family. */
+bool victim_apply_share(const struct census *census, const struct census_process *process,
+			const struct victim_request *request, struct victim_reading *reading);
+
 /* The score of the process, were this its memory. */
 uint64_t victim_score(const struct census_process *process, const struct victim_request *request,
 		      const struct proc_memory *memory);
 
 /* The score, were so many bytes reclaimable; RankBy=footprint. */
-uint64_t victim_weighted(const struct census_process *process, uint64_t bytes);
+uint64_t victim_weighted(const struct census_process *process, const struct victim_request *request,
+			 uint64_t bytes);

@@ -304,7 +304,7 @@ finds 'is empty' .entries '\[\]'
 serve '.properties.State = "act" | .explain["0"] |= (.victim = null | .ranked = [] | .policies[2].holds = true
     | .left_out += {protected: 3, out_of_scope: 26, unreadable: 2}) | .history[1].excluded = "3 protected, 26 outside the scope"'
 run 'status where nobody may be ended' 0 out '^State +act: memory is short, but nobody may be ended \(reckond 0\.1\.0\)$' \
-    out '^ +left out: init, 212 kernel threads, 3 protected, 2 with .*, 26 outside the scope, 2 unreadable$' -- status
+    out '^ +left out: init, 212 kernel threads, 3 protected, 1 reluctant, 2 with .*, 26 outside the scope, 2 unreadable$' -- status
 run 'status where nobody may be ended, as JSON' 0 -- --json status
 finds 'says how many, and why' .victim null .left_out.protected 3
 run 'nobody, in full' 0 out '^  Left out +3 protected, 26 outside the scope$' -- --full history

@@ -21,7 +21,13 @@
 #	endif
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef __SANITIZE_THREAD__
+#	define HAS_THREAD_SANITIZER 1
+#else
+#	define HAS_THREAD_SANITIZER 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || HAS_THREAD_SANITIZER
 #	define FAIL_MALLOC_WORKS 0
 static bool fail_malloc;
 static unsigned n_mallocs;

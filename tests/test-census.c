@@ -336,18 +336,13 @@ static void test_sweep_counts_reluctant_ones_as_candidates(void **state)
 	}
 }
 
-/* What stands before proc_read_memory(): the next reads fail like this. */
+/* What stands before proc_read_status_fd(): the next reads of memory fail like this. */
 static int read_fails;
-int __real_proc_read_memory(int proc_fd, const struct proc_stat *stat, bool with_swap,
-			    uint64_t page_size, struct proc_memory *ret);
-int __wrap_proc_read_memory(int proc_fd, const struct proc_stat *stat, bool with_swap,
-			    uint64_t page_size, struct proc_memory *ret);
-int __wrap_proc_read_memory(int proc_fd, const struct proc_stat *stat, bool with_swap,
-			    uint64_t page_size, struct proc_memory *ret)
+int __real_proc_read_status_fd(int fd, struct proc_status *ret);
+int __wrap_proc_read_status_fd(int fd, struct proc_status *ret);
+int __wrap_proc_read_status_fd(int fd, struct proc_status *ret)
 {
-	if (read_fails != 0)
-		return read_fails;
-	return __real_proc_read_memory(proc_fd, stat, with_swap, page_size, ret);
+	return read_fails != 0 ? read_fails : __real_proc_read_status_fd(fd, ret);
 }
 
 /* Of a process that could not be read yet nothing is known: it may be the largest. */

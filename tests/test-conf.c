@@ -767,7 +767,7 @@ static void test_lenient_load_uses_what_is_safe(void **state)
 		{ "[Policy kill]\nPressureFull=30%\nNew=1\n", 1, "restricts", "kill",
 		  "kill 5% 5% 30% 0s process 5s" },
 		{ "[Policy stall]\nSwapFree=1G\nFor=x\n", 2, "restricts", "stall",
-		  "kill 4% 1024M 25% 1s process 5s" },
+		  "kill 4% 1024M 25% 5s process 5s" },
 		{ "[Policy stall]\nFor=60s\n", 2, "restricts", "stall",
 		  "kill 4% - 25% 30s process 5s" },
 		/* Prefer exposes */

@@ -814,6 +814,20 @@ static void test_policy_holds_on_thrashing(void **state)
 	assert_true(policy_holds(&policy, &reading));
 	reclaim(&reclaimed, 100 * USEC_PER_SEC, 0, 100);
 	assert_false(policy_holds(&policy, &reading));
+	/* Nor for the moment in which a shortage begins, before or behind a time without. */
+	for (unsigned late = 0; late < 2; late++) {
+		struct vmstat_counters c = { .allocated = 1 };
+
+		policy.for_usec = 5 * USEC_PER_SEC;
+		reclaimed = (struct reclaim_history){ 0 };
+		for (unsigned i = 0; i <= 40; i++) {
+			c.scanned += 1000;
+			c.stolen += 1000;
+			c.refaulted_file += (i > 30) == late ? 0 : 900;
+			reclaim_history_add(&reclaimed, i * RECLAIM_STEP_USEC, &c, 0);
+		}
+		assert_false(policy_holds(&policy, &reading));
+	}
 	/* Not before it has been watched for long enough. */
 	reclaim(&reclaimed, 100 * USEC_PER_SEC, 1000, 100);
 	policy.for_usec = 20 * USEC_PER_SEC;

@@ -220,7 +220,7 @@ until_quiet() { # [SECONDS-OF-QUIET [SECONDS-AT-MOST]]
     local now_ms end since=0 steady_ms n_before=-1 mib_before=0 quiet=${1:-2} most=${2:-30}
     look
     end=$((now_ms + 60000))
-    while ! is_over && [ $steady_ms -lt 5000 ] && [ $now_ms -lt $end ]; do
+    while ! is_over && [ $steady_ms -lt 8000 ] && [ $now_ms -lt $end ]; do
         pause 0.05
         look
     done

@@ -17,6 +17,9 @@
 
 #include "tests/host/load.h"
 
+#define TICK	 0.004 /* seconds; no shorter pause is made */
+#define LATE_MIB 8
+
 enum { PAGE = 4096, PIPE_BYTES = 1 << 20, TABLE_SPAN = 2 << 20, MAX_REGIONS = 256 };
 
 /* What the steps touch and dirty refer to. */
@@ -29,6 +32,7 @@ static unsigned n_regions;
 struct amount {
 	size_t n_mib;
 	double rate; /* MiB/s; 0: at once */
+	double due;  /* when the next MiB is, by the clock */
 };
 
 static struct amount parse_amount(const char *value)
@@ -36,13 +40,22 @@ static struct amount parse_amount(const char *value)
 	const char *at = strchr(value, '@');
 
 	return (struct amount){ .n_mib = (size_t)strtoul(value, NULL, 10),
-				.rate = at ? strtod(at + 1, NULL) : 0 };
+				.rate = at ? strtod(at + 1, NULL) : 0,
+				.due = seconds_now() };
 }
 
-static void wait_for_rate(const struct amount *amount)
+/* Called after each MiB.  What was late is made up for, but not more than LATE_MIB of it. */
+static void wait_for_rate(struct amount *amount)
 {
-	if (amount->rate > 0)
-		pause_seconds(1 / amount->rate);
+	double now = seconds_now();
+
+	if (amount->rate <= 0)
+		return;
+	if (amount->due < now - LATE_MIB / amount->rate)
+		amount->due = now - LATE_MIB / amount->rate;
+	amount->due += 1 / amount->rate;
+	if (amount->due > now + TICK)
+		pause_seconds(amount->due - now);
 }
 
 void fill(void *start, size_t size)
@@ -71,7 +84,7 @@ static void remember(void *start, size_t size)
 		regions[n_regions++] = (struct region){ start, size };
 }
 
-static void grow(char *start, const struct amount *amount)
+static void grow(char *start, struct amount *amount)
 {
 	remember(start, amount->n_mib * MIB);
 	for (size_t i = 0; i < amount->n_mib; i++) {
@@ -80,7 +93,7 @@ static void grow(char *start, const struct amount *amount)
 	}
 }
 
-static void grow_file(int fd, const struct amount *amount)
+static void grow_file(int fd, struct amount *amount)
 {
 	size_t size = amount->n_mib * MIB;
 
@@ -141,7 +154,7 @@ static void take_memfd(const char *value)
 	grow_file(memfd_create("load", MFD_CLOEXEC), &amount);
 }
 
-static void write_zeros(int fd, const struct amount *amount)
+static void write_zeros(int fd, struct amount *amount)
 {
 	static char zeros[MIB];
 

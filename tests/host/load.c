@@ -38,6 +38,14 @@ void die(const char *what)
 	_exit(1);
 }
 
+double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 void pause_seconds(double seconds)
 {
 	struct timespec left = { .tv_sec = (time_t)seconds };

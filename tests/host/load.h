@@ -19,6 +19,7 @@ extern const struct verb memory_verbs[], process_verbs[]; /* the last has no nam
 
 /* Exits with a message. */
 void die(const char *what) __attribute__((noreturn));
+double seconds_now(void); /* by the monotonic clock */
 void pause_seconds(double seconds);
 /* All that is left to do: waits for the children, then for ever. */
 void hold(void) __attribute__((noreturn));

@@ -60,7 +60,7 @@ case_sharers() { # six processes in one address space
     expect dies=hog
     machine
     start_daemon
-    start hog sharers=5 anon=600 anon=400@80
+    start hog sharers=5 anon=650 anon=350@80
     until_quiet
 }
 case_tmux() { # shells and a leak in one cgroup
@@ -69,7 +69,7 @@ case_tmux() { # shells and a leak in one cgroup
     start_daemon
     # shellcheck disable=SC2016 # is for that shell
     in_scope tmux bash -c 'for i in 1 2 3; do bash -c "sleep 1000; :" & done
-        "$0" name=python3 anon=600 anon=400@80; sleep 1000; :' "$load"
+        "$0" name=python3 anon=650 anon=350@80; sleep 1000; :' "$load"
     until_quiet
 }
 case_build() { # 20 compilers of 150 MiB, eight at a time: half of them succeed at least

@@ -8,7 +8,7 @@ case_few_descriptors() { # no descriptors are left when memory is low
     machine
     start_daemon
     prlimit --pid "$daemon" --nofile="$(($(n_open) + 1))"
-    start hog anon=600 anon=400@80
+    start hog anon=650 anon=350@80
     until_quiet
 }
 case_few_descriptors_start() { # hardly more than it opens at its start
@@ -21,7 +21,7 @@ case_few_descriptors_start() { # hardly more than it opens at its start
     wait "$daemon"
     daemon_as=(prlimit "--nofile=$limit:$limit")
     start_daemon
-    start hog anon=600 anon=400@80
+    start hog anon=650 anon=350@80
     until_quiet
 }
 case_hidepid() { # /proc is mounted with hidepid=2
@@ -29,7 +29,7 @@ case_hidepid() { # /proc is mounted with hidepid=2
     machine
     mount -o remount,hidepid=2 /proc || skip '/proc cannot be mounted with hidepid=2'
     start_daemon
-    start hog uid=65534 anon=600 anon=400@80
+    start hog uid=65534 anon=650 anon=350@80
     until_quiet
 }
 without_ptrace=(setpriv --bounding-set -sys_ptrace --inh-caps -sys_ptrace)
@@ -38,7 +38,7 @@ case_no_ptrace() { # smaps_rollup cannot be read: a leak
     machine
     daemon_as=("${without_ptrace[@]}")
     start_daemon
-    start hog uid=65534 anon=600 anon=400@80
+    start hog uid=65534 anon=650 anon=350@80
     until_quiet
 }
 case_no_ptrace_shared() { # the same, shared memory
@@ -46,7 +46,7 @@ case_no_ptrace_shared() { # the same, shared memory
     machine
     daemon_as=("${without_ptrace[@]}")
     start_daemon
-    start hog uid=65534 shared=600 shared=300@80
+    start hog uid=65534 shared=650 shared=250@80
     until_quiet
 }
 case_no_ptrace_family() { # the same, a database with a child that saves, and a leak
@@ -62,7 +62,7 @@ case_many_groups() { # with 65,536 supplementary groups
     expect dies=hog
     machine
     start_daemon
-    start hog groups=65536 anon=600 anon=400@80
+    start hog groups=65536 anon=650 anon=350@80
     until_quiet
 }
 case_many_groups_beside() { # 150 others have them

@@ -6,7 +6,7 @@ case_leak() { # private anonymous memory
     expect dies=hog
     machine
     start_daemon
-    start hog anon=600 anon=400@100
+    start hog anon=650 anon=350@100
     until_quiet
 }
 case_lxc() { # as in a container under lxcfs: zoneinfo is that of a large host
@@ -21,56 +21,56 @@ case_lxc() { # as in a container under lxcfs: zoneinfo is that of a large host
     } >$case_run/zoneinfo-host
     mount --bind $case_run/zoneinfo-host /proc/zoneinfo
     start_daemon
-    start hog anon=600 anon=400@100
+    start hog anon=650 anon=350@100
     until_quiet
 }
 case_huge() { # in huge pages
     expect dies=hog
     machine
     start_daemon
-    start hog huge=600 huge=400@100
+    start hog huge=650 huge=350@100
     until_quiet
 }
 case_locked() { # locked memory
     expect dies=hog
     machine
     start_daemon
-    start hog locked=600 anon=400@100
+    start hog locked=650 anon=350@100
     until_quiet
 }
 case_threads() { # with 200 threads
     expect dies=hog
     machine
     start_daemon
-    start hog threads=200 anon=600 anon=400@100
+    start hog threads=200 anon=650 anon=350@100
     until_quiet
 }
 case_other_user() { # an ordinary user's
     expect dies=hog
     machine
     start_daemon
-    start hog uid=65534 anon=600 anon=400@100
+    start hog uid=65534 anon=650 anon=350@100
     until_quiet
 }
 case_odd_name() { # a name that looks like the fields of stat
     expect 'dies=) R 1 1 ('
     machine
     start_daemon
-    group=hog start ') R 1 1 (' anon=600 anon=400@100
+    group=hog start ') R 1 1 (' anon=650 anon=350@100
     until_quiet
 }
 case_odd_cgroup() { # a cgroup with blanks, a backslash and more in its name
     expect dies=hog
     machine
     start_daemon
-    group='a\012b "%s" \ (deleted)' start hog anon=600 anon=400@100
+    group='a\012b "%s" \ (deleted)' start hog anon=650 anon=350@100
     until_quiet
 }
 case_pidns() { # the first process of a pid namespace
     expect dies=ctr
     machine
     start_daemon
-    in_scope ctr unshare --pid --fork --mount-proc "$load" name=ctr anon=600 anon=400@100
+    in_scope ctr unshare --pid --fork --mount-proc "$load" name=ctr anon=650 anon=350@100
     until_quiet
 }
 case_late_start() { # the daemon is started when memory is low already
@@ -105,14 +105,14 @@ case_termalloc() { # takes memory on SIGTERM
     expect dies=hog
     machine
     start_daemon
-    start hog greedy anon=600 anon=400@60
+    start hog greedy anon=650 anon=350@60
     until_quiet 3
 }
 case_deaf() { # ignores SIGTERM
     expect dies=hog
     machine
     start_daemon
-    start hog deaf anon=600 anon=400@60
+    start hog deaf anon=650 anon=350@60
     until_quiet 3
 }
 case_vfork() { # waits in vfork()

@@ -8,7 +8,7 @@ with_name() { # NAME
     machine
     own_program "$1"
     start_daemon
-    start "$1" uid=65534 anon=600 anon=400@80
+    start "$1" uid=65534 anon=650 anon=350@80
     until_quiet
 }
 case_name_xorg() { # a user's program called Xorg
@@ -29,7 +29,7 @@ case_adj_999() { # a leak with oom_score_adj -999
     "$tools/load" adj=-999 exit 2>/dev/null || skip 'oom_score_adj may not be lowered here (CAP_SYS_RESOURCE)'
     machine
     start_daemon
-    start hog adj=-999 anon=600 anon=400@80
+    start hog adj=-999 anon=650 anon=350@80
     until_quiet
 }
 case_adj_1000_tiny() { # a small one with oom_score_adj 1000 beside a leak
@@ -37,7 +37,7 @@ case_adj_1000_tiny() { # a small one with oom_score_adj 1000 beside a leak
     machine
     start_full tiny adj=1000 anon=2
     start_daemon
-    start hog anon=600 anon=400@80
+    start hog anon=650 anon=350@80
     until_quiet
 }
 case_adj_500() { # 200 MiB with oom_score_adj 500 count less than 590

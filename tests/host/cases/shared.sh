@@ -6,14 +6,14 @@ case_shanon() { # shared anonymous memory of one process
     expect dies=big
     machine
     start_daemon
-    start big shared=600 shared=300@100
+    start big shared=650 shared=250@100
     until_quiet
 }
 case_memfd() { # a memfd, mapped
     expect dies=hog
     machine
     start_daemon
-    start hog memfd=600 memfd=300@100
+    start hog memfd=650 memfd=250@100
     until_quiet
 }
 case_memfd_held() { # a memfd, written to and never mapped
@@ -111,7 +111,7 @@ case_sysv() { # a System V segment that vanishes with its last user
     expect dies=hog
     machine
     start_daemon
-    start hog sysv=600 sysv=400@80
+    start hog sysv=650 sysv=350@80
     until_quiet
 }
 case_sysv_kept() { # one that stays when its user is killed
@@ -125,7 +125,7 @@ case_ptab() { # page tables
     expect dies=ptab
     machine
     start_daemon
-    start ptab tables=600 tables=400@80
+    start ptab tables=650 tables=350@80
     until_quiet
 }
 case_pipes() { # full pipes: memory that is in no figure of the process
