@@ -46,30 +46,28 @@ static void add_messages(struct report *report, const struct conf_messages *mess
 	report->n_warnings += messages->n - messages->n_errors;
 }
 
-/* It may come later, as the slice of a user does; or it is a mistake. */
-static void look_for_scope(const char *scope, struct report *report)
+static int check_scope(const struct policy_set *set, struct conf_messages *messages)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct cgroup_fs cgroups;
-	char text[512], name[256];
 	int r;
 
 	if (cgroup_fs_open(proc_fd, &cgroups) < 0)
-		return;
-	r = cgroup_find(&cgroups, scope);
+		return 0;
+	r = conf_check_scope(set, &cgroups, messages);
 	cgroup_fs_done(&cgroups);
-	if (r != -ENOENT)
-		return;
-	snprintf(text, sizeof(text), "Scope %s: there is no such cgroup now",
-		 format_foreign(scope, name, sizeof(name)));
-	fprintf(stderr, "warning: %s\n", text);
-	json_append_to(&report->messages, json_pack("{s:n, s:n, s:s, s:s}", "file", "line", "kind",
-						    "warning", "text", text));
-	report->n_warnings++;
+	return r;
 }
 
+/* How it is read: strictly, by its own; and is the scope there?  Or as at a start of the daemon. */
+enum load_mode {
+	LOAD_STRICT,
+	LOAD_WITH_SCOPE,
+	LOAD_LENIENT,
+};
+
 /* As conf_load(), or conf_load_lenient(); what it finds is printed, and added to the report. */
-static int load(const char *config_file, bool lenient, struct policy_set *ret,
+static int load(const char *config_file, enum load_mode mode, struct policy_set *ret,
 		struct report *report)
 {
 	struct conf_messages messages = { 0 };
@@ -78,14 +76,19 @@ static int load(const char *config_file, bool lenient, struct policy_set *ret,
 	int r;
 
 	r = conf_find_files(config_file, "", &files, &n_files);
-	if (r < 0 && !lenient)
+	if (r < 0 && mode != LOAD_LENIENT)
 		return r;
 	if (r < 0)
 		(void)conf_messages_add(&messages, "configuration", 0, false,
 					"drop-ins cannot be listed: %s; none of its files is used",
 					strerror(-r));
-	r = (lenient ? conf_load_lenient : conf_load)((const char *const *)files, n_files, ret,
-						      &messages);
+	r = (mode == LOAD_LENIENT ? conf_load_lenient : conf_load)((const char *const *)files,
+								   n_files, ret, &messages);
+	if (r == 0 && mode == LOAD_WITH_SCOPE) {
+		r = check_scope(ret, &messages);
+		if (r < 0)
+			policy_set_done(ret);
+	}
 	add_files(report, files, n_files);
 	add_messages(report, &messages);
 	conf_messages_done(&messages);
@@ -129,7 +132,7 @@ enum ctl_status check_load_lenient(const struct ctl_options *options, struct pol
 	_cleanup_(report_done) struct report report = { json_array(), json_array() };
 	int r;
 
-	r = load(options->config_file, true, ret, &report);
+	r = load(options->config_file, LOAD_LENIENT, ret, &report);
 	if (r < 0)
 		return ctl_fail(options, CTL_FAILURE, "cannot read the configuration: %s",
 				strerror(-r));
@@ -144,7 +147,7 @@ enum ctl_status check_load(const struct ctl_options *options, struct policy_set 
 	char *scope;
 	int r;
 
-	r = load(options->config_file, false, &set, &report);
+	r = load(options->config_file, LOAD_STRICT, &set, &report);
 	if (r < 0)
 		return ctl_fail(options, CTL_FAILURE, "cannot read the configuration: %s",
 				strerror(-r));
@@ -169,11 +172,9 @@ static int check_one(const char *config_file, struct report *report)
 	struct policy_set set;
 	int r;
 
-	r = load(config_file, false, &set, report);
-	if (r == 0) {
-		look_for_scope(set.scope, report);
+	r = load(config_file, LOAD_WITH_SCOPE, &set, report);
+	if (r == 0)
 		policy_set_done(&set);
-	}
 	return r < 0 ? r : 0;
 }
 

@@ -84,6 +84,8 @@ const char *entry_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZ
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "dry run");
 	else if (is_of_kind(entry, "stood-down"))
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "stood down");
+	else if (is_of_kind(entry, "explained"))
+		snprintf(buf, ENTRY_OUTCOME_SIZE, "explained");
 	else if (is_of_kind(entry, "nobody"))
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "nobody to end");
 	else
@@ -101,6 +103,12 @@ void entry_sentence(const struct screen *screen, const json_t *entry, struct scr
 	if (is_of_kind(entry, "nobody"))
 		screen_text_add(text, "policy %s asked for somebody to go, but nobody may be ended",
 				policy);
+	else if (is_of_kind(entry, "explained"))
+		screen_text_add(
+			text,
+			"nothing was killed for policy %s: cgroup %s stalled at its own limit",
+			policy,
+			screen_foreign(screen, words_text(entry, "cgroup"), name, sizeof(name)));
 	else if (is_of_kind(entry, "stood-down"))
 		screen_text_add(text,
 				"%s was chosen by policy %s and spared: the emergency was over",

@@ -78,8 +78,8 @@ static json_t *of_rule(const struct rule *rule)
 	char conditions[4096];
 	const char *user = rule->has_uid ? explain_user(rule->uid) : NULL;
 
-	return json_pack("{s:s, s:o, s:o, s:f, s:b}", "kind", rule_kind_to_string(rule->kind),
-			 "name", json_of_foreign(rule->name), "conditions",
+	return json_pack("{s:s, s:o, s:o, s:f, s:b}", "kind", describe_rule_kind(rule), "name",
+			 json_of_foreign(rule->name), "conditions",
 			 json_of_foreign(describe_rule(rule, user, conditions, sizeof(conditions))),
 			 "weight", rule->weight, "builtin", rule->builtin);
 }
@@ -151,7 +151,7 @@ static void add_rule(struct table *table, const struct screen *screen, const jso
 	table_add(table, "%s",
 		  screen_foreign(screen, words_text(rule, "name"), name, sizeof(name)));
 	table_add(table, "%s", words_bool(rule, "builtin") ? "yes" : "-");
-	if (strcmp(kind, "protect") == 0)
+	if (strcmp(kind, "protect") == 0 || strcmp(kind, "reluctant") == 0)
 		table_add(table, "-");
 	else
 		table_add(table, "%.3g", words_real(rule, "weight"));

@@ -116,6 +116,7 @@ void words_left_out(const json_t *left_out, struct screen_text *text)
 		{ "init", "init", .is_alone = true },
 		{ "kernel_threads", "kernel thread", .is_counted = true },
 		{ "protected", "protected" },
+		{ "reluctant", "reluctant" },
 		{ "oom_score_adj_min", "with oom_score_adj -1000" },
 		{ "out_of_scope", "outside the scope" },
 		{ "passed_over", "passed over" },

@@ -143,7 +143,7 @@ static void fill_ranked(const struct victim_candidate *candidate, struct history
 	set_path(ranked->cgroup, process ? census_cgroup_path(process) : candidate->cgroup->path);
 	ranked->score_min_bytes = candidate->score.lo;
 	ranked->score_max_bytes = candidate->score.hi;
-	ranked->footprint_bytes = census_footprint(&candidate->memory);
+	ranked->footprint_bytes = proc_reclaimable(&candidate->memory);
 	ranked->precise = candidate->precise;
 	set_text(ranked->verdict, victim_verdict_to_string(candidate->verdict));
 }
@@ -161,7 +161,7 @@ static void fill_avoided(const struct victim_result *choice, struct history_entr
 	set_text(e->avoided_comm, process->comm);
 	set_path(e->avoided_cgroup,
 		 avoided->cgroup ? avoided->cgroup->path : census_cgroup_path(process));
-	e->avoided_footprint_bytes = census_footprint(&avoided->memory);
+	e->avoided_footprint_bytes = proc_reclaimable(&avoided->memory);
 	e->avoided_score_bytes = avoided->estimate;
 }
 
@@ -177,7 +177,7 @@ static void fill_victim(const struct victim_candidate *victim, struct history_en
 		e->weight = (double)process->weight;
 	}
 	set_path(e->cgroup, process ? census_cgroup_path(process) : victim->cgroup->path);
-	e->footprint_bytes = census_footprint(&victim->memory);
+	e->footprint_bytes = proc_reclaimable(&victim->memory);
 	e->anonymous_bytes = victim->memory.anon;
 	e->swap_bytes = victim->memory.swap;
 	e->score_min_bytes = victim->score.lo;
@@ -234,6 +234,35 @@ static void close_if_complete(struct manager *m)
 		close_account(m);
 }
 
+static uint64_t since_decision(const struct account *a, const struct kill_victim *victim,
+			       enum kill_step step)
+{
+	if (victim->step_at[step] == 0 || victim->step_result[step] != 0)
+		return HISTORY_UNKNOWN_U64;
+	return sub_u64(victim->step_at[step], a->decided_at);
+}
+
+static void note_steps(const struct account *a, const struct kill_victim *victim,
+		       struct history_entry *e)
+{
+	static const size_t offsets[_KILL_STEP_MAX] = {
+		[KILL_STEP_OPEN] = offsetof(struct history_entry, open_usec),
+		[KILL_STEP_BOOST] = offsetof(struct history_entry, boost_usec),
+		[KILL_STEP_SIGNAL] = offsetof(struct history_entry, signal_usec),
+		[KILL_STEP_THAW] = offsetof(struct history_entry, thaw_usec),
+		[KILL_STEP_REAP] = offsetof(struct history_entry, reap_usec),
+	};
+
+	if (e->escalated)
+		e->escalated_usec = since_decision(a, victim, KILL_STEP_SIGNAL);
+	for (unsigned step = 0; step < _KILL_STEP_MAX; step++) {
+		uint64_t *usec = (uint64_t *)((char *)e + offsets[step]);
+
+		if (*usec == HISTORY_UNKNOWN_U64)
+			*usec = since_decision(a, victim, step);
+	}
+}
+
 void account_look(struct manager *m, usec_t now)
 {
 	struct account *a = m->account;
@@ -246,6 +275,8 @@ void account_look(struct manager *m, usec_t now)
 		a->returned = bytes;
 		a->returned_at = now;
 	}
+	if (m->state == MANAGER_SETTLE && m->decision.hastened)
+		note_steps(a, &m->victim, &a->entry);
 	while (a->next_mark < ARRAY_SIZE(marks)) {
 		usec_t after = marks[a->next_mark].after, since = sub_u64(now, a->signalled_at);
 
@@ -278,35 +309,6 @@ bool account_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_
 	return true;
 }
 
-static uint64_t since_decision(const struct account *a, const struct kill_victim *victim,
-			       enum kill_step step)
-{
-	if (victim->step_at[step] == 0 || victim->step_result[step] != 0)
-		return HISTORY_UNKNOWN_U64;
-	return sub_u64(victim->step_at[step], a->decided_at);
-}
-
-static void note_steps(const struct account *a, const struct kill_victim *victim,
-		       struct history_entry *e)
-{
-	static const size_t offsets[_KILL_STEP_MAX] = {
-		[KILL_STEP_OPEN] = offsetof(struct history_entry, open_usec),
-		[KILL_STEP_BOOST] = offsetof(struct history_entry, boost_usec),
-		[KILL_STEP_SIGNAL] = offsetof(struct history_entry, signal_usec),
-		[KILL_STEP_THAW] = offsetof(struct history_entry, thaw_usec),
-		[KILL_STEP_REAP] = offsetof(struct history_entry, reap_usec),
-	};
-
-	if (e->escalated)
-		e->escalated_usec = since_decision(a, victim, KILL_STEP_SIGNAL);
-	for (unsigned step = 0; step < _KILL_STEP_MAX; step++) {
-		uint64_t *usec = (uint64_t *)((char *)e + offsets[step]);
-
-		if (*usec == HISTORY_UNKNOWN_U64)
-			*usec = since_decision(a, victim, step);
-	}
-}
-
 /* What comes back is timed from here.  Steps that were not needed, or failed, have no time. */
 static void note_signal(struct manager *m)
 {
@@ -336,7 +338,7 @@ static void fill_group(const struct decision *d, struct history_entry *e)
 	set_text(e->comm, d->comm);
 	e->pid = (uint32_t)d->pid;
 	e->uid = d->uid;
-	e->footprint_bytes = census_footprint(&d->memory);
+	e->footprint_bytes = proc_reclaimable(&d->memory);
 	e->anonymous_bytes = d->memory.anon;
 	e->swap_bytes = d->memory.swap;
 }
@@ -427,7 +429,7 @@ static void note_nobody(struct manager *m, const struct policy *policy)
 {
 	char excluded[DESCRIBE_EXCLUSIONS_SIZE];
 	struct account *a = m->account;
-	size_t n[_VICTIM_EXCLUSION_MAX];
+	size_t n[_ELIGIBILITY_MAX];
 
 	if (a->told_nobody)
 		return;
@@ -437,6 +439,17 @@ static void note_nobody(struct manager *m, const struct policy *policy)
 	set_text(a->draft.kind, "nobody");
 	a->draft.candidates = 0;
 	set_text(a->draft.excluded, describe_exclusions(n, excluded));
+	history_put(a->history, &a->draft);
+}
+
+/* Of the limited cgroup; there was no choice. */
+static void note_explained(struct manager *m)
+{
+	struct account *a = m->account;
+
+	fill_occasion(m, m->stalls.policy, &a->draft);
+	set_text(a->draft.kind, "explained");
+	set_path(a->draft.cgroup, m->stalls.walk.verdict.limited);
 	history_put(a->history, &a->draft);
 }
 
@@ -484,6 +497,9 @@ void account_note(struct manager *m, enum report_event event,
 		break;
 	case REPORT_NOBODY:
 		note_nobody(m, judgement->policy);
+		break;
+	case REPORT_EXPLAINED:
+		note_explained(m);
 		break;
 	case REPORT_CHANGED:
 	case REPORT_VANISHED:

@@ -87,6 +87,9 @@ static int look_out(struct bus *b)
 		.has_psi = m->abilities.psi && psi_read_fd(m->psi_fd, &b->pressure) == 0,
 		.pressure = b->pressure,
 		.psi = m->abilities.psi ? &m->psi : NULL,
+		.reclaim = &m->reclaim,
+		.stalls_are_explained = m->stalls.explained,
+		.unswappable = m->unswappable,
 		.hides_others = !census_find(&m->census, 1),
 		.self_name = "reckond",
 		.user = find_user,
@@ -122,7 +125,7 @@ static int append_candidate(struct bus *b, sd_bus_message *reply,
 		r = bus_append_foreign(b, reply, census_cgroup_path(p));
 	if (r >= 0)
 		r = sd_bus_message_append(
-			reply, "tttttdibs", census_footprint(&candidate->memory),
+			reply, "tttttdibs", proc_reclaimable(&candidate->memory),
 			candidate->score.lo, candidate->score.hi, candidate->estimate,
 			candidate->memory.swap, outlook_weight(candidate),
 			candidate->cgroup ? 0 : (int)p->oom_score_adj, (int)candidate->precise,
@@ -149,7 +152,7 @@ static int append_candidate_members(struct bus *b, sd_bus_message *reply,
 	if (r >= 0)
 		r = sd_bus_message_append(
 			reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "FootprintBytes", "t",
-			census_footprint(&candidate->memory), "ScoreMinBytes", "t",
+			proc_reclaimable(&candidate->memory), "ScoreMinBytes", "t",
 			candidate->score.lo, "ScoreMaxBytes", "t", candidate->score.hi,
 			"EstimateBytes", "t", candidate->estimate, "SwapBytes", "t",
 			candidate->memory.swap, "Weight", "d", outlook_weight(candidate),

@@ -73,7 +73,7 @@ static int append_rule(struct bus *b, sd_bus_message *reply, const struct rule *
 
 	r = sd_bus_message_open_container(reply, 'r', "ssssdb");
 	if (r >= 0)
-		r = sd_bus_message_append(reply, "s", rule_kind_to_string(rule->kind));
+		r = sd_bus_message_append(reply, "s", describe_rule_kind(rule));
 	if (r >= 0)
 		r = bus_append_foreign(b, reply, rule->name);
 	if (r >= 0)
@@ -156,6 +156,9 @@ static bool holds(struct bus *b, const struct policy *policy)
 	struct policy_reading reading = {
 		.memory = &b->reading,
 		.psi = m->abilities.psi ? &m->psi : NULL,
+		.reclaim = &m->reclaim,
+		.stalls_are_explained = m->stalls.explained,
+		.unswappable = m->unswappable,
 	};
 
 	return policy->action != POLICY_ACTION_NONE && policy_holds(policy, &reading);

@@ -35,7 +35,7 @@ static void open_sharer(struct manager *m, const struct census_process *process)
 	struct decision *d = &m->decision;
 	int r;
 
-	if (!decision_may_end(m, process->pid, m->policies.scope)) {
+	if (!decision_may_kill(m, process->pid, m->policies.scope)) {
 		spare(d, process);
 		return;
 	}
@@ -96,10 +96,10 @@ static bool is_open(const struct kill_victim *victim, pid_t pid)
 
 static void keep_if_large(struct members *members, const struct census_process *process)
 {
-	uint64_t footprint = census_footprint(&process->memory);
+	uint64_t footprint = proc_reclaimable(&process->memory);
 	unsigned i = members->n_largest;
 
-	for (; i > 0 && census_footprint(&members->largest[i - 1]->memory) < footprint; i--)
+	for (; i > 0 && proc_reclaimable(&members->largest[i - 1]->memory) < footprint; i--)
 		if (i < KILL_OTHERS_MAX)
 			members->largest[i] = members->largest[i - 1];
 	if (i == KILL_OTHERS_MAX)
@@ -112,16 +112,16 @@ static void count_members(struct members *members, const struct census_node *nod
 {
 	const struct census_process *process = (const struct census_process *)node;
 	const struct census_node *child;
-	enum victim_exclusion exclusion;
+	enum eligibility e;
 
 	if (node->kind != CENSUS_PROCESS) {
 		census_for_each_child(child, node)
 			count_members(members, child);
 		return;
 	}
-	exclusion = victim_exclusion(&members->m->census, process, &members->m->request);
-	if (exclusion != VICTIM_ELIGIBLE && exclusion != VICTIM_IS_PASSED_OVER &&
-	    exclusion != VICTIM_IS_UNREADABLE)
+	e = victim_exclusion(&members->m->census, process, &members->m->request);
+	if (e == ELIGIBILITY_NO_MEMORY ||
+	    eligibility_is_spared(e, members->m->decision.is_reluctant))
 		return;
 	members->n++;
 	if (is_open(&members->m->victim, process->pid))
@@ -197,6 +197,8 @@ enum report_event company_gather(struct manager *m, const struct policy *policy)
 		     policy->target == POLICY_TARGET_PROCESS ? &d->memory : &victim->memory);
 	if (d->spared_pid > 0)
 		return REPORT_SPARED;
+	if (policy->target == POLICY_TARGET_PROCESS)
+		company_gather_family(m, victim);
 	d->error = open_group(m, policy, victim);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;
@@ -210,7 +212,7 @@ static bool spares(pid_t pid, void *userdata)
 {
 	const struct manager *m = userdata;
 
-	return !decision_may_end(m, pid, m->decision.group);
+	return !decision_may_kill(m, pid, m->decision.group);
 }
 
 struct kill_target company_target(struct manager *m)
@@ -224,6 +226,7 @@ struct kill_target company_target(struct manager *m)
 		.v1_path = d->v1_freezer,
 		.spares = spares,
 		.userdata = m,
+		.without_haste = true,
 	};
 }
 
@@ -244,7 +247,7 @@ static uint64_t footprint_of(const struct manager *m, pid_t pid, uint64_t start_
 	if (proc_read_stat(m->proc_fd, pid, &stat) != 0 || stat.start_ticks != start_ticks ||
 	    proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory) != 0)
 		return UINT64_MAX;
-	return census_footprint(&memory);
+	return proc_reclaimable(&memory);
 }
 
 /* Two of the same memory: who is left has it all. */

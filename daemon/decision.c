@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/manager.h"
+#include "lib/eligibility-read.h"
 
 static void record_avoided(struct decision *d, const struct victim_result *result)
 {
@@ -43,12 +44,15 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.refreeze = policy->refreeze,
 		.dry_run = m->policies.dry_run,
 		.memory = victim->memory,
+		.is_unit = victim->is_unit,
 		.n_candidates = result->n_candidates,
 		.n_reads = result->n_reads,
 		.approximate = result->approximate,
 		.before = m->reading,
 		.pressure_full = psi_history_full(&m->psi, max_u64(policy->for_usec, USEC_PER_SEC)),
 		.n_reloads = m->n_reloads,
+		.is_reluctant = victim_eligibility(&m->census, victim->node, &m->request) ==
+				ELIGIBILITY_RELUCTANT,
 		.decided_at = now,
 	};
 	memcpy(d->comm, process->comm, sizeof(d->comm));
@@ -89,26 +93,9 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
 			snprintf(d->next_group, sizeof(d->next_group), "%.*s",
 				 (int)sizeof(d->next_group) - 1, next->cgroup->path);
 		}
-		d->next_footprint = census_footprint(&next->memory);
+		d->next_footprint = proc_reclaimable(&next->memory);
 		return;
 	}
-}
-
-static bool is_protected(const struct manager *m, const char *comm, const char *cgroup, uid_t uid)
-{
-	char short_comm[16];
-	struct rule_subject subject = { .comm = short_comm, .cgroup = cgroup, .uid = uid };
-	struct rule_verdict verdict;
-
-	snprintf(short_comm, sizeof(short_comm), "%.15s", comm);
-	policy_apply_rules(&m->policies, &subject, &verdict);
-	return verdict.protected_by;
-}
-
-bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm)
-{
-	return !cgroup_path_is_below(d->cgroup, m->policies.scope) ||
-	       is_protected(m, comm, d->cgroup, d->uid);
 }
 
 uid_t decision_uid_of(const struct manager *m, pid_t pid)
@@ -118,34 +105,23 @@ uid_t decision_uid_of(const struct manager *m, pid_t pid)
 	return proc_read_status(m->proc_fd, pid, &status) == 0 ? status.uid : (uid_t)-1;
 }
 
-bool decision_may_end(const struct manager *m, pid_t pid, const char *within)
+bool decision_may_kill(const struct manager *m, pid_t pid, const char *within)
 {
-	const struct census_process *known = census_find(&m->census, pid);
-	char cgroup[CGROUP_PATH_MAX];
-	struct proc_stat stat;
-	uid_t uid;
-	int r, adj;
+	struct eligibility_source source = {
+		.proc_fd = m->proc_fd,
+		.cgroups = &m->cgroups,
+		.policies = &m->policies,
+		.census = &m->census,
+		.subtree = within,
+		.page_size = m->accuracy.page_size,
+		.total = m->reading.total,
+		.self = getpid(),
+	};
+	struct eligibility_subject subject;
+	int r;
 
-	if (pid == 1 || pid == getpid())
-		return false;
-	r = proc_read_stat(m->proc_fd, pid, &stat);
-	if (r == 0)
-		r = proc_read_oom_score_adj(m->proc_fd, pid, &adj);
+	r = eligibility_read(&source, pid, &subject);
 	if (r != 0)
 		return r == PROC_GONE;
-	if (stat.flags & PROC_FLAG_KTHREAD || adj <= -1000)
-		return false;
-	r = cgroup_of_process(&m->cgroups, m->proc_fd, pid, cgroup, sizeof(cgroup));
-	if (r == PROC_GONE)
-		return true;
-	if (r < 0)
-		strcpy(cgroup, "/");
-	if (!cgroup_path_is_below(cgroup, within))
-		return false;
-	uid = decision_uid_of(m, pid);
-	if (known && known->start_ticks == stat.start_ticks && known->uid == uid &&
-	    strncmp(known->comm, stat.comm, sizeof(known->comm) - 1) == 0 &&
-	    strcmp(census_cgroup_path(known), cgroup) == 0)
-		return !known->protected_by;
-	return !is_protected(m, stat.comm, cgroup, uid);
+	return !eligibility_is_spared(eligibility_judge(&subject), m->decision.is_reluctant);
 }

@@ -41,12 +41,15 @@ struct decision {
 	enum policy_thaw thaw;
 	bool refreeze;
 	bool dry_run;
+	bool is_reluctant; /* of those that are victims only if no other is worth killing */
 
 	struct proc_memory memory; /* the reading that decided; of all of the cgroup */
 	size_t n_candidates;
 	unsigned n_reads;
 	bool approximate;
 	unsigned n_sharers;	 /* processes that share its memory and go with it */
+	unsigned n_relatives;	 /* likewise: they share its memory copy on write */
+	bool is_unit;		 /* most of it is shared with relatives: company-family.c */
 	unsigned n_sharers_left; /* beyond those: too many, or not looked at */
 	int sharers_error;	 /* -errno: of some it is not known */
 	pid_t spared_pid;	 /* a sharer that may not be ended, so nobody is; 0: none */
@@ -71,6 +74,8 @@ struct decision {
 
 	int signal; /* the last one sent */
 	usec_t signalled_at;
+	struct kill_watch watch; /* of its memory, since SIGKILL */
+	bool hastened;
 	usec_t gone_at; /* seen to be gone; 0: not yet */
 	usec_t ended_at;
 	usec_t frozen_usec; /* since the signal, in which the victim could do nothing about it */
@@ -100,15 +105,11 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
 			const struct kill_victim *victim);
 
 /*
- * May this process be ended, as it is now, in the cgroup `within` or below?  Rules that somebody
- * has written may allocate (regexec(3)), so they are asked only if it is not as the census has it.
- * One that has vanished may.
+ * May this process be killed with the victim, or the victim itself, as it is now, in the cgroup
+ * `within` or below?  Rules of the configuration may allocate (regexec(3)), so they are asked only
+ * if it is not as the census has it.  One that has vanished may.
  */
-bool decision_may_end(const struct manager *m, pid_t pid, const char *within);
-
-/* May the victim not be ended, by the rules, now that it (or they) changed?  d->cgroup and d->uid
- * are to be as they are now. */
-bool decision_is_forbidden(const struct decision *d, const struct manager *m, const char *comm);
+bool decision_may_kill(const struct manager *m, pid_t pid, const char *within);
 
 /* Whose it is now; of one that cannot be read, nobody's, (uid_t)-1, as in the census. */
 uid_t decision_uid_of(const struct manager *m, pid_t pid);

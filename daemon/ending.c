@@ -39,7 +39,7 @@ static bool look_at(const struct manager *m, pid_t pid, uint64_t start_ticks,
 		.start_ticks = start_ticks,
 		.state = stat.state,
 		.frozen = freezer_is_frozen(&m->cgroups, cgroup, v1_freezer) > 0,
-		.footprint = census_footprint(&memory),
+		.footprint = proc_reclaimable(&memory),
 	};
 	return true;
 }
@@ -55,7 +55,22 @@ static uint64_t freed_since(const struct manager *m)
 
 static bool is_useless(const struct manager *m)
 {
-	return passover_is_useless(census_footprint(&m->decision.memory), freed_since(m));
+	return passover_is_useless(proc_reclaimable(&m->decision.memory), freed_since(m));
+}
+
+/* A killed victim that gives nothing back gets help.  By available memory: what the victim's own
+ * figures say falls to nothing long before its pages are free. */
+static void hasten_if_starved(struct manager *m, usec_t now)
+{
+	struct decision *d = &m->decision;
+	uint64_t before = add_u64(d->before.available, d->before.swap_free);
+	uint64_t returned = sub_u64(add_u64(m->reading.available, m->reading.swap_free), before);
+
+	if (d->hastened || d->signal != SIGKILL ||
+	    !kill_is_starved(&d->watch, now, returned, proc_reclaimable(&d->memory)))
+		return;
+	d->hastened = true;
+	kill_hasten(m->kill_ops, m->proc_fd, m->reapers, &m->victim);
 }
 
 /* May it not be ended any more?  Rules may allocate, so they are asked only if they are others than
@@ -66,7 +81,7 @@ static bool is_called_off(const struct manager *m)
 
 	if (d->n_reloads == m->n_reloads)
 		return false;
-	return m->policies.dry_run || !decision_may_end(m, d->pid, m->policies.scope);
+	return m->policies.dry_run || !decision_may_kill(m, d->pid, m->policies.scope);
 }
 
 enum kill_progress ending_judge(struct manager *m, const struct policy_judgement *judgement,
@@ -84,12 +99,14 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 		.timeout = m->policies.kill_timeout_usec,
 		.emergency_holds = demanded >= POLICY_ACTION_TERMINATE,
 		.next_level = demanded == POLICY_ACTION_KILL,
-		.expected_bytes = census_footprint(&d->memory),
+		.expected_bytes = proc_reclaimable(&d->memory),
 		.available_before = d->before.available + d->before.swap_free,
 		.available_now = m->reading.available + m->reading.swap_free,
 		.footprint_now = UINT64_MAX,
 	};
 
+	if (!facts.gone)
+		hasten_if_starved(m, now);
 	if (!facts.gone)
 		facts.footprint_now = company_footprint(m);
 	else if (d->gone_at == 0)
@@ -251,6 +268,7 @@ void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome)
 	}
 	/* What was stalled before is no reason to end another. */
 	m->psi = (struct psi_history){ 0 };
+	m->reclaim = (struct reclaim_history){ 0 };
 }
 
 void ending_put_back(struct manager *m)

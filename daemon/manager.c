@@ -58,7 +58,10 @@ static int apply_options(const struct manager_options *options, struct policy_se
 	if (!scope)
 		return -ENOMEM;
 	free(set->scope);
+	free(set->scope_file);
 	set->scope = scope;
+	set->scope_file = NULL;
+	set->scope_line = 0;
 	return 0;
 }
 
@@ -188,6 +191,20 @@ const char *manager_status(const struct manager *m, char buf[static MANAGER_STAT
 	return buf;
 }
 
+/* --check-config: is the scope there? */
+static int check_scope_of(const struct policy_set *set, struct conf_messages *messages)
+{
+	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct cgroup_fs cgroups;
+	int r;
+
+	if (cgroup_fs_open(proc_fd, &cgroups) < 0)
+		return 0;
+	r = conf_check_scope(set, &cgroups, messages);
+	cgroup_fs_done(&cgroups);
+	return r;
+}
+
 int manager_load_policies(const struct manager_options *options, struct policy_set *ret)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
@@ -195,6 +212,8 @@ int manager_load_policies(const struct manager_options *options, struct policy_s
 	int r;
 
 	r = load(options, &messages, &loaded);
+	if (r == 0)
+		(void)check_scope_of(&loaded.policies, &messages);
 	for (size_t i = 0; i < messages.n; i++)
 		conf_message_print(&messages.items[i], stderr);
 	if (r != 0)
@@ -390,6 +409,7 @@ static int take_first_census(struct manager *m)
 {
 	int r;
 
+	stall_init(&m->stalls.walk, m->cgroups.v2_fd);
 	r = census_init(&m->census, m->proc_fd, &m->cgroups, &m->accuracy, &m->policies);
 	if (r < 0)
 		return r;
@@ -526,6 +546,7 @@ struct manager *manager_free(struct manager *m)
 	census_done(&m->census);
 	victim_done(&m->choice);
 	memory_source_free(m->memory);
+	stall_clear(&m->stalls.walk);
 	cgroup_fs_done(&m->cgroups);
 	reserve_release(&m->reserve);
 	closep(&m->units_fd);

@@ -11,16 +11,19 @@
 #include "daemon/decision.h"
 #include "daemon/reserve.h"
 #include "daemon/self.h"
+#include "daemon/stalls.h"
 #include "lib/accuracy.h"
 #include "lib/census.h"
 #include "lib/cgroup.h"
 #include "lib/forecast.h"
+#include "lib/gap.h"
 #include "lib/kill.h"
 #include "lib/memory.h"
 #include "lib/passover.h"
 #include "lib/policy.h"
 #include "lib/precise.h"
 #include "lib/psi.h"
+#include "lib/reclaim.h"
 #include "lib/victim.h"
 
 struct account;
@@ -79,6 +82,7 @@ struct manager {
 	struct reserve reserve;
 	char **limits; /* what it is not permitted to do, as it was said at start */
 	size_t n_limits;
+	unsigned doubts;       /* about memory's figures: those that were reported */
 	uint64_t started_usec; /* CLOCK_REALTIME */
 
 	int proc_fd;
@@ -94,11 +98,21 @@ struct manager {
 	enum manager_state state;
 	usec_t watch_until; /* watch lingers */
 	struct memory_reading reading;
-	usec_t sampled_at; /* when it was taken */
+	usec_t sampled_at;    /* when it was taken */
+	usec_t sample_due_at; /* until then no policy can come to hold */
+	struct gap gap;	      /* between samples */
 	struct forecast forecast;
 	struct psi_history psi;
+	struct reclaim_history reclaim; /* in calm nothing is added to it */
+	struct stalls stalls;
+	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
+	usec_t unswappable_at;
 	struct census census;
 	usec_t refreshed_at;	       /* the last round of the census began */
+	usec_t watching_since;	       /* 0: calm */
+	usec_t listed_at;	       /* the last full listing, since calm; 0: none yet */
+	usec_t round_usec;	       /* what the slices of the last round took */
+	unsigned n_cut;		       /* choices in a row that the limits cut short */
 	struct victim_request request; /* of the last choice */
 	struct victim_result choice;
 	struct passover passover;

@@ -30,6 +30,15 @@ usec_t monitor_now(void)
 	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
 }
 
+usec_t monitor_asleep(void)
+{
+	usec_t now = monitor_now(); /* first: what lies between the two does not make it negative */
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return sub_u64((usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000, now);
+}
+
 static uint64_t usec_to_ticks(usec_t usec)
 {
 	return usec / 1000 * (uint64_t)sysconf(_SC_CLK_TCK) / 1000;

@@ -36,6 +36,8 @@ void monitor_unwatch_victim(struct manager *m);
 
 /* CLOCK_MONOTONIC. */
 usec_t monitor_now(void);
+/* For how long the machine was suspended since its start. */
+usec_t monitor_asleep(void);
 
 /* A point in time by the clock of start times (field 22 of /proc/PID/stat), so long before or
  * after now. */

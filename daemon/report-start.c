@@ -76,6 +76,16 @@ __attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, c
 	m->n_limits += grown[m->n_limits] != NULL;
 }
 
+void report_doubts(struct manager *m)
+{
+	unsigned doubts = m->reading.doubts & ~m->doubts;
+
+	m->doubts |= doubts;
+	for (unsigned i = 0; i < MEMORY_DOUBTS; i++)
+		if (doubts & 1U << i)
+			say_limit(m, "%s", memory_doubt_to_string((enum memory_doubt)(1U << i)));
+}
+
 static void report_limits(struct manager *m)
 {
 	static const struct {
@@ -167,6 +177,7 @@ void report_start(struct manager *m)
 	report_history(m);
 	log_info("processes: %zu", m->census.n_processes);
 	report_limits(m);
+	report_doubts(m);
 	log_info("%s", m->policies.dry_run ? "Ready; nobody will be signalled."
 					   : "Ready; rehearsed on a process of its own.");
 }

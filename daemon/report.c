@@ -81,7 +81,7 @@ static void add_decision(struct log_entry *e, const struct decision *d)
 	log_entry_add(e, "RECKOND_VICTIM_COMM=%s", format_foreign(d->comm, comm, sizeof(comm)));
 	log_entry_add(e, "RECKOND_VICTIM_UID=%u", d->uid);
 	log_entry_add(e, "RECKOND_VICTIM_CGROUP=%s", d->cgroup);
-	log_entry_add(e, "RECKOND_VICTIM_FOOTPRINT=%" PRIu64, census_footprint(&d->memory));
+	log_entry_add(e, "RECKOND_VICTIM_FOOTPRINT=%" PRIu64, proc_reclaimable(&d->memory));
 	log_entry_add(e, "RECKOND_TARGET=%s", policy_target_to_string(d->target));
 	log_entry_add(e, "RECKOND_TARGET_CGROUP=%s", d->group);
 	log_entry_add(e, "RECKOND_PROCESSES=%u", d->n_processes);
@@ -125,9 +125,10 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 static const char *describe_company(const struct decision *d, char *buf, size_t size)
 {
 	buf[0] = '\0';
-	if (d->n_sharers > 0 && d->target == POLICY_TARGET_PROCESS)
-		snprintf(buf, size, " and %u that share%s its memory", d->n_sharers,
-			 d->n_sharers == 1 ? "s" : "");
+	unsigned n = d->n_sharers + d->n_relatives;
+
+	if (n > 0 && d->target == POLICY_TARGET_PROCESS)
+		snprintf(buf, size, " and %u that share%s its memory", n, n == 1 ? "s" : "");
 	return buf;
 }
 
@@ -215,7 +216,7 @@ static void report_signalled(const struct manager *m)
 		 ". %u of %zu candidates read%s%s%s.",
 		 d->dry_run ? "Would end" : "Ending", victim_name(d, name, sizeof(name)),
 		 describe_company(d, company, sizeof(company)),
-		 format_bytes(census_footprint(&d->memory), size),
+		 format_bytes(proc_reclaimable(&d->memory), size),
 		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
 		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
 		 d->approximate ? ", approximately" : "",
@@ -242,7 +243,7 @@ static const char *describe_passed_over(const struct manager *m, char *buf, size
 		snprintf(buf, size,
 			 " Useless: of %s expected at most %s was freed; others of its kind are "
 			 "passed over once.",
-			 format_bytes(census_footprint(&d->memory), expected),
+			 format_bytes(proc_reclaimable(&d->memory), expected),
 			 format_bytes(d->freed, freed));
 	else if (d->passed_over_usec > 0)
 		snprintf(buf, size, " It is passed over for %" PRIu64 " s.",
@@ -263,7 +264,7 @@ static void describe_returned(const struct manager *m, char *buf, size_t size)
 	if (outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_MEMORY_BACK)
 		return;
 	if (!account_returned(m, &bytes, &within) ||
-	    bytes < census_footprint(&m->decision.memory) / LITTLE_SHARE)
+	    bytes < proc_reclaimable(&m->decision.memory) / LITTLE_SHARE)
 		snprintf(buf, size, "; so far little more is available");
 	else
 		snprintf(buf, size, "; %s came back within %" PRIu64 " ms",
@@ -355,17 +356,28 @@ static bool may_complain(struct manager *m, usec_t now)
 
 static void report_nobody(const struct manager *m)
 {
-	size_t n[_VICTIM_EXCLUSION_MAX];
+	char excluded[DESCRIBE_EXCLUSIONS_SIZE];
+	size_t n[_ELIGIBILITY_MAX];
 
 	victim_count_exclusions(&m->census, &m->request, n);
-	log_event(MESSAGE_ID_NOBODY, LOG_ERR,
-		  "Memory is short, but %s may be ended: of %zu processes %zu are kernel "
-		  "threads, %zu protected, %zu outside the scope, %zu unreadable, %zu passed over.",
-		  m->request.target == POLICY_TARGET_CGROUP ? "no cgroup as a whole" : "nobody",
-		  m->census.n_processes, n[VICTIM_IS_KTHREAD],
-		  n[VICTIM_IS_PROTECTED] + n[VICTIM_IS_ADJ_MIN] + n[VICTIM_IS_INIT] +
-			  n[VICTIM_IS_SELF],
-		  n[VICTIM_IS_OUT_OF_SCOPE], n[VICTIM_IS_UNREADABLE], n[VICTIM_IS_PASSED_OVER]);
+	log_event(MESSAGE_ID_NOBODY, LOG_ERR, "Memory is low but no %s is eligible: %s.",
+		  m->request.target == POLICY_TARGET_CGROUP ? "cgroup as a whole" : "process",
+		  describe_exclusions(n, excluded));
+}
+
+/* Once, until there is no pressure any more. */
+static void report_explained(struct manager *m)
+{
+	const struct stall_verdict *v = &m->stalls.walk.verdict;
+	char cgroup[STALL_PATH_MAX];
+
+	m->stalls.reported = true;
+	log_event(
+		MESSAGE_ID_EXPLAINED, LOG_NOTICE,
+		"Memory pressure, but not killing for policy %s: cgroup %s is at its own limit and "
+		"stalled " PERCENT_FORMAT " of the time, all others at most " PERCENT_FORMAT ".",
+		m->stalls.policy->name, format_foreign(v->limited, cgroup, sizeof(cgroup)),
+		PERCENT_ARGS(v->limited_share.full), PERCENT_ARGS(v->unexplained.full));
 }
 
 static void report_event(struct manager *m, enum report_event event, usec_t now)
@@ -392,6 +404,9 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 	case REPORT_SPARED:
 		report_passed_over(m, event);
 		break;
+	case REPORT_EXPLAINED:
+		report_explained(m);
+		break;
 	case REPORT_CHANGED:
 		log_notice("Pid %d is not any more what it was chosen as, or where: looking again.",
 			   m->decision.pid);
@@ -411,6 +426,7 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 	if (event == REPORT_SIGNALLED || event == REPORT_ENDED || event == REPORT_DRY_RUN)
 		m->warned = true; /* whoever reads that needs no warning */
 	report_event(m, event, now);
+	report_doubts(m);
 	bus_note_judgement(m->bus, judgement, now);
 	if (is_calm)
 		m->warned = false;
@@ -432,6 +448,15 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 			  "Memory is getting short: %s (policy %s).", memory,
 			  judgement->policy->name);
 	}
+}
+
+void report_gap(usec_t gap)
+{
+	char text[FORMAT_DURATION_SIZE];
+
+	log_info("Nothing was sampled for %s (stopped, suspended or starved): averages of pressure "
+		 "and For= start anew.",
+		 format_duration(gap, text));
 }
 
 void report_sample_failed(struct manager *m, int error, usec_t now)

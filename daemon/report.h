@@ -18,6 +18,7 @@ enum report_event {
 	REPORT_CANNOT_OPEN, /* no pidfd */
 	REPORT_VANISHED,    /* before the signal */
 	REPORT_SPARED,	    /* shares its memory with one that may not be ended */
+	REPORT_EXPLAINED,   /* the pressure is that of a cgroup at its own limit */
 	REPORT_CHANGED,	    /* no longer to be ended: renamed, moved, protected */
 };
 
@@ -28,5 +29,12 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 /* Memory or processes could not be read; said at most once in ten seconds. */
 void report_sample_failed(struct manager *m, int error, usec_t now);
 
+/* Nothing was sampled for so long. */
+void report_gap(usec_t gap);
+
 /* What was found at start; the limits are kept in m. */
 void report_start(struct manager *m);
+
+/* Figures of memory that cannot be true (enum memory_doubt): each kind once, and kept as a limit.
+ */
+void report_doubts(struct manager *m);

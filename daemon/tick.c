@@ -20,22 +20,29 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/report.h"
+#include "daemon/stalls.h"
+#include "daemon/swap-use.h"
 #include "daemon/thawed.h"
+#include "daemon/watch.h"
 #include "lib/reader.h"
 
 /* Watch is left when its reasons are so long over; a census costs more than a second look. */
 #define WATCH_LINGER_USEC (10 * USEC_PER_SEC)
-/* Re-reading takes so much of one turn of the loop; more when it is about to be needed. */
-#define SLICE_USEC	(1 * USEC_PER_MSEC)
-#define SLICE_NEAR_USEC (20 * USEC_PER_MSEC)
+/* A choice that was cut short by its limits is gone on with so many times, at once, before a kill
+ * rests on it all the same: 0.2 s in all. */
+#define CUT_MAX	   4
+#define GO_ON_USEC (1 * USEC_PER_MSEC)
+/* What frees less is no victim. */
+#define MIN_VICTIM_BYTES (4 * MIB)
+#define MIN_VICTIM_SHARE 1024
 /* The next slice of a round. */
 #define NEXT_SLICE_USEC (4 * USEC_PER_MSEC)
-/* A round at least so often in watch: what was not handed out by memory changes too. */
-#define ROUND_USEC (10 * USEC_PER_SEC)
 /* Stalled so much of the time since the last look: worth watching (the trigger's 70 ms in 1 s). */
 #define WATCH_PRESSURE 700U
 /* All precise reads of one choice together: they must not make the emergency longer. */
 #define PRECISE_BUDGET_USEC (100 * USEC_PER_MSEC)
+/* All re-reading at little cost in one choice: some 8,000 processes. */
+#define REREAD_BUDGET_USEC (40 * USEC_PER_MSEC)
 /* The next look after a victim is gone or could not be had; memory has to be counted anew. */
 #define SOON_USEC (20 * USEC_PER_MSEC)
 /* While a victim is on its way, beside the event of its exit. */
@@ -48,7 +55,8 @@
 struct tick {
 	usec_t now;
 	struct policy_judgement judgement;
-	int signal; /* what end() is to send, 0: nothing */
+	int signal;   /* what end() is to send, 0: nothing */
+	bool goes_on; /* the choice was cut short */
 	enum report_event event;
 };
 
@@ -57,6 +65,10 @@ static struct policy_reading policy_reading(const struct manager *m)
 	return (struct policy_reading){
 		.memory = &m->reading,
 		.psi = m->abilities.psi ? &m->psi : NULL,
+		.reclaim = &m->reclaim,
+		.stalls_are_explained = m->stalls.explained,
+		.unswappable = m->unswappable,
+		.page_size = m->accuracy.page_size,
 	};
 }
 
@@ -73,23 +85,10 @@ static bool acting_policy_holds(const struct manager *m)
 	return false;
 }
 
-static bool is_worth_a_round(const struct manager *m, usec_t now)
-{
-	return census_round_is_under_way(&m->census) ||
-	       census_is_stale(&m->census, m->reading.allocated) ||
-	       now - m->refreshed_at >= ROUND_USEC;
-}
-
-/*
- * In watch: who has come since, and a slice of re-reading where so much was handed out that it is
- * worth it.  About to act: all of the round, within reason, as the smallest of the last round may
- * be the largest by now.  Not while a victim is on its way, and not in calm.
- */
+/* Not while a victim is on its way, and not in calm. */
 static int keep_census(struct manager *m, usec_t now)
 {
-	const struct memory_counters *c = &m->reading.counters;
-	bool near = acting_policy_holds(m), with_swap = c->swap_free < c->swap_total;
-	usec_t slice = near ? SLICE_NEAR_USEC : SLICE_USEC;
+	bool near = acting_policy_holds(m);
 	int r;
 
 	if (m->state == MANAGER_SETTLE)
@@ -102,43 +101,70 @@ static int keep_census(struct manager *m, usec_t now)
 		if (r < 0)
 			return r;
 	}
-	if (m->census.swept_at == 0)
-		r = census_sweep(&m->census, now, m->reading.allocated, with_swap);
-	else
-		r = census_find_new(&m->census, now, m->reading.allocated);
-	if (r == 0 && is_worth_a_round(m, now)) {
-		if (!census_round_is_under_way(&m->census))
-			m->refreshed_at = now;
-		r = census_refresh(&m->census, now, m->reading.allocated, with_swap, monitor_now,
-				   monitor_now() + slice);
-	}
-	if (r >= 0)
-		r = victim_reserve(&m->choice, &m->census);
-	/* What was handed out meanwhile counts too. */
-	return r < 0 ? r : memory_sample(m->memory, &m->reading);
+	return watch_keep(m, now, near);
 }
 
-/* Memory, pressure and, in watch, who there is.  A census that cannot be kept up to date is better
- * than none: that is said, and does not end the look. */
+/* What happened in a gap is not known, and may be over. */
+static void forget_before_gap(struct manager *m, usec_t now)
+{
+	usec_t gap = gap_find(&m->gap, now, monitor_asleep());
+
+	if (gap == 0)
+		return;
+	psi_history_reset(&m->psi);
+	m->reclaim = (struct reclaim_history){ 0 };
+	forecast_reset(&m->forecast);
+	m->reclaim = (struct reclaim_history){ 0 };
+	policy_forget(&m->policies);
+	report_gap(gap);
+}
+
+/* A turn that only goes on with a round of the census, or with a walk over the cgroups: nothing can
+ * have crossed a threshold since memory was read. */
+static bool is_slice_only(const struct manager *m, usec_t now)
+{
+	return m->state == MANAGER_WATCH && now < m->sample_due_at &&
+	       (census_round_is_under_way(&m->census) || stall_is_walking(&m->stalls.walk));
+}
+
+/* What is kept in watch.  A census that cannot be kept up to date is better than none: that is
+ * said, and does not end the look. */
+static void keep(struct manager *m, const struct tick *t)
+{
+	int r;
+
+	stalls_look(m, t->now);
+	r = keep_census(m, t->now);
+	swap_use_look(m, t->now);
+	if (r < 0)
+		report_sample_failed(m, r, t->now);
+}
+
+/* Memory and pressure. */
 static int sample(struct manager *m, const struct tick *t)
 {
 	struct psi_reading psi;
 	int r;
 
+	if (is_slice_only(m, t->now))
+		return 0;
 	r = m->state == MANAGER_CALM ? memory_sample_levels(m->memory, &m->reading)
 				     : memory_sample(m->memory, &m->reading);
 	if (r < 0)
 		return r;
 	m->sampled_at = t->now;
+	forget_before_gap(m, t->now);
+	if (m->state != MANAGER_CALM)
+		reclaim_history_add(&m->reclaim, t->now, &m->reading.counters.events,
+				    m->reading.available);
 	forecast_add(&m->forecast, t->now, &m->reading);
 	if (m->abilities.psi && psi_read_fd(m->psi_fd, &psi) == 0) {
 		psi_history_add(&m->psi, t->now, &psi);
 		if (psi_history_some(&m->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
 			m->watch_until = t->now + WATCH_LINGER_USEC;
 	}
-	r = keep_census(m, t->now);
-	if (r < 0)
-		report_sample_failed(m, r, t->now);
+	m->sample_due_at =
+		t->now + policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);
 	return 0;
 }
 
@@ -150,14 +176,33 @@ static void settle(struct manager *m, struct tick *t, enum kill_progress outcome
 	t->event = REPORT_ENDED;
 }
 
+/* What the policies say; one that goes by pressure only if that is the machine's. */
+static void ask_policies(struct manager *m, struct tick *t)
+{
+	struct policy_reading reading = policy_reading(m);
+	enum stalls_answer answer;
+
+	reading.stalls_are_explained = false;
+	policy_judge(&m->policies, &reading, t->now, &t->judgement);
+	if (!t->judgement.policy || !policy_waits_for_pressure(t->judgement.policy))
+		return;
+	answer = stalls_ask(m, t->judgement.policy, t->now);
+	if (answer == STALLS_COUNT)
+		return;
+	if (answer == STALLS_EXPLAINED && !m->stalls.reported)
+		t->event = REPORT_EXPLAINED;
+	m->stalls.policy = t->judgement.policy;
+	reading.stalls_are_explained = true;
+	policy_judge(&m->policies, &reading, t->now, &t->judgement);
+}
+
 /* Which state this is, and what is to be done: nothing, SIGTERM or SIGKILL. */
 static void judge(struct manager *m, struct tick *t)
 {
-	struct policy_reading reading = policy_reading(m);
 	const struct policy *policy;
 	enum kill_progress progress;
 
-	policy_judge(&m->policies, &reading, t->now, &t->judgement);
+	ask_policies(m, t);
 	policy = t->judgement.policy;
 	if (t->judgement.watch || policy)
 		m->watch_until = t->now + WATCH_LINGER_USEC;
@@ -172,7 +217,7 @@ static void judge(struct manager *m, struct tick *t)
 		return;
 	}
 	if (m->state != MANAGER_CALM && t->now >= m->watch_until)
-		census_rest(&m->census);
+		watch_rest(m);
 	m->state = t->now < m->watch_until ? MANAGER_WATCH : MANAGER_CALM;
 	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until)
 		return;
@@ -180,7 +225,14 @@ static void judge(struct manager *m, struct tick *t)
 	t->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
 }
 
-/* Two passes over the census: somebody, or nobody. */
+static uint64_t min_victim(const struct manager *m)
+{
+	if (m->policies.min_victim.set)
+		return policy_line_bytes(&m->policies.min_victim, m->reading.total);
+	return max_u64(MIN_VICTIM_BYTES, m->reading.total / MIN_VICTIM_SHARE);
+}
+
+/* Two passes over the census: a victim, or none. */
 static bool choose(struct manager *m, struct tick *t)
 {
 	const struct policy *policy = t->judgement.policy;
@@ -190,6 +242,14 @@ static bool choose(struct manager *m, struct tick *t)
 		.precise = m->precise,
 		.left = PRECISE_BUDGET_USEC,
 		.now = monitor_now,
+		.reread_until = monitor_now() + REREAD_BUDGET_USEC,
+		.allocated = m->reading.allocated,
+		.sampled_at = t->now,
+	};
+	const struct victim_reader reads = {
+		.precise = reader_read,
+		.reread = reader_reread,
+		.userdata = &reader,
 	};
 	usec_t began = monitor_now();
 
@@ -201,11 +261,20 @@ static bool choose(struct manager *m, struct tick *t)
 		.target = policy->target,
 		.allocated = m->reading.allocated,
 		.total = m->reading.counters.total + m->reading.counters.swap_total,
+		.memory = m->reading.total,
+		.min_victim = min_victim(m),
 		.now = t->now,
+		.ticks_now = monitor_ticks_before(0),
 		.self = getpid(),
 		.passover = &m->passover,
 	};
-	victim_choose(&m->census, &m->request, reader_read, &reader, &m->choice);
+	census_set_totals(&m->census, &m->reading.counters);
+	victim_choose(&m->census, &m->request, &reads, &m->choice);
+	if (m->choice.is_cut && m->n_cut++ < CUT_MAX) {
+		t->goes_on = true;
+		return false;
+	}
+	m->n_cut = 0;
 	if (m->choice.n_ranked == 0) {
 		t->event = REPORT_NOBODY;
 		return false;
@@ -216,43 +285,40 @@ static bool choose(struct manager *m, struct tick *t)
 	return true;
 }
 
-/* The victim as it is now.  A path too long to be read is taken for the root, as in the census. */
-struct now {
-	char comm[PROC_COMM_SIZE];
-	int oom_score_adj;
-	bool moved;   /* to another cgroup since it was chosen */
-	bool changed; /* moved, renamed, or another user's */
-};
-
-/* false if it has vanished. */
-static bool reread(struct manager *m, struct now *now)
+/* Where and whose the victim is now; false if it has vanished.  A path too long to be read is taken
+ * for the root, as in the census. */
+static bool reread(struct manager *m, bool *ret_moved)
 {
 	struct decision *d = &m->decision;
 	char cgroup[CGROUP_PATH_MAX];
-	struct proc_stat stat;
-	uid_t uid;
 	int r;
 
-	if (proc_read_stat(m->proc_fd, d->pid, &stat) != 0 ||
-	    proc_read_oom_score_adj(m->proc_fd, d->pid, &now->oom_score_adj) != 0)
-		return false;
-	uid = decision_uid_of(m, d->pid);
-	memcpy(now->comm, stat.comm, sizeof(now->comm));
 	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
 	if (r < 0)
 		strcpy(cgroup, "/");
 	if (r == PROC_GONE)
 		return false;
-	now->moved = strcmp(cgroup, d->cgroup) != 0;
-	now->changed = now->moved || uid != d->uid ||
-		       strncmp(now->comm, d->comm, sizeof(d->comm) - 1) != 0;
+	*ret_moved = strcmp(cgroup, d->cgroup) != 0;
 	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
-	d->uid = uid;
+	d->uid = decision_uid_of(m, d->pid);
 	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
 					 sizeof(d->v1_freezer));
 	if (r < 0)
 		strcpy(d->v1_freezer, "/");
 	return r != PROC_GONE;
+}
+
+/* Is much of what it was chosen for gone?  An exec keeps pid and start time, and can keep the name.
+ */
+static bool has_shrunk(const struct manager *m)
+{
+	const struct decision *d = &m->decision;
+	struct proc_memory now;
+	struct proc_stat stat;
+
+	return proc_read_stat(m->proc_fd, d->pid, &stat) == 0 &&
+	       proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &now) == 0 &&
+	       proc_mapped(&now) < proc_mapped(&d->memory) / 2;
 }
 
 /*
@@ -265,21 +331,20 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	struct decision *d = &m->decision;
 	struct kill_target target = { .pid = d->pid, .start_ticks = d->start_ticks };
 	struct policy_reading reading = policy_reading(m);
-	struct now now;
+	bool moved;
 
 	d->error = kill_open(m->kill_ops, m->proc_fd, &target, &m->victim);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;
-	if (d->error == KILL_GONE || !reread(m, &now))
+	if (d->error == KILL_GONE || !reread(m, &moved))
 		return REPORT_VANISHED;
 	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
 		return REPORT_VANISHED;
-	/* Rules that somebody has written may allocate (regexec(3)), so they are not asked again
-	 * without need. */
-	if (now.oom_score_adj <= -1000 || (now.changed && decision_is_forbidden(d, m, now.comm)))
+	if (!decision_may_kill(m, d->pid, m->policies.scope) ||
+	    (t->judgement.policy->target == POLICY_TARGET_PROCESS && has_shrunk(m)))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
-	if (now.moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
+	if (moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
 		return REPORT_CHANGED;
 	if (memory_sample(m->memory, &m->reading) == 0 &&
 	    !policy_holds(t->judgement.policy, &reading))
@@ -300,6 +365,7 @@ static void end(struct manager *m, struct tick *t)
 			&m->victim);
 	d->signal = t->signal;
 	d->signalled_at = monitor_now();
+	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
 	if (r < 0) { /* not permitted: there is nothing to wait for */
 		d->error = r;
 		settle(m, t, KILL_PROGRESS_UNKILLABLE);
@@ -323,8 +389,13 @@ static void end(struct manager *m, struct tick *t)
 /* Somebody is to go who has not been chosen yet. */
 static bool choose_and_confirm(struct manager *m, struct tick *t)
 {
-	if (!choose(m, t))
+	if (watch_is_incomplete(m, t->now))
+		t->goes_on = true;
+	if (t->goes_on || !choose(m, t)) {
+		if (t->goes_on)
+			m->state = MANAGER_WATCH;
 		return false;
+	}
 	t->event = confirm(m, t);
 	if (t->event == REPORT_NOTHING && !m->decision.dry_run)
 		return true;
@@ -352,16 +423,19 @@ static usec_t next_by_state(const struct manager *m, const struct tick *t)
 {
 	if (is_to_look_again(t->event))
 		return SOON_USEC;
-	if (m->state == MANAGER_SETTLE)
-		return SETTLE_USEC; /* beside the event of its exit */
-	if (census_round_is_under_way(&m->census) && m->state == MANAGER_WATCH)
+	if (m->state == MANAGER_SETTLE) /* beside the event of its exit */
+		return m->decision.signal == SIGKILL && !m->decision.hastened ? KILL_STARVED_USEC
+									      : SETTLE_USEC;
+	if (t->goes_on)
+		return GO_ON_USEC;
+	if (watch_is_busy(m) && m->state == MANAGER_WATCH)
 		return NEXT_SLICE_USEC;
 	return policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);
 }
 
 static usec_t next_look(const struct manager *m, const struct tick *t)
 {
-	return min_u64(next_by_state(m, t), account_next(m, t->now));
+	return min_u64(min_u64(next_by_state(m, t), stalls_next(m)), account_next(m, t->now));
 }
 
 /* Not the time to write files.  But where there is nothing that could be done about it, it may be
@@ -377,6 +451,7 @@ usec_t tick(struct manager *m, usec_t now)
 {
 	struct tick t = { .now = now };
 	enum manager_state before = m->state;
+	usec_t next;
 	int r;
 
 	ending_put_back(m);
@@ -385,6 +460,7 @@ usec_t tick(struct manager *m, usec_t now)
 		report_sample_failed(m, r, now);
 		return RETRY_USEC;
 	}
+	keep(m, &t);
 	account_look(m, now);
 	judge(m, &t);
 	if (t.signal != 0 && (m->state == MANAGER_SETTLE || choose_and_confirm(m, &t)))
@@ -393,5 +469,7 @@ usec_t tick(struct manager *m, usec_t now)
 	report(m, t.event, &t.judgement, before, now);
 	if (archive_is_due(m->archive, now) && !is_emergency(m, now))
 		archive_write(m->archive, now);
-	return next_look(m, &t);
+	next = next_look(m, &t);
+	gap_plan(&m->gap, next);
+	return next;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * census-attributes: who a process is and where it belongs: its user, cgroup and oom_score_adj, and
- * which rules that makes its own.
+ * census-attributes: who a process is and where it belongs: its user, cgroup and oom_score_adj,
+ * which rules that makes its own, and what its eligibility is judged by.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 
 #include "lib/census-tree.h"
+#include "lib/errors.h"
+#include "lib/executable.h"
 
 static void apply_rules(struct census *census, struct census_process *process)
 {
@@ -19,14 +21,10 @@ static void apply_rules(struct census *census, struct census_process *process)
 	};
 	struct rule_verdict verdict;
 
-	policy_apply_rules(census->policies, &subject, &verdict);
+	executable_apply_rules(census->policies, census->proc_fd, process->pid, &subject, &verdict);
 	process->protected_by = verdict.protected_by;
+	process->asks_executable = verdict.asks_executable;
 	process->weight = (float)verdict.weight;
-}
-
-bool census_is_passing(int r)
-{
-	return r == -ENOMEM || r == -ENFILE || r == -EMFILE;
 }
 
 /*
@@ -48,7 +46,7 @@ static int read_uid(struct census *census, struct census_process *process, bool 
 	r = proc_read_status(census->proc_fd, process->pid, &status);
 	if (r == PROC_GONE)
 		return r;
-	if (census_is_passing(r) && !is_other)
+	if (error_is_transient(r) && !is_other)
 		return 0;
 	process->uid = r < 0 ? (uid_t)-1 : status.uid;
 	process->owner = directory.st_uid;
@@ -64,7 +62,7 @@ static int read_place(struct census *census, struct census_process *process, boo
 	r = cgroup_of_process(census->cgroups, census->proc_fd, process->pid, path, sizeof(path));
 	if (r == PROC_GONE)
 		return r;
-	if (census_is_passing(r) && !is_other)
+	if (error_is_transient(r) && !is_other)
 		return 0;
 	if (r < 0)
 		strcpy(path, "/");
@@ -79,7 +77,7 @@ static int read_adj(struct census *census, struct census_process *process, bool 
 	r = proc_read_oom_score_adj(census->proc_fd, process->pid, &adj);
 	if (r == PROC_GONE)
 		return r;
-	if (!census_is_passing(r) || is_other)
+	if (!error_is_transient(r) || is_other)
 		process->oom_score_adj = (short)adj;
 	return 0;
 }
@@ -99,8 +97,33 @@ int census_read_attributes(struct census *census, struct census_process *process
 	if (r != 0)
 		return r;
 	process->compared_at = now;
-	if (is_other || process->uid != uid || moved)
+	if (is_other || process->uid != uid || moved || process->asks_executable)
 		apply_rules(census, process);
 	census_weigh(census, process);
 	return 0;
+}
+
+struct eligibility_subject census_subject(const struct census *census,
+					  const struct census_process *process)
+{
+	return (struct eligibility_subject){
+		.pid = process->pid,
+		.kthread = process->kthread,
+		.in_subtree = census_is_in_scope(census, process),
+		.has_memory = !process->is_gone &&
+			      (process->state != 'Z' || proc_mapped(&process->memory) > 0),
+		.oom_score_adj = process->oom_score_adj,
+		.error = process->error,
+		.protected_by = process->protected_by,
+		.reclaimable = proc_reclaimable(&process->memory),
+	};
+}
+
+double census_rank_weight(const struct census_process *process)
+{
+	double weight = (double)process->weight * (1000 + process->oom_score_adj) / 1000;
+
+	if (process->oom_score_adj >= ELIGIBILITY_RELUCTANT_ADJ && !process->protected_by)
+		return weight;
+	return weight < 1 ? 1 : weight;
 }

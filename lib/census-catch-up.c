@@ -36,7 +36,6 @@ static int on_listed(pid_t pid, void *userdata)
 			   meeting->allocated);
 }
 
-/* 1: all are listed. */
 static int list(struct census *census, usec_t now, uint64_t allocated, usec_t (*clock)(void),
 		usec_t deadline)
 {
@@ -64,33 +63,56 @@ static int list(struct census *census, usec_t now, uint64_t allocated, usec_t (*
 	return end;
 }
 
-int census_catch_up(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
-		    usec_t (*clock)(void), usec_t deadline)
+int census_list(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
+		usec_t (*clock)(void), usec_t deadline)
 {
 	int r;
 
+	if (census->listing_fd < 0) {
+		census_drop_gone(census);
+		if (census->swept_at == 0)
+			census_begin(census, allocated, with_swap);
+	}
+	r = list(census, now, allocated, clock, deadline);
+	if (r <= 0)
+		return r;
+	closep(&census->listing_fd);
+	census->listing_fd = -EBADF;
+	/* Numbers given out just before may not have been seen: they are looked up once more by
+	 * census_find_new(). */
+	census->looked_from = census->last_pid == census->listing_last ? 0 : census->last_pid;
+	census->last_pid = census->listing_last;
+	r = census_reserve(census);
+	if (r < 0)
+		return r;
+	if (census->swept_at == 0) { /* all were read, and compared */
+		census->compares_next = false;
+		census_begin_turns(census, now);
+		census_tighten(census, census->round_allocated);
+		census->swept_at = now;
+	}
+	return 1;
+}
+
+int census_catch_up(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
+		    usec_t (*clock)(void), usec_t deadline)
+{
+	bool is_first = census->swept_at == 0;
+	int r;
+
 	if (!census->listed) {
-		r = list(census, now, allocated, clock, deadline);
+		r = census_list(census, now, allocated, with_swap, clock, deadline);
 		if (r <= 0)
 			return r;
-		census_stop_catching_up(census);
+		if (is_first)
+			return 1;
 		census->listed = true;
-		/* Numbers given out just before may not have been seen: they are looked up once
-		 * more by census_find_new(). */
-		census->looked_from =
-			census->last_pid == census->listing_last ? 0 : census->last_pid;
-		census->last_pid = census->listing_last;
-		r = census_reserve(census);
-		if (r < 0)
-			return r;
-		census_stop_round(census); /* it may compare nobody */
+		census_stop_round(census); /* it may compare none */
 		census->compares_next = true;
 	}
 	r = census_refresh(census, now, allocated, with_swap, clock, deadline);
 	if (r <= 0)
 		return r;
 	census_stop_catching_up(census);
-	if (census->swept_at == 0)
-		census->swept_at = now;
 	return 1;
 }

@@ -17,7 +17,9 @@
 
 #include "lib/census-tree.h"
 #include "lib/cleanup.h"
+#include "lib/errors.h"
 #include "lib/io.h"
+#include "lib/proc-virtual.h"
 
 #define SCRATCH_SIZE (32 * KIB)
 
@@ -25,75 +27,24 @@
  * are found by a full listing (0.2 to 0.9 us for each process there is). */
 #define LOOK_UP_MAX 256
 
-/* The largest keep their statm open in watch: three times as fast, and each pins a page in the
- * kernel. */
-#define KEPT_FDS 256
-
-/* A round is worth it after so much was handed out, at least; more where the largest is so large
- * that it would still stand out. */
-#define STALE_MIN   (64 * MIB)
-#define STALE_SHARE 8
-
-struct sweep {
-	struct census *census;
-	usec_t now;
-	uint64_t allocated;
-	pid_t after, last; /* pids given out since: these may be somebody else's now */
-	bool everybody;	   /* re-read those we know, too */
-	bool compares;	   /* more than memory, of those we know */
-	bool anew;	   /* all of it, as if the name were another */
-};
-
 static void take_stat(struct census_process *process, const struct proc_stat *stat)
 {
 	process->ppid = stat->ppid;
+	process->session = stat->session;
 	process->state = stat->state;
 	process->n_threads = stat->n_threads;
 	process->kthread = stat->flags & PROC_FLAG_KTHREAD;
 	snprintf(process->comm, sizeof(process->comm), "%.15s", stat->comm);
 }
 
-/* One pread(2): a file of one record comes whole (single_open() in fs/seq_file.c). */
-static bool read_statm(const struct census *census, const struct census_process *process,
-		       char *text, size_t size)
+/* A failed read says something of the process, unless the failure is ours. */
+static void note_error(struct census *census, struct census_process *process, int error)
 {
-	_cleanup_close_ int fd = -EBADF;
-	char path[32];
-	ssize_t n;
-
-	if (process->statm_fd < 0) {
-		snprintf(path, sizeof(path), "%d/statm", process->pid);
-		fd = openat(census->proc_fd, path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			return false;
-	}
-	n = pread(fd < 0 ? process->statm_fd : fd, text, size - 1, 0);
-	text[n < 0 ? 0 : n] = '\0';
-	return n > 0;
+	census->n_unreadable += (error < 0) - (process->error < 0);
+	process->error = error;
 }
 
-/* Anonymous and shared, and the size of the code; false if that is not all there is to know (it
- * ended, or has no memory). */
-static bool read_shares(const struct census *census, const struct census_process *process,
-			struct proc_memory *ret, unsigned *ret_code_pages)
-{
-	struct proc_statm statm;
-	char text[256], *p = text;
-
-	if (!read_statm(census, process, text, sizeof(text)) ||
-	    proc_statm_parse(text, &statm) < 0 || statm.size == 0)
-		return false;
-	for (unsigned i = 0; i < 3; i++)
-		p = strchr(p, ' ') + 1;
-	*ret_code_pages = (unsigned)strtoul(p, NULL, 10);
-	*ret = (struct proc_memory){
-		.anon = sub_u64(statm.resident, statm.shared) * census->accuracy->page_size,
-		.shared = statm.shared * census->accuracy->page_size,
-	};
-	return true;
-}
-
-static int read_memory(struct sweep *sweep, struct census_process *process,
+static int read_memory(struct census_sweep *sweep, struct census_process *process,
 		       const struct proc_stat *stat)
 {
 	struct census *census = sweep->census;
@@ -102,17 +53,31 @@ static int read_memory(struct sweep *sweep, struct census_process *process,
 
 	if (process->kthread)
 		return 0;
-	if (!census->with_swap && read_shares(census, process, &memory, &process->code_pages))
-		r = 0;
-	else
-		r = proc_read_memory(census->proc_fd, stat, census->with_swap,
-				     census->accuracy->page_size, &memory);
+	r = census_read_by_status(census, process, sweep->allocated, sweep->now);
+	if (r == 0) {
+		note_error(census, process, 0);
+		census_weigh(census, process);
+		return 0;
+	}
+	if (r == CENSUS_READ_ELSEWHERE)
+		r = proc_read_memory(census->proc_fd, stat, true, census->accuracy->page_size,
+				     &memory);
 	if (r == PROC_GONE)
 		return r;
-	if (census_is_passing(r) && process->recent_at != 0)
-		return 0; /* the old reading ages, and stands */
-	census->n_unreadable += (r < 0) - (process->error < 0);
-	process->error = r;
+	if (error_is_transient(r)) {
+		/* The old reading ages, and stands.  If there is none, it may hold all that was
+		 * ever allocated. */
+		if (process->recent_at != 0)
+			return 0;
+		census_count(census, process, &memory, 0, sweep->now);
+		process->recent_at = 0;
+		return 0;
+	}
+	note_error(census, process, r);
+	if (r < 0 && process->recent_at != 0) {
+		census_weigh(census, process);
+		return 0;
+	}
 	census_count(census, process, &memory, sweep->allocated, sweep->now);
 	return 0;
 }
@@ -121,15 +86,14 @@ static int read_memory(struct sweep *sweep, struct census_process *process,
 static void note_unreadable(struct census *census, struct census_process *process, int error)
 {
 	process->generation = census->generation;
-	if (census_is_passing(error))
+	if (error_is_transient(error))
 		return;
-	census->n_unreadable += !(process->error < 0);
-	process->error = error;
+	note_error(census, process, error);
 	census_weigh(census, process);
 }
 
 /* All of one pid, known or not. */
-static int read_process(struct sweep *sweep, pid_t pid)
+int census_read_process(struct census_sweep *sweep, pid_t pid)
 {
 	struct census *census = sweep->census;
 	struct census_process *process = census_find(census, pid);
@@ -172,18 +136,18 @@ static int read_process(struct sweep *sweep, pid_t pid)
 
 int census_compare(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
 {
-	struct sweep sweep = {
+	struct census_sweep sweep = {
 		.census = census,
 		.now = now,
 		.allocated = allocated,
 		.compares = true,
 	};
 
-	return read_process(&sweep, pid);
+	return census_read_process(&sweep, pid);
 }
 
 /* Was this pid given out since the last look?  (They wrap around.) */
-static bool is_given_out_since(const struct sweep *sweep, pid_t pid)
+static bool is_given_out_since(const struct census_sweep *sweep, pid_t pid)
 {
 	if (sweep->after <= sweep->last)
 		return pid > sweep->after && pid <= sweep->last;
@@ -192,22 +156,24 @@ static bool is_given_out_since(const struct sweep *sweep, pid_t pid)
 
 static int on_listed(pid_t pid, void *userdata)
 {
-	struct sweep *sweep = userdata;
+	struct census_sweep *sweep = userdata;
 	struct census_process *process = census_find(sweep->census, pid);
 
 	if (sweep->everybody || !process || is_given_out_since(sweep, pid))
-		return read_process(sweep, pid);
+		return census_read_process(sweep, pid);
 	process->generation = sweep->census->generation;
 	return 0;
 }
 
-/* The fifth word of /proc/loadavg. */
+/* The fifth word of /proc/loadavg; 0 if that is not known.  lxcfs gives that of the host's pid
+ * namespace, which says nothing about this one. */
 pid_t census_read_last_pid(const struct census *census)
 {
 	char text[128];
 	int pid;
 
-	if (io_read_at(census->proc_fd, "loadavg", text, sizeof(text)) < 0 ||
+	if (proc_is_virtualised(census->proc_fd, "loadavg") ||
+	    io_read_at(census->proc_fd, "loadavg", text, sizeof(text)) < 0 ||
 	    sscanf(text, "%*s %*s %*s %*s %d", &pid) != 1 || pid < 0)
 		return 0;
 	return pid;
@@ -222,7 +188,7 @@ void census_begin_listing(struct census *census)
 int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
 		uint64_t allocated)
 {
-	struct sweep sweep = {
+	struct census_sweep sweep = {
 		.census = census,
 		.now = now,
 		.allocated = allocated,
@@ -233,7 +199,7 @@ int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_
 	return on_listed(pid, &sweep);
 }
 
-static int list(struct sweep *sweep)
+static int list(struct census_sweep *sweep)
 {
 	struct census *census = sweep->census;
 	struct census_process *process, *next;
@@ -250,9 +216,18 @@ static int list(struct sweep *sweep)
 	return census_reserve(census);
 }
 
+void census_begin(struct census *census, uint64_t allocated, bool with_swap)
+{
+	census_stop_round(census);
+	census_drop_gone(census);
+	census->compares_next = false;
+	census->round_allocated = allocated;
+	census->with_swap = with_swap;
+}
+
 int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool with_swap)
 {
-	struct sweep sweep = {
+	struct census_sweep sweep = {
 		.census = census,
 		.now = now,
 		.allocated = allocated,
@@ -263,10 +238,7 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 		census_read_last_pid(census); /* before: who comes during the sweep is new */
 	int r;
 
-	census_stop_round(census);
-	census->compares_next = false;
-	census->round_allocated = allocated;
-	census->with_swap = with_swap;
+	census_begin(census, allocated, with_swap);
 	r = list(&sweep);
 	if (r < 0)
 		return r;
@@ -279,7 +251,7 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 }
 
 /* Reads those of the pids that are processes; a thread's number has a directory too. */
-static int look_up(struct sweep *sweep)
+static int look_up(struct census_sweep *sweep)
 {
 	struct proc_status status;
 	int r;
@@ -290,7 +262,7 @@ static int look_up(struct sweep *sweep)
 			continue;
 		if (r == 0 && status.tgid != 0 && status.tgid != pid)
 			continue;
-		r = read_process(sweep, pid);
+		r = census_read_process(sweep, pid);
 		if (r < 0)
 			return r;
 	}
@@ -299,7 +271,7 @@ static int look_up(struct sweep *sweep)
 
 static int find_new(struct census *census, usec_t now, uint64_t allocated)
 {
-	struct sweep sweep = { .census = census, .now = now, .allocated = allocated };
+	struct census_sweep sweep = { .census = census, .now = now, .allocated = allocated };
 	pid_t last_pid = census_read_last_pid(census);
 	int r;
 
@@ -327,157 +299,22 @@ static int find_new(struct census *census, usec_t now, uint64_t allocated)
 
 int census_find_new(struct census *census, usec_t now, uint64_t allocated)
 {
-	int r = find_new(census, now, allocated);
+	int r;
 
+	census_drop_gone(census);
+	r = find_new(census, now, allocated);
 	return r < 0 ? r : census_compare_some(census, now, allocated);
 }
 
 void census_look_again(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
 {
-	struct sweep sweep = {
+	struct census_sweep sweep = {
 		.census = census,
 		.now = now,
 		.allocated = allocated,
 		.anew = true,
 	};
 
-	if (read_process(&sweep, pid) < 0)
+	if (census_read_process(&sweep, pid) < 0)
 		census->swept_at = 0;
-}
-
-/* 0 to 255, by size: exponent and two more bits. */
-static unsigned size_class(const struct census_process *process)
-{
-	uint64_t size = census_footprint(&process->memory) | 4;
-	unsigned exponent = 63 - (unsigned)__builtin_clzll(size);
-
-	return exponent << 2 | (unsigned)(size >> (exponent - 2) & 3);
-}
-
-/* Everybody, largest first, by counting. */
-static void start_round(struct census *census, usec_t now, uint64_t allocated, bool with_swap)
-{
-	size_t starts[257] = { 0 }, n = 0;
-	struct census_process *process;
-
-	census_for_each(census, process)
-		if (!process->kthread) {
-			starts[255 - size_class(process) + 1]++;
-			n++;
-		}
-	for (unsigned i = 1; i < ARRAY_SIZE(starts); i++)
-		starts[i] += starts[i - 1];
-	census_for_each(census, process)
-		if (!process->kthread)
-			census->order[starts[255 - size_class(process)]++] = process;
-	census->n_order = census->n_by_size = n;
-	census->i_order = 0;
-	census->compares = census->compares_next;
-	census->compares_next = false;
-	if (census->compares)
-		census_begin_turns(census, now);
-	census->round_allocated = allocated;
-	census->with_swap = with_swap;
-}
-
-void census_stop_round(struct census *census)
-{
-	census->n_order = census->i_order = 0;
-	census_bury(census);
-}
-
-static void end_round(struct census *census)
-{
-	census_stop_round(census);
-	census_tighten(census, census->round_allocated);
-}
-
-/* The first of the order keep theirs, the others give it back. */
-static void keep_fd(struct census *census, struct census_process *process, bool keep)
-{
-	char path[32];
-
-	if (keep == (process->statm_fd >= 0))
-		return;
-	if (!keep) {
-		closep(&process->statm_fd);
-		process->statm_fd = -EBADF;
-		return;
-	}
-	snprintf(path, sizeof(path), "%d/statm", process->pid);
-	process->statm_fd = openat(census->proc_fd, path, O_RDONLY | O_CLOEXEC);
-}
-
-/*
- * By statm alone where that is enough.  A kept fd is its process's for good; a path by pid could
- * have become another's, but pids given out since are all looked up (census_find_new()).
- */
-static int reread(struct census *census, size_t i, usec_t now, uint64_t allocated)
-{
-	struct census_process *process = census->order[i];
-	struct sweep sweep = {
-		.census = census,
-		.now = now,
-		.allocated = allocated,
-		.compares = census->compares,
-	};
-	bool by_thread = census->accuracy->regime == ACCURACY_PER_THREAD ||
-			 census->accuracy->regime == ACCURACY_UNKNOWN;
-	struct proc_memory memory;
-	unsigned code_pages;
-
-	if (process->pid == 0)
-		return 0; /* dropped since the round began */
-	keep_fd(census, process, i < KEPT_FDS);
-	/* How many threads there are is part of the error, to 6.1. */
-	if (census->with_swap || by_thread || process->n_threads == 0 || process->error < 0 ||
-	    census->compares || !read_shares(census, process, &memory, &code_pages))
-		return read_process(&sweep, process->pid);
-	if (code_pages != process->code_pages) {
-		sweep.anew = true;
-		return read_process(&sweep, process->pid);
-	}
-	census_count(census, process, &memory, allocated, now);
-	return 0;
-}
-
-int census_refresh(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
-		   usec_t (*clock)(void), usec_t deadline)
-{
-	size_t began;
-	int r;
-
-	if (!census_round_is_under_way(census))
-		start_round(census, now, allocated, with_swap);
-	began = census->i_order;
-	while (census_round_is_under_way(census)) {
-		/* The clock costs a fraction of a read.  It is asked after the first: on a machine
-		 * where each slice begins too late, the round would never end. */
-		if (clock && census->i_order != began && census->i_order % 4 == 0 &&
-		    clock() >= deadline)
-			return 0;
-		r = reread(census, census->i_order++, now, allocated);
-		if (r < 0)
-			return r;
-	}
-	end_round(census);
-	return 1;
-}
-
-bool census_is_stale(const struct census *census, uint64_t allocated)
-{
-	uint64_t growth = sub_u64(allocated, census->round_allocated);
-
-	return growth > max_u64(STALE_MIN, census->largest / STALE_SHARE);
-}
-
-void census_rest(struct census *census)
-{
-	struct census_process *process;
-
-	census_stop_round(census);
-	census->compares_next = true;
-	census_stop_catching_up(census);
-	census_for_each(census, process)
-		keep_fd(census, process, false);
 }

@@ -17,9 +17,15 @@ int census_place(struct census *census, struct census_process *process, const ch
 /* After any change of what decides whether it may be a victim, and with what weight. */
 void census_weigh(struct census *census, struct census_process *process);
 
-/* A new reading of its memory: the tallies and bounds above follow. */
-void census_count(struct census *census, struct census_process *process,
-		  const struct proc_memory *memory, uint64_t allocated, usec_t now);
+/* Before the first listing, or a sweep: what is read from now on makes the snapshot. */
+void census_begin(struct census *census, uint64_t allocated, bool with_swap);
+
+/* Those that vanished in a choice. */
+void census_drop_gone(struct census *census);
+
+/* A new reading of its resident memory alone, as statm has it: swap and page tables stand. */
+void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
+			   uint64_t shared, uint64_t allocated, usec_t now);
 
 /* Makes all bounds exact again; after everybody was read, or almost: allocated is of when that
  * began, and who could not be read meanwhile is as old as he is. */
@@ -41,15 +47,14 @@ int census_compare_some(struct census *census, usec_t now, uint64_t allocated);
 /* Everybody is compared now, so the turns begin anew. */
 void census_begin_turns(struct census *census, usec_t now);
 
-/* The kernel's or our own want (-ENOMEM, -ENFILE, -EMFILE), which says nothing about the process:
- * what is known of it stands. */
-bool census_is_passing(int r);
-
 /* All that can change with neither an exec nor memory, but for the name.  is_other: nothing is
  * known of it yet, or it has another name, so that nothing can be kept.  What cannot be read is
  * taken for "nobody's", "at the root", "not adjusted".  0, PROC_GONE or -ENOMEM. */
 int census_read_attributes(struct census *census, struct census_process *process, bool is_other,
 			   usec_t now);
+
+/* The highest weight that it can be ranked with: a reluctant one is ranked by its size alone. */
+double census_rank_weight(const struct census_process *process);
 
 /* The newest pid given out in our pid namespace; 0: not known. */
 pid_t census_read_last_pid(const struct census *census);
@@ -61,3 +66,27 @@ void census_begin_listing(struct census *census);
  * out after `after` and up to `last`.  0 or -errno. */
 int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
 		uint64_t allocated);
+
+/* How processes are read: census-read.c. */
+struct census_sweep {
+	struct census *census;
+	usec_t now;
+	uint64_t allocated;
+	pid_t after, last; /* pids given out since: these may be somebody else's now */
+	bool everybody;	   /* re-read those we know, too */
+	bool compares;	   /* more than memory, of those we know */
+	bool anew;	   /* all of it, as if the name were another */
+};
+
+/* All of one pid, known or not.  0 or -errno. */
+int census_read_process(struct census_sweep *sweep, pid_t pid);
+
+/* Of one process that is known: census-memory.c. */
+int census_open_file(const struct census *census, const struct census_process *process,
+		     const char *name);
+bool census_read_shares(const struct census *census, const struct census_process *process,
+			struct proc_memory *ret, unsigned *ret_code_pages);
+/* CENSUS_READ_ELSEWHERE: it is gone, or a thread of it has its memory. */
+enum { CENSUS_READ_ELSEWHERE = 1 };
+int census_read_by_status(struct census *census, struct census_process *process, uint64_t allocated,
+			  usec_t now);

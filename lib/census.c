@@ -35,17 +35,30 @@ static void node_init(struct census_node *node, enum census_kind kind, int64_t b
 	node->kind = kind;
 	node->weight_max = 0;
 	node->reach_max = INT64_MIN;
+	node->estimate_max = 0;
+	node->walk = 0;
 	node->error_sum = 0;
 }
 
-/* What hangs below a node from now on counts for all above. */
-static void raise_bounds(struct census_node *node, float weight, int64_t reach)
+static bool raise(struct census_node *node, const struct census_node *below)
 {
-	for (; node && (node->weight_max < weight || node->reach_max < reach);
-	     node = node_parent(node)) {
-		node->weight_max = node->weight_max < weight ? weight : node->weight_max;
-		node->reach_max = node->reach_max < reach ? reach : node->reach_max;
-	}
+	bool raised = node->weight_max < below->weight_max || node->reach_max < below->reach_max ||
+		      node->estimate_max < below->estimate_max;
+
+	if (node->weight_max < below->weight_max)
+		node->weight_max = below->weight_max;
+	if (node->reach_max < below->reach_max)
+		node->reach_max = below->reach_max;
+	if (node->estimate_max < below->estimate_max)
+		node->estimate_max = below->estimate_max;
+	return raised;
+}
+
+/* What hangs below a node from now on counts for all above. */
+static void raise_bounds(struct census_node *node, const struct census_node *below)
+{
+	while (node && raise(node, below))
+		node = node_parent(node);
 }
 
 static void add_error(struct census_node *node, uint64_t error)
@@ -58,7 +71,7 @@ static void node_attach(struct census *census, struct census_node *node, struct 
 {
 	tally_attach(&node->tally, &parent->tally);
 	add_error(parent, node->error_sum);
-	raise_bounds(parent, node->weight_max, node->reach_max);
+	raise_bounds(parent, node);
 	census->n_nodes++;
 }
 
@@ -140,7 +153,7 @@ struct census_process *census_add(struct census *census, pid_t pid, uint64_t sta
 	*process = (struct census_process){
 		.pid = pid,
 		.start_ticks = start_ticks,
-		.statm_fd = -EBADF,
+		.kept_fd = -EBADF,
 		.weight = 1,
 	};
 	node_init(&process->node, CENSUS_PROCESS, BATCH_PROCESS);
@@ -182,27 +195,38 @@ static void cgroup_drop_if_empty(struct census *census, struct census_cgroup *cg
 	}
 }
 
-static bool may_be_victim(const struct census_process *process)
+static bool may_be_victim(const struct census *census, const struct census_process *process)
 {
-	return process->bundle && process->pid != 1 && process->oom_score_adj > -1000 &&
-	       !process->protected_by && process->error == 0 && process->bundle->cgroup->in_scope;
+	struct eligibility_subject subject = census_subject(census, process);
+
+	return process->bundle && !process->is_gone && !eligibility_is_ruled_out(&subject);
 }
 
-/* Its own reach and weight, and those above if they are too low for it. */
+/* A node's bounds are floats, rounded; they must not be too low by that. */
+static float round_up(double value)
+{
+	return (float)(value * (1 + 1e-6));
+}
+
+/* Its own bounds, and those above if they are too low for it. */
 static void set_bounds(struct census *census, struct census_process *process)
 {
 	struct census_node *node = &process->node;
-	uint64_t hi = census_footprint(&process->memory) + node->error_sum;
+	double weight;
 
 	census->n_candidates -= node->weight_max > 0;
 	node->weight_max = 0;
 	node->reach_max = INT64_MIN;
-	if (!may_be_victim(process))
+	node->estimate_max = 0;
+	if (!may_be_victim(census, process))
 		return;
 	census->n_candidates++;
-	node->weight_max = process->weight * (float)(1000 + process->oom_score_adj) / 1000;
-	node->reach_max = (int64_t)(hi - process->read_at_allocated);
-	raise_bounds(node_parent(node), node->weight_max, node->reach_max);
+	weight = census_rank_weight(process);
+	node->weight_max = round_up(weight);
+	node->estimate_max = round_up((double)proc_reclaimable(&process->memory) * weight);
+	node->reach_max = (int64_t)(proc_mapped(&process->memory) + node->error_sum -
+				    process->read_at_allocated);
+	raise_bounds(node_parent(node), node);
 }
 
 /* Out of its bundle; what is left empty by that goes too. */
@@ -238,8 +262,9 @@ void census_drop(struct census *census, struct census_process *process)
 	HASH_DEL(census->by_pid, process);
 	census->n_processes--;
 	census->n_unreadable -= process->error < 0;
-	closep(&process->statm_fd);
-	process->statm_fd = -EBADF;
+	census->n_gone -= process->is_gone;
+	closep(&process->kept_fd);
+	process->kept_fd = -EBADF;
 	process->pid = 0;
 	/* A round has it in its order still. */
 	if (census_round_is_under_way(census)) {
@@ -249,6 +274,26 @@ void census_drop(struct census *census, struct census_process *process)
 		process->hh.next = census->spare;
 		census->spare = process;
 	}
+}
+
+void census_note_gone(struct census *census, struct census_process *process)
+{
+	if (process->is_gone)
+		return;
+	process->is_gone = true;
+	census->n_gone++;
+	set_bounds(census, process);
+}
+
+void census_drop_gone(struct census *census)
+{
+	struct census_process *process, *next;
+
+	if (census->n_gone == 0)
+		return;
+	HASH_ITER(hh, census->by_pid, process, next)
+		if (process->is_gone)
+			census_drop(census, process);
 }
 
 void census_bury(struct census *census)
@@ -366,35 +411,109 @@ void census_adjust(struct census *census, pid_t pid, int oom_score_adj)
 
 static void remember_growth(struct census_process *process, usec_t now)
 {
-	uint64_t footprint = census_footprint(&process->memory);
+	uint64_t footprint = proc_reclaimable(&process->memory);
 
 	if (process->recent_at == 0) {
 		process->earlier_footprint = process->recent_footprint = footprint;
 		process->recent_at = now;
 	} else if (now - process->recent_at >= CENSUS_GROWTH_USEC) {
+		process->is_watched = true;
 		process->earlier_footprint = process->recent_footprint;
 		process->recent_footprint = footprint;
 		process->recent_at = now;
 	}
 }
 
-void census_count(struct census *census, struct census_process *process,
-		  const struct proc_memory *memory, uint64_t allocated, usec_t now)
+/*
+ * All that it can have mapped when memory was read, its share of it whatever it is.  Page tables
+ * and shared memory may have been read earlier than the rest.  Page tables are allocated like all
+ * else, so they have grown by no more than was allocated between; shared memory that was there
+ * before can be mapped at any time, but is resident, and in all not more than the machine has.
+ */
+static uint64_t mapped_at_most(const struct census *census, const struct census_process *process)
+{
+	const struct census_totals *totals = &census->totals;
+	struct proc_memory memory = process->memory;
+	uint64_t grown = sub_u64(process->read_at_allocated, process->status_at_allocated);
+
+	if (totals->is_known)
+		grown = min_u64(grown, sub_u64(totals->pagetables, memory.pagetables));
+	memory.pagetables = add_u64(memory.pagetables, grown);
+	if (process->shmem_is_guessed)
+		memory.shmem =
+			totals->is_known ? min_u64(memory.shared, totals->shmem) : memory.shared;
+	return proc_mapped(&memory);
+}
+
+static void put_memory(struct census *census, struct census_process *process,
+		       const struct proc_memory *memory, uint64_t allocated, usec_t now)
 {
 	struct tally_node *tally = &process->node.tally;
 	const struct proc_memory *old = &process->memory;
-	uint64_t footprint = census_footprint(memory);
-	struct interval interval = accuracy_interval(census->accuracy, footprint, census->with_swap,
-						     process->n_threads);
+	uint64_t mapped = proc_mapped(memory);
+	struct interval interval =
+		accuracy_interval(census->accuracy, mapped, census->with_swap, process->n_threads);
+	uint64_t error;
 
 	tally_add(tally, TALLY_ANON, (int64_t)(memory->anon - old->anon));
 	tally_add(tally, TALLY_SWAP, (int64_t)(memory->swap - old->swap));
-	tally_add(tally, TALLY_SHARED, (int64_t)(memory->shared - old->shared));
-	add_error(&process->node, interval.hi - footprint - process->node.error_sum);
+	tally_add(tally, TALLY_OTHER,
+		  (int64_t)(memory->shmem + memory->pagetables - old->shmem - old->pagetables));
 	process->memory = *memory;
 	process->read_at_allocated = allocated;
+	error = interval.hi - mapped + mapped_at_most(census, process) - mapped;
+	add_error(&process->node, error - process->node.error_sum);
 	remember_growth(process, now);
 	set_bounds(census, process);
+}
+
+/* What was measured holds for what it has mapped since then, but is never more than all. */
+static void keep_measured(struct proc_memory *memory, const struct proc_memory *old)
+{
+	if (memory->is_measured)
+		return;
+	memory->is_measured = old->is_measured;
+	memory->kept = min_u64(old->kept, proc_mapped(memory));
+}
+
+void census_count(struct census *census, struct census_process *process,
+		  const struct proc_memory *memory, uint64_t allocated, usec_t now)
+{
+	struct proc_memory full = *memory;
+
+	if (full.is_measured)
+		process->measured_at = now;
+	keep_measured(&full, &process->memory);
+	process->shmem_is_guessed = false;
+	process->status_at_allocated = allocated;
+	put_memory(census, process, &full, allocated, now);
+}
+
+void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
+			   uint64_t shared, uint64_t allocated, usec_t now)
+{
+	struct proc_memory memory = process->memory;
+	uint64_t file = sub_u64(memory.shared, memory.shmem);
+
+	/* What has come since status was read is taken for shared memory: that is looked at anew
+	 * soon (census-read.c), and mapped files come slowly. */
+	memory.shmem = sub_u64(shared, file);
+	memory.shared = shared;
+	memory.anon = anon;
+	memory.kept = min_u64(memory.kept, proc_mapped(&memory));
+	process->shmem_is_guessed = true;
+	put_memory(census, process, &memory, allocated, now);
+}
+
+void census_set_totals(struct census *census, const struct memory_counters *counters)
+{
+	census->totals = (struct census_totals){
+		.is_known = counters->anon > 0,
+		.anon = counters->anon,
+		.swap = sub_u64(counters->swap_total, counters->swap_free),
+		.shmem = counters->shmem,
+		.pagetables = counters->page_tables,
+	};
 }
 
 /* Bottom up. */
@@ -405,19 +524,17 @@ static void tighten(struct census *census, struct census_node *node)
 	if (node->kind == CENSUS_PROCESS) {
 		const struct census_process *process = (struct census_process *)node;
 
-		census->largest = max_u64(census->largest, census_footprint(&process->memory));
+		census->largest = max_u64(census->largest, proc_mapped(&process->memory));
 		census->oldest_allocated =
 			min_u64(census->oldest_allocated, process->read_at_allocated);
 		return;
 	}
 	node->weight_max = 0;
 	node->reach_max = INT64_MIN;
+	node->estimate_max = 0;
 	census_for_each_child(child, node) {
 		tighten(census, child);
-		if (node->weight_max < child->weight_max)
-			node->weight_max = child->weight_max;
-		if (node->reach_max < child->reach_max)
-			node->reach_max = child->reach_max;
+		(void)raise(node, child);
 	}
 }
 
@@ -460,24 +577,36 @@ bool census_is_in_scope(const struct census *census, const struct census_process
 			       : cgroup_path_is_below("/", census->policies->scope);
 }
 
-uint64_t census_footprint(const struct proc_memory *memory)
+bool census_share_is_current(const struct census *census, const struct census_process *process,
+			     usec_t now)
 {
-	return memory->anon + memory->swap;
+	return process->memory.is_measured && process->measured_at >= census->measured_from &&
+	       sub_u64(now, process->measured_at) <= CENSUS_MEASURED_USEC;
+}
+
+uint64_t census_mapped_at_most(const struct census *census, const struct census_process *process,
+			       uint64_t allocated)
+{
+	return add_u64(add_u64(proc_mapped(&process->memory), process->node.error_sum),
+		       sub_u64(allocated, process->read_at_allocated));
 }
 
 struct interval census_interval(const struct census *census, const struct census_process *process,
-				uint64_t allocated)
+				uint64_t allocated, usec_t now)
 {
 	uint64_t growth = sub_u64(allocated, process->read_at_allocated);
-	struct interval interval =
-		accuracy_interval(census->accuracy, census_footprint(&process->memory),
-				  census->with_swap, process->n_threads);
+	uint64_t error = process->node.error_sum, hi = proc_mapped(&process->memory);
+	bool is_current = census_share_is_current(census, process, now);
 
-	/* It may have shrunk at any time, and grown by no more than all that was handed out. */
-	if (growth > 0)
-		interval.lo = 0;
-	interval.hi = add_u64(interval.hi, growth);
-	return interval;
+	if (is_current)
+		hi = sub_u64(hi, process->memory.kept);
+	/* It may have shrunk at any time, and grown by no more than all that was allocated. */
+	return (struct interval){
+		.lo = growth > 0 || !is_current
+			      ? 0
+			      : sub_u64(proc_reclaimable(&process->memory), error),
+		.hi = add_u64(add_u64(hi, error), growth),
+	};
 }
 
 struct interval census_node_interval(const struct census *census, const struct census_node *node,
@@ -486,10 +615,12 @@ struct interval census_node_interval(const struct census *census, const struct c
 	uint64_t growth = sub_u64(allocated, census->oldest_allocated), off;
 	int64_t approx, under, over;
 
-	approx = tally_approx(&node->tally, TALLY_ANON) + tally_approx(&node->tally, TALLY_SWAP);
+	approx = tally_approx(&node->tally, TALLY_ANON) + tally_approx(&node->tally, TALLY_SWAP) +
+		 tally_approx(&node->tally, TALLY_OTHER);
 	tally_range(&node->tally, &under, &over);
-	/* Two counters, each off by so much. */
-	off = 2 * (uint64_t)max_u64((uint64_t)under, (uint64_t)over) + node->error_sum;
+	/* Each counter may be off by so much. */
+	off = TALLY_N_COUNTERS * (uint64_t)max_u64((uint64_t)under, (uint64_t)over) +
+	      node->error_sum;
 	approx = approx > 0 ? approx : 0;
 	return (struct interval){
 		.lo = growth > 0 ? 0 : sub_u64((uint64_t)approx, off),

@@ -30,7 +30,9 @@
 
 #include "lib/accuracy.h"
 #include "lib/cgroup.h"
+#include "lib/eligibility.h"
 #include "lib/hash.h"
+#include "lib/memory.h"
 #include "lib/policy.h"
 #include "lib/proc.h"
 #include "lib/tally.h"
@@ -55,6 +57,8 @@ struct census_node {
 	 * Both bounds may be too high after a re-reading, never too low. */
 	int64_t reach_max;
 	uint64_t error_sum; /* of the counting errors below */
+	float estimate_max; /* of any candidate below: what is reclaimable, times its weight */
+	unsigned walk;	    /* of victim.c: the last walk that has dealt with it */
 };
 
 struct census_cgroup {
@@ -62,6 +66,7 @@ struct census_cgroup {
 	struct census_bundle *open; /* with room for one more, or NULL */
 	bool in_scope;
 	unsigned n_members; /* bundles and cgroups directly below */
+	float weight;	    /* of the rules that go by cgroup alone; 0: not asked yet */
 	UT_hash_handle hh;
 	char path[];
 };
@@ -80,25 +85,42 @@ struct census_process {
 	uint64_t start_ticks;		 /* with pid: the identity */
 	pid_t pid;
 	pid_t ppid;
+	pid_t session;
 	uid_t uid;
 	uid_t owner;  /* of its directory in /proc, when uid was read */
-	int statm_fd; /* kept for the largest, in watch; else -EBADF */
+	int kept_fd;  /* statm or status, for the largest, in watch; else negative */
 	float weight; /* of the rules */
 	int error;    /* negative errno: its memory could not be read */
 	unsigned n_threads;
 	short oom_score_adj;
 	char state;
-	bool kthread;
+	bool kthread : 1;
+	bool asks_executable : 1; /* a rule does, and an exec may leave the name as it is */
 	char comm[16];
+	bool shmem_is_guessed;	/* only statm was read since */
+	bool has_many_groups;	/* status is so long that only statm is read in a round */
+	bool is_gone;		/* vanished in a choice */
+	bool is_unit; /* when its share was measured: victim_apply_share() */
+	bool is_watched;	/* known for so long that its growth is */
+	unsigned choice;	/* the last in which its memory was read */
+	unsigned failed_choice; /* the last in which it could not be */
 	struct proc_memory memory;
-	uint64_t read_at_allocated; /* bytes handed out by the machine when memory was read */
-	uint64_t recent_footprint;  /* at most CENSUS_GROWTH_USEC ago */
+	uint64_t read_at_allocated;   /* bytes allocated by the machine when memory was read */
+	uint64_t status_at_allocated; /* when shared memory and page tables were */
+	usec_t measured_at;	      /* memory.kept was */
+	usec_t share_asked_at;	      /* it was asked for, or told, in watch: daemon/watch.c */
+	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share */
+	uint64_t recent_footprint;  /* reclaimable, at most CENSUS_GROWTH_USEC ago */
 	uint64_t earlier_footprint; /* once to twice as long ago, or when first seen */
 	usec_t recent_at;
 	usec_t compared_at;  /* when what can change without an exec was read last */
 	unsigned generation; /* of the last listing that saw it */
 	unsigned code_pages; /* another number: another program; 0: not known */
 };
+
+/* So long a measured share bounds a process from above: relatives may exit meanwhile, and what was
+ * shared with them is its own then. */
+#define CENSUS_MEASURED_USEC (2 * USEC_PER_SEC)
 
 /* RankBy=growth looks back over one to two of these. */
 #define CENSUS_GROWTH_USEC (5 * USEC_PER_SEC)
@@ -122,16 +144,31 @@ struct census_young {
 	usec_t since;
 };
 
+/* What all processes together hold, by /proc/meminfo, bytes: no process can hold more. */
+struct census_totals {
+	bool is_known;
+	uint64_t anon;	/* resident */
+	uint64_t swap;	/* in use */
+	uint64_t shmem; /* resident */
+	uint64_t pagetables;
+};
+
 struct census {
 	struct census_node machine;
-	size_t n_processes;  /* kernel threads too */
-	size_t n_nodes;	     /* of the tree */
-	size_t n_candidates; /* who may be a victim, as far as the census can tell */
-	size_t n_unreadable; /* processes that may not be read: never chosen */
-	size_t n_hidden;     /* of these, who are not known but by number, since the last listing */
-	bool with_swap;	     /* swap was in use at the last sweep or round */
-	usec_t swept_at;     /* 0: everybody is to be read again */
-	pid_t last_pid;	     /* the newest given out, as far as we have looked; 0: not known */
+	struct census_totals totals;
+	usec_t measured_from; /* shares measured before that are void */
+	unsigned walk;	      /* the number of the last walk, of all choices: victim.c */
+	unsigned choice;      /* of the last choice */
+	size_t n_gone;	      /* seen to have vanished in a choice, and to be dropped after it */
+	size_t n_processes;   /* kernel threads too */
+	size_t n_nodes;	      /* of the tree */
+	size_t n_candidates;  /* who may be a victim, as far as the census can tell */
+	size_t n_unreadable;  /* processes that may not be read: never chosen */
+	size_t n_hidden;   /* of these, who are not known but by number, since the last listing */
+	bool with_swap;	   /* swap was in use at the last sweep or round */
+	bool keeps_status; /* status is read in a round, and kept open; else statm */
+	usec_t swept_at;   /* 0: everybody is to be read again */
+	pid_t last_pid;	   /* the newest given out, as far as we have looked; 0: not known */
 	uint64_t oldest_allocated; /* when the oldest reading of all was taken */
 	uint64_t largest;	   /* footprint, at the last sweep or round */
 
@@ -185,6 +222,20 @@ void census_set_policies(struct census *census, const struct policy_set *policie
 int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool with_swap);
 
 /*
+ * One slice of a full listing, until *clock() has come to deadline: reads those that are not known,
+ * or are new.  Begins one if none is under way.  1: the listing is done; 0: more is to come;
+ * -errno. The first one makes the snapshot (swept_at is 0 until it is done).  Pids may have wrapped
+ * around since the last look, or the last pid may not be what it seems, so census_find_new() alone
+ * is not enough.
+ */
+int census_list(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
+		usec_t (*clock)(void), usec_t deadline);
+static inline bool census_listing_is_under_way(const struct census *census)
+{
+	return census->listing_fd >= 0;
+}
+
+/*
  * Looks at who has come since the last time: by number where few pids were given out since
  * (threads count too), by a full listing where many were.  One read of /proc/loadavg if there is
  * nobody.  A pid that was given to a new process is never taken for the old one: start times are
@@ -229,6 +280,27 @@ int census_reserve(struct census *census);
 /* It is not who or where we thought, or it is gone: reads this one again, or drops it. */
 void census_look_again(struct census *census, pid_t pid, usec_t now, uint64_t allocated);
 
+/* The totals as they are now; before a sweep, a round or a choice. */
+void census_set_totals(struct census *census, const struct memory_counters *counters);
+
+/* A full reading (swap, shared memory and page tables too) that was taken for a choice. */
+void census_count(struct census *census, struct census_process *process,
+		  const struct proc_memory *memory, uint64_t allocated, usec_t now);
+
+/* One process, read in full at little cost.  0, PROC_GONE (it is no longer in the census), -errno:
+ * its reading stands. */
+int census_reread(struct census *census, struct census_process *process, uint64_t allocated,
+		  usec_t now);
+
+/* The process has vanished, while nodes of the tree must stay: it is dropped at the next look. */
+void census_note_gone(struct census *census, struct census_process *process);
+
+/* What was measured of shares is void: a process was killed. */
+static inline void census_forget_shares(struct census *census, usec_t now)
+{
+	census->measured_from = now;
+}
+
 /* Somebody has read its oom_score_adj. */
 void census_adjust(struct census *census, pid_t pid, int oom_score_adj);
 
@@ -246,9 +318,10 @@ struct census_process *census_find(const struct census *census, pid_t pid);
 const char *census_cgroup_path(const struct census_process *process);
 bool census_is_in_scope(const struct census *census, const struct census_process *process);
 
-/* Anonymous + swap, bytes.  (Page tables come back too, but are 1/512 of it and known only where
- * status is read: shown, not counted.) */
-uint64_t census_footprint(const struct proc_memory *memory);
+/* What eligibility_judge() judges, but for self, passover and total, which the census does not
+ * know. */
+struct eligibility_subject census_subject(const struct census *census,
+					  const struct census_process *process);
 
 /*
  * Where the footprint may be now, when the machine has handed out `allocated` bytes in all:
@@ -276,7 +349,15 @@ uint64_t census_footprint(const struct proc_memory *memory);
  *   swapped: a precise read may then be above the bound by that much.
  */
 struct interval census_interval(const struct census *census, const struct census_process *process,
-				uint64_t allocated);
+				uint64_t allocated, usec_t now);
+
+/* The upper end of that, whatever its share of it is. */
+uint64_t census_mapped_at_most(const struct census *census, const struct census_process *process,
+			       uint64_t allocated);
+
+/* Was its share measured a moment ago? */
+bool census_share_is_current(const struct census *census, const struct census_process *process,
+			     usec_t now);
 
 /* The same for a cgroup, or the machine. */
 struct interval census_node_interval(const struct census *census, const struct census_node *node,

@@ -17,10 +17,8 @@
 #include "lib/cleanup.h"
 #include "lib/conf.h"
 #include "lib/errors.h"
+#include "lib/format.h"
 #include "lib/parse.h"
-
-/* The kernel's TASK_COMM_LEN, less the NUL. */
-#define COMM_LENGTH_MAX 15
 
 /* Below this a victim that dies normally would be called unkillable: exit_mmap() of a large process
  * takes tens of milliseconds. */
@@ -56,25 +54,37 @@ static int set_kill_timeout(const struct conf_key *key, void *object, const char
 
 static int set_line(const struct conf_key *key, void *object, const char *value, char *text)
 {
-	struct policy_line line = { .set = *value != '\0' };
-	int r = 0;
+	struct policy_line *line = (struct policy_line *)((char *)object + key->offset);
+	struct parse_level level;
+	int r;
 
-	if (strchr(value, '%')) {
-		r = parse_permyriad(value, &line.permyriad);
-	} else if (line.set) {
-		line.is_size = true;
-		r = parse_size(value, &line.bytes);
-		if (r == 0 && line.bytes < LINE_BYTES_MIN) {
-			snprintf(
-				text, CONF_TEXT_MAX,
-				"%s=%.40s would be %llu bytes: a percentage has a %% at its end, a size a K, M, G or T",
-				key->name, value, (unsigned long long)line.bytes);
-			return -ERANGE;
-		}
+	if (*value == '\0') {
+		*line = (struct policy_line){};
+		return 0;
 	}
+	r = parse_level(value, &level);
 	if (r < 0)
 		return r;
-	*(struct policy_line *)((char *)object + key->offset) = line;
+	if (level.has_size && level.bytes < LINE_BYTES_MIN) {
+		snprintf(
+			text, CONF_TEXT_MAX,
+			"%s=%.40s would be %llu bytes: a percentage has a %% at its end, a size a K, M, G or T",
+			key->name, value, (unsigned long long)level.bytes);
+		return -ERANGE;
+	}
+	*line = (struct policy_line){
+		.set = true,
+		.is_size = !level.has_share,
+		.permyriad = level.permyriad,
+		.bytes = level.has_share ? 0 : level.bytes,
+		.cap = level.has_share ? level.bytes : 0,
+	};
+	if (level.is_loose) {
+		char bytes[FORMAT_BYTES_SIZE];
+
+		snprintf(text, CONF_TEXT_MAX, "%s=%.40s counts in units of 1024: %s", key->name,
+			 value, format_bytes(level.bytes, bytes));
+	}
 	return 0;
 }
 
@@ -196,58 +206,20 @@ static int set_rule_cgroup(const struct conf_key *key, void *object, const char 
 	return replace(&rule->cgroup, *value != '\0' ? value : NULL);
 }
 
-/* Finds a run of plain characters that is longer than a comm can be, and so cannot match. */
-static const char *find_overlong(const char *pattern, size_t *ret_length)
-{
-	const char *run = pattern;
-
-	for (const char *p = pattern;; p++) {
-		bool optional = *p == '*' || *p == '?' || *p == '{';
-
-		if (*p != '\0' && !strchr(".*+?()[]{}|\\^$", *p))
-			continue;
-		/* What may occur 0 times is not part of the run. */
-		if (p - run - optional > COMM_LENGTH_MAX) {
-			*ret_length = (size_t)(p - run);
-			return run;
-		}
-		if (*p == '[') {
-			p += p[1] == '^' ? 2 : 1;
-			p = *p != '\0' ? strchr(p + 1, ']') : NULL;
-		} else if (*p == '{') {
-			p = strchr(p, '}');
-		} else if (*p == '\\' && p[1] != '\0') {
-			p++;
-		}
-		if (!p || *p == '\0')
-			return NULL;
-		run = p + 1;
-	}
-}
-
 static int set_comm(const struct conf_key *key, void *object, const char *value, char *text)
 {
-	const char *overlong;
-	size_t length;
 	char error[128];
 	int r;
 
 	r = rule_set_comm(object, *value != '\0' ? value : NULL, error, sizeof(error));
 	if (r == -EINVAL)
-		snprintf(text, CONF_TEXT_MAX, "Comm=%.80s is not a regular expression: %s", value,
-			 error);
-	if (r < 0)
-		return r;
-	overlong = find_overlong(value, &length);
-	if (overlong)
-		snprintf(text, CONF_TEXT_MAX,
-			 "'%.*s' can never match: the kernel keeps %d bytes of a name, here '%.*s'",
-			 (int)min_u64(length, 80), overlong, COMM_LENGTH_MAX, COMM_LENGTH_MAX,
-			 overlong);
-	return 0;
+		snprintf(text, CONF_TEXT_MAX, "Comm=%.80s is not a regular expression: %s%s", value,
+			 error, strstr(value, "(?") ? "; there is no (?...) in POSIX's" : "");
+	if (r == 0)
+		conf_check_comm(value, text);
+	return r;
 }
 
-/* 0 with the user's number, or -ENOENT, with a warning in text; -ENOMEM. */
 static int find_user(const char *name, uid_t *ret, char *text)
 {
 	struct passwd passwd, *found = NULL;
@@ -350,7 +322,7 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 #define RULE   (1U << CONF_SECTION_PROTECT | RANKED)
 
 #define FORM_BOOL     "yes or no"
-#define FORM_LINE     "a percentage such as 10% or a size such as 512M"
+#define FORM_LINE     "a percentage such as 10% or a size such as 512M, or both (the lower counts)"
 #define FORM_PRESSURE "a percentage above 0% such as 40%"
 #define FORM_DURATION "a duration such as 5s, 250ms or 1min 30s"
 
@@ -360,7 +332,8 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 const struct conf_key conf_keys[] = {
 	{ "DryRun",          DAEMON, "no",  FORM_BOOL,     set_bool, SET(dry_run), .restricts = true },
 	{ "Scope",           DAEMON, "/",   "one cgroup such as /user.slice", set_scope, .restricts = true },
-	{ "WatchBelow",      DAEMON, "30%", FORM_LINE,     set_line, SET(watch_below) },
+	{ "MinVictim",      DAEMON, "4M",      FORM_LINE,     set_line, SET(min_victim) },
+	{ "WatchBelow",      DAEMON, "30% 64G", FORM_LINE,     set_line, SET(watch_below) },
 	{ "KillTimeout",     DAEMON, "2s",  "a duration of at least 100ms such as 2s", set_kill_timeout },
 
 	{ "Cgroup",          POLICY, "/",   "/",           set_policy_cgroup },
@@ -368,6 +341,7 @@ const struct conf_key conf_keys[] = {
 	{ "SwapFree",        POLICY, NULL,  FORM_LINE,     set_line, OF(swap_free) },
 	{ "PressureSome",    POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(pressure_some) },
 	{ "PressureFull",    POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(pressure_full) },
+	{ "Thrashing",       POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(thrashing) },
 	{ "For",             POLICY, "0",   FORM_DURATION, set_duration, OF(for_usec) },
 	{ "Action",          POLICY, NULL,  "none, warn, terminate or kill", set_action },
 	{ "Target",          POLICY, "process", "process or cgroup", set_target },

@@ -53,6 +53,10 @@ int conf_key_set(const struct conf_key *key, void *object, const char *value, ch
  * in this section, or NULL. */
 const struct conf_key *conf_key_meant(enum conf_section section, const char *name);
 
+/* Puts into text (CONF_TEXT_MAX) why a valid pattern of names cannot mean what it seems to
+ * (conf-comm.c); else text is left alone. */
+void conf_check_comm(const char *pattern, char *text);
+
 /* Puts into text (CONF_TEXT_MAX) what may have been meant by a name that is not known. */
 void conf_suggest_key(enum conf_section section, const char *name, char *text);
 void conf_suggest_section(const char *name, char *text);

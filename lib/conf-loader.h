@@ -60,6 +60,10 @@ __attribute__((format(printf, 2, 3))) void conf_warning(struct conf_loader *load
  * has errors. */
 void conf_check_items(struct conf_loader *loader);
 
+/* Warns of what is complete, and yet cannot be meant (conf-traps.c); by index in the set. */
+void conf_check_policy_traps(struct conf_loader *loader, size_t index);
+void conf_check_rule_traps(struct conf_loader *loader, size_t index);
+
 /* The key could not be read; or the line, which perhaps was about one.  Remembered if it restricts
  * what may be killed. */
 void conf_lose_key(struct conf_loader *loader, const struct conf_key *key);

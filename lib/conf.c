@@ -106,7 +106,7 @@ static int open_item(struct conf_loader *loader, enum conf_section section, cons
 		rule = policy_set_rule(&loader->set, kind, name);
 		if (!rule)
 			return -ENOMEM;
-		rule->builtin = false;
+		rule_take_over(rule);
 		index = (size_t)(rule - loader->set.rules);
 	}
 	item = items_put(loader, section, index);
@@ -343,6 +343,17 @@ static char *read_line(char *buf, int size, void *user)
 }
 
 /* inih's handler; non-zero is success. */
+/* That it exists can only be told on the machine: conf_check_scope(). */
+static void note_scope(struct conf_loader *loader)
+{
+	char *file = strdup(loader->file);
+
+	loader->no_memory |= !file;
+	free(loader->set.scope_file);
+	loader->set.scope_file = file;
+	loader->set.scope_line = loader->line;
+}
+
 static int on_key(void *user, const char *section, const char *name, const char *value)
 {
 	struct conf_loader *loader = user;
@@ -375,6 +386,8 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	} else if (text[0] != '\0') {
 		conf_warning(loader, "%s", text);
 	}
+	if (r == 0 && loader->section == CONF_SECTION_DAEMON && strcmp(name, "Scope") == 0)
+		note_scope(loader);
 	return 1;
 }
 

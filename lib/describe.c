@@ -29,7 +29,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *text, const c
 static void add_line(struct text *text, const char *what, const struct policy_line *line,
 		     uint64_t total)
 {
-	char bytes[FORMAT_BYTES_SIZE];
+	char bytes[FORMAT_BYTES_SIZE], cap[FORMAT_BYTES_SIZE];
 
 	if (!line->set)
 		return;
@@ -37,8 +37,25 @@ static void add_line(struct text *text, const char *what, const struct policy_li
 	add(text, "%s%s <= ", text->n > 0 ? ", " : "", what);
 	if (line->is_size)
 		add(text, "%s", bytes);
+	else if (line->cap > 0)
+		add(text, "%g %% capped at %s (%s)", line->permyriad / 100.0,
+		    format_bytes(line->cap, cap), bytes);
 	else
 		add(text, "%g %% (%s)", line->permyriad / 100.0, bytes);
+}
+
+/* Where the floor is the lower one. */
+static void add_floor(struct text *text, const struct policy *policy, uint64_t total)
+{
+	uint64_t floor = policy_floor_bytes(total);
+	bool has_line = policy->memory_available.set;
+	char bytes[FORMAT_BYTES_SIZE];
+
+	if (!policy_has_floor(policy) ||
+	    (has_line && policy_line_bytes(&policy->memory_available, total) <= floor))
+		return;
+	add(text, "%s half of memory (%s)",
+	    has_line ? " and <=" : "available <=", format_bytes(floor, bytes));
 }
 
 static void add_pressure(struct text *text, const char *what, unsigned permyriad)
@@ -55,12 +72,16 @@ const char *describe_policy(const struct policy *policy, const struct memory_rea
 
 	buf[0] = '\0';
 	add_line(&text, "available", &policy->memory_available, memory->total);
+	add_floor(&text, policy, memory->total);
 	if (memory->swap_total > 0)
 		add_line(&text, "swap free", &policy->swap_free, memory->swap_total);
 	else if (policy->swap_free.set && !policy->memory_available.set)
-		add(&text, "no swap");
+		add(&text, "%sswap free (never: there is none)", text.n > 0 ? ", " : "");
 	add_pressure(&text, "something", policy->pressure_some);
 	add_pressure(&text, "everything", policy->pressure_full);
+	if (policy->thrashing > 0)
+		add(&text, "%srefaulted >= %g %% of what was reclaimed", text.n > 0 ? ", " : "",
+		    policy->thrashing / 100.0);
 	if (policy->for_usec > 0)
 		add(&text, " for %g s", (double)policy->for_usec / (double)USEC_PER_SEC);
 	return buf;
@@ -86,32 +107,25 @@ const char *describe_memory(const struct memory_reading *reading,
 	return buf;
 }
 
-const char *describe_exclusions(const size_t n[static _VICTIM_EXCLUSION_MAX],
+/* "init" is one; "reckond itself" goes without saying. */
+const char *describe_exclusions(const size_t n[static _ELIGIBILITY_MAX],
 				char buf[static DESCRIBE_EXCLUSIONS_SIZE])
 {
-	static const struct {
-		enum victim_exclusion exclusion;
-		const char *one, *more;
-	} words[] = {
-		{ VICTIM_IS_KTHREAD, "kernel thread", "kernel threads" },
-		{ VICTIM_IS_PROTECTED, "protected", "protected" },
-		{ VICTIM_IS_ADJ_MIN, "with oom_score_adj -1000", "with oom_score_adj -1000" },
-		{ VICTIM_IS_OUT_OF_SCOPE, "outside the scope", "outside the scope" },
-		{ VICTIM_IS_PASSED_OVER, "passed over", "passed over" },
-		{ VICTIM_IS_UNREADABLE, "unreadable", "unreadable" },
-		{ VICTIM_HAS_NO_MEMORY, "zombie", "zombies" },
-	};
 	struct text text = { .buf = buf, .size = DESCRIBE_EXCLUSIONS_SIZE };
 
-	add(&text, "%s", n[VICTIM_IS_INIT] > 0 ? "init" : "");
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		size_t count = n[words[i].exclusion];
-
-		if (count > 0)
-			add(&text, "%s%zu %s", text.n > 0 ? ", " : "", count,
-			    count == 1 ? words[i].one : words[i].more);
-	}
+	add(&text, "%s", n[ELIGIBILITY_INIT] > 0 ? "init" : "");
+	for (unsigned i = ELIGIBILITY_ELIGIBLE + 1; i < _ELIGIBILITY_MAX; i++)
+		if (n[i] > 0 && i != ELIGIBILITY_INIT && i != ELIGIBILITY_SELF)
+			add(&text, "%s%zu %s", text.n > 0 ? ", " : "", n[i],
+			    eligibility_to_noun((enum eligibility)i, n[i]));
 	return buf;
+}
+
+const char *describe_rule_kind(const struct rule *rule)
+{
+	if (rule->kind == RULE_PROTECT && rule->protection == RULE_PROTECTION_RELUCTANT)
+		return "reluctant";
+	return rule_kind_to_string(rule->kind);
 }
 
 const char *describe_rule(const struct rule *rule, const char *user, char *buf, size_t size)
@@ -127,5 +141,9 @@ const char *describe_rule(const struct rule *rule, const char *user, char *buf, 
 		add(&text, "%sUser=%s (no such user)", text.n > 0 ? " " : "", rule->unknown_user);
 	else if (rule->has_uid && user)
 		add(&text, "%sUser=%s", text.n > 0 ? " " : "", user);
+	if (rule->proof != RULE_PROOF_NONE)
+		add(&text, " (executable is root's)");
+	if (rule->kind == RULE_PROTECT && rule->above_ceiling != rule->protection)
+		add(&text, " (to %u%% of memory)", ELIGIBILITY_CEILING_PERMYRIAD / 100);
 	return buf;
 }

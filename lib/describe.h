@@ -12,9 +12,10 @@
 #include "lib/victim.h"
 
 /*
- * "available <= 10 % (102 MiB), swap free <= 10 % (51 MiB), everything stalled >= 40 % for 5 s"; on
- * a machine without swap, without what is said of swap.  "" for a policy that has no conditions.
- * Returns buf.
+ * "available <= 10 % capped at 4.0 GiB (102 MiB), swap free <= 200 MiB, everything stalled >=
+ * 40 % for 5 s"; with what is in force of them on this machine: the floor (policy_has_floor()),
+ * where that is lower, and, without swap, nothing of swap beside a line in memory.  "" for a policy
+ * that has no conditions.  Returns buf.
  */
 #define DESCRIBE_POLICY_SIZE 256
 const char *describe_policy(const struct policy *policy, const struct memory_reading *memory,
@@ -27,10 +28,15 @@ const char *describe_memory(const struct memory_reading *reading,
 
 /* "init, 65 kernel threads, 3 protected, 26 outside the scope": who may not go, as counted by
  * victim_count_exclusions().  Returns buf. */
-#define DESCRIBE_EXCLUSIONS_SIZE 224
-const char *describe_exclusions(const size_t n[static _VICTIM_EXCLUSION_MAX],
+#define DESCRIBE_EXCLUSIONS_SIZE 320
+const char *describe_exclusions(const size_t n[static _ELIGIBILITY_MAX],
 				char buf[static DESCRIBE_EXCLUSIONS_SIZE]);
 
+/* "protect", "prefer", "avoid"; "reluctant": a Protect rule under which a process is killed only if
+ * no eligible one is worth killing. */
+const char *describe_rule_kind(const struct rule *rule);
+
 /* "Comm=^firefox$ Cgroup=/user.slice User=alice"; user: of the rule's uid, NULL where it asks for
- * none.  What does not fit is cut off.  Returns buf. */
+ * none.  Of what is built in, what else has to be seen of the process, and up to which share of
+ * memory it holds.  What does not fit is cut off.  Returns buf. */
 const char *describe_rule(const struct rule *rule, const char *user, char *buf, size_t size);

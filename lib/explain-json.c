@@ -38,7 +38,7 @@ static json_t *of_policy(const struct outlook *o, const struct policy *p, bool h
 	if (!p)
 		return json_null();
 	describe_policy(p, &o->memory, conditions);
-	return json_pack("{s:o, s:s, s:s, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
+	return json_pack("{s:o, s:s, s:s, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
 			 json_of_foreign(p->name), "action", policy_action_to_string(p->action),
 			 "target", policy_target_to_string(p->target), "conditions",
 			 json_of_foreign(conditions), "holds", holds, "rank_by",
@@ -46,13 +46,20 @@ static json_t *of_policy(const struct outlook *o, const struct policy *p, bool h
 			 of_line(&p->memory_available, o->memory.total), "swap_free_bytes",
 			 of_line(&p->swap_free, o->memory.swap_total), "pressure_some_permyriad",
 			 of_permyriad(p->pressure_some), "pressure_full_permyriad",
-			 of_permyriad(p->pressure_full), "for_usec", json_of_bytes(p->for_usec));
+			 of_permyriad(p->pressure_full), "thrashing_permyriad",
+			 of_permyriad(p->thrashing), "for_usec", json_of_bytes(p->for_usec));
 }
 
 /* Those that only warn, too. */
 static json_t *of_policies(const struct outlook *o)
 {
-	struct policy_reading reading = { .memory = &o->memory, .psi = o->psi };
+	struct policy_reading reading = {
+		.memory = &o->memory,
+		.psi = o->psi,
+		.reclaim = o->reclaim,
+		.stalls_are_explained = o->stalls_are_explained,
+		.unswappable = o->unswappable,
+	};
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < o->policies->n_policies; i++) {
@@ -93,7 +100,7 @@ static json_t *of_candidate(const struct outlook *o, const struct victim_candida
 		p->uid == (uid_t)-1 ? json_null() : json_integer(p->uid), "cgroup",
 		json_of_foreign(census_cgroup_path(p)), "processes",
 		candidate->cgroup ? json_integer(outlook_processes(candidate)) : json_null(),
-		"footprint_bytes", of_known(is_known, census_footprint(memory)),
+		"footprint_bytes", of_known(is_known, proc_reclaimable(memory)),
 		"footprint_min_bytes", of_known(is_known, size.lo), "footprint_max_bytes",
 		of_known(is_known, size.hi), "anonymous_bytes", of_known(is_known, memory->anon),
 		"swap_bytes", of_known(is_known, memory->swap), "shared_bytes",
@@ -147,12 +154,14 @@ static json_t *of_left_out(const struct outlook *o)
 	const size_t *n = o->n_excluded;
 
 	return json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kernel_threads",
-		of_count(n[VICTIM_IS_KTHREAD]), "init", of_count(n[VICTIM_IS_INIT]), "protected",
-		of_count(n[VICTIM_IS_PROTECTED]), "oom_score_adj_min",
-		of_count(n[VICTIM_IS_ADJ_MIN]), "out_of_scope", of_count(n[VICTIM_IS_OUT_OF_SCOPE]),
-		"passed_over", of_count(n[VICTIM_IS_PASSED_OVER]), "unreadable",
-		of_count(o->census->n_unreadable), "zombies", of_count(n[VICTIM_HAS_NO_MEMORY]));
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "kernel_threads",
+		of_count(n[ELIGIBILITY_KTHREAD]), "init", of_count(n[ELIGIBILITY_INIT]),
+		"protected", of_count(n[ELIGIBILITY_PROTECTED] + n[ELIGIBILITY_PROTECTED_BUILTIN]),
+		"reluctant", of_count(n[ELIGIBILITY_RELUCTANT]), "oom_score_adj_min",
+		of_count(n[ELIGIBILITY_ADJ_MIN]), "out_of_scope",
+		of_count(n[ELIGIBILITY_OUTSIDE_SUBTREE]), "passed_over",
+		of_count(n[ELIGIBILITY_SKIPPED]), "unreadable", of_count(o->census->n_unreadable),
+		"zombies", of_count(n[ELIGIBILITY_NO_MEMORY]));
 }
 
 static json_t *of_rule(const struct rule *rule)
@@ -167,7 +176,7 @@ static json_t *of_protected_one(const struct census_process *process)
 {
 	return json_pack("{s:i, s:o, s:o, s:o}", "pid", (int)process->pid, "command",
 			 json_of_foreign(process->comm), "footprint_bytes",
-			 json_of_bytes(census_footprint(&process->memory)), "rule",
+			 json_of_bytes(proc_reclaimable(&process->memory)), "rule",
 			 of_rule(process->protected_by));
 }
 
@@ -179,7 +188,7 @@ static json_t *of_protected(const struct outlook *o)
 	census_for_each(o->census, process) {
 		if (json_array_size(array) == EXPLAIN_PROTECTED_MAX)
 			break;
-		if (victim_exclusion(o->census, process, &o->request) == VICTIM_IS_PROTECTED)
+		if (explain_is_protected(victim_exclusion(o->census, process, &o->request)))
 			json_append_to(&array, of_protected_one(process));
 	}
 	return array;
@@ -190,7 +199,9 @@ static json_t *with_reason(const struct outlook *o, const struct explanation *e,
 			   const char *left_out)
 {
 	const struct rule *rule =
-		e->exclusion == VICTIM_IS_PROTECTED ? e->process->protected_by : NULL;
+		explain_is_protected(e->exclusion) || e->exclusion == ELIGIBILITY_RELUCTANT
+			? e->process->protected_by
+			: NULL;
 
 	process = json_with(process, "left_out", json_of_foreign(left_out));
 	process = json_with(process, "avoided_for", json_of_foreign(explain_avoided(o, e)));
@@ -206,7 +217,7 @@ static json_t *of_staying(const struct outlook *o)
 
 	for (size_t i = 0; i < n; i++) {
 		const struct explanation *e = &staying[i];
-		bool is_ranked = e->exclusion == VICTIM_ELIGIBLE &&
+		bool is_ranked = e->exclusion == ELIGIBILITY_ELIGIBLE &&
 				 (e->candidate.cgroup || !outlook_is_of_cgroups(o));
 
 		json_append_to(&array, with_reason(o, e, of_candidate(o, &e->candidate),

@@ -25,22 +25,38 @@ const char *explain_name(const struct outlook *o, const struct census_process *p
 	return buf;
 }
 
+/* By a rule, or by its oom_score_adj. */
+static void explain_reluctance(const struct census_process *process, struct explanation *e)
+{
+	const char *text = eligibility_to_string(ELIGIBILITY_RELUCTANT);
+	char name[256];
+
+	if (process->oom_score_adj < ELIGIBILITY_RELUCTANT_ADJ)
+		snprintf(e->text, sizeof(e->text), "%s (its oom_score_adj is %d)", text,
+			 process->oom_score_adj);
+	else
+		snprintf(e->text, sizeof(e->text), "%s (built-in rule %s)", text,
+			 format_foreign(process->protected_by->name, name, sizeof(name)));
+}
+
 static void explain_exclusion(const struct outlook *o, struct explanation *e)
 {
 	const struct rule *rule = e->process->protected_by;
 	char name[256];
 
-	if (e->exclusion == VICTIM_IS_PROTECTED)
+	if (explain_is_protected(e->exclusion))
 		snprintf(e->text, sizeof(e->text), "protected by the %srule %s",
 			 rule->builtin ? "built-in " : "",
 			 format_foreign(rule->name, name, sizeof(name)));
-	else if (e->exclusion == VICTIM_IS_OUT_OF_SCOPE)
+	else if (e->exclusion == ELIGIBILITY_RELUCTANT)
+		explain_reluctance(e->process, e);
+	else if (e->exclusion == ELIGIBILITY_OUTSIDE_SUBTREE)
 		snprintf(e->text, sizeof(e->text), "outside the scope %s",
 			 format_foreign(o->policies->scope, name, sizeof(name)));
-	else if (e->exclusion == VICTIM_IS_SELF)
+	else if (e->exclusion == ELIGIBILITY_SELF)
 		snprintf(e->text, sizeof(e->text), "this is %s itself", o->self_name);
 	else
-		snprintf(e->text, sizeof(e->text), "%s", victim_exclusion_to_string(e->exclusion));
+		snprintf(e->text, sizeof(e->text), "%s", eligibility_to_string(e->exclusion));
 }
 
 /* "cgroup /user.slice/a.scope (3 processes)" */
@@ -75,7 +91,7 @@ static enum passover_verdict avoided_for(const struct outlook *o, const struct e
 {
 	const struct victim_candidate *avoided = &o->result.avoided;
 
-	if (e->exclusion != VICTIM_ELIGIBLE || e->would_go)
+	if (e->exclusion != ELIGIBILITY_ELIGIBLE || e->would_go)
 		return PASSOVER_NOT;
 	if (!outlook_is_of_cgroups(o) || e->candidate.cgroup)
 		return outlook_avoided(o, &e->candidate);
@@ -133,7 +149,7 @@ int explain_process(struct outlook *o, pid_t pid, struct explanation *ret)
 		e.rank = 1; /* be it in a cgroup below that */
 	if (e.would_go) {
 		explain_going(o, &e);
-	} else if (e.exclusion == VICTIM_ELIGIBLE) {
+	} else if (e.exclusion == ELIGIBILITY_ELIGIBLE) {
 		explain_rank(o, &e);
 	} else {
 		explain_exclusion(o, &e);
@@ -161,7 +177,7 @@ static void explain_stay(const struct outlook *o, struct explanation *e)
 {
 	enum passover_verdict avoided = avoided_for(o, e);
 
-	if (e->exclusion != VICTIM_ELIGIBLE)
+	if (e->exclusion != ELIGIBILITY_ELIGIBLE)
 		explain_exclusion(o, e);
 	else if (avoided != PASSOVER_NOT)
 		snprintf(e->text, sizeof(e->text), "%s", why_avoided(avoided));
@@ -181,13 +197,13 @@ struct staying {
 /* Of equals, the one that came first stays before. */
 static void keep(struct staying *s, const struct explanation *e)
 {
-	uint64_t size = census_footprint(&e->candidate.memory);
+	uint64_t size = proc_reclaimable(&e->candidate.memory);
 	size_t i = s->n < EXPLAIN_STAYING_MAX ? s->n++ : EXPLAIN_STAYING_MAX - 1;
 
 	if (i == EXPLAIN_STAYING_MAX - 1 && s->kept[i].process &&
-	    census_footprint(&s->kept[i].candidate.memory) >= size)
+	    proc_reclaimable(&s->kept[i].candidate.memory) >= size)
 		return;
-	for (; i > 0 && census_footprint(&s->kept[i - 1].candidate.memory) < size; i--)
+	for (; i > 0 && proc_reclaimable(&s->kept[i - 1].candidate.memory) < size; i--)
 		s->kept[i] = s->kept[i - 1];
 	s->kept[i] = *e;
 }
@@ -196,7 +212,7 @@ static void keep_if_larger(struct staying *s, const struct explanation *e)
 {
 	const struct victim_candidate *victim = outlook_victim(s->outlook);
 
-	if (census_footprint(&e->candidate.memory) > census_footprint(&victim->memory) ||
+	if (proc_reclaimable(&e->candidate.memory) > proc_reclaimable(&victim->memory) ||
 	    avoided_for(s->outlook, e) != PASSOVER_NOT)
 		keep(s, e);
 }
@@ -225,7 +241,7 @@ static void find_staying_processes(struct staying *s)
 		if (process->kthread || outlook_goes(o, process))
 			continue;
 		e.exclusion = victim_exclusion(o->census, process, &o->request);
-		if (e.exclusion == VICTIM_ELIGIBLE && is_in_ranked(o, process))
+		if (e.exclusion == ELIGIBILITY_ELIGIBLE && is_in_ranked(o, process))
 			continue;
 		outlook_known(o, process, &e.candidate);
 		keep_if_larger(s, &e);
@@ -349,19 +365,7 @@ const char *explain_answer_process(const struct outlook *o, const struct explana
 
 const char *explain_left_out(const struct explanation *e)
 {
-	static const char *const names[_VICTIM_EXCLUSION_MAX] = {
-		[VICTIM_IS_KTHREAD] = "kernel_thread",
-		[VICTIM_IS_INIT] = "init",
-		[VICTIM_IS_SELF] = "self",
-		[VICTIM_IS_ADJ_MIN] = "oom_score_adj_min",
-		[VICTIM_IS_PROTECTED] = "protected",
-		[VICTIM_IS_OUT_OF_SCOPE] = "out_of_scope",
-		[VICTIM_IS_PASSED_OVER] = "passed_over",
-		[VICTIM_IS_UNREADABLE] = "unreadable",
-		[VICTIM_HAS_NO_MEMORY] = "zombie",
-	};
-
-	if (e->exclusion == VICTIM_ELIGIBLE || e->would_go)
+	if (e->exclusion == ELIGIBILITY_ELIGIBLE || e->would_go)
 		return e->rank == 0 ? "cgroup" : NULL;
-	return names[e->exclusion];
+	return eligibility_to_key(e->exclusion);
 }

@@ -17,7 +17,7 @@
 /* What is to be said of one process. */
 struct explanation {
 	const struct census_process *process; /* borrowed from the census */
-	enum victim_exclusion exclusion;
+	enum eligibility exclusion;
 	struct victim_candidate candidate;
 	size_t rank;	/* from 1; 0: no candidate */
 	bool would_go;	/* it is the first, or in the cgroup that goes with that */
@@ -33,6 +33,12 @@ struct explanation {
 #define EXPLAIN_STAYING_MAX 8
 size_t explain_staying(const struct outlook *outlook,
 		       struct explanation ret[static EXPLAIN_STAYING_MAX]);
+
+/* By a rule, whoever's it is. */
+static inline bool explain_is_protected(enum eligibility e)
+{
+	return e == ELIGIBILITY_PROTECTED || e == ELIGIBILITY_PROTECTED_BUILTIN;
+}
 
 /* 0, or PROC_GONE: it is not there, or no longer. */
 int explain_process(struct outlook *outlook, pid_t pid, struct explanation *ret);

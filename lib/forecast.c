@@ -14,12 +14,17 @@ static unsigned index_before(unsigned i, unsigned n)
 	return (i + FORECAST_SAMPLES - n) % FORECAST_SAMPLES;
 }
 
+void forecast_reset(struct forecast *f)
+{
+	*f = (struct forecast){ 0 };
+}
+
 void forecast_add(struct forecast *f, usec_t now, const struct memory_reading *memory)
 {
 	unsigned newest = index_before(f->head, 1), before = index_before(f->head, 2);
 
 	if (f->n_samples > 0 && now < f->samples[newest].at)
-		*f = (struct forecast){ 0 };
+		forecast_reset(f);
 	if (f->n_samples >= 2 &&
 	    f->samples[newest].at - f->samples[before].at < FORECAST_STEP_USEC) {
 		f->head = newest;
@@ -67,18 +72,13 @@ static bool foresee(const struct policy *policy, const struct memory_reading *me
 		    const struct rate *rate, uint64_t *ret_bytes, usec_t *ret_usec)
 {
 	bool by_swap = policy->swap_free.set && memory->swap_total > 0;
-	uint64_t bytes = 0, swap = 0;
+	uint64_t bytes = policy_memory_headroom(policy, memory);
+	uint64_t swap = policy_swap_headroom(policy, memory);
 
-	if (policy->action == POLICY_ACTION_NONE || policy->pressure_some > 0 ||
-	    policy->pressure_full > 0)
+	if (policy->action == POLICY_ACTION_NONE || policy_waits_for_pressure(policy) ||
+	    policy->thrashing > 0)
 		return false;
-	if (policy->memory_available.set)
-		bytes = sub_u64(memory->available,
-				policy_line_bytes(&policy->memory_available, memory->total));
-	if (by_swap)
-		swap = sub_u64(memory->swap_free,
-			       policy_line_bytes(&policy->swap_free, memory->swap_total));
-	if (bytes + swap == 0)
+	if (bytes + swap == 0 || swap == UINT64_MAX)
 		return false;
 	*ret_bytes = bytes + swap;
 	*ret_usec = time_to_go(*ret_bytes, by_swap ? rate->together : rate->available, rate->usec);

@@ -30,6 +30,9 @@ struct forecast {
 	unsigned n_samples;
 };
 
+/* Starts anew: after a gap in the samples no rate is known. */
+void forecast_reset(struct forecast *forecast);
+
 /* Remembers a reading as the newest sample; the newest is replaced by the next as long as it is
  * closer than FORECAST_STEP_USEC to the one before it.  Starts anew when now goes back. */
 void forecast_add(struct forecast *forecast, usec_t now, const struct memory_reading *memory);

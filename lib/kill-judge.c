@@ -70,3 +70,16 @@ enum kill_progress kill_judge(const struct kill_facts *facts)
 		return KILL_PROGRESS_WAIT;
 	return facts->signal == SIGKILL ? judge_killed(facts) : judge_asked(facts);
 }
+
+/* Of what is expected, so much at once is progress. */
+#define STARVED_SHARE 64
+
+bool kill_is_starved(struct kill_watch *watch, usec_t now, uint64_t returned, uint64_t expected)
+{
+	if (watch->moved_at == 0 ||
+	    returned >= watch->returned + max_u64(expected / STARVED_SHARE, MIB)) {
+		watch->moved_at = now;
+		watch->returned = returned;
+	}
+	return now - watch->moved_at >= KILL_STARVED_USEC;
+}

@@ -298,7 +298,7 @@ int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs 
 	int r;
 
 	assert(victim->pidfd >= 0);
-	if (final && ops->boost) {
+	if (final && ops->boost && !target->without_haste) {
 		boost_all(ops, proc_fd, victim);
 		step_is_over(ops, victim, KILL_STEP_BOOST);
 	}
@@ -307,7 +307,7 @@ int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs 
 	if (r != 0)
 		return r;
 	victim->signal = signal;
-	if (final && reapers && ops->process_mrelease) {
+	if (final && reapers && ops->process_mrelease && !target->without_haste) {
 		reap_all(reapers, victim);
 		step_is_over(ops, victim, KILL_STEP_REAP);
 	}
@@ -316,4 +316,17 @@ int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs 
 		step_is_over(ops, victim, KILL_STEP_THAW);
 	}
 	return 0;
+}
+
+void kill_hasten(const struct kill_ops *ops, int proc_fd, struct kill_reapers *reapers,
+		 struct kill_victim *victim)
+{
+	if (ops->boost) {
+		boost_all(ops, proc_fd, victim);
+		step_is_over(ops, victim, KILL_STEP_BOOST);
+	}
+	if (reapers && ops->process_mrelease) {
+		reap_all(reapers, victim);
+		step_is_over(ops, victim, KILL_STEP_REAP);
+	}
 }

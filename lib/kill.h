@@ -75,6 +75,8 @@ struct kill_target {
 	/* Of a group: is this member left alone?  NULL: nobody is. */
 	bool (*spares)(pid_t pid, void *userdata);
 	void *userdata;
+	/* Neither boost nor reap yet: kill_hasten() does, if it turns out to be needed. */
+	bool without_haste;
 };
 
 struct kill_other {
@@ -83,7 +85,7 @@ struct kill_other {
 	int pidfd;
 };
 
-#define KILL_OTHERS_MAX 15
+#define KILL_OTHERS_MAX 63
 
 /* One victim from the first step until it is accounted for. */
 struct kill_victim {
@@ -130,6 +132,32 @@ int kill_open_other(const struct kill_ops *ops, int proc_fd, pid_t pid, uint64_t
 int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
 		const struct kill_target *target, int signal, struct kill_reapers *reapers,
 		struct kill_victim *victim);
+
+/*
+ * For a victim that has had SIGKILL without haste and is starved: boosts and reaps it and the
+ * others.  Both take CPU time from the rest of the machine, at its worst moment: a reap at
+ * SCHED_FIFO made others up to 50 ms late on two CPUs, where a victim that gets its share of them
+ * dies as soon by itself.
+ */
+void kill_hasten(const struct kill_ops *ops, int proc_fd, struct kill_reapers *reapers,
+		 struct kill_victim *victim);
+
+/* So long nothing of a killed victim's memory came back: it is starved, or cannot run. */
+#define KILL_STARVED_USEC (20 * USEC_PER_MSEC)
+
+/* When memory of the victim last came back, and how much had until then; all 0: the signal was sent
+ * just now. */
+struct kill_watch {
+	usec_t moved_at;
+	uint64_t returned;
+};
+
+/*
+ * Is a killed victim starved?  returned: by how much more is available now than before; expected:
+ * its footprint.  Pure, but for *watch, which it keeps.  Progress is a 64th of what is expected, or
+ * 1 MiB if that is more.
+ */
+bool kill_is_starved(struct kill_watch *watch, usec_t now, uint64_t returned, uint64_t expected);
 
 /* Is it over with all of them?  Polls the pidfds without waiting.  (With a group, ask for that
  * too: kill_group_is_gone().) */

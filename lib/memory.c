@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * memory: see the header.  libproc2's results stay where it put them; the item lists below and
- * the enums beside them are one table in two halves.
+ * memory: see the header.  libproc2's results stay where it put them.
  */
 #include "lib/memory.h"
 
@@ -9,18 +8,15 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libproc2/meminfo.h>
-#include <libproc2/vmstat.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/cleanup.h"
 #include "lib/errors.h"
 #include "lib/io.h"
-
-/* zram compresses two to three to one (Documentation/admin-guide/blockdev/zram.rst); assumed
- * until enough is stored to tell. */
-#define ZRAM_ASSUMED_PERCENT 40
-#define ZRAM_ENOUGH	     (16 * MIB)
+#include "lib/proc-virtual.h"
+#include "lib/zram.h"
 
 /* However much is set aside, percentages are of at least this share of MemTotal. */
 #define MEMORY_LEAST_SHARE 8
@@ -29,27 +25,64 @@
  * all the rest: 60 us, and 2 us more for each CPU in each zone. */
 #define LISTS_BELOW_PERCENT 30
 
-static enum meminfo_item meminfo_items[] = {
-	MEMINFO_MEM_TOTAL,	    MEMINFO_MEM_AVAILABLE, MEMINFO_MEM_FREE,  MEMINFO_MEM_ANON,
-	MEMINFO_MEM_SHARED,	    MEMINFO_SWAP_TOTAL,	   MEMINFO_SWAP_FREE, MEMINFO_MEM_HUGETBL,
-	MEMINFO_MEM_SLAB_UNRECLAIM, MEMINFO_MEM_PER_CPU,
-};
-enum { TOTAL, AVAILABLE, FREE, ANON, SHMEM, SWAP_TOTAL, SWAP_FREE, HUGETLB, SLAB, PERCPU };
+#define ARCSTATS "spl/kstat/zfs/arcstats"
 
-static enum vmstat_item vmstat_items[] = {
-	VMSTAT_PGALLOC_DMA,	VMSTAT_PGALLOC_DMA32, VMSTAT_PGALLOC_NORMAL, VMSTAT_PGALLOC_HIGH,
-	VMSTAT_PGALLOC_MOVABLE, VMSTAT_PGFREE,	      VMSTAT_OOM_KILL,
+/*
+ * ZFS may be loaded later.  It is looked for when memory is low (as above) and so much of it is in
+ * no item of meminfo, as ARC is: at the first few samples, and then every so many, which is 10 s at
+ * the usual 250 ms (POLICY_INTERVAL_WATCH_MAX_USEC).
+ */
+#define ARC_SHARE	  16
+#define ARC_SAMPLES_FIRST 8
+#define ARC_SAMPLES	  40
+
+/* What is taken of /proc/meminfo, in KiB, and where it is kept.  An item that the kernel does not
+ * have reads 0. */
+#define FIELD(item, field)                                                                         \
+	{                                                                                          \
+		MEMINFO_##item, offsetof(struct memory_counters, field)                            \
+	}
+static const struct {
+	enum meminfo_item item;
+	size_t offset;
+} meminfo_fields[] = {
+	FIELD(MEM_TOTAL, total),
+	FIELD(MEM_AVAILABLE, available),
+	FIELD(MEM_FREE, free),
+	FIELD(MEM_ANON, anon),
+	FIELD(MEM_SHARED, shmem),
+	FIELD(MEM_ACTIVE_ANON, active_anon),
+	FIELD(MEM_INACTIVE_ANON, inactive_anon),
+	FIELD(MEM_ACTIVE_FILE, active_file),
+	FIELD(MEM_INACTIVE_FILE, inactive_file),
+	FIELD(MEM_CACHED, cached),
+	FIELD(MEM_BUFFERS, buffers),
+	FIELD(SWAP_CACHED, swap_cached),
+	FIELD(MEM_PAGE_TABLES, page_tables),
+	FIELD(MEM_KERNEL_STACK, kernel_stack),
+	FIELD(MEM_UNEVICTABLE, unevictable),
+	FIELD(MEM_LOCKED, mlocked),
+	FIELD(SWAP_TOTAL, swap_total),
+	FIELD(SWAP_FREE, swap_free),
+	FIELD(MEM_HUGETBL, hugetlb),
+	FIELD(MEM_SLAB, slab),
+	FIELD(MEM_SLAB_RECLAIM, slab_reclaimable),
+	FIELD(MEM_SLAB_UNRECLAIM, slab_unreclaimable),
+	FIELD(MEM_KERNEL_RECLAIM, kernel_reclaimable),
+	FIELD(MEM_PER_CPU, percpu),
 };
-enum { PGALLOC_FIRST, PGALLOC_LAST = 4, PGFREE, OOM_KILL };
 
 struct memory_source {
 	int proc_fd; /* borrowed */
 	int sys_fd;  /* borrowed */
 	struct meminfo_info *meminfo;
-	struct vmstat_info *vmstat;
+	enum meminfo_item meminfo_items[ARRAY_SIZE(meminfo_fields)];
+	int vmstat_fd;	 /* likewise */
 	int zoneinfo_fd; /* kept: what is read again and again needs no new buffer in the kernel */
 	bool has_arc;
 	uint64_t arc_size, arc_min; /* as last read */
+	bool virtualised;	    /* meminfo is mounted over */
+	unsigned n_without_arc;	    /* samples that it was missed at */
 	uint64_t page_size;
 };
 
@@ -60,15 +93,14 @@ struct memory_source {
  */
 static uint64_t swap_worth(const struct memory_counters *c)
 {
-	uint64_t zram_free, other_free, zram_size, percent = ZRAM_ASSUMED_PERCENT;
+	uint64_t zram_size = min_u64(c->zram_disksize, c->swap_total);
+	uint64_t zram_left = sub_u64(zram_size, c->zram_stored);
+	uint64_t zram_free = min_u64(zram_left, c->swap_free);
+	uint64_t other_free = c->swap_free - zram_free;
+	uint64_t percent = zram_percent(c->zram_stored, c->zram_used);
 
-	zram_size = min_u64(c->zram_disksize, c->swap_total);
-	if (zram_size == 0)
-		return c->swap_free;
-	zram_free = min_u64(sub_u64(zram_size, c->zram_stored), c->swap_free);
-	other_free = c->swap_free - zram_free;
-	if (c->zram_stored >= ZRAM_ENOUGH)
-		percent = min_u64(c->zram_used * 100 / c->zram_stored, 100);
+	/* What its mem_limit bars it from storing can never be used. */
+	zram_free = min_u64(zram_free, sub_u64(zram_left, c->zram_barred));
 	return other_free + zram_free * (100 - percent) / 100;
 }
 
@@ -102,6 +134,11 @@ unsigned memory_swap_free_permyriad(const struct memory_reading *reading)
 	return permyriad_of(reading->swap_free, reading->swap_total);
 }
 
+static bool has_arcstats(const struct memory_source *source)
+{
+	return faccessat(source->proc_fd, ARCSTATS, R_OK, AT_EACCESS) == 0;
+}
+
 int memory_source_new(int proc_fd, int sys_fd, struct memory_source **ret)
 {
 	_cleanup_free_ struct memory_source *source = NULL;
@@ -113,16 +150,17 @@ int memory_source_new(int proc_fd, int sys_fd, struct memory_source **ret)
 	source->proc_fd = proc_fd;
 	source->sys_fd = sys_fd;
 	source->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
-	source->has_arc = faccessat(proc_fd, "spl/kstat/zfs/arcstats", R_OK, AT_EACCESS) == 0;
+	for (size_t i = 0; i < ARRAY_SIZE(meminfo_fields); i++)
+		source->meminfo_items[i] = meminfo_fields[i].item;
+	source->has_arc = has_arcstats(source);
+	source->virtualised = proc_is_virtualised(proc_fd, "meminfo");
 
 	r = procps_meminfo_new(&source->meminfo);
 	if (r < 0)
 		return r;
-	r = procps_vmstat_new(&source->vmstat);
-	if (r < 0) {
-		procps_meminfo_unref(&source->meminfo);
-		return r;
-	}
+	source->vmstat_fd = openat(proc_fd, "vmstat", O_RDONLY | O_CLOEXEC);
+	if (source->vmstat_fd < 0)
+		source->vmstat_fd = -errno;
 	source->zoneinfo_fd = openat(proc_fd, "zoneinfo", O_RDONLY | O_CLOEXEC);
 	*ret = take_ptr(source);
 	return 0;
@@ -132,9 +170,9 @@ struct memory_source *memory_source_free(struct memory_source *source)
 {
 	if (!source)
 		return NULL;
-	procps_vmstat_unref(&source->vmstat);
 	procps_meminfo_unref(&source->meminfo);
 	closep(&source->zoneinfo_fd);
+	closep(&source->vmstat_fd);
 	free(source);
 	return NULL;
 }
@@ -199,73 +237,84 @@ static uint64_t kstat_value(const char *text, const char *name)
 	return 0;
 }
 
+static bool is_low(const struct memory_counters *c)
+{
+	return c->available < c->total / 100 * LISTS_BELOW_PERCENT;
+}
+
+/* In none of the items: the kernel's own, and drivers'; ARC is. */
+static uint64_t unaccounted(const struct memory_counters *c)
+{
+	uint64_t known = add_u64(add_u64(c->free, c->anon), add_u64(c->cached, c->buffers));
+
+	return sub_u64(c->total, add_u64(add_u64(known, c->hugetlb), c->slab));
+}
+
+static void look_for_arc(struct memory_source *source, const struct memory_counters *c)
+{
+	unsigned n;
+
+	if (!is_low(c) || unaccounted(c) < c->total / ARC_SHARE) {
+		source->n_without_arc = 0;
+		return;
+	}
+	n = source->n_without_arc++;
+	if (n < ARC_SAMPLES_FIRST || n % ARC_SAMPLES == 0)
+		source->has_arc = has_arcstats(source);
+}
+
 static void sample_arc(struct memory_source *source, struct memory_counters *c)
 {
 	char text[16384];
 	ssize_t n;
 
 	if (!source->has_arc)
+		look_for_arc(source, c);
+	if (!source->has_arc)
 		return;
-	n = io_read_at(source->proc_fd, "spl/kstat/zfs/arcstats", text, sizeof(text));
+	n = io_read_at(source->proc_fd, ARCSTATS, text, sizeof(text));
 	if (n >= 0) {
 		source->arc_size = kstat_value(text, "size");
 		source->arc_min = kstat_value(text, "c_min");
 	} else if (!error_is_transient((int)n)) {
-		source->arc_size = source->arc_min = 0;
+		source->has_arc = false;
+		return;
 	}
 	/* For want of files it is not known anew: memory is not short for that. */
 	c->arc_size = source->arc_size;
 	c->arc_min = source->arc_min;
 }
 
-static void sample_zram_device(int sys_fd, const char *name, struct memory_counters *c)
-{
-	char path[64], text[256];
-	uint64_t disksize, stored, used;
-
-	snprintf(path, sizeof(path), "block/%.32s/disksize", name);
-	if (io_read_at(sys_fd, path, text, sizeof(text)) < 0 ||
-	    sscanf(text, "%" SCNu64, &disksize) != 1)
-		return;
-	/* orig_data_size compr_data_size mem_used_total ... */
-	snprintf(path, sizeof(path), "block/%.32s/mm_stat", name);
-	if (io_read_at(sys_fd, path, text, sizeof(text)) < 0 ||
-	    sscanf(text, "%" SCNu64 " %*u %" SCNu64, &stored, &used) != 2)
-		return;
-	c->zram_disksize += disksize;
-	c->zram_stored += stored;
-	c->zram_used += used;
-}
-
-/* Only zram devices that are swapped to count: those of /proc/swaps. */
-static void sample_zram(struct memory_source *source, struct memory_counters *c)
-{
-	char text[4096], *line, *rest = NULL, name[32];
-
-	if (source->sys_fd < 0 || c->swap_total == 0 ||
-	    io_read_at(source->proc_fd, "swaps", text, sizeof(text)) < 0)
-		return;
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		if (sscanf(line, "/dev/%31[a-z0-9]", name) == 1 && strncmp(name, "zram", 4) == 0)
-			sample_zram_device(source->sys_fd, name, c);
-}
-
 /* What was handed out and given back, and the kernel's own kills. */
 static int sample_events(struct memory_source *source, struct memory_counters *c)
 {
-	struct vmstat_stack *v;
+	struct vmstat_counters *events = &c->events;
+	int r;
+
+	r = source->vmstat_fd < 0 ? source->vmstat_fd : vmstat_read_fd(source->vmstat_fd, events);
+	if (r == -ENOENT)
+		return 0; /* all are 0: MEMORY_DOUBT_EVENTS */
+	if (r < 0)
+		return r;
+	c->allocated_pages = events->allocated;
+	c->freed_pages = events->freed;
+	c->oom_kills = events->oom_kills;
+	return 0;
+}
+
+static int sample_meminfo(struct memory_source *source, struct memory_counters *c)
+{
+	struct meminfo_stack *m;
 
 	errno = 0;
-	v = procps_vmstat_select(source->vmstat, vmstat_items, ARRAY_SIZE(vmstat_items));
-	if (!v)
+	m = procps_meminfo_select(source->meminfo, source->meminfo_items,
+				  ARRAY_SIZE(source->meminfo_items));
+	if (!m)
 		return errno > 0 ? -errno : -EIO;
-
-	c->allocated_pages = 0;
-	for (unsigned i = PGALLOC_FIRST; i <= PGALLOC_LAST; i++)
-		c->allocated_pages += v->head[i].result.ul_int;
-	c->freed_pages = v->head[PGFREE].result.ul_int;
-	c->oom_kills = v->head[OOM_KILL].result.ul_int;
-	return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(meminfo_fields); i++)
+		*(uint64_t *)((char *)c + meminfo_fields[i].offset) =
+			m->head[i].result.ul_int * KIB;
+	return c->total == 0 ? -EBADMSG : 0;
 }
 
 static int sample_levels(struct memory_source *source, bool with_lists,
@@ -275,31 +324,25 @@ static int sample_levels(struct memory_source *source, bool with_lists,
 		.allocated_pages = reading->counters.allocated_pages,
 		.freed_pages = reading->counters.freed_pages,
 		.oom_kills = reading->counters.oom_kills,
+		.events = reading->counters.events,
 	};
-	struct meminfo_stack *m;
+	unsigned doubts;
+	int r;
 
-	errno = 0;
-	m = procps_meminfo_select(source->meminfo, meminfo_items, ARRAY_SIZE(meminfo_items));
-	if (!m)
-		return errno > 0 ? -errno : -EIO;
-
-	c.total = m->head[TOTAL].result.ul_int * KIB;
-	c.available = m->head[AVAILABLE].result.ul_int * KIB;
-	c.free = m->head[FREE].result.ul_int * KIB;
-	c.anon = m->head[ANON].result.ul_int * KIB;
-	c.shmem = m->head[SHMEM].result.ul_int * KIB;
-	c.swap_total = m->head[SWAP_TOTAL].result.ul_int * KIB;
-	c.swap_free = m->head[SWAP_FREE].result.ul_int * KIB;
-	c.hugetlb = m->head[HUGETLB].result.ul_int * KIB;
-	c.slab_unreclaimable = m->head[SLAB].result.ul_int * KIB;
-	c.percpu = m->head[PERCPU].result.ul_int * KIB;
-	if (c.total == 0)
-		return -EBADMSG;
-	if (with_lists || c.available < c.total * LISTS_BELOW_PERCENT / 100)
+	r = sample_meminfo(source, &c);
+	if (r < 0)
+		return r;
+	c.virtualised = source->virtualised;
+	if (!c.virtualised && (with_lists || is_low(&c)))
 		sample_lists(source, &c);
-	sample_arc(source, &c);
-	sample_zram(source, &c);
+	if (!c.virtualised)
+		sample_arc(source, &c);
+	zram_sample(source->proc_fd, source->sys_fd, &c);
+	doubts = memory_reconcile(&c);
+	if (source->vmstat_fd == -ENOENT)
+		doubts |= MEMORY_DOUBT_EVENTS;
 	memory_evaluate(&c, source->page_size, reading);
+	reading->doubts = doubts;
 	return 0;
 }
 

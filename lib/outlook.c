@@ -12,7 +12,13 @@
 
 static void find_policy(struct outlook *o)
 {
-	struct policy_reading reading = { .memory = &o->memory, .psi = o->psi };
+	struct policy_reading reading = {
+		.memory = &o->memory,
+		.psi = o->psi,
+		.reclaim = o->reclaim,
+		.stalls_are_explained = o->stalls_are_explained,
+		.unswappable = o->unswappable,
+	};
 
 	for (size_t i = 0; i < o->policies->n_policies; i++) {
 		const struct policy *policy = &o->policies->policies[i];
@@ -42,6 +48,13 @@ static int read_some(const struct census_process *process, struct victim_reading
 	return reader_read(process, ret, &o->reader);
 }
 
+static int reread_some(struct census *census, struct census_process *process, void *userdata)
+{
+	struct outlook *o = userdata;
+
+	return reader_reread(census, process, &o->reader);
+}
+
 /* What the path of its cgroup has to begin with. */
 static bool is_in(const struct outlook_group *group, const struct census_process *process)
 {
@@ -54,10 +67,9 @@ static bool is_in(const struct outlook_group *group, const struct census_process
 /* The rest of it is spared, or has nothing. */
 static bool would_be_signalled(const struct outlook *o, const struct census_process *process)
 {
-	enum victim_exclusion exclusion = victim_exclusion(o->census, process, &o->request);
+	enum eligibility e = victim_exclusion(o->census, process, &o->request);
 
-	return exclusion == VICTIM_ELIGIBLE || exclusion == VICTIM_IS_PASSED_OVER ||
-	       exclusion == VICTIM_IS_UNREADABLE;
+	return e != ELIGIBILITY_NO_MEMORY && !eligibility_is_spared(e, o->group.is_reluctant);
 }
 
 static void count_others(const struct outlook *o, const struct victim_candidate *victim,
@@ -66,7 +78,7 @@ static void count_others(const struct outlook *o, const struct victim_candidate 
 	const struct census_process *process;
 
 	census_for_each(o->census, process) {
-		uint64_t footprint = census_footprint(&process->memory);
+		uint64_t footprint = proc_reclaimable(&process->memory);
 		struct interval size;
 
 		if (!is_in(group, process) || !would_be_signalled(o, process))
@@ -98,12 +110,16 @@ static bool find_group(struct outlook *o)
 	const struct victim_candidate *victim = &o->result.ranked[0];
 	struct outlook_group *group = &o->group;
 
-	*group = (struct outlook_group){ .path = census_cgroup_path(victim->process) };
+	*group = (struct outlook_group){
+		.path = census_cgroup_path(victim->process),
+		.is_reluctant = victim_eligibility(o->census, victim->node, &o->request) ==
+				ELIGIBILITY_RELUCTANT,
+	};
 	group->length = find_length(o, group->path);
 	if (group->length == 0)
 		return !outlook_is_of_cgroups(o);
 	group->is_flagged = !outlook_is_of_cgroups(o);
-	group->footprint = census_footprint(&victim->memory);
+	group->footprint = proc_reclaimable(&victim->memory);
 	group->size = outlook_size(o, victim);
 	count_others(o, victim, group);
 	return true;
@@ -120,6 +136,12 @@ static void pass_over_first(struct victim_result *result)
 
 void outlook_choose(struct outlook *o)
 {
+	const struct victim_reader reader = {
+		.precise = read_some,
+		.reread = reread_some,
+		.userdata = o,
+	};
+
 	o->policy = o->warning = NULL;
 	o->policy_holds = false;
 	o->n_reads = 0;
@@ -131,18 +153,23 @@ void outlook_choose(struct outlook *o)
 		.precise = o->precise,
 		.left = o->budget,
 		.now = o->now,
+		.reread_until = add_u64(o->now(), o->budget),
+		.allocated = o->memory.allocated,
+		.sampled_at = o->now(),
 	};
+	census_set_totals(o->census, &o->memory.counters);
 	o->request = (struct victim_request){
 		.n_wanted = VICTIM_RANKED_MAX,
 		.rank_by = o->policy ? o->policy->rank_by : POLICY_RANK_BY_FOOTPRINT,
 		.target = o->policy ? o->policy->target : POLICY_TARGET_PROCESS,
 		.allocated = o->memory.allocated,
 		.total = o->memory.counters.total + o->memory.counters.swap_total,
+		.memory = o->memory.total,
 		.now = o->now(),
 		.self = getpid(),
 		.passover = o->passover,
 	};
-	victim_choose(o->census, &o->request, read_some, o, &o->result);
+	victim_choose(o->census, &o->request, &reader, &o->result);
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
 		o->result.ranked[i].process = victim_largest_below(o->result.ranked[i].node);
 	if (o->result.avoided.node)
@@ -211,7 +238,7 @@ uint64_t outlook_read_error(const struct outlook *o)
 
 struct interval outlook_size(const struct outlook *o, const struct victim_candidate *candidate)
 {
-	uint64_t footprint = census_footprint(&candidate->memory);
+	uint64_t footprint = proc_reclaimable(&candidate->memory);
 	uint64_t error = candidate->precise ? candidate->error : candidate->node->error_sum;
 
 	if (candidate->precise || candidate->cgroup)
@@ -249,7 +276,7 @@ static size_t rank_of(const struct outlook *o, uint64_t score)
 	size_t rank = 1;
 
 	census_for_each(o->census, other) {
-		if (victim_exclusion(o->census, other, &o->request) == VICTIM_ELIGIBLE &&
+		if (victim_exclusion(o->census, other, &o->request) == ELIGIBILITY_ELIGIBLE &&
 		    victim_score(other, &o->request, &other->memory) > score)
 			rank++;
 	}

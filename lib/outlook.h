@@ -23,9 +23,10 @@
 
 /* The cgroup that goes as a whole, where one does. */
 struct outlook_group {
-	const char *path; /* borrowed from the census; `length` bytes of it count */
-	size_t length;	  /* 0: one process goes by itself */
-	bool is_flagged;  /* by memory.oom.group, not by the policy */
+	const char *path;  /* borrowed from the census; `length` bytes of it count */
+	size_t length;	   /* 0: one process goes by itself */
+	bool is_flagged;   /* by memory.oom.group, not by the policy */
+	bool is_reluctant; /* the victim is, and so others in it are killed too */
 	unsigned n_processes;
 	uint64_t footprint; /* of all in it, by the newest readings */
 	struct interval size;
@@ -42,10 +43,13 @@ struct outlook {
 	usec_t budget; /* of all reads that may block */
 	struct memory_reading memory;
 	bool has_psi;
-	struct psi_reading pressure;   /* for people */
-	const struct psi_history *psi; /* for policies; NULL: none */
-	bool hides_others;	       /* /proc shows this user's own processes alone (hidepid) */
-	const char *self_name;	       /* of the program that asks */
+	struct psi_reading pressure;	       /* for people */
+	const struct psi_history *psi;	       /* for policies; NULL: none */
+	const struct reclaim_history *reclaim; /* likewise */
+	uint64_t unswappable;
+	bool stalls_are_explained; /* struct policy_reading */
+	bool hides_others;	   /* /proc shows this user's own processes alone (hidepid) */
+	const char *self_name;	   /* of the program that asks */
 	/* The user's name, or the number as text; NULL: not known; good until the next call. */
 	const char *(*user)(uid_t uid, void *userdata);
 	void *userdata;
@@ -66,7 +70,7 @@ struct outlook {
 	 * and .memory are the cgroup's, and .process is the largest in it. */
 	struct victim_result result;
 	struct outlook_group group; /* in which the victim is */
-	size_t n_excluded[_VICTIM_EXCLUSION_MAX];
+	size_t n_excluded[_ELIGIBILITY_MAX];
 };
 
 /* Finds the policy and chooses.  Good until the census changes. */

@@ -120,45 +120,119 @@ int parse_unsigned(const char *text, uint64_t max, uint64_t *ret)
 	return 0;
 }
 
-int parse_size(const char *text, uint64_t *ret_bytes)
+static void skip_blanks(const char **text)
 {
-	static const char suffixes[] = "KMGT";
+	while (is_blank(**text))
+		(*text)++;
+}
+
+/* Takes a unit of size, of 1024, from the front of *text: "K", "KiB", "KB", "kB" as in
+ * /proc/meminfo, "B"; 0 if there is none. */
+static uint64_t size_unit_take(const char **text, bool *ret_loose)
+{
+	static const char letters[] = "KMGT";
+	const char *p = *text, *letter;
 	uint64_t unit = 1;
+
+	*ret_loose = false;
+	letter = *p != '\0' ? strchr(letters, *p == 'k' && p[1] == 'B' ? 'K' : *p) : NULL;
+	if (letter) {
+		unit = KIB << (10 * (letter - letters));
+		*ret_loose = *p != 'k' && p[1] == 'B';
+		p++;
+		p += *p == 'i' && p[1] == 'B';
+	}
+	p += *p == 'B';
+	if (p == *text)
+		return 0;
+	*text = p;
+	return unit;
+}
+
+/* "2G", "10 %": sets what it is of in *level. */
+static int level_part_take(const char **text, struct parse_level *level)
+{
+	const char *behind;
 	struct decimal d;
+	uint64_t unit;
 	int r;
 
-	r = decimal_take(&text, FRACTION_DIGITS_MAX, &d);
+	r = decimal_take(text, FRACTION_DIGITS_MAX, &d);
 	if (r < 0)
 		return r;
-	if (*text != '\0') {
-		const char *suffix = strchr(suffixes, *text);
+	behind = *text;
+	skip_blanks(&behind);
+	if (*behind == '%') {
+		uint64_t permyriad;
 
-		if (!suffix || text[1] != '\0')
+		if (level->has_share || d.fraction_digits > 2)
 			return -EINVAL;
-		unit = KIB << (10 * (suffix - suffixes));
-	} else if (d.fraction_digits > 0) {
-		return -EINVAL;
+		r = decimal_scale(&d, PERMYRIAD / 100, &permyriad);
+		if (r < 0 || permyriad > PERMYRIAD)
+			return -ERANGE;
+		level->has_share = true;
+		level->permyriad = (unsigned)permyriad;
+		*text = behind + 1;
+		return 0;
 	}
-	return decimal_scale(&d, unit, ret_bytes);
+	unit = size_unit_take(&behind, &level->is_loose);
+	if (level->has_size || (unit == 0 && d.fraction_digits > 0))
+		return -EINVAL;
+	level->has_size = true;
+	if (unit > 0)
+		*text = behind;
+	return decimal_scale(&d, unit > 0 ? unit : 1, &level->bytes);
+}
+
+int parse_level(const char *text, struct parse_level *ret)
+{
+	struct parse_level level = {};
+
+	for (;;) {
+		const char *end;
+		int r;
+
+		r = level_part_take(&text, &level);
+		if (r < 0)
+			return r;
+		if (*text == '\0')
+			break;
+		end = text;
+		skip_blanks(&text);
+		text += *text == ',';
+		skip_blanks(&text);
+		if (text == end)
+			return -EINVAL;
+	}
+	*ret = level;
+	return 0;
+}
+
+int parse_size(const char *text, uint64_t *ret_bytes)
+{
+	struct parse_level level;
+	int r;
+
+	r = parse_level(text, &level);
+	if (r < 0)
+		return r;
+	if (level.has_share)
+		return -EINVAL;
+	*ret_bytes = level.bytes;
+	return 0;
 }
 
 int parse_permyriad(const char *text, unsigned *ret_permyriad)
 {
-	struct decimal d;
-	uint64_t permyriad;
+	struct parse_level level;
 	int r;
 
-	r = decimal_take(&text, 2, &d);
+	r = parse_level(text, &level);
 	if (r < 0)
 		return r;
-	if (strcmp(text, "%") != 0)
+	if (level.has_size)
 		return -EINVAL;
-	r = decimal_scale(&d, PERMYRIAD / 100, &permyriad);
-	if (r < 0)
-		return r;
-	if (permyriad > PERMYRIAD)
-		return -ERANGE;
-	*ret_permyriad = (unsigned)permyriad;
+	*ret_permyriad = level.permyriad;
 	return 0;
 }
 
@@ -170,11 +244,23 @@ static usec_t time_unit_take(const char **text)
 		usec_t usec;
 	} units[] = {
 		{ "us", 1 },
+		{ "usec", 1 },
 		{ "ms", USEC_PER_MSEC },
+		{ "msec", USEC_PER_MSEC },
 		{ "s", USEC_PER_SEC },
+		{ "sec", USEC_PER_SEC },
+		{ "second", USEC_PER_SEC },
+		{ "seconds", USEC_PER_SEC },
 		{ "min", 60 * USEC_PER_SEC },
+		{ "minute", 60 * USEC_PER_SEC },
+		{ "minutes", 60 * USEC_PER_SEC },
 		{ "h", 3600 * USEC_PER_SEC },
+		{ "hr", 3600 * USEC_PER_SEC },
+		{ "hour", 3600 * USEC_PER_SEC },
+		{ "hours", 3600 * USEC_PER_SEC },
 		{ "d", 24 * 3600 * USEC_PER_SEC },
+		{ "day", 24 * 3600 * USEC_PER_SEC },
+		{ "days", 24 * 3600 * USEC_PER_SEC },
 	};
 	size_t length = 0;
 
@@ -195,6 +281,7 @@ int parse_duration(const char *text, usec_t *ret_usec)
 	usec_t sum = 0;
 
 	for (;; first = false) {
+		const char *behind;
 		struct decimal d;
 		usec_t unit, part;
 		int r;
@@ -202,7 +289,11 @@ int parse_duration(const char *text, usec_t *ret_usec)
 		r = decimal_take(&text, FRACTION_DIGITS_MAX, &d);
 		if (r < 0)
 			return r;
-		unit = time_unit_take(&text);
+		behind = text;
+		skip_blanks(&behind);
+		unit = time_unit_take(&behind);
+		if (unit > 0)
+			text = behind;
 		if (unit == 0) {
 			if (!first || *text != '\0')
 				return -EINVAL;
@@ -216,8 +307,7 @@ int parse_duration(const char *text, usec_t *ret_usec)
 			return -ERANGE;
 		if (*text == '\0')
 			break;
-		while (is_blank(*text))
-			text++;
+		skip_blanks(&text);
 	}
 	*ret_usec = sum;
 	return 0;

@@ -196,6 +196,43 @@ static bool cgroup_matches_any(const char *path, const char *globs)
 	}
 }
 
+void rule_take_over(struct rule *rule)
+{
+	rule->builtin = false;
+	rule->protection = rule->above_ceiling = RULE_PROTECTION_NEVER;
+	rule->proof = RULE_PROOF_NONE;
+	rule->place = NULL;
+}
+
+static bool is_in_place(const struct rule *rule, const char *cgroup)
+{
+	return !rule->place || strcmp(cgroup, "/") == 0 || cgroup_matches_any(cgroup, rule->place);
+}
+
+/* Where the executable may not be looked at, what root runs is believed. */
+static bool executable_proves(const struct rule *rule, const struct rule_subject *subject)
+{
+	const struct executable *executable = subject->executable;
+
+	if (!executable->known)
+		return subject->uid == 0;
+	if (!executable->is_roots || (subject->uid != 0 && !executable->is_of_system))
+		return false;
+	return rule->proof == RULE_PROOF_FILE || names_have(rule->comm_names, executable->name);
+}
+
+/* All that the census keeps matches; what is missing is the proof, which costs system calls. */
+static bool is_proven(const struct rule *rule, const struct rule_subject *subject, bool *ret_asks)
+{
+	if (rule->proof == RULE_PROOF_NONE)
+		return true;
+	if (!subject->comm || !is_in_place(rule, subject->cgroup))
+		return false;
+	*ret_asks = true;
+	return subject->executable && executable_proves(rule, subject);
+}
+
+/* (A plain list of names is the cheapest to ask.) */
 static bool rule_matches(const struct rule *rule, const struct rule_subject *subject)
 {
 	if (rule->disabled || (!rule->comm_pattern && !rule->cgroup && !rule->has_uid))
@@ -204,9 +241,20 @@ static bool rule_matches(const struct rule *rule, const struct rule_subject *sub
 		return false;
 	if (rule->has_uid && (rule->unknown_user || rule->uid != subject->uid))
 		return false;
+	if (rule->comm_names && !names_have(rule->comm_names, subject->comm))
+		return false;
 	if (rule->cgroup && !cgroup_matches_any(subject->cgroup, rule->cgroup))
 		return false;
 	return !rule->comm_pattern || comm_matches(rule, subject->comm);
+}
+
+static bool is_stronger(const struct rule *a, const struct rule *b)
+{
+	if (!b)
+		return true;
+	if (a->protection != b->protection)
+		return a->protection < b->protection;
+	return a->above_ceiling < b->above_ceiling;
 }
 
 void policy_apply_rules(const struct policy_set *set, const struct rule_subject *subject,
@@ -217,15 +265,18 @@ void policy_apply_rules(const struct policy_set *set, const struct rule_subject 
 	for (size_t i = 0; i < set->n_rules; i++) {
 		const struct rule *rule = &set->rules[i];
 
-		if (rule->kind == RULE_PROTECT && verdict.protected_by)
+		if (rule->kind == RULE_PROTECT && !is_stronger(rule, verdict.protected_by))
 			continue;
-		if (!rule_matches(rule, subject))
+		if (!rule_matches(rule, subject) ||
+		    !is_proven(rule, subject, &verdict.asks_executable))
 			continue;
 		if (rule->kind == RULE_PROTECT)
 			verdict.protected_by = rule;
 		else
 			verdict.weight *= rule->weight;
 	}
+	if (verdict.protected_by && verdict.protected_by->above_ceiling == RULE_PROTECTION_AVOID)
+		verdict.weight *= RULE_WEIGHT_ABOVE_CEILING;
 	/* (In a hundred rules it may have become infinite, or 0.) */
 	if (verdict.weight > RULE_WEIGHT_MAX)
 		verdict.weight = RULE_WEIGHT_MAX;

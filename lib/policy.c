@@ -140,6 +140,7 @@ void policy_set_done(struct policy_set *set)
 	free(set->policies);
 	free(set->rules);
 	free(set->scope);
+	free(set->scope_file);
 	*set = (struct policy_set){};
 }
 
@@ -217,54 +218,76 @@ void policy_set_remove_rule(struct policy_set *set, struct rule *rule)
 	memmove(rule, rule + 1, (set->n_rules - i) * sizeof(*rule));
 }
 
-uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total)
+bool policy_swap_is_no_help(const struct policy *policy, const struct policy_reading *reading)
 {
-	if (!line->set)
-		return 0;
-	if (line->is_size)
-		return line->bytes;
-	return (uint64_t)((__uint128_t)total * line->permyriad / PERMYRIAD);
+	const struct memory_reading *memory = reading->memory;
+	struct reclaim_span span;
+
+	if (!policy->memory_available.set || !policy->swap_free.set || memory->swap_total == 0)
+		return false;
+	if (reading->unswappable > 0 &&
+	    sub_u64(memory->counters.anon, reading->unswappable) <=
+		    policy_line_bytes(&policy->swap_free, memory->total))
+		return true;
+	return reading->reclaim && reading->page_size > 0 &&
+	       reclaim_over(reading->reclaim, RECLAIM_SWAP_UNUSED_USEC, &span) &&
+	       reclaim_leaves_swap_unused(&span, memory->total, reading->page_size);
 }
 
-/* How far available memory is above the line, and free swap above its line: 0 where the condition
- * is not set or holds. */
-static uint64_t memory_headroom(const struct policy *policy, const struct memory_reading *memory)
+static bool memory_holds(const struct policy *policy, const struct policy_reading *reading)
 {
-	if (!policy->memory_available.set)
-		return 0;
-	return sub_u64(memory->available,
-		       policy_line_bytes(&policy->memory_available, memory->total));
+	return policy_memory_headroom(policy, reading->memory) == 0 &&
+	       (policy_swap_headroom(policy, reading->memory) == 0 ||
+		policy_swap_is_no_help(policy, reading));
 }
 
-static uint64_t swap_headroom(const struct policy *policy, const struct memory_reading *memory)
+bool policy_waits_for_pressure(const struct policy *policy)
 {
-	if (!policy->swap_free.set || memory->swap_total == 0)
-		return 0;
-	return sub_u64(memory->swap_free,
-		       policy_line_bytes(&policy->swap_free, memory->swap_total));
+	return policy->pressure_some > 0 || policy->pressure_full > 0;
 }
 
-static bool memory_holds(const struct policy *policy, const struct memory_reading *memory)
-{
-	return memory_headroom(policy, memory) == 0 && swap_headroom(policy, memory) == 0;
-}
-
-static bool pressure_holds(const struct policy *policy, const struct psi_history *psi)
+static bool pressure_holds(const struct policy *policy, const struct policy_reading *reading)
 {
 	usec_t window = max_u64(policy->for_usec, PRESSURE_WINDOW_MIN_USEC);
+	const struct psi_history *psi = reading->psi;
+	struct reclaim_span span;
 
-	if (policy->pressure_some == 0 && policy->pressure_full == 0)
+	if (!policy_waits_for_pressure(policy))
 		return true;
-	if (!psi)
+	if (!psi || reading->stalls_are_explained)
+		return false;
+	if (reading->reclaim && reclaim_over(reading->reclaim, window, &span) &&
+	    !reclaim_moved(&span))
 		return false;
 	if (policy->pressure_some > 0 && psi_history_some(psi, window) < policy->pressure_some)
 		return false;
 	return policy->pressure_full == 0 || psi_history_full(psi, window) >= policy->pressure_full;
 }
 
+static bool thrashing_holds(const struct policy *policy, const struct reclaim_history *reclaim)
+{
+	usec_t window = max_u64(policy->for_usec, POLICY_THRASHING_WINDOW_USEC);
+	struct reclaim_span early, late;
+
+	if (policy->thrashing == 0)
+		return true;
+	if (!reclaim || !reclaim_over(reclaim, window, &early) ||
+	    !reclaim_over(reclaim, window / 2, &late))
+		return false;
+	early.stolen -= late.stolen;
+	early.refaulted -= late.refaulted;
+	return reclaim_refaulted_share(&early) >= policy->thrashing &&
+	       reclaim_refaulted_share(&late) >= policy->thrashing;
+}
+
+static bool activity_holds(const struct policy *policy, const struct policy_reading *reading)
+{
+	return pressure_holds(policy, reading) && thrashing_holds(policy, reading->reclaim);
+}
+
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading)
 {
-	return memory_holds(policy, reading->memory) && pressure_holds(policy, reading->psi);
+	return memory_holds(policy, reading) && activity_holds(policy, reading);
 }
 
 void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
@@ -280,7 +303,7 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 
 		if (policy->action == POLICY_ACTION_NONE)
 			continue;
-		if (!memory_holds(policy, memory)) {
+		if (!memory_holds(policy, reading)) {
 			policy->holds_since = USEC_INFINITY;
 			continue;
 		}
@@ -289,12 +312,18 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 		if (policy->memory_available.set || policy->swap_free.set)
 			judgement.watch = true;
 		if (sub_u64(now, policy->holds_since) < policy->for_usec ||
-		    !pressure_holds(policy, reading->psi))
+		    !activity_holds(policy, reading))
 			continue;
 		if (!judgement.policy || policy->action > judgement.policy->action)
 			judgement.policy = policy;
 	}
 	*ret = judgement;
+}
+
+void policy_forget(struct policy_set *set)
+{
+	for (size_t i = 0; i < set->n_policies; i++)
+		set->policies[i].holds_since = USEC_INFINITY;
 }
 
 static usec_t time_to_fill(uint64_t bytes, uint64_t bytes_per_sec)
@@ -306,16 +335,18 @@ static usec_t time_to_fill(uint64_t bytes, uint64_t bytes_per_sec)
 static usec_t time_to_policy(const struct policy *policy, const struct memory_reading *memory,
 			     bool watch)
 {
-	usec_t fill = time_to_fill(memory_headroom(policy, memory), POLICY_FILL_BYTES_PER_SEC);
-	usec_t swap = time_to_fill(swap_headroom(policy, memory), POLICY_SWAP_FILL_BYTES_PER_SEC);
+	usec_t fill =
+		time_to_fill(policy_memory_headroom(policy, memory), POLICY_FILL_BYTES_PER_SEC);
+	usec_t swap =
+		time_to_fill(policy_swap_headroom(policy, memory), POLICY_SWAP_FILL_BYTES_PER_SEC);
 
 	if (policy->action < POLICY_ACTION_TERMINATE)
 		return USEC_INFINITY;
 	if (watch)
-		return memory_holds(policy, memory) ? USEC_INFINITY : max_u64(fill, swap);
+		return fill + swap == 0 ? USEC_INFINITY : max_u64(fill, swap);
 	if (policy->memory_available.set)
 		return fill + policy->for_usec / 2;
-	return policy->swap_free.set ? swap + policy->for_usec / 2 : USEC_INFINITY;
+	return policy->swap_free.set ? max_u64(fill, swap) + policy->for_usec / 2 : USEC_INFINITY;
 }
 
 usec_t policy_interval(const struct policy_set *set, const struct memory_reading *memory,

@@ -12,8 +12,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "lib/executable.h"
 #include "lib/memory.h"
 #include "lib/psi.h"
+#include "lib/reclaim.h"
 #include "lib/util.h"
 
 enum policy_action {
@@ -41,20 +43,25 @@ enum policy_thaw {
 	POLICY_THAW_VICTIM, /* the others stay frozen */
 };
 
-/* A line in memory: a share of the total or a number of bytes. */
+/* A line in memory: a share of the total, perhaps with a cap in bytes, or a number of bytes. */
 struct policy_line {
 	bool set;
 	bool is_size;
 	unsigned permyriad;
 	uint64_t bytes;
+	uint64_t cap; /* of a share: the lower of the two counts; 0: none */
 };
 
 struct policy {
 	char *name;
 	struct policy_line memory_available; /* holds when available <= line */
-	struct policy_line swap_free;	     /* holds when free <= line; no swap: always */
-	unsigned pressure_some;		     /* permyriad, over the policy's time; 0 is not set */
+	/* Holds when free <= line.  No swap: holds beside a line in memory, and never without. */
+	struct policy_line swap_free;
+	unsigned pressure_some; /* permyriad, over the policy's time; 0 is not set */
 	unsigned pressure_full;
+	/* Of what the kernel reclaimed over the policy's time so much was needed again: permyriad;
+	 * 0 is not set. */
+	unsigned thrashing;
 	usec_t for_usec;
 	enum policy_action action;
 	enum policy_target target;
@@ -73,12 +80,31 @@ enum rule_kind {
 	RULE_AVOID,
 };
 
+/* How strongly a Protect rule protects: strongest first. */
+enum rule_protection {
+	RULE_PROTECTION_NEVER,	   /* never killed */
+	RULE_PROTECTION_RELUCTANT, /* only if no eligible process is worth killing */
+	RULE_PROTECTION_AVOID,	   /* an ordinary candidate of RULE_WEIGHT_ABOVE_CEILING */
+};
+
+/* What has to be seen of a process, besides its name, before a built-in rule counts.  A name is
+ * what a process calls itself. */
+enum rule_proof {
+	RULE_PROOF_NONE,
+	/* The file that it runs is root's alone to change; if the process is not root's, it also is
+	 * in the file system of the system itself. */
+	RULE_PROOF_FILE,
+	RULE_PROOF_PROGRAM, /* and has one of the rule's names: no interpreter of a script */
+};
+
 /* From SIGTERM to SIGKILL where a policy does not say: long enough for an orderly exit, short
  * against the time a machine can live between two lines. */
 #define POLICY_GRACE_USEC (5 * USEC_PER_SEC)
 
 #define RULE_WEIGHT_PREFER 2.0
 #define RULE_WEIGHT_AVOID  0.5
+/* Of a process that a rule protects up to the ceiling (eligibility.h), where it is above. */
+#define RULE_WEIGHT_ABOVE_CEILING 0.25
 /* Of all rules together: beyond that size would no longer tell those apart whom they match, as all
  * would count as the most that there is, or as nothing. */
 #define RULE_WEIGHT_MAX 1e6
@@ -99,14 +125,25 @@ struct rule {
 	char *unknown_user; /* the name in place of uid: there is no such user, it matches nothing
 			     */
 	bool builtin;	    /* as built in: not touched by a configuration file */
-	bool disabled;	    /* matches nothing; conf removes it in the end */
+	/* Of PROTECT.  All zeros, which is what a configuration file makes: never killed, of any
+	 * size, without proof. */
+	enum rule_protection protection;
+	enum rule_protection above_ceiling;
+	enum rule_proof proof;
+	const char *place; /* globs as in cgroup: where a process with proof must be; "/" itself is
+			    * always allowed; not owned; NULL: anywhere */
+	bool disabled;	   /* matches nothing; conf removes it in the end */
 };
 
 struct policy_set {
 	bool dry_run;
-	char *scope; /* cgroup path, "/" is everything */
+	char *scope;	  /* cgroup path, "/" is everything */
+	char *scope_file; /* where that is said, for messages; NULL: in no file */
+	unsigned scope_line;
 	struct policy_line watch_below;
-	usec_t kill_timeout_usec; /* SIGKILL to "unkillable" */
+	struct policy_line min_victim; /* a process that frees less is not killed; not set: a
+					* default that goes by the machine's memory */
+	usec_t kill_timeout_usec;      /* SIGKILL to "unkillable" */
 
 	struct policy *policies;
 	size_t n_policies;
@@ -128,6 +165,8 @@ struct policy *policy_set_policy(struct policy_set *set, const char *name);
 struct rule *policy_set_rule(struct policy_set *set, enum rule_kind kind, const char *name);
 void policy_set_remove_policy(struct policy_set *set, struct policy *policy);
 void policy_set_remove_rule(struct policy_set *set, struct rule *rule);
+/* A configuration file changes the rule: it is the administrator's from now on. */
+void rule_take_over(struct rule *rule);
 
 /* Compiles pattern (POSIX extended, no back-references) into the rule, in place of an older one;
  * NULL removes it.  0, -ENOMEM, or -EINVAL with the reason in error; the older one then stays. */
@@ -149,12 +188,18 @@ struct rule_subject {
 	const char *comm; /* NULL: a whole cgroup, which no name and no user matches */
 	const char *cgroup;
 	uid_t uid;
+	const struct executable *executable; /* NULL: not read yet */
 };
 
 struct rule_verdict {
-	const struct rule *protected_by; /* the first PROTECT rule that matches, or NULL */
-	/* The product of all PREFER and AVOID that match, in [RULE_WEIGHT_MIN, RULE_WEIGHT_MAX]. */
+	/* The strongest PROTECT rule that matches, of equals the first, or NULL. */
+	const struct rule *protected_by;
+	/* The product of all PREFER and AVOID that match, in [RULE_WEIGHT_MIN, RULE_WEIGHT_MAX],
+	 * and of what becomes of the protection above the ceiling. */
 	double weight;
+	/* A rule asks for what the process runs.  Without subject->executable it did not match:
+	 * executable_apply_rules(). */
+	bool asks_executable;
 };
 
 /* Not between decision and signal: regexec(3) allocates, if a rule of the user has a pattern that
@@ -165,8 +210,16 @@ void policy_apply_rules(const struct policy_set *set, const struct rule_subject 
 /* What a policy judges. */
 struct policy_reading {
 	const struct memory_reading *memory;
-	const struct psi_history *psi; /* NULL: this machine has no PSI */
+	const struct psi_history *psi;	       /* NULL: this machine has no PSI */
+	const struct reclaim_history *reclaim; /* NULL: not known */
+	uint64_t unswappable;	   /* anonymous bytes that may not be swapped out (swap-room.h) */
+	uint64_t page_size;	   /* for reclaim; 0: swap is taken to be in use */
+	bool stalls_are_explained; /* by the limit of a cgroup: pressure does not count (stall.h) */
 };
+
+/* Thrashing over less than this is not told from the first moment of any shortage, in which some of
+ * what the kernel has to give is asked for again (docs/defaults.md). */
+#define POLICY_THRASHING_WINDOW_USEC (2 * USEC_PER_SEC)
 
 struct policy_judgement {
 	bool watch; /* below the watch line, or a policy's conditions begin to hold */
@@ -178,14 +231,49 @@ struct policy_judgement {
 void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
 		  struct policy_judgement *ret);
 
+/* That conditions have held is forgotten: they have to hold for their time anew. */
+void policy_forget(struct policy_set *set);
+
 /*
  * Do the policy's conditions hold now?  Those on memory and swap at this reading; those on
- * pressure on the average over the policy's time (1 s at least).  No PSI: they never hold.
+ * pressure on the average over the policy's time (1 s at least), and only if the machine had to
+ * reclaim memory in that time, as far as that is known.  No PSI: they never hold.  Thrashing in
+ * both halves of the policy's time (2 s at least), as any shortage begins with some; where nothing
+ * is known of reclaim it never holds.
  */
+/*
+ * Free swap is no help, and a condition on it counts as met, in a policy that has one on memory
+ * too, where
+ * - all but so much of the anonymous memory as the policy's line of swap, taken of memory, may not
+ *   be swapped out, or
+ * - memory has been all but gone for some seconds, and the kernel has not used it
+ *   (reclaim_leaves_swap_unused()).
+ */
+bool policy_swap_is_no_help(const struct policy *policy, const struct policy_reading *reading);
+bool policy_waits_for_pressure(const struct policy *policy);
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading);
 
 /* The line in bytes on this machine; 0 where it is not set. */
 uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total);
+/* 100%: it always holds, whatever is available. */
+bool policy_line_is_all(const struct policy_line *line);
+
+/*
+ * The floor: a policy that terminates or kills by levels of memory and swap does not hold while
+ * more than half of memory is available: no process is short of it, and a kill would change nothing
+ * that the policy looks at.  Exempt are a line in memory that says 100%, which is how a policy is
+ * made to hold always, and one beside a condition on pressure or thrashing, as the shortage is
+ * shown by that.
+ */
+bool policy_has_floor(const struct policy *policy);
+uint64_t policy_floor_bytes(uint64_t total);
+
+/* How far available memory is above the line (and the floor), and free swap above its line: 0 where
+ * the condition is not set or holds, UINT64_MAX where it never does. */
+uint64_t policy_memory_headroom(const struct policy *policy, const struct memory_reading *memory);
+uint64_t policy_swap_headroom(const struct policy *policy, const struct memory_reading *memory);
+/* Both are 0. */
+bool policy_levels_hold(const struct policy *policy, const struct memory_reading *memory);
 
 /*
  * How fast memory could plausibly be taken.  Measured on a two-core guest of 6.18: 0.8-1.6 GiB/s

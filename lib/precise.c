@@ -2,8 +2,11 @@
 /*
  * precise: see precise.h.
  *
- * Two semaphores, one each way: the request is written before `asked` is posted and the answer
- * before `answered` is, so nothing else is shared and no lock can be held by a thread that hangs.
+ * No lock can be held by a thread that hangs: there is none.  A request that is waited for is
+ * written before `has_request` is set, and is the thread's from when the thread takes that back;
+ * its answer is written before `answered` is posted.  The queue is a ring whose slots belong to
+ * the caller while free or finished and to the thread while queued.  `asked` only wakes: there
+ * may be nothing to do.
  * Called from the second pass of the choice, through the census's reader, and before a signal, to
  * find who shares the victim's memory.
  */
@@ -26,27 +29,57 @@
 
 #include "lib/cleanup.h"
 
+enum slot_state { SLOT_FREE, SLOT_QUEUED, SLOT_FINISHED };
+
+struct slot {
+	atomic_int state; /* enum slot_state */
+	pid_t pid;
+	uint64_t start_ticks;
+	int result;
+	struct reclaimable reclaimable;
+};
+
 struct precise {
 	int proc_fd;
 	pthread_t thread;
 	sem_t asked;
 	sem_t answered;
-	bool late;	      /* an answer is out that nobody waits for */
-	atomic_bool given_up; /* the same, for the thread: the rest need not be compared */
+	sem_t ended; /* the thread has seen `stop` */
 	atomic_bool stop;
-	pid_t pid;	 /* whose memory is read, or compared with the others' */
-	unsigned n_tids; /* 0: it is read */
+
+	/* What is waited for. */
+	atomic_bool has_request;
+	bool late;		  /* an answer is out that nobody waits for */
+	bool hangs;		  /* a request was not taken in time ... */
+	unsigned n_finished_then; /* ... when the thread had finished so many measurements */
+	atomic_uint n_answered; /* for ThreadSanitizer, to which sem_clockwait(3) orders nothing */
+	atomic_bool given_up;	/* late, for the thread: the rest need not be compared */
+	pid_t pid;		/* whose memory is read, or compared with the others' */
+	unsigned n_tids;	/* 0: it is read */
 	pid_t tids[PRECISE_COMPARE_MAX];
 	int same[PRECISE_COMPARE_MAX];
 	atomic_uint n_compared; /* so many of same[] are good */
 	int result;
-	struct proc_memory memory;
+	struct reclaimable reclaimable;
+
+	/* What is queued. */
+	struct slot slots[PRECISE_QUEUE_MAX];
+	unsigned n_asked;	/* the caller's; modulo PRECISE_QUEUE_MAX the next free slot */
+	unsigned n_collected;	/* likewise */
+	atomic_uint n_finished; /* the thread's */
+
+	atomic_int tid;
+	atomic_bool can_raise; /* the thread has begun, and it may have nice -20 */
+
 	/* The caller and the thread; the last one frees.  A thread that hangs cannot be joined. */
 	atomic_uint n_owners;
 };
 
-/* proc_read_rollup() takes some 5 KiB. */
-#define PRECISE_STACK_SIZE (64 * 1024)
+#define NICE_WAITED_FOR (-20)
+#define NICE_QUEUED	0
+
+/* reclaimable_read() takes some 20 KiB. */
+#define PRECISE_STACK_SIZE (96 * 1024)
 
 static void disown(struct precise *precise)
 {
@@ -55,6 +88,7 @@ static void disown(struct precise *precise)
 	closep(&precise->proc_fd);
 	(void)sem_destroy(&precise->asked);
 	(void)sem_destroy(&precise->answered);
+	(void)sem_destroy(&precise->ended);
 	free(precise);
 }
 
@@ -79,24 +113,86 @@ static void compare_all(struct precise *precise)
 	}
 }
 
+static void answer(struct precise *precise)
+{
+	if (precise->n_tids > 0)
+		compare_all(precise);
+	else
+		precise->result =
+			reclaimable_read(precise->proc_fd, precise->pid, &precise->reclaimable);
+	atomic_fetch_add(&precise->n_answered, 1);
+	(void)sem_post(&precise->answered);
+}
+
+/* Whose pid it is after the reading: what was read was read below one directory (reclaimable.c),
+ * so it is that process's or nothing's. */
+static void measure(struct precise *precise, struct slot *slot)
+{
+	struct proc_stat stat;
+	int r;
+
+	slot->result = reclaimable_read(precise->proc_fd, slot->pid, &slot->reclaimable);
+	if (slot->result == PROC_GONE)
+		return;
+	r = proc_read_stat(precise->proc_fd, slot->pid, &stat);
+	if (r == 0 && stat.start_ticks != slot->start_ticks)
+		r = PROC_GONE;
+	if (r != 0)
+		slot->result = r;
+}
+
+/* Of the thread alone (setpriority(2), BUGS). */
+static bool set_nice(pid_t tid, int nice)
+{
+	return setpriority(PRIO_PROCESS, (id_t)tid, nice) == 0;
+}
+
+/*
+ * What is waited for, or else the next that is queued; false: there is nothing to do.
+ *
+ * Whoever sets has_request raises the thread after that; so if it is not set here, after the
+ * thread has lowered itself, the thread will be raised.  With nothing to do it is at its higher
+ * level: a request has it wake up soon.
+ */
+static bool do_next(struct precise *precise)
+{
+	struct slot *slot = &precise->slots[atomic_load(&precise->n_finished) % PRECISE_QUEUE_MAX];
+	bool has_queued = atomic_load(&slot->state) == SLOT_QUEUED;
+	bool can_raise = atomic_load(&precise->can_raise);
+
+	if (can_raise && has_queued)
+		(void)set_nice(gettid(), NICE_QUEUED);
+	if (atomic_exchange(&precise->has_request, false)) {
+		if (can_raise && has_queued)
+			(void)set_nice(gettid(), NICE_WAITED_FOR);
+		answer(precise);
+		return true;
+	}
+	if (!has_queued)
+		return false;
+	measure(precise, slot);
+	if (can_raise)
+		(void)set_nice(gettid(), NICE_WAITED_FOR);
+	atomic_store(&slot->state, SLOT_FINISHED);
+	atomic_fetch_add(&precise->n_finished, 1);
+	return true;
+}
+
 static void *precise_run(void *userdata)
 {
 	struct precise *precise = userdata;
 
-	/* Somebody waits for each answer.  Of this thread alone (setpriority(2), BUGS). */
-	(void)setpriority(PRIO_PROCESS, 0, -20);
+	atomic_store(&precise->tid, gettid());
+	atomic_store(&precise->can_raise, set_nice(gettid(), NICE_WAITED_FOR));
 	for (;;) {
 		while (sem_wait(&precise->asked) < 0)
 			; /* EINTR */
+		while (!atomic_load(&precise->stop) && do_next(precise))
+			;
 		if (atomic_load(&precise->stop))
 			break;
-		if (precise->n_tids > 0)
-			compare_all(precise);
-		else
-			precise->result =
-				proc_read_rollup(precise->proc_fd, precise->pid, &precise->memory);
-		(void)sem_post(&precise->answered);
 	}
+	(void)sem_post(&precise->ended);
 	disown(precise);
 	return NULL;
 }
@@ -138,6 +234,7 @@ int precise_new(int proc_fd, struct precise **ret)
 	atomic_init(&precise->n_owners, 1);
 	(void)sem_init(&precise->asked, 0, 0);
 	(void)sem_init(&precise->answered, 0, 0);
+	(void)sem_init(&precise->ended, 0, 0);
 	precise->proc_fd = fcntl(proc_fd, F_DUPFD_CLOEXEC, 0);
 	if (precise->proc_fd < 0)
 		return -errno;
@@ -150,10 +247,10 @@ int precise_new(int proc_fd, struct precise **ret)
 }
 
 /*
- * Waits for an answer no longer than the timeout.  Nothing is decided by the clock: it is read
- * only because the system call wants a point in time, and a length of time is what we have.
+ * Waits no longer than the timeout.  Nothing is decided by the clock: it is read only because the
+ * system call wants a point in time, and a length of time is what we have.
  */
-static bool is_answered_within(struct precise *precise, usec_t timeout)
+static bool is_posted_within(sem_t *sem, usec_t timeout)
 {
 	struct timespec until;
 	usec_t usec;
@@ -164,26 +261,43 @@ static bool is_answered_within(struct precise *precise, usec_t timeout)
 	until.tv_sec += (time_t)(usec / USEC_PER_SEC);
 	until.tv_nsec = (long)(usec % USEC_PER_SEC) * 1000;
 	do
-		r = sem_clockwait(&precise->answered, CLOCK_MONOTONIC, &until);
+		r = sem_clockwait(sem, CLOCK_MONOTONIC, &until);
 	while (r < 0 && errno == EINTR);
 	return r == 0;
 }
 
-/* An answer that was late may have come by now: it is dropped. */
+/* An answer that was late may have come by now: it is dropped.  A request that was withdrawn found
+ * the thread in a measurement, which may be over. */
 static bool is_busy(struct precise *precise)
 {
-	return precise->late && sem_trywait(&precise->answered) < 0;
+	if (precise->late)
+		precise->late = sem_trywait(&precise->answered) < 0;
+	if (precise->hangs)
+		precise->hangs = atomic_load(&precise->n_finished) == precise->n_finished_then;
+	return precise->late || precise->hangs;
 }
 
 /* Lets the thread find out what was written for it; false: not within the deadline. */
 static bool ask(struct precise *precise, usec_t deadline)
 {
+	unsigned n_finished = atomic_load(&precise->n_finished);
+
+	atomic_store(&precise->has_request, true);
+	if (n_finished != precise->n_asked && atomic_load(&precise->can_raise))
+		(void)set_nice(atomic_load(&precise->tid), NICE_WAITED_FOR);
 	(void)sem_post(&precise->asked);
-	precise->late = !is_answered_within(precise, deadline);
-	return !precise->late;
+	if (is_posted_within(&precise->answered, deadline)) {
+		(void)atomic_load(&precise->n_answered);
+		return true;
+	}
+
+	precise->late = !atomic_exchange(&precise->has_request, false);
+	precise->hangs = !precise->late && n_finished != precise->n_asked;
+	precise->n_finished_then = n_finished;
+	return false;
 }
 
-int precise_read(struct precise *precise, pid_t pid, usec_t deadline, struct proc_memory *ret)
+int precise_read(struct precise *precise, pid_t pid, usec_t deadline, struct reclaimable *ret)
 {
 	if (is_busy(precise))
 		return PRECISE_LATE;
@@ -193,7 +307,7 @@ int precise_read(struct precise *precise, pid_t pid, usec_t deadline, struct pro
 	if (!ask(precise, deadline))
 		return PRECISE_LATE;
 	if (precise->result == 0)
-		*ret = precise->memory;
+		*ret = precise->reclaimable;
 	return precise->result;
 }
 
@@ -216,20 +330,50 @@ void precise_compare(struct precise *precise, pid_t tid, const pid_t *tids, unsi
 		ret[i] = i < n_compared ? precise->same[i] : -ETIMEDOUT;
 }
 
+int precise_measure(struct precise *precise, pid_t pid, uint64_t start_ticks)
+{
+	struct slot *slot = &precise->slots[precise->n_asked % PRECISE_QUEUE_MAX];
+
+	if (is_busy(precise) || atomic_load(&slot->state) != SLOT_FREE)
+		return -EBUSY;
+
+	slot->pid = pid;
+	slot->start_ticks = start_ticks;
+	atomic_store(&slot->state, SLOT_QUEUED);
+	precise->n_asked++;
+	(void)sem_post(&precise->asked);
+	return 0;
+}
+
+int precise_collect(struct precise *precise, pid_t *ret_pid, uint64_t *ret_start_ticks,
+		    int *ret_result, struct reclaimable *ret)
+{
+	struct slot *slot = &precise->slots[precise->n_collected % PRECISE_QUEUE_MAX];
+
+	if (atomic_load(&slot->state) != SLOT_FINISHED)
+		return 0;
+
+	*ret_pid = slot->pid;
+	*ret_start_ticks = slot->start_ticks;
+	*ret_result = slot->result;
+	if (slot->result == 0)
+		*ret = slot->reclaimable;
+	atomic_store(&slot->state, SLOT_FREE);
+	precise->n_collected++;
+	return 1;
+}
+
 struct precise *precise_free(struct precise *precise)
 {
-	bool hangs;
-
 	if (!precise)
 		return NULL;
 
-	hangs = precise->late && !is_answered_within(precise, USEC_PER_SEC);
 	atomic_store(&precise->stop, true);
 	(void)sem_post(&precise->asked);
-	if (hangs)
-		(void)pthread_detach(precise->thread);
-	else
+	if (is_posted_within(&precise->ended, USEC_PER_SEC))
 		(void)pthread_join(precise->thread, NULL);
+	else
+		(void)pthread_detach(precise->thread);
 	disown(precise);
 	return NULL;
 }

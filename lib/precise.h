@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * precise: reads that may block, with a deadline.
+ * precise: reads that may block, on a thread of their own.
  *
  * smaps_rollup takes the process's mmap lock and hangs for as long as a thrashing process holds
- * it; kcmp(2) waits for an exec that is under way.  Both are asked on a thread of its own; the
- * caller waits no longer than the deadline.  A read that hangs keeps the thread busy: further
- * requests answer PRECISE_LATE at once until it comes back, and its late answer is dropped.
- * Allocates nothing after precise_new().
+ * it; kcmp(2) waits for an exec that is under way.  Two ways to ask:
+ *
+ * - precise_read() and precise_compare() wait, no longer than their deadline.  A read that hangs
+ *   keeps the thread busy: further requests answer PRECISE_LATE at once until it comes back, and
+ *   its late answer is dropped.
+ * - precise_measure() only asks; precise_collect() gives out what is finished.  A waiting request
+ *   goes before all that is queued: at most the one measurement under way is waited for.
+ *
+ * The thread runs at nice -20 for who waits and at nice 0 for what is queued.  Not lower: it holds
+ * the mmap lock of the process it reads, which would wait for it as long as others have the CPU.
+ * While it is in a measurement and a request comes, the caller raises it.
+ *
+ * All functions are for one caller at a time.  Allocates nothing after precise_new().
  */
 #pragma once
 
 #include "lib/proc.h"
+#include "lib/reclaimable.h"
 #include "lib/util.h"
 
 enum { PRECISE_LATE = 2 };
@@ -23,11 +33,25 @@ int precise_new(int proc_fd, struct precise **ret);
  * is left when its read comes back. */
 struct precise *precise_free(struct precise *precise);
 
+/* 0 with *ret, PROC_GONE, PRECISE_LATE, or -errno (-EACCES: no CAP_SYS_PTRACE).  The deadline is
+ * a length of time from now. */
+int precise_read(struct precise *precise, pid_t pid, usec_t deadline, struct reclaimable *ret);
+
+#define PRECISE_QUEUE_MAX 16
+
 /*
- * 0 with *ret, PROC_GONE, PRECISE_LATE, or -errno (-EACCES: no CAP_SYS_PTRACE).  The deadline is
- * a length of time from now.  For one caller at a time.
+ * Asks for a process by its start time, and never waits.  0, or -EBUSY: as many are queued,
+ * under way or finished and not collected, or the thread is known to hang (a request was late and
+ * it has not come back since).
  */
-int precise_read(struct precise *precise, pid_t pid, usec_t deadline, struct proc_memory *ret);
+int precise_measure(struct precise *precise, pid_t pid, uint64_t start_ticks);
+
+/*
+ * The next finished one, in the order in which they were asked for: 1 with pid, start_ticks and
+ * *ret_result: 0 with *ret, PROC_GONE (also: the pid is another process's), or -errno.  0: none.
+ */
+int precise_collect(struct precise *precise, pid_t *ret_pid, uint64_t *ret_start_ticks,
+		    int *ret_result, struct reclaimable *ret);
 
 /* One comparison is asked about so many tasks at most. */
 #define PRECISE_COMPARE_MAX 256

@@ -24,6 +24,7 @@ struct proc_stat {
 	char comm[PROC_COMM_SIZE]; /* may hold any byte but NUL */
 	char state;
 	pid_t ppid;
+	pid_t session;
 	unsigned flags; /* PF_*, see PROC_FLAG_* */
 	unsigned n_threads;
 	uint64_t start_ticks; /* since boot */
@@ -42,18 +43,54 @@ struct proc_statm {
 struct proc_status {
 	pid_t tgid; /* another's than the pid that was asked for: that was a thread's; 0: not said
 		     */
+	pid_t ppid;
 	uid_t uid;  /* effective: who may be asked, and what rules match */
+	char state; /* '\0': not said */
+	unsigned n_threads;
+	bool has_mm;  /* it has memory of its own: no zombie, no kernel thread */
+	bool has_rss; /* the kernel says rss_*: from 4.5 */
+	/* The list of groups fills more than what is read at once.  The kernel has written all of
+	 * it by then (5 ms for 65,536 groups; reading on takes 1 % of that): do not ask often. */
+	bool is_oversized;
+	uint64_t rss_anon;
+	uint64_t rss_file;
+	uint64_t rss_shmem;
 	uint64_t swap_bytes;
 	uint64_t pagetable_bytes;
+	uint64_t code_bytes; /* of the executable: as the fourth number of statm */
 };
 
-/* What ending the process would give back, and what it would not.  Bytes. */
+/*
+ * What a process maps, in full, and how much of that its death would not free.  Bytes.
+ *
+ * Resident anonymous pages and swap are counted in full in each process that maps them, also where
+ * copy-on-write pages are shared after a fork.  Shared memory is freed only with its last mapping,
+ * and only where nothing else names it.  `kept` is what is known of that (reclaimable.h): until it
+ * was measured it is 0, and what is reclaimable is an upper bound.
+ */
 struct proc_memory {
 	uint64_t anon;
 	uint64_t swap;
-	uint64_t shared; /* file + shmem: shown to people, not counted */
+	uint64_t shared; /* file + shmem, resident; shown to people */
+	uint64_t shmem;	 /* shared memory and tmpfs, part of shared; where only statm was read: a
+			    guess */
 	uint64_t pagetables;
+	uint64_t kept;	  /* of anon + swap + shmem + pagetables, what stays */
+	bool is_measured; /* kept was */
 };
+
+/* All that killing the process could free. */
+static inline uint64_t proc_mapped(const struct proc_memory *memory)
+{
+	return add_u64(add_u64(memory->anon, memory->swap),
+		       add_u64(memory->shmem, memory->pagetables));
+}
+
+/* What killing it frees, as far as that is known. */
+static inline uint64_t proc_reclaimable(const struct proc_memory *memory)
+{
+	return sub_u64(proc_mapped(memory), memory->kept);
+}
 
 /*
  * Parsers, for hostile input too: -EBADMSG for what the kernel would not write, *ret is then left
@@ -69,11 +106,16 @@ int proc_rollup_parse(const char *text, struct proc_memory *ret);
 
 /* Each: 0, PROC_GONE, or negative errno (-EACCES, -EBADMSG, ...). */
 int proc_read_stat(int proc_fd, pid_t pid, struct proc_stat *ret);
-int proc_read_status(int proc_fd, pid_t pid, struct proc_status *ret);
+int proc_read_status(int proc_fd, pid_t pid, struct proc_status *ret); /* reads on: all of it */
+/* By one read of a (kept) fd in most cases.  -E2BIG for what is oversized: *ret then holds state,
+ * tgid, ppid and uid alone, which stand before the groups. */
+int proc_read_status_fd(int fd, struct proc_status *ret);
+int proc_read_status_all_fd(int fd, struct proc_status *ret); /* reads on */
 int proc_read_oom_score_adj(int proc_fd, pid_t pid, int *ret);
 
 /*
- * The memory of a process by statm (and, if with_swap, by status for swap and page tables).
+ * The memory of a process by statm or, if with_swap, by status, which also has swap, page tables
+ * and shmem.
  * Where the leader is a zombie whose threads live on, statm of the leader reads 0: a living
  * thread's is read.  stat is of this process (its state and n_threads decide that).  A process
  * without memory (zombie, kernel thread) reads as zeros.

@@ -3,9 +3,8 @@
  * psi: pressure stall information (Documentation/accounting/psi.rst).
  *
  * Averages are taken from differences of the total= counters.  Where samples are far apart, the
- * window asked for grows to the gap: a stall is then averaged over all the time it may have
- * been in, so that a machine or a daemon that was stopped and goes on is not taken for one that
- * stalls now.
+ * window asked for grows to the distance: a stall is then averaged over all the time it may have
+ * been in.  After a gap (gap.h) the history starts anew: a stall in it may be over.
  */
 #include "lib/psi.h"
 
@@ -18,6 +17,9 @@
 
 #include "lib/cleanup.h"
 #include "lib/io.h"
+
+/* A total that rises by so much more than the time that has passed has not been counted in it. */
+#define JUMP_USEC USEC_PER_SEC
 
 /* psi_write() takes no more (kernel/sched/psi.c). */
 #define TRIGGER_SIZE 32
@@ -146,6 +148,25 @@ static unsigned place_of(const struct psi_history *history, unsigned i)
 	return (history->head + PSI_SAMPLES - 1 - i) % PSI_SAMPLES;
 }
 
+void psi_history_reset(struct psi_history *history)
+{
+	history->head = 0;
+	history->n_samples = 0;
+}
+
+/* Counters do not go back: that is another file, or another boot.  Nor do they outrun the clock,
+ * but by what lies between reading the one and the other. */
+static bool follows(const struct psi_history *history, unsigned newest, usec_t now,
+		    const struct psi_reading *reading)
+{
+	usec_t at = history->samples[newest].at, some = history->samples[newest].some;
+	usec_t full = history->samples[newest].full;
+	usec_t most = add_u64(2 * sub_u64(now, at), JUMP_USEC);
+
+	return now >= at && reading->some.total >= some && reading->full.total >= full &&
+	       reading->some.total - some <= most && reading->full.total - full <= most;
+}
+
 /*
  * The newest sample is kept for good once it is a step away from the one before it; until then
  * it gives way to the next.  So the newest is always the last reading, and kept ones are never
@@ -155,13 +176,8 @@ void psi_history_add(struct psi_history *history, usec_t now, const struct psi_r
 {
 	unsigned newest = place_of(history, 0), before = place_of(history, 1);
 
-	if (history->n_samples > 0 && (now < history->samples[newest].at ||
-				       reading->some.total < history->samples[newest].some ||
-				       reading->full.total < history->samples[newest].full)) {
-		/* Counters do not go back: this is another file, or another boot. */
-		history->head = 0;
-		history->n_samples = 0;
-	}
+	if (history->n_samples > 0 && !follows(history, newest, now, reading))
+		psi_history_reset(history);
 	if (history->n_samples > 1 &&
 	    history->samples[newest].at - history->samples[before].at < PSI_STEP_USEC) {
 		history->head = newest;

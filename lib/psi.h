@@ -62,8 +62,12 @@ struct psi_history {
 };
 
 /* Remembers a reading as the newest sample.  The newest is replaced by the next as long as it is
- * closer than PSI_STEP_USEC to the one before it.  Starts anew when now or a total goes back. */
+ * closer than PSI_STEP_USEC to the one before it.  Starts anew when now or a total goes back, and
+ * when a total rises by far more than the time that has passed (now stands still in a suspend). */
 void psi_history_add(struct psi_history *history, usec_t now, const struct psi_reading *reading);
+
+/* Starts anew: what was before the next sample is not asked for any more. */
+void psi_history_reset(struct psi_history *history);
 
 /*
  * The share of the last window_usec before the newest sample that was stalled, in permyriad.

@@ -51,7 +51,7 @@ static bool may_share(const struct census *census, const struct census_process *
 	if (!census->with_swap && victim->code_pages != 0 && other->code_pages != 0 &&
 	    other->code_pages != victim->code_pages)
 		return false;
-	return census_interval(census, other, allocated).hi >= at_least;
+	return census_mapped_at_most(census, other, allocated) >= at_least;
 }
 
 static void find_candidates(const struct census *census, const struct census_process *victim,
@@ -59,7 +59,7 @@ static void find_candidates(const struct census *census, const struct census_pro
 			    struct candidates *ret)
 {
 	const struct census_process *other;
-	struct interval has = accuracy_interval(census->accuracy, census_footprint(memory),
+	struct interval has = accuracy_interval(census->accuracy, memory->anon + memory->swap,
 						census->with_swap, victim->n_threads);
 
 	ret->n = ret->n_related = ret->n_left_out = 0;

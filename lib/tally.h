@@ -32,7 +32,7 @@
 enum tally_counter {
 	TALLY_ANON,
 	TALLY_SWAP,
-	TALLY_SHARED,
+	TALLY_OTHER,
 	TALLY_N_COUNTERS,
 };
 

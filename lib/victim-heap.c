@@ -3,15 +3,40 @@
 #include "lib/victim-heap.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-void victim_heap_push(struct victim_result *result, const struct census_node *node, uint64_t hi)
+/*
+ * Which comes off first?  Of equal keys a node that is to be opened, so that all with that key are
+ * on the heap before one is taken; then the youngest process; cgroups by their path.  So the order
+ * in which they went on the heap does not matter.
+ */
+static bool is_above(const struct victim_entry *a, const struct victim_entry *b)
 {
-	struct victim_entry *heap = result->heap;
+	const struct census_process *pa, *pb;
+
+	if (a->key != b->key)
+		return a->key > b->key;
+	if (a->node->kind != b->node->kind)
+		return a->node->kind < b->node->kind;
+	if (a->node->kind == CENSUS_CGROUP)
+		return strcmp(((const struct census_cgroup *)a->node)->path,
+			      ((const struct census_cgroup *)b->node)->path) < 0;
+	if (a->node->kind != CENSUS_PROCESS)
+		return false;
+	pa = (const struct census_process *)a->node;
+	pb = (const struct census_process *)b->node;
+	return pa->start_ticks != pb->start_ticks ? pa->start_ticks > pb->start_ticks
+						  : pa->pid > pb->pid;
+}
+
+void victim_heap_push(struct victim_result *result, const struct census_node *node, uint64_t key)
+{
+	struct victim_entry *heap = result->heap, entry = { .key = key, .node = node };
 	size_t i = result->n_heap++;
 
-	for (; i > 0 && heap[(i - 1) / 2].hi < hi; i = (i - 1) / 2)
+	for (; i > 0 && is_above(&entry, &heap[(i - 1) / 2]); i = (i - 1) / 2)
 		heap[i] = heap[(i - 1) / 2];
-	heap[i] = (struct victim_entry){ .hi = hi, .node = node };
+	heap[i] = entry;
 }
 
 struct victim_entry victim_heap_pop(struct victim_result *result)
@@ -21,9 +46,9 @@ struct victim_entry victim_heap_pop(struct victim_result *result)
 	size_t i = 0, child;
 
 	while ((child = 2 * i + 1) < result->n_heap) {
-		if (child + 1 < result->n_heap && heap[child + 1].hi > heap[child].hi)
+		if (child + 1 < result->n_heap && is_above(&heap[child + 1], &heap[child]))
 			child++;
-		if (heap[child].hi <= moving.hi)
+		if (!is_above(&heap[child], &moving))
 			break;
 		heap[i] = heap[child];
 		i = child;

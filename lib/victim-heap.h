@@ -8,6 +8,6 @@
 #include "lib/victim.h"
 
 /* There is room: see victim_reserve(). */
-void victim_heap_push(struct victim_result *result, const struct census_node *node, uint64_t hi);
+void victim_heap_push(struct victim_result *result, const struct census_node *node, uint64_t key);
 /* result->n_heap > 0. */
 struct victim_entry victim_heap_pop(struct victim_result *result);

@@ -8,6 +8,9 @@
 
 #include "lib/victim.h"
 
+/* USER_HZ, the unit of start times on every Linux that there is. */
+#define TICKS_PER_SEC 100
+
 static struct passover_subject subject_of(const struct census_process *process)
 {
 	return (struct passover_subject){
@@ -36,47 +39,31 @@ unsigned victim_kinds(const struct census_process *process, const struct victim_
 	return passover_kinds(request->passover, &subject, request->now);
 }
 
-enum victim_exclusion victim_exclusion(const struct census *census,
-				       const struct census_process *process,
-				       const struct victim_request *request)
+enum eligibility victim_exclusion(const struct census *census, const struct census_process *process,
+				  const struct victim_request *request)
 {
-	if (process->kthread)
-		return VICTIM_IS_KTHREAD;
-	if (process->pid == 1)
-		return VICTIM_IS_INIT;
-	if (process->pid == request->self)
-		return VICTIM_IS_SELF;
-	if (process->oom_score_adj <= -1000)
-		return VICTIM_IS_ADJ_MIN;
-	if (!census_is_in_scope(census, process))
-		return VICTIM_IS_OUT_OF_SCOPE;
-	if (process->protected_by)
-		return VICTIM_IS_PROTECTED;
-	if (process->error < 0)
-		return VICTIM_IS_UNREADABLE;
-	if (process->state == 'Z' && census_footprint(&process->memory) == 0)
-		return VICTIM_HAS_NO_MEMORY;
-	if (victim_passover(process, request) == PASSOVER_YES)
-		return VICTIM_IS_PASSED_OVER;
-	return VICTIM_ELIGIBLE;
+	struct eligibility_subject subject = census_subject(census, process);
+
+	subject.self = request->self;
+	subject.total = request->memory;
+	subject.passover = victim_passover(process, request);
+	return eligibility_judge(&subject);
 }
 
-const char *victim_exclusion_to_string(enum victim_exclusion exclusion)
+enum eligibility victim_eligibility(const struct census *census, const struct census_node *node,
+				    const struct victim_request *request)
 {
-	static const char *const strings[] = {
-		[VICTIM_ELIGIBLE] = "a candidate",
-		[VICTIM_IS_KTHREAD] = "a kernel thread",
-		[VICTIM_IS_INIT] = "the init process",
-		[VICTIM_IS_SELF] = "reckond itself",
-		[VICTIM_IS_ADJ_MIN] = "its oom_score_adj is -1000",
-		[VICTIM_IS_PROTECTED] = "protected by a rule",
-		[VICTIM_IS_OUT_OF_SCOPE] = "outside the scope",
-		[VICTIM_IS_PASSED_OVER] = "could not be ended a moment ago",
-		[VICTIM_IS_UNREADABLE] = "its memory may not be read",
-		[VICTIM_HAS_NO_MEMORY] = "has no memory left (a zombie)",
-	};
+	enum eligibility joined = ELIGIBILITY_NO_MEMORY;
+	const struct census_node *child;
 
-	return strings[exclusion];
+	if (node->kind == CENSUS_PROCESS)
+		return victim_exclusion(census, (const struct census_process *)node, request);
+	census_for_each_child(child, node) {
+		joined = eligibility_join(joined, victim_eligibility(census, child, request));
+		if (eligibility_forbids_group(joined))
+			break;
+	}
+	return joined;
 }
 
 const char *victim_verdict_to_string(enum victim_verdict verdict)
@@ -101,18 +88,18 @@ const struct census_process *victim_largest_below(const struct census_node *node
 		return (const struct census_process *)node;
 	census_for_each_child(child, node) {
 		process = victim_largest_below(child);
-		if (process && (!largest || census_footprint(&process->memory) >
-						    census_footprint(&largest->memory)))
+		if (process && (!largest || proc_reclaimable(&process->memory) >
+						    proc_reclaimable(&largest->memory)))
 			largest = process;
 	}
 	return largest;
 }
 
-/* oc_badness() of mm/oom_kill.c in bytes; what would be negative is 0. */
+/* oom_badness() of mm/oom_kill.c in bytes; what would be negative is 0. */
 static uint64_t badness(const struct census_process *process, const struct victim_request *request,
 			const struct proc_memory *memory)
 {
-	uint64_t points = census_footprint(memory) + memory->shared + memory->pagetables;
+	uint64_t points = memory->anon + memory->swap + memory->shared + memory->pagetables;
 	uint64_t shift = request->total / 1000 * (uint64_t)abs(process->oom_score_adj);
 
 	return process->oom_score_adj < 0 ? sub_u64(points, shift) : add_u64(points, shift);
@@ -120,39 +107,60 @@ static uint64_t badness(const struct census_process *process, const struct victi
 
 /* A hint makes a process look larger or smaller than it is; by itself it never makes a small one
  * outrank a large one, as the kernel's additive formula does. */
-static uint64_t weighted(const struct census_process *process, uint64_t bytes)
+uint64_t victim_weighted(const struct census_process *process, const struct victim_request *request,
+			 uint64_t bytes)
 {
 	int factor = 1000 + process->oom_score_adj;
 
+	if (request->reluctantly)
+		return bytes;
 	return saturate_u64((double)bytes * (factor < 1 ? 1 : factor) / 1000 *
 			    (double)process->weight);
+}
+
+/*
+ * How much it has grown in the last seconds.  What is younger than that, or was first seen a moment
+ * ago, is taken to have grown evenly since its start.
+ */
+static uint64_t growth(const struct census_process *process, const struct victim_request *request,
+		       uint64_t bytes)
+{
+	usec_t window = 2 * CENSUS_GROWTH_USEC, age;
+
+	if (process->is_watched || request->ticks_now <= process->start_ticks)
+		return sub_u64(bytes, process->earlier_footprint);
+	age = (request->ticks_now - process->start_ticks) * (USEC_PER_SEC / TICKS_PER_SEC);
+	if (age <= window)
+		return bytes;
+	return max_u64(sub_u64(bytes, process->earlier_footprint),
+		       saturate_u64((double)bytes * (double)window / (double)age));
 }
 
 uint64_t victim_score(const struct census_process *process, const struct victim_request *request,
 		      const struct proc_memory *memory)
 {
-	uint64_t footprint = census_footprint(memory);
+	uint64_t bytes = proc_reclaimable(memory);
 
 	switch (request->rank_by) {
 	case POLICY_RANK_BY_BADNESS:
 		return saturate_u64((double)badness(process, request, memory) *
 				    (double)process->weight);
 	case POLICY_RANK_BY_SWAP:
-		return weighted(process, memory->swap);
+		return victim_weighted(process, request, memory->swap);
 	case POLICY_RANK_BY_GROWTH:
-		return weighted(process, sub_u64(footprint, process->earlier_footprint));
+		return victim_weighted(process, request, growth(process, request, bytes));
 	case POLICY_RANK_BY_FOOTPRINT:
 		break;
 	}
-	return weighted(process, footprint);
+	return victim_weighted(process, request, bytes);
 }
 
 void victim_count_exclusions(const struct census *census, const struct victim_request *request,
-			     size_t ret[static _VICTIM_EXCLUSION_MAX])
+			     size_t ret[static _ELIGIBILITY_MAX])
 {
 	const struct census_process *process;
 
-	memset(ret, 0, _VICTIM_EXCLUSION_MAX * sizeof(ret[0]));
+	memset(ret, 0, _ELIGIBILITY_MAX * sizeof(ret[0]));
 	census_for_each(census, process)
 		ret[victim_exclusion(census, process, request)]++;
 }

@@ -1,181 +1,81 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * victim: see the header.  Nodes of the census wait in a heap by their upper ends.  What comes off
- * the top is either opened (its children go on the heap) or, if it is a candidate itself, read.
+ * victim: see the header.  Nodes of the census wait in a heap.  What comes off the top is either
+ * opened (its children go on the heap) or, if it is a candidate itself, dealt with.  Three walks
+ * make one: by estimate (lead), by upper end (close), and by estimate again for people (tell).
  */
 #include "lib/victim.h"
 
 #include <string.h>
 
 #include "lib/victim-heap.h"
+#include "lib/victim-walk.h"
 
-struct choice {
-	struct census *census;
-	const struct victim_request *request;
-	victim_read_fn read_precise;
-	void *userdata;
-	struct victim_result *result;
-	uint64_t mark;	 /* the best score read so far */
-	size_t n_needed; /* nodes looked at when last somebody could reach it */
+enum order { BY_ESTIMATE, BY_UPPER_END };
 
-	/* Who is passed over if there is somebody else: from this verdict on, in this walk. */
-	enum passover_verdict refused;
-	bool refused_any;
-	struct victim_candidate avoided;	   /* the largest that was refused for its kind */
-	uint64_t kind_largest[PASSOVER_KINDS_MAX]; /* likewise, its score */
-	struct victim_candidate failed;		   /* the largest of those that failed last */
-};
-
-/* The score at one end of the footprint's interval.  All of it may be in swap by now, or none. */
-static uint64_t score_at(const struct census_process *process, const struct victim_request *request,
-			 uint64_t footprint)
-{
-	struct proc_memory memory = process->memory;
-
-	memory.anon = 0;
-	memory.swap = footprint;
-	return victim_score(process, request, &memory);
-}
-
-/* A node's weight is a float, rounded; its bound must not be too low by that. */
-static uint64_t scale_up(uint64_t bytes, float weight)
-{
-	return saturate_u64((double)bytes * (double)weight * (1 + 1e-6));
-}
-
-/*
- * The highest score that anybody below the node can have.  Two bounds, and the lower one counts:
- * all that is below together (the tally), and the furthest that any one can reach.
- */
-static uint64_t upper_end_below(const struct choice *choice, const struct census_node *node)
-{
-	const struct victim_request *request = choice->request;
-	uint64_t together, furthest;
-
-	if (request->target != POLICY_TARGET_PROCESS ||
-	    request->rank_by != POLICY_RANK_BY_FOOTPRINT)
-		return UINT64_MAX; /* these are not bounded by a process's footprint */
-	together = census_node_interval(choice->census, node, request->allocated).hi;
-	furthest = (uint64_t)(node->reach_max + (int64_t)request->allocated);
-	return scale_up(min_u64(together, furthest), node->weight_max);
-}
-
-/* Of a cgroup only the rules that go by cgroup alone can be asked. */
-static float cgroup_weight(const struct choice *choice, const struct census_cgroup *cgroup)
-{
-	struct rule_subject subject = { .comm = NULL, .cgroup = cgroup->path };
-	struct rule_verdict verdict;
-
-	policy_apply_rules(choice->census->policies, &subject, &verdict);
-	return (float)verdict.weight;
-}
-
-static bool has_cgroups_below(const struct census_node *node)
+static bool has_processes(const struct census_node *node)
 {
 	const struct census_node *child;
 
 	census_for_each_child(child, node)
-		if (child->kind == CENSUS_CGROUP)
+		if (child->kind != CENSUS_CGROUP)
 			return true;
 	return false;
 }
 
-static bool is_root(const struct census_node *node)
+/* The root, or that of the subtree in which victims are: not to be killed as a whole. */
+static bool is_top(const struct choice *choice, const struct census_node *node)
 {
-	return strcmp(((const struct census_cgroup *)node)->path, "/") == 0;
+	const char *path = ((const struct census_cgroup *)node)->path;
+
+	return strcmp(path, "/") == 0 || strcmp(path, choice->census->policies->scope) == 0;
 }
 
+/* A cgroup with processes of its own, be there cgroups below it or not. */
 static bool is_candidate(const struct choice *choice, const struct census_node *node)
 {
 	if (choice->request->target == POLICY_TARGET_PROCESS)
 		return node->kind == CENSUS_PROCESS;
-	return node->kind == CENSUS_CGROUP && !is_root(node) && !has_cgroups_below(node);
+	return node->kind == CENSUS_CGROUP && !is_top(choice, node) && has_processes(node);
 }
 
-static uint64_t upper_end(const struct choice *choice, const struct census_node *node)
+/*
+ * Of a node that is no candidate itself: what bounds those below.  Only what is reclaimable of a
+ * process has such bounds.  0: no candidate below is worth it.
+ */
+static uint64_t key_below(const struct choice *choice, const struct census_node *node,
+			  enum order order)
 {
 	const struct victim_request *request = choice->request;
-	struct interval interval;
+	uint64_t furthest;
+
+	if (request->target != POLICY_TARGET_PROCESS ||
+	    request->rank_by != POLICY_RANK_BY_FOOTPRINT)
+		return UINT64_MAX;
+	furthest = (uint64_t)(node->reach_max + (int64_t)request->allocated);
+	if (furthest < request->min_victim)
+		return 0;
+	if (order == BY_ESTIMATE)
+		return saturate_u64((double)node->estimate_max);
+	return saturate_u64((double)min_u64(furthest, victim_rest(choice)) *
+			    (double)node->weight_max * (1 + 1e-6));
+}
+
+static uint64_t key_of(const struct choice *choice, const struct census_node *node,
+		       enum order order)
+{
+	struct victim_candidate candidate;
 
 	if (!is_candidate(choice, node))
-		return upper_end_below(choice, node);
-	if (node->kind == CENSUS_PROCESS) {
-		const struct census_process *process = (const struct census_process *)node;
-
-		interval = census_interval(choice->census, process, request->allocated);
-		return score_at(process, request, interval.hi);
-	}
-	interval = census_node_interval(choice->census, node, request->allocated);
-	return scale_up(interval.hi, cgroup_weight(choice, (const struct census_cgroup *)node));
+		return key_below(choice, node, order);
+	if (order == BY_UPPER_END)
+		return victim_upper_end(choice, node);
+	victim_candidate_init(choice, node, &candidate);
+	return candidate.estimate;
 }
 
-static bool process_may_go(const struct choice *choice, const struct census_node *node)
-{
-	enum victim_exclusion exclusion = victim_exclusion(
-		choice->census, (const struct census_process *)node, choice->request);
-
-	/* A zombie is no reason to leave its cgroup alone. */
-	return exclusion == VICTIM_ELIGIBLE || (choice->request->target == POLICY_TARGET_CGROUP &&
-						exclusion == VICTIM_HAS_NO_MEMORY);
-}
-
-/* A cgroup goes with all in it: so everybody in it must be allowed to go. */
-static bool may_go(const struct choice *choice, const struct census_node *node)
-{
-	const struct census_node *child;
-
-	if (node->kind == CENSUS_PROCESS)
-		return process_may_go(choice, node);
-	census_for_each_child(child, node)
-		if (!may_go(choice, child))
-			return false;
-	return true;
-}
-
-static void process_init(struct victim_candidate *candidate, const struct choice *choice)
-{
-	const struct victim_request *request = choice->request;
-	const struct census_process *process = (const struct census_process *)candidate->node;
-	struct interval interval = census_interval(choice->census, process, request->allocated);
-
-	candidate->process = process;
-	candidate->memory = process->memory;
-	candidate->estimate = victim_score(process, request, &process->memory);
-	if (request->rank_by != POLICY_RANK_BY_SWAP) /* it may all be resident */
-		candidate->score.lo = score_at(process, request, interval.lo);
-}
-
-static void cgroup_init(struct victim_candidate *candidate, const struct choice *choice)
-{
-	const struct tally_node *tally = &candidate->node->tally;
-
-	candidate->cgroup = (const struct census_cgroup *)candidate->node;
-	candidate->memory = (struct proc_memory){
-		.anon = (uint64_t)tally_precise(tally, TALLY_ANON),
-		.swap = (uint64_t)tally_precise(tally, TALLY_SWAP),
-		.shared = (uint64_t)tally_precise(tally, TALLY_SHARED),
-	};
-	candidate->weight = cgroup_weight(choice, candidate->cgroup);
-	candidate->estimate = saturate_u64((double)census_footprint(&candidate->memory) *
-					   (double)candidate->weight);
-}
-
-static void candidate_init(struct victim_candidate *candidate, const struct choice *choice,
-			   const struct victim_entry *entry)
-{
-	*candidate = (struct victim_candidate){
-		.node = entry->node,
-		.score.hi = entry->hi,
-		.verdict = VICTIM_UNDECIDED,
-	};
-	if (choice->request->target == POLICY_TARGET_PROCESS)
-		process_init(candidate, choice);
-	else
-		cgroup_init(candidate, choice);
-}
-
-/* Among equals the youngest process goes: it has the least to lose.  Never by chance. */
-static bool goes_first(const struct victim_candidate *a, const struct victim_candidate *b)
+/* Among equals the youngest process is first: it has the least to lose.  Never by chance. */
+static bool is_younger(const struct victim_candidate *a, const struct victim_candidate *b)
 {
 	if (a->cgroup && b->cgroup)
 		return strcmp(a->cgroup->path, b->cgroup->path) < 0;
@@ -184,134 +84,48 @@ static bool goes_first(const struct victim_candidate *a, const struct victim_can
 	return a->process->pid > b->process->pid;
 }
 
-/* By insertion: there are few, and qsort(3) may allocate. */
+/* By insertion: there are few, and qsort(3) may allocate.  The last makes room. */
 static void rank(struct victim_result *result, const struct victim_candidate *candidate)
 {
-	unsigned i = result->n_ranked++;
+	unsigned i = result->n_ranked;
 
 	for (; i > 0; i--) {
 		const struct victim_candidate *above = &result->ranked[i - 1];
 
 		if (above->estimate > candidate->estimate ||
-		    (above->estimate == candidate->estimate && goes_first(above, candidate)))
+		    (above->estimate == candidate->estimate && is_younger(above, candidate)))
 			break;
-		result->ranked[i] = *above;
+		if (i < VICTIM_RANKED_MAX)
+			result->ranked[i] = *above;
 	}
+	if (i == VICTIM_RANKED_MAX)
+		return;
 	result->ranked[i] = *candidate;
+	result->n_ranked += result->n_ranked < VICTIM_RANKED_MAX;
 }
 
-/* Pass 1, one step: what is below goes on the heap, but for what cannot reach at_least. */
-static void open_node(const struct choice *choice, const struct census_node *node,
-		      uint64_t at_least)
+/* What is below goes on the heap, but for what cannot reach at_least. */
+static void push(const struct choice *choice, const struct census_node *node, enum order order,
+		 uint64_t at_least)
 {
 	struct victim_result *result = choice->result;
+	uint64_t key;
+
+	if (node->weight_max <= 0) /* no candidate below */
+		return;
+	key = key_of(choice, node, order);
+	if (key > at_least && result->n_heap < result->n_allocated)
+		victim_heap_push(result, node, key);
+}
+
+static void open_node(const struct choice *choice, const struct census_node *node, enum order order,
+		      uint64_t at_least)
+{
 	const struct census_node *child;
 
 	census_for_each_child(child, node) {
-		uint64_t hi;
-
-		result->n_visited++;
-		if (child->weight_max <= 0) /* nobody below may go */
-			continue;
-		hi = upper_end(choice, child);
-		if (hi >= at_least && result->n_heap < result->n_allocated)
-			victim_heap_push(result, child, hi);
-	}
-}
-
-/* What was read of one candidate: of all its processes, if it is a cgroup. */
-struct precise_sum {
-	struct proc_memory memory;
-	uint64_t error;
-	bool any_left;
-	bool all_read;
-};
-
-static void read_below(const struct choice *choice, const struct census_node *node,
-		       struct precise_sum *sum)
-{
-	const struct census_process *process = (const struct census_process *)node;
-	const struct census_node *child;
-	struct victim_reading reading;
-	int r;
-
-	if (node->kind != CENSUS_PROCESS) {
-		census_for_each_child(child, node)
-			read_below(choice, child, sum);
-		return;
-	}
-	r = choice->read_precise(process, &reading, choice->userdata);
-	if (r == VICTIM_READ_GONE)
-		return;
-	sum->any_left = true;
-	sum->all_read = sum->all_read && r == 0;
-	if (r != 0)
-		return;
-	census_adjust(choice->census, process->pid, reading.oom_score_adj);
-	sum->memory.anon += reading.memory.anon;
-	sum->memory.swap += reading.memory.swap;
-	sum->memory.shared += reading.memory.shared;
-	sum->memory.pagetables += reading.memory.pagetables;
-	sum->error += reading.error;
-}
-
-/* Pass 2, one step; false if the candidate is gone, or may not go any more.  Of one that is late or
- * may not be read the interval and the estimate stand. */
-static bool read_candidate(struct choice *choice, struct victim_candidate *candidate)
-{
-	const struct victim_request *request = choice->request;
-	const struct census_process *process = candidate->process;
-	struct precise_sum sum = { .all_read = true };
-	uint64_t footprint, lo, hi;
-
-	choice->result->n_reads++;
-	read_below(choice, candidate->node, &sum);
-	if (!sum.any_left || !may_go(choice, candidate->node))
-		return false;
-	if (!sum.all_read)
-		return true;
-	footprint = census_footprint(&sum.memory);
-	lo = sub_u64(footprint, sum.error);
-	hi = add_u64(footprint, sum.error);
-	candidate->memory = sum.memory;
-	candidate->precise = true;
-	candidate->error = sum.error;
-	if (!process) {
-		candidate->estimate = saturate_u64((double)footprint * (double)candidate->weight);
-		candidate->score = (struct interval){
-			saturate_u64((double)lo * (double)candidate->weight),
-			scale_up(hi, candidate->weight),
-		};
-	} else {
-		candidate->estimate = victim_score(process, request, &sum.memory);
-		candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
-		if (sum.error > 0 && request->rank_by != POLICY_RANK_BY_SWAP)
-			candidate->score = (struct interval){ score_at(process, request, lo),
-							      score_at(process, request, hi) };
-	}
-	choice->mark = max_u64(choice->mark, candidate->estimate);
-	return true;
-}
-
-/* next_hi: the highest upper end among those that were not ranked. */
-static void pronounce(struct victim_result *result, uint64_t next_hi)
-{
-	uint64_t best;
-
-	if (result->n_ranked == 0)
-		return;
-	best = result->ranked[0].estimate;
-	result->ranked[0].verdict = VICTIM_CHOSEN;
-	result->approximate = !result->ranked[0].precise || next_hi > best;
-	for (unsigned i = 1; i < result->n_ranked; i++) {
-		struct victim_candidate *candidate = &result->ranked[i];
-
-		if (candidate->precise)
-			candidate->verdict = VICTIM_SMALLER;
-		else if (candidate->score.hi <= best)
-			candidate->verdict = VICTIM_CANNOT_REACH;
-		else
-			result->approximate = true;
+		choice->result->n_visited++;
+		push(choice, child, order, at_least);
 	}
 }
 
@@ -344,8 +158,8 @@ static void keep_larger(struct victim_candidate *largest, const struct victim_ca
 		*largest = *candidate;
 }
 
-/* Is the candidate passed over in this walk?  By the last reading: it is not worth a new one. */
-static bool is_refused(struct choice *choice, const struct victim_entry *entry)
+/* Is the candidate skipped in this walk?  By the last reading: it is not worth a new one. */
+static bool is_refused(struct choice *choice, const struct census_node *node)
 {
 	struct victim_candidate candidate;
 	enum passover_verdict verdict;
@@ -353,11 +167,11 @@ static bool is_refused(struct choice *choice, const struct victim_entry *entry)
 
 	if (!choice->request->passover)
 		return false;
-	verdict = judge_below(choice, entry->node, &kinds);
+	verdict = judge_below(choice, node, &kinds);
 	if (verdict < choice->refused)
 		return false;
 	choice->refused_any = true;
-	candidate_init(&candidate, choice, entry);
+	victim_candidate_init(choice, node, &candidate);
 	if (verdict != PASSOVER_KIND) {
 		keep_larger(&choice->failed, &candidate);
 		return true;
@@ -370,55 +184,220 @@ static bool is_refused(struct choice *choice, const struct victim_entry *entry)
 	return true;
 }
 
-/* Is all ranked that is to be?  Those who cannot reach the mark are for people alone. */
-static bool is_told(const struct choice *choice)
+static bool may_read(const struct choice *choice)
 {
-	const struct victim_request *request = choice->request;
-	const struct victim_result *result = choice->result;
-
-	return result->n_ranked >= min_u64(request->n_wanted, VICTIM_RANKED_MAX) ||
-	       (request->n_looks > 0 && result->n_visited - choice->n_needed >= request->n_looks);
+	return choice->result->n_reads + choice->n_reserved < VICTIM_MAX_READS;
 }
 
-/* Both passes, but for those who are passed over by this verdict. */
-static void walk(struct choice *choice, enum passover_verdict refused)
+/* It is not read, though it could be the best: what becomes of it is not known. */
+static void leave(struct choice *choice, uint64_t upper_end)
+{
+	choice->undecided = max_u64(choice->undecided, upper_end);
+}
+
+/*
+ * One candidate off the heap, for which key > mark.  First it is read at little cost, and goes back
+ * on the heap by what it has now; the second time precisely.
+ */
+static void deal_with(struct choice *choice, const struct victim_entry *top, enum order order)
+{
+	struct victim_result *result = choice->result;
+	struct victim_candidate candidate;
+	bool is_stale = victim_is_stale(choice, top->node);
+	int r = 0;
+
+	if (is_stale && choice->reader->reread && !result->is_cut) {
+		r = victim_reread(choice, top->node);
+		if (r == 0) {
+			victim_heap_push(result, top->node, key_of(choice, top->node, order));
+			return;
+		}
+		if (r == VICTIM_READ_GONE || (r < 0 && !victim_is_allowed(choice, top->node)))
+			return;
+	}
+	victim_candidate_init(choice, top->node, &candidate);
+	if (!candidate.precise) {
+		if (!may_read(choice))
+			leave(choice, victim_upper_end(choice, top->node));
+		else if (!victim_read(choice, &candidate))
+			return;
+	}
+	((struct census_node *)top->node)->walk = choice->walk;
+	if (candidate.precise && proc_reclaimable(&candidate.memory) < choice->request->min_victim)
+		return;
+	if (candidate.precise && candidate.process)
+		choice->held +=
+			min_u64(candidate.process->fair_share, proc_mapped(&candidate.memory));
+	if (candidate.is_read)
+		choice->mark = max_u64(choice->mark, candidate.estimate);
+	rank(result, &candidate);
+}
+
+/* All cgroups that are candidates, be they above each other or not. */
+static void push_cgroups(const struct choice *choice, const struct census_node *node,
+			 enum order order)
+{
+	const struct census_node *child;
+
+	choice->result->n_visited++;
+	if (is_candidate(choice, node))
+		push(choice, node, order, choice->mark);
+	census_for_each_child(child, node)
+		if (child->kind == CENSUS_CGROUP && child->weight_max > 0)
+			push_cgroups(choice, child, order);
+}
+
+static void begin(struct choice *choice, enum order order)
+{
+	choice->result->n_heap = 0;
+	if (choice->request->target == POLICY_TARGET_CGROUP)
+		push_cgroups(choice, &choice->census->machine, order);
+	else
+		open_node(choice, &choice->census->machine, order, choice->mark);
+}
+
+/* Off the heap until nothing is left on it that could exceed the mark. */
+static void walk_by(struct choice *choice, enum order order)
 {
 	struct victim_result *result = choice->result;
 
-	choice->refused = refused;
-	choice->refused_any = false;
-	choice->avoided = choice->failed = (struct victim_candidate){ 0 };
-	memset(choice->kind_largest, 0, sizeof(choice->kind_largest));
-	choice->mark = 0;
-	choice->n_needed = 0;
-	result->n_heap = result->n_ranked = result->n_reads = 0;
-	victim_heap_push(result, &choice->census->machine, UINT64_MAX);
+	begin(choice, order);
+	while (result->n_heap > 0 && result->heap[0].key > choice->mark) {
+		struct victim_entry top = victim_heap_pop(result);
 
-	/* What comes off the heap cannot be exceeded by what is left on it. */
-	while (result->n_heap > 0 && result->n_ranked < VICTIM_RANKED_MAX) {
-		struct victim_candidate candidate;
-		struct victim_entry top;
-
-		if (result->heap[0].hi >= choice->mark)
-			choice->n_needed = result->n_visited;
-		else if (is_told(choice))
-			break;
-		top = victim_heap_pop(result);
 		if (!is_candidate(choice, top.node)) {
-			open_node(choice, top.node, is_told(choice) ? choice->mark : 0);
+			if (key_below(choice, top.node, order) <= choice->mark)
+				continue; /* it was more before the mark was read */
+			open_node(choice, top.node, order, choice->mark);
 			continue;
 		}
-		if (!may_go(choice, top.node) || is_refused(choice, &top))
+		if (top.node->walk == choice->walk || !victim_is_allowed(choice, top.node) ||
+		    is_refused(choice, top.node))
 			continue;
-		candidate_init(&candidate, choice, &top);
-		if (top.hi >= choice->mark && result->n_reads < VICTIM_MAX_READS &&
-		    !read_candidate(choice, &candidate))
+		if (result->is_cut && order == BY_UPPER_END) {
+			leave(choice, top.key);
+			break;
+		}
+		deal_with(choice, &top, order);
+	}
+}
+
+/* For people: those that follow, by their last reading. */
+static void tell(struct choice *choice)
+{
+	const struct victim_request *request = choice->request;
+	struct victim_result *result = choice->result;
+	size_t began = result->n_visited;
+
+	if (result->n_ranked >= request->n_wanted)
+		return;
+	choice->mark = 0;
+	begin(choice, BY_ESTIMATE);
+	while (result->n_heap > 0 &&
+	       result->n_ranked < min_u64(request->n_wanted, VICTIM_RANKED_MAX) &&
+	       (request->n_looks == 0 || result->n_visited - began < request->n_looks)) {
+		struct victim_entry top = victim_heap_pop(result);
+		struct victim_candidate candidate;
+
+		if (!is_candidate(choice, top.node)) {
+			open_node(choice, top.node, BY_ESTIMATE, 0);
 			continue;
+		}
+		if (top.node->walk == choice->walk || !victim_is_allowed(choice, top.node) ||
+		    is_refused(choice, top.node))
+			continue;
+		victim_candidate_init(choice, top.node, &candidate);
 		rank(result, &candidate);
 	}
 }
 
-/* Is there somebody instead of those who were passed over? */
+/* The youngest of those that are nearly equal to the best goes first: it is read, too. */
+static void prefer_youngest(struct choice *choice)
+{
+	struct victim_result *result = choice->result;
+	unsigned youngest = 0;
+	struct victim_candidate candidate;
+	uint64_t best;
+
+	if (result->n_ranked < 2 || choice->request->target == POLICY_TARGET_CGROUP)
+		return;
+	best = result->ranked[0].estimate;
+	for (unsigned i = 1; i < result->n_ranked; i++)
+		if (result->ranked[i].estimate >= best - VICTIM_NEAR(best) &&
+		    is_younger(&result->ranked[i], &result->ranked[youngest]))
+			youngest = i;
+	candidate = result->ranked[youngest];
+	if (youngest == 0)
+		return;
+	if (!candidate.is_read || !candidate.precise) {
+		choice->n_reserved = 0;
+		if (!may_read(choice) || !victim_read(choice, &candidate) ||
+		    candidate.estimate < best - VICTIM_NEAR(best))
+			return;
+	}
+	memmove(&result->ranked[1], &result->ranked[0], youngest * sizeof(candidate));
+	result->ranked[0] = candidate;
+}
+
+/* One that was not read cannot be the victim. */
+static void put_read_first(struct victim_result *result)
+{
+	struct victim_candidate first;
+
+	for (unsigned i = 0; i < result->n_ranked; i++) {
+		if (!result->ranked[i].is_read)
+			continue;
+		first = result->ranked[i];
+		memmove(&result->ranked[1], &result->ranked[0], i * sizeof(first));
+		result->ranked[0] = first;
+		return;
+	}
+	result->n_ranked = 0;
+}
+
+/* All walks, but for those that are skipped by this verdict. */
+static void walk(struct choice *choice, enum passover_verdict refused)
+{
+	struct victim_result *result = choice->result;
+
+	choice->walk = ++choice->census->walk;
+	choice->refused = refused;
+	choice->refused_any = false;
+	choice->avoided = choice->failed = (struct victim_candidate){ 0 };
+	memset(choice->kind_largest, 0, sizeof(choice->kind_largest));
+	choice->mark = choice->undecided = choice->held = 0;
+	choice->n_reserved = 1;
+	result->n_ranked = 0;
+	walk_by(choice, BY_ESTIMATE);
+	walk_by(choice, BY_UPPER_END);
+	tell(choice);
+	prefer_youngest(choice);
+	put_read_first(result);
+}
+
+static void pronounce(const struct choice *choice)
+{
+	struct victim_result *result = choice->result;
+	uint64_t best, bar;
+
+	if (result->n_ranked == 0)
+		return;
+	best = result->ranked[0].estimate;
+	bar = add_u64(best, VICTIM_NEAR(best));
+	result->ranked[0].verdict = VICTIM_CHOSEN;
+	result->is_cut = result->is_cut || choice->undecided > bar;
+	result->approximate = !result->ranked[0].precise || choice->undecided > bar;
+	for (unsigned i = 1; i < result->n_ranked; i++) {
+		struct victim_candidate *candidate = &result->ranked[i];
+
+		if (candidate->precise)
+			candidate->verdict = VICTIM_SMALLER;
+		else if (candidate->score.hi <= bar)
+			candidate->verdict = VICTIM_CANNOT_REACH;
+	}
+}
+
+/* Is there a candidate instead of those that were skipped? */
 static bool is_enough(const struct choice *choice)
 {
 	const struct victim_result *result = choice->result;
@@ -428,6 +407,16 @@ static bool is_enough(const struct choice *choice)
 		return true;
 	best = result->n_ranked > 0 ? result->ranked[0].estimate : 0;
 	return best > 0 && passover_is_worth(best, choice->avoided.estimate);
+}
+
+/* Where no other is left, one whose kind was ineffective before one that failed last. */
+static void walk_tier(struct choice *choice)
+{
+	enum passover_verdict refused = PASSOVER_KIND;
+
+	do
+		walk(choice, refused++);
+	while (refused <= PASSOVER_YES && !is_enough(choice));
 }
 
 static void note_avoided(const struct choice *choice)
@@ -449,24 +438,32 @@ static void note_avoided(const struct choice *choice)
 }
 
 void victim_choose(struct census *census, const struct victim_request *request,
-		   victim_read_fn read_precise, void *userdata, struct victim_result *result)
+		   const struct victim_reader *reader, struct victim_result *result)
 {
+	struct victim_request tier = *request;
 	struct choice choice = {
 		.census = census,
-		.request = request,
-		.read_precise = read_precise,
-		.userdata = userdata,
+		.request = &tier,
+		.reader = reader,
 		.result = result,
+		.wanted = ELIGIBILITY_ELIGIBLE,
 	};
-	/* Where nobody else is left, who was useless before who failed last. */
-	enum passover_verdict refused = PASSOVER_KIND;
 
+	census->choice++;
 	result->n_visited = 0;
-	result->approximate = false;
+	result->n_reads = result->n_rereads = 0;
+	result->approximate = result->is_cut = false;
+	result->vanished_pid = 0;
+	result->vanished_score = 0;
 	result->n_candidates = census->n_candidates;
-	do
-		walk(&choice, refused++);
-	while (refused <= PASSOVER_YES && !is_enough(&choice));
+	result->is_reluctant = false;
+	walk_tier(&choice);
+	if (result->n_ranked == 0 && !result->is_cut) {
+		choice.wanted = ELIGIBILITY_RELUCTANT;
+		tier.reluctantly = true;
+		walk_tier(&choice);
+		result->is_reluctant = result->n_ranked > 0;
+	}
 	note_avoided(&choice);
-	pronounce(result, result->n_heap > 0 ? result->heap[0].hi : 0);
+	pronounce(&choice);
 }

@@ -1,21 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * victim: who is to go, in two passes.
+ * victim: which process is killed, in two passes.
  *
- * Pass 1 opens no file.  It walks the census best-first by upper end: a node's upper end bounds
- * all that is below it, so a cgroup (or a bundle of it) that cannot reach the best is passed over
- * with all in it.  A process's score is known to lie in an interval, from its last reading, how
- * wrong the kernel's number may be and what the machine has handed out since.  Pass 2 reads those
- * that the walk comes to precisely, highest upper end first, until no other upper end reaches the
- * best precise score; at most VICTIM_MAX_READS reads.  This is the idea of the kernel's two-pass
- * select_bad_process() series, with its flaws left out: an undecided candidate never replaces a
- * better one, and the result does not depend on the order of the processes.  Who is read is weighed
- * by his oom_score_adj of that moment; in the upper ends of the others it is that of the census.
+ * Each process of the census has an estimate (what killing it is thought to free) and an upper end
+ * (the most that it can have mapped by now: last reading, counting error, all that the machine has
+ * allocated since).  A score is either times a weight.  A node of the tree has the highest of both
+ * below it, so a cgroup, or a bundle of one, that cannot reach the best is skipped with all in it.
  *
- * Promise: if the budget was not used up (result->approximate is false), no candidate's true
- * score at the moment of its reading, weighed as the census knows it, exceeded the victim's by more
- * than the counting error of the precise read.  Of the candidates, that is: who is passed over
- * (passover.h) is none, be it in any case or because somebody else is there instead.
+ * Pass 1 opens no file: the process with the best estimate is the first candidate.  After hours of
+ * calm nearly every upper end is gigabytes, and says nothing of which process is large; estimates
+ * do.  Pass 2 makes sure: the candidate is read, as exactly as can be, and its score is the mark;
+ * then those whose upper end reaches the mark are read, highest first, until none is left.  Reading
+ * comes in two prices.  A status file (microseconds) tells what is mapped now: by that nearly all
+ * are out.  smaps_rollup (milliseconds per GiB) tells what part of it is shared, and is read of at
+ * most VICTIM_MAX_READS processes in one choice.  What is read goes into the census, so that a
+ * choice which was cut short is gone on with by the next one.
+ *
+ * What all processes hold together (AnonPages and the like) bounds those that were not read: if the
+ * candidate holds most of it, no other can hold more than the rest.
+ *
+ * Promise: unless result->approximate, no candidate's true score at the moment of its reading,
+ * weighed as the census knows it, exceeded the victim's by more than the error of the reading, or
+ * by VICTIM_NEAR of it: among near equals the youngest is chosen.  The victim itself was read in
+ * this choice.  If result->approximate, some were left undecided by the limits on reads or time.
+ * Processes under backoff (passover.h) are no candidates, be it at all or because there are others.
+ *
+ * This is the idea of the kernel's two-pass select_bad_process() series, with its flaws left out:
+ * an undecided candidate never replaces a better one, and the result does not depend on the order
+ * of the processes.
  */
 #pragma once
 
@@ -23,57 +35,50 @@
 #include <stddef.h>
 
 #include "lib/census.h"
+#include "lib/eligibility.h"
 #include "lib/passover.h"
 #include "lib/policy.h"
+#include "lib/reclaimable.h"
 #include "lib/util.h"
 
+/* Precise reads of one choice, all walks together. */
 #define VICTIM_MAX_READS 16
+/* Scores are nearly equal if one is larger by at most a sixteenth. */
+#define VICTIM_NEAR(score) ((score) / 16)
 
 enum victim_verdict {
 	VICTIM_UNDECIDED, /* not read, and its upper end reaches the victim's score */
 	VICTIM_CHOSEN,
-	VICTIM_SMALLER,	     /* read precisely: less than the victim */
+	VICTIM_SMALLER,	     /* read precisely: less than the victim, or as much and older */
 	VICTIM_CANNOT_REACH, /* its upper end is below the victim's score */
-};
-
-/* Why a process is no candidate. */
-enum victim_exclusion {
-	VICTIM_ELIGIBLE,
-	VICTIM_IS_KTHREAD,
-	VICTIM_IS_INIT,
-	VICTIM_IS_SELF,
-	VICTIM_IS_ADJ_MIN,   /* oom_score_adj is -1000 */
-	VICTIM_IS_PROTECTED, /* by a rule */
-	VICTIM_IS_OUT_OF_SCOPE,
-	VICTIM_IS_PASSED_OVER,
-	VICTIM_IS_UNREADABLE,
-	VICTIM_HAS_NO_MEMORY, /* a zombie */
-	_VICTIM_EXCLUSION_MAX,
 };
 
 struct victim_candidate {
 	const struct census_node *node;
 	const struct census_process *process; /* borrowed from the census; NULL: a cgroup */
 	const struct census_cgroup *cgroup;   /* NULL: a process */
-	struct interval score;		      /* bytes, weighted; what is ranked */
+	struct interval score;		      /* bytes, weighted */
 	float weight;			      /* of a cgroup; a process has its own */
-	uint64_t estimate;		      /* the score by the newest reading */
+	uint64_t estimate;		      /* the score by the newest reading; what is ranked */
 	struct proc_memory memory;	      /* that reading */
-	bool precise;			      /* it was taken in pass 2 */
-	uint64_t error;			      /* if so: how far its footprint may be off, bytes */
+	uint64_t alone; /* what its death frees for certain, all relatives left alive; if precise */
+	bool is_read;	/* its memory was read in this choice */
+	bool precise;	/* its share of it too, or that was measured a moment ago */
+	bool is_unit; /* most of it is shared with relatives (family.h), which are killed with it */
+	uint64_t error; /* of a precise one: how far its memory may be off, bytes */
 	enum victim_verdict verdict;
 };
 
 /* So many are ranked and kept at most; the rest are only counted. */
 #define VICTIM_RANKED_MAX 32
 
-/* What a decision asks for, so that it can say who would be next, and with which intervals: 1 to
- * 10 us more at 10,000 processes, some 20 where hardly anybody may go. */
+/* What a decision asks for, so that it can say which would be next, and with which intervals: 1 to
+ * 10 us more at 10,000 processes, some 20 where hardly any is eligible. */
 #define VICTIM_TOLD	  3
 #define VICTIM_TOLD_LOOKS 1024
 
 struct victim_entry {
-	uint64_t hi;
+	uint64_t key;
 	const struct census_node *node;
 };
 
@@ -81,17 +86,26 @@ struct victim_result {
 	/* Best first: [0] is the victim if n_ranked > 0. */
 	struct victim_candidate ranked[VICTIM_RANKED_MAX];
 	unsigned n_ranked;
-	unsigned n_reads;
-	bool approximate; /* some candidate was left undecided */
+	unsigned n_reads;   /* precise ones */
+	unsigned n_rereads; /* of status */
+	bool approximate;   /* some candidate was left undecided */
+	bool is_cut;	    /* by the limit on time: choosing again goes on with it */
+	bool is_reluctant;  /* no eligible process was worth it: reluctant ones were ranked, by size
+			     */
 	size_t n_candidates;
 	size_t n_visited; /* nodes looked at; what a choice costs */
 
-	/* Who counts for more than the victim, and for most of all that were passed over for
-	 * somebody else; .node NULL: nobody does.  Its kind was useless to end (PASSOVER_KIND), or
-	 * it failed last (PASSOVER_IN_A_ROW). */
+	/* The largest that vanished when it was to be read, by its last reading; pid 0: none did.
+	 */
+	pid_t vanished_pid;
+	uint64_t vanished_score;
+
+	/* The one that counts for more than the victim, and for most of all that are under backoff;
+	 * .node NULL: none does.  Killing its kind was ineffective (PASSOVER_KIND), or it failed
+	 * last (PASSOVER_IN_A_ROW). */
 	struct victim_candidate avoided;
 	enum passover_verdict avoided_for;
-	unsigned avoided_kinds; /* that were passed over, as in passover_kinds() */
+	unsigned avoided_kinds; /* that were skipped, as in passover_kinds() */
 
 	struct victim_entry *heap; /* storage, kept between choices */
 	size_t n_heap;
@@ -99,60 +113,86 @@ struct victim_result {
 };
 
 struct victim_request {
-	enum policy_rank_by rank_by; /* processes; cgroups go by footprint */
+	enum policy_rank_by rank_by; /* processes; cgroups go by what is reclaimable */
 	enum policy_target target;
-	unsigned n_wanted;  /* rank so many if there are, for people: who cannot reach the victim is
-			     * not read for that */
-	size_t n_looks;	    /* and look at no more nodes for those; 0: at all */
-	uint64_t allocated; /* memory_reading.allocated now */
-	uint64_t total;	    /* memory + swap, bytes: badness' unit for oom_score_adj */
+	unsigned n_wanted;   /* rank so many if there are, for people: no file is read for that */
+	size_t n_looks;	     /* and look at no more nodes for those; 0: at all */
+	uint64_t allocated;  /* memory_reading.allocated now */
+	uint64_t total;	     /* memory + swap, bytes: badness' unit for oom_score_adj */
+	uint64_t memory;     /* without swap: what a ceiling is a share of; 0: not known */
+	uint64_t min_victim; /* bytes: what frees less is no candidate */
 	usec_t now;
+	uint64_t ticks_now; /* as start_ticks: since boot; 0: not known */
 	pid_t self;
-	const struct passover *passover; /* NULL: nobody is passed over */
+	bool reluctantly;		 /* set by victim_choose() in its copy: raw sizes count */
+	const struct passover *passover; /* NULL: none is under backoff */
 };
 
 /* One process, as it is now. */
 struct victim_reading {
-	struct proc_memory memory; /* as exactly as can be */
+	struct proc_memory memory; /* kept is 0: see the next two */
 	uint64_t error;		   /* how far that may be off, bytes; 0 where it is exact */
 	int oom_score_adj;
+	bool has_reclaimable;
+	struct reclaimable reclaimable;
 };
 
 /* 0, VICTIM_READ_GONE, VICTIM_READ_LATE (no answer within the deadline), or -errno. */
 enum { VICTIM_READ_GONE = 1, VICTIM_READ_LATE = 2 };
 typedef int (*victim_read_fn)(const struct census_process *process, struct victim_reading *ret,
 			      void *userdata);
-/* (Of a cgroup every process is read, and their errors are added up.) */
 
-/* Room for a walk over this census; called when it has grown, never in act.  0 or -ENOMEM. */
+/*
+ * How a choice reads.  precise: as exactly as can be.  reread: at little cost, into the census
+ * (census_reread()); VICTIM_READ_GONE: the process is no longer in the census; VICTIM_READ_LATE:
+ * there is no more time in this choice.  NULL: what is stale is read precisely at once.
+ */
+struct victim_reader {
+	victim_read_fn precise;
+	int (*reread)(struct census *census, struct census_process *process, void *userdata);
+	void *userdata;
+};
+
+/* Room for a walk over this census; called when it has grown, never in an emergency.  0 or -ENOMEM.
+ */
 int victim_reserve(struct victim_result *result, const struct census *census);
 void victim_done(struct victim_result *result);
 
 /*
- * Chooses; allocates nothing.  result->n_ranked == 0: nobody may be chosen.  The candidates point
- * into the census and are good until its next sweep.  The census is told the oom_score_adj of who
- * is read, which counts from then on.
+ * Chooses; allocates nothing.  result->n_ranked == 0: there is no candidate, or none could be read.
+ * The candidates point into the census and are good until it changes.  The census takes in what is
+ * read.
  */
 void victim_choose(struct census *census, const struct victim_request *request,
-		   victim_read_fn read_precise, void *userdata, struct victim_result *result);
+		   const struct victim_reader *reader, struct victim_result *result);
 
-enum victim_exclusion victim_exclusion(const struct census *census,
-				       const struct census_process *process,
-				       const struct victim_request *request);
-/* How many are excluded by what; for people, as it looks at everybody. */
+enum eligibility victim_exclusion(const struct census *census, const struct census_process *process,
+				  const struct victim_request *request);
+/* Of a process, or of a cgroup with all processes in it: eligibility_join(). */
+enum eligibility victim_eligibility(const struct census *census, const struct census_node *node,
+				    const struct victim_request *request);
+/* How many are judged what; for people, as it judges every process. */
 void victim_count_exclusions(const struct census *census, const struct victim_request *request,
-			     size_t ret[static _VICTIM_EXCLUSION_MAX]);
+			     size_t ret[static _ELIGIBILITY_MAX]);
 /* For the process, by request->passover. */
 enum passover_verdict victim_passover(const struct census_process *process,
 				      const struct victim_request *request);
-/* Of which kinds that were useless it is. */
+/* Of which kinds that were ineffective it is. */
 unsigned victim_kinds(const struct census_process *process, const struct victim_request *request);
-const char *victim_exclusion_to_string(enum victim_exclusion exclusion);
 const char *victim_verdict_to_string(enum victim_verdict verdict);
 
-/* The largest process below the node: the one for which its cgroup is taken. */
+/* The largest process below the node: the one for which its cgroup is chosen. */
 const struct census_process *victim_largest_below(const struct census_node *node);
 
-/* The score of the process, had it this memory. */
+/* What of the reading of this process stays when it is killed: sets reading->memory.kept (see
+ * victim-read.c).  request: for eligibility.  True: it is to be killed with its family. */
+bool victim_apply_share(const struct census *census, const struct census_process *process,
+			const struct victim_request *request, struct victim_reading *reading);
+
+/* The score of the process, were this its memory. */
 uint64_t victim_score(const struct census_process *process, const struct victim_request *request,
 		      const struct proc_memory *memory);
+
+/* The score, were so many bytes reclaimable; RankBy=footprint. */
+uint64_t victim_weighted(const struct census_process *process, const struct victim_request *request,
+			 uint64_t bytes);

@@ -172,10 +172,12 @@ end KILL "$held"
 #
 call GetRules
 check "[ \"\$(answer '[.data[0][] | select(.[1] == \"init\")][0] | .[0] == \"protect\" and .[4] == 1 and .[5] and
-    (.[2] | test(\"^Comm=.* User=root\$\"))')\" = true ]" 'GetRules: those built in'
+    (.[2] | test(\"^Comm=.* User=root \\\\(executable is root\\u0027s\\\\)\$\"))')\" = true ]" 'GetRules: those built in'
+check "[ \"\$(answer '[.data[0][] | select(.[0] == \"reluctant\") | .[1]] | join(\" \")')\" = \
+    '\"session-unit display-unit display compositor session\"' ]" 'GetRules: those that make reluctant'
 call GetPolicies
 check "[ \"\$(answer '.data[0] | map(.[0])')\" = '[\"warn\",\"terminate\",\"kill\",\"stall\",\"thrash\"]' ]" 'GetPolicies: those built in'
-check "answer '.data[0][1][2]' | grep -q '\"available <= 10 % ([0-9.]* .iB)'" 'GetPolicies: conditions in words'
+check "answer '.data[0][1][2]' | grep -q '\"available <= 10 % capped at 4.0 GiB ([0-9.]* .iB)'" 'GetPolicies: conditions in words'
 check "[ \"\$(answer '.data[0] | map(.[3]) | any')\" = false ]" 'GetPolicies: none holds that is switched off'
 
 #

@@ -144,7 +144,7 @@ finds 'is an object with error' .error '"reckond *"'
 run 'reload without a daemon' 1 err "^reckonctl: $absent" -- reload
 run 'explain without a daemon' 0 out '^If memory ran out now, |^The conditions of ' \
     out "^Found out by reckonctl itself: $absent" -- explain
-run 'rules without a daemon' 0 out '^warn +warn +\? +available <= 15 % \([0-9]' \
+run 'rules without a daemon' 0 out '^warn +warn +\? +available <= 15 % capped at 6\.0 GiB \([0-9]' \
     out '^protect +bus +yes +-  Comm=\^\(dbus-daemon\|' out '^avoid +shell +yes +0.5  Comm=' \
     out "^Found out by reckonctl itself: $absent" -- rules
 run 'and as JSON' 0 -- --json rules
@@ -304,7 +304,7 @@ finds 'is empty' .entries '\[\]'
 serve '.properties.State = "act" | .explain["0"] |= (.victim = null | .ranked = [] | .policies[2].holds = true
     | .left_out += {protected: 3, out_of_scope: 26, unreadable: 2}) | .history[1].excluded = "3 protected, 26 outside the scope"'
 run 'status where nobody may be ended' 0 out '^State +act: memory is short, but nobody may be ended \(reckond 0\.1\.0\)$' \
-    out '^ +left out: init, 212 kernel threads, 3 protected, 2 with .*, 26 outside the scope, 2 unreadable$' -- status
+    out '^ +left out: init, 212 kernel threads, 3 protected, 1 reluctant, 2 with .*, 26 outside the scope, 2 unreadable$' -- status
 run 'status where nobody may be ended, as JSON' 0 -- --json status
 finds 'says how many, and why' .victim null .left_out.protected 3
 run 'nobody, in full' 0 out '^  Left out +3 protected, 26 outside the scope$' -- --full history

@@ -77,10 +77,10 @@ say 'says nothing on standard error' "$(cat "$tmp/err")"
 run 'a good file by --config' 0 out '^2 files read: no mistakes' -- --config "$tmp/good.conf" check
 run 'both' 2 err 'either' -- --config "$tmp/good.conf" check "$tmp/good.conf"
 printf '[Daemon]\nScope=/no/such/cgroup\n' >"$tmp/scope.conf"
-run 'a scope that is not there' 0 out 'no mistakes, 1 warning\.$' err '^warning: Scope /no/such/cgroup: there is no such cgroup now$' \
+run 'a scope that is not there' 0 out 'no mistakes, 1 warning\.$' err "^$tmp/scope.conf:2: warning: Scope=/no/such/cgroup: there is no such cgroup now" \
     -- check "$tmp/scope.conf"
 run 'as JSON' 0 -- --json check "$tmp/scope.conf"
-finds 'says so' '.messages[0].kind' '"warning"' '.messages[0].file' null '.messages[0].text' '*no such cgroup*'
+finds 'says so' '.messages[0].kind' '"warning"' '.messages[0].line' 2 '.messages[0].text' '*no such cgroup*'
 run 'a bad file: every mistake and its line' 2 out '3 mistakes' err "^$tmp/bad.conf:2: .*DryRun" \
     err "^$tmp/bad.conf:5: .*MemoryAvailable" err "^$tmp/bad.conf:7: .*Bogus" -- check "$tmp/bad.conf"
 problem=''

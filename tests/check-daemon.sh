@@ -126,7 +126,7 @@ check "wait_for \"grep -qE '^Ending .*\\(pid $large,.* [12] of 2 candidates read
 check "wait_for \"grep -qE '\\(pid $large, .* (is gone|lingers, but its memory is back)' '$tmp/log'\"" 'and it is said'
 check "grep -qE '\\(pid $large, .* (is gone|its memory is back).*(came back within|little more is available)' '$tmp/log'" 'with what came back'
 check "wait_for \"! is_alive $small\"" 'then the other, as the policy still holds'
-check "wait_for \"grep -q 'nobody may be ended' '$tmp/log'\"" 'and that nobody is left is said'
+check "wait_for \"grep -q 'no process is eligible' '$tmp/log'\"" 'and that nobody is left is said'
 check "[ \$(grep -c '^Ending' '$tmp/log') = 2 ]" 'each once, and nobody outside the scope'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
@@ -156,7 +156,7 @@ hold 32
 third=${pids[2]}
 start
 check "grep -q '^history: kept in $tmp/state, 4 of earlier' '$tmp/log'" 'a new daemon knows the history'
-check "wait_for \"grep -q 'nobody may be ended' '$tmp/log'\"" 'it ends the next one'
+check "wait_for \"grep -q 'no process is eligible' '$tmp/log'\"" 'it ends the next one'
 printf '[Policy now]\nMemoryAvailable=0%%\nAction=kill\n' >"$tmp/conf"
 kill -HUP "$daemon"
 check 'wait_for "[ \"\$(number_of killed $third id)\" = 5 ]"' 'and that is in the file soon'
@@ -196,7 +196,7 @@ if "${nobody[@]}" test -x "$reckond"; then
 	check "wait_for \"! is_alive $small\"" 'an ordinary user'"'"'s own process goes'
 	check "grep -q '(pid $large, .* cannot be ended: Operation not permitted.* passed over for 30 s' '$tmp/log'" \
 		'instead of the larger one, which it may not end'
-	check "wait_for \"grep -q 'nobody may be ended.* 1 passed over' '$tmp/log'\"" 'then it is said that nobody is left'
+	check "wait_for \"grep -q 'no process is eligible.* 1 skipped' '$tmp/log'\"" 'then it is said that nobody is left'
 	check "[ \$(grep -c '(pid $large, .* cannot be ended' '$tmp/log') = 1 ] && is_alive $large" \
 		'and nobody is tried in a loop'
 	stop
@@ -256,7 +256,7 @@ start_without_scope() { # the file says it
 printf '[Daemon]\nScope=%s/later\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' "$scope" >"$tmp/conf"
 start_without_scope
 check "wait_for \"grep -q '^Scope $scope/later: there is no such cgroup' '$tmp/log'\"" 'a scope that is not there is said'
-check "wait_for \"grep -q 'nobody may be ended' '$tmp/log'\"" 'and nobody is chosen'
+check "wait_for \"grep -q 'no process is eligible' '$tmp/log'\"" 'and nobody is chosen'
 mkdir "$mount$scope/later"
 group=/later
 hold 8

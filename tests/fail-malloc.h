@@ -3,8 +3,8 @@
  * fail-malloc: an allocator that counts or refuses, for tests that show that nothing is allocated.
  *
  * Included once, by the test program: its malloc() and friends stand before the C library's for
- * every library of the process too, and pass on to glibc's own.  Not under AddressSanitizer,
- * which has its own: FAIL_MALLOC_WORKS tells.
+ * every library of the process too, and pass on to glibc's own.  Not under AddressSanitizer and
+ * ThreadSanitizer, which have their own: FAIL_MALLOC_WORKS tells.
  */
 #pragma once
 
@@ -16,9 +16,18 @@
 #	if __has_feature(address_sanitizer)
 #		define __SANITIZE_ADDRESS__ 1 /* as gcc has it */
 #	endif
+#	if __has_feature(thread_sanitizer)
+#		define __SANITIZE_THREAD__ 1
+#	endif
 #endif
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef __SANITIZE_THREAD__
+#	define HAS_THREAD_SANITIZER 1
+#else
+#	define HAS_THREAD_SANITIZER 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || HAS_THREAD_SANITIZER
 #	define FAIL_MALLOC_WORKS 0
 static bool fail_malloc;
 static unsigned n_mallocs;

@@ -158,6 +158,16 @@ static void assert_line(const struct policy_line *line, bool set, unsigned permy
 	assert_int_equal(line->bytes, bytes);
 }
 
+static void assert_caps(struct policy_set *a, struct policy_set *b)
+{
+	assert_int_equal(a->watch_below.cap, b->watch_below.cap);
+	for (size_t i = 0; i < a->n_policies; i++) {
+		assert_int_equal(a->policies[i].memory_available.cap,
+				 b->policies[i].memory_available.cap);
+		assert_int_equal(a->policies[i].swap_free.cap, b->policies[i].swap_free.cap);
+	}
+}
+
 static void assert_same_policies(struct policy_set *a, struct policy_set *b)
 {
 	assert_int_equal(a->dry_run, b->dry_run);
@@ -166,6 +176,7 @@ static void assert_same_policies(struct policy_set *a, struct policy_set *b)
 		    b->watch_below.bytes);
 	assert_int_equal(a->kill_timeout_usec, b->kill_timeout_usec);
 	assert_int_equal(a->n_policies, b->n_policies);
+	assert_caps(a, b);
 	for (size_t i = 0; i < a->n_policies; i++) {
 		const struct policy *p = &a->policies[i], *q = &b->policies[i];
 
@@ -176,6 +187,7 @@ static void assert_same_policies(struct policy_set *a, struct policy_set *b)
 			    q->swap_free.bytes);
 		assert_int_equal(p->pressure_some, q->pressure_some);
 		assert_int_equal(p->pressure_full, q->pressure_full);
+		assert_int_equal(p->thrashing, q->thrashing);
 		assert_int_equal(p->for_usec, q->for_usec);
 		assert_int_equal(p->action, q->action);
 		assert_int_equal(p->rank_by, q->rank_by);
@@ -221,6 +233,7 @@ static void test_load_sets_every_key(void **state)
 	assert_line(&policy->swap_free, true, 0, 1536 * MIB);
 	assert_int_equal(policy->pressure_some, 1250);
 	assert_int_equal(policy->pressure_full, 200);
+	assert_int_equal(policy->thrashing, 3300);
 	assert_int_equal(policy->for_usec, 250 * USEC_PER_MSEC);
 	assert_int_equal(policy->action, POLICY_ACTION_KILL);
 	assert_int_equal(policy->grace_usec, 0);
@@ -274,7 +287,7 @@ static void test_load_takes_empty_values_as_unset_or_default(void **state)
 
 	load_text(
 		"[Policy kill]\nThaw=victim\nRefreeze=no\n[Policy kill]\nThaw=\nRefreeze=\nSwapFree=\nPressureSome=\nFor=\nGrace=\nRankBy=\nCgroup=\n"
-		"Target=\n[Policy thrash]\nPressureFull=\nFor=\n"
+		"Target=\n[Policy thrash]\nMemoryAvailable=1%\nPressureFull=\nThrashing=\nFor=\n"
 		"[Protect x]\nComm=a\nCgroup=/a\nUser=1\n"
 		"[Protect x]\nComm=\nUser=\nEnabled=\n"
 		"[Prefer x]\nComm=a.*\nWeight=7\n[Prefer x]\nWeight=\n",
@@ -287,6 +300,7 @@ static void test_load_takes_empty_values_as_unset_or_default(void **state)
 	assert_true(policy->refreeze);
 	policy = find_policy(&set, "thrash");
 	assert_int_equal(policy->pressure_full, 0);
+	assert_int_equal(policy->thrashing, 0);
 	assert_int_equal(policy->for_usec, 0);
 	rule = find_rule(&set, RULE_PROTECT, "x");
 	assert_null(rule->comm_pattern);
@@ -294,6 +308,38 @@ static void test_load_takes_empty_values_as_unset_or_default(void **state)
 	assert_false(rule->has_uid);
 	assert_string_equal(rule->cgroup, "/a");
 	assert_true(find_rule(&set, RULE_PREFER, "x")->weight < 2.01);
+}
+
+static void test_load_takes_a_percentage_and_a_size(void **state)
+{
+	static const struct {
+		const char *value;
+		unsigned permyriad;
+		uint64_t bytes, cap;
+	} cases[] = {
+		{ "4% 2G", 400, 0, 2 * GIB },	   { "2G, 4 %", 400, 0, 2 * GIB },
+		{ "2.5 GiB", 0, 2560 * MIB, 0 },   { "4 %", 400, 0, 0 },
+		{ "3%,512 M", 300, 0, 512 * MIB },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(policy_set_done) struct policy_set set;
+		struct policy *policy;
+		char text[256];
+
+		snprintf(
+			text, sizeof(text),
+			"[Daemon]\nWatchBelow=%s\n[Policy kill]\nMemoryAvailable=%s\nSwapFree=%s\n",
+			cases[i].value, cases[i].value, cases[i].value);
+		load_text(text, &set);
+		policy = find_policy(&set, "kill");
+		assert_line(&policy->memory_available, true, cases[i].permyriad, cases[i].bytes);
+		assert_line(&policy->swap_free, true, cases[i].permyriad, cases[i].bytes);
+		assert_line(&set.watch_below, true, cases[i].permyriad, cases[i].bytes);
+		assert_int_equal(policy->memory_available.cap, cases[i].cap);
+		assert_int_equal(policy->swap_free.cap, cases[i].cap);
+		assert_int_equal(set.watch_below.cap, cases[i].cap);
+	}
 }
 
 static void test_load_looks_users_up(void **state)
@@ -377,6 +423,12 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Daemon]\nWatchBelow=1023K\n", 2, "bytes" },
 		{ "[Daemon]\nWatchBelow=101%\n", 2, "needs a percentage such as 10% or a size" },
 		{ "[Daemon]\nWatchBelow=1M\n", 0, NULL },
+		{ "[Daemon]\nWatchBelow=10% 10\n", 2, "would be 10 bytes" },
+		{ "[Daemon]\nWatchBelow=10% 20%\n", 2, "or both (the lower counts)" },
+		{ "[Policy kill]\nMemoryAvailable=500MB\n", 2,
+		  "MemoryAvailable=500MB counts in units of 1024: 500 MiB", WARNING },
+		{ "[Policy kill]\nMemoryAvailable=5% 500MB\n", 2, "500 MiB", WARNING },
+		{ "[Policy kill]\nMemoryAvailable=512000 kB\n", 0, NULL },
 		{ "[Daemon]\nScope=user.slice\n", 2, "Scope= needs one cgroup such as" },
 		{ "[Daemon]\nScope=/user.slice/*\n", 2, "Scope= needs one cgroup" },
 		{ "[Daemon]\nScope=/user.slice/\n", 2, "Scope= needs one cgroup" },
@@ -405,7 +457,7 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Protect x]\nCgroup=/a.slice/\n", 2, "globs that begin with /" },
 		{ "[Protect x]\nCgroup=/a.slice /sys/fs/cgroup/b\n", 2,
 		  "'/sys/fs/cgroup/b': cgroups" },
-		{ "[Protect x]\nCgroup=/a /b/* /\n", 0, NULL },
+		{ "[Protect x]\nCgroup=/a /b/*\n", 0, NULL },
 		{ "[Protect x]\nUser=no such user\n", 2,
 		  "User=no such user: there is no such user; the rule matches no process until",
 		  WARNING },
@@ -431,6 +483,82 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Protect x]\nComm=^[]abcdefghijklmnopqrstuvwxyz]\n", 0, NULL },
 		{ "[Protect x]\nComm=^[^]abcdefghijklmnopqrstuvwxyz]\n", 0, NULL },
 		{ "[Protect x]\nComm=^\\(sd-pam\\)123456789\n", 0, NULL },
+		{ "[Protect x]\nComm=^[[:alpha:]]gnome-session-bi\n", 2, "can never match",
+		  WARNING },
+		/* what is not meant */
+		{ "[Protect x]\nComm=\"^emacs$\"\n", 2, "the quotes are part of the pattern",
+		  WARNING },
+		{ "[Protect x]\nComm='emacs'\n", 2, "no quoting here", WARNING },
+		{ "[Protect x]\nComm=it's\n", 0, NULL },
+		{ "[Protect x]\nComm=^emacs$,^vim$\n", 2, "names are separated by '|'", WARNING },
+		{ "[Protect x]\nComm=emacs, vim\n", 2, "names are separated by '|'", WARNING },
+		{ "[Protect x]\nComm=^a{1,2}[,;]\n", 0, NULL },
+		{ "[Protect x]\nComm=^worker-\\d+$\n", 2,
+		  "\\d is a plain 'd' in a POSIX regular expression; a digit is [0-9]", WARNING },
+		{ "[Protect x]\nComm=a\\tb\n", 2, "\\t is a plain 't'", WARNING },
+		{ "[Protect x]\nComm=\\w\\W\\s\\S\\b\\B\\.\\$\n", 0, NULL },
+		{ "[Protect x]\nComm=[\\d]x\n", 0, NULL },
+		{ "[Protect x]\nComm=^(?i)firefox$\n", 2, "there is no (?...) in POSIX's" },
+		{ "[Protect x]\nComm=/bin/sh\n", 2, "the name of a process has no path", WARNING },
+		{ "[Protect x]\nComm=^(sh|/bin/sh)$\n", 2, "no path", WARNING },
+		{ "[Protect x]\nComm=^/usr/bin/firefox$\n", 2, "no path", WARNING },
+		{ "[Protect x]\nComm=^kworker/0:1$\n", 0, NULL },
+		{ "[Protect x]\nComm=emacs$|^vim$|^$\n", 0, NULL },
+		{ "[Protect x]\nComm=^(^a$|^b$)$\n", 0, NULL },
+		{ "[Protect x]\nComm=y*^a\n", 0, NULL },
+		{ "[Protect x]\nComm=a$x*\n", 0, NULL },
+		{ "[Protect x]\nComm=a\\$b\\^c[$^]d[^x]\n", 0, NULL },
+		{ "[Protect x]\nComm=[[:alpha:]$^]d\n", 0, NULL },
+		{ "[Protect x]\nComm=^emacs$^vim$\n", 2, "the '$' in the middle", WARNING },
+		{ "[Protect x]\nComm=a^b\n", 2, "the '^' in the middle can never match: it is the",
+		  WARNING },
+		{ "[Protect x]\nComm=(a|b)$c\n", 2, "end of the name", WARNING },
+		/* what matches all */
+		{ "[Protect x]\nComm=.*\n", 1, "[Protect x] protects every process", WARNING },
+		{ "[Protect x]\nComm=.\n", 1, "none can be killed", WARNING },
+		{ "[Protect x]\nComm=x*\n", 1, "none can be killed", WARNING },
+		{ "[Protect x]\nComm=^.{1,14}$\n", 0, NULL },
+		{ "[Protect x]\nComm=^[^~]\n", 0, NULL },
+		{ "[Protect x]\nCgroup=/\n", 1, "none can be killed", WARNING },
+		{ "[Protect x]\nCgroup=/x /*\n", 1, "none can be killed", WARNING },
+		{ "[Protect x]\nCgroup=/**\n", 1, "none can be killed", WARNING },
+		{ "[Protect x]\nCgroup=/*.slice /*.scope\n", 0, NULL },
+		{ "[Protect x]\nCgroup=/\nComm=.*\n", 1, "none can be killed", WARNING },
+		{ "[Protect x]\nCgroup=/\nComm=^a\n", 0, NULL },
+		{ "[Protect x]\nCgroup=/\nUser=0\n", 0, NULL },
+		{ "[Protect x]\nComm=.*\nEnabled=no\n", 0, NULL },
+		{ "[Avoid x]\nComm=.*\n", 1, "[Avoid x] matches every process: it changes nothing",
+		  WARNING },
+		{ "[Prefer x]\nCgroup=/*\n", 1, "[Prefer x] matches every process", WARNING },
+		/* what always holds, or never, or never first */
+		{ "[Policy x]\nMemoryAvailable=100%\nAction=kill\n", 1, "holds always", WARNING },
+		{ "[Policy x]\nMemoryAvailable=100%\nAction=warn\n", 0, NULL },
+		{ "[Policy x]\nMemoryAvailable=99%\nAction=kill\n", 1,
+		  "[Policy x] with MemoryAvailable=99% would kill", WARNING },
+		{ "[Policy x]\nMemoryAvailable=99% 1G\nAction=none\n", 0, NULL },
+		{ "[Policy x]\nMemoryAvailable=99%\nPressureFull=40%\nAction=kill\n", 0, NULL },
+		{ "[Policy x]\nMemoryAvailable=0%\nAction=kill\n", 1,
+		  "[Policy x] with MemoryAvailable=0% never holds in time", WARNING },
+		{ "[Policy x]\nMemoryAvailable=0% 1G\nAction=warn\n", 1, "never holds", WARNING },
+		{ "[Policy kill]\nMemoryAvailable=20%\n", 0, NULL }, /* swap is lower */
+		{ "[Policy kill]\nMemoryAvailable=20%\nSwapFree=20%\n", 1,
+		  "[Policy kill] holds whenever [Policy terminate] does", WARNING },
+		{ "[Policy kill]\nMemoryAvailable=20%\nSwapFree=\n", 1, "never act first",
+		  WARNING },
+		{ "[Policy kill]\nMemoryAvailable=20%\nSwapFree=\nFor=1s\n", 0, NULL },
+		{ "[Policy kill]\nMemoryAvailable=20% 3G\nSwapFree=\n", 0, NULL },
+		{ "[Policy kill]\nMemoryAvailable=20% 4G\nSwapFree=\n", 1, "never act first",
+		  WARNING },
+		{ "[Policy kill]\nMemoryAvailable=3G\nSwapFree=\n", 0, NULL },
+		{ "[Policy kill]\nMemoryAvailable=4G\nSwapFree=\n", 1, "never act first", WARNING },
+		{ "[Policy terminate]\nMemoryAvailable=5%\nSwapFree=5%\n", 0, NULL },
+		{ "[Policy terminate]\nMemoryAvailable=5% 2G\nSwapFree=5% 1G\n", 1,
+		  "[Policy terminate] can never act first: [Policy kill] holds whenever it does",
+		  WARNING },
+		{ "[Policy x]\nSwapFree=5%\nMemoryAvailable=90%\nAction=warn\n", 0, NULL },
+		{ "[Policy kill]\nMemoryAvailable=4%\nSwapFree=4%\n[Policy terminate]\n"
+		  "MemoryAvailable=4%\nSwapFree=4%\n",
+		  1, "[Policy kill] holds whenever [Policy terminate] does", WARNING },
 		/* what is incomplete */
 		{ "\n[Policy x]\nMemoryAvailable=1%\n", 2, "[Policy x] has no Action=" },
 		{ "[Policy x]\nFor=1s\n[Policy x]\nMemoryAvailable=1%\n", 3,
@@ -442,8 +570,8 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Policy x]\nMemoryAvailable=x\nAction=kill\n", 2, "needs a percentage" },
 		{ "[Policy x]\nMemoryAvailable=1%\nAktion=kill\n", 3, "did you mean Action=?" },
 		{ "[Policy x]\nMemoryAvailable=1%\nAction=kil\n", 3, "Action= needs" },
-		{ "[Policy x]\nSwapFree=1%\nAction=kill\n", 1,
-		  "always holds where there is no swap", WARNING },
+		{ "[Policy x]\nSwapFree=1%\nAction=kill\n", 1, "never holds where there is no swap",
+		  WARNING },
 		{ "[Policy x]\nPressureSome=1%\nFor=31s\nAction=kill\n", 1,
 		  "pressure is remembered for 30s only" },
 		{ "[Policy x]\nPressureSome=1%\nFor=30s\nAction=kill\n", 0, NULL },
@@ -485,6 +613,47 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 	}
 }
 
+static void test_check_scope_says_where_it_is_named(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned line; /* of a warning, or 0 */
+	} cases[] = {
+		{ "", 0 },
+		{ "[Daemon]\nScope=/there\n", 0 },
+		{ "[Daemon]\n\nScope=/not/there\n", 3 },
+		{ "[Daemon]\nScope=/not/there\n[Daemon]\nScope=/there\n", 0 },
+		{ "[Daemon]\nScope=/not/there\n[Daemon]\nScope=\n", 0 },
+	};
+	char directory[] = "/tmp/test-conf-scope.XXXXXX";
+	struct cgroup_fs cgroups;
+	int fd;
+
+	assert_non_null(mkdtemp(directory));
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(mkdirat(fd, "there", 0700), 0);
+	cgroup_fs_init(&cgroups, fd, -EBADF);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *path = write_tmp(cases[i].text, strlen(cases[i].text));
+		_cleanup_(conf_messages_done) struct conf_messages messages = {};
+		_cleanup_(policy_set_done) struct policy_set set;
+
+		assert_int_equal(conf_load(&path, 1, &set, &messages), 0);
+		assert_int_equal(conf_check_scope(&set, &cgroups, &messages), 0);
+		assert_int_equal(messages.n, cases[i].line > 0);
+		if (messages.n == 0)
+			continue;
+		assert_true(messages.items[0].warning);
+		assert_int_equal(messages.items[0].line, cases[i].line);
+		assert_string_equal(messages.items[0].file, path);
+		assert_non_null(
+			strstr(messages.items[0].text, "Scope=/not/there: there is no such"));
+	}
+	assert_int_equal(unlinkat(fd, "there", AT_REMOVEDIR), 0);
+	cgroup_fs_done(&cgroups);
+	assert_int_equal(rmdir(directory), 0);
+}
+
 static void test_load_says_all_of_ten_mistakes_in_order(void **state)
 {
 	static const unsigned lines[] = { 3, 6, 7, 9, 12, 15, 18, 21, 22, 27 };
@@ -508,6 +677,9 @@ static const char *line_text(const struct policy_line *line, char buf[static 32]
 		snprintf(buf, 32, "-");
 	else if (line->is_size)
 		snprintf(buf, 32, "%lluM", (unsigned long long)(line->bytes / MIB));
+	else if (line->cap > 0)
+		snprintf(buf, 32, "%u%%/%lluM", line->permyriad / 100,
+			 (unsigned long long)(line->cap / MIB));
 	else
 		snprintf(buf, 32, "%u%%", line->permyriad / 100);
 	return buf;
@@ -547,7 +719,7 @@ static const char *render(const struct policy_set *set, const char *what, char b
 	return buf;
 }
 
-#define BUILTIN_KILL "kill 5% 5% 0% 0s process 5s"
+#define BUILTIN_KILL "kill 5%/2048M 5%/2048M 0% 0s process 5s"
 #define DRY_RUN	     "could not be read: until it can, this is a dry run"
 
 /* What is left may kill less than what was written, never more; what is built in stays. */
@@ -562,7 +734,7 @@ static void test_lenient_load_uses_what_is_safe(void **state)
 		/* no errors */
 		{ "", 0, NULL, "kill", BUILTIN_KILL },
 		{ "[Policy kill]\nMemoryAvailable=9%\n", 0, NULL, "kill",
-		  "kill 9% 5% 0% 0s process 5s" },
+		  "kill 9% 5%/2048M 0% 0s process 5s" },
 		{ "[Policy x]\nMemoryAvailable=9%\nAction=kill\n", 0, NULL, "x",
 		  "kill 9% - 0% 0s process 5s" },
 		/* a new policy is used whole or not at all */
@@ -586,19 +758,21 @@ static void test_lenient_load_uses_what_is_safe(void **state)
 		{ "[Policy kill]\nMemoryAvailable=\nSwapFree=\n", 2, "stays", "kill",
 		  BUILTIN_KILL },
 		{ "[Policy kill]\nTarget=cgroup\nAction=kil\n", 2, "stays", "kill", BUILTIN_KILL },
-		{ "[Policy kill]\nMemoryAvailable=512M\nFor=x\n", 2, "stays", "kill",
-		  BUILTIN_KILL },
+		{ "[Policy kill]\nMemoryAvailable=512M\nSwapFree=3G\nFor=x\n", 2, "stays", "kill",
+		  "kill 5%/512M 5%/2048M 0% 0s process 5s" },
+		{ "[Policy kill]\nMemoryAvailable=3% 4G\nSwapFree=9% 1G\nFor=x\n", 2, "stays",
+		  "kill", "kill 3%/2048M 5%/1024M 0% 0s process 5s" },
 		/* but for what restricts it */
 		{ "[Policy kill]\nAction=none\nFor=x\n", 2, "restricts", "kill",
-		  "none 5% 5% 0% 0s process 5s" },
+		  "none 5%/2048M 5%/2048M 0% 0s process 5s" },
 		{ "[Policy warn]\nAction=kill\nFor=x\n", 2, "restricts", "warn",
-		  "warn 15% 25% 0% 0s process 5s" },
+		  "warn 15%/6144M 25%/10240M 0% 0s process 5s" },
 		{ "[Policy kill]\nMemoryAvailable=2%\nSwapFree=x\nFor=3s\nGrace=9s\n", 2,
-		  "restricts", "kill", "kill 2% 5% 0% 3s process 9s" },
+		  "restricts", "kill", "kill 2%/2048M 5%/2048M 0% 3s process 9s" },
 		{ "[Policy kill]\nPressureFull=30%\nNew=1\n", 1, "restricts", "kill",
-		  "kill 5% 5% 30% 0s process 5s" },
+		  "kill 5%/2048M 5%/2048M 30% 0s process 5s" },
 		{ "[Policy stall]\nSwapFree=1G\nFor=x\n", 2, "restricts", "stall",
-		  "kill 4% 1024M 25% 1s process 5s" },
+		  "kill 4% 1024M 25% 5s process 5s" },
 		{ "[Policy stall]\nFor=60s\n", 2, "restricts", "stall",
 		  "kill 4% - 25% 30s process 5s" },
 		/* Prefer exposes */
@@ -1065,8 +1239,10 @@ int main(void)
 		cmocka_unit_test(test_load_nothing_is_the_defaults),
 		cmocka_unit_test(test_load_sets_every_key),
 		cmocka_unit_test(test_load_takes_empty_values_as_unset_or_default),
+		cmocka_unit_test(test_load_takes_a_percentage_and_a_size),
 		cmocka_unit_test(test_load_looks_users_up),
 		cmocka_unit_test(test_load_says_what_is_wrong_and_where),
+		cmocka_unit_test(test_check_scope_says_where_it_is_named),
 		cmocka_unit_test(test_load_says_all_of_ten_mistakes_in_order),
 		cmocka_unit_test(test_lenient_load_uses_what_is_safe),
 		cmocka_unit_test(test_lenient_load_goes_on_with_other_files),

@@ -69,7 +69,7 @@ static void put_process(const struct world *world, int pid, const char *comm, un
 	put(world, pid, "statm", text);
 	snprintf(text, sizeof(text),
 		 "Name:\t%s\nState:\tS\nPid:\t%d\nPPid:\t1\nUid:\t1000\t1000\t1000\t1000\n"
-		 "VmPTE:\t16 kB\nVmSwap:\t0 kB\nThreads:\t1\n",
+		 "VmPTE:\t0 kB\nVmSwap:\t0 kB\nThreads:\t1\n",
 		 comm, pid);
 	put(world, pid, "status", text);
 	snprintf(text, sizeof(text), "0::%s\n", cgroup);
@@ -87,7 +87,17 @@ static const char *find_user(uid_t uid, void *userdata)
 	return uid == 1000 ? userdata : NULL;
 }
 
-/* A browser, an editor half as large, one of a compositor's name, and one outside the scope. */
+/* A rule of the administrator's, who may protect by any name. */
+static void protect(struct world *world, const char *name, const char *comm)
+{
+	struct rule *rule = policy_set_rule(&world->policies, RULE_PROTECT, name);
+	char error[64];
+
+	assert_non_null(rule);
+	assert_int_equal(rule_set_comm(rule, comm, error, sizeof(error)), 0);
+}
+
+/* A browser, an editor half as large, one that is protected, and one outside the scope. */
 static int setup(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
@@ -101,6 +111,7 @@ static int setup(void **state)
 	cgroup_fs_init(&world->cgroups, -EBADF, -EBADF);
 	world->cgroups.v2_fd = dup(world->proc_fd);
 	assert_int_equal(policy_set_init_defaults(&world->policies), 0);
+	protect(world, "desktop", "^gnome-shell$");
 	free(world->policies.scope);
 	world->policies.scope = strdup("/user.slice");
 	put_process(world, 1, "systemd", 30, "/init.scope");
@@ -165,8 +176,8 @@ static void test_choose_finds_policy_and_victim(void **state)
 	assert_null(o->warning);
 	assert_int_equal(outlook_victim(o)->process->pid, 300);
 	assert_int_equal(outlook_read_error(o), 0);
-	assert_int_equal(o->n_excluded[VICTIM_IS_PROTECTED], 1);
-	assert_int_equal(o->n_excluded[VICTIM_IS_OUT_OF_SCOPE], 1);
+	assert_int_equal(o->n_excluded[ELIGIBILITY_PROTECTED], 1);
+	assert_int_equal(o->n_excluded[ELIGIBILITY_OUTSIDE_SUBTREE], 1);
 	assert_string_equal(
 		explain_answer_machine(o, text),
 		"If memory ran out now, browser (pid 300, user alice) would go; 1.0 GiB would come back.");
@@ -201,8 +212,8 @@ static void test_process_says_why_and_why_not(void **state)
 		  "ranks higher.",
 		  NULL, 2 },
 		{ 500,
-		  "gnome-shell (pid 500, user alice) would not go: protected by the built-in rule "
-		  "compositor.",
+		  "gnome-shell (pid 500, user alice) would not go: protected by the rule "
+		  "desktop.",
 		  "protected", 0 },
 		{ 600,
 		  "database (pid 600, user alice) would not go: outside the scope /user.slice.",
@@ -224,6 +235,61 @@ static void test_process_says_why_and_why_not(void **state)
 			assert_null(explain_left_out(&e));
 	}
 	assert_int_equal(explain_process(o, 301, &e), PROC_GONE);
+}
+
+static const char *text_at(const json_t *object, const char *first, const char *second)
+{
+	const json_t *member = json_object_get(object, first);
+
+	return json_string_value(second ? json_object_get(member, second) : member);
+}
+
+/* By its oom_score_adj, or by a rule of a unit in which users can have memory. */
+static void test_process_says_why_it_is_reluctant(void **state)
+{
+	static const struct {
+		pid_t pid;
+		const char *reason;
+	} cases[] = {
+		{ 310, "killed only if no eligible process is worth killing (its oom_score_adj is "
+		       "-950)" },
+		{ 320, "killed only if no eligible process is worth killing (built-in rule "
+		       "display-unit)" },
+	};
+	struct world *world = *state;
+	struct explanation e;
+	struct outlook *o;
+	json_t *json;
+
+	put_process(world, 310, "leak", 2000, "/user.slice/l.scope");
+	put(world, 310, "oom_score_adj", "-950\n");
+	put_process(world, 320, "Xorg", 2000, "/system.slice/gdm.service");
+	free(world->policies.scope);
+	world->policies.scope = strdup("/");
+	put_process(world, 330, "Xorg", 2100, "/system.slice/gdm.service"); /* over a quarter */
+	put_process(world, 600, "database", 500, "/system.slice/d.service");
+	o = look_out(world, 4 * GIB);
+	assert_int_equal(outlook_victim(o)->process->pid, 300);
+	assert_int_equal(o->n_excluded[ELIGIBILITY_RELUCTANT], 2);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(explain_process(o, cases[i].pid, &e), 0);
+		assert_string_equal(e.text, cases[i].reason);
+		assert_string_equal(explain_left_out(&e), "reluctant");
+		assert_int_equal(e.rank, 0);
+	}
+	json = explain_json_process(o, &e);
+	assert_string_equal(text_at(json_object_get(json, "process"), "rule", "name"),
+			    "display-unit");
+	json_decref(json);
+	json = explain_json_machine(o);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(json, "left_out"), "reluctant")),
+		2);
+	json_decref(json);
+	/* Counts as a quarter of its size. */
+	assert_int_equal(explain_process(o, 330, &e), 0);
+	assert_int_equal(e.exclusion, ELIGIBILITY_ELIGIBLE);
+	assert_int_equal(e.candidate.estimate, 525 * MIB);
 }
 
 /* It is read each time, however often. */
@@ -305,11 +371,11 @@ static void test_staying_says_why(void **state)
 	static const struct stays expected[] = {
 		{ "database", "outside the scope /user.slice", "out_of_scope", NULL },
 		{ "hidden", "its oom_score_adj is -1000", "oom_score_adj_min", NULL },
-		{ "stuck", "could not be ended a moment ago", "passed_over", NULL },
+		{ "stuck", "could not be killed a moment ago", "passed_over", NULL },
 		{ "app", "ending another of its kind gave little", NULL, "kind" },
 		{ "light", "it counts as 200 MiB (oom_score_adj -900, weight 1)", NULL, NULL },
 		{ "browser", "the last try to end it failed", NULL, "failed" },
-		{ "gnome-shell", "protected by the built-in rule compositor", "protected", NULL },
+		{ "gnome-shell", "protected by the rule desktop", "protected", NULL },
 	};
 	struct world *world = *state;
 	struct passover_subject subject = {
@@ -365,14 +431,14 @@ static void test_staying_is_bounded(void **state)
 	assert_int_equal(explain_staying(o, staying), EXPLAIN_STAYING_MAX);
 	assert_int_equal(staying[0].process->pid, 600); /* outside the scope */
 	for (size_t i = 1; i < EXPLAIN_STAYING_MAX; i++)
-		assert_int_equal(census_footprint(&staying[i].process->memory), (2020 - i) * MIB);
+		assert_int_equal(proc_reclaimable(&staying[i].process->memory), (2020 - i) * MIB);
 
 	census_done(&world->census);
 	victim_done(&o->result);
 	passover_add_kind(&world->passover, &subject, 1, 0, 7);
 	o = look_out(world, 4 * GIB);
 	assert_int_equal(explain_staying(o, staying), EXPLAIN_STAYING_MAX);
-	assert_int_equal(census_footprint(&staying[6].process->memory), 2014 * MIB);
+	assert_int_equal(proc_reclaimable(&staying[6].process->memory), 2014 * MIB);
 	assert_int_equal(staying[7].process->pid, 300);
 	assert_string_equal(explain_avoided(o, &staying[7]), "kind");
 }
@@ -387,10 +453,18 @@ static void test_nobody_stays_where_nobody_goes(void **state)
 	assert_int_equal(explain_staying(look_out(world, 4 * GIB), staying), 0);
 }
 
+/* A built-in rule spares its process alone; the administrator's keeps the whole cgroup. */
+static void protect_as_administrator(struct world *world)
+{
+	for (size_t i = 0; i < world->policies.n_rules; i++)
+		world->policies.rules[i].builtin = false;
+}
+
 /* Two in one cgroup are larger together than the browser; one of the cgroups has somebody who must
  * stay, one has us in it. */
 static struct outlook *look_out_for_cgroups(struct world *world)
 {
+	protect_as_administrator(world);
 	put_process(world, 410, "helper", 600, "/user.slice/e.scope");
 	put_process(world, 510, "wallpaper", 2000, "/user.slice/s.scope");
 	put_process(world, 700, "self", 3000, "/user.slice/r.scope");
@@ -477,6 +551,7 @@ static void test_cgroups_say_who_stays(void **state)
 	struct outlook *o;
 	json_t *json;
 
+	protect_as_administrator(world);
 	passover_add_kind(&world->passover, &subject, 1, 0, 7);
 	put_process(world, 410, "helper", 600, "/user.slice/e.scope");
 	put_process(world, 510, "wallpaper", 2000, "/user.slice/s.scope");
@@ -543,13 +618,6 @@ static void test_a_flagged_cgroup_goes_with_its_victim(void **state)
 	assert_false(e.would_go);
 }
 
-static const char *text_at(const json_t *object, const char *first, const char *second)
-{
-	const json_t *member = json_object_get(object, first);
-
-	return json_string_value(second ? json_object_get(member, second) : member);
-}
-
 static void test_json_has_what_is_promised(void **state)
 {
 	struct outlook *o = look_out(*state, 4 * GIB);
@@ -600,6 +668,7 @@ int main(void)
 		on_world(test_choose_finds_policy_and_victim),
 		on_world(test_choose_knows_what_holds),
 		on_world(test_process_says_why_and_why_not),
+		on_world(test_process_says_why_it_is_reluctant),
 		on_world(test_process_can_be_asked_again_and_again),
 		on_world(test_process_of_a_useless_kind),
 		on_world(test_staying_says_why),

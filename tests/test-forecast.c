@@ -168,12 +168,37 @@ static void test_add_keeps_samples_apart(void **state)
 	assert_int_equal(forecast.n_samples, 1);
 }
 
+static void test_reset_forgets_the_rate(void **state)
+{
+	static const struct sample samples[] = { { 1, 2000, 0 },
+						 { 1001, 1900, 0 },
+						 { 2001, 1800, 0 } };
+	struct forecast forecast = { 0 };
+	struct memory_reading memory = { 0 };
+	struct forecast_next next;
+	struct policy_set set;
+
+	assert_int_equal(policy_set_init_defaults(&set), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
+		memory = reading(&samples[i], false);
+		forecast_add(&forecast, samples[i].msec * USEC_PER_MSEC, &memory);
+	}
+	forecast_next(&forecast, &set, &memory, &next);
+	assert_true(next.usec != USEC_INFINITY);
+	forecast_reset(&forecast);
+	forecast_next(&forecast, &set, &memory, &next);
+	assert_true(next.usec == USEC_INFINITY);
+	assert_string_equal(next.policy->name, "warn");
+	policy_set_done(&set);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_next_follows_the_rate),
 		cmocka_unit_test(test_next_leaves_out_pressure),
 		cmocka_unit_test(test_add_keeps_samples_apart),
+		cmocka_unit_test(test_reset_forgets_the_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

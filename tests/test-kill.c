@@ -338,6 +338,76 @@ static void test_signal_notes_when_each_step_was_over(void **state)
 	kill_victim_done(&victim);
 }
 
+static void test_hasten_does_what_was_left_out(void **state)
+{
+	struct kill_target target = fake_target;
+	struct kill_reapers *reapers = NULL;
+	struct kill_victim victim;
+	int priority_error;
+
+	memset(&fake, 0, sizeof(fake));
+	fake.start_ticks = fake_target.start_ticks;
+	target.without_haste = true;
+	kill_victim_init(&victim);
+	assert_int_equal(kill_reapers_new(&fake_ops, 1, &reapers, &priority_error), 0);
+	assert_int_equal(kill_open(&fake_ops, -EBADF, &target, &victim), 0);
+	*fake.log = '\0';
+	assert_int_equal(kill_signal(&fake_ops, -EBADF, NULL, &target, SIGKILL, reapers, &victim),
+			 0);
+	assert_string_equal(fake.log, "KILL thaw");
+	assert_int_equal(victim.step_result[KILL_STEP_BOOST], 1);
+	assert_int_equal(victim.step_result[KILL_STEP_REAP], 1);
+	assert_int_equal(n_done(reapers), 0);
+
+	kill_hasten(&fake_ops, -EBADF, reapers, &victim);
+	assert_true(wait_until(n_done(reapers) == 1));
+	assert_string_equal(fake.log, "KILL thaw boost");
+	assert_int_equal(victim.step_result[KILL_STEP_BOOST], 0);
+	assert_int_equal(victim.step_result[KILL_STEP_REAP], 0);
+	assert_true(victim.step_at[KILL_STEP_REAP] > victim.step_at[KILL_STEP_SIGNAL]);
+	kill_reapers_free(reapers);
+	kill_victim_done(&victim);
+}
+
+static void test_starved(void **state)
+{
+	/* A victim of 640 MiB: at each look, ms since the signal and MiB that came back. */
+	static const struct {
+		const char *what;
+		struct {
+			unsigned ms, mib;
+		} looks[4];
+		bool starved[4];
+	} cases[] = {
+		{ "dies by itself",
+		  { { 5, 20 }, { 20, 200 }, { 39, 400 }, { 58, 620 } },
+		  { false } },
+		{ "nothing comes back",
+		  { { 5, 0 }, { 19, 0 }, { 20, 0 }, { 40, 0 } },
+		  { false, false, true, true } },
+		{ "next to nothing does",
+		  { { 5, 2 }, { 19, 5 }, { 21, 9 }, { 40, 20 } },
+		  { false, false, true, false } },
+		{ "stops half way",
+		  { { 5, 100 }, { 15, 300 }, { 30, 305 }, { 36, 306 } },
+		  { false, false, false, true } },
+		{ "others take it all",
+		  { { 5, 30 }, { 20, 0 }, { 24, 0 }, { 26, 0 } },
+		  { false, false, false, true } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const usec_t begin = 77 * USEC_PER_SEC;
+		struct kill_watch watch = { .moved_at = begin };
+
+		for (size_t k = 0; k < 4; k++)
+			if (kill_is_starved(&watch, begin + cases[i].looks[k].ms * USEC_PER_MSEC,
+					    cases[i].looks[k].mib * MIB,
+					    640 * MIB) != cases[i].starved[k])
+				fail_msg("%s: look %zu", cases[i].what, k);
+	}
+}
+
 /* SIGTERM, then SIGKILL: nothing is lost of what the first thawed. */
 static void test_signal_escalates(void **state)
 {
@@ -1550,6 +1620,8 @@ int main(void)
 		cmocka_unit_test(test_signal_keeps_the_order_and_goes_on),
 		cmocka_unit_test(test_signal_without_the_optional_steps),
 		cmocka_unit_test(test_signal_notes_when_each_step_was_over),
+		cmocka_unit_test(test_hasten_does_what_was_left_out),
+		cmocka_unit_test(test_starved),
 		cmocka_unit_test(test_signal_escalates),
 		cmocka_unit_test(test_open_other_takes_who_may_be_signalled),
 		cmocka_unit_test(test_open_other_is_bounded),

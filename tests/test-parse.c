@@ -111,9 +111,25 @@ static void test_parse_size_scales_by_1024(void **state)
 		{ ".5G", -EINVAL },
 		{ "1.0000001G", -EINVAL },
 		{ "1k", -EINVAL },
-		{ "1KB", -EINVAL },
-		{ "1KiB", -EINVAL },
-		{ "1 G", -EINVAL },
+		{ "1KB", 0, KIB },
+		{ "1KiB", 0, KIB },
+		{ "1 G", 0, GIB },
+		{ "1 \t GiB", 0, GIB },
+		{ "2.4 GiB", 0, 2576980377 },
+		{ "512 B", 0, 512 },
+		{ "512B", 0, 512 },
+		{ "1.5MiB", 0, 1536 * KIB },
+		{ "2048 kB", 0, 2 * MIB },
+		{ "100MB", 0, 100 * MIB },
+		{ "1kiB", -EINVAL },
+		{ "1Ki", -EINVAL },
+		{ "1iB", -EINVAL },
+		{ "1KBB", -EINVAL },
+		{ "1 ", -EINVAL },
+		{ "1G ", -EINVAL },
+		{ "1G 1G", -EINVAL },
+		{ "1G,", -EINVAL },
+		{ "1.5 B 10%", -EINVAL },
 		{ "-1G", -EINVAL },
 		{ "1,5G", -EINVAL },
 		{ "10%", -EINVAL },
@@ -149,7 +165,10 @@ static void test_parse_permyriad_takes_percent_with_two_digits(void **state)
 		{ "", -EINVAL },
 		{ "%", -EINVAL },
 		{ "10", -EINVAL },
-		{ "10 %", -EINVAL },
+		{ "10 %", 0, 1000 },
+		{ "9.8\t %", 0, 980 },
+		{ "10% 10%", -EINVAL },
+		{ "10% 2G", -EINVAL },
 		{ "10%%", -EINVAL },
 		{ "0.001%", -EINVAL },
 		{ "1.%", -EINVAL },
@@ -162,6 +181,53 @@ static void test_parse_permyriad_takes_percent_with_two_digits(void **state)
 		int r = parse_permyriad(cases[i].text, &value);
 
 		expect(cases[i].text, r, cases[i].r, value, cases[i].value);
+	}
+}
+
+static void test_parse_level_takes_a_share_a_size_or_both(void **state)
+{
+	static const struct {
+		const char *text;
+		int r;
+		struct parse_level level;
+	} cases[] = {
+		{ "10%", 0, { true, 1000, false, 0, false } },
+		{ "2G", 0, { false, 0, true, 2 * GIB, false } },
+		{ "10% 2G", 0, { true, 1000, true, 2 * GIB, false } },
+		{ "10%,2G", 0, { true, 1000, true, 2 * GIB, false } },
+		{ "10 % , 2 GiB", 0, { true, 1000, true, 2 * GIB, false } },
+		{ "2.5 GiB, 10 %", 0, { true, 1000, true, 2560 * MIB, false } },
+		{ "2G\t10%", 0, { true, 1000, true, 2 * GIB, false } },
+		{ "0% 0", 0, { true, 0, true, 0, false } },
+		{ "4096 10%", 0, { true, 1000, true, 4096, false } },
+		{ "10% 500MB", 0, { true, 1000, true, 500 * MIB, true } },
+		{ "500 KB 10%", 0, { true, 1000, true, 500 * KIB, true } },
+		{ "500 kB", 0, { false, 0, true, 500 * KIB, false } },
+		{ "10%2G", -EINVAL, {} },
+		{ "2G10%", -EINVAL, {} },
+		{ "10%,,2G", -EINVAL, {} },
+		{ "10%,", -EINVAL, {} },
+		{ ",10%", -EINVAL, {} },
+		{ "10% 2G 10%", -EINVAL, {} },
+		{ "10% or 2G", -EINVAL, {} },
+		{ "10%/2G", -EINVAL, {} },
+		{ "1G 2G", -EINVAL, {} },
+		{ "101% 2G", -ERANGE, {} },
+		{ "10% 16777216T", -ERANGE, {} },
+		{ "", -EINVAL, {} },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct parse_level level = { .bytes = UNTOUCHED }, expected = cases[i].level;
+		int r = parse_level(cases[i].text, &level);
+
+		if (r < 0)
+			expected.bytes = UNTOUCHED;
+		if (r != cases[i].r || level.has_share != expected.has_share ||
+		    level.permyriad != expected.permyriad || level.has_size != expected.has_size ||
+		    level.bytes != expected.bytes || level.is_loose != expected.is_loose)
+			fail_msg("'%s': %d, %u, %llu, %d", cases[i].text, r, level.permyriad,
+				 (unsigned long long)level.bytes, level.is_loose);
 	}
 }
 
@@ -194,11 +260,23 @@ static void test_parse_duration_sums_units(void **state)
 		{ "", -EINVAL },
 		{ " 5s", -EINVAL },
 		{ "5s ", -EINVAL },
-		{ "5 s", -EINVAL },
+		{ "5 s", 0, 5 * USEC_PER_SEC },
+		{ "5 seconds", 0, 5 * USEC_PER_SEC },
+		{ "1second", 0, USEC_PER_SEC },
+		{ "2 minutes 1 sec", 0, 121 * USEC_PER_SEC },
+		{ "5 min 3 s", 0, 303 * USEC_PER_SEC },
+		{ "3 h 12 min", 0, 11520 * USEC_PER_SEC },
+		{ "1 day 1 hour", 0, 25 * 3600 * USEC_PER_SEC },
+		{ "2.4 ms", 0, 2400 },
+		{ "340 us", 0, 340 },
+		{ "7 usec 1 msec", 0, 1007 },
+		{ "5 ", -EINVAL },
+		{ "5 x", -EINVAL },
 		{ "1min 30", -EINVAL },
 		{ "30 1min", -EINVAL },
 		{ "5m", -EINVAL },
-		{ "5sec", -EINVAL },
+		{ "5sec", 0, 5 * USEC_PER_SEC },
+		{ "5secs", -EINVAL },
 		{ "5S", -EINVAL },
 		{ "s", -EINVAL },
 		{ "1.s", -EINVAL },
@@ -261,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_parse_unsigned_takes_digits_up_to_max),
 		cmocka_unit_test(test_parse_size_scales_by_1024),
 		cmocka_unit_test(test_parse_permyriad_takes_percent_with_two_digits),
+		cmocka_unit_test(test_parse_level_takes_a_share_a_size_or_both),
 		cmocka_unit_test(test_parse_duration_sums_units),
 		cmocka_unit_test(test_parse_weight_takes_positive_factors),
 	};

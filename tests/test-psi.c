@@ -395,6 +395,53 @@ static void test_history_starts_anew_when_something_goes_back(void **state)
 	assert_int_equal(machine.history.n_samples, 1);
 }
 
+/* The clock stands still in a suspend; the counters may not. */
+static void test_history_starts_anew_when_totals_outrun_the_clock(void **state)
+{
+	static const struct {
+		usec_t elapsed, some, full;
+		unsigned n_samples; /* of two, after it */
+	} cases[] = {
+		{ USEC_PER_SEC, USEC_PER_SEC, USEC_PER_SEC, 2 },
+		{ USEC_PER_SEC, 3 * USEC_PER_SEC, 0, 2 }, /* read a little later */
+		{ USEC_PER_SEC, 3 * USEC_PER_SEC + 1, 0, 1 },
+		{ USEC_PER_SEC, 0, 3 * USEC_PER_SEC + 1, 1 },
+		{ USEC_PER_SEC, UINT64_MAX / 2, UINT64_MAX / 2, 1 },
+		{ 3600 * USEC_PER_SEC, 3600 * USEC_PER_SEC, 0, 2 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct machine machine = { .now = 1000 * USEC_PER_SEC };
+
+		psi_history_add(&machine.history, machine.now, &machine.reading);
+		machine.reading.some.total += cases[i].some;
+		machine.reading.full.total += cases[i].full;
+		machine.now += cases[i].elapsed;
+		psi_history_add(&machine.history, machine.now, &machine.reading);
+		if (machine.history.n_samples != cases[i].n_samples)
+			fail_msg("case %zu: %u samples", i, machine.history.n_samples);
+	}
+}
+
+/* Stalls before a reset are in no average after it, however far back that reaches. */
+static void test_history_reset_forgets(void **state)
+{
+	struct machine machine = { .now = 1000 * USEC_PER_SEC };
+
+	run(&machine, 10 * USEC_PER_SEC, PSI_STEP_USEC, 10000);
+	assert_int_equal(psi_history_some(&machine.history, 5 * USEC_PER_SEC), 10000);
+	psi_history_reset(&machine.history);
+	assert_int_equal(psi_history_some(&machine.history, 0), 0);
+	machine.reading.some.total += 30 * USEC_PER_SEC;
+	machine.now += 60 * USEC_PER_SEC;
+	psi_history_add(&machine.history, machine.now, &machine.reading);
+	assert_int_equal(psi_history_some(&machine.history, 0), 0);
+	run(&machine, 4 * USEC_PER_SEC, PSI_STEP_USEC, 0);
+	assert_int_equal(psi_history_some(&machine.history, 5 * USEC_PER_SEC), 0);
+	run(&machine, 4 * USEC_PER_SEC, PSI_STEP_USEC, 10000);
+	assert_int_equal(psi_history_some(&machine.history, USEC_PER_SEC), 10000);
+}
+
 static void test_history_never_says_more_than_all(void **state)
 {
 	struct machine machine = { .now = 1000 * USEC_PER_SEC };
@@ -420,6 +467,8 @@ int main(void)
 		cmocka_unit_test(test_history_newest_is_always_the_last_reading),
 		cmocka_unit_test(test_history_keeps_samples_a_step_apart),
 		cmocka_unit_test(test_history_starts_anew_when_something_goes_back),
+		cmocka_unit_test(test_history_starts_anew_when_totals_outrun_the_clock),
+		cmocka_unit_test(test_history_reset_forgets),
 		cmocka_unit_test(test_history_never_says_more_than_all),
 	};
 

@@ -20,10 +20,11 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#define PAGE	    4096
-#define START_812   54321
-#define STATM_812   (25000 * PAGE + 2048 * KIB)
-#define ROLLUP_812  (100400 * KIB + 2048 * KIB)
+#define PAGE	  4096
+#define START_812 54321
+/* anonymous, swap, shmem, page tables */
+#define STATUS_812  ((100000 + 2048 + 1000 + 300) * KIB)
+#define ROLLUP_812  ((100400 + 2048 + 1000 + 300) * KIB)
 #define THREADS_812 3
 #define ADJ_812	    (-250)
 
@@ -74,22 +75,22 @@ static const struct census_process worker = { .pid = 812, .start_ticks = START_8
 static void test_read_is_as_exact_as_can_be(void **state)
 {
 	const struct fixture *fixture = *state;
-	/* two counters, anonymous and swap */
-	const uint64_t by_threads = 2 * 65 * THREADS_812 * PAGE, by_cpus = 2 * 31 * 2 * PAGE;
+	/* three counters: anonymous, swap, shmem */
+	const uint64_t by_threads = 3 * 65 * THREADS_812 * PAGE, by_cpus = 3 * 31 * 2 * PAGE;
 	const struct {
 		enum accuracy_regime regime;
 		bool with_rollup;
 		uint64_t footprint;
 		uint64_t error;
 	} cases[] = {
-		{ ACCURACY_PRECISE, true, STATM_812, 0 },
-		{ ACCURACY_PRECISE, false, STATM_812, 0 },
+		{ ACCURACY_PRECISE, true, ROLLUP_812, 0 },
+		{ ACCURACY_PRECISE, false, STATUS_812, 0 },
 		{ ACCURACY_PER_CPU, true, ROLLUP_812, 0 },
-		{ ACCURACY_PER_CPU, false, STATM_812, by_cpus },
+		{ ACCURACY_PER_CPU, false, STATUS_812, by_cpus },
 		{ ACCURACY_PER_THREAD, true, ROLLUP_812, 0 },
-		{ ACCURACY_PER_THREAD, false, STATM_812, by_threads },
+		{ ACCURACY_PER_THREAD, false, STATUS_812, by_threads },
 		{ ACCURACY_UNKNOWN, true, ROLLUP_812, 0 },
-		{ ACCURACY_UNKNOWN, false, STATM_812, by_threads },
+		{ ACCURACY_UNKNOWN, false, STATUS_812, by_threads },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -101,12 +102,18 @@ static void test_read_is_as_exact_as_can_be(void **state)
 			.left = USEC_PER_SEC,
 			.now = slow_clock,
 		};
-		struct victim_reading reading = { .error = 12345 };
+		struct victim_reading reading = { .error = 12345, .has_reclaimable = true };
 
 		assert_int_equal(reader_read(&worker, &reading, &reader), 0);
-		assert_int_equal(census_footprint(&reading.memory), cases[i].footprint);
+		assert_int_equal(proc_reclaimable(&reading.memory), cases[i].footprint);
 		assert_int_equal(reading.error, cases[i].error);
 		assert_int_equal(reading.oom_score_adj, ADJ_812);
+		assert_int_equal(reading.has_reclaimable, cases[i].with_rollup);
+		if (reading.has_reclaimable) {
+			assert_int_equal(reading.reclaimable.anon, 100400 * KIB);
+			assert_int_equal(reading.reclaimable.shmem, 0);
+			assert_int_equal(reading.reclaimable.rss_anon, 100000 * KIB);
+		}
 	}
 }
 
@@ -127,16 +134,17 @@ static void test_read_keeps_to_the_budget(void **state)
 	} cases[] = {
 		{ ROLLUP_812, 20 * USEC_PER_MSEC },
 		{ ROLLUP_812, 0 },
-		{ STATM_812, 0 },
+		{ STATUS_812, 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct victim_reading reading;
 
 		assert_int_equal(reader_read(&worker, &reading, &reader), 0);
-		assert_int_equal(census_footprint(&reading.memory), cases[i].footprint);
+		assert_int_equal(proc_reclaimable(&reading.memory), cases[i].footprint);
 		assert_int_equal(reader.left, cases[i].left);
 		assert_true((reading.error > 0) == (i == 2));
+		assert_true(reading.has_reclaimable == (i < 2));
 	}
 }
 

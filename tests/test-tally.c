@@ -493,10 +493,10 @@ static void test_add_of_extremes_is_right_again_once_it_fits(void **state)
 	assert_int_equal(tally_approx(&grove.root, TALLY_ANON), 0);
 
 	/* Apart by more than an int64_t holds. */
-	tally_add(&grove.root, TALLY_SHARED, INT64_MIN);
-	tally_add(&grove.inner[0], TALLY_SHARED, INT64_MAX / 2);
-	assert_int_equal(tally_compare(&grove.root, &grove.inner[0], TALLY_SHARED), -1);
-	assert_int_equal(tally_compare(&grove.inner[0], &grove.root, TALLY_SHARED), 1);
+	tally_add(&grove.root, TALLY_OTHER, INT64_MIN);
+	tally_add(&grove.inner[0], TALLY_OTHER, INT64_MAX / 2);
+	assert_int_equal(tally_compare(&grove.root, &grove.inner[0], TALLY_OTHER), -1);
+	assert_int_equal(tally_compare(&grove.inner[0], &grove.root, TALLY_OTHER), 1);
 }
 
 static void test_node_fits_the_budget_of_a_process(void **state)

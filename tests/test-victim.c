@@ -44,6 +44,7 @@ struct machine {
 	bool gone[MAX_PROCESSES];
 	short true_adj[MAX_PROCESSES]; /* 0: as the census has it */
 	int read_result;	       /* of every precise read */
+	bool with_rereads;	       /* at little cost; else each is read precisely */
 	unsigned n_reads;
 	uint64_t allocated;
 };
@@ -115,12 +116,32 @@ static int read_truth(const struct census_process *process, struct victim_readin
 	return 0;
 }
 
+static int reread_truth(struct census *census, struct census_process *process, void *userdata)
+{
+	struct machine *machine = userdata;
+	size_t i = (size_t)(process->pid - FIRST_PID);
+	struct proc_memory memory = process->memory;
+
+	if (i < machine->n && machine->gone[i])
+		return VICTIM_READ_GONE;
+	if (i < machine->n)
+		memory.anon = machine->truth[i];
+	census_count(census, process, &memory, machine->allocated, 0);
+	return 0;
+}
+
 static struct victim_result result;
 
 static void choose_for(struct machine *machine, const struct victim_request *request)
 {
+	const struct victim_reader reader = {
+		.precise = read_truth,
+		.reread = machine->with_rereads ? reread_truth : NULL,
+		.userdata = machine,
+	};
+
 	assert_int_equal(victim_reserve(&result, &machine->census), 0);
-	victim_choose(&machine->census, request, read_truth, machine, &result);
+	victim_choose(&machine->census, request, &reader, &result);
 }
 
 static pid_t choose_by(struct machine *machine, enum policy_rank_by rank_by)
@@ -210,27 +231,27 @@ static void test_choose_excludes(void **state)
 	static const struct {
 		struct census_process process;
 		const char *cgroup; /* NULL: not in the tree, as kernel threads */
-		enum victim_exclusion expected;
+		enum eligibility expected;
 	} rows[] = {
-		{ { .pid = 50 }, "/in", VICTIM_ELIGIBLE },
-		{ { .pid = 50, .kthread = true }, NULL, VICTIM_IS_KTHREAD },
-		{ { .pid = 1 }, "/in", VICTIM_IS_INIT },
-		{ { .pid = 77 }, "/in", VICTIM_IS_SELF },
-		{ { .pid = 50, .oom_score_adj = -1000 }, "/in", VICTIM_IS_ADJ_MIN },
-		{ { .pid = 50, .oom_score_adj = -999 }, "/in/deep", VICTIM_ELIGIBLE },
-		{ { .pid = 50, .protected_by = &rule }, "/in", VICTIM_IS_PROTECTED },
-		{ { .pid = 50 }, "/out", VICTIM_IS_OUT_OF_SCOPE },
-		{ { .pid = 50, .error = -EACCES }, "/in", VICTIM_IS_UNREADABLE },
-		{ { .pid = 50, .state = 'Z' }, "/in", VICTIM_HAS_NO_MEMORY },
+		{ { .pid = 50 }, "/in", ELIGIBILITY_ELIGIBLE },
+		{ { .pid = 50, .kthread = true }, NULL, ELIGIBILITY_KTHREAD },
+		{ { .pid = 1 }, "/in", ELIGIBILITY_INIT },
+		{ { .pid = 77 }, "/in", ELIGIBILITY_SELF },
+		{ { .pid = 50, .oom_score_adj = -1000 }, "/in", ELIGIBILITY_ADJ_MIN },
+		{ { .pid = 50, .oom_score_adj = -999 }, "/in/deep", ELIGIBILITY_RELUCTANT },
+		{ { .pid = 50, .protected_by = &rule }, "/in", ELIGIBILITY_PROTECTED },
+		{ { .pid = 50 }, "/out", ELIGIBILITY_OUTSIDE_SUBTREE },
+		{ { .pid = 50, .error = -EACCES }, "/in", ELIGIBILITY_UNREADABLE },
+		{ { .pid = 50, .state = 'Z' }, "/in", ELIGIBILITY_NO_MEMORY },
 		/* A leader that has exited while its threads hold memory. */
-		{ { .pid = 50, .state = 'Z', .memory.anon = MIB }, "/in", VICTIM_ELIGIBLE },
+		{ { .pid = 50, .state = 'Z', .memory.anon = MIB }, "/in", ELIGIBILITY_ELIGIBLE },
 		/* All of it swapped out. */
-		{ { .pid = 50, .state = 'S', .memory.swap = MIB }, "/in", VICTIM_ELIGIBLE },
-		{ { .pid = 60, .start_ticks = 5 }, "/in", VICTIM_IS_PASSED_OVER },
+		{ { .pid = 50, .state = 'Z', .memory.swap = MIB }, "/in", ELIGIBILITY_ELIGIBLE },
+		{ { .pid = 60, .start_ticks = 5 }, "/in", ELIGIBILITY_SKIPPED },
 		/* The same pid, another process. */
-		{ { .pid = 60, .start_ticks = 6 }, "/in", VICTIM_ELIGIBLE },
+		{ { .pid = 60, .start_ticks = 6 }, "/in", ELIGIBILITY_ELIGIBLE },
 		/* Passed over long ago. */
-		{ { .pid = 61, .start_ticks = 5 }, "/in", VICTIM_ELIGIBLE },
+		{ { .pid = 61, .start_ticks = 5 }, "/in", ELIGIBILITY_ELIGIBLE },
 	};
 	static const struct passover_look look60 = { .pid = 60, .start_ticks = 5 };
 	static const struct passover_look look61 = { .pid = 61, .start_ticks = 5 };
@@ -247,10 +268,11 @@ static void test_choose_excludes(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct census_process *row = &rows[i].process;
-		size_t counts[_VICTIM_EXCLUSION_MAX];
+		size_t counts[_ELIGIBILITY_MAX];
+		struct proc_memory memory = row->memory;
 		struct census_process *process;
 		struct machine machine;
-		enum victim_exclusion got;
+		enum eligibility got;
 
 		machine_init(&machine, 0);
 		machine.policies.scope = scope;
@@ -263,14 +285,16 @@ static void test_choose_excludes(void **state)
 		process->state = row->state;
 		if (rows[i].cgroup)
 			census_place(&machine.census, process, rows[i].cgroup);
-		census_count(&machine.census, process, &row->memory, 0, 1);
+		if (row->state != 'Z') /* what holds nothing is not ranked */
+			memory.anon = MIB;
+		census_count(&machine.census, process, &memory, 0, 1);
 		got = victim_exclusion(&machine.census, process, &request);
 		if (got != rows[i].expected)
-			fail_msg("row %zu: %s", i, victim_exclusion_to_string(got));
+			fail_msg("row %zu: %s", i, eligibility_to_string(got));
 		victim_count_exclusions(&machine.census, &request, counts);
 		assert_int_equal(counts[got], 1);
 		choose_for(&machine, &request);
-		assert_int_equal(result.n_ranked, got == VICTIM_ELIGIBLE);
+		assert_int_equal(result.n_ranked, !eligibility_is_refused(got));
 		machine_done(&machine);
 	}
 }
@@ -438,7 +462,8 @@ static void test_choose_stops_reading_at_the_budget(void **state)
 		set(&machine, i, (100 + i) * MIB, (100 + i) * MIB);
 	machine.allocated = GIB; /* everybody may be anything */
 	assert_int_equal(choose(&machine), 139);
-	assert_int_equal(result.n_reads, VICTIM_MAX_READS);
+	/* (One is kept for the youngest of near equals.) */
+	assert_int_equal(result.n_reads, VICTIM_MAX_READS - 1);
 	assert_true(result.approximate);
 	assert_int_equal(result.ranked[20].verdict, VICTIM_UNDECIDED);
 	machine_done(&machine);
@@ -447,12 +472,13 @@ static void test_choose_stops_reading_at_the_budget(void **state)
 /* After the budget a smaller one must not replace the choice (a flaw of the original). */
 static void test_choose_does_not_drift_down_after_the_budget(void **state)
 {
+	uint64_t size = 5 * GIB;
 	struct machine machine;
 
 	machine_init(&machine, 40);
-	for (size_t i = 0; i < 40; i++)
-		set(&machine, i, 100 * MIB - i, 100 * MIB - i);
-	machine.allocated = GIB;
+	for (size_t i = 0; i < 40; i++, size -= size / 12)
+		set(&machine, i, size, size);
+	machine.allocated = 8 * GIB;
 	assert_int_equal(choose(&machine), 100);
 	assert_true(result.approximate);
 	machine_done(&machine);
@@ -468,6 +494,8 @@ static void test_choose_ranks_by_estimate_when_reads_fail(void **state)
 		set(&machine, 0, 50 * MIB, 50 * MIB);
 		set(&machine, 1, 70 * MIB, 70 * MIB);
 		machine.read_result = results[i];
+		assert_int_equal(choose(&machine), -1); /* none was read at all */
+		machine.with_rereads = true;
 		assert_int_equal(choose(&machine), 101);
 		assert_true(result.approximate);
 		assert_false(result.ranked[0].precise);
@@ -524,6 +552,10 @@ static void test_choose_tells_who_is_next_without_a_read(void **state)
 		assert_int_equal(result.n_reads, rows[i].n_reads);
 		assert_int_equal(result.n_ranked, rows[i].n_ranked);
 
+		machine.allocated = 0; /* what was read is in the census: as before that */
+		for (size_t k = 0; k < 5; k++)
+			read_as(&machine, k, machine.truth[k]);
+		machine.allocated = request.allocated;
 		request.n_wanted = VICTIM_TOLD;
 		choose_for(&machine, &request);
 		assert_int_equal(result.ranked[0].process->pid, FIRST_PID);
@@ -536,41 +568,6 @@ static void test_choose_tells_who_is_next_without_a_read(void **state)
 				 400 * MIB + (result.ranked[1].precise ? 0 : request.allocated));
 		machine_done(&machine);
 	}
-}
-
-/* Where hardly anybody may go, not everybody is looked at for those who are only told. */
-static void test_choose_looks_no_further_than_asked(void **state)
-{
-	struct victim_request request = { .n_wanted = VICTIM_TOLD };
-	struct machine machine;
-
-	machine_init(&machine, 1);
-	set(&machine, 0, 500 * MIB, 500 * MIB);
-	for (int i = 0; i < 5000; i++) {
-		struct census_process *process = census_add(&machine.census, 5000 + i, 1);
-
-		assert_non_null(process);
-		process->state = 'Z';
-		census_place(&machine.census, process, "/b.slice");
-		census_weigh(&machine.census, process);
-	}
-	choose_for(&machine, &request);
-	assert_int_equal(result.n_ranked, 1);
-	assert_true(result.n_visited > 5000);
-
-	request.n_looks = VICTIM_TOLD_LOOKS;
-	choose_for(&machine, &request);
-	assert_int_equal(result.n_ranked, 1);
-	assert_int_equal(result.ranked[0].process->pid, FIRST_PID);
-	assert_false(result.approximate);
-	assert_in_range(result.n_visited, VICTIM_TOLD_LOOKS, 2 * VICTIM_TOLD_LOOKS);
-
-	/* For the victim itself, everybody is. */
-	set_adj(&machine, 0, -1000);
-	choose_for(&machine, &request);
-	assert_int_equal(result.n_ranked, 0);
-	assert_true(result.n_visited > 5000);
-	machine_done(&machine);
 }
 
 /* What the hierarchy is for: one leak, and a thousand idle processes in fifty groups. */
@@ -652,6 +649,7 @@ static void test_choose_takes_a_cgroup_that_is_preferred_beyond_measure(void **s
 		census_place(&machine.census, machine.processes[i], i ? "/y" : "/x");
 		set(&machine, (size_t)i, huge, huge);
 	}
+	machine.with_rereads = true;
 	for (machine.read_result = 0; machine.read_result >= -EACCES;
 	     machine.read_result -= EACCES) { /* read anew, and as it was counted before */
 		choose_for(&machine, &request);
@@ -844,14 +842,14 @@ static void test_interval_promises(void **state)
 		machine.census.with_swap = true;
 		census_count(&machine.census, machine.processes[0], &rows[i].before, GIB, 1);
 		one = census_interval(&machine.census, machine.processes[0],
-				      GIB + rows[i].handed_out);
+				      GIB + rows[i].handed_out, 0);
 		all = census_node_interval(&machine.census, &machine.census.machine,
 					   GIB + rows[i].handed_out);
-		if (census_footprint(&rows[i].after) > one.hi ||
-		    census_footprint(&rows[i].after) > all.hi)
+		if (proc_reclaimable(&rows[i].after) > one.hi ||
+		    proc_reclaimable(&rows[i].after) > all.hi)
 			fail_msg("%s", rows[i].name);
 		/* And nothing is promised for nothing: no more than what was handed out. */
-		assert_true(one.hi <= census_footprint(&rows[i].before) + rows[i].handed_out);
+		assert_true(one.hi <= proc_reclaimable(&rows[i].before) + rows[i].handed_out);
 		machine_done(&machine);
 	}
 }
@@ -1000,19 +998,21 @@ static void test_choose_never_beaten_by_brute_force(void **state)
 		request.rank_by = rank_bys[random_below(ARRAY_SIZE(rank_bys))];
 		request.allocated = machine.allocated;
 		request.n_wanted = one_in(2) ? VICTIM_RANKED_MAX : 0;
-		choose_for(&machine, &request);
-		for (size_t i = 0; i < machine.n; i++) {
+		for (size_t i = 0; i < machine.n; i++) { /* before more is read */
 			const struct census_process *process = machine.processes[i];
 			uint64_t plain = victim_score(process, &request, &process->memory);
 
 			if (process->oom_score_adj == -1000 || machine.gone[i])
 				continue;
-			best = max_u64(best, true_score(&machine, &request, i));
 			if (plain < plain_best)
 				continue;
 			plain_best = plain;
 			plain_score = true_score(&machine, &request, i);
 		}
+		choose_for(&machine, &request);
+		for (size_t i = 0; i < machine.n; i++)
+			if (machine.processes[i]->oom_score_adj != -1000 && !machine.gone[i])
+				best = max_u64(best, true_score(&machine, &request, i));
 		if (result.n_ranked > 0) {
 			victim = (size_t)(result.ranked[0].process->pid - FIRST_PID);
 			score = true_score(&machine, &request, victim);
@@ -1020,7 +1020,8 @@ static void test_choose_never_beaten_by_brute_force(void **state)
 			n_reads += result.n_reads;
 			n_approximate += result.approximate;
 			n_one_pass_wrong += plain_score < best;
-			if (!result.approximate && (score < best || machine.gone[victim]))
+			if (!result.approximate &&
+			    (score < best - VICTIM_NEAR(best) || machine.gone[victim]))
 				fail_msg("round %d: %llu chosen, %llu was there", round,
 					 (unsigned long long)score, (unsigned long long)best);
 		}
@@ -1127,7 +1128,6 @@ int main(void)
 		cmocka_unit_test(test_choose_ranks_by_estimate_when_reads_fail),
 		cmocka_unit_test(test_choose_allocates_nothing),
 		cmocka_unit_test(test_choose_tells_who_is_next_without_a_read),
-		cmocka_unit_test(test_choose_looks_no_further_than_asked),
 		cmocka_unit_test(test_choose_passes_over_whole_groups),
 		cmocka_unit_test(test_choose_takes_a_cgroup_that_is_preferred_beyond_measure),
 		cmocka_unit_test(test_choose_takes_a_whole_cgroup),

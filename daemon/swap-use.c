@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* swap-use: see the header. */
+#include "daemon/swap-use.h"
+
+#include "daemon/manager.h"
+#include "lib/swap-room.h"
+
+/* What is asked for again that often while memory is low. */
+#define PERIOD_USEC (250 * USEC_PER_MSEC)
+/* From here on policies may ask. */
+#define LOW_PERMYRIAD 1500U
+/* Room in swap for less than this is none. */
+#define LEAST_ROOM (4 * MIB)
+
+void swap_use_look(struct manager *m, usec_t now)
+{
+	const struct census_process *largest;
+
+	if (m->reading.swap_free == 0 || memory_available_permyriad(&m->reading) > LOW_PERMYRIAD) {
+		m->unswappable = 0;
+		return;
+	}
+	if (now - m->unswappable_at < PERIOD_USEC)
+		return;
+	m->unswappable_at = now;
+	if (swap_room_is_last_resort(m->proc_fd)) {
+		m->unswappable = UINT64_MAX;
+		return;
+	}
+	largest = victim_largest_below(&m->census.machine);
+	m->unswappable = largest && m->cgroups.v2_has_memory
+				 ? swap_room_barred(m->cgroups.v2_fd, census_cgroup_path(largest),
+						    LEAST_ROOM)
+				 : 0;
+}

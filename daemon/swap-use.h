@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * swap-use: may what grows be swapped out at all?  By the largest process, as the census has it:
+ * its cgroup may have no room in swap (memory.swap.max), or the kernel does not swap but as a last
+ * resort (vm.swappiness=0).
+ */
+#pragma once
+
+#include "lib/util.h"
+
+struct manager;
+
+/* Memory was read.  Sets m->unswappable. */
+void swap_use_look(struct manager *m, usec_t now);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* watch: see the header. */
+#include "daemon/watch.h"
+
+#include <unistd.h>
+
+#include "daemon/manager.h"
+#include "daemon/monitor.h"
+
+/* Reading takes so much of one turn of the loop; more when it is about to be needed. */
+#define SLICE_USEC	(1 * USEC_PER_MSEC)
+#define SLICE_NEAR_USEC (20 * USEC_PER_MSEC)
+/* A round at least so often: what was not allocated by memory changes too. */
+#define ROUND_USEC (10 * USEC_PER_SEC)
+/* And not more often than this. */
+#define ROUND_MIN_USEC (250 * USEC_PER_MSEC)
+/* A full listing likewise: pids wrap around, and last_pid is that of one pid namespace. */
+#define LISTING_USEC (10 * USEC_PER_SEC)
+/* A kill waits for the first listing no longer than this. */
+#define INCOMPLETE_USEC (500 * USEC_PER_MSEC)
+
+/* So many of the largest are looked at for a share that is not known, a few in each turn.  Half of
+ * it is in the queue of the helper thread at most. */
+#define SHARES_LOOKED_AT 64
+#define SHARES_ASKED	 4
+/* A measured share is measured again after so long, and of no process below this size. */
+#define SHARE_AGAIN_USEC (5 * USEC_PER_SEC)
+#define SHARE_SIZE_MIN	 (16 * MIB)
+
+/* Rounds take at most a hundredth of the time, unless one is about to be needed. */
+static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
+{
+	if (census_round_is_under_way(&m->census))
+		return true;
+	if (!near && now - m->refreshed_at < max_u64(ROUND_MIN_USEC, 100 * m->round_usec))
+		return false;
+	return census_is_stale(&m->census, m->reading.allocated) ||
+	       now - m->refreshed_at >= ROUND_USEC;
+}
+
+/* One slice of it. */
+static int go_round(struct manager *m, usec_t now, bool with_swap, usec_t deadline)
+{
+	usec_t began = monitor_now();
+	int r;
+
+	if (!census_round_is_under_way(&m->census)) {
+		m->refreshed_at = now;
+		m->round_usec = 0;
+	}
+	r = census_refresh(&m->census, now, m->reading.allocated, with_swap, monitor_now, deadline);
+	m->round_usec += monitor_now() - began;
+	return r;
+}
+
+/* What the helper thread has found since. */
+static void take_shares(struct manager *m, usec_t now)
+{
+	struct victim_reading reading = { .has_reclaimable = true };
+	struct census_process *process;
+	uint64_t start_ticks;
+	pid_t pid;
+	int result;
+
+	while (precise_collect(m->precise, &pid, &start_ticks, &result, &reading.reclaimable)) {
+		process = census_find(&m->census, pid);
+		if (!process || process->start_ticks != start_ticks)
+			continue;
+		process->share_asked_at = now;
+		if (result != 0)
+			continue; /* unreadable, or gone: the next reading tells */
+		reading.memory = reading.reclaimable.full;
+		process->is_unit = victim_apply_share(&m->census, process, &m->request, &reading);
+		process->fair_share = reclaimable_total(&reading.reclaimable);
+		census_count(&m->census, process, &reading.memory, m->reading.allocated, now);
+	}
+}
+
+/* The largest whose share is not known, or was measured long ago. */
+static void ask_for_shares(struct manager *m, usec_t now)
+{
+	const struct census *census = &m->census;
+	size_t n = min_u64(census->n_by_size, SHARES_LOOKED_AT);
+	unsigned n_asked = 0;
+
+	for (size_t i = 0; i < n && n_asked < SHARES_ASKED; i++) {
+		struct census_process *process = census->order[i];
+
+		if (process->pid == 0 || process->error < 0 ||
+		    proc_mapped(&process->memory) < SHARE_SIZE_MIN ||
+		    (process->share_asked_at != 0 &&
+		     now - process->share_asked_at < SHARE_AGAIN_USEC))
+			continue;
+		if (precise_measure(m->precise, process->pid, process->start_ticks) < 0)
+			break;
+		process->share_asked_at = now;
+		n_asked++;
+	}
+}
+
+int watch_keep(struct manager *m, usec_t now, bool near)
+{
+	const struct memory_counters *c = &m->reading.counters;
+	bool with_swap = c->swap_free < c->swap_total;
+	usec_t deadline = monitor_now() + (near ? SLICE_NEAR_USEC : SLICE_USEC);
+	struct census *census = &m->census;
+	int r;
+
+	census_set_totals(census, c);
+	take_shares(m, now);
+	if (m->watching_since == 0)
+		m->watching_since = now;
+	if (m->listed_at == 0 || now - m->listed_at >= LISTING_USEC ||
+	    census_listing_is_under_way(census)) {
+		r = census_list(census, now, m->reading.allocated, with_swap, monitor_now,
+				deadline);
+		if (r > 0)
+			m->listed_at = now;
+	} else {
+		r = census_find_new(census, now, m->reading.allocated);
+	}
+	if (r >= 0 && census->swept_at != 0 && is_worth_a_round(m, near, now))
+		r = go_round(m, now, with_swap, deadline);
+	ask_for_shares(m, now);
+	if (r >= 0)
+		r = victim_reserve(&m->choice, census);
+	if (r < 0 || (!near && now < m->sample_due_at))
+		return r;
+	/* What was allocated meanwhile counts too. */
+	return memory_sample(m->memory, &m->reading);
+}
+
+bool watch_is_busy(const struct manager *m)
+{
+	return census_round_is_under_way(&m->census) || census_listing_is_under_way(&m->census);
+}
+
+bool watch_is_incomplete(const struct manager *m, usec_t now)
+{
+	return m->listed_at == 0 && census_listing_is_under_way(&m->census) &&
+	       now - m->watching_since < INCOMPLETE_USEC;
+}
+
+void watch_rest(struct manager *m)
+{
+	census_rest(&m->census);
+	m->listed_at = m->watching_since = 0;
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* victim-read: what a choice knows of one candidate, and how it learns more; see victim.h. */
+#include <string.h>
+
+#include "lib/family.h"
+#include "lib/victim-walk.h"
+
+/* Counters by CPU in the kernel make AnonPages and the like lag behind (vmstat_refresh() in
+ * mm/vmstat.c): each of some hundred zones and CPUs by at most 125 pages. */
+#define TOTALS_SLACK (16 * MIB)
+
+/* A node's weight is a float, rounded; its bound must not be too low by that. */
+static uint64_t scale_up(uint64_t bytes, float weight)
+{
+	return saturate_u64((double)bytes * (double)weight * (1 + 1e-6));
+}
+
+/* Only what is reclaimable is bounded by what was allocated; other scores are what they are once it
+ * is read, and unbounded before. */
+static bool is_bounded(const struct victim_request *request)
+{
+	return request->rank_by == POLICY_RANK_BY_FOOTPRINT;
+}
+
+static bool is_read(const struct choice *choice, const struct census_process *process)
+{
+	return process->choice == choice->census->choice;
+}
+
+uint64_t victim_rest(const struct choice *choice)
+{
+	const struct census_totals *totals = &choice->census->totals;
+	uint64_t all = totals->anon + totals->swap + totals->shmem + totals->pagetables;
+
+	/* More than there is: the figures are of another machine than the processes. */
+	if (!totals->is_known || choice->held > all + TOTALS_SLACK)
+		return UINT64_MAX;
+	return all + TOTALS_SLACK - choice->held;
+}
+
+static uint64_t process_upper_end(const struct choice *choice, const struct census_process *process)
+{
+	const struct victim_request *request = choice->request;
+	struct interval interval;
+
+	if (!is_bounded(request))
+		return is_read(choice, process) ? victim_score(process, request, &process->memory)
+						: UINT64_MAX;
+	interval = census_interval(choice->census, process, request->allocated, request->now);
+	if (!is_read(choice, process))
+		interval.hi = min_u64(interval.hi, victim_rest(choice));
+	return interval.hi < request->min_victim ? 0
+						 : victim_weighted(process, request, interval.hi);
+}
+
+/* Of a cgroup only the rules that go by cgroup alone can be asked: once for each. */
+static float cgroup_weight(const struct choice *choice, const struct census_cgroup *cgroup)
+{
+	struct rule_subject subject = { .comm = NULL, .cgroup = cgroup->path };
+	struct rule_verdict verdict;
+
+	if (cgroup->weight <= 0) {
+		policy_apply_rules(choice->census->policies, &subject, &verdict);
+		((struct census_cgroup *)cgroup)->weight = (float)verdict.weight;
+	}
+	return cgroup->weight;
+}
+
+uint64_t victim_upper_end(const struct choice *choice, const struct census_node *node)
+{
+	const struct victim_request *request = choice->request;
+	struct interval interval;
+
+	if (node->kind == CENSUS_PROCESS)
+		return process_upper_end(choice, (const struct census_process *)node);
+	interval = census_node_interval(choice->census, node, request->allocated);
+	return interval.hi < request->min_victim
+		       ? 0
+		       : scale_up(interval.hi,
+				  cgroup_weight(choice, (const struct census_cgroup *)node));
+}
+
+bool victim_is_allowed(const struct choice *choice, const struct census_node *node)
+{
+	return victim_eligibility(choice->census, node, choice->request) == choice->wanted;
+}
+
+bool victim_is_stale(const struct choice *choice, const struct census_node *node)
+{
+	const struct census_node *child;
+
+	if (node->kind == CENSUS_PROCESS) {
+		const struct census_process *process = (const struct census_process *)node;
+
+		return !is_read(choice, process) && !process->is_gone &&
+		       process->failed_choice != choice->census->choice;
+	}
+	census_for_each_child(child, node)
+		if (victim_is_stale(choice, child))
+			return true;
+	return false;
+}
+
+static void process_init(const struct choice *choice, struct victim_candidate *candidate)
+{
+	const struct victim_request *request = choice->request;
+	const struct census_process *process = (const struct census_process *)candidate->node;
+	struct interval interval =
+		census_interval(choice->census, process, request->allocated, request->now);
+
+	candidate->process = process;
+	candidate->memory = process->memory;
+	candidate->estimate = victim_score(process, request, &process->memory);
+	candidate->is_read = is_read(choice, process);
+	candidate->precise = candidate->is_read &&
+			     census_share_is_current(choice->census, process, request->now);
+	candidate->is_unit = candidate->precise && process->is_unit;
+	candidate->error = candidate->precise ? process->node.error_sum : 0;
+	if (!is_bounded(request))
+		candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
+	else
+		candidate->score =
+			(struct interval){ victim_weighted(process, request, interval.lo),
+					   victim_weighted(process, request, interval.hi) };
+}
+
+static void add_memory(struct proc_memory *sum, const struct proc_memory *memory)
+{
+	sum->anon += memory->anon;
+	sum->swap += memory->swap;
+	sum->shared += memory->shared;
+	sum->shmem += memory->shmem;
+	sum->pagetables += memory->pagetables;
+	sum->kept += memory->kept;
+}
+
+/* The eligible processes in it.  Cgroups below are candidates of their own: they do not make the
+ * one above look larger, though they are killed with it. */
+static void add_below(const struct choice *choice, const struct census_node *node,
+		      struct victim_candidate *candidate)
+{
+	const struct census_process *process = (const struct census_process *)node;
+	const struct census_node *child;
+
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node)
+			if (child->kind != CENSUS_CGROUP)
+				add_below(choice, child, candidate);
+		return;
+	}
+	if (victim_exclusion(choice->census, process, choice->request) != ELIGIBILITY_ELIGIBLE &&
+	    victim_exclusion(choice->census, process, choice->request) != choice->wanted)
+		return;
+	add_memory(&candidate->memory, &process->memory);
+	candidate->error += node->error_sum;
+	candidate->is_read = candidate->is_read || is_read(choice, process);
+	candidate->precise = candidate->precise && is_read(choice, process);
+}
+
+static void cgroup_init(const struct choice *choice, struct victim_candidate *candidate)
+{
+	uint64_t bytes;
+
+	candidate->cgroup = (const struct census_cgroup *)candidate->node;
+	candidate->precise = true;
+	add_below(choice, candidate->node, candidate);
+	candidate->weight = cgroup_weight(choice, candidate->cgroup);
+	bytes = proc_reclaimable(&candidate->memory);
+	candidate->estimate = saturate_u64((double)bytes * (double)candidate->weight);
+	candidate->score.lo =
+		saturate_u64((double)sub_u64(bytes, candidate->error) * (double)candidate->weight);
+	candidate->score.hi =
+		candidate->precise ? scale_up(add_u64(bytes, candidate->error), candidate->weight)
+				   : victim_upper_end(choice, candidate->node);
+}
+
+void victim_candidate_init(const struct choice *choice, const struct census_node *node,
+			   struct victim_candidate *ret)
+{
+	*ret = (struct victim_candidate){ .node = node, .verdict = VICTIM_UNDECIDED };
+	if (node->kind == CENSUS_PROCESS)
+		process_init(choice, ret);
+	else
+		cgroup_init(choice, ret);
+}
+
+static void note_vanished(const struct choice *choice, const struct census_process *process)
+{
+	struct victim_result *result = choice->result;
+	uint64_t score = victim_score(process, choice->request, &process->memory);
+
+	if (result->vanished_pid != 0 && score <= result->vanished_score)
+		return;
+	result->vanished_pid = process->pid;
+	result->vanished_score = score;
+}
+
+static void note_gone(struct choice *choice, struct census_process *process)
+{
+	note_vanished(choice, process);
+	census_note_gone(choice->census, process);
+}
+
+int victim_reread(struct choice *choice, const struct census_node *node)
+{
+	struct census_process *process = (struct census_process *)node;
+	const struct census_node *child;
+	int r = 0;
+
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node) {
+			r = victim_reread(choice, child);
+			if (r == VICTIM_READ_LATE)
+				return r;
+		}
+		return 0;
+	}
+	if (!victim_is_stale(choice, node))
+		return 0;
+	r = choice->reader->reread(choice->census, process, choice->reader->userdata);
+	choice->result->is_cut = choice->result->is_cut || r == VICTIM_READ_LATE;
+	choice->result->n_rereads += r != VICTIM_READ_LATE;
+	if (r == VICTIM_READ_GONE)
+		note_gone(choice, process);
+	else if (r < 0) /* its reading stands; it is not asked again in this choice */
+		process->failed_choice = choice->census->choice;
+	else if (r == 0)
+		process->choice = choice->census->choice;
+	return r;
+}
+
+struct family_filter {
+	const struct census *census;
+	const struct victim_request *request;
+};
+
+static bool is_killable(const struct census_process *process, void *userdata)
+{
+	const struct family_filter *filter = userdata;
+
+	return !eligibility_is_refused(victim_exclusion(filter->census, process, filter->request));
+}
+
+/*
+ * What of the reading would stay?  Of a process by itself: what others share of it, by fair shares.
+ * Where most of it is shared with relatives that may be killed, they are killed together: all that
+ * they have in common is freed by that, and each counts for half of it and for what it has alone.
+ * (For two of them that is the fair share.  It takes several kills, so a single process as large is
+ * preferred.)  Where the others are not known, what is shared stays.
+ */
+bool victim_apply_share(const struct census *census, const struct census_process *process,
+			const struct victim_request *request, struct victim_reading *reading)
+{
+	const struct reclaimable *r = &reading->reclaimable;
+	struct family_filter filter = { census, request };
+	uint64_t mapped = proc_mapped(&reading->memory), fair = reclaimable_total(r);
+	uint64_t shared = sub_u64(fair, r->alone), common, value = fair;
+	bool is_unit = false;
+	unsigned n = 0;
+
+	if (shared > r->alone / 4)
+		n = family_count(census, process, is_killable, &filter);
+	common = min_u64(sub_u64(mapped, r->alone), shared * (n + 1));
+	if (n > 0 && common > r->alone) {
+		is_unit = true;
+		value = add_u64(r->alone, common / 2);
+	} else if (n == 0 && shared > r->alone) {
+		value = r->alone;
+	}
+	reading->memory.is_measured = true;
+	/* (Shared memory that is swapped out is mapped, but in no count of status.) */
+	reading->memory.shmem += sub_u64(value, mapped);
+	reading->memory.kept = sub_u64(mapped, value);
+	return is_unit;
+}
+
+static bool read_process(struct choice *choice, struct victim_candidate *candidate)
+{
+	const struct victim_request *request = choice->request;
+	struct census_process *process = (struct census_process *)candidate->process;
+	struct victim_reading reading = { 0 };
+	int r;
+
+	choice->result->n_reads++;
+	r = choice->reader->precise(process, &reading, choice->reader->userdata);
+	if (r == VICTIM_READ_GONE) {
+		note_gone(choice, process);
+		return false;
+	}
+	if (r != 0) /* late, or unreadable: what was read at little cost stands */
+		return victim_is_allowed(choice, candidate->node);
+	census_adjust(choice->census, process->pid, reading.oom_score_adj);
+	if (reading.has_reclaimable) {
+		candidate->is_unit = victim_apply_share(choice->census, process, request, &reading);
+		candidate->alone = reading.reclaimable.alone;
+		process->is_unit = candidate->is_unit;
+	}
+	candidate->memory = reading.memory;
+	process->fair_share = reading.has_reclaimable ? reclaimable_total(&reading.reclaimable) : 0;
+	census_count(choice->census, process, &candidate->memory, request->allocated, request->now);
+	process->choice = choice->census->choice;
+	if (!victim_is_allowed(choice, candidate->node) ||
+	    proc_reclaimable(&candidate->memory) < request->min_victim)
+		return false;
+	candidate->is_read = candidate->precise = true;
+	candidate->error = reading.error;
+	candidate->estimate = victim_score(process, request, &candidate->memory);
+	candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
+	if (reading.error > 0 && is_bounded(request)) {
+		uint64_t bytes = proc_reclaimable(&candidate->memory);
+
+		candidate->score = (struct interval){
+			victim_weighted(process, request, sub_u64(bytes, reading.error)),
+			victim_weighted(process, request, add_u64(bytes, reading.error)),
+		};
+	}
+	return true;
+}
+
+/* Of each process in it, status was read.  (Without a reread function each is read precisely.) */
+static bool read_cgroup(struct choice *choice, struct victim_candidate *candidate,
+			const struct census_node *node)
+{
+	const struct census_node *child;
+	struct victim_candidate member;
+	bool any_left = false;
+
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node)
+			any_left = read_cgroup(choice, candidate, child) || any_left;
+		return any_left;
+	}
+	if (is_read(choice, (const struct census_process *)node))
+		return !((const struct census_process *)node)->is_gone;
+	victim_candidate_init(choice, node, &member);
+	return read_process(choice, &member) || victim_is_allowed(choice, node);
+}
+
+bool victim_read(struct choice *choice, struct victim_candidate *candidate)
+{
+	unsigned n_reads = choice->result->n_reads;
+
+	if (candidate->process)
+		return read_process(choice, candidate);
+	if (!read_cgroup(choice, candidate, candidate->node) ||
+	    !victim_is_allowed(choice, candidate->node))
+		return false;
+	choice->result->n_reads = n_reads + 1;
+	victim_candidate_init(choice, candidate->node, candidate);
+	return proc_reclaimable(&candidate->memory) >= choice->request->min_victim;
+}

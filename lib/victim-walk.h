@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* victim-walk: what victim.c (the walks) and victim-read.c (the readings) share; for no one else.
+ */
+#pragma once
+
+#include "lib/victim.h"
+
+struct choice {
+	struct census *census;
+	const struct victim_request *request;
+	const struct victim_reader *reader;
+	struct victim_result *result;
+	enum eligibility wanted; /* ELIGIBLE; where none of these is worth it, RELUCTANT */
+	unsigned walk;		 /* nodes that were dealt with carry it */
+	uint64_t mark;		 /* the best score read so far */
+	uint64_t undecided;	 /* the highest upper end of those that were left unread */
+	uint64_t held;		 /* by those that were read precisely, their fair shares, bytes */
+	size_t n_needed;	 /* nodes looked at when the decision was made */
+	unsigned n_reserved;	 /* precise reads that are kept for the youngest */
+
+	/* What is skipped if there are others: from this verdict on, in this walk. */
+	enum passover_verdict refused;
+	bool refused_any;
+	struct victim_candidate avoided;	   /* the largest that was refused for its kind */
+	uint64_t kind_largest[PASSOVER_KINDS_MAX]; /* likewise, its score */
+	struct victim_candidate failed;		   /* the largest of those that failed last */
+};
+
+/* Fills in the candidate by the last reading. */
+void victim_candidate_init(const struct choice *choice, const struct census_node *node,
+			   struct victim_candidate *ret);
+
+/* The highest score that the candidate can have. */
+uint64_t victim_upper_end(const struct choice *choice, const struct census_node *node);
+
+/* Was something allocated since the node, or one below it, was read? */
+bool victim_is_stale(const struct choice *choice, const struct census_node *node);
+
+/*
+ * Re-reads at little cost what is stale below the node.  0; VICTIM_READ_GONE: it is a process, and
+ * has vanished; VICTIM_READ_LATE: there is no more time; -errno: of a process, it is unreadable.
+ */
+int victim_reread(struct choice *choice, const struct census_node *node);
+
+/* Reads the candidate as exactly as can be; false if it is gone, or is no candidate any more. */
+bool victim_read(struct choice *choice, struct victim_candidate *candidate);
+
+/* Is it a candidate at all: this process, or all in this cgroup? */
+bool victim_is_allowed(const struct choice *choice, const struct census_node *node);
+
+/* No process that was not read can hold more than this. */
+uint64_t victim_rest(const struct choice *choice);

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of case-lib.sh
+# Families of processes: what they share counts once; and many that are alike.
+
+case_bgsave() { # a database of 420 MiB with a child that saves, beside a leak of more than its half
+    expect dies=hog lives=redis:2
+    machine
+    start_full redis anon=420 fork=1 touch end
+    start_daemon
+    start hog anon=250 anon=400@80
+    until_quiet
+}
+case_bgsave_hog_small() { # the same of 650 MiB: the leak is less than its half
+    expect either=hog,redis kills=2
+    machine
+    start_full redis anon=650 fork=1 touch end
+    start_daemon
+    start hog anon=60 anon=110@40
+    until_quiet
+    count_population
+    [ "$(count_of redis)" != 1 ] || bad 'a process of redis died, which frees nothing'
+}
+case_bgsave_written() { # its parent has written to all since: each has its own, one is enough
+    expect lives=redis:1,hog:1
+    machine
+    start_full redis anon=320 fork=1 touch end dirty
+    start_daemon
+    start hog anon=60 anon=120@40
+    until_quiet
+    count_population
+    [ "$(count_of redis)" = 1 ] || bad 'no process of redis died'
+}
+case_cow_family() { # 245 MiB shared copy-on-write by 21, beside three of 40 MiB: the family has to die
+    expect dies=web lives=innocent:1 kills=24
+    machine 512 60 0
+    for i in 1 2 3; do group=innocent$i start_full innocent anon=40; done
+    start_full web anon=245 fork=20 touch end
+    start_daemon
+    start nudge anon=30@15
+    until_quiet 3 40
+    note="$(count_population; count_of innocent) of 3 innocents left"
+}
+case_prefork() { # eight workers, each leaks its own
+    expect lives=web:1,worker:5 kills=3
+    machine
+    start_daemon
+    start web anon=40 fork=8 name=worker anon=70 anon=45@10 end
+    until_quiet 3
+    has_killed || bad 'no kill'
+}
+case_browser() { # a large parent, tabs with a higher oom_score_adj, one of them leaks
+    expect dies=leaker lives=firefox:1,tab:5
+    machine
+    start_full firefox anon=150 fork=5 adj=167 name=tab anon=40 end fork=1 adj=167 name=leaker await=$case_run/go anon=300 anon=300@80 end
+    start_daemon
+    : >$case_run/go
+    until_quiet
+}
+case_sharers() { # six processes in one address space
+    expect dies=hog
+    machine
+    start_daemon
+    start hog sharers=5 anon=650 anon=350@80
+    until_quiet
+}
+case_tmux() { # shells and a leak in one cgroup
+    expect dies=python3 lives=bash:4,sleep:3
+    machine
+    start_daemon
+    # shellcheck disable=SC2016 # is for that shell
+    in_scope tmux bash -c 'for i in 1 2 3; do bash -c "sleep 1000; :" & done
+        "$0" name=python3 anon=650 anon=350@80; sleep 1000; :' "$load"
+    until_quiet
+}
+case_build() { # 20 compilers of 150 MiB, eight at a time: half of them succeed at least
+    local result=$case_run/result built
+    expect lives=ninja:1 kills=10
+    machine
+    start_daemon
+    start ninja jobs=20,8,$result name=cc1plus anon=150@100 sleep=0.5 end
+    wait_for 120 grep -q left=0 $result || bad 'it did not come to its end'
+    read -r note <$result
+    built=${note#built=}
+    [ "${built%% *}" -ge 10 ] || bad "${built%% *} of 20 built"
+}
+case_storm() { # twelve processes of 12 MiB a second, without end: none of the others dies for it
+    expect kills=200
+    machine
+    start_daemon
+    start storm fork=33 name=stormer anon=12 end spawn=12 name=stormer anon=12 end
+    until_quiet 20 6
+}
+case_medium() { # ten that grow to 120 MiB each
+    expect kills=5
+    machine
+    start_daemon
+    for i in {1..10}; do start m$i anon=60 anon=60@15; done
+    until_quiet 3
+    has_killed || bad 'no kill'
+}
+case_crowd() { # 420 of 2 MiB each: the sleepers are not worth a kill
+    expect probe=0 kills=40
+    machine
+    start_daemon
+    start crowd repeat=53 fork=8 anon=2 end sleep=0.07 end
+    until_quiet 3
+}
+case_crowd_medium() { # 170 of 5 MiB each
+    expect probe=0 kills=12
+    machine
+    start_daemon
+    start crowd repeat=34 fork=5 anon=5 end sleep=0.1 end
+    until_quiet 3
+    has_killed || bad 'no kill'
+}

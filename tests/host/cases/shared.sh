@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of case-lib.sh
+# Memory that is not private and anonymous: some of it is freed by a kill, some is not.
+
+case_shanon() { # shared anonymous memory of one process
+    expect dies=big
+    machine
+    start_daemon
+    start big shared=650 shared=250@100
+    until_quiet
+}
+case_memfd() { # a memfd, mapped
+    expect dies=hog
+    machine
+    start_daemon
+    start hog memfd=650 memfd=250@100
+    until_quiet
+}
+case_memfd_held() { # a memfd, written to and never mapped
+    expect kills=2
+    machine
+    start_daemon
+    start hog memfd-held=600 memfd-held=255@100
+    until_quiet
+}
+case_memfd_passed() { # a memfd that a small process holds by a descriptor it was sent
+    machine
+    start hog pass-memfd=850,holder
+    wait_for 60 is_full_to 40
+    pause 0.5
+    start_daemon
+    until_quiet
+}
+case_memfd_family() { # one memfd, mapped by four processes, beside a smaller leak
+    expect dies=leak lives=sharer:4
+    machine
+    start_full sharer memfd=450 fork=3 touch end
+    start_daemon
+    start leak anon=200 anon=400@80
+    until_quiet
+}
+case_memfd_family_alone() { # one memfd, mapped by four processes: all of them have to die
+    expect dies=sharer lives=nudge:1 kills=4
+    machine
+    start_full sharer memfd=770 fork=3 touch end
+    start_daemon
+    start nudge anon=40@20
+    until_quiet 3
+}
+case_vm16() { # three virtual machines and a leak
+    expect dies=hog lives=qemu1:1,qemu2:1,qemu3:1
+    machine
+    for i in 1 2 3; do start_full qemu$i shared=150; done
+    start_daemon
+    start hog anon=200 anon=400@80
+    until_quiet
+}
+case_pg() { # a database: shared buffers, one of eight backends leaks
+    expect dies=leaker lives=postgres:8
+    machine
+    start_full postgres shared=300 fork=7 touch end fork=1 name=leaker touch await=$case_run/go anon=300 anon=400@80 end
+    start_daemon
+    : >$case_run/go
+    until_quiet
+}
+case_shared_restart() { # a supervisor of two servers with shared memory each: one grows
+    expect dies=server lives=keeper:1,other:1
+    machine
+    start_full keeper fork=1 name=other shared=200 end
+    start_daemon
+    start keeper fork=1 name=server shared=300 shared=400@80 end
+    until_quiet
+}
+
+mount_tmpfs() { mkdir $case_run/tmpfs && mount -t tmpfs tmpfs $case_run/tmpfs; }
+case_tmpfs_full() { # a tmpfs that no process maps: no kill can help
+    expect kills=0
+    machine
+    mount_tmpfs
+    start_daemon
+    start writer write=$case_run/tmpfs/file,850 exit
+    until_quiet
+}
+case_tmpfs_linked() { # a mapped file of a tmpfs, which stays, beside a smaller leak
+    expect dies=leak lives=reader:1
+    machine
+    mount_tmpfs
+    start_full reader file=$case_run/tmpfs/file,480
+    start_daemon
+    start leak anon=200 anon=400@80
+    until_quiet
+}
+case_tmpfs_linked_alone() { # the same without the leak: no kill can help
+    expect lives=reader:1 kills=0
+    machine
+    mount_tmpfs
+    start_daemon
+    start reader file=$case_run/tmpfs/file,850
+    until_quiet
+}
+case_tmpfs_deleted() { # a mapped file of a tmpfs that was deleted
+    expect dies=hog lives=nudge:1
+    machine
+    mount_tmpfs
+    start_full hog file=$case_run/tmpfs/file,700 unlink=$case_run/tmpfs/file
+    start_daemon
+    start nudge anon=140@60
+    until_quiet
+}
+case_sysv() { # a System V segment that vanishes with its last user
+    expect dies=hog
+    machine
+    start_daemon
+    start hog sysv=650 sysv=350@80
+    until_quiet
+}
+case_sysv_kept() { # one that stays when its user is killed
+    machine
+    start_daemon
+    start hog sysv-kept=600 sysv-kept=250@80
+    until_quiet 4
+}
+
+case_ptab() { # page tables
+    expect dies=ptab
+    machine
+    start_daemon
+    start ptab tables=650 tables=350@80
+    until_quiet
+}
+case_pipes() { # full pipes: memory that is in no figure of the process
+    expect kills=2
+    machine
+    start_daemon
+    start pipes pipes=600 pipes=238@80
+    until_quiet
+}

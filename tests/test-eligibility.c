@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Tests of lib/eligibility.c, by tables: every reason, every pair of them, ceilings; and of
+ * lib/eligibility-read.c over a /proc of our own making.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/census-tree.h"
+#include "lib/eligibility-read.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+static const struct rule of_the_admin = { .kind = RULE_PROTECT };
+static const struct rule built_in = { .kind = RULE_PROTECT, .builtin = true };
+static const struct rule reluctant_rule = {
+	.kind = RULE_PROTECT,
+	.builtin = true,
+	.protection = RULE_PROTECTION_RELUCTANT,
+	.above_ceiling = RULE_PROTECTION_AVOID,
+};
+static const struct rule user_rule = {
+	.kind = RULE_PROTECT,
+	.builtin = true,
+	.above_ceiling = RULE_PROTECTION_AVOID,
+};
+static const struct rule locker_rule = {
+	.kind = RULE_PROTECT,
+	.builtin = true,
+	.above_ceiling = RULE_PROTECTION_RELUCTANT,
+};
+
+static struct eligibility_subject plain(void)
+{
+	return (struct eligibility_subject){
+		.pid = 50,
+		.self = 77,
+		.in_subtree = true,
+		.has_memory = true,
+		.reclaimable = 100,
+		.total = 10000,
+	};
+}
+
+/* What makes the reason hold, and no other. */
+static void make(struct eligibility_subject *s, enum eligibility e)
+{
+	switch (e) {
+	case ELIGIBILITY_KTHREAD:
+		s->kthread = true;
+		break;
+	case ELIGIBILITY_INIT:
+		s->pid = 1;
+		break;
+	case ELIGIBILITY_SELF:
+		s->self = s->pid;
+		break;
+	case ELIGIBILITY_ADJ_MIN:
+		s->oom_score_adj = -1000;
+		break;
+	case ELIGIBILITY_PROTECTED:
+		s->protected_by = &of_the_admin;
+		break;
+	case ELIGIBILITY_PROTECTED_BUILTIN:
+		s->protected_by = &built_in;
+		break;
+	case ELIGIBILITY_OUTSIDE_SUBTREE:
+		s->in_subtree = false;
+		break;
+	case ELIGIBILITY_UNREADABLE:
+		s->error = -EACCES;
+		break;
+	case ELIGIBILITY_NO_MEMORY:
+		s->has_memory = false;
+		break;
+	case ELIGIBILITY_SKIPPED:
+		s->passover = PASSOVER_YES;
+		break;
+	case ELIGIBILITY_RELUCTANT:
+		if (s->protected_by)
+			s->oom_score_adj = -950;
+		else
+			s->protected_by = &reluctant_rule;
+		break;
+	case ELIGIBILITY_ELIGIBLE:
+	case _ELIGIBILITY_MAX:
+		break;
+	}
+}
+
+/* Both are said by the same member, so only one of them can hold. */
+static bool exclude_each_other(unsigned i, unsigned j)
+{
+	return i == ELIGIBILITY_PROTECTED && j == ELIGIBILITY_PROTECTED_BUILTIN;
+}
+
+static void test_each_reason_and_each_pair_of_them(void **state)
+{
+	struct eligibility_subject s = plain();
+
+	assert_int_equal(eligibility_judge(&s), ELIGIBILITY_ELIGIBLE);
+	for (unsigned i = 1; i < _ELIGIBILITY_MAX; i++) {
+		s = plain();
+		make(&s, i);
+		if (eligibility_judge(&s) != i)
+			fail_msg("%u: %s", i, eligibility_to_string(eligibility_judge(&s)));
+		for (unsigned j = i + 1; j < _ELIGIBILITY_MAX; j++) {
+			struct eligibility_subject both = s;
+
+			if (exclude_each_other(i, j))
+				continue;
+			make(&both, j);
+			if (eligibility_judge(&both) != i)
+				fail_msg("%u before %u: %s", i, j,
+					 eligibility_to_string(eligibility_judge(&both)));
+		}
+	}
+}
+
+static void test_adj_near_the_end_is_reluctant(void **state)
+{
+	static const struct {
+		int adj;
+		enum eligibility expected;
+	} rows[] = {
+		{ 1000, ELIGIBILITY_ELIGIBLE },	 { 0, ELIGIBILITY_ELIGIBLE },
+		{ -899, ELIGIBILITY_ELIGIBLE },	 { -900, ELIGIBILITY_ELIGIBLE },
+		{ -901, ELIGIBILITY_RELUCTANT }, { -997, ELIGIBILITY_RELUCTANT },
+		{ -999, ELIGIBILITY_RELUCTANT }, { -1000, ELIGIBILITY_ADJ_MIN },
+		{ -32768, ELIGIBILITY_ADJ_MIN },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct eligibility_subject s = plain();
+
+		s.oom_score_adj = rows[i].adj;
+		assert_int_equal(eligibility_judge(&s), rows[i].expected);
+	}
+}
+
+static void test_protection_has_a_ceiling(void **state)
+{
+	static const struct {
+		const struct rule *rule;
+		uint64_t reclaimable, total;
+		enum eligibility expected;
+	} rows[] = {
+		{ &reluctant_rule, 0, 10000, ELIGIBILITY_RELUCTANT },
+		{ &reluctant_rule, 2500, 10000, ELIGIBILITY_RELUCTANT },
+		{ &reluctant_rule, 2501, 10000, ELIGIBILITY_ELIGIBLE },
+		{ &reluctant_rule, UINT64_MAX, UINT64_MAX, ELIGIBILITY_ELIGIBLE },
+		{ &reluctant_rule, UINT64_MAX, 0, ELIGIBILITY_RELUCTANT }, /* not known */
+		{ &user_rule, 2500, 10000, ELIGIBILITY_PROTECTED_BUILTIN },
+		{ &user_rule, 2501, 10000, ELIGIBILITY_ELIGIBLE },
+		{ &locker_rule, 2500, 10000, ELIGIBILITY_PROTECTED_BUILTIN },
+		{ &locker_rule, 2501, 10000, ELIGIBILITY_RELUCTANT },
+		{ &built_in, UINT64_MAX, 10000, ELIGIBILITY_PROTECTED_BUILTIN },
+		{ &of_the_admin, UINT64_MAX, 10000, ELIGIBILITY_PROTECTED },
+		{ NULL, UINT64_MAX, 10000, ELIGIBILITY_ELIGIBLE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct eligibility_subject s = plain();
+
+		s.protected_by = rows[i].rule;
+		s.reclaimable = rows[i].reclaimable;
+		s.total = rows[i].total;
+		if (eligibility_judge(&s) != rows[i].expected)
+			fail_msg("row %zu: %s", i, eligibility_to_string(eligibility_judge(&s)));
+	}
+}
+
+static void test_a_transient_error_is_no_verdict(void **state)
+{
+	static const int transient[] = { -EMFILE, -ENFILE, -ENOMEM, -EINTR, -EAGAIN };
+	static const int final[] = { -EACCES, -EPERM, -EBADMSG, -EIO };
+	struct eligibility_subject s = plain();
+
+	for (size_t i = 0; i < ARRAY_SIZE(transient); i++) {
+		s.error = transient[i];
+		assert_int_equal(eligibility_judge(&s), ELIGIBILITY_ELIGIBLE);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(final); i++) {
+		s.error = final[i];
+		assert_int_equal(eligibility_judge(&s), ELIGIBILITY_UNREADABLE);
+	}
+}
+
+/* By attributes that stay: not by memory, nor by what failed, nor by size. */
+static void test_ruled_out_is_by_attributes(void **state)
+{
+	static const struct rule *const changing[] = { &reluctant_rule, &user_rule, &locker_rule };
+	struct eligibility_subject s;
+
+	for (unsigned i = 0; i < _ELIGIBILITY_MAX; i++) {
+		s = plain();
+		make(&s, i);
+		assert_int_equal(eligibility_is_ruled_out(&s), eligibility_is_refused(i) &&
+								       i != ELIGIBILITY_NO_MEMORY &&
+								       i != ELIGIBILITY_SKIPPED);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(changing); i++) {
+		s = plain();
+		s.protected_by = changing[i];
+		s.total = 0;
+		assert_false(eligibility_is_ruled_out(&s));
+	}
+}
+
+static void test_who_is_spared_beside_a_victim(void **state)
+{
+	static const struct {
+		enum eligibility e;
+		bool spared, spared_reluctantly;
+	} rows[] = {
+		{ ELIGIBILITY_ELIGIBLE, false, false },
+		{ ELIGIBILITY_KTHREAD, true, true },
+		{ ELIGIBILITY_INIT, true, true },
+		{ ELIGIBILITY_SELF, true, true },
+		{ ELIGIBILITY_ADJ_MIN, true, true },
+		{ ELIGIBILITY_PROTECTED, true, true },
+		{ ELIGIBILITY_PROTECTED_BUILTIN, true, true },
+		{ ELIGIBILITY_OUTSIDE_SUBTREE, true, true },
+		{ ELIGIBILITY_UNREADABLE, false, false },
+		{ ELIGIBILITY_NO_MEMORY, false, false },
+		{ ELIGIBILITY_SKIPPED, false, false },
+		{ ELIGIBILITY_RELUCTANT, true, false },
+	};
+
+	assert_int_equal(ARRAY_SIZE(rows), _ELIGIBILITY_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(rows[i].e, i);
+		assert_int_equal(eligibility_is_spared(i, false), rows[i].spared);
+		assert_int_equal(eligibility_is_spared(i, true), rows[i].spared_reluctantly);
+	}
+}
+
+static void test_a_group_is_judged_by_its_members(void **state)
+{
+	/* Each counts before those that follow, whatever the order in which they are met. */
+	static const enum eligibility order[] = {
+		ELIGIBILITY_PROTECTED,
+		ELIGIBILITY_ELIGIBLE,
+		ELIGIBILITY_RELUCTANT,
+		ELIGIBILITY_NO_MEMORY,
+	};
+	static const bool forbids[_ELIGIBILITY_MAX] = {
+		[ELIGIBILITY_KTHREAD] = true,	[ELIGIBILITY_INIT] = true,
+		[ELIGIBILITY_SELF] = true,	[ELIGIBILITY_ADJ_MIN] = true,
+		[ELIGIBILITY_PROTECTED] = true, [ELIGIBILITY_OUTSIDE_SUBTREE] = true,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(order); j++)
+			assert_int_equal(eligibility_join(order[i], order[j]),
+					 order[i < j ? i : j]);
+	for (unsigned i = 0; i < _ELIGIBILITY_MAX; i++) {
+		enum eligibility joined = eligibility_join(i, ELIGIBILITY_ELIGIBLE);
+
+		assert_int_equal(eligibility_forbids_group(i), forbids[i]);
+		assert_int_equal(joined, forbids[i] ? i : ELIGIBILITY_ELIGIBLE);
+		/* What forbids the group is spared itself. */
+		assert_true(!forbids[i] || eligibility_is_spared(i, true));
+	}
+	/* With none in it that is eligible or reluctant it is refused. */
+	assert_true(eligibility_is_refused(
+		eligibility_join(ELIGIBILITY_PROTECTED_BUILTIN, ELIGIBILITY_SKIPPED)));
+}
+
+static void test_each_has_words(void **state)
+{
+	for (unsigned i = 0; i < _ELIGIBILITY_MAX; i++) {
+		assert_non_null(eligibility_to_string(i));
+		assert_non_null(eligibility_to_noun(i, 1));
+		assert_non_null(eligibility_to_noun(i, 2));
+		assert_int_equal(!eligibility_to_key(i), i == ELIGIBILITY_ELIGIBLE);
+	}
+	assert_string_equal(eligibility_to_noun(ELIGIBILITY_KTHREAD, 1), "kernel thread");
+	assert_string_equal(eligibility_to_noun(ELIGIBILITY_KTHREAD, 0), "kernel threads");
+}
+
+static const struct accuracy accuracy = {
+	.regime = ACCURACY_PRECISE,
+	.n_cpus = 1,
+	.page_size = 4096,
+};
+
+struct world {
+	char path[32];
+	struct cgroup_fs cgroups;
+	struct policy_set policies;
+	struct census census;
+	struct eligibility_source source;
+};
+
+static void put(const struct world *world, const char *file, const char *text)
+{
+	char path[96];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", world->path, file);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+struct row {
+	const char *comm;
+	char state;
+	unsigned flags;
+	unsigned uid;
+	const char *cgroup;
+	int adj;
+	unsigned pages;
+};
+
+/* As /proc/300. */
+static void put_process(const struct world *world, const struct row *row)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "300 (%s) %c 1 1 1 0 -1 %u 1 0 0 0 1 1 0 0 20 0 1 0 77 1000000 1 1 1 1 1 1 1 0 0 "
+		 "0 0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n",
+		 row->comm, row->state, row->flags);
+	put(world, "300/stat", text);
+	snprintf(text, sizeof(text), "%u %u 0 1 0 1 0\n", row->pages, row->pages);
+	put(world, "300/statm", text);
+	snprintf(text, sizeof(text), "Name:\t%s\nPid:\t300\nUid:\t%u\t%u\t%u\t%u\n%s", row->comm,
+		 row->uid, row->uid, row->uid, row->uid, row->pages ? "VmSwap:\t0 kB\n" : "");
+	put(world, "300/status", text);
+	snprintf(text, sizeof(text), "0::%s\n", row->cgroup);
+	put(world, "300/cgroup", text);
+	snprintf(text, sizeof(text), "%d\n", row->adj);
+	put(world, "300/oom_score_adj", text);
+}
+
+static int setup(void **state)
+{
+	struct world *world = calloc(1, sizeof(*world));
+	char path[64];
+
+	if (!world)
+		return -1;
+	strcpy(world->path, "/tmp/test-eligib-XXXXXX");
+	if (!mkdtemp(world->path))
+		return -1;
+	snprintf(path, sizeof(path), "%s/300", world->path);
+	assert_int_equal(mkdir(path, 0755), 0);
+	put(world, "loadavg", "0.00 0.01 0.00 1/123 500\n");
+	world->source.proc_fd = open(world->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cgroup_fs_init(&world->cgroups, dup(world->source.proc_fd), -EBADF);
+	assert_int_equal(policy_set_init_defaults(&world->policies), 0);
+	assert_int_equal(census_init(&world->census, world->source.proc_fd, &world->cgroups,
+				     &accuracy, &world->policies),
+			 0);
+	world->source.cgroups = &world->cgroups;
+	world->source.policies = &world->policies;
+	world->source.census = &world->census;
+	world->source.subtree = "/";
+	world->source.page_size = 4096;
+	world->source.total = 400000;
+	world->source.self = 77;
+	*state = world;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *world = *state;
+	char command[64];
+
+	census_done(&world->census);
+	policy_set_done(&world->policies);
+	cgroup_fs_done(&world->cgroups);
+	close(world->source.proc_fd);
+	snprintf(command, sizeof(command), "rm -r '%s'", world->path);
+	assert_int_equal(system(command), 0);
+	free(world);
+	return 0;
+}
+
+static const struct row browser = {
+	.comm = "browser",
+	.state = 'S',
+	.uid = 1000,
+	.cgroup = "/user.slice/a.scope",
+	.pages = 10,
+};
+
+static enum eligibility judge_live(const struct world *world)
+{
+	struct eligibility_subject subject;
+
+	assert_int_equal(eligibility_read(&world->source, 300, &subject), 0);
+	return eligibility_judge(&subject);
+}
+
+static void test_live_reads_come_to_the_same(void **state)
+{
+	static const struct {
+		struct row row;
+		const char *subtree; /* NULL: "/" */
+		enum eligibility expected;
+	} rows[] = {
+		{ { "browser", 'S', 0, 1000, "/user.slice/a.scope", 0, 10 },
+		  NULL,
+		  ELIGIBILITY_ELIGIBLE },
+		{ { "kworker", 'S', 0x200000, 0, "/", 0, 0 }, NULL, ELIGIBILITY_KTHREAD },
+		{ { "browser", 'S', 0, 1000, "/user.slice/a.scope", -1000, 10 },
+		  NULL,
+		  ELIGIBILITY_ADJ_MIN },
+		{ { "browser", 'S', 0, 1000, "/user.slice/a.scope", -950, 10 },
+		  NULL,
+		  ELIGIBILITY_RELUCTANT },
+		{ { "browser", 'S', 0, 1000, "/user.slice/a.scope", 0, 10 },
+		  "/system.slice",
+		  ELIGIBILITY_OUTSIDE_SUBTREE },
+		{ { "browser", 'S', 0, 1000, "/user.slice/a.scope", 0, 10 },
+		  "/user.slice",
+		  ELIGIBILITY_ELIGIBLE },
+		{ { "x", 'S', 0, 0, "/system.slice/systemd-journald.service", 0, 90 },
+		  NULL,
+		  ELIGIBILITY_PROTECTED_BUILTIN },
+		/* A unit in which users can have memory: to a quarter, which is 24 pages. */
+		{ { "x", 'S', 0, 0, "/system.slice/gdm.service", 0, 24 },
+		  NULL,
+		  ELIGIBILITY_RELUCTANT },
+		{ { "x", 'S', 0, 0, "/system.slice/gdm.service", 0, 25 },
+		  NULL,
+		  ELIGIBILITY_ELIGIBLE },
+		/* A name without an executable that may be read: root's counts, others' do not. */
+		{ { "sshd", 'S', 0, 0, "/system.slice/ssh.service", 0, 10 },
+		  NULL,
+		  ELIGIBILITY_PROTECTED_BUILTIN },
+		{ { "Xorg", 'S', 0, 1000, "/user.slice/user-1000.slice/session-2.scope", 0, 10 },
+		  NULL,
+		  ELIGIBILITY_ELIGIBLE },
+		{ { "browser", 'Z', 0, 1000, "/user.slice/a.scope", 0, 0 },
+		  NULL,
+		  ELIGIBILITY_NO_MEMORY },
+	};
+	struct world *world = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		put_process(world, &rows[i].row);
+		world->source.subtree = rows[i].subtree ? rows[i].subtree : "/";
+		if (judge_live(world) != rows[i].expected)
+			fail_msg("row %zu: %s", i, eligibility_to_string(judge_live(world)));
+	}
+}
+
+static void test_live_reads_of_what_is_gone(void **state)
+{
+	struct world *world = *state;
+	struct eligibility_subject subject;
+
+	assert_int_equal(eligibility_read(&world->source, 301, &subject), PROC_GONE);
+	put_process(world, &browser);
+	put(world, "300/stat", "nonsense");
+	assert_true(eligibility_read(&world->source, 300, &subject) < 0);
+}
+
+/* One that is as the census knows it is not matched again; one that has changed is. */
+static void test_live_reads_ask_the_rules_only_where_needed(void **state)
+{
+	struct world *world = *state;
+	struct row row = browser;
+
+	put_process(world, &row);
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	census_find(&world->census, 300)->protected_by = &of_the_admin;
+	assert_int_equal(judge_live(world), ELIGIBILITY_PROTECTED);
+	row.uid = 1001;
+	put_process(world, &row);
+	assert_int_equal(judge_live(world), ELIGIBILITY_ELIGIBLE);
+	row = browser, row.cgroup = "/system.slice/dbus.service";
+	put_process(world, &row);
+	assert_int_equal(judge_live(world), ELIGIBILITY_PROTECTED_BUILTIN);
+}
+
+/* Out of descriptors: the census is believed, and what it does not know is not judged. */
+static void test_a_transient_error_leaves_what_is_known(void **state)
+{
+	struct world *world = *state;
+	struct eligibility_subject subject;
+	struct rlimit before, none;
+	int r;
+
+	put_process(world, &browser);
+	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
+	census_find(&world->census, 300)->protected_by = &of_the_admin;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ 0, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	r = eligibility_read(&world->source, 300, &subject);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(r, 0);
+	assert_int_equal(eligibility_judge(&subject), ELIGIBILITY_PROTECTED);
+
+	world->source.census = NULL;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	r = eligibility_read(&world->source, 300, &subject);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(r, -EMFILE);
+}
+
+#define on_world(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_reason_and_each_pair_of_them),
+		cmocka_unit_test(test_adj_near_the_end_is_reluctant),
+		cmocka_unit_test(test_protection_has_a_ceiling),
+		cmocka_unit_test(test_a_transient_error_is_no_verdict),
+		cmocka_unit_test(test_ruled_out_is_by_attributes),
+		cmocka_unit_test(test_who_is_spared_beside_a_victim),
+		cmocka_unit_test(test_a_group_is_judged_by_its_members),
+		cmocka_unit_test(test_each_has_words),
+		on_world(test_live_reads_come_to_the_same),
+		on_world(test_live_reads_of_what_is_gone),
+		on_world(test_live_reads_ask_the_rules_only_where_needed),
+		on_world(test_a_transient_error_leaves_what_is_known),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
