@@ -413,6 +413,7 @@ static int take_first_census(struct manager *m)
 	r = census_init(&m->census, m->proc_fd, &m->cgroups, &m->accuracy, &m->policies);
 	if (r < 0)
 		return r;
+	m->census.kept_fds_max = reserve_files_to_keep();
 	r = census_sweep(&m->census, monitor_now(), m->reading.allocated,
 			 m->reading.counters.swap_free < m->reading.counters.swap_total);
 	if (r < 0)

@@ -8,9 +8,11 @@
 
 #include "lib/util.h"
 
-/* 256 are kept of processes, 80 of a victim and those with it; the rest is for what nobody thought
- * of. */
+/* 256 are kept of processes, and 160 are enough for all else: 80 for a victim and those with it. */
 #define LIMIT_SENSIBLE 4096
+#define KEPT_MAX       256
+#define KEPT_MIN       16
+#define OTHERS	       160
 
 void reserve_raise_limit(void)
 {
@@ -22,10 +24,25 @@ void reserve_raise_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+unsigned reserve_files_to_keep(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return KEPT_MIN;
+	return (unsigned)min_u64(max_u64(sub_u64(limit.rlim_cur, OTHERS), KEPT_MIN), KEPT_MAX);
+}
+
 void reserve_fill(struct reserve *reserve, int proc_fd)
 {
+	struct rlimit limit;
+	uint64_t most;
+
+	if (reserve->n == RESERVE_MAX || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	most = min_u64(RESERVE_MAX, limit.rlim_cur / 4);
 	/* Each a file of its own: copies of one count as one for the machine. */
-	while (reserve->n < RESERVE_MAX) {
+	while (reserve->n < most) {
 		int fd = openat(proc_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 		if (fd < 0)

@@ -20,6 +20,9 @@ struct reserve {
 /* Raises the soft limit as far as the hard one lets it, but no further than is sensible. */
 void reserve_raise_limit(void);
 
+/* How many files of processes may be kept open, so that enough is left for a kill. */
+unsigned reserve_files_to_keep(void);
+
 /* Opens what is missing, or closes all. */
 void reserve_fill(struct reserve *reserve, int proc_fd);
 void reserve_release(struct reserve *reserve);

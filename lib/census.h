@@ -100,7 +100,7 @@ struct census_process {
 	bool shmem_is_guessed;	/* only statm was read since */
 	bool has_many_groups;	/* status is so long that only statm is read in a round */
 	bool is_gone;		/* vanished in a choice */
-	bool is_unit; /* when its share was measured: victim_apply_share() */
+	bool is_unit;		/* when its share was measured: victim_apply_share() */
 	bool is_watched;	/* known for so long that its growth is */
 	unsigned choice;	/* the last in which its memory was read */
 	unsigned failed_choice; /* the last in which it could not be */
@@ -182,6 +182,7 @@ struct census {
 	struct census_cgroup *by_path;
 	struct census_process *spare; /* a list by hh.next; filled in calm and watch */
 	struct census_process *dead;  /* dropped while a round is under way */
+	unsigned kept_fds_max;	      /* statm files that are kept open; 0: 256 */
 	void **blocks;		      /* where processes come from */
 	size_t n_blocks;
 	unsigned generation;

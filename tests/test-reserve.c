@@ -15,7 +15,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#define LIMIT 128
+#define LIMIT 512
 
 static int open_one(int proc_fd)
 {
@@ -34,6 +34,16 @@ static void test_the_limit_is_raised(void **state)
 	reserve_raise_limit();
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_true(limit.rlim_cur == before.rlim_max || limit.rlim_cur == 4096);
+	/* so many may be kept of processes */
+	limit.rlim_cur = 64;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(reserve_files_to_keep(), 16);
+	limit.rlim_cur = 260;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		assert_int_equal(reserve_files_to_keep(), 100);
+	limit.rlim_cur = 1024;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		assert_int_equal(reserve_files_to_keep(), 256);
 	/* one that is higher stays */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	reserve_raise_limit();
