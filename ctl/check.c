@@ -43,7 +43,9 @@ static void add_messages(struct report *report, const struct conf_messages *mess
 					 json_of_foreign(message->text)));
 	}
 	report->n_errors += messages->n_errors;
-	report->n_warnings += messages->n - messages->n_errors;
+	report->n_warnings += messages->n_warnings;
+	if (messages->n_left_out > 0)
+		fprintf(stderr, "%zu more are not listed\n", messages->n_left_out);
 }
 
 static int check_scope(const struct policy_set *set, struct conf_messages *messages)

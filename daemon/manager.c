@@ -3,7 +3,6 @@
 #include "daemon/manager.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,13 +22,9 @@
 #include "lib/conf.h"
 #include "lib/conflict.h"
 #include "lib/errors.h"
-#include "lib/format.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
 #define N_REAPERS 2
-
-/* One error of the configuration, with its place. */
-#define MESSAGE_SIZE (PATH_MAX + 1024)
 
 /* Who else is there does not change often. */
 #define CONFLICTS_USEC (60 * USEC_PER_SEC)
@@ -46,252 +41,9 @@ const char *manager_state_to_string(enum manager_state state)
 	return strings[state];
 }
 
-/* The command line over the files. */
-static int apply_options(const struct manager_options *options, struct policy_set *set)
-{
-	char *scope;
-
-	set->dry_run = set->dry_run || options->dry_run;
-	if (!options->scope)
-		return 0;
-	scope = strdup(options->scope);
-	if (!scope)
-		return -ENOMEM;
-	free(set->scope);
-	free(set->scope_file);
-	set->scope = scope;
-	set->scope_file = NULL;
-	set->scope_line = 0;
-	return 0;
-}
-
-/* What a configuration comes to. */
-struct loaded {
-	struct policy_set policies;
-	char **files;
-	size_t n_files;
-};
-
-/* Takes loaded apart if the options cannot be applied. */
-static int finish_load(const struct manager_options *options, struct loaded *loaded, int r,
-		       struct loaded *ret)
-{
-	int error = apply_options(options, &loaded->policies);
-
-	if (error < 0) {
-		policy_set_done(&loaded->policies);
-		conf_files_free(loaded->files, loaded->n_files);
-		return error;
-	}
-	*ret = *loaded;
-	return r;
-}
-
-/* 0, 1 if it has errors (*ret is not set then), -errno. */
-static int load(const struct manager_options *options, struct conf_messages *messages,
-		struct loaded *ret)
-{
-	struct loaded loaded = { 0 };
-	int r;
-
-	r = conf_find_files(options->config_file, "", &loaded.files, &loaded.n_files);
-	if (r < 0)
-		return r;
-	r = conf_load((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
-		      messages);
-	if (r == 0)
-		return finish_load(options, &loaded, 0, ret);
-	conf_files_free(loaded.files, loaded.n_files);
-	return r;
-}
-
-/* For the start: what can be used of it.  0, 1 if it has errors, -errno (-ENOMEM). */
-static int load_lenient(const struct manager_options *options, struct conf_messages *messages,
-			struct loaded *ret)
-{
-	struct loaded loaded = { 0 };
-	int r, found;
-
-	found = conf_find_files(options->config_file, "", &loaded.files, &loaded.n_files);
-	if (found == -ENOMEM)
-		return found;
-	if (found < 0)
-		(void)conf_messages_add(messages, "configuration", 0, false,
-					"drop-ins cannot be listed: %s; none of its files is used",
-					strerror(-found));
-	r = conf_load_lenient((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
-			      messages);
-	if (r >= 0)
-		return finish_load(options, &loaded, found < 0 ? 1 : r, ret);
-	conf_files_free(loaded.files, loaded.n_files);
-	return r;
-}
-
-static const char *print_message(const struct conf_message *message, char *buf, size_t size)
-{
-	char line[16] = "";
-
-	if (message->line > 0)
-		snprintf(line, sizeof(line), ":%u", message->line);
-	snprintf(buf, size, "%s%s: %s%s", message->file, line, message->warning ? "warning: " : "",
-		 message->text);
-	return buf;
-}
-
-static void log_messages(const struct conf_messages *messages)
-{
-	char text[MESSAGE_SIZE];
-
-	for (size_t i = 0; i < messages->n; i++)
-		log_line(messages->items[i].warning ? LOG_WARNING : LOG_ERR, "%s",
-			 print_message(&messages->items[i], text, sizeof(text)));
-}
-
-/* For the bus; what there is no memory for is left out. */
-static void keep_errors(struct manager *m, const struct conf_messages *messages)
-{
-	char text[MESSAGE_SIZE];
-
-	m->config_errors = conf_files_free(m->config_errors, m->n_config_errors);
-	m->n_config_errors = 0;
-	if (messages->n_errors > 0)
-		m->config_errors = calloc(messages->n_errors, sizeof(char *));
-	for (size_t i = 0; m->config_errors && i < messages->n; i++) {
-		char *copy;
-
-		if (messages->items[i].warning)
-			continue;
-		copy = strdup(print_message(&messages->items[i], text, sizeof(text)));
-		if (copy)
-			m->config_errors[m->n_config_errors++] = copy;
-	}
-}
-
-static void take(struct manager *m, const struct loaded *loaded,
-		 const struct conf_messages *messages)
-{
-	policy_set_done(&m->policies);
-	conf_files_free(m->config_files, m->n_config_files);
-	m->policies = loaded->policies;
-	m->config_files = loaded->files;
-	m->n_config_files = loaded->n_files;
-	m->is_degraded = messages->n_errors > 0;
-	keep_errors(m, messages);
-}
-
-const char *manager_status(const struct manager *m, char buf[static MANAGER_STATUS_SIZE])
-{
-	if (m->is_degraded)
-		snprintf(buf, MANAGER_STATUS_SIZE,
-			 "Degraded: the configuration has errors (reckonctl check)%s",
-			 m->policies.dry_run ? "; dry run: no process is killed" : "");
-	else
-		snprintf(buf, MANAGER_STATUS_SIZE, "%s",
-			 m->policies.dry_run ? "Dry run: no process is killed" : "Watching memory");
-	return buf;
-}
-
-/* --check-config: is the scope there? */
-static int check_scope_of(const struct policy_set *set, struct conf_messages *messages)
-{
-	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct cgroup_fs cgroups;
-	int r;
-
-	if (cgroup_fs_open(proc_fd, &cgroups) < 0)
-		return 0;
-	r = conf_check_scope(set, &cgroups, messages);
-	cgroup_fs_done(&cgroups);
-	return r;
-}
-
-int manager_load_policies(const struct manager_options *options, struct policy_set *ret)
-{
-	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
-	struct loaded loaded;
-	int r;
-
-	r = load(options, &messages, &loaded);
-	if (r == 0)
-		(void)check_scope_of(&loaded.policies, &messages);
-	for (size_t i = 0; i < messages.n; i++)
-		conf_message_print(&messages.items[i], stderr);
-	if (r != 0)
-		return r;
-	conf_files_free(loaded.files, loaded.n_files);
-	*ret = loaded.policies;
-	return 0;
-}
-
-/* As they are printed, but in UTF-8: names of files may be anything. */
-static char *list_mistakes(const struct conf_messages *messages)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t size = 0;
-	char *clean;
-	FILE *f;
-
-	f = open_memstream(&text, &size);
-	if (!f)
-		return NULL;
-	for (size_t i = 0; i < messages->n; i++)
-		if (!messages->items[i].warning)
-			conf_message_print(&messages->items[i], f);
-	if (fclose(f) == EOF)
-		return NULL;
-	if (size > 0)
-		text[size - 1] = '\0'; /* the last line end */
-	clean = malloc(FORMAT_UTF8_SIZE(size));
-	if (clean)
-		format_utf8(text, clean, FORMAT_UTF8_SIZE(size));
-	return clean;
-}
-
 bool manager_scope_exists(const struct manager *m)
 {
 	return cgroup_find(&m->cgroups, m->policies.scope) != -ENOENT;
-}
-
-/* It may come later, as the slice of a user does. */
-static void warn_of_scope(const struct manager *m)
-{
-	if (!manager_scope_exists(m))
-		log_warning(
-			"Scope %s: there is no such cgroup; until there is, nobody may be ended.",
-			m->policies.scope);
-}
-
-int manager_reload(struct manager *m, char **ret_mistakes)
-{
-	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
-	struct loaded loaded;
-	int r;
-
-	r = load(&m->options, &messages, &loaded);
-	log_messages(&messages);
-	if (r != 0) {
-		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
-			  "The configuration was not reloaded%s%s; the old one stays.",
-			  r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
-		*ret_mistakes = r > 0 ? list_mistakes(&messages) : NULL;
-		return r;
-	}
-	take(m, &loaded, &messages);
-	m->n_reloads++;
-	census_set_policies(&m->census, &m->policies);
-	m->warned = false; /* by policies that are no more */
-	bus_note_reload(m->bus);
-	if (!m->policies.dry_run && !m->ledger && m->abilities.ledger_error == 0) {
-		/* It was a dry run until now. */
-		r = thawed_open(m);
-		if (r < 0)
-			log_warning("Groups that are thawed stay so if reckond is killed: %s.",
-				    thawed_strerror(r));
-		thawed_recover(m);
-	}
-	log_info("The configuration was reloaded.");
-	warn_of_scope(m);
-	return 0;
 }
 
 void manager_find_conflicts(struct manager *m, usec_t now)
@@ -463,25 +215,6 @@ static uint64_t realtime_now(void)
 	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
 }
 
-static int load_first(struct manager *m)
-{
-	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
-	struct loaded loaded;
-	int r;
-
-	r = load_lenient(&m->options, &messages, &loaded);
-	log_messages(&messages);
-	if (r < 0)
-		return r;
-	take(m, &loaded, &messages);
-	if (m->is_degraded)
-		log_event(MESSAGE_ID_DEGRADED, LOG_ERR,
-			  "Degraded: the configuration has %zu error%s; what has none is in use, "
-			  "and the built-in policies are.",
-			  messages.n_errors, messages.n_errors == 1 ? "" : "s");
-	return 0;
-}
-
 int manager_new(const struct manager_options *options, const struct kill_ops *ops,
 		struct manager **ret)
 {
@@ -500,7 +233,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
 		kill_victim_init(&m->lingering[i]);
 
-	r = load_first(m);
+	r = manager_load(m);
 	if (r == 0)
 		r = open_machine(m);
 	if (r == 0)
@@ -522,7 +255,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	self_limit(m);
 	m->started_usec = realtime_now();
 	report_start(m);
-	warn_of_scope(m);
+	manager_warn_of_scope(m);
 	manager_find_conflicts(m, monitor_now());
 	thawed_recover(m);
 	*ret = take_ptr(m);

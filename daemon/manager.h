@@ -159,6 +159,9 @@ static inline void manager_freep(struct manager **manager)
 /* Reads the configuration: 0, 1 if it has errors (each printed on standard error), -errno. */
 int manager_load_policies(const struct manager_options *options, struct policy_set *ret);
 
+/* manager-config.c.  For the start: what can be used of the configuration.  0 or -ENOMEM. */
+int manager_load(struct manager *manager);
+
 /* The configuration anew; with mistakes the old one stays.  0; 1 if it has mistakes, with all of
  * them in *ret_mistakes, a line each (to be freed; NULL: no memory for it); -errno. */
 int manager_reload(struct manager *manager, char **ret_mistakes);
@@ -169,6 +172,7 @@ const char *manager_status(const struct manager *manager, char buf[static MANAGE
 
 /* Is there a cgroup of that path now?  If not, nobody may be ended until there is. */
 bool manager_scope_exists(const struct manager *manager);
+void manager_warn_of_scope(const struct manager *manager);
 
 /* Looks, now and then, whether other out-of-memory daemons are there; says so when that changes. */
 void manager_find_conflicts(struct manager *manager, usec_t now);

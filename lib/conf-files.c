@@ -8,6 +8,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include <sys/sysmacros.h>
 
 #include "lib/cleanup.h"
-#include "lib/conf.h"
+#include "lib/conf-loader.h"
 
 /* /etc first: the administrator's, then the boot's, then the distribution's. */
 static const char *const roots[] = { "etc", "run", "usr/lib" };
@@ -201,4 +202,42 @@ int conf_find_files(const char *file, const char *root_prefix, char ***ret, size
 	*ret_n = list.n;
 	list.n = 0;
 	return 0;
+}
+
+static const char *file_kind(mode_t mode)
+{
+	if (S_ISDIR(mode))
+		return "a directory";
+	return S_ISFIFO(mode) ? "a FIFO" : "a device or the like";
+}
+
+FILE *conf_open(struct conf_loader *loader, const char *file)
+{
+	_cleanup_close_ int fd = -EBADF;
+	FILE *stream;
+	struct stat st;
+
+	/* Non-blocking: opening a FIFO would wait for a writer. */
+	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		conf_error(loader, "cannot be read: %s", strerror(errno));
+		return NULL;
+	}
+	/* "--config=/dev/null" is how people say "no configuration". */
+	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
+		return NULL;
+	if (!S_ISREG(st.st_mode)) {
+		conf_error(loader, "is %s, not a regular file", file_kind(st.st_mode));
+		return NULL;
+	}
+	if (st.st_size > (off_t)CONF_FILE_MAX) {
+		conf_error(loader, "is too large: at most %u MiB", (unsigned)(CONF_FILE_MAX / MIB));
+		return NULL;
+	}
+	stream = fdopen(fd, "re");
+	if (!stream)
+		loader->no_memory = true;
+	else
+		(void)take_fd(&fd);
+	return stream;
 }

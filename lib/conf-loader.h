@@ -29,6 +29,7 @@ struct conf_loader {
 	bool no_memory;
 
 	FILE *stream;
+	size_t n_bytes; /* that were read of it */
 	const char *file;
 	unsigned line;
 	char text[CONF_LINE_MAX + 2]; /* the line; one byte more tells that it is too long */
@@ -55,6 +56,9 @@ __attribute__((format(printf, 2, 3))) void conf_error(struct conf_loader *loader
 						      const char *format, ...);
 __attribute__((format(printf, 2, 3))) void conf_warning(struct conf_loader *loader,
 							const char *format, ...);
+
+/* NULL: it is not to be read, for a reason that was reported (conf-files.c). */
+FILE *conf_open(struct conf_loader *loader, const char *file);
 
 /* Now that all has been read: is each policy and rule that was touched complete?  One that is not
  * has errors. */

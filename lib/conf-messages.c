@@ -62,6 +62,12 @@ int conf_messages_addv(struct conf_messages *messages, const char *file, unsigne
 	struct conf_message *grown;
 	size_t at;
 
+	if (messages->n == CONF_MESSAGES_MAX) {
+		messages->n_errors += !warning;
+		messages->n_warnings += warning;
+		messages->n_left_out++;
+		return 0;
+	}
 	if (vasprintf(&text, format, ap) < 0) {
 		text = NULL;
 		return -ENOMEM;
@@ -83,6 +89,7 @@ int conf_messages_addv(struct conf_messages *messages, const char *file, unsigne
 		.text = take_ptr(text),
 	};
 	messages->n_errors += !warning;
+	messages->n_warnings += warning;
 	return 0;
 }
 

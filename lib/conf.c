@@ -16,13 +16,10 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <ini.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "lib/cleanup.h"
 #include "lib/conf-loader.h"
@@ -296,10 +293,18 @@ static void refuse_line(struct conf_loader *loader, const char *line, bool has_n
 	loader->is_lost_daemon = *line == '[' ? !!strcasestr(line, "Daemon") : is_daemon;
 }
 
+/* EOF beyond what a file may have: it may have grown since it was opened. */
+static int fetch_char(struct conf_loader *loader)
+{
+	if (loader->n_bytes++ >= CONF_FILE_MAX)
+		return EOF;
+	return getc_unlocked(loader->stream);
+}
+
 /* The next line, into loader->text, empty if it has been refused; false at the end. */
 static bool fetch_line(struct conf_loader *loader)
 {
-	int c = getc_unlocked(loader->stream);
+	int c = fetch_char(loader);
 	bool has_nul = false;
 	const char *line;
 	size_t n = 0;
@@ -307,7 +312,7 @@ static bool fetch_line(struct conf_loader *loader)
 	if (c == EOF)
 		return false;
 	loader->line++;
-	for (; c != EOF && c != '\n'; c = getc_unlocked(loader->stream)) {
+	for (; c != EOF && c != '\n'; c = fetch_char(loader)) {
 		has_nul |= c == '\0';
 		if (n <= CONF_LINE_MAX)
 			loader->text[n++] = (char)c;
@@ -391,43 +396,19 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	return 1;
 }
 
-static const char *file_kind(mode_t mode)
-{
-	if (S_ISDIR(mode))
-		return "a directory";
-	return S_ISFIFO(mode) ? "a FIFO" : "a device or the like";
-}
-
 static void load_file(struct conf_loader *loader, const char *file)
 {
 	_cleanup_fclose_ FILE *stream = NULL;
-	_cleanup_close_ int fd = -EBADF;
-	struct stat st;
 	int r;
 
 	loader->file = file;
 	loader->line = 0;
 	close_section(loader);
-	/* Non-blocking: opening a FIFO would wait for a writer. */
-	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		conf_error(loader, "cannot be read: %s", strerror(errno));
+	stream = conf_open(loader, file);
+	if (!stream)
 		return;
-	}
-	/* "--config=/dev/null" is how people say "no configuration". */
-	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
-		return;
-	if (!S_ISREG(st.st_mode)) {
-		conf_error(loader, "is %s, not a regular file", file_kind(st.st_mode));
-		return;
-	}
-	stream = fdopen(fd, "re");
-	if (!stream) {
-		loader->no_memory = true;
-		return;
-	}
-	take_fd(&fd);
 	loader->stream = stream;
+	loader->n_bytes = 0;
 	r = ini_parse_stream(read_line, loader, on_key, loader);
 	/* A positive number would be a line that read_line() let through and inih does not take. */
 	assert(r <= 0);

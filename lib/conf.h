@@ -19,6 +19,10 @@
 
 /* Longer lines are a mistake (but comments may be as long as they like). */
 #define CONF_LINE_MAX 1024
+/* Larger files are a mistake. */
+#define CONF_FILE_MAX MIB
+/* More are counted, and not kept. */
+#define CONF_MESSAGES_MAX 100
 
 /* Of a policy or rule.  inih keeps 49 bytes of a section: "Protect " and this fit. */
 #define CONF_NAME_MAX 40
@@ -33,7 +37,9 @@ struct conf_message {
 struct conf_messages {
 	struct conf_message *items;
 	size_t n;
-	size_t n_errors; /* items that are not warnings */
+	size_t n_errors; /* with those that are not kept; likewise the next */
+	size_t n_warnings;
+	size_t n_left_out; /* not kept */
 };
 
 /* For conf and its caller: put in its place, files as they come, lines in order.  0 or -ENOMEM. */

@@ -1020,6 +1020,35 @@ static void test_load_takes_regular_files_only(void **state)
 	}
 }
 
+/* Neither a file nor what is wrong with it takes memory or time without limit. */
+static void test_load_is_bounded(void **state)
+{
+	_cleanup_free_ char *text = malloc(2 * CONF_FILE_MAX);
+	const char *path;
+	struct policy_set set;
+	size_t n = 0;
+
+	assert_non_null(text);
+	n += (size_t)sprintf(text, "[Daemon]\n");
+	while (n < CONF_FILE_MAX - 2)
+		n += (size_t)sprintf(text + n, "x\n");
+	for (int i = 0; i < 2; i++) {
+		struct conf_messages messages = {};
+
+		path = write_tmp(text, n);
+		assert_int_equal(conf_load(&path, 1, &set, &messages), 1);
+		assert_int_equal(messages.n, i == 0 ? CONF_MESSAGES_MAX : 1);
+		assert_int_equal(messages.n + messages.n_left_out,
+				 messages.n_errors + messages.n_warnings);
+		if (i == 0)
+			assert_true(messages.n_errors > 500000);
+		else
+			assert_non_null(strstr(messages.items[0].text, "too large: at most 1 MiB"));
+		conf_messages_done(&messages);
+		n += (size_t)sprintf(text + n, "xxxx\n");
+	}
+}
+
 static void test_message_print_is_file_line_text(void **state)
 {
 	static char file[] = "a.conf", text[] = "is wrong";
@@ -1252,6 +1281,7 @@ int main(void)
 		cmocka_unit_test(test_load_refuses_nul_bytes),
 		cmocka_unit_test(test_load_shows_only_printable_text),
 		cmocka_unit_test(test_load_takes_regular_files_only),
+		cmocka_unit_test(test_load_is_bounded),
 		cmocka_unit_test(test_message_print_is_file_line_text),
 		cmocka_unit_test(test_load_merges_drop_ins),
 		cmocka_unit_test(test_find_files_keeps_the_order_of_directories),
