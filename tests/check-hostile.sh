@@ -30,6 +30,12 @@ is_harmless() { # FILE
     ! LC_ALL=C grep -qP '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]' "$1" &&
         iconv -f UTF-8 -t UTF-8 "$1" >/dev/null 2>&1
 }
+for name in "${names[@]:0:5}" "${groups[@]:0:3}"; do # would it be seen?
+    printf '%s\n' "$name" >"$tmp/out"
+    check "! is_harmless '$tmp/out' || [[ \$name == a* ]]" 'what is not harmless is seen'
+done
+printf 'h\xc3\xa9 %s\n' '%n\' >"$tmp/out"
+check "is_harmless '$tmp/out'" 'and what is harmless'
 quiet_conf >"$tmp/conf"
 start
 wait_for is_there 20
