@@ -94,6 +94,24 @@ start
 check "! grep -q '^Ending' '$tmp/log'" 'it leaves everybody alone while nothing is wrong'
 check "! grep -q 'limit: rehearsal' '$tmp/log'" 'the rehearsal finds nothing that does not work'
 
+# Nothing is forked once there are threads.
+stop
+if command -v strace >/dev/null && strace -o "$tmp/trace" true 2>/dev/null; then
+	as=(strace -f -qq -e 'trace=clone,clone3,fork,vfork' -o "$tmp/trace")
+	start
+	as=()
+	main=$(head -n 1 "$tmp/trace" | cut -d ' ' -f 1)
+	grep -E "^$main +(clone3?|v?fork)\(" "$tmp/trace" >"$tmp/calls"
+	check "[ \$(sed -n '/CLONE_THREAD/,\$p' '$tmp/calls' | grep -vc CLONE_THREAD) = 0 ] &&
+		[ \$(grep -vc CLONE_THREAD '$tmp/calls') = 2 ]" 'what it forks is forked before there are threads'
+	kill -TERM "$(cat "/proc/$daemon/task/$daemon/children")" # strace is told, and passes nothing on
+	wait "$daemon"
+	daemon=''
+else
+	echo 'skip - what it forks is forked before there are threads: no strace here'
+fi
+start
+
 # A configuration with a mistake changes nothing; one without is taken at once.
 printf '[Policy now]\nMemoryAvailable=plenty\n' >"$tmp/conf"
 kill -HUP "$daemon"
