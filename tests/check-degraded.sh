@@ -39,7 +39,7 @@ hold 16
 victim=$held
 start
 check "wait_for \"! is_alive $victim\"" 'it kills by the policy without errors'
-check "wait_for \"grep -q 'nobody may be ended' '$tmp/log'\" && is_alive $kept" 'and not what was meant to be protected'
+check "wait_for \"grep -q 'no process is eligible' '$tmp/log'\" && is_alive $kept" 'and not what was meant to be protected'
 check "grep -q '^$tmp/conf:15: MemoryAvailable= needs' '$tmp/log' && grep -q '^$tmp/conf:14: \\[Policy broken\\] has errors and is not used' '$tmp/log'" \
     'the log has a line for each error'
 check "grep -q '^$tmp/conf:[0-9]*: warning: User=ghost: there is no such user' '$tmp/log' && grep -q '^$tmp/conf:[0-9]*: warning: unknown section \\[Metrics\\]' '$tmp/log' &&
