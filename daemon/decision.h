@@ -83,6 +83,8 @@ struct decision {
 	bool stays_frozen;	 /* it cannot be helped: there is nothing to wait for */
 	bool called_off;	 /* no SIGKILL any more: the configuration is another */
 	bool skips_term;	 /* SIGKILL in place of a SIGTERM that it could not have handled */
+	bool unit_is_marked;	 /* its unit's manager is told: unit.h */
+	int unit_error;		 /* -errno of that */
 	int error;		 /* -errno of opening or signalling, 0 */
 	int refrozen;		 /* levels frozen again, or -errno */
 	enum kill_progress outcome;

@@ -27,6 +27,7 @@
 
 struct account;
 struct archive;
+struct unit_marker;
 
 enum manager_state {
 	MANAGER_CALM,	/* plenty of memory: nobody is looked at */
@@ -91,6 +92,7 @@ struct manager {
 	struct memory_source *memory;
 	struct precise *precise;
 	struct kill_reapers *reapers;
+	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
 	const struct kill_ops *kill_ops;
 
 	enum manager_state state;

@@ -23,6 +23,7 @@
 #include "daemon/stalls.h"
 #include "daemon/swap-use.h"
 #include "daemon/thawed.h"
+#include "daemon/unit.h"
 #include "daemon/watch.h"
 #include "lib/reader.h"
 
@@ -361,8 +362,12 @@ static void end(struct manager *m, struct tick *t)
 	int r;
 
 	t->signal = thawed_prepare(m, t->signal);
+	if (!escalates)
+		unit_before_signal(m);
 	r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, t->signal, m->reapers,
 			&m->victim);
+	if (!escalates)
+		unit_after_signal(m, r);
 	d->signal = t->signal;
 	d->signalled_at = monitor_now();
 	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
