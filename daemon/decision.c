@@ -45,6 +45,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.dry_run = m->policies.dry_run,
 		.memory = victim->memory,
 		.is_unit = victim->is_unit,
+		.alone = victim->alone,
 		.n_candidates = result->n_candidates,
 		.n_reads = result->n_reads,
 		.approximate = result->approximate,

@@ -49,6 +49,7 @@ struct decision {
 	bool approximate;
 	unsigned n_sharers;	 /* processes that share its memory and go with it */
 	unsigned n_relatives;	 /* likewise: they share its memory copy on write */
+	uint64_t alone;		 /* what the victim alone frees; if memory.is_measured */
 	bool is_unit;		 /* most of it is shared with relatives: company-family.c */
 	unsigned n_sharers_left; /* beyond those: too many, or not looked at */
 	int sharers_error;	 /* -errno: of some it is not known */

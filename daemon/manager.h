@@ -112,6 +112,7 @@ struct manager {
 	usec_t watching_since;	       /* 0: calm */
 	usec_t listed_at;	       /* the last full listing, since calm; 0: none yet */
 	usec_t round_usec;	       /* what the slices of the last round took */
+	unsigned n_vanished;	       /* candidates in a row that vanished before the signal */
 	unsigned n_cut;		       /* choices in a row that the limits cut short */
 	struct victim_request request; /* of the last choice */
 	struct victim_result choice;

@@ -33,6 +33,8 @@
  * rests on it all the same: 0.2 s in all. */
 #define CUT_MAX	   4
 #define GO_ON_USEC (1 * USEC_PER_MSEC)
+/* Likewise after a candidate vanished that was larger than all others. */
+#define VANISHED_MAX 64
 /* What frees less is no victim. */
 #define MIN_VICTIM_BYTES (4 * MIB)
 #define MIN_VICTIM_SHARE 1024
@@ -220,8 +222,10 @@ static void judge(struct manager *m, struct tick *t)
 	if (m->state != MANAGER_CALM && t->now >= m->watch_until)
 		watch_rest(m);
 	m->state = t->now < m->watch_until ? MANAGER_WATCH : MANAGER_CALM;
-	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until)
+	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until) {
+		m->n_vanished = 0;
 		return;
+	}
 	m->state = MANAGER_ACT;
 	t->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
 }
@@ -238,10 +242,12 @@ static bool choose(struct manager *m, struct tick *t)
 {
 	const struct policy *policy = t->judgement.policy;
 	struct reader reader = {
-		.proc_fd = m->proc_fd,
+		/* (One that vanishes all the time does not live as long as a precise read takes.)
+		 */
 		.accuracy = &m->accuracy,
 		.precise = m->precise,
-		.left = PRECISE_BUDGET_USEC,
+		.proc_fd = m->proc_fd,
+		.left = m->n_vanished > 0 ? 0 : PRECISE_BUDGET_USEC,
 		.now = monitor_now,
 		.reread_until = monitor_now() + REREAD_BUDGET_USEC,
 		.allocated = m->reading.allocated,
@@ -276,6 +282,15 @@ static bool choose(struct manager *m, struct tick *t)
 		return false;
 	}
 	m->n_cut = 0;
+	/* A process that changes its pid (clone(CLONE_VM) or fork(), and exit) vanishes while its
+	 * memory stays.  It is new in the next look, so that is waited for, rather than another
+	 * killed that has less. */
+	if (m->choice.vanished_pid != 0 && m->n_vanished < VANISHED_MAX &&
+	    (m->choice.n_ranked == 0 || m->choice.vanished_score > m->choice.ranked[0].estimate)) {
+		m->n_vanished++;
+		t->goes_on = true;
+		return false;
+	}
 	if (m->choice.n_ranked == 0) {
 		t->event = REPORT_NOBODY;
 		return false;
@@ -385,6 +400,7 @@ static void end(struct manager *m, struct tick *t)
 	/* Not by signalled_at: until then a thaw may have waited for others who move processes. */
 	d->signal_usec = sub_u64(m->victim.step_at[KILL_STEP_SIGNAL], t->now);
 	m->n_kills++;
+	m->n_vanished = 0;
 	passover_spend(&m->passover, d->avoided_kinds);
 	/* Should this fail, the timer finds out too, only later. */
 	(void)monitor_watch_victim(m, m->victim.pidfd);
@@ -408,6 +424,10 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 		m->quiet_until = t->now + DRY_RUN_PAUSE_USEC;
 		t->event = REPORT_DRY_RUN;
 	}
+	if (t->event == REPORT_VANISHED && m->n_vanished < VANISHED_MAX) {
+		m->n_vanished++;
+		t->goes_on = true;
+	}
 	if (t->event == REPORT_CANNOT_OPEN || t->event == REPORT_SPARED)
 		ending_pass_over(m, t->now);
 	if (t->event == REPORT_CHANGED || t->event == REPORT_VANISHED)
@@ -426,6 +446,8 @@ static bool is_to_look_again(enum report_event event)
 
 static usec_t next_by_state(const struct manager *m, const struct tick *t)
 {
+	if (t->goes_on)
+		return GO_ON_USEC;
 	if (is_to_look_again(t->event))
 		return SOON_USEC;
 	if (m->state == MANAGER_SETTLE) /* beside the event of its exit */
@@ -470,6 +492,8 @@ usec_t tick(struct manager *m, usec_t now)
 	judge(m, &t);
 	if (t.signal != 0 && (m->state == MANAGER_SETTLE || choose_and_confirm(m, &t)))
 		end(m, &t);
+	if (t.goes_on) /* it is about to act: no warning */
+		t.judgement.policy = NULL;
 	account_note(m, t.event, &t.judgement, now);
 	report(m, t.event, &t.judgement, before, now);
 	if (archive_is_due(m->archive, now) && !is_emergency(m, now))

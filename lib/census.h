@@ -100,7 +100,7 @@ struct census_process {
 	bool shmem_is_guessed;	/* only statm was read since */
 	bool has_many_groups;	/* status is so long that only statm is read in a round */
 	bool is_gone;		/* vanished in a choice */
-	bool is_unit; /* when its share was measured: victim_apply_share() */
+	bool is_unit;		/* when its share was measured: victim_apply_share() */
 	bool is_watched;	/* known for so long that its growth is */
 	unsigned choice;	/* the last in which its memory was read */
 	unsigned failed_choice; /* the last in which it could not be */
@@ -109,6 +109,7 @@ struct census_process {
 	uint64_t status_at_allocated; /* when shared memory and page tables were */
 	usec_t measured_at;	      /* memory.kept was */
 	usec_t share_asked_at;	      /* it was asked for, or told, in watch: daemon/watch.c */
+	uint64_t alone;		      /* likewise: what its death alone frees */
 	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share */
 	uint64_t recent_footprint;  /* reclaimable, at most CENSUS_GROWTH_USEC ago */
 	uint64_t earlier_footprint; /* once to twice as long ago, or when first seen */
@@ -167,6 +168,7 @@ struct census {
 	size_t n_hidden;   /* of these, who are not known but by number, since the last listing */
 	bool with_swap;	   /* swap was in use at the last sweep or round */
 	bool keeps_status; /* status is read in a round, and kept open; else statm */
+	bool keeps_none;   /* there were too few descriptors */
 	usec_t swept_at;   /* 0: everybody is to be read again */
 	pid_t last_pid;	   /* the newest given out, as far as we have looked; 0: not known */
 	uint64_t oldest_allocated; /* when the oldest reading of all was taken */
@@ -269,6 +271,10 @@ static inline bool census_round_is_under_way(const struct census *census)
 int census_catch_up(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
 		    usec_t (*clock)(void), usec_t deadline);
 void census_stop_catching_up(struct census *census);
+
+/* There are no more descriptors: gives back those that are kept open, and keeps none from now on.
+ */
+void census_keep_none(struct census *census);
 
 /* Back in calm: gives back what only watch needs (kept fds and what they pin in the kernel). */
 void census_rest(struct census *census);
