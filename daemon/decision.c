@@ -36,7 +36,15 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.pid = process->pid,
 		.start_ticks = process->start_ticks,
 		.uid = process->uid,
-		.target = policy->target,
+		.target =
+			result->as_one == VICTIM_AS_CGROUP ? POLICY_TARGET_CGROUP : policy->target,
+		.as_one = result->as_one,
+		.ppid = process->ppid,
+		.session = process->session,
+		.code_pages = process->code_pages,
+		.shares_memory =
+			victim->process &&
+			(victim->is_unit || victim->memory.kept > proc_mapped(&victim->memory) / 8),
 		.n_processes = 1,
 		.action = policy->action,
 		.grace_usec = policy->grace_usec,

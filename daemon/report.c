@@ -125,7 +125,12 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 static const char *describe_company(const struct decision *d, char *buf, size_t size)
 {
 	buf[0] = '\0';
-	if (d->n_sharers > 0 && d->target == POLICY_TARGET_PROCESS)
+	if (d->as_one == VICTIM_AS_CGROUP && d->target == POLICY_TARGET_CGROUP)
+		snprintf(buf, size, " as one, after repeated kills in it");
+	else if (d->n_siblings > 0)
+		snprintf(buf, size, " and %u others with its name and parent, after repeated kills",
+			 d->n_siblings);
+	else if (d->n_sharers > 0 && d->target == POLICY_TARGET_PROCESS)
 		snprintf(buf, size, " and %u that share%s its memory", d->n_sharers,
 			 d->n_sharers == 1 ? "s" : "");
 	return buf;
@@ -206,7 +211,7 @@ static void report_signalled(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
 	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], size[FORMAT_BYTES_SIZE],
-		next[256], company[64];
+		next[256], company[96];
 	char avoided[256];
 
 	describe_memory(&d->before, memory);

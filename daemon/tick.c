@@ -232,6 +232,15 @@ static uint64_t min_victim(const struct manager *m)
 	return max_u64(MIN_VICTIM_BYTES, m->reading.total / MIN_VICTIM_SHARE);
 }
 
+/* In whose cgroup no other may be killed as one; asked for only after a kill. */
+static const char *find_own_cgroup(const struct manager *m, char *path, size_t size)
+{
+	if (m->n_kills == 0 ||
+	    cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), path, size) != 0)
+		return NULL;
+	return path;
+}
+
 /* Two passes over the census: a victim, or none. */
 static bool choose(struct manager *m, struct tick *t)
 {
@@ -252,6 +261,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.userdata = &reader,
 	};
 	usec_t began = monitor_now();
+	char own_cgroup[CGROUP_PATH_MAX];
 
 	ending_observe_passed_over(m);
 	m->request = (struct victim_request){
@@ -267,9 +277,12 @@ static bool choose(struct manager *m, struct tick *t)
 		.ticks_now = monitor_ticks_before(0),
 		.self = getpid(),
 		.passover = &m->passover,
+		.streak = &m->streak,
+		.own_cgroup = find_own_cgroup(m, own_cgroup, sizeof(own_cgroup)),
 	};
 	census_set_totals(&m->census, &m->reading.counters);
 	victim_choose(&m->census, &m->request, &reads, &m->choice);
+	m->request.own_cgroup = NULL;
 	if (m->choice.is_cut && m->n_cut++ < CUT_MAX) {
 		t->goes_on = true;
 		return false;
@@ -330,12 +343,20 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	if (!decision_may_kill(m, d->pid, m->policies.scope))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
-	if (moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
+	if (moved && d->target == POLICY_TARGET_CGROUP)
 		return REPORT_CHANGED;
 	if (memory_sample(m->memory, &m->reading) == 0 &&
 	    !policy_holds(t->judgement.policy, &reading))
 		return REPORT_STOOD_DOWN;
 	return company_gather(m, t->judgement.policy);
+}
+
+static void note_streak(struct manager *m, usec_t now)
+{
+	const struct decision *d = &m->decision;
+	const struct streak_subject subject = { d->cgroup, d->comm, d->ppid, d->uid };
+
+	streak_add(&m->streak, &subject, now);
 }
 
 /* Signal, reap, thaw, and watch. */
@@ -346,6 +367,8 @@ static void end(struct manager *m, struct tick *t)
 	bool escalates = d->signal != 0;
 	int r;
 
+	if (d->n_siblings > 0) /* SIGTERM would be for one of them alone */
+		t->signal = SIGKILL;
 	t->signal = thawed_prepare(m, t->signal);
 	r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, t->signal, m->reapers,
 			&m->victim);
@@ -366,6 +389,7 @@ static void end(struct manager *m, struct tick *t)
 	/* Not by signalled_at: until then a thaw may have waited for others who move processes. */
 	d->signal_usec = sub_u64(m->victim.step_at[KILL_STEP_SIGNAL], t->now);
 	m->n_kills++;
+	note_streak(m, t->now);
 	passover_spend(&m->passover, d->avoided_kinds);
 	/* Should this fail, the timer finds out too, only later. */
 	(void)monitor_watch_victim(m, m->victim.pidfd);
