@@ -339,6 +339,11 @@ static void report_passed_over(const struct manager *m, enum report_event event)
 		snprintf(text, sizeof(text),
 			 "%s cannot be opened: %s; passed over for %" PRIu64 " s.",
 			 short_name(d, name, sizeof(name)), strerror(-d->error), seconds);
+	else if (event == REPORT_CANNOT_CONFIRM)
+		snprintf(text, sizeof(text),
+			 "%s was not what it was chosen as, or where, in %d attempts: skipped for "
+			 "%" PRIu64 " s.",
+			 short_name(d, name, sizeof(name)), PASSOVER_TRIES, seconds);
 	else
 		snprintf(text, sizeof(text),
 			 "Pid %d shares its memory with %s (pid %d), which may not be ended: "
@@ -405,6 +410,7 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 			report_nobody(m);
 		break;
 	case REPORT_CANNOT_OPEN:
+	case REPORT_CANNOT_CONFIRM:
 	case REPORT_SPARED:
 		report_passed_over(m, event);
 		break;

@@ -390,10 +390,18 @@ static void end(struct manager *m, struct tick *t)
 	d->signal_usec = sub_u64(m->victim.step_at[KILL_STEP_SIGNAL], t->now);
 	m->n_kills++;
 	note_streak(m, t->now);
+	passover_confirm(&m->passover);
 	passover_spend(&m->passover, d->avoided_kinds);
 	/* Should this fail, the timer finds out too, only later. */
 	(void)monitor_watch_victim(m, m->victim.pidfd);
 	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
+}
+
+/* For some time, as it cannot be killed. */
+static bool is_to_be_skipped(enum report_event event)
+{
+	return event == REPORT_CANNOT_OPEN || event == REPORT_CANNOT_CONFIRM ||
+	       event == REPORT_SPARED;
 }
 
 /* Somebody is to go who has not been chosen yet. */
@@ -413,7 +421,11 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 		m->quiet_until = t->now + DRY_RUN_PAUSE_USEC;
 		t->event = REPORT_DRY_RUN;
 	}
-	if (t->event == REPORT_CANNOT_OPEN || t->event == REPORT_SPARED)
+	if (t->event == REPORT_CHANGED && passover_is_evasive(&m->passover, t->now)) {
+		m->decision.error = -EBUSY;
+		t->event = REPORT_CANNOT_CONFIRM;
+	}
+	if (is_to_be_skipped(t->event))
 		ending_pass_over(m, t->now);
 	if (t->event == REPORT_CHANGED || t->event == REPORT_VANISHED)
 		census_look_again(&m->census, m->decision.pid, t->now, m->reading.allocated);
@@ -426,7 +438,7 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 static bool is_to_look_again(enum report_event event)
 {
 	return event == REPORT_ENDED || event == REPORT_VANISHED || event == REPORT_CHANGED ||
-	       event == REPORT_CANNOT_OPEN || event == REPORT_SPARED;
+	       is_to_be_skipped(event);
 }
 
 static usec_t next_by_state(const struct manager *m, const struct tick *t)
