@@ -59,8 +59,9 @@ static int check_scope(const struct policy_set *set, struct conf_messages *messa
 	return r;
 }
 
-/* As conf_load(); what it finds is said, and added to the report.  with_scope: is that there? */
-static int load(const char *config_file, bool with_scope, struct policy_set *ret,
+/* As conf_load(), or conf_load_lenient(); what it finds is printed, and added to the
+ * report.  Unless lenient: is the scope's cgroup there? */
+static int load(const char *config_file, bool lenient, struct policy_set *ret,
 		struct report *report)
 {
 	struct conf_messages messages = { 0 };
@@ -69,10 +70,15 @@ static int load(const char *config_file, bool with_scope, struct policy_set *ret
 	int r;
 
 	r = conf_find_files(config_file, "", &files, &n_files);
-	if (r < 0)
+	if (r < 0 && !lenient)
 		return r;
-	r = conf_load((const char *const *)files, n_files, ret, &messages);
-	if (r == 0 && with_scope) {
+	if (r < 0)
+		(void)conf_messages_add(&messages, "configuration", 0, false,
+					"drop-ins cannot be listed: %s; none of its files is used",
+					strerror(-r));
+	r = (lenient ? conf_load_lenient : conf_load)((const char *const *)files, n_files, ret,
+						      &messages);
+	if (r == 0 && !lenient) {
 		r = check_scope(ret, &messages);
 		if (r < 0)
 			policy_set_done(ret);
@@ -88,6 +94,44 @@ static void report_done(struct report *report)
 {
 	json_decref(report->files);
 	json_decref(report->messages);
+}
+
+/* The errors that were printed, as strings. */
+static json_t *list_errors(const struct report *report)
+{
+	json_t *errors = json_array(), *message;
+	size_t i;
+
+	json_array_foreach(report->messages, i, message)
+	{
+		char line[16] = "";
+
+		if (strcmp(json_string_value(json_object_get(message, "kind")), "mistake") != 0)
+			continue;
+		if (json_is_integer(json_object_get(message, "line")))
+			snprintf(line, sizeof(line), ":%d",
+				 (int)json_integer_value(json_object_get(message, "line")));
+		json_append_to(&errors,
+			       json_sprintf("%s%s: %s",
+					    json_string_value(json_object_get(message, "file")),
+					    line,
+					    json_string_value(json_object_get(message, "text"))));
+	}
+	return errors;
+}
+
+enum ctl_status check_load_lenient(const struct ctl_options *options, struct policy_set *ret,
+				   json_t **ret_errors)
+{
+	_cleanup_(report_done) struct report report = { json_array(), json_array() };
+	int r;
+
+	r = load(options->config_file, true, ret, &report);
+	if (r < 0)
+		return ctl_fail(options, CTL_FAILURE, "cannot read the configuration: %s",
+				strerror(-r));
+	*ret_errors = list_errors(&report);
+	return CTL_OK;
 }
 
 enum ctl_status check_load(const struct ctl_options *options, struct policy_set *ret)
@@ -122,7 +166,7 @@ static int check_one(const char *config_file, struct report *report)
 	struct policy_set set;
 	int r;
 
-	r = load(config_file, true, &set, report);
+	r = load(config_file, false, &set, report);
 	if (r == 0)
 		policy_set_done(&set);
 	return r < 0 ? r : 0;

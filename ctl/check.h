@@ -13,3 +13,6 @@ enum ctl_status check(const struct ctl_options *options, char **arguments, int n
 
 /* The configuration, with the options over it, for other commands; says what is wrong. */
 enum ctl_status check_load(const struct ctl_options *options, struct policy_set *ret);
+/* As reckond loads it at its start: what has errors is left out.  *ret_errors: an array of them. */
+enum ctl_status check_load_lenient(const struct ctl_options *options, struct policy_set *ret,
+				   json_t **ret_errors);

@@ -32,13 +32,14 @@ const char *explain_user(uid_t uid)
 }
 
 /* By this program itself. */
-static enum ctl_status find_out(const struct ctl_options *options, pid_t pid, json_t **ret)
+static enum ctl_status find_out(const struct ctl_options *options, pid_t pid, json_t **ret_errors,
+				json_t **ret)
 {
 	_cleanup_(outlook_freep) struct outlook *o = NULL;
 	struct explanation e;
 	enum ctl_status status;
 
-	status = outlook_new(options, &o);
+	status = outlook_new(options, ret_errors, &o);
 	if (status != CTL_OK)
 		return status;
 	if (pid != 0 && explain_process(o, pid, &e) != 0)
@@ -65,9 +66,10 @@ json_t *explain_ask(struct bus *bus, pid_t pid)
 	return NULL;
 }
 
-enum ctl_status explain_find_out(const struct ctl_options *options, pid_t pid, json_t **ret)
+enum ctl_status explain_find_out(const struct ctl_options *options, pid_t pid, json_t **ret_errors,
+				 json_t **ret)
 {
-	enum ctl_status status = find_out(options, pid, ret);
+	enum ctl_status status = find_out(options, pid, ret_errors, ret);
 
 	if (status == CTL_OK &&
 	    (!*ret || json_object_set_new(*ret, "source", json_string("reckonctl")) < 0)) {
@@ -87,7 +89,7 @@ static enum ctl_status get_answer(const struct ctl_options *options, pid_t pid, 
 	if (options->config_file || options->scope) {
 		snprintf(source, BUS_TEXT_SIZE, "as %s asks for",
 			 options->config_file ? "--config" : "--scope");
-		return explain_find_out(options, pid, ret);
+		return explain_find_out(options, pid, NULL, ret);
 	}
 	bus_open(&bus);
 	*ret = explain_ask(&bus, pid);
@@ -99,7 +101,7 @@ static enum ctl_status get_answer(const struct ctl_options *options, pid_t pid, 
 	else if (bus_is_occupied(&bus))
 		status = bus_fail(options, &bus);
 	else
-		status = explain_find_out(options, pid, ret);
+		status = explain_find_out(options, pid, NULL, ret);
 	bus_done(&bus);
 	return status;
 }

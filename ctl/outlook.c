@@ -171,7 +171,8 @@ static void machine_freep(struct machine **machine)
 	machine_free(*machine);
 }
 
-enum ctl_status outlook_new(const struct ctl_options *options, struct outlook **ret)
+enum ctl_status outlook_new(const struct ctl_options *options, json_t **ret_errors,
+			    struct outlook **ret)
 {
 	_cleanup_(machine_freep) struct machine *m = calloc(1, sizeof(*m));
 	enum ctl_status status;
@@ -181,10 +182,11 @@ enum ctl_status outlook_new(const struct ctl_options *options, struct outlook **
 		return ctl_fail(options, CTL_FAILURE, "no memory");
 	m->proc_fd = m->sys_fd = -EBADF;
 	cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
-	status = check_load(options, &m->policies);
+	status = ret_errors ? check_load_lenient(options, &m->policies, ret_errors)
+			    : check_load(options, &m->policies);
 	if (status == CTL_OK)
 		status = open_machine(options, m);
-	if (status == CTL_OK)
+	if (status == CTL_OK && !ret_errors)
 		status = check_scope(options, m);
 	if (status != CTL_OK)
 		return status;

@@ -8,8 +8,10 @@
 #include "ctl/ctl.h"
 #include "lib/outlook.h"
 
-/* Anything but CTL_OK comes after having said why. */
-enum ctl_status outlook_new(const struct ctl_options *options, struct outlook **ret);
+/* Anything but CTL_OK comes after having said why.  With ret_errors, errors in the configuration
+ * and a scope that does not exist are no failure: *ret_errors is set to an array of the former. */
+enum ctl_status outlook_new(const struct ctl_options *options, json_t **ret_errors,
+			    struct outlook **ret);
 struct outlook *outlook_free(struct outlook *outlook);
 static inline void outlook_freep(struct outlook **outlook)
 {

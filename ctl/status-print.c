@@ -341,6 +341,20 @@ static void print_list(const struct screen *screen, const char *label, enum scre
 	}
 }
 
+/* Of the running daemon's configuration, or of the files where there is none. */
+static void print_errors(const struct screen *screen, const json_t *answer)
+{
+	const json_t *errors = json_object_get(answer, "config_errors");
+	size_t n = json_array_size(errors);
+
+	if (words_bool(answer, "degraded"))
+		screen_item(screen, "Degraded", SCREEN_RED,
+			    "the configuration has errors and is used in part (reckonctl check)");
+	if (n > 0)
+		print_list(screen, words_bool(answer, "degraded") ? "" : "Errors", SCREEN_RED,
+			   errors);
+}
+
 static void print_setup(const struct screen *screen, const json_t *answer)
 {
 	const json_t *files = json_object_get(answer, "config_files");
@@ -366,6 +380,7 @@ void status_print(const struct screen *screen, const json_t *answer)
 	bool is_running = words_bool(answer, "running");
 
 	print_state(screen, answer);
+	print_errors(screen, answer);
 	print_ending(screen, answer);
 	print_memory(screen, answer);
 	if (is_running) {

@@ -160,10 +160,11 @@ static void told_done(struct told *told)
 /* Takes is_running.  NULL: no memory. */
 static json_t *put_together(const struct told *told, json_t *is_running)
 {
-	static const char *const copied[] = { "version",      "state",	      "dry_run",
-					      "scope",	      "config_files", "conflicts",
-					      "limits",	      "processes",    "kills",
-					      "started_usec", "read_usec" };
+	static const char *const copied[] = { "version",       "state",	       "dry_run",
+					      "scope",	       "config_files", "degraded",
+					      "config_errors", "conflicts",    "limits",
+					      "processes",     "kills",	       "started_usec",
+					      "read_usec" };
 	const json_t *p = told->properties;
 	json_t *memory = p ? of_memory(p) : copy_of(told->outlook, "memory");
 	json_t *policies =
@@ -246,15 +247,19 @@ static enum ctl_status print_absent(const struct ctl_options *options, struct bu
 	json_t *is_running = bus->trouble == BUS_NOT_RUNNING ? json_false() : json_null();
 	_cleanup_(told_done) struct told told = { .properties = NULL };
 	char why[BUS_TEXT_SIZE];
+	json_t *answer, *errors = NULL;
 	enum ctl_status status;
-	json_t *answer;
 
 	bus_trouble_text(bus, why);
 	fprintf(stderr, "reckonctl: %s\n", why);
-	status = explain_find_out(options, 0, &told.outlook);
-	if (status != CTL_OK)
+	status = explain_find_out(options, 0, &errors, &told.outlook);
+	if (status != CTL_OK) {
+		json_decref(errors);
+		json_decref(is_running);
 		return status;
+	}
 	answer = json_with(put_together(&told, is_running), "error", json_string(why));
+	answer = json_with(answer, "config_errors", errors);
 	status = print(options, answer);
 	return status == CTL_OK ? CTL_FAILURE : status;
 }

@@ -6,11 +6,21 @@
  * caller's credentials and waits for the answer (sd_bus_query_sender_privilege(), by
  * sd_bus_get_name_creds(), of libsystemd 252 to 257).  Nothing is to wait here, so the same is
  * asked asynchronously.  It is the second gate: the first is the bus's policy file.
+ *
+ * Where /proc is mounted with hidepid=, a user cannot see the processes of others; what the daemon
+ * sees as root is then for root.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "daemon/bus-internal.h"
+#include "daemon/log.h"
+#include "daemon/monitor.h"
+#include "lib/hidepid.h"
+
+/* A reading of the mounts is good for so long. */
+#define HIDES_USEC (10 * USEC_PER_SEC)
 
 /* At a time. */
 #define QUESTIONS_MAX 16
@@ -19,6 +29,7 @@ struct question {
 	struct bus *bus;
 	sd_bus_message *call;
 	bus_answer_fn then;
+	const char *why_not;
 };
 
 static void question_free(void *userdata)
@@ -43,14 +54,15 @@ static int on_user(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	if (uid == 0 || uid == geteuid())
 		r = question->then(question->bus, call);
 	else
-		r = sd_bus_reply_method_errorf(call, SD_BUS_ERROR_ACCESS_DENIED,
-					       "Only root may do this.");
+		r = sd_bus_reply_method_errorf(call, SD_BUS_ERROR_ACCESS_DENIED, "%s",
+					       question->why_not);
 	if (r < 0)
 		(void)sd_bus_reply_method_errno(call, r, NULL);
 	return 0;
 }
 
-int bus_call_if_permitted(struct bus *b, sd_bus_message *call, bus_answer_fn then)
+int bus_call_if_permitted(struct bus *b, sd_bus_message *call, bus_answer_fn then,
+			  const char *why_not)
 {
 	struct question *question;
 	sd_bus_slot *slot = NULL;
@@ -61,7 +73,7 @@ int bus_call_if_permitted(struct bus *b, sd_bus_message *call, bus_answer_fn the
 	question = malloc(sizeof(*question));
 	if (!question)
 		return -ENOMEM;
-	*question = (struct question){ b, sd_bus_message_ref(call), then };
+	*question = (struct question){ b, sd_bus_message_ref(call), then, why_not };
 	b->n_questions++;
 	r = sd_bus_call_method_async(b->bus, &slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
 				     "org.freedesktop.DBus", "GetConnectionUnixUser", on_user,
@@ -75,4 +87,20 @@ int bus_call_if_permitted(struct bus *b, sd_bus_message *call, bus_answer_fn the
 	sd_bus_slot_set_floating(slot, true);
 	sd_bus_slot_unref(slot);
 	return 1;
+}
+
+bool bus_hides_processes(struct bus *b)
+{
+	usec_t now = monitor_now();
+	int r;
+
+	if (b->hides_read_at != 0 && now - b->hides_read_at < HIDES_USEC)
+		return b->hides_processes;
+	r = hidepid_find(b->manager->proc_fd);
+	if (r < 0)
+		log_debug("bus: cannot read the mounts: %s", strerror(-r));
+	else
+		b->hides_processes = r > 0;
+	b->hides_read_at = now;
+	return b->hides_processes;
 }

@@ -158,15 +158,28 @@ const struct history_entry *bus_next_killed(struct bus *b)
 	return history_get(history, next);
 }
 
+/* Without what tells which process it was: a signal is for everyone. */
+static const struct history_entry *anonymous(const struct history_entry *entry,
+					     struct history_entry *buf)
+{
+	*buf = *entry;
+	buf->pid = buf->uid = buf->avoided_pid = HISTORY_UNKNOWN_U32;
+	buf->comm[0] = buf->cgroup[0] = buf->avoided_comm[0] = buf->avoided_cgroup[0] = '\0';
+	buf->n_ranked = 0;
+	return buf;
+}
+
 int bus_say_killed(struct bus *b, const struct history_entry *entry)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
+	struct history_entry buf;
 	int r;
 
 	b->told_id = entry->id;
 	r = sd_bus_message_new_signal(b->bus, &signal, BUS_PATH, BUS_INTERFACE, "Killed");
 	if (r >= 0)
-		r = append_entry(b, signal, entry);
+		r = append_entry(b, signal,
+				 bus_hides_processes(b) ? anonymous(entry, &buf) : entry);
 	return r < 0 ? r : sd_bus_send(b->bus, signal, NULL);
 }
 

@@ -98,7 +98,9 @@ struct bus {
 	struct bus_waiting waiting[BUS_WAITING_MAX]; /* in the order in which they came */
 	unsigned n_waiting;
 	unsigned n_questions; /* of ours: bus-access.c */
-	size_t n_bytes;	      /* of the answer that is being built, roughly */
+	bool hides_processes; /* of one user from another */
+	usec_t hides_read_at;
+	size_t n_bytes; /* of the answer that is being built, roughly */
 
 	/* Over the census as it was at the last step; void after each look. */
 	struct outlook outlook;
@@ -120,7 +122,8 @@ struct bus {
 	unsigned conflicts;
 	bool has_reloaded;
 	bool dry_run;
-	uint64_t scope, config_files; /* hash_text() of them */
+	bool is_degraded;
+	uint64_t scope, config_files, config_errors; /* hash_text() of them */
 	uint64_t told_id;	      /* of the last victim that was told of, in the history */
 	uint64_t history_generation;  /* as of which there is nobody to tell of */
 	enum policy_action low_level; /* of what was said of low memory */
@@ -158,8 +161,8 @@ typedef int bus_property_fn(sd_bus *bus, const char *path, const char *interface
 			    const char *property, sd_bus_message *reply, void *userdata,
 			    sd_bus_error *error);
 extern bus_property_fn bus_get_version, bus_get_state, bus_get_flag, bus_get_scope,
-	bus_get_config_files, bus_get_limits, bus_get_conflicts, bus_get_memory, bus_get_pressure,
-	bus_get_has_pressure, bus_get_count, bus_get_times;
+	bus_get_config_files, bus_get_config_errors, bus_get_limits, bus_get_conflicts,
+	bus_get_memory, bus_get_pressure, bus_get_has_pressure, bus_get_count, bus_get_times;
 /* Get() of a property that exists, or GetAll()?  These are queued like other calls. */
 bool bus_is_of_properties(sd_bus_message *call);
 int bus_answer_properties(struct bus *bus, sd_bus_message *call); /* a bus_answer_fn */
@@ -224,9 +227,12 @@ const struct history_entry *bus_next_killed(struct bus *bus);
 int bus_say_killed(struct bus *bus, const struct history_entry *entry);
 void bus_forget_killed(struct bus *bus);
 
-/* bus-access.c: answers by then() if the caller is root (or who we are), else with an error.  What
+/* bus-access.c: answers by then() if the caller is root (or who we are), else with the error.  What
  * a method handler returns. */
-int bus_call_if_permitted(struct bus *bus, sd_bus_message *call, bus_answer_fn then);
+int bus_call_if_permitted(struct bus *bus, sd_bus_message *call, bus_answer_fn then,
+			  const char *why_not);
+/* Does /proc hide processes of other users here (hidepid)?  Then only root is told of processes. */
+bool bus_hides_processes(struct bus *bus);
 
 /* bus-log.c */
 int bus_add_log_control(struct bus *bus);

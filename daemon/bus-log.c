@@ -111,7 +111,7 @@ static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error)
 	if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Set") ||
 	    !sd_bus_message_has_signature(call, "ssv"))
 		return 0;
-	return bus_call_if_permitted(userdata, call, set);
+	return bus_call_if_permitted(userdata, call, set, "Only root may do this.");
 }
 
 int bus_add_log_control(struct bus *b)

@@ -14,14 +14,36 @@
 /* Comm= and Cgroup= of a rule, each a line of a configuration file, and a name. */
 #define CONDITIONS_SIZE 2304
 
-static int method_get_candidates(sd_bus_message *call, void *userdata, sd_bus_error *error)
+#define HIDDEN "Processes of other users are hidden here (hidepid): only root is told of them."
+
+/* What tells of processes. */
+static const struct {
+	const char *method;
+	bus_answer_fn answer;
+	enum bus_need need;
+} of_processes[] = {
+	{ "Explain", bus_answer_explain, BUS_NEEDS_PROCESSES },
+	{ "GetCandidates", bus_answer_candidates, BUS_NEEDS_PROCESSES },
+	{ "GetHistory", bus_answer_history, BUS_NEEDS_NOTHING },
+	{ "ListCandidates", bus_list_candidates, BUS_NEEDS_PROCESSES },
+	{ "ListHistory", bus_list_history, BUS_NEEDS_NOTHING },
+};
+
+static int wait_for_processes(struct bus *b, sd_bus_message *call)
 {
-	return bus_wait(userdata, call, bus_answer_candidates, BUS_NEEDS_PROCESSES);
+	const char *method = sd_bus_message_get_member(call);
+
+	for (size_t i = 0; i < ARRAY_SIZE(of_processes); i++)
+		if (strcmp(of_processes[i].method, method) == 0)
+			return bus_wait(b, call, of_processes[i].answer, of_processes[i].need);
+	return -EOPNOTSUPP;
 }
 
-static int method_list_candidates(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int method_of_processes(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-	return bus_wait(userdata, call, bus_list_candidates, BUS_NEEDS_PROCESSES);
+	if (bus_hides_processes(userdata))
+		return bus_call_if_permitted(userdata, call, wait_for_processes, HIDDEN);
+	return wait_for_processes(userdata, call);
 }
 
 static int method_get_cgroups(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -32,21 +54,6 @@ static int method_get_cgroups(sd_bus_message *call, void *userdata, sd_bus_error
 static int method_list_cgroups(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	return bus_wait(userdata, call, bus_list_cgroups, BUS_NEEDS_PROCESSES);
-}
-
-static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-	return bus_wait(userdata, call, bus_answer_explain, BUS_NEEDS_PROCESSES);
-}
-
-static int method_get_history(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-	return bus_wait(userdata, call, bus_answer_history, BUS_NEEDS_NOTHING);
-}
-
-static int method_list_history(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-	return bus_wait(userdata, call, bus_list_history, BUS_NEEDS_NOTHING);
 }
 
 /* Its conditions in words, of configuration files. */
@@ -85,8 +92,7 @@ static int append_rule_members(struct bus *b, sd_bus_message *reply, const struc
 
 	r = sd_bus_message_open_container(reply, 'a', "{sv}");
 	if (r >= 0)
-		r = sd_bus_message_append(reply, "{sv}", "Kind", "s",
-					  rule_kind_to_string(rule->kind));
+		r = sd_bus_message_append(reply, "{sv}", "Kind", "s", describe_rule_kind(rule));
 	if (r >= 0)
 		r = bus_append_foreign_member(b, reply, "Name", rule->name);
 	if (r >= 0)
@@ -255,7 +261,7 @@ static int wait_for_reload(struct bus *b, sd_bus_message *call)
 
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-	return bus_call_if_permitted(userdata, call, wait_for_reload);
+	return bus_call_if_permitted(userdata, call, wait_for_reload, "Only root may do this.");
 }
 
 /* clang-format off */
@@ -271,6 +277,8 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("DryRun", "b", bus_get_flag, 0, CHANGES),
 	SD_BUS_PROPERTY("Scope", "s", bus_get_scope, 0, CHANGES),
 	SD_BUS_PROPERTY("ConfigFiles", "as", bus_get_config_files, 0, CHANGES),
+	SD_BUS_PROPERTY("Degraded", "b", bus_get_flag, 0, CHANGES),
+	SD_BUS_PROPERTY("ConfigErrors", "as", bus_get_config_errors, 0, CHANGES),
 	SD_BUS_PROPERTY("Conflicts", "as", bus_get_conflicts, 0, CHANGES),
 	SD_BUS_PROPERTY("Limits", "as", bus_get_limits, 0, 0),
 	SD_BUS_PROPERTY("MemoryTotal", "t", bus_get_memory, 0, 0),
@@ -288,7 +296,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD_WITH_NAMES("GetCandidates",
 				 "u", SD_BUS_PARAM(limit),
 				 "a(uusstttttdibs)", SD_BUS_PARAM(candidates),
-				 method_get_candidates, ANYONE),
+				 method_of_processes, ANYONE),
 	SD_BUS_METHOD_WITH_NAMES("GetCgroups",
 				 "u", SD_BUS_PARAM(limit),
 				 "a(stttu)", SD_BUS_PARAM(cgroups),
@@ -296,11 +304,11 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD_WITH_NAMES("Explain",
 				 "u", SD_BUS_PARAM(pid),
 				 "a{sv}", SD_BUS_PARAM(explanation),
-				 method_explain, ANYONE),
+				 method_of_processes, ANYONE),
 	SD_BUS_METHOD_WITH_NAMES("GetHistory",
 				 "u", SD_BUS_PARAM(limit),
 				 "aa{sv}", SD_BUS_PARAM(entries),
-				 method_get_history, ANYONE),
+				 method_of_processes, ANYONE),
 	SD_BUS_METHOD_WITH_NAMES("GetRules",
 				 NULL,,
 				 "a(ssssdb)", SD_BUS_PARAM(rules),
@@ -312,7 +320,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD_WITH_NAMES("ListCandidates",
 				 "uu", SD_BUS_PARAM(first) SD_BUS_PARAM(limit),
 				 "aa{sv}", SD_BUS_PARAM(candidates),
-				 method_list_candidates, ANYONE),
+				 method_of_processes, ANYONE),
 	SD_BUS_METHOD_WITH_NAMES("ListCgroups",
 				 "uu", SD_BUS_PARAM(first) SD_BUS_PARAM(limit),
 				 "aa{sv}", SD_BUS_PARAM(cgroups),
@@ -320,7 +328,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD_WITH_NAMES("ListHistory",
 				 "tu", SD_BUS_PARAM(before) SD_BUS_PARAM(limit),
 				 "aa{sv}", SD_BUS_PARAM(entries),
-				 method_list_history, ANYONE),
+				 method_of_processes, ANYONE),
 	SD_BUS_METHOD_WITH_NAMES("ListRules",
 				 "uu", SD_BUS_PARAM(first) SD_BUS_PARAM(limit),
 				 "aa{sv}", SD_BUS_PARAM(rules),

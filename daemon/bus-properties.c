@@ -33,9 +33,10 @@ int bus_get_state(sd_bus *bus, const char *path, const char *interface, const ch
 int bus_get_flag(sd_bus *bus, const char *path, const char *interface, const char *property,
 		 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	const struct bus *b = userdata;
+	const struct manager *m = ((const struct bus *)userdata)->manager;
+	bool value = strcmp(property, "Degraded") == 0 ? m->is_degraded : m->policies.dry_run;
 
-	return sd_bus_message_append(reply, "b", (int)b->manager->policies.dry_run);
+	return sd_bus_message_append(reply, "b", (int)value);
 }
 
 int bus_get_scope(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -62,6 +63,16 @@ int bus_get_config_files(sd_bus *bus, const char *path, const char *interface, c
 	const struct manager *m = b->manager;
 
 	return append_foreign_array(b, reply, m->config_files, m->n_config_files);
+}
+
+int bus_get_config_errors(sd_bus *bus, const char *path, const char *interface,
+			  const char *property, sd_bus_message *reply, void *userdata,
+			  sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	const struct manager *m = b->manager;
+
+	return append_foreign_array(b, reply, m->config_errors, m->n_config_errors);
 }
 
 int bus_get_limits(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -200,6 +211,8 @@ static const struct {
 	{ "DryRun", "b", bus_get_flag },
 	{ "Scope", "s", bus_get_scope },
 	{ "ConfigFiles", "as", bus_get_config_files },
+	{ "Degraded", "b", bus_get_flag },
+	{ "ConfigErrors", "as", bus_get_config_errors },
 	{ "Conflicts", "as", bus_get_conflicts },
 	{ "Limits", "as", bus_get_limits },
 	{ "MemoryTotal", "t", bus_get_memory },

@@ -224,7 +224,9 @@ static int answer_busy(struct bus *b, sd_bus_message *call)
 	const struct decision *d = &b->manager->decision;
 	char name[512], text[480], policy[128], since[FORMAT_DURATION_SIZE];
 
-	if (d->target == POLICY_TARGET_CGROUP)
+	if (bus_hides_processes(b))
+		snprintf(name, sizeof(name), "A process");
+	else if (d->target == POLICY_TARGET_CGROUP)
 		snprintf(name, sizeof(name), "cgroup %s (%u process%s)",
 			 format_foreign(d->group[0] ? d->group : d->cgroup, text, sizeof(text)),
 			 d->n_processes, d->n_processes == 1 ? "" : "es");

@@ -75,17 +75,27 @@ static uint64_t hash_scope(const struct manager *m)
 	return hash_text(HASH_BEGIN, m->policies.scope);
 }
 
-static uint64_t hash_config_files(const struct manager *m)
+static uint64_t hash_texts(char *const *texts, size_t n)
 {
 	uint64_t hash = HASH_BEGIN;
 
-	for (size_t i = 0; i < m->n_config_files; i++)
-		hash = hash_text(hash, m->config_files[i]);
+	for (size_t i = 0; i < n; i++)
+		hash = hash_text(hash, texts[i]);
 	return hash;
 }
 
+static uint64_t hash_config_files(const struct manager *m)
+{
+	return hash_texts(m->config_files, m->n_config_files);
+}
+
+static uint64_t hash_config_errors(const struct manager *m)
+{
+	return hash_texts(m->config_errors, m->n_config_errors);
+}
+
 /* Properties that have changed since they were said, by name; NULL at the end. */
-static void list_changed(const struct bus *b, const char *names[static 7])
+static void list_changed(const struct bus *b, const char *names[static 9])
 {
 	const struct manager *m = b->manager;
 	unsigned n = 0;
@@ -102,12 +112,16 @@ static void list_changed(const struct bus *b, const char *names[static 7])
 		names[n++] = "Scope";
 	if (b->has_reloaded && hash_config_files(m) != b->config_files)
 		names[n++] = "ConfigFiles";
+	if (b->has_reloaded && m->is_degraded != b->is_degraded)
+		names[n++] = "Degraded";
+	if (b->has_reloaded && hash_config_errors(m) != b->config_errors)
+		names[n++] = "ConfigErrors";
 	names[n] = NULL;
 }
 
 bool bus_has_news(struct bus *b)
 {
-	const char *names[7];
+	const char *names[9];
 
 	list_changed(b, names);
 	return names[0] || b->has_reloaded || b->has_low_memory || bus_next_killed(b);
@@ -122,6 +136,8 @@ static void forget(struct bus *b)
 	b->dry_run = b->manager->policies.dry_run;
 	b->scope = hash_scope(b->manager);
 	b->config_files = hash_config_files(b->manager);
+	b->is_degraded = b->manager->is_degraded;
+	b->config_errors = hash_config_errors(b->manager);
 	b->has_low_memory = false;
 }
 
@@ -160,7 +176,7 @@ void bus_say_news(struct bus *b)
 	enum manager_state old = b->state, new = m->state;
 	bool has_low_memory = b->has_low_memory;
 	const struct history_entry *killed = bus_next_killed(b);
-	const char *names[7];
+	const char *names[9];
 	int r;
 
 	list_changed(b, names);

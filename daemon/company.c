@@ -234,6 +234,8 @@ enum report_event company_gather(struct manager *m, const struct policy *policy)
 		     policy->target == POLICY_TARGET_PROCESS ? &d->memory : &victim->memory);
 	if (d->spared_pid > 0)
 		return REPORT_SPARED;
+	if (policy->target == POLICY_TARGET_PROCESS)
+		company_gather_family(m, victim);
 	d->error = open_group(m, policy, victim);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;

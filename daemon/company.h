@@ -23,6 +23,11 @@ struct manager;
  */
 enum report_event company_gather(struct manager *m, const struct policy *policy);
 
+/* Of company-family.c: the relatives that share most of the victim's memory are opened with it; and
+ * m->decision.memory becomes what all of them free. */
+struct census_process;
+void company_gather_family(struct manager *m, const struct census_process *victim);
+
 /* For kill_signal(); points into m. */
 struct kill_target company_target(struct manager *m);
 

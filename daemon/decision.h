@@ -52,6 +52,8 @@ struct decision {
 	unsigned n_reads;
 	bool approximate;
 	unsigned n_sharers;	 /* processes that share its memory and go with it */
+	unsigned n_relatives;	 /* likewise: they share its memory copy on write */
+	bool is_unit;		 /* most of it is shared with relatives: company-family.c */
 	unsigned n_sharers_left; /* beyond those: too many, or not looked at */
 	int sharers_error;	 /* -errno: of some it is not known */
 	pid_t spared_pid;	 /* a sharer that may not be ended, so nobody is; 0: none */
@@ -85,6 +87,8 @@ struct decision {
 	bool stays_frozen;	 /* it cannot be helped: there is nothing to wait for */
 	bool called_off;	 /* no SIGKILL any more: the configuration is another */
 	bool skips_term;	 /* SIGKILL in place of a SIGTERM that it could not have handled */
+	bool unit_is_marked;	 /* its unit's manager is told: unit.h */
+	int unit_error;		 /* -errno of that */
 	int error;		 /* -errno of opening or signalling, 0 */
 	int refrozen;		 /* levels frozen again, or -errno */
 	enum kill_progress outcome;
@@ -115,3 +119,10 @@ bool decision_may_kill(const struct manager *m, pid_t pid, const char *within);
 
 /* Whose it is now; of one that cannot be read, nobody's, (uid_t)-1, as in the census. */
 uid_t decision_uid_of(const struct manager *m, pid_t pid);
+
+/* The daemon's own, in which no other process may be killed as one of a streak; NULL where it is
+ * not known, or not needed as there was no kill yet. */
+const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size);
+
+/* The victim of m->decision was signalled: one more kill for streak.h. */
+void decision_note_streak(struct manager *m, usec_t now);

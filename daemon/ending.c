@@ -10,6 +10,7 @@
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
+#include "daemon/unit.h"
 
 /* How long those that were killed are waited for at the end of the daemon, all together. */
 #define LAST_WAIT_USEC USEC_PER_SEC
@@ -256,6 +257,8 @@ void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome)
 	d->outcome = outcome;
 	d->ended_at = now;
 	learn(m, now);
+	if (outcome == KILL_PROGRESS_STAND_DOWN)
+		unit_cancel(m);
 	census_look_again(&m->census, d->pid, now, m->reading.allocated);
 	monitor_unwatch_victim(m);
 	if (lingers(m, outcome)) {

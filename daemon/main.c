@@ -23,7 +23,7 @@ static const char help[] =
 	"  --version       print the version and exit\n"
 	"  --help          print this and exit\n"
 	"\n"
-	"Exit status: 0; 1 for a failure; 2 for bad usage or a bad configuration.\n"
+	"Exit status: 0; 1 for a failure; 2 for bad usage, or --check-config and errors.\n"
 	"See reckond(8), reckond.conf(5) and reckonctl(1).\n";
 
 struct arguments {
@@ -105,12 +105,12 @@ static int run(const struct manager_options *options)
 	int r;
 
 	r = manager_new(options, &kill_ops_system, &m);
-	if (r == -EBADMSG)
-		return EXIT_BAD_USAGE;
+	if (r == -ENOMEM) /* what else fails has been said where it did */
+		log_error("Cannot start: out of memory.");
 	if (r < 0)
 		return EXIT_FAILURE;
 	r = monitor_run(m);
-	if (r < 0)
+	if (r < 0 && r != -ENOMEM) /* that has been said */
 		log_error("The event loop failed: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -127,7 +127,7 @@ int main(int argc, char **argv)
 		return check_config(&arguments.manager);
 
 	monitor_block_signals();
-	log_start();
+	arguments.manager.with_log = true;
 	r = run(&arguments.manager);
 	log_stop();
 	return r;

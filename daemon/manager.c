@@ -3,6 +3,7 @@
 #include "daemon/manager.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,9 +23,13 @@
 #include "lib/conf.h"
 #include "lib/conflict.h"
 #include "lib/format.h"
+#include "lib/unit-mark.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
 #define N_REAPERS 2
+
+/* One error of the configuration, with its place. */
+#define MESSAGE_SIZE (PATH_MAX + 1024)
 
 /* Who else is there does not change often. */
 #define CONFLICTS_USEC (60 * USEC_PER_SEC)
@@ -67,7 +72,22 @@ struct loaded {
 	size_t n_files;
 };
 
-/* 0, 1 if it has mistakes (*ret is not set then), -errno. */
+/* Takes loaded apart if the options cannot be applied. */
+static int finish_load(const struct manager_options *options, struct loaded *loaded, int r,
+		       struct loaded *ret)
+{
+	int error = apply_options(options, &loaded->policies);
+
+	if (error < 0) {
+		policy_set_done(&loaded->policies);
+		conf_files_free(loaded->files, loaded->n_files);
+		return error;
+	}
+	*ret = *loaded;
+	return r;
+}
+
+/* 0, 1 if it has errors (*ret is not set then), -errno. */
 static int load(const struct manager_options *options, struct conf_messages *messages,
 		struct loaded *ret)
 {
@@ -79,39 +99,96 @@ static int load(const struct manager_options *options, struct conf_messages *mes
 		return r;
 	r = conf_load((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
 		      messages);
-	if (r == 0) {
-		r = apply_options(options, &loaded.policies);
-		if (r < 0)
-			policy_set_done(&loaded.policies);
-	}
 	if (r == 0)
-		*ret = loaded;
-	else
-		conf_files_free(loaded.files, loaded.n_files);
+		return finish_load(options, &loaded, 0, ret);
+	conf_files_free(loaded.files, loaded.n_files);
 	return r;
 }
 
-/* As conf_message_print(). */
+/* For the start: what can be used of it.  0, 1 if it has errors, -errno (-ENOMEM). */
+static int load_lenient(const struct manager_options *options, struct conf_messages *messages,
+			struct loaded *ret)
+{
+	struct loaded loaded = { 0 };
+	int r, found;
+
+	found = conf_find_files(options->config_file, "", &loaded.files, &loaded.n_files);
+	if (found == -ENOMEM)
+		return found;
+	if (found < 0)
+		(void)conf_messages_add(messages, "configuration", 0, false,
+					"drop-ins cannot be listed: %s; none of its files is used",
+					strerror(-found));
+	r = conf_load_lenient((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
+			      messages);
+	if (r >= 0)
+		return finish_load(options, &loaded, found < 0 ? 1 : r, ret);
+	conf_files_free(loaded.files, loaded.n_files);
+	return r;
+}
+
+static const char *print_message(const struct conf_message *message, char *buf, size_t size)
+{
+	char line[16] = "";
+
+	if (message->line > 0)
+		snprintf(line, sizeof(line), ":%u", message->line);
+	snprintf(buf, size, "%s%s: %s%s", message->file, line, message->warning ? "warning: " : "",
+		 message->text);
+	return buf;
+}
+
 static void log_messages(const struct conf_messages *messages)
 {
-	for (size_t i = 0; i < messages->n; i++) {
-		const struct conf_message *message = &messages->items[i];
-		char line[16] = "";
+	char text[MESSAGE_SIZE];
 
-		if (message->line > 0)
-			snprintf(line, sizeof(line), ":%u", message->line);
-		log_line(message->warning ? LOG_WARNING : LOG_ERR, "%s%s: %s%s", message->file,
-			 line, message->warning ? "warning: " : "", message->text);
+	for (size_t i = 0; i < messages->n; i++)
+		log_line(messages->items[i].warning ? LOG_WARNING : LOG_ERR, "%s",
+			 print_message(&messages->items[i], text, sizeof(text)));
+}
+
+/* For the bus; what there is no memory for is left out. */
+static void keep_errors(struct manager *m, const struct conf_messages *messages)
+{
+	char text[MESSAGE_SIZE];
+
+	m->config_errors = conf_files_free(m->config_errors, m->n_config_errors);
+	m->n_config_errors = 0;
+	if (messages->n_errors > 0)
+		m->config_errors = calloc(messages->n_errors, sizeof(char *));
+	for (size_t i = 0; m->config_errors && i < messages->n; i++) {
+		char *copy;
+
+		if (messages->items[i].warning)
+			continue;
+		copy = strdup(print_message(&messages->items[i], text, sizeof(text)));
+		if (copy)
+			m->config_errors[m->n_config_errors++] = copy;
 	}
 }
 
-static void take(struct manager *m, const struct loaded *loaded)
+static void take(struct manager *m, const struct loaded *loaded,
+		 const struct conf_messages *messages)
 {
 	policy_set_done(&m->policies);
 	conf_files_free(m->config_files, m->n_config_files);
 	m->policies = loaded->policies;
 	m->config_files = loaded->files;
 	m->n_config_files = loaded->n_files;
+	m->is_degraded = messages->n_errors > 0;
+	keep_errors(m, messages);
+}
+
+const char *manager_status(const struct manager *m, char buf[static MANAGER_STATUS_SIZE])
+{
+	if (m->is_degraded)
+		snprintf(buf, MANAGER_STATUS_SIZE,
+			 "Degraded: the configuration has errors (reckonctl check)%s",
+			 m->policies.dry_run ? "; dry run: no process is killed" : "");
+	else
+		snprintf(buf, MANAGER_STATUS_SIZE, "%s",
+			 m->policies.dry_run ? "Dry run: no process is killed" : "Watching memory");
+	return buf;
 }
 
 /* --check-config: is the scope there? */
@@ -199,7 +276,7 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 		*ret_mistakes = r > 0 ? list_mistakes(&messages) : NULL;
 		return r;
 	}
-	take(m, &loaded);
+	take(m, &loaded, &messages);
 	m->n_reloads++;
 	census_set_policies(&m->census, &m->policies);
 	m->warned = false; /* by policies that are no more */
@@ -284,7 +361,9 @@ static int check_scope(const struct manager *m)
 	return r;
 }
 
-static int start_helpers(struct manager *m)
+/* All that is forked, while there are no threads yet: of a child of several only the one that has
+ * called fork() is left, and what the others held stays held. */
+static void fork_helpers(struct manager *m)
 {
 	int r;
 
@@ -292,9 +371,24 @@ static int start_helpers(struct manager *m)
 	if (r < 0)
 		log_warning("Cannot find out how exact statm is: %s; the worst is assumed.",
 			    strerror(-r));
+	r = m->policies.dry_run ? 0 : rehearsal_begin(m);
+	if (r < 0)
+		log_warning("Cannot fork for the rehearsal: %s.", strerror(-r));
+}
+
+static int start_helpers(struct manager *m)
+{
+	int r;
+
 	r = precise_new(m->proc_fd, &m->precise);
 	if (r < 0)
 		return r;
+	if (m->cgroups.layout == CGROUP_LAYOUT_V2) {
+		r = unit_marker_new(m->cgroups.v2_fd, &m->unit_marker);
+		if (r < 0)
+			log_warning("systemd is not told of units that are killed: %s.",
+				    strerror(-r));
+	}
 	return kill_reapers_new(m->kill_ops, N_REAPERS, &m->reapers, &m->abilities.fifo_error);
 }
 
@@ -339,6 +433,7 @@ static int prepare(struct manager *m)
 	if (m->policies.dry_run)
 		return 0;
 	(void)thawed_open(m);
+	rehearsal_clean_up(m);
 	r = rehearsal_run(m);
 	if (r < 0)
 		log_warning("The rehearsal failed: %s, ignoring.", strerror(-r));
@@ -359,11 +454,17 @@ static int load_first(struct manager *m)
 	struct loaded loaded;
 	int r;
 
-	r = load(&m->options, &messages, &loaded);
+	r = load_lenient(&m->options, &messages, &loaded);
 	log_messages(&messages);
-	if (r == 0)
-		take(m, &loaded);
-	return r;
+	if (r < 0)
+		return r;
+	take(m, &loaded, &messages);
+	if (m->is_degraded)
+		log_event(MESSAGE_ID_DEGRADED, LOG_ERR,
+			  "Degraded: the configuration has %zu error%s; what has none is in use, "
+			  "and the built-in policies are.",
+			  messages.n_errors, messages.n_errors == 1 ? "" : "s");
+	return 0;
 }
 
 int manager_new(const struct manager_options *options, const struct kill_ops *ops,
@@ -385,16 +486,16 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		kill_victim_init(&m->lingering[i]);
 
 	r = load_first(m);
-	if (r > 0)
-		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
-			  "Not started: the configuration has mistakes.");
-	if (r != 0)
-		return r < 0 ? r : -EBADMSG;
-	r = open_machine(m);
+	if (r == 0)
+		r = open_machine(m);
 	if (r == 0)
 		r = check_scope(m);
-	if (r == 0)
-		r = account_new(m->proc_fd, &m->account);
+	if (r < 0)
+		return r;
+	fork_helpers(m);
+	if (options->with_log)
+		log_start();
+	r = account_new(m->proc_fd, &m->account);
 	if (r < 0)
 		return r;
 	m->archive = archive_open(account_history(m->account));
@@ -403,6 +504,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		log_error("Cannot get ready: %s", strerror(-r));
 		return r;
 	}
+	self_limit(m);
 	m->started_usec = realtime_now();
 	report_start(m);
 	warn_of_scope(m);
@@ -416,6 +518,7 @@ struct manager *manager_free(struct manager *m)
 {
 	if (!m)
 		return NULL;
+	rehearsal_end(m);
 	ending_put_back_all(m);
 	if (m->account)
 		account_close(m);
@@ -425,6 +528,7 @@ struct manager *manager_free(struct manager *m)
 	thawed_close(m);
 	monitor_free(m);
 	kill_reapers_free(m->reapers);
+	unit_marker_free(m->unit_marker);
 	precise_free(m->precise);
 	census_done(&m->census);
 	victim_done(&m->choice);
@@ -437,6 +541,7 @@ struct manager *manager_free(struct manager *m)
 	closep(&m->sys_fd);
 	policy_set_done(&m->policies);
 	conf_files_free(m->config_files, m->n_config_files);
+	conf_files_free(m->config_errors, m->n_config_errors);
 	for (size_t i = 0; i < m->n_limits; i++)
 		free(m->limits[i]);
 	free(m->limits);

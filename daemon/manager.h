@@ -9,6 +9,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/decision.h"
+#include "daemon/self.h"
 #include "daemon/stalls.h"
 #include "lib/accuracy.h"
 #include "lib/census.h"
@@ -27,6 +28,7 @@
 
 struct account;
 struct archive;
+struct unit_marker;
 
 enum manager_state {
 	MANAGER_CALM,	/* plenty of memory: nobody is looked at */
@@ -40,6 +42,7 @@ struct manager_options {
 	const char *config_file; /* NULL: the usual places */
 	const char *scope;	 /* over the configuration's, or NULL */
 	bool dry_run;		 /* whatever the configuration says */
+	bool with_log;		 /* log_start(), once nothing is forked any more */
 };
 
 /* Victims that linger while their group was thawed for them. */
@@ -58,6 +61,7 @@ struct abilities {
 	int thaw_error[2];	/* by "is v1": where it could not be rehearsed */
 	bool in_user_namespace; /* and others are outside of it */
 	bool rehearsal_reaped;
+	bool rehearsal_stuck;	       /* its child does not exit */
 	uint64_t missing_capabilities; /* bit by number, of those that the work asks for */
 };
 
@@ -68,9 +72,14 @@ struct manager {
 	struct policy_set policies;
 	char **config_files; /* that were read for them */
 	size_t n_config_files;
+	bool is_degraded; /* they had errors when they were last loaded */
+	char **config_errors;
+	size_t n_config_errors;
 	unsigned n_reloads;
 	bool reload_is_wanted; /* as soon as no victim is on its way */
 	struct abilities abilities;
+	pid_t rehearsal_pid; /* the child of the rehearsal; 0: none */
+	struct self self;
 	char **limits; /* what it is not permitted to do, as it was said at start */
 	size_t n_limits;
 	unsigned doubts;       /* about memory's figures: those that were reported */
@@ -84,6 +93,7 @@ struct manager {
 	struct memory_source *memory;
 	struct precise *precise;
 	struct kill_reapers *reapers;
+	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
 	const struct kill_ops *kill_ops;
 
 	enum manager_state state;
@@ -138,8 +148,8 @@ struct manager {
 	int placeholder_fd;    /* what these two watch when there is no victim */
 };
 
-/* Finds out everything, locks memory, rehearses, and says what it found.  0 or -errno, after
- * having said why. */
+/* Finds out everything, locks memory, rehearses, and logs what it found.  Errors in the
+ * configuration are no reason to fail (conf_load_lenient()).  0 or -errno. */
 int manager_new(const struct manager_options *options, const struct kill_ops *ops,
 		struct manager **ret);
 struct manager *manager_free(struct manager *manager);
@@ -148,12 +158,16 @@ static inline void manager_freep(struct manager **manager)
 	manager_free(*manager);
 }
 
-/* Reads the configuration: 0, 1 if it has mistakes (each printed on standard error), -errno. */
+/* Reads the configuration: 0, 1 if it has errors (each printed on standard error), -errno. */
 int manager_load_policies(const struct manager_options *options, struct policy_set *ret);
 
 /* The configuration anew; with mistakes the old one stays.  0; 1 if it has mistakes, with all of
  * them in *ret_mistakes, a line each (to be freed; NULL: no memory for it); -errno. */
 int manager_reload(struct manager *manager, char **ret_mistakes);
+
+/* For the service manager, in one line.  Returns buf. */
+#define MANAGER_STATUS_SIZE 128
+const char *manager_status(const struct manager *manager, char buf[static MANAGER_STATUS_SIZE]);
 
 /* Is there a cgroup of that path now?  If not, nobody may be ended until there is. */
 bool manager_scope_exists(const struct manager *manager);

@@ -88,6 +88,8 @@ static int look(struct manager *m)
 {
 	usec_t next = tick(m, monitor_now()), now = monitor_now();
 
+	if (self_is_too_large(m, now))
+		return sd_event_exit(m->event, -ENOMEM);
 	manager_find_conflicts(m, now);
 	bus_turn(m->bus, now);
 	if (m->reload_is_wanted && m->state != MANAGER_SETTLE) {
@@ -146,13 +148,20 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 	return 0;
 }
 
+static void notify_ready(const struct manager *m)
+{
+	char status[MANAGER_STATUS_SIZE];
+
+	sd_notifyf(0, "READY=1\nSTATUS=%s", manager_status(m, status));
+}
+
 int monitor_reload(struct manager *m, char **ret_mistakes)
 {
 	int r;
 
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)monitor_now());
 	r = manager_reload(m, ret_mistakes);
-	sd_notify(0, "READY=1");
+	notify_ready(m);
 	(void)look_at(m, monitor_now()); /* fails for a source that is none only */
 	return r;
 }
@@ -269,7 +278,7 @@ int monitor_run(struct manager *m)
 	r = look(m);
 	if (r < 0)
 		return r;
-	sd_notify(0, "READY=1");
+	notify_ready(m);
 	r = sd_event_loop(m->event);
 	sd_notify(0, "STOPPING=1");
 	return r;

@@ -2,11 +2,13 @@
 /* rehearsal: see the header. */
 #include "daemon/rehearsal.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,9 +22,19 @@
 #include "daemon/monitor.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
+#include "lib/proc.h"
 
-#define CHILD_BYTES   (4 * MIB)
-#define PATIENCE_MSEC 1000
+#define CHILD_BYTES (4 * MIB)
+
+/* Of each step, and of all of them.  A thaw that fails leaves a child in D state, which no signal
+ * ends. */
+#define STEP_USEC USEC_PER_SEC
+#define ALL_USEC  (4 * USEC_PER_SEC)
+
+#define GROUP_PREFIX "reckond-rehearsal-"
+/* Of earlier daemons, removed at one start; and how long their processes may take to exit. */
+#define LEFTOVERS_MAX  16
+#define LEFTOVERS_USEC (2 * USEC_PER_SEC)
 
 /* Nobody asks for these in vain: each has its line in report.c. */
 static const unsigned wanted[] = {
@@ -65,7 +77,7 @@ void rehearsal_protect_self(struct manager *m)
 	a->in_user_namespace = is_in_user_namespace(m->proc_fd);
 	/* A huge page is half of what there is to be of it all. */
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-	/* On fault: what is never touched (libcgroup's tables alone are 2.4 MB) costs nothing. */
+	/* On fault: what is never touched (such as the stacks of threads) costs nothing. */
 	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
 		a->memory_lock_error = -errno;
 	/* Late is too late: the loop itself must not wait behind what thrashes. */
@@ -76,17 +88,37 @@ void rehearsal_protect_self(struct manager *m)
 		a->oom_score_adj_error = io_write_at(m->proc_fd, "self/oom_score_adj", "-1000");
 }
 
-static void child(void)
+static void child(pid_t parent)
 {
 	char *memory;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent) /* it has exited before that */
+		_exit(0);
 	memory =
 		mmap(NULL, CHILD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory != MAP_FAILED)
 		memset(memory, 1, CHILD_BYTES);
 	for (;;)
 		pause();
+}
+
+int rehearsal_begin(struct manager *m)
+{
+	pid_t parent = getpid(), pid;
+
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		child(parent);
+	m->rehearsal_pid = pid;
+	return 0;
+}
+
+static usec_t step_until(usec_t deadline)
+{
+	return min_u64(monitor_now() + STEP_USEC, deadline);
 }
 
 /* A cgroup of our own in one hierarchy; the child is frozen in it. */
@@ -102,6 +134,22 @@ static int read_own_path(const struct manager *m, bool v1, char *buf, size_t siz
 {
 	return v1 ? cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, getpid(), buf, size)
 		  : cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), buf, size);
+}
+
+/* Our own cgroup; -EBADF where there is no such hierarchy.  *path is "/" where it is not known. */
+static int open_own(const struct manager *m, bool v1, char *path, size_t size)
+{
+	int mount_fd = v1 ? m->cgroups.v1_freezer_fd : m->cgroups.v2_fd, fd;
+
+	strcpy(path, "/");
+	if (mount_fd < 0)
+		return -EBADF;
+	if (read_own_path(m, v1, path, size) != 0)
+		strcpy(path, "/");
+	fd = cgroup_open(mount_fd, path);
+	if (fd < 0) /* outside of our cgroup namespace */
+		fd = cgroup_open(mount_fd, "/");
+	return fd;
 }
 
 /* May somebody be thawed, by the look of it?  The root has no file for that; what it has may be
@@ -124,19 +172,16 @@ static int may_thaw(const struct manager *m, bool v1, int own_fd)
 /* Makes one, if it may; else finds out whether thawing is to be feared for. */
 static void stage_init(struct manager *m, bool v1, struct stage *stage)
 {
-	int mount_fd = v1 ? m->cgroups.v1_freezer_fd : m->cgroups.v2_fd;
 	_cleanup_close_ int own_fd = -EBADF;
 	size_t length;
 
-	*stage = (struct stage){ .v1 = v1, .parent_fd = -EBADF, .fd = -EBADF, .path = "/" };
-	if (mount_fd < 0)
-		return;
-	if (read_own_path(m, v1, stage->path, sizeof(stage->path)) != 0)
+	*stage = (struct stage){ .v1 = v1, .parent_fd = -EBADF, .fd = -EBADF };
+	own_fd = open_own(m, v1, stage->path, sizeof(stage->path));
+	if (own_fd < 0) {
 		strcpy(stage->path, "/");
-	own_fd = cgroup_open(mount_fd, stage->path);
-	if (own_fd < 0) /* outside of our cgroup namespace */
-		own_fd = cgroup_open(mount_fd, "/");
-	(void)snprintf(stage->name, sizeof(stage->name), "reckond-rehearsal-%d", getpid());
+		return;
+	}
+	(void)snprintf(stage->name, sizeof(stage->name), GROUP_PREFIX "%d", getpid());
 	length = strlen(stage->path);
 	if (length + strlen(stage->name) + 2 > sizeof(stage->path) ||
 	    mkdirat(own_fd, stage->name, 0755) < 0) {
@@ -150,6 +195,7 @@ static void stage_init(struct manager *m, bool v1, struct stage *stage)
 	stage->parent_fd = take_fd(&own_fd);
 }
 
+/* If its process is still there, it stays until the next start. */
 static void stage_done(struct stage *stage)
 {
 	if (stage->parent_fd >= 0)
@@ -167,42 +213,53 @@ static bool is_frozen(const struct stage *stage)
 	       strstr(text, stage->v1 ? "FROZEN" : "frozen 1");
 }
 
-/* Puts the child on the stage and freezes it. */
-static void freeze_child(struct manager *m, const struct stage *stage, pid_t pid)
+static int thaw(int fd, bool v1)
 {
+	return v1 ? io_write_at(fd, "freezer.state", "THAWED")
+		  : io_write_at(fd, "cgroup.freeze", "0");
+}
+
+/* Puts the child on the stage and freezes it. */
+static void freeze_child(struct manager *m, const struct stage *stage, usec_t deadline)
+{
+	usec_t until = step_until(deadline);
 	char text[16];
 	int r;
 
 	if (stage->fd < 0)
 		return;
-	(void)snprintf(text, sizeof(text), "%d", pid);
+	(void)snprintf(text, sizeof(text), "%d", m->rehearsal_pid);
 	r = io_write_at(stage->fd, "cgroup.procs", text);
 	if (r == 0)
 		r = stage->v1 ? io_write_at(stage->fd, "freezer.state", "FROZEN")
 			      : io_write_at(stage->fd, "cgroup.freeze", "1");
 	m->abilities.thaw_error[stage->v1] = r;
-	for (int i = 0; i < PATIENCE_MSEC && r == 0 && !is_frozen(stage); i++)
+	while (r == 0 && !is_frozen(stage) && monitor_now() < until)
 		usleep(1000);
 }
 
 /* Lets the reaper have its turn: it has nothing else to do. */
-static bool wait_for_reaper(const struct manager *m, unsigned n_before)
+static bool wait_for_reaper(const struct manager *m, unsigned n_before, usec_t deadline)
 {
+	usec_t until = step_until(deadline);
 	struct kill_reap_stats stats;
 
-	for (int i = 0; i < PATIENCE_MSEC; i++) {
-		kill_reapers_stats(m->reapers, &stats);
-		if (stats.n_done > n_before)
-			break;
+	kill_reapers_stats(m->reapers, &stats);
+	while (stats.n_done == n_before && monitor_now() < until) {
 		usleep(1000);
+		kill_reapers_stats(m->reapers, &stats);
 	}
 	/* That the child was quicker (ESRCH) is an answer too: the call is there. */
 	return stats.n_done > n_before && (stats.last_result == 0 || stats.last_result == -ESRCH);
 }
 
-static int end_child(struct manager *m, pid_t pid, const char *v2_path, const char *v1_path)
+static int end_child(struct manager *m, const char *v2_path, const char *v1_path, usec_t deadline)
 {
-	struct kill_target target = { .pid = pid, .v2_path = v2_path, .v1_path = v1_path };
+	struct kill_target target = {
+		.pid = m->rehearsal_pid,
+		.v2_path = v2_path,
+		.v1_path = v1_path,
+	};
 	struct kill_reap_stats stats;
 	struct kill_victim victim;
 	struct pollfd pollfd;
@@ -211,7 +268,7 @@ static int end_child(struct manager *m, pid_t pid, const char *v2_path, const ch
 
 	kill_victim_init(&victim);
 	kill_reapers_stats(m->reapers, &stats);
-	r = proc_read_stat(m->proc_fd, pid, &stat);
+	r = proc_read_stat(m->proc_fd, target.pid, &stat);
 	if (r == 0) {
 		target.start_ticks = stat.start_ticks;
 		r = kill_open(m->kill_ops, m->proc_fd, &target, &victim);
@@ -222,36 +279,124 @@ static int end_child(struct manager *m, pid_t pid, const char *v2_path, const ch
 	memcpy(m->abilities.rehearsal_result, victim.step_result, sizeof(victim.step_result));
 	if (r == 0) {
 		pollfd = (struct pollfd){ .fd = victim.pidfd, .events = POLLIN };
-		(void)poll(&pollfd, 1, PATIENCE_MSEC);
-		m->abilities.rehearsal_reaped = wait_for_reaper(m, stats.n_done);
+		(void)poll(&pollfd, 1, (int)(STEP_USEC / USEC_PER_MSEC));
+		m->abilities.rehearsal_reaped = wait_for_reaper(m, stats.n_done, deadline);
 	}
 	kill_victim_done(&victim);
 	return r;
 }
 
+/* Has it exited, and been waited for? */
+static bool is_collected(struct manager *m)
+{
+	pid_t pid = waitpid(m->rehearsal_pid, NULL, WNOHANG);
+
+	if (pid == 0 || (pid < 0 && errno == EINTR))
+		return false;
+	m->rehearsal_pid = 0;
+	return true;
+}
+
+/* Sees to it that the child exits, whatever failed before; false: it does not. */
+static bool collect_child(struct manager *m, const struct stage *v2, const struct stage *v1,
+			  usec_t deadline)
+{
+	usec_t until = step_until(deadline);
+
+	(void)kill(m->rehearsal_pid, SIGKILL); /* our own child, not yet waited for: surely it */
+	while (!is_collected(m)) {
+		if (v1->fd >= 0)
+			(void)thaw(v1->fd, true);
+		if (v2->fd >= 0)
+			(void)thaw(v2->fd, false);
+		if (monitor_now() >= until)
+			return false;
+		usleep(1000);
+	}
+	return true;
+}
+
 int rehearsal_run(struct manager *m)
 {
+	usec_t deadline = monitor_now() + ALL_USEC;
 	struct stage v2, v1;
-	pid_t pid;
 	int r;
 
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid == 0)
-		child();
+	if (m->rehearsal_pid == 0)
+		return -ECHILD;
 	stage_init(m, false, &v2);
 	stage_init(m, true, &v1);
 	/* In this order: who is in the v1 refrigerator does not come to the v2 trap. */
-	freeze_child(m, &v2, pid);
-	freeze_child(m, &v1, pid);
-	r = end_child(m, pid, v2.path, v1.path);
-	if (r != 0)
-		(void)kill(pid, SIGKILL); /* our own child, not yet waited for: surely it */
-	if (v1.fd >= 0) /* or it would be waited for in vain, should the thaw have failed */
-		(void)io_write_at(v1.fd, "freezer.state", "THAWED");
-	(void)waitpid(pid, NULL, 0);
+	freeze_child(m, &v2, deadline);
+	freeze_child(m, &v1, deadline);
+	r = end_child(m, v2.path, v1.path, deadline);
+	m->abilities.rehearsal_stuck = !collect_child(m, &v2, &v1, deadline);
 	stage_done(&v2);
 	stage_done(&v1);
 	return r < 0 ? r : 0;
+}
+
+void rehearsal_end(struct manager *m)
+{
+	usec_t until = monitor_now() + STEP_USEC;
+
+	if (m->rehearsal_pid == 0)
+		return;
+	(void)kill(m->rehearsal_pid, SIGKILL);
+	while (!is_collected(m) && monitor_now() < until)
+		usleep(1000);
+}
+
+/* Is it of a daemon that is not there any more? */
+static bool is_leftover(const struct manager *m, const char *name)
+{
+	const size_t n = sizeof(GROUP_PREFIX) - 1;
+	struct proc_stat stat;
+	unsigned long pid;
+	char *end;
+
+	if (strncmp(name, GROUP_PREFIX, n) != 0)
+		return false;
+	pid = strtoul(name + n, &end, 10);
+	if (end == name + n || *end != '\0' || pid == 0 || pid > INT32_MAX)
+		return false;
+	return proc_read_stat(m->proc_fd, (pid_t)pid, &stat) != 0 ||
+	       strcmp(stat.comm, "reckond") != 0 || stat.state == 'Z';
+}
+
+/* Its process has had SIGKILL when its parent exited, and dies once it is thawed. */
+static void remove_leftover(int own_fd, const char *name, bool v1, usec_t until)
+{
+	_cleanup_close_ int fd = openat(own_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)thaw(fd, v1);
+	while (unlinkat(own_fd, name, AT_REMOVEDIR) < 0 && errno == EBUSY && monitor_now() < until)
+		usleep(1000);
+}
+
+void rehearsal_clean_up(const struct manager *m)
+{
+	usec_t until = monitor_now() + LEFTOVERS_USEC;
+	char path[CGROUP_PATH_MAX];
+
+	for (int v1 = 0; v1 < 2; v1++) {
+		_cleanup_close_ int own_fd = open_own(m, v1, path, sizeof(path));
+		int list_fd = own_fd < 0 ? -EBADF : dup(own_fd);
+		DIR *directory = list_fd < 0 ? NULL : fdopendir(list_fd);
+		unsigned n = 0;
+
+		for (struct dirent *entry;
+		     directory && n < LEFTOVERS_MAX && (entry = readdir(directory));) {
+			if (!is_leftover(m, entry->d_name))
+				continue;
+			remove_leftover(own_fd, entry->d_name, v1, until);
+			n++;
+		}
+		if (directory)
+			(void)closedir(directory);
+		else if (list_fd >= 0)
+			close(list_fd);
+	}
 }

@@ -11,10 +11,21 @@ struct manager;
  * work.  Results in m->abilities. */
 void rehearsal_protect_self(struct manager *m);
 
+/* Makes the child, which waits: before there are threads, as nothing is forked after that.  0 or
+ * -errno. */
+int rehearsal_begin(struct manager *m);
+
 /*
- * The whole path, open to reap, on a child; results in m->abilities.  The child is frozen first, in
- * a cgroup that is made for it below our own, in each hierarchy where that is possible; where it is
- * not, a file that would be written to thaw somebody is looked at.  0, or -errno where no child
- * could be made.
+ * The whole path, open to reap, on the child; results in m->abilities.  The child is frozen first,
+ * in a cgroup that is made for it below our own, in each hierarchy where that is possible; where it
+ * is not, a file that would be written to thaw a process is looked at.  Takes some seconds at most:
+ * a child that does not exit by then is left (abilities.rehearsal_stuck).  0, or -errno where there
+ * is no child.
  */
 int rehearsal_run(struct manager *m);
+
+/* Ends a child that is still there. */
+void rehearsal_end(struct manager *m);
+
+/* Removes the cgroups of daemons that were killed during theirs, with the process in each. */
+void rehearsal_clean_up(const struct manager *m);

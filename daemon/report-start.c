@@ -136,6 +136,10 @@ static void report_limits(struct manager *m)
 		if (a->thaw_error[v1] < 0)
 			say_limit(m, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
 				  strerror(-a->thaw_error[v1]));
+	if (a->rehearsal_stuck)
+		say_limit(m,
+			  "the child of the self-test does not exit: it may be impossible to kill "
+			  "frozen processes here");
 	if (a->rehearsal_result[KILL_STEP_REAP] == 0 && !a->rehearsal_reaped)
 		say_limit(m, "process_mrelease does not work here: victims free their own memory");
 }

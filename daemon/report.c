@@ -124,15 +124,16 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 /* " and 2 that share its memory" */
 static const char *describe_company(const struct decision *d, char *buf, size_t size)
 {
+	unsigned n = d->n_sharers + d->n_relatives;
+
 	buf[0] = '\0';
 	if (d->as_one == VICTIM_AS_CGROUP && d->target == POLICY_TARGET_CGROUP)
 		snprintf(buf, size, " as one, after repeated kills in it");
 	else if (d->n_siblings > 0)
 		snprintf(buf, size, " and %u others with its name and parent, after repeated kills",
 			 d->n_siblings);
-	else if (d->n_sharers > 0 && d->target == POLICY_TARGET_PROCESS)
-		snprintf(buf, size, " and %u that share%s its memory", d->n_sharers,
-			 d->n_sharers == 1 ? "s" : "");
+	else if (n > 0 && d->target == POLICY_TARGET_PROCESS)
+		snprintf(buf, size, " and %u that share%s its memory", n, n == 1 ? "s" : "");
 	return buf;
 }
 

@@ -23,6 +23,7 @@
 #include "daemon/stalls.h"
 #include "daemon/swap-use.h"
 #include "daemon/thawed.h"
+#include "daemon/unit.h"
 #include "daemon/watch.h"
 #include "lib/reader.h"
 
@@ -232,15 +233,6 @@ static uint64_t min_victim(const struct manager *m)
 	return max_u64(MIN_VICTIM_BYTES, m->reading.total / MIN_VICTIM_SHARE);
 }
 
-/* In whose cgroup no other may be killed as one; asked for only after a kill. */
-static const char *find_own_cgroup(const struct manager *m, char *path, size_t size)
-{
-	if (m->n_kills == 0 ||
-	    cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), path, size) != 0)
-		return NULL;
-	return path;
-}
-
 /* Two passes over the census: a victim, or none. */
 static bool choose(struct manager *m, struct tick *t)
 {
@@ -278,7 +270,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.self = getpid(),
 		.passover = &m->passover,
 		.streak = &m->streak,
-		.own_cgroup = find_own_cgroup(m, own_cgroup, sizeof(own_cgroup)),
+		.own_cgroup = decision_own_cgroup(m, own_cgroup, sizeof(own_cgroup)),
 	};
 	census_set_totals(&m->census, &m->reading.counters);
 	victim_choose(&m->census, &m->request, &reads, &m->choice);
@@ -321,6 +313,19 @@ static bool reread(struct manager *m, bool *ret_moved)
 	return r != PROC_GONE;
 }
 
+/* Is much of what it was chosen for gone?  An exec keeps pid and start time, and can keep the name.
+ */
+static bool has_shrunk(const struct manager *m)
+{
+	const struct decision *d = &m->decision;
+	struct proc_memory now;
+	struct proc_stat stat;
+
+	return proc_read_stat(m->proc_fd, d->pid, &stat) == 0 &&
+	       proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &now) == 0 &&
+	       proc_mapped(&now) < proc_mapped(&d->memory) / 2;
+}
+
 /*
  * Is it still the one who was chosen, may it still be ended, does the emergency still hold?  The
  * order matters: with the pidfd open and the start time compared, what is read after that by pid
@@ -340,7 +345,8 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 		return REPORT_VANISHED;
 	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
 		return REPORT_VANISHED;
-	if (!decision_may_kill(m, d->pid, m->policies.scope))
+	if (!decision_may_kill(m, d->pid, m->policies.scope) ||
+	    (t->judgement.policy->target == POLICY_TARGET_PROCESS && has_shrunk(m)))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
 	if (moved && d->target == POLICY_TARGET_CGROUP)
@@ -349,14 +355,6 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	    !policy_holds(t->judgement.policy, &reading))
 		return REPORT_STOOD_DOWN;
 	return company_gather(m, t->judgement.policy);
-}
-
-static void note_streak(struct manager *m, usec_t now)
-{
-	const struct decision *d = &m->decision;
-	const struct streak_subject subject = { d->cgroup, d->comm, d->ppid, d->uid };
-
-	streak_add(&m->streak, &subject, now);
 }
 
 /* Signal, reap, thaw, and watch. */
@@ -370,8 +368,12 @@ static void end(struct manager *m, struct tick *t)
 	if (d->n_siblings > 0) /* SIGTERM would be for one of them alone */
 		t->signal = SIGKILL;
 	t->signal = thawed_prepare(m, t->signal);
+	if (!escalates)
+		unit_before_signal(m);
 	r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, t->signal, m->reapers,
 			&m->victim);
+	if (!escalates)
+		unit_after_signal(m, r);
 	d->signal = t->signal;
 	d->signalled_at = monitor_now();
 	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
@@ -389,7 +391,7 @@ static void end(struct manager *m, struct tick *t)
 	/* Not by signalled_at: until then a thaw may have waited for others who move processes. */
 	d->signal_usec = sub_u64(m->victim.step_at[KILL_STEP_SIGNAL], t->now);
 	m->n_kills++;
-	note_streak(m, t->now);
+	decision_note_streak(m, t->now);
 	passover_confirm(&m->passover);
 	passover_spend(&m->passover, d->avoided_kinds);
 	/* Should this fail, the timer finds out too, only later. */

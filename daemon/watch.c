@@ -70,7 +70,7 @@ static void take_shares(struct manager *m, usec_t now)
 		if (result != 0)
 			continue; /* unreadable, or gone: the next reading tells */
 		reading.memory = reading.reclaimable.full;
-		(void)victim_apply_share(&m->census, process, &m->request, &reading);
+		process->is_unit = victim_apply_share(&m->census, process, &m->request, &reading);
 		process->fair_share = reclaimable_total(&reading.reclaimable);
 		census_count(&m->census, process, &reading.memory, m->reading.allocated, now);
 	}

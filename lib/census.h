@@ -100,6 +100,7 @@ struct census_process {
 	bool shmem_is_guessed;	/* only statm was read since */
 	bool has_many_groups;	/* status is so long that only statm is read in a round */
 	bool is_gone;		/* vanished in a choice */
+	bool is_unit; /* when its share was measured: victim_apply_share() */
 	bool is_watched;	/* known for so long that its growth is */
 	unsigned choice;	/* the last in which its memory was read */
 	unsigned failed_choice; /* the last in which it could not be */

@@ -4,10 +4,11 @@
  *
  * Mounts are looked up once, when cgroup_fs is opened; from then on everything is relative to
  * their fds.  libcgroup is asked for the one thing it does well, the place of a v1 controller,
- * and only where mountinfo shows a v1 mount.
+ * and only where mountinfo shows a v1 mount; where it is not installed, mountinfo has to do.
  */
 #include "lib/cgroup.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -18,10 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/errors.h"
 #include "lib/io.h"
 #include "lib/proc.h"
 
@@ -89,6 +90,16 @@ static bool options_have_controllers(struct slice options)
 	return true;
 }
 
+static bool options_have(struct slice options, const char *option)
+{
+	const char *p = options.text;
+
+	while (p < options.text + options.length)
+		if (slice_is(next_slice(&p, ", \n"), option))
+			return true;
+	return false;
+}
+
 /*
  * "36 35 98:0 /root /mount/point rw,noatime master:1 - type source rw,options": proc(5).  There
  * may be any number of fields before the "-".
@@ -117,6 +128,7 @@ int cgroup_parse_mountinfo(const char *line, struct cgroup_mount *ret)
 	if (!ret->is_v2 && !slice_is(type, "cgroup"))
 		return 0;
 	ret->has_controllers = ret->is_v2 || options_have_controllers(field);
+	ret->has_freezer = !ret->is_v2 && options_have(field, "freezer");
 	ret->is_whole = slice_is(root, "/");
 	return unescape(point, ret->path, sizeof(ret->path)) < 0 ? -ENOBUFS : 1;
 }
@@ -138,44 +150,44 @@ static void discard_log(void *userdata, int level, const char *format, va_list a
 {
 }
 
-/* In a child: writes where libcgroup says that the freezer is mounted. */
-static void ask_libcgroup(int fd)
-{
-	_cleanup_free_ char *path = NULL;
+/* The functions of libcgroup that are used; false: it has not all of them. */
+struct libcgroup {
+	__typeof__(cgroup_set_logger) *set_logger;
+	__typeof__(cgroup_init) *init;
+	__typeof__(cgroup_get_subsys_mount_point) *get_subsys_mount_point;
+};
 
-	cgroup_set_logger(discard_log, CGROUP_LOG_ERROR, NULL); /* it logs to standard output */
-	if (cgroup_init() == 0 && cgroup_get_subsys_mount_point("freezer", &path) == 0 &&
-	    write(fd, path, strlen(path)) < 0)
-		return; /* nobody waits for the answer any more */
+static bool find_functions(void *library, struct libcgroup *ret)
+{
+	/* (As POSIX has it: a pointer to a function is a pointer like others.) */
+	*(void **)&ret->set_logger = dlsym(library, "cgroup_set_logger");
+	*(void **)&ret->init = dlsym(library, "cgroup_init");
+	*(void **)&ret->get_subsys_mount_point = dlsym(library, "cgroup_get_subsys_mount_point");
+	return ret->set_logger && ret->init && ret->get_subsys_mount_point;
 }
 
 /*
- * libcgroup writes to 0.8 of its 2.4 MB of tables when it is initialised, for good: more than the
- * rest of us needs.  What it knows is asked of it in a process that goes away.
+ * Where libcgroup says that the v1 freezer is mounted; NULL: it is not installed, or does not know.
+ * When it is initialised it writes to 0.8 of its 2.4 MB of tables, for good: more than all the rest
+ * of the daemon.  So it is loaded for this question, and unloaded again.
  */
-static int open_v1_freezer(void)
+static char *ask_libcgroup(void)
 {
-	int pipe_fds[2], status;
-	char path[PATH_MAX];
-	ssize_t n;
-	pid_t pid;
+	void *library = dlopen(LIBCGROUP_SONAME, RTLD_NOW | RTLD_LOCAL);
+	struct libcgroup functions;
+	char *path = NULL;
 
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return -EBADF;
-	pid = fork();
-	if (pid == 0) {
-		ask_libcgroup(pipe_fds[1]);
-		_exit(0);
+	if (!library)
+		return NULL;
+	if (find_functions(library, &functions)) {
+		/* It logs to standard output. */
+		functions.set_logger(discard_log, CGROUP_LOG_ERROR, NULL);
+		if (functions.init() != 0 ||
+		    functions.get_subsys_mount_point("freezer", &path) != 0)
+			path = NULL;
 	}
-	close(pipe_fds[1]);
-	n = pid < 0 ? -1 : read(pipe_fds[0], path, sizeof(path) - 1);
-	close(pipe_fds[0]);
-	if (pid > 0)
-		(void)waitpid(pid, &status, 0);
-	if (n <= 0)
-		return -EBADF;
-	path[n] = '\0';
-	return open_mount(path, CGROUP_SUPER_MAGIC);
+	(void)dlclose(library);
+	return path;
 }
 
 static bool has_memory_controller(int v2_fd)
@@ -221,6 +233,7 @@ struct mount_search {
 	bool v2_is_whole;
 	bool has_v1_controllers;
 	char v2_mount[PATH_MAX];
+	char v1_freezer[PATH_MAX]; /* "": none */
 };
 
 static void mount_search_done(struct mount_search *search)
@@ -245,6 +258,23 @@ static void consider_v2_mount(struct mount_search *search, const struct cgroup_m
 	memcpy(search->v2_mount, mount->path, sizeof(search->v2_mount));
 }
 
+static void consider_v1_mount(struct mount_search *search, const struct cgroup_mount *mount)
+{
+	search->has_v1_controllers |= mount->has_controllers;
+	if (mount->has_freezer && search->v1_freezer[0] == '\0')
+		memcpy(search->v1_freezer, mount->path, sizeof(search->v1_freezer));
+}
+
+static int open_v1_freezer(const struct mount_search *search)
+{
+	_cleanup_free_ char *path = ask_libcgroup();
+	int fd = path ? open_mount(path, CGROUP_SUPER_MAGIC) : -ENOENT;
+
+	if (fd < 0 && search->v1_freezer[0] != '\0')
+		fd = open_mount(search->v1_freezer, CGROUP_SUPER_MAGIC);
+	return fd;
+}
+
 static int search_mounts(int proc_fd, struct mount_search *search)
 {
 	_cleanup_close_ int fd = openat(proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
@@ -266,7 +296,7 @@ static int search_mounts(int proc_fd, struct mount_search *search)
 		if (mount.is_v2)
 			consider_v2_mount(search, &mount);
 		else
-			search->has_v1_controllers |= mount.has_controllers;
+			consider_v1_mount(search, &mount);
 	}
 	return -errno;
 }
@@ -281,7 +311,7 @@ int cgroup_fs_open(int proc_fd, struct cgroup_fs *ret)
 	if (r < 0)
 		return r;
 	if (search.has_v1_controllers)
-		v1_freezer_fd = open_v1_freezer();
+		v1_freezer_fd = open_v1_freezer(&search);
 
 	cgroup_fs_init(ret, take_fd(&search.v2_fd), take_fd(&v1_freezer_fd));
 	ret->layout = layout_of(search.has_v1_controllers, ret->v2_fd >= 0);
@@ -317,9 +347,6 @@ static bool list_has(struct slice list, const char *word)
  */
 int cgroup_parse_membership(const char *text, const char *controller, char *buf, size_t size)
 {
-	static const char deleted[] = " (deleted)";
-	const size_t n_deleted = sizeof(deleted) - 1;
-
 	for (const char *p = text; *p != '\0';) {
 		struct slice line = next_slice(&p, "\n"), id, controllers, path;
 		const char *q = line.text, *end = line.text + line.length;
@@ -333,9 +360,6 @@ int cgroup_parse_membership(const char *text, const char *controller, char *buf,
 			       : !slice_is(id, "0") || controllers.length > 0)
 			continue;
 
-		if (path.length > n_deleted &&
-		    memcmp(path.text + path.length - n_deleted, deleted, n_deleted) == 0)
-			path.length -= n_deleted;
 		if (path.length >= size)
 			return -ENOBUFS;
 		memcpy(buf, path.text, path.length);
@@ -353,7 +377,26 @@ static int put_root(char *buf, size_t size)
 	return 0;
 }
 
-static int read_membership(int proc_fd, pid_t pid, const char *controller, char *buf, size_t size)
+/*
+ * " (deleted)" comes after the path of a cgroup that was removed, in which there are at most
+ * processes that exit; but any user can give this end to a name.  So it is cut off only where there
+ * is no such cgroup.
+ */
+static void cut_deleted(int mount_fd, char *path)
+{
+	static const char deleted[] = " (deleted)";
+	size_t length = strlen(path), n_deleted = sizeof(deleted) - 1;
+	_cleanup_close_ int fd = -EBADF;
+
+	if (length <= n_deleted || strcmp(path + length - n_deleted, deleted) != 0)
+		return;
+	fd = cgroup_open(mount_fd, path);
+	if (fd < 0 && error_classify(fd) == ERROR_GONE)
+		path[length - n_deleted] = '\0';
+}
+
+static int read_membership(int mount_fd, int proc_fd, pid_t pid, const char *controller, char *buf,
+			   size_t size)
 {
 	char text[MEMBERSHIP_SIZE], path[32];
 	ssize_t n;
@@ -365,30 +408,32 @@ static int read_membership(int proc_fd, pid_t pid, const char *controller, char 
 		return errno_is_gone((int)n) ? PROC_GONE : (int)n;
 
 	r = cgroup_parse_membership(text, controller, buf, size);
+	if (r == 0)
+		cut_deleted(mount_fd, buf);
 	/* Unmounted since, or mounted after the process was born: it is in none but the root. */
 	return r == -ENOENT ? put_root(buf, size) : r;
 }
 
 /* On v1, "/" is also what is said of whoever is exiting (proc_cgroup_show() in
  * kernel/cgroup/cgroup.c): a leader that has, with threads that live on where they are. */
-static int read_v1_membership(int proc_fd, pid_t pid, char *buf, size_t size)
+static int read_v1_membership(int mount_fd, int proc_fd, pid_t pid, char *buf, size_t size)
 {
 	struct proc_stat stat;
 	pid_t tid;
 	int r;
 
-	r = read_membership(proc_fd, pid, "freezer", buf, size);
+	r = read_membership(mount_fd, proc_fd, pid, "freezer", buf, size);
 	if (r == 0 && strcmp(buf, "/") == 0 && proc_read_stat(proc_fd, pid, &stat) == 0 &&
 	    stat.state == 'Z' && stat.n_threads > 1 &&
 	    proc_find_live_thread(proc_fd, pid, &tid) == 0)
-		r = read_membership(proc_fd, tid, "freezer", buf, size);
+		r = read_membership(mount_fd, proc_fd, tid, "freezer", buf, size);
 	return r;
 }
 
 int cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *buf, size_t size)
 {
 	if (fs->v2_fd >= 0)
-		return read_membership(proc_fd, pid, NULL, buf, size);
+		return read_membership(fs->v2_fd, proc_fd, pid, NULL, buf, size);
 	return cgroup_of_process_v1_freezer(fs, proc_fd, pid, buf, size);
 }
 
@@ -396,7 +441,7 @@ int cgroup_of_process_v1_freezer(const struct cgroup_fs *fs, int proc_fd, pid_t 
 				 size_t size)
 {
 	if (fs->v1_freezer_fd >= 0)
-		return read_v1_membership(proc_fd, pid, buf, size);
+		return read_v1_membership(fs->v1_freezer_fd, proc_fd, pid, buf, size);
 	return put_root(buf, size);
 }
 

@@ -37,6 +37,7 @@ struct cgroup_fs {
 struct cgroup_mount {
 	bool is_v2;
 	bool has_controllers; /* v1: not one that is only named, as systemd's own */
+	bool has_freezer;     /* v1 */
 	bool is_whole;	      /* not a bind mount of some cgroup within */
 	char path[PATH_MAX];
 };
@@ -55,13 +56,14 @@ const char *cgroup_layout_to_string(enum cgroup_layout layout);
 /*
  * The path in the text of /proc/PID/cgroup: of the v2 hierarchy if controller is NULL, else of
  * the v1 hierarchy with that controller.  0; -ENOENT if there is no such line; -ENOBUFS if the
- * path does not fit; -EBADMSG for other text.  A path of a removed cgroup ends in " (deleted)";
- * the suffix is cut off.
+ * path does not fit; -EBADMSG for other text.  As it is there: that of a removed cgroup ends in
+ * " (deleted)".
  */
 int cgroup_parse_membership(const char *text, const char *controller, char *buf, size_t size);
 
 /* The process's cgroup on this machine (see above): 0, PROC_GONE (proc.h), or -errno
- * (-ENAMETOOLONG from the kernel, -ENOBUFS from here: nested too deep for a path). */
+ * (-ENAMETOOLONG from the kernel, -ENOBUFS from here: nested too deep for a path).  Of a removed
+ * cgroup, the path that it had. */
 int cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *buf, size_t size);
 /* The same in the v1 freezer hierarchy; "/" where there is none.  (Of a process whose leader has
  * exited: that of a living thread.) */

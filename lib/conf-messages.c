@@ -86,6 +86,18 @@ int conf_messages_addv(struct conf_messages *messages, const char *file, unsigne
 	return 0;
 }
 
+int conf_messages_add(struct conf_messages *messages, const char *file, unsigned line, bool warning,
+		      const char *format, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, format);
+	r = conf_messages_addv(messages, file, line, warning, format, ap);
+	va_end(ap);
+	return r;
+}
+
 void conf_error(struct conf_loader *loader, const char *format, ...)
 {
 	va_list ap;

@@ -41,6 +41,9 @@ __attribute__((format(printf, 5, 0))) int conf_messages_addv(struct conf_message
 							     const char *file, unsigned line,
 							     bool warning, const char *format,
 							     va_list ap);
+__attribute__((format(printf, 5, 6))) int conf_messages_add(struct conf_messages *messages,
+							    const char *file, unsigned line,
+							    bool warning, const char *format, ...);
 void conf_messages_done(struct conf_messages *messages);
 
 /* "FILE:LINE: [warning: ]text" and a newline; without ":LINE" for the file as a whole. */

@@ -252,9 +252,19 @@ int history_entry_from_json(const json_t *object, struct history_entry *ret, cha
 	return 0;
 }
 
+/* Numbers that leave no room for many more begin anew: with the next ones the file would be
+ * refused. */
+static bool is_to_be_renumbered(const json_t *array)
+{
+	const json_t *last = json_array_get(array, json_array_size(array) - 1);
+
+	return json_integer_value(json_object_get(last, "id")) > (json_int_t)(ID_MAX / 2);
+}
+
 static int take_entries(struct history *history, const json_t *array,
 			const struct complaint *complaint)
 {
+	bool renumber = is_to_be_renumbered(array);
 	struct history_entry entry;
 	uint64_t last_id = 0;
 
@@ -269,6 +279,8 @@ static int take_entries(struct history *history, const json_t *array,
 			return complain(complaint, "entry %zu: id %" PRIu64 " after %" PRIu64,
 					i + 1, entry.id, last_id);
 		last_id = entry.id;
+		if (renumber)
+			entry.id = i + 1;
 		history_put(history, &entry);
 	}
 	return 0;

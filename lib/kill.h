@@ -85,7 +85,7 @@ struct kill_other {
 	int pidfd;
 };
 
-#define KILL_OTHERS_MAX 31
+#define KILL_OTHERS_MAX 63
 
 /* One victim from the first step until it is accounted for. */
 struct kill_victim {

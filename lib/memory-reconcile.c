@@ -23,6 +23,9 @@ const char *memory_doubt_to_string(enum memory_doubt doubt)
 		       "file cache and reclaimable slab together; shmem does not count";
 	case MEMORY_DOUBT_SWAP:
 		return "/proc/meminfo contradicts itself: SwapFree is more than SwapTotal";
+	case MEMORY_DOUBT_EVENTS:
+		return "there is no /proc/vmstat: how much was allocated since processes were read "
+		       "is not known, nor what is reclaimed";
 	}
 	return "";
 }

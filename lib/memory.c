@@ -284,6 +284,8 @@ static int sample_events(struct memory_source *source, struct memory_counters *c
 	int r;
 
 	r = source->vmstat_fd < 0 ? source->vmstat_fd : vmstat_read_fd(source->vmstat_fd, events);
+	if (r == -ENOENT)
+		return 0; /* all are 0: MEMORY_DOUBT_EVENTS */
 	if (r < 0)
 		return r;
 	c->allocated_pages = events->allocated;
@@ -329,6 +331,8 @@ static int sample_levels(struct memory_source *source, bool with_lists,
 		sample_arc(source, &c);
 	zram_sample(source->proc_fd, source->sys_fd, &c);
 	doubts = memory_reconcile(&c);
+	if (source->vmstat_fd == -ENOENT)
+		doubts |= MEMORY_DOUBT_EVENTS;
 	memory_evaluate(&c, source->page_size, reading);
 	reading->doubts = doubts;
 	return 0;

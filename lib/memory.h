@@ -75,8 +75,10 @@ enum memory_doubt {
 	/* SwapFree above SwapTotal: all of it counts as free; none if it was computed below zero,
 	 * for then more is used than there is. */
 	MEMORY_DOUBT_SWAP = 1 << 2,
+	/* There is no vmstat: nothing is known of what was allocated, freed or reclaimed. */
+	MEMORY_DOUBT_EVENTS = 1 << 3,
 };
-#define MEMORY_DOUBTS 3
+#define MEMORY_DOUBTS 4
 /* For people. */
 const char *memory_doubt_to_string(enum memory_doubt doubt);
 

@@ -45,6 +45,9 @@ static bool may_share(const struct census *census, const struct census_process *
 {
 	if (other == victim || other->kthread)
 		return false;
+	/* Without other threads it has no memory, whatever the last reading says. */
+	if (other->state == 'Z' && other->n_threads <= 1)
+		return false;
 	if (!census->with_swap && victim->code_pages != 0 && other->code_pages != 0 &&
 	    other->code_pages != victim->code_pages)
 		return false;

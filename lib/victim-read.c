@@ -114,6 +114,7 @@ static void process_init(const struct choice *choice, struct victim_candidate *c
 	candidate->is_read = is_read(choice, process);
 	candidate->precise = candidate->is_read &&
 			     census_share_is_current(choice->census, process, request->now);
+	candidate->is_unit = candidate->precise && process->is_unit;
 	candidate->error = candidate->precise ? process->node.error_sum : 0;
 	if (!is_bounded(request))
 		candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
@@ -292,6 +293,7 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	if (reading.has_reclaimable) {
 		candidate->is_unit = victim_apply_share(choice->census, process, request, &reading);
 		candidate->alone = reading.reclaimable.alone;
+		process->is_unit = candidate->is_unit;
 	}
 	candidate->memory = reading.memory;
 	process->fair_share = reading.has_reclaimable ? reclaimable_total(&reading.reclaimable) : 0;

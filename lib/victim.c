@@ -24,12 +24,24 @@ static bool has_processes(const struct census_node *node)
 	return false;
 }
 
-/* The root, or that of the subtree in which victims are: not to be killed as a whole. */
+static bool has_cgroups(const struct census_node *node)
+{
+	const struct census_node *child;
+
+	census_for_each_child(child, node)
+		if (child->kind == CENSUS_CGROUP)
+			return true;
+	return false;
+}
+
+/* The root, or that of the subtree in which victims are, with others below: not to be killed as a
+ * whole. */
 static bool is_top(const struct choice *choice, const struct census_node *node)
 {
 	const char *path = ((const struct census_cgroup *)node)->path;
 
-	return strcmp(path, "/") == 0 || strcmp(path, choice->census->policies->scope) == 0;
+	return strcmp(path, "/") == 0 ||
+	       (strcmp(path, choice->census->policies->scope) == 0 && has_cgroups(node));
 }
 
 /* A cgroup with processes of its own, be there cgroups below it or not. */
@@ -217,6 +229,8 @@ static void deal_with(struct choice *choice, const struct victim_entry *top, enu
 			return;
 	}
 	victim_candidate_init(choice, top->node, &candidate);
+	if (candidate.cgroup && candidate.precise && result->n_reads < VICTIM_MAX_READS)
+		result->n_reads++; /* all in it were read at little cost */
 	if (!candidate.precise) {
 		if (!may_read(choice))
 			leave(choice, victim_upper_end(choice, top->node));

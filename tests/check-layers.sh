@@ -22,12 +22,11 @@ rules=(
 # ARCHIVE-MEMBER SYMBOL: exceptions, each with its reason.
 exceptions='
 accuracy _exit
-cgroup _exit
 kill-ops clock_gettime
 kill-reap clock_gettime
 precise clock_gettime
 '
-# accuracy, cgroup: a child of their own must end without returning.
+# accuracy: a child of its own must end without returning.
 # kill-ops, kill-reap: when a step was over; how long a reap took, measured on the reaper's thread.
 # precise: a deadline is met by a wait with an end, which is a point in time.
 

@@ -38,9 +38,11 @@ extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *p, size_t size);
 
-/* While set, every allocation of this thread fails; each one is counted. */
+/* While set, every allocation of this thread fails; each one is counted.  So many of them succeed
+ * first. */
 static __thread bool fail_malloc;
 static __thread unsigned n_mallocs;
+static __thread unsigned n_mallocs_allowed;
 
 #	define FAIL_MALLOC_VISIBLE __attribute__((visibility("default"), used))
 
@@ -52,6 +54,10 @@ static inline bool is_refused(void)
 {
 	if (!fail_malloc)
 		return false;
+	if (n_mallocs_allowed > 0) {
+		n_mallocs_allowed--;
+		return false;
+	}
 	n_mallocs++;
 	errno = ENOMEM;
 	return true;

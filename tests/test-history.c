@@ -517,6 +517,36 @@ static void test_decode_refuses_mistakes(void **state)
 			fail_msg("%s", cases[i].text);
 }
 
+/* A file with the largest number there is: what is written after it can be read again. */
+static void test_decode_renumbers_what_leaves_no_room(void **state)
+{
+	static const char *const texts[] = {
+		"{\"version\":1,\"entries\":[{\"id\":3,\"kind\":\"x\",\"pid\":1},"
+		"{\"id\":9007199254740992,\"kind\":\"x\",\"pid\":2}]}",
+		"{\"version\":1,\"entries\":[{\"id\":4503599627370497,\"kind\":\"x\",\"pid\":1},"
+		"{\"id\":4503599627370498,\"kind\":\"x\",\"pid\":2}]}",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		_cleanup_history_ struct history *history = make_history(), *again = make_history();
+		struct history_entry entry;
+		_cleanup_free_ char *text = NULL;
+		size_t length;
+
+		assert_int_equal(decode(history, texts[i], strlen(texts[i])), 0);
+		assert_int_equal(history_get(history, 0)->id, 2);
+		assert_int_equal(history_get(history, 0)->pid, 2);
+		history_entry_init(&entry);
+		entry.id = 0;
+		history_set_text(entry.kind, sizeof(entry.kind), "killed");
+		history_put(history, &entry);
+		text = encode(history, &length);
+		assert_int_equal(decode(again, text, length), 0);
+		assert_int_equal(history_count(again), 3);
+		assert_int_equal(history_get(again, 0)->id, 3);
+	}
+}
+
 static void test_decode_takes_as_many_as_there_is_room_for(void **state)
 {
 	static const char text[] = ONE(
@@ -684,6 +714,7 @@ int main(void)
 		cmocka_unit_test(test_encode_leaves_out_the_oldest_of_what_is_too_long),
 		cmocka_unit_test(test_encode_is_read_by_others),
 		cmocka_unit_test(test_decode_refuses_mistakes),
+		cmocka_unit_test(test_decode_renumbers_what_leaves_no_room),
 		cmocka_unit_test(test_decode_takes_as_many_as_there_is_room_for),
 		cmocka_unit_test(test_decode_says_what_is_wrong),
 		cmocka_unit_test(test_decode_refuses_what_is_too_long),

@@ -505,6 +505,30 @@ static void test_sample_levels_leaves_the_lists_out_while_there_is_much(void **s
 	assert_int_equal(r.available, 50000 * KIB + 50984 * sysconf(_SC_PAGESIZE));
 }
 
+static int sample_without_vmstat(struct memory_source *source, struct memory_reading *ret)
+{
+	struct memory_source *other;
+	int r;
+
+	r = memory_source_new(open_fixture("no-swap", "."), -EBADF, &other);
+	if (r < 0)
+		return r;
+	r = memory_sample(other, ret);
+	memory_source_free(other);
+	return r;
+}
+
+/* Levels are what counts most. */
+static void test_sample_goes_on_without_vmstat(void **state)
+{
+	struct memory_reading r;
+
+	sample_fixture_by(sample_without_vmstat, "no-swap", &r);
+	assert_int_equal(r.available, 400000 * KIB);
+	assert_int_equal(r.allocated, 0);
+	assert_int_equal(r.doubts, MEMORY_DOUBT_EVENTS);
+}
+
 static void test_sample_with_swap_and_huge_pages(void **state)
 {
 	struct memory_reading r;
@@ -841,6 +865,7 @@ int main(void)
 		cmocka_unit_test(test_sample_without_swap),
 		cmocka_unit_test(test_sample_counts_the_lists_of_free_pages),
 		cmocka_unit_test(test_sample_levels_leaves_the_lists_out_while_there_is_much),
+		cmocka_unit_test(test_sample_goes_on_without_vmstat),
 		cmocka_unit_test(test_sample_with_swap_and_huge_pages),
 		cmocka_unit_test(test_sample_gives_every_item),
 		cmocka_unit_test(test_sample_zram_only_where_it_is_swap),

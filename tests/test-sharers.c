@@ -216,6 +216,28 @@ static void test_find_asks_about_who_may_have_the_memory(void **state)
 	}
 }
 
+/* They take no place among those that are asked about, relatives or not. */
+static void test_find_leaves_zombies_out(void **state)
+{
+	for (pid_t pid = FIRST; pid < FIRST + SHARERS_COMPARED_MAX + 10; pid++) {
+		struct census_process *zombie = add(pid, VICTIM_BYTES, CODE);
+
+		zombie->state = 'Z';
+		zombie->ppid = VICTIM;
+	}
+	add(900, VICTIM_BYTES, CODE);
+	test.same_from = test.same_to = 900;
+	find();
+	assert_int_equal(test.n_asked, 1);
+	assert_true(was_found(900));
+	assert_int_equal(test.sharers.n_more, 0);
+	/* a leader that has exited before its threads is none */
+	add(901, VICTIM_BYTES, CODE)->state = 'Z';
+	census_find(&test.census, 901)->n_threads = 3;
+	find();
+	assert_int_equal(test.n_asked, 2);
+}
+
 static void test_find_takes_those_that_are_the_same(void **state)
 {
 	for (pid_t pid = FIRST; pid < FIRST + 5; pid++)
@@ -335,6 +357,7 @@ static void test_find_compares_living_threads(void **state)
 	write_stat("101/task/101", FIRST, ZOMBIE);
 	write_stat("101/task/120", 120, ALIVE);
 	other->state = 'Z';
+	other->n_threads = 2;
 	test.same_from = test.same_to = 120;
 	find();
 	assert_int_equal(test.asked_by, 110);
@@ -453,6 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_find_asks_about_nobody_if_nobody_has_as_much),
 		TEST(test_find_asks_about_who_may_have_the_memory),
+		TEST(test_find_leaves_zombies_out),
 		TEST(test_find_takes_those_that_are_the_same),
 		TEST(test_find_says_what_is_not_known_and_takes_the_others),
 		TEST(test_find_counts_those_beyond_the_bound),

@@ -1,0 +1,120 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# check-degraded.sh: reckond started with errors in its configuration: it protects the machine by what
+# has none, kills nothing that was meant to be spared, and reports it: on the bus, to the service
+# manager, in the log and by reckonctl status; until a configuration without errors is loaded.
+#
+# Anything but root, a cgroup2 mount, dbus-daemon, busctl and jq is SKIP (77).
+# Environment: BUILDDIR, SRCDIR.
+set -uo pipefail
+# shellcheck source=tests/bus-helpers.sh
+. "${SRCDIR:-$(dirname "$0")/..}/tests/bus-helpers.sh"
+
+write_bus_conf ''
+start_bus
+# In a mount namespace of its own, with another list of users.
+cp /etc/passwd "$tmp/passwd"
+has_namespace() { unshare -m true 2>/dev/null && unshare -m mount --bind "$tmp/passwd" /etc/passwd 2>/dev/null; }
+export NOTIFY_SOCKET=$tmp/notify
+if command -v perl >/dev/null; then
+    perl -MSocket -e 'socket(S, AF_UNIX, SOCK_DGRAM, 0); bind(S, pack_sockaddr_un($ARGV[0])) or die;
+        $| = 1; print "bound\n"; while (recv(S, $x, 4096, 0), defined $x) { print "$x\n" }' "$tmp/notify" >"$tmp/notified" &
+    pids+=("$!")
+    wait_for "grep -q bound '$tmp/notified'"
+fi
+notified() { ! command -v perl >/dev/null || wait_for "grep -q '$1' '$tmp/notified'"; }
+
+{
+    printf '[Policy %s]\nAction=none\n' warn terminate kill stall thrash
+    printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'
+    printf '[Policy broken]\nMemoryAvailable=plenty\nAction=kill\n'
+    printf '[Prefer kept]\nComm=^kept$\nWeight=heavy\n'
+    printf '[Protect kept]\nComm=^kept$\nCgroup=not-a-path\n'
+    printf '[Protect ghost]\nUser=ghost\n'
+    printf '[Metrics all]\nPort=1\n[Daemon]\nNewKnob=1\n'
+} >"$tmp/conf"
+hold 96 '$0 = "kept"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000;'
+kept=$held
+hold 16
+victim=$held
+start
+check "wait_for \"! is_alive $victim\"" 'it kills by the policy without errors'
+check "wait_for \"grep -q 'no process is eligible' '$tmp/log'\" && is_alive $kept" 'and not what was meant to be protected'
+check "grep -q '^$tmp/conf:15: MemoryAvailable= needs' '$tmp/log' && grep -q '^$tmp/conf:14: \\[Policy broken\\] has errors and is not used' '$tmp/log'" \
+    'the log has a line for each error'
+check "grep -q '^$tmp/conf:[0-9]*: warning: User=ghost: there is no such user' '$tmp/log' && grep -q '^$tmp/conf:[0-9]*: warning: unknown section \\[Metrics\\]' '$tmp/log' &&
+    grep -q \"^$tmp/conf:[0-9]*: warning: unknown key 'NewKnob'\" '$tmp/log'" 'and for each warning'
+check "grep -q '^Degraded: the configuration has 6 errors;' '$tmp/log'" 'and one for all'
+wait_for is_there 20
+check "[ \"\$(get Degraded)\" = true ] && [ \"\$(get ConfigErrors | jq length)\" = 6 ] &&
+    [ \"\$(get ConfigErrors | jq '.[0]' | grep -c '$tmp/conf:14: \\[Policy broken\\]')\" = 1 ]" 'the bus tells'
+check "notified '^STATUS=Degraded: '" 'the service manager is told'
+"$build/reckonctl" status >"$tmp/out" 2>&1
+status=$?
+check "[ $status = 0 ] && grep -q '^Degraded  *the configuration has errors' '$tmp/out' && grep -q '^ *$tmp/conf:14: ' '$tmp/out' && grep -q '^Memory ' '$tmp/out'" \
+    'reckonctl status shows it, and the status'
+call GetRules
+check "answer '.data[0]' | grep -q '\"protect\",\"kept\",\"Comm=^kept\$\"' && answer '.data[0]' | grep -q '\"protect\",\"ghost\",\"User=ghost (no such user)\"'" \
+    'the rules are those that are in use'
+check "! answer '.data[0]' | grep -q '\"prefer\"'" 'and no others'
+call Reload
+check "grep -q 'Call failed' '$tmp/out' && [ \"\$(get Degraded)\" = true ]" 'a reload stays strict'
+"$build/reckond" --check-config --config "$tmp/conf" >"$tmp/out" 2>&1
+status=$?
+check "[ $status = 2 ] && grep -q \"^$tmp/conf:[0-9]*: unknown key 'NewKnob'\" '$tmp/out'" 'so does --check-config'
+quiet_conf >"$tmp/conf"
+call Reload
+check "[ \"\$(get Degraded)\" = false ] && [ \"\$(get ConfigErrors)\" = '[]' ]" 'a reload without errors ends it'
+check "notified '^STATUS=Watching memory'" 'and the service manager is told'
+stop
+
+# What says what may be killed at all.
+printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n[Daemon]\nDryRun=ye\n' >"$tmp/conf"
+start
+check "wait_for \"grep -q '^Would end .*(pid $kept,' '$tmp/log'\" && is_alive $kept" 'DryRun= that cannot be read is a dry run'
+wait_for is_there 20
+check "[ \"\$(get DryRun)\" = true ] && notified '^STATUS=Degraded: .*dry run'" 'and it is told'
+stop
+
+# No file at all where one was named: the built-in policies.
+rm "$tmp/conf"
+start --dry-run
+check "grep -q '^$tmp/conf: cannot be read: No such file' '$tmp/log' && grep -q '^policy kill: kill' '$tmp/log'" 'a file that is not there: the built-in policies'
+stop
+mkfifo "$tmp/conf"
+start --dry-run
+check "grep -q '^$tmp/conf: is a FIFO' '$tmp/log' && grep -q '^policy kill: kill' '$tmp/log'" 'a FIFO in its place too'
+stop
+rm "$tmp/conf"
+
+# A user that comes into being.
+if has_namespace; then
+    { quiet_conf; printf '[Protect ghost]\nUser=ghost\n'; } >"$tmp/conf"
+    : >"$tmp/log"
+    unshare -m bash -c 'mount --bind "$1" /etc/passwd && shift && exec "$@"' - "$tmp/passwd" "$build/reckond" --dry-run \
+        --config "$tmp/conf" --scope "$scope" 2>"$tmp/log" &
+    daemon=$!
+    wait_for "grep -q ^Ready '$tmp/log'"
+    wait_for is_there 20
+    check "[ \"\$(get Degraded)\" = false ]" 'a user that does not exist does not degrade it'
+    echo 'ghost:x:54321:54321::/:/bin/false' >>"$tmp/passwd"
+    call Reload
+    call GetRules
+    check "answer '.data[0]' | grep -q '\"protect\",\"ghost\",\"User=ghost\"'" 'it is found when the configuration is loaded again'
+    stop
+else
+    skip 'a user that comes into being: no mount namespaces here'
+fi
+
+# Without the daemon, with the files in the usual place.
+if unshare -m mount -t tmpfs none /run 2>/dev/null && [ ! -e /etc/reckond/reckond.conf ]; then
+    printf '[Policy now]\nMemoryAvailable=plenty\nAction=kill\n[Daemon]\nScope=/no/such/cgroup\n' >"$tmp/conf"
+    unshare -m bash -c 'mount -t tmpfs none /run && mkdir /run/reckond && cp "$1" /run/reckond/reckond.conf &&
+        DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent exec "$2" status' - "$tmp/conf" "$build/reckonctl" >"$tmp/out" 2>"$tmp/err"
+    status=$?
+    check "[ $status = 1 ] && grep -q '^Errors  */run/reckond/reckond.conf:' '$tmp/out' && grep -q '^Memory .* available' '$tmp/out' &&
+        grep -q '^/run/reckond/reckond.conf:2: ' '$tmp/err'" 'reckonctl status shows a status without the daemon too'
+else
+    skip 'reckonctl status without the daemon: no mount namespaces here, or a configuration'
+fi
+exit $failed

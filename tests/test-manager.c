@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests of daemon/manager.c: what it is told about itself, and a start without memory. */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/manager.h"
+#include "tests/fail-malloc.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+/* Up to there nothing but memory is needed: no thread has been started, nothing is locked. */
+#define N_FIRST 120
+
+static void test_a_start_without_memory_fails(void **state)
+{
+	static const struct manager_options options = { .config_file = "/dev/null",
+							.dry_run = true };
+
+	(void)state;
+	if (!FAIL_MALLOC_WORKS)
+		skip();
+	for (unsigned n = 0; n < N_FIRST; n++) {
+		struct manager *m = NULL;
+		int r;
+
+#if FAIL_MALLOC_WORKS
+		n_mallocs_allowed = n;
+		fail_malloc = true;
+		r = manager_new(&options, &kill_ops_system, &m);
+		fail_malloc = false;
+#else
+		r = -ENOMEM;
+#endif
+		assert_int_equal(r, -ENOMEM);
+		assert_null(m);
+	}
+}
+
+static void test_the_status_is_one_line(void **state)
+{
+	static const struct {
+		bool is_degraded, dry_run;
+		const char *status;
+	} cases[] = {
+		{ false, false, "Watching memory" },
+		{ false, true, "Dry run: no process is killed" },
+		{ true, false, "Degraded: the configuration has errors (reckonctl check)" },
+		{ true, true,
+		  "Degraded: the configuration has errors (reckonctl check); dry run: no process is killed" },
+	};
+	char buf[MANAGER_STATUS_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct manager m = {
+			.is_degraded = cases[i].is_degraded,
+			.policies.dry_run = cases[i].dry_run,
+		};
+
+		assert_string_equal(manager_status(&m, buf), cases[i].status);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_start_without_memory_fails),
+		cmocka_unit_test(test_the_status_is_one_line),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
