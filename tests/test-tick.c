@@ -1571,6 +1571,8 @@ static void test_tick_skips_who_moves_all_the_time(void **state)
 
 	require_scope();
 	assert_int_equal(make_group("/a") | make_group("/b") | make_group("/c"), 0);
+	(void)spawn("/a", 8, false);
+	(void)spawn("/b", 8, false);
 	evasive = spawn("/a", 64, false);
 	other = spawn("/c", 24, false);
 	n_moves = 0;
