@@ -175,6 +175,10 @@ static void learn(struct manager *m, usec_t now)
 		.uid = d->uid,
 		.comm = d->comm,
 		.cgroup = d->cgroup,
+		.ppid = d->ppid,
+		.session = d->session,
+		.code_pages = d->code_pages,
+		.shares_memory = d->shares_memory,
 	};
 
 	if (d->outcome == KILL_PROGRESS_UNKILLABLE)

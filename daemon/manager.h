@@ -23,6 +23,7 @@
 #include "lib/precise.h"
 #include "lib/psi.h"
 #include "lib/reclaim.h"
+#include "lib/streak.h"
 #include "lib/victim.h"
 
 struct account;
@@ -117,6 +118,7 @@ struct manager {
 	struct victim_request request; /* of the last choice */
 	struct victim_result choice;
 	struct passover passover;
+	struct streak streak;
 	usec_t complained_at; /* the last line about what does not work: one in ten seconds */
 
 	/* The one victim, and what is known of it. */

@@ -259,6 +259,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.userdata = &reader,
 	};
 	usec_t began = monitor_now();
+	char own_cgroup[CGROUP_PATH_MAX];
 
 	ending_observe_passed_over(m);
 	m->request = (struct victim_request){
@@ -274,9 +275,12 @@ static bool choose(struct manager *m, struct tick *t)
 		.ticks_now = monitor_ticks_before(0),
 		.self = getpid(),
 		.passover = &m->passover,
+		.streak = &m->streak,
+		.own_cgroup = decision_own_cgroup(m, own_cgroup, sizeof(own_cgroup)),
 	};
 	census_set_totals(&m->census, &m->reading.counters);
 	victim_choose(&m->census, &m->request, &reads, &m->choice);
+	m->request.own_cgroup = NULL;
 	if (m->choice.is_cut && m->n_cut++ < CUT_MAX) {
 		t->goes_on = true;
 		return false;
@@ -360,7 +364,7 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	    (t->judgement.policy->target == POLICY_TARGET_PROCESS && has_shrunk(m)))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
-	if (moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
+	if (moved && d->target == POLICY_TARGET_CGROUP)
 		return REPORT_CHANGED;
 	if (memory_sample(m->memory, &m->reading) == 0 &&
 	    !policy_holds(t->judgement.policy, &reading))
@@ -376,6 +380,8 @@ static void end(struct manager *m, struct tick *t)
 	bool escalates = d->signal != 0;
 	int r;
 
+	if (d->n_siblings > 0) /* SIGTERM would be for one of them alone */
+		t->signal = SIGKILL;
 	t->signal = thawed_prepare(m, t->signal);
 	if (!escalates)
 		unit_before_signal(m);
@@ -401,10 +407,19 @@ static void end(struct manager *m, struct tick *t)
 	d->signal_usec = sub_u64(m->victim.step_at[KILL_STEP_SIGNAL], t->now);
 	m->n_kills++;
 	m->n_vanished = 0;
+	decision_note_streak(m, t->now);
+	passover_confirm(&m->passover);
 	passover_spend(&m->passover, d->avoided_kinds);
 	/* Should this fail, the timer finds out too, only later. */
 	(void)monitor_watch_victim(m, m->victim.pidfd);
 	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
+}
+
+/* For some time, as it cannot be killed. */
+static bool is_to_be_skipped(enum report_event event)
+{
+	return event == REPORT_CANNOT_OPEN || event == REPORT_CANNOT_CONFIRM ||
+	       event == REPORT_SPARED;
 }
 
 /* Somebody is to go who has not been chosen yet. */
@@ -428,7 +443,11 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 		m->n_vanished++;
 		t->goes_on = true;
 	}
-	if (t->event == REPORT_CANNOT_OPEN || t->event == REPORT_SPARED)
+	if (t->event == REPORT_CHANGED && passover_is_evasive(&m->passover, t->now)) {
+		m->decision.error = -EBUSY;
+		t->event = REPORT_CANNOT_CONFIRM;
+	}
+	if (is_to_be_skipped(t->event))
 		ending_pass_over(m, t->now);
 	if (t->event == REPORT_CHANGED || t->event == REPORT_VANISHED)
 		census_look_again(&m->census, m->decision.pid, t->now, m->reading.allocated);
@@ -441,7 +460,7 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 static bool is_to_look_again(enum report_event event)
 {
 	return event == REPORT_ENDED || event == REPORT_VANISHED || event == REPORT_CHANGED ||
-	       event == REPORT_CANNOT_OPEN || event == REPORT_SPARED;
+	       is_to_be_skipped(event);
 }
 
 static usec_t next_by_state(const struct manager *m, const struct tick *t)

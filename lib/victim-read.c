@@ -319,7 +319,8 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	return true;
 }
 
-/* Of each process in it, status was read.  (Without a reread function each is read precisely.) */
+/* Of each process in it, status was read, unless there was no time for all.  (Without a reread
+ * function each is read precisely.) */
 static bool read_cgroup(struct choice *choice, struct victim_candidate *candidate,
 			const struct census_node *node)
 {
@@ -334,6 +335,8 @@ static bool read_cgroup(struct choice *choice, struct victim_candidate *candidat
 	}
 	if (is_read(choice, (const struct census_process *)node))
 		return !((const struct census_process *)node)->is_gone;
+	if (choice->result->is_cut)
+		return victim_is_allowed(choice, node);
 	victim_candidate_init(choice, node, &member);
 	return read_process(choice, &member) || victim_is_allowed(choice, node);
 }

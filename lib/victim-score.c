@@ -19,6 +19,9 @@ static struct passover_subject subject_of(const struct census_process *process)
 		.uid = process->uid,
 		.comm = process->comm,
 		.cgroup = census_cgroup_path(process),
+		.ppid = process->ppid,
+		.session = process->session,
+		.code_pages = process->code_pages,
 	};
 }
 

@@ -15,6 +15,7 @@ struct choice {
 	uint64_t mark;		 /* the best score read so far */
 	uint64_t undecided;	 /* the highest upper end of those that were left unread */
 	uint64_t held;		 /* by those that were read precisely, their fair shares, bytes */
+	uint64_t group_score;	 /* for which the victim was preferred: victim-group.h */
 	size_t n_needed;	 /* nodes looked at when the decision was made */
 	unsigned n_reserved;	 /* precise reads that are kept for the youngest */
 

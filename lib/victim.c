@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "lib/victim-group.h"
 #include "lib/victim-heap.h"
 #include "lib/victim-walk.h"
 
@@ -235,6 +236,8 @@ static void deal_with(struct choice *choice, const struct victim_entry *top, enu
 			leave(choice, victim_upper_end(choice, top->node));
 		else if (!victim_read(choice, &candidate))
 			return;
+		else if (candidate.cgroup && !candidate.precise) /* read in part */
+			leave(choice, victim_upper_end(choice, top->node));
 	}
 	((struct census_node *)top->node)->walk = choice->walk;
 	if (candidate.precise && proc_reclaimable(&candidate.memory) < choice->request->min_victim)
@@ -396,11 +399,12 @@ static void pronounce(const struct choice *choice)
 
 	if (result->n_ranked == 0)
 		return;
-	best = result->ranked[0].estimate;
+	best = max_u64(result->ranked[0].estimate, choice->group_score);
 	bar = add_u64(best, VICTIM_NEAR(best));
 	result->ranked[0].verdict = VICTIM_CHOSEN;
 	result->is_cut = result->is_cut || choice->undecided > bar;
-	result->approximate = !result->ranked[0].precise || choice->undecided > bar;
+	result->approximate =
+		result->approximate || !result->ranked[0].precise || choice->undecided > bar;
 	for (unsigned i = 1; i < result->n_ranked; i++) {
 		struct victim_candidate *candidate = &result->ranked[i];
 
@@ -478,6 +482,7 @@ void victim_choose(struct census *census, const struct victim_request *request,
 		walk_tier(&choice);
 		result->is_reluctant = result->n_ranked > 0;
 	}
+	victim_prefer_group(&choice);
 	note_avoided(&choice);
 	pronounce(&choice);
 }
