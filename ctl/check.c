@@ -59,9 +59,15 @@ static int check_scope(const struct policy_set *set, struct conf_messages *messa
 	return r;
 }
 
-/* As conf_load(), or conf_load_lenient(); what it finds is printed, and added to the
- * report.  Unless lenient: is the scope's cgroup there? */
-static int load(const char *config_file, bool lenient, struct policy_set *ret,
+/* How it is read: strictly, by its own; and is the scope there?  Or as at a start of the daemon. */
+enum load_mode {
+	LOAD_STRICT,
+	LOAD_WITH_SCOPE,
+	LOAD_LENIENT,
+};
+
+/* As conf_load(), or conf_load_lenient(); what it finds is printed, and added to the report. */
+static int load(const char *config_file, enum load_mode mode, struct policy_set *ret,
 		struct report *report)
 {
 	struct conf_messages messages = { 0 };
@@ -70,15 +76,15 @@ static int load(const char *config_file, bool lenient, struct policy_set *ret,
 	int r;
 
 	r = conf_find_files(config_file, "", &files, &n_files);
-	if (r < 0 && !lenient)
+	if (r < 0 && mode != LOAD_LENIENT)
 		return r;
 	if (r < 0)
 		(void)conf_messages_add(&messages, "configuration", 0, false,
 					"drop-ins cannot be listed: %s; none of its files is used",
 					strerror(-r));
-	r = (lenient ? conf_load_lenient : conf_load)((const char *const *)files, n_files, ret,
-						      &messages);
-	if (r == 0 && !lenient) {
+	r = (mode == LOAD_LENIENT ? conf_load_lenient : conf_load)((const char *const *)files,
+								   n_files, ret, &messages);
+	if (r == 0 && mode == LOAD_WITH_SCOPE) {
 		r = check_scope(ret, &messages);
 		if (r < 0)
 			policy_set_done(ret);
@@ -126,7 +132,7 @@ enum ctl_status check_load_lenient(const struct ctl_options *options, struct pol
 	_cleanup_(report_done) struct report report = { json_array(), json_array() };
 	int r;
 
-	r = load(options->config_file, true, ret, &report);
+	r = load(options->config_file, LOAD_LENIENT, ret, &report);
 	if (r < 0)
 		return ctl_fail(options, CTL_FAILURE, "cannot read the configuration: %s",
 				strerror(-r));
@@ -141,7 +147,7 @@ enum ctl_status check_load(const struct ctl_options *options, struct policy_set 
 	char *scope;
 	int r;
 
-	r = load(options->config_file, false, &set, &report);
+	r = load(options->config_file, LOAD_STRICT, &set, &report);
 	if (r < 0)
 		return ctl_fail(options, CTL_FAILURE, "cannot read the configuration: %s",
 				strerror(-r));
@@ -166,7 +172,7 @@ static int check_one(const char *config_file, struct report *report)
 	struct policy_set set;
 	int r;
 
-	r = load(config_file, false, &set, report);
+	r = load(config_file, LOAD_WITH_SCOPE, &set, report);
 	if (r == 0)
 		policy_set_done(&set);
 	return r < 0 ? r : 0;

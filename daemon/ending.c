@@ -11,6 +11,7 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/unit.h"
+#include "lib/errors.h"
 
 /* How long those that were killed are waited for at the end of the daemon, all together. */
 #define LAST_WAIT_USEC USEC_PER_SEC
@@ -147,6 +148,9 @@ static void pass_over(struct manager *m, enum passover_why why, usec_t now)
 
 void ending_pass_over(struct manager *m, usec_t now)
 {
+	/* It is no reason to kill another one: this one is tried again at the next look. */
+	if (error_is_transient(m->decision.error))
+		return;
 	pass_over(m, PASSOVER_REFUSED, now);
 }
 

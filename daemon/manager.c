@@ -22,6 +22,7 @@
 #include "lib/cleanup.h"
 #include "lib/conf.h"
 #include "lib/conflict.h"
+#include "lib/errors.h"
 #include "lib/format.h"
 #include "lib/unit-mark.h"
 
@@ -298,10 +299,14 @@ void manager_find_conflicts(struct manager *m, usec_t now)
 {
 	unsigned found;
 
-	if (m->units_fd < 0 || m->state > MANAGER_WATCH ||
+	if (m->state > MANAGER_WATCH ||
 	    (m->conflicts_at != 0 && now - m->conflicts_at < CONFLICTS_USEC))
 		return;
 	m->conflicts_at = now;
+	if (error_is_transient(m->units_fd))
+		m->units_fd = conflict_open(m->proc_fd, &m->cgroups);
+	if (m->units_fd < 0)
+		return;
 	found = conflict_find(m->units_fd);
 	for (unsigned i = 0; i < CONFLICT_MAX; i++)
 		if (found & ~m->conflicts & 1U << i)
@@ -312,10 +317,20 @@ void manager_find_conflicts(struct manager *m, usec_t now)
 	m->conflicts = found;
 }
 
+/* What cannot be opened for want of files or of memory is there: to go on as if it were not would
+ * be to take every process for one without a cgroup, or every kernel for one without PSI.  So the
+ * start fails, and is tried again. */
+static int fail_for_now(const char *what, int r)
+{
+	log_error("Cannot open %s for now: %s.", what, strerror(-r));
+	return r;
+}
+
 static int open_machine(struct manager *m)
 {
 	int r;
 
+	reserve_raise_limit();
 	m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m->proc_fd < 0) {
 		r = -errno;
@@ -323,6 +338,8 @@ static int open_machine(struct manager *m)
 		return r;
 	}
 	m->sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* without it: no zram */
+	if (m->sys_fd < 0 && error_is_transient(-errno))
+		return fail_for_now("/sys", -errno);
 	r = memory_source_new(m->proc_fd, m->sys_fd, &m->memory);
 	if (r == 0)
 		r = memory_sample(m->memory, &m->reading);
@@ -332,6 +349,8 @@ static int open_machine(struct manager *m)
 		return r;
 	}
 	r = cgroup_fs_open(m->proc_fd, &m->cgroups);
+	if (error_is_transient(r))
+		return fail_for_now("the cgroups", r);
 	if (r < 0) {
 		log_warning("Cannot find the cgroups: %s; going on without.", strerror(-r));
 		cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
@@ -401,6 +420,7 @@ static int take_first_census(struct manager *m)
 	r = census_init(&m->census, m->proc_fd, &m->cgroups, &m->accuracy, &m->policies);
 	if (r < 0)
 		return r;
+	m->census.kept_fds_max = reserve_files_to_keep();
 	r = census_sweep(&m->census, monitor_now(), m->reading.allocated,
 			 m->reading.counters.swap_free < m->reading.counters.swap_total);
 	if (r < 0)
@@ -418,6 +438,8 @@ static int prepare(struct manager *m)
 		return r;
 	rehearsal_protect_self(m);
 	m->psi_fd = openat(m->proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
+	if (m->psi_fd < 0 && error_is_transient(-errno))
+		return fail_for_now("/proc/pressure/memory", -errno);
 	m->abilities.psi = m->psi_fd >= 0 && psi_read_fd(m->psi_fd, &psi) == 0;
 	r = monitor_new(m);
 	if (r < 0)
@@ -535,6 +557,7 @@ struct manager *manager_free(struct manager *m)
 	memory_source_free(m->memory);
 	stall_clear(&m->stalls.walk);
 	cgroup_fs_done(&m->cgroups);
+	reserve_release(&m->reserve);
 	closep(&m->units_fd);
 	closep(&m->psi_fd);
 	closep(&m->proc_fd);

@@ -9,6 +9,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/decision.h"
+#include "daemon/reserve.h"
 #include "daemon/self.h"
 #include "daemon/stalls.h"
 #include "lib/accuracy.h"
@@ -80,6 +81,7 @@ struct manager {
 	struct abilities abilities;
 	pid_t rehearsal_pid; /* the child of the rehearsal; 0: none */
 	struct self self;
+	struct reserve reserve;
 	char **limits; /* what it is not permitted to do, as it was said at start */
 	size_t n_limits;
 	unsigned doubts;       /* about memory's figures: those that were reported */

@@ -86,8 +86,14 @@ static void reload_if_wanted(struct manager *m)
 
 static int look(struct manager *m)
 {
-	usec_t next = tick(m, monitor_now()), now = monitor_now();
+	usec_t next, now;
 
+	if (m->state != MANAGER_CALM)
+		reserve_release(&m->reserve);
+	next = tick(m, monitor_now());
+	now = monitor_now();
+	if (m->state == MANAGER_CALM)
+		reserve_fill(&m->reserve, m->proc_fd);
 	if (self_is_too_large(m, now))
 		return sd_event_exit(m->event, -ENOMEM);
 	manager_find_conflicts(m, now);

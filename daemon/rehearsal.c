@@ -31,6 +31,9 @@
 #define STEP_USEC USEC_PER_SEC
 #define ALL_USEC  (4 * USEC_PER_SEC)
 
+/* More than it can come to need (self.h). */
+#define MEMLOCK_LIMIT_MIN (256 * MIB)
+
 #define GROUP_PREFIX "reckond-rehearsal-"
 /* Of earlier daemons, removed at one start; and how long their processes may take to exit. */
 #define LEFTOVERS_MAX  16
@@ -41,14 +44,20 @@ static const unsigned wanted[] = {
 	CAP_KILL, CAP_SYS_NICE, CAP_SYS_PTRACE, CAP_SYS_RESOURCE, CAP_DAC_OVERRIDE,
 };
 
-static uint64_t missing_capabilities(void)
+static uint64_t effective_capabilities(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-	uint64_t have = 0, missing = 0;
 
-	if (syscall(SYS_capget, &header, data) == 0)
-		have = data[0].effective | (uint64_t)data[1].effective << 32;
+	if (syscall(SYS_capget, &header, data) != 0)
+		return 0;
+	return data[0].effective | (uint64_t)data[1].effective << 32;
+}
+
+static uint64_t missing_capabilities(void)
+{
+	uint64_t have = effective_capabilities(), missing = 0;
+
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
 		missing |= ((uint64_t)1 << wanted[i]) & ~have;
 	return missing;
@@ -68,6 +77,21 @@ static bool is_in_user_namespace(int proc_fd)
 	return fstatat(proc_fd, "1/ns/user", &init, 0) < 0 || init.st_ino != own.st_ino;
 }
 
+/*
+ * On fault: what is never touched (such as the stacks of threads) costs nothing.  With a low limit
+ * it is left: what comes later is locked too, and beyond the limit an allocation fails.
+ */
+static int lock_memory(bool in_user_namespace)
+{
+	bool is_free = !in_user_namespace && effective_capabilities() & (uint64_t)1 << CAP_IPC_LOCK;
+	struct rlimit limit;
+
+	if (!is_free &&
+	    (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur < MEMLOCK_LIMIT_MIN))
+		return -ENOMEM;
+	return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0 ? -errno : 0;
+}
+
 void rehearsal_protect_self(struct manager *m)
 {
 	struct abilities *a = &m->abilities;
@@ -77,9 +101,7 @@ void rehearsal_protect_self(struct manager *m)
 	a->in_user_namespace = is_in_user_namespace(m->proc_fd);
 	/* A huge page is half of what there is to be of it all. */
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-	/* On fault: what is never touched (such as the stacks of threads) costs nothing. */
-	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
-		a->memory_lock_error = -errno;
+	a->memory_lock_error = lock_memory(a->in_user_namespace);
 	/* Late is too late: the loop itself must not wait behind what thrashes. */
 	(void)setpriority(PRIO_PROCESS, 0, -20);
 	/* The service has it from its unit; started by hand it may be permitted. */

@@ -142,7 +142,9 @@ static int reread(struct census *census, size_t i, usec_t now, uint64_t allocate
 
 	if (process->pid == 0)
 		return 0; /* dropped since the round began */
-	keep_fd(census, process, i < KEPT_FDS && !census->keeps_none);
+	keep_fd(census, process,
+		!census->keeps_none &&
+			i < (census->kept_fds_max > 0 ? census->kept_fds_max : KEPT_FDS));
 	code_pages = process->code_pages;
 	if (!census->compares && (reread_resident(census, process, allocated, now) ||
 				  reread_all(census, process, allocated, now)))

@@ -184,6 +184,7 @@ struct census {
 	struct census_cgroup *by_path;
 	struct census_process *spare; /* a list by hh.next; filled in calm and watch */
 	struct census_process *dead;  /* dropped while a round is under way */
+	unsigned kept_fds_max;	      /* statm files that are kept open; 0: 256 */
 	void **blocks;		      /* where processes come from */
 	size_t n_blocks;
 	unsigned generation;

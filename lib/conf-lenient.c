@@ -40,19 +40,33 @@ void conf_lose_named_key(struct conf_loader *loader, const char *line)
 	conf_lose_key(loader, conf_key_meant(CONF_SECTION_DAEMON, name));
 }
 
-/* A line in bytes and a share cannot be compared here: the size of the machine is not known. */
+/* Of bytes of which 0 is none. */
+static uint64_t smaller_of_set(uint64_t a, uint64_t b)
+{
+	return a > 0 && (b == 0 || a < b) ? a : b;
+}
+
+/* What is below both: of a share and a size, the share with the size as its cap. */
 static struct policy_line narrower_line(const struct policy_line *written,
 					const struct policy_line *builtin)
 {
+	struct policy_line line = *builtin;
+
 	if (!written->set)
-		return *builtin;
+		return line;
 	if (!builtin->set)
 		return *written;
-	if (written->is_size != builtin->is_size)
-		return *builtin;
-	if (written->is_size)
-		return written->bytes < builtin->bytes ? *written : *builtin;
-	return written->permyriad < builtin->permyriad ? *written : *builtin;
+	if (written->is_size && builtin->is_size) {
+		line.bytes = min_u64(written->bytes, builtin->bytes);
+		return line;
+	}
+	if (builtin->is_size)
+		line = *written;
+	else if (!written->is_size && written->permyriad < line.permyriad)
+		line.permyriad = written->permyriad;
+	line.cap = smaller_of_set(written->is_size ? written->bytes : written->cap,
+				  builtin->is_size ? builtin->bytes : builtin->cap);
+	return line;
 }
 
 static unsigned larger(unsigned a, unsigned b)
@@ -74,9 +88,10 @@ static void restrict_policy(struct policy *policy, const struct policy *builtin)
 	p.swap_free = narrower_line(&policy->swap_free, &builtin->swap_free);
 	p.pressure_some = larger(policy->pressure_some, builtin->pressure_some);
 	p.pressure_full = larger(policy->pressure_full, builtin->pressure_full);
+	p.thrashing = larger(policy->thrashing, builtin->thrashing);
 	p.for_usec = max_u64(policy->for_usec, builtin->for_usec);
 	/* Longer, and it could never act. */
-	if (p.pressure_some > 0 || p.pressure_full > 0)
+	if (p.pressure_some > 0 || p.pressure_full > 0 || p.thrashing > 0)
 		p.for_usec = min_u64(p.for_usec, PSI_HISTORY_USEC);
 	p.grace_usec = max_u64(policy->grace_usec, builtin->grace_usec);
 	p.thaw = policy->thaw;

@@ -16,8 +16,12 @@
 
 #include "lib/cleanup.h"
 
+/* Nothing interrupts us so often; whatever does is not waited for. */
+#define INTERRUPTIONS_MAX 100
+
 ssize_t io_read_fd(int fd, char *buf, size_t size)
 {
+	unsigned n_interruptions = 0;
 	size_t length = 0;
 	ssize_t n;
 	char more;
@@ -31,7 +35,7 @@ ssize_t io_read_fd(int fd, char *buf, size_t size)
 
 		n = pread(fd, full ? &more : buf + length, full ? 1 : size - 1 - length,
 			  (off_t)length);
-		if (n < 0 && errno != EINTR)
+		if (n < 0 && (errno != EINTR || n_interruptions++ == INTERRUPTIONS_MAX))
 			return -errno;
 		if (n > 0 && full) {
 			buf[length] = '\0';
@@ -56,6 +60,7 @@ ssize_t io_read_at(int dir_fd, const char *path, char *buf, size_t size)
 
 int io_write_at(int dir_fd, const char *path, const char *text)
 {
+	unsigned n_interruptions = 0;
 	size_t length = strlen(text);
 	_cleanup_close_ int fd = -EBADF;
 	ssize_t n;
@@ -68,7 +73,7 @@ int io_write_at(int dir_fd, const char *path, const char *text)
 
 	do
 		n = write(fd, text, length);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && errno == EINTR && n_interruptions++ < INTERRUPTIONS_MAX);
 	if (n < 0)
 		return -errno;
 	return (size_t)n == length ? 0 : -EIO;

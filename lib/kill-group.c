@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/errors.h"
 #include "lib/io.h"
 #include "lib/kill.h"
 #include "lib/proc.h"
@@ -274,9 +275,14 @@ static int find_left(pid_t pid, void *userdata)
 {
 	const struct left *left = userdata;
 	uint64_t start_ticks;
+	int r;
 
-	return pid != 0 && left->ops->read_start(left->proc_fd, pid, &start_ticks) == 0 &&
-	       start_ticks <= left->newest_ticks && !is_spared(left->target, pid);
+	if (pid == 0)
+		return 0;
+	r = left->ops->read_start(left->proc_fd, pid, &start_ticks);
+	if (error_is_transient(r))
+		return 1; /* it is there, whatever it is */
+	return r == 0 && start_ticks <= left->newest_ticks && !is_spared(left->target, pid);
 }
 
 bool kill_group_is_gone(const struct kill_ops *ops, int proc_fd, const struct kill_target *target,

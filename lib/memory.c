@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/errors.h"
 #include "lib/io.h"
 #include "lib/proc-virtual.h"
 #include "lib/zram.h"
@@ -79,8 +80,9 @@ struct memory_source {
 	int vmstat_fd;	 /* likewise */
 	int zoneinfo_fd; /* kept: what is read again and again needs no new buffer in the kernel */
 	bool has_arc;
-	bool virtualised;	/* meminfo is mounted over */
-	unsigned n_without_arc; /* samples that it was missed at */
+	uint64_t arc_size, arc_min; /* as last read */
+	bool virtualised;	    /* meminfo is mounted over */
+	unsigned n_without_arc;	    /* samples that it was missed at */
 	uint64_t page_size;
 };
 
@@ -264,17 +266,23 @@ static void look_for_arc(struct memory_source *source, const struct memory_count
 static void sample_arc(struct memory_source *source, struct memory_counters *c)
 {
 	char text[16384];
+	ssize_t n;
 
 	if (!source->has_arc)
 		look_for_arc(source, c);
 	if (!source->has_arc)
 		return;
-	if (io_read_at(source->proc_fd, ARCSTATS, text, sizeof(text)) < 0) {
+	n = io_read_at(source->proc_fd, ARCSTATS, text, sizeof(text));
+	if (n >= 0) {
+		source->arc_size = kstat_value(text, "size");
+		source->arc_min = kstat_value(text, "c_min");
+	} else if (!error_is_transient((int)n)) {
 		source->has_arc = false;
 		return;
 	}
-	c->arc_size = kstat_value(text, "size");
-	c->arc_min = kstat_value(text, "c_min");
+	/* For want of files it is not known anew: memory is not short for that. */
+	c->arc_size = source->arc_size;
+	c->arc_min = source->arc_min;
 }
 
 /* What was handed out and given back, and the kernel's own kills. */

@@ -191,5 +191,8 @@ elif ! "${nobody[@]}" test -x "$tmp/reckond" 2>/dev/null; then
 else
     serves 'without privileges it says what it may not do' '^limit: .*CAP_KILL' '^limit: .*CAP_SYS_NICE' \
         '^limit: .*oom_score_adj' -- "${nobody[@]}" "$tmp/reckond" "${run[@]:1}"
+    # Beyond a low limit allocations would fail, at some time or other.
+    serves 'with little memory that may be locked none is' '^limit: own memory is not locked: Cannot allocate' \
+        -- prlimit --memlock=64M:64M "${nobody[@]}" "$tmp/reckond" "${run[@]:1}"
 fi
 exit $failed

@@ -203,4 +203,19 @@ if setpriv --reuid 65534 --clear-groups test -x "$reckond" 2>/dev/null; then
 else
 	skip "an ordinary user: may not run $reckond"
 fi
+
+# With few files: what it keeps of processes leaves enough to choose and to kill.
+if can prlimit --nofile=80:80; then
+	options=()
+	printf '[Policy now]\nMemoryAvailable=0%%\nAction=kill\n' >"$tmp/conf"
+	start prlimit --nofile=80:80
+	hold 32 ''
+	printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
+	kill -HUP "$daemon"
+	check "wait_for '[ ! -e /proc/$victim ] || grep -q \"^State:.Z\" /proc/$victim/status'" 'with 80 files it kills all the same'
+	check "! says 'Too many open files'" 'and lacks none'
+	stop
+else
+	skip 'few files: no prlimit'
+fi
 exit $failed

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -470,6 +471,33 @@ static void test_fs_open_on_this_machine(void **state)
 	assert_int_equal(path[0], '/');
 }
 
+/* That files are short is not that there are no cgroups. */
+static void test_fs_open_fails_for_want_of_files(void **state)
+{
+	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct rlimit before, limit;
+	struct cgroup_fs fs;
+	int next = dup(proc_fd), r[2];
+
+	close(next);
+	assert_int_equal(cgroup_fs_open(proc_fd, &fs), 0);
+	if (fs.layout == CGROUP_LAYOUT_NONE) {
+		print_message("no cgroups here\n");
+		skip();
+	}
+	cgroup_fs_done(&fs);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (int i = 0; i < 2; i++) { /* mountinfo, or a mount of those in it */
+		limit = before;
+		limit.rlim_cur = (rlim_t)(next + i);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		r[i] = cgroup_fs_open(proc_fd, &fs);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	}
+	assert_int_equal(r[0], -EMFILE);
+	assert_int_equal(r[1], -EMFILE);
+}
+
 static pid_t start_sleeper(int cgroup_fd)
 {
 	char text[16];
@@ -570,6 +598,7 @@ int main(void)
 		cmocka_unit_test(test_of_process_on_fixtures),
 		cmocka_unit_test(test_fs_open_checks_what_is_mounted),
 		cmocka_unit_test(test_fs_open_on_this_machine),
+		cmocka_unit_test(test_fs_open_fails_for_want_of_files),
 		cmocka_unit_test(test_of_process_on_v2),
 		cmocka_unit_test(test_of_process_on_v1),
 	};

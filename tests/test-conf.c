@@ -677,6 +677,9 @@ static const char *line_text(const struct policy_line *line, char buf[static 32]
 		snprintf(buf, 32, "-");
 	else if (line->is_size)
 		snprintf(buf, 32, "%lluM", (unsigned long long)(line->bytes / MIB));
+	else if (line->cap > 0)
+		snprintf(buf, 32, "%u%%/%lluM", line->permyriad / 100,
+			 (unsigned long long)(line->cap / MIB));
 	else
 		snprintf(buf, 32, "%u%%", line->permyriad / 100);
 	return buf;
@@ -716,7 +719,7 @@ static const char *render(const struct policy_set *set, const char *what, char b
 	return buf;
 }
 
-#define BUILTIN_KILL "kill 5% 5% 0% 0s process 5s"
+#define BUILTIN_KILL "kill 5%/2048M 5%/2048M 0% 0s process 5s"
 #define DRY_RUN	     "could not be read: until it can, this is a dry run"
 
 /* What is left may kill less than what was written, never more; what is built in stays. */
@@ -731,7 +734,7 @@ static void test_lenient_load_uses_what_is_safe(void **state)
 		/* no errors */
 		{ "", 0, NULL, "kill", BUILTIN_KILL },
 		{ "[Policy kill]\nMemoryAvailable=9%\n", 0, NULL, "kill",
-		  "kill 9% 5% 0% 0s process 5s" },
+		  "kill 9% 5%/2048M 0% 0s process 5s" },
 		{ "[Policy x]\nMemoryAvailable=9%\nAction=kill\n", 0, NULL, "x",
 		  "kill 9% - 0% 0s process 5s" },
 		/* a new policy is used whole or not at all */
@@ -755,17 +758,19 @@ static void test_lenient_load_uses_what_is_safe(void **state)
 		{ "[Policy kill]\nMemoryAvailable=\nSwapFree=\n", 2, "stays", "kill",
 		  BUILTIN_KILL },
 		{ "[Policy kill]\nTarget=cgroup\nAction=kil\n", 2, "stays", "kill", BUILTIN_KILL },
-		{ "[Policy kill]\nMemoryAvailable=512M\nFor=x\n", 2, "stays", "kill",
-		  BUILTIN_KILL },
+		{ "[Policy kill]\nMemoryAvailable=512M\nSwapFree=3G\nFor=x\n", 2, "stays", "kill",
+		  "kill 5%/512M 5%/2048M 0% 0s process 5s" },
+		{ "[Policy kill]\nMemoryAvailable=3% 4G\nSwapFree=9% 1G\nFor=x\n", 2, "stays",
+		  "kill", "kill 3%/2048M 5%/1024M 0% 0s process 5s" },
 		/* but for what restricts it */
 		{ "[Policy kill]\nAction=none\nFor=x\n", 2, "restricts", "kill",
-		  "none 5% 5% 0% 0s process 5s" },
+		  "none 5%/2048M 5%/2048M 0% 0s process 5s" },
 		{ "[Policy warn]\nAction=kill\nFor=x\n", 2, "restricts", "warn",
-		  "warn 15% 25% 0% 0s process 5s" },
+		  "warn 15%/6144M 25%/10240M 0% 0s process 5s" },
 		{ "[Policy kill]\nMemoryAvailable=2%\nSwapFree=x\nFor=3s\nGrace=9s\n", 2,
-		  "restricts", "kill", "kill 2% 5% 0% 3s process 9s" },
+		  "restricts", "kill", "kill 2%/2048M 5%/2048M 0% 3s process 9s" },
 		{ "[Policy kill]\nPressureFull=30%\nNew=1\n", 1, "restricts", "kill",
-		  "kill 5% 5% 30% 0s process 5s" },
+		  "kill 5%/2048M 5%/2048M 30% 0s process 5s" },
 		{ "[Policy stall]\nSwapFree=1G\nFor=x\n", 2, "restricts", "stall",
 		  "kill 4% 1024M 25% 5s process 5s" },
 		{ "[Policy stall]\nFor=60s\n", 2, "restricts", "stall",

@@ -397,6 +397,22 @@ static void test_is_gone_does_not_count_who_vanishes(void **state)
 	assert_true(kill_group_is_gone(&fake_ops, -EBADF, &fake_target, &group));
 }
 
+/* For want of files nothing is known of it: that is no reason to think that it has gone. */
+static void test_is_gone_is_not_concluded_from_transient_errors(void **state)
+{
+	static const int errors[] = { -EMFILE, -ENFILE, -ENOMEM, -EINTR };
+
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		struct kill_group group = fake_group(true);
+
+		reset(1);
+		group.newest_ticks = 0;
+		fake.odd = FIRST;
+		fake.odd_answers.read_start = errors[i];
+		assert_false(kill_group_is_gone(&fake_ops, -EBADF, &fake_target, &group));
+	}
+}
+
 /*
  * Which cgroup it is: over a tree of files.
  */
@@ -901,6 +917,7 @@ int main(void)
 		cmocka_unit_test(test_signal_reaches_all_of_a_large_group),
 		cmocka_unit_test(test_is_gone_when_nobody_is_left_who_was_signalled),
 		cmocka_unit_test(test_is_gone_does_not_count_who_vanishes),
+		cmocka_unit_test(test_is_gone_is_not_concluded_from_transient_errors),
 		cmocka_unit_test(test_find_takes_what_may_go_as_a_whole),
 		cmocka_unit_test(test_find_of_a_path_that_is_too_long),
 		cmocka_unit_test(test_open_tells_what_has_vanished),

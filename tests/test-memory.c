@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -655,6 +656,27 @@ static void test_sample_zfs(void **state)
 	assert_int_equal(r.available, 2000000 * KIB + 7 * GIB);
 }
 
+/* In a process of its own: the limit is not raised again. */
+static int sample_without_files(struct memory_source *source, struct memory_reading *ret)
+{
+	struct rlimit none = { 0, 0 };
+	int r = memory_sample(source, ret);
+
+	if (r < 0 || setrlimit(RLIMIT_NOFILE, &none) < 0)
+		return r < 0 ? r : -errno;
+	return memory_sample(source, ret);
+}
+
+/* What cannot be read for want of files has not shrunk. */
+static void test_sample_zfs_without_files(void **state)
+{
+	struct memory_reading r;
+
+	sample_fixture_by(sample_without_files, "zfs", &r);
+	assert_int_equal(r.counters.arc_size, 8 * GIB);
+	assert_int_equal(r.available, 2000000 * KIB + 7 * GIB);
+}
+
 /* As test_sample_zfs(), but arcstats is there only after a while. */
 static int sample_before_and_after(struct memory_source *source, struct memory_reading *ret)
 {
@@ -871,6 +893,7 @@ int main(void)
 		cmocka_unit_test(test_sample_zram_only_where_it_is_swap),
 		cmocka_unit_test(test_zram_is_told_by_its_device_numbers),
 		cmocka_unit_test(test_sample_zfs),
+		cmocka_unit_test(test_sample_zfs_without_files),
 		cmocka_unit_test(test_sample_finds_zfs_that_comes_later),
 		cmocka_unit_test(test_sample_figures_as_reported),
 		cmocka_unit_test(test_virtual_files_are_told_by_mountinfo),
