@@ -108,8 +108,10 @@ struct census_process {
 	uint64_t status_at_allocated; /* when shared memory and page tables were */
 	usec_t measured_at;	      /* memory.kept was */
 	usec_t share_asked_at;	      /* it was asked for, or told, in watch: daemon/watch.c */
-	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share */
-	uint64_t recent_footprint;  /* reclaimable, at most CENSUS_GROWTH_USEC ago */
+	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share; less
+				what it has lost since */
+	float share_off;     /* how much of what it maps has changed since, at least; bytes */
+	uint64_t recent_footprint;  /* mapped, at most CENSUS_GROWTH_USEC ago */
 	uint64_t earlier_footprint; /* once to twice as long ago, or when first seen */
 	usec_t recent_at;
 	usec_t compared_at;  /* when what can change without an exec was read last */
@@ -354,7 +356,9 @@ struct interval census_interval(const struct census *census, const struct census
 uint64_t census_mapped_at_most(const struct census *census, const struct census_process *process,
 			       uint64_t allocated);
 
-/* Was its share measured a moment ago? */
+/* Was its share measured a moment ago, and does it still hold?  Not if what it maps has changed by
+ * more than 1 / CENSUS_MEASURED_OFF since: what is kept is not what is kept of that. */
+#define CENSUS_MEASURED_OFF 32
 bool census_share_is_current(const struct census *census, const struct census_process *process,
 			     usec_t now);
 
