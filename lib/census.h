@@ -95,12 +95,12 @@ struct census_process {
 	short oom_score_adj;
 	char state;
 	bool kthread : 1;
-	bool asks_executable : 1; /* a rule does, and an exec may leave the name as it is */
+	bool asks_executable : 1;  /* a rule does, and an exec may leave the name as it is */
+	bool shmem_is_guessed : 1; /* only statm was read since */
+	bool has_many_groups : 1;  /* status is so long that only statm is read in a round */
+	bool is_gone : 1;	   /* vanished in a choice */
+	bool is_watched : 1;	   /* known for so long that its growth is */
 	char comm[16];
-	bool shmem_is_guessed;	/* only statm was read since */
-	bool has_many_groups;	/* status is so long that only statm is read in a round */
-	bool is_gone;		/* vanished in a choice */
-	bool is_watched;	/* known for so long that its growth is */
 	unsigned choice;	/* the last in which its memory was read */
 	unsigned failed_choice; /* the last in which it could not be */
 	struct proc_memory memory;
@@ -110,11 +110,11 @@ struct census_process {
 	usec_t share_asked_at;	      /* it was asked for, or told, in watch: daemon/watch.c */
 	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share; less
 				what it has lost since */
-	float share_off;     /* how much of what it maps has changed since, at least; bytes */
 	uint64_t recent_footprint;  /* mapped, at most CENSUS_GROWTH_USEC ago */
 	uint64_t earlier_footprint; /* once to twice as long ago, or when first seen */
 	usec_t recent_at;
 	usec_t compared_at;  /* when what can change without an exec was read last */
+	float share_off;     /* how much of what it maps has changed since measured_at; bytes */
 	unsigned generation; /* of the last listing that saw it */
 	unsigned code_pages; /* another number: another program; 0: not known */
 };
