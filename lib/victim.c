@@ -70,8 +70,8 @@ static uint64_t key_below(const struct choice *choice, const struct census_node 
 		return 0;
 	if (order == BY_ESTIMATE)
 		return saturate_u64((double)node->estimate_max);
-	return saturate_u64((double)min_u64(furthest, victim_rest(choice)) *
-			    (double)node->weight_max * (1 + 1e-6));
+	return saturate_u64((double)victim_rest(choice, furthest) * (double)node->weight_max *
+			    (1 + 1e-6));
 }
 
 static uint64_t key_of(const struct choice *choice, const struct census_node *node,
@@ -238,13 +238,15 @@ static void deal_with(struct choice *choice, const struct victim_entry *top, enu
 			return;
 		else if (candidate.cgroup && !candidate.precise) /* read in part */
 			leave(choice, victim_upper_end(choice, top->node));
+		if (!candidate.precise) /* no answer: its last reading stands */
+			choice->unread =
+				max_u64(choice->unread, victim_upper_end(choice, top->node));
 	}
 	((struct census_node *)top->node)->walk = choice->walk;
-	if (candidate.precise && proc_reclaimable(&candidate.memory) < choice->request->min_victim)
+	if (proc_reclaimable(&candidate.memory) < choice->request->min_victim)
 		return;
 	if (candidate.precise && candidate.process)
-		choice->held +=
-			min_u64(candidate.process->fair_share, proc_mapped(&candidate.memory));
+		victim_hold(choice, &candidate);
 	if (candidate.is_read)
 		choice->mark = max_u64(choice->mark, candidate.estimate);
 	rank(result, &candidate);
@@ -382,7 +384,8 @@ static void walk(struct choice *choice, enum passover_verdict refused)
 	choice->refused_any = false;
 	choice->avoided = choice->failed = (struct victim_candidate){ 0 };
 	memset(choice->kind_largest, 0, sizeof(choice->kind_largest));
-	choice->mark = choice->undecided = choice->held = 0;
+	choice->mark = choice->undecided = choice->unread = 0;
+	choice->held_fair = choice->held_alone = choice->held_besides = 0;
 	choice->n_reserved = 1;
 	result->n_ranked = 0;
 	walk_by(choice, BY_ESTIMATE);
@@ -403,8 +406,8 @@ static void pronounce(const struct choice *choice)
 	bar = add_u64(best, VICTIM_NEAR(best));
 	result->ranked[0].verdict = VICTIM_CHOSEN;
 	result->is_cut = result->is_cut || choice->undecided > bar;
-	result->approximate =
-		result->approximate || !result->ranked[0].precise || choice->undecided > bar;
+	result->approximate = result->approximate || !result->ranked[0].precise ||
+			      max_u64(choice->undecided, choice->unread) > bar;
 	for (unsigned i = 1; i < result->n_ranked; i++) {
 		struct victim_candidate *candidate = &result->ranked[i];
 
