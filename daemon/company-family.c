@@ -45,11 +45,9 @@ void company_gather_family(struct manager *m, const struct census_process *victi
 	struct gathering g = { .m = m, .common = sub_u64(proc_mapped(&d->memory), d->alone) };
 	const struct census_process *other;
 
-	if (!d->memory.is_measured || d->memory.kept == 0)
-		return; /* it shares nothing, or that is not known */
+	if (!d->is_unit || !d->memory.is_measured || d->memory.kept == 0)
+		return; /* it shares little, or that is not known */
 	d->memory.kept = g.common;
-	if (!d->is_unit)
-		return;
 	census_for_each(&m->census, other)
 		if (family_has_both(&m->census, victim, other) &&
 		    proc_mapped(&other->memory) >= g.common / 2)
