@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * choose: what a decision costs with 40, 1,000 and 10,000 real processes (herd.h) in 1, 20 and 200
- * cgroups, and what it costs to be ready for one (measure.h).  Only ratios are asked for where
- * other work on the machine would matter.
+ * choose: what a decision costs with 40, 1,000 and 10,000 real processes (herd.h) in one, 200 and
+ * up to 5,000 cgroups, from a fresh and from a stale snapshot, and what it costs to be ready for
+ * one (measure.h).  Only ratios are asked for where other work on the machine would matter.
  *
  * A decision is what the daemon does from the moment a policy demands one: memory_sample() and
  * victim_choose() with its precise reads.  The census is as fresh as the daemon keeps it.
@@ -31,7 +31,10 @@
 
 static const struct size {
 	unsigned n_processes, n_cgroups;
-} sizes[] = { { 40, 1 }, { 1000, 20 }, { 10000, 200 } };
+} sizes[] = { { 40, 1 },    { 1000, 1 },    { 1000, 200 },  { 1000, 500 },
+	      { 10000, 1 }, { 10000, 200 }, { 10000, 5000 } };
+#define N_SOME	   2 /* of these, the one with 1,000 in 200 cgroups */
+#define FIRST_MANY 4 /* from there on, 10,000 */
 
 static void print_result(unsigned n_processes, unsigned n_cgroups, const struct result *result)
 {
@@ -46,6 +49,10 @@ static void print_result(unsigned n_processes, unsigned n_cgroups, const struct 
 	else
 		printf("; its system calls could not be counted: %s\n",
 		       strerror(-result->n_syscalls));
+	printf("from a stale snapshot: right in %u of %u, re-reads %.0f, reads %.2f precisely\n",
+	       result->n_stale_right, result->n_stale, result->n_stale_rereads,
+	       result->n_stale_reads);
+	printf("%.0f bytes a process\n", result->bytes / (double)result->n_processes);
 	if (result->least_victim < HERD_LARGEST_BYTES)
 		printf("a victim was not the largest: it had %.1f MiB\n",
 		       (double)result->least_victim / MIB);
@@ -71,6 +78,7 @@ static int measure_size(struct bench *bench, int cgroup_fd, const struct size *s
 	};
 	int r;
 
+	bench->largest = HERD_LARGEST_BYTES;
 	r = memory_sample(bench->memory, &bench->reading);
 	if (r == 0 && !has_room(bench, size->n_processes))
 		r = -ENOMEM;
@@ -87,17 +95,39 @@ static int measure_size(struct bench *bench, int cgroup_fd, const struct size *s
 	return r;
 }
 
+static void mark_of(const char *name, const struct size *size, double value, const char *unit,
+		    double limit, bool at_most)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "choose_%s_%u_in_%u", name, size->n_processes,
+		 size->n_cgroups);
+	mark(text, value, unit, limit, at_most);
+}
+
 static void print_marks(const struct result *results)
 {
-	const struct result *some = &results[1], *many = &results[2];
+	const struct result *some = &results[N_SOME], *many = &results[FIRST_MANY + 1];
 	double decision = many->p50[DECISION];
 
-	mark("choose_decision", many->p50[DECISION_BY_CLOCK], "us", 500, true);
 	mark("choose_full_look_to_decision", many->p50[FULL_LOOK] / decision, "times", 50, false);
 	mark("choose_round_to_statm", many->p50[ROUND] / many->p50[STATM_ONCE], "times", 1.2, true);
-	mark("choose_decision_10000_to_1000", decision / some->p50[DECISION], "times", 10, true);
-	mark("choose_memory_per_process", many->bytes / (double)many->n_processes, "bytes", 400,
+	mark("choose_round_with_swap", many->p50[ROUND_WITH_SWAP] / many->p50[ROUND], "times", 2,
 	     true);
+	mark("choose_decision_10000_to_1000", decision / some->p50[DECISION], "times", 10, true);
+	for (size_t i = 1; i < ARRAY_SIZE(sizes); i++) {
+		const struct result *result = &results[i];
+
+		if (i >= FIRST_MANY)
+			mark_of("decision", &sizes[i], result->p50[DECISION_BY_CLOCK], "us", 100,
+				true);
+		mark_of("stale", &sizes[i], result->p50[STALE_DECISION_BY_CLOCK], "us", 50000,
+			true);
+		mark_of("stale_right", &sizes[i], 100.0 * result->n_stale_right / result->n_stale,
+			"percent", 100, false);
+		mark_of("bytes", &sizes[i], result->bytes / (double)result->n_processes, "bytes",
+			400, true);
+	}
 }
 
 static int get_ready(struct bench *bench, const char *scope)

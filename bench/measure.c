@@ -14,9 +14,13 @@
 
 #define N_COLD	  5
 #define N_SWEEPS  20
-#define N_LATE	  200
+#define N_STALE	  100
 #define N_TURNS	  200
 #define LOOK_USEC (250 * USEC_PER_MSEC)
+/* As in daemon/tick.c. */
+#define CUT_MAX		   4
+#define REREAD_BUDGET_USEC (40 * USEC_PER_MSEC)
+#define MIN_VICTIM_BYTES   (4 * MIB)
 /* Taken for handed out since the last round, besides what was: half of what makes a round due. */
 #define SINCE_ROUND (32 * MIB)
 /* So much that anybody may be the largest by now, and all have to be gone through. */
@@ -31,7 +35,9 @@ const char *const measure_names[N_MEASURES] = {
 	[NOBODY_NEW] = "nobody new",
 	[DECISION] = "decision",
 	[DECISION_BY_CLOCK] = "decision, by the clock",
-	[LATE_DECISION] = "decision 1 GiB after a round",
+	[STALE_DECISION] = "decision, stale snapshot",
+	[STALE_DECISION_BY_CLOCK] = "the same, by the clock",
+	[ROUND_WITH_SWAP] = "round, swap in use",
 	[COMPARING] = "comparing, in 250 ms of watch",
 };
 
@@ -189,7 +195,15 @@ static int measure_looks(struct bench *bench)
 			r = keep_census(bench, true);
 	}
 	look_libproc2_free(info);
-	return r;
+	for (unsigned i = 0; i < N_SWEEPS && r >= 0; i++) {
+		double began = now_usec();
+
+		r = census_refresh(&bench->census, clock_usec(), bench->reading.allocated, true,
+				   NULL, 0);
+		if (i > 0) /* the first one opens other files */
+			note_since(bench, ROUND_WITH_SWAP, began);
+	}
+	return r < 0 ? r : keep_census(bench, true);
 }
 
 static bool is_nobody_new(const struct bench *bench, pid_t last_pid)
@@ -228,14 +242,68 @@ static void decide(void *userdata)
 		.self = getpid(),
 		.n_wanted = VICTIM_TOLD,
 		.n_looks = VICTIM_TOLD_LOOKS,
+		.min_victim = MIN_VICTIM_BYTES,
 	};
+	const struct victim_reader reads = { reader_read, reader_reread, &reader };
 
 	if (memory_sample(bench->memory, &bench->reading) < 0)
 		return;
 	request.allocated = bench->reading.allocated + bench->since_round;
 	request.total = bench->reading.counters.total + bench->reading.counters.swap_total;
 	request.now = clock_usec();
-	victim_choose(&bench->census, &request, reader_read, &reader, &bench->choice);
+	reader.allocated = request.allocated;
+	reader.sampled_at = request.now;
+	reader.reread_until = request.now + REREAD_BUDGET_USEC;
+	census_set_totals(&bench->census, &bench->reading.counters);
+	victim_choose(&bench->census, &request, &reads, &bench->choice);
+}
+
+static size_t looks_left;
+
+/* Time for so many looks at the clock. */
+static usec_t clock_for_looks(void)
+{
+	return looks_left-- > 0 ? 0 : 1;
+}
+
+/* A part of a round, from none to nearly all of it, largest first, after half of what was
+ * allocated.  (The clock is asked at every fourth process.) */
+static int read_part(struct bench *bench, unsigned i)
+{
+	looks_left = bench->census.n_processes * i / N_STALE / 4;
+	return census_refresh(&bench->census, clock_usec(),
+			      bench->reading.allocated + bench->since_round + SINCE_ROUND_LATE / 2,
+			      with_swap(bench), clock_for_looks, 1);
+}
+
+/* A snapshot of mixed ages.  As the daemon does, a choice that was cut is gone on with.  What was
+ * read is known from then on, so each time that much more was allocated. */
+static int measure_stale(struct bench *bench, struct result *result)
+{
+	const struct victim_result *choice = &bench->choice;
+
+	bench->since_round = 0;
+	for (unsigned i = 0; i < N_STALE; i++) {
+		int r = read_part(bench, i);
+		double began, began_by_clock;
+
+		if (r < 0)
+			return r;
+		bench->since_round += SINCE_ROUND_LATE;
+		began_by_clock = usec_by(CLOCK_MONOTONIC);
+		began = now_usec();
+		for (unsigned n = 0; n <= CUT_MAX && (n == 0 || choice->is_cut); n++) {
+			decide(bench);
+			result->n_stale_reads += (double)choice->n_reads / N_STALE;
+			result->n_stale_rereads += (double)choice->n_rereads / N_STALE;
+		}
+		note_since(bench, STALE_DECISION, began);
+		note(bench, STALE_DECISION_BY_CLOCK, usec_by(CLOCK_MONOTONIC) - began_by_clock);
+		result->n_stale++;
+		result->n_stale_right +=
+			choice->n_ranked > 0 && choice->ranked[0].memory.anon >= bench->largest;
+	}
+	return 0;
 }
 
 static int measure_decisions(struct bench *bench, struct result *result)
@@ -263,14 +331,7 @@ static int measure_decisions(struct bench *bench, struct result *result)
 	}
 	result->n_syscalls = trace_count_syscalls(decide, bench);
 
-	bench->since_round = SINCE_ROUND_LATE;
-	for (unsigned i = 0; i < N_LATE; i++) {
-		double began = now_usec();
-
-		decide(bench);
-		note_since(bench, LATE_DECISION, began);
-	}
-	return 0;
+	return measure_stale(bench, result);
 }
 
 /* On a clock of its own, which is ahead afterwards. */

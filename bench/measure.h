@@ -23,7 +23,9 @@ enum measure {
 	NOBODY_NEW,
 	DECISION,
 	DECISION_BY_CLOCK,
-	LATE_DECISION,
+	STALE_DECISION,
+	STALE_DECISION_BY_CLOCK,
+	ROUND_WITH_SWAP,
 	COMPARING,
 	N_MEASURES
 };
@@ -47,6 +49,7 @@ struct bench {
 	struct census census;
 	struct victim_result choice;
 	uint64_t since_round;
+	uint64_t largest; /* a victim that has less is wrong */
 	struct series series[N_MEASURES];
 };
 
@@ -56,7 +59,9 @@ struct result {
 	double bytes;				 /* allocated by census and choice */
 	double n_reads, n_visited;		 /* of one decision, mean */
 	int n_syscalls;				 /* of one decision, or -errno */
-	uint64_t least_victim;			 /* the smallest ever chosen */
+	double n_stale_reads, n_stale_rereads;	 /* from a stale snapshot, mean */
+	unsigned n_stale, n_stale_right;
+	uint64_t least_victim; /* the smallest ever chosen */
 };
 
 /* All of it, with the processes that there are; 0 or -errno. */

@@ -486,6 +486,7 @@ void account_note(struct manager *m, enum report_event event,
 			note_refused(m);
 		break;
 	case REPORT_CANNOT_OPEN:
+	case REPORT_CANNOT_CONFIRM:
 	case REPORT_SPARED:
 		note_refused(m);
 		break;

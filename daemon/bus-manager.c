@@ -92,8 +92,7 @@ static int append_rule_members(struct bus *b, sd_bus_message *reply, const struc
 
 	r = sd_bus_message_open_container(reply, 'a', "{sv}");
 	if (r >= 0)
-		r = sd_bus_message_append(reply, "{sv}", "Kind", "s",
-					  rule_kind_to_string(rule->kind));
+		r = sd_bus_message_append(reply, "{sv}", "Kind", "s", describe_rule_kind(rule));
 	if (r >= 0)
 		r = bus_append_foreign_member(b, reply, "Name", rule->name);
 	if (r >= 0)

@@ -7,7 +7,9 @@
 
 #include "daemon/decision.h"
 #include "daemon/manager.h"
+#include "lib/family.h"
 #include "lib/sharers.h"
+#include "lib/victim-group.h"
 
 /* All comparisons together: usually some microseconds, but an exec can hold one up, and on a busy
  * machine the thread that makes them may have to wait for a CPU. */
@@ -64,14 +66,14 @@ static void find_sharers(struct manager *m, const struct census_process *victim,
 }
 
 /* Which cgroup goes as a whole?  The length of its path, 0: none. */
-static size_t find_group(const struct manager *m, const struct policy *policy)
+static size_t find_group(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
 	char own_path[CGROUP_PATH_MAX];
 
 	if (cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_path, sizeof(own_path)) != 0)
 		return 0;
-	return policy->target == POLICY_TARGET_CGROUP
+	return d->target == POLICY_TARGET_CGROUP
 		       ? kill_group_find_whole(&m->cgroups, d->cgroup, m->policies.scope, own_path)
 		       : kill_group_find_flagged(&m->cgroups, d->cgroup, m->policies.scope,
 						 own_path);
@@ -156,7 +158,7 @@ static void open_members(struct manager *m, const struct census_process *victim)
 		return;
 	count_members(&members, node);
 	d->n_processes = members.n;
-	if (d->is_flagged) { /* one process was chosen, and read */
+	if (d->is_flagged || d->as_one == VICTIM_AS_CGROUP) { /* one process was chosen, and read */
 		d->memory.anon += members.anon;
 		d->memory.swap += members.swap;
 	}
@@ -170,20 +172,55 @@ static int open_group(struct manager *m, const struct policy *policy,
 		      const struct census_process *victim)
 {
 	struct decision *d = &m->decision;
-	size_t length = find_group(m, policy);
+	size_t length = find_group(m);
 	int r;
 
-	if (length == 0)
+	if (length == 0) {
+		d->target = policy->target; /* the victim alone, if it was to be more */
 		return policy->target == POLICY_TARGET_CGROUP ? -EPERM : 0;
+	}
 	memcpy(d->group, d->cgroup, length);
 	d->group[length] = '\0';
 	r = kill_group_open(&m->cgroups, d->group, &m->victim.group);
 	if (r != 0)
 		return r;
-	d->is_flagged = policy->target == POLICY_TARGET_PROCESS;
+	d->is_flagged =
+		policy->target == POLICY_TARGET_PROCESS && d->target != POLICY_TARGET_CGROUP;
 	d->target = POLICY_TARGET_CGROUP;
 	open_members(m, victim);
 	return 0;
+}
+
+static void open_sibling(struct manager *m, const struct census_process *process)
+{
+	struct decision *d = &m->decision;
+
+	if (is_open(&m->victim, process->pid) ||
+	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE ||
+	    !decision_may_kill(m, process->pid, m->policies.scope) ||
+	    kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
+			    &m->victim) != 0)
+		return;
+	d->n_siblings++;
+	d->n_processes++;
+	d->memory.anon += process->memory.anon;
+	d->memory.swap += process->memory.swap;
+}
+
+/* As many as there is room for: the parent first, if it is the same program, as it would start more
+ * of them. */
+static void open_siblings(struct manager *m, const struct census_process *victim)
+{
+	const struct census_process *process = census_find(&m->census, victim->ppid);
+
+	if (process && family_has_both(&m->census, victim, process))
+		open_sibling(m, process);
+	census_for_each(&m->census, process) {
+		if (m->victim.n_others == KILL_OTHERS_MAX)
+			break;
+		if (victim_are_siblings(victim, process))
+			open_sibling(m, process);
+	}
 }
 
 enum report_event company_gather(struct manager *m, const struct policy *policy)
@@ -204,6 +241,8 @@ enum report_event company_gather(struct manager *m, const struct policy *policy)
 		return REPORT_CANNOT_OPEN;
 	if (d->error == KILL_GONE)
 		return REPORT_VANISHED;
+	if (d->as_one == VICTIM_AS_SIBLINGS && d->group[0] == '\0')
+		open_siblings(m, victim);
 	decision_note_next(d, &m->choice, &m->victim);
 	return REPORT_NOTHING;
 }

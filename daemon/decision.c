@@ -36,7 +36,15 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.pid = process->pid,
 		.start_ticks = process->start_ticks,
 		.uid = process->uid,
-		.target = policy->target,
+		.target =
+			result->as_one == VICTIM_AS_CGROUP ? POLICY_TARGET_CGROUP : policy->target,
+		.as_one = result->as_one,
+		.ppid = process->ppid,
+		.session = process->session,
+		.code_pages = process->code_pages,
+		.shares_memory =
+			victim->process &&
+			(victim->is_unit || victim->memory.kept > proc_mapped(&victim->memory) / 8),
 		.n_processes = 1,
 		.action = policy->action,
 		.grace_usec = policy->grace_usec,
@@ -45,6 +53,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.dry_run = m->policies.dry_run,
 		.memory = victim->memory,
 		.is_unit = victim->is_unit,
+		.alone = victim->alone,
 		.n_candidates = result->n_candidates,
 		.n_reads = result->n_reads,
 		.approximate = result->approximate,
@@ -124,4 +133,19 @@ bool decision_may_kill(const struct manager *m, pid_t pid, const char *within)
 	if (r != 0)
 		return r == PROC_GONE;
 	return !eligibility_is_spared(eligibility_judge(&subject), m->decision.is_reluctant);
+}
+
+const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size)
+{
+	if (m->n_kills == 0 || cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), buf, size) != 0)
+		return NULL;
+	return buf;
+}
+
+void decision_note_streak(struct manager *m, usec_t now)
+{
+	const struct decision *d = &m->decision;
+	const struct streak_subject subject = { d->cgroup, d->comm, d->ppid, d->uid };
+
+	streak_add(&m->streak, &subject, now);
 }

@@ -15,10 +15,9 @@
 #include "lib/policy.h"
 #include "lib/proc.h"
 #include "lib/util.h"
+#include "lib/victim.h"
 
 struct manager;
-struct victim_candidate;
-struct victim_result;
 
 struct decision {
 	pid_t pid;
@@ -31,6 +30,11 @@ struct decision {
 	/* Where a cgroup goes as a whole: the victim above is the largest in it, or the one that
 	 * was chosen. */
 	enum policy_target target;
+	enum victim_as_one as_one; /* what is killed with it after a streak of kills */
+	unsigned n_siblings;	   /* that are */
+	pid_t ppid, session;
+	unsigned code_pages;
+	bool shares_memory; /* with relatives: family.h */
 	char group[CGROUP_PATH_MAX];
 	bool is_flagged;      /* by memory.oom.group, not by the policy */
 	unsigned n_processes; /* that go: by the census, then those signalled */
@@ -49,6 +53,7 @@ struct decision {
 	bool approximate;
 	unsigned n_sharers;	 /* processes that share its memory and go with it */
 	unsigned n_relatives;	 /* likewise: they share its memory copy on write */
+	uint64_t alone;		 /* what the victim alone frees; if memory.is_measured */
 	bool is_unit;		 /* most of it is shared with relatives: company-family.c */
 	unsigned n_sharers_left; /* beyond those: too many, or not looked at */
 	int sharers_error;	 /* -errno: of some it is not known */
@@ -83,6 +88,8 @@ struct decision {
 	bool stays_frozen;	 /* it cannot be helped: there is nothing to wait for */
 	bool called_off;	 /* no SIGKILL any more: the configuration is another */
 	bool skips_term;	 /* SIGKILL in place of a SIGTERM that it could not have handled */
+	bool unit_is_marked;	 /* its unit's manager is told: unit.h */
+	int unit_error;		 /* -errno of that */
 	int error;		 /* -errno of opening or signalling, 0 */
 	int refrozen;		 /* levels frozen again, or -errno */
 	enum kill_progress outcome;
@@ -113,3 +120,10 @@ bool decision_may_kill(const struct manager *m, pid_t pid, const char *within);
 
 /* Whose it is now; of one that cannot be read, nobody's, (uid_t)-1, as in the census. */
 uid_t decision_uid_of(const struct manager *m, pid_t pid);
+
+/* The daemon's own, in which no other process may be killed as one of a streak; NULL where it is
+ * not known, or not needed as there was no kill yet. */
+const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size);
+
+/* The victim of m->decision was signalled: one more kill for streak.h. */
+void decision_note_streak(struct manager *m, usec_t now);

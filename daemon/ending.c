@@ -10,6 +10,7 @@
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
+#include "daemon/unit.h"
 #include "lib/errors.h"
 
 /* How long those that were killed are waited for at the end of the daemon, all together. */
@@ -178,6 +179,10 @@ static void learn(struct manager *m, usec_t now)
 		.uid = d->uid,
 		.comm = d->comm,
 		.cgroup = d->cgroup,
+		.ppid = d->ppid,
+		.session = d->session,
+		.code_pages = d->code_pages,
+		.shares_memory = d->shares_memory,
 	};
 
 	if (d->outcome == KILL_PROGRESS_UNKILLABLE)
@@ -191,7 +196,8 @@ static void learn(struct manager *m, usec_t now)
 	d->useless =
 		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_MEMORY_BACK) &&
 		is_useless(m);
-	if (d->useless)
+	/* (Those that share the memory are next, not last.) */
+	if (d->useless && d->memory.kept == 0)
 		passover_add_kind(&m->passover, &subject,
 				  monitor_ticks_before(sub_u64(now, d->signalled_at)),
 				  monitor_ticks_after(PASSOVER_RESPAWN_USEC), now);
@@ -256,6 +262,8 @@ void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome)
 	d->outcome = outcome;
 	d->ended_at = now;
 	learn(m, now);
+	if (outcome == KILL_PROGRESS_STAND_DOWN)
+		unit_cancel(m);
 	census_look_again(&m->census, d->pid, now, m->reading.allocated);
 	monitor_unwatch_victim(m);
 	if (lingers(m, outcome)) {

@@ -22,6 +22,7 @@
 #include "lib/conf.h"
 #include "lib/conflict.h"
 #include "lib/errors.h"
+#include "lib/unit-mark.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
 #define N_REAPERS 2
@@ -153,6 +154,12 @@ static int start_helpers(struct manager *m)
 	r = precise_new(m->proc_fd, &m->precise);
 	if (r < 0)
 		return r;
+	if (m->cgroups.layout == CGROUP_LAYOUT_V2) {
+		r = unit_marker_new(m->cgroups.v2_fd, &m->unit_marker);
+		if (r < 0)
+			log_warning("systemd is not told of units that are killed: %s.",
+				    strerror(-r));
+	}
 	return kill_reapers_new(m->kill_ops, N_REAPERS, &m->reapers, &m->abilities.fifo_error);
 }
 
@@ -276,6 +283,7 @@ struct manager *manager_free(struct manager *m)
 	thawed_close(m);
 	monitor_free(m);
 	kill_reapers_free(m->reapers);
+	unit_marker_free(m->unit_marker);
 	precise_free(m->precise);
 	census_done(&m->census);
 	victim_done(&m->choice);

@@ -24,10 +24,12 @@
 #include "lib/precise.h"
 #include "lib/psi.h"
 #include "lib/reclaim.h"
+#include "lib/streak.h"
 #include "lib/victim.h"
 
 struct account;
 struct archive;
+struct unit_marker;
 
 enum manager_state {
 	MANAGER_CALM,	/* plenty of memory: nobody is looked at */
@@ -93,6 +95,7 @@ struct manager {
 	struct memory_source *memory;
 	struct precise *precise;
 	struct kill_reapers *reapers;
+	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
 	const struct kill_ops *kill_ops;
 
 	enum manager_state state;
@@ -112,10 +115,12 @@ struct manager {
 	usec_t watching_since;	       /* 0: calm */
 	usec_t listed_at;	       /* the last full listing, since calm; 0: none yet */
 	usec_t round_usec;	       /* what the slices of the last round took */
+	unsigned n_vanished;	       /* candidates in a row that vanished before the signal */
 	unsigned n_cut;		       /* choices in a row that the limits cut short */
 	struct victim_request request; /* of the last choice */
 	struct victim_result choice;
 	struct passover passover;
+	struct streak streak;
 	usec_t complained_at; /* the last line about what does not work: one in ten seconds */
 
 	/* The one victim, and what is known of it. */

@@ -124,10 +124,15 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 /* " and 2 that share its memory" */
 static const char *describe_company(const struct decision *d, char *buf, size_t size)
 {
-	buf[0] = '\0';
 	unsigned n = d->n_sharers + d->n_relatives;
 
-	if (n > 0 && d->target == POLICY_TARGET_PROCESS)
+	buf[0] = '\0';
+	if (d->as_one == VICTIM_AS_CGROUP && d->target == POLICY_TARGET_CGROUP)
+		snprintf(buf, size, " as one, after repeated kills in it");
+	else if (d->n_siblings > 0)
+		snprintf(buf, size, " and %u others with its name and parent, after repeated kills",
+			 d->n_siblings);
+	else if (n > 0 && d->target == POLICY_TARGET_PROCESS)
 		snprintf(buf, size, " and %u that share%s its memory", n, n == 1 ? "s" : "");
 	return buf;
 }
@@ -207,7 +212,7 @@ static void report_signalled(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
 	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], size[FORMAT_BYTES_SIZE],
-		next[256], company[64];
+		next[256], company[96];
 	char avoided[256];
 
 	describe_memory(&d->before, memory);
@@ -335,6 +340,11 @@ static void report_passed_over(const struct manager *m, enum report_event event)
 		snprintf(text, sizeof(text),
 			 "%s cannot be opened: %s; passed over for %" PRIu64 " s.",
 			 short_name(d, name, sizeof(name)), strerror(-d->error), seconds);
+	else if (event == REPORT_CANNOT_CONFIRM)
+		snprintf(text, sizeof(text),
+			 "%s was not what it was chosen as, or where, in %d attempts: skipped for "
+			 "%" PRIu64 " s.",
+			 short_name(d, name, sizeof(name)), PASSOVER_TRIES, seconds);
 	else
 		snprintf(text, sizeof(text),
 			 "Pid %d shares its memory with %s (pid %d), which may not be ended: "
@@ -401,6 +411,7 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 			report_nobody(m);
 		break;
 	case REPORT_CANNOT_OPEN:
+	case REPORT_CANNOT_CONFIRM:
 	case REPORT_SPARED:
 		report_passed_over(m, event);
 		break;

@@ -9,17 +9,18 @@
 
 enum report_event {
 	REPORT_NOTHING,
-	REPORT_SIGNALLED,   /* the victim has its signal */
-	REPORT_ESCALATED,   /* SIGKILL after SIGTERM */
-	REPORT_ENDED,	    /* it is over with it: see decision.outcome */
-	REPORT_DRY_RUN,	    /* would have been signalled */
-	REPORT_STOOD_DOWN,  /* the emergency was over before the signal */
-	REPORT_NOBODY,	    /* nobody may be chosen */
-	REPORT_CANNOT_OPEN, /* no pidfd */
-	REPORT_VANISHED,    /* before the signal */
-	REPORT_SPARED,	    /* shares its memory with one that may not be ended */
-	REPORT_EXPLAINED,   /* the pressure is that of a cgroup at its own limit */
-	REPORT_CHANGED,	    /* no longer to be ended: renamed, moved, protected */
+	REPORT_SIGNALLED,      /* the victim has its signal */
+	REPORT_ESCALATED,      /* SIGKILL after SIGTERM */
+	REPORT_ENDED,	       /* it is over with it: see decision.outcome */
+	REPORT_DRY_RUN,	       /* would have been signalled */
+	REPORT_STOOD_DOWN,     /* the emergency was over before the signal */
+	REPORT_NOBODY,	       /* nobody may be chosen */
+	REPORT_CANNOT_OPEN,    /* no pidfd */
+	REPORT_VANISHED,       /* before the signal */
+	REPORT_SPARED,	       /* shares its memory with one that may not be ended */
+	REPORT_EXPLAINED,      /* the pressure is that of a cgroup at its own limit */
+	REPORT_CANNOT_CONFIRM, /* changed in several choices in succession */
+	REPORT_CHANGED,	       /* no longer to be ended: renamed, moved, protected */
 };
 
 /* What a tick did, and a change of state since `before`. */

@@ -23,6 +23,7 @@
 #include "daemon/stalls.h"
 #include "daemon/swap-use.h"
 #include "daemon/thawed.h"
+#include "daemon/unit.h"
 #include "daemon/watch.h"
 #include "lib/reader.h"
 
@@ -32,6 +33,8 @@
  * rests on it all the same: 0.2 s in all. */
 #define CUT_MAX	   4
 #define GO_ON_USEC (1 * USEC_PER_MSEC)
+/* Likewise after a candidate vanished that was larger than all others. */
+#define VANISHED_MAX 64
 /* What frees less is no victim. */
 #define MIN_VICTIM_BYTES (4 * MIB)
 #define MIN_VICTIM_SHARE 1024
@@ -219,8 +222,10 @@ static void judge(struct manager *m, struct tick *t)
 	if (m->state != MANAGER_CALM && t->now >= m->watch_until)
 		watch_rest(m);
 	m->state = t->now < m->watch_until ? MANAGER_WATCH : MANAGER_CALM;
-	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until)
+	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until) {
+		m->n_vanished = 0;
 		return;
+	}
 	m->state = MANAGER_ACT;
 	t->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
 }
@@ -237,10 +242,12 @@ static bool choose(struct manager *m, struct tick *t)
 {
 	const struct policy *policy = t->judgement.policy;
 	struct reader reader = {
-		.proc_fd = m->proc_fd,
+		/* (One that vanishes all the time does not live as long as a precise read takes.)
+		 */
 		.accuracy = &m->accuracy,
 		.precise = m->precise,
-		.left = PRECISE_BUDGET_USEC,
+		.proc_fd = m->proc_fd,
+		.left = m->n_vanished > 0 ? 0 : PRECISE_BUDGET_USEC,
 		.now = monitor_now,
 		.reread_until = monitor_now() + REREAD_BUDGET_USEC,
 		.allocated = m->reading.allocated,
@@ -252,6 +259,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.userdata = &reader,
 	};
 	usec_t began = monitor_now();
+	char own_cgroup[CGROUP_PATH_MAX];
 
 	ending_observe_passed_over(m);
 	m->request = (struct victim_request){
@@ -267,14 +275,26 @@ static bool choose(struct manager *m, struct tick *t)
 		.ticks_now = monitor_ticks_before(0),
 		.self = getpid(),
 		.passover = &m->passover,
+		.streak = &m->streak,
+		.own_cgroup = decision_own_cgroup(m, own_cgroup, sizeof(own_cgroup)),
 	};
 	census_set_totals(&m->census, &m->reading.counters);
 	victim_choose(&m->census, &m->request, &reads, &m->choice);
+	m->request.own_cgroup = NULL;
 	if (m->choice.is_cut && m->n_cut++ < CUT_MAX) {
 		t->goes_on = true;
 		return false;
 	}
 	m->n_cut = 0;
+	/* A process that changes its pid (clone(CLONE_VM) or fork(), and exit) vanishes while its
+	 * memory stays.  It is new in the next look, so that is waited for, rather than another
+	 * killed that has less. */
+	if (m->choice.vanished_pid != 0 && m->n_vanished < VANISHED_MAX &&
+	    (m->choice.n_ranked == 0 || m->choice.vanished_score > m->choice.ranked[0].estimate)) {
+		m->n_vanished++;
+		t->goes_on = true;
+		return false;
+	}
 	if (m->choice.n_ranked == 0) {
 		t->event = REPORT_NOBODY;
 		return false;
@@ -344,7 +364,7 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	    (t->judgement.policy->target == POLICY_TARGET_PROCESS && has_shrunk(m)))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
-	if (moved && t->judgement.policy->target == POLICY_TARGET_CGROUP)
+	if (moved && d->target == POLICY_TARGET_CGROUP)
 		return REPORT_CHANGED;
 	if (memory_sample(m->memory, &m->reading) == 0 &&
 	    !policy_holds(t->judgement.policy, &reading))
@@ -360,9 +380,15 @@ static void end(struct manager *m, struct tick *t)
 	bool escalates = d->signal != 0;
 	int r;
 
+	if (d->n_siblings > 0) /* SIGTERM would be for one of them alone */
+		t->signal = SIGKILL;
 	t->signal = thawed_prepare(m, t->signal);
+	if (!escalates)
+		unit_before_signal(m);
 	r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, t->signal, m->reapers,
 			&m->victim);
+	if (!escalates)
+		unit_after_signal(m, r);
 	d->signal = t->signal;
 	d->signalled_at = monitor_now();
 	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
@@ -380,10 +406,20 @@ static void end(struct manager *m, struct tick *t)
 	/* Not by signalled_at: until then a thaw may have waited for others who move processes. */
 	d->signal_usec = sub_u64(m->victim.step_at[KILL_STEP_SIGNAL], t->now);
 	m->n_kills++;
+	m->n_vanished = 0;
+	decision_note_streak(m, t->now);
+	passover_confirm(&m->passover);
 	passover_spend(&m->passover, d->avoided_kinds);
 	/* Should this fail, the timer finds out too, only later. */
 	(void)monitor_watch_victim(m, m->victim.pidfd);
 	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
+}
+
+/* For some time, as it cannot be killed. */
+static bool is_to_be_skipped(enum report_event event)
+{
+	return event == REPORT_CANNOT_OPEN || event == REPORT_CANNOT_CONFIRM ||
+	       event == REPORT_SPARED;
 }
 
 /* Somebody is to go who has not been chosen yet. */
@@ -403,7 +439,15 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 		m->quiet_until = t->now + DRY_RUN_PAUSE_USEC;
 		t->event = REPORT_DRY_RUN;
 	}
-	if (t->event == REPORT_CANNOT_OPEN || t->event == REPORT_SPARED)
+	if (t->event == REPORT_VANISHED && m->n_vanished < VANISHED_MAX) {
+		m->n_vanished++;
+		t->goes_on = true;
+	}
+	if (t->event == REPORT_CHANGED && passover_is_evasive(&m->passover, t->now)) {
+		m->decision.error = -EBUSY;
+		t->event = REPORT_CANNOT_CONFIRM;
+	}
+	if (is_to_be_skipped(t->event))
 		ending_pass_over(m, t->now);
 	if (t->event == REPORT_CHANGED || t->event == REPORT_VANISHED)
 		census_look_again(&m->census, m->decision.pid, t->now, m->reading.allocated);
@@ -416,11 +460,13 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 static bool is_to_look_again(enum report_event event)
 {
 	return event == REPORT_ENDED || event == REPORT_VANISHED || event == REPORT_CHANGED ||
-	       event == REPORT_CANNOT_OPEN || event == REPORT_SPARED;
+	       is_to_be_skipped(event);
 }
 
 static usec_t next_by_state(const struct manager *m, const struct tick *t)
 {
+	if (t->goes_on)
+		return GO_ON_USEC;
 	if (is_to_look_again(t->event))
 		return SOON_USEC;
 	if (m->state == MANAGER_SETTLE) /* beside the event of its exit */
@@ -465,6 +511,8 @@ usec_t tick(struct manager *m, usec_t now)
 	judge(m, &t);
 	if (t.signal != 0 && (m->state == MANAGER_SETTLE || choose_and_confirm(m, &t)))
 		end(m, &t);
+	if (t.goes_on) /* it is about to act: no warning */
+		t.judgement.policy = NULL;
 	account_note(m, t.event, &t.judgement, now);
 	report(m, t.event, &t.judgement, before, now);
 	if (archive_is_due(m->archive, now) && !is_emergency(m, now))

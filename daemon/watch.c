@@ -71,6 +71,7 @@ static void take_shares(struct manager *m, usec_t now)
 			continue; /* unreadable, or gone: the next reading tells */
 		reading.memory = reading.reclaimable.full;
 		process->is_unit = victim_apply_share(&m->census, process, &m->request, &reading);
+		process->alone = reading.reclaimable.alone;
 		process->fair_share = reclaimable_total(&reading.reclaimable);
 		census_count(&m->census, process, &reading.memory, m->reading.allocated, now);
 	}
@@ -110,7 +111,7 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 	take_shares(m, now);
 	if (m->watching_since == 0)
 		m->watching_since = now;
-	if (m->listed_at == 0 || now - m->listed_at >= LISTING_USEC ||
+	if (census->swept_at == 0 || m->listed_at == 0 || now - m->listed_at >= LISTING_USEC ||
 	    census_listing_is_under_way(census)) {
 		r = census_list(census, now, m->reading.allocated, with_swap, monitor_now,
 				deadline);
@@ -121,6 +122,8 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 	}
 	if (r >= 0 && census->swept_at != 0 && is_worth_a_round(m, near, now))
 		r = go_round(m, now, with_swap, deadline);
+	if (r == -EMFILE || r == -ENFILE) /* what is kept open is a convenience; seeing is not */
+		census_keep_none(census);
 	ask_for_shares(m, now);
 	if (r >= 0)
 		r = victim_reserve(&m->choice, census);
@@ -137,8 +140,8 @@ bool watch_is_busy(const struct manager *m)
 
 bool watch_is_incomplete(const struct manager *m, usec_t now)
 {
-	return m->listed_at == 0 && census_listing_is_under_way(&m->census) &&
-	       now - m->watching_since < INCOMPLETE_USEC;
+	return (m->listed_at == 0 || m->census.swept_at == 0) &&
+	       census_listing_is_under_way(&m->census) && now - m->watching_since < INCOMPLETE_USEC;
 }
 
 void watch_rest(struct manager *m)

@@ -33,6 +33,8 @@ static void keep_fd(struct census *census, struct census_process *process, bool 
 	if (keep) {
 		process->kept_fd = census_open_file(census, process,
 						    census->keeps_status ? "status" : "statm");
+		if (process->kept_fd == -EMFILE || process->kept_fd == -ENFILE)
+			census_keep_none(census);
 		return;
 	}
 	closep(&process->kept_fd);
@@ -140,7 +142,9 @@ static int reread(struct census *census, size_t i, usec_t now, uint64_t allocate
 
 	if (process->pid == 0)
 		return 0; /* dropped since the round began */
-	keep_fd(census, process, i < (census->kept_fds_max > 0 ? census->kept_fds_max : KEPT_FDS));
+	keep_fd(census, process,
+		!census->keeps_none &&
+			i < (census->kept_fds_max > 0 ? census->kept_fds_max : KEPT_FDS));
 	code_pages = process->code_pages;
 	if (!census->compares && (reread_resident(census, process, allocated, now) ||
 				  reread_all(census, process, allocated, now)))
@@ -191,6 +195,15 @@ void census_rest(struct census *census)
 	census_stop_round(census);
 	census->compares_next = true;
 	census_stop_catching_up(census);
+	census_for_each(census, process)
+		keep_fd(census, process, false);
+}
+
+void census_keep_none(struct census *census)
+{
+	struct census_process *process;
+
+	census->keeps_none = true;
 	census_for_each(census, process)
 		keep_fd(census, process, false);
 }

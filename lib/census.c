@@ -411,7 +411,7 @@ void census_adjust(struct census *census, pid_t pid, int oom_score_adj)
 
 static void remember_growth(struct census_process *process, usec_t now)
 {
-	uint64_t footprint = proc_reclaimable(&process->memory);
+	uint64_t footprint = proc_mapped(&process->memory);
 
 	if (process->recent_at == 0) {
 		process->earlier_footprint = process->recent_footprint = footprint;
@@ -467,11 +467,26 @@ static void put_memory(struct census *census, struct census_process *process,
 	set_bounds(census, process);
 }
 
-/* What was measured holds for what it has mapped since then, but is never more than all. */
-static void keep_measured(struct proc_memory *memory, const struct proc_memory *old)
+static uint64_t difference(uint64_t a, uint64_t b)
 {
-	if (memory->is_measured)
-		return;
+	return a > b ? a - b : b - a;
+}
+
+/*
+ * What was measured holds for what it has mapped since then, but is never more than all.  How far
+ * it may be off: what came and what is gone may have been shared or not.  Where all counted, only
+ * shared memory that came may be kept.
+ */
+static void keep_measured(struct census_process *process, struct proc_memory *memory)
+{
+	const struct proc_memory *old = &process->memory;
+	uint64_t off = difference(memory->shmem, old->shmem);
+
+	if (old->kept > proc_mapped(memory) / CENSUS_MEASURED_OFF)
+		off += difference(memory->anon + memory->swap, old->anon + old->swap);
+	process->share_off += (float)off;
+	process->fair_share =
+		sub_u64(process->fair_share, sub_u64(proc_mapped(old), proc_mapped(memory)));
 	memory->is_measured = old->is_measured;
 	memory->kept = min_u64(old->kept, proc_mapped(memory));
 }
@@ -481,9 +496,12 @@ void census_count(struct census *census, struct census_process *process,
 {
 	struct proc_memory full = *memory;
 
-	if (full.is_measured)
+	if (full.is_measured) {
 		process->measured_at = now;
-	keep_measured(&full, &process->memory);
+		process->share_off = 0;
+	} else {
+		keep_measured(process, &full);
+	}
 	process->shmem_is_guessed = false;
 	process->status_at_allocated = allocated;
 	put_memory(census, process, &full, allocated, now);
@@ -500,7 +518,7 @@ void census_count_resident(struct census *census, struct census_process *process
 	memory.shmem = sub_u64(shared, file);
 	memory.shared = shared;
 	memory.anon = anon;
-	memory.kept = min_u64(memory.kept, proc_mapped(&memory));
+	keep_measured(process, &memory);
 	process->shmem_is_guessed = true;
 	put_memory(census, process, &memory, allocated, now);
 }
@@ -581,7 +599,8 @@ bool census_share_is_current(const struct census *census, const struct census_pr
 			     usec_t now)
 {
 	return process->memory.is_measured && process->measured_at >= census->measured_from &&
-	       sub_u64(now, process->measured_at) <= CENSUS_MEASURED_USEC;
+	       sub_u64(now, process->measured_at) <= CENSUS_MEASURED_USEC &&
+	       process->share_off <= (float)(proc_mapped(&process->memory) / CENSUS_MEASURED_OFF);
 }
 
 uint64_t census_mapped_at_most(const struct census *census, const struct census_process *process,
@@ -598,8 +617,10 @@ struct interval census_interval(const struct census *census, const struct census
 	uint64_t error = process->node.error_sum, hi = proc_mapped(&process->memory);
 	bool is_current = census_share_is_current(census, process, now);
 
+	/* What is kept depends on how much is its own, which may be another part by now: with the
+	 * rules of victim_apply_share() at least half of it is kept still. */
 	if (is_current)
-		hi = sub_u64(hi, process->memory.kept);
+		hi = sub_u64(hi, process->memory.kept / (growth > 0 ? 2 : 1));
 	/* It may have shrunk at any time, and grown by no more than all that was allocated. */
 	return (struct interval){
 		.lo = growth > 0 || !is_current

@@ -95,13 +95,13 @@ struct census_process {
 	short oom_score_adj;
 	char state;
 	bool kthread : 1;
-	bool asks_executable : 1; /* a rule does, and an exec may leave the name as it is */
+	bool asks_executable : 1;  /* a rule does, and an exec may leave the name as it is */
+	bool shmem_is_guessed : 1; /* only statm was read since */
+	bool has_many_groups : 1;  /* status is so long that only statm is read in a round */
+	bool is_gone : 1;	   /* vanished in a choice */
+	bool is_watched : 1;	   /* known for so long that its growth is */
 	char comm[16];
-	bool shmem_is_guessed;	/* only statm was read since */
-	bool has_many_groups;	/* status is so long that only statm is read in a round */
-	bool is_gone;		/* vanished in a choice */
-	bool is_unit;		/* when its share was measured: victim_apply_share() */
-	bool is_watched;	/* known for so long that its growth is */
+	bool is_unit : 1;	/* when its share was measured: victim_apply_share() */
 	unsigned choice;	/* the last in which its memory was read */
 	unsigned failed_choice; /* the last in which it could not be */
 	struct proc_memory memory;
@@ -109,11 +109,14 @@ struct census_process {
 	uint64_t status_at_allocated; /* when shared memory and page tables were */
 	usec_t measured_at;	      /* memory.kept was */
 	usec_t share_asked_at;	      /* it was asked for, or told, in watch: daemon/watch.c */
-	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share */
-	uint64_t recent_footprint;  /* reclaimable, at most CENSUS_GROWTH_USEC ago */
+	uint64_t alone;		      /* when its share was measured: what its death alone frees */
+	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share; less
+				what it has lost since */
+	uint64_t recent_footprint;  /* mapped, at most CENSUS_GROWTH_USEC ago */
 	uint64_t earlier_footprint; /* once to twice as long ago, or when first seen */
 	usec_t recent_at;
 	usec_t compared_at;  /* when what can change without an exec was read last */
+	float share_off;     /* how much of what it maps has changed since measured_at; bytes */
 	unsigned generation; /* of the last listing that saw it */
 	unsigned code_pages; /* another number: another program; 0: not known */
 };
@@ -167,6 +170,7 @@ struct census {
 	size_t n_hidden;   /* of these, who are not known but by number, since the last listing */
 	bool with_swap;	   /* swap was in use at the last sweep or round */
 	bool keeps_status; /* status is read in a round, and kept open; else statm */
+	bool keeps_none;   /* there were too few descriptors */
 	usec_t swept_at;   /* 0: everybody is to be read again */
 	pid_t last_pid;	   /* the newest given out, as far as we have looked; 0: not known */
 	uint64_t oldest_allocated; /* when the oldest reading of all was taken */
@@ -271,6 +275,10 @@ int census_catch_up(struct census *census, usec_t now, uint64_t allocated, bool 
 		    usec_t (*clock)(void), usec_t deadline);
 void census_stop_catching_up(struct census *census);
 
+/* There are no more descriptors: gives back those that are kept open, and keeps none from now on.
+ */
+void census_keep_none(struct census *census);
+
 /* Back in calm: gives back what only watch needs (kept fds and what they pin in the kernel). */
 void census_rest(struct census *census);
 
@@ -356,7 +364,9 @@ struct interval census_interval(const struct census *census, const struct census
 uint64_t census_mapped_at_most(const struct census *census, const struct census_process *process,
 			       uint64_t allocated);
 
-/* Was its share measured a moment ago? */
+/* Was its share measured a moment ago, and does it still hold?  Not if what it maps has changed by
+ * more than 1 / CENSUS_MEASURED_OFF since: what is kept is not what is kept of that. */
+#define CENSUS_MEASURED_OFF 32
 bool census_share_is_current(const struct census *census, const struct census_process *process,
 			     usec_t now);
 

@@ -21,10 +21,10 @@ enum eligibility {
 	ELIGIBILITY_KTHREAD,
 	ELIGIBILITY_INIT, /* of the daemon's own pid namespace, which is that of its /proc */
 	ELIGIBILITY_SELF,
-	ELIGIBILITY_ADJ_MIN,	       /* oom_score_adj is -1000 */
+	ELIGIBILITY_ADJ_MIN, /* oom_score_adj is -1000 */
+	ELIGIBILITY_OUTSIDE_SUBTREE,
 	ELIGIBILITY_PROTECTED,	       /* by a rule of the administrator's */
 	ELIGIBILITY_PROTECTED_BUILTIN, /* by a rule that is built in */
-	ELIGIBILITY_OUTSIDE_SUBTREE,
 	ELIGIBILITY_UNREADABLE,
 	ELIGIBILITY_NO_MEMORY, /* a zombie */
 	ELIGIBILITY_SKIPPED,   /* an earlier attempt failed: passover.h */

@@ -178,7 +178,7 @@ static void send_all(const struct kill_ops *ops, int proc_fd, const struct kill_
 			return;
 	}
 	add_sent(sent, ops->pidfd_send_signal(victim->pidfd, signal));
-	if (signal != SIGKILL || (!has_group && sent->error < 0))
+	if ((signal != SIGKILL && !victim->is_family) || (!has_group && sent->error < 0))
 		return;
 	for (unsigned i = 0; i < victim->n_others; i++)
 		add_sent(sent, ops->pidfd_send_signal(victim->others[i].pidfd, signal));

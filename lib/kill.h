@@ -94,6 +94,7 @@ struct kill_victim {
 	int pidfd;
 	struct kill_other others[KILL_OTHERS_MAX]; /* who go with it; of a group the largest */
 	unsigned n_others;
+	bool is_family; /* SIGTERM goes to the others, too: they have the memory together */
 	struct kill_group group;
 	int signal; /* the last one sent, 0: none yet */
 	struct freezer_thawed thawed;

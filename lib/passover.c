@@ -74,6 +74,14 @@ usec_t passover_add(struct passover *p, enum passover_why why, const struct pass
 	return wait_of(entry);
 }
 
+bool passover_is_evasive(struct passover *p, usec_t now)
+{
+	if (now - p->unconfirmed_at > PASSOVER_TRIES_USEC)
+		p->n_unconfirmed = 0;
+	p->unconfirmed_at = now;
+	return ++p->n_unconfirmed >= PASSOVER_TRIES;
+}
+
 void passover_succeed(struct passover *p, pid_t pid, uint64_t start_ticks)
 {
 	p->turn++;
@@ -98,8 +106,21 @@ void passover_observe(struct passover *p, unsigned i, const struct passover_look
 			  look->frozen != entry->failed.frozen);
 }
 
+/* By what is known of both: forked from one another, of one parent, or in one session. */
+static bool is_relative(const struct passover_kind *kind, const struct passover_subject *subject)
+{
+	if (kind->code_pages == 0 || kind->code_pages != subject->code_pages ||
+	    kind->uid != subject->uid)
+		return false;
+	return subject->pid == kind->ppid || subject->ppid == kind->pid ||
+	       (kind->ppid > 1 && subject->ppid == kind->ppid) ||
+	       (kind->session != 0 && subject->session == kind->session);
+}
+
 static bool is_of_kind(const struct passover_kind *kind, const struct passover_subject *subject)
 {
+	if (is_relative(kind, subject))
+		return false;
 	if (strcmp(kind->cgroup, "/") != 0 && strcmp(kind->cgroup, subject->cgroup) == 0)
 		return true;
 	return kind->uid == subject->uid && strcmp(kind->comm, subject->comm) == 0 &&
@@ -125,6 +146,10 @@ void passover_add_kind(struct passover *p, const struct passover_subject *subjec
 	kind->uid = subject->uid;
 	kind->born_from = born_from;
 	kind->born_to = born_to;
+	kind->pid = subject->pid;
+	kind->ppid = subject->ppid;
+	kind->session = subject->session;
+	kind->code_pages = subject->shares_memory ? subject->code_pages : 0;
 	snprintf(kind->comm, sizeof(kind->comm), "%s", subject->comm);
 	snprintf(kind->cgroup, sizeof(kind->cgroup), "%s", subject->cgroup);
 }

@@ -62,11 +62,22 @@ struct passover_kind {
 	uid_t uid;
 	char comm[16];
 	uint64_t born_from, born_to; /* start times by which it is the same again */
+	/* Of the killed one, if its relatives hold the memory that did not come back: they are not
+	 * skipped.  code_pages 0: it shared none. */
+	pid_t pid, ppid, session;
+	unsigned code_pages;
 	char cgroup[CGROUP_PATH_MAX];
 };
 
+/* So many victims in succession may turn out, when they are confirmed, to be no longer what was
+ * chosen (moved, or a path that cannot be read); from then on each counts as one that failed. */
+#define PASSOVER_TRIES	    4
+#define PASSOVER_TRIES_USEC (10 * USEC_PER_SEC)
+
 /* All zeros: nothing is known against anybody. */
 struct passover {
+	unsigned n_unconfirmed; /* in succession */
+	usec_t unconfirmed_at;	/* the last */
 	struct passover_entry entries[PASSOVER_MAX];
 	struct passover_kind kinds[PASSOVER_KINDS_MAX];
 	unsigned turn; /* victims tried */
@@ -78,6 +89,14 @@ struct passover {
  */
 usec_t passover_add(struct passover *p, enum passover_why why, const struct passover_look *look,
 		    usec_t now);
+
+/* A victim could not be confirmed.  True: that was one try too many, and it is to be added. */
+bool passover_is_evasive(struct passover *p, usec_t now);
+/* One was. */
+static inline void passover_confirm(struct passover *p)
+{
+	p->n_unconfirmed = 0;
+}
 
 /* Somebody was tried and is gone: nobody is the last to have failed any more. */
 void passover_succeed(struct passover *p, pid_t pid, uint64_t start_ticks);
@@ -95,13 +114,19 @@ struct passover_subject {
 	uid_t uid;
 	const char *comm;
 	const char *cgroup;
+	/* By which relatives are known (family.h); 0: not known. */
+	pid_t ppid;
+	pid_t session;
+	unsigned code_pages;
+	bool shares_memory; /* of the killed one: most of what was expected is shared with them */
 };
 
 /*
  * Ending this one was useless: its kind is known from now on.  That is who is in the same cgroup
  * (they may share what did not come back: there is no telling; the root says nothing), and who has
  * its name and user and was born in that time, in ticks: from the signal to PASSOVER_RESPAWN_USEC
- * after the end (started again, perhaps in a cgroup of its own).
+ * after the end (started again, perhaps in a cgroup of its own).  Where it shared its memory with
+ * relatives, these are not of the kind: they hold what was not freed, and are next.
  */
 void passover_add_kind(struct passover *p, const struct passover_subject *subject,
 		       uint64_t born_from, uint64_t born_to, usec_t now);

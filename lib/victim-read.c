@@ -9,6 +9,9 @@
  * mm/vmstat.c): each of some hundred zones and CPUs by at most 125 pages. */
 #define TOTALS_SLACK (16 * MIB)
 
+/* So many choices are made one after the other for one kill, and some. */
+#define RECENT_CHOICES 8
+
 /* A node's weight is a float, rounded; its bound must not be too low by that. */
 static uint64_t scale_up(uint64_t bytes, float weight)
 {
@@ -27,15 +30,43 @@ static bool is_read(const struct choice *choice, const struct census_process *pr
 	return process->choice == choice->census->choice;
 }
 
-uint64_t victim_rest(const struct choice *choice)
+/*
+ * Each page counts once in all there is, and the fair shares of those that map it are one page.  Of
+ * a page that is shared, a fair share is at most half; so what is counted of a process twice by
+ * fair share and once in full is its own.
+ */
+void victim_hold(struct choice *choice, const struct victim_candidate *candidate)
+{
+	uint64_t mapped = proc_mapped(&candidate->memory);
+	uint64_t fair = min_u64(candidate->process->fair_share, mapped);
+	uint64_t alone = sub_u64(2 * fair, mapped);
+
+	choice->held_fair += fair;
+	choice->held_alone += alone;
+	choice->held_besides = max_u64(choice->held_besides, mapped - alone);
+}
+
+/*
+ * A process counts for its fair share, which is what the others leave; or for what is its own and
+ * half of what it shares with its family, which those that were read may hold, too (see
+ * victim_apply_share()).  In that case its own is what all that they map leaves, or the common half
+ * and theirs leave room for it.
+ */
+uint64_t victim_rest(const struct choice *choice, uint64_t mapped)
 {
 	const struct census_totals *totals = &choice->census->totals;
-	uint64_t all = totals->anon + totals->swap + totals->shmem + totals->pagetables;
+	uint64_t all = totals->anon + totals->swap + totals->shmem + totals->pagetables, fair, own;
+	uint64_t half;
 
 	/* More than there is: the figures are of another machine than the processes. */
-	if (!totals->is_known || choice->held > all + TOTALS_SLACK)
-		return UINT64_MAX;
-	return all + TOTALS_SLACK - choice->held;
+	if (!totals->is_known || choice->held_fair > all + TOTALS_SLACK)
+		return mapped;
+	all += TOTALS_SLACK;
+	mapped = min_u64(mapped, all);
+	fair = all - choice->held_fair;
+	half = all - (choice->held_fair + choice->held_alone) / 2;
+	own = sub_u64(all, max_u64(choice->held_fair, choice->held_alone + choice->held_besides));
+	return min_u64(mapped, max_u64(fair, min_u64(half, (own + mapped) / 2)));
 }
 
 static uint64_t process_upper_end(const struct choice *choice, const struct census_process *process)
@@ -48,7 +79,7 @@ static uint64_t process_upper_end(const struct choice *choice, const struct cens
 						: UINT64_MAX;
 	interval = census_interval(choice->census, process, request->allocated, request->now);
 	if (!is_read(choice, process))
-		interval.hi = min_u64(interval.hi, victim_rest(choice));
+		interval.hi = victim_rest(choice, interval.hi);
 	return interval.hi < request->min_victim ? 0
 						 : victim_weighted(process, request, interval.hi);
 }
@@ -115,6 +146,7 @@ static void process_init(const struct choice *choice, struct victim_candidate *c
 	candidate->precise = candidate->is_read &&
 			     census_share_is_current(choice->census, process, request->now);
 	candidate->is_unit = candidate->precise && process->is_unit;
+	candidate->alone = candidate->precise ? process->alone : 0;
 	candidate->error = candidate->precise ? process->node.error_sum : 0;
 	if (!is_bounded(request))
 		candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
@@ -201,21 +233,11 @@ static void note_gone(struct choice *choice, struct census_process *process)
 	census_note_gone(choice->census, process);
 }
 
-int victim_reread(struct choice *choice, const struct census_node *node)
+static int reread_process(struct choice *choice, struct census_process *process)
 {
-	struct census_process *process = (struct census_process *)node;
-	const struct census_node *child;
-	int r = 0;
+	int r;
 
-	if (node->kind != CENSUS_PROCESS) {
-		census_for_each_child(child, node) {
-			r = victim_reread(choice, child);
-			if (r == VICTIM_READ_LATE)
-				return r;
-		}
-		return 0;
-	}
-	if (!victim_is_stale(choice, node))
+	if (!victim_is_stale(choice, &process->node))
 		return 0;
 	r = choice->reader->reread(choice->census, process, choice->reader->userdata);
 	choice->result->is_cut = choice->result->is_cut || r == VICTIM_READ_LATE;
@@ -227,6 +249,39 @@ int victim_reread(struct choice *choice, const struct census_node *node)
 	else if (r == 0)
 		process->choice = choice->census->choice;
 	return r;
+}
+
+/* Of a cgroup, those that were read in one of the last choices, or those that were not. */
+static int reread_below(struct choice *choice, const struct census_node *node, bool are_recent)
+{
+	struct census_process *process = (struct census_process *)node;
+	const struct census_node *child;
+	bool is_recent;
+	int r;
+
+	if (node->kind == CENSUS_PROCESS) {
+		is_recent = process->choice != 0 &&
+			    choice->census->choice - process->choice <= RECENT_CHOICES;
+		r = is_recent == are_recent ? reread_process(choice, process) : 0;
+		return r == VICTIM_READ_LATE ? r : 0;
+	}
+	census_for_each_child(child, node) {
+		r = reread_below(choice, child, are_recent);
+		if (r == VICTIM_READ_LATE)
+			return r;
+	}
+	return 0;
+}
+
+int victim_reread(struct choice *choice, const struct census_node *node)
+{
+	int r;
+
+	if (node->kind == CENSUS_PROCESS)
+		return reread_process(choice, (struct census_process *)node);
+	/* Where one choice is too short for all, the next one begins with the others. */
+	r = reread_below(choice, node, false);
+	return r == 0 ? reread_below(choice, node, true) : r;
 }
 
 struct family_filter {
@@ -294,6 +349,7 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 		candidate->is_unit = victim_apply_share(choice->census, process, request, &reading);
 		candidate->alone = reading.reclaimable.alone;
 		process->is_unit = candidate->is_unit;
+		process->alone = candidate->alone;
 	}
 	candidate->memory = reading.memory;
 	process->fair_share = reading.has_reclaimable ? reclaimable_total(&reading.reclaimable) : 0;
@@ -317,7 +373,9 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	return true;
 }
 
-/* Of each process in it, status was read.  (Without a reread function each is read precisely.) */
+/* Without a reread function each process in it is read precisely.  Else status was read of each,
+ * but of those for which there was no more time, or which cannot be read: their last reading
+ * stands. */
 static bool read_cgroup(struct choice *choice, struct victim_candidate *candidate,
 			const struct census_node *node)
 {
@@ -332,6 +390,8 @@ static bool read_cgroup(struct choice *choice, struct victim_candidate *candidat
 	}
 	if (is_read(choice, (const struct census_process *)node))
 		return !((const struct census_process *)node)->is_gone;
+	if (choice->reader->reread)
+		return victim_is_allowed(choice, node);
 	victim_candidate_init(choice, node, &member);
 	return read_process(choice, &member) || victim_is_allowed(choice, node);
 }
@@ -345,7 +405,9 @@ bool victim_read(struct choice *choice, struct victim_candidate *candidate)
 	if (!read_cgroup(choice, candidate, candidate->node) ||
 	    !victim_is_allowed(choice, candidate->node))
 		return false;
-	choice->result->n_reads = n_reads + 1;
+	if (!choice->reader->reread)
+		choice->result->n_reads = n_reads + 1;
 	victim_candidate_init(choice, candidate->node, candidate);
-	return proc_reclaimable(&candidate->memory) >= choice->request->min_victim;
+	return !candidate->precise ||
+	       proc_reclaimable(&candidate->memory) >= choice->request->min_victim;
 }

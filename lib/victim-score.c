@@ -19,6 +19,9 @@ static struct passover_subject subject_of(const struct census_process *process)
 		.uid = process->uid,
 		.comm = process->comm,
 		.cgroup = census_cgroup_path(process),
+		.ppid = process->ppid,
+		.session = process->session,
+		.code_pages = process->code_pages,
 	};
 }
 
@@ -119,21 +122,23 @@ uint64_t victim_weighted(const struct census_process *process, const struct vict
 }
 
 /*
- * How much it has grown in the last seconds.  What is younger than that, or was first seen a moment
- * ago, is taken to have grown evenly since its start.
+ * How much it has grown in the last seconds, by what it maps: what of that is reclaimable may have
+ * been measured meanwhile.  What is younger than that, or was first seen a moment ago, is taken to
+ * have grown evenly since its start.
  */
 static uint64_t growth(const struct census_process *process, const struct victim_request *request,
-		       uint64_t bytes)
+		       const struct proc_memory *memory)
 {
 	usec_t window = 2 * CENSUS_GROWTH_USEC, age;
+	uint64_t bytes = proc_reclaimable(memory);
+	uint64_t grown = min_u64(bytes, sub_u64(proc_mapped(memory), process->earlier_footprint));
 
 	if (process->is_watched || request->ticks_now <= process->start_ticks)
-		return sub_u64(bytes, process->earlier_footprint);
+		return grown;
 	age = (request->ticks_now - process->start_ticks) * (USEC_PER_SEC / TICKS_PER_SEC);
 	if (age <= window)
 		return bytes;
-	return max_u64(sub_u64(bytes, process->earlier_footprint),
-		       saturate_u64((double)bytes * (double)window / (double)age));
+	return max_u64(grown, saturate_u64((double)bytes * (double)window / (double)age));
 }
 
 uint64_t victim_score(const struct census_process *process, const struct victim_request *request,
@@ -148,7 +153,7 @@ uint64_t victim_score(const struct census_process *process, const struct victim_
 	case POLICY_RANK_BY_SWAP:
 		return victim_weighted(process, request, memory->swap);
 	case POLICY_RANK_BY_GROWTH:
-		return victim_weighted(process, request, growth(process, request, bytes));
+		return victim_weighted(process, request, growth(process, request, memory));
 	case POLICY_RANK_BY_FOOTPRINT:
 		break;
 	}

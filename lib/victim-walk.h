@@ -14,9 +14,13 @@ struct choice {
 	unsigned walk;		 /* nodes that were dealt with carry it */
 	uint64_t mark;		 /* the best score read so far */
 	uint64_t undecided;	 /* the highest upper end of those that were left unread */
-	uint64_t held;		 /* by those that were read precisely, their fair shares, bytes */
-	size_t n_needed;	 /* nodes looked at when the decision was made */
-	unsigned n_reserved;	 /* precise reads that are kept for the youngest */
+	uint64_t unread; /* and of those whose reading got no answer, be there time or not */
+	/* By those that were read precisely, bytes: their fair shares; what is theirs alone, at
+	 * least; what any of them has besides, at most. */
+	uint64_t held_fair, held_alone, held_besides;
+	uint64_t group_score; /* for which the victim was preferred: victim-group.h */
+	size_t n_needed;      /* nodes looked at when the decision was made */
+	unsigned n_reserved;  /* precise reads that are kept for the youngest */
 
 	/* What is skipped if there are others: from this verdict on, in this walk. */
 	enum passover_verdict refused;
@@ -48,5 +52,8 @@ bool victim_read(struct choice *choice, struct victim_candidate *candidate);
 /* Is it a candidate at all: this process, or all in this cgroup? */
 bool victim_is_allowed(const struct choice *choice, const struct census_node *node);
 
-/* No process that was not read can hold more than this. */
-uint64_t victim_rest(const struct choice *choice);
+/* Of a process that was not read: what it has mapped at most, or less, if those that were read
+ * leave less of all there is. */
+uint64_t victim_rest(const struct choice *choice, uint64_t mapped);
+/* What this candidate holds is not another's. */
+void victim_hold(struct choice *choice, const struct victim_candidate *candidate);

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "lib/victim-group.h"
 #include "lib/victim-heap.h"
 #include "lib/victim-walk.h"
 
@@ -23,12 +24,24 @@ static bool has_processes(const struct census_node *node)
 	return false;
 }
 
-/* The root, or that of the subtree in which victims are: not to be killed as a whole. */
+static bool has_cgroups(const struct census_node *node)
+{
+	const struct census_node *child;
+
+	census_for_each_child(child, node)
+		if (child->kind == CENSUS_CGROUP)
+			return true;
+	return false;
+}
+
+/* The root, or that of the subtree in which victims are, with others below: not to be killed as a
+ * whole. */
 static bool is_top(const struct choice *choice, const struct census_node *node)
 {
 	const char *path = ((const struct census_cgroup *)node)->path;
 
-	return strcmp(path, "/") == 0 || strcmp(path, choice->census->policies->scope) == 0;
+	return strcmp(path, "/") == 0 ||
+	       (strcmp(path, choice->census->policies->scope) == 0 && has_cgroups(node));
 }
 
 /* A cgroup with processes of its own, be there cgroups below it or not. */
@@ -57,8 +70,8 @@ static uint64_t key_below(const struct choice *choice, const struct census_node 
 		return 0;
 	if (order == BY_ESTIMATE)
 		return saturate_u64((double)node->estimate_max);
-	return saturate_u64((double)min_u64(furthest, victim_rest(choice)) *
-			    (double)node->weight_max * (1 + 1e-6));
+	return saturate_u64((double)victim_rest(choice, furthest) * (double)node->weight_max *
+			    (1 + 1e-6));
 }
 
 static uint64_t key_of(const struct choice *choice, const struct census_node *node,
@@ -216,18 +229,24 @@ static void deal_with(struct choice *choice, const struct victim_entry *top, enu
 			return;
 	}
 	victim_candidate_init(choice, top->node, &candidate);
+	if (candidate.cgroup && candidate.precise && result->n_reads < VICTIM_MAX_READS)
+		result->n_reads++; /* all in it were read at little cost */
 	if (!candidate.precise) {
 		if (!may_read(choice))
 			leave(choice, victim_upper_end(choice, top->node));
 		else if (!victim_read(choice, &candidate))
 			return;
+		else if (candidate.cgroup && !candidate.precise) /* read in part */
+			leave(choice, victim_upper_end(choice, top->node));
+		if (!candidate.precise) /* no answer: its last reading stands */
+			choice->unread =
+				max_u64(choice->unread, victim_upper_end(choice, top->node));
 	}
 	((struct census_node *)top->node)->walk = choice->walk;
-	if (candidate.precise && proc_reclaimable(&candidate.memory) < choice->request->min_victim)
+	if (proc_reclaimable(&candidate.memory) < choice->request->min_victim)
 		return;
 	if (candidate.precise && candidate.process)
-		choice->held +=
-			min_u64(candidate.process->fair_share, proc_mapped(&candidate.memory));
+		victim_hold(choice, &candidate);
 	if (candidate.is_read)
 		choice->mark = max_u64(choice->mark, candidate.estimate);
 	rank(result, &candidate);
@@ -365,7 +384,8 @@ static void walk(struct choice *choice, enum passover_verdict refused)
 	choice->refused_any = false;
 	choice->avoided = choice->failed = (struct victim_candidate){ 0 };
 	memset(choice->kind_largest, 0, sizeof(choice->kind_largest));
-	choice->mark = choice->undecided = choice->held = 0;
+	choice->mark = choice->undecided = choice->unread = 0;
+	choice->held_fair = choice->held_alone = choice->held_besides = 0;
 	choice->n_reserved = 1;
 	result->n_ranked = 0;
 	walk_by(choice, BY_ESTIMATE);
@@ -382,11 +402,12 @@ static void pronounce(const struct choice *choice)
 
 	if (result->n_ranked == 0)
 		return;
-	best = result->ranked[0].estimate;
+	best = max_u64(result->ranked[0].estimate, choice->group_score);
 	bar = add_u64(best, VICTIM_NEAR(best));
 	result->ranked[0].verdict = VICTIM_CHOSEN;
 	result->is_cut = result->is_cut || choice->undecided > bar;
-	result->approximate = !result->ranked[0].precise || choice->undecided > bar;
+	result->approximate = result->approximate || !result->ranked[0].precise ||
+			      max_u64(choice->undecided, choice->unread) > bar;
 	for (unsigned i = 1; i < result->n_ranked; i++) {
 		struct victim_candidate *candidate = &result->ranked[i];
 
@@ -464,6 +485,7 @@ void victim_choose(struct census *census, const struct victim_request *request,
 		walk_tier(&choice);
 		result->is_reluctant = result->n_ranked > 0;
 	}
+	victim_prefer_group(&choice);
 	note_avoided(&choice);
 	pronounce(&choice);
 }

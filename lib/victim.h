@@ -39,6 +39,7 @@
 #include "lib/passover.h"
 #include "lib/policy.h"
 #include "lib/reclaimable.h"
+#include "lib/streak.h"
 #include "lib/util.h"
 
 /* Precise reads of one choice, all walks together. */
@@ -69,6 +70,13 @@ struct victim_candidate {
 	enum victim_verdict verdict;
 };
 
+/* What is killed with the victim because they have filled memory together: victim-group.h. */
+enum victim_as_one {
+	VICTIM_ALONE,
+	VICTIM_AS_CGROUP,   /* all of its cgroup */
+	VICTIM_AS_SIBLINGS, /* those of its name, user and parent */
+};
+
 /* So many are ranked and kept at most; the rest are only counted. */
 #define VICTIM_RANKED_MAX 32
 
@@ -92,6 +100,7 @@ struct victim_result {
 	bool is_cut;	    /* by the limit on time: choosing again goes on with it */
 	bool is_reluctant;  /* no eligible process was worth it: reluctant ones were ranked, by size
 			     */
+	enum victim_as_one as_one; /* what is killed with [0] */
 	size_t n_candidates;
 	size_t n_visited; /* nodes looked at; what a choice costs */
 
@@ -126,6 +135,8 @@ struct victim_request {
 	pid_t self;
 	bool reluctantly;		 /* set by victim_choose() in its copy: raw sizes count */
 	const struct passover *passover; /* NULL: none is under backoff */
+	const struct streak *streak;	 /* NULL: there was no kill before */
+	const char *own_cgroup;		 /* the daemon's; NULL: not known */
 };
 
 /* One process, as it is now. */

@@ -76,7 +76,7 @@ static struct {
 	int mrelease;
 	uint64_t start_ticks;
 	const char *elsewhere; /* the cgroup of odd_pid; NULL: the victim's */
-	pid_t pid_of_fd[64];
+	pid_t pid_of_fd[256];
 	usec_t now; /* one later each time it is asked */
 } fake;
 

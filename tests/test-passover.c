@@ -297,6 +297,77 @@ static void test_judge_knows_the_kind(void **state)
 	}
 }
 
+/* "server" of user 1000 in /pool had most of its memory in common with its relatives. */
+static void test_judge_relatives_that_hold_the_memory_are_not_of_the_kind(void **state)
+{
+	static const struct {
+		const char *name;
+		struct passover_subject subject;
+		enum passover_verdict shared, not_shared;
+	} rows[] = {
+		{ "its parent",
+		  { 9, 1, 1000, "server", "/pool", 1, 9, 55 },
+		  PASSOVER_NOT,
+		  PASSOVER_KIND },
+		{ "its child",
+		  { 11, 401, 1000, "server", "/pool", 10, 9, 55 },
+		  PASSOVER_NOT,
+		  PASSOVER_KIND },
+		{ "another child",
+		  { 12, 401, 1000, "server", "/pool", 9, 8, 55 },
+		  PASSOVER_NOT,
+		  PASSOVER_KIND },
+		{ "of its session",
+		  { 13, 401, 1000, "server", "/pool", 1, 5, 55 },
+		  PASSOVER_NOT,
+		  PASSOVER_KIND },
+		{ "another program",
+		  { 14, 401, 1000, "server", "/pool", 9, 5, 56 },
+		  PASSOVER_KIND,
+		  PASSOVER_KIND },
+		{ "another user's",
+		  { 15, 401, 1001, "server", "/pool", 9, 5, 55 },
+		  PASSOVER_KIND,
+		  PASSOVER_KIND },
+		{ "no relative",
+		  { 16, 401, 1000, "server", "/pool", 7, 6, 55 },
+		  PASSOVER_KIND,
+		  PASSOVER_KIND },
+		{ "not known",
+		  { 17, 401, 1000, "server", "/pool", 9, 5, 0 },
+		  PASSOVER_KIND,
+		  PASSOVER_KIND },
+	};
+	struct passover_subject victim = { 10, 400, 1000, "server", "/pool", 9, 5, 55 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct passover shared = { 0 }, not_shared = { 0 };
+
+		passover_add_kind(&not_shared, &victim, 500, 1500, START);
+		victim.shares_memory = true;
+		passover_add_kind(&shared, &victim, 500, 1500, START);
+		victim.shares_memory = false;
+		if (passover_judge(&shared, &rows[i].subject, START) != rows[i].shared ||
+		    passover_judge(&not_shared, &rows[i].subject, START) != rows[i].not_shared)
+			fail_msg("%s", rows[i].name);
+	}
+}
+
+static void test_tries_are_counted(void **state)
+{
+	struct passover p = { 0 };
+
+	for (unsigned i = 1; i < PASSOVER_TRIES; i++)
+		assert_false(passover_is_evasive(&p, START + i));
+	assert_true(passover_is_evasive(&p, START + S));
+	assert_true(passover_is_evasive(&p, START + 2 * S)); /* another as well, at once */
+	passover_confirm(&p);
+	assert_false(passover_is_evasive(&p, START + 2 * S));
+	for (unsigned i = 2; i < PASSOVER_TRIES; i++)
+		assert_false(passover_is_evasive(&p, START + 3 * S));
+	assert_false(passover_is_evasive(&p, START + 14 * S)); /* so long nothing of the kind */
+}
+
 static void test_judge_the_root_says_nothing(void **state)
 {
 	const struct passover_subject victim = { 10, 400, 1000, "worker", "/" };
@@ -390,6 +461,8 @@ int main(void)
 		cmocka_unit_test(test_add_makes_room),
 		cmocka_unit_test(test_is_useless),
 		cmocka_unit_test(test_judge_knows_the_kind),
+		cmocka_unit_test(test_judge_relatives_that_hold_the_memory_are_not_of_the_kind),
+		cmocka_unit_test(test_tries_are_counted),
 		cmocka_unit_test(test_judge_the_root_says_nothing),
 		cmocka_unit_test(test_spend_once),
 		cmocka_unit_test(test_add_kind_makes_room),

@@ -1551,6 +1551,42 @@ static void test_tick_does_not_end_the_cgroup_to_which_one_was_moved(void **stat
 	assert_false(is_alive(mover));
 }
 
+static pid_t evasive;
+static unsigned n_moves;
+
+static void move_again(pid_t pid)
+{
+	char text[16];
+
+	if (pid != evasive)
+		return;
+	snprintf(text, sizeof(text), "%d", pid);
+	write_group(n_moves++ % 2 ? "/a" : "/b", "cgroup.procs", text);
+}
+
+/* One that is never where it was chosen is skipped after some tries, and another is killed. */
+static void test_tick_skips_who_moves_all_the_time(void **state)
+{
+	pid_t other;
+
+	require_scope();
+	assert_int_equal(make_group("/a") | make_group("/b") | make_group("/c"), 0);
+	(void)spawn("/a", 8, false);
+	(void)spawn("/b", 8, false);
+	evasive = spawn("/a", 64, false);
+	other = spawn("/c", 24, false);
+	n_moves = 0;
+	start(GROUP_NOW);
+	test.on_open = move_again;
+	for (unsigned i = 0; i < 100 && test.n_signals == 0; i++)
+		one_tick();
+	assert_int_equal(n_moves, PASSOVER_TRIES);
+	assert_int_equal(test.manager->decision.pid, other);
+	settle();
+	assert_true(is_alive(evasive));
+	assert_false(is_alive(other));
+}
+
 static pid_t becomes_another;
 
 /* As a service does that drops its privileges. */
@@ -1819,6 +1855,7 @@ int main(void)
 		with_scope(test_tick_dry_run_names_who_shares_the_memory),
 		with_scope(test_tick_ends_the_largest_cgroup_with_all_in_it),
 		with_scope(test_tick_does_not_end_the_cgroup_to_which_one_was_moved),
+		with_scope(test_tick_skips_who_moves_all_the_time),
 		with_scope(test_tick_spares_who_is_another_users_by_now),
 		with_scope(test_tick_does_not_escalate_against_the_configuration),
 		with_scope(test_tick_asks_all_of_a_cgroup_and_ends_who_stays),

@@ -1109,6 +1109,197 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* Siblings: child of 7 by one user, all young; the last process is the bystander. */
+#define TICKS_NOW 3000
+static void make_siblings(struct machine *machine, size_t n, uint64_t each, uint64_t beside)
+{
+	machine_init(machine, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		machine->processes[i]->ppid = 7;
+		strcpy(machine->processes[i]->comm, "eater");
+		set(machine, i, each, each);
+	}
+	strcpy(machine->processes[n]->comm, "beside");
+	set(machine, n, beside, beside);
+}
+
+static const struct victim_candidate *choose_group(struct machine *machine, uint64_t ticks_now,
+						   const struct streak *streak)
+{
+	struct victim_request request = {
+		.allocated = machine->allocated,
+		.total = GIB,
+		.memory = GIB,
+		.min_victim = 4 * MIB,
+		.now = 2 * USEC_PER_SEC,
+		.ticks_now = ticks_now,
+		.self = 1 << 20,
+		.streak = streak,
+	};
+
+	choose_for(machine, &request);
+	assert_true(result.n_ranked > 0);
+	return &result.ranked[0];
+}
+
+static void test_group_the_youngest_sibling_before_a_larger_bystander(void **state)
+{
+	struct machine machine;
+	size_t n = 60;
+
+	make_siblings(&machine, n, 12 * MIB, 48 * MIB);
+	set(&machine, n - 1, 512 * KIB, 512 * KIB); /* the youngest holds nothing yet */
+	assert_int_equal(choose_group(&machine, TICKS_NOW, NULL)->process->pid,
+			 FIRST_PID + (pid_t)n - 2);
+	assert_int_equal(result.as_one, VICTIM_ALONE);
+	assert_true(result.ranked[0].is_read);
+	assert_int_equal(result.ranked[1].process->pid, FIRST_PID + (pid_t)n);
+	machine_done(&machine);
+}
+
+/* Each row: a reason why the siblings are not compared as a group. */
+static void test_group_needs_reasons(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t n;
+		uint64_t each, beside;
+		uint64_t ticks_now;
+		bool many_parents;
+	} rows[] = {
+		{ "too few", 3, 100 * MIB, 110 * MIB, TICKS_NOW },
+		{ "old", 60, 12 * MIB, 48 * MIB, 100000 },
+		{ "no time known", 60, 12 * MIB, 48 * MIB, 0 },
+		{ "less than a quarter", 20, 12 * MIB, 48 * MIB, TICKS_NOW },
+		{ "the single one is large", 60, 12 * MIB, 128 * MIB, TICKS_NOW },
+		{ "no siblings", 60, 12 * MIB, 48 * MIB, TICKS_NOW, .many_parents = true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct machine machine;
+
+		make_siblings(&machine, rows[i].n, rows[i].each, rows[i].beside);
+		for (size_t j = 0; rows[i].many_parents && j < rows[i].n; j++)
+			machine.processes[j]->ppid = (pid_t)(1000 + j);
+		if (choose_group(&machine, rows[i].ticks_now, NULL)->process->pid !=
+		    FIRST_PID + (pid_t)rows[i].n)
+			fail_msg("%s: pid %d", rows[i].name, result.ranked[0].process->pid);
+		machine_done(&machine);
+	}
+}
+
+/* What was in the snapshot has shrunk, or is gone. */
+static void test_group_is_read_before_it_is_preferred(void **state)
+{
+	struct machine machine;
+	size_t n = 60;
+
+	make_siblings(&machine, n, 12 * MIB, 48 * MIB);
+	machine.with_rereads = true;
+	machine.allocated += MIB;
+	for (size_t i = 0; i < n; i++) {
+		machine.truth[i] = 5 * MIB;
+		machine.gone[i] = i % 2;
+	}
+	assert_int_equal(choose_group(&machine, TICKS_NOW, NULL)->process->pid,
+			 FIRST_PID + (pid_t)n);
+	machine_done(&machine);
+}
+
+static void test_group_is_killed_as_one_after_a_streak(void **state)
+{
+	static struct streak streak;
+	struct streak_subject subject = { "/a.slice", "eater", 7, 0 };
+	struct machine machine;
+
+	memset(&streak, 0, sizeof(streak));
+	make_siblings(&machine, 60, 12 * MIB, 48 * MIB);
+	subject.uid = machine.processes[0]->uid;
+	for (unsigned i = 0; i < STREAK_KILLS; i++) {
+		(void)choose_group(&machine, TICKS_NOW, &streak);
+		assert_int_equal(result.as_one, VICTIM_ALONE);
+		streak_add(&streak, &subject, USEC_PER_SEC);
+	}
+	/* A slice is not killed as one, but its siblings are. */
+	assert_string_equal(choose_group(&machine, TICKS_NOW, &streak)->process->comm, "eater");
+	assert_int_equal(result.as_one, VICTIM_AS_SIBLINGS);
+	machine_done(&machine);
+}
+
+static void test_unit_is_killed_as_one_after_a_streak(void **state)
+{
+	static struct streak streak;
+	struct streak_subject subject = { "/a.service", "x", 1, 0 };
+	struct machine machine;
+
+	memset(&streak, 0, sizeof(streak));
+	make_siblings(&machine, 30, 12 * MIB, 100 * MIB);
+	for (size_t i = 0; i < 30; i++) { /* of different parents */
+		machine.processes[i]->ppid = (pid_t)(1000 + i);
+		assert_int_equal(census_place(&machine.census, machine.processes[i], "/a.service"),
+				 0);
+	}
+	for (unsigned i = 0; i < STREAK_KILLS; i++) {
+		assert_string_equal(choose_group(&machine, TICKS_NOW, &streak)->process->comm,
+				    "beside");
+		streak_add(&streak, &subject, USEC_PER_SEC);
+	}
+	assert_string_equal(choose_group(&machine, TICKS_NOW, &streak)->process->comm, "eater");
+	assert_int_equal(result.as_one, VICTIM_AS_CGROUP);
+	/* What was there before and does not grow is no reason. */
+	assert_string_equal(choose_group(&machine, 100000, &streak)->process->comm, "beside");
+	assert_int_equal(result.as_one, VICTIM_ALONE);
+	machine_done(&machine);
+}
+
+static unsigned n_before_late;
+static int reread_late(struct census *census, struct census_process *process, void *userdata)
+{
+	if (n_before_late == 0)
+		return VICTIM_READ_LATE;
+	n_before_late--;
+	return reread_truth(census, process, userdata);
+}
+
+/* A cgroup of 4,000: the deadline ends its reading, and the result says so. */
+static void test_cgroup_is_read_within_the_deadline(void **state)
+{
+	const struct victim_reader reader = { read_truth, reread_late, NULL };
+	struct victim_request request = {
+		.target = POLICY_TARGET_CGROUP,
+		.total = 16 * GIB,
+		.now = USEC_PER_SEC,
+		.self = 1 << 20,
+	};
+	struct victim_reader reads = reader;
+	static struct machine machine;
+
+	machine_init(&machine, 0);
+	for (pid_t i = 0; i < 4000; i++) {
+		struct census_process *process =
+			census_add(&machine.census, FIRST_PID + MAX_PROCESSES + i, 1000);
+		struct proc_memory memory = { .anon = MIB };
+
+		assert_non_null(process);
+		process->state = 'S';
+		assert_int_equal(census_place(&machine.census, process, "/a.slice"), 0);
+		census_weigh(&machine.census, process);
+		census_count(&machine.census, process, &memory, machine.allocated, USEC_PER_SEC);
+	}
+	machine.allocated += MIB;
+	request.allocated = machine.allocated;
+	reads.userdata = &machine;
+	n_before_late = 100;
+	assert_int_equal(victim_reserve(&result, &machine.census), 0);
+	victim_choose(&machine.census, &request, &reads, &result);
+	assert_int_equal(result.n_rereads, 100);
+	assert_int_equal(machine.n_reads, 0);
+	assert_int_equal(result.n_ranked, 1);
+	assert_true(result.approximate);
+	assert_true(result.is_cut);
+	machine_done(&machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1137,6 +1328,12 @@ int main(void)
 		cmocka_unit_test(test_interval_promises),
 		cmocka_unit_test(test_choose_never_beaten_by_brute_force),
 		cmocka_unit_test(test_choose_cgroup_never_beaten_by_brute_force),
+		cmocka_unit_test(test_group_the_youngest_sibling_before_a_larger_bystander),
+		cmocka_unit_test(test_group_needs_reasons),
+		cmocka_unit_test(test_group_is_read_before_it_is_preferred),
+		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),
+		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
+		cmocka_unit_test(test_cgroup_is_read_within_the_deadline),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

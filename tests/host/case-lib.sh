@@ -126,13 +126,22 @@ in_scope() { # GROUP COMMAND...
 }
 load=$tools/load
 group=''
+busy=() # "PID MARK" of those that have been started: MARK is there when all steps are done
 start() { # NAME STEP...: see load.c
-    in_scope "${group:-$1}" "$load" "name=$1" "${@:2}"
+    local mark=$case_run/mark-$((++n_started))
+    in_scope "${group:-$1}" "$load" "name=$1" "${@:2}" "mark=$mark"
+    busy+=("$last $mark")
 }
 start_full() { # NAME STEP...: and waits until the steps are done
-    local mark=$case_run/mark-$((++n_started))
-    start "$@" "mark=$mark"
-    wait_for 60 [ -e "$mark" ] || bad "$1 did not come to its end"
+    start "$@"
+    wait_for 60 [ -e "$case_run/mark-$n_started" ] || bad "$1 did not come to its end"
+}
+is_busy() { # some have steps left
+    local entry
+    for entry in "${busy[@]}"; do
+        [ -e "${entry#* }" ] || ! kill -0 "${entry% *}" 2>/dev/null || return 0
+    done
+    return 1
 }
 # The program under another name, as a user's own file: comm is right from exec on.
 own_program() { # NAME
@@ -214,14 +223,16 @@ look() {
     fi
     steady_ms=$((now_ms - since))
 }
-# Until it has killed (or nothing happens any more: then it has had its time), and then until
-# nothing has happened for a while.
+has_had_its_time() { # nothing happens any more
+    [ $steady_ms -ge 20000 ] || { [ $steady_ms -ge 6000 ] && ! is_busy; }
+}
+# Until it has killed or has had its time, and then until nothing has happened for a while.
 until_quiet() { # [SECONDS-OF-QUIET [SECONDS-AT-MOST]]
     local now_ms end since=0 steady_ms n_before=-1 mib_before=0 quiet=${1:-2} most=${2:-30}
     look
-    end=$((now_ms + 60000))
-    while ! is_over && [ $steady_ms -lt 8000 ] && [ $now_ms -lt $end ]; do
-        pause 0.05
+    end=$((now_ms + 90000))
+    while ! is_over && ! has_had_its_time && [ $now_ms -lt $end ]; do
+        pause 0.1
         look
     done
     end=$((now_ms + most * 1000))

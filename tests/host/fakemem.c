@@ -178,7 +178,7 @@ static void sample_v1(struct usage *u, struct tables *tables)
 	u->unreclaimable = least(tables->last_n * SLAB_PER_PROCESS, kernel);
 }
 
-static void append(size_t *length, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void append(size_t *length, const char *format, ...)
 {
 	va_list arguments;
 

@@ -90,6 +90,22 @@ case_storm() { # twelve processes of 12 MiB a second, without end: none of the o
     start storm fork=33 name=stormer anon=12 end spawn=12 name=stormer anon=12 end
     until_quiet 20 6
 }
+case_storm_subtree() { # the same in a cgroup that cannot be killed as one
+    expect kills=200
+    machine
+    start_daemon
+    group=.
+    start storm fork=33 name=stormer anon=12 end spawn=12 name=stormer anon=12 end
+    until_quiet 20 6
+}
+case_renderers() { # thirty that are old: a leak beside them dies, and none of them
+    expect dies=hog lives=renderer:30
+    machine
+    start_full browser fork=30 name=renderer anon=18 end
+    start_daemon
+    start hog anon=100 anon=500@60
+    until_quiet
+}
 case_medium() { # ten that grow to 120 MiB each
     expect kills=5
     machine

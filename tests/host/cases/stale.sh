@@ -35,7 +35,7 @@ case_stale_leak() { # 400 of 1 MiB, and a leak that was there before, and small
     until_quiet
 }
 
-# N idle processes of 64 KiB; 20 GiB are allocated and freed; then a leak takes 5.5 GiB, as fast as
+# N idle processes of 64 KiB; 10 GiB are allocated and freed; then a leak takes 5.5 GiB, as fast as
 # it can.  The daemon has not looked at the processes for a while: its policy is above the watch.
 idle_and_leak() { # N new|old
     local n=$1 mib=$(($1 * 120 / 1024 + 6100)) go=$case_run/go
@@ -46,7 +46,7 @@ idle_and_leak() { # N new|old
     [ "$2" = new ] || start leak "await=$go" anon=5504
     read_available
     start_daemon WatchBelow=1% "$(only_policy "MemoryAvailable=$((mib - 3500))M")"
-    churn 256 80
+    churn 256 40
     [ "$2" = old ] || start leak "await=$go" anon=5504
     pause 0.3
     : >"$go"
