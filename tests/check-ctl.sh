@@ -164,7 +164,7 @@ finds 'its size is right' .victim.anonymous_bytes '4[1-9]??????' .victim.weight 
 finds 'its name is escaped' .victim.command '"big\\n\\u001[bB]\[2J\\"*"'
 run 'explain' 0 out "^If memory ran out now, big\\?\\?\\[2J\"[^ ]+ \\(pid $big, user root\\) would go; 4[0-9]\\.[0-9] MiB" \
     out "^ +$big .* would go +$scope\$" out "^ +$middle  rc-middle .* $scope\$" out 'DryRun=yes' \
-    out '[0-9]+ outside the scope, 1 protected' out '1 by rule kept: rc-kept$' -- "${options[@]}" explain
+    out '1 protected, [0-9]+ outside the scope' out '1 by rule kept: rc-kept$' -- "${options[@]}" explain
 problem=''
 ! LC_ALL=C grep -q '[[:cntrl:]]' "$tmp/out" || problem=' control characters'
 say 'nothing but text gets to the terminal' "$problem"
