@@ -548,13 +548,16 @@ static struct manager *new_manager(const char *more)
 static void one_tick(void)
 {
 	const struct manager *m = test.manager;
-	unsigned n_choices = (unsigned)test.n_choices;
+	usec_t decided_at = m->decision.decided_at;
 
 	for (int i = 0; i < 200; i++) {
+		unsigned n_vanished = m->n_vanished;
+
 		(void)tick(test.manager, monitor_now());
 		fail_malloc = false;
-		if (m->state == MANAGER_SETTLE || (unsigned)test.n_choices > n_choices ||
-		    (m->n_cut == 0 && (m->listed_at != 0 || m->watching_since == 0)))
+		if (m->state == MANAGER_SETTLE || m->decision.decided_at != decided_at ||
+		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
+		     (m->listed_at != 0 || m->watching_since == 0)))
 			break;
 	}
 }
