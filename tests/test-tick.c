@@ -39,7 +39,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#define MAX_VICTIMS 24
+#define MAX_VICTIMS 128
 
 static struct {
 	struct cgroup_fs cgroups;
@@ -742,7 +742,7 @@ static void test_tick_chooses_nobody_else_while_one_is_on_its_way(void **state)
 	assert_true(is_over(test.manager->decision.outcome));
 	assert_int_equal(test.n_choices, 1);
 	one_tick(); /* only now */
-	assert_int_equal(test.n_choices, 2);
+	assert_true(test.n_choices >= 2); /* (one may find that the first has vanished) */
 	assert_int_equal(test.manager->decision.pid, small);
 }
 
