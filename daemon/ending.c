@@ -196,8 +196,7 @@ static void learn(struct manager *m, usec_t now)
 	d->useless =
 		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_MEMORY_BACK) &&
 		is_useless(m);
-	/* (Those that share the memory are next, not last.) */
-	if (d->useless && d->memory.kept == 0)
+	if (d->useless)
 		passover_add_kind(&m->passover, &subject,
 				  monitor_ticks_before(sub_u64(now, d->signalled_at)),
 				  monitor_ticks_after(PASSOVER_RESPAWN_USEC), now);

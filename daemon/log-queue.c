@@ -99,6 +99,15 @@ static void take_all(void)
 		say_lost(n);
 }
 
+/* Before the thread starts: a pipe that nobody reads must not hold up the start.  What stays in the
+ * ring is written by the thread. */
+static bool is_writable(void)
+{
+	struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&fd, 1, 0) != 0;
+}
+
 void log_queue_commit(enum log_outlet outlet, size_t size)
 {
 	size_t position = atomic_load(&put);
@@ -114,7 +123,7 @@ void log_queue_commit(enum log_outlet outlet, size_t size)
 	atomic_store(&put, reserved + message->n_bytes);
 	if (has_thread)
 		(void)sem_post(&news);
-	else
+	else if (is_writable())
 		take_all();
 }
 
@@ -189,12 +198,14 @@ static int start_thread(void)
 
 int log_queue_start(void (*say)(unsigned n))
 {
+	bool is_empty = atomic_load(&put) == atomic_load(&taken);
 	int r;
 
 	say_lost = say;
-	memset(ring, 0, sizeof(ring)); /* there before it is needed */
+	if (is_empty)
+		memset(ring, 0, sizeof(ring)); /* there before it is needed */
 	atomic_store(&is_over, false);
-	(void)sem_init(&news, 0, 0);
+	(void)sem_init(&news, 0, is_empty ? 0 : 1);
 	r = start_thread();
 	has_thread = r == 0;
 	return r;

@@ -152,7 +152,7 @@ check "[ \"\$(answer '.data[0][0][2] | explode')\" = '[110,65533,65533,65533]' ]
 call GetCgroups u 0
 check "[ \"\$(answer '[.data[0][] | select(.[0] | explode[-4:] == [103, 65533, 65533, 65533])] | length')\" = 1 ]" \
     'GetCgroups: noncharacters are replaced'
-printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >>"$tmp/conf"
+printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >>"$tmp/conf"
 call Reload
 check "wait_for \"call GetHistory u 1 && grep -q $hostile '$tmp/out'\"" 'GetHistory: one with a noncharacter in its name'
 quiet_conf >"$tmp/conf"
@@ -337,7 +337,7 @@ fi
 # wants files to be read, is told so.
 #
 stop
-{ quiet_conf; printf '[Policy now]\nMemoryAvailable=100%%\nAction=terminate\nGrace=8s\n'; } >"$tmp/later"
+{ quiet_conf; printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=terminate\nGrace=8s\n'; } >"$tmp/later"
 quiet_conf >"$tmp/conf"
 hold 128 '$SIG{TERM} = "IGNORE";'
 stubborn=$held
@@ -523,7 +523,7 @@ if unshare -m mount -t proc -o hidepid=2 proc /proc 2>/dev/null; then
         # shellcheck disable=SC2086
         check "call_as_nobody $method" "hidepid: ${method%% *} is for everyone"
     done
-    { quiet_conf; printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'; } >"$tmp/conf"
+    { quiet_conf; printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'; } >"$tmp/conf"
     call Reload
     check "! has_gdbus || wait_for \"grep -q 'Killed ({' '$tmp/signals'\" 20" 'hidepid: Killed is sent'
     check "! has_gdbus || ! grep 'Killed ({' '$tmp/signals' | grep -q \"'Pid'\\|hold\\|'Uid'\\|Cgroup\\|Ranked': <\[{\"" 'but not which process it was'

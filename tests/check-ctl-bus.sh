@@ -583,7 +583,7 @@ say 'are the same' "$(diff "$tmp/daemon-rules" "$tmp/own-rules")"
 run 'reload' 0 out 'has read its configuration again' -- reload
 echo 'Bogus=1' >>"$tmp/mine.conf"
 run 'reload of a mistake' 2 err "^$tmp/mine\.conf:[0-9]+: .*Bogus" err 'the old one stays$' -- reload
-printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/now.conf"
+printf '[Daemon]\nMinVictim=0%%\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/now.conf"
 victim=$held
 serve_really --config "$tmp/now.conf"
 for _ in {1..100}; do # what came back is known in the end

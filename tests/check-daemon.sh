@@ -74,7 +74,7 @@ stop() { # sets status
 is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
 
 # A dry run: says who would go, signals nobody.
-printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
+printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
 hold 16
 small=${pids[0]}
 hold 64
@@ -118,7 +118,7 @@ kill -HUP "$daemon"
 check "wait_for \"grep -q 'the old one stays' '$tmp/log'\"" 'a bad configuration is refused'
 check "grep -q '^$tmp/conf:2: ' '$tmp/log'" 'and its mistake is named with its place'
 check "is_alive $large" 'and nobody is ended'
-printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
+printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
 kill -HUP "$daemon"
 check "wait_for \"! is_alive $large\"" 'with a good one the largest goes'
 check "wait_for \"grep -qE '^Ending .*\\(pid $large,.* [12] of 2 candidates read; next would be [a-z]+ \\(pid $small, ' '$tmp/log'\"" \
@@ -179,7 +179,7 @@ start
 check "grep -q '^Cannot use the state directory .*no history is kept' '$tmp/log' && grep -q '^Ready' '$tmp/log'" \
 	'it runs without a state directory, too'
 stop
-printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
+printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
 STATE_DIRECTORY=
 
 # As an ordinary user: who may not be signalled is tried once, and the next one goes.
@@ -214,7 +214,7 @@ hold 32
 group=/job
 hold 24
 hold 24
-printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\nTarget=cgroup\n' >"$tmp/conf"
+printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\nTarget=cgroup\n' >"$tmp/conf"
 start
 check "wait_for \"grep -q '^Ending cgroup $scope/beside ' '$tmp/log'\"" 'then it is the turn of the other cgroup'
 check "grep '^Ending' '$tmp/log' | head -n 1 | grep -q '^Ending cgroup $scope/job (2 processes, '" \

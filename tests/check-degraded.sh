@@ -26,7 +26,7 @@ notified() { ! command -v perl >/dev/null || wait_for "grep -q '$1' '$tmp/notifi
 
 {
     printf '[Policy %s]\nAction=none\n' warn terminate kill stall thrash
-    printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'
+    printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'
     printf '[Policy broken]\nMemoryAvailable=plenty\nAction=kill\n'
     printf '[Prefer kept]\nComm=^kept$\nWeight=heavy\n'
     printf '[Protect kept]\nComm=^kept$\nCgroup=not-a-path\n'

@@ -67,7 +67,7 @@ hold() { # MIB NAME
 	[ -z "$v1" ] || echo "$victim" >"$v1$scope/g/cgroup.procs"
 }
 start() { # MEMORY ACTION [LINE...]
-	printf '%s\n' '[Protect sibling]' 'Comm=^sibling$' '[Policy now]' "MemoryAvailable=$1" \
+	printf '%s\n' '[Protect sibling]' 'Comm=^sibling$' '[Daemon]' MinVictim=1M '[Policy now]' "MemoryAvailable=$1" \
 		"Action=$2" "${@:3}" >"$tmp/conf"
 	: >"$tmp/log"
 	"$reckond" --config "$tmp/conf" --scope "$scope" 2>"$tmp/log" &

@@ -113,7 +113,7 @@ try() {
 }
 can() { "$@" true 2>/dev/null; }
 
-printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
+printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
 chmod -R a+rX "$tmp"
 options=()
 runtime=''
@@ -210,7 +210,7 @@ if can prlimit --nofile=80:80; then
 	printf '[Policy now]\nMemoryAvailable=0%%\nAction=kill\n' >"$tmp/conf"
 	start prlimit --nofile=80:80
 	hold 32 ''
-	printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
+	printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
 	kill -HUP "$daemon"
 	check "wait_for '[ ! -e /proc/$victim ] || grep -q \"^State:.Z\" /proc/$victim/status'" 'with 80 files it kills all the same'
 	check "! says 'Too many open files'" 'and lacks none'

@@ -77,7 +77,7 @@ stop() { # sets status
 	daemon=''
 }
 
-good_conf() { printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'; }
+good_conf() { printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'; }
 good_conf >"$tmp/conf"
 mkfifo "$tmp/fifo"
 # A pipe that takes nothing more: fd 8; from fd 9 it can be read.

@@ -29,8 +29,8 @@
 
 #if defined(__SANITIZE_ADDRESS__) || HAS_THREAD_SANITIZER
 #	define FAIL_MALLOC_WORKS 0
-static bool fail_malloc;
-static unsigned n_mallocs;
+__attribute__((unused)) static bool fail_malloc;
+__attribute__((unused)) static unsigned n_mallocs;
 #else
 #	define FAIL_MALLOC_WORKS 1
 

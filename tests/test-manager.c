@@ -23,6 +23,7 @@ static void test_a_start_without_memory_fails(void **state)
 							.dry_run = true };
 
 	(void)state;
+	(void)options;
 	if (!FAIL_MALLOC_WORKS)
 		skip();
 	for (unsigned n = 0; n < N_FIRST; n++) {

@@ -71,9 +71,9 @@ void __wrap_victim_choose(struct census *census, const struct victim_request *re
 void __wrap_victim_choose(struct census *census, const struct victim_request *request,
 			  const struct victim_reader *reader, struct victim_result *result)
 {
-	test.n_choices++;
 	fail_malloc = FAIL_MALLOC_WORKS;
 	__real_victim_choose(census, request, reader, result);
+	test.n_choices += !result->is_cut;
 }
 
 static int op_signal(int pidfd, int signal)
@@ -548,11 +548,16 @@ static struct manager *new_manager(const char *more)
 static void one_tick(void)
 {
 	const struct manager *m = test.manager;
+	usec_t decided_at = m->decision.decided_at;
 
 	for (int i = 0; i < 200; i++) {
+		unsigned n_vanished = m->n_vanished;
+
 		(void)tick(test.manager, monitor_now());
 		fail_malloc = false;
-		if (m->n_cut == 0 && (m->listed_at != 0 || m->watching_since == 0))
+		if (m->state == MANAGER_SETTLE || m->decision.decided_at != decided_at ||
+		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
+		     (m->listed_at != 0 || m->watching_since == 0)))
 			break;
 	}
 }

@@ -39,13 +39,15 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#define MAX_VICTIMS 24
+#define MAX_VICTIMS 128
+
+static pid_t all_victims[MAX_VICTIMS];
 
 static struct {
 	struct cgroup_fs cgroups;
 	char scope[64];
 	char config[64];
-	pid_t victims[MAX_VICTIMS];
+
 	unsigned n_victims;
 	struct manager *manager;
 	int partner_pidfd; /* of the child of a victim, if there is one */
@@ -82,9 +84,9 @@ void __wrap_victim_choose(struct census *census, const struct victim_request *re
 void __wrap_victim_choose(struct census *census, const struct victim_request *request,
 			  const struct victim_reader *reader, struct victim_result *result)
 {
-	test.n_choices++;
 	fail_malloc = FAIL_MALLOC_WORKS;
 	__real_victim_choose(census, request, reader, result);
+	test.n_choices += !result->is_cut;
 	if (result->n_ranked == 0) /* that was all */
 		fail_malloc = false;
 }
@@ -226,7 +228,7 @@ static pid_t spawn_as(const char *name, const char *relative, size_t mib, bool i
 		for (;;)
 			pause();
 	}
-	test.victims[test.n_victims++] = pid;
+	all_victims[test.n_victims++] = pid;
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	close(ready[0]);
@@ -276,11 +278,16 @@ static void start(const char *more)
 static void one_tick(void)
 {
 	const struct manager *m = test.manager;
+	usec_t decided_at = m->decision.decided_at;
 
 	for (int i = 0; i < 200; i++) {
+		unsigned n_vanished = m->n_vanished;
+
 		(void)tick(test.manager, monitor_now());
 		fail_malloc = false;
-		if (m->n_cut == 0 && (m->listed_at != 0 || m->watching_since == 0))
+		if (m->state == MANAGER_SETTLE || m->decision.decided_at != decided_at ||
+		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
+		     (m->listed_at != 0 || m->watching_since == 0)))
 			break;
 	}
 }
@@ -372,7 +379,7 @@ static void end_partner(void)
 
 static int teardown(void **state)
 {
-	static const char *const groups[] = { "/a/b/c", "/a/b", "/a", "/b", "" };
+	static const char *const groups[] = { "/a/b/c", "/a/b", "/a", "/b", "/c", "" };
 	char path[512];
 
 	fail_malloc = false;
@@ -384,8 +391,8 @@ static int teardown(void **state)
 	}
 	/* Our children, not yet waited for.  A tracer comes after its tracee, who waits for it. */
 	for (unsigned i = test.n_victims; i-- > 0;) {
-		kill(test.victims[i], SIGKILL);
-		waitpid(test.victims[i], NULL, 0);
+		kill(all_victims[i], SIGKILL);
+		waitpid(all_victims[i], NULL, 0);
 	}
 	for (size_t i = 0; test.scope[0] && i < ARRAY_SIZE(groups); i++) {
 		snprintf(path, sizeof(path), "%s%s", test.scope + 1, groups[i]);
@@ -736,8 +743,8 @@ static void test_tick_chooses_nobody_else_while_one_is_on_its_way(void **state)
 	settle();
 	assert_true(is_over(test.manager->decision.outcome));
 	assert_int_equal(test.n_choices, 1);
-	one_tick(); /* only now */
-	assert_int_equal(test.n_choices, 2);
+	one_tick();			  /* only now */
+	assert_true(test.n_choices >= 2); /* (one may find that the first has vanished) */
 	assert_int_equal(test.manager->decision.pid, small);
 }
 
@@ -1009,7 +1016,7 @@ static void test_tick_leaves_who_lingers_under_a_tracer(void **state)
 				pause();
 		_exit(1);
 	}
-	test.victims[test.n_victims++] = tracer;
+	all_victims[test.n_victims++] = tracer;
 	close(ready[1]);
 	n = read(ready[0], &byte, 1);
 	close(ready[0]);
@@ -1151,7 +1158,7 @@ static pid_t spawn_sharer(size_t mib)
 		for (;;)
 			pause();
 	}
-	test.victims[test.n_victims++] = holder;
+	all_victims[test.n_victims++] = holder;
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &pid, sizeof(pid)), sizeof(pid));
 	close(ready[0]);
@@ -1178,8 +1185,8 @@ static void test_tick_sees_that_a_kill_was_useless(void **state)
 		assert_int_equal(d->useless, d->freed < 32 * MIB);
 		if (d->useless)
 			return;
-		kill(test.victims[--test.n_victims], SIGKILL);
-		waitpid(test.victims[test.n_victims], NULL, 0);
+		kill(all_victims[--test.n_victims], SIGKILL);
+		waitpid(all_victims[test.n_victims], NULL, 0);
 	}
 	print_message("SKIP: others free memory all the time\n");
 	skip();
@@ -1270,7 +1277,7 @@ static void test_tick_finds_a_process_whose_leader_has_exited(void **state)
 			_exit(1);
 		pthread_exit(NULL);
 	}
-	test.victims[test.n_victims++] = headless;
+	all_victims[test.n_victims++] = headless;
 	assert_int_equal(read(ready[0], text, 1), 1);
 	snprintf(text, sizeof(text), "%d", headless);
 	write_group("", "cgroup.procs", text); /* an exited leader is not moved */
@@ -1333,7 +1340,7 @@ static pid_t spawn_with_partner(size_t mib, struct partner *partner)
 		for (;;)
 			pause();
 	}
-	test.victims[test.n_victims++] = pid;
+	all_victims[test.n_victims++] = pid;
 	assert_int_equal(read(ready[0], &partner->pid, sizeof(pid)), sizeof(pid));
 	close(ready[0]);
 	close(ready[1]);
