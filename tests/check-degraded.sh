@@ -33,6 +33,7 @@ notified() { ! command -v perl >/dev/null || wait_for "grep -q '$1' '$tmp/notifi
     printf '[Protect ghost]\nUser=ghost\n'
     printf '[Metrics all]\nPort=1\n[Daemon]\nNewKnob=1\n'
 } >"$tmp/conf"
+line=$(grep -nF '[Policy broken]' "$tmp/conf" | cut -d : -f 1)
 hold 96 '$0 = "kept"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000;'
 kept=$held
 hold 16
@@ -40,18 +41,18 @@ victim=$held
 start
 check "wait_for \"! is_alive $victim\"" 'it kills by the policy without errors'
 check "wait_for \"grep -q 'no process is eligible' '$tmp/log'\" && is_alive $kept" 'and not what was meant to be protected'
-check "grep -q '^$tmp/conf:15: MemoryAvailable= needs' '$tmp/log' && grep -q '^$tmp/conf:14: \\[Policy broken\\] has errors and is not used' '$tmp/log'" \
+check "grep -q '^$tmp/conf:$((line + 1)): MemoryAvailable= needs' '$tmp/log' && grep -q '^$tmp/conf:$line: \\[Policy broken\\] has errors and is not used' '$tmp/log'" \
     'the log has a line for each error'
 check "grep -q '^$tmp/conf:[0-9]*: warning: User=ghost: there is no such user' '$tmp/log' && grep -q '^$tmp/conf:[0-9]*: warning: unknown section \\[Metrics\\]' '$tmp/log' &&
     grep -q \"^$tmp/conf:[0-9]*: warning: unknown key 'NewKnob'\" '$tmp/log'" 'and for each warning'
 check "grep -q '^Degraded: the configuration has 6 errors;' '$tmp/log'" 'and one for all'
 wait_for is_there 20
 check "[ \"\$(get Degraded)\" = true ] && [ \"\$(get ConfigErrors | jq length)\" = 6 ] &&
-    [ \"\$(get ConfigErrors | jq '.[0]' | grep -c '$tmp/conf:14: \\[Policy broken\\]')\" = 1 ]" 'the bus tells'
+    [ \"\$(get ConfigErrors | jq '.[0]' | grep -c '$tmp/conf:$line: \\[Policy broken\\]')\" = 1 ]" 'the bus tells'
 check "notified '^STATUS=Degraded: '" 'the service manager is told'
 "$build/reckonctl" status >"$tmp/out" 2>&1
 status=$?
-check "[ $status = 0 ] && grep -q '^Degraded  *the configuration has errors' '$tmp/out' && grep -q '^ *$tmp/conf:14: ' '$tmp/out' && grep -q '^Memory ' '$tmp/out'" \
+check "[ $status = 0 ] && grep -q '^Degraded  *the configuration has errors' '$tmp/out' && grep -q '^ *$tmp/conf:$line: ' '$tmp/out' && grep -q '^Memory ' '$tmp/out'" \
     'reckonctl status shows it, and the status'
 call GetRules
 check "answer '.data[0]' | grep -q '\"protect\",\"kept\",\"Comm=^kept\$\"' && answer '.data[0]' | grep -q '\"protect\",\"ghost\",\"User=ghost (no such user)\"'" \
