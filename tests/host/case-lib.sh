@@ -8,7 +8,7 @@
 # name, in the cgroup that is the daemon's scope, and prints the line of the case.
 #
 # From the environment: name, id, reckond, tools, unified, memory, freezer, scope, directory,
-# available_mib (see run).
+# available_mib, free_pids (see run).
 
 case_run=/run/case
 log=$directory/log
