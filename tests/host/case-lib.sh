@@ -8,7 +8,7 @@
 # name, in the cgroup that is the daemon's scope, and prints the line of the case.
 #
 # From the environment: name, id, reckond, tools, unified, memory, freezer, scope, directory,
-# available_mib (see run).
+# available_mib, free_pids (see run).
 
 case_run=/run/case
 log=$directory/log
@@ -259,6 +259,14 @@ list_kills() {
         sed "s,^$scope/,," | sort | uniq -c | sort -rn |
         awk '{ n = $1; $1 = ""; printf "%s%s%s", (NR > 1 ? ", " : ""), (n > 1 ? n " " : ""), substr($0, 2) }')
     echo "${list:-none}"
+}
+
+# The namespace is gone when all its processes are, and frozen ones (version 1) do not die.
+thaw_all() {
+    local state
+    for state in "$work_freezer"/*/freezer.state; do
+        [ ! -e "$state" ] || echo THAWED >"$state"
+    done
 }
 
 #

@@ -89,7 +89,7 @@ case_paused() { # it is stopped while the leak grows
     machine
     start_full app anon=250
     start_daemon
-    start hog anon=200 sleep=1 anon=360@200
+    start hog anon=200 sleep=1 anon=400@200
     pause 0.8
     kill -STOP "$daemon"
     wait_for 60 is_full_to 70

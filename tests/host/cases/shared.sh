@@ -26,7 +26,7 @@ case_memfd_held() { # a memfd, written to and never mapped
 case_memfd_passed() { # a memfd that a small process holds by a descriptor it was sent
     machine
     start hog pass-memfd=850,holder
-    wait_for 60 is_full_to 40
+    wait_for 60 is_full_to 60
     pause 0.5
     start_daemon
     until_quiet

@@ -40,6 +40,7 @@ case_stale_leak() { # 400 of 1 MiB, and a leak that was there before, and small
 idle_and_leak() { # N new|old
     local n=$1 mib=$(($1 * 120 / 1024 + 6100)) go=$case_run/go
     [ "$available_mib" -ge $((mib + 1500)) ] || skip "this needs $((mib + 1500)) MiB of memory"
+    [ "$free_pids" -ge $((n + 3000)) ] || skip "this needs $((n + 3000)) pids"
     expect dies=leak "lives=idler:$n"
     machine $mib 0 0
     start_full idler kib=64 "fork=$((n - 1))" end
