@@ -169,6 +169,25 @@ void ending_observe_passed_over(struct manager *m)
 	}
 }
 
+static void forget_one(struct manager *m, pid_t pid, uint64_t start_ticks)
+{
+	struct census_process *process = census_find(&m->census, pid);
+
+	if (process && process->start_ticks == start_ticks)
+		census_note_gone(&m->census, process);
+}
+
+/* Those that were killed hold nothing any more, though their last readings say so: a zombie stays
+ * listed until its parent has waited for it.  And what they shared with others is these others'. */
+static void forget_killed(struct manager *m)
+{
+	forget_one(m, m->decision.pid, m->decision.start_ticks);
+	for (unsigned i = 0; i < m->victim.n_others; i++)
+		if (m->victim.others[i].pidfd >= 0)
+			forget_one(m, m->victim.others[i].pid, m->victim.others[i].start_ticks);
+	census_forget_shares(&m->census, monitor_now());
+}
+
 /* Who is not to be chosen again after this, be it itself or its kind. */
 static void learn(struct manager *m, usec_t now)
 {
@@ -191,6 +210,8 @@ static void learn(struct manager *m, usec_t now)
 		pass_over(m, PASSOVER_LINGERS, now);
 	else if (d->outcome == KILL_PROGRESS_GONE)
 		passover_succeed(&m->passover, d->pid, d->start_ticks);
+	if (d->outcome == KILL_PROGRESS_GONE)
+		forget_killed(m);
 
 	d->freed = freed_since(m);
 	d->useless =
