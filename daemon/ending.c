@@ -164,6 +164,17 @@ void ending_observe_passed_over(struct manager *m)
 	}
 }
 
+/* By all that was freed: where others take memory as fast, available memory does not rise. */
+static void note_worth(struct manager *m)
+{
+	const struct decision *d = &m->decision;
+
+	if (d->outcome == KILL_PROGRESS_STAND_DOWN)
+		worth_reset(&m->worth);
+	else if (d->error == 0) /* it was killed */
+		worth_note(&m->worth, proc_reclaimable(&d->memory), d->freed);
+}
+
 /* Who is not to be chosen again after this, be it itself or its kind. */
 static void learn(struct manager *m, usec_t now)
 {
@@ -184,6 +195,7 @@ static void learn(struct manager *m, usec_t now)
 		passover_succeed(&m->passover, d->pid, d->start_ticks);
 
 	d->freed = freed_since(m);
+	note_worth(m);
 	d->useless =
 		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_MEMORY_BACK) &&
 		is_useless(m);

@@ -34,7 +34,7 @@ const char *manager_state_to_string(enum manager_state state)
 	static const char *const strings[] = {
 		[MANAGER_CALM] = "calm",
 		[MANAGER_WATCH] = "watch",
-		[MANAGER_ACT] = "act",
+		[MANAGER_STUCK] = "stuck",
 		[MANAGER_SETTLE] = "settle",
 	};
 
@@ -295,6 +295,7 @@ static int start_helpers(struct manager *m)
 	r = precise_new(m->proc_fd, &m->precise);
 	if (r < 0)
 		return r;
+	stuck_init(m);
 	return kill_reapers_new(m->kill_ops, N_REAPERS, &m->reapers, &m->abilities.fifo_error);
 }
 
@@ -426,6 +427,7 @@ struct manager *manager_free(struct manager *m)
 	monitor_free(m);
 	kill_reapers_free(m->reapers);
 	precise_free(m->precise);
+	stuck_done(m);
 	census_done(&m->census);
 	victim_done(&m->choice);
 	memory_source_free(m->memory);

@@ -10,6 +10,7 @@
 
 #include "daemon/decision.h"
 #include "daemon/stalls.h"
+#include "daemon/stuck.h"
 #include "lib/accuracy.h"
 #include "lib/census.h"
 #include "lib/cgroup.h"
@@ -23,6 +24,7 @@
 #include "lib/psi.h"
 #include "lib/reclaim.h"
 #include "lib/victim.h"
+#include "lib/worth.h"
 
 struct account;
 struct archive;
@@ -30,7 +32,7 @@ struct archive;
 enum manager_state {
 	MANAGER_CALM,	/* plenty of memory: nobody is looked at */
 	MANAGER_WATCH,	/* the census is kept fresh */
-	MANAGER_ACT,	/* a policy demands it: within one tick */
+	MANAGER_STUCK,	/* a policy that kills holds, and no process is worth killing */
 	MANAGER_SETTLE, /* a victim was signalled: nobody else until that is over */
 };
 const char *manager_state_to_string(enum manager_state state);
@@ -106,6 +108,8 @@ struct manager {
 	struct victim_request request; /* of the last choice */
 	struct victim_result choice;
 	struct passover passover;
+	struct worth worth; /* how much a victim has to free */
+	struct stuck stuck; /* no victim is worth it */
 	usec_t complained_at; /* the last line about what does not work: one in ten seconds */
 
 	/* The one victim, and what is known of it. */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/kill-group.h"
+#include "lib/worth.h"
 
 /* At most; of a process it is VICTIM_MAX_READS. */
 #define READS_MAX 512
@@ -165,6 +166,9 @@ void outlook_choose(struct outlook *o)
 		.allocated = o->memory.allocated,
 		.total = o->memory.counters.total + o->memory.counters.swap_total,
 		.memory = o->memory.total,
+		.min_victim = o->min_victim > 0
+				      ? o->min_victim
+				      : worth_min_victim(&o->policies->min_victim, o->memory.total),
 		.now = o->now(),
 		.self = getpid(),
 		.passover = o->passover,

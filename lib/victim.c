@@ -223,7 +223,7 @@ static void deal_with(struct choice *choice, const struct victim_entry *top, enu
 			return;
 	}
 	((struct census_node *)top->node)->walk = choice->walk;
-	if (candidate.precise && proc_reclaimable(&candidate.memory) < choice->request->min_victim)
+	if (proc_reclaimable(&candidate.memory) < choice->request->min_victim)
 		return;
 	if (candidate.precise && candidate.process)
 		choice->held +=

@@ -870,7 +870,7 @@ static void test_tick_passes_over_who_may_not_be_signalled(void **state)
 	assert_true(is_alive(large));
 	one_tick(); /* nobody is left: it is not tried in a loop */
 	one_tick();
-	assert_string_equal(newest()->kind, "nobody");
+	assert_string_equal(newest()->kind, "no-victim");
 	assert_true(is_alive(large));
 	assert_int_equal(test.n_signals, 2);
 }
@@ -1733,7 +1733,7 @@ static void test_tick_leaves_a_cgroup_alone_that_has_one_protected(void **state)
 	assert_int_equal(test.manager->decision.pid, small);
 	settle();
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_ACT); /* nobody */
+	assert_int_equal(test.manager->state, MANAGER_STUCK);
 	assert_true(is_alive(large));
 }
 
