@@ -74,7 +74,7 @@ uint64_t worth_missing(const struct policy *policy, const struct memory_reading 
 {
 	uint64_t least = UINT64_MAX;
 
-	if (policy->memory_available.set)
+	if (policy->memory_available.set && !policy_line_is_all(&policy->memory_available))
 		least = sub_u64(policy_line_bytes(&policy->memory_available, reading->total),
 				reading->available);
 	if (policy->swap_free.set && reading->swap_total > 0)

@@ -97,6 +97,8 @@ static void test_missing_is_up_to_one_threshold(void **state)
 	assert_int_equal(worth_missing(&policy, &reading), 20 * MIB);
 	reading.available = 200 * MIB;
 	assert_int_equal(worth_missing(&policy, &reading), 0);
+	policy = (struct policy){ .memory_available = { .set = true, .permyriad = 10000 } };
+	assert_int_equal(worth_missing(&policy, &reading), 0); /* it always holds */
 	policy = (struct policy){ .pressure_full = 4000 };
 	assert_int_equal(worth_missing(&policy, &reading), 0);
 }
