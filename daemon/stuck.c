@@ -41,11 +41,11 @@ static uint64_t freed_shmem(const struct proc_memory *memory)
 
 static uint64_t mapped_shmem(const struct census *census)
 {
+	const struct census_process *process;
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < census->n_order; i++)
-		if (census->order[i] && census->order[i]->pid != 0)
-			sum = add_u64(sum, freed_shmem(&census->order[i]->memory));
+	census_for_each(census, process)
+		sum = add_u64(sum, freed_shmem(&process->memory));
 	return sum;
 }
 
@@ -87,16 +87,12 @@ uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
 /* By the newest readings; of those that are read. */
 static void find_largest(struct manager *m)
 {
-	const struct census_process *largest = NULL;
+	const struct census_process *largest = NULL, *process;
 	struct stuck *s = &m->stuck;
 
-	for (size_t i = 0; i < m->census.n_order; i++) {
-		const struct census_process *p = m->census.order[i];
-
-		if (p && p->pid != 0 &&
-		    (!largest || proc_mapped(&p->memory) > proc_mapped(&largest->memory)))
-			largest = p;
-	}
+	census_for_each(&m->census, process)
+		if (!largest || proc_mapped(&process->memory) > proc_mapped(&largest->memory))
+			largest = process;
 	s->largest_pid = largest ? largest->pid : 0;
 	if (!largest)
 		return;
