@@ -135,6 +135,15 @@ static void pass_over_first(struct victim_result *result)
 	result->ranked[0].verdict = VICTIM_CHOSEN;
 }
 
+/* Of processes: cgroups are shown whatever they would free. */
+static uint64_t min_victim(const struct outlook *o)
+{
+	if (o->policy && o->policy->target == POLICY_TARGET_CGROUP)
+		return 0;
+	return o->min_victim > 0 ? o->min_victim
+				 : worth_min_victim(&o->policies->min_victim, o->memory.total);
+}
+
 void outlook_choose(struct outlook *o)
 {
 	const struct victim_reader reader = {
@@ -166,9 +175,7 @@ void outlook_choose(struct outlook *o)
 		.allocated = o->memory.allocated,
 		.total = o->memory.counters.total + o->memory.counters.swap_total,
 		.memory = o->memory.total,
-		.min_victim = o->min_victim > 0
-				      ? o->min_victim
-				      : worth_min_victim(&o->policies->min_victim, o->memory.total),
+		.min_victim = min_victim(o),
 		.now = o->now(),
 		.self = getpid(),
 		.passover = o->passover,
