@@ -135,11 +135,8 @@ static void pass_over_first(struct victim_result *result)
 	result->ranked[0].verdict = VICTIM_CHOSEN;
 }
 
-/* Of processes: cgroups are shown whatever they would free. */
 static uint64_t min_victim(const struct outlook *o)
 {
-	if (o->policy && o->policy->target == POLICY_TARGET_CGROUP)
-		return 0;
 	return o->min_victim > 0 ? o->min_victim
 				 : worth_min_victim(&o->policies->min_victim, o->memory.total);
 }
