@@ -77,6 +77,12 @@ static void describe_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_
 	}
 }
 
+/* "nobody": as older versions wrote it. */
+static bool is_without_victim(const json_t *entry)
+{
+	return is_of_kind(entry, "no-victim") || is_of_kind(entry, "nobody");
+}
+
 const char *entry_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZE])
 {
 	snprintf(buf, ENTRY_OUTCOME_SIZE, "not known");
@@ -86,8 +92,8 @@ const char *entry_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZ
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "stood down");
 	else if (is_of_kind(entry, "explained"))
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "explained");
-	else if (is_of_kind(entry, "nobody"))
-		snprintf(buf, ENTRY_OUTCOME_SIZE, "nobody to end");
+	else if (is_without_victim(entry))
+		snprintf(buf, ENTRY_OUTCOME_SIZE, "no victim");
 	else
 		describe_outcome(entry, buf);
 	return buf;
@@ -100,9 +106,8 @@ void entry_sentence(const struct screen *screen, const json_t *entry, struct scr
 
 	screen_foreign(screen, words_text(entry, "policy"), policy, sizeof(policy));
 	entry_name(screen, entry, name);
-	if (is_of_kind(entry, "nobody"))
-		screen_text_add(text, "policy %s asked for somebody to go, but nobody may be ended",
-				policy);
+	if (is_without_victim(entry))
+		screen_text_add(text, "no process was worth killing for policy %s", policy);
 	else if (is_of_kind(entry, "explained"))
 		screen_text_add(
 			text,

@@ -47,7 +47,7 @@ static const json_t *find_policy_in_vain(const json_t *answer)
 
 	if (json_is_object(json_object_get(answer, "victim")) ||
 	    !json_is_object(json_object_get(answer, "left_out")) ||
-	    (strcmp(state, "act") != 0 && strcmp(state, "watch") != 0))
+	    (strcmp(state, "stuck") != 0 && strcmp(state, "watch") != 0))
 		return NULL;
 	json_array_foreach(json_object_get(answer, "policies"), k, policy)
 	{
@@ -81,7 +81,7 @@ static void print_state(const struct screen *screen, const json_t *answer)
 	} states[] = {
 		{ "calm", "there is plenty of memory", SCREEN_GREEN },
 		{ "watch", "memory is looked at closely", SCREEN_YELLOW },
-		{ "act", "somebody is about to be ended", SCREEN_RED },
+		{ "stuck", "memory is low but no process is worth killing", SCREEN_RED },
 		{ "settle", "memory is about to come back", SCREEN_RED },
 	};
 	const char *name = words_text(answer, "state");
@@ -102,7 +102,7 @@ static void print_state(const struct screen *screen, const json_t *answer)
 			text = states[i].text;
 			style = states[i].style;
 		}
-	if (in_vain) {
+	if (in_vain && strcmp(name, "stuck") != 0) {
 		text = strcmp(words_text(in_vain, "target"), "cgroup") == 0
 			       ? "memory is short, but no cgroup may be ended as a whole"
 			       : "memory is short, but nobody may be ended";
@@ -116,6 +116,48 @@ static void print_state(const struct screen *screen, const json_t *answer)
 		print_left_out(screen, answer);
 	if (words_bool(answer, "dry_run"))
 		screen_item(screen, "", SCREEN_YELLOW, "dry run: nobody is signalled");
+}
+
+/* "likely held by x (pid 7)", of a row; or the largest process, and why it is no victim. */
+static void print_holder(const struct screen *screen, const json_t *row, const char *size)
+{
+	const char *kind = words_text(row, "kind");
+	uint64_t pid = words_number(row, "pid");
+	char comm[64], why[128];
+
+	if (pid == 0)
+		return;
+	screen_foreign(screen, words_text(row, "command"), comm, sizeof(comm));
+	if (strcmp(kind, "largest_process") == 0)
+		screen_item(screen, "Largest", SCREEN_PLAIN, "%s (pid %u, %s): %s", comm,
+			    (unsigned)pid, size,
+			    screen_foreign(screen, words_text(row, "text"), why, sizeof(why)));
+	else
+		screen_item(screen, "", SCREEN_PLAIN, "%10s %s %s (pid %u)", "",
+			    strcmp(kind, "memfds") == 0 ? "by" : "likely held by", comm,
+			    (unsigned)pid);
+}
+
+/* Where memory is, while no process is worth killing. */
+static void print_held(const struct screen *screen, const json_t *answer)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "memory_held_by"), i, row)
+	{
+		const char *path = words_text(row, "path");
+		char size[FORMAT_BYTES_SIZE], text[128], where[256];
+
+		format_bytes(words_number(row, "bytes"), size);
+		if (strcmp(words_text(row, "kind"), "largest_process") != 0)
+			screen_item(
+				screen, i == 0 ? "Held by" : "", SCREEN_PLAIN, "%10s %s%s%s", size,
+				screen_foreign(screen, words_text(row, "text"), text, sizeof(text)),
+				*path ? " " : "",
+				screen_foreign(screen, path, where, sizeof(where)));
+		print_holder(screen, row, size);
+	}
 }
 
 /* At its line alone it does nothing: something has to stall besides. */
@@ -383,6 +425,7 @@ void status_print(const struct screen *screen, const json_t *answer)
 	print_errors(screen, answer);
 	print_ending(screen, answer);
 	print_memory(screen, answer);
+	print_held(screen, answer);
 	if (is_running) {
 		print_policies(screen, answer);
 		print_victims(screen, answer);

@@ -48,7 +48,7 @@ struct account {
 	/* The emergency. */
 	usec_t emergency_until; /* if nothing more is demanded */
 	unsigned n_unsignalled;
-	bool told_nobody;
+	bool told_no_victim;
 	pid_t last_pid; /* the last one who was not signalled: that one is kept once */
 	uint64_t last_start_ticks;
 	char last_kind[sizeof(((struct history_entry *)NULL)->kind)];
@@ -425,18 +425,18 @@ static void note_refused(struct manager *m)
 	note_unsignalled(m, "killed");
 }
 
-static void note_nobody(struct manager *m, const struct policy *policy)
+static void note_no_victim(struct manager *m, const struct policy *policy)
 {
 	char excluded[DESCRIBE_EXCLUSIONS_SIZE];
 	struct account *a = m->account;
 	size_t n[_ELIGIBILITY_MAX];
 
-	if (a->told_nobody)
+	if (a->told_no_victim)
 		return;
-	a->told_nobody = true;
+	a->told_no_victim = true;
 	victim_count_exclusions(&m->census, &m->request, n);
 	fill_occasion(m, policy, &a->draft);
-	set_text(a->draft.kind, "nobody");
+	set_text(a->draft.kind, "no-victim");
 	a->draft.candidates = 0;
 	set_text(a->draft.excluded, describe_exclusions(n, excluded));
 	history_put(a->history, &a->draft);
@@ -460,7 +460,7 @@ static void note_emergency(struct account *a, const struct policy_judgement *jud
 		return;
 	if (now >= a->emergency_until) {
 		a->n_unsignalled = 0;
-		a->told_nobody = false;
+		a->told_no_victim = false;
 		a->last_kind[0] = '\0';
 	}
 	a->emergency_until = now + EMERGENCY_USEC;
@@ -496,12 +496,13 @@ void account_note(struct manager *m, enum report_event event,
 	case REPORT_STOOD_DOWN:
 		note_unsignalled(m, "stood-down");
 		break;
-	case REPORT_NOBODY:
-		note_nobody(m, judgement->policy);
+	case REPORT_NO_VICTIM:
+		note_no_victim(m, judgement->policy);
 		break;
 	case REPORT_EXPLAINED:
 		note_explained(m);
 		break;
+	case REPORT_STUCK:
 	case REPORT_CHANGED:
 	case REPORT_VANISHED:
 	case REPORT_NOTHING:

@@ -95,6 +95,7 @@ static int look_out(struct bus *b)
 		.user = find_user,
 		.userdata = b,
 		.passover = &m->passover,
+		.min_victim = m->stuck.since != 0 ? m->stuck.minimum : 0,
 	};
 	r = cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_cgroup, sizeof(own_cgroup));
 	o->own_cgroup = r == 0 ? own_cgroup : NULL;

@@ -288,6 +288,8 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("PressureSome", "u", bus_get_pressure, 0, 0),
 	SD_BUS_PROPERTY("PressureFull", "u", bus_get_pressure, 0, 0),
 	SD_BUS_PROPERTY("HasPressure", "b", bus_get_has_pressure, 0, CONST),
+	SD_BUS_PROPERTY("MinVictim", "t", bus_get_min_victim, 0, 0),
+	SD_BUS_PROPERTY("MemoryHeldBy", "aa{sv}", bus_get_memory_held_by, 0, CHANGES),
 	SD_BUS_PROPERTY("Processes", "u", bus_get_count, 0, 0),
 	SD_BUS_PROPERTY("Kills", "u", bus_get_count, 0, CHANGES),
 	SD_BUS_PROPERTY("StartedUSec", "t", bus_get_times, 0, CONST),

@@ -176,6 +176,71 @@ int bus_get_count(sd_bus *bus, const char *path, const char *interface, const ch
 	return sd_bus_message_append(reply, "u", (uint32_t)value);
 }
 
+int bus_get_min_victim(sd_bus *bus, const char *path, const char *interface, const char *property,
+		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	const struct manager *m = b->manager;
+
+	bus_read_memory(b);
+	return sd_bus_message_append(reply, "t",
+				     worth_min_victim(&m->policies.min_victim, b->reading.total));
+}
+
+/* "path": of a tmpfs; pid 0: no process is known. */
+struct held {
+	const char *kind, *text, *path, *comm;
+	uint64_t bytes;
+	pid_t pid;
+};
+
+static int append_held(struct bus *b, sd_bus_message *reply, const struct held *held)
+{
+	int r = sd_bus_message_open_container(reply, 'a', "{sv}");
+
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}", "Kind", "s", held->kind,
+					  "Text", "s", held->text, "Bytes", "t", held->bytes, "Pid",
+					  "u", (uint32_t)held->pid);
+	if (r >= 0)
+		r = bus_append_foreign_member(b, reply, "Path", held->path);
+	if (r >= 0)
+		r = bus_append_foreign_member(b, reply, "Command", held->comm);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* The account of where memory is, and the largest process; empty unless stuck. */
+int bus_get_memory_held_by(sd_bus *bus, const char *path, const char *interface,
+			   const char *property, sd_bus_message *reply, void *userdata,
+			   sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	const struct stuck *stuck = &b->manager->stuck;
+	unsigned n_rows = stuck->since != 0 ? stuck->account.n_rows : 0;
+	int r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+
+	for (unsigned i = 0; r >= 0 && i < n_rows; i++) {
+		const struct where_row *row = &stuck->account.rows[i];
+		struct held held = { where_kind_to_string(row->kind),
+				     row->text,
+				     row->path,
+				     row->comm,
+				     row->bytes,
+				     row->pid };
+
+		r = append_held(b, reply, &held);
+	}
+	if (r >= 0 && n_rows > 0 && stuck->largest_pid != 0) {
+		struct held held = {
+			"largest_process",   stuck_largest_why(stuck), "",
+			stuck->largest_comm, stuck->largest_bytes,     stuck->largest_pid
+		};
+
+		r = append_held(b, reply, &held);
+	}
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 /* CLOCK_REALTIME of a time of CLOCK_MONOTONIC. */
 static uint64_t realtime_of(usec_t then)
 {
@@ -222,6 +287,8 @@ static const struct {
 	{ "PressureSome", "u", bus_get_pressure },
 	{ "PressureFull", "u", bus_get_pressure },
 	{ "HasPressure", "b", bus_get_has_pressure },
+	{ "MinVictim", "t", bus_get_min_victim },
+	{ "MemoryHeldBy", "aa{sv}", bus_get_memory_held_by },
 	{ "Processes", "u", bus_get_count },
 	{ "Kills", "u", bus_get_count },
 	{ "StartedUSec", "t", bus_get_times },

@@ -94,8 +94,14 @@ static uint64_t hash_config_errors(const struct manager *m)
 	return hash_texts(m->config_errors, m->n_config_errors);
 }
 
+/* 0: there is no account of where memory is. */
+static usec_t held_since(const struct manager *m)
+{
+	return m->stuck.account.n_rows > 0 ? m->stuck.since : 0;
+}
+
 /* Properties that have changed since they were said, by name; NULL at the end. */
-static void list_changed(const struct bus *b, const char *names[static 9])
+static void list_changed(const struct bus *b, const char *names[static 10])
 {
 	const struct manager *m = b->manager;
 	unsigned n = 0;
@@ -106,6 +112,8 @@ static void list_changed(const struct bus *b, const char *names[static 9])
 		names[n++] = "Kills";
 	if (m->conflicts != b->conflicts)
 		names[n++] = "Conflicts";
+	if (held_since(m) != b->held_since || m->stuck.n_reports != b->held_reports)
+		names[n++] = "MemoryHeldBy";
 	if (b->has_reloaded && m->policies.dry_run != b->dry_run)
 		names[n++] = "DryRun";
 	if (b->has_reloaded && hash_scope(m) != b->scope)
@@ -121,7 +129,7 @@ static void list_changed(const struct bus *b, const char *names[static 9])
 
 bool bus_has_news(struct bus *b)
 {
-	const char *names[9];
+	const char *names[10];
 
 	list_changed(b, names);
 	return names[0] || b->has_reloaded || b->has_low_memory || bus_next_killed(b);
@@ -132,6 +140,8 @@ static void forget(struct bus *b)
 	b->state = b->manager->state;
 	b->n_kills = b->manager->n_kills;
 	b->conflicts = b->manager->conflicts;
+	b->held_since = held_since(b->manager);
+	b->held_reports = b->manager->stuck.n_reports;
 	b->has_reloaded = false;
 	b->dry_run = b->manager->policies.dry_run;
 	b->scope = hash_scope(b->manager);
@@ -176,7 +186,7 @@ void bus_say_news(struct bus *b)
 	enum manager_state old = b->state, new = m->state;
 	bool has_low_memory = b->has_low_memory;
 	const struct history_entry *killed = bus_next_killed(b);
-	const char *names[9];
+	const char *names[10];
 	int r;
 
 	list_changed(b, names);

@@ -188,6 +188,17 @@ static void forget_killed(struct manager *m)
 	census_forget_shares(&m->census, monitor_now());
 }
 
+/* By all that was freed: where others take memory as fast, available memory does not rise. */
+static void note_worth(struct manager *m)
+{
+	const struct decision *d = &m->decision;
+
+	if (d->outcome == KILL_PROGRESS_STAND_DOWN)
+		worth_reset(&m->worth);
+	else if (d->error == 0) /* it was killed */
+		worth_note(&m->worth, proc_reclaimable(&d->memory), d->freed);
+}
+
 /* Who is not to be chosen again after this, be it itself or its kind. */
 static void learn(struct manager *m, usec_t now)
 {
@@ -214,6 +225,7 @@ static void learn(struct manager *m, usec_t now)
 		forget_killed(m);
 
 	d->freed = freed_since(m);
+	note_worth(m);
 	d->useless =
 		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_MEMORY_BACK) &&
 		is_useless(m);
@@ -223,8 +235,8 @@ static void learn(struct manager *m, usec_t now)
 				  monitor_ticks_after(PASSOVER_RESPAWN_USEC), now);
 }
 
-/* It runs where it was not meant to, and is not about to end.  (A killed one would never end
- * there.) */
+/* It runs where it was not meant to, and is not about to end.  (A killed one would never
+ * end there.) */
 static void move_back(struct kill_victim *victim)
 {
 	int r;
@@ -261,8 +273,8 @@ struct kill_victim *ending_make_place(struct manager *m)
 	return victim;
 }
 
-/* Frozen again, it would not come to its end.  Of one that need not go nothing is expected any
- * more: it was frozen by somebody who meant it. */
+/* Frozen again, it would not come to its end.  Of one that need not go nothing is expected
+ * any more: it was frozen by somebody who meant it. */
 static bool lingers(const struct manager *m, enum kill_progress outcome)
 {
 	return outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_STAND_DOWN &&
@@ -306,7 +318,8 @@ void ending_put_back(struct manager *m)
 			put_back(&m->lingering[i]);
 }
 
-/* Frozen in the middle of its end, a killed process would stay: on v1 nothing ends it then. */
+/* Frozen in the middle of its end, a killed process would stay: on v1 nothing ends it then.
+ */
 static void wait_for_end(const struct kill_victim *victim, usec_t deadline)
 {
 	struct pollfd pollfd = { .fd = victim->pidfd, .events = POLLIN };

@@ -35,7 +35,7 @@ const char *manager_state_to_string(enum manager_state state)
 	static const char *const strings[] = {
 		[MANAGER_CALM] = "calm",
 		[MANAGER_WATCH] = "watch",
-		[MANAGER_ACT] = "act",
+		[MANAGER_STUCK] = "stuck",
 		[MANAGER_SETTLE] = "settle",
 	};
 
@@ -160,6 +160,7 @@ static int start_helpers(struct manager *m)
 			log_warning("systemd is not told of units that are killed: %s.",
 				    strerror(-r));
 	}
+	stuck_init(m);
 	return kill_reapers_new(m->kill_ops, N_REAPERS, &m->reapers, &m->abilities.fifo_error);
 }
 
@@ -285,6 +286,7 @@ struct manager *manager_free(struct manager *m)
 	kill_reapers_free(m->reapers);
 	unit_marker_free(m->unit_marker);
 	precise_free(m->precise);
+	stuck_done(m);
 	census_done(&m->census);
 	victim_done(&m->choice);
 	memory_source_free(m->memory);

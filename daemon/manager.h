@@ -12,6 +12,7 @@
 #include "daemon/reserve.h"
 #include "daemon/self.h"
 #include "daemon/stalls.h"
+#include "daemon/stuck.h"
 #include "lib/accuracy.h"
 #include "lib/census.h"
 #include "lib/cgroup.h"
@@ -26,6 +27,7 @@
 #include "lib/reclaim.h"
 #include "lib/streak.h"
 #include "lib/victim.h"
+#include "lib/worth.h"
 
 struct account;
 struct archive;
@@ -34,7 +36,7 @@ struct unit_marker;
 enum manager_state {
 	MANAGER_CALM,	/* plenty of memory: nobody is looked at */
 	MANAGER_WATCH,	/* the census is kept fresh */
-	MANAGER_ACT,	/* a policy demands it: within one tick */
+	MANAGER_STUCK,	/* a policy that kills holds, and no process is worth killing */
 	MANAGER_SETTLE, /* a victim was signalled: nobody else until that is over */
 };
 const char *manager_state_to_string(enum manager_state state);
@@ -121,6 +123,8 @@ struct manager {
 	struct victim_result choice;
 	struct passover passover;
 	struct streak streak;
+	struct worth worth;   /* how much a victim has to free */
+	struct stuck stuck;   /* no victim is worth it */
 	usec_t complained_at; /* the last line about what does not work: one in ten seconds */
 
 	/* The one victim, and what is known of it. */

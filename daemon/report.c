@@ -364,15 +364,26 @@ static bool may_complain(struct manager *m, usec_t now)
 	return true;
 }
 
-static void report_nobody(const struct manager *m)
+static void report_stuck(const struct manager *m)
 {
-	char excluded[DESCRIBE_EXCLUSIONS_SIZE];
+	const struct stuck *stuck = &m->stuck;
+	char excluded[DESCRIBE_EXCLUSIONS_SIZE], where[512], largest[160], size[FORMAT_BYTES_SIZE];
+	bool is_group = m->request.target == POLICY_TARGET_CGROUP;
 	size_t n[_ELIGIBILITY_MAX];
 
 	victim_count_exclusions(&m->census, &m->request, n);
-	log_event(MESSAGE_ID_NOBODY, LOG_ERR, "Memory is low but no %s is eligible: %s.",
-		  m->request.target == POLICY_TARGET_CGROUP ? "cgroup as a whole" : "process",
-		  describe_exclusions(n, excluded));
+	log_event(
+		MESSAGE_ID_STUCK, LOG_ERR,
+		"Memory is low but no %s is worth killing (it would have to free %s). %s: %s%s%s%s%s. "
+		"Not eligible: %s.",
+		is_group ? "cgroup as a whole" : "process", format_bytes(stuck->minimum, size),
+		stuck->n_reports > 1 ? "Memory is now" : "Memory is",
+		where_line(&stuck->account, where, sizeof(where)),
+		stuck->account.is_surveyed ? "" : "; not known which tmpfs",
+		stuck->account.is_partial ? "; some could not be read" : "",
+		stuck_largest_text(stuck, largest, sizeof(largest)),
+		worth_is_spree(&m->worth) ? "; the last kills freed little" : "",
+		describe_exclusions(n, excluded));
 }
 
 /* Once, until there is no pressure any more. */
@@ -406,9 +417,8 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 	case REPORT_STOOD_DOWN:
 		report_stood_down(m);
 		break;
-	case REPORT_NOBODY:
-		if (may_complain(m, now))
-			report_nobody(m);
+	case REPORT_STUCK:
+		report_stuck(m);
 		break;
 	case REPORT_CANNOT_OPEN:
 	case REPORT_CANNOT_CONFIRM:
@@ -422,6 +432,7 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 		log_notice("Pid %d is not any more what it was chosen as, or where: looking again.",
 			   m->decision.pid);
 		break;
+	case REPORT_NO_VICTIM: /* with where memory is, when that is known */
 	case REPORT_VANISHED:
 	case REPORT_NOTHING:
 		break;

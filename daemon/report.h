@@ -14,7 +14,8 @@ enum report_event {
 	REPORT_ENDED,	       /* it is over with it: see decision.outcome */
 	REPORT_DRY_RUN,	       /* would have been signalled */
 	REPORT_STOOD_DOWN,     /* the emergency was over before the signal */
-	REPORT_NOBODY,	       /* nobody may be chosen */
+	REPORT_NO_VICTIM,      /* no process is worth killing: now stuck */
+	REPORT_STUCK,	       /* where memory is, once that is known */
 	REPORT_CANNOT_OPEN,    /* no pidfd */
 	REPORT_VANISHED,       /* before the signal */
 	REPORT_SPARED,	       /* shares its memory with one that may not be ended */

@@ -21,6 +21,7 @@
 #include "daemon/monitor.h"
 #include "daemon/report.h"
 #include "daemon/stalls.h"
+#include "daemon/stuck.h"
 #include "daemon/swap-use.h"
 #include "daemon/thawed.h"
 #include "daemon/unit.h"
@@ -35,9 +36,6 @@
 #define GO_ON_USEC (1 * USEC_PER_MSEC)
 /* Likewise after a candidate vanished that was larger than all others. */
 #define VANISHED_MAX 64
-/* What frees less is no victim. */
-#define MIN_VICTIM_BYTES (4 * MIB)
-#define MIN_VICTIM_SHARE 1024
 /* The next slice of a round. */
 #define NEXT_SLICE_USEC (4 * USEC_PER_MSEC)
 /* Stalled so much of the time since the last look: worth watching (the trigger's 70 ms in 1 s). */
@@ -126,7 +124,7 @@ static void forget_before_gap(struct manager *m, usec_t now)
  * have crossed a threshold since memory was read. */
 static bool is_slice_only(const struct manager *m, usec_t now)
 {
-	return m->state == MANAGER_WATCH && now < m->sample_due_at &&
+	return (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK) && now < m->sample_due_at &&
 	       (census_round_is_under_way(&m->census) || stall_is_walking(&m->stalls.walk));
 }
 
@@ -139,6 +137,8 @@ static void keep(struct manager *m, const struct tick *t)
 	stalls_look(m, t->now);
 	r = keep_census(m, t->now);
 	swap_use_look(m, t->now);
+	if (m->state == MANAGER_CALM)
+		stuck_note_calm(m);
 	if (r < 0)
 		report_sample_failed(m, r, t->now);
 }
@@ -219,22 +219,20 @@ static void judge(struct manager *m, struct tick *t)
 			settle(m, t, progress);
 		return;
 	}
-	if (m->state != MANAGER_CALM && t->now >= m->watch_until)
+	if (m->state != MANAGER_CALM && t->now >= m->watch_until) {
 		watch_rest(m);
+		worth_reset(&m->worth); /* memory has recovered */
+	}
 	m->state = t->now < m->watch_until ? MANAGER_WATCH : MANAGER_CALM;
 	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until) {
 		m->n_vanished = 0;
 		return;
 	}
-	m->state = MANAGER_ACT;
+	if (m->stuck.since != 0)
+		m->state = MANAGER_STUCK;
+	if (!stuck_is_to_choose(m, t->now))
+		return;
 	t->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
-}
-
-static uint64_t min_victim(const struct manager *m)
-{
-	if (m->policies.min_victim.set)
-		return policy_line_bytes(&m->policies.min_victim, m->reading.total);
-	return max_u64(MIN_VICTIM_BYTES, m->reading.total / MIN_VICTIM_SHARE);
 }
 
 /* Two passes over the census: a victim, or none. */
@@ -270,7 +268,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.allocated = m->reading.allocated,
 		.total = m->reading.counters.total + m->reading.counters.swap_total,
 		.memory = m->reading.total,
-		.min_victim = min_victim(m),
+		.min_victim = stuck_min_victim(m, policy),
 		.now = t->now,
 		.ticks_now = monitor_ticks_before(0),
 		.self = getpid(),
@@ -296,7 +294,8 @@ static bool choose(struct manager *m, struct tick *t)
 		return false;
 	}
 	if (m->choice.n_ranked == 0) {
-		t->event = REPORT_NOBODY;
+		t->event = m->stuck.since == 0 ? REPORT_NO_VICTIM : REPORT_NOTHING;
+		stuck_enter(m, t->now);
 		return false;
 	}
 	decision_record(&m->decision, m, policy, &m->choice, t->now);
@@ -428,8 +427,7 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 	if (watch_is_incomplete(m, t->now))
 		t->goes_on = true;
 	if (t->goes_on || !choose(m, t)) {
-		if (t->goes_on)
-			m->state = MANAGER_WATCH;
+		m->state = m->stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
 		return false;
 	}
 	t->event = confirm(m, t);
@@ -456,6 +454,15 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 	return false;
 }
 
+/* Left when no policy that kills holds any more, or when there is a victim. */
+static void look_if_stuck(struct manager *m, struct tick *t)
+{
+	if (m->state != MANAGER_STUCK && !t->goes_on)
+		stuck_leave(m);
+	else if (stuck_look(m, t->now) && t->event == REPORT_NOTHING)
+		t->event = REPORT_STUCK;
+}
+
 /* Something was not as thought, or is over: memory is to be counted anew. */
 static bool is_to_look_again(enum report_event event)
 {
@@ -474,7 +481,7 @@ static usec_t next_by_state(const struct manager *m, const struct tick *t)
 									      : SETTLE_USEC;
 	if (t->goes_on)
 		return GO_ON_USEC;
-	if (watch_is_busy(m) && m->state == MANAGER_WATCH)
+	if (watch_is_busy(m) && (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK))
 		return NEXT_SLICE_USEC;
 	return policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);
 }
@@ -513,6 +520,8 @@ usec_t tick(struct manager *m, usec_t now)
 		end(m, &t);
 	if (t.goes_on) /* it is about to act: no warning */
 		t.judgement.policy = NULL;
+	if (m->stuck.since != 0)
+		look_if_stuck(m, &t);
 	account_note(m, t.event, &t.judgement, now);
 	report(m, t.event, &t.judgement, before, now);
 	if (archive_is_due(m->archive, now) && !is_emergency(m, now))

@@ -50,7 +50,7 @@ struct history_entry {
 	uint64_t id;	    /* counts up from 1, over restarts too */
 	uint64_t time_usec; /* CLOCK_REALTIME of the decision */
 	char boot[33];	    /* the boot's id, 32 hexadecimal digits */
-	char kind[16];	    /* "killed", "dry-run", "stood-down", "nobody", "explained" */
+	char kind[16];	    /* "killed", "dry-run", "stood-down", "no-victim", "explained" */
 
 	char policy[64];
 	char action[16]; /* "terminate", "kill" */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/kill-group.h"
+#include "lib/worth.h"
 
 /* At most; of a process it is VICTIM_MAX_READS. */
 #define READS_MAX 512
@@ -134,6 +135,12 @@ static void pass_over_first(struct victim_result *result)
 	result->ranked[0].verdict = VICTIM_CHOSEN;
 }
 
+static uint64_t min_victim(const struct outlook *o)
+{
+	return o->min_victim > 0 ? o->min_victim
+				 : worth_min_victim(&o->policies->min_victim, o->memory.total);
+}
+
 void outlook_choose(struct outlook *o)
 {
 	const struct victim_reader reader = {
@@ -165,6 +172,7 @@ void outlook_choose(struct outlook *o)
 		.allocated = o->memory.allocated,
 		.total = o->memory.counters.total + o->memory.counters.swap_total,
 		.memory = o->memory.total,
+		.min_victim = min_victim(o),
 		.now = o->now(),
 		.self = getpid(),
 		.passover = o->passover,

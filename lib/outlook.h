@@ -53,6 +53,7 @@ struct outlook {
 	/* The user's name, or the number as text; NULL: not known; good until the next call. */
 	const char *(*user)(uid_t uid, void *userdata);
 	void *userdata;
+	uint64_t min_victim; /* what a victim has to free now; 0: as the configuration says */
 	const struct passover *passover; /* NULL: nobody is passed over */
 	const char *own_cgroup;		 /* the daemon's; NULL: not known */
 

@@ -358,13 +358,14 @@ static void prefer_youngest(struct choice *choice)
 	result->ranked[0] = candidate;
 }
 
-/* One that was not read cannot be the victim. */
-static void put_read_first(struct victim_result *result)
+/* One that was not read, or is told of though it would free too little, cannot be the victim. */
+static void put_read_first(struct victim_result *result, uint64_t min_victim)
 {
 	struct victim_candidate first;
 
 	for (unsigned i = 0; i < result->n_ranked; i++) {
-		if (!result->ranked[i].is_read)
+		if (!result->ranked[i].is_read ||
+		    proc_reclaimable(&result->ranked[i].memory) < min_victim)
 			continue;
 		first = result->ranked[i];
 		memmove(&result->ranked[1], &result->ranked[0], i * sizeof(first));
@@ -392,7 +393,7 @@ static void walk(struct choice *choice, enum passover_verdict refused)
 	walk_by(choice, BY_UPPER_END);
 	tell(choice);
 	prefer_youngest(choice);
-	put_read_first(result);
+	put_read_first(result, choice->request->min_victim);
 }
 
 static void pronounce(const struct choice *choice)

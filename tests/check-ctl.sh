@@ -55,6 +55,7 @@ echo '# check'
 mkdir "$tmp/good.conf.d"
 cat >"$tmp/good.conf" <<'END'
 [Daemon]
+MinVictim=1M
 DryRun=yes
 [Protect kept]
 Comm=^rc-kept$
@@ -181,15 +182,15 @@ run 'explain one outside' 0 out "would not go: outside the scope $scope\\." -- "
 echo 1000 >"/proc/$middle/oom_score_adj"
 run 'explain one with a high oom_score_adj' 0 out 'Counts: +[0-9.]+ MiB \(oom_score_adj 1000, weight 1' \
     -- "${options[@]}" explain $middle
-printf '[Prefer middle]\nComm=^rc-middle$\nWeight=4\n' >"$tmp/prefer.conf"
+printf '[Daemon]\nMinVictim=1M\n[Prefer middle]\nComm=^rc-middle$\nWeight=4\n' >"$tmp/prefer.conf"
 run 'a preferred one goes first' 0 -- --config "$tmp/prefer.conf" --scope "$scope" --json explain
 finds 'although it is not the largest that may go' .victim.pid $middle .victim.weight '4?(.0)'
-printf '[Policy always]\nMemoryAvailable=100%%\nAction=kill\nRankBy=badness\n' >"$tmp/now.conf"
+printf '[Daemon]\nMinVictim=1M\n[Policy always]\nMemoryAvailable=100%%\nAction=kill\nRankBy=badness\n' >"$tmp/now.conf"
 run 'a policy that holds' 0 out '^The conditions of policy always hold now: ' out '^Policy always: kill at ' \
     out 'badness' -- --config "$tmp/now.conf" --scope "$scope" explain
 run 'a policy that holds, as JSON' 0 -- --config "$tmp/now.conf" --scope "$scope" --json explain
 finds 'says so' .policy.name '"always"' .policy.holds true .policy.rank_by '"badness"' .victim.pid $middle
-printf '[Policy always]\nMemoryAvailable=100%%\nAction=kill\nTarget=cgroup\n' >"$tmp/group.conf"
+printf '[Daemon]\nMinVictim=1M\n[Policy always]\nMemoryAvailable=100%%\nAction=kill\nTarget=cgroup\n' >"$tmp/group.conf"
 run 'a policy that ends a cgroup' 0 out "^The conditions .* hold now: rc-kept \\(pid $kept, .* would go, with all of cgroup $scope \\(4 processes\\); 1[2-3][0-9]" \
     out '^It ends all of a cgroup at once\.$' out "^ +1[2-3][0-9].* would go +4  rc-kept \\(pid $kept\\)  $scope\$" \
     out '^Read precisely: 1 cgroup;' -- --config "$tmp/group.conf" --scope "$scope" explain

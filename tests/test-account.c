@@ -572,16 +572,16 @@ static void test_nobody_is_said_once_in_an_emergency(void **state)
 	}
 	test.m->policies.scope = (char[]){ "/" };
 	for (unsigned i = 0; i < 1000; i++)
-		note(REPORT_NOBODY, now += 20 * MSEC);
+		note(REPORT_NO_VICTIM, now += 20 * MSEC);
 	census_done(&test.m->census);
 	assert_int_equal(history_count(test.history), 1);
-	assert_string_equal(newest()->kind, "nobody");
+	assert_string_equal(newest()->kind, "no-victim");
 	assert_string_equal(newest()->policy, "kill");
 	assert_int_equal(newest()->candidates, 0);
 	assert_string_equal(newest()->excluded, "init, 1 kernel thread, 2 protected");
 	assert_int_equal(newest()->pid, HISTORY_UNKNOWN_U32);
 	assert_int_equal(newest()->n_ranked, 0);
-	note(REPORT_NOBODY, now + 61 * USEC_PER_SEC);
+	note(REPORT_NO_VICTIM, now + 61 * USEC_PER_SEC);
 	assert_int_equal(history_count(test.history), 2);
 }
 

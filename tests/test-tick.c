@@ -273,6 +273,12 @@ static void start(const char *more)
 	n_mallocs = 0;
 }
 
+/* Each step looks for a victim, as if a second had passed since one was looked for in vain. */
+static void let_choose_again(void)
+{
+	test.manager->stuck.chosen_at = 0;
+}
+
 /* A step: what takes several turns on a busy machine (the first listing, a choice that was cut
  * short) is waited for. */
 static void one_tick(void)
@@ -280,6 +286,7 @@ static void one_tick(void)
 	const struct manager *m = test.manager;
 	usec_t decided_at = m->decision.decided_at;
 
+	let_choose_again();
 	for (int i = 0; i < 200; i++) {
 		unsigned n_vanished = m->n_vanished;
 
@@ -877,9 +884,71 @@ static void test_tick_passes_over_who_may_not_be_signalled(void **state)
 	assert_true(is_alive(large));
 	one_tick(); /* nobody is left: it is not tried in a loop */
 	one_tick();
-	assert_string_equal(newest()->kind, "nobody");
+	assert_string_equal(newest()->kind, "no-victim");
 	assert_true(is_alive(large));
 	assert_int_equal(test.n_signals, 2);
+}
+
+static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
+{
+	unsigned n_choices;
+	uint64_t id;
+	pid_t small;
+
+	require_scope();
+	small = spawn("", 8, false);
+	start("MinVictim=64M\n" KILL_NOW);
+	one_tick();
+	assert_int_equal(test.manager->state, MANAGER_STUCK);
+	assert_int_equal(test.manager->stuck.minimum, 64 * MIB);
+	assert_string_equal(newest()->kind, "no-victim");
+	id = newest()->id;
+
+	/* Where memory is, is reported once, when it has been found out. */
+	for (int i = 0; i < 6000 && test.manager->stuck.n_reports == 0; i++) {
+		usleep(10000);
+		one_tick();
+	}
+	assert_int_equal(test.manager->stuck.n_reports, 1);
+	assert_true(test.manager->stuck.account.n_rows > 0);
+	assert_true(test.manager->stuck.largest_pid > 0); /* of the machine */
+	some_ticks();
+	test.manager->stuck.asked_at = 1; /* long ago: found out again, and nothing has changed */
+	some_ticks();
+	assert_int_equal(test.manager->stuck.n_reports, 1);
+	assert_int_equal(newest()->id, id);
+	assert_int_equal(test.n_signals, 0);
+
+	/* Not looked at again at once. */
+	test.manager->stuck.chosen_at = monitor_now();
+	n_choices = test.manager->census.choice;
+	(void)tick(test.manager, test.manager->stuck.chosen_at + 1);
+	assert_int_equal(test.manager->census.choice, n_choices);
+	assert_int_equal(test.manager->state, MANAGER_STUCK);
+
+	/* One that is worth it ends that. */
+	test.manager->listed_at = 0;
+	small = spawn("", 96, false);
+	for (int i = 0; i < 100 && test.manager->stuck.since != 0; i++)
+		one_tick();
+	assert_int_equal(test.manager->decision.pid, small);
+	assert_int_equal(test.manager->state, MANAGER_SETTLE);
+	assert_int_equal(test.manager->stuck.since, 0);
+	settle();
+}
+
+static void test_tick_is_not_stuck_when_memory_has_recovered(void **state)
+{
+	require_scope();
+	spawn("", 8, false);
+	start("MinVictim=64M\n" KILL_NOW);
+	one_tick();
+	assert_int_equal(test.manager->state, MANAGER_STUCK);
+	test.manager->policies.policies[test.manager->policies.n_policies - 1].action =
+		POLICY_ACTION_WARN;
+	one_tick();
+	assert_int_equal(test.manager->state, MANAGER_WATCH);
+	assert_int_equal(test.manager->stuck.since, 0);
 }
 
 static void test_tick_passes_over_who_cannot_be_opened(void **state)
@@ -1776,7 +1845,7 @@ static void test_tick_leaves_a_cgroup_alone_that_has_one_protected(void **state)
 	assert_int_equal(test.manager->decision.pid, small);
 	settle();
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_ACT); /* nobody */
+	assert_int_equal(test.manager->state, MANAGER_STUCK);
 	assert_true(is_alive(large));
 }
 
@@ -1841,6 +1910,8 @@ int main(void)
 		with_scope(test_tick_spares_who_was_moved_out_meanwhile),
 		with_scope(test_tick_goes_on_when_the_victim_vanishes),
 		with_scope(test_tick_passes_over_who_may_not_be_signalled),
+		with_scope(test_tick_is_stuck_where_no_victim_is_worth_it),
+		with_scope(test_tick_is_not_stuck_when_memory_has_recovered),
 		with_scope(test_tick_passes_over_who_cannot_be_opened),
 		with_scope(test_tick_passes_over_who_does_not_die),
 		with_scope(test_tick_passes_over_for_longer_each_time),

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * stuck: a policy that kills holds, and no process is worth killing.
+ *
+ * Nothing is killed then.  Where memory is, is found out on a thread of its own (survey), as that
+ * may block, and reported once; again only when the account has changed much.  A victim is looked
+ * for again every second, and earlier when memory has fallen by as much as a victim has to free.
+ */
+#pragma once
+
+#include "lib/eligibility.h"
+#include "lib/where.h"
+#include "lib/worth.h"
+
+struct manager;
+struct policy;
+struct survey;
+
+struct stuck {
+	struct survey *survey;	      /* NULL: the thread could not be started */
+	struct worth_holdings before; /* before watch began */
+	bool has_before;
+
+	usec_t since;	  /* 0: not stuck */
+	usec_t chosen_at; /* the last choice that found none */
+	uint64_t available_then;
+	uint64_t minimum; /* what a victim would have to free */
+	uint64_t unowned_growth;
+
+	usec_t asked_at; /* the survey; 0: never since stuck */
+	bool is_waiting; /* for it */
+	bool has_survey;
+	struct where_survey surveyed;
+	struct where_account account; /* n_rows 0: none; as of the last report */
+	usec_t reported_at;	      /* 0: never */
+	unsigned n_reports;
+	/* The process that holds most, and why it is no victim; pid 0: none is known. */
+	pid_t largest_pid;
+	char largest_comm[16];
+	uint64_t largest_bytes;
+	enum eligibility largest_why;
+};
+
+void stuck_init(struct manager *m);
+void stuck_done(struct manager *m);
+
+/* At each look in calm: what no process holds. */
+void stuck_note_calm(struct manager *m);
+
+/* What a victim of this policy has to free now. */
+uint64_t stuck_min_victim(struct manager *m, const struct policy *policy);
+
+/* A choice found no victim. */
+void stuck_enter(struct manager *m, usec_t now);
+void stuck_leave(struct manager *m);
+/* While stuck: is it time to look for a victim again? */
+bool stuck_is_to_choose(const struct manager *m, usec_t now);
+/* While stuck: true if m->stuck.account is new and to be reported. */
+bool stuck_look(struct manager *m, usec_t now);
+/* "; the largest process is x (pid 7, 30 MiB): ...", or "".  Returns buf. */
+const char *stuck_largest_text(const struct stuck *stuck, char *buf, size_t size);
+/* Why it is not killed: eligibility_to_string(), or that it is too small. */
+const char *stuck_largest_why(const struct stuck *stuck);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* where: the account by figures, its words, and the survey of this machine and of fixtures. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/where.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+static const struct memory_counters counters = {
+	.total = 1000 * MIB,
+	.free = 40 * MIB,
+	.cached = 720 * MIB,
+	.shmem = 700 * MIB,
+	.anon = 90 * MIB,
+	.page_tables = 10 * MIB,
+	.slab = 60 * MIB,
+	.slab_unreclaimable = 50 * MIB,
+	.kernel_stack = 2 * MIB, /* less than a 256th */
+	.percpu = 8 * MIB,
+};
+
+static const struct where_survey survey = {
+	.tmpfs = { { "/dev/shm", 400 * MIB }, { "/run\t", 20 * MIB } },
+	.n_tmpfs = 2,
+	.tmpfs_bytes = 425 * MIB,
+	.memfds = { .pid = 7, .comm = "holder", .bytes = 200 * MIB },
+	.pipes = { .pid = 8, .comm = "plumber", .n = 64 },
+	.sysv_bytes = 30 * MIB,
+};
+
+static void test_account_is_largest_first(void **state)
+{
+	static const struct {
+		enum where_kind kind;
+		uint64_t mib;
+	} rows[] = {
+		{ WHERE_TMPFS, 400 },	   { WHERE_MEMFDS, 200 }, { WHERE_PROCESSES, 100 },
+		{ WHERE_UNACCOUNTED, 70 }, { WHERE_SLAB, 50 },	  { WHERE_SHMEM, 45 },
+		{ WHERE_SYSV, 30 },	   { WHERE_TMPFS, 20 },	  { WHERE_PERCPU, 8 },
+	};
+	struct where_account a;
+
+	where_account(&counters, &survey, &a);
+	assert_int_equal(a.n_rows, ARRAY_SIZE(rows));
+	for (unsigned i = 0; i < a.n_rows; i++) {
+		assert_int_equal(a.rows[i].kind, rows[i].kind);
+		assert_int_equal(a.rows[i].bytes / MIB, rows[i].mib);
+	}
+	assert_true(a.is_surveyed);
+}
+
+static void test_account_without_a_survey(void **state)
+{
+	struct where_account a;
+
+	where_account(&counters, NULL, &a);
+	assert_int_equal(a.rows[0].kind, WHERE_SHMEM);
+	assert_int_equal(a.rows[0].bytes, 700 * MIB);
+	assert_false(a.is_surveyed);
+}
+
+static void test_few_pipes_explain_nothing(void **state)
+{
+	struct where_survey few = survey;
+	struct where_account a;
+
+	few.pipes.n = WHERE_PIPES_MIN - 1;
+	where_account(&counters, &few, &a);
+	for (unsigned i = 0; i < a.n_rows; i++)
+		if (a.rows[i].kind == WHERE_UNACCOUNTED)
+			assert_int_equal(a.rows[i].pid, 0);
+}
+
+static void test_words(void **state)
+{
+	char line[512], tiny[16];
+	struct where_account a;
+
+	where_account(&counters, &survey, &a);
+	assert_string_equal(
+		where_line(&a, line, sizeof(line)),
+		"400 MiB tmpfs /dev/shm, 200 MiB memfds held by a descriptor; by holder "
+		"(pid 7), 100 MiB anonymous memory and page tables of processes, 70.0 "
+		"MiB in no process, e.g. pipe and socket buffers; likely held by plumber "
+		"(pid 8), 50.0 MiB kernel slab, unreclaimable");
+	where_line(&a, tiny, sizeof(tiny));
+	assert_int_equal(strlen(tiny), sizeof(tiny) - 1);
+	for (unsigned i = 0; i < a.n_rows; i++) {
+		char text[WHERE_ROW_SIZE];
+
+		assert_null(strchr(where_row_text(&a.rows[i], text), '\t'));
+	}
+	a.n_rows = 0;
+	assert_string_equal(where_line(&a, line, sizeof(line)), "not known");
+}
+
+static void test_only_a_large_change_counts(void **state)
+{
+	struct where_survey changed = survey;
+	struct where_account before, now;
+
+	where_account(&counters, &survey, &before);
+	assert_false(where_has_changed(&before, &before));
+	changed.tmpfs[0].bytes += 100 * MIB;
+	where_account(&counters, &changed, &now);
+	assert_false(where_has_changed(&before, &now));
+	changed.tmpfs[0].bytes += 50 * MIB;
+	where_account(&counters, &changed, &now);
+	assert_true(where_has_changed(&before, &now));
+	assert_true(where_has_changed(&now, &before));
+	changed = survey;
+	strcpy(changed.tmpfs[0].path, "/tmp"); /* another one */
+	where_account(&counters, &changed, &now);
+	assert_true(where_has_changed(&before, &now));
+}
+
+static usec_t now_usec(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
+static void run_survey(usec_t limit, struct where_survey *ret)
+{
+	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	where_survey(proc_fd, root_fd, now_usec, now_usec() + limit, ret);
+}
+
+static void test_survey_finds_memfds_and_pipes(void **state)
+{
+	enum { N_PIPES = 300 };
+	static struct where_survey found;
+	int fd = memfd_create("held", MFD_CLOEXEC), pipes[N_PIPES][2];
+
+	assert_true(fd >= 0);
+	/* More than anything else here has, and given back at once. */
+	assert_int_equal(ftruncate(fd, 48 * MIB), 0);
+	assert_int_equal(fallocate(fd, 0, 0, 48 * MIB), 0);
+	for (int i = 0; i < N_PIPES; i++)
+		assert_int_equal(pipe2(pipes[i], O_CLOEXEC), 0);
+	run_survey(60 * USEC_PER_SEC, &found);
+	assert_true(found.memfds.bytes >= 48 * MIB);
+	assert_true(found.pipes.n >= N_PIPES);
+	if (found.pipes.pid == getpid()) /* and a few that it was started with */
+		assert_string_equal(found.pipes.comm, "test-where");
+	for (unsigned i = 1; i < found.n_tmpfs; i++)
+		assert_true(found.tmpfs[i - 1].bytes >= found.tmpfs[i].bytes);
+	for (int i = 0; i < N_PIPES; i++) {
+		close(pipes[i][0]);
+		close(pipes[i][1]);
+	}
+	close(fd);
+}
+
+static void test_survey_ends_in_time(void **state)
+{
+	static struct where_survey found;
+
+	run_survey(0, &found);
+	assert_true(found.is_partial);
+	assert_int_equal(found.n_tmpfs, 0);
+	assert_int_equal(found.pipes.pid, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_account_is_largest_first),
+		cmocka_unit_test(test_account_without_a_survey),
+		cmocka_unit_test(test_few_pipes_explain_nothing),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_only_a_large_change_counts),
+		cmocka_unit_test(test_survey_finds_memfds_and_pipes),
+		cmocka_unit_test(test_survey_ends_in_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
