@@ -13,6 +13,7 @@
 
 #include "ctl/bus.h"
 #include "ctl/explain.h"
+#include "ctl/fold.h"
 #include "ctl/rules.h"
 #include "ctl/screen.h"
 #include "ctl/words.h"
@@ -185,6 +186,23 @@ static json_t *put_together(const struct told *told, json_t *is_running)
 	return json_with(answer, "last", last);
 }
 
+/* That the last one was of a unit that was killed again and again: for people only. */
+static json_t *add_repeated(json_t *answer, const json_t *entries)
+{
+	char text[FOLD_TEXT_SIZE];
+	struct fold fold;
+
+	for (size_t i = 0; i < json_array_size(entries); i++) {
+		if (strcmp(words_text(json_array_get(entries, i), "kind"), "killed") != 0)
+			continue;
+		fold_find(entries, i, &fold);
+		return fold.n > 1
+			       ? json_with(answer, "repeated", json_string(fold_text(&fold, text)))
+			       : answer;
+	}
+	return answer;
+}
+
 /* From the newest to the last that was signalled, or to the oldest.  NULL: trouble. */
 static json_t *ask_for_last(struct bus *bus)
 {
@@ -235,6 +253,8 @@ static enum ctl_status print_running(const struct ctl_options *options, struct b
 	if (!told->entries)
 		fprintf(stderr, "reckonctl: %s\n", bus_trouble_text(bus, text));
 	answer = put_together(told, json_true());
+	if (!options->json)
+		answer = add_repeated(answer, told->entries);
 	if (*why && !json_is_object(json_object_get(answer, "ending")))
 		fprintf(stderr, "reckonctl: %s\n", why);
 	return print(options, answer);

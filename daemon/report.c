@@ -196,7 +196,8 @@ static void report_steps(const struct manager *m)
 	if (m->victim.group.n_spared > 0)
 		log_notice("%s: %u of its processes are not eligible and were not killed.", name,
 			   m->victim.group.n_spared);
-	if (d->unit_error < 0 && d->unit_error != -EOPNOTSUPP && !errno_is_gone(d->unit_error))
+	if (d->unit_error < 0 && d->unit_error != -EOPNOTSUPP && d->unit_error != -EINPROGRESS &&
+	    !errno_is_gone(d->unit_error))
 		log_notice("%s: systemd may not learn that its unit ran out of memory: %s.", name,
 			   strerror(-d->unit_error));
 }
