@@ -60,9 +60,9 @@ static void describe_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_
 		bool takes_time;
 	} outcomes[] = {
 		{ "gone", "gone after ", true },
-		{ "memory-back", "lingers, but its memory was back after ", true },
-		{ "unkillable", "could not be ended", false },
-		{ "stand-down", "did not go, and need not any more", false },
+		{ "memory-back", "still exiting, memory already reclaimed after ", true },
+		{ "unkillable", "could not be killed", false },
+		{ "stand-down", "cancelled (memory recovered)", false },
 		{ "wait", "is being waited for", false },
 	};
 	char duration[FORMAT_DURATION_SIZE];
@@ -73,7 +73,7 @@ static void describe_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_
 		format_duration(words_number(entry, "ended_usec"), duration);
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "%s%s%s", outcomes[i].text,
 			 outcomes[i].takes_time ? duration : "",
-			 words_bool(entry, "useless") ? ", useless" : "");
+			 words_bool(entry, "useless") ? ", ineffective" : "");
 	}
 }
 
@@ -119,13 +119,13 @@ void entry_sentence(const struct screen *screen, const json_t *entry, struct scr
 				"%s was chosen by policy %s and spared: the emergency was over",
 				name, policy);
 	else if (is_of_kind(entry, "dry-run"))
-		screen_text_add(text, "%s, %s, would have been ended by policy %s (dry run)", name,
+		screen_text_add(text, "%s, %s, would have been killed by policy %s (dry run)", name,
 				format_bytes(words_number(entry, "footprint_bytes"), size), policy);
 	else
 		screen_text_add(text, "%s by policy %s: %s", name, policy,
 				entry_outcome(entry, outcome));
 	if (words_has(entry, "returned_bytes") && is_of_kind(entry, "killed"))
-		screen_text_add(text, "; %s of %s came back",
+		screen_text_add(text, "; %s of %s reclaimed",
 				format_bytes(words_number(entry, "returned_bytes"), back),
 				format_bytes(words_number(entry, "footprint_bytes"), size));
 }
@@ -312,7 +312,7 @@ static void print_returned(const struct screen *screen, const json_t *entry)
 					format_bytes(words_number(entry, times[i].key), size),
 					times[i].text);
 	if (text.n > 0)
-		screen_item(screen, "  Came back", SCREEN_PLAIN, "%s", text.text);
+		screen_item(screen, "  Reclaimed", SCREEN_PLAIN, "%s", text.text);
 }
 
 struct step {
@@ -392,7 +392,7 @@ static void print_ending(const struct screen *screen, const json_t *entry)
 		screen_text_add(
 			&text, "; %s",
 			screen_foreign(screen, words_text(entry, "error"), error, sizeof(error)));
-	screen_item(screen, "  Ended by", SCREEN_PLAIN, "%s", text.text);
+	screen_item(screen, "  Killed by", SCREEN_PLAIN, "%s", text.text);
 }
 
 void entry_print(const struct screen *screen, const json_t *entry, usec_t now)

@@ -12,6 +12,7 @@
 
 #include "ctl/bus.h"
 #include "ctl/entry.h"
+#include "ctl/fold.h"
 #include "ctl/screen.h"
 #include "ctl/table.h"
 #include "ctl/words.h"
@@ -42,20 +43,43 @@ static void add_bytes(struct table *table, const json_t *entry, const char *key)
 }
 
 static void add_row(struct table *table, const struct screen *screen, const json_t *entry,
-		    usec_t at)
+		    const struct fold *fold, usec_t at)
 {
 	char age[FORMAT_DURATION_SIZE], date[ENTRY_DATE_SIZE], name[ENTRY_NAME_SIZE], policy[64];
-	char outcome[ENTRY_OUTCOME_SIZE];
+	char outcome[ENTRY_OUTCOME_SIZE], repeated[FOLD_TEXT_SIZE];
 
 	table_add(table, "%u", (unsigned)words_number(entry, "id"));
 	table_add(table, "%s", *entry_age(entry, at, age) ? age : entry_date(entry, date));
-	table_add(table, "%s", entry_name(screen, entry, name));
+	table_add(table, "%s",
+		  fold->n > 1 ? fold_text(fold, repeated) : entry_name(screen, entry, name));
 	add_bytes(table, entry, "footprint_bytes");
 	add_bytes(table, entry, "returned_100ms_bytes");
 	add_bytes(table, entry, "returned_500ms_bytes");
 	add_bytes(table, entry, "returned_2s_bytes");
 	table_add(table, "%s; policy %s", entry_outcome(entry, outcome),
 		  screen_foreign(screen, words_text(entry, "policy"), policy, sizeof(policy)));
+}
+
+/* A row for each, or for those that are folded; the oldest first. */
+static void add_rows(struct table *table, const struct screen *screen, const json_t *entries,
+		     usec_t at)
+{
+	size_t n = json_array_size(entries), n_rows = 0, *firsts = calloc(n + 1, sizeof(*firsts));
+	struct fold fold;
+
+	if (!firsts) {
+		table->failed = true;
+		return;
+	}
+	for (size_t i = 0; i < n; i += fold.n) {
+		fold_find(entries, i, &fold);
+		firsts[n_rows++] = i;
+	}
+	while (n_rows-- > 0) {
+		fold_find(entries, firsts[n_rows], &fold);
+		add_row(table, screen, json_array_get(entries, firsts[n_rows]), &fold, at);
+	}
+	free(firsts);
 }
 
 /* The newest last, next to the prompt. */
@@ -69,10 +93,8 @@ static enum ctl_status print_table(const struct screen *screen, const json_t *en
 		.to_the_right = right,
 		.n_columns = ARRAY_SIZE(titles),
 	};
-	usec_t at = now();
 
-	for (size_t i = json_array_size(entries); i-- > 0;)
-		add_row(&table, screen, json_array_get(entries, i), at);
+	add_rows(&table, screen, entries, now());
 	return table_print(&table, 0, screen) < 0 ? CTL_FAILURE : CTL_OK;
 }
 

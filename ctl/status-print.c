@@ -329,7 +329,7 @@ static void print_ending(const struct screen *screen, const json_t *answer)
 
 	if (!json_is_object(ending))
 		return;
-	screen_item(screen, "Ending", SCREEN_RED, "%s: %s %s ago, policy %s",
+	screen_item(screen, "Killing", SCREEN_RED, "%s: %s %s ago, policy %s",
 		    entry_name(screen, json_object_get(answer, "last"), name),
 		    screen_foreign(screen, words_text(ending, "signal"), signal, sizeof(signal)),
 		    format_duration(sub_u64(now(), words_number(ending, "signalled_usec")), age),
@@ -347,19 +347,21 @@ static void print_victims(const struct screen *screen, const json_t *answer)
 	struct screen_text text = { .n = 0 };
 
 	if (json_is_object(group))
-		screen_item(screen, "Would go", SCREEN_BOLD, "all of %s; %s would come back",
+		screen_item(screen, "Would go", SCREEN_BOLD, "all of %s; would free %s",
 			    words_process(screen, group, name), words_size(group, size));
 	else if (json_is_object(victim))
-		screen_item(screen, "Would go", SCREEN_BOLD, "%s; %s would come back",
+		screen_item(screen, "Would go", SCREEN_BOLD, "%s; would free %s",
 			    words_process(screen, victim, name), words_size(victim, size));
 	if (words_has(answer, "started_usec"))
 		screen_item(
-			screen, "Ended", SCREEN_PLAIN, "%u process%s since the start, %s ago",
+			screen, "Kills", SCREEN_PLAIN, "%u process%s since the start, %s ago",
 			(unsigned)n, n == 1 ? "" : "es",
 			format_duration(sub_u64(now(), words_number(answer, "started_usec")), age));
 	/* Else that is said already. */
 	if (!json_is_object(last) || json_is_object(json_object_get(answer, "ending")))
 		return;
+	if (*words_text(answer, "repeated"))
+		screen_text_add(&text, "%s; ", words_text(answer, "repeated"));
 	entry_sentence(screen, last, &text);
 	entry_age(last, now(), age);
 	screen_item(screen, "Last", SCREEN_PLAIN, "%s%s: %s", *age ? age : entry_date(last, date),

@@ -13,10 +13,12 @@
 
 #include "ctl/bus.h"
 #include "ctl/explain.h"
+#include "ctl/fold.h"
 #include "ctl/rules.h"
 #include "ctl/screen.h"
 #include "ctl/words.h"
 #include "lib/cleanup.h"
+#include "lib/history.h"
 
 /* The member, a new reference; null where there is none. */
 static json_t *copy_of(const json_t *object, const char *key)
@@ -186,6 +188,37 @@ static json_t *put_together(const struct told *told, json_t *is_running)
 	return json_with(answer, "last", last);
 }
 
+/* The next page behind these; false: there is none. */
+static bool extend(struct bus *bus, json_t *entries)
+{
+	size_t n = json_array_size(entries);
+	uint64_t before = words_number(json_array_get(entries, n - 1), "id");
+	json_t *page = before > 1 && n < HISTORY_MAX ? bus_history_page(bus, before, 0) : NULL;
+	bool extended = json_array_size(page) > 0 && json_array_extend(entries, page) == 0;
+
+	json_decref(page);
+	return extended;
+}
+
+/* That the last one was of a unit that was killed again and again: for people only. */
+static json_t *add_repeated(json_t *answer, struct bus *bus, json_t *entries)
+{
+	char text[FOLD_TEXT_SIZE];
+	struct fold fold;
+	size_t i = 0;
+
+	while (i < json_array_size(entries) &&
+	       strcmp(words_text(json_array_get(entries, i), "kind"), "killed") != 0)
+		i++;
+	if (i == json_array_size(entries))
+		return answer;
+	do
+		fold_find(entries, i, &fold);
+	while (i + fold.n == json_array_size(entries) && extend(bus, entries));
+	return fold.n > 1 ? json_with(answer, "repeated", json_string(fold_text(&fold, text)))
+			  : answer;
+}
+
 /* From the newest to the last that was signalled, or to the oldest.  NULL: trouble. */
 static json_t *ask_for_last(struct bus *bus)
 {
@@ -236,6 +269,8 @@ static enum ctl_status print_running(const struct ctl_options *options, struct b
 	if (!told->entries)
 		fprintf(stderr, "reckonctl: %s\n", bus_trouble_text(bus, text));
 	answer = put_together(told, json_true());
+	if (!options->json)
+		answer = add_repeated(answer, bus, told->entries);
 	if (*why && !json_is_object(json_object_get(answer, "ending")))
 		fprintf(stderr, "reckonctl: %s\n", why);
 	return print(options, answer);

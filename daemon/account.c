@@ -177,7 +177,9 @@ static void fill_victim(const struct victim_candidate *victim, struct history_en
 		e->weight = (double)process->weight;
 	}
 	set_path(e->cgroup, process ? census_cgroup_path(process) : victim->cgroup->path);
-	e->footprint_bytes = proc_reclaimable(&victim->memory);
+	e->footprint_bytes = e->would_free_bytes = proc_reclaimable(&victim->memory);
+	if (victim->precise)
+		e->alone_bytes = victim->alone;
 	e->anonymous_bytes = victim->memory.anon;
 	e->swap_bytes = victim->memory.swap;
 	e->score_min_bytes = victim->score.lo;
@@ -218,10 +220,18 @@ static void fill_after(const struct manager *m, struct history_entry *e)
 	e->returned_bytes = returned(m);
 }
 
+static bool is_exiting(const struct account *a)
+{
+	return a->is_open && a->is_over &&
+	       strcmp(a->entry.outcome, kill_progress_to_string(KILL_PROGRESS_MEMORY_BACK)) == 0;
+}
+
 static void close_account(struct manager *m)
 {
 	struct account *a = m->account;
 
+	if (is_exiting(a))
+		report_still_exiting((pid_t)a->entry.pid);
 	fill_after(m, &a->entry);
 	history_put(a->history, &a->entry);
 	a->is_open = false;
@@ -232,6 +242,16 @@ static void close_if_complete(struct manager *m)
 	if (m->account->is_open && m->account->is_over &&
 	    m->account->next_mark == ARRAY_SIZE(marks))
 		close_account(m);
+}
+
+void account_exited(struct manager *m, pid_t pid)
+{
+	struct account *a = m->account;
+
+	if (!is_exiting(a) || a->entry.pid != (uint32_t)pid)
+		return;
+	set_text(a->entry.outcome, kill_progress_to_string(KILL_PROGRESS_GONE));
+	history_put(a->history, &a->entry);
 }
 
 static uint64_t since_decision(const struct account *a, const struct kill_victim *victim,
@@ -338,7 +358,8 @@ static void fill_group(const struct decision *d, struct history_entry *e)
 	set_text(e->comm, d->comm);
 	e->pid = (uint32_t)d->pid;
 	e->uid = d->uid;
-	e->footprint_bytes = proc_reclaimable(&d->memory);
+	e->footprint_bytes = e->would_free_bytes = proc_reclaimable(&d->memory);
+	e->alone_bytes = HISTORY_UNKNOWN_U64;
 	e->anonymous_bytes = d->memory.anon;
 	e->swap_bytes = d->memory.swap;
 }

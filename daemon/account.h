@@ -33,6 +33,10 @@ usec_t account_next(const struct manager *m, usec_t now);
 void account_note(struct manager *m, enum report_event event,
 		  const struct policy_judgement *judgement, usec_t now);
 
+/* A process that was killed, and whose memory was reclaimed first, has exited: if it is the last
+ * victim, that is its outcome. */
+void account_exited(struct manager *m, pid_t pid);
+
 /* The last victim's is not closed; and under which id it is in the history. */
 bool account_is_open(const struct account *account);
 uint64_t account_open_id(const struct account *account);

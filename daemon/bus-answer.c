@@ -152,7 +152,8 @@ static int append_candidate_members(struct bus *b, sd_bus_message *reply,
 		r = bus_append_foreign_member(b, reply, "Cgroup", census_cgroup_path(p));
 	if (r >= 0)
 		r = sd_bus_message_append(
-			reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "FootprintBytes", "t",
+			reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "FootprintBytes", "t",
+			proc_reclaimable(&candidate->memory), "WouldFreeBytes", "t",
 			proc_reclaimable(&candidate->memory), "ScoreMinBytes", "t",
 			candidate->score.lo, "ScoreMaxBytes", "t", candidate->score.hi,
 			"EstimateBytes", "t", candidate->estimate, "SwapBytes", "t",
@@ -160,6 +161,8 @@ static int append_candidate_members(struct bus *b, sd_bus_message *reply,
 			"OomScoreAdj", "i", candidate->cgroup ? 0 : (int)p->oom_score_adj,
 			"Precise", "b", (int)candidate->precise, "Verdict", "s",
 			victim_verdict_to_string(candidate->verdict));
+	if (r >= 0 && candidate->precise)
+		r = sd_bus_message_append(reply, "{sv}", "AloneBytes", "t", candidate->alone);
 	b->n_bytes += 512;
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }

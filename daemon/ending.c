@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "daemon/account.h"
 #include "daemon/company.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
@@ -277,6 +278,8 @@ struct kill_victim *ending_make_place(struct manager *m)
  * any more: it was frozen by somebody who meant it. */
 static bool lingers(const struct manager *m, enum kill_progress outcome)
 {
+	if (outcome == KILL_PROGRESS_MEMORY_BACK && m->victim.thawed.n_levels == 0)
+		return true; /* its exit is recorded */
 	return outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_STAND_DOWN &&
 	       m->victim.thawed.n_levels > 0 && m->decision.refreeze;
 }
@@ -314,8 +317,10 @@ void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome)
 void ending_put_back(struct manager *m)
 {
 	for (size_t i = 0; i < min_u64(m->n_lingering, MANAGER_LINGERING_MAX); i++)
-		if (m->lingering[i].pidfd >= 0 && kill_is_gone(&m->lingering[i]))
+		if (m->lingering[i].pidfd >= 0 && kill_is_gone(&m->lingering[i])) {
+			account_exited(m, m->lingering[i].pid);
 			put_back(&m->lingering[i]);
+		}
 }
 
 /* Frozen in the middle of its end, a killed process would stay: on v1 nothing ends it then.

@@ -11,6 +11,7 @@
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
+#include "lib/cgroup-unit.h"
 #include "lib/describe.h"
 #include "lib/format.h"
 
@@ -19,8 +20,8 @@
 
 #define COMPLAIN_USEC (10 * USEC_PER_SEC)
 
-/* "9.8 %" of permyriad, integers only. */
-#define PERCENT_FORMAT	"%u.%u %%"
+/* "9.8%" of permyriad, integers only. */
+#define PERCENT_FORMAT	"%u.%u%%"
 #define PERCENT_ARGS(p) (p) / 100, (p) / 10 % 10
 
 static const char *group_name(const struct decision *d, char *buf, size_t size)
@@ -64,12 +65,24 @@ static const char *signal_name(int signal)
 }
 
 /* By how much more is available, in memory and swap, than at the decision. */
-static uint64_t came_back(const struct manager *m)
+static uint64_t reclaimed(const struct manager *m)
 {
 	const struct memory_reading *before = &m->decision.before;
 
 	return sub_u64(m->reading.available + m->reading.swap_free,
 		       before->available + before->swap_free);
+}
+
+/* So that journalctl -u UNIT and --user-unit=UNIT show it: they believe it of root. */
+static void add_unit(struct log_entry *e, const struct decision *d)
+{
+	struct cgroup_unit unit;
+
+	cgroup_unit_find(d->cgroup, &unit);
+	if (unit.system[0] != '\0')
+		log_entry_add(e, "OBJECT_SYSTEMD_UNIT=%s", unit.system);
+	if (unit.user[0] != '\0')
+		log_entry_add(e, "OBJECT_SYSTEMD_USER_UNIT=%s", unit.user);
 }
 
 static void add_decision(struct log_entry *e, const struct decision *d)
@@ -98,6 +111,7 @@ static void add_decision(struct log_entry *e, const struct decision *d)
 	log_entry_add(e, "RECKOND_AVAILABLE_BEFORE=%" PRIu64, d->before.available);
 	log_entry_add(e, "RECKOND_OUTCOME=%s", kill_progress_to_string(d->outcome));
 	log_entry_add(e, "RECKOND_USELESS=%s", d->useless ? "yes" : "no");
+	add_unit(e, d);
 }
 
 /* The journal takes it where there is one; standard error too, unless that is the journal. */
@@ -117,7 +131,7 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 	log_entry_add(&e, "PRIORITY=%i", priority);
 	add_decision(&e, d);
 	log_entry_add(&e, "RECKOND_AVAILABLE=%" PRIu64, m->reading.available);
-	log_entry_add(&e, "RECKOND_FREED=%" PRIu64, came_back(m));
+	log_entry_add(&e, "RECKOND_FREED=%" PRIu64, reclaimed(m));
 	log_entry_end(&e);
 }
 
@@ -163,7 +177,7 @@ static void report_thawed(const struct decision *d, const struct freezer_thawed 
 			   thawed->n_levels, thawed->n_levels > 1 ? "s" : "",
 			   thawed->order.for_good ? " for good" : "");
 	if (d->skips_term)
-		log_notice("%s: frozen, and nobody is to be thawed: SIGKILL in place of SIGTERM.",
+		log_notice("%s: frozen, and is not to be thawed: SIGKILL in place of SIGTERM.",
 			   name);
 	if (thawed->ledger_error < 0)
 		log_warning(
@@ -186,17 +200,20 @@ static void report_steps(const struct manager *m)
 				    strerror(-m->victim.step_result[step]));
 	report_thawed(d, &m->victim.thawed, name);
 	if (m->victim.group.n_spared > 0)
-		log_notice("%s: %u of its processes may not be ended, and were not.", name,
+		log_notice("%s: %u of its processes are not eligible and were not killed.", name,
 			   m->victim.group.n_spared);
+	if (d->unit_error < 0 && d->unit_error != -EOPNOTSUPP && d->unit_error != -EINPROGRESS &&
+	    !errno_is_gone(d->unit_error))
+		log_notice("%s: systemd may not learn that its unit ran out of memory: %s.", name,
+			   strerror(-d->unit_error));
 }
 
-/* "; not the larger app (pid 7), as ending another of its kind gave little" */
+/* "; not the larger app (pid 7), as killing a similar one freed little" */
 static const char *describe_avoided(const struct decision *d, char *buf, size_t size)
 {
 	char comm[16], group[sizeof(d->avoided_group)];
-	const char *why = d->avoided_for == PASSOVER_KIND
-				  ? "as ending another of its kind gave little"
-				  : "as the last try to end it failed";
+	const char *why = d->avoided_for == PASSOVER_KIND ? "as killing a similar one freed little"
+							  : "as the last try to kill it failed";
 
 	buf[0] = '\0';
 	if (d->avoided_group[0] != '\0')
@@ -217,9 +234,9 @@ static void report_signalled(const struct manager *m)
 
 	describe_memory(&d->before, memory);
 	snprintf(text, sizeof(text),
-		 "%s %s%s: %s to come back, %s. Policy %s: %s, stalled " PERCENT_FORMAT
+		 "%s %s%s: would free %s of memory, %s. Policy %s: %s, stalled " PERCENT_FORMAT
 		 ". %u of %zu candidates read%s%s%s.",
-		 d->dry_run ? "Would end" : "Ending", victim_name(d, name, sizeof(name)),
+		 d->dry_run ? "Would kill" : "Killing", victim_name(d, name, sizeof(name)),
 		 describe_company(d, company, sizeof(company)),
 		 format_bytes(proc_reclaimable(&d->memory), size),
 		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
@@ -237,7 +254,7 @@ static void report_signalled(const struct manager *m)
 		report_steps(m);
 }
 
-/* What was learnt: who is passed over from now on, and why. */
+/* What was learnt: which processes are skipped from now on, and why. */
 static const char *describe_passed_over(const struct manager *m, char *buf, size_t size)
 {
 	const struct decision *d = &m->decision;
@@ -246,76 +263,92 @@ static const char *describe_passed_over(const struct manager *m, char *buf, size
 	buf[0] = '\0';
 	if (d->useless)
 		snprintf(buf, size,
-			 " Useless: of %s expected at most %s was freed; others of its kind are "
-			 "passed over once.",
+			 " Ineffective: of %s expected at most %s was freed; similar processes are "
+			 "skipped once.",
 			 format_bytes(proc_reclaimable(&d->memory), expected),
 			 format_bytes(d->freed, freed));
 	else if (d->passed_over_usec > 0)
-		snprintf(buf, size, " It is passed over for %" PRIu64 " s.",
+		snprintf(buf, size, " It is skipped for %" PRIu64 " s.",
 			 d->passed_over_usec / USEC_PER_SEC);
 	return buf;
 }
 
-/* "; 1.4 GiB came back within 30 ms", of a victim that gave back its memory. As much as can be seen
- * so soon: the kernel keeps some in its lists by processor, others may have taken some. */
-static void describe_returned(const struct manager *m, char *buf, size_t size)
+/*
+ * "1.4 GiB reclaimed in 30 ms", of a victim whose memory is free again.  As much as can be seen so
+ * soon: the kernel keeps some in its lists by processor, others may have allocated some.
+ */
+static void describe_reclaimed(const struct manager *m, char *buf, size_t size)
 {
-	enum kill_progress outcome = m->decision.outcome;
+	const struct decision *d = &m->decision;
 	char bytes_text[FORMAT_BYTES_SIZE];
 	uint64_t bytes;
 	usec_t within;
 
-	buf[0] = '\0';
-	if (outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_MEMORY_BACK)
-		return;
 	if (!account_returned(m, &bytes, &within) ||
-	    bytes < proc_reclaimable(&m->decision.memory) / LITTLE_SHARE)
-		snprintf(buf, size, "; so far little more is available");
+	    bytes < proc_reclaimable(&d->memory) / LITTLE_SHARE)
+		snprintf(buf, size, "exited after %" PRIu64 " ms, so far little more is available",
+			 (d->ended_at - d->decided_at) / USEC_PER_MSEC);
 	else
-		snprintf(buf, size, "; %s came back within %" PRIu64 " ms",
+		snprintf(buf, size, "%s reclaimed in %" PRIu64 " ms",
 			 format_bytes(bytes, bytes_text),
 			 (within + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
+}
+
+static void describe_outcome(const struct manager *m, const char *name, char *buf, size_t size)
+{
+	const struct decision *d = &m->decision;
+	char reclaimed_text[96];
+
+	describe_reclaimed(m, reclaimed_text, sizeof(reclaimed_text));
+	if (d->called_off)
+		snprintf(
+			buf, size,
+			"%s did not exit on SIGTERM and is not killed: the configuration has changed",
+			name);
+	else if (d->outcome == KILL_PROGRESS_STAND_DOWN)
+		snprintf(buf, size,
+			 "%s did not exit on SIGTERM and is not killed: memory has recovered",
+			 name);
+	else if (d->outcome == KILL_PROGRESS_UNKILLABLE)
+		snprintf(buf, size, "%s cannot be killed%s%s, %" PRIu64 " ms after the decision",
+			 name, d->error ? ": " : "", d->error ? strerror(-d->error) : "",
+			 (d->ended_at - d->decided_at) / USEC_PER_MSEC);
+	else if (d->outcome == KILL_PROGRESS_MEMORY_BACK && d->signal != SIGKILL)
+		snprintf(buf, size, "Terminated %s: %s, still exiting", name, reclaimed_text);
+	else
+		snprintf(buf, size, "Killed %s: %s", name, reclaimed_text);
 }
 
 static void report_ended(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
-	static const char *const phrases[] = {
-		[KILL_PROGRESS_WAIT] = "is being waited for",
-		[KILL_PROGRESS_GONE] = "is gone",
-		[KILL_PROGRESS_MEMORY_BACK] = "lingers, but its memory is back",
-		[KILL_PROGRESS_ESCALATE] = "gets SIGKILL",
-		[KILL_PROGRESS_STAND_DOWN] =
-			"did not go when asked, and need not: the emergency is over",
-		[KILL_PROGRESS_UNKILLABLE] = "cannot be ended",
-	};
-	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], returned[64], refrozen[64] = "",
-										passed_over[192];
+	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], outcome[640];
+	char refrozen[64] = "", passed_over[192];
 
-	describe_returned(m, returned, sizeof(returned));
+	victim_name(d, name, sizeof(name));
+	describe_outcome(m, name, outcome, sizeof(outcome));
 	describe_memory(&m->reading, memory);
 	if (d->refrozen > 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group is frozen again.");
 	else if (d->refrozen < 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group could not be frozen again: %s.",
 			 strerror(-d->refrozen));
-	snprintf(text, sizeof(text), "%s %s%s%s, %" PRIu64 " ms after the decision%s: %s.%s%s",
-		 victim_name(d, name, sizeof(name)),
-		 d->called_off ? "did not go when asked, and may stay: the configuration is another"
-			       : phrases[d->outcome],
-		 d->error ? ": " : "", d->error ? strerror(-d->error) : "",
-		 (d->ended_at - d->decided_at) / USEC_PER_MSEC, returned, memory,
+	snprintf(text, sizeof(text), "%s; now %s.%s%s", outcome, memory,
 		 describe_passed_over(m, passed_over, sizeof(passed_over)), refrozen);
 	say_decision(m, MESSAGE_ID_ENDED,
 		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
+}
+
+void report_still_exiting(pid_t pid)
+{
+	log_notice("Pid %d is still exiting (memory already reclaimed).", pid);
 }
 
 static void report_stood_down(const struct manager *m)
 {
 	char text[512], name[384];
 
-	snprintf(text, sizeof(text),
-		 "The emergency has passed before %s was signalled: standing down.",
+	snprintf(text, sizeof(text), "Not killing %s: memory has recovered before the signal.",
 		 victim_name(&m->decision, name, sizeof(name)));
 	say_decision(m, MESSAGE_ID_STOOD_DOWN, LOG_NOTICE, text);
 }
@@ -324,7 +357,7 @@ static void report_escalated(const struct manager *m)
 {
 	char text[512], name[384];
 
-	snprintf(text, sizeof(text), "%s has not gone after SIGTERM: SIGKILL.",
+	snprintf(text, sizeof(text), "%s has not exited after SIGTERM: sending SIGKILL.",
 		 short_name(&m->decision, name, sizeof(name)));
 	say_decision(m, MESSAGE_ID_ESCALATED, LOG_WARNING, text);
 }
@@ -337,8 +370,7 @@ static void report_passed_over(const struct manager *m, enum report_event event)
 	uint64_t seconds = d->passed_over_usec / USEC_PER_SEC;
 
 	if (event == REPORT_CANNOT_OPEN)
-		snprintf(text, sizeof(text),
-			 "%s cannot be opened: %s; passed over for %" PRIu64 " s.",
+		snprintf(text, sizeof(text), "%s cannot be opened: %s; skipped for %" PRIu64 " s.",
 			 short_name(d, name, sizeof(name)), strerror(-d->error), seconds);
 	else if (event == REPORT_CANNOT_CONFIRM)
 		snprintf(text, sizeof(text),
@@ -347,8 +379,8 @@ static void report_passed_over(const struct manager *m, enum report_event event)
 			 short_name(d, name, sizeof(name)), PASSOVER_TRIES, seconds);
 	else
 		snprintf(text, sizeof(text),
-			 "Pid %d shares its memory with %s (pid %d), which may not be ended: "
-			 "passed over for %" PRIu64 " s.",
+			 "Pid %d shares its memory with %s (pid %d), which is not eligible: "
+			 "skipped for %" PRIu64 " s.",
 			 d->pid, format_foreign(d->spared_comm, comm, sizeof(comm)), d->spared_pid,
 			 seconds);
 	say_decision(m, MESSAGE_ID_PASSED_OVER, event == REPORT_CANNOT_OPEN ? LOG_ERR : LOG_WARNING,

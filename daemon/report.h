@@ -31,6 +31,9 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 /* Memory or processes could not be read; said at most once in ten seconds. */
 void report_sample_failed(struct manager *m, int error, usec_t now);
 
+/* Its memory was reclaimed, but it is still there when its record is closed. */
+void report_still_exiting(pid_t pid);
+
 /* Nothing was sampled for so long. */
 void report_gap(usec_t gap);
 

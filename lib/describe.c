@@ -38,10 +38,10 @@ static void add_line(struct text *text, const char *what, const struct policy_li
 	if (line->is_size)
 		add(text, "%s", bytes);
 	else if (line->cap > 0)
-		add(text, "%g %% capped at %s (%s)", line->permyriad / 100.0,
+		add(text, "%g%% capped at %s (%s)", line->permyriad / 100.0,
 		    format_bytes(line->cap, cap), bytes);
 	else
-		add(text, "%g %% (%s)", line->permyriad / 100.0, bytes);
+		add(text, "%g%% (%s)", line->permyriad / 100.0, bytes);
 }
 
 /* Where the floor is the lower one. */
@@ -61,8 +61,7 @@ static void add_floor(struct text *text, const struct policy *policy, uint64_t t
 static void add_pressure(struct text *text, const char *what, unsigned permyriad)
 {
 	if (permyriad > 0)
-		add(text, "%s%s stalled >= %g %%", text->n > 0 ? ", " : "", what,
-		    permyriad / 100.0);
+		add(text, "%s%s stalled >= %g%%", text->n > 0 ? ", " : "", what, permyriad / 100.0);
 }
 
 const char *describe_policy(const struct policy *policy, const struct memory_reading *memory,
@@ -80,15 +79,15 @@ const char *describe_policy(const struct policy *policy, const struct memory_rea
 	add_pressure(&text, "something", policy->pressure_some);
 	add_pressure(&text, "everything", policy->pressure_full);
 	if (policy->thrashing > 0)
-		add(&text, "%srefaulted >= %g %% of what was reclaimed", text.n > 0 ? ", " : "",
+		add(&text, "%srefaulted >= %g%% of what was reclaimed", text.n > 0 ? ", " : "",
 		    policy->thrashing / 100.0);
 	if (policy->for_usec > 0)
 		add(&text, " for %g s", (double)policy->for_usec / (double)USEC_PER_SEC);
 	return buf;
 }
 
-/* "9.8 %" of permyriad, integers only. */
-#define PERCENT_FORMAT	"%u.%u %%"
+/* "9.8%" of permyriad, integers only. */
+#define PERCENT_FORMAT	"%u.%u%%"
 #define PERCENT_ARGS(p) (p) / 100, (p) / 10 % 10
 
 const char *describe_memory(const struct memory_reading *reading,

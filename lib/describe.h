@@ -12,8 +12,8 @@
 #include "lib/victim.h"
 
 /*
- * "available <= 10 % capped at 4.0 GiB (102 MiB), swap free <= 200 MiB, everything stalled >=
- * 40 % for 5 s"; with what is in force of them on this machine: the floor (policy_has_floor()),
+ * "available <= 10% capped at 4.0 GiB (102 MiB), swap free <= 200 MiB, everything stalled >=
+ * 40% for 5 s"; with what is in force of them on this machine: the floor (policy_has_floor()),
  * where that is lower, and, without swap, nothing of swap beside a line in memory.  "" for a policy
  * that has no conditions.  Returns buf.
  */
@@ -21,7 +21,7 @@
 const char *describe_policy(const struct policy *policy, const struct memory_reading *memory,
 			    char buf[static DESCRIBE_POLICY_SIZE]);
 
-/* "9.8 % of 7.6 GiB available, swap 90.4 % free".  Returns buf. */
+/* "9.8% of 7.6 GiB available, swap 90.4% free".  Returns buf. */
 #define DESCRIBE_MEMORY_SIZE 128
 const char *describe_memory(const struct memory_reading *reading,
 			    char buf[static DESCRIBE_MEMORY_SIZE]);

@@ -34,6 +34,8 @@ const struct history_field history_fields[] = {
 	ENTRY(oom_score_adj,		I32,	"OomScoreAdj"),
 	ENTRY(weight,			DOUBLE,	"Weight"),
 	ENTRY(footprint_bytes,		U64,	"FootprintBytes"),
+	ENTRY(would_free_bytes,		U64,	"WouldFreeBytes"),
+	ENTRY(alone_bytes,		U64,	"AloneBytes"),
 	ENTRY(anonymous_bytes,		U64,	"AnonymousBytes"),
 	ENTRY(swap_bytes,		U64,	"SwapBytes"),
 	ENTRY(score_min_bytes,		U64,	"ScoreMinBytes"),

@@ -65,7 +65,9 @@ struct history_entry {
 	char cgroup[304];
 	int32_t oom_score_adj;
 	double weight;
-	uint64_t footprint_bytes; /* what was expected to come back */
+	uint64_t footprint_bytes;  /* the same as would_free_bytes */
+	uint64_t would_free_bytes; /* by its death, as far as was known */
+	uint64_t alone_bytes; /* of that for certain, if its relatives live on; if read precisely */
 	uint64_t anonymous_bytes;
 	uint64_t swap_bytes;
 	uint64_t score_min_bytes;

@@ -24,6 +24,8 @@
 #include "lib/parse.h"
 
 #define STACK_SIZE (64 * 1024)
+/* Of a number in an attribute. */
+#define NUMBER_SIZE sizeof("18446744073709551615")
 
 struct unit_marker {
 	int v2_fd;
@@ -33,34 +35,48 @@ struct unit_marker {
 
 	/* Written by the caller while `is_busy` is not set. */
 	char path[CGROUP_PATH_MAX];
+	uint64_t least;
 	atomic_bool is_busy; /* with the path: from unit_mark() until its write is over */
 	atomic_bool stop;
 	atomic_int result;
-	atomic_int kills, cancelled; /* to be added, to be taken back */
+	atomic_int kills;      /* to be added */
+	atomic_bool cancelled; /* to be taken back */
 
-	int dir_fd; /* the thread's: the cgroup of the last unit_mark() */
+	/* The thread's: the cgroup of the last unit_mark(), and its number before. */
+	int dir_fd;
+	char before[NUMBER_SIZE];
 };
 
-uint64_t unit_mark_changed(const char *text, int n)
+uint64_t unit_mark_next(const char *text, uint64_t n, uint64_t least)
 {
 	uint64_t value = 0;
 
 	if (parse_unsigned(text, UINT64_MAX, &value) < 0)
 		value = 0;
-	return n < 0 ? sub_u64(value, (uint64_t)-n) : add_u64(value, (uint64_t)n);
+	return max_u64(add_u64(value, n), least);
 }
 
-static int change(int dir_fd, const char *name, int n)
+/* before: what was there, "" if nothing. */
+static int change(int dir_fd, const char *name, uint64_t n, uint64_t least,
+		  char before[static NUMBER_SIZE])
 {
-	char text[sizeof("18446744073709551615")];
-	ssize_t size = fgetxattr(dir_fd, name, text, sizeof(text) - 1);
+	ssize_t size = fgetxattr(dir_fd, name, before, NUMBER_SIZE - 1);
+	char text[NUMBER_SIZE];
 	int length;
 
 	if (size < 0 && errno != ENODATA && errno != ERANGE)
 		return -errno;
-	text[size < 0 ? 0 : size] = '\0';
-	length = snprintf(text, sizeof(text), "%" PRIu64, unit_mark_changed(text, n));
+	before[size < 0 ? 0 : size] = '\0';
+	length = snprintf(text, sizeof(text), "%" PRIu64, unit_mark_next(before, n, least));
 	return fsetxattr(dir_fd, name, text, (size_t)length, 0) < 0 ? -errno : 0;
+}
+
+static void restore(int dir_fd, const char *name, const char *before)
+{
+	if (before[0] == '\0')
+		(void)fremovexattr(dir_fd, name);
+	else
+		(void)fsetxattr(dir_fd, name, before, strlen(before), 0);
 }
 
 static int mark(struct unit_marker *marker)
@@ -69,21 +85,22 @@ static int mark(struct unit_marker *marker)
 	marker->dir_fd = cgroup_open(marker->v2_fd, marker->path);
 	if (marker->dir_fd < 0)
 		return marker->dir_fd;
-	return change(marker->dir_fd, UNIT_MARK_OOMS, 1);
+	return change(marker->dir_fd, UNIT_MARK_OOMS, 1, marker->least, marker->before);
 }
 
 /* What is to be done besides; one whose cgroup is gone needs it no more. */
 static void change_rest(struct unit_marker *marker)
 {
 	int kills = atomic_exchange(&marker->kills, 0);
-	int cancelled = atomic_exchange(&marker->cancelled, 0);
+	bool cancelled = atomic_exchange(&marker->cancelled, false);
+	char kills_before[NUMBER_SIZE];
 
 	if (marker->dir_fd < 0)
 		return;
 	if (kills > 0)
-		(void)change(marker->dir_fd, UNIT_MARK_KILLS, kills);
-	if (cancelled > 0)
-		(void)change(marker->dir_fd, UNIT_MARK_OOMS, -cancelled);
+		(void)change(marker->dir_fd, UNIT_MARK_KILLS, (uint64_t)kills, 0, kills_before);
+	if (cancelled)
+		restore(marker->dir_fd, UNIT_MARK_OOMS, marker->before);
 }
 
 static void destroy(struct unit_marker *marker)
@@ -183,7 +200,8 @@ int unit_mark(struct unit_marker *marker, const char *path, size_t length, usec_
 		return -ENAMETOOLONG;
 	memcpy(marker->path, path, length);
 	marker->path[length] = '\0';
-	atomic_store(&marker->cancelled, 0);
+	marker->least = deadline;
+	atomic_store(&marker->cancelled, false);
 	atomic_store(&marker->is_busy, true);
 	(void)sem_post(&marker->ordered);
 	while (atomic_load(&marker->is_busy)) /* (a post may be of one that came too late) */
@@ -200,6 +218,6 @@ void unit_mark_killed(struct unit_marker *marker, unsigned n_processes)
 
 void unit_mark_cancel(struct unit_marker *marker)
 {
-	atomic_store(&marker->cancelled, 1);
+	atomic_store(&marker->cancelled, true);
 	(void)sem_post(&marker->ordered);
 }

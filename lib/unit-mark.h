@@ -34,6 +34,9 @@ struct unit_marker *unit_marker_free(struct unit_marker *marker);
  * Allocates nothing.  0 or -errno of the write if that was over by the deadline (CLOCK_MONOTONIC);
  * else -EINPROGRESS: it may still come to it; -EBUSY: an earlier one is still under way, and
  * nothing is done.
+ *
+ * PID 1 of systemd 252 compares with the last number of the unit, also if that was in an earlier
+ * cgroup of it, before a restart.  So the number is no less than the deadline, which only grows.
  */
 int unit_mark(struct unit_marker *marker, const char *path, size_t length, usec_t deadline);
 
@@ -43,6 +46,6 @@ void unit_mark_killed(struct unit_marker *marker, unsigned n_processes);
 /* It was not killed after all: takes back the last unit_mark().  Does not wait. */
 void unit_mark_cancel(struct unit_marker *marker);
 
-/* The number of an attribute's text, changed by n; pure.  0 for what is none, as systemd reads it
- * where there is none; never below 0. */
-uint64_t unit_mark_changed(const char *text, int n);
+/* The number that follows that of an attribute's text, where `n` more are counted, and no less than
+ * `least`; pure.  What is no number counts as 0, as for systemd. */
+uint64_t unit_mark_next(const char *text, uint64_t n, uint64_t least);

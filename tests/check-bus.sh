@@ -177,7 +177,7 @@ check "[ \"\$(answer '[.data[0][] | select(.[0] == \"reluctant\") | .[1]] | join
     '\"session-unit display-unit display compositor session\"' ]" 'GetRules: those that make reluctant'
 call GetPolicies
 check "[ \"\$(answer '.data[0] | map(.[0])')\" = '[\"warn\",\"terminate\",\"kill\",\"stall\",\"thrash\"]' ]" 'GetPolicies: those built in'
-check "answer '.data[0][1][2]' | grep -q '\"available <= 10 % capped at 4.0 GiB ([0-9.]* .iB)'" 'GetPolicies: conditions in words'
+check "answer '.data[0][1][2]' | grep -q '\"available <= 10% capped at 4.0 GiB ([0-9.]* .iB)'" 'GetPolicies: conditions in words'
 check "[ \"\$(answer '.data[0] | map(.[3]) | any')\" = false ]" 'GetPolicies: none holds that is switched off'
 
 #
@@ -367,8 +367,8 @@ if has_gdbus; then
 fi
 timeout 20 "$build/reckonctl" status >"$tmp/out" 2>&1
 status=$?
-check "[ $status = 0 ] && grep -qE '^Ending +hold \\(pid $stubborn\\): SIGTERM [0-9.]+ m?s ago, policy now\$' '$tmp/out' &&
-    grep -qE '^Now +policy now \\(terminate\\): available <= 100 %' '$tmp/out'" 'reckonctl status shows who is on its way'
+check "[ $status = 0 ] && grep -qE '^Killing +hold \\(pid $stubborn\\): SIGTERM [0-9.]+ m?s ago, policy now\$' '$tmp/out' &&
+    grep -qE '^Now +policy now \\(terminate\\): available <= 100%' '$tmp/out'" 'reckonctl status shows who is on its way'
 timeout 20 "$build/reckonctl" explain >"$tmp/out" 2>&1
 status=$?
 check "[ $status = 1 ] && is_busy" 'reckonctl explain, too'

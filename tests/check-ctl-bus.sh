@@ -127,7 +127,7 @@ finds 'says so' .running null .error '*no system bus*' .source '"reckonctl"' .st
 run 'history without a bus' 1 err 'no system bus' -- history
 start_bus
 run_apart none 'status without a daemon' 1 out '^State +not running: nobody would be ended in time$' \
-    out '^Memory +[0-9.]+ % of ' \
+    out '^Memory +[0-9.]+% of ' \
     err '^reckonctl: reckond is not running \(systemctl start reckond; if that fails: reckonctl check; journalctl -u reckond\)$' -- status
 run_apart none 'and as JSON' 1 -- --json status &&
     finds 'says so' .running false .error '*is not running*' .memory.available_bytes '[1-9]*' .last null
@@ -144,7 +144,7 @@ finds 'is an object with error' .error '"reckond *"'
 run 'reload without a daemon' 1 err "^reckonctl: $absent" -- reload
 run 'explain without a daemon' 0 out '^If memory ran out now, |^The conditions of ' \
     out "^Found out by reckonctl itself: $absent" -- explain
-run 'rules without a daemon' 0 out '^warn +warn +\? +available <= 15 % capped at 6\.0 GiB \([0-9]' \
+run 'rules without a daemon' 0 out '^warn +warn +\? +available <= 15% capped at 6\.0 GiB \([0-9]' \
     out '^protect +bus +yes +-  Comm=\^\(dbus-daemon\|' out '^avoid +shell +yes +0.5  Comm=' \
     out "^Found out by reckonctl itself: $absent" -- rules
 run 'and as JSON' 0 -- --json rules
@@ -160,12 +160,12 @@ say 'asking does not start the daemon' "$problem"
 echo '# a daemon'
 serve
 run status 0 out '^State +calm: there is plenty of memory \(reckond 0\.1\.0\)$' \
-    out '^Memory +62\.2 % of 7\.6 GiB available$' out '^Swap +90\.4 % of 3\.9 GiB free$' \
-    out '^Pressure +something stalled 1\.2 %, everything 0\.0 % of the last 10 s$' \
-    out '^Next +policy warn, 3\.6 GiB of memory and 2\.6 GiB of swap away: available <= 15 % \(1\.1 GiB\)' \
-    out '^Would go +chromium \(pid 812, user alice\); 1\.4 GiB would come back$' \
-    out '^Ended +1 process since the start, 2 d 5 h ago$' \
-    out '^Last +2 h 12 min ago: chromium \(pid 4711\) by policy kill: gone after 43 ms; 1\.3 GiB of 1\.4 GiB came back$' \
+    out '^Memory +62\.2% of 7\.6 GiB available$' out '^Swap +90\.4% of 3\.9 GiB free$' \
+    out '^Pressure +something stalled 1\.2%, everything 0\.0% of the last 10 s$' \
+    out '^Next +policy warn, 3\.6 GiB of memory and 2\.6 GiB of swap away: available <= 15% \(1\.1 GiB\)' \
+    out '^Would go +chromium \(pid 812, user alice\); would free 1\.4 GiB$' \
+    out '^Kills +1 process since the start, 2 d 5 h ago$' \
+    out '^Last +2 h 12 min ago: chromium \(pid 4711\) by policy kill: gone after 43 ms; 1\.3 GiB of 1\.4 GiB reclaimed$' \
     out '^Files +/etc/reckond/reckond\.conf$' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 is_harmless 'and no colour in a pipe'
@@ -178,7 +178,7 @@ finds 'has what reckonctl(1) promises' .running true .source '"daemon"' .version
 serve '.explain["0"].group = {cgroup: "/user.slice/app.scope", by: "memory.oom.group", processes: 9,
     footprint_bytes: 2147483648, footprint_min_bytes: 2147483648, footprint_max_bytes: 2147483648}'
 run 'status where all of a cgroup would go' 0 \
-    out '^Would go +all of cgroup /user.slice/app.scope \(9 processes\); 2\.0 GiB would come back$' -- status
+    out '^Would go +all of cgroup /user.slice/app.scope \(9 processes\); would free 2\.0 GiB$' -- status
 serve
 run explain 0 out '^If memory ran out now, chromium' out '^Next would be code \(pid 1044, user alice\): 900 MiB\.$' \
     out '^Not postgres \(pid 701, user postgres\), although it has 1\.7 GiB: protected by the rule database\.$' \
@@ -212,7 +212,7 @@ run 'explain of a file is not asked of the daemon' 0 out 'itself: as --config as
     -- --config "$tmp/mine.conf" explain
 run history 0 out '^ID +AGO  VICTIM +SIZE' \
     out '^ 4  2 h 12 min  chromium \(pid 4711\) +1\.4 GiB +1\.2 GiB +1\.3 GiB +1\.3 GiB  gone after 43 ms; policy kill$' \
-    out '^ 3 .*  -  .*nobody to end; policy kill$' out '^ 2 .*could not be ended, useless; policy terminate$' \
+    out '^ 3 .*  -  .*nobody to end; policy kill$' out '^ 2 .*could not be killed, ineffective; policy terminate$' \
     out '^ 1 .* - .*dry run; policy kill$' -- history
 problem=''
 [ "$(tail -n 1 "$tmp/out" | cut -c 1-2)" = ' 4' ] || problem=' it is not'
@@ -222,16 +222,16 @@ problem=''
 [ "$(wc -l <"$tmp/out")" = 3 ] || problem=' other than three lines'
 say 'and no more' "$problem"
 run 'all' 0 out '^ 4 ' out '^ 1 ' -- history 0
-run 'all that is known' 0 out '^4: 20..-..-.. ..:..:.., 2 h 12 min ago: chromium' out '^  Came back +1\.2 GiB after 0\.1 s, ' \
-    out 'Ended by +SIGKILL, after SIGTERM had not helped: .*; 1 other process .*thawed \(2 levels\), then frozen again$' \
+run 'all that is known' 0 out '^4: 20..-..-.. ..:..:.., 2 h 12 min ago: chromium' out '^  Reclaimed +1\.2 GiB after 0\.1 s, ' \
+    out 'Killed by +SIGKILL, after SIGTERM had not helped: .*; 1 other process .*thawed \(2 levels\), then frozen again$' \
     out '^  Next were +firefox \(pid 900, 790 MiB\)$' out '^3: .*but nobody may be ended\.$' -- --full history
 run 'the choice' 0 out '^  Choice +2 of 140 candidates read precisely; no other candidate could have been larger than the first$' \
     -- --full history
-run 'how the machine stood' 0 out '^  Policy +kill \(kill\), with 340 MiB of 7\.6 GiB available, 120 MiB of swap free, everything stalled 31\.2 %$' \
+run 'how the machine stood' 0 out '^  Policy +kill \(kill\), with 340 MiB of 7\.6 GiB available, 120 MiB of swap free, everything stalled 31\.2%$' \
     -- --full history
 serve '.history[0] += {swap_total_bytes: 0, swap_free_before_bytes: 0, pressure_some_permyriad: 4500}
     | .history[1].swap_total_bytes = 4187593113 | .history[1] |= del(.pressure_full_permyriad)'
-run 'how it stood with swap' 0 out 'available, no swap, something stalled 45\.0 %, everything 31\.2 %$' \
+run 'how it stood with swap' 0 out 'available, no swap, something stalled 45\.0%, everything 31\.2%$' \
     out 'of 7\.6 GiB available, 90\.0 MiB of swap free$' -- --full history
 run 'the steps' 0 out '^  Steps +chosen after 240 us, pidfd open after 290 us, boosted after 340 us, signalled after 390 us, given to be reaped after' \
     -- --full history
@@ -257,7 +257,7 @@ run 'history, as JSON' 0 -- --json history
 finds 'the newest first, with all members' .source '"daemon"' '.entries[0].id' 4 '.entries[0].kind' '"killed"' \
     '.entries[0].time_usec' '[1-9]*' '.entries[0].returned_100ms_bytes' '[1-9]*' '.entries[0].weight' '1?(.0)' \
     '.entries[0].useless' false '.entries[2].refrozen' 2 '.entries[0].ranked[0].verdict' '"chosen"'
-run rules 0 out '^thrash +kill +- +available <= 20 % ' out '^protect +database +- +-  Comm=\^postgres\$ User=postgres$' \
+run rules 0 out '^thrash +kill +- +available <= 20% ' out '^protect +database +- +-  Comm=\^postgres\$ User=postgres$' \
     out '^prefer +browsers +- +1\.5  Cgroup=' out '^Answered by reckond\.$' -- rules
 run 'rules, as JSON' 0 -- --json rules
 finds 'as the daemon has them' .source '"daemon"' '.policies[0].holds' false '.rules[1].builtin' false '.rules[2].weight' 0.5
@@ -288,9 +288,9 @@ serve '.history = [] | .properties += {Kills: 0, State: "settle", DryRun: true, 
     SwapTotal: 0, SwapFree: 0, HasPressure: false} | .explain["0"].policies[2].holds = true
     | .explain["0"].policies[0].action = "none" | .explain["0"].policies[3] |= (.action = "none" | .holds = true) | .explain["0"].victim = null'
 run 'status' 0 out '^State +settle: memory is about to come back' out '^ +dry run: nobody is signalled' \
-    out '^Swap +none$' out '^Pressure +not known' out '^Now +policy kill: available <= 5 % ' \
+    out '^Swap +none$' out '^Pressure +not known' out '^Now +policy kill: available <= 5% ' \
     out '^Next +policy terminate, ' \
-    out '^Ended +0 processes since' out '^Limits +may not signal$' out '^Beside +earlyoom.service$' \
+    out '^Kills +0 processes since' out '^Limits +may not signal$' out '^Beside +earlyoom.service$' \
     out '^ +systemd-oomd.service$' out '^ +two such daemons' out '^Scope +/user.slice$' out '^Files +none: the built-in' -- status
 problem=''
 ! grep -qE '^(Last|Would go)' "$tmp/out" || problem=' somebody is named'
@@ -326,12 +326,22 @@ say 'and the others are not' "$problem"
 run 'and the last one' 0 out '^Last +2.*-.*-.* ..:..:..: chromium \(pid 4711\) by' -- status
 serve '.history |= [.[0], .[0], .[0], .[0], .[0], .[0]] | .history[0].kind = "stood-down" | .history[1].outcome = "memory-back"
     | .history[2].outcome = "stand-down" | .history[3].outcome = "wait" | .history[4].outcome = "of a newer daemon"
-    | .history[5].target = "cgroup" | .history[5].cgroup = "/a.slice" | .history |= [to_entries[] | .value.id = 9 - .key | .value]'
-run 'other outcomes' 0 out ' stood down; policy kill$' out ' lingers, but its memory was back after 43 ms; ' \
-    out ' did not go, and need not any more; ' out ' is being waited for; ' out ' not known; ' \
+    | .history |= [to_entries[] | .value.id = 9 - .key | .value.cgroup = "/a.slice/\(.key).service" | .value]
+    | .history[5].target = "cgroup" | .history[5].cgroup = "/a.slice"'
+run 'other outcomes' 0 out ' stood down; policy kill$' out ' still exiting, memory already reclaimed after 43 ms; ' \
+    out ' cancelled \(memory recovered\); ' out ' is being waited for; ' out ' not known; ' \
     out ' cgroup /a\.slice +1.4 GiB ' -- history
 run 'other outcomes in full' 0 out 'chromium \(pid 4711\) was chosen by policy kill and spared: the emergency was over\.$' \
     out ' ago: cgroup /a\.slice by policy kill: ' -- --full history
+serve '.history |= [.[0], .[0], .[0], .[0]] | .history |= [to_entries[] | .value.id = 9 - .key | .value.pid = 800 + .key |
+    .value.time_usec -= .key * 10000000 | .value.cgroup = "/system.slice/mydb.service" | .value]'
+run 'a unit that is killed again and again is one row' 0 out '^ 9 .* mydb\.service: killed 4 times in (29|30) s ' -- history
+problem=''
+! grep -q '^ [678] ' "$tmp/out" || problem=' others are shown as well'
+say 'and only one' "$problem"
+run 'in status too' 0 out '^Last .*: mydb\.service: killed 4 times in (29|30) s; chromium \(pid 800\) by policy kill: ' -- status
+run 'and in JSON' 0 -- --json history
+finds 'all of them are' '.entries[3].pid' 803 '.entries[0].pid' 800
 # shellcheck disable=SC2016
 serve '("\u001b[2J\u009b1m\u202ex\nb\ttt" as $evil | .history[0] |= (.comm = $evil | .cgroup = $evil | .policy = $evil)
     | .properties.Limits = [$evil] | .properties.State = $evil | .properties.ConfigFiles = [$evil]
@@ -359,7 +369,7 @@ serve '.errors = {Explain: ["org.freedesktop.DBus.Error.LimitsExceeded", "Too ma
     Reload: ["org.reckond1.Error.BadConfiguration", "/etc/a.conf:2: what\u001b is this\n/etc/b.conf:7: and this"]}'
 run 'explain where too many ask' 1 err '^reckonctl: reckond cannot answer Explain: Too many are waiting$' -- explain
 run 'an odd error' 1 err '^reckonctl: reckond cannot answer ListHistory: Odd\?$' -- history
-run 'status without these' 0 err 'Explain: Too many' err 'ListHistory: Odd' out '^State +calm' out '^Ended' -- status
+run 'status without these' 0 err 'Explain: Too many' err 'ListHistory: Odd' out '^State +calm' out '^Kills' -- status
 run 'reload of a bad configuration' 2 err '^/etc/a\.conf:2: what\? is this$' err '^/etc/b\.conf:7: and this$' \
     err 'the old one stays$' -- reload
 run 'reload of a bad configuration, as JSON' 2 -- --json reload
@@ -371,8 +381,8 @@ serve '("stub\u001b (pid 812) was sent SIGTERM 3.1 s ago by policy now; ask agai
     | .history |= [.[0] | .comm = "stub\u001b" | .pid = 812 | .policy = "now" | .signal = "SIGTERM" | .outcome = "wait"
         | .time_usec = -3100000 | del(.ended_usec)] + .)'
 busy='reckond is busy: stub\? \(pid 812\) was sent SIGTERM 3\.1 s ago by policy now; ask again when it is gone\.'
-run 'status while a victim is on its way' 0 out '^State +settle: ' out '^Ending +stub\? \(pid 812\): SIGTERM 3\.[0-9] s ago, policy now$' \
-    out '^Now +policy terminate: available <= 10 % ' out '^Ended +1 process since' out '^Files +/etc/reckond/' -- status
+run 'status while a victim is on its way' 0 out '^State +settle: ' out '^Killing +stub\? \(pid 812\): SIGTERM 3\.[0-9] s ago, policy now$' \
+    out '^Now +policy terminate: available <= 10% ' out '^Kills +1 process since' out '^Files +/etc/reckond/' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 ! grep -qE '^(Next|Would go|Last)' "$tmp/out"
 say 'nor what is not known' "$([ $? = 0 ] || grep -E '^(Next|Would go|Last)' "$tmp/out")"
@@ -558,7 +568,7 @@ if grep -qE "$absent|does not know ListHistory" "$tmp/err"; then
     exit $failed
 fi
 run 'status' 0 out '^State +[a-z]+: ' out 'dry run: nobody' out "^Scope +$scope\$" out "^Files +$tmp/mine\.conf\$" \
-    out "^Would go +sleep \\(pid $held, user root\\)" out '^Ended +0 processes' -- status
+    out "^Would go +sleep \\(pid $held, user root\\)" out '^Kills +0 processes' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 run 'status, as JSON' 0 -- --json status
 finds 'knows all that a mock knows' '[.version, .state, .dry_run, .scope, .config_files, .conflicts, .limits, .processes,
@@ -598,10 +608,10 @@ finds 'an ending is in the history' '.entries[-1].kind' '"killed"' '.entries[-1]
     '.entries[-1].outcome' '"gone"' '.entries[-1].policy' '"now"' '.entries[-1].signal' '"SIGKILL"' \
     '.entries[-1].returned_2s_bytes' '[0-9]*' '.entries[-1].ranked[0].pid' "$victim" '.entries[-1].cgroup' "\"$scope\""
 run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" -- history
-run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $scope\$" out '^  Ended by +SIGKILL: gone after ' \
-    out '^  Steps +chosen after ' out '^  Came back +' -- --full history
+run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $scope\$" out '^  Killed by +SIGKILL: gone after ' \
+    out '^  Steps +chosen after ' out '^  Reclaimed +' -- --full history
 run 'and in the state' 0 out '^State +(act|watch): memory is short, but nobody may be ended ' \
-    out '^ +left out: .*[0-9] outside the scope' out '^Ended +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
+    out '^ +left out: .*[0-9] outside the scope' out '^Kills +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
 
 echo '# what it has left'
 # The victim's entry, which is complete; others may still come until it is stopped.

@@ -110,7 +110,7 @@ finds 'is an object with error' .error '*3 mistakes*'
 
 echo '# explain, on this machine'
 printf '[Daemon]\nScope=/\n' >"$tmp/plain.conf"
-run 'explain' 0 out '^If memory ran out now, |^The conditions of policy ' out '^Memory: [0-9.]+ % of ' \
+run 'explain' 0 out '^If memory ran out now, |^The conditions of policy ' out '^Memory: [0-9.]+% of ' \
     out 'Left out: .*kernel thread|Left out: init|hidepid' -- --config "$tmp/plain.conf" explain
 run 'explain, as JSON' 0 -- --config "$tmp/plain.conf" --json explain
 finds 'has the parts that reckonctl(1) promises' '.memory.total_bytes' '[1-9]*' \

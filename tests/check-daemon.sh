@@ -80,7 +80,7 @@ small=${pids[0]}
 hold 64
 large=${pids[1]}
 start --dry-run
-check "wait_for \"grep -q '^Would end .*(pid $large,' '$tmp/log'\"" 'a dry run names the largest of the scope'
+check "wait_for \"grep -q '^Would kill .*(pid $large,' '$tmp/log'\"" 'a dry run names the largest of the scope'
 check "is_alive $large && is_alive $small" 'a dry run signals nobody'
 for found in memory: swap: pressure: cgroups: counting: policy; do
 	check "grep -q '^$found' '$tmp/log'" "it says what it found: $found"
@@ -91,7 +91,7 @@ check '[ $status = 0 ]' 'SIGTERM ends it well'
 # The whole path.  The scope is left alone at first: a policy that does not hold.
 printf '[Policy now]\nMemoryAvailable=0%%\nAction=kill\n' >"$tmp/conf"
 start
-check "! grep -q '^Ending' '$tmp/log'" 'it leaves everybody alone while nothing is wrong'
+check "! grep -q '^Killing' '$tmp/log'" 'it leaves everybody alone while nothing is wrong'
 check "! grep -q 'limit: rehearsal' '$tmp/log'" 'the rehearsal finds nothing that does not work'
 
 # Nothing is forked once there are threads.
@@ -121,13 +121,13 @@ check "is_alive $large" 'and nobody is ended'
 printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
 kill -HUP "$daemon"
 check "wait_for \"! is_alive $large\"" 'with a good one the largest goes'
-check "wait_for \"grep -qE '^Ending .*\\(pid $large,.* [12] of 2 candidates read; next would be [a-z]+ \\(pid $small, ' '$tmp/log'\"" \
+check "wait_for \"grep -qE '^Killing .*\\(pid $large,.* [12] of 2 candidates read; next would be [a-z]+ \\(pid $small, ' '$tmp/log'\"" \
 	'and who would be next is named'
-check "wait_for \"grep -qE '\\(pid $large, .* (is gone|lingers, but its memory is back)' '$tmp/log'\"" 'and it is said'
-check "grep -qE '\\(pid $large, .* (is gone|its memory is back).*(came back within|little more is available)' '$tmp/log'" 'with what came back'
+check "wait_for \"grep -qE '^Killed .*\\(pid $large, .*: ([0-9.]+ .?i?B reclaimed in [0-9]+ ms|exited after [0-9]+ ms)' '$tmp/log'\"" 'and it is said'
+check "grep -qE '\\(pid $large, .*(reclaimed in|little more is available)' '$tmp/log'" 'with what came back'
 check "wait_for \"! is_alive $small\"" 'then the other, as the policy still holds'
 check "wait_for \"grep -q 'no process is eligible' '$tmp/log'\"" 'and that nobody is left is said'
-check "[ \$(grep -c '^Ending' '$tmp/log') = 2 ]" 'each once, and nobody outside the scope'
+check "[ \$(grep -c '^Killing' '$tmp/log') = 2 ]" 'each once, and nobody outside the scope'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
 
@@ -194,10 +194,10 @@ if "${nobody[@]}" test -x "$reckond"; then
 	as=("${nobody[@]}")
 	start
 	check "wait_for \"! is_alive $small\"" 'an ordinary user'"'"'s own process goes'
-	check "grep -q '(pid $large, .* cannot be ended: Operation not permitted.* passed over for 30 s' '$tmp/log'" \
+	check "grep -q '(pid $large, .* cannot be killed: Operation not permitted.* skipped for 30 s' '$tmp/log'" \
 		'instead of the larger one, which it may not end'
 	check "wait_for \"grep -q 'no process is eligible.* 1 skipped' '$tmp/log'\"" 'then it is said that nobody is left'
-	check "[ \$(grep -c '(pid $large, .* cannot be ended' '$tmp/log') = 1 ] && is_alive $large" \
+	check "[ \$(grep -c '(pid $large, .* cannot be killed' '$tmp/log') = 1 ] && is_alive $large" \
 		'and nobody is tried in a loop'
 	stop
 	check '[ $status = 0 ]' 'SIGTERM ends it well'
@@ -216,10 +216,10 @@ hold 24
 hold 24
 printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\nTarget=cgroup\n' >"$tmp/conf"
 start
-check "wait_for \"grep -q '^Ending cgroup $scope/beside ' '$tmp/log'\"" 'then it is the turn of the other cgroup'
-check "grep '^Ending' '$tmp/log' | head -n 1 | grep -q '^Ending cgroup $scope/job (2 processes, '" \
+check "wait_for \"grep -q '^Killing cgroup $scope/beside ' '$tmp/log'\"" 'then it is the turn of the other cgroup'
+check "grep '^Killing' '$tmp/log' | head -n 1 | grep -q '^Killing cgroup $scope/job (2 processes, '" \
 	'the cgroup goes first that holds most'
-check "grep -qE '^cgroup $scope/job \\(.* (is gone|lingers, but its memory is back)' '$tmp/log'" 'and it is said'
+check "grep -qE '^Killed cgroup $scope/job \\(.* (reclaimed in|exited after)' '$tmp/log'" 'and it is said'
 check "! is_alive ${pids[-1]} && ! is_alive ${pids[-2]}" 'with all in it'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
@@ -237,12 +237,12 @@ echo "$deaf" >"$mount$scope/deaf/cgroup.procs"
 start
 sed -i 's/=0%/=100%/' "$tmp/conf"
 kill -HUP "$daemon"
-check "wait_for \"grep -q '^Ending deaf ' '$tmp/log'\"" 'a deaf one is asked to end'
+check "wait_for \"grep -q '^Killing deaf ' '$tmp/log'\"" 'a deaf one is asked to end'
 printf '[Policy now]\nMemoryAvailable=0%%\nAction=kill\n' >"$tmp/conf"
 kill -HUP "$daemon"
-check "wait_for \"grep -q '^deaf (.* is gone\|^deaf (.* lingers' '$tmp/log'\" && ! is_alive $deaf" 'and made to'
+check "wait_for \"grep -q '^Killed deaf (' '$tmp/log'\" && ! is_alive $deaf" 'and made to'
 check "wait_for \"[ \\\$(grep -c 'was reloaded' '$tmp/log') = 2 ]\"" 'a reload in between is done'
-check "[ \"\$(grep -E '^deaf |was reloaded' '$tmp/log' | tail -n 1)\" = 'The configuration was reloaded.' ]" 'after that'
+check "[ \"\$(grep -E '^Killed deaf |was reloaded' '$tmp/log' | tail -n 1)\" = 'The configuration was reloaded.' ]" 'after that'
 stop
 
 # A scope by the configuration need not be there yet.

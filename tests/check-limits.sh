@@ -106,7 +106,7 @@ try() {
 	if [ ${#options[@]} = 0 ]; then
 		check "wait_for \"! is_alive $victim\"" "$name: does its work"
 	else
-		check "wait_for \"grep -q '^Would end .*(pid $victim,' '$tmp/log'\"" "$name: makes its choice"
+		check "wait_for \"grep -q '^Would kill .*(pid $victim,' '$tmp/log'\"" "$name: makes its choice"
 		kill -KILL "$victim"
 	fi
 	stop
@@ -140,7 +140,7 @@ if can setpriv --bounding-set -kill; then
 	hold 16 ''
 	start setpriv --bounding-set -kill
 	check "wait_for \"! is_alive $victim\" && is_alive $other" 'no CAP_KILL: goes on to whom it may end'
-	check "grep -q '(pid $other, .*cannot be ended: Operation not permitted' '$tmp/log'" 'and says so'
+	check "grep -q '(pid $other, .*cannot be killed: Operation not permitted' '$tmp/log'" 'and says so'
 	stop
 	kill -KILL "$other"
 

@@ -123,7 +123,7 @@ check "wait_for \"grep -q '[0-9] messages were lost' '$tmp/log'\"" 'when it is r
 good_conf >"$conf"
 kill -HUP "$daemon"
 check "wait_for \"grep -q '^The configuration was reloaded' '$tmp/log'\"" 'and goes on from there'
-check "grep -q '^Ready' '$tmp/log' && [ '$(order_of '^Ending hold \(pid @,')' = '1 2 3' ]" \
+check "grep -q '^Ready' '$tmp/log' && [ '$(order_of '^Killing hold \(pid @,')' = '1 2 3' ]" \
 	'and there is all that was said before, in order'
 check "[ '$(order_of '\(pid @, .*(is gone|memory is back)')' = '1 2 3' ]" 'and what came of it'
 kept=$(grep -c 'Nonsense' "$tmp/log") lost=$(sed -n 's/ messages were lost.*//p' "$tmp/log")
@@ -181,7 +181,7 @@ check all_three_go 'with a full journal all three victims go'
 : >"$tmp/go"
 entries_are_in_order() { [ "$(order_of '^RECKOND_VICTIM_PID=@$')" = '1 1 2 2 3 3' ]; }
 check 'wait_for entries_are_in_order' 'when it reads, the entries of all three come, in order'
-check "grep -q '^MESSAGE=Ending .*(pid ${pids[-1]},' '$tmp/log' && grep -q '^MESSAGE_ID=3c1f0a5d0f7e4b0c9a52a4e7c6f1d280' '$tmp/log'" \
+check "grep -q '^MESSAGE=Killing .*(pid ${pids[-1]},' '$tmp/log' && grep -q '^MESSAGE_ID=3c1f0a5d0f7e4b0c9a52a4e7c6f1d280' '$tmp/log'" \
 	'with what was said, and by what it is found'
 check "grep -q '^SYSLOG_IDENTIFIER=reckond' '$tmp/log' && grep -q '^PRIORITY=4' '$tmp/log' && grep -qx 'RECKOND_VICTIM_CGROUP=$scope' '$tmp/log'" \
 	'and its fields'

@@ -178,6 +178,7 @@ static void test_note_fills_the_record(void **state)
 	assert_int_equal(e->oom_score_adj, -5);
 	assert_true(e->weight == 0.5);
 	assert_int_equal(e->footprint_bytes, 64 * MIB);
+	assert_int_equal(e->would_free_bytes, 64 * MIB);
 	assert_int_equal(e->anonymous_bytes, 60 * MIB);
 	assert_int_equal(e->swap_bytes, 4 * MIB);
 	assert_int_equal(e->score_min_bytes, 60 * MIB);
@@ -232,6 +233,8 @@ static void test_note_fills_in_who_goes_too(void **state)
 	assert_false(e->ranked[0].goes_too);
 	assert_true(e->ranked[1].goes_too); /* in the group, too */
 	assert_int_equal(e->footprint_bytes, 101 * MIB);
+	assert_int_equal(e->would_free_bytes, 101 * MIB);
+	assert_int_equal(e->alone_bytes, UNKNOWN); /* of all of them it is not known */
 	assert_int_equal(e->anonymous_bytes, 100 * MIB);
 	assert_int_equal(e->swap_bytes, MIB);
 
@@ -335,6 +338,33 @@ static void test_what_came_back_is_noted_in_time(void **state)
 	assert_int_equal(e->returned_bytes, 40 * MIB);
 	assert_int_equal(e->available_after_bytes, BEFORE + 40 * MIB);
 	assert_int_equal(e->swap_free_after_bytes, 0);
+}
+
+/* It exits after its memory was reclaimed: that is what is kept, as long as it is its record. */
+static void test_a_late_exit_is_recorded(void **state)
+{
+	kill_one(812, SIGKILL);
+	account_exited(test.m, 812); /* not over yet */
+	assert_string_equal(newest()->outcome, "wait");
+	look(30 * MSEC, 60 * MIB);
+	end(KILL_PROGRESS_MEMORY_BACK, 30 * MSEC);
+	account_exited(test.m, 813);
+	assert_string_equal(newest()->outcome, "memory-back");
+	account_exited(test.m, 812);
+	assert_string_equal(newest()->outcome, "gone");
+	assert_int_equal(newest()->ended_usec, 30 * MSEC + 100);
+	assert_int_equal(history_count(test.history), 1);
+
+	kill_one(813, SIGKILL);
+	end(KILL_PROGRESS_MEMORY_BACK, 30 * MSEC);
+	kill_one(814, SIGKILL); /* closes the other */
+	account_exited(test.m, 813);
+	assert_string_equal(newest()->outcome, "wait");
+	assert_string_equal(history_get(test.history, 1)->outcome, "memory-back");
+
+	end(KILL_PROGRESS_UNKILLABLE, 30 * MSEC);
+	account_exited(test.m, 814);
+	assert_string_equal(newest()->outcome, "unkillable");
 }
 
 static void test_swap_that_became_free_came_back_too(void **state)
@@ -624,6 +654,7 @@ int main(void)
 		with_manager(test_note_fills_in_who_was_avoided),
 		with_manager(test_pressure_is_not_known_without_psi),
 		with_manager(test_what_came_back_is_noted_in_time),
+		with_manager(test_a_late_exit_is_recorded),
 		with_manager(test_swap_that_became_free_came_back_too),
 		with_manager(test_a_look_that_comes_late_says_nothing),
 		with_manager(test_the_next_victim_ends_the_account),

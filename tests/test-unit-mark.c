@@ -35,7 +35,7 @@ static usec_t later(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (usec_t)now.tv_sec * USEC_PER_SEC + LONG;
+	return (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000 + LONG;
 }
 
 static int setup(void **state)
@@ -101,54 +101,85 @@ static void skip_without_attributes(int r)
 	skip();
 }
 
-static void test_changed(void **state)
+static void test_next(void **state)
 {
 	static const struct {
 		const char *text;
-		int n;
-		uint64_t expected;
+		uint64_t n, least, expected;
 	} cases[] = {
-		{ "", 1, 1 },
-		{ "0", 1, 1 },
-		{ "7", 1, 8 },
-		{ "7", 12, 19 },
-		{ "2", -1, 1 },
-		{ "0", -1, 0 },
-		{ "", -1, 0 },
-		{ "many", 1, 1 },
-		{ "-1", 1, 1 },
-		{ "18446744073709551615", 1, UINT64_MAX },
-		{ "18446744073709551616", 1, 1 },
+		{ "", 1, 0, 1 },
+		{ "0", 1, 0, 1 },
+		{ "7", 1, 0, 8 },
+		{ "7", 12, 0, 19 },
+		{ "7", 1, 8, 8 },
+		{ "7", 1, 500, 500 },
+		{ "", 1, 500, 500 },
+		{ "500", 1, 500, 501 },
+		{ "many", 1, 0, 1 },
+		{ "-1", 1, 0, 1 },
+		{ "18446744073709551615", 1, 0, UINT64_MAX },
+		{ "18446744073709551616", 1, 0, 1 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_int_equal(unit_mark_changed(cases[i].text, cases[i].n), cases[i].expected);
+		assert_int_equal(unit_mark_next(cases[i].text, cases[i].n, cases[i].least),
+				 cases[i].expected);
+}
+
+static uint64_t ooms(const struct world *world)
+{
+	return strtoull(value(world, "/a.slice/b.service", UNIT_MARK_OOMS), NULL, 10);
 }
 
 static void test_marks_the_unit_alone(void **state)
 {
 	struct world *world = *state;
+	uint64_t first;
 
 	skip_without_attributes(mark(world, "/a.slice/b.service/below"));
-	assert_string_equal(value(world, "/a.slice/b.service", UNIT_MARK_OOMS), "1");
+	first = ooms(world);
+	assert_true(first > 0);
 	assert_string_equal(value(world, "/a.slice/b.service", UNIT_MARK_KILLS), "");
 	assert_string_equal(value(world, "/a.slice/b.service/below", UNIT_MARK_OOMS), "");
 	assert_string_equal(value(world, "/a.slice", UNIT_MARK_OOMS), "");
 	assert_int_equal(mark(world, "/a.slice/b.service/below"), 0);
-	assert_string_equal(value(world, "/a.slice/b.service", UNIT_MARK_OOMS), "2");
+	assert_true(ooms(world) > first);
+}
+
+/* PID 1 may remember a number of the cgroup that was there before. */
+static void test_grows_in_a_new_cgroup_too(void **state)
+{
+	struct world *world = *state;
+	uint64_t first;
+
+	skip_without_attributes(mark(world, "/a.slice/b.service"));
+	first = ooms(world);
+	assert_int_equal(unlinkat(world->fd, "a.slice/b.service/below", AT_REMOVEDIR), 0);
+	assert_int_equal(unlinkat(world->fd, "a.slice/b.service", AT_REMOVEDIR), 0);
+	assert_int_equal(mkdirat(world->fd, "a.slice/b.service", 0700), 0);
+	usleep(1); /* a restart takes longer */
+	assert_int_equal(mark(world, "/a.slice/b.service"), 0);
+	assert_true(ooms(world) > first);
 }
 
 static void test_counts_processes_and_takes_back(void **state)
 {
 	struct world *world = *state;
 
+	char first[32];
+
 	skip_without_attributes(mark(world, "/a.slice/b.service"));
+	unit_mark_cancel(world->marker);
+	wait_for(world, UNIT_MARK_OOMS, "");
+	assert_int_equal(mark(world, "/a.slice/b.service"), 0);
 	unit_mark_killed(world->marker, 3);
 	wait_for(world, UNIT_MARK_KILLS, "3");
+	snprintf(first, sizeof(first), "%llu", (unsigned long long)ooms(world));
 	assert_int_equal(mark(world, "/a.slice/b.service"), 0);
+	assert_true(ooms(world) > strtoull(first, NULL, 10));
 	unit_mark_cancel(world->marker);
-	wait_for(world, UNIT_MARK_OOMS, "1");
+	wait_for(world, UNIT_MARK_OOMS, first);
 	assert_string_equal(value(world, "/a.slice/b.service", UNIT_MARK_KILLS), "3");
 }
 
@@ -156,17 +187,19 @@ static void test_a_cgroup_that_is_gone(void **state)
 {
 	struct world *world = *state;
 	char path[PATH_MAX];
+	uint64_t first;
 
 	assert_int_equal(unit_mark(world->marker, "/a.slice/c.service", 18, later()), -ENOENT);
 	memset(path, 'a', sizeof(path));
 	assert_int_equal(unit_mark(world->marker, path, sizeof(path), later()), -ENAMETOOLONG);
 	skip_without_attributes(mark(world, "/a.slice/b.service"));
+	first = ooms(world);
 	/* what comes after one that failed is not written where the one before was */
 	assert_int_equal(unit_mark(world->marker, "/a.slice/c.service", 18, later()), -ENOENT);
 	unit_mark_killed(world->marker, 5);
 	unit_mark_cancel(world->marker);
 	assert_int_equal(mark(world, "/a.slice/b.service"), 0);
-	assert_string_equal(value(world, "/a.slice/b.service", UNIT_MARK_OOMS), "2");
+	assert_true(ooms(world) > first);
 }
 
 /* It may be in time or not; it is done all the same. */
@@ -183,7 +216,7 @@ static void test_does_not_wait_longer(void **state)
 		assert_true(r == 0 || r == -EBUSY);
 		usleep(1000);
 	}
-	assert_string_equal(value(world, "/a.slice/b.service", UNIT_MARK_OOMS), "1");
+	assert_int_equal(ooms(world), 1);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -191,11 +224,9 @@ static void test_does_not_wait_longer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_changed),
-		TEST(test_marks_the_unit_alone),
-		TEST(test_counts_processes_and_takes_back),
-		TEST(test_a_cgroup_that_is_gone),
-		TEST(test_does_not_wait_longer),
+		cmocka_unit_test(test_next),	      TEST(test_marks_the_unit_alone),
+		TEST(test_grows_in_a_new_cgroup_too), TEST(test_counts_processes_and_takes_back),
+		TEST(test_a_cgroup_that_is_gone),     TEST(test_does_not_wait_longer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
