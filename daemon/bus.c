@@ -32,6 +32,8 @@
 #define STUCK_AGAIN_USEC (60 * USEC_PER_SEC)
 /* Nobody has asked of processes for so long: the census rests. */
 #define REST_USEC (10 * USEC_PER_SEC)
+/* (0 would be sd-event's 250 ms: a pause of 10 ms would become one of 260.) */
+#define TIMER_SLACK (1 * USEC_PER_MSEC)
 
 int bus_append_foreign(struct bus *b, sd_bus_message *message, const char *text)
 {
@@ -300,7 +302,8 @@ static int on_work(sd_event_source *source, void *userdata)
 
 static int add_timer(struct bus *b, sd_event_time_handler_t callback, sd_event_source **ret)
 {
-	int r = sd_event_add_time(b->manager->event, ret, CLOCK_MONOTONIC, 0, 0, callback, b);
+	int r = sd_event_add_time(b->manager->event, ret, CLOCK_MONOTONIC, 0, TIMER_SLACK, callback,
+				  b);
 
 	if (r >= 0)
 		r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
