@@ -150,7 +150,7 @@ run 'rules without a daemon' 0 out '^warn +warn +\? +available <= 15% capped at 
 run 'and as JSON' 0 -- --json rules
 finds 'has all of each' .source '"reckonctl"' '.policies[1].action' '"terminate"' '.policies[0].holds' null \
     '.rules[0].kind' '"protect"' '.rules[0].builtin' true '.rules[0].conditions' '"Cgroup=*"'
-printf '[Policy mine]\nMemoryAvailable=1G\nAction=kill\n[Prefer x]\nComm=^x$\nUser=root\n' >"$tmp/mine.conf"
+printf '[Daemon]\nMinVictim=0%%\n[Policy mine]\nMemoryAvailable=1G\nAction=kill\n[Prefer x]\nComm=^x$\nUser=root\n' >"$tmp/mine.conf"
 run 'rules of a file' 0 out '^mine +kill +\? +available <= 1\.0 GiB$' out '^prefer +x +- +2  Comm=\^x\$ User=root$' \
     out 'as --config asks for' -- --config "$tmp/mine.conf" rules
 problem=''
@@ -212,7 +212,7 @@ run 'explain of a file is not asked of the daemon' 0 out 'itself: as --config as
     -- --config "$tmp/mine.conf" explain
 run history 0 out '^ID +AGO  VICTIM +SIZE' \
     out '^ 4  2 h 12 min  chromium \(pid 4711\) +1\.4 GiB +1\.2 GiB +1\.3 GiB +1\.3 GiB  gone after 43 ms; policy kill$' \
-    out '^ 3 .*  -  .*nobody to end; policy kill$' out '^ 2 .*could not be killed, ineffective; policy terminate$' \
+    out '^ 3 .*  -  .*no victim; policy kill$' out '^ 2 .*could not be killed, ineffective; policy terminate$' \
     out '^ 1 .* - .*dry run; policy kill$' -- history
 problem=''
 [ "$(tail -n 1 "$tmp/out" | cut -c 1-2)" = ' 4' ] || problem=' it is not'
@@ -224,7 +224,7 @@ say 'and no more' "$problem"
 run 'all' 0 out '^ 4 ' out '^ 1 ' -- history 0
 run 'all that is known' 0 out '^4: 20..-..-.. ..:..:.., 2 h 12 min ago: chromium' out '^  Reclaimed +1\.2 GiB after 0\.1 s, ' \
     out 'Killed by +SIGKILL, after SIGTERM had not helped: .*; 1 other process .*thawed \(2 levels\), then frozen again$' \
-    out '^  Next were +firefox \(pid 900, 790 MiB\)$' out '^3: .*but nobody may be ended\.$' -- --full history
+    out '^  Next were +firefox \(pid 900, 790 MiB\)$' out '^3: .*no process was worth killing for policy kill\.$' -- --full history
 run 'the choice' 0 out '^  Choice +2 of 140 candidates read precisely; no other candidate could have been larger than the first$' \
     -- --full history
 run 'how the machine stood' 0 out '^  Policy +kill \(kill\), with 340 MiB of 7\.6 GiB available, 120 MiB of swap free, everything stalled 31\.2%$' \
@@ -301,17 +301,26 @@ say 'a policy that does nothing is no news' "$problem"
 run 'an empty history' 0 out '^Nobody has been ended yet\.$' -- history
 run 'an empty history, as JSON' 0 -- --json history
 finds 'is empty' .entries '\[\]'
-serve '.properties.State = "act" | .explain["0"] |= (.victim = null | .ranked = [] | .policies[2].holds = true
+serve '.properties.State = "stuck" | .explain["0"] |= (.victim = null | .ranked = [] | .policies[2].holds = true
     | .left_out += {protected: 3, out_of_scope: 26, unreadable: 2}) | .history[1].excluded = "3 protected, 26 outside the scope"'
-run 'status where nobody may be ended' 0 out '^State +act: memory is short, but nobody may be ended \(reckond 0\.1\.0\)$' \
+run 'status where no process is eligible' 0 out '^State +stuck: memory is low but no process is worth killing \(reckond 0\.1\.0\)$' \
     out '^ +left out: init, 212 kernel threads, 3 protected, 1 reluctant, 2 with .*, 26 outside the scope, 2 unreadable$' -- status
-run 'status where nobody may be ended, as JSON' 0 -- --json status
+run 'status where no process is eligible, as JSON' 0 -- --json status
 finds 'says how many, and why' .victim null .left_out.protected 3
 run 'nobody, in full' 0 out '^  Left out +3 protected, 26 outside the scope$' -- --full history
 serve '.properties.State = "watch" | .explain["0"] |= (.victim = null | .policies[0].holds = true)'
 run 'status where nobody need be ended' 0 out '^State +watch: memory is looked at closely ' -- status
-serve '.properties.State = "act" | .explain["0"].policies[2].holds = true'
-run 'status where somebody goes' 0 out '^State +act: somebody is about to be ended ' -- status
+serve '.properties += {State: "stuck", MemoryHeldBy: [
+    {kind: "tmpfs", text: "tmpfs", bytes: 6442450944, path: "/tmp/\u001bx", pid: 77, command: "cp"},
+    {kind: "memfds", text: "memfds of 1 process", bytes: 1073741824, path: "", pid: 78, command: "compositor"},
+    {kind: "slab", text: "slab", bytes: 104857600, path: "", pid: 0, command: ""},
+    {kind: "largest_process", text: "too small to be worth a kill", bytes: 5242880, path: "", pid: 9, command: "bash"}]}
+    | .explain["0"] |= (.victim = null | .ranked = [] | .policies[2].holds = true)'
+run 'status says where memory is' 0 out '^State +stuck: ' out '^Held by +6\.0 GiB tmpfs /tmp/\?x$' out '^ +likely held by cp \(pid 77\)$' \
+    out '^ +1\.0 GiB memfds of 1 process$' out '^ +by compositor \(pid 78\)$' out '^ +100 MiB slab$' \
+    out '^Largest +bash \(pid 9, 5\.0 MiB\): too small to be worth a kill$' -- status
+run 'as JSON' 0 -- --json status
+finds 'says where memory is' '.memory_held_by[0].bytes' 6442450944 '.memory_held_by[2].kind' '"slab"' '.memory_held_by[3].pid' 9 .min_victim 7969177
 serve '.properties += {Degraded: true, ConfigErrors: ["/etc/b.conf:7: this is \u001bwrong", "and this"]}'
 run 'status of a degraded daemon' 0 out '^Degraded +the configuration has errors and is used in part' out '^ +/etc/b.conf:7: this is \?wrong$' \
     out '^ +and this$' -- status
@@ -602,15 +611,15 @@ for _ in {1..100}; do # what came back is known in the end
     sleep 0.05
 done
 held=''
-[ "$(json '.entries[0].kind')" != '"nobody"' ] ||
-    finds 'with nobody after it' '.entries[0].excluded' '"*[0-9] outside the scope*'
+[ "$(json '.entries[0].kind')" != '"no-victim"' ] ||
+    finds 'with no victim after it' '.entries[0].excluded' '"*[0-9] outside the scope*'
 finds 'an ending is in the history' '.entries[-1].kind' '"killed"' '.entries[-1].pid' "$victim" '.entries[-1].comm' '"sleep"' \
     '.entries[-1].outcome' '"gone"' '.entries[-1].policy' '"now"' '.entries[-1].signal' '"SIGKILL"' \
     '.entries[-1].returned_2s_bytes' '[0-9]*' '.entries[-1].ranked[0].pid' "$victim" '.entries[-1].cgroup' "\"$scope\""
 run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" -- history
 run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $scope\$" out '^  Killed by +SIGKILL: gone after ' \
     out '^  Steps +chosen after ' out '^  Reclaimed +' -- --full history
-run 'and in the state' 0 out '^State +(act|watch): memory is short, but nobody may be ended ' \
+run 'and in the state' 0 out '^State +(stuck: memory is low but no process is worth killing|watch: memory is short, but nobody may be ended) ' \
     out '^ +left out: .*[0-9] outside the scope' out '^Kills +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
 
 echo '# what it has left'

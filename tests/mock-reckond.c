@@ -44,7 +44,7 @@ static int append_number(sd_bus_message *m, char type, int64_t number)
 /* Of org.reckond1(5), by the form of the name. */
 static char type_of(const char *name, const json_t *value)
 {
-	static const char *const bytes[] = { "_bytes", "_usec", "id" };
+	static const char *const bytes[] = { "bytes", "_usec", "id" };
 
 	if (json_is_string(value))
 		return 's';
@@ -297,6 +297,8 @@ static int on_property(sd_bus *bus, const char *path, const char *interface, con
 					     ? 'u'
 					     : 't',
 				     point_in_time(value));
+	if (strcmp(property, "MemoryHeldBy") == 0)
+		return append_entries(reply, value, 0, SIZE_MAX);
 	r = sd_bus_message_open_container(reply, 'a', "s");
 	json_array_foreach((json_t *)value, i, item)
 	{
@@ -326,6 +328,9 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("PressureFull", "u", on_property, 0, 0),
 	SD_BUS_PROPERTY("HasPressure", "b", on_property, 0, 0),
 	SD_BUS_PROPERTY("Processes", "u", on_property, 0, 0),
+	SD_BUS_PROPERTY("MinVictim", "t", on_property, 0, 0),
+	SD_BUS_PROPERTY("MemoryHeldBy", "aa{sv}", on_property, 0,
+			SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("Kills", "u", on_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("StartedUSec", "t", on_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("ReadUSec", "t", on_property, 0, 0),
