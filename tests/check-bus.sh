@@ -285,7 +285,7 @@ if command -v dbus-send >/dev/null; then
     check "grep -q 'string \"Victim\"' '$tmp/out'" 'dbus-send (libdbus) is answered'
     dbus-send --system --print-reply --dest=org.reckond1 /org/reckond1 org.freedesktop.DBus.Properties.GetAll \
         string:org.reckond1.Manager >"$tmp/out" 2>&1
-    check "[ \$(grep -c 'dict entry' '$tmp/out') = 21 ]" 'all properties at once'
+    check "[ \$(grep -c 'dict entry' '$tmp/out') = 23 ]" 'all properties at once'
     # Asked without waiting for the answer: nobody is there when it comes.
     for _ in {1..20}; do dbus-send --system --dest=org.reckond1 --type=method_call /org/reckond1 org.reckond1.Manager.Explain uint32:0; done
     check 'call GetPolicies' 'a client that has gone does no harm'

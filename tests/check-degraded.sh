@@ -40,7 +40,7 @@ hold 16
 victim=$held
 start
 check "wait_for \"! is_alive $victim\"" 'it kills by the policy without errors'
-check "wait_for \"grep -q 'no process is eligible' '$tmp/log'\" && is_alive $kept" 'and not what was meant to be protected'
+check "wait_for \"grep -q 'no process is worth killing' '$tmp/log'\" && is_alive $kept" 'and not what was meant to be protected'
 check "grep -q '^$tmp/conf:$((line + 1)): MemoryAvailable= needs' '$tmp/log' && grep -q '^$tmp/conf:$line: \\[Policy broken\\] has errors and is not used' '$tmp/log'" \
     'the log has a line for each error'
 check "grep -q '^$tmp/conf:[0-9]*: warning: User=ghost: there is no such user' '$tmp/log' && grep -q '^$tmp/conf:[0-9]*: warning: unknown section \\[Metrics\\]' '$tmp/log' &&
@@ -72,7 +72,7 @@ stop
 # What says what may be killed at all.
 printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n[Daemon]\nDryRun=ye\n' >"$tmp/conf"
 start
-check "wait_for \"grep -q '^Would end .*(pid $kept,' '$tmp/log'\" && is_alive $kept" 'DryRun= that cannot be read is a dry run'
+check "wait_for \"grep -q '^Would kill .*(pid $kept,' '$tmp/log'\" && is_alive $kept" 'DryRun= that cannot be read is a dry run'
 wait_for is_there 20
 check "[ \"\$(get DryRun)\" = true ] && notified '^STATUS=Degraded: .*dry run'" 'and it is told'
 stop
