@@ -19,12 +19,28 @@ struct gathering {
 	bool is_partial; /* not all that share it are killed */
 };
 
+/* A relative that may not be killed keeps all that they have in common: then it is no use to kill
+ * the others. */
+static bool may_kill_all(const struct gathering *g, const struct census_process *victim)
+{
+	const struct manager *m = g->m;
+	const struct census_process *other;
+
+	census_for_each(&m->census, other)
+		if (family_has_both(&m->census, victim, other) &&
+		    proc_mapped(&other->memory) >= g->common / 2 &&
+		    eligibility_is_refused(victim_exclusion(&m->census, other, &m->request)))
+			return false;
+	return true;
+}
+
 static void add_relative(struct gathering *g, const struct census_process *process)
 {
 	struct manager *m = g->m;
 	int r;
 
-	if (!decision_may_kill(m, process->pid, m->policies.scope)) {
+	if (m->victim.n_others == KILL_OTHERS_MAX ||
+	    !decision_may_kill(m, process->pid, m->policies.scope)) {
 		g->is_partial = true;
 		return;
 	}
@@ -48,6 +64,8 @@ void company_gather_family(struct manager *m, const struct census_process *victi
 	if (!d->is_unit || !d->memory.is_measured || d->memory.kept == 0)
 		return; /* it shares little, or that is not known */
 	d->memory.kept = g.common;
+	if (!may_kill_all(&g, victim))
+		return;
 	census_for_each(&m->census, other)
 		if (family_has_both(&m->census, victim, other) &&
 		    proc_mapped(&other->memory) >= g.common / 2)

@@ -287,6 +287,7 @@ int victim_reread(struct choice *choice, const struct census_node *node)
 struct family_filter {
 	const struct census *census;
 	const struct victim_request *request;
+	uint64_t common; /* what the family has in common */
 };
 
 static bool is_killable(const struct census_process *process, void *userdata)
@@ -296,18 +297,28 @@ static bool is_killable(const struct census_process *process, void *userdata)
 	return !eligibility_is_refused(victim_exclusion(filter->census, process, filter->request));
 }
 
+/* One that keeps what they have in common, whoever else is killed. */
+static bool keeps_common(const struct census_process *process, void *userdata)
+{
+	const struct family_filter *filter = userdata;
+
+	return proc_mapped(&process->memory) >= filter->common / 2 &&
+	       !is_killable(process, userdata);
+}
+
 /*
  * What of the reading would stay?  Of a process by itself: what others share of it, by fair shares.
  * Where most of it is shared with relatives that may be killed, they are killed together: all that
  * they have in common is freed by that, and each counts for half of it and for what it has alone.
  * (For two of them that is the fair share.  It takes several kills, so a single process as large is
- * preferred.)  Where the others are not known, what is shared stays.
+ * preferred.)  Where the others are not known, or one of them may not be killed, what is shared
+ * stays.
  */
 bool victim_apply_share(const struct census *census, const struct census_process *process,
 			const struct victim_request *request, struct victim_reading *reading)
 {
 	const struct reclaimable *r = &reading->reclaimable;
-	struct family_filter filter = { census, request };
+	struct family_filter filter = { census, request, 0 };
 	uint64_t mapped = proc_mapped(&reading->memory), fair = reclaimable_total(r);
 	uint64_t shared = sub_u64(fair, r->alone), common, value = fair;
 	bool is_unit = false;
@@ -316,7 +327,10 @@ bool victim_apply_share(const struct census *census, const struct census_process
 	if (shared > r->alone / 4)
 		n = family_count(census, process, is_killable, &filter);
 	common = min_u64(sub_u64(mapped, r->alone), shared * (n + 1));
-	if (n > 0 && common > r->alone) {
+	filter.common = common;
+	if (shared > r->alone / 4 && family_count(census, process, keeps_common, &filter) > 0) {
+		value = r->alone;
+	} else if (n > 0 && common > r->alone) {
 		is_unit = true;
 		value = add_u64(r->alone, common / 2);
 	} else if (n == 0 && shared > r->alone) {

@@ -1300,6 +1300,57 @@ static void test_cgroup_is_read_within_the_deadline(void **state)
 	machine_done(&machine);
 }
 
+/* 0: the process that is measured, 100 MiB of which it shares 80 with its child, 1; 2: another
+ * program. */
+static void test_share_depends_on_the_relatives(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t alone; /* MiB, of 100 */
+		uint64_t child; /* MiB that the child maps; 0: it is another program */
+		short child_adj;
+		bool is_unit;
+		uint64_t value; /* MiB */
+	} rows[] = {
+		{ "a child that may be killed: both", 20, 100, 0, true, 60 },
+		{ "one that may not: what is its own", 20, 100, -1000, false, 20 },
+		{ "one that may not, but maps little", 20, 10, -1000, false, 20 },
+		{ "most is its own: the fair share", 95, 100, 0, false, 97 },
+		{ "most is its own, the child may not", 60, 100, -1000, false, 60 },
+		{ "no relative is known", 20, 0, 0, false, 20 },
+	};
+	struct victim_request request = { .self = 1 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t common = (100 - rows[i].alone) * MIB;
+		struct victim_reading reading = {
+			.memory.anon = 100 * MIB,
+			.has_reclaimable = true,
+			.reclaimable = { .anon = rows[i].alone * MIB + common / 2,
+					 .alone = rows[i].alone * MIB },
+		};
+		struct machine machine;
+		bool is_unit;
+
+		print_message("%s\n", rows[i].label);
+		machine_init(&machine, 3);
+		for (size_t j = 0; j < 3; j++) {
+			read_as(&machine, j, (j == 1 ? rows[i].child : 100) * MIB);
+			machine.processes[j]->code_pages = 7;
+		}
+		machine.processes[2]->code_pages = 8;
+		machine.processes[1]->ppid = machine.processes[0]->pid;
+		if (rows[i].child == 0)
+			machine.processes[1]->code_pages = 9;
+		set_adj(&machine, 1, rows[i].child_adj);
+		is_unit = victim_apply_share(&machine.census, machine.processes[0], &request,
+					     &reading);
+		assert_int_equal(is_unit, rows[i].is_unit);
+		assert_int_equal(proc_reclaimable(&reading.memory) / MIB, rows[i].value);
+		machine_done(&machine);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1333,6 +1384,7 @@ int main(void)
 		cmocka_unit_test(test_group_is_read_before_it_is_preferred),
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
+		cmocka_unit_test(test_share_depends_on_the_relatives),
 		cmocka_unit_test(test_cgroup_is_read_within_the_deadline),
 	};
 

@@ -40,6 +40,14 @@ case_cow_family() { # 245 MiB shared copy-on-write by 21, beside three of 40 MiB
     until_quiet 3 40
     note="$(count_population; count_of innocent) of 3 innocents left"
 }
+case_bgsave_protected() { # the database is protected, its child that saves is not: to kill the child frees nothing
+    expect dies=hog lives=redis:1,saver:1 kills=1
+    machine
+    start_full redis anon=420 fork=1 name=saver touch end
+    start_daemon '[Protect redis]' 'Comm=^redis$'
+    start hog anon=150 anon=300@80
+    until_quiet
+}
 case_prefork() { # eight workers, each leaks its own
     expect lives=web:1,worker:5 kills=3
     machine
