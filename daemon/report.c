@@ -322,7 +322,7 @@ static void describe_outcome(const struct manager *m, const char *name, char *bu
 static void report_ended(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
-	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], outcome[640];
+	char text[1280], name[384], memory[DESCRIBE_MEMORY_SIZE], outcome[640];
 	char refrozen[64] = "", passed_over[192];
 
 	victim_name(d, name, sizeof(name));

@@ -16,6 +16,8 @@
 /* The account is made again so often; a survey that is late is not waited for. */
 #define SURVEY_AGAIN_USEC (10 * USEC_PER_SEC)
 #define SURVEY_LATE_USEC  (2 * USEC_PER_SEC)
+/* So long is known how much was available at best, and once more. */
+#define WINDOW_USEC (300 * USEC_PER_SEC)
 /* What was reported this long ago is reported again when it happens again. */
 #define REPORT_AGAIN_USEC (60 * USEC_PER_SEC)
 
@@ -58,30 +60,47 @@ static struct worth_holdings holdings_now(const struct manager *m)
 }
 
 /* No process is known then: all shared memory is taken for held by none, so that less of it seems
- * to have been added since. */
-void stuck_note_calm(struct manager *m)
+ * to have been added since.  What fills memory slowly does so in calm too: the last look before
+ * watch would know the last part of it alone. */
+void stuck_note_calm(struct manager *m, usec_t now)
 {
-	m->stuck.before = (struct worth_holdings){
+	struct stuck *s = &m->stuck;
+	struct worth_holdings holdings = {
 		.available = add_u64(m->reading.available, m->reading.swap_free),
 		.unowned = worth_unowned(&m->reading.counters, 0),
 	};
-	m->stuck.has_before = true;
+
+	if (now - s->window_began >= WINDOW_USEC) {
+		s->best_earlier = s->best;
+		s->best = holdings;
+		s->window_began = now;
+	} else if (holdings.available >= s->best.available) {
+		s->best = holdings;
+	}
 }
 
 uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
 {
 	struct stuck *s = &m->stuck;
-	struct worth_holdings now;
+	struct worth_holdings now = holdings_now(m);
+	const struct worth_holdings *before =
+		s->best_earlier.available > s->best.available ? &s->best_earlier : &s->best;
 
-	s->unowned_growth = 0;
-	if (s->has_before) {
-		now = holdings_now(m);
-		s->unowned_growth = worth_unowned_growth(&s->before, &now, m->reading.total);
-	}
+	s->unowned_growth = worth_unowned_growth(before, &now, m->reading.total);
 	s->minimum = worth_minimum(&m->worth,
 				   worth_min_victim(&m->policies.min_victim, m->reading.total),
 				   worth_missing(policy, &m->reading), s->unowned_growth);
 	return s->minimum;
+}
+
+/* What is mapped passes for held by processes until it is measured: a file of a tmpfs, that stays.
+ */
+bool stuck_has_more(struct manager *m, const struct policy *policy)
+{
+	const struct victim_result *choice = &m->choice;
+
+	return choice->n_ranked > 0 && choice->as_one == VICTIM_ALONE &&
+	       proc_reclaimable(&choice->ranked[0].memory) < stuck_min_victim(m, policy);
 }
 
 /* By the newest readings; of those that are read. */

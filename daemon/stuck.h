@@ -17,9 +17,11 @@ struct policy;
 struct survey;
 
 struct stuck {
-	struct survey *survey;	      /* NULL: the thread could not be started */
-	struct worth_holdings before; /* before watch began */
-	bool has_before;
+	struct survey *survey; /* NULL: the thread could not be started */
+	/* In calm, when most was available, in this window of time and in the one before; all
+	 * zeros: not known. */
+	struct worth_holdings best, best_earlier;
+	usec_t window_began;
 
 	usec_t since;	  /* 0: not stuck */
 	usec_t chosen_at; /* the last choice that found none */
@@ -45,10 +47,12 @@ void stuck_init(struct manager *m);
 void stuck_done(struct manager *m);
 
 /* At each look in calm: what no process holds. */
-void stuck_note_calm(struct manager *m);
+void stuck_note_calm(struct manager *m, usec_t now);
 
 /* What a victim of this policy has to free now. */
 uint64_t stuck_min_victim(struct manager *m, const struct policy *policy);
+/* Did the reads of m->choice show that a victim has to free more than what was chosen by them? */
+bool stuck_has_more(struct manager *m, const struct policy *policy);
 
 /* A choice found no victim. */
 void stuck_enter(struct manager *m, usec_t now);

@@ -138,7 +138,7 @@ static void keep(struct manager *m, const struct tick *t)
 	r = keep_census(m, t->now);
 	swap_use_look(m, t->now);
 	if (m->state == MANAGER_CALM)
-		stuck_note_calm(m);
+		stuck_note_calm(m, t->now);
 	if (r < 0)
 		report_sample_failed(m, r, t->now);
 }
@@ -279,7 +279,7 @@ static bool choose(struct manager *m, struct tick *t)
 	census_set_totals(&m->census, &m->reading.counters);
 	victim_choose(&m->census, &m->request, &reads, &m->choice);
 	m->request.own_cgroup = NULL;
-	if (m->choice.is_cut && m->n_cut++ < CUT_MAX) {
+	if ((m->choice.is_cut || stuck_has_more(m, policy)) && m->n_cut++ < CUT_MAX) {
 		t->goes_on = true;
 		return false;
 	}
