@@ -196,7 +196,7 @@ static void note_worth(struct manager *m)
 
 	if (d->outcome == KILL_PROGRESS_STAND_DOWN)
 		worth_reset(&m->worth);
-	else if (d->error == 0) /* it was killed */
+	else if (d->outcome != KILL_PROGRESS_UNKILLABLE)
 		worth_note(&m->worth, proc_reclaimable(&d->memory), d->freed);
 }
 

@@ -34,8 +34,7 @@ static void add_row(struct where_account *a, const struct where_row *row)
 {
 	unsigned i = a->n_rows;
 
-	if (row->bytes == 0 || row->bytes < a->total / WHERE_ROW_SHARE ||
-	    a->n_rows == WHERE_ROWS_MAX)
+	if (row->bytes == 0 || a->n_rows == WHERE_ROWS_MAX)
 		return;
 	for (; i > 0 && a->rows[i - 1].bytes < row->bytes; i--)
 		a->rows[i] = a->rows[i - 1];
@@ -95,6 +94,8 @@ void where_account(const struct memory_counters *c, const struct where_survey *s
 	add(ret, WHERE_PERCPU, c->percpu, NULL);
 	add(ret, WHERE_ZRAM, c->zram_used, NULL);
 	add(ret, WHERE_UNACCOUNTED, worth_unaccounted(c), has_pipes ? &survey->pipes : NULL);
+	while (ret->n_rows > 1 && ret->rows[ret->n_rows - 1].bytes < c->total / WHERE_ROW_SHARE)
+		ret->n_rows--;
 }
 
 static uint64_t bytes_of(const struct where_account *a, const struct where_row *like)

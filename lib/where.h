@@ -90,7 +90,8 @@ struct where_account {
 	bool is_partial;
 };
 
-/* survey: NULL if there is none.  What is less than a 256th of memory is left out. */
+/* survey: NULL if there is none.  What is less than a 256th of memory is left out, but for the
+ * largest. */
 #define WHERE_ROW_SHARE 256
 void where_account(const struct memory_counters *counters, const struct where_survey *survey,
 		   struct where_account *ret);

@@ -83,6 +83,23 @@ static void test_few_pipes_explain_nothing(void **state)
 			assert_int_equal(a.rows[i].pid, 0);
 }
 
+/* On a machine where hardly any memory is used, the account is not empty. */
+static void test_the_largest_is_told_however_small(void **state)
+{
+	const struct memory_counters idle = {
+		.total = 1024 * MIB,
+		.free = 1018 * MIB,
+		.anon = 3 * MIB,
+		.slab = 2 * MIB,
+		.slab_unreclaimable = 2 * MIB,
+	};
+	struct where_account a;
+
+	where_account(&idle, NULL, &a);
+	assert_int_equal(a.n_rows, 1);
+	assert_int_equal(a.rows[0].kind, WHERE_PROCESSES);
+}
+
 static void test_words(void **state)
 {
 	char line[512], tiny[16];
@@ -184,6 +201,7 @@ int main(void)
 		cmocka_unit_test(test_account_is_largest_first),
 		cmocka_unit_test(test_account_without_a_survey),
 		cmocka_unit_test(test_few_pipes_explain_nothing),
+		cmocka_unit_test(test_the_largest_is_told_however_small),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_only_a_large_change_counts),
 		cmocka_unit_test(test_survey_finds_memfds_and_pipes),
