@@ -14,8 +14,6 @@
 
 /* So many of the ranking are shown; --json gives all that is kept. */
 #define SHOWN_MAX 10
-/* So many commands of those that a rule protects are named. */
-#define NAMED_MAX 4
 /* So many are named that are larger than the victim and would stay; and of those that are passed
  * over for it, one in any case. */
 #define STAYING_MAX 3
@@ -49,10 +47,11 @@ static void print_outranked(const struct screen *screen, const json_t *answer,
 {
 	const char *rank_by = words_text(json_object_get(answer, "policy"), "rank_by");
 	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], score[FORMAT_BYTES_SIZE];
-	char ranked_by[64] = "", adj[32] = "";
+	char ranked_by[64] = "", adj[32] = "", rank[32];
 
 	if (*rank_by && strcmp(rank_by, "footprint") != 0)
-		snprintf(ranked_by, sizeof(ranked_by), ", ranked by %s", rank_by);
+		snprintf(ranked_by, sizeof(ranked_by), ", ranked by %s",
+			 screen_foreign(screen, rank_by, rank, sizeof(rank)));
 	if (words_has(process, "oom_score_adj")) /* not a cgroup */
 		snprintf(adj, sizeof(adj), "oom_score_adj %d, ",
 			 (int)json_integer_value(json_object_get(process, "oom_score_adj")));
@@ -145,7 +144,7 @@ static void print_policy(const struct screen *screen, const json_t *answer)
 	const json_t *policy = json_object_get(answer, "policy");
 	const char *rank_by = words_text(policy, "rank_by");
 	bool holds = words_bool(policy, "holds");
-	char name[64], conditions[256];
+	char name[64], action[32], rank[32], conditions[256];
 
 	if (!json_is_object(policy))
 		return;
@@ -153,7 +152,9 @@ static void print_policy(const struct screen *screen, const json_t *answer)
 	screen_foreign(screen, words_text(policy, "conditions"), conditions, sizeof(conditions));
 	if (holds)
 		screen_say(screen, SCREEN_PLAIN, "Policy %s: %s at %s.", name,
-			   words_text(policy, "action"), conditions);
+			   screen_foreign(screen, words_text(policy, "action"), action,
+					  sizeof(action)),
+			   conditions);
 	else
 		screen_say(screen, SCREEN_PLAIN, "%s (policy %s waits for %s).",
 			   a_warning_holds(answer)
@@ -161,7 +162,8 @@ static void print_policy(const struct screen *screen, const json_t *answer)
 				   : "No policy asks for anything",
 			   name, conditions);
 	if (strcmp(rank_by, "footprint") != 0)
-		screen_say(screen, SCREEN_PLAIN, "It ranks by %s.", rank_by);
+		screen_say(screen, SCREEN_PLAIN, "It ranks by %s.",
+			   screen_foreign(screen, rank_by, rank, sizeof(rank)));
 	if (strcmp(words_text(policy, "target"), "cgroup") == 0)
 		screen_say(screen, SCREEN_PLAIN, "It ends all of a cgroup at once.");
 }
@@ -341,7 +343,7 @@ static void print_exactness(const struct screen *screen, const json_t *answer)
 	const char *accuracy = words_text(answer, "accuracy");
 	const json_t *ranked = json_object_get(answer, "ranked");
 	struct screen_text text = { .n = 0 };
-	char bytes[FORMAT_BYTES_SIZE];
+	char bytes[FORMAT_BYTES_SIZE], regime[64];
 
 	if (json_array_size(ranked) == 0)
 		return;
@@ -366,7 +368,8 @@ static void print_exactness(const struct screen *screen, const json_t *answer)
 		screen_say(
 			screen, SCREEN_PLAIN,
 			"Without a precise read this kernel's numbers may be off (%s): by up to %s for a process of one thread.",
-			accuracy, format_bytes(unread_error, bytes));
+			screen_foreign(screen, accuracy, regime, sizeof(regime)),
+			format_bytes(unread_error, bytes));
 }
 
 static void print_left_out(const struct screen *screen, const json_t *answer)
@@ -383,94 +386,9 @@ static void print_left_out(const struct screen *screen, const json_t *answer)
 			   (unsigned)n_unreadable, n_unreadable == 1 ? "" : "es");
 }
 
-static int compare_sizes(const void *a, const void *b)
-{
-	uint64_t size_a = words_number(*(json_t *const *)a, "footprint_bytes");
-	uint64_t size_b = words_number(*(json_t *const *)b, "footprint_bytes");
-
-	return size_a < size_b ? 1 : size_a > size_b ? -1 : 0;
-}
-
-/* Another array of the same, largest first; NULL: no memory. */
-static json_t *by_size(const json_t *processes)
-{
-	size_t n = json_array_size(processes);
-	_cleanup_free_ json_t **sorted = calloc(n + 1, sizeof(json_t *));
-	json_t *array = json_array();
-
-	if (!sorted) {
-		json_decref(array);
-		return NULL;
-	}
-	for (size_t i = 0; i < n; i++)
-		sorted[i] = json_array_get(processes, i);
-	qsort(sorted, n, sizeof(json_t *), compare_sizes);
-	for (size_t i = 0; i < n; i++)
-		json_append_to(&array, json_incref(sorted[i]));
-	return array;
-}
-
-/* All of them that the rule of the first protects; each command once. */
-static void print_protected_by(const struct screen *screen, const json_t *processes, size_t first)
-{
-	const json_t *rule = json_object_get(json_array_get(processes, first), "rule"), *process;
-	const char *named[NAMED_MAX];
-	char name[64], command[WORDS_COMMAND_SIZE];
-	struct screen_text text = { .n = 0 };
-	unsigned n_named = 0, n = 0;
-	bool has_more = false;
-	size_t i;
-
-	json_array_foreach((json_t *)processes, i, process)
-	{
-		const char *its = words_text(process, "command");
-		unsigned k = 0;
-
-		if (!json_equal(json_object_get(process, "rule"), rule))
-			continue;
-		n++;
-		while (k < n_named && strcmp(named[k], its) != 0)
-			k++;
-		if (k == NAMED_MAX)
-			has_more = true;
-		if (k < n_named || k == NAMED_MAX)
-			continue;
-		named[n_named++] = its;
-		screen_text_add(&text, "%s%s", k > 0 ? ", " : "",
-				words_command(screen, its, command));
-	}
-	screen_say(screen, SCREEN_PLAIN, "  %u by rule %s%s: %s%s", n,
-		   screen_foreign(screen, words_text(rule, "name"), name, sizeof(name)),
-		   words_bool(rule, "builtin") ? " (built in)" : "", text.text,
-		   has_more ? ", ..." : "");
-}
-
-static void print_protected(const struct screen *screen, const json_t *answer,
-			    const json_t *processes)
-{
-	size_t n = json_array_size(processes);
-	uint64_t n_all = words_number(json_object_get(answer, "left_out"), "protected");
-
-	if (n == 0)
-		return;
-	fputs("Protected:\n", screen->file);
-	for (size_t i = 0; i < json_array_size(processes); i++) {
-		const json_t *rule = json_object_get(json_array_get(processes, i), "rule");
-		size_t before = 0;
-
-		while (!json_equal(json_object_get(json_array_get(processes, before), "rule"),
-				   rule))
-			before++;
-		if (before == i)
-			print_protected_by(screen, processes, i);
-	}
-	if (n_all > n)
-		screen_say(screen, SCREEN_PLAIN, "  %u more", (unsigned)(n_all - n));
-}
-
 enum ctl_status explain_print_machine(const struct screen *screen, const json_t *answer)
 {
-	json_t *protected_ones = by_size(json_object_get(answer, "protected"));
+	json_t *protected_ones = explain_by_size(json_object_get(answer, "protected"));
 	int r = protected_ones ? 0 : -ENOMEM;
 
 	if (r == 0) {
@@ -485,7 +403,7 @@ enum ctl_status explain_print_machine(const struct screen *screen, const json_t 
 	if (r == 0) {
 		print_exactness(screen, answer);
 		print_left_out(screen, answer);
-		print_protected(screen, answer, protected_ones);
+		explain_print_protected(screen, answer, protected_ones);
 	}
 	json_decref(protected_ones);
 	return r < 0 ? CTL_FAILURE : CTL_OK;

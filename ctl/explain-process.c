@@ -30,7 +30,7 @@ static void print_rank(const struct screen *screen, const json_t *answer, const 
 {
 	const json_t *policy = json_object_get(answer, "policy");
 	const char *rank_by = words_text(policy, "rank_by");
-	char score[FORMAT_BYTES_SIZE];
+	char score[FORMAT_BYTES_SIZE], rank[32];
 
 	if (strcmp(words_text(policy, "target"), "cgroup") == 0) {
 		screen_item(screen, "  Rank:", SCREEN_PLAIN, "%u (that of its cgroup)",
@@ -41,7 +41,8 @@ static void print_rank(const struct screen *screen, const json_t *answer, const 
 		    "%s (oom_score_adj %d, weight %.3g, ranked by %s)",
 		    format_bytes(words_number(process, "score_bytes"), score),
 		    (int)json_integer_value(json_object_get(process, "oom_score_adj")),
-		    words_real(process, "weight"), *rank_by ? rank_by : "footprint");
+		    words_real(process, "weight"),
+		    screen_foreign(screen, *rank_by ? rank_by : "footprint", rank, sizeof(rank)));
 	screen_item(screen, "  Rank:", SCREEN_PLAIN, "%u of %u",
 		    (unsigned)words_number(process, "rank"),
 		    (unsigned)words_number(answer, "candidates"));

@@ -176,6 +176,14 @@ static int print_rules(const struct screen *screen, const json_t *all_rules)
 	return table_print(&table, 0, screen);
 }
 
+enum ctl_status rules_print(const struct screen *screen, const json_t *answer)
+{
+	if (print_policies(screen, json_object_get(answer, "policies")) < 0)
+		return CTL_FAILURE;
+	putc('\n', screen->file);
+	return print_rules(screen, json_object_get(answer, "rules")) < 0 ? CTL_FAILURE : CTL_OK;
+}
+
 enum ctl_status rules(const struct ctl_options *options, char **arguments, int n_arguments)
 {
 	char source[BUS_TEXT_SIZE] = "as --config asks for";
@@ -199,9 +207,7 @@ enum ctl_status rules(const struct ctl_options *options, char **arguments, int n
 	if (status != CTL_OK || options->json)
 		return status != CTL_OK ? status : ctl_print_json(answer);
 	screen_init(&screen, stdout);
-	if (print_policies(&screen, json_object_get(answer, "policies")) < 0 ||
-	    (putchar('\n'), print_rules(&screen, json_object_get(answer, "rules"))) < 0)
-		status = CTL_FAILURE;
+	status = rules_print(&screen, answer);
 	words_say_source(&screen, answer, source);
 	json_decref(answer);
 	return status;

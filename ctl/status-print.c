@@ -5,6 +5,7 @@
 
 #include "ctl/bar.h"
 #include "ctl/entry.h"
+#include "ctl/fold.h"
 #include "ctl/screen.h"
 #include "ctl/status.h"
 #include "ctl/words.h"
@@ -281,10 +282,10 @@ static void print_memory(const struct screen *screen, const json_t *answer)
 static const char *policy_name(const struct screen *screen, const json_t *policy, char *buf,
 			       size_t size)
 {
-	const char *action = words_text(policy, "action");
-	char name[64];
+	char name[64], action[32];
 
 	screen_foreign(screen, words_text(policy, "name"), name, sizeof(name));
+	screen_foreign(screen, words_text(policy, "action"), action, sizeof(action));
 	if (strcmp(name, action) == 0)
 		snprintf(buf, size, "policy %s", name);
 	else
@@ -343,7 +344,7 @@ static void print_victims(const struct screen *screen, const json_t *answer)
 	const json_t *last = json_object_get(answer, "last");
 	uint64_t n = words_number(answer, "kills");
 	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], age[FORMAT_DURATION_SIZE];
-	char date[ENTRY_DATE_SIZE];
+	char date[ENTRY_DATE_SIZE], repeated[FOLD_TEXT_SIZE];
 	struct screen_text text = { .n = 0 };
 
 	if (json_is_object(group))
@@ -361,7 +362,9 @@ static void print_victims(const struct screen *screen, const json_t *answer)
 	if (!json_is_object(last) || json_is_object(json_object_get(answer, "ending")))
 		return;
 	if (*words_text(answer, "repeated"))
-		screen_text_add(&text, "%s; ", words_text(answer, "repeated"));
+		screen_text_add(&text, "%s; ",
+				screen_foreign(screen, words_text(answer, "repeated"), repeated,
+					       sizeof(repeated)));
 	entry_sentence(screen, last, &text);
 	entry_age(last, now(), age);
 	screen_item(screen, "Last", SCREEN_PLAIN, "%s%s: %s", *age ? age : entry_date(last, date),
