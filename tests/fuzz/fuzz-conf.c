@@ -205,23 +205,45 @@ static void check_round_trip(const struct policy_set *set)
 	conf_messages_done(&messages);
 }
 
-/* As at each sample: nothing overflows, and a policy is one of the set. */
-static void judge(struct policy_set *set)
+static void describe(const struct policy_set *set, const struct memory_reading *memory)
 {
-	struct memory_counters counters = {
-		.total = 8 * GIB,
-		.available = 100 * MIB,
-		.swap_total = 2 * GIB,
-		.swap_free = 3 * MIB,
-	};
+	char text[4096];
+
+	for (size_t i = 0; i < set->n_policies; i++)
+		FUZZ_CHECK(strlen(describe_policy(&set->policies[i], memory, text)) <
+			   DESCRIBE_POLICY_SIZE);
+	for (size_t i = 0; i < set->n_rules; i++)
+		FUZZ_CHECK(strlen(describe_rule(&set->rules[i], "x", text, sizeof(text))) <
+			   sizeof(text));
+}
+
+/* A machine of so much swap that gets short of memory, stalls and thrashes. */
+static void judge(struct policy_set *set, uint64_t swap_total)
+{
+	struct memory_counters counters = { .total = 8 * GIB, .swap_total = swap_total };
+	struct psi_reading pressure = { 0 };
 	struct policy_judgement judgement;
 	struct memory_reading memory;
 	struct psi_history psi = { 0 };
-	struct policy_reading reading = { .memory = &memory, .psi = &psi, .page_size = 4096 };
-	char text[4096];
+	struct reclaim_history reclaim = { 0 };
+	struct policy_reading reading = {
+		.memory = &memory,
+		.psi = &psi,
+		.reclaim = &reclaim,
+		.page_size = 4096,
+	};
 
-	memory_evaluate(&counters, 4096, &memory);
-	for (usec_t now = 0; now <= 20 * USEC_PER_SEC; now += 5 * USEC_PER_SEC) {
+	for (usec_t now = USEC_PER_SEC; now <= 40 * USEC_PER_SEC; now += USEC_PER_SEC) {
+		counters.available = 40 * GIB / 10 / (now / USEC_PER_SEC);
+		counters.swap_free = swap_total / (now / USEC_PER_SEC);
+		pressure.some.total += 800 * USEC_PER_MSEC;
+		pressure.full.total += 600 * USEC_PER_MSEC;
+		counters.events.scanned += 100000;
+		counters.events.stolen += 90000;
+		counters.events.refaulted_file += 80000;
+		memory_evaluate(&counters, 4096, &memory);
+		psi_history_add(&psi, now, &pressure);
+		reclaim_history_add(&reclaim, now, &counters.events, counters.available);
 		policy_judge(set, &reading, now, &judgement);
 		FUZZ_CHECK(!judgement.policy ||
 			   (judgement.policy >= set->policies &&
@@ -229,12 +251,8 @@ static void judge(struct policy_set *set)
 		FUZZ_CHECK(policy_interval(set, &memory, false) <= POLICY_INTERVAL_CALM_MAX_USEC);
 		FUZZ_CHECK(policy_interval(set, &memory, true) <= POLICY_INTERVAL_WATCH_MAX_USEC);
 	}
-	for (size_t i = 0; i < set->n_policies; i++)
-		FUZZ_CHECK(strlen(describe_policy(&set->policies[i], &memory, text)) <
-			   DESCRIBE_POLICY_SIZE);
-	for (size_t i = 0; i < set->n_rules; i++)
-		FUZZ_CHECK(strlen(describe_rule(&set->rules[i], "x", text, sizeof(text))) <
-			   sizeof(text));
+	policy_forget(set);
+	describe(set, &memory);
 }
 
 static void apply_rules(const struct policy_set *set)
@@ -255,7 +273,8 @@ static void apply_rules(const struct policy_set *set)
 
 static void use(struct policy_set *set)
 {
-	judge(set);
+	judge(set, 0);
+	judge(set, 2 * GIB);
 	apply_rules(set);
 	/* (The defaults of MinVictim cannot be written.) */
 	check_round_trip(set);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/running.h"
 #include "daemon/users.h"
 #include "lib/accuracy.h"
 #include "lib/boot.h"
@@ -19,6 +20,7 @@
 #include "lib/conflict.h"
 #include "lib/freezer.h"
 #include "lib/hidepid.h"
+#include "lib/kill-group.h"
 #include "lib/memory.h"
 #include "lib/policy.h"
 #include "lib/proc-virtual.h"
@@ -61,7 +63,8 @@ static const struct {
 	{ "proc/sys/kernel/random/boot_id", OF_OTHERS },
 	{ "proc/sys/vm/swappiness", OF_OTHERS },
 	{ "proc/pressure/memory", OF_OTHERS },
-	{ "proc/812/stat", OF_PROCESS | OF_CENSUS },
+	{ "proc/1/stat", OF_OTHERS | OF_CENSUS },
+	{ "proc/812/stat", OF_PROCESS | OF_CENSUS | OF_OTHERS },
 	{ "proc/812/statm", OF_PROCESS | OF_CENSUS },
 	{ "proc/812/status", OF_PROCESS | OF_CENSUS },
 	{ "proc/812/cgroup", OF_CENSUS },
@@ -83,6 +86,10 @@ static const struct {
 	{ "cgroup/a/memory.swap.max", OF_CGROUP },
 	{ "cgroup/a/memory.swap.current", OF_CGROUP },
 	{ "cgroup/a/cgroup.events", OF_CGROUP },
+	{ "cgroup/a/memory.oom.group", OF_CGROUP },
+	{ "cgroup/a/b/memory.oom.group", OF_CGROUP },
+	{ "cgroup/a/b/cgroup.type", OF_CGROUP },
+	{ "cgroup/a/b/cgroup.procs", OF_CGROUP },
 	{ "cgroup/a/b/cgroup.events", OF_CGROUP },
 	{ "cgroup/a/b/cgroup.freeze", OF_CGROUP },
 	{ "cgroup/a/b/memory.swap.max", OF_CGROUP },
@@ -139,6 +146,7 @@ static int open_part(const char *name)
 static void prepare(void)
 {
 	/* The directories, in which nothing is but what an input has. */
+	fuzz_write("proc/1/x", "", 0);
 	fuzz_write("proc/812/task/813/x", "", 0);
 	fuzz_write("sys/x", "", 0);
 	fuzz_write("cgroup/a/b/x", "", 0);
@@ -247,20 +255,38 @@ static void try_mounts(void)
 	}
 }
 
+static usec_t walk_at;
+
+static usec_t walk_now(void)
+{
+	return walk_at;
+}
+
 static void try_cgroup(void)
 {
 	struct cgroup_fs cgroups;
 	struct psi_reading psi;
 	struct stall stall;
+	size_t length;
 
 	cgroup_fs_init(&cgroups, dup(cgroup_fd), -EBADF);
 	(void)psi_read(cgroup_fd, "a/memory.pressure", &psi);
 	(void)swap_room_barred(cgroup_fd, CGROUP, MIB);
 	(void)freezer_is_frozen(&cgroups, CGROUP, "/");
 	(void)conflict_find(cgroup_fd);
+	length = kill_group_find_flagged(&cgroups, CGROUP, "/", "/own");
+	FUZZ_CHECK(length <= strlen(CGROUP));
+	length = kill_group_find_whole(&cgroups, CGROUP, "/", "/own");
+	FUZZ_CHECK(length <= strlen(CGROUP));
 	stall_init(&stall, cgroup_fd);
-	for (int i = 0; i < 2; i++)
-		(void)stall_walk(&stall, now_never, 1);
+	/* Totals that change between two walks; some go back. */
+	for (int i = 0; i < 3; i++) {
+		walk_at = (usec_t)i * 2 * USEC_PER_SEC;
+		(void)stall_walk(&stall, walk_now, walk_at + 1);
+		(void)renameat2(cgroup_fd, "memory.pressure", cgroup_fd, "a/memory.pressure",
+				RENAME_EXCHANGE);
+	}
+	FUZZ_CHECK(memchr(stall.verdict.limited, '\0', sizeof(stall.verdict.limited)));
 	stall_clear(&stall);
 	cgroup_fs_done(&cgroups);
 }
@@ -274,6 +300,7 @@ static void try_others(void)
 	if (boot_read_id(proc_fd, boot_id) == 0)
 		FUZZ_CHECK(strspn(boot_id, "0123456789abcdefABCDEF") == sizeof(boot_id) - 1);
 	(void)swap_room_is_last_resort(proc_fd);
+	FUZZ_CHECK(running_find(proc_fd) <= PID);
 	(void)psi_read(proc_fd, "pressure/memory", &psi);
 	snprintf(path, sizeof(path), "%s/passwd", fuzz_directory());
 	users_load(&users, path);
