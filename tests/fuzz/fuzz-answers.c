@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fuzz-answers: what reckonctl makes of answers from the bus.
+ * fuzz-answers: what reckonctl makes of answers from the bus, by one method or a whole command.
  *
- * A byte for the method, then for each answer: 'r', or 'e' for an error; a byte of length and the
- * signature, or the error's name; two bytes of length and the body.
+ * A byte for the method or command, then for each answer: 'r', or 'e' for an error; a byte of
+ * length and the signature, or the error's name; two bytes of length and the body.  What a command
+ * finds out without the bus is not looked at.
  */
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ctl/bus.h"
+#include "ctl/check.h"
 #include "ctl/explain.h"
+#include "ctl/history.h"
+#include "ctl/outlook.h"
+#include "ctl/reload.h"
 #include "ctl/rules.h"
+#include "ctl/running.h"
+#include "ctl/status.h"
 #include "lib/util.h"
 #include "tests/fuzz/fuzz-socket.h"
 #include "tests/fuzz/fuzz.h"
@@ -113,6 +122,106 @@ static json_t *ask(struct bus *bus, char method)
 	}
 }
 
+/*
+ * Whole commands.  These are in place of their own, by the linker (--wrap).
+ */
+
+static sd_bus *connection;
+
+void __wrap_bus_open(struct bus *ret);
+void __wrap_bus_open(struct bus *ret)
+{
+	*ret = (struct bus){ .connection = sd_bus_ref(connection), .error = SD_BUS_ERROR_NULL };
+}
+
+pid_t __wrap_running_find(int proc_fd);
+pid_t __wrap_running_find(int proc_fd)
+{
+	return 0;
+}
+
+enum ctl_status __wrap_outlook_new(const struct ctl_options *options, json_t **ret_errors,
+				   struct outlook **ret);
+enum ctl_status __wrap_outlook_new(const struct ctl_options *options, json_t **ret_errors,
+				   struct outlook **ret)
+{
+	if (ret_errors)
+		*ret_errors = NULL;
+	return ctl_fail(options, CTL_FAILURE, "not here");
+}
+
+enum ctl_status __wrap_check_load(const struct ctl_options *options, struct policy_set *ret);
+enum ctl_status __wrap_check_load(const struct ctl_options *options, struct policy_set *ret)
+{
+	return ctl_fail(options, CTL_FAILURE, "not here");
+}
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *ret);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *ret)
+{
+	return 0;
+}
+
+static const struct {
+	char letter;
+	enum ctl_status (*run)(const struct ctl_options *options, char **arguments, int n);
+	bool json, full;
+	const char *argument;
+} commands[] = {
+	{ '0', status },
+	{ '1', status, .json = true },
+	{ '2', explain },
+	{ '3', explain, .json = true },
+	{ '4', explain, .argument = "812" },
+	{ '5', history },
+	{ '6', history, .full = true },
+	{ '7', history, .json = true, .argument = "0" },
+	{ '8', rules },
+	{ '9', rules, .json = true },
+	{ 'a', reload },
+	{ 'b', reload, .json = true },
+};
+
+/* What is printed, to each of both: text without controls, or JSON. */
+static void run(size_t i)
+{
+	const struct ctl_options options = { .json = commands[i].json, .full = commands[i].full };
+	char *arguments[] = { (char *)commands[i].argument, NULL }, *out = NULL, *err = NULL;
+	FILE *own_stdout = stdout, *own_stderr = stderr;
+	size_t n_out, n_err;
+	json_t *json;
+
+	stdout = open_memstream(&out, &n_out);
+	stderr = open_memstream(&err, &n_err);
+	(void)commands[i].run(&options, arguments, commands[i].argument ? 1 : 0);
+	fclose(stdout);
+	fclose(stderr);
+	stdout = own_stdout;
+	stderr = own_stderr;
+	FUZZ_CHECK(fuzz_is_utf8(out) && fuzz_is_utf8(err));
+	FUZZ_CHECK(!fuzz_has_controls(err, true));
+	FUZZ_CHECK(n_out + n_err > 0);
+	if (options.json && n_out > 0) {
+		json = json_loads(out, 0, NULL);
+		FUZZ_CHECK(json);
+		json_decref(json);
+	} else {
+		FUZZ_CHECK(!fuzz_has_controls(out, true));
+	}
+	free(out);
+	free(err);
+}
+
+static bool run_command(char letter)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].letter == letter) {
+			run(i);
+			return true;
+		}
+	return false;
+}
+
 /* An answer is a value that can be printed; else there is a reason that can. */
 static void check_answer(struct bus *bus, json_t *answer)
 {
@@ -141,15 +250,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	method = (char)data[0];
 	data++;
 	size--;
-	bus.connection = fuzz_connect(&fd);
+	connection = fuzz_connect(&fd);
 	for (uint32_t serial = 1; send_answer(fd, serial, &data, &size); serial++)
 		;
 	/* What is asked after that is not waited for. */
 	FUZZ_CHECK(shutdown(fd, SHUT_WR) == 0);
-	answer = ask(&bus, method);
-	check_answer(&bus, answer);
-	json_decref(answer);
-	bus_done(&bus);
+	if (!run_command(method)) {
+		bus.connection = sd_bus_ref(connection);
+		answer = ask(&bus, method);
+		check_answer(&bus, answer);
+		json_decref(answer);
+		bus_done(&bus);
+	}
+	connection = sd_bus_close_unref(connection);
 	close(fd);
 	return 0;
 }
