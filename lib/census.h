@@ -108,6 +108,7 @@ struct census_process {
 	uint64_t read_at_allocated;   /* bytes allocated by the machine when memory was read */
 	uint64_t status_at_allocated; /* when shared memory and page tables were */
 	usec_t measured_at;	      /* memory.kept was */
+	uint64_t measured_at_allocated;
 	usec_t share_asked_at;	      /* it was asked for, or told, in watch: daemon/watch.c */
 	uint64_t alone;		      /* when its share was measured: what its death alone frees */
 	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share; less
