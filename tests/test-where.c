@@ -160,8 +160,9 @@ static void run_survey(usec_t limit, struct where_survey *ret)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	static struct where_scratch scratch;
 
-	where_survey(proc_fd, root_fd, now_usec, now_usec() + limit, ret);
+	where_survey(proc_fd, root_fd, now_usec, now_usec() + limit, &scratch, ret);
 }
 
 static void test_survey_finds_memfds_and_pipes(void **state)
