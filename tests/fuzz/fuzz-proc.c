@@ -218,6 +218,19 @@ static void try_process(void)
 			FUZZ_CHECK(proc_reclaimable(&memory) <= proc_mapped(&memory));
 }
 
+static void check_census(const struct census *census)
+{
+	const struct census_process *process;
+
+	census_for_each(census, process) {
+		struct interval interval = census_interval(census, process, GIB, USEC_PER_SEC);
+
+		FUZZ_CHECK(interval.lo <= interval.hi);
+		FUZZ_CHECK(interval.hi <= census_mapped_at_most(census, process, GIB));
+		FUZZ_CHECK(census_cgroup_path(process)[0] == '/');
+	}
+}
+
 static void try_census(void)
 {
 	const struct accuracy accuracy = { .n_cpus = 2, .batch = 32, .page_size = 4096 };
@@ -229,6 +242,7 @@ static void try_census(void)
 	FUZZ_CHECK(policy_set_init_defaults(&set) == 0);
 	FUZZ_CHECK(census_init(&census, proc_fd, &cgroups, &accuracy, &set) == 0);
 	if (census_sweep(&census, 0, 0, true) >= 0) {
+		check_census(&census);
 		(void)census_find_new(&census, USEC_PER_SEC, 0);
 		(void)census_refresh(&census, USEC_PER_SEC, GIB, true, now_never, 1);
 	}
@@ -239,12 +253,13 @@ static void try_census(void)
 
 static void try_mounts(void)
 {
+	static struct where_scratch scratch;
 	struct where_survey survey;
 	struct cgroup_fs cgroups;
 
 	(void)hidepid_find(proc_fd);
 	(void)proc_is_virtualised(proc_fd, "meminfo");
-	where_survey(proc_fd, cgroup_fd, now_never, 1, &survey);
+	where_survey(proc_fd, cgroup_fd, now_never, 1, &scratch, &survey);
 	FUZZ_CHECK(survey.n_tmpfs <= WHERE_TMPFS_MAX);
 	if (cgroup_fs_open(proc_fd, &cgroups) == 0) {
 		int fd = conflict_open(proc_fd, &cgroups);
