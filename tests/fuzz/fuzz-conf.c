@@ -233,11 +233,11 @@ static void judge(struct policy_set *set, uint64_t swap_total)
 		.page_size = 4096,
 	};
 
-	for (usec_t now = USEC_PER_SEC; now <= 40 * USEC_PER_SEC; now += USEC_PER_SEC) {
+	for (usec_t now = 2 * USEC_PER_SEC; now <= 40 * USEC_PER_SEC; now += 2 * USEC_PER_SEC) {
 		counters.available = 40 * GIB / 10 / (now / USEC_PER_SEC);
 		counters.swap_free = swap_total / (now / USEC_PER_SEC);
-		pressure.some.total += 800 * USEC_PER_MSEC;
-		pressure.full.total += 600 * USEC_PER_MSEC;
+		pressure.some.total += 1600 * USEC_PER_MSEC;
+		pressure.full.total += 1200 * USEC_PER_MSEC;
 		counters.events.scanned += 100000;
 		counters.events.stolen += 90000;
 		counters.events.refaulted_file += 80000;
