@@ -95,6 +95,8 @@ static int look_out(struct bus *b)
 		.user = find_user,
 		.userdata = b,
 		.passover = &m->passover,
+		.streak = &m->streak,
+		.ticks_now = monitor_ticks_before(0),
 		.min_victim = m->stuck.since != 0 ? m->stuck.minimum : 0,
 	};
 	r = cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_cgroup, sizeof(own_cgroup));
@@ -278,7 +280,9 @@ static int append_explanation(struct bus *b, sd_bus_message *reply, const char *
 	return sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}", "Json", "s", json, "Reason", "s",
 				     reason, "Victim", "u",
 				     victim ? (uint32_t)victim->process->pid : 0, "Processes", "u",
-				     o->group.length > 0 ? o->group.n_processes : !!victim);
+				     o->group.length > 0 ? o->group.n_processes
+				     : victim		 ? 1 + o->n_siblings
+							 : 0);
 }
 
 static int answer_machine(struct bus *b, sd_bus_message *reply)

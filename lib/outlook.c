@@ -5,11 +5,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/family.h"
 #include "lib/kill-group.h"
+#include "lib/kill.h"
+#include "lib/victim-group.h"
 #include "lib/worth.h"
 
 /* At most; of a process it is VICTIM_MAX_READS. */
 #define READS_MAX 512
+/* Re-reading at little cost, where the budget is less: some 1,000 processes. */
+#define REREAD_MIN_USEC (5 * USEC_PER_MSEC)
 
 static void find_policy(struct outlook *o)
 {
@@ -100,7 +105,7 @@ static size_t find_length(const struct outlook *o, const char *path)
 {
 	const char *scope = o->policies->scope, *own = o->own_cgroup ? o->own_cgroup : "/";
 
-	return outlook_is_of_cgroups(o)
+	return outlook_is_of_cgroups(o) || o->result.as_one == VICTIM_AS_CGROUP
 		       ? kill_group_find_whole(o->census->cgroups, path, scope, own)
 		       : kill_group_find_flagged(o->census->cgroups, path, scope, own);
 }
@@ -117,16 +122,43 @@ static bool find_group(struct outlook *o)
 				ELIGIBILITY_RELUCTANT,
 	};
 	group->length = find_length(o, group->path);
-	if (group->length == 0)
+	if (group->length == 0) /* after repeated kills: the victim alone */
 		return !outlook_is_of_cgroups(o);
-	group->is_flagged = !outlook_is_of_cgroups(o);
+	group->is_repeated = o->result.as_one == VICTIM_AS_CGROUP;
+	group->is_flagged = !outlook_is_of_cgroups(o) && !group->is_repeated;
 	group->footprint = proc_reclaimable(&victim->memory);
 	group->size = outlook_size(o, victim);
 	count_others(o, victim, group);
 	return true;
 }
 
-/* As the daemon does with whom it may not end. */
+/* Is it killed with the victim as one of its siblings?  As company_gather() of the daemon does. */
+static bool is_sibling(const struct outlook *o, const struct census_process *process)
+{
+	const struct census_process *victim = o->result.ranked[0].process;
+
+	return o->result.as_one == VICTIM_AS_SIBLINGS && o->group.length == 0 &&
+	       process != victim &&
+	       victim_exclusion(o->census, process, &o->request) == ELIGIBILITY_ELIGIBLE &&
+	       (victim_are_siblings(victim, process) ||
+		(process->pid == victim->ppid && family_has_both(o->census, victim, process)));
+}
+
+static void count_siblings(struct outlook *o)
+{
+	const struct census_process *process;
+
+	if (o->result.n_ranked == 0)
+		return;
+	census_for_each(o->census, process) {
+		if (o->n_siblings == KILL_OTHERS_MAX || !is_sibling(o, process))
+			continue;
+		o->n_siblings++;
+		o->siblings_footprint += proc_reclaimable(&process->memory);
+	}
+}
+
+/* As the daemon does with one that may not be killed as a whole. */
 static void pass_over_first(struct victim_result *result)
 {
 	result->n_ranked--;
@@ -153,6 +185,8 @@ void outlook_choose(struct outlook *o)
 	o->policy_holds = false;
 	o->n_reads = 0;
 	o->group = (struct outlook_group){ 0 };
+	o->n_siblings = 0;
+	o->siblings_footprint = 0;
 	find_policy(o);
 	o->reader = (struct reader){
 		.proc_fd = o->proc_fd,
@@ -160,7 +194,7 @@ void outlook_choose(struct outlook *o)
 		.precise = o->precise,
 		.left = o->budget,
 		.now = o->now,
-		.reread_until = add_u64(o->now(), o->budget),
+		.reread_until = add_u64(o->now(), max_u64(o->budget, REREAD_MIN_USEC)),
 		.allocated = o->memory.allocated,
 		.sampled_at = o->now(),
 	};
@@ -174,16 +208,21 @@ void outlook_choose(struct outlook *o)
 		.memory = o->memory.total,
 		.min_victim = min_victim(o),
 		.now = o->now(),
+		.ticks_now = o->ticks_now,
 		.self = getpid(),
 		.passover = o->passover,
+		.streak = o->streak,
+		.own_cgroup = o->own_cgroup,
 	};
 	victim_choose(o->census, &o->request, &reader, &o->result);
+	o->request.own_cgroup = NULL; /* it need not live as long */
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
 		o->result.ranked[i].process = victim_largest_below(o->result.ranked[i].node);
 	if (o->result.avoided.node)
 		o->result.avoided.process = victim_largest_below(o->result.avoided.node);
 	while (o->result.n_ranked > 0 && !find_group(o))
 		pass_over_first(&o->result);
+	count_siblings(o);
 	victim_count_exclusions(o->census, &o->request, o->n_excluded);
 }
 
@@ -210,7 +249,7 @@ bool outlook_goes(const struct outlook *o, const struct census_process *process)
 		return false;
 	if (o->group.length > 0)
 		return is_in(&o->group, process) && would_be_signalled(o, process);
-	return process == victim->process;
+	return process == victim->process || is_sibling(o, process);
 }
 
 static unsigned count_below(const struct census_node *node)

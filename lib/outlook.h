@@ -26,6 +26,7 @@ struct outlook_group {
 	const char *path;  /* borrowed from the census; `length` bytes of it count */
 	size_t length;	   /* 0: one process goes by itself */
 	bool is_flagged;   /* by memory.oom.group, not by the policy */
+	bool is_repeated;  /* by repeated kills in it (streak.h) */
 	bool is_reluctant; /* the victim is, and so others in it are killed too */
 	unsigned n_processes;
 	uint64_t footprint; /* of all in it, by the newest readings */
@@ -54,7 +55,9 @@ struct outlook {
 	const char *(*user)(uid_t uid, void *userdata);
 	void *userdata;
 	uint64_t min_victim; /* what a victim has to free now; 0: as the configuration says */
-	const struct passover *passover; /* NULL: nobody is passed over */
+	const struct passover *passover; /* NULL: no process is skipped */
+	const struct streak *streak;	 /* NULL: there was no kill before */
+	uint64_t ticks_now;		 /* as start_ticks: since boot */
 	const char *own_cgroup;		 /* the daemon's; NULL: not known */
 
 	/* What outlook_choose() finds. */
@@ -71,6 +74,8 @@ struct outlook {
 	 * and .memory are the cgroup's, and .process is the largest in it. */
 	struct victim_result result;
 	struct outlook_group group; /* in which the victim is */
+	unsigned n_siblings; /* killed with the victim after repeated kills of such (streak.h) */
+	uint64_t siblings_footprint;
 	size_t n_excluded[_ELIGIBILITY_MAX];
 };
 

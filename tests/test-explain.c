@@ -36,6 +36,8 @@ struct world {
 	struct policy_set policies;
 	struct census census;
 	struct passover passover;
+	struct streak streak;
+	uint64_t ticks_now;
 	struct outlook outlook;
 };
 
@@ -158,6 +160,8 @@ static struct outlook *look_out(struct world *world, uint64_t available)
 		.user = find_user,
 		.userdata = (void *)(uintptr_t) "alice",
 		.passover = &world->passover,
+		.streak = &world->streak,
+		.ticks_now = world->ticks_now,
 		.own_cgroup = o->own_cgroup,
 	};
 	o->memory.counters.total = 8 * GIB;
@@ -618,6 +622,100 @@ static void test_a_flagged_cgroup_goes_with_its_victim(void **state)
 	assert_false(e.would_go);
 }
 
+/* Workers that have filled memory together, none as large as the browser. */
+static void put_workers(struct world *world)
+{
+	for (int i = 0; i < 12; i++)
+		put_process(world, 700 + i, "worker", 200, "/user.slice/w.scope");
+}
+
+static void test_near_equals_the_youngest_is_named(void **state)
+{
+	struct world *world = *state;
+
+	put_process(world, 310, "larger", 1050, "/user.slice/l.scope");
+	put(world, 310, "stat",
+	    "310 (larger) S 1 1 1 0 -1 0 1 0 0 0 1 1 0 0 20 0 1 0 70 1000000 1 1 1 1 1 1 1 0 0 0 "
+	    "0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n");
+	assert_int_equal(outlook_victim(look_out(world, 4 * GIB))->process->pid, 300);
+}
+
+/* Which are young is known by ticks_now alone. */
+static void test_siblings_are_compared_together(void **state)
+{
+	static const struct {
+		uint64_t ticks_now;
+		pid_t pid;
+	} cases[] = { { 0, 300 }, { 100, 711 } };
+	struct world *world = *state;
+
+	put_process(world, 300, "browser", 1000, "/user.slice/b.scope");
+	put_workers(world);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct outlook *o;
+
+		world->ticks_now = cases[i].ticks_now;
+		o = look_out(world, 4 * GIB);
+		assert_int_equal(outlook_victim(o)->process->pid, cases[i].pid);
+		assert_int_equal(o->n_siblings, 0);
+		if (i + 1 < ARRAY_SIZE(cases)) {
+			census_done(&world->census);
+			victim_done(&o->result);
+		}
+	}
+}
+
+static void put_kills(struct world *world, const char *cgroup, pid_t ppid)
+{
+	const struct streak_subject subject = { cgroup, "worker", ppid, 1000 };
+
+	world->ticks_now = 100;
+	put_workers(world);
+	for (unsigned i = 0; i < STREAK_KILLS; i++)
+		streak_add(&world->streak, &subject, 7);
+}
+
+/* All of the unit is killed, though the browser is larger than any process in it. */
+static void test_a_unit_with_repeated_kills_is_named(void **state)
+{
+	struct world *world = *state;
+	struct explanation e;
+	struct outlook *o;
+	json_t *json;
+
+	put_kills(world, "/user.slice/w.scope", 99);
+	o = look_out(world, 4 * GIB);
+	assert_string_equal(outlook_victim(o)->process->comm, "worker");
+	assert_true(o->group.is_repeated);
+	assert_false(o->group.is_flagged);
+	assert_int_equal(o->group.n_processes, 12);
+	assert_int_equal(o->group.footprint, 2400 * MIB);
+	assert_int_equal(explain_process(o, 705, &e), 0);
+	assert_true(e.would_go);
+	json = explain_json_machine(o);
+	assert_string_equal(text_at(json, "group", "by"), "repeated-kills");
+	json_decref(json);
+}
+
+static void test_siblings_with_repeated_kills_are_killed_together(void **state)
+{
+	struct world *world = *state;
+	struct explanation e;
+	struct outlook *o;
+
+	put_process(world, 300, "browser", 1000, "/user.slice/b.scope");
+	put_kills(world, "/user.slice/gone.scope", 1);
+	o = look_out(world, 4 * GIB);
+	assert_int_equal(outlook_victim(o)->process->pid, 711);
+	assert_int_equal(o->group.length, 0);
+	assert_int_equal(o->n_siblings, 11);
+	assert_int_equal(o->siblings_footprint, 2200 * MIB);
+	assert_int_equal(explain_process(o, 705, &e), 0);
+	assert_true(e.would_go);
+	assert_int_equal(explain_process(o, 300, &e), 0);
+	assert_false(e.would_go);
+}
+
 static void test_json_has_what_is_promised(void **state)
 {
 	struct outlook *o = look_out(*state, 4 * GIB);
@@ -679,6 +777,10 @@ int main(void)
 		on_world(test_cgroups_say_why_and_why_not),
 		on_world(test_no_cgroup_may_go),
 		on_world(test_a_flagged_cgroup_goes_with_its_victim),
+		on_world(test_near_equals_the_youngest_is_named),
+		on_world(test_siblings_are_compared_together),
+		on_world(test_a_unit_with_repeated_kills_is_named),
+		on_world(test_siblings_with_repeated_kills_are_killed_together),
 		on_world(test_json_has_what_is_promised),
 		on_world(test_json_of_a_cgroup),
 	};
