@@ -75,7 +75,7 @@ says() { grep -qE "^limit: $1" "$tmp/log"; }
 # What each case may say; the others must not be said.  (Of CAP_SYS_RESOURCE, locked memory and its
 # own oom_score_adj: whoever runs this may lack these himself.)
 declare -A line=(
-	[kill]='may not end processes of other users \(CAP_KILL\)'
+	[kill]='may not kill processes of other users \(CAP_KILL\)'
 	[nice]='may not raise priorities \(CAP_SYS_NICE\)'
 	[fifo]='reapers run at normal priority'
 	[boost]='rehearsal could not boost'
