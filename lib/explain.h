@@ -63,6 +63,9 @@ const char *explain_answer_process(const struct outlook *outlook, const struct e
 /* For what it is passed over though it counts for more: "kind", "failed", or NULL. */
 const char *explain_avoided(const struct outlook *outlook, const struct explanation *e);
 
+/* Why memory->kept of its memory stays when it is killed; NULL: none does, or it is not known. */
+const char *explain_kept(const struct proc_memory *memory);
+
 /* "protected", "kernel_thread"; NULL for a candidate. */
 const char *explain_left_out(const struct explanation *e);
 

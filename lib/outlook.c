@@ -380,6 +380,18 @@ enum passover_verdict outlook_avoided(const struct outlook *o,
 	return victim_passover(candidate->process, &o->request);
 }
 
+/* What would stay: measured now, or a moment ago. */
+static void apply_share(const struct outlook *o, const struct census_process *process,
+			struct victim_reading *reading)
+{
+	if (reading->has_reclaimable) {
+		(void)victim_apply_share(o->census, process, &o->request, reading);
+	} else if (census_share_is_current(o->census, process, o->request.now)) {
+		reading->memory.kept = min_u64(process->memory.kept, proc_mapped(&reading->memory));
+		reading->memory.is_measured = true;
+	}
+}
+
 int outlook_candidate(struct outlook *o, const struct census_process *process,
 		      struct victim_candidate *ret, size_t *ret_rank)
 {
@@ -402,6 +414,7 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 		return PROC_GONE;
 	if (r == 0) {
 		census_adjust(o->census, process->pid, reading.oom_score_adj);
+		apply_share(o, process, &reading);
 		candidate.memory = reading.memory;
 		candidate.error = reading.error;
 	}

@@ -175,7 +175,7 @@ static void test_choose_finds_policy_and_victim(void **state)
 	struct outlook *o = look_out(*state, 4 * GIB);
 	char text[EXPLAIN_ANSWER_SIZE];
 
-	assert_string_equal(o->policy->name, "terminate"); /* the first that ends anybody */
+	assert_string_equal(o->policy->name, "terminate"); /* the first that kills */
 	assert_false(o->policy_holds);
 	assert_null(o->warning);
 	assert_int_equal(outlook_victim(o)->process->pid, 300);
@@ -184,7 +184,7 @@ static void test_choose_finds_policy_and_victim(void **state)
 	assert_int_equal(o->n_excluded[ELIGIBILITY_OUTSIDE_SUBTREE], 1);
 	assert_string_equal(
 		explain_answer_machine(o, text),
-		"If memory ran out now, browser (pid 300, user alice) would go; 1.0 GiB would come back.");
+		"If memory ran out now, browser (pid 300, user alice) would be killed first; this would free 1.0 GiB.");
 }
 
 static void test_choose_knows_what_holds(void **state)
@@ -208,21 +208,22 @@ static void test_process_says_why_and_why_not(void **state)
 		size_t rank;
 	} cases[] = {
 		{ 300,
-		  "browser (pid 300, user alice) would go first: nobody ranks higher; 1.0 GiB would "
-		  "come back.",
+		  "browser (pid 300, user alice) would be killed first: no process ranks higher; this would "
+		  "free 1.0 GiB.",
 		  NULL, 1 },
 		{ 400,
-		  "editor (pid 400, user alice) would not go first: browser (pid 300, user alice) "
+		  "editor (pid 400, user alice) would not be killed first: browser (pid 300, user alice) "
 		  "ranks higher.",
 		  NULL, 2 },
 		{ 500,
-		  "gnome-shell (pid 500, user alice) would not go: protected by the rule "
+		  "gnome-shell (pid 500, user alice) would not be killed: protected by the rule "
 		  "desktop.",
 		  "protected", 0 },
 		{ 600,
-		  "database (pid 600, user alice) would not go: outside the scope /user.slice.",
+		  "database (pid 600, user alice) would not be killed: outside the scope /user.slice.",
 		  "out_of_scope", 0 },
-		{ 1, "systemd (pid 1, user alice) would not go: the init process.", "init", 0 },
+		{ 1, "systemd (pid 1, user alice) would not be killed: the init process.", "init",
+		  0 },
 	};
 	struct outlook *o = look_out(*state, 4 * GIB);
 	char text[EXPLAIN_ANSWER_SIZE];
@@ -308,7 +309,7 @@ static void test_process_can_be_asked_again_and_again(void **state)
 		assert_true(e.candidate.precise);
 	}
 	put(world, 600, "stat", "600 (other) S 1 1 1 0 -1 0 1 0 0 0 1 1 0 0 20 0 1 0 99 1 1\n");
-	assert_int_equal(explain_process(o, 600, &e), PROC_GONE); /* somebody else by now */
+	assert_int_equal(explain_process(o, 600, &e), PROC_GONE); /* another process by now */
 }
 
 static void test_process_of_a_useless_kind(void **state)
@@ -328,8 +329,8 @@ static void test_process_of_a_useless_kind(void **state)
 	assert_int_equal(outlook_victim(o)->process->pid, 400);
 	assert_int_equal(explain_process(o, 300, &e), 0);
 	assert_false(e.would_go);
-	assert_string_equal(e.text, "it counts for more than editor (pid 400, user alice), but "
-				    "ending another of its kind gave little");
+	assert_string_equal(e.text, "its score is higher than that of editor (pid 400, "
+				    "user alice), but killing a similar one freed little");
 }
 
 struct stays {
@@ -369,16 +370,16 @@ static void let_fail(struct world *world, pid_t pid, enum passover_why why, usec
 	(void)passover_add(&world->passover, why, &look, at);
 }
 
-/* Everybody who is larger than the victim, with the reason. */
+/* All that are larger than the victim, with the reason. */
 static void test_staying_says_why(void **state)
 {
 	static const struct stays expected[] = {
 		{ "database", "outside the scope /user.slice", "out_of_scope", NULL },
 		{ "hidden", "its oom_score_adj is -1000", "oom_score_adj_min", NULL },
 		{ "stuck", "could not be killed a moment ago", "passed_over", NULL },
-		{ "app", "ending another of its kind gave little", NULL, "kind" },
-		{ "light", "it counts as 200 MiB (oom_score_adj -900, weight 1)", NULL, NULL },
-		{ "browser", "the last try to end it failed", NULL, "failed" },
+		{ "app", "killing a similar one freed little", NULL, "kind" },
+		{ "light", "its score is 200 MiB (oom_score_adj -900, weight 1)", NULL, NULL },
+		{ "browser", "the last try to kill it failed", NULL, "failed" },
 		{ "gnome-shell", "protected by the rule desktop", "protected", NULL },
 	};
 	struct world *world = *state;
@@ -410,13 +411,13 @@ static void test_staying_says_why(void **state)
 			 1);
 	json_decref(json);
 	assert_int_equal(explain_process(o, 300, &e), 0);
-	assert_string_equal(e.text, "it counts for more than editor (pid 400, user alice), but the "
-				    "last try to end it failed");
+	assert_string_equal(e.text, "its score is higher than that of editor (pid 400, user "
+				    "alice), but the last try to kill it failed");
 	assert_int_equal(explain_process(o, 330, &e), 0);
 	assert_string_equal(explain_left_out(&e), "passed_over");
 }
 
-/* Who is passed over is named, however many larger ones stay. */
+/* One that is skipped is named, however many larger ones are not killed. */
 static void test_staying_is_bounded(void **state)
 {
 	struct world *world = *state;
@@ -447,7 +448,7 @@ static void test_staying_is_bounded(void **state)
 	assert_string_equal(explain_avoided(o, &staying[7]), "kind");
 }
 
-static void test_nobody_stays_where_nobody_goes(void **state)
+static void test_none_is_named_without_a_victim(void **state)
 {
 	struct world *world = *state;
 	struct explanation staying[EXPLAIN_STAYING_MAX];
@@ -478,15 +479,15 @@ static struct outlook *look_out_for_cgroups(struct world *world)
 	return look_out(world, 4 * GIB);
 }
 
-static void test_cgroups_are_ranked_where_the_policy_ends_them(void **state)
+static void test_cgroups_are_ranked_where_the_policy_kills_them(void **state)
 {
 	struct outlook *o = look_out_for_cgroups(*state);
 	char text[EXPLAIN_ANSWER_SIZE];
 
 	assert_string_equal(
 		explain_answer_machine(o, text),
-		"If memory ran out now, helper (pid 410, user alice) would go, with all of "
-		"cgroup /user.slice/e.scope (2 processes); 1.1 GiB would come back.");
+		"If memory ran out now, helper (pid 410, user alice) would be killed first, with all "
+		"of cgroup /user.slice/e.scope (2 processes); this would free 1.1 GiB.");
 	assert_int_equal(o->group.n_processes, 2);
 	assert_int_equal(o->group.footprint, 1112 * MIB);
 	assert_int_equal(o->group.size.lo, 1112 * MIB);
@@ -506,17 +507,17 @@ static void test_cgroups_say_why_and_why_not(void **state)
 		size_t rank;
 	} cases[] = {
 		{ 400,
-		  "editor (pid 400, user alice) would go first, with all of cgroup "
-		  "/user.slice/e.scope (2 processes): no other cgroup ranks higher; 1.1 GiB would come "
-		  "back.",
+		  "editor (pid 400, user alice) would be killed first, with all of cgroup "
+		  "/user.slice/e.scope (2 processes): no other cgroup ranks higher; this would free "
+		  "1.1 GiB.",
 		  NULL, 1 },
 		{ 300,
-		  "browser (pid 300, user alice) would not go first: cgroup /user.slice/e.scope "
+		  "browser (pid 300, user alice) would not be killed first: cgroup /user.slice/e.scope "
 		  "(2 processes) ranks higher.",
 		  NULL, 2 },
 		{ 510,
-		  "wallpaper (pid 510, user alice) would not go: the policy ends whole cgroups, and "
-		  "its own may not be ended as a whole.",
+		  "wallpaper (pid 510, user alice) would not be killed: the policy kills whole cgroups, "
+		  "and its own is not eligible as a whole.",
 		  "cgroup", 0 },
 	};
 	struct outlook *o = look_out_for_cgroups(*state);
@@ -536,14 +537,14 @@ static void test_cgroups_say_why_and_why_not(void **state)
 }
 
 /* A cgroup that is passed over stands for all in it; who keeps its own from going is named. */
-static void test_cgroups_say_who_stays(void **state)
+static void test_cgroups_say_which_are_not_killed(void **state)
 {
 	static const struct stays expected[] = {
 		{ "database", "outside the scope /user.slice", "out_of_scope", NULL },
 		{ "wallpaper",
-		  "the policy ends whole cgroups, and its own may not be ended as a whole",
+		  "the policy kills whole cgroups, and its own is not eligible as a whole",
 		  "cgroup", NULL },
-		{ "helper", "ending another of its kind gave little", NULL, "kind" },
+		{ "helper", "killing a similar one freed little", NULL, "kind" },
 	};
 	struct world *world = *state;
 	struct passover_subject subject = {
@@ -568,11 +569,12 @@ static void test_cgroups_say_who_stays(void **state)
 	json_decref(json);
 	assert_int_equal(explain_process(o, 400, &e), 0);
 	assert_null(explain_left_out(&e));
-	assert_string_equal(e.text, "its cgroup counts for more than cgroup /user.slice/b.scope "
-				    "(1 process), but ending another of its kind gave little");
+	assert_string_equal(
+		e.text, "the score of its cgroup is higher than that of cgroup /user.slice/b.scope "
+			"(1 process), but killing a similar one freed little");
 }
 
-static void test_no_cgroup_may_go(void **state)
+static void test_no_cgroup_is_eligible(void **state)
 {
 	struct world *world = *state;
 	struct outlook *o;
@@ -582,12 +584,13 @@ static void test_no_cgroup_may_go(void **state)
 	world->policies.scope = strdup("/user.slice/s.scope");
 	o = look_out_for_cgroups(world);
 	assert_null(outlook_victim(o));
-	assert_string_equal(explain_answer_machine(o, text),
-			    "If memory ran out now, no cgroup as a whole could be ended.");
+	assert_string_equal(
+		explain_answer_machine(o, text),
+		"If memory ran out now, no cgroup would be killed: none is eligible and large enough.");
 }
 
 /* As the kernel does it: the highest one that has the flag. */
-static void test_a_flagged_cgroup_goes_with_its_victim(void **state)
+static void test_a_flagged_cgroup_is_killed_with_its_victim(void **state)
 {
 	struct world *world = *state;
 	char path[96], text[EXPLAIN_ANSWER_SIZE];
@@ -612,8 +615,8 @@ static void test_a_flagged_cgroup_goes_with_its_victim(void **state)
 	assert_int_equal(o->group.footprint, 1124 * MIB);
 	assert_string_equal(
 		explain_answer_machine(o, text),
-		"If memory ran out now, browser (pid 300, user alice) would go, with all of "
-		"cgroup /user.slice/b.scope (2 processes); 1.1 GiB would come back.");
+		"If memory ran out now, browser (pid 300, user alice) would be killed first, with "
+		"all of cgroup /user.slice/b.scope (2 processes); this would free 1.1 GiB.");
 	assert_int_equal(explain_process(o, 310, &e), 0);
 	assert_true(e.would_go);
 	assert_string_equal(e.text, "browser (pid 300, user alice) ranks highest, and "
@@ -758,6 +761,59 @@ static void test_json_of_a_cgroup(void **state)
 	json_decref(json);
 }
 
+/* What stays of its memory, by what there is. */
+static void test_kept_says_why(void **state)
+{
+	static const struct {
+		struct proc_memory memory;
+		const char *why;
+	} cases[] = {
+		{ { .anon = GIB }, NULL },
+		{ { .anon = GIB, .shmem = MIB, .kept = 900 * MIB, .is_measured = true },
+		  "copy-on-write pages that it shares with other processes" },
+		{ { .anon = MIB, .shmem = GIB, .kept = GIB, .is_measured = true },
+		  "shared memory that other processes map, or files on a tmpfs" },
+		{ { .anon = GIB, .shmem = GIB, .kept = GIB, .is_measured = true },
+		  "pages that it shares with other processes, or files on a tmpfs" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *why = explain_kept(&cases[i].memory);
+
+		assert_string_equal(why ? why : "", cases[i].why ? cases[i].why : "");
+	}
+}
+
+/* A copy on write whose share was measured a moment ago: its own pages only. */
+static void test_process_would_free_its_own_pages(void **state)
+{
+	struct world *world = *state;
+	struct outlook *o = look_out(world, 4 * GIB);
+	struct census_process *process = (struct census_process *)census_find(&world->census, 400);
+	struct proc_memory memory = process->memory;
+	struct explanation e;
+	json_t *json, *of_it;
+
+	memory.kept = 500 * MIB;
+	memory.is_measured = true;
+	census_count(&world->census, process, &memory, 0, 7);
+	assert_true(census_share_is_current(&world->census, process, 7));
+	o->result.n_ranked = 1; /* it is read, not looked up */
+	assert_int_equal(explain_process(o, 400, &e), 0);
+	assert_int_equal(proc_reclaimable(&e.candidate.memory), 12 * MIB);
+	json = explain_json_process(o, &e);
+	of_it = json_object_get(json, "process");
+	assert_int_equal(json_integer_value(json_object_get(of_it, "would_free_bytes")), 12 * MIB);
+	assert_int_equal(json_integer_value(json_object_get(of_it, "kept_bytes")), 500 * MIB);
+	assert_string_equal(text_at(json, "process", "kept_for"),
+			    "copy-on-write pages that it shares with other processes");
+	json_decref(json);
+	assert_int_equal(explain_process(o, 500, &e), 0); /* not measured: so much at most */
+	json = explain_json_process(o, &e);
+	assert_true(json_is_null(json_object_get(json_object_get(json, "process"), "kept_bytes")));
+	json_decref(json);
+}
+
 #define on_world(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -771,18 +827,20 @@ int main(void)
 		on_world(test_process_of_a_useless_kind),
 		on_world(test_staying_says_why),
 		on_world(test_staying_is_bounded),
-		on_world(test_nobody_stays_where_nobody_goes),
-		on_world(test_cgroups_say_who_stays),
-		on_world(test_cgroups_are_ranked_where_the_policy_ends_them),
+		on_world(test_none_is_named_without_a_victim),
+		on_world(test_cgroups_say_which_are_not_killed),
+		on_world(test_cgroups_are_ranked_where_the_policy_kills_them),
 		on_world(test_cgroups_say_why_and_why_not),
-		on_world(test_no_cgroup_may_go),
-		on_world(test_a_flagged_cgroup_goes_with_its_victim),
+		on_world(test_no_cgroup_is_eligible),
+		on_world(test_a_flagged_cgroup_is_killed_with_its_victim),
 		on_world(test_near_equals_the_youngest_is_named),
 		on_world(test_siblings_are_compared_together),
 		on_world(test_a_unit_with_repeated_kills_is_named),
 		on_world(test_siblings_with_repeated_kills_are_killed_together),
 		on_world(test_json_has_what_is_promised),
 		on_world(test_json_of_a_cgroup),
+		cmocka_unit_test(test_kept_says_why),
+		on_world(test_process_would_free_its_own_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
