@@ -14,6 +14,7 @@ static void print_size(const struct screen *screen, const json_t *process)
 	uint64_t shmem = words_number(process, "shmem_bytes");
 	uint64_t files = sub_u64(words_number(process, "shared_bytes"), shmem);
 	uint64_t kept = words_number(process, "kept_bytes");
+	unsigned n_relatives = (unsigned)words_number(process, "relatives");
 	char size[FORMAT_INTERVAL_SIZE], anon[FORMAT_BYTES_SIZE], swap[FORMAT_BYTES_SIZE];
 	char shmem_size[FORMAT_BYTES_SIZE], why[128];
 	/* (An older daemon does not say.) */
@@ -31,6 +32,12 @@ static void print_size(const struct screen *screen, const json_t *process)
 	screen_item(screen, "  Frees:", SCREEN_PLAIN, "%s%s%s", is_unmeasured ? "at most " : "",
 		    words_size(process, size),
 		    is_unmeasured ? "; what it shares with others is not measured" : "");
+	if (n_relatives > 0)
+		screen_item(screen, "", SCREEN_PLAIN,
+			    "with %u that share%s its memory and would be killed with it; "
+			    "%s by itself",
+			    n_relatives, n_relatives == 1 ? "s" : "",
+			    format_bytes(words_number(process, "alone_bytes"), size));
 	if (kept > 0)
 		screen_item(
 			screen, "  Stays:", SCREEN_PLAIN, "%s: %s", format_bytes(kept, size),

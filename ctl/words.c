@@ -86,6 +86,10 @@ const char *words_size(const json_t *process, char buf[static FORMAT_INTERVAL_SI
 		words_number(process, "footprint_max_bytes"),
 	};
 
+	/* (It differs where others are killed with it; an older daemon does not say.) */
+	if (words_has(process, "would_free_bytes") &&
+	    words_number(process, "would_free_bytes") != words_number(process, "footprint_bytes"))
+		size.lo = size.hi = words_number(process, "would_free_bytes");
 	return format_interval(size, buf);
 }
 

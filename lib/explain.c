@@ -81,14 +81,16 @@ static void explain_victim(const struct outlook *o, struct explanation *e)
 		snprintf(e->text, sizeof(e->text), "no other cgroup ranks higher");
 	else if (o->n_siblings > 0 || o->group.is_repeated)
 		snprintf(e->text, sizeof(e->text),
-			 "repeated kills of %s have freed too little for long",
-			 o->group.is_repeated ? "processes in its cgroup"
-					      : "processes of its name and parent");
+			 "repeated kills %s have not freed enough memory",
+			 o->group.is_repeated ? "in its cgroup"
+					      : "of its name and parent");
 	else if (e->process == victim->process)
 		snprintf(e->text, sizeof(e->text), "no process ranks higher");
 	else
-		snprintf(e->text, sizeof(e->text), "%s ranks highest, and memory.oom.group is set",
-			 explain_name(o, victim->process, name));
+		snprintf(e->text, sizeof(e->text), "%s ranks highest, and %s",
+			 explain_name(o, victim->process, name),
+			 o->group.length > 0 ? "memory.oom.group is set"
+					     : "most of its memory is shared with this one");
 }
 
 /* Of a process whose cgroup is ranked, its cgroup. */
@@ -320,6 +322,9 @@ static const char *with_others(const struct outlook *o, char buf[static WITH_SIZ
 			 o->group.is_repeated ? ", after repeated kills in it" : "");
 	else if (o->n_siblings > 0)
 		snprintf(buf, WITH_SIZE, ", with %u others of its name and parent", o->n_siblings);
+	else if (o->n_relatives > 0)
+		snprintf(buf, WITH_SIZE, ", with %u that share%s its memory", o->n_relatives,
+			 o->n_relatives == 1 ? "s" : "");
 	return buf;
 }
 
@@ -328,12 +333,15 @@ static const char *size_of_all(const struct outlook *o, const struct victim_cand
 			       char buf[static FORMAT_INTERVAL_SIZE])
 {
 	struct interval size = o->group.length > 0 ? o->group.size : outlook_size(o, candidate);
+	unsigned n_relatives;
 
 	if (o->group.length == 0 && o->n_siblings > 0) {
 		size = outlook_size(o, outlook_victim(o));
 		size.lo = add_u64(size.lo, o->siblings_footprint);
 		size.hi = add_u64(size.hi, o->siblings_footprint);
 	}
+	if (o->group.length == 0 && o->n_siblings == 0 && o->n_relatives > 0)
+		size.lo = size.hi = outlook_frees(o, outlook_victim(o), &n_relatives);
 	return format_interval(size, buf);
 }
 

@@ -5,10 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/family.h"
 #include "lib/kill-group.h"
-#include "lib/kill.h"
-#include "lib/victim-group.h"
 #include "lib/worth.h"
 
 /* At most; of a process it is VICTIM_MAX_READS. */
@@ -132,32 +129,6 @@ static bool find_group(struct outlook *o)
 	return true;
 }
 
-/* Is it killed with the victim as one of its siblings?  As company_gather() of the daemon does. */
-static bool is_sibling(const struct outlook *o, const struct census_process *process)
-{
-	const struct census_process *victim = o->result.ranked[0].process;
-
-	return o->result.as_one == VICTIM_AS_SIBLINGS && o->group.length == 0 &&
-	       process != victim &&
-	       victim_exclusion(o->census, process, &o->request) == ELIGIBILITY_ELIGIBLE &&
-	       (victim_are_siblings(victim, process) ||
-		(process->pid == victim->ppid && family_has_both(o->census, victim, process)));
-}
-
-static void count_siblings(struct outlook *o)
-{
-	const struct census_process *process;
-
-	if (o->result.n_ranked == 0)
-		return;
-	census_for_each(o->census, process) {
-		if (o->n_siblings == KILL_OTHERS_MAX || !is_sibling(o, process))
-			continue;
-		o->n_siblings++;
-		o->siblings_footprint += proc_reclaimable(&process->memory);
-	}
-}
-
 /* As the daemon does with one that may not be killed as a whole. */
 static void pass_over_first(struct victim_result *result)
 {
@@ -185,8 +156,6 @@ void outlook_choose(struct outlook *o)
 	o->policy_holds = false;
 	o->n_reads = 0;
 	o->group = (struct outlook_group){ 0 };
-	o->n_siblings = 0;
-	o->siblings_footprint = 0;
 	find_policy(o);
 	o->reader = (struct reader){
 		.proc_fd = o->proc_fd,
@@ -222,7 +191,7 @@ void outlook_choose(struct outlook *o)
 		o->result.avoided.process = victim_largest_below(o->result.avoided.node);
 	while (o->result.n_ranked > 0 && !find_group(o))
 		pass_over_first(&o->result);
-	count_siblings(o);
+	outlook_count_others(o);
 	victim_count_exclusions(o->census, &o->request, o->n_excluded);
 }
 
@@ -249,7 +218,7 @@ bool outlook_goes(const struct outlook *o, const struct census_process *process)
 		return false;
 	if (o->group.length > 0)
 		return is_in(&o->group, process) && would_be_signalled(o, process);
-	return process == victim->process || is_sibling(o, process);
+	return process == victim->process || outlook_is_killed_with(o, process);
 }
 
 static unsigned count_below(const struct census_node *node)
@@ -364,6 +333,10 @@ void outlook_known(const struct outlook *o, const struct census_process *process
 		.process = process,
 		.memory = process->memory,
 	};
+	if (census_share_is_current(o->census, process, o->request.now)) {
+		ret->is_unit = process->is_unit;
+		ret->alone = process->alone;
+	}
 	score(o, ret);
 }
 
@@ -382,14 +355,23 @@ enum passover_verdict outlook_avoided(const struct outlook *o,
 
 /* What would stay: measured now, or a moment ago. */
 static void apply_share(const struct outlook *o, const struct census_process *process,
-			struct victim_reading *reading)
+			struct victim_reading *reading, struct victim_candidate *candidate)
 {
 	if (reading->has_reclaimable) {
-		(void)victim_apply_share(o->census, process, &o->request, reading);
+		candidate->is_unit = victim_apply_share(o->census, process, &o->request, reading);
+		candidate->alone = reading->reclaimable.alone;
 	} else if (census_share_is_current(o->census, process, o->request.now)) {
 		reading->memory.kept = min_u64(process->memory.kept, proc_mapped(&reading->memory));
 		reading->memory.is_measured = true;
+		candidate->is_unit = process->is_unit;
+		candidate->alone = process->alone;
 	}
+}
+
+/* Its rank stands, but what it shares can be measured. */
+static bool is_to_be_read(const struct outlook *o, const struct victim_candidate *ranked)
+{
+	return !ranked || (o->precise && !ranked->memory.is_measured);
 }
 
 int outlook_candidate(struct outlook *o, const struct census_process *process,
@@ -404,7 +386,7 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 	struct victim_reading reading;
 	int r;
 
-	if (ranked) {
+	if (!is_to_be_read(o, ranked)) {
 		*ret = *ranked;
 		*ret_rank = (size_t)(ranked - o->result.ranked) + 1;
 		return 0;
@@ -414,15 +396,18 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 		return PROC_GONE;
 	if (r == 0) {
 		census_adjust(o->census, process->pid, reading.oom_score_adj);
-		apply_share(o, process, &reading);
+		apply_share(o, process, &reading, &candidate);
 		candidate.memory = reading.memory;
 		candidate.error = reading.error;
 	}
 	candidate.precise = r == 0;
-	candidate.verdict = r == 0 ? VICTIM_SMALLER : VICTIM_UNDECIDED;
+	candidate.verdict = ranked ? ranked->verdict : r == 0 ? VICTIM_SMALLER : VICTIM_UNDECIDED;
 	score(o, &candidate);
 	*ret = candidate;
-	*ret_rank = outlook_is_of_cgroups(o) ? rank_of_cgroup(o, process)
-					     : rank_of(o, candidate.estimate);
+	if (ranked)
+		*ret_rank = (size_t)(ranked - o->result.ranked) + 1;
+	else
+		*ret_rank = outlook_is_of_cgroups(o) ? rank_of_cgroup(o, process)
+						     : rank_of(o, candidate.estimate);
 	return 0;
 }

@@ -76,6 +76,7 @@ struct outlook {
 	struct outlook_group group; /* in which the victim is */
 	unsigned n_siblings; /* killed with the victim after repeated kills of such (streak.h) */
 	uint64_t siblings_footprint;
+	unsigned n_relatives; /* killed with it, as they share most of its memory (family.h) */
 	size_t n_excluded[_ELIGIBILITY_MAX];
 };
 
@@ -93,6 +94,17 @@ bool outlook_is_of_cgroups(const struct outlook *outlook);
 
 /* Does this process go if the victim does? */
 bool outlook_goes(const struct outlook *outlook, const struct census_process *process);
+
+/*
+ * What killing the candidate would free, by what is known: what it would free by itself, or, where
+ * most of its memory is shared with relatives, all of it with these, which are killed with it.
+ * *ret_relatives: how many.
+ */
+uint64_t outlook_frees(const struct outlook *outlook, const struct victim_candidate *candidate,
+		       unsigned *ret_relatives);
+/* Counts the siblings and relatives of the victim; of outlook_choose(). */
+void outlook_count_others(struct outlook *outlook);
+bool outlook_is_killed_with(const struct outlook *outlook, const struct census_process *process);
 
 /* Of how many processes the candidate's memory is. */
 unsigned outlook_processes(const struct victim_candidate *candidate);
