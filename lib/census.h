@@ -108,10 +108,11 @@ struct census_process {
 	uint64_t read_at_allocated;   /* bytes allocated by the machine when memory was read */
 	uint64_t status_at_allocated; /* when shared memory and page tables were */
 	usec_t measured_at;	      /* memory.kept was */
-	usec_t share_asked_at;	      /* it was asked for, or told, in watch: daemon/watch.c */
-	uint64_t alone;		      /* when its share was measured: what its death alone frees */
-	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share; less
-				what it has lost since */
+	uint64_t measured_at_allocated;
+	usec_t share_asked_at; /* it was asked for, or told, in watch: daemon/watch.c */
+	uint64_t alone;	       /* when its share was measured: what its death alone frees */
+	uint64_t fair_share;   /* when that was measured: what it holds, shared pages by share; less
+				  what it has lost since */
 	uint64_t recent_footprint;  /* mapped, at most CENSUS_GROWTH_USEC ago */
 	uint64_t earlier_footprint; /* once to twice as long ago, or when first seen */
 	usec_t recent_at;
