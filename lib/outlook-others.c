@@ -20,12 +20,6 @@ static bool is_sibling(const struct outlook *o, const struct census_process *pro
 		(process->pid == victim->ppid && family_has_both(o->census, victim, process)));
 }
 
-/* Of the candidate's memory, what it shares. */
-static uint64_t common_of(const struct victim_candidate *candidate)
-{
-	return sub_u64(proc_mapped(&candidate->memory), candidate->alone);
-}
-
 static bool is_unit(const struct outlook *o, const struct victim_candidate *candidate)
 {
 	return candidate->process && !candidate->cgroup && candidate->is_unit &&
@@ -37,7 +31,8 @@ static bool is_relative(const struct outlook *o, const struct victim_candidate *
 			const struct census_process *process)
 {
 	return family_has_both(o->census, candidate->process, process) &&
-	       proc_mapped(&process->memory) >= common_of(candidate) / 2;
+	       proc_mapped(&process->memory) >=
+		       family_common(&candidate->memory, candidate->alone) / 2;
 }
 
 /* One that is not killed keeps all that they have in common. */
@@ -70,8 +65,9 @@ uint64_t outlook_frees(const struct outlook *o, const struct victim_candidate *c
 	if (!is_unit(o, candidate))
 		return proc_reclaimable(&candidate->memory);
 	*ret_relatives = count_relatives(o, candidate, &alone);
-	return *ret_relatives > 0 ? add_u64(proc_mapped(&candidate->memory), alone)
-				  : candidate->alone;
+	if (*ret_relatives == 0)
+		return candidate->alone;
+	return candidate->alone + family_common(&candidate->memory, candidate->alone) + alone;
 }
 
 void outlook_count_others(struct outlook *o)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/explain.h"
+#include "lib/family.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -695,6 +696,7 @@ static void test_a_unit_with_repeated_kills_is_named(void **state)
 	assert_int_equal(o->group.footprint, 2400 * MIB);
 	assert_int_equal(explain_process(o, 705, &e), 0);
 	assert_true(e.would_go);
+	assert_string_equal(e.text, "repeated kills in its cgroup have not freed enough memory");
 	json = explain_json_machine(o);
 	assert_string_equal(text_at(json, "group", "by"), "repeated-kills");
 	json_decref(json);
@@ -814,6 +816,60 @@ static void test_process_would_free_its_own_pages(void **state)
 	json_decref(json);
 }
 
+static void share(struct world *world, pid_t pid, uint64_t alone)
+{
+	struct census_process *process = (struct census_process *)census_find(&world->census, pid);
+	struct proc_memory memory = process->memory;
+
+	memory.kept = (proc_mapped(&memory) - alone) / 2;
+	memory.is_measured = true;
+	process->is_unit = true;
+	process->code_pages = 10; /* one program */
+	process->alone = alone;
+	census_count(&world->census, process, &memory, 0, 7);
+}
+
+/* Copies on write: each frees little by itself, and all of it with the other. */
+static void test_relatives_are_killed_together(void **state)
+{
+	struct world *world = *state;
+	char text[EXPLAIN_ANSWER_SIZE];
+	struct proc_memory memory;
+	struct explanation e;
+	struct outlook *o;
+	json_t *json, *of_it;
+
+	put_process(world, 310, "server", 5000, "/user.slice/a.scope");
+	put_process(world, 320, "server", 5000, "/user.slice/b.scope");
+	put_process(world, 600, "database", 100, "/system.slice/d.service");
+	o = look_out(world, 4 * GIB);
+	share(world, 310, 20 * MIB);
+	share(world, 320, 10 * MIB);
+	outlook_choose(o);
+	assert_int_equal(outlook_victim(o)->process->pid, 320);
+	assert_int_equal(o->n_relatives, 1);
+	assert_string_equal(explain_answer_machine(o, text),
+			    "If memory ran out now, server (pid 320, user alice) would be killed "
+			    "first, with 1 that shares its memory; this would free 4.9 GiB.");
+	assert_int_equal(explain_process(o, 310, &e), 0);
+	assert_true(e.would_go);
+	assert_string_equal(e.text, "server (pid 320, user alice) ranks highest, and most of its "
+				    "memory is shared with this one");
+	json = explain_json_process(o, &e);
+	of_it = json_object_get(json, "process");
+	assert_int_equal(json_integer_value(json_object_get(of_it, "relatives")), 1);
+	assert_int_equal(json_integer_value(json_object_get(of_it, "would_free_bytes")),
+			 5010 * MIB);
+	assert_int_equal(json_integer_value(json_object_get(of_it, "kept_bytes")), 0);
+	json_decref(json);
+
+	/* What lies on a tmpfs besides is not common, and stays. */
+	memory = e.process->memory;
+	memory.shmem += GIB;
+	memory.kept += GIB;
+	assert_int_equal(family_common(&memory, 20 * MIB), 4980 * MIB);
+}
+
 #define on_world(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -841,6 +897,7 @@ int main(void)
 		on_world(test_json_of_a_cgroup),
 		cmocka_unit_test(test_kept_says_why),
 		on_world(test_process_would_free_its_own_pages),
+		on_world(test_relatives_are_killed_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
