@@ -14,9 +14,9 @@ enum { EXIT_BAD_USAGE = 2 };
 
 static const char help[] =
 	"Usage: reckond [OPTION...]\n"
-	"Watches memory and kills the process whose death frees most before memory runs out.\n"
+	"Kills the process whose death frees the most memory, before memory runs out.\n"
 	"\n"
-	"  --config FILE   read FILE (and FILE.d/*.conf) instead of /etc/reckond/reckond.conf\n"
+	"  --config FILE   read FILE (and FILE.d/*.conf), not /etc/reckond/reckond.conf\n"
 	"  --dry-run       choose and log, but kill no process\n"
 	"  --scope CGROUP  only processes in this cgroup or below are eligible\n"
 	"  --check-config  check the configuration for errors and exit\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * outlook: who would go now and why: the choice, by the functions that decide in earnest, over a
- * census that somebody else has taken.  Signals nobody, changes nothing.
+ * outlook: which process would be killed now and why: the choice, by the functions of the real one,
+ * over a census that the caller has taken.  Signals nothing, changes nothing.
  *
  * Made by reckonctl, of a census of its own, and by the daemon, of the one it keeps; explain.h says
  * it in words and as JSON.
@@ -21,10 +21,10 @@
 #include "lib/reader.h"
 #include "lib/victim.h"
 
-/* The cgroup that goes as a whole, where one does. */
+/* The cgroup that is killed as a whole, where one is. */
 struct outlook_group {
 	const char *path;  /* borrowed from the census; `length` bytes of it count */
-	size_t length;	   /* 0: one process goes by itself */
+	size_t length;	   /* 0: none */
 	bool is_flagged;   /* by memory.oom.group, not by the policy */
 	bool is_repeated;  /* by repeated kills in it (streak.h) */
 	bool is_reluctant; /* the victim is, and so others in it are killed too */
@@ -86,13 +86,13 @@ void outlook_choose(struct outlook *outlook);
 /* As user() says. */
 const char *outlook_user(const struct outlook *outlook, uid_t uid);
 
-/* The candidate [0] of the ranking, or NULL: nobody may be ended. */
+/* The candidate [0] of the ranking, or NULL: no process is eligible. */
 const struct victim_candidate *outlook_victim(const struct outlook *outlook);
 
-/* Does the policy end whole cgroups, so that these were ranked? */
+/* Does the policy kill whole cgroups, so that these were ranked? */
 bool outlook_is_of_cgroups(const struct outlook *outlook);
 
-/* Does this process go if the victim does? */
+/* Is this process killed with the victim, or is it that? */
 bool outlook_goes(const struct outlook *outlook, const struct census_process *process);
 
 /*
