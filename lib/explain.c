@@ -80,10 +80,8 @@ static void explain_victim(const struct outlook *o, struct explanation *e)
 	if (outlook_is_of_cgroups(o))
 		snprintf(e->text, sizeof(e->text), "no other cgroup ranks higher");
 	else if (o->n_siblings > 0 || o->group.is_repeated)
-		snprintf(e->text, sizeof(e->text),
-			 "repeated kills %s have not freed enough memory",
-			 o->group.is_repeated ? "in its cgroup"
-					      : "of its name and parent");
+		snprintf(e->text, sizeof(e->text), "repeated kills %s have not freed enough memory",
+			 o->group.is_repeated ? "in its cgroup" : "of its name and parent");
 	else if (e->process == victim->process)
 		snprintf(e->text, sizeof(e->text), "no process ranks higher");
 	else
