@@ -180,6 +180,9 @@ const char *manager_status(const struct manager *m, char buf[static MANAGER_STAT
 		snprintf(buf, MANAGER_STATUS_SIZE,
 			 "Degraded: the configuration has errors (reckonctl check)%s",
 			 m->policies.dry_run ? "; dry run: no process is killed" : "");
+	else if (m->stuck.since != 0)
+		snprintf(buf, MANAGER_STATUS_SIZE,
+			 "Memory is low, but no process is worth killing (reckonctl status)");
 	else
 		snprintf(buf, MANAGER_STATUS_SIZE, "%s",
 			 m->policies.dry_run ? "Dry run: no process is killed" : "Watching memory");
