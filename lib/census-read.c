@@ -41,7 +41,7 @@ static void take_stat(struct census_process *process, const struct proc_stat *st
 static void note_error(struct census *census, struct census_process *process, int error)
 {
 	census->n_unreadable += (error < 0) - (process->error < 0);
-	process->error = error;
+	process->error = (short)error;
 }
 
 static int read_memory(struct census_sweep *sweep, struct census_process *process,
@@ -202,7 +202,7 @@ int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_
 static int list(struct census_sweep *sweep)
 {
 	struct census *census = sweep->census;
-	struct census_process *process, *next;
+	struct census_process *process;
 	int r;
 
 	census->generation++;
@@ -210,7 +210,7 @@ static int list(struct census_sweep *sweep)
 	r = proc_list(census->proc_fd, census->scratch, SCRATCH_SIZE, on_listed, sweep);
 	if (r < 0)
 		return r;
-	HASH_ITER(hh, census->by_pid, process, next)
+	census_for_each(census, process)
 		if (process->generation != census->generation)
 			census_drop(census, process);
 	return census_reserve(census);
