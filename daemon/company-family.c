@@ -21,14 +21,12 @@ struct gathering {
 
 /* A relative that may not be killed keeps all that they have in common: then it is no use to kill
  * the others. */
-static bool may_kill_all(const struct gathering *g, const struct census_process *victim)
+static bool may_kill_all(const struct manager *m, const struct census_process *victim)
 {
-	const struct manager *m = g->m;
 	const struct census_process *other;
 
 	census_for_each(&m->census, other)
-		if (family_has_both(&m->census, victim, other) &&
-		    proc_mapped(&other->memory) >= g->common / 2 &&
+		if (family_has_both(&m->census, victim, other) && proc_mapped(&other->memory) > 0 &&
 		    eligibility_is_refused(victim_exclusion(&m->census, other, &m->request)))
 			return false;
 	return true;
@@ -64,7 +62,7 @@ void company_gather_family(struct manager *m, const struct census_process *victi
 	if (!d->is_unit || !d->memory.is_measured || d->memory.kept == 0)
 		return; /* it shares little, or that is not known */
 	d->memory.kept = g.common;
-	if (!may_kill_all(&g, victim))
+	if (!may_kill_all(m, victim))
 		return;
 	census_for_each(&m->census, other)
 		if (family_has_both(&m->census, victim, other) &&

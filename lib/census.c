@@ -411,7 +411,7 @@ void census_adjust(struct census *census, pid_t pid, int oom_score_adj)
 
 static void remember_growth(struct census_process *process, usec_t now)
 {
-	float footprint = (float)proc_mapped(&process->memory);
+	uint64_t footprint = proc_mapped(&process->memory);
 
 	if (process->recent_at == 0) {
 		process->earlier_footprint = process->recent_footprint = footprint;
@@ -495,6 +495,7 @@ void census_count(struct census *census, struct census_process *process,
 	if (full.is_measured) {
 		process->measured_at = census_stamp(now);
 		process->shares_era = census->shares_era;
+		process->measured_at_allocated = allocated;
 		process->share_off = 0;
 	} else {
 		keep_measured(process, &full);
@@ -609,10 +610,11 @@ struct interval census_interval(const struct census *census, const struct census
 	uint64_t error = process->node.error_sum, hi = proc_mapped(&process->memory);
 	bool is_current = census_share_is_current(census, process, now);
 
-	/* What is kept depends on how much is its own, which may be another part by now: with the
-	 * rules of victim_apply_share() at least half of it is kept still. */
+	/* What is kept depends on how much is its own, which may be another part by now: a page
+	 * that was shared becomes its own when it is written to, which allocates one. */
 	if (is_current)
-		hi = sub_u64(hi, process->memory.kept / (growth > 0 ? 2 : 1));
+		hi = sub_u64(hi, sub_u64(process->memory.kept,
+					 sub_u64(allocated, process->measured_at_allocated)));
 	/* It may have shrunk at any time, and grown by no more than all that was allocated. */
 	return (struct interval){
 		.lo = growth > 0 || !is_current

@@ -90,9 +90,12 @@ struct census_process {
 	const struct rule *protected_by; /* borrowed from the policy set */
 	uint64_t start_ticks;		 /* with pid: the identity */
 	struct proc_memory memory;
-	uint64_t read_at_allocated;   /* bytes allocated by the machine when memory was read */
-	uint64_t status_at_allocated; /* when shared memory and page tables were */
-	uint64_t alone;		      /* when its share was measured: what its death alone frees */
+	uint64_t read_at_allocated;	/* bytes allocated by the machine when memory was read */
+	uint64_t status_at_allocated;	/* when shared memory and page tables were */
+	uint64_t measured_at_allocated; /* when memory.kept was */
+	uint64_t recent_footprint;	/* mapped, at most CENSUS_GROWTH_USEC ago */
+	uint64_t earlier_footprint;	/* once to twice as long ago, or when first seen */
+	uint64_t alone;	     /* when its share was measured: what its death alone frees */
 	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share; less
 				what it has lost since */
 	pid_t pid;	     /* 0: a free place */
@@ -105,8 +108,6 @@ struct census_process {
 	unsigned n_threads;
 	unsigned choice;	 /* the last in which its memory was read */
 	unsigned failed_choice;	 /* the last in which it could not be */
-	float recent_footprint;	 /* mapped, at most CENSUS_GROWTH_USEC ago; bytes */
-	float earlier_footprint; /* once to twice as long ago, or when first seen */
 	float share_off;	 /* how much of what it maps has changed since measured_at; bytes */
 	uint32_t recent_at;	 /* stamps; 0: never */
 	uint32_t compared_at;	 /* when what can change without an exec was read last */
@@ -378,31 +379,30 @@ struct census_process *census_next(const struct census *census, size_t *i);
 #define census_for_each(census, process)                                                           \
 	census_for_each_(census, process, CENSUS_PASTE(census_i_, __LINE__))
 
-/* The branches below a node, then the processes directly on it. */
-static inline struct census_node *census_first_process_of(const struct census_branch *branch)
+/* The processes directly on a node, then the branches below it. */
+static inline struct census_node *census_first_branch(const struct census_branch *branch)
 {
-	return branch->first_process ? &branch->first_process->node : NULL;
+	const struct tally_node *tally = branch->tally.first_child;
+
+	return tally ? &census_branch_of(tally)->node : NULL;
 }
 
 static inline struct census_node *census_first_child(const struct census_node *node)
 {
 	const struct census_branch *branch = (const struct census_branch *)node;
 
-	if (branch->tally.first_child)
-		return &census_branch_of(branch->tally.first_child)->node;
-	return census_first_process_of(branch);
+	return branch->first_process ? &branch->first_process->node : census_first_branch(branch);
 }
 
 static inline struct census_node *census_next_child(const struct census_node *child)
 {
-	const struct census_branch *branch = (const struct census_branch *)child;
 	const struct census_process *process = (const struct census_process *)child;
+	const struct tally_node *tally;
 
 	if (child->kind == CENSUS_PROCESS)
-		return process->next ? &process->next->node : NULL;
-	if (branch->tally.next)
-		return &census_branch_of(branch->tally.next)->node;
-	return census_first_process_of(census_branch_of(branch->tally.parent));
+		return process->next ? &process->next->node : census_first_branch(process->above);
+	tally = ((const struct census_branch *)child)->tally.next;
+	return tally ? &census_branch_of(tally)->node : NULL;
 }
 
 #define census_for_each_child(child, parent)                                                       \

@@ -43,7 +43,7 @@ static uint64_t gained(const struct victim_request *request, const struct census
 		return bytes;
 	if (census_since(process->recent_at, request->now) > 2 * CENSUS_GROWTH_USEC)
 		return 0; /* what it had earlier is from before the calm */
-	return sub_u64(bytes, (uint64_t)process->earlier_footprint);
+	return sub_u64(bytes, process->earlier_footprint);
 }
 
 /* What was skipped after a failure, or for its kind, is not counted either. */

@@ -11,6 +11,8 @@
 
 /* So many choices are made one after the other for one kill, and some. */
 #define RECENT_CHOICES 8
+/* So many relatives that have exited are looked at, at most, for one that keeps the memory. */
+#define KEEPERS_MAX 8
 
 /* A node's weight is a float, rounded; its bound must not be too low by that. */
 static uint64_t scale_up(uint64_t bytes, float weight)
@@ -143,8 +145,12 @@ static void process_init(const struct choice *choice, struct victim_candidate *c
 	candidate->memory = process->memory;
 	candidate->estimate = victim_score(process, request, &process->memory);
 	candidate->is_read = is_read(choice, process);
+	/* (Much of what it shared when that was measured may be its own by now.) */
 	candidate->precise = candidate->is_read &&
-			     census_share_is_current(choice->census, process, request->now);
+			     census_share_is_current(choice->census, process, request->now) &&
+			     sub_u64(interval.hi, proc_reclaimable(&process->memory) +
+							  process->node.error_sum) <=
+				     VICTIM_NEAR(proc_mapped(&process->memory));
 	candidate->is_unit = candidate->precise && process->is_unit;
 	candidate->alone = candidate->precise ? process->alone : 0;
 	candidate->error = candidate->precise ? process->node.error_sum : 0;
@@ -287,7 +293,6 @@ int victim_reread(struct choice *choice, const struct census_node *node)
 struct family_filter {
 	const struct census *census;
 	const struct victim_request *request;
-	uint64_t common; /* what the family has in common */
 };
 
 static bool is_killable(const struct census_process *process, void *userdata)
@@ -297,12 +302,11 @@ static bool is_killable(const struct census_process *process, void *userdata)
 	return !eligibility_is_refused(victim_exclusion(filter->census, process, filter->request));
 }
 
-/* One that keeps what they have in common, whoever else is killed. */
+/* (How much of it is in its own memory does not matter: shared memory stays with a single mapping
+ * that has touched none of it.) */
 static bool keeps_common(const struct census_process *process, void *userdata)
 {
-	const struct family_filter *filter = userdata;
-
-	return proc_mapped(&process->memory) >= filter->common / 2 &&
+	return !process->is_gone && proc_mapped(&process->memory) > 0 &&
 	       !is_killable(process, userdata);
 }
 
@@ -318,29 +322,44 @@ bool victim_apply_share(const struct census *census, const struct census_process
 			const struct victim_request *request, struct victim_reading *reading)
 {
 	const struct reclaimable *r = &reading->reclaimable;
-	struct family_filter filter = { census, request, 0 };
+	struct family_filter filter = { census, request };
 	uint64_t mapped = proc_mapped(&reading->memory), fair = reclaimable_total(r);
 	uint64_t shared = sub_u64(fair, r->alone), common, value = fair;
-	bool is_unit = false;
+	bool is_unit = false, is_kept = false;
 	unsigned n = 0;
 
-	if (shared > r->alone / 4)
+	if (shared > r->alone / 4) {
 		n = family_count(census, process, is_killable, &filter);
+		is_kept = family_count(census, process, keeps_common, &filter) > 0;
+	}
 	common = min_u64(sub_u64(mapped, r->alone), shared * (n + 1));
-	filter.common = common;
-	if (shared > r->alone / 4 && family_count(census, process, keeps_common, &filter) > 0) {
+	if (is_kept || (n == 0 && shared > r->alone)) {
 		value = r->alone;
 	} else if (n > 0 && common > r->alone) {
 		is_unit = true;
 		value = add_u64(r->alone, common / 2);
-	} else if (n == 0 && shared > r->alone) {
-		value = r->alone;
 	}
 	reading->memory.is_measured = true;
 	/* (Shared memory that is swapped out is mapped, but in no count of status.) */
 	reading->memory.shmem += sub_u64(value, mapped);
 	reading->memory.kept = sub_u64(mapped, value);
 	return is_unit;
+}
+
+/* A relative that keeps what they share may have exited since it was read. */
+static void look_at_keepers(struct choice *choice, const struct census_process *process)
+{
+	struct family_filter filter = { choice->census, choice->request };
+	struct census_process *other;
+	unsigned n = 0;
+
+	if (!choice->reader->reread)
+		return;
+	census_for_each(choice->census, other)
+		if (keeps_common(other, &filter) &&
+		    family_has_both(choice->census, process, other) &&
+		    (reread_process(choice, other) != VICTIM_READ_GONE || ++n == KEEPERS_MAX))
+			return;
 }
 
 static bool read_process(struct choice *choice, struct victim_candidate *candidate)
@@ -360,6 +379,7 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 		return victim_is_allowed(choice, candidate->node);
 	census_adjust(choice->census, process->pid, reading.oom_score_adj);
 	if (reading.has_reclaimable) {
+		look_at_keepers(choice, process);
 		candidate->is_unit = victim_apply_share(choice->census, process, request, &reading);
 		candidate->alone = reading.reclaimable.alone;
 		process->is_unit = candidate->is_unit;

@@ -68,7 +68,7 @@ check "answer '.data[0] | map(.[3])' | grep -qF '$scope/ (deleted)'" 'a cgroup t
 { quiet_conf; printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'; } >"$tmp/conf"
 call Reload
 for pid in "${pids[@]}"; do wait_for "! is_alive $pid" 20; done
-check "wait_for \"grep -q 'no process is eligible' '$tmp/log'\" 20" 'all of them are killed'
+check "wait_for \"grep -q 'no process is worth killing' '$tmp/log'\" 20" 'all of them are killed'
 check "is_harmless '$tmp/log' && ! grep -q '^Forged' '$tmp/log'" 'the log is harmless'
 "$build/reckonctl" history 0 >"$tmp/out" 2>&1
 check "is_harmless '$tmp/out' && [ \$(wc -l <'$tmp/out') -ge ${#names[@]} ]" 'reckonctl history is harmless'

@@ -119,7 +119,8 @@ enum stale_class stale_class(const struct stale_machine *machine, size_t i)
 	return p->adj < -900 ? STALE_RELUCTANT : STALE_ELIGIBLE;
 }
 
-static unsigned n_killable_relatives(const struct stale_machine *machine, size_t i)
+/* As they are now: killable or refused. */
+static unsigned n_relatives(const struct stale_machine *machine, size_t i, bool are_refused)
 {
 	const struct stale_process *p = &machine->processes[i];
 	unsigned n = 0;
@@ -128,7 +129,8 @@ static unsigned n_killable_relatives(const struct stale_machine *machine, size_t
 		return 0;
 	for (size_t k = 0; k < machine->n; k++)
 		n += k != i && machine->processes[k].group == p->group &&
-		     stale_class(machine, k) != STALE_REFUSED;
+		     !machine->processes[k].is_gone &&
+		     (stale_class(machine, k) == STALE_REFUSED) == are_refused;
 	return n;
 }
 
@@ -137,12 +139,16 @@ uint64_t stale_value(const struct stale_machine *machine, size_t i, bool *ret_is
 	struct stale_view view = stale_view(machine, i, STALE_NOW);
 	uint64_t fair = view.fair_anon + view.swap + view.fair_shmem + view.pagetables;
 	uint64_t shared = fair - view.alone, common;
-	unsigned n = 0;
+	unsigned n = 0, n_refused = 0;
 
 	if (ret_is_unit)
 		*ret_is_unit = false;
-	if (shared > view.alone / 4)
-		n = n_killable_relatives(machine, i);
+	if (shared > view.alone / 4) {
+		n = n_relatives(machine, i, false);
+		n_refused = n_relatives(machine, i, true);
+	}
+	if (n_refused > 0)
+		return view.alone;
 	common = min_u64(stale_mapped(&view) - view.alone, shared * (n + 1));
 	if (n > 0 && common > view.alone) {
 		if (ret_is_unit)

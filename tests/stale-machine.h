@@ -93,8 +93,8 @@ uint64_t stale_mapped(const struct stale_view *view);
 struct stale_memory stale_totals(const struct stale_machine *machine);
 
 /* What killing it would free, by the rule: the fair share; of most that is shared with relatives
- * which may be killed, half of what they have in common; of most that is shared with others,
- * nothing. */
+ * which may be killed, half of what they have in common; of what is shared with one that may not,
+ * and of most that is shared with others, nothing. */
 uint64_t stale_value(const struct stale_machine *machine, size_t i, bool *ret_is_unit);
 
 /* What really comes back at once: for a unit, that of it and its relatives. */
