@@ -39,6 +39,7 @@ struct series {
 
 struct bench {
 	int proc_fd, sys_fd;
+	bool is_fixture; /* proc_fd is fixture.h's, which others cannot look through */
 	struct cgroup_fs cgroups;
 	struct accuracy accuracy;
 	struct policy_set policies;

@@ -21,8 +21,6 @@
 #include "lib/io.h"
 #include "lib/proc-virtual.h"
 
-#define SCRATCH_SIZE (32 * KIB)
-
 /* So many pids given out since the last look are looked up one by one (a microsecond each); more
  * are found by a full listing (0.2 to 0.9 us for each process there is). */
 #define LOOK_UP_MAX 256
@@ -207,7 +205,7 @@ static int list(struct census_sweep *sweep)
 
 	census->generation++;
 	census_begin_listing(census);
-	r = proc_list(census->proc_fd, census->scratch, SCRATCH_SIZE, on_listed, sweep);
+	r = proc_list(census->proc_fd, census->scratch, CENSUS_SCRATCH_SIZE, on_listed, sweep);
 	if (r < 0)
 		return r;
 	census_for_each(census, process)

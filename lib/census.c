@@ -20,7 +20,6 @@
 #define BATCH_BUNDLE (64 * KIB)
 #define BATCH_CGROUP (256 * KIB)
 
-#define SCRATCH_SIZE (32 * KIB)
 #define SPARE_ENOUGH 128 /* ready for who comes in an emergency */
 
 static struct census_node *node_parent(const struct census_node *node)
@@ -109,9 +108,6 @@ static void process_attach(struct census *census, struct census_process *process
 {
 	process->above = branch;
 	process->next = branch->first_process;
-	if (process->next)
-		process->next->link = &process->next;
-	process->link = &branch->first_process;
 	branch->first_process = process;
 	branch->n_processes++;
 	count_on(branch, &process->memory, &no_memory);
@@ -123,10 +119,11 @@ static void process_attach(struct census *census, struct census_process *process
 static void process_detach(struct census *census, struct census_process *process)
 {
 	struct census_branch *branch = process->above;
+	struct census_process **link = &branch->first_process;
 
-	*process->link = process->next;
-	if (process->next)
-		process->next->link = process->link;
+	while (*link != process) /* CENSUS_BUNDLE at most */
+		link = &(*link)->next;
+	*link = process->next;
 	process->above = NULL;
 	branch->n_processes--;
 	count_on(branch, &no_memory, &process->memory);
@@ -156,7 +153,7 @@ int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgro
 		.listing_fd = -EBADF,
 	};
 	branch_init(&census->root, CENSUS_MACHINE, TALLY_BATCH_MAX);
-	census->scratch = malloc(SCRATCH_SIZE);
+	census->scratch = malloc(CENSUS_SCRATCH_SIZE);
 	return census->scratch ? 0 : -ENOMEM;
 }
 

@@ -86,7 +86,6 @@ struct census_process {
 	struct census_node node;	 /* node.weight_max is its own weight; 0: never a victim */
 	struct census_branch *above;	 /* a cgroup or a bundle; NULL for kernel threads */
 	struct census_process *next;	 /* on the same branch */
-	struct census_process **link;	 /* what points to it: first_process or next */
 	const struct rule *protected_by; /* borrowed from the policy set */
 	uint64_t start_ticks;		 /* with pid: the identity */
 	struct proc_memory memory;
@@ -106,8 +105,7 @@ struct census_process {
 	int kept_fd;  /* statm or status, for the largest, in watch; else negative */
 	float weight; /* of the rules */
 	unsigned n_threads;
-	unsigned choice;	 /* the last in which its memory was read */
-	unsigned failed_choice;	 /* the last in which it could not be */
+	unsigned choice;	 /* the last in which its memory was read, or could not be */
 	float share_off;	 /* how much of what it maps has changed since measured_at; bytes */
 	uint32_t recent_at;	 /* stamps; 0: never */
 	uint32_t compared_at;	 /* when what can change without an exec was read last */
@@ -126,6 +124,7 @@ struct census_process {
 	bool has_many_groups : 1;  /* status is so long that only statm is read in a round */
 	bool is_gone : 1;	   /* vanished in a choice */
 	bool is_watched : 1;	   /* known for so long that its growth is */
+	bool has_failed : 1;	   /* could not be read in that choice */
 	bool is_unit : 1;	   /* when its share was measured: victim_apply_share() */
 	char comm[16];
 };
