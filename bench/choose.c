@@ -118,7 +118,7 @@ static int measure_fixture(struct bench *bench, const char *cgroup, const struct
 	r = fixture_make(cgroup, size->n_processes, size->n_cgroups, &fixture);
 	if (r == 0) {
 		bench->proc_fd = fixture.proc_fd;
-		bench->is_fixture = true;
+		bench->fixture_anon = fixture_anon(&fixture);
 		bench->largest = HERD_LARGEST_BYTES;
 		r = precise_new(bench->proc_fd, &bench->precise);
 		if (r == 0) {
@@ -129,7 +129,7 @@ static int measure_fixture(struct bench *bench, const char *cgroup, const struct
 	}
 	bench->proc_fd = proc_fd;
 	bench->precise = precise;
-	bench->is_fixture = false;
+	bench->fixture_anon = 0;
 	if (r < 0) {
 		printf("%u processes: not measured: %s\n", size->n_processes, strerror(-r));
 		return r;

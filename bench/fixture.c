@@ -175,6 +175,12 @@ void fixture_remove(struct fixture *fixture)
 	(void)rmdir(fixture->path);
 }
 
+uint64_t fixture_anon(const struct fixture *fixture)
+{
+	return HERD_LARGEST_BYTES + HERD_N_LARGE * HERD_LARGE_BYTES +
+	       (fixture->n_processes - 1 - HERD_N_LARGE) * SMALL_KIB * KIB;
+}
+
 void fixture_clean(const char *cgroup)
 {
 	struct fixture fixture;

@@ -20,5 +20,8 @@ struct fixture {
 int fixture_make(const char *cgroup, unsigned n_processes, unsigned n_cgroups, struct fixture *ret);
 void fixture_remove(struct fixture *fixture);
 
+/* What all of its processes hold. */
+uint64_t fixture_anon(const struct fixture *fixture);
+
 /* What was left of one by a process that was killed. */
 void fixture_clean(const char *cgroup);

@@ -176,7 +176,7 @@ static int measure_looks(struct bench *bench)
 		double began;
 		size_t n;
 
-		if (bench->is_fixture) {
+		if (bench->fixture_anon > 0) {
 			r = keep_census(bench, true);
 			continue;
 		}
@@ -258,6 +258,8 @@ static void decide(void *userdata)
 	reader.allocated = request.allocated;
 	reader.sampled_at = request.now;
 	reader.reread_until = request.now + REREAD_BUDGET_USEC;
+	if (bench->fixture_anon > 0)
+		bench->reading.counters.anon = bench->fixture_anon;
 	census_set_totals(&bench->census, &bench->reading.counters);
 	victim_choose(&bench->census, &request, &reads, &bench->choice);
 }
