@@ -12,6 +12,9 @@
 
 #define PATHS_FIRST 64
 
+/* So many on a list, on average, before there are more lists. */
+#define LOAD 2
+
 static size_t hash_of(const char *path, size_t length)
 {
 	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
@@ -73,7 +76,7 @@ static int grow_paths(struct census_paths *paths)
 
 int census_paths_add(struct census_paths *paths, struct census_cgroup *cgroup)
 {
-	if (paths->n == paths->n_lists && grow_paths(paths) < 0)
+	if (paths->n == LOAD * paths->n_lists && grow_paths(paths) < 0)
 		return -ENOMEM;
 	put(paths, cgroup);
 	paths->n++;
@@ -112,7 +115,7 @@ static int grow_by_pid(struct census *census, size_t n_places)
 	size_t n = census->n_by_pid ? census->n_by_pid : BLOCK;
 	uint32_t *grown;
 
-	while (n < n_places)
+	while (LOAD * n < n_places)
 		n *= 2;
 	if (n == census->n_by_pid)
 		return 0;

@@ -45,7 +45,7 @@ static void branch_init(struct census_branch *branch, enum census_kind kind, int
 	node_init(&branch->node, kind);
 	tally_init(&branch->tally, batch);
 	branch->first_process = NULL;
-	branch->n_processes = 0;
+	branch->n_processes = branch->n_branches = 0;
 }
 
 static bool raise(struct census_node *node, const struct census_node *below)
@@ -205,7 +205,7 @@ int census_reserve(struct census *census)
 
 static void cgroup_drop_if_empty(struct census *census, struct census_cgroup *cgroup)
 {
-	while (cgroup && cgroup->n_branches == 0 && cgroup->branch.n_processes == 0) {
+	while (cgroup && cgroup->branch.n_branches == 0 && cgroup->branch.n_processes == 0) {
 		struct census_node *parent = census_above(cgroup);
 
 		branch_detach(census, &cgroup->branch);
@@ -214,7 +214,7 @@ static void cgroup_drop_if_empty(struct census *census, struct census_cgroup *cg
 		if (parent->kind != CENSUS_CGROUP)
 			break;
 		cgroup = (struct census_cgroup *)parent;
-		cgroup->n_branches--;
+		cgroup->branch.n_branches--;
 	}
 }
 
@@ -261,7 +261,7 @@ static int make_bundle(struct census *census, struct census_cgroup *cgroup)
 		return -ENOMEM;
 	branch_init(bundle, CENSUS_BUNDLE_OF, BATCH_BUNDLE);
 	branch_attach(census, bundle, &cgroup->branch);
-	cgroup->n_branches++;
+	cgroup->branch.n_branches++;
 	move_all(census, &cgroup->branch, bundle);
 	return 0;
 }
@@ -276,7 +276,7 @@ static void drop_bundle_if_small(struct census *census, struct census_branch *bu
 	move_all(census, bundle, &cgroup->branch);
 	branch_detach(census, bundle);
 	free(bundle);
-	cgroup->n_branches--;
+	cgroup->branch.n_branches--;
 }
 
 /* Out of the tree; what is left empty by that goes too. */
@@ -356,7 +356,8 @@ static struct census_cgroup *find_or_make_cgroup(struct census *census, const ch
 		if (!above)
 			return NULL;
 	}
-	cgroup = calloc(1, sizeof(*cgroup) + length + 1);
+	cgroup = calloc(
+		1, max_u64(sizeof(*cgroup), offsetof(struct census_cgroup, path) + length + 1));
 	if (!cgroup) {
 		cgroup_drop_if_empty(census, above);
 		return NULL;
@@ -371,7 +372,7 @@ static struct census_cgroup *find_or_make_cgroup(struct census *census, const ch
 	}
 	branch_attach(census, &cgroup->branch, above ? &above->branch : &census->root);
 	if (above)
-		above->n_branches++;
+		above->branch.n_branches++;
 	return cgroup;
 }
 

@@ -67,6 +67,7 @@ struct census_branch {
 	struct tally_node tally;
 	struct census_process *first_process;
 	unsigned n_processes; /* directly on it */
+	unsigned n_branches;  /* bundles and cgroups directly below */
 };
 
 struct census_cgroup {
@@ -75,7 +76,6 @@ struct census_cgroup {
 		struct census_branch branch;
 	};
 	struct census_cgroup *next_by_path; /* with the same hash */
-	unsigned n_branches;		    /* bundles and cgroups directly below */
 	float weight; /* of the rules that go by cgroup alone; 0: not asked yet */
 	bool in_scope;
 	char path[];
