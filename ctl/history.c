@@ -85,8 +85,8 @@ static void add_rows(struct table *table, const struct screen *screen, const jso
 /* The newest last, next to the prompt. */
 static enum ctl_status print_table(const struct screen *screen, const json_t *entries)
 {
-	static const char *const titles[] = { "ID",	    "AGO",   "VICTIM", "SIZE",
-					      "BACK 0.1 s", "0.5 s", "2 s",    "OUTCOME" };
+	static const char *const titles[] = { "ID",	     "AGO",   "VICTIM", "WOULD FREE",
+					      "FREED 0.1 s", "0.5 s", "2 s",	"OUTCOME" };
 	static const bool right[] = { true, true, false, true, true, true, true, false };
 	_cleanup_(table_done) struct table table = {
 		.titles = titles,
@@ -116,7 +116,7 @@ static enum ctl_status print_entries(const struct ctl_options *options, const js
 
 	screen_init(&screen, stdout);
 	if (json_array_size(entries) == 0)
-		screen_say(&screen, SCREEN_PLAIN, "Nobody has been ended yet.");
+		screen_say(&screen, SCREEN_PLAIN, "No process has been killed yet.");
 	else if (options->full)
 		print_full(&screen, entries);
 	else

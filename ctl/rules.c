@@ -113,7 +113,7 @@ static enum ctl_status find_out(const struct ctl_options *options, json_t **ret)
 
 static int print_policies(const struct screen *screen, const json_t *policies)
 {
-	static const char *const titles[] = { "POLICY", "ACTION", "NOW", "WAITS FOR" };
+	static const char *const titles[] = { "POLICY", "ACTION", "NOW", "CONDITIONS" };
 	static const bool right[] = { false, false, false, false };
 	_cleanup_(table_done) struct table table = {
 		.titles = titles,
@@ -162,7 +162,7 @@ static void add_rule(struct table *table, const struct screen *screen, const jso
 
 static int print_rules(const struct screen *screen, const json_t *all_rules)
 {
-	static const char *const titles[] = { "RULE", "NAME", "BUILT IN", "WEIGHT", "WHO" };
+	static const char *const titles[] = { "RULE", "NAME", "BUILT IN", "WEIGHT", "MATCHES" };
 	static const bool right[] = { false, false, false, true, false };
 	_cleanup_(table_done) struct table table = {
 		.titles = titles,

@@ -138,7 +138,7 @@ static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *
 	struct manager *m = userdata;
 
 	if (revents & EPOLLERR) {
-		log_warning("The pressure trigger is gone; going on with the timer alone.");
+		log_warning("The pressure trigger has failed; continuing with the timer alone.");
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	}
 	m->watch_until = max_u64(m->watch_until, monitor_now() + TRIGGER_WATCH_USEC);

@@ -361,6 +361,18 @@ static void look_at_keepers(struct choice *choice, const struct census_process *
 			return;
 }
 
+/* There was no time to measure its share again: that of a moment ago holds. */
+static void take_measured(const struct choice *choice, struct victim_candidate *candidate)
+{
+	const struct census_process *process = candidate->process;
+
+	if (!census_share_is_current(choice->census, process, choice->request->now))
+		return;
+	candidate->memory = process->memory;
+	candidate->is_unit = process->is_unit;
+	candidate->alone = process->alone;
+}
+
 static bool read_process(struct choice *choice, struct victim_candidate *candidate)
 {
 	const struct victim_request *request = choice->request;
@@ -389,6 +401,8 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	census_count(choice->census, process, &candidate->memory, request->allocated, request->now);
 	process->has_failed = false;
 	process->choice = choice->census->choice;
+	if (!reading.has_reclaimable)
+		take_measured(choice, candidate);
 	if (!victim_is_allowed(choice, candidate->node) ||
 	    proc_reclaimable(&candidate->memory) < request->min_victim)
 		return false;
