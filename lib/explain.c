@@ -100,7 +100,7 @@ static enum passover_verdict avoided_for(const struct outlook *o, const struct e
 		return PASSOVER_NOT;
 	if (!outlook_is_of_cgroups(o) || e->candidate.cgroup)
 		return outlook_avoided(o, &e->candidate);
-	return avoided->node && e->process->bundle && e->process->bundle->cgroup == avoided->cgroup
+	return avoided->node && avoided->cgroup && census_cgroup_of(e->process) == avoided->cgroup
 		       ? outlook_avoided(o, avoided)
 		       : PASSOVER_NOT;
 }
@@ -226,7 +226,7 @@ static void keep_if_larger(struct staying *s, const struct explanation *e)
 /* A cgroup that is ranked stands for all in it. */
 static bool is_in_ranked(const struct outlook *o, const struct census_process *process)
 {
-	const struct census_cgroup *cgroup = process->bundle ? process->bundle->cgroup : NULL;
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
 
 	if (!outlook_is_of_cgroups(o) || !cgroup)
 		return false;

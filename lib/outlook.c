@@ -275,7 +275,7 @@ static uint64_t score_at(const struct outlook *o, const struct census_process *p
 /* As the header has it. */
 static size_t rank_of_cgroup(const struct outlook *o, const struct census_process *process)
 {
-	const struct census_cgroup *cgroup = process->bundle ? process->bundle->cgroup : NULL;
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
 
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
 		if (cgroup && cgroup == o->result.ranked[i].cgroup)
