@@ -81,7 +81,8 @@ struct decision {
 	usec_t signalled_at;
 	struct kill_watch watch; /* of its memory, since SIGKILL */
 	bool hastened;
-	usec_t gone_at; /* seen to be gone; 0: not yet */
+	usec_t gone_at;		 /* seen to be gone; 0: not yet */
+	uint64_t gone_available; /* memory and swap, then */
 	usec_t ended_at;
 	usec_t frozen_usec; /* since the signal, in which the victim could do nothing about it */
 	unsigned n_thawed_again; /* because somebody had frozen it meanwhile */

@@ -16,9 +16,6 @@
 
 /* How long those that were killed are waited for at the end of the daemon, all together. */
 #define LAST_WAIT_USEC USEC_PER_SEC
-/* A victim is gone, but its memory was not seen to come back: so long whoever holds its address
- * space for a moment (a reader of /proc, get_task_mm()) may take to let go of it. */
-#define PATIENCE_USEC (100 * USEC_PER_MSEC)
 
 /* false: that process has vanished. */
 static bool look_at(const struct manager *m, pid_t pid, uint64_t start_ticks,
@@ -107,13 +104,15 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 		.footprint_now = UINT64_MAX,
 	};
 
-	if (!facts.gone)
+	if (!facts.gone) {
 		hasten_if_starved(m, now);
-	if (!facts.gone)
 		facts.footprint_now = company_footprint(m);
-	else if (d->gone_at == 0)
+	} else if (d->gone_at == 0) {
 		d->gone_at = now;
-	if (facts.gone && now - d->gone_at < PATIENCE_USEC && is_useless(m))
+		d->gone_available = facts.available_now;
+	}
+	if (facts.gone && is_useless(m) &&
+	    kill_memory_may_come(now - d->gone_at, d->gone_available, facts.available_now))
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
 	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_called_off(m);

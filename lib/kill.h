@@ -217,3 +217,14 @@ struct kill_facts {
  * mm/mmap.c), and the footprint, where it is known, has fallen (what rose may be another's).
  */
 enum kill_progress kill_judge(const struct kill_facts *facts);
+
+/*
+ * The victim has exited so long ago, and little was freed.  Is it still to be waited for?  The last
+ * of its pages are freed by others: page tables after a grace period of RCU (tlb_remove_table() in
+ * mm/mmu_gather.c), seconds late on a machine that is short of CPU time; what was in flight, by
+ * who holds it.  So for KILL_LATE_USEC; and for ten times as long as nothing is lost by it, which
+ * is while available memory (and swap) has fallen by less than an eighth.
+ */
+#define KILL_LATE_USEC	   (100 * USEC_PER_MSEC)
+#define KILL_LATE_MAX_USEC (1 * USEC_PER_SEC)
+bool kill_memory_may_come(usec_t since_gone, uint64_t available_then, uint64_t available_now);

@@ -925,6 +925,29 @@ static void test_judge(void **state)
 	}
 }
 
+static void test_late_memory_is_waited_for(void **state)
+{
+	static const struct {
+		usec_t since_gone; /* ms */
+		uint64_t then, now;
+		bool waits;
+	} rows[] = {
+		{ 0, GIB, 0, true },
+		{ 99, GIB, 0, true },
+		{ 100, GIB, GIB, true },
+		{ 100, GIB, GIB - GIB / 8, true },
+		{ 100, GIB, GIB - GIB / 8 - 1, false },
+		{ 999, GIB, 2 * GIB, true },
+		{ 1000, GIB, 2 * GIB, false },
+		{ 500, 0, 0, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_int_equal(kill_memory_may_come(rows[i].since_gone * USEC_PER_MSEC,
+						      rows[i].then, rows[i].now),
+				 rows[i].waits);
+}
+
 static void test_names_are_complete(void **state)
 {
 	for (int step = 0; step < _KILL_STEP_MAX; step++)
@@ -1634,6 +1657,7 @@ int main(void)
 		cmocka_unit_test(test_reapers_lose_nothing),
 		cmocka_unit_test(test_reapers_run_before_ordinary_processes),
 		cmocka_unit_test(test_judge),
+		cmocka_unit_test(test_late_memory_is_waited_for),
 		cmocka_unit_test(test_names_are_complete),
 		REAL(test_real_v2_group_frozen_from_above),
 		REAL(test_real_v2_group_frozen_twice),
