@@ -315,8 +315,10 @@ static bool keeps_common(const struct census_process *process, void *userdata)
  * Where most of it is shared with relatives that may be killed, they are killed together: all that
  * they have in common is freed by that, and each counts for half of it and for what it has alone.
  * (For two of them that is the fair share.  It takes several kills, so a single process as large is
- * preferred.)  Where the others are not known, or one of them may not be killed, what is shared
- * stays.
+ * preferred.)  Where one of them may not be killed, what is shared stays.  Where the others are not
+ * known (a client's buffers that a display server maps, the memory of a virtual machine), they may
+ * let go of it or keep it: it counts by the fair share, as else nothing of it would ever be
+ * reclaimable, however much it is.
  */
 bool victim_apply_share(const struct census *census, const struct census_process *process,
 			const struct victim_request *request, struct victim_reading *reading)
@@ -333,7 +335,7 @@ bool victim_apply_share(const struct census *census, const struct census_process
 		is_kept = family_count(census, process, keeps_common, &filter) > 0;
 	}
 	common = min_u64(sub_u64(mapped, r->alone), shared * (n + 1));
-	if (is_kept || (n == 0 && shared > r->alone)) {
+	if (is_kept) {
 		value = r->alone;
 	} else if (n > 0 && common > r->alone) {
 		is_unit = true;

@@ -1315,10 +1315,10 @@ static void test_share_depends_on_the_relatives(void **state)
 		{ "a child that may be killed: both", 20, 100, 0, true, 60 },
 		{ "one that may not: what is its own", 20, 100, -1000, false, 20 },
 		{ "one that may not, and maps little", 20, 10, -1000, false, 20 },
-		{ "one that may not, but is a zombie", 30, 0, -1000, false, 30 },
+		{ "one that may not, but is a zombie", 30, 0, -1000, false, 65 },
 		{ "most is its own: the fair share", 95, 100, 0, false, 97 },
 		{ "most is its own, the child may not", 60, 100, -1000, false, 60 },
-		{ "no relative is known", 20, 0, 0, false, 20 },
+		{ "no relative is known: the fair share", 20, 0, 0, false, 60 },
 	};
 	struct victim_request request = { .self = 1 };
 
