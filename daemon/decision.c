@@ -44,7 +44,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.code_pages = process->code_pages,
 		.shares_memory =
 			victim->process &&
-			(victim->is_unit || victim->memory.kept > proc_mapped(&victim->memory) / 2),
+			(victim->is_unit || victim->memory.kept > proc_mapped(&victim->memory) / 4),
 		.n_processes = 1,
 		.action = policy->action,
 		.grace_usec = policy->grace_usec,
