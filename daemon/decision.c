@@ -145,7 +145,7 @@ const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size)
 void decision_note_streak(struct manager *m, usec_t now)
 {
 	const struct decision *d = &m->decision;
-	const struct streak_subject subject = { d->cgroup, d->comm, d->ppid, d->uid };
+	const struct streak_subject subject = { d->cgroup, d->comm, d->ppid, d->uid, d->session };
 
 	streak_add(&m->streak, &subject, now);
 }

@@ -1157,6 +1157,29 @@ static void test_group_the_youngest_sibling_before_a_larger_bystander(void **sta
 	machine_done(&machine);
 }
 
+/* Compilers: each has a driver of its own above it, and all are of one session. */
+static void test_group_of_one_session(void **state)
+{
+	static struct streak streak;
+	struct streak_subject subject = { "/a.slice", "eater", 7, 0, 55 };
+	struct machine machine;
+
+	memset(&streak, 0, sizeof(streak));
+	make_siblings(&machine, 60, 12 * MIB, 48 * MIB);
+	subject.uid = machine.processes[0]->uid;
+	for (size_t i = 0; i < 60; i++) {
+		machine.processes[i]->ppid = (pid_t)(1000 + i);
+		machine.processes[i]->session = 55;
+	}
+	assert_int_equal(choose_group(&machine, TICKS_NOW, &streak)->process->pid, FIRST_PID + 59);
+	assert_int_equal(result.as_one, VICTIM_ALONE);
+	for (unsigned i = 0; i < STREAK_KILLS; i++)
+		streak_add(&streak, &subject, USEC_PER_SEC);
+	(void)choose_group(&machine, TICKS_NOW, &streak);
+	assert_int_equal(result.as_one, VICTIM_AS_SIBLINGS);
+	machine_done(&machine);
+}
+
 /* Each row: a reason why the siblings are not compared as a group. */
 static void test_group_needs_reasons(void **state)
 {
@@ -1381,6 +1404,7 @@ int main(void)
 		cmocka_unit_test(test_choose_never_beaten_by_brute_force),
 		cmocka_unit_test(test_choose_cgroup_never_beaten_by_brute_force),
 		cmocka_unit_test(test_group_the_youngest_sibling_before_a_larger_bystander),
+		cmocka_unit_test(test_group_of_one_session),
 		cmocka_unit_test(test_group_needs_reasons),
 		cmocka_unit_test(test_group_is_read_before_it_is_preferred),
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),

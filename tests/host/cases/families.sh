@@ -91,6 +91,15 @@ case_build() { # 20 compilers of 150 MiB, eight at a time: half of them succeed 
     built=${note#built=}
     [ "${built%% *}" -ge 10 ] || bad "${built%% *} of 20 built"
 }
+case_build_drivers() { # small compilers, 24 at a time, each below a shell and a driver of its own
+    local i
+    expect lives=app:4 kills=40
+    machine
+    start_daemon
+    for i in 1 2 3 4; do group=app$i start_full app anon=60; done
+    start make session jobs=60,24,/dev/null name=sh fork=1 name=gcc fork=1 name=cc1 anon=40@20 sleep=2 exit end finish end finish end
+    until_quiet 3
+}
 case_storm() { # twelve processes of 12 MiB a second, without end: none of the others dies for it
     expect kills=200
     machine
