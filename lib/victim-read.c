@@ -369,6 +369,7 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	const struct victim_request *request = choice->request;
 	struct census_process *process = (struct census_process *)candidate->process;
 	struct victim_reading reading = { 0 };
+	bool is_assumed = false;
 	int r;
 
 	choice->result->n_reads++;
@@ -386,15 +387,20 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 		candidate->alone = reading.reclaimable.alone;
 		process->is_unit = candidate->is_unit;
 		process->alone = candidate->alone;
+	} else {
+		is_assumed = victim_assume_kept(choice, process, &reading.memory);
 	}
 	candidate->memory = reading.memory;
 	process->fair_share = reading.has_reclaimable ? reclaimable_total(&reading.reclaimable) : 0;
 	census_count(choice->census, process, &candidate->memory, request->allocated, request->now);
 	process->choice = choice->census->choice;
+	if (reading.has_reclaimable)
+		victim_note_measured(choice, process);
 	if (!victim_is_allowed(choice, candidate->node) ||
 	    proc_reclaimable(&candidate->memory) < request->min_victim)
 		return false;
-	candidate->is_read = candidate->precise = true;
+	candidate->is_read = true;
+	candidate->precise = !is_assumed;
 	candidate->error = reading.error;
 	candidate->estimate = victim_score(process, request, &candidate->memory);
 	candidate->score = (struct interval){ candidate->estimate, candidate->estimate };

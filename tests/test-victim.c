@@ -1323,6 +1323,45 @@ static void test_cgroup_is_read_within_the_deadline(void **state)
 	machine_done(&machine);
 }
 
+/* As if there were time to measure one of a family only. */
+static int n_measured;
+static int read_some(const struct census_process *process, struct victim_reading *ret,
+		     void *userdata)
+{
+	int r = read_truth(process, ret, userdata);
+
+	ret->has_reclaimable = process->code_pages == 7 && n_measured-- > 0;
+	if (ret->has_reclaimable)
+		ret->reclaimable = (struct reclaimable){ .anon = 10 * MIB };
+	return r;
+}
+
+/* Forty that share 400 MiB, and another process with 300. */
+static void test_share_is_that_of_relatives_if_there_is_no_time(void **state)
+{
+	enum { N = 40 };
+	const struct victim_reader reader = { read_some, reread_truth, NULL };
+	struct victim_request request = {
+		.total = GIB, .memory = GIB, .now = USEC_PER_SEC, .self = 1 << 20
+	};
+	struct victim_reader reads = reader;
+	struct machine machine;
+
+	machine_init(&machine, N + 1);
+	for (size_t i = 0; i <= N; i++) {
+		machine.processes[i]->ppid = i == 0 || i == N ? 1 : FIRST_PID;
+		machine.processes[i]->code_pages = i == N ? 8 : 7;
+		set(&machine, i, (i == N ? 300 : 400) * MIB, (i == N ? 300 : 400) * MIB);
+	}
+	n_measured = 1;
+	request.allocated = machine.allocated;
+	reads.userdata = &machine;
+	assert_int_equal(victim_reserve(&result, &machine.census), 0);
+	victim_choose(&machine.census, &request, &reads, &result);
+	assert_int_equal(result.ranked[0].process->pid, FIRST_PID + N);
+	machine_done(&machine);
+}
+
 /* 0: the process that is measured, 100 MiB of which it shares 80 with its child, 1; 2: another
  * program. */
 static void test_share_depends_on_the_relatives(void **state)
@@ -1410,6 +1449,7 @@ int main(void)
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_share_depends_on_the_relatives),
+		cmocka_unit_test(test_share_is_that_of_relatives_if_there_is_no_time),
 		cmocka_unit_test(test_cgroup_is_read_within_the_deadline),
 	};
 

@@ -146,3 +146,11 @@ case_crowd_medium() { # 170 of 5 MiB each
     until_quiet 3
     has_killed || bad 'no kill'
 }
+case_forkserver() { # 400 MiB copy-on-write by 41, which takes long to measure, beside a leak of less
+    expect dies=leak lives=srv:41
+    machine
+    start_daemon
+    start_full srv anon=400 fork=40 touch end
+    start leak anon=900@80
+    until_quiet
+}
