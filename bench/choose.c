@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * choose: what a decision costs with 40, 1,000 and 10,000 real processes (herd.h) in one, 200 and
- * up to 5,000 cgroups, from a fresh and from a stale snapshot, and what it costs to be ready for
- * one (measure.h).  Only ratios are asked for where other work on the machine would matter.
+ * choose: what a decision costs with 40, 1,000 and 10,000 real processes (herd.h), and 50,000 of a
+ * fixture (fixture.h: pid_max is 32,768 on most machines), in one, 200 and up to 5,000 cgroups,
+ * from a fresh and from a stale snapshot, and what it costs to be ready for one (measure.h).  Only
+ * ratios are asked for where other work on the machine would matter.
  *
  * A decision is what the daemon does from the moment a policy demands one: memory_sample() and
  * victim_choose() with its precise reads.  The census is as fresh as the daemon keeps it.
@@ -21,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/fixture.h"
 #include "bench/herd.h"
 #include "bench/mark.h"
 #include "bench/measure.h"
@@ -31,10 +33,19 @@
 
 static const struct size {
 	unsigned n_processes, n_cgroups;
-} sizes[] = { { 40, 1 },    { 1000, 1 },    { 1000, 200 },  { 1000, 500 },
-	      { 10000, 1 }, { 10000, 200 }, { 10000, 5000 } };
-#define N_SOME	   2 /* of these, the one with 1,000 in 200 cgroups */
-#define FIRST_MANY 4 /* from there on, 10,000 */
+} sizes[] = { { 40, 1 },      { 1000, 1 },     { 1000, 200 }, { 1000, 500 },  { 10000, 1 },
+	      { 10000, 200 }, { 10000, 5000 }, { 50000, 1 },  { 50000, 200 }, { 50000, 5000 } };
+#define N_SOME	      2 /* of these, the one with 1,000 in 200 cgroups */
+#define FIRST_MANY    4 /* from there on, 10,000 */
+#define FIRST_FIXTURE 7 /* from there on, 50,000 */
+
+/* As the argument has it, only sizes of so many processes; 0: all. */
+static unsigned only;
+
+static bool is_wanted(const struct size *size)
+{
+	return only == 0 || size->n_processes == only;
+}
 
 static void print_result(unsigned n_processes, unsigned n_cgroups, const struct result *result)
 {
@@ -95,6 +106,40 @@ static int measure_size(struct bench *bench, int cgroup_fd, const struct size *s
 	return r;
 }
 
+/* As measure_size(), of files: what is read of the machine itself is real still. */
+static int measure_fixture(struct bench *bench, const char *cgroup, const struct size *size,
+			   struct result *result)
+{
+	struct fixture fixture;
+	int proc_fd = bench->proc_fd;
+	struct precise *precise = bench->precise;
+	int r;
+
+	r = fixture_make(cgroup, size->n_processes, size->n_cgroups, &fixture);
+	if (r == 0) {
+		bench->proc_fd = fixture.proc_fd;
+		bench->fixture_anon = fixture_anon(&fixture);
+		bench->largest = HERD_LARGEST_BYTES;
+		r = precise_new(bench->proc_fd, &bench->precise);
+		if (r == 0) {
+			r = measure_all(bench, result);
+			precise_free(bench->precise);
+		}
+		fixture_remove(&fixture);
+	}
+	bench->proc_fd = proc_fd;
+	bench->precise = precise;
+	bench->fixture_anon = 0;
+	if (r < 0) {
+		printf("%u processes: not measured: %s\n", size->n_processes, strerror(-r));
+		return r;
+	}
+	printf("A fixture: ");
+	print_result(size->n_processes, size->n_cgroups, result);
+	fflush(stdout);
+	return 0;
+}
+
 static void mark_of(const char *name, const struct size *size, double value, const char *unit,
 		    double limit, bool at_most)
 {
@@ -110,17 +155,25 @@ static void print_marks(const struct result *results)
 	const struct result *some = &results[N_SOME], *many = &results[FIRST_MANY + 1];
 	double decision = many->p50[DECISION];
 
-	mark("choose_full_look_to_decision", many->p50[FULL_LOOK] / decision, "times", 50, false);
-	mark("choose_round_to_statm", many->p50[ROUND] / many->p50[STATM_ONCE], "times", 1.2, true);
-	mark("choose_round_with_swap", many->p50[ROUND_WITH_SWAP] / many->p50[ROUND], "times", 2,
-	     true);
-	mark("choose_decision_10000_to_1000", decision / some->p50[DECISION], "times", 10, true);
+	if (is_wanted(&sizes[FIRST_MANY])) {
+		mark("choose_full_look_to_decision", many->p50[FULL_LOOK] / decision, "times", 50,
+		     false);
+		mark("choose_round_to_statm", many->p50[ROUND] / many->p50[STATM_ONCE], "times",
+		     1.2, true);
+		mark("choose_round_with_swap", many->p50[ROUND_WITH_SWAP] / many->p50[ROUND],
+		     "times", 2, true);
+	}
+	if (only == 0)
+		mark("choose_decision_10000_to_1000", decision / some->p50[DECISION], "times", 10,
+		     true);
 	for (size_t i = 1; i < ARRAY_SIZE(sizes); i++) {
 		const struct result *result = &results[i];
 
+		if (!is_wanted(&sizes[i]))
+			continue;
 		if (i >= FIRST_MANY)
-			mark_of("decision", &sizes[i], result->p50[DECISION_BY_CLOCK], "us", 100,
-				true);
+			mark_of("decision", &sizes[i], result->p50[DECISION_BY_CLOCK], "us",
+				i < FIRST_FIXTURE ? 100 : 200, true);
 		mark_of("stale", &sizes[i], result->p50[STALE_DECISION_BY_CLOCK], "us", 50000,
 			true);
 		mark_of("stale_right", &sizes[i], 100.0 * result->n_stale_right / result->n_stale,
@@ -161,7 +214,9 @@ static int run(struct bench *bench, int cgroup_fd, const char *cgroup)
 	if (r < 0)
 		fprintf(stderr, "choose: %s\n", strerror(-r));
 	for (size_t i = 0; i < ARRAY_SIZE(sizes) && r == 0; i++)
-		r = measure_size(bench, cgroup_fd, &sizes[i], &results[i]);
+		r = !is_wanted(&sizes[i]) ? 0
+		    : i < FIRST_FIXTURE	  ? measure_size(bench, cgroup_fd, &sizes[i], &results[i])
+					  : measure_fixture(bench, cgroup, &sizes[i], &results[i]);
 	if (r < 0)
 		return EXIT_FAILURE;
 	print_marks(results);
@@ -232,7 +287,7 @@ static int run_child(struct bench *bench, int cgroup_fd, const char *cgroup)
 	exit(run(bench, cgroup_fd, cgroup));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static struct bench bench;
 	char cgroup[64];
@@ -244,10 +299,13 @@ int main(void)
 		fprintf(stderr, "choose: cannot read /proc\n");
 		return EXIT_FAILURE;
 	}
+	if (argc > 1)
+		only = (unsigned)strtoul(argv[1], NULL, 10);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	snprintf(cgroup, sizeof(cgroup), "/reckond-bench-%d", getpid());
 	cgroup_fd = make_cgroup(&bench.cgroups, cgroup);
 	status = run_child(&bench, cgroup_fd, cgroup);
 	remove_cgroup(&bench.cgroups, cgroup_fd, cgroup);
+	fixture_clean(cgroup);
 	return status;
 }

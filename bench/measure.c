@@ -176,6 +176,10 @@ static int measure_looks(struct bench *bench)
 		double began;
 		size_t n;
 
+		if (bench->fixture_anon > 0) {
+			r = keep_census(bench, true);
+			continue;
+		}
 		began = now_usec();
 		look_full();
 		note_since(bench, FULL_LOOK, began);
@@ -254,6 +258,8 @@ static void decide(void *userdata)
 	reader.allocated = request.allocated;
 	reader.sampled_at = request.now;
 	reader.reread_until = request.now + REREAD_BUDGET_USEC;
+	if (bench->fixture_anon > 0)
+		bench->reading.counters.anon = bench->fixture_anon;
 	census_set_totals(&bench->census, &bench->reading.counters);
 	victim_choose(&bench->census, &request, &reads, &bench->choice);
 }

@@ -39,6 +39,9 @@ struct series {
 
 struct bench {
 	int proc_fd, sys_fd;
+	/* proc_fd is fixture.h's, whose processes hold so much in all; 0: it is the machine's.  The
+	 * size of all bounds that of each, so it is to be what it would be with these. */
+	uint64_t fixture_anon;
 	struct cgroup_fs cgroups;
 	struct accuracy accuracy;
 	struct policy_set policies;

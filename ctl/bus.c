@@ -79,12 +79,14 @@ const char *bus_member_name(const char *name, char buf[static BUS_NAME_SIZE])
 	size_t n = 0;
 
 	for (const char *p = name; *p && n < BUS_NAME_SIZE - 2; p++) {
+		unsigned char c = (unsigned char)*p;
+		unsigned char last = p > name ? (unsigned char)p[-1] : 0;
 		bool begins = p > name &&
-			      ((isupper(*p) && !isupper(p[-1])) || (isdigit(*p) && isalpha(p[-1])));
+			      ((isupper(c) && !isupper(last)) || (isdigit(c) && isalpha(last)));
 
-		if (begins && p[-1] != '_')
+		if (begins && last != '_')
 			buf[n++] = '_';
-		buf[n++] = (char)tolower(*p);
+		buf[n++] = (char)tolower(c);
 	}
 	buf[n] = '\0';
 	return buf;
@@ -251,6 +253,13 @@ static void look_for_daemon(struct bus *bus)
 		bus->trouble = BUS_NOT_JOINED;
 }
 
+static void note_unreadable(struct bus *bus)
+{
+	bus->trouble = BUS_FAILED;
+	sd_bus_error_set_const(&bus->error, SD_BUS_ERROR_INCONSISTENT_MESSAGE,
+			       "its answer cannot be read");
+}
+
 /* Sends m and reads the answer; takes m. */
 static json_t *call(struct bus *bus, const char *member, sd_bus_message *call)
 {
@@ -274,12 +283,19 @@ static json_t *call(struct bus *bus, const char *member, sd_bus_message *call)
 	}
 	bus->trouble = BUS_ANSWERED;
 	value = sd_bus_message_at_end(reply, true) > 0 ? json_null() : read_value(reply);
-	if (!value) {
-		bus->trouble = BUS_FAILED;
-		sd_bus_error_set_const(&bus->error, SD_BUS_ERROR_INCONSISTENT_MESSAGE,
-				       "its answer cannot be read");
-	}
+	if (!value)
+		note_unreadable(bus);
 	return value;
+}
+
+/* The value if it is of the type, else NULL, which is trouble. */
+static json_t *of_type(struct bus *bus, json_t *value, json_type type)
+{
+	if (!value || json_typeof(value) == type)
+		return value;
+	json_decref(value);
+	note_unreadable(bus);
+	return NULL;
 }
 
 static json_t *call_on(struct bus *bus, const char *interface, const char *member,
@@ -308,7 +324,9 @@ static json_t *call_on(struct bus *bus, const char *interface, const char *membe
 
 json_t *bus_properties(struct bus *bus)
 {
-	return call_on(bus, "org.freedesktop.DBus.Properties", "GetAll", "s", INTERFACE);
+	json_t *answer = call_on(bus, "org.freedesktop.DBus.Properties", "GetAll", "s", INTERFACE);
+
+	return of_type(bus, answer, JSON_OBJECT);
 }
 
 json_t *bus_call(struct bus *bus, const char *method)
@@ -331,6 +349,7 @@ json_t *bus_list(struct bus *bus, const char *method)
 
 	do {
 		page = call_on(bus, INTERFACE, method, "uu", (uint32_t)json_array_size(rows), 0);
+		page = of_type(bus, page, JSON_ARRAY);
 		n = json_array_size(page);
 		if (!page || json_array_extend(rows, page) < 0) {
 			json_decref(page);
@@ -344,7 +363,9 @@ json_t *bus_list(struct bus *bus, const char *method)
 
 json_t *bus_history_page(struct bus *bus, uint64_t before, uint32_t limit)
 {
-	return call_on(bus, INTERFACE, "ListHistory", "tu", before, limit);
+	json_t *page = call_on(bus, INTERFACE, "ListHistory", "tu", before, limit);
+
+	return of_type(bus, page, JSON_ARRAY);
 }
 
 bool bus_is_occupied(const struct bus *bus)

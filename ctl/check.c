@@ -154,7 +154,7 @@ enum ctl_status check_load(const struct ctl_options *options, struct policy_set 
 		return ctl_fail(options, CTL_FAILURE, "cannot read the configuration: %s",
 				strerror(-r));
 	if (r > 0)
-		return ctl_fail(options, CTL_BAD_USAGE, "the configuration has %zu mistake%s",
+		return ctl_fail(options, CTL_BAD_USAGE, "the configuration has %zu error%s",
 				report.n_errors, report.n_errors == 1 ? "" : "s");
 	if (options->scope) {
 		scope = strdup(options->scope);
@@ -183,13 +183,13 @@ static int check_one(const char *config_file, struct report *report)
 static void print_report(const struct report *report)
 {
 	if (report->n_files == 0)
-		fputs("No files, the built-in defaults hold: ", stdout);
+		fputs("No files, the built-in defaults are used: ", stdout);
 	else
 		printf("%zu file%s read: ", report->n_files, report->n_files == 1 ? "" : "s");
 	if (report->n_errors > 0)
-		printf("%zu mistake%s", report->n_errors, report->n_errors == 1 ? "" : "s");
+		printf("%zu error%s", report->n_errors, report->n_errors == 1 ? "" : "s");
 	else
-		fputs("no mistakes", stdout);
+		fputs("no errors", stdout);
 	if (report->n_warnings > 0)
 		printf(", %zu warning%s", report->n_warnings, report->n_warnings == 1 ? "" : "s");
 	puts(".");

@@ -63,7 +63,7 @@ static void describe_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_
 		{ "memory-back", "still exiting, memory already reclaimed after ", true },
 		{ "unkillable", "could not be killed", false },
 		{ "stand-down", "cancelled (memory recovered)", false },
-		{ "wait", "is being waited for", false },
+		{ "wait", "in progress", false },
 	};
 	char duration[FORMAT_DURATION_SIZE];
 
@@ -89,7 +89,7 @@ const char *entry_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZ
 	if (is_of_kind(entry, "dry-run"))
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "dry run");
 	else if (is_of_kind(entry, "stood-down"))
-		snprintf(buf, ENTRY_OUTCOME_SIZE, "stood down");
+		snprintf(buf, ENTRY_OUTCOME_SIZE, "not killed (memory recovered)");
 	else if (is_of_kind(entry, "explained"))
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "explained");
 	else if (is_without_victim(entry))
@@ -116,11 +116,13 @@ void entry_sentence(const struct screen *screen, const json_t *entry, struct scr
 			screen_foreign(screen, words_text(entry, "cgroup"), name, sizeof(name)));
 	else if (is_of_kind(entry, "stood-down"))
 		screen_text_add(text,
-				"%s was chosen by policy %s and spared: the emergency was over",
+				"%s was chosen by policy %s and not killed: memory had recovered",
 				name, policy);
 	else if (is_of_kind(entry, "dry-run"))
-		screen_text_add(text, "%s, %s, would have been killed by policy %s (dry run)", name,
-				format_bytes(words_number(entry, "footprint_bytes"), size), policy);
+		screen_text_add(
+			text,
+			"%s would have been killed by policy %s, and would have freed %s (dry run)",
+			name, policy, format_bytes(words_number(entry, "footprint_bytes"), size));
 	else
 		screen_text_add(text, "%s by policy %s: %s", name, policy,
 				entry_outcome(entry, outcome));
@@ -156,8 +158,8 @@ static void print_size(const struct screen *screen, const json_t *entry)
 	if (!words_has(entry, "footprint_bytes"))
 		return;
 	screen_item(
-		screen, "  Size", SCREEN_PLAIN,
-		"%s (%s in memory, %s in swap), counted as %s (oom_score_adj %d, weight %.3g, ranked by %s)",
+		screen, "  Expected", SCREEN_PLAIN,
+		"would free %s (it held %s anonymous, %s in swap); score %s (oom_score_adj %d, weight %.3g, ranked by %s)",
 		format_bytes(words_number(entry, "footprint_bytes"), size),
 		format_bytes(words_number(entry, "anonymous_bytes"), anon),
 		format_bytes(words_number(entry, "swap_bytes"), swap),
@@ -184,10 +186,10 @@ static void add_pressure(const json_t *entry, struct screen_text *text)
 	bool has_some = words_has(entry, "pressure_some_permyriad");
 
 	if (has_some)
-		screen_text_add(text, ", something stalled " PERCENT_FORMAT,
+		screen_text_add(text, ", PSI some " PERCENT_FORMAT,
 				PERCENT_ARGS(words_number(entry, "pressure_some_permyriad")));
 	if (words_has(entry, "pressure_full_permyriad"))
-		screen_text_add(text, ", everything%s " PERCENT_FORMAT, has_some ? "" : " stalled",
+		screen_text_add(text, ",%s full " PERCENT_FORMAT, has_some ? "" : " PSI",
 				PERCENT_ARGS(words_number(entry, "pressure_full_permyriad")));
 }
 
@@ -207,7 +209,7 @@ static void print_policy(const struct screen *screen, const json_t *entry)
 	screen_item(screen, "  Policy", SCREEN_PLAIN, "%s", text.text);
 }
 
-/* Who counted for more, and was passed over. */
+/* The one with a higher score, which was skipped. */
 static void add_avoided(const struct screen *screen, const json_t *entry, struct screen_text *text)
 {
 	const char *why = words_text(entry, "avoided_for");
@@ -226,18 +228,18 @@ static void add_avoided(const struct screen *screen, const json_t *entry, struct
 				words_command(screen, words_text(entry, "avoided_comm"), name),
 				(unsigned)words_number(entry, "avoided_pid"), size);
 	if (strcmp(why, "kind") == 0)
-		screen_text_add(text, ", as ending another of its kind had given little");
+		screen_text_add(text, ", as killing a similar one had freed little");
 	else if (strcmp(why, "failed") == 0)
-		screen_text_add(text, ", as the last try to end it had failed");
+		screen_text_add(text, ", as the last try to kill it had failed");
 }
 
-/* Of an emergency in which there was nobody to end. */
+/* Of an emergency in which no process was eligible. */
 static void print_excluded(const struct screen *screen, const json_t *entry)
 {
 	char excluded[512];
 
 	if (*words_text(entry, "excluded"))
-		screen_item(screen, "  Left out", SCREEN_PLAIN, "%s",
+		screen_item(screen, "  Excluded", SCREEN_PLAIN, "%s",
 			    screen_foreign(screen, words_text(entry, "excluded"), excluded,
 					   sizeof(excluded)));
 }
@@ -254,9 +256,8 @@ static void print_choice(const struct screen *screen, const json_t *entry)
 			words_plural(n));
 	add_avoided(screen, entry, &text);
 	screen_text_add(&text, "; %s than the first",
-			words_bool(entry, "approximate")
-				? "others might have been larger"
-				: "no other candidate could have been larger");
+			words_bool(entry, "approximate") ? "others might have ranked higher"
+							 : "no other could have ranked higher");
 	screen_item(screen, "  Choice", SCREEN_PLAIN, "%s", text.text);
 }
 
@@ -348,7 +349,7 @@ static void print_steps(const struct screen *screen, const json_t *entry)
 		{ "signal_usec", "signalled" },
 		{ "thaw_usec", "thawed" },
 		{ "escalated_usec", "SIGKILL" },
-		{ "reap_usec", "given to be reaped" },
+		{ "reap_usec", "handed to the reaper" },
 		{ "ended_usec", "outcome known" },
 	};
 	const struct step *sorted[ARRAY_SIZE(steps)];
@@ -377,11 +378,13 @@ static void print_ending(const struct screen *screen, const json_t *entry)
 		&text, "%s",
 		screen_foreign(screen, words_text(entry, "signal"), signal, sizeof(signal)));
 	if (words_bool(entry, "escalated"))
-		screen_text_add(&text, ", after SIGTERM had not helped");
+		screen_text_add(&text, ", as it had not exited on SIGTERM");
 	screen_text_add(&text, ": %s", entry_outcome(entry, outcome));
 	if (n_sharers > 0)
-		screen_text_add(&text, "; %u other process%s that shared its memory went with it",
-				(unsigned)n_sharers, n_sharers == 1 ? "" : "es");
+		screen_text_add(&text,
+				"; %u other process%s that shared its memory %s killed with it",
+				(unsigned)n_sharers, n_sharers == 1 ? "" : "es",
+				n_sharers == 1 ? "was" : "were");
 	if (n_levels > 0)
 		screen_text_add(&text, "; its group was frozen and was thawed (%u level%s)%s",
 				(unsigned)n_levels, words_plural(n_levels),

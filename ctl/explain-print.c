@@ -14,10 +14,8 @@
 
 /* So many of the ranking are shown; --json gives all that is kept. */
 #define SHOWN_MAX 10
-/* So many commands of those that a rule protects are named. */
-#define NAMED_MAX 4
-/* So many are named that are larger than the victim and would stay; and of those that are passed
- * over for it, one in any case. */
+/* So many are named that are larger than the victim and would not be killed; and of those that are
+ * skipped for it, one in any case. */
 #define STAYING_MAX 3
 
 static void print_answer(const struct screen *screen, const json_t *answer)
@@ -39,7 +37,7 @@ static void print_next(const struct screen *screen, const json_t *answer)
 	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE];
 
 	if (next)
-		screen_say(screen, SCREEN_PLAIN, "Next would be %s: %s.",
+		screen_say(screen, SCREEN_PLAIN, "Next would be %s: would free %s.",
 			   words_process(screen, next, name), words_size(next, size));
 }
 
@@ -49,26 +47,28 @@ static void print_outranked(const struct screen *screen, const json_t *answer,
 {
 	const char *rank_by = words_text(json_object_get(answer, "policy"), "rank_by");
 	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], score[FORMAT_BYTES_SIZE];
-	char ranked_by[64] = "", adj[32] = "";
+	char ranked_by[64] = "", adj[32] = "", rank[32];
 
 	if (*rank_by && strcmp(rank_by, "footprint") != 0)
-		snprintf(ranked_by, sizeof(ranked_by), ", ranked by %s", rank_by);
+		snprintf(ranked_by, sizeof(ranked_by), ", ranked by %s",
+			 screen_foreign(screen, rank_by, rank, sizeof(rank)));
 	if (words_has(process, "oom_score_adj")) /* not a cgroup */
 		snprintf(adj, sizeof(adj), "oom_score_adj %d, ",
 			 (int)json_integer_value(json_object_get(process, "oom_score_adj")));
 	screen_say(screen, SCREEN_PLAIN,
-		   "Not %s, although it has %s: it counts as %s (%sweight %.3g%s).",
+		   "Not %s, although it would free %s: its score is %s (%sweight %.3g%s).",
 		   words_process(screen, process, name), words_size(process, size),
 		   format_bytes(words_number(process, "score_bytes"), score), adj,
 		   words_real(process, "weight"), ranked_by);
 }
 
-static void print_spared(const struct screen *screen, const json_t *process)
+static void print_protected_one(const struct screen *screen, const json_t *process)
 {
 	const json_t *rule = json_object_get(process, "rule");
 	char name[WORDS_NAME_SIZE], size[FORMAT_BYTES_SIZE], rule_name[64];
 
-	screen_say(screen, SCREEN_PLAIN, "Not %s, although it has %s: protected by the %srule %s.",
+	screen_say(screen, SCREEN_PLAIN,
+		   "Not %s, although it would free %s: protected by the %srule %s.",
 		   words_process(screen, process, name),
 		   format_bytes(words_number(process, "footprint_bytes"), size),
 		   words_bool(rule, "builtin") ? "built-in " : "",
@@ -82,11 +82,11 @@ static void print_stays(const struct screen *screen, const json_t *process, uint
 	words_process(screen, process, name);
 	screen_foreign(screen, words_text(process, "reason"), reason, sizeof(reason));
 	if (words_number(process, "footprint_bytes") > victims_size)
-		screen_say(screen, SCREEN_PLAIN, "Not %s, although it has %s: %s.", name,
+		screen_say(screen, SCREEN_PLAIN, "Not %s, although it would free %s: %s.", name,
 			   words_size(process, size), reason);
 	else
 		screen_say(screen, SCREEN_PLAIN, "Not %s, although it %s: %s.", name,
-			   words_has(process, "left_out") ? "was larger" : "counts for more",
+			   words_has(process, "left_out") ? "was larger" : "has a higher score",
 			   reason);
 }
 
@@ -117,7 +117,7 @@ static void print_staying(const struct screen *screen, const json_t *answer,
 	json_array_foreach((json_t *)protected_ones, i, process)
 	{
 		if (n < STAYING_MAX && words_number(process, "footprint_bytes") > size && ++n)
-			print_spared(screen, process);
+			print_protected_one(screen, process);
 	}
 	json_array_foreach(json_object_get(answer, "ranked"), i, process)
 	{
@@ -145,7 +145,7 @@ static void print_policy(const struct screen *screen, const json_t *answer)
 	const json_t *policy = json_object_get(answer, "policy");
 	const char *rank_by = words_text(policy, "rank_by");
 	bool holds = words_bool(policy, "holds");
-	char name[64], conditions[256];
+	char name[64], action[32], rank[32], conditions[256];
 
 	if (!json_is_object(policy))
 		return;
@@ -153,17 +153,19 @@ static void print_policy(const struct screen *screen, const json_t *answer)
 	screen_foreign(screen, words_text(policy, "conditions"), conditions, sizeof(conditions));
 	if (holds)
 		screen_say(screen, SCREEN_PLAIN, "Policy %s: %s at %s.", name,
-			   words_text(policy, "action"), conditions);
+			   screen_foreign(screen, words_text(policy, "action"), action,
+					  sizeof(action)),
+			   conditions);
 	else
-		screen_say(screen, SCREEN_PLAIN, "%s (policy %s waits for %s).",
-			   a_warning_holds(answer)
-				   ? "Memory is getting short, but no policy asks for anybody to go"
-				   : "No policy asks for anything",
+		screen_say(screen, SCREEN_PLAIN, "%s (the first is %s: %s).",
+			   a_warning_holds(answer) ? "Memory is low, but no policy that kills holds"
+						   : "No policy holds",
 			   name, conditions);
 	if (strcmp(rank_by, "footprint") != 0)
-		screen_say(screen, SCREEN_PLAIN, "It ranks by %s.", rank_by);
+		screen_say(screen, SCREEN_PLAIN, "It ranks by %s.",
+			   screen_foreign(screen, rank_by, rank, sizeof(rank)));
 	if (strcmp(words_text(policy, "target"), "cgroup") == 0)
-		screen_say(screen, SCREEN_PLAIN, "It ends all of a cgroup at once.");
+		screen_say(screen, SCREEN_PLAIN, "It kills all processes of a cgroup at once.");
 }
 
 static void print_memory(const struct screen *screen, const json_t *answer)
@@ -181,11 +183,11 @@ static void print_limits(const struct screen *screen, const json_t *answer)
 
 	if (*scope && strcmp(scope, "/") != 0)
 		screen_say(screen, SCREEN_PLAIN,
-			   "Only processes in %s or below may be ended (scope).",
+			   "Only processes in %s or below are eligible (scope).",
 			   screen_foreign(screen, scope, text, sizeof(text)));
 	if (words_bool(answer, "dry_run"))
 		screen_say(screen, SCREEN_YELLOW,
-			   "By this configuration nobody is signalled: DryRun=yes.");
+			   "By this configuration no process is killed: DryRun=yes.");
 }
 
 /* What is ranked is not the size: hints and weights, or another RankBy. */
@@ -208,9 +210,9 @@ static const char *verdict(const json_t *process)
 	static const struct {
 		const char *verdict, *text;
 	} texts[] = {
-		{ "chosen", "would go" },
+		{ "chosen", "victim" },
 		{ "smaller", "smaller" },
-		{ "cannot-reach", "too small" },
+		{ "cannot-reach", "smaller" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -258,8 +260,8 @@ static void add_cgroup_row(struct table *table, const struct screen *screen, con
 
 static int print_cgroups(const struct screen *screen, const json_t *ranked)
 {
-	static const char *const titles[] = { "SIZE",	   "WEIGHT",  "COUNTS AS", "VERDICT",
-					      "PROCESSES", "LARGEST", "CGROUP" };
+	static const char *const titles[] = { "WOULD FREE", "WEIGHT",  "SCORE", "VERDICT",
+					      "PROCESSES",  "LARGEST", "CGROUP" };
 	static const bool right[] = { true, true, true, false, true, false, false };
 	_cleanup_(table_done) struct table table = {
 		.titles = titles,
@@ -281,12 +283,12 @@ static int print_cgroups(const struct screen *screen, const json_t *ranked)
 
 static int print_ranking(const struct screen *screen, const json_t *answer)
 {
-	static const char *const titles[] = { "PID", "COMMAND", "USER",	   "SIZE",
+	static const char *const titles[] = { "PID", "COMMAND", "USER",	   "WOULD FREE",
 					      "ADJ", "WEIGHT",	"VERDICT", "CGROUP" };
 	static const bool right[] = { true, false, false, true, true, true, false, false };
-	static const char *const score_titles[] = { "PID",	 "COMMAND", "USER",
-						    "SIZE",	 "ADJ",	    "WEIGHT",
-						    "COUNTS AS", "VERDICT", "CGROUP" };
+	static const char *const score_titles[] = { "PID",	  "COMMAND", "USER",
+						    "WOULD FREE", "ADJ",     "WEIGHT",
+						    "SCORE",	  "VERDICT", "CGROUP" };
 	static const bool score_right[] = {
 		true, false, false, true, true, true, true, false, false
 	};
@@ -318,8 +320,8 @@ static int print_ranking(const struct screen *screen, const json_t *answer)
 	return r;
 }
 
-/* For a time, as it could not be ended, or for somebody who counts for less. */
-static bool is_anybody_passed_over(const json_t *answer)
+/* For a time, as it could not be killed, or once, for one with a lower score. */
+static bool is_any_skipped(const json_t *answer)
 {
 	const json_t *process;
 	size_t i;
@@ -341,7 +343,7 @@ static void print_exactness(const struct screen *screen, const json_t *answer)
 	const char *accuracy = words_text(answer, "accuracy");
 	const json_t *ranked = json_object_get(answer, "ranked");
 	struct screen_text text = { .n = 0 };
-	char bytes[FORMAT_BYTES_SIZE];
+	char bytes[FORMAT_BYTES_SIZE], regime[64];
 
 	if (json_array_size(ranked) == 0)
 		return;
@@ -355,18 +357,18 @@ static void print_exactness(const struct screen *screen, const json_t *answer)
 		screen_text_add(&text, ", or as nearly as permitted (to %s)",
 				format_bytes(error, bytes));
 	screen_text_add(&text, "; %s than the first%s%s.",
-			words_bool(answer, "approximate") ? "others might be larger"
-							  : "nobody else could be larger",
+			words_bool(answer, "approximate") ? "others might rank higher"
+							  : "no other could rank higher",
 			!words_bool(answer, "approximate") && error > 0 ? " by more than that" : "",
-			is_anybody_passed_over(answer) ? ", but for those that are passed over"
-						       : "");
+			is_any_skipped(answer) ? ", except those that are skipped" : "");
 	putc('\n', screen->file);
 	screen_say(screen, SCREEN_PLAIN, "%s", text.text);
 	if (strcmp(accuracy, "precise") != 0)
 		screen_say(
 			screen, SCREEN_PLAIN,
 			"Without a precise read this kernel's numbers may be off (%s): by up to %s for a process of one thread.",
-			accuracy, format_bytes(unread_error, bytes));
+			screen_foreign(screen, accuracy, regime, sizeof(regime)),
+			format_bytes(unread_error, bytes));
 }
 
 static void print_left_out(const struct screen *screen, const json_t *answer)
@@ -377,100 +379,15 @@ static void print_left_out(const struct screen *screen, const json_t *answer)
 
 	words_left_out(left_out, &text);
 	if (text.n > 0)
-		screen_say(screen, SCREEN_PLAIN, "Left out: %s.", text.text);
+		screen_say(screen, SCREEN_PLAIN, "Not eligible: %s.", text.text);
 	if (n_unreadable > 0)
 		screen_say(screen, SCREEN_PLAIN, "Not permitted to read: %u process%s.",
 			   (unsigned)n_unreadable, n_unreadable == 1 ? "" : "es");
 }
 
-static int compare_sizes(const void *a, const void *b)
-{
-	uint64_t size_a = words_number(*(json_t *const *)a, "footprint_bytes");
-	uint64_t size_b = words_number(*(json_t *const *)b, "footprint_bytes");
-
-	return size_a < size_b ? 1 : size_a > size_b ? -1 : 0;
-}
-
-/* Another array of the same, largest first; NULL: no memory. */
-static json_t *by_size(const json_t *processes)
-{
-	size_t n = json_array_size(processes);
-	_cleanup_free_ json_t **sorted = calloc(n + 1, sizeof(json_t *));
-	json_t *array = json_array();
-
-	if (!sorted) {
-		json_decref(array);
-		return NULL;
-	}
-	for (size_t i = 0; i < n; i++)
-		sorted[i] = json_array_get(processes, i);
-	qsort(sorted, n, sizeof(json_t *), compare_sizes);
-	for (size_t i = 0; i < n; i++)
-		json_append_to(&array, json_incref(sorted[i]));
-	return array;
-}
-
-/* All of them that the rule of the first protects; each command once. */
-static void print_protected_by(const struct screen *screen, const json_t *processes, size_t first)
-{
-	const json_t *rule = json_object_get(json_array_get(processes, first), "rule"), *process;
-	const char *named[NAMED_MAX];
-	char name[64], command[WORDS_COMMAND_SIZE];
-	struct screen_text text = { .n = 0 };
-	unsigned n_named = 0, n = 0;
-	bool has_more = false;
-	size_t i;
-
-	json_array_foreach((json_t *)processes, i, process)
-	{
-		const char *its = words_text(process, "command");
-		unsigned k = 0;
-
-		if (!json_equal(json_object_get(process, "rule"), rule))
-			continue;
-		n++;
-		while (k < n_named && strcmp(named[k], its) != 0)
-			k++;
-		if (k == NAMED_MAX)
-			has_more = true;
-		if (k < n_named || k == NAMED_MAX)
-			continue;
-		named[n_named++] = its;
-		screen_text_add(&text, "%s%s", k > 0 ? ", " : "",
-				words_command(screen, its, command));
-	}
-	screen_say(screen, SCREEN_PLAIN, "  %u by rule %s%s: %s%s", n,
-		   screen_foreign(screen, words_text(rule, "name"), name, sizeof(name)),
-		   words_bool(rule, "builtin") ? " (built in)" : "", text.text,
-		   has_more ? ", ..." : "");
-}
-
-static void print_protected(const struct screen *screen, const json_t *answer,
-			    const json_t *processes)
-{
-	size_t n = json_array_size(processes);
-	uint64_t n_all = words_number(json_object_get(answer, "left_out"), "protected");
-
-	if (n == 0)
-		return;
-	fputs("Protected:\n", screen->file);
-	for (size_t i = 0; i < json_array_size(processes); i++) {
-		const json_t *rule = json_object_get(json_array_get(processes, i), "rule");
-		size_t before = 0;
-
-		while (!json_equal(json_object_get(json_array_get(processes, before), "rule"),
-				   rule))
-			before++;
-		if (before == i)
-			print_protected_by(screen, processes, i);
-	}
-	if (n_all > n)
-		screen_say(screen, SCREEN_PLAIN, "  %u more", (unsigned)(n_all - n));
-}
-
 enum ctl_status explain_print_machine(const struct screen *screen, const json_t *answer)
 {
-	json_t *protected_ones = by_size(json_object_get(answer, "protected"));
+	json_t *protected_ones = explain_by_size(json_object_get(answer, "protected"));
 	int r = protected_ones ? 0 : -ENOMEM;
 
 	if (r == 0) {
@@ -485,7 +402,7 @@ enum ctl_status explain_print_machine(const struct screen *screen, const json_t 
 	if (r == 0) {
 		print_exactness(screen, answer);
 		print_left_out(screen, answer);
-		print_protected(screen, answer, protected_ones);
+		explain_print_protected(screen, answer, protected_ones);
 	}
 	json_decref(protected_ones);
 	return r < 0 ? CTL_FAILURE : CTL_OK;

@@ -85,8 +85,8 @@ static void add_rows(struct table *table, const struct screen *screen, const jso
 /* The newest last, next to the prompt. */
 static enum ctl_status print_table(const struct screen *screen, const json_t *entries)
 {
-	static const char *const titles[] = { "ID",	    "AGO",   "VICTIM", "SIZE",
-					      "BACK 0.1 s", "0.5 s", "2 s",    "OUTCOME" };
+	static const char *const titles[] = { "ID",	     "AGO",   "VICTIM", "WOULD FREE",
+					      "FREED 0.1 s", "0.5 s", "2 s",	"OUTCOME" };
 	static const bool right[] = { true, true, false, true, true, true, true, false };
 	_cleanup_(table_done) struct table table = {
 		.titles = titles,
@@ -109,19 +109,23 @@ static void print_full(const struct screen *screen, const json_t *entries)
 	}
 }
 
+enum ctl_status history_print(const struct screen *screen, const json_t *entries, bool full)
+{
+	if (json_array_size(entries) == 0)
+		screen_say(screen, SCREEN_PLAIN, "No process has been killed yet.");
+	else if (full)
+		print_full(screen, entries);
+	else
+		return print_table(screen, entries);
+	return CTL_OK;
+}
+
 static enum ctl_status print_entries(const struct ctl_options *options, const json_t *entries)
 {
-	enum ctl_status status = CTL_OK;
 	struct screen screen;
 
 	screen_init(&screen, stdout);
-	if (json_array_size(entries) == 0)
-		screen_say(&screen, SCREEN_PLAIN, "Nobody has been ended yet.");
-	else if (options->full)
-		print_full(&screen, entries);
-	else
-		status = print_table(&screen, entries);
-	return status;
+	return history_print(&screen, entries, options->full);
 }
 
 static void history_freep(struct history **kept)
@@ -190,7 +194,7 @@ static enum ctl_status print_file(const struct ctl_options *options, struct bus 
 static json_t *ask(struct bus *bus, uint64_t n)
 {
 	json_t *entries = json_array(), *page;
-	uint64_t before = 0;
+	uint64_t before = 0, last;
 	size_t n_page;
 
 	do {
@@ -203,9 +207,12 @@ static json_t *ask(struct bus *bus, uint64_t n)
 			json_decref(entries);
 			return NULL;
 		}
+		last = before;
 		before = words_number(json_array_get(page, n_page - 1), "id");
 		json_decref(page);
-	} while (n_page > 0 && before > 0 && (n == 0 || json_array_size(entries) < n));
+		/* (A page that is not older than the one before is no reason to ask for ever.) */
+	} while (n_page > 0 && before > 0 && (last == 0 || before < last) &&
+		 (n == 0 || json_array_size(entries) < n));
 	return entries;
 }
 

@@ -6,5 +6,10 @@
 
 #include "ctl/ctl.h"
 
+struct screen;
+
 /* reckonctl history [N] */
 enum ctl_status history(const struct ctl_options *options, char **arguments, int n_arguments);
+
+/* An array of entries, newest first, for people. */
+enum ctl_status history_print(const struct screen *screen, const json_t *entries, bool full);

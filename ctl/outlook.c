@@ -38,6 +38,16 @@ static usec_t now(void)
 	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
 }
 
+/* As the kernel counts start times: with the time that the machine was suspended. */
+static uint64_t ticks_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * (uint64_t)sysconf(_SC_CLK_TCK) +
+	       (uint64_t)t.tv_nsec / 1000 * (uint64_t)sysconf(_SC_CLK_TCK) / USEC_PER_SEC;
+}
+
 static enum ctl_status open_machine(const struct ctl_options *options, struct machine *m)
 {
 	int r;
@@ -140,6 +150,7 @@ static void fill_in(struct machine *m)
 	o->proc_fd = m->proc_fd;
 	o->now = now;
 	o->budget = PRECISE_BUDGET_USEC;
+	o->ticks_now = ticks_now();
 	o->has_psi = psi_read(m->proc_fd, "pressure/memory", &o->pressure) == 0;
 	if (o->has_psi) {
 		imagine_history(m, now());

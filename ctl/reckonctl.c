@@ -19,19 +19,19 @@
 
 static const char help[] =
 	"Usage: reckonctl [OPTION...] COMMAND [ARGUMENT...]\n"
-	"Asks reckond how it stands, whom it ended, and who would go if memory ran out, and why.\n"
+	"Query reckond: status, past kills, and which process would be killed next.\n"
 	"\n"
-	"  status           how it stands with memory, what would come next, and who would go\n"
-	"  explain [PID]    who would go now and why; or why this process would, or would not\n"
-	"  history [N]      who was ended, and what came back; the last 20, or the last N (0: all)\n"
-	"  rules            by which policies somebody goes, and by which rules who\n"
-	"  check [FILE...]  what is wrong with the configuration, or with these files alone\n"
-	"  reload           have reckond read its configuration again\n"
+	"  status           show memory, the next policy and victim, and the last kill\n"
+	"  explain [PID]    show the process that would be killed first; or why (not) PID\n"
+	"  history [N]      show the last 20 kills and what they freed; or N (0: all)\n"
+	"  rules            show the policies (when to kill) and rules (which process)\n"
+	"  check [FILE...]  check the configuration for errors, or these files alone\n"
+	"  reload           make reckond read its configuration again\n"
 	"\n"
 	"  --json           answer with one JSON object\n"
-	"  --full           history: all that is known of each\n"
-	"  --config FILE    explain, rules, check: of FILE (and FILE.d/*.conf), not of reckond\n"
-	"  --scope CGROUP   explain: as if only processes in this cgroup or below could be ended\n"
+	"  --full           history: show all that is known of each\n"
+	"  --config FILE    explain, rules, check: use FILE (and FILE.d/*.conf)\n"
+	"  --scope CGROUP   explain: as if only processes in this cgroup were eligible\n"
 	"  --version        print the version and exit\n"
 	"  --help           print this and exit\n"
 	"\n"
@@ -145,7 +145,7 @@ int main(int argc, char **argv)
 	(void)setlocale(LC_CTYPE, ""); /* and nothing more: numbers are written as ever */
 	if (parse_options(argc, argv, &options, &status))
 		status = run(&options, argv + optind, argc - optind);
-	/* An answer that nobody got is none. */
+	/* An answer that was not received is none. */
 	if (fflush(stdout) == EOF || ferror(stdout)) {
 		fputs("reckonctl: cannot write the answer\n", stderr);
 		return CTL_FAILURE;

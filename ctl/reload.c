@@ -21,7 +21,7 @@
 static enum ctl_status fail_of_mistakes(const struct ctl_options *options, const char *mistakes)
 {
 	static const char summary[] =
-		"the configuration has mistakes and was not loaded; the old one stays";
+		"the configuration has errors and was not loaded; the old one stays in use";
 	_cleanup_free_ char *lines = strdup(mistakes ? mistakes : "");
 	json_t *messages = json_array();
 	char *rest = lines, *line, text[2048];

@@ -113,7 +113,7 @@ static enum ctl_status find_out(const struct ctl_options *options, json_t **ret)
 
 static int print_policies(const struct screen *screen, const json_t *policies)
 {
-	static const char *const titles[] = { "POLICY", "ACTION", "NOW", "WAITS FOR" };
+	static const char *const titles[] = { "POLICY", "ACTION", "NOW", "CONDITIONS" };
 	static const bool right[] = { false, false, false, false };
 	_cleanup_(table_done) struct table table = {
 		.titles = titles,
@@ -162,7 +162,7 @@ static void add_rule(struct table *table, const struct screen *screen, const jso
 
 static int print_rules(const struct screen *screen, const json_t *all_rules)
 {
-	static const char *const titles[] = { "RULE", "NAME", "BUILT IN", "WEIGHT", "WHO" };
+	static const char *const titles[] = { "RULE", "NAME", "BUILT IN", "WEIGHT", "MATCHES" };
 	static const bool right[] = { false, false, false, true, false };
 	_cleanup_(table_done) struct table table = {
 		.titles = titles,
@@ -174,6 +174,14 @@ static int print_rules(const struct screen *screen, const json_t *all_rules)
 
 	json_array_foreach((json_t *)all_rules, i, rule) add_rule(&table, screen, rule);
 	return table_print(&table, 0, screen);
+}
+
+enum ctl_status rules_print(const struct screen *screen, const json_t *answer)
+{
+	if (print_policies(screen, json_object_get(answer, "policies")) < 0)
+		return CTL_FAILURE;
+	putc('\n', screen->file);
+	return print_rules(screen, json_object_get(answer, "rules")) < 0 ? CTL_FAILURE : CTL_OK;
 }
 
 enum ctl_status rules(const struct ctl_options *options, char **arguments, int n_arguments)
@@ -199,9 +207,7 @@ enum ctl_status rules(const struct ctl_options *options, char **arguments, int n
 	if (status != CTL_OK || options->json)
 		return status != CTL_OK ? status : ctl_print_json(answer);
 	screen_init(&screen, stdout);
-	if (print_policies(&screen, json_object_get(answer, "policies")) < 0 ||
-	    (putchar('\n'), print_rules(&screen, json_object_get(answer, "rules"))) < 0)
-		status = CTL_FAILURE;
+	status = rules_print(&screen, answer);
 	words_say_source(&screen, answer, source);
 	json_decref(answer);
 	return status;

@@ -7,6 +7,7 @@
 #include "ctl/ctl.h"
 
 struct bus;
+struct screen;
 
 /* reckonctl rules */
 enum ctl_status rules(const struct ctl_options *options, char **arguments, int n_arguments);
@@ -14,3 +15,6 @@ enum ctl_status rules(const struct ctl_options *options, char **arguments, int n
 /* The daemon's policies, objects with name, action, conditions and holds; NULL: bus->trouble, or no
  * memory. */
 json_t *rules_ask_policies(struct bus *bus);
+
+/* The object of --json for people. */
+enum ctl_status rules_print(const struct screen *screen, const json_t *answer);

@@ -5,6 +5,7 @@
 
 #include "ctl/bar.h"
 #include "ctl/entry.h"
+#include "ctl/fold.h"
 #include "ctl/screen.h"
 #include "ctl/status.h"
 #include "ctl/words.h"
@@ -37,8 +38,8 @@ static bool is_of_action(const json_t *policy, const struct action *action)
 	return strcmp(words_text(policy, "action"), action->name) == 0;
 }
 
-/* The policy that demands somebody's end where there is nobody; NULL: there is, or that is not
- * known. */
+/* The policy that asks for a kill where no process is eligible; NULL: one is, or that is not known.
+ */
 static const json_t *find_policy_in_vain(const json_t *answer)
 {
 	const char *state = words_text(answer, "state");
@@ -70,7 +71,7 @@ static void print_left_out(const struct screen *screen, const json_t *answer)
 		screen_text_add(&text, "%s%u unreadable", text.n > 0 ? ", " : "",
 				(unsigned)n_unreadable);
 	if (text.n > 0)
-		screen_item(screen, "", SCREEN_RED, "left out: %s", text.text);
+		screen_item(screen, "", SCREEN_RED, "not eligible: %s", text.text);
 }
 
 static void print_state(const struct screen *screen, const json_t *answer)
@@ -79,10 +80,10 @@ static void print_state(const struct screen *screen, const json_t *answer)
 		const char *state, *text;
 		enum screen_style style;
 	} states[] = {
-		{ "calm", "there is plenty of memory", SCREEN_GREEN },
-		{ "watch", "memory is looked at closely", SCREEN_YELLOW },
+		{ "calm", "enough memory is available", SCREEN_GREEN },
+		{ "watch", "memory is sampled often", SCREEN_YELLOW },
 		{ "stuck", "memory is low but no process is worth killing", SCREEN_RED },
-		{ "settle", "memory is about to come back", SCREEN_RED },
+		{ "settle", "waiting for memory to be freed", SCREEN_RED },
 	};
 	const char *name = words_text(answer, "state");
 	enum screen_style style = SCREEN_PLAIN;
@@ -93,7 +94,7 @@ static void print_state(const struct screen *screen, const json_t *answer)
 	if (!words_bool(answer, "running")) {
 		screen_item(screen, "State", SCREEN_RED, "%s",
 			    words_has(answer, "running")
-				    ? "not running: nobody would be ended in time"
+				    ? "not running: no process would be killed in time"
 				    : "not known");
 		return;
 	}
@@ -104,8 +105,8 @@ static void print_state(const struct screen *screen, const json_t *answer)
 		}
 	if (in_vain && strcmp(name, "stuck") != 0) {
 		text = strcmp(words_text(in_vain, "target"), "cgroup") == 0
-			       ? "memory is short, but no cgroup may be ended as a whole"
-			       : "memory is short, but nobody may be ended";
+			       ? "memory is low but no cgroup is eligible as a whole"
+			       : "memory is low but no process is eligible";
 		style = SCREEN_RED;
 	}
 	screen_item(
@@ -115,7 +116,7 @@ static void print_state(const struct screen *screen, const json_t *answer)
 	if (in_vain)
 		print_left_out(screen, answer);
 	if (words_bool(answer, "dry_run"))
-		screen_item(screen, "", SCREEN_YELLOW, "dry run: nobody is signalled");
+		screen_item(screen, "", SCREEN_YELLOW, "dry run: no process is killed");
 }
 
 /* "likely held by x (pid 7)", of a row; or the largest process, and why it is no victim. */
@@ -269,8 +270,7 @@ static void print_memory(const struct screen *screen, const json_t *answer)
 	print_legend(screen, json_object_get(answer, "policies"));
 	if (words_has(memory, "pressure_full_permyriad"))
 		screen_item(screen, "Pressure", SCREEN_PLAIN,
-			    "something stalled " PERCENT_FORMAT ", everything " PERCENT_FORMAT
-			    " of the last 10 s",
+			    "some " PERCENT_FORMAT ", full " PERCENT_FORMAT " of the last 10 s",
 			    PERCENT_ARGS(words_number(memory, "pressure_some_permyriad")),
 			    PERCENT_ARGS(words_number(memory, "pressure_full_permyriad")));
 	else
@@ -281,10 +281,10 @@ static void print_memory(const struct screen *screen, const json_t *answer)
 static const char *policy_name(const struct screen *screen, const json_t *policy, char *buf,
 			       size_t size)
 {
-	const char *action = words_text(policy, "action");
-	char name[64];
+	char name[64], action[32];
 
 	screen_foreign(screen, words_text(policy, "name"), name, sizeof(name));
+	screen_foreign(screen, words_text(policy, "action"), action, sizeof(action));
 	if (strcmp(name, action) == 0)
 		snprintf(buf, size, "policy %s", name);
 	else
@@ -313,15 +313,16 @@ static void print_policies(const struct screen *screen, const json_t *answer)
 		return;
 	format_bytes(memory, size);
 	format_bytes(swap, swap_size);
-	screen_item(screen, "Next", SCREEN_PLAIN, "%s, %s%s%s%s%s away: %s",
-		    policy_name(screen, next, name, sizeof(name)), memory > 0 ? size : "",
-		    memory > 0 ? " of memory" : "", memory > 0 && swap > 0 ? " and " : "",
-		    swap > 0 ? swap_size : "", swap > 0 ? " of swap" : "",
+	screen_item(screen, "Next policy", SCREEN_PLAIN, "%s, %s%s%s%s%s away: %s",
+		    policy_name(screen, next, name, sizeof(name)) + strlen("policy "),
+		    memory > 0 ? size : "", memory > 0 ? " of memory" : "",
+		    memory > 0 && swap > 0 ? " and " : "", swap > 0 ? swap_size : "",
+		    swap > 0 ? " of swap" : "",
 		    screen_foreign(screen, words_text(next, "conditions"), conditions,
 				   sizeof(conditions)));
 }
 
-/* Who is on its way: the last of the history. */
+/* The kill that is in progress: the last of the history. */
 static void print_ending(const struct screen *screen, const json_t *answer)
 {
 	const json_t *ending = json_object_get(answer, "ending");
@@ -343,14 +344,14 @@ static void print_victims(const struct screen *screen, const json_t *answer)
 	const json_t *last = json_object_get(answer, "last");
 	uint64_t n = words_number(answer, "kills");
 	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], age[FORMAT_DURATION_SIZE];
-	char date[ENTRY_DATE_SIZE];
+	char date[ENTRY_DATE_SIZE], repeated[FOLD_TEXT_SIZE];
 	struct screen_text text = { .n = 0 };
 
 	if (json_is_object(group))
-		screen_item(screen, "Would go", SCREEN_BOLD, "all of %s; would free %s",
+		screen_item(screen, "Next victim", SCREEN_BOLD, "all of %s; would free %s",
 			    words_process(screen, group, name), words_size(group, size));
 	else if (json_is_object(victim))
-		screen_item(screen, "Would go", SCREEN_BOLD, "%s; would free %s",
+		screen_item(screen, "Next victim", SCREEN_BOLD, "%s; would free %s",
 			    words_process(screen, victim, name), words_size(victim, size));
 	if (words_has(answer, "started_usec"))
 		screen_item(
@@ -361,7 +362,9 @@ static void print_victims(const struct screen *screen, const json_t *answer)
 	if (!json_is_object(last) || json_is_object(json_object_get(answer, "ending")))
 		return;
 	if (*words_text(answer, "repeated"))
-		screen_text_add(&text, "%s; ", words_text(answer, "repeated"));
+		screen_text_add(&text, "%s; ",
+				screen_foreign(screen, words_text(answer, "repeated"), repeated,
+					       sizeof(repeated)));
 	entry_sentence(screen, last, &text);
 	entry_age(last, now(), age);
 	screen_item(screen, "Last", SCREEN_PLAIN, "%s%s: %s", *age ? age : entry_date(last, date),
@@ -407,15 +410,15 @@ static void print_setup(const struct screen *screen, const json_t *answer)
 	char text[4096];
 
 	print_list(screen, "Limits", SCREEN_YELLOW, json_object_get(answer, "limits"));
-	print_list(screen, "Beside", SCREEN_YELLOW, conflicts);
+	print_list(screen, "Conflicts", SCREEN_YELLOW, conflicts);
 	if (json_array_size(conflicts) > 0)
 		screen_item(screen, "", SCREEN_PLAIN,
-			    "two such daemons get in each other's way: stop one");
+			    "both may kill for one shortage: stop one of them");
 	if (*scope && strcmp(scope, "/") != 0)
 		screen_item(screen, "Scope", SCREEN_PLAIN, "%s",
 			    screen_foreign(screen, scope, text, sizeof(text)));
 	if (json_is_array(files) && json_array_size(files) == 0)
-		screen_item(screen, "Files", SCREEN_PLAIN, "none: the built-in defaults hold");
+		screen_item(screen, "Files", SCREEN_PLAIN, "none: the built-in defaults are used");
 	print_list(screen, "Files", SCREEN_PLAIN, files);
 }
 

@@ -223,16 +223,18 @@ static json_t *add_repeated(json_t *answer, struct bus *bus, json_t *entries)
 static json_t *ask_for_last(struct bus *bus)
 {
 	json_t *entries = bus_history_page(bus, 0, 0), *last;
+	uint64_t last_before = UINT64_MAX;
 
 	for (;;) {
 		size_t n = json_array_size(entries);
 		uint64_t before = words_number(json_array_get(entries, n - 1), "id");
 
 		last = find_last(entries);
-		if (n == 0 || before == 0 || json_is_object(last)) {
+		if (n == 0 || before == 0 || before >= last_before || json_is_object(last)) {
 			json_decref(last);
 			return entries;
 		}
+		last_before = before;
 		json_decref(entries);
 		entries = bus_history_page(bus, before, 0);
 	}

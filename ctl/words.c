@@ -86,6 +86,10 @@ const char *words_size(const json_t *process, char buf[static FORMAT_INTERVAL_SI
 		words_number(process, "footprint_max_bytes"),
 	};
 
+	/* (It differs where others are killed with it; an older daemon does not say.) */
+	if (words_has(process, "would_free_bytes") &&
+	    words_number(process, "would_free_bytes") != words_number(process, "footprint_bytes"))
+		size.lo = size.hi = words_number(process, "would_free_bytes");
 	return format_interval(size, buf);
 }
 
@@ -102,7 +106,7 @@ void words_memory(const json_t *memory, struct screen_text *text)
 	else
 		screen_text_add(text, "no swap");
 	if (words_has(memory, "pressure_full_permyriad"))
-		screen_text_add(text, "; everything stalled " PERCENT_FORMAT " of the last 10 s",
+		screen_text_add(text, "; PSI full " PERCENT_FORMAT " of the last 10 s",
 				PERCENT_ARGS(words_number(memory, "pressure_full_permyriad")));
 }
 
@@ -119,7 +123,7 @@ void words_left_out(const json_t *left_out, struct screen_text *text)
 		{ "reluctant", "reluctant" },
 		{ "oom_score_adj_min", "with oom_score_adj -1000" },
 		{ "out_of_scope", "outside the scope" },
-		{ "passed_over", "passed over" },
+		{ "passed_over", "skipped" },
 		{ "zombies", "zombie", .is_counted = true },
 	};
 	bool is_first = true;
@@ -143,5 +147,5 @@ void words_say_source(const struct screen *screen, const json_t *answer, const c
 	if (strcmp(words_text(answer, "source"), "daemon") == 0)
 		screen_say(screen, SCREEN_DIM, "Answered by reckond.");
 	else
-		screen_say(screen, SCREEN_DIM, "Found out by reckonctl itself: %s.", why);
+		screen_say(screen, SCREEN_DIM, "Evaluated by reckonctl itself: %s.", why);
 }

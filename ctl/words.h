@@ -40,7 +40,7 @@ const char *words_command(const struct screen *screen, const char *command,
 /* "1.4 GiB", with both ends where the truth may be between them. */
 const char *words_size(const json_t *process, char buf[static FORMAT_INTERVAL_SIZE]);
 
-/* "62.3% of 7.6 GiB available, swap 90.4% free; everything stalled 0.0% of the last 10 s" */
+/* "62.3% of 7.6 GiB available, swap 90.4% free; PSI full 0.0% of the last 10 s" */
 void words_memory(const json_t *memory, struct screen_text *text);
 
 /* "init, 212 kernel threads, 4 protected"; not those that may not be read. */

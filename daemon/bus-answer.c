@@ -95,6 +95,8 @@ static int look_out(struct bus *b)
 		.user = find_user,
 		.userdata = b,
 		.passover = &m->passover,
+		.streak = &m->streak,
+		.ticks_now = monitor_ticks_before(0),
 		.min_victim = m->stuck.since != 0 ? m->stuck.minimum : 0,
 	};
 	r = cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_cgroup, sizeof(own_cgroup));
@@ -140,6 +142,7 @@ static int append_candidate_members(struct bus *b, sd_bus_message *reply,
 				    const struct victim_candidate *candidate)
 {
 	const struct census_process *p = candidate->process;
+	unsigned n_relatives;
 	int r;
 
 	r = sd_bus_message_open_container(reply, 'a', "{sv}");
@@ -154,7 +157,7 @@ static int append_candidate_members(struct bus *b, sd_bus_message *reply,
 		r = sd_bus_message_append(
 			reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "FootprintBytes", "t",
 			proc_reclaimable(&candidate->memory), "WouldFreeBytes", "t",
-			proc_reclaimable(&candidate->memory), "ScoreMinBytes", "t",
+			outlook_frees(&b->outlook, candidate, &n_relatives), "ScoreMinBytes", "t",
 			candidate->score.lo, "ScoreMaxBytes", "t", candidate->score.hi,
 			"EstimateBytes", "t", candidate->estimate, "SwapBytes", "t",
 			candidate->memory.swap, "Weight", "d", outlook_weight(candidate),
@@ -278,7 +281,9 @@ static int append_explanation(struct bus *b, sd_bus_message *reply, const char *
 	return sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}", "Json", "s", json, "Reason", "s",
 				     reason, "Victim", "u",
 				     victim ? (uint32_t)victim->process->pid : 0, "Processes", "u",
-				     o->group.length > 0 ? o->group.n_processes : !!victim);
+				     o->group.length > 0 ? o->group.n_processes
+				     : victim		 ? 1 + o->n_siblings + o->n_relatives
+							 : 0);
 }
 
 static int answer_machine(struct bus *b, sd_bus_message *reply)

@@ -24,8 +24,8 @@ struct largest {
 
 static uint64_t estimate(const struct census_node *node)
 {
-	int64_t approx =
-		tally_approx(&node->tally, TALLY_ANON) + tally_approx(&node->tally, TALLY_SWAP);
+	const struct tally_node *tally = &((const struct census_branch *)node)->tally;
+	int64_t approx = tally_approx(tally, TALLY_ANON) + tally_approx(tally, TALLY_SWAP);
 
 	return approx > 0 ? (uint64_t)approx : 0;
 }
@@ -53,13 +53,13 @@ static void insert(struct largest *largest, const struct census_node *node, uint
 static uint32_t take(struct largest *largest, const struct census_node *node)
 {
 	const struct census_node *child;
-	uint32_t n_processes = 0;
+	uint32_t n_processes = ((const struct census_branch *)node)->n_processes;
 
 	census_for_each_child(child, node) {
 		if (child->kind == CENSUS_CGROUP)
 			n_processes += take(largest, child);
 		else if (child->kind == CENSUS_BUNDLE_OF)
-			n_processes += ((const struct census_bundle *)child)->n_processes;
+			n_processes += ((const struct census_branch *)child)->n_processes;
 	}
 	/* The root of the cgroups has all of them below it: it is the machine. */
 	if (node->kind == CENSUS_MACHINE ||

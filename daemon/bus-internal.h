@@ -152,6 +152,8 @@ bool bus_io_has_room(struct bus *bus);
 /* CPU time from the first call to the second is charged to the bus. */
 void bus_io_begin_cost(struct bus *bus);
 void bus_io_count_cost(struct bus *bus);
+/* Reads one message, or discards more of one that is too large.  -errno: the bus is to be left. */
+int bus_io_read(struct bus *bus);
 /* The length of the message with this header, all of it; 0: not a message. */
 uint64_t bus_io_message_size(const unsigned char header[static 16]);
 

@@ -241,6 +241,28 @@ static int process(struct bus *b)
 	return sd_bus_process(b->bus, NULL);
 }
 
+static uint64_t bytes_to_read(const struct bus *b)
+{
+	int n = 0;
+
+	return ioctl(sd_bus_get_fd(b->bus), FIONREAD, &n) < 0 || n < 0 ? 0 : (uint64_t)n;
+}
+
+/*
+ * sd-bus drops what it takes for no valid message, and then reads on in the same call: another
+ * message of any size, or a part of it.  A bus that sends such is left.  (Not seen if as much
+ * arrives meanwhile.)
+ */
+static int process_one(struct bus *b, uint64_t size)
+{
+	uint64_t n_before = bytes_to_read(b);
+	int r = process(b);
+
+	if (r >= 0 && size > 0 && bytes_to_read(b) + size < n_before)
+		return -EBADMSG;
+	return r;
+}
+
 /*
  * Reads one message.  sd-bus reads a message that is there as a whole in one call, and no byte
  * after it, so the next bytes in the socket are always the start of a message.  Where that is not
@@ -252,7 +274,7 @@ static int read_one(struct bus *b)
 
 	switch (look_at_head(sd_bus_get_fd(b->bus), &size)) {
 	case HEAD_WHOLE:
-		return process(b);
+		return process_one(b, size);
 	case HEAD_PARTIAL:
 		pause_until(b, monitor_now() + PATIENCE_USEC);
 		return 0;
@@ -266,6 +288,14 @@ static int read_one(struct bus *b)
 	case HEAD_NONE:
 		break;
 	}
+	return 0;
+}
+
+int bus_io_read(struct bus *b)
+{
+	if (b->to_skip == 0)
+		return read_one(b);
+	skip_some(b);
 	return 0;
 }
 
@@ -305,10 +335,8 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 		b->is_aligned = true;
 	} else if (revents & EPOLLOUT && b->has_no_room) {
 		r = on_room(b);
-	} else if (b->to_skip > 0) {
-		skip_some(b);
 	} else {
-		r = read_one(b);
+		r = bus_io_read(b);
 	}
 	if (r < 0)
 		b->is_lost = true;

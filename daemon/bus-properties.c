@@ -88,7 +88,7 @@ int bus_get_limits(sd_bus *bus, const char *path, const char *interface, const c
 	if (r >= 0 && !manager_scope_exists(m))
 		r = sd_bus_message_append(
 			reply, "s",
-			"nobody may be ended: the scope is of a cgroup that is not there");
+			"no process is eligible: the cgroup of the scope does not exist");
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -235,7 +235,7 @@ static int answer_busy(struct bus *b, sd_bus_message *call)
 			 format_foreign(d->comm, text, sizeof(text)), d->pid);
 	return sd_bus_reply_method_errorf(
 		call, BUS_ERROR_BUSY,
-		"%s was sent %s %s ago by policy %s; ask again when it is gone.", name,
+		"%s was sent %s %s ago by policy %s; ask again when it has exited.", name,
 		d->signal == SIGKILL ? "SIGKILL" : "SIGTERM",
 		format_duration(monitor_now() - d->signalled_at, since),
 		format_foreign(d->policy, policy, sizeof(policy)));

@@ -109,7 +109,8 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	b->has_said_why = false;
 	/* RequestName of the D-Bus specification: 2 is "in queue". */
 	if (sd_bus_message_read(reply, "u", &answer) >= 0 && answer == 2)
-		log_notice("bus: another process is " BUS_NAME "; waiting for it to go");
+		log_notice("bus: another process is " BUS_NAME
+			   "; waiting for it to release the name");
 	else
 		log_info("bus: " BUS_NAME);
 	return 0;
@@ -230,7 +231,7 @@ static bool is_over(struct bus *b)
 static void say_lost(struct bus *b, usec_t now)
 {
 	if (b->is_stuck && (b->stuck_said_at == 0 || now - b->stuck_said_at >= STUCK_AGAIN_USEC)) {
-		log_notice("bus: takes nothing of what is sent; leaving it, to join it again");
+		log_notice("bus: accepts nothing of what is sent; disconnecting, to connect again");
 		b->stuck_said_at = now;
 	} else if (!b->is_stuck && !b->has_said_why) {
 		log_notice("bus: lost, going on without");

@@ -56,12 +56,12 @@ static void add_relative(struct gathering *g, const struct census_process *proce
 void company_gather_family(struct manager *m, const struct census_process *victim)
 {
 	struct decision *d = &m->decision;
-	struct gathering g = { .m = m, .common = sub_u64(proc_mapped(&d->memory), d->alone) };
+	struct gathering g = { .m = m, .common = family_common(&d->memory, d->alone) };
 	const struct census_process *other;
 
 	if (!d->is_unit || !d->memory.is_measured || d->memory.kept == 0)
 		return; /* it shares little, or that is not known */
-	d->memory.kept = g.common;
+	d->memory.kept = sub_u64(proc_mapped(&d->memory), d->alone);
 	if (!may_kill_all(m, victim))
 		return;
 	census_for_each(&m->census, other)
@@ -71,7 +71,7 @@ void company_gather_family(struct manager *m, const struct census_process *victi
 	m->victim.is_family = d->n_relatives > 0;
 	if (d->n_relatives == 0 || g.is_partial)
 		return;
-	/* All die that share it: nothing is kept. */
-	d->memory.kept = 0;
+	/* All die that share it: of what is common nothing is kept. */
+	d->memory.kept = sub_u64(d->memory.kept, g.common);
 	d->memory.anon = add_u64(d->memory.anon, g.alone);
 }

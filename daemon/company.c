@@ -137,11 +137,11 @@ static void count_members(struct members *members, const struct census_node *nod
 static const struct census_node *find_node(const struct decision *d,
 					   const struct census_process *victim)
 {
-	const struct census_node *node =
-		victim->bundle ? &victim->bundle->cgroup->node : &victim->node;
+	const struct census_cgroup *cgroup = census_cgroup_of(victim);
+	const struct census_node *node = cgroup ? &cgroup->node : NULL;
 
 	for (; node && node->kind == CENSUS_CGROUP;
-	     node = (const struct census_node *)node->tally.parent)
+	     node = census_above((const struct census_cgroup *)node))
 		if (strcmp(((const struct census_cgroup *)node)->path, d->group) == 0)
 			return node;
 	return NULL;

@@ -186,7 +186,7 @@ static void forget_killed(struct manager *m)
 	for (unsigned i = 0; i < m->victim.n_others; i++)
 		if (m->victim.others[i].pidfd >= 0)
 			forget_one(m, m->victim.others[i].pid, m->victim.others[i].start_ticks);
-	census_forget_shares(&m->census, monitor_now());
+	census_forget_shares(&m->census);
 }
 
 /* By all that was freed: where others take memory as fast, available memory does not rise. */

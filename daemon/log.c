@@ -187,7 +187,7 @@ static void say_lost(unsigned n)
 
 	if (target == LOG_TARGET_NULL)
 		return;
-	snprintf(text, sizeof(text), "%u message%s lost, as nobody read them.", n,
+	snprintf(text, sizeof(text), "%u message%s lost, as the log was not read in time.", n,
 		 n == 1 ? " was" : "s were");
 	if (lines_are_entries()) {
 		length = (size_t)snprintf(line, sizeof(line), "MESSAGE=%s%cPRIORITY=%i", text, '\0',
@@ -204,8 +204,9 @@ void log_start(void)
 	int r = log_queue_start(say_lost);
 
 	if (r < 0)
-		log_warning("No thread for the log: %s; whoever does not read it holds reckond up.",
-			    strerror(-r));
+		log_warning(
+			"No thread for the log: %s; a reader that stops reading blocks reckond.",
+			strerror(-r));
 }
 
 void log_stop(void)
@@ -223,7 +224,7 @@ static bool may_debug(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (now.tv_sec != second && n_left_out > 0) {
-		snprintf(text, sizeof(text), "(%u debugging lines left out)", n_left_out);
+		snprintf(text, sizeof(text), "(%u debugging lines dropped)", n_left_out);
 		write_line(LOG_DEBUG, text);
 	}
 	if (now.tv_sec != second)

@@ -14,12 +14,12 @@ enum { EXIT_BAD_USAGE = 2 };
 
 static const char help[] =
 	"Usage: reckond [OPTION...]\n"
-	"Watches memory and, before it runs out, ends one well-chosen process.\n"
+	"Kills the process whose death frees the most memory, before memory runs out.\n"
 	"\n"
-	"  --config FILE   read FILE (and FILE.d/*.conf) instead of /etc/reckond/reckond.conf\n"
-	"  --dry-run       decide and say so, but never signal anybody\n"
-	"  --scope CGROUP  only processes in this cgroup or below may be ended\n"
-	"  --check-config  read the configuration, say what is wrong with it, and exit\n"
+	"  --config FILE   read FILE (and FILE.d/*.conf), not /etc/reckond/reckond.conf\n"
+	"  --dry-run       choose and log, but kill no process\n"
+	"  --scope CGROUP  only processes in this cgroup or below are eligible\n"
+	"  --check-config  check the configuration for errors and exit\n"
 	"  --version       print the version and exit\n"
 	"  --help          print this and exit\n"
 	"\n"

@@ -180,6 +180,9 @@ const char *manager_status(const struct manager *m, char buf[static MANAGER_STAT
 		snprintf(buf, MANAGER_STATUS_SIZE,
 			 "Degraded: the configuration has errors (reckonctl check)%s",
 			 m->policies.dry_run ? "; dry run: no process is killed" : "");
+	else if (m->stuck.since != 0)
+		snprintf(buf, MANAGER_STATUS_SIZE,
+			 "Memory is low, but no process is worth killing (reckonctl status)");
 	else
 		snprintf(buf, MANAGER_STATUS_SIZE, "%s",
 			 m->policies.dry_run ? "Dry run: no process is killed" : "Watching memory");
@@ -249,7 +252,7 @@ void manager_warn_of_scope(const struct manager *m)
 {
 	if (!manager_scope_exists(m))
 		log_warning(
-			"Scope %s: there is no such cgroup; until there is, nobody may be ended.",
+			"Scope %s: there is no such cgroup; until there is, no process is eligible.",
 			m->policies.scope);
 }
 
@@ -263,7 +266,7 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 	log_messages(&messages);
 	if (r != 0) {
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
-			  "The configuration was not reloaded%s%s; the old one stays.",
+			  "The configuration was not reloaded%s%s; the old one stays in use.",
 			  r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
 		*ret_mistakes = r > 0 ? list_mistakes(&messages) : NULL;
 		return r;

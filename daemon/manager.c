@@ -63,8 +63,8 @@ void manager_find_conflicts(struct manager *m, usec_t now)
 	for (unsigned i = 0; i < CONFLICT_MAX; i++)
 		if (found & ~m->conflicts & 1U << i)
 			log_event(MESSAGE_ID_CONFLICT, LOG_WARNING,
-				  "%s is active, too: when memory is short, both will end "
-				  "somebody where one would do.",
+				  "%s is active, too: when memory is low, both may kill "
+				  "for one shortage.",
 				  conflict_units[i]);
 	m->conflicts = found;
 }

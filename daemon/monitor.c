@@ -84,13 +84,24 @@ static void reload_if_wanted(struct manager *m)
 	(void)monitor_reload(m, &mistakes); /* they have been said */
 }
 
+/* What systemctl status shows. */
+static void notify_if_stuck(struct manager *m, bool was_stuck)
+{
+	char status[MANAGER_STATUS_SIZE];
+
+	if (was_stuck != (m->stuck.since != 0))
+		sd_notifyf(0, "STATUS=%s", manager_status(m, status));
+}
+
 static int look(struct manager *m)
 {
+	bool was_stuck = m->stuck.since != 0;
 	usec_t next, now;
 
 	if (m->state != MANAGER_CALM)
 		reserve_release(&m->reserve);
 	next = tick(m, monitor_now());
+	notify_if_stuck(m, was_stuck);
 	now = monitor_now();
 	if (m->state == MANAGER_CALM)
 		reserve_fill(&m->reserve, m->proc_fd);
@@ -138,7 +149,7 @@ static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *
 	struct manager *m = userdata;
 
 	if (revents & EPOLLERR) {
-		log_warning("The pressure trigger is gone; going on with the timer alone.");
+		log_warning("The pressure trigger has failed; continuing with the timer alone.");
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	}
 	m->watch_until = max_u64(m->watch_until, monitor_now() + TRIGGER_WATCH_USEC);

@@ -92,16 +92,16 @@ static void report_limits(struct manager *m)
 		unsigned capability;
 		const char *text;
 	} limits[] = {
-		{ CAP_KILL, "may not end processes of other users (CAP_KILL)" },
+		{ CAP_KILL, "may not kill processes of other users (CAP_KILL)" },
 		{ CAP_SYS_NICE, "may not raise priorities (CAP_SYS_NICE): on a busy machine memory "
-				"comes back late" },
+				"is reclaimed late" },
 		{ CAP_SYS_PTRACE,
 		  "may not read smaps_rollup of others (CAP_SYS_PTRACE): choices are as exact as statm, "
-		  "and who shares a victim's memory is not known" },
+		  "and which processes share a victim's memory is not known" },
 		{ CAP_SYS_RESOURCE, "may not lower oom_score_adj or have fine PSI triggers "
 				    "(CAP_SYS_RESOURCE)" },
 		{ CAP_DAC_OVERRIDE,
-		  "may not thaw or end groups of other users (CAP_DAC_OVERRIDE)" },
+		  "may not thaw or kill groups of other users (CAP_DAC_OVERRIDE)" },
 	};
 	const struct abilities *a = &m->abilities;
 
@@ -163,7 +163,7 @@ void report_start(struct manager *m)
 	log_info("reckond " PACKAGE_VERSION "%s%s%s", m->policies.dry_run ? ", dry run" : "",
 		 strcmp(m->policies.scope, "/") ? ", scope " : "",
 		 strcmp(m->policies.scope, "/") ? m->policies.scope : "");
-	log_info("memory: %s, of which %s can be given back; %s",
+	log_info("memory: %s, of which %s can be reclaimed; %s",
 		 format_bytes(r->counters.total, physical), format_bytes(r->total, total), memory);
 	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
 		 r->counters.zram_disksize ? ", on zram" : "",
@@ -178,6 +178,6 @@ void report_start(struct manager *m)
 	log_info("processes: %zu", m->census.n_processes);
 	report_limits(m);
 	report_doubts(m);
-	log_info("%s", m->policies.dry_run ? "Ready; nobody will be signalled."
+	log_info("%s", m->policies.dry_run ? "Ready; dry run: no process will be killed."
 					   : "Ready; rehearsed on a process of its own.");
 }

@@ -24,6 +24,7 @@ struct survey {
 	sem_t asked;
 	atomic_int state;     /* enum survey_state; the thread's while asked */
 	atomic_uint n_owners; /* the caller and the thread; the last one frees */
+	struct where_scratch scratch;
 	struct where_survey result;
 };
 
@@ -49,7 +50,7 @@ static void *survey_run(void *userdata)
 		if (atomic_load(&survey->state) == SURVEY_STOPPED)
 			break;
 		where_survey(survey->proc_fd, survey->root_fd, monitor_now,
-			     monitor_now() + SURVEY_USEC, &survey->result);
+			     monitor_now() + SURVEY_USEC, &survey->scratch, &survey->result);
 		if (!atomic_compare_exchange_strong(&survey->state, &asked, SURVEY_FINISHED))
 			break;
 	}

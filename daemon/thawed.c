@@ -219,8 +219,8 @@ static void recover_entry(struct manager *m, const struct ledger_entry *entry, i
 		put_back(m, entry, slot);
 		return;
 	}
-	log_notice("Pid %d: an earlier reckond has %s %s (v%d) for it; that is put back when it "
-		   "is gone.",
+	log_notice("Pid %d: an earlier reckond has %s %s (v%d) for it; this is undone when it "
+		   "has exited.",
 		   entry->pid, entry->moved ? "taken it out of" : "thawed",
 		   format_foreign(entry->path, path, sizeof(path)), entry->v1 ? 1 : 2);
 }
@@ -311,7 +311,7 @@ static void note_thawed_again(struct manager *m)
 	if (d->n_thawed_again == THAW_AGAIN_MAX)
 		log_warning(
 			"Pid %d: found frozen %u times after its signal; if it is once more, it "
-			"stays so.",
+			"stays frozen.",
 			d->pid, d->n_thawed_again);
 	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
 }

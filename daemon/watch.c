@@ -66,7 +66,7 @@ static void take_shares(struct manager *m, usec_t now)
 		process = census_find(&m->census, pid);
 		if (!process || process->start_ticks != start_ticks)
 			continue;
-		process->share_asked_at = now;
+		process->share_asked_at = census_stamp(now);
 		if (result != 0)
 			continue; /* unreadable, or gone: the next reading tells */
 		reading.memory = reading.reclaimable.full;
@@ -90,11 +90,11 @@ static void ask_for_shares(struct manager *m, usec_t now)
 		if (process->pid == 0 || process->error < 0 ||
 		    proc_mapped(&process->memory) < SHARE_SIZE_MIN ||
 		    (process->share_asked_at != 0 &&
-		     now - process->share_asked_at < SHARE_AGAIN_USEC))
+		     census_since(process->share_asked_at, now) < SHARE_AGAIN_USEC))
 			continue;
 		if (precise_measure(m->precise, process->pid, process->start_ticks) < 0)
 			break;
-		process->share_asked_at = now;
+		process->share_asked_at = census_stamp(now);
 		n_asked++;
 	}
 }

@@ -96,7 +96,7 @@ int census_read_attributes(struct census *census, struct census_process *process
 		r = read_adj(census, process, is_other);
 	if (r != 0)
 		return r;
-	process->compared_at = now;
+	process->compared_at = census_stamp(now);
 	if (is_other || process->uid != uid || moved || process->asks_executable)
 		apply_rules(census, process);
 	census_weigh(census, process);

@@ -79,7 +79,8 @@ static int compare_largest(struct comparison *c)
 	for (size_t i = 0; i < min_u64(census->n_by_size, CENSUS_LARGEST); i++) {
 		const struct census_process *process = census->order[i];
 
-		if (process->pid == 0 || c->now - process->compared_at < CENSUS_LARGEST_USEC)
+		if (process->pid == 0 ||
+		    census_since(process->compared_at, c->now) < CENSUS_LARGEST_USEC)
 			continue;
 		if (r < 0 || c->n_left == 0)
 			break;
@@ -97,12 +98,14 @@ static int compare_in_turn(struct comparison *c)
 	/* Not more than once around. */
 	census->in_turn_at = max_u64(census->in_turn_at, sub_u64(c->now, CENSUS_EVERYBODY_USEC));
 	while (r == 0 && c->n_left > 0 && census->in_turn_at + each <= c->now) {
-		const struct census_process *process =
-			census->next_in_turn ? census->next_in_turn : census->by_pid;
+		const struct census_process *process = census_next(census, &census->next_in_turn);
 
-		if (!process)
-			break;
-		census->next_in_turn = process->hh.next;
+		if (!process) {
+			if (census->n_processes == 0)
+				break;
+			census->next_in_turn = 0;
+			continue;
+		}
 		census->in_turn_at += each;
 		r = compare(c, process);
 	}
@@ -134,6 +137,6 @@ int census_compare_some(struct census *census, usec_t now, uint64_t allocated)
 
 void census_begin_turns(struct census *census, usec_t now)
 {
-	census->next_in_turn = NULL;
+	census->next_in_turn = 0;
 	census->in_turn_at = now;
 }

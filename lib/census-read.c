@@ -21,8 +21,6 @@
 #include "lib/io.h"
 #include "lib/proc-virtual.h"
 
-#define SCRATCH_SIZE (32 * KIB)
-
 /* So many pids given out since the last look are looked up one by one (a microsecond each); more
  * are found by a full listing (0.2 to 0.9 us for each process there is). */
 #define LOOK_UP_MAX 256
@@ -41,7 +39,7 @@ static void take_stat(struct census_process *process, const struct proc_stat *st
 static void note_error(struct census *census, struct census_process *process, int error)
 {
 	census->n_unreadable += (error < 0) - (process->error < 0);
-	process->error = error;
+	process->error = (short)error;
 }
 
 static int read_memory(struct census_sweep *sweep, struct census_process *process,
@@ -202,15 +200,15 @@ int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_
 static int list(struct census_sweep *sweep)
 {
 	struct census *census = sweep->census;
-	struct census_process *process, *next;
+	struct census_process *process;
 	int r;
 
 	census->generation++;
 	census_begin_listing(census);
-	r = proc_list(census->proc_fd, census->scratch, SCRATCH_SIZE, on_listed, sweep);
+	r = proc_list(census->proc_fd, census->scratch, CENSUS_SCRATCH_SIZE, on_listed, sweep);
 	if (r < 0)
 		return r;
-	HASH_ITER(hh, census->by_pid, process, next)
+	census_for_each(census, process)
 		if (process->generation != census->generation)
 			census_drop(census, process);
 	return census_reserve(census);

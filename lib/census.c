@@ -2,7 +2,8 @@
 /*
  * census: the tree; see the header.  How it is read is in census-read.c.
  *
- * A process's node is exact; what it passes up goes in multiples of its batch.  Bounds only ever
+ * What a process holds is counted by its branch, exactly; what that passes up goes in multiples of
+ * its batch.  Bounds only ever
  * rise on the way (a few steps up, until a node's is high enough already) and are made exact again
  * after each round, when all of them are looked at anyway.
  */
@@ -16,28 +17,35 @@
 
 /* Small enough for a bundle of idle processes to be told from a leak; a node's range is the sum of
  * these over all below. */
-#define BATCH_PROCESS (16 * KIB)
-#define BATCH_BUNDLE  (64 * KIB)
-#define BATCH_CGROUP  (256 * KIB)
+#define BATCH_BUNDLE (64 * KIB)
+#define BATCH_CGROUP (256 * KIB)
 
-#define SCRATCH_SIZE (32 * KIB)
-#define BLOCK	     256 /* processes are allocated so many at a time */
 #define SPARE_ENOUGH 128 /* ready for who comes in an emergency */
 
 static struct census_node *node_parent(const struct census_node *node)
 {
-	return (struct census_node *)node->tally.parent;
+	const struct tally_node *tally;
+	struct census_branch *above;
+
+	if (node->kind == CENSUS_PROCESS) {
+		above = ((const struct census_process *)node)->above;
+		return above ? &above->node : NULL;
+	}
+	tally = ((const struct census_branch *)node)->tally.parent;
+	return tally ? &census_branch_of(tally)->node : NULL;
 }
 
-static void node_init(struct census_node *node, enum census_kind kind, int64_t batch)
+static void node_init(struct census_node *node, enum census_kind kind)
 {
-	tally_init(&node->tally, batch);
-	node->kind = kind;
-	node->weight_max = 0;
-	node->reach_max = INT64_MIN;
-	node->estimate_max = 0;
-	node->walk = 0;
-	node->error_sum = 0;
+	*node = (struct census_node){ .kind = (uint8_t)kind, .reach_max = INT64_MIN };
+}
+
+static void branch_init(struct census_branch *branch, enum census_kind kind, int64_t batch)
+{
+	node_init(&branch->node, kind);
+	tally_init(&branch->tally, batch);
+	branch->first_process = NULL;
+	branch->n_processes = branch->n_branches = 0;
 }
 
 static bool raise(struct census_node *node, const struct census_node *below)
@@ -67,19 +75,70 @@ static void add_error(struct census_node *node, uint64_t error)
 		node->error_sum += error; /* modulo 2^64: taking away is adding the negative */
 }
 
-static void node_attach(struct census *census, struct census_node *node, struct census_node *parent)
+static void branch_attach(struct census *census, struct census_branch *branch,
+			  struct census_branch *parent)
 {
-	tally_attach(&node->tally, &parent->tally);
-	add_error(parent, node->error_sum);
-	raise_bounds(parent, node);
+	tally_attach(&branch->tally, &parent->tally);
+	add_error(&parent->node, branch->node.error_sum);
+	raise_bounds(&parent->node, &branch->node);
 	census->n_nodes++;
 }
 
-static void node_detach(struct census *census, struct census_node *node)
+static void branch_detach(struct census *census, struct census_branch *branch)
 {
-	add_error(node_parent(node), -node->error_sum);
-	tally_detach(&node->tally);
+	add_error(node_parent(&branch->node), -branch->node.error_sum);
+	tally_detach(&branch->tally);
 	census->n_nodes--;
+}
+
+/* Its branch holds what is new, and no longer what is old. */
+static void count_on(struct census_branch *branch, const struct proc_memory *new,
+		     const struct proc_memory *old)
+{
+	tally_add(&branch->tally, TALLY_ANON, (int64_t)(new->anon - old->anon));
+	tally_add(&branch->tally, TALLY_SWAP, (int64_t)(new->swap - old->swap));
+	tally_add(&branch->tally, TALLY_OTHER,
+		  (int64_t)(new->shmem + new->pagetables - old->shmem - old->pagetables));
+}
+
+static const struct proc_memory no_memory;
+
+static void process_attach(struct census *census, struct census_process *process,
+			   struct census_branch *branch)
+{
+	process->above = branch;
+	process->next = branch->first_process;
+	branch->first_process = process;
+	branch->n_processes++;
+	count_on(branch, &process->memory, &no_memory);
+	add_error(&branch->node, process->node.error_sum);
+	raise_bounds(&branch->node, &process->node);
+	census->n_nodes++;
+}
+
+static void process_detach(struct census *census, struct census_process *process)
+{
+	struct census_branch *branch = process->above;
+	struct census_process **link = &branch->first_process;
+
+	while (*link != process) /* CENSUS_BUNDLE at most */
+		link = &(*link)->next;
+	*link = process->next;
+	process->above = NULL;
+	branch->n_processes--;
+	count_on(branch, &no_memory, &process->memory);
+	add_error(&branch->node, -process->node.error_sum);
+	census->n_nodes--;
+}
+
+static void move_all(struct census *census, struct census_branch *from, struct census_branch *to)
+{
+	while (from->first_process) {
+		struct census_process *process = from->first_process;
+
+		process_detach(census, process);
+		process_attach(census, process, to);
+	}
 }
 
 int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgroups,
@@ -93,105 +152,69 @@ int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgro
 		.n_nodes = 1,
 		.listing_fd = -EBADF,
 	};
-	node_init(&census->machine, CENSUS_MACHINE, TALLY_BATCH_MAX);
-	census->scratch = malloc(SCRATCH_SIZE);
+	branch_init(&census->root, CENSUS_MACHINE, TALLY_BATCH_MAX);
+	census->scratch = malloc(CENSUS_SCRATCH_SIZE);
 	return census->scratch ? 0 : -ENOMEM;
 }
 
 void census_done(struct census *census)
 {
-	struct census_process *process, *next;
+	struct census_process *process;
 
-	HASH_ITER(hh, census->by_pid, process, next)
+	census_for_each(census, process)
 		census_drop(census, process);
 	census->n_order = 0;
 	census_bury(census);
 	for (size_t i = 0; i < census->n_blocks; i++)
 		free(census->blocks[i]);
 	census_stop_catching_up(census);
+	census_paths_done(&census->paths);
+	free(census->by_pid);
 	free(census->blocks);
 	free(census->order);
 	free(census->scratch);
 	*census = (struct census){ .proc_fd = -EBADF, .listing_fd = -EBADF };
 }
 
-/* One more block of spare processes, and room in the order for all there can be. */
-static int add_block(struct census *census)
-{
-	size_t n_order = (census->n_blocks + 1) * BLOCK;
-	struct census_process *block;
-	void *grown;
-
-	grown = realloc(census->blocks, (census->n_blocks + 1) * sizeof(*census->blocks));
-	if (!grown)
-		return -ENOMEM;
-	census->blocks = grown;
-	grown = realloc(census->order, n_order * sizeof(*census->order));
-	if (!grown)
-		return -ENOMEM;
-	census->order = grown;
-	census->n_order_allocated = n_order;
-	block = calloc(BLOCK, sizeof(*block));
-	if (!block)
-		return -ENOMEM;
-	census->blocks[census->n_blocks++] = block;
-	for (size_t i = 0; i < BLOCK; i++) {
-		block[i].hh.next = census->spare;
-		census->spare = &block[i];
-	}
-	return 0;
-}
-
 struct census_process *census_add(struct census *census, pid_t pid, uint64_t start_ticks)
 {
 	struct census_process *process;
 
-	if (!census->spare && add_block(census) < 0)
+	if (census->spare == 0 && census_add_block(census) < 0)
 		return NULL;
-	process = census->spare;
-	census->spare = process->hh.next;
-	*process = (struct census_process){
-		.pid = pid,
-		.start_ticks = start_ticks,
-		.kept_fd = -EBADF,
-		.weight = 1,
-	};
-	node_init(&process->node, CENSUS_PROCESS, BATCH_PROCESS);
-	HASH_ADD_INT(census->by_pid, pid, process);
-	if (!hash_has(process)) {
-		process->pid = 0;
-		process->hh.next = census->spare;
-		census->spare = process;
-		return NULL;
-	}
+	process = census_take_spare(census, pid);
+	process->start_ticks = start_ticks;
+	process->kept_fd = -EBADF;
+	process->weight = 1;
+	node_init(&process->node, CENSUS_PROCESS);
 	census->n_processes++;
 	return process;
 }
 
 int census_reserve(struct census *census)
 {
-	const struct census_process *process = census->spare;
+	uint32_t number = census->spare;
 
 	for (size_t i = 0; i < SPARE_ENOUGH; i++) {
-		if (!process)
-			return add_block(census);
-		process = process->hh.next;
+		if (number == 0)
+			return census_add_block(census);
+		number = census_at(census, number)->next_by_pid;
 	}
 	return 0;
 }
 
 static void cgroup_drop_if_empty(struct census *census, struct census_cgroup *cgroup)
 {
-	while (cgroup && cgroup->n_members == 0) {
-		struct census_node *parent = node_parent(&cgroup->node);
+	while (cgroup && cgroup->branch.n_branches == 0 && cgroup->branch.n_processes == 0) {
+		struct census_node *parent = census_above(cgroup);
 
-		node_detach(census, &cgroup->node);
-		HASH_DEL(census->by_path, cgroup);
+		branch_detach(census, &cgroup->branch);
+		census_paths_remove(&census->paths, cgroup);
 		free(cgroup);
 		if (parent->kind != CENSUS_CGROUP)
 			break;
 		cgroup = (struct census_cgroup *)parent;
-		cgroup->n_members--;
+		cgroup->branch.n_branches--;
 	}
 }
 
@@ -199,7 +222,7 @@ static bool may_be_victim(const struct census *census, const struct census_proce
 {
 	struct eligibility_subject subject = census_subject(census, process);
 
-	return process->bundle && !process->is_gone && !eligibility_is_ruled_out(&subject);
+	return process->above && !process->is_gone && !eligibility_is_ruled_out(&subject);
 }
 
 /* A node's bounds are floats, rounded; they must not be too low by that. */
@@ -229,51 +252,59 @@ static void set_bounds(struct census *census, struct census_process *process)
 	raise_bounds(node_parent(node), node);
 }
 
-/* Out of its bundle; what is left empty by that goes too. */
-static void unplace(struct census *census, struct census_process *process)
+/* Full: all that are directly on the cgroup are on a bundle from now on.  0 or -ENOMEM. */
+static int make_bundle(struct census *census, struct census_cgroup *cgroup)
 {
-	struct census_bundle *bundle = process->bundle;
-	struct census_cgroup *cgroup;
+	struct census_branch *bundle = malloc(sizeof(*bundle));
 
 	if (!bundle)
+		return -ENOMEM;
+	branch_init(bundle, CENSUS_BUNDLE_OF, BATCH_BUNDLE);
+	branch_attach(census, bundle, &cgroup->branch);
+	cgroup->branch.n_branches++;
+	move_all(census, &cgroup->branch, bundle);
+	return 0;
+}
+
+/* Where few are left of a bundle, and few are directly on the cgroup, all are. */
+static void drop_bundle_if_small(struct census *census, struct census_branch *bundle,
+				 struct census_cgroup *cgroup)
+{
+	if (bundle->n_processes > 0 &&
+	    bundle->n_processes + cgroup->branch.n_processes > CENSUS_BUNDLE / 2)
 		return;
-	cgroup = bundle->cgroup;
-	node_detach(census, &process->node);
-	process->bundle = NULL;
-	set_bounds(census, process);
-	if (--bundle->n_processes > 0) {
-		if (!cgroup->open)
-			cgroup->open = bundle;
-		return;
-	}
-	if (cgroup->open == bundle)
-		cgroup->open = NULL;
-	node_detach(census, &bundle->node);
+	move_all(census, bundle, &cgroup->branch);
+	branch_detach(census, bundle);
 	free(bundle);
-	cgroup->n_members--;
+	cgroup->branch.n_branches--;
+}
+
+/* Out of the tree; what is left empty by that goes too. */
+static void unplace(struct census *census, struct census_process *process)
+{
+	struct census_cgroup *cgroup = census_cgroup_of(process);
+	struct census_branch *branch = process->above;
+
+	if (!branch)
+		return;
+	process_detach(census, process);
+	set_bounds(census, process);
+	if (branch != &cgroup->branch)
+		drop_bundle_if_small(census, branch, cgroup);
 	cgroup_drop_if_empty(census, cgroup);
 }
 
 void census_drop(struct census *census, struct census_process *process)
 {
 	unplace(census, process);
-	if (census->next_in_turn == process)
-		census->next_in_turn = process->hh.next;
-	HASH_DEL(census->by_pid, process);
 	census->n_processes--;
 	census->n_unreadable -= process->error < 0;
 	census->n_gone -= process->is_gone;
 	closep(&process->kept_fd);
 	process->kept_fd = -EBADF;
-	process->pid = 0;
 	/* A round has it in its order still. */
-	if (census_round_is_under_way(census)) {
-		process->hh.next = census->dead;
-		census->dead = process;
-	} else {
-		process->hh.next = census->spare;
-		census->spare = process;
-	}
+	census_give_back(census, process,
+			 census_round_is_under_way(census) ? &census->dead : &census->spare);
 }
 
 void census_note_gone(struct census *census, struct census_process *process)
@@ -287,39 +318,32 @@ void census_note_gone(struct census *census, struct census_process *process)
 
 void census_drop_gone(struct census *census)
 {
-	struct census_process *process, *next;
+	struct census_process *process;
 
 	if (census->n_gone == 0)
 		return;
-	HASH_ITER(hh, census->by_pid, process, next)
+	census_for_each(census, process)
 		if (process->is_gone)
 			census_drop(census, process);
 }
 
 void census_bury(struct census *census)
 {
-	while (census->dead) {
-		struct census_process *process = census->dead;
+	while (census->dead != 0) {
+		uint32_t number = census->dead;
+		struct census_process *process = census_at(census, number);
 
-		census->dead = process->hh.next;
-		process->hh.next = census->spare;
-		census->spare = process;
+		census->dead = process->next_by_pid;
+		process->next_by_pid = census->spare;
+		census->spare = number;
 	}
-}
-
-static struct census_cgroup *find_cgroup(struct census *census, const char *path, size_t length)
-{
-	struct census_cgroup *cgroup;
-
-	HASH_FIND(hh, census->by_path, path, length, cgroup);
-	return cgroup;
 }
 
 /* The cgroup, and those above it down from the root's children; NULL: no memory. */
 static struct census_cgroup *find_or_make_cgroup(struct census *census, const char *path,
 						 size_t length)
 {
-	struct census_cgroup *cgroup = find_cgroup(census, path, length);
+	struct census_cgroup *cgroup = census_paths_find(&census->paths, path, length);
 	struct census_cgroup *above = NULL;
 	size_t above_length = length;
 
@@ -332,65 +356,39 @@ static struct census_cgroup *find_or_make_cgroup(struct census *census, const ch
 		if (!above)
 			return NULL;
 	}
-	cgroup = calloc(1, sizeof(*cgroup) + length + 1);
+	cgroup = calloc(
+		1, max_u64(sizeof(*cgroup), offsetof(struct census_cgroup, path) + length + 1));
 	if (!cgroup) {
 		cgroup_drop_if_empty(census, above);
 		return NULL;
 	}
 	memcpy(cgroup->path, path, length);
 	cgroup->in_scope = cgroup_path_is_below(cgroup->path, census->policies->scope);
-	node_init(&cgroup->node, CENSUS_CGROUP, BATCH_CGROUP);
-	HASH_ADD(hh, census->by_path, path, length, cgroup);
-	if (!hash_has(cgroup)) {
+	branch_init(&cgroup->branch, CENSUS_CGROUP, BATCH_CGROUP);
+	if (census_paths_add(&census->paths, cgroup) < 0) {
 		free(cgroup);
 		cgroup_drop_if_empty(census, above);
 		return NULL;
 	}
-	node_attach(census, &cgroup->node, above ? &above->node : &census->machine);
+	branch_attach(census, &cgroup->branch, above ? &above->branch : &census->root);
 	if (above)
-		above->n_members++;
+		above->branch.n_branches++;
 	return cgroup;
-}
-
-/* A bundle of the cgroup with room for one more. */
-static struct census_bundle *open_bundle(struct census *census, struct census_cgroup *cgroup)
-{
-	struct census_bundle *bundle = cgroup->open;
-
-	if (bundle && bundle->n_processes < CENSUS_BUNDLE)
-		return bundle;
-	bundle = calloc(1, sizeof(*bundle));
-	if (!bundle)
-		return NULL;
-	bundle->cgroup = cgroup;
-	node_init(&bundle->node, CENSUS_BUNDLE_OF, BATCH_BUNDLE);
-	node_attach(census, &bundle->node, &cgroup->node);
-	cgroup->n_members++;
-	cgroup->open = bundle;
-	return bundle;
 }
 
 int census_place(struct census *census, struct census_process *process, const char *path)
 {
-	struct census_cgroup *cgroup;
-	struct census_bundle *bundle;
+	struct census_cgroup *cgroup = census_cgroup_of(process);
 
-	if (process->kthread)
-		return 0;
-	if (process->bundle && strcmp(process->bundle->cgroup->path, path) == 0)
+	if (process->kthread || (cgroup && strcmp(cgroup->path, path) == 0))
 		return 0;
 	unplace(census, process);
 	cgroup = find_or_make_cgroup(census, path, strlen(path));
 	if (!cgroup)
 		return -ENOMEM;
-	bundle = open_bundle(census, cgroup);
-	if (!bundle) {
-		cgroup_drop_if_empty(census, cgroup);
+	if (cgroup->branch.n_processes == CENSUS_BUNDLE && make_bundle(census, cgroup) < 0)
 		return -ENOMEM;
-	}
-	bundle->n_processes++;
-	process->bundle = bundle;
-	node_attach(census, &process->node, &bundle->node);
+	process_attach(census, process, &cgroup->branch);
 	return 0;
 }
 
@@ -415,12 +413,12 @@ static void remember_growth(struct census_process *process, usec_t now)
 
 	if (process->recent_at == 0) {
 		process->earlier_footprint = process->recent_footprint = footprint;
-		process->recent_at = now;
-	} else if (now - process->recent_at >= CENSUS_GROWTH_USEC) {
+		process->recent_at = census_stamp(now);
+	} else if (census_since(process->recent_at, now) >= CENSUS_GROWTH_USEC) {
 		process->is_watched = true;
 		process->earlier_footprint = process->recent_footprint;
 		process->recent_footprint = footprint;
-		process->recent_at = now;
+		process->recent_at = census_stamp(now);
 	}
 }
 
@@ -448,17 +446,13 @@ static uint64_t mapped_at_most(const struct census *census, const struct census_
 static void put_memory(struct census *census, struct census_process *process,
 		       const struct proc_memory *memory, uint64_t allocated, usec_t now)
 {
-	struct tally_node *tally = &process->node.tally;
-	const struct proc_memory *old = &process->memory;
 	uint64_t mapped = proc_mapped(memory);
 	struct interval interval =
 		accuracy_interval(census->accuracy, mapped, census->with_swap, process->n_threads);
 	uint64_t error;
 
-	tally_add(tally, TALLY_ANON, (int64_t)(memory->anon - old->anon));
-	tally_add(tally, TALLY_SWAP, (int64_t)(memory->swap - old->swap));
-	tally_add(tally, TALLY_OTHER,
-		  (int64_t)(memory->shmem + memory->pagetables - old->shmem - old->pagetables));
+	if (process->above)
+		count_on(process->above, memory, &process->memory);
 	process->memory = *memory;
 	process->read_at_allocated = allocated;
 	error = interval.hi - mapped + mapped_at_most(census, process) - mapped;
@@ -497,7 +491,8 @@ void census_count(struct census *census, struct census_process *process,
 	struct proc_memory full = *memory;
 
 	if (full.is_measured) {
-		process->measured_at = now;
+		process->measured_at = census_stamp(now);
+		process->shares_era = census->shares_era;
 		process->measured_at_allocated = allocated;
 		process->share_off = 0;
 	} else {
@@ -566,10 +561,10 @@ void census_tighten(struct census *census, uint64_t allocated)
 
 void census_set_policies(struct census *census, const struct policy_set *policies)
 {
-	struct census_process *process, *next;
+	struct census_process *process;
 
 	/* Nobody is kept who points to a rule of old; nor a cgroup with its scope. */
-	HASH_ITER(hh, census->by_pid, process, next)
+	census_for_each(census, process)
 		census_drop(census, process);
 	census_stop_round(census);
 	census_stop_catching_up(census);
@@ -577,30 +572,25 @@ void census_set_policies(struct census *census, const struct policy_set *policie
 	census->swept_at = 0;
 }
 
-struct census_process *census_find(const struct census *census, pid_t pid)
-{
-	struct census_process *process;
-
-	HASH_FIND_INT(census->by_pid, &pid, process);
-	return process;
-}
-
 const char *census_cgroup_path(const struct census_process *process)
 {
-	return process->bundle ? process->bundle->cgroup->path : "/";
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
+
+	return cgroup ? cgroup->path : "/";
 }
 
 bool census_is_in_scope(const struct census *census, const struct census_process *process)
 {
-	return process->bundle ? process->bundle->cgroup->in_scope
-			       : cgroup_path_is_below("/", census->policies->scope);
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
+
+	return cgroup ? cgroup->in_scope : cgroup_path_is_below("/", census->policies->scope);
 }
 
 bool census_share_is_current(const struct census *census, const struct census_process *process,
 			     usec_t now)
 {
-	return process->memory.is_measured && process->measured_at >= census->measured_from &&
-	       sub_u64(now, process->measured_at) <= CENSUS_MEASURED_USEC &&
+	return process->memory.is_measured && process->shares_era == census->shares_era &&
+	       census_since(process->measured_at, now) <= CENSUS_MEASURED_USEC &&
 	       process->share_off <= (float)(proc_mapped(&process->memory) / CENSUS_MEASURED_OFF);
 }
 
@@ -635,12 +625,13 @@ struct interval census_interval(const struct census *census, const struct census
 struct interval census_node_interval(const struct census *census, const struct census_node *node,
 				     uint64_t allocated)
 {
+	const struct tally_node *tally = &((const struct census_branch *)node)->tally;
 	uint64_t growth = sub_u64(allocated, census->oldest_allocated), off;
 	int64_t approx, under, over;
 
-	approx = tally_approx(&node->tally, TALLY_ANON) + tally_approx(&node->tally, TALLY_SWAP) +
-		 tally_approx(&node->tally, TALLY_OTHER);
-	tally_range(&node->tally, &under, &over);
+	approx = tally_approx(tally, TALLY_ANON) + tally_approx(tally, TALLY_SWAP) +
+		 tally_approx(tally, TALLY_OTHER);
+	tally_range(tally, &under, &over);
 	/* Each counter may be off by so much. */
 	off = TALLY_N_COUNTERS * (uint64_t)max_u64((uint64_t)under, (uint64_t)over) +
 	      node->error_sum;

@@ -3,10 +3,10 @@
  * census: the kept snapshot: a tree of the machine, its cgroups, and all processes, with a tally at
  * every node.
  *
- * Processes hang on bundles of at most CENSUS_BUNDLE under their cgroup, cgroups under the cgroup
- * above, the outermost under the machine.  Kernel threads are not in the tree.  At each node: the
- * tally of anonymous, swapped and shared bytes below; and a bound on the score of any process
- * below, by which a choice passes over a whole subtree (victim.c).
+ * Processes hang on their cgroup, or where it has many, on bundles of CENSUS_BUNDLE under it;
+ * cgroups under the cgroup above, the outermost under the machine.  Kernel threads are not in the
+ * tree.  At each node: the tally of anonymous, swapped and shared bytes below; and a bound on the
+ * score of any process below, by which a choice passes over a whole subtree (victim.c).
  *
  * Kept fresh in four ways, each in its time: census_sweep() reads everybody (once, when watch
  * begins); census_find_new() looks at who has come since, by the pids given out since; a round of
@@ -29,9 +29,9 @@
 #include <sys/types.h>
 
 #include "lib/accuracy.h"
+#include "lib/census-index.h"
 #include "lib/cgroup.h"
 #include "lib/eligibility.h"
-#include "lib/hash.h"
 #include "lib/memory.h"
 #include "lib/policy.h"
 #include "lib/proc.h"
@@ -49,50 +49,74 @@ enum census_kind {
 
 /* What all nodes of the tree have; the first member of each. */
 struct census_node {
-	struct tally_node tally; /* first: a child's tally is the child */
-	enum census_kind kind;
-	float weight_max; /* of any candidate below: rules and oom_score_adj */
 	/* Of any candidate below, the largest (reading + counting error - handed out when read):
 	 * add what is handed out now, and it is the upper end.  INT64_MIN: there is no candidate.
 	 * Both bounds may be too high after a re-reading, never too low. */
 	int64_t reach_max;
 	uint64_t error_sum; /* of the counting errors below */
+	float weight_max;   /* of any candidate below: rules and oom_score_adj */
 	float estimate_max; /* of any candidate below: what is reclaimable, times its weight */
 	unsigned walk;	    /* of victim.c: the last walk that has dealt with it */
+	uint8_t kind;	    /* enum census_kind */
+};
+
+/* What all but processes have.  A process needs no tally of its own: what it holds is added to that
+ * of its branch. */
+struct census_branch {
+	struct census_node node;
+	struct tally_node tally;
+	struct census_process *first_process;
+	unsigned n_processes; /* directly on it */
+	unsigned n_branches;  /* bundles and cgroups directly below */
 };
 
 struct census_cgroup {
-	struct census_node node;
-	struct census_bundle *open; /* with room for one more, or NULL */
+	union {
+		struct census_node node;
+		struct census_branch branch;
+	};
+	struct census_cgroup *next_by_path; /* with the same hash */
+	float weight; /* of the rules that go by cgroup alone; 0: not asked yet */
 	bool in_scope;
-	unsigned n_members; /* bundles and cgroups directly below */
-	float weight;	    /* of the rules that go by cgroup alone; 0: not asked yet */
-	UT_hash_handle hh;
 	char path[];
 };
 
-struct census_bundle {
-	struct census_node node;
-	struct census_cgroup *cgroup;
-	unsigned n_processes;
-};
-
+/* A process takes 256 bytes.  Times that look back by seconds are stamps: census_stamp(). */
 struct census_process {
 	struct census_node node;	 /* node.weight_max is its own weight; 0: never a victim */
-	UT_hash_handle hh;		 /* by pid */
-	struct census_bundle *bundle;	 /* NULL for kernel threads */
+	struct census_branch *above;	 /* a cgroup or a bundle; NULL for kernel threads */
+	struct census_process *next;	 /* on the same branch */
 	const struct rule *protected_by; /* borrowed from the policy set */
 	uint64_t start_ticks;		 /* with pid: the identity */
-	pid_t pid;
+	struct proc_memory memory;
+	uint64_t read_at_allocated;	/* bytes allocated by the machine when memory was read */
+	uint64_t status_at_allocated;	/* when shared memory and page tables were */
+	uint64_t measured_at_allocated; /* when memory.kept was */
+	uint64_t recent_footprint;	/* mapped, at most CENSUS_GROWTH_USEC ago */
+	uint64_t earlier_footprint;	/* once to twice as long ago, or when first seen */
+	uint64_t alone;	     /* when its share was measured: what its death alone frees */
+	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share; less
+				what it has lost since */
+	pid_t pid;	     /* 0: a free place */
 	pid_t ppid;
 	pid_t session;
 	uid_t uid;
 	uid_t owner;  /* of its directory in /proc, when uid was read */
 	int kept_fd;  /* statm or status, for the largest, in watch; else negative */
 	float weight; /* of the rules */
-	int error;    /* negative errno: its memory could not be read */
 	unsigned n_threads;
+	unsigned choice;	 /* the last in which its memory was read, or could not be */
+	float share_off;	 /* how much of what it maps has changed since measured_at; bytes */
+	uint32_t recent_at;	 /* stamps; 0: never */
+	uint32_t compared_at;	 /* when what can change without an exec was read last */
+	uint32_t measured_at;	 /* memory.kept was */
+	uint32_t share_asked_at; /* it was asked for, or told, in watch: daemon/watch.c */
+	uint32_t next_by_pid;	 /* number of the next with this hash, or of its list; 0: none */
+	unsigned code_pages;	 /* another number: another program; 0: not known */
 	short oom_score_adj;
+	short error;	    /* negative errno: its memory could not be read */
+	uint8_t generation; /* of the last listing that saw it */
+	uint8_t shares_era; /* of census.shares_era, when its share was measured */
 	char state;
 	bool kthread : 1;
 	bool asks_executable : 1;  /* a rule does, and an exec may leave the name as it is */
@@ -100,27 +124,47 @@ struct census_process {
 	bool has_many_groups : 1;  /* status is so long that only statm is read in a round */
 	bool is_gone : 1;	   /* vanished in a choice */
 	bool is_watched : 1;	   /* known for so long that its growth is */
+	bool has_failed : 1;	   /* could not be read in that choice */
+	bool is_unit : 1;	   /* when its share was measured: victim_apply_share() */
 	char comm[16];
-	bool is_unit : 1;	/* when its share was measured: victim_apply_share() */
-	unsigned choice;	/* the last in which its memory was read */
-	unsigned failed_choice; /* the last in which it could not be */
-	struct proc_memory memory;
-	uint64_t read_at_allocated;   /* bytes allocated by the machine when memory was read */
-	uint64_t status_at_allocated; /* when shared memory and page tables were */
-	usec_t measured_at;	      /* memory.kept was */
-	uint64_t measured_at_allocated;
-	usec_t share_asked_at;	      /* it was asked for, or told, in watch: daemon/watch.c */
-	uint64_t alone;		      /* when its share was measured: what its death alone frees */
-	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share; less
-				what it has lost since */
-	uint64_t recent_footprint;  /* mapped, at most CENSUS_GROWTH_USEC ago */
-	uint64_t earlier_footprint; /* once to twice as long ago, or when first seen */
-	usec_t recent_at;
-	usec_t compared_at;  /* when what can change without an exec was read last */
-	float share_off;     /* how much of what it maps has changed since measured_at; bytes */
-	unsigned generation; /* of the last listing that saw it */
-	unsigned code_pages; /* another number: another program; 0: not known */
 };
+
+/* Hundredths of a second, never 0, in 32 bits: they come round after 497 days. */
+#define CENSUS_STAMP_USEC (10 * USEC_PER_MSEC)
+static inline uint32_t census_stamp(usec_t now)
+{
+	uint32_t stamp = (uint32_t)(now / CENSUS_STAMP_USEC);
+
+	return stamp ? stamp : 1;
+}
+
+/* How long ago the stamp was made, to a hundredth of a second. */
+static inline usec_t census_since(uint32_t stamp, usec_t now)
+{
+	return (uint32_t)(census_stamp(now) - stamp) * CENSUS_STAMP_USEC;
+}
+
+/* The branch that has this tally. */
+static inline struct census_branch *census_branch_of(const struct tally_node *tally)
+{
+	return (struct census_branch *)((char *)tally - offsetof(struct census_branch, tally));
+}
+
+/* The cgroup that a process is in; NULL: it is not in the tree. */
+static inline struct census_cgroup *census_cgroup_of(const struct census_process *process)
+{
+	struct census_branch *branch = process->above;
+
+	if (branch && branch->node.kind == CENSUS_BUNDLE_OF)
+		branch = census_branch_of(branch->tally.parent);
+	return (struct census_cgroup *)branch;
+}
+
+/* The cgroup or machine that a cgroup is below. */
+static inline struct census_node *census_above(const struct census_cgroup *cgroup)
+{
+	return &census_branch_of(cgroup->branch.tally.parent)->node;
+}
 
 /* So long a measured share bounds a process from above: relatives may exit meanwhile, and what was
  * shared with them is its own then. */
@@ -158,22 +202,25 @@ struct census_totals {
 };
 
 struct census {
-	struct census_node machine;
+	union {
+		struct census_node machine;
+		struct census_branch root;
+	};
 	struct census_totals totals;
-	usec_t measured_from; /* shares measured before that are void */
-	unsigned walk;	      /* the number of the last walk, of all choices: victim.c */
-	unsigned choice;      /* of the last choice */
-	size_t n_gone;	      /* seen to have vanished in a choice, and to be dropped after it */
-	size_t n_processes;   /* kernel threads too */
-	size_t n_nodes;	      /* of the tree */
-	size_t n_candidates;  /* who may be a victim, as far as the census can tell */
-	size_t n_unreadable;  /* processes that may not be read: never chosen */
-	size_t n_hidden;   /* of these, who are not known but by number, since the last listing */
-	bool with_swap;	   /* swap was in use at the last sweep or round */
-	bool keeps_status; /* status is read in a round, and kept open; else statm */
-	bool keeps_none;   /* there were too few descriptors */
-	usec_t swept_at;   /* 0: everybody is to be read again */
-	pid_t last_pid;	   /* the newest given out, as far as we have looked; 0: not known */
+	uint8_t shares_era;  /* shares measured in another one are void */
+	unsigned walk;	     /* the number of the last walk, of all choices: victim.c */
+	unsigned choice;     /* of the last choice */
+	size_t n_gone;	     /* seen to have vanished in a choice, and to be dropped after it */
+	size_t n_processes;  /* kernel threads too */
+	size_t n_nodes;	     /* of the tree */
+	size_t n_candidates; /* who may be a victim, as far as the census can tell */
+	size_t n_unreadable; /* processes that may not be read: never chosen */
+	size_t n_hidden;     /* of these, who are not known but by number, since the last listing */
+	bool with_swap;	     /* swap was in use at the last sweep or round */
+	bool keeps_status;   /* status is read in a round, and kept open; else statm */
+	bool keeps_none;     /* there were too few descriptors */
+	usec_t swept_at;     /* 0: everybody is to be read again */
+	pid_t last_pid;	     /* the newest given out, as far as we have looked; 0: not known */
 	uint64_t oldest_allocated; /* when the oldest reading of all was taken */
 	uint64_t largest;	   /* footprint, at the last sweep or round */
 
@@ -183,21 +230,24 @@ struct census {
 	const struct accuracy *accuracy;
 	const struct policy_set *policies;
 
-	struct census_process *by_pid;
-	struct census_cgroup *by_path;
-	struct census_process *spare; /* a list by hh.next; filled in calm and watch */
-	struct census_process *dead;  /* dropped while a round is under way */
-	unsigned kept_fds_max;	      /* statm files that are kept open; 0: 256 */
-	void **blocks;		      /* where processes come from */
+	/* Places for processes, numbered from 1; and those with a hash, by pid: a list by
+	 * next_by_pid begins with by_pid[pid % n_by_pid]. */
+	struct census_process **blocks;
 	size_t n_blocks;
-	unsigned generation;
+	uint32_t *by_pid;
+	size_t n_by_pid;	   /* a power of two */
+	uint32_t spare;		   /* a list too; filled in calm and watch */
+	uint32_t dead;		   /* dropped while a round is under way */
+	struct census_paths paths; /* the cgroups */
+	unsigned kept_fds_max;	   /* statm files that are kept open; 0: 256 */
+	uint8_t generation;
 	char *scratch;	   /* for getdents64 */
 	pid_t looked_from; /* pids after this were looked at last time, perhaps too early; 0: none
 			    */
 
 	/* A round under way: everybody known at its start, largest first. */
 	struct census_process **order;
-	size_t n_order, i_order, n_order_allocated;
+	size_t n_order, i_order;
 	uint64_t round_allocated; /* when the last one began, or the sweep */
 	bool compares;		  /* it compares everybody, too; the next one will */
 	bool compares_next;
@@ -208,8 +258,8 @@ struct census {
 	/* Of census_compare_some(). */
 	usec_t compared_some_at;
 	size_t n_by_size; /* so many of order[] are the largest still, but for those with pid 0 */
-	struct census_process *next_in_turn; /* NULL: the first of all */
-	usec_t in_turn_at;		     /* up to then, those before it had their turn */
+	size_t next_in_turn; /* as for census_next() */
+	usec_t in_turn_at;   /* up to then, those before it had their turn */
 	struct census_young young[CENSUS_N_YOUNG];
 };
 
@@ -306,9 +356,9 @@ int census_reread(struct census *census, struct census_process *process, uint64_
 void census_note_gone(struct census *census, struct census_process *process);
 
 /* What was measured of shares is void: a process was killed. */
-static inline void census_forget_shares(struct census *census, usec_t now)
+static inline void census_forget_shares(struct census *census)
 {
-	census->measured_from = now;
+	census->shares_era++;
 }
 
 /* Somebody has read its oom_score_adj. */
@@ -317,12 +367,45 @@ void census_adjust(struct census *census, pid_t pid, int oom_score_adj);
 /* NULL if there is none. */
 struct census_process *census_find(const struct census *census, pid_t pid);
 
+/* The next process after so many places, in the order of these; *i is 0 before the first, and the
+ * number of the process afterwards.  NULL: that was the last.  Any may be dropped meanwhile. */
+struct census_process *census_next(const struct census *census, size_t *i);
+
+#define CENSUS_PASTE_(a, b) a##b
+#define CENSUS_PASTE(a, b)  CENSUS_PASTE_(a, b)
+#define census_for_each_(census, process, i)                                                       \
+	for (size_t i = 0; ((process) = census_next(census, &(i)));)
 #define census_for_each(census, process)                                                           \
-	for ((process) = (census)->by_pid; (process); (process) = (process)->hh.next)
+	census_for_each_(census, process, CENSUS_PASTE(census_i_, __LINE__))
+
+/* The processes directly on a node, then the branches below it. */
+static inline struct census_node *census_first_branch(const struct census_branch *branch)
+{
+	const struct tally_node *tally = branch->tally.first_child;
+
+	return tally ? &census_branch_of(tally)->node : NULL;
+}
+
+static inline struct census_node *census_first_child(const struct census_node *node)
+{
+	const struct census_branch *branch = (const struct census_branch *)node;
+
+	return branch->first_process ? &branch->first_process->node : census_first_branch(branch);
+}
+
+static inline struct census_node *census_next_child(const struct census_node *child)
+{
+	const struct census_process *process = (const struct census_process *)child;
+	const struct tally_node *tally;
+
+	if (child->kind == CENSUS_PROCESS)
+		return process->next ? &process->next->node : census_first_branch(process->above);
+	tally = ((const struct census_branch *)child)->tally.next;
+	return tally ? &census_branch_of(tally)->node : NULL;
+}
 
 #define census_for_each_child(child, parent)                                                       \
-	for ((child) = (struct census_node *)(parent)->tally.first_child; (child);                 \
-	     (child) = (struct census_node *)(child)->tally.next)
+	for ((child) = census_first_child(parent); (child); (child) = census_next_child(child))
 
 /* "/" for kernel threads. */
 const char *census_cgroup_path(const struct census_process *process);
@@ -371,6 +454,6 @@ uint64_t census_mapped_at_most(const struct census *census, const struct census_
 bool census_share_is_current(const struct census *census, const struct census_process *process,
 			     usec_t now);
 
-/* The same for a cgroup, or the machine. */
+/* The same for a cgroup, a bundle or the machine. */
 struct interval census_node_interval(const struct census *census, const struct census_node *node,
 				     uint64_t allocated);

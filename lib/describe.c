@@ -61,7 +61,7 @@ static void add_floor(struct text *text, const struct policy *policy, uint64_t t
 static void add_pressure(struct text *text, const char *what, unsigned permyriad)
 {
 	if (permyriad > 0)
-		add(text, "%s%s stalled >= %g%%", text->n > 0 ? ", " : "", what, permyriad / 100.0);
+		add(text, "%sPSI %s >= %g%%", text->n > 0 ? ", " : "", what, permyriad / 100.0);
 }
 
 const char *describe_policy(const struct policy *policy, const struct memory_reading *memory,
@@ -76,8 +76,8 @@ const char *describe_policy(const struct policy *policy, const struct memory_rea
 		add_line(&text, "swap free", &policy->swap_free, memory->swap_total);
 	else if (policy->swap_free.set && !policy->memory_available.set)
 		add(&text, "%sswap free (never: there is none)", text.n > 0 ? ", " : "");
-	add_pressure(&text, "something", policy->pressure_some);
-	add_pressure(&text, "everything", policy->pressure_full);
+	add_pressure(&text, "some", policy->pressure_some);
+	add_pressure(&text, "full", policy->pressure_full);
 	if (policy->thrashing > 0)
 		add(&text, "%srefaulted >= %g%% of what was reclaimed", text.n > 0 ? ", " : "",
 		    policy->thrashing / 100.0);
@@ -106,7 +106,7 @@ const char *describe_memory(const struct memory_reading *reading,
 	return buf;
 }
 
-/* "init" is one; "reckond itself" goes without saying. */
+/* "init" is one; "reckond itself" is not listed. */
 const char *describe_exclusions(const size_t n[static _ELIGIBILITY_MAX],
 				char buf[static DESCRIBE_EXCLUSIONS_SIZE])
 {

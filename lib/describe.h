@@ -12,7 +12,7 @@
 #include "lib/victim.h"
 
 /*
- * "available <= 10% capped at 4.0 GiB (102 MiB), swap free <= 200 MiB, everything stalled >=
+ * "available <= 10% capped at 4.0 GiB (102 MiB), swap free <= 200 MiB, PSI full >=
  * 40% for 5 s"; with what is in force of them on this machine: the floor (policy_has_floor()),
  * where that is lower, and, without swap, nothing of swap beside a line in memory.  "" for a policy
  * that has no conditions.  Returns buf.
@@ -26,8 +26,8 @@ const char *describe_policy(const struct policy *policy, const struct memory_rea
 const char *describe_memory(const struct memory_reading *reading,
 			    char buf[static DESCRIBE_MEMORY_SIZE]);
 
-/* "init, 65 kernel threads, 3 protected, 26 outside the scope": who may not go, as counted by
- * victim_count_exclusions().  Returns buf. */
+/* "init, 65 kernel threads, 3 protected, 26 outside the scope": which are not eligible, as counted
+ * by victim_count_exclusions().  Returns buf. */
 #define DESCRIBE_EXCLUSIONS_SIZE 320
 const char *describe_exclusions(const size_t n[static _ELIGIBILITY_MAX],
 				char buf[static DESCRIBE_EXCLUSIONS_SIZE]);

@@ -92,22 +92,28 @@ static json_t *of_candidate(const struct outlook *o, const struct victim_candida
 	const struct proc_memory *memory = &candidate->memory;
 	struct interval size = outlook_size(o, candidate);
 	bool is_known = candidate->precise || candidate->cgroup || p->error == 0;
+	unsigned n_relatives;
+	uint64_t frees = outlook_frees(o, candidate, &n_relatives);
+	const char *why = n_relatives > 0 ? NULL : explain_kept(memory);
 
 	return json_pack(
-		"{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:f, s:o, s:o, s:o}",
+		"{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:o, s:f, s:o, s:o, s:o}",
 		"pid", (int)p->pid, "command", json_of_foreign(p->comm), "user",
 		json_of_foreign(outlook_user(o, p->uid)), "uid",
 		p->uid == (uid_t)-1 ? json_null() : json_integer(p->uid), "cgroup",
 		json_of_foreign(census_cgroup_path(p)), "processes",
 		candidate->cgroup ? json_integer(outlook_processes(candidate)) : json_null(),
 		"footprint_bytes", of_known(is_known, proc_reclaimable(memory)), "would_free_bytes",
-		of_known(is_known, proc_reclaimable(memory)), "alone_bytes",
+		of_known(is_known, frees), "alone_bytes",
 		of_known(is_known && candidate->precise, candidate->alone), "footprint_min_bytes",
 		of_known(is_known, size.lo), "footprint_max_bytes", of_known(is_known, size.hi),
 		"anonymous_bytes", of_known(is_known, memory->anon), "swap_bytes",
 		of_known(is_known, memory->swap), "shared_bytes",
-		of_known(is_known, memory->shared), "precise",
-		candidate->precise && size.lo == size.hi, "oom_score_adj",
+		of_known(is_known, memory->shared), "shmem_bytes",
+		of_known(is_known, memory->shmem), "kept_bytes",
+		of_known(is_known && memory->is_measured, sub_u64(proc_mapped(memory), frees)),
+		"kept_for", why ? json_string(why) : json_null(), "relatives", (int)n_relatives,
+		"precise", candidate->precise && size.lo == size.hi, "oom_score_adj",
 		candidate->cgroup ? json_null() : json_integer(p->oom_score_adj), "weight",
 		outlook_weight(candidate), "score_bytes", of_known(is_known, candidate->estimate),
 		"score_min_bytes", of_known(is_known, candidate->score.lo), "score_max_bytes",
@@ -144,12 +150,14 @@ static json_t *of_group(const struct outlook *o)
 	if (g->length == 0)
 		return json_null();
 	snprintf(path, sizeof(path), "%.*s", (int)g->length, g->path);
-	return json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:o}", "cgroup", json_of_foreign(path),
-			 "by", g->is_flagged ? "memory.oom.group" : "policy", "processes",
-			 (int)g->n_processes, "would_free_bytes", json_of_bytes(g->footprint),
-			 "footprint_bytes", json_of_bytes(g->footprint), "footprint_min_bytes",
-			 json_of_bytes(g->size.lo), "footprint_max_bytes",
-			 json_of_bytes(g->size.hi));
+	return json_pack(
+		"{s:o, s:s, s:i, s:o, s:o, s:o, s:o}", "cgroup", json_of_foreign(path), "by",
+		g->is_flagged	 ? "memory.oom.group"
+		: g->is_repeated ? "repeated-kills"
+				 : "policy",
+		"processes", (int)g->n_processes, "would_free_bytes", json_of_bytes(g->footprint),
+		"footprint_bytes", json_of_bytes(g->footprint), "footprint_min_bytes",
+		json_of_bytes(g->size.lo), "footprint_max_bytes", json_of_bytes(g->size.hi));
 }
 
 static json_t *of_left_out(const struct outlook *o)

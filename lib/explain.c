@@ -72,18 +72,23 @@ static const char *name_group(const struct outlook *o, char buf[static GROUP_SIZ
 	return buf;
 }
 
-static void explain_going(const struct outlook *o, struct explanation *e)
+static void explain_victim(const struct outlook *o, struct explanation *e)
 {
 	const struct victim_candidate *victim = outlook_victim(o);
 	char name[EXPLAIN_NAME_SIZE];
 
 	if (outlook_is_of_cgroups(o))
 		snprintf(e->text, sizeof(e->text), "no other cgroup ranks higher");
+	else if (o->n_siblings > 0 || o->group.is_repeated)
+		snprintf(e->text, sizeof(e->text), "repeated kills %s have not freed enough memory",
+			 o->group.is_repeated ? "in its cgroup" : "of its name and parent");
 	else if (e->process == victim->process)
-		snprintf(e->text, sizeof(e->text), "nobody ranks higher");
+		snprintf(e->text, sizeof(e->text), "no process ranks higher");
 	else
-		snprintf(e->text, sizeof(e->text), "%s ranks highest, and memory.oom.group is set",
-			 explain_name(o, victim->process, name));
+		snprintf(e->text, sizeof(e->text), "%s ranks highest, and %s",
+			 explain_name(o, victim->process, name),
+			 o->group.length > 0 ? "memory.oom.group is set"
+					     : "most of its memory is shared with this one");
 }
 
 /* Of a process whose cgroup is ranked, its cgroup. */
@@ -95,15 +100,15 @@ static enum passover_verdict avoided_for(const struct outlook *o, const struct e
 		return PASSOVER_NOT;
 	if (!outlook_is_of_cgroups(o) || e->candidate.cgroup)
 		return outlook_avoided(o, &e->candidate);
-	return avoided->node && e->process->bundle && e->process->bundle->cgroup == avoided->cgroup
+	return avoided->node && avoided->cgroup && census_cgroup_of(e->process) == avoided->cgroup
 		       ? outlook_avoided(o, avoided)
 		       : PASSOVER_NOT;
 }
 
 static const char *why_avoided(enum passover_verdict verdict)
 {
-	return verdict == PASSOVER_KIND ? "ending another of its kind gave little"
-					: "the last try to end it failed";
+	return verdict == PASSOVER_KIND ? "killing a similar one freed little"
+					: "the last try to kill it failed";
 }
 
 static void explain_rank(const struct outlook *o, struct explanation *e)
@@ -114,16 +119,17 @@ static void explain_rank(const struct outlook *o, struct explanation *e)
 
 	if (e->rank == 0)
 		snprintf(e->text, sizeof(e->text),
-			 "the policy ends whole cgroups, and its own may not be ended as a whole");
+			 "the policy kills whole cgroups, and its own is not eligible as a whole");
 	else if (!victim)
-		snprintf(e->text, sizeof(e->text), "nobody could be chosen");
+		snprintf(e->text, sizeof(e->text), "no process could be chosen");
 	else if (outlook_is_of_cgroups(o) && avoided != PASSOVER_NOT)
-		snprintf(e->text, sizeof(e->text), "its cgroup counts for more than %s, but %s",
+		snprintf(e->text, sizeof(e->text),
+			 "the score of its cgroup is higher than that of %s, but %s",
 			 name_group(o, group), why_avoided(avoided));
 	else if (outlook_is_of_cgroups(o))
 		snprintf(e->text, sizeof(e->text), "%s ranks higher", name_group(o, group));
 	else if (avoided != PASSOVER_NOT)
-		snprintf(e->text, sizeof(e->text), "it counts for more than %s, but %s",
+		snprintf(e->text, sizeof(e->text), "its score is higher than that of %s, but %s",
 			 explain_name(o, victim->process, name), why_avoided(avoided));
 	else if (e->candidate.verdict == VICTIM_UNDECIDED)
 		snprintf(e->text, sizeof(e->text), "%s seems to rank higher",
@@ -148,7 +154,7 @@ int explain_process(struct outlook *o, pid_t pid, struct explanation *ret)
 	if (e.would_go && outlook_is_of_cgroups(o))
 		e.rank = 1; /* be it in a cgroup below that */
 	if (e.would_go) {
-		explain_going(o, &e);
+		explain_victim(o, &e);
 	} else if (e.exclusion == ELIGIBILITY_ELIGIBLE) {
 		explain_rank(o, &e);
 	} else {
@@ -169,7 +175,7 @@ static void explain_weight(const struct outlook *o, struct explanation *e)
 	if (o->request.rank_by != POLICY_RANK_BY_FOOTPRINT)
 		snprintf(ranked_by, sizeof(ranked_by), ", ranked by %s",
 			 policy_rank_by_to_string(o->request.rank_by));
-	snprintf(e->text, sizeof(e->text), "it counts as %s (%sweight %.3g%s)",
+	snprintf(e->text, sizeof(e->text), "its score is %s (%sweight %.3g%s)",
 		 format_bytes(c->estimate, counts), adj, outlook_weight(c), ranked_by);
 }
 
@@ -183,7 +189,7 @@ static void explain_stay(const struct outlook *o, struct explanation *e)
 		snprintf(e->text, sizeof(e->text), "%s", why_avoided(avoided));
 	else if (outlook_is_of_cgroups(o) && !e->candidate.cgroup)
 		snprintf(e->text, sizeof(e->text),
-			 "the policy ends whole cgroups, and its own may not be ended as a whole");
+			 "the policy kills whole cgroups, and its own is not eligible as a whole");
 	else
 		explain_weight(o, e);
 }
@@ -220,7 +226,7 @@ static void keep_if_larger(struct staying *s, const struct explanation *e)
 /* A cgroup that is ranked stands for all in it. */
 static bool is_in_ranked(const struct outlook *o, const struct census_process *process)
 {
-	const struct census_cgroup *cgroup = process->bundle ? process->bundle->cgroup : NULL;
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
 
 	if (!outlook_is_of_cgroups(o) || !cgroup)
 		return false;
@@ -264,7 +270,7 @@ static void find_staying_cgroups(struct staying *s)
 	}
 }
 
-/* Who counts for most of those that are passed over is named in any case. */
+/* The one with the highest score of those that are skipped is named in any case. */
 static void keep_avoided(struct staying *s)
 {
 	const struct victim_candidate *avoided = &s->outlook->result.avoided;
@@ -303,34 +309,49 @@ const char *explain_avoided(const struct outlook *o, const struct explanation *e
 }
 
 /* ", with all of cgroup /user.slice/a.scope (3 processes)", or nothing. */
-#define WITH_SIZE (GROUP_SIZE + 16)
-static const char *with_group(const struct outlook *o, char buf[static WITH_SIZE])
+#define WITH_SIZE (GROUP_SIZE + 48)
+static const char *with_others(const struct outlook *o, char buf[static WITH_SIZE])
 {
 	char group[GROUP_SIZE];
 
 	buf[0] = '\0';
 	if (o->group.length > 0)
-		snprintf(buf, WITH_SIZE, ", with all of %s", name_group(o, group));
+		snprintf(buf, WITH_SIZE, ", with all of %s%s", name_group(o, group),
+			 o->group.is_repeated ? ", after repeated kills in it" : "");
+	else if (o->n_siblings > 0)
+		snprintf(buf, WITH_SIZE, ", with %u others of its name and parent", o->n_siblings);
+	else if (o->n_relatives > 0)
+		snprintf(buf, WITH_SIZE, ", with %u that share%s its memory", o->n_relatives,
+			 o->n_relatives == 1 ? "s" : "");
 	return buf;
 }
 
-/* Of the candidate, or of the cgroup that goes with it. */
+/* Of the candidate, or of all that is killed with it. */
 static const char *size_of_all(const struct outlook *o, const struct victim_candidate *candidate,
 			       char buf[static FORMAT_INTERVAL_SIZE])
 {
-	return format_interval(o->group.length > 0 ? o->group.size : outlook_size(o, candidate),
-			       buf);
+	struct interval size = o->group.length > 0 ? o->group.size : outlook_size(o, candidate);
+	unsigned n_relatives;
+
+	if (o->group.length == 0 && o->n_siblings > 0) {
+		size = outlook_size(o, outlook_victim(o));
+		size.lo = add_u64(size.lo, o->siblings_footprint);
+		size.hi = add_u64(size.hi, o->siblings_footprint);
+	}
+	if (o->group.length == 0 && o->n_siblings == 0 && o->n_relatives > 0)
+		size.lo = size.hi = outlook_frees(o, outlook_victim(o), &n_relatives);
+	return format_interval(size, buf);
 }
 
 const char *explain_answer_machine(const struct outlook *o, char buf[static EXPLAIN_ANSWER_SIZE])
 {
 	const struct victim_candidate *victim = outlook_victim(o);
-	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], going[WITH_SIZE], policy[64];
+	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], others[WITH_SIZE], policy[64];
 	int n;
 
 	if (!o->policy)
 		n = snprintf(buf, EXPLAIN_ANSWER_SIZE,
-			     "No policy of this configuration ends anybody; if one did, ");
+			     "No policy of this configuration kills; if one did, ");
 	else if (o->policy_holds)
 		n = snprintf(buf, EXPLAIN_ANSWER_SIZE, "The conditions of policy %s hold now: ",
 			     format_foreign(o->policy->name, policy, sizeof(policy)));
@@ -338,29 +359,43 @@ const char *explain_answer_machine(const struct outlook *o, char buf[static EXPL
 		n = snprintf(buf, EXPLAIN_ANSWER_SIZE, "If memory ran out now, ");
 	if (victim)
 		snprintf(buf + n, EXPLAIN_ANSWER_SIZE - (size_t)n,
-			 "%s would go%s; %s would come back.",
-			 explain_name(o, victim->process, name), with_group(o, going),
+			 "%s would be killed first%s; this would free %s.",
+			 explain_name(o, victim->process, name), with_others(o, others),
 			 size_of_all(o, victim, size));
 	else
-		snprintf(buf + n, EXPLAIN_ANSWER_SIZE - (size_t)n, "%s could be ended.",
-			 outlook_is_of_cgroups(o) ? "no cgroup as a whole" : "nobody");
+		snprintf(buf + n, EXPLAIN_ANSWER_SIZE - (size_t)n,
+			 "no %s would be killed: none is eligible and large enough.",
+			 outlook_is_of_cgroups(o) ? "cgroup" : "process");
 	return buf;
 }
 
 const char *explain_answer_process(const struct outlook *o, const struct explanation *e,
 				   char buf[static EXPLAIN_ANSWER_SIZE])
 {
-	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], going[WITH_SIZE];
+	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], others[WITH_SIZE];
 
 	explain_name(o, e->process, name);
 	if (e->would_go)
-		snprintf(buf, EXPLAIN_ANSWER_SIZE, "%s would go first%s: %s; %s would come back.",
-			 name, with_group(o, going), e->text, size_of_all(o, &e->candidate, size));
+		snprintf(buf, EXPLAIN_ANSWER_SIZE,
+			 "%s would be killed first%s: %s; this would free %s.", name,
+			 with_others(o, others), e->text, size_of_all(o, &e->candidate, size));
 	else if (e->rank > 0)
-		snprintf(buf, EXPLAIN_ANSWER_SIZE, "%s would not go first: %s.", name, e->text);
+		snprintf(buf, EXPLAIN_ANSWER_SIZE, "%s would not be killed first: %s.", name,
+			 e->text);
 	else
-		snprintf(buf, EXPLAIN_ANSWER_SIZE, "%s would not go: %s.", name, e->text);
+		snprintf(buf, EXPLAIN_ANSWER_SIZE, "%s would not be killed: %s.", name, e->text);
 	return buf;
+}
+
+const char *explain_kept(const struct proc_memory *memory)
+{
+	if (memory->kept == 0)
+		return NULL;
+	if (memory->shmem < memory->kept / 16)
+		return "copy-on-write pages that it shares with other processes";
+	if (add_u64(memory->anon, memory->swap) < memory->kept / 16)
+		return "shared memory that other processes map, or files on a tmpfs";
+	return "pages that it shares with other processes, or files on a tmpfs";
 }
 
 const char *explain_left_out(const struct explanation *e)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * explain: an outlook in words and as JSON: who would go now and why, or why this process would, or
- * would not.  One implementation for reckonctl and for the bus.
+ * explain: an outlook in words and as JSON: which process would be killed now and why, or why this
+ * one would, or would not.  One implementation for reckonctl and for the bus.
  *
  * Text is harmless wherever it is printed (format_foreign).  Looks at the census of the outlook,
  * and like the outlook is good until that changes.
@@ -20,15 +20,15 @@ struct explanation {
 	enum eligibility exclusion;
 	struct victim_candidate candidate;
 	size_t rank;	/* from 1; 0: no candidate */
-	bool would_go;	/* it is the first, or in the cgroup that goes with that */
+	bool would_go;	/* it is the first, or killed with that */
 	char text[512]; /* why, or why not */
 };
 
 /*
- * Who would stay, and holds more than the victim, or counts for more but is passed over for it: the
- * largest first, read by nobody for this; no rank.  Where cgroups are ranked, cgroups too, as
- * candidate.cgroup.  Of more than so many the largest; the one who is passed over and counts for
- * most is among them.  Returns how many; 0 where nobody would go.
+ * Which would not be killed, and holds more than the victim, or has a higher score but is skipped
+ * for it: the largest first, none is read for this; no rank.  Where cgroups are ranked, cgroups
+ * too, as candidate.cgroup.  Of more than so many the largest; the one that is skipped and has the
+ * highest score is among them.  Returns how many; 0 where there is no victim.
  */
 #define EXPLAIN_STAYING_MAX 8
 size_t explain_staying(const struct outlook *outlook,
@@ -60,8 +60,11 @@ const char *explain_answer_machine(const struct outlook *outlook,
 const char *explain_answer_process(const struct outlook *outlook, const struct explanation *e,
 				   char buf[static EXPLAIN_ANSWER_SIZE]);
 
-/* For what it is passed over though it counts for more: "kind", "failed", or NULL. */
+/* Why it is skipped though its score is higher: "kind", "failed", or NULL. */
 const char *explain_avoided(const struct outlook *outlook, const struct explanation *e);
+
+/* Why memory->kept of its memory stays when it is killed; NULL: none does, or it is not known. */
+const char *explain_kept(const struct proc_memory *memory);
 
 /* "protected", "kernel_thread"; NULL for a candidate. */
 const char *explain_left_out(const struct explanation *e);

@@ -56,3 +56,10 @@ unsigned family_count(const struct census *census, const struct census_process *
 			n++;
 	return n;
 }
+
+/* It counts for what is its own and half of what is common. */
+uint64_t family_common(const struct proc_memory *memory, uint64_t alone)
+{
+	return min_u64(sub_u64(proc_mapped(memory), alone),
+		       2 * sub_u64(proc_reclaimable(memory), alone));
+}

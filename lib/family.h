@@ -15,6 +15,10 @@
 bool family_has_both(const struct census *census, const struct census_process *a,
 		     const struct census_process *b);
 
+/* What a process that is to be killed with its family (victim_apply_share()) has in common with it;
+ * alone: what its death alone frees.  The rest of what is kept lies on a tmpfs or the like. */
+uint64_t family_common(const struct proc_memory *memory, uint64_t alone);
+
 /* The others of the family for which counts() is true.  Looks at every process: 10 ns each. */
 unsigned family_count(const struct census *census, const struct census_process *process,
 		      bool (*counts)(const struct census_process *process, void *userdata),

@@ -10,6 +10,8 @@
 
 /* At most; of a process it is VICTIM_MAX_READS. */
 #define READS_MAX 512
+/* Re-reading at little cost, where the budget is less: some 1,000 processes. */
+#define REREAD_MIN_USEC (5 * USEC_PER_MSEC)
 
 static void find_policy(struct outlook *o)
 {
@@ -100,7 +102,7 @@ static size_t find_length(const struct outlook *o, const char *path)
 {
 	const char *scope = o->policies->scope, *own = o->own_cgroup ? o->own_cgroup : "/";
 
-	return outlook_is_of_cgroups(o)
+	return outlook_is_of_cgroups(o) || o->result.as_one == VICTIM_AS_CGROUP
 		       ? kill_group_find_whole(o->census->cgroups, path, scope, own)
 		       : kill_group_find_flagged(o->census->cgroups, path, scope, own);
 }
@@ -117,16 +119,17 @@ static bool find_group(struct outlook *o)
 				ELIGIBILITY_RELUCTANT,
 	};
 	group->length = find_length(o, group->path);
-	if (group->length == 0)
+	if (group->length == 0) /* after repeated kills: the victim alone */
 		return !outlook_is_of_cgroups(o);
-	group->is_flagged = !outlook_is_of_cgroups(o);
+	group->is_repeated = o->result.as_one == VICTIM_AS_CGROUP;
+	group->is_flagged = !outlook_is_of_cgroups(o) && !group->is_repeated;
 	group->footprint = proc_reclaimable(&victim->memory);
 	group->size = outlook_size(o, victim);
 	count_others(o, victim, group);
 	return true;
 }
 
-/* As the daemon does with whom it may not end. */
+/* As the daemon does with one that may not be killed as a whole. */
 static void pass_over_first(struct victim_result *result)
 {
 	result->n_ranked--;
@@ -160,7 +163,7 @@ void outlook_choose(struct outlook *o)
 		.precise = o->precise,
 		.left = o->budget,
 		.now = o->now,
-		.reread_until = add_u64(o->now(), o->budget),
+		.reread_until = add_u64(o->now(), max_u64(o->budget, REREAD_MIN_USEC)),
 		.allocated = o->memory.allocated,
 		.sampled_at = o->now(),
 	};
@@ -175,16 +178,21 @@ void outlook_choose(struct outlook *o)
 		.memory = o->memory.total,
 		.min_victim = min_victim(o),
 		.now = o->now(),
+		.ticks_now = o->ticks_now,
 		.self = getpid(),
 		.passover = o->passover,
+		.streak = o->streak,
+		.own_cgroup = o->own_cgroup,
 	};
 	victim_choose(o->census, &o->request, &reader, &o->result);
+	o->request.own_cgroup = NULL; /* it need not live as long */
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
 		o->result.ranked[i].process = victim_largest_below(o->result.ranked[i].node);
 	if (o->result.avoided.node)
 		o->result.avoided.process = victim_largest_below(o->result.avoided.node);
 	while (o->result.n_ranked > 0 && !find_group(o))
 		pass_over_first(&o->result);
+	outlook_count_others(o);
 	victim_count_exclusions(o->census, &o->request, o->n_excluded);
 }
 
@@ -211,7 +219,7 @@ bool outlook_goes(const struct outlook *o, const struct census_process *process)
 		return false;
 	if (o->group.length > 0)
 		return is_in(&o->group, process) && would_be_signalled(o, process);
-	return process == victim->process;
+	return process == victim->process || outlook_is_killed_with(o, process);
 }
 
 static unsigned count_below(const struct census_node *node)
@@ -268,7 +276,7 @@ static uint64_t score_at(const struct outlook *o, const struct census_process *p
 /* As the header has it. */
 static size_t rank_of_cgroup(const struct outlook *o, const struct census_process *process)
 {
-	const struct census_cgroup *cgroup = process->bundle ? process->bundle->cgroup : NULL;
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
 
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
 		if (cgroup && cgroup == o->result.ranked[i].cgroup)
@@ -326,6 +334,10 @@ void outlook_known(const struct outlook *o, const struct census_process *process
 		.process = process,
 		.memory = process->memory,
 	};
+	if (census_share_is_current(o->census, process, o->request.now)) {
+		ret->is_unit = process->is_unit;
+		ret->alone = process->alone;
+	}
 	score(o, ret);
 }
 
@@ -342,6 +354,27 @@ enum passover_verdict outlook_avoided(const struct outlook *o,
 	return victim_passover(candidate->process, &o->request);
 }
 
+/* What would stay: measured now, or a moment ago. */
+static void apply_share(const struct outlook *o, const struct census_process *process,
+			struct victim_reading *reading, struct victim_candidate *candidate)
+{
+	if (reading->has_reclaimable) {
+		candidate->is_unit = victim_apply_share(o->census, process, &o->request, reading);
+		candidate->alone = reading->reclaimable.alone;
+	} else if (census_share_is_current(o->census, process, o->request.now)) {
+		reading->memory.kept = min_u64(process->memory.kept, proc_mapped(&reading->memory));
+		reading->memory.is_measured = true;
+		candidate->is_unit = process->is_unit;
+		candidate->alone = process->alone;
+	}
+}
+
+/* Its rank stands, but what it shares can be measured. */
+static bool is_to_be_read(const struct outlook *o, const struct victim_candidate *ranked)
+{
+	return !ranked || (o->precise && !ranked->memory.is_measured);
+}
+
 int outlook_candidate(struct outlook *o, const struct census_process *process,
 		      struct victim_candidate *ret, size_t *ret_rank)
 {
@@ -354,7 +387,7 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 	struct victim_reading reading;
 	int r;
 
-	if (ranked) {
+	if (!is_to_be_read(o, ranked)) {
 		*ret = *ranked;
 		*ret_rank = (size_t)(ranked - o->result.ranked) + 1;
 		return 0;
@@ -364,14 +397,18 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 		return PROC_GONE;
 	if (r == 0) {
 		census_adjust(o->census, process->pid, reading.oom_score_adj);
+		apply_share(o, process, &reading, &candidate);
 		candidate.memory = reading.memory;
 		candidate.error = reading.error;
 	}
 	candidate.precise = r == 0;
-	candidate.verdict = r == 0 ? VICTIM_SMALLER : VICTIM_UNDECIDED;
+	candidate.verdict = ranked ? ranked->verdict : r == 0 ? VICTIM_SMALLER : VICTIM_UNDECIDED;
 	score(o, &candidate);
 	*ret = candidate;
-	*ret_rank = outlook_is_of_cgroups(o) ? rank_of_cgroup(o, process)
-					     : rank_of(o, candidate.estimate);
+	if (ranked)
+		*ret_rank = (size_t)(ranked - o->result.ranked) + 1;
+	else
+		*ret_rank = outlook_is_of_cgroups(o) ? rank_of_cgroup(o, process)
+						     : rank_of(o, candidate.estimate);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * outlook: who would go now and why: the choice, by the functions that decide in earnest, over a
- * census that somebody else has taken.  Signals nobody, changes nothing.
+ * outlook: which process would be killed now and why: the choice, by the functions of the real one,
+ * over a census that the caller has taken.  Signals nothing, changes nothing.
  *
  * Made by reckonctl, of a census of its own, and by the daemon, of the one it keeps; explain.h says
  * it in words and as JSON.
@@ -21,11 +21,12 @@
 #include "lib/reader.h"
 #include "lib/victim.h"
 
-/* The cgroup that goes as a whole, where one does. */
+/* The cgroup that is killed as a whole, where one is. */
 struct outlook_group {
 	const char *path;  /* borrowed from the census; `length` bytes of it count */
-	size_t length;	   /* 0: one process goes by itself */
+	size_t length;	   /* 0: none */
 	bool is_flagged;   /* by memory.oom.group, not by the policy */
+	bool is_repeated;  /* by repeated kills in it (streak.h) */
 	bool is_reluctant; /* the victim is, and so others in it are killed too */
 	unsigned n_processes;
 	uint64_t footprint; /* of all in it, by the newest readings */
@@ -54,7 +55,9 @@ struct outlook {
 	const char *(*user)(uid_t uid, void *userdata);
 	void *userdata;
 	uint64_t min_victim; /* what a victim has to free now; 0: as the configuration says */
-	const struct passover *passover; /* NULL: nobody is passed over */
+	const struct passover *passover; /* NULL: no process is skipped */
+	const struct streak *streak;	 /* NULL: there was no kill before */
+	uint64_t ticks_now;		 /* as start_ticks: since boot */
 	const char *own_cgroup;		 /* the daemon's; NULL: not known */
 
 	/* What outlook_choose() finds. */
@@ -71,6 +74,9 @@ struct outlook {
 	 * and .memory are the cgroup's, and .process is the largest in it. */
 	struct victim_result result;
 	struct outlook_group group; /* in which the victim is */
+	unsigned n_siblings; /* killed with the victim after repeated kills of such (streak.h) */
+	uint64_t siblings_footprint;
+	unsigned n_relatives; /* killed with it, as they share most of its memory (family.h) */
 	size_t n_excluded[_ELIGIBILITY_MAX];
 };
 
@@ -80,14 +86,25 @@ void outlook_choose(struct outlook *outlook);
 /* As user() says. */
 const char *outlook_user(const struct outlook *outlook, uid_t uid);
 
-/* The candidate [0] of the ranking, or NULL: nobody may be ended. */
+/* The candidate [0] of the ranking, or NULL: no process is eligible. */
 const struct victim_candidate *outlook_victim(const struct outlook *outlook);
 
-/* Does the policy end whole cgroups, so that these were ranked? */
+/* Does the policy kill whole cgroups, so that these were ranked? */
 bool outlook_is_of_cgroups(const struct outlook *outlook);
 
-/* Does this process go if the victim does? */
+/* Is this process killed with the victim, or is it that? */
 bool outlook_goes(const struct outlook *outlook, const struct census_process *process);
+
+/*
+ * What killing the candidate would free, by what is known: what it would free by itself, or, where
+ * most of its memory is shared with relatives, all of it with these, which are killed with it.
+ * *ret_relatives: how many.
+ */
+uint64_t outlook_frees(const struct outlook *outlook, const struct victim_candidate *candidate,
+		       unsigned *ret_relatives);
+/* Counts the siblings and relatives of the victim; of outlook_choose(). */
+void outlook_count_others(struct outlook *outlook);
+bool outlook_is_killed_with(const struct outlook *outlook, const struct census_process *process);
 
 /* Of how many processes the candidate's memory is. */
 unsigned outlook_processes(const struct victim_candidate *candidate);

@@ -2,8 +2,9 @@
 /*
  * proc-status: /proc/PID/status.
  *
- * The kernel writes some 60 lines, of which ten are wanted.  A line is told by its first letter
- * before any name is compared, and nothing is read behind "Threads:", the last one wanted.  No
+ * The kernel writes some 60 lines, of which twelve are wanted.  A line is told by its first letter
+ * before any name is compared, names are compared in place (a call for each takes half of all), and
+ * nothing is read behind "Threads:", the last one wanted.  No
  * value can hold a newline (a name's is written as "\n"), so each line begins with its name.
  */
 #include <errno.h>
@@ -74,68 +75,67 @@ static int parse_pid(const char *value, pid_t *ret)
 	return 0;
 }
 
+/* What follows the name, a literal, if the line of this length begins with it; else NULL. */
+#define AFTER(line, length, name)                                                                  \
+	((length) >= sizeof(name) - 1 && memcmp((line), (name), sizeof(name) - 1) == 0             \
+		 ? (line) + sizeof(name) - 1                                                       \
+		 : NULL)
+
 /* RssAnon, RssFile, RssShmem. */
-static int parse_rss(const char *line, struct proc_status *status)
+static int parse_rss(const char *line, size_t length, struct proc_status *status)
 {
 	const char *value;
 
-	value = proc_after_name(line, "RssAnon:");
-	if (value) {
+	if ((value = AFTER(line, length, "RssAnon:"))) {
 		status->has_rss = true;
 		return proc_scan_kib(value, '\n', &status->rss_anon);
 	}
-	value = proc_after_name(line, "RssFile:");
-	if (value)
+	if ((value = AFTER(line, length, "RssFile:")))
 		return proc_scan_kib(value, '\n', &status->rss_file);
-	value = proc_after_name(line, "RssShmem:");
-	if (value)
+	if ((value = AFTER(line, length, "RssShmem:")))
 		return proc_scan_kib(value, '\n', &status->rss_shmem);
 	return 0;
 }
 
 /* VmSize, VmExe, VmPTE, VmSwap. */
-static int parse_vm(const char *line, struct proc_status *status)
+static int parse_vm(const char *line, size_t length, struct proc_status *status)
 {
 	const char *value;
 
 	status->has_mm = true;
-	value = proc_after_name(line, "VmPTE:");
-	if (value)
+	if ((value = AFTER(line, length, "VmPTE:")))
 		return proc_scan_kib(value, '\n', &status->pagetable_bytes);
-	value = proc_after_name(line, "VmExe:");
-	if (value)
+	if ((value = AFTER(line, length, "VmExe:")))
 		return proc_scan_kib(value, '\n', &status->code_bytes);
-	value = proc_after_name(line, "VmSwap:");
-	if (value)
+	if ((value = AFTER(line, length, "VmSwap:")))
 		return proc_scan_kib(value, '\n', &status->swap_bytes);
 	return 0;
 }
 
-static int parse_line(const char *line, struct status_parser *parser)
+static int parse_line(const char *line, size_t length, struct status_parser *parser)
 {
 	struct proc_status *status = &parser->status;
 	const char *value = NULL;
 
 	switch (line[0]) {
 	case 'S':
-		value = proc_after_name(line, "State:\t");
+		value = AFTER(line, length, "State:\t");
 		return value ? parse_state(value, status) : 0;
 	case 'T':
-		value = proc_after_name(line, "Tgid:\t");
-		if (value)
+		if ((value = AFTER(line, length, "Tgid:\t")))
 			return parse_pid(value, &status->tgid);
-		value = proc_after_name(line, "Threads:\t");
+		value = AFTER(line, length, "Threads:\t");
 		return value ? parse_threads(value, parser) : 0;
 	case 'P':
-		value = proc_after_name(line, "PPid:\t");
+		value = AFTER(line, length, "PPid:\t");
 		return value ? parse_pid(value, &status->ppid) : 0;
 	case 'U':
-		value = proc_after_name(line, "Uid:\t");
+		value = AFTER(line, length, "Uid:\t");
 		return value ? parse_uids(value, parser) : 0;
 	case 'R':
-		return parse_rss(line, status);
+		return parse_rss(line, length, status);
 	case 'V':
-		return line[1] == 'm' ? parse_vm(line, status) : 0;
+		return line[1] == 'm' ? parse_vm(line, length, status) : 0;
 	default:
 		return 0;
 	}
@@ -149,7 +149,7 @@ static int parse_lines(const char *text, size_t length, struct status_parser *pa
 	int r;
 
 	while (!parser->is_done && (newline = memchr(text, '\n', (size_t)(end - text)))) {
-		r = parse_line(text, parser);
+		r = parse_line(text, (size_t)(newline - text), parser);
 		if (r < 0)
 			return r;
 		text = newline + 1;

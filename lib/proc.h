@@ -75,8 +75,8 @@ struct proc_memory {
 	uint64_t shmem;	 /* shared memory and tmpfs, part of shared; where only statm was read: a
 			    guess */
 	uint64_t pagetables;
-	uint64_t kept;	  /* of anon + swap + shmem + pagetables, what stays */
-	bool is_measured; /* kept was */
+	uint64_t kept : 63;	  /* of anon + swap + shmem + pagetables, what stays */
+	uint64_t is_measured : 1; /* kept was */
 };
 
 /* All that killing the process could free. */

@@ -49,7 +49,7 @@ static uint64_t gained(const struct victim_request *request, const struct census
 
 	if (is_young(request, process))
 		return bytes;
-	if (request->now - process->recent_at > 2 * CENSUS_GROWTH_USEC)
+	if (census_since(process->recent_at, request->now) > 2 * CENSUS_GROWTH_USEC)
 		return 0; /* what it had earlier is from before the calm */
 	return sub_u64(bytes, process->earlier_footprint);
 }
@@ -57,7 +57,7 @@ static uint64_t gained(const struct victim_request *request, const struct census
 /* What was skipped after a failure, or for its kind, is not counted either. */
 static bool may_count(const struct choice *choice, const struct census_process *process)
 {
-	return process->bundle && !process->is_gone && victim_is_allowed(choice, &process->node) &&
+	return process->above && !process->is_gone && victim_is_allowed(choice, &process->node) &&
 	       victim_passover(process, choice->request) == PASSOVER_NOT;
 }
 
@@ -309,7 +309,7 @@ static bool prefer_unit(struct choice *choice, const char *path)
 	struct census_cgroup *cgroup;
 	struct group group = { 0 };
 
-	HASH_FIND(hh, choice->census->by_path, path, strlen(path), cgroup);
+	cgroup = census_paths_find(&choice->census->paths, path, strlen(path));
 	if (!cgroup || !streak_is_unit(path, choice->census->policies->scope, request->own_cgroup))
 		return false;
 	count_below(choice, &cgroup->node, &group);

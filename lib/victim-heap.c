@@ -59,7 +59,7 @@ struct victim_entry victim_heap_pop(struct victim_result *result)
 
 int victim_reserve(struct victim_result *result, const struct census *census)
 {
-	size_t n = census->n_nodes + census->n_nodes / 2 + 256;
+	size_t n = census->n_nodes + census->n_nodes / 32 + 128;
 	struct victim_entry *grown;
 
 	if (census->n_nodes <= result->n_allocated)

@@ -29,7 +29,7 @@ static bool is_bounded(const struct victim_request *request)
 
 static bool is_read(const struct choice *choice, const struct census_process *process)
 {
-	return process->choice == choice->census->choice;
+	return process->choice == choice->census->choice && !process->has_failed;
 }
 
 /*
@@ -125,8 +125,7 @@ bool victim_is_stale(const struct choice *choice, const struct census_node *node
 	if (node->kind == CENSUS_PROCESS) {
 		const struct census_process *process = (const struct census_process *)node;
 
-		return !is_read(choice, process) && !process->is_gone &&
-		       process->failed_choice != choice->census->choice;
+		return process->choice != choice->census->choice && !process->is_gone;
 	}
 	census_for_each_child(child, node)
 		if (victim_is_stale(choice, child))
@@ -250,10 +249,10 @@ static int reread_process(struct choice *choice, struct census_process *process)
 	choice->result->n_rereads += r != VICTIM_READ_LATE;
 	if (r == VICTIM_READ_GONE)
 		note_gone(choice, process);
-	else if (r < 0) /* its reading stands; it is not asked again in this choice */
-		process->failed_choice = choice->census->choice;
-	else if (r == 0)
+	if (r <= 0) { /* (of one that could not be read, the old reading stands) */
 		process->choice = choice->census->choice;
+		process->has_failed = r < 0;
+	}
 	return r;
 }
 
@@ -364,6 +363,18 @@ static void look_at_keepers(struct choice *choice, const struct census_process *
 			return;
 }
 
+/* There was no time to measure its share again: that of a moment ago holds. */
+static void take_measured(const struct choice *choice, struct victim_candidate *candidate)
+{
+	const struct census_process *process = candidate->process;
+
+	if (!census_share_is_current(choice->census, process, choice->request->now))
+		return;
+	candidate->memory = process->memory;
+	candidate->is_unit = process->is_unit;
+	candidate->alone = process->alone;
+}
+
 static bool read_process(struct choice *choice, struct victim_candidate *candidate)
 {
 	const struct victim_request *request = choice->request;
@@ -387,15 +398,18 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 		candidate->alone = reading.reclaimable.alone;
 		process->is_unit = candidate->is_unit;
 		process->alone = candidate->alone;
-	} else {
+	} else if (!census_share_is_current(choice->census, process, request->now)) {
 		is_assumed = victim_assume_kept(choice, process, &reading.memory);
 	}
 	candidate->memory = reading.memory;
 	process->fair_share = reading.has_reclaimable ? reclaimable_total(&reading.reclaimable) : 0;
 	census_count(choice->census, process, &candidate->memory, request->allocated, request->now);
+	process->has_failed = false;
 	process->choice = choice->census->choice;
 	if (reading.has_reclaimable)
 		victim_note_measured(choice, process);
+	else
+		take_measured(choice, candidate);
 	if (!victim_is_allowed(choice, candidate->node) ||
 	    proc_reclaimable(&candidate->memory) < request->min_victim)
 		return false;

@@ -16,21 +16,15 @@
 #include "lib/lines.h"
 #include "lib/where.h"
 
-/* Of one process so many pipes and memfds are told apart; one that has more is counted low. */
-#define INODES_MAX 4096
-/* Distinct mounts of tmpfs: what is mounted twice counts once. */
-#define DEVICES_MAX 256
-
 struct survey {
 	int proc_fd, root_fd;
 	usec_t (*now)(void);
 	usec_t deadline;
 	unsigned n_links;
-	dev_t devices[DEVICES_MAX];
 	unsigned n_devices;
-	uint64_t pipes[INODES_MAX], memfds[INODES_MAX]; /* of the process that is read */
-	unsigned n_pipes, n_memfds;
+	unsigned n_pipes, n_memfds; /* of the process that is read */
 	uint64_t memfd_bytes;
+	struct where_scratch *scratch;
 	struct where_survey *ret;
 };
 
@@ -87,7 +81,7 @@ static bool parse_tmpfs(char *line, dev_t *ret_device, char **ret_path)
 static bool is_known(struct survey *s, dev_t device)
 {
 	for (unsigned i = 0; i < s->n_devices; i++)
-		if (s->devices[i] == device)
+		if (s->scratch->devices[i] == device)
 			return true;
 	return false;
 }
@@ -118,8 +112,8 @@ static void read_tmpfs(struct survey *s, dev_t device, const char *path)
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != device || fstatfs(fd, &fs) < 0 ||
 	    fs.f_type != TMPFS_MAGIC)
 		return;
-	if (s->n_devices < DEVICES_MAX)
-		s->devices[s->n_devices++] = device;
+	if (s->n_devices < WHERE_DEVICES_MAX)
+		s->scratch->devices[s->n_devices++] = device;
 	if (fs.f_blocks == 0) /* without a limit the kernel does not say how much is used */
 		s->ret->is_partial = true;
 	else if (fs.f_blocks > fs.f_bfree)
@@ -166,7 +160,7 @@ static void read_sysv(struct survey *s)
 
 static bool add_inode(uint64_t *inodes, unsigned *n, uint64_t inode)
 {
-	if (*n == INODES_MAX)
+	if (*n == WHERE_INODES_MAX)
 		return false;
 	inodes[(*n)++] = inode;
 	return true;
@@ -183,15 +177,15 @@ static void read_link(struct survey *s, int dir_fd, const char *name)
 		return;
 	link[n] = '\0';
 	if (strncmp(link, "pipe:[", 6) == 0) {
-		(void)add_inode(s->pipes, &s->n_pipes, strtoull(link + 6, NULL, 10));
+		(void)add_inode(s->scratch->pipes, &s->n_pipes, strtoull(link + 6, NULL, 10));
 		return;
 	}
 	if (strncmp(link, "/memfd:", 7) != 0 || fstatat(dir_fd, name, &st, 0) < 0)
 		return;
 	for (unsigned i = 0; i < s->n_memfds; i++)
-		if (s->memfds[i] == st.st_ino)
+		if (s->scratch->memfds[i] == st.st_ino)
 			return;
-	if (add_inode(s->memfds, &s->n_memfds, st.st_ino))
+	if (add_inode(s->scratch->memfds, &s->n_memfds, st.st_ino))
 		s->memfd_bytes = add_u64(s->memfd_bytes, (uint64_t)st.st_blocks * 512);
 }
 
@@ -207,10 +201,10 @@ static unsigned count_pairs(struct survey *s)
 {
 	unsigned n_pairs = 0;
 
-	qsort(s->pipes, s->n_pipes, sizeof(s->pipes[0]), compare);
+	qsort(s->scratch->pipes, s->n_pipes, sizeof(s->scratch->pipes[0]), compare);
 	for (unsigned i = 1; i < s->n_pipes; i++)
-		if (s->pipes[i] == s->pipes[i - 1] &&
-		    (i + 1 == s->n_pipes || s->pipes[i + 1] != s->pipes[i]))
+		if (s->scratch->pipes[i] == s->scratch->pipes[i - 1] &&
+		    (i + 1 == s->n_pipes || s->scratch->pipes[i + 1] != s->scratch->pipes[i]))
 			n_pairs++;
 	return n_pairs;
 }
@@ -289,18 +283,18 @@ static void read_processes(struct survey *s)
 }
 
 void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
-		  struct where_survey *ret)
+		  struct where_scratch *scratch, struct where_survey *ret)
 {
-	/* One at a time, by one thread; too large for a small stack. */
-	static struct survey survey;
+	struct survey survey = {
+		.proc_fd = proc_fd,
+		.root_fd = root_fd,
+		.now = now,
+		.deadline = deadline,
+		.scratch = scratch,
+		.ret = ret,
+	};
 
 	*ret = (struct where_survey){ 0 };
-	survey.proc_fd = proc_fd;
-	survey.root_fd = root_fd;
-	survey.now = now;
-	survey.deadline = deadline;
-	survey.n_links = survey.n_devices = 0;
-	survey.ret = ret;
 	read_mounts(&survey);
 	read_sysv(&survey);
 	read_processes(&survey);

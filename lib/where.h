@@ -49,10 +49,22 @@ struct where_survey {
 #define WHERE_PROCESSES_MAX   20000U
 #define WHERE_LINKS_MAX	      200000U
 
+/* Of one process so many pipes and memfds are told apart; one that has more is counted low. */
+#define WHERE_INODES_MAX 4096
+/* Distinct mounts of tmpfs: what is mounted twice counts once. */
+#define WHERE_DEVICES_MAX 256
+
+/* Too large for a small stack; of one survey at a time. */
+struct where_scratch {
+	dev_t devices[WHERE_DEVICES_MAX];
+	uint64_t pipes[WHERE_INODES_MAX],
+		memfds[WHERE_INODES_MAX]; /* of the process that is read */
+};
+
 /* proc_fd: a proc file system; root_fd: the directory "/" of the mount points in its
  * self/mountinfo.  Ends early, and partial, when now() has reached the deadline. */
 void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
-		  struct where_survey *ret);
+		  struct where_scratch *scratch, struct where_survey *ret);
 
 enum where_kind {
 	WHERE_PROCESSES, /* anonymous memory and page tables of processes */

@@ -67,7 +67,7 @@ END
 check '[ "$(get ReadUSec)" -lt "$(sleep 0.2; get MemoryAvailable >/dev/null; get ReadUSec)" ]' 'memory is read anew for who asks'
 
 #
-# Who would go
+# The next victim
 #
 hold 16
 small=$held
@@ -97,7 +97,7 @@ shape='def shape: if type == "object" then to_entries | map({(.key): (.value | s
     else null end; del(.staying, .protected) | shape'
 call Explain u 0
 check "[ \"\$(answer '.data[0].Victim.data')\" = $large ]" 'Explain: the victim'
-check "answer '.data[0].Reason.data' | grep -q '\"If memory ran out now, hold (pid $large, user root) would go; [0-9.]* MiB would come back.\"\|No policy'" \
+check "answer '.data[0].Reason.data' | grep -q '\"If memory ran out now, hold (pid $large, user root) would be killed first; this would free [0-9.]* MiB.\"\|No policy'" \
     'Explain: in words'
 answer '.data[0].Json.data | fromjson' >"$tmp/json"
 # By itself: without a bus.
@@ -110,7 +110,7 @@ check "[ \"\$(jq -c '$shape' '$tmp/json')\" = \"\$(jq -c '$shape' '$tmp/own')\" 
     diff <(jq '$shape' '$tmp/json') <(jq '$shape' '$tmp/own')" 'Explain: the JSON that reckonctl prints'
 call Explain u "$small"
 check "[ \"\$(answer '.data[0] | .WouldGo.data == false and .LeftOut.data == \"\" and .Victim.data == $large')\" = true ]" \
-    'Explain: one who would not go first'
+    'Explain: one who would not be killed first'
 answer '.data[0].Json.data | fromjson' >"$tmp/json"
 check "[ \"\$(jq -c '[.process.rank, .process.reason]' '$tmp/json')\" = '[2,\"hold (pid $large, user root) ranks higher\"]' ]" 'and why'
 explain_alone "$small" >"$tmp/own"
@@ -119,7 +119,7 @@ check "[ \"\$(jq -c '$shape' '$tmp/json')\" = \"\$(jq -c '$shape' '$tmp/own')\" 
 check "[ \"\$(answer '[.source, .victim.pid]')\" = '[\"daemon\",$large]' ]" 'reckonctl explain asks it'
 call Explain u "$daemon"
 check "answer '.data[0].LeftOut.data' | grep -q self && answer '.data[0].Reason.data' | grep -q 'this is reckond itself'" \
-    'Explain: reckond itself would not go'
+    'Explain: reckond itself would not be killed'
 : >"$tmp/ready"
 perl -e '$| = 1; print "ready\n"; sleep 100' >"$tmp/ready" &
 pids+=("$!")
@@ -127,7 +127,7 @@ wait_for "[ -s '$tmp/ready' ]"
 call Explain u "$!"
 check "answer '.data[0].LeftOut.data' | grep -q out_of_scope" 'Explain: who has only just begun, outside the scope'
 call Explain u 4194999
-check "grep -q 'There is no process 4194999' '$tmp/out'" 'Explain: nobody has this number'
+check "grep -q 'There is no process 4194999' '$tmp/out'" 'Explain: no process has this number'
 call Explain u 4294967295
 check "grep -q 'There is no process' '$tmp/out'" 'Explain: nor this one'
 hold 128 '$0 = ""; open F, ">/proc/self/comm"; print F "a\xff\e[1m"; close F;
@@ -162,7 +162,7 @@ wait_for "rmdir '$mount$group' 2>/dev/null"
 
 # In watch, without an exec.  (Who is read is weighed by what is read; this one is not read.)
 hold 40
-check "wait_for \"call GetCandidates u 1; [ \\\"\\\$(answer '.data[0][0][0]')\\\" = $large ]\"" 'the largest would go'
+check "wait_for \"call GetCandidates u 1; [ \\\"\\\$(answer '.data[0][0][0]')\\\" = $large ]\"" 'the largest is the victim'
 echo 900 >"/proc/$held/oom_score_adj"
 check "wait_for \"call GetCandidates u 1; [ \\\"\\\$(answer '.data[0][0][0]')\\\" = $held ]\"" 'another one, when it is adjusted'
 end KILL "$held"
@@ -210,7 +210,7 @@ has_gdbus() { command -v gdbus >/dev/null; }
 printf '[Policy kill]\nMemoryAvailable=plenty\nAction=end\n' >>"$tmp/conf"
 call Reload
 check "grep -q 'Call failed' '$tmp/out' && [ \$(grep -c 'conf:[0-9]*: ' '$tmp/out') = 2 ]" \
-    'Reload: a bad configuration is refused, with all its mistakes'
+    'Reload: a bad configuration is refused, with all its errors'
 has_gdbus && gdbus call --system --dest org.reckond1 --object-path /org/reckond1 \
     --method org.reckond1.Manager.Reload >"$tmp/out" 2>&1
 check "! has_gdbus || grep -q org.reckond1.Error.BadConfiguration '$tmp/out'" 'by its own name'
@@ -352,7 +352,7 @@ call GetPolicies
 check "[ \"\$(answer '.data[0] | map(select(.[0] == \"now\"))[0][3]')\" = true ]" 'and GetPolicies'
 call GetHistory u 0
 check "answer .data | grep -q '\"wait\"' && answer .data | grep -q $stubborn" 'and GetHistory'
-is_busy() { grep -qE "hold \\(pid $stubborn\\) was sent SIGTERM [0-9.]+ m?s ago by policy now; ask again when it is gone\\." "$tmp/out"; }
+is_busy() { grep -qE "hold \\(pid $stubborn\\) was sent SIGTERM [0-9.]+ m?s ago by policy now; ask again when it has exited\\." "$tmp/out"; }
 for method in 'GetCandidates u 0' 'GetCgroups u 0' 'Explain u 0' 'Explain u 1'; do
     # shellcheck disable=SC2086
     call $method
@@ -478,11 +478,11 @@ hold 64
 large=$held
 hold 40 '$x = "x" x ($ARGV[0] << 20); $SIG{USR1} = sub { $0 = "renamed"; $> = 65534 };
     $| = 1; print "ready\n"; sleep 1000 while 1;'
-row() { # NUMBER: of those who would go
+row() { # NUMBER: of the ranking
     call GetCandidates u 0
     answer ".data[0][$1]"
 }
-check "wait_for '[ \"\$(row 0 | jq .[0])\" = $large ]'" 'in calm: the largest would go'
+check "wait_for '[ \"\$(row 0 | jq .[0])\" = $large ]'" 'in calm: the largest is the victim'
 echo 900 >"/proc/$held/oom_score_adj"
 check "wait_for '[ \"\$(row 0 | jq -c [.[0,10]])\" = [$held,900] ]'" 'another one, when it is adjusted'
 mkdir "$mount$scope/moved"

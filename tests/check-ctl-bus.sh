@@ -126,7 +126,7 @@ finds 'says so' .running null .error '*no system bus*' .source '"reckonctl"' .st
     .memory.total_bytes '[1-9]*' '.policies[0].name' '"*"' .next.name '"*"'
 run 'history without a bus' 1 err 'no system bus' -- history
 start_bus
-run_apart none 'status without a daemon' 1 out '^State +not running: nobody would be ended in time$' \
+run_apart none 'status without a daemon' 1 out '^State +not running: no process would be killed in time$' \
     out '^Memory +[0-9.]+% of ' \
     err '^reckonctl: reckond is not running \(systemctl start reckond; if that fails: reckonctl check; journalctl -u reckond\)$' -- status
 run_apart none 'and as JSON' 1 -- --json status &&
@@ -143,10 +143,10 @@ run 'and as JSON' 1 -- --json history
 finds 'is an object with error' .error '"reckond *"'
 run 'reload without a daemon' 1 err "^reckonctl: $absent" -- reload
 run 'explain without a daemon' 0 out '^If memory ran out now, |^The conditions of ' \
-    out "^Found out by reckonctl itself: $absent" -- explain
+    out "^Evaluated by reckonctl itself: $absent" -- explain
 run 'rules without a daemon' 0 out '^warn +warn +\? +available <= 15% capped at 6\.0 GiB \([0-9]' \
     out '^protect +bus +yes +-  Comm=\^\(dbus-daemon\|' out '^avoid +shell +yes +0.5  Comm=' \
-    out "^Found out by reckonctl itself: $absent" -- rules
+    out "^Evaluated by reckonctl itself: $absent" -- rules
 run 'and as JSON' 0 -- --json rules
 finds 'has all of each' .source '"reckonctl"' '.policies[1].action' '"terminate"' '.policies[0].holds' null \
     '.rules[0].kind' '"protect"' '.rules[0].builtin' true '.rules[0].conditions' '"Cgroup=*"'
@@ -159,11 +159,11 @@ say 'asking does not start the daemon' "$problem"
 
 echo '# a daemon'
 serve
-run status 0 out '^State +calm: there is plenty of memory \(reckond 0\.1\.0\)$' \
+run status 0 out '^State +calm: enough memory is available \(reckond 0\.1\.0\)$' \
     out '^Memory +62\.2% of 7\.6 GiB available$' out '^Swap +90\.4% of 3\.9 GiB free$' \
-    out '^Pressure +something stalled 1\.2%, everything 0\.0% of the last 10 s$' \
-    out '^Next +policy warn, 3\.6 GiB of memory and 2\.6 GiB of swap away: available <= 15% \(1\.1 GiB\)' \
-    out '^Would go +chromium \(pid 812, user alice\); would free 1\.4 GiB$' \
+    out '^Pressure +some 1\.2%, full 0\.0% of the last 10 s$' \
+    out '^Next policy +warn, 3\.6 GiB of memory and 2\.6 GiB of swap away: available <= 15% \(1\.1 GiB\)' \
+    out '^Next victim +chromium \(pid 812, user alice\); would free 1\.4 GiB$' \
     out '^Kills +1 process since the start, 2 d 5 h ago$' \
     out '^Last +2 h 12 min ago: chromium \(pid 4711\) by policy kill: gone after 43 ms; 1\.3 GiB of 1\.4 GiB reclaimed$' \
     out '^Files +/etc/reckond/reckond\.conf$' -- status
@@ -177,40 +177,40 @@ finds 'has what reckonctl(1) promises' .running true .source '"daemon"' .version
     .last.returned_2s_bytes '[1-9]*' '.last.ranked[1].comm' '"firefox"'
 serve '.explain["0"].group = {cgroup: "/user.slice/app.scope", by: "memory.oom.group", processes: 9,
     footprint_bytes: 2147483648, footprint_min_bytes: 2147483648, footprint_max_bytes: 2147483648}'
-run 'status where all of a cgroup would go' 0 \
-    out '^Would go +all of cgroup /user.slice/app.scope \(9 processes\); would free 2\.0 GiB$' -- status
+run 'status where all of a cgroup would be killed' 0 \
+    out '^Next victim +all of cgroup /user.slice/app.scope \(9 processes\); would free 2\.0 GiB$' -- status
 serve
-run explain 0 out '^If memory ran out now, chromium' out '^Next would be code \(pid 1044, user alice\): 900 MiB\.$' \
-    out '^Not postgres \(pid 701, user postgres\), although it has 1\.7 GiB: protected by the rule database\.$' \
-    out '^Not firefox \(.*\), although it has 1\.6 GiB: it counts as 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' \
-    out '1 of 143 candidates; nobody else could be larger than the first\.$' out '^  and 139 more$' out '^  2 by rule bus \(built in\): dbus-daemon$' out '^Answered by reckond\.$' -- explain
+run explain 0 out '^If memory ran out now, chromium' out '^Next would be code \(pid 1044, user alice\): would free 900 MiB\.$' \
+    out '^Not postgres \(pid 701, user postgres\), although it would free 1\.7 GiB: protected by the rule database\.$' \
+    out '^Not firefox \(.*\), although it would free 1\.6 GiB: its score is 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' \
+    out '1 of 143 candidates; no other could rank higher than the first\.$' out '^  and 139 more$' out '^  2 by rule bus \(built in\): dbus-daemon$' out '^Answered by reckond\.$' -- explain
 run 'explain, as JSON' 0 -- --json explain
 finds 'is the object of the daemon' .source '"daemon"' .candidates 143 '.ranked[1].pid' 1044
 serve '.explain["0"] |= del(.staying)'
 run 'explain by an older daemon' 0 \
-    out '^Not postgres \(pid 701\), although it has 1\.7 GiB: protected by the rule database\.$' \
-    out '^Not firefox \(.*\), although it has 1\.6 GiB: it counts as 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' -- explain
+    out '^Not postgres \(pid 701\), although it would free 1\.7 GiB: protected by the rule database\.$' \
+    out '^Not firefox \(.*\), although it would free 1\.6 GiB: its score is 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' -- explain
 serve '.explain["0"] |= (.staying |= ([range(6) as $i | .[0] + {pid: (7000 + $i)}]
-        + [.[1] + {command: "app", avoided_for: "kind", reason: "ending another of its kind gave little"},
-           .[1] + {command: "light", avoided_for: "failed", reason: "the last try to end it failed"}]))'
-run 'explain where many stay' 0 out '^Not postgres \(pid 7002, ' \
-    out '^Not app \(.*\), although it has 1\.6 GiB: ending another of its kind gave little\.$' \
-    out '; nobody else could be larger than the first, but for those that are passed over\.$' -- explain
+        + [.[1] + {command: "app", avoided_for: "kind", reason: "killing a similar one freed little"},
+           .[1] + {command: "light", avoided_for: "failed", reason: "the last try to kill it failed"}]))'
+run 'explain where many are not killed' 0 out '^Not postgres \(pid 7002, ' \
+    out '^Not app \(.*\), although it would free 1\.6 GiB: killing a similar one freed little\.$' \
+    out '; no other could rank higher than the first, except those that are skipped\.$' -- explain
 problem=''
-[ "$(grep -c '^Not ' "$tmp/out")" = 4 ] || problem=' other than three and who is passed over'
+[ "$(grep -c '^Not .*although' "$tmp/out")" = 4 ] || problem=' other than three and the skipped one'
 say 'and no more' "$problem"
 serve '.explain["0"] |= (.left_out.passed_over = 2 | .staying[1] += {footprint_bytes: 1000, avoided_for: "failed",
-        reason: "the last try to end it failed"} | .staying[0] += {footprint_bytes: null, left_out: "unreadable", reason: "its memory may not be read"})'
-run 'explain where somebody is passed over' 0 out '^Left out: .*, 2 passed over' \
-    out '^Not firefox \(.*\), although it counts for more: the last try to end it failed\.$' \
+        reason: "the last try to kill it failed"} | .staying[0] += {footprint_bytes: null, left_out: "unreadable", reason: "its memory may not be read"})'
+run 'explain where one is skipped' 0 out '^Not eligible: .*, 2 skipped' \
+    out '^Not firefox \(.*\), although it has a higher score: the last try to kill it failed\.$' \
     out '^Not postgres \(.*\), although it was larger: its memory may not be read\.$' \
-    out 'could be larger than the first, but for those that are passed over\.$' -- explain
+    out 'could rank higher than the first, except those that are skipped\.$' -- explain
 serve
-run 'explain a pid' 0 out '^code \(pid 1044.* would not go first: chromium' out '^  Rank: +2 of 143$' -- explain 1044
+run 'explain a pid' 0 out '^code \(pid 1044.* would not be killed first: chromium' out '^  Rank: +2 of 143$' -- explain 1044
 run 'explain a pid that the daemon does not know' 1 err '^reckonctl: no such process: 5$' -- explain 5
 run 'explain of a file is not asked of the daemon' 0 out 'itself: as --config asks for' \
     -- --config "$tmp/mine.conf" explain
-run history 0 out '^ID +AGO  VICTIM +SIZE' \
+run history 0 out '^ID +AGO  VICTIM +WOULD FREE  FREED 0\.1 s' \
     out '^ 4  2 h 12 min  chromium \(pid 4711\) +1\.4 GiB +1\.2 GiB +1\.3 GiB +1\.3 GiB  gone after 43 ms; policy kill$' \
     out '^ 3 .*  -  .*no victim; policy kill$' out '^ 2 .*could not be killed, ineffective; policy terminate$' \
     out '^ 1 .* - .*dry run; policy kill$' -- history
@@ -223,35 +223,35 @@ problem=''
 say 'and no more' "$problem"
 run 'all' 0 out '^ 4 ' out '^ 1 ' -- history 0
 run 'all that is known' 0 out '^4: 20..-..-.. ..:..:.., 2 h 12 min ago: chromium' out '^  Reclaimed +1\.2 GiB after 0\.1 s, ' \
-    out 'Killed by +SIGKILL, after SIGTERM had not helped: .*; 1 other process .*thawed \(2 levels\), then frozen again$' \
+    out 'Killed by +SIGKILL, as it had not exited on SIGTERM: .*; 1 other process that shared its memory was killed with it.*thawed \(2 levels\), then frozen again$' \
     out '^  Next were +firefox \(pid 900, 790 MiB\)$' out '^3: .*no process was worth killing for policy kill\.$' -- --full history
-run 'the choice' 0 out '^  Choice +2 of 140 candidates read precisely; no other candidate could have been larger than the first$' \
+run 'the choice' 0 out '^  Choice +2 of 140 candidates read precisely; no other could have ranked higher than the first$' \
     -- --full history
-run 'how the machine stood' 0 out '^  Policy +kill \(kill\), with 340 MiB of 7\.6 GiB available, 120 MiB of swap free, everything stalled 31\.2%$' \
+run 'how the machine stood' 0 out '^  Policy +kill \(kill\), with 340 MiB of 7\.6 GiB available, 120 MiB of swap free, PSI full 31\.2%$' \
     -- --full history
 serve '.history[0] += {swap_total_bytes: 0, swap_free_before_bytes: 0, pressure_some_permyriad: 4500}
     | .history[1].swap_total_bytes = 4187593113 | .history[1] |= del(.pressure_full_permyriad)'
-run 'how it stood with swap' 0 out 'available, no swap, something stalled 45\.0%, everything 31\.2%$' \
+run 'how it stood with swap' 0 out 'available, no swap, PSI some 45\.0%, full 31\.2%$' \
     out 'of 7\.6 GiB available, 90\.0 MiB of swap free$' -- --full history
-run 'the steps' 0 out '^  Steps +chosen after 240 us, pidfd open after 290 us, boosted after 340 us, signalled after 390 us, given to be reaped after' \
+run 'the steps' 0 out '^  Steps +chosen after 240 us, pidfd open after 290 us, boosted after 340 us, signalled after 390 us, handed to the reaper after' \
     -- --full history
 serve '.history[0] += {escalated: true, escalated_usec: 5000400, boost_usec: 5000300, reap_usec: 5000500, ended_usec: 5043000}'
 run 'the steps, with SIGKILL after SIGTERM' 0 \
-    out 'open after 290 us, signalled after 390 us, boosted after 5\.0 s, SIGKILL after 5\.0 s, given to be reaped after 5\.0 s, outcome' \
+    out 'open after 290 us, signalled after 390 us, boosted after 5\.0 s, SIGKILL after 5\.0 s, handed to the reaper after 5\.0 s, outcome' \
     -- --full history
 serve '.history[0].ranked[1].goes_too = true | .history[0].ranked[2] = (.history[0].ranked[1] + {comm: "next", goes_too: false})'
-run 'who went with it was not next' 0 out '^  Next were +next \(pid 900, 790 MiB\)$' -- --full history 1
+run 'one that was killed with it was not next' 0 out '^  Next were +next \(pid 900, 790 MiB\)$' -- --full history 1
 serve '.history[0] += {avoided_pid: 77, avoided_comm: "app", avoided_cgroup: "/app.slice", avoided_footprint_bytes: 1073741824,
         avoided_for: "kind"} | .history[1] = .history[0] + {id: 3, avoided_for: "failed", target: "cgroup"}
     | .history[1].ranked[1] |= del(.pid, .comm) | .history[2] |= (.approximate = true)'
-run 'who was larger and passed over' 0 \
-    out '2 of 140 candidates read precisely; not the larger app \(pid 77, 1\.0 GiB\), as ending another of its kind had given little; no other candidate could' \
-    out '; not the larger cgroup /app.slice \(1\.0 GiB\), as the last try to end it had failed; no other candidate could' \
-    out '2 of 140 candidates read precisely; others might have been larger than the first$' \
+run 'one that was larger and skipped' 0 \
+    out '2 of 140 candidates read precisely; not the larger app \(pid 77, 1\.0 GiB\), as killing a similar one had freed little; no other could' \
+    out '; not the larger cgroup /app.slice \(1\.0 GiB\), as the last try to kill it had failed; no other could' \
+    out '2 of 140 candidates read precisely; others might have ranked higher than the first$' \
     out '^  Next were +cgroup /user.slice/.*app-firefox.scope \(790 MiB\)$' -- --full history
 problem=''
-! grep -q 'nobody else could' "$tmp/out" || problem=' it is said'
-say 'nobody says that there was none' "$problem"
+! grep -q 'no other could be' "$tmp/out" || problem=' it is said'
+say 'it is not said that there was none' "$problem"
 serve
 run 'history, as JSON' 0 -- --json history
 finds 'the newest first, with all members' .source '"daemon"' '.entries[0].id' 4 '.entries[0].kind' '"killed"' \
@@ -287,29 +287,29 @@ serve '.history = [] | .properties += {Kills: 0, State: "settle", DryRun: true, 
     ConfigFiles: [], Conflicts: ["earlyoom.service", "systemd-oomd.service"], Limits: ["may not signal"],
     SwapTotal: 0, SwapFree: 0, HasPressure: false} | .explain["0"].policies[2].holds = true
     | .explain["0"].policies[0].action = "none" | .explain["0"].policies[3] |= (.action = "none" | .holds = true) | .explain["0"].victim = null'
-run 'status' 0 out '^State +settle: memory is about to come back' out '^ +dry run: nobody is signalled' \
+run 'status' 0 out '^State +settle: waiting for memory to be freed' out '^ +dry run: no process is killed' \
     out '^Swap +none$' out '^Pressure +not known' out '^Now +policy kill: available <= 5% ' \
-    out '^Next +policy terminate, ' \
-    out '^Kills +0 processes since' out '^Limits +may not signal$' out '^Beside +earlyoom.service$' \
-    out '^ +systemd-oomd.service$' out '^ +two such daemons' out '^Scope +/user.slice$' out '^Files +none: the built-in' -- status
+    out '^Next policy +terminate, ' \
+    out '^Kills +0 processes since' out '^Limits +may not signal$' out '^Conflicts +earlyoom.service$' \
+    out '^ +systemd-oomd.service$' out '^ +both may kill for one shortage' out '^Scope +/user.slice$' out '^Files +none: the built-in' -- status
 problem=''
-! grep -qE '^(Last|Would go)' "$tmp/out" || problem=' somebody is named'
-say 'nobody would go, and nobody went' "$problem"
+! grep -qE '^(Last|Next victim)' "$tmp/out" || problem=' one is named'
+say 'no next victim, and no last kill' "$problem"
 problem=''
 ! grep -q 'policy stall' "$tmp/out" || problem=' it is named'
 say 'a policy that does nothing is no news' "$problem"
-run 'an empty history' 0 out '^Nobody has been ended yet\.$' -- history
+run 'an empty history' 0 out '^No process has been killed yet\.$' -- history
 run 'an empty history, as JSON' 0 -- --json history
 finds 'is empty' .entries '\[\]'
 serve '.properties.State = "stuck" | .explain["0"] |= (.victim = null | .ranked = [] | .policies[2].holds = true
     | .left_out += {protected: 3, out_of_scope: 26, unreadable: 2}) | .history[1].excluded = "3 protected, 26 outside the scope"'
 run 'status where no process is eligible' 0 out '^State +stuck: memory is low but no process is worth killing \(reckond 0\.1\.0\)$' \
-    out '^ +left out: init, 212 kernel threads, 3 protected, 1 reluctant, 2 with .*, 26 outside the scope, 2 unreadable$' -- status
+    out '^ +not eligible: init, 212 kernel threads, 3 protected, 1 reluctant, 2 with .*, 26 outside the scope, 2 unreadable$' -- status
 run 'status where no process is eligible, as JSON' 0 -- --json status
 finds 'says how many, and why' .victim null .left_out.protected 3
-run 'nobody, in full' 0 out '^  Left out +3 protected, 26 outside the scope$' -- --full history
+run 'no victim, in full' 0 out '^  Excluded +3 protected, 26 outside the scope$' -- --full history
 serve '.properties.State = "watch" | .explain["0"] |= (.victim = null | .policies[0].holds = true)'
-run 'status where nobody need be ended' 0 out '^State +watch: memory is looked at closely ' -- status
+run 'status where no process need be killed' 0 out '^State +watch: memory is sampled often ' -- status
 serve '.properties += {State: "stuck", MemoryHeldBy: [
     {kind: "tmpfs", text: "tmpfs", bytes: 6442450944, path: "/tmp/\u001bx", pid: 77, command: "cp"},
     {kind: "memfds", text: "memfds of 1 process", bytes: 1073741824, path: "", pid: 78, command: "compositor"},
@@ -337,10 +337,10 @@ serve '.history |= [.[0], .[0], .[0], .[0], .[0], .[0]] | .history[0].kind = "st
     | .history[2].outcome = "stand-down" | .history[3].outcome = "wait" | .history[4].outcome = "of a newer daemon"
     | .history |= [to_entries[] | .value.id = 9 - .key | .value.cgroup = "/a.slice/\(.key).service" | .value]
     | .history[5].target = "cgroup" | .history[5].cgroup = "/a.slice"'
-run 'other outcomes' 0 out ' stood down; policy kill$' out ' still exiting, memory already reclaimed after 43 ms; ' \
-    out ' cancelled \(memory recovered\); ' out ' is being waited for; ' out ' not known; ' \
+run 'other outcomes' 0 out ' not killed \(memory recovered\); policy kill$' out ' still exiting, memory already reclaimed after 43 ms; ' \
+    out ' cancelled \(memory recovered\); ' out ' in progress; ' out ' not known; ' \
     out ' cgroup /a\.slice +1.4 GiB ' -- history
-run 'other outcomes in full' 0 out 'chromium \(pid 4711\) was chosen by policy kill and spared: the emergency was over\.$' \
+run 'other outcomes in full' 0 out 'chromium \(pid 4711\) was chosen by policy kill and not killed: memory had recovered\.$' \
     out ' ago: cgroup /a\.slice by policy kill: ' -- --full history
 serve '.history |= [.[0], .[0], .[0], .[0]] | .history |= [to_entries[] | .value.id = 9 - .key | .value.pid = 800 + .key |
     .value.time_usec -= .key * 10000000 | .value.cgroup = "/system.slice/mydb.service" | .value]'
@@ -380,21 +380,21 @@ run 'explain where too many ask' 1 err '^reckonctl: reckond cannot answer Explai
 run 'an odd error' 1 err '^reckonctl: reckond cannot answer ListHistory: Odd\?$' -- history
 run 'status without these' 0 err 'Explain: Too many' err 'ListHistory: Odd' out '^State +calm' out '^Kills' -- status
 run 'reload of a bad configuration' 2 err '^/etc/a\.conf:2: what\? is this$' err '^/etc/b\.conf:7: and this$' \
-    err 'the old one stays$' -- reload
+    err 'the old one stays in use$' -- reload
 run 'reload of a bad configuration, as JSON' 2 -- --json reload
 finds 'has all mistakes' .error '*old one stays*' '.messages[1]' '"/etc/b.conf:7: and this"'
 # shellcheck disable=SC2016
-serve '("stub\u001b (pid 812) was sent SIGTERM 3.1 s ago by policy now; ask again when it is gone." as $why
+serve '("stub\u001b (pid 812) was sent SIGTERM 3.1 s ago by policy now; ask again when it has exited." as $why
     | .errors = {Explain: ["org.reckond1.Error.Busy", $why], Reload: ["org.reckond1.Error.Busy", $why, 2]}
     | .properties.State = "settle" | .policies[1][3] = true
     | .history |= [.[0] | .comm = "stub\u001b" | .pid = 812 | .policy = "now" | .signal = "SIGTERM" | .outcome = "wait"
         | .time_usec = -3100000 | del(.ended_usec)] + .)'
-busy='reckond is busy: stub\? \(pid 812\) was sent SIGTERM 3\.1 s ago by policy now; ask again when it is gone\.'
+busy='reckond is busy: stub\? \(pid 812\) was sent SIGTERM 3\.1 s ago by policy now; ask again when it has exited\.'
 run 'status while a victim is on its way' 0 out '^State +settle: ' out '^Killing +stub\? \(pid 812\): SIGTERM 3\.[0-9] s ago, policy now$' \
     out '^Now +policy terminate: available <= 10% ' out '^Kills +1 process since' out '^Files +/etc/reckond/' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
-! grep -qE '^(Next|Would go|Last)' "$tmp/out"
-say 'nor what is not known' "$([ $? = 0 ] || grep -E '^(Next|Would go|Last)' "$tmp/out")"
+! grep -qE '^(Next|Last)' "$tmp/out"
+say 'nor what is not known' "$([ $? = 0 ] || grep -E '^(Next|Last)' "$tmp/out")"
 run 'and as JSON' 0 -- --json status
 finds 'who it is' .source '"daemon"' .ending.pid 812 .ending.command '"stub*"' .ending.policy '"now"' .ending.signal '"SIGTERM"' \
     .ending.target '"process"' .ending.cgroup '"/user.slice/*"' .ending.signalled_usec '[1-9]???????????????' \
@@ -576,14 +576,14 @@ if grep -qE "$absent|does not know ListHistory" "$tmp/err"; then
     skip 'this reckond does not keep a history on the bus'
     exit $failed
 fi
-run 'status' 0 out '^State +[a-z]+: ' out 'dry run: nobody' out "^Scope +$scope\$" out "^Files +$tmp/mine\.conf\$" \
-    out "^Would go +sleep \\(pid $held, user root\\)" out '^Kills +0 processes' -- status
+run 'status' 0 out '^State +[a-z]+: ' out 'dry run: no process' out "^Scope +$scope\$" out "^Files +$tmp/mine\.conf\$" \
+    out "^Next victim +sleep \\(pid $held, user root\\)" out '^Kills +0 processes' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 run 'status, as JSON' 0 -- --json status
 finds 'knows all that a mock knows' '[.version, .state, .dry_run, .scope, .config_files, .conflicts, .limits, .processes,
     .kills, .started_usec, .read_usec, .memory.total_bytes, .memory.available_bytes, .memory.swap_total_bytes,
     .policies, .victim] | map(. == null) | any' false .victim.pid $held
-run 'explain the only one' 0 out "^sleep \\(pid $held, user root\\) would go first: " -- explain $held
+run 'explain the only one' 0 out "^sleep \\(pid $held, user root\\) would be killed first: " -- explain $held
 run 'explain, as JSON' 0 -- --json explain
 # (Which processes are larger, or protected, changes from one look to the next.)
 shape() { jq -S 'del(.staying, .protected) | [paths | map(if type == "number" then 0 else . end)] | unique' "$tmp/out"; }
@@ -593,7 +593,7 @@ run 'explain, as JSON, by itself' 0 -- --json --config "$tmp/mine.conf" --scope 
 shape >"$tmp/own-shape"
 finds 'by itself' .source '"reckonctl"' .victim.pid $held .candidates 1
 say 'both have the same members' "$(diff "$tmp/daemon-shape" "$tmp/own-shape")"
-run 'explain one outside' 0 out 'would not go: outside the scope' out '^Answered by reckond\.$' -- explain $$
+run 'explain one outside' 0 out 'would not be killed: outside the scope' out '^Answered by reckond\.$' -- explain $$
 run 'rules, as JSON' 0 -- --json rules
 jq -S '.rules, [.policies[] | del(.holds)]' "$tmp/out" >"$tmp/daemon-rules"
 run 'rules, as JSON, by itself' 0 -- --json --config "$tmp/mine.conf" rules
@@ -601,7 +601,7 @@ jq -S '.rules, [.policies[] | del(.holds)]' "$tmp/out" >"$tmp/own-rules"
 say 'are the same' "$(diff "$tmp/daemon-rules" "$tmp/own-rules")"
 run 'reload' 0 out 'has read its configuration again' -- reload
 echo 'Bogus=1' >>"$tmp/mine.conf"
-run 'reload of a mistake' 2 err "^$tmp/mine\.conf:[0-9]+: .*Bogus" err 'the old one stays$' -- reload
+run 'reload of a mistake' 2 err "^$tmp/mine\.conf:[0-9]+: .*Bogus" err 'the old one stays in use$' -- reload
 printf '[Daemon]\nMinVictim=0%%\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/now.conf"
 victim=$held
 serve_really --config "$tmp/now.conf"
@@ -619,8 +619,8 @@ finds 'an ending is in the history' '.entries[-1].kind' '"killed"' '.entries[-1]
 run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" -- history
 run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $scope\$" out '^  Killed by +SIGKILL: gone after ' \
     out '^  Steps +chosen after ' out '^  Reclaimed +' -- --full history
-run 'and in the state' 0 out '^State +(stuck: memory is low but no process is worth killing|watch: memory is short, but nobody may be ended) ' \
-    out '^ +left out: .*[0-9] outside the scope' out '^Kills +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
+run 'and in the state' 0 out '^State +(stuck: memory is low but no process is worth killing|watch: memory is low but no process is eligible) ' \
+    out '^ +not eligible: .*[0-9] outside the scope' out '^Kills +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
 
 echo '# what it has left'
 # The victim's entry, which is complete; others may still come until it is stopped.

@@ -73,16 +73,16 @@ END
 mkdir "$tmp/half.conf.d"
 cp "$tmp/good.conf" "$tmp/half.conf"
 printf '[Policy two]\nAction=murder\n' >"$tmp/half.conf.d/20-bad.conf"
-run 'a good file' 0 out '^2 files read: no mistakes' -- check "$tmp/good.conf"
+run 'a good file' 0 out '^2 files read: no errors' -- check "$tmp/good.conf"
 say 'says nothing on standard error' "$(cat "$tmp/err")"
-run 'a good file by --config' 0 out '^2 files read: no mistakes' -- --config "$tmp/good.conf" check
+run 'a good file by --config' 0 out '^2 files read: no errors' -- --config "$tmp/good.conf" check
 run 'both' 2 err 'either' -- --config "$tmp/good.conf" check "$tmp/good.conf"
 printf '[Daemon]\nScope=/no/such/cgroup\n' >"$tmp/scope.conf"
-run 'a scope that is not there' 0 out 'no mistakes, 1 warning\.$' err "^$tmp/scope.conf:2: warning: Scope=/no/such/cgroup: there is no such cgroup now" \
+run 'a scope that is not there' 0 out 'no errors, 1 warning\.$' err "^$tmp/scope.conf:2: warning: Scope=/no/such/cgroup: there is no such cgroup now" \
     -- check "$tmp/scope.conf"
 run 'as JSON' 0 -- --json check "$tmp/scope.conf"
 finds 'says so' '.messages[0].kind' '"warning"' '.messages[0].line' 2 '.messages[0].text' '*no such cgroup*'
-run 'a bad file: every mistake and its line' 2 out '3 mistakes' err "^$tmp/bad.conf:2: .*DryRun" \
+run 'a bad file: every mistake and its line' 2 out '3 errors' err "^$tmp/bad.conf:2: .*DryRun" \
     err "^$tmp/bad.conf:5: .*MemoryAvailable" err "^$tmp/bad.conf:7: .*Bogus" -- check "$tmp/bad.conf"
 problem=''
 [ "$(wc -l <"$tmp/err")" = 3 ] || problem=' other than three lines'
@@ -104,14 +104,14 @@ finds 'lists files and messages' '.files[0]' "\"$tmp/bad.conf\"" '.messages[1].l
     '.messages[2].kind' '"mistake"' '.messages[0].text' '*DryRun*'
 run 'a good file, as JSON' 0 -- --json check "$tmp/good.conf"
 finds 'has no messages' .messages '\[\]' '.files[1]' "\"$tmp/good.conf.d/10-same.conf\""
-run 'explain with a bad file' 2 err "^$tmp/bad.conf:2: " err '3 mistakes' -- --config "$tmp/bad.conf" explain
+run 'explain with a bad file' 2 err "^$tmp/bad.conf:2: " err '3 errors' -- --config "$tmp/bad.conf" explain
 run 'explain with a bad file, as JSON' 2 -- --config "$tmp/bad.conf" --json explain
-finds 'is an object with error' .error '*3 mistakes*'
+finds 'is an object with error' .error '*3 errors*'
 
 echo '# explain, on this machine'
 printf '[Daemon]\nScope=/\n' >"$tmp/plain.conf"
 run 'explain' 0 out '^If memory ran out now, |^The conditions of policy ' out '^Memory: [0-9.]+% of ' \
-    out 'Left out: .*kernel thread|Left out: init|hidepid' -- --config "$tmp/plain.conf" explain
+    out 'Not eligible: .*kernel thread|Not eligible: init|hidepid' -- --config "$tmp/plain.conf" explain
 run 'explain, as JSON' 0 -- --config "$tmp/plain.conf" --json explain
 finds 'has the parts that reckonctl(1) promises' '.memory.total_bytes' '[1-9]*' \
     '.memory.available_permyriad' '[0-9]*' '.policy.name' '"*"' '.candidates' '[0-9]*' \
@@ -119,7 +119,7 @@ finds 'has the parts that reckonctl(1) promises' '.memory.total_bytes' '[1-9]*' 
     '[1-9]*' '.read_error_bytes' '[0-9]*' '.accuracy_error_bytes' '[0-9]*' \
     '.left_out.kernel_threads' '[0-9]*' '.approximate' '@(true|false)' .scope '"/"' .dry_run false
 if [ -d /proc/1 ]; then
-    run 'explain 1' 0 out '\(pid 1[,)].* would not go: .*init' -- explain 1
+    run 'explain 1' 0 out '\(pid 1[,)].* would not be killed: .*init' -- explain 1
     run 'explain 1, as JSON' 0 -- --json explain 1
     finds 'is init' .process.pid 1 .process.left_out '"init"' .process.would_go false \
         .process.rank null .process.reason '*init*'
@@ -163,27 +163,27 @@ finds 'the largest that may go is the victim' .victim.pid $big .candidates 3 '.r
     '.protected[0].footprint_bytes' '6[0-9]??????' '.protected[0].rule.name' '"kept"' '.protected[0].rule.builtin' false .dry_run true
 finds 'its size is right' .victim.anonymous_bytes '4[1-9]??????' .victim.weight '1?(.0)'
 finds 'its name is escaped' .victim.command '"big\\n\\u001[bB]\[2J\\"*"'
-run 'explain' 0 out "^If memory ran out now, big\\?\\?\\[2J\"[^ ]+ \\(pid $big, user root\\) would go; 4[0-9]\\.[0-9] MiB" \
-    out "^ +$big .* would go +$scope\$" out "^ +$middle  rc-middle .* $scope\$" out 'DryRun=yes' \
+run 'explain' 0 out "^If memory ran out now, big\\?\\?\\[2J\"[^ ]+ \\(pid $big, user root\\) would be killed first; this would free 4[0-9]\\.[0-9] MiB\\.$" \
+    out "^ +$big .* victim +$scope\$" out "^ +$middle  rc-middle .* $scope\$" out 'DryRun=yes' \
     out '1 protected, [0-9]+ outside the scope' out '1 by rule kept: rc-kept$' -- "${options[@]}" explain
 problem=''
 ! LC_ALL=C grep -q '[[:cntrl:]]' "$tmp/out" || problem=' control characters'
 say 'nothing but text gets to the terminal' "$problem"
-run 'explain the victim' 0 out "\\(pid $big, user root\\) would go first: " out 'Rank: +1 of 3' \
+run 'explain the victim' 0 out "\\(pid $big, user root\\) would be killed first: " out 'Rank: +1 of 3' \
     -- "${options[@]}" explain $big
-run 'explain the next' 0 out "^rc-middle \\(pid $middle, .* would not go first: big.*\\(pid $big, " \
+run 'explain the next' 0 out "^rc-middle \\(pid $middle, .* would not be killed first: big.*\\(pid $big, " \
     out 'Rank: +2 of 3' -- "${options[@]}" explain $middle
 run 'explain one that is protected' 0 \
-    out "^rc-kept \\(pid $kept, .* would not go: protected by the rule kept\\." -- "${options[@]}" explain $kept
+    out "^rc-kept \\(pid $kept, .* would not be killed: protected by the rule kept\\." -- "${options[@]}" explain $kept
 run 'explain one that is protected, as JSON' 0 -- "${options[@]}" --json explain $kept
 finds 'names the rule' .process.left_out '"protected"' .process.rule.name '"kept"' .process.rank null \
     .victim.pid $big
-run 'explain one outside' 0 out "would not go: outside the scope $scope\\." -- "${options[@]}" explain $$
+run 'explain one outside' 0 out "would not be killed: outside the scope $scope\\." -- "${options[@]}" explain $$
 echo 1000 >"/proc/$middle/oom_score_adj"
-run 'explain one with a high oom_score_adj' 0 out 'Counts: +[0-9.]+ MiB \(oom_score_adj 1000, weight 1' \
+run 'explain one with a high oom_score_adj' 0 out 'Score: +[0-9.]+ MiB \(oom_score_adj 1000, weight 1' \
     -- "${options[@]}" explain $middle
 printf '[Daemon]\nMinVictim=1M\n[Prefer middle]\nComm=^rc-middle$\nWeight=4\n' >"$tmp/prefer.conf"
-run 'a preferred one goes first' 0 -- --config "$tmp/prefer.conf" --scope "$scope" --json explain
+run 'a preferred one is killed first' 0 -- --config "$tmp/prefer.conf" --scope "$scope" --json explain
 finds 'although it is not the largest that may go' .victim.pid $middle .victim.weight '4?(.0)'
 printf '[Daemon]\nMinVictim=1M\n[Policy always]\nMemoryAvailable=100%%\nAction=kill\nRankBy=badness\n' >"$tmp/now.conf"
 run 'a policy that holds' 0 out '^The conditions of policy always hold now: ' out '^Policy always: kill at ' \
@@ -191,26 +191,26 @@ run 'a policy that holds' 0 out '^The conditions of policy always hold now: ' ou
 run 'a policy that holds, as JSON' 0 -- --config "$tmp/now.conf" --scope "$scope" --json explain
 finds 'says so' .policy.name '"always"' .policy.holds true .policy.rank_by '"badness"' .victim.pid $middle
 printf '[Daemon]\nMinVictim=1M\n[Policy always]\nMemoryAvailable=100%%\nAction=kill\nTarget=cgroup\n' >"$tmp/group.conf"
-run 'a policy that ends a cgroup' 0 out "^The conditions .* hold now: rc-kept \\(pid $kept, .* would go, with all of cgroup $scope \\(4 processes\\); 1[2-3][0-9]" \
-    out '^It ends all of a cgroup at once\.$' out "^ +1[2-3][0-9].* would go +4  rc-kept \\(pid $kept\\)  $scope\$" \
+run 'a policy that kills a cgroup' 0 out "^The conditions .* hold now: rc-kept \\(pid $kept, .* would be killed first, with all of cgroup $scope \\(4 processes\\); this would free 1[2-3][0-9]" \
+    out '^It kills all processes of a cgroup at once\.$' out "^ +1[2-3][0-9].* victim +4  rc-kept \\(pid $kept\\)  $scope\$" \
     out '^Read precisely: 1 cgroup;' -- --config "$tmp/group.conf" --scope "$scope" explain
-run 'a policy that ends a cgroup, as JSON' 0 -- --config "$tmp/group.conf" --scope "$scope" --json explain
+run 'a policy that kills a cgroup, as JSON' 0 -- --config "$tmp/group.conf" --scope "$scope" --json explain
 finds 'says so' .policy.target '"cgroup"' '.policies[0].target' '"process"' .group.cgroup "\"$scope\"" \
     .group.by '"policy"' .group.processes 4 .group.footprint_bytes '1????????' .victim.pid $kept \
     .victim.processes 4 .victim.oom_score_adj null
 run 'one that goes with its cgroup' 0 \
-    out "^rc-small .* would go first, with all of cgroup $scope \\(4 processes\\): no other cgroup ranks higher; 1" \
-    out '^  Size: +[4-9]\.[0-9] MiB' out '^  Rank: +1 \(that of its cgroup\)$' \
+    out "^rc-small .* would be killed first, with all of cgroup $scope \\(4 processes\\): no other cgroup ranks higher; this would free 1" \
+    out '^  Frees: +(at most )?[4-9]\.[0-9] MiB' out '^  Rank: +1 \(that of its cgroup\)$' \
     -- --config "$tmp/group.conf" --scope "$scope" explain $small
 printf '[Protect kept]\nComm=^rc-kept$\n' >>"$tmp/group.conf"
-run 'one that is to stay' 0 out ': no cgroup as a whole could be ended\.$' -- --config "$tmp/group.conf" \
+run 'one that is to stay' 0 out ': no cgroup would be killed: none is eligible and large enough\.$' -- --config "$tmp/group.conf" \
     --scope "$scope" explain
-run 'and so its cgroup' 0 out 'its own may not be ended as a whole\.$' -- --config "$tmp/group.conf" \
+run 'and so its cgroup' 0 out 'its own is not eligible as a whole\.$' -- --config "$tmp/group.conf" \
     --scope "$scope" explain $small
 for pid in "${pids[@]}"; do kill -KILL "$pid"; done
 wait 2>/dev/null
 pids=()
-run 'an empty scope' 0 out '^If memory ran out now, nobody could be ended\.' -- --scope "$scope" explain
+run 'an empty scope' 0 out '^If memory ran out now, no process would be killed: none is eligible and large enough\.' -- --scope "$scope" explain
 run 'an empty scope, as JSON' 0 -- --scope "$scope" --json explain
 finds 'has no victim' .victim null .ranked '\[\]' .candidates 0
 exit $failed

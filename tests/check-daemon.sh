@@ -73,7 +73,7 @@ stop() { # sets status
 }
 is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
 
-# A dry run: says who would go, signals nobody.
+# A dry run: names the victim, signals no process.
 printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
 hold 16
 small=${pids[0]}

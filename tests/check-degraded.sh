@@ -67,6 +67,12 @@ quiet_conf >"$tmp/conf"
 call Reload
 check "[ \"\$(get Degraded)\" = false ] && [ \"\$(get ConfigErrors)\" = '[]' ]" 'a reload without errors ends it'
 check "notified '^STATUS=Watching memory'" 'and the service manager is told'
+{ quiet_conf; printf '[Daemon]\nMinVictim=2G\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'; } >"$tmp/conf"
+call Reload
+check "notified '^STATUS=Memory is low, but no process is worth killing'" 'it is told when no process is worth killing'
+quiet_conf >"$tmp/conf"
+call Reload
+check "! command -v perl >/dev/null || wait_for \"grep STATUS= '$tmp/notified' | tail -n 1 | grep -q Watching\"" 'and when that is over'
 stop
 
 # What says what may be killed at all.

@@ -75,12 +75,12 @@ says() { grep -qE "^limit: $1" "$tmp/log"; }
 # What each case may say; the others must not be said.  (Of CAP_SYS_RESOURCE, locked memory and its
 # own oom_score_adj: whoever runs this may lack these himself.)
 declare -A line=(
-	[kill]='may not end processes of other users \(CAP_KILL\)'
+	[kill]='may not kill processes of other users \(CAP_KILL\)'
 	[nice]='may not raise priorities \(CAP_SYS_NICE\)'
 	[fifo]='reapers run at normal priority'
 	[boost]='rehearsal could not boost'
 	[ptrace]='may not read smaps_rollup of others \(CAP_SYS_PTRACE\)'
-	[dac]='may not thaw or end groups of other users \(CAP_DAC_OVERRIDE\)'
+	[dac]='may not thaw or kill groups of other users \(CAP_DAC_OVERRIDE\)'
 	[userns]='in a user namespace'
 	[v2]='may not thaw frozen groups \(v2\)'
 	[v1]='may not thaw frozen groups \(v1\)'

@@ -34,7 +34,6 @@ static struct {
 	struct policy policy;
 	struct policy_judgement none, acting;
 	struct census_process processes[VICTIM_RANKED_MAX];
-	struct census_bundle bundle;
 	struct census_cgroup *cgroup;
 } test;
 
@@ -49,7 +48,7 @@ static int setup(void **state)
 	if (!test.m || !test.cgroup || account_new(proc_fd, &test.m->account) < 0)
 		return -1;
 	memcpy(test.cgroup->path, path, sizeof(path));
-	test.bundle.cgroup = test.cgroup;
+	test.cgroup->node.kind = CENSUS_CGROUP;
 	test.history = account_history(test.m->account);
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
 	test.acting.policy = &test.policy;
@@ -81,7 +80,7 @@ static void choose(pid_t pid, usec_t now)
 		*process = (struct census_process){
 			.pid = pid + (pid_t)i,
 			.uid = 1000,
-			.bundle = &test.bundle,
+			.above = &test.cgroup->branch,
 			.oom_score_adj = -5,
 			.weight = 0.5F,
 		};
@@ -261,7 +260,7 @@ static void test_note_fills_in_who_was_avoided(void **state)
 	struct census_process app = {
 		.node.kind = CENSUS_PROCESS,
 		.pid = 900,
-		.bundle = &test.bundle,
+		.above = &test.cgroup->branch,
 	};
 	const struct victim_candidate avoided = {
 		.node = &app.node,

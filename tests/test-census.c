@@ -451,17 +451,16 @@ static void test_sweep_on_every_hierarchy(void **state)
 		assert_non_null(p);
 		assert_string_equal(census_cgroup_path(p), cases[i].path);
 		assert_true(census_is_in_scope(&census, p));
-		cgroup = p->bundle->cgroup;
+		cgroup = census_cgroup_of(p);
 		assert_string_equal(cgroup->path, cases[i].path);
-		assert_int_equal(tally_precise(&cgroup->node.tally, TALLY_ANON), 600 * PAGE);
+		assert_int_equal(tally_precise(&cgroup->branch.tally, TALLY_ANON), 600 * PAGE);
 		if (cases[i].parent) {
-			const struct census_node *above =
-				(const struct census_node *)cgroup->node.tally.parent;
+			const struct census_node *above = census_above(cgroup);
 
 			assert_int_equal(above->kind, CENSUS_CGROUP);
 			cgroup = (const struct census_cgroup *)above;
 			assert_string_equal(cgroup->path, cases[i].parent);
-			assert_int_equal(tally_precise(&cgroup->node.tally, TALLY_ANON),
+			assert_int_equal(tally_precise(&cgroup->branch.tally, TALLY_ANON),
 					 600 * PAGE);
 		}
 		census_done(&census);
@@ -1169,7 +1168,8 @@ static uint64_t count_below(const struct census_node *node, size_t *n_nodes)
 		return ((const struct census_process *)node)->memory.anon;
 	census_for_each_child(child, node)
 		sum += count_below(child, n_nodes);
-	assert_int_equal(sum, tally_precise(&node->tally, TALLY_ANON));
+	assert_int_equal(sum,
+			 tally_precise(&((const struct census_branch *)node)->tally, TALLY_ANON));
 	return sum;
 }
 

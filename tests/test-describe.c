@@ -61,14 +61,14 @@ static void test_policy_names_each_condition(void **state)
 		{ { .memory_available = PERCENT(20),
 		    .pressure_full = 4050,
 		    .for_usec = 5 * USEC_PER_SEC },
-		  "available <= 20% (205 MiB), everything stalled >= 40.5% for 5 s",
-		  "available <= 20% (205 MiB), everything stalled >= 40.5% for 5 s" },
+		  "available <= 20% (205 MiB), PSI full >= 40.5% for 5 s",
+		  "available <= 20% (205 MiB), PSI full >= 40.5% for 5 s" },
 		{ { .memory_available = PERCENT(20), .thrashing = 3000, .for_usec = USEC_PER_SEC },
 		  "available <= 20% (205 MiB), refaulted >= 30% of what was reclaimed for 1 s",
 		  "available <= 20% (205 MiB), refaulted >= 30% of what was reclaimed for 1 s" },
 		{ { .pressure_some = 700, .pressure_full = 100, .for_usec = 500 * USEC_PER_MSEC },
-		  "something stalled >= 7%, everything stalled >= 1% for 0.5 s",
-		  "something stalled >= 7%, everything stalled >= 1% for 0.5 s" },
+		  "PSI some >= 7%, PSI full >= 1% for 0.5 s",
+		  "PSI some >= 7%, PSI full >= 1% for 0.5 s" },
 	};
 	struct memory_reading memory = { .total = GIB };
 	char buf[DESCRIBE_POLICY_SIZE];

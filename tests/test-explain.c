@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/explain.h"
+#include "lib/family.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -36,6 +37,8 @@ struct world {
 	struct policy_set policies;
 	struct census census;
 	struct passover passover;
+	struct streak streak;
+	uint64_t ticks_now;
 	struct outlook outlook;
 };
 
@@ -158,6 +161,8 @@ static struct outlook *look_out(struct world *world, uint64_t available)
 		.user = find_user,
 		.userdata = (void *)(uintptr_t) "alice",
 		.passover = &world->passover,
+		.streak = &world->streak,
+		.ticks_now = world->ticks_now,
 		.own_cgroup = o->own_cgroup,
 	};
 	o->memory.counters.total = 8 * GIB;
@@ -171,7 +176,7 @@ static void test_choose_finds_policy_and_victim(void **state)
 	struct outlook *o = look_out(*state, 4 * GIB);
 	char text[EXPLAIN_ANSWER_SIZE];
 
-	assert_string_equal(o->policy->name, "terminate"); /* the first that ends anybody */
+	assert_string_equal(o->policy->name, "terminate"); /* the first that kills */
 	assert_false(o->policy_holds);
 	assert_null(o->warning);
 	assert_int_equal(outlook_victim(o)->process->pid, 300);
@@ -180,7 +185,7 @@ static void test_choose_finds_policy_and_victim(void **state)
 	assert_int_equal(o->n_excluded[ELIGIBILITY_OUTSIDE_SUBTREE], 1);
 	assert_string_equal(
 		explain_answer_machine(o, text),
-		"If memory ran out now, browser (pid 300, user alice) would go; 1.0 GiB would come back.");
+		"If memory ran out now, browser (pid 300, user alice) would be killed first; this would free 1.0 GiB.");
 }
 
 static void test_choose_knows_what_holds(void **state)
@@ -204,21 +209,22 @@ static void test_process_says_why_and_why_not(void **state)
 		size_t rank;
 	} cases[] = {
 		{ 300,
-		  "browser (pid 300, user alice) would go first: nobody ranks higher; 1.0 GiB would "
-		  "come back.",
+		  "browser (pid 300, user alice) would be killed first: no process ranks higher; this would "
+		  "free 1.0 GiB.",
 		  NULL, 1 },
 		{ 400,
-		  "editor (pid 400, user alice) would not go first: browser (pid 300, user alice) "
+		  "editor (pid 400, user alice) would not be killed first: browser (pid 300, user alice) "
 		  "ranks higher.",
 		  NULL, 2 },
 		{ 500,
-		  "gnome-shell (pid 500, user alice) would not go: protected by the rule "
+		  "gnome-shell (pid 500, user alice) would not be killed: protected by the rule "
 		  "desktop.",
 		  "protected", 0 },
 		{ 600,
-		  "database (pid 600, user alice) would not go: outside the scope /user.slice.",
+		  "database (pid 600, user alice) would not be killed: outside the scope /user.slice.",
 		  "out_of_scope", 0 },
-		{ 1, "systemd (pid 1, user alice) would not go: the init process.", "init", 0 },
+		{ 1, "systemd (pid 1, user alice) would not be killed: the init process.", "init",
+		  0 },
 	};
 	struct outlook *o = look_out(*state, 4 * GIB);
 	char text[EXPLAIN_ANSWER_SIZE];
@@ -304,7 +310,7 @@ static void test_process_can_be_asked_again_and_again(void **state)
 		assert_true(e.candidate.precise);
 	}
 	put(world, 600, "stat", "600 (other) S 1 1 1 0 -1 0 1 0 0 0 1 1 0 0 20 0 1 0 99 1 1\n");
-	assert_int_equal(explain_process(o, 600, &e), PROC_GONE); /* somebody else by now */
+	assert_int_equal(explain_process(o, 600, &e), PROC_GONE); /* another process by now */
 }
 
 static void test_process_of_a_useless_kind(void **state)
@@ -324,8 +330,8 @@ static void test_process_of_a_useless_kind(void **state)
 	assert_int_equal(outlook_victim(o)->process->pid, 400);
 	assert_int_equal(explain_process(o, 300, &e), 0);
 	assert_false(e.would_go);
-	assert_string_equal(e.text, "it counts for more than editor (pid 400, user alice), but "
-				    "ending another of its kind gave little");
+	assert_string_equal(e.text, "its score is higher than that of editor (pid 400, "
+				    "user alice), but killing a similar one freed little");
 }
 
 struct stays {
@@ -365,16 +371,16 @@ static void let_fail(struct world *world, pid_t pid, enum passover_why why, usec
 	(void)passover_add(&world->passover, why, &look, at);
 }
 
-/* Everybody who is larger than the victim, with the reason. */
+/* All that are larger than the victim, with the reason. */
 static void test_staying_says_why(void **state)
 {
 	static const struct stays expected[] = {
 		{ "database", "outside the scope /user.slice", "out_of_scope", NULL },
 		{ "hidden", "its oom_score_adj is -1000", "oom_score_adj_min", NULL },
 		{ "stuck", "could not be killed a moment ago", "passed_over", NULL },
-		{ "app", "ending another of its kind gave little", NULL, "kind" },
-		{ "light", "it counts as 200 MiB (oom_score_adj -900, weight 1)", NULL, NULL },
-		{ "browser", "the last try to end it failed", NULL, "failed" },
+		{ "app", "killing a similar one freed little", NULL, "kind" },
+		{ "light", "its score is 200 MiB (oom_score_adj -900, weight 1)", NULL, NULL },
+		{ "browser", "the last try to kill it failed", NULL, "failed" },
 		{ "gnome-shell", "protected by the rule desktop", "protected", NULL },
 	};
 	struct world *world = *state;
@@ -406,13 +412,13 @@ static void test_staying_says_why(void **state)
 			 1);
 	json_decref(json);
 	assert_int_equal(explain_process(o, 300, &e), 0);
-	assert_string_equal(e.text, "it counts for more than editor (pid 400, user alice), but the "
-				    "last try to end it failed");
+	assert_string_equal(e.text, "its score is higher than that of editor (pid 400, user "
+				    "alice), but the last try to kill it failed");
 	assert_int_equal(explain_process(o, 330, &e), 0);
 	assert_string_equal(explain_left_out(&e), "passed_over");
 }
 
-/* Who is passed over is named, however many larger ones stay. */
+/* One that is skipped is named, however many larger ones are not killed. */
 static void test_staying_is_bounded(void **state)
 {
 	struct world *world = *state;
@@ -443,7 +449,7 @@ static void test_staying_is_bounded(void **state)
 	assert_string_equal(explain_avoided(o, &staying[7]), "kind");
 }
 
-static void test_nobody_stays_where_nobody_goes(void **state)
+static void test_none_is_named_without_a_victim(void **state)
 {
 	struct world *world = *state;
 	struct explanation staying[EXPLAIN_STAYING_MAX];
@@ -474,15 +480,15 @@ static struct outlook *look_out_for_cgroups(struct world *world)
 	return look_out(world, 4 * GIB);
 }
 
-static void test_cgroups_are_ranked_where_the_policy_ends_them(void **state)
+static void test_cgroups_are_ranked_where_the_policy_kills_them(void **state)
 {
 	struct outlook *o = look_out_for_cgroups(*state);
 	char text[EXPLAIN_ANSWER_SIZE];
 
 	assert_string_equal(
 		explain_answer_machine(o, text),
-		"If memory ran out now, helper (pid 410, user alice) would go, with all of "
-		"cgroup /user.slice/e.scope (2 processes); 1.1 GiB would come back.");
+		"If memory ran out now, helper (pid 410, user alice) would be killed first, with all "
+		"of cgroup /user.slice/e.scope (2 processes); this would free 1.1 GiB.");
 	assert_int_equal(o->group.n_processes, 2);
 	assert_int_equal(o->group.footprint, 1112 * MIB);
 	assert_int_equal(o->group.size.lo, 1112 * MIB);
@@ -502,17 +508,17 @@ static void test_cgroups_say_why_and_why_not(void **state)
 		size_t rank;
 	} cases[] = {
 		{ 400,
-		  "editor (pid 400, user alice) would go first, with all of cgroup "
-		  "/user.slice/e.scope (2 processes): no other cgroup ranks higher; 1.1 GiB would come "
-		  "back.",
+		  "editor (pid 400, user alice) would be killed first, with all of cgroup "
+		  "/user.slice/e.scope (2 processes): no other cgroup ranks higher; this would free "
+		  "1.1 GiB.",
 		  NULL, 1 },
 		{ 300,
-		  "browser (pid 300, user alice) would not go first: cgroup /user.slice/e.scope "
+		  "browser (pid 300, user alice) would not be killed first: cgroup /user.slice/e.scope "
 		  "(2 processes) ranks higher.",
 		  NULL, 2 },
 		{ 510,
-		  "wallpaper (pid 510, user alice) would not go: the policy ends whole cgroups, and "
-		  "its own may not be ended as a whole.",
+		  "wallpaper (pid 510, user alice) would not be killed: the policy kills whole cgroups, "
+		  "and its own is not eligible as a whole.",
 		  "cgroup", 0 },
 	};
 	struct outlook *o = look_out_for_cgroups(*state);
@@ -532,14 +538,14 @@ static void test_cgroups_say_why_and_why_not(void **state)
 }
 
 /* A cgroup that is passed over stands for all in it; who keeps its own from going is named. */
-static void test_cgroups_say_who_stays(void **state)
+static void test_cgroups_say_which_are_not_killed(void **state)
 {
 	static const struct stays expected[] = {
 		{ "database", "outside the scope /user.slice", "out_of_scope", NULL },
 		{ "wallpaper",
-		  "the policy ends whole cgroups, and its own may not be ended as a whole",
+		  "the policy kills whole cgroups, and its own is not eligible as a whole",
 		  "cgroup", NULL },
-		{ "helper", "ending another of its kind gave little", NULL, "kind" },
+		{ "helper", "killing a similar one freed little", NULL, "kind" },
 	};
 	struct world *world = *state;
 	struct passover_subject subject = {
@@ -564,11 +570,12 @@ static void test_cgroups_say_who_stays(void **state)
 	json_decref(json);
 	assert_int_equal(explain_process(o, 400, &e), 0);
 	assert_null(explain_left_out(&e));
-	assert_string_equal(e.text, "its cgroup counts for more than cgroup /user.slice/b.scope "
-				    "(1 process), but ending another of its kind gave little");
+	assert_string_equal(
+		e.text, "the score of its cgroup is higher than that of cgroup /user.slice/b.scope "
+			"(1 process), but killing a similar one freed little");
 }
 
-static void test_no_cgroup_may_go(void **state)
+static void test_no_cgroup_is_eligible(void **state)
 {
 	struct world *world = *state;
 	struct outlook *o;
@@ -578,12 +585,13 @@ static void test_no_cgroup_may_go(void **state)
 	world->policies.scope = strdup("/user.slice/s.scope");
 	o = look_out_for_cgroups(world);
 	assert_null(outlook_victim(o));
-	assert_string_equal(explain_answer_machine(o, text),
-			    "If memory ran out now, no cgroup as a whole could be ended.");
+	assert_string_equal(
+		explain_answer_machine(o, text),
+		"If memory ran out now, no cgroup would be killed: none is eligible and large enough.");
 }
 
 /* As the kernel does it: the highest one that has the flag. */
-static void test_a_flagged_cgroup_goes_with_its_victim(void **state)
+static void test_a_flagged_cgroup_is_killed_with_its_victim(void **state)
 {
 	struct world *world = *state;
 	char path[96], text[EXPLAIN_ANSWER_SIZE];
@@ -608,13 +616,108 @@ static void test_a_flagged_cgroup_goes_with_its_victim(void **state)
 	assert_int_equal(o->group.footprint, 1124 * MIB);
 	assert_string_equal(
 		explain_answer_machine(o, text),
-		"If memory ran out now, browser (pid 300, user alice) would go, with all of "
-		"cgroup /user.slice/b.scope (2 processes); 1.1 GiB would come back.");
+		"If memory ran out now, browser (pid 300, user alice) would be killed first, with "
+		"all of cgroup /user.slice/b.scope (2 processes); this would free 1.1 GiB.");
 	assert_int_equal(explain_process(o, 310, &e), 0);
 	assert_true(e.would_go);
 	assert_string_equal(e.text, "browser (pid 300, user alice) ranks highest, and "
 				    "memory.oom.group is set");
 	assert_int_equal(explain_process(o, 400, &e), 0);
+	assert_false(e.would_go);
+}
+
+/* Workers that have filled memory together, none as large as the browser. */
+static void put_workers(struct world *world)
+{
+	for (int i = 0; i < 12; i++)
+		put_process(world, 700 + i, "worker", 200, "/user.slice/w.scope");
+}
+
+static void test_near_equals_the_youngest_is_named(void **state)
+{
+	struct world *world = *state;
+
+	put_process(world, 310, "larger", 1050, "/user.slice/l.scope");
+	put(world, 310, "stat",
+	    "310 (larger) S 1 1 1 0 -1 0 1 0 0 0 1 1 0 0 20 0 1 0 70 1000000 1 1 1 1 1 1 1 0 0 0 "
+	    "0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n");
+	assert_int_equal(outlook_victim(look_out(world, 4 * GIB))->process->pid, 300);
+}
+
+/* Which are young is known by ticks_now alone. */
+static void test_siblings_are_compared_together(void **state)
+{
+	static const struct {
+		uint64_t ticks_now;
+		pid_t pid;
+	} cases[] = { { 0, 300 }, { 100, 711 } };
+	struct world *world = *state;
+
+	put_process(world, 300, "browser", 1000, "/user.slice/b.scope");
+	put_workers(world);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct outlook *o;
+
+		world->ticks_now = cases[i].ticks_now;
+		o = look_out(world, 4 * GIB);
+		assert_int_equal(outlook_victim(o)->process->pid, cases[i].pid);
+		assert_int_equal(o->n_siblings, 0);
+		if (i + 1 < ARRAY_SIZE(cases)) {
+			census_done(&world->census);
+			victim_done(&o->result);
+		}
+	}
+}
+
+static void put_kills(struct world *world, const char *cgroup, pid_t ppid)
+{
+	const struct streak_subject subject = { cgroup, "worker", ppid, 1000 };
+
+	world->ticks_now = 100;
+	put_workers(world);
+	for (unsigned i = 0; i < STREAK_KILLS; i++)
+		streak_add(&world->streak, &subject, 7);
+}
+
+/* All of the unit is killed, though the browser is larger than any process in it. */
+static void test_a_unit_with_repeated_kills_is_named(void **state)
+{
+	struct world *world = *state;
+	struct explanation e;
+	struct outlook *o;
+	json_t *json;
+
+	put_kills(world, "/user.slice/w.scope", 99);
+	o = look_out(world, 4 * GIB);
+	assert_string_equal(outlook_victim(o)->process->comm, "worker");
+	assert_true(o->group.is_repeated);
+	assert_false(o->group.is_flagged);
+	assert_int_equal(o->group.n_processes, 12);
+	assert_int_equal(o->group.footprint, 2400 * MIB);
+	assert_int_equal(explain_process(o, 705, &e), 0);
+	assert_true(e.would_go);
+	assert_string_equal(e.text, "repeated kills in its cgroup have not freed enough memory");
+	json = explain_json_machine(o);
+	assert_string_equal(text_at(json, "group", "by"), "repeated-kills");
+	json_decref(json);
+}
+
+static void test_siblings_with_repeated_kills_are_killed_together(void **state)
+{
+	struct world *world = *state;
+	struct explanation e;
+	struct outlook *o;
+
+	put_process(world, 300, "browser", 1000, "/user.slice/b.scope");
+	put_kills(world, "/user.slice/gone.scope", 1);
+	o = look_out(world, 4 * GIB);
+	assert_int_equal(outlook_victim(o)->process->pid, 711);
+	assert_int_equal(o->group.length, 0);
+	assert_int_equal(o->n_siblings, 11);
+	assert_int_equal(o->siblings_footprint, 2200 * MIB);
+	assert_int_equal(explain_process(o, 705, &e), 0);
+	assert_true(e.would_go);
+	assert_int_equal(explain_process(o, 300, &e), 0);
 	assert_false(e.would_go);
 }
 
@@ -660,6 +763,113 @@ static void test_json_of_a_cgroup(void **state)
 	json_decref(json);
 }
 
+/* What stays of its memory, by what there is. */
+static void test_kept_says_why(void **state)
+{
+	static const struct {
+		struct proc_memory memory;
+		const char *why;
+	} cases[] = {
+		{ { .anon = GIB }, NULL },
+		{ { .anon = GIB, .shmem = MIB, .kept = 900 * MIB, .is_measured = true },
+		  "copy-on-write pages that it shares with other processes" },
+		{ { .anon = MIB, .shmem = GIB, .kept = GIB, .is_measured = true },
+		  "shared memory that other processes map, or files on a tmpfs" },
+		{ { .anon = GIB, .shmem = GIB, .kept = GIB, .is_measured = true },
+		  "pages that it shares with other processes, or files on a tmpfs" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *why = explain_kept(&cases[i].memory);
+
+		assert_string_equal(why ? why : "", cases[i].why ? cases[i].why : "");
+	}
+}
+
+/* A copy on write whose share was measured a moment ago: its own pages only. */
+static void test_process_would_free_its_own_pages(void **state)
+{
+	struct world *world = *state;
+	struct outlook *o = look_out(world, 4 * GIB);
+	struct census_process *process = (struct census_process *)census_find(&world->census, 400);
+	struct proc_memory memory = process->memory;
+	struct explanation e;
+	json_t *json, *of_it;
+
+	memory.kept = 500 * MIB;
+	memory.is_measured = true;
+	census_count(&world->census, process, &memory, 0, 7);
+	assert_true(census_share_is_current(&world->census, process, 7));
+	o->result.n_ranked = 1; /* it is read, not looked up */
+	assert_int_equal(explain_process(o, 400, &e), 0);
+	assert_int_equal(proc_reclaimable(&e.candidate.memory), 12 * MIB);
+	json = explain_json_process(o, &e);
+	of_it = json_object_get(json, "process");
+	assert_int_equal(json_integer_value(json_object_get(of_it, "would_free_bytes")), 12 * MIB);
+	assert_int_equal(json_integer_value(json_object_get(of_it, "kept_bytes")), 500 * MIB);
+	assert_string_equal(text_at(json, "process", "kept_for"),
+			    "copy-on-write pages that it shares with other processes");
+	json_decref(json);
+	assert_int_equal(explain_process(o, 500, &e), 0); /* not measured: so much at most */
+	json = explain_json_process(o, &e);
+	assert_true(json_is_null(json_object_get(json_object_get(json, "process"), "kept_bytes")));
+	json_decref(json);
+}
+
+static void share(struct world *world, pid_t pid, uint64_t alone)
+{
+	struct census_process *process = (struct census_process *)census_find(&world->census, pid);
+	struct proc_memory memory = process->memory;
+
+	memory.kept = (proc_mapped(&memory) - alone) / 2;
+	memory.is_measured = true;
+	process->is_unit = true;
+	process->code_pages = 10; /* one program */
+	process->alone = alone;
+	census_count(&world->census, process, &memory, 0, 7);
+}
+
+/* Copies on write: each frees little by itself, and all of it with the other. */
+static void test_relatives_are_killed_together(void **state)
+{
+	struct world *world = *state;
+	char text[EXPLAIN_ANSWER_SIZE];
+	struct proc_memory memory;
+	struct explanation e;
+	struct outlook *o;
+	json_t *json, *of_it;
+
+	put_process(world, 310, "server", 5000, "/user.slice/a.scope");
+	put_process(world, 320, "server", 5000, "/user.slice/b.scope");
+	put_process(world, 600, "database", 100, "/system.slice/d.service");
+	o = look_out(world, 4 * GIB);
+	share(world, 310, 20 * MIB);
+	share(world, 320, 10 * MIB);
+	outlook_choose(o);
+	assert_int_equal(outlook_victim(o)->process->pid, 320);
+	assert_int_equal(o->n_relatives, 1);
+	assert_string_equal(explain_answer_machine(o, text),
+			    "If memory ran out now, server (pid 320, user alice) would be killed "
+			    "first, with 1 that shares its memory; this would free 4.9 GiB.");
+	assert_int_equal(explain_process(o, 310, &e), 0);
+	assert_true(e.would_go);
+	assert_string_equal(e.text, "server (pid 320, user alice) ranks highest, and most of its "
+				    "memory is shared with this one");
+	json = explain_json_process(o, &e);
+	of_it = json_object_get(json, "process");
+	assert_int_equal(json_integer_value(json_object_get(of_it, "relatives")), 1);
+	assert_int_equal(json_integer_value(json_object_get(of_it, "would_free_bytes")),
+			 5010 * MIB);
+	assert_int_equal(json_integer_value(json_object_get(of_it, "kept_bytes")), 0);
+	json_decref(json);
+
+	/* What lies on a tmpfs besides is not common, and stays. */
+	memory = e.process->memory;
+	memory.shmem += GIB;
+	memory.kept += GIB;
+	assert_int_equal(family_common(&memory, 20 * MIB), 4980 * MIB);
+}
+
 #define on_world(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -673,14 +883,21 @@ int main(void)
 		on_world(test_process_of_a_useless_kind),
 		on_world(test_staying_says_why),
 		on_world(test_staying_is_bounded),
-		on_world(test_nobody_stays_where_nobody_goes),
-		on_world(test_cgroups_say_who_stays),
-		on_world(test_cgroups_are_ranked_where_the_policy_ends_them),
+		on_world(test_none_is_named_without_a_victim),
+		on_world(test_cgroups_say_which_are_not_killed),
+		on_world(test_cgroups_are_ranked_where_the_policy_kills_them),
 		on_world(test_cgroups_say_why_and_why_not),
-		on_world(test_no_cgroup_may_go),
-		on_world(test_a_flagged_cgroup_goes_with_its_victim),
+		on_world(test_no_cgroup_is_eligible),
+		on_world(test_a_flagged_cgroup_is_killed_with_its_victim),
+		on_world(test_near_equals_the_youngest_is_named),
+		on_world(test_siblings_are_compared_together),
+		on_world(test_a_unit_with_repeated_kills_is_named),
+		on_world(test_siblings_with_repeated_kills_are_killed_together),
 		on_world(test_json_has_what_is_promised),
 		on_world(test_json_of_a_cgroup),
+		cmocka_unit_test(test_kept_says_why),
+		on_world(test_process_would_free_its_own_pages),
+		on_world(test_relatives_are_killed_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

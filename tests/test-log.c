@@ -119,7 +119,7 @@ static unsigned check_lines(unsigned n_wanted)
 				fail_msg("line %u in place of %u", n, next);
 			next++;
 		} else if (sscanf(line, "%u message", &lost) == 1 && lost > 0 &&
-			   strstr(line, "lost, as nobody read them.")) {
+			   strstr(line, "lost, as the log was not read in time.")) {
 			n_lost += lost;
 			next += lost;
 		} else {

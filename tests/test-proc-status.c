@@ -220,11 +220,40 @@ static void test_read_fd_of_ourselves(void **state)
 	(void)munmap(p, size);
 }
 
+/* A name is compared no further than its line goes, and all of it. */
+static void test_parse_knows_names_from_their_beginnings(void **state)
+{
+	static const char *const lines[] = { "R\n",
+					     "Rss\n",
+					     "RssAnon\n",
+					     "V\n",
+					     "Vm\n",
+					     "VmSwap\n",
+					     "RssAnonX:\t  9 kB\n",
+					     "xRssAnon:\t  9 kB\n",
+					     "VmSwaps:\t  9 kB\n",
+					     "Thread\n",
+					     "Threads\n" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		_cleanup_free_ char *text = NULL;
+		struct proc_status status;
+
+		assert_true(asprintf(&text, "%s%s%s", HEAD, UIDS, lines[i]) > 0);
+		assert_int_equal(proc_status_parse(text, &status), 0);
+		assert_int_equal(status.rss_anon, 0);
+		assert_int_equal(status.swap_bytes, 0);
+		assert_int_equal(status.n_threads, 0);
+		assert_false(status.has_rss);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_reads_all_fields),
 		cmocka_unit_test(test_parse_knows_what_is_missing),
+		cmocka_unit_test(test_parse_knows_names_from_their_beginnings),
 		cmocka_unit_test(test_parse_never_misreads_what_was_cut),
 		cmocka_unit_test(test_read_fd_reports_what_is_oversized),
 		cmocka_unit_test(test_read_reads_on_and_says_so),

@@ -476,8 +476,7 @@ static void test_read_memory_of_fixtures(void **state)
 		assert_int_equal(
 			proc_read_memory(proc_fd, &stat, cases[i].with_swap, PAGE, &memory),
 			cases[i].result);
-		assert_memory_equal(&memory, &cases[i].memory,
-				    offsetof(struct proc_memory, is_measured));
+		assert_memory_equal(&memory, &cases[i].memory, sizeof(memory));
 	}
 }
 

@@ -300,7 +300,8 @@ static void test_read_of_fixtures(void **state)
 		assert_int_equal(reclaimable_read(proc_fd, cases[i].pid, &reclaimable),
 				 cases[i].result);
 		assert_memory_equal(&reclaimable, &cases[i].wanted,
-				    offsetof(struct reclaimable, full.is_measured));
+				    offsetof(struct reclaimable, full) +
+					    sizeof(struct proc_memory));
 	}
 }
 

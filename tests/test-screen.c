@@ -184,6 +184,21 @@ static void test_text_is_cut_where_it_does_not_fit(void **state)
 	assert_int_equal(strlen(text.text), sizeof(text.text) - 1);
 }
 
+/* Of three bytes each: a piece of one does not reach a terminal, whatever it is cut after. */
+static void test_text_is_cut_between_characters(void **state)
+{
+	for (unsigned n_before = 0; n_before < 3; n_before++) {
+		struct screen_text text = { .n = 0 };
+		unsigned n_whole = (sizeof(text.text) - 1 - n_before) / 3;
+
+		screen_text_add(&text, "%.*s", (int)n_before, "ab");
+		for (unsigned i = 0; i < 3000; i++)
+			screen_text_add(&text, "\u6f22");
+		assert_int_equal(text.n, n_before + 3 * n_whole);
+		assert_int_equal(strlen(text.text), text.n);
+	}
+}
+
 static void test_bar_shows_shares_and_marks(void **state)
 {
 	static const struct bar_mark marks[] = {
@@ -281,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_item_goes_on_below_its_text),
 		cmocka_unit_test(test_colour_ends_with_each_line),
 		cmocka_unit_test(test_text_is_cut_where_it_does_not_fit),
+		cmocka_unit_test(test_text_is_cut_between_characters),
 		cmocka_unit_test(test_bar_shows_shares_and_marks),
 		cmocka_unit_test(test_bar_changes_colour_only_where_it_differs),
 		cmocka_unit_test(test_table_is_laid_out_for_its_width),

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* where: the account by figures, its words, and the survey of this machine and of fixtures. */
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -155,8 +160,9 @@ static void run_survey(usec_t limit, struct where_survey *ret)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	static struct where_scratch scratch;
 
-	where_survey(proc_fd, root_fd, now_usec, now_usec() + limit, ret);
+	where_survey(proc_fd, root_fd, now_usec, now_usec() + limit, &scratch, ret);
 }
 
 static void test_survey_finds_memfds_and_pipes(void **state)
@@ -195,6 +201,54 @@ static void test_survey_ends_in_time(void **state)
 	assert_int_equal(found.pipes.pid, 0);
 }
 
+/* In a mount namespace of its own; the last test, as it stays in it. */
+static void test_survey_finds_each_tmpfs_once(void **state)
+{
+	char base[] = "/tmp/test-where-XXXXXX", path[64], hidden[64], file[96];
+	static struct where_survey found;
+	unsigned n = 0;
+	int fd;
+
+	assert_non_null(mkdtemp(base));
+	snprintf(path, sizeof(path), "%s/a b", base);
+	snprintf(hidden, sizeof(hidden), "%s/c", base);
+	snprintf(file, sizeof(file), "%s/file", path);
+	assert_int_equal(mkdir(path, 0700) | mkdir(hidden, 0700), 0);
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("x", path, "tmpfs", 0, "size=64M") < 0) {
+		print_message("SKIP: no tmpfs can be mounted here: %s\n", strerror(errno));
+		rmdir(path);
+		rmdir(hidden);
+		rmdir(base);
+		skip();
+	}
+	/* The same tmpfs a second time, one that another is mounted over, and one without a limit.
+	 */
+	assert_int_equal(mount(path, hidden, NULL, MS_BIND, NULL), 0);
+	fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(fallocate(fd, 0, 0, 24 * MIB), 0);
+	close(fd);
+	run_survey(60 * USEC_PER_SEC, &found);
+	for (unsigned i = 0; i < found.n_tmpfs; i++)
+		if (strcmp(found.tmpfs[i].path, path) == 0 ||
+		    strcmp(found.tmpfs[i].path, hidden) == 0) {
+			assert_in_range(found.tmpfs[i].bytes, 24 * MIB, 25 * MIB);
+			n++;
+		}
+	assert_int_equal(n, 1);
+	assert_false(found.is_partial);
+
+	assert_int_equal(umount(hidden), 0);
+	assert_int_equal(mount("x", path, "tmpfs", 0, "size=0"), 0);
+	run_survey(60 * USEC_PER_SEC, &found);
+	assert_true(found.is_partial); /* how much it holds is not known */
+	for (unsigned i = 0; i < found.n_tmpfs; i++)
+		assert_string_not_equal(found.tmpfs[i].path, path);
+	assert_int_equal(umount(path) | umount(path), 0);
+	assert_int_equal(rmdir(path) | rmdir(hidden) | rmdir(base), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +260,7 @@ int main(void)
 		cmocka_unit_test(test_only_a_large_change_counts),
 		cmocka_unit_test(test_survey_finds_memfds_and_pipes),
 		cmocka_unit_test(test_survey_ends_in_time),
+		cmocka_unit_test(test_survey_finds_each_tmpfs_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

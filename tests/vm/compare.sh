@@ -53,7 +53,7 @@ function text(cell,    i, j, t, all) {
 }
 END {
     print "\nlongest stall of the probe in ms: median (all trials), by kind of swap"
-    print "  -  nobody ended the leak in time   k  the kernel did   !  others went"
+    print "  -  the leak was not killed in time   k  the kernel did   !  others went"
     printf "%-14s", "daemon"
     ns = split(swaps, s, " ")
     for (i = 1; i <= ns; i++)
