@@ -119,7 +119,7 @@ static void fill_occasion(const struct manager *m, const struct policy *policy,
 	set_text(e->boot, m->account->boot);
 	set_text(e->policy, policy->name);
 	set_text(e->action, policy_action_to_string(policy->action));
-	set_text(e->rank_by, policy_rank_by_to_string(policy->rank_by));
+	set_text(e->rank_by, policy_rank_by_to_string(policy_rank_by_now(policy, &m->reading)));
 	set_text(e->target, policy_target_to_string(policy->target));
 	e->dry_run = m->policies.dry_run;
 	e->memory_total_bytes = m->reading.total;

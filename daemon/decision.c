@@ -44,7 +44,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.code_pages = process->code_pages,
 		.shares_memory =
 			victim->process &&
-			(victim->is_unit || victim->memory.kept > proc_mapped(&victim->memory) / 2),
+			(victim->is_unit || victim->memory.kept > proc_mapped(&victim->memory) / 4),
 		.n_processes = 1,
 		.action = policy->action,
 		.grace_usec = policy->grace_usec,
@@ -145,7 +145,7 @@ const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size)
 void decision_note_streak(struct manager *m, usec_t now)
 {
 	const struct decision *d = &m->decision;
-	const struct streak_subject subject = { d->cgroup, d->comm, d->ppid, d->uid };
+	const struct streak_subject subject = { d->cgroup, d->comm, d->ppid, d->uid, d->session };
 
 	streak_add(&m->streak, &subject, now);
 }

@@ -263,7 +263,7 @@ static bool choose(struct manager *m, struct tick *t)
 	m->request = (struct victim_request){
 		.n_wanted = VICTIM_TOLD,
 		.n_looks = VICTIM_TOLD_LOOKS,
-		.rank_by = policy->rank_by,
+		.rank_by = policy_rank_by_now(policy, &m->reading),
 		.target = policy->target,
 		.allocated = m->reading.allocated,
 		.total = m->reading.counters.total + m->reading.counters.swap_total,

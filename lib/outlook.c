@@ -170,7 +170,8 @@ void outlook_choose(struct outlook *o)
 	census_set_totals(o->census, &o->memory.counters);
 	o->request = (struct victim_request){
 		.n_wanted = VICTIM_RANKED_MAX,
-		.rank_by = o->policy ? o->policy->rank_by : POLICY_RANK_BY_FOOTPRINT,
+		.rank_by = o->policy ? policy_rank_by_now(o->policy, &o->memory)
+				     : POLICY_RANK_BY_FOOTPRINT,
 		.target = o->policy ? o->policy->target : POLICY_TARGET_PROCESS,
 		.allocated = o->memory.allocated,
 		.total = o->memory.counters.total + o->memory.counters.swap_total,

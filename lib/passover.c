@@ -151,7 +151,8 @@ void passover_add_kind(struct passover *p, const struct passover_subject *subjec
 	kind->session = subject->session;
 	kind->code_pages = subject->shares_memory ? subject->code_pages : 0;
 	snprintf(kind->comm, sizeof(kind->comm), "%s", subject->comm);
-	snprintf(kind->cgroup, sizeof(kind->cgroup), "%s", subject->cgroup);
+	snprintf(kind->cgroup, sizeof(kind->cgroup), "%s",
+		 subject->shares_memory ? "/" : subject->cgroup);
 }
 
 unsigned passover_kinds(const struct passover *p, const struct passover_subject *subject,

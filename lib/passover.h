@@ -118,15 +118,16 @@ struct passover_subject {
 	pid_t ppid;
 	pid_t session;
 	unsigned code_pages;
-	bool shares_memory; /* of the killed one: most of what was expected is shared with them */
+	bool shares_memory; /* of the killed one: much of its memory is shared */
 };
 
 /*
  * Ending this one was useless: its kind is known from now on.  That is who is in the same cgroup
  * (they may share what did not come back: there is no telling; the root says nothing), and who has
  * its name and user and was born in that time, in ticks: from the signal to PASSOVER_RESPAWN_USEC
- * after the end (started again, perhaps in a cgroup of its own).  Where it shared its memory with
- * relatives, these are not of the kind: they hold what was not freed, and are next.
+ * after the end (started again, perhaps in a cgroup of its own).  Where it is known to have shared
+ * its memory, relatives and whoever is in its cgroup are not of the kind: they may hold what was
+ * not freed, and are next.
  */
 void passover_add_kind(struct passover *p, const struct passover_subject *subject,
 		       uint64_t born_from, uint64_t born_to, usec_t now);

@@ -108,6 +108,14 @@ const char *policy_target_to_string(enum policy_target target)
 	return target_names[target];
 }
 
+enum policy_rank_by policy_rank_by_now(const struct policy *policy,
+				       const struct memory_reading *memory)
+{
+	if (policy->rank_by == POLICY_RANK_BY_SWAP && memory->swap_free >= memory->swap_total)
+		return POLICY_RANK_BY_FOOTPRINT;
+	return policy->rank_by;
+}
+
 const char *policy_rank_by_to_string(enum policy_rank_by rank_by)
 {
 	return rank_by_names[rank_by];

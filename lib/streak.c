@@ -14,6 +14,7 @@ void streak_add(struct streak *streak, const struct streak_subject *subject, use
 
 	kill->at = now;
 	kill->ppid = subject->ppid;
+	kill->session = subject->session;
 	kill->uid = subject->uid;
 	snprintf(kill->comm, sizeof(kill->comm), "%s", subject->comm);
 	snprintf(kill->cgroup, sizeof(kill->cgroup), "%s", subject->cgroup);
@@ -42,7 +43,9 @@ unsigned streak_of_siblings(const struct streak *streak, const struct streak_sub
 	for (unsigned i = 0; i < STREAK_MAX; i++) {
 		const struct streak_kill *kill = &streak->kills[i];
 
-		n += is_recent(kill, now) && kill->ppid == subject->ppid &&
+		n += is_recent(kill, now) &&
+		     (kill->ppid == subject->ppid ||
+		      (kill->session != 0 && kill->session == subject->session)) &&
 		     kill->uid == subject->uid && strcmp(kill->comm, subject->comm) == 0;
 	}
 	return n;

@@ -3,8 +3,8 @@
  * streak: are kills repeated in one unit, or among siblings, without an end?
  *
  * A ring of the last kills.  Where several of them, within a minute, were of one cgroup, or of one
- * name, user and parent, a single process is not what fills memory: they are compared as one
- * (victim-group.h).
+ * name and user with one parent or session, a single process is not what fills memory: they are
+ * compared as one (victim-group.h).
  *
  * Pure: the time is an argument.  Nothing is allocated.
  */
@@ -29,11 +29,13 @@ struct streak_subject {
 	const char *comm;
 	pid_t ppid;
 	uid_t uid;
+	pid_t session; /* 0: not known */
 };
 
 struct streak_kill {
 	usec_t at; /* 0: a free place */
 	pid_t ppid;
+	pid_t session;
 	uid_t uid;
 	char comm[16];
 	char cgroup[CGROUP_PATH_MAX];
@@ -48,7 +50,7 @@ struct streak {
 /* now is not 0. */
 void streak_add(struct streak *streak, const struct streak_subject *subject, usec_t now);
 
-/* Kills within STREAK_USEC: of this cgroup; of this name, user and parent. */
+/* Kills within STREAK_USEC: of this cgroup; of siblings (victim_are_siblings()). */
 unsigned streak_of_cgroup(const struct streak *streak, const char *cgroup, usec_t now);
 unsigned streak_of_siblings(const struct streak *streak, const struct streak_subject *subject,
 			    usec_t now);

@@ -19,7 +19,15 @@
 /* Groups that turned out to be smaller, or gone, once read; then the single process is taken. */
 #define TRIES 3
 
+/* Compared one after the other: which belong together must not depend on which comes first. */
+enum kinship {
+	BY_PARENT,
+	BY_SESSION,
+	_KINSHIP_MAX,
+};
+
 struct group {
+	enum kinship kinship;
 	const struct census_process *first; /* NULL: a free place */
 	unsigned n;			    /* that have gained memory */
 	uint64_t gained;		    /* bytes */
@@ -67,28 +75,45 @@ static void add_member(const struct choice *choice, struct group *group,
 	group->score = add_u64(group->score, victim_weighted(process, choice->request, more));
 }
 
-bool victim_are_siblings(const struct census_process *a, const struct census_process *b)
+static bool are_kin(enum kinship kinship, const struct census_process *a,
+		    const struct census_process *b)
 {
-	return a->ppid == b->ppid && a->uid == b->uid && !a->kthread && !b->kthread &&
+	bool is_near = kinship == BY_PARENT ? a->ppid == b->ppid
+					    : a->session != 0 && a->session == b->session;
+
+	return is_near && a->uid == b->uid && !a->kthread && !b->kthread &&
 	       strcmp(a->comm, b->comm) == 0;
 }
 
-/* Its place, or a free one; NULL: there is none. */
-static struct group *place_for(struct group *groups, const struct census_process *process)
+bool victim_are_siblings(const struct census_process *a, const struct census_process *b)
 {
-	unsigned slot = (unsigned)process->ppid * 31U + (unsigned char)process->comm[0];
+	return are_kin(BY_PARENT, a, b) || are_kin(BY_SESSION, a, b);
+}
+
+static bool is_member(const struct group *group, const struct census_process *process)
+{
+	return are_kin(group->kinship, group->first, process);
+}
+
+/* Its place, or a free one; NULL: there is none. */
+static struct group *place_for(struct group *groups, enum kinship kinship,
+			       const struct census_process *process)
+{
+	pid_t near = kinship == BY_PARENT ? process->ppid : process->session;
+	unsigned slot = (unsigned)near * 31U + (unsigned char)process->comm[0];
 
 	for (unsigned i = 0; i < SLOTS; i++) {
 		struct group *group = &groups[(slot + i) % SLOTS];
 
-		if (!group->first || victim_are_siblings(group->first, process))
+		if (!group->first || are_kin(kinship, group->first, process))
 			return group;
 	}
 	return NULL;
 }
 
 /* What has gained nothing takes no place. */
-static void collect(const struct choice *choice, struct group groups[static SLOTS])
+static void collect(const struct choice *choice, enum kinship kinship,
+		    struct group groups[static SLOTS])
 {
 	const struct census_process *process;
 	struct group *group;
@@ -98,9 +123,10 @@ static void collect(const struct choice *choice, struct group groups[static SLOT
 		if (process->node.weight_max <= 0 || gained(choice->request, process) < MIB / 4 ||
 		    !may_count(choice, process))
 			continue;
-		group = place_for(groups, process);
+		group = place_for(groups, kinship, process);
 		if (!group)
 			continue;
+		group->kinship = kinship;
 		group->first = group->first ? group->first : process;
 		add_member(choice, group, process);
 	}
@@ -120,11 +146,12 @@ static bool outranks(const struct choice *choice, const struct group *group)
 	       group->score / 2 > best_single(choice);
 }
 
-static struct group *find_largest(const struct choice *choice, struct group groups[static SLOTS])
+static struct group *find_largest(const struct choice *choice,
+				  struct group groups[static _KINSHIP_MAX * SLOTS])
 {
 	struct group *largest = NULL;
 
-	for (unsigned i = 0; i < SLOTS; i++)
+	for (unsigned i = 0; i < _KINSHIP_MAX * SLOTS; i++)
 		if (groups[i].first && outranks(choice, &groups[i]) &&
 		    (!largest || groups[i].score > largest->score))
 			largest = &groups[i];
@@ -132,14 +159,14 @@ static struct group *find_largest(const struct choice *choice, struct group grou
 }
 
 /* Reads status of the siblings; false: there was no time for all. */
-static bool reread_siblings(struct choice *choice, const struct census_process *one)
+static bool reread_siblings(struct choice *choice, const struct group *group)
 {
 	const struct census_process *process;
 
 	if (!choice->reader->reread)
 		return true;
 	census_for_each(choice->census, process)
-		if (victim_are_siblings(one, process) && may_count(choice, process) &&
+		if (is_member(group, process) && may_count(choice, process) &&
 		    victim_reread(choice, &process->node) == VICTIM_READ_LATE)
 			return false;
 	return true;
@@ -147,11 +174,11 @@ static bool reread_siblings(struct choice *choice, const struct census_process *
 
 static void count_again(const struct choice *choice, struct group *group)
 {
-	const struct census_process *process, *first = group->first;
+	const struct census_process *process;
 
-	*group = (struct group){ .first = first };
+	*group = (struct group){ .kinship = group->kinship, .first = group->first };
 	census_for_each(choice->census, process)
-		if (victim_are_siblings(first, process) && may_count(choice, process))
+		if (is_member(group, process) && may_count(choice, process))
 			add_member(choice, group, process);
 }
 
@@ -163,7 +190,7 @@ static const struct census_process *find_youngest(const struct choice *choice,
 	const struct census_process *process, *youngest = NULL;
 
 	census_for_each(choice->census, process) {
-		if (!victim_are_siblings(group->first, process) || !may_count(choice, process) ||
+		if (!is_member(group, process) || !may_count(choice, process) ||
 		    proc_reclaimable(&process->memory) < enough)
 			continue;
 		if (!youngest || process->start_ticks > youngest->start_ticks ||
@@ -209,6 +236,7 @@ static bool siblings_are_due(const struct choice *choice, const struct group *gr
 		.comm = group->first->comm,
 		.ppid = group->first->ppid,
 		.uid = group->first->uid,
+		.session = group->first->session,
 	};
 
 	return request->streak &&
@@ -218,18 +246,19 @@ static bool siblings_are_due(const struct choice *choice, const struct group *gr
 
 static void prefer_siblings(struct choice *choice)
 {
-	struct group groups[SLOTS], *group;
+	struct group groups[_KINSHIP_MAX * SLOTS], *group;
 	struct victim_candidate candidate;
 	const struct census_process *youngest;
 
 	if (best_single(choice) >= choice->request->memory / SINGLE_SHARE)
 		return;
-	collect(choice, groups);
+	collect(choice, BY_PARENT, groups);
+	collect(choice, BY_SESSION, groups + SLOTS);
 	for (unsigned i = 0; i < TRIES; i++) {
 		group = find_largest(choice, groups);
 		if (!group)
 			return;
-		if (!reread_siblings(choice, group->first))
+		if (!reread_siblings(choice, group))
 			choice->result->approximate = true;
 		count_again(choice, group);
 		youngest = outranks(choice, group) ? find_youngest(choice, group) : NULL;

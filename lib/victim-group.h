@@ -3,13 +3,14 @@
  * victim-group: many processes of about the same size that have filled memory together; the last
  * step of victim_choose().
  *
- * Where the largest single process has less than an eighth of memory, siblings (one name, user and
- * parent) are compared with it by what they have gained in the last VICTIM_RECENT_USEC: all of a
- * process that is younger, else what it has grown.  If there are VICTIM_MEMBERS_MIN of them or more
- * that hold a quarter of memory, and half of that is more than the single process has, the youngest
- * of them that is not small is the victim.  So a process that was there before does not die for
- * them, and siblings that are old (renderers of a browser, backends of a database, shells) are no
- * group.
+ * Where the largest single process has less than an eighth of memory, siblings (one name and user,
+ * and one parent or one session, as the compilers of a build, of which each has a driver and a
+ * shell of its own) are compared with it by what they have gained in the last VICTIM_RECENT_USEC:
+ * all of a process that is younger, else what it has grown.  If there are VICTIM_MEMBERS_MIN of
+ * them or more that hold a quarter of memory, and half of that is more than the single process has,
+ * the youngest of them that is not small is the victim.  So a process that was there before does
+ * not die for them, and siblings that are old (renderers of a browser, backends of a database,
+ * shells) are no group.
  *
  * After a streak of kills (streak.h) all of a unit, or of such siblings, are killed as one, if by
  * the same measure they outrank the largest single process.
@@ -31,5 +32,5 @@ struct choice;
  * deadline. */
 void victim_prefer_group(struct choice *choice);
 
-/* Of one name, user and parent; one process is its own sibling. */
+/* Of one name and user, and of one parent or session; one process is its own sibling. */
 bool victim_are_siblings(const struct census_process *a, const struct census_process *b);

@@ -314,8 +314,10 @@ static bool keeps_common(const struct census_process *process, void *userdata)
  * Where most of it is shared with relatives that may be killed, they are killed together: all that
  * they have in common is freed by that, and each counts for half of it and for what it has alone.
  * (For two of them that is the fair share.  It takes several kills, so a single process as large is
- * preferred.)  Where the others are not known, or one of them may not be killed, what is shared
- * stays.
+ * preferred.)  Where one of them may not be killed, what is shared stays.  Where the others are not
+ * known (a client's buffers that a display server maps, the memory of a virtual machine), they may
+ * let go of it or keep it: it counts by the fair share, as else nothing of it would ever be
+ * reclaimable, however much it is.
  */
 bool victim_apply_share(const struct census *census, const struct census_process *process,
 			const struct victim_request *request, struct victim_reading *reading)
@@ -332,7 +334,7 @@ bool victim_apply_share(const struct census *census, const struct census_process
 		is_kept = family_count(census, process, keeps_common, &filter) > 0;
 	}
 	common = min_u64(sub_u64(mapped, r->alone), shared * (n + 1));
-	if (is_kept || (n == 0 && shared > r->alone)) {
+	if (is_kept) {
 		value = r->alone;
 	} else if (n > 0 && common > r->alone) {
 		is_unit = true;
@@ -378,6 +380,7 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	const struct victim_request *request = choice->request;
 	struct census_process *process = (struct census_process *)candidate->process;
 	struct victim_reading reading = { 0 };
+	bool is_assumed = false;
 	int r;
 
 	choice->result->n_reads++;
@@ -395,18 +398,23 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 		candidate->alone = reading.reclaimable.alone;
 		process->is_unit = candidate->is_unit;
 		process->alone = candidate->alone;
+	} else if (!census_share_is_current(choice->census, process, request->now)) {
+		is_assumed = victim_assume_kept(choice, process, &reading.memory);
 	}
 	candidate->memory = reading.memory;
 	process->fair_share = reading.has_reclaimable ? reclaimable_total(&reading.reclaimable) : 0;
 	census_count(choice->census, process, &candidate->memory, request->allocated, request->now);
 	process->has_failed = false;
 	process->choice = choice->census->choice;
-	if (!reading.has_reclaimable)
+	if (reading.has_reclaimable)
+		victim_note_measured(choice, process);
+	else
 		take_measured(choice, candidate);
 	if (!victim_is_allowed(choice, candidate->node) ||
 	    proc_reclaimable(&candidate->memory) < request->min_victim)
 		return false;
-	candidate->is_read = candidate->precise = true;
+	candidate->is_read = true;
+	candidate->precise = !is_assumed;
 	candidate->error = reading.error;
 	candidate->estimate = victim_score(process, request, &candidate->memory);
 	candidate->score = (struct interval){ candidate->estimate, candidate->estimate };

@@ -18,6 +18,10 @@ struct choice {
 	/* By those that were read precisely, bytes: their fair shares; what is theirs alone, at
 	 * least; what any of them has besides, at most. */
 	uint64_t held_fair, held_alone, held_besides;
+	/* Those that were, and share memory. */
+	const struct census_process *measured[VICTIM_MAX_READS];
+	unsigned n_measured;
+	unsigned n_searches;  /* for others of which that is known */
 	uint64_t group_score; /* for which the victim was preferred: victim-group.h */
 	size_t n_needed;      /* nodes looked at when the decision was made */
 	unsigned n_reserved;  /* precise reads that are kept for the youngest */
@@ -48,6 +52,13 @@ int victim_reread(struct choice *choice, const struct census_node *node);
 
 /* Reads the candidate as exactly as can be; false if it is gone, or is no candidate any more. */
 bool victim_read(struct choice *choice, struct victim_candidate *candidate);
+
+/* victim-kin.c: this one was measured. */
+void victim_note_measured(struct choice *choice, const struct census_process *process);
+/* Of one that was not: the share of a relative, if there is one that was. */
+bool victim_assume_kept(struct choice *choice, const struct census_process *process,
+			struct proc_memory *memory);
+void victim_assume_share(struct choice *choice, struct victim_candidate *candidate);
 
 /* Is it a candidate at all: this process, or all in this cgroup? */
 bool victim_is_allowed(const struct choice *choice, const struct census_node *node);

@@ -232,9 +232,10 @@ static void deal_with(struct choice *choice, const struct victim_entry *top, enu
 	if (candidate.cgroup && candidate.precise && result->n_reads < VICTIM_MAX_READS)
 		result->n_reads++; /* all in it were read at little cost */
 	if (!candidate.precise) {
-		if (!may_read(choice))
+		if (!may_read(choice)) {
 			leave(choice, victim_upper_end(choice, top->node));
-		else if (!victim_read(choice, &candidate))
+			victim_assume_share(choice, &candidate);
+		} else if (!victim_read(choice, &candidate))
 			return;
 		else if (candidate.cgroup && !candidate.precise) /* read in part */
 			leave(choice, victim_upper_end(choice, top->node));

@@ -155,7 +155,7 @@ uint64_t stale_value(const struct stale_machine *machine, size_t i, bool *ret_is
 			*ret_is_unit = true;
 		return view.alone + common / 2;
 	}
-	return n == 0 && shared > view.alone ? view.alone : fair;
+	return fair;
 }
 
 uint64_t stale_freed(const struct stale_machine *machine, size_t i)

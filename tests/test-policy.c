@@ -1270,6 +1270,27 @@ static void test_judgement_and_builtin_rules_allocate_nothing(void **state)
 	assert_string_equal(judgement.policy->name, "kill");
 }
 
+static void test_rank_by_swap_needs_swap(void **state)
+{
+	static const struct {
+		enum policy_rank_by rank_by, expected;
+		uint64_t swap_total, swap_free;
+	} rows[] = {
+		{ POLICY_RANK_BY_SWAP, POLICY_RANK_BY_FOOTPRINT, 0, 0 },
+		{ POLICY_RANK_BY_SWAP, POLICY_RANK_BY_FOOTPRINT, GIB, GIB },
+		{ POLICY_RANK_BY_SWAP, POLICY_RANK_BY_SWAP, GIB, GIB - 4096 },
+		{ POLICY_RANK_BY_GROWTH, POLICY_RANK_BY_GROWTH, 0, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct policy policy = { .rank_by = rows[i].rank_by };
+		const struct memory_reading memory = { .swap_total = rows[i].swap_total,
+						       .swap_free = rows[i].swap_free };
+
+		assert_int_equal(policy_rank_by_now(&policy, &memory), rows[i].expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1286,6 +1307,7 @@ int main(void)
 		cmocka_unit_test(test_apply_rules_bounds_the_product_of_weights),
 		cmocka_unit_test(test_policy_set_finds_adds_and_removes),
 		cmocka_unit_test(test_strings_name_all_values),
+		cmocka_unit_test(test_rank_by_swap_needs_swap),
 		cmocka_unit_test(test_policy_holds_at_the_line_and_below),
 		cmocka_unit_test(test_line_bytes_are_the_lower_of_share_and_cap),
 		cmocka_unit_test(test_the_defaults_scale_to_large_machines),

@@ -37,7 +37,7 @@ static void test_kills_of_a_cgroup_within_a_minute_count(void **state)
 	assert_int_equal(streak_of_cgroup(&streak, "/a", START + 80 * S), 0);
 }
 
-static void test_siblings_have_one_name_user_and_parent(void **state)
+static void test_siblings_have_one_name_and_user_and_a_parent_or_session(void **state)
 {
 	static struct streak streak;
 	struct streak_subject subject = { "", "x", 7, 1000 };
@@ -47,6 +47,10 @@ static void test_siblings_have_one_name_user_and_parent(void **state)
 	assert_int_equal(streak_of_siblings(&streak, &subject, START + S), 3);
 	subject.ppid = 8;
 	assert_int_equal(streak_of_siblings(&streak, &subject, START + S), 0);
+	subject.session = 9;
+	assert_int_equal(streak_of_siblings(&streak, &subject, START + S), 0);
+	streak_add(&streak, &(struct streak_subject){ "", "x", 5, 1000, 9 }, START);
+	assert_int_equal(streak_of_siblings(&streak, &subject, START + S), 1);
 	subject = (struct streak_subject){ "", "x", 7, 1001 };
 	assert_int_equal(streak_of_siblings(&streak, &subject, START + S), 0);
 	subject = (struct streak_subject){ "", "xy", 7, 1000 };
@@ -144,7 +148,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kills_of_a_cgroup_within_a_minute_count),
-		cmocka_unit_test(test_siblings_have_one_name_user_and_parent),
+		cmocka_unit_test(test_siblings_have_one_name_and_user_and_a_parent_or_session),
 		cmocka_unit_test(test_a_cgroup_with_a_streak_is_found_once),
 		cmocka_unit_test(test_the_oldest_makes_room),
 		cmocka_unit_test(test_is_enough),

@@ -1165,6 +1165,29 @@ static void test_group_the_youngest_sibling_before_a_larger_bystander(void **sta
 	machine_done(&machine);
 }
 
+/* Compilers: each has a driver of its own above it, and all are of one session. */
+static void test_group_of_one_session(void **state)
+{
+	static struct streak streak;
+	struct streak_subject subject = { "/a.slice", "eater", 7, 0, 55 };
+	struct machine machine;
+
+	memset(&streak, 0, sizeof(streak));
+	make_siblings(&machine, 60, 12 * MIB, 48 * MIB);
+	subject.uid = machine.processes[0]->uid;
+	for (size_t i = 0; i < 60; i++) {
+		machine.processes[i]->ppid = (pid_t)(1000 + i);
+		machine.processes[i]->session = 55;
+	}
+	assert_int_equal(choose_group(&machine, TICKS_NOW, &streak)->process->pid, FIRST_PID + 59);
+	assert_int_equal(result.as_one, VICTIM_ALONE);
+	for (unsigned i = 0; i < STREAK_KILLS; i++)
+		streak_add(&streak, &subject, USEC_PER_SEC);
+	(void)choose_group(&machine, TICKS_NOW, &streak);
+	assert_int_equal(result.as_one, VICTIM_AS_SIBLINGS);
+	machine_done(&machine);
+}
+
 /* Each row: a reason why the siblings are not compared as a group. */
 static void test_group_needs_reasons(void **state)
 {
@@ -1308,6 +1331,45 @@ static void test_cgroup_is_read_within_the_deadline(void **state)
 	machine_done(&machine);
 }
 
+/* As if there were time to measure one of a family only. */
+static int n_measured;
+static int read_some(const struct census_process *process, struct victim_reading *ret,
+		     void *userdata)
+{
+	int r = read_truth(process, ret, userdata);
+
+	ret->has_reclaimable = process->code_pages == 7 && n_measured-- > 0;
+	if (ret->has_reclaimable)
+		ret->reclaimable = (struct reclaimable){ .anon = 10 * MIB };
+	return r;
+}
+
+/* Forty that share 400 MiB, and another process with 300. */
+static void test_share_is_that_of_relatives_if_there_is_no_time(void **state)
+{
+	enum { N = 40 };
+	const struct victim_reader reader = { read_some, reread_truth, NULL };
+	struct victim_request request = {
+		.total = GIB, .memory = GIB, .now = USEC_PER_SEC, .self = 1 << 20
+	};
+	struct victim_reader reads = reader;
+	struct machine machine;
+
+	machine_init(&machine, N + 1);
+	for (size_t i = 0; i <= N; i++) {
+		machine.processes[i]->ppid = i == 0 || i == N ? 1 : FIRST_PID;
+		machine.processes[i]->code_pages = i == N ? 8 : 7;
+		set(&machine, i, (i == N ? 300 : 400) * MIB, (i == N ? 300 : 400) * MIB);
+	}
+	n_measured = 1;
+	request.allocated = machine.allocated;
+	reads.userdata = &machine;
+	assert_int_equal(victim_reserve(&result, &machine.census), 0);
+	victim_choose(&machine.census, &request, &reads, &result);
+	assert_int_equal(result.ranked[0].process->pid, FIRST_PID + N);
+	machine_done(&machine);
+}
+
 /* 0: the process that is measured, 100 MiB of which it shares 80 with its child, 1; 2: another
  * program. */
 static void test_share_depends_on_the_relatives(void **state)
@@ -1323,10 +1385,10 @@ static void test_share_depends_on_the_relatives(void **state)
 		{ "a child that may be killed: both", 20, 100, 0, true, 60 },
 		{ "one that may not: what is its own", 20, 100, -1000, false, 20 },
 		{ "one that may not, and maps little", 20, 10, -1000, false, 20 },
-		{ "one that may not, but is a zombie", 30, 0, -1000, false, 30 },
+		{ "one that may not, but is a zombie", 30, 0, -1000, false, 65 },
 		{ "most is its own: the fair share", 95, 100, 0, false, 97 },
 		{ "most is its own, the child may not", 60, 100, -1000, false, 60 },
-		{ "no relative is known", 20, 0, 0, false, 20 },
+		{ "no relative is known: the fair share", 20, 0, 0, false, 60 },
 	};
 	struct victim_request request = { .self = 1 };
 
@@ -1389,11 +1451,13 @@ int main(void)
 		cmocka_unit_test(test_choose_never_beaten_by_brute_force),
 		cmocka_unit_test(test_choose_cgroup_never_beaten_by_brute_force),
 		cmocka_unit_test(test_group_the_youngest_sibling_before_a_larger_bystander),
+		cmocka_unit_test(test_group_of_one_session),
 		cmocka_unit_test(test_group_needs_reasons),
 		cmocka_unit_test(test_group_is_read_before_it_is_preferred),
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_share_depends_on_the_relatives),
+		cmocka_unit_test(test_share_is_that_of_relatives_if_there_is_no_time),
 		cmocka_unit_test(test_cgroup_is_read_within_the_deadline),
 	};
 

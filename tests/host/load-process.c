@@ -93,6 +93,13 @@ static void stop(const char *unused)
 	raise(SIGSTOP);
 }
 
+/* session: a new one, as its leader */
+static void begin_session(const char *unused)
+{
+	if (setsid() < 0)
+		die("setsid");
+}
+
 /* sleep=SECONDS */
 static void sleep_for(const char *value)
 {
@@ -102,6 +109,14 @@ static void sleep_for(const char *value)
 /* exit */
 static void quit(const char *unused)
 {
+	_exit(0);
+}
+
+/* finish: when all children have exited */
+static void finish(const char *unused)
+{
+	while (wait(NULL) > 0 || errno == EINTR)
+		;
 	_exit(0);
 }
 
@@ -354,8 +369,10 @@ const struct verb process_verbs[] = {
 	{ "deaf", be_deaf },
 	{ "greedy", be_greedy },
 	{ "stop", stop },
+	{ "session", begin_session },
 	{ "sleep", sleep_for },
 	{ "exit", quit },
+	{ "finish", finish },
 	{ "mark", mark },
 	{ "await", await },
 	{ "sharers", make_sharers },

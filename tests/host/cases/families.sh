@@ -91,6 +91,15 @@ case_build() { # 20 compilers of 150 MiB, eight at a time: half of them succeed 
     built=${note#built=}
     [ "${built%% *}" -ge 10 ] || bad "${built%% *} of 20 built"
 }
+case_build_drivers() { # small compilers, 24 at a time, each below a shell and a driver of its own
+    local i
+    expect lives=app:4 kills=40
+    machine
+    start_daemon
+    for i in 1 2 3 4; do group=app$i start_full app anon=60; done
+    start make session jobs=60,24,/dev/null name=sh fork=1 name=gcc fork=1 name=cc1 anon=40@20 sleep=2 exit end finish end finish end
+    until_quiet 3
+}
 case_storm() { # twelve processes of 12 MiB a second, without end: none of the others dies for it
     expect kills=200
     machine
@@ -136,4 +145,12 @@ case_crowd_medium() { # 170 of 5 MiB each
     start crowd repeat=34 fork=5 anon=5 end sleep=0.1 end
     until_quiet 3
     has_killed || bad 'no kill'
+}
+case_forkserver() { # 400 MiB copy-on-write by 41, which takes long to measure, beside a leak of less
+    expect dies=leak lives=srv:41
+    machine
+    start_daemon
+    start_full srv anon=400 fork=40 touch end
+    start leak anon=900@80
+    until_quiet
 }

@@ -129,3 +129,12 @@ case_group_name() { # Target=cgroup: a user's program called Xorg does not prote
     group=unit start worker uid=65534 fork=5 anon=60 anon=70@10 end anon=60
     until_quiet
 }
+case_swap_none() { # RankBy=swap, where there is no swap
+    local i
+    expect dies=leak lives=app:3
+    machine
+    start_daemon "$(both_policies RankBy=swap)"
+    for i in 1 2 3; do group=app$i start_full app anon=50; done
+    start leak anon=900@150
+    until_quiet
+}

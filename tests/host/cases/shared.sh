@@ -135,3 +135,15 @@ case_pipes() { # full pipes: memory that is in no figure of the process
     start pipes pipes=600 pipes=238@80
     until_quiet
 }
+case_memfd_strangers() { # one memfd of 600 MiB, mapped by two programs that have nothing to do with each other
+    local i
+    expect lives=app:4 kills=2
+    machine
+    start_daemon
+    for i in 1 2 3 4; do group=app$i start_full app anon=45; done
+    start_full client memfd=600 fork=1 name=server uid=65534 touch end
+    start filler anon=40@20
+    until_quiet
+    count_population
+    [ $(($(count_of client) + $(count_of server))) -lt 2 ] || bad 'client and server live'
+}
