@@ -168,24 +168,25 @@ static void open_members(struct manager *m, const struct census_process *victim)
 }
 
 /* 0, KILL_GONE, or -errno: it may not be ended as a whole. */
-static int open_group(struct manager *m, const struct policy *policy,
-		      const struct census_process *victim)
+static int open_group(struct manager *m, const struct census_process *victim)
 {
 	struct decision *d = &m->decision;
+	bool is_of_cgroup = decision_is_of_cgroup(d);
 	size_t length = find_group(m);
 	int r;
 
 	if (length == 0) {
-		d->target = policy->target; /* the victim alone, if it was to be more */
-		return policy->target == POLICY_TARGET_CGROUP ? -EPERM : 0;
+		if (is_of_cgroup)
+			return -EPERM;
+		d->target = POLICY_TARGET_PROCESS; /* the victim alone, if it was to be more */
+		return 0;
 	}
 	memcpy(d->group, d->cgroup, length);
 	d->group[length] = '\0';
 	r = kill_group_open(&m->cgroups, d->group, &m->victim.group);
 	if (r != 0)
 		return r;
-	d->is_flagged =
-		policy->target == POLICY_TARGET_PROCESS && d->target != POLICY_TARGET_CGROUP;
+	d->is_flagged = d->target == POLICY_TARGET_PROCESS;
 	d->target = POLICY_TARGET_CGROUP;
 	open_members(m, victim);
 	return 0;
@@ -230,13 +231,15 @@ enum report_event company_gather(struct manager *m, const struct policy *policy)
 
 	if (!victim || victim->start_ticks != d->start_ticks)
 		return REPORT_VANISHED;
-	find_sharers(m, victim,
-		     policy->target == POLICY_TARGET_PROCESS ? &d->memory : &victim->memory);
+	find_sharers(m, victim, decision_is_of_cgroup(d) ? &victim->memory : &d->memory);
 	if (d->spared_pid > 0)
 		return REPORT_SPARED;
-	if (policy->target == POLICY_TARGET_PROCESS)
+	if (!decision_is_of_cgroup(d))
 		company_gather_family(m, victim);
-	d->error = open_group(m, policy, victim);
+	/* Where the policy kills cgroups, one that is directly in a top is killed alone: the top is
+	 * not killed as a whole, whatever its flag is. */
+	if (decision_is_of_cgroup(d) || policy->target == POLICY_TARGET_PROCESS)
+		d->error = open_group(m, victim);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;
 	if (d->error == KILL_GONE)

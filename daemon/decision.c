@@ -36,8 +36,9 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.pid = process->pid,
 		.start_ticks = process->start_ticks,
 		.uid = process->uid,
-		.target =
-			result->as_one == VICTIM_AS_CGROUP ? POLICY_TARGET_CGROUP : policy->target,
+		.target = victim->cgroup || result->as_one == VICTIM_AS_CGROUP
+				  ? POLICY_TARGET_CGROUP
+				  : POLICY_TARGET_PROCESS,
 		.as_one = result->as_one,
 		.ppid = process->ppid,
 		.session = process->session,

@@ -103,6 +103,12 @@ struct decision {
 void decision_record(struct decision *d, const struct manager *m, const struct policy *policy,
 		     const struct victim_result *result, usec_t now);
 
+/* Was a cgroup chosen, rather than a process with which one goes? */
+static inline bool decision_is_of_cgroup(const struct decision *d)
+{
+	return d->target == POLICY_TARGET_CGROUP && d->as_one == VICTIM_ALONE && !d->is_flagged;
+}
+
 /* Does this one go with the victim: in the group that goes as a whole, or, where victim is not
  * NULL, among those that share its memory? */
 bool decision_goes_too(const struct decision *d, const struct kill_victim *victim,

@@ -360,7 +360,7 @@ static enum report_event confirm(struct manager *m, const struct tick *t)
 	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
 		return REPORT_VANISHED;
 	if (!decision_may_kill(m, d->pid, m->policies.scope) ||
-	    (t->judgement.policy->target == POLICY_TARGET_PROCESS && has_shrunk(m)))
+	    (!decision_is_of_cgroup(d) && has_shrunk(m)))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
 	if (moved && d->target == POLICY_TARGET_CGROUP)

@@ -229,7 +229,7 @@ static json_t *of_staying(const struct outlook *o)
 	for (size_t i = 0; i < n; i++) {
 		const struct explanation *e = &staying[i];
 		bool is_ranked = e->exclusion == ELIGIBILITY_ELIGIBLE &&
-				 (e->candidate.cgroup || !outlook_is_of_cgroups(o));
+				 (e->candidate.cgroup || !outlook_is_by_cgroup(o, e->process));
 
 		json_append_to(&array, with_reason(o, e, of_candidate(o, &e->candidate),
 						   is_ranked ? NULL : explain_left_out(e)));

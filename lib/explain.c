@@ -77,8 +77,10 @@ static void explain_victim(const struct outlook *o, struct explanation *e)
 	const struct victim_candidate *victim = outlook_victim(o);
 	char name[EXPLAIN_NAME_SIZE];
 
-	if (outlook_is_of_cgroups(o))
+	if (victim->cgroup)
 		snprintf(e->text, sizeof(e->text), "no other cgroup ranks higher");
+	else if (outlook_is_of_cgroups(o) && e->process == victim->process)
+		snprintf(e->text, sizeof(e->text), "no cgroup ranks higher");
 	else if (o->n_siblings > 0 || o->group.is_repeated)
 		snprintf(e->text, sizeof(e->text), "repeated kills %s have not freed enough memory",
 			 o->group.is_repeated ? "in its cgroup" : "of its name and parent");
@@ -98,7 +100,7 @@ static enum passover_verdict avoided_for(const struct outlook *o, const struct e
 
 	if (e->exclusion != ELIGIBILITY_ELIGIBLE || e->would_go)
 		return PASSOVER_NOT;
-	if (!outlook_is_of_cgroups(o) || e->candidate.cgroup)
+	if (!outlook_is_by_cgroup(o, e->process) || e->candidate.cgroup)
 		return outlook_avoided(o, &e->candidate);
 	return avoided->node && avoided->cgroup && census_cgroup_of(e->process) == avoided->cgroup
 		       ? outlook_avoided(o, avoided)
@@ -122,15 +124,15 @@ static void explain_rank(const struct outlook *o, struct explanation *e)
 			 "the policy kills whole cgroups, and its own is not eligible as a whole");
 	else if (!victim)
 		snprintf(e->text, sizeof(e->text), "no process could be chosen");
-	else if (outlook_is_of_cgroups(o) && avoided != PASSOVER_NOT)
-		snprintf(e->text, sizeof(e->text),
-			 "the score of its cgroup is higher than that of %s, but %s",
-			 name_group(o, group), why_avoided(avoided));
-	else if (outlook_is_of_cgroups(o))
-		snprintf(e->text, sizeof(e->text), "%s ranks higher", name_group(o, group));
 	else if (avoided != PASSOVER_NOT)
-		snprintf(e->text, sizeof(e->text), "its score is higher than that of %s, but %s",
-			 explain_name(o, victim->process, name), why_avoided(avoided));
+		snprintf(e->text, sizeof(e->text), "%s is higher than that of %s, but %s",
+			 outlook_is_by_cgroup(o, e->process) ? "the score of its cgroup"
+							     : "its score",
+			 victim->cgroup ? name_group(o, group)
+					: explain_name(o, victim->process, name),
+			 why_avoided(avoided));
+	else if (victim->cgroup)
+		snprintf(e->text, sizeof(e->text), "%s ranks higher", name_group(o, group));
 	else if (e->candidate.verdict == VICTIM_UNDECIDED)
 		snprintf(e->text, sizeof(e->text), "%s seems to rank higher",
 			 explain_name(o, victim->process, name));
@@ -187,7 +189,7 @@ static void explain_stay(const struct outlook *o, struct explanation *e)
 		explain_exclusion(o, e);
 	else if (avoided != PASSOVER_NOT)
 		snprintf(e->text, sizeof(e->text), "%s", why_avoided(avoided));
-	else if (outlook_is_of_cgroups(o) && !e->candidate.cgroup)
+	else if (outlook_is_by_cgroup(o, e->process) && !e->candidate.cgroup)
 		snprintf(e->text, sizeof(e->text),
 			 "the policy kills whole cgroups, and its own is not eligible as a whole");
 	else
@@ -231,7 +233,8 @@ static bool is_in_ranked(const struct outlook *o, const struct census_process *p
 	if (!outlook_is_of_cgroups(o) || !cgroup)
 		return false;
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
-		if (o->result.ranked[i].cgroup == cgroup)
+		if (o->result.ranked[i].cgroup == cgroup ||
+		    o->result.ranked[i].node == &process->node)
 			return true;
 	return o->result.n_ranked == VICTIM_RANKED_MAX || cgroup == o->result.avoided.cgroup;
 }

@@ -24,7 +24,7 @@ static bool is_unit(const struct outlook *o, const struct victim_candidate *cand
 {
 	return candidate->process && !candidate->cgroup && candidate->is_unit &&
 	       candidate->memory.is_measured && candidate->memory.kept > 0 &&
-	       !outlook_is_of_cgroups(o);
+	       !outlook_is_by_cgroup(o, candidate->process);
 }
 
 static bool is_relative(const struct outlook *o, const struct victim_candidate *candidate,

@@ -102,7 +102,7 @@ static size_t find_length(const struct outlook *o, const char *path)
 {
 	const char *scope = o->policies->scope, *own = o->own_cgroup ? o->own_cgroup : "/";
 
-	return outlook_is_of_cgroups(o) || o->result.as_one == VICTIM_AS_CGROUP
+	return o->result.ranked[0].cgroup || o->result.as_one == VICTIM_AS_CGROUP
 		       ? kill_group_find_whole(o->census->cgroups, path, scope, own)
 		       : kill_group_find_flagged(o->census->cgroups, path, scope, own);
 }
@@ -118,6 +118,8 @@ static bool find_group(struct outlook *o)
 		.is_reluctant = victim_eligibility(o->census, victim->node, &o->request) ==
 				ELIGIBILITY_RELUCTANT,
 	};
+	if (outlook_is_of_cgroups(o) && !victim->cgroup)
+		return true; /* alone */
 	group->length = find_length(o, group->path);
 	if (group->length == 0) /* after repeated kills: the victim alone */
 		return !outlook_is_of_cgroups(o);
@@ -209,6 +211,13 @@ const struct victim_candidate *outlook_victim(const struct outlook *o)
 bool outlook_is_of_cgroups(const struct outlook *o)
 {
 	return o->request.target == POLICY_TARGET_CGROUP;
+}
+
+bool outlook_is_by_cgroup(const struct outlook *o, const struct census_process *process)
+{
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
+
+	return outlook_is_of_cgroups(o) && !(cgroup && victim_is_top(o->census, &cgroup->node));
 }
 
 bool outlook_goes(const struct outlook *o, const struct census_process *process)
@@ -314,8 +323,8 @@ static void score(const struct outlook *o, struct victim_candidate *candidate)
 static const struct victim_candidate *find_ranked(const struct outlook *o,
 						  const struct census_process *process)
 {
-	for (unsigned i = 0; !outlook_is_of_cgroups(o) && i < o->result.n_ranked; i++)
-		if (o->result.ranked[i].process == process)
+	for (unsigned i = 0; i < o->result.n_ranked; i++)
+		if (!o->result.ranked[i].cgroup && o->result.ranked[i].process == process)
 			return &o->result.ranked[i];
 	return NULL;
 }
@@ -408,7 +417,7 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 	if (ranked)
 		*ret_rank = (size_t)(ranked - o->result.ranked) + 1;
 	else
-		*ret_rank = outlook_is_of_cgroups(o) ? rank_of_cgroup(o, process)
-						     : rank_of(o, candidate.estimate);
+		*ret_rank = outlook_is_by_cgroup(o, process) ? rank_of_cgroup(o, process)
+							     : rank_of(o, candidate.estimate);
 	return 0;
 }

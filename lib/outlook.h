@@ -91,6 +91,8 @@ const struct victim_candidate *outlook_victim(const struct outlook *outlook);
 
 /* Does the policy kill whole cgroups, so that these were ranked? */
 bool outlook_is_of_cgroups(const struct outlook *outlook);
+/* Is this process ranked with its cgroup, not by itself? */
+bool outlook_is_by_cgroup(const struct outlook *outlook, const struct census_process *process);
 
 /* Is this process killed with the victim, or is it that? */
 bool outlook_goes(const struct outlook *outlook, const struct census_process *process);

@@ -111,6 +111,8 @@ const char *policy_target_to_string(enum policy_target target)
 enum policy_rank_by policy_rank_by_now(const struct policy *policy,
 				       const struct memory_reading *memory)
 {
+	if (policy->target == POLICY_TARGET_CGROUP)
+		return POLICY_RANK_BY_FOOTPRINT;
 	if (policy->rank_by == POLICY_RANK_BY_SWAP && memory->swap_free >= memory->swap_total)
 		return POLICY_RANK_BY_FOOTPRINT;
 	return policy->rank_by;

@@ -180,8 +180,9 @@ int policy_thaw_from_string(const char *text, enum policy_thaw *ret);
 const char *policy_action_to_string(enum policy_action action);
 const char *policy_target_to_string(enum policy_target target);
 const char *policy_rank_by_to_string(enum policy_rank_by rank_by);
-/* By what is ranked now: where no swap is in use, none could be told from another by it, and no
- * process would be worth a kill; the footprint counts then. */
+/* By what is ranked now: cgroups, and processes beside them, go by footprint.  Where no swap is in
+ * use, none could be told from another by it, and no process would be worth a kill; the footprint
+ * counts then. */
 enum policy_rank_by policy_rank_by_now(const struct policy *policy,
 				       const struct memory_reading *memory);
 const char *policy_thaw_to_string(enum policy_thaw thaw);

@@ -24,32 +24,12 @@ static bool has_processes(const struct census_node *node)
 	return false;
 }
 
-static bool has_cgroups(const struct census_node *node)
-{
-	const struct census_node *child;
-
-	census_for_each_child(child, node)
-		if (child->kind == CENSUS_CGROUP)
-			return true;
-	return false;
-}
-
-/* The root, or that of the subtree in which victims are, with others below: not to be killed as a
- * whole. */
-static bool is_top(const struct choice *choice, const struct census_node *node)
-{
-	const char *path = ((const struct census_cgroup *)node)->path;
-
-	return strcmp(path, "/") == 0 ||
-	       (strcmp(path, choice->census->policies->scope) == 0 && has_cgroups(node));
-}
-
 /* A cgroup with processes of its own, be there cgroups below it or not. */
 static bool is_candidate(const struct choice *choice, const struct census_node *node)
 {
-	if (choice->request->target == POLICY_TARGET_PROCESS)
+	if (choice->request->target == POLICY_TARGET_PROCESS || node->kind != CENSUS_CGROUP)
 		return node->kind == CENSUS_PROCESS;
-	return node->kind == CENSUS_CGROUP && !is_top(choice, node) && has_processes(node);
+	return !victim_is_top(choice->census, node) && has_processes(node);
 }
 
 /*
@@ -62,8 +42,7 @@ static uint64_t key_below(const struct choice *choice, const struct census_node 
 	const struct victim_request *request = choice->request;
 	uint64_t furthest;
 
-	if (request->target != POLICY_TARGET_PROCESS ||
-	    request->rank_by != POLICY_RANK_BY_FOOTPRINT)
+	if (request->rank_by != POLICY_RANK_BY_FOOTPRINT)
 		return UINT64_MAX;
 	furthest = (uint64_t)(node->reach_max + (int64_t)request->allocated);
 	if (furthest < request->min_victim)
@@ -87,11 +66,12 @@ static uint64_t key_of(const struct choice *choice, const struct census_node *no
 	return candidate.estimate;
 }
 
-/* Among equals the youngest process is first: it has the least to lose.  Never by chance. */
+/* Among equals the youngest process is first: it has the least to lose; a process is before a
+ * cgroup.  Never by chance. */
 static bool is_younger(const struct victim_candidate *a, const struct victim_candidate *b)
 {
-	if (a->cgroup && b->cgroup)
-		return strcmp(a->cgroup->path, b->cgroup->path) < 0;
+	if (a->cgroup || b->cgroup)
+		return !a->cgroup || (b->cgroup && strcmp(a->cgroup->path, b->cgroup->path) < 0);
 	if (a->process->start_ticks != b->process->start_ticks)
 		return a->process->start_ticks > b->process->start_ticks;
 	return a->process->pid > b->process->pid;
@@ -253,11 +233,12 @@ static void deal_with(struct choice *choice, const struct victim_entry *top, enu
 	rank(result, &candidate);
 }
 
-/* All cgroups that are candidates, be they above each other or not. */
+/* All cgroups that are candidates, be they above each other or not; of a top its processes. */
 static void push_cgroups(const struct choice *choice, const struct census_node *node,
 			 enum order order)
 {
 	const struct census_node *child;
+	bool is_opened = victim_is_top(choice->census, node);
 
 	choice->result->n_visited++;
 	if (is_candidate(choice, node))
@@ -265,6 +246,8 @@ static void push_cgroups(const struct choice *choice, const struct census_node *
 	census_for_each_child(child, node)
 		if (child->kind == CENSUS_CGROUP && child->weight_max > 0)
 			push_cgroups(choice, child, order);
+		else if (child->kind != CENSUS_CGROUP && is_opened)
+			push(choice, child, order, choice->mark);
 }
 
 static void begin(struct choice *choice, enum order order)

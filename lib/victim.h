@@ -122,7 +122,8 @@ struct victim_result {
 };
 
 struct victim_request {
-	enum policy_rank_by rank_by; /* processes; cgroups go by what is reclaimable */
+	enum policy_rank_by rank_by; /* processes; cgroups go by what is reclaimable, and so does
+				      * what is compared with them: policy_rank_by_now() */
 	enum policy_target target;
 	unsigned n_wanted;   /* rank so many if there are, for people: no file is read for that */
 	size_t n_looks;	     /* and look at no more nodes for those; 0: at all */
@@ -182,6 +183,9 @@ enum eligibility victim_exclusion(const struct census *census, const struct cens
 /* Of a process, or of a cgroup with all processes in it: eligibility_join(). */
 enum eligibility victim_eligibility(const struct census *census, const struct census_node *node,
 				    const struct victim_request *request);
+/* Is it the root, or the scope?  That is never killed as a whole: where cgroups are chosen from,
+ * each process that is directly in it is a candidate by itself beside them. */
+bool victim_is_top(const struct census *census, const struct census_node *node);
 /* How many are judged what; for people, as it judges every process. */
 void victim_count_exclusions(const struct census *census, const struct victim_request *request,
 			     size_t ret[static _ELIGIBILITY_MAX]);

@@ -368,7 +368,7 @@ static void let_pass(struct stale_machine *machine, unsigned to, uint64_t alloca
 void stale_machine_make(struct stale_machine *machine, bool with_groups)
 {
 	size_t n = 2 + stale_below(one_in(12) ? STALE_MAX - 2 : 50);
-	uint64_t allocated = log_uniform(MIB, 100 * GIB), first;
+	uint64_t allocated = log_uniform(MIB, 100 * GIB), first, later;
 	uint64_t kind = stale_below(3);
 
 	*machine = (struct stale_machine){
@@ -396,14 +396,15 @@ void stale_machine_make(struct stale_machine *machine, bool with_groups)
 		}
 	}
 	let_pass(machine, 1, first);
-	let_pass(machine, 2, kind == 1 ? 0 : allocated - first);
-	if (kind == 0 || kind == 2) { /* new, or old and small: all of it goes to one */
+	later = (allocated - first) / 2;
+	let_pass(machine, 2, kind == 1 ? 0 : later);
+	if (kind == 0 || kind == 2) { /* new, or old and small: half of it goes to one */
 		size_t i = stale_below(n);
 
 		for (size_t k = 0; k < n && kind == 0; k++)
 			i = machine->processes[k].is_new ? k : i;
 		machine->processes[i].at[2] = machine->processes[i].at[1];
-		machine->processes[i].at[2].anon += min_u64(allocated - first, 12 * GIB);
+		machine->processes[i].at[2].anon += min_u64(later, 12 * GIB);
 	}
 	for (size_t i = 0; i < n; i++)
 		machine->processes[i].is_gone = machine->processes[i].group < 0 && one_in(30);

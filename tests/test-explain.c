@@ -575,6 +575,38 @@ static void test_cgroups_say_which_are_not_killed(void **state)
 			"(1 process), but killing a similar one freed little");
 }
 
+/* Its own cgroup is the scope: it is ranked by itself, and killed alone. */
+static void test_a_process_of_the_scope_is_ranked_beside_cgroups(void **state)
+{
+	struct world *world = *state;
+	struct explanation e, staying[EXPLAIN_STAYING_MAX];
+	struct outlook *o;
+	char text[EXPLAIN_ANSWER_SIZE];
+
+	put_process(world, 610, "stray", 3000, "/user.slice");
+	put_process(world, 620, "smaller", 1050, "/user.slice");
+	o = look_out_for_cgroups(world);
+	assert_string_equal(
+		explain_answer_machine(o, text),
+		"If memory ran out now, stray (pid 610, user alice) would be killed first; this would "
+		"free 2.9 GiB.");
+	assert_null(outlook_victim(o)->cgroup);
+	assert_int_equal(o->group.length, 0);
+	assert_int_equal(explain_process(o, 610, &e), 0);
+	assert_true(e.would_go && e.rank == 1);
+	assert_string_equal(e.text, "no cgroup ranks higher");
+	assert_int_equal(explain_process(o, 620, &e), 0);
+	assert_false(e.would_go);
+	assert_int_equal(e.rank, 3);
+	assert_null(explain_left_out(&e));
+	assert_string_equal(e.text, "stray (pid 610, user alice) ranks higher");
+	assert_int_equal(explain_process(o, 400, &e), 0);
+	assert_int_equal(e.rank, 2);
+	assert_string_equal(e.text, "stray (pid 610, user alice) ranks higher");
+	for (size_t i = 0; i < explain_staying(o, staying); i++)
+		assert_false(staying[i].process->pid == 620);
+}
+
 static void test_no_cgroup_is_eligible(void **state)
 {
 	struct world *world = *state;
@@ -582,7 +614,7 @@ static void test_no_cgroup_is_eligible(void **state)
 	char text[EXPLAIN_ANSWER_SIZE];
 
 	free(world->policies.scope);
-	world->policies.scope = strdup("/user.slice/s.scope");
+	world->policies.scope = strdup("/user.slice/r.scope/below");
 	o = look_out_for_cgroups(world);
 	assert_null(outlook_victim(o));
 	assert_string_equal(
@@ -888,6 +920,7 @@ int main(void)
 		on_world(test_cgroups_are_ranked_where_the_policy_kills_them),
 		on_world(test_cgroups_say_why_and_why_not),
 		on_world(test_no_cgroup_is_eligible),
+		on_world(test_a_process_of_the_scope_is_ranked_beside_cgroups),
 		on_world(test_a_flagged_cgroup_is_killed_with_its_victim),
 		on_world(test_near_equals_the_youngest_is_named),
 		on_world(test_siblings_are_compared_together),

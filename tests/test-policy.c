@@ -1275,15 +1275,19 @@ static void test_rank_by_swap_needs_swap(void **state)
 	static const struct {
 		enum policy_rank_by rank_by, expected;
 		uint64_t swap_total, swap_free;
+		enum policy_target target;
 	} rows[] = {
 		{ POLICY_RANK_BY_SWAP, POLICY_RANK_BY_FOOTPRINT, 0, 0 },
 		{ POLICY_RANK_BY_SWAP, POLICY_RANK_BY_FOOTPRINT, GIB, GIB },
 		{ POLICY_RANK_BY_SWAP, POLICY_RANK_BY_SWAP, GIB, GIB - 4096 },
 		{ POLICY_RANK_BY_GROWTH, POLICY_RANK_BY_GROWTH, 0, 0 },
+		{ POLICY_RANK_BY_GROWTH, POLICY_RANK_BY_FOOTPRINT, 0, 0, POLICY_TARGET_CGROUP },
+		{ POLICY_RANK_BY_SWAP, POLICY_RANK_BY_FOOTPRINT, GIB, 0, POLICY_TARGET_CGROUP },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct policy policy = { .rank_by = rows[i].rank_by };
+		const struct policy policy = { .rank_by = rows[i].rank_by,
+					       .target = rows[i].target };
 		const struct memory_reading memory = { .swap_total = rows[i].swap_total,
 						       .swap_free = rows[i].swap_free };
 

@@ -1593,6 +1593,39 @@ static void test_tick_ends_the_largest_cgroup_with_all_in_it(void **state)
 	assert_true(is_alive(in_a[2]) && is_alive(in_scope));
 }
 
+/* Directly in the scope: it is killed alone, though the scope has memory.oom.group. */
+static void test_tick_ends_a_process_of_the_scope_beside_cgroups(void **state)
+{
+	pid_t in_a[2], in_scope, other;
+
+	require_scope();
+	assert_int_equal(make_group("/a"), 0);
+	in_a[0] = spawn("/a", 24, false);
+	in_a[1] = spawn("/a", 16, false);
+	in_scope = spawn("", 64, false);
+	other = spawn("", 8, false);
+	snprintf(test.flagged, sizeof(test.flagged), "%s", test.scope);
+	start(GROUP_NOW);
+	one_tick();
+	assert_int_equal(n_mallocs, 0);
+	assert_int_equal(test.manager->decision.target, POLICY_TARGET_PROCESS);
+	assert_int_equal(test.manager->decision.pid, in_scope);
+	assert_string_equal(test.manager->decision.group, "");
+	assert_int_equal(test.manager->decision.n_processes, 1);
+	assert_false(test.manager->decision.is_flagged);
+	settle();
+	assert_succeeded();
+	assert_int_equal(how_it_ended(in_scope), SIGKILL);
+	assert_true(is_alive(in_a[0]) && is_alive(in_a[1]) && is_alive(other));
+
+	/* The next is a cgroup. */
+	one_tick();
+	assert_int_equal(test.manager->decision.target, POLICY_TARGET_CGROUP);
+	assert_int_equal(test.manager->decision.pid, in_a[0]);
+	settle();
+	assert_true(is_alive(other));
+}
+
 static void move_to_b(pid_t pid)
 {
 	char text[16];
@@ -1821,6 +1854,7 @@ static void test_tick_ends_who_shares_memory_with_a_cgroup(void **state)
 	victim = spawn_with_partner(48, &partner);
 	snprintf(text, sizeof(text), "%d", victim);
 	write_group("/a", "cgroup.procs", text);
+	spawn("/a", 8, false); /* more than the partner, which is in the scope */
 	start(GROUP_NOW);
 	one_tick();
 	assert_non_null(strstr(test.manager->decision.group, "/a"));
@@ -1932,6 +1966,7 @@ int main(void)
 		with_scope(test_tick_spares_who_shares_memory_with_one_out_of_scope),
 		with_scope(test_tick_dry_run_names_who_shares_the_memory),
 		with_scope(test_tick_ends_the_largest_cgroup_with_all_in_it),
+		with_scope(test_tick_ends_a_process_of_the_scope_beside_cgroups),
 		with_scope(test_tick_does_not_end_the_cgroup_to_which_one_was_moved),
 		with_scope(test_tick_skips_who_moves_all_the_time),
 		with_scope(test_tick_spares_who_is_another_users_by_now),

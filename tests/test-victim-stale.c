@@ -402,16 +402,42 @@ static uint64_t cgroup_score(const struct stale_machine *machine, unsigned cgrou
 	return class == wanted && sum >= STALE_MIN_VICTIM ? sum : 0;
 }
 
+/* Those directly in the root compete as single processes. */
+static uint64_t top_score(const struct stale_machine *machine, size_t i, enum stale_class wanted)
+{
+	const struct stale_process *p = &machine->processes[i];
+
+	if (strcmp(stale_cgroups[p->cgroup], "/") != 0 || stale_class(machine, i) != wanted)
+		return 0;
+	return stale_score(machine, i, STALE_RANK_FOOTPRINT, wanted == STALE_RELUCTANT);
+}
+
 static uint64_t best_cgroup(const struct stale_machine *machine, enum stale_class *ret_class)
 {
 	uint64_t best = 0;
 
-	for (enum stale_class c = STALE_ELIGIBLE; c > STALE_REFUSED && best == 0; c--)
+	for (enum stale_class c = STALE_ELIGIBLE; c > STALE_REFUSED && best == 0; c--) {
 		for (unsigned i = 0; i < STALE_N_CGROUPS; i++) {
 			best = max_u64(best, cgroup_score(machine, i, c));
 			*ret_class = c;
 		}
+		for (size_t i = 0; i < machine->n; i++)
+			best = max_u64(best, top_score(machine, i, c));
+	}
 	return best;
+}
+
+static const char *name_victim(char buf[static 16])
+{
+	const struct victim_candidate *victim = &result.ranked[0];
+
+	if (result.n_ranked == 0)
+		buf[0] = '\0';
+	else if (victim->cgroup)
+		snprintf(buf, 16, "%s", victim->cgroup->path);
+	else
+		snprintf(buf, 16, "%d", victim->process->pid);
+	return buf;
 }
 
 static void judge_cgroup(const struct run *run, unsigned round, struct tally_of *tally)
@@ -419,10 +445,14 @@ static void judge_cgroup(const struct run *run, unsigned round, struct tally_of 
 	const struct stale_machine *machine = run->machine;
 	enum stale_class class = STALE_ELIGIBLE;
 	uint64_t best = best_cgroup(machine, &class), score = 0;
+	char name[16];
 	bool right;
 
+	if (result.n_ranked > 0 && result.ranked[0].process)
+		score = top_score(machine, index_of(result.ranked[0].process), class);
 	for (unsigned i = 0; i < STALE_N_CGROUPS && result.n_ranked > 0; i++)
-		if (strcmp(stale_cgroups[i], result.ranked[0].cgroup->path) == 0)
+		if (result.ranked[0].cgroup &&
+		    strcmp(stale_cgroups[i], result.ranked[0].cgroup->path) == 0)
 			score = cgroup_score(machine, i, class);
 	if (result.n_ranked > 0 && !result.ranked[0].is_read)
 		fail_msg("machine %u: the victim was not read", round);
@@ -431,8 +461,7 @@ static void judge_cgroup(const struct run *run, unsigned round, struct tally_of 
 		return;
 	if (tally->n_silent++ < 8)
 		print_message("machine %u: %s of %" PRIu64 " MiB, best %" PRIu64 " MiB\n", round,
-			      result.n_ranked > 0 ? result.ranked[0].cgroup->path : "none",
-			      score / MIB, best / MIB);
+			      name_victim(name), score / MIB, best / MIB);
 }
 
 static void test_stale_by_cgroup(void **state)
@@ -444,7 +473,7 @@ static void test_stale_by_cgroup(void **state)
 	for (unsigned round = 0; round < MACHINES / 5; round++) {
 		struct run run = { .request.target = POLICY_TARGET_CGROUP };
 		size_t order[STALE_MAX];
-		char victim[16] = "";
+		char victim[16] = "", other[16];
 
 		stale_machine_make(&machine, false);
 		/* That a process has vanished which forbids to kill a cgroup is not looked for. */
@@ -468,12 +497,9 @@ static void test_stale_by_cgroup(void **state)
 			choose(&run);
 			if (turn == 0)
 				judge_cgroup(&run, round, &tally);
-			else if (!result.is_cut &&
-				 strcmp(victim,
-					result.n_ranked > 0 ? result.ranked[0].cgroup->path : ""))
+			else if (!result.is_cut && strcmp(victim, name_victim(other)) != 0)
 				fail_msg("machine %u: another order, another victim", round);
-			snprintf(victim, sizeof(victim), "%s",
-				 result.n_ranked > 0 ? result.ranked[0].cgroup->path : "");
+			name_victim(victim);
 			census_done(&run.census);
 		}
 	}

@@ -33,6 +33,7 @@ static struct accuracy exact = {
 	.page_size = 4096,
 };
 static char everything[] = "/";
+static char scope_path[16];
 
 struct machine {
 	struct accuracy accuracy;
@@ -597,8 +598,8 @@ static void test_choose_passes_over_whole_groups(void **state)
 	machine_done(&machine);
 }
 
-/* The root is nobody's to end; a zombie keeps no cgroup alive; a rule about names says nothing of a
- * cgroup, though its pattern matches everything (and regexec(3) would allocate). */
+/* The root is not killed, what is in it is; a zombie keeps no cgroup alive; a rule about names says
+ * nothing of a cgroup, though its pattern matches everything (and regexec(3) would allocate). */
 static void test_choose_weighs_cgroups_by_cgroup_alone(void **state)
 {
 	struct victim_request request = { .target = POLICY_TARGET_CGROUP, .n_wanted = 8 };
@@ -624,14 +625,82 @@ static void test_choose_weighs_cgroups_by_cgroup_alone(void **state)
 	request.allocated = machine.allocated;
 
 	choose_for(&machine, &request);
-	assert_int_equal(result.n_ranked, 2);
-	assert_string_equal(result.ranked[0].cgroup->path, "/y");
-	assert_int_equal(result.ranked[0].estimate, 150 * MIB);
-	assert_string_equal(result.ranked[1].cgroup->path, "/x");
-	assert_int_equal(result.ranked[1].estimate, 100 * MIB);
+	assert_int_equal(result.n_ranked, 3);
+	assert_null(result.ranked[0].cgroup);
+	assert_int_equal(result.ranked[0].process->pid, FIRST_PID);
+	assert_int_equal(result.ranked[0].estimate, 900 * MIB);
+	assert_string_equal(result.ranked[1].cgroup->path, "/y");
+	assert_int_equal(result.ranked[1].estimate, 150 * MIB);
+	assert_string_equal(result.ranked[2].cgroup->path, "/x");
+	assert_int_equal(result.ranked[2].estimate, 100 * MIB);
 	machine_done(&machine);
 	machine.policies.scope = NULL; /* not on the heap */
 	policy_set_done(&machine.policies);
+}
+
+/* Directly in the root or in the scope: single processes beside the cgroups, which are never killed
+ * as a whole, be there cgroups below or not. */
+static void test_choose_takes_single_processes_of_a_top(void **state)
+{
+	static const struct {
+		const char *scope;
+		struct {
+			const char *cgroup;
+			uint64_t mib;
+			int adj;
+		} processes[6];
+		const char *victim; /* a cgroup; NULL: the first process */
+		unsigned n_ranked;
+	} rows[] = {
+		{ "/", { { "/", 300, 0 }, { "/a", 100, 0 }, { "/b", 90, 0 } }, NULL, 3 },
+		{ "/s", { { "/s", 300, 0 }, { "/s/a", 100, 0 }, { "/s/b", 90, 0 } }, NULL, 3 },
+		/* each for itself */
+		{ "/s", { { "/s", 90, 0 }, { "/s", 80, 0 }, { "/s/a", 100, 0 } }, "/s/a", 3 },
+		{ "/s", { { "/s", 90, 0 }, { "/s/a", 50, 0 }, { "/s/a", 50, 0 } }, "/s/a", 2 },
+		{ "/s", { { "/s", 110, 0 }, { "/s/a", 50, 0 }, { "/s/a", 50, 0 } }, NULL, 2 },
+		/* without cgroups below */
+		{ "/s", { { "/s", 90, 0 }, { "/s", 80, 0 } }, NULL, 2 },
+		{ "/", { { "/", 90, 0 }, { "/", 80, 0 } }, NULL, 2 },
+		/* as with Target=process: by its oom_score_adj, or not at all */
+		{ "/s", { { "/s", 300, -800 }, { "/s/a", 100, 0 } }, "/s/a", 2 },
+		{ "/s", { { "/s", 300, -1000 }, { "/s/a", 100, 0 } }, "/s/a", 1 },
+		{ "/s", { { "/s", 300, -950 }, { "/s/a", 100, 0 } }, "/s/a", 1 },
+		{ "/s", { { "/s", 300, -950 }, { "/s/a", 200, -950 } }, NULL, 2 },
+		{ "/s", { { "/s", 100, 0 }, { "/s", 900, -1000 }, { "/s/a", 90, 0 } }, NULL, 2 },
+		/* outside of the scope */
+		{ "/s", { { "/s/a", 10, 0 }, { "/", 300, 0 }, { "/sa", 90, 0 } }, "/s/a", 1 },
+		{ "/s/t", { { "/s/t", 10, 0 }, { "/s", 300, 0 }, { "/s/u", 90, 0 } }, NULL, 1 },
+	};
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+		struct victim_request request = { .target = POLICY_TARGET_CGROUP, .n_wanted = 8 };
+		const char *cgroup, *victim = rows[i / 2].victim;
+		struct machine machine;
+		size_t n = 0;
+
+		while (n < 6 && rows[i / 2].processes[n].cgroup)
+			n++;
+		machine_init(&machine, n);
+		snprintf(scope_path, sizeof(scope_path), "%s", rows[i / 2].scope);
+		machine.policies.scope = scope_path;
+		machine.with_rereads = i % 2;
+		for (size_t k = 0; k < n; k++) {
+			uint64_t bytes = rows[i / 2].processes[k].mib * MIB;
+
+			census_place(&machine.census, machine.processes[k],
+				     rows[i / 2].processes[k].cgroup);
+			set_adj(&machine, k, rows[i / 2].processes[k].adj);
+			set(&machine, k, bytes, bytes);
+		}
+		choose_for(&machine, &request);
+		cgroup = result.ranked[0].cgroup ? result.ranked[0].cgroup->path : NULL;
+		if (result.n_ranked != rows[i / 2].n_ranked || !cgroup != !victim ||
+		    (cgroup ? strcmp(cgroup, victim) != 0
+			    : result.ranked[0].process->pid != FIRST_PID))
+			fail_msg("row %zu: %s of %u", i / 2, cgroup ? cgroup : "a process",
+				 result.n_ranked);
+		machine_done(&machine);
+	}
 }
 
 static void test_choose_takes_a_cgroup_that_is_preferred_beyond_measure(void **state)
@@ -1077,6 +1146,21 @@ static bool may_all_be_killed(const struct machine *machine, const struct census
 	return strcmp(cgroup->path, "/") != 0;
 }
 
+static bool is_in_root(const struct machine *machine, size_t i)
+{
+	return machine->processes[i]->oom_score_adj != -1000 &&
+	       strcmp(census_cgroup_path(machine->processes[i]), "/") == 0;
+}
+
+static uint64_t truth_of_victim(const struct machine *machine, const struct victim_request *request)
+{
+	const struct victim_candidate *victim = &result.ranked[0];
+
+	if (victim->process)
+		return true_score(machine, request, (size_t)(victim->process->pid - FIRST_PID));
+	return truth_below(machine, victim->node);
+}
+
 static void test_choose_cgroup_never_beaten_by_brute_force(void **state)
 {
 	struct victim_request request = { .target = POLICY_TARGET_CGROUP };
@@ -1087,7 +1171,7 @@ static void test_choose_cgroup_never_beaten_by_brute_force(void **state)
 	for (int round = 0; round < ROUNDS / 4; round++) {
 		const struct census_cgroup *cgroup;
 		struct machine machine;
-		uint64_t best = 0;
+		uint64_t best = 0, score = 0;
 
 		machine_random(&machine);
 		memset(machine.gone, 0, sizeof(machine.gone));
@@ -1099,12 +1183,16 @@ static void test_choose_cgroup_never_beaten_by_brute_force(void **state)
 			     cgroup = cgroup->next_by_path)
 				if (may_all_be_killed(&machine, cgroup))
 					best = max_u64(best, truth_below(&machine, &cgroup->node));
+		for (size_t i = 0; i < machine.n; i++)
+			if (is_in_root(&machine, i))
+				best = max_u64(best, true_score(&machine, &request, i));
 		n_chosen += result.n_ranked > 0;
 		n_approximate += result.approximate;
-		if (result.n_ranked > 0 && !result.approximate &&
-		    truth_below(&machine, result.ranked[0].node) < best)
-			fail_msg("round %d: %s chosen, %llu was there", round,
-				 result.ranked[0].cgroup->path, (unsigned long long)best);
+		if (result.n_ranked > 0)
+			score = truth_of_victim(&machine, &request);
+		if (result.n_ranked > 0 && !result.approximate && score < best)
+			fail_msg("round %d: %llu chosen, %llu was there", round,
+				 (unsigned long long)score, (unsigned long long)best);
 		machine_done(&machine);
 	}
 	print_message("%u choices, %u approximate\n", n_chosen, n_approximate);
@@ -1442,6 +1530,7 @@ int main(void)
 		cmocka_unit_test(test_choose_allocates_nothing),
 		cmocka_unit_test(test_choose_tells_who_is_next_without_a_read),
 		cmocka_unit_test(test_choose_passes_over_whole_groups),
+		cmocka_unit_test(test_choose_takes_single_processes_of_a_top),
 		cmocka_unit_test(test_choose_takes_a_cgroup_that_is_preferred_beyond_measure),
 		cmocka_unit_test(test_choose_takes_a_whole_cgroup),
 		cmocka_unit_test(test_choose_weighs_cgroups_by_cgroup_alone),

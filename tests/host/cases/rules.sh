@@ -110,6 +110,15 @@ case_group_inner() { # Target=cgroup: the leak is in a cgroup that has another b
     group=unit start hog anon=400 anon=400@80
     until_quiet
 }
+case_group_top() { # Target=cgroup: the leak is directly in the scope, beside cgroups
+    local i
+    expect dies=leak lives=app:4
+    machine
+    for i in 1 2 3 4; do group=app$i start_full app anon=60; done
+    start_daemon "$(both_policies Target=cgroup)"
+    group=. start leak anon=900@150
+    until_quiet
+}
 case_group_sum() { # Target=cgroup: six of 80 MiB together are more than one of 200
     expect dies=worker lives=other:1
     machine
