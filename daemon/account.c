@@ -148,14 +148,15 @@ static void fill_ranked(const struct victim_candidate *candidate, struct history
 	set_text(ranked->verdict, victim_verdict_to_string(candidate->verdict));
 }
 
-static void fill_avoided(const struct victim_result *choice, struct history_entry *e)
+static void fill_avoided(const struct manager *m, struct history_entry *e)
 {
+	const struct victim_result *choice = &m->choice;
 	const struct victim_candidate *avoided = &choice->avoided;
 	const struct census_process *process;
 
 	if (!avoided->node)
 		return;
-	process = victim_largest_below(avoided->node);
+	process = victim_leader(&m->census, &m->request, avoided->node);
 	set_text(e->avoided_for, choice->avoided_for == PASSOVER_KIND ? "kind" : "failed");
 	e->avoided_pid = (uint32_t)process->pid;
 	set_text(e->avoided_comm, process->comm);
@@ -196,7 +197,7 @@ void account_choice(struct manager *m, const struct policy *policy, usec_t now)
 	e->candidates = (uint32_t)choice->n_candidates;
 	e->precise_reads = choice->n_reads;
 	e->approximate = choice->approximate;
-	fill_avoided(choice, e);
+	fill_avoided(m, e);
 	e->choose_usec = sub_u64(now, m->decision.decided_at);
 	e->n_ranked = (uint32_t)min_u64(choice->n_ranked, HISTORY_RANKED_MAX);
 	for (unsigned i = 0; i < e->n_ranked; i++)

@@ -9,7 +9,8 @@
 #include "daemon/manager.h"
 #include "lib/eligibility-read.h"
 
-static void record_avoided(struct decision *d, const struct victim_result *result)
+static void record_avoided(struct decision *d, const struct manager *m,
+			   const struct victim_result *result)
 {
 	const struct victim_candidate *avoided = &result->avoided;
 	const struct census_process *process;
@@ -18,7 +19,7 @@ static void record_avoided(struct decision *d, const struct victim_result *resul
 	d->avoided_for = result->avoided_for;
 	if (!avoided->node)
 		return;
-	process = victim_largest_below(avoided->node);
+	process = victim_leader(&m->census, &m->request, avoided->node);
 	d->avoided_pid = process->pid;
 	memcpy(d->avoided_comm, process->comm, sizeof(d->avoided_comm));
 	if (avoided->cgroup)
@@ -30,7 +31,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		     const struct victim_result *result, usec_t now)
 {
 	const struct victim_candidate *victim = &result->ranked[0];
-	const struct census_process *process = victim_largest_below(victim->node);
+	const struct census_process *process = victim_leader(&m->census, &m->request, victim->node);
 
 	*d = (struct decision){
 		.pid = process->pid,
@@ -69,7 +70,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 	snprintf(d->cgroup, sizeof(d->cgroup), "%s", census_cgroup_path(process));
 	snprintf(d->policy, sizeof(d->policy), "%s", policy->name);
 	decision_note_next(d, result, NULL);
-	record_avoided(d, result);
+	record_avoided(d, m, result);
 }
 
 bool decision_goes_too(const struct decision *d, const struct kill_victim *victim,

@@ -89,7 +89,7 @@ static const struct {
 	[ELIGIBILITY_ADJ_MIN] = { is_adj_min, true, true, "its oom_score_adj is -1000",
 				  "oom_score_adj_min", "with oom_score_adj -1000",
 				  "with oom_score_adj -1000" },
-	[ELIGIBILITY_PROTECTED] = { is_protected, true, true, "protected by a rule", "protected",
+	[ELIGIBILITY_PROTECTED] = { is_protected, true, false, "protected by a rule", "protected",
 				    "protected", "protected" },
 	[ELIGIBILITY_PROTECTED_BUILTIN] = { is_protected_builtin, true, false,
 					    "protected by a built-in rule", "protected",

@@ -75,8 +75,9 @@ bool eligibility_is_ruled_out(const struct eligibility_subject *subject);
  */
 bool eligibility_is_spared(enum eligibility e, bool reluctantly);
 
-/* As a member, does it forbid that its cgroup is killed?  What is built in, is reluctant, cannot be
- * read, was skipped or is a zombie is spared, or signalled, but no reason to leave the others. */
+/* As a member, does it forbid that its cgroup is killed?  What a rule protects, is reluctant,
+ * cannot be read, was skipped or is a zombie is spared, or signalled, but no reason to leave the
+ * others. */
 bool eligibility_forbids_group(enum eligibility e);
 
 /* Of a cgroup that is killed as a whole, by that of its members, in any order: what one of them

@@ -189,9 +189,11 @@ void outlook_choose(struct outlook *o)
 	victim_choose(o->census, &o->request, &reader, &o->result);
 	o->request.own_cgroup = NULL; /* it need not live as long */
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
-		o->result.ranked[i].process = victim_largest_below(o->result.ranked[i].node);
+		o->result.ranked[i].process =
+			victim_leader(o->census, &o->request, o->result.ranked[i].node);
 	if (o->result.avoided.node)
-		o->result.avoided.process = victim_largest_below(o->result.avoided.node);
+		o->result.avoided.process =
+			victim_leader(o->census, &o->request, o->result.avoided.node);
 	while (o->result.n_ranked > 0 && !find_group(o))
 		pass_over_first(&o->result);
 	outlook_count_others(o);

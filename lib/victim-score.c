@@ -106,6 +106,42 @@ const struct census_process *victim_largest_below(const struct census_node *node
 	return largest;
 }
 
+static const struct census_process *find_leader(const struct census *census,
+						const struct victim_request *request,
+						const struct census_node *node, bool reluctantly)
+{
+	const struct census_process *leader = NULL, *process;
+	const struct census_node *child;
+
+	if (node->kind == CENSUS_PROCESS) {
+		process = (const struct census_process *)node;
+		return eligibility_is_spared(victim_exclusion(census, process, request),
+					     reluctantly)
+			       ? NULL
+			       : process;
+	}
+	census_for_each_child(child, node) {
+		process = find_leader(census, request, child, reluctantly);
+		if (process && (!leader || proc_reclaimable(&process->memory) >
+						   proc_reclaimable(&leader->memory)))
+			leader = process;
+	}
+	return leader;
+}
+
+const struct census_process *victim_leader(const struct census *census,
+					   const struct victim_request *request,
+					   const struct census_node *node)
+{
+	const struct census_process *leader = NULL;
+
+	if (node->kind != CENSUS_PROCESS)
+		leader = find_leader(census, request, node,
+				     victim_eligibility(census, node, request) ==
+					     ELIGIBILITY_RELUCTANT);
+	return leader ? leader : victim_largest_below(node);
+}
+
 /* oom_badness() of mm/oom_kill.c in bytes; what would be negative is 0. */
 static uint64_t badness(const struct census_process *process, const struct victim_request *request,
 			const struct proc_memory *memory)

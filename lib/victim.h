@@ -199,6 +199,12 @@ const char *victim_verdict_to_string(enum victim_verdict verdict);
 /* The largest process below the node: the one for which its cgroup is chosen. */
 const struct census_process *victim_largest_below(const struct census_node *node);
 
+/* The same of those that are killed with a candidate, where a cgroup spares some of its own; of a
+ * process it is the process. */
+const struct census_process *victim_leader(const struct census *census,
+					   const struct victim_request *request,
+					   const struct census_node *node);
+
 /* What of the reading of this process stays when it is killed: sets reading->memory.kept (see
  * victim-read.c).  request: for eligibility.  True: it is to be killed with its family. */
 bool victim_apply_share(const struct census *census, const struct census_process *process,

@@ -251,15 +251,17 @@ static void test_a_group_is_judged_by_its_members(void **state)
 {
 	/* Each counts before those that follow, whatever the order in which they are met. */
 	static const enum eligibility order[] = {
-		ELIGIBILITY_PROTECTED,
+		ELIGIBILITY_ADJ_MIN,
 		ELIGIBILITY_ELIGIBLE,
 		ELIGIBILITY_RELUCTANT,
 		ELIGIBILITY_NO_MEMORY,
 	};
 	static const bool forbids[_ELIGIBILITY_MAX] = {
-		[ELIGIBILITY_KTHREAD] = true,	[ELIGIBILITY_INIT] = true,
-		[ELIGIBILITY_SELF] = true,	[ELIGIBILITY_ADJ_MIN] = true,
-		[ELIGIBILITY_PROTECTED] = true, [ELIGIBILITY_OUTSIDE_SUBTREE] = true,
+		[ELIGIBILITY_KTHREAD] = true,
+		[ELIGIBILITY_INIT] = true,
+		[ELIGIBILITY_SELF] = true,
+		[ELIGIBILITY_ADJ_MIN] = true,
+		[ELIGIBILITY_OUTSIDE_SUBTREE] = true,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)

@@ -459,18 +459,17 @@ static void test_none_is_named_without_a_victim(void **state)
 	assert_int_equal(explain_staying(look_out(world, 4 * GIB), staying), 0);
 }
 
-/* A built-in rule spares its process alone; the administrator's keeps the whole cgroup. */
-static void protect_as_administrator(struct world *world)
+/* A rule spares its process alone; this keeps the whole cgroup. */
+static void forbid_cgroup_of_shell(struct world *world)
 {
-	for (size_t i = 0; i < world->policies.n_rules; i++)
-		world->policies.rules[i].builtin = false;
+	put(world, 500, "oom_score_adj", "-1000\n");
 }
 
 /* Two in one cgroup are larger together than the browser; one of the cgroups has somebody who must
  * stay, one has us in it. */
 static struct outlook *look_out_for_cgroups(struct world *world)
 {
-	protect_as_administrator(world);
+	forbid_cgroup_of_shell(world);
 	put_process(world, 410, "helper", 600, "/user.slice/e.scope");
 	put_process(world, 510, "wallpaper", 2000, "/user.slice/s.scope");
 	put_process(world, 700, "self", 3000, "/user.slice/r.scope");
@@ -557,7 +556,7 @@ static void test_cgroups_say_which_are_not_killed(void **state)
 	struct outlook *o;
 	json_t *json;
 
-	protect_as_administrator(world);
+	forbid_cgroup_of_shell(world);
 	passover_add_kind(&world->passover, &subject, 1, 0, 7);
 	put_process(world, 410, "helper", 600, "/user.slice/e.scope");
 	put_process(world, 510, "wallpaper", 2000, "/user.slice/s.scope");

@@ -1865,22 +1865,31 @@ static void test_tick_ends_who_shares_memory_with_a_cgroup(void **state)
 	assert_true(partner_is_gone_soon());
 }
 
-static void test_tick_leaves_a_cgroup_alone_that_has_one_protected(void **state)
+/* It may be the largest in it. */
+static void test_tick_spares_one_protected_in_a_cgroup(void **state)
 {
-	pid_t large, small;
+	pid_t large, spared, small;
 
 	require_scope();
 	assert_int_equal(make_group("/a") | make_group("/b"), 0);
 	large = spawn("/a", 48, false);
-	spawn_as("spare-me", "/a", 1, false);
+	spared = spawn_as("spare-me", "/a", 64, false);
 	small = spawn("/b", 8, false);
 	start(GROUP_NOW "[Protect it]\nComm=^spare-me$\n");
+	one_tick();
+	assert_int_equal(test.manager->decision.pid, large);
+	assert_int_equal(test.manager->decision.n_processes, 1);
+	assert_true(proc_reclaimable(&test.manager->decision.memory) < 60 * MIB);
+	settle();
+	assert_succeeded();
+	assert_int_equal(how_it_ended(large), SIGKILL);
+	assert_true(is_alive(spared) && is_alive(small));
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
 	settle();
 	one_tick();
 	assert_int_equal(test.manager->state, MANAGER_STUCK);
-	assert_true(is_alive(large));
+	assert_true(is_alive(spared));
 }
 
 static void test_tick_passes_over_a_cgroup_that_does_not_die(void **state)
@@ -1974,7 +1983,7 @@ int main(void)
 		with_scope(test_tick_asks_all_of_a_cgroup_and_ends_who_stays),
 		with_scope(test_tick_ends_all_that_the_flag_says_but_who_is_spared),
 		with_scope(test_tick_ends_who_shares_memory_with_a_cgroup),
-		with_scope(test_tick_leaves_a_cgroup_alone_that_has_one_protected),
+		with_scope(test_tick_spares_one_protected_in_a_cgroup),
 		with_scope(test_tick_passes_over_a_cgroup_that_does_not_die),
 		with_scope(test_tick_dry_run_leaves_a_cgroup_alone),
 	};

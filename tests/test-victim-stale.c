@@ -392,8 +392,10 @@ static uint64_t cgroup_score(const struct stale_machine *machine, unsigned cgrou
 
 		if (p->is_gone || !is_below(stale_cgroups[p->cgroup], stale_cgroups[cgroup]))
 			continue;
-		if (stale_class(machine, i) == STALE_REFUSED)
+		if (p->adj == -1000)
 			return 0;
+		if (stale_class(machine, i) == STALE_REFUSED)
+			continue; /* spared */
 		if (stale_class(machine, i) > class)
 			class = stale_class(machine, i);
 		if (p->cgroup == cgroup && stale_class(machine, i) >= wanted)

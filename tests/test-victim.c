@@ -738,7 +738,7 @@ static void test_choose_takes_a_whole_cgroup(void **state)
 	struct victim_request request = { .target = POLICY_TARGET_CGROUP };
 	struct machine machine;
 
-	machine_init(&machine, 5);
+	machine_init(&machine, 7);
 	census_place(&machine.census, machine.processes[0], "/x/one");
 	set(&machine, 0, 100 * MIB, 100 * MIB);
 	/* Together more than that one; their slice is not offered, it has groups below. */
@@ -746,19 +746,32 @@ static void test_choose_takes_a_whole_cgroup(void **state)
 	set(&machine, 1, 60 * MIB, 60 * MIB);
 	census_place(&machine.census, machine.processes[2], "/x/two");
 	set(&machine, 2, 60 * MIB, 60 * MIB);
-	/* The largest, but somebody in it is protected. */
+	/* The largest, but one in it may not be killed. */
 	census_place(&machine.census, machine.processes[3], "/y");
 	set(&machine, 3, 500 * MIB, 500 * MIB);
 	census_place(&machine.census, machine.processes[4], "/y");
 	set(&machine, 4, MIB, MIB);
-	machine.processes[4]->protected_by = &rule;
-	census_weigh(&machine.census, machine.processes[4]);
+	set_adj(&machine, 4, -1000);
+	/* One that a rule protects is spared, however much it has: it is the rest that counts. */
+	census_place(&machine.census, machine.processes[5], "/z");
+	set(&machine, 5, 300 * MIB, 300 * MIB);
+	machine.processes[5]->protected_by = &rule;
+	census_weigh(&machine.census, machine.processes[5]);
+	census_place(&machine.census, machine.processes[6], "/z");
+	set(&machine, 6, 110 * MIB, 110 * MIB);
 
 	choose_for(&machine, &request);
 	assert_non_null(result.ranked[0].cgroup);
 	assert_string_equal(result.ranked[0].cgroup->path, "/x/two");
 	assert_int_equal(result.ranked[0].estimate, 120 * MIB);
 	assert_false(result.approximate);
+
+	set(&machine, 6, 130 * MIB, 130 * MIB);
+	choose_for(&machine, &request);
+	assert_string_equal(result.ranked[0].cgroup->path, "/z");
+	assert_int_equal(result.ranked[0].estimate, 130 * MIB);
+	assert_ptr_equal(victim_leader(&machine.census, &request, result.ranked[0].node),
+			 machine.processes[6]);
 	machine_done(&machine);
 }
 

@@ -119,6 +119,16 @@ case_group_top() { # Target=cgroup: the leak is directly in the scope, beside cg
     group=. start leak anon=900@150
     until_quiet
 }
+case_group_spared() { # Target=cgroup: a small process that a rule protects is in the cgroup of the leak
+    local i
+    expect dies=leak lives=app:4,mate:1
+    machine
+    for i in 1 2 3 4; do group=app$i start_full app anon=60; done
+    start_daemon "$(both_policies Target=cgroup)" '[Protect m]' 'Comm=^mate$'
+    group=sess start_full mate anon=2
+    group=sess start leak anon=900@150
+    until_quiet
+}
 case_group_sum() { # Target=cgroup: six of 80 MiB together are more than one of 200
     expect dies=worker lives=other:1
     machine
