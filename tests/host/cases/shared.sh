@@ -147,3 +147,14 @@ case_memfd_strangers() { # one memfd of 600 MiB, mapped by two programs that hav
     count_population
     [ $(($(count_of client) + $(count_of server))) -lt 2 ] || bad 'client and server live'
 }
+case_locked_file() { # a mapped file of 600 MiB, locked in memory, beside smaller processes, and a little growth
+    local i file
+    expect dies=model lives=app:4
+    machine
+    start_daemon
+    for i in 1 2 3 4; do group=app$i start_full app anon=45; done
+    file=$(mktemp /var/tmp/reckond-host.XXXXXX) || exit
+    start model "write=$file,650@400" "lock=$file"
+    until_quiet
+    rm -f "$file"
+}
