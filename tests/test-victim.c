@@ -1448,6 +1448,24 @@ static void test_share_depends_on_the_relatives(void **state)
 	}
 }
 
+static void test_take_counts_what_is_held(void **state)
+{
+	struct machine machine;
+
+	machine_init(&machine, 1);
+	set(&machine, 0, 3 * MIB, 3 * MIB);
+	assert_int_equal(victim_reserve(&result, &machine.census), 0);
+	victim_take(machine.processes[0], GIB, &result);
+	assert_int_equal(result.n_ranked, 1);
+	assert_ptr_equal(result.ranked[0].process, machine.processes[0]);
+	assert_int_equal(proc_reclaimable(&result.ranked[0].memory), GIB + 3 * MIB);
+	assert_int_equal(result.ranked[0].estimate, GIB + 3 * MIB);
+	assert_int_equal(result.ranked[0].held, GIB);
+	assert_int_equal(result.ranked[0].verdict, VICTIM_CHOSEN);
+	assert_int_equal(result.as_one, VICTIM_ALONE);
+	machine_done(&machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1483,6 +1501,7 @@ int main(void)
 		cmocka_unit_test(test_group_is_read_before_it_is_preferred),
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
+		cmocka_unit_test(test_take_counts_what_is_held),
 		cmocka_unit_test(test_share_depends_on_the_relatives),
 		cmocka_unit_test(test_share_is_that_of_relatives_if_there_is_no_time),
 		cmocka_unit_test(test_cgroup_is_read_within_the_deadline),

@@ -17,13 +17,14 @@ case_memfd() { # a memfd, mapped
     until_quiet
 }
 case_memfd_held() { # a memfd, written to and never mapped
-    expect kills=2
+    expect dies=hog
     machine
     start_daemon
     start hog memfd-held=600 memfd-held=255@100
     until_quiet
 }
 case_memfd_passed() { # a memfd that a small process holds by a descriptor it was sent
+    expect dies=holder
     machine
     start hog pass-memfd=850,holder
     wait_for 60 is_full_to 60
@@ -129,7 +130,7 @@ case_ptab() { # page tables
     until_quiet
 }
 case_pipes() { # full pipes: memory that is in no figure of the process
-    expect kills=2
+    expect dies=pipes
     machine
     start_daemon
     start pipes pipes=600 pipes=238@80
