@@ -81,7 +81,8 @@ struct proc_memory {
 	uint64_t is_measured : 1; /* kept was */
 };
 
-/* Resident pages of locked file mappings, at least: what is locked may be all else first. */
+/* Resident pages of locked file mappings, by estimate: all else counts as locked first.  Too much
+ * where locked address space is not resident (MLOCK_ONFAULT), but never more than its files. */
 static inline uint64_t proc_locked_file(const struct proc_status *status)
 {
 	uint64_t other = add_u64(status->rss_anon, status->rss_shmem);
