@@ -52,6 +52,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.refreeze = policy->refreeze,
 		.dry_run = m->policies.dry_run,
 		.memory = victim->memory,
+		.held = victim->held,
 		.is_unit = victim->is_unit,
 		.alone = victim->alone,
 		.n_candidates = result->n_candidates,

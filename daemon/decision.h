@@ -83,6 +83,7 @@ struct decision {
 	usec_t signalled_at;
 	struct kill_watch watch; /* of its memory, since SIGKILL */
 	bool hastened;
+	uint64_t held;		 /* of memory: by descriptors alone */
 	usec_t gone_at;		 /* seen to be gone; 0: not yet */
 	uint64_t gone_available; /* memory and swap, then */
 	usec_t ended_at;

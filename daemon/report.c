@@ -234,11 +234,12 @@ static void report_signalled(const struct manager *m)
 
 	describe_memory(&d->before, memory);
 	snprintf(text, sizeof(text),
-		 "%s %s%s: would free %s of memory, %s. Policy %s: %s, stalled " PERCENT_FORMAT
+		 "%s %s%s: would free %s of memory%s, %s. Policy %s: %s, stalled " PERCENT_FORMAT
 		 ". %u of %zu candidates read%s%s%s.",
 		 d->dry_run ? "Would kill" : "Killing", victim_name(d, name, sizeof(name)),
 		 describe_company(d, company, sizeof(company)),
 		 format_bytes(proc_reclaimable(&d->memory), size),
+		 d->held > 0 ? ", which it holds by descriptors" : "",
 		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
 		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
 		 d->approximate ? ", approximately" : "",

@@ -18,6 +18,13 @@
 #define SURVEY_LATE_USEC  (2 * USEC_PER_SEC)
 /* So long is known how much was available at best, and once more. */
 #define WINDOW_USEC (300 * USEC_PER_SEC)
+/* What is below this share of memory may be needed soon. */
+#define LOW_SHARE 5
+/* In watch it is asked for so often at most, and whether it is needed is looked at so often. */
+#define SURVEY_WATCH_USEC (2 * USEC_PER_SEC)
+#define WATCH_LOOK_USEC	  (200 * USEC_PER_MSEC)
+/* A process is killed by a survey that is no older. */
+#define SURVEY_FRESH_USEC (3 * USEC_PER_SEC)
 /* What was reported this long ago is reported again when it happens again. */
 #define REPORT_AGAIN_USEC (60 * USEC_PER_SEC)
 
@@ -59,6 +66,11 @@ static struct worth_holdings holdings_now(const struct manager *m)
 	};
 }
 
+static bool is_low(const struct manager *m)
+{
+	return m->reading.available < m->reading.total / LOW_SHARE;
+}
+
 /* No process is known then: all shared memory is taken for held by none, so that less of it seems
  * to have been added since.  What fills memory slowly does so in calm too: the last look before
  * watch would know the last part of it alone. */
@@ -70,6 +82,8 @@ void stuck_note_calm(struct manager *m, usec_t now)
 		.unowned = worth_unowned(&m->reading.counters, 0),
 	};
 
+	if (is_low(m)) /* started late: the first look */
+		return;
 	if (now - s->window_began >= WINDOW_USEC) {
 		s->best_earlier = s->best;
 		s->best = holdings;
@@ -79,14 +93,31 @@ void stuck_note_calm(struct manager *m, usec_t now)
 	}
 }
 
+/* Started late, so that calm was never seen: all that is used counts, but for huge pages. */
+static struct worth_holdings holdings_before(const struct manager *m)
+{
+	const struct stuck *s = &m->stuck;
+
+	if (s->best.available == 0)
+		return (struct worth_holdings){
+			.available = add_u64(m->reading.total, m->reading.swap_total),
+			.unowned = m->reading.counters.hugetlb,
+		};
+	return s->best_earlier.available > s->best.available ? s->best_earlier : s->best;
+}
+
+static uint64_t unowned_growth(const struct manager *m)
+{
+	struct worth_holdings before = holdings_before(m), now = holdings_now(m);
+
+	return worth_unowned_growth(&before, &now, m->reading.total);
+}
+
 uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
 {
 	struct stuck *s = &m->stuck;
-	struct worth_holdings now = holdings_now(m);
-	const struct worth_holdings *before =
-		s->best_earlier.available > s->best.available ? &s->best_earlier : &s->best;
 
-	s->unowned_growth = worth_unowned_growth(before, &now, m->reading.total);
+	s->unowned_growth = unowned_growth(m);
 	s->minimum = worth_minimum(&m->worth,
 				   worth_min_victim(&m->policies.min_victim, m->reading.total),
 				   worth_missing(policy, &m->reading), s->unowned_growth);
@@ -129,8 +160,11 @@ void stuck_enter(struct manager *m, usec_t now)
 	if (s->since != 0)
 		return;
 	s->since = now;
-	s->asked_at = 0;
-	s->is_waiting = s->has_survey = false;
+	if (s->has_survey && now - s->surveyed_at > SURVEY_FRESH_USEC)
+		s->has_survey = false;
+	s->is_new = s->has_survey;
+	if (!s->is_waiting && !s->has_survey)
+		s->asked_at = 0;
 	if (s->reported_at != 0 && now - s->reported_at >= REPORT_AGAIN_USEC)
 		s->reported_at = 0;
 }
@@ -147,33 +181,85 @@ bool stuck_is_to_choose(const struct manager *m, usec_t now)
 			      ? CHOOSE_SOON_USEC
 			      : CHOOSE_AGAIN_USEC;
 
+	if (s->has_survey && s->nominated_at != s->surveyed_at &&
+	    now - s->surveyed_at <= SURVEY_FRESH_USEC)
+		return true; /* it may name a process */
 	return s->since == 0 || now - s->chosen_at >= wait;
+}
+
+static void collect(struct stuck *s, usec_t now)
+{
+	if (!s->is_waiting || !survey_collect(s->survey, &s->surveyed))
+		return;
+	s->is_waiting = false;
+	s->has_survey = s->is_new = true;
+	s->surveyed_at = now;
+}
+
+static void ask(struct stuck *s, usec_t now)
+{
+	struct where_survey ignored;
+
+	s->asked_at = now;
+	(void)survey_collect(s->survey, &ignored); /* of an earlier time */
+	s->is_waiting = true;
+	(void)survey_ask(s->survey);
 }
 
 /* Is there something to make an account of? */
 static bool is_surveyed(struct stuck *s, usec_t now)
 {
-	struct where_survey ignored;
-
-	if (s->is_waiting && survey_collect(s->survey, &s->surveyed)) {
-		s->is_waiting = false;
-		s->has_survey = true;
+	collect(s, now);
+	if (s->is_new) {
+		s->is_new = false;
 		return true;
 	}
-	if (s->is_waiting) { /* it may hang: once without it */
-		if (s->has_survey || now - s->asked_at < SURVEY_LATE_USEC || s->reported_at != 0)
-			return false;
-		return true;
-	}
+	if (s->is_waiting) /* it may hang: once without it */
+		return !s->has_survey && now - s->asked_at >= SURVEY_LATE_USEC &&
+		       s->reported_at == 0;
 	if (s->asked_at != 0 && now - s->asked_at < SURVEY_AGAIN_USEC)
 		return false;
-	s->asked_at = now;
-	if (!s->survey)
+	if (!s->survey) {
+		s->asked_at = now;
 		return true;
-	(void)survey_collect(s->survey, &ignored); /* of an earlier time */
-	s->is_waiting = true;
-	(void)survey_ask(s->survey);
+	}
+	ask(s, now);
 	return false;
+}
+
+void stuck_watch(struct manager *m, usec_t now)
+{
+	struct stuck *s = &m->stuck;
+
+	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_LOOK_USEC)
+		return;
+	s->watched_at = now;
+	collect(s, now);
+	if (!s->is_waiting && now - s->asked_at >= SURVEY_WATCH_USEC && is_low(m) &&
+	    unowned_growth(m) > 0)
+		ask(s, now);
+}
+
+void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now)
+{
+	struct stuck *s = &m->stuck;
+	const struct where_holder *holder;
+	struct census_process *process;
+
+	collect(s, now);
+	if (!s->has_survey || now - s->surveyed_at > SURVEY_FRESH_USEC ||
+	    s->nominated_at == s->surveyed_at)
+		return;
+	s->nominated_at = s->surveyed_at;
+	holder = s->surveyed.memfds.bytes > s->surveyed.pipes.bytes ? &s->surveyed.memfds
+								    : &s->surveyed.pipes;
+	process = holder->bytes >= s->minimum ? census_find(&m->census, holder->pid) : NULL;
+	/* (The survey has no start time: the name has to do for it, and the fresh reading.) */
+	if (!process || strcmp(process->comm, holder->comm) != 0 ||
+	    reader->reread(&m->census, process, reader->userdata) != 0 ||
+	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE)
+		return;
+	victim_take(process, holder->bytes, &m->choice);
 }
 
 bool stuck_look(struct manager *m, usec_t now)

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "lib/eligibility.h"
+#include "lib/victim.h"
 #include "lib/where.h"
 #include "lib/worth.h"
 
@@ -32,6 +33,10 @@ struct stuck {
 	usec_t asked_at; /* the survey; 0: never since stuck */
 	bool is_waiting; /* for it */
 	bool has_survey;
+	bool is_new; /* the survey: not looked at yet */
+	usec_t surveyed_at;
+	usec_t nominated_at; /* surveyed_at of the survey by which a holder was nominated */
+	usec_t watched_at;
 	struct where_survey surveyed;
 	struct where_account account; /* n_rows 0: none; as of the last report */
 	usec_t reported_at;	      /* 0: never */
@@ -48,6 +53,14 @@ void stuck_done(struct manager *m);
 
 /* At each look in calm: what no process holds. */
 void stuck_note_calm(struct manager *m, usec_t now);
+
+/* At each look in watch: where what no process holds has filled memory, a survey is made, so that
+ * it is there when it is needed. */
+void stuck_watch(struct manager *m, usec_t now);
+
+/* No process is worth killing: the one that by a survey of this moment holds enough by descriptors
+ * alone, if it is eligible, as m->choice. */
+void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now);
 
 /* What a victim of this policy has to free now. */
 uint64_t stuck_min_victim(struct manager *m, const struct policy *policy);

@@ -139,6 +139,8 @@ static void keep(struct manager *m, const struct tick *t)
 	swap_use_look(m, t->now);
 	if (m->state == MANAGER_CALM)
 		stuck_note_calm(m, t->now);
+	else if (m->state == MANAGER_WATCH)
+		stuck_watch(m, t->now);
 	if (r < 0)
 		report_sample_failed(m, r, t->now);
 }
@@ -293,6 +295,8 @@ static bool choose(struct manager *m, struct tick *t)
 		t->goes_on = true;
 		return false;
 	}
+	if (m->choice.n_ranked == 0)
+		stuck_take_holder(m, &reads, t->now);
 	if (m->choice.n_ranked == 0) {
 		t->event = m->stuck.since == 0 ? REPORT_NO_VICTIM : REPORT_NOTHING;
 		stuck_enter(m, t->now);
@@ -337,7 +341,7 @@ static bool has_shrunk(const struct manager *m)
 
 	return proc_read_stat(m->proc_fd, d->pid, &stat) == 0 &&
 	       proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &now) == 0 &&
-	       proc_mapped(&now) < proc_mapped(&d->memory) / 2;
+	       proc_mapped(&now) < sub_u64(proc_mapped(&d->memory), d->held) / 2;
 }
 
 /*

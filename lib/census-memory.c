@@ -86,7 +86,7 @@ static struct proc_memory memory_of(const struct proc_status *status)
 		.anon = status->rss_anon,
 		.swap = status->swap_bytes,
 		.shared = add_u64(status->rss_file, status->rss_shmem),
-		.shmem = status->rss_shmem,
+		.shmem = add_u64(status->rss_shmem, proc_locked_file(status)),
 		.pagetables = status->pagetable_bytes,
 	};
 }

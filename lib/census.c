@@ -525,7 +525,7 @@ void census_set_totals(struct census *census, const struct memory_counters *coun
 		.is_known = counters->anon > 0,
 		.anon = counters->anon,
 		.swap = sub_u64(counters->swap_total, counters->swap_free),
-		.shmem = counters->shmem,
+		.shmem = add_u64(counters->shmem, counters->mlocked),
 		.pagetables = counters->page_tables,
 	};
 }

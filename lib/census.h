@@ -197,7 +197,7 @@ struct census_totals {
 	bool is_known;
 	uint64_t anon;	/* resident */
 	uint64_t swap;	/* in use */
-	uint64_t shmem; /* resident */
+	uint64_t shmem; /* resident, and what is locked: some of that is in anon, too */
 	uint64_t pagetables;
 };
 

@@ -2,10 +2,10 @@
 /*
  * proc-status: /proc/PID/status.
  *
- * The kernel writes some 60 lines, of which twelve are wanted.  A line is told by its first letter
- * before any name is compared, names are compared in place (a call for each takes half of all), and
- * nothing is read behind "Threads:", the last one wanted.  No
- * value can hold a newline (a name's is written as "\n"), so each line begins with its name.
+ * The kernel writes some 60 lines, of which thirteen are wanted.  A line is told by its first
+ * letter before any name is compared, names are compared in place (a call for each takes half of
+ * all), and nothing is read behind "Threads:", the last one wanted.  No value can hold a newline (a
+ * name's is written as "\n"), so each line begins with its name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -97,12 +97,14 @@ static int parse_rss(const char *line, size_t length, struct proc_status *status
 	return 0;
 }
 
-/* VmSize, VmExe, VmPTE, VmSwap. */
+/* VmSize, VmLck, VmExe, VmPTE, VmSwap. */
 static int parse_vm(const char *line, size_t length, struct proc_status *status)
 {
 	const char *value;
 
 	status->has_mm = true;
+	if ((value = AFTER(line, length, "VmLck:")))
+		return proc_scan_kib(value, '\n', &status->locked_bytes);
 	if ((value = AFTER(line, length, "VmPTE:")))
 		return proc_scan_kib(value, '\n', &status->pagetable_bytes);
 	if ((value = AFTER(line, length, "VmExe:")))

@@ -235,7 +235,7 @@ static int read_task_memory(struct memory_request *request, pid_t pid)
 	*request->ret = (struct proc_memory){
 		.anon = status.rss_anon,
 		.shared = add_u64(status.rss_file, status.rss_shmem),
-		.shmem = status.rss_shmem,
+		.shmem = add_u64(status.rss_shmem, proc_locked_file(&status)),
 	};
 	if (status.has_mm && !status.has_rss)
 		r = read_statm_memory(request, pid);

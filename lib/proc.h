@@ -57,7 +57,8 @@ struct proc_status {
 	uint64_t rss_shmem;
 	uint64_t swap_bytes;
 	uint64_t pagetable_bytes;
-	uint64_t code_bytes; /* of the executable: as the fourth number of statm */
+	uint64_t code_bytes;   /* of the executable: as the fourth number of statm */
+	uint64_t locked_bytes; /* VmLck: the size of its locked mappings, resident or not */
 };
 
 /*
@@ -72,12 +73,22 @@ struct proc_memory {
 	uint64_t anon;
 	uint64_t swap;
 	uint64_t shared; /* file + shmem, resident; shown to people */
-	uint64_t shmem;	 /* shared memory and tmpfs, part of shared; where only statm was read: a
+	uint64_t shmem;	 /* shared memory, tmpfs and locked pages of files, which are no cache as
+			    long as they are mapped; part of shared; where only statm was read: a
 			    guess */
 	uint64_t pagetables;
 	uint64_t kept : 63;	  /* of anon + swap + shmem + pagetables, what stays */
 	uint64_t is_measured : 1; /* kept was */
 };
+
+/* Resident pages of locked file mappings, by estimate: all else counts as locked first.  Too much
+ * where locked address space is not resident (MLOCK_ONFAULT), but never more than its files. */
+static inline uint64_t proc_locked_file(const struct proc_status *status)
+{
+	uint64_t other = add_u64(status->rss_anon, status->rss_shmem);
+
+	return min_u64(sub_u64(status->locked_bytes, other), status->rss_file);
+}
 
 /* All that killing the process could free. */
 static inline uint64_t proc_mapped(const struct proc_memory *memory)

@@ -66,8 +66,9 @@ int reclaimable_rollup_parse(const char *text, struct reclaimable_rollup *ret)
 		{ "Anonymous:", &rollup.anonymous },
 		{ "Swap:", &rollup.swap },
 		{ "SwapPss:", &rollup.swap_pss },
+		{ "Locked:", &rollup.locked },
 	};
-	const unsigned all = (1U << ARRAY_SIZE(fields)) - 1, pss = 7;
+	const unsigned locked = 1U << (ARRAY_SIZE(fields) - 1), all = locked - 1, pss = 7;
 	const char *newline;
 	unsigned seen = 0;
 
@@ -81,6 +82,7 @@ int reclaimable_rollup_parse(const char *text, struct reclaimable_rollup *ret)
 				return -EBADMSG;
 			seen |= 1U << i;
 		}
+	seen &= ~locked; /* need not be there */
 	if (seen == (all & ~pss))
 		return -EOPNOTSUPP;
 	if (seen != all || !rollup_is_sound(&rollup))
@@ -123,6 +125,25 @@ static uint64_t sum_private(const struct reclaimable_rollup *rollup,
 	return anon;
 }
 
+/* Its fair share of locked pages of files, at least: what is locked may be all else first. */
+static uint64_t share_of_locked_file(const struct reclaimable_rollup *rollup)
+{
+	uint64_t other = add_u64(rollup->pss_anon, rollup->pss_shmem);
+
+	return min_u64(sub_u64(rollup->locked, other), rollup->pss_file);
+}
+
+/* Of that share, what has no other mapping: at least.  All that is shared may be locked. */
+static uint64_t private_locked_file(const struct reclaimable_rollup *rollup, uint64_t rss_shmem)
+{
+	uint64_t private = add_u64(rollup->private_clean, rollup->private_dirty);
+	uint64_t rss_file = sub_u64(rollup->rss, add_u64(rollup->anonymous, rss_shmem));
+	uint64_t own = max_u64(private_of(rollup->pss_file, max_u64(rss_file, rollup->pss_file)),
+			       sub_u64(private, add_u64(rollup->pss_anon, rollup->pss_shmem)));
+
+	return sub_u64(share_of_locked_file(rollup), sub_u64(rollup->pss_file, own));
+}
+
 static uint64_t sum_shmem(const struct reclaimable_rollup *rollup, const struct proc_status *status,
 			  const struct reclaimable_shmem *shmem)
 {
@@ -160,6 +181,8 @@ void reclaimable_sum(const struct reclaimable_rollup *rollup, const struct proc_
 {
 	uint64_t swap_mapped = shmem->how == RECLAIMABLE_SUMMED ? shmem->swap_mapped : 0;
 	uint64_t swap = private_of(rollup->swap_pss, sub_u64(rollup->swap, swap_mapped));
+	uint64_t rss_shmem = max_u64(status->rss_shmem, rollup->pss_shmem);
+	uint64_t locked = share_of_locked_file(rollup);
 
 	*ret = (struct reclaimable){
 		.anon = rollup->pss_anon,
@@ -173,13 +196,16 @@ void reclaimable_sum(const struct reclaimable_rollup *rollup, const struct proc_
 			.anon = rollup->anonymous,
 			.swap = full_swap(rollup, status, shmem),
 			.shared = rollup->rss - rollup->anonymous,
-			.shmem = max_u64(status->rss_shmem, rollup->pss_shmem),
+			.shmem = rss_shmem,
 			.pagetables = status->pagetable_bytes,
 		},
 	};
 	ret->full.shmem = add_u64(ret->full.shmem, sub_u64(ret->shmem, rollup->pss_shmem));
-	ret->alone = add_u64(add_u64(sum_private(rollup, shmem), min_u64(swap, rollup->swap_pss)),
-			     status->pagetable_bytes);
+	ret->shmem = add_u64(ret->shmem, locked);
+	ret->full.shmem = add_u64(ret->full.shmem, max_u64(locked, proc_locked_file(status)));
+	ret->alone =
+		add_u64(add_u64(sum_private(rollup, shmem), min_u64(swap, rollup->swap_pss)),
+			add_u64(private_locked_file(rollup, rss_shmem), status->pagetable_bytes));
 	ret->alone = min_u64(ret->alone, reclaimable_total(ret));
 }
 

@@ -21,6 +21,9 @@
  * process: its share is taken to be that of the mapping's resident pages, and of a private
  * mapping it is not counted.
  *
+ * Locked pages of files count with the shared memory that dies: they are no cache as long as a
+ * locked mapping has them, and cache afterwards.
+ *
  * Takes the mmap lock of the process: not for the loop, see precise.h.  Allocates nothing.
  */
 #pragma once
@@ -36,7 +39,7 @@ struct reclaimable {
 	uint64_t anon;	     /* its fair share of resident anonymous memory: Pss_Anon */
 	uint64_t swap;	     /* its fair share of anonymous swap: SwapPss */
 	uint64_t shmem;	     /* its fair share of shared memory whose backing dies with the last
-				mapping, resident and swapped */
+				mapping, resident and swapped, and of locked files */
 	uint64_t pagetables; /* VmPTE */
 	uint64_t alone;	     /* what the death of this process alone frees for certain: see
 				reclaimable_sum() */
@@ -44,8 +47,8 @@ struct reclaimable {
 	uint64_t rss_shmem;  /* RssShmem in full */
 	uint64_t all_swap;   /* VmSwap in full */
 	/* All it maps, as smaps_rollup counts it: exact where a kernel's status is not.  .shmem
-	 * includes what of .shmem above is swapped, so that nothing above is larger than its part
-	 * here. */
+	 * includes what of .shmem above is swapped or of locked files, so that nothing above is
+	 * larger than its part here. */
 	struct proc_memory full;
 };
 
@@ -72,6 +75,7 @@ struct reclaimable_rollup {
 	uint64_t anonymous;
 	uint64_t swap;	   /* anonymous, and all that is swapped of the shared memory mapped */
 	uint64_t swap_pss; /* anonymous alone */
+	uint64_t locked;   /* by share, of all kinds; 0: not said */
 };
 
 /* 0; -EOPNOTSUPP: well-formed, but without Pss_Anon; -EBADMSG: also where the numbers contradict

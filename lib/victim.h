@@ -62,6 +62,7 @@ struct victim_candidate {
 	float weight;			      /* of a cgroup; a process has its own */
 	uint64_t estimate;		      /* the score by the newest reading; what is ranked */
 	struct proc_memory memory;	      /* that reading */
+	uint64_t held;	/* in memory.shmem: what it holds by descriptors: victim_take() */
 	uint64_t alone; /* what its death frees for certain, all relatives left alive; if precise */
 	bool is_read;	/* its memory was read in this choice */
 	bool precise;	/* its share of it too, or that was measured a moment ago */
@@ -176,6 +177,10 @@ void victim_done(struct victim_result *result);
  */
 void victim_choose(struct census *census, const struct victim_request *request,
 		   const struct victim_reader *reader, struct victim_result *result);
+
+/* Where a choice found no victim: this process instead, which holds so many bytes by descriptors
+ * alone (a memfd, full pipes), in no figure of its own.  It is to be eligible. */
+void victim_take(const struct census_process *process, uint64_t held, struct victim_result *result);
 
 enum eligibility victim_exclusion(const struct census *census, const struct census_process *process,
 				  const struct victim_request *request);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* where: the survey; see the header.  Allocates nothing. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -266,6 +268,44 @@ static void read_process(struct survey *s, const char *pid)
 	take_process(s, pid);
 }
 
+/* What is in the pipe whose end for reading this is.  (To open it adds a reader for a moment, which
+ * neither end sees.) */
+static void add_pipe(struct survey *s, int dir_fd, const char *name)
+{
+	_cleanup_close_ int fd = -EBADF;
+	struct stat st;
+	int n = 0;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    (st.st_mode & (S_IRUSR | S_IWUSR)) != S_IRUSR)
+		return;
+	fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0)
+		s->ret->pipes.bytes = add_u64(s->ret->pipes.bytes, (uint64_t)n);
+}
+
+/* Of the process that has most of them. */
+static void measure_pipes(struct survey *s)
+{
+	char path[64], link[8];
+	_cleanup_(closedirp) DIR *dir = NULL;
+	const struct dirent *entry;
+
+	if (s->ret->pipes.n < WHERE_PIPES_MIN)
+		return;
+	snprintf(path, sizeof(path), "%d/fd", s->ret->pipes.pid);
+	dir = open_directory(s->proc_fd, path);
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)) && !is_over(s)) {
+		s->n_links++;
+		if (entry->d_name[0] != '.' &&
+		    readlinkat(dirfd(dir), entry->d_name, link, sizeof(link)) == sizeof(link) &&
+		    strncmp(link, "pipe:[", 6) == 0)
+			add_pipe(s, dirfd(dir), entry->d_name);
+	}
+}
+
 static void read_processes(struct survey *s)
 {
 	_cleanup_(closedirp) DIR *dir = open_directory(s->proc_fd, ".");
@@ -298,4 +338,5 @@ void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline
 	read_mounts(&survey);
 	read_sysv(&survey);
 	read_processes(&survey);
+	measure_pipes(&survey);
 }

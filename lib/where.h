@@ -31,7 +31,7 @@ struct where_tmpfs {
 struct where_holder {
 	pid_t pid; /* 0: none */
 	char comm[16];
-	uint64_t bytes; /* of memfds: each counts once in a process */
+	uint64_t bytes; /* of memfds: each counts once in a process; of pipes: what is in them */
 	unsigned n;	/* of pipes: those of which it has both ends */
 };
 

@@ -48,11 +48,21 @@ uint64_t worth_unaccounted(const struct memory_counters *c)
 	return rest;
 }
 
+/* Pages of files that no reclaim takes, as they are locked: too low where there is lazily freed
+ * memory, which is on the same lists. */
+static uint64_t locked_file(const struct memory_counters *c)
+{
+	uint64_t evictable = add_u64(c->shmem, add_u64(c->active_file, c->inactive_file));
+
+	return min_u64(c->mlocked, sub_u64(add_u64(c->cached, c->buffers), evictable));
+}
+
 uint64_t worth_unowned(const struct memory_counters *c, uint64_t mapped_shmem)
 {
 	uint64_t kernel = add_u64(c->slab_unreclaimable, add_u64(c->percpu, c->hugetlb));
+	uint64_t shmem = sub_u64(add_u64(c->shmem, locked_file(c)), mapped_shmem);
 
-	return add_u64(add_u64(sub_u64(c->shmem, mapped_shmem), worth_unaccounted(c)), kernel);
+	return add_u64(add_u64(shmem, worth_unaccounted(c)), kernel);
 }
 
 uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct worth_holdings *now,

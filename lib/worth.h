@@ -71,8 +71,9 @@ struct worth_holdings {
 	uint64_t unowned;   /* in no process's memory */
 };
 
-/* By what /proc/meminfo says; mapped_shmem: shared memory and tmpfs that processes map.  What is
- * mapped by several processes counts as often there, so the result is rather too low. */
+/* By what /proc/meminfo says; mapped_shmem: shared memory, tmpfs and locked files that processes
+ * map.  What is mapped by several processes counts as often there, so the result is rather too low.
+ */
 uint64_t worth_unowned(const struct memory_counters *counters, uint64_t mapped_shmem);
 
 /* What the machine holds that no line of /proc/meminfo names: buffers of pipes and sockets, memory

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/census.h"
+#include "lib/census-tree.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */
@@ -52,6 +52,7 @@ struct row {
 	unsigned uid;
 	const char *cgroup;
 	int adj;
+	unsigned long locked_kib;
 };
 
 __attribute__((format(printf, 4, 5))) static void put(const struct world *world, int pid,
@@ -87,11 +88,11 @@ static void put_process(const struct world *world, const struct row *row)
 	    row->shared);
 	put(world, row->pid, "status",
 	    "Name:\t%s\nState:\t%c\nPid:\t%d\nPPid:\t1\nUid:\t%u\t%u\t%u\t%u\n"
-	    "VmSize:\t%8lu kB\nRssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t       0 kB\n"
+	    "VmSize:\t%8lu kB\nVmLck:\t%8lu kB\nRssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t       0 kB\n"
 	    "VmExe:\t       4 kB\nVmPTE:\t       0 kB\nVmSwap:\t%8lu kB\nThreads:\t%u\n",
 	    row->comm, row->state, row->pid, row->uid, row->uid, row->uid, row->uid,
-	    4 * (row->resident + 100), 4 * (row->resident - row->shared), 4 * row->shared,
-	    row->swap_kib, row->n_threads);
+	    4 * (row->resident + 100), row->locked_kib, 4 * (row->resident - row->shared),
+	    4 * row->shared, row->swap_kib, row->n_threads);
 	put(world, row->pid, "cgroup", "0::%s\n", row->cgroup);
 	put(world, row->pid, "oom_score_adj", "%d\n", row->adj);
 }
@@ -189,6 +190,23 @@ static void test_sweep_reads_who_and_how_much(void **state)
 	assert_true(census_is_in_scope(&world->census, p));
 	assert_null(p->protected_by);
 	assert_true(p->weight == 1);
+}
+
+static void test_locked_files_count(void **state)
+{
+	struct world *world = *state;
+	const struct census_process *p;
+	struct row row = browser;
+
+	row.locked_kib = 4 * 900; /* its 600 anonymous pages may be locked, too */
+	put_process(world, &row);
+	p = sweep_and_find(world, USEC_PER_SEC, 5000, true, 300);
+	assert_int_equal(p->memory.shmem, 300 * PAGE);
+	assert_int_equal(proc_reclaimable(&p->memory), 900 * PAGE + 8192);
+	/* statm does not tell: what was read holds */
+	census_count_resident(&world->census, census_find(&world->census, 300), 650 * PAGE,
+			      400 * PAGE, 6000, 2 * USEC_PER_SEC);
+	assert_int_equal(p->memory.shmem, 300 * PAGE);
 }
 
 static void test_sweep_knows_kernel_threads_zombies_and_hostile_names(void **state)
@@ -1254,6 +1272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		on_world(test_sweep_reads_who_and_how_much),
+		on_world(test_locked_files_count),
 		on_world(test_sweep_knows_kernel_threads_zombies_and_hostile_names),
 		on_world(test_sweep_forgets_who_is_gone_and_half_gone),
 		on_world(test_sweep_never_takes_a_reused_pid_for_the_same),

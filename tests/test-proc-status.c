@@ -24,9 +24,9 @@
 
 #define HEAD "Name:\tx\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t7\nNgid:\t0\nPid:\t8\nPPid:\t3\n"
 #define UIDS "Uid:\t1\t2\t3\t4\nGid:\t1\t1\t1\t1\nFDSize:\t64\n"
-#define VM                                                                                         \
-	"VmPeak:\t   900 kB\nVmSize:\t   800 kB\nVmHWM:\t   600 kB\nVmRSS:\t   500 kB\n"           \
-	"RssAnon:\t   100 kB\nRssFile:\t   200 kB\nRssShmem:\t   200 kB\nVmData:\t     7 kB\n"     \
+#define VM                                                                                                  \
+	"VmPeak:\t   900 kB\nVmSize:\t   800 kB\nVmLck:\t   450 kB\nVmHWM:\t   600 kB\nVmRSS:\t   500 kB\n" \
+	"RssAnon:\t   100 kB\nRssFile:\t   200 kB\nRssShmem:\t   200 kB\nVmData:\t     7 kB\n"              \
 	"VmPTE:\t      40 kB\nVmSwap:\t       8 kB\n"
 #define TAIL "HugetlbPages:\t     0 kB\nThreads:\t5\nSigQ:\t0/1\n"
 
@@ -48,6 +48,34 @@ static void test_parse_reads_all_fields(void **state)
 	assert_int_equal(status.rss_shmem, 200 * KIB);
 	assert_int_equal(status.pagetable_bytes, 40 * KIB);
 	assert_int_equal(status.swap_bytes, 8 * KIB);
+	assert_int_equal(status.locked_bytes, 450 * KIB);
+	assert_int_equal(proc_locked_file(&status), 150 * KIB);
+}
+
+static void test_locked_file_is_what_cannot_be_other(void **state)
+{
+	static const struct {
+		uint64_t locked, anon, file, shmem, wanted;
+	} cases[] = {
+		{ 0, 100, 200, 300, 0 },
+		{ 600, 20, 610, 0, 580 }, /* a model */
+		{ 620, 20, 610, 0, 600 },
+		{ 4000, 20, 610, 100, 610 }, /* mlockall(), address space that was never touched */
+		{ 100, 100, 200, 0, 0 },     /* its anonymous memory */
+		{ 100, 90, 200, 20, 0 },
+		{ UINT64_MAX, UINT64_MAX, 5, UINT64_MAX, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct proc_status status = {
+			.locked_bytes = cases[i].locked,
+			.rss_anon = cases[i].anon,
+			.rss_file = cases[i].file,
+			.rss_shmem = cases[i].shmem,
+		};
+
+		assert_int_equal(proc_locked_file(&status), cases[i].wanted);
+	}
 }
 
 static void test_parse_knows_what_is_missing(void **state)
@@ -68,6 +96,7 @@ static void test_parse_knows_what_is_missing(void **state)
 		{ HEAD UIDS "Threads:\t-5\n", -EBADMSG },
 		{ HEAD UIDS "Threads:\t4294967296\n", -EBADMSG },
 		{ HEAD UIDS "RssAnon:\t1 MB\n", -EBADMSG },
+		{ HEAD UIDS "VmLck:\t1 MB\n", -EBADMSG },
 		{ HEAD UIDS "RssFile:\t18446744073709551615 kB\n", -EBADMSG },
 		{ HEAD UIDS "RssShmem:\t\n", -EBADMSG },
 		{ UIDS "State:\tQ (sleeping)\n", -EBADMSG },
@@ -93,6 +122,7 @@ static void check_cut(const struct proc_status *status)
 	assert_true(status->uid == 2);
 	assert_true(status->rss_anon == 0 || status->rss_anon == 100 * KIB);
 	assert_true(status->rss_shmem == 0 || status->rss_shmem == 200 * KIB);
+	assert_true(status->locked_bytes == 0 || status->locked_bytes == 450 * KIB);
 	assert_true(status->swap_bytes == 0 || status->swap_bytes == 8 * KIB);
 	assert_true(status->n_threads == 0 || status->n_threads == 5);
 }
@@ -252,6 +282,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_reads_all_fields),
+		cmocka_unit_test(test_locked_file_is_what_cannot_be_other),
 		cmocka_unit_test(test_parse_knows_what_is_missing),
 		cmocka_unit_test(test_parse_knows_names_from_their_beginnings),
 		cmocka_unit_test(test_parse_never_misreads_what_was_cut),

@@ -40,6 +40,10 @@ static void test_rollup_parse_reads_all(void **state)
 	assert_int_equal(rollup.anonymous, 50 * KIB);
 	assert_int_equal(rollup.swap, 30 * KIB);
 	assert_int_equal(rollup.swap_pss, 20 * KIB);
+	assert_int_equal(rollup.locked, 0);
+	assert_int_equal(reclaimable_rollup_parse(ROLLUP "Locked: 65 kB\n", &rollup), 0);
+	assert_int_equal(rollup.locked, 65 * KIB);
+	assert_int_equal(reclaimable_rollup_parse(ROLLUP "Locked: x kB\n", &rollup), -EBADMSG);
 }
 
 static void test_rollup_parse_refuses_what_contradicts_itself(void **state)
@@ -209,6 +213,49 @@ static void test_sum(void **state)
 		  .dying = 35,
 		  .alone = 10,
 		  .full_swap = 12 },
+		/* a locked file of 600 of which it is the only user, and libraries */
+		{ { .rss = 660,
+		    .pss_anon = 20,
+		    .pss_file = 605,
+		    .private_clean = 602,
+		    .private_dirty = 20,
+		    .anonymous = 20,
+		    .locked = 600 },
+		  { RECLAIMABLE_NONE_DIES },
+		  .dying = 580,
+		  .alone = 597 },
+		/* the same, locked by two */
+		{ { .rss = 660,
+		    .pss_anon = 20,
+		    .pss_file = 305,
+		    .private_clean = 2,
+		    .private_dirty = 20,
+		    .anonymous = 20,
+		    .locked = 300 },
+		  { RECLAIMABLE_NONE_DIES },
+		  .dying = 280,
+		  .alone = 20 },
+		/* all is locked; its shared memory dies, too */
+		{ { .rss = 180,
+		    .pss_anon = 10,
+		    .pss_file = 60,
+		    .pss_shmem = 100,
+		    .private_dirty = 170,
+		    .anonymous = 10,
+		    .locked = 170 },
+		  { RECLAIMABLE_ALL_DIES },
+		  .dying = 160,
+		  .alone = 170 },
+		/* anonymous memory is locked */
+		{ { .rss = 180,
+		    .pss_anon = 100,
+		    .pss_file = 60,
+		    .private_dirty = 160,
+		    .anonymous = 100,
+		    .locked = 100 },
+		  { RECLAIMABLE_NONE_DIES },
+		  .dying = 0,
+		  .alone = 100 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

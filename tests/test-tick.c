@@ -889,6 +889,33 @@ static void test_tick_passes_over_who_may_not_be_signalled(void **state)
 	assert_int_equal(test.n_signals, 2);
 }
 
+/* A memfd that is not mapped is in no figure of the process that holds it. */
+static void test_tick_kills_what_holds_memory_by_descriptors(void **state)
+{
+	int fd = memfd_create("held", MFD_CLOEXEC);
+	pid_t holder;
+
+	require_scope();
+	assert_true(fd >= 0);
+	assert_int_equal(fallocate(fd, 0, 0, 96 * MIB), 0);
+	holder = spawn("", 8, false);
+	close(fd);
+	spawn("", 16, false);
+	start("MinVictim=64M\n" KILL_NOW);
+	one_tick();
+	assert_int_equal(test.manager->state, MANAGER_STUCK);
+	assert_int_equal(test.n_signals, 0);
+	for (int i = 0; i < 6000 && test.manager->state == MANAGER_STUCK; i++) {
+		usleep(10000);
+		one_tick();
+	}
+	assert_int_equal(test.manager->decision.pid, holder);
+	assert_true(test.manager->decision.held >= 96 * MIB);
+	settle();
+	assert_int_equal(how_it_ended(holder), SIGKILL);
+	assert_false(test.manager->decision.useless);
+}
+
 static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 {
 	unsigned n_choices;
@@ -1910,6 +1937,7 @@ int main(void)
 		with_scope(test_tick_spares_who_was_moved_out_meanwhile),
 		with_scope(test_tick_goes_on_when_the_victim_vanishes),
 		with_scope(test_tick_passes_over_who_may_not_be_signalled),
+		with_scope(test_tick_kills_what_holds_memory_by_descriptors),
 		with_scope(test_tick_is_stuck_where_no_victim_is_worth_it),
 		with_scope(test_tick_is_not_stuck_when_memory_has_recovered),
 		with_scope(test_tick_passes_over_who_cannot_be_opened),

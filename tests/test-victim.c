@@ -164,6 +164,32 @@ static pid_t choose(struct machine *machine)
 	return choose_by(machine, POLICY_RANK_BY_FOOTPRINT);
 }
 
+/* A locked file is in no other of the machine's totals. */
+static void test_choose_does_not_bound_locked_files_away(void **state)
+{
+	const struct memory_counters counters = { .anon = 1000 * MIB, .mlocked = 2100 * MIB };
+	struct proc_memory locked = { .shared = 1700 * MIB, .shmem = 1700 * MIB };
+	const struct victim_request request = {
+		.allocated = 400 * MIB,
+		.total = 16 * GIB,
+		.now = 1000 * USEC_PER_SEC,
+		.self = 1 << 20,
+		.n_wanted = 1,
+	};
+	struct machine machine;
+
+	machine_init(&machine, 2);
+	set(&machine, 0, 990 * MIB, 990 * MIB);
+	set_adj(&machine, 0, 800);
+	census_count(&machine.census, machine.processes[1], &locked, 0, USEC_PER_SEC);
+	machine.truth[1] = 2000 * MIB;
+	machine.allocated = 400 * MIB;
+	census_set_totals(&machine.census, &counters);
+	choose_for(&machine, &request);
+	assert_int_equal(result.ranked[0].process->pid, 101);
+	machine_done(&machine);
+}
+
 static void test_choose_takes_the_largest(void **state)
 {
 	struct machine machine;
@@ -1422,10 +1448,29 @@ static void test_share_depends_on_the_relatives(void **state)
 	}
 }
 
+static void test_take_counts_what_is_held(void **state)
+{
+	struct machine machine;
+
+	machine_init(&machine, 1);
+	set(&machine, 0, 3 * MIB, 3 * MIB);
+	assert_int_equal(victim_reserve(&result, &machine.census), 0);
+	victim_take(machine.processes[0], GIB, &result);
+	assert_int_equal(result.n_ranked, 1);
+	assert_ptr_equal(result.ranked[0].process, machine.processes[0]);
+	assert_int_equal(proc_reclaimable(&result.ranked[0].memory), GIB + 3 * MIB);
+	assert_int_equal(result.ranked[0].estimate, GIB + 3 * MIB);
+	assert_int_equal(result.ranked[0].held, GIB);
+	assert_int_equal(result.ranked[0].verdict, VICTIM_CHOSEN);
+	assert_int_equal(result.as_one, VICTIM_ALONE);
+	machine_done(&machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choose_takes_the_largest),
+		cmocka_unit_test(test_choose_does_not_bound_locked_files_away),
 		cmocka_unit_test(test_choose_reads_who_may_have_grown),
 		cmocka_unit_test(test_choose_passes_to_the_next_if_one_vanishes),
 		cmocka_unit_test(test_choose_nobody),
@@ -1456,6 +1501,7 @@ int main(void)
 		cmocka_unit_test(test_group_is_read_before_it_is_preferred),
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
+		cmocka_unit_test(test_take_counts_what_is_held),
 		cmocka_unit_test(test_share_depends_on_the_relatives),
 		cmocka_unit_test(test_share_is_that_of_relatives_if_there_is_no_time),
 		cmocka_unit_test(test_cgroup_is_read_within_the_deadline),

@@ -170,6 +170,7 @@ static void test_survey_finds_memfds_and_pipes(void **state)
 	enum { N_PIPES = 300 };
 	static struct where_survey found;
 	int fd = memfd_create("held", MFD_CLOEXEC), pipes[N_PIPES][2];
+	static const char text[5000];
 
 	assert_true(fd >= 0);
 	/* More than anything else here has, and given back at once. */
@@ -177,11 +178,15 @@ static void test_survey_finds_memfds_and_pipes(void **state)
 	assert_int_equal(fallocate(fd, 0, 0, 48 * MIB), 0);
 	for (int i = 0; i < N_PIPES; i++)
 		assert_int_equal(pipe2(pipes[i], O_CLOEXEC), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(write(pipes[i][1], text, sizeof(text)), sizeof(text));
 	run_survey(60 * USEC_PER_SEC, &found);
 	assert_true(found.memfds.bytes >= 48 * MIB);
 	assert_true(found.pipes.n >= N_PIPES);
-	if (found.pipes.pid == getpid()) /* and a few that it was started with */
+	if (found.pipes.pid == getpid()) { /* and a few that it was started with */
 		assert_string_equal(found.pipes.comm, "test-where");
+		assert_in_range(found.pipes.bytes, 100 * sizeof(text), 100 * sizeof(text) + MIB);
+	}
 	for (unsigned i = 1; i < found.n_tmpfs; i++)
 		assert_true(found.tmpfs[i - 1].bytes >= found.tmpfs[i].bytes);
 	for (int i = 0; i < N_PIPES; i++) {

@@ -122,6 +122,12 @@ static void test_unaccounted_is_the_rest(void **state)
 	assert_int_equal(worth_unowned(&c, 0), (590 + 60 + 30 + 10) * MIB);
 	assert_int_equal(worth_unowned(&c, 20 * MIB), (590 + 40 + 30 + 10) * MIB);
 	assert_int_equal(worth_unowned(&c, 90 * MIB), (590 + 30 + 10) * MIB);
+	c.cached = 400 * MIB; /* of it 310 MiB locked, on no list of what can be reclaimed */
+	c.inactive_file = 30 * MIB;
+	c.mlocked = 310 * MIB;
+	assert_int_equal(worth_unowned(&c, 310 * MIB), (290 + 60 + 30 + 10) * MIB);
+	c.mlocked = 0;
+	assert_int_equal(worth_unowned(&c, 310 * MIB), (290 + 30 + 10) * MIB);
 	c.anon = GIB; /* figures that do not fit together */
 	assert_int_equal(worth_unaccounted(&c), 0);
 }

@@ -52,7 +52,8 @@ enum {
 
 /* What the cgroup holds, in bytes. */
 struct usage {
-	long total, anon, file, shmem, mapped, inactive_anon, inactive_file, locked;
+	long total, anon, file, shmem, mapped;
+	long active_anon, inactive_anon, active_file, inactive_file, locked;
 	long swap, swap_cached, tables, stack, reclaimable, unreclaimable;
 };
 
@@ -159,7 +160,9 @@ static void sample_v2(struct usage *u)
 	u->swap_cached = value_of("swapcached");
 	u->file = value_of("file") - u->shmem - u->swap_cached;
 	u->mapped = value_of("file_mapped");
+	u->active_anon = value_of("active_anon");
 	u->inactive_anon = value_of("inactive_anon");
+	u->active_file = value_of("active_file");
 	u->inactive_file = value_of("inactive_file");
 	u->locked = value_of("unevictable");
 	u->tables = value_of("pagetables");
@@ -179,7 +182,9 @@ static void sample_v1(struct usage *u, struct tables *tables)
 		u->swap_cached = value_of("total_swapcached");
 		u->file = value_of("total_cache") - u->shmem - u->swap_cached;
 		u->mapped = value_of("total_mapped_file");
+		u->active_anon = value_of("total_active_anon");
 		u->inactive_anon = value_of("total_inactive_anon");
+		u->active_file = value_of("total_active_file");
 		u->inactive_file = value_of("total_inactive_file");
 		u->locked = value_of("total_unevictable");
 		u->swap = value_of("total_swap");
@@ -212,7 +217,8 @@ static long free_of(const struct usage *u, long machine)
 
 static long available_of(const struct usage *u, long machine)
 {
-	long file = BASE_FILE + most(u->file, 0), reclaimable = BASE_SRECLAIMABLE + u->reclaimable;
+	long file = BASE_FILE + u->active_file + u->inactive_file; /* without what is locked */
+	long reclaimable = BASE_SRECLAIMABLE + u->reclaimable;
 
 	return most(free_of(u, machine) - LEAST_FREE + file - least(file / 2, WATERMARK_LOW) +
 			    reclaimable - least(reclaimable / 2, WATERMARK_LOW),
@@ -225,6 +231,8 @@ static size_t print_meminfo(const struct usage *u, long machine)
 	long file = BASE_FILE + most(u->file, 0), reclaimable = BASE_SRECLAIMABLE + u->reclaimable;
 	long unreclaimable = BASE_SUNRECLAIM + u->unreclaimable;
 	long inactive_file = BASE_FILE / 2 + u->inactive_file;
+	long active_file = BASE_FILE - BASE_FILE / 2 + u->active_file;
+	long active_anon = BASE_ANON + BASE_SHMEM + u->active_anon;
 	const struct {
 		const char *name;
 		long bytes;
@@ -235,11 +243,11 @@ static size_t print_meminfo(const struct usage *u, long machine)
 		{ "Buffers", 0 },
 		{ "Cached", file + shmem },
 		{ "SwapCached", u->swap_cached },
-		{ "Active", most(anon + shmem + file - u->inactive_anon - inactive_file, 0) },
+		{ "Active", active_anon + active_file },
 		{ "Inactive", u->inactive_anon + inactive_file },
-		{ "Active(anon)", most(anon + shmem - u->inactive_anon - u->locked, 0) },
+		{ "Active(anon)", active_anon },
 		{ "Inactive(anon)", u->inactive_anon },
-		{ "Active(file)", most(file - inactive_file, 0) },
+		{ "Active(file)", active_file },
 		{ "Inactive(file)", inactive_file },
 		{ "Unevictable", u->locked },
 		{ "Mlocked", u->locked },

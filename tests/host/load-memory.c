@@ -212,6 +212,23 @@ static void read_file(const char *path)
 	close(fd);
 }
 
+/* lock=PATH: all pages of a file, mapped and locked in memory */
+static void lock_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	char *start;
+
+	/* (What was not written back yet cannot be reclaimed before it is locked.) */
+	if (fd < 0 || fstat(fd, &st) < 0 || fdatasync(fd) < 0)
+		die(path);
+	start = map((size_t)st.st_size, PROT_READ, MAP_SHARED, fd);
+	for (off_t at = 0; at < st.st_size; at += MIB)
+		if (mlock(start + at, MIB) < 0)
+			die("mlock");
+	close(fd);
+}
+
 /* unlink=PATH */
 static void remove_file(const char *path)
 {
@@ -311,6 +328,7 @@ const struct verb memory_verbs[] = {
 	{ "file", take_file },
 	{ "write", write_file },
 	{ "read", read_file },
+	{ "lock", lock_file },
 	{ "unlink", remove_file },
 	{ "sysv", take_sysv },
 	{ "sysv-kept", take_sysv_kept },

@@ -17,13 +17,14 @@ case_memfd() { # a memfd, mapped
     until_quiet
 }
 case_memfd_held() { # a memfd, written to and never mapped
-    expect kills=2
+    expect dies=hog
     machine
     start_daemon
     start hog memfd-held=600 memfd-held=255@100
     until_quiet
 }
 case_memfd_passed() { # a memfd that a small process holds by a descriptor it was sent
+    expect dies=holder
     machine
     start hog pass-memfd=850,holder
     wait_for 60 is_full_to 60
@@ -129,7 +130,7 @@ case_ptab() { # page tables
     until_quiet
 }
 case_pipes() { # full pipes: memory that is in no figure of the process
-    expect kills=2
+    expect dies=pipes
     machine
     start_daemon
     start pipes pipes=600 pipes=238@80
@@ -146,4 +147,15 @@ case_memfd_strangers() { # one memfd of 600 MiB, mapped by two programs that hav
     until_quiet
     count_population
     [ $(($(count_of client) + $(count_of server))) -lt 2 ] || bad 'client and server live'
+}
+case_locked_file() { # a mapped file of 600 MiB, locked in memory, beside smaller processes, and a little growth
+    local i file
+    expect dies=model lives=app:4
+    machine
+    start_daemon
+    for i in 1 2 3 4; do group=app$i start_full app anon=45; done
+    file=$(mktemp /var/tmp/reckond-host.XXXXXX) || exit
+    start model "write=$file,650@400" "lock=$file"
+    until_quiet
+    rm -f "$file"
 }
