@@ -37,13 +37,13 @@ static void add_relative(struct gathering *g, const struct census_process *proce
 	struct manager *m = g->m;
 	int r;
 
-	if (m->victim.n_others == KILL_OTHERS_MAX ||
-	    !decision_may_kill(m, process->pid, m->policies.scope)) {
+	if (kill_rest_has(&m->decision.rest, process->pid))
+		return; /* a sharer */
+	if (company_is_late(m) || !decision_may_kill(m, process->pid, m->policies.scope)) {
 		g->is_partial = true;
 		return;
 	}
-	r = kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
-			    &m->victim);
+	r = company_open(m, process);
 	if (r < 0)
 		g->is_partial = true;
 	if (r != 0)

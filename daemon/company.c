@@ -7,6 +7,7 @@
 
 #include "daemon/decision.h"
 #include "daemon/manager.h"
+#include "daemon/monitor.h"
 #include "lib/family.h"
 #include "lib/sharers.h"
 #include "lib/victim-group.h"
@@ -14,6 +15,9 @@
 /* All comparisons together: usually some microseconds, but an exec can hold one up, and on a busy
  * machine the thread that makes them may have to wait for a CPU. */
 #define COMPARE_BUDGET_USEC (50 * USEC_PER_MSEC)
+
+/* Those beyond KILL_OTHERS_MAX are looked at for so long: each takes some 30 us. */
+#define GATHER_BUDGET_USEC (10 * USEC_PER_MSEC)
 
 static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *userdata)
 {
@@ -32,19 +36,38 @@ static void spare(struct decision *d, const struct census_process *process)
 	memcpy(d->spared_comm, process->comm, sizeof(d->spared_comm));
 }
 
+int company_open(struct manager *m, const struct census_process *process)
+{
+	if (m->victim.n_others < KILL_OTHERS_MAX)
+		return kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
+				       &m->victim);
+	return kill_rest_add(&m->decision.rest, process->pid, process->start_ticks) ? 0 : -ENOSPC;
+}
+
+bool company_is_late(const struct manager *m)
+{
+	return m->victim.n_others == KILL_OTHERS_MAX &&
+	       sub_u64(monitor_now(), m->gather_began) >= GATHER_BUDGET_USEC;
+}
+
 static void open_sharer(struct manager *m, const struct census_process *process)
 {
 	struct decision *d = &m->decision;
 	int r;
 
+	if (company_is_late(m)) {
+		d->n_sharers_left++;
+		return;
+	}
 	if (!decision_may_kill(m, process->pid, m->policies.scope)) {
 		spare(d, process);
 		return;
 	}
-	r = kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
-			    &m->victim);
+	r = company_open(m, process);
 	if (r == 0)
 		d->n_sharers++;
+	else if (r == -ENOSPC)
+		d->n_sharers_left++;
 	else if (r == -EPERM)
 		spare(d, process);
 	else if (r < 0)
@@ -61,6 +84,7 @@ static void find_sharers(struct manager *m, const struct census_process *victim,
 	sharers_find(&m->census, victim, memory, m->reading.allocated, compare, m, &sharers);
 	d->sharers_error = sharers.error;
 	d->n_sharers_left = sharers.n_more;
+	m->gather_began = monitor_now();
 	for (unsigned i = 0; i < sharers.n; i++)
 		open_sharer(m, sharers.items[i]);
 }
@@ -88,12 +112,14 @@ struct members {
 	uint64_t anon, swap; /* of those besides the victim and its sharers, who have one memory */
 };
 
-static bool is_open(const struct kill_victim *victim, pid_t pid)
+static bool is_open(const struct manager *m, pid_t pid)
 {
+	const struct kill_victim *victim = &m->victim;
+
 	for (unsigned i = 0; i < victim->n_others; i++)
 		if (victim->others[i].pid == pid)
 			return true;
-	return victim->pid == pid;
+	return victim->pid == pid || kill_rest_has(&m->decision.rest, pid);
 }
 
 static void keep_if_large(struct members *members, const struct census_process *process)
@@ -126,7 +152,7 @@ static void count_members(struct members *members, const struct census_node *nod
 	    eligibility_is_spared(e, members->m->decision.is_reluctant))
 		return;
 	members->n++;
-	if (is_open(&members->m->victim, process->pid))
+	if (is_open(members->m, process->pid))
 		return;
 	members->anon += process->memory.anon;
 	members->swap += process->memory.swap;
@@ -196,7 +222,7 @@ static void open_sibling(struct manager *m, const struct census_process *process
 {
 	struct decision *d = &m->decision;
 
-	if (is_open(&m->victim, process->pid) ||
+	if (is_open(m, process->pid) ||
 	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE ||
 	    !decision_may_kill(m, process->pid, m->policies.scope) ||
 	    kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
@@ -268,15 +294,32 @@ struct kill_target company_target(struct manager *m)
 		.v1_path = d->v1_freezer,
 		.spares = spares,
 		.userdata = m,
+		.rest = &d->rest,
 		.without_haste = true,
 	};
+}
+
+/* Of those that were seen to be gone, none is looked at again. */
+static bool rest_is_gone(struct manager *m)
+{
+	struct decision *d = &m->decision;
+
+	for (; d->n_rest_gone < d->rest.n; d->n_rest_gone++) {
+		struct proc_stat stat;
+
+		if (proc_read_stat(m->proc_fd, d->rest.items[d->n_rest_gone].pid, &stat) == 0 &&
+		    stat.start_ticks == d->rest.items[d->n_rest_gone].start_ticks &&
+		    (stat.state != 'Z' || stat.n_threads > 1))
+			return false;
+	}
+	return true;
 }
 
 bool company_is_gone(struct manager *m)
 {
 	struct kill_target target = company_target(m);
 
-	return kill_is_gone(&m->victim) &&
+	return kill_is_gone(&m->victim) && rest_is_gone(m) &&
 	       kill_group_is_gone(m->kill_ops, m->proc_fd, &target, &m->victim.group);
 }
 

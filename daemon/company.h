@@ -23,9 +23,15 @@ struct manager;
  */
 enum report_event company_gather(struct manager *m, const struct policy *policy);
 
+/* One that goes with the victim: watched, or one of the rest.  0, KILL_GONE, or -errno (-ENOSPC).
+ */
+struct census_process;
+int company_open(struct manager *m, const struct census_process *process);
+/* So much time has passed since the choice that no more are to be opened. */
+bool company_is_late(const struct manager *m);
+
 /* Of company-family.c: the relatives that share most of the victim's memory are opened with it; and
  * m->decision.memory becomes what all of them free. */
-struct census_process;
 void company_gather_family(struct manager *m, const struct census_process *victim);
 
 /* For kill_signal(); points into m. */

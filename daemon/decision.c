@@ -85,7 +85,7 @@ bool decision_goes_too(const struct decision *d, const struct kill_victim *victi
 	for (unsigned i = 0; victim && candidate->process && i < victim->n_others; i++)
 		if (victim->others[i].pid == candidate->process->pid)
 			return true;
-	return false;
+	return victim && candidate->process && kill_rest_has(&d->rest, candidate->process->pid);
 }
 
 void decision_note_next(struct decision *d, const struct victim_result *result,

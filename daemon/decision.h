@@ -56,6 +56,8 @@ struct decision {
 	uint64_t alone;		 /* what the victim alone frees; if memory.is_measured */
 	bool is_unit;		 /* most of it is shared with relatives: company-family.c */
 	unsigned n_sharers_left; /* beyond those: too many, or not looked at */
+	struct kill_rest rest;	 /* sharers and relatives that no pidfd is kept of */
+	unsigned n_rest_gone;	 /* the first of them */
 	int sharers_error;	 /* -errno: of some it is not known */
 	pid_t spared_pid;	 /* a sharer that may not be ended, so nobody is; 0: none */
 	char spared_comm[16];

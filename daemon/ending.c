@@ -57,6 +57,11 @@ static bool is_useless(const struct manager *m)
 	return passover_is_useless(proc_reclaimable(&m->decision.memory), freed_since(m));
 }
 
+static bool is_conclusive(const struct decision *d)
+{
+	return worth_is_conclusive(d->n_sharers, d->n_sharers_left);
+}
+
 /* A killed victim that gives nothing back gets help.  By available memory: what the victim's own
  * figures say falls to nothing long before its pages are free. */
 static void hasten_if_starved(struct manager *m, usec_t now)
@@ -111,7 +116,7 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 		d->gone_at = now;
 		d->gone_available = facts.available_now;
 	}
-	if (facts.gone && is_useless(m) &&
+	if (facts.gone && is_conclusive(d) && is_useless(m) &&
 	    kill_memory_may_come(now - d->gone_at, d->gone_available, facts.available_now))
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
@@ -185,6 +190,8 @@ static void forget_killed(struct manager *m)
 	for (unsigned i = 0; i < m->victim.n_others; i++)
 		if (m->victim.others[i].pidfd >= 0)
 			forget_one(m, m->victim.others[i].pid, m->victim.others[i].start_ticks);
+	for (unsigned i = 0; i < m->decision.rest.n; i++)
+		forget_one(m, m->decision.rest.items[i].pid, m->decision.rest.items[i].start_ticks);
 	census_forget_shares(&m->census);
 }
 
@@ -195,7 +202,7 @@ static void note_worth(struct manager *m)
 
 	if (d->outcome == KILL_PROGRESS_STAND_DOWN)
 		worth_reset(&m->worth);
-	else if (d->outcome != KILL_PROGRESS_UNKILLABLE)
+	else if (d->outcome != KILL_PROGRESS_UNKILLABLE && is_conclusive(d))
 		worth_note(&m->worth, proc_reclaimable(&d->memory), d->freed);
 }
 
@@ -227,6 +234,7 @@ static void learn(struct manager *m, usec_t now)
 	d->freed = freed_since(m);
 	note_worth(m);
 	d->useless =
+		is_conclusive(d) &&
 		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_MEMORY_BACK) &&
 		is_useless(m);
 	if (d->useless)

@@ -383,7 +383,8 @@ static void end(struct manager *m, struct tick *t)
 	bool escalates = d->signal != 0;
 	int r;
 
-	if (d->n_siblings > 0) /* SIGTERM would be for one of them alone */
+	/* SIGTERM would be for one of them alone. */
+	if (d->n_siblings > 0 || !worth_is_conclusive(d->n_sharers, d->n_sharers_left))
 		t->signal = SIGKILL;
 	t->signal = thawed_prepare(m, t->signal);
 	if (!escalates)

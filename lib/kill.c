@@ -110,6 +110,23 @@ int kill_open_other(const struct kill_ops *ops, int proc_fd, pid_t pid, uint64_t
 	return 0;
 }
 
+bool kill_rest_add(struct kill_rest *rest, pid_t pid, uint64_t start_ticks)
+{
+	if (rest->n == KILL_REST_MAX)
+		return false;
+	rest->items[rest->n].pid = pid;
+	rest->items[rest->n++].start_ticks = start_ticks;
+	return true;
+}
+
+bool kill_rest_has(const struct kill_rest *rest, pid_t pid)
+{
+	for (unsigned i = 0; i < rest->n; i++)
+		if (rest->items[i].pid == pid)
+			return true;
+	return false;
+}
+
 static bool is_gone(int pidfd)
 {
 	struct pollfd pollfd = { .fd = pidfd, .events = POLLIN };
@@ -161,6 +178,18 @@ static void add_sent(struct sent *sent, int r)
 		sent->error = r;
 }
 
+static void send_rest(const struct kill_ops *ops, int proc_fd, const struct kill_rest *rest,
+		      int signal, struct sent *sent)
+{
+	for (unsigned i = 0; rest && i < rest->n; i++) {
+		_cleanup_close_ int pidfd = -EBADF;
+		int r = open_process(ops, proc_fd, rest->items[i].pid, rest->items[i].start_ticks,
+				     &pidfd);
+
+		add_sent(sent, r == 0 ? ops->pidfd_send_signal(pidfd, signal) : r);
+	}
+}
+
 /*
  * The group, the victim, and (SIGKILL) the others.  Alone, a victim that may not be signalled is
  * the end of it: the others would die in vain.
@@ -182,6 +211,7 @@ static void send_all(const struct kill_ops *ops, int proc_fd, const struct kill_
 		return;
 	for (unsigned i = 0; i < victim->n_others; i++)
 		add_sent(sent, ops->pidfd_send_signal(victim->others[i].pidfd, signal));
+	send_rest(ops, proc_fd, target->rest, signal, sent);
 }
 
 static int signal_all(const struct kill_ops *ops, int proc_fd, const struct kill_target *target,
@@ -276,6 +306,9 @@ static void thaw_all(const struct kill_ops *ops, int proc_fd, const struct cgrou
 	for (unsigned i = 0; i < victim->n_others && signal == SIGKILL; i++)
 		note(result, thaw_other(&thawing, victim->others[i].pid));
 	/* On v2 SIGKILL needs no thaw. */
+	for (unsigned i = 0; target->rest && i < target->rest->n && fs->v1_freezer_fd >= 0; i++)
+		if (signal == SIGKILL || victim->is_family)
+			note(result, thaw_other(&thawing, target->rest->items[i].pid));
 	if (victim->group.dir_fd >= 0 && (signal != SIGKILL || fs->v1_freezer_fd >= 0))
 		(void)ops->group_list(victim->group.dir_fd, thaw_member, &thawing);
 }

@@ -67,6 +67,24 @@ enum kill_step {
 };
 const char *kill_step_to_string(enum kill_step step);
 
+/*
+ * Those for which there is no place among the others: each is signalled through a pidfd that is
+ * open for this alone, after a comparison of start times.  Nothing watches them.
+ */
+#define KILL_REST_MAX 448
+
+struct kill_rest {
+	struct {
+		pid_t pid;
+		uint64_t start_ticks;
+	} items[KILL_REST_MAX];
+	unsigned n;
+};
+
+/* false: it is full. */
+bool kill_rest_add(struct kill_rest *rest, pid_t pid, uint64_t start_ticks);
+bool kill_rest_has(const struct kill_rest *rest, pid_t pid);
+
 struct kill_target {
 	pid_t pid;
 	uint64_t start_ticks;
@@ -75,6 +93,7 @@ struct kill_target {
 	/* Of a group: is this member left alone?  NULL: nobody is. */
 	bool (*spares)(pid_t pid, void *userdata);
 	void *userdata;
+	const struct kill_rest *rest; /* NULL: there is none */
 	/* Neither boost nor reap yet: kill_hasten() does, if it turns out to be needed. */
 	bool without_haste;
 };
@@ -85,7 +104,8 @@ struct kill_other {
 	int pidfd;
 };
 
-#define KILL_OTHERS_MAX 63
+#define KILL_OTHERS_MAX	  63
+#define KILL_TOGETHER_MAX (KILL_OTHERS_MAX + KILL_REST_MAX)
 
 /* One victim from the first step until it is accounted for. */
 struct kill_victim {
@@ -120,15 +140,15 @@ int kill_open_other(const struct kill_ops *ops, int proc_fd, pid_t pid, uint64_t
 
 /*
  * Signals (SIGTERM or SIGKILL), after a boost if it is SIGKILL, then (SIGKILL) queues for reaping
- * if reapers is not NULL, then thaws the whole group.  SIGKILL goes to the others too, SIGTERM to
- * the victim alone: who is asked to end may need them for it; of a group all get either.  SIGKILL
- * before the thaw: a killed victim must not run on.  The reap before the thaw, which it does not
- * need (process_mrelease(2) frees the memory of who is frozen): a thaw may wait for others who move
- * or make cgroups, and a victim that runs has let go of its memory within 100 us and then frees it
- * alone.  May be called again to escalate; what the first call thawed stays known, and those that
- * have gone meanwhile are passed over.  0; KILL_GONE: nobody is left; or the -errno of the signal
- * (-EPERM; nothing more is done then).  What failed besides (a boost, a reap, a thaw, the signal to
- * another) is in step_result and does not stop it.
+ * if reapers is not NULL, then thaws the whole group.  SIGKILL goes to the others (and the rest)
+ * too, SIGTERM to the victim alone: who is asked to end may need them for it; of a group all get
+ * either.  SIGKILL before the thaw: a killed victim must not run on.  The reap before the thaw,
+ * which it does not need (process_mrelease(2) frees the memory of who is frozen): a thaw may wait
+ * for others who move or make cgroups, and a victim that runs has let go of its memory within 100
+ * us and then frees it alone.  May be called again to escalate; what the first call thawed stays
+ * known, and those that have gone meanwhile are passed over.  0; KILL_GONE: nobody is left; or the
+ * -errno of the signal (-EPERM; nothing more is done then).  What failed besides (a boost, a reap, a
+ * thaw, the signal to another) is in step_result and does not stop it.
  */
 int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
 		const struct kill_target *target, int signal, struct kill_reapers *reapers,

@@ -46,7 +46,7 @@ static unsigned count_relatives(const struct outlook *o, const struct victim_can
 	census_for_each(o->census, process) {
 		if (!is_relative(o, candidate, process))
 			continue;
-		if (n == KILL_OTHERS_MAX ||
+		if (n == KILL_TOGETHER_MAX ||
 		    eligibility_is_refused(victim_exclusion(o->census, process, &o->request)))
 			return 0;
 		n++;

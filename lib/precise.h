@@ -54,7 +54,7 @@ int precise_collect(struct precise *precise, pid_t *ret_pid, uint64_t *ret_start
 		    int *ret_result, struct reclaimable *ret);
 
 /* One comparison is asked about so many tasks at most. */
-#define PRECISE_COMPARE_MAX 256
+#define PRECISE_COMPARE_MAX 512
 
 /*
  * Which of n tasks have the same address space as tid (kcmp(2), KCMP_VM)?  ret[i]: 1 the same, 0

@@ -97,6 +97,8 @@ static void take_same(const struct candidates *candidates, const int *same, stru
 	for (unsigned i = 0; i < candidates->n; i++) {
 		if (same[i] < 0 && !errno_is_gone(same[i]))
 			ret->error = same[i];
+		if (same[i] == -ETIMEDOUT)
+			ret->n_more++;
 		if (same[i] <= 0)
 			continue;
 		if (ret->n < SHARERS_MAX)

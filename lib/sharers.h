@@ -14,18 +14,19 @@
 #include <sys/types.h>
 
 #include "lib/census.h"
+#include "lib/kill.h"
 #include "lib/util.h"
 
-/* Ended with one victim at most.  What is left over has the memory, and so is chosen next. */
-#define SHARERS_MAX 15
+/* Killed with one victim at most.  What is left over has the memory, and so is chosen next. */
+#define SHARERS_MAX KILL_TOGETHER_MAX
 /* Asked about at most.  Parents, children and siblings come first.  (To look for them takes 0.1 to
  * 0.5 ms at 10,000 processes, a comparison 0.3 us.) */
-#define SHARERS_COMPARED_MAX 256
+#define SHARERS_COMPARED_MAX 512
 
 struct sharers {
 	const struct census_process *items[SHARERS_MAX]; /* borrowed from the census */
 	unsigned n;
-	unsigned n_more; /* sharers beyond those, or processes not asked about */
+	unsigned n_more; /* sharers beyond those, or processes not asked about in time */
 	int error;	 /* -errno if of somebody it is not known: -EPERM, -ENOSYS, -ETIMEDOUT; of
 			  * anybody, -ESRCH: the victim is gone or about to exit */
 };

@@ -2,6 +2,11 @@
 /* worth: see the header. */
 #include "lib/worth.h"
 
+bool worth_is_conclusive(unsigned n_sharers, unsigned n_left)
+{
+	return n_sharers == 0 || n_left == 0;
+}
+
 void worth_note(struct worth *worth, uint64_t expected, uint64_t freed)
 {
 	if (freed >= expected / WORTH_EFFECTIVE_SHARE) {

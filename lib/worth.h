@@ -51,6 +51,13 @@ struct worth {
 	unsigned n_kills;		      /* of those, ever written: all, not only the ring */
 };
 
+/*
+ * Does what was freed tell whether a kill was effective?  n_sharers processes were killed with the
+ * victim that have its memory, and n_left that may have it, too, were not: then it is freed only
+ * with the last of them.  Where no sharer is known, those that were not looked at are no reason.
+ */
+bool worth_is_conclusive(unsigned n_sharers, unsigned n_left);
+
 /* A kill is over. */
 void worth_note(struct worth *worth, uint64_t expected, uint64_t freed);
 /* Memory has recovered. */

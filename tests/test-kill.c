@@ -589,6 +589,76 @@ static void test_signal_does_each_step_for_all_before_the_next(void **state)
 	}
 }
 
+/* clang-format off */
+static const struct {
+	const char *name;
+	int signal;
+	bool is_family;
+	uint64_t start_ticks;         /* of the first of the rest, at the choice */
+	struct answers answers;       /* its own */
+	int v1_freezer_fd;
+	const char *log;
+	int result;                   /* of the signal */
+} rest_cases[] = {
+	{ "kill", SIGKILL, false, 7, { 0 }, -EBADF,
+	  KILLS " open3 start3 KILL3 open4 start4 KILL4 thaw place1 place2", 0 },
+	{ "frozen, perhaps", SIGKILL, false, 7, { 0 }, 0,
+	  KILLS " open3 start3 KILL3 open4 start4 KILL4 thaw place1 place2 place3 place4", 0 },
+	{ "another has its pid", SIGKILL, false, 6, { 0 }, -EBADF,
+	  KILLS " open3 start3 open4 start4 KILL4 thaw place1 place2", 0 },
+	{ "gone", SIGKILL, false, 7, { .open = -ESRCH }, -EBADF,
+	  KILLS " open3 open4 start4 KILL4 thaw place1 place2", 0 },
+	{ "not opened", SIGKILL, false, 7, { .open = -EMFILE }, -EBADF,
+	  KILLS " open3 open4 start4 KILL4 thaw place1 place2", -EMFILE },
+	{ "not permitted", SIGKILL, false, 7, { .signal = -EPERM }, -EBADF,
+	  KILLS " open3 start3 KILL3 open4 start4 KILL4 thaw place1 place2", -EPERM },
+	{ "ask", SIGTERM, false, 7, { 0 }, -EBADF, "TERM thaw", 0 },
+	{ "ask a family", SIGTERM, true, 7, { 0 }, -EBADF,
+	  "TERM TERM1 TERM2 open3 start3 TERM3 open4 start4 TERM4 thaw", 0 },
+};
+/* clang-format on */
+
+static void test_signal_reaches_the_rest(void **state)
+{
+	unsigned n_fds = count_fds();
+
+	for (size_t i = 0; i < ARRAY_SIZE(rest_cases); i++) {
+		struct cgroup_fs fs = { .v2_fd = -EBADF,
+					.v1_freezer_fd = rest_cases[i].v1_freezer_fd };
+		struct kill_target target = fake_target;
+		struct kill_rest rest = { 0 };
+		struct kill_victim victim;
+
+		memset(&fake, 0, sizeof(fake));
+		open_together(&victim);
+		victim.is_family = rest_cases[i].is_family;
+		assert_true(kill_rest_add(&rest, OTHER(3), rest_cases[i].start_ticks));
+		assert_true(kill_rest_add(&rest, OTHER(4), 7));
+		assert_true(kill_rest_has(&rest, OTHER(4)) && !kill_rest_has(&rest, OTHER(5)));
+		target.rest = &rest;
+		fake.odd_pid = OTHER(3);
+		fake.odd = rest_cases[i].answers;
+		assert_int_equal(kill_signal(&fake_ops, -EBADF, &fs, &target, rest_cases[i].signal,
+					     NULL, &victim),
+				 0);
+		if (strcmp(fake.log, rest_cases[i].log) != 0)
+			fail_msg("%s: %s", rest_cases[i].name, fake.log);
+		assert_int_equal(victim.step_result[KILL_STEP_SIGNAL], rest_cases[i].result);
+		kill_victim_done(&victim);
+		assert_int_equal(count_fds(), n_fds);
+	}
+}
+
+static void test_the_rest_is_bounded(void **state)
+{
+	struct kill_rest rest = { 0 };
+
+	for (pid_t i = 0; i < KILL_REST_MAX; i++)
+		assert_true(kill_rest_add(&rest, OTHER(i), 7));
+	assert_false(kill_rest_add(&rest, OTHER(KILL_REST_MAX), 7));
+	assert_int_equal(rest.n, KILL_REST_MAX);
+}
+
 static void let_it_exit(int pidfd)
 {
 	assert_int_equal(eventfd_write(pidfd, 1), 0);
@@ -1649,6 +1719,8 @@ int main(void)
 		cmocka_unit_test(test_open_other_takes_who_may_be_signalled),
 		cmocka_unit_test(test_open_other_is_bounded),
 		cmocka_unit_test(test_signal_does_each_step_for_all_before_the_next),
+		cmocka_unit_test(test_signal_reaches_the_rest),
+		cmocka_unit_test(test_the_rest_is_bounded),
 		cmocka_unit_test(test_signal_escalates_to_those_that_are_left),
 		cmocka_unit_test(test_signal_to_nobody_left),
 		cmocka_unit_test(test_reapers_try_again_but_not_for_ever),

@@ -273,6 +273,7 @@ static void test_find_says_what_is_not_known_and_takes_the_others(void **state)
 		assert_int_equal(test.sharers.n, 2);
 		assert_false(was_found(FIRST + 1));
 		assert_int_equal(test.sharers.error, answer_cases[i].error);
+		assert_int_equal(test.sharers.n_more, answer_cases[i].error == -ETIMEDOUT);
 	}
 }
 

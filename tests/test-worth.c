@@ -160,6 +160,21 @@ static void test_unowned_growth_explains_a_shortage(void **state)
 	}
 }
 
+static void test_a_kill_is_conclusive_if_no_sharer_is_left(void **state)
+{
+	static const struct {
+		unsigned n_sharers, n_left;
+		bool expected;
+	} rows[] = {
+		{ 0, 0, true },	    { 511, 0, true },  { 511, 1, false },
+		{ 1, 1000, false }, { 0, 1000, true }, /* many that look alike, and no sharer */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_int_equal(worth_is_conclusive(rows[i].n_sharers, rows[i].n_left),
+				 rows[i].expected);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +182,7 @@ int main(void)
 		cmocka_unit_test(test_minimum_after_ineffective_kills),
 		cmocka_unit_test(test_no_spree),
 		cmocka_unit_test(test_an_effective_kill_ends_the_row),
+		cmocka_unit_test(test_a_kill_is_conclusive_if_no_sharer_is_left),
 		cmocka_unit_test(test_missing_is_up_to_one_threshold),
 		cmocka_unit_test(test_unaccounted_is_the_rest),
 		cmocka_unit_test(test_unowned_growth_explains_a_shortage),

@@ -71,6 +71,24 @@ case_sharers() { # six processes in one address space
     start hog sharers=5 anon=650 anon=350@80
     until_quiet
 }
+case_sharers_many() { # 300 processes in one address space
+    local i
+    expect dies=hog lives=app:4 kills=6
+    machine
+    start_daemon
+    for i in 1 2 3 4; do group=app$i start_full app anon=40; done
+    start hog sharers=300 anon=650 anon=350@120
+    until_quiet
+}
+case_sharers_too_many() { # 1,200: they are killed in rounds, until the one is that allocates
+    local i
+    expect dies=grower lives=app:4 kills=20
+    machine
+    start_daemon
+    for i in 1 2 3 4; do group=app$i start_full app anon=40; done
+    start hog sharers=1200 name=grower anon=550 anon=350@120
+    until_quiet
+}
 case_tmux() { # shells and a leak in one cgroup
     expect dies=python3 lives=bash:4,sleep:3
     machine
