@@ -147,8 +147,8 @@ int kill_open_other(const struct kill_ops *ops, int proc_fd, pid_t pid, uint64_t
  * for others who move or make cgroups, and a victim that runs has let go of its memory within 100
  * us and then frees it alone.  May be called again to escalate; what the first call thawed stays
  * known, and those that have gone meanwhile are passed over.  0; KILL_GONE: nobody is left; or the
- * -errno of the signal (-EPERM; nothing more is done then).  What failed besides (a boost, a reap, a
- * thaw, the signal to another) is in step_result and does not stop it.
+ * -errno of the signal (-EPERM; nothing more is done then).  What failed besides (a boost, a reap,
+ * a thaw, the signal to another) is in step_result and does not stop it.
  */
 int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
 		const struct kill_target *target, int signal, struct kill_reapers *reapers,
