@@ -16,6 +16,7 @@ made_scope=no pids=() failed=0
 cleanup() {
     for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
     wait 2>/dev/null
+    [ ! -d "$mount$scope/job" ] || rmdir "$mount$scope/job"
     [ "$made_scope" = no ] || rmdir "$mount$scope"
     rm -rf "$tmp"
 }
@@ -190,26 +191,31 @@ run 'a policy that holds' 0 out '^The conditions of policy always hold now: ' ou
     out 'badness' -- --config "$tmp/now.conf" --scope "$scope" explain
 run 'a policy that holds, as JSON' 0 -- --config "$tmp/now.conf" --scope "$scope" --json explain
 finds 'says so' .policy.name '"always"' .policy.holds true .policy.rank_by '"badness"' .victim.pid $middle
+# (What is in the scope itself is killed by itself.)
+job=$scope/job
+mkdir "$mount$job"
+for pid in "${pids[@]}"; do echo "$pid" >"$mount$job/cgroup.procs"; done
 printf '[Daemon]\nMinVictim=1M\n[Policy always]\nMemoryAvailable=100%%\nAction=kill\nTarget=cgroup\n' >"$tmp/group.conf"
-run 'a policy that kills a cgroup' 0 out "^The conditions .* hold now: rc-kept \\(pid $kept, .* would be killed first, with all of cgroup $scope \\(4 processes\\); this would free 1[2-3][0-9]" \
-    out '^It kills all processes of a cgroup at once\.$' out "^ +1[2-3][0-9].* victim +4  rc-kept \\(pid $kept\\)  $scope\$" \
+run 'a policy that kills a cgroup' 0 out "^The conditions .* hold now: rc-kept \\(pid $kept, .* would be killed first, with all of cgroup $job \\(4 processes\\); this would free 1[2-3][0-9]" \
+    out '^It kills all processes of a cgroup at once\.$' out "^ +1[2-3][0-9].* victim +4  rc-kept \\(pid $kept\\)  $job\$" \
     out '^Read precisely: 1 cgroup;' -- --config "$tmp/group.conf" --scope "$scope" explain
 run 'a policy that kills a cgroup, as JSON' 0 -- --config "$tmp/group.conf" --scope "$scope" --json explain
-finds 'says so' .policy.target '"cgroup"' '.policies[0].target' '"process"' .group.cgroup "\"$scope\"" \
+finds 'says so' .policy.target '"cgroup"' '.policies[0].target' '"process"' .group.cgroup "\"$job\"" \
     .group.by '"policy"' .group.processes 4 .group.footprint_bytes '1????????' .victim.pid $kept \
     .victim.processes 4 .victim.oom_score_adj null
 run 'one that goes with its cgroup' 0 \
-    out "^rc-small .* would be killed first, with all of cgroup $scope \\(4 processes\\): no other cgroup ranks higher; this would free 1" \
+    out "^rc-small .* would be killed first, with all of cgroup $job \\(4 processes\\): no other cgroup ranks higher; this would free 1" \
     out '^  Frees: +(at most )?[4-9]\.[0-9] MiB' out '^  Rank: +1 \(that of its cgroup\)$' \
     -- --config "$tmp/group.conf" --scope "$scope" explain $small
 printf '[Protect kept]\nComm=^rc-kept$\n' >>"$tmp/group.conf"
-run 'one that is to stay' 0 out ': no cgroup would be killed: none is eligible and large enough\.$' -- --config "$tmp/group.conf" \
+run 'without one that is protected' 0 out "would be killed first, with all of cgroup $job \\(3 processes\\); this would free 6" -- --config "$tmp/group.conf" \
     --scope "$scope" explain
-run 'and so its cgroup' 0 out 'its own is not eligible as a whole\.$' -- --config "$tmp/group.conf" \
+run 'and one that goes with it' 0 out "would be killed first, with all of cgroup $job \\(3 processes\\)" -- --config "$tmp/group.conf" \
     --scope "$scope" explain $small
 for pid in "${pids[@]}"; do kill -KILL "$pid"; done
 wait 2>/dev/null
 pids=()
+rmdir "$mount$job"
 run 'an empty scope' 0 out '^If memory ran out now, no process would be killed: none is eligible and large enough\.' -- --scope "$scope" explain
 run 'an empty scope, as JSON' 0 -- --scope "$scope" --json explain
 finds 'has no victim' .victim null .ranked '\[\]' .candidates 0

@@ -205,9 +205,10 @@ else
 	echo "SKIP: an ordinary user may not run $reckond"
 fi
 
-# A whole cgroup: together they are larger than the one beside them.  (Who is left in the scope is in
-# one that has others below.)
+# A whole cgroup: together they are larger than the one beside them.  (One that is left in the scope
+# itself would be killed by itself.)
 as=()
+! is_alive "$large" || kill -KILL "$large"
 mkdir "$mount$scope/job" "$mount$scope/beside"
 group=/beside
 hold 32
