@@ -17,7 +17,11 @@
 
 /* It has 1.2 MiB of its own, and 400 bytes for each process (docs/benchmarks.md).  A message of the
  * bus, an answer, a history and a configuration take no more than a few MiB besides. */
-#define ALLOWANCE_BYTES		    (16 * MIB)
+#ifdef __SANITIZE_ADDRESS__ /* it keeps what is freed, and a shadow of all */
+#	define ALLOWANCE_BYTES GIB
+#else
+#	define ALLOWANCE_BYTES (16 * MIB)
+#endif
 #define ALLOWANCE_BYTES_PER_PROCESS KIB
 
 struct own_memory {
