@@ -88,7 +88,11 @@ while read -r clients seconds kind; do
     wait "$flood"
     check "[ $answered = 0 ] && is_alive $daemon" "$clients clients that never read ($kind): another one is answered (after $took; $(tail -n 1 "$tmp/flood"))"
     grew=$(($(field VmHWM) - before))
-    check "[ $grew -lt 2048 ]" "and reckond has grown by less than 2 MiB ($grew KiB)"
+    if grep -qa __asan_init "$build/reckond"; then # it keeps what is freed
+        echo "skip - how much reckond has grown: AddressSanitizer is in it ($grew KiB)"
+    else
+        check "[ $grew -lt 2048 ]" "and reckond has grown by less than 2 MiB ($grew KiB)"
+    fi
 done <<END
 4 3 mixed
 50 3 history
