@@ -1590,10 +1590,10 @@ static void test_tick_ends_the_largest_cgroup_with_all_in_it(void **state)
 
 	require_scope();
 	assert_int_equal(make_group("/a") | make_group("/a/b") | make_group("/b"), 0);
-	in_a[0] = spawn("/a/b", 24, false);
-	in_a[1] = spawn("/a/b", 32, false);
+	in_a[0] = spawn("/a/b", 48, false);
+	in_a[1] = spawn("/a/b", 64, false);
 	in_a[2] = spawn("/a", 8, false); /* not in the group: it has others below */
-	in_b = spawn("/b", 40, false);
+	in_b = spawn("/b", 72, false);
 	in_scope = spawn("", 8, false);
 	start(GROUP_NOW);
 	one_tick();
