@@ -58,11 +58,11 @@ static uint64_t mapped_shmem(const struct census *census)
 	return sum;
 }
 
-static struct worth_holdings holdings_now(const struct manager *m)
+static struct worth_holdings holdings_now(const struct manager *m, uint64_t mapped)
 {
 	return (struct worth_holdings){
 		.available = add_u64(m->reading.available, m->reading.swap_free),
-		.unowned = worth_unowned(&m->reading.counters, mapped_shmem(&m->census)),
+		.unowned = worth_unowned(&m->reading.counters, mapped),
 	};
 }
 
@@ -77,10 +77,7 @@ static bool is_low(const struct manager *m)
 void stuck_note_calm(struct manager *m, usec_t now)
 {
 	struct stuck *s = &m->stuck;
-	struct worth_holdings holdings = {
-		.available = add_u64(m->reading.available, m->reading.swap_free),
-		.unowned = worth_unowned(&m->reading.counters, 0),
-	};
+	struct worth_holdings holdings = holdings_now(m, 0);
 
 	if (is_low(m)) /* started late: the first look */
 		return;
@@ -108,8 +105,12 @@ static struct worth_holdings holdings_before(const struct manager *m)
 
 static uint64_t unowned_growth(const struct manager *m)
 {
-	struct worth_holdings before = holdings_before(m), now = holdings_now(m);
+	struct worth_holdings before = holdings_before(m), now = holdings_now(m, 0);
 
+	/* Mostly it is not so even if none of it were mapped: no process is looked at for that. */
+	if (worth_unowned_growth(&before, &now, m->reading.total) == 0)
+		return 0;
+	now = holdings_now(m, mapped_shmem(&m->census));
 	return worth_unowned_growth(&before, &now, m->reading.total);
 }
 
@@ -245,21 +246,21 @@ void stuck_take_holder(struct manager *m, const struct victim_reader *reader, us
 	struct stuck *s = &m->stuck;
 	const struct where_holder *holder;
 	struct census_process *process;
+	uint64_t held;
 
 	collect(s, now);
 	if (!s->has_survey || now - s->surveyed_at > SURVEY_FRESH_USEC ||
 	    s->nominated_at == s->surveyed_at)
 		return;
 	s->nominated_at = s->surveyed_at;
-	holder = s->surveyed.memfds.bytes > s->surveyed.pipes.bytes ? &s->surveyed.memfds
-								    : &s->surveyed.pipes;
-	process = holder->bytes >= s->minimum ? census_find(&m->census, holder->pid) : NULL;
+	held = where_held(&s->surveyed, &m->reading.counters, mapped_shmem(&m->census), &holder);
+	process = held >= s->minimum ? census_find(&m->census, holder->pid) : NULL;
 	/* (The survey has no start time: the name has to do for it, and the fresh reading.) */
 	if (!process || strcmp(process->comm, holder->comm) != 0 ||
 	    reader->reread(&m->census, process, reader->userdata) != 0 ||
 	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE)
 		return;
-	victim_take(process, holder->bytes, &m->choice);
+	victim_take(process, held, &m->choice);
 }
 
 bool stuck_look(struct manager *m, usec_t now)

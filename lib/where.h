@@ -102,6 +102,16 @@ struct where_account {
 	bool is_partial;
 };
 
+/*
+ * What the death of *ret_holder alone would free of what it holds by descriptors; 0: nothing, or
+ * that is not known.  A memfd can be mapped by others, who keep it then: so no more than the shared
+ * memory that no process maps and that lies on no tmpfs (a compositor has descriptors of the
+ * buffers of all its clients).  Where the survey is partial, a tmpfs may be missing from it: then
+ * only if that is nearly all of it.  mapped_shmem: as for worth_unowned().
+ */
+uint64_t where_held(const struct where_survey *survey, const struct memory_counters *counters,
+		    uint64_t mapped_shmem, const struct where_holder **ret_holder);
+
 /* survey: NULL if there is none.  What is less than a 256th of memory is left out, but for the
  * largest. */
 #define WHERE_ROW_SHARE 256

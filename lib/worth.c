@@ -57,12 +57,16 @@ static uint64_t locked_file(const struct memory_counters *c)
 	return min_u64(c->mlocked, sub_u64(add_u64(c->cached, c->buffers), evictable));
 }
 
+uint64_t worth_unowned_shmem(const struct memory_counters *c, uint64_t mapped_shmem)
+{
+	return sub_u64(add_u64(c->shmem, locked_file(c)), mapped_shmem);
+}
+
 uint64_t worth_unowned(const struct memory_counters *c, uint64_t mapped_shmem)
 {
 	uint64_t kernel = add_u64(c->slab_unreclaimable, add_u64(c->percpu, c->hugetlb));
-	uint64_t shmem = sub_u64(add_u64(c->shmem, locked_file(c)), mapped_shmem);
 
-	return add_u64(add_u64(shmem, worth_unaccounted(c)), kernel);
+	return add_u64(add_u64(worth_unowned_shmem(c, mapped_shmem), worth_unaccounted(c)), kernel);
 }
 
 uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct worth_holdings *now,

@@ -76,6 +76,9 @@ struct worth_holdings {
  */
 uint64_t worth_unowned(const struct memory_counters *counters, uint64_t mapped_shmem);
 
+/* Of that, shared memory and files on a tmpfs. */
+uint64_t worth_unowned_shmem(const struct memory_counters *counters, uint64_t mapped_shmem);
+
 /* What the machine holds that no line of /proc/meminfo names: buffers of pipes and sockets, memory
  * of drivers. */
 uint64_t worth_unaccounted(const struct memory_counters *counters);

@@ -105,6 +105,51 @@ static void test_the_largest_is_told_however_small(void **state)
 	assert_int_equal(a.rows[0].kind, WHERE_PROCESSES);
 }
 
+/* Of memfds that others map, the death of the holder frees nothing. */
+static void test_held_is_what_no_process_maps(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t memfds, pipes;	       /* of the holder, MiB */
+		uint64_t shmem, mapped, tmpfs; /* of the machine */
+		uint64_t unaccounted;
+		bool is_partial;
+		uint64_t held;
+		bool is_pipes;
+	} rows[] = {
+		{ "a memfd that is not mapped", 600, 0, 620, 0, 0, 0, false, 600, false },
+		{ "one that others map", 600, 0, 620, 620, 0, 0, false, 0, true },
+		{ "half of it is mapped", 600, 0, 600, 300, 0, 0, false, 300, false },
+		{ "buffers of clients beside a full tmpfs", 500, 0, 1300, 500, 800, 0, false, 0,
+		  true },
+		{ "the same, the tmpfs is not known", 500, 0, 1300, 500, 0, 0, true, 0, true },
+		{ "nearly all of it, though partial", 700, 0, 800, 0, 0, 0, true, 700, false },
+		{ "pipes", 0, 700, 0, 0, 0, 750, false, 700, true },
+		{ "pipes that the machine does not miss", 0, 700, 0, 0, 0, 20, false, 20, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct memory_counters c = {
+			.total = 4 * GIB,
+			.free = 4 * GIB - (rows[i].shmem + rows[i].unaccounted) * MIB,
+			.cached = rows[i].shmem * MIB,
+			.shmem = rows[i].shmem * MIB,
+		};
+		const struct where_survey s = {
+			.memfds = { .pid = 7, .bytes = rows[i].memfds * MIB },
+			.pipes = { .pid = 8, .bytes = rows[i].pipes * MIB },
+			.tmpfs_bytes = rows[i].tmpfs * MIB,
+			.is_partial = rows[i].is_partial,
+		};
+		const struct where_holder *holder;
+
+		print_message("%s\n", rows[i].label);
+		assert_int_equal(where_held(&s, &c, rows[i].mapped * MIB, &holder) / MIB,
+				 rows[i].held);
+		assert_ptr_equal(holder, rows[i].is_pipes ? &s.pipes : &s.memfds);
+	}
+}
+
 static void test_words(void **state)
 {
 	char line[512], tiny[16];
@@ -261,6 +306,7 @@ int main(void)
 		cmocka_unit_test(test_account_without_a_survey),
 		cmocka_unit_test(test_few_pipes_explain_nothing),
 		cmocka_unit_test(test_the_largest_is_told_however_small),
+		cmocka_unit_test(test_held_is_what_no_process_maps),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_only_a_large_change_counts),
 		cmocka_unit_test(test_survey_finds_memfds_and_pipes),
