@@ -243,8 +243,8 @@ static void learn(struct manager *m, usec_t now)
 				  monitor_ticks_after(PASSOVER_RESPAWN_USEC), now);
 }
 
-/* It runs where it was not meant to, and is not about to end.  (A killed one would never
- * end there.) */
+/* It runs where it was not meant to, and is not about to end.  (A killed one would never end
+ * there.) */
 static void move_back(struct kill_victim *victim)
 {
 	int r;
@@ -281,8 +281,8 @@ struct kill_victim *ending_make_place(struct manager *m)
 	return victim;
 }
 
-/* Frozen again, it would not come to its end.  Of one that need not go nothing is expected
- * any more: it was frozen by somebody who meant it. */
+/* Frozen again, it would not come to its end.  Of one that need not be killed nothing is expected
+ * any more: it was frozen on purpose. */
 static bool lingers(const struct manager *m, enum kill_progress outcome)
 {
 	if (outcome == KILL_PROGRESS_MEMORY_BACK && m->victim.thawed.n_levels == 0)
@@ -330,8 +330,7 @@ void ending_put_back(struct manager *m)
 		}
 }
 
-/* Frozen in the middle of its end, a killed process would stay: on v1 nothing ends it then.
- */
+/* Frozen in the middle of its end, a killed process would stay: on v1 nothing ends it then. */
 static void wait_for_end(const struct kill_victim *victim, usec_t deadline)
 {
 	struct pollfd pollfd = { .fd = victim->pidfd, .events = POLLIN };

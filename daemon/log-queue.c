@@ -99,7 +99,7 @@ static void take_all(void)
 		say_lost(n);
 }
 
-/* Before the thread starts: a pipe that nobody reads must not hold up the start.  What stays in the
+/* Before the thread starts: a pipe that is not read must not hold up the start.  What stays in the
  * ring is written by the thread. */
 static bool is_writable(void)
 {
@@ -137,7 +137,7 @@ static void write_text(const char *text, size_t size)
 		if (n < 0 && errno == EAGAIN) /* somebody else has made it so */
 			n = poll(&writable, 1, -1) < 0 ? -1 : 0;
 		if (n < 0 && errno != EINTR)
-			return; /* nobody reads it: there is nobody to tell */
+			return; /* it is not read: no message can tell of that */
 		text += n > 0 ? n : 0;
 		size -= n > 0 ? (size_t)n : 0;
 	}

@@ -145,7 +145,7 @@ static void keep_errors(struct manager *m, const struct conf_messages *messages)
 	}
 }
 
-/* Whoever can write to a file of the configuration decides what is killed. */
+/* A user that can write to a file of the configuration decides what is killed. */
 static void warn_of_writers(const struct loaded *loaded)
 {
 	for (size_t i = 0; i < loaded->n_files; i++) {

@@ -213,13 +213,13 @@ struct census {
 	size_t n_gone;	     /* seen to have vanished in a choice, and to be dropped after it */
 	size_t n_processes;  /* kernel threads too */
 	size_t n_nodes;	     /* of the tree */
-	size_t n_candidates; /* who may be a victim, as far as the census can tell */
+	size_t n_candidates; /* that may be a victim, as far as the census can tell */
 	size_t n_unreadable; /* processes that may not be read: never chosen */
-	size_t n_hidden;     /* of these, who are not known but by number, since the last listing */
+	size_t n_hidden;     /* of these, known by number only, since the last listing */
 	bool with_swap;	     /* swap was in use at the last sweep or round */
 	bool keeps_status;   /* status is read in a round, and kept open; else statm */
 	bool keeps_none;     /* there were too few descriptors */
-	usec_t swept_at;     /* 0: everybody is to be read again */
+	usec_t swept_at;     /* 0: all are to be read again */
 	pid_t last_pid;	     /* the newest given out, as far as we have looked; 0: not known */
 	uint64_t oldest_allocated; /* when the oldest reading of all was taken */
 	uint64_t largest;	   /* footprint, at the last sweep or round */

@@ -90,7 +90,7 @@ struct kill_target {
 	uint64_t start_ticks;
 	const char *v2_path; /* borrowed for the call; "/" if unknown */
 	const char *v1_path; /* of the v1 freezer; NULL: none */
-	/* Of a group: is this member left alone?  NULL: nobody is. */
+	/* Of a group: is this member left alone?  NULL: none is. */
 	bool (*spares)(pid_t pid, void *userdata);
 	void *userdata;
 	const struct kill_rest *rest; /* NULL: there is none */
@@ -141,14 +141,14 @@ int kill_open_other(const struct kill_ops *ops, int proc_fd, pid_t pid, uint64_t
 /*
  * Signals (SIGTERM or SIGKILL), after a boost if it is SIGKILL, then (SIGKILL) queues for reaping
  * if reapers is not NULL, then thaws the whole group.  SIGKILL goes to the others (and the rest)
- * too, SIGTERM to the victim alone: who is asked to end may need them for it; of a group all get
- * either.  SIGKILL before the thaw: a killed victim must not run on.  The reap before the thaw,
- * which it does not need (process_mrelease(2) frees the memory of who is frozen): a thaw may wait
- * for others who move or make cgroups, and a victim that runs has let go of its memory within 100
- * us and then frees it alone.  May be called again to escalate; what the first call thawed stays
- * known, and those that have gone meanwhile are passed over.  0; KILL_GONE: nobody is left; or the
- * -errno of the signal (-EPERM; nothing more is done then).  What failed besides (a boost, a reap,
- * a thaw, the signal to another) is in step_result and does not stop it.
+ * too, SIGTERM to the victim alone: a process that is asked to exit may need them for it; of a
+ * group all get either.  SIGKILL before the thaw: a killed victim must not run on.  The reap before
+ * the thaw, which it does not need (process_mrelease(2) frees the memory of a frozen process): a
+ * thaw may wait for programs which move or make cgroups, and a victim that runs has let go of its
+ * memory within 100 us and then frees it alone.  May be called again to escalate; what the first
+ * call thawed stays known, and those that have gone meanwhile are passed over.  0; KILL_GONE: none
+ * is left; or the -errno of the signal (-EPERM; nothing more is done then).  What failed besides (a
+ * boost, a reap, a thaw, the signal to another) is in step_result and does not stop it.
  */
 int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
 		const struct kill_target *target, int signal, struct kill_reapers *reapers,
@@ -242,7 +242,7 @@ enum kill_progress kill_judge(const struct kill_facts *facts);
  * The victim has exited so long ago, and little was freed.  Is it still to be waited for?  The last
  * of its pages are freed by others: page tables after a grace period of RCU (tlb_remove_table() in
  * mm/mmu_gather.c), seconds late on a machine that is short of CPU time; what was in flight, by
- * who holds it.  So for KILL_LATE_USEC; and for ten times as long as nothing is lost by it, which
+ * its holder.  So for KILL_LATE_USEC; and for ten times as long as nothing is lost by it, which
  * is while available memory (and swap) has fallen by less than an eighth.
  */
 #define KILL_LATE_USEC	   (100 * USEC_PER_MSEC)

@@ -126,7 +126,7 @@ struct passover_subject {
  * (they may share what did not come back: there is no telling; the root says nothing), and who has
  * its name and user and was born in that time, in ticks: from the signal to PASSOVER_RESPAWN_USEC
  * after the end (started again, perhaps in a cgroup of its own).  Where it is known to have shared
- * its memory, relatives and whoever is in its cgroup are not of the kind: they may hold what was
+ * its memory, relatives and the others in its cgroup are not of the kind: they may hold what was
  * not freed, and are next.
  */
 void passover_add_kind(struct passover *p, const struct passover_subject *subject,

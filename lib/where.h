@@ -88,7 +88,7 @@ struct where_row {
 	uint64_t bytes;
 	const char *text;	   /* for people */
 	char path[WHERE_PATH_MAX]; /* of a tmpfs; else "" */
-	pid_t pid;		   /* who is likely to hold it; 0: not known */
+	pid_t pid;		   /* that is likely to hold it; 0: not known */
 	char comm[16];
 };
 
@@ -104,8 +104,8 @@ struct where_account {
 
 /*
  * What the death of *ret_holder alone would free of what it holds by descriptors; 0: nothing, or
- * that is not known.  A memfd can be mapped by others, who keep it then: so no more than the shared
- * memory that no process maps and that lies on no tmpfs (a compositor has descriptors of the
+ * that is not known.  A memfd can be mapped by others, which keep it then: so no more than the
+ * shared memory that no process maps and that lies on no tmpfs (a compositor has descriptors of the
  * buffers of all its clients).  Where the survey is partial, a tmpfs may be missing from it: then
  * only if that is nearly all of it.  mapped_shmem: as for worth_unowned().
  */

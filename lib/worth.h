@@ -65,7 +65,7 @@ void worth_reset(struct worth *worth);
 /* Three in a row were in vain. */
 bool worth_is_spree(const struct worth *worth);
 
-/* What is held by whom, at one time. */
+/* What is held, by processes and by none, at one time. */
 struct worth_holdings {
 	uint64_t available; /* and swap that is free */
 	uint64_t unowned;   /* in no process's memory */

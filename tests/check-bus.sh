@@ -110,7 +110,7 @@ check "[ \"\$(jq -c '$shape' '$tmp/json')\" = \"\$(jq -c '$shape' '$tmp/own')\" 
     diff <(jq '$shape' '$tmp/json') <(jq '$shape' '$tmp/own')" 'Explain: the JSON that reckonctl prints'
 call Explain u "$small"
 check "[ \"\$(answer '.data[0] | .WouldGo.data == false and .LeftOut.data == \"\" and .Victim.data == $large')\" = true ]" \
-    'Explain: one who would not be killed first'
+    'Explain: one that would not be killed first'
 answer '.data[0].Json.data | fromjson' >"$tmp/json"
 check "[ \"\$(jq -c '[.process.rank, .process.reason]' '$tmp/json')\" = '[2,\"hold (pid $large, user root) ranks higher\"]' ]" 'and why'
 explain_alone "$small" >"$tmp/own"
@@ -368,7 +368,7 @@ fi
 timeout 20 "$build/reckonctl" status >"$tmp/out" 2>&1
 status=$?
 check "[ $status = 0 ] && grep -qE '^Killing +hold \\(pid $stubborn\\): SIGTERM [0-9.]+ m?s ago, policy now\$' '$tmp/out' &&
-    grep -qE '^Now +policy now \\(terminate\\): available <= 100%' '$tmp/out'" 'reckonctl status shows who is on its way'
+    grep -qE '^Now +policy now \\(terminate\\): available <= 100%' '$tmp/out'" 'reckonctl status shows which policy holds'
 timeout 20 "$build/reckonctl" explain >"$tmp/out" 2>&1
 status=$?
 check "[ $status = 1 ] && is_busy" 'reckonctl explain, too'

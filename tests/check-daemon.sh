@@ -91,7 +91,7 @@ check '[ $status = 0 ]' 'SIGTERM ends it well'
 # The whole path.  The scope is left alone at first: a policy that does not hold.
 printf '[Policy now]\nMemoryAvailable=0%%\nAction=kill\n' >"$tmp/conf"
 start
-check "! grep -q '^Killing' '$tmp/log'" 'it leaves everybody alone while nothing is wrong'
+check "! grep -q '^Killing' '$tmp/log'" 'it kills nothing while nothing is wrong'
 check "! grep -q 'limit: rehearsal' '$tmp/log'" 'the rehearsal finds nothing that does not work'
 
 # Nothing is forked once there are threads.
@@ -126,8 +126,8 @@ check "wait_for \"grep -qE '^Killing .*\\(pid $large,.* [12] of 2 candidates rea
 check "wait_for \"grep -qE '^Killed .*\\(pid $large, .*: ([0-9.]+ .?i?B reclaimed in [0-9]+ ms|exited after [0-9]+ ms)' '$tmp/log'\"" 'and it is said'
 check "grep -qE '\\(pid $large, .*(reclaimed in|little more is available)' '$tmp/log'" 'with what came back'
 check "wait_for \"! is_alive $small\"" 'then the other, as the policy still holds'
-check "wait_for \"grep -q 'no process is worth killing' '$tmp/log'\"" 'and that nobody is left is said'
-check "[ \$(grep -c '^Killing' '$tmp/log') = 2 ]" 'each once, and nobody outside the scope'
+check "wait_for \"grep -q 'no process is worth killing' '$tmp/log'\"" 'and that no other is left is logged'
+check "[ \$(grep -c '^Killing' '$tmp/log') = 2 ]" 'each once, and none outside the scope'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
 
@@ -143,7 +143,7 @@ check '[ "$(n_entries)" = 4 ]' 'the history has all four'
 check '[ "$(number_of dry-run "$large" id)" = 1 ]' 'the dry run first'
 check '[ "$(of_largest id)" = 2 ] && [ "$(number_of killed "$small" id)" = 3 ]' 'then both ends'
 check "grep -qE '^\\{\"id\":3,.*\"outcome\":\"(gone|memory-back)\",.*\"signal\":\"SIGKILL\"' '$history'" 'what came of it'
-check "grep -q '^{\"id\":4,.*\"kind\":\"no-victim\"' '$history'" 'and that nobody was left'
+check "grep -q '^{\"id\":4,.*\"kind\":\"no-victim\"' '$history'" 'and that no other was left'
 check 'is_between "$(of_largest footprint_bytes)" $((64 << 20)) $((80 << 20))' 'how much was expected back'
 check '[ -n "$(of_largest returned_bytes)" ] && [ -n "$(of_largest available_before_bytes)" ]' \
 	'how much came back'
@@ -196,7 +196,7 @@ if "${nobody[@]}" test -x "$reckond"; then
 	check "wait_for \"! is_alive $small\"" 'an ordinary user'"'"'s own process goes'
 	check "grep -q '(pid $large, .* cannot be killed: Operation not permitted.* skipped for 30 s' '$tmp/log'" \
 		'instead of the larger one, which it may not end'
-	check "wait_for \"grep -q 'no process is worth killing.* 1 skipped' '$tmp/log'\"" 'then it is said that nobody is left'
+	check "wait_for \"grep -q 'no process is worth killing.* 1 skipped' '$tmp/log'\"" 'then it is logged that no other is left'
 	check "[ \$(grep -c '(pid $large, .* cannot be killed' '$tmp/log') = 1 ] && is_alive $large" \
 		'and nobody is tried in a loop'
 	stop
@@ -257,7 +257,7 @@ start_without_scope() { # the file says it
 printf '[Daemon]\nMinVictim=1M\nScope=%s/later\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' "$scope" >"$tmp/conf"
 start_without_scope
 check "wait_for \"grep -q '^Scope $scope/later: there is no such cgroup' '$tmp/log'\"" 'a scope that is not there is said'
-check "wait_for \"grep -q 'no process is worth killing' '$tmp/log'\"" 'and nobody is chosen'
+check "wait_for \"grep -q 'no process is worth killing' '$tmp/log'\"" 'and none is chosen'
 mkdir "$mount$scope/later"
 group=/later
 hold 8

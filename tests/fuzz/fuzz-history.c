@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fuzz-history: the text of a history, which somebody else may have written.  What is taken is
+ * fuzz-history: the text of a history, which another program may have written.  What is taken is
  * written and read again as the same.
  */
 #include <stdlib.h>
