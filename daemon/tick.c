@@ -16,6 +16,7 @@
 #include "daemon/account.h"
 #include "daemon/archive.h"
 #include "daemon/company.h"
+#include "daemon/confirm.h"
 #include "daemon/ending.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
@@ -308,73 +309,6 @@ static bool choose(struct manager *m, struct tick *t)
 	return true;
 }
 
-/* Where and whose the victim is now; false if it has vanished.  A path too long to be read is taken
- * for the root, as in the census. */
-static bool reread(struct manager *m, bool *ret_moved)
-{
-	struct decision *d = &m->decision;
-	char cgroup[CGROUP_PATH_MAX];
-	int r;
-
-	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
-	if (r < 0)
-		strcpy(cgroup, "/");
-	if (r == PROC_GONE)
-		return false;
-	*ret_moved = strcmp(cgroup, d->cgroup) != 0;
-	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
-	d->uid = decision_uid_of(m, d->pid);
-	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
-					 sizeof(d->v1_freezer));
-	if (r < 0)
-		strcpy(d->v1_freezer, "/");
-	return r != PROC_GONE;
-}
-
-/* Is much of what it was chosen for gone?  An exec keeps pid and start time, and can keep the name.
- */
-static bool has_shrunk(const struct manager *m)
-{
-	const struct decision *d = &m->decision;
-	struct proc_memory now;
-	struct proc_stat stat;
-
-	return proc_read_stat(m->proc_fd, d->pid, &stat) == 0 &&
-	       proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &now) == 0 &&
-	       proc_mapped(&now) < sub_u64(proc_mapped(&d->memory), d->held) / 2;
-}
-
-/*
- * Is it still the one who was chosen, may it still be ended, does the emergency still hold?  The
- * order matters: with the pidfd open and the start time compared, what is read after that by pid
- * is read of this process, as long as it lives.
- */
-static enum report_event confirm(struct manager *m, const struct tick *t)
-{
-	struct decision *d = &m->decision;
-	struct kill_target target = { .pid = d->pid, .start_ticks = d->start_ticks };
-	struct policy_reading reading = policy_reading(m);
-	bool moved;
-
-	d->error = kill_open(m->kill_ops, m->proc_fd, &target, &m->victim);
-	if (d->error < 0)
-		return REPORT_CANNOT_OPEN;
-	if (d->error == KILL_GONE || !reread(m, &moved))
-		return REPORT_VANISHED;
-	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
-		return REPORT_VANISHED;
-	if (!decision_may_kill(m, d->pid, m->policies.scope) ||
-	    (!decision_is_of_cgroup(d) && has_shrunk(m)))
-		return REPORT_CHANGED;
-	/* It was a cgroup that was chosen, not the one where it is now. */
-	if (moved && d->target == POLICY_TARGET_CGROUP)
-		return REPORT_CHANGED;
-	if (memory_sample(m->memory, &m->reading) == 0 &&
-	    !policy_holds(t->judgement.policy, &reading))
-		return REPORT_STOOD_DOWN;
-	return company_gather(m, t->judgement.policy);
-}
-
 /* Signal, reap, thaw, and watch. */
 static void end(struct manager *m, struct tick *t)
 {
@@ -426,16 +360,18 @@ static bool is_to_be_skipped(enum report_event event)
 	       event == REPORT_SPARED;
 }
 
-/* Somebody is to go who has not been chosen yet. */
+/* A policy demands a kill, and none is in progress. */
 static bool choose_and_confirm(struct manager *m, struct tick *t)
 {
+	struct policy_reading reading = policy_reading(m);
+
 	if (watch_is_incomplete(m, t->now))
 		t->goes_on = true;
 	if (t->goes_on || !choose(m, t)) {
 		m->state = m->stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
 		return false;
 	}
-	t->event = confirm(m, t);
+	t->event = confirm_victim(m, t->judgement.policy, &reading);
 	if (t->event == REPORT_NOTHING && !m->decision.dry_run)
 		return true;
 	if (t->event == REPORT_NOTHING) {

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* confirm: the last look at the chosen process, before the signal. */
+#include "daemon/confirm.h"
+
+#include <string.h>
+
+#include "daemon/company.h"
+#include "daemon/decision.h"
+#include "daemon/manager.h"
+
+/* Where and whose the victim is now; false if it has vanished.  A path too long to be read is taken
+ * for the root, as in the census. */
+static bool reread(struct manager *m, bool *ret_moved)
+{
+	struct decision *d = &m->decision;
+	char cgroup[CGROUP_PATH_MAX];
+	int r;
+
+	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
+	if (r < 0)
+		strcpy(cgroup, "/");
+	if (r == PROC_GONE)
+		return false;
+	*ret_moved = strcmp(cgroup, d->cgroup) != 0;
+	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
+	d->uid = decision_uid_of(m, d->pid);
+	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
+					 sizeof(d->v1_freezer));
+	if (r < 0)
+		strcpy(d->v1_freezer, "/");
+	return r != PROC_GONE;
+}
+
+/* Is much of what it was chosen for gone?  An exec keeps pid and start time, and can keep the name.
+ */
+static bool has_shrunk(const struct manager *m)
+{
+	const struct decision *d = &m->decision;
+	struct proc_memory now;
+	struct proc_stat stat;
+
+	return proc_read_stat(m->proc_fd, d->pid, &stat) == 0 &&
+	       proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &now) == 0 &&
+	       proc_mapped(&now) < sub_u64(proc_mapped(&d->memory), d->held) / 2;
+}
+
+enum report_event confirm_victim(struct manager *m, const struct policy *policy,
+				 const struct policy_reading *reading)
+{
+	struct decision *d = &m->decision;
+	struct kill_target target = { .pid = d->pid, .start_ticks = d->start_ticks };
+	bool moved;
+
+	d->error = kill_open(m->kill_ops, m->proc_fd, &target, &m->victim);
+	if (d->error < 0)
+		return REPORT_CANNOT_OPEN;
+	if (d->error == KILL_GONE || !reread(m, &moved))
+		return REPORT_VANISHED;
+	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
+		return REPORT_VANISHED;
+	if (!decision_may_kill(m, d->pid, m->policies.scope) ||
+	    (!decision_is_of_cgroup(d) && has_shrunk(m)))
+		return REPORT_CHANGED;
+	/* It was a cgroup that was chosen, not the one where it is now. */
+	if (moved && d->target == POLICY_TARGET_CGROUP)
+		return REPORT_CHANGED;
+	if (memory_sample(m->memory, &m->reading) == 0 && !policy_holds(policy, reading))
+		return REPORT_STOOD_DOWN;
+	return company_gather(m, policy);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* confirm: the last look at the chosen process, before the signal. */
+#pragma once
+
+#include "daemon/report.h"
+#include "lib/policy.h"
+
+struct manager;
+
+/*
+ * Opens the victim of m->decision.  Is it still the process that was chosen, may it still be
+ * killed, does the policy still hold?  The order matters: with the pidfd open and the start time
+ * compared, what is read after that by pid is read of this process, as long as it lives.  Then
+ * opens those that are killed with it (company_gather()).
+ *
+ * reading: of m->reading, which is sampled anew.  Allocates nothing.  REPORT_NOTHING: confirmed;
+ * m->victim is open, and so it is otherwise, unless it could not be opened.
+ */
+enum report_event confirm_victim(struct manager *m, const struct policy *policy,
+				 const struct policy_reading *reading);
