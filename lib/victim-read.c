@@ -11,8 +11,6 @@
 
 /* So many choices are made one after the other for one kill, and some. */
 #define RECENT_CHOICES 8
-/* So many relatives that have exited are looked at, at most, for one that keeps the memory. */
-#define KEEPERS_MAX 8
 
 /* A node's weight is a float, rounded; its bound must not be too low by that. */
 static uint64_t scale_up(uint64_t bytes, float weight)
@@ -347,22 +345,6 @@ bool victim_apply_share(const struct census *census, const struct census_process
 	return is_unit;
 }
 
-/* A relative that keeps what they share may have exited since it was read. */
-static void look_at_keepers(struct choice *choice, const struct census_process *process)
-{
-	struct family_filter filter = { choice->census, choice->request };
-	struct census_process *other;
-	unsigned n = 0;
-
-	if (!choice->reader->reread)
-		return;
-	census_for_each(choice->census, other)
-		if (keeps_common(other, &filter) &&
-		    family_has_both(choice->census, process, other) &&
-		    (reread_process(choice, other) != VICTIM_READ_GONE || ++n == KEEPERS_MAX))
-			return;
-}
-
 /* There was no time to measure its share again: that of a moment ago holds. */
 static void take_measured(const struct choice *choice, struct victim_candidate *candidate)
 {
@@ -393,7 +375,6 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 		return victim_is_allowed(choice, candidate->node);
 	census_adjust(choice->census, process->pid, reading.oom_score_adj);
 	if (reading.has_reclaimable) {
-		look_at_keepers(choice, process);
 		candidate->is_unit = victim_apply_share(choice->census, process, request, &reading);
 		candidate->alone = reading.reclaimable.alone;
 		process->is_unit = candidate->is_unit;
