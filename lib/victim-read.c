@@ -131,6 +131,19 @@ bool victim_is_stale(const struct choice *choice, const struct census_node *node
 	return false;
 }
 
+/* Does what was measured of its share a moment ago still hold?  Much of what it shared then may be
+ * its own by now. */
+static bool share_holds(const struct choice *choice, const struct census_process *process)
+{
+	const struct victim_request *request = choice->request;
+	struct interval interval =
+		census_interval(choice->census, process, request->allocated, request->now);
+	uint64_t bytes = proc_reclaimable(&process->memory) + process->node.error_sum;
+
+	return census_share_is_current(choice->census, process, request->now) &&
+	       sub_u64(interval.hi, bytes) <= VICTIM_NEAR(proc_mapped(&process->memory));
+}
+
 static void process_init(const struct choice *choice, struct victim_candidate *candidate)
 {
 	const struct victim_request *request = choice->request;
@@ -142,12 +155,7 @@ static void process_init(const struct choice *choice, struct victim_candidate *c
 	candidate->memory = process->memory;
 	candidate->estimate = victim_score(process, request, &process->memory);
 	candidate->is_read = is_read(choice, process);
-	/* (Much of what it shared when that was measured may be its own by now.) */
-	candidate->precise = candidate->is_read &&
-			     census_share_is_current(choice->census, process, request->now) &&
-			     sub_u64(interval.hi, proc_reclaimable(&process->memory) +
-							  process->node.error_sum) <=
-				     VICTIM_NEAR(proc_mapped(&process->memory));
+	candidate->precise = candidate->is_read && share_holds(choice, process);
 	candidate->is_unit = candidate->precise && process->is_unit;
 	candidate->alone = candidate->precise ? process->alone : 0;
 	candidate->error = candidate->precise ? process->node.error_sum : 0;
@@ -346,12 +354,10 @@ bool victim_apply_share(const struct census *census, const struct census_process
 }
 
 /* There was no time to measure its share again: that of a moment ago holds. */
-static void take_measured(const struct choice *choice, struct victim_candidate *candidate)
+static void take_measured(struct victim_candidate *candidate)
 {
 	const struct census_process *process = candidate->process;
 
-	if (!census_share_is_current(choice->census, process, choice->request->now))
-		return;
 	candidate->memory = process->memory;
 	candidate->is_unit = process->is_unit;
 	candidate->alone = process->alone;
@@ -389,8 +395,10 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	process->choice = choice->census->choice;
 	if (reading.has_reclaimable)
 		victim_note_measured(choice, process);
-	else
-		take_measured(choice, candidate);
+	else if (share_holds(choice, process))
+		take_measured(candidate);
+	else if (census_share_is_current(choice->census, process, request->now))
+		is_assumed = true;
 	if (!victim_is_allowed(choice, candidate->node) ||
 	    proc_reclaimable(&candidate->memory) < request->min_victim)
 		return false;

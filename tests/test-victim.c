@@ -1549,6 +1549,72 @@ static void test_share_depends_on_the_relatives(void **state)
 	}
 }
 
+static int read_own(const struct census_process *process, struct victim_reading *ret,
+		    void *userdata)
+{
+	struct machine *machine = userdata;
+	uint64_t own = machine->truth[process->pid - FIRST_PID];
+
+	machine->n_reads++;
+	*ret = (struct victim_reading){
+		.memory.anon = proc_mapped(&process->memory),
+		.has_reclaimable = machine->read_result == 0,
+		.reclaimable = { .anon = own, .alone = own },
+	};
+	return 0;
+}
+
+/* As status has it: nothing of shares. */
+static int reread_status(struct census *census, struct census_process *process, void *userdata)
+{
+	struct machine *machine = userdata;
+	struct proc_memory memory = { .anon = machine->truth[process->pid - FIRST_PID] };
+
+	census_count(census, process, &memory, machine->allocated, 2 * USEC_PER_SEC);
+	return 0;
+}
+
+/* 0 shared all of 8 GiB with processes of other programs when that was measured, and has written to
+ * most of it since: each page is its own then.  A reading of status shows no difference. */
+static void test_a_measured_share_wears_off(void **state)
+{
+	static const struct {
+		uint64_t allocated; /* GiB, since it was measured */
+		int read_result;    /* 0: its share can be measured again */
+		size_t victim;
+		bool approximate;
+	} rows[] = {
+		{ 0, 0, 1, false },
+		{ 6, 0, 0, false },
+		{ 6, -EACCES, 0, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct proc_memory shared = { .anon = 8 * GIB,
+					      .kept = 8 * GIB,
+					      .is_measured = true };
+		struct victim_request request = { .n_wanted = 1, .now = 2 * USEC_PER_SEC };
+		struct machine machine;
+		const struct victim_reader reads = {
+			.precise = read_own,
+			.reread = reread_status,
+			.userdata = &machine,
+		};
+
+		machine_init(&machine, 2);
+		machine.read_result = rows[i].read_result;
+		census_count(&machine.census, machine.processes[0], &shared, 0, USEC_PER_SEC);
+		set(&machine, 1, 4 * GIB, 4 * GIB);
+		machine.truth[0] = 8 * GIB;
+		machine.allocated = request.allocated = rows[i].allocated * GIB;
+		assert_int_equal(victim_reserve(&result, &machine.census), 0);
+		victim_choose(&machine.census, &request, &reads, &result);
+		assert_ptr_equal(result.ranked[0].process, machine.processes[rows[i].victim]);
+		assert_int_equal(result.approximate, rows[i].approximate);
+		machine_done(&machine);
+	}
+}
+
 static void test_take_counts_what_is_held(void **state)
 {
 	struct machine machine;
@@ -1603,6 +1669,7 @@ int main(void)
 		cmocka_unit_test(test_group_is_read_before_it_is_preferred),
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
+		cmocka_unit_test(test_a_measured_share_wears_off),
 		cmocka_unit_test(test_take_counts_what_is_held),
 		cmocka_unit_test(test_share_depends_on_the_relatives),
 		cmocka_unit_test(test_share_is_that_of_relatives_if_there_is_no_time),
