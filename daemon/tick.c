@@ -238,6 +238,20 @@ static void judge(struct manager *m, struct tick *t)
 	t->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
 }
 
+/* A process that changes its pid (clone(CLONE_VM) or fork(), and exit) vanishes while its memory
+ * stays, be it after it was known or before.  It is new in the next look, so that is waited for,
+ * rather than another killed that has less. */
+static bool has_vanished(const struct manager *m)
+{
+	const struct victim_result *choice = &m->choice;
+	const struct victim_candidate *best = choice->n_ranked > 0 ? &choice->ranked[0] : NULL;
+
+	if (choice->vanished_pid != 0 && (!best || choice->vanished_score > best->estimate))
+		return true;
+	return census_unseen(&m->census) / 2 >
+	       (best ? proc_reclaimable(&best->memory) : m->request.min_victim);
+}
+
 /* Two passes over the census: a victim, or none. */
 static bool choose(struct manager *m, struct tick *t)
 {
@@ -287,11 +301,7 @@ static bool choose(struct manager *m, struct tick *t)
 		return false;
 	}
 	m->n_cut = 0;
-	/* A process that changes its pid (clone(CLONE_VM) or fork(), and exit) vanishes while its
-	 * memory stays.  It is new in the next look, so that is waited for, rather than another
-	 * killed that has less. */
-	if (m->choice.vanished_pid != 0 && m->n_vanished < VANISHED_MAX &&
-	    (m->choice.n_ranked == 0 || m->choice.vanished_score > m->choice.ranked[0].estimate)) {
+	if (m->n_vanished < VANISHED_MAX && has_vanished(m)) {
 		m->n_vanished++;
 		t->goes_on = true;
 		return false;

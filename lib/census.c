@@ -530,6 +530,16 @@ void census_set_totals(struct census *census, const struct memory_counters *coun
 	};
 }
 
+/* What is shared copy on write is counted in each process: the sum is rather too high. */
+uint64_t census_unseen(const struct census *census)
+{
+	int64_t known = tally_approx(&census->root.tally, TALLY_ANON);
+
+	if (!census->totals.is_known || census->n_hidden > 0 || census->n_unreadable > 0)
+		return 0;
+	return sub_u64(census->totals.anon, (known > 0 ? (uint64_t)known : 0) + CENSUS_SLACK);
+}
+
 /* Bottom up. */
 static void tighten(struct census *census, struct census_node *node)
 {

@@ -192,6 +192,10 @@ struct census_young {
 	usec_t since;
 };
 
+/* Counters by CPU in the kernel make AnonPages and the like lag behind (vmstat_refresh() in
+ * mm/vmstat.c): each of some hundred zones and CPUs by at most 125 pages. */
+#define CENSUS_SLACK (16 * MIB)
+
 /* What all processes together hold, by /proc/meminfo, bytes: no process can hold more. */
 struct census_totals {
 	bool is_known;
@@ -342,6 +346,11 @@ void census_look_again(struct census *census, pid_t pid, usec_t now, uint64_t al
 
 /* The totals as they are now; before a sweep, a round or a choice. */
 void census_set_totals(struct census *census, const struct memory_counters *counters);
+
+/* Anonymous memory that the machine has, by census_set_totals(), and no process which is known:
+ * some process is not known that has it (or is about to exit).  At least so much; 0 where processes
+ * are hidden, or cannot be read. */
+uint64_t census_unseen(const struct census *census);
 
 /* A full reading (swap, shared memory and page tables too) that was taken for a choice. */
 void census_count(struct census *census, struct census_process *process,

@@ -5,10 +5,6 @@
 #include "lib/family.h"
 #include "lib/victim-walk.h"
 
-/* Counters by CPU in the kernel make AnonPages and the like lag behind (vmstat_refresh() in
- * mm/vmstat.c): each of some hundred zones and CPUs by at most 125 pages. */
-#define TOTALS_SLACK (16 * MIB)
-
 /* So many choices are made one after the other for one kill, and some. */
 #define RECENT_CHOICES 8
 
@@ -59,9 +55,9 @@ uint64_t victim_rest(const struct choice *choice, uint64_t mapped)
 	uint64_t half;
 
 	/* More than there is: the figures are of another machine than the processes. */
-	if (!totals->is_known || choice->held_fair > all + TOTALS_SLACK)
+	if (!totals->is_known || choice->held_fair > all + CENSUS_SLACK)
 		return mapped;
-	all += TOTALS_SLACK;
+	all += CENSUS_SLACK;
 	mapped = min_u64(mapped, all);
 	fair = all - choice->held_fair;
 	half = all - (choice->held_fair + choice->held_alone) / 2;

@@ -1615,6 +1615,42 @@ static void test_a_measured_share_wears_off(void **state)
 	}
 }
 
+static void test_unseen_is_what_no_process_has(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t machine, first, second; /* anonymous, MiB */
+		bool is_known, is_hidden, is_unreadable;
+		uint64_t unseen;
+	} rows[] = {
+		{ "all of it is known", 500, 300, 200, true, false, false, 0 },
+		{ "but for what the kernel's counters lag", 515, 300, 200, true, false, false, 0 },
+		{ "700 MiB are of none", 716, 0, 0, true, false, false, 700 },
+		{ "shared copy on write", 300, 300, 300, true, false, false, 0 },
+		{ "the machine's figures are not known", 716, 0, 0, false, false, false, 0 },
+		{ "a process is hidden", 716, 0, 0, true, true, false, 0 },
+		{ "one cannot be read", 716, 0, 0, true, false, true, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct memory_counters counters = {
+			.anon = rows[i].is_known ? rows[i].machine * MIB : 0,
+		};
+		struct machine machine;
+
+		print_message("%s\n", rows[i].label);
+		machine_init(&machine, 2);
+		set(&machine, 0, rows[i].first * MIB, 0);
+		set(&machine, 1, rows[i].second * MIB, 0);
+		machine.census.n_hidden = rows[i].is_hidden;
+		machine.census.n_unreadable = rows[i].is_unreadable;
+		census_set_totals(&machine.census, &counters);
+		assert_int_equal(census_unseen(&machine.census) / MIB, rows[i].unseen);
+		machine.census.n_unreadable = 0;
+		machine_done(&machine);
+	}
+}
+
 static void test_take_counts_what_is_held(void **state)
 {
 	struct machine machine;
@@ -1670,6 +1706,7 @@ int main(void)
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_a_measured_share_wears_off),
+		cmocka_unit_test(test_unseen_is_what_no_process_has),
 		cmocka_unit_test(test_take_counts_what_is_held),
 		cmocka_unit_test(test_share_depends_on_the_relatives),
 		cmocka_unit_test(test_share_is_that_of_relatives_if_there_is_no_time),
