@@ -94,7 +94,7 @@ case_growth_calm() { # RankBy=growth: all that it has was taken in calm and at o
     machine
     start_full app anon=440
     start_daemon "$(both_policies RankBy=growth)"
-    pause 2
+    pause 11 # then the other is older than what growth looks back over
     start hog anon=330
     start nudge anon=80@40
     until_quiet
