@@ -262,8 +262,9 @@ static void add_mapped(struct survey *s, pid_t pid)
 
 	if (proc_read_status(s->proc_fd, pid, &status) != 0 || !status.has_mm)
 		return;
-	mapped = add_u64(status.rss_shmem, min_u64(status.locked_bytes, status.rss_file));
-	if (mapped >= SMALL_SHMEM && reclaimable_read(s->proc_fd, pid, &reclaimable) == 0)
+	mapped = status.rss_shmem;
+	if (add_u64(mapped, status.locked_bytes) >= SMALL_SHMEM &&
+	    reclaimable_read(s->proc_fd, pid, &reclaimable) == 0)
 		mapped = reclaimable.shmem;
 	s->ret->mapped_bytes = add_u64(s->ret->mapped_bytes, mapped);
 }
