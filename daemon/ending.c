@@ -117,7 +117,8 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 		d->gone_available = facts.available_now;
 	}
 	if (facts.gone && is_conclusive(d) && is_useless(m) &&
-	    kill_memory_may_come(now - d->gone_at, d->gone_available, facts.available_now))
+	    kill_memory_may_come(&d->memory, now - d->gone_at, d->gone_available,
+				 facts.available_now))
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
 	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_called_off(m);

@@ -71,11 +71,14 @@ enum kill_progress kill_judge(const struct kill_facts *facts)
 	return facts->signal == SIGKILL ? judge_killed(facts) : judge_asked(facts);
 }
 
-bool kill_memory_may_come(usec_t since_gone, uint64_t available_then, uint64_t available_now)
+bool kill_memory_may_come(const struct proc_memory *expected, usec_t since_gone,
+			  uint64_t available_then, uint64_t available_now)
 {
+	bool is_tables = expected->pagetables > proc_reclaimable(expected) / 2;
+
 	if (since_gone < KILL_LATE_USEC)
 		return true;
-	return since_gone < KILL_LATE_MAX_USEC &&
+	return since_gone < (is_tables ? KILL_LATE_TABLES_USEC : KILL_LATE_MAX_USEC) &&
 	       available_now >= available_then - available_then / 8;
 }
 
