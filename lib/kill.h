@@ -246,10 +246,17 @@ enum kill_progress kill_judge(const struct kill_facts *facts);
  * its holder.  So for KILL_LATE_USEC; and for ten times as long as nothing is lost by it, which
  * is while available memory (and swap) has fallen by less than an eighth.  Where most of what is
  * expected are page tables, for a hundred times as long: with emulated CPUs 680 MiB of them took
- * more than a second.
+ * more than a second.  While a thread of our own is reading the process (precise.h) its memory is
+ * kept by that, and surely comes.
  */
 #define KILL_LATE_USEC	      (100 * USEC_PER_MSEC)
 #define KILL_LATE_MAX_USEC    (1 * USEC_PER_SEC)
 #define KILL_LATE_TABLES_USEC (10 * USEC_PER_SEC)
-bool kill_memory_may_come(const struct proc_memory *expected, usec_t since_gone,
-			  uint64_t available_then, uint64_t available_now);
+struct kill_late {
+	const struct proc_memory *expected;
+	usec_t since_gone;
+	uint64_t available_then, available_now;
+	bool is_read;
+};
+
+bool kill_memory_may_come(const struct kill_late *late);

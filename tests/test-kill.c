@@ -1002,6 +1002,7 @@ static void test_late_memory_is_waited_for(void **state)
 		uint64_t then, now;
 		bool waits;
 		unsigned tables; /* of 100 MiB that were expected */
+		bool is_read;
 	} rows[] = {
 		{ 0, GIB, 0, true, 0 },
 		{ 99, GIB, 0, true, 0 },
@@ -1016,6 +1017,8 @@ static void test_late_memory_is_waited_for(void **state)
 		{ 10000, GIB, GIB, false, 100 },
 		{ 1000, GIB, GIB / 2, false, 100 },
 		{ 500, 0, 0, true, 0 },
+		{ 999, GIB, 0, true, 0, true },
+		{ 1000, GIB, 0, false, 0, true },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -1024,9 +1027,15 @@ static void test_late_memory_is_waited_for(void **state)
 			.pagetables = rows[i].tables * MIB,
 		};
 
-		assert_int_equal(kill_memory_may_come(&expected, rows[i].since_gone * USEC_PER_MSEC,
-						      rows[i].then, rows[i].now),
-				 rows[i].waits);
+		const struct kill_late late = {
+			.expected = &expected,
+			.since_gone = rows[i].since_gone * USEC_PER_MSEC,
+			.available_then = rows[i].then,
+			.available_now = rows[i].now,
+			.is_read = rows[i].is_read,
+		};
+
+		assert_int_equal(kill_memory_may_come(&late), rows[i].waits);
 	}
 }
 
