@@ -24,6 +24,9 @@
  * Locked pages of files count with the shared memory that dies: they are no cache as long as a
  * locked mapping has them, and cache afterwards.
  *
+ * What the process has given back by madvise(2), MADV_FREE, does not count: the kernel has it with
+ * the cache of files, and so with what is available, until the process writes to it again.
+ *
  * Takes the mmap lock of the process: not for the loop, see precise.h.  Allocates nothing.
  */
 #pragma once
@@ -36,10 +39,10 @@
 
 /* Bytes. */
 struct reclaimable {
-	uint64_t anon;	     /* its fair share of resident anonymous memory: Pss_Anon */
-	uint64_t swap;	     /* its fair share of anonymous swap: SwapPss */
-	uint64_t shmem;	     /* its fair share of shared memory whose backing dies with the last
-				mapping, resident and swapped, and of locked files */
+	uint64_t anon;	/* its fair share of resident anonymous memory: Pss_Anon, less LazyFree */
+	uint64_t swap;	/* its fair share of anonymous swap: SwapPss */
+	uint64_t shmem; /* its fair share of shared memory whose backing dies with the last
+			   mapping, resident and swapped, and of locked files */
 	uint64_t pagetables; /* VmPTE */
 	uint64_t alone;	     /* what the death of this process alone frees for certain: see
 				reclaimable_sum() */
@@ -73,9 +76,10 @@ struct reclaimable_rollup {
 	uint64_t private_clean;
 	uint64_t private_dirty;
 	uint64_t anonymous;
-	uint64_t swap;	   /* anonymous, and all that is swapped of the shared memory mapped */
-	uint64_t swap_pss; /* anonymous alone */
-	uint64_t locked;   /* by share, of all kinds; 0: not said */
+	uint64_t swap;	    /* anonymous, and all that is swapped of the shared memory mapped */
+	uint64_t swap_pss;  /* anonymous alone */
+	uint64_t locked;    /* by share, of all kinds; 0: not said */
+	uint64_t lazy_free; /* of anonymous, in full: MADV_FREE; 0: not said */
 };
 
 /* 0; -EOPNOTSUPP: well-formed, but without Pss_Anon; -EBADMSG: also where the numbers contradict
