@@ -14,8 +14,7 @@
  * namespace: those of another namespace count as what stays.
  *
  * What cannot be known from here, and is counted as if it died: a memfd or a deleted file that
- * another process holds by an fd without mapping it; a linked file whose own name ends in
- * " (deleted)".  Not counted at all: hugetlb pages (their pool keeps them), pages in pipes and
+ * another process holds by an fd without mapping it.  Not counted at all: hugetlb pages (their pool keeps them), pages in pipes and
  * sockets, memfds held by fd alone.  An address space that several processes share (CLONE_VM)
  * is freed only when all of them die.  Swapped shared memory is told per mapping, not per
  * process: its share is taken to be that of the mapping's resident pages, and of a private
