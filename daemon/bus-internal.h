@@ -84,6 +84,7 @@ struct bus {
 	usec_t moved_at;  /* when something was last taken from it */
 	bool is_stuck;	  /* nothing was taken for too long */
 	bool is_lost;	  /* it is closed, or cannot be used */
+	bool is_half;	  /* an object could not be added to it: it cannot be freed */
 	bool is_aligned;  /* a message begins at what is next in the socket */
 	uint64_t to_skip; /* of a message that is too large */
 

@@ -21,6 +21,8 @@
 #define TIMER_SLACK (1 * USEC_PER_MSEC)
 /* A trigger means: watch for at least so long. */
 #define TRIGGER_WATCH_USEC (10 * USEC_PER_SEC)
+/* Then it exits, and the service manager starts it again. */
+#define LOOP_FAILURES_MAX 8
 
 usec_t monitor_now(void)
 {
@@ -106,7 +108,7 @@ static int look(struct manager *m)
 	if (m->state == MANAGER_CALM)
 		reserve_fill(&m->reserve, m->proc_fd);
 	if (self_is_too_large(m, now))
-		return sd_event_exit(m->event, -ENOMEM);
+		return sd_event_exit(m->event, -E2BIG);
 	manager_find_conflicts(m, now);
 	bus_turn(m->bus, now);
 	if (m->reload_is_wanted && m->state != MANAGER_SETTLE) {
@@ -285,6 +287,19 @@ void monitor_arm_pressure(struct manager *m)
 	sd_event_source_set_io_fd_own(m->psi_source, true);
 }
 
+/* A call of the loop's own that fails once in a while is no reason to protect nothing any more. */
+static int run_loop(struct manager *m)
+{
+	for (unsigned n_failures = 0;; n_failures++) {
+		int r = sd_event_loop(m->event);
+
+		if (r >= 0 || sd_event_get_state(m->event) == SD_EVENT_FINISHED ||
+		    n_failures == LOOP_FAILURES_MAX)
+			return r;
+		log_warning("The event loop failed: %s; continuing.", strerror(-r));
+	}
+}
+
 int monitor_run(struct manager *m)
 {
 	int r;
@@ -296,7 +311,7 @@ int monitor_run(struct manager *m)
 	if (r < 0)
 		return r;
 	notify_ready(m);
-	r = sd_event_loop(m->event);
+	r = run_loop(m);
 	sd_notify(0, "STOPPING=1");
 	return r;
 }
