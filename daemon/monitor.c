@@ -95,7 +95,7 @@ static void notify_if_stuck(struct manager *m, bool was_stuck)
 		sd_notifyf(0, "STATUS=%s", manager_status(m, status));
 }
 
-static int look(struct manager *m)
+static int take_look(struct manager *m)
 {
 	bool was_stuck = m->stuck.since != 0;
 	usec_t next, now;
@@ -118,11 +118,21 @@ static int look(struct manager *m)
 	return look_at(m, now + next);
 }
 
+static int look(struct manager *m)
+{
+	int r;
+
+	turns_begin(&m->turns, monitor_now(), m->state == MANAGER_CALM);
+	r = take_look(m);
+	turns_end(&m->turns, monitor_now(), m->state == MANAGER_CALM);
+	return r;
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct manager *m = userdata;
 
-	m->look_delay_max = max_u64(m->look_delay_max, sub_u64(monitor_now(), usec));
+	turns_note_delay(&m->turns, sub_u64(monitor_now(), usec), m->state == MANAGER_CALM);
 	return look(m);
 }
 
@@ -225,6 +235,7 @@ int monitor_new(struct manager *m)
 	r = sd_event_add_time(m->event, &m->timer, CLOCK_MONOTONIC, 0, TIMER_SLACK, on_timer, m);
 	if (r < 0)
 		return r;
+	turns_open(&m->turns, m->proc_fd);
 	m->placeholder_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (m->placeholder_fd < 0)
 		return -errno;
@@ -252,6 +263,7 @@ void monitor_free(struct manager *m)
 	m->thaw_source = sd_event_source_disable_unref(m->thaw_source);
 	m->timer = sd_event_source_disable_unref(m->timer);
 	m->event = sd_event_unref(m->event);
+	turns_close(&m->turns);
 	if (m->placeholder_fd >= 0)
 		close(m->placeholder_fd);
 	m->placeholder_fd = -EBADF;

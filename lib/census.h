@@ -341,7 +341,8 @@ void census_stop_catching_up(struct census *census);
  */
 void census_keep_none(struct census *census);
 
-/* Back in calm: gives back what only watch needs (kept fds and what they pin in the kernel). */
+/* Back in calm: gives back what only watch needs (kept fds and what they pin in the kernel), and
+ * the memory of those that are no more. */
 void census_rest(struct census *census);
 
 /* Keeps some processes in store, so that who comes in an emergency needs no memory. 0 or -ENOMEM.
