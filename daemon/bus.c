@@ -70,8 +70,18 @@ int bus_append_foreign_member(struct bus *b, sd_bus_message *message, const char
 static void leave(struct bus *b)
 {
 	bus_drop_answers(b);
+	bus_drop_questions(b);
 	bus_io_detach(b);
 	b->bus = sd_bus_close_unref(b->bus);
+}
+
+/* libsystemd (252) aborts when a bus is freed to which an object was added in part only, for want
+ * of memory.  That one is closed, and kept. */
+static void abandon(struct bus *b)
+{
+	bus_io_detach(b);
+	sd_bus_close(b->bus);
+	b->bus = NULL;
 }
 
 /* Called for each message before sd-bus looks at it.  Only calls are accepted from senders other
@@ -207,6 +217,8 @@ static void try_to_join(struct bus *b, usec_t now)
 	bus_forget_news(b);
 	if (r == 0)
 		return;
+	if (r == -ENOMEM && b->bus)
+		abandon(b);
 	leave(b);
 	if (!b->has_said_why)
 		log_info("bus: none (%s), going on without", strerror(-r));
