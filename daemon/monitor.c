@@ -21,6 +21,8 @@
 #define TIMER_SLACK (1 * USEC_PER_MSEC)
 /* A trigger means: watch for at least so long. */
 #define TRIGGER_WATCH_USEC (10 * USEC_PER_SEC)
+/* The loop itself had no memory: it is tried again after so long. */
+#define NO_MEMORY_USEC (10 * USEC_PER_MSEC)
 
 usec_t monitor_now(void)
 {
@@ -285,6 +287,24 @@ void monitor_arm_pressure(struct manager *m)
 	sd_event_source_set_io_fd_own(m->psi_source, true);
 }
 
+/* As sd_event_loop(), but that memory is short is no reason to stop protecting: sd-event allocates
+ * in between, and can be run again.  (Where that lasts, the watchdog ends it.) */
+static int run_loop(struct manager *m)
+{
+	int r = 0;
+
+	while (r >= 0 && sd_event_get_state(m->event) != SD_EVENT_FINISHED) {
+		r = sd_event_run(m->event, UINT64_MAX);
+		if (r != -ENOMEM)
+			continue;
+		(void)usleep(NO_MEMORY_USEC);
+		r = look(m); /* the timer may not have been asked */
+	}
+	if (r < 0)
+		return r;
+	return sd_event_get_exit_code(m->event, &r) < 0 ? 0 : r;
+}
+
 int monitor_run(struct manager *m)
 {
 	int r;
@@ -296,7 +316,7 @@ int monitor_run(struct manager *m)
 	if (r < 0)
 		return r;
 	notify_ready(m);
-	r = sd_event_loop(m->event);
+	r = run_loop(m);
 	sd_notify(0, "STOPPING=1");
 	return r;
 }
