@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/account.h"
 #include "daemon/bus-internal.h"
 #include "daemon/bus.h"
 #include "daemon/log.h"
@@ -31,10 +32,10 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#define CALLER "org.freedesktop.DBus"
-#define TURNS  64
+#define TURNS 64
 /* An answer needs no more allocations than so many. */
 #define N_MALLOCS_MAX 20000U
+#define N_STEPS_MAX   2000U
 
 static struct {
 	char path[64], conf[64];
@@ -55,7 +56,51 @@ static struct {
 	char error[256]; /* of the last answer; "": none */
 	char error_text[512];
 	unsigned n_allowed; /* allocations of the daemon in a turn; UINT_MAX: all */
+	bool is_counting;   /* the steps in which a message is put together */
+	unsigned n_steps, n_steps_allowed;
 } test;
+
+/* The step fails, as the library does without memory (which it mostly has reserved). */
+static bool step_fails(void)
+{
+	return test.is_counting && test.n_steps++ >= test.n_steps_allowed;
+}
+
+int __wrap_sd_bus_message_append(sd_bus_message *message, const char *types, ...);
+int __wrap_sd_bus_message_append(sd_bus_message *message, const char *types, ...)
+{
+	va_list ap;
+	int r;
+
+	if (step_fails())
+		return -ENOMEM;
+	va_start(ap, types);
+	r = sd_bus_message_appendv(message, types, ap);
+	va_end(ap);
+	return r;
+}
+
+int __real_sd_bus_message_open_container(sd_bus_message *message, char type, const char *contents);
+int __wrap_sd_bus_message_open_container(sd_bus_message *message, char type, const char *contents);
+int __wrap_sd_bus_message_open_container(sd_bus_message *message, char type, const char *contents)
+{
+	return step_fails() ? -ENOMEM
+			    : __real_sd_bus_message_open_container(message, type, contents);
+}
+
+int __real_sd_bus_message_close_container(sd_bus_message *message);
+int __wrap_sd_bus_message_close_container(sd_bus_message *message);
+int __wrap_sd_bus_message_close_container(sd_bus_message *message)
+{
+	return step_fails() ? -ENOMEM : __real_sd_bus_message_close_container(message);
+}
+
+int __real_sd_bus_message_new_method_return(sd_bus_message *call, sd_bus_message **ret);
+int __wrap_sd_bus_message_new_method_return(sd_bus_message *call, sd_bus_message **ret);
+int __wrap_sd_bus_message_new_method_return(sd_bus_message *call, sd_bus_message **ret)
+{
+	return step_fails() ? -ENOMEM : __real_sd_bus_message_new_method_return(call, ret);
+}
 
 static int answer_question(sd_bus_message *message)
 {
@@ -131,7 +176,9 @@ static void pump(void)
 
 		accept_daemon();
 		allow_mallocs(false);
+		test.is_counting = test.n_steps_allowed != UINT32_MAX;
 		r = sd_event_run(test.m->event, 0);
+		test.is_counting = false;
 		allow_mallocs(true);
 		assert_true(r >= 0 || (r == -ENOMEM && test.n_allowed != UINT32_MAX));
 		while (test.peer && (n = sd_bus_process(test.peer, NULL)) > 0)
@@ -272,7 +319,7 @@ static int setup(void **state)
 	memset(&test, 0, sizeof(test));
 	test.says_hello = true;
 	test.name_answer = 1;
-	test.n_allowed = UINT32_MAX;
+	test.n_allowed = test.n_steps_allowed = UINT32_MAX;
 	snprintf(test.path, sizeof(test.path), "/tmp/test-bus-%d", getpid());
 	snprintf(test.conf, sizeof(test.conf), "/tmp/test-bus-%d.conf", getpid());
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", test.path);
@@ -561,7 +608,6 @@ static void test_news_are_said_once(void **state)
 	assert_string_equal(test.signals, "LowMemory\nLowMemory\n");
 }
 
-#if FAIL_MALLOC_WORKS
 /* Joined, and it answers as before. */
 static void check_recovers(void)
 {
@@ -577,7 +623,37 @@ static void check_recovers(void)
 	assert_true(test.is_answered);
 	assert_string_equal(test.error, "");
 }
-#endif
+
+/* Of each answer each step fails once: the caller is told, and the next call is answered. */
+static void test_answers_that_cannot_be_put_together(void **state)
+{
+	struct history_entry entry;
+
+	history_entry_init(&entry);
+	history_set_text(entry.kind, sizeof(entry.kind), "killed");
+	history_set_text(entry.outcome, sizeof(entry.outcome), "gone");
+	history_put(account_history(test.m->account), &entry);
+	test.m->stuck.since = 1;
+	test.m->stuck.account.n_rows = 1;
+	test.m->stuck.account.rows[0].text = "tmpfs";
+	test.m->stuck.largest_pid = 1;
+	test.m->conflicts = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		check_recovers();
+		for (unsigned n = 0; n < N_STEPS_MAX; n++) {
+			bus_forget_outlook(test.m->bus);
+			test.n_steps = 0;
+			test.n_steps_allowed = n;
+			call(&calls[i]);
+			test.n_steps_allowed = UINT32_MAX;
+			assert_true(test.is_answered);
+			if (!test.error[0] && test.n_steps <= n)
+				break;
+			assert_true(n + 1 < N_STEPS_MAX);
+		}
+	}
+	check_recovers();
+}
 
 /* All allocations but the first few fail, for each number of these: until there are enough. */
 static void test_answers_without_memory(void **state)
@@ -672,6 +748,7 @@ int main(void)
 		TEST(test_questions_that_are_not_answered),
 		TEST(test_while_a_victim_exits),
 		TEST(test_news_are_said_once),
+		TEST(test_answers_that_cannot_be_put_together),
 		TEST(test_answers_without_memory),
 		TEST(test_joining_without_memory),
 		TEST(test_news_without_memory),
