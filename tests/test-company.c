@@ -49,6 +49,9 @@ static struct {
 	unsigned n_sharers;
 	size_t group_length;
 	int group_result;
+	int own_cgroup_result;
+	char state; /* of all processes, by /proc */
+	bool group_is_gone;
 	uint64_t footprints[8]; /* by pid from VICTIM on; UINT64_MAX: gone */
 } test;
 
@@ -130,13 +133,14 @@ int __wrap_cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid,
 			     size_t size)
 {
 	strcpy(buf, "/reckond");
-	return 0;
+	return test.own_cgroup_result;
 }
 
 int __wrap_proc_read_stat(int proc_fd, pid_t pid, struct proc_stat *ret);
 int __wrap_proc_read_stat(int proc_fd, pid_t pid, struct proc_stat *ret)
 {
-	*ret = (struct proc_stat){ .pid = pid, .start_ticks = START };
+	*ret = (struct proc_stat){ .pid = pid, .start_ticks = START, .n_threads = 1 };
+	ret->state = test.state ? test.state : 'S';
 	return test.footprints[pid - VICTIM] == UINT64_MAX ? PROC_GONE : 0;
 }
 
@@ -147,6 +151,20 @@ int __wrap_proc_read_memory(int proc_fd, const struct proc_stat *stat, bool with
 {
 	*ret = (struct proc_memory){ .anon = test.footprints[stat->pid - VICTIM] };
 	return 0;
+}
+
+bool __wrap_kill_group_is_gone(const struct kill_ops *ops, int proc_fd,
+			       const struct kill_target *target, const struct kill_group *group);
+bool __wrap_kill_group_is_gone(const struct kill_ops *ops, int proc_fd,
+			       const struct kill_target *target, const struct kill_group *group)
+{
+	return test.group_is_gone;
+}
+
+bool __wrap_kill_is_gone(const struct kill_victim *victim);
+bool __wrap_kill_is_gone(const struct kill_victim *victim)
+{
+	return victim->pid == 0;
 }
 
 static struct census_process *add(pid_t pid, uint64_t bytes, const char *cgroup)
@@ -491,6 +509,115 @@ static void test_the_footprint_of_all(void **state)
 	assert_int_equal(company_footprint(test.m), UINT64_MAX);
 }
 
+/* The time for it is over: which of them share it is not looked at any more. */
+static void test_sharers_that_there_is_no_time_for(void **state)
+{
+	struct decision *d = &test.m->decision;
+
+	test.n_sharers = SHARERS_MAX < KILL_OTHERS_MAX + 2 ? SHARERS_MAX : KILL_OTHERS_MAX + 2;
+	for (unsigned i = 1; i <= test.n_sharers; i++)
+		add(VICTIM + (pid_t)i, 4 * MIB, "/a/b");
+	test.open_takes = USEC_PER_MSEC;
+	assert_int_equal(gather(), REPORT_NOTHING);
+	assert_int_equal(d->n_sharers + d->n_sharers_left, test.n_sharers);
+	assert_int_equal(d->n_sharers, min_u64(test.n_sharers, KILL_OTHERS_MAX));
+}
+
+/* There is no place for it at all: it keeps what is common. */
+static void test_a_family_beyond_all_places(void **state)
+{
+	struct decision *d = &test.m->decision;
+	unsigned n = KILL_TOGETHER_MAX + 1;
+
+	for (unsigned i = 1; i <= n; i++)
+		add(VICTIM + (pid_t)i, 450 * MIB, "/a/b");
+	share_with_relatives();
+	assert_int_equal(gather(), REPORT_NOTHING);
+	assert_int_equal(d->n_relatives, KILL_TOGETHER_MAX);
+	assert_int_equal(d->memory.kept, 400 * MIB);
+}
+
+/* Where the daemon itself is, is not known: then no cgroup is killed as a whole. */
+static void test_no_cgroup_is_killed_where_the_own_one_is_not_known(void **state)
+{
+	test.own_cgroup_result = -EACCES;
+	test.group_length = strlen("/a/b");
+	test.policy.target = test.m->decision.target = POLICY_TARGET_CGROUP;
+	assert_int_equal(gather(), REPORT_CANNOT_OPEN);
+	assert_int_equal(test.m->decision.error, -EPERM);
+}
+
+/* The victim was moved since the census: the cgroup's members are not known, and not guessed. */
+static void test_a_cgroup_that_the_census_does_not_know(void **state)
+{
+	struct decision *d = &test.m->decision;
+
+	add(VICTIM + 1, 30 * MIB, "/a/b");
+	strcpy(d->cgroup, "/c/d");
+	test.group_length = strlen("/c/d");
+	d->target = test.policy.target = POLICY_TARGET_CGROUP;
+	assert_int_equal(gather(), REPORT_NOTHING);
+	assert_string_equal(d->group, "/c/d");
+	assert_int_equal(test.m->victim.n_others, 0);
+	assert_int_equal(d->n_processes, 1);
+}
+
+/* After repeated kills in it: one process was chosen, and all are killed; zombies do not count. */
+static void test_a_cgroup_as_one(void **state)
+{
+	struct decision *d = &test.m->decision;
+
+	add(VICTIM + 1, 30 * MIB, "/a/b");
+	add(VICTIM + 2, 0, "/a/b");
+	d->target = POLICY_TARGET_CGROUP;
+	d->as_one = VICTIM_AS_CGROUP;
+	test.group_length = strlen("/a/b");
+	test.odd = VICTIM + 2;
+	test.odd_why = ELIGIBILITY_NO_MEMORY;
+	assert_int_equal(gather(), REPORT_NOTHING);
+	assert_int_equal(d->n_processes, 2);
+	assert_int_equal(d->memory.anon, 542 * MIB);
+}
+
+/* As many as there are places for. */
+static void test_siblings_beyond_all_places(void **state)
+{
+	census_find(&test.m->census, VICTIM)->ppid = 99;
+	for (unsigned i = 1; i <= KILL_OTHERS_MAX + 5; i++)
+		add(VICTIM + (pid_t)i, 16 * MIB, "/a/b")->ppid = 99;
+	test.m->decision.as_one = VICTIM_AS_SIBLINGS;
+	assert_int_equal(gather(), REPORT_NOTHING);
+	assert_int_equal(test.m->decision.n_siblings, KILL_OTHERS_MAX);
+}
+
+/* The victim, those that no pidfd is kept of, and the cgroup: all of them. */
+static void test_all_have_to_be_gone(void **state)
+{
+	static const struct {
+		bool victim, group;
+		uint64_t rest; /* its start as it is now */
+		char state;
+		bool is_gone;
+	} cases[] = {
+		{ true, true, UINT64_MAX, 0, true }, /* vanished */
+		{ false, true, UINT64_MAX, 0, false }, { true, false, UINT64_MAX, 0, false },
+		{ true, true, START, 'S', false },     { true, true, START, 'Z', true },
+		{ true, true, START + 1, 'S', true }, /* another by that pid */
+	};
+	struct decision *d = &test.m->decision;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		d->rest.n = d->n_rest_gone = 0;
+		assert_true(kill_rest_add(&d->rest, VICTIM + 5,
+					  cases[i].rest == START + 1 ? START + 1 : START));
+		test.footprints[5] = cases[i].rest == UINT64_MAX ? UINT64_MAX : 0;
+		test.state = cases[i].state;
+		test.m->victim.pid = cases[i].victim ? 0 : VICTIM;
+		test.group_is_gone = cases[i].group;
+		assert_int_equal(company_is_gone(test.m), cases[i].is_gone);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -506,6 +633,13 @@ int main(void)
 		TEST(test_a_cgroup_that_cannot_be_killed_as_a_whole),
 		TEST(test_siblings_after_repeated_kills),
 		TEST(test_the_footprint_of_all),
+		TEST(test_sharers_that_there_is_no_time_for),
+		TEST(test_a_family_beyond_all_places),
+		TEST(test_no_cgroup_is_killed_where_the_own_one_is_not_known),
+		TEST(test_a_cgroup_that_the_census_does_not_know),
+		TEST(test_a_cgroup_as_one),
+		TEST(test_siblings_beyond_all_places),
+		TEST(test_all_have_to_be_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
