@@ -19,6 +19,7 @@
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
+#include "daemon/stalls.h"
 #include "daemon/tick.h"
 #include "lib/io.h"
 #include "lib/sharers.h"
@@ -49,6 +50,8 @@ static struct {
 	pid_t sharer;		   /* shares the memory of all */
 	int sharers_error;
 	unsigned n_signals, n_complaints;
+	bool by_pressure;
+	enum stalls_answer answer;
 } test;
 
 int __real_memory_sample(struct memory_source *source, struct memory_reading *ret);
@@ -130,6 +133,32 @@ void __wrap_report_sample_failed(struct manager *m, int error, usec_t now)
 {
 	test.n_complaints++;
 	__real_report_sample_failed(m, error, now);
+}
+
+/* The policy goes by pressure, of which the cgroups tell. */
+bool __real_policy_waits_for_pressure(const struct policy *policy);
+bool __wrap_policy_waits_for_pressure(const struct policy *policy);
+bool __wrap_policy_waits_for_pressure(const struct policy *policy)
+{
+	return test.by_pressure || __real_policy_waits_for_pressure(policy);
+}
+
+void __real_policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
+			 struct policy_judgement *ret);
+void __wrap_policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
+			 struct policy_judgement *ret);
+void __wrap_policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
+			 struct policy_judgement *ret)
+{
+	__real_policy_judge(set, reading, now, ret);
+	if (test.by_pressure && reading->stalls_are_explained)
+		ret->policy = NULL;
+}
+
+enum stalls_answer __wrap_stalls_ask(struct manager *m, const struct policy *policy, usec_t now);
+enum stalls_answer __wrap_stalls_ask(struct manager *m, const struct policy *policy, usec_t now)
+{
+	return test.answer;
 }
 
 static struct kill_ops ops;
@@ -537,6 +566,34 @@ static void test_a_cgroup_that_cannot_be_listed(void **state)
 	assert_true(is_killed(large));
 }
 
+/* The stall of one cgroup at its own limit is not the machine's: no process is killed for it, and
+ * that is kept and reported once.  While that is not known, it is waited for. */
+static void test_pressure_that_is_a_cgroups_own(void **state)
+{
+	pid_t victim;
+	uint64_t id;
+
+	require_scope();
+	victim = spawn("/a", 16);
+	start(KILL);
+	test.by_pressure = true;
+	test.answer = STALLS_UNKNOWN;
+	(void)tick(test.m, monitor_now());
+	assert_int_equal(history_count(account_history(test.m->account)), 0);
+	test.answer = STALLS_EXPLAINED;
+	(void)tick(test.m, monitor_now());
+	assert_string_equal(newest()->kind, "explained");
+	id = newest()->id;
+	(void)tick(test.m, monitor_now());
+	assert_int_equal(newest()->id, id);
+	assert_int_equal(test.m->decision.pid, 0);
+	test.answer = STALLS_COUNT;
+	step();
+	assert_int_equal(test.m->decision.pid, victim);
+	settle();
+	assert_true(is_killed(victim));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -549,6 +606,7 @@ int main(void)
 		TEST(test_a_victim_of_which_the_freezer_cannot_be_read),
 		TEST(test_sharers_that_cannot_be_had),
 		TEST(test_a_cgroup_that_cannot_be_listed),
+		TEST(test_pressure_that_is_a_cgroups_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
