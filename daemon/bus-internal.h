@@ -98,7 +98,8 @@ struct bus {
 	struct quota quota;
 	struct bus_waiting waiting[BUS_WAITING_MAX]; /* in the order in which they came */
 	unsigned n_waiting;
-	unsigned n_questions; /* of ours: bus-access.c */
+	struct question *questions; /* of ours: bus-access.c */
+	unsigned n_questions;
 	bool hides_processes; /* of one user from another */
 	usec_t hides_read_at;
 	size_t n_bytes; /* of the answer that is being built, roughly */
@@ -237,6 +238,8 @@ void bus_forget_killed(struct bus *bus);
  * a method handler returns. */
 int bus_call_if_permitted(struct bus *bus, sd_bus_message *call, bus_answer_fn then,
 			  const char *why_not);
+/* Nobody is there any more to answer them. */
+void bus_drop_questions(struct bus *bus);
 /* Does /proc hide processes of other users here (hidepid)?  Then only root is told of processes. */
 bool bus_hides_processes(struct bus *bus);
 

@@ -23,6 +23,8 @@
 #define TRIGGER_WATCH_USEC (10 * USEC_PER_SEC)
 /* Then it exits, and the service manager starts it again. */
 #define LOOP_FAILURES_MAX 8
+/* A call of the loop's own failed: it is tried again after so long. */
+#define LOOP_AGAIN_USEC (10 * USEC_PER_MSEC)
 
 usec_t monitor_now(void)
 {
@@ -299,17 +301,31 @@ void monitor_arm_pressure(struct manager *m)
 	sd_event_source_set_io_fd_own(m->psi_source, true);
 }
 
-/* A call of the loop's own that fails once in a while is no reason to protect nothing any more. */
+/* As sd_event_loop(), but a call of the loop's own that fails once in a while is no reason to stop
+ * protecting, nor is that memory is short: sd-event allocates in between, and can be run again.
+ * (Where that lasts, the watchdog ends it.) */
 static int run_loop(struct manager *m)
 {
-	for (unsigned n_failures = 0;; n_failures++) {
-		int r = sd_event_loop(m->event);
+	unsigned n_failures = 0;
+	int r = 0;
 
-		if (r >= 0 || sd_event_get_state(m->event) == SD_EVENT_FINISHED ||
-		    n_failures == LOOP_FAILURES_MAX)
+	while (sd_event_get_state(m->event) != SD_EVENT_FINISHED) {
+		r = sd_event_run(m->event, UINT64_MAX);
+		if (r >= 0 || sd_event_get_state(m->event) == SD_EVENT_FINISHED)
+			continue;
+		if (r != -ENOMEM) {
+			if (n_failures++ == LOOP_FAILURES_MAX)
+				return r;
+			log_warning("The event loop failed: %s; continuing.", strerror(-r));
+		}
+		(void)usleep(LOOP_AGAIN_USEC);
+		r = look(m); /* the timer may not have been asked */
+		if (r < 0)
 			return r;
-		log_warning("The event loop failed: %s; continuing.", strerror(-r));
 	}
+	if (r < 0)
+		return r;
+	return sd_event_get_exit_code(m->event, &r) < 0 ? 0 : r;
 }
 
 int monitor_run(struct manager *m)
