@@ -19,6 +19,8 @@
  * these over all below. */
 #define BATCH_BUNDLE (64 * KIB)
 #define BATCH_CGROUP (256 * KIB)
+/* A bundle of cgroups passes all up at once: the range above is what it was without it. */
+#define BATCH_CGROUPS 1
 
 #define SPARE_ENOUGH 128 /* ready for who comes in an emergency */
 
@@ -45,7 +47,8 @@ static void branch_init(struct census_branch *branch, enum census_kind kind, int
 	node_init(&branch->node, kind);
 	tally_init(&branch->tally, batch);
 	branch->first_process = NULL;
-	branch->n_processes = branch->n_branches = 0;
+	branch->n_processes = branch->n_cgroups = 0;
+	branch->n_bundles = 0;
 }
 
 static bool raise(struct census_node *node, const struct census_node *below)
@@ -131,7 +134,21 @@ static void process_detach(struct census *census, struct census_process *process
 	census->n_nodes--;
 }
 
-static void move_all(struct census *census, struct census_branch *from, struct census_branch *to)
+static void cgroup_attach(struct census *census, struct census_cgroup *cgroup,
+			  struct census_branch *branch)
+{
+	branch_attach(census, &cgroup->branch, branch);
+	branch->n_cgroups++;
+}
+
+static void cgroup_detach(struct census *census, struct census_cgroup *cgroup)
+{
+	census_branch_of(cgroup->branch.tally.parent)->n_cgroups--;
+	branch_detach(census, &cgroup->branch);
+}
+
+static void move_processes(struct census *census, struct census_branch *from,
+			   struct census_branch *to)
 {
 	while (from->first_process) {
 		struct census_process *process = from->first_process;
@@ -139,6 +156,60 @@ static void move_all(struct census *census, struct census_branch *from, struct c
 		process_detach(census, process);
 		process_attach(census, process, to);
 	}
+}
+
+/* (Bundles may stand between them.) */
+static void move_cgroups(struct census *census, struct census_branch *from,
+			 struct census_branch *to)
+{
+	struct census_node *child = census_node_of(from->tally.first_child), *next;
+
+	for (; from->n_cgroups > 0; child = next) {
+		next = census_next_below(child);
+		if (child->kind != CENSUS_CGROUP)
+			continue;
+		cgroup_detach(census, (struct census_cgroup *)child);
+		cgroup_attach(census, (struct census_cgroup *)child, to);
+	}
+}
+
+static void move_all(struct census *census, enum census_kind kind, struct census_branch *from,
+		     struct census_branch *to)
+{
+	if (kind == CENSUS_BUNDLE_OF)
+		move_processes(census, from, to);
+	else
+		move_cgroups(census, from, to);
+}
+
+/* Full: all that are directly on the branch are on a bundle from now on.  0 or -ENOMEM. */
+static int make_bundle(struct census *census, enum census_kind kind, struct census_branch *branch)
+{
+	struct census_branch *bundle = malloc(sizeof(*bundle));
+
+	if (!bundle)
+		return -ENOMEM;
+	branch_init(bundle, kind, kind == CENSUS_BUNDLE_OF ? BATCH_BUNDLE : BATCH_CGROUPS);
+	branch_attach(census, bundle, branch);
+	branch->n_bundles++;
+	move_all(census, kind, branch, bundle);
+	return 0;
+}
+
+/* Where few are left of a bundle, and few are directly on the branch, all are. */
+static void drop_bundle_if_small(struct census *census, struct census_branch *bundle)
+{
+	struct census_branch *branch = census_branch_of(bundle->tally.parent);
+	enum census_kind kind = bundle->node.kind;
+	unsigned n = kind == CENSUS_BUNDLE_OF ? bundle->n_processes : bundle->n_cgroups;
+	unsigned n_beside = kind == CENSUS_BUNDLE_OF ? branch->n_processes : branch->n_cgroups;
+
+	if (n > 0 && n + n_beside > CENSUS_BUNDLE / 2)
+		return;
+	move_all(census, kind, bundle, branch);
+	branch_detach(census, bundle);
+	free(bundle);
+	branch->n_bundles--;
 }
 
 int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgroups,
@@ -203,18 +274,24 @@ int census_reserve(struct census *census)
 	return 0;
 }
 
+static bool is_empty(const struct census_branch *branch)
+{
+	return branch->n_processes == 0 && branch->n_cgroups == 0 && branch->n_bundles == 0;
+}
+
+/* And those above that are empty without it. */
 static void cgroup_drop_if_empty(struct census *census, struct census_cgroup *cgroup)
 {
-	while (cgroup && cgroup->branch.n_branches == 0 && cgroup->branch.n_processes == 0) {
-		struct census_node *parent = census_above(cgroup);
+	while (cgroup && is_empty(&cgroup->branch)) {
+		struct census_node *above = census_above(cgroup);
+		struct census_branch *branch = census_branch_of(cgroup->branch.tally.parent);
 
-		branch_detach(census, &cgroup->branch);
+		cgroup_detach(census, cgroup);
+		if (branch->node.kind == CENSUS_BUNDLE_OF_CGROUPS)
+			drop_bundle_if_small(census, branch);
 		census_paths_remove(&census->paths, cgroup);
 		free(cgroup);
-		if (parent->kind != CENSUS_CGROUP)
-			break;
-		cgroup = (struct census_cgroup *)parent;
-		cgroup->branch.n_branches--;
+		cgroup = above->kind == CENSUS_CGROUP ? (struct census_cgroup *)above : NULL;
 	}
 }
 
@@ -252,33 +329,6 @@ static void set_bounds(struct census *census, struct census_process *process)
 	raise_bounds(node_parent(node), node);
 }
 
-/* Full: all that are directly on the cgroup are on a bundle from now on.  0 or -ENOMEM. */
-static int make_bundle(struct census *census, struct census_cgroup *cgroup)
-{
-	struct census_branch *bundle = malloc(sizeof(*bundle));
-
-	if (!bundle)
-		return -ENOMEM;
-	branch_init(bundle, CENSUS_BUNDLE_OF, BATCH_BUNDLE);
-	branch_attach(census, bundle, &cgroup->branch);
-	cgroup->branch.n_branches++;
-	move_all(census, &cgroup->branch, bundle);
-	return 0;
-}
-
-/* Where few are left of a bundle, and few are directly on the cgroup, all are. */
-static void drop_bundle_if_small(struct census *census, struct census_branch *bundle,
-				 struct census_cgroup *cgroup)
-{
-	if (bundle->n_processes > 0 &&
-	    bundle->n_processes + cgroup->branch.n_processes > CENSUS_BUNDLE / 2)
-		return;
-	move_all(census, bundle, &cgroup->branch);
-	branch_detach(census, bundle);
-	free(bundle);
-	cgroup->branch.n_branches--;
-}
-
 /* Out of the tree; what is left empty by that goes too. */
 static void unplace(struct census *census, struct census_process *process)
 {
@@ -290,7 +340,7 @@ static void unplace(struct census *census, struct census_process *process)
 	process_detach(census, process);
 	set_bounds(census, process);
 	if (branch != &cgroup->branch)
-		drop_bundle_if_small(census, branch, cgroup);
+		drop_bundle_if_small(census, branch);
 	cgroup_drop_if_empty(census, cgroup);
 }
 
@@ -339,6 +389,30 @@ void census_bury(struct census *census)
 	}
 }
 
+/* On the branch, which has room for it; NULL: no memory. */
+static struct census_cgroup *make_cgroup(struct census *census, const char *path, size_t length,
+					 struct census_branch *branch)
+{
+	struct census_cgroup *cgroup;
+
+	if (branch->n_cgroups == CENSUS_BUNDLE &&
+	    make_bundle(census, CENSUS_BUNDLE_OF_CGROUPS, branch) < 0)
+		return NULL;
+	cgroup = calloc(
+		1, max_u64(sizeof(*cgroup), offsetof(struct census_cgroup, path) + length + 1));
+	if (!cgroup)
+		return NULL;
+	memcpy(cgroup->path, path, length);
+	cgroup->in_scope = cgroup_path_is_below(cgroup->path, census->policies->scope);
+	branch_init(&cgroup->branch, CENSUS_CGROUP, BATCH_CGROUP);
+	if (census_paths_add(&census->paths, cgroup) < 0) {
+		free(cgroup);
+		return NULL;
+	}
+	cgroup_attach(census, cgroup, branch);
+	return cgroup;
+}
+
 /* The cgroup, and those above it down from the root's children; NULL: no memory. */
 static struct census_cgroup *find_or_make_cgroup(struct census *census, const char *path,
 						 size_t length)
@@ -356,23 +430,9 @@ static struct census_cgroup *find_or_make_cgroup(struct census *census, const ch
 		if (!above)
 			return NULL;
 	}
-	cgroup = calloc(
-		1, max_u64(sizeof(*cgroup), offsetof(struct census_cgroup, path) + length + 1));
-	if (!cgroup) {
+	cgroup = make_cgroup(census, path, length, above ? &above->branch : &census->root);
+	if (!cgroup)
 		cgroup_drop_if_empty(census, above);
-		return NULL;
-	}
-	memcpy(cgroup->path, path, length);
-	cgroup->in_scope = cgroup_path_is_below(cgroup->path, census->policies->scope);
-	branch_init(&cgroup->branch, CENSUS_CGROUP, BATCH_CGROUP);
-	if (census_paths_add(&census->paths, cgroup) < 0) {
-		free(cgroup);
-		cgroup_drop_if_empty(census, above);
-		return NULL;
-	}
-	branch_attach(census, &cgroup->branch, above ? &above->branch : &census->root);
-	if (above)
-		above->branch.n_branches++;
 	return cgroup;
 }
 
@@ -386,7 +446,8 @@ int census_place(struct census *census, struct census_process *process, const ch
 	cgroup = find_or_make_cgroup(census, path, strlen(path));
 	if (!cgroup)
 		return -ENOMEM;
-	if (cgroup->branch.n_processes == CENSUS_BUNDLE && make_bundle(census, cgroup) < 0)
+	if (cgroup->branch.n_processes == CENSUS_BUNDLE &&
+	    make_bundle(census, CENSUS_BUNDLE_OF, &cgroup->branch) < 0)
 		return -ENOMEM;
 	process_attach(census, process, &cgroup->branch);
 	return 0;
@@ -556,7 +617,7 @@ static void tighten(struct census *census, struct census_node *node)
 	node->weight_max = 0;
 	node->reach_max = INT64_MIN;
 	node->estimate_max = 0;
-	census_for_each_child(child, node) {
+	census_for_each_below(child, node) {
 		tighten(census, child);
 		(void)raise(node, child);
 	}

@@ -4,9 +4,11 @@
  * every node.
  *
  * Processes hang on their cgroup, or where it has many, on bundles of CENSUS_BUNDLE under it;
- * cgroups under the cgroup above, the outermost under the machine.  Kernel threads are not in the
- * tree.  At each node: the tally of anonymous, swapped and shared bytes below; and a bound on the
- * score of any process below, by which a choice passes over a whole subtree (victim.c).
+ * cgroups under the cgroup above, the outermost under the machine, and where that has many, on
+ * bundles as well, which only what skips them sees (census_for_each_below()).  Kernel threads are
+ * not in the tree.  At each node: the tally of anonymous, swapped and shared bytes below; and a
+ * bound on the score of any process below, by which a choice passes over a whole subtree
+ * (victim.c).
  *
  * Kept fresh in four ways, each in its time: census_sweep() reads everybody (once, when watch
  * begins); census_find_new() looks at who has come since, by the pids given out since; a round of
@@ -43,7 +45,8 @@
 enum census_kind {
 	CENSUS_MACHINE,
 	CENSUS_CGROUP,
-	CENSUS_BUNDLE_OF, /* processes of one cgroup */
+	CENSUS_BUNDLE_OF_CGROUPS, /* directly below one cgroup, or the machine */
+	CENSUS_BUNDLE_OF,	  /* processes of one cgroup */
 	CENSUS_PROCESS,
 };
 
@@ -66,8 +69,9 @@ struct census_branch {
 	struct census_node node;
 	struct tally_node tally;
 	struct census_process *first_process;
-	unsigned n_processes; /* directly on it */
-	unsigned n_branches;  /* bundles and cgroups directly below */
+	uint8_t n_processes; /* directly on it, as the next: CENSUS_BUNDLE at most */
+	uint8_t n_cgroups;
+	unsigned n_bundles; /* of either kind */
 };
 
 struct census_cgroup {
@@ -163,7 +167,11 @@ static inline struct census_cgroup *census_cgroup_of(const struct census_process
 /* The cgroup or machine that a cgroup is below. */
 static inline struct census_node *census_above(const struct census_cgroup *cgroup)
 {
-	return &census_branch_of(cgroup->branch.tally.parent)->node;
+	struct census_branch *branch = census_branch_of(cgroup->branch.tally.parent);
+
+	if (branch->node.kind == CENSUS_BUNDLE_OF_CGROUPS)
+		branch = census_branch_of(branch->tally.parent);
+	return &branch->node;
 }
 
 /* So long a measured share bounds a process from above: relatives may exit meanwhile, and what was
@@ -387,30 +395,56 @@ struct census_process *census_next(const struct census *census, size_t *i);
 #define census_for_each(census, process)                                                           \
 	census_for_each_(census, process, CENSUS_PASTE(census_i_, __LINE__))
 
-/* The processes directly on a node, then the branches below it. */
-static inline struct census_node *census_first_branch(const struct census_branch *branch)
+static inline struct census_node *census_node_of(const struct tally_node *tally)
 {
-	const struct tally_node *tally = branch->tally.first_child;
-
 	return tally ? &census_branch_of(tally)->node : NULL;
+}
+
+/* The processes directly on a node, then the branches directly below it: for what skips them. */
+static inline struct census_node *census_first_below(const struct census_node *node)
+{
+	const struct census_branch *branch = (const struct census_branch *)node;
+
+	return branch->first_process ? &branch->first_process->node
+				     : census_node_of(branch->tally.first_child);
+}
+
+static inline struct census_node *census_next_below(const struct census_node *child)
+{
+	const struct census_process *process = (const struct census_process *)child;
+
+	if (child->kind != CENSUS_PROCESS)
+		return census_node_of(((const struct census_branch *)child)->tally.next);
+	return process->next ? &process->next->node
+			     : census_node_of(process->above->tally.first_child);
+}
+
+#define census_for_each_below(child, node)                                                         \
+	for ((child) = census_first_below(node); (child); (child) = census_next_below(child))
+
+/* The same for all others: of a bundle of cgroups (which is never empty) each of these. */
+static inline struct census_node *census_unbundle(struct census_node *node)
+{
+	return node && node->kind == CENSUS_BUNDLE_OF_CGROUPS ? census_first_below(node) : node;
 }
 
 static inline struct census_node *census_first_child(const struct census_node *node)
 {
-	const struct census_branch *branch = (const struct census_branch *)node;
-
-	return branch->first_process ? &branch->first_process->node : census_first_branch(branch);
+	return census_unbundle(census_first_below(node));
 }
 
 static inline struct census_node *census_next_child(const struct census_node *child)
 {
-	const struct census_process *process = (const struct census_process *)child;
-	const struct tally_node *tally;
+	struct census_node *next = census_next_below(child);
 
-	if (child->kind == CENSUS_PROCESS)
-		return process->next ? &process->next->node : census_first_branch(process->above);
-	tally = ((const struct census_branch *)child)->tally.next;
-	return tally ? &census_branch_of(tally)->node : NULL;
+	if (!next && child->kind == CENSUS_CGROUP) {
+		const struct tally_node *above =
+			((const struct census_branch *)child)->tally.parent;
+
+		if (census_branch_of(above)->node.kind == CENSUS_BUNDLE_OF_CGROUPS)
+			next = census_node_of(above->next);
+	}
+	return census_unbundle(next);
 }
 
 #define census_for_each_child(child, parent)                                                       \

@@ -1184,7 +1184,7 @@ static uint64_t count_below(const struct census_node *node, size_t *n_nodes)
 	++*n_nodes;
 	if (node->kind == CENSUS_PROCESS)
 		return ((const struct census_process *)node)->memory.anon;
-	census_for_each_child(child, node)
+	census_for_each_below(child, node)
 		sum += count_below(child, n_nodes);
 	assert_int_equal(sum,
 			 tally_precise(&((const struct census_branch *)node)->tally, TALLY_ANON));
