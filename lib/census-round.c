@@ -66,9 +66,9 @@ static void start_round(struct census *census, usec_t now, uint64_t allocated, b
 		}
 	for (unsigned i = 1; i < ARRAY_SIZE(starts); i++)
 		starts[i] += starts[i - 1];
-	census_for_each(census, process)
+	for (size_t i = 0; (process = census_next(census, &i));)
 		if (!process->kthread)
-			census->order[starts[255 - size_class(process)]++] = process;
+			census->order[starts[255 - size_class(process)]++] = (uint32_t)i;
 	census->n_order = census->n_by_size = n;
 	census->i_order = 0;
 	census->compares = census->compares_next;
@@ -131,7 +131,7 @@ static bool reread_all(struct census *census, struct census_process *process, ui
 
 static int reread(struct census *census, size_t i, usec_t now, uint64_t allocated)
 {
-	struct census_process *process = census->order[i];
+	struct census_process *process = census_at(census, census->order[i]);
 	struct census_sweep sweep = {
 		.census = census,
 		.now = now,

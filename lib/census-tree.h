@@ -4,9 +4,6 @@
 
 #include "lib/census.h"
 
-/* For a listing: some 150 names at a time. */
-#define CENSUS_SCRATCH_SIZE (4 * KIB)
-
 /* A process at no place yet; NULL: no memory. */
 struct census_process *census_add(struct census *census, pid_t pid, uint64_t start_ticks);
 

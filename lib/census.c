@@ -95,11 +95,12 @@ static void branch_detach(struct census *census, struct census_branch *branch)
 }
 
 /* Its branch holds what is new, and no longer what is old. */
-static void count_on(struct census_branch *branch, const struct proc_memory *new,
-		     const struct proc_memory *old)
+static void count_on(struct census *census, struct census_branch *branch,
+		     const struct proc_memory *new, const struct proc_memory *old)
 {
-	tally_add(&branch->tally, TALLY_ANON, (int64_t)(new->anon - old->anon));
-	tally_add(&branch->tally, TALLY_SWAP, (int64_t)(new->swap - old->swap));
+	census->anon += new->anon - old->anon;
+	tally_add(&branch->tally, TALLY_ANON,
+		  (int64_t)(new->anon + new->swap - old->anon - old->swap));
 	tally_add(&branch->tally, TALLY_OTHER,
 		  (int64_t)(new->shmem + new->pagetables - old->shmem - old->pagetables));
 }
@@ -113,7 +114,7 @@ static void process_attach(struct census *census, struct census_process *process
 	process->next = branch->first_process;
 	branch->first_process = process;
 	branch->n_processes++;
-	count_on(branch, &process->memory, &no_memory);
+	count_on(census, branch, &process->memory, &no_memory);
 	add_error(&branch->node, process->node.error_sum);
 	raise_bounds(&branch->node, &process->node);
 	census->n_nodes++;
@@ -129,7 +130,7 @@ static void process_detach(struct census *census, struct census_process *process
 	*link = process->next;
 	process->above = NULL;
 	branch->n_processes--;
-	count_on(branch, &no_memory, &process->memory);
+	count_on(census, branch, &no_memory, &process->memory);
 	add_error(&branch->node, -process->node.error_sum);
 	census->n_nodes--;
 }
@@ -224,8 +225,7 @@ int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgro
 		.listing_fd = -EBADF,
 	};
 	branch_init(&census->root, CENSUS_MACHINE, TALLY_BATCH_MAX);
-	census->scratch = malloc(CENSUS_SCRATCH_SIZE);
-	return census->scratch ? 0 : -ENOMEM;
+	return 0;
 }
 
 void census_done(struct census *census)
@@ -243,7 +243,6 @@ void census_done(struct census *census)
 	free(census->by_pid);
 	free(census->blocks);
 	free(census->order);
-	free(census->scratch);
 	*census = (struct census){ .proc_fd = -EBADF, .listing_fd = -EBADF };
 }
 
@@ -493,7 +492,7 @@ static uint64_t mapped_at_most(const struct census *census, const struct census_
 {
 	const struct census_totals *totals = &census->totals;
 	struct proc_memory memory = process->memory;
-	uint64_t grown = sub_u64(process->read_at_allocated, process->status_at_allocated);
+	uint64_t grown = saturate_u64((double)process->status_behind);
 
 	if (totals->is_known)
 		grown = min_u64(grown, sub_u64(totals->pagetables, memory.pagetables));
@@ -513,7 +512,7 @@ static void put_memory(struct census *census, struct census_process *process,
 	uint64_t error;
 
 	if (process->above)
-		count_on(process->above, memory, &process->memory);
+		count_on(census, process->above, memory, &process->memory);
 	process->memory = *memory;
 	process->read_at_allocated = allocated;
 	error = interval.hi - mapped + mapped_at_most(census, process) - mapped;
@@ -536,12 +535,13 @@ static void keep_measured(struct census_process *process, struct proc_memory *me
 {
 	const struct proc_memory *old = &process->memory;
 	uint64_t off = difference(memory->shmem, old->shmem);
+	float lost;
 
 	if (old->kept > proc_mapped(memory) / CENSUS_MEASURED_OFF)
 		off += difference(memory->anon + memory->swap, old->anon + old->swap);
 	process->share_off += (float)off;
-	process->fair_share =
-		sub_u64(process->fair_share, sub_u64(proc_mapped(old), proc_mapped(memory)));
+	lost = (float)sub_u64(proc_mapped(old), proc_mapped(memory));
+	process->fair_share -= lost < process->fair_share ? lost : process->fair_share;
 	memory->is_measured = old->is_measured;
 	memory->kept = min_u64(old->kept, proc_mapped(memory));
 }
@@ -560,7 +560,7 @@ void census_count(struct census *census, struct census_process *process,
 		keep_measured(process, &full);
 	}
 	process->shmem_is_guessed = false;
-	process->status_at_allocated = allocated;
+	process->status_behind = 0;
 	put_memory(census, process, &full, allocated, now);
 }
 
@@ -577,6 +577,8 @@ void census_count_resident(struct census *census, struct census_process *process
 	memory.anon = anon;
 	keep_measured(process, &memory);
 	process->shmem_is_guessed = true;
+	process->status_behind = round_up((double)process->status_behind +
+					  (double)sub_u64(allocated, process->read_at_allocated));
 	put_memory(census, process, &memory, allocated, now);
 }
 
@@ -594,11 +596,9 @@ void census_set_totals(struct census *census, const struct memory_counters *coun
 /* What is shared copy on write is counted in each process: the sum is rather too high. */
 uint64_t census_unseen(const struct census *census)
 {
-	int64_t known = tally_approx(&census->root.tally, TALLY_ANON);
-
 	if (!census->totals.is_known || census->n_hidden > 0 || census->n_unreadable > 0)
 		return 0;
-	return sub_u64(census->totals.anon, (known > 0 ? (uint64_t)known : 0) + CENSUS_SLACK);
+	return sub_u64(census->totals.anon, add_u64(census->anon, CENSUS_SLACK));
 }
 
 /* Bottom up. */
@@ -700,8 +700,7 @@ struct interval census_node_interval(const struct census *census, const struct c
 	uint64_t growth = sub_u64(allocated, census->oldest_allocated), off;
 	int64_t approx, under, over;
 
-	approx = tally_approx(tally, TALLY_ANON) + tally_approx(tally, TALLY_SWAP) +
-		 tally_approx(tally, TALLY_OTHER);
+	approx = tally_approx(tally, TALLY_ANON) + tally_approx(tally, TALLY_OTHER);
 	tally_range(tally, &under, &over);
 	/* Each counter may be off by so much. */
 	off = TALLY_N_COUNTERS * (uint64_t)max_u64((uint64_t)under, (uint64_t)over) +

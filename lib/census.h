@@ -85,7 +85,7 @@ struct census_cgroup {
 	char path[];
 };
 
-/* A process takes 256 bytes.  Times that look back by seconds are stamps: census_stamp(). */
+/* A process takes 240 bytes.  Times that look back by seconds are stamps: census_stamp(). */
 struct census_process {
 	struct census_node node;	 /* node.weight_max is its own weight; 0: never a victim */
 	struct census_branch *above;	 /* a cgroup or a bundle; NULL for kernel threads */
@@ -94,22 +94,22 @@ struct census_process {
 	uint64_t start_ticks;		 /* with pid: the identity */
 	struct proc_memory memory;
 	uint64_t read_at_allocated;	/* bytes allocated by the machine when memory was read */
-	uint64_t status_at_allocated;	/* when shared memory and page tables were */
 	uint64_t measured_at_allocated; /* when memory.kept was */
 	uint64_t recent_footprint;	/* mapped, at most CENSUS_GROWTH_USEC ago */
 	uint64_t earlier_footprint;	/* once to twice as long ago, or when first seen */
-	uint64_t alone;	     /* when its share was measured: what its death alone frees */
-	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share; less
-				what it has lost since */
-	pid_t pid;	     /* 0: a free place */
+	pid_t pid;			/* 0: a free place */
 	pid_t ppid;
 	pid_t session;
 	uid_t uid;
-	uid_t owner;  /* of its directory in /proc, when uid was read */
-	int kept_fd;  /* statm or status, for the largest, in watch; else negative */
-	float weight; /* of the rules */
-	unsigned n_threads;
-	unsigned choice;	 /* the last in which its memory was read, or could not be */
+	int kept_fd;	  /* statm or status, for the largest, in watch; else negative */
+	float weight;	  /* of the rules */
+	unsigned choice;  /* the last in which its memory was read, or could not be */
+	float alone;	  /* when its share was measured: what its death alone frees; bytes, as the
+			     next, to a 16 millionth */
+	float fair_share; /* when that was measured: what it holds, shared pages by share; less
+			     what it has lost since */
+	float status_behind;	 /* bytes that were allocated from when shared memory and page
+				    tables were read to read_at_allocated, at least */
 	float share_off;	 /* how much of what it maps has changed since measured_at; bytes */
 	uint32_t recent_at;	 /* stamps; 0: never */
 	uint32_t compared_at;	 /* when what can change without an exec was read last */
@@ -117,11 +117,7 @@ struct census_process {
 	uint32_t share_asked_at; /* it was asked for, or told, in watch: daemon/watch.c */
 	uint32_t next_by_pid;	 /* number of the next with this hash, or of its list; 0: none */
 	unsigned code_pages;	 /* another number: another program; 0: not known */
-	short oom_score_adj;
-	short error;	    /* negative errno: its memory could not be read */
-	uint8_t generation; /* of the last listing that saw it */
-	uint8_t shares_era; /* of census.shares_era, when its share was measured */
-	char state;
+	unsigned n_threads : 24; /* PID_MAX_LIMIT is 2^22 */
 	bool kthread : 1;
 	bool asks_executable : 1;  /* a rule does, and an exec may leave the name as it is */
 	bool shmem_is_guessed : 1; /* only statm was read since */
@@ -130,6 +126,12 @@ struct census_process {
 	bool is_watched : 1;	   /* known for so long that its growth is */
 	bool has_failed : 1;	   /* could not be read in that choice */
 	bool is_unit : 1;	   /* when its share was measured: victim_apply_share() */
+	short oom_score_adj;
+	short error;	    /* negative errno: its memory could not be read */
+	uint8_t generation; /* of the last listing that saw it */
+	uint8_t shares_era; /* of census.shares_era, when its share was measured */
+	char state;
+	bool is_of_another; /* its directory in /proc was not its uid's when that was read */
 	char comm[16];
 };
 
@@ -225,6 +227,7 @@ struct census {
 	size_t n_gone;	     /* seen to have vanished in a choice, and to be dropped after it */
 	size_t n_processes;  /* kernel threads too */
 	size_t n_nodes;	     /* of the tree */
+	uint64_t anon;	     /* resident, of all processes in the tree */
 	size_t n_candidates; /* that may be a victim, as far as the census can tell */
 	size_t n_unreadable; /* processes that may not be read: never chosen */
 	size_t n_hidden;     /* of these, known by number only, since the last listing */
@@ -253,12 +256,11 @@ struct census {
 	struct census_paths paths; /* the cgroups */
 	unsigned kept_fds_max;	   /* statm files that are kept open; 0: 256 */
 	uint8_t generation;
-	char *scratch;	   /* for getdents64 */
 	pid_t looked_from; /* pids after this were looked at last time, perhaps too early; 0: none
 			    */
 
 	/* A round under way: everybody known at its start, largest first. */
-	struct census_process **order;
+	uint32_t *order; /* numbers of places */
 	size_t n_order, i_order;
 	uint64_t round_allocated; /* when the last one began, or the sweep */
 	bool compares;		  /* it compares everybody, too; the next one will */

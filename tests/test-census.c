@@ -471,7 +471,8 @@ static void test_sweep_on_every_hierarchy(void **state)
 		assert_true(census_is_in_scope(&census, p));
 		cgroup = census_cgroup_of(p);
 		assert_string_equal(cgroup->path, cases[i].path);
-		assert_int_equal(tally_precise(&cgroup->branch.tally, TALLY_ANON), 600 * PAGE);
+		assert_int_equal(tally_precise(&cgroup->branch.tally, TALLY_ANON),
+				 600 * PAGE + 8192);
 		if (cases[i].parent) {
 			const struct census_node *above = census_above(cgroup);
 
@@ -479,7 +480,7 @@ static void test_sweep_on_every_hierarchy(void **state)
 			cgroup = (const struct census_cgroup *)above;
 			assert_string_equal(cgroup->path, cases[i].parent);
 			assert_int_equal(tally_precise(&cgroup->branch.tally, TALLY_ANON),
-					 600 * PAGE);
+					 600 * PAGE + 8192);
 		}
 		census_done(&census);
 		cgroup_fs_done(&fs);
@@ -1182,8 +1183,11 @@ static uint64_t count_below(const struct census_node *node, size_t *n_nodes)
 	uint64_t sum = 0;
 
 	++*n_nodes;
-	if (node->kind == CENSUS_PROCESS)
-		return ((const struct census_process *)node)->memory.anon;
+	if (node->kind == CENSUS_PROCESS) {
+		const struct proc_memory *memory = &((const struct census_process *)node)->memory;
+
+		return memory->anon + memory->swap;
+	}
 	census_for_each_below(child, node)
 		sum += count_below(child, n_nodes);
 	assert_int_equal(sum,
