@@ -225,6 +225,7 @@ void census_begin(struct census *census, uint64_t allocated, bool with_swap)
 	census->compares_next = false;
 	census->round_allocated = allocated;
 	census->with_swap = with_swap;
+	census_begin_statuses(census);
 }
 
 int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool with_swap)

@@ -27,6 +27,18 @@ void census_drop_gone(struct census *census);
 void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
 			   uint64_t shared, uint64_t allocated, usec_t now);
 
+/*
+ * How much more, or less, of any one process may be in swap than when its status was read, if that
+ * is new: what was swapped in and out since, but for what changes hands without being read or
+ * written: pages that were in memory and in swap at once then, or are now.  (A count by CPU, which
+ * lags behind.)  A page that KSM has merged may be of a process many times, and is counted once:
+ * there the process holds no more than before.  UINT64_MAX: not known.
+ */
+uint64_t census_swap_off(const struct census *census);
+
+/* The statuses that are read from now on are new, no other. */
+void census_begin_statuses(struct census *census);
+
 /* Makes all bounds exact again; after everybody was read, or almost: allocated is of when that
  * began, and who could not be read meanwhile is as old as he is. */
 void census_tighten(struct census *census, uint64_t allocated);

@@ -503,8 +503,10 @@ static uint64_t mapped_at_most(const struct census *census, const struct census_
 	return proc_mapped(&memory);
 }
 
+/* off: how much of it may be in swap besides, or not any more. */
 static void put_memory(struct census *census, struct census_process *process,
-		       const struct proc_memory *memory, uint64_t allocated, usec_t now)
+		       const struct proc_memory *memory, uint64_t off, uint64_t allocated,
+		       usec_t now)
 {
 	uint64_t mapped = proc_mapped(memory);
 	struct interval interval =
@@ -515,7 +517,7 @@ static void put_memory(struct census *census, struct census_process *process,
 		count_on(census, process->above, memory, &process->memory);
 	process->memory = *memory;
 	process->read_at_allocated = allocated;
-	error = interval.hi - mapped + mapped_at_most(census, process) - mapped;
+	error = interval.hi - mapped + mapped_at_most(census, process) - mapped + off;
 	add_error(&process->node, error - process->node.error_sum);
 	remember_growth(process, now);
 	set_bounds(census, process);
@@ -561,7 +563,7 @@ void census_count(struct census *census, struct census_process *process,
 	}
 	process->shmem_is_guessed = false;
 	process->status_behind = 0;
-	put_memory(census, process, &full, allocated, now);
+	put_memory(census, process, &full, 0, allocated, now);
 }
 
 void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
@@ -569,6 +571,7 @@ void census_count_resident(struct census *census, struct census_process *process
 {
 	struct proc_memory memory = process->memory;
 	uint64_t file = sub_u64(memory.shared, memory.shmem);
+	uint64_t off = census->with_swap ? census_swap_off(census) : 0;
 
 	/* What has come since status was read is taken for shared memory: that is looked at anew
 	 * soon (census-read.c), and mapped files come slowly. */
@@ -579,7 +582,7 @@ void census_count_resident(struct census *census, struct census_process *process
 	process->shmem_is_guessed = true;
 	process->status_behind = round_up((double)process->status_behind +
 					  (double)sub_u64(allocated, process->read_at_allocated));
-	put_memory(census, process, &memory, allocated, now);
+	put_memory(census, process, &memory, min_u64(off, CENSUS_SWAP_OFF_MAX), allocated, now);
 }
 
 void census_set_totals(struct census *census, const struct memory_counters *counters)
@@ -590,7 +593,34 @@ void census_set_totals(struct census *census, const struct memory_counters *coun
 		.swap = sub_u64(counters->swap_total, counters->swap_free),
 		.shmem = add_u64(counters->shmem, counters->mlocked),
 		.pagetables = counters->page_tables,
+		.knows_swapped = counters->events.has_zswap && !counters->virtualised,
+		.swapped = counters->events.swapped_in + counters->events.swapped_out +
+			   counters->events.swapped_within,
+		.swap_cached = counters->swap_cached,
 	};
+	if (census->totals.knows_swapped)
+		census->totals.swapped *= census->accuracy->page_size;
+}
+
+uint64_t census_swap_off(const struct census *census)
+{
+	const struct census_totals *then = &census->status_totals, *now = &census->totals;
+	/* Each CPU keeps back so many pages at most (MAX_THRESHOLD in mm/vmstat.c). */
+	uint64_t lag = 2 * UINT64_C(125) * census->accuracy->n_cpus * census->accuracy->page_size;
+
+	if (!then->knows_swapped || !now->knows_swapped || now->swapped < then->swapped)
+		return UINT64_MAX;
+	return add_u64(now->swapped - then->swapped + lag,
+		       add_u64(then->swap_cached, now->swap_cached));
+}
+
+void census_begin_statuses(struct census *census)
+{
+	struct census_process *process;
+
+	census_for_each(census, process)
+		process->status_is_new = false;
+	census->status_totals = census->totals;
 }
 
 /* What is shared copy on write is counted in each process: the sum is rather too high. */

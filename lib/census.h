@@ -131,7 +131,8 @@ struct census_process {
 	uint8_t generation; /* of the last listing that saw it */
 	uint8_t shares_era; /* of census.shares_era, when its share was measured */
 	char state;
-	bool is_of_another; /* its directory in /proc was not its uid's when that was read */
+	bool is_of_another : 1; /* its directory in /proc was not its uid's when that was read */
+	bool status_is_new : 1; /* read since census.status_totals */
 	char comm[16];
 };
 
@@ -213,7 +214,15 @@ struct census_totals {
 	uint64_t swap;	/* in use */
 	uint64_t shmem; /* resident, and what is locked: some of that is in anon, too */
 	uint64_t pagetables;
+	bool knows_swapped;   /* the next two are */
+	uint64_t swapped;     /* in and out, since boot */
+	uint64_t swap_cached; /* in memory and in swap at once */
 };
+
+/* Where swap is in use, statm is read in a round instead of status as long as no process can have
+ * more, or less, in swap than when its status was read by more than this.  See census_swap_off().
+ */
+#define CENSUS_SWAP_OFF_MAX (32 * MIB)
 
 struct census {
 	union {
@@ -221,7 +230,8 @@ struct census {
 		struct census_branch root;
 	};
 	struct census_totals totals;
-	uint8_t shares_era;  /* shares measured in another one are void */
+	struct census_totals status_totals; /* when all statuses were to be read anew */
+	uint8_t shares_era;		    /* shares measured in another one are void */
 	unsigned walk;	     /* the number of the last walk, of all choices: victim.c */
 	unsigned choice;     /* of the last choice */
 	size_t n_gone;	     /* seen to have vanished in a choice, and to be dropped after it */
