@@ -85,7 +85,7 @@ static void ask_for_shares(struct manager *m, usec_t now)
 	unsigned n_asked = 0;
 
 	for (size_t i = 0; i < n && n_asked < SHARES_ASKED; i++) {
-		struct census_process *process = census->order[i];
+		struct census_process *process = census_at(census, census->order[i]);
 
 		if (process->pid == 0 || process->error < 0 ||
 		    proc_mapped(&process->memory) < SHARE_SIZE_MIN ||
