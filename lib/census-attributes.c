@@ -97,9 +97,10 @@ int census_read_attributes(struct census *census, struct census_process *process
 		r = read_adj(census, process, is_other);
 	if (r != 0)
 		return r;
-	process->compared_at = census_stamp(now);
-	if (is_other || process->uid != uid || moved || process->asks_executable)
+	if (is_other || process->uid != uid || moved || process->asks_executable ||
+	    process->compared_at == 0)
 		apply_rules(census, process);
+	process->compared_at = census_stamp(now);
 	census_weigh(census, process);
 	return 0;
 }

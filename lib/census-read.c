@@ -126,7 +126,7 @@ int census_read_process(struct census_sweep *sweep, pid_t pid)
 		   strncmp(process->comm, stat.comm, sizeof(process->comm) - 1) != 0;
 	take_stat(process, &stat);
 	process->generation = census->generation;
-	if (is_other || sweep->compares)
+	if (is_other || sweep->compares || process->compared_at == 0)
 		r = census_read_attributes(census, process, is_other, sweep->now);
 	if (r == 0)
 		r = read_memory(sweep, process, &stat);
@@ -160,7 +160,8 @@ static int on_listed(pid_t pid, void *userdata)
 	struct census_sweep *sweep = userdata;
 	struct census_process *process = census_find(sweep->census, pid);
 
-	if (sweep->everybody || !process || is_given_out_since(sweep, pid))
+	if (sweep->everybody || !process || process->compared_at == 0 ||
+	    is_given_out_since(sweep, pid))
 		return census_read_process(sweep, pid);
 	process->generation = sweep->census->generation;
 	return 0;

@@ -229,6 +229,8 @@ void census_rest(struct census *census)
 	census_stop_catching_up(census);
 	census_for_each(census, process)
 		keep_fd(census, process, false);
+	census_drop_gone(census);
+	census_shrink(census);
 }
 
 void census_keep_none(struct census *census)

@@ -660,17 +660,41 @@ void census_tighten(struct census *census, uint64_t allocated)
 	tighten(census, &census->machine);
 }
 
+/* What is kept of cgroups by the policies. */
+static void update_cgroups(const struct census *census, struct census_node *node)
+{
+	struct census_node *child;
+
+	if (node->kind == CENSUS_CGROUP) {
+		struct census_cgroup *cgroup = (struct census_cgroup *)node;
+
+		cgroup->in_scope = cgroup_path_is_below(cgroup->path, census->policies->scope);
+		cgroup->weight = 0;
+	}
+	if (node->kind == CENSUS_PROCESS)
+		return;
+	census_for_each_child(child, node)
+		update_cgroups(census, child);
+}
+
 void census_set_policies(struct census *census, const struct policy_set *policies)
 {
 	struct census_process *process;
 
-	/* Nobody is kept who points to a rule of old; nor a cgroup with its scope. */
-	census_for_each(census, process)
-		census_drop(census, process);
 	census_stop_round(census);
 	census_stop_catching_up(census);
 	census->policies = policies;
 	census->swept_at = 0;
+	update_cgroups(census, &census->machine);
+	/* None is kept that points to a rule of old. */
+	census_for_each(census, process) {
+		if (process->protected_by) {
+			census_drop(census, process);
+			continue;
+		}
+		process->compared_at = 0;
+		census_weigh(census, process);
+	}
 }
 
 const char *census_cgroup_path(const struct census_process *process)

@@ -112,7 +112,8 @@ struct census_process {
 				    tables were read to read_at_allocated, at least */
 	float share_off;	 /* how much of what it maps has changed since measured_at; bytes */
 	uint32_t recent_at;	 /* stamps; 0: never */
-	uint32_t compared_at;	 /* when what can change without an exec was read last */
+	uint32_t compared_at;	 /* when what can change without an exec was read last; 0: not
+				    since the policies are others */
 	uint32_t measured_at;	 /* memory.kept was */
 	uint32_t share_asked_at; /* it was asked for, or told, in watch: daemon/watch.c */
 	uint32_t next_by_pid;	 /* number of the next with this hash, or of its list; 0: none */
@@ -291,7 +292,13 @@ int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgro
 		const struct accuracy *accuracy, const struct policy_set *policies);
 void census_done(struct census *census);
 
-/* New rules: everybody is forgotten, the next sweep is due now. */
+/*
+ * New rules, and a new scope: the next sweep is due now, in which all processes are read.  Until
+ * then what is known of them stands, as it may be that none can be read for now, and then there has
+ * to be one to kill; their weights are those of the old rules, and whether a rule protects them is
+ * asked before the signal (eligibility-read.h).  Those that a rule protected are forgotten with
+ * that rule.
+ */
 void census_set_policies(struct census *census, const struct policy_set *policies);
 
 /*
@@ -354,7 +361,8 @@ void census_stop_catching_up(struct census *census);
  */
 void census_keep_none(struct census *census);
 
-/* Back in calm: gives back what only watch needs (kept fds and what they pin in the kernel). */
+/* Back in calm: gives back what only watch needs (kept fds and what they pin in the kernel), and
+ * the memory of those that are no more. */
 void census_rest(struct census *census);
 
 /* Keeps some processes in store, so that who comes in an emergency needs no memory. 0 or -ENOMEM.

@@ -363,6 +363,14 @@ int __wrap_proc_read_status_fd(int fd, struct proc_status *ret)
 	return read_fails != 0 ? read_fails : __real_proc_read_status_fd(fd, ret);
 }
 
+static void forget_all(struct world *world)
+{
+	struct census_process *process;
+
+	census_for_each(&world->census, process)
+		census_drop(&world->census, process);
+}
+
 /* Of a process that could not be read yet nothing is known: it may be the largest. */
 static void test_a_transient_error_in_the_first_sweep_is_no_verdict(void **state)
 {
@@ -372,7 +380,7 @@ static void test_a_transient_error_in_the_first_sweep_is_no_verdict(void **state
 
 	put_process(world, &browser);
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
-		census_set_policies(&world->census, &world->policies);
+		forget_all(world);
 		read_fails = errors[i];
 		p = sweep_and_find(world, 1, GIB, true, 300);
 		assert_non_null(p);
@@ -490,6 +498,7 @@ static void test_sweep_on_every_hierarchy(void **state)
 static void test_set_policies_applies_new_rules(void **state)
 {
 	struct world *world = *state;
+	const struct census_process *p;
 	struct policy_set other;
 	struct rule *rule;
 
@@ -499,10 +508,14 @@ static void test_set_policies_applies_new_rules(void **state)
 	rule = policy_set_rule(&other, RULE_PROTECT, "browsers");
 	assert_int_equal(rule_set_comm(rule, "^browser$", NULL, 0), 0);
 	census_set_policies(&world->census, &other);
-	assert_null(census_find(&world->census, 300)); /* nobody with a rule of old */
-	assert_string_equal(sweep_and_find(world, 2, 2, false, 300)->protected_by->name,
-			    "browsers");
+	assert_int_equal(census_find(&world->census, 300)->compared_at,
+			 0); /* its memory is known */
+	assert_int_equal(census_find(&world->census, 300)->memory.anon, 600 * PAGE);
+	p = sweep_and_find(world, 2, 2, false, 300);
+	assert_string_equal(p->protected_by->name, "browsers");
+	assert_int_not_equal(p->compared_at, 0);
 	census_set_policies(&world->census, &world->policies);
+	assert_null(census_find(&world->census, 300)); /* none with a rule of old */
 	policy_set_done(&other);
 }
 
@@ -1142,9 +1155,10 @@ static void test_catch_up_instead_of_a_sweep(void **state)
 	put_process(world, &browser);
 	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
 	census_set_policies(&world->census, &world->policies);
-	assert_int_equal(world->census.n_processes, 0);
+	assert_int_equal(world->census.swept_at, 0);
+	assert_int_equal(census_find(&world->census, 300)->compared_at, 0);
 	catch_up(world);
-	assert_non_null(census_find(&world->census, 300));
+	assert_int_not_equal(census_find(&world->census, 300)->compared_at, 0);
 	assert_true(world->census.swept_at != 0);
 }
 
