@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 
@@ -26,6 +27,8 @@
 /* A measured share is measured again after so long, and of no process below this size. */
 #define SHARE_AGAIN_USEC (5 * USEC_PER_SEC)
 #define SHARE_SIZE_MIN	 (16 * MIB)
+/* One reading takes some 3 ms for each GiB. */
+#define HANGS_USEC (1 * USEC_PER_SEC)
 
 /* Rounds take at most a hundredth of the time, unless one is about to be needed. */
 static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
@@ -77,6 +80,30 @@ static void take_shares(struct manager *m, usec_t now)
 	}
 }
 
+/* The helper thread has been at one process all this time: it may hang for ever. */
+static void replace_what_hangs(struct manager *m, usec_t now)
+{
+	unsigned n_done;
+	pid_t pid = precise_is_at(m->precise, &n_done);
+	int r;
+
+	if (pid == 0 || pid != m->precise_at || n_done != m->precise_done) {
+		m->precise_at = pid;
+		m->precise_done = n_done;
+		m->precise_since = now;
+		return;
+	}
+	if (now - m->precise_since < HANGS_USEC)
+		return;
+	m->precise_since = now;
+	r = precise_replace(&m->precise);
+	if (r == 0)
+		log_notice(
+			"Pid %d: its memory cannot be read, as its address space is locked; another "
+			"thread reads that of others.",
+			pid);
+}
+
 /* The largest whose share is not known, or was measured long ago. */
 static void ask_for_shares(struct manager *m, usec_t now)
 {
@@ -109,6 +136,7 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 
 	census_set_totals(census, c);
 	take_shares(m, now);
+	replace_what_hangs(m, now);
 	if (m->watching_since == 0)
 		m->watching_since = now;
 	if (census->swept_at == 0 || m->listed_at == 0 || now - m->listed_at >= LISTING_USEC ||
