@@ -97,6 +97,9 @@ struct manager {
 	struct accuracy accuracy;
 	struct memory_source *memory;
 	struct precise *precise;
+	pid_t precise_at; /* the process that its thread is at, since when, and how far it was */
+	unsigned precise_done;
+	usec_t precise_since;
 	struct kill_reapers *reapers;
 	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
 	const struct kill_ops *kill_ops;
