@@ -85,12 +85,18 @@ static int look_at(struct manager *m, usec_t when)
 	return sd_event_source_set_enabled(m->timer, SD_EVENT_ONESHOT);
 }
 
-/* It reads files, and may ask for users' names: not while a victim is on its way. */
+/* It reads files, and may ask for users' names: not while memory of a victim is on its way.  One
+ * that was asked by SIGTERM may be protected by it. */
+static bool may_reload(const struct manager *m)
+{
+	return m->reload_is_wanted && (m->state != MANAGER_SETTLE || m->decision.signal == SIGTERM);
+}
+
 static void reload_if_wanted(struct manager *m)
 {
 	_cleanup_free_ char *mistakes = NULL;
 
-	if (!m->reload_is_wanted || m->state == MANAGER_SETTLE)
+	if (!may_reload(m))
 		return;
 	m->reload_is_wanted = false;
 	(void)monitor_reload(m, &mistakes); /* they have been said */
@@ -121,7 +127,7 @@ static int take_look(struct manager *m)
 		return sd_event_exit(m->event, -E2BIG);
 	manager_find_conflicts(m, now);
 	bus_turn(m->bus, now);
-	if (m->reload_is_wanted && m->state != MANAGER_SETTLE) {
+	if (may_reload(m)) {
 		reload_if_wanted(m); /* which looks again at once */
 		return 0;
 	}

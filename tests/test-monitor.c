@@ -288,6 +288,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 	while (turn())
 		;
 	test.state_after = m->state = MANAGER_SETTLE;
+	m->decision.signal = SIGKILL;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 0);
@@ -314,6 +315,21 @@ static void test_a_reload_without_a_victim_is_done_at_once(void **state)
 	assert_int_equal(raise(SIGHUP), 0);
 	while (turn())
 		;
+	assert_int_equal(test.n_reloads, 1);
+	close(test.master);
+}
+
+/* It may protect a victim that was only asked so far. */
+static void test_a_reload_comes_before_sigkill(void **state)
+{
+	struct manager *m = &test.m;
+
+	while (turn())
+		;
+	test.state_after = m->state = MANAGER_SETTLE;
+	m->decision.signal = SIGTERM;
+	assert_int_equal(raise(SIGHUP), 0);
+	assert_true(turn());
 	assert_int_equal(test.n_reloads, 1);
 	close(test.master);
 }
@@ -486,6 +502,7 @@ int main(void)
 		TEST(test_a_trigger_that_cannot_be_polled),
 		TEST(test_a_reload_waits_for_the_victim),
 		TEST(test_a_reload_without_a_victim_is_done_at_once),
+		TEST(test_a_reload_comes_before_sigkill),
 		TEST(test_the_exit_of_a_victim_is_looked_at_once),
 		TEST(test_the_events_of_a_vanished_cgroup),
 		TEST(test_being_stuck_is_in_the_status),
