@@ -98,7 +98,8 @@ struct bus {
 	struct quota quota;
 	struct bus_waiting waiting[BUS_WAITING_MAX]; /* in the order in which they came */
 	unsigned n_waiting;
-	unsigned n_questions; /* of ours: bus-access.c */
+	struct question *questions; /* of ours: bus-access.c */
+	unsigned n_questions;
 	bool hides_processes; /* of one user from another */
 	usec_t hides_read_at;
 	size_t n_bytes; /* of the answer that is being built, roughly */
@@ -168,7 +169,7 @@ typedef int bus_property_fn(sd_bus *bus, const char *path, const char *interface
 extern bus_property_fn bus_get_version, bus_get_state, bus_get_flag, bus_get_scope,
 	bus_get_config_files, bus_get_config_errors, bus_get_limits, bus_get_conflicts,
 	bus_get_memory, bus_get_pressure, bus_get_has_pressure, bus_get_count, bus_get_times,
-	bus_get_min_victim, bus_get_memory_held_by;
+	bus_get_min_victim, bus_get_memory_held_by, bus_get_latency /* bus-latency.c */;
 /* Get() of a property that exists, or GetAll()?  These are queued like other calls. */
 bool bus_is_of_properties(sd_bus_message *call);
 int bus_answer_properties(struct bus *bus, sd_bus_message *call); /* a bus_answer_fn */
@@ -237,6 +238,8 @@ void bus_forget_killed(struct bus *bus);
  * a method handler returns. */
 int bus_call_if_permitted(struct bus *bus, sd_bus_message *call, bus_answer_fn then,
 			  const char *why_not);
+/* Nobody is there any more to answer them. */
+void bus_drop_questions(struct bus *bus);
 /* Does /proc hide processes of other users here (hidepid)?  Then only root is told of processes. */
 bool bus_hides_processes(struct bus *bus);
 

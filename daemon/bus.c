@@ -70,6 +70,7 @@ int bus_append_foreign_member(struct bus *b, sd_bus_message *message, const char
 static void leave(struct bus *b)
 {
 	bus_drop_answers(b);
+	bus_drop_questions(b);
 	bus_io_detach(b);
 	if (b->is_half) {
 		/* libsystemd (252) has the node of an object for which there was no memory still

@@ -25,6 +25,9 @@
  * are found by a full listing (0.2 to 0.9 us for each process there is). */
 #define LOOK_UP_MAX 256
 
+/* Some 150 names at a time. */
+#define LISTING_SIZE (4 * KIB)
+
 static void take_stat(struct census_process *process, const struct proc_stat *stat)
 {
 	process->ppid = stat->ppid;
@@ -202,11 +205,12 @@ static int list(struct census_sweep *sweep)
 {
 	struct census *census = sweep->census;
 	struct census_process *process;
+	char buf[LISTING_SIZE] __attribute__((aligned(8)));
 	int r;
 
 	census->generation++;
 	census_begin_listing(census);
-	r = proc_list(census->proc_fd, census->scratch, CENSUS_SCRATCH_SIZE, on_listed, sweep);
+	r = proc_list(census->proc_fd, buf, sizeof(buf), on_listed, sweep);
 	if (r < 0)
 		return r;
 	census_for_each(census, process)
@@ -222,6 +226,7 @@ void census_begin(struct census *census, uint64_t allocated, bool with_swap)
 	census->compares_next = false;
 	census->round_allocated = allocated;
 	census->with_swap = with_swap;
+	census_begin_statuses(census);
 }
 
 int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool with_swap)

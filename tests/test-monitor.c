@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * monitor: what wakes the loop and what comes of it, without a machine: tick() and what reads the
+ * configuration are wrapped, the pressure trigger is a file that the test makes poll as it likes.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "daemon/manager.h"
+#include "daemon/monitor.h"
+#include "daemon/tick.h"
+#include "tests/fail-malloc.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+/* A timer that is not due while the test runs. */
+#define FAR (3600 * USEC_PER_SEC)
+/* No memory is needed for more than so many allocations. */
+#define N_MALLOCS_MAX 200
+
+static struct {
+	struct manager m;
+	unsigned n_ticks;
+	usec_t next;
+	enum manager_state state_after; /* a tick */
+	usec_t stuck_since_after;
+	unsigned exits_at; /* this tick has the loop exit; 0: none */
+	bool is_too_large;
+	unsigned n_reloads;
+	int trigger_result[2]; /* by attempt: an fd, or -errno */
+	struct psi_trigger wanted[2];
+	unsigned n_triggers;
+	unsigned n_run_errors; /* of the loop itself */
+	int run_error;
+	int master, slave; /* of a pty: urgent when the slave is flushed */
+	int notify_fd;
+	char notify_path[64];
+} test;
+
+usec_t __wrap_tick(struct manager *m, usec_t now);
+usec_t __wrap_tick(struct manager *m, usec_t now)
+{
+	test.n_ticks++;
+	m->state = test.state_after;
+	m->stuck.since = test.stuck_since_after;
+	if (test.n_ticks == test.exits_at)
+		(void)sd_event_exit(m->event, 0);
+	return test.next;
+}
+
+bool __wrap_self_is_too_large(struct manager *m, usec_t now);
+bool __wrap_self_is_too_large(struct manager *m, usec_t now)
+{
+	return test.is_too_large;
+}
+
+int __wrap_manager_reload(struct manager *m, char **ret_mistakes);
+int __wrap_manager_reload(struct manager *m, char **ret_mistakes)
+{
+	test.n_reloads++;
+	*ret_mistakes = NULL;
+	return 0;
+}
+
+int __wrap_psi_trigger_open(int dir_fd, const char *path, const struct psi_trigger *trigger);
+int __wrap_psi_trigger_open(int dir_fd, const char *path, const struct psi_trigger *trigger)
+{
+	assert_true(test.n_triggers < 2);
+	assert_string_equal(path, "pressure/memory");
+	test.wanted[test.n_triggers] = *trigger;
+	return test.trigger_result[test.n_triggers++];
+}
+
+/* Fails so often, before it does what it does. */
+int __real_sd_event_run(sd_event *event, uint64_t timeout);
+int __wrap_sd_event_run(sd_event *event, uint64_t timeout);
+int __wrap_sd_event_run(sd_event *event, uint64_t timeout)
+{
+	if (test.n_run_errors > 0) {
+		test.n_run_errors--;
+		return test.run_error;
+	}
+	return __real_sd_event_run(event, timeout);
+}
+
+static void init_manager(struct manager *m)
+{
+	memset(m, 0, sizeof(*m));
+	m->proc_fd = m->units_fd = m->placeholder_fd = -EBADF;
+}
+
+static int setup(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char name[64];
+
+	memset(&test, 0, sizeof(test));
+	test.next = FAR;
+	init_manager(&test.m);
+	test.master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	if (test.master < 0 || grantpt(test.master) < 0 || unlockpt(test.master) < 0 ||
+	    ptsname_r(test.master, name, sizeof(name)) != 0)
+		return -1;
+	test.slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (test.slave < 0 || ioctl(test.master, TIOCPKT, &(int){ 1 }) < 0)
+		return -1;
+
+	test.notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	snprintf(test.notify_path, sizeof(test.notify_path), "/tmp/test-monitor-%d", getpid());
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", test.notify_path);
+	if (bind(test.notify_fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return -1;
+	setenv("NOTIFY_SOCKET", test.notify_path, 1);
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+	return monitor_new(&test.m);
+}
+
+static int teardown(void **state)
+{
+	monitor_free(&test.m);
+	reserve_release(&test.m.reserve);
+	close(test.slave);
+	close(test.notify_fd);
+	(void)unlink(test.notify_path);
+	return 0;
+}
+
+/* What the service manager was sent last; "": nothing more. */
+static const char *notification(void)
+{
+	static char text[512];
+	ssize_t n = recv(test.notify_fd, text, sizeof(text) - 1, 0);
+
+	text[n < 0 ? 0 : n] = '\0';
+	return text;
+}
+
+/* One turn of the loop, without waiting: has something been dispatched? */
+static bool turn(void)
+{
+	int r = sd_event_run(test.m.event, 0);
+
+	assert_true(r >= 0);
+	return r > 0;
+}
+
+static void make_urgent(void)
+{
+	assert_int_equal(tcflush(test.slave, TCIFLUSH), 0);
+}
+
+/* What made it urgent is read, as a trigger is re-armed by the kernel. */
+static void calm_down(void)
+{
+	char byte;
+
+	assert_int_equal(read(test.master, &byte, 1), 1);
+}
+
+/* The timer was set far off: only the trigger wakes the loop. */
+static void test_pressure_wakes_the_loop_and_has_it_watch(void **state)
+{
+	struct manager *m = &test.m;
+	usec_t before;
+
+	test.trigger_result[0] = test.master;
+	monitor_arm_pressure(m);
+	assert_int_equal(m->abilities.psi_trigger_error, 0);
+	assert_true(turn()); /* the timer is due at once at first */
+	assert_int_equal(test.n_ticks, 1);
+	assert_false(turn());
+	assert_int_equal(m->watch_until, 0);
+
+	before = monitor_now();
+	make_urgent();
+	assert_true(turn());
+	assert_int_equal(test.n_ticks, 2);
+	assert_true(m->watch_until >= before + 10 * USEC_PER_SEC);
+	calm_down();
+	assert_false(turn());
+
+	/* It is never shortened. */
+	m->watch_until = USEC_INFINITY;
+	make_urgent();
+	assert_true(turn());
+	assert_int_equal(m->watch_until, USEC_INFINITY);
+}
+
+/* A trigger that has failed polls for ever: it is not asked again, and the timer remains. */
+static void test_a_failed_trigger_leaves_the_timer(void **state)
+{
+	struct manager *m = &test.m;
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	close(ends[0]); /* EPOLLERR */
+	test.trigger_result[0] = ends[1];
+	monitor_arm_pressure(m);
+	test.next = 0; /* the timer is always due */
+	for (int i = 0; i < 10; i++)
+		assert_true(turn());
+	assert_int_equal(m->watch_until, 0);
+	assert_true(test.n_ticks >= 9);
+	test.next = FAR;
+	while (turn())
+		;
+	assert_false(turn());
+	close(test.master);
+}
+
+static void test_triggers_that_are_asked_for(void **state)
+{
+	static const struct {
+		int first, second; /* -errno; 0: it is there */
+		unsigned n_asked;
+		int trigger_error, fallback_error;
+		bool is_armed;
+	} cases[] = {
+		{ 0, 0, 1, 0, 0, true },
+		{ -EPERM, 0, 2, -EPERM, 0, true },
+		{ -EPERM, -EINVAL, 2, -EPERM, -EINVAL, false },
+		{ -EOPNOTSUPP, -EOPNOTSUPP, 2, -EOPNOTSUPP, -EOPNOTSUPP, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct manager *m = &test.m;
+
+		test.n_triggers = 0;
+		test.trigger_result[0] = cases[i].first < 0 ? cases[i].first : dup(test.master);
+		test.trigger_result[1] = cases[i].second < 0 ? cases[i].second : dup(test.master);
+		m->abilities = (struct abilities){ 0 };
+		monitor_arm_pressure(m);
+		assert_int_equal(test.n_triggers, cases[i].n_asked);
+		assert_int_equal(m->abilities.psi_trigger_error, cases[i].trigger_error);
+		assert_int_equal(m->abilities.psi_fallback_error, cases[i].fallback_error);
+		assert_true((m->psi_source != NULL) == cases[i].is_armed);
+		/* Without privileges: two seconds, or a multiple. */
+		assert_int_equal(test.wanted[0].window_usec, USEC_PER_SEC);
+		if (cases[i].n_asked == 2)
+			assert_int_equal(test.wanted[1].window_usec % (2 * USEC_PER_SEC), 0);
+		m->psi_source = sd_event_source_disable_unref(m->psi_source);
+		for (unsigned j = test.n_triggers; j < 2; j++)
+			if (test.trigger_result[j] >= 0)
+				close(test.trigger_result[j]);
+	}
+	close(test.master);
+}
+
+/* As epoll refuses a regular file: nothing stays open, and nothing is armed. */
+static void test_a_trigger_that_cannot_be_polled(void **state)
+{
+	struct manager *m = &test.m;
+	int fd = memfd_create("trigger", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	test.trigger_result[0] = fd;
+	monitor_arm_pressure(m);
+	assert_null(m->psi_source);
+	assert_int_equal(m->abilities.psi_fallback_error, -EPERM);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	close(test.master);
+}
+
+/* A configuration is not read while a victim is on its way. */
+static void test_a_reload_waits_for_the_victim(void **state)
+{
+	struct manager *m = &test.m;
+
+	while (turn())
+		;
+	test.state_after = m->state = MANAGER_SETTLE;
+	assert_int_equal(raise(SIGHUP), 0);
+	assert_true(turn());
+	assert_int_equal(test.n_reloads, 0);
+	assert_true(m->reload_is_wanted);
+	assert_string_equal(notification(), "");
+
+	make_urgent(); /* a look that finds it still on its way */
+	test.trigger_result[0] = test.master;
+	monitor_arm_pressure(m);
+	assert_true(turn());
+	assert_int_equal(test.n_reloads, 0);
+
+	test.state_after = MANAGER_WATCH; /* and one that does not */
+	assert_true(turn());
+	assert_int_equal(test.n_reloads, 1);
+	assert_false(m->reload_is_wanted);
+	assert_non_null(strstr(notification(), "RELOADING=1"));
+	assert_non_null(strstr(notification(), "READY=1"));
+	assert_true(turn()); /* looked again at once */
+}
+
+static void test_a_reload_without_a_victim_is_done_at_once(void **state)
+{
+	assert_int_equal(raise(SIGHUP), 0);
+	while (turn())
+		;
+	assert_int_equal(test.n_reloads, 1);
+	close(test.master);
+}
+
+/* It polls until it is waited for: one look, and no more. */
+static void test_the_exit_of_a_victim_is_looked_at_once(void **state)
+{
+	struct manager *m = &test.m;
+	pid_t pid = fork();
+	unsigned n_ticks;
+	int pidfd;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	assert_true(pidfd >= 0);
+	while (turn())
+		;
+	assert_int_equal(monitor_watch_victim(m, pidfd), 0);
+	n_ticks = test.n_ticks;
+	assert_false(turn());
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
+	assert_true(turn());
+	assert_int_equal(test.n_ticks, n_ticks + 1);
+	assert_false(turn());
+	assert_int_equal(test.n_ticks, n_ticks + 1);
+	(void)waitpid(pid, NULL, 0);
+	close(pidfd);
+	close(test.master);
+}
+
+/* cgroup.events of a cgroup that is gone cannot be read, and polls for ever. */
+static void test_the_events_of_a_vanished_cgroup(void **state)
+{
+	struct manager *m = &test.m;
+	unsigned n_ticks;
+
+	while (turn())
+		;
+	assert_int_equal(monitor_watch_thaw(m, -EBADF), 0); /* nothing was thawed */
+	assert_int_equal(monitor_watch_thaw(m, test.master), 0);
+	n_ticks = test.n_ticks;
+	make_urgent(); /* pread() fails, so it stays urgent */
+	assert_true(turn());
+	assert_int_equal(test.n_ticks, n_ticks + 1);
+	assert_false(turn());
+	monitor_unwatch_victim(m);
+	close(test.master);
+}
+
+static void test_being_stuck_is_in_the_status(void **state)
+{
+	while (turn())
+		;
+	assert_string_equal(notification(), "");
+	test.next = 0;
+	test.stuck_since_after = 1;
+	test.m.stuck.since = 0;
+	sd_event_source_set_time(test.m.timer, 0);
+	sd_event_source_set_enabled(test.m.timer, SD_EVENT_ONESHOT);
+	assert_true(turn());
+	assert_non_null(strstr(notification(), "no process is worth killing"));
+	assert_true(turn()); /* still: not again */
+	assert_string_equal(notification(), "");
+	test.stuck_since_after = 0;
+	assert_true(turn());
+	assert_non_null(strstr(notification(), "Watching memory"));
+	close(test.master);
+}
+
+/* The service manager starts it again. */
+static void test_a_daemon_that_is_too_large_exits(void **state)
+{
+	test.is_too_large = true;
+	assert_int_equal(monitor_run(&test.m), -ENOMEM);
+	assert_int_equal(test.n_ticks, 1);
+	close(test.master);
+}
+
+static void test_run_tells_the_service_manager(void **state)
+{
+	static const char *const watchdogs[] = { NULL, "10000000", "not a number" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(watchdogs); i++) {
+		if (i > 0) {
+			assert_int_equal(setenv("WATCHDOG_USEC", watchdogs[i], 1), 0);
+			monitor_free(&test.m);
+			assert_int_equal(monitor_new(&test.m), 0);
+		}
+		test.exits_at = test.n_ticks + 1;
+		test.next = 0;
+		assert_int_equal(monitor_run(&test.m), 0);
+		for (const char *text = notification(); !strstr(text, "READY=1");
+		     text = notification())
+			assert_string_equal(text, "WATCHDOG=1");
+		for (const char *text = notification(); strcmp(text, "STOPPING=1") != 0;
+		     text = notification())
+			assert_string_equal(text, "WATCHDOG=1");
+		assert_string_equal(notification(), "");
+	}
+	unsetenv("WATCHDOG_USEC");
+	close(test.master);
+}
+
+/* Memory is looked at all the same, and the loop goes on; any other error ends it. */
+static void test_the_loop_outlives_a_lack_of_memory(void **state)
+{
+	test.n_run_errors = 3;
+	test.run_error = -ENOMEM;
+	test.next = FAR;
+	test.exits_at = 4;
+	assert_int_equal(monitor_run(&test.m), 0);
+	assert_int_equal(test.n_run_errors, 0);
+	assert_int_equal(test.n_ticks, 4); /* the first, and one for each */
+
+	monitor_free(&test.m);
+	assert_int_equal(monitor_new(&test.m), 0);
+	test.n_run_errors = 1;
+	test.run_error = -EIO;
+	assert_int_equal(monitor_run(&test.m), -EIO);
+	close(test.master);
+}
+
+/* Each of its allocations fails once: an error that says so, and nothing is left behind. */
+static void test_a_loop_without_memory(void **state)
+{
+	int r = -ENOMEM;
+
+	(void)r;
+	close(test.master);
+	if (!FAIL_MALLOC_WORKS)
+		skip();
+#if FAIL_MALLOC_WORKS
+	for (unsigned n = 0; r < 0; n++) {
+		struct manager m;
+
+		assert_true(n < N_MALLOCS_MAX);
+		init_manager(&m);
+		n_mallocs_allowed = n;
+		fail_malloc = true;
+		r = monitor_new(&m);
+		fail_malloc = false;
+		assert_true(r == 0 || r == -ENOMEM);
+		monitor_free(&m);
+		assert_null(m.event);
+		assert_int_equal(m.placeholder_fd, -EBADF);
+	}
+#endif
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_pressure_wakes_the_loop_and_has_it_watch),
+		TEST(test_a_failed_trigger_leaves_the_timer),
+		TEST(test_triggers_that_are_asked_for),
+		TEST(test_a_trigger_that_cannot_be_polled),
+		TEST(test_a_reload_waits_for_the_victim),
+		TEST(test_a_reload_without_a_victim_is_done_at_once),
+		TEST(test_the_exit_of_a_victim_is_looked_at_once),
+		TEST(test_the_events_of_a_vanished_cgroup),
+		TEST(test_being_stuck_is_in_the_status),
+		TEST(test_a_daemon_that_is_too_large_exits),
+		TEST(test_run_tells_the_service_manager),
+		TEST(test_the_loop_outlives_a_lack_of_memory),
+		TEST(test_a_loop_without_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
