@@ -116,6 +116,7 @@ struct manager {
 	struct census census;
 	usec_t refreshed_at;	       /* the last round of the census began */
 	usec_t watching_since;	       /* 0: calm */
+	usec_t shares_spent_before;    /* precise_spent() then */
 	usec_t listed_at;	       /* the last full listing, since calm; 0: none yet */
 	usec_t round_usec;	       /* what the slices of the last round took */
 	unsigned n_vanished;	       /* candidates in a row that vanished before the signal */

@@ -26,6 +26,10 @@
 /* A measured share is measured again after so long, and of no process below this size. */
 #define SHARE_AGAIN_USEC (5 * USEC_PER_SEC)
 #define SHARE_SIZE_MIN	 (16 * MIB)
+/* But not if that has taken more than this part of the time in watch: it takes 3 ms for each GiB.
+ */
+#define SHARES_TIME_PART 200
+#define SHARES_TIME_MIN	 (50 * USEC_PER_MSEC)
 
 /* Rounds take at most a hundredth of the time, unless one is about to be needed. */
 static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
@@ -81,6 +85,8 @@ static void take_shares(struct manager *m, usec_t now)
 static void ask_for_shares(struct manager *m, usec_t now)
 {
 	const struct census *census = &m->census;
+	usec_t spent = precise_spent(m->precise) - m->shares_spent_before;
+	bool may_repeat = spent <= SHARES_TIME_MIN + (now - m->watching_since) / SHARES_TIME_PART;
 	size_t n = min_u64(census->n_by_size, SHARES_LOOKED_AT);
 	unsigned n_asked = 0;
 
@@ -90,7 +96,8 @@ static void ask_for_shares(struct manager *m, usec_t now)
 		if (process->pid == 0 || process->error < 0 ||
 		    proc_mapped(&process->memory) < SHARE_SIZE_MIN ||
 		    (process->share_asked_at != 0 &&
-		     census_since(process->share_asked_at, now) < SHARE_AGAIN_USEC))
+		     (!may_repeat ||
+		      census_since(process->share_asked_at, now) < SHARE_AGAIN_USEC)))
 			continue;
 		if (precise_measure(m->precise, process->pid, process->start_ticks) < 0)
 			break;
@@ -109,8 +116,10 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 
 	census_set_totals(census, c);
 	take_shares(m, now);
-	if (m->watching_since == 0)
+	if (m->watching_since == 0) {
 		m->watching_since = now;
+		m->shares_spent_before = precise_spent(m->precise);
+	}
 	if (census->swept_at == 0 || m->listed_at == 0 || now - m->listed_at >= LISTING_USEC ||
 	    census_listing_is_under_way(census)) {
 		r = census_list(census, now, m->reading.allocated, with_swap, monitor_now,

@@ -68,6 +68,8 @@ struct precise {
 	unsigned n_collected;	/* likewise */
 	atomic_uint n_finished; /* the thread's */
 
+	atomic_ullong spent; /* CPU time on what was queued, us */
+
 	atomic_int tid;
 	atomic_bool can_raise; /* the thread has begun, and it may have nice -20 */
 
@@ -141,6 +143,14 @@ static void measure(struct precise *precise, struct slot *slot)
 		slot->result = r;
 }
 
+static usec_t thread_cpu_time(void)
+{
+	struct timespec t = { 0 };
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
 /* Of the thread alone (setpriority(2), BUGS). */
 static bool set_nice(pid_t tid, int nice)
 {
@@ -159,6 +169,7 @@ static bool do_next(struct precise *precise)
 	struct slot *slot = &precise->slots[atomic_load(&precise->n_finished) % PRECISE_QUEUE_MAX];
 	bool has_queued = atomic_load(&slot->state) == SLOT_QUEUED;
 	bool can_raise = atomic_load(&precise->can_raise);
+	usec_t began;
 
 	if (can_raise && has_queued)
 		(void)set_nice(gettid(), NICE_QUEUED);
@@ -170,7 +181,9 @@ static bool do_next(struct precise *precise)
 	}
 	if (!has_queued)
 		return false;
+	began = thread_cpu_time();
 	measure(precise, slot);
+	atomic_fetch_add(&precise->spent, thread_cpu_time() - began);
 	if (can_raise)
 		(void)set_nice(gettid(), NICE_WAITED_FOR);
 	atomic_store(&slot->state, SLOT_FINISHED);
@@ -343,6 +356,11 @@ int precise_measure(struct precise *precise, pid_t pid, uint64_t start_ticks)
 	precise->n_asked++;
 	(void)sem_post(&precise->asked);
 	return 0;
+}
+
+usec_t precise_spent(const struct precise *precise)
+{
+	return atomic_load(&precise->spent);
 }
 
 bool precise_hurry(struct precise *precise, pid_t pid)

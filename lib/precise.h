@@ -63,6 +63,9 @@ int precise_collect(struct precise *precise, pid_t *ret_pid, uint64_t *ret_start
  */
 bool precise_hurry(struct precise *precise, pid_t pid);
 
+/* CPU time that the thread has spent on what was queued. */
+usec_t precise_spent(const struct precise *precise);
+
 /* One comparison is asked about so many tasks at most. */
 #define PRECISE_COMPARE_MAX 512
 

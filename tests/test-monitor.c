@@ -393,7 +393,7 @@ static void test_being_stuck_is_in_the_status(void **state)
 static void test_a_daemon_that_is_too_large_exits(void **state)
 {
 	test.is_too_large = true;
-	assert_int_equal(monitor_run(&test.m), -ENOMEM);
+	assert_int_equal(monitor_run(&test.m), -E2BIG);
 	assert_int_equal(test.n_ticks, 1);
 	close(test.master);
 }
@@ -423,7 +423,7 @@ static void test_run_tells_the_service_manager(void **state)
 	close(test.master);
 }
 
-/* Memory is looked at all the same, and the loop goes on; any other error ends it. */
+/* Memory is looked at all the same, and the loop goes on; another error that lasts ends it. */
 static void test_the_loop_outlives_a_lack_of_memory(void **state)
 {
 	test.n_run_errors = 3;
@@ -436,8 +436,15 @@ static void test_the_loop_outlives_a_lack_of_memory(void **state)
 
 	monitor_free(&test.m);
 	assert_int_equal(monitor_new(&test.m), 0);
-	test.n_run_errors = 1;
+	test.n_run_errors = 8;
 	test.run_error = -EIO;
+	test.exits_at = test.n_ticks + 9;
+	assert_int_equal(monitor_run(&test.m), 0);
+
+	monitor_free(&test.m);
+	assert_int_equal(monitor_new(&test.m), 0);
+	test.n_run_errors = 9;
+	test.exits_at = 0;
 	assert_int_equal(monitor_run(&test.m), -EIO);
 	close(test.master);
 }
