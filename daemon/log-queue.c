@@ -136,12 +136,15 @@ static void write_text(const char *text, size_t size)
 
 	while (size > 0) {
 		n = write(STDERR_FILENO, text, size);
-		if (n < 0 && errno == EAGAIN) /* somebody else has made it so */
-			n = poll(&writable, 1, -1) < 0 ? -1 : 0;
-		if (n < 0 && !io_is_interrupted(n, &n_interruptions))
+		/* (Another process has made it so.) */
+		if (n < 0 && errno == EAGAIN && poll(&writable, 1, -1) >= 0)
+			continue;
+		if (io_is_interrupted(n, &n_interruptions))
+			continue;
+		if (n <= 0)
 			return; /* it is not read: no message can tell of that */
-		text += n > 0 ? n : 0;
-		size -= n > 0 ? (size_t)n : 0;
+		text += n;
+		size -= (size_t)n;
 	}
 }
 

@@ -27,6 +27,7 @@
 #include "daemon/thawed.h"
 #include "daemon/unit.h"
 #include "daemon/watch.h"
+#include "lib/errors.h"
 #include "lib/reader.h"
 
 /* Watch is left when its reasons are so long over; a census costs more than a second look. */
@@ -257,6 +258,15 @@ static bool has_vanished(const struct manager *m)
 	       (best ? proc_reclaimable(&best->memory) : m->request.min_victim);
 }
 
+/* There may be one that is worth it: that it cannot be read for now says nothing of it. */
+static bool none_can_be_read(struct manager *m, const struct tick *t)
+{
+	if (m->choice.n_ranked > 0 || !error_is_transient(m->choice.read_error))
+		return false;
+	report_sample_failed(m, m->choice.read_error, t->now);
+	return true;
+}
+
 /* Two passes over the census: a victim, or none. */
 static bool choose(struct manager *m, struct tick *t)
 {
@@ -311,6 +321,8 @@ static bool choose(struct manager *m, struct tick *t)
 		t->goes_on = true;
 		return false;
 	}
+	if (none_can_be_read(m, t))
+		return false;
 	if (m->choice.n_ranked == 0)
 		stuck_take_holder(m, &reads, t->now);
 	if (m->choice.n_ranked == 0) {

@@ -373,6 +373,8 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 		note_gone(choice, process);
 		return false;
 	}
+	if (r < 0)
+		choice->result->read_error = r;
 	if (r != 0) /* late, or unreadable: what was read at little cost stands */
 		return victim_is_allowed(choice, candidate->node);
 	census_adjust(choice->census, process->pid, reading.oom_score_adj);

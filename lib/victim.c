@@ -459,7 +459,7 @@ void victim_choose(struct census *census, const struct victim_request *request,
 	result->n_visited = 0;
 	result->n_reads = result->n_rereads = 0;
 	result->approximate = result->is_cut = false;
-	result->vanished_pid = 0;
+	result->vanished_pid = result->read_error = 0;
 	result->vanished_score = 0;
 	result->n_candidates = census->n_candidates;
 	result->is_reluctant = false;

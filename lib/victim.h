@@ -109,6 +109,7 @@ struct victim_result {
 	 */
 	pid_t vanished_pid;
 	uint64_t vanished_score;
+	int read_error; /* of the last candidate that could not be read; 0: all could */
 
 	/* The one that counts for more than the victim, and for most of all that are under backoff;
 	 * .node NULL: none does.  Killing its kind was ineffective (PASSOVER_KIND), or it failed

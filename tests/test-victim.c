@@ -524,6 +524,7 @@ static void test_choose_ranks_by_estimate_when_reads_fail(void **state)
 		set(&machine, 1, 70 * MIB, 70 * MIB);
 		machine.read_result = results[i];
 		assert_int_equal(choose(&machine), -1); /* none was read at all */
+		assert_int_equal(result.read_error, results[i] < 0 ? results[i] : 0);
 		machine.with_rereads = true;
 		assert_int_equal(choose(&machine), 101);
 		assert_true(result.approximate);
