@@ -26,17 +26,23 @@
 #define QUESTIONS_MAX 16
 
 struct question {
+	struct question *next;
 	struct bus *bus;
+	sd_bus_slot *slot; /* of the answer */
 	sd_bus_message *call;
 	bus_answer_fn then;
 	const char *why_not;
 };
 
-static void question_free(void *userdata)
+static void question_free(struct question *question)
 {
-	struct question *question = userdata;
+	struct question **place = &question->bus->questions;
 
+	while (*place != question)
+		place = &(*place)->next;
+	*place = question->next;
 	question->bus->n_questions--;
+	sd_bus_slot_unref(question->slot);
 	sd_bus_message_unref(question->call);
 	free(question);
 }
@@ -58,14 +64,21 @@ static int on_user(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 					       question->why_not);
 	if (r < 0)
 		(void)sd_bus_reply_method_errno(call, r, NULL);
+	question_free(question);
 	return 0;
+}
+
+/* The calls refer to the bus, which would keep them: to let it go is not enough. */
+void bus_drop_questions(struct bus *b)
+{
+	while (b->questions)
+		question_free(b->questions);
 }
 
 int bus_call_if_permitted(struct bus *b, sd_bus_message *call, bus_answer_fn then,
 			  const char *why_not)
 {
 	struct question *question;
-	sd_bus_slot *slot = NULL;
 	int r;
 
 	if (b->n_questions == QUESTIONS_MAX)
@@ -73,19 +86,18 @@ int bus_call_if_permitted(struct bus *b, sd_bus_message *call, bus_answer_fn the
 	question = malloc(sizeof(*question));
 	if (!question)
 		return -ENOMEM;
-	*question = (struct question){ b, sd_bus_message_ref(call), then, why_not };
+	*question =
+		(struct question){ b->questions, b, NULL, sd_bus_message_ref(call), then, why_not };
+	b->questions = question;
 	b->n_questions++;
-	r = sd_bus_call_method_async(b->bus, &slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-				     "org.freedesktop.DBus", "GetConnectionUnixUser", on_user,
-				     question, "s", sd_bus_message_get_sender(call));
+	r = sd_bus_call_method_async(b->bus, &question->slot, "org.freedesktop.DBus",
+				     "/org/freedesktop/DBus", "org.freedesktop.DBus",
+				     "GetConnectionUnixUser", on_user, question, "s",
+				     sd_bus_message_get_sender(call));
 	if (r < 0) {
 		question_free(question);
 		return r;
 	}
-	/* From here on the bus owns it, also when it is closed before there is an answer. */
-	sd_bus_slot_set_destroy_callback(slot, question_free);
-	sd_bus_slot_set_floating(slot, true);
-	sd_bus_slot_unref(slot);
 	return 1;
 }
 

@@ -84,6 +84,7 @@ struct bus {
 	usec_t moved_at;  /* when something was last taken from it */
 	bool is_stuck;	  /* nothing was taken for too long */
 	bool is_lost;	  /* it is closed, or cannot be used */
+	bool is_half;	  /* an object could not be added to it: it cannot be freed */
 	bool is_aligned;  /* a message begins at what is next in the socket */
 	uint64_t to_skip; /* of a message that is too large */
 
@@ -97,7 +98,8 @@ struct bus {
 	struct quota quota;
 	struct bus_waiting waiting[BUS_WAITING_MAX]; /* in the order in which they came */
 	unsigned n_waiting;
-	unsigned n_questions; /* of ours: bus-access.c */
+	struct question *questions; /* of ours: bus-access.c */
+	unsigned n_questions;
 	bool hides_processes; /* of one user from another */
 	usec_t hides_read_at;
 	size_t n_bytes; /* of the answer that is being built, roughly */
@@ -236,6 +238,8 @@ void bus_forget_killed(struct bus *bus);
  * a method handler returns. */
 int bus_call_if_permitted(struct bus *bus, sd_bus_message *call, bus_answer_fn then,
 			  const char *why_not);
+/* Nobody is there any more to answer them. */
+void bus_drop_questions(struct bus *bus);
 /* Does /proc hide processes of other users here (hidepid)?  Then only root is told of processes. */
 bool bus_hides_processes(struct bus *bus);
 

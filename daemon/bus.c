@@ -70,8 +70,27 @@ int bus_append_foreign_member(struct bus *b, sd_bus_message *message, const char
 static void leave(struct bus *b)
 {
 	bus_drop_answers(b);
+	bus_drop_questions(b);
 	bus_io_detach(b);
+	if (b->is_half) {
+		/* libsystemd (252) has the node of an object for which there was no memory still
+		 * in its table, and asserts that there is none when it frees the bus. */
+		sd_bus_close(b->bus);
+		b->bus = NULL;
+	}
+	b->is_half = false;
 	b->bus = sd_bus_close_unref(b->bus);
+}
+
+static int add_objects(struct bus *b)
+{
+	int r;
+
+	r = bus_add_manager(b);
+	if (r >= 0)
+		r = bus_add_log_control(b);
+	b->is_half = r < 0;
+	return r;
 }
 
 /* Called for each message before sd-bus looks at it.  Only calls are accepted from senders other
@@ -172,9 +191,7 @@ static int join(struct bus *b)
 	if (r >= 0)
 		r = sd_bus_add_filter(b->bus, NULL, on_message, b);
 	if (r >= 0)
-		r = bus_add_manager(b);
-	if (r >= 0)
-		r = bus_add_log_control(b);
+		r = add_objects(b);
 	/* In the queue, should another have it: it is ours when that one goes. */
 	if (r >= 0)
 		r = sd_bus_request_name_async(b->bus, NULL, BUS_NAME, SD_BUS_NAME_QUEUE, on_name,

@@ -21,12 +21,24 @@
 #define TIMER_SLACK (1 * USEC_PER_MSEC)
 /* A trigger means: watch for at least so long. */
 #define TRIGGER_WATCH_USEC (10 * USEC_PER_SEC)
+/* Then it exits, and the service manager starts it again. */
+#define LOOP_FAILURES_MAX 8
+/* A call of the loop's own failed: it is tried again after so long. */
+#define LOOP_AGAIN_USEC (10 * USEC_PER_MSEC)
 
 usec_t monitor_now(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
+usec_t monitor_cpu_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
 }
 
@@ -106,7 +118,7 @@ static int take_look(struct manager *m)
 	if (m->state == MANAGER_CALM)
 		reserve_fill(&m->reserve, m->proc_fd);
 	if (self_is_too_large(m, now))
-		return sd_event_exit(m->event, -ENOMEM);
+		return sd_event_exit(m->event, -E2BIG);
 	manager_find_conflicts(m, now);
 	bus_turn(m->bus, now);
 	if (m->reload_is_wanted && m->state != MANAGER_SETTLE) {
@@ -297,6 +309,33 @@ void monitor_arm_pressure(struct manager *m)
 	sd_event_source_set_io_fd_own(m->psi_source, true);
 }
 
+/* As sd_event_loop(), but a call of the loop's own that fails once in a while is no reason to stop
+ * protecting, nor is that memory is short: sd-event allocates in between, and can be run again.
+ * (Where that lasts, the watchdog ends it.) */
+static int run_loop(struct manager *m)
+{
+	unsigned n_failures = 0;
+	int r = 0;
+
+	while (sd_event_get_state(m->event) != SD_EVENT_FINISHED) {
+		r = sd_event_run(m->event, UINT64_MAX);
+		if (r >= 0 || sd_event_get_state(m->event) == SD_EVENT_FINISHED)
+			continue;
+		if (r != -ENOMEM) {
+			if (n_failures++ == LOOP_FAILURES_MAX)
+				return r;
+			log_warning("The event loop failed: %s; continuing.", strerror(-r));
+		}
+		(void)usleep(LOOP_AGAIN_USEC);
+		r = look(m); /* the timer may not have been asked */
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	return sd_event_get_exit_code(m->event, &r) < 0 ? 0 : r;
+}
+
 int monitor_run(struct manager *m)
 {
 	int r;
@@ -308,7 +347,7 @@ int monitor_run(struct manager *m)
 	if (r < 0)
 		return r;
 	notify_ready(m);
-	r = sd_event_loop(m->event);
+	r = run_loop(m);
 	sd_notify(0, "STOPPING=1");
 	return r;
 }

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/monitor.c: the loop with a pressure trigger of our own (a socket: what is urgent
- * there polls as a trigger does), which fires and fails; memory that cannot be read; what is
- * counted of late looks.  No process is eligible.
+ * monitor: what wakes the loop and what comes of it, without a machine: tick() and what reads the
+ * configuration are wrapped, the pressure trigger is a file that the test makes poll as it likes.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/tick.h"
+#include "tests/fail-malloc.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -24,201 +31,469 @@
 #include <cmocka.h>
 /* clang-format on */
 
+/* A timer that is not due while the test runs. */
+#define FAR (3600 * USEC_PER_SEC)
+/* No memory is needed for more than so many allocations. */
+#define N_MALLOCS_MAX 200
+
 static struct {
-	struct manager *manager;
-	char config[64];
-	int trigger_fd, other_fd; /* a connection */
-	int sample_result;
+	struct manager m;
+	unsigned n_ticks;
+	usec_t next;
+	enum manager_state state_after; /* a tick */
+	usec_t stuck_since_after;
+	unsigned exits_at; /* this tick has the loop exit; 0: none */
+	bool is_too_large;
+	unsigned n_reloads;
+	int trigger_result[2]; /* by attempt: an fd, or -errno */
+	struct psi_trigger wanted[2];
+	unsigned n_triggers;
+	unsigned n_run_errors; /* of the loop itself */
+	int run_error;
+	int master, slave; /* of a pty: urgent when the slave is flushed */
+	int notify_fd;
+	char notify_path[64];
 } test;
 
-static int connect_pair(int fds[2])
+usec_t __wrap_tick(struct manager *m, usec_t now);
+usec_t __wrap_tick(struct manager *m, usec_t now)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET };
-	socklen_t length = sizeof(address);
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int r;
+	test.n_ticks++;
+	m->state = test.state_after;
+	m->stuck.since = test.stuck_since_after;
+	if (test.n_ticks == test.exits_at)
+		(void)sd_event_exit(m->event, 0);
+	return test.next;
+}
 
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	r = bind(listener, (void *)&address, sizeof(address)) < 0 || listen(listener, 1) < 0 ||
-			    getsockname(listener, (void *)&address, &length) < 0 ||
-			    connect(fds[0], (void *)&address, sizeof(address)) < 0
-		    ? -errno
-		    : 0;
-	fds[1] = r < 0 ? -1 : accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	close(listener);
-	return r < 0 || fds[1] < 0 ? -1 : 0;
+bool __wrap_self_is_too_large(struct manager *m, usec_t now);
+bool __wrap_self_is_too_large(struct manager *m, usec_t now)
+{
+	return test.is_too_large;
+}
+
+int __wrap_manager_reload(struct manager *m, char **ret_mistakes);
+int __wrap_manager_reload(struct manager *m, char **ret_mistakes)
+{
+	test.n_reloads++;
+	*ret_mistakes = NULL;
+	return 0;
 }
 
 int __wrap_psi_trigger_open(int dir_fd, const char *path, const struct psi_trigger *trigger);
 int __wrap_psi_trigger_open(int dir_fd, const char *path, const struct psi_trigger *trigger)
 {
-	return test.trigger_fd;
+	assert_true(test.n_triggers < 2);
+	assert_string_equal(path, "pressure/memory");
+	test.wanted[test.n_triggers] = *trigger;
+	return test.trigger_result[test.n_triggers++];
 }
 
-int __real_memory_sample(struct memory_source *source, struct memory_reading *ret);
-int __wrap_memory_sample(struct memory_source *source, struct memory_reading *ret);
-int __wrap_memory_sample(struct memory_source *source, struct memory_reading *ret)
+/* Fails so often, before it does what it does. */
+int __real_sd_event_run(sd_event *event, uint64_t timeout);
+int __wrap_sd_event_run(sd_event *event, uint64_t timeout);
+int __wrap_sd_event_run(sd_event *event, uint64_t timeout)
 {
-	return test.sample_result < 0 ? test.sample_result : __real_memory_sample(source, ret);
+	if (test.n_run_errors > 0) {
+		test.n_run_errors--;
+		return test.run_error;
+	}
+	return __real_sd_event_run(event, timeout);
+}
+
+static void init_manager(struct manager *m)
+{
+	memset(m, 0, sizeof(*m));
+	m->proc_fd = m->units_fd = m->placeholder_fd = -EBADF;
 }
 
 static int setup(void **state)
 {
-	struct manager_options options = { .config_file = test.config, .dry_run = true };
-	int fds[2];
-	FILE *f;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char name[64];
 
-	if (connect_pair(fds) < 0)
+	memset(&test, 0, sizeof(test));
+	test.next = FAR;
+	init_manager(&test.m);
+	test.master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	if (test.master < 0 || grantpt(test.master) < 0 || unlockpt(test.master) < 0 ||
+	    ptsname_r(test.master, name, sizeof(name)) != 0)
 		return -1;
-	test.trigger_fd = fds[0];
-	test.other_fd = fds[1];
-	test.sample_result = 0;
-	strcpy(test.config, "/tmp/test-monitor.XXXXXX");
-	close(mkstemp(test.config));
-	f = fopen(test.config, "we");
-	if (!f)
+	test.slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (test.slave < 0 || ioctl(test.master, TIOCPKT, &(int){ 1 }) < 0)
 		return -1;
-	/* In calm; and nothing is in that cgroup. */
-	fprintf(f, "[Daemon]\nWatchBelow=0%%\nScope=/test-monitor-%d\n", getpid());
-	fclose(f);
-	return manager_new(&options, &kill_ops_system, &test.manager);
+
+	test.notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	snprintf(test.notify_path, sizeof(test.notify_path), "/tmp/test-monitor-%d", getpid());
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", test.notify_path);
+	if (bind(test.notify_fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return -1;
+	setenv("NOTIFY_SOCKET", test.notify_path, 1);
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+	return monitor_new(&test.m);
 }
 
 static int teardown(void **state)
 {
-	test.manager = manager_free(test.manager); /* and the trigger */
-	if (test.other_fd >= 0)
-		close(test.other_fd);
-	unlink(test.config);
+	monitor_free(&test.m);
+	reserve_release(&test.m.reserve);
+	close(test.slave);
+	close(test.notify_fd);
+	(void)unlink(test.notify_path);
 	return 0;
 }
 
-/* Turns of the loop until it is so, for as long as it takes. */
-static void run_until(bool (*is_so)(void))
+/* What the service manager was sent last; "": nothing more. */
+static const char *notification(void)
 {
-	for (unsigned i = 0; i < 1000 && !is_so(); i++)
-		assert_true(sd_event_run(test.manager->event, 20 * USEC_PER_MSEC) >= 0);
-	assert_true(is_so());
+	static char text[512];
+	ssize_t n = recv(test.notify_fd, text, sizeof(text) - 1, 0);
+
+	text[n < 0 ? 0 : n] = '\0';
+	return text;
 }
 
-static bool is_watching(void)
+/* One turn of the loop, without waiting: has something been dispatched? */
+static bool turn(void)
 {
-	return test.manager->state == MANAGER_WATCH;
+	int r = sd_event_run(test.m.event, 0);
+
+	assert_true(r >= 0);
+	return r > 0;
 }
 
-static bool has_no_trigger(void)
+static void make_urgent(void)
 {
-	int enabled;
-
-	assert_true(sd_event_source_get_enabled(test.manager->psi_source, &enabled) >= 0);
-	return enabled == SD_EVENT_OFF;
+	assert_int_equal(tcflush(test.slave, TCIFLUSH), 0);
 }
 
-static void need_psi(void)
+/* What made it urgent is read, as a trigger is re-armed by the kernel. */
+static void calm_down(void)
 {
-	if (!test.manager->psi_source)
-		skip(); /* no PSI here */
+	char byte;
+
+	assert_int_equal(read(test.master, &byte, 1), 1);
 }
 
-static void test_a_trigger_begins_watch(void **state)
+/* The timer was set far off: only the trigger wakes the loop. */
+static void test_pressure_wakes_the_loop_and_has_it_watch(void **state)
 {
-	usec_t before = monitor_now();
+	struct manager *m = &test.m;
+	usec_t before;
 
-	need_psi();
-	assert_int_equal(test.manager->state, MANAGER_CALM);
-	assert_int_equal(send(test.other_fd, "!", 1, MSG_OOB), 1);
-	run_until(is_watching);
-	assert_true(test.manager->watch_until >= before + 10 * USEC_PER_SEC);
-	assert_false(has_no_trigger());
+	test.trigger_result[0] = test.master;
+	monitor_arm_pressure(m);
+	assert_int_equal(m->abilities.psi_trigger_error, 0);
+	assert_true(turn()); /* the timer is due at once at first */
+	assert_int_equal(test.n_ticks, 1);
+	assert_false(turn());
+	assert_int_equal(m->watch_until, 0);
+
+	before = monitor_now();
+	make_urgent();
+	assert_true(turn());
+	assert_int_equal(test.n_ticks, 2);
+	assert_true(m->watch_until >= before + 10 * USEC_PER_SEC);
+	calm_down();
+	assert_false(turn());
+
+	/* It is never shortened. */
+	m->watch_until = USEC_INFINITY;
+	make_urgent();
+	assert_true(turn());
+	assert_int_equal(m->watch_until, USEC_INFINITY);
 }
 
-/* A connection that is reset polls as an error. */
-static void test_a_trigger_that_fails_is_not_polled_any_more(void **state)
+/* A trigger that has failed polls for ever: it is not asked again, and the timer remains. */
+static void test_a_failed_trigger_leaves_the_timer(void **state)
 {
-	struct linger at_once = { .l_onoff = 1 };
+	struct manager *m = &test.m;
+	int ends[2];
 
-	need_psi();
-	assert_int_equal(
-		setsockopt(test.other_fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
-	close(test.other_fd);
-	test.other_fd = -1;
-	run_until(has_no_trigger);
-	assert_int_equal(test.manager->state, MANAGER_CALM);
-	/* The timer goes on. */
-	assert_true(tick(test.manager, monitor_now()) > 0);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	close(ends[0]); /* EPOLLERR */
+	test.trigger_result[0] = ends[1];
+	monitor_arm_pressure(m);
+	test.next = 0; /* the timer is always due */
+	for (int i = 0; i < 10; i++)
+		assert_true(turn());
+	assert_int_equal(m->watch_until, 0);
+	assert_true(test.n_ticks >= 9);
+	test.next = FAR;
+	while (turn())
+		;
+	assert_false(turn());
+	close(test.master);
 }
 
-static void test_memory_that_cannot_be_read_is_read_again(void **state)
+static void test_triggers_that_are_asked_for(void **state)
 {
-	struct manager *m = test.manager;
-	usec_t complained_at, now = monitor_now();
+	static const struct {
+		int first, second; /* -errno; 0: it is there */
+		unsigned n_asked;
+		int trigger_error, fallback_error;
+		bool is_armed;
+	} cases[] = {
+		{ 0, 0, 1, 0, 0, true },
+		{ -EPERM, 0, 2, -EPERM, 0, true },
+		{ -EPERM, -EINVAL, 2, -EPERM, -EINVAL, false },
+		{ -EOPNOTSUPP, -EOPNOTSUPP, 2, -EOPNOTSUPP, -EOPNOTSUPP, false },
+	};
 
-	m->state = MANAGER_WATCH;
-	m->watch_until = now + 10 * USEC_PER_SEC;
-	test.sample_result = -EIO;
-	assert_int_equal(tick(m, now), USEC_PER_SEC);
-	complained_at = m->complained_at;
-	assert_int_equal(complained_at, now);
-	assert_int_equal(m->state, MANAGER_WATCH);
-	/* That is not said each time. */
-	assert_int_equal(tick(m, now + USEC_PER_SEC), USEC_PER_SEC);
-	assert_int_equal(m->complained_at, complained_at);
-	test.sample_result = 0;
-	assert_true(tick(m, now + 2 * USEC_PER_SEC) < USEC_PER_SEC);
-	assert_int_equal(m->sampled_at, now + 2 * USEC_PER_SEC);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct manager *m = &test.m;
+
+		test.n_triggers = 0;
+		test.trigger_result[0] = cases[i].first < 0 ? cases[i].first : dup(test.master);
+		test.trigger_result[1] = cases[i].second < 0 ? cases[i].second : dup(test.master);
+		m->abilities = (struct abilities){ 0 };
+		monitor_arm_pressure(m);
+		assert_int_equal(test.n_triggers, cases[i].n_asked);
+		assert_int_equal(m->abilities.psi_trigger_error, cases[i].trigger_error);
+		assert_int_equal(m->abilities.psi_fallback_error, cases[i].fallback_error);
+		assert_true((m->psi_source != NULL) == cases[i].is_armed);
+		/* Without privileges: two seconds, or a multiple. */
+		assert_int_equal(test.wanted[0].window_usec, USEC_PER_SEC);
+		if (cases[i].n_asked == 2)
+			assert_int_equal(test.wanted[1].window_usec % (2 * USEC_PER_SEC), 0);
+		m->psi_source = sd_event_source_disable_unref(m->psi_source);
+		for (unsigned j = test.n_triggers; j < 2; j++)
+			if (test.trigger_result[j] >= 0)
+				close(test.trigger_result[j]);
+	}
+	close(test.master);
 }
 
-static uint64_t n_counted(const struct latency *latency)
+/* As epoll refuses a regular file: nothing stays open, and nothing is armed. */
+static void test_a_trigger_that_cannot_be_polled(void **state)
 {
-	uint64_t n = 0;
+	struct manager *m = &test.m;
+	int fd = memfd_create("trigger", MFD_CLOEXEC);
 
-	for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
-		n += latency->counts[i];
-	return n;
+	assert_true(fd >= 0);
+	test.trigger_result[0] = fd;
+	monitor_arm_pressure(m);
+	assert_null(m->psi_source);
+	assert_int_equal(m->abilities.psi_fallback_error, -EPERM);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	close(test.master);
 }
 
-static void test_late_looks_are_counted_and_reported_once(void **state)
+/* A configuration is not read while a victim is on its way. */
+static void test_a_reload_waits_for_the_victim(void **state)
 {
-	struct turns turns = { 0 };
+	struct manager *m = &test.m;
 
-	turns_open(&turns, test.manager->proc_fd);
-	/* In calm they are counted, no more. */
-	turns_note_delay(&turns, 200 * USEC_PER_MSEC, true);
-	assert_false(turns.is_reported);
-	assert_int_equal(latency_n_late(&turns.delays), 1);
-	turns_begin(&turns, 0, false);
-	turns_end(&turns, 10 * USEC_PER_MSEC, false);
-	assert_false(turns.is_reported);
-	assert_int_equal(latency_n_late(&turns.durations), 0);
-	turns_note_delay(&turns, 3600 * USEC_PER_SEC, false);
-	assert_true(turns.is_reported);
-	if (turns.schedstat_fd > 0)
-		assert_int_equal(turns.delays.cause, LATENCY_KERNEL); /* no CPU was needed */
-	turns_begin(&turns, 0, false);
-	turns_end(&turns, 100 * USEC_PER_MSEC, false);
-	assert_int_equal(n_counted(&turns.durations), 2);
-	assert_int_equal(latency_n_late(&turns.durations), 1);
-	assert_int_equal(turns.durations.max, 100 * USEC_PER_MSEC);
-	assert_true(turns.is_reported);
-	turns_begin(&turns, 0, true);
-	turns_end(&turns, 1, true);
-	assert_false(turns.is_reported);
-	turns_close(&turns);
+	while (turn())
+		;
+	test.state_after = m->state = MANAGER_SETTLE;
+	assert_int_equal(raise(SIGHUP), 0);
+	assert_true(turn());
+	assert_int_equal(test.n_reloads, 0);
+	assert_true(m->reload_is_wanted);
+	assert_string_equal(notification(), "");
+
+	make_urgent(); /* a look that finds it still on its way */
+	test.trigger_result[0] = test.master;
+	monitor_arm_pressure(m);
+	assert_true(turn());
+	assert_int_equal(test.n_reloads, 0);
+
+	test.state_after = MANAGER_WATCH; /* and one that does not */
+	assert_true(turn());
+	assert_int_equal(test.n_reloads, 1);
+	assert_false(m->reload_is_wanted);
+	assert_non_null(strstr(notification(), "RELOADING=1"));
+	assert_non_null(strstr(notification(), "READY=1"));
+	assert_true(turn()); /* looked again at once */
+}
+
+static void test_a_reload_without_a_victim_is_done_at_once(void **state)
+{
+	assert_int_equal(raise(SIGHUP), 0);
+	while (turn())
+		;
+	assert_int_equal(test.n_reloads, 1);
+	close(test.master);
+}
+
+/* It polls until it is waited for: one look, and no more. */
+static void test_the_exit_of_a_victim_is_looked_at_once(void **state)
+{
+	struct manager *m = &test.m;
+	pid_t pid = fork();
+	unsigned n_ticks;
+	int pidfd;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	assert_true(pidfd >= 0);
+	while (turn())
+		;
+	assert_int_equal(monitor_watch_victim(m, pidfd), 0);
+	n_ticks = test.n_ticks;
+	assert_false(turn());
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
+	assert_true(turn());
+	assert_int_equal(test.n_ticks, n_ticks + 1);
+	assert_false(turn());
+	assert_int_equal(test.n_ticks, n_ticks + 1);
+	(void)waitpid(pid, NULL, 0);
+	close(pidfd);
+	close(test.master);
+}
+
+/* cgroup.events of a cgroup that is gone cannot be read, and polls for ever. */
+static void test_the_events_of_a_vanished_cgroup(void **state)
+{
+	struct manager *m = &test.m;
+	unsigned n_ticks;
+
+	while (turn())
+		;
+	assert_int_equal(monitor_watch_thaw(m, -EBADF), 0); /* nothing was thawed */
+	assert_int_equal(monitor_watch_thaw(m, test.master), 0);
+	n_ticks = test.n_ticks;
+	make_urgent(); /* pread() fails, so it stays urgent */
+	assert_true(turn());
+	assert_int_equal(test.n_ticks, n_ticks + 1);
+	assert_false(turn());
+	monitor_unwatch_victim(m);
+	close(test.master);
+}
+
+static void test_being_stuck_is_in_the_status(void **state)
+{
+	while (turn())
+		;
+	assert_string_equal(notification(), "");
+	test.next = 0;
+	test.stuck_since_after = 1;
+	test.m.stuck.since = 0;
+	sd_event_source_set_time(test.m.timer, 0);
+	sd_event_source_set_enabled(test.m.timer, SD_EVENT_ONESHOT);
+	assert_true(turn());
+	assert_non_null(strstr(notification(), "no process is worth killing"));
+	assert_true(turn()); /* still: not again */
+	assert_string_equal(notification(), "");
+	test.stuck_since_after = 0;
+	assert_true(turn());
+	assert_non_null(strstr(notification(), "Watching memory"));
+	close(test.master);
+}
+
+/* The service manager starts it again. */
+static void test_a_daemon_that_is_too_large_exits(void **state)
+{
+	test.is_too_large = true;
+	assert_int_equal(monitor_run(&test.m), -E2BIG);
+	assert_int_equal(test.n_ticks, 1);
+	close(test.master);
+}
+
+static void test_run_tells_the_service_manager(void **state)
+{
+	static const char *const watchdogs[] = { NULL, "10000000", "not a number" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(watchdogs); i++) {
+		if (i > 0) {
+			assert_int_equal(setenv("WATCHDOG_USEC", watchdogs[i], 1), 0);
+			monitor_free(&test.m);
+			assert_int_equal(monitor_new(&test.m), 0);
+		}
+		test.exits_at = test.n_ticks + 1;
+		test.next = 0;
+		assert_int_equal(monitor_run(&test.m), 0);
+		for (const char *text = notification(); !strstr(text, "READY=1");
+		     text = notification())
+			assert_string_equal(text, "WATCHDOG=1");
+		for (const char *text = notification(); strcmp(text, "STOPPING=1") != 0;
+		     text = notification())
+			assert_string_equal(text, "WATCHDOG=1");
+		assert_string_equal(notification(), "");
+	}
+	unsetenv("WATCHDOG_USEC");
+	close(test.master);
+}
+
+/* Memory is looked at all the same, and the loop goes on; another error that lasts ends it. */
+static void test_the_loop_outlives_a_lack_of_memory(void **state)
+{
+	test.n_run_errors = 3;
+	test.run_error = -ENOMEM;
+	test.next = FAR;
+	test.exits_at = 4;
+	assert_int_equal(monitor_run(&test.m), 0);
+	assert_int_equal(test.n_run_errors, 0);
+	assert_int_equal(test.n_ticks, 4); /* the first, and one for each */
+
+	monitor_free(&test.m);
+	assert_int_equal(monitor_new(&test.m), 0);
+	test.n_run_errors = 8;
+	test.run_error = -EIO;
+	test.exits_at = test.n_ticks + 9;
+	assert_int_equal(monitor_run(&test.m), 0);
+
+	monitor_free(&test.m);
+	assert_int_equal(monitor_new(&test.m), 0);
+	test.n_run_errors = 9;
+	test.exits_at = 0;
+	assert_int_equal(monitor_run(&test.m), -EIO);
+	close(test.master);
+}
+
+/* Each of its allocations fails once: an error that says so, and nothing is left behind. */
+static void test_a_loop_without_memory(void **state)
+{
+	int r = -ENOMEM;
+
+	(void)r;
+	close(test.master);
+	if (!FAIL_MALLOC_WORKS)
+		skip();
+#if FAIL_MALLOC_WORKS
+	for (unsigned n = 0; r < 0; n++) {
+		struct manager m;
+
+		assert_true(n < N_MALLOCS_MAX);
+		init_manager(&m);
+		n_mallocs_allowed = n;
+		fail_malloc = true;
+		r = monitor_new(&m);
+		fail_malloc = false;
+		assert_true(r == 0 || r == -ENOMEM);
+		monitor_free(&m);
+		assert_null(m.event);
+		assert_int_equal(m.placeholder_fd, -EBADF);
+	}
+#endif
 }
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_a_trigger_begins_watch, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_trigger_that_fails_is_not_polled_any_more,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(test_memory_that_cannot_be_read_is_read_again,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(test_late_looks_are_counted_and_reported_once,
-						setup, teardown),
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_pressure_wakes_the_loop_and_has_it_watch),
+		TEST(test_a_failed_trigger_leaves_the_timer),
+		TEST(test_triggers_that_are_asked_for),
+		TEST(test_a_trigger_that_cannot_be_polled),
+		TEST(test_a_reload_waits_for_the_victim),
+		TEST(test_a_reload_without_a_victim_is_done_at_once),
+		TEST(test_the_exit_of_a_victim_is_looked_at_once),
+		TEST(test_the_events_of_a_vanished_cgroup),
+		TEST(test_being_stuck_is_in_the_status),
+		TEST(test_a_daemon_that_is_too_large_exits),
+		TEST(test_run_tells_the_service_manager),
+		TEST(test_the_loop_outlives_a_lack_of_memory),
+		TEST(test_a_loop_without_memory),
 	};
 
-	monitor_block_signals();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,7 +133,8 @@ static void test_held_is_what_no_process_maps(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct memory_counters c = {
 			.total = 4 * GIB,
-			.free = 4 * GIB - (rows[i].shmem + rows[i].unaccounted) * MIB,
+			.free = 4 * GIB - (rows[i].shmem + rows[i].unaccounted) * MIB - 1,
+			.anon = 1,
 			.cached = rows[i].shmem * MIB,
 			.shmem = rows[i].shmem * MIB,
 		};

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * manager: what the daemon starts without, and what it does not: each thing that it opens or starts
+ * fails once.  And which cgroups of earlier daemons are removed, on a tree of plain directories.
+ *
+ * No process is eligible: the scope does not exist.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/account.h"
+#include "daemon/bus.h"
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "daemon/monitor.h"
+#include "daemon/rehearsal.h"
+#include "lib/unit-mark.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+enum what {
+	NOTHING,
+	MEMORY_SOURCE,
+	MEMORY,
+	CGROUPS,
+	ACCURACY,
+	BEGIN,
+	ACCOUNT,
+	PRECISE,
+	REAPERS,
+	MONITOR,
+	BUS,
+	CENSUS,
+	SWEEP,
+	RESERVE,
+	REHEARSAL,
+	MARKER,
+};
+
+static struct {
+	enum what what; /* fails */
+	int error;
+	char path[64];
+	char conf[80];
+	char own_cgroup[32];
+} test;
+
+/* TYPE NAME(PARAMETERS), which is called with ARGUMENTS unless it is to fail. */
+#define FAILS(id, name, parameters, arguments)                                                     \
+	int __real_##name parameters;                                                              \
+	int __wrap_##name parameters;                                                              \
+	int __wrap_##name parameters                                                               \
+	{                                                                                          \
+		return test.what == (id) ? test.error : __real_##name arguments;                   \
+	}
+
+FAILS(MEMORY_SOURCE, memory_source_new, (int proc_fd, int sys_fd, struct memory_source **ret),
+      (proc_fd, sys_fd, ret))
+FAILS(MEMORY, memory_sample, (struct memory_source * source, struct memory_reading *ret),
+      (source, ret))
+FAILS(CGROUPS, cgroup_fs_open, (int proc_fd, struct cgroup_fs *ret), (proc_fd, ret))
+FAILS(BEGIN, rehearsal_begin, (struct manager * m), (m))
+FAILS(ACCOUNT, account_new, (int proc_fd, struct account **ret), (proc_fd, ret))
+FAILS(PRECISE, precise_new, (int proc_fd, struct precise **ret), (proc_fd, ret))
+FAILS(REAPERS, kill_reapers_new,
+      (const struct kill_ops *ops, unsigned n, struct kill_reapers **ret, int *ret_fifo),
+      (ops, n, ret, ret_fifo))
+FAILS(MONITOR, monitor_new, (struct manager * m), (m))
+FAILS(BUS, bus_new, (struct manager * m, struct bus **ret), (m, ret))
+FAILS(CENSUS, census_init,
+      (struct census * census, int proc_fd, const struct cgroup_fs *cgroups,
+       const struct accuracy *accuracy, const struct policy_set *policies),
+      (census, proc_fd, cgroups, accuracy, policies))
+FAILS(SWEEP, census_sweep, (struct census * census, usec_t now, uint64_t allocated, bool with_swap),
+      (census, now, allocated, with_swap))
+FAILS(RESERVE, victim_reserve, (struct victim_result * result, const struct census *census),
+      (result, census))
+FAILS(REHEARSAL, rehearsal_run, (struct manager * m), (m))
+FAILS(MARKER, unit_marker_new, (int v2_fd, struct unit_marker **ret), (v2_fd, ret))
+
+/* The worst is assumed then. */
+int __real_accuracy_probe(int proc_fd, int sys_fd, struct accuracy *ret);
+int __wrap_accuracy_probe(int proc_fd, int sys_fd, struct accuracy *ret);
+int __wrap_accuracy_probe(int proc_fd, int sys_fd, struct accuracy *ret)
+{
+	int r = __real_accuracy_probe(proc_fd, sys_fd, ret);
+
+	return test.what == ACCURACY ? test.error : r;
+}
+
+/* Of this process, where a test says so. */
+int __real_cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *buf,
+			     size_t size);
+int __wrap_cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *buf,
+			     size_t size);
+int __wrap_cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *buf,
+			     size_t size)
+{
+	if (!test.own_cgroup[0])
+		return __real_cgroup_of_process(fs, proc_fd, pid, buf, size);
+	snprintf(buf, size, "%s", test.own_cgroup);
+	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+static int setup(void **state)
+{
+	FILE *f;
+
+	memset(&test, 0, sizeof(test));
+	strcpy(test.path, "/tmp/test-manager-start-XXXXXX");
+	if (!mkdtemp(test.path))
+		return -1;
+	snprintf(test.conf, sizeof(test.conf), "%s/conf", test.path);
+	f = fopen(test.conf, "we");
+	if (!f)
+		return -1;
+	fputs("[Daemon]\nScope=/test-manager-nonesuch\n", f);
+	fclose(f);
+	setenv("STATE_DIRECTORY", "", 1);
+	setenv("RUNTIME_DIRECTORY", "", 1);
+	setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent", 1);
+	log_set_target(LOG_TARGET_NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	log_set_target(LOG_TARGET_AUTO);
+	return nftw(test.path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void test_what_it_starts_without(void **state)
+{
+	static const struct {
+		enum what what;
+		int error;
+		int result; /* 0: it starts */
+	} cases[] = {
+		{ NOTHING, 0, 0 },
+		{ MEMORY_SOURCE, -ENOENT, -ENOENT }, /* no /proc */
+		{ MEMORY, -EBADMSG, -EBADMSG },
+		/* There are none; but what cannot be told for now is tried again by who starts it.
+		 */
+		{ CGROUPS, -ENOENT, 0 },
+		{ CGROUPS, -EMFILE, -EMFILE },
+		{ CGROUPS, -ENOMEM, -ENOMEM },
+		{ ACCURACY, -EPERM, 0 },
+		{ BEGIN, -EAGAIN, 0 },
+		{ REHEARSAL, -EPERM, 0 },
+		{ MARKER, -ENOENT, 0 },
+		{ ACCOUNT, -ENOMEM, -ENOMEM },
+		{ PRECISE, -EAGAIN, -EAGAIN },
+		{ REAPERS, -EAGAIN, -EAGAIN },
+		{ MONITOR, -EMFILE, -EMFILE },
+		{ BUS, -ENOMEM, -ENOMEM },
+		{ CENSUS, -ENOMEM, -ENOMEM },
+		{ SWEEP, -EMFILE, -EMFILE },
+		{ RESERVE, -ENOMEM, -ENOMEM },
+	};
+	struct manager_options options = { .config_file = test.conf };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct manager *m = NULL;
+
+		test.what = cases[i].what;
+		test.error = cases[i].error;
+		assert_int_equal(manager_new(&options, &kill_ops_system, &m), cases[i].result);
+		assert_true((m != NULL) == (cases[i].result == 0));
+		if (m)
+			assert_int_equal(m->cgroups.layout == CGROUP_LAYOUT_NONE,
+					 cases[i].what == CGROUPS);
+		manager_free(m);
+	}
+}
+
+static void test_a_scope_that_is_given_has_to_be_there(void **state)
+{
+	static const struct {
+		const char *scope;
+		enum what what;
+		int result;
+	} cases[] = {
+		{ "/", NOTHING, 0 },
+		{ "tenant", NOTHING, -EINVAL },
+		{ "/test-manager-nonesuch", NOTHING, -ENOENT },
+		{ "/tenant", CGROUPS, -ENOENT },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct manager_options options = {
+			.config_file = test.conf,
+			.scope = cases[i].scope,
+			.dry_run = true,
+		};
+		struct manager *m = NULL;
+		int r;
+
+		test.what = cases[i].what;
+		test.error = -ENOENT;
+		r = manager_new(&options, &kill_ops_system, &m);
+		if (cases[i].what == NOTHING || r == 0)
+			assert_int_equal(r, cases[i].result);
+		assert_true((m != NULL) == (r == 0));
+		manager_free(m);
+	}
+}
+
+static bool exists(int fd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(fd, name, &st, 0) == 0;
+}
+
+/* "reckond-rehearsal-PID" of a daemon that is not there any more, and nothing else. */
+static void test_which_leftovers_are_removed(void **state)
+{
+	static const struct {
+		const char *name;
+		bool is_removed;
+	} cases[] = {
+		{ "reckond-rehearsal-2147483647", true }, /* no such process */
+		{ "reckond-rehearsal-1", true },	  /* another program has that pid */
+		{ "reckond-rehearsal-2147483648", false }, { "reckond-rehearsal-0", false },
+		{ "reckond-rehearsal-", false },	   { "reckond-rehearsal-7x", false },
+		{ "reckond-rehearsal-x", false },	   { "reckond.service", false },
+	};
+	struct manager m = {
+		.cgroups = { .v2_fd = -EBADF, .v1_freezer_fd = -EBADF },
+	};
+	int fd = open(test.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	unsigned n = 0;
+
+	assert_true(fd >= 0);
+	m.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rehearsal_clean_up(&m); /* no cgroups: nothing to do */
+	m.cgroups.v2_fd = fd;
+	strcpy(test.own_cgroup, "/");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(mkdirat(fd, cases[i].name, 0755), 0);
+	rehearsal_clean_up(&m);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(exists(fd, cases[i].name), !cases[i].is_removed);
+
+	/* One that is not empty is left; of many, so many at a time. */
+	assert_int_equal(mkdirat(fd, "reckond-rehearsal-2147483647", 0755), 0);
+	assert_int_equal(mkdirat(fd, "reckond-rehearsal-2147483647/x", 0755), 0);
+	rehearsal_clean_up(&m);
+	assert_true(exists(fd, "reckond-rehearsal-2147483647"));
+	for (unsigned i = 0; i < 20; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "reckond-rehearsal-%u", 2147483600 + i);
+		assert_int_equal(mkdirat(fd, name, 0755), 0);
+	}
+	rehearsal_clean_up(&m);
+	for (unsigned i = 0; i < 20; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "reckond-rehearsal-%u", 2147483600 + i);
+		n += exists(fd, name);
+	}
+	assert_in_range(n, 4, 5);
+	/* Outside of what this namespace shows: the root is looked at. */
+	strcpy(test.own_cgroup, "/../elsewhere");
+	rehearsal_clean_up(&m);
+	close(m.proc_fd);
+	close(fd);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_what_it_starts_without),
+		TEST(test_a_scope_that_is_given_has_to_be_there),
+		TEST(test_which_leftovers_are_removed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * self: what the daemon makes of its own files in /proc and of its cgroup's limit, on a tree of the
+ * test's.
+ */
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "daemon/self.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+static struct {
+	char path[64];
+	struct manager *m;
+	struct rlimit before;
+	const char *cgroup; /* the daemon's; NULL: cannot be read */
+} test;
+
+int __wrap_cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *buf,
+			     size_t size);
+int __wrap_cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *buf,
+			     size_t size)
+{
+	assert_int_equal(pid, getpid());
+	if (!test.cgroup)
+		return -EACCES;
+	strcpy(buf, test.cgroup);
+	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+static void write_file(const char *name, const char *text)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", test.path, name);
+	if (!text) {
+		(void)unlink(path);
+		return;
+	}
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static int setup(void **state)
+{
+	char path[128];
+
+	memset(&test, 0, sizeof(test));
+	strcpy(test.path, "/tmp/test-self-files-XXXXXX");
+	test.m = calloc(1, sizeof(*test.m));
+	if (!test.m || !mkdtemp(test.path) || getrlimit(RLIMIT_DATA, &test.before) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "%s/self", test.path);
+	if (mkdir(path, 0755) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "%s/service", test.path);
+	if (mkdir(path, 0755) < 0)
+		return -1;
+	test.m->proc_fd = open(test.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	test.m->cgroups.v2_fd = test.m->proc_fd;
+	test.cgroup = "/service";
+	log_set_target(LOG_TARGET_NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)setrlimit(RLIMIT_DATA, &test.before);
+	close(test.m->proc_fd);
+	free(test.m);
+	log_set_target(LOG_TARGET_AUTO);
+	return nftw(test.path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Its statm: size resident shared text lib data dt, in pages. */
+static void write_statm(uint64_t anonymous, uint64_t data)
+{
+	uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	char text[128];
+
+	snprintf(text, sizeof(text), "99999 %llu 100 50 0 %llu 0\n",
+		 (unsigned long long)(anonymous / page_size + 100),
+		 (unsigned long long)(data / page_size));
+	write_file("self/statm", text);
+}
+
+/* Data may grow to seven eighths of the limit, so that malloc() fails before the kernel kills. */
+static void test_data_is_limited_below_the_cgroups_limit(void **state)
+{
+	static const struct {
+		const char *cgroup, *max, *statm; /* statm NULL: as written */
+		bool has_v2;
+		bool is_limited;
+	} cases[] = {
+		{ "/service", "1073741824\n", NULL, true, true },
+		{ "/service", "max\n", NULL, true, false },
+		{ "/service", NULL, NULL, true, false },
+		{ "/gone", "1073741824\n", NULL, true, false },
+		{ NULL, "1073741824\n", NULL, true, false },
+		{ "/service", "1073741824\n", NULL, false, false },
+		{ "/service", "1073741824\n", "1 2 nonsense\n", true, false },
+		{ "/service", "1073741824\n", "", true, false },
+		/* Higher than what it is anyway. */
+		{ "/service", "18446744073709551615\n", NULL, true, false },
+	};
+	struct rlimit limit = { .rlim_cur = 4 * GIB, .rlim_max = test.before.rlim_max };
+	int v2_fd = test.m->cgroups.v2_fd;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct rlimit now;
+
+		assert_int_equal(setrlimit(RLIMIT_DATA, &limit), 0);
+		test.cgroup = cases[i].cgroup;
+		test.m->cgroups.v2_fd = cases[i].has_v2 ? v2_fd : -EBADF;
+		write_file("service/memory.max", cases[i].max);
+		write_statm(100 * MIB, 300 * MIB);
+		if (cases[i].statm)
+			write_file("self/statm", cases[i].statm);
+		self_limit(test.m);
+		assert_int_equal(getrlimit(RLIMIT_DATA, &now), 0);
+		assert_int_equal(now.rlim_cur,
+				 cases[i].is_limited ? (896 - 100 + 300) * MIB : 4 * GIB);
+	}
+	write_file("self/statm", NULL);
+	self_limit(test.m); /* not known: none */
+}
+
+#define NOW (1000 * USEC_PER_SEC)
+
+static void test_it_is_too_large_by_its_own_statm(void **state)
+{
+	struct manager *m = test.m;
+	uint64_t allowance;
+
+	m->census.n_processes = 1000;
+	allowance = self_allowance(1000);
+	write_statm(allowance, 0);
+	assert_false(self_is_too_large(m, NOW));
+	write_statm(allowance + MIB, 0);
+	assert_false(self_is_too_large(m, NOW + 9 * USEC_PER_SEC)); /* looked at a moment ago */
+	assert_true(self_is_too_large(m, NOW + 10 * USEC_PER_SEC));
+
+	/* Not while there is work to do; and by the most processes that there were. */
+	m->state = MANAGER_SETTLE;
+	assert_false(self_is_too_large(m, NOW + 20 * USEC_PER_SEC));
+	m->state = MANAGER_CALM;
+	m->census.n_processes = 10;
+	write_statm(allowance, 0);
+	assert_false(self_is_too_large(m, NOW + 30 * USEC_PER_SEC));
+	/* What cannot be read is no reason to exit. */
+	write_file("self/statm", "nonsense\n");
+	assert_false(self_is_too_large(m, NOW + 40 * USEC_PER_SEC));
+	write_file("self/statm", NULL);
+	assert_false(self_is_too_large(m, NOW + 50 * USEC_PER_SEC));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_data_is_limited_below_the_cgroups_limit),
+		TEST(test_it_is_too_large_by_its_own_statm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

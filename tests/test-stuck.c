@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * stuck: when a survey is made, reported and used, with a census made by hand; the survey's thread
+ * is wrapped, and time is the test's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "daemon/stuck.h"
+#include "daemon/survey.h"
+#include "lib/census-tree.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#define NOW (1000 * USEC_PER_SEC)
+#define SEC USEC_PER_SEC
+
+static struct accuracy accuracy = {
+	.regime = ACCURACY_PRECISE,
+	.n_cpus = 2,
+	.batch = 32,
+	.page_size = 4096,
+};
+static char everything[] = "/";
+
+static struct {
+	struct manager *m;
+	struct policy policy;
+	int new_result;
+	unsigned n_asked;
+	bool is_finished; /* a survey waits to be taken */
+	struct where_survey survey;
+	enum eligibility exclusion;
+	int reread_result;
+} test;
+
+int __wrap_survey_new(int proc_fd, struct survey **ret);
+int __wrap_survey_new(int proc_fd, struct survey **ret)
+{
+	*ret = test.new_result < 0 ? NULL : (struct survey *)(void *)&test;
+	return test.new_result;
+}
+
+struct survey *__wrap_survey_free(struct survey *survey);
+struct survey *__wrap_survey_free(struct survey *survey)
+{
+	return NULL;
+}
+
+bool __wrap_survey_ask(struct survey *survey);
+bool __wrap_survey_ask(struct survey *survey)
+{
+	test.n_asked++;
+	return true;
+}
+
+bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret);
+bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret)
+{
+	bool is_finished = test.is_finished;
+
+	if (is_finished)
+		*ret = test.survey;
+	test.is_finished = false;
+	return is_finished;
+}
+
+enum eligibility __wrap_victim_exclusion(const struct census *census,
+					 const struct census_process *process,
+					 const struct victim_request *request);
+enum eligibility __wrap_victim_exclusion(const struct census *census,
+					 const struct census_process *process,
+					 const struct victim_request *request)
+{
+	return test.exclusion;
+}
+
+static int reread(struct census *census, struct census_process *process, void *userdata)
+{
+	return test.reread_result;
+}
+
+static const struct victim_reader reader = { .reread = reread };
+
+static int setup(void **state)
+{
+	struct manager *m;
+
+	memset(&test, 0, sizeof(test));
+	m = test.m = calloc(1, sizeof(*m));
+	if (!m)
+		return -1;
+	m->policies.scope = everything;
+	m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (census_init(&m->census, m->proc_fd, NULL, &accuracy, &m->policies) < 0 ||
+	    census_reserve(&m->census) < 0 || victim_reserve(&m->choice, &m->census) < 0)
+		return -1;
+	m->reading = (struct memory_reading){
+		.total = 8 * GIB,
+		.available = GIB, /* low */
+		.counters = { .total = 8 * GIB, .free = GIB, .anon = 7 * GIB },
+	};
+	log_set_target(LOG_TARGET_NULL);
+	stuck_init(m);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	stuck_done(test.m);
+	victim_done(&test.m->choice);
+	census_done(&test.m->census);
+	close(test.m->proc_fd);
+	free(test.m);
+	log_set_target(LOG_TARGET_AUTO);
+	return 0;
+}
+
+static struct census_process *add(pid_t pid, const char *comm, uint64_t bytes)
+{
+	struct census_process *process = census_add(&test.m->census, pid, 1000);
+
+	assert_non_null(process);
+	strcpy(process->comm, comm);
+	assert_int_equal(census_place(&test.m->census, process, "/a"), 0);
+	census_count(&test.m->census, process, &(struct proc_memory){ .anon = bytes }, GIB, 1);
+	return process;
+}
+
+/* 4 GiB of a tmpfs have been filled since there was most available. */
+static void fill_tmpfs(void)
+{
+	struct manager *m = test.m;
+
+	m->reading.available = 6 * GIB;
+	m->reading.counters.anon = GIB;
+	m->reading.counters.free = 6 * GIB;
+	stuck_note_calm(m, NOW - 400 * SEC);
+	m->reading.available = m->reading.counters.free = GIB;
+	m->reading.counters.shmem = m->reading.counters.cached = 5 * GIB;
+}
+
+static void test_what_no_process_holds_raises_the_minimum(void **state)
+{
+	struct manager *m = test.m;
+
+	test.policy.memory_available = (struct policy_line){ .set = true, .permyriad = 500 };
+	assert_true(stuck_min_victim(m, &test.policy) < 64 * MIB);
+	fill_tmpfs();
+	/* Killing what is small against that would be in vain. */
+	assert_int_equal(stuck_min_victim(m, &test.policy), 5 * GIB / 2);
+	assert_int_equal(m->stuck.unowned_growth, 5 * GIB);
+	/* It is mapped by a process: that holds it. */
+	add(7, "mapper", MIB)->memory.shmem = 5 * GIB;
+	assert_true(stuck_min_victim(m, &test.policy) < 64 * MIB);
+	/* But by what was measured it stays when that is killed. */
+	census_find(&m->census, 7)->memory.is_measured = true;
+	census_find(&m->census, 7)->memory.kept = 5 * GIB;
+	assert_int_equal(stuck_min_victim(m, &test.policy), 5 * GIB / 2);
+}
+
+/* Started on a machine that is low: what it was like before is not known, and all that is used
+ * counts, but for the pool of huge pages. */
+static void test_a_start_when_memory_is_low(void **state)
+{
+	struct manager *m = test.m;
+
+	m->reading.total = 6 * GIB; /* without that pool */
+	m->reading.counters.anon = 0;
+	m->reading.counters.hugetlb = 2 * GIB;
+	m->reading.counters.shmem = m->reading.counters.cached = 5 * GIB;
+	stuck_note_calm(m, NOW);
+	assert_int_equal(m->stuck.best.available, 0);
+	(void)stuck_min_victim(m, &test.policy);
+	assert_int_equal(m->stuck.unowned_growth, 5 * GIB);
+}
+
+/* The best of the last five minutes, or of the five before. */
+static void test_the_best_time_is_remembered(void **state)
+{
+	struct manager *m = test.m;
+
+	m->reading.available = 6 * GIB;
+	stuck_note_calm(m, NOW);
+	m->reading.available = 5 * GIB;
+	stuck_note_calm(m, NOW + SEC);
+	assert_int_equal(m->stuck.best.available, 6 * GIB);
+	m->reading.available = 4 * GIB;
+	stuck_note_calm(m, NOW + 300 * SEC);
+	assert_int_equal(m->stuck.best.available, 4 * GIB);
+	assert_int_equal(m->stuck.best_earlier.available, 6 * GIB);
+	m->reading.available = 7 * GIB;
+	stuck_note_calm(m, NOW + 301 * SEC);
+	assert_int_equal(m->stuck.best.available, 7 * GIB);
+}
+
+/* In watch it is made where it will be needed, and not again and again. */
+static void test_a_survey_in_time(void **state)
+{
+	struct manager *m = test.m;
+
+	m->stuck.asked_at = NOW - 100 * SEC;
+	stuck_watch(m, NOW);
+	assert_int_equal(test.n_asked, 0); /* processes have it all */
+	fill_tmpfs();
+	stuck_watch(m, NOW + SEC / 10);
+	assert_int_equal(test.n_asked, 0); /* looked at a moment ago */
+	stuck_watch(m, NOW + SEC);
+	assert_int_equal(test.n_asked, 1);
+	stuck_watch(m, NOW + 4 * SEC); /* waits for it */
+	assert_int_equal(test.n_asked, 1);
+	test.is_finished = true;
+	stuck_watch(m, NOW + 5 * SEC);
+	assert_true(m->stuck.has_survey);
+	assert_int_equal(test.n_asked, 2);
+	m->reading.available = 2 * GIB;
+	test.is_finished = true;
+	stuck_watch(m, NOW + 9 * SEC);
+	assert_int_equal(test.n_asked, 2); /* not low any more */
+
+	m->stuck.since = NOW; /* then stuck_look() does it */
+	m->reading.available = GIB;
+	stuck_watch(m, NOW + 19 * SEC);
+	assert_int_equal(test.n_asked, 2);
+}
+
+static void test_it_is_reported_once(void **state)
+{
+	struct manager *m = test.m;
+
+	stuck_enter(m, NOW);
+	assert_false(stuck_look(m, NOW));
+	assert_int_equal(test.n_asked, 1);
+	assert_false(stuck_look(m, NOW + SEC));
+	test.is_finished = true;
+	add(7, "large", GIB);
+	assert_true(stuck_look(m, NOW + SEC));
+	assert_true(m->stuck.account.is_surveyed);
+	assert_int_equal(m->stuck.largest_pid, 7);
+	assert_string_equal(m->stuck.largest_comm, "large");
+	assert_false(stuck_look(m, NOW + 2 * SEC));
+	assert_int_equal(test.n_asked, 1);
+	assert_false(stuck_look(m, NOW + 12 * SEC)); /* again */
+	assert_int_equal(test.n_asked, 2);
+	test.is_finished = true;
+	assert_false(stuck_look(m, NOW + 13 * SEC)); /* nothing has changed */
+	assert_false(stuck_look(m, NOW + 23 * SEC));
+	fill_tmpfs();
+	test.is_finished = true;
+	assert_true(stuck_look(m, NOW + 24 * SEC));
+	assert_int_equal(m->stuck.n_reports, 2);
+
+	/* Over, and the same a minute later: that is new. */
+	stuck_leave(m);
+	stuck_enter(m, NOW + 100 * SEC);
+	assert_int_equal(m->stuck.reported_at, 0);
+	assert_false(m->stuck.has_survey);
+}
+
+/* A path through a file system that hangs: once without what it would tell. */
+static void test_a_survey_that_is_late(void **state)
+{
+	struct manager *m = test.m;
+
+	stuck_enter(m, NOW);
+	assert_false(stuck_look(m, NOW));
+	assert_false(stuck_look(m, NOW + SEC));
+	assert_true(stuck_look(m, NOW + 2 * SEC));
+	assert_false(m->stuck.account.is_surveyed);
+	assert_int_equal(m->stuck.largest_pid, 0); /* there is no process here */
+	assert_false(stuck_look(m, NOW + 3 * SEC));
+	test.is_finished = true;
+	(void)stuck_look(m, NOW + 30 * SEC);
+	assert_true(m->stuck.has_survey);
+}
+
+static void test_without_a_thread(void **state)
+{
+	struct manager *m = test.m;
+
+	stuck_done(m);
+	test.new_result = -EAGAIN;
+	stuck_init(m);
+	fill_tmpfs();
+	stuck_watch(m, NOW);
+	stuck_enter(m, NOW);
+	assert_true(stuck_look(m, NOW));
+	assert_false(m->stuck.account.is_surveyed);
+	assert_false(stuck_look(m, NOW + SEC));
+	assert_int_equal(test.n_asked, 0);
+}
+
+/* Every second, earlier when memory falls, and at once when a survey may name a process. */
+static void test_when_a_victim_is_looked_for(void **state)
+{
+	struct manager *m = test.m;
+	struct stuck *s = &m->stuck;
+
+	assert_true(stuck_is_to_choose(m, NOW));
+	s->minimum = 64 * MIB;
+	stuck_enter(m, NOW);
+	assert_false(stuck_is_to_choose(m, NOW + SEC / 2));
+	assert_true(stuck_is_to_choose(m, NOW + SEC));
+	m->reading.available -= 64 * MIB;
+	assert_true(stuck_is_to_choose(m, NOW + SEC / 2));
+	assert_false(stuck_is_to_choose(m, NOW + SEC / 20));
+	s->has_survey = true;
+	s->surveyed_at = NOW;
+	assert_true(stuck_is_to_choose(m, NOW + SEC / 20));
+	s->nominated_at = NOW; /* it was used */
+	assert_false(stuck_is_to_choose(m, NOW + SEC / 20));
+	s->nominated_at = 0;
+	s->surveyed_at = NOW - 4 * SEC; /* too old */
+	assert_false(stuck_is_to_choose(m, NOW + SEC / 20));
+}
+
+/* What it names is killed only if it still is what was surveyed, and may be. */
+static void test_a_holder_is_taken_if_it_still_is_one(void **state)
+{
+	static const struct {
+		const char *comm; /* by the survey */
+		pid_t pid;
+		uint64_t minimum;
+		usec_t age;
+		int reread;
+		enum eligibility exclusion;
+		bool is_taken;
+	} cases[] = {
+		{ "holder", 7, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, true },
+		{ "other", 7, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
+		{ "holder", 8, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
+		{ "holder", 7, 4 * GIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
+		{ "holder", 7, 64 * MIB, 4 * SEC, 0, ELIGIBILITY_ELIGIBLE, false },
+		{ "holder", 7, 64 * MIB, SEC, -ESRCH, ELIGIBILITY_ELIGIBLE, false },
+		{ "holder", 7, 64 * MIB, SEC, 0, ELIGIBILITY_PROTECTED, false },
+	};
+	struct manager *m = test.m;
+	struct stuck *s = &m->stuck;
+
+	add(7, "holder", MIB);
+	m->reading.counters.shmem = m->reading.counters.cached = 3 * GIB;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		s->has_survey = true;
+		s->surveyed_at = NOW - cases[i].age;
+		s->nominated_at = 0;
+		s->minimum = cases[i].minimum;
+		s->surveyed = (struct where_survey){ .memfds = { .pid = cases[i].pid,
+								 .bytes = 3 * GIB } };
+		strcpy(s->surveyed.memfds.comm, cases[i].comm);
+		test.reread_result = cases[i].reread;
+		test.exclusion = cases[i].exclusion;
+		m->choice.n_ranked = 0;
+		stuck_take_holder(m, &reader, NOW);
+		assert_int_equal(m->choice.n_ranked, cases[i].is_taken);
+		if (cases[i].is_taken) {
+			assert_int_equal(m->choice.ranked[0].process->pid, 7);
+			assert_int_equal(m->choice.ranked[0].held, 3 * GIB);
+			m->choice.n_ranked = 0;
+			stuck_take_holder(m, &reader, NOW); /* once by each survey */
+			assert_int_equal(m->choice.n_ranked, 0);
+		}
+	}
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_what_no_process_holds_raises_the_minimum),
+		TEST(test_a_start_when_memory_is_low),
+		TEST(test_the_best_time_is_remembered),
+		TEST(test_a_survey_in_time),
+		TEST(test_it_is_reported_once),
+		TEST(test_a_survey_that_is_late),
+		TEST(test_without_a_thread),
+		TEST(test_when_a_victim_is_looked_for),
+		TEST(test_a_holder_is_taken_if_it_still_is_one),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
