@@ -205,7 +205,7 @@ int census_reserve(struct census *census)
 
 static void cgroup_drop_if_empty(struct census *census, struct census_cgroup *cgroup)
 {
-	while (cgroup && cgroup->branch.n_branches == 0 && cgroup->branch.n_processes == 0) {
+	while (cgroup->branch.n_branches == 0 && cgroup->branch.n_processes == 0) {
 		struct census_node *parent = census_above(cgroup);
 
 		branch_detach(census, &cgroup->branch);
@@ -359,7 +359,8 @@ static struct census_cgroup *find_or_make_cgroup(struct census *census, const ch
 	cgroup = calloc(
 		1, max_u64(sizeof(*cgroup), offsetof(struct census_cgroup, path) + length + 1));
 	if (!cgroup) {
-		cgroup_drop_if_empty(census, above);
+		if (above)
+			cgroup_drop_if_empty(census, above);
 		return NULL;
 	}
 	memcpy(cgroup->path, path, length);
@@ -367,7 +368,8 @@ static struct census_cgroup *find_or_make_cgroup(struct census *census, const ch
 	branch_init(&cgroup->branch, CENSUS_CGROUP, BATCH_CGROUP);
 	if (census_paths_add(&census->paths, cgroup) < 0) {
 		free(cgroup);
-		cgroup_drop_if_empty(census, above);
+		if (above)
+			cgroup_drop_if_empty(census, above);
 		return NULL;
 	}
 	branch_attach(census, &cgroup->branch, above ? &above->branch : &census->root);
@@ -601,6 +603,7 @@ bool census_share_is_current(const struct census *census, const struct census_pr
 {
 	return process->memory.is_measured && process->shares_era == census->shares_era &&
 	       census_since(process->measured_at, now) <= CENSUS_MEASURED_USEC &&
+	       /* NOLINTNEXTLINE(bugprone-integer-division): bytes are exact enough */
 	       process->share_off <= (float)(proc_mapped(&process->memory) / CENSUS_MEASURED_OFF);
 }
 
