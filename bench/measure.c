@@ -38,6 +38,7 @@ const char *const measure_names[N_MEASURES] = {
 	[STALE_DECISION] = "decision, stale snapshot",
 	[STALE_DECISION_BY_CLOCK] = "the same, by the clock",
 	[ROUND_WITH_SWAP] = "round, swap in use",
+	[ROUND_SWAPPING] = "round, while it is swapped",
 	[COMPARING] = "comparing, in 250 ms of watch",
 };
 
@@ -166,6 +167,33 @@ static pid_t *list_pids(const struct census *census, size_t *ret_n)
 	return pids;
 }
 
+/* Rounds where more is swapped in each than what a process may be off by, then where nothing was.
+ * The first of either opens other files. */
+static int measure_swap(struct bench *bench)
+{
+	struct memory_counters counters = bench->reading.counters;
+	int r = 0;
+
+	for (unsigned i = 0; i < 4 && r >= 0; i++) {
+		bool is_swapping = i < 2;
+		double began;
+
+		if (is_swapping)
+			bench->swapped += CENSUS_SWAP_OFF_MAX / bench->accuracy.page_size;
+		counters.events.swapped_out += bench->swapped;
+		census_set_totals(&bench->census, &counters);
+		counters.events.swapped_out -= bench->swapped;
+		began = now_usec();
+		r = census_refresh(&bench->census, clock_usec(), bench->reading.allocated, true,
+				   NULL, 0);
+		if (i % 2 == 1)
+			note_since(bench, is_swapping ? ROUND_SWAPPING : ROUND_WITH_SWAP, began);
+		if (r >= 0 && bench->census.keeps_status != is_swapping)
+			return -EINVAL;
+	}
+	return r;
+}
+
 static int measure_looks(struct bench *bench)
 {
 	struct pids_info *info = look_libproc2_new();
@@ -199,14 +227,8 @@ static int measure_looks(struct bench *bench)
 			r = keep_census(bench, true);
 	}
 	look_libproc2_free(info);
-	for (unsigned i = 0; i < N_SWEEPS && r >= 0; i++) {
-		double began = now_usec();
-
-		r = census_refresh(&bench->census, clock_usec(), bench->reading.allocated, true,
-				   NULL, 0);
-		if (i > 0) /* the first one opens other files */
-			note_since(bench, ROUND_WITH_SWAP, began);
-	}
+	for (unsigned i = 0; i < N_SWEEPS && r >= 0; i++)
+		r = measure_swap(bench);
 	return r < 0 ? r : keep_census(bench, true);
 }
 

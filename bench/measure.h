@@ -26,6 +26,7 @@ enum measure {
 	STALE_DECISION,
 	STALE_DECISION_BY_CLOCK,
 	ROUND_WITH_SWAP,
+	ROUND_SWAPPING,
 	COMPARING,
 	N_MEASURES
 };
@@ -52,6 +53,7 @@ struct bench {
 	struct census census;
 	struct victim_result choice;
 	uint64_t since_round;
+	uint64_t swapped; /* pages, besides what was */
 	uint64_t largest; /* a victim that has less is wrong */
 	struct series series[N_MEASURES];
 };

@@ -9,6 +9,7 @@
 #include "ctl/screen.h"
 #include "ctl/status.h"
 #include "ctl/words.h"
+#include "lib/latency.h"
 
 /* Wide enough to see a percent, and no wider. */
 #define BAR_MAX	  102
@@ -371,6 +372,42 @@ static void print_victims(const struct screen *screen, const json_t *answer)
 		    *age ? " ago" : "", text.text);
 }
 
+/* "" for one that is not known. */
+static const char *cause_text(const char *cause)
+{
+	for (unsigned i = LATENCY_UNKNOWN + 1; i < _LATENCY_CAUSE_MAX; i++)
+		if (strcmp(cause, latency_cause_to_string(i)) == 0)
+			return latency_cause_text(i);
+	return "";
+}
+
+/* Only where looks at memory were late; the worse of the two kinds. */
+static void print_latency(const struct screen *screen, const json_t *answer)
+{
+	const json_t *worst = NULL, *row;
+	char max[FORMAT_DURATION_SIZE];
+	const char *cause;
+	uint64_t n;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "latency"), i, row)
+	{
+		if (words_number(row, "late") > 0 &&
+		    words_number(row, "max_usec") >= words_number(worst, "max_usec"))
+			worst = row;
+	}
+	if (!worst)
+		return;
+	n = words_number(worst, "late");
+	format_duration(words_number(worst, "max_usec"), max);
+	cause = cause_text(words_text(worst, "cause"));
+	screen_item(screen, "Late", SCREEN_YELLOW, "%llu look%s at memory %s, %s at most%s%s",
+		    (unsigned long long)n, words_plural(n),
+		    strcmp(words_text(worst, "kind"), "delay") == 0 ? "came too late"
+								    : "took too long",
+		    max, *cause ? "; of the last one: " : "", cause);
+}
+
 /* A line for each. */
 static void print_list(const struct screen *screen, const char *label, enum screen_style style,
 		       const json_t *texts)
@@ -434,6 +471,7 @@ void status_print(const struct screen *screen, const json_t *answer)
 	if (is_running) {
 		print_policies(screen, answer);
 		print_victims(screen, answer);
+		print_latency(screen, answer);
 		print_setup(screen, answer);
 	}
 }

@@ -166,7 +166,8 @@ static json_t *put_together(const struct told *told, json_t *is_running)
 					      "scope",		"config_files", "degraded",
 					      "config_errors",	"conflicts",	"limits",
 					      "processes",	"kills",	"min_victim",
-					      "memory_held_by", "started_usec", "read_usec" };
+					      "memory_held_by", "started_usec", "read_usec",
+					      "latency" };
 	const json_t *p = told->properties;
 	json_t *memory = p ? of_memory(p) : copy_of(told->outlook, "memory");
 	json_t *policies =

@@ -25,7 +25,7 @@ struct largest {
 static uint64_t estimate(const struct census_node *node)
 {
 	const struct tally_node *tally = &((const struct census_branch *)node)->tally;
-	int64_t approx = tally_approx(tally, TALLY_ANON) + tally_approx(tally, TALLY_SWAP);
+	int64_t approx = tally_approx(tally, TALLY_ANON);
 
 	return approx > 0 ? (uint64_t)approx : 0;
 }

@@ -84,6 +84,7 @@ struct bus {
 	usec_t moved_at;  /* when something was last taken from it */
 	bool is_stuck;	  /* nothing was taken for too long */
 	bool is_lost;	  /* it is closed, or cannot be used */
+	bool is_half;	  /* an object could not be added to it: it cannot be freed */
 	bool is_aligned;  /* a message begins at what is next in the socket */
 	uint64_t to_skip; /* of a message that is too large */
 
@@ -168,7 +169,7 @@ typedef int bus_property_fn(sd_bus *bus, const char *path, const char *interface
 extern bus_property_fn bus_get_version, bus_get_state, bus_get_flag, bus_get_scope,
 	bus_get_config_files, bus_get_config_errors, bus_get_limits, bus_get_conflicts,
 	bus_get_memory, bus_get_pressure, bus_get_has_pressure, bus_get_count, bus_get_times,
-	bus_get_min_victim, bus_get_memory_held_by;
+	bus_get_min_victim, bus_get_memory_held_by, bus_get_latency /* bus-latency.c */;
 /* Get() of a property that exists, or GetAll()?  These are queued like other calls. */
 bool bus_is_of_properties(sd_bus_message *call);
 int bus_answer_properties(struct bus *bus, sd_bus_message *call); /* a bus_answer_fn */

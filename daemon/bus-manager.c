@@ -295,6 +295,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("StartedUSec", "t", bus_get_times, 0, CONST),
 	SD_BUS_PROPERTY("ReadUSec", "t", bus_get_times, 0, 0),
 	SD_BUS_PROPERTY("LookDelayMaxUSec", "t", bus_get_times, 0, 0),
+	SD_BUS_PROPERTY("Latency", "aa{sv}", bus_get_latency, 0, 0),
 	SD_BUS_METHOD_WITH_NAMES("GetCandidates",
 				 "u", SD_BUS_PARAM(limit),
 				 "a(uusstttttdibs)", SD_BUS_PARAM(candidates),

@@ -260,7 +260,7 @@ int bus_get_times(sd_bus *bus, const char *path, const char *interface, const ch
 	if (strcmp(property, "StartedUSec") == 0)
 		value = b->manager->started_usec;
 	else if (strcmp(property, "LookDelayMaxUSec") == 0)
-		value = b->manager->look_delay_max;
+		value = b->manager->turns.delays.max;
 	else
 		value = realtime_of(max_u64(b->read_at, b->manager->sampled_at));
 	return sd_bus_message_append(reply, "t", value);
@@ -294,6 +294,7 @@ static const struct {
 	{ "StartedUSec", "t", bus_get_times },
 	{ "ReadUSec", "t", bus_get_times },
 	{ "LookDelayMaxUSec", "t", bus_get_times },
+	{ "Latency", "aa{sv}", bus_get_latency },
 };
 
 static bool is_property(const char *name)

@@ -72,16 +72,25 @@ static void leave(struct bus *b)
 	bus_drop_answers(b);
 	bus_drop_questions(b);
 	bus_io_detach(b);
+	if (b->is_half) {
+		/* libsystemd (252) has the node of an object for which there was no memory still
+		 * in its table, and asserts that there is none when it frees the bus. */
+		sd_bus_close(b->bus);
+		b->bus = NULL;
+	}
+	b->is_half = false;
 	b->bus = sd_bus_close_unref(b->bus);
 }
 
-/* libsystemd (252) aborts when a bus is freed to which an object was added in part only, for want
- * of memory.  That one is closed, and kept. */
-static void abandon(struct bus *b)
+static int add_objects(struct bus *b)
 {
-	bus_io_detach(b);
-	sd_bus_close(b->bus);
-	b->bus = NULL;
+	int r;
+
+	r = bus_add_manager(b);
+	if (r >= 0)
+		r = bus_add_log_control(b);
+	b->is_half = r < 0;
+	return r;
 }
 
 /* Called for each message before sd-bus looks at it.  Only calls are accepted from senders other
@@ -182,9 +191,7 @@ static int join(struct bus *b)
 	if (r >= 0)
 		r = sd_bus_add_filter(b->bus, NULL, on_message, b);
 	if (r >= 0)
-		r = bus_add_manager(b);
-	if (r >= 0)
-		r = bus_add_log_control(b);
+		r = add_objects(b);
 	/* In the queue, should another have it: it is ours when that one goes. */
 	if (r >= 0)
 		r = sd_bus_request_name_async(b->bus, NULL, BUS_NAME, SD_BUS_NAME_QUEUE, on_name,
@@ -217,8 +224,6 @@ static void try_to_join(struct bus *b, usec_t now)
 	bus_forget_news(b);
 	if (r == 0)
 		return;
-	if (r == -ENOMEM && b->bus)
-		abandon(b);
 	leave(b);
 	if (!b->has_said_why)
 		log_info("bus: none (%s), going on without", strerror(-r));

@@ -14,6 +14,7 @@
 
 struct gathering {
 	struct manager *m;
+	struct family family;
 	uint64_t common; /* of the victim's memory, what it shares */
 	uint64_t alone;	 /* of the relatives, what is theirs alone */
 	bool is_partial; /* not all that share it are killed */
@@ -21,13 +22,15 @@ struct gathering {
 
 /* A relative that may not be killed keeps all that they have in common: then it is no use to kill
  * the others. */
-static bool may_kill_all(const struct manager *m, const struct census_process *victim)
+static bool may_kill_all(struct gathering *g)
 {
+	const struct manager *m = g->m;
 	const struct census_process *other;
 
 	census_for_each(&m->census, other)
-		if (family_has_both(&m->census, victim, other) && proc_mapped(&other->memory) > 0 &&
-		    eligibility_is_refused(victim_exclusion(&m->census, other, &m->request)))
+		if (proc_mapped(&other->memory) > 0 &&
+		    eligibility_is_refused(victim_exclusion(&m->census, other, &m->request)) &&
+		    family_has(&g->family, other))
 			return false;
 	return true;
 }
@@ -62,11 +65,11 @@ void company_gather_family(struct manager *m, const struct census_process *victi
 	if (!d->is_unit || !d->memory.is_measured || d->memory.kept == 0)
 		return; /* it shares little, or that is not known */
 	d->memory.kept = sub_u64(proc_mapped(&d->memory), d->alone);
-	if (!may_kill_all(m, victim))
+	family_init(&g.family, &m->census, victim, KILL_TOGETHER_MAX);
+	if (!may_kill_all(&g))
 		return;
 	census_for_each(&m->census, other)
-		if (family_has_both(&m->census, victim, other) &&
-		    proc_mapped(&other->memory) >= g.common / 2)
+		if (proc_mapped(&other->memory) >= g.common / 2 && family_has(&g.family, other))
 			add_relative(&g, other);
 	m->victim.is_family = d->n_relatives > 0;
 	if (d->n_relatives == 0 || g.is_partial)

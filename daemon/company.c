@@ -8,6 +8,7 @@
 #include "daemon/decision.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
+#include "lib/errors.h"
 #include "lib/family.h"
 #include "lib/sharers.h"
 #include "lib/victim-group.h"
@@ -89,13 +90,16 @@ static void find_sharers(struct manager *m, const struct census_process *victim,
 		open_sharer(m, sharers.items[i]);
 }
 
-/* Which cgroup goes as a whole?  The length of its path, 0: none. */
-static size_t find_group(const struct manager *m)
+/* Which cgroup is killed as a whole?  The length of its path; 0: none, with the reason. */
+static size_t find_group(const struct manager *m, int *ret_error)
 {
 	const struct decision *d = &m->decision;
 	char own_path[CGROUP_PATH_MAX];
+	int r;
 
-	if (cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_path, sizeof(own_path)) != 0)
+	r = cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_path, sizeof(own_path));
+	*ret_error = error_is_transient(r) ? r : -EPERM;
+	if (r != 0)
 		return 0;
 	return d->target == POLICY_TARGET_CGROUP
 		       ? kill_group_find_whole(&m->cgroups, d->cgroup, m->policies.scope, own_path)
@@ -198,12 +202,13 @@ static int open_group(struct manager *m, const struct census_process *victim)
 {
 	struct decision *d = &m->decision;
 	bool is_of_cgroup = decision_is_of_cgroup(d);
-	size_t length = find_group(m);
+	size_t length;
 	int r;
 
+	length = find_group(m, &r);
 	if (length == 0) {
 		if (is_of_cgroup)
-			return -EPERM;
+			return r;
 		d->target = POLICY_TARGET_PROCESS; /* the victim alone, if it was to be more */
 		return 0;
 	}

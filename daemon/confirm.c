@@ -7,9 +7,10 @@
 #include "daemon/company.h"
 #include "daemon/decision.h"
 #include "daemon/manager.h"
+#include "lib/errors.h"
 
-/* Where and whose the victim is now; false if it has vanished.  A path too long to be read is taken
- * for the root, as in the census. */
+/* Where and whose the victim is now; false if it has vanished.  What cannot be read for now is what
+ * it was; a path too long to be read is taken for the root, as in the census. */
 static bool reread(struct manager *m, bool *ret_moved)
 {
 	struct decision *d = &m->decision;
@@ -17,7 +18,9 @@ static bool reread(struct manager *m, bool *ret_moved)
 	int r;
 
 	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
-	if (r < 0)
+	if (error_is_transient(r))
+		memcpy(cgroup, d->cgroup, sizeof(cgroup));
+	else if (r < 0)
 		strcpy(cgroup, "/");
 	if (r == PROC_GONE)
 		return false;

@@ -88,6 +88,19 @@ static bool is_called_off(const struct manager *m)
 	return m->policies.dry_run || !decision_may_kill(m, d->pid, m->policies.scope);
 }
 
+static bool memory_may_come(struct manager *m, uint64_t available, usec_t now)
+{
+	const struct decision *d = &m->decision;
+
+	return kill_memory_may_come(&(struct kill_late){
+		.expected = &d->memory,
+		.since_gone = now - d->gone_at,
+		.available_then = d->gone_available,
+		.available_now = available,
+		.is_read = precise_hurry(m->precise, d->pid),
+	});
+}
+
 enum kill_progress ending_judge(struct manager *m, const struct policy_judgement *judgement,
 				usec_t now)
 {
@@ -110,6 +123,7 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 	};
 
 	if (!facts.gone) {
+		(void)precise_hurry(m->precise, d->pid);
 		hasten_if_starved(m, now);
 		facts.footprint_now = company_footprint(m);
 	} else if (d->gone_at == 0) {
@@ -117,7 +131,7 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 		d->gone_available = facts.available_now;
 	}
 	if (facts.gone && is_conclusive(d) && is_useless(m) &&
-	    kill_memory_may_come(now - d->gone_at, d->gone_available, facts.available_now))
+	    memory_may_come(m, facts.available_now, now))
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
 	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_called_off(m);

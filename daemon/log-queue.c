@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "lib/util.h"
 
 /* Some 500 lines, or 20 entries. */
@@ -130,13 +131,14 @@ void log_queue_commit(enum log_outlet outlet, size_t size)
 static void write_text(const char *text, size_t size)
 {
 	struct pollfd writable = { .fd = STDERR_FILENO, .events = POLLOUT };
+	unsigned n_interruptions = 0;
 	ssize_t n;
 
 	while (size > 0) {
 		n = write(STDERR_FILENO, text, size);
 		if (n < 0 && errno == EAGAIN) /* somebody else has made it so */
 			n = poll(&writable, 1, -1) < 0 ? -1 : 0;
-		if (n < 0 && errno != EINTR)
+		if (n < 0 && !io_is_interrupted(n, &n_interruptions))
 			return; /* it is not read: no message can tell of that */
 		text += n > 0 ? n : 0;
 		size -= n > 0 ? (size_t)n : 0;

@@ -110,7 +110,7 @@ static int run(const struct manager_options *options)
 	if (r < 0)
 		return EXIT_FAILURE;
 	r = monitor_run(m);
-	if (r < 0 && r != -ENOMEM) /* that has been said */
+	if (r < 0 && r != -E2BIG) /* self_is_too_large() has said that */
 		log_error("The event loop failed: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -13,6 +13,7 @@
 #include "daemon/self.h"
 #include "daemon/stalls.h"
 #include "daemon/stuck.h"
+#include "daemon/turns.h"
 #include "lib/accuracy.h"
 #include "lib/census.h"
 #include "lib/cgroup.h"
@@ -152,8 +153,8 @@ struct manager {
 	sd_event_source *victim_source;
 	sd_event_source *thaw_source; /* cgroup.events of its group, while that thaws */
 	sd_event_source *psi_source;
-	usec_t look_delay_max; /* that the timer came so late */
-	int placeholder_fd;    /* what these two watch when there is no victim */
+	struct turns turns;
+	int placeholder_fd; /* what these two watch when there is no victim */
 };
 
 /* Finds out everything, locks memory, rehearses, and logs what it found.  Errors in the

@@ -21,8 +21,10 @@
 #define TIMER_SLACK (1 * USEC_PER_MSEC)
 /* A trigger means: watch for at least so long. */
 #define TRIGGER_WATCH_USEC (10 * USEC_PER_SEC)
-/* The loop itself had no memory: it is tried again after so long. */
-#define NO_MEMORY_USEC (10 * USEC_PER_MSEC)
+/* Then it exits, and the service manager starts it again. */
+#define LOOP_FAILURES_MAX 8
+/* A call of the loop's own failed: it is tried again after so long. */
+#define LOOP_AGAIN_USEC (10 * USEC_PER_MSEC)
 
 usec_t monitor_now(void)
 {
@@ -95,7 +97,7 @@ static void notify_if_stuck(struct manager *m, bool was_stuck)
 		sd_notifyf(0, "STATUS=%s", manager_status(m, status));
 }
 
-static int look(struct manager *m)
+static int take_look(struct manager *m)
 {
 	bool was_stuck = m->stuck.since != 0;
 	usec_t next, now;
@@ -108,7 +110,7 @@ static int look(struct manager *m)
 	if (m->state == MANAGER_CALM)
 		reserve_fill(&m->reserve, m->proc_fd);
 	if (self_is_too_large(m, now))
-		return sd_event_exit(m->event, -ENOMEM);
+		return sd_event_exit(m->event, -E2BIG);
 	manager_find_conflicts(m, now);
 	bus_turn(m->bus, now);
 	if (m->reload_is_wanted && m->state != MANAGER_SETTLE) {
@@ -118,11 +120,21 @@ static int look(struct manager *m)
 	return look_at(m, now + next);
 }
 
+static int look(struct manager *m)
+{
+	int r;
+
+	turns_begin(&m->turns, monitor_now(), m->state == MANAGER_CALM);
+	r = take_look(m);
+	turns_end(&m->turns, monitor_now(), m->state == MANAGER_CALM);
+	return r;
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct manager *m = userdata;
 
-	m->look_delay_max = max_u64(m->look_delay_max, sub_u64(monitor_now(), usec));
+	turns_note_delay(&m->turns, sub_u64(monitor_now(), usec), m->state == MANAGER_CALM);
 	return look(m);
 }
 
@@ -225,6 +237,7 @@ int monitor_new(struct manager *m)
 	r = sd_event_add_time(m->event, &m->timer, CLOCK_MONOTONIC, 0, TIMER_SLACK, on_timer, m);
 	if (r < 0)
 		return r;
+	turns_open(&m->turns, m->proc_fd);
 	m->placeholder_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (m->placeholder_fd < 0)
 		return -errno;
@@ -252,6 +265,7 @@ void monitor_free(struct manager *m)
 	m->thaw_source = sd_event_source_disable_unref(m->thaw_source);
 	m->timer = sd_event_source_disable_unref(m->timer);
 	m->event = sd_event_unref(m->event);
+	turns_close(&m->turns);
 	if (m->placeholder_fd >= 0)
 		close(m->placeholder_fd);
 	m->placeholder_fd = -EBADF;
@@ -287,18 +301,27 @@ void monitor_arm_pressure(struct manager *m)
 	sd_event_source_set_io_fd_own(m->psi_source, true);
 }
 
-/* As sd_event_loop(), but that memory is short is no reason to stop protecting: sd-event allocates
- * in between, and can be run again.  (Where that lasts, the watchdog ends it.) */
+/* As sd_event_loop(), but a call of the loop's own that fails once in a while is no reason to stop
+ * protecting, nor is that memory is short: sd-event allocates in between, and can be run again.
+ * (Where that lasts, the watchdog ends it.) */
 static int run_loop(struct manager *m)
 {
+	unsigned n_failures = 0;
 	int r = 0;
 
-	while (r >= 0 && sd_event_get_state(m->event) != SD_EVENT_FINISHED) {
+	while (sd_event_get_state(m->event) != SD_EVENT_FINISHED) {
 		r = sd_event_run(m->event, UINT64_MAX);
-		if (r != -ENOMEM)
+		if (r >= 0 || sd_event_get_state(m->event) == SD_EVENT_FINISHED)
 			continue;
-		(void)usleep(NO_MEMORY_USEC);
+		if (r != -ENOMEM) {
+			if (n_failures++ == LOOP_FAILURES_MAX)
+				return r;
+			log_warning("The event loop failed: %s; continuing.", strerror(-r));
+		}
+		(void)usleep(LOOP_AGAIN_USEC);
 		r = look(m); /* the timer may not have been asked */
+		if (r < 0)
+			return r;
 	}
 	if (r < 0)
 		return r;

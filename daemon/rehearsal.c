@@ -41,7 +41,8 @@
 
 /* Nobody asks for these in vain: each has its line in report.c. */
 static const unsigned wanted[] = {
-	CAP_KILL, CAP_SYS_NICE, CAP_SYS_PTRACE, CAP_SYS_RESOURCE, CAP_DAC_OVERRIDE,
+	CAP_KILL,	  CAP_SYS_NICE,	    CAP_SYS_PTRACE,
+	CAP_SYS_RESOURCE, CAP_DAC_OVERRIDE, CAP_CHECKPOINT_RESTORE,
 };
 
 static uint64_t effective_capabilities(void)

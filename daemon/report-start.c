@@ -102,6 +102,9 @@ static void report_limits(struct manager *m)
 				    "(CAP_SYS_RESOURCE)" },
 		{ CAP_DAC_OVERRIDE,
 		  "may not thaw or kill groups of other users (CAP_DAC_OVERRIDE)" },
+		{ CAP_CHECKPOINT_RESTORE,
+		  "may not look at files that processes map (CAP_CHECKPOINT_RESTORE): one on a "
+		  "tmpfs that seems to be deleted, but has another name, counts as deleted" },
 	};
 	const struct abilities *a = &m->abilities;
 

@@ -13,6 +13,7 @@
 #include "daemon/message-ids.h"
 #include "lib/cgroup-unit.h"
 #include "lib/describe.h"
+#include "lib/errors.h"
 #include "lib/format.h"
 
 /* Less than this share of what was expected. */
@@ -370,7 +371,10 @@ static void report_passed_over(const struct manager *m, enum report_event event)
 	char text[768], name[384], comm[16];
 	uint64_t seconds = d->passed_over_usec / USEC_PER_SEC;
 
-	if (event == REPORT_CANNOT_OPEN)
+	if (event == REPORT_CANNOT_OPEN && error_is_transient(d->error))
+		snprintf(text, sizeof(text), "%s cannot be opened for now: %s; trying again.",
+			 short_name(d, name, sizeof(name)), strerror(-d->error));
+	else if (event == REPORT_CANNOT_OPEN)
 		snprintf(text, sizeof(text), "%s cannot be opened: %s; skipped for %" PRIu64 " s.",
 			 short_name(d, name, sizeof(name)), strerror(-d->error), seconds);
 	else if (event == REPORT_CANNOT_CONFIRM)

@@ -2,7 +2,10 @@
 /* self: see the header. */
 #include "daemon/self.h"
 
+#include <malloc.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -23,6 +26,8 @@
 #	define ALLOWANCE_BYTES (16 * MIB)
 #endif
 #define ALLOWANCE_BYTES_PER_PROCESS KIB
+/* Less that is free in the heap is kept there. */
+#define GIVE_BACK_MIN MIB
 
 struct own_memory {
 	uint64_t anonymous;
@@ -88,6 +93,23 @@ void self_limit(struct manager *m)
 		return;
 	limit.rlim_cur = bytes;
 	(void)setrlimit(RLIMIT_DATA, &limit); /* lower than it was: nothing is needed for that */
+}
+
+void self_give_back(struct manager *m)
+{
+	struct mallinfo2 info = mallinfo2();
+	bool is_locked = m->abilities.memory_lock_error == 0;
+
+	if (info.fordblks < GIVE_BACK_MIN)
+		return;
+	/* Of memory that is locked only the end of the heap can be given back (madvise(2)). */
+	if (is_locked)
+		(void)munlockall();
+	(void)malloc_trim(0);
+	if (is_locked && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0) {
+		m->abilities.memory_lock_error = -errno;
+		log_warning("Own memory is not locked any more: %s.", strerror(errno));
+	}
 }
 
 bool self_is_too_large(struct manager *m, usec_t now)

@@ -29,6 +29,10 @@ void self_limit(struct manager *m);
  * while a kill is in progress. */
 bool self_is_too_large(struct manager *m, usec_t now);
 
+/* What was allocated for very many processes goes back to the kernel, where that is worth it.  In
+ * calm. */
+void self_give_back(struct manager *m);
+
 /* The most that is explained by so many processes. */
 uint64_t self_allowance(size_t n_processes);
 

@@ -85,7 +85,7 @@ static void ask_for_shares(struct manager *m, usec_t now)
 	unsigned n_asked = 0;
 
 	for (size_t i = 0; i < n && n_asked < SHARES_ASKED; i++) {
-		struct census_process *process = census->order[i];
+		struct census_process *process = census_at(census, census->order[i]);
 
 		if (process->pid == 0 || process->error < 0 ||
 		    proc_mapped(&process->memory) < SHARE_SIZE_MIN ||
@@ -144,8 +144,12 @@ bool watch_is_incomplete(const struct manager *m, usec_t now)
 	       census_listing_is_under_way(&m->census) && now - m->watching_since < INCOMPLETE_USEC;
 }
 
+/* And what a peak of processes has left.  The last choice is of those of then. */
 void watch_rest(struct manager *m)
 {
 	census_rest(&m->census);
+	victim_done(&m->choice);
+	(void)victim_reserve(&m->choice, &m->census); /* else the next look does it */
+	self_give_back(m);
 	m->listed_at = m->watching_since = 0;
 }

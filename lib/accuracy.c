@@ -285,12 +285,13 @@ static _Noreturn void run_child(struct probe *probe, pid_t parent)
 static int await_child(int socket_fd)
 {
 	struct pollfd pollfd = { .fd = socket_fd, .events = POLLIN };
+	unsigned n_interruptions = 0;
 	char byte;
 	int n;
 
 	do
 		n = poll(&pollfd, 1, PROBE_REPLY_MSEC);
-	while (n < 0 && errno == EINTR);
+	while (io_is_interrupted(n, &n_interruptions));
 	if (n < 0)
 		return -errno;
 	if (n == 0)
@@ -386,7 +387,7 @@ int accuracy_probe(int proc_fd, int sys_fd, struct accuracy *ret)
 {
 	_cleanup_close_ int ours = -EBADF, theirs = -EBADF, pidfd = -EBADF;
 	pid_t parent = getpid(), pid;
-	unsigned n_threads;
+	unsigned n_threads, n_interruptions = 0;
 	int fds[2];
 
 	ret->regime = ACCURACY_UNKNOWN;
@@ -426,7 +427,7 @@ int accuracy_probe(int proc_fd, int sys_fd, struct accuracy *ret)
 	}
 	/* End of file ends it too, where there is no pidfd. */
 	close(take_fd(&ours));
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+	while (io_is_interrupted(waitpid(pid, NULL, 0), &n_interruptions))
 		;
 	return 0;
 }

@@ -29,7 +29,8 @@ static void apply_rules(struct census *census, struct census_process *process)
 
 /*
  * The effective uid.  Who owns the directory is that, always (task_dump_owner() in fs/proc/base.c),
- * and costs a tenth of status: so status is read for the number only where another one owns it.
+ * and costs a tenth of status: so status is read for the number only where another one owns it, or
+ * did (root has that of a process that cannot be dumped).
  */
 static int read_uid(struct census *census, struct census_process *process, bool is_other)
 {
@@ -41,7 +42,7 @@ static int read_uid(struct census *census, struct census_process *process, bool 
 	snprintf(path, sizeof(path), "%d", process->pid);
 	if (fstatat(census->proc_fd, path, &directory, 0) < 0)
 		directory.st_uid = (uid_t)-1;
-	else if (!is_other && directory.st_uid == process->owner)
+	else if (!is_other && !process->is_of_another && directory.st_uid == process->uid)
 		return 0;
 	r = proc_read_status(census->proc_fd, process->pid, &status);
 	if (r == PROC_GONE)
@@ -49,7 +50,7 @@ static int read_uid(struct census *census, struct census_process *process, bool 
 	if (error_is_transient(r) && !is_other)
 		return 0;
 	process->uid = r < 0 ? (uid_t)-1 : status.uid;
-	process->owner = directory.st_uid;
+	process->is_of_another = directory.st_uid != process->uid;
 	return 0;
 }
 
@@ -96,9 +97,10 @@ int census_read_attributes(struct census *census, struct census_process *process
 		r = read_adj(census, process, is_other);
 	if (r != 0)
 		return r;
-	process->compared_at = census_stamp(now);
-	if (is_other || process->uid != uid || moved || process->asks_executable)
+	if (is_other || process->uid != uid || moved || process->asks_executable ||
+	    process->compared_at == 0)
 		apply_rules(census, process);
+	process->compared_at = census_stamp(now);
 	census_weigh(census, process);
 	return 0;
 }

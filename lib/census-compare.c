@@ -77,7 +77,7 @@ static int compare_largest(struct comparison *c)
 	int r = 0;
 
 	for (size_t i = 0; i < min_u64(census->n_by_size, CENSUS_LARGEST); i++) {
-		const struct census_process *process = census->order[i];
+		const struct census_process *process = census_at(census, census->order[i]);
 
 		if (process->pid == 0 ||
 		    census_since(process->compared_at, c->now) < CENSUS_LARGEST_USEC)

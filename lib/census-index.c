@@ -51,9 +51,8 @@ static void put(struct census_paths *paths, struct census_cgroup *cgroup)
 	*list = cgroup;
 }
 
-static int grow_paths(struct census_paths *paths)
+static int resize_paths(struct census_paths *paths, size_t n)
 {
-	size_t n = paths->n_lists ? 2 * paths->n_lists : PATHS_FIRST;
 	struct census_paths grown = {
 		.lists = calloc(n, sizeof(struct census_cgroup *)),
 		.n_lists = n,
@@ -76,7 +75,9 @@ static int grow_paths(struct census_paths *paths)
 
 int census_paths_add(struct census_paths *paths, struct census_cgroup *cgroup)
 {
-	if (paths->n == LOAD * paths->n_lists && grow_paths(paths) < 0)
+	size_t n = paths->n_lists ? 2 * paths->n_lists : PATHS_FIRST;
+
+	if (paths->n == LOAD * paths->n_lists && resize_paths(paths, n) < 0)
 		return -ENOMEM;
 	put(paths, cgroup);
 	paths->n++;
@@ -110,6 +111,15 @@ static uint32_t *list_of_pid(const struct census *census, pid_t pid)
 	return &census->by_pid[(size_t)pid & (census->n_by_pid - 1)];
 }
 
+static void index_pid(struct census *census, uint32_t number)
+{
+	struct census_process *process = census_at(census, number);
+	uint32_t *list = list_of_pid(census, process->pid);
+
+	process->next_by_pid = *list;
+	*list = number;
+}
+
 static int grow_by_pid(struct census *census, size_t n_places)
 {
 	size_t n = census->n_by_pid ? census->n_by_pid : BLOCK;
@@ -125,16 +135,9 @@ static int grow_by_pid(struct census *census, size_t n_places)
 	free(census->by_pid);
 	census->by_pid = grown;
 	census->n_by_pid = n;
-	for (uint32_t i = 1; i <= census->n_blocks * BLOCK; i++) {
-		struct census_process *process = census_at(census, i);
-		uint32_t *list;
-
-		if (process->pid == 0)
-			continue;
-		list = list_of_pid(census, process->pid);
-		process->next_by_pid = *list;
-		*list = i;
-	}
+	for (uint32_t i = 1; i <= census->n_blocks * BLOCK; i++)
+		if (census_at(census, i)->pid != 0)
+			index_pid(census, i);
 	return 0;
 }
 
@@ -163,6 +166,73 @@ int census_add_block(struct census *census)
 		census->spare = (uint32_t)(n_before + i + 1);
 	}
 	return 0;
+}
+
+static bool is_empty(const struct census_process *block)
+{
+	for (size_t i = 0; i < BLOCK; i++)
+		if (block[i].pid != 0)
+			return false;
+	return true;
+}
+
+/* Frees blocks of which no place is taken, all but one; the others move up.  How many are left. */
+static size_t free_empty_blocks(struct census *census)
+{
+	bool has_empty = false;
+	size_t n = 0;
+
+	for (size_t i = 0; i < census->n_blocks; i++) {
+		struct census_process *block = census->blocks[i];
+		bool empty = is_empty(block);
+
+		if (empty && has_empty)
+			free(block);
+		else
+			census->blocks[n++] = block;
+		has_empty = has_empty || empty;
+	}
+	return n;
+}
+
+/* Where it cannot be made smaller it stays as large. */
+static void *shrink(void *array, size_t size)
+{
+	void *smaller = realloc(array, size);
+
+	return smaller ? smaller : array;
+}
+
+void census_shrink(struct census *census)
+{
+	size_t n = free_empty_blocks(census), n_lists = census->paths.n_lists;
+
+	while (n_lists > PATHS_FIRST && census->paths.n < LOAD * n_lists / 2)
+		n_lists /= 2;
+	if (n_lists < census->paths.n_lists)
+		(void)resize_paths(&census->paths, n_lists);
+	if (n == census->n_blocks)
+		return;
+	census->n_blocks = n;
+	census->n_by_size = 0; /* order[] has places that are no more */
+	while (census->n_by_pid > BLOCK && LOAD * (census->n_by_pid / 2) >= n * BLOCK)
+		census->n_by_pid /= 2;
+	census->by_pid = shrink(census->by_pid, census->n_by_pid * sizeof(*census->by_pid));
+	census->blocks = shrink(census->blocks, n * sizeof(*census->blocks));
+	census->order = shrink(census->order, n * BLOCK * sizeof(*census->order));
+	/* All have another number now. */
+	memset(census->by_pid, 0, census->n_by_pid * sizeof(*census->by_pid));
+	census->spare = 0;
+	for (uint32_t i = (uint32_t)(n * BLOCK); i > 0; i--) {
+		struct census_process *process = census_at(census, i);
+
+		if (process->pid != 0) {
+			index_pid(census, i);
+			continue;
+		}
+		process->next_by_pid = census->spare;
+		census->spare = i;
+	}
 }
 
 struct census_process *census_take_spare(struct census *census, pid_t pid)

@@ -2,7 +2,8 @@
 /*
  * census-memory: the memory of one process that is known; see census.h.
  *
- * By status where swap may be in use or a choice rests on it, by statm (a third cheaper) elsewhere.
+ * By status where it may have been swapped since that was read last, or a choice rests on it; by
+ * statm (half of that) elsewhere.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -120,6 +121,7 @@ int census_read_by_status(struct census *census, struct census_process *process,
 	memory = memory_of(&status);
 	process->n_threads = status.n_threads;
 	process->code_pages = (unsigned)(status.code_bytes / census->accuracy->page_size);
+	process->status_is_new = true;
 	census_count(census, process, &memory, allocated, now);
 	return 0;
 }

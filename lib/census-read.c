@@ -25,6 +25,9 @@
  * are found by a full listing (0.2 to 0.9 us for each process there is). */
 #define LOOK_UP_MAX 256
 
+/* Some 150 names at a time. */
+#define LISTING_SIZE (4 * KIB)
+
 static void take_stat(struct census_process *process, const struct proc_stat *stat)
 {
 	process->ppid = stat->ppid;
@@ -123,7 +126,7 @@ int census_read_process(struct census_sweep *sweep, pid_t pid)
 		   strncmp(process->comm, stat.comm, sizeof(process->comm) - 1) != 0;
 	take_stat(process, &stat);
 	process->generation = census->generation;
-	if (is_other || sweep->compares)
+	if (is_other || sweep->compares || process->compared_at == 0)
 		r = census_read_attributes(census, process, is_other, sweep->now);
 	if (r == 0)
 		r = read_memory(sweep, process, &stat);
@@ -157,7 +160,8 @@ static int on_listed(pid_t pid, void *userdata)
 	struct census_sweep *sweep = userdata;
 	struct census_process *process = census_find(sweep->census, pid);
 
-	if (sweep->everybody || !process || is_given_out_since(sweep, pid))
+	if (sweep->everybody || !process || process->compared_at == 0 ||
+	    is_given_out_since(sweep, pid))
 		return census_read_process(sweep, pid);
 	process->generation = sweep->census->generation;
 	return 0;
@@ -201,11 +205,12 @@ static int list(struct census_sweep *sweep)
 {
 	struct census *census = sweep->census;
 	struct census_process *process;
+	char buf[LISTING_SIZE] __attribute__((aligned(8)));
 	int r;
 
 	census->generation++;
 	census_begin_listing(census);
-	r = proc_list(census->proc_fd, census->scratch, CENSUS_SCRATCH_SIZE, on_listed, sweep);
+	r = proc_list(census->proc_fd, buf, sizeof(buf), on_listed, sweep);
 	if (r < 0)
 		return r;
 	census_for_each(census, process)
@@ -221,6 +226,7 @@ void census_begin(struct census *census, uint64_t allocated, bool with_swap)
 	census->compares_next = false;
 	census->round_allocated = allocated;
 	census->with_swap = with_swap;
+	census_begin_statuses(census);
 }
 
 int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool with_swap)

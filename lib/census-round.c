@@ -11,6 +11,9 @@
 /* Shared memory less than that is not looked for. */
 #define SHARED_GROWN (1 * MIB)
 
+/* Nor what is less resident by that, in swap. */
+#define SWAPPED_MIN (1 * MIB)
+
 /* A round is worth it after so much was allocated, at least; more where the largest is so large
  * that it would still stand out. */
 #define STALE_MIN   (64 * MIB)
@@ -53,6 +56,21 @@ static void keep_other_fds(struct census *census, bool keeps_status)
 	census->keeps_status = keeps_status;
 }
 
+/* A group is compared by a sum, in which what may be off would count for each process. */
+static bool sums_matter(const struct census *census)
+{
+	for (size_t i = 0; i < census->policies->n_policies; i++)
+		if (census->policies->policies[i].target == POLICY_TARGET_CGROUP)
+			return true;
+	return false;
+}
+
+/* Is swap in use, and statm not enough? */
+static bool swap_has_moved(const struct census *census, bool with_swap)
+{
+	return with_swap && (census_swap_off(census) > CENSUS_SWAP_OFF_MAX || sums_matter(census));
+}
+
 /* Everybody, largest first, by counting. */
 static void start_round(struct census *census, usec_t now, uint64_t allocated, bool with_swap)
 {
@@ -66,9 +84,9 @@ static void start_round(struct census *census, usec_t now, uint64_t allocated, b
 		}
 	for (unsigned i = 1; i < ARRAY_SIZE(starts); i++)
 		starts[i] += starts[i - 1];
-	census_for_each(census, process)
+	for (size_t i = 0; (process = census_next(census, &i));)
 		if (!process->kthread)
-			census->order[starts[255 - size_class(process)]++] = process;
+			census->order[starts[255 - size_class(process)]++] = (uint32_t)i;
 	census->n_order = census->n_by_size = n;
 	census->i_order = 0;
 	census->compares = census->compares_next;
@@ -78,8 +96,11 @@ static void start_round(struct census *census, usec_t now, uint64_t allocated, b
 	census->round_allocated = allocated;
 	census->with_swap = with_swap;
 	/* How many threads there are is part of the error, to 6.1. */
-	keep_other_fds(census, with_swap || census->accuracy->regime == ACCURACY_PER_THREAD ||
+	keep_other_fds(census, swap_has_moved(census, with_swap) ||
+				       census->accuracy->regime == ACCURACY_PER_THREAD ||
 				       census->accuracy->regime == ACCURACY_UNKNOWN);
+	if (census->keeps_status)
+		census_begin_statuses(census);
 }
 
 void census_stop_round(struct census *census)
@@ -103,6 +124,14 @@ static bool has_more_shared(const struct census_process *process, uint64_t share
 	return sub_u64(shared, file) > old->shmem + SHARED_GROWN;
 }
 
+/* Where swap is in use, what is no longer resident may be there. */
+static bool may_be_swapped(const struct census *census, const struct census_process *process,
+			   uint64_t anon)
+{
+	return census->with_swap &&
+	       (!process->status_is_new || add_u64(anon, SWAPPED_MIN) < process->memory.anon);
+}
+
 /* By statm alone, if that tells enough. */
 static bool reread_resident(struct census *census, struct census_process *process,
 			    uint64_t allocated, usec_t now)
@@ -112,7 +141,8 @@ static bool reread_resident(struct census *census, struct census_process *proces
 
 	if (census->keeps_status || process->n_threads == 0 || process->error < 0 ||
 	    !census_read_shares(census, process, &memory, &code_pages) ||
-	    code_pages != process->code_pages || has_more_shared(process, memory.shared))
+	    code_pages != process->code_pages || has_more_shared(process, memory.shared) ||
+	    may_be_swapped(census, process, memory.anon))
 		return false;
 	census_count_resident(census, process, memory.anon, memory.shared, allocated, now);
 	return true;
@@ -131,7 +161,7 @@ static bool reread_all(struct census *census, struct census_process *process, ui
 
 static int reread(struct census *census, size_t i, usec_t now, uint64_t allocated)
 {
-	struct census_process *process = census->order[i];
+	struct census_process *process = census_at(census, census->order[i]);
 	struct census_sweep sweep = {
 		.census = census,
 		.now = now,
@@ -161,8 +191,10 @@ int census_refresh(struct census *census, usec_t now, uint64_t allocated, bool w
 	int r;
 
 	census_drop_gone(census);
-	/* Those that were read before swap came into use may have been swapped out since. */
-	if (with_swap && !census->with_swap)
+	/* Those that were read before swap came into use, or before much was swapped, may have been
+	 * swapped out since. */
+	if (with_swap &&
+	    (!census->with_swap || (!census->keeps_status && swap_has_moved(census, with_swap))))
 		census_stop_round(census);
 	if (!census_round_is_under_way(census))
 		start_round(census, now, allocated, with_swap);
@@ -197,6 +229,8 @@ void census_rest(struct census *census)
 	census_stop_catching_up(census);
 	census_for_each(census, process)
 		keep_fd(census, process, false);
+	census_drop_gone(census);
+	census_shrink(census);
 }
 
 void census_keep_none(struct census *census)

@@ -4,9 +4,6 @@
 
 #include "lib/census.h"
 
-/* For a listing: some 150 names at a time. */
-#define CENSUS_SCRATCH_SIZE (4 * KIB)
-
 /* A process at no place yet; NULL: no memory. */
 struct census_process *census_add(struct census *census, pid_t pid, uint64_t start_ticks);
 
@@ -29,6 +26,18 @@ void census_drop_gone(struct census *census);
 /* A new reading of its resident memory alone, as statm has it: swap and page tables stand. */
 void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
 			   uint64_t shared, uint64_t allocated, usec_t now);
+
+/*
+ * How much more, or less, of any one process may be in swap than when its status was read, if that
+ * is new: what was swapped in and out since, but for what changes hands without being read or
+ * written: pages that were in memory and in swap at once then, or are now.  (A count by CPU, which
+ * lags behind.)  A page that KSM has merged may be of a process many times, and is counted once:
+ * there the process holds no more than before.  UINT64_MAX: not known.
+ */
+uint64_t census_swap_off(const struct census *census);
+
+/* The statuses that are read from now on are new, no other. */
+void census_begin_statuses(struct census *census);
 
 /* Makes all bounds exact again; after everybody was read, or almost: allocated is of when that
  * began, and who could not be read meanwhile is as old as he is. */

@@ -19,6 +19,8 @@
  * these over all below. */
 #define BATCH_BUNDLE (64 * KIB)
 #define BATCH_CGROUP (256 * KIB)
+/* A bundle of cgroups passes all up at once: the range above is what it was without it. */
+#define BATCH_CGROUPS 1
 
 #define SPARE_ENOUGH 128 /* ready for who comes in an emergency */
 
@@ -45,7 +47,8 @@ static void branch_init(struct census_branch *branch, enum census_kind kind, int
 	node_init(&branch->node, kind);
 	tally_init(&branch->tally, batch);
 	branch->first_process = NULL;
-	branch->n_processes = branch->n_branches = 0;
+	branch->n_processes = branch->n_cgroups = 0;
+	branch->n_bundles = 0;
 }
 
 static bool raise(struct census_node *node, const struct census_node *below)
@@ -92,11 +95,12 @@ static void branch_detach(struct census *census, struct census_branch *branch)
 }
 
 /* Its branch holds what is new, and no longer what is old. */
-static void count_on(struct census_branch *branch, const struct proc_memory *new,
-		     const struct proc_memory *old)
+static void count_on(struct census *census, struct census_branch *branch,
+		     const struct proc_memory *new, const struct proc_memory *old)
 {
-	tally_add(&branch->tally, TALLY_ANON, (int64_t)(new->anon - old->anon));
-	tally_add(&branch->tally, TALLY_SWAP, (int64_t)(new->swap - old->swap));
+	census->anon += new->anon - old->anon;
+	tally_add(&branch->tally, TALLY_ANON,
+		  (int64_t)(new->anon + new->swap - old->anon - old->swap));
 	tally_add(&branch->tally, TALLY_OTHER,
 		  (int64_t)(new->shmem + new->pagetables - old->shmem - old->pagetables));
 }
@@ -110,7 +114,7 @@ static void process_attach(struct census *census, struct census_process *process
 	process->next = branch->first_process;
 	branch->first_process = process;
 	branch->n_processes++;
-	count_on(branch, &process->memory, &no_memory);
+	count_on(census, branch, &process->memory, &no_memory);
 	add_error(&branch->node, process->node.error_sum);
 	raise_bounds(&branch->node, &process->node);
 	census->n_nodes++;
@@ -126,12 +130,26 @@ static void process_detach(struct census *census, struct census_process *process
 	*link = process->next;
 	process->above = NULL;
 	branch->n_processes--;
-	count_on(branch, &no_memory, &process->memory);
+	count_on(census, branch, &no_memory, &process->memory);
 	add_error(&branch->node, -process->node.error_sum);
 	census->n_nodes--;
 }
 
-static void move_all(struct census *census, struct census_branch *from, struct census_branch *to)
+static void cgroup_attach(struct census *census, struct census_cgroup *cgroup,
+			  struct census_branch *branch)
+{
+	branch_attach(census, &cgroup->branch, branch);
+	branch->n_cgroups++;
+}
+
+static void cgroup_detach(struct census *census, struct census_cgroup *cgroup)
+{
+	census_branch_of(cgroup->branch.tally.parent)->n_cgroups--;
+	branch_detach(census, &cgroup->branch);
+}
+
+static void move_processes(struct census *census, struct census_branch *from,
+			   struct census_branch *to)
 {
 	while (from->first_process) {
 		struct census_process *process = from->first_process;
@@ -139,6 +157,60 @@ static void move_all(struct census *census, struct census_branch *from, struct c
 		process_detach(census, process);
 		process_attach(census, process, to);
 	}
+}
+
+/* (Bundles may stand between them.) */
+static void move_cgroups(struct census *census, struct census_branch *from,
+			 struct census_branch *to)
+{
+	struct census_node *child = census_node_of(from->tally.first_child), *next;
+
+	for (; from->n_cgroups > 0; child = next) {
+		next = census_next_below(child);
+		if (child->kind != CENSUS_CGROUP)
+			continue;
+		cgroup_detach(census, (struct census_cgroup *)child);
+		cgroup_attach(census, (struct census_cgroup *)child, to);
+	}
+}
+
+static void move_all(struct census *census, enum census_kind kind, struct census_branch *from,
+		     struct census_branch *to)
+{
+	if (kind == CENSUS_BUNDLE_OF)
+		move_processes(census, from, to);
+	else
+		move_cgroups(census, from, to);
+}
+
+/* Full: all that are directly on the branch are on a bundle from now on.  0 or -ENOMEM. */
+static int make_bundle(struct census *census, enum census_kind kind, struct census_branch *branch)
+{
+	struct census_branch *bundle = malloc(sizeof(*bundle));
+
+	if (!bundle)
+		return -ENOMEM;
+	branch_init(bundle, kind, kind == CENSUS_BUNDLE_OF ? BATCH_BUNDLE : BATCH_CGROUPS);
+	branch_attach(census, bundle, branch);
+	branch->n_bundles++;
+	move_all(census, kind, branch, bundle);
+	return 0;
+}
+
+/* Where few are left of a bundle, and few are directly on the branch, all are. */
+static void drop_bundle_if_small(struct census *census, struct census_branch *bundle)
+{
+	struct census_branch *branch = census_branch_of(bundle->tally.parent);
+	enum census_kind kind = bundle->node.kind;
+	unsigned n = kind == CENSUS_BUNDLE_OF ? bundle->n_processes : bundle->n_cgroups;
+	unsigned n_beside = kind == CENSUS_BUNDLE_OF ? branch->n_processes : branch->n_cgroups;
+
+	if (n > 0 && n + n_beside > CENSUS_BUNDLE / 2)
+		return;
+	move_all(census, kind, bundle, branch);
+	branch_detach(census, bundle);
+	free(bundle);
+	branch->n_bundles--;
 }
 
 int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgroups,
@@ -153,8 +225,7 @@ int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgro
 		.listing_fd = -EBADF,
 	};
 	branch_init(&census->root, CENSUS_MACHINE, TALLY_BATCH_MAX);
-	census->scratch = malloc(CENSUS_SCRATCH_SIZE);
-	return census->scratch ? 0 : -ENOMEM;
+	return 0;
 }
 
 void census_done(struct census *census)
@@ -172,7 +243,6 @@ void census_done(struct census *census)
 	free(census->by_pid);
 	free(census->blocks);
 	free(census->order);
-	free(census->scratch);
 	*census = (struct census){ .proc_fd = -EBADF, .listing_fd = -EBADF };
 }
 
@@ -203,18 +273,24 @@ int census_reserve(struct census *census)
 	return 0;
 }
 
+static bool is_empty(const struct census_branch *branch)
+{
+	return branch->n_processes == 0 && branch->n_cgroups == 0 && branch->n_bundles == 0;
+}
+
+/* And those above that are empty without it. */
 static void cgroup_drop_if_empty(struct census *census, struct census_cgroup *cgroup)
 {
-	while (cgroup->branch.n_branches == 0 && cgroup->branch.n_processes == 0) {
-		struct census_node *parent = census_above(cgroup);
+	while (cgroup && is_empty(&cgroup->branch)) {
+		struct census_node *above = census_above(cgroup);
+		struct census_branch *branch = census_branch_of(cgroup->branch.tally.parent);
 
-		branch_detach(census, &cgroup->branch);
+		cgroup_detach(census, cgroup);
+		if (branch->node.kind == CENSUS_BUNDLE_OF_CGROUPS)
+			drop_bundle_if_small(census, branch);
 		census_paths_remove(&census->paths, cgroup);
 		free(cgroup);
-		if (parent->kind != CENSUS_CGROUP)
-			break;
-		cgroup = (struct census_cgroup *)parent;
-		cgroup->branch.n_branches--;
+		cgroup = above->kind == CENSUS_CGROUP ? (struct census_cgroup *)above : NULL;
 	}
 }
 
@@ -252,33 +328,6 @@ static void set_bounds(struct census *census, struct census_process *process)
 	raise_bounds(node_parent(node), node);
 }
 
-/* Full: all that are directly on the cgroup are on a bundle from now on.  0 or -ENOMEM. */
-static int make_bundle(struct census *census, struct census_cgroup *cgroup)
-{
-	struct census_branch *bundle = malloc(sizeof(*bundle));
-
-	if (!bundle)
-		return -ENOMEM;
-	branch_init(bundle, CENSUS_BUNDLE_OF, BATCH_BUNDLE);
-	branch_attach(census, bundle, &cgroup->branch);
-	cgroup->branch.n_branches++;
-	move_all(census, &cgroup->branch, bundle);
-	return 0;
-}
-
-/* Where few are left of a bundle, and few are directly on the cgroup, all are. */
-static void drop_bundle_if_small(struct census *census, struct census_branch *bundle,
-				 struct census_cgroup *cgroup)
-{
-	if (bundle->n_processes > 0 &&
-	    bundle->n_processes + cgroup->branch.n_processes > CENSUS_BUNDLE / 2)
-		return;
-	move_all(census, bundle, &cgroup->branch);
-	branch_detach(census, bundle);
-	free(bundle);
-	cgroup->branch.n_branches--;
-}
-
 /* Out of the tree; what is left empty by that goes too. */
 static void unplace(struct census *census, struct census_process *process)
 {
@@ -290,7 +339,7 @@ static void unplace(struct census *census, struct census_process *process)
 	process_detach(census, process);
 	set_bounds(census, process);
 	if (branch != &cgroup->branch)
-		drop_bundle_if_small(census, branch, cgroup);
+		drop_bundle_if_small(census, branch);
 	cgroup_drop_if_empty(census, cgroup);
 }
 
@@ -339,6 +388,30 @@ void census_bury(struct census *census)
 	}
 }
 
+/* On the branch, which has room for it; NULL: no memory. */
+static struct census_cgroup *make_cgroup(struct census *census, const char *path, size_t length,
+					 struct census_branch *branch)
+{
+	struct census_cgroup *cgroup;
+
+	if (branch->n_cgroups == CENSUS_BUNDLE &&
+	    make_bundle(census, CENSUS_BUNDLE_OF_CGROUPS, branch) < 0)
+		return NULL;
+	cgroup = calloc(
+		1, max_u64(sizeof(*cgroup), offsetof(struct census_cgroup, path) + length + 1));
+	if (!cgroup)
+		return NULL;
+	memcpy(cgroup->path, path, length);
+	cgroup->in_scope = cgroup_path_is_below(cgroup->path, census->policies->scope);
+	branch_init(&cgroup->branch, CENSUS_CGROUP, BATCH_CGROUP);
+	if (census_paths_add(&census->paths, cgroup) < 0) {
+		free(cgroup);
+		return NULL;
+	}
+	cgroup_attach(census, cgroup, branch);
+	return cgroup;
+}
+
 /* The cgroup, and those above it down from the root's children; NULL: no memory. */
 static struct census_cgroup *find_or_make_cgroup(struct census *census, const char *path,
 						 size_t length)
@@ -356,25 +429,9 @@ static struct census_cgroup *find_or_make_cgroup(struct census *census, const ch
 		if (!above)
 			return NULL;
 	}
-	cgroup = calloc(
-		1, max_u64(sizeof(*cgroup), offsetof(struct census_cgroup, path) + length + 1));
-	if (!cgroup) {
-		if (above)
-			cgroup_drop_if_empty(census, above);
-		return NULL;
-	}
-	memcpy(cgroup->path, path, length);
-	cgroup->in_scope = cgroup_path_is_below(cgroup->path, census->policies->scope);
-	branch_init(&cgroup->branch, CENSUS_CGROUP, BATCH_CGROUP);
-	if (census_paths_add(&census->paths, cgroup) < 0) {
-		free(cgroup);
-		if (above)
-			cgroup_drop_if_empty(census, above);
-		return NULL;
-	}
-	branch_attach(census, &cgroup->branch, above ? &above->branch : &census->root);
-	if (above)
-		above->branch.n_branches++;
+	cgroup = make_cgroup(census, path, length, above ? &above->branch : &census->root);
+	if (!cgroup)
+		cgroup_drop_if_empty(census, above);
 	return cgroup;
 }
 
@@ -388,7 +445,8 @@ int census_place(struct census *census, struct census_process *process, const ch
 	cgroup = find_or_make_cgroup(census, path, strlen(path));
 	if (!cgroup)
 		return -ENOMEM;
-	if (cgroup->branch.n_processes == CENSUS_BUNDLE && make_bundle(census, cgroup) < 0)
+	if (cgroup->branch.n_processes == CENSUS_BUNDLE &&
+	    make_bundle(census, CENSUS_BUNDLE_OF, &cgroup->branch) < 0)
 		return -ENOMEM;
 	process_attach(census, process, &cgroup->branch);
 	return 0;
@@ -434,7 +492,7 @@ static uint64_t mapped_at_most(const struct census *census, const struct census_
 {
 	const struct census_totals *totals = &census->totals;
 	struct proc_memory memory = process->memory;
-	uint64_t grown = sub_u64(process->read_at_allocated, process->status_at_allocated);
+	uint64_t grown = saturate_u64((double)process->status_behind);
 
 	if (totals->is_known)
 		grown = min_u64(grown, sub_u64(totals->pagetables, memory.pagetables));
@@ -445,8 +503,10 @@ static uint64_t mapped_at_most(const struct census *census, const struct census_
 	return proc_mapped(&memory);
 }
 
+/* off: how much of it may be in swap besides, or not any more. */
 static void put_memory(struct census *census, struct census_process *process,
-		       const struct proc_memory *memory, uint64_t allocated, usec_t now)
+		       const struct proc_memory *memory, uint64_t off, uint64_t allocated,
+		       usec_t now)
 {
 	uint64_t mapped = proc_mapped(memory);
 	struct interval interval =
@@ -454,10 +514,10 @@ static void put_memory(struct census *census, struct census_process *process,
 	uint64_t error;
 
 	if (process->above)
-		count_on(process->above, memory, &process->memory);
+		count_on(census, process->above, memory, &process->memory);
 	process->memory = *memory;
 	process->read_at_allocated = allocated;
-	error = interval.hi - mapped + mapped_at_most(census, process) - mapped;
+	error = interval.hi - mapped + mapped_at_most(census, process) - mapped + off;
 	add_error(&process->node, error - process->node.error_sum);
 	remember_growth(process, now);
 	set_bounds(census, process);
@@ -477,12 +537,13 @@ static void keep_measured(struct census_process *process, struct proc_memory *me
 {
 	const struct proc_memory *old = &process->memory;
 	uint64_t off = difference(memory->shmem, old->shmem);
+	float lost;
 
 	if (old->kept > proc_mapped(memory) / CENSUS_MEASURED_OFF)
 		off += difference(memory->anon + memory->swap, old->anon + old->swap);
 	process->share_off += (float)off;
-	process->fair_share =
-		sub_u64(process->fair_share, sub_u64(proc_mapped(old), proc_mapped(memory)));
+	lost = (float)sub_u64(proc_mapped(old), proc_mapped(memory));
+	process->fair_share -= lost < process->fair_share ? lost : process->fair_share;
 	memory->is_measured = old->is_measured;
 	memory->kept = min_u64(old->kept, proc_mapped(memory));
 }
@@ -501,8 +562,8 @@ void census_count(struct census *census, struct census_process *process,
 		keep_measured(process, &full);
 	}
 	process->shmem_is_guessed = false;
-	process->status_at_allocated = allocated;
-	put_memory(census, process, &full, allocated, now);
+	process->status_behind = 0;
+	put_memory(census, process, &full, 0, allocated, now);
 }
 
 void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
@@ -510,6 +571,7 @@ void census_count_resident(struct census *census, struct census_process *process
 {
 	struct proc_memory memory = process->memory;
 	uint64_t file = sub_u64(memory.shared, memory.shmem);
+	uint64_t off = census->with_swap ? census_swap_off(census) : 0;
 
 	/* What has come since status was read is taken for shared memory: that is looked at anew
 	 * soon (census-read.c), and mapped files come slowly. */
@@ -518,7 +580,9 @@ void census_count_resident(struct census *census, struct census_process *process
 	memory.anon = anon;
 	keep_measured(process, &memory);
 	process->shmem_is_guessed = true;
-	put_memory(census, process, &memory, allocated, now);
+	process->status_behind = round_up((double)process->status_behind +
+					  (double)sub_u64(allocated, process->read_at_allocated));
+	put_memory(census, process, &memory, min_u64(off, CENSUS_SWAP_OFF_MAX), allocated, now);
 }
 
 void census_set_totals(struct census *census, const struct memory_counters *counters)
@@ -529,17 +593,42 @@ void census_set_totals(struct census *census, const struct memory_counters *coun
 		.swap = sub_u64(counters->swap_total, counters->swap_free),
 		.shmem = add_u64(counters->shmem, counters->mlocked),
 		.pagetables = counters->page_tables,
+		.knows_swapped = counters->events.has_zswap && !counters->virtualised,
+		.swapped = counters->events.swapped_in + counters->events.swapped_out +
+			   counters->events.swapped_within,
+		.swap_cached = counters->swap_cached,
 	};
+	if (census->totals.knows_swapped)
+		census->totals.swapped *= census->accuracy->page_size;
+}
+
+uint64_t census_swap_off(const struct census *census)
+{
+	const struct census_totals *then = &census->status_totals, *now = &census->totals;
+	/* Each CPU keeps back so many pages at most (MAX_THRESHOLD in mm/vmstat.c). */
+	uint64_t lag = 2 * UINT64_C(125) * census->accuracy->n_cpus * census->accuracy->page_size;
+
+	if (!then->knows_swapped || !now->knows_swapped || now->swapped < then->swapped)
+		return UINT64_MAX;
+	return add_u64(now->swapped - then->swapped + lag,
+		       add_u64(then->swap_cached, now->swap_cached));
+}
+
+void census_begin_statuses(struct census *census)
+{
+	struct census_process *process;
+
+	census_for_each(census, process)
+		process->status_is_new = false;
+	census->status_totals = census->totals;
 }
 
 /* What is shared copy on write is counted in each process: the sum is rather too high. */
 uint64_t census_unseen(const struct census *census)
 {
-	int64_t known = tally_approx(&census->root.tally, TALLY_ANON);
-
 	if (!census->totals.is_known || census->n_hidden > 0 || census->n_unreadable > 0)
 		return 0;
-	return sub_u64(census->totals.anon, (known > 0 ? (uint64_t)known : 0) + CENSUS_SLACK);
+	return sub_u64(census->totals.anon, add_u64(census->anon, CENSUS_SLACK));
 }
 
 /* Bottom up. */
@@ -558,7 +647,7 @@ static void tighten(struct census *census, struct census_node *node)
 	node->weight_max = 0;
 	node->reach_max = INT64_MIN;
 	node->estimate_max = 0;
-	census_for_each_child(child, node) {
+	census_for_each_below(child, node) {
 		tighten(census, child);
 		(void)raise(node, child);
 	}
@@ -571,17 +660,41 @@ void census_tighten(struct census *census, uint64_t allocated)
 	tighten(census, &census->machine);
 }
 
+/* What is kept of cgroups by the policies. */
+static void update_cgroups(const struct census *census, struct census_node *node)
+{
+	struct census_node *child;
+
+	if (node->kind == CENSUS_CGROUP) {
+		struct census_cgroup *cgroup = (struct census_cgroup *)node;
+
+		cgroup->in_scope = cgroup_path_is_below(cgroup->path, census->policies->scope);
+		cgroup->weight = 0;
+	}
+	if (node->kind == CENSUS_PROCESS)
+		return;
+	census_for_each_child(child, node)
+		update_cgroups(census, child);
+}
+
 void census_set_policies(struct census *census, const struct policy_set *policies)
 {
 	struct census_process *process;
 
-	/* Nobody is kept who points to a rule of old; nor a cgroup with its scope. */
-	census_for_each(census, process)
-		census_drop(census, process);
 	census_stop_round(census);
 	census_stop_catching_up(census);
 	census->policies = policies;
 	census->swept_at = 0;
+	update_cgroups(census, &census->machine);
+	/* None is kept that points to a rule of old. */
+	census_for_each(census, process) {
+		if (process->protected_by) {
+			census_drop(census, process);
+			continue;
+		}
+		process->compared_at = 0;
+		census_weigh(census, process);
+	}
 }
 
 const char *census_cgroup_path(const struct census_process *process)
@@ -642,8 +755,7 @@ struct interval census_node_interval(const struct census *census, const struct c
 	uint64_t growth = sub_u64(allocated, census->oldest_allocated), off;
 	int64_t approx, under, over;
 
-	approx = tally_approx(tally, TALLY_ANON) + tally_approx(tally, TALLY_SWAP) +
-		 tally_approx(tally, TALLY_OTHER);
+	approx = tally_approx(tally, TALLY_ANON) + tally_approx(tally, TALLY_OTHER);
 	tally_range(tally, &under, &over);
 	/* Each counter may be off by so much. */
 	off = TALLY_N_COUNTERS * (uint64_t)max_u64((uint64_t)under, (uint64_t)over) +

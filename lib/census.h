@@ -4,9 +4,11 @@
  * every node.
  *
  * Processes hang on their cgroup, or where it has many, on bundles of CENSUS_BUNDLE under it;
- * cgroups under the cgroup above, the outermost under the machine.  Kernel threads are not in the
- * tree.  At each node: the tally of anonymous, swapped and shared bytes below; and a bound on the
- * score of any process below, by which a choice passes over a whole subtree (victim.c).
+ * cgroups under the cgroup above, the outermost under the machine, and where that has many, on
+ * bundles as well, which only what skips them sees (census_for_each_below()).  Kernel threads are
+ * not in the tree.  At each node: the tally of anonymous, swapped and shared bytes below; and a
+ * bound on the score of any process below, by which a choice passes over a whole subtree
+ * (victim.c).
  *
  * Kept fresh in four ways, each in its time: census_sweep() reads everybody (once, when watch
  * begins); census_find_new() looks at who has come since, by the pids given out since; a round of
@@ -43,7 +45,8 @@
 enum census_kind {
 	CENSUS_MACHINE,
 	CENSUS_CGROUP,
-	CENSUS_BUNDLE_OF, /* processes of one cgroup */
+	CENSUS_BUNDLE_OF_CGROUPS, /* directly below one cgroup, or the machine */
+	CENSUS_BUNDLE_OF,	  /* processes of one cgroup */
 	CENSUS_PROCESS,
 };
 
@@ -66,8 +69,9 @@ struct census_branch {
 	struct census_node node;
 	struct tally_node tally;
 	struct census_process *first_process;
-	unsigned n_processes; /* directly on it */
-	unsigned n_branches;  /* bundles and cgroups directly below */
+	uint8_t n_processes; /* directly on it, as the next: CENSUS_BUNDLE at most */
+	uint8_t n_cgroups;
+	unsigned n_bundles; /* of either kind */
 };
 
 struct census_cgroup {
@@ -81,7 +85,7 @@ struct census_cgroup {
 	char path[];
 };
 
-/* A process takes 256 bytes.  Times that look back by seconds are stamps: census_stamp(). */
+/* A process takes 240 bytes.  Times that look back by seconds are stamps: census_stamp(). */
 struct census_process {
 	struct census_node node;	 /* node.weight_max is its own weight; 0: never a victim */
 	struct census_branch *above;	 /* a cgroup or a bundle; NULL for kernel threads */
@@ -90,34 +94,31 @@ struct census_process {
 	uint64_t start_ticks;		 /* with pid: the identity */
 	struct proc_memory memory;
 	uint64_t read_at_allocated;	/* bytes allocated by the machine when memory was read */
-	uint64_t status_at_allocated;	/* when shared memory and page tables were */
 	uint64_t measured_at_allocated; /* when memory.kept was */
 	uint64_t recent_footprint;	/* mapped, at most CENSUS_GROWTH_USEC ago */
 	uint64_t earlier_footprint;	/* once to twice as long ago, or when first seen */
-	uint64_t alone;	     /* when its share was measured: what its death alone frees */
-	uint64_t fair_share; /* when that was measured: what it holds, shared pages by share; less
-				what it has lost since */
-	pid_t pid;	     /* 0: a free place */
+	pid_t pid;			/* 0: a free place */
 	pid_t ppid;
 	pid_t session;
 	uid_t uid;
-	uid_t owner;  /* of its directory in /proc, when uid was read */
-	int kept_fd;  /* statm or status, for the largest, in watch; else negative */
-	float weight; /* of the rules */
-	unsigned n_threads;
-	unsigned choice;	 /* the last in which its memory was read, or could not be */
+	int kept_fd;	  /* statm or status, for the largest, in watch; else negative */
+	float weight;	  /* of the rules */
+	unsigned choice;  /* the last in which its memory was read, or could not be */
+	float alone;	  /* when its share was measured: what its death alone frees; bytes, as the
+			     next, to a 16 millionth */
+	float fair_share; /* when that was measured: what it holds, shared pages by share; less
+			     what it has lost since */
+	float status_behind;	 /* bytes that were allocated from when shared memory and page
+				    tables were read to read_at_allocated, at least */
 	float share_off;	 /* how much of what it maps has changed since measured_at; bytes */
 	uint32_t recent_at;	 /* stamps; 0: never */
-	uint32_t compared_at;	 /* when what can change without an exec was read last */
+	uint32_t compared_at;	 /* when what can change without an exec was read last; 0: not
+				    since the policies are others */
 	uint32_t measured_at;	 /* memory.kept was */
 	uint32_t share_asked_at; /* it was asked for, or told, in watch: daemon/watch.c */
 	uint32_t next_by_pid;	 /* number of the next with this hash, or of its list; 0: none */
 	unsigned code_pages;	 /* another number: another program; 0: not known */
-	short oom_score_adj;
-	short error;	    /* negative errno: its memory could not be read */
-	uint8_t generation; /* of the last listing that saw it */
-	uint8_t shares_era; /* of census.shares_era, when its share was measured */
-	char state;
+	unsigned n_threads : 24; /* PID_MAX_LIMIT is 2^22 */
 	bool kthread : 1;
 	bool asks_executable : 1;  /* a rule does, and an exec may leave the name as it is */
 	bool shmem_is_guessed : 1; /* only statm was read since */
@@ -126,6 +127,13 @@ struct census_process {
 	bool is_watched : 1;	   /* known for so long that its growth is */
 	bool has_failed : 1;	   /* could not be read in that choice */
 	bool is_unit : 1;	   /* when its share was measured: victim_apply_share() */
+	short oom_score_adj;
+	short error;	    /* negative errno: its memory could not be read */
+	uint8_t generation; /* of the last listing that saw it */
+	uint8_t shares_era; /* of census.shares_era, when its share was measured */
+	char state;
+	bool is_of_another : 1; /* its directory in /proc was not its uid's when that was read */
+	bool status_is_new : 1; /* read since census.status_totals */
 	char comm[16];
 };
 
@@ -163,7 +171,11 @@ static inline struct census_cgroup *census_cgroup_of(const struct census_process
 /* The cgroup or machine that a cgroup is below. */
 static inline struct census_node *census_above(const struct census_cgroup *cgroup)
 {
-	return &census_branch_of(cgroup->branch.tally.parent)->node;
+	struct census_branch *branch = census_branch_of(cgroup->branch.tally.parent);
+
+	if (branch->node.kind == CENSUS_BUNDLE_OF_CGROUPS)
+		branch = census_branch_of(branch->tally.parent);
+	return &branch->node;
 }
 
 /* So long a measured share bounds a process from above: relatives may exit meanwhile, and what was
@@ -203,7 +215,15 @@ struct census_totals {
 	uint64_t swap;	/* in use */
 	uint64_t shmem; /* resident, and what is locked: some of that is in anon, too */
 	uint64_t pagetables;
+	bool knows_swapped;   /* the next two are */
+	uint64_t swapped;     /* in and out, since boot */
+	uint64_t swap_cached; /* in memory and in swap at once */
 };
+
+/* Where swap is in use, statm is read in a round instead of status as long as no process can have
+ * more, or less, in swap than when its status was read by more than this.  See census_swap_off().
+ */
+#define CENSUS_SWAP_OFF_MAX (32 * MIB)
 
 struct census {
 	union {
@@ -211,12 +231,14 @@ struct census {
 		struct census_branch root;
 	};
 	struct census_totals totals;
-	uint8_t shares_era;  /* shares measured in another one are void */
+	struct census_totals status_totals; /* when all statuses were to be read anew */
+	uint8_t shares_era;		    /* shares measured in another one are void */
 	unsigned walk;	     /* the number of the last walk, of all choices: victim.c */
 	unsigned choice;     /* of the last choice */
 	size_t n_gone;	     /* seen to have vanished in a choice, and to be dropped after it */
 	size_t n_processes;  /* kernel threads too */
 	size_t n_nodes;	     /* of the tree */
+	uint64_t anon;	     /* resident, of all processes in the tree */
 	size_t n_candidates; /* that may be a victim, as far as the census can tell */
 	size_t n_unreadable; /* processes that may not be read: never chosen */
 	size_t n_hidden;     /* of these, known by number only, since the last listing */
@@ -245,12 +267,11 @@ struct census {
 	struct census_paths paths; /* the cgroups */
 	unsigned kept_fds_max;	   /* statm files that are kept open; 0: 256 */
 	uint8_t generation;
-	char *scratch;	   /* for getdents64 */
 	pid_t looked_from; /* pids after this were looked at last time, perhaps too early; 0: none
 			    */
 
 	/* A round under way: everybody known at its start, largest first. */
-	struct census_process **order;
+	uint32_t *order; /* numbers of places */
 	size_t n_order, i_order;
 	uint64_t round_allocated; /* when the last one began, or the sweep */
 	bool compares;		  /* it compares everybody, too; the next one will */
@@ -271,7 +292,13 @@ int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgro
 		const struct accuracy *accuracy, const struct policy_set *policies);
 void census_done(struct census *census);
 
-/* New rules: everybody is forgotten, the next sweep is due now. */
+/*
+ * New rules, and a new scope: the next sweep is due now, in which all processes are read.  Until
+ * then what is known of them stands, as it may be that none can be read for now, and then there has
+ * to be one to kill; their weights are those of the old rules, and whether a rule protects them is
+ * asked before the signal (eligibility-read.h).  Those that a rule protected are forgotten with
+ * that rule.
+ */
 void census_set_policies(struct census *census, const struct policy_set *policies);
 
 /*
@@ -334,7 +361,8 @@ void census_stop_catching_up(struct census *census);
  */
 void census_keep_none(struct census *census);
 
-/* Back in calm: gives back what only watch needs (kept fds and what they pin in the kernel). */
+/* Back in calm: gives back what only watch needs (kept fds and what they pin in the kernel), and
+ * the memory of those that are no more. */
 void census_rest(struct census *census);
 
 /* Keeps some processes in store, so that who comes in an emergency needs no memory. 0 or -ENOMEM.
@@ -387,30 +415,56 @@ struct census_process *census_next(const struct census *census, size_t *i);
 #define census_for_each(census, process)                                                           \
 	census_for_each_(census, process, CENSUS_PASTE(census_i_, __LINE__))
 
-/* The processes directly on a node, then the branches below it. */
-static inline struct census_node *census_first_branch(const struct census_branch *branch)
+static inline struct census_node *census_node_of(const struct tally_node *tally)
 {
-	const struct tally_node *tally = branch->tally.first_child;
-
 	return tally ? &census_branch_of(tally)->node : NULL;
+}
+
+/* The processes directly on a node, then the branches directly below it: for what skips them. */
+static inline struct census_node *census_first_below(const struct census_node *node)
+{
+	const struct census_branch *branch = (const struct census_branch *)node;
+
+	return branch->first_process ? &branch->first_process->node
+				     : census_node_of(branch->tally.first_child);
+}
+
+static inline struct census_node *census_next_below(const struct census_node *child)
+{
+	const struct census_process *process = (const struct census_process *)child;
+
+	if (child->kind != CENSUS_PROCESS)
+		return census_node_of(((const struct census_branch *)child)->tally.next);
+	return process->next ? &process->next->node
+			     : census_node_of(process->above->tally.first_child);
+}
+
+#define census_for_each_below(child, node)                                                         \
+	for ((child) = census_first_below(node); (child); (child) = census_next_below(child))
+
+/* The same for all others: of a bundle of cgroups (which is never empty) each of these. */
+static inline struct census_node *census_unbundle(struct census_node *node)
+{
+	return node && node->kind == CENSUS_BUNDLE_OF_CGROUPS ? census_first_below(node) : node;
 }
 
 static inline struct census_node *census_first_child(const struct census_node *node)
 {
-	const struct census_branch *branch = (const struct census_branch *)node;
-
-	return branch->first_process ? &branch->first_process->node : census_first_branch(branch);
+	return census_unbundle(census_first_below(node));
 }
 
 static inline struct census_node *census_next_child(const struct census_node *child)
 {
-	const struct census_process *process = (const struct census_process *)child;
-	const struct tally_node *tally;
+	struct census_node *next = census_next_below(child);
 
-	if (child->kind == CENSUS_PROCESS)
-		return process->next ? &process->next->node : census_first_branch(process->above);
-	tally = ((const struct census_branch *)child)->tally.next;
-	return tally ? &census_branch_of(tally)->node : NULL;
+	if (!next && child->kind == CENSUS_CGROUP) {
+		const struct tally_node *above =
+			((const struct census_branch *)child)->tally.parent;
+
+		if (census_branch_of(above)->node.kind == CENSUS_BUNDLE_OF_CGROUPS)
+			next = census_node_of(above->next);
+	}
+	return census_unbundle(next);
 }
 
 #define census_for_each_child(child, parent)                                                       \

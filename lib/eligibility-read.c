@@ -41,7 +41,8 @@ static int read_live(const struct eligibility_source *source, pid_t pid, struct 
 
 static bool is_as_known(const struct census_process *known, const struct live *live)
 {
-	return known && known->start_ticks == live->stat.start_ticks && known->uid == live->uid &&
+	return known && known->compared_at != 0 && known->start_ticks == live->stat.start_ticks &&
+	       known->uid == live->uid &&
 	       strncmp(known->comm, live->stat.comm, sizeof(known->comm) - 1) == 0 &&
 	       strcmp(census_cgroup_path(known), live->cgroup) == 0;
 }
@@ -88,7 +89,7 @@ static int read_size(const struct eligibility_source *source, const struct live 
 static int fall_back(const struct eligibility_source *source, const struct census_process *known,
 		     int error, struct eligibility_subject *ret)
 {
-	if (!error_is_transient(error) || !known)
+	if (!error_is_transient(error) || !known || known->compared_at == 0)
 		return error;
 	*ret = census_subject(source->census, known);
 	ret->in_subtree = cgroup_path_is_below(census_cgroup_path(known), source->subtree);

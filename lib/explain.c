@@ -395,7 +395,8 @@ const char *explain_kept(const struct proc_memory *memory)
 	if (memory->kept == 0)
 		return NULL;
 	if (memory->shmem < memory->kept / 16)
-		return "copy-on-write pages that it shares with other processes";
+		return "copy-on-write pages that it shares with other processes, "
+		       "or memory that is free already (MADV_FREE)";
 	if (add_u64(memory->anon, memory->swap) < memory->kept / 16)
 		return "shared memory that other processes map, or files on a tmpfs";
 	return "pages that it shares with other processes, or files on a tmpfs";

@@ -86,15 +86,17 @@ int history_file_read(int dir_fd, struct history *history, char *error, size_t e
 
 static int write_all(int fd, const char *text, size_t length)
 {
+	unsigned n_interruptions = 0;
+
 	while (length > 0) {
 		ssize_t n = write(fd, text, length);
 
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			length -= (size_t)n;
-		}
+		if (io_is_interrupted(n, &n_interruptions))
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		text += n;
+		length -= (size_t)n;
 	}
 	return 0;
 }

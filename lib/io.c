@@ -16,8 +16,12 @@
 
 #include "lib/cleanup.h"
 
-/* Nothing interrupts us so often; whatever does is not waited for. */
 #define INTERRUPTIONS_MAX 100
+
+bool io_is_interrupted(ssize_t r, unsigned *n_interruptions)
+{
+	return r < 0 && errno == EINTR && (*n_interruptions)++ < INTERRUPTIONS_MAX;
+}
 
 ssize_t io_read_fd(int fd, char *buf, size_t size)
 {
@@ -35,7 +39,9 @@ ssize_t io_read_fd(int fd, char *buf, size_t size)
 
 		n = pread(fd, full ? &more : buf + length, full ? 1 : size - 1 - length,
 			  (off_t)length);
-		if (n < 0 && (errno != EINTR || n_interruptions++ == INTERRUPTIONS_MAX))
+		if (io_is_interrupted(n, &n_interruptions))
+			continue;
+		if (n < 0)
 			return -errno;
 		if (n > 0 && full) {
 			buf[length] = '\0';
@@ -73,7 +79,7 @@ int io_write_at(int dir_fd, const char *path, const char *text)
 
 	do
 		n = write(fd, text, length);
-	while (n < 0 && errno == EINTR && n_interruptions++ < INTERRUPTIONS_MAX);
+	while (io_is_interrupted(n, &n_interruptions));
 	if (n < 0)
 		return -errno;
 	return (size_t)n == length ? 0 : -EIO;

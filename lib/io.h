@@ -5,8 +5,16 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+/*
+ * Whether the call that returned r was interrupted and is to be made again; counts from 0.  Nothing
+ * interrupts a call so often that it has to be made a hundred times: it fails with EINTR then, and
+ * whatever interrupts it is not waited for.
+ */
+bool io_is_interrupted(ssize_t r, unsigned *n_interruptions);
 
 /*
  * Reads all of path (relative to dir_fd) into buf and ends it with a NUL.  Returns the length,

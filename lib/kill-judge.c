@@ -71,12 +71,15 @@ enum kill_progress kill_judge(const struct kill_facts *facts)
 	return facts->signal == SIGKILL ? judge_killed(facts) : judge_asked(facts);
 }
 
-bool kill_memory_may_come(usec_t since_gone, uint64_t available_then, uint64_t available_now)
+bool kill_memory_may_come(const struct kill_late *late)
 {
-	if (since_gone < KILL_LATE_USEC)
+	const struct proc_memory *expected = late->expected;
+	bool is_tables = expected->pagetables > proc_reclaimable(expected) / 2;
+
+	if (late->since_gone < (late->is_read ? KILL_LATE_MAX_USEC : KILL_LATE_USEC))
 		return true;
-	return since_gone < KILL_LATE_MAX_USEC &&
-	       available_now >= available_then - available_then / 8;
+	return late->since_gone < (is_tables ? KILL_LATE_TABLES_USEC : KILL_LATE_MAX_USEC) &&
+	       late->available_now >= late->available_then - late->available_then / 8;
 }
 
 /* Of what is expected, so much at once is progress. */

@@ -96,6 +96,7 @@ static int system_read_cgroups(const struct cgroup_fs *fs, int proc_fd, pid_t pi
 static int list_own(int dir_fd, kill_list_fn f, void *userdata)
 {
 	_cleanup_close_ int fd = openat(dir_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	unsigned n_interruptions = 0;
 	char buf[1024];
 	pid_t pid = 0;
 	ssize_t n;
@@ -103,7 +104,7 @@ static int list_own(int dir_fd, kill_list_fn f, void *userdata)
 
 	if (fd < 0)
 		return -errno;
-	while ((n = read(fd, buf, sizeof(buf))) > 0 || (n < 0 && errno == EINTR)) {
+	while ((n = read(fd, buf, sizeof(buf))) > 0 || io_is_interrupted(n, &n_interruptions)) {
 		for (ssize_t i = 0; i < n; i++) {
 			if (buf[i] >= '0' && buf[i] <= '9') {
 				pid = pid * 10 + (buf[i] - '0'); /* may go on in the next piece */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "lib/util.h"
 
 #define LINES_KEPT (LINES_SIZE / 4)
@@ -37,6 +38,7 @@ static void make_room(struct lines *lines)
 /* *ret: so many bytes were added. */
 static int read_more(struct lines *lines, size_t *ret)
 {
+	unsigned n_interruptions = 0;
 	size_t room;
 	ssize_t n;
 	char more;
@@ -48,7 +50,7 @@ static int read_more(struct lines *lines, size_t *ret)
 		n = lines->left == 0
 			    ? read(lines->fd, &more, 1)
 			    : read(lines->fd, lines->buf + lines->used, min_u64(room, lines->left));
-	while (n < 0 && errno == EINTR);
+	while (io_is_interrupted(n, &n_interruptions));
 	if (n < 0)
 		return -errno;
 	lines->is_end = n == 0 || lines->left == 0;

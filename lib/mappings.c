@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -223,8 +225,23 @@ static enum fate fate_of_segment(struct mappings_request *request, uint64_t id)
 	return FATE_STAYS;
 }
 
-/* The number of a System V segment is that of its inode. */
-static enum fate fate_of(struct mappings_request *request, const struct mapping *mapping)
+/* The file, by the magic link of the mapping: does a directory have it, as what name ever? */
+static bool has_name(struct mappings_request *request, const struct mapping *mapping)
+{
+	char path[64];
+	struct stat st;
+
+	if (request->n_named == MAPPINGS_MAX_NAMED)
+		return false;
+	request->n_named++;
+	(void)snprintf(path, sizeof(path), "map_files/%" PRIx64 "-%" PRIx64, mapping->start,
+		       mapping->end);
+	return fstatat(request->dir_fd, path, &st, 0) == 0 && st.st_ino == mapping->inode &&
+	       st.st_nlink > 0;
+}
+
+/* By its name.  The number of a System V segment is that of its inode. */
+static enum fate fate_by_name(struct mappings_request *request, const struct mapping *mapping)
 {
 	const struct mappings_device *device;
 
@@ -246,6 +263,15 @@ static enum fate fate_of(struct mappings_request *request, const struct mapping 
 	if (device ? !device->is_tmpfs : !mapping->is_shared)
 		return FATE_OTHER;
 	return mapping->is_deleted ? FATE_DIES : FATE_STAYS;
+}
+
+static enum fate fate_of(struct mappings_request *request, const struct mapping *mapping)
+{
+	enum fate fate = fate_by_name(request, mapping);
+
+	if (fate == FATE_DIES && mapping->is_deleted && has_name(request, mapping))
+		return FATE_STAYS;
+	return fate;
 }
 
 /* smaps tells for each mapping what is swapped out of its part of the file: is this part new? */

@@ -3,8 +3,10 @@
  * mappings: the shared memory of a process, mapping by mapping, and whether it dies with it.
  *
  * Reads maps or smaps through a small buffer.  What a mapping is of is told by its name and by the
- * device of its file: mountinfo of the process says which devices are tmpfs.  (map_files would
- * tell for certain, but wants CAP_SYS_ADMIN.)  See reclaimable.h for what dies and what stays.
+ * device of its file: mountinfo of the process says which devices are tmpfs.  Whether a file that
+ * seems to be deleted has another name (link(2)), or one that ends in " (deleted)", is told by
+ * map_files, which wants CAP_CHECKPOINT_RESTORE; without that it counts as deleted.  See
+ * reclaimable.h for what dies and what stays.
  */
 #pragma once
 
@@ -14,6 +16,8 @@
 
 #define MAPPINGS_MAX_DEVICES  128
 #define MAPPINGS_MAX_SEGMENTS 128
+/* So many files are asked whether they have a name; some 5 us each. */
+#define MAPPINGS_MAX_NAMED 1024
 
 struct mappings_device {
 	uint32_t major;
@@ -32,6 +36,7 @@ struct mappings_request {
 	bool has_segments;
 	unsigned n_segments;
 	uint32_t segments[MAPPINGS_MAX_SEGMENTS]; /* System V, marked for removal */
+	unsigned n_named;			  /* were asked */
 };
 
 /* Bytes, of shared memory. */

@@ -27,12 +27,12 @@ static bool is_unit(const struct outlook *o, const struct victim_candidate *cand
 	       !outlook_is_by_cgroup(o, candidate->process);
 }
 
-static bool is_relative(const struct outlook *o, const struct victim_candidate *candidate,
+static bool is_relative(struct family *family, const struct victim_candidate *candidate,
 			const struct census_process *process)
 {
-	return family_has_both(o->census, candidate->process, process) &&
-	       proc_mapped(&process->memory) >=
-		       family_common(&candidate->memory, candidate->alone) / 2;
+	return proc_mapped(&process->memory) >=
+		       family_common(&candidate->memory, candidate->alone) / 2 &&
+	       family_has(family, process);
 }
 
 /* One that is not killed keeps all that they have in common. */
@@ -40,11 +40,13 @@ static unsigned count_relatives(const struct outlook *o, const struct victim_can
 				uint64_t *ret_alone)
 {
 	const struct census_process *process;
+	struct family family;
 	unsigned n = 0;
 
 	*ret_alone = 0;
+	family_init(&family, o->census, candidate->process, KILL_TOGETHER_MAX);
 	census_for_each(o->census, process) {
-		if (!is_relative(o, candidate, process))
+		if (!is_relative(&family, candidate, process))
 			continue;
 		if (n == KILL_TOGETHER_MAX ||
 		    eligibility_is_refused(victim_exclusion(o->census, process, &o->request)))
@@ -90,6 +92,13 @@ void outlook_count_others(struct outlook *o)
 
 bool outlook_is_killed_with(const struct outlook *o, const struct census_process *process)
 {
-	return (o->n_siblings > 0 && is_sibling(o, process)) ||
-	       (o->n_relatives > 0 && is_relative(o, &o->result.ranked[0], process));
+	const struct victim_candidate *victim = &o->result.ranked[0];
+	struct family family;
+
+	if (o->n_siblings > 0 && is_sibling(o, process))
+		return true;
+	if (o->n_relatives == 0)
+		return false;
+	family_init(&family, o->census, victim->process, 1);
+	return is_relative(&family, victim, process);
 }

@@ -345,6 +345,23 @@ int precise_measure(struct precise *precise, pid_t pid, uint64_t start_ticks)
 	return 0;
 }
 
+bool precise_hurry(struct precise *precise, pid_t pid)
+{
+	const struct slot *slot;
+
+	if (!precise)
+		return false;
+	slot = &precise->slots[atomic_load(&precise->n_finished) % PRECISE_QUEUE_MAX];
+	(void)is_busy(precise);
+	if (precise->late && precise->n_tids == 0 && precise->pid == pid)
+		return true;
+	if (atomic_load(&slot->state) != SLOT_QUEUED || slot->pid != pid)
+		return false;
+	if (atomic_load(&precise->can_raise))
+		(void)set_nice(atomic_load(&precise->tid), NICE_WAITED_FOR);
+	return true;
+}
+
 int precise_collect(struct precise *precise, pid_t *ret_pid, uint64_t *ret_start_ticks,
 		    int *ret_result, struct reclaimable *ret)
 {

@@ -13,11 +13,14 @@
  *
  * The thread runs at nice -20 for who waits and at nice 0 for what is queued.  Not lower: it holds
  * the mmap lock of the process it reads, which would wait for it as long as others have the CPU.
- * While it is in a measurement and a request comes, the caller raises it.
+ * While it is in a measurement and a request comes, the caller raises it; so does precise_hurry().
  *
  * All functions are for one caller at a time.  Allocates nothing after precise_new().
  */
 #pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
 
 #include "lib/proc.h"
 #include "lib/reclaimable.h"
@@ -52,6 +55,13 @@ int precise_measure(struct precise *precise, pid_t pid, uint64_t start_ticks);
  */
 int precise_collect(struct precise *precise, pid_t *ret_pid, uint64_t *ret_start_ticks,
 		    int *ret_result, struct reclaimable *ret);
+
+/*
+ * The process was killed.  Is it being read, or is that next?  Then its memory is kept until the
+ * read is over, and the thread is raised: at nice 0 it can take seconds beside busy processes.
+ * precise may be NULL.
+ */
+bool precise_hurry(struct precise *precise, pid_t pid);
 
 /* One comparison is asked about so many tasks at most. */
 #define PRECISE_COMPARE_MAX 512

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/proc-scan.h"
 #include "lib/proc.h"
 
@@ -185,6 +186,7 @@ static int read_status(int fd, bool read_on, struct proc_status *ret)
 {
 	struct status_parser parser = {};
 	char buf[STATUS_SIZE];
+	unsigned n_interruptions = 0;
 	size_t kept = 0;
 	off_t at = 0;
 
@@ -194,7 +196,7 @@ static int read_status(int fd, bool read_on, struct proc_status *ret)
 		int r;
 
 		n = pread(fd, buf + kept, sizeof(buf) - 1 - kept, at);
-		if (n < 0 && errno == EINTR)
+		if (io_is_interrupted(n, &n_interruptions))
 			continue;
 		if (n < 0)
 			return proc_fold_gone(-errno);

@@ -86,6 +86,9 @@ int proc_stat_parse(const char *text, struct proc_stat *ret)
 	stat.flags = (unsigned)flags;
 	stat.n_threads = (unsigned)n_threads;
 	stat.start_ticks = start_ticks;
+	/* Between them: vsize .. endcode. */
+	if (*p != '\0' && skip_numbers(&p, 5) == 0)
+		(void)proc_scan_number(&p, ' ', UINT64_MAX, &stat.stack_start);
 	*ret = stat;
 	return 0;
 }

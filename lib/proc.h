@@ -28,6 +28,8 @@ struct proc_stat {
 	unsigned flags; /* PF_*, see PROC_FLAG_* */
 	unsigned n_threads;
 	uint64_t start_ticks; /* since boot */
+	uint64_t stack_start; /* address: a child has its parent's until one calls execve(2);
+				 0: not told */
 };
 
 /* PF_EXITING and PF_KTHREAD, include/linux/sched.h */

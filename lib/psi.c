@@ -118,6 +118,7 @@ int psi_trigger_open(int dir_fd, const char *path, const struct psi_trigger *tri
 {
 	_cleanup_close_ int fd = -EBADF;
 	char text[TRIGGER_SIZE];
+	unsigned n_interruptions = 0;
 	int length;
 	ssize_t n;
 
@@ -136,7 +137,7 @@ int psi_trigger_open(int dir_fd, const char *path, const struct psi_trigger *tri
 	/* With the NUL: psi_write() overwrites the last byte it is given. */
 	do
 		n = write(fd, text, (size_t)length + 1);
-	while (n < 0 && errno == EINTR);
+	while (io_is_interrupted(n, &n_interruptions));
 	if (n < 0)
 		return -errno;
 	return take_fd(&fd);

@@ -47,7 +47,8 @@ static bool rollup_is_sound(const struct reclaimable_rollup *rollup)
 	uint64_t pss = add_u64(add_u64(rollup->pss_anon, rollup->pss_file), rollup->pss_shmem);
 
 	return private <= rollup->rss && rollup->anonymous <= rollup->rss && pss <= rollup->rss &&
-	       rollup->pss_anon <= rollup->anonymous && rollup->swap_pss <= rollup->swap;
+	       rollup->pss_anon <= rollup->anonymous && rollup->swap_pss <= rollup->swap &&
+	       rollup->lazy_free <= rollup->anonymous;
 }
 
 int reclaimable_rollup_parse(const char *text, struct reclaimable_rollup *ret)
@@ -67,8 +68,9 @@ int reclaimable_rollup_parse(const char *text, struct reclaimable_rollup *ret)
 		{ "Swap:", &rollup.swap },
 		{ "SwapPss:", &rollup.swap_pss },
 		{ "Locked:", &rollup.locked },
+		{ "LazyFree:", &rollup.lazy_free },
 	};
-	const unsigned locked = 1U << (ARRAY_SIZE(fields) - 1), all = locked - 1, pss = 7;
+	const unsigned all = (1U << (ARRAY_SIZE(fields) - 2)) - 1, pss = 7;
 	const char *newline;
 	unsigned seen = 0;
 
@@ -82,7 +84,7 @@ int reclaimable_rollup_parse(const char *text, struct reclaimable_rollup *ret)
 				return -EBADMSG;
 			seen |= 1U << i;
 		}
-	seen &= ~locked; /* need not be there */
+	seen &= all; /* the last two need not be there */
 	if (seen == (all & ~pss))
 		return -EOPNOTSUPP;
 	if (seen != all || !rollup_is_sound(&rollup))
@@ -144,6 +146,14 @@ static uint64_t private_locked_file(const struct reclaimable_rollup *rollup, uin
 	return sub_u64(share_of_locked_file(rollup), sub_u64(rollup->pss_file, own));
 }
 
+/* Its fair share of what it has given back by MADV_FREE: that is available already. */
+static uint64_t share_of_lazy_free(const struct reclaimable_rollup *rollup)
+{
+	if (rollup->lazy_free == 0)
+		return 0;
+	return (uint64_t)((__uint128_t)rollup->lazy_free * rollup->pss_anon / rollup->anonymous);
+}
+
 static uint64_t sum_shmem(const struct reclaimable_rollup *rollup, const struct proc_status *status,
 			  const struct reclaimable_shmem *shmem)
 {
@@ -185,7 +195,7 @@ void reclaimable_sum(const struct reclaimable_rollup *rollup, const struct proc_
 	uint64_t locked = share_of_locked_file(rollup);
 
 	*ret = (struct reclaimable){
-		.anon = rollup->pss_anon,
+		.anon = rollup->pss_anon - share_of_lazy_free(rollup),
 		.swap = rollup->swap_pss,
 		.shmem = sum_shmem(rollup, status, shmem),
 		.pagetables = status->pagetable_bytes,
@@ -203,8 +213,9 @@ void reclaimable_sum(const struct reclaimable_rollup *rollup, const struct proc_
 	ret->full.shmem = add_u64(ret->full.shmem, sub_u64(ret->shmem, rollup->pss_shmem));
 	ret->shmem = add_u64(ret->shmem, locked);
 	ret->full.shmem = add_u64(ret->full.shmem, max_u64(locked, proc_locked_file(status)));
+	ret->alone = sub_u64(sum_private(rollup, shmem), rollup->lazy_free);
 	ret->alone =
-		add_u64(add_u64(sum_private(rollup, shmem), min_u64(swap, rollup->swap_pss)),
+		add_u64(add_u64(ret->alone, min_u64(swap, rollup->swap_pss)),
 			add_u64(private_locked_file(rollup, rss_shmem), status->pagetable_bytes));
 	ret->alone = min_u64(ret->alone, reclaimable_total(ret));
 }

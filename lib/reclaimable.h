@@ -14,8 +14,7 @@
  * namespace: those of another namespace count as what stays.
  *
  * What cannot be known from here, and is counted as if it died: a memfd or a deleted file that
- * another process holds by an fd without mapping it; a linked file whose own name ends in
- * " (deleted)".  Not counted at all: hugetlb pages (their pool keeps them), pages in pipes and
+ * another process holds by an fd without mapping it.  Not counted at all: hugetlb pages (their pool keeps them), pages in pipes and
  * sockets, memfds held by fd alone.  An address space that several processes share (CLONE_VM)
  * is freed only when all of them die.  Swapped shared memory is told per mapping, not per
  * process: its share is taken to be that of the mapping's resident pages, and of a private
@@ -23,6 +22,9 @@
  *
  * Locked pages of files count with the shared memory that dies: they are no cache as long as a
  * locked mapping has them, and cache afterwards.
+ *
+ * What the process has given back by madvise(2), MADV_FREE, does not count: the kernel has it with
+ * the cache of files, and so with what is available, until the process writes to it again.
  *
  * Takes the mmap lock of the process: not for the loop, see precise.h.  Allocates nothing.
  */
@@ -36,10 +38,10 @@
 
 /* Bytes. */
 struct reclaimable {
-	uint64_t anon;	     /* its fair share of resident anonymous memory: Pss_Anon */
-	uint64_t swap;	     /* its fair share of anonymous swap: SwapPss */
-	uint64_t shmem;	     /* its fair share of shared memory whose backing dies with the last
-				mapping, resident and swapped, and of locked files */
+	uint64_t anon;	/* its fair share of resident anonymous memory: Pss_Anon, less LazyFree */
+	uint64_t swap;	/* its fair share of anonymous swap: SwapPss */
+	uint64_t shmem; /* its fair share of shared memory whose backing dies with the last
+			   mapping, resident and swapped, and of locked files */
 	uint64_t pagetables; /* VmPTE */
 	uint64_t alone;	     /* what the death of this process alone frees for certain: see
 				reclaimable_sum() */
@@ -73,9 +75,10 @@ struct reclaimable_rollup {
 	uint64_t private_clean;
 	uint64_t private_dirty;
 	uint64_t anonymous;
-	uint64_t swap;	   /* anonymous, and all that is swapped of the shared memory mapped */
-	uint64_t swap_pss; /* anonymous alone */
-	uint64_t locked;   /* by share, of all kinds; 0: not said */
+	uint64_t swap;	    /* anonymous, and all that is swapped of the shared memory mapped */
+	uint64_t swap_pss;  /* anonymous alone */
+	uint64_t locked;    /* by share, of all kinds; 0: not said */
+	uint64_t lazy_free; /* of anonymous, in full: MADV_FREE; 0: not said */
 };
 
 /* 0; -EOPNOTSUPP: well-formed, but without Pss_Anon; -EBADMSG: also where the numbers contradict

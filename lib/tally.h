@@ -30,8 +30,7 @@
 #include <stdint.h>
 
 enum tally_counter {
-	TALLY_ANON,
-	TALLY_SWAP,
+	TALLY_ANON, /* swapped, too */
 	TALLY_OTHER,
 	TALLY_N_COUNTERS,
 };

@@ -57,12 +57,17 @@ struct victim_entry victim_heap_pop(struct victim_result *result)
 	return top;
 }
 
+/*
+ * What is on the heap at a time has no process in common: a branch comes off before what is below
+ * it goes on, and of cgroups that are above each other each stands for its own processes alone.
+ * None is empty, so there are no more of them than processes.
+ */
 int victim_reserve(struct victim_result *result, const struct census *census)
 {
-	size_t n = census->n_nodes + census->n_nodes / 32 + 128;
+	size_t n = census->n_processes + census->n_processes / 32 + 128;
 	struct victim_entry *grown;
 
-	if (census->n_nodes <= result->n_allocated)
+	if (census->n_processes <= result->n_allocated)
 		return 0;
 	grown = realloc(result->heap, n * sizeof(*grown));
 	if (!grown)

@@ -34,7 +34,7 @@ static bool is_read(const struct choice *choice, const struct census_process *pr
 void victim_hold(struct choice *choice, const struct victim_candidate *candidate)
 {
 	uint64_t mapped = proc_mapped(&candidate->memory);
-	uint64_t fair = min_u64(candidate->process->fair_share, mapped);
+	uint64_t fair = min_u64(saturate_u64((double)candidate->process->fair_share), mapped);
 	uint64_t alone = sub_u64(2 * fair, mapped);
 
 	choice->held_fair += fair;
@@ -153,7 +153,7 @@ static void process_init(const struct choice *choice, struct victim_candidate *c
 	candidate->is_read = is_read(choice, process);
 	candidate->precise = candidate->is_read && share_holds(choice, process);
 	candidate->is_unit = candidate->precise && process->is_unit;
-	candidate->alone = candidate->precise ? process->alone : 0;
+	candidate->alone = candidate->precise ? saturate_u64((double)process->alone) : 0;
 	candidate->error = candidate->precise ? process->node.error_sum : 0;
 	if (!is_bounded(request))
 		candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
@@ -356,7 +356,7 @@ static void take_measured(struct victim_candidate *candidate)
 
 	candidate->memory = process->memory;
 	candidate->is_unit = process->is_unit;
-	candidate->alone = process->alone;
+	candidate->alone = saturate_u64((double)process->alone);
 }
 
 static bool read_process(struct choice *choice, struct victim_candidate *candidate)
@@ -380,12 +380,13 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 		candidate->is_unit = victim_apply_share(choice->census, process, request, &reading);
 		candidate->alone = reading.reclaimable.alone;
 		process->is_unit = candidate->is_unit;
-		process->alone = candidate->alone;
+		process->alone = (float)candidate->alone;
 	} else if (!census_share_is_current(choice->census, process, request->now)) {
 		is_assumed = victim_assume_kept(choice, process, &reading.memory);
 	}
 	candidate->memory = reading.memory;
-	process->fair_share = reading.has_reclaimable ? reclaimable_total(&reading.reclaimable) : 0;
+	process->fair_share =
+		reading.has_reclaimable ? (float)reclaimable_total(&reading.reclaimable) : 0;
 	census_count(choice->census, process, &candidate->memory, request->allocated, request->now);
 	process->has_failed = false;
 	process->choice = choice->census->choice;

@@ -116,7 +116,7 @@ static void open_node(const struct choice *choice, const struct census_node *nod
 {
 	const struct census_node *child;
 
-	census_for_each_child(child, node) {
+	census_for_each_below(child, node) {
 		choice->result->n_visited++;
 		push(choice, child, order, at_least);
 	}

@@ -35,6 +35,10 @@ static const struct {
 	NAME("workingset_refault ", refaulted_file), /* before 5.9 */
 	NAME("pswpin ", swapped_in),
 	NAME("pswpout ", swapped_out),
+	NAME("zswpin ", swapped_within),
+	NAME("zswpout ", swapped_within),
+	NAME("swpin_zero ", swapped_within), /* from 6.13 */
+	NAME("swpout_zero ", swapped_within),
 #undef NAME
 };
 
@@ -74,6 +78,7 @@ int vmstat_parse(const char *text, struct vmstat_counters *ret)
 	}
 	if (counters.allocated == 0)
 		return -EBADMSG;
+	counters.has_zswap = strstr(text, "\nzswpout ") != NULL;
 	*ret = counters;
 	return 0;
 }

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct vmstat_counters {
@@ -21,6 +22,8 @@ struct vmstat_counters {
 	uint64_t refaulted_file;
 	uint64_t swapped_in; /* pswpin, pswpout */
 	uint64_t swapped_out;
+	uint64_t swapped_within; /* in or out of memory itself: zswap's, and pages of zeros */
+	bool has_zswap;		 /* if zswap swaps, it is counted: from 5.19 */
 };
 
 /* What is not in the text is 0.  -EBADMSG unless it is that of vmstat. */

@@ -16,7 +16,11 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/lines.h"
+#include "lib/reclaimable.h"
 #include "lib/where.h"
+
+/* Of a process that maps less shared memory all counts: what files it is, is not asked. */
+#define SMALL_SHMEM (1 * MIB)
 
 struct survey {
 	int proc_fd, root_fd;
@@ -248,12 +252,30 @@ static DIR *open_directory(int dir_fd, const char *path)
 	return dir;
 }
 
+/* Its share of the shared memory that dies with the processes that map it; all that it maps, where
+ * that cannot be told. */
+static void add_mapped(struct survey *s, pid_t pid)
+{
+	struct reclaimable reclaimable;
+	struct proc_status status;
+	uint64_t mapped;
+
+	if (proc_read_status(s->proc_fd, pid, &status) != 0 || !status.has_mm)
+		return;
+	mapped = status.rss_shmem;
+	if (add_u64(mapped, status.locked_bytes) >= SMALL_SHMEM &&
+	    reclaimable_read(s->proc_fd, pid, &reclaimable) == 0)
+		mapped = reclaimable.shmem;
+	s->ret->mapped_bytes = add_u64(s->ret->mapped_bytes, mapped);
+}
+
 static void read_process(struct survey *s, const char *pid)
 {
 	char path[64];
 	_cleanup_(closedirp) DIR *dir = NULL;
 	const struct dirent *entry;
 
+	add_mapped(s, (pid_t)strtol(pid, NULL, 10));
 	snprintf(path, sizeof(path), "%.16s/fd", pid);
 	dir = open_directory(s->proc_fd, path);
 	if (!dir)

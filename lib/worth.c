@@ -43,6 +43,8 @@ uint64_t worth_unaccounted(const struct memory_counters *c)
 	};
 	uint64_t rest = c->total;
 
+	if (c->anon == 0) /* not known: in some containers */
+		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		rest = sub_u64(rest, known[i]);
 	return rest;

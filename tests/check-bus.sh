@@ -63,6 +63,7 @@ Kills u . == 0
 StartedUSec t . > (now - 60) * 1000000 and . < now * 1000000
 ReadUSec t . > (now - 1) * 1000000 and . <= now * 1000000
 LookDelayMaxUSec t . < 10000000
+Latency aa{sv} map(.Kind.data) == ["delay", "duration"] and all(.[]; (.Counts.data | length) == 12 and (.Counts.data | add) > 0 and .MaxUSec.data < 10000000)
 END
 check '[ "$(get ReadUSec)" -lt "$(sleep 0.2; get MemoryAvailable >/dev/null; get ReadUSec)" ]' 'memory is read anew for who asks'
 
@@ -285,7 +286,7 @@ if command -v dbus-send >/dev/null; then
     check "grep -q 'string \"Victim\"' '$tmp/out'" 'dbus-send (libdbus) is answered'
     dbus-send --system --print-reply --dest=org.reckond1 /org/reckond1 org.freedesktop.DBus.Properties.GetAll \
         string:org.reckond1.Manager >"$tmp/out" 2>&1
-    check "[ \$(grep -c 'dict entry' '$tmp/out') = 23 ]" 'all properties at once'
+    check "[ \$(grep -c '^      dict entry' '$tmp/out') = 24 ]" 'all properties at once'
     # Asked without waiting for the answer: nobody is there when it comes.
     for _ in {1..20}; do dbus-send --system --dest=org.reckond1 --type=method_call /org/reckond1 org.reckond1.Manager.Explain uint32:0; done
     check 'call GetPolicies' 'a client that has gone does no harm'

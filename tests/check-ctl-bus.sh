@@ -321,6 +321,16 @@ run 'status says where memory is' 0 out '^State +stuck: ' out '^Held by +6\.0 Gi
     out '^Largest +bash \(pid 9, 5\.0 MiB\): too small to be worth a kill$' -- status
 run 'as JSON' 0 -- --json status
 finds 'says where memory is' '.memory_held_by[0].bytes' 6442450944 '.memory_held_by[2].kind' '"slab"' '.memory_held_by[3].pid' 9 .min_victim 7969177
+serve '.properties += {Latency: [{kind: "delay", max_usec: 212000, late: 3, cause: "cpu"},
+    {kind: "duration", max_usec: 70000, late: 1, cause: "paging"}]}'
+run 'status of a daemon that was late' 0 out '^Late +3 looks at memory came too late, 212 ms at most; of the last one: there was no CPU for it$' -- status
+run 'as JSON' 0 -- --json status
+finds 'has both' '.latency[0].late' 3 '.latency[1].cause' '"paging"'
+serve '.properties += {Latency: [{kind: "delay", max_usec: 9000, late: 0, cause: ""}, {kind: "duration", max_usec: 9000, late: 0, cause: ""}]}'
+run 'status of one that was not' 0 -- status
+problem=''
+! grep -q '^Late' "$tmp/out" || problem=' it does'
+say 'does not speak of it' "$problem"
 serve '.properties += {Degraded: true, ConfigErrors: ["/etc/b.conf:7: this is \u001bwrong", "and this"]}'
 run 'status of a degraded daemon' 0 out '^Degraded +the configuration has errors and is used in part' out '^ +/etc/b.conf:7: this is \?wrong$' \
     out '^ +and this$' -- status

@@ -297,7 +297,7 @@ static int on_property(sd_bus *bus, const char *path, const char *interface, con
 					     ? 'u'
 					     : 't',
 				     point_in_time(value));
-	if (strcmp(property, "MemoryHeldBy") == 0)
+	if (strcmp(property, "MemoryHeldBy") == 0 || strcmp(property, "Latency") == 0)
 		return append_entries(reply, value, 0, SIZE_MAX);
 	r = sd_bus_message_open_container(reply, 'a', "s");
 	json_array_foreach((json_t *)value, i, item)
@@ -331,6 +331,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("MinVictim", "t", on_property, 0, 0),
 	SD_BUS_PROPERTY("MemoryHeldBy", "aa{sv}", on_property, 0,
 			SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Latency", "aa{sv}", on_property, 0, 0),
 	SD_BUS_PROPERTY("Kills", "u", on_property, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 	SD_BUS_PROPERTY("StartedUSec", "t", on_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("ReadUSec", "t", on_property, 0, 0),

@@ -19,7 +19,7 @@
 
 #define N_PIDS 2000
 
-_Static_assert(sizeof(struct census_process) <= 256, "a process is not to take more");
+_Static_assert(sizeof(struct census_process) <= 240, "a process is not to take more");
 
 static struct accuracy exact = {
 	.regime = ACCURACY_PRECISE,
@@ -130,7 +130,7 @@ static size_t check_branch(const struct census_branch *branch, uint64_t *anon, u
 
 		if (child->kind == CENSUS_PROCESS) {
 			assert_ptr_equal(process->above, branch);
-			sum += process->memory.anon;
+			sum += process->memory.anon + process->memory.swap;
 			n_here++;
 		} else {
 			n += check_branch((const struct census_branch *)child, &sum, n_bundles);

@@ -803,7 +803,8 @@ static void test_kept_says_why(void **state)
 	} cases[] = {
 		{ { .anon = GIB }, NULL },
 		{ { .anon = GIB, .shmem = MIB, .kept = 900 * MIB, .is_measured = true },
-		  "copy-on-write pages that it shares with other processes" },
+		  "copy-on-write pages that it shares with other processes, "
+		  "or memory that is free already (MADV_FREE)" },
 		{ { .anon = MIB, .shmem = GIB, .kept = GIB, .is_measured = true },
 		  "shared memory that other processes map, or files on a tmpfs" },
 		{ { .anon = GIB, .shmem = GIB, .kept = GIB, .is_measured = true },
@@ -839,7 +840,8 @@ static void test_process_would_free_its_own_pages(void **state)
 	assert_int_equal(json_integer_value(json_object_get(of_it, "would_free_bytes")), 12 * MIB);
 	assert_int_equal(json_integer_value(json_object_get(of_it, "kept_bytes")), 500 * MIB);
 	assert_string_equal(text_at(json, "process", "kept_for"),
-			    "copy-on-write pages that it shares with other processes");
+			    "copy-on-write pages that it shares with other processes, "
+			    "or memory that is free already (MADV_FREE)");
 	json_decref(json);
 	assert_int_equal(explain_process(o, 500, &e), 0); /* not measured: so much at most */
 	json = explain_json_process(o, &e);

@@ -168,6 +168,23 @@ static void test_open_files_do_not_leak(void **state)
 	assert_int_equal(before, after);
 }
 
+static void test_interruptions_are_bounded(void **state)
+{
+	unsigned n = 0, n_again = 0;
+
+	errno = EINTR;
+	assert_false(io_is_interrupted(0, &n));
+	assert_false(io_is_interrupted(7, &n));
+	errno = EIO;
+	assert_false(io_is_interrupted(-1, &n));
+	assert_int_equal(n, 0);
+	errno = EINTR;
+	while (io_is_interrupted(-1, &n))
+		n_again++;
+	assert_int_equal(n_again, 100);
+	assert_false(io_is_interrupted(-1, &n));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +193,7 @@ int main(void)
 		cmocka_unit_test(test_read_fd_starts_over),
 		cmocka_unit_test(test_read_at_continues_short_reads),
 		cmocka_unit_test(test_write_at_writes_once),
+		cmocka_unit_test(test_interruptions_are_bounded),
 		cmocka_unit_test(test_open_files_do_not_leak),
 	};
 

@@ -1001,21 +1001,42 @@ static void test_late_memory_is_waited_for(void **state)
 		usec_t since_gone; /* ms */
 		uint64_t then, now;
 		bool waits;
+		unsigned tables; /* of 100 MiB that were expected */
+		bool is_read;
 	} rows[] = {
-		{ 0, GIB, 0, true },
-		{ 99, GIB, 0, true },
-		{ 100, GIB, GIB, true },
-		{ 100, GIB, GIB - GIB / 8, true },
-		{ 100, GIB, GIB - GIB / 8 - 1, false },
-		{ 999, GIB, 2 * GIB, true },
-		{ 1000, GIB, 2 * GIB, false },
-		{ 500, 0, 0, true },
+		{ 0, GIB, 0, true, 0 },
+		{ 99, GIB, 0, true, 0 },
+		{ 100, GIB, GIB, true, 0 },
+		{ 100, GIB, GIB - GIB / 8, true, 0 },
+		{ 100, GIB, GIB - GIB / 8 - 1, false, 0 },
+		{ 999, GIB, 2 * GIB, true, 0 },
+		{ 1000, GIB, 2 * GIB, false, 0 },
+		{ 1000, GIB, 2 * GIB, false, 50 },
+		{ 1000, GIB, 2 * GIB, true, 51 },
+		{ 9999, GIB, GIB, true, 100 },
+		{ 10000, GIB, GIB, false, 100 },
+		{ 1000, GIB, GIB / 2, false, 100 },
+		{ 500, 0, 0, true, 0 },
+		{ 999, GIB, 0, true, 0, true },
+		{ 1000, GIB, 0, false, 0, true },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		assert_int_equal(kill_memory_may_come(rows[i].since_gone * USEC_PER_MSEC,
-						      rows[i].then, rows[i].now),
-				 rows[i].waits);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct proc_memory expected = {
+			.anon = (100 - rows[i].tables) * MIB,
+			.pagetables = rows[i].tables * MIB,
+		};
+
+		const struct kill_late late = {
+			.expected = &expected,
+			.since_gone = rows[i].since_gone * USEC_PER_MSEC,
+			.available_then = rows[i].then,
+			.available_now = rows[i].now,
+			.is_read = rows[i].is_read,
+		};
+
+		assert_int_equal(kill_memory_may_come(&late), rows[i].waits);
+	}
 }
 
 static void test_names_are_complete(void **state)

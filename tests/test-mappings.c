@@ -161,6 +161,38 @@ static void test_a_mapping_dies_or_stays_by_its_backing(void **state)
 		check_fate(*state, cases[i].mapping, cases[i].fate);
 }
 
+/* map_files has the file of the mapping, whose name may be another. */
+static void test_a_file_with_a_name_stays(void **state)
+{
+	static const struct {
+		const char *label, *name;
+		bool has_link, is_same;
+		int fate;
+	} rows[] = {
+		{ "deleted by one of two names", "/dev/shm/x (deleted)", true, true, STAYS },
+		{ "named so", "/memfd:x (deleted)", true, true, STAYS },
+		{ "map_files may not be read", "/dev/shm/x (deleted)", false, true, DIES },
+		{ "another file by now", "/dev/shm/x (deleted)", true, false, DIES },
+	};
+	const struct world *world = *state;
+	char mapping[256];
+	struct stat st;
+
+	assert_int_equal(mkdirat(world->dir_fd, "map_files", 0700), 0);
+	put(world->dir_fd, "map_files/file", "");
+	assert_int_equal(fstatat(world->dir_fd, "map_files/file", &st, 0), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		print_message("%s\n", rows[i].label);
+		if (rows[i].has_link)
+			assert_int_equal(symlinkat("file", world->dir_fd, "map_files/10000-20000"),
+					 0);
+		(void)snprintf(mapping, sizeof(mapping), "rw-s 00000000 00:1b %llu %s",
+			       (unsigned long long)st.st_ino + !rows[i].is_same, rows[i].name);
+		check_fate(world, mapping, rows[i].fate);
+		(void)unlinkat(world->dir_fd, "map_files/10000-20000", 0);
+	}
+}
+
 static void test_a_name_longer_than_the_buffer_keeps_its_end(void **state)
 {
 	static const char head[] = "rw-s 00000000 00:1b 9   /dev/shm/";
@@ -344,6 +376,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_mapping_dies_or_stays_by_its_backing),
+		TEST(test_a_file_with_a_name_stays),
 		TEST(test_a_name_longer_than_the_buffer_keeps_its_end),
 		TEST(test_segments_of_another_namespace_stay),
 		TEST(test_segments_die_where_the_kernel_removes_them_all),

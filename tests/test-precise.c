@@ -514,6 +514,41 @@ static void test_nice_level_is_that_of_who_waits(void **state)
 	let_go(tree);
 }
 
+/* A process that was killed is kept by the read of it. */
+static void test_hurry_raises_the_thread_that_reads_this_process(void **state)
+{
+	struct tree *tree = *state;
+	struct reclaimable memory;
+	int result, tries = 0;
+	bool can_raise;
+	pid_t pid, tid;
+
+	assert_false(precise_hurry(NULL, HANGING));
+	assert_int_equal(precise_read(tree->precise, READABLE, 10 * USEC_PER_SEC, &memory), 0);
+	assert_false(precise_hurry(tree->precise, READABLE));
+	tid = other_thread();
+	can_raise = getpriority(PRIO_PROCESS, (id_t)tid) == -20;
+	assert_int_equal(precise_measure(tree->precise, HANGING, START), 0);
+	wait_until_it_hangs(tree);
+	assert_false(precise_hurry(tree->precise, READABLE));
+	if (can_raise)
+		assert_int_equal(getpriority(PRIO_PROCESS, (id_t)tid), 0);
+	assert_true(precise_hurry(tree->precise, HANGING));
+	if (can_raise)
+		assert_int_equal(getpriority(PRIO_PROCESS, (id_t)tid), -20);
+	let_go(tree);
+	assert_int_equal(collect(tree, &pid, &result, &memory), 1);
+	assert_false(precise_hurry(tree->precise, HANGING));
+
+	assert_int_equal(precise_read(tree->precise, HANGING2, DEADLINE, &memory), PRECISE_LATE);
+	assert_true(precise_hurry(tree->precise, HANGING2));
+	assert_false(precise_hurry(tree->precise, HANGING));
+	let_go_of(tree, HANGING2);
+	while (precise_hurry(tree->precise, HANGING2) && ++tries < 10000)
+		(void)usleep(1000);
+	assert_true(tries < 10000);
+}
+
 static void test_free_leaves_queued_ones(void **state)
 {
 	struct tree *tree = *state;
@@ -692,6 +727,7 @@ int main(void)
 		TEST(test_read_that_was_not_taken_leaves_the_thread_free),
 		TEST(test_reads_and_measurements_mix),
 		TEST(test_nice_level_is_that_of_who_waits),
+		TEST(test_hurry_raises_the_thread_that_reads_this_process),
 		TEST(test_free_leaves_queued_ones),
 		TEST(test_free_leaves_nothing_behind),
 		TEST(test_free_waits_for_a_late_answer),

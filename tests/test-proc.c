@@ -68,6 +68,13 @@ static void test_stat_parse_reads_all_fields(void **state)
 	assert_int_equal(stat.flags, 4194304);
 	assert_int_equal(stat.n_threads, 3);
 	assert_int_equal(stat.start_ticks, 54321);
+	assert_int_equal(stat.stack_start, 0); /* cut before it */
+	assert_int_equal(proc_stat_parse("42 (worker) S 1 7 7 0 -1 4194304 101 20 3 4 50 60 70 80 "
+					 "20 0 3 0 54321 3133440 376 18446744073709551615 1 2 "
+					 "140735234567890 0 0\n",
+					 &stat),
+			 0);
+	assert_int_equal(stat.stack_start, 140735234567890);
 }
 
 static void test_stat_parse_believes_no_name(void **state)

@@ -27,6 +27,8 @@ static void test_parse_sums(void **state)
 				      "workingset_refault_anon 11\n"
 				      "workingset_refault_file 22\n"
 				      "pswpin 33\npswpout 44\n"
+				      "swpin_zero 1\nswpout_zero 2\n"
+				      "zswpin 4\nzswpout 8\nzswpwb 1000\n"
 				      "pgalloc_dma 1\npgalloc_dma32 2\npgalloc_normal 3\n"
 				      "allocstall_dma32 5\nallocstall_movable 6\n"
 				      "pgfree 77\n"
@@ -46,6 +48,8 @@ static void test_parse_sums(void **state)
 	assert_int_equal(c.refaulted_file, 22);
 	assert_int_equal(c.swapped_in, 33);
 	assert_int_equal(c.swapped_out, 44);
+	assert_int_equal(c.swapped_within, 15);
+	assert_true(c.has_zswap);
 }
 
 static void test_parse_takes_older_kernels(void **state)
@@ -55,6 +59,7 @@ static void test_parse_takes_older_kernels(void **state)
 	assert_int_equal(vmstat_parse("pgalloc_normal 3\nworkingset_refault 9\n", &c), 0);
 	assert_int_equal(c.refaulted_file, 9);
 	assert_int_equal(c.scanned, 0);
+	assert_false(c.has_zswap);
 }
 
 static void test_parse_refuses_other_texts(void **state)

@@ -44,6 +44,10 @@ static void test_rollup_parse_reads_all(void **state)
 	assert_int_equal(reclaimable_rollup_parse(ROLLUP "Locked: 65 kB\n", &rollup), 0);
 	assert_int_equal(rollup.locked, 65 * KIB);
 	assert_int_equal(reclaimable_rollup_parse(ROLLUP "Locked: x kB\n", &rollup), -EBADMSG);
+	assert_int_equal(rollup.lazy_free, 0);
+	assert_int_equal(reclaimable_rollup_parse(ROLLUP "LazyFree: 50 kB\n", &rollup), 0);
+	assert_int_equal(rollup.lazy_free, 50 * KIB);
+	assert_int_equal(reclaimable_rollup_parse(ROLLUP "LazyFree: 51 kB\n", &rollup), -EBADMSG);
 }
 
 static void test_rollup_parse_refuses_what_contradicts_itself(void **state)
@@ -92,6 +96,7 @@ static void test_sum(void **state)
 		struct reclaimable_shmem shmem;
 		uint64_t vm_swap;
 		uint64_t swap, dying, alone; /* .alone without the page tables */
+		uint64_t lazy_free;	     /* its share */
 		uint64_t full_swap;
 	} cases[] = {
 		/* all its own */
@@ -256,6 +261,21 @@ static void test_sum(void **state)
 		  { RECLAIMABLE_NONE_DIES },
 		  .dying = 0,
 		  .alone = 100 },
+		/* three quarters were given back */
+		{ { .rss = 180,
+		    .pss_anon = 100,
+		    .pss_file = 60,
+		    .private_dirty = 100,
+		    .anonymous = 100,
+		    .lazy_free = 75 },
+		  { RECLAIMABLE_NONE_DIES },
+		  .lazy_free = 75,
+		  .alone = 25 },
+		/* the same, all is shared by two */
+		{ { .rss = 180, .pss_anon = 50, .pss_file = 60, .anonymous = 100, .lazy_free = 75 },
+		  { RECLAIMABLE_NONE_DIES },
+		  .lazy_free = 37,
+		  .alone = 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -269,7 +289,7 @@ static void test_sum(void **state)
 		struct reclaimable r;
 
 		reclaimable_sum(&cases[i].rollup, &status, &cases[i].shmem, &r);
-		assert_int_equal(r.anon, cases[i].rollup.pss_anon);
+		assert_int_equal(r.anon, cases[i].rollup.pss_anon - cases[i].lazy_free);
 		assert_int_equal(r.swap, cases[i].swap);
 		assert_int_equal(r.shmem, cases[i].dying);
 		assert_int_equal(r.pagetables, 3);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Tests of daemon/self.c: when the daemon is too large. */
 #include <fcntl.h>
+#include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "daemon/manager.h"
@@ -15,6 +18,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
+
+#define N_PIECES    4096
+#define PIECE_BYTES 1000
 
 static void test_limits(void **state)
 {
@@ -70,11 +76,53 @@ static void test_it_is_seen_to_be_too_large(void **state)
 	close(m.proc_fd);
 }
 
+static uint64_t resident(void)
+{
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*u %lu", &pages), 1);
+	fclose(f);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Small pieces in the middle of the heap, which is locked. */
+static void test_what_is_free_is_given_back(void **state)
+{
+	static char *pieces[N_PIECES];
+	struct manager m = {
+		.abilities.memory_lock_error =
+			mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0 ? -errno : 0,
+	};
+	uint64_t before = resident(), peak;
+	static char *volatile last; /* else the compiler leaves it out */
+
+	(void)state;
+	for (size_t i = 0; i < N_PIECES; i++) {
+		pieces[i] = malloc(PIECE_BYTES);
+		assert_non_null(pieces[i]);
+		memset(pieces[i], 1, PIECE_BYTES);
+	}
+	last = malloc(64 * KIB); /* at the end of the heap */
+	peak = resident();
+	for (size_t i = 0; i < N_PIECES; i++)
+		free(pieces[i]);
+	self_give_back(&m);
+	assert_true(peak >= before + N_PIECES * PIECE_BYTES);
+#ifndef __SANITIZE_ADDRESS__ /* it keeps what is freed */
+	assert_true(resident() < before + MIB);
+#endif
+	free(last);
+	(void)munlockall();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_it_is_seen_to_be_too_large),
+		cmocka_unit_test(test_what_is_free_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -277,13 +277,13 @@ static void test_add_moves_up_what_comes_to_a_batch(void **state)
 		tally_init(&leaf, cases[i].batch);
 		tally_attach(&leaf, &root);
 		for (size_t d = 0; d < ARRAY_SIZE(cases[i].deltas); d++) {
-			tally_add(&leaf, TALLY_SWAP, cases[i].deltas[d]);
+			tally_add(&leaf, TALLY_OTHER, cases[i].deltas[d]);
 			sum += cases[i].deltas[d];
 		}
-		assert_int_equal(tally_approx(&leaf, TALLY_SWAP), sum);
-		assert_int_equal(leaf.sums[TALLY_SWAP].carry, cases[i].carry);
-		assert_int_equal(tally_approx(&root, TALLY_SWAP), cases[i].passed_up);
-		assert_int_equal(tally_precise(&root, TALLY_SWAP), sum);
+		assert_int_equal(tally_approx(&leaf, TALLY_OTHER), sum);
+		assert_int_equal(leaf.sums[TALLY_OTHER].carry, cases[i].carry);
+		assert_int_equal(tally_approx(&root, TALLY_OTHER), cases[i].passed_up);
+		assert_int_equal(tally_precise(&root, TALLY_OTHER), sum);
 		assert_int_equal(tally_precise(&root, TALLY_ANON), 0);
 	}
 }

@@ -23,7 +23,8 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#define MAX_PROCESSES 64
+#define MAX_PROCESSES 192
+#define FEW_PROCESSES 64 /* of most random machines */
 #define FIRST_PID     100
 
 static struct accuracy exact = {
@@ -46,6 +47,7 @@ struct machine {
 	short true_adj[MAX_PROCESSES]; /* 0: as the census has it */
 	int read_result;	       /* of every precise read */
 	bool with_rereads;	       /* at little cost; else each is read precisely */
+	bool with_many_cgroups;	       /* so many below one that they are in bundles */
 	unsigned n_reads;
 	uint64_t allocated;
 };
@@ -994,9 +996,14 @@ static void place_anywhere(struct machine *machine, size_t i)
 	static const char *const paths[] = {
 		"/", "/a", "/a/b", "/a/b/c", "/a/d", "/e", "/e/f/g/h"
 	};
+	const char *path = paths[random_below(ARRAY_SIZE(paths))];
+	char one_of_many[16];
 
-	census_place(&machine->census, machine->processes[i],
-		     paths[random_below(ARRAY_SIZE(paths))]);
+	if (machine->with_many_cgroups && !one_in(8)) {
+		snprintf(one_of_many, sizeof(one_of_many), "/a/%u", (unsigned)random_below(300));
+		path = one_of_many;
+	}
+	census_place(&machine->census, machine->processes[i], path);
 }
 
 /* One thing happens to one process.  Each is a way in which pages come, go, or change hands. */
@@ -1031,7 +1038,7 @@ static void let_happen(struct machine *machine, size_t i)
 		census_weigh(&machine->census, process);
 		break;
 	case 8: /* fork: the child has all of it at once; who is new is read at once */
-		if (machine->n == MAX_PROCESSES)
+		if (machine->n == (machine->with_many_cgroups ? MAX_PROCESSES : FEW_PROCESSES))
 			break;
 		machine->processes[machine->n] = census_add(
 			&machine->census, (pid_t)(FIRST_PID + machine->n), 1000 + machine->n);
@@ -1045,9 +1052,12 @@ static void let_happen(struct machine *machine, size_t i)
 
 static void machine_random(struct machine *machine)
 {
-	size_t n = 1 + random_below(MAX_PROCESSES / 2);
+	bool with_many_cgroups = one_in(50);
+	size_t n = with_many_cgroups ? MAX_PROCESSES - random_below(32)
+				     : 1 + random_below(FEW_PROCESSES / 2);
 
 	machine_init(machine, n);
+	machine->with_many_cgroups = with_many_cgroups;
 	machine->accuracy.regime = 1 + (enum accuracy_regime)random_below(3);
 	machine->accuracy.n_cpus = 1 + (unsigned)random_below(64);
 	machine->accuracy.batch = accuracy_batch(machine->accuracy.n_cpus);

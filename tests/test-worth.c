@@ -119,6 +119,9 @@ static void test_unaccounted_is_the_rest(void **state)
 	};
 
 	assert_int_equal(worth_unaccounted(&c), 590 * MIB);
+	c.anon = 0; /* not known */
+	assert_int_equal(worth_unaccounted(&c), 0);
+	c.anon = 200 * MIB;
 	assert_int_equal(worth_unowned(&c, 0), (590 + 60 + 30 + 10) * MIB);
 	assert_int_equal(worth_unowned(&c, 20 * MIB), (590 + 40 + 30 + 10) * MIB);
 	assert_int_equal(worth_unowned(&c, 90 * MIB), (590 + 30 + 10) * MIB);

@@ -87,7 +87,7 @@ for swap in none 2G zram 384M; do
     # shellcheck disable=SC2086  # a list of words
     { "$here/vm-run" $options --suite "$suite" --mem 1024 --timeout "${VM_TIMEOUT:-$((n_runs * 300))}" \
         --overlay "$tmp/overlay" -- /bin/bash -c "$script" 2>"$tmp/stderr" || echo $? >"$tmp/rc"; } |
-        sed "s/^# case /# case swap=$swap /; s/^\(not ok\|ok\) - \([a-z0-9]*\)/\1 - \2, swap $swap/" | tee -a "$tmp/log"
+        sed -u "s/^# case /# case swap=$swap /; s/^\(not ok\|ok\) - \([a-z0-9]*\)/\1 - \2, swap $swap/" | tee -a "$tmp/log"
     [ ! -e "$tmp/rc" ] || rc=$(cat "$tmp/rc")
     rm -f "$tmp/rc"
     cat "$tmp/stderr" >&2
