@@ -189,7 +189,7 @@ static int op_list(int dir_fd, kill_list_fn f, void *userdata)
 
 static int make_group(const char *relative)
 {
-	char path[256];
+	char path[320];
 
 	snprintf(path, sizeof(path), "%s%s", test.scope + 1, relative);
 	return mkdirat(test.cgroups.v2_fd, path, 0755);
@@ -197,7 +197,7 @@ static int make_group(const char *relative)
 
 static void move(pid_t pid, const char *relative)
 {
-	char path[256], text[16];
+	char path[320], text[16];
 
 	snprintf(path, sizeof(path), "%s%s/cgroup.procs", test.scope + 1, relative);
 	snprintf(text, sizeof(text), "%d", pid);
@@ -321,7 +321,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	static const char *const groups[] = { "/a", "/b", "" };
-	char path[256];
+	char path[320];
 
 	test.m = manager_free(test.m);
 	for (unsigned i = 0; i < test.n_processes; i++) {
