@@ -44,17 +44,9 @@
  * than 16 KiB; it then takes at least 48 KiB more. */
 #define SEND_BUFFER_BYTES (32 * KIB)
 
-static usec_t cpu_time(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
-}
-
 void bus_io_begin_cost(struct bus *b)
 {
-	b->cpu_at = cpu_time();
+	b->cpu_at = monitor_cpu_time();
 }
 
 static void pause_until(struct bus *b, usec_t until)
@@ -65,7 +57,7 @@ static void pause_until(struct bus *b, usec_t until)
 
 void bus_io_count_cost(struct bus *b)
 {
-	usec_t now = monitor_now(), cpu = cpu_time();
+	usec_t now = monitor_now(), cpu = monitor_cpu_time();
 
 	b->cpu_used += cpu - b->cpu_at;
 	b->cpu_at = cpu;

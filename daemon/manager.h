@@ -97,6 +97,9 @@ struct manager {
 	struct accuracy accuracy;
 	struct memory_source *memory;
 	struct precise *precise;
+	pid_t precise_at; /* the process that its thread is at, since when, and how far it was */
+	unsigned precise_done;
+	usec_t precise_since;
 	struct kill_reapers *reapers;
 	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
 	const struct kill_ops *kill_ops;
@@ -116,6 +119,7 @@ struct manager {
 	struct census census;
 	usec_t refreshed_at;	       /* the last round of the census began */
 	usec_t watching_since;	       /* 0: calm */
+	usec_t shares_spent_before;    /* precise_spent() then */
 	usec_t listed_at;	       /* the last full listing, since calm; 0: none yet */
 	usec_t round_usec;	       /* what the slices of the last round took */
 	unsigned n_vanished;	       /* candidates in a row that vanished before the signal */

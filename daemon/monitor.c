@@ -34,6 +34,14 @@ usec_t monitor_now(void)
 	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
 }
 
+usec_t monitor_cpu_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
 usec_t monitor_asleep(void)
 {
 	usec_t now = monitor_now(); /* first: what lies between the two does not make it negative */

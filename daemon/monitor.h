@@ -36,6 +36,8 @@ void monitor_unwatch_victim(struct manager *m);
 
 /* CLOCK_MONOTONIC. */
 usec_t monitor_now(void);
+/* That the calling thread has used. */
+usec_t monitor_cpu_time(void);
 /* For how long the machine was suspended since its start. */
 usec_t monitor_asleep(void);
 

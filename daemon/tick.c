@@ -48,7 +48,11 @@
 /* The next look after a victim is gone or could not be had; memory has to be counted anew. */
 #define SOON_USEC (20 * USEC_PER_MSEC)
 /* While a victim is on its way, beside the event of its exit. */
-#define SETTLE_USEC	   (50 * USEC_PER_MSEC)
+#define SETTLE_USEC (50 * USEC_PER_MSEC)
+/* Looks take no more than about this part of a CPU: on a slow machine (emulated, overcommitted)
+ * they would keep the victim from its exit.  But the next is never later for it than this. */
+#define LOOK_PART	   8
+#define LOOK_PART_MAX_USEC (250 * USEC_PER_MSEC)
 #define RETRY_USEC	   USEC_PER_SEC
 #define DRY_RUN_PAUSE_USEC (10 * USEC_PER_SEC)
 /* A policy demands somebody, and so long nobody could be chosen. */
@@ -56,6 +60,7 @@
 
 struct tick {
 	usec_t now;
+	usec_t cpu_time; /* of the thread, when it began */
 	struct policy_judgement judgement;
 	int signal;   /* what end() is to send, 0: nothing */
 	bool goes_on; /* the choice was cut short */
@@ -421,6 +426,13 @@ static bool is_to_look_again(enum report_event event)
 	       is_to_be_skipped(event);
 }
 
+static usec_t at_least(const struct tick *t, usec_t next)
+{
+	usec_t spent = sub_u64(monitor_cpu_time(), t->cpu_time);
+
+	return max_u64(next, min_u64((LOOK_PART - 1) * spent, LOOK_PART_MAX_USEC));
+}
+
 static usec_t next_by_state(const struct manager *m, const struct tick *t)
 {
 	if (t->goes_on)
@@ -428,13 +440,12 @@ static usec_t next_by_state(const struct manager *m, const struct tick *t)
 	if (is_to_look_again(t->event))
 		return SOON_USEC;
 	if (m->state == MANAGER_SETTLE) /* beside the event of its exit */
-		return m->decision.signal == SIGKILL && !m->decision.hastened ? KILL_STARVED_USEC
-									      : SETTLE_USEC;
-	if (t->goes_on)
-		return GO_ON_USEC;
+		return at_least(t, m->decision.signal == SIGKILL && !m->decision.hastened
+					   ? KILL_STARVED_USEC
+					   : SETTLE_USEC);
 	if (watch_is_busy(m) && (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK))
 		return NEXT_SLICE_USEC;
-	return policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);
+	return at_least(t, policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM));
 }
 
 static usec_t next_look(const struct manager *m, const struct tick *t)
@@ -453,7 +464,7 @@ static bool is_emergency(const struct manager *m, usec_t now)
 
 usec_t tick(struct manager *m, usec_t now)
 {
-	struct tick t = { .now = now };
+	struct tick t = { .now = now, .cpu_time = monitor_cpu_time() };
 	enum manager_state before = m->state;
 	usec_t next;
 	int r;

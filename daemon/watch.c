@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 
@@ -26,6 +27,12 @@
 /* A measured share is measured again after so long, and of no process below this size. */
 #define SHARE_AGAIN_USEC (5 * USEC_PER_SEC)
 #define SHARE_SIZE_MIN	 (16 * MIB)
+/* But not if that has taken more than this part of the time in watch: it takes 3 ms for each GiB.
+ */
+#define SHARES_TIME_PART 200
+#define SHARES_TIME_MIN	 (50 * USEC_PER_MSEC)
+/* One reading takes some 3 ms for each GiB. */
+#define HANGS_USEC (1 * USEC_PER_SEC)
 
 /* Rounds take at most a hundredth of the time, unless one is about to be needed. */
 static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
@@ -77,10 +84,36 @@ static void take_shares(struct manager *m, usec_t now)
 	}
 }
 
+/* The helper thread has been at one process all this time: it may hang for ever. */
+static void replace_what_hangs(struct manager *m, usec_t now)
+{
+	unsigned n_done;
+	pid_t pid = precise_is_at(m->precise, &n_done);
+	int r;
+
+	if (pid == 0 || pid != m->precise_at || n_done != m->precise_done) {
+		m->precise_at = pid;
+		m->precise_done = n_done;
+		m->precise_since = now;
+		return;
+	}
+	if (now - m->precise_since < HANGS_USEC)
+		return;
+	m->precise_since = now;
+	r = precise_replace(&m->precise);
+	if (r == 0)
+		log_notice(
+			"Pid %d: its memory cannot be read, as its address space is locked; another "
+			"thread reads that of others.",
+			pid);
+}
+
 /* The largest whose share is not known, or was measured long ago. */
 static void ask_for_shares(struct manager *m, usec_t now)
 {
 	const struct census *census = &m->census;
+	usec_t spent = sub_u64(precise_spent(m->precise), m->shares_spent_before);
+	bool may_repeat = spent <= SHARES_TIME_MIN + (now - m->watching_since) / SHARES_TIME_PART;
 	size_t n = min_u64(census->n_by_size, SHARES_LOOKED_AT);
 	unsigned n_asked = 0;
 
@@ -90,7 +123,8 @@ static void ask_for_shares(struct manager *m, usec_t now)
 		if (process->pid == 0 || process->error < 0 ||
 		    proc_mapped(&process->memory) < SHARE_SIZE_MIN ||
 		    (process->share_asked_at != 0 &&
-		     census_since(process->share_asked_at, now) < SHARE_AGAIN_USEC))
+		     (!may_repeat ||
+		      census_since(process->share_asked_at, now) < SHARE_AGAIN_USEC)))
 			continue;
 		if (precise_measure(m->precise, process->pid, process->start_ticks) < 0)
 			break;
@@ -109,8 +143,11 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 
 	census_set_totals(census, c);
 	take_shares(m, now);
-	if (m->watching_since == 0)
+	replace_what_hangs(m, now);
+	if (m->watching_since == 0) {
 		m->watching_since = now;
+		m->shares_spent_before = precise_spent(m->precise);
+	}
 	if (census->swept_at == 0 || m->listed_at == 0 || now - m->listed_at >= LISTING_USEC ||
 	    census_listing_is_under_way(census)) {
 		r = census_list(census, now, m->reading.allocated, with_swap, monitor_now,

@@ -193,7 +193,7 @@ static inline struct census_node *census_above(const struct census_cgroup *cgrou
  * at all, but for who asks (census_catch_up()).  Who is read in pass 2 (victim.h) is weighed by the
  * oom_score_adj of that moment, and who is chosen is compared before he is signalled.
  */
-#define CENSUS_LARGEST	      256
+#define CENSUS_LARGEST	      64
 #define CENSUS_LARGEST_USEC   (2 * USEC_PER_SEC)
 #define CENSUS_EVERYBODY_USEC (20 * USEC_PER_SEC)
 

@@ -68,12 +68,19 @@ struct precise {
 	unsigned n_collected;	/* likewise */
 	atomic_uint n_finished; /* the thread's */
 
+	atomic_ullong spent; /* CPU time on what was queued, us */
+
 	atomic_int tid;
 	atomic_bool can_raise; /* the thread has begun, and it may have nice -20 */
+
+	atomic_int *left; /* of the table, when it was left to its read; else NULL */
 
 	/* The caller and the thread; the last one frees.  A thread that hangs cannot be joined. */
 	atomic_uint n_owners;
 };
+
+/* The processes that threads were left to; 0: a free place. */
+static atomic_int left_to[PRECISE_LEFT_MAX];
 
 #define NICE_WAITED_FOR (-20)
 #define NICE_QUEUED	0
@@ -85,6 +92,8 @@ static void disown(struct precise *precise)
 {
 	if (atomic_fetch_sub(&precise->n_owners, 1) > 1)
 		return;
+	if (precise->left)
+		atomic_store(precise->left, 0);
 	closep(&precise->proc_fd);
 	(void)sem_destroy(&precise->asked);
 	(void)sem_destroy(&precise->answered);
@@ -141,6 +150,14 @@ static void measure(struct precise *precise, struct slot *slot)
 		slot->result = r;
 }
 
+static usec_t cpu_time(clockid_t clock)
+{
+	struct timespec t = { 0 };
+
+	(void)clock_gettime(clock, &t);
+	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
 /* Of the thread alone (setpriority(2), BUGS). */
 static bool set_nice(pid_t tid, int nice)
 {
@@ -159,6 +176,7 @@ static bool do_next(struct precise *precise)
 	struct slot *slot = &precise->slots[atomic_load(&precise->n_finished) % PRECISE_QUEUE_MAX];
 	bool has_queued = atomic_load(&slot->state) == SLOT_QUEUED;
 	bool can_raise = atomic_load(&precise->can_raise);
+	usec_t began;
 
 	if (can_raise && has_queued)
 		(void)set_nice(gettid(), NICE_QUEUED);
@@ -170,7 +188,9 @@ static bool do_next(struct precise *precise)
 	}
 	if (!has_queued)
 		return false;
+	began = cpu_time(CLOCK_THREAD_CPUTIME_ID);
 	measure(precise, slot);
+	atomic_fetch_add(&precise->spent, cpu_time(CLOCK_THREAD_CPUTIME_ID) - began);
 	if (can_raise)
 		(void)set_nice(gettid(), NICE_WAITED_FOR);
 	atomic_store(&slot->state, SLOT_FINISHED);
@@ -297,9 +317,55 @@ static bool ask(struct precise *precise, usec_t deadline)
 	return false;
 }
 
+static bool is_left(pid_t pid)
+{
+	for (unsigned i = 0; i < PRECISE_LEFT_MAX; i++)
+		if (atomic_load(&left_to[i]) == pid)
+			return true;
+	return false;
+}
+
+pid_t precise_is_at(struct precise *precise, unsigned *ret_n_done)
+{
+	unsigned n_finished = atomic_load(&precise->n_finished);
+	const struct slot *slot = &precise->slots[n_finished % PRECISE_QUEUE_MAX];
+	clockid_t clock;
+
+	(void)is_busy(precise);
+	*ret_n_done = n_finished + atomic_load(&precise->n_answered);
+	if (pthread_getcpuclockid(precise->thread, &clock) == 0) /* a long read is no hang */
+		*ret_n_done += (unsigned)(cpu_time(clock) / USEC_PER_MSEC);
+	if (precise->late)
+		return precise->pid;
+	return atomic_load(&slot->state) == SLOT_QUEUED ? slot->pid : 0;
+}
+
+int precise_replace(struct precise **precise)
+{
+	struct precise *old = *precise;
+	unsigned n_done, i = 0;
+	pid_t pid = precise_is_at(old, &n_done);
+	int r;
+
+	while (i < PRECISE_LEFT_MAX && atomic_load(&left_to[i]) != 0)
+		i++;
+	if (i == PRECISE_LEFT_MAX)
+		return -EUSERS;
+	r = precise_new(old->proc_fd, precise);
+	if (r < 0)
+		return r;
+	atomic_store(&left_to[i], pid);
+	old->left = &left_to[i]; /* before `stop`, and so before the thread is through */
+	atomic_store(&old->stop, true);
+	(void)sem_post(&old->asked);
+	(void)pthread_detach(old->thread);
+	disown(old);
+	return 0;
+}
+
 int precise_read(struct precise *precise, pid_t pid, usec_t deadline, struct reclaimable *ret)
 {
-	if (is_busy(precise))
+	if (is_left(pid) || is_busy(precise))
 		return PRECISE_LATE;
 
 	precise->pid = pid;
@@ -334,6 +400,8 @@ int precise_measure(struct precise *precise, pid_t pid, uint64_t start_ticks)
 {
 	struct slot *slot = &precise->slots[precise->n_asked % PRECISE_QUEUE_MAX];
 
+	if (is_left(pid))
+		return 0;
 	if (is_busy(precise) || atomic_load(&slot->state) != SLOT_FREE)
 		return -EBUSY;
 
@@ -343,6 +411,11 @@ int precise_measure(struct precise *precise, pid_t pid, uint64_t start_ticks)
 	precise->n_asked++;
 	(void)sem_post(&precise->asked);
 	return 0;
+}
+
+usec_t precise_spent(const struct precise *precise)
+{
+	return atomic_load(&precise->spent);
 }
 
 bool precise_hurry(struct precise *precise, pid_t pid)

@@ -15,7 +15,7 @@
  * the mmap lock of the process it reads, which would wait for it as long as others have the CPU.
  * While it is in a measurement and a request comes, the caller raises it; so does precise_hurry().
  *
- * All functions are for one caller at a time.  Allocates nothing after precise_new().
+ * All functions are for one caller at a time.  Only precise_new() and precise_replace() allocate.
  */
 #pragma once
 
@@ -50,6 +50,22 @@ int precise_read(struct precise *precise, pid_t pid, usec_t deadline, struct rec
 int precise_measure(struct precise *precise, pid_t pid, uint64_t start_ticks);
 
 /*
+ * Which process is the thread at?  0: it has nothing to do.  *ret_n_done differs once it has got
+ * on.
+ */
+pid_t precise_is_at(struct precise *precise, unsigned *ret_n_done);
+
+/*
+ * A read can hang for ever: a process can hold its own mmap lock (mmap(2) of a file on FUSE waits
+ * for the server).  The thread is left to it, and another one takes its place; what was queued is
+ * dropped.  Until that read comes back, precise_read() of the process is late, and
+ * precise_measure() of it has no answer.  0; -EUSERS: so many are left already; -errno: no other
+ * can be started.  Not between choice and signal: this allocates.
+ */
+#define PRECISE_LEFT_MAX 16
+int precise_replace(struct precise **precise);
+
+/*
  * The next finished one, in the order in which they were asked for: 1 with pid, start_ticks and
  * *ret_result: 0 with *ret, PROC_GONE (also: the pid is another process's), or -errno.  0: none.
  */
@@ -62,6 +78,9 @@ int precise_collect(struct precise *precise, pid_t *ret_pid, uint64_t *ret_start
  * precise may be NULL.
  */
 bool precise_hurry(struct precise *precise, pid_t pid);
+
+/* CPU time that the thread has spent on what was queued. */
+usec_t precise_spent(const struct precise *precise);
 
 /* One comparison is asked about so many tasks at most. */
 #define PRECISE_COMPARE_MAX 512

@@ -597,6 +597,31 @@ static void test_free_does_not_wait_for_ever(void **state)
 	assert_true(is_as_before(tree->before));
 }
 
+/* A thread that hangs is left behind; another one reads all but that process, until it is back. */
+static void test_replaced_while_it_hangs(void **state)
+{
+	struct tree *tree = *state;
+	struct reclaimable memory = { 0 };
+	unsigned n_done, n_before;
+
+	assert_int_equal(precise_is_at(tree->precise, &n_before), 0);
+	assert_int_equal(precise_read(tree->precise, HANGING, DEADLINE, &memory), PRECISE_LATE);
+	assert_int_equal(precise_is_at(tree->precise, &n_done), HANGING);
+	assert_int_equal(n_done, n_before);
+	assert_int_equal(precise_replace(&tree->precise), 0);
+	assert_int_equal(precise_is_at(tree->precise, &n_done), 0);
+	assert_int_equal(precise_read(tree->precise, READABLE, 10 * USEC_PER_SEC, &memory), 0);
+	assert_int_equal(memory.anon, 1000 * KIB);
+	assert_int_equal(precise_read(tree->precise, HANGING, 10 * USEC_PER_SEC, &memory),
+			 PRECISE_LATE);
+	assert_int_equal(precise_measure(tree->precise, HANGING, START), 0);
+	assert_int_equal(precise_is_at(tree->precise, &n_done), 0);
+
+	let_go(tree);
+	free_precise(tree);
+	assert_true(is_as_before(tree->before));
+}
+
 static void test_new_refuses_a_bad_fd(void **state)
 {
 	struct precise *precise = NULL;
@@ -732,6 +757,7 @@ int main(void)
 		TEST(test_free_leaves_nothing_behind),
 		TEST(test_free_waits_for_a_late_answer),
 		TEST(test_free_does_not_wait_for_ever),
+		TEST(test_replaced_while_it_hangs),
 		TEST(test_compare_tells_who_has_the_same_memory),
 		TEST(test_compare_keeps_its_deadline),
 		cmocka_unit_test(test_new_refuses_a_bad_fd),

@@ -387,5 +387,6 @@ const struct verb process_verbs[] = {
 	{ "pass-memfd", pass_memfd },
 	{ "trace", trace_child },
 	{ "trace-exit", trace_exit },
+	{ "hold-mmap-lock", hold_mmap_lock },
 	{ NULL, NULL },
 };

@@ -32,3 +32,7 @@ char *take_word(const char **value);
 /* load-memory.c: for the verbs of the other file. */
 void *map_anonymous(size_t size);
 void fill(void *start, size_t size);
+
+/* load-fuse.c: hold-mmap-lock=DIRECTORY, which is made and mounted.  To be the last step but mark.
+ */
+void hold_mmap_lock(const char *directory);

@@ -38,3 +38,13 @@ case_workers_other_user() { # workers of another user share the memory of their 
     start filler anon=100@20
     until_quiet
 }
+case_mmap_lock_held() { # a process holds its own mmap lock for ever: what others share is measured all the same
+    expect dies=hog lives=redis:2
+    [ -e /dev/fuse ] || skip 'this needs /dev/fuse'
+    machine
+    start_full redis anon=420 fork=1 touch end
+    start_full locker anon=30 "hold-mmap-lock=$case_run/fuse"
+    start_daemon
+    start hog anon=250 anon=400@80
+    until_quiet
+}
