@@ -24,6 +24,7 @@ const char *explain_user(uid_t uid)
 
 	if (uid == (uid_t)-1)
 		return NULL;
+	/* cppcheck-suppress getpwuidCalled ; there is one thread */
 	passwd = getpwuid(uid);
 	if (passwd)
 		return format_foreign(passwd->pw_name, name, sizeof(name));
@@ -72,6 +73,7 @@ enum ctl_status explain_find_out(const struct ctl_options *options, pid_t pid, j
 	enum ctl_status status = find_out(options, pid, ret_errors, ret);
 
 	if (status == CTL_OK &&
+	    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Branch): with CTL_OK it is set */
 	    (!*ret || json_object_set_new(*ret, "source", json_string("reckonctl")) < 0)) {
 		json_decref(*ret);
 		return ctl_fail(options, CTL_FAILURE, "no memory");

@@ -37,6 +37,7 @@ void users_load(struct users *users, const char *path)
 	char line[PASSWD_LINE_MAX];
 
 	users_done(users);
+	/* cppcheck-suppress uninitvar ; fgetpwent_r() sets it */
 	while (f && users->n < USERS_MAX && fgetpwent_r(f, &entry, line, sizeof(line), &found) == 0)
 		if (add(users, &entry) < 0)
 			return;

@@ -716,6 +716,7 @@ bool census_share_is_current(const struct census *census, const struct census_pr
 {
 	return process->memory.is_measured && process->shares_era == census->shares_era &&
 	       census_since(process->measured_at, now) <= CENSUS_MEASURED_USEC &&
+	       /* NOLINTNEXTLINE(bugprone-integer-division): bytes are exact enough */
 	       process->share_off <= (float)(proc_mapped(&process->memory) / CENSUS_MEASURED_OFF);
 }
 

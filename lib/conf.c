@@ -58,9 +58,11 @@ static void *section_object(struct conf_loader *loader)
 {
 	if (loader->section == CONF_SECTION_DAEMON)
 		return &loader->set;
+	/* NOLINTBEGIN(clang-analyzer-core.NullDereference): a section of these has an item */
 	if (loader->section == CONF_SECTION_POLICY)
 		return &loader->set.policies[loader->item->index];
 	return &loader->set.rules[loader->item->index];
+	/* NOLINTEND(clang-analyzer-core.NullDereference) */
 }
 
 static struct conf_item *items_put(struct conf_loader *loader, enum conf_section section,

@@ -89,6 +89,7 @@ static ssize_t encode_entry(const struct history_entry *entry, const char *befor
 		return -ENOMEM;
 	if (n_before >= size)
 		return -ENOBUFS;
+	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): the length is returned */
 	memcpy(buf, before, n_before);
 	n = json_dumpb(object, buf + n_before, size - n_before, DUMP_FLAGS);
 	if (n == 0)

@@ -615,13 +615,18 @@ static void check_recovers(void)
 		PROPERTIES("Get", "ss", .text = { BUS_INTERFACE, "Version" });
 
 	test.n_allowed = UINT32_MAX;
-	pump();
-	if (!is_joined())
-		join();
-	assert_true(is_joined());
-	call(&version);
-	assert_true(test.is_answered);
+	/* (A bus that is about to be left, for what failed before, does not answer.) */
+	for (int i = 0; i < 3; i++) {
+		pump();
+		if (!is_joined())
+			join();
+		assert_true(is_joined());
+		call(&version);
+		if (test.is_answered && !test.error[0])
+			return;
+	}
 	assert_string_equal(test.error, "");
+	assert_true(test.is_answered);
 }
 
 /* Of each answer each step fails once: the caller is told, and the next call is answered. */

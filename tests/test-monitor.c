@@ -439,29 +439,31 @@ static void test_run_tells_the_service_manager(void **state)
 	close(test.master);
 }
 
-/* Memory is looked at all the same, and the loop goes on; another error that lasts ends it. */
-static void test_the_loop_outlives_a_lack_of_memory(void **state)
+/* Memory is looked at all the same, and the loop goes on: without an end for want of memory, else
+ * so many times. */
+static void test_the_loop_outlives_errors_of_its_own(void **state)
 {
-	test.n_run_errors = 3;
-	test.run_error = -ENOMEM;
-	test.next = FAR;
-	test.exits_at = 4;
-	assert_int_equal(monitor_run(&test.m), 0);
-	assert_int_equal(test.n_run_errors, 0);
-	assert_int_equal(test.n_ticks, 4); /* the first, and one for each */
+	static const struct {
+		int error;
+		unsigned n; /* that follow each other */
+		int result;
+	} cases[] = {
+		{ -ENOMEM, 3, 0 }, { -ENOMEM, 20, 0 }, { -EIO, 1, 0 },
+		{ -EIO, 8, 0 },	   { -EIO, 9, -EIO },
+	};
 
-	monitor_free(&test.m);
-	assert_int_equal(monitor_new(&test.m), 0);
-	test.n_run_errors = 8;
-	test.run_error = -EIO;
-	test.exits_at = test.n_ticks + 9;
-	assert_int_equal(monitor_run(&test.m), 0);
-
-	monitor_free(&test.m);
-	assert_int_equal(monitor_new(&test.m), 0);
-	test.n_run_errors = 9;
-	test.exits_at = 0;
-	assert_int_equal(monitor_run(&test.m), -EIO);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		monitor_free(&test.m);
+		assert_int_equal(monitor_new(&test.m), 0);
+		test.n_run_errors = cases[i].n;
+		test.run_error = cases[i].error;
+		test.next = FAR;
+		test.n_ticks = 0;
+		test.exits_at = cases[i].n + 1; /* the first look, and one for each */
+		assert_int_equal(monitor_run(&test.m), cases[i].result);
+		assert_int_equal(test.n_run_errors, 0);
+		assert_int_equal(test.n_ticks, cases[i].n + (cases[i].result == 0));
+	}
 	close(test.master);
 }
 
@@ -508,7 +510,7 @@ int main(void)
 		TEST(test_being_stuck_is_in_the_status),
 		TEST(test_a_daemon_that_is_too_large_exits),
 		TEST(test_run_tells_the_service_manager),
-		TEST(test_the_loop_outlives_a_lack_of_memory),
+		TEST(test_the_loop_outlives_errors_of_its_own),
 		TEST(test_a_loop_without_memory),
 	};
 

@@ -37,7 +37,8 @@ static struct {
 	usec_t returned_in;
 } test;
 
-static void keep(char *buf, size_t size, const char *format, va_list ap)
+__attribute__((format(printf, 3, 0))) static void keep(char *buf, size_t size, const char *format,
+						       va_list ap)
 {
 	size_t n = strlen(buf);
 
@@ -46,7 +47,7 @@ static void keep(char *buf, size_t size, const char *format, va_list ap)
 	(void)snprintf(buf + n, size - n, "\n");
 }
 
-void __wrap_log_line(int priority, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void __wrap_log_line(int priority, const char *format, ...);
 void __wrap_log_line(int priority, const char *format, ...)
 {
 	va_list ap;
@@ -56,7 +57,8 @@ void __wrap_log_line(int priority, const char *format, ...)
 	va_end(ap);
 }
 
-void __wrap_log_event(const char *message_id, int priority, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void __wrap_log_event(const char *message_id, int priority,
+							    const char *format, ...);
 void __wrap_log_event(const char *message_id, int priority, const char *format, ...)
 {
 	va_list ap;
@@ -73,7 +75,8 @@ void __wrap_log_entry_begin(struct log_entry *entry)
 	test.entry[0] = '\0';
 }
 
-void __wrap_log_entry_add(struct log_entry *entry, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void __wrap_log_entry_add(struct log_entry *entry,
+								const char *format, ...);
 void __wrap_log_entry_add(struct log_entry *entry, const char *format, ...)
 {
 	va_list ap;

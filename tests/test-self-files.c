@@ -27,8 +27,8 @@
 static struct {
 	char path[64];
 	struct manager *m;
-	struct rlimit before;
-	const char *cgroup; /* the daemon's; NULL: cannot be read */
+	struct rlimit limit; /* of data */
+	const char *cgroup;  /* the daemon's; NULL: cannot be read */
 } test;
 
 int __wrap_cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid, char *buf,
@@ -40,6 +40,23 @@ int __wrap_cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid,
 	if (!test.cgroup)
 		return -EACCES;
 	strcpy(buf, test.cgroup);
+	return 0;
+}
+
+/* (A real one would be this program's own, and a sanitizer needs much.) */
+int __wrap_getrlimit(__rlimit_resource_t resource, struct rlimit *ret);
+int __wrap_getrlimit(__rlimit_resource_t resource, struct rlimit *ret)
+{
+	assert_int_equal(resource, RLIMIT_DATA);
+	*ret = test.limit;
+	return 0;
+}
+
+int __wrap_setrlimit(__rlimit_resource_t resource, const struct rlimit *limit);
+int __wrap_setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+{
+	assert_int_equal(resource, RLIMIT_DATA);
+	test.limit = *limit;
 	return 0;
 }
 
@@ -71,7 +88,7 @@ static int setup(void **state)
 	memset(&test, 0, sizeof(test));
 	strcpy(test.path, "/tmp/test-self-files-XXXXXX");
 	test.m = calloc(1, sizeof(*test.m));
-	if (!test.m || !mkdtemp(test.path) || getrlimit(RLIMIT_DATA, &test.before) < 0)
+	if (!test.m || !mkdtemp(test.path))
 		return -1;
 	snprintf(path, sizeof(path), "%s/self", test.path);
 	if (mkdir(path, 0755) < 0)
@@ -88,7 +105,6 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)setrlimit(RLIMIT_DATA, &test.before);
 	close(test.m->proc_fd);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
@@ -126,13 +142,10 @@ static void test_data_is_limited_below_the_cgroups_limit(void **state)
 		/* Higher than what it is anyway. */
 		{ "/service", "18446744073709551615\n", NULL, true, false },
 	};
-	struct rlimit limit = { .rlim_cur = 4 * GIB, .rlim_max = test.before.rlim_max };
 	int v2_fd = test.m->cgroups.v2_fd;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct rlimit now;
-
-		assert_int_equal(setrlimit(RLIMIT_DATA, &limit), 0);
+		test.limit.rlim_cur = 4 * GIB;
 		test.cgroup = cases[i].cgroup;
 		test.m->cgroups.v2_fd = cases[i].has_v2 ? v2_fd : -EBADF;
 		write_file("service/memory.max", cases[i].max);
@@ -140,8 +153,7 @@ static void test_data_is_limited_below_the_cgroups_limit(void **state)
 		if (cases[i].statm)
 			write_file("self/statm", cases[i].statm);
 		self_limit(test.m);
-		assert_int_equal(getrlimit(RLIMIT_DATA, &now), 0);
-		assert_int_equal(now.rlim_cur,
+		assert_int_equal(test.limit.rlim_cur,
 				 cases[i].is_limited ? (896 - 100 + 300) * MIB : 4 * GIB);
 	}
 	write_file("self/statm", NULL);
