@@ -198,7 +198,7 @@ static size_t free_empty_blocks(struct census *census)
 /* Where it cannot be made smaller it stays as large. */
 static void *shrink(void *array, size_t size)
 {
-	void *smaller = realloc(array, size);
+	void *smaller = size > 0 ? realloc(array, size) : NULL; /* (of 0 it would be freed) */
 
 	return smaller ? smaller : array;
 }
