@@ -14,11 +14,11 @@
  * namespace: those of another namespace count as what stays.
  *
  * What cannot be known from here, and is counted as if it died: a memfd or a deleted file that
- * another process holds by an fd without mapping it.  Not counted at all: hugetlb pages (their pool keeps them), pages in pipes and
- * sockets, memfds held by fd alone.  An address space that several processes share (CLONE_VM)
- * is freed only when all of them die.  Swapped shared memory is told per mapping, not per
- * process: its share is taken to be that of the mapping's resident pages, and of a private
- * mapping it is not counted.
+ * another process holds by an fd without mapping it.  Not counted at all: hugetlb pages (their pool
+ * keeps them), pages in pipes and sockets, memfds held by fd alone.  An address space that several
+ * processes share (CLONE_VM) is freed only when all of them die.  Swapped shared memory is told per
+ * mapping, not per process: its share is taken to be that of the mapping's resident pages, and of a
+ * private mapping it is not counted.
  *
  * Locked pages of files count with the shared memory that dies: they are no cache as long as a
  * locked mapping has them, and cache afterwards.
