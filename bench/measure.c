@@ -101,6 +101,16 @@ static bool with_swap(const struct bench *bench)
 	return bench->reading.counters.swap_free < bench->reading.counters.swap_total;
 }
 
+static int find_new(struct bench *bench, usec_t now)
+{
+	struct census *census = &bench->census;
+	int r = census_find_new(census, now, bench->reading.allocated);
+
+	if (r > 0)
+		r = census_list(census, now, bench->reading.allocated, with_swap(bench), NULL, 0);
+	return r < 0 ? r : 0;
+}
+
 /* As the daemon's tick keeps it: who is new, and all again if so much was handed out. */
 static int keep_census(struct bench *bench, bool round_is_due)
 {
@@ -110,7 +120,7 @@ static int keep_census(struct bench *bench, bool round_is_due)
 
 	r = memory_sample(bench->memory, &bench->reading);
 	if (r == 0)
-		r = census_find_new(census, clock_usec(), bench->reading.allocated);
+		r = find_new(bench, clock_usec());
 	if (r == 0)
 		r = victim_reserve(&bench->choice, census);
 	if (r < 0 || (!round_is_due && !census_is_stale(census, bench->reading.allocated)))
@@ -247,7 +257,7 @@ static int measure_nobody_new(struct bench *bench)
 		bool settled = is_nobody_new(bench, last_pid);
 		double began = now_usec();
 
-		r = census_find_new(census, clock_usec(), bench->reading.allocated);
+		r = find_new(bench, clock_usec());
 		if (settled && is_nobody_new(bench, last_pid))
 			note_since(bench, NOBODY_NEW, began);
 	}
@@ -371,7 +381,7 @@ static int measure_turns(struct bench *bench)
 	for (unsigned i = 0; i < N_TURNS && r == 0; i++, now += LOOK_USEC) {
 		double began = now_usec();
 
-		r = census_find_new(&bench->census, now, bench->reading.allocated);
+		r = find_new(bench, now);
 		note_since(bench, COMPARING, began);
 	}
 	return r;

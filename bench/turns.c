@@ -137,9 +137,18 @@ static int look(struct bench *bench, unsigned n)
 	for (unsigned i = 0; i < n && r == 0; i++) {
 		begin(bench);
 		r = census_find_new(&bench->census, bench->now, N_ALLOCATED);
+		if (r > 0)
+			r = census_list(&bench->census, bench->now, N_ALLOCATED, false, cpu_usec,
+					bench->began + SLICE_USEC);
 		end(bench);
+		while (r >= 0 && census_listing_is_under_way(&bench->census)) {
+			begin(bench);
+			r = census_list(&bench->census, bench->now, N_ALLOCATED, false, cpu_usec,
+					bench->began + SLICE_USEC);
+			end(bench);
+		}
 	}
-	return r;
+	return r < 0 ? r : 0;
 }
 
 /* The newest of them, as if they had not been there before. */

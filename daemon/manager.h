@@ -121,6 +121,7 @@ struct manager {
 	usec_t watching_since;	       /* 0: calm */
 	usec_t shares_spent_before;    /* precise_spent() then */
 	usec_t listed_at;	       /* the last full listing, since calm; 0: none yet */
+	usec_t many_new_at;	       /* one that is due, or under way, for that; 0: none */
 	usec_t round_usec;	       /* what the slices of the last round took */
 	unsigned n_vanished;	       /* candidates in a row that vanished before the signal */
 	unsigned n_cut;		       /* choices in a row that the limits cut short */

@@ -17,7 +17,7 @@
 #define ROUND_MIN_USEC (250 * USEC_PER_MSEC)
 /* A full listing likewise: pids wrap around, and last_pid is that of one pid namespace. */
 #define LISTING_USEC (10 * USEC_PER_SEC)
-/* A kill waits for the first listing no longer than this. */
+/* A kill waits for the first listing, or for one because there are many new ones, no longer. */
 #define INCOMPLETE_USEC (500 * USEC_PER_MSEC)
 
 /* So many of the largest are looked at for a share that is not known, a few in each turn.  Half of
@@ -139,7 +139,9 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 	bool with_swap = c->swap_free < c->swap_total;
 	usec_t deadline = monitor_now() + (near ? SLICE_NEAR_USEC : SLICE_USEC);
 	struct census *census = &m->census;
-	int r;
+	bool lists = census->swept_at == 0 || m->listed_at == 0 ||
+		     now - m->listed_at >= LISTING_USEC || census_listing_is_under_way(census);
+	int r = 0;
 
 	census_set_totals(census, c);
 	take_shares(m, now);
@@ -148,14 +150,19 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 		m->watching_since = now;
 		m->shares_spent_before = precise_spent(m->precise);
 	}
-	if (census->swept_at == 0 || m->listed_at == 0 || now - m->listed_at >= LISTING_USEC ||
-	    census_listing_is_under_way(census)) {
+	if (!lists) {
+		r = census_find_new(census, now, m->reading.allocated);
+		lists = r > 0;
+		if (lists)
+			m->many_new_at = now;
+	}
+	if (lists) {
 		r = census_list(census, now, m->reading.allocated, with_swap, monitor_now,
 				deadline);
-		if (r > 0)
+		if (r > 0) {
 			m->listed_at = now;
-	} else {
-		r = census_find_new(census, now, m->reading.allocated);
+			m->many_new_at = 0;
+		}
 	}
 	if (r >= 0 && census->swept_at != 0 && is_worth_a_round(m, near, now))
 		r = go_round(m, now, with_swap, deadline);
@@ -177,8 +184,11 @@ bool watch_is_busy(const struct manager *m)
 
 bool watch_is_incomplete(const struct manager *m, usec_t now)
 {
-	return (m->listed_at == 0 || m->census.swept_at == 0) &&
-	       census_listing_is_under_way(&m->census) && now - m->watching_since < INCOMPLETE_USEC;
+	bool is_first = m->listed_at == 0 || m->census.swept_at == 0;
+	usec_t since = is_first ? m->watching_since : m->many_new_at;
+
+	return (is_first || m->many_new_at != 0) && census_listing_is_under_way(&m->census) &&
+	       now - since < INCOMPLETE_USEC;
 }
 
 /* And what a peak of processes has left.  The last choice is of those of then. */
@@ -188,5 +198,5 @@ void watch_rest(struct manager *m)
 	victim_done(&m->choice);
 	(void)victim_reserve(&m->choice, &m->census); /* else the next look does it */
 	self_give_back(m);
-	m->listed_at = m->watching_since = 0;
+	m->listed_at = m->watching_since = m->many_new_at = 0;
 }

@@ -49,6 +49,7 @@ static int list(struct census *census, usec_t now, uint64_t allocated, usec_t (*
 			openat(census->proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (census->listing_fd < 0)
 			return -errno;
+		census->generation++;
 		census_begin_listing(census);
 	}
 	while (!end) {
@@ -82,6 +83,7 @@ int census_list(struct census *census, usec_t now, uint64_t allocated, bool with
 	 * census_find_new(). */
 	census->looked_from = census->last_pid == census->listing_last ? 0 : census->last_pid;
 	census->last_pid = census->listing_last;
+	census_drop_unlisted(census);
 	r = census_reserve(census);
 	if (r < 0)
 		return r;

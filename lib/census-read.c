@@ -201,10 +201,18 @@ int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_
 	return on_listed(pid, &sweep);
 }
 
+void census_drop_unlisted(struct census *census)
+{
+	struct census_process *process;
+
+	census_for_each(census, process)
+		if (process->generation != census->generation)
+			census_drop(census, process);
+}
+
 static int list(struct census_sweep *sweep)
 {
 	struct census *census = sweep->census;
-	struct census_process *process;
 	char buf[LISTING_SIZE] __attribute__((aligned(8)));
 	int r;
 
@@ -213,9 +221,7 @@ static int list(struct census_sweep *sweep)
 	r = proc_list(census->proc_fd, buf, sizeof(buf), on_listed, sweep);
 	if (r < 0)
 		return r;
-	census_for_each(census, process)
-		if (process->generation != census->generation)
-			census_drop(census, process);
+	census_drop_unlisted(census);
 	return census_reserve(census);
 }
 
@@ -285,15 +291,12 @@ static int find_new(struct census *census, usec_t now, uint64_t allocated)
 		return 0;
 	sweep.after = census->looked_from ? census->looked_from : census->last_pid;
 	sweep.last = last_pid;
-	if (last_pid != 0 && census->last_pid != 0 && sweep.after <= last_pid &&
-	    last_pid - sweep.after <= LOOK_UP_MAX) {
-		r = look_up(&sweep);
-		if (r == 0)
-			r = census_reserve(census);
-	} else {
-		sweep.everybody = last_pid == 0;
-		r = list(&sweep);
-	}
+	if (last_pid == 0 || census->last_pid == 0 || sweep.after > last_pid ||
+	    last_pid - sweep.after > LOOK_UP_MAX)
+		return 1;
+	r = look_up(&sweep);
+	if (r == 0)
+		r = census_reserve(census);
 	if (r < 0)
 		return r;
 	census->looked_from = last_pid == census->last_pid ? 0 : census->last_pid;
@@ -303,11 +306,12 @@ static int find_new(struct census *census, usec_t now, uint64_t allocated)
 
 int census_find_new(struct census *census, usec_t now, uint64_t allocated)
 {
-	int r;
+	int r, compared;
 
 	census_drop_gone(census);
 	r = find_new(census, now, allocated);
-	return r < 0 ? r : census_compare_some(census, now, allocated);
+	compared = r < 0 ? 0 : census_compare_some(census, now, allocated);
+	return compared < 0 ? compared : r;
 }
 
 void census_look_again(struct census *census, pid_t pid, usec_t now, uint64_t allocated)

@@ -73,6 +73,8 @@ pid_t census_read_last_pid(const struct census *census);
 
 /* Before a listing: who is hidden is counted anew. */
 void census_begin_listing(struct census *census);
+/* Those that the listing which ends has not seen are gone. */
+void census_drop_unlisted(struct census *census);
 
 /* One pid of a listing: it is read if it is not known, or may be another's by now, as it was given
  * out after `after` and up to `last`.  0 or -errno. */

@@ -324,9 +324,10 @@ static inline bool census_listing_is_under_way(const struct census *census)
 
 /*
  * Looks at who has come since the last time: by number where few pids were given out since
- * (threads count too), by a full listing where many were.  One read of /proc/loadavg if there is
- * nobody.  A pid that was given to a new process is never taken for the old one: start times are
- * compared.  Then compares some of those who are known (CENSUS_EVERYBODY_USEC).  0 or -errno.
+ * (threads count too).  One read of /proc/loadavg if there is none.  A pid that was given to a new
+ * process is never taken for the old one: start times are compared.  Then compares some of those
+ * that are known (CENSUS_EVERYBODY_USEC).  0; 1: many pids were given out, so none was looked up:
+ * census_list() is due; -errno.
  */
 int census_find_new(struct census *census, usec_t now, uint64_t allocated);
 
