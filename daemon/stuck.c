@@ -48,24 +48,26 @@ static uint64_t freed_shmem(const struct proc_memory *memory)
 	return memory->is_measured ? sub_u64(memory->shmem, memory->kept) : memory->shmem;
 }
 
+static bool has_fresh_survey(const struct stuck *s, usec_t now)
+{
+	return s->has_survey && now < s->surveyed_at + SURVEY_FRESH_USEC;
+}
+
 /*
- * Shared memory that dies with processes.  By a survey each page counts once.  By the census what
- * several processes map (the buffers of a database) counts with each, so that what no process holds
- * can be hidden by it; that is less bad than to take for held by none what one kill would free.
- * What has been added since the survey is taken for mapped.
+ * Shared memory that dies with processes, by their shares where these are measured: of the larger
+ * ones in watch.  What statm adds for small ones may be pages of files, and of many processes that
+ * is much: a survey reads what it is.
  */
 static uint64_t mapped_shmem(const struct manager *m)
 {
 	const struct census_process *process;
 	const struct stuck *s = &m->stuck;
-	uint64_t sum = 0;
+	bool knows_small = has_fresh_survey(s, m->sampled_at) && !s->surveyed.is_partial;
+	uint64_t sum = knows_small ? s->surveyed.small_mapped_bytes : 0;
 
-	if (s->has_survey && !s->surveyed.is_partial &&
-	    m->sampled_at < s->surveyed_at + SURVEY_FRESH_USEC)
-		return add_u64(s->surveyed.mapped_bytes,
-			       sub_u64(m->reading.counters.shmem, s->surveyed_shmem));
 	census_for_each(&m->census, process)
-		sum = add_u64(sum, freed_shmem(&process->memory));
+		if (!knows_small || process->memory.shmem >= WHERE_MAPPED_SMALL)
+			sum = add_u64(sum, freed_shmem(&process->memory));
 	return sum;
 }
 
@@ -201,16 +203,13 @@ bool stuck_is_to_choose(const struct manager *m, usec_t now)
 	return s->since == 0 || now - s->chosen_at >= wait;
 }
 
-static void collect(struct manager *m, usec_t now)
+static void collect(struct stuck *s, usec_t now)
 {
-	struct stuck *s = &m->stuck;
-
 	if (!s->is_waiting || !survey_collect(s->survey, &s->surveyed))
 		return;
 	s->is_waiting = false;
 	s->has_survey = s->is_new = true;
 	s->surveyed_at = now;
-	s->surveyed_shmem = m->reading.counters.shmem;
 }
 
 static void ask(struct stuck *s, usec_t now)
@@ -224,11 +223,9 @@ static void ask(struct stuck *s, usec_t now)
 }
 
 /* Is there something to make an account of? */
-static bool is_surveyed(struct manager *m, usec_t now)
+static bool is_surveyed(struct stuck *s, usec_t now)
 {
-	struct stuck *s = &m->stuck;
-
-	collect(m, now);
+	collect(s, now);
 	if (s->is_new) {
 		s->is_new = false;
 		return true;
@@ -253,7 +250,7 @@ void stuck_watch(struct manager *m, usec_t now)
 	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_LOOK_USEC)
 		return;
 	s->watched_at = now;
-	collect(m, now);
+	collect(s, now);
 	if (!s->is_waiting && now - s->asked_at >= SURVEY_WATCH_USEC && is_low(m) &&
 	    unowned_growth_less(m, 0) > 0)
 		ask(s, now);
@@ -266,12 +263,11 @@ void stuck_take_holder(struct manager *m, const struct victim_reader *reader, us
 	struct census_process *process;
 	uint64_t held;
 
-	collect(m, now);
-	if (!s->has_survey || now - s->surveyed_at > SURVEY_FRESH_USEC ||
-	    s->nominated_at == s->surveyed_at)
+	collect(s, now);
+	if (!has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
 	s->nominated_at = s->surveyed_at;
-	held = where_held(&s->surveyed, &m->reading.counters, &holder);
+	held = where_held(&s->surveyed, &m->reading.counters, mapped_shmem(m), &holder);
 	process = held >= s->minimum ? census_find(&m->census, holder->pid) : NULL;
 	/* (The survey has no start time: the name has to do for it, and the fresh reading.) */
 	if (!process || strcmp(process->comm, holder->comm) != 0 ||
@@ -286,7 +282,7 @@ bool stuck_look(struct manager *m, usec_t now)
 	struct stuck *s = &m->stuck;
 	struct where_account account;
 
-	if (!is_surveyed(m, now))
+	if (!is_surveyed(s, now))
 		return false;
 	where_account(&m->reading.counters, s->has_survey ? &s->surveyed : NULL, &account);
 	if (s->reported_at != 0 && !where_has_changed(&s->account, &account))

@@ -35,8 +35,7 @@ struct stuck {
 	bool has_survey;
 	bool is_new; /* the survey: not looked at yet */
 	usec_t surveyed_at;
-	uint64_t surveyed_shmem; /* the machine's then */
-	usec_t nominated_at;	 /* surveyed_at of the survey by which a holder was nominated */
+	usec_t nominated_at; /* surveyed_at of the survey by which a holder was nominated */
 	usec_t watched_at;
 	struct where_survey surveyed;
 	struct where_account account; /* n_rows 0: none; as of the last report */

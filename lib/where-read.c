@@ -16,11 +16,8 @@
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/lines.h"
-#include "lib/reclaimable.h"
+#include "lib/proc.h"
 #include "lib/where.h"
-
-/* Of a process that maps less shared memory all counts: what files it is, is not asked. */
-#define SMALL_SHMEM (1 * MIB)
 
 struct survey {
 	int proc_fd, root_fd;
@@ -252,21 +249,17 @@ static DIR *open_directory(int dir_fd, const char *path)
 	return dir;
 }
 
-/* Its share of the shared memory that dies with the processes that map it; all that it maps, where
- * that cannot be told. */
+/* By status, not by smaps: that waits for the mmap lock, which a process can hold for ever. */
 static void add_mapped(struct survey *s, pid_t pid)
 {
-	struct reclaimable reclaimable;
 	struct proc_status status;
 	uint64_t mapped;
 
-	if (proc_read_status(s->proc_fd, pid, &status) != 0 || !status.has_mm)
+	if (proc_read_status(s->proc_fd, pid, &status) != 0)
 		return;
-	mapped = status.rss_shmem;
-	if (add_u64(mapped, status.locked_bytes) >= SMALL_SHMEM &&
-	    reclaimable_read(s->proc_fd, pid, &reclaimable) == 0)
-		mapped = reclaimable.shmem;
-	s->ret->mapped_bytes = add_u64(s->ret->mapped_bytes, mapped);
+	mapped = add_u64(status.rss_shmem, proc_locked_file(&status));
+	if (mapped < WHERE_MAPPED_SMALL)
+		s->ret->small_mapped_bytes = add_u64(s->ret->small_mapped_bytes, mapped);
 }
 
 static void read_process(struct survey *s, const char *pid)

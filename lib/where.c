@@ -77,9 +77,9 @@ static void add_shmem(struct where_account *a, uint64_t shmem, const struct wher
 }
 
 uint64_t where_held(const struct where_survey *survey, const struct memory_counters *c,
-		    const struct where_holder **ret_holder)
+		    uint64_t mapped_shmem, const struct where_holder **ret_holder)
 {
-	uint64_t shmem = sub_u64(worth_unowned_shmem(c, survey->mapped_bytes),
+	uint64_t shmem = sub_u64(worth_unowned_shmem(c, mapped_shmem),
 				 add_u64(survey->tmpfs_bytes, survey->sysv_bytes));
 	uint64_t memfds = min_u64(survey->memfds.bytes, shmem);
 	uint64_t pipes = min_u64(survey->pipes.bytes, worth_unaccounted(c));

@@ -3,10 +3,10 @@
  * where: where memory is that no kill frees, for people: an account of the machine.
  *
  * where_survey() reads what /proc/meminfo does not tell: which tmpfs holds how much, and which
- * processes hold memfds and pipes by a descriptor, and how much shared memory they map.  It may
- * block (a path through a file system that hangs), so it is for a thread that nothing waits for.
- * Only file systems that mountinfo calls tmpfs are asked, and those of other mount namespaces are
- * not seen.  where_account() is pure: with the machine's counters it makes rows of it, largest
+ * processes hold memfds and pipes by a descriptor, and how much shared memory small processes map.
+ * It may block (a path through a file system that hangs), so it is for a thread that nothing waits
+ * for. Only file systems that mountinfo calls tmpfs are asked, and those of other mount namespaces
+ * are not seen.  where_account() is pure: with the machine's counters it makes rows of it, largest
  * first.
  */
 #pragma once
@@ -41,10 +41,14 @@ struct where_survey {
 	unsigned n_tmpfs;
 	uint64_t tmpfs_bytes; /* of all */
 	struct where_holder memfds, pipes;
-	uint64_t sysv_bytes;   /* of System V segments to which no process is attached */
-	uint64_t mapped_bytes; /* of shared memory that dies with the processes that map it */
-	bool is_partial;       /* a limit was reached, or something could not be read */
+	uint64_t sysv_bytes; /* of System V segments to which no process is attached */
+	/* Shared memory of the processes that map less than WHERE_MAPPED_SMALL; what several map
+	 * counts with each. */
+	uint64_t small_mapped_bytes;
+	bool is_partial; /* a limit was reached, or something could not be read */
 };
+
+#define WHERE_MAPPED_SMALL (16 * MIB)
 
 /* Limits of one survey. */
 #define WHERE_MOUNTINFO_BYTES (1 * MIB)
@@ -109,10 +113,10 @@ struct where_account {
  * that is not known.  A memfd can be mapped by others, which keep it then: so no more than the
  * shared memory that no process maps and that lies on no tmpfs (a compositor has descriptors of the
  * buffers of all its clients).  Where the survey is partial, a tmpfs may be missing from it: then
- * only if that is nearly all of it.
+ * only if that is nearly all of it.  mapped_shmem: as for worth_unowned().
  */
 uint64_t where_held(const struct where_survey *survey, const struct memory_counters *counters,
-		    const struct where_holder **ret_holder);
+		    uint64_t mapped_shmem, const struct where_holder **ret_holder);
 
 /* survey: NULL if there is none.  What is less than a 256th of memory is left out, but for the
  * largest. */
