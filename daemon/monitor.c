@@ -13,6 +13,7 @@
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
+#include "daemon/report.h"
 #include "daemon/tick.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
@@ -21,7 +22,7 @@
 #define TIMER_SLACK (1 * USEC_PER_MSEC)
 /* A trigger means: watch for at least so long. */
 #define TRIGGER_WATCH_USEC (10 * USEC_PER_SEC)
-/* Then it exits, and the service manager starts it again. */
+/* After so many in a row it exits, and the service manager starts it again. */
 #define LOOP_FAILURES_MAX 8
 /* A call of the loop's own failed: it is tried again after so long. */
 #define LOOP_AGAIN_USEC (10 * USEC_PER_MSEC)
@@ -325,12 +326,14 @@ static int run_loop(struct manager *m)
 
 	while (sd_event_get_state(m->event) != SD_EVENT_FINISHED) {
 		r = sd_event_run(m->event, UINT64_MAX);
+		if (r >= 0)
+			n_failures = 0;
 		if (r >= 0 || sd_event_get_state(m->event) == SD_EVENT_FINISHED)
 			continue;
 		if (r != -ENOMEM) {
 			if (n_failures++ == LOOP_FAILURES_MAX)
 				return r;
-			log_warning("The event loop failed: %s; continuing.", strerror(-r));
+			report_loop_failed(m, r, monitor_now());
 		}
 		(void)usleep(LOOP_AGAIN_USEC);
 		r = look(m); /* the timer may not have been asked */

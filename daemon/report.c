@@ -523,3 +523,9 @@ void report_sample_failed(struct manager *m, int error, usec_t now)
 	if (may_complain(m, now))
 		log_error("Cannot read memory or processes: %s; trying again.", strerror(-error));
 }
+
+void report_loop_failed(struct manager *m, int error, usec_t now)
+{
+	if (may_complain(m, now))
+		log_warning("The event loop failed: %s; continuing.", strerror(-error));
+}

@@ -30,6 +30,8 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 
 /* Memory or processes could not be read; said at most once in ten seconds. */
 void report_sample_failed(struct manager *m, int error, usec_t now);
+/* A call of the event loop itself; it goes on. */
+void report_loop_failed(struct manager *manager, int error, usec_t now);
 
 /* Its memory was reclaimed, but it is still there when its record is closed. */
 void report_still_exiting(pid_t pid);

@@ -49,6 +49,8 @@ static struct {
 	struct psi_trigger wanted[2];
 	unsigned n_triggers;
 	unsigned n_run_errors; /* of the loop itself */
+	bool every_second_runs;
+	unsigned n_runs;
 	int run_error;
 	int master, slave; /* of a pty: urgent when the slave is flushed */
 	int notify_fd;
@@ -94,7 +96,7 @@ int __real_sd_event_run(sd_event *event, uint64_t timeout);
 int __wrap_sd_event_run(sd_event *event, uint64_t timeout);
 int __wrap_sd_event_run(sd_event *event, uint64_t timeout)
 {
-	if (test.n_run_errors > 0) {
+	if (test.n_run_errors > 0 && (test.n_runs++ % 2 == 0 || !test.every_second_runs)) {
 		test.n_run_errors--;
 		return test.run_error;
 	}
@@ -467,6 +469,19 @@ static void test_the_loop_outlives_errors_of_its_own(void **state)
 	close(test.master);
 }
 
+/* Only those that follow each other count. */
+static void test_the_loop_outlives_an_error_now_and_then(void **state)
+{
+	test.n_run_errors = 20;
+	test.run_error = -EIO;
+	test.every_second_runs = true;
+	test.next = 0;
+	test.exits_at = 60;
+	assert_int_equal(monitor_run(&test.m), 0);
+	assert_int_equal(test.n_run_errors, 0);
+	close(test.master);
+}
+
 /* Each of its allocations fails once: an error that says so, and nothing is left behind. */
 static void test_a_loop_without_memory(void **state)
 {
@@ -511,6 +526,7 @@ int main(void)
 		TEST(test_a_daemon_that_is_too_large_exits),
 		TEST(test_run_tells_the_service_manager),
 		TEST(test_the_loop_outlives_errors_of_its_own),
+		TEST(test_the_loop_outlives_an_error_now_and_then),
 		TEST(test_a_loop_without_memory),
 	};
 
