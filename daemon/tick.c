@@ -49,11 +49,7 @@
 /* The next look after a victim is gone or could not be had; memory has to be counted anew. */
 #define SOON_USEC (20 * USEC_PER_MSEC)
 /* While a victim is on its way, beside the event of its exit. */
-#define SETTLE_USEC (50 * USEC_PER_MSEC)
-/* Looks take no more than about this part of a CPU: on a slow machine (emulated, overcommitted)
- * they would keep the victim from its exit.  But the next is never later for it than this. */
-#define LOOK_PART	   8
-#define LOOK_PART_MAX_USEC (250 * USEC_PER_MSEC)
+#define SETTLE_USEC	   (50 * USEC_PER_MSEC)
 #define RETRY_USEC	   USEC_PER_SEC
 #define DRY_RUN_PAUSE_USEC (10 * USEC_PER_SEC)
 /* A policy demands somebody, and so long nobody could be chosen. */
@@ -438,26 +434,23 @@ static bool is_to_look_again(enum report_event event)
 	       is_to_be_skipped(event);
 }
 
-static usec_t at_least(const struct tick *t, usec_t next)
+static usec_t next_by_state(const struct manager *m, const struct tick *t)
 {
 	usec_t spent = sub_u64(monitor_cpu_time(), t->cpu_time);
 
-	return max_u64(next, min_u64((LOOK_PART - 1) * spent, LOOK_PART_MAX_USEC));
-}
-
-static usec_t next_by_state(const struct manager *m, const struct tick *t)
-{
 	if (t->goes_on)
 		return GO_ON_USEC;
 	if (is_to_look_again(t->event))
 		return SOON_USEC;
 	if (m->state == MANAGER_SETTLE) /* beside the event of its exit */
-		return at_least(t, m->decision.signal == SIGKILL && !m->decision.hastened
-					   ? KILL_STARVED_USEC
-					   : SETTLE_USEC);
+		return policy_pause(m->decision.signal == SIGKILL && !m->decision.hastened
+					    ? KILL_STARVED_USEC
+					    : SETTLE_USEC,
+				    spent);
 	if (watch_is_busy(m) && (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK))
 		return NEXT_SLICE_USEC;
-	return at_least(t, policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM));
+	return policy_pause(policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM),
+			    spent);
 }
 
 static usec_t next_look(const struct manager *m, const struct tick *t)

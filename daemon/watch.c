@@ -27,11 +27,7 @@
 /* A measured share is measured again after so long, and of no process below this size. */
 #define SHARE_AGAIN_USEC (5 * USEC_PER_SEC)
 #define SHARE_SIZE_MIN	 (16 * MIB)
-/* But not if that has taken more than this part of the time in watch: it takes 3 ms for each GiB.
- */
-#define SHARES_TIME_PART 200
-#define SHARES_TIME_MIN	 (50 * USEC_PER_MSEC)
-/* One reading takes some 3 ms for each GiB. */
+/* A reading that has used no CPU time for so long hangs. */
 #define HANGS_USEC (1 * USEC_PER_SEC)
 
 /* Rounds take at most a hundredth of the time, unless one is about to be needed. */
@@ -113,7 +109,7 @@ static void ask_for_shares(struct manager *m, usec_t now)
 {
 	const struct census *census = &m->census;
 	usec_t spent = sub_u64(precise_spent(m->precise), m->shares_spent_before);
-	bool may_repeat = spent <= SHARES_TIME_MIN + (now - m->watching_since) / SHARES_TIME_PART;
+	bool may_repeat = precise_may_repeat(spent, now - m->watching_since);
 	size_t n = min_u64(census->n_by_size, SHARES_LOOKED_AT);
 	unsigned n_asked = 0;
 

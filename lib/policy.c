@@ -372,3 +372,8 @@ usec_t policy_interval(const struct policy_set *set, const struct memory_reading
 	return min_u64(max_u64(interval, POLICY_INTERVAL_CALM_MIN_USEC),
 		       POLICY_INTERVAL_CALM_MAX_USEC);
 }
+
+usec_t policy_pause(usec_t interval, usec_t spent)
+{
+	return max_u64(interval, min_u64((POLICY_LOOK_PART - 1) * spent, POLICY_LOOK_MAX_USEC));
+}

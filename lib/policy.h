@@ -308,3 +308,12 @@ bool policy_levels_hold(const struct policy *policy, const struct memory_reading
  */
 usec_t policy_interval(const struct policy_set *set, const struct memory_reading *memory,
 		       bool watch);
+
+/*
+ * The interval, or as much longer as it takes for looks to need no more than this part of a CPU,
+ * where the last one has needed so much CPU time: on a slow machine (emulated, overcommitted) they
+ * would keep a victim from its exit.  But no longer than this for that.
+ */
+#define POLICY_LOOK_PART     8
+#define POLICY_LOOK_MAX_USEC (250 * USEC_PER_MSEC)
+usec_t policy_pause(usec_t interval, usec_t spent);

@@ -82,6 +82,15 @@ bool precise_hurry(struct precise *precise, pid_t pid);
 /* CPU time that the thread has spent on what was queued. */
 usec_t precise_spent(const struct precise *precise);
 
+/* May measurements be repeated, where so much CPU time was spent on them in so long a time?  No
+ * more than this part of it: one takes 3 ms for each GiB. */
+#define PRECISE_REPEAT_PART 200
+#define PRECISE_REPEAT_MIN  (50 * USEC_PER_MSEC)
+static inline bool precise_may_repeat(usec_t spent, usec_t elapsed)
+{
+	return spent <= PRECISE_REPEAT_MIN + elapsed / PRECISE_REPEAT_PART;
+}
+
 /* One comparison is asked about so many tasks at most. */
 #define PRECISE_COMPARE_MAX 512
 

@@ -1209,6 +1209,21 @@ static void test_interval_follows_headroom(void **state)
 	}
 }
 
+/* Looks take an eighth of a CPU at most, but are no later for that than a quarter of a second. */
+static void test_pause_is_longer_where_looks_take_long(void **state)
+{
+	static const struct {
+		usec_t interval, spent, pause; /* us */
+	} rows[] = {
+		{ 20000, 0, 20000 },	      { 20000, 300, 20000 },	  { 20000, 2857, 20000 },
+		{ 20000, 2858, 20006 },	      { 20000, 10000, 70000 },	  { 20000, 40000, 250000 },
+		{ 10000000, 1000, 10000000 }, { 500000, 100000, 500000 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_int_equal(policy_pause(rows[i].interval, rows[i].spent), rows[i].pause);
+}
+
 static void test_interval_is_the_longest_where_nothing_can_act(void **state)
 {
 	_cleanup_(policy_set_done) struct policy_set set = {};
@@ -1329,6 +1344,7 @@ int main(void)
 		cmocka_unit_test(test_judge_watches_where_a_policy_above_the_watch_line_holds),
 		cmocka_unit_test(test_interval_follows_headroom),
 		cmocka_unit_test(test_interval_is_the_longest_where_nothing_can_act),
+		cmocka_unit_test(test_pause_is_longer_where_looks_take_long),
 		cmocka_unit_test(test_judgement_and_builtin_rules_allocate_nothing),
 	};
 

@@ -549,6 +549,23 @@ static void test_hurry_raises_the_thread_that_reads_this_process(void **state)
 	assert_true(tries < 10000);
 }
 
+static void test_repeating_has_its_part_of_the_time(void **state)
+{
+	static const struct {
+		usec_t spent, elapsed; /* ms */
+		bool may_repeat;
+	} rows[] = {
+		{ 0, 0, true },		  { 50, 0, true },     { 51, 0, false },
+		{ 60, 2000, true },	  { 61, 2000, false }, { 5050, 1000000, true },
+		{ 5051, 1000000, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(precise_may_repeat(rows[i].spent * USEC_PER_MSEC,
+						    rows[i].elapsed * USEC_PER_MSEC),
+				 rows[i].may_repeat);
+}
+
 static void test_free_leaves_queued_ones(void **state)
 {
 	struct tree *tree = *state;
@@ -753,6 +770,7 @@ int main(void)
 		TEST(test_reads_and_measurements_mix),
 		TEST(test_nice_level_is_that_of_who_waits),
 		TEST(test_hurry_raises_the_thread_that_reads_this_process),
+		cmocka_unit_test(test_repeating_has_its_part_of_the_time),
 		TEST(test_free_leaves_queued_ones),
 		TEST(test_free_leaves_nothing_behind),
 		TEST(test_free_waits_for_a_late_answer),
