@@ -160,7 +160,7 @@ static int on_listed(pid_t pid, void *userdata)
 	struct census_sweep *sweep = userdata;
 	struct census_process *process = census_find(sweep->census, pid);
 
-	if (sweep->everybody || !process || process->compared_at == 0 ||
+	if (sweep->rereads_all || !process || process->compared_at == 0 ||
 	    is_given_out_since(sweep, pid))
 		return census_read_process(sweep, pid);
 	process->generation = sweep->census->generation;
@@ -196,6 +196,7 @@ int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_
 		.allocated = allocated,
 		.after = after,
 		.last = last,
+		.rereads_all = last == 0, /* any pid may have been given out since */
 	};
 
 	return on_listed(pid, &sweep);
@@ -241,7 +242,7 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 		.census = census,
 		.now = now,
 		.allocated = allocated,
-		.everybody = true,
+		.rereads_all = true,
 		.compares = true,
 	};
 	pid_t last_pid =

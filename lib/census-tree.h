@@ -87,7 +87,7 @@ struct census_sweep {
 	usec_t now;
 	uint64_t allocated;
 	pid_t after, last; /* pids given out since: these may be somebody else's now */
-	bool everybody;	   /* re-read those we know, too */
+	bool rereads_all;  /* those that are known, too */
 	bool compares;	   /* more than memory, of those we know */
 	bool anew;	   /* all of it, as if the name were another */
 };

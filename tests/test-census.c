@@ -636,6 +636,10 @@ static void test_find_new_does_not_trust_a_loadavg_that_is_mounted_over(void **s
 	last_pid(world, 812346);
 	find_new(world);
 	assert_non_null(census_find(&world->census, 401));
+	row.start = 999; /* any number may be given out again meanwhile */
+	put_process(world, &row);
+	find_new(world);
+	assert_int_equal(census_find(&world->census, 401)->start_ticks, 999);
 }
 
 static void test_find_new_tells_threads_from_processes(void **state)
