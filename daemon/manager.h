@@ -14,6 +14,7 @@
 #include "daemon/stalls.h"
 #include "daemon/stuck.h"
 #include "daemon/turns.h"
+#include "daemon/watch.h"
 #include "lib/accuracy.h"
 #include "lib/census.h"
 #include "lib/cgroup.h"
@@ -97,9 +98,6 @@ struct manager {
 	struct accuracy accuracy;
 	struct memory_source *memory;
 	struct precise *precise;
-	pid_t precise_at; /* the process that its thread is at, since when, and how far it was */
-	unsigned precise_done;
-	usec_t precise_since;
 	struct kill_reapers *reapers;
 	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
 	const struct kill_ops *kill_ops;
@@ -117,12 +115,7 @@ struct manager {
 	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
 	usec_t unswappable_at;
 	struct census census;
-	usec_t refreshed_at;	       /* the last round of the census began */
-	usec_t watching_since;	       /* 0: calm */
-	usec_t shares_spent_before;    /* precise_spent() then */
-	usec_t listed_at;	       /* the last full listing, since calm; 0: none yet */
-	usec_t many_new_at;	       /* one that is due, or under way, for that; 0: none */
-	usec_t round_usec;	       /* what the slices of the last round took */
+	struct watch watch;
 	unsigned n_vanished;	       /* candidates in a row that vanished before the signal */
 	unsigned n_cut;		       /* choices in a row that the limits cut short */
 	struct victim_request request; /* of the last choice */

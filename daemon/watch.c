@@ -35,10 +35,11 @@ static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
 {
 	if (census_round_is_under_way(&m->census))
 		return true;
-	if (!near && now - m->refreshed_at < max_u64(ROUND_MIN_USEC, 100 * m->round_usec))
+	if (!near &&
+	    now - m->watch.refreshed_at < max_u64(ROUND_MIN_USEC, 100 * m->watch.round_usec))
 		return false;
 	return census_is_stale(&m->census, m->reading.allocated) ||
-	       now - m->refreshed_at >= ROUND_USEC;
+	       now - m->watch.refreshed_at >= ROUND_USEC;
 }
 
 /* One slice of it. */
@@ -48,11 +49,11 @@ static int go_round(struct manager *m, usec_t now, bool with_swap, usec_t deadli
 	int r;
 
 	if (!census_round_is_under_way(&m->census)) {
-		m->refreshed_at = now;
-		m->round_usec = 0;
+		m->watch.refreshed_at = now;
+		m->watch.round_usec = 0;
 	}
 	r = census_refresh(&m->census, now, m->reading.allocated, with_swap, monitor_now, deadline);
-	m->round_usec += monitor_now() - began;
+	m->watch.round_usec += monitor_now() - began;
 	return r;
 }
 
@@ -87,15 +88,15 @@ static void replace_what_hangs(struct manager *m, usec_t now)
 	pid_t pid = precise_is_at(m->precise, &n_done);
 	int r;
 
-	if (pid == 0 || pid != m->precise_at || n_done != m->precise_done) {
-		m->precise_at = pid;
-		m->precise_done = n_done;
-		m->precise_since = now;
+	if (pid == 0 || pid != m->watch.precise_at || n_done != m->watch.precise_done) {
+		m->watch.precise_at = pid;
+		m->watch.precise_done = n_done;
+		m->watch.precise_since = now;
 		return;
 	}
-	if (now - m->precise_since < HANGS_USEC)
+	if (now - m->watch.precise_since < HANGS_USEC)
 		return;
-	m->precise_since = now;
+	m->watch.precise_since = now;
 	r = precise_replace(&m->precise);
 	if (r == 0)
 		log_notice(
@@ -108,8 +109,8 @@ static void replace_what_hangs(struct manager *m, usec_t now)
 static void ask_for_shares(struct manager *m, usec_t now)
 {
 	const struct census *census = &m->census;
-	usec_t spent = sub_u64(precise_spent(m->precise), m->shares_spent_before);
-	bool may_repeat = precise_may_repeat(spent, now - m->watching_since);
+	usec_t spent = sub_u64(precise_spent(m->precise), m->watch.spent_before);
+	bool may_repeat = precise_may_repeat(spent, now - m->watch.since);
 	size_t n = min_u64(census->n_by_size, SHARES_LOOKED_AT);
 	unsigned n_asked = 0;
 
@@ -135,29 +136,30 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 	bool with_swap = c->swap_free < c->swap_total;
 	usec_t deadline = monitor_now() + (near ? SLICE_NEAR_USEC : SLICE_USEC);
 	struct census *census = &m->census;
-	bool lists = census->swept_at == 0 || m->listed_at == 0 ||
-		     now - m->listed_at >= LISTING_USEC || census_listing_is_under_way(census);
+	bool lists = census->swept_at == 0 || m->watch.listed_at == 0 ||
+		     now - m->watch.listed_at >= LISTING_USEC ||
+		     census_listing_is_under_way(census);
 	int r = 0;
 
 	census_set_totals(census, c);
 	take_shares(m, now);
 	replace_what_hangs(m, now);
-	if (m->watching_since == 0) {
-		m->watching_since = now;
-		m->shares_spent_before = precise_spent(m->precise);
+	if (m->watch.since == 0) {
+		m->watch.since = now;
+		m->watch.spent_before = precise_spent(m->precise);
 	}
 	if (!lists) {
 		r = census_find_new(census, now, m->reading.allocated);
 		lists = r > 0;
 		if (lists)
-			m->many_new_at = now;
+			m->watch.many_new_at = now;
 	}
 	if (lists) {
 		r = census_list(census, now, m->reading.allocated, with_swap, monitor_now,
 				deadline);
 		if (r > 0) {
-			m->listed_at = now;
-			m->many_new_at = 0;
+			m->watch.listed_at = now;
+			m->watch.many_new_at = 0;
 		}
 	}
 	if (r >= 0 && census->swept_at != 0 && is_worth_a_round(m, near, now))
@@ -180,10 +182,10 @@ bool watch_is_busy(const struct manager *m)
 
 bool watch_is_incomplete(const struct manager *m, usec_t now)
 {
-	bool is_first = m->listed_at == 0 || m->census.swept_at == 0;
-	usec_t since = is_first ? m->watching_since : m->many_new_at;
+	bool is_first = m->watch.listed_at == 0 || m->census.swept_at == 0;
+	usec_t since = is_first ? m->watch.since : m->watch.many_new_at;
 
-	return (is_first || m->many_new_at != 0) && census_listing_is_under_way(&m->census) &&
+	return (is_first || m->watch.many_new_at != 0) && census_listing_is_under_way(&m->census) &&
 	       now - since < INCOMPLETE_USEC;
 }
 
@@ -194,5 +196,5 @@ void watch_rest(struct manager *m)
 	victim_done(&m->choice);
 	(void)victim_reserve(&m->choice, &m->census); /* else the next look does it */
 	self_give_back(m);
-	m->listed_at = m->watching_since = m->many_new_at = 0;
+	m->watch.listed_at = m->watch.since = m->watch.many_new_at = 0;
 }

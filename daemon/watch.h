@@ -5,9 +5,25 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include "lib/util.h"
 
 struct manager;
+
+/* All zeros: calm. */
+struct watch {
+	usec_t since;	     /* 0: calm */
+	usec_t listed_at;    /* the last full listing, since calm; 0: none yet */
+	usec_t many_new_at;  /* one that is due, or under way, for that; 0: none */
+	usec_t refreshed_at; /* the last round of the census began */
+	usec_t round_usec;   /* what its slices took */
+	usec_t spent_before; /* precise_spent() when it began */
+	/* The process that the helper thread is at, how far it was, and since when. */
+	pid_t precise_at;
+	unsigned precise_done;
+	usec_t precise_since;
+};
 
 /* One turn of it; m->reading is sampled anew after it.  near: a policy is about to kill.  0 or
  * -errno. */
@@ -16,7 +32,8 @@ int watch_keep(struct manager *m, usec_t now, bool near);
 /* Is a listing or a round to be gone on with at once? */
 bool watch_is_busy(const struct manager *m);
 
-/* Is the first listing since calm still under way, so that a choice has to wait for it? */
+/* Is a listing under way that a choice has to wait for: the first since calm, or one because there
+ * are many new processes? */
 bool watch_is_incomplete(const struct manager *m, usec_t now);
 
 /* Calm again. */

@@ -557,7 +557,7 @@ static void one_tick(void)
 		fail_malloc = false;
 		if (m->state == MANAGER_SETTLE || m->decision.decided_at != decided_at ||
 		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
-		     (m->listed_at != 0 || m->watching_since == 0)))
+		     (m->watch.listed_at != 0 || m->watch.since == 0)))
 			break;
 	}
 }

@@ -403,12 +403,13 @@ static void test_a_census_that_is_short_of_files(void **state)
 	require_scope();
 	victim = spawn("/a", 16);
 	start("Action=warn\n");
-	for (int i = 0; i < 200 && (test.m->listed_at == 0 || test.m->state != MANAGER_WATCH); i++)
+	for (int i = 0; i < 200 && (test.m->watch.listed_at == 0 || test.m->state != MANAGER_WATCH);
+	     i++)
 		(void)tick(test.m, monitor_now());
 	assert_false(test.m->census.keeps_none);
 	test.census_error = -EMFILE;
 	test.m->policies.policies[test.m->policies.n_policies - 1].action = POLICY_ACTION_KILL;
-	test.m->listed_at = monitor_now();
+	test.m->watch.listed_at = monitor_now();
 	step();
 	assert_true(test.m->census.keeps_none);
 	assert_true(test.n_complaints > 0);

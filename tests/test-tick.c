@@ -294,7 +294,7 @@ static void one_tick(void)
 		fail_malloc = false;
 		if (m->state == MANAGER_SETTLE || m->decision.decided_at != decided_at ||
 		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
-		     (m->listed_at != 0 || m->watching_since == 0)))
+		     (m->watch.listed_at != 0 || m->watch.since == 0)))
 			break;
 	}
 }
@@ -954,7 +954,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	assert_int_equal(test.manager->state, MANAGER_STUCK);
 
 	/* One that is worth it ends that. */
-	test.manager->listed_at = 0;
+	test.manager->watch.listed_at = 0;
 	small = spawn("", 96, false);
 	for (int i = 0; i < 100 && test.manager->stuck.since != 0; i++)
 		one_tick();
