@@ -238,7 +238,7 @@ void bus_forget_killed(struct bus *bus);
  * a method handler returns. */
 int bus_call_if_permitted(struct bus *bus, sd_bus_message *call, bus_answer_fn then,
 			  const char *why_not);
-/* Nobody is there any more to answer them. */
+/* The bus is left: no answer will come. */
 void bus_drop_questions(struct bus *bus);
 /* Does /proc hide processes of other users here (hidepid)?  Then only root is told of processes. */
 bool bus_hides_processes(struct bus *bus);
