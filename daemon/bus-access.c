@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "daemon/bus-internal.h"
+#include "daemon/clock.h"
 #include "daemon/log.h"
-#include "daemon/monitor.h"
 #include "lib/hidepid.h"
 
 /* A reading of the mounts is good for so long. */
@@ -103,7 +103,7 @@ int bus_call_if_permitted(struct bus *b, sd_bus_message *call, bus_answer_fn the
 
 bool bus_hides_processes(struct bus *b)
 {
-	usec_t now = monitor_now();
+	usec_t now = clock_now();
 	int r;
 
 	if (b->hides_read_at != 0 && now - b->hides_read_at < HIDES_USEC)

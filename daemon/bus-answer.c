@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/bus-internal.h"
-#include "daemon/monitor.h"
+#include "daemon/clock.h"
 #include "lib/cleanup.h"
 #include "lib/explain.h"
 
@@ -31,7 +31,7 @@ void bus_forget_outlook(struct bus *b)
 int bus_catch_up(struct bus *b)
 {
 	struct manager *m = b->manager;
-	usec_t now = monitor_now();
+	usec_t now = clock_now();
 	bool is_swept = m->census.swept_at != 0;
 	int r;
 
@@ -45,8 +45,8 @@ int bus_catch_up(struct bus *b)
 		return r;
 	b->read_at = now;
 	r = census_catch_up(&m->census, now, b->reading.allocated,
-			    b->reading.swap_free < b->reading.swap_total, monitor_now,
-			    monitor_now() + SLICE_USEC);
+			    b->reading.swap_free < b->reading.swap_total, clock_now,
+			    clock_now() + SLICE_USEC);
 	if (r <= 0)
 		return r;
 	b->caught_up_at = now;
@@ -74,7 +74,7 @@ static int look_out(struct bus *b)
 	r = memory_sample(m->memory, &b->reading);
 	if (r < 0)
 		return r;
-	b->read_at = monitor_now();
+	b->read_at = clock_now();
 	*o = (struct outlook){
 		.policies = &m->policies,
 		.accuracy = &m->accuracy,
@@ -82,7 +82,7 @@ static int look_out(struct bus *b)
 		/* What may block is for the one who decides. */
 		.precise = NULL,
 		.proc_fd = m->proc_fd,
-		.now = monitor_now,
+		.now = clock_now,
 		.memory = b->reading,
 		.has_psi = m->abilities.psi && psi_read_fd(m->psi_fd, &b->pressure) == 0,
 		.pressure = b->pressure,
@@ -96,7 +96,7 @@ static int look_out(struct bus *b)
 		.userdata = b,
 		.passover = &m->passover,
 		.streak = &m->streak,
-		.ticks_now = monitor_ticks_before(0),
+		.ticks_now = clock_ticks_before(0),
 		.min_victim = m->stuck.since != 0 ? m->stuck.minimum : 0,
 	};
 	r = cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_cgroup, sizeof(own_cgroup));
@@ -223,7 +223,7 @@ static void look_again(struct bus *b, pid_t pid)
 	if (proc_read_status(m->proc_fd, pid, &status) != 0 ||
 	    (status.tgid != 0 && status.tgid != pid) || memory_sample(m->memory, &b->reading) < 0)
 		return;
-	census_look_again(&m->census, pid, monitor_now(), b->reading.allocated);
+	census_look_again(&m->census, pid, clock_now(), b->reading.allocated);
 	bus_forget_outlook(b);
 }
 

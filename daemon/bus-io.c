@@ -21,8 +21,8 @@
 #include <time.h>
 
 #include "daemon/bus-internal.h"
+#include "daemon/clock.h"
 #include "daemon/log.h"
-#include "daemon/monitor.h"
 
 /* No call needs more. */
 #define MESSAGE_MAX (64 * KIB)
@@ -46,7 +46,7 @@
 
 void bus_io_begin_cost(struct bus *b)
 {
-	b->cpu_at = monitor_cpu_time();
+	b->cpu_at = clock_cpu_time();
 }
 
 static void pause_until(struct bus *b, usec_t until)
@@ -57,7 +57,7 @@ static void pause_until(struct bus *b, usec_t until)
 
 void bus_io_count_cost(struct bus *b)
 {
-	usec_t now = monitor_now(), cpu = monitor_cpu_time();
+	usec_t now = clock_now(), cpu = clock_cpu_time();
 
 	b->cpu_used += cpu - b->cpu_at;
 	b->cpu_at = cpu;
@@ -93,7 +93,7 @@ bool bus_io_has_room(struct bus *b)
 	    sd_bus_get_n_queued_write(b->bus, &n_queued) >= 0 && n_queued == 0)
 		return true;
 	b->has_no_room = true;
-	b->moved_at = monitor_now();
+	b->moved_at = clock_now();
 	b->n_unsent = bytes_in_socket(b);
 	return false;
 }
@@ -154,7 +154,7 @@ static bool takes_nothing(struct bus *b, usec_t now)
 int bus_io_on_check(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct bus *b = userdata;
-	usec_t now = monitor_now();
+	usec_t now = clock_now();
 
 	if (b->is_paused && now >= b->paused_until)
 		b->is_paused = false;
@@ -268,7 +268,7 @@ static int read_one(struct bus *b)
 	case HEAD_WHOLE:
 		return process_one(b, size);
 	case HEAD_PARTIAL:
-		pause_until(b, monitor_now() + PATIENCE_USEC);
+		pause_until(b, clock_now() + PATIENCE_USEC);
 		return 0;
 	case HEAD_LARGE:
 		log_debug("bus: a message of %llu bytes is not read", (unsigned long long)size);
@@ -345,7 +345,7 @@ int bus_io_attach(struct bus *b)
 		return fd;
 	/* (sd-bus has set it to 8 MiB.) */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-	b->joined_at = monitor_now();
+	b->joined_at = clock_now();
 	r = sd_event_add_io(b->manager->event, &b->io, fd, wanted_events(b), on_io, b);
 	if (r < 0)
 		return r;

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "daemon/bus-internal.h"
-#include "daemon/monitor.h"
+#include "daemon/clock.h"
 #include "lib/cleanup.h"
 #include "lib/conflict.h"
 
@@ -108,7 +108,7 @@ int bus_get_conflicts(sd_bus *bus, const char *path, const char *interface, cons
 void bus_read_memory(struct bus *b)
 {
 	struct manager *m = b->manager;
-	usec_t now = monitor_now();
+	usec_t now = clock_now();
 
 	if (b->read_at < m->sampled_at) {
 		b->reading = m->reading;
@@ -143,7 +143,7 @@ int bus_get_pressure(sd_bus *bus, const char *path, const char *interface, const
 		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct bus *b = userdata;
-	usec_t now = monitor_now();
+	usec_t now = clock_now();
 
 	if (now - b->pressure_read_at >= FRESH_USEC && b->manager->abilities.psi &&
 	    psi_read_fd(b->manager->psi_fd, &b->pressure) == 0)
@@ -248,7 +248,7 @@ static uint64_t realtime_of(usec_t then)
 
 	clock_gettime(CLOCK_REALTIME, &t);
 	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000 -
-	       (monitor_now() - then);
+	       (clock_now() - then);
 }
 
 int bus_get_times(sd_bus *bus, const char *path, const char *interface, const char *property,

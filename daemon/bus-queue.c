@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "daemon/bus-internal.h"
-#include "daemon/monitor.h"
+#include "daemon/clock.h"
 #include "lib/format.h"
 
 /* Of one sender. */
@@ -48,15 +48,14 @@ int bus_refuse(struct bus *b, sd_bus_message *call, const char *why)
 {
 	if (!bus_io_has_room(b))
 		return 1;
-	quota_charge_error(&b->quota, sd_bus_message_get_sender(call), ENVELOPE_BYTES,
-			   monitor_now());
+	quota_charge_error(&b->quota, sd_bus_message_get_sender(call), ENVELOPE_BYTES, clock_now());
 	return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED, "%s", why);
 }
 
 int bus_admit(struct bus *b, sd_bus_message *call)
 {
 	const char *sender = sd_bus_message_get_sender(call);
-	usec_t now = monitor_now();
+	usec_t now = clock_now();
 	int r = 0;
 
 	if (!sender || (!sd_bus_message_get_expect_reply(call) && !is_action(call)))
@@ -133,7 +132,7 @@ static unsigned count_waiting(const struct bus *b, const char *sender)
  * smaller than this sender's. */
 static bool make_place(struct bus *b, const char *sender)
 {
-	usec_t now = monitor_now();
+	usec_t now = clock_now();
 	int64_t least = quota_left(&b->quota, sender, now);
 	unsigned found = b->n_waiting;
 	struct bus_waiting taken;
@@ -181,8 +180,7 @@ bool bus_is_to_wait(const struct bus *b)
 {
 	const struct manager *m = b->manager;
 
-	return m->state == MANAGER_SETTLE &&
-	       monitor_now() - m->decision.signalled_at < PATIENCE_USEC;
+	return m->state == MANAGER_SETTLE && clock_now() - m->decision.signalled_at < PATIENCE_USEC;
 }
 
 /* The call to answer next, by the largest allowance, then by age.  There is one (bus_can_answer()).
@@ -190,7 +188,7 @@ bool bus_is_to_wait(const struct bus *b)
 static unsigned find_next(struct bus *b)
 {
 	bool is_to_wait = bus_is_to_wait(b);
-	usec_t now = monitor_now();
+	usec_t now = clock_now();
 	unsigned next = b->n_waiting;
 	int64_t most = 0;
 
@@ -237,7 +235,7 @@ static int answer_busy(struct bus *b, sd_bus_message *call)
 		call, BUS_ERROR_BUSY,
 		"%s was sent %s %s ago by policy %s; ask again when it has exited.", name,
 		d->signal == SIGKILL ? "SIGKILL" : "SIGTERM",
-		format_duration(monitor_now() - d->signalled_at, since),
+		format_duration(clock_now() - d->signalled_at, since),
 		format_foreign(d->policy, policy, sizeof(policy)));
 }
 
@@ -268,6 +266,6 @@ void bus_answer(struct bus *b)
 	/* If the caller has disconnected, the bus drops the answer. */
 	if (r < 0)
 		(void)sd_bus_reply_method_errno(waiting.call, r, NULL);
-	quota_charge(&b->quota, sender_of(&waiting), b->n_bytes, monitor_now());
+	quota_charge(&b->quota, sender_of(&waiting), b->n_bytes, clock_now());
 	sd_bus_message_unref(take(b, i).call);
 }

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "daemon/bus-internal.h"
+#include "daemon/clock.h"
 #include "daemon/log.h"
-#include "daemon/monitor.h"
 #include "lib/cleanup.h"
 #include "lib/format.h"
 
@@ -234,7 +234,7 @@ static int on_join_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct bus *b = userdata;
 
-	try_to_join(b, monitor_now());
+	try_to_join(b, clock_now());
 	bus_schedule(b);
 	return 0;
 }
@@ -306,7 +306,7 @@ static int on_work(sd_event_source *source, void *userdata)
 	struct bus *b = userdata;
 
 	if (is_over(b))
-		leave_if_over(b, monitor_now());
+		leave_if_over(b, clock_now());
 	else if (!bus_io_is_ready(b) || !bus_io_has_room(b))
 		; /* an event will tell when that changes */
 	else if (bus_has_news(b))
@@ -353,7 +353,7 @@ int bus_new(struct manager *m, struct bus **ret)
 	if (!b)
 		return -ENOMEM;
 	b->manager = m;
-	quota_init(&b->quota, monitor_now());
+	quota_init(&b->quota, clock_now());
 	users_load(&b->users, BUS_PASSWD);
 	r = add_sources(b);
 	if (r < 0) {

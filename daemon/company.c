@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/decision.h"
 #include "daemon/manager.h"
-#include "daemon/monitor.h"
 #include "lib/errors.h"
 #include "lib/family.h"
 #include "lib/sharers.h"
@@ -48,7 +48,7 @@ int company_open(struct manager *m, const struct census_process *process)
 bool company_is_late(const struct manager *m)
 {
 	return m->victim.n_others == KILL_OTHERS_MAX &&
-	       sub_u64(monitor_now(), m->gather_began) >= GATHER_BUDGET_USEC;
+	       sub_u64(clock_now(), m->gather_began) >= GATHER_BUDGET_USEC;
 }
 
 static void open_sharer(struct manager *m, const struct census_process *process)
@@ -85,7 +85,7 @@ static void find_sharers(struct manager *m, const struct census_process *victim,
 	sharers_find(&m->census, victim, memory, m->reading.allocated, compare, m, &sharers);
 	d->sharers_error = sharers.error;
 	d->n_sharers_left = sharers.n_more;
-	m->gather_began = monitor_now();
+	m->gather_began = clock_now();
 	for (unsigned i = 0; i < sharers.n; i++)
 		open_sharer(m, sharers.items[i]);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/account.h"
+#include "daemon/clock.h"
 #include "daemon/company.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
@@ -253,8 +254,8 @@ static void learn(struct manager *m, usec_t now)
 		is_useless(m);
 	if (d->useless)
 		passover_add_kind(&m->passover, &subject,
-				  monitor_ticks_before(sub_u64(now, d->signalled_at)),
-				  monitor_ticks_after(PASSOVER_RESPAWN_USEC), now);
+				  clock_ticks_before(sub_u64(now, d->signalled_at)),
+				  clock_ticks_after(PASSOVER_RESPAWN_USEC), now);
 }
 
 /* It runs where it was not meant to, and is not about to end.  (A killed one would never end
@@ -350,12 +351,12 @@ static void wait_for_end(const struct kill_victim *victim, usec_t deadline)
 	struct pollfd pollfd = { .fd = victim->pidfd, .events = POLLIN };
 
 	if (victim->pidfd >= 0 && victim->signal == SIGKILL && victim->thawed.n_levels > 0)
-		(void)poll(&pollfd, 1, (int)(sub_u64(deadline, monitor_now()) / USEC_PER_MSEC));
+		(void)poll(&pollfd, 1, (int)(sub_u64(deadline, clock_now()) / USEC_PER_MSEC));
 }
 
 void ending_put_back_all(struct manager *m)
 {
-	usec_t deadline = monitor_now() + LAST_WAIT_USEC;
+	usec_t deadline = clock_now() + LAST_WAIT_USEC;
 
 	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++) {
 		wait_for_end(&m->lingering[i], deadline);

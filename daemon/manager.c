@@ -11,6 +11,7 @@
 #include "daemon/account.h"
 #include "daemon/archive.h"
 #include "daemon/bus.h"
+#include "daemon/clock.h"
 #include "daemon/ending.h"
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
@@ -174,7 +175,7 @@ static int take_first_census(struct manager *m)
 	if (r < 0)
 		return r;
 	m->census.kept_fds_max = reserve_files_to_keep();
-	r = census_sweep(&m->census, monitor_now(), m->reading.allocated,
+	r = census_sweep(&m->census, clock_now(), m->reading.allocated,
 			 m->reading.counters.swap_free < m->reading.counters.swap_total);
 	if (r < 0)
 		return r;
@@ -264,7 +265,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	m->started_usec = realtime_now();
 	report_start(m);
 	manager_warn_of_scope(m);
-	manager_find_conflicts(m, monitor_now());
+	manager_find_conflicts(m, clock_now());
 	thawed_recover(m);
 	*ret = take_ptr(m);
 	return 0;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/bus.h"
+#include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/report.h"
@@ -26,55 +27,6 @@
 #define LOOP_FAILURES_MAX 8
 /* A call of the loop's own failed: it is tried again after so long. */
 #define LOOP_AGAIN_USEC (10 * USEC_PER_MSEC)
-
-usec_t monitor_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
-}
-
-usec_t monitor_cpu_time(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
-}
-
-usec_t monitor_asleep(void)
-{
-	usec_t now = monitor_now(); /* first: what lies between the two does not make it negative */
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return sub_u64((usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000, now);
-}
-
-static uint64_t usec_to_ticks(usec_t usec)
-{
-	return usec / 1000 * (uint64_t)sysconf(_SC_CLK_TCK) / 1000;
-}
-
-/* With the time that the machine was suspended, unlike CLOCK_MONOTONIC. */
-static usec_t since_boot(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
-}
-
-uint64_t monitor_ticks_before(usec_t usec)
-{
-	return usec_to_ticks(sub_u64(since_boot(), usec));
-}
-
-uint64_t monitor_ticks_after(usec_t usec)
-{
-	return usec_to_ticks(since_boot() + usec);
-}
 
 static int look_at(struct manager *m, usec_t when)
 {
@@ -119,9 +71,9 @@ static int take_look(struct manager *m)
 
 	if (m->state != MANAGER_CALM)
 		reserve_release(&m->reserve);
-	next = tick(m, monitor_now());
+	next = tick(m, clock_now());
 	notify_if_stuck(m, was_stuck);
-	now = monitor_now();
+	now = clock_now();
 	if (m->state == MANAGER_CALM)
 		reserve_fill(&m->reserve, m->proc_fd);
 	if (self_is_too_large(m, now))
@@ -139,9 +91,9 @@ static int look(struct manager *m)
 {
 	int r;
 
-	turns_begin(&m->turns, monitor_now(), m->state == MANAGER_CALM);
+	turns_begin(&m->turns, clock_now(), m->state == MANAGER_CALM);
 	r = take_look(m);
-	turns_end(&m->turns, monitor_now(), m->state == MANAGER_CALM);
+	turns_end(&m->turns, clock_now(), m->state == MANAGER_CALM);
 	return r;
 }
 
@@ -149,7 +101,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct manager *m = userdata;
 
-	turns_note_delay(&m->turns, sub_u64(monitor_now(), usec), m->state == MANAGER_CALM);
+	turns_note_delay(&m->turns, sub_u64(clock_now(), usec), m->state == MANAGER_CALM);
 	return look(m);
 }
 
@@ -181,7 +133,7 @@ static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *
 		log_warning("The pressure trigger has failed; continuing with the timer alone.");
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	}
-	m->watch_until = max_u64(m->watch_until, monitor_now() + TRIGGER_WATCH_USEC);
+	m->watch_until = max_u64(m->watch_until, clock_now() + TRIGGER_WATCH_USEC);
 	return look(m);
 }
 
@@ -205,10 +157,10 @@ int monitor_reload(struct manager *m, char **ret_mistakes)
 {
 	int r;
 
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)monitor_now());
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now());
 	r = manager_reload(m, ret_mistakes);
 	notify_ready(m);
-	(void)look_at(m, monitor_now()); /* fails for a source that is none only */
+	(void)look_at(m, clock_now()); /* fails for a source that is none only */
 	return r;
 }
 
@@ -333,7 +285,7 @@ static int run_loop(struct manager *m)
 		if (r != -ENOMEM) {
 			if (n_failures++ == LOOP_FAILURES_MAX)
 				return r;
-			report_loop_failed(m, r, monitor_now());
+			report_loop_failed(m, r, clock_now());
 		}
 		(void)usleep(LOOP_AGAIN_USEC);
 		r = look(m); /* the timer may not have been asked */

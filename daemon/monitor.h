@@ -34,18 +34,6 @@ int monitor_watch_thaw(struct manager *m, int events_fd);
 /* Both; before either of the two fds is closed. */
 void monitor_unwatch_victim(struct manager *m);
 
-/* CLOCK_MONOTONIC. */
-usec_t monitor_now(void);
-/* That the calling thread has used. */
-usec_t monitor_cpu_time(void);
-/* For how long the machine was suspended since its start. */
-usec_t monitor_asleep(void);
-
-/* A point in time by the clock of start times (field 22 of /proc/PID/stat), so long before or
- * after now. */
-uint64_t monitor_ticks_before(usec_t usec);
-uint64_t monitor_ticks_after(usec_t usec);
-
 /* The configuration anew, as the service manager is told; looks again soon.  As manager_reload().
  */
 int monitor_reload(struct manager *m, char **ret_mistakes);

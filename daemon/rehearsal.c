@@ -18,8 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/manager.h"
-#include "daemon/monitor.h"
 #include "lib/cleanup.h"
 #include "lib/io.h"
 #include "lib/proc.h"
@@ -141,7 +141,7 @@ int rehearsal_begin(struct manager *m)
 
 static usec_t step_until(usec_t deadline)
 {
-	return min_u64(monitor_now() + STEP_USEC, deadline);
+	return min_u64(clock_now() + STEP_USEC, deadline);
 }
 
 /* A cgroup of our own in one hierarchy; the child is frozen in it. */
@@ -257,7 +257,7 @@ static void freeze_child(struct manager *m, const struct stage *stage, usec_t de
 		r = stage->v1 ? io_write_at(stage->fd, "freezer.state", "FROZEN")
 			      : io_write_at(stage->fd, "cgroup.freeze", "1");
 	m->abilities.thaw_error[stage->v1] = r;
-	while (r == 0 && !is_frozen(stage) && monitor_now() < until)
+	while (r == 0 && !is_frozen(stage) && clock_now() < until)
 		usleep(1000);
 }
 
@@ -268,7 +268,7 @@ static bool wait_for_reaper(const struct manager *m, unsigned n_before, usec_t d
 	struct kill_reap_stats stats;
 
 	kill_reapers_stats(m->reapers, &stats);
-	while (stats.n_done == n_before && monitor_now() < until) {
+	while (stats.n_done == n_before && clock_now() < until) {
 		usleep(1000);
 		kill_reapers_stats(m->reapers, &stats);
 	}
@@ -332,7 +332,7 @@ static bool collect_child(struct manager *m, const struct stage *v2, const struc
 			(void)thaw(v1->fd, true);
 		if (v2->fd >= 0)
 			(void)thaw(v2->fd, false);
-		if (monitor_now() >= until)
+		if (clock_now() >= until)
 			return false;
 		usleep(1000);
 	}
@@ -341,7 +341,7 @@ static bool collect_child(struct manager *m, const struct stage *v2, const struc
 
 int rehearsal_run(struct manager *m)
 {
-	usec_t deadline = monitor_now() + ALL_USEC;
+	usec_t deadline = clock_now() + ALL_USEC;
 	struct stage v2, v1;
 	int r;
 
@@ -361,12 +361,12 @@ int rehearsal_run(struct manager *m)
 
 void rehearsal_end(struct manager *m)
 {
-	usec_t until = monitor_now() + STEP_USEC;
+	usec_t until = clock_now() + STEP_USEC;
 
 	if (m->rehearsal_pid == 0)
 		return;
 	(void)kill(m->rehearsal_pid, SIGKILL);
-	while (!is_collected(m) && monitor_now() < until)
+	while (!is_collected(m) && clock_now() < until)
 		usleep(1000);
 }
 
@@ -395,13 +395,13 @@ static void remove_leftover(int own_fd, const char *name, bool v1, usec_t until)
 	if (fd < 0)
 		return;
 	(void)thaw(fd, v1);
-	while (unlinkat(own_fd, name, AT_REMOVEDIR) < 0 && errno == EBUSY && monitor_now() < until)
+	while (unlinkat(own_fd, name, AT_REMOVEDIR) < 0 && errno == EBUSY && clock_now() < until)
 		usleep(1000);
 }
 
 void rehearsal_clean_up(const struct manager *m)
 {
-	usec_t until = monitor_now() + LEFTOVERS_USEC;
+	usec_t until = clock_now() + LEFTOVERS_USEC;
 	char path[CGROUP_PATH_MAX];
 
 	for (int v1 = 0; v1 < 2; v1++) {

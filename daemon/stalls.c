@@ -4,9 +4,9 @@
 
 #include <string.h>
 
+#include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
-#include "daemon/monitor.h"
 #include "lib/errors.h"
 
 /* A walk takes so much of one turn of the loop; more while a policy waits for it. */
@@ -31,7 +31,7 @@ static bool can_walk(const struct manager *m)
 static int walk(struct manager *m, usec_t slice)
 {
 	struct stalls *s = &m->stalls;
-	int r = stall_walk(&s->walk, monitor_now, monitor_now() + slice);
+	int r = stall_walk(&s->walk, clock_now, clock_now() + slice);
 
 	if (r < 0 && !error_is_transient(r)) {
 		s->unusable = true;
@@ -95,7 +95,7 @@ enum stalls_answer stalls_ask(struct manager *m, const struct policy *policy, us
 	if (stall_is_walking(&s->walk) || s->walk.last_began_at == 0 ||
 	    now - s->walk.last_began_at >= STALL_WINDOW_USEC)
 		(void)walk(m, SLICE_ASKED_USEC);
-	if (is_fresh(&s->walk, monitor_now()))
+	if (is_fresh(&s->walk, clock_now()))
 		return answer(s, policy);
 	if (can_walk(m) && now - s->asked_at < ASKED_MAX_USEC)
 		return STALLS_UNKNOWN;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "daemon/monitor.h"
+#include "daemon/clock.h"
 #include "lib/cleanup.h"
 
 #define SURVEY_USEC	  (500 * USEC_PER_MSEC)
@@ -49,8 +49,8 @@ static void *survey_run(void *userdata)
 			; /* EINTR */
 		if (atomic_load(&survey->state) == SURVEY_STOPPED)
 			break;
-		where_survey(survey->proc_fd, survey->root_fd, monitor_now,
-			     monitor_now() + SURVEY_USEC, &survey->scratch, &survey->result);
+		where_survey(survey->proc_fd, survey->root_fd, clock_now, clock_now() + SURVEY_USEC,
+			     &survey->scratch, &survey->result);
 		if (!atomic_compare_exchange_strong(&survey->state, &asked, SURVEY_FINISHED))
 			break;
 	}

@@ -15,6 +15,7 @@
 
 #include "daemon/account.h"
 #include "daemon/archive.h"
+#include "daemon/clock.h"
 #include "daemon/company.h"
 #include "daemon/confirm.h"
 #include "daemon/ending.h"
@@ -111,7 +112,7 @@ static int keep_census(struct manager *m, usec_t now)
 /* What happened in a gap is not known, and may be over. */
 static void forget_before_gap(struct manager *m, usec_t now)
 {
-	usec_t gap = gap_find(&m->gap, now, monitor_asleep());
+	usec_t gap = gap_find(&m->gap, now, clock_asleep());
 
 	if (gap == 0)
 		return;
@@ -274,8 +275,8 @@ static bool choose(struct manager *m, struct tick *t)
 		.precise = m->precise,
 		.proc_fd = m->proc_fd,
 		.left = m->n_vanished > 0 ? 0 : PRECISE_BUDGET_USEC,
-		.now = monitor_now,
-		.reread_until = monitor_now() + REREAD_BUDGET_USEC,
+		.now = clock_now,
+		.reread_until = clock_now() + REREAD_BUDGET_USEC,
 		.allocated = m->reading.allocated,
 		.sampled_at = t->now,
 	};
@@ -284,7 +285,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.reread = reader_reread,
 		.userdata = &reader,
 	};
-	usec_t began = monitor_now();
+	usec_t began = clock_now();
 	char own_cgroup[CGROUP_PATH_MAX];
 
 	ending_observe_passed_over(m);
@@ -298,7 +299,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.memory = m->reading.total,
 		.min_victim = stuck_min_victim(m, policy),
 		.now = t->now,
-		.ticks_now = monitor_ticks_before(0),
+		.ticks_now = clock_ticks_before(0),
 		.self = getpid(),
 		.passover = &m->passover,
 		.streak = &m->streak,
@@ -327,8 +328,8 @@ static bool choose(struct manager *m, struct tick *t)
 		return false;
 	}
 	decision_record(&m->decision, m, policy, &m->choice, t->now);
-	m->decision.choose_usec = monitor_now() - began;
-	account_choice(m, policy, monitor_now());
+	m->decision.choose_usec = clock_now() - began;
+	account_choice(m, policy, clock_now());
 	return true;
 }
 
@@ -351,7 +352,7 @@ static void end(struct manager *m, struct tick *t)
 	if (!escalates)
 		unit_after_signal(m, r);
 	d->signal = t->signal;
-	d->signalled_at = monitor_now();
+	d->signalled_at = clock_now();
 	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
 	if (r < 0) { /* not permitted: there is nothing to wait for */
 		d->error = r;
@@ -436,7 +437,7 @@ static bool is_to_look_again(enum report_event event)
 
 static usec_t next_by_state(const struct manager *m, const struct tick *t)
 {
-	usec_t spent = sub_u64(monitor_cpu_time(), t->cpu_time);
+	usec_t spent = sub_u64(clock_cpu_time(), t->cpu_time);
 
 	if (t->goes_on)
 		return GO_ON_USEC;
@@ -469,7 +470,7 @@ static bool is_emergency(const struct manager *m, usec_t now)
 
 usec_t tick(struct manager *m, usec_t now)
 {
-	struct tick t = { .now = now, .cpu_time = monitor_cpu_time() };
+	struct tick t = { .now = now, .cpu_time = clock_cpu_time() };
 	enum manager_state before = m->state;
 	usec_t next;
 	int r;

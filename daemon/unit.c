@@ -4,8 +4,8 @@
 
 #include <string.h>
 
+#include "daemon/clock.h"
 #include "daemon/manager.h"
-#include "daemon/monitor.h"
 #include "lib/cgroup-unit.h"
 #include "lib/proc.h"
 #include "lib/unit-mark.h"
@@ -42,7 +42,7 @@ void unit_before_signal(struct manager *m)
 	cgroup[unit.length] = '\0';
 	if (unit.length == 0 || !ends_unit(m, cgroup))
 		return;
-	d->unit_error = unit_mark(m->unit_marker, cgroup, unit.length, monitor_now() + MARK_USEC);
+	d->unit_error = unit_mark(m->unit_marker, cgroup, unit.length, clock_now() + MARK_USEC);
 	d->unit_is_marked = d->unit_error == 0 || d->unit_error == -EINPROGRESS;
 }
 

@@ -4,9 +4,9 @@
 
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
-#include "daemon/monitor.h"
 
 /* Reading takes so much of one turn of the loop; more when it is about to be needed. */
 #define SLICE_USEC	(1 * USEC_PER_MSEC)
@@ -45,15 +45,15 @@ static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
 /* One slice of it. */
 static int go_round(struct manager *m, usec_t now, bool with_swap, usec_t deadline)
 {
-	usec_t began = monitor_now();
+	usec_t began = clock_now();
 	int r;
 
 	if (!census_round_is_under_way(&m->census)) {
 		m->watch.refreshed_at = now;
 		m->watch.round_usec = 0;
 	}
-	r = census_refresh(&m->census, now, m->reading.allocated, with_swap, monitor_now, deadline);
-	m->watch.round_usec += monitor_now() - began;
+	r = census_refresh(&m->census, now, m->reading.allocated, with_swap, clock_now, deadline);
+	m->watch.round_usec += clock_now() - began;
 	return r;
 }
 
@@ -134,7 +134,7 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 {
 	const struct memory_counters *c = &m->reading.counters;
 	bool with_swap = c->swap_free < c->swap_total;
-	usec_t deadline = monitor_now() + (near ? SLICE_NEAR_USEC : SLICE_USEC);
+	usec_t deadline = clock_now() + (near ? SLICE_NEAR_USEC : SLICE_USEC);
 	struct census *census = &m->census;
 	bool lists = census->swept_at == 0 || m->watch.listed_at == 0 ||
 		     now - m->watch.listed_at >= LISTING_USEC ||
@@ -155,8 +155,7 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 			m->watch.many_new_at = now;
 	}
 	if (lists) {
-		r = census_list(census, now, m->reading.allocated, with_swap, monitor_now,
-				deadline);
+		r = census_list(census, now, m->reading.allocated, with_swap, clock_now, deadline);
 		if (r > 0) {
 			m->watch.listed_at = now;
 			m->watch.many_new_at = 0;

@@ -11,8 +11,8 @@
 
 #include "daemon/account.h"
 #include "daemon/bus-internal.h"
+#include "daemon/clock.h"
 #include "daemon/log.h"
-#include "daemon/monitor.h"
 #include "tests/fuzz/fuzz-socket.h"
 
 /* clang-format off */
@@ -228,10 +228,10 @@ static void test_a_pause_ends(void **state)
 	struct bus *b = test.bus;
 
 	b->is_paused = true;
-	b->paused_until = monitor_now() + 3600 * USEC_PER_SEC;
+	b->paused_until = clock_now() + 3600 * USEC_PER_SEC;
 	bus_io_on_check(NULL, 0, b);
 	assert_true(b->is_paused);
-	b->paused_until = monitor_now();
+	b->paused_until = clock_now();
 	bus_io_on_check(NULL, 0, b);
 	assert_false(b->is_paused);
 }

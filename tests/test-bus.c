@@ -19,9 +19,9 @@
 #include "daemon/account.h"
 #include "daemon/bus-internal.h"
 #include "daemon/bus.h"
+#include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
-#include "daemon/monitor.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */
@@ -194,7 +194,7 @@ static void join(void)
 {
 	test.m->bus->join_at = 0;
 	allow_mallocs(false);
-	bus_turn(test.m->bus, monitor_now());
+	bus_turn(test.m->bus, clock_now());
 	allow_mallocs(true);
 	pump();
 }
@@ -265,7 +265,7 @@ static void send_call(const struct call *call, const char *sender)
 /* Nobody has asked for too much. */
 static void renew_quota(void)
 {
-	quota_init(&test.m->bus->quota, monitor_now());
+	quota_init(&test.m->bus->quota, clock_now());
 	test.m->bus->is_paused = false;
 	test.m->bus->cpu_used = 0;
 }
@@ -381,8 +381,8 @@ static void test_the_answer_to_the_name(void **state)
 	test.name_answer = 0;
 	join();
 	assert_false(is_joined());
-	assert_true(b->join_at > monitor_now() + 50 * USEC_PER_SEC);
-	bus_turn(b, monitor_now());
+	assert_true(b->join_at > clock_now() + 50 * USEC_PER_SEC);
+	bus_turn(b, clock_now());
 	pump();
 	assert_false(is_joined());
 	test.name_answer = 1; /* the policy file is there now */
@@ -426,7 +426,7 @@ static void test_a_bus_that_is_not_there(void **state)
 		setenv("DBUS_SYSTEM_BUS_ADDRESS", addresses[i], 1);
 		join();
 		assert_null(b->bus);
-		assert_true(b->join_at > monitor_now());
+		assert_true(b->join_at > clock_now());
 		assert_true(b->join_pause > pause);
 	}
 }
@@ -531,7 +531,7 @@ static void test_while_a_victim_exits(void **state)
 	join();
 	m->state = MANAGER_SETTLE;
 	*d = (struct decision){ .pid = 812, .comm = "leak", .policy = "now", .signal = SIGKILL };
-	d->signalled_at = monitor_now() - 2 * USEC_PER_SEC;
+	d->signalled_at = clock_now() - 2 * USEC_PER_SEC;
 	call(&candidates);
 	assert_string_equal(test.error, BUS_ERROR_BUSY);
 	assert_non_null(strstr(test.error_text, "leak (pid 812) was sent SIGKILL 2"));
@@ -546,7 +546,7 @@ static void test_while_a_victim_exits(void **state)
 	call(&candidates);
 	assert_non_null(strstr(test.error_text, "cgroup /a (1 process) was sent"));
 	m->bus->hides_processes = true;
-	m->bus->hides_read_at = monitor_now();
+	m->bus->hides_read_at = clock_now();
 	call(&candidates);
 	assert_non_null(strstr(test.error_text, "A process was sent SIGTERM"));
 	call(&properties); /* is in memory */
@@ -555,10 +555,10 @@ static void test_while_a_victim_exits(void **state)
 	/* Just now: it waits, as that is soon over. */
 	m->bus->hides_processes = false;
 	renew_quota();
-	d->signalled_at = monitor_now();
+	d->signalled_at = clock_now();
 	send_call(&candidates, ":1.7");
 	pump();
-	if (monitor_now() - d->signalled_at < USEC_PER_SEC) { /* else: a busy machine */
+	if (clock_now() - d->signalled_at < USEC_PER_SEC) { /* else: a busy machine */
 		assert_int_equal(m->bus->n_waiting, 1);
 		assert_false(test.is_answered);
 	}

@@ -11,7 +11,6 @@
 
 #include "daemon/company.h"
 #include "daemon/manager.h"
-#include "daemon/monitor.h"
 #include "lib/census-tree.h"
 #include "lib/sharers.h"
 
@@ -55,8 +54,8 @@ static struct {
 	uint64_t footprints[8]; /* by pid from VICTIM on; UINT64_MAX: gone */
 } test;
 
-usec_t __wrap_monitor_now(void);
-usec_t __wrap_monitor_now(void)
+usec_t __wrap_clock_now(void);
+usec_t __wrap_clock_now(void)
 {
 	return test.now;
 }

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/tick.h"
@@ -123,7 +124,7 @@ static void need_psi(void)
 
 static void test_a_trigger_begins_watch(void **state)
 {
-	usec_t before = monitor_now();
+	usec_t before = clock_now();
 
 	need_psi();
 	assert_int_equal(test.manager->state, MANAGER_CALM);
@@ -146,13 +147,13 @@ static void test_a_trigger_that_fails_is_not_polled_any_more(void **state)
 	run_until(has_no_trigger);
 	assert_int_equal(test.manager->state, MANAGER_CALM);
 	/* The timer goes on. */
-	assert_true(tick(test.manager, monitor_now()) > 0);
+	assert_true(tick(test.manager, clock_now()) > 0);
 }
 
 static void test_memory_that_cannot_be_read_is_read_again(void **state)
 {
 	struct manager *m = test.manager;
-	usec_t complained_at, now = monitor_now();
+	usec_t complained_at, now = clock_now();
 
 	m->state = MANAGER_WATCH;
 	m->watch_until = now + 10 * USEC_PER_SEC;

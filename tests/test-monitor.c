@@ -18,6 +18,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/tick.h"
@@ -192,7 +193,7 @@ static void test_pressure_wakes_the_loop_and_has_it_watch(void **state)
 	assert_false(turn());
 	assert_int_equal(m->watch_until, 0);
 
-	before = monitor_now();
+	before = clock_now();
 	make_urgent();
 	assert_true(turn());
 	assert_int_equal(test.n_ticks, 2);

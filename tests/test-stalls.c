@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
-#include "daemon/monitor.h"
 #include "daemon/stalls.h"
 
 /* clang-format off */
@@ -31,8 +31,8 @@ static struct {
 	unsigned n_walks, n_clears;
 } test;
 
-usec_t __wrap_monitor_now(void);
-usec_t __wrap_monitor_now(void)
+usec_t __wrap_clock_now(void);
+usec_t __wrap_clock_now(void)
 {
 	return test.now;
 }

@@ -24,8 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/manager.h"
-#include "daemon/monitor.h"
 #include "daemon/thawed.h"
 #include "daemon/tick.h"
 #include "lib/cleanup.h"
@@ -553,7 +553,7 @@ static void one_tick(void)
 	for (int i = 0; i < 200; i++) {
 		unsigned n_vanished = m->n_vanished;
 
-		(void)tick(test.manager, monitor_now());
+		(void)tick(test.manager, clock_now());
 		fail_malloc = false;
 		if (m->state == MANAGER_SETTLE || m->decision.decided_at != decided_at ||
 		    (m->n_cut == 0 && m->n_vanished == n_vanished &&

@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "daemon/account.h"
+#include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
-#include "daemon/monitor.h"
 #include "daemon/stalls.h"
 #include "daemon/tick.h"
 #include "lib/io.h"
@@ -274,7 +274,7 @@ static void step(void)
 
 	test.m->stuck.chosen_at = 0;
 	for (int i = 0; i < 200; i++) {
-		(void)tick(test.m, monitor_now());
+		(void)tick(test.m, clock_now());
 		if (test.m->state == MANAGER_SETTLE || test.m->decision.decided_at != decided_at)
 			break;
 	}
@@ -285,7 +285,7 @@ static void settle(void)
 {
 	for (int i = 0; i < 6000 && test.m->state == MANAGER_SETTLE; i++) {
 		usleep(10000);
-		(void)tick(test.m, monitor_now());
+		(void)tick(test.m, clock_now());
 	}
 	assert_int_not_equal(test.m->state, MANAGER_SETTLE);
 }
@@ -363,7 +363,7 @@ static void test_nothing_is_killed_by_memory_that_cannot_be_read(void **state)
 		test.sample_error = errors[i];
 		test.n_complaints = 0;
 		test.m->sample_due_at = 0;
-		assert_int_equal(tick(test.m, monitor_now()), USEC_PER_SEC);
+		assert_int_equal(tick(test.m, clock_now()), USEC_PER_SEC);
 		assert_int_equal(test.n_complaints, 1);
 		assert_int_equal(test.m->state, before);
 		assert_int_equal(test.m->decision.pid, 0);
@@ -405,11 +405,11 @@ static void test_a_census_that_is_short_of_files(void **state)
 	start("Action=warn\n");
 	for (int i = 0; i < 200 && (test.m->watch.listed_at == 0 || test.m->state != MANAGER_WATCH);
 	     i++)
-		(void)tick(test.m, monitor_now());
+		(void)tick(test.m, clock_now());
 	assert_false(test.m->census.keeps_none);
 	test.census_error = -EMFILE;
 	test.m->policies.policies[test.m->policies.n_policies - 1].action = POLICY_ACTION_KILL;
-	test.m->watch.listed_at = monitor_now();
+	test.m->watch.listed_at = clock_now();
 	step();
 	assert_true(test.m->census.keeps_none);
 	assert_true(test.n_complaints > 0);
@@ -579,13 +579,13 @@ static void test_pressure_that_is_a_cgroups_own(void **state)
 	start(KILL);
 	test.by_pressure = true;
 	test.answer = STALLS_UNKNOWN;
-	(void)tick(test.m, monitor_now());
+	(void)tick(test.m, clock_now());
 	assert_int_equal(history_count(account_history(test.m->account)), 0);
 	test.answer = STALLS_EXPLAINED;
-	(void)tick(test.m, monitor_now());
+	(void)tick(test.m, clock_now());
 	assert_string_equal(newest()->kind, "explained");
 	id = newest()->id;
-	(void)tick(test.m, monitor_now());
+	(void)tick(test.m, clock_now());
 	assert_int_equal(newest()->id, id);
 	assert_int_equal(test.m->decision.pid, 0);
 	test.answer = STALLS_COUNT;

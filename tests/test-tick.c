@@ -25,8 +25,8 @@
 #include <unistd.h>
 
 #include "daemon/account.h"
+#include "daemon/clock.h"
 #include "daemon/manager.h"
-#include "daemon/monitor.h"
 #include "daemon/tick.h"
 #include "lib/io.h"
 #include "tests/fail-malloc.h"
@@ -290,7 +290,7 @@ static void one_tick(void)
 	for (int i = 0; i < 200; i++) {
 		unsigned n_vanished = m->n_vanished;
 
-		(void)tick(test.manager, monitor_now());
+		(void)tick(test.manager, clock_now());
 		fail_malloc = false;
 		if (m->state == MANAGER_SETTLE || m->decision.decided_at != decided_at ||
 		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
@@ -473,7 +473,7 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 	pid = spawn("", 8, false);
 	start("[Policy slow]\nMemoryAvailable=100%\nAction=kill\nFor=10s\n");
 	slow = policy_set_policy(&test.manager->policies, "slow");
-	now = monitor_now();
+	now = clock_now();
 	(void)tick(test.manager, now);
 	assert_int_equal(slow->holds_since, now);
 	/* Sampled in time, it would hold by the tenth second. */
@@ -569,7 +569,7 @@ static void test_tick_keeps_a_record(void **state)
 	assert_in_range(newest()->ended_usec, newest()->signal_usec, 60 * USEC_PER_SEC);
 
 	/* It is over with the victim, but not with its account: the clock is ours from here. */
-	if (monitor_now() - d->signalled_at > 100 * USEC_PER_MSEC) {
+	if (clock_now() - d->signalled_at > 100 * USEC_PER_MSEC) {
 		print_message("It took too long: the rest is left out.\n");
 		return;
 	}
@@ -796,7 +796,7 @@ static usec_t thawed_at;
 static void thaw_slowly(void)
 {
 	usleep(50000);
-	thawed_at = monitor_now();
+	thawed_at = clock_now();
 }
 
 static void test_tick_counts_the_grace_from_the_thaw(void **state)
@@ -947,7 +947,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	assert_int_equal(test.n_signals, 0);
 
 	/* Not looked at again at once. */
-	test.manager->stuck.chosen_at = monitor_now();
+	test.manager->stuck.chosen_at = clock_now();
 	n_choices = test.manager->census.choice;
 	(void)tick(test.manager, test.manager->stuck.chosen_at + 1);
 	assert_int_equal(test.manager->census.choice, n_choices);
