@@ -12,8 +12,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "lib/passover.h"
 #include "lib/policy.h"
+
+/* What earlier attempts say of it (passover.h), in this order. */
+enum passover_verdict {
+	PASSOVER_NOT,	   /* nothing is known against it */
+	PASSOVER_KIND,	   /* not if there is somebody who is worth it */
+	PASSOVER_IN_A_ROW, /* was the last to fail: not if there is anybody else */
+	PASSOVER_YES,
+};
 
 /* The first reason that holds, in this order, is the one that counts. */
 enum eligibility {

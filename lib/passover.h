@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "lib/cgroup.h"
+#include "lib/eligibility.h"
 #include "lib/util.h"
 
 #define PASSOVER_MAX	   16
@@ -139,13 +140,6 @@ unsigned passover_kinds(const struct passover *p, const struct passover_subject 
 /* Once is enough: these were passed over. */
 void passover_spend(struct passover *p, unsigned kinds);
 
-/* In this order. */
-enum passover_verdict {
-	PASSOVER_NOT,	   /* nothing is known against it */
-	PASSOVER_KIND,	   /* not if there is somebody who is worth it */
-	PASSOVER_IN_A_ROW, /* was the last to fail: not if there is anybody else */
-	PASSOVER_YES,
-};
 enum passover_verdict passover_judge(const struct passover *p,
 				     const struct passover_subject *subject, usec_t now);
 
