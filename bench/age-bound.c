@@ -2,9 +2,9 @@
 /*
  * age-bound: can a process come to hold more than the machine has handed out meanwhile?
  *
- * The census (lib/census.h) bounds the age of a reading by the pages handed out since it was
- * taken: memory_reading.allocated, pgalloc_* of /proc/vmstat.  Every way to grow that we know of
- * (age-ways.h) is tried, 64 MiB each, by a process of its own, and both are read around it:
+ * The census (lib/snapshot/census.h) bounds the age of a reading by the pages handed out since it
+ * was taken: memory_reading.allocated, pgalloc_* of /proc/vmstat.  Every way to grow that we know
+ * of (age-ways.h) is tried, 64 MiB each, by a process of its own, and both are read around it:
  *
  *   grew	its footprint, anonymous and swapped, exactly (smaps_rollup)
  *   shown	the same by statm and status, as the census reads it
@@ -36,12 +36,12 @@
 #include <unistd.h>
 
 #include "bench/age-ways.h"
-#include "lib/accuracy.h"
-#include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/memory.h"
-#include "lib/proc.h"
-#include "lib/util.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/base/util.h"
+#include "lib/sys/accuracy.h"
+#include "lib/sys/memory.h"
+#include "lib/sys/proc.h"
 
 struct bench {
 	int proc_fd;

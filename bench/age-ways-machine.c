@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "bench/age-ways.h"
-#include "lib/io.h"
-#include "lib/proc.h"
-#include "lib/util.h"
+#include "lib/base/io.h"
+#include "lib/base/util.h"
+#include "lib/sys/proc.h"
 
 #define KSM "/sys/kernel/mm/ksm/"
 

@@ -26,7 +26,7 @@
 #include "bench/herd.h"
 #include "bench/mark.h"
 #include "bench/measure.h"
-#include "lib/cleanup.h"
+#include "lib/base/cleanup.h"
 
 /* What a sleeping process takes in the kernel, and some room. */
 #define BYTES_PER_PROCESS (192 * KIB)

@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/io.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
 
 #define QUOTA_PERIOD_USEC 100000
 #define PATIENCE_MSEC	  5000

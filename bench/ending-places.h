@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "lib/cgroup.h"
+#include "lib/sys/cgroup.h"
 
 #define PLACES_NAME_SIZE 64
 

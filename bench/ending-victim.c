@@ -15,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/kill.h"
-#include "lib/proc.h"
+#include "lib/base/cleanup.h"
+#include "lib/kill/kill.h"
+#include "lib/sys/proc.h"
 
 #ifndef MADV_POPULATE_WRITE /* glibc 2.35, Linux 5.14 */
 #	define MADV_POPULATE_WRITE 23

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 #include "bench/ending-places.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 struct condition {
 	const char *name;

@@ -15,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/kill.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/kill/kill.h"
 
 #define LOOK_NSEC 250000
 
@@ -57,7 +57,7 @@ const char *watch_source(const struct watch *watch)
 	return watch->source;
 }
 
-/* Pages on the CPUs' own lists of free ones, which MemFree leaves out (lib/memory.h). */
+/* Pages on the CPUs' own lists of free ones, which MemFree leaves out (lib/sys/memory.h). */
 static int64_t listed_bytes(const struct watch *watch)
 {
 	_cleanup_fclose_ FILE *zoneinfo = fopen("/proc/zoneinfo", "re");

@@ -37,10 +37,10 @@
 #include "bench/ending-victim.h"
 #include "bench/ending-watch.h"
 #include "bench/mark.h"
-#include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/kill.h"
-#include "lib/memory.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/kill/kill.h"
+#include "lib/sys/memory.h"
 
 #define N_REAPERS 2 /* as in daemon/manager.c */
 #define SIZES_MAX 8

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "bench/mark.h"
-#include "lib/cleanup.h"
-#include "lib/util.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/util.h"
 
 #define DESTINATION   "org.reckond1"
 #define OBJECT	      "/org/reckond1"

@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/io.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
 
 /* Ends with its parent; false if that has ended already. */
 static bool follow(pid_t parent)

@@ -10,7 +10,7 @@
 
 #include <sys/types.h>
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 /* The first is the largest by far, and a few are large: the victim is never in doubt. */
 #define HERD_LARGEST_BYTES (256 * MIB)

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/util.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/util.h"
 
 static bool read_file(const char *path)
 {

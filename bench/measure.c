@@ -9,8 +9,8 @@
 
 #include "bench/look.h"
 #include "bench/trace.h"
-#include "lib/cleanup.h"
-#include "lib/reader.h"
+#include "lib/base/cleanup.h"
+#include "lib/select/reader.h"
 
 #define N_COLD	  5
 #define N_SWEEPS  20

@@ -6,11 +6,11 @@
  */
 #pragma once
 
-#include "lib/census.h"
-#include "lib/cgroup.h"
-#include "lib/memory.h"
-#include "lib/precise.h"
-#include "lib/victim.h"
+#include "lib/select/victim.h"
+#include "lib/snapshot/census.h"
+#include "lib/sys/cgroup.h"
+#include "lib/sys/memory.h"
+#include "lib/sys/precise.h"
 
 #define MEASURE_N_DECISIONS 2000
 

@@ -20,9 +20,9 @@
 #include <stdlib.h>
 
 #include "bench/mark.h"
-#include "lib/cleanup.h"
-#include "lib/tally.h"
-#include "lib/util.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/util.h"
+#include "lib/snapshot/tally.h"
 
 #define BATCH	       32 /* RSS_STAT_BATCH_SIZE of the series */
 #define MAX_LEVELS     3

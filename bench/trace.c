@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 /* <sys/ptrace.h> and <linux/ptrace.h> do not go together. */
 static long trace(long request, pid_t pid, long argument, void *data)

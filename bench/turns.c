@@ -18,11 +18,11 @@
 
 #include "bench/fixture.h"
 #include "bench/mark.h"
-#include "lib/census-tree.h"
-#include "lib/cleanup.h"
-#include "lib/conf.h"
-#include "lib/outlook.h"
-#include "lib/victim.h"
+#include "lib/base/cleanup.h"
+#include "lib/config/conf.h"
+#include "lib/explain/outlook.h"
+#include "lib/select/victim.h"
+#include "lib/snapshot/census-tree.h"
 
 #define TURN_MAX_MS 20.0
 /* As in daemon/watch.c. */

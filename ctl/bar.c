@@ -2,7 +2,7 @@
 /* bar: see the header. */
 #include "ctl/bar.h"
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 /* The cell at that share of the whole; what is at the very end is in the last. */
 static unsigned cell_of(unsigned permyriad, unsigned n_cells)

@@ -10,9 +10,9 @@
 #include <time.h>
 
 #include "ctl/running.h"
-#include "lib/cleanup.h"
-#include "lib/format.h"
-#include "lib/util.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/format.h"
+#include "lib/base/util.h"
 
 #define SERVICE	  "org.reckond1"
 #define OBJECT	  "/org/reckond1"

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/cgroup.h"
-#include "lib/cleanup.h"
-#include "lib/conf.h"
-#include "lib/format.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/format.h"
+#include "lib/config/conf.h"
+#include "lib/sys/cgroup.h"
 
 /* What one reading found, and its sums. */
 struct report {

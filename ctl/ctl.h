@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/json.h"
+#include "lib/base/json.h"
 
 struct ctl_options {
 	bool json;

@@ -7,8 +7,8 @@
 #include <jansson.h>
 
 #include "ctl/screen.h"
-#include "lib/format.h"
-#include "lib/util.h"
+#include "lib/base/format.h"
+#include "lib/base/util.h"
 
 /* "2 h 12 min", or "" for one that is dated after now (CLOCK_REALTIME): the clock was set back. */
 const char *entry_age(const json_t *entry, usec_t now, char buf[static FORMAT_DURATION_SIZE]);

@@ -10,7 +10,7 @@
 #include "ctl/screen.h"
 #include "ctl/table.h"
 #include "ctl/words.h"
-#include "lib/cleanup.h"
+#include "lib/base/cleanup.h"
 
 /* So many of the ranking are shown; --json gives all that is kept. */
 #define SHOWN_MAX 10

@@ -6,7 +6,7 @@
 #include "ctl/explain.h"
 #include "ctl/screen.h"
 #include "ctl/words.h"
-#include "lib/cleanup.h"
+#include "lib/base/cleanup.h"
 
 /* So many commands of those that a rule protects are named. */
 #define NAMED_MAX 4

@@ -12,10 +12,10 @@
 #include "ctl/outlook.h"
 #include "ctl/screen.h"
 #include "ctl/words.h"
-#include "lib/cleanup.h"
-#include "lib/explain.h"
-#include "lib/format.h"
-#include "lib/parse.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/format.h"
+#include "lib/base/parse.h"
+#include "lib/explain/explain.h"
 
 const char *explain_user(uid_t uid)
 {

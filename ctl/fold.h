@@ -7,9 +7,9 @@
 
 #include <jansson.h>
 
-#include "lib/cgroup-unit.h"
-#include "lib/format.h"
-#include "lib/util.h"
+#include "lib/base/format.h"
+#include "lib/base/util.h"
+#include "lib/sys/cgroup-unit.h"
 
 /* No more than this apart, one from the next. */
 #define FOLD_GAP_USEC (10 * 60 * USEC_PER_SEC)

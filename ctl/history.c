@@ -16,11 +16,11 @@
 #include "ctl/screen.h"
 #include "ctl/table.h"
 #include "ctl/words.h"
-#include "lib/cleanup.h"
-#include "lib/history-file.h"
-#include "lib/history.h"
-#include "lib/json.h"
-#include "lib/parse.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/json.h"
+#include "lib/base/parse.h"
+#include "lib/history/history-file.h"
+#include "lib/history/history.h"
 
 /* So many are shown where nobody asks for more: they fit a terminal. */
 #define SHOWN_DEFAULT 20

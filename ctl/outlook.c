@@ -10,8 +10,8 @@
 
 #include "ctl/check.h"
 #include "ctl/explain.h"
-#include "lib/cgroup.h"
-#include "lib/cleanup.h"
+#include "lib/base/cleanup.h"
+#include "lib/sys/cgroup.h"
 
 /* Nobody waits in an emergency: ten times what the daemon allows itself. */
 #define PRECISE_BUDGET_USEC USEC_PER_SEC

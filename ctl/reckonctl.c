@@ -15,7 +15,7 @@
 #include "ctl/reload.h"
 #include "ctl/rules.h"
 #include "ctl/status.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 static const char help[] =
 	"Usage: reckonctl [OPTION...] COMMAND [ARGUMENT...]\n"

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "ctl/bus.h"
-#include "lib/cleanup.h"
-#include "lib/format.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/format.h"
 
 /* While a victim is on its way no files are read.  It is asked for again twice a second, so long:
  * more than any sensible Grace. */

@@ -12,10 +12,10 @@
 #include "ctl/screen.h"
 #include "ctl/table.h"
 #include "ctl/words.h"
-#include "lib/cleanup.h"
-#include "lib/describe.h"
-#include "lib/memory.h"
-#include "lib/policy.h"
+#include "lib/base/cleanup.h"
+#include "lib/config/policy.h"
+#include "lib/explain/describe.h"
+#include "lib/sys/memory.h"
 
 /* {"source", "policies", "rules"}, whose references it takes; NULL: no memory. */
 static json_t *answer_of(const char *source, json_t *policies, json_t *all_rules)

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/io.h"
-#include "lib/proc.h"
+#include "lib/base/io.h"
+#include "lib/sys/proc.h"
 
 /* More than one pid in "NSpid:": the others are in namespaces below.  (Where that is not said, it
  * is none.) */

@@ -12,9 +12,9 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#include "lib/cleanup.h"
-#include "lib/format.h"
-#include "lib/parse.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/format.h"
+#include "lib/base/parse.h"
 
 #define WIDTH_DEFAULT 80
 /* Below that nothing can be laid out; the terminal then breaks lines itself. */

@@ -9,7 +9,7 @@
 #include "ctl/screen.h"
 #include "ctl/status.h"
 #include "ctl/words.h"
-#include "lib/latency.h"
+#include "lib/base/latency.h"
 
 /* Wide enough to see a percent, and no wider. */
 #define BAR_MAX	  102

@@ -17,8 +17,8 @@
 #include "ctl/rules.h"
 #include "ctl/screen.h"
 #include "ctl/words.h"
-#include "lib/cleanup.h"
-#include "lib/history.h"
+#include "lib/base/cleanup.h"
+#include "lib/history/history.h"
 
 /* The member, a new reference; null where there is none. */
 static json_t *copy_of(const json_t *object, const char *key)

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #include "ctl/screen.h"
-#include "lib/cleanup.h"
-#include "lib/util.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/util.h"
 
 #define GAP 2
 /* A last column that goes on in the next line is not narrower than this. */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 const char *words_text(const json_t *object, const char *key)
 {

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "ctl/screen.h"
-#include "lib/format.h"
+#include "lib/base/format.h"
 
 /* "9.8%" of permyriad, integers only. */
 #define PERCENT_FORMAT	"%u.%u%%"

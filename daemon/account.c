@@ -8,8 +8,8 @@
 #include <time.h>
 
 #include "daemon/log.h"
-#include "lib/boot.h"
-#include "lib/describe.h"
+#include "lib/explain/describe.h"
+#include "lib/sys/boot.h"
 
 /* An emergency is over when no policy has demanded anybody's end for so long; what comes after that
  * is another. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * account: keeps the books: fills a record of each decision (lib/history.h) from the choice until
- * it is known what came of it, and puts it into the history.
+ * account: keeps the books: fills a record of each decision (lib/history/history.h) from the choice
+ * until it is known what came of it, and puts it into the history.
  *
  * Of a victim that means until its outcome is known and two seconds have passed since its last
  * signal, which may be long after it is gone; or until the next victim is signalled: what comes
@@ -11,7 +11,7 @@
 #pragma once
 
 #include "daemon/report.h"
-#include "lib/history.h"
+#include "lib/history/history.h"
 
 struct account;
 

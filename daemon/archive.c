@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
-#include "lib/cleanup.h"
-#include "lib/history-file.h"
-#include "lib/history.h"
+#include "lib/base/cleanup.h"
+#include "lib/history/history-file.h"
+#include "lib/history/history.h"
 
 /* Not more often than this; half a minute after a failure. */
 #define PAUSE_USEC	  (5 * USEC_PER_SEC)

@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 struct archive;
 struct history;

@@ -17,7 +17,7 @@
 #include "daemon/bus-internal.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
-#include "lib/hidepid.h"
+#include "lib/sys/hidepid.h"
 
 /* A reading of the mounts is good for so long. */
 #define HIDES_USEC (10 * USEC_PER_SEC)

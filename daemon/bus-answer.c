@@ -11,8 +11,8 @@
 
 #include "daemon/bus-internal.h"
 #include "daemon/clock.h"
-#include "lib/cleanup.h"
-#include "lib/explain.h"
+#include "lib/base/cleanup.h"
+#include "lib/explain/explain.h"
 
 /* A census that was caught up with is good for so long. */
 #define CAUGHT_UP_USEC USEC_PER_SEC

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "daemon/bus-internal.h"
-#include "lib/cleanup.h"
+#include "lib/base/cleanup.h"
 
 #define CGROUPS_STANDARD 32
 #define CGROUPS_MAX	 256

@@ -2,13 +2,13 @@
 /*
  * bus-history: what was decided, as dictionaries: GetHistory(), ListHistory() and the signal
  * Killed.  Which
- * members there are is in lib/history.c.
+ * members there are is in lib/history/history.c.
  */
 #include <string.h>
 
 #include "daemon/account.h"
 #include "daemon/bus-internal.h"
-#include "lib/cleanup.h"
+#include "lib/base/cleanup.h"
 
 static int append_value(sd_bus_message *message, const struct history_field *field,
 			const void *record)

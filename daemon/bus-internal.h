@@ -17,9 +17,9 @@
 #include "daemon/bus.h"
 #include "daemon/manager.h"
 #include "daemon/users.h"
-#include "lib/history.h"
-#include "lib/outlook.h"
-#include "lib/quota.h"
+#include "lib/base/quota.h"
+#include "lib/explain/outlook.h"
+#include "lib/history/history.h"
 
 #define BUS_NAME      "org.reckond1"
 #define BUS_PATH      "/org/reckond1"

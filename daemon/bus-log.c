@@ -10,7 +10,7 @@
 
 #include "daemon/bus-internal.h"
 #include "daemon/log.h"
-#include "lib/cleanup.h"
+#include "lib/base/cleanup.h"
 
 #define LOG_CONTROL_PATH      "/org/freedesktop/LogControl1"
 #define LOG_CONTROL_INTERFACE "org.freedesktop.LogControl1"

@@ -8,8 +8,8 @@
 
 #include "daemon/bus-internal.h"
 #include "daemon/monitor.h"
-#include "lib/cleanup.h"
-#include "lib/describe.h"
+#include "lib/base/cleanup.h"
+#include "lib/explain/describe.h"
 
 /* Comm= and Cgroup= of a rule, each a line of a configuration file, and a name. */
 #define CONDITIONS_SIZE 2304

@@ -8,8 +8,8 @@
 
 #include "daemon/bus-internal.h"
 #include "daemon/clock.h"
-#include "lib/cleanup.h"
-#include "lib/conflict.h"
+#include "lib/base/cleanup.h"
+#include "lib/sys/conflict.h"
 
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 

@@ -2,9 +2,9 @@
 /*
  * bus-queue: which calls are answered, and in which order.
  *
- * The call of the sender with the largest allowance left is answered first (lib/quota.h), so that a
- * sender of one call does not wait behind the senders of many; and when the queue is full, a call
- * of those is dropped for it.
+ * The call of the sender with the largest allowance left is answered first (lib/base/quota.h), so
+ * that a sender of one call does not wait behind the senders of many; and when the queue is full, a
+ * call of those is dropped for it.
  *
  * While a kill is in progress, neither processes nor files are read: the loop has more urgent work,
  * and the census is about to change.  Mostly that takes a moment; a caller that would have to wait
@@ -15,7 +15,7 @@
 
 #include "daemon/bus-internal.h"
 #include "daemon/clock.h"
-#include "lib/format.h"
+#include "lib/base/format.h"
 
 /* Of one sender. */
 #define WAITING_OF_SENDER_MAX 8

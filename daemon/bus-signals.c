@@ -11,7 +11,7 @@
 
 #include "daemon/bus-internal.h"
 #include "daemon/log.h"
-#include "lib/forecast.h"
+#include "lib/domain/forecast.h"
 
 /* Memory that was short, and has not been for so long, is short anew. */
 #define LOW_AGAIN_USEC (10 * USEC_PER_SEC)

@@ -16,8 +16,8 @@
 #include "daemon/bus-internal.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
-#include "lib/cleanup.h"
-#include "lib/format.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/format.h"
 
 /* Between two attempts to join, twice as long after each that failed. */
 #define JOIN_PAUSE_MIN (500 * USEC_PER_MSEC)

@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 struct bus;
 struct manager;

@@ -2,7 +2,7 @@
 /* clock: the clocks that the daemon reads.  lib/ reads none: there the time is an argument. */
 #pragma once
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 /* CLOCK_MONOTONIC. */
 usec_t clock_now(void);

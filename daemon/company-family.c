@@ -10,7 +10,7 @@
 #include "daemon/company.h"
 #include "daemon/decision.h"
 #include "daemon/manager.h"
-#include "lib/family.h"
+#include "lib/select/family.h"
 
 struct gathering {
 	struct manager *m;

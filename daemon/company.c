@@ -8,10 +8,10 @@
 #include "daemon/clock.h"
 #include "daemon/decision.h"
 #include "daemon/manager.h"
-#include "lib/errors.h"
-#include "lib/family.h"
-#include "lib/sharers.h"
-#include "lib/victim-group.h"
+#include "lib/base/errors.h"
+#include "lib/select/family.h"
+#include "lib/select/sharers.h"
+#include "lib/select/victim-group.h"
 
 /* All comparisons together: usually some microseconds, but an exec can hold one up, and on a busy
  * machine the thread that makes them may have to wait for a CPU. */

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "daemon/report.h"
-#include "lib/kill.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
+#include "lib/kill/kill.h"
 
 struct manager;
 

@@ -7,7 +7,7 @@
 #include "daemon/company.h"
 #include "daemon/decision.h"
 #include "daemon/manager.h"
-#include "lib/errors.h"
+#include "lib/base/errors.h"
 
 /* Where and whose the victim is now; false if it has vanished.  What cannot be read for now is what
  * it was; a path too long to be read is taken for the root, as in the census. */

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "daemon/report.h"
-#include "lib/policy.h"
+#include "lib/config/policy.h"
 
 struct manager;
 

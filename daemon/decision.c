@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/manager.h"
-#include "lib/eligibility-read.h"
+#include "lib/select/eligibility-read.h"
 
 static void record_avoided(struct decision *d, const struct manager *m,
 			   const struct victim_result *result)

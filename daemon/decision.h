@@ -8,14 +8,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "lib/cgroup.h"
-#include "lib/kill.h"
-#include "lib/memory.h"
-#include "lib/passover.h"
-#include "lib/policy.h"
-#include "lib/proc.h"
-#include "lib/util.h"
-#include "lib/victim.h"
+#include "lib/base/util.h"
+#include "lib/config/policy.h"
+#include "lib/kill/kill.h"
+#include "lib/select/passover.h"
+#include "lib/select/victim.h"
+#include "lib/sys/cgroup.h"
+#include "lib/sys/memory.h"
+#include "lib/sys/proc.h"
 
 struct manager;
 

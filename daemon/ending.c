@@ -13,7 +13,7 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/unit.h"
-#include "lib/errors.h"
+#include "lib/base/errors.h"
 
 /* How long those that were killed are waited for at the end of the daemon, all together. */
 #define LAST_WAIT_USEC USEC_PER_SEC

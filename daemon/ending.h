@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "lib/kill.h"
-#include "lib/policy.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
+#include "lib/config/policy.h"
+#include "lib/kill/kill.h"
 
 struct manager;
 

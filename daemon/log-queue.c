@@ -21,8 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/io.h"
-#include "lib/util.h"
+#include "lib/base/io.h"
+#include "lib/base/util.h"
 
 /* Some 500 lines, or 20 entries. */
 #define RING_SIZE (48 * KIB)

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/log-queue.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 /* Of a line; what is longer is cut. */
 #define LINE_SIZE 2048

@@ -8,7 +8,7 @@
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
-#include "lib/cleanup.h"
+#include "lib/base/cleanup.h"
 
 enum { EXIT_BAD_USAGE = 2 };
 

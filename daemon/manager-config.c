@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * manager-config: the configuration: at the start, where errors in it are no reason to do without
- * protection (lib/conf-lenient.c), and on a reload, where they are one to keep what is in force.
+ * protection (lib/config/conf-lenient.c), and on a reload, where they are one to keep what is in
+ * force.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -15,9 +16,9 @@
 #include "daemon/manager.h"
 #include "daemon/message-ids.h"
 #include "daemon/thawed.h"
-#include "lib/cleanup.h"
-#include "lib/conf.h"
-#include "lib/format.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/format.h"
+#include "lib/config/conf.h"
 
 /* One error of the configuration, with its place. */
 #define MESSAGE_SIZE (PATH_MAX + 1024)

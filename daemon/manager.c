@@ -19,11 +19,11 @@
 #include "daemon/rehearsal.h"
 #include "daemon/report.h"
 #include "daemon/thawed.h"
-#include "lib/cleanup.h"
-#include "lib/conf.h"
-#include "lib/conflict.h"
-#include "lib/errors.h"
-#include "lib/unit-mark.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/errors.h"
+#include "lib/config/conf.h"
+#include "lib/kill/unit-mark.h"
+#include "lib/sys/conflict.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
 #define N_REAPERS 2

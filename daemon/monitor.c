@@ -16,9 +16,9 @@
 #include "daemon/manager.h"
 #include "daemon/report.h"
 #include "daemon/tick.h"
-#include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/psi.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/sys/psi.h"
 
 #define TIMER_SLACK (1 * USEC_PER_MSEC)
 /* A trigger means: watch for at least so long. */

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 struct manager;
 

@@ -20,9 +20,9 @@
 
 #include "daemon/clock.h"
 #include "daemon/manager.h"
-#include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/proc.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/sys/proc.h"
 
 #define CHILD_BYTES (4 * MIB)
 

@@ -12,8 +12,8 @@
 #include "daemon/message-ids.h"
 #include "daemon/report.h"
 #include "daemon/thawed.h"
-#include "lib/describe.h"
-#include "lib/format.h"
+#include "lib/base/format.h"
+#include "lib/explain/describe.h"
 
 static void report_policies(const struct policy_set *set, const struct memory_reading *memory)
 {

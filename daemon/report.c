@@ -11,10 +11,10 @@
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
-#include "lib/cgroup-unit.h"
-#include "lib/describe.h"
-#include "lib/errors.h"
-#include "lib/format.h"
+#include "lib/base/errors.h"
+#include "lib/base/format.h"
+#include "lib/explain/describe.h"
+#include "lib/sys/cgroup-unit.h"
 
 /* Less than this share of what was expected. */
 #define LITTLE_SHARE 8

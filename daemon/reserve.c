@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 /* 256 are kept of processes, and 160 are enough for all else: 80 for a victim and those with it. */
 #define LIMIT_SENSIBLE 4096

@@ -11,10 +11,10 @@
 
 #include "daemon/log.h"
 #include "daemon/manager.h"
-#include "lib/cleanup.h"
-#include "lib/format.h"
-#include "lib/io.h"
-#include "lib/parse.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/format.h"
+#include "lib/base/io.h"
+#include "lib/base/parse.h"
 
 #define LOOK_USEC (10 * USEC_PER_SEC)
 

@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 struct manager;
 

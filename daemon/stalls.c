@@ -7,7 +7,7 @@
 #include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
-#include "lib/errors.h"
+#include "lib/base/errors.h"
 
 /* A walk takes so much of one turn of the loop; more while a policy waits for it. */
 #define SLICE_USEC	 (1 * USEC_PER_MSEC)

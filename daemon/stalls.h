@@ -2,14 +2,14 @@
 /*
  * stalls: does the machine's pressure count, or is it explained by the limit of one cgroup?
  *
- * Walks over the cgroups (lib/stall.h) in slices while there is pressure, so that two of them are
- * there when a policy asks.  Where cgroups cannot tell, all pressure counts; then the policies go
- * by whether the machine had to reclaim at all.
+ * Walks over the cgroups (lib/domain/stall.h) in slices while there is pressure, so that two of
+ * them are there when a policy asks.  Where cgroups cannot tell, all pressure counts; then the
+ * policies go by whether the machine had to reclaim at all.
  */
 #pragma once
 
-#include "lib/policy.h"
-#include "lib/stall.h"
+#include "lib/config/policy.h"
+#include "lib/domain/stall.h"
 
 struct manager;
 

@@ -8,7 +8,7 @@
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/survey.h"
-#include "lib/format.h"
+#include "lib/base/format.h"
 
 /* A victim is looked for again so often; and so much later where memory goes on falling. */
 #define CHOOSE_AGAIN_USEC (1 * USEC_PER_SEC)

@@ -8,10 +8,10 @@
  */
 #pragma once
 
-#include "lib/eligibility.h"
-#include "lib/victim.h"
-#include "lib/where.h"
-#include "lib/worth.h"
+#include "lib/config/eligibility.h"
+#include "lib/domain/where.h"
+#include "lib/domain/worth.h"
+#include "lib/select/victim.h"
 
 struct manager;
 struct policy;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
-#include "lib/cleanup.h"
+#include "lib/base/cleanup.h"
 
 #define SURVEY_USEC	  (500 * USEC_PER_MSEC)
 #define SURVEY_STACK_SIZE (96 * KIB)

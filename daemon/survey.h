@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "lib/where.h"
+#include "lib/domain/where.h"
 
 struct survey;
 

@@ -3,7 +3,7 @@
 #include "daemon/swap-use.h"
 
 #include "daemon/manager.h"
-#include "lib/swap-room.h"
+#include "lib/sys/swap-room.h"
 
 /* What is asked for again that often while memory is low. */
 #define PERIOD_USEC (250 * USEC_PER_MSEC)

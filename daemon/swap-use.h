@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 struct manager;
 

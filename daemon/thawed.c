@@ -18,10 +18,10 @@
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
-#include "lib/boot.h"
-#include "lib/cleanup.h"
-#include "lib/format.h"
-#include "lib/ledger.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/format.h"
+#include "lib/kill/ledger.h"
+#include "lib/sys/boot.h"
 
 /* Who freezes a group more often than this has to have it. */
 #define THAW_AGAIN_MAX 8

@@ -4,15 +4,15 @@
  * victim is waited for, and what is owed beyond the life of this daemon.
  *
  * What is to be frozen again is in the file "thawed" of the runtime directory (RUNTIME_DIRECTORY,
- * else /run/reckond), which is mapped and stays in memory: see lib/ledger.h.  It has to be on a
- * tmpfs, or an emergency would wait for a disk.  One daemon at a time has it.
+ * else /run/reckond), which is mapped and stays in memory: see lib/kill/ledger.h.  It has to be on
+ * a tmpfs, or an emergency would wait for a disk.  One daemon at a time has it.
  */
 #pragma once
 
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 struct manager;
 

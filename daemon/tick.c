@@ -28,8 +28,8 @@
 #include "daemon/thawed.h"
 #include "daemon/unit.h"
 #include "daemon/watch.h"
-#include "lib/errors.h"
-#include "lib/reader.h"
+#include "lib/base/errors.h"
+#include "lib/select/reader.h"
 
 /* Watch is left when its reasons are so long over; a census costs more than a second look. */
 #define WATCH_LINGER_USEC (10 * USEC_PER_SEC)

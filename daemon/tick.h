@@ -2,7 +2,7 @@
 /* tick: one look at the machine, and what follows from it. */
 #pragma once
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 struct manager;
 

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
-#include "lib/format.h"
-#include "lib/io.h"
+#include "lib/base/format.h"
+#include "lib/base/io.h"
 
 void turns_open(struct turns *turns, int proc_fd)
 {

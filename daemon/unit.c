@@ -6,9 +6,9 @@
 
 #include "daemon/clock.h"
 #include "daemon/manager.h"
-#include "lib/cgroup-unit.h"
-#include "lib/proc.h"
-#include "lib/unit-mark.h"
+#include "lib/kill/unit-mark.h"
+#include "lib/sys/cgroup-unit.h"
+#include "lib/sys/proc.h"
 
 /* The signal waits for the mark so long at most. */
 #define MARK_USEC (5 * USEC_PER_MSEC)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * unit: tells the manager of the victim's unit (systemd's PID 1, or a user's) that it is killed for
- * want of memory: lib/unit-mark.h.
+ * want of memory: lib/kill/unit-mark.h.
  *
  * Only where the victim's exit is the unit's: of a process whose parent is not of the unit, as is
  * that of a service's main process; or where the whole cgroup of the unit is killed.  The manager

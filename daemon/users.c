@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/cleanup.h"
-#include "lib/format.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/format.h"
 
 /* So many entries at a time. */
 #define BLOCK 32

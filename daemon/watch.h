@@ -7,7 +7,7 @@
 
 #include <sys/types.h>
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 struct manager;
 

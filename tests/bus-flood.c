@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 #define CLIENTS_MAX 1000
 #define LARGE_BYTES (8 * MIB)

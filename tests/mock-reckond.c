@@ -15,8 +15,8 @@
 #include <systemd/sd-bus.h>
 #include <time.h>
 
-#include "lib/cleanup.h"
-#include "lib/util.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/util.h"
 
 #define SERVICE "org.reckond1"
 

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 #define STALE_MAX	 160
 #define STALE_GROUPS	 8

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "daemon/account.h"
-#include "lib/census-tree.h"
-#include "lib/cleanup.h"
+#include "lib/base/cleanup.h"
+#include "lib/snapshot/census-tree.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/accuracy.c: the arithmetic, and the probe on this machine, whose verdict must not
- * contradict what a process of our own shows.
+ * Tests of lib/sys/accuracy.c: the arithmetic, and the probe on this machine, whose verdict must
+ * not contradict what a process of our own shows.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -15,10 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/accuracy.h"
-#include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/proc.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/sys/accuracy.h"
+#include "lib/sys/proc.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "daemon/archive.h"
-#include "lib/cleanup.h"
-#include "lib/history-file.h"
-#include "lib/history.h"
+#include "lib/base/cleanup.h"
+#include "lib/history/history-file.h"
+#include "lib/history/history.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/boot.c, on a directory of our own and on the machine's. */
+/* Tests of lib/sys/boot.c, on a directory of our own and on the machine's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/boot.h"
-#include "lib/cleanup.h"
-#include "lib/util.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/util.h"
+#include "lib/sys/boot.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "ctl/bus.h"
-#include "lib/history.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
+#include "lib/history/history.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of the bundles that cgroups with many others below them have (lib/census.c): they come and
- * go, what skips whole branches sees them, and to all others the tree is as if there were none.
+ * Tests of the bundles that cgroups with many others below them have (lib/snapshot/census.c): they
+ * come and go, what skips whole branches sees them, and to all others the tree is as if there were
+ * none.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/census-tree.h"
-#include "lib/victim.h"
+#include "lib/select/victim.h"
+#include "lib/snapshot/census-tree.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/census-index.c and of the branches of lib/census.c: places are found again and used
- * again, bundles are made and dropped, and what a branch counts is what is on it.
+ * Tests of lib/snapshot/census-index.c and of the branches of lib/snapshot/census.c: places are
+ * found again and used again, bundles are made and dropped, and what a branch counts is what is on
+ * it.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/census-tree.h"
+#include "lib/snapshot/census-tree.h"
 
 /* clang-format off */
 #include <stdarg.h>

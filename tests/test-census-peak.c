@@ -6,7 +6,7 @@
 #include <malloc.h>
 #include <stdio.h>
 
-#include "lib/census-tree.h"
+#include "lib/snapshot/census-tree.h"
 
 /* clang-format off */
 #include <stdarg.h>

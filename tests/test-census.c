@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/census-tree.h"
+#include "lib/snapshot/census-tree.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

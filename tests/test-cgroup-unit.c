@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/cgroup-unit.c: from the path of a cgroup to the unit. */
+/* Tests of lib/sys/cgroup-unit.c: from the path of a cgroup to the unit. */
 #include <string.h>
 
-#include "lib/cgroup-unit.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
+#include "lib/sys/cgroup-unit.h"
 
 /* clang-format off */
 #include <stdarg.h>

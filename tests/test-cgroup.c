@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/cgroup.c: texts, trees of fixtures, and what this machine has mounted.
+ * Tests of lib/sys/cgroup.c: texts, trees of fixtures, and what this machine has mounted.
  */
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -16,10 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/cgroup.h"
-#include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/proc.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/sys/cgroup.h"
+#include "lib/sys/proc.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -11,8 +11,8 @@
 
 #include "daemon/company.h"
 #include "daemon/manager.h"
-#include "lib/census-tree.h"
-#include "lib/sharers.h"
+#include "lib/select/sharers.h"
+#include "lib/snapshot/census-tree.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/conf.c and lib/conf-*.c: every key, every mistake with its line and its words, where
- * files are looked for; and that what we ship and what the manual shows is a valid configuration.
+ * Tests of lib/config/conf.c and lib/conf-*.c: every key, every mistake with its line and its
+ * words, where files are looked for; and that what we ship and what the manual shows is a valid
+ * configuration.
  */
 #include <fcntl.h>
 #include <pwd.h>
@@ -11,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/conf.h"
-#include "lib/describe.h"
+#include "lib/base/cleanup.h"
+#include "lib/config/conf.h"
+#include "lib/explain/describe.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/conflict.c, on cgroup trees of our own making. */
+/* Tests of lib/sys/conflict.c, on cgroup trees of our own making. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/conflict.h"
+#include "lib/sys/conflict.h"
 
 /* clang-format off */
 #include <stdarg.h>

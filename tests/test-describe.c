@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/describe.c: conditions in words. */
+/* Tests of lib/explain/describe.c: conditions in words. */
 #include <string.h>
 
-#include "lib/describe.h"
+#include "lib/explain/describe.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/eligibility.c, by tables: every reason, every pair of them, ceilings; and of
- * lib/eligibility-read.c over a /proc of our own making.
+ * Tests of lib/config/eligibility.c, by tables: every reason, every pair of them, ceilings; and of
+ * lib/select/eligibility-read.c over a /proc of our own making.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/census-tree.h"
-#include "lib/eligibility-read.h"
+#include "lib/select/eligibility-read.h"
+#include "lib/snapshot/census-tree.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/errors.h. */
+/* Tests of lib/base/errors.h. */
 #include <errno.h>
 
-#include "lib/errors.h"
+#include "lib/base/errors.h"
 
 /* clang-format off */
 #include <stdarg.h>

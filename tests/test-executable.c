@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/executable.c, and of the built-in rules that ask for it: who takes a name that is
- * not his, and who has it by right.
+ * Tests of lib/config/executable.c, and of the built-in rules that ask for it: who takes a name
+ * that is not his, and who has it by right.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/executable.h"
-#include "lib/policy.h"
+#include "lib/config/executable.h"
+#include "lib/config/policy.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/outlook.c, lib/explain.c and lib/explain-json.c: what is found out and said of a
- * small machine whose /proc is of our own making.
+ * Tests of lib/explain/outlook.c, lib/explain/explain.c and lib/explain/explain-json.c: what is
+ * found out and said of a small machine whose /proc is of our own making.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/explain.h"
-#include "lib/family.h"
+#include "lib/explain/explain.h"
+#include "lib/select/family.h"
 
 /* clang-format off */
 #include <stdarg.h>

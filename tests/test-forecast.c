@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/forecast.c: histories, and what is made of them under the built-in policies. */
+/* Tests of lib/domain/forecast.c: histories, and what is made of them under the built-in policies.
+ */
 #include <string.h>
 
-#include "lib/forecast.h"
+#include "lib/domain/forecast.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/format.c: what people are shown, of numbers and of hostile text. */
+/* Tests of lib/base/format.c: what people are shown, of numbers and of hostile text. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/format.h"
+#include "lib/base/format.h"
 
 /* clang-format off */
 #include <stdarg.h>

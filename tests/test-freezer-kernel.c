@@ -22,11 +22,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/freezer.h"
-#include "lib/io.h"
-#include "lib/ledger.h"
-#include "lib/proc.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/kill/freezer.h"
+#include "lib/kill/ledger.h"
+#include "lib/sys/proc.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

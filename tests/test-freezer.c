@@ -15,9 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/freezer.h"
-#include "lib/ledger.h"
+#include "lib/base/cleanup.h"
+#include "lib/kill/freezer.h"
+#include "lib/kill/ledger.h"
 
 /* clang-format off */
 #include <stdarg.h>

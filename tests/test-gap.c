@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/gap.c: which distances between samples are gaps. */
-#include "lib/gap.h"
+/* Tests of lib/domain/gap.c: which distances between samples are gaps. */
+#include "lib/domain/gap.h"
 
 /* clang-format off */
 #include <stdarg.h>

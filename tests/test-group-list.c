@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of group_list() of lib/kill-ops.c: the processes of a cgroup and of those below, to a depth
- * that has an end.  Over directories of our own. */
+/* Tests of group_list() of lib/kill/kill-ops.c: the processes of a cgroup and of those below, to a
+ * depth that has an end.  Over directories of our own. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/kill-group.h"
-#include "lib/kill.h"
+#include "lib/kill/kill-group.h"
+#include "lib/kill/kill.h"
 
 /* clang-format off */
 #include <stdarg.h>

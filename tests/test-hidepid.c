@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/hidepid.c. */
+/* Tests of lib/sys/hidepid.c. */
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "lib/hidepid.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
+#include "lib/sys/hidepid.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/history-file.c, in a directory of our own. */
+/* Tests of lib/history/history-file.c, in a directory of our own. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -11,10 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/history-file.h"
-#include "lib/history.h"
-#include "lib/io.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/history/history-file.h"
+#include "lib/history/history.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/history.c and lib/history-json.c: the table of fields against the record, the ring,
- * and the text: what is written is read back the same, and what was damaged in any way is refused
- * or accepted, and never more than that.
+ * Tests of lib/history/history.c and lib/history/history-json.c: the table of fields against the
+ * record, the ring, and the text: what is written is read back the same, and what was damaged in
+ * any way is refused or accepted, and never more than that.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -12,8 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/cleanup.h"
-#include "lib/history.h"
+#include "lib/base/cleanup.h"
+#include "lib/history/history.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/io.c, on files of a temporary directory and on a long file of the kernel's, which
- * hands it out in pieces.
+ * Tests of lib/base/io.c, on files of a temporary directory and on a long file of the kernel's,
+ * which hands it out in pieces.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/util.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/base/util.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -15,10 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/kill.h"
-#include "lib/proc.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/kill/kill.h"
+#include "lib/sys/proc.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/io.h"
-#include "lib/kill.h"
-#include "lib/proc.h"
+#include "lib/base/io.h"
+#include "lib/kill/kill.h"
+#include "lib/sys/proc.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/latency.c: buckets, what is late, and what it was waiting for. */
+/* Tests of lib/base/latency.c: buckets, what is late, and what it was waiting for. */
 #include <string.h>
 
-#include "lib/latency.h"
+#include "lib/base/latency.h"
 
 /* clang-format off */
 #include <stdarg.h>

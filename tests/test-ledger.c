@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/ledger.h"
+#include "lib/kill/ledger.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

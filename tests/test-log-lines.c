@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 /* clang-format off */
 #include <stdarg.h>

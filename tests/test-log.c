@@ -16,7 +16,7 @@
 #include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/monitor.h"
-#include "lib/cleanup.h"
+#include "lib/base/cleanup.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -20,7 +20,7 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/rehearsal.h"
-#include "lib/unit-mark.h"
+#include "lib/kill/unit-mark.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/mappings.c and lib/lines.c, on a proc directory that is written: one process, 7.
+ * Tests of lib/sys/mappings.c and lib/base/lines.c, on a proc directory that is written: one
+ * process, 7.
  */
 #include <fcntl.h>
 #include <ftw.h>
@@ -10,10 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/lines.h"
-#include "lib/mappings.h"
-#include "lib/proc.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/lines.h"
+#include "lib/sys/mappings.h"
+#include "lib/sys/proc.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

@@ -18,9 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/memory.h"
-#include "lib/proc-virtual.h"
-#include "lib/zram.h"
+#include "lib/sys/memory.h"
+#include "lib/sys/proc-virtual.h"
+#include "lib/sys/zram.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

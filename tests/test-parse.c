@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/parse.c: every form that is taken, for each what comes close and is not, and that a
- * failure leaves *ret alone.
+ * Tests of lib/base/parse.c: every form that is taken, for each what comes close and is not, and
+ * that a failure leaves *ret alone.
  */
-#include "lib/parse.h"
+#include "lib/base/parse.h"
 
 /* clang-format off */
 #include <stdarg.h>

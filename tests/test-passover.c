@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/passover.h"
+#include "lib/select/passover.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/policy.c and lib/policy-builtin.c: whom the built-in rules protect, how patterns and
- * globs match, and the judgement over readings, pressure histories and a clock of our own.
+ * Tests of lib/config/policy.c and lib/config/policy-builtin.c: whom the built-in rules protect,
+ * how patterns and globs match, and the judgement over readings, pressure histories and a clock of
+ * our own.
  */
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/cleanup.h"
-#include "lib/conf.h"
-#include "lib/policy.h"
+#include "lib/base/cleanup.h"
+#include "lib/config/conf.h"
+#include "lib/config/policy.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

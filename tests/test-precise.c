@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/precise.h"
+#include "lib/base/cleanup.h"
+#include "lib/sys/precise.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

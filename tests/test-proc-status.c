@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/proc-status.c: texts of several kernels, cut and forged ones, and a list of groups
- * that fills the first read.
+ * Tests of lib/sys/proc-status.c: texts of several kernels, cut and forged ones, and a list of
+ * groups that fills the first read.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/proc.h"
+#include "lib/base/cleanup.h"
+#include "lib/sys/proc.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/proc.c: the parsers on what the kernel writes and on what it never would, the
+ * Tests of lib/sys/proc.c: the parsers on what the kernel writes and on what it never would, the
  * readers on a tree of fixtures, and on processes of our own what only a kernel can show: a
  * leader that has ended before its threads, zombies, and what has gone.
  */
@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/proc.h"
+#include "lib/base/cleanup.h"
+#include "lib/sys/proc.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/psi.c: texts, triggers on plain files and on this machine, and averages over
+ * Tests of lib/sys/psi.c: texts, triggers on plain files and on this machine, and averages over
  * histories with a clock of our own.
  */
 #include <fcntl.h>
@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/psi.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/sys/psi.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/quota.c: what one sender gets, what all get, and that a flood leaves enough for
+/* Tests of lib/base/quota.c: what one sender gets, what all get, and that a flood leaves enough for
  * others. */
 #include <stdio.h>
 
-#include "lib/quota.h"
+#include "lib/base/quota.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/reader.c, on tests/fixtures/proc: 812 has a smaps_rollup that differs from its
- * statm, 1000 has none, 1300 has no statm (it goes between two reads).
+ * Tests of lib/select/reader.c, on tests/fixtures/proc: 812 has a smaps_rollup that differs from
+ * its statm, 1000 has none, 1300 has no statm (it goes between two reads).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/reader.h"
-#include "lib/victim.h"
+#include "lib/base/cleanup.h"
+#include "lib/select/reader.h"
+#include "lib/select/victim.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/vmstat.c and lib/reclaim.c: the counters of a text and of this machine, and their
- * differences over a time of our own.
+ * Tests of lib/sys/vmstat.c and lib/sys/reclaim.c: the counters of a text and of this machine, and
+ * their differences over a time of our own.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/reclaim.h"
-#include "lib/vmstat.h"
+#include "lib/base/cleanup.h"
+#include "lib/sys/reclaim.h"
+#include "lib/sys/vmstat.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/reclaimable.c on processes of our own, each of which holds memory of one kind.
+ * Tests of lib/sys/reclaimable.c on processes of our own, each of which holds memory of one kind.
  */
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/reclaimable.h"
+#include "lib/base/cleanup.h"
+#include "lib/sys/reclaimable.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/reclaimable.c: the parser and the sums, by tables; the reader on fixtures.
+ * Tests of lib/sys/reclaimable.c: the parser and the sums, by tables; the reader on fixtures.
  */
 #include <fcntl.h>
 #include <ftw.h>
@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/reclaimable.h"
+#include "lib/base/cleanup.h"
+#include "lib/sys/reclaimable.h"
 
 /* clang-format off */
 #include <stdarg.h>

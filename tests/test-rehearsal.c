@@ -18,8 +18,8 @@
 
 #include "daemon/manager.h"
 #include "daemon/rehearsal.h"
-#include "lib/cleanup.h"
-#include "lib/io.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/census-tree.h"
-#include "lib/reader.h"
-#include "lib/victim.h"
+#include "lib/select/reader.h"
+#include "lib/select/victim.h"
+#include "lib/snapshot/census-tree.h"
 
 /* clang-format off */
 #include <stddef.h>

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "ctl/running.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -7,8 +7,8 @@
 #include "ctl/bar.h"
 #include "ctl/screen.h"
 #include "ctl/table.h"
-#include "lib/cleanup.h"
-#include "lib/util.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/util.h"
 
 /* clang-format off */
 #include <stdarg.h>

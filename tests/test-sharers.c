@@ -16,10 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/census-tree.h"
-#include "lib/cleanup.h"
-#include "lib/precise.h"
-#include "lib/sharers.h"
+#include "lib/base/cleanup.h"
+#include "lib/select/sharers.h"
+#include "lib/snapshot/census-tree.h"
+#include "lib/sys/precise.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

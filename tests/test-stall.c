@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/stall.c and lib/stall-walk.c: which stalls are explained by a limit; and walks over
- * trees of plain directories with a clock of our own.
+ * Tests of lib/domain/stall.c and lib/domain/stall-walk.c: which stalls are explained by a limit;
+ * and walks over trees of plain directories with a clock of our own.
  */
 #include <fcntl.h>
 #include <ftw.h>
@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/stall.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/domain/stall.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 /* streak: kills within a minute, and which cgroups may be killed as one. */
 #include <string.h>
 
-#include "lib/streak.h"
+#include "lib/select/streak.h"
 
 /* clang-format off */
 #include <stdarg.h>

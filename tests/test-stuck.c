@@ -13,7 +13,7 @@
 #include "daemon/manager.h"
 #include "daemon/stuck.h"
 #include "daemon/survey.h"
-#include "lib/census-tree.h"
+#include "lib/snapshot/census-tree.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/tally.c.  The properties are held against a model that knows nothing of carries: a
- * parent and what was added for each node.  TALLY_SEED=N runs the random ones on another seed.
+ * Tests of lib/snapshot/tally.c.  The properties are held against a model that knows nothing of
+ * carries: a parent and what was added for each node.  TALLY_SEED=N runs the random ones on another
+ * seed.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/tally.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
+#include "lib/snapshot/tally.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -28,9 +28,9 @@
 #include "daemon/manager.h"
 #include "daemon/thawed.h"
 #include "daemon/tick.h"
-#include "lib/cleanup.h"
-#include "lib/io.h"
-#include "lib/ledger.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/kill/ledger.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

@@ -21,8 +21,8 @@
 #include "daemon/manager.h"
 #include "daemon/stalls.h"
 #include "daemon/tick.h"
-#include "lib/io.h"
-#include "lib/sharers.h"
+#include "lib/base/io.h"
+#include "lib/select/sharers.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -28,7 +28,7 @@
 #include "daemon/clock.h"
 #include "daemon/manager.h"
 #include "daemon/tick.h"
-#include "lib/io.h"
+#include "lib/base/io.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of lib/unit-mark.c, on an ordinary directory: its extended attributes are the same. */
+/* Tests of lib/kill/unit-mark.c, on an ordinary directory: its extended attributes are the same. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/unit-mark.h"
+#include "lib/kill/unit-mark.h"
 
 /* clang-format off */
 #include <stdarg.h>

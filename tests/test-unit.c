@@ -10,9 +10,9 @@
 #include "daemon/manager.h"
 #include "daemon/swap-use.h"
 #include "daemon/unit.h"
-#include "lib/census-tree.h"
-#include "lib/proc.h"
-#include "lib/unit-mark.h"
+#include "lib/kill/unit-mark.h"
+#include "lib/snapshot/census-tree.h"
+#include "lib/sys/proc.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/census-tree.h"
-#include "lib/victim.h"
+#include "lib/select/victim.h"
+#include "lib/snapshot/census-tree.h"
 #include "tests/stale-machine.h"
 
 /* clang-format off */

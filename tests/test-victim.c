@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/census-tree.h"
-#include "lib/victim.h"
+#include "lib/select/victim.h"
+#include "lib/snapshot/census-tree.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/cleanup.h"
-#include "lib/where.h"
+#include "lib/base/cleanup.h"
+#include "lib/domain/where.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* worth: what a victim must free at least, in tables. */
-#include "lib/worth.h"
+#include "lib/domain/worth.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -23,7 +23,7 @@
 #include "ctl/rules.h"
 #include "ctl/running.h"
 #include "ctl/status.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
 #include "tests/fuzz/fuzz-socket.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/conf-keys.h"
-#include "lib/conf.h"
-#include "lib/describe.h"
+#include "lib/config/conf-keys.h"
+#include "lib/config/conf.h"
+#include "lib/explain/describe.h"
 #include "tests/fuzz/fuzz.h"
 
 #define FILES_MAX 3

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/history-file.h"
-#include "lib/history.h"
+#include "lib/history/history-file.h"
+#include "lib/history/history.h"
 #include "tests/fuzz/fuzz.h"
 
 static char encoded[HISTORY_TEXT_MAX], encoded_again[HISTORY_TEXT_MAX];

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/ledger.h"
+#include "lib/kill/ledger.h"
 #include "tests/fuzz/fuzz.h"
 
 #define BOOT "0123456789abcdef0123456789abcdef"

@@ -18,7 +18,7 @@
 #include "ctl/screen.h"
 #include "ctl/status.h"
 #include "ctl/words.h"
-#include "lib/util.h"
+#include "lib/base/util.h"
 #include "tests/fuzz/fuzz.h"
 
 enum {

@@ -8,18 +8,18 @@
 #include <string.h>
 #include <strings.h>
 
-#include "lib/accuracy.h"
-#include "lib/cgroup-unit.h"
-#include "lib/cgroup.h"
-#include "lib/format.h"
-#include "lib/freezer-level.h"
-#include "lib/hidepid.h"
-#include "lib/parse.h"
-#include "lib/proc.h"
-#include "lib/psi.h"
-#include "lib/reclaimable.h"
-#include "lib/unit-mark.h"
-#include "lib/vmstat.h"
+#include "lib/base/format.h"
+#include "lib/base/parse.h"
+#include "lib/kill/freezer-level.h"
+#include "lib/kill/unit-mark.h"
+#include "lib/sys/accuracy.h"
+#include "lib/sys/cgroup-unit.h"
+#include "lib/sys/cgroup.h"
+#include "lib/sys/hidepid.h"
+#include "lib/sys/proc.h"
+#include "lib/sys/psi.h"
+#include "lib/sys/reclaimable.h"
+#include "lib/sys/vmstat.h"
 #include "tests/fuzz/fuzz.h"
 
 /* What a parser that refuses has to leave as it was. */

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/util.h"
+#include "lib/base/util.h"
 
 _Noreturn void fuzz_fail(const char *condition, const char *file, int line)
 {

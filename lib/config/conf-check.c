@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* conf-check: is a policy or rule complete, now that all files have been read?  Called by conf.
+ * And, of the machine: is the scope there? */
+#include "lib/config/conf-loader.h"
+
+static void check_policy(struct conf_loader *loader, const struct conf_item *item)
+{
+	const struct policy *policy = &loader->set.policies[item->index];
+	bool has_pressure = policy_waits_for_pressure(policy) || policy->thrashing > 0;
+	bool has_memory = policy->memory_available.set;
+
+	if (item->is_new && !item->has_action) {
+		conf_error(loader, "[Policy %s] has no Action=: none, warn, terminate or kill",
+			   policy->name);
+		return;
+	}
+	if (policy->action == POLICY_ACTION_NONE || item->has_errors)
+		return;
+	if (!has_memory && !has_pressure && !policy->swap_free.set)
+		conf_error(loader,
+			   "[Policy %s] has no condition: MemoryAvailable=, SwapFree=, "
+			   "PressureSome=, PressureFull= or Thrashing= (or Action=none)",
+			   policy->name);
+	else if (!has_memory && !has_pressure)
+		conf_warning(
+			loader,
+			"[Policy %s] has SwapFree= alone: it never holds where there is no swap",
+			policy->name);
+	if (has_pressure && policy->for_usec > PSI_HISTORY_USEC)
+		conf_error(loader,
+			   "[Policy %s] can never act: pressure is remembered for %us only, "
+			   "and For= is longer",
+			   policy->name, (unsigned)(PSI_HISTORY_USEC / USEC_PER_SEC));
+	if (!item->has_errors)
+		conf_check_policy_traps(loader, item->index);
+}
+
+static void check_rule(struct conf_loader *loader, const struct conf_item *item)
+{
+	const struct rule *rule = &loader->set.rules[item->index];
+	const char *section = conf_section_to_string(item->section);
+
+	if (item->has_errors)
+		return;
+	if (rule->comm_pattern || rule->cgroup || rule->has_uid) {
+		conf_check_rule_traps(loader, item->index);
+		return;
+	}
+	if (!rule->disabled)
+		conf_error(loader,
+			   "[%s %s] has no condition: Comm=, Cgroup= or User= (or Enabled=no)",
+			   section, rule->name);
+	else if (item->is_new)
+		conf_warning(loader, "there is no [%s %s] to disable", section, rule->name);
+}
+
+void conf_check_items(struct conf_loader *loader)
+{
+	for (size_t i = 0; i < loader->n_items; i++) {
+		loader->item = &loader->items[i];
+		loader->file = loader->items[i].file;
+		loader->line = loader->items[i].line;
+		if (loader->items[i].section == CONF_SECTION_POLICY)
+			check_policy(loader, &loader->items[i]);
+		else
+			check_rule(loader, &loader->items[i]);
+	}
+	loader->item = NULL;
+}
+
+__attribute__((format(printf, 4, 5))) static int
+warn_at(struct conf_messages *messages, const char *file, unsigned line, const char *format, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, format);
+	r = conf_messages_addv(messages, file, line, true, format, ap);
+	va_end(ap);
+	return r;
+}
+
+int conf_check_scope(const struct policy_set *set, const struct cgroup_fs *cgroups,
+		     struct conf_messages *messages)
+{
+	if (cgroup_find(cgroups, set->scope) != -ENOENT)
+		return 0;
+	return warn_at(messages, set->scope_file ? set->scope_file : "--scope", set->scope_line,
+		       "Scope=%.200s: there is no such cgroup now; no process can be killed while "
+		       "there is none",
+		       set->scope);
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * conf-files: which configuration files there are, in the order in which they count.
+ *
+ * systemd's rules (systemd.unit(5), "drop-in"): one main file, the first that exists; drop-ins of
+ * all directories sorted by name alone, where of several with one name that of the first directory
+ * counts; and an empty file or a symlink to /dev/null, found first, hides the others of its name.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/config/conf-loader.h"
+
+/* /etc first: the administrator's, then the boot's, then the distribution's. */
+static const char *const roots[] = { "etc", "run", "usr/lib" };
+
+struct file_list {
+	char **paths;
+	size_t n;
+	size_t n_mains; /* the drop-ins follow */
+};
+
+static void file_list_done(struct file_list *list)
+{
+	conf_files_free(list->paths, list->n);
+}
+
+char **conf_files_free(char **files, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(files[i]);
+	free(files);
+	return NULL;
+}
+
+/* Owns path, in any case; NULL is -ENOMEM, so that a failed format_path() may be passed on. */
+static int file_list_add(struct file_list *list, char *path)
+{
+	_cleanup_free_ char *owned = path;
+	char **grown;
+
+	if (!path)
+		return -ENOMEM;
+	grown = reallocarray(list->paths, list->n + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	list->paths = grown;
+	list->paths[list->n++] = take_ptr(owned);
+	return 0;
+}
+
+__attribute__((format(printf, 1, 2))) static char *format_path(const char *format, ...)
+{
+	va_list ap;
+	char *path;
+	int r;
+
+	va_start(ap, format);
+	r = vasprintf(&path, format, ap);
+	va_end(ap);
+	return r < 0 ? NULL : path;
+}
+
+static const char *name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(name_of(*(char *const *)a), name_of(*(char *const *)b));
+}
+
+static bool has_drop_in(const struct file_list *list, const char *name)
+{
+	for (size_t i = list->n_mains; i < list->n; i++)
+		if (strcmp(name_of(list->paths[i]), name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_drop_in_name(const char *name)
+{
+	size_t length = strlen(name);
+
+	return name[0] != '.' && length > 5 && strcmp(name + length - 5, ".conf") == 0;
+}
+
+/* An empty file or the null device, 1:3 in the kernel's Documentation/admin-guide/devices.txt. */
+static bool is_mask(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return false;
+	return (S_ISREG(st.st_mode) && st.st_size == 0) ||
+	       (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3));
+}
+
+/* Adds what is in the directory and not yet hidden by a file of the same name. */
+static int list_drop_ins(struct file_list *list, const char *directory)
+{
+	_cleanup_dir_ DIR *dir = opendir(directory);
+
+	if (!dir)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	for (;;) {
+		struct dirent *entry;
+		int r;
+
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry)
+			return -errno;
+		if (!is_drop_in_name(entry->d_name) || has_drop_in(list, entry->d_name))
+			continue;
+		r = file_list_add(list, format_path("%s/%s", directory, entry->d_name));
+		if (r < 0)
+			return r;
+	}
+}
+
+/* Sorts the drop-ins, and takes out what only hides others. */
+static void settle_drop_ins(struct file_list *list)
+{
+	size_t n = list->n_mains;
+
+	if (list->n == n)
+		return;
+	qsort(list->paths + n, list->n - n, sizeof(*list->paths), compare_names);
+	for (size_t i = n; i < list->n; i++) {
+		if (is_mask(list->paths[i]))
+			free(list->paths[i]);
+		else
+			list->paths[n++] = list->paths[i];
+	}
+	list->n = n;
+}
+
+static int find_given(struct file_list *list, const char *file)
+{
+	_cleanup_free_ char *directory = format_path("%s.d", file);
+	int r;
+
+	r = file_list_add(list, strdup(file));
+	if (r < 0)
+		return r;
+	list->n_mains = list->n;
+	return directory ? list_drop_ins(list, directory) : -ENOMEM;
+}
+
+static int find_main(struct file_list *list, const char *root_prefix)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(roots); i++) {
+		_cleanup_free_ char *path =
+			format_path("%s/%s/reckond/reckond.conf", root_prefix, roots[i]);
+		struct stat st;
+
+		if (!path)
+			return -ENOMEM;
+		/* What is there and cannot be followed or reached is read, which says why. */
+		if (lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
+			continue;
+		return is_mask(path) ? 0 : file_list_add(list, take_ptr(path));
+	}
+	return 0;
+}
+
+static int find_standard(struct file_list *list, const char *root_prefix)
+{
+	int r = find_main(list, root_prefix);
+
+	list->n_mains = list->n;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(roots); i++) {
+		_cleanup_free_ char *directory =
+			format_path("%s/%s/reckond/reckond.conf.d", root_prefix, roots[i]);
+
+		r = directory ? list_drop_ins(list, directory) : -ENOMEM;
+	}
+	return r;
+}
+
+int conf_find_files(const char *file, const char *root_prefix, char ***ret, size_t *ret_n)
+{
+	_cleanup_(file_list_done) struct file_list list = {};
+	int r;
+
+	r = file ? find_given(&list, file) : find_standard(&list, root_prefix);
+	if (r < 0)
+		return r;
+	settle_drop_ins(&list);
+	*ret = take_ptr(list.paths);
+	*ret_n = list.n;
+	list.n = 0;
+	return 0;
+}
+
+static const char *file_kind(mode_t mode)
+{
+	if (S_ISDIR(mode))
+		return "a directory";
+	return S_ISFIFO(mode) ? "a FIFO" : "a device or the like";
+}
+
+FILE *conf_open(struct conf_loader *loader, const char *file)
+{
+	_cleanup_close_ int fd = -EBADF;
+	FILE *stream;
+	struct stat st;
+
+	/* Non-blocking: opening a FIFO would wait for a writer. */
+	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		conf_error(loader, "cannot be read: %s", strerror(errno));
+		return NULL;
+	}
+	/* "--config=/dev/null" is how people say "no configuration". */
+	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
+		return NULL;
+	if (!S_ISREG(st.st_mode)) {
+		conf_error(loader, "is %s, not a regular file", file_kind(st.st_mode));
+		return NULL;
+	}
+	if (st.st_size > (off_t)CONF_FILE_MAX) {
+		conf_error(loader, "is too large: at most %u MiB", (unsigned)(CONF_FILE_MAX / MIB));
+		return NULL;
+	}
+	stream = fdopen(fd, "re");
+	if (!stream)
+		loader->no_memory = true;
+	else
+		(void)take_fd(&fd);
+	return stream;
+}

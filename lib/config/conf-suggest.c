@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * conf-suggest: what may have been meant by a key or section that is not known.
+ *
+ * In this order: the section where there is such a key; the name that is a slip of the finger
+ * away; all names.  Called by conf alone, for its messages.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/config/conf-keys.h"
+
+/* Levenshtein's distance, in any case; all known names are shorter than the row. */
+static size_t edit_distance(const char *a, const char *b)
+{
+	size_t row[32], n = strlen(b);
+
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1] != '\0'; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			size_t replaced = diagonal + (strncasecmp(&a[i - 1], &b[j - 1], 1) != 0);
+
+			diagonal = row[j];
+			row[j] = min_u64(replaced, min_u64(row[j], row[j - 1]) + 1);
+		}
+	}
+	return row[n];
+}
+
+/* Is name a likely slip for known, and likelier than what *best stands for? */
+static bool is_nearer(const char *name, const char *known, size_t *best)
+{
+	size_t distance = edit_distance(name, known);
+
+	if (distance > strlen(known) / 3 || distance >= *best)
+		return false;
+	*best = distance;
+	return true;
+}
+
+/* NULL if nothing is near. */
+static const struct conf_key *nearest_key(enum conf_section section, const char *name)
+{
+	const struct conf_key *nearest = NULL;
+	size_t best = SIZE_MAX;
+
+	for (size_t i = 0; i < conf_n_keys; i++)
+		if (conf_keys[i].sections & 1U << section &&
+		    is_nearer(name, conf_keys[i].name, &best))
+			nearest = &conf_keys[i];
+	return nearest;
+}
+
+const struct conf_key *conf_key_meant(enum conf_section section, const char *name)
+{
+	for (size_t i = 0; i < conf_n_keys; i++)
+		if (strcmp(conf_keys[i].name, name) == 0)
+			return &conf_keys[i];
+	return nearest_key(section, name);
+}
+
+__attribute__((format(printf, 2, 3))) static void append(char *text, const char *format, ...)
+{
+	size_t length = strlen(text);
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text + length, CONF_TEXT_MAX - length, format, ap);
+	va_end(ap);
+}
+
+static void append_sections(char *text, unsigned sections)
+{
+	const char *comma = "";
+
+	for (size_t i = 0; i < CONF_SECTION_NONE; i++) {
+		if (!(sections & 1U << i))
+			continue;
+		append(text, "%s[%s%s]", comma, conf_section_to_string((enum conf_section)i),
+		       i == CONF_SECTION_DAEMON ? "" : " NAME");
+		comma = ", ";
+	}
+}
+
+void conf_suggest_key(enum conf_section section, const char *name, char *text)
+{
+	const struct conf_key *nearest = nearest_key(section, name);
+	const char *comma = "known are ";
+	unsigned elsewhere = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < conf_n_keys; i++)
+		if (strcmp(conf_keys[i].name, name) == 0)
+			elsewhere |= conf_keys[i].sections;
+	if (elsewhere) {
+		append(text, "%s= belongs in ", name);
+		append_sections(text, elsewhere);
+	} else if (nearest) {
+		append(text, "did you mean %s=?", nearest->name);
+	} else {
+		for (size_t i = 0; i < conf_n_keys; i++) {
+			if (!(conf_keys[i].sections & 1U << section))
+				continue;
+			append(text, "%s%s=", comma, conf_keys[i].name);
+			comma = ", ";
+		}
+	}
+}
+
+void conf_suggest_section(const char *name, char *text)
+{
+	const char *nearest = NULL;
+	size_t best = SIZE_MAX;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < CONF_SECTION_NONE; i++)
+		if (is_nearer(name, conf_section_to_string((enum conf_section)i), &best))
+			nearest = conf_section_to_string((enum conf_section)i);
+	if (nearest) {
+		append(text, "did you mean [%s]?", nearest);
+	} else {
+		append(text, "known are ");
+		append_sections(text, ~0U);
+	}
+}

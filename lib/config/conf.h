@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * conf: configuration files to policies, by inih.
+ *
+ * inih alone cuts long lines, swallows junk and knows no line numbers (Debian's build); so it is
+ * fed by a line reader of ours that counts lines and refuses what is malformed.  All mistakes of
+ * all files are collected, each with its place; a configuration with mistakes changes nothing.
+ * The format is reckond.conf(5).
+ */
+#pragma once
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "lib/config/policy.h"
+#include "lib/sys/cgroup.h"
+
+/* Longer lines are a mistake (but comments may be as long as they like). */
+#define CONF_LINE_MAX 1024
+/* Larger files are a mistake. */
+#define CONF_FILE_MAX MIB
+/* More are counted, and not kept. */
+#define CONF_MESSAGES_MAX 100
+
+/* Of a policy or rule.  inih keeps 49 bytes of a section: "Protect " and this fit. */
+#define CONF_NAME_MAX 40
+
+struct conf_message {
+	char *file;
+	unsigned line; /* 0: the file as a whole */
+	bool warning;  /* can never match, repeated, ...: said, but no mistake */
+	char *text;    /* what is wrong, and what was meant; printable ASCII, one line */
+};
+
+struct conf_messages {
+	struct conf_message *items;
+	size_t n;
+	size_t n_errors; /* with those that are not kept; likewise the next */
+	size_t n_warnings;
+	size_t n_left_out; /* not kept */
+};
+
+/* For conf and its caller: put in its place, files as they come, lines in order.  0 or -ENOMEM. */
+__attribute__((format(printf, 5, 0))) int conf_messages_addv(struct conf_messages *messages,
+							     const char *file, unsigned line,
+							     bool warning, const char *format,
+							     va_list ap);
+__attribute__((format(printf, 5, 6))) int conf_messages_add(struct conf_messages *messages,
+							    const char *file, unsigned line,
+							    bool warning, const char *format, ...);
+void conf_messages_done(struct conf_messages *messages);
+
+/* "FILE:LINE: [warning: ]text" and a newline; without ":LINE" for the file as a whole. */
+void conf_message_print(const struct conf_message *message, FILE *stream);
+
+/*
+ * Reads the given files (absolute or relative to the working directory), in that order, later
+ * ones over earlier ones, starting from the built-in defaults.  Returns 0 with *ret set if there
+ * was no mistake, 1 if there were some (*ret is not set; *messages says which), or -errno
+ * (-ENOMEM).  Warnings may come with 0.  *messages must be initialised ({}) and is added to.  Asks
+ * NSS for user names.
+ */
+int conf_load(const char *const *files, size_t n_files, struct policy_set *ret,
+	      struct conf_messages *messages);
+
+/*
+ * The same for a start, where doing without protection is worse than doing with less than was
+ * written: *ret is set in any case but -ENOMEM.  0, or 1 if there were errors; each policy or rule
+ * that is not used as it is written, and a dry run for want of knowing better, is an error more.
+ * What is made of a section with errors never makes a process a victim that is none as written, but
+ * for the built-in policies, of which no error takes anything away (conf-lenient.c).
+ */
+int conf_load_lenient(const char *const *files, size_t n_files, struct policy_set *ret,
+		      struct conf_messages *messages);
+
+/*
+ * Warns of a Scope= that is not there now: it may come later, as the slice of a user does, or be a
+ * mistake.  cgroups: of the machine on which the configuration is to be used.  0 or -ENOMEM.
+ */
+int conf_check_scope(const struct policy_set *set, const struct cgroup_fs *cgroups,
+		     struct conf_messages *messages);
+
+/*
+ * The files to read, in order.  With file: that one and file.d / *.conf, sorted by name.  Without:
+ * the first of {etc,run,usr/lib}/reckond/reckond.conf that exists (none is fine), and the drop-ins
+ * reckond.conf.d / *.conf of all three, sorted by name, where /etc masks /run masks /usr/lib, and a
+ * symlink to /dev/null or an empty file masks altogether (systemd's order).  All of the second
+ * form is looked up below root_prefix ("" for the real root, a fixture in tests).  *ret is an
+ * array of n strings, freed by conf_files_free().  -EACCES and the like where a directory of
+ * drop-ins cannot be listed.
+ */
+int conf_find_files(const char *file, const char *root_prefix, char ***ret, size_t *ret_n);
+char **conf_files_free(char **files, size_t n);

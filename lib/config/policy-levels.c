@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * policy-levels: the conditions on levels, of memory and of swap; see policy.h.
+ *
+ * A shortage of swap alone is none of memory: where there is no swap (or none any more, after
+ * swapoff(8)), it counts as used up only for a policy that names memory too.
+ */
+#include "lib/config/policy.h"
+
+/* What is killed while more than this is available frees memory that nothing was short of, and so
+ * it goes on from one to the next. */
+#define FLOOR_SHARE 2
+
+uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total)
+{
+	uint64_t bytes;
+
+	if (!line->set)
+		return 0;
+	if (line->is_size)
+		return line->bytes;
+	bytes = (uint64_t)((__uint128_t)total * line->permyriad / PERMYRIAD);
+	return line->cap > 0 ? min_u64(bytes, line->cap) : bytes;
+}
+
+bool policy_line_is_all(const struct policy_line *line)
+{
+	return line->set && !line->is_size && line->permyriad == PERMYRIAD && line->cap == 0;
+}
+
+bool policy_has_floor(const struct policy *policy)
+{
+	bool is_shown = policy_waits_for_pressure(policy) || policy->thrashing > 0;
+
+	if (policy->action < POLICY_ACTION_TERMINATE ||
+	    policy_line_is_all(&policy->memory_available))
+		return false;
+	if (policy->memory_available.set)
+		return !is_shown;
+	return policy->swap_free.set;
+}
+
+uint64_t policy_floor_bytes(uint64_t total)
+{
+	return total / FLOOR_SHARE;
+}
+
+uint64_t policy_memory_headroom(const struct policy *policy, const struct memory_reading *memory)
+{
+	uint64_t line = UINT64_MAX;
+
+	if (policy->memory_available.set)
+		line = policy_line_bytes(&policy->memory_available, memory->total);
+	if (policy_has_floor(policy))
+		line = min_u64(line, policy_floor_bytes(memory->total));
+	return sub_u64(memory->available, line);
+}
+
+uint64_t policy_swap_headroom(const struct policy *policy, const struct memory_reading *memory)
+{
+	if (!policy->swap_free.set)
+		return 0;
+	if (memory->swap_total == 0)
+		return policy->memory_available.set ? 0 : UINT64_MAX;
+	return sub_u64(memory->swap_free,
+		       policy_line_bytes(&policy->swap_free, memory->swap_total));
+}
+
+bool policy_levels_hold(const struct policy *policy, const struct memory_reading *memory)
+{
+	return policy_memory_headroom(policy, memory) == 0 &&
+	       policy_swap_headroom(policy, memory) == 0;
+}

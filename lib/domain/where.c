@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* where: the account, and its words; see the header. */
+#include "lib/domain/where.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/format.h"
+#include "lib/domain/worth.h"
+
+static const struct {
+	const char *name, *text;
+} kinds[_WHERE_MAX] = {
+	[WHERE_PROCESSES] = { "processes", "anonymous memory and page tables of processes" },
+	[WHERE_TMPFS] = { "tmpfs", "tmpfs" },
+	[WHERE_MEMFDS] = { "memfds", "memfds held by a descriptor" },
+	[WHERE_SYSV] = { "sysv", "System V shared memory, not attached" },
+	[WHERE_SHMEM] = { "shmem", "other shared memory" },
+	[WHERE_SLAB] = { "slab", "kernel slab, unreclaimable" },
+	[WHERE_HUGETLB] = { "hugetlb", "the pool of huge pages" },
+	[WHERE_KERNEL_STACK] = { "kernel_stack", "kernel stacks" },
+	[WHERE_PERCPU] = { "percpu", "per-CPU memory of the kernel" },
+	[WHERE_ZRAM] = { "zram", "compressed swap (zram)" },
+	[WHERE_UNACCOUNTED] = { "unaccounted", "in no process, e.g. pipe and socket buffers" },
+};
+
+const char *where_kind_to_string(enum where_kind kind)
+{
+	return kinds[kind].name;
+}
+
+/* Sorted in: largest first. */
+static void add_row(struct where_account *a, const struct where_row *row)
+{
+	unsigned i = a->n_rows;
+
+	if (row->bytes == 0 || a->n_rows == WHERE_ROWS_MAX)
+		return;
+	for (; i > 0 && a->rows[i - 1].bytes < row->bytes; i--)
+		a->rows[i] = a->rows[i - 1];
+	a->rows[i] = *row;
+	a->rows[i].text = kinds[row->kind].text;
+	a->n_rows++;
+}
+
+static void add(struct where_account *a, enum where_kind kind, uint64_t bytes,
+		const struct where_holder *holder)
+{
+	struct where_row row = { .kind = kind, .bytes = bytes };
+
+	if (holder && holder->pid != 0) {
+		row.pid = holder->pid;
+		memcpy(row.comm, holder->comm, sizeof(row.comm));
+	}
+	add_row(a, &row);
+}
+
+/* Parts of Shmem, in the order in which they are sure; what is swapped out is in the parts too, so
+ * the rest is never negative, and may be too low. */
+static void add_shmem(struct where_account *a, uint64_t shmem, const struct where_survey *survey)
+{
+	if (survey) {
+		for (unsigned i = 0; i < survey->n_tmpfs; i++) {
+			struct where_row row = { .kind = WHERE_TMPFS,
+						 .bytes = survey->tmpfs[i].bytes };
+
+			memcpy(row.path, survey->tmpfs[i].path, sizeof(row.path));
+			add_row(a, &row);
+		}
+		add(a, WHERE_MEMFDS, survey->memfds.bytes, &survey->memfds);
+		add(a, WHERE_SYSV, survey->sysv_bytes, NULL);
+		shmem = sub_u64(shmem, survey->tmpfs_bytes);
+		shmem = sub_u64(shmem, survey->memfds.bytes);
+		shmem = sub_u64(shmem, survey->sysv_bytes);
+	}
+	add(a, WHERE_SHMEM, shmem, NULL);
+}
+
+uint64_t where_held(const struct where_survey *survey, const struct memory_counters *c,
+		    uint64_t mapped_shmem, const struct where_holder **ret_holder)
+{
+	uint64_t shmem = sub_u64(worth_unowned_shmem(c, mapped_shmem),
+				 add_u64(survey->tmpfs_bytes, survey->sysv_bytes));
+	uint64_t memfds = min_u64(survey->memfds.bytes, shmem);
+	uint64_t pipes = min_u64(survey->pipes.bytes, worth_unaccounted(c));
+
+	if (survey->is_partial && memfds < shmem / 4 * 3)
+		memfds = 0;
+	*ret_holder = memfds > pipes ? &survey->memfds : &survey->pipes;
+	return max_u64(memfds, pipes);
+}
+
+void where_account(const struct memory_counters *c, const struct where_survey *survey,
+		   struct where_account *ret)
+{
+	bool has_pipes = survey && survey->pipes.n >= WHERE_PIPES_MIN;
+
+	*ret = (struct where_account){
+		.total = c->total,
+		.is_surveyed = survey != NULL,
+		.is_partial = survey && survey->is_partial,
+	};
+	add(ret, WHERE_PROCESSES, add_u64(c->anon, c->page_tables), NULL);
+	add_shmem(ret, c->shmem, survey);
+	add(ret, WHERE_SLAB, c->slab_unreclaimable, NULL);
+	add(ret, WHERE_HUGETLB, c->hugetlb, NULL);
+	add(ret, WHERE_KERNEL_STACK, c->kernel_stack, NULL);
+	add(ret, WHERE_PERCPU, c->percpu, NULL);
+	add(ret, WHERE_ZRAM, c->zram_used, NULL);
+	add(ret, WHERE_UNACCOUNTED, worth_unaccounted(c), has_pipes ? &survey->pipes : NULL);
+	while (ret->n_rows > 1 && ret->rows[ret->n_rows - 1].bytes < c->total / WHERE_ROW_SHARE)
+		ret->n_rows--;
+}
+
+static uint64_t bytes_of(const struct where_account *a, const struct where_row *like)
+{
+	for (unsigned i = 0; i < a->n_rows; i++)
+		if (a->rows[i].kind == like->kind && strcmp(a->rows[i].path, like->path) == 0)
+			return a->rows[i].bytes;
+	return 0;
+}
+
+/* Are there rows in a that differ much in b? */
+static bool differs(const struct where_account *a, const struct where_account *b)
+{
+	for (unsigned i = 0; i < a->n_rows; i++) {
+		uint64_t x = a->rows[i].bytes, y = bytes_of(b, &a->rows[i]);
+
+		if (sub_u64(x, y) + sub_u64(y, x) >= max_u64(1, a->total / WHERE_CHANGE_SHARE))
+			return true;
+	}
+	return false;
+}
+
+bool where_has_changed(const struct where_account *before, const struct where_account *now)
+{
+	if (before->n_rows == 0 || now->n_rows == 0)
+		return before->n_rows != now->n_rows;
+	return bytes_of(before, &now->rows[0]) == 0 ||
+	       (before->is_surveyed == now->is_surveyed &&
+		(differs(before, now) || differs(now, before)));
+}
+
+const char *where_row_text(const struct where_row *row, char buf[static WHERE_ROW_SIZE])
+{
+	char path[WHERE_PATH_MAX], comm[16];
+	int n = snprintf(buf, WHERE_ROW_SIZE, "%s%s%s", row->text, *row->path ? " " : "",
+			 format_foreign(row->path, path, sizeof(path)));
+
+	if (row->pid != 0 && n > 0 && n < WHERE_ROW_SIZE)
+		snprintf(buf + n, WHERE_ROW_SIZE - (size_t)n, "; %s %s (pid %d)",
+			 row->kind == WHERE_MEMFDS ? "by" : "likely held by",
+			 format_foreign(row->comm, comm, sizeof(comm)), row->pid);
+	return buf;
+}
+
+const char *where_line(const struct where_account *account, char *buf, size_t size)
+{
+	size_t used = 0;
+
+	buf[0] = '\0';
+	for (unsigned i = 0; i < account->n_rows && i < WHERE_LINE_ROWS && used < size; i++) {
+		char bytes[FORMAT_BYTES_SIZE], text[WHERE_ROW_SIZE];
+
+		used += (size_t)snprintf(buf + used, size - used, "%s%s %s", i > 0 ? ", " : "",
+					 format_bytes(account->rows[i].bytes, bytes),
+					 where_row_text(&account->rows[i], text));
+	}
+	if (account->n_rows == 0)
+		snprintf(buf, size, "not known");
+	return buf;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * where: where memory is that no kill frees, for people: an account of the machine.
+ *
+ * where_survey() reads what /proc/meminfo does not tell: which tmpfs holds how much, and which
+ * processes hold memfds and pipes by a descriptor, and how much shared memory small processes map.
+ * It may block (a path through a file system that hangs), so it is for a thread that nothing waits
+ * for. Only file systems that mountinfo calls tmpfs are asked, and those of other mount namespaces
+ * are not seen.  where_account() is pure: with the machine's counters it makes rows of it, largest
+ * first.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "lib/base/util.h"
+#include "lib/sys/memory.h"
+
+#define WHERE_TMPFS_MAX 5
+#define WHERE_PATH_MAX	128
+/* A process that alone has both ends of so many pipes is named. */
+#define WHERE_PIPES_MIN 64
+
+struct where_tmpfs {
+	char path[WHERE_PATH_MAX]; /* the mount point; what is longer is cut */
+	uint64_t bytes;		   /* in memory or swapped out */
+};
+
+/* The process that holds most of a kind. */
+struct where_holder {
+	pid_t pid; /* 0: none */
+	char comm[16];
+	uint64_t bytes; /* of memfds: each counts once in a process; of pipes: what is in them */
+	unsigned n;	/* of pipes: those of which it has both ends */
+};
+
+struct where_survey {
+	struct where_tmpfs tmpfs[WHERE_TMPFS_MAX]; /* the largest, largest first */
+	unsigned n_tmpfs;
+	uint64_t tmpfs_bytes; /* of all */
+	struct where_holder memfds, pipes;
+	uint64_t sysv_bytes; /* of System V segments to which no process is attached */
+	/* Shared memory of the processes that map less than WHERE_MAPPED_SMALL; what several map
+	 * counts with each. */
+	uint64_t small_mapped_bytes;
+	bool is_partial; /* a limit was reached, or something could not be read */
+};
+
+#define WHERE_MAPPED_SMALL (16 * MIB)
+
+/* Limits of one survey. */
+#define WHERE_MOUNTINFO_BYTES (1 * MIB)
+#define WHERE_PROCESSES_MAX   20000U
+#define WHERE_LINKS_MAX	      200000U
+
+/* Of one process so many pipes and memfds are told apart; one that has more is counted low. */
+#define WHERE_INODES_MAX 4096
+/* Distinct mounts of tmpfs: what is mounted twice counts once. */
+#define WHERE_DEVICES_MAX 256
+
+/* Too large for a small stack; of one survey at a time. */
+struct where_scratch {
+	dev_t devices[WHERE_DEVICES_MAX];
+	uint64_t pipes[WHERE_INODES_MAX],
+		memfds[WHERE_INODES_MAX]; /* of the process that is read */
+};
+
+/* proc_fd: a proc file system; root_fd: the directory "/" of the mount points in its
+ * self/mountinfo.  Ends early, and partial, when now() has reached the deadline. */
+void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
+		  struct where_scratch *scratch, struct where_survey *ret);
+
+enum where_kind {
+	WHERE_PROCESSES, /* anonymous memory and page tables of processes */
+	WHERE_TMPFS,
+	WHERE_MEMFDS,
+	WHERE_SYSV,
+	WHERE_SHMEM, /* the rest of Shmem, of which processes map some */
+	WHERE_SLAB,  /* unreclaimable */
+	WHERE_HUGETLB,
+	WHERE_KERNEL_STACK,
+	WHERE_PERCPU,
+	WHERE_ZRAM,
+	WHERE_UNACCOUNTED,
+	_WHERE_MAX,
+};
+/* For programs: "page_tables". */
+const char *where_kind_to_string(enum where_kind kind);
+
+struct where_row {
+	enum where_kind kind;
+	uint64_t bytes;
+	const char *text;	   /* for people */
+	char path[WHERE_PATH_MAX]; /* of a tmpfs; else "" */
+	pid_t pid;		   /* that is likely to hold it; 0: not known */
+	char comm[16];
+};
+
+#define WHERE_ROWS_MAX (_WHERE_MAX + WHERE_TMPFS_MAX)
+
+struct where_account {
+	struct where_row rows[WHERE_ROWS_MAX]; /* largest first */
+	unsigned n_rows;
+	uint64_t total;	  /* of memory */
+	bool is_surveyed; /* else: of /proc/meminfo alone */
+	bool is_partial;
+};
+
+/*
+ * What the death of *ret_holder alone would free of what it holds by descriptors; 0: nothing, or
+ * that is not known.  A memfd can be mapped by others, which keep it then: so no more than the
+ * shared memory that no process maps and that lies on no tmpfs (a compositor has descriptors of the
+ * buffers of all its clients).  Where the survey is partial, a tmpfs may be missing from it: then
+ * only if that is nearly all of it.  mapped_shmem: as for worth_unowned().
+ */
+uint64_t where_held(const struct where_survey *survey, const struct memory_counters *counters,
+		    uint64_t mapped_shmem, const struct where_holder **ret_holder);
+
+/* survey: NULL if there is none.  What is less than a 256th of memory is left out, but for the
+ * largest. */
+#define WHERE_ROW_SHARE 256
+void where_account(const struct memory_counters *counters, const struct where_survey *survey,
+		   struct where_account *ret);
+
+/* Is it worth another report?  If a kind (of tmpfs: one mount point) has changed by an eighth of
+ * memory, or the largest row is another. */
+#define WHERE_CHANGE_SHARE 8
+bool where_has_changed(const struct where_account *before, const struct where_account *now);
+
+/* "tmpfs /dev/shm", "not accounted for by any process, e.g. pipe and socket buffers; likely held by
+ * x (pid 7)".  For a terminal or a log.  Returns buf. */
+#define WHERE_ROW_SIZE 320
+const char *where_row_text(const struct where_row *row, char buf[static WHERE_ROW_SIZE]);
+
+/* "850 MiB in tmpfs /tmp, 60 MiB in ...", the largest rows, in one line.  Returns buf. */
+#define WHERE_LINE_ROWS 5
+const char *where_line(const struct where_account *account, char *buf, size_t size);

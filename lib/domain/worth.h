@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * worth: how much a victim has to free at least, so that no process is killed in vain.
+ *
+ * Three things raise the minimum.  Consecutive kills that freed little of what was expected: after
+ * two of them a victim must free a good part of what is missing, and after three that together
+ * freed little (a spree) it must promise far more than each of those.  And a shortage that no
+ * process causes: if nearly all that was taken since watch began is held by none of them (tmpfs,
+ * pipe buffers, slab), killing one that is small beside that gives no more than a moment.
+ *
+ * Pure.  Below the minimum there is no candidate (victim_request.min_victim); where none reaches
+ * it, the daemon is stuck and kills nothing.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/base/util.h"
+#include "lib/config/policy.h"
+#include "lib/sys/memory.h"
+
+/* A kill was ineffective if it freed less than this share of what was expected; three in a row are
+ * a spree if that holds for their sums. */
+#define WORTH_EFFECTIVE_SHARE 4
+/* From so many ineffective kills in a row on, what is missing counts, by this share. */
+#define WORTH_INEFFECTIVE_MAX 2
+#define WORTH_MISSING_SHARE   4
+#define WORTH_SPREE	      3
+/* After a spree a victim has to promise so many times the most that a kill of it promised. */
+#define WORTH_SPREE_FACTOR 2
+
+/* What no process holds explains a shortage if it makes up so much of the fall of available memory
+ * (of four quarters), and if that is no trifle. */
+#define WORTH_UNOWNED_QUARTERS 3
+#define WORTH_FALL_SHARE       16
+/* A victim has to free this share of it then. */
+#define WORTH_UNOWNED_SHARE 2
+
+/* Where MinVictim= is not set. */
+#define WORTH_MIN_BYTES (4 * MIB)
+#define WORTH_MIN_SHARE 1024
+
+struct worth_kill {
+	uint64_t expected;
+	uint64_t freed;
+};
+
+/* All zeros: nothing has been killed. */
+struct worth {
+	struct worth_kill kills[WORTH_SPREE]; /* consecutive and ineffective; a ring */
+	unsigned n_kills;		      /* of those, ever written: all, not only the ring */
+};
+
+/*
+ * Does what was freed tell whether a kill was effective?  n_sharers processes were killed with the
+ * victim that have its memory, and n_left that may have it, too, were not: then it is freed only
+ * with the last of them.  Where no sharer is known, those that were not looked at are no reason.
+ */
+bool worth_is_conclusive(unsigned n_sharers, unsigned n_left);
+
+/* A kill is over. */
+void worth_note(struct worth *worth, uint64_t expected, uint64_t freed);
+/* Memory has recovered. */
+void worth_reset(struct worth *worth);
+/* Three in a row were in vain. */
+bool worth_is_spree(const struct worth *worth);
+
+/* What is held, by processes and by none, at one time. */
+struct worth_holdings {
+	uint64_t available; /* and swap that is free */
+	uint64_t unowned;   /* in no process's memory */
+};
+
+/* By what /proc/meminfo says; mapped_shmem: shared memory, tmpfs and locked files that processes
+ * map.  What is mapped by several processes counts as often there, so the result is rather too low.
+ */
+uint64_t worth_unowned(const struct memory_counters *counters, uint64_t mapped_shmem);
+
+/* Of that, shared memory and files on a tmpfs. */
+uint64_t worth_unowned_shmem(const struct memory_counters *counters, uint64_t mapped_shmem);
+
+/* What the machine holds that no line of /proc/meminfo names: buffers of pipes and sockets, memory
+ * of drivers. */
+uint64_t worth_unaccounted(const struct memory_counters *counters);
+
+/* By how much what no process holds has grown, if that explains the fall of available memory;
+ * else 0. */
+uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct worth_holdings *now,
+			      uint64_t memory);
+
+/* MinVictim= in bytes on this machine. */
+uint64_t worth_min_victim(const struct policy_line *line, uint64_t memory);
+
+/* How much has to be freed until the policy does not hold any more; 0: not known (it goes by
+ * pressure alone). */
+uint64_t worth_missing(const struct policy *policy, const struct memory_reading *reading);
+
+/* What a victim has to free at least.  unowned_growth: as above. */
+uint64_t worth_minimum(const struct worth *worth, uint64_t min_victim, uint64_t missing,
+		       uint64_t unowned_growth);

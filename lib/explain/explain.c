@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* explain: see the header. */
+#include "lib/explain/explain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/format.h"
+
+const char *explain_command(const struct census_process *process,
+			    char buf[static EXPLAIN_COMMAND_SIZE])
+{
+	return process->comm[0] ? format_foreign(process->comm, buf, EXPLAIN_COMMAND_SIZE)
+				: "(no name)";
+}
+
+const char *explain_name(const struct outlook *o, const struct census_process *process,
+			 char buf[static EXPLAIN_NAME_SIZE])
+{
+	const char *user = outlook_user(o, process->uid);
+	char command[EXPLAIN_COMMAND_SIZE];
+
+	snprintf(buf, EXPLAIN_NAME_SIZE, "%s (pid %d%s%s)", explain_command(process, command),
+		 process->pid, user ? ", user " : "", user ? user : "");
+	return buf;
+}
+
+/* By a rule, or by its oom_score_adj. */
+static void explain_reluctance(const struct census_process *process, struct explanation *e)
+{
+	const char *text = eligibility_to_string(ELIGIBILITY_RELUCTANT);
+	char name[256];
+
+	if (process->oom_score_adj < ELIGIBILITY_RELUCTANT_ADJ)
+		snprintf(e->text, sizeof(e->text), "%s (its oom_score_adj is %d)", text,
+			 process->oom_score_adj);
+	else
+		snprintf(e->text, sizeof(e->text), "%s (built-in rule %s)", text,
+			 format_foreign(process->protected_by->name, name, sizeof(name)));
+}
+
+static void explain_exclusion(const struct outlook *o, struct explanation *e)
+{
+	const struct rule *rule = e->process->protected_by;
+	char name[256];
+
+	if (explain_is_protected(e->exclusion))
+		snprintf(e->text, sizeof(e->text), "protected by the %srule %s",
+			 rule->builtin ? "built-in " : "",
+			 format_foreign(rule->name, name, sizeof(name)));
+	else if (e->exclusion == ELIGIBILITY_RELUCTANT)
+		explain_reluctance(e->process, e);
+	else if (e->exclusion == ELIGIBILITY_OUTSIDE_SUBTREE)
+		snprintf(e->text, sizeof(e->text), "outside the scope %s",
+			 format_foreign(o->policies->scope, name, sizeof(name)));
+	else if (e->exclusion == ELIGIBILITY_SELF)
+		snprintf(e->text, sizeof(e->text), "this is %s itself", o->self_name);
+	else
+		snprintf(e->text, sizeof(e->text), "%s", eligibility_to_string(e->exclusion));
+}
+
+/* "cgroup /user.slice/a.scope (3 processes)" */
+#define GROUP_SIZE 320
+static const char *name_group(const struct outlook *o, char buf[static GROUP_SIZE])
+{
+	char path[CGROUP_PATH_MAX], foreign[256];
+
+	snprintf(path, sizeof(path), "%.*s", (int)o->group.length, o->group.path);
+	snprintf(buf, GROUP_SIZE, "cgroup %s (%u process%s)",
+		 format_foreign(path, foreign, sizeof(foreign)), o->group.n_processes,
+		 o->group.n_processes == 1 ? "" : "es");
+	return buf;
+}
+
+static void explain_victim(const struct outlook *o, struct explanation *e)
+{
+	const struct victim_candidate *victim = outlook_victim(o);
+	char name[EXPLAIN_NAME_SIZE];
+
+	if (victim->cgroup)
+		snprintf(e->text, sizeof(e->text), "no other cgroup ranks higher");
+	else if (outlook_is_of_cgroups(o) && e->process == victim->process)
+		snprintf(e->text, sizeof(e->text), "no cgroup ranks higher");
+	else if (o->n_siblings > 0 || o->group.is_repeated)
+		snprintf(e->text, sizeof(e->text), "repeated kills %s have not freed enough memory",
+			 o->group.is_repeated ? "in its cgroup" : "of its name and parent");
+	else if (e->process == victim->process)
+		snprintf(e->text, sizeof(e->text), "no process ranks higher");
+	else
+		snprintf(e->text, sizeof(e->text), "%s ranks highest, and %s",
+			 explain_name(o, victim->process, name),
+			 o->group.length > 0 ? "memory.oom.group is set"
+					     : "most of its memory is shared with this one");
+}
+
+/* Of a process whose cgroup is ranked, its cgroup. */
+static enum passover_verdict avoided_for(const struct outlook *o, const struct explanation *e)
+{
+	const struct victim_candidate *avoided = &o->result.avoided;
+
+	if (e->exclusion != ELIGIBILITY_ELIGIBLE || e->would_go)
+		return PASSOVER_NOT;
+	if (!outlook_is_by_cgroup(o, e->process) || e->candidate.cgroup)
+		return outlook_avoided(o, &e->candidate);
+	return avoided->node && avoided->cgroup && census_cgroup_of(e->process) == avoided->cgroup
+		       ? outlook_avoided(o, avoided)
+		       : PASSOVER_NOT;
+}
+
+static const char *why_avoided(enum passover_verdict verdict)
+{
+	return verdict == PASSOVER_KIND ? "killing a similar one freed little"
+					: "the last try to kill it failed";
+}
+
+static void explain_rank(const struct outlook *o, struct explanation *e)
+{
+	const struct victim_candidate *victim = outlook_victim(o);
+	enum passover_verdict avoided = avoided_for(o, e);
+	char name[EXPLAIN_NAME_SIZE], group[GROUP_SIZE];
+
+	if (e->rank == 0)
+		snprintf(e->text, sizeof(e->text),
+			 "the policy kills whole cgroups, and its own is not eligible as a whole");
+	else if (!victim)
+		snprintf(e->text, sizeof(e->text), "no process could be chosen");
+	else if (avoided != PASSOVER_NOT)
+		snprintf(e->text, sizeof(e->text), "%s is higher than that of %s, but %s",
+			 outlook_is_by_cgroup(o, e->process) ? "the score of its cgroup"
+							     : "its score",
+			 victim->cgroup ? name_group(o, group)
+					: explain_name(o, victim->process, name),
+			 why_avoided(avoided));
+	else if (victim->cgroup)
+		snprintf(e->text, sizeof(e->text), "%s ranks higher", name_group(o, group));
+	else if (e->candidate.verdict == VICTIM_UNDECIDED)
+		snprintf(e->text, sizeof(e->text), "%s seems to rank higher",
+			 explain_name(o, victim->process, name));
+	else
+		snprintf(e->text, sizeof(e->text), "%s ranks higher",
+			 explain_name(o, victim->process, name));
+}
+
+int explain_process(struct outlook *o, pid_t pid, struct explanation *ret)
+{
+	struct explanation e = { .process = census_find(o->census, pid) };
+	int r;
+
+	if (!e.process)
+		return PROC_GONE;
+	e.exclusion = victim_exclusion(o->census, e.process, &o->request);
+	r = outlook_candidate(o, e.process, &e.candidate, &e.rank);
+	if (r != 0)
+		return r;
+	e.would_go = outlook_goes(o, e.process);
+	if (e.would_go && outlook_is_of_cgroups(o))
+		e.rank = 1; /* be it in a cgroup below that */
+	if (e.would_go) {
+		explain_victim(o, &e);
+	} else if (e.exclusion == ELIGIBILITY_ELIGIBLE) {
+		explain_rank(o, &e);
+	} else {
+		explain_exclusion(o, &e);
+		e.rank = 0;
+	}
+	*ret = e;
+	return 0;
+}
+
+static void explain_weight(const struct outlook *o, struct explanation *e)
+{
+	const struct victim_candidate *c = &e->candidate;
+	char counts[FORMAT_BYTES_SIZE], adj[32] = "", ranked_by[32] = "";
+
+	if (!c->cgroup)
+		snprintf(adj, sizeof(adj), "oom_score_adj %d, ", c->process->oom_score_adj);
+	if (o->request.rank_by != POLICY_RANK_BY_FOOTPRINT)
+		snprintf(ranked_by, sizeof(ranked_by), ", ranked by %s",
+			 policy_rank_by_to_string(o->request.rank_by));
+	snprintf(e->text, sizeof(e->text), "its score is %s (%sweight %.3g%s)",
+		 format_bytes(c->estimate, counts), adj, outlook_weight(c), ranked_by);
+}
+
+static void explain_stay(const struct outlook *o, struct explanation *e)
+{
+	enum passover_verdict avoided = avoided_for(o, e);
+
+	if (e->exclusion != ELIGIBILITY_ELIGIBLE)
+		explain_exclusion(o, e);
+	else if (avoided != PASSOVER_NOT)
+		snprintf(e->text, sizeof(e->text), "%s", why_avoided(avoided));
+	else if (outlook_is_by_cgroup(o, e->process) && !e->candidate.cgroup)
+		snprintf(e->text, sizeof(e->text),
+			 "the policy kills whole cgroups, and its own is not eligible as a whole");
+	else
+		explain_weight(o, e);
+}
+
+struct staying {
+	const struct outlook *outlook;
+	struct explanation *kept; /* the largest first */
+	size_t n;
+};
+
+/* Of equals, the one that came first stays before. */
+static void keep(struct staying *s, const struct explanation *e)
+{
+	uint64_t size = proc_reclaimable(&e->candidate.memory);
+	size_t i = s->n < EXPLAIN_STAYING_MAX ? s->n++ : EXPLAIN_STAYING_MAX - 1;
+
+	if (i == EXPLAIN_STAYING_MAX - 1 && s->kept[i].process &&
+	    proc_reclaimable(&s->kept[i].candidate.memory) >= size)
+		return;
+	for (; i > 0 && proc_reclaimable(&s->kept[i - 1].candidate.memory) < size; i--)
+		s->kept[i] = s->kept[i - 1];
+	s->kept[i] = *e;
+}
+
+static void keep_if_larger(struct staying *s, const struct explanation *e)
+{
+	const struct victim_candidate *victim = outlook_victim(s->outlook);
+
+	if (proc_reclaimable(&e->candidate.memory) > proc_reclaimable(&victim->memory) ||
+	    avoided_for(s->outlook, e) != PASSOVER_NOT)
+		keep(s, e);
+}
+
+/* A cgroup that is ranked stands for all in it. */
+static bool is_in_ranked(const struct outlook *o, const struct census_process *process)
+{
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
+
+	if (!outlook_is_of_cgroups(o) || !cgroup)
+		return false;
+	for (unsigned i = 0; i < o->result.n_ranked; i++)
+		if (o->result.ranked[i].cgroup == cgroup ||
+		    o->result.ranked[i].node == &process->node)
+			return true;
+	return o->result.n_ranked == VICTIM_RANKED_MAX || cgroup == o->result.avoided.cgroup;
+}
+
+static void find_staying_processes(struct staying *s)
+{
+	const struct outlook *o = s->outlook;
+	const struct census_process *process;
+
+	census_for_each(o->census, process) {
+		struct explanation e = { .process = process };
+
+		if (process->kthread || outlook_goes(o, process))
+			continue;
+		e.exclusion = victim_exclusion(o->census, process, &o->request);
+		if (e.exclusion == ELIGIBILITY_ELIGIBLE && is_in_ranked(o, process))
+			continue;
+		outlook_known(o, process, &e.candidate);
+		keep_if_larger(s, &e);
+	}
+}
+
+static struct explanation of_candidate(const struct victim_candidate *candidate)
+{
+	return (struct explanation){ .process = candidate->process, .candidate = *candidate };
+}
+
+static void find_staying_cgroups(struct staying *s)
+{
+	const struct victim_result *result = &s->outlook->result;
+
+	for (unsigned i = 1; outlook_is_of_cgroups(s->outlook) && i < result->n_ranked; i++) {
+		struct explanation e = of_candidate(&result->ranked[i]);
+
+		keep_if_larger(s, &e);
+	}
+}
+
+/* The one with the highest score of those that are skipped is named in any case. */
+static void keep_avoided(struct staying *s)
+{
+	const struct victim_candidate *avoided = &s->outlook->result.avoided;
+	struct explanation e = of_candidate(avoided);
+
+	if (!avoided->node)
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		if (s->kept[i].candidate.node == avoided->node)
+			return;
+	if (s->n == EXPLAIN_STAYING_MAX)
+		s->kept[--s->n] = (struct explanation){ 0 };
+	keep(s, &e);
+}
+
+size_t explain_staying(const struct outlook *o, struct explanation ret[static EXPLAIN_STAYING_MAX])
+{
+	struct staying s = { .outlook = o, .kept = ret };
+
+	memset(ret, 0, EXPLAIN_STAYING_MAX * sizeof(ret[0]));
+	if (!outlook_victim(o))
+		return 0;
+	find_staying_processes(&s);
+	find_staying_cgroups(&s);
+	keep_avoided(&s);
+	for (size_t i = 0; i < s.n; i++)
+		explain_stay(o, &ret[i]);
+	return s.n;
+}
+
+const char *explain_avoided(const struct outlook *o, const struct explanation *e)
+{
+	enum passover_verdict verdict = avoided_for(o, e);
+
+	return verdict == PASSOVER_KIND ? "kind" : verdict == PASSOVER_IN_A_ROW ? "failed" : NULL;
+}
+
+/* ", with all of cgroup /user.slice/a.scope (3 processes)", or nothing. */
+#define WITH_SIZE (GROUP_SIZE + 48)
+static const char *with_others(const struct outlook *o, char buf[static WITH_SIZE])
+{
+	char group[GROUP_SIZE];
+
+	buf[0] = '\0';
+	if (o->group.length > 0)
+		snprintf(buf, WITH_SIZE, ", with all of %s%s", name_group(o, group),
+			 o->group.is_repeated ? ", after repeated kills in it" : "");
+	else if (o->n_siblings > 0)
+		snprintf(buf, WITH_SIZE, ", with %u others of its name and parent", o->n_siblings);
+	else if (o->n_relatives > 0)
+		snprintf(buf, WITH_SIZE, ", with %u that share%s its memory", o->n_relatives,
+			 o->n_relatives == 1 ? "s" : "");
+	return buf;
+}
+
+/* Of the candidate, or of all that is killed with it. */
+static const char *size_of_all(const struct outlook *o, const struct victim_candidate *candidate,
+			       char buf[static FORMAT_INTERVAL_SIZE])
+{
+	struct interval size = o->group.length > 0 ? o->group.size : outlook_size(o, candidate);
+	unsigned n_relatives;
+
+	if (o->group.length == 0 && o->n_siblings > 0) {
+		size = outlook_size(o, outlook_victim(o));
+		size.lo = add_u64(size.lo, o->siblings_footprint);
+		size.hi = add_u64(size.hi, o->siblings_footprint);
+	}
+	if (o->group.length == 0 && o->n_siblings == 0 && o->n_relatives > 0)
+		size.lo = size.hi = outlook_frees(o, outlook_victim(o), &n_relatives);
+	return format_interval(size, buf);
+}
+
+const char *explain_answer_machine(const struct outlook *o, char buf[static EXPLAIN_ANSWER_SIZE])
+{
+	const struct victim_candidate *victim = outlook_victim(o);
+	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], others[WITH_SIZE], policy[64];
+	int n;
+
+	if (!o->policy)
+		n = snprintf(buf, EXPLAIN_ANSWER_SIZE,
+			     "No policy of this configuration kills; if one did, ");
+	else if (o->policy_holds)
+		n = snprintf(buf, EXPLAIN_ANSWER_SIZE, "The conditions of policy %s hold now: ",
+			     format_foreign(o->policy->name, policy, sizeof(policy)));
+	else
+		n = snprintf(buf, EXPLAIN_ANSWER_SIZE, "If memory ran out now, ");
+	if (victim)
+		snprintf(buf + n, EXPLAIN_ANSWER_SIZE - (size_t)n,
+			 "%s would be killed first%s; this would free %s.",
+			 explain_name(o, victim->process, name), with_others(o, others),
+			 size_of_all(o, victim, size));
+	else
+		snprintf(buf + n, EXPLAIN_ANSWER_SIZE - (size_t)n,
+			 "no %s would be killed: none is eligible and large enough.",
+			 outlook_is_of_cgroups(o) ? "cgroup" : "process");
+	return buf;
+}
+
+const char *explain_answer_process(const struct outlook *o, const struct explanation *e,
+				   char buf[static EXPLAIN_ANSWER_SIZE])
+{
+	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], others[WITH_SIZE];
+
+	explain_name(o, e->process, name);
+	if (e->would_go)
+		snprintf(buf, EXPLAIN_ANSWER_SIZE,
+			 "%s would be killed first%s: %s; this would free %s.", name,
+			 with_others(o, others), e->text, size_of_all(o, &e->candidate, size));
+	else if (e->rank > 0)
+		snprintf(buf, EXPLAIN_ANSWER_SIZE, "%s would not be killed first: %s.", name,
+			 e->text);
+	else
+		snprintf(buf, EXPLAIN_ANSWER_SIZE, "%s would not be killed: %s.", name, e->text);
+	return buf;
+}
+
+const char *explain_kept(const struct proc_memory *memory)
+{
+	if (memory->kept == 0)
+		return NULL;
+	if (memory->shmem < memory->kept / 16)
+		return "copy-on-write pages that it shares with other processes, "
+		       "or memory that is free already (MADV_FREE)";
+	if (add_u64(memory->anon, memory->swap) < memory->kept / 16)
+		return "shared memory that other processes map, or files on a tmpfs";
+	return "pages that it shares with other processes, or files on a tmpfs";
+}
+
+const char *explain_left_out(const struct explanation *e)
+{
+	if (e->exclusion == ELIGIBILITY_ELIGIBLE || e->would_go)
+		return e->rank == 0 ? "cgroup" : NULL;
+	return eligibility_to_key(e->exclusion);
+}

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* outlook: see the header. */
+#include "lib/explain/outlook.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/domain/worth.h"
+#include "lib/kill/kill-group.h"
+
+/* At most; of a process it is VICTIM_MAX_READS. */
+#define READS_MAX 512
+/* Re-reading at little cost, where the budget is less: some 1,000 processes. */
+#define REREAD_MIN_USEC (5 * USEC_PER_MSEC)
+
+static void find_policy(struct outlook *o)
+{
+	struct policy_reading reading = {
+		.memory = &o->memory,
+		.psi = o->psi,
+		.reclaim = o->reclaim,
+		.stalls_are_explained = o->stalls_are_explained,
+		.unswappable = o->unswappable,
+	};
+
+	for (size_t i = 0; i < o->policies->n_policies; i++) {
+		const struct policy *policy = &o->policies->policies[i];
+		bool holds = policy_holds(policy, &reading);
+
+		if (policy->action == POLICY_ACTION_WARN && holds && !o->warning)
+			o->warning = policy;
+		if (policy->action < POLICY_ACTION_TERMINATE)
+			continue;
+		if (!o->policy || (holds && !o->policy_holds) ||
+		    (holds && policy->action > o->policy->action)) {
+			o->policy = policy;
+			o->policy_holds = holds;
+		}
+	}
+}
+
+/* Of a cgroup everybody is read, which must not take long where the daemon is asked. */
+static int read_some(const struct census_process *process, struct victim_reading *ret,
+		     void *userdata)
+{
+	struct outlook *o = userdata;
+
+	if (o->n_reads == READS_MAX)
+		return VICTIM_READ_LATE;
+	o->n_reads++;
+	return reader_read(process, ret, &o->reader);
+}
+
+static int reread_some(struct census *census, struct census_process *process, void *userdata)
+{
+	struct outlook *o = userdata;
+
+	return reader_reread(census, process, &o->reader);
+}
+
+/* What the path of its cgroup has to begin with. */
+static bool is_in(const struct outlook_group *group, const struct census_process *process)
+{
+	const char *path = census_cgroup_path(process);
+
+	return strncmp(path, group->path, group->length) == 0 &&
+	       (path[group->length] == '\0' || path[group->length] == '/');
+}
+
+/* The rest of it is spared, or has nothing. */
+static bool would_be_signalled(const struct outlook *o, const struct census_process *process)
+{
+	enum eligibility e = victim_exclusion(o->census, process, &o->request);
+
+	return e != ELIGIBILITY_NO_MEMORY && !eligibility_is_spared(e, o->group.is_reluctant);
+}
+
+static void count_others(const struct outlook *o, const struct victim_candidate *victim,
+			 struct outlook_group *group)
+{
+	const struct census_process *process;
+
+	census_for_each(o->census, process) {
+		uint64_t footprint = proc_reclaimable(&process->memory);
+		struct interval size;
+
+		if (!is_in(group, process) || !would_be_signalled(o, process))
+			continue;
+		group->n_processes++;
+		if (victim->cgroup || process == victim->process)
+			continue; /* known as a whole, or by a newer reading */
+		size = accuracy_interval(o->accuracy, footprint, o->census->with_swap,
+					 process->n_threads);
+		group->footprint += footprint;
+		group->size.lo += size.lo;
+		group->size.hi += size.hi;
+	}
+}
+
+/* As company_gather() of the daemon finds it. */
+static size_t find_length(const struct outlook *o, const char *path)
+{
+	const char *scope = o->policies->scope, *own = o->own_cgroup ? o->own_cgroup : "/";
+
+	return o->result.ranked[0].cgroup || o->result.as_one == VICTIM_AS_CGROUP
+		       ? kill_group_find_whole(o->census->cgroups, path, scope, own)
+		       : kill_group_find_flagged(o->census->cgroups, path, scope, own);
+}
+
+/* Which cgroup goes with the first of the ranking; false: the first may not go, as its may not. */
+static bool find_group(struct outlook *o)
+{
+	const struct victim_candidate *victim = &o->result.ranked[0];
+	struct outlook_group *group = &o->group;
+
+	*group = (struct outlook_group){
+		.path = census_cgroup_path(victim->process),
+		.is_reluctant = victim_eligibility(o->census, victim->node, &o->request) ==
+				ELIGIBILITY_RELUCTANT,
+	};
+	if (outlook_is_of_cgroups(o) && !victim->cgroup)
+		return true; /* alone */
+	group->length = find_length(o, group->path);
+	if (group->length == 0) /* after repeated kills: the victim alone */
+		return !outlook_is_of_cgroups(o);
+	group->is_repeated = o->result.as_one == VICTIM_AS_CGROUP;
+	group->is_flagged = !outlook_is_of_cgroups(o) && !group->is_repeated;
+	group->footprint = proc_reclaimable(&victim->memory);
+	group->size = outlook_size(o, victim);
+	count_others(o, victim, group);
+	return true;
+}
+
+/* As the daemon does with one that may not be killed as a whole. */
+static void pass_over_first(struct victim_result *result)
+{
+	result->n_ranked--;
+	memmove(&result->ranked[0], &result->ranked[1],
+		result->n_ranked * sizeof(result->ranked[0]));
+	result->ranked[0].verdict = VICTIM_CHOSEN;
+}
+
+static uint64_t min_victim(const struct outlook *o)
+{
+	return o->min_victim > 0 ? o->min_victim
+				 : worth_min_victim(&o->policies->min_victim, o->memory.total);
+}
+
+void outlook_choose(struct outlook *o)
+{
+	const struct victim_reader reader = {
+		.precise = read_some,
+		.reread = reread_some,
+		.userdata = o,
+	};
+
+	o->policy = o->warning = NULL;
+	o->policy_holds = false;
+	o->n_reads = 0;
+	o->group = (struct outlook_group){ 0 };
+	find_policy(o);
+	o->reader = (struct reader){
+		.proc_fd = o->proc_fd,
+		.accuracy = o->accuracy,
+		.precise = o->precise,
+		.left = o->budget,
+		.now = o->now,
+		.reread_until = add_u64(o->now(), max_u64(o->budget, REREAD_MIN_USEC)),
+		.allocated = o->memory.allocated,
+		.sampled_at = o->now(),
+	};
+	census_set_totals(o->census, &o->memory.counters);
+	o->request = (struct victim_request){
+		.n_wanted = VICTIM_RANKED_MAX,
+		.rank_by = o->policy ? policy_rank_by_now(o->policy, &o->memory)
+				     : POLICY_RANK_BY_FOOTPRINT,
+		.target = o->policy ? o->policy->target : POLICY_TARGET_PROCESS,
+		.allocated = o->memory.allocated,
+		.total = o->memory.counters.total + o->memory.counters.swap_total,
+		.memory = o->memory.total,
+		.min_victim = min_victim(o),
+		.now = o->now(),
+		.ticks_now = o->ticks_now,
+		.self = getpid(),
+		.passover = o->passover,
+		.streak = o->streak,
+		.own_cgroup = o->own_cgroup,
+	};
+	victim_choose(o->census, &o->request, &reader, &o->result);
+	o->request.own_cgroup = NULL; /* it need not live as long */
+	for (unsigned i = 0; i < o->result.n_ranked; i++)
+		o->result.ranked[i].process =
+			victim_leader(o->census, &o->request, o->result.ranked[i].node);
+	if (o->result.avoided.node)
+		o->result.avoided.process =
+			victim_leader(o->census, &o->request, o->result.avoided.node);
+	while (o->result.n_ranked > 0 && !find_group(o))
+		pass_over_first(&o->result);
+	outlook_count_others(o);
+	victim_count_exclusions(o->census, &o->request, o->n_excluded);
+}
+
+const char *outlook_user(const struct outlook *o, uid_t uid)
+{
+	return o->user(uid, o->userdata);
+}
+
+const struct victim_candidate *outlook_victim(const struct outlook *o)
+{
+	return o->result.n_ranked > 0 ? &o->result.ranked[0] : NULL;
+}
+
+bool outlook_is_of_cgroups(const struct outlook *o)
+{
+	return o->request.target == POLICY_TARGET_CGROUP;
+}
+
+bool outlook_is_by_cgroup(const struct outlook *o, const struct census_process *process)
+{
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
+
+	return outlook_is_of_cgroups(o) && !(cgroup && victim_is_top(o->census, &cgroup->node));
+}
+
+bool outlook_goes(const struct outlook *o, const struct census_process *process)
+{
+	const struct victim_candidate *victim = outlook_victim(o);
+
+	if (!victim)
+		return false;
+	if (o->group.length > 0)
+		return is_in(&o->group, process) && would_be_signalled(o, process);
+	return process == victim->process || outlook_is_killed_with(o, process);
+}
+
+static unsigned count_below(const struct census_node *node)
+{
+	const struct census_node *child;
+	unsigned n = 0;
+
+	if (node->kind == CENSUS_PROCESS)
+		return 1;
+	census_for_each_child(child, node)
+		n += count_below(child);
+	return n;
+}
+
+unsigned outlook_processes(const struct victim_candidate *candidate)
+{
+	return count_below(candidate->node);
+}
+
+double outlook_weight(const struct victim_candidate *candidate)
+{
+	return (double)(candidate->cgroup ? candidate->weight : candidate->process->weight);
+}
+
+uint64_t outlook_read_error(const struct outlook *o)
+{
+	uint64_t error = 0;
+
+	for (unsigned i = 0; i < o->result.n_ranked; i++)
+		error = max_u64(error, o->result.ranked[i].error);
+	return error;
+}
+
+struct interval outlook_size(const struct outlook *o, const struct victim_candidate *candidate)
+{
+	uint64_t footprint = proc_reclaimable(&candidate->memory);
+	uint64_t error = candidate->precise ? candidate->error : candidate->node->error_sum;
+
+	if (candidate->precise || candidate->cgroup)
+		return (struct interval){ sub_u64(footprint, error), add_u64(footprint, error) };
+	return accuracy_interval(o->accuracy, footprint, o->census->with_swap,
+				 candidate->process->n_threads);
+}
+
+/* The score, were the footprint this. */
+static uint64_t score_at(const struct outlook *o, const struct census_process *process,
+			 struct proc_memory memory, uint64_t footprint)
+{
+	memory.anon = 0;
+	memory.swap = footprint;
+	return victim_score(process, &o->request, &memory);
+}
+
+/* As the header has it. */
+static size_t rank_of_cgroup(const struct outlook *o, const struct census_process *process)
+{
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
+
+	for (unsigned i = 0; i < o->result.n_ranked; i++)
+		if (cgroup && cgroup == o->result.ranked[i].cgroup)
+			return i + 1;
+	if (cgroup && cgroup == o->result.avoided.cgroup)
+		return o->result.n_ranked + 1;
+	return o->result.n_ranked == VICTIM_RANKED_MAX ? VICTIM_RANKED_MAX + 1 : 0;
+}
+
+/* Behind all that were ranked, and behind those that count for more. */
+static size_t rank_of(const struct outlook *o, uint64_t score)
+{
+	const struct census_process *other;
+	size_t rank = 1;
+
+	census_for_each(o->census, other) {
+		if (victim_exclusion(o->census, other, &o->request) == ELIGIBILITY_ELIGIBLE &&
+		    victim_score(other, &o->request, &other->memory) > score)
+			rank++;
+	}
+	return max_u64(rank, o->result.n_ranked + 1);
+}
+
+/* By the reading that it has. */
+static void score(const struct outlook *o, struct victim_candidate *candidate)
+{
+	const struct census_process *process = candidate->process;
+	struct interval size = outlook_size(o, candidate);
+
+	candidate->score.lo = score_at(o, process, candidate->memory, size.lo);
+	candidate->score.hi = score_at(o, process, candidate->memory, size.hi);
+	candidate->estimate = victim_score(process, &o->request, &candidate->memory);
+}
+
+static const struct victim_candidate *find_ranked(const struct outlook *o,
+						  const struct census_process *process)
+{
+	for (unsigned i = 0; i < o->result.n_ranked; i++)
+		if (!o->result.ranked[i].cgroup && o->result.ranked[i].process == process)
+			return &o->result.ranked[i];
+	return NULL;
+}
+
+void outlook_known(const struct outlook *o, const struct census_process *process,
+		   struct victim_candidate *ret)
+{
+	const struct victim_candidate *ranked = find_ranked(o, process);
+
+	if (ranked) {
+		*ret = *ranked;
+		return;
+	}
+	*ret = (struct victim_candidate){
+		.node = &process->node,
+		.process = process,
+		.memory = process->memory,
+	};
+	if (census_share_is_current(o->census, process, o->request.now)) {
+		ret->is_unit = process->is_unit;
+		ret->alone = process->alone;
+	}
+	score(o, ret);
+}
+
+enum passover_verdict outlook_avoided(const struct outlook *o,
+				      const struct victim_candidate *candidate)
+{
+	const struct victim_candidate *victim = outlook_victim(o);
+
+	if (!victim || candidate->estimate <= victim->estimate)
+		return PASSOVER_NOT;
+	if (outlook_is_of_cgroups(o))
+		return candidate->node == o->result.avoided.node ? o->result.avoided_for
+								 : PASSOVER_NOT;
+	return victim_passover(candidate->process, &o->request);
+}
+
+/* What would stay: measured now, or a moment ago. */
+static void apply_share(const struct outlook *o, const struct census_process *process,
+			struct victim_reading *reading, struct victim_candidate *candidate)
+{
+	if (reading->has_reclaimable) {
+		candidate->is_unit = victim_apply_share(o->census, process, &o->request, reading);
+		candidate->alone = reading->reclaimable.alone;
+	} else if (census_share_is_current(o->census, process, o->request.now)) {
+		reading->memory.kept = min_u64(process->memory.kept, proc_mapped(&reading->memory));
+		reading->memory.is_measured = true;
+		candidate->is_unit = process->is_unit;
+		candidate->alone = process->alone;
+	}
+}
+
+/* Its rank stands, but what it shares can be measured. */
+static bool is_to_be_read(const struct outlook *o, const struct victim_candidate *ranked)
+{
+	return !ranked || (o->precise && !ranked->memory.is_measured);
+}
+
+int outlook_candidate(struct outlook *o, const struct census_process *process,
+		      struct victim_candidate *ret, size_t *ret_rank)
+{
+	struct victim_candidate candidate = {
+		.node = &process->node,
+		.process = process,
+		.memory = process->memory,
+	};
+	const struct victim_candidate *ranked = find_ranked(o, process);
+	struct victim_reading reading;
+	int r;
+
+	if (!is_to_be_read(o, ranked)) {
+		*ret = *ranked;
+		*ret_rank = (size_t)(ranked - o->result.ranked) + 1;
+		return 0;
+	}
+	r = reader_read(process, &reading, &o->reader);
+	if (r == VICTIM_READ_GONE)
+		return PROC_GONE;
+	if (r == 0) {
+		census_adjust(o->census, process->pid, reading.oom_score_adj);
+		apply_share(o, process, &reading, &candidate);
+		candidate.memory = reading.memory;
+		candidate.error = reading.error;
+	}
+	candidate.precise = r == 0;
+	candidate.verdict = ranked ? ranked->verdict : r == 0 ? VICTIM_SMALLER : VICTIM_UNDECIDED;
+	score(o, &candidate);
+	*ret = candidate;
+	if (ranked)
+		*ret_rank = (size_t)(ranked - o->result.ranked) + 1;
+	else
+		*ret_rank = outlook_is_by_cgroup(o, process) ? rank_of_cgroup(o, process)
+							     : rank_of(o, candidate.estimate);
+	return 0;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * outlook: which process would be killed now and why: the choice, by the functions of the real one,
+ * over a census that the caller has taken.  Signals nothing, changes nothing.
+ *
+ * Made by reckonctl, of a census of its own, and by the daemon, of the one it keeps; explain.h says
+ * it in words and as JSON.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "lib/config/policy.h"
+#include "lib/select/reader.h"
+#include "lib/select/victim.h"
+#include "lib/snapshot/census.h"
+#include "lib/sys/accuracy.h"
+#include "lib/sys/memory.h"
+#include "lib/sys/precise.h"
+#include "lib/sys/psi.h"
+
+/* The cgroup that is killed as a whole, where one is. */
+struct outlook_group {
+	const char *path;  /* borrowed from the census; `length` bytes of it count */
+	size_t length;	   /* 0: none */
+	bool is_flagged;   /* by memory.oom.group, not by the policy */
+	bool is_repeated;  /* by repeated kills in it (streak.h) */
+	bool is_reluctant; /* the victim is, and so others in it are killed too */
+	unsigned n_processes;
+	uint64_t footprint; /* of all in it, by the newest readings */
+	struct interval size;
+};
+
+struct outlook {
+	/* What it is made of: borrowed, and filled in by whoever makes it. */
+	const struct policy_set *policies;
+	const struct accuracy *accuracy;
+	struct census *census;	 /* it is told what the choice reads (victim_choose()) */
+	struct precise *precise; /* NULL: nothing that may block is read */
+	int proc_fd;
+	usec_t (*now)(void);
+	usec_t budget; /* of all reads that may block */
+	struct memory_reading memory;
+	bool has_psi;
+	struct psi_reading pressure;	       /* for people */
+	const struct psi_history *psi;	       /* for policies; NULL: none */
+	const struct reclaim_history *reclaim; /* likewise */
+	uint64_t unswappable;
+	bool stalls_are_explained; /* struct policy_reading */
+	bool hides_others;	   /* /proc shows this user's own processes alone (hidepid) */
+	const char *self_name;	   /* of the program that asks */
+	/* The user's name, or the number as text; NULL: not known; good until the next call. */
+	const char *(*user)(uid_t uid, void *userdata);
+	void *userdata;
+	uint64_t min_victim; /* what a victim has to free now; 0: as the configuration says */
+	const struct passover *passover; /* NULL: no process is skipped */
+	const struct streak *streak;	 /* NULL: there was no kill before */
+	uint64_t ticks_now;		 /* as start_ticks: since boot */
+	const char *own_cgroup;		 /* the daemon's; NULL: not known */
+
+	/* What outlook_choose() finds. */
+
+	/* Ends somebody, and would do so first: the strongest whose conditions hold, else the first
+	 * of the configuration; NULL: none ends anybody. */
+	const struct policy *policy;
+	bool policy_holds;
+	const struct policy *warning; /* a policy that warns, whose conditions hold, or NULL */
+	struct reader reader;
+	unsigned n_reads;
+	struct victim_request request;
+	/* Owned: victim_done(); victim_reserve() comes before.  Where cgroups were ranked, .cgroup
+	 * and .memory are the cgroup's, and .process is the largest in it. */
+	struct victim_result result;
+	struct outlook_group group; /* in which the victim is */
+	unsigned n_siblings; /* killed with the victim after repeated kills of such (streak.h) */
+	uint64_t siblings_footprint;
+	unsigned n_relatives; /* killed with it, as they share most of its memory (family.h) */
+	size_t n_excluded[_ELIGIBILITY_MAX];
+};
+
+/* Finds the policy and chooses.  Good until the census changes. */
+void outlook_choose(struct outlook *outlook);
+
+/* As user() says. */
+const char *outlook_user(const struct outlook *outlook, uid_t uid);
+
+/* The candidate [0] of the ranking, or NULL: no process is eligible. */
+const struct victim_candidate *outlook_victim(const struct outlook *outlook);
+
+/* Does the policy kill whole cgroups, so that these were ranked? */
+bool outlook_is_of_cgroups(const struct outlook *outlook);
+/* Is this process ranked with its cgroup, not by itself? */
+bool outlook_is_by_cgroup(const struct outlook *outlook, const struct census_process *process);
+
+/* Is this process killed with the victim, or is it that? */
+bool outlook_goes(const struct outlook *outlook, const struct census_process *process);
+
+/*
+ * What killing the candidate would free, by what is known: what it would free by itself, or, where
+ * most of its memory is shared with relatives, all of it with these, which are killed with it.
+ * *ret_relatives: how many.
+ */
+uint64_t outlook_frees(const struct outlook *outlook, const struct victim_candidate *candidate,
+		       unsigned *ret_relatives);
+/* Counts the siblings and relatives of the victim; of outlook_choose(). */
+void outlook_count_others(struct outlook *outlook);
+bool outlook_is_killed_with(const struct outlook *outlook, const struct census_process *process);
+
+/* Of how many processes the candidate's memory is. */
+unsigned outlook_processes(const struct victim_candidate *candidate);
+
+/* Of the rules. */
+double outlook_weight(const struct victim_candidate *candidate);
+
+/* The largest error of the precise reads: 0 unless smaps_rollup was asked for in vain. */
+uint64_t outlook_read_error(const struct outlook *outlook);
+
+/* Where the candidate's footprint was when it was last read; one number where that was exact. */
+struct interval outlook_size(const struct outlook *outlook,
+			     const struct victim_candidate *candidate);
+
+/* One process as a candidate, by its newest reading, whatever that was. */
+void outlook_known(const struct outlook *outlook, const struct census_process *process,
+		   struct victim_candidate *ret);
+
+/*
+ * Does the candidate count for more than the victim, and was passed over for it, and why?
+ * PASSOVER_KIND or PASSOVER_IN_A_ROW; of cgroups it is known of result.avoided alone.
+ */
+enum passover_verdict outlook_avoided(const struct outlook *outlook,
+				      const struct victim_candidate *candidate);
+
+/*
+ * One process as a candidate: from the ranking where it is there, else read now.  *ret_rank counts
+ * from 1; where cgroups were ranked, it is that of the process's; 0: that may not go as a whole.
+ * 0, or PROC_GONE.
+ */
+int outlook_candidate(struct outlook *outlook, const struct census_process *process,
+		      struct victim_candidate *ret, size_t *ret_rank);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * kill-judge: what has become of a victim; pure.  See kill.h, which has the table.
+ */
+#include <signal.h>
+
+#include "lib/kill/kill.h"
+
+const char *kill_progress_to_string(enum kill_progress progress)
+{
+	static const char *const names[] = {
+		[KILL_PROGRESS_WAIT] = "wait",
+		[KILL_PROGRESS_GONE] = "gone",
+		[KILL_PROGRESS_MEMORY_BACK] = "memory-back",
+		[KILL_PROGRESS_ESCALATE] = "escalate",
+		[KILL_PROGRESS_STAND_DOWN] = "stand-down",
+		[KILL_PROGRESS_UNKILLABLE] = "unkillable",
+	};
+
+	return (unsigned)progress < ARRAY_SIZE(names) ? names[progress] : NULL;
+}
+
+static uint64_t back_bytes(uint64_t expected)
+{
+	return (__uint128_t)expected * KILL_BACK_PERMYRIAD / PERMYRIAD;
+}
+
+/* What the victim may keep and still count as having given its memory back. */
+static uint64_t may_remain(const struct kill_facts *facts)
+{
+	return facts->expected_bytes - back_bytes(facts->expected_bytes);
+}
+
+/* Memory has come back, and as far as can be told it is the victim's. */
+static bool memory_is_back(const struct kill_facts *facts)
+{
+	return facts->expected_bytes >= KILL_BACK_MIN &&
+	       sub_u64(facts->available_now, facts->available_before) >=
+		       back_bytes(facts->expected_bytes) &&
+	       (facts->footprint_now == UINT64_MAX || facts->footprint_now <= may_remain(facts));
+}
+
+static enum kill_progress judge_killed(const struct kill_facts *facts)
+{
+	if (memory_is_back(facts))
+		return KILL_PROGRESS_MEMORY_BACK;
+	if (facts->since_signal < facts->timeout)
+		return KILL_PROGRESS_WAIT;
+	/* Gone to others meanwhile, perhaps, but no longer the victim's; UINT64_MAX is larger. */
+	return facts->footprint_now <= may_remain(facts) ? KILL_PROGRESS_MEMORY_BACK
+							 : KILL_PROGRESS_UNKILLABLE;
+}
+
+static enum kill_progress judge_asked(const struct kill_facts *facts)
+{
+	if (facts->next_level)
+		return KILL_PROGRESS_ESCALATE;
+	if (!facts->emergency_holds && memory_is_back(facts))
+		return KILL_PROGRESS_MEMORY_BACK;
+	if (facts->since_signal < facts->grace)
+		return KILL_PROGRESS_WAIT;
+	return facts->emergency_holds ? KILL_PROGRESS_ESCALATE : KILL_PROGRESS_STAND_DOWN;
+}
+
+enum kill_progress kill_judge(const struct kill_facts *facts)
+{
+	if (facts->gone)
+		return KILL_PROGRESS_GONE;
+	if (facts->signal == 0)
+		return KILL_PROGRESS_WAIT;
+	return facts->signal == SIGKILL ? judge_killed(facts) : judge_asked(facts);
+}
+
+bool kill_memory_may_come(const struct kill_late *late)
+{
+	const struct proc_memory *expected = late->expected;
+	bool is_tables = expected->pagetables > proc_reclaimable(expected) / 2;
+
+	if (late->since_gone < (late->is_read ? KILL_LATE_MAX_USEC : KILL_LATE_USEC))
+		return true;
+	return late->since_gone < (is_tables ? KILL_LATE_TABLES_USEC : KILL_LATE_MAX_USEC) &&
+	       late->available_now >= late->available_then - late->available_then / 8;
+}
+
+/* Of what is expected, so much at once is progress. */
+#define STARVED_SHARE 64
+
+bool kill_is_starved(struct kill_watch *watch, usec_t now, uint64_t returned, uint64_t expected)
+{
+	if (watch->moved_at == 0 ||
+	    returned >= watch->returned + max_u64(expected / STARVED_SHARE, MIB)) {
+		watch->moved_at = now;
+		watch->returned = returned;
+	}
+	return now - watch->moved_at >= KILL_STARVED_USEC;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * passover: who was tried is not tried again in vain, and a useless kill teaches something.
+ *
+ * Two small tables.  One of identities: who could not be ended, or lingers without its memory.
+ * One of kinds: after a kill that gave back little of what was expected, who else is likely to
+ * give back as little.  An identity is not chosen for some time, longer after each failure; a kind
+ * is passed over once, and only for somebody who is worth it.
+ *
+ * Pure: what is seen of a process, and the time, are arguments.  Nothing is allocated.  The daemon
+ * writes (daemon/ending.c), victim asks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "lib/base/util.h"
+#include "lib/config/eligibility.h"
+#include "lib/sys/cgroup.h"
+
+#define PASSOVER_MAX	   16
+#define PASSOVER_KINDS_MAX 4
+
+/* After the first failure; twice as long after each that follows, up to the longest. */
+#define PASSOVER_FIRST_USEC   (30 * USEC_PER_SEC)
+#define PASSOVER_LONGEST_USEC (600 * USEC_PER_SEC)
+/* Of this only so much if its state is another than when it failed: what held it may be over, but
+ * a process that thrashes is in another state at each look. */
+#define PASSOVER_CHANGED_SHARE 8
+
+/* So long a kind is remembered. */
+#define PASSOVER_KIND_USEC (60 * USEC_PER_SEC)
+/* Who comes so soon after the end of one with its name is taken for the same again. */
+#define PASSOVER_RESPAWN_USEC (10 * USEC_PER_SEC)
+
+/* What is seen of a process. */
+struct passover_look {
+	pid_t pid;
+	uint64_t start_ticks;
+	char state; /* as in /proc/PID/stat */
+	bool frozen;
+	uint64_t footprint; /* bytes */
+};
+
+enum passover_why {
+	PASSOVER_UNKILLABLE, /* signalled, not gone, and its memory is not back */
+	PASSOVER_REFUSED,    /* it could not be opened or signalled */
+	PASSOVER_LINGERS,    /* it is not gone, but its memory is back */
+};
+
+struct passover_entry {
+	struct passover_look failed; /* as it was then; pid 0: a free place */
+	enum passover_why why;
+	unsigned n_failures;
+	usec_t failed_at;
+	unsigned turn; /* the number of the try, of all tries */
+	bool changed;  /* its state, since */
+};
+
+struct passover_kind {
+	usec_t until; /* 0: a free place */
+	uid_t uid;
+	char comm[16];
+	uint64_t born_from, born_to; /* start times by which it is the same again */
+	/* Of the killed one, if its relatives hold the memory that did not come back: they are not
+	 * skipped.  code_pages 0: it shared none. */
+	pid_t pid, ppid, session;
+	unsigned code_pages;
+	char cgroup[CGROUP_PATH_MAX];
+};
+
+/* So many victims in succession may turn out, when they are confirmed, to be no longer what was
+ * chosen (moved, or a path that cannot be read); from then on each counts as one that failed. */
+#define PASSOVER_TRIES	    4
+#define PASSOVER_TRIES_USEC (10 * USEC_PER_SEC)
+
+/* All zeros: nothing is known against anybody. */
+struct passover {
+	unsigned n_unconfirmed; /* in succession */
+	usec_t unconfirmed_at;	/* the last */
+	struct passover_entry entries[PASSOVER_MAX];
+	struct passover_kind kinds[PASSOVER_KINDS_MAX];
+	unsigned turn; /* victims tried */
+};
+
+/*
+ * The identity was tried, and this came of it.  Returns for how long it is passed over.  If there
+ * is no place, the one whose time is over soonest makes room.
+ */
+usec_t passover_add(struct passover *p, enum passover_why why, const struct passover_look *look,
+		    usec_t now);
+
+/* A victim could not be confirmed.  True: that was one try too many, and it is to be added. */
+bool passover_is_evasive(struct passover *p, usec_t now);
+/* One was. */
+static inline void passover_confirm(struct passover *p)
+{
+	p->n_unconfirmed = 0;
+}
+
+/* Somebody was tried and is gone: nobody is the last to have failed any more. */
+void passover_succeed(struct passover *p, pid_t pid, uint64_t start_ticks);
+
+/*
+ * The place i as it is seen now; NULL: it has vanished.  Who could not be ended is tried earlier
+ * when its state is another: running or waiting (R, S, I), uninterruptible (D), stopped (T, t), or
+ * frozen.  Who lingers is a candidate again when it has grown.
+ */
+void passover_observe(struct passover *p, unsigned i, const struct passover_look *look);
+
+struct passover_subject {
+	pid_t pid;
+	uint64_t start_ticks;
+	uid_t uid;
+	const char *comm;
+	const char *cgroup;
+	/* By which relatives are known (family.h); 0: not known. */
+	pid_t ppid;
+	pid_t session;
+	unsigned code_pages;
+	bool shares_memory; /* of the killed one: much of its memory is shared */
+};
+
+/*
+ * Ending this one was useless: its kind is known from now on.  That is who is in the same cgroup
+ * (they may share what did not come back: there is no telling; the root says nothing), and who has
+ * its name and user and was born in that time, in ticks: from the signal to PASSOVER_RESPAWN_USEC
+ * after the end (started again, perhaps in a cgroup of its own).  Where it is known to have shared
+ * its memory, relatives and the others in its cgroup are not of the kind: they may hold what was
+ * not freed, and are next.
+ */
+void passover_add_kind(struct passover *p, const struct passover_subject *subject,
+		       uint64_t born_from, uint64_t born_to, usec_t now);
+
+/* Of which kinds it is, a bit for each. */
+unsigned passover_kinds(const struct passover *p, const struct passover_subject *subject,
+			usec_t now);
+
+/* Once is enough: these were passed over. */
+void passover_spend(struct passover *p, unsigned kinds);
+
+enum passover_verdict passover_judge(const struct passover *p,
+				     const struct passover_subject *subject, usec_t now);
+
+/* Instead of one whose kind was useless: whose score is not tiny beside its own. */
+#define PASSOVER_WORTH_SHARE 8
+static inline bool passover_is_worth(uint64_t score, uint64_t of_kind)
+{
+	return score >= of_kind / PASSOVER_WORTH_SHARE;
+}
+
+/*
+ * Was it useless to end somebody?  If less than this share of what was expected has come back.
+ *
+ * freed is all that the whole machine has freed since the choice (memory_reading.freed, and the
+ * rise of free swap).  It is the victim's and more: as much as is available now beyond what was,
+ * and what was handed out again meanwhile, and what the kernel keeps in its lists by processor, up
+ * to an eighth of memory from 6.7 on, which MemAvailable does not show (mm/page_alloc.c,
+ * nr_pcp_high()).  So neither a fast eater beside nor these lists make a good kill look useless;
+ * where others free much, a useless kill passes for a good one, and nobody is passed over.
+ *
+ * Of a victim smaller than the minimum there is no telling: so much is freed all the time.
+ */
+#define PASSOVER_USELESS_SHARE 8
+#define PASSOVER_USELESS_MIN   (64 * MIB)
+bool passover_is_useless(uint64_t expected, uint64_t freed);

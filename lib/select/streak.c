@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* streak: see the header. */
+#include "lib/select/streak.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A process with more than this share of memory is large. */
+#define LARGE_SHARE 16
+
+void streak_add(struct streak *streak, const struct streak_subject *subject, usec_t now)
+{
+	struct streak_kill *kill = &streak->kills[streak->next++ % STREAK_MAX];
+
+	kill->at = now;
+	kill->ppid = subject->ppid;
+	kill->session = subject->session;
+	kill->uid = subject->uid;
+	snprintf(kill->comm, sizeof(kill->comm), "%s", subject->comm);
+	snprintf(kill->cgroup, sizeof(kill->cgroup), "%s", subject->cgroup);
+}
+
+static bool is_recent(const struct streak_kill *kill, usec_t now)
+{
+	return kill->at != 0 && sub_u64(now, kill->at) < STREAK_USEC;
+}
+
+unsigned streak_of_cgroup(const struct streak *streak, const char *cgroup, usec_t now)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < STREAK_MAX; i++)
+		n += is_recent(&streak->kills[i], now) &&
+		     strcmp(streak->kills[i].cgroup, cgroup) == 0;
+	return n;
+}
+
+unsigned streak_of_siblings(const struct streak *streak, const struct streak_subject *subject,
+			    usec_t now)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < STREAK_MAX; i++) {
+		const struct streak_kill *kill = &streak->kills[i];
+
+		n += is_recent(kill, now) &&
+		     (kill->ppid == subject->ppid ||
+		      (kill->session != 0 && kill->session == subject->session)) &&
+		     kill->uid == subject->uid && strcmp(kill->comm, subject->comm) == 0;
+	}
+	return n;
+}
+
+const char *streak_cgroup(const struct streak *streak, unsigned i, usec_t now)
+{
+	const char *cgroup = streak->kills[i].cgroup;
+
+	if (streak_of_cgroup(streak, cgroup, now) < STREAK_KILLS)
+		return NULL;
+	for (unsigned j = i + 1; j < STREAK_MAX; j++)
+		if (is_recent(&streak->kills[j], now) &&
+		    strcmp(streak->kills[j].cgroup, cgroup) == 0)
+			return NULL;
+	return is_recent(&streak->kills[i], now) ? cgroup : NULL;
+}
+
+bool streak_is_enough(unsigned n_kills, uint64_t largest, uint64_t memory)
+{
+	return n_kills >= (largest > memory / LARGE_SHARE ? STREAK_KILLS_LARGE : STREAK_KILLS);
+}
+
+static bool begins(const char *name, const char *beginning)
+{
+	return strncmp(name, beginning, strlen(beginning)) == 0;
+}
+
+static bool ends(const char *name, const char *end)
+{
+	size_t length = strlen(name), end_length = strlen(end);
+
+	return length >= end_length && strcmp(name + length - end_length, end) == 0;
+}
+
+bool streak_is_unit(const char *cgroup, const char *subtree, const char *own_cgroup)
+{
+	const char *name = strrchr(cgroup, '/');
+
+	if (!name || name[1] == '\0' || strcmp(cgroup, subtree) == 0 || begins(cgroup, "/.."))
+		return false;
+	if (own_cgroup && cgroup_path_is_below(own_cgroup, cgroup))
+		return false;
+	name++;
+	if (ends(name, ".slice") || strcmp(name, "init.scope") == 0)
+		return false;
+	return !(begins(name, "session-") && ends(name, ".scope")) &&
+	       !(begins(name, "user@") && ends(name, ".service"));
+}

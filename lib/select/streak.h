@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * streak: are kills repeated in one unit, or among siblings, without an end?
+ *
+ * A ring of the last kills.  Where several of them, within a minute, were of one cgroup, or of one
+ * name and user with one parent or session, a single process is not what fills memory: they are
+ * compared as one (victim-group.h).
+ *
+ * Pure: the time is an argument.  Nothing is allocated.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "lib/base/util.h"
+#include "lib/sys/cgroup.h"
+
+#define STREAK_USEC (60 * USEC_PER_SEC)
+/* So many kills within that time are a streak. */
+#define STREAK_KILLS 3
+/* So many where each of the processes is large: a kill of one gives time, and the others may come
+ * to an end meanwhile (the compilers of a build). */
+#define STREAK_KILLS_LARGE 12
+#define STREAK_MAX	   16
+
+struct streak_subject {
+	const char *cgroup;
+	const char *comm;
+	pid_t ppid;
+	uid_t uid;
+	pid_t session; /* 0: not known */
+};
+
+struct streak_kill {
+	usec_t at; /* 0: a free place */
+	pid_t ppid;
+	pid_t session;
+	uid_t uid;
+	char comm[16];
+	char cgroup[CGROUP_PATH_MAX];
+};
+
+/* All zeros: there was no kill. */
+struct streak {
+	struct streak_kill kills[STREAK_MAX];
+	unsigned next;
+};
+
+/* now is not 0. */
+void streak_add(struct streak *streak, const struct streak_subject *subject, usec_t now);
+
+/* Kills within STREAK_USEC: of this cgroup; of siblings (victim_are_siblings()). */
+unsigned streak_of_cgroup(const struct streak *streak, const char *cgroup, usec_t now);
+unsigned streak_of_siblings(const struct streak *streak, const struct streak_subject *subject,
+			    usec_t now);
+
+/* Of the place i: its cgroup, if that has a streak and no newer place has the same; else NULL. */
+const char *streak_cgroup(const struct streak *streak, unsigned i, usec_t now);
+
+/* Are so many kills enough, where the largest of the processes has so much of so much memory? */
+bool streak_is_enough(unsigned n_kills, uint64_t largest, uint64_t memory);
+
+/*
+ * May this cgroup be killed as one because of a streak?  By its name alone: not the root, a slice,
+ * the scope of a login session or all that systemd runs for a user (each holds more than one
+ * program), nor a cgroup with own_cgroup (the daemon's) in it.  subtree: not that one itself.
+ */
+bool streak_is_unit(const char *cgroup, const char *subtree, const char *own_cgroup);

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* victim-group: see the header. */
+#include "lib/select/victim-group.h"
+
+#include <string.h>
+
+#include "lib/base/hash.h"
+#include "lib/select/streak.h"
+#include "lib/select/victim-walk.h"
+
+/* USER_HZ, the unit of start times. */
+#define TICKS_PER_SEC 100
+/* Siblings are looked for where no process has more of memory than this share. */
+#define SINGLE_SHARE 8
+/* And must have gained so much of it. */
+#define GROUP_SHARE 4
+/* Different siblings at a time; those beyond that are not compared. */
+#define SLOTS 128
+/* Groups that turned out to be smaller, or gone, once read; then the single process is taken. */
+#define TRIES 3
+
+/* Compared one after the other: which belong together must not depend on which comes first. */
+enum kinship {
+	BY_PARENT,
+	BY_SESSION,
+	_KINSHIP_MAX,
+};
+
+struct group {
+	enum kinship kinship;
+	const struct census_process *first; /* NULL: a free place */
+	unsigned n;			    /* that have gained memory */
+	uint64_t gained;		    /* bytes */
+	uint64_t score;			    /* that, weighted */
+	uint64_t largest;		    /* of all members, bytes */
+	bool is_refused;		    /* was read, and is not what it seemed */
+};
+
+static bool is_young(const struct victim_request *request, const struct census_process *process)
+{
+	uint64_t ticks = VICTIM_RECENT_USEC / USEC_PER_SEC * TICKS_PER_SEC;
+
+	return sub_u64(request->ticks_now, process->start_ticks) < ticks;
+}
+
+static uint64_t gained(const struct victim_request *request, const struct census_process *process)
+{
+	uint64_t bytes = proc_reclaimable(&process->memory);
+
+	if (is_young(request, process))
+		return bytes;
+	if (census_since(process->recent_at, request->now) > 2 * CENSUS_GROWTH_USEC)
+		return 0; /* what it had earlier is from before the calm */
+	return sub_u64(bytes, process->earlier_footprint);
+}
+
+/* What was skipped after a failure, or for its kind, is not counted either. */
+static bool may_count(const struct choice *choice, const struct census_process *process)
+{
+	return process->above && !process->is_gone && victim_is_allowed(choice, &process->node) &&
+	       victim_passover(process, choice->request) == PASSOVER_NOT;
+}
+
+static void add_member(const struct choice *choice, struct group *group,
+		       const struct census_process *process)
+{
+	uint64_t bytes = proc_reclaimable(&process->memory);
+	uint64_t more = gained(choice->request, process);
+
+	group->largest = max_u64(group->largest, bytes);
+	if (more == 0)
+		return;
+	group->n += more >= bytes / 2;
+	group->gained = add_u64(group->gained, more);
+	group->score = add_u64(group->score, victim_weighted(process, choice->request, more));
+}
+
+static bool are_kin(enum kinship kinship, const struct census_process *a,
+		    const struct census_process *b)
+{
+	bool is_near = kinship == BY_PARENT ? a->ppid == b->ppid
+					    : a->session != 0 && a->session == b->session;
+
+	return is_near && a->uid == b->uid && !a->kthread && !b->kthread &&
+	       strcmp(a->comm, b->comm) == 0;
+}
+
+bool victim_are_siblings(const struct census_process *a, const struct census_process *b)
+{
+	return are_kin(BY_PARENT, a, b) || are_kin(BY_SESSION, a, b);
+}
+
+static bool is_member(const struct group *group, const struct census_process *process)
+{
+	return are_kin(group->kinship, group->first, process);
+}
+
+/* Its place, or a free one; NULL: there is none. */
+static struct group *place_for(struct group *groups, enum kinship kinship,
+			       const struct census_process *process)
+{
+	pid_t near = kinship == BY_PARENT ? process->ppid : process->session;
+	unsigned slot = (unsigned)near * 31U + (unsigned char)process->comm[0];
+
+	for (unsigned i = 0; i < SLOTS; i++) {
+		struct group *group = &groups[(slot + i) % SLOTS];
+
+		if (!group->first || are_kin(kinship, group->first, process))
+			return group;
+	}
+	return NULL;
+}
+
+/* What has gained nothing takes no place. */
+static void collect(const struct choice *choice, enum kinship kinship,
+		    struct group groups[static SLOTS])
+{
+	const struct census_process *process;
+	struct group *group;
+
+	memset(groups, 0, SLOTS * sizeof(*groups));
+	census_for_each(choice->census, process) {
+		if (process->node.weight_max <= 0 || gained(choice->request, process) < MIB / 4 ||
+		    !may_count(choice, process))
+			continue;
+		group = place_for(groups, kinship, process);
+		if (!group)
+			continue;
+		group->kinship = kinship;
+		group->first = group->first ? group->first : process;
+		add_member(choice, group, process);
+	}
+}
+
+static uint64_t best_single(const struct choice *choice)
+{
+	const struct victim_result *result = choice->result;
+
+	return result->n_ranked > 0 ? result->ranked[0].estimate : 0;
+}
+
+static bool outranks(const struct choice *choice, const struct group *group)
+{
+	return !group->is_refused && group->n >= VICTIM_MEMBERS_MIN &&
+	       group->gained >= choice->request->memory / GROUP_SHARE &&
+	       group->score / 2 > best_single(choice);
+}
+
+static struct group *find_largest(const struct choice *choice,
+				  struct group groups[static _KINSHIP_MAX * SLOTS])
+{
+	struct group *largest = NULL;
+
+	for (unsigned i = 0; i < _KINSHIP_MAX * SLOTS; i++)
+		if (groups[i].first && outranks(choice, &groups[i]) &&
+		    (!largest || groups[i].score > largest->score))
+			largest = &groups[i];
+	return largest;
+}
+
+/* Reads status of the siblings; false: there was no time for all. */
+static bool reread_siblings(struct choice *choice, const struct group *group)
+{
+	const struct census_process *process;
+
+	if (!choice->reader->reread)
+		return true;
+	census_for_each(choice->census, process)
+		if (is_member(group, process) && may_count(choice, process) &&
+		    victim_reread(choice, &process->node) == VICTIM_READ_LATE)
+			return false;
+	return true;
+}
+
+static void count_again(const struct choice *choice, struct group *group)
+{
+	const struct census_process *process;
+
+	*group = (struct group){ .kinship = group->kinship, .first = group->first };
+	census_for_each(choice->census, process)
+		if (is_member(group, process) && may_count(choice, process))
+			add_member(choice, group, process);
+}
+
+/* One that has just come and holds little yet is no victim. */
+static const struct census_process *find_youngest(const struct choice *choice,
+						  const struct group *group)
+{
+	uint64_t enough = max_u64(group->gained / group->n / 2, choice->request->min_victim);
+	const struct census_process *process, *youngest = NULL;
+
+	census_for_each(choice->census, process) {
+		if (!is_member(group, process) || !may_count(choice, process) ||
+		    proc_reclaimable(&process->memory) < enough)
+			continue;
+		if (!youngest || process->start_ticks > youngest->start_ticks ||
+		    (process->start_ticks == youngest->start_ticks && process->pid > youngest->pid))
+			youngest = process;
+	}
+	return youngest;
+}
+
+/* Of siblings that share their memory (copies on write) the sum is not what they hold: then most of
+ * what is read of one is shared. */
+static bool read_member(struct choice *choice, const struct census_process *process,
+			struct victim_candidate *ret)
+{
+	uint64_t expected;
+
+	victim_candidate_init(choice, &process->node, ret);
+	expected = proc_mapped(&ret->memory);
+	if (!ret->precise &&
+	    (choice->result->n_reads >= VICTIM_MAX_READS || !victim_read(choice, ret)))
+		return false;
+	return !ret->is_unit && proc_reclaimable(&ret->memory) >= expected / 2;
+}
+
+/* It may have been ranked before. */
+static void put_first(struct victim_result *result, const struct victim_candidate *candidate)
+{
+	unsigned i = 0;
+
+	while (i < result->n_ranked && result->ranked[i].node != candidate->node)
+		i++;
+	if (i == result->n_ranked && i < VICTIM_RANKED_MAX)
+		result->n_ranked++;
+	i = i < VICTIM_RANKED_MAX ? i : VICTIM_RANKED_MAX - 1;
+	memmove(&result->ranked[1], &result->ranked[0], i * sizeof(*candidate));
+	result->ranked[0] = *candidate;
+}
+
+static bool siblings_are_due(const struct choice *choice, const struct group *group)
+{
+	const struct victim_request *request = choice->request;
+	const struct streak_subject subject = {
+		.comm = group->first->comm,
+		.ppid = group->first->ppid,
+		.uid = group->first->uid,
+		.session = group->first->session,
+	};
+
+	return request->streak &&
+	       streak_is_enough(streak_of_siblings(request->streak, &subject, request->now),
+				group->largest, request->memory);
+}
+
+static void prefer_siblings(struct choice *choice)
+{
+	struct group groups[_KINSHIP_MAX * SLOTS], *group;
+	struct victim_candidate candidate;
+	const struct census_process *youngest;
+
+	if (best_single(choice) >= choice->request->memory / SINGLE_SHARE)
+		return;
+	collect(choice, BY_PARENT, groups);
+	collect(choice, BY_SESSION, groups + SLOTS);
+	for (unsigned i = 0; i < TRIES; i++) {
+		group = find_largest(choice, groups);
+		if (!group)
+			return;
+		if (!reread_siblings(choice, group))
+			choice->result->approximate = true;
+		count_again(choice, group);
+		youngest = outranks(choice, group) ? find_youngest(choice, group) : NULL;
+		if (youngest && read_member(choice, youngest, &candidate)) {
+			put_first(choice->result, &candidate);
+			choice->group_score = group->score / 2;
+			if (siblings_are_due(choice, group))
+				choice->result->as_one = VICTIM_AS_SIBLINGS;
+			return;
+		}
+		group->is_refused = true;
+	}
+}
+
+static void count_below(const struct choice *choice, const struct census_node *node,
+			struct group *group)
+{
+	const struct census_process *process = (const struct census_process *)node;
+	const struct census_node *child;
+
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node)
+			count_below(choice, child, group);
+		return;
+	}
+	if (!may_count(choice, process))
+		return;
+	add_member(choice, group, process);
+	if (!group->first ||
+	    proc_reclaimable(&process->memory) > proc_reclaimable(&group->first->memory))
+		group->first = process;
+}
+
+static bool unit_outranks(const struct choice *choice, const struct group *group, unsigned n_kills)
+{
+	const struct victim_request *request = choice->request;
+
+	return group->first && streak_is_enough(n_kills, group->largest, request->memory) &&
+	       group->gained >= request->min_victim && group->score / 2 > best_single(choice);
+}
+
+/* Its largest process stands for it. */
+static bool prefer_unit(struct choice *choice, const char *path)
+{
+	const struct victim_request *request = choice->request;
+	unsigned n_kills = streak_of_cgroup(request->streak, path, request->now);
+	struct victim_candidate candidate;
+	struct census_cgroup *cgroup;
+	struct group group = { 0 };
+
+	cgroup = census_paths_find(&choice->census->paths, path, strlen(path));
+	if (!cgroup || !streak_is_unit(path, choice->census->policies->scope, request->own_cgroup))
+		return false;
+	count_below(choice, &cgroup->node, &group);
+	if (!unit_outranks(choice, &group, n_kills))
+		return false;
+	if (choice->reader->reread && victim_reread(choice, &cgroup->node) == VICTIM_READ_LATE)
+		choice->result->approximate = true;
+	group = (struct group){ 0 };
+	count_below(choice, &cgroup->node, &group);
+	if (!unit_outranks(choice, &group, n_kills) ||
+	    !read_member(choice, group.first, &candidate))
+		return false;
+	put_first(choice->result, &candidate);
+	choice->group_score = group.score / 2;
+	choice->result->as_one = VICTIM_AS_CGROUP;
+	return true;
+}
+
+void victim_prefer_group(struct choice *choice)
+{
+	const struct victim_request *request = choice->request;
+	const char *path;
+
+	choice->result->as_one = VICTIM_ALONE;
+	if (request->target != POLICY_TARGET_PROCESS ||
+	    request->rank_by != POLICY_RANK_BY_FOOTPRINT || request->memory == 0 ||
+	    request->ticks_now == 0 || choice->result->is_cut || choice->result->is_reluctant)
+		return;
+	for (unsigned i = 0; request->streak && i < STREAK_MAX; i++) {
+		path = streak_cgroup(request->streak, i, request->now);
+		if (path && prefer_unit(choice, path))
+			return;
+	}
+	prefer_siblings(choice);
+}

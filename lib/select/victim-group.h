@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * victim-group: many processes of about the same size that have filled memory together; the last
+ * step of victim_choose().
+ *
+ * Where the largest single process has less than an eighth of memory, siblings (one name and user,
+ * and one parent or one session, as the compilers of a build, of which each has a driver and a
+ * shell of its own) are compared with it by what they have gained in the last VICTIM_RECENT_USEC:
+ * all of a process that is younger, else what it has grown.  If there are VICTIM_MEMBERS_MIN of
+ * them or more that hold a quarter of memory, and half of that is more than the single process has,
+ * the youngest of them that is not small is the victim.  So a process that was there before does
+ * not die for them, and siblings that are old (renderers of a browser, backends of a database,
+ * shells) are no group.
+ *
+ * After a streak of kills (streak.h) all of a unit, or of such siblings, are killed as one, if by
+ * the same measure they outrank the largest single process.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/base/util.h"
+
+struct census_process;
+struct choice;
+
+#define VICTIM_RECENT_USEC (30 * USEC_PER_SEC)
+#define VICTIM_MEMBERS_MIN 4
+
+/* Puts its victim at result->ranked[0], and says in result->as_one what is killed with it.
+ * Allocates nothing; of the members of a group that wins, status is read within the reader's
+ * deadline. */
+void victim_prefer_group(struct choice *choice);
+
+/* Of one name and user, and of one parent or session; one process is its own sibling. */
+bool victim_are_siblings(const struct census_process *a, const struct census_process *b);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* victim-walk: what victim.c (the walks) and victim-read.c (the readings) share; for no one else.
+ */
+#pragma once
+
+#include "lib/select/victim.h"
+
+struct choice {
+	struct census *census;
+	const struct victim_request *request;
+	const struct victim_reader *reader;
+	struct victim_result *result;
+	enum eligibility wanted; /* ELIGIBLE; where none of these is worth it, RELUCTANT */
+	unsigned walk;		 /* nodes that were dealt with carry it */
+	uint64_t mark;		 /* the best score read so far */
+	uint64_t undecided;	 /* the highest upper end of those that were left unread */
+	uint64_t unread; /* and of those whose reading got no answer, be there time or not */
+	/* By those that were read precisely, bytes: their fair shares; what is theirs alone, at
+	 * least; what any of them has besides, at most. */
+	uint64_t held_fair, held_alone, held_besides;
+	/* Those that were, and share memory. */
+	const struct census_process *measured[VICTIM_MAX_READS];
+	unsigned n_measured;
+	unsigned n_searches;  /* for others of which that is known */
+	uint64_t group_score; /* for which the victim was preferred: victim-group.h */
+	size_t n_needed;      /* nodes looked at when the decision was made */
+	unsigned n_reserved;  /* precise reads that are kept for the youngest */
+
+	/* What is skipped if there are others: from this verdict on, in this walk. */
+	enum passover_verdict refused;
+	bool refused_any;
+	struct victim_candidate avoided;	   /* the largest that was refused for its kind */
+	uint64_t kind_largest[PASSOVER_KINDS_MAX]; /* likewise, its score */
+	struct victim_candidate failed;		   /* the largest of those that failed last */
+};
+
+/* Fills in the candidate by the last reading. */
+void victim_candidate_init(const struct choice *choice, const struct census_node *node,
+			   struct victim_candidate *ret);
+
+/* The highest score that the candidate can have. */
+uint64_t victim_upper_end(const struct choice *choice, const struct census_node *node);
+
+/* Was something allocated since the node, or one below it, was read? */
+bool victim_is_stale(const struct choice *choice, const struct census_node *node);
+
+/*
+ * Re-reads at little cost what is stale below the node.  0; VICTIM_READ_GONE: it is a process, and
+ * has vanished; VICTIM_READ_LATE: there is no more time; -errno: of a process, it is unreadable.
+ */
+int victim_reread(struct choice *choice, const struct census_node *node);
+
+/* Reads the candidate as exactly as can be; false if it is gone, or is no candidate any more. */
+bool victim_read(struct choice *choice, struct victim_candidate *candidate);
+
+/* victim-kin.c: this one was measured. */
+void victim_note_measured(struct choice *choice, const struct census_process *process);
+/* Of one that was not: the share of a relative, if there is one that was. */
+bool victim_assume_kept(struct choice *choice, const struct census_process *process,
+			struct proc_memory *memory);
+void victim_assume_share(struct choice *choice, struct victim_candidate *candidate);
+
+/* Is it a candidate at all: this process, or all in this cgroup? */
+bool victim_is_allowed(const struct choice *choice, const struct census_node *node);
+
+/* Of a process that was not read: what it has mapped at most, or less, if those that were read
+ * leave less of all there is. */
+uint64_t victim_rest(const struct choice *choice, uint64_t mapped);
+/* What this candidate holds is not another's. */
+void victim_hold(struct choice *choice, const struct victim_candidate *candidate);

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * victim: see the header.  Nodes of the census wait in a heap.  What comes off the top is either
+ * opened (its children go on the heap) or, if it is a candidate itself, dealt with.  Three walks
+ * make one: by estimate (lead), by upper end (close), and by estimate again for people (tell).
+ */
+#include "lib/select/victim.h"
+
+#include <string.h>
+
+#include "lib/select/victim-group.h"
+#include "lib/select/victim-heap.h"
+#include "lib/select/victim-walk.h"
+
+enum order { BY_ESTIMATE, BY_UPPER_END };
+
+static bool has_processes(const struct census_node *node)
+{
+	const struct census_node *child;
+
+	census_for_each_child(child, node)
+		if (child->kind != CENSUS_CGROUP)
+			return true;
+	return false;
+}
+
+/* A cgroup with processes of its own, be there cgroups below it or not. */
+static bool is_candidate(const struct choice *choice, const struct census_node *node)
+{
+	if (choice->request->target == POLICY_TARGET_PROCESS || node->kind != CENSUS_CGROUP)
+		return node->kind == CENSUS_PROCESS;
+	return !victim_is_top(choice->census, node) && has_processes(node);
+}
+
+/*
+ * Of a node that is no candidate itself: what bounds those below.  Only what is reclaimable of a
+ * process has such bounds.  0: no candidate below is worth it.
+ */
+static uint64_t key_below(const struct choice *choice, const struct census_node *node,
+			  enum order order)
+{
+	const struct victim_request *request = choice->request;
+	uint64_t furthest;
+
+	if (request->rank_by != POLICY_RANK_BY_FOOTPRINT)
+		return UINT64_MAX;
+	furthest = (uint64_t)(node->reach_max + (int64_t)request->allocated);
+	if (furthest < request->min_victim)
+		return 0;
+	if (order == BY_ESTIMATE)
+		return saturate_u64((double)node->estimate_max);
+	return saturate_u64((double)victim_rest(choice, furthest) * (double)node->weight_max *
+			    (1 + 1e-6));
+}
+
+static uint64_t key_of(const struct choice *choice, const struct census_node *node,
+		       enum order order)
+{
+	struct victim_candidate candidate;
+
+	if (!is_candidate(choice, node))
+		return key_below(choice, node, order);
+	if (order == BY_UPPER_END)
+		return victim_upper_end(choice, node);
+	victim_candidate_init(choice, node, &candidate);
+	return candidate.estimate;
+}
+
+/* Among equals the youngest process is first: it has the least to lose; a process is before a
+ * cgroup.  Never by chance. */
+static bool is_younger(const struct victim_candidate *a, const struct victim_candidate *b)
+{
+	if (a->cgroup || b->cgroup)
+		return !a->cgroup || (b->cgroup && strcmp(a->cgroup->path, b->cgroup->path) < 0);
+	if (a->process->start_ticks != b->process->start_ticks)
+		return a->process->start_ticks > b->process->start_ticks;
+	return a->process->pid > b->process->pid;
+}
+
+/* By insertion: there are few, and qsort(3) may allocate.  The last makes room. */
+static void rank(struct victim_result *result, const struct victim_candidate *candidate)
+{
+	unsigned i = result->n_ranked;
+
+	for (; i > 0; i--) {
+		const struct victim_candidate *above = &result->ranked[i - 1];
+
+		if (above->estimate > candidate->estimate ||
+		    (above->estimate == candidate->estimate && is_younger(above, candidate)))
+			break;
+		if (i < VICTIM_RANKED_MAX)
+			result->ranked[i] = *above;
+	}
+	if (i == VICTIM_RANKED_MAX)
+		return;
+	result->ranked[i] = *candidate;
+	result->n_ranked += result->n_ranked < VICTIM_RANKED_MAX;
+}
+
+/* What is below goes on the heap, but for what cannot reach at_least. */
+static void push(const struct choice *choice, const struct census_node *node, enum order order,
+		 uint64_t at_least)
+{
+	struct victim_result *result = choice->result;
+	uint64_t key;
+
+	if (node->weight_max <= 0) /* no candidate below */
+		return;
+	key = key_of(choice, node, order);
+	if (key > at_least && result->n_heap < result->n_allocated)
+		victim_heap_push(result, node, key);
+}
+
+static void open_node(const struct choice *choice, const struct census_node *node, enum order order,
+		      uint64_t at_least)
+{
+	const struct census_node *child;
+
+	census_for_each_below(child, node) {
+		choice->result->n_visited++;
+		push(choice, child, order, at_least);
+	}
+}
+
+/* The highest of all below, and their kinds. */
+static enum passover_verdict judge_below(const struct choice *choice,
+					 const struct census_node *node, unsigned *kinds)
+{
+	enum passover_verdict verdict = PASSOVER_NOT;
+	const struct census_node *child;
+
+	if (node->kind == CENSUS_PROCESS) {
+		const struct census_process *process = (const struct census_process *)node;
+
+		verdict = victim_passover(process, choice->request);
+		if (verdict == PASSOVER_KIND)
+			*kinds |= victim_kinds(process, choice->request);
+		return verdict;
+	}
+	census_for_each_child(child, node) {
+		enum passover_verdict other = judge_below(choice, child, kinds);
+
+		verdict = other > verdict ? other : verdict;
+	}
+	return verdict;
+}
+
+static void keep_larger(struct victim_candidate *largest, const struct victim_candidate *candidate)
+{
+	if (!largest->node || candidate->estimate > largest->estimate)
+		*largest = *candidate;
+}
+
+/* Is the candidate skipped in this walk?  By the last reading: it is not worth a new one. */
+static bool is_refused(struct choice *choice, const struct census_node *node)
+{
+	struct victim_candidate candidate;
+	enum passover_verdict verdict;
+	unsigned kinds = 0;
+
+	if (!choice->request->passover)
+		return false;
+	verdict = judge_below(choice, node, &kinds);
+	if (verdict < choice->refused)
+		return false;
+	choice->refused_any = true;
+	victim_candidate_init(choice, node, &candidate);
+	if (verdict != PASSOVER_KIND) {
+		keep_larger(&choice->failed, &candidate);
+		return true;
+	}
+	keep_larger(&choice->avoided, &candidate);
+	for (unsigned i = 0; i < PASSOVER_KINDS_MAX; i++)
+		if (kinds & 1U << i)
+			choice->kind_largest[i] =
+				max_u64(choice->kind_largest[i], candidate.estimate);
+	return true;
+}
+
+static bool may_read(const struct choice *choice)
+{
+	return choice->result->n_reads + choice->n_reserved < VICTIM_MAX_READS;
+}
+
+/* It is not read, though it could be the best: what becomes of it is not known. */
+static void leave(struct choice *choice, uint64_t upper_end)
+{
+	choice->undecided = max_u64(choice->undecided, upper_end);
+}
+
+/*
+ * One candidate off the heap, for which key > mark.  First it is read at little cost, and goes back
+ * on the heap by what it has now; the second time precisely.
+ */
+static void deal_with(struct choice *choice, const struct victim_entry *top, enum order order)
+{
+	struct victim_result *result = choice->result;
+	struct victim_candidate candidate;
+	bool is_stale = victim_is_stale(choice, top->node);
+	int r = 0;
+
+	if (is_stale && choice->reader->reread && !result->is_cut) {
+		r = victim_reread(choice, top->node);
+		if (r == 0) {
+			victim_heap_push(result, top->node, key_of(choice, top->node, order));
+			return;
+		}
+		if (r == VICTIM_READ_GONE || (r < 0 && !victim_is_allowed(choice, top->node)))
+			return;
+	}
+	victim_candidate_init(choice, top->node, &candidate);
+	if (candidate.cgroup && candidate.precise && result->n_reads < VICTIM_MAX_READS)
+		result->n_reads++; /* all in it were read at little cost */
+	if (!candidate.precise) {
+		if (!may_read(choice)) {
+			leave(choice, victim_upper_end(choice, top->node));
+			victim_assume_share(choice, &candidate);
+		} else if (!victim_read(choice, &candidate))
+			return;
+		else if (candidate.cgroup && !candidate.precise) /* read in part */
+			leave(choice, victim_upper_end(choice, top->node));
+		if (!candidate.precise) /* no answer: its last reading stands */
+			choice->unread =
+				max_u64(choice->unread, victim_upper_end(choice, top->node));
+	}
+	((struct census_node *)top->node)->walk = choice->walk;
+	if (proc_reclaimable(&candidate.memory) < choice->request->min_victim)
+		return;
+	if (candidate.precise && candidate.process)
+		victim_hold(choice, &candidate);
+	if (candidate.is_read)
+		choice->mark = max_u64(choice->mark, candidate.estimate);
+	rank(result, &candidate);
+}
+
+/* All cgroups that are candidates, be they above each other or not; of a top its processes. */
+static void push_cgroups(const struct choice *choice, const struct census_node *node,
+			 enum order order)
+{
+	const struct census_node *child;
+	bool is_opened = victim_is_top(choice->census, node);
+
+	choice->result->n_visited++;
+	if (is_candidate(choice, node))
+		push(choice, node, order, choice->mark);
+	census_for_each_child(child, node)
+		if (child->kind == CENSUS_CGROUP && child->weight_max > 0)
+			push_cgroups(choice, child, order);
+		else if (child->kind != CENSUS_CGROUP && is_opened)
+			push(choice, child, order, choice->mark);
+}
+
+static void begin(struct choice *choice, enum order order)
+{
+	choice->result->n_heap = 0;
+	if (choice->request->target == POLICY_TARGET_CGROUP)
+		push_cgroups(choice, &choice->census->machine, order);
+	else
+		open_node(choice, &choice->census->machine, order, choice->mark);
+}
+
+/* Off the heap until nothing is left on it that could exceed the mark. */
+static void walk_by(struct choice *choice, enum order order)
+{
+	struct victim_result *result = choice->result;
+
+	begin(choice, order);
+	while (result->n_heap > 0 && result->heap[0].key > choice->mark) {
+		struct victim_entry top = victim_heap_pop(result);
+
+		if (!is_candidate(choice, top.node)) {
+			if (key_below(choice, top.node, order) <= choice->mark)
+				continue; /* it was more before the mark was read */
+			open_node(choice, top.node, order, choice->mark);
+			continue;
+		}
+		if (top.node->walk == choice->walk || !victim_is_allowed(choice, top.node) ||
+		    is_refused(choice, top.node))
+			continue;
+		if (result->is_cut && order == BY_UPPER_END) {
+			leave(choice, top.key);
+			break;
+		}
+		deal_with(choice, &top, order);
+	}
+}
+
+/* For people: those that follow, by their last reading. */
+static void tell(struct choice *choice)
+{
+	const struct victim_request *request = choice->request;
+	struct victim_result *result = choice->result;
+	size_t began = result->n_visited;
+
+	if (result->n_ranked >= request->n_wanted)
+		return;
+	choice->mark = 0;
+	begin(choice, BY_ESTIMATE);
+	while (result->n_heap > 0 &&
+	       result->n_ranked < min_u64(request->n_wanted, VICTIM_RANKED_MAX) &&
+	       (request->n_looks == 0 || result->n_visited - began < request->n_looks)) {
+		struct victim_entry top = victim_heap_pop(result);
+		struct victim_candidate candidate;
+
+		if (!is_candidate(choice, top.node)) {
+			open_node(choice, top.node, BY_ESTIMATE, 0);
+			continue;
+		}
+		if (top.node->walk == choice->walk || !victim_is_allowed(choice, top.node) ||
+		    is_refused(choice, top.node))
+			continue;
+		victim_candidate_init(choice, top.node, &candidate);
+		rank(result, &candidate);
+	}
+}
+
+/* The youngest of those that are nearly equal to the best goes first: it is read, too. */
+static void prefer_youngest(struct choice *choice)
+{
+	struct victim_result *result = choice->result;
+	unsigned youngest = 0;
+	struct victim_candidate candidate;
+	uint64_t best;
+
+	if (result->n_ranked < 2 || choice->request->target == POLICY_TARGET_CGROUP)
+		return;
+	best = result->ranked[0].estimate;
+	for (unsigned i = 1; i < result->n_ranked; i++)
+		if (result->ranked[i].estimate >= best - VICTIM_NEAR(best) &&
+		    is_younger(&result->ranked[i], &result->ranked[youngest]))
+			youngest = i;
+	candidate = result->ranked[youngest];
+	if (youngest == 0)
+		return;
+	if (!candidate.is_read || !candidate.precise) {
+		choice->n_reserved = 0;
+		if (!may_read(choice) || !victim_read(choice, &candidate) ||
+		    candidate.estimate < best - VICTIM_NEAR(best))
+			return;
+	}
+	memmove(&result->ranked[1], &result->ranked[0], youngest * sizeof(candidate));
+	result->ranked[0] = candidate;
+}
+
+/* One that was not read, or is told of though it would free too little, cannot be the victim. */
+static void put_read_first(struct victim_result *result, uint64_t min_victim)
+{
+	struct victim_candidate first;
+
+	for (unsigned i = 0; i < result->n_ranked; i++) {
+		if (!result->ranked[i].is_read ||
+		    proc_reclaimable(&result->ranked[i].memory) < min_victim)
+			continue;
+		first = result->ranked[i];
+		memmove(&result->ranked[1], &result->ranked[0], i * sizeof(first));
+		result->ranked[0] = first;
+		return;
+	}
+	result->n_ranked = 0;
+}
+
+/* All walks, but for those that are skipped by this verdict. */
+static void walk(struct choice *choice, enum passover_verdict refused)
+{
+	struct victim_result *result = choice->result;
+
+	choice->walk = ++choice->census->walk;
+	choice->refused = refused;
+	choice->refused_any = false;
+	choice->avoided = choice->failed = (struct victim_candidate){ 0 };
+	memset(choice->kind_largest, 0, sizeof(choice->kind_largest));
+	choice->mark = choice->undecided = choice->unread = 0;
+	choice->held_fair = choice->held_alone = choice->held_besides = 0;
+	choice->n_reserved = 1;
+	result->n_ranked = 0;
+	walk_by(choice, BY_ESTIMATE);
+	walk_by(choice, BY_UPPER_END);
+	tell(choice);
+	prefer_youngest(choice);
+	put_read_first(result, choice->request->min_victim);
+}
+
+static void pronounce(const struct choice *choice)
+{
+	struct victim_result *result = choice->result;
+	uint64_t best, bar;
+
+	if (result->n_ranked == 0)
+		return;
+	best = max_u64(result->ranked[0].estimate, choice->group_score);
+	bar = add_u64(best, VICTIM_NEAR(best));
+	result->ranked[0].verdict = VICTIM_CHOSEN;
+	result->is_cut = result->is_cut || choice->undecided > bar;
+	result->approximate = result->approximate || !result->ranked[0].precise ||
+			      max_u64(choice->undecided, choice->unread) > bar;
+	for (unsigned i = 1; i < result->n_ranked; i++) {
+		struct victim_candidate *candidate = &result->ranked[i];
+
+		if (candidate->precise)
+			candidate->verdict = VICTIM_SMALLER;
+		else if (candidate->score.hi <= bar)
+			candidate->verdict = VICTIM_CANNOT_REACH;
+	}
+}
+
+/* Is there a candidate instead of those that were skipped? */
+static bool is_enough(const struct choice *choice)
+{
+	const struct victim_result *result = choice->result;
+	uint64_t best;
+
+	if (!choice->refused_any)
+		return true;
+	best = result->n_ranked > 0 ? result->ranked[0].estimate : 0;
+	return best > 0 && passover_is_worth(best, choice->avoided.estimate);
+}
+
+/* Where no other is left, one whose kind was ineffective before one that failed last. */
+static void walk_tier(struct choice *choice)
+{
+	enum passover_verdict refused = PASSOVER_KIND;
+
+	do
+		walk(choice, refused++);
+	while (refused <= PASSOVER_YES && !is_enough(choice));
+}
+
+static void note_avoided(const struct choice *choice)
+{
+	struct victim_result *result = choice->result;
+	bool is_kind = choice->avoided.estimate >= choice->failed.estimate;
+	uint64_t best = result->n_ranked > 0 ? result->ranked[0].estimate : UINT64_MAX;
+
+	result->avoided = is_kind ? choice->avoided : choice->failed;
+	result->avoided_for = is_kind ? PASSOVER_KIND : PASSOVER_IN_A_ROW;
+	result->avoided_kinds = 0;
+	if (result->avoided.estimate <= best) {
+		result->avoided = (struct victim_candidate){ 0 };
+		result->avoided_for = PASSOVER_NOT;
+	}
+	for (unsigned i = 0; i < PASSOVER_KINDS_MAX; i++)
+		if (choice->kind_largest[i] > best)
+			result->avoided_kinds |= 1U << i;
+}
+
+void victim_choose(struct census *census, const struct victim_request *request,
+		   const struct victim_reader *reader, struct victim_result *result)
+{
+	struct victim_request tier = *request;
+	struct choice choice = {
+		.census = census,
+		.request = &tier,
+		.reader = reader,
+		.result = result,
+		.wanted = ELIGIBILITY_ELIGIBLE,
+	};
+
+	census->choice++;
+	result->n_visited = 0;
+	result->n_reads = result->n_rereads = 0;
+	result->approximate = result->is_cut = false;
+	result->vanished_pid = result->read_error = 0;
+	result->vanished_score = 0;
+	result->n_candidates = census->n_candidates;
+	result->is_reluctant = false;
+	walk_tier(&choice);
+	if (result->n_ranked == 0 && !result->is_cut) {
+		choice.wanted = ELIGIBILITY_RELUCTANT;
+		tier.reluctantly = true;
+		walk_tier(&choice);
+		result->is_reluctant = result->n_ranked > 0;
+	}
+	victim_prefer_group(&choice);
+	note_avoided(&choice);
+	pronounce(&choice);
+}
+
+void victim_take(const struct census_process *process, uint64_t held, struct victim_result *result)
+{
+	struct victim_candidate *candidate = &result->ranked[0];
+
+	*candidate = (struct victim_candidate){
+		.node = &process->node,
+		.process = process,
+		.memory = process->memory,
+		.held = held,
+		.is_read = true,
+		.precise = true,
+		.verdict = VICTIM_CHOSEN,
+	};
+	candidate->memory.shmem = add_u64(candidate->memory.shmem, held);
+	candidate->estimate = proc_reclaimable(&candidate->memory);
+	candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
+	result->n_ranked = 1;
+	result->approximate = result->is_reluctant = false;
+	result->as_one = VICTIM_ALONE;
+	result->avoided = (struct victim_candidate){ 0 };
+	result->avoided_for = PASSOVER_NOT;
+	result->avoided_kinds = 0;
+}

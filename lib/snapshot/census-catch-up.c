@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * census-catch-up: a census that has rested, made as good as new in slices, because somebody asks
+ * and no emergency does; see census.h.  First a listing, in which who is new is read, then a round
+ * over all.
+ */
+#include <fcntl.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/snapshot/census-tree.h"
+
+/* One fill of the buffer lists some 50 processes; were they all new, at 8 us each that is half a
+ * millisecond. */
+#define LISTING_SIZE 1280
+
+struct meeting {
+	struct census *census;
+	usec_t now;
+	uint64_t allocated;
+};
+
+void census_stop_catching_up(struct census *census)
+{
+	closep(&census->listing_fd);
+	census->listing_fd = -EBADF;
+	census->listed = false;
+}
+
+static int on_listed(pid_t pid, void *userdata)
+{
+	const struct meeting *meeting = userdata;
+	struct census *census = meeting->census;
+	pid_t after = census->looked_from ? census->looked_from : census->last_pid;
+
+	return census_meet(census, pid, after, census->listing_last, meeting->now,
+			   meeting->allocated);
+}
+
+static int list(struct census *census, usec_t now, uint64_t allocated, usec_t (*clock)(void),
+		usec_t deadline)
+{
+	struct meeting meeting = { .census = census, .now = now, .allocated = allocated };
+	char buf[LISTING_SIZE] __attribute__((aligned(8)));
+	bool end = false;
+
+	if (census->listing_fd < 0) {
+		census->listing_last = census_read_last_pid(census);
+		census->listing_fd =
+			openat(census->proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (census->listing_fd < 0)
+			return -errno;
+		census->generation++;
+		census_begin_listing(census);
+	}
+	while (!end) {
+		int r = proc_list_part(census->listing_fd, buf, sizeof(buf), on_listed, &meeting,
+				       &end);
+
+		if (r < 0)
+			return r;
+		if (clock && clock() >= deadline)
+			break;
+	}
+	return end;
+}
+
+int census_list(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
+		usec_t (*clock)(void), usec_t deadline)
+{
+	int r;
+
+	if (census->listing_fd < 0) {
+		census_drop_gone(census);
+		if (census->swept_at == 0)
+			census_begin(census, allocated, with_swap);
+	}
+	r = list(census, now, allocated, clock, deadline);
+	if (r <= 0)
+		return r;
+	closep(&census->listing_fd);
+	census->listing_fd = -EBADF;
+	/* Numbers given out just before may not have been seen: they are looked up once more by
+	 * census_find_new(). */
+	census->looked_from = census->last_pid == census->listing_last ? 0 : census->last_pid;
+	census->last_pid = census->listing_last;
+	census_drop_unlisted(census);
+	r = census_reserve(census);
+	if (r < 0)
+		return r;
+	if (census->swept_at == 0) { /* all were read, and compared */
+		census->compares_next = false;
+		census_begin_turns(census, now);
+		census_tighten(census, census->round_allocated);
+		census->swept_at = now;
+	}
+	return 1;
+}
+
+int census_catch_up(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
+		    usec_t (*clock)(void), usec_t deadline)
+{
+	bool is_first = census->swept_at == 0;
+	int r;
+
+	if (!census->listed) {
+		r = census_list(census, now, allocated, with_swap, clock, deadline);
+		if (r <= 0)
+			return r;
+		if (is_first)
+			return 1;
+		census->listed = true;
+		census_stop_round(census); /* it may compare none */
+		census->compares_next = true;
+	}
+	r = census_refresh(census, now, allocated, with_swap, clock, deadline);
+	if (r <= 0)
+		return r;
+	census_stop_catching_up(census);
+	return 1;
+}

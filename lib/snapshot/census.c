@@ -1,0 +1,768 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * census: the tree; see the header.  How it is read is in census-read.c.
+ *
+ * What a process holds is counted by its branch, exactly; what that passes up goes in multiples of
+ * its batch.  Bounds only ever
+ * rise on the way (a few steps up, until a node's is high enough already) and are made exact again
+ * after each round, when all of them are looked at anyway.
+ */
+#include "lib/snapshot/census.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/snapshot/census-tree.h"
+
+/* Small enough for a bundle of idle processes to be told from a leak; a node's range is the sum of
+ * these over all below. */
+#define BATCH_BUNDLE (64 * KIB)
+#define BATCH_CGROUP (256 * KIB)
+/* A bundle of cgroups passes all up at once: the range above is what it was without it. */
+#define BATCH_CGROUPS 1
+
+#define SPARE_ENOUGH 128 /* ready for who comes in an emergency */
+
+static struct census_node *node_parent(const struct census_node *node)
+{
+	const struct tally_node *tally;
+	struct census_branch *above;
+
+	if (node->kind == CENSUS_PROCESS) {
+		above = ((const struct census_process *)node)->above;
+		return above ? &above->node : NULL;
+	}
+	tally = ((const struct census_branch *)node)->tally.parent;
+	return tally ? &census_branch_of(tally)->node : NULL;
+}
+
+static void node_init(struct census_node *node, enum census_kind kind)
+{
+	*node = (struct census_node){ .kind = (uint8_t)kind, .reach_max = INT64_MIN };
+}
+
+static void branch_init(struct census_branch *branch, enum census_kind kind, int64_t batch)
+{
+	node_init(&branch->node, kind);
+	tally_init(&branch->tally, batch);
+	branch->first_process = NULL;
+	branch->n_processes = branch->n_cgroups = 0;
+	branch->n_bundles = 0;
+}
+
+static bool raise(struct census_node *node, const struct census_node *below)
+{
+	bool raised = node->weight_max < below->weight_max || node->reach_max < below->reach_max ||
+		      node->estimate_max < below->estimate_max;
+
+	if (node->weight_max < below->weight_max)
+		node->weight_max = below->weight_max;
+	if (node->reach_max < below->reach_max)
+		node->reach_max = below->reach_max;
+	if (node->estimate_max < below->estimate_max)
+		node->estimate_max = below->estimate_max;
+	return raised;
+}
+
+/* What hangs below a node from now on counts for all above. */
+static void raise_bounds(struct census_node *node, const struct census_node *below)
+{
+	while (node && raise(node, below))
+		node = node_parent(node);
+}
+
+static void add_error(struct census_node *node, uint64_t error)
+{
+	for (; node; node = node_parent(node))
+		node->error_sum += error; /* modulo 2^64: taking away is adding the negative */
+}
+
+static void branch_attach(struct census *census, struct census_branch *branch,
+			  struct census_branch *parent)
+{
+	tally_attach(&branch->tally, &parent->tally);
+	add_error(&parent->node, branch->node.error_sum);
+	raise_bounds(&parent->node, &branch->node);
+	census->n_nodes++;
+}
+
+static void branch_detach(struct census *census, struct census_branch *branch)
+{
+	add_error(node_parent(&branch->node), -branch->node.error_sum);
+	tally_detach(&branch->tally);
+	census->n_nodes--;
+}
+
+/* Its branch holds what is new, and no longer what is old. */
+static void count_on(struct census *census, struct census_branch *branch,
+		     const struct proc_memory *new, const struct proc_memory *old)
+{
+	census->anon += new->anon - old->anon;
+	tally_add(&branch->tally, TALLY_ANON,
+		  (int64_t)(new->anon + new->swap - old->anon - old->swap));
+	tally_add(&branch->tally, TALLY_OTHER,
+		  (int64_t)(new->shmem + new->pagetables - old->shmem - old->pagetables));
+}
+
+static const struct proc_memory no_memory;
+
+static void process_attach(struct census *census, struct census_process *process,
+			   struct census_branch *branch)
+{
+	process->above = branch;
+	process->next = branch->first_process;
+	branch->first_process = process;
+	branch->n_processes++;
+	count_on(census, branch, &process->memory, &no_memory);
+	add_error(&branch->node, process->node.error_sum);
+	raise_bounds(&branch->node, &process->node);
+	census->n_nodes++;
+}
+
+static void process_detach(struct census *census, struct census_process *process)
+{
+	struct census_branch *branch = process->above;
+	struct census_process **link = &branch->first_process;
+
+	while (*link != process) /* CENSUS_BUNDLE at most */
+		link = &(*link)->next;
+	*link = process->next;
+	process->above = NULL;
+	branch->n_processes--;
+	count_on(census, branch, &no_memory, &process->memory);
+	add_error(&branch->node, -process->node.error_sum);
+	census->n_nodes--;
+}
+
+static void cgroup_attach(struct census *census, struct census_cgroup *cgroup,
+			  struct census_branch *branch)
+{
+	branch_attach(census, &cgroup->branch, branch);
+	branch->n_cgroups++;
+}
+
+static void cgroup_detach(struct census *census, struct census_cgroup *cgroup)
+{
+	census_branch_of(cgroup->branch.tally.parent)->n_cgroups--;
+	branch_detach(census, &cgroup->branch);
+}
+
+static void move_processes(struct census *census, struct census_branch *from,
+			   struct census_branch *to)
+{
+	while (from->first_process) {
+		struct census_process *process = from->first_process;
+
+		process_detach(census, process);
+		process_attach(census, process, to);
+	}
+}
+
+/* (Bundles may stand between them.) */
+static void move_cgroups(struct census *census, struct census_branch *from,
+			 struct census_branch *to)
+{
+	struct census_node *child = census_node_of(from->tally.first_child), *next;
+
+	for (; from->n_cgroups > 0; child = next) {
+		next = census_next_below(child);
+		if (child->kind != CENSUS_CGROUP)
+			continue;
+		cgroup_detach(census, (struct census_cgroup *)child);
+		cgroup_attach(census, (struct census_cgroup *)child, to);
+	}
+}
+
+static void move_all(struct census *census, enum census_kind kind, struct census_branch *from,
+		     struct census_branch *to)
+{
+	if (kind == CENSUS_BUNDLE_OF)
+		move_processes(census, from, to);
+	else
+		move_cgroups(census, from, to);
+}
+
+/* Full: all that are directly on the branch are on a bundle from now on.  0 or -ENOMEM. */
+static int make_bundle(struct census *census, enum census_kind kind, struct census_branch *branch)
+{
+	struct census_branch *bundle = malloc(sizeof(*bundle));
+
+	if (!bundle)
+		return -ENOMEM;
+	branch_init(bundle, kind, kind == CENSUS_BUNDLE_OF ? BATCH_BUNDLE : BATCH_CGROUPS);
+	branch_attach(census, bundle, branch);
+	branch->n_bundles++;
+	move_all(census, kind, branch, bundle);
+	return 0;
+}
+
+/* Where few are left of a bundle, and few are directly on the branch, all are. */
+static void drop_bundle_if_small(struct census *census, struct census_branch *bundle)
+{
+	struct census_branch *branch = census_branch_of(bundle->tally.parent);
+	enum census_kind kind = bundle->node.kind;
+	unsigned n = kind == CENSUS_BUNDLE_OF ? bundle->n_processes : bundle->n_cgroups;
+	unsigned n_beside = kind == CENSUS_BUNDLE_OF ? branch->n_processes : branch->n_cgroups;
+
+	if (n > 0 && n + n_beside > CENSUS_BUNDLE / 2)
+		return;
+	move_all(census, kind, bundle, branch);
+	branch_detach(census, bundle);
+	free(bundle);
+	branch->n_bundles--;
+}
+
+int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgroups,
+		const struct accuracy *accuracy, const struct policy_set *policies)
+{
+	*census = (struct census){
+		.proc_fd = proc_fd,
+		.cgroups = cgroups,
+		.accuracy = accuracy,
+		.policies = policies,
+		.n_nodes = 1,
+		.listing_fd = -EBADF,
+	};
+	branch_init(&census->root, CENSUS_MACHINE, TALLY_BATCH_MAX);
+	return 0;
+}
+
+void census_done(struct census *census)
+{
+	struct census_process *process;
+
+	census_for_each(census, process)
+		census_drop(census, process);
+	census->n_order = 0;
+	census_bury(census);
+	for (size_t i = 0; i < census->n_blocks; i++)
+		free(census->blocks[i]);
+	census_stop_catching_up(census);
+	census_paths_done(&census->paths);
+	free(census->by_pid);
+	free(census->blocks);
+	free(census->order);
+	*census = (struct census){ .proc_fd = -EBADF, .listing_fd = -EBADF };
+}
+
+struct census_process *census_add(struct census *census, pid_t pid, uint64_t start_ticks)
+{
+	struct census_process *process;
+
+	if (census->spare == 0 && census_add_block(census) < 0)
+		return NULL;
+	process = census_take_spare(census, pid);
+	process->start_ticks = start_ticks;
+	process->kept_fd = -EBADF;
+	process->weight = 1;
+	node_init(&process->node, CENSUS_PROCESS);
+	census->n_processes++;
+	return process;
+}
+
+int census_reserve(struct census *census)
+{
+	uint32_t number = census->spare;
+
+	for (size_t i = 0; i < SPARE_ENOUGH; i++) {
+		if (number == 0)
+			return census_add_block(census);
+		number = census_at(census, number)->next_by_pid;
+	}
+	return 0;
+}
+
+static bool is_empty(const struct census_branch *branch)
+{
+	return branch->n_processes == 0 && branch->n_cgroups == 0 && branch->n_bundles == 0;
+}
+
+/* And those above that are empty without it. */
+static void cgroup_drop_if_empty(struct census *census, struct census_cgroup *cgroup)
+{
+	while (cgroup && is_empty(&cgroup->branch)) {
+		struct census_node *above = census_above(cgroup);
+		struct census_branch *branch = census_branch_of(cgroup->branch.tally.parent);
+
+		cgroup_detach(census, cgroup);
+		if (branch->node.kind == CENSUS_BUNDLE_OF_CGROUPS)
+			drop_bundle_if_small(census, branch);
+		census_paths_remove(&census->paths, cgroup);
+		free(cgroup);
+		cgroup = above->kind == CENSUS_CGROUP ? (struct census_cgroup *)above : NULL;
+	}
+}
+
+static bool may_be_victim(const struct census *census, const struct census_process *process)
+{
+	struct eligibility_subject subject = census_subject(census, process);
+
+	return process->above && !process->is_gone && !eligibility_is_ruled_out(&subject);
+}
+
+/* A node's bounds are floats, rounded; they must not be too low by that. */
+static float round_up(double value)
+{
+	return (float)(value * (1 + 1e-6));
+}
+
+/* Its own bounds, and those above if they are too low for it. */
+static void set_bounds(struct census *census, struct census_process *process)
+{
+	struct census_node *node = &process->node;
+	double weight;
+
+	census->n_candidates -= node->weight_max > 0;
+	node->weight_max = 0;
+	node->reach_max = INT64_MIN;
+	node->estimate_max = 0;
+	if (!may_be_victim(census, process))
+		return;
+	census->n_candidates++;
+	weight = census_rank_weight(process);
+	node->weight_max = round_up(weight);
+	node->estimate_max = round_up((double)proc_reclaimable(&process->memory) * weight);
+	node->reach_max = (int64_t)(proc_mapped(&process->memory) + node->error_sum -
+				    process->read_at_allocated);
+	raise_bounds(node_parent(node), node);
+}
+
+/* Out of the tree; what is left empty by that goes too. */
+static void unplace(struct census *census, struct census_process *process)
+{
+	struct census_cgroup *cgroup = census_cgroup_of(process);
+	struct census_branch *branch = process->above;
+
+	if (!branch)
+		return;
+	process_detach(census, process);
+	set_bounds(census, process);
+	if (branch != &cgroup->branch)
+		drop_bundle_if_small(census, branch);
+	cgroup_drop_if_empty(census, cgroup);
+}
+
+void census_drop(struct census *census, struct census_process *process)
+{
+	unplace(census, process);
+	census->n_processes--;
+	census->n_unreadable -= process->error < 0;
+	census->n_gone -= process->is_gone;
+	closep(&process->kept_fd);
+	process->kept_fd = -EBADF;
+	/* A round has it in its order still. */
+	census_give_back(census, process,
+			 census_round_is_under_way(census) ? &census->dead : &census->spare);
+}
+
+void census_note_gone(struct census *census, struct census_process *process)
+{
+	if (process->is_gone)
+		return;
+	process->is_gone = true;
+	census->n_gone++;
+	set_bounds(census, process);
+}
+
+void census_drop_gone(struct census *census)
+{
+	struct census_process *process;
+
+	if (census->n_gone == 0)
+		return;
+	census_for_each(census, process)
+		if (process->is_gone)
+			census_drop(census, process);
+}
+
+void census_bury(struct census *census)
+{
+	while (census->dead != 0) {
+		uint32_t number = census->dead;
+		struct census_process *process = census_at(census, number);
+
+		census->dead = process->next_by_pid;
+		process->next_by_pid = census->spare;
+		census->spare = number;
+	}
+}
+
+/* On the branch, which has room for it; NULL: no memory. */
+static struct census_cgroup *make_cgroup(struct census *census, const char *path, size_t length,
+					 struct census_branch *branch)
+{
+	struct census_cgroup *cgroup;
+
+	if (branch->n_cgroups == CENSUS_BUNDLE &&
+	    make_bundle(census, CENSUS_BUNDLE_OF_CGROUPS, branch) < 0)
+		return NULL;
+	cgroup = calloc(
+		1, max_u64(sizeof(*cgroup), offsetof(struct census_cgroup, path) + length + 1));
+	if (!cgroup)
+		return NULL;
+	memcpy(cgroup->path, path, length);
+	cgroup->in_scope = cgroup_path_is_below(cgroup->path, census->policies->scope);
+	branch_init(&cgroup->branch, CENSUS_CGROUP, BATCH_CGROUP);
+	if (census_paths_add(&census->paths, cgroup) < 0) {
+		free(cgroup);
+		return NULL;
+	}
+	cgroup_attach(census, cgroup, branch);
+	return cgroup;
+}
+
+/* The cgroup, and those above it down from the root's children; NULL: no memory. */
+static struct census_cgroup *find_or_make_cgroup(struct census *census, const char *path,
+						 size_t length)
+{
+	struct census_cgroup *cgroup = census_paths_find(&census->paths, path, length);
+	struct census_cgroup *above = NULL;
+	size_t above_length = length;
+
+	if (cgroup)
+		return cgroup;
+	while (above_length > 0 && path[--above_length] != '/')
+		;
+	if (above_length > 0) {
+		above = find_or_make_cgroup(census, path, above_length);
+		if (!above)
+			return NULL;
+	}
+	cgroup = make_cgroup(census, path, length, above ? &above->branch : &census->root);
+	if (!cgroup)
+		cgroup_drop_if_empty(census, above);
+	return cgroup;
+}
+
+int census_place(struct census *census, struct census_process *process, const char *path)
+{
+	struct census_cgroup *cgroup = census_cgroup_of(process);
+
+	if (process->kthread || (cgroup && strcmp(cgroup->path, path) == 0))
+		return 0;
+	unplace(census, process);
+	cgroup = find_or_make_cgroup(census, path, strlen(path));
+	if (!cgroup)
+		return -ENOMEM;
+	if (cgroup->branch.n_processes == CENSUS_BUNDLE &&
+	    make_bundle(census, CENSUS_BUNDLE_OF, &cgroup->branch) < 0)
+		return -ENOMEM;
+	process_attach(census, process, &cgroup->branch);
+	return 0;
+}
+
+void census_weigh(struct census *census, struct census_process *process)
+{
+	set_bounds(census, process);
+}
+
+void census_adjust(struct census *census, pid_t pid, int oom_score_adj)
+{
+	struct census_process *process = census_find(census, pid);
+
+	if (!process || process->oom_score_adj == oom_score_adj)
+		return;
+	process->oom_score_adj = (short)oom_score_adj;
+	set_bounds(census, process);
+}
+
+static void remember_growth(struct census_process *process, usec_t now)
+{
+	uint64_t footprint = proc_mapped(&process->memory);
+
+	if (process->recent_at == 0) {
+		process->earlier_footprint = process->recent_footprint = footprint;
+		process->recent_at = census_stamp(now);
+	} else if (census_since(process->recent_at, now) >= CENSUS_GROWTH_USEC) {
+		process->is_watched = true;
+		process->earlier_footprint = process->recent_footprint;
+		process->recent_footprint = footprint;
+		process->recent_at = census_stamp(now);
+	}
+}
+
+/*
+ * All that it can have mapped when memory was read, its share of it whatever it is.  Page tables
+ * and shared memory may have been read earlier than the rest.  Page tables are allocated like all
+ * else, so they have grown by no more than was allocated between; shared memory that was there
+ * before can be mapped at any time, but is resident, and in all not more than the machine has.
+ */
+static uint64_t mapped_at_most(const struct census *census, const struct census_process *process)
+{
+	const struct census_totals *totals = &census->totals;
+	struct proc_memory memory = process->memory;
+	uint64_t grown = saturate_u64((double)process->status_behind);
+
+	if (totals->is_known)
+		grown = min_u64(grown, sub_u64(totals->pagetables, memory.pagetables));
+	memory.pagetables = add_u64(memory.pagetables, grown);
+	if (process->shmem_is_guessed)
+		memory.shmem =
+			totals->is_known ? min_u64(memory.shared, totals->shmem) : memory.shared;
+	return proc_mapped(&memory);
+}
+
+/* off: how much of it may be in swap besides, or not any more. */
+static void put_memory(struct census *census, struct census_process *process,
+		       const struct proc_memory *memory, uint64_t off, uint64_t allocated,
+		       usec_t now)
+{
+	uint64_t mapped = proc_mapped(memory);
+	struct interval interval =
+		accuracy_interval(census->accuracy, mapped, census->with_swap, process->n_threads);
+	uint64_t error;
+
+	if (process->above)
+		count_on(census, process->above, memory, &process->memory);
+	process->memory = *memory;
+	process->read_at_allocated = allocated;
+	error = interval.hi - mapped + mapped_at_most(census, process) - mapped + off;
+	add_error(&process->node, error - process->node.error_sum);
+	remember_growth(process, now);
+	set_bounds(census, process);
+}
+
+static uint64_t difference(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/*
+ * What was measured holds for what it has mapped since then, but is never more than all.  How far
+ * it may be off: what came and what is gone may have been shared or not.  Where all counted, only
+ * shared memory that came may be kept.
+ */
+static void keep_measured(struct census_process *process, struct proc_memory *memory)
+{
+	const struct proc_memory *old = &process->memory;
+	uint64_t off = difference(memory->shmem, old->shmem);
+	float lost;
+
+	if (old->kept > proc_mapped(memory) / CENSUS_MEASURED_OFF)
+		off += difference(memory->anon + memory->swap, old->anon + old->swap);
+	process->share_off += (float)off;
+	lost = (float)sub_u64(proc_mapped(old), proc_mapped(memory));
+	process->fair_share -= lost < process->fair_share ? lost : process->fair_share;
+	memory->is_measured = old->is_measured;
+	memory->kept = min_u64(old->kept, proc_mapped(memory));
+}
+
+void census_count(struct census *census, struct census_process *process,
+		  const struct proc_memory *memory, uint64_t allocated, usec_t now)
+{
+	struct proc_memory full = *memory;
+
+	if (full.is_measured) {
+		process->measured_at = census_stamp(now);
+		process->shares_era = census->shares_era;
+		process->measured_at_allocated = allocated;
+		process->share_off = 0;
+	} else {
+		keep_measured(process, &full);
+	}
+	process->shmem_is_guessed = false;
+	process->status_behind = 0;
+	put_memory(census, process, &full, 0, allocated, now);
+}
+
+void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
+			   uint64_t shared, uint64_t allocated, usec_t now)
+{
+	struct proc_memory memory = process->memory;
+	uint64_t file = sub_u64(memory.shared, memory.shmem);
+	uint64_t off = census->with_swap ? census_swap_off(census) : 0;
+
+	/* What has come since status was read is taken for shared memory: that is looked at anew
+	 * soon (census-read.c), and mapped files come slowly. */
+	memory.shmem = sub_u64(shared, file);
+	memory.shared = shared;
+	memory.anon = anon;
+	keep_measured(process, &memory);
+	process->shmem_is_guessed = true;
+	process->status_behind = round_up((double)process->status_behind +
+					  (double)sub_u64(allocated, process->read_at_allocated));
+	put_memory(census, process, &memory, min_u64(off, CENSUS_SWAP_OFF_MAX), allocated, now);
+}
+
+void census_set_totals(struct census *census, const struct memory_counters *counters)
+{
+	census->totals = (struct census_totals){
+		.is_known = counters->anon > 0,
+		.anon = counters->anon,
+		.swap = sub_u64(counters->swap_total, counters->swap_free),
+		.shmem = add_u64(counters->shmem, counters->mlocked),
+		.pagetables = counters->page_tables,
+		.knows_swapped = counters->events.has_zswap && !counters->virtualised,
+		.swapped = counters->events.swapped_in + counters->events.swapped_out +
+			   counters->events.swapped_within,
+		.swap_cached = counters->swap_cached,
+	};
+	if (census->totals.knows_swapped)
+		census->totals.swapped *= census->accuracy->page_size;
+}
+
+uint64_t census_swap_off(const struct census *census)
+{
+	const struct census_totals *then = &census->status_totals, *now = &census->totals;
+	/* Each CPU keeps back so many pages at most (MAX_THRESHOLD in mm/vmstat.c). */
+	uint64_t lag = 2 * UINT64_C(125) * census->accuracy->n_cpus * census->accuracy->page_size;
+
+	if (!then->knows_swapped || !now->knows_swapped || now->swapped < then->swapped)
+		return UINT64_MAX;
+	return add_u64(now->swapped - then->swapped + lag,
+		       add_u64(then->swap_cached, now->swap_cached));
+}
+
+void census_begin_statuses(struct census *census)
+{
+	struct census_process *process;
+
+	census_for_each(census, process)
+		process->status_is_new = false;
+	census->status_totals = census->totals;
+}
+
+/* What is shared copy on write is counted in each process: the sum is rather too high. */
+uint64_t census_unseen(const struct census *census)
+{
+	if (!census->totals.is_known || census->n_hidden > 0 || census->n_unreadable > 0)
+		return 0;
+	return sub_u64(census->totals.anon, add_u64(census->anon, CENSUS_SLACK));
+}
+
+/* Bottom up. */
+static void tighten(struct census *census, struct census_node *node)
+{
+	struct census_node *child;
+
+	if (node->kind == CENSUS_PROCESS) {
+		const struct census_process *process = (struct census_process *)node;
+
+		census->largest = max_u64(census->largest, proc_mapped(&process->memory));
+		census->oldest_allocated =
+			min_u64(census->oldest_allocated, process->read_at_allocated);
+		return;
+	}
+	node->weight_max = 0;
+	node->reach_max = INT64_MIN;
+	node->estimate_max = 0;
+	census_for_each_below(child, node) {
+		tighten(census, child);
+		(void)raise(node, child);
+	}
+}
+
+void census_tighten(struct census *census, uint64_t allocated)
+{
+	census->largest = 0;
+	census->oldest_allocated = allocated;
+	tighten(census, &census->machine);
+}
+
+/* What is kept of cgroups by the policies. */
+static void update_cgroups(const struct census *census, struct census_node *node)
+{
+	struct census_node *child;
+
+	if (node->kind == CENSUS_CGROUP) {
+		struct census_cgroup *cgroup = (struct census_cgroup *)node;
+
+		cgroup->in_scope = cgroup_path_is_below(cgroup->path, census->policies->scope);
+		cgroup->weight = 0;
+	}
+	if (node->kind == CENSUS_PROCESS)
+		return;
+	census_for_each_child(child, node)
+		update_cgroups(census, child);
+}
+
+void census_set_policies(struct census *census, const struct policy_set *policies)
+{
+	struct census_process *process;
+
+	census_stop_round(census);
+	census_stop_catching_up(census);
+	census->policies = policies;
+	census->swept_at = 0;
+	update_cgroups(census, &census->machine);
+	/* None is kept that points to a rule of old. */
+	census_for_each(census, process) {
+		if (process->protected_by) {
+			census_drop(census, process);
+			continue;
+		}
+		process->compared_at = 0;
+		census_weigh(census, process);
+	}
+}
+
+const char *census_cgroup_path(const struct census_process *process)
+{
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
+
+	return cgroup ? cgroup->path : "/";
+}
+
+bool census_is_in_scope(const struct census *census, const struct census_process *process)
+{
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
+
+	return cgroup ? cgroup->in_scope : cgroup_path_is_below("/", census->policies->scope);
+}
+
+bool census_share_is_current(const struct census *census, const struct census_process *process,
+			     usec_t now)
+{
+	return process->memory.is_measured && process->shares_era == census->shares_era &&
+	       census_since(process->measured_at, now) <= CENSUS_MEASURED_USEC &&
+	       /* NOLINTNEXTLINE(bugprone-integer-division): bytes are exact enough */
+	       process->share_off <= (float)(proc_mapped(&process->memory) / CENSUS_MEASURED_OFF);
+}
+
+uint64_t census_mapped_at_most(const struct census *census, const struct census_process *process,
+			       uint64_t allocated)
+{
+	return add_u64(add_u64(proc_mapped(&process->memory), process->node.error_sum),
+		       sub_u64(allocated, process->read_at_allocated));
+}
+
+struct interval census_interval(const struct census *census, const struct census_process *process,
+				uint64_t allocated, usec_t now)
+{
+	uint64_t growth = sub_u64(allocated, process->read_at_allocated);
+	uint64_t error = process->node.error_sum, hi = proc_mapped(&process->memory);
+	bool is_current = census_share_is_current(census, process, now);
+
+	/* What is kept depends on how much is its own, which may be another part by now: a page
+	 * that was shared becomes its own when it is written to, which allocates one. */
+	if (is_current)
+		hi = sub_u64(hi, sub_u64(process->memory.kept,
+					 sub_u64(allocated, process->measured_at_allocated)));
+	/* It may have shrunk at any time, and grown by no more than all that was allocated. */
+	return (struct interval){
+		.lo = growth > 0 || !is_current
+			      ? 0
+			      : sub_u64(proc_reclaimable(&process->memory), error),
+		.hi = add_u64(add_u64(hi, error), growth),
+	};
+}
+
+struct interval census_node_interval(const struct census *census, const struct census_node *node,
+				     uint64_t allocated)
+{
+	const struct tally_node *tally = &((const struct census_branch *)node)->tally;
+	uint64_t growth = sub_u64(allocated, census->oldest_allocated), off;
+	int64_t approx, under, over;
+
+	approx = tally_approx(tally, TALLY_ANON) + tally_approx(tally, TALLY_OTHER);
+	tally_range(tally, &under, &over);
+	/* Each counter may be off by so much. */
+	off = TALLY_N_COUNTERS * (uint64_t)max_u64((uint64_t)under, (uint64_t)over) +
+	      node->error_sum;
+	approx = approx > 0 ? approx : 0;
+	return (struct interval){
+		.lo = growth > 0 ? 0 : sub_u64((uint64_t)approx, off),
+		.hi = add_u64(add_u64((uint64_t)approx, off), growth),
+	};
+}

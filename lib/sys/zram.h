@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * zram: the compressed block devices in memory that are swapped to
+ * (Documentation/admin-guide/blockdev/zram.rst).
+ */
+#pragma once
+
+#include "lib/sys/memory.h"
+
+/* Adds up the devices of proc_fd's swaps that are zram, by sys_fd (sysfs; may be negative): the
+ * zram_* counters.  Nothing where there is no swap.  Allocates nothing. */
+void zram_sample(int proc_fd, int sys_fd, struct memory_counters *counters);
+
+/* The bytes of disksize that mem_limit (0: none) keeps from being filled: at the ratio so far what
+ * is left of the limit stores so much more, and no more. */
+struct zram_device {
+	uint64_t disksize;
+	uint64_t stored; /* before compression */
+	uint64_t used;	 /* memory taken */
+	uint64_t limit;	 /* of used; 0: none */
+};
+uint64_t zram_barred(const struct zram_device *device);
+
+/* Of what is stored: the memory that it takes, in percent, 100 at most.  Assumed until enough is
+ * stored to tell. */
+uint64_t zram_percent(uint64_t stored, uint64_t used);
