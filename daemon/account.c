@@ -157,7 +157,7 @@ static void fill_avoided(const struct manager *m, struct history_entry *e)
 	if (!avoided->node)
 		return;
 	process = victim_leader(&m->census, &m->request, avoided->node);
-	set_text(e->avoided_for, choice->avoided_for == PASSOVER_KIND ? "kind" : "failed");
+	set_text(e->avoided_for, choice->avoided_for == BACKOFF_SIMILAR ? "kind" : "failed");
 	e->avoided_pid = (uint32_t)process->pid;
 	set_text(e->avoided_comm, process->comm);
 	set_path(e->avoided_cgroup,

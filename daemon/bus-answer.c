@@ -94,7 +94,7 @@ static int look_out(struct bus *b)
 		.self_name = "reckond",
 		.user = find_user,
 		.userdata = b,
-		.passover = &m->passover,
+		.backoff = &m->backoff,
 		.streak = &m->streak,
 		.ticks_now = clock_ticks_before(0),
 		.min_victim = m->stuck.since != 0 ? m->stuck.minimum : 0,

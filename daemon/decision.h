@@ -11,7 +11,7 @@
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
 #include "lib/kill/kill.h"
-#include "lib/select/passover.h"
+#include "lib/select/backoff.h"
 #include "lib/select/victim.h"
 #include "lib/sys/cgroup.h"
 #include "lib/sys/memory.h"
@@ -69,8 +69,8 @@ struct decision {
 	pid_t avoided_pid; /* 0: there was none */
 	char avoided_comm[16];
 	char avoided_group[128]; /* a cgroup: its path, perhaps cut */
-	enum passover_verdict avoided_for;
-	unsigned avoided_kinds; /* as in passover_kinds() */
+	enum backoff_verdict avoided_for;
+	unsigned avoided_kinds; /* as in backoff_kinds() */
 
 	struct memory_reading before; /* the machine, at the decision */
 	unsigned pressure_full;	      /* permyriad, over the policy's time */
@@ -99,7 +99,7 @@ struct decision {
 	enum kill_progress outcome;
 	usec_t passed_over_usec; /* 0: not because it failed */
 	uint64_t freed;		 /* bytes, by the whole machine, until it was over */
-	bool useless;		 /* of what was expected, little came back: passover.h */
+	bool useless;		 /* of what was expected, little came back: backoff.h */
 };
 
 /* Notes who was chosen (result->ranked[0]) and why.  Allocates nothing. */

@@ -20,7 +20,7 @@
 
 /* false: that process has vanished. */
 static bool look_at(const struct manager *m, pid_t pid, uint64_t start_ticks,
-		    struct passover_look *ret)
+		    struct backoff_seen *ret)
 {
 	char cgroup[CGROUP_PATH_MAX], v1_freezer[CGROUP_PATH_MAX];
 	struct proc_memory memory = { 0 };
@@ -34,7 +34,7 @@ static bool look_at(const struct manager *m, pid_t pid, uint64_t start_ticks,
 					 sizeof(v1_freezer)) != 0)
 		strcpy(v1_freezer, "/");
 	(void)proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory);
-	*ret = (struct passover_look){
+	*ret = (struct backoff_seen){
 		.pid = pid,
 		.start_ticks = start_ticks,
 		.state = stat.state,
@@ -55,7 +55,7 @@ static uint64_t freed_since(const struct manager *m)
 
 static bool is_useless(const struct manager *m)
 {
-	return passover_is_useless(proc_reclaimable(&m->decision.memory), freed_since(m));
+	return backoff_is_useless(proc_reclaimable(&m->decision.memory), freed_since(m));
 }
 
 static bool is_conclusive(const struct decision *d)
@@ -140,29 +140,29 @@ enum kill_progress ending_judge(struct manager *m, const struct policy_judgement
 }
 
 /* Its memory is theirs, and what keeps it keeps theirs. */
-static void pass_over_sharers(struct manager *m, enum passover_why why, usec_t now)
+static void pass_over_sharers(struct manager *m, enum backoff_why why, usec_t now)
 {
-	struct passover_look look;
+	struct backoff_seen look;
 
 	for (unsigned i = 0; i < m->victim.n_others; i++)
 		if (look_at(m, m->victim.others[i].pid, m->victim.others[i].start_ticks, &look) &&
 		    look.state != 'Z')
-			(void)passover_add(&m->passover, why, &look, now);
+			(void)backoff_add(&m->backoff, why, &look, now);
 }
 
-static void pass_over(struct manager *m, enum passover_why why, usec_t now)
+static void pass_over(struct manager *m, enum backoff_why why, usec_t now)
 {
 	struct decision *d = &m->decision;
-	struct passover_look look;
+	struct backoff_seen look;
 	usec_t wait;
 
 	pass_over_sharers(m, why, now);
 	if (!look_at(m, d->pid, d->start_ticks, &look)) {
-		passover_succeed(&m->passover, d->pid, d->start_ticks);
+		backoff_succeed(&m->backoff, d->pid, d->start_ticks);
 		return;
 	}
-	wait = passover_add(&m->passover, why, &look, now);
-	if (why != PASSOVER_LINGERS)
+	wait = backoff_add(&m->backoff, why, &look, now);
+	if (why != BACKOFF_STILL_EXITING)
 		d->passed_over_usec = wait;
 }
 
@@ -171,21 +171,21 @@ void ending_pass_over(struct manager *m, usec_t now)
 	/* It is no reason to kill another one: this one is tried again at the next look. */
 	if (error_is_transient(m->decision.error))
 		return;
-	pass_over(m, PASSOVER_REFUSED, now);
+	pass_over(m, BACKOFF_REFUSED, now);
 }
 
 void ending_observe_passed_over(struct manager *m)
 {
-	for (unsigned i = 0; i < PASSOVER_MAX; i++) {
-		const struct passover_look *failed = &m->passover.entries[i].failed;
-		struct passover_look look;
+	for (unsigned i = 0; i < BACKOFF_MAX; i++) {
+		const struct backoff_seen *failed = &m->backoff.entries[i].failed;
+		struct backoff_seen look;
 
 		if (failed->pid == 0)
 			continue;
 		if (look_at(m, failed->pid, failed->start_ticks, &look))
-			passover_observe(&m->passover, i, &look);
+			backoff_observe(&m->backoff, i, &look);
 		else
-			passover_observe(&m->passover, i, NULL);
+			backoff_observe(&m->backoff, i, NULL);
 	}
 }
 
@@ -225,7 +225,7 @@ static void note_worth(struct manager *m)
 static void learn(struct manager *m, usec_t now)
 {
 	struct decision *d = &m->decision;
-	const struct passover_subject subject = {
+	const struct backoff_subject subject = {
 		.pid = d->pid,
 		.start_ticks = d->start_ticks,
 		.uid = d->uid,
@@ -238,11 +238,11 @@ static void learn(struct manager *m, usec_t now)
 	};
 
 	if (d->outcome == KILL_PROGRESS_UNKILLABLE)
-		pass_over(m, d->error < 0 ? PASSOVER_REFUSED : PASSOVER_UNKILLABLE, now);
+		pass_over(m, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
 	else if (d->outcome == KILL_PROGRESS_MEMORY_BACK)
-		pass_over(m, PASSOVER_LINGERS, now);
+		pass_over(m, BACKOFF_STILL_EXITING, now);
 	else if (d->outcome == KILL_PROGRESS_GONE)
-		passover_succeed(&m->passover, d->pid, d->start_ticks);
+		backoff_succeed(&m->backoff, d->pid, d->start_ticks);
 	if (d->outcome == KILL_PROGRESS_GONE)
 		forget_killed(m);
 
@@ -253,9 +253,9 @@ static void learn(struct manager *m, usec_t now)
 		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_MEMORY_BACK) &&
 		is_useless(m);
 	if (d->useless)
-		passover_add_kind(&m->passover, &subject,
-				  clock_ticks_before(sub_u64(now, d->signalled_at)),
-				  clock_ticks_after(PASSOVER_RESPAWN_USEC), now);
+		backoff_add_kind(&m->backoff, &subject,
+				 clock_ticks_before(sub_u64(now, d->signalled_at)),
+				 clock_ticks_after(BACKOFF_RESPAWN_USEC), now);
 }
 
 /* It runs where it was not meant to, and is not about to end.  (A killed one would never end

@@ -20,7 +20,7 @@
 #include "lib/domain/gap.h"
 #include "lib/domain/worth.h"
 #include "lib/kill/kill.h"
-#include "lib/select/passover.h"
+#include "lib/select/backoff.h"
 #include "lib/select/streak.h"
 #include "lib/select/victim.h"
 #include "lib/snapshot/census.h"
@@ -120,7 +120,7 @@ struct manager {
 	unsigned n_cut;		       /* choices in a row that the limits cut short */
 	struct victim_request request; /* of the last choice */
 	struct victim_result choice;
-	struct passover passover;
+	struct backoff backoff;
 	struct streak streak;
 	struct worth worth;   /* how much a victim has to free */
 	struct stuck stuck;   /* no victim is worth it */

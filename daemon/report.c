@@ -213,8 +213,9 @@ static void report_steps(const struct manager *m)
 static const char *describe_avoided(const struct decision *d, char *buf, size_t size)
 {
 	char comm[16], group[sizeof(d->avoided_group)];
-	const char *why = d->avoided_for == PASSOVER_KIND ? "as killing a similar one freed little"
-							  : "as the last try to kill it failed";
+	const char *why = d->avoided_for == BACKOFF_SIMILAR
+				  ? "as killing a similar one freed little"
+				  : "as the last try to kill it failed";
 
 	buf[0] = '\0';
 	if (d->avoided_group[0] != '\0')
@@ -381,7 +382,7 @@ static void report_passed_over(const struct manager *m, enum report_event event)
 		snprintf(text, sizeof(text),
 			 "%s was not what it was chosen as, or where, in %d attempts: skipped for "
 			 "%" PRIu64 " s.",
-			 short_name(d, name, sizeof(name)), PASSOVER_TRIES, seconds);
+			 short_name(d, name, sizeof(name)), BACKOFF_TRIES, seconds);
 	else
 		snprintf(text, sizeof(text),
 			 "Pid %d shares its memory with %s (pid %d), which is not eligible: "

@@ -301,7 +301,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.now = t->now,
 		.ticks_now = clock_ticks_before(0),
 		.self = getpid(),
-		.passover = &m->passover,
+		.backoff = &m->backoff,
 		.streak = &m->streak,
 		.own_cgroup = decision_own_cgroup(m, own_cgroup, sizeof(own_cgroup)),
 	};
@@ -370,8 +370,8 @@ static void end(struct manager *m, struct tick *t)
 	m->n_kills++;
 	m->n_vanished = 0;
 	decision_note_streak(m, t->now);
-	passover_confirm(&m->passover);
-	passover_spend(&m->passover, d->avoided_kinds);
+	backoff_confirm(&m->backoff);
+	backoff_spend(&m->backoff, d->avoided_kinds);
 	/* Should this fail, the timer finds out too, only later. */
 	(void)monitor_watch_victim(m, m->victim.pidfd);
 	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
@@ -406,7 +406,7 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 		m->n_vanished++;
 		t->goes_on = true;
 	}
-	if (t->event == REPORT_CHANGED && passover_is_evasive(&m->passover, t->now)) {
+	if (t->event == REPORT_CHANGED && backoff_is_evasive(&m->backoff, t->now)) {
 		m->decision.error = -EBUSY;
 		t->event = REPORT_CANNOT_CONFIRM;
 	}

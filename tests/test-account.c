@@ -269,18 +269,18 @@ static void test_note_fills_in_who_was_avoided(void **state)
 		.memory = { .anon = 700 * MIB, .swap = 100 * MIB },
 	};
 	static const struct {
-		enum passover_verdict verdict;
+		enum backoff_verdict verdict;
 		const char *text;
 	} rows[] = {
-		{ PASSOVER_NOT, "" },
-		{ PASSOVER_KIND, "kind" },
-		{ PASSOVER_IN_A_ROW, "failed" },
+		{ BACKOFF_NONE, "" },
+		{ BACKOFF_SIMILAR, "kind" },
+		{ BACKOFF_CONSECUTIVE, "failed" },
 	};
 
 	strcpy(app.comm, "app\xff");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct history_entry *e;
-		bool is_known = rows[i].verdict != PASSOVER_NOT;
+		bool is_known = rows[i].verdict != BACKOFF_NONE;
 
 		test.m->choice.avoided = is_known ? avoided : (struct victim_candidate){ 0 };
 		test.m->choice.avoided_for = rows[i].verdict;

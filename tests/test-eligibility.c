@@ -86,7 +86,7 @@ static void make(struct eligibility_subject *s, enum eligibility e)
 		s->has_memory = false;
 		break;
 	case ELIGIBILITY_SKIPPED:
-		s->passover = PASSOVER_YES;
+		s->backoff = BACKOFF_SKIP;
 		break;
 	case ELIGIBILITY_RELUCTANT:
 		if (s->protected_by)

@@ -36,7 +36,7 @@ struct world {
 	struct cgroup_fs cgroups;
 	struct policy_set policies;
 	struct census census;
-	struct passover passover;
+	struct backoff backoff;
 	struct streak streak;
 	uint64_t ticks_now;
 	struct outlook outlook;
@@ -160,7 +160,7 @@ static struct outlook *look_out(struct world *world, uint64_t available)
 		.self_name = "the test",
 		.user = find_user,
 		.userdata = (void *)(uintptr_t) "alice",
-		.passover = &world->passover,
+		.backoff = &world->backoff,
 		.streak = &world->streak,
 		.ticks_now = world->ticks_now,
 		.own_cgroup = o->own_cgroup,
@@ -316,7 +316,7 @@ static void test_process_can_be_asked_again_and_again(void **state)
 static void test_process_of_a_useless_kind(void **state)
 {
 	struct world *world = *state;
-	struct passover_subject subject = {
+	struct backoff_subject subject = {
 		.pid = 299,
 		.uid = 1000,
 		.comm = "browser",
@@ -325,7 +325,7 @@ static void test_process_of_a_useless_kind(void **state)
 	struct explanation e;
 	struct outlook *o;
 
-	passover_add_kind(&world->passover, &subject, 0, 1, 7);
+	backoff_add_kind(&world->backoff, &subject, 0, 1, 7);
 	o = look_out(world, 4 * GIB);
 	assert_int_equal(outlook_victim(o)->process->pid, 400);
 	assert_int_equal(explain_process(o, 300, &e), 0);
@@ -360,15 +360,15 @@ static void assert_staying(const json_t *json, const struct stays *expected, siz
 	}
 }
 
-static void let_fail(struct world *world, pid_t pid, enum passover_why why, usec_t at)
+static void let_fail(struct world *world, pid_t pid, enum backoff_why why, usec_t at)
 {
-	const struct passover_look look = {
+	const struct backoff_seen look = {
 		.pid = pid,
 		.start_ticks = 77,
 		.footprint = 2 * GIB,
 	};
 
-	(void)passover_add(&world->passover, why, &look, at);
+	(void)backoff_add(&world->backoff, why, &look, at);
 }
 
 /* All that are larger than the victim, with the reason. */
@@ -384,7 +384,7 @@ static void test_staying_says_why(void **state)
 		{ "gnome-shell", "protected by the rule desktop", "protected", NULL },
 	};
 	struct world *world = *state;
-	struct passover_subject subject = {
+	struct backoff_subject subject = {
 		.pid = 1,
 		.comm = "app",
 		.cgroup = "/user.slice/a.scope",
@@ -399,9 +399,9 @@ static void test_staying_says_why(void **state)
 	put_process(world, 330, "stuck", 2700, "/user.slice/u.scope");
 	put_process(world, 340, "hidden", 3000, "/user.slice/h.scope");
 	put(world, 340, "oom_score_adj", "-1000\n");
-	passover_add_kind(&world->passover, &subject, 1, 0, 7);
-	let_fail(world, 330, PASSOVER_LINGERS, 7);
-	let_fail(world, 300, PASSOVER_UNKILLABLE, (usec_t)-PASSOVER_FIRST_USEC); /* over at 0 */
+	backoff_add_kind(&world->backoff, &subject, 1, 0, 7);
+	let_fail(world, 330, BACKOFF_STILL_EXITING, 7);
+	let_fail(world, 300, BACKOFF_UNKILLABLE, (usec_t)-BACKOFF_FIRST_USEC); /* over at 0 */
 	o = look_out(world, 4 * GIB);
 	assert_int_equal(outlook_victim(o)->process->pid, 400);
 
@@ -422,7 +422,7 @@ static void test_staying_says_why(void **state)
 static void test_staying_is_bounded(void **state)
 {
 	struct world *world = *state;
-	struct passover_subject subject = {
+	struct backoff_subject subject = {
 		.pid = 1,
 		.comm = "browser",
 		.cgroup = "/user.slice/b.scope",
@@ -441,7 +441,7 @@ static void test_staying_is_bounded(void **state)
 
 	census_done(&world->census);
 	victim_done(&o->result);
-	passover_add_kind(&world->passover, &subject, 1, 0, 7);
+	backoff_add_kind(&world->backoff, &subject, 1, 0, 7);
 	o = look_out(world, 4 * GIB);
 	assert_int_equal(explain_staying(o, staying), EXPLAIN_STAYING_MAX);
 	assert_int_equal(proc_reclaimable(&staying[6].process->memory), 2014 * MIB);
@@ -547,7 +547,7 @@ static void test_cgroups_say_which_are_not_killed(void **state)
 		{ "helper", "killing a similar one freed little", NULL, "kind" },
 	};
 	struct world *world = *state;
-	struct passover_subject subject = {
+	struct backoff_subject subject = {
 		.pid = 1,
 		.comm = "",
 		.cgroup = "/user.slice/e.scope",
@@ -557,7 +557,7 @@ static void test_cgroups_say_which_are_not_killed(void **state)
 	json_t *json;
 
 	forbid_cgroup_of_shell(world);
-	passover_add_kind(&world->passover, &subject, 1, 0, 7);
+	backoff_add_kind(&world->backoff, &subject, 1, 0, 7);
 	put_process(world, 410, "helper", 600, "/user.slice/e.scope");
 	put_process(world, 510, "wallpaper", 2000, "/user.slice/s.scope");
 	for (size_t i = 0; i < world->policies.n_policies; i++)

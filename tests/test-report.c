@@ -253,7 +253,7 @@ CHANGE(avoided_kind)
 {
 	d->avoided_pid = 9;
 	strcpy(d->avoided_comm, "app");
-	d->avoided_for = PASSOVER_KIND;
+	d->avoided_for = BACKOFF_SIMILAR;
 }
 CHANGE(avoided_group)
 {

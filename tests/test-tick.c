@@ -308,8 +308,8 @@ static void let_the_grace_pass(void)
 /* As if it had been passed over so much earlier. */
 static void let_pass(usec_t usec)
 {
-	for (unsigned i = 0; i < PASSOVER_MAX; i++)
-		test.manager->passover.entries[i].failed_at -= usec;
+	for (unsigned i = 0; i < BACKOFF_MAX; i++)
+		test.manager->backoff.entries[i].failed_at -= usec;
 }
 
 static void some_ticks(void)
@@ -1717,7 +1717,7 @@ static void test_tick_skips_who_moves_all_the_time(void **state)
 	test.on_open = move_again;
 	for (unsigned i = 0; i < 100 && test.n_signals == 0; i++)
 		one_tick();
-	assert_int_equal(n_moves, PASSOVER_TRIES);
+	assert_int_equal(n_moves, BACKOFF_TRIES);
 	assert_int_equal(test.manager->decision.pid, other);
 	settle();
 	assert_true(is_alive(evasive));

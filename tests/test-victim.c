@@ -282,18 +282,18 @@ static void test_choose_excludes(void **state)
 		/* Passed over long ago. */
 		{ { .pid = 61, .start_ticks = 5 }, "/in", ELIGIBILITY_ELIGIBLE },
 	};
-	static const struct passover_look look60 = { .pid = 60, .start_ticks = 5 };
-	static const struct passover_look look61 = { .pid = 61, .start_ticks = 5 };
+	static const struct backoff_seen look60 = { .pid = 60, .start_ticks = 5 };
+	static const struct backoff_seen look61 = { .pid = 61, .start_ticks = 5 };
 	static char scope[] = "/in";
-	struct passover passover = { 0 };
+	struct backoff backoff = { 0 };
 	struct victim_request request = {
-		.now = PASSOVER_FIRST_USEC,
+		.now = BACKOFF_FIRST_USEC,
 		.self = 77,
-		.passover = &passover,
+		.backoff = &backoff,
 	};
 
-	passover_add(&passover, PASSOVER_UNKILLABLE, &look61, 0);
-	passover_add(&passover, PASSOVER_UNKILLABLE, &look60, 1);
+	backoff_add(&backoff, BACKOFF_UNKILLABLE, &look61, 0);
+	backoff_add(&backoff, BACKOFF_UNKILLABLE, &look60, 1);
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct census_process *row = &rows[i].process;
@@ -813,16 +813,16 @@ struct known {
 	bool in_a_row[4], of_kind[4];
 	pid_t victim;
 	pid_t avoided; /* 0: nobody */
-	enum passover_verdict avoided_for;
+	enum backoff_verdict avoided_for;
 	bool spends; /* what is known of a kind */
 };
 
-static void know(struct machine *machine, const struct known *known, struct passover *passover)
+static void know(struct machine *machine, const struct known *known, struct backoff *backoff)
 {
 	machine_init(machine, ARRAY_SIZE(known->sizes));
 	for (size_t i = 0; i < machine->n; i++) {
 		struct census_process *process = machine->processes[i];
-		struct passover_look look = {
+		struct backoff_seen look = {
 			.pid = process->pid,
 			.start_ticks = process->start_ticks,
 		};
@@ -835,11 +835,11 @@ static void know(struct machine *machine, const struct known *known, struct pass
 		if (known->sizes[i] == 0)
 			set_adj(machine, i, -1000);
 		if (known->in_a_row[i])
-			passover_add(passover, PASSOVER_UNKILLABLE, &look, 0);
+			backoff_add(backoff, BACKOFF_UNKILLABLE, &look, 0);
 		if (known->of_kind[i])
-			passover_add_kind(passover,
-					  &(struct passover_subject){ .comm = "", .cgroup = path },
-					  1, 0, 999 * USEC_PER_SEC);
+			backoff_add_kind(backoff,
+					 &(struct backoff_subject){ .comm = "", .cgroup = path }, 1,
+					 0, 999 * USEC_PER_SEC);
 	}
 }
 
@@ -848,12 +848,12 @@ static void test_choose_passes_over_if_there_is_somebody_else(void **state)
 	static const struct known rows[] = {
 		{ { 800, 200 }, { 0 }, { 0 }, 100, 0 },
 		/* Never twice in a row, be the other as small as it may; but rather than nobody. */
-		{ { 800, 200 }, { true }, { 0 }, 101, 100, PASSOVER_IN_A_ROW, false },
-		{ { 800, 1 }, { true }, { 0 }, 101, 100, PASSOVER_IN_A_ROW, false },
+		{ { 800, 200 }, { true }, { 0 }, 101, 100, BACKOFF_CONSECUTIVE, false },
+		{ { 800, 1 }, { true }, { 0 }, 101, 100, BACKOFF_CONSECUTIVE, false },
 		{ { 800 }, { true }, { 0 }, 100, 0 },
 		/* A useless kind: for an eighth of it, not for less. */
-		{ { 800, 200 }, { 0 }, { true }, 101, 100, PASSOVER_KIND, true },
-		{ { 800, 100 }, { 0 }, { true }, 101, 100, PASSOVER_KIND, true },
+		{ { 800, 200 }, { 0 }, { true }, 101, 100, BACKOFF_SIMILAR, true },
+		{ { 800, 100 }, { 0 }, { true }, 101, 100, BACKOFF_SIMILAR, true },
 		{ { 800, 99 }, { 0 }, { true }, 100, 0 },
 		{ { 800 }, { 0 }, { true }, 100, 0 },
 		/* All are of it: as if nothing were known. */
@@ -862,24 +862,36 @@ static void test_choose_passes_over_if_there_is_somebody_else(void **state)
 		{ { 800, 700 }, { 0 }, { false, true }, 100, 0 },
 		/* The larger of two kinds is what counts. */
 		{ { 800, 700, 90 }, { 0 }, { true, true }, 100, 0 },
-		{ { 800, 700, 100 }, { 0 }, { true, true }, 102, 100, PASSOVER_KIND, true },
+		{ { 800, 700, 100 }, { 0 }, { true, true }, 102, 100, BACKOFF_SIMILAR, true },
 		/* Who failed last comes after all others, of whatever kind. */
-		{ { 800, 700 }, { true }, { false, true }, 101, 100, PASSOVER_IN_A_ROW, false },
-		{ { 800, 700, 90 }, { true }, { false, true }, 102, 100, PASSOVER_IN_A_ROW, true },
-		{ { 700, 800, 100 }, { true }, { false, true }, 102, 101, PASSOVER_KIND, true },
-		{ { 800, 700, 80 }, { true }, { false, true }, 101, 100, PASSOVER_IN_A_ROW, false },
+		{ { 800, 700 }, { true }, { false, true }, 101, 100, BACKOFF_CONSECUTIVE, false },
+		{ { 800, 700, 90 },
+		  { true },
+		  { false, true },
+		  102,
+		  100,
+		  BACKOFF_CONSECUTIVE,
+		  true },
+		{ { 700, 800, 100 }, { true }, { false, true }, 102, 101, BACKOFF_SIMILAR, true },
+		{ { 800, 700, 80 },
+		  { true },
+		  { false, true },
+		  101,
+		  100,
+		  BACKOFF_CONSECUTIVE,
+		  false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct passover passover = { 0 };
+		struct backoff backoff = { 0 };
 		struct machine machine;
 		struct victim_request request = {
 			.now = 1000 * USEC_PER_SEC,
-			.passover = &passover,
+			.backoff = &backoff,
 		};
 		pid_t avoided;
 
-		know(&machine, &rows[i], &passover);
+		know(&machine, &rows[i], &backoff);
 		for (int target = 0; target < 2; target++) { /* a cgroup each: the same for both */
 			request.target = target ? POLICY_TARGET_CGROUP : POLICY_TARGET_PROCESS;
 			choose_for(&machine, &request);
@@ -904,14 +916,14 @@ static void test_choose_passes_over_if_there_is_somebody_else(void **state)
 static void test_choose_passes_over_each_kind_once(void **state)
 {
 	static const struct known known = { { 800, 700, 600, 500 }, { 0 }, { true, true } };
-	struct passover passover = { 0 };
-	struct victim_request request = { .now = 1000 * USEC_PER_SEC, .passover = &passover };
+	struct backoff backoff = { 0 };
+	struct victim_request request = { .now = 1000 * USEC_PER_SEC, .backoff = &backoff };
 	struct machine machine;
 
-	know(&machine, &known, &passover);
+	know(&machine, &known, &backoff);
 	choose_for(&machine, &request);
 	assert_int_equal(result.ranked[0].process->pid, 102);
-	passover_spend(&passover, result.avoided_kinds); /* both were in front of it */
+	backoff_spend(&backoff, result.avoided_kinds); /* both were in front of it */
 	choose_for(&machine, &request);
 	assert_int_equal(result.ranked[0].process->pid, 100);
 	assert_null(result.avoided.node);

@@ -65,7 +65,7 @@ static bool has_no_memory(const struct eligibility_subject *s)
 
 static bool is_skipped(const struct eligibility_subject *s)
 {
-	return s->passover == PASSOVER_YES;
+	return s->backoff == BACKOFF_SKIP;
 }
 
 static bool is_reluctant(const struct eligibility_subject *s)
@@ -122,7 +122,7 @@ bool eligibility_is_ruled_out(const struct eligibility_subject *subject)
 	struct eligibility_subject largest = *subject;
 
 	largest.has_memory = true;
-	largest.passover = PASSOVER_NOT;
+	largest.backoff = BACKOFF_NONE;
 	largest.total = largest.reclaimable = PERMYRIAD;
 	return eligibility_is_refused(eligibility_judge(&largest));
 }

@@ -14,12 +14,12 @@
 
 #include "lib/config/policy.h"
 
-/* What earlier attempts say of it (passover.h), in this order. */
-enum passover_verdict {
-	PASSOVER_NOT,	   /* nothing is known against it */
-	PASSOVER_KIND,	   /* not if there is somebody who is worth it */
-	PASSOVER_IN_A_ROW, /* was the last to fail: not if there is anybody else */
-	PASSOVER_YES,
+/* What earlier attempts say of it (backoff.h), in this order. */
+enum backoff_verdict {
+	BACKOFF_NONE,	     /* nothing is known against it */
+	BACKOFF_SIMILAR,     /* not if there is somebody who is worth it */
+	BACKOFF_CONSECUTIVE, /* was the last to fail: not if there is anybody else */
+	BACKOFF_SKIP,
 };
 
 /* The first reason that holds, in this order, is the one that counts. */
@@ -34,7 +34,7 @@ enum eligibility {
 	ELIGIBILITY_PROTECTED_BUILTIN, /* by a rule that is built in */
 	ELIGIBILITY_UNREADABLE,
 	ELIGIBILITY_NO_MEMORY, /* a zombie */
-	ELIGIBILITY_SKIPPED,   /* an earlier attempt failed: passover.h */
+	ELIGIBILITY_SKIPPED,   /* an earlier attempt failed: backoff.h */
 	/* Not refused: a victim only if no eligible process is worth killing, ranked by raw size.
 	 */
 	ELIGIBILITY_RELUCTANT,
@@ -58,7 +58,7 @@ struct eligibility_subject {
 	int oom_score_adj;
 	int error;			 /* negative errno of reading its memory; 0 */
 	const struct rule *protected_by; /* the strongest Protect rule that matches, or NULL */
-	enum passover_verdict passover;
+	enum backoff_verdict backoff;
 	uint64_t reclaimable; /* bytes that killing it would free */
 	uint64_t total;	      /* memory of the machine; 0: not known, and no ceiling is passed */
 };

@@ -94,29 +94,29 @@ static void explain_victim(const struct outlook *o, struct explanation *e)
 }
 
 /* Of a process whose cgroup is ranked, its cgroup. */
-static enum passover_verdict avoided_for(const struct outlook *o, const struct explanation *e)
+static enum backoff_verdict avoided_for(const struct outlook *o, const struct explanation *e)
 {
 	const struct victim_candidate *avoided = &o->result.avoided;
 
 	if (e->exclusion != ELIGIBILITY_ELIGIBLE || e->would_go)
-		return PASSOVER_NOT;
+		return BACKOFF_NONE;
 	if (!outlook_is_by_cgroup(o, e->process) || e->candidate.cgroup)
 		return outlook_avoided(o, &e->candidate);
 	return avoided->node && avoided->cgroup && census_cgroup_of(e->process) == avoided->cgroup
 		       ? outlook_avoided(o, avoided)
-		       : PASSOVER_NOT;
+		       : BACKOFF_NONE;
 }
 
-static const char *why_avoided(enum passover_verdict verdict)
+static const char *why_avoided(enum backoff_verdict verdict)
 {
-	return verdict == PASSOVER_KIND ? "killing a similar one freed little"
-					: "the last try to kill it failed";
+	return verdict == BACKOFF_SIMILAR ? "killing a similar one freed little"
+					  : "the last try to kill it failed";
 }
 
 static void explain_rank(const struct outlook *o, struct explanation *e)
 {
 	const struct victim_candidate *victim = outlook_victim(o);
-	enum passover_verdict avoided = avoided_for(o, e);
+	enum backoff_verdict avoided = avoided_for(o, e);
 	char name[EXPLAIN_NAME_SIZE], group[GROUP_SIZE];
 
 	if (e->rank == 0)
@@ -124,7 +124,7 @@ static void explain_rank(const struct outlook *o, struct explanation *e)
 			 "the policy kills whole cgroups, and its own is not eligible as a whole");
 	else if (!victim)
 		snprintf(e->text, sizeof(e->text), "no process could be chosen");
-	else if (avoided != PASSOVER_NOT)
+	else if (avoided != BACKOFF_NONE)
 		snprintf(e->text, sizeof(e->text), "%s is higher than that of %s, but %s",
 			 outlook_is_by_cgroup(o, e->process) ? "the score of its cgroup"
 							     : "its score",
@@ -183,11 +183,11 @@ static void explain_weight(const struct outlook *o, struct explanation *e)
 
 static void explain_stay(const struct outlook *o, struct explanation *e)
 {
-	enum passover_verdict avoided = avoided_for(o, e);
+	enum backoff_verdict avoided = avoided_for(o, e);
 
 	if (e->exclusion != ELIGIBILITY_ELIGIBLE)
 		explain_exclusion(o, e);
-	else if (avoided != PASSOVER_NOT)
+	else if (avoided != BACKOFF_NONE)
 		snprintf(e->text, sizeof(e->text), "%s", why_avoided(avoided));
 	else if (outlook_is_by_cgroup(o, e->process) && !e->candidate.cgroup)
 		snprintf(e->text, sizeof(e->text),
@@ -221,7 +221,7 @@ static void keep_if_larger(struct staying *s, const struct explanation *e)
 	const struct victim_candidate *victim = outlook_victim(s->outlook);
 
 	if (proc_reclaimable(&e->candidate.memory) > proc_reclaimable(&victim->memory) ||
-	    avoided_for(s->outlook, e) != PASSOVER_NOT)
+	    avoided_for(s->outlook, e) != BACKOFF_NONE)
 		keep(s, e);
 }
 
@@ -306,9 +306,11 @@ size_t explain_staying(const struct outlook *o, struct explanation ret[static EX
 
 const char *explain_avoided(const struct outlook *o, const struct explanation *e)
 {
-	enum passover_verdict verdict = avoided_for(o, e);
+	enum backoff_verdict verdict = avoided_for(o, e);
 
-	return verdict == PASSOVER_KIND ? "kind" : verdict == PASSOVER_IN_A_ROW ? "failed" : NULL;
+	return verdict == BACKOFF_SIMILAR	? "kind"
+	       : verdict == BACKOFF_CONSECUTIVE ? "failed"
+						: NULL;
 }
 
 /* ", with all of cgroup /user.slice/a.scope (3 processes)", or nothing. */

@@ -182,7 +182,7 @@ void outlook_choose(struct outlook *o)
 		.now = o->now(),
 		.ticks_now = o->ticks_now,
 		.self = getpid(),
-		.passover = o->passover,
+		.backoff = o->backoff,
 		.streak = o->streak,
 		.own_cgroup = o->own_cgroup,
 	};
@@ -352,17 +352,17 @@ void outlook_known(const struct outlook *o, const struct census_process *process
 	score(o, ret);
 }
 
-enum passover_verdict outlook_avoided(const struct outlook *o,
-				      const struct victim_candidate *candidate)
+enum backoff_verdict outlook_avoided(const struct outlook *o,
+				     const struct victim_candidate *candidate)
 {
 	const struct victim_candidate *victim = outlook_victim(o);
 
 	if (!victim || candidate->estimate <= victim->estimate)
-		return PASSOVER_NOT;
+		return BACKOFF_NONE;
 	if (outlook_is_of_cgroups(o))
 		return candidate->node == o->result.avoided.node ? o->result.avoided_for
-								 : PASSOVER_NOT;
-	return victim_passover(candidate->process, &o->request);
+								 : BACKOFF_NONE;
+	return victim_backoff(candidate->process, &o->request);
 }
 
 /* What would stay: measured now, or a moment ago. */

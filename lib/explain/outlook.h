@@ -55,10 +55,10 @@ struct outlook {
 	const char *(*user)(uid_t uid, void *userdata);
 	void *userdata;
 	uint64_t min_victim; /* what a victim has to free now; 0: as the configuration says */
-	const struct passover *passover; /* NULL: no process is skipped */
-	const struct streak *streak;	 /* NULL: there was no kill before */
-	uint64_t ticks_now;		 /* as start_ticks: since boot */
-	const char *own_cgroup;		 /* the daemon's; NULL: not known */
+	const struct backoff *backoff; /* NULL: no process is skipped */
+	const struct streak *streak;   /* NULL: there was no kill before */
+	uint64_t ticks_now;	       /* as start_ticks: since boot */
+	const char *own_cgroup;	       /* the daemon's; NULL: not known */
 
 	/* What outlook_choose() finds. */
 
@@ -127,10 +127,10 @@ void outlook_known(const struct outlook *outlook, const struct census_process *p
 
 /*
  * Does the candidate count for more than the victim, and was passed over for it, and why?
- * PASSOVER_KIND or PASSOVER_IN_A_ROW; of cgroups it is known of result.avoided alone.
+ * BACKOFF_SIMILAR or BACKOFF_CONSECUTIVE; of cgroups it is known of result.avoided alone.
  */
-enum passover_verdict outlook_avoided(const struct outlook *outlook,
-				      const struct victim_candidate *candidate);
+enum backoff_verdict outlook_avoided(const struct outlook *outlook,
+				     const struct victim_candidate *candidate);
 
 /*
  * One process as a candidate: from the ranking where it is there, else read now.  *ret_rank counts

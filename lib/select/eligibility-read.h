@@ -19,7 +19,7 @@ struct eligibility_source {
 };
 
 /*
- * 0, PROC_GONE, or -errno: the process cannot be judged.  subject->passover is not filled in.
+ * 0, PROC_GONE, or -errno: the process cannot be judged.  subject->backoff is not filled in.
  * Memory is read only where it decides.  After a transient error what the census knows is taken, if
  * it knows the process.
  */

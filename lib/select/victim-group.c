@@ -58,7 +58,7 @@ static uint64_t gained(const struct victim_request *request, const struct census
 static bool may_count(const struct choice *choice, const struct census_process *process)
 {
 	return process->above && !process->is_gone && victim_is_allowed(choice, &process->node) &&
-	       victim_passover(process, choice->request) == PASSOVER_NOT;
+	       victim_backoff(process, choice->request) == BACKOFF_NONE;
 }
 
 static void add_member(const struct choice *choice, struct group *group,

@@ -11,9 +11,9 @@
 /* USER_HZ, the unit of start times on every Linux that there is. */
 #define TICKS_PER_SEC 100
 
-static struct passover_subject subject_of(const struct census_process *process)
+static struct backoff_subject subject_of(const struct census_process *process)
 {
-	return (struct passover_subject){
+	return (struct backoff_subject){
 		.pid = process->pid,
 		.start_ticks = process->start_ticks,
 		.uid = process->uid,
@@ -25,21 +25,21 @@ static struct passover_subject subject_of(const struct census_process *process)
 	};
 }
 
-enum passover_verdict victim_passover(const struct census_process *process,
-				      const struct victim_request *request)
+enum backoff_verdict victim_backoff(const struct census_process *process,
+				    const struct victim_request *request)
 {
-	struct passover_subject subject = subject_of(process);
+	struct backoff_subject subject = subject_of(process);
 
-	if (!request->passover)
-		return PASSOVER_NOT;
-	return passover_judge(request->passover, &subject, request->now);
+	if (!request->backoff)
+		return BACKOFF_NONE;
+	return backoff_judge(request->backoff, &subject, request->now);
 }
 
 unsigned victim_kinds(const struct census_process *process, const struct victim_request *request)
 {
-	struct passover_subject subject = subject_of(process);
+	struct backoff_subject subject = subject_of(process);
 
-	return passover_kinds(request->passover, &subject, request->now);
+	return backoff_kinds(request->backoff, &subject, request->now);
 }
 
 enum eligibility victim_exclusion(const struct census *census, const struct census_process *process,
@@ -49,7 +49,7 @@ enum eligibility victim_exclusion(const struct census *census, const struct cens
 
 	subject.self = request->self;
 	subject.total = request->memory;
-	subject.passover = victim_passover(process, request);
+	subject.backoff = victim_backoff(process, request);
 	return eligibility_judge(&subject);
 }
 

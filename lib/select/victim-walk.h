@@ -27,11 +27,11 @@ struct choice {
 	unsigned n_reserved;  /* precise reads that are kept for the youngest */
 
 	/* What is skipped if there are others: from this verdict on, in this walk. */
-	enum passover_verdict refused;
+	enum backoff_verdict refused;
 	bool refused_any;
-	struct victim_candidate avoided;	   /* the largest that was refused for its kind */
-	uint64_t kind_largest[PASSOVER_KINDS_MAX]; /* likewise, its score */
-	struct victim_candidate failed;		   /* the largest of those that failed last */
+	struct victim_candidate avoided;	    /* the largest that was refused for its kind */
+	uint64_t kind_largest[BACKOFF_SIMILAR_MAX]; /* likewise, its score */
+	struct victim_candidate failed;		    /* the largest of those that failed last */
 };
 
 /* Fills in the candidate by the last reading. */

@@ -123,22 +123,22 @@ static void open_node(const struct choice *choice, const struct census_node *nod
 }
 
 /* The highest of all below, and their kinds. */
-static enum passover_verdict judge_below(const struct choice *choice,
-					 const struct census_node *node, unsigned *kinds)
+static enum backoff_verdict judge_below(const struct choice *choice, const struct census_node *node,
+					unsigned *kinds)
 {
-	enum passover_verdict verdict = PASSOVER_NOT;
+	enum backoff_verdict verdict = BACKOFF_NONE;
 	const struct census_node *child;
 
 	if (node->kind == CENSUS_PROCESS) {
 		const struct census_process *process = (const struct census_process *)node;
 
-		verdict = victim_passover(process, choice->request);
-		if (verdict == PASSOVER_KIND)
+		verdict = victim_backoff(process, choice->request);
+		if (verdict == BACKOFF_SIMILAR)
 			*kinds |= victim_kinds(process, choice->request);
 		return verdict;
 	}
 	census_for_each_child(child, node) {
-		enum passover_verdict other = judge_below(choice, child, kinds);
+		enum backoff_verdict other = judge_below(choice, child, kinds);
 
 		verdict = other > verdict ? other : verdict;
 	}
@@ -155,22 +155,22 @@ static void keep_larger(struct victim_candidate *largest, const struct victim_ca
 static bool is_refused(struct choice *choice, const struct census_node *node)
 {
 	struct victim_candidate candidate;
-	enum passover_verdict verdict;
+	enum backoff_verdict verdict;
 	unsigned kinds = 0;
 
-	if (!choice->request->passover)
+	if (!choice->request->backoff)
 		return false;
 	verdict = judge_below(choice, node, &kinds);
 	if (verdict < choice->refused)
 		return false;
 	choice->refused_any = true;
 	victim_candidate_init(choice, node, &candidate);
-	if (verdict != PASSOVER_KIND) {
+	if (verdict != BACKOFF_SIMILAR) {
 		keep_larger(&choice->failed, &candidate);
 		return true;
 	}
 	keep_larger(&choice->avoided, &candidate);
-	for (unsigned i = 0; i < PASSOVER_KINDS_MAX; i++)
+	for (unsigned i = 0; i < BACKOFF_SIMILAR_MAX; i++)
 		if (kinds & 1U << i)
 			choice->kind_largest[i] =
 				max_u64(choice->kind_largest[i], candidate.estimate);
@@ -360,7 +360,7 @@ static void put_read_first(struct victim_result *result, uint64_t min_victim)
 }
 
 /* All walks, but for those that are skipped by this verdict. */
-static void walk(struct choice *choice, enum passover_verdict refused)
+static void walk(struct choice *choice, enum backoff_verdict refused)
 {
 	struct victim_result *result = choice->result;
 
@@ -412,17 +412,17 @@ static bool is_enough(const struct choice *choice)
 	if (!choice->refused_any)
 		return true;
 	best = result->n_ranked > 0 ? result->ranked[0].estimate : 0;
-	return best > 0 && passover_is_worth(best, choice->avoided.estimate);
+	return best > 0 && backoff_is_worth(best, choice->avoided.estimate);
 }
 
 /* Where no other is left, one whose kind was ineffective before one that failed last. */
 static void walk_tier(struct choice *choice)
 {
-	enum passover_verdict refused = PASSOVER_KIND;
+	enum backoff_verdict refused = BACKOFF_SIMILAR;
 
 	do
 		walk(choice, refused++);
-	while (refused <= PASSOVER_YES && !is_enough(choice));
+	while (refused <= BACKOFF_SKIP && !is_enough(choice));
 }
 
 static void note_avoided(const struct choice *choice)
@@ -432,13 +432,13 @@ static void note_avoided(const struct choice *choice)
 	uint64_t best = result->n_ranked > 0 ? result->ranked[0].estimate : UINT64_MAX;
 
 	result->avoided = is_kind ? choice->avoided : choice->failed;
-	result->avoided_for = is_kind ? PASSOVER_KIND : PASSOVER_IN_A_ROW;
+	result->avoided_for = is_kind ? BACKOFF_SIMILAR : BACKOFF_CONSECUTIVE;
 	result->avoided_kinds = 0;
 	if (result->avoided.estimate <= best) {
 		result->avoided = (struct victim_candidate){ 0 };
-		result->avoided_for = PASSOVER_NOT;
+		result->avoided_for = BACKOFF_NONE;
 	}
-	for (unsigned i = 0; i < PASSOVER_KINDS_MAX; i++)
+	for (unsigned i = 0; i < BACKOFF_SIMILAR_MAX; i++)
 		if (choice->kind_largest[i] > best)
 			result->avoided_kinds |= 1U << i;
 }
@@ -495,6 +495,6 @@ void victim_take(const struct census_process *process, uint64_t held, struct vic
 	result->approximate = result->is_reluctant = false;
 	result->as_one = VICTIM_ALONE;
 	result->avoided = (struct victim_candidate){ 0 };
-	result->avoided_for = PASSOVER_NOT;
+	result->avoided_for = BACKOFF_NONE;
 	result->avoided_kinds = 0;
 }

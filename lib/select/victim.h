@@ -23,7 +23,7 @@
  * weighed as the census knows it, exceeded the victim's by more than the error of the reading, or
  * by VICTIM_NEAR of it: among near equals the youngest is chosen.  The victim itself was read in
  * this choice.  If result->approximate, some were left undecided by the limits on reads or time.
- * Processes under backoff (passover.h) are no candidates, be it at all or because there are others.
+ * Processes under backoff (backoff.h) are no candidates, be it at all or because there are others.
  *
  * This is the idea of the kernel's two-pass select_bad_process() series, with its flaws left out:
  * an undecided candidate never replaces a better one, and the result does not depend on the order
@@ -37,7 +37,7 @@
 #include "lib/base/util.h"
 #include "lib/config/eligibility.h"
 #include "lib/config/policy.h"
-#include "lib/select/passover.h"
+#include "lib/select/backoff.h"
 #include "lib/select/streak.h"
 #include "lib/snapshot/census.h"
 #include "lib/sys/reclaimable.h"
@@ -112,11 +112,11 @@ struct victim_result {
 	int read_error; /* of the last candidate that could not be read; 0: all could */
 
 	/* The one that counts for more than the victim, and for most of all that are under backoff;
-	 * .node NULL: none does.  Killing its kind was ineffective (PASSOVER_KIND), or it failed
-	 * last (PASSOVER_IN_A_ROW). */
+	 * .node NULL: none does.  Killing its kind was ineffective (BACKOFF_SIMILAR), or it failed
+	 * last (BACKOFF_CONSECUTIVE). */
 	struct victim_candidate avoided;
-	enum passover_verdict avoided_for;
-	unsigned avoided_kinds; /* that were skipped, as in passover_kinds() */
+	enum backoff_verdict avoided_for;
+	unsigned avoided_kinds; /* that were skipped, as in backoff_kinds() */
 
 	struct victim_entry *heap; /* storage, kept between choices */
 	size_t n_heap;
@@ -136,10 +136,10 @@ struct victim_request {
 	usec_t now;
 	uint64_t ticks_now; /* as start_ticks: since boot; 0: not known */
 	pid_t self;
-	bool reluctantly;		 /* set by victim_choose() in its copy: raw sizes count */
-	const struct passover *passover; /* NULL: none is under backoff */
-	const struct streak *streak;	 /* NULL: there was no kill before */
-	const char *own_cgroup;		 /* the daemon's; NULL: not known */
+	bool reluctantly;	       /* set by victim_choose() in its copy: raw sizes count */
+	const struct backoff *backoff; /* NULL: none is under backoff */
+	const struct streak *streak;   /* NULL: there was no kill before */
+	const char *own_cgroup;	       /* the daemon's; NULL: not known */
 };
 
 /* One process, as it is now. */
@@ -195,9 +195,9 @@ bool victim_is_top(const struct census *census, const struct census_node *node);
 /* How many are judged what; for people, as it judges every process. */
 void victim_count_exclusions(const struct census *census, const struct victim_request *request,
 			     size_t ret[static _ELIGIBILITY_MAX]);
-/* For the process, by request->passover. */
-enum passover_verdict victim_passover(const struct census_process *process,
-				      const struct victim_request *request);
+/* For the process, by request->backoff. */
+enum backoff_verdict victim_backoff(const struct census_process *process,
+				    const struct victim_request *request);
 /* Of which kinds that were ineffective it is. */
 unsigned victim_kinds(const struct census_process *process, const struct victim_request *request);
 const char *victim_verdict_to_string(enum victim_verdict verdict);

@@ -475,7 +475,7 @@ static inline struct census_node *census_next_child(const struct census_node *ch
 const char *census_cgroup_path(const struct census_process *process);
 bool census_is_in_scope(const struct census *census, const struct census_process *process);
 
-/* What eligibility_judge() judges, but for self, passover and total, which the census does not
+/* What eligibility_judge() judges, but for self, backoff and total, which the census does not
  * know. */
 struct eligibility_subject census_subject(const struct census *census,
 					  const struct census_process *process);

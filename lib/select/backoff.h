@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * passover: who was tried is not tried again in vain, and a useless kill teaches something.
+ * backoff: who was tried is not tried again in vain, and a useless kill teaches something.
  *
  * Two small tables.  One of identities: who could not be ended, or lingers without its memory.
  * One of kinds: after a kill that gave back little of what was expected, who else is likely to
@@ -19,23 +19,23 @@
 #include "lib/config/eligibility.h"
 #include "lib/sys/cgroup.h"
 
-#define PASSOVER_MAX	   16
-#define PASSOVER_KINDS_MAX 4
+#define BACKOFF_MAX	    16
+#define BACKOFF_SIMILAR_MAX 4
 
 /* After the first failure; twice as long after each that follows, up to the longest. */
-#define PASSOVER_FIRST_USEC   (30 * USEC_PER_SEC)
-#define PASSOVER_LONGEST_USEC (600 * USEC_PER_SEC)
+#define BACKOFF_FIRST_USEC   (30 * USEC_PER_SEC)
+#define BACKOFF_LONGEST_USEC (600 * USEC_PER_SEC)
 /* Of this only so much if its state is another than when it failed: what held it may be over, but
  * a process that thrashes is in another state at each look. */
-#define PASSOVER_CHANGED_SHARE 8
+#define BACKOFF_CHANGED_SHARE 8
 
 /* So long a kind is remembered. */
-#define PASSOVER_KIND_USEC (60 * USEC_PER_SEC)
+#define BACKOFF_SIMILAR_USEC (60 * USEC_PER_SEC)
 /* Who comes so soon after the end of one with its name is taken for the same again. */
-#define PASSOVER_RESPAWN_USEC (10 * USEC_PER_SEC)
+#define BACKOFF_RESPAWN_USEC (10 * USEC_PER_SEC)
 
 /* What is seen of a process. */
-struct passover_look {
+struct backoff_seen {
 	pid_t pid;
 	uint64_t start_ticks;
 	char state; /* as in /proc/PID/stat */
@@ -43,22 +43,22 @@ struct passover_look {
 	uint64_t footprint; /* bytes */
 };
 
-enum passover_why {
-	PASSOVER_UNKILLABLE, /* signalled, not gone, and its memory is not back */
-	PASSOVER_REFUSED,    /* it could not be opened or signalled */
-	PASSOVER_LINGERS,    /* it is not gone, but its memory is back */
+enum backoff_why {
+	BACKOFF_UNKILLABLE,    /* signalled, not gone, and its memory is not back */
+	BACKOFF_REFUSED,       /* it could not be opened or signalled */
+	BACKOFF_STILL_EXITING, /* it is not gone, but its memory is back */
 };
 
-struct passover_entry {
-	struct passover_look failed; /* as it was then; pid 0: a free place */
-	enum passover_why why;
+struct backoff_entry {
+	struct backoff_seen failed; /* as it was then; pid 0: a free place */
+	enum backoff_why why;
 	unsigned n_failures;
 	usec_t failed_at;
 	unsigned turn; /* the number of the try, of all tries */
 	bool changed;  /* its state, since */
 };
 
-struct passover_kind {
+struct backoff_kind {
 	usec_t until; /* 0: a free place */
 	uid_t uid;
 	char comm[16];
@@ -72,15 +72,15 @@ struct passover_kind {
 
 /* So many victims in succession may turn out, when they are confirmed, to be no longer what was
  * chosen (moved, or a path that cannot be read); from then on each counts as one that failed. */
-#define PASSOVER_TRIES	    4
-#define PASSOVER_TRIES_USEC (10 * USEC_PER_SEC)
+#define BACKOFF_TRIES	   4
+#define BACKOFF_TRIES_USEC (10 * USEC_PER_SEC)
 
 /* All zeros: nothing is known against anybody. */
-struct passover {
+struct backoff {
 	unsigned n_unconfirmed; /* in succession */
 	usec_t unconfirmed_at;	/* the last */
-	struct passover_entry entries[PASSOVER_MAX];
-	struct passover_kind kinds[PASSOVER_KINDS_MAX];
+	struct backoff_entry entries[BACKOFF_MAX];
+	struct backoff_kind kinds[BACKOFF_SIMILAR_MAX];
 	unsigned turn; /* victims tried */
 };
 
@@ -88,28 +88,28 @@ struct passover {
  * The identity was tried, and this came of it.  Returns for how long it is passed over.  If there
  * is no place, the one whose time is over soonest makes room.
  */
-usec_t passover_add(struct passover *p, enum passover_why why, const struct passover_look *look,
-		    usec_t now);
+usec_t backoff_add(struct backoff *p, enum backoff_why why, const struct backoff_seen *look,
+		   usec_t now);
 
 /* A victim could not be confirmed.  True: that was one try too many, and it is to be added. */
-bool passover_is_evasive(struct passover *p, usec_t now);
+bool backoff_is_evasive(struct backoff *p, usec_t now);
 /* One was. */
-static inline void passover_confirm(struct passover *p)
+static inline void backoff_confirm(struct backoff *p)
 {
 	p->n_unconfirmed = 0;
 }
 
 /* Somebody was tried and is gone: nobody is the last to have failed any more. */
-void passover_succeed(struct passover *p, pid_t pid, uint64_t start_ticks);
+void backoff_succeed(struct backoff *p, pid_t pid, uint64_t start_ticks);
 
 /*
  * The place i as it is seen now; NULL: it has vanished.  Who could not be ended is tried earlier
  * when its state is another: running or waiting (R, S, I), uninterruptible (D), stopped (T, t), or
  * frozen.  Who lingers is a candidate again when it has grown.
  */
-void passover_observe(struct passover *p, unsigned i, const struct passover_look *look);
+void backoff_observe(struct backoff *p, unsigned i, const struct backoff_seen *look);
 
-struct passover_subject {
+struct backoff_subject {
 	pid_t pid;
 	uint64_t start_ticks;
 	uid_t uid;
@@ -125,29 +125,28 @@ struct passover_subject {
 /*
  * Ending this one was useless: its kind is known from now on.  That is who is in the same cgroup
  * (they may share what did not come back: there is no telling; the root says nothing), and who has
- * its name and user and was born in that time, in ticks: from the signal to PASSOVER_RESPAWN_USEC
+ * its name and user and was born in that time, in ticks: from the signal to BACKOFF_RESPAWN_USEC
  * after the end (started again, perhaps in a cgroup of its own).  Where it is known to have shared
  * its memory, relatives and the others in its cgroup are not of the kind: they may hold what was
  * not freed, and are next.
  */
-void passover_add_kind(struct passover *p, const struct passover_subject *subject,
-		       uint64_t born_from, uint64_t born_to, usec_t now);
+void backoff_add_kind(struct backoff *p, const struct backoff_subject *subject, uint64_t born_from,
+		      uint64_t born_to, usec_t now);
 
 /* Of which kinds it is, a bit for each. */
-unsigned passover_kinds(const struct passover *p, const struct passover_subject *subject,
-			usec_t now);
+unsigned backoff_kinds(const struct backoff *p, const struct backoff_subject *subject, usec_t now);
 
 /* Once is enough: these were passed over. */
-void passover_spend(struct passover *p, unsigned kinds);
+void backoff_spend(struct backoff *p, unsigned kinds);
 
-enum passover_verdict passover_judge(const struct passover *p,
-				     const struct passover_subject *subject, usec_t now);
+enum backoff_verdict backoff_judge(const struct backoff *p, const struct backoff_subject *subject,
+				   usec_t now);
 
 /* Instead of one whose kind was useless: whose score is not tiny beside its own. */
-#define PASSOVER_WORTH_SHARE 8
-static inline bool passover_is_worth(uint64_t score, uint64_t of_kind)
+#define BACKOFF_WORTH_SHARE 8
+static inline bool backoff_is_worth(uint64_t score, uint64_t of_kind)
 {
-	return score >= of_kind / PASSOVER_WORTH_SHARE;
+	return score >= of_kind / BACKOFF_WORTH_SHARE;
 }
 
 /*
@@ -162,6 +161,6 @@ static inline bool passover_is_worth(uint64_t score, uint64_t of_kind)
  *
  * Of a victim smaller than the minimum there is no telling: so much is freed all the time.
  */
-#define PASSOVER_USELESS_SHARE 8
-#define PASSOVER_USELESS_MIN   (64 * MIB)
-bool passover_is_useless(uint64_t expected, uint64_t freed);
+#define BACKOFF_USELESS_SHARE 8
+#define BACKOFF_USELESS_MIN   (64 * MIB)
+bool backoff_is_useless(uint64_t expected, uint64_t freed);

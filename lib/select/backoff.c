@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* passover: see the header. */
-#include "lib/select/passover.h"
+/* backoff: see the header. */
+#include "lib/select/backoff.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,33 +22,33 @@ static char state_class(char state)
 	}
 }
 
-static usec_t wait_of(const struct passover_entry *entry)
+static usec_t wait_of(const struct backoff_entry *entry)
 {
-	usec_t wait = PASSOVER_FIRST_USEC;
+	usec_t wait = BACKOFF_FIRST_USEC;
 
-	for (unsigned i = 1; i < entry->n_failures && wait < PASSOVER_LONGEST_USEC; i++)
+	for (unsigned i = 1; i < entry->n_failures && wait < BACKOFF_LONGEST_USEC; i++)
 		wait *= 2;
-	wait = min_u64(wait, PASSOVER_LONGEST_USEC);
-	return entry->changed ? wait / PASSOVER_CHANGED_SHARE : wait;
+	wait = min_u64(wait, BACKOFF_LONGEST_USEC);
+	return entry->changed ? wait / BACKOFF_CHANGED_SHARE : wait;
 }
 
-static usec_t over_at(const struct passover_entry *entry)
+static usec_t over_at(const struct backoff_entry *entry)
 {
 	return entry->failed_at + wait_of(entry);
 }
 
-static bool is_it(const struct passover_entry *entry, pid_t pid, uint64_t start_ticks)
+static bool is_it(const struct backoff_entry *entry, pid_t pid, uint64_t start_ticks)
 {
 	return entry->failed.pid == pid && entry->failed.start_ticks == start_ticks;
 }
 
 /* Its place, or a free one, or that of the one whose time is over soonest. */
-static struct passover_entry *place_for(struct passover *p, pid_t pid, uint64_t start_ticks)
+static struct backoff_entry *place_for(struct backoff *p, pid_t pid, uint64_t start_ticks)
 {
-	struct passover_entry *best = &p->entries[0];
+	struct backoff_entry *best = &p->entries[0];
 
-	for (unsigned i = 0; i < PASSOVER_MAX; i++) {
-		struct passover_entry *entry = &p->entries[i];
+	for (unsigned i = 0; i < BACKOFF_MAX; i++) {
+		struct backoff_entry *entry = &p->entries[i];
 
 		if (is_it(entry, pid, start_ticks))
 			return entry;
@@ -56,16 +56,16 @@ static struct passover_entry *place_for(struct passover *p, pid_t pid, uint64_t 
 		    (entry->failed.pid == 0 || over_at(entry) < over_at(best)))
 			best = entry;
 	}
-	*best = (struct passover_entry){ 0 };
+	*best = (struct backoff_entry){ 0 };
 	return best;
 }
 
-usec_t passover_add(struct passover *p, enum passover_why why, const struct passover_look *look,
-		    usec_t now)
+usec_t backoff_add(struct backoff *p, enum backoff_why why, const struct backoff_seen *look,
+		   usec_t now)
 {
-	struct passover_entry *entry = place_for(p, look->pid, look->start_ticks);
+	struct backoff_entry *entry = place_for(p, look->pid, look->start_ticks);
 
-	entry->n_failures = why == PASSOVER_LINGERS ? 0 : entry->n_failures + 1;
+	entry->n_failures = why == BACKOFF_STILL_EXITING ? 0 : entry->n_failures + 1;
 	entry->failed = *look;
 	entry->why = why;
 	entry->failed_at = now;
@@ -74,40 +74,40 @@ usec_t passover_add(struct passover *p, enum passover_why why, const struct pass
 	return wait_of(entry);
 }
 
-bool passover_is_evasive(struct passover *p, usec_t now)
+bool backoff_is_evasive(struct backoff *p, usec_t now)
 {
-	if (now - p->unconfirmed_at > PASSOVER_TRIES_USEC)
+	if (now - p->unconfirmed_at > BACKOFF_TRIES_USEC)
 		p->n_unconfirmed = 0;
 	p->unconfirmed_at = now;
-	return ++p->n_unconfirmed >= PASSOVER_TRIES;
+	return ++p->n_unconfirmed >= BACKOFF_TRIES;
 }
 
-void passover_succeed(struct passover *p, pid_t pid, uint64_t start_ticks)
+void backoff_succeed(struct backoff *p, pid_t pid, uint64_t start_ticks)
 {
 	p->turn++;
-	for (unsigned i = 0; i < PASSOVER_MAX; i++)
+	for (unsigned i = 0; i < BACKOFF_MAX; i++)
 		if (is_it(&p->entries[i], pid, start_ticks))
-			p->entries[i] = (struct passover_entry){ 0 };
+			p->entries[i] = (struct backoff_entry){ 0 };
 }
 
-void passover_observe(struct passover *p, unsigned i, const struct passover_look *look)
+void backoff_observe(struct backoff *p, unsigned i, const struct backoff_seen *look)
 {
-	struct passover_entry *entry = &p->entries[i];
+	struct backoff_entry *entry = &p->entries[i];
 	bool forget = !look || !is_it(entry, look->pid, look->start_ticks);
 
-	if (!forget && entry->why == PASSOVER_LINGERS)
+	if (!forget && entry->why == BACKOFF_STILL_EXITING)
 		forget = look->footprint > add_u64(entry->failed.footprint, GROWN_BYTES);
 	if (forget) {
-		*entry = (struct passover_entry){ 0 };
+		*entry = (struct backoff_entry){ 0 };
 		return;
 	}
-	entry->changed = entry->why == PASSOVER_UNKILLABLE &&
+	entry->changed = entry->why == BACKOFF_UNKILLABLE &&
 			 (state_class(look->state) != state_class(entry->failed.state) ||
 			  look->frozen != entry->failed.frozen);
 }
 
 /* By what is known of both: forked from one another, of one parent, or in one session. */
-static bool is_relative(const struct passover_kind *kind, const struct passover_subject *subject)
+static bool is_relative(const struct backoff_kind *kind, const struct backoff_subject *subject)
 {
 	if (kind->code_pages == 0 || kind->code_pages != subject->code_pages ||
 	    kind->uid != subject->uid)
@@ -117,7 +117,7 @@ static bool is_relative(const struct passover_kind *kind, const struct passover_
 	       (kind->session != 0 && subject->session == kind->session);
 }
 
-static bool is_of_kind(const struct passover_kind *kind, const struct passover_subject *subject)
+static bool is_of_kind(const struct backoff_kind *kind, const struct backoff_subject *subject)
 {
 	if (is_relative(kind, subject))
 		return false;
@@ -127,13 +127,13 @@ static bool is_of_kind(const struct passover_kind *kind, const struct passover_s
 	       subject->start_ticks >= kind->born_from && subject->start_ticks <= kind->born_to;
 }
 
-void passover_add_kind(struct passover *p, const struct passover_subject *subject,
-		       uint64_t born_from, uint64_t born_to, usec_t now)
+void backoff_add_kind(struct backoff *p, const struct backoff_subject *subject, uint64_t born_from,
+		      uint64_t born_to, usec_t now)
 {
-	struct passover_kind *kind = &p->kinds[0];
+	struct backoff_kind *kind = &p->kinds[0];
 
-	for (unsigned i = 0; i < PASSOVER_KINDS_MAX; i++) {
-		struct passover_kind *other = &p->kinds[i];
+	for (unsigned i = 0; i < BACKOFF_SIMILAR_MAX; i++) {
+		struct backoff_kind *other = &p->kinds[i];
 
 		if (other->until != 0 && is_of_kind(other, subject)) {
 			kind = other;
@@ -142,7 +142,7 @@ void passover_add_kind(struct passover *p, const struct passover_subject *subjec
 		if (other->until < kind->until) /* 0 is a free place */
 			kind = other;
 	}
-	kind->until = now + PASSOVER_KIND_USEC;
+	kind->until = now + BACKOFF_SIMILAR_USEC;
 	kind->uid = subject->uid;
 	kind->born_from = born_from;
 	kind->born_to = born_to;
@@ -155,41 +155,40 @@ void passover_add_kind(struct passover *p, const struct passover_subject *subjec
 		 subject->shares_memory ? "/" : subject->cgroup);
 }
 
-unsigned passover_kinds(const struct passover *p, const struct passover_subject *subject,
-			usec_t now)
+unsigned backoff_kinds(const struct backoff *p, const struct backoff_subject *subject, usec_t now)
 {
 	unsigned kinds = 0;
 
-	for (unsigned i = 0; i < PASSOVER_KINDS_MAX; i++)
+	for (unsigned i = 0; i < BACKOFF_SIMILAR_MAX; i++)
 		if (now < p->kinds[i].until && is_of_kind(&p->kinds[i], subject))
 			kinds |= 1U << i;
 	return kinds;
 }
 
-void passover_spend(struct passover *p, unsigned kinds)
+void backoff_spend(struct backoff *p, unsigned kinds)
 {
-	for (unsigned i = 0; i < PASSOVER_KINDS_MAX; i++)
+	for (unsigned i = 0; i < BACKOFF_SIMILAR_MAX; i++)
 		if (kinds & 1U << i)
 			p->kinds[i].until = 0;
 }
 
-enum passover_verdict passover_judge(const struct passover *p,
-				     const struct passover_subject *subject, usec_t now)
+enum backoff_verdict backoff_judge(const struct backoff *p, const struct backoff_subject *subject,
+				   usec_t now)
 {
-	for (unsigned i = 0; i < PASSOVER_MAX; i++) {
-		const struct passover_entry *entry = &p->entries[i];
+	for (unsigned i = 0; i < BACKOFF_MAX; i++) {
+		const struct backoff_entry *entry = &p->entries[i];
 
 		if (!is_it(entry, subject->pid, subject->start_ticks))
 			continue;
-		if (entry->why == PASSOVER_LINGERS || now < over_at(entry))
-			return PASSOVER_YES;
+		if (entry->why == BACKOFF_STILL_EXITING || now < over_at(entry))
+			return BACKOFF_SKIP;
 		if (entry->turn == p->turn)
-			return PASSOVER_IN_A_ROW;
+			return BACKOFF_CONSECUTIVE;
 	}
-	return passover_kinds(p, subject, now) ? PASSOVER_KIND : PASSOVER_NOT;
+	return backoff_kinds(p, subject, now) ? BACKOFF_SIMILAR : BACKOFF_NONE;
 }
 
-bool passover_is_useless(uint64_t expected, uint64_t freed)
+bool backoff_is_useless(uint64_t expected, uint64_t freed)
 {
-	return expected >= PASSOVER_USELESS_MIN && freed < expected / PASSOVER_USELESS_SHARE;
+	return expected >= BACKOFF_USELESS_MIN && freed < expected / BACKOFF_USELESS_SHARE;
 }
