@@ -20,7 +20,7 @@
 #include "bench/mark.h"
 #include "lib/base/cleanup.h"
 #include "lib/config/conf.h"
-#include "lib/explain/outlook.h"
+#include "lib/explain/preview.h"
 #include "lib/select/victim.h"
 #include "lib/snapshot/census-tree.h"
 
@@ -30,7 +30,7 @@
 /* Between two looks. */
 #define LOOK_USEC   (20 * USEC_PER_MSEC)
 #define N_LOOKS	    2000
-#define N_OUTLOOKS  50
+#define N_PREVIEWS  50
 #define N_NEW_FEW   200
 #define N_NEW_MANY  5000
 #define N_RULES	    1000
@@ -175,7 +175,7 @@ static const char *no_user(uid_t uid, void *userdata)
 /* What would be killed, for one that asks by the bus. */
 static void look_out(struct bench *bench)
 {
-	struct outlook outlook = {
+	struct preview preview = {
 		.policies = &bench->policies,
 		.accuracy = &exact,
 		.census = &bench->census,
@@ -186,10 +186,10 @@ static void look_out(struct bench *bench)
 		.user = no_user,
 	};
 
-	for (unsigned i = 0; i < N_OUTLOOKS; i++) {
+	for (unsigned i = 0; i < N_PREVIEWS; i++) {
 		begin(bench);
-		outlook.result = bench->choice; /* it lends its heap */
-		outlook_choose(&outlook);
+		preview.result = bench->choice; /* it lends its heap */
+		preview_choose(&preview);
 		end(bench);
 	}
 }
@@ -283,7 +283,7 @@ static int measure(struct bench *bench)
 	}
 	if (r == 0)
 		look_out(bench);
-	print(bench, "outlook");
+	print(bench, "preview");
 	if (r == 0)
 		r = look(bench, N_LOOKS);
 	print(bench, "comparing");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * explain-print: an outlook for people, from the object that --json prints, whether this program
+ * explain-print: an preview for people, from the object that --json prints, whether this program
  * made it or the daemon did.
  */
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* explain: see the header.  What is found out is the daemon's, or outlook's; how it is said is the
+/* explain: see the header.  What is found out is the daemon's, or preview's; how it is said is the
  * others'. */
 #include "ctl/explain.h"
 
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "ctl/bus.h"
-#include "ctl/outlook.h"
+#include "ctl/preview.h"
 #include "ctl/screen.h"
 #include "ctl/words.h"
 #include "lib/base/cleanup.h"
@@ -36,11 +36,11 @@ const char *explain_user(uid_t uid)
 static enum ctl_status find_out(const struct ctl_options *options, pid_t pid, json_t **ret_errors,
 				json_t **ret)
 {
-	_cleanup_(outlook_freep) struct outlook *o = NULL;
+	_cleanup_(preview_freep) struct preview *o = NULL;
 	struct explanation e;
 	enum ctl_status status;
 
-	status = outlook_new(options, ret_errors, &o);
+	status = preview_new(options, ret_errors, &o);
 	if (status != CTL_OK)
 		return status;
 	if (pid != 0 && explain_process(o, pid, &e) != 0)

@@ -17,7 +17,7 @@ enum ctl_status explain(const struct ctl_options *options, char **arguments, int
 /* The object of --json; pid 0: of the machine.  From the daemon: NULL: bus->trouble. */
 json_t *explain_ask(struct bus *bus, pid_t pid);
 /* By this program itself, which says what is wrong where it is not CTL_OK.  ret_errors: see
- * outlook_new(); or NULL. */
+ * preview_new(); or NULL. */
 enum ctl_status explain_find_out(const struct ctl_options *options, pid_t pid, json_t **ret_errors,
 				 json_t **ret);
 

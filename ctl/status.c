@@ -145,8 +145,8 @@ static json_t *ask_policies(struct bus *bus)
 /* What was told; NULL: it was not. */
 struct told {
 	json_t *properties;
-	json_t *outlook;  /* of the machine, as explain has it */
-	json_t *policies; /* where there is no outlook */
+	json_t *preview;  /* of the machine, as explain has it */
+	json_t *policies; /* where there is no preview */
 	json_t *entries;
 	bool is_ending; /* somebody is on its way */
 };
@@ -154,7 +154,7 @@ struct told {
 static void told_done(struct told *told)
 {
 	json_decref(told->properties);
-	json_decref(told->outlook);
+	json_decref(told->preview);
 	json_decref(told->policies);
 	json_decref(told->entries);
 }
@@ -169,9 +169,9 @@ static json_t *put_together(const struct told *told, json_t *is_running)
 					      "memory_held_by", "started_usec", "read_usec",
 					      "latency" };
 	const json_t *p = told->properties;
-	json_t *memory = p ? of_memory(p) : copy_of(told->outlook, "memory");
+	json_t *memory = p ? of_memory(p) : copy_of(told->preview, "memory");
 	json_t *policies =
-		told->policies ? json_incref(told->policies) : copy_of(told->outlook, "policies");
+		told->policies ? json_incref(told->policies) : copy_of(told->preview, "policies");
 	json_t *last = find_last(told->entries);
 	json_t *ending = told->is_ending ? ending_of(last) : json_null();
 	json_t *answer = json_pack("{s:s, s:o}", "source", p ? "daemon" : "reckonctl", "running",
@@ -183,9 +183,9 @@ static json_t *put_together(const struct told *told, json_t *is_running)
 	answer = json_with(answer, "next", find_next(policies, memory));
 	answer = json_with(answer, "memory", memory);
 	answer = json_with(answer, "policies", policies);
-	answer = json_with(answer, "victim", copy_of(told->outlook, "victim"));
-	answer = json_with(answer, "group", copy_of(told->outlook, "group"));
-	answer = json_with(answer, "left_out", copy_of(told->outlook, "left_out"));
+	answer = json_with(answer, "victim", copy_of(told->preview, "victim"));
+	answer = json_with(answer, "group", copy_of(told->preview, "group"));
+	answer = json_with(answer, "left_out", copy_of(told->preview, "left_out"));
 	return json_with(answer, "last", last);
 }
 
@@ -262,8 +262,8 @@ static enum ctl_status print_running(const struct ctl_options *options, struct b
 	char why[BUS_TEXT_SIZE] = "", text[BUS_TEXT_SIZE];
 	json_t *answer;
 
-	told->outlook = explain_ask(bus, 0);
-	if (!told->outlook) {
+	told->preview = explain_ask(bus, 0);
+	if (!told->preview) {
 		bus_trouble_text(bus, why);
 		told->is_ending = bus->trouble == BUS_BUSY;
 		told->policies = ask_policies(bus);
@@ -290,7 +290,7 @@ static enum ctl_status print_absent(const struct ctl_options *options, struct bu
 
 	bus_trouble_text(bus, why);
 	fprintf(stderr, "reckonctl: %s\n", why);
-	status = explain_find_out(options, 0, &errors, &told.outlook);
+	status = explain_find_out(options, 0, &errors, &told.preview);
 	if (status != CTL_OK) {
 		json_decref(errors);
 		json_decref(is_running);

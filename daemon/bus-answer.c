@@ -21,11 +21,11 @@
 /* Of one turn.  What a slice ends with may take as long again. */
 #define SLICE_USEC (500)
 
-void bus_forget_outlook(struct bus *b)
+void bus_forget_preview(struct bus *b)
 {
 	b->is_looked_out = false;
-	free(b->outlook_json);
-	b->outlook_json = NULL;
+	free(b->preview_json);
+	b->preview_json = NULL;
 }
 
 int bus_catch_up(struct bus *b)
@@ -39,7 +39,7 @@ int bus_catch_up(struct bus *b)
 	if (is_swept && (m->state != MANAGER_CALM || now - b->caught_up_at < CAUGHT_UP_USEC))
 		return 1;
 	b->is_awake = true;
-	bus_forget_outlook(b);
+	bus_forget_preview(b);
 	r = memory_sample(m->memory, &b->reading);
 	if (r < 0)
 		return r;
@@ -65,7 +65,7 @@ static const char *find_user(uid_t uid, void *userdata)
 static int look_out(struct bus *b)
 {
 	struct manager *m = b->manager;
-	struct outlook *o = &b->outlook;
+	struct preview *o = &b->preview;
 	char own_cgroup[CGROUP_PATH_MAX];
 	int r;
 
@@ -75,7 +75,7 @@ static int look_out(struct bus *b)
 	if (r < 0)
 		return r;
 	b->read_at = clock_now();
-	*o = (struct outlook){
+	*o = (struct preview){
 		.policies = &m->policies,
 		.accuracy = &m->accuracy,
 		.census = &m->census,
@@ -104,7 +104,7 @@ static int look_out(struct bus *b)
 	/* The room for the walk is lent by the manager's own choice. */
 	o->result.heap = m->choice.heap;
 	o->result.n_allocated = m->choice.n_allocated;
-	outlook_choose(o);
+	preview_choose(o);
 	o->own_cgroup = NULL;
 	o->result.heap = NULL;
 	o->result.n_allocated = 0;
@@ -130,7 +130,7 @@ static int append_candidate(struct bus *b, sd_bus_message *reply,
 		r = sd_bus_message_append(
 			reply, "tttttdibs", proc_reclaimable(&candidate->memory),
 			candidate->score.lo, candidate->score.hi, candidate->estimate,
-			candidate->memory.swap, outlook_weight(candidate),
+			candidate->memory.swap, preview_weight(candidate),
 			candidate->cgroup ? 0 : (int)p->oom_score_adj, (int)candidate->precise,
 			victim_verdict_to_string(candidate->verdict));
 	b->n_bytes += 96;
@@ -157,10 +157,10 @@ static int append_candidate_members(struct bus *b, sd_bus_message *reply,
 		r = sd_bus_message_append(
 			reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "FootprintBytes", "t",
 			proc_reclaimable(&candidate->memory), "WouldFreeBytes", "t",
-			outlook_frees(&b->outlook, candidate, &n_relatives), "ScoreMinBytes", "t",
+			preview_frees(&b->preview, candidate, &n_relatives), "ScoreMinBytes", "t",
 			candidate->score.lo, "ScoreMaxBytes", "t", candidate->score.hi,
 			"EstimateBytes", "t", candidate->estimate, "SwapBytes", "t",
-			candidate->memory.swap, "Weight", "d", outlook_weight(candidate),
+			candidate->memory.swap, "Weight", "d", preview_weight(candidate),
 			"OomScoreAdj", "i", candidate->cgroup ? 0 : (int)p->oom_score_adj,
 			"Precise", "b", (int)candidate->precise, "Verdict", "s",
 			victim_verdict_to_string(candidate->verdict));
@@ -184,8 +184,8 @@ static int answer_candidates(struct bus *b, sd_bus_message *call, bool with_memb
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a',
 						  with_members ? "a{sv}" : "(uusstttttdibs)");
-	for (size_t i = page.first; r >= 0 && i < b->outlook.result.n_ranked; i++) {
-		const struct victim_candidate *candidate = &b->outlook.result.ranked[i];
+	for (size_t i = page.first; r >= 0 && i < b->preview.result.n_ranked; i++) {
+		const struct victim_candidate *candidate = &b->preview.result.ranked[i];
 
 		if (i - page.first == page.limit || bus_page_is_full(b))
 			break;
@@ -224,7 +224,7 @@ static void look_again(struct bus *b, pid_t pid)
 	    (status.tgid != 0 && status.tgid != pid) || memory_sample(m->memory, &b->reading) < 0)
 		return;
 	census_look_again(&m->census, pid, clock_now(), b->reading.allocated);
-	bus_forget_outlook(b);
+	bus_forget_preview(b);
 }
 
 /* 0, PROC_GONE, -errno. */
@@ -234,7 +234,7 @@ static int explain_one(struct bus *b, pid_t pid, struct explanation *ret)
 
 	look_again(b, pid);
 	r = look_out(b);
-	return r < 0 ? r : explain_process(&b->outlook, pid, ret);
+	return r < 0 ? r : explain_process(&b->preview, pid, ret);
 }
 
 /* Removes the second half of the longest of these lists; false: all are empty. */
@@ -273,8 +273,8 @@ static char *dump(json_t *json)
 static int append_explanation(struct bus *b, sd_bus_message *reply, const char *json,
 			      const char *reason)
 {
-	const struct outlook *o = &b->outlook;
-	const struct victim_candidate *victim = outlook_victim(o);
+	const struct preview *o = &b->preview;
+	const struct victim_candidate *victim = preview_victim(o);
 
 	b->n_bytes += strlen(json) + strlen(reason);
 
@@ -294,12 +294,12 @@ static int answer_machine(struct bus *b, sd_bus_message *reply)
 	r = look_out(b);
 	if (r < 0)
 		return r;
-	if (!b->outlook_json)
-		b->outlook_json = dump(explain_json_machine(&b->outlook));
-	if (!b->outlook_json)
+	if (!b->preview_json)
+		b->preview_json = dump(explain_json_machine(&b->preview));
+	if (!b->preview_json)
 		return -ENOMEM;
-	return append_explanation(b, reply, b->outlook_json,
-				  explain_answer_machine(&b->outlook, text));
+	return append_explanation(b, reply, b->preview_json,
+				  explain_answer_machine(&b->preview, text));
 }
 
 static int answer_process(struct bus *b, sd_bus_message *reply, const struct explanation *e)
@@ -309,10 +309,10 @@ static int answer_process(struct bus *b, sd_bus_message *reply, const struct exp
 	char answer[EXPLAIN_ANSWER_SIZE];
 	int r;
 
-	text = dump(explain_json_process(&b->outlook, e));
+	text = dump(explain_json_process(&b->preview, e));
 	if (!text)
 		return -ENOMEM;
-	r = append_explanation(b, reply, text, explain_answer_process(&b->outlook, e, answer));
+	r = append_explanation(b, reply, text, explain_answer_process(&b->preview, e, answer));
 	if (r < 0)
 		return r;
 	return sd_bus_message_append(reply, "{sv}{sv}", "WouldGo", "b", (int)e->would_go, "LeftOut",

@@ -18,7 +18,7 @@
 #include "daemon/manager.h"
 #include "daemon/users.h"
 #include "lib/base/quota.h"
-#include "lib/explain/outlook.h"
+#include "lib/explain/preview.h"
 #include "lib/history/history.h"
 
 #define BUS_NAME      "org.reckond1"
@@ -105,9 +105,9 @@ struct bus {
 	size_t n_bytes; /* of the answer that is being built, roughly */
 
 	/* Over the census as it was at the last step; void after each look. */
-	struct outlook outlook;
+	struct preview preview;
 	bool is_looked_out;
-	char *outlook_json; /* of the machine, as it was last asked for */
+	char *preview_json; /* of the machine, as it was last asked for */
 	usec_t caught_up_at;
 	usec_t asked_at;
 	bool is_awake; /* the census was caught up with, and has not rested since */
@@ -211,7 +211,7 @@ static inline bool bus_page_is_full(const struct bus *bus)
 /* 1: the census is as fresh as it is to be; 0: there is more to do; -errno. */
 int bus_catch_up(struct bus *bus);
 /* What was found out of the census is void: it has changed. */
-void bus_forget_outlook(struct bus *bus);
+void bus_forget_preview(struct bus *bus);
 int bus_answer_candidates(struct bus *bus, sd_bus_message *call);
 int bus_list_candidates(struct bus *bus, sd_bus_message *call);
 int bus_answer_explain(struct bus *bus, sd_bus_message *call);

@@ -288,7 +288,7 @@ void bus_turn(struct bus *b, usec_t now)
 		return;
 	m = b->manager;
 	bus_io_begin_cost(b);
-	bus_forget_outlook(b);
+	bus_forget_preview(b);
 	if (m->census.swept_at != 0)
 		b->n_processes = m->census.n_processes;
 	leave_if_over(b, now);
@@ -369,7 +369,7 @@ struct bus *bus_free(struct bus *b)
 	if (!b)
 		return NULL;
 	leave(b);
-	bus_forget_outlook(b);
+	bus_forget_preview(b);
 	users_done(&b->users);
 	sd_event_source_disable_unref(b->work);
 	sd_event_source_disable_unref(b->check);

@@ -646,7 +646,7 @@ static void test_answers_that_cannot_be_put_together(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		check_recovers();
 		for (unsigned n = 0; n < N_STEPS_MAX; n++) {
-			bus_forget_outlook(test.m->bus);
+			bus_forget_preview(test.m->bus);
 			test.n_steps = 0;
 			test.n_steps_allowed = n;
 			call(&calls[i]);
@@ -672,7 +672,7 @@ static void test_answers_without_memory(void **state)
 		check_recovers();
 		for (; n < N_MALLOCS_MAX; n += step) {
 			test.m->bus->caught_up_at = 0; /* it is all to be done anew */
-			bus_forget_outlook(test.m->bus);
+			bus_forget_preview(test.m->bus);
 			n_mallocs = 0;
 			test.n_allowed = n;
 			call(&calls[i]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/explain/outlook.c, lib/explain/explain.c and lib/explain/explain-json.c: what is
+ * Tests of lib/explain/preview.c, lib/explain/explain.c and lib/explain/explain-json.c: what is
  * found out and said of a small machine whose /proc is of our own making.
  */
 #include <fcntl.h>
@@ -39,7 +39,7 @@ struct world {
 	struct backoff backoff;
 	struct streak streak;
 	uint64_t ticks_now;
-	struct outlook outlook;
+	struct preview preview;
 };
 
 static void put(const struct world *world, int pid, const char *file, const char *text)
@@ -131,7 +131,7 @@ static int teardown(void **state)
 	struct world *world = *state;
 	char command[64];
 
-	victim_done(&world->outlook.result);
+	victim_done(&world->preview.result);
 	census_done(&world->census);
 	policy_set_done(&world->policies);
 	cgroup_fs_done(&world->cgroups);
@@ -142,15 +142,15 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct outlook *look_out(struct world *world, uint64_t available)
+static struct preview *look_out(struct world *world, uint64_t available)
 {
-	struct outlook *o = &world->outlook;
+	struct preview *o = &world->preview;
 
 	assert_int_equal(census_init(&world->census, world->proc_fd, &world->cgroups, &accuracy,
 				     &world->policies),
 			 0);
 	assert_int_equal(census_sweep(&world->census, 7, 0, false), 0);
-	*o = (struct outlook){
+	*o = (struct preview){
 		.policies = &world->policies,
 		.accuracy = &accuracy,
 		.census = &world->census,
@@ -167,20 +167,20 @@ static struct outlook *look_out(struct world *world, uint64_t available)
 	};
 	o->memory.counters.total = 8 * GIB;
 	assert_int_equal(victim_reserve(&o->result, &world->census), 0);
-	outlook_choose(o);
+	preview_choose(o);
 	return o;
 }
 
 static void test_choose_finds_policy_and_victim(void **state)
 {
-	struct outlook *o = look_out(*state, 4 * GIB);
+	struct preview *o = look_out(*state, 4 * GIB);
 	char text[EXPLAIN_ANSWER_SIZE];
 
 	assert_string_equal(o->policy->name, "terminate"); /* the first that kills */
 	assert_false(o->policy_holds);
 	assert_null(o->warning);
-	assert_int_equal(outlook_victim(o)->process->pid, 300);
-	assert_int_equal(outlook_read_error(o), 0);
+	assert_int_equal(preview_victim(o)->process->pid, 300);
+	assert_int_equal(preview_read_error(o), 0);
 	assert_int_equal(o->n_excluded[ELIGIBILITY_PROTECTED], 1);
 	assert_int_equal(o->n_excluded[ELIGIBILITY_OUTSIDE_SUBTREE], 1);
 	assert_string_equal(
@@ -190,7 +190,7 @@ static void test_choose_finds_policy_and_victim(void **state)
 
 static void test_choose_knows_what_holds(void **state)
 {
-	struct outlook *o = look_out(*state, 8 * GIB * 4 / 100);
+	struct preview *o = look_out(*state, 8 * GIB * 4 / 100);
 	char text[EXPLAIN_ANSWER_SIZE];
 
 	assert_string_equal(o->policy->name, "kill");
@@ -226,7 +226,7 @@ static void test_process_says_why_and_why_not(void **state)
 		{ 1, "systemd (pid 1, user alice) would not be killed: the init process.", "init",
 		  0 },
 	};
-	struct outlook *o = look_out(*state, 4 * GIB);
+	struct preview *o = look_out(*state, 4 * GIB);
 	char text[EXPLAIN_ANSWER_SIZE];
 	struct explanation e;
 
@@ -264,7 +264,7 @@ static void test_process_says_why_it_is_reluctant(void **state)
 	};
 	struct world *world = *state;
 	struct explanation e;
-	struct outlook *o;
+	struct preview *o;
 	json_t *json;
 
 	put_process(world, 310, "leak", 2000, "/user.slice/l.scope");
@@ -275,7 +275,7 @@ static void test_process_says_why_it_is_reluctant(void **state)
 	put_process(world, 330, "Xorg", 2100, "/system.slice/gdm.service"); /* over a quarter */
 	put_process(world, 600, "database", 500, "/system.slice/d.service");
 	o = look_out(world, 4 * GIB);
-	assert_int_equal(outlook_victim(o)->process->pid, 300);
+	assert_int_equal(preview_victim(o)->process->pid, 300);
 	assert_int_equal(o->n_excluded[ELIGIBILITY_RELUCTANT], 2);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		assert_int_equal(explain_process(o, cases[i].pid, &e), 0);
@@ -302,7 +302,7 @@ static void test_process_says_why_it_is_reluctant(void **state)
 static void test_process_can_be_asked_again_and_again(void **state)
 {
 	struct world *world = *state;
-	struct outlook *o = look_out(world, 4 * GIB);
+	struct preview *o = look_out(world, 4 * GIB);
 	struct explanation e;
 
 	for (unsigned i = 0; i < 10 * VICTIM_MAX_READS; i++) {
@@ -323,11 +323,11 @@ static void test_process_of_a_useless_kind(void **state)
 		.cgroup = "/user.slice/b.scope",
 	};
 	struct explanation e;
-	struct outlook *o;
+	struct preview *o;
 
 	backoff_add_kind(&world->backoff, &subject, 0, 1, 7);
 	o = look_out(world, 4 * GIB);
-	assert_int_equal(outlook_victim(o)->process->pid, 400);
+	assert_int_equal(preview_victim(o)->process->pid, 400);
 	assert_int_equal(explain_process(o, 300, &e), 0);
 	assert_false(e.would_go);
 	assert_string_equal(e.text, "its score is higher than that of editor (pid 400, "
@@ -390,7 +390,7 @@ static void test_staying_says_why(void **state)
 		.cgroup = "/user.slice/a.scope",
 	};
 	struct explanation e;
-	struct outlook *o;
+	struct preview *o;
 	json_t *json;
 
 	put_process(world, 310, "light", 2000, "/user.slice/l.scope");
@@ -403,7 +403,7 @@ static void test_staying_says_why(void **state)
 	let_fail(world, 330, BACKOFF_STILL_EXITING, 7);
 	let_fail(world, 300, BACKOFF_UNKILLABLE, (usec_t)-BACKOFF_FIRST_USEC); /* over at 0 */
 	o = look_out(world, 4 * GIB);
-	assert_int_equal(outlook_victim(o)->process->pid, 400);
+	assert_int_equal(preview_victim(o)->process->pid, 400);
 
 	json = explain_json_machine(o);
 	assert_staying(json, expected, ARRAY_SIZE(expected));
@@ -428,7 +428,7 @@ static void test_staying_is_bounded(void **state)
 		.cgroup = "/user.slice/b.scope",
 	};
 	struct explanation staying[EXPLAIN_STAYING_MAX];
-	struct outlook *o;
+	struct preview *o;
 
 	for (int i = 0; i < 20; i++)
 		put_process(world, 700 + i, "gnome-shell", 2000U + (unsigned)i * 7 % 20,
@@ -467,7 +467,7 @@ static void forbid_cgroup_of_shell(struct world *world)
 
 /* Two in one cgroup are larger together than the browser; one of the cgroups has somebody who must
  * stay, one has us in it. */
-static struct outlook *look_out_for_cgroups(struct world *world)
+static struct preview *look_out_for_cgroups(struct world *world)
 {
 	forbid_cgroup_of_shell(world);
 	put_process(world, 410, "helper", 600, "/user.slice/e.scope");
@@ -475,13 +475,13 @@ static struct outlook *look_out_for_cgroups(struct world *world)
 	put_process(world, 700, "self", 3000, "/user.slice/r.scope");
 	for (size_t i = 0; i < world->policies.n_policies; i++)
 		world->policies.policies[i].target = POLICY_TARGET_CGROUP;
-	world->outlook.own_cgroup = "/user.slice/r.scope";
+	world->preview.own_cgroup = "/user.slice/r.scope";
 	return look_out(world, 4 * GIB);
 }
 
 static void test_cgroups_are_ranked_where_the_policy_kills_them(void **state)
 {
-	struct outlook *o = look_out_for_cgroups(*state);
+	struct preview *o = look_out_for_cgroups(*state);
 	char text[EXPLAIN_ANSWER_SIZE];
 
 	assert_string_equal(
@@ -495,7 +495,7 @@ static void test_cgroups_are_ranked_where_the_policy_kills_them(void **state)
 	assert_false(o->group.is_flagged);
 	assert_int_equal(o->result.n_ranked, 2);
 	assert_string_equal(o->result.ranked[1].cgroup->path, "/user.slice/b.scope");
-	assert_int_equal(outlook_processes(&o->result.ranked[0]), 2);
+	assert_int_equal(preview_processes(&o->result.ranked[0]), 2);
 }
 
 static void test_cgroups_say_why_and_why_not(void **state)
@@ -520,7 +520,7 @@ static void test_cgroups_say_why_and_why_not(void **state)
 		  "and its own is not eligible as a whole.",
 		  "cgroup", 0 },
 	};
-	struct outlook *o = look_out_for_cgroups(*state);
+	struct preview *o = look_out_for_cgroups(*state);
 	char text[EXPLAIN_ANSWER_SIZE];
 	struct explanation e;
 
@@ -553,7 +553,7 @@ static void test_cgroups_say_which_are_not_killed(void **state)
 		.cgroup = "/user.slice/e.scope",
 	};
 	struct explanation e;
-	struct outlook *o;
+	struct preview *o;
 	json_t *json;
 
 	forbid_cgroup_of_shell(world);
@@ -563,7 +563,7 @@ static void test_cgroups_say_which_are_not_killed(void **state)
 	for (size_t i = 0; i < world->policies.n_policies; i++)
 		world->policies.policies[i].target = POLICY_TARGET_CGROUP;
 	o = look_out(world, 4 * GIB);
-	assert_string_equal(outlook_victim(o)->cgroup->path, "/user.slice/b.scope");
+	assert_string_equal(preview_victim(o)->cgroup->path, "/user.slice/b.scope");
 	json = explain_json_machine(o);
 	assert_staying(json, expected, ARRAY_SIZE(expected));
 	json_decref(json);
@@ -579,7 +579,7 @@ static void test_a_process_of_the_scope_is_ranked_beside_cgroups(void **state)
 {
 	struct world *world = *state;
 	struct explanation e, staying[EXPLAIN_STAYING_MAX];
-	struct outlook *o;
+	struct preview *o;
 	char text[EXPLAIN_ANSWER_SIZE];
 
 	put_process(world, 610, "stray", 3000, "/user.slice");
@@ -589,7 +589,7 @@ static void test_a_process_of_the_scope_is_ranked_beside_cgroups(void **state)
 		explain_answer_machine(o, text),
 		"If memory ran out now, stray (pid 610, user alice) would be killed first; this would "
 		"free 2.9 GiB.");
-	assert_null(outlook_victim(o)->cgroup);
+	assert_null(preview_victim(o)->cgroup);
 	assert_int_equal(o->group.length, 0);
 	assert_int_equal(explain_process(o, 610, &e), 0);
 	assert_true(e.would_go && e.rank == 1);
@@ -609,13 +609,13 @@ static void test_a_process_of_the_scope_is_ranked_beside_cgroups(void **state)
 static void test_no_cgroup_is_eligible(void **state)
 {
 	struct world *world = *state;
-	struct outlook *o;
+	struct preview *o;
 	char text[EXPLAIN_ANSWER_SIZE];
 
 	free(world->policies.scope);
 	world->policies.scope = strdup("/user.slice/r.scope/below");
 	o = look_out_for_cgroups(world);
-	assert_null(outlook_victim(o));
+	assert_null(preview_victim(o));
 	assert_string_equal(
 		explain_answer_machine(o, text),
 		"If memory ran out now, no cgroup would be killed: none is eligible and large enough.");
@@ -627,7 +627,7 @@ static void test_a_flagged_cgroup_is_killed_with_its_victim(void **state)
 	struct world *world = *state;
 	char path[96], text[EXPLAIN_ANSWER_SIZE];
 	struct explanation e;
-	struct outlook *o;
+	struct preview *o;
 	FILE *f;
 
 	put_process(world, 310, "tab", 100, "/user.slice/b.scope/tabs");
@@ -642,7 +642,7 @@ static void test_a_flagged_cgroup_is_killed_with_its_victim(void **state)
 	fclose(f);
 
 	o = look_out(world, 4 * GIB);
-	assert_int_equal(outlook_victim(o)->process->pid, 300);
+	assert_int_equal(preview_victim(o)->process->pid, 300);
 	assert_true(o->group.is_flagged);
 	assert_int_equal(o->group.footprint, 1124 * MIB);
 	assert_string_equal(
@@ -672,7 +672,7 @@ static void test_near_equals_the_youngest_is_named(void **state)
 	put(world, 310, "stat",
 	    "310 (larger) S 1 1 1 0 -1 0 1 0 0 0 1 1 0 0 20 0 1 0 70 1000000 1 1 1 1 1 1 1 0 0 0 "
 	    "0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n");
-	assert_int_equal(outlook_victim(look_out(world, 4 * GIB))->process->pid, 300);
+	assert_int_equal(preview_victim(look_out(world, 4 * GIB))->process->pid, 300);
 }
 
 /* Which are young is known by ticks_now alone. */
@@ -687,11 +687,11 @@ static void test_siblings_are_compared_together(void **state)
 	put_process(world, 300, "browser", 1000, "/user.slice/b.scope");
 	put_workers(world);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct outlook *o;
+		struct preview *o;
 
 		world->ticks_now = cases[i].ticks_now;
 		o = look_out(world, 4 * GIB);
-		assert_int_equal(outlook_victim(o)->process->pid, cases[i].pid);
+		assert_int_equal(preview_victim(o)->process->pid, cases[i].pid);
 		assert_int_equal(o->n_siblings, 0);
 		if (i + 1 < ARRAY_SIZE(cases)) {
 			census_done(&world->census);
@@ -715,12 +715,12 @@ static void test_a_unit_with_repeated_kills_is_named(void **state)
 {
 	struct world *world = *state;
 	struct explanation e;
-	struct outlook *o;
+	struct preview *o;
 	json_t *json;
 
 	put_kills(world, "/user.slice/w.scope", 99);
 	o = look_out(world, 4 * GIB);
-	assert_string_equal(outlook_victim(o)->process->comm, "worker");
+	assert_string_equal(preview_victim(o)->process->comm, "worker");
 	assert_true(o->group.is_repeated);
 	assert_false(o->group.is_flagged);
 	assert_int_equal(o->group.n_processes, 12);
@@ -737,12 +737,12 @@ static void test_siblings_with_repeated_kills_are_killed_together(void **state)
 {
 	struct world *world = *state;
 	struct explanation e;
-	struct outlook *o;
+	struct preview *o;
 
 	put_process(world, 300, "browser", 1000, "/user.slice/b.scope");
 	put_kills(world, "/user.slice/gone.scope", 1);
 	o = look_out(world, 4 * GIB);
-	assert_int_equal(outlook_victim(o)->process->pid, 711);
+	assert_int_equal(preview_victim(o)->process->pid, 711);
 	assert_int_equal(o->group.length, 0);
 	assert_int_equal(o->n_siblings, 11);
 	assert_int_equal(o->siblings_footprint, 2200 * MIB);
@@ -754,7 +754,7 @@ static void test_siblings_with_repeated_kills_are_killed_together(void **state)
 
 static void test_json_has_what_is_promised(void **state)
 {
-	struct outlook *o = look_out(*state, 4 * GIB);
+	struct preview *o = look_out(*state, 4 * GIB);
 	struct explanation e;
 	json_t *json;
 
@@ -822,7 +822,7 @@ static void test_kept_says_why(void **state)
 static void test_process_would_free_its_own_pages(void **state)
 {
 	struct world *world = *state;
-	struct outlook *o = look_out(world, 4 * GIB);
+	struct preview *o = look_out(world, 4 * GIB);
 	struct census_process *process = (struct census_process *)census_find(&world->census, 400);
 	struct proc_memory memory = process->memory;
 	struct explanation e;
@@ -869,7 +869,7 @@ static void test_relatives_are_killed_together(void **state)
 	char text[EXPLAIN_ANSWER_SIZE];
 	struct proc_memory memory;
 	struct explanation e;
-	struct outlook *o;
+	struct preview *o;
 	json_t *json, *of_it;
 
 	put_process(world, 310, "server", 5000, "/user.slice/a.scope");
@@ -878,8 +878,8 @@ static void test_relatives_are_killed_together(void **state)
 	o = look_out(world, 4 * GIB);
 	share(world, 310, 20 * MIB);
 	share(world, 320, 10 * MIB);
-	outlook_choose(o);
-	assert_int_equal(outlook_victim(o)->process->pid, 320);
+	preview_choose(o);
+	assert_int_equal(preview_victim(o)->process->pid, 320);
 	assert_int_equal(o->n_relatives, 1);
 	assert_string_equal(explain_answer_machine(o, text),
 			    "If memory ran out now, server (pid 320, user alice) would be killed "

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * explain-json: an outlook as objects.  reckonctl(1) promises the members: new ones may come, none
+ * explain-json: an preview as objects.  reckonctl(1) promises the members: new ones may come, none
  * changes its meaning.  Every "o" takes a new reference, and NULL there makes the whole NULL.
  */
 #include <stdio.h>
@@ -31,7 +31,7 @@ static json_t *of_line(const struct policy_line *line, uint64_t total)
 	return line->set ? json_of_bytes(policy_line_bytes(line, total)) : json_null();
 }
 
-static json_t *of_policy(const struct outlook *o, const struct policy *p, bool holds)
+static json_t *of_policy(const struct preview *o, const struct policy *p, bool holds)
 {
 	char conditions[DESCRIBE_POLICY_SIZE];
 
@@ -51,7 +51,7 @@ static json_t *of_policy(const struct outlook *o, const struct policy *p, bool h
 }
 
 /* Those that only warn, too. */
-static json_t *of_policies(const struct outlook *o)
+static json_t *of_policies(const struct preview *o)
 {
 	struct policy_reading reading = {
 		.memory = &o->memory,
@@ -70,7 +70,7 @@ static json_t *of_policies(const struct outlook *o)
 	return array;
 }
 
-static json_t *of_memory(const struct outlook *o)
+static json_t *of_memory(const struct preview *o)
 {
 	const struct memory_reading *m = &o->memory;
 
@@ -86,23 +86,23 @@ static json_t *of_memory(const struct outlook *o)
 }
 
 /* Who it is, and what is known of its size. */
-static json_t *of_candidate(const struct outlook *o, const struct victim_candidate *candidate)
+static json_t *of_candidate(const struct preview *o, const struct victim_candidate *candidate)
 {
 	const struct census_process *p = candidate->process;
 	const struct proc_memory *memory = &candidate->memory;
-	struct interval size = outlook_size(o, candidate);
+	struct interval size = preview_size(o, candidate);
 	bool is_known = candidate->precise || candidate->cgroup || p->error == 0;
 	unsigned n_relatives;
-	uint64_t frees = outlook_frees(o, candidate, &n_relatives);
+	uint64_t frees = preview_frees(o, candidate, &n_relatives);
 	const char *why = n_relatives > 0 ? NULL : explain_kept(memory);
 
 	return json_pack(
 		"{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:b, s:o, s:f, s:o, s:o, s:o}",
 		"pid", (int)p->pid, "command", json_of_foreign(p->comm), "user",
-		json_of_foreign(outlook_user(o, p->uid)), "uid",
+		json_of_foreign(preview_user(o, p->uid)), "uid",
 		p->uid == (uid_t)-1 ? json_null() : json_integer(p->uid), "cgroup",
 		json_of_foreign(census_cgroup_path(p)), "processes",
-		candidate->cgroup ? json_integer(outlook_processes(candidate)) : json_null(),
+		candidate->cgroup ? json_integer(preview_processes(candidate)) : json_null(),
 		"footprint_bytes", of_known(is_known, proc_reclaimable(memory)), "would_free_bytes",
 		of_known(is_known, frees), "alone_bytes",
 		of_known(is_known && candidate->precise, candidate->alone), "footprint_min_bytes",
@@ -115,18 +115,18 @@ static json_t *of_candidate(const struct outlook *o, const struct victim_candida
 		"kept_for", why ? json_string(why) : json_null(), "relatives", (int)n_relatives,
 		"precise", candidate->precise && size.lo == size.hi, "oom_score_adj",
 		candidate->cgroup ? json_null() : json_integer(p->oom_score_adj), "weight",
-		outlook_weight(candidate), "score_bytes", of_known(is_known, candidate->estimate),
+		preview_weight(candidate), "score_bytes", of_known(is_known, candidate->estimate),
 		"score_min_bytes", of_known(is_known, candidate->score.lo), "score_max_bytes",
 		of_known(is_known, candidate->score.hi));
 }
 
-static json_t *of_ranked(const struct outlook *o, const struct victim_candidate *candidate)
+static json_t *of_ranked(const struct preview *o, const struct victim_candidate *candidate)
 {
 	return json_with(of_candidate(o, candidate), "verdict",
 			 json_string(victim_verdict_to_string(candidate->verdict)));
 }
 
-static json_t *of_ranking(const struct outlook *o)
+static json_t *of_ranking(const struct preview *o)
 {
 	json_t *array = json_array();
 
@@ -135,16 +135,16 @@ static json_t *of_ranking(const struct outlook *o)
 	return array;
 }
 
-static json_t *of_victim(const struct outlook *o)
+static json_t *of_victim(const struct preview *o)
 {
-	const struct victim_candidate *victim = outlook_victim(o);
+	const struct victim_candidate *victim = preview_victim(o);
 
 	return victim ? of_ranked(o, victim) : json_null();
 }
 
-static json_t *of_group(const struct outlook *o)
+static json_t *of_group(const struct preview *o)
 {
-	const struct outlook_group *g = &o->group;
+	const struct preview_group *g = &o->group;
 	char path[CGROUP_PATH_MAX];
 
 	if (g->length == 0)
@@ -160,7 +160,7 @@ static json_t *of_group(const struct outlook *o)
 		json_of_bytes(g->size.lo), "footprint_max_bytes", json_of_bytes(g->size.hi));
 }
 
-static json_t *of_left_out(const struct outlook *o)
+static json_t *of_left_out(const struct preview *o)
 {
 	const size_t *n = o->n_excluded;
 
@@ -191,7 +191,7 @@ static json_t *of_protected_one(const struct census_process *process)
 			 of_rule(process->protected_by));
 }
 
-static json_t *of_protected(const struct outlook *o)
+static json_t *of_protected(const struct preview *o)
 {
 	const struct census_process *process;
 	json_t *array = json_array();
@@ -206,7 +206,7 @@ static json_t *of_protected(const struct outlook *o)
 }
 
 /* Why it stays, of one process that is asked about, or one that is larger. */
-static json_t *with_reason(const struct outlook *o, const struct explanation *e, json_t *process,
+static json_t *with_reason(const struct preview *o, const struct explanation *e, json_t *process,
 			   const char *left_out)
 {
 	const struct rule *rule =
@@ -220,7 +220,7 @@ static json_t *with_reason(const struct outlook *o, const struct explanation *e,
 	return json_with(process, "reason", json_of_foreign(e->text));
 }
 
-static json_t *of_staying(const struct outlook *o)
+static json_t *of_staying(const struct preview *o)
 {
 	struct explanation staying[EXPLAIN_STAYING_MAX];
 	size_t n = explain_staying(o, staying);
@@ -229,7 +229,7 @@ static json_t *of_staying(const struct outlook *o)
 	for (size_t i = 0; i < n; i++) {
 		const struct explanation *e = &staying[i];
 		bool is_ranked = e->exclusion == ELIGIBILITY_ELIGIBLE &&
-				 (e->candidate.cgroup || !outlook_is_by_cgroup(o, e->process));
+				 (e->candidate.cgroup || !preview_is_by_cgroup(o, e->process));
 
 		json_append_to(&array, with_reason(o, e, of_candidate(o, &e->candidate),
 						   is_ranked ? NULL : explain_left_out(e)));
@@ -237,7 +237,7 @@ static json_t *of_staying(const struct outlook *o)
 	return array;
 }
 
-json_t *explain_json_machine(const struct outlook *o)
+json_t *explain_json_machine(const struct preview *o)
 {
 	char answer[EXPLAIN_ANSWER_SIZE];
 
@@ -251,12 +251,12 @@ json_t *explain_json_machine(const struct outlook *o)
 		"approximate", o->result.approximate, "accuracy",
 		accuracy_regime_to_string(o->accuracy->regime), "accuracy_error_bytes",
 		json_of_bytes(accuracy_interval(o->accuracy, 0, o->census->with_swap, 1).hi),
-		"read_error_bytes", json_of_bytes(outlook_read_error(o)), "left_out",
+		"read_error_bytes", json_of_bytes(preview_read_error(o)), "left_out",
 		of_left_out(o), "protected", of_protected(o), "hides_others", o->hides_others,
 		"scope", json_of_foreign(o->policies->scope), "dry_run", o->policies->dry_run);
 }
 
-json_t *explain_json_process(const struct outlook *o, const struct explanation *e)
+json_t *explain_json_process(const struct preview *o, const struct explanation *e)
 {
 	json_t *process = of_candidate(o, &e->candidate);
 	char answer[EXPLAIN_ANSWER_SIZE];

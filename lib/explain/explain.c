@@ -14,10 +14,10 @@ const char *explain_command(const struct census_process *process,
 				: "(no name)";
 }
 
-const char *explain_name(const struct outlook *o, const struct census_process *process,
+const char *explain_name(const struct preview *o, const struct census_process *process,
 			 char buf[static EXPLAIN_NAME_SIZE])
 {
-	const char *user = outlook_user(o, process->uid);
+	const char *user = preview_user(o, process->uid);
 	char command[EXPLAIN_COMMAND_SIZE];
 
 	snprintf(buf, EXPLAIN_NAME_SIZE, "%s (pid %d%s%s)", explain_command(process, command),
@@ -39,7 +39,7 @@ static void explain_reluctance(const struct census_process *process, struct expl
 			 format_foreign(process->protected_by->name, name, sizeof(name)));
 }
 
-static void explain_exclusion(const struct outlook *o, struct explanation *e)
+static void explain_exclusion(const struct preview *o, struct explanation *e)
 {
 	const struct rule *rule = e->process->protected_by;
 	char name[256];
@@ -61,7 +61,7 @@ static void explain_exclusion(const struct outlook *o, struct explanation *e)
 
 /* "cgroup /user.slice/a.scope (3 processes)" */
 #define GROUP_SIZE 320
-static const char *name_group(const struct outlook *o, char buf[static GROUP_SIZE])
+static const char *name_group(const struct preview *o, char buf[static GROUP_SIZE])
 {
 	char path[CGROUP_PATH_MAX], foreign[256];
 
@@ -72,14 +72,14 @@ static const char *name_group(const struct outlook *o, char buf[static GROUP_SIZ
 	return buf;
 }
 
-static void explain_victim(const struct outlook *o, struct explanation *e)
+static void explain_victim(const struct preview *o, struct explanation *e)
 {
-	const struct victim_candidate *victim = outlook_victim(o);
+	const struct victim_candidate *victim = preview_victim(o);
 	char name[EXPLAIN_NAME_SIZE];
 
 	if (victim->cgroup)
 		snprintf(e->text, sizeof(e->text), "no other cgroup ranks higher");
-	else if (outlook_is_of_cgroups(o) && e->process == victim->process)
+	else if (preview_is_of_cgroups(o) && e->process == victim->process)
 		snprintf(e->text, sizeof(e->text), "no cgroup ranks higher");
 	else if (o->n_siblings > 0 || o->group.is_repeated)
 		snprintf(e->text, sizeof(e->text), "repeated kills %s have not freed enough memory",
@@ -94,16 +94,16 @@ static void explain_victim(const struct outlook *o, struct explanation *e)
 }
 
 /* Of a process whose cgroup is ranked, its cgroup. */
-static enum backoff_verdict avoided_for(const struct outlook *o, const struct explanation *e)
+static enum backoff_verdict avoided_for(const struct preview *o, const struct explanation *e)
 {
 	const struct victim_candidate *avoided = &o->result.avoided;
 
 	if (e->exclusion != ELIGIBILITY_ELIGIBLE || e->would_go)
 		return BACKOFF_NONE;
-	if (!outlook_is_by_cgroup(o, e->process) || e->candidate.cgroup)
-		return outlook_avoided(o, &e->candidate);
+	if (!preview_is_by_cgroup(o, e->process) || e->candidate.cgroup)
+		return preview_avoided(o, &e->candidate);
 	return avoided->node && avoided->cgroup && census_cgroup_of(e->process) == avoided->cgroup
-		       ? outlook_avoided(o, avoided)
+		       ? preview_avoided(o, avoided)
 		       : BACKOFF_NONE;
 }
 
@@ -113,9 +113,9 @@ static const char *why_avoided(enum backoff_verdict verdict)
 					  : "the last try to kill it failed";
 }
 
-static void explain_rank(const struct outlook *o, struct explanation *e)
+static void explain_rank(const struct preview *o, struct explanation *e)
 {
-	const struct victim_candidate *victim = outlook_victim(o);
+	const struct victim_candidate *victim = preview_victim(o);
 	enum backoff_verdict avoided = avoided_for(o, e);
 	char name[EXPLAIN_NAME_SIZE], group[GROUP_SIZE];
 
@@ -126,7 +126,7 @@ static void explain_rank(const struct outlook *o, struct explanation *e)
 		snprintf(e->text, sizeof(e->text), "no process could be chosen");
 	else if (avoided != BACKOFF_NONE)
 		snprintf(e->text, sizeof(e->text), "%s is higher than that of %s, but %s",
-			 outlook_is_by_cgroup(o, e->process) ? "the score of its cgroup"
+			 preview_is_by_cgroup(o, e->process) ? "the score of its cgroup"
 							     : "its score",
 			 victim->cgroup ? name_group(o, group)
 					: explain_name(o, victim->process, name),
@@ -141,7 +141,7 @@ static void explain_rank(const struct outlook *o, struct explanation *e)
 			 explain_name(o, victim->process, name));
 }
 
-int explain_process(struct outlook *o, pid_t pid, struct explanation *ret)
+int explain_process(struct preview *o, pid_t pid, struct explanation *ret)
 {
 	struct explanation e = { .process = census_find(o->census, pid) };
 	int r;
@@ -149,11 +149,11 @@ int explain_process(struct outlook *o, pid_t pid, struct explanation *ret)
 	if (!e.process)
 		return PROC_GONE;
 	e.exclusion = victim_exclusion(o->census, e.process, &o->request);
-	r = outlook_candidate(o, e.process, &e.candidate, &e.rank);
+	r = preview_candidate(o, e.process, &e.candidate, &e.rank);
 	if (r != 0)
 		return r;
-	e.would_go = outlook_goes(o, e.process);
-	if (e.would_go && outlook_is_of_cgroups(o))
+	e.would_go = preview_is_victim(o, e.process);
+	if (e.would_go && preview_is_of_cgroups(o))
 		e.rank = 1; /* be it in a cgroup below that */
 	if (e.would_go) {
 		explain_victim(o, &e);
@@ -167,7 +167,7 @@ int explain_process(struct outlook *o, pid_t pid, struct explanation *ret)
 	return 0;
 }
 
-static void explain_weight(const struct outlook *o, struct explanation *e)
+static void explain_weight(const struct preview *o, struct explanation *e)
 {
 	const struct victim_candidate *c = &e->candidate;
 	char counts[FORMAT_BYTES_SIZE], adj[32] = "", ranked_by[32] = "";
@@ -178,10 +178,10 @@ static void explain_weight(const struct outlook *o, struct explanation *e)
 		snprintf(ranked_by, sizeof(ranked_by), ", ranked by %s",
 			 policy_rank_by_to_string(o->request.rank_by));
 	snprintf(e->text, sizeof(e->text), "its score is %s (%sweight %.3g%s)",
-		 format_bytes(c->estimate, counts), adj, outlook_weight(c), ranked_by);
+		 format_bytes(c->estimate, counts), adj, preview_weight(c), ranked_by);
 }
 
-static void explain_stay(const struct outlook *o, struct explanation *e)
+static void explain_stay(const struct preview *o, struct explanation *e)
 {
 	enum backoff_verdict avoided = avoided_for(o, e);
 
@@ -189,7 +189,7 @@ static void explain_stay(const struct outlook *o, struct explanation *e)
 		explain_exclusion(o, e);
 	else if (avoided != BACKOFF_NONE)
 		snprintf(e->text, sizeof(e->text), "%s", why_avoided(avoided));
-	else if (outlook_is_by_cgroup(o, e->process) && !e->candidate.cgroup)
+	else if (preview_is_by_cgroup(o, e->process) && !e->candidate.cgroup)
 		snprintf(e->text, sizeof(e->text),
 			 "the policy kills whole cgroups, and its own is not eligible as a whole");
 	else
@@ -197,7 +197,7 @@ static void explain_stay(const struct outlook *o, struct explanation *e)
 }
 
 struct staying {
-	const struct outlook *outlook;
+	const struct preview *preview;
 	struct explanation *kept; /* the largest first */
 	size_t n;
 };
@@ -218,19 +218,19 @@ static void keep(struct staying *s, const struct explanation *e)
 
 static void keep_if_larger(struct staying *s, const struct explanation *e)
 {
-	const struct victim_candidate *victim = outlook_victim(s->outlook);
+	const struct victim_candidate *victim = preview_victim(s->preview);
 
 	if (proc_reclaimable(&e->candidate.memory) > proc_reclaimable(&victim->memory) ||
-	    avoided_for(s->outlook, e) != BACKOFF_NONE)
+	    avoided_for(s->preview, e) != BACKOFF_NONE)
 		keep(s, e);
 }
 
 /* A cgroup that is ranked stands for all in it. */
-static bool is_in_ranked(const struct outlook *o, const struct census_process *process)
+static bool is_in_ranked(const struct preview *o, const struct census_process *process)
 {
 	const struct census_cgroup *cgroup = census_cgroup_of(process);
 
-	if (!outlook_is_of_cgroups(o) || !cgroup)
+	if (!preview_is_of_cgroups(o) || !cgroup)
 		return false;
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
 		if (o->result.ranked[i].cgroup == cgroup ||
@@ -241,18 +241,18 @@ static bool is_in_ranked(const struct outlook *o, const struct census_process *p
 
 static void find_staying_processes(struct staying *s)
 {
-	const struct outlook *o = s->outlook;
+	const struct preview *o = s->preview;
 	const struct census_process *process;
 
 	census_for_each(o->census, process) {
 		struct explanation e = { .process = process };
 
-		if (process->kthread || outlook_goes(o, process))
+		if (process->kthread || preview_is_victim(o, process))
 			continue;
 		e.exclusion = victim_exclusion(o->census, process, &o->request);
 		if (e.exclusion == ELIGIBILITY_ELIGIBLE && is_in_ranked(o, process))
 			continue;
-		outlook_known(o, process, &e.candidate);
+		preview_known(o, process, &e.candidate);
 		keep_if_larger(s, &e);
 	}
 }
@@ -264,9 +264,9 @@ static struct explanation of_candidate(const struct victim_candidate *candidate)
 
 static void find_staying_cgroups(struct staying *s)
 {
-	const struct victim_result *result = &s->outlook->result;
+	const struct victim_result *result = &s->preview->result;
 
-	for (unsigned i = 1; outlook_is_of_cgroups(s->outlook) && i < result->n_ranked; i++) {
+	for (unsigned i = 1; preview_is_of_cgroups(s->preview) && i < result->n_ranked; i++) {
 		struct explanation e = of_candidate(&result->ranked[i]);
 
 		keep_if_larger(s, &e);
@@ -276,7 +276,7 @@ static void find_staying_cgroups(struct staying *s)
 /* The one with the highest score of those that are skipped is named in any case. */
 static void keep_avoided(struct staying *s)
 {
-	const struct victim_candidate *avoided = &s->outlook->result.avoided;
+	const struct victim_candidate *avoided = &s->preview->result.avoided;
 	struct explanation e = of_candidate(avoided);
 
 	if (!avoided->node)
@@ -289,12 +289,12 @@ static void keep_avoided(struct staying *s)
 	keep(s, &e);
 }
 
-size_t explain_staying(const struct outlook *o, struct explanation ret[static EXPLAIN_STAYING_MAX])
+size_t explain_staying(const struct preview *o, struct explanation ret[static EXPLAIN_STAYING_MAX])
 {
-	struct staying s = { .outlook = o, .kept = ret };
+	struct staying s = { .preview = o, .kept = ret };
 
 	memset(ret, 0, EXPLAIN_STAYING_MAX * sizeof(ret[0]));
-	if (!outlook_victim(o))
+	if (!preview_victim(o))
 		return 0;
 	find_staying_processes(&s);
 	find_staying_cgroups(&s);
@@ -304,7 +304,7 @@ size_t explain_staying(const struct outlook *o, struct explanation ret[static EX
 	return s.n;
 }
 
-const char *explain_avoided(const struct outlook *o, const struct explanation *e)
+const char *explain_avoided(const struct preview *o, const struct explanation *e)
 {
 	enum backoff_verdict verdict = avoided_for(o, e);
 
@@ -315,7 +315,7 @@ const char *explain_avoided(const struct outlook *o, const struct explanation *e
 
 /* ", with all of cgroup /user.slice/a.scope (3 processes)", or nothing. */
 #define WITH_SIZE (GROUP_SIZE + 48)
-static const char *with_others(const struct outlook *o, char buf[static WITH_SIZE])
+static const char *with_others(const struct preview *o, char buf[static WITH_SIZE])
 {
 	char group[GROUP_SIZE];
 
@@ -332,25 +332,25 @@ static const char *with_others(const struct outlook *o, char buf[static WITH_SIZ
 }
 
 /* Of the candidate, or of all that is killed with it. */
-static const char *size_of_all(const struct outlook *o, const struct victim_candidate *candidate,
+static const char *size_of_all(const struct preview *o, const struct victim_candidate *candidate,
 			       char buf[static FORMAT_INTERVAL_SIZE])
 {
-	struct interval size = o->group.length > 0 ? o->group.size : outlook_size(o, candidate);
+	struct interval size = o->group.length > 0 ? o->group.size : preview_size(o, candidate);
 	unsigned n_relatives;
 
 	if (o->group.length == 0 && o->n_siblings > 0) {
-		size = outlook_size(o, outlook_victim(o));
+		size = preview_size(o, preview_victim(o));
 		size.lo = add_u64(size.lo, o->siblings_footprint);
 		size.hi = add_u64(size.hi, o->siblings_footprint);
 	}
 	if (o->group.length == 0 && o->n_siblings == 0 && o->n_relatives > 0)
-		size.lo = size.hi = outlook_frees(o, outlook_victim(o), &n_relatives);
+		size.lo = size.hi = preview_frees(o, preview_victim(o), &n_relatives);
 	return format_interval(size, buf);
 }
 
-const char *explain_answer_machine(const struct outlook *o, char buf[static EXPLAIN_ANSWER_SIZE])
+const char *explain_answer_machine(const struct preview *o, char buf[static EXPLAIN_ANSWER_SIZE])
 {
-	const struct victim_candidate *victim = outlook_victim(o);
+	const struct victim_candidate *victim = preview_victim(o);
 	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], others[WITH_SIZE], policy[64];
 	int n;
 
@@ -370,11 +370,11 @@ const char *explain_answer_machine(const struct outlook *o, char buf[static EXPL
 	else
 		snprintf(buf + n, EXPLAIN_ANSWER_SIZE - (size_t)n,
 			 "no %s would be killed: none is eligible and large enough.",
-			 outlook_is_of_cgroups(o) ? "cgroup" : "process");
+			 preview_is_of_cgroups(o) ? "cgroup" : "process");
 	return buf;
 }
 
-const char *explain_answer_process(const struct outlook *o, const struct explanation *e,
+const char *explain_answer_process(const struct preview *o, const struct explanation *e,
 				   char buf[static EXPLAIN_ANSWER_SIZE])
 {
 	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], others[WITH_SIZE];

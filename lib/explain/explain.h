@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * explain: an outlook in words and as JSON: which process would be killed now and why, or why this
+ * explain: an preview in words and as JSON: which process would be killed now and why, or why this
  * one would, or would not.  One implementation for reckonctl and for the bus.
  *
- * Text is harmless wherever it is printed (format_foreign).  Looks at the census of the outlook,
- * and like the outlook is good until that changes.
+ * Text is harmless wherever it is printed (format_foreign).  Looks at the census of the preview,
+ * and like the preview is good until that changes.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "lib/explain/outlook.h"
+#include "lib/explain/preview.h"
 
 /* What is to be said of one process. */
 struct explanation {
@@ -31,7 +31,7 @@ struct explanation {
  * highest score is among them.  Returns how many; 0 where there is no victim.
  */
 #define EXPLAIN_STAYING_MAX 8
-size_t explain_staying(const struct outlook *outlook,
+size_t explain_staying(const struct preview *preview,
 		       struct explanation ret[static EXPLAIN_STAYING_MAX]);
 
 /* By a rule, whoever's it is. */
@@ -41,7 +41,7 @@ static inline bool explain_is_protected(enum eligibility e)
 }
 
 /* 0, or PROC_GONE: it is not there, or no longer. */
-int explain_process(struct outlook *outlook, pid_t pid, struct explanation *ret);
+int explain_process(struct preview *preview, pid_t pid, struct explanation *ret);
 
 /* What it calls itself; "(no name)" if it has none. */
 #define EXPLAIN_COMMAND_SIZE 16
@@ -50,18 +50,18 @@ const char *explain_command(const struct census_process *process,
 
 /* "worker (pid 812, user alice)". */
 #define EXPLAIN_NAME_SIZE 128
-const char *explain_name(const struct outlook *outlook, const struct census_process *process,
+const char *explain_name(const struct preview *preview, const struct census_process *process,
 			 char buf[static EXPLAIN_NAME_SIZE]);
 
 /* The answer in one sentence; returns buf. */
 #define EXPLAIN_ANSWER_SIZE 1024
-const char *explain_answer_machine(const struct outlook *outlook,
+const char *explain_answer_machine(const struct preview *preview,
 				   char buf[static EXPLAIN_ANSWER_SIZE]);
-const char *explain_answer_process(const struct outlook *outlook, const struct explanation *e,
+const char *explain_answer_process(const struct preview *preview, const struct explanation *e,
 				   char buf[static EXPLAIN_ANSWER_SIZE]);
 
 /* Why it is skipped though its score is higher: "kind", "failed", or NULL. */
-const char *explain_avoided(const struct outlook *outlook, const struct explanation *e);
+const char *explain_avoided(const struct preview *preview, const struct explanation *e);
 
 /* Why memory->kept of its memory stays when it is killed; NULL: none does, or it is not known. */
 const char *explain_kept(const struct proc_memory *memory);
@@ -71,5 +71,5 @@ const char *explain_left_out(const struct explanation *e);
 
 /* explain-json.c: as objects; NULL: no memory.  Of the protected ones so many, in no order. */
 #define EXPLAIN_PROTECTED_MAX 256
-json_t *explain_json_machine(const struct outlook *outlook);
-json_t *explain_json_process(const struct outlook *outlook, const struct explanation *e);
+json_t *explain_json_machine(const struct preview *preview);
+json_t *explain_json_process(const struct preview *preview, const struct explanation *e);

@@ -18,7 +18,7 @@
 #include "ctl/check.h"
 #include "ctl/explain.h"
 #include "ctl/history.h"
-#include "ctl/outlook.h"
+#include "ctl/preview.h"
 #include "ctl/reload.h"
 #include "ctl/rules.h"
 #include "ctl/running.h"
@@ -140,10 +140,10 @@ pid_t __wrap_running_find(int proc_fd)
 	return 0;
 }
 
-enum ctl_status __wrap_outlook_new(const struct ctl_options *options, json_t **ret_errors,
-				   struct outlook **ret);
-enum ctl_status __wrap_outlook_new(const struct ctl_options *options, json_t **ret_errors,
-				   struct outlook **ret)
+enum ctl_status __wrap_preview_new(const struct ctl_options *options, json_t **ret_errors,
+				   struct preview **ret);
+enum ctl_status __wrap_preview_new(const struct ctl_options *options, json_t **ret_errors,
+				   struct preview **ret)
 {
 	if (ret_errors)
 		*ret_errors = NULL;

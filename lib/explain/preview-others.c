@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * outlook-others: what is killed with a victim, beside its cgroup: siblings after repeated kills,
+ * preview-others: what is killed with a victim, beside its cgroup: siblings after repeated kills,
  * and relatives that share most of its memory copy on write.  As company_gather() of the daemon
  * does, by what the census knows.
  */
-#include "lib/explain/outlook.h"
+#include "lib/explain/preview.h"
 #include "lib/kill/kill.h"
 #include "lib/select/family.h"
 #include "lib/select/victim-group.h"
 
-static bool is_sibling(const struct outlook *o, const struct census_process *process)
+static bool is_sibling(const struct preview *o, const struct census_process *process)
 {
 	const struct census_process *victim = o->result.ranked[0].process;
 
@@ -20,11 +20,11 @@ static bool is_sibling(const struct outlook *o, const struct census_process *pro
 		(process->pid == victim->ppid && family_has_both(o->census, victim, process)));
 }
 
-static bool is_unit(const struct outlook *o, const struct victim_candidate *candidate)
+static bool is_unit(const struct preview *o, const struct victim_candidate *candidate)
 {
 	return candidate->process && !candidate->cgroup && candidate->is_unit &&
 	       candidate->memory.is_measured && candidate->memory.kept > 0 &&
-	       !outlook_is_by_cgroup(o, candidate->process);
+	       !preview_is_by_cgroup(o, candidate->process);
 }
 
 static bool is_relative(struct family *family, const struct victim_candidate *candidate,
@@ -36,7 +36,7 @@ static bool is_relative(struct family *family, const struct victim_candidate *ca
 }
 
 /* One that is not killed keeps all that they have in common. */
-static unsigned count_relatives(const struct outlook *o, const struct victim_candidate *candidate,
+static unsigned count_relatives(const struct preview *o, const struct victim_candidate *candidate,
 				uint64_t *ret_alone)
 {
 	const struct census_process *process;
@@ -58,7 +58,7 @@ static unsigned count_relatives(const struct outlook *o, const struct victim_can
 	return n;
 }
 
-uint64_t outlook_frees(const struct outlook *o, const struct victim_candidate *candidate,
+uint64_t preview_frees(const struct preview *o, const struct victim_candidate *candidate,
 		       unsigned *ret_relatives)
 {
 	uint64_t alone;
@@ -72,9 +72,9 @@ uint64_t outlook_frees(const struct outlook *o, const struct victim_candidate *c
 	return candidate->alone + family_common(&candidate->memory, candidate->alone) + alone;
 }
 
-void outlook_count_others(struct outlook *o)
+void preview_count_others(struct preview *o)
 {
-	const struct victim_candidate *victim = outlook_victim(o);
+	const struct victim_candidate *victim = preview_victim(o);
 	const struct census_process *process;
 
 	o->n_siblings = o->n_relatives = 0;
@@ -87,10 +87,10 @@ void outlook_count_others(struct outlook *o)
 		o->n_siblings++;
 		o->siblings_footprint += proc_reclaimable(&process->memory);
 	}
-	(void)outlook_frees(o, victim, &o->n_relatives);
+	(void)preview_frees(o, victim, &o->n_relatives);
 }
 
-bool outlook_is_killed_with(const struct outlook *o, const struct census_process *process)
+bool preview_is_killed_with(const struct preview *o, const struct census_process *process)
 {
 	const struct victim_candidate *victim = &o->result.ranked[0];
 	struct family family;

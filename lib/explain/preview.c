@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* outlook: see the header. */
-#include "lib/explain/outlook.h"
+/* preview: see the header. */
+#include "lib/explain/preview.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@
 /* Re-reading at little cost, where the budget is less: some 1,000 processes. */
 #define REREAD_MIN_USEC (5 * USEC_PER_MSEC)
 
-static void find_policy(struct outlook *o)
+static void find_policy(struct preview *o)
 {
 	struct policy_reading reading = {
 		.memory = &o->memory,
@@ -43,7 +43,7 @@ static void find_policy(struct outlook *o)
 static int read_some(const struct census_process *process, struct victim_reading *ret,
 		     void *userdata)
 {
-	struct outlook *o = userdata;
+	struct preview *o = userdata;
 
 	if (o->n_reads == READS_MAX)
 		return VICTIM_READ_LATE;
@@ -53,13 +53,13 @@ static int read_some(const struct census_process *process, struct victim_reading
 
 static int reread_some(struct census *census, struct census_process *process, void *userdata)
 {
-	struct outlook *o = userdata;
+	struct preview *o = userdata;
 
 	return reader_reread(census, process, &o->reader);
 }
 
 /* What the path of its cgroup has to begin with. */
-static bool is_in(const struct outlook_group *group, const struct census_process *process)
+static bool is_in(const struct preview_group *group, const struct census_process *process)
 {
 	const char *path = census_cgroup_path(process);
 
@@ -68,15 +68,15 @@ static bool is_in(const struct outlook_group *group, const struct census_process
 }
 
 /* The rest of it is spared, or has nothing. */
-static bool would_be_signalled(const struct outlook *o, const struct census_process *process)
+static bool would_be_signalled(const struct preview *o, const struct census_process *process)
 {
 	enum eligibility e = victim_exclusion(o->census, process, &o->request);
 
 	return e != ELIGIBILITY_NO_MEMORY && !eligibility_is_spared(e, o->group.is_reluctant);
 }
 
-static void count_others(const struct outlook *o, const struct victim_candidate *victim,
-			 struct outlook_group *group)
+static void count_others(const struct preview *o, const struct victim_candidate *victim,
+			 struct preview_group *group)
 {
 	const struct census_process *process;
 
@@ -98,7 +98,7 @@ static void count_others(const struct outlook *o, const struct victim_candidate 
 }
 
 /* As company_gather() of the daemon finds it. */
-static size_t find_length(const struct outlook *o, const char *path)
+static size_t find_length(const struct preview *o, const char *path)
 {
 	const char *scope = o->policies->scope, *own = o->own_cgroup ? o->own_cgroup : "/";
 
@@ -108,25 +108,25 @@ static size_t find_length(const struct outlook *o, const char *path)
 }
 
 /* Which cgroup goes with the first of the ranking; false: the first may not go, as its may not. */
-static bool find_group(struct outlook *o)
+static bool find_group(struct preview *o)
 {
 	const struct victim_candidate *victim = &o->result.ranked[0];
-	struct outlook_group *group = &o->group;
+	struct preview_group *group = &o->group;
 
-	*group = (struct outlook_group){
+	*group = (struct preview_group){
 		.path = census_cgroup_path(victim->process),
 		.is_reluctant = victim_eligibility(o->census, victim->node, &o->request) ==
 				ELIGIBILITY_RELUCTANT,
 	};
-	if (outlook_is_of_cgroups(o) && !victim->cgroup)
+	if (preview_is_of_cgroups(o) && !victim->cgroup)
 		return true; /* alone */
 	group->length = find_length(o, group->path);
 	if (group->length == 0) /* after repeated kills: the victim alone */
-		return !outlook_is_of_cgroups(o);
+		return !preview_is_of_cgroups(o);
 	group->is_repeated = o->result.as_one == VICTIM_AS_CGROUP;
-	group->is_flagged = !outlook_is_of_cgroups(o) && !group->is_repeated;
+	group->is_flagged = !preview_is_of_cgroups(o) && !group->is_repeated;
 	group->footprint = proc_reclaimable(&victim->memory);
-	group->size = outlook_size(o, victim);
+	group->size = preview_size(o, victim);
 	count_others(o, victim, group);
 	return true;
 }
@@ -140,13 +140,13 @@ static void pass_over_first(struct victim_result *result)
 	result->ranked[0].verdict = VICTIM_CHOSEN;
 }
 
-static uint64_t min_victim(const struct outlook *o)
+static uint64_t min_victim(const struct preview *o)
 {
 	return o->min_victim > 0 ? o->min_victim
 				 : worth_min_victim(&o->policies->min_victim, o->memory.total);
 }
 
-void outlook_choose(struct outlook *o)
+void preview_choose(struct preview *o)
 {
 	const struct victim_reader reader = {
 		.precise = read_some,
@@ -157,7 +157,7 @@ void outlook_choose(struct outlook *o)
 	o->policy = o->warning = NULL;
 	o->policy_holds = false;
 	o->n_reads = 0;
-	o->group = (struct outlook_group){ 0 };
+	o->group = (struct preview_group){ 0 };
 	find_policy(o);
 	o->reader = (struct reader){
 		.proc_fd = o->proc_fd,
@@ -196,41 +196,41 @@ void outlook_choose(struct outlook *o)
 			victim_leader(o->census, &o->request, o->result.avoided.node);
 	while (o->result.n_ranked > 0 && !find_group(o))
 		pass_over_first(&o->result);
-	outlook_count_others(o);
+	preview_count_others(o);
 	victim_count_exclusions(o->census, &o->request, o->n_excluded);
 }
 
-const char *outlook_user(const struct outlook *o, uid_t uid)
+const char *preview_user(const struct preview *o, uid_t uid)
 {
 	return o->user(uid, o->userdata);
 }
 
-const struct victim_candidate *outlook_victim(const struct outlook *o)
+const struct victim_candidate *preview_victim(const struct preview *o)
 {
 	return o->result.n_ranked > 0 ? &o->result.ranked[0] : NULL;
 }
 
-bool outlook_is_of_cgroups(const struct outlook *o)
+bool preview_is_of_cgroups(const struct preview *o)
 {
 	return o->request.target == POLICY_TARGET_CGROUP;
 }
 
-bool outlook_is_by_cgroup(const struct outlook *o, const struct census_process *process)
+bool preview_is_by_cgroup(const struct preview *o, const struct census_process *process)
 {
 	const struct census_cgroup *cgroup = census_cgroup_of(process);
 
-	return outlook_is_of_cgroups(o) && !(cgroup && victim_is_top(o->census, &cgroup->node));
+	return preview_is_of_cgroups(o) && !(cgroup && victim_is_top(o->census, &cgroup->node));
 }
 
-bool outlook_goes(const struct outlook *o, const struct census_process *process)
+bool preview_is_victim(const struct preview *o, const struct census_process *process)
 {
-	const struct victim_candidate *victim = outlook_victim(o);
+	const struct victim_candidate *victim = preview_victim(o);
 
 	if (!victim)
 		return false;
 	if (o->group.length > 0)
 		return is_in(&o->group, process) && would_be_signalled(o, process);
-	return process == victim->process || outlook_is_killed_with(o, process);
+	return process == victim->process || preview_is_killed_with(o, process);
 }
 
 static unsigned count_below(const struct census_node *node)
@@ -245,17 +245,17 @@ static unsigned count_below(const struct census_node *node)
 	return n;
 }
 
-unsigned outlook_processes(const struct victim_candidate *candidate)
+unsigned preview_processes(const struct victim_candidate *candidate)
 {
 	return count_below(candidate->node);
 }
 
-double outlook_weight(const struct victim_candidate *candidate)
+double preview_weight(const struct victim_candidate *candidate)
 {
 	return (double)(candidate->cgroup ? candidate->weight : candidate->process->weight);
 }
 
-uint64_t outlook_read_error(const struct outlook *o)
+uint64_t preview_read_error(const struct preview *o)
 {
 	uint64_t error = 0;
 
@@ -264,7 +264,7 @@ uint64_t outlook_read_error(const struct outlook *o)
 	return error;
 }
 
-struct interval outlook_size(const struct outlook *o, const struct victim_candidate *candidate)
+struct interval preview_size(const struct preview *o, const struct victim_candidate *candidate)
 {
 	uint64_t footprint = proc_reclaimable(&candidate->memory);
 	uint64_t error = candidate->precise ? candidate->error : candidate->node->error_sum;
@@ -276,7 +276,7 @@ struct interval outlook_size(const struct outlook *o, const struct victim_candid
 }
 
 /* The score, were the footprint this. */
-static uint64_t score_at(const struct outlook *o, const struct census_process *process,
+static uint64_t score_at(const struct preview *o, const struct census_process *process,
 			 struct proc_memory memory, uint64_t footprint)
 {
 	memory.anon = 0;
@@ -285,7 +285,7 @@ static uint64_t score_at(const struct outlook *o, const struct census_process *p
 }
 
 /* As the header has it. */
-static size_t rank_of_cgroup(const struct outlook *o, const struct census_process *process)
+static size_t rank_of_cgroup(const struct preview *o, const struct census_process *process)
 {
 	const struct census_cgroup *cgroup = census_cgroup_of(process);
 
@@ -298,7 +298,7 @@ static size_t rank_of_cgroup(const struct outlook *o, const struct census_proces
 }
 
 /* Behind all that were ranked, and behind those that count for more. */
-static size_t rank_of(const struct outlook *o, uint64_t score)
+static size_t rank_of(const struct preview *o, uint64_t score)
 {
 	const struct census_process *other;
 	size_t rank = 1;
@@ -312,17 +312,17 @@ static size_t rank_of(const struct outlook *o, uint64_t score)
 }
 
 /* By the reading that it has. */
-static void score(const struct outlook *o, struct victim_candidate *candidate)
+static void score(const struct preview *o, struct victim_candidate *candidate)
 {
 	const struct census_process *process = candidate->process;
-	struct interval size = outlook_size(o, candidate);
+	struct interval size = preview_size(o, candidate);
 
 	candidate->score.lo = score_at(o, process, candidate->memory, size.lo);
 	candidate->score.hi = score_at(o, process, candidate->memory, size.hi);
 	candidate->estimate = victim_score(process, &o->request, &candidate->memory);
 }
 
-static const struct victim_candidate *find_ranked(const struct outlook *o,
+static const struct victim_candidate *find_ranked(const struct preview *o,
 						  const struct census_process *process)
 {
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
@@ -331,7 +331,7 @@ static const struct victim_candidate *find_ranked(const struct outlook *o,
 	return NULL;
 }
 
-void outlook_known(const struct outlook *o, const struct census_process *process,
+void preview_known(const struct preview *o, const struct census_process *process,
 		   struct victim_candidate *ret)
 {
 	const struct victim_candidate *ranked = find_ranked(o, process);
@@ -352,21 +352,21 @@ void outlook_known(const struct outlook *o, const struct census_process *process
 	score(o, ret);
 }
 
-enum backoff_verdict outlook_avoided(const struct outlook *o,
+enum backoff_verdict preview_avoided(const struct preview *o,
 				     const struct victim_candidate *candidate)
 {
-	const struct victim_candidate *victim = outlook_victim(o);
+	const struct victim_candidate *victim = preview_victim(o);
 
 	if (!victim || candidate->estimate <= victim->estimate)
 		return BACKOFF_NONE;
-	if (outlook_is_of_cgroups(o))
+	if (preview_is_of_cgroups(o))
 		return candidate->node == o->result.avoided.node ? o->result.avoided_for
 								 : BACKOFF_NONE;
 	return victim_backoff(candidate->process, &o->request);
 }
 
 /* What would stay: measured now, or a moment ago. */
-static void apply_share(const struct outlook *o, const struct census_process *process,
+static void apply_share(const struct preview *o, const struct census_process *process,
 			struct victim_reading *reading, struct victim_candidate *candidate)
 {
 	if (reading->has_reclaimable) {
@@ -381,12 +381,12 @@ static void apply_share(const struct outlook *o, const struct census_process *pr
 }
 
 /* Its rank stands, but what it shares can be measured. */
-static bool is_to_be_read(const struct outlook *o, const struct victim_candidate *ranked)
+static bool is_to_be_read(const struct preview *o, const struct victim_candidate *ranked)
 {
 	return !ranked || (o->precise && !ranked->memory.is_measured);
 }
 
-int outlook_candidate(struct outlook *o, const struct census_process *process,
+int preview_candidate(struct preview *o, const struct census_process *process,
 		      struct victim_candidate *ret, size_t *ret_rank)
 {
 	struct victim_candidate candidate = {
@@ -419,7 +419,7 @@ int outlook_candidate(struct outlook *o, const struct census_process *process,
 	if (ranked)
 		*ret_rank = (size_t)(ranked - o->result.ranked) + 1;
 	else
-		*ret_rank = outlook_is_by_cgroup(o, process) ? rank_of_cgroup(o, process)
+		*ret_rank = preview_is_by_cgroup(o, process) ? rank_of_cgroup(o, process)
 							     : rank_of(o, candidate.estimate);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * outlook: which process would be killed now and why: the choice, by the functions of the real one,
+ * preview: which process would be killed now and why: the choice, by the functions of the real one,
  * over a census that the caller has taken.  Signals nothing, changes nothing.
  *
  * Made by reckonctl, of a census of its own, and by the daemon, of the one it keeps; explain.h says
@@ -22,7 +22,7 @@
 #include "lib/sys/psi.h"
 
 /* The cgroup that is killed as a whole, where one is. */
-struct outlook_group {
+struct preview_group {
 	const char *path;  /* borrowed from the census; `length` bytes of it count */
 	size_t length;	   /* 0: none */
 	bool is_flagged;   /* by memory.oom.group, not by the policy */
@@ -33,7 +33,7 @@ struct outlook_group {
 	struct interval size;
 };
 
-struct outlook {
+struct preview {
 	/* What it is made of: borrowed, and filled in by whoever makes it. */
 	const struct policy_set *policies;
 	const struct accuracy *accuracy;
@@ -60,7 +60,7 @@ struct outlook {
 	uint64_t ticks_now;	       /* as start_ticks: since boot */
 	const char *own_cgroup;	       /* the daemon's; NULL: not known */
 
-	/* What outlook_choose() finds. */
+	/* What preview_choose() finds. */
 
 	/* Ends somebody, and would do so first: the strongest whose conditions hold, else the first
 	 * of the configuration; NULL: none ends anybody. */
@@ -73,7 +73,7 @@ struct outlook {
 	/* Owned: victim_done(); victim_reserve() comes before.  Where cgroups were ranked, .cgroup
 	 * and .memory are the cgroup's, and .process is the largest in it. */
 	struct victim_result result;
-	struct outlook_group group; /* in which the victim is */
+	struct preview_group group; /* in which the victim is */
 	unsigned n_siblings; /* killed with the victim after repeated kills of such (streak.h) */
 	uint64_t siblings_footprint;
 	unsigned n_relatives; /* killed with it, as they share most of its memory (family.h) */
@@ -81,55 +81,55 @@ struct outlook {
 };
 
 /* Finds the policy and chooses.  Good until the census changes. */
-void outlook_choose(struct outlook *outlook);
+void preview_choose(struct preview *preview);
 
 /* As user() says. */
-const char *outlook_user(const struct outlook *outlook, uid_t uid);
+const char *preview_user(const struct preview *preview, uid_t uid);
 
 /* The candidate [0] of the ranking, or NULL: no process is eligible. */
-const struct victim_candidate *outlook_victim(const struct outlook *outlook);
+const struct victim_candidate *preview_victim(const struct preview *preview);
 
 /* Does the policy kill whole cgroups, so that these were ranked? */
-bool outlook_is_of_cgroups(const struct outlook *outlook);
+bool preview_is_of_cgroups(const struct preview *preview);
 /* Is this process ranked with its cgroup, not by itself? */
-bool outlook_is_by_cgroup(const struct outlook *outlook, const struct census_process *process);
+bool preview_is_by_cgroup(const struct preview *preview, const struct census_process *process);
 
 /* Is this process killed with the victim, or is it that? */
-bool outlook_goes(const struct outlook *outlook, const struct census_process *process);
+bool preview_is_victim(const struct preview *preview, const struct census_process *process);
 
 /*
  * What killing the candidate would free, by what is known: what it would free by itself, or, where
  * most of its memory is shared with relatives, all of it with these, which are killed with it.
  * *ret_relatives: how many.
  */
-uint64_t outlook_frees(const struct outlook *outlook, const struct victim_candidate *candidate,
+uint64_t preview_frees(const struct preview *preview, const struct victim_candidate *candidate,
 		       unsigned *ret_relatives);
-/* Counts the siblings and relatives of the victim; of outlook_choose(). */
-void outlook_count_others(struct outlook *outlook);
-bool outlook_is_killed_with(const struct outlook *outlook, const struct census_process *process);
+/* Counts the siblings and relatives of the victim; of preview_choose(). */
+void preview_count_others(struct preview *preview);
+bool preview_is_killed_with(const struct preview *preview, const struct census_process *process);
 
 /* Of how many processes the candidate's memory is. */
-unsigned outlook_processes(const struct victim_candidate *candidate);
+unsigned preview_processes(const struct victim_candidate *candidate);
 
 /* Of the rules. */
-double outlook_weight(const struct victim_candidate *candidate);
+double preview_weight(const struct victim_candidate *candidate);
 
 /* The largest error of the precise reads: 0 unless smaps_rollup was asked for in vain. */
-uint64_t outlook_read_error(const struct outlook *outlook);
+uint64_t preview_read_error(const struct preview *preview);
 
 /* Where the candidate's footprint was when it was last read; one number where that was exact. */
-struct interval outlook_size(const struct outlook *outlook,
+struct interval preview_size(const struct preview *preview,
 			     const struct victim_candidate *candidate);
 
 /* One process as a candidate, by its newest reading, whatever that was. */
-void outlook_known(const struct outlook *outlook, const struct census_process *process,
+void preview_known(const struct preview *preview, const struct census_process *process,
 		   struct victim_candidate *ret);
 
 /*
  * Does the candidate count for more than the victim, and was passed over for it, and why?
  * BACKOFF_SIMILAR or BACKOFF_CONSECUTIVE; of cgroups it is known of result.avoided alone.
  */
-enum backoff_verdict outlook_avoided(const struct outlook *outlook,
+enum backoff_verdict preview_avoided(const struct preview *preview,
 				     const struct victim_candidate *candidate);
 
 /*
@@ -137,5 +137,5 @@ enum backoff_verdict outlook_avoided(const struct outlook *outlook,
  * from 1; where cgroups were ranked, it is that of the process's; 0: that may not go as a whole.
  * 0, or PROC_GONE.
  */
-int outlook_candidate(struct outlook *outlook, const struct census_process *process,
+int preview_candidate(struct preview *preview, const struct census_process *process,
 		      struct victim_candidate *ret, size_t *ret_rank);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* outlook: see the header. */
-#include "ctl/outlook.h"
+/* preview: see the header. */
+#include "ctl/preview.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,9 +16,9 @@
 /* Nobody waits in an emergency: ten times what the daemon allows itself. */
 #define PRECISE_BUDGET_USEC USEC_PER_SEC
 
-/* What an outlook borrows. */
+/* What an preview borrows. */
 struct machine {
-	struct outlook outlook; /* first: it is freed by it */
+	struct preview preview; /* first: it is freed by it */
 	struct policy_set policies;
 	int proc_fd;
 	int sys_fd;
@@ -58,7 +58,7 @@ static enum ctl_status open_machine(const struct ctl_options *options, struct ma
 	m->sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* without it: no zram */
 	r = memory_source_new(m->proc_fd, m->sys_fd, &m->memory_source);
 	if (r == 0)
-		r = memory_sample(m->memory_source, &m->outlook.memory);
+		r = memory_sample(m->memory_source, &m->preview.memory);
 	if (r < 0)
 		return ctl_fail(options, CTL_FAILURE,
 				"cannot read /proc/meminfo and /proc/vmstat: %s", strerror(-r));
@@ -99,7 +99,7 @@ static void imagine_history(struct machine *m, usec_t at)
 	} samples[] = { { 60 * USEC_PER_SEC, true }, { 10 * USEC_PER_SEC, false }, { 0, false } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
-		const struct psi_reading *p = &m->outlook.pressure;
+		const struct psi_reading *p = &m->preview.pressure;
 		usec_t age = samples[i].age;
 		unsigned some = samples[i].by_avg60 ? p->some.avg60 : p->some.avg10;
 		unsigned full = samples[i].by_avg60 ? p->full.avg60 : p->full.avg10;
@@ -116,7 +116,7 @@ static void imagine_history(struct machine *m, usec_t at)
 /* Everybody; and memory once more, so that what was handed out during the sweep is known. */
 static int take_census(struct machine *m)
 {
-	const struct memory_counters *c = &m->outlook.memory.counters;
+	const struct memory_counters *c = &m->preview.memory.counters;
 	int r;
 
 	r = accuracy_probe(m->proc_fd, m->sys_fd, &m->accuracy);
@@ -125,13 +125,13 @@ static int take_census(struct machine *m)
 	r = census_init(&m->census, m->proc_fd, &m->cgroups, &m->accuracy, &m->policies);
 	if (r < 0)
 		return r;
-	r = memory_sample(m->memory_source, &m->outlook.memory);
+	r = memory_sample(m->memory_source, &m->preview.memory);
 	if (r == 0)
-		r = census_sweep(&m->census, now(), m->outlook.memory.allocated,
+		r = census_sweep(&m->census, now(), m->preview.memory.allocated,
 				 c->swap_free < c->swap_total);
 	if (r == 0)
-		r = victim_reserve(&m->outlook.result, &m->census);
-	return r < 0 ? r : memory_sample(m->memory_source, &m->outlook.memory);
+		r = victim_reserve(&m->preview.result, &m->census);
+	return r < 0 ? r : memory_sample(m->memory_source, &m->preview.memory);
 }
 
 static const char *find_user(uid_t uid, void *userdata)
@@ -141,7 +141,7 @@ static const char *find_user(uid_t uid, void *userdata)
 
 static void fill_in(struct machine *m)
 {
-	struct outlook *o = &m->outlook;
+	struct preview *o = &m->preview;
 
 	o->policies = &m->policies;
 	o->accuracy = &m->accuracy;
@@ -167,7 +167,7 @@ static struct machine *machine_free(struct machine *m)
 		return NULL;
 	precise_free(m->precise);
 	census_done(&m->census);
-	victim_done(&m->outlook.result);
+	victim_done(&m->preview.result);
 	memory_source_free(m->memory_source);
 	cgroup_fs_done(&m->cgroups);
 	closep(&m->proc_fd);
@@ -182,8 +182,8 @@ static void machine_freep(struct machine **machine)
 	machine_free(*machine);
 }
 
-enum ctl_status outlook_new(const struct ctl_options *options, json_t **ret_errors,
-			    struct outlook **ret)
+enum ctl_status preview_new(const struct ctl_options *options, json_t **ret_errors,
+			    struct preview **ret)
 {
 	_cleanup_(machine_freep) struct machine *m = calloc(1, sizeof(*m));
 	enum ctl_status status;
@@ -209,13 +209,13 @@ enum ctl_status outlook_new(const struct ctl_options *options, json_t **ret_erro
 		return ctl_fail(options, CTL_FAILURE, "cannot read memory or processes: %s",
 				strerror(-r));
 	fill_in(m);
-	outlook_choose(&m->outlook);
-	*ret = &take_ptr(m)->outlook;
+	preview_choose(&m->preview);
+	*ret = &take_ptr(m)->preview;
 	return CTL_OK;
 }
 
-struct outlook *outlook_free(struct outlook *outlook)
+struct preview *preview_free(struct preview *preview)
 {
-	machine_free((struct machine *)outlook);
+	machine_free((struct machine *)preview);
 	return NULL;
 }
