@@ -364,7 +364,7 @@ static void print_steps(const struct screen *screen, const json_t *entry)
 		screen_item(screen, "  Steps", SCREEN_PLAIN, "%s", text.text);
 }
 
-static void print_ending(const struct screen *screen, const json_t *entry)
+static void print_kill(const struct screen *screen, const json_t *entry)
 {
 	uint64_t n_levels = words_number(entry, "thawed_levels");
 	uint64_t n_sharers = words_number(entry, "sharers");
@@ -414,7 +414,7 @@ void entry_print(const struct screen *screen, const json_t *entry, usec_t now)
 	print_excluded(screen, entry);
 	print_choice(screen, entry);
 	print_ranked(screen, entry);
-	print_ending(screen, entry);
+	print_kill(screen, entry);
 	print_returned(screen, entry);
 	print_steps(screen, entry);
 }

@@ -324,18 +324,18 @@ static void print_policies(const struct screen *screen, const json_t *answer)
 }
 
 /* The kill that is in progress: the last of the history. */
-static void print_ending(const struct screen *screen, const json_t *answer)
+static void print_killing(const struct screen *screen, const json_t *answer)
 {
-	const json_t *ending = json_object_get(answer, "ending");
+	const json_t *killing = json_object_get(answer, "killing");
 	char name[ENTRY_NAME_SIZE], signal[32], policy[64], age[FORMAT_DURATION_SIZE];
 
-	if (!json_is_object(ending))
+	if (!json_is_object(killing))
 		return;
 	screen_item(screen, "Killing", SCREEN_RED, "%s: %s %s ago, policy %s",
 		    entry_name(screen, json_object_get(answer, "last"), name),
-		    screen_foreign(screen, words_text(ending, "signal"), signal, sizeof(signal)),
-		    format_duration(sub_u64(now(), words_number(ending, "signalled_usec")), age),
-		    screen_foreign(screen, words_text(ending, "policy"), policy, sizeof(policy)));
+		    screen_foreign(screen, words_text(killing, "signal"), signal, sizeof(signal)),
+		    format_duration(sub_u64(now(), words_number(killing, "signalled_usec")), age),
+		    screen_foreign(screen, words_text(killing, "policy"), policy, sizeof(policy)));
 }
 
 static void print_victims(const struct screen *screen, const json_t *answer)
@@ -360,7 +360,7 @@ static void print_victims(const struct screen *screen, const json_t *answer)
 			(unsigned)n, n == 1 ? "" : "es",
 			format_duration(sub_u64(now(), words_number(answer, "started_usec")), age));
 	/* Else that is said already. */
-	if (!json_is_object(last) || json_is_object(json_object_get(answer, "ending")))
+	if (!json_is_object(last) || json_is_object(json_object_get(answer, "killing")))
 		return;
 	if (*words_text(answer, "repeated"))
 		screen_text_add(&text, "%s; ",
@@ -465,7 +465,7 @@ void status_print(const struct screen *screen, const json_t *answer)
 
 	print_state(screen, answer);
 	print_errors(screen, answer);
-	print_ending(screen, answer);
+	print_killing(screen, answer);
 	print_memory(screen, answer);
 	print_held(screen, answer);
 	if (is_running) {

@@ -109,7 +109,7 @@ static json_t *find_last(const json_t *entries)
 }
 
 /* The victim that is on its way, by its entry. */
-static json_t *ending_of(const json_t *entry)
+static json_t *killing_of(const json_t *entry)
 {
 	if (strcmp(words_text(entry, "outcome"), "wait") != 0)
 		return json_null();
@@ -148,7 +148,7 @@ struct told {
 	json_t *preview;  /* of the machine, as explain has it */
 	json_t *policies; /* where there is no preview */
 	json_t *entries;
-	bool is_ending; /* somebody is on its way */
+	bool is_killing; /* somebody is on its way */
 };
 
 static void told_done(struct told *told)
@@ -173,13 +173,13 @@ static json_t *put_together(const struct told *told, json_t *is_running)
 	json_t *policies =
 		told->policies ? json_incref(told->policies) : copy_of(told->preview, "policies");
 	json_t *last = find_last(told->entries);
-	json_t *ending = told->is_ending ? ending_of(last) : json_null();
+	json_t *killing = told->is_killing ? killing_of(last) : json_null();
 	json_t *answer = json_pack("{s:s, s:o}", "source", p ? "daemon" : "reckonctl", "running",
 				   is_running);
 
 	for (size_t i = 0; i < ARRAY_SIZE(copied); i++)
 		answer = json_with(answer, copied[i], copy_of(p, copied[i]));
-	answer = json_with(answer, "ending", ending);
+	answer = json_with(answer, "killing", killing);
 	answer = json_with(answer, "next", find_next(policies, memory));
 	answer = json_with(answer, "memory", memory);
 	answer = json_with(answer, "policies", policies);
@@ -265,7 +265,7 @@ static enum ctl_status print_running(const struct ctl_options *options, struct b
 	told->preview = explain_ask(bus, 0);
 	if (!told->preview) {
 		bus_trouble_text(bus, why);
-		told->is_ending = bus->trouble == BUS_BUSY;
+		told->is_killing = bus->trouble == BUS_BUSY;
 		told->policies = ask_policies(bus);
 	}
 	told->entries = ask_for_last(bus);
@@ -274,7 +274,7 @@ static enum ctl_status print_running(const struct ctl_options *options, struct b
 	answer = put_together(told, json_true());
 	if (!options->json)
 		answer = add_repeated(answer, bus, told->entries);
-	if (*why && !json_is_object(json_object_get(answer, "ending")))
+	if (*why && !json_is_object(json_object_get(answer, "killing")))
 		fprintf(stderr, "reckonctl: %s\n", why);
 	return print(options, answer);
 }

@@ -12,7 +12,7 @@
 #include "daemon/archive.h"
 #include "daemon/bus.h"
 #include "daemon/clock.h"
-#include "daemon/ending.h"
+#include "daemon/in-flight.h"
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
 #include "daemon/monitor.h"
@@ -276,7 +276,7 @@ struct manager *manager_free(struct manager *m)
 	if (!m)
 		return NULL;
 	rehearsal_end(m);
-	ending_put_back_all(m);
+	in_flight_put_back_all(m);
 	if (m->account)
 		account_close(m);
 	m->archive = archive_close(m->archive);

@@ -14,7 +14,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "daemon/ending.h"
+#include "daemon/in-flight.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
@@ -205,7 +205,7 @@ static struct kill_victim *find_victim(struct manager *m, const struct ledger_en
 		.start_ticks = entry->start_ticks,
 		.ledger = m->ledger,
 	};
-	place = ending_make_place(m);
+	place = in_flight_make_place(m);
 	*place = victim;
 	return place;
 }

@@ -18,7 +18,7 @@
 #include "daemon/clock.h"
 #include "daemon/company.h"
 #include "daemon/confirm.h"
-#include "daemon/ending.h"
+#include "daemon/in-flight.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/report.h"
@@ -180,7 +180,7 @@ static int sample(struct manager *m, const struct tick *t)
 /* It is over with this victim, one way or another. */
 static void settle(struct manager *m, struct tick *t, enum kill_progress outcome)
 {
-	ending_settle(m, t->now, outcome);
+	in_flight_finish(m, t->now, outcome);
 	m->state = MANAGER_WATCH;
 	t->event = REPORT_ENDED;
 }
@@ -218,7 +218,7 @@ static void judge(struct manager *m, struct tick *t)
 
 	if (m->state == MANAGER_SETTLE) {
 		thawed_look(m, t->now);
-		progress = ending_judge(m, &t->judgement, t->now);
+		progress = in_flight_judge(m, &t->judgement, t->now);
 		if (progress == KILL_PROGRESS_ESCALATE)
 			t->signal = SIGKILL;
 		else if (progress != KILL_PROGRESS_WAIT)
@@ -288,7 +288,7 @@ static bool choose(struct manager *m, struct tick *t)
 	usec_t began = clock_now();
 	char own_cgroup[CGROUP_PATH_MAX];
 
-	ending_observe_passed_over(m);
+	in_flight_observe_skipped(m);
 	m->request = (struct victim_request){
 		.n_wanted = VICTIM_TOLD,
 		.n_looks = VICTIM_TOLD_LOOKS,
@@ -411,7 +411,7 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 		t->event = REPORT_CANNOT_CONFIRM;
 	}
 	if (is_to_be_skipped(t->event))
-		ending_pass_over(m, t->now);
+		in_flight_skip(m, t->now);
 	if (t->event == REPORT_CHANGED || t->event == REPORT_VANISHED)
 		census_look_again(&m->census, m->decision.pid, t->now, m->reading.allocated);
 	kill_victim_done(&m->victim);
@@ -475,7 +475,7 @@ usec_t tick(struct manager *m, usec_t now)
 	usec_t next;
 	int r;
 
-	ending_put_back(m);
+	in_flight_put_back(m);
 	r = sample(m, &t);
 	if (r < 0) {
 		report_sample_failed(m, r, now);

@@ -8,7 +8,7 @@
  * is passed over once, and only for somebody who is worth it.
  *
  * Pure: what is seen of a process, and the time, are arguments.  Nothing is allocated.  The daemon
- * writes (daemon/ending.c), victim asks.
+ * writes (daemon/in-flight.c), victim asks.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ending: the one victim on its way, from its signal to the account; and what is left to do for
+ * in-flight: the one victim on its way, from its signal to the account; and what is left to do for
  * those that linger after that.
  */
 #pragma once
@@ -12,30 +12,30 @@
 struct manager;
 
 /* How the victim is doing, by its pidfd, its memory and the machine's. */
-enum kill_progress ending_judge(struct manager *m, const struct policy_judgement *judgement,
-				usec_t now);
+enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgement *judgement,
+				   usec_t now);
 
 /*
  * It is over with this victim: nobody waits for it any more.  A group that was thawed for it is
- * frozen again if the victim is gone; if it lingers, once it is (ending_put_back()): frozen again,
- * it could not end.
+ * frozen again if the victim is gone; if it lingers, once it is (in_flight_put_back()): frozen
+ * again, it could not end.
  */
-void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome);
+void in_flight_finish(struct manager *m, usec_t now, enum kill_progress outcome);
 
 /* A free place among those that linger: the oldest has had its time. */
-struct kill_victim *ending_make_place(struct manager *m);
+struct kill_victim *in_flight_make_place(struct manager *m);
 
 /* Looks at those who are passed over: some are gone by now, or are as they were no longer.
  * Allocates nothing. */
-void ending_observe_passed_over(struct manager *m);
+void in_flight_observe_skipped(struct manager *m);
 
 /* The victim of m->decision could not be opened or signalled, or is not to be: it is not chosen
  * again for some time, nor who shares its memory. */
-void ending_pass_over(struct manager *m, usec_t now);
+void in_flight_skip(struct manager *m, usec_t now);
 
 /* Freezes again what was left thawed for victims that are gone by now. */
-void ending_put_back(struct manager *m);
+void in_flight_put_back(struct manager *m);
 
 /* At the end of the daemon: whatever was thawed is put back, when those that were killed have had
  * a moment to go. */
-void ending_put_back_all(struct manager *m);
+void in_flight_put_back_all(struct manager *m);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ending: see the header. */
-#include "daemon/ending.h"
+/* in-flight: see the header. */
+#include "daemon/in-flight.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -102,8 +102,8 @@ static bool memory_may_come(struct manager *m, uint64_t available, usec_t now)
 	});
 }
 
-enum kill_progress ending_judge(struct manager *m, const struct policy_judgement *judgement,
-				usec_t now)
+enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgement *judgement,
+				   usec_t now)
 {
 	struct decision *d = &m->decision;
 	enum policy_action demanded =
@@ -166,7 +166,7 @@ static void pass_over(struct manager *m, enum backoff_why why, usec_t now)
 		d->passed_over_usec = wait;
 }
 
-void ending_pass_over(struct manager *m, usec_t now)
+void in_flight_skip(struct manager *m, usec_t now)
 {
 	/* It is no reason to kill another one: this one is tried again at the next look. */
 	if (error_is_transient(m->decision.error))
@@ -174,7 +174,7 @@ void ending_pass_over(struct manager *m, usec_t now)
 	pass_over(m, BACKOFF_REFUSED, now);
 }
 
-void ending_observe_passed_over(struct manager *m)
+void in_flight_observe_skipped(struct manager *m)
 {
 	for (unsigned i = 0; i < BACKOFF_MAX; i++) {
 		const struct backoff_seen *failed = &m->backoff.entries[i].failed;
@@ -288,7 +288,7 @@ static void put_back(struct kill_victim *victim)
 	kill_victim_init(victim);
 }
 
-struct kill_victim *ending_make_place(struct manager *m)
+struct kill_victim *in_flight_make_place(struct manager *m)
 {
 	struct kill_victim *victim = &m->lingering[m->n_lingering++ % MANAGER_LINGERING_MAX];
 
@@ -308,11 +308,11 @@ static bool lingers(const struct manager *m, enum kill_progress outcome)
 
 static void linger(struct manager *m)
 {
-	*ending_make_place(m) = m->victim; /* its fds go with it */
+	*in_flight_make_place(m) = m->victim; /* its fds go with it */
 	kill_victim_init(&m->victim);
 }
 
-void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome)
+void in_flight_finish(struct manager *m, usec_t now, enum kill_progress outcome)
 {
 	struct decision *d = &m->decision;
 
@@ -336,7 +336,7 @@ void ending_settle(struct manager *m, usec_t now, enum kill_progress outcome)
 	m->reclaim = (struct reclaim_history){ 0 };
 }
 
-void ending_put_back(struct manager *m)
+void in_flight_put_back(struct manager *m)
 {
 	for (size_t i = 0; i < min_u64(m->n_lingering, MANAGER_LINGERING_MAX); i++)
 		if (m->lingering[i].pidfd >= 0 && kill_is_gone(&m->lingering[i])) {
@@ -354,7 +354,7 @@ static void wait_for_end(const struct kill_victim *victim, usec_t deadline)
 		(void)poll(&pollfd, 1, (int)(sub_u64(deadline, clock_now()) / USEC_PER_MSEC));
 }
 
-void ending_put_back_all(struct manager *m)
+void in_flight_put_back_all(struct manager *m)
 {
 	usec_t deadline = clock_now() + LAST_WAIT_USEC;
 
