@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "daemon/company.h"
 #include "daemon/decision.h"
+#include "daemon/kill-plan.h"
 #include "daemon/manager.h"
 #include "lib/base/errors.h"
 
@@ -69,5 +69,5 @@ enum report_event confirm_victim(struct manager *m, const struct policy *policy,
 		return REPORT_CHANGED;
 	if (memory_sample(m->memory, &m->reading) == 0 && !policy_holds(policy, reading))
 		return REPORT_STOOD_DOWN;
-	return company_gather(m, policy);
+	return kill_plan_gather(m, policy);
 }

@@ -54,7 +54,7 @@ struct decision {
 	unsigned n_sharers;	 /* processes that share its memory and go with it */
 	unsigned n_relatives;	 /* likewise: they share its memory copy on write */
 	uint64_t alone;		 /* what the victim alone frees; if memory.is_measured */
-	bool is_unit;		 /* most of it is shared with relatives: company-family.c */
+	bool is_unit;		 /* most of it is shared with relatives: kill-plan-family.c */
 	unsigned n_sharers_left; /* beyond those: too many, or not looked at */
 	struct kill_rest rest;	 /* sharers and relatives that no pidfd is kept of */
 	unsigned n_rest_gone;	 /* the first of them */

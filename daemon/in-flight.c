@@ -8,7 +8,7 @@
 
 #include "daemon/account.h"
 #include "daemon/clock.h"
-#include "daemon/company.h"
+#include "daemon/kill-plan.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
@@ -111,7 +111,7 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
 	enum kill_progress progress;
 	struct kill_facts facts = {
 		.signal = d->signal,
-		.gone = company_is_gone(m),
+		.gone = kill_plan_is_gone(m),
 		.since_signal = sub_u64(sub_u64(now, d->signalled_at), d->frozen_usec),
 		.grace = d->stays_frozen ? 0 : d->grace_usec,
 		.timeout = m->policies.kill_timeout_usec,
@@ -126,7 +126,7 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
 	if (!facts.gone) {
 		(void)precise_hurry(m->precise, d->pid);
 		hasten_if_starved(m, now);
-		facts.footprint_now = company_footprint(m);
+		facts.footprint_now = kill_plan_footprint(m);
 	} else if (d->gone_at == 0) {
 		d->gone_at = now;
 		d->gone_available = facts.available_now;

@@ -128,7 +128,7 @@ struct manager {
 
 	/* The one victim, and what is known of it. */
 	struct decision decision;
-	usec_t gather_began; /* company_gather(): by clock_now() */
+	usec_t gather_began; /* kill_plan_gather(): by clock_now() */
 	struct kill_victim victim;
 	struct account *account; /* what is written down of it */
 	struct archive *archive; /* NULL: that is not kept over a restart */

@@ -137,7 +137,7 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 }
 
 /* " and 2 that share its memory" */
-static const char *describe_company(const struct decision *d, char *buf, size_t size)
+static const char *describe_kill_plan(const struct decision *d, char *buf, size_t size)
 {
 	unsigned n = d->n_sharers + d->n_relatives;
 
@@ -239,7 +239,7 @@ static void report_signalled(const struct manager *m)
 		 "%s %s%s: would free %s of memory%s, %s. Policy %s: %s, stalled " PERCENT_FORMAT
 		 ". %u of %zu candidates read%s%s%s.",
 		 d->dry_run ? "Would kill" : "Killing", victim_name(d, name, sizeof(name)),
-		 describe_company(d, company, sizeof(company)),
+		 describe_kill_plan(d, company, sizeof(company)),
 		 format_bytes(proc_reclaimable(&d->memory), size),
 		 d->held > 0 ? ", which it holds by descriptors" : "",
 		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,

@@ -16,9 +16,9 @@
 #include "daemon/account.h"
 #include "daemon/archive.h"
 #include "daemon/clock.h"
-#include "daemon/company.h"
 #include "daemon/confirm.h"
 #include "daemon/in-flight.h"
+#include "daemon/kill-plan.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/report.h"
@@ -337,7 +337,7 @@ static bool choose(struct manager *m, struct tick *t)
 static void end(struct manager *m, struct tick *t)
 {
 	struct decision *d = &m->decision;
-	struct kill_target target = company_target(m);
+	struct kill_target target = kill_plan_target(m);
 	bool escalates = d->signal != 0;
 	int r;
 

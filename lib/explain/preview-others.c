@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * preview-others: what is killed with a victim, beside its cgroup: siblings after repeated kills,
- * and relatives that share most of its memory copy on write.  As company_gather() of the daemon
+ * and relatives that share most of its memory copy on write.  As kill_plan_gather() of the daemon
  * does, by what the census knows.
  */
 #include "lib/explain/preview.h"

@@ -97,7 +97,7 @@ static void count_others(const struct preview *o, const struct victim_candidate 
 	}
 }
 
-/* As company_gather() of the daemon finds it. */
+/* As kill_plan_gather() of the daemon finds it. */
 static size_t find_length(const struct preview *o, const char *path)
 {
 	const char *scope = o->policies->scope, *own = o->own_cgroup ? o->own_cgroup : "/";

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * company-family: the relatives that share most of the victim's memory copy on write (family.h).
+ * kill-plan-family: the relatives that share most of the victim's memory copy on write (family.h).
  * The memory is freed only if all of them are killed: so they are part of the plan, or what they
  * keep does not count as freed.
  *
  * By what the census knows: a relative that maps half of what is common or more is taken to map
  * that. Reading the shares of each would take milliseconds for each, in an emergency.
  */
-#include "daemon/company.h"
 #include "daemon/decision.h"
+#include "daemon/kill-plan.h"
 #include "daemon/manager.h"
 #include "lib/select/family.h"
 
@@ -42,11 +42,11 @@ static void add_relative(struct gathering *g, const struct census_process *proce
 
 	if (kill_rest_has(&m->decision.rest, process->pid))
 		return; /* a sharer */
-	if (company_is_late(m) || !decision_may_kill(m, process->pid, m->policies.scope)) {
+	if (kill_plan_is_late(m) || !decision_may_kill(m, process->pid, m->policies.scope)) {
 		g->is_partial = true;
 		return;
 	}
-	r = company_open(m, process);
+	r = kill_plan_open(m, process);
 	if (r < 0)
 		g->is_partial = true;
 	if (r != 0)
@@ -56,7 +56,7 @@ static void add_relative(struct gathering *g, const struct census_process *proce
 	m->decision.n_relatives++;
 }
 
-void company_gather_family(struct manager *m, const struct census_process *victim)
+void kill_plan_gather_family(struct manager *m, const struct census_process *victim)
 {
 	struct decision *d = &m->decision;
 	struct gathering g = { .m = m, .common = family_common(&d->memory, d->alone) };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * company: who goes with the victim that was chosen: those that share its memory, and all of its
+ * kill-plan: who goes with the victim that was chosen: those that share its memory, and all of its
  * cgroup where the policy or memory.oom.group says so.  Found between the choice and the signal, so
  * nothing is allocated here.
  */
@@ -21,24 +21,24 @@ struct manager;
  * shares its memory may not be ended (spared_pid), so the memory would not come back.
  * REPORT_CANNOT_OPEN: its cgroup may not be ended (error).  REPORT_VANISHED.
  */
-enum report_event company_gather(struct manager *m, const struct policy *policy);
+enum report_event kill_plan_gather(struct manager *m, const struct policy *policy);
 
 /* One that goes with the victim: watched, or one of the rest.  0, KILL_GONE, or -errno (-ENOSPC).
  */
 struct census_process;
-int company_open(struct manager *m, const struct census_process *process);
+int kill_plan_open(struct manager *m, const struct census_process *process);
 /* So much time has passed since the choice that no more are to be opened. */
-bool company_is_late(const struct manager *m);
+bool kill_plan_is_late(const struct manager *m);
 
-/* Of company-family.c: the relatives that share most of the victim's memory are opened with it; and
- * m->decision.memory becomes what all of them free. */
-void company_gather_family(struct manager *m, const struct census_process *victim);
+/* Of kill-plan-family.c: the relatives that share most of the victim's memory are opened with it;
+ * and m->decision.memory becomes what all of them free. */
+void kill_plan_gather_family(struct manager *m, const struct census_process *victim);
 
 /* For kill_signal(); points into m. */
-struct kill_target company_target(struct manager *m);
+struct kill_target kill_plan_target(struct manager *m);
 
 /* Are all of them gone? */
-bool company_is_gone(struct manager *m);
+bool kill_plan_is_gone(struct manager *m);
 
 /* What the victim and its company hold now; UINT64_MAX where that cannot be known. */
-uint64_t company_footprint(const struct manager *m);
+uint64_t kill_plan_footprint(const struct manager *m);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* company: see the header. */
-#include "daemon/company.h"
+/* kill-plan: see the header. */
+#include "daemon/kill-plan.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -37,7 +37,7 @@ static void spare(struct decision *d, const struct census_process *process)
 	memcpy(d->spared_comm, process->comm, sizeof(d->spared_comm));
 }
 
-int company_open(struct manager *m, const struct census_process *process)
+int kill_plan_open(struct manager *m, const struct census_process *process)
 {
 	if (m->victim.n_others < KILL_OTHERS_MAX)
 		return kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
@@ -45,7 +45,7 @@ int company_open(struct manager *m, const struct census_process *process)
 	return kill_rest_add(&m->decision.rest, process->pid, process->start_ticks) ? 0 : -ENOSPC;
 }
 
-bool company_is_late(const struct manager *m)
+bool kill_plan_is_late(const struct manager *m)
 {
 	return m->victim.n_others == KILL_OTHERS_MAX &&
 	       sub_u64(clock_now(), m->gather_began) >= GATHER_BUDGET_USEC;
@@ -56,7 +56,7 @@ static void open_sharer(struct manager *m, const struct census_process *process)
 	struct decision *d = &m->decision;
 	int r;
 
-	if (company_is_late(m)) {
+	if (kill_plan_is_late(m)) {
 		d->n_sharers_left++;
 		return;
 	}
@@ -64,7 +64,7 @@ static void open_sharer(struct manager *m, const struct census_process *process)
 		spare(d, process);
 		return;
 	}
-	r = company_open(m, process);
+	r = kill_plan_open(m, process);
 	if (r == 0)
 		d->n_sharers++;
 	else if (r == -ENOSPC)
@@ -255,7 +255,7 @@ static void open_siblings(struct manager *m, const struct census_process *victim
 	}
 }
 
-enum report_event company_gather(struct manager *m, const struct policy *policy)
+enum report_event kill_plan_gather(struct manager *m, const struct policy *policy)
 {
 	struct decision *d = &m->decision;
 	const struct census_process *victim = census_find(&m->census, d->pid);
@@ -266,7 +266,7 @@ enum report_event company_gather(struct manager *m, const struct policy *policy)
 	if (d->spared_pid > 0)
 		return REPORT_SPARED;
 	if (!decision_is_of_cgroup(d))
-		company_gather_family(m, victim);
+		kill_plan_gather_family(m, victim);
 	/* Where the policy kills cgroups, one that is directly in a top is killed alone: the top is
 	 * not killed as a whole, whatever its flag is. */
 	if (decision_is_of_cgroup(d) || policy->target == POLICY_TARGET_PROCESS)
@@ -288,7 +288,7 @@ static bool spares(pid_t pid, void *userdata)
 	return !decision_may_kill(m, pid, m->decision.group);
 }
 
-struct kill_target company_target(struct manager *m)
+struct kill_target kill_plan_target(struct manager *m)
 {
 	struct decision *d = &m->decision;
 
@@ -320,9 +320,9 @@ static bool rest_is_gone(struct manager *m)
 	return true;
 }
 
-bool company_is_gone(struct manager *m)
+bool kill_plan_is_gone(struct manager *m)
 {
-	struct kill_target target = company_target(m);
+	struct kill_target target = kill_plan_target(m);
 
 	return kill_is_gone(&m->victim) && rest_is_gone(m) &&
 	       kill_group_is_gone(m->kill_ops, m->proc_fd, &target, &m->victim.group);
@@ -348,7 +348,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
 	return max_u64(a, b);
 }
 
-uint64_t company_footprint(const struct manager *m)
+uint64_t kill_plan_footprint(const struct manager *m)
 {
 	const struct kill_victim *victim = &m->victim;
 	uint64_t footprint = footprint_of(m, victim->pid, victim->start_ticks);
