@@ -6,8 +6,8 @@
  */
 #include <string.h>
 
-#include "daemon/account.h"
 #include "daemon/bus-internal.h"
+#include "daemon/recorder.h"
 #include "lib/base/cleanup.h"
 
 static int append_value(sd_bus_message *message, const struct history_field *field,
@@ -92,7 +92,7 @@ static int append_entry(struct bus *b, sd_bus_message *message, const struct his
  */
 static int answer(struct bus *b, sd_bus_message *call, uint64_t before, uint32_t limit)
 {
-	const struct history *history = account_history(b->manager->account);
+	const struct history *history = recorder_history(b->manager->recorder);
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const struct history_entry *entry;
 	uint32_t n = 0;
@@ -135,14 +135,14 @@ int bus_list_history(struct bus *b, sd_bus_message *call)
  * is closed. */
 static bool is_complete(const struct bus *b, const struct history_entry *entry)
 {
-	const struct account *account = b->manager->account;
+	const struct recorder *recorder = b->manager->recorder;
 
-	return !account_is_open(account) || entry->id < account_open_id(account);
+	return !recorder_is_open(recorder) || entry->id < recorder_open_id(recorder);
 }
 
 const struct history_entry *bus_next_killed(struct bus *b)
 {
-	const struct history *history = account_history(b->manager->account);
+	const struct history *history = recorder_history(b->manager->recorder);
 	const struct history_entry *entry;
 	unsigned next = HISTORY_MAX;
 
@@ -185,13 +185,13 @@ int bus_say_killed(struct bus *b, const struct history_entry *entry)
 
 void bus_forget_killed(struct bus *b)
 {
-	const struct history *history = account_history(b->manager->account);
+	const struct history *history = recorder_history(b->manager->recorder);
 	const struct history_entry *newest = history_get(history, 0);
-	const struct account *account = b->manager->account;
+	const struct recorder *recorder = b->manager->recorder;
 
 	b->history_generation = history_generation(history);
-	if (account_is_open(account)) /* that one is still to come */
-		b->told_id = account_open_id(account) - 1;
+	if (recorder_is_open(recorder)) /* that one is still to come */
+		b->told_id = recorder_open_id(recorder) - 1;
 	else
 		b->told_id = newest ? newest->id : 0;
 }

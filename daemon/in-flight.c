@@ -6,12 +6,12 @@
 #include <signal.h>
 #include <string.h>
 
-#include "daemon/account.h"
 #include "daemon/clock.h"
 #include "daemon/kill-plan.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
+#include "daemon/recorder.h"
 #include "daemon/unit.h"
 #include "lib/base/errors.h"
 
@@ -340,7 +340,7 @@ void in_flight_put_back(struct manager *m)
 {
 	for (size_t i = 0; i < min_u64(m->n_lingering, MANAGER_LINGERING_MAX); i++)
 		if (m->lingering[i].pidfd >= 0 && kill_is_gone(&m->lingering[i])) {
-			account_exited(m, m->lingering[i].pid);
+			recorder_exited(m, m->lingering[i].pid);
 			put_back(&m->lingering[i]);
 		}
 }

@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/account.h"
 #include "daemon/archive.h"
 #include "daemon/bus.h"
 #include "daemon/clock.h"
@@ -16,6 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
 #include "daemon/monitor.h"
+#include "daemon/recorder.h"
 #include "daemon/rehearsal.h"
 #include "daemon/report.h"
 #include "daemon/thawed.h"
@@ -252,10 +252,10 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	fork_helpers(m);
 	if (options->with_log)
 		log_start();
-	r = account_new(m->proc_fd, &m->account);
+	r = recorder_new(m->proc_fd, &m->recorder);
 	if (r < 0)
 		return r;
-	m->archive = archive_open(account_history(m->account));
+	m->archive = archive_open(recorder_history(m->recorder));
 	r = prepare(m);
 	if (r < 0) {
 		log_error("Cannot get ready: %s", strerror(-r));
@@ -277,10 +277,10 @@ struct manager *manager_free(struct manager *m)
 		return NULL;
 	rehearsal_end(m);
 	in_flight_put_back_all(m);
-	if (m->account)
-		account_close(m);
+	if (m->recorder)
+		recorder_close(m);
 	m->archive = archive_close(m->archive);
-	m->account = account_free(m->account);
+	m->recorder = recorder_free(m->recorder);
 	bus_free(m->bus);
 	thawed_close(m);
 	monitor_free(m);

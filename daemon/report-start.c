@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/account.h"
 #include "daemon/archive.h"
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
+#include "daemon/recorder.h"
 #include "daemon/report.h"
 #include "daemon/thawed.h"
 #include "lib/base/format.h"
@@ -153,7 +153,7 @@ static void report_history(const struct manager *m)
 		log_info("history: not kept over a restart (no state directory)");
 	else
 		log_info("history: kept in %s, %u of earlier", archive_path(m->archive),
-			 history_count(account_history(m->account)));
+			 history_count(recorder_history(m->recorder)));
 }
 
 void report_start(struct manager *m)

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/account.h"
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
+#include "daemon/recorder.h"
 #include "lib/base/errors.h"
 #include "lib/base/format.h"
 #include "lib/explain/describe.h"
@@ -287,7 +287,7 @@ static void describe_reclaimed(const struct manager *m, char *buf, size_t size)
 	uint64_t bytes;
 	usec_t within;
 
-	if (!account_returned(m, &bytes, &within) ||
+	if (!recorder_returned(m, &bytes, &within) ||
 	    bytes < proc_reclaimable(&d->memory) / LITTLE_SHARE)
 		snprintf(buf, size, "exited after %" PRIu64 " ms, so far little more is available",
 			 (d->ended_at - d->decided_at) / USEC_PER_MSEC);

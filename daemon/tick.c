@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/account.h"
 #include "daemon/archive.h"
 #include "daemon/clock.h"
 #include "daemon/confirm.h"
@@ -21,6 +20,7 @@
 #include "daemon/kill-plan.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
+#include "daemon/recorder.h"
 #include "daemon/report.h"
 #include "daemon/stalls.h"
 #include "daemon/stuck.h"
@@ -329,7 +329,7 @@ static bool choose(struct manager *m, struct tick *t)
 	}
 	decision_record(&m->decision, m, policy, &m->choice, t->now);
 	m->decision.choose_usec = clock_now() - began;
-	account_choice(m, policy, clock_now());
+	recorder_choice(m, policy, clock_now());
 	return true;
 }
 
@@ -456,14 +456,14 @@ static usec_t next_by_state(const struct manager *m, const struct tick *t)
 
 static usec_t next_look(const struct manager *m, const struct tick *t)
 {
-	return min_u64(min_u64(next_by_state(m, t), stalls_next(m)), account_next(m, t->now));
+	return min_u64(min_u64(next_by_state(m, t), stalls_next(m)), recorder_next(m, t->now));
 }
 
 /* Not the time to write files.  But where there is nothing that could be done about it, it may be
  * the machine's last. */
 static bool is_emergency(const struct manager *m, usec_t now)
 {
-	if (m->state == MANAGER_SETTLE || account_is_open(m->account))
+	if (m->state == MANAGER_SETTLE || recorder_is_open(m->recorder))
 		return true;
 	return acting_policy_holds(m) && now - m->decision.decided_at < HOPELESS_USEC;
 }
@@ -482,7 +482,7 @@ usec_t tick(struct manager *m, usec_t now)
 		return RETRY_USEC;
 	}
 	keep(m, &t);
-	account_look(m, now);
+	recorder_look(m, now);
 	judge(m, &t);
 	if (t.signal != 0 && (m->state == MANAGER_SETTLE || choose_and_confirm(m, &t)))
 		end(m, &t);
@@ -490,7 +490,7 @@ usec_t tick(struct manager *m, usec_t now)
 		t.judgement.policy = NULL;
 	if (m->stuck.since != 0)
 		look_if_stuck(m, &t);
-	account_note(m, t.event, &t.judgement, now);
+	recorder_note(m, t.event, &t.judgement, now);
 	report(m, t.event, &t.judgement, before, now);
 	if (archive_is_due(m->archive, now) && !is_emergency(m, now))
 		archive_write(m->archive, now);

@@ -9,10 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/account.h"
 #include "daemon/bus-internal.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/recorder.h"
 #include "tests/fuzz/fuzz-socket.h"
 
 /* clang-format off */
@@ -43,7 +43,7 @@ static int setup(void **state)
 	if (!test.bus)
 		return -1;
 	log_set_target(LOG_TARGET_NULL);
-	if (account_new(-EBADF, &test.manager.account) < 0)
+	if (recorder_new(-EBADF, &test.manager.recorder) < 0)
 		return -1;
 	test.bus->manager = &test.manager;
 	test.bus->bus = fuzz_connect(&test.fd);
@@ -60,7 +60,7 @@ static int teardown(void **state)
 	if (test.fd >= 0)
 		close(test.fd);
 	free(test.bus);
-	account_free(test.manager.account);
+	recorder_free(test.manager.recorder);
 	log_set_target(LOG_TARGET_AUTO);
 	return 0;
 }

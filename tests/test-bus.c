@@ -16,12 +16,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/account.h"
 #include "daemon/bus-internal.h"
 #include "daemon/bus.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
+#include "daemon/recorder.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */
@@ -637,7 +637,7 @@ static void test_answers_that_cannot_be_put_together(void **state)
 	history_entry_init(&entry);
 	history_set_text(entry.kind, sizeof(entry.kind), "killed");
 	history_set_text(entry.outcome, sizeof(entry.outcome), "gone");
-	history_put(account_history(test.m->account), &entry);
+	history_put(recorder_history(test.m->recorder), &entry);
 	test.m->stuck.since = 1;
 	test.m->stuck.account.n_rows = 1;
 	test.m->stuck.account.rows[0].text = "tmpfs";

@@ -14,11 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/account.h"
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
+#include "daemon/recorder.h"
 #include "daemon/rehearsal.h"
 #include "lib/kill/unit-mark.h"
 
@@ -72,7 +72,7 @@ FAILS(MEMORY, memory_sample, (struct memory_source * source, struct memory_readi
       (source, ret))
 FAILS(CGROUPS, cgroup_fs_open, (int proc_fd, struct cgroup_fs *ret), (proc_fd, ret))
 FAILS(BEGIN, rehearsal_begin, (struct manager * m), (m))
-FAILS(ACCOUNT, account_new, (int proc_fd, struct account **ret), (proc_fd, ret))
+FAILS(ACCOUNT, recorder_new, (int proc_fd, struct recorder **ret), (proc_fd, ret))
 FAILS(PRECISE, precise_new, (int proc_fd, struct precise **ret), (proc_fd, ret))
 FAILS(REAPERS, kill_reapers_new,
       (const struct kill_ops *ops, unsigned n, struct kill_reapers **ret, int *ret_fifo),

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/account.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/message-ids.h"
+#include "daemon/recorder.h"
 #include "daemon/report.h"
 #include "tests/fail-malloc.h"
 
@@ -91,8 +91,8 @@ void __wrap_log_entry_end(struct log_entry *entry)
 {
 }
 
-bool __wrap_account_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within);
-bool __wrap_account_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within)
+bool __wrap_recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within);
+bool __wrap_recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within)
 {
 	*ret_bytes = test.returned;
 	*ret_within = test.returned_in;

@@ -15,10 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/account.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
+#include "daemon/recorder.h"
 #include "daemon/stalls.h"
 #include "daemon/tick.h"
 #include "lib/base/io.h"
@@ -292,7 +292,7 @@ static void settle(void)
 
 static const struct history_entry *newest(void)
 {
-	return history_get(account_history(test.m->account), 0);
+	return history_get(recorder_history(test.m->recorder), 0);
 }
 
 static int setup(void **state)
@@ -580,7 +580,7 @@ static void test_pressure_that_is_a_cgroups_own(void **state)
 	test.by_pressure = true;
 	test.answer = STALLS_UNKNOWN;
 	(void)tick(test.m, clock_now());
-	assert_int_equal(history_count(account_history(test.m->account)), 0);
+	assert_int_equal(history_count(recorder_history(test.m->recorder)), 0);
 	test.answer = STALLS_EXPLAINED;
 	(void)tick(test.m, clock_now());
 	assert_string_equal(newest()->kind, "explained");

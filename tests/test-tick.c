@@ -24,9 +24,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/account.h"
 #include "daemon/clock.h"
 #include "daemon/manager.h"
+#include "daemon/recorder.h"
 #include "daemon/tick.h"
 #include "lib/base/io.h"
 #include "tests/fail-malloc.h"
@@ -504,7 +504,7 @@ static void let_the_emergency_pass(pid_t pid)
 
 static const struct history_entry *newest(void)
 {
-	return history_get(account_history(test.manager->account), 0);
+	return history_get(recorder_history(test.manager->recorder), 0);
 }
 
 static void thaw_late(void)
@@ -579,7 +579,7 @@ static void test_tick_keeps_a_record(void **state)
 
 		test.manager->watch_until = 0; /* calm looks seldom */
 		next = tick(test.manager, d->signalled_at + at[i] * USEC_PER_MSEC);
-		assert_true(account_is_open(test.manager->account) == (i < 2));
+		assert_true(recorder_is_open(test.manager->recorder) == (i < 2));
 		if (i < 2) /* the next look is not later than the next mark */
 			assert_true(next <= (i == 0 ? 380 : 1490) * USEC_PER_MSEC);
 	}
@@ -588,7 +588,7 @@ static void test_tick_keeps_a_record(void **state)
 	assert_int_not_equal(e->returned_500ms_bytes, HISTORY_UNKNOWN_U64);
 	assert_int_not_equal(e->returned_2s_bytes, HISTORY_UNKNOWN_U64);
 	assert_int_equal(e->returned_bytes, e->returned_2s_bytes);
-	assert_int_equal(history_count(account_history(test.manager->account)), 1);
+	assert_int_equal(history_count(recorder_history(test.manager->recorder)), 1);
 }
 
 static void test_tick_thaws_the_whole_group_and_puts_it_back(void **state)
@@ -1311,7 +1311,7 @@ static void test_tick_keeps_the_history_where_nobody_is_left(void **state)
 	start(KILL_NOW);
 	one_tick();
 	settle();
-	for (int i = 0; i < 1000 && account_is_open(test.manager->account); i++) {
+	for (int i = 0; i < 1000 && recorder_is_open(test.manager->recorder); i++) {
 		usleep(10000);
 		one_tick();
 	}

@@ -45,7 +45,7 @@ static const struct where_survey survey = {
 	.sysv_bytes = 30 * MIB,
 };
 
-static void test_account_is_largest_first(void **state)
+static void test_recorder_is_largest_first(void **state)
 {
 	static const struct {
 		enum where_kind kind;
@@ -66,7 +66,7 @@ static void test_account_is_largest_first(void **state)
 	assert_true(a.is_surveyed);
 }
 
-static void test_account_without_a_survey(void **state)
+static void test_recorder_without_a_survey(void **state)
 {
 	struct where_account a;
 
@@ -321,8 +321,8 @@ static void test_survey_finds_each_tmpfs_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_account_is_largest_first),
-		cmocka_unit_test(test_account_without_a_survey),
+		cmocka_unit_test(test_recorder_is_largest_first),
+		cmocka_unit_test(test_recorder_without_a_survey),
 		cmocka_unit_test(test_few_pipes_explain_nothing),
 		cmocka_unit_test(test_the_largest_is_told_however_small),
 		cmocka_unit_test(test_held_is_what_no_process_maps),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * history: the record, its table of fields, and the last of them.  Filled by the daemon's
- * account.c; its text is made in history-json.c and kept by history-file.c.
+ * recorder.c; its text is made in history-json.c and kept by history-file.c.
  */
 #include "lib/history/history.h"
 

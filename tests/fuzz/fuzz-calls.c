@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/account.h"
 #include "daemon/bus-internal.h"
+#include "daemon/recorder.h"
 #include "tests/fuzz/fuzz-socket.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -71,8 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0 || size > INPUT_MAX)
 		return 0;
-	if (!manager.account)
-		FUZZ_CHECK(account_new(-EBADF, &manager.account) == 0);
+	if (!manager.recorder)
+		FUZZ_CHECK(recorder_new(-EBADF, &manager.recorder) == 0);
 	bus = (struct bus){ .manager = &manager };
 	bus.bus = fuzz_connect(&fd);
 	FUZZ_CHECK(sd_bus_add_filter(bus.bus, NULL, on_message, &bus) >= 0);

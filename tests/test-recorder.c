@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/account.c: a manager made by hand, in which memory comes back and time passes as
+ * Tests of daemon/recorder.c: a manager made by hand, in which memory comes back and time passes as
  * the test says.  The whole path is tested by test-tick.c.
  */
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/account.h"
+#include "daemon/recorder.h"
 #include "lib/base/cleanup.h"
 #include "lib/snapshot/census-tree.h"
 #include "tests/fail-malloc.h"
@@ -45,11 +45,11 @@ static int setup(void **state)
 	memset(&test, 0, sizeof(test));
 	test.m = calloc(1, sizeof(*test.m));
 	test.cgroup = calloc(1, sizeof(*test.cgroup) + sizeof(path));
-	if (!test.m || !test.cgroup || account_new(proc_fd, &test.m->account) < 0)
+	if (!test.m || !test.cgroup || recorder_new(proc_fd, &test.m->recorder) < 0)
 		return -1;
 	memcpy(test.cgroup->path, path, sizeof(path));
 	test.cgroup->node.kind = CENSUS_CGROUP;
-	test.history = account_history(test.m->account);
+	test.history = recorder_history(test.m->recorder);
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
 	test.acting.policy = &test.policy;
 	test.m->reading = (struct memory_reading){ .total = GIB, .available = BEFORE };
@@ -60,7 +60,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	fail_malloc = false;
-	account_free(test.m->account);
+	recorder_free(test.m->recorder);
 	free(test.m);
 	free(test.cgroup);
 	return 0;
@@ -100,12 +100,12 @@ static void choose(pid_t pid, usec_t now)
 		.before = test.m->reading,
 		.decided_at = now,
 	};
-	account_choice(test.m, &test.policy, now + 40);
+	recorder_choice(test.m, &test.policy, now + 40);
 }
 
 static void note(enum report_event event, usec_t now)
 {
-	account_note(test.m, event, &test.acting, now);
+	recorder_note(test.m, event, &test.acting, now);
 }
 
 static void signal_it(int signal, usec_t now)
@@ -133,7 +133,7 @@ static void kill_one(pid_t pid, int signal)
 static void look(usec_t since_signal, uint64_t returned)
 {
 	test.m->reading.available = BEFORE + returned;
-	account_look(test.m, SIGNALLED + since_signal);
+	recorder_look(test.m, SIGNALLED + since_signal);
 }
 
 static void end(enum kill_progress outcome, usec_t since_signal)
@@ -314,19 +314,19 @@ static void test_what_came_back_is_noted_in_time(void **state)
 	assert_int_equal(e->ended_usec, 30 * MSEC + 100);
 	assert_int_equal(e->returned_bytes, 60 * MIB);
 	assert_int_equal(e->returned_100ms_bytes, UNKNOWN);
-	assert_true(account_is_open(test.m->account)); /* it is gone, but not accounted */
+	assert_true(recorder_is_open(test.m->recorder)); /* it is gone, but not accounted */
 
-	assert_int_equal(account_next(test.m, SIGNALLED + 30 * MSEC), 70 * MSEC);
+	assert_int_equal(recorder_next(test.m, SIGNALLED + 30 * MSEC), 70 * MSEC);
 	look(101 * MSEC, 62 * MIB);
-	assert_int_equal(account_next(test.m, SIGNALLED + 101 * MSEC), 399 * MSEC);
+	assert_int_equal(recorder_next(test.m, SIGNALLED + 101 * MSEC), 399 * MSEC);
 	look(400 * MSEC, 10 * MIB); /* not yet */
 	look(500 * MSEC, 50 * MIB);
-	assert_int_equal(account_next(test.m, SIGNALLED + 3 * USEC_PER_SEC), 0); /* late */
+	assert_int_equal(recorder_next(test.m, SIGNALLED + 3 * USEC_PER_SEC), 0); /* late */
 	look(1999 * MSEC, 10 * MIB);
-	assert_true(account_is_open(test.m->account));
+	assert_true(recorder_is_open(test.m->recorder));
 	look(2000 * MSEC, 40 * MIB);
-	assert_false(account_is_open(test.m->account));
-	assert_int_equal(account_next(test.m, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
+	assert_false(recorder_is_open(test.m->recorder));
+	assert_int_equal(recorder_next(test.m, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
 	look(2100 * MSEC, 0); /* no longer its business */
 
 	e = newest();
@@ -343,13 +343,13 @@ static void test_what_came_back_is_noted_in_time(void **state)
 static void test_a_late_exit_is_recorded(void **state)
 {
 	kill_one(812, SIGKILL);
-	account_exited(test.m, 812); /* not over yet */
+	recorder_exited(test.m, 812); /* not over yet */
 	assert_string_equal(newest()->outcome, "wait");
 	look(30 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_MEMORY_BACK, 30 * MSEC);
-	account_exited(test.m, 813);
+	recorder_exited(test.m, 813);
 	assert_string_equal(newest()->outcome, "memory-back");
-	account_exited(test.m, 812);
+	recorder_exited(test.m, 812);
 	assert_string_equal(newest()->outcome, "gone");
 	assert_int_equal(newest()->ended_usec, 30 * MSEC + 100);
 	assert_int_equal(history_count(test.history), 1);
@@ -357,12 +357,12 @@ static void test_a_late_exit_is_recorded(void **state)
 	kill_one(813, SIGKILL);
 	end(KILL_PROGRESS_MEMORY_BACK, 30 * MSEC);
 	kill_one(814, SIGKILL); /* closes the other */
-	account_exited(test.m, 813);
+	recorder_exited(test.m, 813);
 	assert_string_equal(newest()->outcome, "wait");
 	assert_string_equal(history_get(test.history, 1)->outcome, "memory-back");
 
 	end(KILL_PROGRESS_UNKILLABLE, 30 * MSEC);
-	account_exited(test.m, 814);
+	recorder_exited(test.m, 814);
 	assert_string_equal(newest()->outcome, "unkillable");
 }
 
@@ -378,8 +378,8 @@ static void test_swap_that_became_free_came_back_too(void **state)
 	assert_int_equal(newest()->swap_free_after_bytes, 12 * MIB);
 	test.m->reading.available = 0; /* less than before is nothing */
 	test.m->reading.swap_free = 0;
-	account_look(test.m, SIGNALLED + 500 * MSEC);
-	account_look(test.m, SIGNALLED + 2000 * MSEC);
+	recorder_look(test.m, SIGNALLED + 500 * MSEC);
+	recorder_look(test.m, SIGNALLED + 2000 * MSEC);
 	assert_int_equal(newest()->returned_500ms_bytes, 0);
 }
 
@@ -418,7 +418,7 @@ static void test_the_next_victim_ends_the_account(void **state)
 	end(KILL_PROGRESS_GONE, 30 * MSEC);
 	look(120 * MSEC, 62 * MIB);
 	choose(900, SIGNALLED + 120 * MSEC);
-	assert_true(account_is_open(test.m->account)); /* a choice is not yet a signal */
+	assert_true(recorder_is_open(test.m->recorder)); /* a choice is not yet a signal */
 	assert_int_equal(newest()->pid, 812);
 	signal_it(SIGKILL, SIGNALLED + 121 * MSEC);
 	assert_int_equal(newest()->pid, 900);
@@ -447,8 +447,8 @@ static void test_time_counts_from_the_last_signal(void **state)
 	look(100 * MSEC, 1 * MIB);
 	look(500 * MSEC, 2 * MIB);
 	look(2000 * MSEC, 3 * MIB);
-	assert_true(account_is_open(test.m->account)); /* its end is not known */
-	assert_int_equal(account_next(test.m, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
+	assert_true(recorder_is_open(test.m->recorder)); /* its end is not known */
+	assert_int_equal(recorder_next(test.m, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
 	signal_it(SIGKILL, SIGNALLED + 5000 * MSEC);
 	e = newest();
 	assert_true(e->escalated);
@@ -479,7 +479,7 @@ static void test_who_takes_long_is_accounted_at_the_end(void **state)
 	test.m->decision.useless = true;
 	end(KILL_PROGRESS_GONE, 3200 * MSEC);
 	assert_true(newest()->useless);
-	assert_false(account_is_open(test.m->account));
+	assert_false(recorder_is_open(test.m->recorder));
 	assert_int_equal(newest()->returned_2s_bytes, 0);
 	assert_int_equal(newest()->returned_bytes, 64 * MIB);
 }
@@ -490,19 +490,19 @@ static void test_returned_is_the_shortest_time_for_nearly_all(void **state)
 	usec_t within;
 
 	kill_one(812, SIGKILL);
-	assert_false(account_returned(test.m, &bytes, &within));
+	assert_false(recorder_returned(test.m, &bytes, &within));
 	look(10 * MSEC, 0);
-	assert_false(account_returned(test.m, &bytes, &within));
+	assert_false(recorder_returned(test.m, &bytes, &within));
 	look(20 * MSEC, 32 * MIB);
 	look(30 * MSEC, 60 * MIB);
 	look(100 * MSEC, 64 * MIB);
 	look(500 * MSEC, 5 * MIB);
-	assert_true(account_returned(test.m, &bytes, &within));
+	assert_true(recorder_returned(test.m, &bytes, &within));
 	assert_int_equal(bytes, 60 * MIB);
 	assert_int_equal(within, 30 * MSEC);
 	end(KILL_PROGRESS_GONE, 500 * MSEC);
 	kill_one(900, SIGKILL);
-	assert_false(account_returned(test.m, &bytes, &within));
+	assert_false(recorder_returned(test.m, &bytes, &within));
 }
 
 static void test_refreezing_is_noted_where_there_was_something_to(void **state)
@@ -535,7 +535,7 @@ static void test_who_was_refused_is_noted_with_the_error(void **state)
 	assert_string_equal(newest()->outcome, "unkillable");
 	assert_string_equal(newest()->signal, "");
 	assert_string_equal(newest()->error, strerror(EPERM));
-	assert_false(account_is_open(test.m->account));
+	assert_false(recorder_is_open(test.m->recorder));
 
 	choose(900, SIGNALLED);
 	test.m->decision.error = -EMFILE;
@@ -577,7 +577,7 @@ static void test_what_came_to_nothing_is_kept_once_in_an_emergency(void **state)
 	assert_int_equal(history_count(test.history), 8); /* two who take turns */
 
 	/* A look at which nothing is demanded changes nothing; a minute of them is an end. */
-	account_note(test.m, REPORT_NOTHING, &test.none, now += 59 * USEC_PER_SEC);
+	recorder_note(test.m, REPORT_NOTHING, &test.none, now += 59 * USEC_PER_SEC);
 	choose(900, now);
 	note(REPORT_STOOD_DOWN, now);
 	assert_int_equal(history_count(test.history), 8);
@@ -616,11 +616,11 @@ static void test_nobody_is_said_once_in_an_emergency(void **state)
 
 static void test_the_end_of_the_daemon_closes_what_is_open(void **state)
 {
-	account_close(test.m);
+	recorder_close(test.m);
 	assert_int_equal(history_count(test.history), 0);
 	kill_one(812, SIGKILL);
 	test.m->reading.available = BEFORE + MIB;
-	account_close(test.m);
+	recorder_close(test.m);
 	assert_string_equal(newest()->outcome, "wait");
 	assert_int_equal(newest()->returned_bytes, MIB);
 	assert_int_equal(newest()->returned_100ms_bytes, UNKNOWN);

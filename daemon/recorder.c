@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* account: see the header. */
-#include "daemon/account.h"
+/* recorder: see the header. */
+#include "daemon/recorder.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static const struct {
 	{ 2 * USEC_PER_SEC, offsetof(struct history_entry, returned_2s_bytes) },
 };
 
-struct account {
+struct recorder {
 	struct history *history;
 	char boot[BOOT_ID_SIZE];
 	struct history_entry draft; /* of the decision in hand */
@@ -42,7 +42,7 @@ struct account {
 	usec_t signalled_at;
 	uint64_t before; /* available + swap free, at the decision */
 	unsigned next_mark;
-	uint64_t returned; /* with returned_at: see account_returned(); 0: nothing yet */
+	uint64_t returned; /* with returned_at: see recorder_returned(); 0: nothing yet */
 	usec_t returned_at;
 
 	/* The emergency. */
@@ -54,9 +54,9 @@ struct account {
 	char last_kind[sizeof(((struct history_entry *)NULL)->kind)];
 };
 
-int account_new(int proc_fd, struct account **ret)
+int recorder_new(int proc_fd, struct recorder **ret)
 {
-	struct account *a = malloc(sizeof(*a));
+	struct recorder *a = malloc(sizeof(*a));
 	int r;
 
 	if (!a)
@@ -74,27 +74,27 @@ int account_new(int proc_fd, struct account **ret)
 	return 0;
 }
 
-struct account *account_free(struct account *account)
+struct recorder *recorder_free(struct recorder *recorder)
 {
-	if (account)
-		history_free(account->history);
-	free(account);
+	if (recorder)
+		history_free(recorder->history);
+	free(recorder);
 	return NULL;
 }
 
-struct history *account_history(const struct account *account)
+struct history *recorder_history(const struct recorder *recorder)
 {
-	return account->history;
+	return recorder->history;
 }
 
-bool account_is_open(const struct account *account)
+bool recorder_is_open(const struct recorder *recorder)
 {
-	return account->is_open;
+	return recorder->is_open;
 }
 
-uint64_t account_open_id(const struct account *account)
+uint64_t recorder_open_id(const struct recorder *recorder)
 {
-	return account->entry.id;
+	return recorder->entry.id;
 }
 
 #define set_text(member, text) history_set_text((member), sizeof(member), (text))
@@ -116,7 +116,7 @@ static void fill_occasion(const struct manager *m, const struct policy *policy,
 
 	history_entry_init(e);
 	e->time_usec = now_realtime();
-	set_text(e->boot, m->account->boot);
+	set_text(e->boot, m->recorder->boot);
 	set_text(e->policy, policy->name);
 	set_text(e->action, policy_action_to_string(policy->action));
 	set_text(e->rank_by, policy_rank_by_to_string(policy_rank_by_now(policy, &m->reading)));
@@ -187,10 +187,10 @@ static void fill_victim(const struct victim_candidate *victim, struct history_en
 	e->score_max_bytes = victim->score.hi;
 }
 
-void account_choice(struct manager *m, const struct policy *policy, usec_t now)
+void recorder_choice(struct manager *m, const struct policy *policy, usec_t now)
 {
 	const struct victim_result *choice = &m->choice;
-	struct history_entry *e = &m->account->draft;
+	struct history_entry *e = &m->recorder->draft;
 
 	fill_occasion(m, policy, e);
 	fill_victim(&choice->ranked[0], e);
@@ -211,7 +211,7 @@ void account_choice(struct manager *m, const struct policy *policy, usec_t now)
  */
 static uint64_t returned(const struct manager *m)
 {
-	return sub_u64(m->reading.available + m->reading.swap_free, m->account->before);
+	return sub_u64(m->reading.available + m->reading.swap_free, m->recorder->before);
 }
 
 static void fill_after(const struct manager *m, struct history_entry *e)
@@ -221,15 +221,15 @@ static void fill_after(const struct manager *m, struct history_entry *e)
 	e->returned_bytes = returned(m);
 }
 
-static bool is_exiting(const struct account *a)
+static bool is_exiting(const struct recorder *a)
 {
 	return a->is_open && a->is_over &&
 	       strcmp(a->entry.outcome, kill_progress_to_string(KILL_PROGRESS_MEMORY_BACK)) == 0;
 }
 
-static void close_account(struct manager *m)
+static void close_record(struct manager *m)
 {
-	struct account *a = m->account;
+	struct recorder *a = m->recorder;
 
 	if (is_exiting(a))
 		report_still_exiting((pid_t)a->entry.pid);
@@ -240,14 +240,14 @@ static void close_account(struct manager *m)
 
 static void close_if_complete(struct manager *m)
 {
-	if (m->account->is_open && m->account->is_over &&
-	    m->account->next_mark == ARRAY_SIZE(marks))
-		close_account(m);
+	if (m->recorder->is_open && m->recorder->is_over &&
+	    m->recorder->next_mark == ARRAY_SIZE(marks))
+		close_record(m);
 }
 
-void account_exited(struct manager *m, pid_t pid)
+void recorder_exited(struct manager *m, pid_t pid)
 {
-	struct account *a = m->account;
+	struct recorder *a = m->recorder;
 
 	if (!is_exiting(a) || a->entry.pid != (uint32_t)pid)
 		return;
@@ -255,7 +255,7 @@ void account_exited(struct manager *m, pid_t pid)
 	history_put(a->history, &a->entry);
 }
 
-static uint64_t since_decision(const struct account *a, const struct kill_victim *victim,
+static uint64_t since_decision(const struct recorder *a, const struct kill_victim *victim,
 			       enum kill_step step)
 {
 	if (victim->step_at[step] == 0 || victim->step_result[step] != 0)
@@ -263,7 +263,7 @@ static uint64_t since_decision(const struct account *a, const struct kill_victim
 	return sub_u64(victim->step_at[step], a->decided_at);
 }
 
-static void note_steps(const struct account *a, const struct kill_victim *victim,
+static void note_steps(const struct recorder *a, const struct kill_victim *victim,
 		       struct history_entry *e)
 {
 	static const size_t offsets[_KILL_STEP_MAX] = {
@@ -284,9 +284,9 @@ static void note_steps(const struct account *a, const struct kill_victim *victim
 	}
 }
 
-void account_look(struct manager *m, usec_t now)
+void recorder_look(struct manager *m, usec_t now)
 {
-	struct account *a = m->account;
+	struct recorder *a = m->recorder;
 	uint64_t bytes;
 
 	if (!a->is_open)
@@ -310,18 +310,18 @@ void account_look(struct manager *m, usec_t now)
 	close_if_complete(m);
 }
 
-usec_t account_next(const struct manager *m, usec_t now)
+usec_t recorder_next(const struct manager *m, usec_t now)
 {
-	const struct account *a = m->account;
+	const struct recorder *a = m->recorder;
 
 	if (!a->is_open || a->next_mark == ARRAY_SIZE(marks))
 		return USEC_INFINITY;
 	return sub_u64(a->signalled_at + marks[a->next_mark].after, now);
 }
 
-bool account_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within)
+bool recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within)
 {
-	const struct account *a = m->account;
+	const struct recorder *a = m->recorder;
 
 	if (a->returned == 0)
 		return false;
@@ -333,7 +333,7 @@ bool account_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_
 /* What comes back is timed from here.  Steps that were not needed, or failed, have no time. */
 static void note_signal(struct manager *m)
 {
-	struct account *a = m->account;
+	struct recorder *a = m->recorder;
 	const struct decision *d = &m->decision;
 	const struct kill_victim *victim = &m->victim;
 	struct history_entry *e = &a->entry;
@@ -373,13 +373,13 @@ static void note_who_goes_too(const struct manager *m, struct history_entry *e)
 			decision_goes_too(&m->decision, &m->victim, &m->choice.ranked[i]);
 }
 
-static void open_account(struct manager *m)
+static void open_record(struct manager *m)
 {
-	struct account *a = m->account;
+	struct recorder *a = m->recorder;
 	const struct decision *d = &m->decision;
 
 	if (a->is_open) /* the next one comes first */
-		close_account(m);
+		close_record(m);
 	a->entry = a->draft;
 	a->is_open = true;
 	a->is_over = false;
@@ -396,13 +396,13 @@ static void open_account(struct manager *m)
 
 static void note_escalated(struct manager *m)
 {
-	m->account->entry.escalated = true;
+	m->recorder->entry.escalated = true;
 	note_signal(m);
 }
 
 static void note_ended(struct manager *m)
 {
-	struct account *a = m->account;
+	struct recorder *a = m->recorder;
 	const struct decision *d = &m->decision;
 	struct history_entry *e = &a->entry;
 
@@ -422,7 +422,7 @@ static void note_ended(struct manager *m)
 /* The draft of a decision that came to nothing; the same is kept once in an emergency. */
 static void note_unsignalled(struct manager *m, const char *kind)
 {
-	struct account *a = m->account;
+	struct recorder *a = m->recorder;
 	const struct decision *d = &m->decision;
 	bool is_known = a->last_pid == d->pid && a->last_start_ticks == d->start_ticks &&
 			strcmp(a->last_kind, kind) == 0;
@@ -440,7 +440,7 @@ static void note_unsignalled(struct manager *m, const char *kind)
 /* It could not be opened or signalled, or its end would have been in vain. */
 static void note_refused(struct manager *m)
 {
-	struct history_entry *e = &m->account->draft;
+	struct history_entry *e = &m->recorder->draft;
 
 	set_text(e->outcome, kill_progress_to_string(KILL_PROGRESS_UNKILLABLE));
 	set_text(e->error, strerror(-m->decision.error));
@@ -450,7 +450,7 @@ static void note_refused(struct manager *m)
 static void note_no_victim(struct manager *m, const struct policy *policy)
 {
 	char excluded[DESCRIBE_EXCLUSIONS_SIZE];
-	struct account *a = m->account;
+	struct recorder *a = m->recorder;
 	size_t n[_ELIGIBILITY_MAX];
 
 	if (a->told_no_victim)
@@ -467,7 +467,7 @@ static void note_no_victim(struct manager *m, const struct policy *policy)
 /* Of the limited cgroup; there was no choice. */
 static void note_explained(struct manager *m)
 {
-	struct account *a = m->account;
+	struct recorder *a = m->recorder;
 
 	fill_occasion(m, m->stalls.policy, &a->draft);
 	set_text(a->draft.kind, "explained");
@@ -476,7 +476,7 @@ static void note_explained(struct manager *m)
 }
 
 /* Does a policy demand somebody's end, and is it the first time for long? */
-static void note_emergency(struct account *a, const struct policy_judgement *judgement, usec_t now)
+static void note_emergency(struct recorder *a, const struct policy_judgement *judgement, usec_t now)
 {
 	if (!judgement->policy || judgement->policy->action < POLICY_ACTION_TERMINATE)
 		return;
@@ -488,15 +488,15 @@ static void note_emergency(struct account *a, const struct policy_judgement *jud
 	a->emergency_until = now + EMERGENCY_USEC;
 }
 
-void account_note(struct manager *m, enum report_event event,
-		  const struct policy_judgement *judgement, usec_t now)
+void recorder_note(struct manager *m, enum report_event event,
+		   const struct policy_judgement *judgement, usec_t now)
 {
-	struct account *a = m->account;
+	struct recorder *a = m->recorder;
 
 	note_emergency(a, judgement, now);
 	switch (event) {
 	case REPORT_SIGNALLED:
-		open_account(m);
+		open_record(m);
 		break;
 	case REPORT_ESCALATED:
 		note_escalated(m);
@@ -532,8 +532,8 @@ void account_note(struct manager *m, enum report_event event,
 	}
 }
 
-void account_close(struct manager *m)
+void recorder_close(struct manager *m)
 {
-	if (m->account->is_open)
-		close_account(m);
+	if (m->recorder->is_open)
+		close_record(m);
 }

@@ -1,49 +1,49 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * account: keeps the books: fills a record of each decision (lib/history/history.h) from the choice
- * until it is known what came of it, and puts it into the history.
+ * recorder: keeps the books: fills a record of each decision (lib/history/history.h) from the
+ * choice until it is known what came of it, and puts it into the history.
  *
  * Of a victim that means until its outcome is known and two seconds have passed since its last
  * signal, which may be long after it is gone; or until the next victim is signalled: what comes
  * back after that can no longer be told apart.  Between the choice and the watching of the victim
- * only account_choice() is called; it writes into memory that is there.
+ * only recorder_choice() is called; it writes into memory that is there.
  */
 #pragma once
 
 #include "daemon/report.h"
 #include "lib/history/history.h"
 
-struct account;
+struct recorder;
 
 /* 0, or -errno after having said why. */
-int account_new(int proc_fd, struct account **ret);
-struct account *account_free(struct account *account);
+int recorder_new(int proc_fd, struct recorder **ret);
+struct recorder *recorder_free(struct recorder *recorder);
 
-struct history *account_history(const struct account *account);
+struct history *recorder_history(const struct recorder *recorder);
 
 /* m->choice and m->decision are those of the victim, chosen until now. */
-void account_choice(struct manager *m, const struct policy *policy, usec_t now);
+void recorder_choice(struct manager *m, const struct policy *policy, usec_t now);
 
 /* Memory was read: what has come back until now is noted where it is time. */
-void account_look(struct manager *m, usec_t now);
+void recorder_look(struct manager *m, usec_t now);
 /* How long until the next such time; USEC_INFINITY: nobody waits for one. */
-usec_t account_next(const struct manager *m, usec_t now);
+usec_t recorder_next(const struct manager *m, usec_t now);
 
 /* What this tick did. */
-void account_note(struct manager *m, enum report_event event,
-		  const struct policy_judgement *judgement, usec_t now);
+void recorder_note(struct manager *m, enum report_event event,
+		   const struct policy_judgement *judgement, usec_t now);
 
 /* A process that was killed, and whose memory was reclaimed first, has exited: if it is the last
  * victim, that is its outcome. */
-void account_exited(struct manager *m, pid_t pid);
+void recorder_exited(struct manager *m, pid_t pid);
 
 /* The last victim's is not closed; and under which id it is in the history. */
-bool account_is_open(const struct account *account);
-uint64_t account_open_id(const struct account *account);
+bool recorder_is_open(const struct recorder *recorder);
+uint64_t recorder_open_id(const struct recorder *recorder);
 
 /* Of the last victim: how much came back, and in what time since its last signal (the shortest by
  * which it was nearly all of that).  false: nothing is known yet. */
-bool account_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within);
+bool recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within);
 
 /* The daemon ends: what is open is closed as it is. */
-void account_close(struct manager *m);
+void recorder_close(struct manager *m);
