@@ -8,9 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/archive.h"
 #include "daemon/bus.h"
 #include "daemon/clock.h"
+#include "daemon/history-store.h"
 #include "daemon/in-flight.h"
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
@@ -255,7 +255,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	r = recorder_new(m->proc_fd, &m->recorder);
 	if (r < 0)
 		return r;
-	m->archive = archive_open(recorder_history(m->recorder));
+	m->history_store = history_store_open(recorder_history(m->recorder));
 	r = prepare(m);
 	if (r < 0) {
 		log_error("Cannot get ready: %s", strerror(-r));
@@ -279,7 +279,7 @@ struct manager *manager_free(struct manager *m)
 	in_flight_put_back_all(m);
 	if (m->recorder)
 		recorder_close(m);
-	m->archive = archive_close(m->archive);
+	m->history_store = history_store_close(m->history_store);
 	m->recorder = recorder_free(m->recorder);
 	bus_free(m->bus);
 	thawed_close(m);

@@ -32,7 +32,7 @@
 #include "lib/sys/reclaim.h"
 
 struct recorder;
-struct archive;
+struct history_store;
 struct unit_marker;
 
 enum manager_state {
@@ -130,8 +130,8 @@ struct manager {
 	struct decision decision;
 	usec_t gather_began; /* kill_plan_gather(): by clock_now() */
 	struct kill_victim victim;
-	struct recorder *recorder; /* what is written down of it */
-	struct archive *archive;   /* NULL: that is not kept over a restart */
+	struct recorder *recorder;	     /* what is written down of it */
+	struct history_store *history_store; /* NULL: that is not kept over a restart */
 	struct kill_victim lingering[MANAGER_LINGERING_MAX]; /* a ring; pidfd < 0: a free place */
 	size_t n_lingering;
 	struct ledger *ledger; /* what is owed to be frozen again, mapped: thawed.h; or NULL */

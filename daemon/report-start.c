@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/archive.h"
+#include "daemon/history-store.h"
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
 #include "daemon/recorder.h"
@@ -149,10 +149,10 @@ static void report_limits(struct manager *m)
 
 static void report_history(const struct manager *m)
 {
-	if (!m->archive)
+	if (!m->history_store)
 		log_info("history: not kept over a restart (no state directory)");
 	else
-		log_info("history: kept in %s, %u of earlier", archive_path(m->archive),
+		log_info("history: kept in %s, %u of earlier", history_store_path(m->history_store),
 			 history_count(recorder_history(m->recorder)));
 }
 

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/archive.h"
 #include "daemon/clock.h"
 #include "daemon/confirm.h"
+#include "daemon/history-store.h"
 #include "daemon/in-flight.h"
 #include "daemon/kill-plan.h"
 #include "daemon/manager.h"
@@ -492,8 +492,8 @@ usec_t tick(struct manager *m, usec_t now)
 		look_if_stuck(m, &t);
 	recorder_note(m, t.event, &t.judgement, now);
 	report(m, t.event, &t.judgement, before, now);
-	if (archive_is_due(m->archive, now) && !is_emergency(m, now))
-		archive_write(m->archive, now);
+	if (history_store_is_due(m->history_store, now) && !is_emergency(m, now))
+		history_store_write(m->history_store, now);
 	next = next_look(m, &t);
 	gap_plan(&m->gap, next);
 	return next;

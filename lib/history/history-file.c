@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* history-file: see the header.  Called by the daemon's archive.c, at start and on its thread, and
- * by reckonctl. */
+/* history-file: see the header.  Called by the daemon's history-store.c, at start and on its
+ * thread, and by reckonctl. */
 #include "lib/history/history-file.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* archive: see the header. */
-#include "daemon/archive.h"
+/* store: see the header. */
+#include "daemon/history-store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@
 /* (An entry on its way through jansson, and what glibc wants.) */
 #define STACK_SIZE (64 * KIB)
 
-struct archive {
+struct history_store {
 	struct history *history;
 	char *path;
 	int dir_fd;
@@ -50,12 +50,12 @@ struct job {
 	char text[HISTORY_TEXT_MAX];
 };
 
-const char *archive_path(const struct archive *archive)
+const char *history_store_path(const struct history_store *store)
 {
-	return archive ? archive->path : NULL;
+	return store ? store->path : NULL;
 }
 
-static void free_archive(struct archive *a)
+static void free_store(struct history_store *a)
 {
 	if (a->job)
 		(void)munmap(a->job, sizeof(*a->job));
@@ -64,10 +64,10 @@ static void free_archive(struct archive *a)
 	free(a);
 }
 
-static void free_archivep(struct archive **archive)
+static void free_storep(struct history_store **store)
 {
-	if (*archive)
-		free_archive(*archive);
+	if (*store)
+		free_store(*store);
 }
 
 /* The directory's path, or NULL: there is none.  Of several in $STATE_DIRECTORY, the first. */
@@ -99,7 +99,7 @@ static int open_directory(const char *path)
 }
 
 /* 0, or -errno after having said why. */
-static int read_history(struct archive *a)
+static int read_history(struct history_store *a)
 {
 	char error[256];
 	int r;
@@ -117,9 +117,9 @@ static int read_history(struct archive *a)
 	return r < 0 ? r : 0;
 }
 
-struct archive *archive_open(struct history *history)
+struct history_store *history_store_open(struct history *history)
 {
-	_cleanup_(free_archivep) struct archive *a = calloc(1, sizeof(*a));
+	_cleanup_(free_storep) struct history_store *a = calloc(1, sizeof(*a));
 	bool was_given;
 
 	if (!a)
@@ -148,7 +148,7 @@ struct archive *archive_open(struct history *history)
 
 static void *run(void *userdata)
 {
-	struct archive *a = userdata;
+	struct history_store *a = userdata;
 	struct job *job = a->job;
 	ssize_t n = history_encode(job->entries, job->n, job->text, sizeof(job->text));
 
@@ -157,7 +157,7 @@ static void *run(void *userdata)
 	return NULL;
 }
 
-static int start_thread(struct archive *a)
+static int start_thread(struct history_store *a)
 {
 	const size_t minimum = (size_t)sysconf(_SC_THREAD_STACK_MIN) + STACK_SIZE;
 	pthread_attr_t attributes;
@@ -174,7 +174,7 @@ static int start_thread(struct archive *a)
 }
 
 /* The history as it is now, on its way. */
-static int begin(struct archive *a)
+static int begin(struct history_store *a)
 {
 	int r;
 
@@ -195,7 +195,7 @@ static int begin(struct archive *a)
 }
 
 /* It is written, or could not be. */
-static void end(struct archive *a, int result, usec_t now)
+static void end(struct history_store *a, int result, usec_t now)
 {
 	if (a->job)
 		(void)munmap(a->job, sizeof(*a->job));
@@ -211,33 +211,32 @@ static void end(struct archive *a, int result, usec_t now)
 	}
 }
 
-bool archive_is_due(const struct archive *archive, usec_t now)
+bool history_store_is_due(const struct history_store *store, usec_t now)
 {
-	if (!archive)
+	if (!store)
 		return false;
-	if (archive->is_writing)
-		return atomic_load(&archive->is_done);
-	return archive->written != history_generation(archive->history) &&
-	       now >= archive->not_before;
+	if (store->is_writing)
+		return atomic_load(&store->is_done);
+	return store->written != history_generation(store->history) && now >= store->not_before;
 }
 
-void archive_write(struct archive *archive, usec_t now)
+void history_store_write(struct history_store *store, usec_t now)
 {
 	int r;
 
-	if (archive->is_writing) {
-		(void)pthread_join(archive->thread, NULL);
-		end(archive, archive->result, now);
+	if (store->is_writing) {
+		(void)pthread_join(store->thread, NULL);
+		end(store, store->result, now);
 		return;
 	}
-	archive->not_before = now + PAUSE_USEC;
-	r = begin(archive);
+	store->not_before = now + PAUSE_USEC;
+	r = begin(store);
 	if (r < 0)
-		end(archive, r, now);
+		end(store, r, now);
 }
 
 /* false: it still has not come to its end. */
-static bool wait_for_thread(struct archive *a, const struct timespec *until)
+static bool wait_for_thread(struct history_store *a, const struct timespec *until)
 {
 	if (a->is_writing && pthread_clockjoin_np(a->thread, NULL, CLOCK_MONOTONIC, until) != 0)
 		return false;
@@ -246,27 +245,27 @@ static bool wait_for_thread(struct archive *a, const struct timespec *until)
 	return true;
 }
 
-struct archive *archive_close(struct archive *archive)
+struct history_store *history_store_close(struct history_store *store)
 {
 	struct timespec until;
 	bool is_over;
 	int r;
 
-	if (!archive)
+	if (!store)
 		return NULL;
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += PATIENCE_SEC;
-	is_over = wait_for_thread(archive, &until);
-	if (is_over && archive->written != history_generation(archive->history)) {
-		r = begin(archive);
+	is_over = wait_for_thread(store, &until);
+	if (is_over && store->written != history_generation(store->history)) {
+		r = begin(store);
 		if (r < 0)
-			end(archive, r, 0);
-		is_over = wait_for_thread(archive, &until);
+			end(store, r, 0);
+		is_over = wait_for_thread(store, &until);
 	}
 	if (is_over)
-		free_archive(archive);
+		free_store(store);
 	else /* the thread still has all of it */
 		log_warning("%s does not take the history in %d s; its last part is lost.",
-			    archive->path, PATIENCE_SEC);
+			    store->path, PATIENCE_SEC);
 	return NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * archive: keeps the history over a restart, in the state directory: $STATE_DIRECTORY, which the
+ * store: keeps the history over a restart, in the state directory: $STATE_DIRECTORY, which the
  * service manager sets, or /var/lib/reckond where that is there and may be written to.
  *
  * Written when there is something new and nothing is wrong with the machine, on a thread that is
@@ -14,21 +14,21 @@
 
 #include "lib/base/util.h"
 
-struct archive;
+struct history_store;
 struct history;
 
 /* Reads what is there into the history, which is borrowed.  Says what is wrong; NULL: the history
  * is not kept, which is no failure. */
-struct archive *archive_open(struct history *history);
+struct history_store *history_store_open(struct history *history);
 
 /* Writes what is new, and waits for it, but not for ever. */
-struct archive *archive_close(struct archive *archive);
+struct history_store *history_store_close(struct history_store *store);
 
-/* Is there something to write, and is it time?  archive may be NULL. */
-bool archive_is_due(const struct archive *archive, usec_t now);
+/* Is there something to write, and is it time?  store may be NULL. */
+bool history_store_is_due(const struct history_store *store, usec_t now);
 
 /* Begins to write. */
-void archive_write(struct archive *archive, usec_t now);
+void history_store_write(struct history_store *store, usec_t now);
 
 /* "/var/lib/reckond", or NULL: the history is not kept. */
-const char *archive_path(const struct archive *archive);
+const char *history_store_path(const struct history_store *store);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/archive.c, in a state directory of our own: what is written when, what is read
- * back, and what happens where that does not work.
+ * Tests of daemon/history-store.c, in a state directory of our own: what is written when, what is
+ * read back, and what happens where that does not work.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/archive.h"
+#include "daemon/history-store.h"
 #include "lib/base/cleanup.h"
 #include "lib/history/history-file.h"
 #include "lib/history/history.h"
@@ -29,7 +29,7 @@
 static struct {
 	char path[40];
 	struct history *history;
-	struct archive *archive;
+	struct history_store *store;
 } test;
 
 /* The C library's, but for a disk that takes its time. */
@@ -44,10 +44,10 @@ int fdatasync(int fd)
 
 static int setup(void **state)
 {
-	strcpy(test.path, "/tmp/test-archive-XXXXXX");
+	strcpy(test.path, "/tmp/test-history-store-XXXXXX");
 	if (!mkdtemp(test.path) || history_new(&test.history) < 0)
 		return -1;
-	test.archive = NULL;
+	test.store = NULL;
 	return setenv("STATE_DIRECTORY", test.path, 1);
 }
 
@@ -55,7 +55,7 @@ static int teardown(void **state)
 {
 	_cleanup_close_ int fd = open(test.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	test.archive = archive_close(test.archive);
+	test.store = history_store_close(test.store);
 	history_free(test.history);
 	(void)unlinkat(fd, "history.json", 0);
 	(void)unlinkat(fd, "history.json.new", AT_REMOVEDIR);
@@ -90,68 +90,68 @@ static int count_on_disk(void)
 /* Writes, and waits until the thread is done. */
 static void write_now(usec_t now)
 {
-	assert_true(archive_is_due(test.archive, now));
-	archive_write(test.archive, now);
-	for (int i = 0; i < 6000 && !archive_is_due(test.archive, now); i++)
+	assert_true(history_store_is_due(test.store, now));
+	history_store_write(test.store, now);
+	for (int i = 0; i < 6000 && !history_store_is_due(test.store, now); i++)
 		usleep(10000);
-	assert_true(archive_is_due(test.archive, now)); /* to be cleared up */
-	archive_write(test.archive, now);
+	assert_true(history_store_is_due(test.store, now)); /* to be cleared up */
+	history_store_write(test.store, now);
 }
 
 static void restart(void)
 {
-	test.archive = archive_close(test.archive);
+	test.store = history_store_close(test.store);
 	history_clear(test.history);
-	test.archive = archive_open(test.history);
-	assert_non_null(test.archive);
+	test.store = history_store_open(test.history);
+	assert_non_null(test.store);
 }
 
 static void test_write_when_there_is_something_new(void **state)
 {
 	usec_t now = 100 * USEC_PER_SEC;
 
-	test.archive = archive_open(test.history);
-	assert_non_null(test.archive);
-	assert_string_equal(archive_path(test.archive), test.path);
-	assert_false(archive_is_due(test.archive, now));
+	test.store = history_store_open(test.history);
+	assert_non_null(test.store);
+	assert_string_equal(history_store_path(test.store), test.path);
+	assert_false(history_store_is_due(test.store, now));
 	put("killed");
 	write_now(now);
 	assert_int_equal(count_on_disk(), 1);
-	assert_false(archive_is_due(test.archive, now));
-	assert_false(archive_is_due(test.archive, now + 60 * USEC_PER_SEC));
+	assert_false(history_store_is_due(test.store, now));
+	assert_false(history_store_is_due(test.store, now + 60 * USEC_PER_SEC));
 	put("killed");
-	assert_false(archive_is_due(test.archive, now + 4 * USEC_PER_SEC)); /* not so soon */
+	assert_false(history_store_is_due(test.store, now + 4 * USEC_PER_SEC)); /* not so soon */
 	write_now(now + 5 * USEC_PER_SEC);
 	assert_int_equal(count_on_disk(), 2);
 }
 
 static void test_close_writes_what_is_new(void **state)
 {
-	test.archive = archive_open(test.history);
+	test.store = history_store_open(test.history);
 	put("killed");
-	test.archive = archive_close(test.archive);
+	test.store = history_store_close(test.store);
 	assert_int_equal(count_on_disk(), 1);
 }
 
 /* Changed while it is being written: the end waits for the one and writes the other. */
 static void test_close_writes_what_has_changed_meanwhile(void **state)
 {
-	test.archive = archive_open(test.history);
+	test.store = history_store_open(test.history);
 	put("killed");
-	archive_write(test.archive, 0);
+	history_store_write(test.store, 0);
 	put("dry-run");
-	test.archive = archive_close(test.archive);
+	test.store = history_store_close(test.store);
 	assert_int_equal(count_on_disk(), 2);
 }
 
 static void test_open_goes_on_from_what_was_kept(void **state)
 {
-	test.archive = archive_open(test.history);
+	test.store = history_store_open(test.history);
 	put("killed");
 	put("killed");
 	restart();
 	assert_int_equal(history_count(test.history), 2);
-	assert_false(archive_is_due(test.archive, 0)); /* there is nothing new in it */
+	assert_false(history_store_is_due(test.store, 0)); /* there is nothing new in it */
 	put("nobody");
 	assert_int_equal(history_get(test.history, 0)->id, 3);
 	restart();
@@ -162,9 +162,9 @@ static void test_open_takes_one_daemon_at_a_time(void **state)
 {
 	struct history *history;
 
-	test.archive = archive_open(test.history);
+	test.store = history_store_open(test.history);
 	assert_int_equal(history_new(&history), 0);
-	assert_null(archive_open(history));
+	assert_null(history_store_open(history));
 	history_free(history);
 	restart();
 }
@@ -174,17 +174,17 @@ static void test_open_without_a_directory(void **state)
 	char list[128];
 
 	setenv("STATE_DIRECTORY", "", 1);
-	assert_null(archive_open(test.history));
+	assert_null(history_store_open(test.history));
 	setenv("STATE_DIRECTORY", "/nowhere/reckond", 1);
-	assert_null(archive_open(test.history));
-	assert_false(archive_is_due(NULL, 0));
-	assert_null(archive_path(NULL));
-	assert_null(archive_close(NULL));
+	assert_null(history_store_open(test.history));
+	assert_false(history_store_is_due(NULL, 0));
+	assert_null(history_store_path(NULL));
+	assert_null(history_store_close(NULL));
 	/* Of several, the first. */
 	snprintf(list, sizeof(list), "%s:/nowhere", test.path);
 	setenv("STATE_DIRECTORY", list, 1);
-	test.archive = archive_open(test.history);
-	assert_string_equal(archive_path(test.archive), test.path);
+	test.store = history_store_open(test.history);
+	assert_string_equal(history_store_path(test.store), test.path);
 }
 
 static void test_open_sets_aside_what_is_damaged(void **state)
@@ -197,10 +197,10 @@ static void test_open_sets_aside_what_is_damaged(void **state)
 	assert_non_null(f);
 	fputs("{\"version\":1", f);
 	fclose(f);
-	test.archive = archive_open(test.history);
-	assert_non_null(test.archive);
+	test.store = history_store_open(test.history);
+	assert_non_null(test.store);
 	put("killed");
-	test.archive = archive_close(test.archive);
+	test.store = history_store_close(test.store);
 	assert_int_equal(count_on_disk(), 1);
 	snprintf(path, sizeof(path), "%s/history.json.bad", test.path);
 	assert_int_equal(access(path, F_OK), 0);
@@ -213,15 +213,15 @@ static void test_write_that_fails_is_tried_again(void **state)
 
 	snprintf(path, sizeof(path), "%s/history.json.new", test.path);
 	assert_int_equal(mkdir(path, 0700), 0); /* in the way */
-	test.archive = archive_open(test.history);
+	test.store = history_store_open(test.history);
 	put("killed");
 	write_now(now);
 	assert_int_equal(count_on_disk(), -1);
-	assert_false(archive_is_due(test.archive, now + 29 * USEC_PER_SEC));
+	assert_false(history_store_is_due(test.store, now + 29 * USEC_PER_SEC));
 	assert_int_equal(rmdir(path), 0);
 	write_now(now + 30 * USEC_PER_SEC);
 	assert_int_equal(count_on_disk(), 1);
-	assert_false(archive_is_due(test.archive, now + 90 * USEC_PER_SEC));
+	assert_false(history_store_is_due(test.store, now + 90 * USEC_PER_SEC));
 }
 
 static usec_t now_usec(void)
@@ -234,17 +234,17 @@ static usec_t now_usec(void)
 
 static void test_a_disk_that_is_stuck_holds_nobody_up(void **state)
 {
-	static struct archive *volatile stuck; /* it is left to its thread */
+	static struct history_store *volatile stuck; /* it is left to its thread */
 	usec_t began = now_usec(), now = 100 * USEC_PER_SEC;
 
-	test.archive = stuck = archive_open(test.history);
+	test.store = stuck = history_store_open(test.history);
 	put("killed");
 	disk_is_stuck = true;
-	archive_write(test.archive, now);
+	history_store_write(test.store, now);
 	assert_true(now_usec() - began < USEC_PER_SEC);
 	put("killed");
-	assert_false(archive_is_due(test.archive, now + 60 * USEC_PER_SEC));
-	test.archive = archive_close(test.archive);
+	assert_false(history_store_is_due(test.store, now + 60 * USEC_PER_SEC));
+	test.store = history_store_close(test.store);
 	assert_true(now_usec() - began < 30 * USEC_PER_SEC);
 	assert_int_equal(count_on_disk(), -1);
 	disk_is_stuck = false;
