@@ -15,7 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/message-ids.h"
-#include "daemon/thawed.h"
+#include "daemon/thaw-state.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/format.h"
 #include "lib/config/conf.h"
@@ -279,11 +279,11 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 	bus_note_reload(m->bus);
 	if (!m->policies.dry_run && !m->ledger && m->abilities.ledger_error == 0) {
 		/* It was a dry run until now. */
-		r = thawed_open(m);
+		r = thaw_state_open(m);
 		if (r < 0)
 			log_warning("Groups that are thawed stay so if reckond is killed: %s.",
-				    thawed_strerror(r));
-		thawed_recover(m);
+				    thaw_state_strerror(r));
+		thaw_state_recover(m);
 	}
 	log_info("The configuration was reloaded.");
 	manager_warn_of_scope(m);

@@ -18,7 +18,7 @@
 #include "daemon/recorder.h"
 #include "daemon/rehearsal.h"
 #include "daemon/report.h"
-#include "daemon/thawed.h"
+#include "daemon/thaw-state.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/errors.h"
 #include "lib/config/conf.h"
@@ -208,7 +208,7 @@ static int prepare(struct manager *m)
 		return r;
 	if (m->policies.dry_run)
 		return 0;
-	(void)thawed_open(m);
+	(void)thaw_state_open(m);
 	rehearsal_clean_up(m);
 	r = rehearsal_run(m);
 	if (r < 0)
@@ -266,7 +266,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	report_start(m);
 	manager_warn_of_scope(m);
 	manager_find_conflicts(m, clock_now());
-	thawed_recover(m);
+	thaw_state_recover(m);
 	*ret = take_ptr(m);
 	return 0;
 }
@@ -282,7 +282,7 @@ struct manager *manager_free(struct manager *m)
 	m->history_store = history_store_close(m->history_store);
 	m->recorder = recorder_free(m->recorder);
 	bus_free(m->bus);
-	thawed_close(m);
+	thaw_state_close(m);
 	monitor_free(m);
 	kill_reapers_free(m->reapers);
 	unit_marker_free(m->unit_marker);

@@ -61,7 +61,7 @@ struct abilities {
 	int memory_lock_error;
 	int oom_score_adj_error;
 	int fifo_error;
-	int ledger_error; /* thawed_strerror() */
+	int ledger_error; /* thaw_state_strerror() */
 	int rehearsal_result[_KILL_STEP_MAX];
 	int thaw_error[2];	/* by "is v1": where it could not be rehearsed */
 	bool in_user_namespace; /* and others are outside of it */
@@ -134,7 +134,7 @@ struct manager {
 	struct history_store *history_store; /* NULL: that is not kept over a restart */
 	struct kill_victim lingering[MANAGER_LINGERING_MAX]; /* a ring; pidfd < 0: a free place */
 	size_t n_lingering;
-	struct ledger *ledger; /* what is owed to be frozen again, mapped: thawed.h; or NULL */
+	struct ledger *ledger; /* what is owed to be frozen again, mapped: thaw-state.h; or NULL */
 	int ledger_fd;
 	bool warned;	    /* since watch began */
 	usec_t quiet_until; /* dry run: one decision is not said again and again */

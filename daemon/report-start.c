@@ -11,7 +11,7 @@
 #include "daemon/message-ids.h"
 #include "daemon/recorder.h"
 #include "daemon/report.h"
-#include "daemon/thawed.h"
+#include "daemon/thaw-state.h"
 #include "lib/base/format.h"
 #include "lib/explain/describe.h"
 
@@ -125,7 +125,7 @@ static void report_limits(struct manager *m)
 		say_limit(m,
 			  "groups that are thawed stay so if reckond is killed: no file 'thawed' "
 			  "in the runtime directory: %s",
-			  thawed_strerror(a->ledger_error));
+			  thaw_state_strerror(a->ledger_error));
 	if (m->census.n_unreadable > 0)
 		say_limit(m, "%zu processes cannot be read and will not be chosen",
 			  m->census.n_unreadable);

@@ -25,7 +25,7 @@
 #include "daemon/stalls.h"
 #include "daemon/stuck.h"
 #include "daemon/swap-use.h"
-#include "daemon/thawed.h"
+#include "daemon/thaw-state.h"
 #include "daemon/unit.h"
 #include "daemon/watch.h"
 #include "lib/base/errors.h"
@@ -217,7 +217,7 @@ static void judge(struct manager *m, struct tick *t)
 		m->watch_until = t->now + WATCH_LINGER_USEC;
 
 	if (m->state == MANAGER_SETTLE) {
-		thawed_look(m, t->now);
+		thaw_state_look(m, t->now);
 		progress = in_flight_judge(m, &t->judgement, t->now);
 		if (progress == KILL_PROGRESS_ESCALATE)
 			t->signal = SIGKILL;
@@ -344,7 +344,7 @@ static void end(struct manager *m, struct tick *t)
 	/* SIGTERM would be for one of them alone. */
 	if (d->n_siblings > 0 || !worth_is_conclusive(d->n_sharers, d->n_sharers_left))
 		t->signal = SIGKILL;
-	t->signal = thawed_prepare(m, t->signal);
+	t->signal = thaw_state_prepare(m, t->signal);
 	if (!escalates)
 		unit_before_signal(m);
 	r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, t->signal, m->reapers,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* thawed: see the header. */
-#include "daemon/thawed.h"
+/* thaw-state: see the header. */
+#include "daemon/thaw-state.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -133,7 +133,7 @@ static int open_file(struct manager *m, const char *directory)
 	return 0;
 }
 
-int thawed_open(struct manager *m)
+int thaw_state_open(struct manager *m)
 {
 	char buf[512];
 
@@ -143,7 +143,7 @@ int thawed_open(struct manager *m)
 	return m->abilities.ledger_error;
 }
 
-void thawed_close(struct manager *m)
+void thaw_state_close(struct manager *m)
 {
 	if (m->ledger)
 		(void)munmap(m->ledger, sizeof(*m->ledger));
@@ -152,7 +152,7 @@ void thawed_close(struct manager *m)
 	m->ledger_fd = -EBADF;
 }
 
-const char *thawed_strerror(int error)
+const char *thaw_state_strerror(int error)
 {
 	if (error == -EBUSY)
 		return "another reckond has it";
@@ -225,7 +225,7 @@ static void recover_entry(struct manager *m, const struct ledger_entry *entry, i
 		   format_foreign(entry->path, path, sizeof(path)), entry->v1 ? 1 : 2);
 }
 
-void thawed_recover(struct manager *m)
+void thaw_state_recover(struct manager *m)
 {
 	if (!m->ledger)
 		return;
@@ -237,7 +237,7 @@ void thawed_recover(struct manager *m)
 	}
 }
 
-int thawed_prepare(struct manager *m, int signal)
+int thaw_state_prepare(struct manager *m, int signal)
 {
 	struct decision *d = &m->decision;
 	struct freezer_thawed *thawed = &m->victim.thawed;
@@ -316,7 +316,7 @@ static void note_thawed_again(struct manager *m)
 	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
 }
 
-void thawed_look(struct manager *m, usec_t now)
+void thaw_state_look(struct manager *m, usec_t now)
 {
 	const struct kill_victim *victim = &m->victim;
 	struct decision *d = &m->decision;

@@ -26,7 +26,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/manager.h"
-#include "daemon/thawed.h"
+#include "daemon/thaw-state.h"
 #include "daemon/tick.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
@@ -122,8 +122,8 @@ static int setup(void **state)
 	ops = kill_ops_system;
 	ops.pidfd_send_signal = op_signal;
 	ops.thaw = op_thaw;
-	snprintf(test.config, sizeof(test.config), "/tmp/test-thawed-%d.conf", getpid());
-	snprintf(test.runtime, sizeof(test.runtime), "/dev/shm/test-thawed-%d", getpid());
+	snprintf(test.config, sizeof(test.config), "/tmp/test-thaw-state-%d.conf", getpid());
+	snprintf(test.runtime, sizeof(test.runtime), "/dev/shm/test-thaw-state-%d", getpid());
 	if (!is_on_tmpfs("/dev/shm") || mkdir(test.runtime, 0755) < 0)
 		test.runtime[0] = '\0';
 	setenv("RUNTIME_DIRECTORY", test.runtime, 1);
@@ -251,14 +251,14 @@ static struct manager *blank_manager(void)
 
 static void drop_manager(struct manager *m)
 {
-	thawed_close(m);
+	thaw_state_close(m);
 	close(m->proc_fd);
 }
 
 static int open_once(void)
 {
 	struct manager *m = blank_manager();
-	int r = thawed_open(m);
+	int r = thaw_state_open(m);
 
 	assert_int_equal(m->abilities.ledger_error, r);
 	assert_int_equal(m->ledger != NULL, r == 0);
@@ -279,7 +279,7 @@ static void leave_an_entry(void)
 {
 	struct manager *m = blank_manager();
 
-	assert_int_equal(thawed_open(m), 0);
+	assert_int_equal(thaw_state_open(m), 0);
 	assert_int_equal(ledger_enter(m->ledger, &(struct ledger_entry){ .pid = 1 }, "/nowhere", 8),
 			 0);
 	drop_manager(m);
@@ -290,7 +290,7 @@ static unsigned n_entries_left(void)
 	struct manager *m = blank_manager();
 	unsigned n = 0;
 
-	assert_int_equal(thawed_open(m), 0);
+	assert_int_equal(thaw_state_open(m), 0);
 	for (unsigned i = 0; i < LEDGER_ENTRIES; i++)
 		n += ledger_get(m->ledger, i) != NULL;
 	drop_manager(m);
@@ -379,7 +379,7 @@ static void test_open_trusts_nobody_else(void **state)
 
 static void test_open_without_a_place(void **state)
 {
-	char path[] = "/tmp/test-thawed-XXXXXX", made[128];
+	char path[] = "/tmp/test-thaw-state-XXXXXX", made[128];
 
 	setenv("RUNTIME_DIRECTORY", "/nonexistent/reckond", 1);
 	assert_int_equal(open_once(), -ENOENT);
@@ -387,7 +387,7 @@ static void test_open_without_a_place(void **state)
 	setenv("RUNTIME_DIRECTORY", path, 1);
 	if (!is_on_tmpfs(path)) {
 		assert_int_equal(open_once(), -ENOTSUP);
-		assert_string_equal(thawed_strerror(-ENOTSUP), "not on a tmpfs");
+		assert_string_equal(thaw_state_strerror(-ENOTSUP), "not on a tmpfs");
 	} else {
 		snprintf(made, sizeof(made), "%s/thawed", path);
 		(void)unlink(made);
@@ -419,7 +419,7 @@ static int open_status(void)
 {
 	struct manager *m = blank_manager();
 
-	return -thawed_open(m);
+	return -thaw_state_open(m);
 }
 
 static void test_open_is_for_one_at_a_time(void **state)
@@ -427,14 +427,14 @@ static void test_open_is_for_one_at_a_time(void **state)
 	struct manager *m = blank_manager();
 
 	require_runtime_directory();
-	assert_int_equal(thawed_open(m), 0);
+	assert_int_equal(thaw_state_open(m), 0);
 	assert_int_equal(in_child(open_status), EBUSY);
-	assert_string_equal(thawed_strerror(-EBUSY), "another reckond has it");
+	assert_string_equal(thaw_state_strerror(-EBUSY), "another reckond has it");
 	assert_int_equal(ledger_enter(m->ledger, &(struct ledger_entry){ .pid = 1 }, "/x", 2), 0);
 	assert_int_equal(in_child(open_status), EBUSY);
-	assert_int_equal(thawed_open(m), 0); /* it is open: nothing is done */
+	assert_int_equal(thaw_state_open(m), 0); /* it is open: nothing is done */
 	assert_non_null(ledger_get(m->ledger, 0));
-	thawed_close(m);
+	thaw_state_close(m);
 	assert_int_equal(in_child(open_status), 0);
 	drop_manager(m);
 }
