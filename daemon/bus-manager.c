@@ -154,7 +154,7 @@ static bool holds(struct bus *b, const struct policy *policy)
 	struct manager *m = b->manager;
 	struct policy_reading reading = {
 		.memory = &b->reading,
-		.psi = m->abilities.psi ? &m->psi : NULL,
+		.psi = m->probed.psi ? &m->psi : NULL,
 		.reclaim = &m->reclaim,
 		.stalls_are_explained = m->stalls.explained,
 		.unswappable = m->unswappable,

@@ -145,7 +145,7 @@ int bus_get_pressure(sd_bus *bus, const char *path, const char *interface, const
 	struct bus *b = userdata;
 	usec_t now = clock_now();
 
-	if (now - b->pressure_read_at >= FRESH_USEC && b->manager->abilities.psi &&
+	if (now - b->pressure_read_at >= FRESH_USEC && b->manager->probed.psi &&
 	    psi_read_fd(b->manager->psi_fd, &b->pressure) == 0)
 		b->pressure_read_at = now;
 	return sd_bus_message_append(reply, "u",
@@ -159,7 +159,7 @@ int bus_get_has_pressure(sd_bus *bus, const char *path, const char *interface, c
 {
 	const struct bus *b = userdata;
 
-	return sd_bus_message_append(reply, "b", (int)b->manager->abilities.psi);
+	return sd_bus_message_append(reply, "b", (int)b->manager->probed.psi);
 }
 
 int bus_get_count(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -277,7 +277,7 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 	census_set_policies(&m->census, &m->policies);
 	m->warned = false; /* by policies that are no more */
 	bus_note_reload(m->bus);
-	if (!m->policies.dry_run && !m->ledger && m->abilities.ledger_error == 0) {
+	if (!m->policies.dry_run && !m->ledger && m->probed.ledger_error == 0) {
 		/* It was a dry run until now. */
 		r = thaw_state_open(m);
 		if (r < 0)

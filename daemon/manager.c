@@ -16,8 +16,8 @@
 #include "daemon/message-ids.h"
 #include "daemon/monitor.h"
 #include "daemon/recorder.h"
-#include "daemon/rehearsal.h"
 #include "daemon/report.h"
+#include "daemon/self-test.h"
 #include "daemon/thaw-state.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/errors.h"
@@ -143,9 +143,9 @@ static void fork_helpers(struct manager *m)
 	if (r < 0)
 		log_warning("Cannot find out how exact statm is: %s; the worst is assumed.",
 			    strerror(-r));
-	r = m->policies.dry_run ? 0 : rehearsal_begin(m);
+	r = m->policies.dry_run ? 0 : self_test_begin(m);
 	if (r < 0)
-		log_warning("Cannot fork for the rehearsal: %s.", strerror(-r));
+		log_warning("Cannot fork for the self-test: %s.", strerror(-r));
 }
 
 static int start_helpers(struct manager *m)
@@ -162,7 +162,7 @@ static int start_helpers(struct manager *m)
 				    strerror(-r));
 	}
 	stuck_init(m);
-	return kill_reapers_new(m->kill_ops, N_REAPERS, &m->reapers, &m->abilities.fifo_error);
+	return kill_reapers_new(m->kill_ops, N_REAPERS, &m->reapers, &m->probed.fifo_error);
 }
 
 /* Everything that the emergency will need is allocated and touched now. */
@@ -190,15 +190,15 @@ static int prepare(struct manager *m)
 	r = start_helpers(m);
 	if (r < 0)
 		return r;
-	rehearsal_protect_self(m);
+	self_test_protect_self(m);
 	m->psi_fd = openat(m->proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
 	if (m->psi_fd < 0 && error_is_transient(-errno))
 		return fail_for_now("/proc/pressure/memory", -errno);
-	m->abilities.psi = m->psi_fd >= 0 && psi_read_fd(m->psi_fd, &psi) == 0;
+	m->probed.psi = m->psi_fd >= 0 && psi_read_fd(m->psi_fd, &psi) == 0;
 	r = monitor_new(m);
 	if (r < 0)
 		return r;
-	if (m->abilities.psi)
+	if (m->probed.psi)
 		monitor_arm_pressure(m);
 	r = bus_new(m, &m->bus);
 	if (r < 0)
@@ -209,10 +209,10 @@ static int prepare(struct manager *m)
 	if (m->policies.dry_run)
 		return 0;
 	(void)thaw_state_open(m);
-	rehearsal_clean_up(m);
-	r = rehearsal_run(m);
+	self_test_clean_up(m);
+	r = self_test_run(m);
 	if (r < 0)
-		log_warning("The rehearsal failed: %s, ignoring.", strerror(-r));
+		log_warning("The self-test failed: %s, ignoring.", strerror(-r));
 	return 0;
 }
 
@@ -275,7 +275,7 @@ struct manager *manager_free(struct manager *m)
 {
 	if (!m)
 		return NULL;
-	rehearsal_end(m);
+	self_test_end(m);
 	in_flight_put_back_all(m);
 	if (m->recorder)
 		recorder_close(m);

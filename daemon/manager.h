@@ -53,8 +53,8 @@ struct manager_options {
 /* Victims that linger while their group was thawed for them. */
 #define MANAGER_LINGERING_MAX 8
 
-/* What was found at start: see rehearsal.h. */
-struct abilities {
+/* What was found at start: see self-test.h. */
+struct probe_results {
 	bool psi;	       /* there is a pressure file */
 	int psi_trigger_error; /* -errno of the privileged trigger */
 	int psi_fallback_error;
@@ -62,11 +62,11 @@ struct abilities {
 	int oom_score_adj_error;
 	int fifo_error;
 	int ledger_error; /* thaw_state_strerror() */
-	int rehearsal_result[_KILL_STEP_MAX];
-	int thaw_error[2];	/* by "is v1": where it could not be rehearsed */
+	int self_test_result[_KILL_STEP_MAX];
+	int thaw_error[2];	/* by "is v1": where it could not be tested */
 	bool in_user_namespace; /* and others are outside of it */
-	bool rehearsal_reaped;
-	bool rehearsal_stuck;	       /* its child does not exit */
+	bool self_test_reaped;
+	bool self_test_stuck;	       /* its child does not exit */
 	uint64_t missing_capabilities; /* bit by number, of those that the work asks for */
 };
 
@@ -82,8 +82,8 @@ struct manager {
 	size_t n_config_errors;
 	unsigned n_reloads;
 	bool reload_is_wanted; /* as soon as no victim is on its way */
-	struct abilities abilities;
-	pid_t rehearsal_pid; /* the child of the rehearsal; 0: none */
+	struct probe_results probed;
+	pid_t self_test_pid; /* the child of the self-test; 0: none */
 	struct self self;
 	struct reserve reserve;
 	char **limits; /* what it is not permitted to do, as it was said at start */
@@ -155,7 +155,7 @@ struct manager {
 	int placeholder_fd; /* what these two watch when there is no victim */
 };
 
-/* Finds out everything, locks memory, rehearses, and logs what it found.  Errors in the
+/* Finds out everything, locks memory, runs the self-test, and logs what it found.  Errors in the
  * configuration are no reason to fail (conf_load_lenient()).  0 or -errno. */
 int manager_new(const struct manager_options *options, const struct kill_ops *ops,
 		struct manager **ret);

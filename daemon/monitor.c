@@ -252,17 +252,17 @@ void monitor_arm_pressure(struct manager *m)
 	int fd, r;
 
 	fd = psi_trigger_open(m->proc_fd, "pressure/memory", &wanted);
-	m->abilities.psi_trigger_error = fd < 0 ? fd : 0;
+	m->probed.psi_trigger_error = fd < 0 ? fd : 0;
 	if (fd < 0) {
 		fd = psi_trigger_open(m->proc_fd, "pressure/memory", &unprivileged);
-		m->abilities.psi_fallback_error = fd < 0 ? fd : 0;
+		m->probed.psi_fallback_error = fd < 0 ? fd : 0;
 	}
 	if (fd < 0)
 		return;
 	r = sd_event_add_io(m->event, &m->psi_source, fd, EPOLLPRI, on_pressure, m);
 	if (r < 0) {
 		close(fd);
-		m->abilities.psi_fallback_error = r;
+		m->probed.psi_fallback_error = r;
 		return;
 	}
 	sd_event_source_set_io_fd_own(m->psi_source, true);

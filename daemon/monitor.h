@@ -18,7 +18,7 @@ int monitor_new(struct manager *m);
 void monitor_free(struct manager *m);
 
 /* Arms the PSI trigger, with the fallback for daemons without CAP_SYS_RESOURCE; what it found is
- * in m->abilities. */
+ * in m->probed. */
 void monitor_arm_pressure(struct manager *m);
 
 /* Runs until SIGTERM or SIGINT: 0 or -errno. */

@@ -126,7 +126,7 @@ static void fill_occasion(const struct manager *m, const struct policy *policy,
 	e->swap_total_bytes = m->reading.swap_total;
 	e->available_before_bytes = m->reading.available;
 	e->swap_free_before_bytes = m->reading.swap_free;
-	if (m->abilities.psi) {
+	if (m->probed.psi) {
 		e->pressure_some_permyriad = psi_history_some(&m->psi, window);
 		e->pressure_full_permyriad = psi_history_full(&m->psi, window);
 	}

@@ -28,7 +28,7 @@ static void report_policies(const struct policy_set *set, const struct memory_re
 	}
 }
 
-static void report_pressure(const struct abilities *a)
+static void report_pressure(const struct probe_results *a)
 {
 	if (!a->psi)
 		log_info(
@@ -106,7 +106,7 @@ static void report_limits(struct manager *m)
 		  "may not look at files that processes map (CAP_CHECKPOINT_RESTORE): one on a "
 		  "tmpfs that seems to be deleted, but has another name, counts as deleted" },
 	};
-	const struct abilities *a = &m->abilities;
+	const struct probe_results *a = &m->probed;
 
 	if (a->in_user_namespace)
 		say_limit(m,
@@ -132,18 +132,18 @@ static void report_limits(struct manager *m)
 	if (m->policies.dry_run)
 		return;
 	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
-		if (a->rehearsal_result[step] < 0)
-			say_limit(m, "rehearsal could not %s: %s", kill_step_to_string(step),
-				  strerror(-a->rehearsal_result[step]));
+		if (a->self_test_result[step] < 0)
+			say_limit(m, "self-test could not %s: %s", kill_step_to_string(step),
+				  strerror(-a->self_test_result[step]));
 	for (int v1 = 0; v1 < 2; v1++)
 		if (a->thaw_error[v1] < 0)
 			say_limit(m, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
 				  strerror(-a->thaw_error[v1]));
-	if (a->rehearsal_stuck)
+	if (a->self_test_stuck)
 		say_limit(m,
 			  "the child of the self-test does not exit: it may be impossible to kill "
 			  "frozen processes here");
-	if (a->rehearsal_result[KILL_STEP_REAP] == 0 && !a->rehearsal_reaped)
+	if (a->self_test_result[KILL_STEP_REAP] == 0 && !a->self_test_reaped)
 		say_limit(m, "process_mrelease does not work here: victims free their own memory");
 }
 
@@ -171,7 +171,7 @@ void report_start(struct manager *m)
 	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
 		 r->counters.zram_disksize ? ", on zram" : "",
 		 r->counters.arc_size ? "; ZFS ARC that can shrink counts as available" : "");
-	report_pressure(&m->abilities);
+	report_pressure(&m->probed);
 	log_info("cgroups: %s%s%s", cgroup_layout_to_string(m->cgroups.layout),
 		 m->cgroups.v2_fd >= 0 ? ", v2 at " : "",
 		 m->cgroups.v2_fd >= 0 ? m->cgroups.v2_mount : "");
@@ -182,5 +182,5 @@ void report_start(struct manager *m)
 	report_limits(m);
 	report_doubts(m);
 	log_info("%s", m->policies.dry_run ? "Ready; dry run: no process will be killed."
-					   : "Ready; rehearsed on a process of its own.");
+					   : "Ready; self-test passed.");
 }

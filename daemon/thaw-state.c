@@ -139,8 +139,8 @@ int thaw_state_open(struct manager *m)
 
 	if (m->ledger)
 		return 0;
-	m->abilities.ledger_error = open_file(m, runtime_directory(buf, sizeof(buf)));
-	return m->abilities.ledger_error;
+	m->probed.ledger_error = open_file(m, runtime_directory(buf, sizeof(buf)));
+	return m->probed.ledger_error;
 }
 
 void thaw_state_close(struct manager *m)

@@ -20,7 +20,7 @@ struct manager;
 
 /*
  * Opens the file and makes it good; what it says is left for thaw_state_recover().  0, or -errno
- * (-EBUSY: another reckond has it; -ENOTSUP: not on a tmpfs), also in m->abilities: it goes on
+ * (-EBUSY: another reckond has it; -ENOTSUP: not on a tmpfs), also in m->probed: it goes on
  * without.  Nothing if it is open.
  */
 int thaw_state_open(struct manager *m);

@@ -69,7 +69,7 @@ static struct policy_reading policy_reading(const struct manager *m)
 {
 	return (struct policy_reading){
 		.memory = &m->reading,
-		.psi = m->abilities.psi ? &m->psi : NULL,
+		.psi = m->probed.psi ? &m->psi : NULL,
 		.reclaim = &m->reclaim,
 		.stalls_are_explained = m->stalls.explained,
 		.unswappable = m->unswappable,
@@ -167,7 +167,7 @@ static int sample(struct manager *m, const struct tick *t)
 		reclaim_history_add(&m->reclaim, t->now, &m->reading.counters.events,
 				    m->reading.available);
 	forecast_add(&m->forecast, t->now, &m->reading);
-	if (m->abilities.psi && psi_read_fd(m->psi_fd, &psi) == 0) {
+	if (m->probed.psi && psi_read_fd(m->psi_fd, &psi) == 0) {
 		psi_history_add(&m->psi, t->now, &psi);
 		if (psi_history_some(&m->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
 			m->watch_until = t->now + WATCH_LINGER_USEC;

@@ -78,14 +78,14 @@ declare -A line=(
 	[kill]='may not kill processes of other users \(CAP_KILL\)'
 	[nice]='may not raise priorities \(CAP_SYS_NICE\)'
 	[fifo]='reapers run at normal priority'
-	[boost]='rehearsal could not boost'
+	[boost]='self-test could not boost'
 	[ptrace]='may not read smaps_rollup of others \(CAP_SYS_PTRACE\)'
 	[dac]='may not thaw or kill groups of other users \(CAP_DAC_OVERRIDE\)'
 	[userns]='in a user namespace'
 	[v2]='may not thaw frozen groups \(v2\)'
 	[v1]='may not thaw frozen groups \(v1\)'
-	[thaw]='rehearsal could not thaw'
-	[signal]='rehearsal could not signal'
+	[thaw]='self-test could not thaw'
+	[signal]='self-test could not signal'
 	[ledger]='groups that are thawed stay so if reckond is killed'
 )
 # NAME EXPECTED [COMMAND...]: starts it, compares what it says with the words in EXPECTED, and has it

@@ -19,7 +19,7 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/recorder.h"
-#include "daemon/rehearsal.h"
+#include "daemon/self-test.h"
 #include "lib/kill/unit-mark.h"
 
 /* clang-format off */
@@ -45,7 +45,7 @@ enum what {
 	CENSUS,
 	SWEEP,
 	RESERVE,
-	REHEARSAL,
+	SELF_TEST,
 	MARKER,
 };
 
@@ -71,7 +71,7 @@ FAILS(MEMORY_SOURCE, memory_source_new, (int proc_fd, int sys_fd, struct memory_
 FAILS(MEMORY, memory_sample, (struct memory_source * source, struct memory_reading *ret),
       (source, ret))
 FAILS(CGROUPS, cgroup_fs_open, (int proc_fd, struct cgroup_fs *ret), (proc_fd, ret))
-FAILS(BEGIN, rehearsal_begin, (struct manager * m), (m))
+FAILS(BEGIN, self_test_begin, (struct manager * m), (m))
 FAILS(ACCOUNT, recorder_new, (int proc_fd, struct recorder **ret), (proc_fd, ret))
 FAILS(PRECISE, precise_new, (int proc_fd, struct precise **ret), (proc_fd, ret))
 FAILS(REAPERS, kill_reapers_new,
@@ -87,7 +87,7 @@ FAILS(SWEEP, census_sweep, (struct census * census, usec_t now, uint64_t allocat
       (census, now, allocated, with_swap))
 FAILS(RESERVE, victim_reserve, (struct victim_result * result, const struct census *census),
       (result, census))
-FAILS(REHEARSAL, rehearsal_run, (struct manager * m), (m))
+FAILS(SELF_TEST, self_test_run, (struct manager * m), (m))
 FAILS(MARKER, unit_marker_new, (int v2_fd, struct unit_marker **ret), (v2_fd, ret))
 
 /* The worst is assumed then. */
@@ -163,7 +163,7 @@ static void test_what_it_starts_without(void **state)
 		{ CGROUPS, -ENOMEM, -ENOMEM },
 		{ ACCURACY, -EPERM, 0 },
 		{ BEGIN, -EAGAIN, 0 },
-		{ REHEARSAL, -EPERM, 0 },
+		{ SELF_TEST, -EPERM, 0 },
 		{ MARKER, -ENOENT, 0 },
 		{ ACCOUNT, -ENOMEM, -ENOMEM },
 		{ PRECISE, -EAGAIN, -EAGAIN },
@@ -229,18 +229,18 @@ static bool exists(int fd, const char *name)
 	return fstatat(fd, name, &st, 0) == 0;
 }
 
-/* "reckond-rehearsal-PID" of a daemon that is not there any more, and nothing else. */
+/* "reckond-self-test-PID" of a daemon that is not there any more, and nothing else. */
 static void test_which_leftovers_are_removed(void **state)
 {
 	static const struct {
 		const char *name;
 		bool is_removed;
 	} cases[] = {
-		{ "reckond-rehearsal-2147483647", true }, /* no such process */
-		{ "reckond-rehearsal-1", true },	  /* another program has that pid */
-		{ "reckond-rehearsal-2147483648", false }, { "reckond-rehearsal-0", false },
-		{ "reckond-rehearsal-", false },	   { "reckond-rehearsal-7x", false },
-		{ "reckond-rehearsal-x", false },	   { "reckond.service", false },
+		{ "reckond-self-test-2147483647", true }, /* no such process */
+		{ "reckond-self-test-1", true },	  /* another program has that pid */
+		{ "reckond-self-test-2147483648", false }, { "reckond-self-test-0", false },
+		{ "reckond-self-test-", false },	   { "reckond-self-test-7x", false },
+		{ "reckond-self-test-x", false },	   { "reckond.service", false },
 	};
 	struct manager m = {
 		.cgroups = { .v2_fd = -EBADF, .v1_freezer_fd = -EBADF },
@@ -250,37 +250,37 @@ static void test_which_leftovers_are_removed(void **state)
 
 	assert_true(fd >= 0);
 	m.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	rehearsal_clean_up(&m); /* no cgroups: nothing to do */
+	self_test_clean_up(&m); /* no cgroups: nothing to do */
 	m.cgroups.v2_fd = fd;
 	strcpy(test.own_cgroup, "/");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_int_equal(mkdirat(fd, cases[i].name, 0755), 0);
-	rehearsal_clean_up(&m);
+	self_test_clean_up(&m);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_int_equal(exists(fd, cases[i].name), !cases[i].is_removed);
 
 	/* One that is not empty is left; of many, so many at a time. */
-	assert_int_equal(mkdirat(fd, "reckond-rehearsal-2147483647", 0755), 0);
-	assert_int_equal(mkdirat(fd, "reckond-rehearsal-2147483647/x", 0755), 0);
-	rehearsal_clean_up(&m);
-	assert_true(exists(fd, "reckond-rehearsal-2147483647"));
+	assert_int_equal(mkdirat(fd, "reckond-self-test-2147483647", 0755), 0);
+	assert_int_equal(mkdirat(fd, "reckond-self-test-2147483647/x", 0755), 0);
+	self_test_clean_up(&m);
+	assert_true(exists(fd, "reckond-self-test-2147483647"));
 	for (unsigned i = 0; i < 20; i++) {
 		char name[64];
 
-		snprintf(name, sizeof(name), "reckond-rehearsal-%u", 2147483600 + i);
+		snprintf(name, sizeof(name), "reckond-self-test-%u", 2147483600 + i);
 		assert_int_equal(mkdirat(fd, name, 0755), 0);
 	}
-	rehearsal_clean_up(&m);
+	self_test_clean_up(&m);
 	for (unsigned i = 0; i < 20; i++) {
 		char name[64];
 
-		snprintf(name, sizeof(name), "reckond-rehearsal-%u", 2147483600 + i);
+		snprintf(name, sizeof(name), "reckond-self-test-%u", 2147483600 + i);
 		n += exists(fd, name);
 	}
 	assert_in_range(n, 4, 5);
 	/* Outside of what this namespace shows: the root is looked at. */
 	strcpy(test.own_cgroup, "/../elsewhere");
-	rehearsal_clean_up(&m);
+	self_test_clean_up(&m);
 	close(m.proc_fd);
 	close(fd);
 }

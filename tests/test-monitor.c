@@ -187,7 +187,7 @@ static void test_pressure_wakes_the_loop_and_has_it_watch(void **state)
 
 	test.trigger_result[0] = test.master;
 	monitor_arm_pressure(m);
-	assert_int_equal(m->abilities.psi_trigger_error, 0);
+	assert_int_equal(m->probed.psi_trigger_error, 0);
 	assert_true(turn()); /* the timer is due at once at first */
 	assert_int_equal(test.n_ticks, 1);
 	assert_false(turn());
@@ -250,11 +250,11 @@ static void test_triggers_that_are_asked_for(void **state)
 		test.n_triggers = 0;
 		test.trigger_result[0] = cases[i].first < 0 ? cases[i].first : dup(test.master);
 		test.trigger_result[1] = cases[i].second < 0 ? cases[i].second : dup(test.master);
-		m->abilities = (struct abilities){ 0 };
+		m->probed = (struct probe_results){ 0 };
 		monitor_arm_pressure(m);
 		assert_int_equal(test.n_triggers, cases[i].n_asked);
-		assert_int_equal(m->abilities.psi_trigger_error, cases[i].trigger_error);
-		assert_int_equal(m->abilities.psi_fallback_error, cases[i].fallback_error);
+		assert_int_equal(m->probed.psi_trigger_error, cases[i].trigger_error);
+		assert_int_equal(m->probed.psi_fallback_error, cases[i].fallback_error);
 		assert_true((m->psi_source != NULL) == cases[i].is_armed);
 		/* Without privileges: two seconds, or a multiple. */
 		assert_int_equal(test.wanted[0].window_usec, USEC_PER_SEC);
@@ -278,7 +278,7 @@ static void test_a_trigger_that_cannot_be_polled(void **state)
 	test.trigger_result[0] = fd;
 	monitor_arm_pressure(m);
 	assert_null(m->psi_source);
-	assert_int_equal(m->abilities.psi_fallback_error, -EPERM);
+	assert_int_equal(m->probed.psi_fallback_error, -EPERM);
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	close(test.master);
 }

@@ -152,7 +152,7 @@ static void test_note_fills_the_record(void **state)
 {
 	const struct history_entry *e;
 
-	test.m->abilities.psi = true;
+	test.m->probed.psi = true;
 	test.m->reading.swap_total = 2 * GIB;
 	/* A second of which half was stalled, a tenth wholly. */
 	psi_history_add(&test.m->psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });

@@ -766,21 +766,21 @@ static void test_an_entry_has_its_fields(void **state)
 
 /* What was found at start: each lack has its line, and is kept for who asks later. */
 struct lack {
-	void (*apply)(struct abilities *a, struct manager *m);
+	void (*apply)(struct probe_results *a, struct manager *m);
 	const char *says, *says_not;
 	unsigned n_limits;
 };
 
-#define LACK(name) static void name(struct abilities *a, struct manager *m)
+#define LACK(name) static void name(struct probe_results *a, struct manager *m)
 
 LACK(nothing_lacks)
 {
 	a->psi = true;
-	a->rehearsal_reaped = true;
+	a->self_test_reaped = true;
 }
 LACK(no_psi)
 {
-	a->rehearsal_reaped = true;
+	a->self_test_reaped = true;
 }
 LACK(coarse_trigger)
 {
@@ -840,7 +840,7 @@ LACK(unreadable)
 LACK(no_signal)
 {
 	nothing_lacks(a, m);
-	a->rehearsal_result[KILL_STEP_SIGNAL] = -EPERM;
+	a->self_test_result[KILL_STEP_SIGNAL] = -EPERM;
 }
 LACK(no_signal_in_a_dry_run)
 {
@@ -855,7 +855,7 @@ LACK(no_thaw)
 LACK(child_is_stuck)
 {
 	nothing_lacks(a, m);
-	a->rehearsal_stuck = true;
+	a->self_test_stuck = true;
 }
 LACK(no_reap)
 {
@@ -904,7 +904,7 @@ static void test_lacks_are_said_and_kept(void **state)
 		{ ledger_on_disk, "runtime directory: not on a tmpfs\n", NULL, 1 },
 		{ unreadable, "limit: 3 processes cannot be read and will not be chosen\n", NULL,
 		  1 },
-		{ no_signal, "limit: rehearsal could not signal: Operation not permitted\n", NULL,
+		{ no_signal, "limit: self-test could not signal: Operation not permitted\n", NULL,
 		  1 },
 		{ no_signal_in_a_dry_run, "dry run: no process will be killed.\n", "limit:", 0 },
 		{ no_thaw, "limit: may not thaw frozen groups (v1): Read-only file system\n", NULL,
@@ -921,7 +921,7 @@ static void test_lacks_are_said_and_kept(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(lacks); i++) {
 		teardown(state);
 		assert_int_equal(setup(state), 0);
-		lacks[i].apply(&test.m->abilities, test.m);
+		lacks[i].apply(&test.m->probed, test.m);
 		report_start(test.m);
 		check_said(lacks[i].says);
 		if (lacks[i].says_not)

@@ -91,14 +91,14 @@ static uint64_t resident(void)
 static void test_what_is_free_is_given_back(void **state)
 {
 	static char *pieces[N_PIECES];
-	struct manager m = { .abilities.memory_lock_error = -EPERM };
+	struct manager m = { .probed.memory_lock_error = -EPERM };
 	uint64_t before = resident(), peak;
 	static char *volatile last; /* else the compiler leaves it out */
 
 	(void)state;
 	/* (With a limit, malloc() fails later.) */
 	if (geteuid() == 0 && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
-		m.abilities.memory_lock_error = 0;
+		m.probed.memory_lock_error = 0;
 	for (size_t i = 0; i < N_PIECES; i++) {
 		pieces[i] = malloc(PIECE_BYTES);
 		assert_non_null(pieces[i]);

@@ -78,7 +78,7 @@ static int setup(void **state)
 	test.policy.pressure_full = 1000;
 	test.m->state = MANAGER_WATCH;
 	test.m->cgroups.v2_has_memory = true;
-	test.m->abilities.psi = true;
+	test.m->probed.psi = true;
 	log_set_target(LOG_TARGET_NULL);
 	return 0;
 }
@@ -224,7 +224,7 @@ static void test_walks_are_kept_up_while_there_is_pressure(void **state)
 	stalls_look(test.m, test.now);
 	assert_int_equal(test.n_clears, 1);
 	/* Without PSI there is nothing that begins it. */
-	test.m->abilities.psi = false;
+	test.m->probed.psi = false;
 	stall_machine();
 	stalls_look(test.m, test.now);
 	assert_int_equal(test.n_walks, 3);

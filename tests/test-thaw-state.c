@@ -260,7 +260,7 @@ static int open_once(void)
 	struct manager *m = blank_manager();
 	int r = thaw_state_open(m);
 
-	assert_int_equal(m->abilities.ledger_error, r);
+	assert_int_equal(m->probed.ledger_error, r);
 	assert_int_equal(m->ledger != NULL, r == 0);
 	drop_manager(m);
 	return r;
@@ -538,8 +538,8 @@ static struct manager *new_manager(const char *more)
 	fprintf(f, "[Daemon]\nMinVictim=1M\nScope=%s\n%s", test.scope, more);
 	fclose(f);
 	assert_int_equal(manager_new(&options, &ops, &m), 0);
-	assert_int_equal(m->abilities.ledger_error, 0);
-	test.n_signals = test.n_choices = n_mallocs = 0; /* the rehearsal's do not count */
+	assert_int_equal(m->probed.ledger_error, 0);
+	test.n_signals = test.n_choices = n_mallocs = 0; /* the self-test's do not count */
 	return m;
 }
 

@@ -383,7 +383,7 @@ static void test_pressure_that_cannot_be_read_is_none(void **state)
 	require_scope();
 	victim = spawn("/a", 16);
 	start(KILL);
-	if (!test.m->abilities.psi) {
+	if (!test.m->probed.psi) {
 		print_message("SKIP: there is no PSI here\n");
 		skip();
 	}

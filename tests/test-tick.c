@@ -269,7 +269,7 @@ static void start(const char *more)
 	fprintf(f, "[Daemon]\nMinVictim=1M\nScope=%s\n%s", test.scope, more);
 	fclose(f);
 	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
-	test.n_signals = test.n_journal = test.n_choices = 0; /* the rehearsal's do not count */
+	test.n_signals = test.n_journal = test.n_choices = 0; /* the self-test's do not count */
 	n_mallocs = 0;
 }
 
@@ -484,7 +484,7 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 	assert_int_equal(slow->holds_since, now + 11 * USEC_PER_SEC);
 	assert_int_equal(test.n_signals, 0);
 	assert_true(is_alive(pid));
-	if (test.manager->abilities.psi)
+	if (test.manager->probed.psi)
 		assert_int_equal(test.manager->psi.n_samples, 1);
 	assert_int_equal(test.manager->forecast.n_samples, 1);
 	/* From then on it holds. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/rehearsal.c: it comes to an end whatever fails, and leaves nothing behind.
+ * Tests of daemon/self-test.c: it comes to an end whatever fails, and leaves nothing behind.
  *
  * What needs a freezer of version 1, which a process that was sent SIGKILL does not leave, is
  * skipped where there is none.
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "daemon/manager.h"
-#include "daemon/rehearsal.h"
+#include "daemon/self-test.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 
@@ -43,7 +43,7 @@ static int signal_nothing(int pidfd, int signal)
 	return 0;
 }
 
-/* The child is moved to a frozen cgroup that the rehearsal does not know of: no signal and no thaw
+/* The child is moved to a frozen cgroup that the self-test does not know of: no signal and no thaw
  * of its own gets at it. */
 static int trap_child(int pidfd, int signal)
 {
@@ -51,12 +51,12 @@ static int trap_child(int pidfd, int signal)
 
 	(void)pidfd;
 	(void)signal;
-	snprintf(pid, sizeof(pid), "%d", test.manager.rehearsal_pid);
+	snprintf(pid, sizeof(pid), "%d", test.manager.self_test_pid);
 	for (int v1 = 0; v1 < 2; v1++) {
 		_cleanup_close_ int fd = -EBADF;
 		char path[64];
 
-		snprintf(path, sizeof(path), "reckond-rehearsal-%d", getpid());
+		snprintf(path, sizeof(path), "reckond-self-test-%d", getpid());
 		fd = v1 ? openat(test.manager.cgroups.v1_freezer_fd, path, O_PATH | O_CLOEXEC)
 			: openat(test.manager.cgroups.v2_fd, path, O_PATH | O_CLOEXEC);
 		if (fd >= 0)
@@ -76,16 +76,16 @@ static int setup(void **state)
 	*m = (struct manager){ .kill_ops = &kill_ops_system, .policies.scope = (char[]){ "/" } };
 	m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(cgroup_fs_open(m->proc_fd, &m->cgroups), 0);
-	assert_int_equal(
-		kill_reapers_new(&kill_ops_system, 1, &m->reapers, &m->abilities.fifo_error), 0);
-	snprintf(test.trap_name, sizeof(test.trap_name), "test-rehearsal-%d", getpid());
+	assert_int_equal(kill_reapers_new(&kill_ops_system, 1, &m->reapers, &m->probed.fifo_error),
+			 0);
+	snprintf(test.trap_name, sizeof(test.trap_name), "test-self-test-%d", getpid());
 	test.trap_fd = -EBADF;
 	if (m->cgroups.v1_freezer_fd >= 0 &&
 	    mkdirat(m->cgroups.v1_freezer_fd, test.trap_name, 0755) == 0)
 		test.trap_fd = openat(m->cgroups.v1_freezer_fd, test.trap_name,
 				      O_PATH | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(rehearsal_begin(m), 0);
-	test.child = m->rehearsal_pid;
+	assert_int_equal(self_test_begin(m), 0);
+	test.child = m->self_test_pid;
 	return 0;
 }
 
@@ -96,11 +96,11 @@ static int teardown(void **state)
 	(void)state;
 	if (test.trap_fd >= 0) {
 		(void)io_write_at(test.trap_fd, "freezer.state", "THAWED");
-		rehearsal_end(m);
+		self_test_end(m);
 		close(test.trap_fd);
 		(void)unlinkat(m->cgroups.v1_freezer_fd, test.trap_name, AT_REMOVEDIR);
 	}
-	rehearsal_end(m);
+	self_test_end(m);
 	kill_reapers_free(m->reapers);
 	cgroup_fs_done(&m->cgroups);
 	close(m->proc_fd);
@@ -113,7 +113,7 @@ static void assert_nothing_is_left(void)
 	char name[64];
 	struct stat st;
 
-	snprintf(name, sizeof(name), "reckond-rehearsal-%d", getpid());
+	snprintf(name, sizeof(name), "reckond-self-test-%d", getpid());
 	for (int v1 = 0; v1 < 2; v1++) {
 		int fd = v1 ? test.manager.cgroups.v1_freezer_fd : test.manager.cgroups.v2_fd;
 
@@ -127,9 +127,9 @@ static void assert_nothing_is_left(void)
 static void test_it_ends_its_child(void **state)
 {
 	(void)state;
-	assert_int_equal(rehearsal_run(&test.manager), 0);
-	assert_false(test.manager.abilities.rehearsal_stuck);
-	assert_int_equal(test.manager.rehearsal_pid, 0);
+	assert_int_equal(self_test_run(&test.manager), 0);
+	assert_false(test.manager.probed.self_test_stuck);
+	assert_int_equal(test.manager.self_test_pid, 0);
 	assert_nothing_is_left();
 }
 
@@ -141,8 +141,8 @@ static void test_it_ends_though_the_signal_is_lost(void **state)
 	ops = kill_ops_system;
 	ops.pidfd_send_signal = signal_nothing;
 	test.manager.kill_ops = &ops;
-	assert_int_equal(rehearsal_run(&test.manager), 0);
-	assert_false(test.manager.abilities.rehearsal_stuck);
+	assert_int_equal(self_test_run(&test.manager), 0);
+	assert_false(test.manager.probed.self_test_stuck);
 	assert_nothing_is_left();
 }
 
@@ -159,23 +159,23 @@ static void test_it_ends_though_its_child_cannot(void **state)
 	ops.pidfd_send_signal = trap_child;
 	ops.thaw = NULL;
 	test.manager.kill_ops = &ops;
-	assert_int_equal(rehearsal_run(&test.manager), 0);
-	assert_true(test.manager.abilities.rehearsal_stuck);
+	assert_int_equal(self_test_run(&test.manager), 0);
+	assert_true(test.manager.probed.self_test_stuck);
 	assert_int_equal(kill(test.child, 0), 0);
 	/* and it is ended later, when that is possible */
 	assert_int_equal(io_write_at(test.trap_fd, "freezer.state", "THAWED"), 0);
-	rehearsal_end(&test.manager);
+	self_test_end(&test.manager);
 	/* (This is no reckond, so what it has left is taken for a leftover.) */
-	rehearsal_clean_up(&test.manager);
+	self_test_clean_up(&test.manager);
 	assert_nothing_is_left();
 }
 
 static void test_it_is_not_begun(void **state)
 {
 	(void)state;
-	rehearsal_end(&test.manager);
+	self_test_end(&test.manager);
 	assert_nothing_is_left();
-	assert_int_equal(rehearsal_run(&test.manager), -ECHILD);
+	assert_int_equal(self_test_run(&test.manager), -ECHILD);
 }
 
 /* What a daemon that was killed has left: its cgroup, and a frozen process that has its SIGKILL. */
@@ -195,10 +195,10 @@ static void test_leftovers_are_removed(void **state)
 		print_message("skipped: no freezer of version 1 here, or not in its root\n");
 		skip();
 	}
-	assert_int_equal(mkdirat(mount_fd, "reckond-rehearsal-2147483646", 0755), 0);
-	assert_int_equal(mkdirat(mount_fd, "reckond-rehearsal-x", 0755), 0);
-	left_fd = openat(mount_fd, "reckond-rehearsal-2147483646", O_PATH | O_CLOEXEC);
-	other_fd = openat(mount_fd, "reckond-rehearsal-x", O_PATH | O_CLOEXEC);
+	assert_int_equal(mkdirat(mount_fd, "reckond-self-test-2147483646", 0755), 0);
+	assert_int_equal(mkdirat(mount_fd, "reckond-self-test-x", 0755), 0);
+	left_fd = openat(mount_fd, "reckond-self-test-2147483646", O_PATH | O_CLOEXEC);
+	other_fd = openat(mount_fd, "reckond-self-test-x", O_PATH | O_CLOEXEC);
 	pid = fork();
 	if (pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -211,11 +211,11 @@ static void test_leftovers_are_removed(void **state)
 	usleep(100000);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 
-	rehearsal_clean_up(&test.manager);
+	self_test_clean_up(&test.manager);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	assert_true(fstatat(mount_fd, "reckond-rehearsal-2147483646", &st, 0) < 0);
+	assert_true(fstatat(mount_fd, "reckond-self-test-2147483646", &st, 0) < 0);
 	/* that one is not of ours */
-	assert_int_equal(unlinkat(mount_fd, "reckond-rehearsal-x", AT_REMOVEDIR), 0);
+	assert_int_equal(unlinkat(mount_fd, "reckond-self-test-x", AT_REMOVEDIR), 0);
 }
 
 int main(void)

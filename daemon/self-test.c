@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* rehearsal: see the header. */
-#include "daemon/rehearsal.h"
+/* self-test: see the header. */
+#include "daemon/self-test.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -34,7 +34,7 @@
 /* More than it can come to need (self.h). */
 #define MEMLOCK_LIMIT_MIN (256 * MIB)
 
-#define GROUP_PREFIX "reckond-rehearsal-"
+#define GROUP_PREFIX "reckond-self-test-"
 /* Of earlier daemons, removed at one start; and how long their processes may take to exit. */
 #define LEFTOVERS_MAX  16
 #define LEFTOVERS_USEC (2 * USEC_PER_SEC)
@@ -93,9 +93,9 @@ static int lock_memory(bool in_user_namespace)
 	return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0 ? -errno : 0;
 }
 
-void rehearsal_protect_self(struct manager *m)
+void self_test_protect_self(struct manager *m)
 {
-	struct abilities *a = &m->abilities;
+	struct probe_results *a = &m->probed;
 	char text[16];
 
 	a->missing_capabilities = missing_capabilities();
@@ -126,7 +126,7 @@ static void child(pid_t parent)
 		pause();
 }
 
-int rehearsal_begin(struct manager *m)
+int self_test_begin(struct manager *m)
 {
 	pid_t parent = getpid(), pid;
 
@@ -135,7 +135,7 @@ int rehearsal_begin(struct manager *m)
 		return -errno;
 	if (pid == 0)
 		child(parent);
-	m->rehearsal_pid = pid;
+	m->self_test_pid = pid;
 	return 0;
 }
 
@@ -208,7 +208,7 @@ static void stage_init(struct manager *m, bool v1, struct stage *stage)
 	length = strlen(stage->path);
 	if (length + strlen(stage->name) + 2 > sizeof(stage->path) ||
 	    mkdirat(own_fd, stage->name, 0755) < 0) {
-		m->abilities.thaw_error[v1] = may_thaw(m, v1, own_fd);
+		m->probed.thaw_error[v1] = may_thaw(m, v1, own_fd);
 		strcpy(stage->path, "/");
 		return;
 	}
@@ -251,12 +251,12 @@ static void freeze_child(struct manager *m, const struct stage *stage, usec_t de
 
 	if (stage->fd < 0)
 		return;
-	(void)snprintf(text, sizeof(text), "%d", m->rehearsal_pid);
+	(void)snprintf(text, sizeof(text), "%d", m->self_test_pid);
 	r = io_write_at(stage->fd, "cgroup.procs", text);
 	if (r == 0)
 		r = stage->v1 ? io_write_at(stage->fd, "freezer.state", "FROZEN")
 			      : io_write_at(stage->fd, "cgroup.freeze", "1");
-	m->abilities.thaw_error[stage->v1] = r;
+	m->probed.thaw_error[stage->v1] = r;
 	while (r == 0 && !is_frozen(stage) && clock_now() < until)
 		usleep(1000);
 }
@@ -279,7 +279,7 @@ static bool wait_for_reaper(const struct manager *m, unsigned n_before, usec_t d
 static int end_child(struct manager *m, const char *v2_path, const char *v1_path, usec_t deadline)
 {
 	struct kill_target target = {
-		.pid = m->rehearsal_pid,
+		.pid = m->self_test_pid,
 		.v2_path = v2_path,
 		.v1_path = v1_path,
 	};
@@ -299,11 +299,11 @@ static int end_child(struct manager *m, const char *v2_path, const char *v1_path
 	if (r == 0)
 		r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, SIGKILL, m->reapers,
 				&victim);
-	memcpy(m->abilities.rehearsal_result, victim.step_result, sizeof(victim.step_result));
+	memcpy(m->probed.self_test_result, victim.step_result, sizeof(victim.step_result));
 	if (r == 0) {
 		pollfd = (struct pollfd){ .fd = victim.pidfd, .events = POLLIN };
 		(void)poll(&pollfd, 1, (int)(STEP_USEC / USEC_PER_MSEC));
-		m->abilities.rehearsal_reaped = wait_for_reaper(m, stats.n_done, deadline);
+		m->probed.self_test_reaped = wait_for_reaper(m, stats.n_done, deadline);
 	}
 	kill_victim_done(&victim);
 	return r;
@@ -312,11 +312,11 @@ static int end_child(struct manager *m, const char *v2_path, const char *v1_path
 /* Has it exited, and been waited for? */
 static bool is_collected(struct manager *m)
 {
-	pid_t pid = waitpid(m->rehearsal_pid, NULL, WNOHANG);
+	pid_t pid = waitpid(m->self_test_pid, NULL, WNOHANG);
 
 	if (pid == 0 || (pid < 0 && errno == EINTR))
 		return false;
-	m->rehearsal_pid = 0;
+	m->self_test_pid = 0;
 	return true;
 }
 
@@ -326,7 +326,7 @@ static bool collect_child(struct manager *m, const struct stage *v2, const struc
 {
 	usec_t until = step_until(deadline);
 
-	(void)kill(m->rehearsal_pid, SIGKILL); /* our own child, not yet waited for: surely it */
+	(void)kill(m->self_test_pid, SIGKILL); /* our own child, not yet waited for: surely it */
 	while (!is_collected(m)) {
 		if (v1->fd >= 0)
 			(void)thaw(v1->fd, true);
@@ -339,13 +339,13 @@ static bool collect_child(struct manager *m, const struct stage *v2, const struc
 	return true;
 }
 
-int rehearsal_run(struct manager *m)
+int self_test_run(struct manager *m)
 {
 	usec_t deadline = clock_now() + ALL_USEC;
 	struct stage v2, v1;
 	int r;
 
-	if (m->rehearsal_pid == 0)
+	if (m->self_test_pid == 0)
 		return -ECHILD;
 	stage_init(m, false, &v2);
 	stage_init(m, true, &v1);
@@ -353,19 +353,19 @@ int rehearsal_run(struct manager *m)
 	freeze_child(m, &v2, deadline);
 	freeze_child(m, &v1, deadline);
 	r = end_child(m, v2.path, v1.path, deadline);
-	m->abilities.rehearsal_stuck = !collect_child(m, &v2, &v1, deadline);
+	m->probed.self_test_stuck = !collect_child(m, &v2, &v1, deadline);
 	stage_done(&v2);
 	stage_done(&v1);
 	return r < 0 ? r : 0;
 }
 
-void rehearsal_end(struct manager *m)
+void self_test_end(struct manager *m)
 {
 	usec_t until = clock_now() + STEP_USEC;
 
-	if (m->rehearsal_pid == 0)
+	if (m->self_test_pid == 0)
 		return;
-	(void)kill(m->rehearsal_pid, SIGKILL);
+	(void)kill(m->self_test_pid, SIGKILL);
 	while (!is_collected(m) && clock_now() < until)
 		usleep(1000);
 }
@@ -399,7 +399,7 @@ static void remove_leftover(int own_fd, const char *name, bool v1, usec_t until)
 		usleep(1000);
 }
 
-void rehearsal_clean_up(const struct manager *m)
+void self_test_clean_up(const struct manager *m)
 {
 	usec_t until = clock_now() + LEFTOVERS_USEC;
 	char path[CGROUP_PATH_MAX];

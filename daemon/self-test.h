@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * rehearsal: finds out at start, not in the emergency, what this daemon is not permitted to do:
+ * self-test: finds out at start, not in the emergency, what this daemon is not permitted to do:
  * it ends a child of its own by the same functions that end a victim.
  */
 #pragma once
@@ -8,24 +8,24 @@
 struct manager;
 
 /* Locks memory, asks for priority, lowers its own oom_score_adj; what it lacks for that and for its
- * work.  Results in m->abilities. */
-void rehearsal_protect_self(struct manager *m);
+ * work.  Results in m->probed. */
+void self_test_protect_self(struct manager *m);
 
 /* Makes the child, which waits: before there are threads, as nothing is forked after that.  0 or
  * -errno. */
-int rehearsal_begin(struct manager *m);
+int self_test_begin(struct manager *m);
 
 /*
- * The whole path, open to reap, on the child; results in m->abilities.  The child is frozen first,
+ * The whole path, open to reap, on the child; results in m->probed.  The child is frozen first,
  * in a cgroup that is made for it below our own, in each hierarchy where that is possible; where it
  * is not, a file that would be written to thaw a process is looked at.  Takes some seconds at most:
- * a child that does not exit by then is left (abilities.rehearsal_stuck).  0, or -errno where there
+ * a child that does not exit by then is left (abilities.self_test_stuck).  0, or -errno where there
  * is no child.
  */
-int rehearsal_run(struct manager *m);
+int self_test_run(struct manager *m);
 
 /* Ends a child that is still there. */
-void rehearsal_end(struct manager *m);
+void self_test_end(struct manager *m);
 
 /* Removes the cgroups of daemons that were killed during theirs, with the process in each. */
-void rehearsal_clean_up(const struct manager *m);
+void self_test_clean_up(const struct manager *m);
