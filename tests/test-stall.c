@@ -180,7 +180,7 @@ struct tree {
 
 static usec_t now;
 
-static usec_t clock_now(void)
+static usec_t walk_now(void)
 {
 	return now;
 }
@@ -272,7 +272,7 @@ static int tear_down(void **state)
 
 static void walk(struct tree *t)
 {
-	assert_int_equal(stall_walk(&t->stall, clock_now, USEC_INFINITY), 1);
+	assert_int_equal(stall_walk(&t->stall, walk_now, USEC_INFINITY), 1);
 	assert_false(stall_is_walking(&t->stall));
 }
 
@@ -518,7 +518,7 @@ static void test_walk_needs_a_root_with_pressure(void **state)
 	struct tree *t = *state;
 
 	assert_int_equal(unlinkat(t->fd, "memory.pressure", 0), 0);
-	assert_int_equal(stall_walk(&t->stall, clock_now, USEC_INFINITY), -ENOENT);
+	assert_int_equal(stall_walk(&t->stall, walk_now, USEC_INFINITY), -ENOENT);
 	assert_false(stall_is_walking(&t->stall));
 	assert_true(t->stall.verdict.at == 0);
 }

@@ -37,8 +37,8 @@ usec_t __wrap_clock_now(void)
 	return test.now;
 }
 
-int __wrap_stall_walk(struct stall *stall, usec_t (*clock_now)(void), usec_t until_usec);
-int __wrap_stall_walk(struct stall *stall, usec_t (*clock_now)(void), usec_t until_usec)
+int __wrap_stall_walk(struct stall *stall, usec_t (*get_time)(void), usec_t until_usec);
+int __wrap_stall_walk(struct stall *stall, usec_t (*get_time)(void), usec_t until_usec)
 {
 	test.n_walks++;
 	assert_true(until_usec > test.now);

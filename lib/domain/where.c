@@ -154,7 +154,7 @@ const char *where_row_text(const struct where_row *row, char buf[static WHERE_RO
 	return buf;
 }
 
-const char *where_line(const struct where_account *recorder, char *buf, size_t size)
+const char *where_line(const struct where_account *account, char *buf, size_t size)
 {
 	size_t used = 0;
 

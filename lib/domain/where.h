@@ -136,4 +136,4 @@ const char *where_row_text(const struct where_row *row, char buf[static WHERE_RO
 
 /* "850 MiB in tmpfs /tmp, 60 MiB in ...", the largest rows, in one line.  Returns buf. */
 #define WHERE_LINE_ROWS 5
-const char *where_line(const struct where_account *recorder, char *buf, size_t size);
+const char *where_line(const struct where_account *account, char *buf, size_t size);
