@@ -84,7 +84,7 @@ static void print_state(const struct screen *screen, const json_t *answer)
 		{ "calm", "enough memory is available", SCREEN_GREEN },
 		{ "watch", "memory is sampled often", SCREEN_YELLOW },
 		{ "stuck", "memory is low but no process is worth killing", SCREEN_RED },
-		{ "settle", "waiting for memory to be freed", SCREEN_RED },
+		{ "killing", "waiting for memory to be freed", SCREEN_RED },
 	};
 	const char *name = words_text(answer, "state");
 	enum screen_style style = SCREEN_PLAIN;

@@ -37,7 +37,7 @@ const char *manager_state_to_string(enum manager_state state)
 		[MANAGER_CALM] = "calm",
 		[MANAGER_WATCH] = "watch",
 		[MANAGER_STUCK] = "stuck",
-		[MANAGER_SETTLE] = "settle",
+		[MANAGER_KILLING] = "killing",
 	};
 
 	return strings[state];

@@ -36,10 +36,10 @@ struct history_store;
 struct unit_marker;
 
 enum manager_state {
-	MANAGER_CALM,	/* plenty of memory: nobody is looked at */
-	MANAGER_WATCH,	/* the census is kept fresh */
-	MANAGER_STUCK,	/* a policy that kills holds, and no process is worth killing */
-	MANAGER_SETTLE, /* a victim was signalled: nobody else until that is over */
+	MANAGER_CALM,	 /* plenty of memory: nobody is looked at */
+	MANAGER_WATCH,	 /* the census is kept fresh */
+	MANAGER_STUCK,	 /* a policy that kills holds, and no process is worth killing */
+	MANAGER_KILLING, /* a victim was signalled: nobody else until that is over */
 };
 const char *manager_state_to_string(enum manager_state state);
 

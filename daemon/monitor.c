@@ -42,7 +42,8 @@ static int look_at(struct manager *m, usec_t when)
  * that was asked by SIGTERM may be protected by it. */
 static bool may_reload(const struct manager *m)
 {
-	return m->reload_is_wanted && (m->state != MANAGER_SETTLE || m->decision.signal == SIGTERM);
+	return m->reload_is_wanted &&
+	       (m->state != MANAGER_KILLING || m->decision.signal == SIGTERM);
 }
 
 static void reload_if_wanted(struct manager *m)

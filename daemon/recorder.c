@@ -296,7 +296,7 @@ void recorder_look(struct manager *m, usec_t now)
 		a->returned = bytes;
 		a->returned_at = now;
 	}
-	if (m->state == MANAGER_SETTLE && m->decision.hastened)
+	if (m->state == MANAGER_KILLING && m->decision.hastened)
 		note_steps(a, &m->victim, &a->entry);
 	while (a->next_mark < ARRAY_SIZE(marks)) {
 		usec_t after = marks[a->next_mark].after, since = sub_u64(now, a->signalled_at);

@@ -52,7 +52,7 @@ void stalls_look(struct manager *m, usec_t now)
 {
 	struct stalls *s = &m->stalls;
 
-	if (!can_walk(m) || m->state == MANAGER_SETTLE)
+	if (!can_walk(m) || m->state == MANAGER_KILLING)
 		return;
 	if (m->probed.psi && psi_history_some(&m->psi, PSI_STEP_USEC) >= PRESSURE)
 		s->until = now + LINGER_USEC;

@@ -96,7 +96,7 @@ static int keep_census(struct manager *m, usec_t now)
 	bool near = acting_policy_holds(m);
 	int r;
 
-	if (m->state == MANAGER_SETTLE)
+	if (m->state == MANAGER_KILLING)
 		return 0;
 	if (m->state == MANAGER_CALM && !near && now >= m->watch_until &&
 	    m->reading.available > policy_line_bytes(&m->policies.watch_below, m->reading.total))
@@ -216,7 +216,7 @@ static void judge(struct manager *m, struct tick *t)
 	if (t->judgement.watch || policy)
 		m->watch_until = t->now + WATCH_LINGER_USEC;
 
-	if (m->state == MANAGER_SETTLE) {
+	if (m->state == MANAGER_KILLING) {
 		thaw_state_look(m, t->now);
 		progress = in_flight_judge(m, &t->judgement, t->now);
 		if (progress == KILL_PROGRESS_ESCALATE)
@@ -359,7 +359,7 @@ static void end(struct manager *m, struct tick *t)
 		settle(m, t, KILL_PROGRESS_UNKILLABLE);
 		return;
 	}
-	m->state = MANAGER_SETTLE;
+	m->state = MANAGER_KILLING;
 	t->event = escalates ? REPORT_ESCALATED : REPORT_SIGNALLED;
 	if (escalates)
 		return;
@@ -443,7 +443,7 @@ static usec_t next_by_state(const struct manager *m, const struct tick *t)
 		return GO_ON_USEC;
 	if (is_to_look_again(t->event))
 		return SOON_USEC;
-	if (m->state == MANAGER_SETTLE) /* beside the event of its exit */
+	if (m->state == MANAGER_KILLING) /* beside the event of its exit */
 		return policy_pause(m->decision.signal == SIGKILL && !m->decision.hastened
 					    ? KILL_STARVED_USEC
 					    : SETTLE_USEC,
@@ -463,7 +463,7 @@ static usec_t next_look(const struct manager *m, const struct tick *t)
  * the machine's last. */
 static bool is_emergency(const struct manager *m, usec_t now)
 {
-	if (m->state == MANAGER_SETTLE || recorder_is_open(m->recorder))
+	if (m->state == MANAGER_KILLING || recorder_is_open(m->recorder))
 		return true;
 	return acting_policy_holds(m) && now - m->decision.decided_at < HOPELESS_USEC;
 }
@@ -484,7 +484,7 @@ usec_t tick(struct manager *m, usec_t now)
 	keep(m, &t);
 	recorder_look(m, now);
 	judge(m, &t);
-	if (t.signal != 0 && (m->state == MANAGER_SETTLE || choose_and_confirm(m, &t)))
+	if (t.signal != 0 && (m->state == MANAGER_KILLING || choose_and_confirm(m, &t)))
 		end(m, &t);
 	if (t.goes_on) /* it is about to act: no warning */
 		t.judgement.policy = NULL;

@@ -346,8 +346,8 @@ start
 wait_for is_there
 cp "$tmp/later" "$tmp/conf"
 call Reload
-wait_for "[ \"\$(get State)\" = '\"settle\"' ]"
-check "[ \"\$(get State)\" = '\"settle\"' ]" 'in settle properties are answered'
+wait_for "[ \"\$(get State)\" = '\"killing\"' ]"
+check "[ \"\$(get State)\" = '\"killing\"' ]" 'in state killing properties are answered'
 timeout -s KILL 0.1 busctl --system call "${manager[@]}" GetCandidates u 0 >"$tmp/gone" 2>&1 # who asks may go away
 call GetPolicies
 check "[ \"\$(answer '.data[0] | map(select(.[0] == \"now\"))[0][3]')\" = true ]" 'and GetPolicies'
@@ -375,14 +375,14 @@ status=$?
 check "[ $status = 1 ] && is_busy" 'reckonctl explain, too'
 timeout 90 "$build/reckonctl" reload >"$tmp/reloaded" 2>&1 &
 reloading=$!
-check "[ \"\$(get State)\" = '\"settle\"' ] && is_alive $stubborn" 'all that while the victim was on its way'
+check "[ \"\$(get State)\" = '\"killing\"' ] && is_alive $stubborn" 'all that while the victim was on its way'
 check "wait_for \"! is_alive $stubborn\" 20 && is_alive $daemon" 'the victim went'
 wait "$reloading"
 status=$?
 check "[ $status = 2 ] && grep -q 'conf:[0-9]*: .*Bogus' '$tmp/reloaded'" 'reckonctl reload has waited, and has the mistakes'
 wait_for "call GetCgroups u 0"
 check "[ '\"a(stttu)\"' = \"\$(answer .type)\" ]" 'whoever asks then is answered'
-check "! has_gdbus || wait_for \"grep -q \\\"StateChanged ('[a-z]*', 'settle')\\\" '$tmp/signals'\"" 'StateChanged is sent'
+check "! has_gdbus || wait_for \"grep -q \\\"StateChanged ('[a-z]*', 'killing')\\\" '$tmp/signals'\"" 'StateChanged is sent'
 check "! has_gdbus || wait_for \"grep -q \\\"LowMemory.*'Policy': <'now'>.*'Level': <'terminate'>.*'ForecastUSec': <uint64 \\\" '$tmp/signals'\"" 'LowMemory is sent'
 check "! has_gdbus || wait_for \"grep -q \\\"PropertiesChanged.*'Kills': <uint32 1>\\\" '$tmp/signals'\"" 'Kills is said to have changed'
 wait_for "! is_alive $large && ! is_alive $small" 20 # they follow: the policy still holds
@@ -424,7 +424,7 @@ stop
 hold 16 '$SIG{TERM} = "IGNORE";'
 cp "$tmp/later" "$tmp/conf"
 start
-check "wait_for is_there && [ \"\$(get State)\" = '\"settle\"' ] && is_alive $held" 'it joins while a victim is on its way'
+check "wait_for is_there && [ \"\$(get State)\" = '\"killing\"' ] && is_alive $held" 'it joins while a victim is on its way'
 end KILL "$held"
 # In calm, where looks are far apart, not only at the next one.
 printf '[Policy %s]\nAction=none\n' warn terminate kill stall thrash >"$tmp/conf"

@@ -283,7 +283,7 @@ run 'explain in full' 2 err '^reckonctl: explain: --full is not for it$' -- --fu
 run 'explain 0' 2 err "'0' is not a pid" -- explain 0
 
 echo '# daemons in other states'
-serve '.history = [] | .properties += {Kills: 0, State: "settle", DryRun: true, Scope: "/user.slice",
+serve '.history = [] | .properties += {Kills: 0, State: "killing", DryRun: true, Scope: "/user.slice",
     ConfigFiles: [], Conflicts: ["earlyoom.service", "systemd-oomd.service"], Limits: ["may not signal"],
     SwapTotal: 0, SwapFree: 0, HasPressure: false} | .explain["0"].policies[2].holds = true
     | .explain["0"].policies[0].action = "none" | .explain["0"].policies[3] |= (.action = "none" | .holds = true) | .explain["0"].victim = null'
@@ -396,7 +396,7 @@ finds 'has all mistakes' .error '*old one stays*' '.messages[1]' '"/etc/b.conf:7
 # shellcheck disable=SC2016
 serve '("stub\u001b (pid 812) was sent SIGTERM 3.1 s ago by policy now; ask again when it has exited." as $why
     | .errors = {Explain: ["org.reckond1.Error.Busy", $why], Reload: ["org.reckond1.Error.Busy", $why, 2]}
-    | .properties.State = "settle" | .policies[1][3] = true
+    | .properties.State = "killing" | .policies[1][3] = true
     | .history |= [.[0] | .comm = "stub\u001b" | .pid = 812 | .policy = "now" | .signal = "SIGTERM" | .outcome = "wait"
         | .time_usec = -3100000 | del(.ended_usec)] + .)'
 busy='reckond is busy: stub\? \(pid 812\) was sent SIGTERM 3\.1 s ago by policy now; ask again when it has exited\.'

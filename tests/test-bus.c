@@ -529,7 +529,7 @@ static void test_while_a_victim_exits(void **state)
 	struct decision *d = &m->decision;
 
 	join();
-	m->state = MANAGER_SETTLE;
+	m->state = MANAGER_KILLING;
 	*d = (struct decision){ .pid = 812, .comm = "leak", .policy = "now", .signal = SIGKILL };
 	d->signalled_at = clock_now() - 2 * USEC_PER_SEC;
 	call(&candidates);

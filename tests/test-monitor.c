@@ -290,7 +290,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 
 	while (turn())
 		;
-	test.state_after = m->state = MANAGER_SETTLE;
+	test.state_after = m->state = MANAGER_KILLING;
 	m->decision.signal = SIGKILL;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
@@ -329,7 +329,7 @@ static void test_a_reload_comes_before_sigkill(void **state)
 
 	while (turn())
 		;
-	test.state_after = m->state = MANAGER_SETTLE;
+	test.state_after = m->state = MANAGER_KILLING;
 	m->decision.signal = SIGTERM;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());

@@ -208,7 +208,7 @@ static void test_walks_are_kept_up_while_there_is_pressure(void **state)
 	stalls_look(test.m, test.now);
 	assert_int_equal(test.n_walks, 3);
 
-	test.m->state = MANAGER_SETTLE;
+	test.m->state = MANAGER_KILLING;
 	test.now += stall_period(&s->walk);
 	stalls_look(test.m, test.now);
 	assert_int_equal(test.n_walks, 3);

@@ -275,7 +275,7 @@ static void step(void)
 	test.m->stuck.chosen_at = 0;
 	for (int i = 0; i < 200; i++) {
 		(void)tick(test.m, clock_now());
-		if (test.m->state == MANAGER_SETTLE || test.m->decision.decided_at != decided_at)
+		if (test.m->state == MANAGER_KILLING || test.m->decision.decided_at != decided_at)
 			break;
 	}
 }
@@ -283,11 +283,11 @@ static void step(void)
 /* Until the current victim is done with: at most for a minute. */
 static void settle(void)
 {
-	for (int i = 0; i < 6000 && test.m->state == MANAGER_SETTLE; i++) {
+	for (int i = 0; i < 6000 && test.m->state == MANAGER_KILLING; i++) {
 		usleep(10000);
 		(void)tick(test.m, clock_now());
 	}
-	assert_int_not_equal(test.m->state, MANAGER_SETTLE);
+	assert_int_not_equal(test.m->state, MANAGER_KILLING);
 }
 
 static const struct history_entry *newest(void)

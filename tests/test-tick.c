@@ -292,7 +292,7 @@ static void one_tick(void)
 
 		(void)tick(test.manager, clock_now());
 		fail_malloc = false;
-		if (m->state == MANAGER_SETTLE || m->decision.decided_at != decided_at ||
+		if (m->state == MANAGER_KILLING || m->decision.decided_at != decided_at ||
 		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
 		     (m->watch.listed_at != 0 || m->watch.since == 0)))
 			break;
@@ -323,11 +323,11 @@ static void some_ticks(void)
 /* Ticks until the current victim is done with: at most for a minute, on a machine that is busy. */
 static void settle(void)
 {
-	for (int i = 0; i < 6000 && test.manager->state == MANAGER_SETTLE; i++) {
+	for (int i = 0; i < 6000 && test.manager->state == MANAGER_KILLING; i++) {
 		usleep(10000);
 		one_tick();
 	}
-	assert_int_not_equal(test.manager->state, MANAGER_SETTLE);
+	assert_int_not_equal(test.manager->state, MANAGER_KILLING);
 }
 
 #define KILL_NOW "[Policy now]\nMemoryAvailable=100%\nAction=kill\n"
@@ -424,7 +424,7 @@ static void test_tick_ends_the_largest_of_the_scope_and_nobody_else(void **state
 	middle = spawn("", 32, false);
 	start(KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_SETTLE);
+	assert_int_equal(test.manager->state, MANAGER_KILLING);
 	assert_int_equal(test.manager->decision.pid, large);
 	settle();
 	assert_true(is_over(test.manager->decision.outcome));
@@ -959,7 +959,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	for (int i = 0; i < 100 && test.manager->stuck.since != 0; i++)
 		one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
-	assert_int_equal(test.manager->state, MANAGER_SETTLE);
+	assert_int_equal(test.manager->state, MANAGER_KILLING);
 	assert_int_equal(test.manager->stuck.since, 0);
 	settle();
 }
@@ -1198,7 +1198,7 @@ static void test_tick_waits_for_memory_that_comes_late(void **state)
 	one_tick();
 	assert_int_equal(how_it_ended(victim), SIGKILL);
 	one_tick(); /* gone, but somebody may hold its memory */
-	assert_int_equal(test.manager->state, MANAGER_SETTLE);
+	assert_int_equal(test.manager->state, MANAGER_KILLING);
 	test.freed = 96 * MIB;
 	one_tick();
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
@@ -1790,7 +1790,7 @@ static void test_tick_does_not_escalate_against_the_configuration(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(configurations); i++) {
 		start(TERM_NOW);
 		one_tick();
-		assert_int_equal(test.manager->state, MANAGER_SETTLE);
+		assert_int_equal(test.manager->state, MANAGER_KILLING);
 		reload(configurations[i]);
 		let_the_grace_pass();
 		one_tick();
@@ -1828,7 +1828,7 @@ static void test_tick_asks_all_of_a_cgroup_and_ends_who_stays(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		assert_int_equal(how_it_ended(others[i]), SIGTERM);
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_SETTLE); /* one is left */
+	assert_int_equal(test.manager->state, MANAGER_KILLING); /* one is left */
 	assert_true(is_alive(deaf));
 	let_the_grace_pass();
 	settle();
