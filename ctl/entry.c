@@ -70,7 +70,7 @@ static void describe_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_
 	for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++) {
 		if (strcmp(words_text(entry, "outcome"), outcomes[i].outcome) != 0)
 			continue;
-		format_duration(words_number(entry, "ended_usec"), duration);
+		format_duration(words_number(entry, "exited_usec"), duration);
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "%s%s%s", outcomes[i].text,
 			 outcomes[i].takes_time ? duration : "",
 			 words_bool(entry, "useless") ? ", ineffective" : "");
@@ -88,7 +88,7 @@ const char *entry_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZ
 	snprintf(buf, ENTRY_OUTCOME_SIZE, "not known");
 	if (is_of_kind(entry, "dry-run"))
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "dry run");
-	else if (is_of_kind(entry, "stood-down"))
+	else if (is_of_kind(entry, "cancelled"))
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "not killed (memory recovered)");
 	else if (is_of_kind(entry, "explained"))
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "explained");
@@ -114,7 +114,7 @@ void entry_sentence(const struct screen *screen, const json_t *entry, struct scr
 			"nothing was killed for policy %s: cgroup %s stalled at its own limit",
 			policy,
 			screen_foreign(screen, words_text(entry, "cgroup"), name, sizeof(name)));
-	else if (is_of_kind(entry, "stood-down"))
+	else if (is_of_kind(entry, "cancelled"))
 		screen_text_add(text,
 				"%s was chosen by policy %s and not killed: memory had recovered",
 				name, policy);
@@ -126,9 +126,9 @@ void entry_sentence(const struct screen *screen, const json_t *entry, struct scr
 	else
 		screen_text_add(text, "%s by policy %s: %s", name, policy,
 				entry_outcome(entry, outcome));
-	if (words_has(entry, "returned_bytes") && is_of_kind(entry, "killed"))
+	if (words_has(entry, "reclaimed_bytes") && is_of_kind(entry, "killed"))
 		screen_text_add(text, "; %s of %s reclaimed",
-				format_bytes(words_number(entry, "returned_bytes"), back),
+				format_bytes(words_number(entry, "reclaimed_bytes"), back),
 				format_bytes(words_number(entry, "footprint_bytes"), size));
 }
 
@@ -212,21 +212,21 @@ static void print_policy(const struct screen *screen, const json_t *entry)
 /* The one with a higher score, which was skipped. */
 static void add_avoided(const struct screen *screen, const json_t *entry, struct screen_text *text)
 {
-	const char *why = words_text(entry, "avoided_for");
+	const char *why = words_text(entry, "skipped_for");
 	char name[WORDS_COMMAND_SIZE], cgroup[4096], size[FORMAT_BYTES_SIZE];
 
-	if (!words_has(entry, "avoided_pid"))
+	if (!words_has(entry, "skipped_pid"))
 		return;
-	format_bytes(words_number(entry, "avoided_footprint_bytes"), size);
+	format_bytes(words_number(entry, "skipped_footprint_bytes"), size);
 	if (strcmp(words_text(entry, "target"), "cgroup") == 0)
 		screen_text_add(text, "; not the larger cgroup %s (%s)",
-				screen_foreign(screen, words_text(entry, "avoided_cgroup"), cgroup,
+				screen_foreign(screen, words_text(entry, "skipped_cgroup"), cgroup,
 					       sizeof(cgroup)),
 				size);
 	else
 		screen_text_add(text, "; not the larger %s (pid %u, %s)",
-				words_command(screen, words_text(entry, "avoided_comm"), name),
-				(unsigned)words_number(entry, "avoided_pid"), size);
+				words_command(screen, words_text(entry, "skipped_comm"), name),
+				(unsigned)words_number(entry, "skipped_pid"), size);
 	if (strcmp(why, "kind") == 0)
 		screen_text_add(text, ", as killing a similar one had freed little");
 	else if (strcmp(why, "failed") == 0)
@@ -285,7 +285,8 @@ static void print_ranked(const struct screen *screen, const json_t *entry)
 
 	json_array_foreach((json_t *)ranked, i, one)
 	{
-		if (i == 0 || words_bool(one, "goes_too")) /* the victim, and what went with it */
+		if (i == 0 ||
+		    words_bool(one, "killed_with")) /* the victim, and what went with it */
 			continue;
 		screen_text_add(&text, "%s", text.n > 0 ? ", " : "");
 		add_ranked(screen, one, &text);
@@ -299,10 +300,10 @@ static void print_returned(const struct screen *screen, const json_t *entry)
 	static const struct {
 		const char *key, *text;
 	} times[] = {
-		{ "returned_100ms_bytes", "after 0.1 s" },
-		{ "returned_500ms_bytes", "after 0.5 s" },
-		{ "returned_2s_bytes", "after 2 s" },
-		{ "returned_bytes", "in the end" },
+		{ "reclaimed_100ms_bytes", "after 0.1 s" },
+		{ "reclaimed_500ms_bytes", "after 0.5 s" },
+		{ "reclaimed_2s_bytes", "after 2 s" },
+		{ "reclaimed_bytes", "in the end" },
 	};
 	struct screen_text text = { .n = 0 };
 	char size[FORMAT_BYTES_SIZE];
@@ -350,7 +351,7 @@ static void print_steps(const struct screen *screen, const json_t *entry)
 		{ "thaw_usec", "thawed" },
 		{ "escalated_usec", "SIGKILL" },
 		{ "reap_usec", "handed to the reaper" },
-		{ "ended_usec", "outcome known" },
+		{ "exited_usec", "outcome known" },
 	};
 	const struct step *sorted[ARRAY_SIZE(steps)];
 	size_t n = sort_steps(entry, steps, ARRAY_SIZE(steps), sorted);

@@ -103,7 +103,7 @@ static void print_staying(const struct screen *screen, const json_t *answer,
 
 	json_array_foreach((json_t *)staying, i, process)
 	{
-		bool is_avoided = words_has(process, "avoided_for");
+		bool is_avoided = words_has(process, "skipped_for");
 
 		if (n == STAYING_MAX && (!is_avoided || is_one_named))
 			continue;
@@ -328,7 +328,7 @@ static bool is_any_skipped(const json_t *answer)
 
 	json_array_foreach(json_object_get(answer, "staying"), i, process)
 	{
-		if (words_has(process, "avoided_for"))
+		if (words_has(process, "skipped_for"))
 			return true;
 	}
 	return words_number(json_object_get(answer, "left_out"), "passed_over") > 0;

@@ -53,9 +53,9 @@ static void add_row(struct table *table, const struct screen *screen, const json
 	table_add(table, "%s",
 		  fold->n > 1 ? fold_text(fold, repeated) : entry_name(screen, entry, name));
 	add_bytes(table, entry, "footprint_bytes");
-	add_bytes(table, entry, "returned_100ms_bytes");
-	add_bytes(table, entry, "returned_500ms_bytes");
-	add_bytes(table, entry, "returned_2s_bytes");
+	add_bytes(table, entry, "reclaimed_100ms_bytes");
+	add_bytes(table, entry, "reclaimed_500ms_bytes");
+	add_bytes(table, entry, "reclaimed_2s_bytes");
 	table_add(table, "%s; policy %s", entry_outcome(entry, outcome),
 		  screen_foreign(screen, words_text(entry, "policy"), policy, sizeof(policy)));
 }

@@ -163,8 +163,8 @@ static const struct history_entry *anonymous(const struct history_entry *entry,
 					     struct history_entry *buf)
 {
 	*buf = *entry;
-	buf->pid = buf->uid = buf->avoided_pid = HISTORY_UNKNOWN_U32;
-	buf->comm[0] = buf->cgroup[0] = buf->avoided_comm[0] = buf->avoided_cgroup[0] = '\0';
+	buf->pid = buf->uid = buf->skipped_pid = HISTORY_UNKNOWN_U32;
+	buf->comm[0] = buf->cgroup[0] = buf->skipped_comm[0] = buf->skipped_cgroup[0] = '\0';
 	buf->n_ranked = 0;
 	return buf;
 }

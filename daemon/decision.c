@@ -16,12 +16,12 @@ static void record_avoided(struct decision *d, const struct manager *m,
 	const struct census_process *process;
 
 	d->avoided_kinds = result->avoided_kinds;
-	d->avoided_for = result->avoided_for;
+	d->skipped_for = result->skipped_for;
 	if (!avoided->node)
 		return;
 	process = victim_leader(&m->census, &m->request, avoided->node);
-	d->avoided_pid = process->pid;
-	memcpy(d->avoided_comm, process->comm, sizeof(d->avoided_comm));
+	d->skipped_pid = process->pid;
+	memcpy(d->skipped_comm, process->comm, sizeof(d->skipped_comm));
 	if (avoided->cgroup)
 		snprintf(d->avoided_group, sizeof(d->avoided_group), "%.*s",
 			 (int)sizeof(d->avoided_group) - 1, avoided->cgroup->path);

@@ -66,10 +66,10 @@ struct decision {
 	char next_group[128]; /* a cgroup: its path, perhaps cut; next_pid is 0 then */
 	uint64_t next_footprint;
 	/* Who counts for more, but was passed over; of a cgroup: the largest in it. */
-	pid_t avoided_pid; /* 0: there was none */
-	char avoided_comm[16];
+	pid_t skipped_pid; /* 0: there was none */
+	char skipped_comm[16];
 	char avoided_group[128]; /* a cgroup: its path, perhaps cut */
-	enum backoff_verdict avoided_for;
+	enum backoff_verdict skipped_for;
 	unsigned avoided_kinds; /* as in backoff_kinds() */
 
 	struct memory_reading before; /* the machine, at the decision */

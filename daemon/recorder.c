@@ -24,9 +24,9 @@ static const struct {
 	usec_t after;
 	size_t offset;
 } marks[] = {
-	{ 100 * USEC_PER_MSEC, offsetof(struct history_entry, returned_100ms_bytes) },
-	{ 500 * USEC_PER_MSEC, offsetof(struct history_entry, returned_500ms_bytes) },
-	{ 2 * USEC_PER_SEC, offsetof(struct history_entry, returned_2s_bytes) },
+	{ 100 * USEC_PER_MSEC, offsetof(struct history_entry, reclaimed_100ms_bytes) },
+	{ 500 * USEC_PER_MSEC, offsetof(struct history_entry, reclaimed_500ms_bytes) },
+	{ 2 * USEC_PER_SEC, offsetof(struct history_entry, reclaimed_2s_bytes) },
 };
 
 struct recorder {
@@ -157,13 +157,13 @@ static void fill_avoided(const struct manager *m, struct history_entry *e)
 	if (!avoided->node)
 		return;
 	process = victim_leader(&m->census, &m->request, avoided->node);
-	set_text(e->avoided_for, choice->avoided_for == BACKOFF_SIMILAR ? "kind" : "failed");
-	e->avoided_pid = (uint32_t)process->pid;
-	set_text(e->avoided_comm, process->comm);
-	set_path(e->avoided_cgroup,
+	set_text(e->skipped_for, choice->skipped_for == BACKOFF_SIMILAR ? "kind" : "failed");
+	e->skipped_pid = (uint32_t)process->pid;
+	set_text(e->skipped_comm, process->comm);
+	set_path(e->skipped_cgroup,
 		 avoided->cgroup ? avoided->cgroup->path : census_cgroup_path(process));
-	e->avoided_footprint_bytes = proc_reclaimable(&avoided->memory);
-	e->avoided_score_bytes = avoided->estimate;
+	e->skipped_footprint_bytes = proc_reclaimable(&avoided->memory);
+	e->skipped_score_bytes = avoided->estimate;
 }
 
 static void fill_victim(const struct victim_candidate *victim, struct history_entry *e)
@@ -218,7 +218,7 @@ static void fill_after(const struct manager *m, struct history_entry *e)
 {
 	e->available_after_bytes = m->reading.available;
 	e->swap_free_after_bytes = m->reading.swap_free;
-	e->returned_bytes = returned(m);
+	e->reclaimed_bytes = returned(m);
 }
 
 static bool is_exiting(const struct recorder *a)
@@ -369,7 +369,7 @@ static void fill_group(const struct decision *d, struct history_entry *e)
 static void note_who_goes_too(const struct manager *m, struct history_entry *e)
 {
 	for (unsigned i = 1; i < e->n_ranked; i++)
-		e->ranked[i].goes_too =
+		e->ranked[i].killed_with =
 			decision_goes_too(&m->decision, &m->victim, &m->choice.ranked[i]);
 }
 
@@ -408,7 +408,7 @@ static void note_ended(struct manager *m)
 
 	a->is_over = true;
 	set_text(e->outcome, kill_progress_to_string(d->outcome));
-	e->ended_usec = sub_u64(d->ended_at, d->decided_at);
+	e->exited_usec = sub_u64(d->ended_at, d->decided_at);
 	e->useless = d->useless;
 	if (d->error < 0)
 		set_text(e->error, strerror(-d->error));
@@ -516,7 +516,7 @@ void recorder_note(struct manager *m, enum report_event event,
 		note_unsignalled(m, "dry-run");
 		break;
 	case REPORT_STOOD_DOWN:
-		note_unsignalled(m, "stood-down");
+		note_unsignalled(m, "cancelled");
 		break;
 	case REPORT_NO_VICTIM:
 		note_no_victim(m, judgement->policy);

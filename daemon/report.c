@@ -213,7 +213,7 @@ static void report_steps(const struct manager *m)
 static const char *describe_avoided(const struct decision *d, char *buf, size_t size)
 {
 	char comm[16], group[sizeof(d->avoided_group)];
-	const char *why = d->avoided_for == BACKOFF_SIMILAR
+	const char *why = d->skipped_for == BACKOFF_SIMILAR
 				  ? "as killing a similar one freed little"
 				  : "as the last try to kill it failed";
 
@@ -221,9 +221,9 @@ static const char *describe_avoided(const struct decision *d, char *buf, size_t 
 	if (d->avoided_group[0] != '\0')
 		snprintf(buf, size, "; not the larger cgroup %s, %s",
 			 format_foreign(d->avoided_group, group, sizeof(group)), why);
-	else if (d->avoided_pid > 0)
+	else if (d->skipped_pid > 0)
 		snprintf(buf, size, "; not the larger %s (pid %d), %s",
-			 format_foreign(d->avoided_comm, comm, sizeof(comm)), d->avoided_pid, why);
+			 format_foreign(d->skipped_comm, comm, sizeof(comm)), d->skipped_pid, why);
 	return buf;
 }
 

@@ -388,7 +388,7 @@ check "! has_gdbus || wait_for \"grep -q \\\"PropertiesChanged.*'Kills': <uint32
 wait_for "! is_alive $large && ! is_alive $small" 20 # they follow: the policy still holds
 check "! has_gdbus || wait_for \"grep -q \\\"Killed ({.*'Pid': <uint32 $stubborn>.*'Outcome': <'[a-z-]*'>.*'Escalated': <true>\\\" '$tmp/signals'\"" 'Killed is sent'
 check "! has_gdbus || wait_for \"[ \\\$(grep -c 'Killed (' '$tmp/signals') = 3 ]\"" 'for each victim once, when it is accounted for'
-check "! has_gdbus || grep -q \"Killed .*'Pid': <uint32 $small>.*'Returned2sBytes': <uint64 \" '$tmp/signals'" 'with what came back'
+check "! has_gdbus || grep -q \"Killed .*'Pid': <uint32 $small>.*'Reclaimed2sBytes': <uint64 \" '$tmp/signals'" 'with what came back'
 # (What busctl -j makes of an array of dictionaries does not tell where one ends.)
 history() { # LIMIT: a line for each entry
     gdbus call --system --dest org.reckond1 --object-path /org/reckond1 --method org.reckond1.Manager.GetHistory "$1" 2>&1 |

@@ -174,7 +174,7 @@ finds 'has what reckonctl(1) promises' .running true .source '"daemon"' .version
     .dry_run false .scope '"/"' '.config_files[0]' '"/etc/*"' .conflicts '\[\]' .limits '\[\]' .processes 362 \
     .kills 1 .started_usec '[1-9]???????????????' .read_usec '[1-9]???????????????' .memory.available_permyriad 6229 .memory.pressure_some_permyriad 120 \
     '.policies[4].name' '"thrash"' .next.name '"warn"' .next.memory_bytes '[1-9]*' .victim.pid 812 .last.id 4 \
-    .last.returned_2s_bytes '[1-9]*' '.last.ranked[1].comm' '"firefox"'
+    .last.reclaimed_2s_bytes '[1-9]*' '.last.ranked[1].comm' '"firefox"'
 serve '.explain["0"].group = {cgroup: "/user.slice/app.scope", by: "memory.oom.group", processes: 9,
     footprint_bytes: 2147483648, footprint_min_bytes: 2147483648, footprint_max_bytes: 2147483648}'
 run 'status where all of a cgroup would be killed' 0 \
@@ -191,15 +191,15 @@ run 'explain by an older daemon' 0 \
     out '^Not postgres \(pid 701\), although it would free 1\.7 GiB: protected by the rule database\.$' \
     out '^Not firefox \(.*\), although it would free 1\.6 GiB: its score is 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' -- explain
 serve '.explain["0"] |= (.staying |= ([range(6) as $i | .[0] + {pid: (7000 + $i)}]
-        + [.[1] + {command: "app", avoided_for: "kind", reason: "killing a similar one freed little"},
-           .[1] + {command: "light", avoided_for: "failed", reason: "the last try to kill it failed"}]))'
+        + [.[1] + {command: "app", skipped_for: "kind", reason: "killing a similar one freed little"},
+           .[1] + {command: "light", skipped_for: "failed", reason: "the last try to kill it failed"}]))'
 run 'explain where many are not killed' 0 out '^Not postgres \(pid 7002, ' \
     out '^Not app \(.*\), although it would free 1\.6 GiB: killing a similar one freed little\.$' \
     out '; no other could rank higher than the first, except those that are skipped\.$' -- explain
 problem=''
 [ "$(grep -c '^Not .*although' "$tmp/out")" = 4 ] || problem=' other than three and the skipped one'
 say 'and no more' "$problem"
-serve '.explain["0"] |= (.left_out.passed_over = 2 | .staying[1] += {footprint_bytes: 1000, avoided_for: "failed",
+serve '.explain["0"] |= (.left_out.passed_over = 2 | .staying[1] += {footprint_bytes: 1000, skipped_for: "failed",
         reason: "the last try to kill it failed"} | .staying[0] += {footprint_bytes: null, left_out: "unreadable", reason: "its memory may not be read"})'
 run 'explain where one is skipped' 0 out '^Not eligible: .*, 2 skipped' \
     out '^Not firefox \(.*\), although it has a higher score: the last try to kill it failed\.$' \
@@ -235,14 +235,14 @@ run 'how it stood with swap' 0 out 'available, no swap, PSI some 45\.0%, full 31
     out 'of 7\.6 GiB available, 90\.0 MiB of swap free$' -- --full history
 run 'the steps' 0 out '^  Steps +chosen after 240 us, pidfd open after 290 us, boosted after 340 us, signalled after 390 us, handed to the reaper after' \
     -- --full history
-serve '.history[0] += {escalated: true, escalated_usec: 5000400, boost_usec: 5000300, reap_usec: 5000500, ended_usec: 5043000}'
+serve '.history[0] += {escalated: true, escalated_usec: 5000400, boost_usec: 5000300, reap_usec: 5000500, exited_usec: 5043000}'
 run 'the steps, with SIGKILL after SIGTERM' 0 \
     out 'open after 290 us, signalled after 390 us, boosted after 5\.0 s, SIGKILL after 5\.0 s, handed to the reaper after 5\.0 s, outcome' \
     -- --full history
-serve '.history[0].ranked[1].goes_too = true | .history[0].ranked[2] = (.history[0].ranked[1] + {comm: "next", goes_too: false})'
+serve '.history[0].ranked[1].killed_with = true | .history[0].ranked[2] = (.history[0].ranked[1] + {comm: "next", killed_with: false})'
 run 'one that was killed with it was not next' 0 out '^  Next were +next \(pid 900, 790 MiB\)$' -- --full history 1
-serve '.history[0] += {avoided_pid: 77, avoided_comm: "app", avoided_cgroup: "/app.slice", avoided_footprint_bytes: 1073741824,
-        avoided_for: "kind"} | .history[1] = .history[0] + {id: 3, avoided_for: "failed", target: "cgroup"}
+serve '.history[0] += {skipped_pid: 77, skipped_comm: "app", skipped_cgroup: "/app.slice", skipped_footprint_bytes: 1073741824,
+        skipped_for: "kind"} | .history[1] = .history[0] + {id: 3, skipped_for: "failed", target: "cgroup"}
     | .history[1].ranked[1] |= del(.pid, .comm) | .history[2] |= (.approximate = true)'
 run 'one that was larger and skipped' 0 \
     out '2 of 140 candidates read precisely; not the larger app \(pid 77, 1\.0 GiB\), as killing a similar one had freed little; no other could' \
@@ -255,7 +255,7 @@ say 'it is not said that there was none' "$problem"
 serve
 run 'history, as JSON' 0 -- --json history
 finds 'the newest first, with all members' .source '"daemon"' '.entries[0].id' 4 '.entries[0].kind' '"killed"' \
-    '.entries[0].time_usec' '[1-9]*' '.entries[0].returned_100ms_bytes' '[1-9]*' '.entries[0].weight' '1?(.0)' \
+    '.entries[0].time_usec' '[1-9]*' '.entries[0].reclaimed_100ms_bytes' '[1-9]*' '.entries[0].weight' '1?(.0)' \
     '.entries[0].useless' false '.entries[2].refrozen' 2 '.entries[0].ranked[0].verdict' '"chosen"'
 run rules 0 out '^thrash +kill +- +available <= 20% ' out '^protect +database +- +-  Comm=\^postgres\$ User=postgres$' \
     out '^prefer +browsers +- +1\.5  Cgroup=' out '^Answered by reckond\.$' -- rules
@@ -343,7 +343,7 @@ problem=''
 ! grep -q ' ago' "$tmp/out" || [ "$(grep -c ' ago' "$tmp/out")" = 2 ] || problem=' other than two are of the past'
 say 'and the others are not' "$problem"
 run 'and the last one' 0 out '^Last +2.*-.*-.* ..:..:..: chromium \(pid 4711\) by' -- status
-serve '.history |= [.[0], .[0], .[0], .[0], .[0], .[0]] | .history[0].kind = "stood-down" | .history[1].outcome = "memory-back"
+serve '.history |= [.[0], .[0], .[0], .[0], .[0], .[0]] | .history[0].kind = "cancelled" | .history[1].outcome = "memory-back"
     | .history[2].outcome = "stand-down" | .history[3].outcome = "wait" | .history[4].outcome = "of a newer daemon"
     | .history |= [to_entries[] | .value.id = 9 - .key | .value.cgroup = "/a.slice/\(.key).service" | .value]
     | .history[5].target = "cgroup" | .history[5].cgroup = "/a.slice"'
@@ -398,7 +398,7 @@ serve '("stub\u001b (pid 812) was sent SIGTERM 3.1 s ago by policy now; ask agai
     | .errors = {Explain: ["org.reckond1.Error.Busy", $why], Reload: ["org.reckond1.Error.Busy", $why, 2]}
     | .properties.State = "killing" | .policies[1][3] = true
     | .history |= [.[0] | .comm = "stub\u001b" | .pid = 812 | .policy = "now" | .signal = "SIGTERM" | .outcome = "wait"
-        | .time_usec = -3100000 | del(.ended_usec)] + .)'
+        | .time_usec = -3100000 | del(.exited_usec)] + .)'
 busy='reckond is busy: stub\? \(pid 812\) was sent SIGTERM 3\.1 s ago by policy now; ask again when it has exited\.'
 run 'status while a victim is on its way' 0 out '^State +settle: ' out '^Killing +stub\? \(pid 812\): SIGTERM 3\.[0-9] s ago, policy now$' \
     out '^Now +policy terminate: available <= 10% ' out '^Kills +1 process since' out '^Files +/etc/reckond/' -- status
@@ -617,7 +617,7 @@ victim=$held
 serve_really --config "$tmp/now.conf"
 for _ in {1..100}; do # what came back is known in the end
     "$reckonctl" --json history >"$tmp/out" 2>/dev/null
-    [ "$(json '.entries[-1].returned_2s_bytes != null')" != true ] || break
+    [ "$(json '.entries[-1].reclaimed_2s_bytes != null')" != true ] || break
     sleep 0.05
 done
 held=''
@@ -625,7 +625,7 @@ held=''
     finds 'with no victim after it' '.entries[0].excluded' '"*[0-9] outside the scope*'
 finds 'an ending is in the history' '.entries[-1].kind' '"killed"' '.entries[-1].pid' "$victim" '.entries[-1].comm' '"sleep"' \
     '.entries[-1].outcome' '"gone"' '.entries[-1].policy' '"now"' '.entries[-1].signal' '"SIGKILL"' \
-    '.entries[-1].returned_2s_bytes' '[0-9]*' '.entries[-1].ranked[0].pid' "$victim" '.entries[-1].cgroup' "\"$scope\""
+    '.entries[-1].reclaimed_2s_bytes' '[0-9]*' '.entries[-1].ranked[0].pid' "$victim" '.entries[-1].cgroup' "\"$scope\""
 run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" -- history
 run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $scope\$" out '^  Killed by +SIGKILL: gone after ' \
     out '^  Steps +chosen after ' out '^  Reclaimed +' -- --full history

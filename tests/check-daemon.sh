@@ -145,9 +145,9 @@ check '[ "$(of_largest id)" = 2 ] && [ "$(number_of killed "$small" id)" = 3 ]' 
 check "grep -qE '^\\{\"id\":3,.*\"outcome\":\"(gone|memory-back)\",.*\"signal\":\"SIGKILL\"' '$history'" 'what came of it'
 check "grep -q '^{\"id\":4,.*\"kind\":\"no-victim\"' '$history'" 'and that no other was left'
 check 'is_between "$(of_largest footprint_bytes)" $((64 << 20)) $((80 << 20))' 'how much was expected back'
-check '[ -n "$(of_largest returned_bytes)" ] && [ -n "$(of_largest available_before_bytes)" ]' \
+check '[ -n "$(of_largest reclaimed_bytes)" ] && [ -n "$(of_largest available_before_bytes)" ]' \
 	'how much came back'
-check 'is_between "$(of_largest signal_usec)" 0 "$(of_largest ended_usec)"' \
+check 'is_between "$(of_largest signal_usec)" 0 "$(of_largest exited_usec)"' \
 	'and when each step was over'
 
 # It is there again after a restart, and is written while the daemon runs, when all is well again.

@@ -335,7 +335,7 @@ static void test_process_of_a_useless_kind(void **state)
 }
 
 struct stays {
-	const char *name, *reason, *left_out, *avoided_for;
+	const char *name, *reason, *left_out, *skipped_for;
 };
 
 static void assert_staying(const json_t *json, const struct stays *expected, size_t n)
@@ -347,7 +347,7 @@ static void assert_staying(const json_t *json, const struct stays *expected, siz
 	json_array_foreach((json_t *)staying, i, process)
 	{
 		const char *left_out = json_string_value(json_object_get(process, "left_out"));
-		const char *avoided = json_string_value(json_object_get(process, "avoided_for"));
+		const char *avoided = json_string_value(json_object_get(process, "skipped_for"));
 
 		assert_string_equal(json_string_value(json_object_get(process, "command")),
 				    expected[i].name);
@@ -356,7 +356,7 @@ static void assert_staying(const json_t *json, const struct stays *expected, siz
 		assert_string_equal(left_out ? left_out : "",
 				    expected[i].left_out ? expected[i].left_out : "");
 		assert_string_equal(avoided ? avoided : "",
-				    expected[i].avoided_for ? expected[i].avoided_for : "");
+				    expected[i].skipped_for ? expected[i].skipped_for : "");
 	}
 }
 

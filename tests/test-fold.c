@@ -63,7 +63,7 @@ static void test_folds_kills_of_one_unit_in_a_row(void **state)
 		{ { { "killed", DB, 140 }, { "dry-run", DB, 130 }, { "killed", DB, 120 } },
 		  1,
 		  NULL },
-		{ { { "stood-down", DB, 140 }, { "stood-down", DB, 130 } }, 1, NULL },
+		{ { { "cancelled", DB, 140 }, { "cancelled", DB, 130 } }, 1, NULL },
 		/* too long ago to be the same trouble; each counts from the next */
 		{ { { "killed", DB, 5000 }, { "killed", DB, 4399 } }, 1, NULL },
 		{ { { "killed", DB, 5000 }, { "killed", DB, 4400 }, { "killed", DB, 3800 } },

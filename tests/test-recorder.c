@@ -199,8 +199,8 @@ static void test_note_fills_the_record(void **state)
 	assert_int_equal(e->signal_usec, 92);
 	assert_int_equal(e->thaw_usec, UNKNOWN);
 	assert_int_equal(e->reap_usec, 93);
-	assert_int_equal(e->ended_usec, UNKNOWN);
-	assert_int_equal(e->returned_bytes, UNKNOWN);
+	assert_int_equal(e->exited_usec, UNKNOWN);
+	assert_int_equal(e->reclaimed_bytes, UNKNOWN);
 	assert_int_equal(e->n_ranked, HISTORY_RANKED_MAX);
 	assert_int_equal(e->ranked[7].pid, 819);
 	assert_string_equal(e->ranked[0].verdict, "chosen");
@@ -229,8 +229,8 @@ static void test_note_fills_in_who_goes_too(void **state)
 	assert_int_equal(e->pid, 812);
 	assert_int_equal(e->uid, 1001);
 	assert_int_equal(e->sharers, 2);
-	assert_false(e->ranked[0].goes_too);
-	assert_true(e->ranked[1].goes_too); /* in the group, too */
+	assert_false(e->ranked[0].killed_with);
+	assert_true(e->ranked[1].killed_with); /* in the group, too */
 	assert_int_equal(e->footprint_bytes, 101 * MIB);
 	assert_int_equal(e->would_free_bytes, 101 * MIB);
 	assert_int_equal(e->alone_bytes, UNKNOWN); /* of all of them it is not known */
@@ -241,8 +241,8 @@ static void test_note_fills_in_who_goes_too(void **state)
 	test.m->victim.n_others = 1;
 	test.m->victim.others[0].pid = 814;
 	signal_it(SIGKILL, SIGNALLED);
-	assert_false(newest()->ranked[1].goes_too);
-	assert_true(newest()->ranked[2].goes_too);
+	assert_false(newest()->ranked[1].killed_with);
+	assert_true(newest()->ranked[2].killed_with);
 
 	/* Shares it with one that is to live. */
 	choose(813, SIGNALLED + USEC_PER_SEC);
@@ -283,15 +283,15 @@ static void test_note_fills_in_who_was_avoided(void **state)
 		bool is_known = rows[i].verdict != BACKOFF_NONE;
 
 		test.m->choice.avoided = is_known ? avoided : (struct victim_candidate){ 0 };
-		test.m->choice.avoided_for = rows[i].verdict;
+		test.m->choice.skipped_for = rows[i].verdict;
 		kill_one((pid_t)(812 + i), SIGKILL);
 		e = newest();
-		assert_string_equal(e->avoided_for, rows[i].text);
-		assert_int_equal(e->avoided_pid, is_known ? 900 : HISTORY_UNKNOWN_U32);
-		assert_string_equal(e->avoided_comm, is_known ? "app\xef\xbf\xbd" : "");
-		assert_string_equal(e->avoided_cgroup, is_known ? "/a/b" : "");
-		assert_int_equal(e->avoided_footprint_bytes, is_known ? 800 * MIB : UNKNOWN);
-		assert_int_equal(e->avoided_score_bytes, is_known ? 400 * MIB : UNKNOWN);
+		assert_string_equal(e->skipped_for, rows[i].text);
+		assert_int_equal(e->skipped_pid, is_known ? 900 : HISTORY_UNKNOWN_U32);
+		assert_string_equal(e->skipped_comm, is_known ? "app\xef\xbf\xbd" : "");
+		assert_string_equal(e->skipped_cgroup, is_known ? "/a/b" : "");
+		assert_int_equal(e->skipped_footprint_bytes, is_known ? 800 * MIB : UNKNOWN);
+		assert_int_equal(e->skipped_score_bytes, is_known ? 400 * MIB : UNKNOWN);
 	}
 }
 
@@ -311,9 +311,9 @@ static void test_what_came_back_is_noted_in_time(void **state)
 	end(KILL_PROGRESS_GONE, 30 * MSEC);
 	e = newest();
 	assert_string_equal(e->outcome, "gone");
-	assert_int_equal(e->ended_usec, 30 * MSEC + 100);
-	assert_int_equal(e->returned_bytes, 60 * MIB);
-	assert_int_equal(e->returned_100ms_bytes, UNKNOWN);
+	assert_int_equal(e->exited_usec, 30 * MSEC + 100);
+	assert_int_equal(e->reclaimed_bytes, 60 * MIB);
+	assert_int_equal(e->reclaimed_100ms_bytes, UNKNOWN);
 	assert_true(recorder_is_open(test.m->recorder)); /* it is gone, but not accounted */
 
 	assert_int_equal(recorder_next(test.m, SIGNALLED + 30 * MSEC), 70 * MSEC);
@@ -331,10 +331,10 @@ static void test_what_came_back_is_noted_in_time(void **state)
 
 	e = newest();
 	assert_int_equal(history_count(test.history), 1);
-	assert_int_equal(e->returned_100ms_bytes, 62 * MIB);
-	assert_int_equal(e->returned_500ms_bytes, 50 * MIB);
-	assert_int_equal(e->returned_2s_bytes, 40 * MIB);
-	assert_int_equal(e->returned_bytes, 40 * MIB);
+	assert_int_equal(e->reclaimed_100ms_bytes, 62 * MIB);
+	assert_int_equal(e->reclaimed_500ms_bytes, 50 * MIB);
+	assert_int_equal(e->reclaimed_2s_bytes, 40 * MIB);
+	assert_int_equal(e->reclaimed_bytes, 40 * MIB);
 	assert_int_equal(e->available_after_bytes, BEFORE + 40 * MIB);
 	assert_int_equal(e->swap_free_after_bytes, 0);
 }
@@ -351,7 +351,7 @@ static void test_a_late_exit_is_recorded(void **state)
 	assert_string_equal(newest()->outcome, "memory-back");
 	recorder_exited(test.m, 812);
 	assert_string_equal(newest()->outcome, "gone");
-	assert_int_equal(newest()->ended_usec, 30 * MSEC + 100);
+	assert_int_equal(newest()->exited_usec, 30 * MSEC + 100);
 	assert_int_equal(history_count(test.history), 1);
 
 	kill_one(813, SIGKILL);
@@ -373,14 +373,14 @@ static void test_swap_that_became_free_came_back_too(void **state)
 	test.m->reading.swap_free = 12 * MIB;
 	look(100 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_GONE, 100 * MSEC);
-	assert_int_equal(newest()->returned_100ms_bytes, 64 * MIB);
+	assert_int_equal(newest()->reclaimed_100ms_bytes, 64 * MIB);
 	assert_int_equal(newest()->swap_free_before_bytes, 8 * MIB);
 	assert_int_equal(newest()->swap_free_after_bytes, 12 * MIB);
 	test.m->reading.available = 0; /* less than before is nothing */
 	test.m->reading.swap_free = 0;
 	recorder_look(test.m, SIGNALLED + 500 * MSEC);
 	recorder_look(test.m, SIGNALLED + 2000 * MSEC);
-	assert_int_equal(newest()->returned_500ms_bytes, 0);
+	assert_int_equal(newest()->reclaimed_500ms_bytes, 0);
 }
 
 static void test_a_look_that_comes_late_says_nothing(void **state)
@@ -402,10 +402,12 @@ static void test_a_look_that_comes_late_says_nothing(void **state)
 		kill_one((pid_t)(100 + i), SIGKILL);
 		look(cases[i].at, MIB);
 		end(KILL_PROGRESS_GONE, cases[i].at);
-		assert_int_equal(newest()->returned_100ms_bytes, cases[i].is_100ms ? MIB : UNKNOWN);
-		assert_int_equal(newest()->returned_500ms_bytes, cases[i].is_500ms ? MIB : UNKNOWN);
-		assert_int_equal(newest()->returned_2s_bytes, cases[i].is_2s ? MIB : UNKNOWN);
-		assert_int_equal(newest()->returned_bytes, MIB);
+		assert_int_equal(newest()->reclaimed_100ms_bytes,
+				 cases[i].is_100ms ? MIB : UNKNOWN);
+		assert_int_equal(newest()->reclaimed_500ms_bytes,
+				 cases[i].is_500ms ? MIB : UNKNOWN);
+		assert_int_equal(newest()->reclaimed_2s_bytes, cases[i].is_2s ? MIB : UNKNOWN);
+		assert_int_equal(newest()->reclaimed_bytes, MIB);
 	}
 }
 
@@ -424,15 +426,15 @@ static void test_the_next_victim_ends_the_account(void **state)
 	assert_int_equal(newest()->pid, 900);
 	first = history_get(test.history, 1);
 	assert_int_equal(first->pid, 812);
-	assert_int_equal(first->returned_100ms_bytes, 62 * MIB);
-	assert_int_equal(first->returned_500ms_bytes, UNKNOWN);
-	assert_int_equal(first->returned_2s_bytes, UNKNOWN);
-	assert_int_equal(first->returned_bytes, 62 * MIB);
+	assert_int_equal(first->reclaimed_100ms_bytes, 62 * MIB);
+	assert_int_equal(first->reclaimed_500ms_bytes, UNKNOWN);
+	assert_int_equal(first->reclaimed_2s_bytes, UNKNOWN);
+	assert_int_equal(first->reclaimed_bytes, 62 * MIB);
 
 	/* The second one's is against what was there when it was chosen. */
 	look(221 * MSEC, 100 * MIB);
 	end(KILL_PROGRESS_GONE, 221 * MSEC);
-	assert_int_equal(newest()->returned_100ms_bytes, 38 * MIB);
+	assert_int_equal(newest()->reclaimed_100ms_bytes, 38 * MIB);
 	assert_int_equal(history_count(test.history), 2);
 }
 
@@ -453,7 +455,7 @@ static void test_time_counts_from_the_last_signal(void **state)
 	e = newest();
 	assert_true(e->escalated);
 	assert_string_equal(e->signal, "SIGKILL");
-	assert_int_equal(e->returned_100ms_bytes, UNKNOWN);
+	assert_int_equal(e->reclaimed_100ms_bytes, UNKNOWN);
 	/* The first signal's time stays, and what was done for it; SIGKILL has its own. */
 	assert_int_equal(e->signal_usec, 92);
 	assert_int_equal(e->escalated_usec, 5000 * MSEC + 92);
@@ -463,9 +465,9 @@ static void test_time_counts_from_the_last_signal(void **state)
 	look(5500 * MSEC, 65 * MIB);
 	look(7000 * MSEC, 66 * MIB);
 	e = newest();
-	assert_int_equal(e->returned_100ms_bytes, 64 * MIB);
-	assert_int_equal(e->returned_500ms_bytes, 65 * MIB);
-	assert_int_equal(e->returned_2s_bytes, 66 * MIB);
+	assert_int_equal(e->reclaimed_100ms_bytes, 64 * MIB);
+	assert_int_equal(e->reclaimed_500ms_bytes, 65 * MIB);
+	assert_int_equal(e->reclaimed_2s_bytes, 66 * MIB);
 	assert_int_equal(history_count(test.history), 1);
 }
 
@@ -480,8 +482,8 @@ static void test_who_takes_long_is_accounted_at_the_end(void **state)
 	end(KILL_PROGRESS_GONE, 3200 * MSEC);
 	assert_true(newest()->useless);
 	assert_false(recorder_is_open(test.m->recorder));
-	assert_int_equal(newest()->returned_2s_bytes, 0);
-	assert_int_equal(newest()->returned_bytes, 64 * MIB);
+	assert_int_equal(newest()->reclaimed_2s_bytes, 0);
+	assert_int_equal(newest()->reclaimed_bytes, 64 * MIB);
 }
 
 static void test_returned_is_the_shortest_time_for_nearly_all(void **state)
@@ -568,7 +570,7 @@ static void test_what_came_to_nothing_is_kept_once_in_an_emergency(void **state)
 	choose(812, now);
 	note(REPORT_STOOD_DOWN, now);
 	assert_int_equal(history_count(test.history), 2);
-	assert_string_equal(newest()->kind, "stood-down");
+	assert_string_equal(newest()->kind, "cancelled");
 	assert_string_equal(newest()->outcome, "");
 	for (unsigned i = 0; i < 100; i++) {
 		choose((pid_t)(812 + i % 2), now);
@@ -622,8 +624,8 @@ static void test_the_end_of_the_daemon_closes_what_is_open(void **state)
 	test.m->reading.available = BEFORE + MIB;
 	recorder_close(test.m);
 	assert_string_equal(newest()->outcome, "wait");
-	assert_int_equal(newest()->returned_bytes, MIB);
-	assert_int_equal(newest()->returned_100ms_bytes, UNKNOWN);
+	assert_int_equal(newest()->reclaimed_bytes, MIB);
+	assert_int_equal(newest()->reclaimed_100ms_bytes, UNKNOWN);
 }
 
 static void test_nothing_is_allocated(void **state)

@@ -251,9 +251,9 @@ CHANGE(next_cgroup)
 }
 CHANGE(avoided_kind)
 {
-	d->avoided_pid = 9;
-	strcpy(d->avoided_comm, "app");
-	d->avoided_for = BACKOFF_SIMILAR;
+	d->skipped_pid = 9;
+	strcpy(d->skipped_comm, "app");
+	d->skipped_for = BACKOFF_SIMILAR;
 }
 CHANGE(avoided_group)
 {

@@ -566,7 +566,7 @@ static void test_tick_keeps_a_record(void **state)
 	assert_int_equal(e->thaw_usec, HISTORY_UNKNOWN_U64); /* it was not frozen */
 	settle();
 	assert_true(is_over(d->outcome));
-	assert_in_range(newest()->ended_usec, newest()->signal_usec, 60 * USEC_PER_SEC);
+	assert_in_range(newest()->exited_usec, newest()->signal_usec, 60 * USEC_PER_SEC);
 
 	/* It is over with the victim, but not with its account: the clock is ours from here. */
 	if (clock_now() - d->signalled_at > 100 * USEC_PER_MSEC) {
@@ -585,9 +585,9 @@ static void test_tick_keeps_a_record(void **state)
 	}
 	e = newest();
 	assert_int_equal(e->pid, large);
-	assert_int_not_equal(e->returned_500ms_bytes, HISTORY_UNKNOWN_U64);
-	assert_int_not_equal(e->returned_2s_bytes, HISTORY_UNKNOWN_U64);
-	assert_int_equal(e->returned_bytes, e->returned_2s_bytes);
+	assert_int_not_equal(e->reclaimed_500ms_bytes, HISTORY_UNKNOWN_U64);
+	assert_int_not_equal(e->reclaimed_2s_bytes, HISTORY_UNKNOWN_U64);
+	assert_int_equal(e->reclaimed_bytes, e->reclaimed_2s_bytes);
 	assert_int_equal(history_count(recorder_history(test.manager->recorder)), 1);
 }
 
@@ -669,7 +669,7 @@ static void test_tick_escalates_when_sigterm_is_ignored(void **state)
 	assert_int_equal(test.n_signals, 2);
 	assert_true(newest()->escalated);
 	assert_true(newest()->signal_usec < newest()->escalated_usec);
-	assert_true(newest()->escalated_usec < newest()->ended_usec);
+	assert_true(newest()->escalated_usec < newest()->exited_usec);
 	assert_string_equal(newest()->signal, "SIGKILL");
 }
 
@@ -704,7 +704,7 @@ static void test_tick_stands_down_when_the_emergency_has_passed(void **state)
 	assert_int_equal(test.n_choices, 1);
 	assert_int_equal(test.n_signals, 0);
 	assert_true(is_alive(victim));
-	assert_string_equal(newest()->kind, "stood-down");
+	assert_string_equal(newest()->kind, "cancelled");
 	assert_int_equal(newest()->pid, victim);
 }
 
@@ -1176,15 +1176,15 @@ static void test_tick_passes_over_a_useless_kind_once(void **state)
 	assert_true(test.manager->decision.useless);
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, beside);
-	assert_int_equal(test.manager->decision.avoided_pid, second);
-	assert_int_equal(newest()->avoided_pid, second);
-	assert_string_equal(newest()->avoided_for, "kind");
-	assert_in_range(newest()->avoided_footprint_bytes, 80 * MIB, 112 * MIB);
+	assert_int_equal(test.manager->decision.skipped_pid, second);
+	assert_int_equal(newest()->skipped_pid, second);
+	assert_string_equal(newest()->skipped_for, "kind");
+	assert_in_range(newest()->skipped_footprint_bytes, 80 * MIB, 112 * MIB);
 	settle();
 	assert_false(test.manager->decision.useless); /* too small to tell */
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, second);
-	assert_int_equal(test.manager->decision.avoided_pid, 0);
+	assert_int_equal(test.manager->decision.skipped_pid, 0);
 }
 
 static void test_tick_waits_for_memory_that_comes_late(void **state)

@@ -813,7 +813,7 @@ struct known {
 	bool in_a_row[4], of_kind[4];
 	pid_t victim;
 	pid_t avoided; /* 0: nobody */
-	enum backoff_verdict avoided_for;
+	enum backoff_verdict skipped_for;
 	bool spends; /* what is known of a kind */
 };
 
@@ -906,7 +906,7 @@ static void test_choose_passes_over_if_there_is_somebody_else(void **state)
 			    avoided != rows[i].avoided)
 				fail_msg("row %zu: %d, not %d", i, result.ranked[0].process->pid,
 					 avoided);
-			assert_int_equal(result.avoided_for, rows[i].avoided_for);
+			assert_int_equal(result.skipped_for, rows[i].skipped_for);
 			assert_int_equal(result.avoided_kinds != 0, rows[i].spends);
 		}
 		machine_done(&machine);

@@ -94,7 +94,7 @@ static void explain_victim(const struct preview *o, struct explanation *e)
 }
 
 /* Of a process whose cgroup is ranked, its cgroup. */
-static enum backoff_verdict avoided_for(const struct preview *o, const struct explanation *e)
+static enum backoff_verdict skipped_for(const struct preview *o, const struct explanation *e)
 {
 	const struct victim_candidate *avoided = &o->result.avoided;
 
@@ -116,7 +116,7 @@ static const char *why_avoided(enum backoff_verdict verdict)
 static void explain_rank(const struct preview *o, struct explanation *e)
 {
 	const struct victim_candidate *victim = preview_victim(o);
-	enum backoff_verdict avoided = avoided_for(o, e);
+	enum backoff_verdict avoided = skipped_for(o, e);
 	char name[EXPLAIN_NAME_SIZE], group[GROUP_SIZE];
 
 	if (e->rank == 0)
@@ -183,7 +183,7 @@ static void explain_weight(const struct preview *o, struct explanation *e)
 
 static void explain_stay(const struct preview *o, struct explanation *e)
 {
-	enum backoff_verdict avoided = avoided_for(o, e);
+	enum backoff_verdict avoided = skipped_for(o, e);
 
 	if (e->exclusion != ELIGIBILITY_ELIGIBLE)
 		explain_exclusion(o, e);
@@ -221,7 +221,7 @@ static void keep_if_larger(struct staying *s, const struct explanation *e)
 	const struct victim_candidate *victim = preview_victim(s->preview);
 
 	if (proc_reclaimable(&e->candidate.memory) > proc_reclaimable(&victim->memory) ||
-	    avoided_for(s->preview, e) != BACKOFF_NONE)
+	    skipped_for(s->preview, e) != BACKOFF_NONE)
 		keep(s, e);
 }
 
@@ -306,7 +306,7 @@ size_t explain_staying(const struct preview *o, struct explanation ret[static EX
 
 const char *explain_avoided(const struct preview *o, const struct explanation *e)
 {
-	enum backoff_verdict verdict = avoided_for(o, e);
+	enum backoff_verdict verdict = skipped_for(o, e);
 
 	return verdict == BACKOFF_SIMILAR	? "kind"
 	       : verdict == BACKOFF_CONSECUTIVE ? "failed"

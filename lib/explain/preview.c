@@ -360,7 +360,7 @@ enum backoff_verdict preview_avoided(const struct preview *o,
 	if (!victim || candidate->estimate <= victim->estimate)
 		return BACKOFF_NONE;
 	if (preview_is_of_cgroups(o))
-		return candidate->node == o->result.avoided.node ? o->result.avoided_for
+		return candidate->node == o->result.avoided.node ? o->result.skipped_for
 								 : BACKOFF_NONE;
 	return victim_backoff(candidate->process, &o->request);
 }

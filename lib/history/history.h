@@ -40,7 +40,7 @@ struct history_ranked {
 	uint64_t footprint_bytes;
 	uint32_t pid;
 	bool precise;
-	bool goes_too; /* with the victim: in its group, or it shares its memory */
+	bool killed_with; /* with the victim: in its group, or it shares its memory */
 	char comm[24];
 	char cgroup[160];
 	char verdict[16]; /* "chosen", "smaller", "cannot-reach", "undecided" */
@@ -50,7 +50,7 @@ struct history_entry {
 	uint64_t id;	    /* counts up from 1, over restarts too */
 	uint64_t time_usec; /* CLOCK_REALTIME of the decision */
 	char boot[33];	    /* the boot's id, 32 hexadecimal digits */
-	char kind[16];	    /* "killed", "dry-run", "stood-down", "no-victim", "explained" */
+	char kind[16];	    /* "killed", "dry-run", "cancelled", "no-victim", "explained" */
 
 	char policy[64];
 	char action[16]; /* "terminate", "kill" */
@@ -81,12 +81,12 @@ struct history_entry {
 	/* Who counted for more than the victim and was passed over for it: why is "kind" (it was
 	 * useless to end another of its kind) or "failed" (the last try to end it).  Of a cgroup:
 	 * the largest in it. */
-	char avoided_for[8];
-	uint32_t avoided_pid;
-	char avoided_comm[24];
-	char avoided_cgroup[144];
-	uint64_t avoided_footprint_bytes;
-	uint64_t avoided_score_bytes;
+	char skipped_for[8];
+	uint32_t skipped_pid;
+	char skipped_comm[24];
+	char skipped_cgroup[144];
+	uint64_t skipped_footprint_bytes;
+	uint64_t skipped_score_bytes;
 
 	/* The machine: at the decision, and at the end of the account. */
 	uint64_t memory_total_bytes;
@@ -99,10 +99,10 @@ struct history_entry {
 	uint32_t pressure_full_permyriad;
 
 	/* What had come back so long after the last signal, and at the end of the account. */
-	uint64_t returned_100ms_bytes;
-	uint64_t returned_500ms_bytes;
-	uint64_t returned_2s_bytes;
-	uint64_t returned_bytes;
+	uint64_t reclaimed_100ms_bytes;
+	uint64_t reclaimed_500ms_bytes;
+	uint64_t reclaimed_2s_bytes;
+	uint64_t reclaimed_bytes;
 
 	char outcome[16]; /* "wait" (not over yet), "gone", "memory-back", "unkillable",
 			   * "stand-down" */
@@ -118,7 +118,7 @@ struct history_entry {
 	uint64_t escalated_usec; /* SIGKILL, after SIGTERM */
 	uint64_t thaw_usec;
 	uint64_t reap_usec; /* queued */
-	uint64_t ended_usec;
+	uint64_t exited_usec;
 
 	uint32_t thawed_levels;
 	int32_t refrozen; /* levels, or -errno */

@@ -432,11 +432,11 @@ static void note_avoided(const struct choice *choice)
 	uint64_t best = result->n_ranked > 0 ? result->ranked[0].estimate : UINT64_MAX;
 
 	result->avoided = is_kind ? choice->avoided : choice->failed;
-	result->avoided_for = is_kind ? BACKOFF_SIMILAR : BACKOFF_CONSECUTIVE;
+	result->skipped_for = is_kind ? BACKOFF_SIMILAR : BACKOFF_CONSECUTIVE;
 	result->avoided_kinds = 0;
 	if (result->avoided.estimate <= best) {
 		result->avoided = (struct victim_candidate){ 0 };
-		result->avoided_for = BACKOFF_NONE;
+		result->skipped_for = BACKOFF_NONE;
 	}
 	for (unsigned i = 0; i < BACKOFF_SIMILAR_MAX; i++)
 		if (choice->kind_largest[i] > best)
@@ -495,6 +495,6 @@ void victim_take(const struct census_process *process, uint64_t held, struct vic
 	result->approximate = result->is_reluctant = false;
 	result->as_one = VICTIM_ALONE;
 	result->avoided = (struct victim_candidate){ 0 };
-	result->avoided_for = BACKOFF_NONE;
+	result->skipped_for = BACKOFF_NONE;
 	result->avoided_kinds = 0;
 }

@@ -115,7 +115,7 @@ struct victim_result {
 	 * .node NULL: none does.  Killing its kind was ineffective (BACKOFF_SIMILAR), or it failed
 	 * last (BACKOFF_CONSECUTIVE). */
 	struct victim_candidate avoided;
-	enum backoff_verdict avoided_for;
+	enum backoff_verdict skipped_for;
 	unsigned avoided_kinds; /* that were skipped, as in backoff_kinds() */
 
 	struct victim_entry *heap; /* storage, kept between choices */
