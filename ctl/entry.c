@@ -73,7 +73,7 @@ static void describe_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_
 		format_duration(words_number(entry, "exited_usec"), duration);
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "%s%s%s", outcomes[i].text,
 			 outcomes[i].takes_time ? duration : "",
-			 words_bool(entry, "useless") ? ", ineffective" : "");
+			 words_bool(entry, "ineffective") ? ", ineffective" : "");
 	}
 }
 

@@ -99,7 +99,7 @@ struct decision {
 	enum kill_progress outcome;
 	usec_t passed_over_usec; /* 0: not because it failed */
 	uint64_t freed;		 /* bytes, by the whole machine, until it was over */
-	bool useless;		 /* of what was expected, little came back: backoff.h */
+	bool ineffective;	 /* of what was expected, little came back: backoff.h */
 };
 
 /* Notes who was chosen (result->ranked[0]) and why.  Allocates nothing. */

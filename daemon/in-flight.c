@@ -53,9 +53,9 @@ static uint64_t freed_since(const struct manager *m)
 		       sub_u64(now->swap_free, before->swap_free));
 }
 
-static bool is_useless(const struct manager *m)
+static bool is_ineffective(const struct manager *m)
 {
-	return backoff_is_useless(proc_reclaimable(&m->decision.memory), freed_since(m));
+	return backoff_is_ineffective(proc_reclaimable(&m->decision.memory), freed_since(m));
 }
 
 static bool is_conclusive(const struct decision *d)
@@ -131,7 +131,7 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
 		d->gone_at = now;
 		d->gone_available = facts.available_now;
 	}
-	if (facts.gone && is_conclusive(d) && is_useless(m) &&
+	if (facts.gone && is_conclusive(d) && is_ineffective(m) &&
 	    memory_may_come(m, facts.available_now, now))
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
@@ -248,11 +248,11 @@ static void learn(struct manager *m, usec_t now)
 
 	d->freed = freed_since(m);
 	note_worth(m);
-	d->useless =
+	d->ineffective =
 		is_conclusive(d) &&
 		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_MEMORY_BACK) &&
-		is_useless(m);
-	if (d->useless)
+		is_ineffective(m);
+	if (d->ineffective)
 		backoff_add_kind(&m->backoff, &subject,
 				 clock_ticks_before(sub_u64(now, d->signalled_at)),
 				 clock_ticks_after(BACKOFF_RESPAWN_USEC), now);

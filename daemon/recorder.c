@@ -409,7 +409,7 @@ static void note_ended(struct manager *m)
 	a->is_over = true;
 	set_text(e->outcome, kill_progress_to_string(d->outcome));
 	e->exited_usec = sub_u64(d->ended_at, d->decided_at);
-	e->useless = d->useless;
+	e->ineffective = d->ineffective;
 	if (d->error < 0)
 		set_text(e->error, strerror(-d->error));
 	if (e->thawed_levels > 0 && d->outcome == KILL_PROGRESS_GONE)

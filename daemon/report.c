@@ -111,7 +111,7 @@ static void add_decision(struct log_entry *e, const struct decision *d)
 	log_entry_add(e, "RECKOND_SIGNAL_USEC=%" PRIu64, d->signal_usec);
 	log_entry_add(e, "RECKOND_AVAILABLE_BEFORE=%" PRIu64, d->before.available);
 	log_entry_add(e, "RECKOND_OUTCOME=%s", kill_progress_to_string(d->outcome));
-	log_entry_add(e, "RECKOND_USELESS=%s", d->useless ? "yes" : "no");
+	log_entry_add(e, "RECKOND_INEFFECTIVE=%s", d->ineffective ? "yes" : "no");
 	add_unit(e, d);
 }
 
@@ -264,7 +264,7 @@ static const char *describe_passed_over(const struct manager *m, char *buf, size
 	char expected[FORMAT_BYTES_SIZE], freed[FORMAT_BYTES_SIZE];
 
 	buf[0] = '\0';
-	if (d->useless)
+	if (d->ineffective)
 		snprintf(buf, size,
 			 " Ineffective: of %s expected at most %s was freed; similar processes are "
 			 "skipped once.",

@@ -256,7 +256,7 @@ serve
 run 'history, as JSON' 0 -- --json history
 finds 'the newest first, with all members' .source '"daemon"' '.entries[0].id' 4 '.entries[0].kind' '"killed"' \
     '.entries[0].time_usec' '[1-9]*' '.entries[0].reclaimed_100ms_bytes' '[1-9]*' '.entries[0].weight' '1?(.0)' \
-    '.entries[0].useless' false '.entries[2].refrozen' 2 '.entries[0].ranked[0].verdict' '"chosen"'
+    '.entries[0].ineffective' false '.entries[2].refrozen' 2 '.entries[0].ranked[0].verdict' '"chosen"'
 run rules 0 out '^thrash +kill +- +available <= 20% ' out '^protect +database +- +-  Comm=\^postgres\$ User=postgres$' \
     out '^prefer +browsers +- +1\.5  Cgroup=' out '^Answered by reckond\.$' -- rules
 run 'rules, as JSON' 0 -- --json rules

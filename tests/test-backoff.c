@@ -225,12 +225,12 @@ static void test_add_makes_room(void **state)
 	assert_int_equal(judge(&p, 201, now + 3 * S), BACKOFF_SKIP);
 }
 
-static void test_is_useless(void **state)
+static void test_is_ineffective(void **state)
 {
 	static const struct {
 		const char *name;
 		uint64_t expected, freed; /* MiB */
-		bool useless;
+		bool ineffective;
 	} rows[] = {
 		{ "all came back", 800, 800, false },
 		{ "most came back", 800, 500, false },
@@ -246,13 +246,14 @@ static void test_is_useless(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (backoff_is_useless(rows[i].expected * MIB, rows[i].freed * MIB) !=
-		    rows[i].useless)
+		if (backoff_is_ineffective(rows[i].expected * MIB, rows[i].freed * MIB) !=
+		    rows[i].ineffective)
 			fail_msg("%s", rows[i].name);
-	assert_false(backoff_is_useless(800 * MIB, UINT64_MAX));
+	assert_false(backoff_is_ineffective(800 * MIB, UINT64_MAX));
 }
 
-/* The useless one: "worker" of user 1000 in /pool, ended at 500 ticks; 100 ticks are a second. */
+/* The ineffective one: "worker" of user 1000 in /pool, ended at 500 ticks; 100 ticks are a second.
+ */
 static void know_workers(struct backoff *p)
 {
 	const struct backoff_subject victim = {
@@ -398,7 +399,7 @@ static void test_spend_once(void **state)
 	backoff_spend(&p, kinds);
 	assert_int_equal(backoff_judge(&p, &sibling, START), BACKOFF_NONE);
 	assert_int_equal(backoff_judge(&p, &elsewhere, START), BACKOFF_SIMILAR);
-	know_workers(&p); /* useless again */
+	know_workers(&p); /* ineffective again */
 	assert_int_equal(backoff_judge(&p, &sibling, START), BACKOFF_SIMILAR);
 }
 
@@ -463,7 +464,7 @@ int main(void)
 		cmocka_unit_test(test_observe_forgets_who_is_gone),
 		cmocka_unit_test(test_lingering_is_left_alone_until_it_grows),
 		cmocka_unit_test(test_add_makes_room),
-		cmocka_unit_test(test_is_useless),
+		cmocka_unit_test(test_is_ineffective),
 		cmocka_unit_test(test_judge_knows_the_kind),
 		cmocka_unit_test(test_judge_relatives_that_hold_the_memory_are_not_of_the_kind),
 		cmocka_unit_test(test_tries_are_counted),

@@ -313,7 +313,7 @@ static void test_process_can_be_asked_again_and_again(void **state)
 	assert_int_equal(explain_process(o, 600, &e), PROC_GONE); /* another process by now */
 }
 
-static void test_process_of_a_useless_kind(void **state)
+static void test_process_of_an_ineffective_kind(void **state)
 {
 	struct world *world = *state;
 	struct backoff_subject subject = {
@@ -913,7 +913,7 @@ int main(void)
 		on_world(test_process_says_why_and_why_not),
 		on_world(test_process_says_why_it_is_reluctant),
 		on_world(test_process_can_be_asked_again_and_again),
-		on_world(test_process_of_a_useless_kind),
+		on_world(test_process_of_an_ineffective_kind),
 		on_world(test_staying_says_why),
 		on_world(test_staying_is_bounded),
 		on_world(test_none_is_named_without_a_victim),

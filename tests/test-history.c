@@ -440,7 +440,7 @@ static void test_encode_is_read_by_others(void **state)
 	last = json_array_get(json_object_get(root, "entries"), 0);
 	assert_string_equal(json_string_value(json_object_get(last, "kind")), "killed");
 	assert_true(json_integer_value(json_object_get(last, "footprint_bytes")) == INT64_MAX);
-	assert_true(json_is_boolean(json_object_get(last, "useless")));
+	assert_true(json_is_boolean(json_object_get(last, "ineffective")));
 	assert_int_equal(json_array_size(json_object_get(last, "ranked")), 3);
 	json_decref(root);
 }
@@ -500,7 +500,7 @@ static void test_decode_refuses_mistakes(void **state)
 		{ ONE("\"weight\":-0.5"), -EBADMSG },
 		{ ONE("\"weight\":1e999"), -EBADMSG },
 		{ ONE("\"weight\":\"1\""), -EBADMSG },
-		{ ONE("\"useless\":1"), -EBADMSG },
+		{ ONE("\"ineffective\":1"), -EBADMSG },
 		{ ONE("\"comm\":1"), -EBADMSG },
 		{ ONE("\"comm\":\"\\u0000\""), -EBADMSG },
 		{ ONE("\"comm\":\"longer than any process could call itself\""), 0 },

@@ -478,9 +478,9 @@ static void test_who_takes_long_is_accounted_at_the_end(void **state)
 	look(500 * MSEC, 0);
 	look(2000 * MSEC, 0);
 	look(3200 * MSEC, 64 * MIB);
-	test.m->decision.useless = true;
+	test.m->decision.ineffective = true;
 	end(KILL_PROGRESS_GONE, 3200 * MSEC);
-	assert_true(newest()->useless);
+	assert_true(newest()->ineffective);
 	assert_false(recorder_is_open(test.m->recorder));
 	assert_int_equal(newest()->reclaimed_2s_bytes, 0);
 	assert_int_equal(newest()->reclaimed_bytes, 64 * MIB);

@@ -459,7 +459,7 @@ CHANGE(not_frozen_again)
 }
 CHANGE(ineffective)
 {
-	d->useless = true;
+	d->ineffective = true;
 	d->freed = 4 * MIB;
 	d->passed_over_usec = 30 * USEC_PER_SEC;
 }
@@ -748,7 +748,7 @@ static void test_an_entry_has_its_fields(void **state)
 	assert_true(entry_has("OBJECT_SYSTEMD_UNIT=db.service"));
 	assert_null(strstr(test.entry, "OBJECT_SYSTEMD_USER_UNIT"));
 
-	d->dry_run = d->approximate = d->useless = true;
+	d->dry_run = d->approximate = d->ineffective = true;
 	d->signal = 0;
 	strcpy(d->cgroup, "/user.slice/user-1000.slice/user@1000.service/app.slice/app.scope");
 	say(REPORT_DRY_RUN);
@@ -756,7 +756,7 @@ static void test_an_entry_has_its_fields(void **state)
 	assert_true(entry_has("RECKOND_SIGNAL=none"));
 	assert_true(entry_has("RECKOND_DRY_RUN=yes"));
 	assert_true(entry_has("RECKOND_APPROXIMATE=yes"));
-	assert_true(entry_has("RECKOND_USELESS=yes"));
+	assert_true(entry_has("RECKOND_INEFFECTIVE=yes"));
 	assert_true(entry_has("OBJECT_SYSTEMD_USER_UNIT=app.scope"));
 
 	strcpy(d->cgroup, "/");

@@ -432,7 +432,7 @@ static void test_tick_ends_the_largest_of_the_scope_and_nobody_else(void **state
 	assert_true(is_alive(outside) && is_alive(small) && is_alive(middle));
 	assert_int_equal(test.n_signals, 1);
 	assert_int_equal(test.n_journal, 2); /* the decision and the end */
-	assert_false(test.manager->decision.useless);
+	assert_false(test.manager->decision.ineffective);
 
 	/* The policy still holds: the next one is the next largest. */
 	one_tick();
@@ -913,7 +913,7 @@ static void test_tick_kills_what_holds_memory_by_descriptors(void **state)
 	assert_in_range(test.manager->decision.held, 64 * MIB, 97 * MIB);
 	settle();
 	assert_int_equal(how_it_ended(holder), SIGKILL);
-	assert_false(test.manager->decision.useless);
+	assert_false(test.manager->decision.ineffective);
 }
 
 static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
@@ -1157,7 +1157,7 @@ static void test_tick_leaves_who_lingers_in_a_freezer(void **state)
 
 /* 96 and 80 in a group of their own, two beside, and nothing comes back.  (All have one name: who
  * is born later passes for the first one, started again.) */
-static void test_tick_passes_over_a_useless_kind_once(void **state)
+static void test_tick_passes_over_an_ineffective_kind_once(void **state)
 {
 	pid_t first, second, beside;
 
@@ -1173,7 +1173,7 @@ static void test_tick_passes_over_a_useless_kind_once(void **state)
 	assert_int_equal(test.manager->decision.pid, first);
 	settle();
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
-	assert_true(test.manager->decision.useless);
+	assert_true(test.manager->decision.ineffective);
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, beside);
 	assert_int_equal(test.manager->decision.skipped_pid, second);
@@ -1181,7 +1181,7 @@ static void test_tick_passes_over_a_useless_kind_once(void **state)
 	assert_string_equal(newest()->skipped_for, "kind");
 	assert_in_range(newest()->skipped_footprint_bytes, 80 * MIB, 112 * MIB);
 	settle();
-	assert_false(test.manager->decision.useless); /* too small to tell */
+	assert_false(test.manager->decision.ineffective); /* too small to tell */
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, second);
 	assert_int_equal(test.manager->decision.skipped_pid, 0);
@@ -1202,10 +1202,10 @@ static void test_tick_waits_for_memory_that_comes_late(void **state)
 	test.freed = 96 * MIB;
 	one_tick();
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
-	assert_false(test.manager->decision.useless);
+	assert_false(test.manager->decision.ineffective);
 }
 
-static void test_tick_rather_a_useless_kind_than_nobody(void **state)
+static void test_tick_rather_an_ineffective_kind_than_nobody(void **state)
 {
 	pid_t first, second, tiny;
 
@@ -1263,7 +1263,7 @@ static pid_t spawn_sharer(size_t mib)
 	return pid;
 }
 
-static void test_tick_sees_that_a_kill_was_useless(void **state)
+static void test_tick_sees_that_a_kill_was_ineffective(void **state)
 {
 	require_scope();
 	for (int i = 0; i < 10; i++) {
@@ -1279,8 +1279,8 @@ static void test_tick_sees_that_a_kill_was_useless(void **state)
 		assert_true(proc_reclaimable(&d->memory) >= 256 * MIB);
 		settle();
 		assert_true(is_over(d->outcome));
-		assert_int_equal(d->useless, d->freed < 32 * MIB);
-		if (d->useless)
+		assert_int_equal(d->ineffective, d->freed < 32 * MIB);
+		if (d->ineffective)
 			return;
 		kill(all_victims[--test.n_victims], SIGKILL);
 		waitpid(all_victims[test.n_victims], NULL, 0);
@@ -1990,10 +1990,10 @@ int main(void)
 		with_scope(test_tick_tries_earlier_who_was_thawed),
 		with_scope(test_tick_leaves_who_lingers_under_a_tracer),
 		with_scope(test_tick_leaves_who_lingers_in_a_freezer),
-		with_scope(test_tick_passes_over_a_useless_kind_once),
+		with_scope(test_tick_passes_over_an_ineffective_kind_once),
 		with_scope(test_tick_waits_for_memory_that_comes_late),
-		with_scope(test_tick_rather_a_useless_kind_than_nobody),
-		with_scope(test_tick_sees_that_a_kill_was_useless),
+		with_scope(test_tick_rather_an_ineffective_kind_than_nobody),
+		with_scope(test_tick_sees_that_a_kill_was_ineffective),
 		with_scope(test_tick_keeps_the_history_where_nobody_is_left),
 		with_scope(test_tick_dry_run_never_signals),
 		with_scope(test_tick_finds_a_process_whose_leader_has_exited),

@@ -851,7 +851,7 @@ static void test_choose_passes_over_if_there_is_somebody_else(void **state)
 		{ { 800, 200 }, { true }, { 0 }, 101, 100, BACKOFF_CONSECUTIVE, false },
 		{ { 800, 1 }, { true }, { 0 }, 101, 100, BACKOFF_CONSECUTIVE, false },
 		{ { 800 }, { true }, { 0 }, 100, 0 },
-		/* A useless kind: for an eighth of it, not for less. */
+		/* An ineffective kind: for an eighth of it, not for less. */
 		{ { 800, 200 }, { 0 }, { true }, 101, 100, BACKOFF_SIMILAR, true },
 		{ { 800, 100 }, { 0 }, { true }, 101, 100, BACKOFF_SIMILAR, true },
 		{ { 800, 99 }, { 0 }, { true }, 100, 0 },

@@ -79,8 +79,8 @@ struct history_entry {
 	bool approximate;
 
 	/* Who counted for more than the victim and was passed over for it: why is "kind" (it was
-	 * useless to end another of its kind) or "failed" (the last try to end it).  Of a cgroup:
-	 * the largest in it. */
+	 * ineffective to end another of its kind) or "failed" (the last try to end it).  Of a
+	 * cgroup: the largest in it. */
 	char skipped_for[8];
 	uint32_t skipped_pid;
 	char skipped_comm[24];
@@ -106,7 +106,7 @@ struct history_entry {
 
 	char outcome[16]; /* "wait" (not over yet), "gone", "memory-back", "unkillable",
 			   * "stand-down" */
-	bool useless;	  /* much was expected, little came back */
+	bool ineffective; /* much was expected, little came back */
 	char signal[16];  /* the last one sent: "SIGTERM", "SIGKILL" */
 	bool escalated;
 

@@ -188,7 +188,7 @@ enum backoff_verdict backoff_judge(const struct backoff *p, const struct backoff
 	return backoff_kinds(p, subject, now) ? BACKOFF_SIMILAR : BACKOFF_NONE;
 }
 
-bool backoff_is_useless(uint64_t expected, uint64_t freed)
+bool backoff_is_ineffective(uint64_t expected, uint64_t freed)
 {
-	return expected >= BACKOFF_USELESS_MIN && freed < expected / BACKOFF_USELESS_SHARE;
+	return expected >= BACKOFF_INEFFECTIVE_MIN && freed < expected / BACKOFF_INEFFECTIVE_SHARE;
 }

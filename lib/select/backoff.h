@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * backoff: who was tried is not tried again in vain, and a useless kill teaches something.
+ * backoff: who was tried is not tried again in vain, and an ineffective kill teaches something.
  *
  * Two small tables.  One of identities: who could not be ended, or lingers without its memory.
  * One of kinds: after a kill that gave back little of what was expected, who else is likely to
@@ -123,12 +123,12 @@ struct backoff_subject {
 };
 
 /*
- * Ending this one was useless: its kind is known from now on.  That is who is in the same cgroup
- * (they may share what did not come back: there is no telling; the root says nothing), and who has
- * its name and user and was born in that time, in ticks: from the signal to BACKOFF_RESPAWN_USEC
- * after the end (started again, perhaps in a cgroup of its own).  Where it is known to have shared
- * its memory, relatives and the others in its cgroup are not of the kind: they may hold what was
- * not freed, and are next.
+ * Ending this one was ineffective: its kind is known from now on.  That is who is in the same
+ * cgroup (they may share what did not come back: there is no telling; the root says nothing), and
+ * who has its name and user and was born in that time, in ticks: from the signal to
+ * BACKOFF_RESPAWN_USEC after the end (started again, perhaps in a cgroup of its own).  Where it is
+ * known to have shared its memory, relatives and the others in its cgroup are not of the kind: they
+ * may hold what was not freed, and are next.
  */
 void backoff_add_kind(struct backoff *p, const struct backoff_subject *subject, uint64_t born_from,
 		      uint64_t born_to, usec_t now);
@@ -142,7 +142,7 @@ void backoff_spend(struct backoff *p, unsigned kinds);
 enum backoff_verdict backoff_judge(const struct backoff *p, const struct backoff_subject *subject,
 				   usec_t now);
 
-/* Instead of one whose kind was useless: whose score is not tiny beside its own. */
+/* Instead of one whose kind was ineffective: whose score is not tiny beside its own. */
 #define BACKOFF_WORTH_SHARE 8
 static inline bool backoff_is_worth(uint64_t score, uint64_t of_kind)
 {
@@ -150,17 +150,18 @@ static inline bool backoff_is_worth(uint64_t score, uint64_t of_kind)
 }
 
 /*
- * Was it useless to end somebody?  If less than this share of what was expected has come back.
+ * Was it ineffective to end somebody?  If less than this share of what was expected has come back.
  *
  * freed is all that the whole machine has freed since the choice (memory_reading.freed, and the
  * rise of free swap).  It is the victim's and more: as much as is available now beyond what was,
  * and what was handed out again meanwhile, and what the kernel keeps in its lists by processor, up
  * to an eighth of memory from 6.7 on, which MemAvailable does not show (mm/page_alloc.c,
- * nr_pcp_high()).  So neither a fast eater beside nor these lists make a good kill look useless;
- * where others free much, a useless kill passes for a good one, and nobody is passed over.
+ * nr_pcp_high()).  So neither a fast eater beside nor these lists make a good kill look
+ * ineffective; where others free much, an ineffective kill passes for a good one, and nobody is
+ * passed over.
  *
  * Of a victim smaller than the minimum there is no telling: so much is freed all the time.
  */
-#define BACKOFF_USELESS_SHARE 8
-#define BACKOFF_USELESS_MIN   (64 * MIB)
-bool backoff_is_useless(uint64_t expected, uint64_t freed);
+#define BACKOFF_INEFFECTIVE_SHARE 8
+#define BACKOFF_INEFFECTIVE_MIN	  (64 * MIB)
+bool backoff_is_ineffective(uint64_t expected, uint64_t freed);
