@@ -86,7 +86,7 @@ static void print_stays(const struct screen *screen, const json_t *process, uint
 			   words_size(process, size), reason);
 	else
 		screen_say(screen, SCREEN_PLAIN, "Not %s, although it %s: %s.", name,
-			   words_has(process, "left_out") ? "was larger" : "has a higher score",
+			   words_has(process, "excluded") ? "was larger" : "has a higher score",
 			   reason);
 }
 
@@ -95,7 +95,7 @@ static void print_staying(const struct screen *screen, const json_t *answer,
 			  const json_t *protected_ones)
 {
 	const json_t *victim = json_object_get(answer, "victim"), *process;
-	const json_t *staying = json_object_get(answer, "staying");
+	const json_t *staying = json_object_get(answer, "ineligible");
 	uint64_t size = words_number(victim, "footprint_bytes");
 	bool is_one_named = false;
 	unsigned n = 0;
@@ -326,12 +326,12 @@ static bool is_any_skipped(const json_t *answer)
 	const json_t *process;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "staying"), i, process)
+	json_array_foreach(json_object_get(answer, "ineligible"), i, process)
 	{
 		if (words_has(process, "skipped_for"))
 			return true;
 	}
-	return words_number(json_object_get(answer, "left_out"), "passed_over") > 0;
+	return words_number(json_object_get(answer, "excluded"), "skipped") > 0;
 }
 
 static void print_exactness(const struct screen *screen, const json_t *answer)
@@ -373,11 +373,11 @@ static void print_exactness(const struct screen *screen, const json_t *answer)
 
 static void print_left_out(const struct screen *screen, const json_t *answer)
 {
-	const json_t *left_out = json_object_get(answer, "left_out");
-	uint64_t n_unreadable = words_number(left_out, "unreadable");
+	const json_t *excluded = json_object_get(answer, "excluded");
+	uint64_t n_unreadable = words_number(excluded, "unreadable");
 	struct screen_text text = { .n = 0 };
 
-	words_left_out(left_out, &text);
+	words_left_out(excluded, &text);
 	if (text.n > 0)
 		screen_say(screen, SCREEN_PLAIN, "Not eligible: %s.", text.text);
 	if (n_unreadable > 0)

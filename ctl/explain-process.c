@@ -77,7 +77,7 @@ enum ctl_status explain_print_process(const struct screen *screen, const json_t 
 
 	screen_say(screen, SCREEN_BOLD, "%s",
 		   screen_foreign(screen, words_text(answer, "answer"), text, sizeof(text)));
-	if (strcmp(words_text(process, "left_out"), "kernel_thread") == 0)
+	if (strcmp(words_text(process, "excluded"), "kernel_thread") == 0)
 		return CTL_OK;
 	print_size(screen, process);
 	if (is_candidate)

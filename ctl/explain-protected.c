@@ -85,7 +85,7 @@ void explain_print_protected(const struct screen *screen, const json_t *answer,
 			     const json_t *processes)
 {
 	size_t n = json_array_size(processes);
-	uint64_t n_all = words_number(json_object_get(answer, "left_out"), "protected");
+	uint64_t n_all = words_number(json_object_get(answer, "excluded"), "protected");
 
 	if (n == 0)
 		return;

@@ -48,7 +48,7 @@ static const json_t *find_policy_in_vain(const json_t *answer)
 	size_t k;
 
 	if (json_is_object(json_object_get(answer, "victim")) ||
-	    !json_is_object(json_object_get(answer, "left_out")) ||
+	    !json_is_object(json_object_get(answer, "excluded")) ||
 	    (strcmp(state, "stuck") != 0 && strcmp(state, "watch") != 0))
 		return NULL;
 	json_array_foreach(json_object_get(answer, "policies"), k, policy)
@@ -63,11 +63,11 @@ static const json_t *find_policy_in_vain(const json_t *answer)
 
 static void print_left_out(const struct screen *screen, const json_t *answer)
 {
-	const json_t *left_out = json_object_get(answer, "left_out");
-	uint64_t n_unreadable = words_number(left_out, "unreadable");
+	const json_t *excluded = json_object_get(answer, "excluded");
+	uint64_t n_unreadable = words_number(excluded, "unreadable");
 	struct screen_text text = { .n = 0 };
 
-	words_left_out(left_out, &text);
+	words_left_out(excluded, &text);
 	if (n_unreadable > 0)
 		screen_text_add(&text, "%s%u unreadable", text.n > 0 ? ", " : "",
 				(unsigned)n_unreadable);

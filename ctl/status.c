@@ -185,7 +185,7 @@ static json_t *put_together(const struct told *told, json_t *is_running)
 	answer = json_with(answer, "policies", policies);
 	answer = json_with(answer, "victim", copy_of(told->preview, "victim"));
 	answer = json_with(answer, "group", copy_of(told->preview, "group"));
-	answer = json_with(answer, "left_out", copy_of(told->preview, "left_out"));
+	answer = json_with(answer, "excluded", copy_of(told->preview, "excluded"));
 	return json_with(answer, "last", last);
 }
 

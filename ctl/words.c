@@ -110,7 +110,7 @@ void words_memory(const json_t *memory, struct screen_text *text)
 				PERCENT_ARGS(words_number(memory, "pressure_full_permyriad")));
 }
 
-void words_left_out(const json_t *left_out, struct screen_text *text)
+void words_left_out(const json_t *excluded, struct screen_text *text)
 {
 	static const struct {
 		const char *key, *text;
@@ -122,14 +122,14 @@ void words_left_out(const json_t *left_out, struct screen_text *text)
 		{ "protected", "protected" },
 		{ "reluctant", "reluctant" },
 		{ "oom_score_adj_min", "with oom_score_adj -1000" },
-		{ "out_of_scope", "outside the scope" },
-		{ "passed_over", "skipped" },
+		{ "outside_subtree", "outside the scope" },
+		{ "skipped", "skipped" },
 		{ "zombies", "zombie", .is_counted = true },
 	};
 	bool is_first = true;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		uint64_t n = words_number(left_out, kinds[i].key);
+		uint64_t n = words_number(excluded, kinds[i].key);
 
 		if (n == 0)
 			continue;

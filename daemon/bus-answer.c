@@ -240,7 +240,7 @@ static int explain_one(struct bus *b, pid_t pid, struct explanation *ret)
 /* Removes the second half of the longest of these lists; false: all are empty. */
 static bool shorten(json_t *json)
 {
-	static const char *const lists[] = { "protected", "ranked", "staying" };
+	static const char *const lists[] = { "protected", "ranked", "ineligible" };
 	json_t *longest = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
@@ -304,7 +304,7 @@ static int answer_machine(struct bus *b, sd_bus_message *reply)
 
 static int answer_process(struct bus *b, sd_bus_message *reply, const struct explanation *e)
 {
-	const char *left_out = explain_left_out(e);
+	const char *excluded = explain_left_out(e);
 	_cleanup_free_ char *text = NULL;
 	char answer[EXPLAIN_ANSWER_SIZE];
 	int r;
@@ -315,8 +315,8 @@ static int answer_process(struct bus *b, sd_bus_message *reply, const struct exp
 	r = append_explanation(b, reply, text, explain_answer_process(&b->preview, e, answer));
 	if (r < 0)
 		return r;
-	return sd_bus_message_append(reply, "{sv}{sv}", "WouldGo", "b", (int)e->would_go, "LeftOut",
-				     "s", left_out ? left_out : "");
+	return sd_bus_message_append(reply, "{sv}{sv}", "IsVictim", "b", (int)e->is_victim,
+				     "Excluded", "s", excluded ? excluded : "");
 }
 
 int bus_answer_explain(struct bus *b, sd_bus_message *call)

@@ -326,7 +326,7 @@ static void report_ended(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
 	char text[1280], name[384], memory[DESCRIBE_MEMORY_SIZE], outcome[640];
-	char refrozen[64] = "", passed_over[192];
+	char refrozen[64] = "", skipped[192];
 
 	victim_name(d, name, sizeof(name));
 	describe_outcome(m, name, outcome, sizeof(outcome));
@@ -337,7 +337,7 @@ static void report_ended(const struct manager *m)
 		snprintf(refrozen, sizeof(refrozen), " Its group could not be frozen again: %s.",
 			 strerror(-d->refrozen));
 	snprintf(text, sizeof(text), "%s; now %s.%s%s", outcome, memory,
-		 describe_passed_over(m, passed_over, sizeof(passed_over)), refrozen);
+		 describe_passed_over(m, skipped, sizeof(skipped)), refrozen);
 	say_decision(m, MESSAGE_ID_ENDED,
 		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
 }

@@ -110,7 +110,7 @@ explain_alone >"$tmp/own"
 check "[ \"\$(jq -c '$shape' '$tmp/json')\" = \"\$(jq -c '$shape' '$tmp/own')\" ] ||
     diff <(jq '$shape' '$tmp/json') <(jq '$shape' '$tmp/own')" 'Explain: the JSON that reckonctl prints'
 call Explain u "$small"
-check "[ \"\$(answer '.data[0] | .WouldGo.data == false and .LeftOut.data == \"\" and .Victim.data == $large')\" = true ]" \
+check "[ \"\$(answer '.data[0] | .IsVictim.data == false and .Excluded.data == \"\" and .Victim.data == $large')\" = true ]" \
     'Explain: one that would not be killed first'
 answer '.data[0].Json.data | fromjson' >"$tmp/json"
 check "[ \"\$(jq -c '[.process.rank, .process.reason]' '$tmp/json')\" = '[2,\"hold (pid $large, user root) ranks higher\"]' ]" 'and why'
@@ -119,14 +119,14 @@ check "[ \"\$(jq -c '$shape' '$tmp/json')\" = \"\$(jq -c '$shape' '$tmp/own')\" 
 "$build/reckonctl" --json explain >"$tmp/out" 2>&1
 check "[ \"\$(answer '[.source, .victim.pid]')\" = '[\"daemon\",$large]' ]" 'reckonctl explain asks it'
 call Explain u "$daemon"
-check "answer '.data[0].LeftOut.data' | grep -q self && answer '.data[0].Reason.data' | grep -q 'this is reckond itself'" \
+check "answer '.data[0].Excluded.data' | grep -q self && answer '.data[0].Reason.data' | grep -q 'this is reckond itself'" \
     'Explain: reckond itself would not be killed'
 : >"$tmp/ready"
 perl -e '$| = 1; print "ready\n"; sleep 100' >"$tmp/ready" &
 pids+=("$!")
 wait_for "[ -s '$tmp/ready' ]"
 call Explain u "$!"
-check "answer '.data[0].LeftOut.data' | grep -q out_of_scope" 'Explain: who has only just begun, outside the scope'
+check "answer '.data[0].Excluded.data' | grep -q outside_subtree" 'Explain: who has only just begun, outside the scope'
 call Explain u 4194999
 check "grep -q 'There is no process 4194999' '$tmp/out'" 'Explain: no process has this number'
 call Explain u 4294967295
@@ -146,7 +146,7 @@ hold 128 '$0 = ""; open F, ">/proc/self/comm"; print F "n\xef\xbf\xbe"; close F;
 hostile=$held
 echo "$hostile" >"$mount$group/cgroup.procs"
 call Explain u "$hostile"
-check "[ \"\$(answer '.data[0] | .WouldGo.data, .Victim.data' | paste -sd ' ')\" = 'true $hostile' ]" 'Explain: one with a noncharacter in its name'
+check "[ \"\$(answer '.data[0] | .IsVictim.data, .Victim.data' | paste -sd ' ')\" = 'true $hostile' ]" 'Explain: one with a noncharacter in its name'
 wait_for "call GetCandidates u 1 && [ \"\$(answer '.data[0][0][0]')\" = $hostile ]"
 check "[ \"\$(answer '.data[0][0][2] | explode')\" = '[110,65533,65533,65533]' ] &&
     [ \"\$(answer '.data[0][0][3] | explode[-4:]')\" = '[103,65533,65533,65533]' ]" 'GetCandidates: noncharacters are replaced'
@@ -492,7 +492,7 @@ check "wait_for '[ \"\$(row 0 | jq -r .[3])\" = $scope/moved ]'" 'it is seen to 
 kill -USR1 "$held"
 check "wait_for '[ \"\$(row 0 | jq .[0])\" = $large ]'" 'to another user: now a rule protects it'
 call Explain u "$held"
-check "answer '.data[0] | [.LeftOut.data, .Reason.data]' | grep -q 'protected.*renamed.*user nobody'" 'and this is who it is'
+check "answer '.data[0] | [.Excluded.data, .Reason.data]' | grep -q 'protected.*renamed.*user nobody'" 'and this is who it is'
 end KILL "$held" "$large"
 wait_for "rmdir '$mount$scope/moved' 2>/dev/null"
 stop

@@ -186,11 +186,11 @@ run explain 0 out '^If memory ran out now, chromium' out '^Next would be code \(
     out '1 of 143 candidates; no other could rank higher than the first\.$' out '^  and 139 more$' out '^  2 by rule bus \(built in\): dbus-daemon$' out '^Answered by reckond\.$' -- explain
 run 'explain, as JSON' 0 -- --json explain
 finds 'is the object of the daemon' .source '"daemon"' .candidates 143 '.ranked[1].pid' 1044
-serve '.explain["0"] |= del(.staying)'
+serve '.explain["0"] |= del(.ineligible)'
 run 'explain by an older daemon' 0 \
     out '^Not postgres \(pid 701\), although it would free 1\.7 GiB: protected by the rule database\.$' \
     out '^Not firefox \(.*\), although it would free 1\.6 GiB: its score is 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' -- explain
-serve '.explain["0"] |= (.staying |= ([range(6) as $i | .[0] + {pid: (7000 + $i)}]
+serve '.explain["0"] |= (.ineligible |= ([range(6) as $i | .[0] + {pid: (7000 + $i)}]
         + [.[1] + {command: "app", skipped_for: "kind", reason: "killing a similar one freed little"},
            .[1] + {command: "light", skipped_for: "failed", reason: "the last try to kill it failed"}]))'
 run 'explain where many are not killed' 0 out '^Not postgres \(pid 7002, ' \
@@ -199,8 +199,8 @@ run 'explain where many are not killed' 0 out '^Not postgres \(pid 7002, ' \
 problem=''
 [ "$(grep -c '^Not .*although' "$tmp/out")" = 4 ] || problem=' other than three and the skipped one'
 say 'and no more' "$problem"
-serve '.explain["0"] |= (.left_out.passed_over = 2 | .staying[1] += {footprint_bytes: 1000, skipped_for: "failed",
-        reason: "the last try to kill it failed"} | .staying[0] += {footprint_bytes: null, left_out: "unreadable", reason: "its memory may not be read"})'
+serve '.explain["0"] |= (.excluded.skipped = 2 | .ineligible[1] += {footprint_bytes: 1000, skipped_for: "failed",
+        reason: "the last try to kill it failed"} | .ineligible[0] += {footprint_bytes: null, excluded: "unreadable", reason: "its memory may not be read"})'
 run 'explain where one is skipped' 0 out '^Not eligible: .*, 2 skipped' \
     out '^Not firefox \(.*\), although it has a higher score: the last try to kill it failed\.$' \
     out '^Not postgres \(.*\), although it was larger: its memory may not be read\.$' \
@@ -302,11 +302,11 @@ run 'an empty history' 0 out '^No process has been killed yet\.$' -- history
 run 'an empty history, as JSON' 0 -- --json history
 finds 'is empty' .entries '\[\]'
 serve '.properties.State = "stuck" | .explain["0"] |= (.victim = null | .ranked = [] | .policies[2].holds = true
-    | .left_out += {protected: 3, out_of_scope: 26, unreadable: 2}) | .history[1].excluded = "3 protected, 26 outside the scope"'
+    | .excluded += {protected: 3, outside_subtree: 26, unreadable: 2}) | .history[1].excluded = "3 protected, 26 outside the scope"'
 run 'status where no process is eligible' 0 out '^State +stuck: memory is low but no process is worth killing \(reckond 0\.1\.0\)$' \
     out '^ +not eligible: init, 212 kernel threads, 3 protected, 1 reluctant, 2 with .*, 26 outside the scope, 2 unreadable$' -- status
 run 'status where no process is eligible, as JSON' 0 -- --json status
-finds 'says how many, and why' .victim null .left_out.protected 3
+finds 'says how many, and why' .victim null .excluded.protected 3
 run 'no victim, in full' 0 out '^  Excluded +3 protected, 26 outside the scope$' -- --full history
 serve '.properties.State = "watch" | .explain["0"] |= (.victim = null | .policies[0].holds = true)'
 run 'status where no process need be killed' 0 out '^State +watch: memory is sampled often ' -- status

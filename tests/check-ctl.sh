@@ -118,11 +118,11 @@ finds 'has the parts that reckonctl(1) promises' '.memory.total_bytes' '[1-9]*' 
     '.memory.available_permyriad' '[0-9]*' '.policy.name' '"*"' '.candidates' '[0-9]*' \
     '.policies[0].name' '"warn"' '.policies[0].action' '"warn"' '.policies[0].memory_available_bytes' \
     '[1-9]*' '.read_error_bytes' '[0-9]*' '.accuracy_error_bytes' '[0-9]*' \
-    '.left_out.kernel_threads' '[0-9]*' '.approximate' '@(true|false)' .scope '"/"' .dry_run false
+    '.excluded.kernel_threads' '[0-9]*' '.approximate' '@(true|false)' .scope '"/"' .dry_run false
 if [ -d /proc/1 ]; then
     run 'explain 1' 0 out '\(pid 1[,)].* would not be killed: .*init' -- explain 1
     run 'explain 1, as JSON' 0 -- --json explain 1
-    finds 'is init' .process.pid 1 .process.left_out '"init"' .process.would_go false \
+    finds 'is init' .process.pid 1 .process.excluded '"init"' .process.is_victim false \
         .process.rank null .process.reason '*init*'
 else
     skip 'explain 1: it is hidden here'
@@ -160,7 +160,7 @@ options=(--config "$tmp/good.conf" --scope "$scope")
 run 'explain, as JSON' 0 -- "${options[@]}" --json explain
 finds 'the largest that may go is the victim' .victim.pid $big .candidates 3 '.ranked[0].pid' $big \
     '.ranked[1].pid' $middle '.ranked[2].pid' $small .victim.verdict '"chosen"' .victim.cgroup \
-    "\"$scope\"" .scope "\"$scope\"" .left_out.protected 1 '.protected[0].pid' $kept \
+    "\"$scope\"" .scope "\"$scope\"" .excluded.protected 1 '.protected[0].pid' $kept \
     '.protected[0].footprint_bytes' '6[0-9]??????' '.protected[0].rule.name' '"kept"' '.protected[0].rule.builtin' false .dry_run true
 finds 'its size is right' .victim.anonymous_bytes '4[1-9]??????' .victim.weight '1?(.0)'
 finds 'its name is escaped' .victim.command '"big\\n\\u001[bB]\[2J\\"*"'
@@ -177,7 +177,7 @@ run 'explain the next' 0 out "^rc-middle \\(pid $middle, .* would not be killed 
 run 'explain one that is protected' 0 \
     out "^rc-kept \\(pid $kept, .* would not be killed: protected by the rule kept\\." -- "${options[@]}" explain $kept
 run 'explain one that is protected, as JSON' 0 -- "${options[@]}" --json explain $kept
-finds 'names the rule' .process.left_out '"protected"' .process.rule.name '"kept"' .process.rank null \
+finds 'names the rule' .process.excluded '"protected"' .process.rule.name '"kept"' .process.rank null \
     .victim.pid $big
 run 'explain one outside' 0 out "would not be killed: outside the scope $scope\\." -- "${options[@]}" explain $$
 echo 1000 >"/proc/$middle/oom_score_adj"

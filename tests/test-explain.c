@@ -205,7 +205,7 @@ static void test_process_says_why_and_why_not(void **state)
 	static const struct {
 		pid_t pid;
 		const char *answer;
-		const char *left_out;
+		const char *excluded;
 		size_t rank;
 	} cases[] = {
 		{ 300,
@@ -222,7 +222,7 @@ static void test_process_says_why_and_why_not(void **state)
 		  "protected", 0 },
 		{ 600,
 		  "database (pid 600, user alice) would not be killed: outside the scope /user.slice.",
-		  "out_of_scope", 0 },
+		  "outside_subtree", 0 },
 		{ 1, "systemd (pid 1, user alice) would not be killed: the init process.", "init",
 		  0 },
 	};
@@ -234,9 +234,9 @@ static void test_process_says_why_and_why_not(void **state)
 		assert_int_equal(explain_process(o, cases[i].pid, &e), 0);
 		assert_string_equal(explain_answer_process(o, &e, text), cases[i].answer);
 		assert_int_equal(e.rank, cases[i].rank);
-		assert_int_equal(e.would_go, cases[i].rank == 1);
-		if (cases[i].left_out)
-			assert_string_equal(explain_left_out(&e), cases[i].left_out);
+		assert_int_equal(e.is_victim, cases[i].rank == 1);
+		if (cases[i].excluded)
+			assert_string_equal(explain_left_out(&e), cases[i].excluded);
 		else
 			assert_null(explain_left_out(&e));
 	}
@@ -289,7 +289,7 @@ static void test_process_says_why_it_is_reluctant(void **state)
 	json_decref(json);
 	json = explain_json_machine(o);
 	assert_int_equal(
-		json_integer_value(json_object_get(json_object_get(json, "left_out"), "reluctant")),
+		json_integer_value(json_object_get(json_object_get(json, "excluded"), "reluctant")),
 		2);
 	json_decref(json);
 	/* Counts as a quarter of its size. */
@@ -329,32 +329,32 @@ static void test_process_of_an_ineffective_kind(void **state)
 	o = look_out(world, 4 * GIB);
 	assert_int_equal(preview_victim(o)->process->pid, 400);
 	assert_int_equal(explain_process(o, 300, &e), 0);
-	assert_false(e.would_go);
+	assert_false(e.is_victim);
 	assert_string_equal(e.text, "its score is higher than that of editor (pid 400, "
 				    "user alice), but killing a similar one freed little");
 }
 
 struct stays {
-	const char *name, *reason, *left_out, *skipped_for;
+	const char *name, *reason, *excluded, *skipped_for;
 };
 
 static void assert_staying(const json_t *json, const struct stays *expected, size_t n)
 {
-	const json_t *staying = json_object_get(json, "staying"), *process;
+	const json_t *staying = json_object_get(json, "ineligible"), *process;
 	size_t i;
 
 	assert_int_equal(json_array_size(staying), n);
 	json_array_foreach((json_t *)staying, i, process)
 	{
-		const char *left_out = json_string_value(json_object_get(process, "left_out"));
+		const char *excluded = json_string_value(json_object_get(process, "excluded"));
 		const char *avoided = json_string_value(json_object_get(process, "skipped_for"));
 
 		assert_string_equal(json_string_value(json_object_get(process, "command")),
 				    expected[i].name);
 		assert_string_equal(json_string_value(json_object_get(process, "reason")),
 				    expected[i].reason);
-		assert_string_equal(left_out ? left_out : "",
-				    expected[i].left_out ? expected[i].left_out : "");
+		assert_string_equal(excluded ? excluded : "",
+				    expected[i].excluded ? expected[i].excluded : "");
 		assert_string_equal(avoided ? avoided : "",
 				    expected[i].skipped_for ? expected[i].skipped_for : "");
 	}
@@ -375,9 +375,9 @@ static void let_fail(struct world *world, pid_t pid, enum backoff_why why, usec_
 static void test_staying_says_why(void **state)
 {
 	static const struct stays expected[] = {
-		{ "database", "outside the scope /user.slice", "out_of_scope", NULL },
+		{ "database", "outside the scope /user.slice", "outside_subtree", NULL },
 		{ "hidden", "its oom_score_adj is -1000", "oom_score_adj_min", NULL },
-		{ "stuck", "could not be killed a moment ago", "passed_over", NULL },
+		{ "stuck", "could not be killed a moment ago", "skipped", NULL },
 		{ "app", "killing a similar one freed little", NULL, "kind" },
 		{ "light", "its score is 200 MiB (oom_score_adj -900, weight 1)", NULL, NULL },
 		{ "browser", "the last try to kill it failed", NULL, "failed" },
@@ -407,15 +407,15 @@ static void test_staying_says_why(void **state)
 
 	json = explain_json_machine(o);
 	assert_staying(json, expected, ARRAY_SIZE(expected));
-	assert_int_equal(json_integer_value(
-				 json_object_get(json_object_get(json, "left_out"), "passed_over")),
-			 1);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(json, "excluded"), "skipped")),
+		1);
 	json_decref(json);
 	assert_int_equal(explain_process(o, 300, &e), 0);
 	assert_string_equal(e.text, "its score is higher than that of editor (pid 400, user "
 				    "alice), but the last try to kill it failed");
 	assert_int_equal(explain_process(o, 330, &e), 0);
-	assert_string_equal(explain_left_out(&e), "passed_over");
+	assert_string_equal(explain_left_out(&e), "skipped");
 }
 
 /* One that is skipped is named, however many larger ones are not killed. */
@@ -503,7 +503,7 @@ static void test_cgroups_say_why_and_why_not(void **state)
 	static const struct {
 		pid_t pid;
 		const char *answer;
-		const char *left_out;
+		const char *excluded;
 		size_t rank;
 	} cases[] = {
 		{ 400,
@@ -528,9 +528,9 @@ static void test_cgroups_say_why_and_why_not(void **state)
 		assert_int_equal(explain_process(o, cases[i].pid, &e), 0);
 		assert_string_equal(explain_answer_process(o, &e, text), cases[i].answer);
 		assert_int_equal(e.rank, cases[i].rank);
-		assert_int_equal(e.would_go, cases[i].rank == 1);
-		if (cases[i].left_out)
-			assert_string_equal(explain_left_out(&e), cases[i].left_out);
+		assert_int_equal(e.is_victim, cases[i].rank == 1);
+		if (cases[i].excluded)
+			assert_string_equal(explain_left_out(&e), cases[i].excluded);
 		else
 			assert_null(explain_left_out(&e));
 	}
@@ -540,7 +540,7 @@ static void test_cgroups_say_why_and_why_not(void **state)
 static void test_cgroups_say_which_are_not_killed(void **state)
 {
 	static const struct stays expected[] = {
-		{ "database", "outside the scope /user.slice", "out_of_scope", NULL },
+		{ "database", "outside the scope /user.slice", "outside_subtree", NULL },
 		{ "wallpaper",
 		  "the policy kills whole cgroups, and its own is not eligible as a whole",
 		  "cgroup", NULL },
@@ -592,10 +592,10 @@ static void test_a_process_of_the_scope_is_ranked_beside_cgroups(void **state)
 	assert_null(preview_victim(o)->cgroup);
 	assert_int_equal(o->group.length, 0);
 	assert_int_equal(explain_process(o, 610, &e), 0);
-	assert_true(e.would_go && e.rank == 1);
+	assert_true(e.is_victim && e.rank == 1);
 	assert_string_equal(e.text, "no cgroup ranks higher");
 	assert_int_equal(explain_process(o, 620, &e), 0);
-	assert_false(e.would_go);
+	assert_false(e.is_victim);
 	assert_int_equal(e.rank, 3);
 	assert_null(explain_left_out(&e));
 	assert_string_equal(e.text, "stray (pid 610, user alice) ranks higher");
@@ -650,11 +650,11 @@ static void test_a_flagged_cgroup_is_killed_with_its_victim(void **state)
 		"If memory ran out now, browser (pid 300, user alice) would be killed first, with "
 		"all of cgroup /user.slice/b.scope (2 processes); this would free 1.1 GiB.");
 	assert_int_equal(explain_process(o, 310, &e), 0);
-	assert_true(e.would_go);
+	assert_true(e.is_victim);
 	assert_string_equal(e.text, "browser (pid 300, user alice) ranks highest, and "
 				    "memory.oom.group is set");
 	assert_int_equal(explain_process(o, 400, &e), 0);
-	assert_false(e.would_go);
+	assert_false(e.is_victim);
 }
 
 /* Workers that have filled memory together, none as large as the browser. */
@@ -726,7 +726,7 @@ static void test_a_unit_with_repeated_kills_is_named(void **state)
 	assert_int_equal(o->group.n_processes, 12);
 	assert_int_equal(o->group.footprint, 2400 * MIB);
 	assert_int_equal(explain_process(o, 705, &e), 0);
-	assert_true(e.would_go);
+	assert_true(e.is_victim);
 	assert_string_equal(e.text, "repeated kills in its cgroup have not freed enough memory");
 	json = explain_json_machine(o);
 	assert_string_equal(text_at(json, "group", "by"), "repeated-kills");
@@ -747,9 +747,9 @@ static void test_siblings_with_repeated_kills_are_killed_together(void **state)
 	assert_int_equal(o->n_siblings, 11);
 	assert_int_equal(o->siblings_footprint, 2200 * MIB);
 	assert_int_equal(explain_process(o, 705, &e), 0);
-	assert_true(e.would_go);
+	assert_true(e.is_victim);
 	assert_int_equal(explain_process(o, 300, &e), 0);
-	assert_false(e.would_go);
+	assert_false(e.is_victim);
 }
 
 static void test_json_has_what_is_promised(void **state)
@@ -772,7 +772,7 @@ static void test_json_has_what_is_promised(void **state)
 	assert_int_equal(explain_process(o, 500, &e), 0);
 	json = explain_json_process(o, &e);
 	assert_non_null(json);
-	assert_string_equal(text_at(json, "process", "left_out"), "protected");
+	assert_string_equal(text_at(json, "process", "excluded"), "protected");
 	assert_true(json_is_null(json_object_get(json_object_get(json, "process"), "rank")));
 	json_decref(json);
 }
@@ -885,7 +885,7 @@ static void test_relatives_are_killed_together(void **state)
 			    "If memory ran out now, server (pid 320, user alice) would be killed "
 			    "first, with 1 that shares its memory; this would free 4.9 GiB.");
 	assert_int_equal(explain_process(o, 310, &e), 0);
-	assert_true(e.would_go);
+	assert_true(e.is_victim);
 	assert_string_equal(e.text, "server (pid 320, user alice) ranks highest, and most of its "
 				    "memory is shared with this one");
 	json = explain_json_process(o, &e);

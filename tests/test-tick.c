@@ -1530,7 +1530,7 @@ static void test_tick_asks_one_and_ends_both(void **state)
 }
 
 /* Nobody is signalled, whichever of them is chosen; then it is another's turn. */
-static void check_partner_is_spared(const char *more, bool out_of_scope)
+static void check_partner_is_spared(const char *more, bool outside_subtree)
 {
 	struct partner partner = { .name = "not-for-us" };
 	pid_t victim, small;
@@ -1539,7 +1539,7 @@ static void check_partner_is_spared(const char *more, bool out_of_scope)
 	require_kcmp();
 	victim = spawn_with_partner(64, &partner);
 	small = spawn("", 8, false);
-	if (out_of_scope) {
+	if (outside_subtree) {
 		snprintf(text, sizeof(text), "%d", partner.pid);
 		assert_int_equal(io_write_at(test.cgroups.v2_fd, "cgroup.procs", text), 0);
 	}

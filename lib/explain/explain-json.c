@@ -169,8 +169,8 @@ static json_t *of_left_out(const struct preview *o)
 		of_count(n[ELIGIBILITY_KTHREAD]), "init", of_count(n[ELIGIBILITY_INIT]),
 		"protected", of_count(n[ELIGIBILITY_PROTECTED] + n[ELIGIBILITY_PROTECTED_BUILTIN]),
 		"reluctant", of_count(n[ELIGIBILITY_RELUCTANT]), "oom_score_adj_min",
-		of_count(n[ELIGIBILITY_ADJ_MIN]), "out_of_scope",
-		of_count(n[ELIGIBILITY_OUTSIDE_SUBTREE]), "passed_over",
+		of_count(n[ELIGIBILITY_ADJ_MIN]), "outside_subtree",
+		of_count(n[ELIGIBILITY_OUTSIDE_SUBTREE]), "skipped",
 		of_count(n[ELIGIBILITY_SKIPPED]), "unreadable", of_count(o->census->n_unreadable),
 		"zombies", of_count(n[ELIGIBILITY_NO_MEMORY]));
 }
@@ -207,14 +207,14 @@ static json_t *of_protected(const struct preview *o)
 
 /* Why it stays, of one process that is asked about, or one that is larger. */
 static json_t *with_reason(const struct preview *o, const struct explanation *e, json_t *process,
-			   const char *left_out)
+			   const char *excluded)
 {
 	const struct rule *rule =
 		explain_is_protected(e->exclusion) || e->exclusion == ELIGIBILITY_RELUCTANT
 			? e->process->protected_by
 			: NULL;
 
-	process = json_with(process, "left_out", json_of_foreign(left_out));
+	process = json_with(process, "excluded", json_of_foreign(excluded));
 	process = json_with(process, "skipped_for", json_of_foreign(explain_avoided(o, e)));
 	process = json_with(process, "rule", of_rule(rule));
 	return json_with(process, "reason", json_of_foreign(e->text));
@@ -246,12 +246,12 @@ json_t *explain_json_machine(const struct preview *o)
 		"answer", json_of_foreign(explain_answer_machine(o, answer)), "victim",
 		of_victim(o), "group", of_group(o), "policy",
 		of_policy(o, o->policy, o->policy_holds), "policies", of_policies(o), "memory",
-		of_memory(o), "ranked", of_ranking(o), "staying", of_staying(o), "candidates",
+		of_memory(o), "ranked", of_ranking(o), "ineligible", of_staying(o), "candidates",
 		of_count(o->result.n_candidates), "precise_reads", (int)o->result.n_reads,
 		"approximate", o->result.approximate, "accuracy",
 		accuracy_regime_to_string(o->accuracy->regime), "accuracy_error_bytes",
 		json_of_bytes(accuracy_interval(o->accuracy, 0, o->census->with_swap, 1).hi),
-		"read_error_bytes", json_of_bytes(preview_read_error(o)), "left_out",
+		"read_error_bytes", json_of_bytes(preview_read_error(o)), "excluded",
 		of_left_out(o), "protected", of_protected(o), "hides_others", o->hides_others,
 		"scope", json_of_foreign(o->policies->scope), "dry_run", o->policies->dry_run);
 }
@@ -261,7 +261,7 @@ json_t *explain_json_process(const struct preview *o, const struct explanation *
 	json_t *process = of_candidate(o, &e->candidate);
 	char answer[EXPLAIN_ANSWER_SIZE];
 
-	process = json_with(process, "would_go", json_boolean(e->would_go));
+	process = json_with(process, "is_victim", json_boolean(e->is_victim));
 	process = json_with(process, "rank",
 			    e->rank > 0 ? json_integer((json_int_t)e->rank) : json_null());
 	process = with_reason(o, e, process, explain_left_out(e));

@@ -98,7 +98,7 @@ static enum backoff_verdict skipped_for(const struct preview *o, const struct ex
 {
 	const struct victim_candidate *avoided = &o->result.avoided;
 
-	if (e->exclusion != ELIGIBILITY_ELIGIBLE || e->would_go)
+	if (e->exclusion != ELIGIBILITY_ELIGIBLE || e->is_victim)
 		return BACKOFF_NONE;
 	if (!preview_is_by_cgroup(o, e->process) || e->candidate.cgroup)
 		return preview_avoided(o, &e->candidate);
@@ -152,10 +152,10 @@ int explain_process(struct preview *o, pid_t pid, struct explanation *ret)
 	r = preview_candidate(o, e.process, &e.candidate, &e.rank);
 	if (r != 0)
 		return r;
-	e.would_go = preview_is_victim(o, e.process);
-	if (e.would_go && preview_is_of_cgroups(o))
+	e.is_victim = preview_is_victim(o, e.process);
+	if (e.is_victim && preview_is_of_cgroups(o))
 		e.rank = 1; /* be it in a cgroup below that */
-	if (e.would_go) {
+	if (e.is_victim) {
 		explain_victim(o, &e);
 	} else if (e.exclusion == ELIGIBILITY_ELIGIBLE) {
 		explain_rank(o, &e);
@@ -380,7 +380,7 @@ const char *explain_answer_process(const struct preview *o, const struct explana
 	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], others[WITH_SIZE];
 
 	explain_name(o, e->process, name);
-	if (e->would_go)
+	if (e->is_victim)
 		snprintf(buf, EXPLAIN_ANSWER_SIZE,
 			 "%s would be killed first%s: %s; this would free %s.", name,
 			 with_others(o, others), e->text, size_of_all(o, &e->candidate, size));
@@ -406,7 +406,7 @@ const char *explain_kept(const struct proc_memory *memory)
 
 const char *explain_left_out(const struct explanation *e)
 {
-	if (e->exclusion == ELIGIBILITY_ELIGIBLE || e->would_go)
+	if (e->exclusion == ELIGIBILITY_ELIGIBLE || e->is_victim)
 		return e->rank == 0 ? "cgroup" : NULL;
 	return eligibility_to_key(e->exclusion);
 }

@@ -20,7 +20,7 @@ struct explanation {
 	enum eligibility exclusion;
 	struct victim_candidate candidate;
 	size_t rank;	/* from 1; 0: no candidate */
-	bool would_go;	/* it is the first, or killed with that */
+	bool is_victim; /* it is the first, or killed with that */
 	char text[512]; /* why, or why not */
 };
 
