@@ -157,9 +157,9 @@ static int read_delay(uint64_t *ret)
 	int r;
 
 	r = sd_bus_get_property_trivial(flood.clients[0].bus, DESTINATION, OBJECT, MANAGER,
-					"LookDelayMaxUSec", &error, 't', ret);
+					"TimerLatencyMaxUSec", &error, 't', ret);
 	if (r < 0)
-		fprintf(stderr, "LookDelayMaxUSec: %s\n", error.message);
+		fprintf(stderr, "TimerLatencyMaxUSec: %s\n", error.message);
 	return r;
 }
 

@@ -446,7 +446,7 @@ static void print_setup(const struct screen *screen, const json_t *answer)
 	const char *scope = words_text(answer, "scope");
 	char text[4096];
 
-	print_list(screen, "Limits", SCREEN_YELLOW, json_object_get(answer, "limits"));
+	print_list(screen, "Missing", SCREEN_YELLOW, json_object_get(answer, "missing_privileges"));
 	print_list(screen, "Conflicts", SCREEN_YELLOW, conflicts);
 	if (json_array_size(conflicts) > 0)
 		screen_item(screen, "", SCREEN_PLAIN,

@@ -162,12 +162,14 @@ static void told_done(struct told *told)
 /* Takes is_running.  NULL: no memory. */
 static json_t *put_together(const struct told *told, json_t *is_running)
 {
-	static const char *const copied[] = { "version",	"state",	"dry_run",
-					      "scope",		"config_files", "degraded",
-					      "config_errors",	"conflicts",	"limits",
-					      "processes",	"kills",	"min_victim",
-					      "memory_held_by", "started_usec", "read_usec",
-					      "latency" };
+	static const char *const copied[] = {
+		"version",	  "state",	  "dry_run",
+		"scope",	  "config_files", "degraded",
+		"config_errors",  "conflicts",	  "missing_privileges",
+		"processes",	  "kills",	  "min_victim",
+		"memory_held_by", "started_usec", "read_usec",
+		"latency"
+	};
 	const json_t *p = told->properties;
 	json_t *memory = p ? of_memory(p) : copy_of(told->preview, "memory");
 	json_t *policies =

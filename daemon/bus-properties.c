@@ -75,16 +75,17 @@ int bus_get_config_errors(sd_bus *bus, const char *path, const char *interface,
 	return append_foreign_array(b, reply, m->config_errors, m->n_config_errors);
 }
 
-int bus_get_limits(sd_bus *bus, const char *path, const char *interface, const char *property,
-		   sd_bus_message *reply, void *userdata, sd_bus_error *error)
+int bus_get_missing_privileges(sd_bus *bus, const char *path, const char *interface,
+			       const char *property, sd_bus_message *reply, void *userdata,
+			       sd_bus_error *error)
 {
 	struct bus *b = userdata;
 	const struct manager *m = b->manager;
 	int r;
 
 	r = sd_bus_message_open_container(reply, 'a', "s");
-	for (size_t i = 0; r >= 0 && i < m->n_limits; i++)
-		r = bus_append_foreign(b, reply, m->limits[i]);
+	for (size_t i = 0; r >= 0 && i < m->n_missing_privileges; i++)
+		r = bus_append_foreign(b, reply, m->missing_privileges[i]);
 	if (r >= 0 && !manager_scope_exists(m))
 		r = sd_bus_message_append(
 			reply, "s",
@@ -259,7 +260,7 @@ int bus_get_times(sd_bus *bus, const char *path, const char *interface, const ch
 
 	if (strcmp(property, "StartedUSec") == 0)
 		value = b->manager->started_usec;
-	else if (strcmp(property, "LookDelayMaxUSec") == 0)
+	else if (strcmp(property, "TimerLatencyMaxUSec") == 0)
 		value = b->manager->turns.delays.max;
 	else
 		value = realtime_of(max_u64(b->read_at, b->manager->sampled_at));
@@ -279,7 +280,7 @@ static const struct {
 	{ "Degraded", "b", bus_get_flag },
 	{ "ConfigErrors", "as", bus_get_config_errors },
 	{ "Conflicts", "as", bus_get_conflicts },
-	{ "Limits", "as", bus_get_limits },
+	{ "MissingPrivileges", "as", bus_get_missing_privileges },
 	{ "MemoryTotal", "t", bus_get_memory },
 	{ "MemoryAvailable", "t", bus_get_memory },
 	{ "SwapTotal", "t", bus_get_memory },
@@ -293,7 +294,7 @@ static const struct {
 	{ "Kills", "u", bus_get_count },
 	{ "StartedUSec", "t", bus_get_times },
 	{ "ReadUSec", "t", bus_get_times },
-	{ "LookDelayMaxUSec", "t", bus_get_times },
+	{ "TimerLatencyMaxUSec", "t", bus_get_times },
 	{ "Latency", "aa{sv}", bus_get_latency },
 };
 

@@ -301,9 +301,9 @@ struct manager *manager_free(struct manager *m)
 	policy_set_done(&m->policies);
 	conf_files_free(m->config_files, m->n_config_files);
 	conf_files_free(m->config_errors, m->n_config_errors);
-	for (size_t i = 0; i < m->n_limits; i++)
-		free(m->limits[i]);
-	free(m->limits);
+	for (size_t i = 0; i < m->n_missing_privileges; i++)
+		free(m->missing_privileges[i]);
+	free(m->missing_privileges);
 	free(m);
 	return NULL;
 }

@@ -86,8 +86,8 @@ struct manager {
 	pid_t self_test_pid; /* the child of the self-test; 0: none */
 	struct self self;
 	struct reserve reserve;
-	char **limits; /* what it is not permitted to do, as it was said at start */
-	size_t n_limits;
+	char **missing_privileges; /* what it is not permitted to do, as it was said at start */
+	size_t n_missing_privileges;
 	unsigned doubts;       /* about memory's figures: those that were reported */
 	uint64_t started_usec; /* CLOCK_REALTIME */
 

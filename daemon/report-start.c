@@ -67,13 +67,13 @@ __attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, c
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	log_event(MESSAGE_ID_LIMIT, LOG_NOTICE, "limit: %s", text);
-	grown = reallocarray(m->limits, m->n_limits + 1, sizeof(*grown));
+	log_event(MESSAGE_ID_LIMIT, LOG_NOTICE, "missing privilege: %s", text);
+	grown = reallocarray(m->missing_privileges, m->n_missing_privileges + 1, sizeof(*grown));
 	if (!grown)
 		return;
-	m->limits = grown;
-	grown[m->n_limits] = strdup(text);
-	m->n_limits += grown[m->n_limits] != NULL;
+	m->missing_privileges = grown;
+	grown[m->n_missing_privileges] = strdup(text);
+	m->n_missing_privileges += grown[m->n_missing_privileges] != NULL;
 }
 
 void report_doubts(struct manager *m)

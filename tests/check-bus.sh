@@ -50,7 +50,7 @@ DryRun b .
 Scope s . == "$scope"
 ConfigFiles as . == ["$tmp/conf"]
 Conflicts as type == "array"
-Limits as length == $(grep -c '^limit: ' "$tmp/log")
+Limits as length == $(grep -c '^missing privilege: ' "$tmp/log")
 MemoryTotal t . > 0 and . <= $total_kib * 1024
 MemoryAvailable t . > 0 and . < $total_kib * 1024
 SwapTotal t . >= 0
@@ -62,7 +62,7 @@ Processes u . > 2
 Kills u . == 0
 StartedUSec t . > (now - 60) * 1000000 and . < now * 1000000
 ReadUSec t . > (now - 1) * 1000000 and . <= now * 1000000
-LookDelayMaxUSec t . < 10000000
+TimerLatencyMaxUSec t . < 10000000
 Latency aa{sv} map(.Kind.data) == ["delay", "duration"] and all(.[]; (.Counts.data | length) == 12 and (.Counts.data | add) > 0 and .MaxUSec.data < 10000000)
 END
 check '[ "$(get ReadUSec)" -lt "$(sleep 0.2; get MemoryAvailable >/dev/null; get ReadUSec)" ]' 'memory is read anew for who asks'

@@ -171,7 +171,7 @@ say 'and nothing on standard error' "$(cat "$tmp/err")"
 is_harmless 'and no colour in a pipe'
 run 'status, as JSON' 0 -- --json status
 finds 'has what reckonctl(1) promises' .running true .source '"daemon"' .version '"0.1.0"' .state '"calm"' \
-    .dry_run false .scope '"/"' '.config_files[0]' '"/etc/*"' .conflicts '\[\]' .limits '\[\]' .processes 362 \
+    .dry_run false .scope '"/"' '.config_files[0]' '"/etc/*"' .conflicts '\[\]' .missing_privileges '\[\]' .processes 362 \
     .kills 1 .started_usec '[1-9]???????????????' .read_usec '[1-9]???????????????' .memory.available_permyriad 6229 .memory.pressure_some_permyriad 120 \
     '.policies[4].name' '"thrash"' .next.name '"warn"' .next.memory_bytes '[1-9]*' .victim.pid 812 .last.id 4 \
     .last.reclaimed_2s_bytes '[1-9]*' '.last.ranked[1].comm' '"firefox"'
@@ -290,7 +290,7 @@ serve '.history = [] | .properties += {Kills: 0, State: "killing", DryRun: true,
 run 'status' 0 out '^State +settle: waiting for memory to be freed' out '^ +dry run: no process is killed' \
     out '^Swap +none$' out '^Pressure +not known' out '^Now +policy kill: available <= 5% ' \
     out '^Next policy +terminate, ' \
-    out '^Kills +0 processes since' out '^Limits +may not signal$' out '^Conflicts +earlyoom.service$' \
+    out '^Kills +0 processes since' out '^Missing +may not signal$' out '^Conflicts +earlyoom.service$' \
     out '^ +systemd-oomd.service$' out '^ +both may kill for one shortage' out '^Scope +/user.slice$' out '^Files +none: the built-in' -- status
 problem=''
 ! grep -qE '^(Last|Next victim)' "$tmp/out" || problem=' one is named'
@@ -590,7 +590,7 @@ run 'status' 0 out '^State +[a-z]+: ' out 'dry run: no process' out "^Scope +$sc
     out "^Next victim +sleep \\(pid $held, user root\\)" out '^Kills +0 processes' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 run 'status, as JSON' 0 -- --json status
-finds 'knows all that a mock knows' '[.version, .state, .dry_run, .scope, .config_files, .conflicts, .limits, .processes,
+finds 'knows all that a mock knows' '[.version, .state, .dry_run, .scope, .config_files, .conflicts, .missing_privileges, .processes,
     .kills, .started_usec, .read_usec, .memory.total_bytes, .memory.available_bytes, .memory.swap_total_bytes,
     .policies, .victim] | map(. == null) | any' false .victim.pid $held
 run 'explain the only one' 0 out "^sleep \\(pid $held, user root\\) would be killed first: " -- explain $held

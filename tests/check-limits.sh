@@ -70,7 +70,7 @@ stop() {
 	daemon=''
 }
 is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
-says() { grep -qE "^limit: $1" "$tmp/log"; }
+says() { grep -qE "^missing privilege: $1" "$tmp/log"; }
 
 # What each case may say; the others must not be said.  (Of CAP_SYS_RESOURCE, locked memory and its
 # own oom_score_adj: whoever runs this may lack these himself.)

@@ -138,9 +138,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	fail_malloc = false;
-	for (size_t i = 0; i < test.m->n_limits; i++)
-		free(test.m->limits[i]);
-	free(test.m->limits);
+	for (size_t i = 0; i < test.m->n_missing_privileges; i++)
+		free(test.m->missing_privileges[i]);
+	free(test.m->missing_privileges);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
 	return 0;
@@ -893,25 +893,33 @@ static void test_lacks_are_said_and_kept(void **state)
 		  "limit:", 0 },
 		{ no_trigger, "pressure: PSI by the timer alone (trigger: Invalid argument)\n",
 		  "limit:", 0 },
-		{ no_capabilities, "limit: may not raise priorities (CAP_SYS_NICE)", NULL, 6 },
-		{ no_kill, "limit: may not kill processes of other users", "CAP_SYS_NICE", 1 },
-		{ in_namespace, "limit: in a user namespace: ", NULL, 1 },
-		{ not_locked, "limit: own memory is not locked: Cannot allocate memory\n", NULL,
+		{ no_capabilities, "missing privilege: may not raise priorities (CAP_SYS_NICE)",
+		  NULL, 6 },
+		{ no_kill, "missing privilege: may not kill processes of other users",
+		  "CAP_SYS_NICE", 1 },
+		{ in_namespace, "missing privilege: in a user namespace: ", NULL, 1 },
+		{ not_locked,
+		  "missing privilege: own memory is not locked: Cannot allocate memory\n", NULL,
 		  1 },
-		{ no_adj, "limit: own oom_score_adj is not -1000: Permission denied\n", NULL, 1 },
-		{ no_fifo, "limit: reapers run at normal priority: ", NULL, 1 },
+		{ no_adj, "missing privilege: own oom_score_adj is not -1000: Permission denied\n",
+		  NULL, 1 },
+		{ no_fifo, "missing privilege: reapers run at normal priority: ", NULL, 1 },
 		{ ledger_is_taken, "runtime directory: another reckond has it\n", NULL, 1 },
 		{ ledger_on_disk, "runtime directory: not on a tmpfs\n", NULL, 1 },
-		{ unreadable, "limit: 3 processes cannot be read and will not be chosen\n", NULL,
+		{ unreadable,
+		  "missing privilege: 3 processes cannot be read and will not be chosen\n", NULL,
 		  1 },
-		{ no_signal, "limit: self-test could not signal: Operation not permitted\n", NULL,
+		{ no_signal,
+		  "missing privilege: self-test could not signal: Operation not permitted\n", NULL,
 		  1 },
 		{ no_signal_in_a_dry_run, "dry run: no process will be killed.\n", "limit:", 0 },
-		{ no_thaw, "limit: may not thaw frozen groups (v1): Read-only file system\n", NULL,
-		  2 },
-		{ child_is_stuck, "limit: the child of the self-test does not exit", NULL, 1 },
-		{ no_reap, "limit: process_mrelease does not work here", NULL, 1 },
-		{ doubtful, "limit: ", NULL, 2 },
+		{ no_thaw,
+		  "missing privilege: may not thaw frozen groups (v1): Read-only file system\n",
+		  NULL, 2 },
+		{ child_is_stuck, "missing privilege: the child of the self-test does not exit",
+		  NULL, 1 },
+		{ no_reap, "missing privilege: process_mrelease does not work here", NULL, 1 },
+		{ doubtful, "missing privilege: ", NULL, 2 },
 		{ scoped, ", scope /tenant\n", NULL, 0 },
 		{ swap_on_zram,
 		  "swap: 1.0 GiB, on zram; ZFS ARC that can shrink counts as available\n", NULL,
@@ -926,7 +934,7 @@ static void test_lacks_are_said_and_kept(void **state)
 		check_said(lacks[i].says);
 		if (lacks[i].says_not)
 			check_not_said(lacks[i].says_not);
-		assert_int_equal(test.m->n_limits, lacks[i].n_limits);
+		assert_int_equal(test.m->n_missing_privileges, lacks[i].n_limits);
 	}
 }
 
@@ -941,9 +949,10 @@ static void test_doubts_are_said_once_each(void **state)
 	report_doubts(m);
 	m->reading.doubts = 0;
 	report_doubts(m);
-	assert_int_equal(m->n_limits, 2);
-	assert_string_equal(m->limits[0], memory_doubt_to_string(MEMORY_DOUBT_SWAP));
-	assert_string_equal(m->limits[1], memory_doubt_to_string(MEMORY_DOUBT_AVAILABLE));
+	assert_int_equal(m->n_missing_privileges, 2);
+	assert_string_equal(m->missing_privileges[0], memory_doubt_to_string(MEMORY_DOUBT_SWAP));
+	assert_string_equal(m->missing_privileges[1],
+			    memory_doubt_to_string(MEMORY_DOUBT_AVAILABLE));
 }
 
 /* It is in the log at least; what is kept is whole. */
@@ -962,7 +971,7 @@ static void test_a_lack_that_there_is_no_memory_for(void **state)
 		report_doubts(m);
 		fail_malloc = false;
 		check_said(memory_doubt_to_string((enum memory_doubt)(1U << n)));
-		assert_int_equal(m->n_limits, 0);
+		assert_int_equal(m->n_missing_privileges, 0);
 	}
 #endif
 }
