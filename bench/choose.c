@@ -183,17 +183,17 @@ static void print_marks(const struct result *results)
 	}
 }
 
-static int get_ready(struct bench *bench, const char *scope)
+static int get_ready(struct bench *bench, const char *subtree)
 {
 	struct utsname name;
-	char *copy = strdup(scope);
+	char *copy = strdup(subtree);
 	int r;
 
 	r = copy ? policy_set_init_defaults(&bench->policies) : -ENOMEM;
 	if (r < 0)
 		return r;
-	free(bench->policies.scope);
-	bench->policies.scope = copy;
+	free(bench->policies.subtree);
+	bench->policies.subtree = copy;
 	r = memory_source_new(bench->proc_fd, bench->sys_fd, &bench->memory);
 	if (r == 0)
 		r = accuracy_probe(bench->proc_fd, bench->sys_fd, &bench->accuracy);

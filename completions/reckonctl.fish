@@ -15,6 +15,6 @@ complete -c reckonctl -n '__fish_seen_subcommand_from check' -F
 complete -c reckonctl -l json -d 'Answer with one JSON object'
 complete -c reckonctl -l full -d 'history: show all that is known of each'
 complete -c reckonctl -l config -r -F -d 'Read this file'
-complete -c reckonctl -l scope -x -d 'As if only processes in this cgroup were eligible'
+complete -c reckonctl -l subtree -x -d 'As if only processes in this cgroup were eligible'
 complete -c reckonctl -l version -d 'Print the version and exit'
 complete -c reckonctl -l help -d 'Print a summary and exit'

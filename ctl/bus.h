@@ -53,7 +53,7 @@ json_t *bus_list(struct bus *bus, const char *method);
  * (0: as many as come at once).  An empty array is the end. */
 json_t *bus_history_page(struct bus *bus, uint64_t before, uint32_t limit);
 
-/* It runs, and would answer, only not now.  So what is found out without it, by files and a scope
+/* It runs, and would answer, only not now.  So what is found out without it, by files and a subtree
  * that may be others, does not stand for its answer. */
 bool bus_is_occupied(const struct bus *bus);
 

@@ -48,7 +48,7 @@ static void add_messages(struct report *report, const struct conf_messages *mess
 		fprintf(stderr, "%zu more are not listed\n", messages->n_left_out);
 }
 
-static int check_scope(const struct policy_set *set, struct conf_messages *messages)
+static int check_subtree(const struct policy_set *set, struct conf_messages *messages)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct cgroup_fs cgroups;
@@ -56,12 +56,13 @@ static int check_scope(const struct policy_set *set, struct conf_messages *messa
 
 	if (cgroup_fs_open(proc_fd, &cgroups) < 0)
 		return 0;
-	r = conf_check_scope(set, &cgroups, messages);
+	r = conf_check_subtree(set, &cgroups, messages);
 	cgroup_fs_done(&cgroups);
 	return r;
 }
 
-/* How it is read: strictly, by its own; and is the scope there?  Or as at a start of the daemon. */
+/* How it is read: strictly, by its own; and is the subtree there?  Or as at a start of the daemon.
+ */
 enum load_mode {
 	LOAD_STRICT,
 	LOAD_WITH_SCOPE,
@@ -87,7 +88,7 @@ static int load(const char *config_file, enum load_mode mode, struct policy_set 
 	r = (mode == LOAD_LENIENT ? conf_load_lenient : conf_load)((const char *const *)files,
 								   n_files, ret, &messages);
 	if (r == 0 && mode == LOAD_WITH_SCOPE) {
-		r = check_scope(ret, &messages);
+		r = check_subtree(ret, &messages);
 		if (r < 0)
 			policy_set_done(ret);
 	}
@@ -146,7 +147,7 @@ enum ctl_status check_load(const struct ctl_options *options, struct policy_set 
 {
 	_cleanup_(report_done) struct report report = { json_array(), json_array() };
 	struct policy_set set;
-	char *scope;
+	char *subtree;
 	int r;
 
 	r = load(options->config_file, LOAD_STRICT, &set, &report);
@@ -156,14 +157,14 @@ enum ctl_status check_load(const struct ctl_options *options, struct policy_set 
 	if (r > 0)
 		return ctl_fail(options, CTL_BAD_USAGE, "the configuration has %zu error%s",
 				report.n_errors, report.n_errors == 1 ? "" : "s");
-	if (options->scope) {
-		scope = strdup(options->scope);
-		if (!scope) {
+	if (options->subtree) {
+		subtree = strdup(options->subtree);
+		if (!subtree) {
 			policy_set_done(&set);
 			return ctl_fail(options, CTL_FAILURE, "no memory");
 		}
-		free(set.scope);
-		set.scope = scope;
+		free(set.subtree);
+		set.subtree = subtree;
 	}
 	*ret = set;
 	return CTL_OK;

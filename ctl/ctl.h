@@ -17,7 +17,7 @@ struct ctl_options {
 	bool json;
 	bool full;
 	const char *config_file; /* NULL: the usual places */
-	const char *scope;	 /* over the configuration's, or NULL */
+	const char *subtree;	 /* over the configuration's, or NULL */
 };
 
 /* Commands return one of these: the exit status. */

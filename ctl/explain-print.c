@@ -178,13 +178,13 @@ static void print_memory(const struct screen *screen, const json_t *answer)
 
 static void print_limits(const struct screen *screen, const json_t *answer)
 {
-	const char *scope = words_text(answer, "scope");
+	const char *subtree = words_text(answer, "subtree");
 	char text[1024];
 
-	if (*scope && strcmp(scope, "/") != 0)
+	if (*subtree && strcmp(subtree, "/") != 0)
 		screen_say(screen, SCREEN_PLAIN,
-			   "Only processes in %s or below are eligible (scope).",
-			   screen_foreign(screen, scope, text, sizeof(text)));
+			   "Only processes in %s or below are eligible (subtree).",
+			   screen_foreign(screen, subtree, text, sizeof(text)));
 	if (words_bool(answer, "dry_run"))
 		screen_say(screen, SCREEN_YELLOW,
 			   "By this configuration no process is killed: DryRun=yes.");

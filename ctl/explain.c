@@ -88,9 +88,9 @@ static enum ctl_status get_answer(const struct ctl_options *options, pid_t pid, 
 	enum ctl_status status;
 	struct bus bus;
 
-	if (options->config_file || options->scope) {
+	if (options->config_file || options->subtree) {
 		snprintf(source, BUS_TEXT_SIZE, "as %s asks for",
-			 options->config_file ? "--config" : "--scope");
+			 options->config_file ? "--config" : "--subtree");
 		return explain_find_out(options, pid, NULL, ret);
 	}
 	bus_open(&bus);

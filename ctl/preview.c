@@ -67,23 +67,25 @@ static enum ctl_status open_machine(const struct ctl_options *options, struct ma
 	return CTL_OK;
 }
 
-static enum ctl_status check_scope(const struct ctl_options *options, const struct machine *m)
+static enum ctl_status check_subtree(const struct ctl_options *options, const struct machine *m)
 {
-	const char *scope = m->policies.scope;
+	const char *subtree = m->policies.subtree;
 	int mount_fd = m->cgroups.v2_fd >= 0 ? m->cgroups.v2_fd : m->cgroups.v1_freezer_fd;
 	_cleanup_close_ int fd = -EBADF;
 
-	if (strcmp(scope, "/") == 0)
+	if (strcmp(subtree, "/") == 0)
 		return CTL_OK;
-	if (scope[0] != '/')
-		return ctl_fail(options, CTL_BAD_USAGE,
-				"scope %s: a cgroup's path begins with '/', as in /proc/PID/cgroup",
-				scope);
+	if (subtree[0] != '/')
+		return ctl_fail(
+			options, CTL_BAD_USAGE,
+			"subtree %s: a cgroup's path begins with '/', as in /proc/PID/cgroup",
+			subtree);
 	if (mount_fd < 0)
-		return ctl_fail(options, CTL_FAILURE, "scope %s: there are no cgroups here", scope);
-	fd = cgroup_open(mount_fd, scope);
+		return ctl_fail(options, CTL_FAILURE, "subtree %s: there are no cgroups here",
+				subtree);
+	fd = cgroup_open(mount_fd, subtree);
 	if (fd < 0)
-		return ctl_fail(options, CTL_FAILURE, "scope %s: %s", scope, strerror(-fd));
+		return ctl_fail(options, CTL_FAILURE, "subtree %s: %s", subtree, strerror(-fd));
 	return CTL_OK;
 }
 
@@ -198,7 +200,7 @@ enum ctl_status preview_new(const struct ctl_options *options, json_t **ret_erro
 	if (status == CTL_OK)
 		status = open_machine(options, m);
 	if (status == CTL_OK && !ret_errors)
-		status = check_scope(options, m);
+		status = check_subtree(options, m);
 	if (status != CTL_OK)
 		return status;
 

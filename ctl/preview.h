@@ -9,7 +9,8 @@
 #include "lib/explain/preview.h"
 
 /* Anything but CTL_OK comes after having said why.  With ret_errors, errors in the configuration
- * and a scope that does not exist are no failure: *ret_errors is set to an array of the former. */
+ * and a subtree that does not exist are no failure: *ret_errors is set to an array of the former.
+ */
 enum ctl_status preview_new(const struct ctl_options *options, json_t **ret_errors,
 			    struct preview **ret);
 struct preview *preview_free(struct preview *preview);

@@ -31,7 +31,7 @@ static const char help[] =
 	"  --json           answer with one JSON object\n"
 	"  --full           history: show all that is known of each\n"
 	"  --config FILE    explain, rules, check: use FILE (and FILE.d/*.conf)\n"
-	"  --scope CGROUP   explain: as if only processes in this cgroup were eligible\n"
+	"  --subtree CGROUP   explain: as if only processes in this cgroup were eligible\n"
 	"  --version        print the version and exit\n"
 	"  --help           print this and exit\n"
 	"\n"
@@ -44,10 +44,10 @@ static const struct command {
 	enum ctl_status (*run)(const struct ctl_options *options, char **arguments,
 			       int n_arguments);
 	bool takes_config; /* the question can be about other files; else it is the daemon's */
-	bool takes_scope;
+	bool takes_subtree;
 } commands[] = {
 	{ "status", status },
-	{ "explain", explain, .takes_config = true, .takes_scope = true },
+	{ "explain", explain, .takes_config = true, .takes_subtree = true },
 	{ "history", history },
 	{ "rules", rules, .takes_config = true },
 	{ "check", check, .takes_config = true },
@@ -63,7 +63,7 @@ static bool parse_options(int argc, char **argv, struct ctl_options *options,
 		OPTION_JSON = 256,
 		OPTION_FULL,
 		OPTION_CONFIG,
-		OPTION_SCOPE,
+		OPTION_SUBTREE,
 		OPTION_VERSION,
 		OPTION_HELP
 	};
@@ -71,7 +71,7 @@ static bool parse_options(int argc, char **argv, struct ctl_options *options,
 		{ "json", no_argument, NULL, OPTION_JSON },
 		{ "full", no_argument, NULL, OPTION_FULL },
 		{ "config", required_argument, NULL, OPTION_CONFIG },
-		{ "scope", required_argument, NULL, OPTION_SCOPE },
+		{ "subtree", required_argument, NULL, OPTION_SUBTREE },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ "help", no_argument, NULL, OPTION_HELP },
 		{ 0 },
@@ -91,8 +91,8 @@ static bool parse_options(int argc, char **argv, struct ctl_options *options,
 		case OPTION_CONFIG:
 			options->config_file = optarg;
 			break;
-		case OPTION_SCOPE:
-			options->scope = optarg;
+		case OPTION_SUBTREE:
+			options->subtree = optarg;
 			break;
 		case OPTION_VERSION:
 			puts(PACKAGE_STRING);
@@ -128,10 +128,10 @@ static enum ctl_status run(const struct ctl_options *options, char **arguments, 
 		return ctl_fail(options, CTL_BAD_USAGE,
 				"unknown command '%s'; try 'reckonctl --help'", arguments[0]);
 	if ((options->config_file && !command->takes_config) ||
-	    (options->scope && !command->takes_scope))
+	    (options->subtree && !command->takes_subtree))
 		return ctl_fail(options, CTL_BAD_USAGE, "%s: %s is not for it", command->name,
 				options->config_file && !command->takes_config ? "--config"
-									       : "--scope");
+									       : "--subtree");
 	if (options->full && command->run != history)
 		return ctl_fail(options, CTL_BAD_USAGE, "%s: --full is not for it", command->name);
 	return command->run(options, arguments + 1, n_arguments - 1);

@@ -443,7 +443,7 @@ static void print_setup(const struct screen *screen, const json_t *answer)
 {
 	const json_t *files = json_object_get(answer, "config_files");
 	const json_t *conflicts = json_object_get(answer, "conflicts");
-	const char *scope = words_text(answer, "scope");
+	const char *subtree = words_text(answer, "subtree");
 	char text[4096];
 
 	print_list(screen, "Missing", SCREEN_YELLOW, json_object_get(answer, "missing_privileges"));
@@ -451,9 +451,9 @@ static void print_setup(const struct screen *screen, const json_t *answer)
 	if (json_array_size(conflicts) > 0)
 		screen_item(screen, "", SCREEN_PLAIN,
 			    "both may kill for one shortage: stop one of them");
-	if (*scope && strcmp(scope, "/") != 0)
-		screen_item(screen, "Scope", SCREEN_PLAIN, "%s",
-			    screen_foreign(screen, scope, text, sizeof(text)));
+	if (*subtree && strcmp(subtree, "/") != 0)
+		screen_item(screen, "Subtree", SCREEN_PLAIN, "%s",
+			    screen_foreign(screen, subtree, text, sizeof(text)));
 	if (json_is_array(files) && json_array_size(files) == 0)
 		screen_item(screen, "Files", SCREEN_PLAIN, "none: the built-in defaults are used");
 	print_list(screen, "Files", SCREEN_PLAIN, files);

@@ -164,7 +164,7 @@ static json_t *put_together(const struct told *told, json_t *is_running)
 {
 	static const char *const copied[] = {
 		"version",	  "state",	  "dry_run",
-		"scope",	  "config_files", "degraded",
+		"subtree",	  "config_files", "degraded",
 		"config_errors",  "conflicts",	  "missing_privileges",
 		"processes",	  "kills",	  "min_victim",
 		"memory_held_by", "started_usec", "read_usec",

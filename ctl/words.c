@@ -122,7 +122,7 @@ void words_left_out(const json_t *excluded, struct screen_text *text)
 		{ "protected", "protected" },
 		{ "reluctant", "reluctant" },
 		{ "oom_score_adj_min", "with oom_score_adj -1000" },
-		{ "outside_subtree", "outside the scope" },
+		{ "outside_subtree", "outside the subtree" },
 		{ "skipped", "skipped" },
 		{ "zombies", "zombie", .is_counted = true },
 	};

@@ -275,7 +275,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("Version", "s", bus_get_version, 0, CONST),
 	SD_BUS_PROPERTY("State", "s", bus_get_state, 0, CHANGES),
 	SD_BUS_PROPERTY("DryRun", "b", bus_get_flag, 0, CHANGES),
-	SD_BUS_PROPERTY("Scope", "s", bus_get_scope, 0, CHANGES),
+	SD_BUS_PROPERTY("Subtree", "s", bus_get_subtree, 0, CHANGES),
 	SD_BUS_PROPERTY("ConfigFiles", "as", bus_get_config_files, 0, CHANGES),
 	SD_BUS_PROPERTY("Degraded", "b", bus_get_flag, 0, CHANGES),
 	SD_BUS_PROPERTY("ConfigErrors", "as", bus_get_config_errors, 0, CHANGES),

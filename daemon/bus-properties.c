@@ -39,12 +39,12 @@ int bus_get_flag(sd_bus *bus, const char *path, const char *interface, const cha
 	return sd_bus_message_append(reply, "b", (int)value);
 }
 
-int bus_get_scope(sd_bus *bus, const char *path, const char *interface, const char *property,
-		  sd_bus_message *reply, void *userdata, sd_bus_error *error)
+int bus_get_subtree(sd_bus *bus, const char *path, const char *interface, const char *property,
+		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct bus *b = userdata;
 
-	return bus_append_foreign(b, reply, b->manager->policies.scope);
+	return bus_append_foreign(b, reply, b->manager->policies.subtree);
 }
 
 static int append_foreign_array(struct bus *b, sd_bus_message *reply, char *const *items, size_t n)
@@ -86,10 +86,10 @@ int bus_get_missing_privileges(sd_bus *bus, const char *path, const char *interf
 	r = sd_bus_message_open_container(reply, 'a', "s");
 	for (size_t i = 0; r >= 0 && i < m->n_missing_privileges; i++)
 		r = bus_append_foreign(b, reply, m->missing_privileges[i]);
-	if (r >= 0 && !manager_scope_exists(m))
+	if (r >= 0 && !manager_subtree_exists(m))
 		r = sd_bus_message_append(
 			reply, "s",
-			"no process is eligible: the cgroup of the scope does not exist");
+			"no process is eligible: the cgroup of the subtree does not exist");
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -275,7 +275,7 @@ static const struct {
 	{ "Version", "s", bus_get_version },
 	{ "State", "s", bus_get_state },
 	{ "DryRun", "b", bus_get_flag },
-	{ "Scope", "s", bus_get_scope },
+	{ "Subtree", "s", bus_get_subtree },
 	{ "ConfigFiles", "as", bus_get_config_files },
 	{ "Degraded", "b", bus_get_flag },
 	{ "ConfigErrors", "as", bus_get_config_errors },

@@ -70,9 +70,9 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 
 #define HASH_BEGIN 0xcbf29ce484222325U
 
-static uint64_t hash_scope(const struct manager *m)
+static uint64_t hash_subtree(const struct manager *m)
 {
-	return hash_text(HASH_BEGIN, m->policies.scope);
+	return hash_text(HASH_BEGIN, m->policies.subtree);
 }
 
 static uint64_t hash_texts(char *const *texts, size_t n)
@@ -116,8 +116,8 @@ static void list_changed(const struct bus *b, const char *names[static 10])
 		names[n++] = "MemoryHeldBy";
 	if (b->has_reloaded && m->policies.dry_run != b->dry_run)
 		names[n++] = "DryRun";
-	if (b->has_reloaded && hash_scope(m) != b->scope)
-		names[n++] = "Scope";
+	if (b->has_reloaded && hash_subtree(m) != b->subtree)
+		names[n++] = "Subtree";
 	if (b->has_reloaded && hash_config_files(m) != b->config_files)
 		names[n++] = "ConfigFiles";
 	if (b->has_reloaded && m->is_degraded != b->is_degraded)
@@ -144,7 +144,7 @@ static void forget(struct bus *b)
 	b->held_reports = b->manager->stuck.n_reports;
 	b->has_reloaded = false;
 	b->dry_run = b->manager->policies.dry_run;
-	b->scope = hash_scope(b->manager);
+	b->subtree = hash_subtree(b->manager);
 	b->config_files = hash_config_files(b->manager);
 	b->is_degraded = b->manager->is_degraded;
 	b->config_errors = hash_config_errors(b->manager);

@@ -61,7 +61,7 @@ enum report_event confirm_victim(struct manager *m, const struct policy *policy,
 		return REPORT_VANISHED;
 	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
 		return REPORT_VANISHED;
-	if (!decision_may_kill(m, d->pid, m->policies.scope) ||
+	if (!decision_may_kill(m, d->pid, m->policies.subtree) ||
 	    (!decision_is_of_cgroup(d) && has_shrunk(m)))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */

@@ -86,7 +86,7 @@ static bool is_called_off(const struct manager *m)
 
 	if (d->n_reloads == m->n_reloads)
 		return false;
-	return m->policies.dry_run || !decision_may_kill(m, d->pid, m->policies.scope);
+	return m->policies.dry_run || !decision_may_kill(m, d->pid, m->policies.subtree);
 }
 
 static bool memory_may_come(struct manager *m, uint64_t available, usec_t now)

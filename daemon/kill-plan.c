@@ -60,7 +60,7 @@ static void open_sharer(struct manager *m, const struct census_process *process)
 		d->n_sharers_left++;
 		return;
 	}
-	if (!decision_may_kill(m, process->pid, m->policies.scope)) {
+	if (!decision_may_kill(m, process->pid, m->policies.subtree)) {
 		spare(d, process);
 		return;
 	}
@@ -102,8 +102,9 @@ static size_t find_group(const struct manager *m, int *ret_error)
 	if (r != 0)
 		return 0;
 	return d->target == POLICY_TARGET_CGROUP
-		       ? kill_group_find_whole(&m->cgroups, d->cgroup, m->policies.scope, own_path)
-		       : kill_group_find_flagged(&m->cgroups, d->cgroup, m->policies.scope,
+		       ? kill_group_find_whole(&m->cgroups, d->cgroup, m->policies.subtree,
+					       own_path)
+		       : kill_group_find_flagged(&m->cgroups, d->cgroup, m->policies.subtree,
 						 own_path);
 }
 
@@ -229,7 +230,7 @@ static void open_sibling(struct manager *m, const struct census_process *process
 
 	if (is_open(m, process->pid) ||
 	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE ||
-	    !decision_may_kill(m, process->pid, m->policies.scope) ||
+	    !decision_may_kill(m, process->pid, m->policies.subtree) ||
 	    kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
 			    &m->victim) != 0)
 		return;

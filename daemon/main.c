@@ -18,7 +18,7 @@ static const char help[] =
 	"\n"
 	"  --config FILE   read FILE (and FILE.d/*.conf), not /etc/reckond/reckond.conf\n"
 	"  --dry-run       choose and log, but kill no process\n"
-	"  --scope CGROUP  only processes in this cgroup or below are eligible\n"
+	"  --subtree CGROUP  only processes in this cgroup or below are eligible\n"
 	"  --check-config  check the configuration for errors and exit\n"
 	"  --version       print the version and exit\n"
 	"  --help          print this and exit\n"
@@ -37,7 +37,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
 	enum {
 		OPTION_CONFIG = 256,
 		OPTION_DRY_RUN,
-		OPTION_SCOPE,
+		OPTION_SUBTREE,
 		OPTION_CHECK_CONFIG,
 		OPTION_VERSION,
 		OPTION_HELP,
@@ -45,7 +45,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, OPTION_CONFIG },
 		{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
-		{ "scope", required_argument, NULL, OPTION_SCOPE },
+		{ "subtree", required_argument, NULL, OPTION_SUBTREE },
 		{ "check-config", no_argument, NULL, OPTION_CHECK_CONFIG },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ "help", no_argument, NULL, OPTION_HELP },
@@ -61,8 +61,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
 		case OPTION_DRY_RUN:
 			ret->manager.dry_run = true;
 			break;
-		case OPTION_SCOPE:
-			ret->manager.scope = optarg;
+		case OPTION_SUBTREE:
+			ret->manager.subtree = optarg;
 			break;
 		case OPTION_CHECK_CONFIG:
 			ret->check_config = true;

@@ -26,19 +26,19 @@
 /* The command line over the files. */
 static int apply_options(const struct manager_options *options, struct policy_set *set)
 {
-	char *scope;
+	char *subtree;
 
 	set->dry_run = set->dry_run || options->dry_run;
-	if (!options->scope)
+	if (!options->subtree)
 		return 0;
-	scope = strdup(options->scope);
-	if (!scope)
+	subtree = strdup(options->subtree);
+	if (!subtree)
 		return -ENOMEM;
-	free(set->scope);
-	free(set->scope_file);
-	set->scope = scope;
-	set->scope_file = NULL;
-	set->scope_line = 0;
+	free(set->subtree);
+	free(set->subtree_file);
+	set->subtree = subtree;
+	set->subtree_file = NULL;
+	set->subtree_line = 0;
 	return 0;
 }
 
@@ -190,8 +190,8 @@ const char *manager_status(const struct manager *m, char buf[static MANAGER_STAT
 	return buf;
 }
 
-/* --check-config: is the scope there? */
-static int check_scope_of(const struct policy_set *set, struct conf_messages *messages)
+/* --check-config: is the subtree there? */
+static int check_subtree_of(const struct policy_set *set, struct conf_messages *messages)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct cgroup_fs cgroups;
@@ -199,7 +199,7 @@ static int check_scope_of(const struct policy_set *set, struct conf_messages *me
 
 	if (cgroup_fs_open(proc_fd, &cgroups) < 0)
 		return 0;
-	r = conf_check_scope(set, &cgroups, messages);
+	r = conf_check_subtree(set, &cgroups, messages);
 	cgroup_fs_done(&cgroups);
 	return r;
 }
@@ -212,7 +212,7 @@ int manager_load_policies(const struct manager_options *options, struct policy_s
 
 	r = load(options, &messages, &loaded);
 	if (r == 0)
-		(void)check_scope_of(&loaded.policies, &messages);
+		(void)check_subtree_of(&loaded.policies, &messages);
 	for (size_t i = 0; i < messages.n; i++)
 		conf_message_print(&messages.items[i], stderr);
 	if (messages.n_left_out > 0)
@@ -249,12 +249,12 @@ static char *list_mistakes(const struct conf_messages *messages)
 }
 
 /* It may come later, as the slice of a user does. */
-void manager_warn_of_scope(const struct manager *m)
+void manager_warn_of_subtree(const struct manager *m)
 {
-	if (!manager_scope_exists(m))
+	if (!manager_subtree_exists(m))
 		log_warning(
-			"Scope %s: there is no such cgroup; until there is, no process is eligible.",
-			m->policies.scope);
+			"Subtree %s: there is no such cgroup; until there is, no process is eligible.",
+			m->policies.subtree);
 }
 
 int manager_reload(struct manager *m, char **ret_mistakes)
@@ -286,7 +286,7 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 		thaw_state_recover(m);
 	}
 	log_info("The configuration was reloaded.");
-	manager_warn_of_scope(m);
+	manager_warn_of_subtree(m);
 	return 0;
 }
 

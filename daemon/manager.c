@@ -43,9 +43,9 @@ const char *manager_state_to_string(enum manager_state state)
 	return strings[state];
 }
 
-bool manager_scope_exists(const struct manager *m)
+bool manager_subtree_exists(const struct manager *m)
 {
-	return cgroup_find(&m->cgroups, m->policies.scope) != -ENOENT;
+	return cgroup_find(&m->cgroups, m->policies.subtree) != -ENOENT;
 }
 
 void manager_find_conflicts(struct manager *m, usec_t now)
@@ -113,21 +113,21 @@ static int open_machine(struct manager *m)
 }
 
 /* One that is given by hand, for this run, is to be there. */
-static int check_scope(const struct manager *m)
+static int check_subtree(const struct manager *m)
 {
-	const char *scope = m->policies.scope;
+	const char *subtree = m->policies.subtree;
 	int r;
 
-	if (scope[0] != '/') {
-		log_error("Scope %s: a cgroup's path begins with '/', as in /proc/PID/cgroup.",
-			  scope);
+	if (subtree[0] != '/') {
+		log_error("Subtree %s: a cgroup's path begins with '/', as in /proc/PID/cgroup.",
+			  subtree);
 		return -EINVAL;
 	}
-	r = cgroup_find(&m->cgroups, scope);
-	if (r == -ENOENT && !m->options.scope)
+	r = cgroup_find(&m->cgroups, subtree);
+	if (r == -ENOENT && !m->options.subtree)
 		return 0;
 	if (r < 0)
-		log_error("Scope %s: %s", scope,
+		log_error("Subtree %s: %s", subtree,
 			  m->cgroups.layout == CGROUP_LAYOUT_NONE ? "there are no cgroups here"
 								  : strerror(-r));
 	return r;
@@ -246,7 +246,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	if (r == 0)
 		r = open_machine(m);
 	if (r == 0)
-		r = check_scope(m);
+		r = check_subtree(m);
 	if (r < 0)
 		return r;
 	fork_helpers(m);
@@ -264,7 +264,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	self_limit(m);
 	m->started_usec = realtime_now();
 	report_start(m);
-	manager_warn_of_scope(m);
+	manager_warn_of_subtree(m);
 	manager_find_conflicts(m, clock_now());
 	thaw_state_recover(m);
 	*ret = take_ptr(m);

@@ -45,7 +45,7 @@ const char *manager_state_to_string(enum manager_state state);
 
 struct manager_options {
 	const char *config_file; /* NULL: the usual places */
-	const char *scope;	 /* over the configuration's, or NULL */
+	const char *subtree;	 /* over the configuration's, or NULL */
 	bool dry_run;		 /* whatever the configuration says */
 	bool with_log;		 /* log_start(), once nothing is forked any more */
 };
@@ -180,8 +180,8 @@ int manager_reload(struct manager *manager, char **ret_mistakes);
 const char *manager_status(const struct manager *manager, char buf[static MANAGER_STATUS_SIZE]);
 
 /* Is there a cgroup of that path now?  If not, nobody may be ended until there is. */
-bool manager_scope_exists(const struct manager *manager);
-void manager_warn_of_scope(const struct manager *manager);
+bool manager_subtree_exists(const struct manager *manager);
+void manager_warn_of_subtree(const struct manager *manager);
 
 /* Looks, now and then, whether other out-of-memory daemons are there; says so when that changes. */
 void manager_find_conflicts(struct manager *manager, usec_t now);

@@ -164,8 +164,8 @@ void report_start(struct manager *m)
 
 	describe_memory(r, memory);
 	log_info("reckond " PACKAGE_VERSION "%s%s%s", m->policies.dry_run ? ", dry run" : "",
-		 strcmp(m->policies.scope, "/") ? ", scope " : "",
-		 strcmp(m->policies.scope, "/") ? m->policies.scope : "");
+		 strcmp(m->policies.subtree, "/") ? ", subtree " : "",
+		 strcmp(m->policies.subtree, "/") ? m->policies.subtree : "");
 	log_info("memory: %s, of which %s can be reclaimed; %s",
 		 format_bytes(r->counters.total, physical), format_bytes(r->total, total), memory);
 	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",

@@ -179,13 +179,13 @@ static int open_own(const struct manager *m, bool v1, char *path, size_t size)
  * written by the same people. */
 static int may_thaw(const struct manager *m, bool v1, int own_fd)
 {
-	const char *scope = m->policies.scope, *file = v1 ? "freezer.state" : "cgroup.freeze";
-	_cleanup_close_ int scope_fd = -EBADF;
+	const char *subtree = m->policies.subtree, *file = v1 ? "freezer.state" : "cgroup.freeze";
+	_cleanup_close_ int subtree_fd = -EBADF;
 	int fd = own_fd;
 
-	if (strcmp(scope, "/") != 0 && (!v1 || m->cgroups.v2_fd < 0)) {
-		scope_fd = cgroup_open(v1 ? m->cgroups.v1_freezer_fd : m->cgroups.v2_fd, scope);
-		fd = scope_fd >= 0 ? scope_fd : own_fd;
+	if (strcmp(subtree, "/") != 0 && (!v1 || m->cgroups.v2_fd < 0)) {
+		subtree_fd = cgroup_open(v1 ? m->cgroups.v1_freezer_fd : m->cgroups.v2_fd, subtree);
+		fd = subtree_fd >= 0 ? subtree_fd : own_fd;
 	}
 	if (faccessat(fd, file, F_OK, 0) < 0)
 		file = "cgroup.procs";

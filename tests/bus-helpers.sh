@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # bus-helpers.sh: what the tests of the bus share: a bus of our own, with our policy file, reckond on
-# it in a scope of its own, and clients.  Sourced; leaves with 77 (SKIP) where that cannot be.
+# it in a subtree of its own, and clients.  Sourced; leaves with 77 (SKIP) where that cannot be.
 # Environment: BUILDDIR, SRCDIR.
 name=$(basename "$0" .sh)
 build=$(cd "${BUILDDIR:-.}" && pwd)
@@ -10,8 +10,8 @@ for tool in dbus-daemon busctl jq; do
     command -v $tool >/dev/null || { echo "SKIP: $tool is not installed"; exit 77; }
 done
 mount=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
-scope=/$name-$$
-if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$scope" 2>/dev/null; then
+subtree=/$name-$$
+if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$subtree" 2>/dev/null; then
     echo "SKIP: this needs root and a cgroup2 mount"
     exit 77
 fi
@@ -31,8 +31,8 @@ cleanup() {
     end TERM "${pids[@]}"
     end KILL $daemon $bus "${pids[@]}"
     wait 2>/dev/null
-    for group in "$mount$scope"/*/; do [ ! -d "$group" ] || rmdir "$group"; done
-    rmdir "$mount$scope"
+    for group in "$mount$subtree"/*/; do [ ! -d "$group" ] || rmdir "$group"; done
+    rmdir "$mount$subtree"
     [ -z "$rival" ] || rmdir "$rival"
     [ -z "$made_slice" ] || rmdir "$made_slice"
     rm -rf "$tmp"
@@ -102,7 +102,7 @@ stop_bus() {
 }
 start() { # ARGUMENT...
     : >"$tmp/log"
-    "$build/reckond" --config "$tmp/conf" --scope "$scope" "$@" 2>"$tmp/log" &
+    "$build/reckond" --config "$tmp/conf" --subtree "$subtree" "$@" 2>"$tmp/log" &
     daemon=$!
     wait_for "grep -q ^Ready '$tmp/log'" || { echo "not ok - not ready"; cat "$tmp/log"; exit 1; }
 }
@@ -114,13 +114,13 @@ stop() { # sets status
     daemon=''
 }
 is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
-# A process that holds so many MiB, in the scope; sets held.  (That somebody has moved is noticed
+# A process that holds so many MiB, in the subtree; sets held.  (That somebody has moved is noticed
 # some seconds later, but who is asked about is looked at.)
 hold() { # MIB [PERL]
     : >"$tmp/ready"
     perl -e 'open F, ">$ARGV[1]/cgroup.procs"; print F "$$\n"; close F;'"${2:-}"'
         $0 = "hold"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' \
-        "$1" "$mount$scope" >"$tmp/ready" &
+        "$1" "$mount$subtree" >"$tmp/ready" &
     held=$!
     pids+=("$held")
     wait_for "[ -s '$tmp/ready' ]"

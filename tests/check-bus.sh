@@ -5,7 +5,7 @@
 # a call; a client that goes away; a bus that comes late, or goes and comes again; and each example
 # of org.reckond1(5).
 #
-# On a bus of our own, with our policy file, and a scope of our own.  Needs root, a cgroup2 mount,
+# On a bus of our own, with our policy file, and a subtree of our own.  Needs root, a cgroup2 mount,
 # dbus-daemon, busctl and jq; anything else is SKIP (77).  Environment: BUILDDIR, SRCDIR.
 set -uo pipefail
 
@@ -47,7 +47,7 @@ done <<END
 Version s . == "$("$build/reckond" --version | cut -d ' ' -f 2)"
 State s . == "watch"
 DryRun b .
-Scope s . == "$scope"
+Subtree s . == "$subtree"
 ConfigFiles as . == ["$tmp/conf"]
 Conflicts as type == "array"
 Limits as length == $(grep -c '^missing privilege: ' "$tmp/log")
@@ -76,8 +76,8 @@ hold 64
 large=$held
 sleep 0.5 # a look finds them
 call GetCandidates u 0
-check "[ \"\$(answer '[.data[0][] | .[0]]')\" = '[$large,$small]' ]" 'GetCandidates: the largest of the scope first'
-check "[ \"\$(answer '.data[0][0] | .[2] == \"hold\" and .[3] == \"$scope\" and .[4] >= 64 * 1048576 and
+check "[ \"\$(answer '[.data[0][] | .[0]]')\" = '[$large,$small]' ]" 'GetCandidates: the largest of the subtree first'
+check "[ \"\$(answer '.data[0][0] | .[2] == \"hold\" and .[3] == \"$subtree\" and .[4] >= 64 * 1048576 and
     .[5] <= .[7] and .[7] <= .[6] and .[9] == 1 and .[10] == 0 and .[12] == \"chosen\"')\" = true ]" \
     'and what is known of it'
 call GetCandidates u 1
@@ -85,8 +85,8 @@ check "[ \"\$(answer '.data[0] | length')\" = 1 ]" 'GetCandidates: no more than 
 call GetCandidates u 4294967295
 check "[ \"\$(answer '.data[0] | length')\" = 2 ]" 'GetCandidates: a limit beyond the most'
 call GetCgroups u 0
-check "[ \"\$(answer '.data[0] | map(select(.[0] == \"$scope\"))[0] | .[1] <= .[3] and .[3] <= .[2] and
-    .[3] >= 80 * 1048576 and .[4] == 2')\" = true ]" 'GetCgroups: the scope, its range and its processes'
+check "[ \"\$(answer '.data[0] | map(select(.[0] == \"$subtree\"))[0] | .[1] <= .[3] and .[3] <= .[2] and
+    .[3] >= 80 * 1048576 and .[4] == 2')\" = true ]" 'GetCgroups: the subtree, its range and its processes'
 check "[ \"\$(answer '.data[0][0][0]')\" = '\"/\"' ]" 'GetCgroups: the whole machine is the largest'
 call GetCgroups u 2
 check "[ \"\$(answer '.data[0] | length <= 2')\" = true ]" 'GetCgroups: no more than asked for'
@@ -103,7 +103,7 @@ check "answer '.data[0].Reason.data' | grep -q '\"If memory ran out now, hold (p
 answer '.data[0].Json.data | fromjson' >"$tmp/json"
 # By itself: without a bus.
 explain_alone() {
-    DBUS_SYSTEM_BUS_ADDRESS=unix:path=$tmp/nonesuch "$build/reckonctl" --json --config "$tmp/conf" --scope "$scope" explain "$@" |
+    DBUS_SYSTEM_BUS_ADDRESS=unix:path=$tmp/nonesuch "$build/reckonctl" --json --config "$tmp/conf" --subtree "$subtree" explain "$@" |
         jq -c 'del(.source)'
 }
 explain_alone >"$tmp/own"
@@ -126,7 +126,7 @@ perl -e '$| = 1; print "ready\n"; sleep 100' >"$tmp/ready" &
 pids+=("$!")
 wait_for "[ -s '$tmp/ready' ]"
 call Explain u "$!"
-check "answer '.data[0].Excluded.data' | grep -q outside_subtree" 'Explain: who has only just begun, outside the scope'
+check "answer '.data[0].Excluded.data' | grep -q outside_subtree" 'Explain: who has only just begun, outside the subtree'
 call Explain u 4194999
 check "grep -q 'There is no process 4194999' '$tmp/out'" 'Explain: no process has this number'
 call Explain u 4294967295
@@ -139,7 +139,7 @@ check "[ \"\$(answer '.data[0][0][2]')\" = '\"a\\ufffd\\u001b[1m\"' ] || [ \"\$(
     'a name that is no text becomes one'
 end KILL "$hostile"
 # U+FFFE, a noncharacter, which sd-bus does not send: as a name, of a cgroup too, and in the history.
-group=$scope/$'g\xef\xbf\xbe'
+group=$subtree/$'g\xef\xbf\xbe'
 mkdir "$mount$group"
 hold 128 '$0 = ""; open F, ">/proc/self/comm"; print F "n\xef\xbf\xbe"; close F;
     $x = "x" x (128 << 20); $| = 1; print "ready\n"; sleep 1000;'
@@ -223,7 +223,7 @@ check "answer '.data[0]' | grep -q '\\[\"prefer\",\"holders\",\"Comm=^hold\$\",\
 call GetCandidates u 0
 check "[ \"\$(answer '.data[0][0][9]')\" = 3 ]" 'and weigh'
 # What it is announced to have changed; what else is announced meanwhile has nothing to do with it.
-changed() { grep -o "'DryRun'\|'Scope'\|'ConfigFiles'" "$tmp/signals" | paste -sd ' '; }
+changed() { grep -o "'DryRun'\|'Subtree'\|'ConfigFiles'" "$tmp/signals" | paste -sd ' '; }
 mkdir "$tmp/conf.d"
 printf '[Daemon]\nDryRun=yes\n' >"$tmp/conf.d/more.conf"
 call Reload
@@ -328,7 +328,7 @@ if mkdir "$mount/system.slice/earlyoom.service" 2>/dev/null; then
     check "grep -q '^earlyoom.service is active, too' '$tmp/log'" 'another one beside it is named at start'
     wait_for is_there
     check "[ '$(get Conflicts)' = '[\"earlyoom.service\"]' ]" 'and to those who ask'
-    echo "$small" >"$mount$scope/cgroup.procs"
+    echo "$small" >"$mount$subtree/cgroup.procs"
 else
     skip 'another one beside it: there is an earlyoom.service here'
 fi
@@ -486,15 +486,15 @@ row() { # NUMBER: of the ranking
 check "wait_for '[ \"\$(row 0 | jq .[0])\" = $large ]'" 'in calm: the largest is the victim'
 echo 900 >"/proc/$held/oom_score_adj"
 check "wait_for '[ \"\$(row 0 | jq -c [.[0,10]])\" = [$held,900] ]'" 'another one, when it is adjusted'
-mkdir "$mount$scope/moved"
-echo "$held" >"$mount$scope/moved/cgroup.procs"
-check "wait_for '[ \"\$(row 0 | jq -r .[3])\" = $scope/moved ]'" 'it is seen to have moved'
+mkdir "$mount$subtree/moved"
+echo "$held" >"$mount$subtree/moved/cgroup.procs"
+check "wait_for '[ \"\$(row 0 | jq -r .[3])\" = $subtree/moved ]'" 'it is seen to have moved'
 kill -USR1 "$held"
 check "wait_for '[ \"\$(row 0 | jq .[0])\" = $large ]'" 'to another user: now a rule protects it'
 call Explain u "$held"
 check "answer '.data[0] | [.Excluded.data, .Reason.data]' | grep -q 'protected.*renamed.*user nobody'" 'and this is who it is'
 end KILL "$held" "$large"
-wait_for "rmdir '$mount$scope/moved' 2>/dev/null"
+wait_for "rmdir '$mount$subtree/moved' 2>/dev/null"
 stop
 
 #
@@ -510,7 +510,7 @@ if unshare -m mount -t proc -o hidepid=2 proc /proc 2>/dev/null; then
     hold 64
     quiet_conf >"$tmp/conf"
     : >"$tmp/log"
-    unshare -m bash -c 'mount -t proc -o hidepid=2 proc /proc && exec "$@"' - "$build/reckond" --config "$tmp/conf" --scope "$scope" 2>"$tmp/log" &
+    unshare -m bash -c 'mount -t proc -o hidepid=2 proc /proc && exec "$@"' - "$build/reckond" --config "$tmp/conf" --subtree "$subtree" 2>"$tmp/log" &
     daemon=$!
     wait_for "grep -q ^Ready '$tmp/log'"
     wait_for is_there 20

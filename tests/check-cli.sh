@@ -3,7 +3,7 @@
 # check-cli.sh: reckond from outside: its command line, a configuration that is wrong, and machines
 # that lack something.  Each time a clear line and the right exit status, and never a crash.
 #
-# Nobody is ever signalled: where it runs at all, it is a dry run in the scope of an empty cgroup.
+# Nobody is ever signalled: where it runs at all, it is a dry run in the subtree of an empty cgroup.
 # Environment: BUILDDIR.  What needs root, or a cgroup of its own, says so and is left out.
 set -u
 
@@ -83,7 +83,7 @@ count_lines() { # NAME NUMBER: of lines in $tmp/out
 ends '--help' 0 '^Usage: reckond' '--dry-run' 'Exit status' -- "$reckond" --help
 ends '--version' 0 '^reckond [0-9]+\.[0-9]+' -- "$reckond" --version
 ends 'an unknown option' 2 "--frobnicate'?$" "--help'" -- "$reckond" --frobnicate
-ends 'an option without its value' 2 'scope' -- "$reckond" --scope
+ends 'an option without its value' 2 'subtree' -- "$reckond" --subtree
 ends 'an extra argument' 2 "unexpected argument 'now'" -- "$reckond" --dry-run now
 
 #
@@ -133,9 +133,9 @@ rm "$conf"
 #
 : >"$tmp/empty.conf"
 run=("$reckond" --config "$tmp/empty.conf" --dry-run)
-ends 'a scope that is not there' 1 '^Scope /reckond/nonesuch: ' -- "${run[@]}" --scope /reckond/nonesuch
-ends 'a scope that is no path' 1 '^Scope user.slice: ' -- "${run[@]}" --scope user.slice
-ends 'a scope that climbs' 1 '^Scope /a/\.\.: ' -- "${run[@]}" --scope /a/..
+ends 'a subtree that is not there' 1 '^Subtree /reckond/nonesuch: ' -- "${run[@]}" --subtree /reckond/nonesuch
+ends 'a subtree that is no path' 1 '^Subtree user.slice: ' -- "${run[@]}" --subtree user.slice
+ends 'a subtree that climbs' 1 '^Subtree /a/\.\.: ' -- "${run[@]}" --subtree /a/..
 
 # A cgroup of our own, in the hierarchy that reckond looks at: v2, else the v1 freezer's.
 mount=$(awk '{ type = $(NF - 2) }
@@ -144,10 +144,10 @@ mount=$(awk '{ type = $(NF - 2) }
     END { print v2 ? v2 : v1 }' /proc/self/mountinfo)
 if [ -n "$mount" ] && mkdir "$mount/check-cli-$$" 2>/dev/null; then
     cgroup=$mount/check-cli-$$
-    run+=(--scope "/check-cli-$$")
+    run+=(--subtree "/check-cli-$$")
     serves 'it starts, and ends on SIGTERM' '^memory: ' '^processes: [1-9]' -- "${run[@]}"
 else
-    skip "running in a scope: a cgroup of its own cannot be made under ${mount:-no mount of cgroups}"
+    skip "running in a subtree: a cgroup of its own cannot be made under ${mount:-no mount of cgroups}"
 fi
 
 # (A sanitizer's search for leaks needs /proc.)
@@ -165,8 +165,8 @@ else
     if ! "${no_cgroups[@]}" true 2>/dev/null; then
         skip 'no cgroups: their mounts cannot be unmounted'
     else
-        ends 'no cgroups, but a scope' 1 '^Scope /a: there are no cgroups' -- \
-            "${no_cgroups[@]}" "$reckond" --config "$tmp/empty.conf" --dry-run --scope /a
+        ends 'no cgroups, but a subtree' 1 '^Subtree /a: there are no cgroups' -- \
+            "${no_cgroups[@]}" "$reckond" --config "$tmp/empty.conf" --dry-run --subtree /a
         serves 'no cgroups' '^cgroups: none' -- \
             "${no_cgroups[@]}" "$reckond" --config "$tmp/empty.conf" --dry-run
     fi

@@ -60,7 +60,7 @@ bash -n "$completions/reckonctl" || failed=1
 check_shell bash
 offers bash 'reckonctl --config=min' mine.conf
 offers bash 'reckonctl --config=mine.conf ' "$commands"
-offers bash 'reckonctl --scope ' ''
+offers bash 'reckonctl --subtree ' ''
 offers bash 'reckonctl explain x' ''
 offers bash 'reckonctl history -' '--full --json'
 

@@ -5,7 +5,7 @@
 # example of its man page.
 #
 # The daemon is tests/mock-reckond with tests/fixtures/ctl/running.json, changed by jq, on a bus of
-# our own; and in the end the real one, with a scope of our own.
+# our own; and in the end the real one, with a subtree of our own.
 # Environment: BUILDDIR, SRCDIR, FIXTURES.
 set -uo pipefail
 
@@ -19,14 +19,14 @@ done
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/check-ctl-bus.XXXXXX")
 mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' \
     /proc/self/mountinfo)
-scope=/reckonctl-bus-check-$$
-made_scope=no held='' mock='' bus='' failed=0
+subtree=/reckonctl-bus-check-$$
+made_subtree=no held='' mock='' bus='' failed=0
 cleanup() {
     [ -z "$mock" ] || kill "$mock" 2>/dev/null
     [ -z "$held" ] || kill "$held" 2>/dev/null
     [ -z "$bus" ] || kill "$bus" 2>/dev/null
     wait 2>/dev/null
-    [ "$made_scope" = no ] || rmdir "$mount$scope"
+    [ "$made_subtree" = no ] || rmdir "$mount$subtree"
     rm -rf "$tmp"
 }
 trap cleanup EXIT
@@ -171,7 +171,7 @@ say 'and nothing on standard error' "$(cat "$tmp/err")"
 is_harmless 'and no colour in a pipe'
 run 'status, as JSON' 0 -- --json status
 finds 'has what reckonctl(1) promises' .running true .source '"daemon"' .version '"0.1.0"' .state '"calm"' \
-    .dry_run false .scope '"/"' '.config_files[0]' '"/etc/*"' .conflicts '\[\]' .missing_privileges '\[\]' .processes 362 \
+    .dry_run false .subtree '"/"' '.config_files[0]' '"/etc/*"' .conflicts '\[\]' .missing_privileges '\[\]' .processes 362 \
     .kills 1 .started_usec '[1-9]???????????????' .read_usec '[1-9]???????????????' .memory.available_permyriad 6229 .memory.pressure_some_permyriad 120 \
     '.policies[4].name' '"thrash"' .next.name '"warn"' .next.memory_bytes '[1-9]*' .victim.pid 812 .last.id 4 \
     .last.reclaimed_2s_bytes '[1-9]*' '.last.ranked[1].comm' '"firefox"'
@@ -277,13 +277,13 @@ run 'status of something' 2 err 'no arguments' -- status now
 run 'rules of something' 2 err 'no arguments' -- rules now
 run 'reload of something' 2 err 'no arguments' -- reload now
 run 'status of a file' 2 err '^reckonctl: status: --config is not for it$' -- --config "$tmp/mine.conf" status
-run 'history of a scope' 2 err '^reckonctl: history: --scope is not for it$' -- --scope / history
-run 'check of a scope' 2 err '^reckonctl: check: --scope is not for it$' -- --scope / check
+run 'history of a subtree' 2 err '^reckonctl: history: --subtree is not for it$' -- --subtree / history
+run 'check of a subtree' 2 err '^reckonctl: check: --subtree is not for it$' -- --subtree / check
 run 'explain in full' 2 err '^reckonctl: explain: --full is not for it$' -- --full explain
 run 'explain 0' 2 err "'0' is not a pid" -- explain 0
 
 echo '# daemons in other states'
-serve '.history = [] | .properties += {Kills: 0, State: "killing", DryRun: true, Scope: "/user.slice",
+serve '.history = [] | .properties += {Kills: 0, State: "killing", DryRun: true, Subtree: "/user.slice",
     ConfigFiles: [], Conflicts: ["earlyoom.service", "systemd-oomd.service"], Limits: ["may not signal"],
     SwapTotal: 0, SwapFree: 0, HasPressure: false} | .explain["0"].policies[2].holds = true
     | .explain["0"].policies[0].action = "none" | .explain["0"].policies[3] |= (.action = "none" | .holds = true) | .explain["0"].victim = null'
@@ -291,7 +291,7 @@ run 'status' 0 out '^State +settle: waiting for memory to be freed' out '^ +dry 
     out '^Swap +none$' out '^Pressure +not known' out '^Now +policy kill: available <= 5% ' \
     out '^Next policy +terminate, ' \
     out '^Kills +0 processes since' out '^Missing +may not signal$' out '^Conflicts +earlyoom.service$' \
-    out '^ +systemd-oomd.service$' out '^ +both may kill for one shortage' out '^Scope +/user.slice$' out '^Files +none: the built-in' -- status
+    out '^ +systemd-oomd.service$' out '^ +both may kill for one shortage' out '^Subtree +/user.slice$' out '^Files +none: the built-in' -- status
 problem=''
 ! grep -qE '^(Last|Next victim)' "$tmp/out" || problem=' one is named'
 say 'no next victim, and no last kill' "$problem"
@@ -302,12 +302,12 @@ run 'an empty history' 0 out '^No process has been killed yet\.$' -- history
 run 'an empty history, as JSON' 0 -- --json history
 finds 'is empty' .entries '\[\]'
 serve '.properties.State = "stuck" | .explain["0"] |= (.victim = null | .ranked = [] | .policies[2].holds = true
-    | .excluded += {protected: 3, outside_subtree: 26, unreadable: 2}) | .history[1].excluded = "3 protected, 26 outside the scope"'
+    | .excluded += {protected: 3, outside_subtree: 26, unreadable: 2}) | .history[1].excluded = "3 protected, 26 outside the subtree"'
 run 'status where no process is eligible' 0 out '^State +stuck: memory is low but no process is worth killing \(reckond 0\.1\.0\)$' \
-    out '^ +not eligible: init, 212 kernel threads, 3 protected, 1 reluctant, 2 with .*, 26 outside the scope, 2 unreadable$' -- status
+    out '^ +not eligible: init, 212 kernel threads, 3 protected, 1 reluctant, 2 with .*, 26 outside the subtree, 2 unreadable$' -- status
 run 'status where no process is eligible, as JSON' 0 -- --json status
 finds 'says how many, and why' .victim null .excluded.protected 3
-run 'no victim, in full' 0 out '^  Excluded +3 protected, 26 outside the scope$' -- --full history
+run 'no victim, in full' 0 out '^  Excluded +3 protected, 26 outside the subtree$' -- --full history
 serve '.properties.State = "watch" | .explain["0"] |= (.victim = null | .policies[0].holds = true)'
 run 'status where no process need be killed' 0 out '^State +watch: memory is sampled often ' -- status
 serve '.properties += {State: "stuck", MemoryHeldBy: [
@@ -557,20 +557,20 @@ fi
 
 echo '# the real daemon'
 stop_daemon
-if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$scope" 2>/dev/null; then
+if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$subtree" 2>/dev/null; then
     skip 'this needs root and a cgroup2 mount'
     exit $failed
 fi
-made_scope=yes
+made_subtree=yes
 mkdir "$tmp/state" "$tmp/run"
-hold() { # a process in the scope; its pid in $held
+hold() { # a process in the subtree; its pid in $held
     sleep 1000 &
     held=$!
-    echo $held >"$mount$scope/cgroup.procs"
+    echo $held >"$mount$subtree/cgroup.procs"
 }
-serve_really() { # ARGUMENT...: reckond in the scope
+serve_really() { # ARGUMENT...: reckond in the subtree
     stop_daemon
-    "$build/reckond" --scope "$scope" "$@" >"$tmp/reckond.out" 2>&1 &
+    "$build/reckond" --subtree "$subtree" "$@" >"$tmp/reckond.out" 2>&1 &
     mock=$!
     wait_for "$tmp/reckond.out" '^Ready'
     # It does not wait for the bus.
@@ -586,11 +586,11 @@ if grep -qE "$absent|does not know ListHistory" "$tmp/err"; then
     skip 'this reckond does not keep a history on the bus'
     exit $failed
 fi
-run 'status' 0 out '^State +[a-z]+: ' out 'dry run: no process' out "^Scope +$scope\$" out "^Files +$tmp/mine\.conf\$" \
+run 'status' 0 out '^State +[a-z]+: ' out 'dry run: no process' out "^Subtree +$subtree\$" out "^Files +$tmp/mine\.conf\$" \
     out "^Next victim +sleep \\(pid $held, user root\\)" out '^Kills +0 processes' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 run 'status, as JSON' 0 -- --json status
-finds 'knows all that a mock knows' '[.version, .state, .dry_run, .scope, .config_files, .conflicts, .missing_privileges, .processes,
+finds 'knows all that a mock knows' '[.version, .state, .dry_run, .subtree, .config_files, .conflicts, .missing_privileges, .processes,
     .kills, .started_usec, .read_usec, .memory.total_bytes, .memory.available_bytes, .memory.swap_total_bytes,
     .policies, .victim] | map(. == null) | any' false .victim.pid $held
 run 'explain the only one' 0 out "^sleep \\(pid $held, user root\\) would be killed first: " -- explain $held
@@ -599,11 +599,11 @@ run 'explain, as JSON' 0 -- --json explain
 shape() { jq -S 'del(.staying, .protected) | [paths | map(if type == "number" then 0 else . end)] | unique' "$tmp/out"; }
 shape >"$tmp/daemon-shape"
 finds 'by the daemon' .source '"daemon"' .victim.pid $held .candidates 1
-run 'explain, as JSON, by itself' 0 -- --json --config "$tmp/mine.conf" --scope "$scope" explain
+run 'explain, as JSON, by itself' 0 -- --json --config "$tmp/mine.conf" --subtree "$subtree" explain
 shape >"$tmp/own-shape"
 finds 'by itself' .source '"reckonctl"' .victim.pid $held .candidates 1
 say 'both have the same members' "$(diff "$tmp/daemon-shape" "$tmp/own-shape")"
-run 'explain one outside' 0 out 'would not be killed: outside the scope' out '^Answered by reckond\.$' -- explain $$
+run 'explain one outside' 0 out 'would not be killed: outside the subtree' out '^Answered by reckond\.$' -- explain $$
 run 'rules, as JSON' 0 -- --json rules
 jq -S '.rules, [.policies[] | del(.holds)]' "$tmp/out" >"$tmp/daemon-rules"
 run 'rules, as JSON, by itself' 0 -- --json --config "$tmp/mine.conf" rules
@@ -622,15 +622,15 @@ for _ in {1..100}; do # what came back is known in the end
 done
 held=''
 [ "$(json '.entries[0].kind')" != '"no-victim"' ] ||
-    finds 'with no victim after it' '.entries[0].excluded' '"*[0-9] outside the scope*'
+    finds 'with no victim after it' '.entries[0].excluded' '"*[0-9] outside the subtree*'
 finds 'an ending is in the history' '.entries[-1].kind' '"killed"' '.entries[-1].pid' "$victim" '.entries[-1].comm' '"sleep"' \
     '.entries[-1].outcome' '"gone"' '.entries[-1].policy' '"now"' '.entries[-1].signal' '"SIGKILL"' \
-    '.entries[-1].reclaimed_2s_bytes' '[0-9]*' '.entries[-1].ranked[0].pid' "$victim" '.entries[-1].cgroup' "\"$scope\""
+    '.entries[-1].reclaimed_2s_bytes' '[0-9]*' '.entries[-1].ranked[0].pid' "$victim" '.entries[-1].cgroup' "\"$subtree\""
 run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" -- history
-run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $scope\$" out '^  Killed by +SIGKILL: gone after ' \
+run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $subtree\$" out '^  Killed by +SIGKILL: gone after ' \
     out '^  Steps +chosen after ' out '^  Reclaimed +' -- --full history
 run 'and in the state' 0 out '^State +(stuck: memory is low but no process is worth killing|watch: memory is low but no process is eligible) ' \
-    out '^ +not eligible: .*[0-9] outside the scope' out '^Kills +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
+    out '^ +not eligible: .*[0-9] outside the subtree' out '^Kills +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
 
 echo '# what it has left'
 # The victim's entry, which is complete; others may still come until it is stopped.

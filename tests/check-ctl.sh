@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# check-ctl.sh: reckonctl from outside: explain on this machine and on a scope of our own, check on
+# check-ctl.sh: reckonctl from outside: explain on this machine and on a subtree of our own, check on
 # files that are wrong, exit statuses, and JSON whatever comes.  Nobody is signalled by it.
 #
 # Environment: BUILDDIR.  What needs root, or a cgroup of its own, says so and is left out.
@@ -11,13 +11,13 @@ reckonctl=$build/reckonctl
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/check-ctl.XXXXXX")
 mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' \
     /proc/self/mountinfo)
-scope=/reckonctl-check-$$
-made_scope=no pids=() failed=0
+subtree=/reckonctl-check-$$
+made_subtree=no pids=() failed=0
 cleanup() {
     for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
     wait 2>/dev/null
-    [ ! -d "$mount$scope/job" ] || rmdir "$mount$scope/job"
-    [ "$made_scope" = no ] || rmdir "$mount$scope"
+    [ ! -d "$mount$subtree/job" ] || rmdir "$mount$subtree/job"
+    [ "$made_subtree" = no ] || rmdir "$mount$subtree"
     rm -rf "$tmp"
 }
 trap cleanup EXIT
@@ -42,9 +42,9 @@ finds 'is still JSON' .error '"unknown command *'
 run 'a second pid' 2 err 'one process' -- explain 1 2
 run 'no pid' 2 err "'-1' is not a pid" -- explain -- -1
 run 'no pid, but nearly' 2 err "'1x' is not a pid" -- explain 1x
-run 'a scope that is no path' 2 err "begins with '/'" -- --scope nowhere explain
-run 'a scope that is not there' 1 err '^reckonctl: scope /nowhere-at-all: ' -- \
-    --scope /nowhere-at-all explain
+run 'a subtree that is no path' 2 err "begins with '/'" -- --subtree nowhere explain
+run 'a subtree that is not there' 1 err '^reckonctl: subtree /nowhere-at-all: ' -- \
+    --subtree /nowhere-at-all explain
 status=0
 "$reckonctl" --help >/dev/full 2>"$tmp/err" || status=$?
 : >"$tmp/out"
@@ -65,7 +65,7 @@ cp "$tmp/good.conf" "$tmp/good.conf.d/10-same.conf"
 cat >"$tmp/bad.conf" <<'END'
 [Daemon]
 DryRun=perhaps
-Scope=/
+Subtree=/
 [Policy one]
 MemoryAvailable=200%
 Action=kill
@@ -78,10 +78,10 @@ run 'a good file' 0 out '^2 files read: no errors' -- check "$tmp/good.conf"
 say 'says nothing on standard error' "$(cat "$tmp/err")"
 run 'a good file by --config' 0 out '^2 files read: no errors' -- --config "$tmp/good.conf" check
 run 'both' 2 err 'either' -- --config "$tmp/good.conf" check "$tmp/good.conf"
-printf '[Daemon]\nScope=/no/such/cgroup\n' >"$tmp/scope.conf"
-run 'a scope that is not there' 0 out 'no errors, 1 warning\.$' err "^$tmp/scope.conf:2: warning: Scope=/no/such/cgroup: there is no such cgroup now" \
-    -- check "$tmp/scope.conf"
-run 'as JSON' 0 -- --json check "$tmp/scope.conf"
+printf '[Daemon]\nSubtree=/no/such/cgroup\n' >"$tmp/subtree.conf"
+run 'a subtree that is not there' 0 out 'no errors, 1 warning\.$' err "^$tmp/subtree.conf:2: warning: Subtree=/no/such/cgroup: there is no such cgroup now" \
+    -- check "$tmp/subtree.conf"
+run 'as JSON' 0 -- --json check "$tmp/subtree.conf"
 finds 'says so' '.messages[0].kind' '"warning"' '.messages[0].line' 2 '.messages[0].text' '*no such cgroup*'
 run 'a bad file: every mistake and its line' 2 out '3 errors' err "^$tmp/bad.conf:2: .*DryRun" \
     err "^$tmp/bad.conf:5: .*MemoryAvailable" err "^$tmp/bad.conf:7: .*Bogus" -- check "$tmp/bad.conf"
@@ -110,7 +110,7 @@ run 'explain with a bad file, as JSON' 2 -- --config "$tmp/bad.conf" --json expl
 finds 'is an object with error' .error '*3 errors*'
 
 echo '# explain, on this machine'
-printf '[Daemon]\nScope=/\n' >"$tmp/plain.conf"
+printf '[Daemon]\nSubtree=/\n' >"$tmp/plain.conf"
 run 'explain' 0 out '^If memory ran out now, |^The conditions of policy ' out '^Memory: [0-9.]+% of ' \
     out 'Not eligible: .*kernel thread|Not eligible: init|hidepid' -- --config "$tmp/plain.conf" explain
 run 'explain, as JSON' 0 -- --config "$tmp/plain.conf" --json explain
@@ -118,7 +118,7 @@ finds 'has the parts that reckonctl(1) promises' '.memory.total_bytes' '[1-9]*' 
     '.memory.available_permyriad' '[0-9]*' '.policy.name' '"*"' '.candidates' '[0-9]*' \
     '.policies[0].name' '"warn"' '.policies[0].action' '"warn"' '.policies[0].memory_available_bytes' \
     '[1-9]*' '.read_error_bytes' '[0-9]*' '.accuracy_error_bytes' '[0-9]*' \
-    '.excluded.kernel_threads' '[0-9]*' '.approximate' '@(true|false)' .scope '"/"' .dry_run false
+    '.excluded.kernel_threads' '[0-9]*' '.approximate' '@(true|false)' .subtree '"/"' .dry_run false
 if [ -d /proc/1 ]; then
     run 'explain 1' 0 out '\(pid 1[,)].* would not be killed: .*init' -- explain 1
     run 'explain 1, as JSON' 0 -- --json explain 1
@@ -132,20 +132,20 @@ run 'a pid that nobody has, as JSON' 1 -- --json explain 4194305
 finds 'is an object with error' .error '*no such process*'
 run 'a pid out of all bounds' 2 err 'not a pid' -- explain 99999999999999999999
 
-echo '# explain, on a scope of our own'
+echo '# explain, on a subtree of our own'
 if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! command -v perl >/dev/null ||
-    ! mkdir "$mount$scope" 2>/dev/null; then
+    ! mkdir "$mount$subtree" 2>/dev/null; then
     skip 'this needs root, perl and a cgroup2 mount'
     exit $failed
 fi
-made_scope=yes
-hold() { # NAME MIB: a process of that name that holds so much, in the scope; its pid in $held
+made_subtree=yes
+hold() { # NAME MIB: a process of that name that holds so much, in the subtree; its pid in $held
     local i
     # shellcheck disable=SC2016
     perl -e '$0 = $ARGV[0]; $x = "x"; $x x= $ARGV[1] << 20; sleep 1000' "$1" "$2" &
     held=$!
     pids+=("$held")
-    echo "$held" >"$mount$scope/cgroup.procs"
+    echo "$held" >"$mount$subtree/cgroup.procs"
     for ((i = 0; i < 200; i++)); do
         [ "$(awk '{ print int(($2 - $3) / 256) }' "/proc/$held/statm")" -ge "$2" ] && return
         sleep 0.05
@@ -156,17 +156,17 @@ hold rc-small 4; small=$held
 hold $'big\n\e[2J"\xff' 40; big=$held # never printed as it is
 hold rc-middle 16; middle=$held
 hold rc-kept 60; kept=$held
-options=(--config "$tmp/good.conf" --scope "$scope")
+options=(--config "$tmp/good.conf" --subtree "$subtree")
 run 'explain, as JSON' 0 -- "${options[@]}" --json explain
 finds 'the largest that may go is the victim' .victim.pid $big .candidates 3 '.ranked[0].pid' $big \
     '.ranked[1].pid' $middle '.ranked[2].pid' $small .victim.verdict '"chosen"' .victim.cgroup \
-    "\"$scope\"" .scope "\"$scope\"" .excluded.protected 1 '.protected[0].pid' $kept \
+    "\"$subtree\"" .subtree "\"$subtree\"" .excluded.protected 1 '.protected[0].pid' $kept \
     '.protected[0].footprint_bytes' '6[0-9]??????' '.protected[0].rule.name' '"kept"' '.protected[0].rule.builtin' false .dry_run true
 finds 'its size is right' .victim.anonymous_bytes '4[1-9]??????' .victim.weight '1?(.0)'
 finds 'its name is escaped' .victim.command '"big\\n\\u001[bB]\[2J\\"*"'
 run 'explain' 0 out "^If memory ran out now, big\\?\\?\\[2J\"[^ ]+ \\(pid $big, user root\\) would be killed first; this would free 4[0-9]\\.[0-9] MiB\\.$" \
-    out "^ +$big .* victim +$scope\$" out "^ +$middle  rc-middle .* $scope\$" out 'DryRun=yes' \
-    out '1 protected, [0-9]+ outside the scope' out '1 by rule kept: rc-kept$' -- "${options[@]}" explain
+    out "^ +$big .* victim +$subtree\$" out "^ +$middle  rc-middle .* $subtree\$" out 'DryRun=yes' \
+    out '1 protected, [0-9]+ outside the subtree' out '1 by rule kept: rc-kept$' -- "${options[@]}" explain
 problem=''
 ! LC_ALL=C grep -q '[[:cntrl:]]' "$tmp/out" || problem=' control characters'
 say 'nothing but text gets to the terminal' "$problem"
@@ -179,44 +179,44 @@ run 'explain one that is protected' 0 \
 run 'explain one that is protected, as JSON' 0 -- "${options[@]}" --json explain $kept
 finds 'names the rule' .process.excluded '"protected"' .process.rule.name '"kept"' .process.rank null \
     .victim.pid $big
-run 'explain one outside' 0 out "would not be killed: outside the scope $scope\\." -- "${options[@]}" explain $$
+run 'explain one outside' 0 out "would not be killed: outside the subtree $subtree\\." -- "${options[@]}" explain $$
 echo 1000 >"/proc/$middle/oom_score_adj"
 run 'explain one with a high oom_score_adj' 0 out 'Score: +[0-9.]+ MiB \(oom_score_adj 1000, weight 1' \
     -- "${options[@]}" explain $middle
 printf '[Daemon]\nMinVictim=1M\n[Prefer middle]\nComm=^rc-middle$\nWeight=4\n' >"$tmp/prefer.conf"
-run 'a preferred one is killed first' 0 -- --config "$tmp/prefer.conf" --scope "$scope" --json explain
+run 'a preferred one is killed first' 0 -- --config "$tmp/prefer.conf" --subtree "$subtree" --json explain
 finds 'although it is not the largest that may go' .victim.pid $middle .victim.weight '4?(.0)'
 printf '[Daemon]\nMinVictim=1M\n[Policy always]\nMemoryAvailable=100%%\nAction=kill\nRankBy=badness\n' >"$tmp/now.conf"
 run 'a policy that holds' 0 out '^The conditions of policy always hold now: ' out '^Policy always: kill at ' \
-    out 'badness' -- --config "$tmp/now.conf" --scope "$scope" explain
-run 'a policy that holds, as JSON' 0 -- --config "$tmp/now.conf" --scope "$scope" --json explain
+    out 'badness' -- --config "$tmp/now.conf" --subtree "$subtree" explain
+run 'a policy that holds, as JSON' 0 -- --config "$tmp/now.conf" --subtree "$subtree" --json explain
 finds 'says so' .policy.name '"always"' .policy.holds true .policy.rank_by '"badness"' .victim.pid $middle
-# (What is in the scope itself is killed by itself.)
-job=$scope/job
+# (What is in the subtree itself is killed by itself.)
+job=$subtree/job
 mkdir "$mount$job"
 for pid in "${pids[@]}"; do echo "$pid" >"$mount$job/cgroup.procs"; done
 printf '[Daemon]\nMinVictim=1M\n[Policy always]\nMemoryAvailable=100%%\nAction=kill\nTarget=cgroup\n' >"$tmp/group.conf"
 run 'a policy that kills a cgroup' 0 out "^The conditions .* hold now: rc-kept \\(pid $kept, .* would be killed first, with all of cgroup $job \\(4 processes\\); this would free 1[2-3][0-9]" \
     out '^It kills all processes of a cgroup at once\.$' out "^ +1[2-3][0-9].* victim +4  rc-kept \\(pid $kept\\)  $job\$" \
-    out '^Read precisely: 1 cgroup;' -- --config "$tmp/group.conf" --scope "$scope" explain
-run 'a policy that kills a cgroup, as JSON' 0 -- --config "$tmp/group.conf" --scope "$scope" --json explain
+    out '^Read precisely: 1 cgroup;' -- --config "$tmp/group.conf" --subtree "$subtree" explain
+run 'a policy that kills a cgroup, as JSON' 0 -- --config "$tmp/group.conf" --subtree "$subtree" --json explain
 finds 'says so' .policy.target '"cgroup"' '.policies[0].target' '"process"' .group.cgroup "\"$job\"" \
     .group.by '"policy"' .group.processes 4 .group.footprint_bytes '1????????' .victim.pid $kept \
     .victim.processes 4 .victim.oom_score_adj null
 run 'one that goes with its cgroup' 0 \
     out "^rc-small .* would be killed first, with all of cgroup $job \\(4 processes\\): no other cgroup ranks higher; this would free 1" \
     out '^  Frees: +(at most )?[4-9]\.[0-9] MiB' out '^  Rank: +1 \(that of its cgroup\)$' \
-    -- --config "$tmp/group.conf" --scope "$scope" explain $small
+    -- --config "$tmp/group.conf" --subtree "$subtree" explain $small
 printf '[Protect kept]\nComm=^rc-kept$\n' >>"$tmp/group.conf"
 run 'without one that is protected' 0 out "would be killed first, with all of cgroup $job \\(3 processes\\); this would free 6" -- --config "$tmp/group.conf" \
-    --scope "$scope" explain
+    --subtree "$subtree" explain
 run 'and one that goes with it' 0 out "would be killed first, with all of cgroup $job \\(3 processes\\)" -- --config "$tmp/group.conf" \
-    --scope "$scope" explain $small
+    --subtree "$subtree" explain $small
 for pid in "${pids[@]}"; do kill -KILL "$pid"; done
 wait 2>/dev/null
 pids=()
 rmdir "$mount$job"
-run 'an empty scope' 0 out '^If memory ran out now, no process would be killed: none is eligible and large enough\.' -- --scope "$scope" explain
-run 'an empty scope, as JSON' 0 -- --scope "$scope" --json explain
+run 'an empty subtree' 0 out '^If memory ran out now, no process would be killed: none is eligible and large enough\.' -- --subtree "$subtree" explain
+run 'an empty subtree, as JSON' 0 -- --subtree "$subtree" --json explain
 finds 'has no victim' .victim null .ranked '\[\]' .candidates 0
 exit $failed

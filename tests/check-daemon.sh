@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# check-daemon.sh: the daemon itself, as a process, on a scope of our own: it says what it found,
+# check-daemon.sh: the daemon itself, as a process, on a subtree of our own: it says what it found,
 # ends the right one, reads its configuration again, never signals in a dry run, and stops when
 # asked; and its history is the same after a restart.  Needs root and a cgroup2 mount; anything else is SKIP (77).
 set -u
@@ -8,14 +8,14 @@ set -u
 reckond=${BUILDDIR:-.}/reckond
 mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' \
 	/proc/self/mountinfo)
-scope=/reckond-check-$$
+subtree=/reckond-check-$$
 tmp=$(mktemp -d)
 pids=() daemon='' failed=0
 mkdir "$tmp/state"
 export STATE_DIRECTORY=$tmp/state
 history=$tmp/state/history.json
 
-if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$scope" 2>/dev/null; then
+if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$subtree" 2>/dev/null; then
 	echo "SKIP: this needs root and a cgroup2 mount"
 	exit 77
 fi
@@ -24,8 +24,8 @@ cleanup() {
 	[ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
 	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
 	wait 2>/dev/null
-	for group in "$mount$scope"/*/; do [ ! -d "$group" ] || rmdir "$group"; done
-	rmdir "$mount$scope"
+	for group in "$mount$subtree"/*/; do [ ! -d "$group" ] || rmdir "$group"; done
+	rmdir "$mount$subtree"
 	rm -r "$tmp"
 }
 trap cleanup EXIT
@@ -47,20 +47,20 @@ wait_for() { # CONDITION: for ten seconds
 	done
 	return 1
 }
-group='' # below the scope: where the next one is
-# A process that holds so many MiB, in the scope.  (A shell would be avoided: see reckond.conf(5).)
+group='' # below the subtree: where the next one is
+# A process that holds so many MiB, in the subtree.  (A shell would be avoided: see reckond.conf(5).)
 hold() { # MIB [COMMAND...], by which it is run
 	"${@:2}" perl -e '$0 = "hold"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' "$1" \
 		>"$tmp/ready" &
 	pids+=("$!")
 	wait_for "[ -s '$tmp/ready' ]"
 	: >"$tmp/ready"
-	echo "$!" >"$mount$scope$group/cgroup.procs"
+	echo "$!" >"$mount$subtree$group/cgroup.procs"
 }
 as=() # a command by which the daemon is run
 start() { # ARGUMENT...
 	: >"$tmp/log" # what the last one said is not to be taken for this one's
-	"${as[@]}" "$reckond" --config "$tmp/conf" --scope "$scope" "$@" 2>"$tmp/log" &
+	"${as[@]}" "$reckond" --config "$tmp/conf" --subtree "$subtree" "$@" 2>"$tmp/log" &
 	daemon=$!
 	wait_for "grep -q ^Ready '$tmp/log'"
 }
@@ -80,7 +80,7 @@ small=${pids[0]}
 hold 64
 large=${pids[1]}
 start --dry-run
-check "wait_for \"grep -q '^Would kill .*(pid $large,' '$tmp/log'\"" 'a dry run names the largest of the scope'
+check "wait_for \"grep -q '^Would kill .*(pid $large,' '$tmp/log'\"" 'a dry run names the largest of the subtree'
 check "is_alive $large && is_alive $small" 'a dry run signals nobody'
 for found in memory: swap: pressure: cgroups: counting: policy; do
 	check "grep -q '^$found' '$tmp/log'" "it says what it found: $found"
@@ -88,7 +88,7 @@ done
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
 
-# The whole path.  The scope is left alone at first: a policy that does not hold.
+# The whole path.  The subtree is left alone at first: a policy that does not hold.
 printf '[Policy now]\nMemoryAvailable=0%%\nAction=kill\n' >"$tmp/conf"
 start
 check "! grep -q '^Killing' '$tmp/log'" 'it kills nothing while nothing is wrong'
@@ -127,7 +127,7 @@ check "wait_for \"grep -qE '^Killed .*\\(pid $large, .*: ([0-9.]+ .?i?B reclaime
 check "grep -qE '\\(pid $large, .*(reclaimed in|little more is available)' '$tmp/log'" 'with what came back'
 check "wait_for \"! is_alive $small\"" 'then the other, as the policy still holds'
 check "wait_for \"grep -q 'no process is worth killing' '$tmp/log'\"" 'and that no other is left is logged'
-check "[ \$(grep -c '^Killing' '$tmp/log') = 2 ]" 'each once, and none outside the scope'
+check "[ \$(grep -c '^Killing' '$tmp/log') = 2 ]" 'each once, and none outside the subtree'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
 
@@ -186,7 +186,7 @@ STATE_DIRECTORY=
 nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 if "${nobody[@]}" test -x "$reckond"; then
 	chmod 755 "$tmp"
-	chown -R 65534 "$mount$scope"
+	chown -R 65534 "$mount$subtree"
 	hold 64
 	large=${pids[-1]}
 	hold 16 "${nobody[@]}"
@@ -205,11 +205,11 @@ else
 	echo "SKIP: an ordinary user may not run $reckond"
 fi
 
-# A whole cgroup: together they are larger than the one beside them.  (One that is left in the scope
+# A whole cgroup: together they are larger than the one beside them.  (One that is left in the subtree
 # itself would be killed by itself.)
 as=()
 ! is_alive "$large" || kill -KILL "$large"
-mkdir "$mount$scope/job" "$mount$scope/beside"
+mkdir "$mount$subtree/job" "$mount$subtree/beside"
 group=/beside
 hold 32
 group=/job
@@ -217,10 +217,10 @@ hold 24
 hold 24
 printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\nTarget=cgroup\n' >"$tmp/conf"
 start
-check "wait_for \"grep -q '^Killing cgroup $scope/beside ' '$tmp/log'\"" 'then it is the turn of the other cgroup'
-check "grep '^Killing' '$tmp/log' | head -n 1 | grep -q '^Killing cgroup $scope/job (2 processes, '" \
+check "wait_for \"grep -q '^Killing cgroup $subtree/beside ' '$tmp/log'\"" 'then it is the turn of the other cgroup'
+check "grep '^Killing' '$tmp/log' | head -n 1 | grep -q '^Killing cgroup $subtree/job (2 processes, '" \
 	'the cgroup goes first that holds most'
-check "grep -qE '^Killed cgroup $scope/job \\(.* (reclaimed in|exited after)' '$tmp/log'" 'and it is said'
+check "grep -qE '^Killed cgroup $subtree/job \\(.* (reclaimed in|exited after)' '$tmp/log'" 'and it is said'
 check "! is_alive ${pids[-1]} && ! is_alive ${pids[-2]}" 'with all in it'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
@@ -232,8 +232,8 @@ perl -e '$SIG{TERM} = "IGNORE"; $0 = "deaf"; $x = "x" x (96 << 20); $| = 1; prin
 deaf=$!
 pids+=("$deaf")
 wait_for "[ -s '$tmp/ready' ]"
-mkdir "$mount$scope/deaf"
-echo "$deaf" >"$mount$scope/deaf/cgroup.procs"
+mkdir "$mount$subtree/deaf"
+echo "$deaf" >"$mount$subtree/deaf/cgroup.procs"
 start
 sed -i 's/=0%/=100%/' "$tmp/conf"
 kill -HUP "$daemon"
@@ -247,19 +247,19 @@ kill -HUP "$daemon"
 check "wait_for \"grep -q '^Killed deaf (' '$tmp/log'\" && ! is_alive $deaf" 'and made to, where it is not any more'
 stop
 
-# A scope by the configuration need not be there yet.
+# A subtree by the configuration need not be there yet.
 
-start_without_scope() { # the file says it
+start_without_subtree() { # the file says it
 	: >"$tmp/log"
 	"$reckond" --config "$tmp/conf" --dry-run 2>"$tmp/log" &
 	daemon=$!
 	wait_for "grep -q ^Ready '$tmp/log'"
 }
-printf '[Daemon]\nMinVictim=1M\nScope=%s/later\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' "$scope" >"$tmp/conf"
-start_without_scope
-check "wait_for \"grep -q '^Scope $scope/later: there is no such cgroup' '$tmp/log'\"" 'a scope that is not there is said'
+printf '[Daemon]\nMinVictim=1M\nSubtree=%s/later\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' "$subtree" >"$tmp/conf"
+start_without_subtree
+check "wait_for \"grep -q '^Subtree $subtree/later: there is no such cgroup' '$tmp/log'\"" 'a subtree that is not there is said'
 check "wait_for \"grep -q 'no process is worth killing' '$tmp/log'\"" 'and none is chosen'
-mkdir "$mount$scope/later"
+mkdir "$mount$subtree/later"
 group=/later
 hold 8
 check "wait_for \"grep -q '^Would kill hold (pid ${pids[-1]},' '$tmp/log'\"" 'until it is there'

@@ -99,7 +99,7 @@ if has_namespace; then
     { quiet_conf; printf '[Protect ghost]\nUser=ghost\n'; } >"$tmp/conf"
     : >"$tmp/log"
     unshare -m bash -c 'mount --bind "$1" /etc/passwd && shift && exec "$@"' - "$tmp/passwd" "$build/reckond" --dry-run \
-        --config "$tmp/conf" --scope "$scope" 2>"$tmp/log" &
+        --config "$tmp/conf" --subtree "$subtree" 2>"$tmp/log" &
     daemon=$!
     wait_for "grep -q ^Ready '$tmp/log'"
     wait_for is_there 20
@@ -115,7 +115,7 @@ fi
 
 # Without the daemon, with the files in the usual place.
 if unshare -m mount -t tmpfs none /run 2>/dev/null && [ ! -e /etc/reckond/reckond.conf ]; then
-    printf '[Policy now]\nMemoryAvailable=plenty\nAction=kill\n[Daemon]\nScope=/no/such/cgroup\n' >"$tmp/conf"
+    printf '[Policy now]\nMemoryAvailable=plenty\nAction=kill\n[Daemon]\nSubtree=/no/such/cgroup\n' >"$tmp/conf"
     unshare -m bash -c 'mount -t tmpfs none /run && mkdir /run/reckond && cp "$1" /run/reckond/reckond.conf &&
         DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent exec "$2" status' - "$tmp/conf" "$build/reckonctl" >"$tmp/out" 2>"$tmp/err"
     status=$?

@@ -12,11 +12,11 @@ mount_of() { # TYPE OPTION
 }
 v2=$(mount_of cgroup2 ,)
 v1=$(mount_of cgroup ,freezer,)
-scope=/reckond-frozen-$$
+subtree=/reckond-frozen-$$
 pids=() daemon='' failed=0
 
 if [ "$(id -u)" != 0 ] || [ -z "$v2" ] || [ "$(stat -f -c %T /dev/shm 2>/dev/null)" != tmpfs ] ||
-	! mkdir "$v2$scope" 2>/dev/null; then
+	! mkdir "$v2$subtree" 2>/dev/null; then
 	echo "SKIP: this needs root, a cgroup2 mount and a tmpfs in /dev/shm"
 	exit 77
 fi
@@ -25,18 +25,18 @@ export RUNTIME_DIRECTORY=$tmp
 
 cleanup() {
 	[ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
-	[ ! -d "$v2$scope/g" ] || echo 0 >"$v2$scope/g/cgroup.freeze"
-	[ ! -d "$v1$scope" ] || echo THAWED >"$v1$scope/freezer.state"
+	[ ! -d "$v2$subtree/g" ] || echo 0 >"$v2$subtree/g/cgroup.freeze"
+	[ ! -d "$v1$subtree" ] || echo THAWED >"$v1$subtree/freezer.state"
 	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
 	wait 2>/dev/null
-	for dir in "$v2$scope/g" "$v2$scope" ${v1:+"$v1$scope/g" "$v1$scope"}; do
+	for dir in "$v2$subtree/g" "$v2$subtree" ${v1:+"$v1$subtree/g" "$v1$subtree"}; do
 		[ ! -d "$dir" ] || rmdir "$dir"
 	done
 	rm -r "$tmp"
 }
 trap cleanup EXIT
-mkdir "$v2$scope/g"
-[ -z "$v1" ] || mkdir -p "$v1$scope/g"
+mkdir "$v2$subtree/g"
+[ -z "$v1" ] || mkdir -p "$v1$subtree/g"
 
 check() { # CONDITION NAME
 	if eval "$1"; then
@@ -63,14 +63,14 @@ hold() { # MIB NAME
 	pids+=("$victim")
 	wait_for "[ -s '$tmp/ready' ]"
 	: >"$tmp/ready"
-	echo "$victim" >"$v2$scope/g/cgroup.procs"
-	[ -z "$v1" ] || echo "$victim" >"$v1$scope/g/cgroup.procs"
+	echo "$victim" >"$v2$subtree/g/cgroup.procs"
+	[ -z "$v1" ] || echo "$victim" >"$v1$subtree/g/cgroup.procs"
 }
 start() { # MEMORY ACTION [LINE...]
 	printf '%s\n' '[Protect sibling]' 'Comm=^sibling$' '[Daemon]' MinVictim=1M '[Policy now]' "MemoryAvailable=$1" \
 		"Action=$2" "${@:3}" >"$tmp/conf"
 	: >"$tmp/log"
-	"$reckond" --config "$tmp/conf" --scope "$scope" 2>"$tmp/log" &
+	"$reckond" --config "$tmp/conf" --subtree "$subtree" 2>"$tmp/log" &
 	daemon=$!
 	wait_for "grep -q ^Ready '$tmp/log'"
 }
@@ -81,10 +81,10 @@ stop() { # SIGNAL
 }
 is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
 
-freeze_v2() { echo "$1" >"$v2$scope/g/cgroup.freeze"; }
-frozen_v2() { grep -q 'frozen 1' "$v2$scope/g/cgroup.events"; }
-freeze_v1() { if [ "$1" = 1 ]; then echo FROZEN; else echo THAWED; fi >"$v1$scope/freezer.state"; }
-frozen_v1() { grep -q FROZEN "$v1$scope/g/freezer.state"; }
+freeze_v2() { echo "$1" >"$v2$subtree/g/cgroup.freeze"; }
+frozen_v2() { grep -q 'frozen 1' "$v2$subtree/g/cgroup.events"; }
+freeze_v1() { if [ "$1" = 1 ]; then echo FROZEN; else echo THAWED; fi >"$v1$subtree/freezer.state"; }
+frozen_v1() { grep -q FROZEN "$v1$subtree/g/freezer.state"; }
 
 hold 4 sibling
 sibling=$victim
@@ -114,7 +114,7 @@ for v in $versions; do
 	stop KILL
 	check "! frozen_$v" "$v: a daemon that is killed leaves it thawed"
 	start 0% kill
-	check "grep -q 'Pid $victim: an earlier reckond has thawed $scope.* (v' '$tmp/log' && ! frozen_$v" \
+	check "grep -q 'Pid $victim: an earlier reckond has thawed $subtree.* (v' '$tmp/log' && ! frozen_$v" \
 		"$v: the next one knows, and waits for the victim"
 	stop KILL
 	kill -KILL "$victim"

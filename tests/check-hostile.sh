@@ -40,7 +40,7 @@ quiet_conf >"$tmp/conf"
 start
 wait_for is_there 20
 for i in "${!names[@]}"; do
-    group=$scope/${groups[$i]}
+    group=$subtree/${groups[$i]}
     mkdir "$mount$group"
     : >"$tmp/ready"
     perl -e 'open F, ">/proc/self/comm"; print F $ARGV[1]; close F; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' \
@@ -64,7 +64,7 @@ busctl --system -j call "${manager[@]}" ListCgroups uu 0 0 >"$tmp/json"
 check "jq . '$tmp/json' >/dev/null && iconv -f UTF-8 -t UTF-8 '$tmp/json' >/dev/null" 'ListCgroups is valid'
 call GetCandidates u 0
 check "[ \"\$(answer '.data[0] | length')\" = ${#names[@]} ]" 'GetCandidates has all of them'
-check "answer '.data[0] | map(.[3])' | grep -qF '$scope/ (deleted)'" 'a cgroup that is called \"(deleted)\" is there'
+check "answer '.data[0] | map(.[3])' | grep -qF '$subtree/ (deleted)'" 'a cgroup that is called \"(deleted)\" is there'
 { quiet_conf; printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'; } >"$tmp/conf"
 call Reload
 for pid in "${pids[@]}"; do wait_for "! is_alive $pid" 20; done
@@ -78,7 +78,7 @@ check "is_harmless '$tmp/out'" 'in full, too'
 check "[ \"\$(jq '[.entries[] | select(.kind == \"killed\")] | length' '$tmp/json')\" = ${#names[@]} ]" 'as JSON it is valid'
 stop
 check "jq -e '.entries | length >= ${#names[@]}' '$history' >/dev/null && iconv -f UTF-8 -t UTF-8 '$history' >/dev/null" 'the file is valid'
-for group in "${groups[@]}"; do wait_for "rmdir '$mount$scope/${group//\'/}' 2>/dev/null" 2; done
+for group in "${groups[@]}"; do wait_for "rmdir '$mount$subtree/${group//\'/}' 2>/dev/null" 2; done
 quiet_conf >"$tmp/conf"
 
 #

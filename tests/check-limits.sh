@@ -3,7 +3,7 @@
 # check-limits.sh: what the daemon says at its start when it lacks a permission, that it says nothing
 # of the kind when it does not, and that it does its work all the same as far as that goes: without
 # single capabilities, as nobody, with cgroups that are read-only, in a user namespace, without a
-# runtime directory.  Needs root and a cgroup2 mount for a scope of its own; anything else is SKIP.
+# runtime directory.  Needs root and a cgroup2 mount for a subtree of its own; anything else is SKIP.
 set -u
 
 reckond=$(cd "${BUILDDIR:-.}" && pwd)/reckond
@@ -11,11 +11,11 @@ mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2")
 	/proc/self/mountinfo)
 freezer=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup" && \
 	$NF ~ /(^|,)freezer(,|$)/) { print $5; exit } }' /proc/self/mountinfo)
-scope=/reckond-limits-$$
+subtree=/reckond-limits-$$
 tmp=$(mktemp -d)
 pids=() daemon='' failed=0
 
-if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$scope" 2>/dev/null; then
+if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$subtree" 2>/dev/null; then
 	echo "SKIP: this needs root and a cgroup2 mount"
 	exit 77
 fi
@@ -24,8 +24,8 @@ cleanup() {
 	[ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
 	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
 	wait 2>/dev/null
-	[ ! -d "$mount$scope/g" ] || rmdir "$mount$scope/g"
-	rmdir "$mount$scope"
+	[ ! -d "$mount$subtree/g" ] || rmdir "$mount$subtree/g"
+	rmdir "$mount$subtree"
 	rm -r "$tmp"
 }
 trap cleanup EXIT
@@ -48,7 +48,7 @@ wait_for() { # CONDITION: for ten seconds
 	done
 	return 1
 }
-# A process that holds so many MiB, in the scope or below.  Sets victim.
+# A process that holds so many MiB, in the subtree or below.  Sets victim.
 hold() { # MIB GROUP [COMMAND...]: run by this command
 	: >"$tmp/ready"
 	"${@:3}" perl -e '$x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' "$1" \
@@ -56,11 +56,11 @@ hold() { # MIB GROUP [COMMAND...]: run by this command
 	victim=$!
 	pids+=("$victim")
 	wait_for "[ -s '$tmp/ready' ]"
-	echo "$victim" >"$mount$scope$2/cgroup.procs"
+	echo "$victim" >"$mount$subtree$2/cgroup.procs"
 }
 start() { # [COMMAND...]: that runs it
 	: >"$tmp/log"
-	"$@" "$reckond" --config "$tmp/conf" --scope "$scope" "${options[@]}" 2>"$tmp/log" &
+	"$@" "$reckond" --config "$tmp/conf" --subtree "$subtree" "${options[@]}" 2>"$tmp/log" &
 	daemon=$!
 	wait_for "grep -q ^Ready '$tmp/log'"
 }
@@ -145,15 +145,15 @@ if can setpriv --bounding-set -kill; then
 	kill -KILL "$other"
 
 	# A frozen group that was delegated to somebody else.
-	mkdir "$mount$scope/g"
+	mkdir "$mount$subtree/g"
 	hold 16 /g
-	echo 1 >"$mount$scope/g/cgroup.freeze"
-	chown 65534 "$mount$scope/g/cgroup.freeze"
-	wait_for "grep -q 'frozen 1' '$mount$scope/g/cgroup.events'"
+	echo 1 >"$mount$subtree/g/cgroup.freeze"
+	chown 65534 "$mount$subtree/g/cgroup.freeze"
+	wait_for "grep -q 'frozen 1' '$mount$subtree/g/cgroup.events'"
 	start setpriv --bounding-set -dac_override
 	check "wait_for \"! is_alive $victim\"" 'no CAP_DAC_OVERRIDE: SIGKILL ends who cannot be thawed'
 	check "grep -q 'Pid $victim: could not thaw: Permission denied' '$tmp/log'" 'and it says so'
-	check "[ \"\$(cat '$mount$scope/g/cgroup.freeze')\" = 1 ]" 'and its group is as it was'
+	check "[ \"\$(cat '$mount$subtree/g/cgroup.freeze')\" = 1 ]" 'and its group is as it was'
 	stop
 	hold 16 /g
 	start

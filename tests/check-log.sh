@@ -3,17 +3,17 @@
 # check-log.sh: the daemon does its work though nobody reads what it says: its standard error is a
 # pipe that is full, or whose reader has gone; the journal does not take anything.  When somebody
 # reads again, all that was kept comes, in order, and how much was not.  Needs root and a cgroup2 mount
-# for a scope of its own; anything else is SKIP (77).
+# for a subtree of its own; anything else is SKIP (77).
 set -u
 
 reckond=$(cd "${BUILDDIR:-.}" && pwd)/reckond
 mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' \
 	/proc/self/mountinfo)
-scope=/reckond-log-$$
+subtree=/reckond-log-$$
 tmp=$(mktemp -d)
 pids=() daemon='' failed=0
 
-if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$scope" 2>/dev/null; then
+if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$subtree" 2>/dev/null; then
 	echo "SKIP: this needs root and a cgroup2 mount"
 	exit 77
 fi
@@ -24,7 +24,7 @@ cleanup() {
 	[ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
 	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
 	wait 2>/dev/null
-	rmdir "$mount$scope"
+	rmdir "$mount$subtree"
 	rm -r "$tmp"
 }
 trap cleanup EXIT
@@ -47,14 +47,14 @@ wait_for() { # CONDITION: for ten seconds
 	return 1
 }
 is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
-# A process that holds so many MiB, in the scope.
+# A process that holds so many MiB, in the subtree.
 hold() { # MIB
 	: >"$tmp/ready"
 	perl -e '$0 = "hold"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' "$1" \
 		>"$tmp/ready" &
 	pids+=("$!")
 	wait_for "[ -s '$tmp/ready' ]"
-	echo "$!" >"$mount$scope/cgroup.procs"
+	echo "$!" >"$mount$subtree/cgroup.procs"
 }
 hold_three() { # MIB of the last, the others are larger; the last three of pids
 	: >"$tmp/log"
@@ -65,7 +65,7 @@ hold_three() { # MIB of the last, the others are larger; the last three of pids
 all_three_go() { wait_for "! is_alive ${pids[-3]} && ! is_alive ${pids[-2]} && ! is_alive ${pids[-1]}"; }
 as=() # a command by which the daemon is run
 start() { # its standard error is our fd 8
-	"${as[@]}" "$reckond" --config "$conf" --scope "$scope" 2>&8 8>&- 9>&- &
+	"${as[@]}" "$reckond" --config "$conf" --subtree "$subtree" 2>&8 8>&- 9>&- &
 	daemon=$!
 }
 stop() { # sets status
@@ -183,7 +183,7 @@ entries_are_in_order() { [ "$(order_of '^RECKOND_VICTIM_PID=@$')" = '1 1 2 2 3 3
 check 'wait_for entries_are_in_order' 'when it reads, the entries of all three come, in order'
 check "grep -q '^MESSAGE=Killing .*(pid ${pids[-1]},' '$tmp/log' && grep -q '^MESSAGE_ID=3c1f0a5d0f7e4b0c9a52a4e7c6f1d280' '$tmp/log'" \
 	'with what was said, and by what it is found'
-check "grep -q '^SYSLOG_IDENTIFIER=reckond' '$tmp/log' && grep -q '^PRIORITY=4' '$tmp/log' && grep -qx 'RECKOND_VICTIM_CGROUP=$scope' '$tmp/log'" \
+check "grep -q '^SYSLOG_IDENTIFIER=reckond' '$tmp/log' && grep -q '^PRIORITY=4' '$tmp/log' && grep -qx 'RECKOND_VICTIM_CGROUP=$subtree' '$tmp/log'" \
 	'and its fields'
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'

@@ -33,7 +33,7 @@ static struct accuracy exact = {
 	.page_size = 4096,
 };
 static char everything[] = "/";
-static struct policy_set policies = { .scope = everything };
+static struct policy_set policies = { .subtree = everything };
 static struct victim_result result;
 
 static int setup(void **state)

@@ -29,7 +29,7 @@ static struct accuracy exact = {
 	.page_size = 4096,
 };
 static char everything[] = "/";
-static struct policy_set policies = { .scope = everything };
+static struct policy_set policies = { .subtree = everything };
 
 static uint64_t allocated(void)
 {

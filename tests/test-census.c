@@ -187,7 +187,7 @@ static void test_sweep_reads_who_and_how_much(void **state)
 	assert_int_equal(p->memory.swap, 8192);
 	assert_int_equal(proc_reclaimable(&p->memory), 600 * PAGE + 8192);
 	assert_int_equal(p->read_at_allocated, 5000);
-	assert_true(census_is_in_scope(&world->census, p));
+	assert_true(census_is_in_subtree(&world->census, p));
 	assert_null(p->protected_by);
 	assert_true(p->weight == 1);
 }
@@ -423,22 +423,22 @@ static void test_sweep_notices_a_move_in_the_end(void **state)
 	assert_string_equal(census_cgroup_path(p), "/moved");
 }
 
-static void test_sweep_marks_the_scope(void **state)
+static void test_sweep_marks_the_subtree(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
 
-	free(world->policies.scope);
-	world->policies.scope = strdup("/user.slice");
+	free(world->policies.subtree);
+	world->policies.subtree = strdup("/user.slice");
 	put_process(world, &browser);
 	row.pid = 301, row.cgroup = "/user.slice2/a";
 	put_process(world, &row);
-	assert_true(census_is_in_scope(&world->census, sweep_and_find(world, 1, 1, false, 300)));
-	assert_false(census_is_in_scope(&world->census, census_find(&world->census, 301)));
+	assert_true(census_is_in_subtree(&world->census, sweep_and_find(world, 1, 1, false, 300)));
+	assert_false(census_is_in_subtree(&world->census, census_find(&world->census, 301)));
 	assert_int_equal(world->census.n_candidates, 1);
 }
 
-/* A process's cgroup, its cgroups' sums and the scope on each kind of hierarchy. */
+/* A process's cgroup, its cgroups' sums and the subtree on each kind of hierarchy. */
 static void test_sweep_on_every_hierarchy(void **state)
 {
 	static const struct {
@@ -467,8 +467,8 @@ static void test_sweep_on_every_hierarchy(void **state)
 		cgroup_fs_init(&fs, v2 ? dup(world->proc_fd) : -EBADF,
 			       v1 ? dup(world->proc_fd) : -EBADF);
 		assert_int_equal(fs.layout, layout);
-		free(world->policies.scope);
-		world->policies.scope = strdup(cases[i].parent ? cases[i].parent : "/");
+		free(world->policies.subtree);
+		world->policies.subtree = strdup(cases[i].parent ? cases[i].parent : "/");
 		put(world, 300, "cgroup", "%s", cases[i].membership);
 		assert_int_equal(
 			census_init(&census, world->proc_fd, &fs, &accuracy, &world->policies), 0);
@@ -476,7 +476,7 @@ static void test_sweep_on_every_hierarchy(void **state)
 		p = census_find(&census, 300);
 		assert_non_null(p);
 		assert_string_equal(census_cgroup_path(p), cases[i].path);
-		assert_true(census_is_in_scope(&census, p));
+		assert_true(census_is_in_subtree(&census, p));
 		cgroup = census_cgroup_of(p);
 		assert_string_equal(cgroup->path, cases[i].path);
 		assert_int_equal(tally_precise(&cgroup->branch.tally, TALLY_ANON),
@@ -1555,7 +1555,7 @@ int main(void)
 		on_world(test_sweep_counts_reluctant_ones_as_candidates),
 		on_world(test_a_transient_error_in_the_first_sweep_is_no_verdict),
 		on_world(test_sweep_notices_a_move_in_the_end),
-		on_world(test_sweep_marks_the_scope),
+		on_world(test_sweep_marks_the_subtree),
 		on_world(test_sweep_on_every_hierarchy),
 		on_world(test_set_policies_applies_new_rules),
 		on_world(test_sweep_remembers_growth),

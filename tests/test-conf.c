@@ -172,7 +172,7 @@ static void assert_caps(struct policy_set *a, struct policy_set *b)
 static void assert_same_policies(struct policy_set *a, struct policy_set *b)
 {
 	assert_int_equal(a->dry_run, b->dry_run);
-	assert_string_equal(a->scope, b->scope);
+	assert_string_equal(a->subtree, b->subtree);
 	assert_line(&a->watch_below, b->watch_below.set, b->watch_below.permyriad,
 		    b->watch_below.bytes);
 	assert_int_equal(a->kill_timeout_usec, b->kill_timeout_usec);
@@ -224,7 +224,7 @@ static void test_load_sets_every_key(void **state)
 	conf_messages_done(&messages);
 
 	assert_true(set.dry_run);
-	assert_string_equal(set.scope, "/user.slice");
+	assert_string_equal(set.subtree, "/user.slice");
 	assert_line(&set.watch_below, true, 0, 4 * GIB);
 	assert_int_equal(set.kill_timeout_usec, 90 * USEC_PER_SEC);
 
@@ -282,7 +282,7 @@ static void test_load_takes_empty_values_as_unset_or_default(void **state)
 	struct rule *rule;
 
 	assert_int_equal(policy_set_init_defaults(&defaults), 0);
-	load_text("[Daemon]\nDryRun=\nScope=\nWatchBelow=\nKillTimeout=\n", &set);
+	load_text("[Daemon]\nDryRun=\nSubtree=\nWatchBelow=\nKillTimeout=\n", &set);
 	assert_same_policies(&set, &defaults);
 	policy_set_done(&set);
 
@@ -375,11 +375,11 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "\xEF\xBB\xBF# x\n", 0, NULL },
 		{ "[Daemon]\nDryRun=yes", 0, NULL },
 		/* lines */
-		{ "DryRun=yes\nScope=/\n\n[Daemon]\n", 1, "before any section" },
+		{ "DryRun=yes\nSubtree=/\n\n[Daemon]\n", 1, "before any section" },
 		{ "[Daemon]\n\nDryRun\n", 3, "no '=' in 'DryRun'" },
 		{ "[Daemon]\nDryRun: yes\n", 2, "no '='" },
 		{ "[Daemon]\n = yes\n", 2, "no key before '=' in '= yes'" },
-		{ "[Daemon]\nDryRun=yes\n  Scope=/x\n", 0, NULL },
+		{ "[Daemon]\nDryRun=yes\n  Subtree=/x\n", 0, NULL },
 		{ "[Daemon]\nDryRun=yes\n  continued\n", 3, "no '='" },
 		/* headers */
 		{ "[Daemon\nDryRun=junk\n", 1, "no ']' after '[Daemon'" },
@@ -409,9 +409,9 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Daemon]\nDry:Run=yes\n", 2, "unknown key 'Dry:Run'" },
 		{ "[Daemon]\nDryRun:=yes\n", 2, "unknown key 'DryRun:'" },
 		{ "[Daemon]\nDry\x01Run=yes\n", 2, "unknown key 'Dry?Run'" },
-		{ "[Daemon]\nScope=/a\n\nScope=/b\n", 4, "Scope= is in line 2 of this section",
-		  WARNING },
-		{ "[Daemon]\nScope=/a\n[Daemon]\nScope=/b\n", 0, NULL },
+		{ "[Daemon]\nSubtree=/a\n\nSubtree=/b\n", 4,
+		  "Subtree= is in line 2 of this section", WARNING },
+		{ "[Daemon]\nSubtree=/a\n[Daemon]\nSubtree=/b\n", 0, NULL },
 		/* values */
 		{ "[Daemon]\nDryRun=maybe\n", 2, "DryRun= needs yes or no, not 'maybe'" },
 		{ "[Daemon]\nDryRun=yes # really\n", 2,
@@ -430,13 +430,13 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		  "MemoryAvailable=500MB counts in units of 1024: 500 MiB", WARNING },
 		{ "[Policy kill]\nMemoryAvailable=5% 500MB\n", 2, "500 MiB", WARNING },
 		{ "[Policy kill]\nMemoryAvailable=512000 kB\n", 0, NULL },
-		{ "[Daemon]\nScope=user.slice\n", 2, "Scope= needs one cgroup such as" },
-		{ "[Daemon]\nScope=/user.slice/*\n", 2, "Scope= needs one cgroup" },
-		{ "[Daemon]\nScope=/user.slice/\n", 2, "Scope= needs one cgroup" },
-		{ "[Daemon]\nScope=/a//b\n", 2, "Scope= needs one cgroup" },
-		{ "[Daemon]\nScope=/a/../b\n", 2, "Scope= needs one cgroup" },
-		{ "[Daemon]\nScope=/a/.b/..c\n", 0, NULL },
-		{ "[Daemon]\nScope=/sys/fs/cgroup/a\n", 2, "without /sys/fs/cgroup" },
+		{ "[Daemon]\nSubtree=user.slice\n", 2, "Subtree= needs one cgroup such as" },
+		{ "[Daemon]\nSubtree=/user.slice/*\n", 2, "Subtree= needs one cgroup" },
+		{ "[Daemon]\nSubtree=/user.slice/\n", 2, "Subtree= needs one cgroup" },
+		{ "[Daemon]\nSubtree=/a//b\n", 2, "Subtree= needs one cgroup" },
+		{ "[Daemon]\nSubtree=/a/../b\n", 2, "Subtree= needs one cgroup" },
+		{ "[Daemon]\nSubtree=/a/.b/..c\n", 0, NULL },
+		{ "[Daemon]\nSubtree=/sys/fs/cgroup/a\n", 2, "without /sys/fs/cgroup" },
 		{ "[Policy kill]\nAction=Kill\n", 2,
 		  "Action= needs none, warn, terminate or kill" },
 		{ "[Policy kill]\nAction=\n", 2, "Action= needs none, warn" },
@@ -614,19 +614,19 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 	}
 }
 
-static void test_check_scope_says_where_it_is_named(void **state)
+static void test_check_subtree_says_where_it_is_named(void **state)
 {
 	static const struct {
 		const char *text;
 		unsigned line; /* of a warning, or 0 */
 	} cases[] = {
 		{ "", 0 },
-		{ "[Daemon]\nScope=/there\n", 0 },
-		{ "[Daemon]\n\nScope=/not/there\n", 3 },
-		{ "[Daemon]\nScope=/not/there\n[Daemon]\nScope=/there\n", 0 },
-		{ "[Daemon]\nScope=/not/there\n[Daemon]\nScope=\n", 0 },
+		{ "[Daemon]\nSubtree=/there\n", 0 },
+		{ "[Daemon]\n\nSubtree=/not/there\n", 3 },
+		{ "[Daemon]\nSubtree=/not/there\n[Daemon]\nSubtree=/there\n", 0 },
+		{ "[Daemon]\nSubtree=/not/there\n[Daemon]\nSubtree=\n", 0 },
 	};
-	char directory[] = "/tmp/test-conf-scope.XXXXXX";
+	char directory[] = "/tmp/test-conf-subtree.XXXXXX";
 	struct cgroup_fs cgroups;
 	int fd;
 
@@ -640,7 +640,7 @@ static void test_check_scope_says_where_it_is_named(void **state)
 		_cleanup_(policy_set_done) struct policy_set set;
 
 		assert_int_equal(conf_load(&path, 1, &set, &messages), 0);
-		assert_int_equal(conf_check_scope(&set, &cgroups, &messages), 0);
+		assert_int_equal(conf_check_subtree(&set, &cgroups, &messages), 0);
 		assert_int_equal(messages.n, cases[i].line > 0);
 		if (messages.n == 0)
 			continue;
@@ -648,7 +648,7 @@ static void test_check_scope_says_where_it_is_named(void **state)
 		assert_int_equal(messages.items[0].line, cases[i].line);
 		assert_string_equal(messages.items[0].file, path);
 		assert_non_null(
-			strstr(messages.items[0].text, "Scope=/not/there: there is no such"));
+			strstr(messages.items[0].text, "Subtree=/not/there: there is no such"));
 	}
 	assert_int_equal(unlinkat(fd, "there", AT_REMOVEDIR), 0);
 	cgroup_fs_done(&cgroups);
@@ -693,7 +693,7 @@ static const char *render(const struct policy_set *set, const char *what, char b
 	char memory[32], swap[32];
 
 	if (*what == '\0') {
-		snprintf(buf, 256, "%s %s", set->dry_run ? "dry" : "armed", set->scope);
+		snprintf(buf, 256, "%s %s", set->dry_run ? "dry" : "armed", set->subtree);
 		return buf;
 	}
 	snprintf(buf, 256, "-");
@@ -804,8 +804,8 @@ static void test_lenient_load_uses_what_is_safe(void **state)
 		/* what may be killed at all */
 		{ "[Daemon]\nDryRun=ye\n", 2, "DryRun= says what may be killed and " DRY_RUN, "",
 		  "dry /" },
-		{ "[Daemon]\nScope=user.slice\n", 2, "Scope= says what may be killed and " DRY_RUN,
-		  "", "dry /" },
+		{ "[Daemon]\nSubtree=user.slice\n", 2,
+		  "Subtree= says what may be killed and " DRY_RUN, "", "dry /" },
 		{ "[Daemon]\nDryrun=yes\n", 1, DRY_RUN, "", "dry /" },
 		{ "[Daemon]\nDryRun yes\n", 2, DRY_RUN, "", "dry /" },
 		{ "[daemon]\nDryRun=yes\n", 1, DRY_RUN, "", "dry /" },
@@ -813,8 +813,8 @@ static void test_lenient_load_uses_what_is_safe(void **state)
 		{ "DryRun=yes\n", 2, DRY_RUN, "", "dry /" },
 		{ "WatchBelow=20%\nDryRun=yes\n", 2, DRY_RUN, "", "dry /" },
 		{ "[Policy kill]\nDryRun=yes\n", 2, DRY_RUN, "", "dry /" },
-		{ "[Metrics]\nScope=/a\n", 0, NULL, "", "armed /" },
-		{ "[Daemon]\nWatchBelow=x\nScope=/a\n", 1, "WatchBelow= needs", "", "armed /a" },
+		{ "[Metrics]\nSubtree=/a\n", 0, NULL, "", "armed /" },
+		{ "[Daemon]\nWatchBelow=x\nSubtree=/a\n", 1, "WatchBelow= needs", "", "armed /a" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -1272,7 +1272,7 @@ int main(void)
 		cmocka_unit_test(test_load_takes_a_percentage_and_a_size),
 		cmocka_unit_test(test_load_looks_users_up),
 		cmocka_unit_test(test_load_says_what_is_wrong_and_where),
-		cmocka_unit_test(test_check_scope_says_where_it_is_named),
+		cmocka_unit_test(test_check_subtree_says_where_it_is_named),
 		cmocka_unit_test(test_load_says_all_of_ten_mistakes_in_order),
 		cmocka_unit_test(test_lenient_load_uses_what_is_safe),
 		cmocka_unit_test(test_lenient_load_goes_on_with_other_files),

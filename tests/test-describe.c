@@ -148,7 +148,7 @@ static void test_exclusions_are_counted_in_words(void **state)
 		{ { 0 }, "" },
 		{ { [ELIGIBILITY_ELIGIBLE] = 7, [ELIGIBILITY_SELF] = 1 }, "" },
 		{ { [ELIGIBILITY_PROTECTED] = 3, [ELIGIBILITY_OUTSIDE_SUBTREE] = 26 },
-		  "26 outside the scope, 3 protected" },
+		  "26 outside the subtree, 3 protected" },
 		{ { [ELIGIBILITY_PROTECTED] = 3,
 		    [ELIGIBILITY_PROTECTED_BUILTIN] = 40,
 		    [ELIGIBILITY_RELUCTANT] = 12 },

@@ -100,7 +100,7 @@ static void protect(struct world *world, const char *name, const char *comm)
 	assert_int_equal(rule_set_comm(rule, comm, error, sizeof(error)), 0);
 }
 
-/* A browser, an editor half as large, one that is protected, and one outside the scope. */
+/* A browser, an editor half as large, one that is protected, and one outside the subtree. */
 static int setup(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
@@ -115,8 +115,8 @@ static int setup(void **state)
 	world->cgroups.v2_fd = dup(world->proc_fd);
 	assert_int_equal(policy_set_init_defaults(&world->policies), 0);
 	protect(world, "desktop", "^gnome-shell$");
-	free(world->policies.scope);
-	world->policies.scope = strdup("/user.slice");
+	free(world->policies.subtree);
+	world->policies.subtree = strdup("/user.slice");
 	put_process(world, 1, "systemd", 30, "/init.scope");
 	put_process(world, 300, "browser", 1024, "/user.slice/b.scope");
 	put_process(world, 400, "editor", 512, "/user.slice/e.scope");
@@ -221,7 +221,7 @@ static void test_process_says_why_and_why_not(void **state)
 		  "desktop.",
 		  "protected", 0 },
 		{ 600,
-		  "database (pid 600, user alice) would not be killed: outside the scope /user.slice.",
+		  "database (pid 600, user alice) would not be killed: outside the subtree /user.slice.",
 		  "outside_subtree", 0 },
 		{ 1, "systemd (pid 1, user alice) would not be killed: the init process.", "init",
 		  0 },
@@ -270,8 +270,8 @@ static void test_process_says_why_it_is_reluctant(void **state)
 	put_process(world, 310, "leak", 2000, "/user.slice/l.scope");
 	put(world, 310, "oom_score_adj", "-950\n");
 	put_process(world, 320, "Xorg", 2000, "/system.slice/gdm.service");
-	free(world->policies.scope);
-	world->policies.scope = strdup("/");
+	free(world->policies.subtree);
+	world->policies.subtree = strdup("/");
 	put_process(world, 330, "Xorg", 2100, "/system.slice/gdm.service"); /* over a quarter */
 	put_process(world, 600, "database", 500, "/system.slice/d.service");
 	o = look_out(world, 4 * GIB);
@@ -375,7 +375,7 @@ static void let_fail(struct world *world, pid_t pid, enum backoff_why why, usec_
 static void test_staying_says_why(void **state)
 {
 	static const struct stays expected[] = {
-		{ "database", "outside the scope /user.slice", "outside_subtree", NULL },
+		{ "database", "outside the subtree /user.slice", "outside_subtree", NULL },
 		{ "hidden", "its oom_score_adj is -1000", "oom_score_adj_min", NULL },
 		{ "stuck", "could not be killed a moment ago", "skipped", NULL },
 		{ "app", "killing a similar one freed little", NULL, "kind" },
@@ -435,7 +435,7 @@ static void test_staying_is_bounded(void **state)
 			    "/user.slice/s.scope");
 	o = look_out(world, 4 * GIB);
 	assert_int_equal(explain_staying(o, staying), EXPLAIN_STAYING_MAX);
-	assert_int_equal(staying[0].process->pid, 600); /* outside the scope */
+	assert_int_equal(staying[0].process->pid, 600); /* outside the subtree */
 	for (size_t i = 1; i < EXPLAIN_STAYING_MAX; i++)
 		assert_int_equal(proc_reclaimable(&staying[i].process->memory), (2020 - i) * MIB);
 
@@ -454,8 +454,8 @@ static void test_none_is_named_without_a_victim(void **state)
 	struct world *world = *state;
 	struct explanation staying[EXPLAIN_STAYING_MAX];
 
-	free(world->policies.scope);
-	world->policies.scope = strdup("/none.slice");
+	free(world->policies.subtree);
+	world->policies.subtree = strdup("/none.slice");
 	assert_int_equal(explain_staying(look_out(world, 4 * GIB), staying), 0);
 }
 
@@ -540,7 +540,7 @@ static void test_cgroups_say_why_and_why_not(void **state)
 static void test_cgroups_say_which_are_not_killed(void **state)
 {
 	static const struct stays expected[] = {
-		{ "database", "outside the scope /user.slice", "outside_subtree", NULL },
+		{ "database", "outside the subtree /user.slice", "outside_subtree", NULL },
 		{ "wallpaper",
 		  "the policy kills whole cgroups, and its own is not eligible as a whole",
 		  "cgroup", NULL },
@@ -574,8 +574,8 @@ static void test_cgroups_say_which_are_not_killed(void **state)
 			"(1 process), but killing a similar one freed little");
 }
 
-/* Its own cgroup is the scope: it is ranked by itself, and killed alone. */
-static void test_a_process_of_the_scope_is_ranked_beside_cgroups(void **state)
+/* Its own cgroup is the subtree: it is ranked by itself, and killed alone. */
+static void test_a_process_of_the_subtree_is_ranked_beside_cgroups(void **state)
 {
 	struct world *world = *state;
 	struct explanation e, staying[EXPLAIN_STAYING_MAX];
@@ -612,8 +612,8 @@ static void test_no_cgroup_is_eligible(void **state)
 	struct preview *o;
 	char text[EXPLAIN_ANSWER_SIZE];
 
-	free(world->policies.scope);
-	world->policies.scope = strdup("/user.slice/r.scope/below");
+	free(world->policies.subtree);
+	world->policies.subtree = strdup("/user.slice/r.scope/below");
 	o = look_out_for_cgroups(world);
 	assert_null(preview_victim(o));
 	assert_string_equal(
@@ -763,7 +763,7 @@ static void test_json_has_what_is_promised(void **state)
 	assert_string_equal(text_at(json, "victim", "command"), "browser");
 	assert_string_equal(text_at(json, "victim", "user"), "alice");
 	assert_string_equal(text_at(json, "policy", "name"), "terminate");
-	assert_string_equal(text_at(json, "scope", NULL), "/user.slice");
+	assert_string_equal(text_at(json, "subtree", NULL), "/user.slice");
 	assert_int_equal(json_array_size(json_object_get(json, "ranked")), 2);
 	assert_true(json_is_null(json_object_get(json, "group")));
 	assert_int_equal(json_array_size(json_object_get(json, "protected")), 1);
@@ -921,7 +921,7 @@ int main(void)
 		on_world(test_cgroups_are_ranked_where_the_policy_kills_them),
 		on_world(test_cgroups_say_why_and_why_not),
 		on_world(test_no_cgroup_is_eligible),
-		on_world(test_a_process_of_the_scope_is_ranked_beside_cgroups),
+		on_world(test_a_process_of_the_subtree_is_ranked_beside_cgroups),
 		on_world(test_a_flagged_cgroup_is_killed_with_its_victim),
 		on_world(test_near_equals_the_youngest_is_named),
 		on_world(test_siblings_are_compared_together),

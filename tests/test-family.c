@@ -43,7 +43,7 @@ static int setup(void **state)
 	world->proc_fd = open(world->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (world->proc_fd < 0)
 		return -1;
-	world->policies.scope = everything;
+	world->policies.subtree = everything;
 	*state = world;
 	return 0;
 }

@@ -420,7 +420,7 @@ static void test_is_gone_is_not_concluded_from_transient_errors(void **state)
 #define VM   "/machine.slice/vm.scope/libvirt"
 
 static const struct {
-	const char *path, *scope, *own;
+	const char *path, *subtree, *own;
 	const char *flagged; /* "": none */
 	const char *whole;
 } find_cases[] = {
@@ -433,7 +433,7 @@ static const struct {
 	{ "/nowhere", "/", "/own", "", "/nowhere" },
 	{ "/", "/", "/own", "", "" },
 	{ "", "/", "/own", "", "" },
-	/* the highest that is in the scope */
+	/* the highest that is in the subtree */
 	{ SHOP "/workers/one", SHOP "/workers", "/own", SHOP "/workers", SHOP "/workers/one" },
 	{ SHOP "/workers/one", SHOP "/workers/one", "/own", "", SHOP "/workers/one" },
 	{ SHOP, SHOP "/workers", "/own", "", "" },
@@ -476,11 +476,12 @@ static void test_find_takes_what_may_go_as_a_whole(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(find_cases); i++) {
 		const char *p = find_cases[i].path;
 
+		check_found(
+			p,
+			kill_group_find_flagged(&fs, p, find_cases[i].subtree, find_cases[i].own),
+			find_cases[i].flagged);
 		check_found(p,
-			    kill_group_find_flagged(&fs, p, find_cases[i].scope, find_cases[i].own),
-			    find_cases[i].flagged);
-		check_found(p,
-			    kill_group_find_whole(&fs, p, find_cases[i].scope, find_cases[i].own),
+			    kill_group_find_whole(&fs, p, find_cases[i].subtree, find_cases[i].own),
 			    find_cases[i].whole);
 	}
 	cgroup_fs_done(&fs);

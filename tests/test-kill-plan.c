@@ -104,18 +104,18 @@ void __wrap_sharers_find(const struct census *census, const struct census_proces
 		ret->items[ret->n++] = census_find(census, VICTIM + 1 + (pid_t)i);
 }
 
-size_t __wrap_kill_group_find_whole(const struct cgroup_fs *fs, const char *path, const char *scope,
-				    const char *own_path);
-size_t __wrap_kill_group_find_whole(const struct cgroup_fs *fs, const char *path, const char *scope,
-				    const char *own_path)
+size_t __wrap_kill_group_find_whole(const struct cgroup_fs *fs, const char *path,
+				    const char *subtree, const char *own_path);
+size_t __wrap_kill_group_find_whole(const struct cgroup_fs *fs, const char *path,
+				    const char *subtree, const char *own_path)
 {
 	return test.group_length;
 }
 
 size_t __wrap_kill_group_find_flagged(const struct cgroup_fs *fs, const char *path,
-				      const char *scope, const char *own_path);
+				      const char *subtree, const char *own_path);
 size_t __wrap_kill_group_find_flagged(const struct cgroup_fs *fs, const char *path,
-				      const char *scope, const char *own_path)
+				      const char *subtree, const char *own_path)
 {
 	return test.group_length;
 }
@@ -190,7 +190,7 @@ static int setup(void **state)
 	m = test.m = calloc(1, sizeof(*m));
 	if (!m)
 		return -1;
-	m->policies.scope = everything;
+	m->policies.subtree = everything;
 	m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (census_init(&m->census, m->proc_fd, NULL, &accuracy, &m->policies) < 0)
 		return -1;

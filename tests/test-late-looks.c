@@ -81,7 +81,7 @@ static int setup(void **state)
 	if (!f)
 		return -1;
 	/* In calm; and nothing is in that cgroup. */
-	fprintf(f, "[Daemon]\nWatchBelow=0%%\nScope=/test-monitor-%d\n", getpid());
+	fprintf(f, "[Daemon]\nWatchBelow=0%%\nSubtree=/test-monitor-%d\n", getpid());
 	fclose(f);
 	return manager_new(&options, &kill_ops_system, &test.manager);
 }

@@ -3,7 +3,7 @@
  * manager: what the daemon starts without, and what it does not: each thing that it opens or starts
  * fails once.  And which cgroups of earlier daemons are removed, on a tree of plain directories.
  *
- * No process is eligible: the scope does not exist.
+ * No process is eligible: the subtree does not exist.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -131,7 +131,7 @@ static int setup(void **state)
 	f = fopen(test.conf, "we");
 	if (!f)
 		return -1;
-	fputs("[Daemon]\nScope=/test-manager-nonesuch\n", f);
+	fputs("[Daemon]\nSubtree=/test-manager-nonesuch\n", f);
 	fclose(f);
 	setenv("STATE_DIRECTORY", "", 1);
 	setenv("RUNTIME_DIRECTORY", "", 1);
@@ -190,10 +190,10 @@ static void test_what_it_starts_without(void **state)
 	}
 }
 
-static void test_a_scope_that_is_given_has_to_be_there(void **state)
+static void test_a_subtree_that_is_given_has_to_be_there(void **state)
 {
 	static const struct {
-		const char *scope;
+		const char *subtree;
 		enum what what;
 		int result;
 	} cases[] = {
@@ -206,7 +206,7 @@ static void test_a_scope_that_is_given_has_to_be_there(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct manager_options options = {
 			.config_file = test.conf,
-			.scope = cases[i].scope,
+			.subtree = cases[i].subtree,
 			.dry_run = true,
 		};
 		struct manager *m = NULL;
@@ -290,7 +290,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_it_starts_without),
-		TEST(test_a_scope_that_is_given_has_to_be_there),
+		TEST(test_a_subtree_that_is_given_has_to_be_there),
 		TEST(test_which_leftovers_are_removed),
 	};
 

@@ -49,7 +49,7 @@ static void test_init_defaults_has_the_documented_policies(void **state)
 
 	assert_int_equal(policy_set_init_defaults(&set), 0);
 	assert_false(set.dry_run);
-	assert_string_equal(set.scope, "/");
+	assert_string_equal(set.subtree, "/");
 	assert_true(set.watch_below.set && !set.watch_below.is_size);
 	assert_int_equal(set.watch_below.permyriad, 3000);
 	assert_int_equal(set.kill_timeout_usec, 2 * USEC_PER_SEC);
@@ -156,7 +156,7 @@ static void test_builtin_rules_protect_what_carries_session_and_machine(void **s
 		{ "dockerd", "/system.slice/docker.service", 0, "containers-unit" },
 		{ "NetworkManager", "/system.slice/NetworkManager.service", 0, "network-unit" },
 		{ "reckond", "/system.slice/reckond.service", 0, "reckond-unit" },
-		/* without systemd, or all in one scope */
+		/* without systemd, or all in one subtree */
 		{ "init", "/", 0, "init" },
 		{ "supervise-daemo", "/", 0, "init" },
 		{ "systemd-logind", "/", 0, "systemd" },

@@ -601,7 +601,7 @@ static void test_nobody_is_said_once_in_an_emergency(void **state)
 		process->kthread = pid == 2;
 		process->protected_by = &rule;
 	}
-	test.m->policies.scope = (char[]){ "/" };
+	test.m->policies.subtree = (char[]){ "/" };
 	for (unsigned i = 0; i < 1000; i++)
 		note(REPORT_NO_VICTIM, now += 20 * MSEC);
 	census_done(&test.m->census);

@@ -101,7 +101,7 @@ bool __wrap_recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec
 
 static int setup(void **state)
 {
-	static char name[] = "now", scope[] = "/";
+	static char name[] = "now", subtree[] = "/";
 	struct manager *m;
 
 	memset(&test, 0, sizeof(test));
@@ -109,7 +109,7 @@ static int setup(void **state)
 	if (!m)
 		return -1;
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
-	m->policies.scope = scope;
+	m->policies.subtree = subtree;
 	m->state = MANAGER_WATCH;
 	m->warned = true;
 	m->reading = (struct memory_reading){ .total = 8 * GIB, .available = 2 * GIB };
@@ -868,10 +868,10 @@ LACK(doubtful)
 }
 LACK(scoped)
 {
-	static char scope[] = "/tenant";
+	static char subtree[] = "/tenant";
 
 	nothing_lacks(a, m);
-	m->policies.scope = scope;
+	m->policies.subtree = subtree;
 }
 LACK(swap_on_zram)
 {
@@ -885,7 +885,7 @@ static void test_lacks_are_said_and_kept(void **state)
 {
 	static const struct lack lacks[] = {
 		{ nothing_lacks, "pressure: PSI, trigger at some 70 ms in 1 s\n", "limit:", 0 },
-		{ nothing_lacks, "swap: none\n", "scope", 0 },
+		{ nothing_lacks, "swap: none\n", "subtree", 0 },
 		{ nothing_lacks, "history: not kept over a restart", "dry run", 0 },
 		{ no_psi, "pressure: no PSI on this kernel", "limit:", 0 },
 		{ coarse_trigger,
@@ -920,7 +920,7 @@ static void test_lacks_are_said_and_kept(void **state)
 		  NULL, 1 },
 		{ no_reap, "missing privilege: process_mrelease does not work here", NULL, 1 },
 		{ doubtful, "missing privilege: ", NULL, 2 },
-		{ scoped, ", scope /tenant\n", NULL, 0 },
+		{ scoped, ", subtree /tenant\n", NULL, 0 },
 		{ swap_on_zram,
 		  "swap: 1.0 GiB, on zram; ZFS ARC that can shrink counts as available\n", NULL,
 		  0 },

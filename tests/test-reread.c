@@ -38,7 +38,7 @@ static struct accuracy exact = {
 	.page_size = 4096,
 };
 static char everything[] = "/";
-static struct policy_set policies = { .scope = everything };
+static struct policy_set policies = { .subtree = everything };
 
 static struct {
 	char path[64];

@@ -73,7 +73,7 @@ static int setup(void **state)
 	struct manager *m = &test.manager;
 
 	(void)state;
-	*m = (struct manager){ .kill_ops = &kill_ops_system, .policies.scope = (char[]){ "/" } };
+	*m = (struct manager){ .kill_ops = &kill_ops_system, .policies.subtree = (char[]){ "/" } };
 	m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(cgroup_fs_open(m->proc_fd, &m->cgroups), 0);
 	assert_int_equal(kill_reapers_new(&kill_ops_system, 1, &m->reapers, &m->probed.fifo_error),

@@ -106,7 +106,7 @@ static int setup(void **state)
 	strcpy(test.path, "/tmp/test-sharers-XXXXXX");
 	if (!mkdtemp(test.path))
 		return -1;
-	test.policies.scope = everything;
+	test.policies.subtree = everything;
 	test.allocated = GIB;
 	if (census_init(&test.census, open(test.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), NULL,
 			&accuracy, &test.policies) < 0)
@@ -420,7 +420,7 @@ static void real_compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, voi
 static void test_real_sharers_are_found_and_a_copy_is_not(void **state)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct policy_set policies = { .scope = everything };
+	struct policy_set policies = { .subtree = everything };
 	const struct census_process *victim;
 	struct precise *precise = NULL;
 	struct cgroup_fs cgroups;

@@ -101,7 +101,7 @@ static int setup(void **state)
 	m = test.m = calloc(1, sizeof(*m));
 	if (!m)
 		return -1;
-	m->policies.scope = everything;
+	m->policies.subtree = everything;
 	m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (census_init(&m->census, m->proc_fd, NULL, &accuracy, &m->policies) < 0 ||
 	    census_reserve(&m->census) < 0 || victim_reserve(&m->choice, &m->census) < 0)

@@ -2,7 +2,7 @@
 /*
  * thawed: the file of what is owed, and frozen victims in the hands of the daemon: ticks are called
  * by hand, in groups of our own in both hierarchies; a daemon that is killed is a child of this
- * test.  Needs root, a cgroup2 mount (for the scope), a tmpfs in /dev/shm, and a v1 freezer for
+ * test.  Needs root, a cgroup2 mount (for the subtree), a tmpfs in /dev/shm, and a v1 freezer for
  * what is about that.
  */
 #include <fcntl.h>
@@ -45,7 +45,7 @@
 
 static struct {
 	struct cgroup_fs cgroups;
-	char scope[64];	  /* in both hierarchies; "": not made */
+	char subtree[64]; /* in both hierarchies; "": not made */
 	char runtime[64]; /* RUNTIME_DIRECTORY */
 	char config[64];
 	pid_t children[8];
@@ -110,7 +110,7 @@ static const char *path_of(const char *below)
 	static unsigned n;
 	char *path = paths[n++ % ARRAY_SIZE(paths)];
 
-	snprintf(path, sizeof(paths[0]), "%s%s", test.scope + 1, below);
+	snprintf(path, sizeof(paths[0]), "%s%s", test.subtree + 1, below);
 	return path;
 }
 
@@ -138,7 +138,7 @@ static void require_runtime_directory(void)
 	skip();
 }
 
-/* The scope, with a group /g in it, in each hierarchy. */
+/* The subtree, with a group /g in it, in each hierarchy. */
 static void make_groups(bool with_v1)
 {
 	require_runtime_directory();
@@ -149,7 +149,7 @@ static void make_groups(bool with_v1)
 								     : "no v1 freezer");
 		skip();
 	}
-	snprintf(test.scope, sizeof(test.scope), "/reckond-thawed-%d", getpid());
+	snprintf(test.subtree, sizeof(test.subtree), "/reckond-thawed-%d", getpid());
 	for (int v1 = 0; v1 <= with_v1; v1++) {
 		assert_return_code(mkdirat(mount_fd(v1), path_of(""), 0755), errno);
 		assert_return_code(mkdirat(mount_fd(v1), path_of("/g"), 0755), errno);
@@ -216,7 +216,7 @@ static int teardown(void **state)
 
 	fail_malloc = false;
 	test.manager = manager_free(test.manager);
-	for (int v1 = 0; v1 < 2 && test.scope[0]; v1++) {
+	for (int v1 = 0; v1 < 2 && test.subtree[0]; v1++) {
 		(void)write_group(v1, "/g", v1 ? "freezer.state" : "cgroup.freeze",
 				  v1 ? "THAWED" : "0");
 		(void)write_group(v1, "", v1 ? "freezer.state" : "cgroup.freeze",
@@ -226,7 +226,7 @@ static int teardown(void **state)
 		(void)kill(test.children[i], SIGKILL); /* our children, not yet waited for */
 		(void)waitpid(test.children[i], NULL, 0);
 	}
-	for (int v1 = 0; v1 < 2 && test.scope[0]; v1++)
+	for (int v1 = 0; v1 < 2 && test.subtree[0]; v1++)
 		for (size_t i = 0; mount_fd(v1) >= 0 && i < ARRAY_SIZE(groups); i++)
 			assert_soon(is_removed(v1, groups[i]));
 	snprintf(path, sizeof(path), "%s/thawed", test.runtime);
@@ -535,7 +535,7 @@ static struct manager *new_manager(const char *more)
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
-	fprintf(f, "[Daemon]\nMinVictim=1M\nScope=%s\n%s", test.scope, more);
+	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n%s", test.subtree, more);
 	fclose(f);
 	assert_int_equal(manager_new(&options, &ops, &m), 0);
 	assert_int_equal(m->probed.ledger_error, 0);
@@ -786,7 +786,7 @@ static void test_end_of_a_dry_run(void **state)
 	kill_a_daemon(KILL_NOW);
 	f = fopen(test.config, "we");
 	assert_non_null(f);
-	fprintf(f, "[Daemon]\nMinVictim=1M\nScope=%s\nDryRun=yes\n", test.scope);
+	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\nDryRun=yes\n", test.subtree);
 	fclose(f);
 	assert_soon(!is_frozen(false, "/g"));
 	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
@@ -794,7 +794,7 @@ static void test_end_of_a_dry_run(void **state)
 	assert_false(is_frozen(false, "/g"));
 	f = fopen(test.config, "we");
 	assert_non_null(f);
-	fprintf(f, "[Daemon]\nMinVictim=1M\nScope=%s\n", test.scope);
+	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n", test.subtree);
 	fputs(NOT_NOW, f);
 	fclose(f);
 	assert_int_equal(manager_reload(test.manager, &mistakes), 0);
@@ -977,7 +977,7 @@ static void test_victim_only_v1_goes_back_when_it_does_not_end(void **state)
 	assert_int_equal(cgroup_of_process_v1_freezer(&test.cgroups, test.manager->proc_fd, victim,
 						      path, sizeof(path)),
 			 0);
-	assert_string_equal(path, test.scope);
+	assert_string_equal(path, test.subtree);
 	test.manager = manager_free(test.manager);
 	assert_int_equal(cgroup_of_process_v1_freezer(&test.cgroups, open("/proc", O_PATH), victim,
 						      path, sizeof(path)),

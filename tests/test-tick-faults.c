@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tick: what one of its readings that fails leads to: with real processes in a scope of our own,
+ * tick: what one of its readings that fails leads to: with real processes in a subtree of our own,
  * and a policy that always holds.  What fails is wrapped.  Needs root and a cgroup2 mount.
  */
 #include <errno.h>
@@ -37,7 +37,7 @@
 static struct {
 	struct cgroup_fs cgroups;
 	int proc_fd;
-	char scope[64], config[64];
+	char subtree[64], config[64];
 	struct manager *m;
 	pid_t processes[PROCESSES_MAX];
 	unsigned n_processes;
@@ -191,7 +191,7 @@ static int make_group(const char *relative)
 {
 	char path[320];
 
-	snprintf(path, sizeof(path), "%s%s", test.scope + 1, relative);
+	snprintf(path, sizeof(path), "%s%s", test.subtree + 1, relative);
 	return mkdirat(test.cgroups.v2_fd, path, 0755);
 }
 
@@ -199,12 +199,12 @@ static void move(pid_t pid, const char *relative)
 {
 	char path[320], text[16];
 
-	snprintf(path, sizeof(path), "%s%s/cgroup.procs", test.scope + 1, relative);
+	snprintf(path, sizeof(path), "%s%s/cgroup.procs", test.subtree + 1, relative);
 	snprintf(text, sizeof(text), "%d", pid);
 	assert_int_equal(io_write_at(test.cgroups.v2_fd, path, text), 0);
 }
 
-/* A process of so many MiB in a group of the scope. */
+/* A process of so many MiB in a group of the subtree. */
 static pid_t spawn(const char *relative, size_t mib)
 {
 	int ready[2];
@@ -258,8 +258,8 @@ static void start(const char *policy)
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
-	fprintf(f, "[Daemon]\nMinVictim=1M\nScope=%s\n[Policy now]\nMemoryAvailable=100%%\n%s",
-		test.scope, policy);
+	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n[Policy now]\nMemoryAvailable=100%%\n%s",
+		test.subtree, policy);
 	fclose(f);
 	assert_int_equal(manager_new(&options, &ops, &test.m), 0);
 	test.n_signals = 0; /* those of the self-test */
@@ -309,10 +309,10 @@ static int setup(void **state)
 	ops.group_kill = op_group_kill;
 	ops.group_list = op_list;
 	log_set_target(LOG_TARGET_NULL);
-	snprintf(test.scope, sizeof(test.scope), "/reckond-faults-%d", getpid());
+	snprintf(test.subtree, sizeof(test.subtree), "/reckond-faults-%d", getpid());
 	snprintf(test.config, sizeof(test.config), "/tmp/reckond-faults-%d.conf", getpid());
 	if (make_group("") < 0) {
-		test.scope[0] = '\0';
+		test.subtree[0] = '\0';
 		return 0;
 	}
 	return make_group("/a") | make_group("/b");
@@ -328,8 +328,8 @@ static int teardown(void **state)
 		kill(test.processes[i], SIGKILL); /* our children, not yet waited for */
 		waitpid(test.processes[i], NULL, 0);
 	}
-	for (size_t i = 0; test.scope[0] && i < ARRAY_SIZE(groups); i++) {
-		snprintf(path, sizeof(path), "%s%s", test.scope + 1, groups[i]);
+	for (size_t i = 0; test.subtree[0] && i < ARRAY_SIZE(groups); i++) {
+		snprintf(path, sizeof(path), "%s%s", test.subtree + 1, groups[i]);
 		(void)unlinkat(test.cgroups.v2_fd, path, AT_REMOVEDIR);
 	}
 	if (test.config[0])
@@ -340,9 +340,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void require_scope(void)
+static void require_subtree(void)
 {
-	if (test.scope[0])
+	if (test.subtree[0])
 		return;
 	print_message("SKIP: this needs root and a cgroup2 mount\n");
 	skip();
@@ -354,7 +354,7 @@ static void test_nothing_is_killed_by_memory_that_cannot_be_read(void **state)
 	static const int errors[] = { -EIO, -EMFILE, -ENOMEM };
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("/a", 16);
 	start(KILL);
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
@@ -380,7 +380,7 @@ static void test_pressure_that_cannot_be_read_is_none(void **state)
 {
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("/a", 16);
 	start(KILL);
 	if (!test.m->probed.psi) {
@@ -400,7 +400,7 @@ static void test_a_census_that_is_short_of_files(void **state)
 {
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("/a", 16);
 	start("Action=warn\n");
 	for (int i = 0; i < 200 && (test.m->watch.listed_at == 0 || test.m->state != MANAGER_WATCH);
@@ -423,7 +423,7 @@ static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 {
 	pid_t large, small;
 
-	require_scope();
+	require_subtree();
 	large = spawn("/a", 32);
 	small = spawn("/b", 16);
 	start(KILL);
@@ -448,12 +448,12 @@ static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 	assert_true(is_alive(small));
 }
 
-/* What cannot be read is "/" (as in the census), which is not in the scope. */
+/* What cannot be read is "/" (as in the census), which is not in the subtree. */
 static void test_a_victim_of_which_the_cgroup_cannot_be_read(void **state)
 {
 	pid_t large, small;
 
-	require_scope();
+	require_subtree();
 	large = spawn("/a", 32);
 	small = spawn("/b", 16);
 	start(KILL);
@@ -473,7 +473,7 @@ static void test_a_victim_of_which_the_freezer_cannot_be_read(void **state)
 {
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("/a", 16);
 	start(KILL);
 	test.error_pid = victim;
@@ -500,7 +500,7 @@ static void test_sharers_that_cannot_be_had(void **state)
 		{ 0, -ETIMEDOUT, true, 1, -ETIMEDOUT },
 	};
 
-	require_scope();
+	require_subtree();
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		pid_t victim = spawn("/a", 32), sharer = spawn("/a", 4);
 
@@ -538,7 +538,7 @@ static void test_a_cgroup_that_cannot_be_listed(void **state)
 {
 	pid_t large, small;
 
-	require_scope();
+	require_subtree();
 	large = spawn("/a", 32);
 	small = spawn("/b", 16);
 	start("Action=terminate\nTarget=cgroup\n");
@@ -574,7 +574,7 @@ static void test_pressure_that_is_a_cgroups_own(void **state)
 	pid_t victim;
 	uint64_t id;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("/a", 16);
 	start(KILL);
 	test.by_pressure = true;

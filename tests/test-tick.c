@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tick: the whole path with real processes, in a scope of our own: a cgroup that is made here, and
- * a policy that always holds.  Needs root and a cgroup2 mount.
+ * tick: the whole path with real processes, in a subtree of our own: a cgroup that is made here,
+ * and a policy that always holds.  Needs root and a cgroup2 mount.
  *
  * The daemon's objects are linked in; ticks are called by hand.  The ops table stands between, to
  * disturb single steps; and from the choice to the watching every allocation is made to fail.
@@ -45,7 +45,7 @@ static pid_t all_victims[MAX_VICTIMS];
 
 static struct {
 	struct cgroup_fs cgroups;
-	char scope[64];
+	char subtree[64];
 	char config[64];
 
 	unsigned n_victims;
@@ -112,16 +112,16 @@ int __wrap_memory_sample(struct memory_source *source, struct memory_reading *re
 
 /* There may be no memory controller here: the flag is imagined. */
 size_t __real_kill_group_find_flagged(const struct cgroup_fs *fs, const char *path,
-				      const char *scope, const char *own_path);
+				      const char *subtree, const char *own_path);
 size_t __wrap_kill_group_find_flagged(const struct cgroup_fs *fs, const char *path,
-				      const char *scope, const char *own_path);
+				      const char *subtree, const char *own_path);
 size_t __wrap_kill_group_find_flagged(const struct cgroup_fs *fs, const char *path,
-				      const char *scope, const char *own_path)
+				      const char *subtree, const char *own_path)
 {
-	assert_string_equal(scope, test.scope);
+	assert_string_equal(subtree, test.subtree);
 	if (test.flagged[0] && cgroup_path_is_below(path, test.flagged))
 		return strlen(test.flagged);
-	return __real_kill_group_find_flagged(fs, path, scope, own_path);
+	return __real_kill_group_find_flagged(fs, path, subtree, own_path);
 }
 
 static int op_open(pid_t pid)
@@ -170,7 +170,7 @@ static int make_group(const char *relative)
 {
 	char path[512];
 
-	snprintf(path, sizeof(path), "%s%s", test.scope + 1, relative);
+	snprintf(path, sizeof(path), "%s%s", test.subtree + 1, relative);
 	return mkdirat(test.cgroups.v2_fd, path, 0755);
 }
 
@@ -178,7 +178,7 @@ static void write_group(const char *relative, const char *file, const char *text
 {
 	char path[512];
 
-	snprintf(path, sizeof(path), "%s%s/%s", test.scope + 1, relative, file);
+	snprintf(path, sizeof(path), "%s%s/%s", test.subtree + 1, relative, file);
 	assert_int_equal(io_write_at(test.cgroups.v2_fd, path, text), 0);
 }
 
@@ -186,7 +186,7 @@ static bool group_is_frozen(const char *relative)
 {
 	char path[512], text[512];
 
-	snprintf(path, sizeof(path), "%s%s/cgroup.events", test.scope + 1, relative);
+	snprintf(path, sizeof(path), "%s%s/cgroup.events", test.subtree + 1, relative);
 	return io_read_at(test.cgroups.v2_fd, path, text, sizeof(text)) > 0 &&
 	       strstr(text, "frozen 1");
 }
@@ -199,7 +199,7 @@ static void be_ordinary(void)
 	(void)io_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "0");
 }
 
-/* A process of so many MiB in a group of the scope (NULL: outside of it). */
+/* A process of so many MiB in a group of the subtree (NULL: outside of it). */
 static pid_t spawn_as(const char *name, const char *relative, size_t mib, bool ignores_term)
 {
 	int ready[2];
@@ -266,7 +266,7 @@ static void start(const char *more)
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
-	fprintf(f, "[Daemon]\nMinVictim=1M\nScope=%s\n%s", test.scope, more);
+	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n%s", test.subtree, more);
 	fclose(f);
 	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
 	test.n_signals = test.n_journal = test.n_choices = 0; /* the self-test's do not count */
@@ -347,14 +347,14 @@ static int setup(void **state)
 	ops.group_kill = op_group_kill;
 	ops.read_start = op_read_start;
 	ops.thaw = op_thaw;
-	snprintf(test.scope, sizeof(test.scope), "/reckond-test-%d", getpid());
+	snprintf(test.subtree, sizeof(test.subtree), "/reckond-test-%d", getpid());
 	snprintf(test.config, sizeof(test.config), "/tmp/reckond-test-%d.conf", getpid());
 	return make_group("");
 }
 
-static void require_scope(void)
+static void require_subtree(void)
 {
-	if (test.scope[0])
+	if (test.subtree[0])
 		return;
 	print_message("SKIP: this needs root and a cgroup2 mount\n");
 	skip();
@@ -392,8 +392,8 @@ static int teardown(void **state)
 	fail_malloc = false;
 	test.manager = manager_free(test.manager);
 	end_partner();
-	if (test.scope[0] && test.cgroups.v1_freezer_fd >= 0) {
-		snprintf(path, sizeof(path), "%s/freezer.state", test.scope + 1);
+	if (test.subtree[0] && test.cgroups.v1_freezer_fd >= 0) {
+		snprintf(path, sizeof(path), "%s/freezer.state", test.subtree + 1);
 		(void)io_write_at(test.cgroups.v1_freezer_fd, path, "THAWED");
 	}
 	/* Our children, not yet waited for.  A tracer comes after its tracee, who waits for it. */
@@ -401,23 +401,23 @@ static int teardown(void **state)
 		kill(all_victims[i], SIGKILL);
 		waitpid(all_victims[i], NULL, 0);
 	}
-	for (size_t i = 0; test.scope[0] && i < ARRAY_SIZE(groups); i++) {
-		snprintf(path, sizeof(path), "%s%s", test.scope + 1, groups[i]);
+	for (size_t i = 0; test.subtree[0] && i < ARRAY_SIZE(groups); i++) {
+		snprintf(path, sizeof(path), "%s%s", test.subtree + 1, groups[i]);
 		(void)unlinkat(test.cgroups.v2_fd, path, AT_REMOVEDIR);
 	}
-	if (test.scope[0] && test.cgroups.v1_freezer_fd >= 0)
-		(void)unlinkat(test.cgroups.v1_freezer_fd, test.scope + 1, AT_REMOVEDIR);
+	if (test.subtree[0] && test.cgroups.v1_freezer_fd >= 0)
+		(void)unlinkat(test.cgroups.v1_freezer_fd, test.subtree + 1, AT_REMOVEDIR);
 	if (test.config[0])
 		(void)unlink(test.config);
 	cgroup_fs_done(&test.cgroups);
 	return 0;
 }
 
-static void test_tick_ends_the_largest_of_the_scope_and_nobody_else(void **state)
+static void test_tick_ends_the_largest_of_the_subtree_and_nobody_else(void **state)
 {
 	pid_t outside, small, large, middle;
 
-	require_scope();
+	require_subtree();
 	outside = spawn(NULL, 96, false);
 	small = spawn("", 8, false);
 	large = spawn("", 64, false);
@@ -445,7 +445,7 @@ static void test_tick_allocates_nothing_from_choice_to_watching(void **state)
 {
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	if (!FAIL_MALLOC_WORKS) {
 		print_message("SKIP: AddressSanitizer has its own malloc\n");
 		skip();
@@ -469,7 +469,7 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 	usec_t now;
 	pid_t pid;
 
-	require_scope();
+	require_subtree();
 	pid = spawn("", 8, false);
 	start("[Policy slow]\nMemoryAvailable=100%\nAction=kill\nFor=10s\n");
 	slow = policy_set_policy(&test.manager->policies, "slow");
@@ -517,7 +517,7 @@ static void test_tick_times_the_signal_without_the_thaw(void **state)
 {
 	const struct decision *d;
 
-	require_scope();
+	require_subtree();
 	spawn("", 8, false);
 	start(KILL_NOW);
 	test.on_thaw = thaw_late;
@@ -535,7 +535,7 @@ static void test_tick_keeps_a_record(void **state)
 	pid_t small, large;
 	usec_t next;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a"), 0);
 	small = spawn("", 8, false);
 	large = spawn("/a", 64, false);
@@ -595,7 +595,7 @@ static void test_tick_thaws_the_whole_group_and_puts_it_back(void **state)
 {
 	pid_t large, sibling, cousin;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a") | make_group("/a/b") | make_group("/a/b/c"), 0);
 	large = spawn("/a/b/c", 64, false);
 	sibling = spawn("/a/b/c", 8, false);
@@ -625,7 +625,7 @@ static void test_tick_puts_a_group_back_when_it_stands_down(void **state)
 {
 	pid_t victim, sibling;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a"), 0);
 	victim = spawn("/a", 32, true);
 	sibling = spawn("/a", 8, false);
@@ -656,7 +656,7 @@ static void test_tick_escalates_when_sigterm_is_ignored(void **state)
 {
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("", 32, true);
 	start(TERM_NOW);
 	one_tick();
@@ -678,7 +678,7 @@ static void test_tick_escalates_at_once_at_the_next_level(void **state)
 	struct policy *last;
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("", 32, true);
 	start("[Policy now]\nMemoryAvailable=100%\nAction=terminate\nGrace=1h\n"
 	      "[Policy last]\nMemoryAvailable=0%\nAction=kill\n");
@@ -696,7 +696,7 @@ static void test_tick_stands_down_when_the_emergency_has_passed(void **state)
 {
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("", 32, false);
 	start(KILL_NOW);
 	test.on_open = let_the_emergency_pass;
@@ -712,7 +712,7 @@ static void test_tick_stands_down_after_the_grace_when_memory_is_back(void **sta
 {
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("", 32, true);
 	start(TERM_NOW);
 	one_tick();
@@ -729,7 +729,7 @@ static void test_tick_chooses_nobody_else_while_one_is_on_its_way(void **state)
 {
 	pid_t large, small;
 
-	require_scope();
+	require_subtree();
 	large = spawn("", 64, true);
 	small = spawn("", 32, false);
 	start("KillTimeout=1h\n" TERM_NOW);
@@ -766,7 +766,7 @@ static void ends_by_itself(void (**hook)(pid_t pid))
 {
 	pid_t victim, other;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("", 64, false);
 	other = spawn("", 16, false);
 	start(KILL_NOW);
@@ -803,7 +803,7 @@ static void test_tick_counts_the_grace_from_the_thaw(void **state)
 {
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a"), 0);
 	victim = spawn("/a", 32, false);
 	write_group("/a", "cgroup.freeze", "1");
@@ -818,7 +818,7 @@ static void test_tick_counts_the_grace_from_the_thaw(void **state)
 	assert_int_equal(how_it_ended(victim), SIGTERM);
 }
 
-static void move_out_of_the_scope(pid_t pid)
+static void move_out_of_the_subtree(pid_t pid)
 {
 	char text[16];
 
@@ -831,11 +831,11 @@ static void test_tick_spares_who_was_moved_out_meanwhile(void **state)
 {
 	pid_t victim, other;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("", 64, false);
 	other = spawn("", 16, false);
 	start(KILL_NOW);
-	test.on_open = move_out_of_the_scope;
+	test.on_open = move_out_of_the_subtree;
 	one_tick();
 	assert_int_equal(test.n_signals, 0);
 	one_tick(); /* looked at again, and somebody else chosen */
@@ -849,7 +849,7 @@ static void test_tick_goes_on_when_the_victim_vanishes(void **state)
 {
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("", 32, false);
 	start(KILL_NOW);
 	test.open_result = -ESRCH;
@@ -866,7 +866,7 @@ static void test_tick_passes_over_who_may_not_be_signalled(void **state)
 {
 	pid_t large, small;
 
-	require_scope();
+	require_subtree();
 	large = spawn("", 32, false);
 	small = spawn("", 8, false);
 	start(KILL_NOW);
@@ -895,7 +895,7 @@ static void test_tick_kills_what_holds_memory_by_descriptors(void **state)
 	int fd = memfd_create("held", MFD_CLOEXEC);
 	pid_t holder;
 
-	require_scope();
+	require_subtree();
 	assert_true(fd >= 0);
 	assert_int_equal(fallocate(fd, 0, 0, 96 * MIB), 0);
 	holder = spawn("", 8, false);
@@ -922,7 +922,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	uint64_t id;
 	pid_t small;
 
-	require_scope();
+	require_subtree();
 	small = spawn("", 8, false);
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
@@ -966,7 +966,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 
 static void test_tick_is_not_stuck_when_memory_has_recovered(void **state)
 {
-	require_scope();
+	require_subtree();
 	spawn("", 8, false);
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
@@ -982,7 +982,7 @@ static void test_tick_passes_over_who_cannot_be_opened(void **state)
 {
 	pid_t large, small;
 
-	require_scope();
+	require_subtree();
 	large = spawn("", 32, false);
 	small = spawn("", 8, false);
 	start(KILL_NOW);
@@ -999,7 +999,7 @@ static void test_tick_passes_over_who_does_not_die(void **state)
 {
 	pid_t large, small;
 
-	require_scope();
+	require_subtree();
 	large = spawn("", 64, false);
 	small = spawn("", 24, false);
 	start("KillTimeout=100ms\n" KILL_NOW);
@@ -1019,7 +1019,7 @@ static void test_tick_passes_over_for_longer_each_time(void **state)
 {
 	pid_t large, small;
 
-	require_scope();
+	require_subtree();
 	large = spawn("", 64, false);
 	small = spawn("", 24, false);
 	start("KillTimeout=100ms\n" KILL_NOW);
@@ -1047,7 +1047,7 @@ static void test_tick_tries_earlier_who_was_thawed(void **state)
 {
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a"), 0);
 	victim = spawn("/a", 32, false);
 	write_group("/a", "cgroup.freeze", "1");
@@ -1098,7 +1098,7 @@ static void test_tick_leaves_who_lingers_under_a_tracer(void **state)
 	ssize_t n;
 	char byte;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("", 64, false);
 	other = spawn("", 8, false);
 	assert_int_equal(pipe(ready), 0);
@@ -1131,18 +1131,18 @@ static void test_tick_leaves_who_lingers_in_a_freezer(void **state)
 	pid_t victim, other;
 	char path[512], text[16];
 
-	require_scope();
-	snprintf(path, sizeof(path), "%s", test.scope + 1);
+	require_subtree();
+	snprintf(path, sizeof(path), "%s", test.subtree + 1);
 	if (freezer_fd < 0 || mkdirat(freezer_fd, path, 0755) < 0) {
 		print_message("SKIP: there is no freezer of version 1\n");
 		skip();
 	}
 	victim = spawn("", 64, false);
 	other = spawn("", 8, false);
-	snprintf(path, sizeof(path), "%s/cgroup.procs", test.scope + 1);
+	snprintf(path, sizeof(path), "%s/cgroup.procs", test.subtree + 1);
 	snprintf(text, sizeof(text), "%d", victim);
 	assert_int_equal(io_write_at(freezer_fd, path, text), 0);
-	snprintf(path, sizeof(path), "%s/freezer.state", test.scope + 1);
+	snprintf(path, sizeof(path), "%s/freezer.state", test.subtree + 1);
 	assert_int_equal(io_write_at(freezer_fd, path, "FROZEN"), 0);
 	for (int i = 0; i < 2000 && io_read_at(freezer_fd, path, text, sizeof(text)) > 0 &&
 			strncmp(text, "FROZEN", 6) != 0;
@@ -1161,7 +1161,7 @@ static void test_tick_passes_over_an_ineffective_kind_once(void **state)
 {
 	pid_t first, second, beside;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a"), 0);
 	first = spawn("/a", 96, false);
 	second = spawn("/a", 80, false);
@@ -1191,7 +1191,7 @@ static void test_tick_waits_for_memory_that_comes_late(void **state)
 {
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("", 96, false);
 	start(KILL_NOW);
 	test.frees_nothing = true;
@@ -1209,7 +1209,7 @@ static void test_tick_rather_an_ineffective_kind_than_nobody(void **state)
 {
 	pid_t first, second, tiny;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a"), 0);
 	first = spawn("/a", 320, false);
 	second = spawn("/a", 240, false);
@@ -1265,7 +1265,7 @@ static pid_t spawn_sharer(size_t mib)
 
 static void test_tick_sees_that_a_kill_was_ineffective(void **state)
 {
-	require_scope();
+	require_subtree();
 	for (int i = 0; i < 10; i++) {
 		pid_t sharer = spawn_sharer(256);
 		const struct decision *d;
@@ -1303,7 +1303,7 @@ static void test_tick_keeps_the_history_where_nobody_is_left(void **state)
 {
 	char directory[] = "/tmp/test-tick-XXXXXX", path[64];
 
-	require_scope();
+	require_subtree();
 	assert_non_null(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/history.json", directory);
 	setenv("STATE_DIRECTORY", directory, 1);
@@ -1328,7 +1328,7 @@ static void test_tick_dry_run_never_signals(void **state)
 {
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	victim = spawn("", 32, false);
 	start("DryRun=yes\n" KILL_NOW);
 	for (int i = 0; i < 5; i++)
@@ -1357,7 +1357,7 @@ static void test_tick_finds_a_process_whose_leader_has_exited(void **state)
 	char text[16];
 	int ready[2], go[2];
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(pipe(ready) | pipe(go), 0);
 	headless = fork();
 	assert_true(headless >= 0);
@@ -1452,7 +1452,7 @@ static pid_t spawn_with_partner(size_t mib, struct partner *partner)
 
 static void require_kcmp(void)
 {
-	require_scope();
+	require_subtree();
 	if (syscall(SYS_kcmp, getpid(), getpid(), KCMP_VM, 0, 0) == 0)
 		return;
 	print_message("SKIP: kcmp: %s\n", strerror(errno));
@@ -1563,7 +1563,7 @@ static void test_tick_spares_who_shares_memory_with_one_protected(void **state)
 	check_partner_is_spared(KILL_NOW "[Protect it]\nComm=^not-for-us$\n", false);
 }
 
-static void test_tick_spares_who_shares_memory_with_one_out_of_scope(void **state)
+static void test_tick_spares_who_shares_memory_with_one_out_of_subtree(void **state)
 {
 	check_partner_is_spared(KILL_NOW, true);
 }
@@ -1587,15 +1587,15 @@ static void test_tick_dry_run_names_who_shares_the_memory(void **state)
 
 static void test_tick_ends_the_largest_cgroup_with_all_in_it(void **state)
 {
-	pid_t in_a[3], in_b, in_scope;
+	pid_t in_a[3], in_b, in_subtree;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a") | make_group("/a/b") | make_group("/b"), 0);
 	in_a[0] = spawn("/a/b", 48, false);
 	in_a[1] = spawn("/a/b", 64, false);
 	in_a[2] = spawn("/a", 8, false); /* not in the group: it has others below */
 	in_b = spawn("/b", 72, false);
-	in_scope = spawn("", 8, false);
+	in_subtree = spawn("", 8, false);
 	start(GROUP_NOW);
 	one_tick();
 	assert_int_equal(n_mallocs, 0);
@@ -1611,39 +1611,39 @@ static void test_tick_ends_the_largest_cgroup_with_all_in_it(void **state)
 	assert_succeeded();
 	assert_int_equal(how_it_ended(in_a[0]), SIGKILL);
 	assert_int_equal(how_it_ended(in_a[1]), SIGKILL);
-	assert_true(is_alive(in_a[2]) && is_alive(in_b) && is_alive(in_scope));
+	assert_true(is_alive(in_a[2]) && is_alive(in_b) && is_alive(in_subtree));
 	assert_int_equal(test.n_journal, 2);
 
 	/* The next one; its slice has a process of its own. */
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, in_b);
 	settle();
-	assert_true(is_alive(in_a[2]) && is_alive(in_scope));
+	assert_true(is_alive(in_a[2]) && is_alive(in_subtree));
 }
 
-/* Directly in the scope: it is killed alone, though the scope has memory.oom.group. */
-static void test_tick_ends_a_process_of_the_scope_beside_cgroups(void **state)
+/* Directly in the subtree: it is killed alone, though the subtree has memory.oom.group. */
+static void test_tick_ends_a_process_of_the_subtree_beside_cgroups(void **state)
 {
-	pid_t in_a[2], in_scope, other;
+	pid_t in_a[2], in_subtree, other;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a"), 0);
 	in_a[0] = spawn("/a", 24, false);
 	in_a[1] = spawn("/a", 16, false);
-	in_scope = spawn("", 192, false);
+	in_subtree = spawn("", 192, false);
 	other = spawn("", 8, false);
-	snprintf(test.flagged, sizeof(test.flagged), "%s", test.scope);
+	snprintf(test.flagged, sizeof(test.flagged), "%s", test.subtree);
 	start(GROUP_NOW);
 	one_tick();
 	assert_int_equal(n_mallocs, 0);
 	assert_int_equal(test.manager->decision.target, POLICY_TARGET_PROCESS);
-	assert_int_equal(test.manager->decision.pid, in_scope);
+	assert_int_equal(test.manager->decision.pid, in_subtree);
 	assert_string_equal(test.manager->decision.group, "");
 	assert_int_equal(test.manager->decision.n_processes, 1);
 	assert_false(test.manager->decision.is_flagged);
 	settle();
 	assert_succeeded();
-	assert_int_equal(how_it_ended(in_scope), SIGKILL);
+	assert_int_equal(how_it_ended(in_subtree), SIGKILL);
 	assert_true(is_alive(in_a[0]) && is_alive(in_a[1]) && is_alive(other));
 
 	/* The next is a cgroup. */
@@ -1668,7 +1668,7 @@ static void test_tick_does_not_end_the_cgroup_to_which_one_was_moved(void **stat
 {
 	pid_t mover, stays, innocent;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a") | make_group("/b"), 0);
 	mover = spawn("/a", 48, false);
 	stays = spawn("/a", 40, false);
@@ -1706,7 +1706,7 @@ static void test_tick_skips_who_moves_all_the_time(void **state)
 {
 	pid_t other;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a") | make_group("/b") | make_group("/c"), 0);
 	(void)spawn("/a", 8, false);
 	(void)spawn("/b", 8, false);
@@ -1750,7 +1750,7 @@ static void test_tick_spares_who_is_another_users_by_now(void **state)
 {
 	pid_t other;
 
-	require_scope();
+	require_subtree();
 	signal(SIGUSR1, become_another); /* inherited by fork() */
 	becomes_another = spawn("", 48, false);
 	signal(SIGUSR1, SIG_DFL);
@@ -1771,7 +1771,7 @@ static void reload(const char *more)
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
-	fprintf(f, "[Daemon]\nMinVictim=1M\nScope=%s\n%s", test.scope, more);
+	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n%s", test.subtree, more);
 	fclose(f);
 	assert_int_equal(manager_reload(test.manager, &mistakes), 0);
 }
@@ -1785,7 +1785,7 @@ static void test_tick_does_not_escalate_against_the_configuration(void **state)
 	};
 	pid_t victim;
 
-	require_scope();
+	require_subtree();
 	victim = spawn_as("deaf-one", "", 32, true);
 	for (size_t i = 0; i < ARRAY_SIZE(configurations); i++) {
 		start(TERM_NOW);
@@ -1816,7 +1816,7 @@ static void test_tick_asks_all_of_a_cgroup_and_ends_who_stays(void **state)
 {
 	pid_t deaf, others[KILL_OTHERS_MAX + 2];
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a"), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		others[i] = spawn("/a", 4, false);
@@ -1842,14 +1842,14 @@ static void test_tick_ends_all_that_the_flag_says_but_who_is_spared(void **state
 {
 	pid_t large, small, spared, outside;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a") | make_group("/a/b") | make_group("/b"), 0);
 	large = spawn("/a/b", 48, false);
 	small = spawn("/a", 8, false);
 	outside = spawn("/b", 32, false);
 	spared = spawn_as("spare-me", "/a", 192, false);
 	write_group("/a", "cgroup.freeze", "1");
-	snprintf(test.flagged, sizeof(test.flagged), "%s/a", test.scope);
+	snprintf(test.flagged, sizeof(test.flagged), "%s/a", test.subtree);
 	start(KILL_NOW "[Protect it]\nComm=^spare-me$\n");
 	one_tick();
 	assert_int_equal(n_mallocs, 0);
@@ -1882,7 +1882,7 @@ static void test_tick_ends_who_shares_memory_with_a_cgroup(void **state)
 	victim = spawn_with_partner(48, &partner);
 	snprintf(text, sizeof(text), "%d", victim);
 	write_group("/a", "cgroup.procs", text);
-	spawn("/a", 8, false); /* more than the partner, which is in the scope */
+	spawn("/a", 8, false); /* more than the partner, which is in the subtree */
 	start(GROUP_NOW);
 	one_tick();
 	assert_non_null(strstr(test.manager->decision.group, "/a"));
@@ -1898,7 +1898,7 @@ static void test_tick_spares_one_protected_in_a_cgroup(void **state)
 {
 	pid_t large, spared, small;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a") | make_group("/b"), 0);
 	large = spawn("/a", 48, false);
 	spared = spawn_as("spare-me", "/a", 192, false);
@@ -1924,7 +1924,7 @@ static void test_tick_passes_over_a_cgroup_that_does_not_die(void **state)
 {
 	pid_t large[2], small;
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a") | make_group("/b"), 0);
 	large[0] = spawn("/a", 48, false);
 	large[1] = spawn("/a", 16, false);
@@ -1946,7 +1946,7 @@ static void test_tick_dry_run_leaves_a_cgroup_alone(void **state)
 {
 	pid_t pids[2];
 
-	require_scope();
+	require_subtree();
 	assert_int_equal(make_group("/a"), 0);
 	pids[0] = spawn("/a", 16, false);
 	pids[1] = spawn("/a", 8, false);
@@ -1958,63 +1958,63 @@ static void test_tick_dry_run_leaves_a_cgroup_alone(void **state)
 	assert_false(group_is_frozen("/a"));
 }
 
-#define with_scope(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define with_subtree(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_scope(test_tick_ends_the_largest_of_the_scope_and_nobody_else),
-		with_scope(test_tick_allocates_nothing_from_choice_to_watching),
-		with_scope(test_tick_starts_anew_after_a_gap),
-		with_scope(test_tick_times_the_signal_without_the_thaw),
-		with_scope(test_tick_keeps_a_record),
-		with_scope(test_tick_thaws_the_whole_group_and_puts_it_back),
-		with_scope(test_tick_puts_a_group_back_when_it_stands_down),
-		with_scope(test_tick_escalates_when_sigterm_is_ignored),
-		with_scope(test_tick_escalates_at_once_at_the_next_level),
-		with_scope(test_tick_stands_down_when_the_emergency_has_passed),
-		with_scope(test_tick_stands_down_after_the_grace_when_memory_is_back),
-		with_scope(test_tick_chooses_nobody_else_while_one_is_on_its_way),
-		with_scope(test_tick_does_not_signal_who_exits_before_it_is_opened),
-		with_scope(test_tick_does_not_signal_who_exits_after_it_was_opened),
-		with_scope(test_tick_counts_the_grace_from_the_thaw),
-		with_scope(test_tick_spares_who_was_moved_out_meanwhile),
-		with_scope(test_tick_goes_on_when_the_victim_vanishes),
-		with_scope(test_tick_passes_over_who_may_not_be_signalled),
-		with_scope(test_tick_kills_what_holds_memory_by_descriptors),
-		with_scope(test_tick_is_stuck_where_no_victim_is_worth_it),
-		with_scope(test_tick_is_not_stuck_when_memory_has_recovered),
-		with_scope(test_tick_passes_over_who_cannot_be_opened),
-		with_scope(test_tick_passes_over_who_does_not_die),
-		with_scope(test_tick_passes_over_for_longer_each_time),
-		with_scope(test_tick_tries_earlier_who_was_thawed),
-		with_scope(test_tick_leaves_who_lingers_under_a_tracer),
-		with_scope(test_tick_leaves_who_lingers_in_a_freezer),
-		with_scope(test_tick_passes_over_an_ineffective_kind_once),
-		with_scope(test_tick_waits_for_memory_that_comes_late),
-		with_scope(test_tick_rather_an_ineffective_kind_than_nobody),
-		with_scope(test_tick_sees_that_a_kill_was_ineffective),
-		with_scope(test_tick_keeps_the_history_where_nobody_is_left),
-		with_scope(test_tick_dry_run_never_signals),
-		with_scope(test_tick_finds_a_process_whose_leader_has_exited),
-		with_scope(test_tick_ends_who_shares_the_memory),
-		with_scope(test_tick_ends_the_parent_of_a_vfork),
-		with_scope(test_tick_asks_one_and_ends_both),
-		with_scope(test_tick_spares_who_shares_memory_with_one_protected),
-		with_scope(test_tick_spares_who_shares_memory_with_one_out_of_scope),
-		with_scope(test_tick_dry_run_names_who_shares_the_memory),
-		with_scope(test_tick_ends_the_largest_cgroup_with_all_in_it),
-		with_scope(test_tick_ends_a_process_of_the_scope_beside_cgroups),
-		with_scope(test_tick_does_not_end_the_cgroup_to_which_one_was_moved),
-		with_scope(test_tick_skips_who_moves_all_the_time),
-		with_scope(test_tick_spares_who_is_another_users_by_now),
-		with_scope(test_tick_does_not_escalate_against_the_configuration),
-		with_scope(test_tick_asks_all_of_a_cgroup_and_ends_who_stays),
-		with_scope(test_tick_ends_all_that_the_flag_says_but_who_is_spared),
-		with_scope(test_tick_ends_who_shares_memory_with_a_cgroup),
-		with_scope(test_tick_spares_one_protected_in_a_cgroup),
-		with_scope(test_tick_passes_over_a_cgroup_that_does_not_die),
-		with_scope(test_tick_dry_run_leaves_a_cgroup_alone),
+		with_subtree(test_tick_ends_the_largest_of_the_subtree_and_nobody_else),
+		with_subtree(test_tick_allocates_nothing_from_choice_to_watching),
+		with_subtree(test_tick_starts_anew_after_a_gap),
+		with_subtree(test_tick_times_the_signal_without_the_thaw),
+		with_subtree(test_tick_keeps_a_record),
+		with_subtree(test_tick_thaws_the_whole_group_and_puts_it_back),
+		with_subtree(test_tick_puts_a_group_back_when_it_stands_down),
+		with_subtree(test_tick_escalates_when_sigterm_is_ignored),
+		with_subtree(test_tick_escalates_at_once_at_the_next_level),
+		with_subtree(test_tick_stands_down_when_the_emergency_has_passed),
+		with_subtree(test_tick_stands_down_after_the_grace_when_memory_is_back),
+		with_subtree(test_tick_chooses_nobody_else_while_one_is_on_its_way),
+		with_subtree(test_tick_does_not_signal_who_exits_before_it_is_opened),
+		with_subtree(test_tick_does_not_signal_who_exits_after_it_was_opened),
+		with_subtree(test_tick_counts_the_grace_from_the_thaw),
+		with_subtree(test_tick_spares_who_was_moved_out_meanwhile),
+		with_subtree(test_tick_goes_on_when_the_victim_vanishes),
+		with_subtree(test_tick_passes_over_who_may_not_be_signalled),
+		with_subtree(test_tick_kills_what_holds_memory_by_descriptors),
+		with_subtree(test_tick_is_stuck_where_no_victim_is_worth_it),
+		with_subtree(test_tick_is_not_stuck_when_memory_has_recovered),
+		with_subtree(test_tick_passes_over_who_cannot_be_opened),
+		with_subtree(test_tick_passes_over_who_does_not_die),
+		with_subtree(test_tick_passes_over_for_longer_each_time),
+		with_subtree(test_tick_tries_earlier_who_was_thawed),
+		with_subtree(test_tick_leaves_who_lingers_under_a_tracer),
+		with_subtree(test_tick_leaves_who_lingers_in_a_freezer),
+		with_subtree(test_tick_passes_over_an_ineffective_kind_once),
+		with_subtree(test_tick_waits_for_memory_that_comes_late),
+		with_subtree(test_tick_rather_an_ineffective_kind_than_nobody),
+		with_subtree(test_tick_sees_that_a_kill_was_ineffective),
+		with_subtree(test_tick_keeps_the_history_where_nobody_is_left),
+		with_subtree(test_tick_dry_run_never_signals),
+		with_subtree(test_tick_finds_a_process_whose_leader_has_exited),
+		with_subtree(test_tick_ends_who_shares_the_memory),
+		with_subtree(test_tick_ends_the_parent_of_a_vfork),
+		with_subtree(test_tick_asks_one_and_ends_both),
+		with_subtree(test_tick_spares_who_shares_memory_with_one_protected),
+		with_subtree(test_tick_spares_who_shares_memory_with_one_out_of_subtree),
+		with_subtree(test_tick_dry_run_names_who_shares_the_memory),
+		with_subtree(test_tick_ends_the_largest_cgroup_with_all_in_it),
+		with_subtree(test_tick_ends_a_process_of_the_subtree_beside_cgroups),
+		with_subtree(test_tick_does_not_end_the_cgroup_to_which_one_was_moved),
+		with_subtree(test_tick_skips_who_moves_all_the_time),
+		with_subtree(test_tick_spares_who_is_another_users_by_now),
+		with_subtree(test_tick_does_not_escalate_against_the_configuration),
+		with_subtree(test_tick_asks_all_of_a_cgroup_and_ends_who_stays),
+		with_subtree(test_tick_ends_all_that_the_flag_says_but_who_is_spared),
+		with_subtree(test_tick_ends_who_shares_memory_with_a_cgroup),
+		with_subtree(test_tick_spares_one_protected_in_a_cgroup),
+		with_subtree(test_tick_passes_over_a_cgroup_that_does_not_die),
+		with_subtree(test_tick_dry_run_leaves_a_cgroup_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,7 +178,7 @@ static void set_totals(struct run *run)
 static void run_init(struct run *run, struct stale_machine *machine, const size_t *order)
 {
 	run->machine = machine;
-	run->policies = (struct policy_set){ .scope = everything };
+	run->policies = (struct policy_set){ .subtree = everything };
 	run->request.now = 1000 * USEC_PER_SEC;
 	run->request.self = 1 << 20;
 	run->request.total = machine->total;

@@ -34,7 +34,7 @@ static struct accuracy exact = {
 	.page_size = 4096,
 };
 static char everything[] = "/";
-static char scope_path[16];
+static char subtree_path[16];
 
 struct machine {
 	struct accuracy accuracy;
@@ -56,7 +56,7 @@ static void machine_init(struct machine *machine, size_t n)
 {
 	memset(machine, 0, sizeof(*machine));
 	machine->accuracy = exact;
-	machine->policies.scope = everything;
+	machine->policies.subtree = everything;
 	assert_int_equal(
 		census_init(&machine->census, -1, NULL, &machine->accuracy, &machine->policies), 0);
 	for (size_t i = 0; i < n; i++) {
@@ -284,7 +284,7 @@ static void test_choose_excludes(void **state)
 	};
 	static const struct backoff_seen look60 = { .pid = 60, .start_ticks = 5 };
 	static const struct backoff_seen look61 = { .pid = 61, .start_ticks = 5 };
-	static char scope[] = "/in";
+	static char subtree[] = "/in";
 	struct backoff backoff = { 0 };
 	struct victim_request request = {
 		.now = BACKOFF_FIRST_USEC,
@@ -304,7 +304,7 @@ static void test_choose_excludes(void **state)
 		enum eligibility got;
 
 		machine_init(&machine, 0);
-		machine.policies.scope = scope;
+		machine.policies.subtree = subtree;
 		process = census_add(&machine.census, row->pid, row->start_ticks);
 		assert_non_null(process);
 		process->kthread = row->kthread;
@@ -663,16 +663,16 @@ static void test_choose_weighs_cgroups_by_cgroup_alone(void **state)
 	assert_string_equal(result.ranked[2].cgroup->path, "/x");
 	assert_int_equal(result.ranked[2].estimate, 100 * MIB);
 	machine_done(&machine);
-	machine.policies.scope = NULL; /* not on the heap */
+	machine.policies.subtree = NULL; /* not on the heap */
 	policy_set_done(&machine.policies);
 }
 
-/* Directly in the root or in the scope: single processes beside the cgroups, which are never killed
- * as a whole, be there cgroups below or not. */
+/* Directly in the root or in the subtree: single processes beside the cgroups, which are never
+ * killed as a whole, be there cgroups below or not. */
 static void test_choose_takes_single_processes_of_a_top(void **state)
 {
 	static const struct {
-		const char *scope;
+		const char *subtree;
 		struct {
 			const char *cgroup;
 			uint64_t mib;
@@ -696,7 +696,7 @@ static void test_choose_takes_single_processes_of_a_top(void **state)
 		{ "/s", { { "/s", 300, -950 }, { "/s/a", 100, 0 } }, "/s/a", 1 },
 		{ "/s", { { "/s", 300, -950 }, { "/s/a", 200, -950 } }, NULL, 2 },
 		{ "/s", { { "/s", 100, 0 }, { "/s", 900, -1000 }, { "/s/a", 90, 0 } }, NULL, 2 },
-		/* outside of the scope */
+		/* outside of the subtree */
 		{ "/s", { { "/s/a", 10, 0 }, { "/", 300, 0 }, { "/sa", 90, 0 } }, "/s/a", 1 },
 		{ "/s/t", { { "/s/t", 10, 0 }, { "/s", 300, 0 }, { "/s/u", 90, 0 } }, NULL, 1 },
 	};
@@ -710,8 +710,8 @@ static void test_choose_takes_single_processes_of_a_top(void **state)
 		while (n < 6 && rows[i / 2].processes[n].cgroup)
 			n++;
 		machine_init(&machine, n);
-		snprintf(scope_path, sizeof(scope_path), "%s", rows[i / 2].scope);
-		machine.policies.scope = scope_path;
+		snprintf(subtree_path, sizeof(subtree_path), "%s", rows[i / 2].subtree);
+		machine.policies.subtree = subtree_path;
 		machine.with_rereads = i % 2;
 		for (size_t k = 0; k < n; k++) {
 			uint64_t bytes = rows[i / 2].processes[k].mib * MIB;
@@ -757,7 +757,7 @@ static void test_choose_takes_a_cgroup_that_is_preferred_beyond_measure(void **s
 		assert_true(result.ranked[1].estimate == huge);
 	}
 	machine_done(&machine);
-	machine.policies.scope = NULL; /* not on the heap */
+	machine.policies.subtree = NULL; /* not on the heap */
 	policy_set_done(&machine.policies);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* conf-check: is a policy or rule complete, now that all files have been read?  Called by conf.
- * And, of the machine: is the scope there? */
+ * And, of the machine: is the subtree there? */
 #include "lib/config/conf-loader.h"
 
 static void check_policy(struct conf_loader *loader, const struct conf_item *item)
@@ -80,13 +80,14 @@ warn_at(struct conf_messages *messages, const char *file, unsigned line, const c
 	return r;
 }
 
-int conf_check_scope(const struct policy_set *set, const struct cgroup_fs *cgroups,
-		     struct conf_messages *messages)
+int conf_check_subtree(const struct policy_set *set, const struct cgroup_fs *cgroups,
+		       struct conf_messages *messages)
 {
-	if (cgroup_find(cgroups, set->scope) != -ENOENT)
+	if (cgroup_find(cgroups, set->subtree) != -ENOENT)
 		return 0;
-	return warn_at(messages, set->scope_file ? set->scope_file : "--scope", set->scope_line,
-		       "Scope=%.200s: there is no such cgroup now; no process can be killed while "
-		       "there is none",
-		       set->scope);
+	return warn_at(
+		messages, set->subtree_file ? set->subtree_file : "--subtree", set->subtree_line,
+		"Subtree=%.200s: there is no such cgroup now; no process can be killed while "
+		"there is none",
+		set->subtree);
 }

@@ -183,13 +183,13 @@ static bool is_cgroup_path(const char *path, size_t length, char *text)
 	return true;
 }
 
-static int set_scope(const struct conf_key *key, void *object, const char *value, char *text)
+static int set_subtree(const struct conf_key *key, void *object, const char *value, char *text)
 {
 	struct policy_set *set = object;
 
 	if (strpbrk(value, "*? \t") || !is_cgroup_path(value, strlen(value), text))
 		return -EINVAL;
-	return replace(&set->scope, value);
+	return replace(&set->subtree, value);
 }
 
 static int set_rule_cgroup(const struct conf_key *key, void *object, const char *value, char *text)
@@ -331,7 +331,7 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 
 const struct conf_key conf_keys[] = {
 	{ "DryRun",          DAEMON, "no",  FORM_BOOL,     set_bool, SET(dry_run), .restricts = true },
-	{ "Scope",           DAEMON, "/",   "one cgroup such as /user.slice", set_scope, .restricts = true },
+	{ "Subtree",           DAEMON, "/",   "one cgroup such as /user.slice", set_subtree, .restricts = true },
 	{ "MinVictim",      DAEMON, "4M",      FORM_LINE,     set_line, SET(min_victim) },
 	{ "WatchBelow",      DAEMON, "30% 64G", FORM_LINE,     set_line, SET(watch_below) },
 	{ "KillTimeout",     DAEMON, "2s",  "a duration of at least 100ms such as 2s", set_kill_timeout },

@@ -350,15 +350,15 @@ static char *read_line(char *buf, int size, void *user)
 }
 
 /* inih's handler; non-zero is success. */
-/* That it exists can only be told on the machine: conf_check_scope(). */
-static void note_scope(struct conf_loader *loader)
+/* That it exists can only be told on the machine: conf_check_subtree(). */
+static void note_subtree(struct conf_loader *loader)
 {
 	char *file = strdup(loader->file);
 
 	loader->no_memory |= !file;
-	free(loader->set.scope_file);
-	loader->set.scope_file = file;
-	loader->set.scope_line = loader->line;
+	free(loader->set.subtree_file);
+	loader->set.subtree_file = file;
+	loader->set.subtree_line = loader->line;
 }
 
 static int on_key(void *user, const char *section, const char *name, const char *value)
@@ -393,8 +393,8 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	} else if (text[0] != '\0') {
 		conf_warning(loader, "%s", text);
 	}
-	if (r == 0 && loader->section == CONF_SECTION_DAEMON && strcmp(name, "Scope") == 0)
-		note_scope(loader);
+	if (r == 0 && loader->section == CONF_SECTION_DAEMON && strcmp(name, "Subtree") == 0)
+		note_subtree(loader);
 	return 1;
 }
 

@@ -76,11 +76,11 @@ int conf_load_lenient(const char *const *files, size_t n_files, struct policy_se
 		      struct conf_messages *messages);
 
 /*
- * Warns of a Scope= that is not there now: it may come later, as the slice of a user does, or be a
- * mistake.  cgroups: of the machine on which the configuration is to be used.  0 or -ENOMEM.
+ * Warns of a Subtree= that is not there now: it may come later, as the slice of a user does, or be
+ * a mistake.  cgroups: of the machine on which the configuration is to be used.  0 or -ENOMEM.
  */
-int conf_check_scope(const struct policy_set *set, const struct cgroup_fs *cgroups,
-		     struct conf_messages *messages);
+int conf_check_subtree(const struct policy_set *set, const struct cgroup_fs *cgroups,
+		       struct conf_messages *messages);
 
 /*
  * The files to read, in order.  With file: that one and file.d / *.conf, sorted by name.  Without:

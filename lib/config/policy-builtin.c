@@ -266,8 +266,8 @@ int policy_set_init_defaults(struct policy_set *set)
 	};
 	int r;
 
-	defaults.scope = strdup("/");
-	r = defaults.scope ? add_policies(&defaults) : -ENOMEM;
+	defaults.subtree = strdup("/");
+	r = defaults.subtree ? add_policies(&defaults) : -ENOMEM;
 	if (r == 0)
 		r = add_rules(&defaults);
 	if (r < 0) {

@@ -149,8 +149,8 @@ void policy_set_done(struct policy_set *set)
 		rule_done(&set->rules[i]);
 	free(set->policies);
 	free(set->rules);
-	free(set->scope);
-	free(set->scope_file);
+	free(set->subtree);
+	free(set->subtree_file);
 	*set = (struct policy_set){};
 }
 

@@ -137,9 +137,9 @@ struct rule {
 
 struct policy_set {
 	bool dry_run;
-	char *scope;	  /* cgroup path, "/" is everything */
-	char *scope_file; /* where that is said, for messages; NULL: in no file */
-	unsigned scope_line;
+	char *subtree;	    /* cgroup path, "/" is everything */
+	char *subtree_file; /* where that is said, for messages; NULL: in no file */
+	unsigned subtree_line;
 	struct policy_line watch_below;
 	struct policy_line min_victim; /* a process that frees less is not killed; not set: a
 					* default that goes by the machine's memory */

@@ -26,8 +26,8 @@ const char *describe_policy(const struct policy *policy, const struct memory_rea
 const char *describe_memory(const struct memory_reading *reading,
 			    char buf[static DESCRIBE_MEMORY_SIZE]);
 
-/* "init, 65 kernel threads, 3 protected, 26 outside the scope": which are not eligible, as counted
- * by victim_count_exclusions().  Returns buf. */
+/* "init, 65 kernel threads, 3 protected, 26 outside the subtree": which are not eligible, as
+ * counted by victim_count_exclusions().  Returns buf. */
 #define DESCRIBE_EXCLUSIONS_SIZE 320
 const char *describe_exclusions(const size_t n[static _ELIGIBILITY_MAX],
 				char buf[static DESCRIBE_EXCLUSIONS_SIZE]);

@@ -253,7 +253,7 @@ json_t *explain_json_machine(const struct preview *o)
 		json_of_bytes(accuracy_interval(o->accuracy, 0, o->census->with_swap, 1).hi),
 		"read_error_bytes", json_of_bytes(preview_read_error(o)), "excluded",
 		of_left_out(o), "protected", of_protected(o), "hides_others", o->hides_others,
-		"scope", json_of_foreign(o->policies->scope), "dry_run", o->policies->dry_run);
+		"subtree", json_of_foreign(o->policies->subtree), "dry_run", o->policies->dry_run);
 }
 
 json_t *explain_json_process(const struct preview *o, const struct explanation *e)

@@ -51,8 +51,8 @@ static void explain_exclusion(const struct preview *o, struct explanation *e)
 	else if (e->exclusion == ELIGIBILITY_RELUCTANT)
 		explain_reluctance(e->process, e);
 	else if (e->exclusion == ELIGIBILITY_OUTSIDE_SUBTREE)
-		snprintf(e->text, sizeof(e->text), "outside the scope %s",
-			 format_foreign(o->policies->scope, name, sizeof(name)));
+		snprintf(e->text, sizeof(e->text), "outside the subtree %s",
+			 format_foreign(o->policies->subtree, name, sizeof(name)));
 	else if (e->exclusion == ELIGIBILITY_SELF)
 		snprintf(e->text, sizeof(e->text), "this is %s itself", o->self_name);
 	else

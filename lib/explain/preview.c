@@ -100,11 +100,11 @@ static void count_others(const struct preview *o, const struct victim_candidate 
 /* As kill_plan_gather() of the daemon finds it. */
 static size_t find_length(const struct preview *o, const char *path)
 {
-	const char *scope = o->policies->scope, *own = o->own_cgroup ? o->own_cgroup : "/";
+	const char *subtree = o->policies->subtree, *own = o->own_cgroup ? o->own_cgroup : "/";
 
 	return o->result.ranked[0].cgroup || o->result.as_one == VICTIM_AS_CGROUP
-		       ? kill_group_find_whole(o->census->cgroups, path, scope, own)
-		       : kill_group_find_flagged(o->census->cgroups, path, scope, own);
+		       ? kill_group_find_whole(o->census->cgroups, path, subtree, own)
+		       : kill_group_find_flagged(o->census->cgroups, path, subtree, own);
 }
 
 /* Which cgroup goes with the first of the ranking; false: the first may not go, as its may not. */

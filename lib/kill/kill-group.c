@@ -25,7 +25,7 @@ void kill_group_done(struct kill_group *group)
 }
 
 /* The cgroup whose path is the first `length` bytes of path: may it go with all in it? */
-static bool may_go(const char *path, size_t length, const char *scope, const char *own_path)
+static bool may_go(const char *path, size_t length, const char *subtree, const char *own_path)
 {
 	char prefix[CGROUP_PATH_MAX];
 
@@ -33,7 +33,7 @@ static bool may_go(const char *path, size_t length, const char *scope, const cha
 		return false;
 	memcpy(prefix, path, length);
 	prefix[length] = '\0';
-	return cgroup_path_is_below(prefix, scope) && !cgroup_path_is_below(own_path, prefix);
+	return cgroup_path_is_below(prefix, subtree) && !cgroup_path_is_below(own_path, prefix);
 }
 
 /* A file of the cgroup whose path is the first `length` bytes of path: does it begin so? */
@@ -53,7 +53,7 @@ static bool is_foreign(const char *path)
 	return path[0] != '/' || strncmp(path, "/..", 3) == 0;
 }
 
-size_t kill_group_find_flagged(const struct cgroup_fs *fs, const char *path, const char *scope,
+size_t kill_group_find_flagged(const struct cgroup_fs *fs, const char *path, const char *subtree,
 			       const char *own_path)
 {
 	size_t length = 0;
@@ -62,14 +62,14 @@ size_t kill_group_find_flagged(const struct cgroup_fs *fs, const char *path, con
 		return 0;
 	while (path[length] != '\0') {
 		length += 1 + strcspn(path + length + 1, "/");
-		if (may_go(path, length, scope, own_path) &&
+		if (may_go(path, length, subtree, own_path) &&
 		    file_begins(fs, path, length, "memory.oom.group", "1"))
 			return length;
 	}
 	return 0;
 }
 
-size_t kill_group_find_whole(const struct cgroup_fs *fs, const char *path, const char *scope,
+size_t kill_group_find_whole(const struct cgroup_fs *fs, const char *path, const char *subtree,
 			     const char *own_path)
 {
 	size_t length = strlen(path);
@@ -79,7 +79,7 @@ size_t kill_group_find_whole(const struct cgroup_fs *fs, const char *path, const
 	while (length > 0 && file_begins(fs, path, length, "cgroup.type", "threaded"))
 		while (path[--length] != '/')
 			;
-	return may_go(path, length, scope, own_path) ? length : 0;
+	return may_go(path, length, subtree, own_path) ? length : 0;
 }
 
 int kill_group_open(const struct cgroup_fs *fs, const char *path, struct kill_group *group)

@@ -37,16 +37,16 @@ void kill_group_done(struct kill_group *group);
 
 /*
  * Which cgroup goes where `path` is that of the victim?  Returns the length of its path, which is
- * a beginning of `path`; 0: none that may.  That is never the root, never one outside of the scope,
- * and never one with own_path (the daemon's) in it.
+ * a beginning of `path`; 0: none that may.  That is never the root, never one outside of the
+ * subtree, and never one with own_path (the daemon's) in it.
  *
  * flagged: the highest one with memory.oom.group 1, as the kernel does
  * (mem_cgroup_get_oom_group() in mm/memcontrol.c).  whole: the one at path itself; if that is
  * threaded, the one above that has its processes.
  */
-size_t kill_group_find_flagged(const struct cgroup_fs *fs, const char *path, const char *scope,
+size_t kill_group_find_flagged(const struct cgroup_fs *fs, const char *path, const char *subtree,
 			       const char *own_path);
-size_t kill_group_find_whole(const struct cgroup_fs *fs, const char *path, const char *scope,
+size_t kill_group_find_whole(const struct cgroup_fs *fs, const char *path, const char *subtree,
 			     const char *own_path);
 
 /* path: in the hierarchy of cgroup_of_process().  0, KILL_GONE (kill.h), or -errno. */

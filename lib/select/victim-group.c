@@ -310,7 +310,8 @@ static bool prefer_unit(struct choice *choice, const char *path)
 	struct group group = { 0 };
 
 	cgroup = census_paths_find(&choice->census->paths, path, strlen(path));
-	if (!cgroup || !streak_is_unit(path, choice->census->policies->scope, request->own_cgroup))
+	if (!cgroup ||
+	    !streak_is_unit(path, choice->census->policies->subtree, request->own_cgroup))
 		return false;
 	count_below(choice, &cgroup->node, &group);
 	if (!unit_outranks(choice, &group, n_kills))

@@ -74,7 +74,7 @@ bool victim_is_top(const struct census *census, const struct census_node *node)
 	const char *path = ((const struct census_cgroup *)node)->path;
 
 	return node->kind == CENSUS_CGROUP &&
-	       (strcmp(path, "/") == 0 || strcmp(path, census->policies->scope) == 0);
+	       (strcmp(path, "/") == 0 || strcmp(path, census->policies->subtree) == 0);
 }
 
 const char *victim_verdict_to_string(enum victim_verdict verdict)

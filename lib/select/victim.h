@@ -189,7 +189,7 @@ enum eligibility victim_exclusion(const struct census *census, const struct cens
 /* Of a process, or of a cgroup with all processes in it: eligibility_join(). */
 enum eligibility victim_eligibility(const struct census *census, const struct census_node *node,
 				    const struct victim_request *request);
-/* Is it the root, or the scope?  That is never killed as a whole: where cgroups are chosen from,
+/* Is it the root, or the subtree?  That is never killed as a whole: where cgroups are chosen from,
  * each process that is directly in it is a candidate by itself beside them. */
 bool victim_is_top(const struct census *census, const struct census_node *node);
 /* How many are judged what; for people, as it judges every process. */

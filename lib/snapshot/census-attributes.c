@@ -111,7 +111,7 @@ struct eligibility_subject census_subject(const struct census *census,
 	return (struct eligibility_subject){
 		.pid = process->pid,
 		.kthread = process->kthread,
-		.in_subtree = census_is_in_scope(census, process),
+		.in_subtree = census_is_in_subtree(census, process),
 		.has_memory = !process->is_gone &&
 			      (process->state != 'Z' || proc_mapped(&process->memory) > 0),
 		.oom_score_adj = process->oom_score_adj,

@@ -402,7 +402,7 @@ static struct census_cgroup *make_cgroup(struct census *census, const char *path
 	if (!cgroup)
 		return NULL;
 	memcpy(cgroup->path, path, length);
-	cgroup->in_scope = cgroup_path_is_below(cgroup->path, census->policies->scope);
+	cgroup->in_subtree = cgroup_path_is_below(cgroup->path, census->policies->subtree);
 	branch_init(&cgroup->branch, CENSUS_CGROUP, BATCH_CGROUP);
 	if (census_paths_add(&census->paths, cgroup) < 0) {
 		free(cgroup);
@@ -668,7 +668,7 @@ static void update_cgroups(const struct census *census, struct census_node *node
 	if (node->kind == CENSUS_CGROUP) {
 		struct census_cgroup *cgroup = (struct census_cgroup *)node;
 
-		cgroup->in_scope = cgroup_path_is_below(cgroup->path, census->policies->scope);
+		cgroup->in_subtree = cgroup_path_is_below(cgroup->path, census->policies->subtree);
 		cgroup->weight = 0;
 	}
 	if (node->kind == CENSUS_PROCESS)
@@ -704,11 +704,11 @@ const char *census_cgroup_path(const struct census_process *process)
 	return cgroup ? cgroup->path : "/";
 }
 
-bool census_is_in_scope(const struct census *census, const struct census_process *process)
+bool census_is_in_subtree(const struct census *census, const struct census_process *process)
 {
 	const struct census_cgroup *cgroup = census_cgroup_of(process);
 
-	return cgroup ? cgroup->in_scope : cgroup_path_is_below("/", census->policies->scope);
+	return cgroup ? cgroup->in_subtree : cgroup_path_is_below("/", census->policies->subtree);
 }
 
 bool census_share_is_current(const struct census *census, const struct census_process *process,

@@ -81,7 +81,7 @@ struct census_cgroup {
 	};
 	struct census_cgroup *next_by_path; /* with the same hash */
 	float weight; /* of the rules that go by cgroup alone; 0: not asked yet */
-	bool in_scope;
+	bool in_subtree;
 	char path[];
 };
 
@@ -293,7 +293,7 @@ int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgro
 void census_done(struct census *census);
 
 /*
- * New rules, and a new scope: the next sweep is due now, in which all processes are read.  Until
+ * New rules, and a new subtree: the next sweep is due now, in which all processes are read.  Until
  * then what is known of them stands, as it may be that none can be read for now, and then there has
  * to be one to kill; their weights are those of the old rules, and whether a rule protects them is
  * asked before the signal (eligibility-read.h).  Those that a rule protected are forgotten with
@@ -473,7 +473,7 @@ static inline struct census_node *census_next_child(const struct census_node *ch
 
 /* "/" for kernel threads. */
 const char *census_cgroup_path(const struct census_process *process);
-bool census_is_in_scope(const struct census *census, const struct census_process *process);
+bool census_is_in_subtree(const struct census *census, const struct census_process *process);
 
 /* What eligibility_judge() judges, but for self, backoff and total, which the census does not
  * know. */

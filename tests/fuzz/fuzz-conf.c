@@ -78,7 +78,7 @@ static void check_same_rule(const struct rule *a, const struct rule *b)
 
 static void check_same(const struct policy_set *a, const struct policy_set *b)
 {
-	FUZZ_CHECK(a->dry_run == b->dry_run && is_same_text(a->scope, b->scope));
+	FUZZ_CHECK(a->dry_run == b->dry_run && is_same_text(a->subtree, b->subtree));
 	FUZZ_CHECK(is_same_line(&a->watch_below, &b->watch_below));
 	FUZZ_CHECK(is_same_line(&a->min_victim, &b->min_victim));
 	FUZZ_CHECK(a->kill_timeout_usec == b->kill_timeout_usec);
@@ -163,8 +163,8 @@ static void write_set(FILE *f, const struct policy_set *set)
 	struct policy_set builtin;
 
 	FUZZ_CHECK(policy_set_init_defaults(&builtin) == 0);
-	fprintf(f, "[Daemon]\nDryRun=%s\nScope=%s\nKillTimeout=%lluus\n",
-		set->dry_run ? "yes" : "no", set->scope,
+	fprintf(f, "[Daemon]\nDryRun=%s\nSubtree=%s\nKillTimeout=%lluus\n",
+		set->dry_run ? "yes" : "no", set->subtree,
 		(unsigned long long)set->kill_timeout_usec);
 	write_line(f, "WatchBelow", &set->watch_below);
 	if (set->min_victim.set)

@@ -94,7 +94,7 @@ case_tmux() { # shells and a leak in one cgroup
     machine
     start_daemon
     # shellcheck disable=SC2016 # is for that shell
-    in_scope tmux bash -c 'for i in 1 2 3; do bash -c "sleep 1000; :" & done
+    in_subtree tmux bash -c 'for i in 1 2 3; do bash -c "sleep 1000; :" & done
         "$0" name=python3 anon=650 anon=350@80; sleep 1000; :' "$load"
     until_quiet
 }

@@ -70,7 +70,7 @@ case_pidns() { # the first process of a pid namespace
     expect dies=ctr
     machine
     start_daemon
-    in_scope ctr unshare --pid --fork --mount-proc "$load" name=ctr anon=650 anon=350@100
+    in_subtree ctr unshare --pid --fork --mount-proc "$load" name=ctr anon=650 anon=350@100
     until_quiet
 }
 case_late_start() { # the daemon is started when memory is low already

@@ -6,7 +6,7 @@
 in_one_session() {
     local steps text='' n=0
     for steps; do text+="'$load' $steps mark=$case_run/session-$((++n)) & "; done
-    in_scope session setsid bash -c "$text wait"
+    in_subtree session setsid bash -c "$text wait"
     for ((; n > 0; n--)); do
         wait_for 60 [ -e "$case_run/session-$n" ] || bad "process $n of the session did not come to its end"
     done

@@ -110,7 +110,7 @@ case_group_inner() { # Target=cgroup: the leak is in a cgroup that has another b
     group=unit start hog anon=400 anon=400@80
     until_quiet
 }
-case_group_top() { # Target=cgroup: the leak is directly in the scope, beside cgroups
+case_group_top() { # Target=cgroup: the leak is directly in the subtree, beside cgroups
     local i
     expect dies=leak lives=app:4
     machine
