@@ -72,6 +72,7 @@ static bool parse_options(int argc, char **argv, struct ctl_options *options,
 		{ "full", no_argument, NULL, OPTION_FULL },
 		{ "config", required_argument, NULL, OPTION_CONFIG },
 		{ "subtree", required_argument, NULL, OPTION_SUBTREE },
+		{ "scope", required_argument, NULL, OPTION_SUBTREE }, /* its old name */
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ "help", no_argument, NULL, OPTION_HELP },
 		{ 0 },

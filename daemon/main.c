@@ -46,6 +46,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
 		{ "config", required_argument, NULL, OPTION_CONFIG },
 		{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
 		{ "subtree", required_argument, NULL, OPTION_SUBTREE },
+		{ "scope", required_argument, NULL, OPTION_SUBTREE }, /* its old name */
 		{ "check-config", no_argument, NULL, OPTION_CHECK_CONFIG },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ "help", no_argument, NULL, OPTION_HELP },

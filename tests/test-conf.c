@@ -412,6 +412,8 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 		{ "[Daemon]\nSubtree=/a\n\nSubtree=/b\n", 4,
 		  "Subtree= is in line 2 of this section", WARNING },
 		{ "[Daemon]\nSubtree=/a\n[Daemon]\nSubtree=/b\n", 0, NULL },
+		{ "[Daemon]\nScope=/a\n", 2, "Scope= is the old name of Subtree=", WARNING },
+		{ "[Policy p]\nScope=/a\n", 2, "Scope", 0 },
 		/* values */
 		{ "[Daemon]\nDryRun=maybe\n", 2, "DryRun= needs yes or no, not 'maybe'" },
 		{ "[Daemon]\nDryRun=yes # really\n", 2,
@@ -814,6 +816,7 @@ static void test_lenient_load_uses_what_is_safe(void **state)
 		{ "WatchBelow=20%\nDryRun=yes\n", 2, DRY_RUN, "", "dry /" },
 		{ "[Policy kill]\nDryRun=yes\n", 2, DRY_RUN, "", "dry /" },
 		{ "[Metrics]\nSubtree=/a\n", 0, NULL, "", "armed /" },
+		{ "[Daemon]\nScope=/a\n", 0, NULL, "", "armed /a" },
 		{ "[Daemon]\nWatchBelow=x\nSubtree=/a\n", 1, "WatchBelow= needs", "", "armed /a" },
 	};
 

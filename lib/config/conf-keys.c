@@ -331,7 +331,7 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 
 const struct conf_key conf_keys[] = {
 	{ "DryRun",          DAEMON, "no",  FORM_BOOL,     set_bool, SET(dry_run), .restricts = true },
-	{ "Subtree",           DAEMON, "/",   "one cgroup such as /user.slice", set_subtree, .restricts = true },
+	{ "Subtree",           DAEMON, "/",   "one cgroup such as /user.slice", set_subtree, .restricts = true, .old_name = "Scope" },
 	{ "MinVictim",      DAEMON, "4M",      FORM_LINE,     set_line, SET(min_victim) },
 	{ "WatchBelow",      DAEMON, "30% 64G", FORM_LINE,     set_line, SET(watch_below) },
 	{ "KillTimeout",     DAEMON, "2s",  "a duration of at least 100ms such as 2s", set_kill_timeout },
@@ -383,10 +383,15 @@ enum conf_section conf_section_from_string(const char *text)
 	return CONF_SECTION_NONE;
 }
 
+static bool is_named(const struct conf_key *key, const char *name)
+{
+	return strcmp(key->name, name) == 0 || (key->old_name && strcmp(key->old_name, name) == 0);
+}
+
 const struct conf_key *conf_key_find(enum conf_section section, const char *name)
 {
 	for (size_t i = 0; i < conf_n_keys; i++)
-		if (conf_keys[i].sections & 1U << section && strcmp(conf_keys[i].name, name) == 0)
+		if (conf_keys[i].sections & 1U << section && is_named(&conf_keys[i], name))
 			return &conf_keys[i];
 	return NULL;
 }

@@ -28,8 +28,9 @@ struct conf_key {
 	const char *if_empty; /* what "Key=" stands for; NULL: the setter takes "" */
 	const char *form;     /* "a duration such as 5s": completes "For= needs" */
 	int (*set)(const struct conf_key *key, void *object, const char *value, char *text);
-	size_t offset;	/* of the field in the object */
-	bool restricts; /* what may be killed at all: not knowing its value is no licence */
+	size_t offset;	      /* of the field in the object */
+	bool restricts;	      /* what may be killed at all: not knowing its value is no licence */
+	const char *old_name; /* of an earlier version, still accepted; or NULL */
 };
 
 extern const struct conf_key conf_keys[];
@@ -40,7 +41,7 @@ const char *conf_section_to_string(enum conf_section section);
 /* CONF_SECTION_NONE if there is none of that name. */
 enum conf_section conf_section_from_string(const char *text);
 
-/* NULL if the section has no such key. */
+/* By its name or its old one; NULL if the section has no such key. */
 const struct conf_key *conf_key_find(enum conf_section section, const char *name);
 
 /*

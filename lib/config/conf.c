@@ -377,10 +377,12 @@ static int on_key(void *user, const char *section, const char *name, const char 
 		refuse_key(loader, name);
 		return 1;
 	}
+	if (strcmp(name, key->name) != 0)
+		conf_warning(loader, "%s= is the old name of %s=", name, key->name);
 	given_at = &loader->given_at[key - conf_keys];
 	if (*given_at > 0)
 		conf_warning(loader, "%s= is in line %u of this section already; this one counts",
-			     name, *given_at);
+			     key->name, *given_at);
 	*given_at = loader->line;
 	if (loader->item && strcmp(name, "Action") == 0)
 		loader->item->has_action = true;
@@ -393,7 +395,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	} else if (text[0] != '\0') {
 		conf_warning(loader, "%s", text);
 	}
-	if (r == 0 && loader->section == CONF_SECTION_DAEMON && strcmp(name, "Subtree") == 0)
+	if (r == 0 && loader->section == CONF_SECTION_DAEMON && strcmp(key->name, "Subtree") == 0)
 		note_subtree(loader);
 	return 1;
 }
