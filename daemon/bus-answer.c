@@ -40,7 +40,7 @@ int bus_catch_up(struct bus *b)
 		return 1;
 	b->is_awake = true;
 	bus_forget_preview(b);
-	r = memory_sample(m->memory, &b->reading);
+	r = memory_sample(m->sampler.source, &b->reading);
 	if (r < 0)
 		return r;
 	b->read_at = now;
@@ -71,7 +71,7 @@ static int look_out(struct bus *b)
 
 	if (b->is_looked_out)
 		return 0;
-	r = memory_sample(m->memory, &b->reading);
+	r = memory_sample(m->sampler.source, &b->reading);
 	if (r < 0)
 		return r;
 	b->read_at = clock_now();
@@ -84,10 +84,10 @@ static int look_out(struct bus *b)
 		.proc_fd = m->proc_fd,
 		.now = clock_now,
 		.memory = b->reading,
-		.has_psi = m->probed.psi && psi_read_fd(m->psi_fd, &b->pressure) == 0,
+		.has_psi = m->probed.psi && psi_read_fd(m->sampler.psi_fd, &b->pressure) == 0,
 		.pressure = b->pressure,
-		.psi = m->probed.psi ? &m->psi : NULL,
-		.reclaim = &m->reclaim,
+		.psi = m->probed.psi ? &m->sampler.psi : NULL,
+		.reclaim = &m->sampler.reclaim,
 		.stalls_are_explained = m->stalls.explained,
 		.unswappable = m->unswappable,
 		.hides_others = !census_find(&m->census, 1),
@@ -221,7 +221,8 @@ static void look_again(struct bus *b, pid_t pid)
 	struct proc_status status;
 
 	if (proc_read_status(m->proc_fd, pid, &status) != 0 ||
-	    (status.tgid != 0 && status.tgid != pid) || memory_sample(m->memory, &b->reading) < 0)
+	    (status.tgid != 0 && status.tgid != pid) ||
+	    memory_sample(m->sampler.source, &b->reading) < 0)
 		return;
 	census_look_again(&m->census, pid, clock_now(), b->reading.allocated);
 	bus_forget_preview(b);

@@ -154,8 +154,8 @@ static bool holds(struct bus *b, const struct policy *policy)
 	struct manager *m = b->manager;
 	struct policy_reading reading = {
 		.memory = &b->reading,
-		.psi = m->probed.psi ? &m->psi : NULL,
-		.reclaim = &m->reclaim,
+		.psi = m->probed.psi ? &m->sampler.psi : NULL,
+		.reclaim = &m->sampler.reclaim,
 		.stalls_are_explained = m->stalls.explained,
 		.unswappable = m->unswappable,
 	};

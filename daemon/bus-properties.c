@@ -111,13 +111,13 @@ void bus_read_memory(struct bus *b)
 	struct manager *m = b->manager;
 	usec_t now = clock_now();
 
-	if (b->read_at < m->sampled_at) {
-		b->reading = m->reading;
-		b->read_at = m->sampled_at;
+	if (b->read_at < m->sampler.sampled_at) {
+		b->reading = m->sampler.reading;
+		b->read_at = m->sampler.sampled_at;
 	}
 	if (now - b->read_at < FRESH_USEC)
 		return;
-	if (memory_sample_levels(m->memory, &b->reading) == 0)
+	if (memory_sample_levels(m->sampler.source, &b->reading) == 0)
 		b->read_at = now;
 }
 
@@ -147,7 +147,7 @@ int bus_get_pressure(sd_bus *bus, const char *path, const char *interface, const
 	usec_t now = clock_now();
 
 	if (now - b->pressure_read_at >= FRESH_USEC && b->manager->probed.psi &&
-	    psi_read_fd(b->manager->psi_fd, &b->pressure) == 0)
+	    psi_read_fd(b->manager->sampler.psi_fd, &b->pressure) == 0)
 		b->pressure_read_at = now;
 	return sd_bus_message_append(reply, "u",
 				     strcmp(property, "PressureSome") == 0
@@ -263,7 +263,7 @@ int bus_get_times(sd_bus *bus, const char *path, const char *interface, const ch
 	else if (strcmp(property, "TimerLatencyMaxUSec") == 0)
 		value = b->manager->turns.delays.max;
 	else
-		value = realtime_of(max_u64(b->read_at, b->manager->sampled_at));
+		value = realtime_of(max_u64(b->read_at, b->manager->sampler.sampled_at));
 	return sd_bus_message_append(reply, "t", value);
 }
 

@@ -34,11 +34,11 @@ void bus_note_judgement(struct bus *b, const struct policy_judgement *judgement,
 		return;
 	m = b->manager;
 	b->low_level = policy->action;
-	forecast_next(&m->forecast, &m->policies, &m->reading, &next);
+	forecast_next(&m->sampler.forecast, &m->policies, &m->sampler.reading, &next);
 	b->low_memory = (struct bus_low_memory){
 		.action = policy->action,
-		.available = m->reading.available,
-		.swap_free = m->reading.swap_free,
+		.available = m->sampler.reading.available,
+		.swap_free = m->sampler.reading.swap_free,
 		.forecast_usec = next.usec,
 	};
 	strncpy(b->low_memory.policy, policy->name, sizeof(b->low_memory.policy) - 1);

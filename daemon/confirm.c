@@ -67,7 +67,8 @@ enum report_event confirm_victim(struct manager *m, const struct policy *policy,
 	/* It was a cgroup that was chosen, not the one where it is now. */
 	if (moved && d->target == POLICY_TARGET_CGROUP)
 		return REPORT_CHANGED;
-	if (memory_sample(m->memory, &m->reading) == 0 && !policy_holds(policy, reading))
+	if (memory_sample(m->sampler.source, &m->sampler.reading) == 0 &&
+	    !policy_holds(policy, reading))
 		return REPORT_STOOD_DOWN;
 	return kill_plan_gather(m, policy);
 }

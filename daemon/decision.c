@@ -60,8 +60,9 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.n_candidates = result->n_candidates,
 		.n_reads = result->n_reads,
 		.approximate = result->approximate,
-		.before = m->reading,
-		.pressure_full = psi_history_full(&m->psi, max_u64(policy->for_usec, USEC_PER_SEC)),
+		.before = m->sampler.reading,
+		.pressure_full =
+			psi_history_full(&m->sampler.psi, max_u64(policy->for_usec, USEC_PER_SEC)),
 		.n_reloads = m->n_reloads,
 		.is_reluctant = victim_eligibility(&m->census, victim->node, &m->request) ==
 				ELIGIBILITY_RELUCTANT,
@@ -126,7 +127,7 @@ bool decision_may_kill(const struct manager *m, pid_t pid, const char *within)
 		.census = &m->census,
 		.subtree = within,
 		.page_size = m->accuracy.page_size,
-		.total = m->reading.total,
+		.total = m->sampler.reading.total,
 		.self = getpid(),
 	};
 	struct eligibility_subject subject;

@@ -47,7 +47,7 @@ static bool look_at(const struct manager *m, pid_t pid, uint64_t start_ticks,
 /* By the whole machine, since the choice. */
 static uint64_t freed_since(const struct manager *m)
 {
-	const struct memory_reading *before = &m->decision.before, *now = &m->reading;
+	const struct memory_reading *before = &m->decision.before, *now = &m->sampler.reading;
 
 	return add_u64(sub_u64(now->freed, before->freed),
 		       sub_u64(now->swap_free, before->swap_free));
@@ -69,7 +69,8 @@ static void hasten_if_starved(struct manager *m, usec_t now)
 {
 	struct decision *d = &m->decision;
 	uint64_t before = add_u64(d->before.available, d->before.swap_free);
-	uint64_t returned = sub_u64(add_u64(m->reading.available, m->reading.swap_free), before);
+	uint64_t returned = sub_u64(
+		add_u64(m->sampler.reading.available, m->sampler.reading.swap_free), before);
 
 	if (d->hastened || d->signal != SIGKILL ||
 	    !kill_is_starved(&d->watch, now, returned, proc_reclaimable(&d->memory)))
@@ -119,7 +120,7 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
 		.next_level = demanded == POLICY_ACTION_KILL,
 		.expected_bytes = proc_reclaimable(&d->memory),
 		.available_before = d->before.available + d->before.swap_free,
-		.available_now = m->reading.available + m->reading.swap_free,
+		.available_now = m->sampler.reading.available + m->sampler.reading.swap_free,
 		.footprint_now = UINT64_MAX,
 	};
 
@@ -321,7 +322,7 @@ void in_flight_finish(struct manager *m, usec_t now, enum kill_progress outcome)
 	learn(m, now);
 	if (outcome == KILL_PROGRESS_STAND_DOWN)
 		unit_cancel(m);
-	census_look_again(&m->census, d->pid, now, m->reading.allocated);
+	census_look_again(&m->census, d->pid, now, m->sampler.reading.allocated);
 	monitor_unwatch_victim(m);
 	if (lingers(m, outcome)) {
 		linger(m);
@@ -332,8 +333,8 @@ void in_flight_finish(struct manager *m, usec_t now, enum kill_progress outcome)
 		kill_victim_done(&m->victim);
 	}
 	/* What was stalled before is no reason to end another. */
-	m->psi = (struct psi_history){ 0 };
-	m->reclaim = (struct reclaim_history){ 0 };
+	m->sampler.psi = (struct psi_history){ 0 };
+	m->sampler.reclaim = (struct reclaim_history){ 0 };
 }
 
 void in_flight_put_back(struct manager *m)

@@ -82,7 +82,8 @@ static void find_sharers(struct manager *m, const struct census_process *victim,
 	struct decision *d = &m->decision;
 	struct sharers sharers;
 
-	sharers_find(&m->census, victim, memory, m->reading.allocated, compare, m, &sharers);
+	sharers_find(&m->census, victim, memory, m->sampler.reading.allocated, compare, m,
+		     &sharers);
 	d->sharers_error = sharers.error;
 	d->n_sharers_left = sharers.n_more;
 	m->gather_began = clock_now();

@@ -93,9 +93,9 @@ static int open_machine(struct manager *m)
 	m->sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* without it: no zram */
 	if (m->sys_fd < 0 && error_is_transient(-errno))
 		return fail_for_now("/sys", -errno);
-	r = memory_source_new(m->proc_fd, m->sys_fd, &m->memory);
+	r = memory_source_new(m->proc_fd, m->sys_fd, &m->sampler.source);
 	if (r == 0)
-		r = memory_sample(m->memory, &m->reading);
+		r = memory_sample(m->sampler.source, &m->sampler.reading);
 	if (r < 0) {
 		log_error("Cannot read /proc/meminfo and /proc/vmstat (is /proc mounted?): %s",
 			  strerror(-r));
@@ -175,8 +175,9 @@ static int take_first_census(struct manager *m)
 	if (r < 0)
 		return r;
 	m->census.kept_fds_max = reserve_files_to_keep();
-	r = census_sweep(&m->census, clock_now(), m->reading.allocated,
-			 m->reading.counters.swap_free < m->reading.counters.swap_total);
+	r = census_sweep(&m->census, clock_now(), m->sampler.reading.allocated,
+			 m->sampler.reading.counters.swap_free <
+				 m->sampler.reading.counters.swap_total);
 	if (r < 0)
 		return r;
 	return victim_reserve(&m->choice, &m->census);
@@ -191,10 +192,14 @@ static int prepare(struct manager *m)
 	if (r < 0)
 		return r;
 	self_test_protect_self(m);
-	m->psi_fd = openat(m->proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
-	if (m->psi_fd < 0 && error_is_transient(-errno))
+	m->sampler.psi_fd = openat(m->proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
+	if (m->sampler.psi_fd < 0 && error_is_transient(-errno))
 		return fail_for_now("/proc/pressure/memory", -errno);
-	m->probed.psi = m->psi_fd >= 0 && psi_read_fd(m->psi_fd, &psi) == 0;
+	m->probed.psi = m->sampler.psi_fd >= 0 && psi_read_fd(m->sampler.psi_fd, &psi) == 0;
+	if (!m->probed.psi) { /* psi=0: there is a file, but it cannot be read */
+		closep(&m->sampler.psi_fd);
+		m->sampler.psi_fd = -EBADF;
+	}
 	r = monitor_new(m);
 	if (r < 0)
 		return r;
@@ -235,8 +240,8 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		return -ENOMEM;
 	m->options = *options;
 	m->kill_ops = ops;
-	m->proc_fd = m->sys_fd = m->psi_fd = m->units_fd = m->placeholder_fd = m->ledger_fd =
-		-EBADF;
+	m->proc_fd = m->sys_fd = m->sampler.psi_fd = m->units_fd = m->placeholder_fd =
+		m->ledger_fd = -EBADF;
 	cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
 	kill_victim_init(&m->victim);
 	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
@@ -290,12 +295,12 @@ struct manager *manager_free(struct manager *m)
 	stuck_done(m);
 	census_done(&m->census);
 	victim_done(&m->choice);
-	memory_source_free(m->memory);
+	memory_source_free(m->sampler.source);
 	stall_clear(&m->stalls.walk);
 	cgroup_fs_done(&m->cgroups);
 	reserve_release(&m->reserve);
 	closep(&m->units_fd);
-	closep(&m->psi_fd);
+	closep(&m->sampler.psi_fd);
 	closep(&m->proc_fd);
 	closep(&m->sys_fd);
 	policy_set_done(&m->policies);

@@ -10,14 +10,13 @@
 
 #include "daemon/decision.h"
 #include "daemon/reserve.h"
+#include "daemon/sampler.h"
 #include "daemon/self.h"
 #include "daemon/stalls.h"
 #include "daemon/stuck.h"
 #include "daemon/turns.h"
 #include "daemon/watch.h"
 #include "lib/config/policy.h"
-#include "lib/domain/forecast.h"
-#include "lib/domain/gap.h"
 #include "lib/domain/worth.h"
 #include "lib/kill/kill.h"
 #include "lib/select/backoff.h"
@@ -26,10 +25,7 @@
 #include "lib/snapshot/census.h"
 #include "lib/sys/accuracy.h"
 #include "lib/sys/cgroup.h"
-#include "lib/sys/memory.h"
 #include "lib/sys/precise.h"
-#include "lib/sys/psi.h"
-#include "lib/sys/reclaim.h"
 
 struct recorder;
 struct history_store;
@@ -93,10 +89,8 @@ struct manager {
 
 	int proc_fd;
 	int sys_fd;
-	int psi_fd; /* pressure/memory; negative: no PSI */
 	struct cgroup_fs cgroups;
 	struct accuracy accuracy;
-	struct memory_source *memory;
 	struct precise *precise;
 	struct kill_reapers *reapers;
 	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
@@ -104,13 +98,7 @@ struct manager {
 
 	enum manager_state state;
 	usec_t watch_until; /* watch lingers */
-	struct memory_reading reading;
-	usec_t sampled_at;    /* when it was taken */
-	usec_t sample_due_at; /* until then no policy can come to hold */
-	struct gap gap;	      /* between samples */
-	struct forecast forecast;
-	struct psi_history psi;
-	struct reclaim_history reclaim; /* in calm nothing is added to it */
+	struct sampler sampler;
 	struct stalls stalls;
 	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
 	usec_t unswappable_at;

@@ -119,16 +119,17 @@ static void fill_occasion(const struct manager *m, const struct policy *policy,
 	set_text(e->boot, m->recorder->boot);
 	set_text(e->policy, policy->name);
 	set_text(e->action, policy_action_to_string(policy->action));
-	set_text(e->rank_by, policy_rank_by_to_string(policy_rank_by_now(policy, &m->reading)));
+	set_text(e->rank_by,
+		 policy_rank_by_to_string(policy_rank_by_now(policy, &m->sampler.reading)));
 	set_text(e->target, policy_target_to_string(policy->target));
 	e->dry_run = m->policies.dry_run;
-	e->memory_total_bytes = m->reading.total;
-	e->swap_total_bytes = m->reading.swap_total;
-	e->available_before_bytes = m->reading.available;
-	e->swap_free_before_bytes = m->reading.swap_free;
+	e->memory_total_bytes = m->sampler.reading.total;
+	e->swap_total_bytes = m->sampler.reading.swap_total;
+	e->available_before_bytes = m->sampler.reading.available;
+	e->swap_free_before_bytes = m->sampler.reading.swap_free;
 	if (m->probed.psi) {
-		e->pressure_some_permyriad = psi_history_some(&m->psi, window);
-		e->pressure_full_permyriad = psi_history_full(&m->psi, window);
+		e->pressure_some_permyriad = psi_history_some(&m->sampler.psi, window);
+		e->pressure_full_permyriad = psi_history_full(&m->sampler.psi, window);
 	}
 }
 
@@ -211,13 +212,14 @@ void recorder_choice(struct manager *m, const struct policy *policy, usec_t now)
  */
 static uint64_t returned(const struct manager *m)
 {
-	return sub_u64(m->reading.available + m->reading.swap_free, m->recorder->before);
+	return sub_u64(m->sampler.reading.available + m->sampler.reading.swap_free,
+		       m->recorder->before);
 }
 
 static void fill_after(const struct manager *m, struct history_entry *e)
 {
-	e->available_after_bytes = m->reading.available;
-	e->swap_free_after_bytes = m->reading.swap_free;
+	e->available_after_bytes = m->sampler.reading.available;
+	e->swap_free_after_bytes = m->sampler.reading.swap_free;
 	e->reclaimed_bytes = returned(m);
 }
 

@@ -78,7 +78,7 @@ __attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, c
 
 void report_doubts(struct manager *m)
 {
-	unsigned doubts = m->reading.doubts & ~m->doubts;
+	unsigned doubts = m->sampler.reading.doubts & ~m->doubts;
 
 	m->doubts |= doubts;
 	for (unsigned i = 0; i < MEMORY_DOUBTS; i++)
@@ -158,7 +158,7 @@ static void report_history(const struct manager *m)
 
 void report_start(struct manager *m)
 {
-	const struct memory_reading *r = &m->reading;
+	const struct memory_reading *r = &m->sampler.reading;
 	char total[FORMAT_BYTES_SIZE], physical[FORMAT_BYTES_SIZE], swap[FORMAT_BYTES_SIZE];
 	char memory[DESCRIBE_MEMORY_SIZE];
 

@@ -70,7 +70,7 @@ static uint64_t reclaimed(const struct manager *m)
 {
 	const struct memory_reading *before = &m->decision.before;
 
-	return sub_u64(m->reading.available + m->reading.swap_free,
+	return sub_u64(m->sampler.reading.available + m->sampler.reading.swap_free,
 		       before->available + before->swap_free);
 }
 
@@ -131,7 +131,7 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 	log_entry_add(&e, "MESSAGE_ID=%s", message_id);
 	log_entry_add(&e, "PRIORITY=%i", priority);
 	add_decision(&e, d);
-	log_entry_add(&e, "RECKOND_AVAILABLE=%" PRIu64, m->reading.available);
+	log_entry_add(&e, "RECKOND_AVAILABLE=%" PRIu64, m->sampler.reading.available);
 	log_entry_add(&e, "RECKOND_FREED=%" PRIu64, reclaimed(m));
 	log_entry_end(&e);
 }
@@ -330,7 +330,7 @@ static void report_ended(const struct manager *m)
 
 	victim_name(d, name, sizeof(name));
 	describe_outcome(m, name, outcome, sizeof(outcome));
-	describe_memory(&m->reading, memory);
+	describe_memory(&m->sampler.reading, memory);
 	if (d->refrozen > 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group is frozen again.");
 	else if (d->refrozen < 0)
@@ -492,16 +492,16 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 		m->warned = false;
 	if (log_takes(LOG_DEBUG))
 		log_debug("look: %s, %s, policy %s", manager_state_to_string(m->state),
-			  describe_memory(&m->reading, memory),
+			  describe_memory(&m->sampler.reading, memory),
 			  judgement->policy ? judgement->policy->name : "none");
 	if (was_calm == is_calm && (m->warned || !judgement->policy))
 		return; /* as nearly always: nothing is worded in vain */
 
-	describe_memory(&m->reading, memory);
+	describe_memory(&m->sampler.reading, memory);
 	if (was_calm != is_calm)
 		log_info("%s: %s, stalled " PERCENT_FORMAT " of the last second.",
 			 is_calm ? "Calm again" : "Watching", memory,
-			 PERCENT_ARGS(psi_history_some(&m->psi, USEC_PER_SEC)));
+			 PERCENT_ARGS(psi_history_some(&m->sampler.psi, USEC_PER_SEC)));
 	if (judgement->policy && !m->warned) {
 		m->warned = true;
 		log_event(MESSAGE_ID_LOW_MEMORY, LOG_WARNING,

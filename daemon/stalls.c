@@ -54,7 +54,7 @@ void stalls_look(struct manager *m, usec_t now)
 
 	if (!can_walk(m) || m->state == MANAGER_KILLING)
 		return;
-	if (m->probed.psi && psi_history_some(&m->psi, PSI_STEP_USEC) >= PRESSURE)
+	if (m->probed.psi && psi_history_some(&m->sampler.psi, PSI_STEP_USEC) >= PRESSURE)
 		s->until = now + LINGER_USEC;
 	if (now < s->until) {
 		if (is_due(&s->walk, now))

@@ -62,7 +62,7 @@ static uint64_t mapped_shmem(const struct manager *m)
 {
 	const struct census_process *process;
 	const struct stuck *s = &m->stuck;
-	bool knows_small = has_fresh_survey(s, m->sampled_at) && !s->surveyed.is_partial;
+	bool knows_small = has_fresh_survey(s, m->sampler.sampled_at) && !s->surveyed.is_partial;
 	uint64_t sum = knows_small ? s->surveyed.small_mapped_bytes : 0;
 
 	census_for_each(&m->census, process)
@@ -74,14 +74,14 @@ static uint64_t mapped_shmem(const struct manager *m)
 static struct worth_holdings holdings_now(const struct manager *m, uint64_t mapped)
 {
 	return (struct worth_holdings){
-		.available = add_u64(m->reading.available, m->reading.swap_free),
-		.unowned = worth_unowned(&m->reading.counters, mapped),
+		.available = add_u64(m->sampler.reading.available, m->sampler.reading.swap_free),
+		.unowned = worth_unowned(&m->sampler.reading.counters, mapped),
 	};
 }
 
 static bool is_low(const struct manager *m)
 {
-	return m->reading.available < m->reading.total / LOW_SHARE;
+	return m->sampler.reading.available < m->sampler.reading.total / LOW_SHARE;
 }
 
 /* No process is known then: all shared memory is taken for held by none, so that less of it seems
@@ -110,8 +110,9 @@ static struct worth_holdings holdings_before(const struct manager *m)
 
 	if (s->best.available == 0)
 		return (struct worth_holdings){
-			.available = add_u64(m->reading.total, m->reading.swap_total),
-			.unowned = m->reading.counters.hugetlb,
+			.available =
+				add_u64(m->sampler.reading.total, m->sampler.reading.swap_total),
+			.unowned = m->sampler.reading.counters.hugetlb,
 		};
 	return s->best_earlier.available > s->best.available ? s->best_earlier : s->best;
 }
@@ -120,7 +121,7 @@ static uint64_t unowned_growth_less(const struct manager *m, uint64_t mapped)
 {
 	struct worth_holdings before = holdings_before(m), holdings = holdings_now(m, mapped);
 
-	return worth_unowned_growth(&before, &holdings, m->reading.total);
+	return worth_unowned_growth(&before, &holdings, m->sampler.reading.total);
 }
 
 static uint64_t unowned_growth(const struct manager *m)
@@ -134,9 +135,9 @@ uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
 	struct stuck *s = &m->stuck;
 
 	s->unowned_growth = unowned_growth(m);
-	s->minimum = worth_minimum(&m->worth,
-				   worth_min_victim(&m->policies.min_victim, m->reading.total),
-				   worth_missing(policy, &m->reading), s->unowned_growth);
+	s->minimum = worth_minimum(
+		&m->worth, worth_min_victim(&m->policies.min_victim, m->sampler.reading.total),
+		worth_missing(policy, &m->sampler.reading), s->unowned_growth);
 	return s->minimum;
 }
 
@@ -172,7 +173,7 @@ void stuck_enter(struct manager *m, usec_t now)
 	struct stuck *s = &m->stuck;
 
 	s->chosen_at = now;
-	s->available_then = m->reading.available;
+	s->available_then = m->sampler.reading.available;
 	if (s->since != 0)
 		return;
 	s->since = now;
@@ -193,9 +194,10 @@ void stuck_leave(struct manager *m)
 bool stuck_is_to_choose(const struct manager *m, usec_t now)
 {
 	const struct stuck *s = &m->stuck;
-	usec_t wait = sub_u64(s->available_then, m->reading.available) >= max_u64(s->minimum, 1)
-			      ? CHOOSE_SOON_USEC
-			      : CHOOSE_AGAIN_USEC;
+	usec_t wait =
+		sub_u64(s->available_then, m->sampler.reading.available) >= max_u64(s->minimum, 1)
+			? CHOOSE_SOON_USEC
+			: CHOOSE_AGAIN_USEC;
 
 	if (s->has_survey && s->nominated_at != s->surveyed_at &&
 	    now - s->surveyed_at <= SURVEY_FRESH_USEC)
@@ -267,7 +269,7 @@ void stuck_take_holder(struct manager *m, const struct victim_reader *reader, us
 	if (!has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
 	s->nominated_at = s->surveyed_at;
-	held = where_held(&s->surveyed, &m->reading.counters, mapped_shmem(m), &holder);
+	held = where_held(&s->surveyed, &m->sampler.reading.counters, mapped_shmem(m), &holder);
 	process = held >= s->minimum ? census_find(&m->census, holder->pid) : NULL;
 	/* (The survey has no start time: the name has to do for it, and the fresh reading.) */
 	if (!process || strcmp(process->comm, holder->comm) != 0 ||
@@ -284,7 +286,7 @@ bool stuck_look(struct manager *m, usec_t now)
 
 	if (!is_surveyed(s, now))
 		return false;
-	where_account(&m->reading.counters, s->has_survey ? &s->surveyed : NULL, &account);
+	where_account(&m->sampler.reading.counters, s->has_survey ? &s->surveyed : NULL, &account);
 	if (s->reported_at != 0 && !where_has_changed(&s->account, &account))
 		return false;
 	s->account = account;

@@ -16,7 +16,8 @@ void swap_use_look(struct manager *m, usec_t now)
 {
 	const struct census_process *largest;
 
-	if (m->reading.swap_free == 0 || memory_available_permyriad(&m->reading) > LOW_PERMYRIAD) {
+	if (m->sampler.reading.swap_free == 0 ||
+	    memory_available_permyriad(&m->sampler.reading) > LOW_PERMYRIAD) {
 		m->unswappable = 0;
 		return;
 	}

@@ -68,9 +68,9 @@ struct tick {
 static struct policy_reading policy_reading(const struct manager *m)
 {
 	return (struct policy_reading){
-		.memory = &m->reading,
-		.psi = m->probed.psi ? &m->psi : NULL,
-		.reclaim = &m->reclaim,
+		.memory = &m->sampler.reading,
+		.psi = m->probed.psi ? &m->sampler.psi : NULL,
+		.reclaim = &m->sampler.reclaim,
 		.stalls_are_explained = m->stalls.explained,
 		.unswappable = m->unswappable,
 		.page_size = m->accuracy.page_size,
@@ -99,36 +99,23 @@ static int keep_census(struct manager *m, usec_t now)
 	if (m->state == MANAGER_KILLING)
 		return 0;
 	if (m->state == MANAGER_CALM && !near && now >= m->watch_until &&
-	    m->reading.available > policy_line_bytes(&m->policies.watch_below, m->reading.total))
+	    m->sampler.reading.available >
+		    policy_line_bytes(&m->policies.watch_below, m->sampler.reading.total))
 		return 0;
 	if (m->state == MANAGER_CALM) { /* so far only the levels are known */
-		r = memory_sample(m->memory, &m->reading);
+		r = memory_sample(m->sampler.source, &m->sampler.reading);
 		if (r < 0)
 			return r;
 	}
 	return watch_keep(m, now, near);
 }
 
-/* What happened in a gap is not known, and may be over. */
-static void forget_before_gap(struct manager *m, usec_t now)
-{
-	usec_t gap = gap_find(&m->gap, now, clock_asleep());
-
-	if (gap == 0)
-		return;
-	psi_history_reset(&m->psi);
-	m->reclaim = (struct reclaim_history){ 0 };
-	forecast_reset(&m->forecast);
-	m->reclaim = (struct reclaim_history){ 0 };
-	policy_forget(&m->policies);
-	report_gap(gap);
-}
-
 /* A turn that only goes on with a round of the census, or with a walk over the cgroups: nothing can
  * have crossed a threshold since memory was read. */
 static bool is_slice_only(const struct manager *m, usec_t now)
 {
-	return (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK) && now < m->sample_due_at &&
+	return (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK) &&
+	       now < m->sampler.due_at &&
 	       (census_round_is_under_way(&m->census) || stall_is_walking(&m->stalls.walk));
 }
 
@@ -152,28 +139,22 @@ static void keep(struct manager *m, const struct tick *t)
 /* Memory and pressure. */
 static int sample(struct manager *m, const struct tick *t)
 {
-	struct psi_reading psi;
+	usec_t gap;
 	int r;
 
 	if (is_slice_only(m, t->now))
 		return 0;
-	r = m->state == MANAGER_CALM ? memory_sample_levels(m->memory, &m->reading)
-				     : memory_sample(m->memory, &m->reading);
+	r = sampler_sample(&m->sampler, m->state == MANAGER_CALM, t->now, clock_asleep(), &gap);
 	if (r < 0)
 		return r;
-	m->sampled_at = t->now;
-	forget_before_gap(m, t->now);
-	if (m->state != MANAGER_CALM)
-		reclaim_history_add(&m->reclaim, t->now, &m->reading.counters.events,
-				    m->reading.available);
-	forecast_add(&m->forecast, t->now, &m->reading);
-	if (m->probed.psi && psi_read_fd(m->psi_fd, &psi) == 0) {
-		psi_history_add(&m->psi, t->now, &psi);
-		if (psi_history_some(&m->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
-			m->watch_until = t->now + WATCH_LINGER_USEC;
+	if (gap > 0) {
+		policy_forget(&m->policies);
+		report_gap(gap);
 	}
-	m->sample_due_at =
-		t->now + policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM);
+	if (psi_history_some(&m->sampler.psi, USEC_PER_SEC) >= WATCH_PRESSURE)
+		m->watch_until = t->now + WATCH_LINGER_USEC;
+	m->sampler.due_at = t->now + policy_interval(&m->policies, &m->sampler.reading,
+						     m->state != MANAGER_CALM);
 	return 0;
 }
 
@@ -277,7 +258,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.left = m->n_vanished > 0 ? 0 : PRECISE_BUDGET_USEC,
 		.now = clock_now,
 		.reread_until = clock_now() + REREAD_BUDGET_USEC,
-		.allocated = m->reading.allocated,
+		.allocated = m->sampler.reading.allocated,
 		.sampled_at = t->now,
 	};
 	const struct victim_reader reads = {
@@ -292,11 +273,11 @@ static bool choose(struct manager *m, struct tick *t)
 	m->request = (struct victim_request){
 		.n_wanted = VICTIM_TOLD,
 		.n_looks = VICTIM_TOLD_LOOKS,
-		.rank_by = policy_rank_by_now(policy, &m->reading),
+		.rank_by = policy_rank_by_now(policy, &m->sampler.reading),
 		.target = policy->target,
-		.allocated = m->reading.allocated,
-		.total = m->reading.counters.total + m->reading.counters.swap_total,
-		.memory = m->reading.total,
+		.allocated = m->sampler.reading.allocated,
+		.total = m->sampler.reading.counters.total + m->sampler.reading.counters.swap_total,
+		.memory = m->sampler.reading.total,
 		.min_victim = stuck_min_victim(m, policy),
 		.now = t->now,
 		.ticks_now = clock_ticks_before(0),
@@ -305,7 +286,7 @@ static bool choose(struct manager *m, struct tick *t)
 		.streak = &m->streak,
 		.own_cgroup = decision_own_cgroup(m, own_cgroup, sizeof(own_cgroup)),
 	};
-	census_set_totals(&m->census, &m->reading.counters);
+	census_set_totals(&m->census, &m->sampler.reading.counters);
 	victim_choose(&m->census, &m->request, &reads, &m->choice);
 	m->request.own_cgroup = NULL;
 	if ((m->choice.is_cut || stuck_has_more(m, policy)) && m->n_cut++ < CUT_MAX) {
@@ -413,7 +394,8 @@ static bool choose_and_confirm(struct manager *m, struct tick *t)
 	if (is_to_be_skipped(t->event))
 		in_flight_skip(m, t->now);
 	if (t->event == REPORT_CHANGED || t->event == REPORT_VANISHED)
-		census_look_again(&m->census, m->decision.pid, t->now, m->reading.allocated);
+		census_look_again(&m->census, m->decision.pid, t->now,
+				  m->sampler.reading.allocated);
 	kill_victim_done(&m->victim);
 	m->state = MANAGER_WATCH;
 	return false;
@@ -450,8 +432,9 @@ static usec_t next_by_state(const struct manager *m, const struct tick *t)
 				    spent);
 	if (watch_is_busy(m) && (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK))
 		return NEXT_SLICE_USEC;
-	return policy_pause(policy_interval(&m->policies, &m->reading, m->state != MANAGER_CALM),
-			    spent);
+	return policy_pause(
+		policy_interval(&m->policies, &m->sampler.reading, m->state != MANAGER_CALM),
+		spent);
 }
 
 static usec_t next_look(const struct manager *m, const struct tick *t)
@@ -495,6 +478,6 @@ usec_t tick(struct manager *m, usec_t now)
 	if (history_store_is_due(m->history_store, now) && !is_emergency(m, now))
 		history_store_write(m->history_store, now);
 	next = next_look(m, &t);
-	gap_plan(&m->gap, next);
+	gap_plan(&m->sampler.gap, next);
 	return next;
 }

@@ -38,7 +38,7 @@ static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
 	if (!near &&
 	    now - m->watch.refreshed_at < max_u64(ROUND_MIN_USEC, 100 * m->watch.round_usec))
 		return false;
-	return census_is_stale(&m->census, m->reading.allocated) ||
+	return census_is_stale(&m->census, m->sampler.reading.allocated) ||
 	       now - m->watch.refreshed_at >= ROUND_USEC;
 }
 
@@ -52,7 +52,8 @@ static int go_round(struct manager *m, usec_t now, bool with_swap, usec_t deadli
 		m->watch.refreshed_at = now;
 		m->watch.round_usec = 0;
 	}
-	r = census_refresh(&m->census, now, m->reading.allocated, with_swap, clock_now, deadline);
+	r = census_refresh(&m->census, now, m->sampler.reading.allocated, with_swap, clock_now,
+			   deadline);
 	m->watch.round_usec += clock_now() - began;
 	return r;
 }
@@ -77,7 +78,8 @@ static void take_shares(struct manager *m, usec_t now)
 		process->is_unit = victim_apply_share(&m->census, process, &m->request, &reading);
 		process->alone = reading.reclaimable.alone;
 		process->fair_share = reclaimable_total(&reading.reclaimable);
-		census_count(&m->census, process, &reading.memory, m->reading.allocated, now);
+		census_count(&m->census, process, &reading.memory, m->sampler.reading.allocated,
+			     now);
 	}
 }
 
@@ -132,7 +134,7 @@ static void ask_for_shares(struct manager *m, usec_t now)
 
 int watch_keep(struct manager *m, usec_t now, bool near)
 {
-	const struct memory_counters *c = &m->reading.counters;
+	const struct memory_counters *c = &m->sampler.reading.counters;
 	bool with_swap = c->swap_free < c->swap_total;
 	usec_t deadline = clock_now() + (near ? SLICE_NEAR_USEC : SLICE_USEC);
 	struct census *census = &m->census;
@@ -149,13 +151,14 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 		m->watch.spent_before = precise_spent(m->precise);
 	}
 	if (!lists) {
-		r = census_find_new(census, now, m->reading.allocated);
+		r = census_find_new(census, now, m->sampler.reading.allocated);
 		lists = r > 0;
 		if (lists)
 			m->watch.many_new_at = now;
 	}
 	if (lists) {
-		r = census_list(census, now, m->reading.allocated, with_swap, clock_now, deadline);
+		r = census_list(census, now, m->sampler.reading.allocated, with_swap, clock_now,
+				deadline);
 		if (r > 0) {
 			m->watch.listed_at = now;
 			m->watch.many_new_at = 0;
@@ -168,10 +171,10 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 	ask_for_shares(m, now);
 	if (r >= 0)
 		r = victim_reserve(&m->choice, census);
-	if (r < 0 || (!near && now < m->sample_due_at))
+	if (r < 0 || (!near && now < m->sampler.due_at))
 		return r;
 	/* What was allocated meanwhile counts too. */
-	return memory_sample(m->memory, &m->reading);
+	return memory_sample(m->sampler.source, &m->sampler.reading);
 }
 
 bool watch_is_busy(const struct manager *m)

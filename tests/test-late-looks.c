@@ -167,7 +167,7 @@ static void test_memory_that_cannot_be_read_is_read_again(void **state)
 	assert_int_equal(m->complained_at, complained_at);
 	test.sample_result = 0;
 	assert_true(tick(m, now + 2 * USEC_PER_SEC) < USEC_PER_SEC);
-	assert_int_equal(m->sampled_at, now + 2 * USEC_PER_SEC);
+	assert_int_equal(m->sampler.sampled_at, now + 2 * USEC_PER_SEC);
 }
 
 static uint64_t n_counted(const struct latency *latency)

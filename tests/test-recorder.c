@@ -52,7 +52,7 @@ static int setup(void **state)
 	test.history = recorder_history(test.m->recorder);
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
 	test.acting.policy = &test.policy;
-	test.m->reading = (struct memory_reading){ .total = GIB, .available = BEFORE };
+	test.m->sampler.reading = (struct memory_reading){ .total = GIB, .available = BEFORE };
 	kill_victim_init(&test.m->victim);
 	return 0;
 }
@@ -97,7 +97,7 @@ static void choose(pid_t pid, usec_t now)
 		.pid = pid,
 		.start_ticks = 7,
 		.cgroup = "/a/b",
-		.before = test.m->reading,
+		.before = test.m->sampler.reading,
 		.decided_at = now,
 	};
 	recorder_choice(test.m, &test.policy, now + 40);
@@ -132,7 +132,7 @@ static void kill_one(pid_t pid, int signal)
 
 static void look(usec_t since_signal, uint64_t returned)
 {
-	test.m->reading.available = BEFORE + returned;
+	test.m->sampler.reading.available = BEFORE + returned;
 	recorder_look(test.m, SIGNALLED + since_signal);
 }
 
@@ -153,11 +153,11 @@ static void test_note_fills_the_record(void **state)
 	const struct history_entry *e;
 
 	test.m->probed.psi = true;
-	test.m->reading.swap_total = 2 * GIB;
+	test.m->sampler.reading.swap_total = 2 * GIB;
 	/* A second of which half was stalled, a tenth wholly. */
-	psi_history_add(&test.m->psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });
+	psi_history_add(&test.m->sampler.psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });
 	psi_history_add(
-		&test.m->psi, 2 * USEC_PER_SEC,
+		&test.m->sampler.psi, 2 * USEC_PER_SEC,
 		&(struct psi_reading){ .some.total = 500 * MSEC, .full.total = 100 * MSEC });
 	kill_one(812, SIGKILL);
 	e = newest();
@@ -368,16 +368,16 @@ static void test_a_late_exit_is_recorded(void **state)
 
 static void test_swap_that_became_free_came_back_too(void **state)
 {
-	test.m->reading.swap_free = 8 * MIB;
+	test.m->sampler.reading.swap_free = 8 * MIB;
 	kill_one(812, SIGKILL);
-	test.m->reading.swap_free = 12 * MIB;
+	test.m->sampler.reading.swap_free = 12 * MIB;
 	look(100 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_GONE, 100 * MSEC);
 	assert_int_equal(newest()->reclaimed_100ms_bytes, 64 * MIB);
 	assert_int_equal(newest()->swap_free_before_bytes, 8 * MIB);
 	assert_int_equal(newest()->swap_free_after_bytes, 12 * MIB);
-	test.m->reading.available = 0; /* less than before is nothing */
-	test.m->reading.swap_free = 0;
+	test.m->sampler.reading.available = 0; /* less than before is nothing */
+	test.m->sampler.reading.swap_free = 0;
 	recorder_look(test.m, SIGNALLED + 500 * MSEC);
 	recorder_look(test.m, SIGNALLED + 2000 * MSEC);
 	assert_int_equal(newest()->reclaimed_500ms_bytes, 0);
@@ -398,7 +398,7 @@ static void test_a_look_that_comes_late_says_nothing(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		test.m->reading.available = BEFORE;
+		test.m->sampler.reading.available = BEFORE;
 		kill_one((pid_t)(100 + i), SIGKILL);
 		look(cases[i].at, MIB);
 		end(KILL_PROGRESS_GONE, cases[i].at);
@@ -621,7 +621,7 @@ static void test_the_end_of_the_daemon_closes_what_is_open(void **state)
 	recorder_close(test.m);
 	assert_int_equal(history_count(test.history), 0);
 	kill_one(812, SIGKILL);
-	test.m->reading.available = BEFORE + MIB;
+	test.m->sampler.reading.available = BEFORE + MIB;
 	recorder_close(test.m);
 	assert_string_equal(newest()->outcome, "wait");
 	assert_int_equal(newest()->reclaimed_bytes, MIB);

@@ -112,7 +112,7 @@ static int setup(void **state)
 	m->policies.subtree = subtree;
 	m->state = MANAGER_WATCH;
 	m->warned = true;
-	m->reading = (struct memory_reading){ .total = 8 * GIB, .available = 2 * GIB };
+	m->sampler.reading = (struct memory_reading){ .total = 8 * GIB, .available = 2 * GIB };
 	m->decision = (struct decision){
 		.pid = 812,
 		.uid = 1000,
@@ -864,7 +864,7 @@ LACK(no_reap)
 LACK(doubtful)
 {
 	nothing_lacks(a, m);
-	m->reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_EVENTS;
+	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_EVENTS;
 }
 LACK(scoped)
 {
@@ -876,9 +876,9 @@ LACK(scoped)
 LACK(swap_on_zram)
 {
 	nothing_lacks(a, m);
-	m->reading.swap_total = GIB;
-	m->reading.counters.zram_disksize = GIB;
-	m->reading.counters.arc_size = GIB;
+	m->sampler.reading.swap_total = GIB;
+	m->sampler.reading.counters.zram_disksize = GIB;
+	m->sampler.reading.counters.arc_size = GIB;
 }
 
 static void test_lacks_are_said_and_kept(void **state)
@@ -942,12 +942,12 @@ static void test_doubts_are_said_once_each(void **state)
 {
 	struct manager *m = test.m;
 
-	m->reading.doubts = MEMORY_DOUBT_SWAP;
+	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP;
 	report_doubts(m);
 	report_doubts(m);
-	m->reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_AVAILABLE;
+	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_AVAILABLE;
 	report_doubts(m);
-	m->reading.doubts = 0;
+	m->sampler.reading.doubts = 0;
 	report_doubts(m);
 	assert_int_equal(m->n_missing_privileges, 2);
 	assert_string_equal(m->missing_privileges[0], memory_doubt_to_string(MEMORY_DOUBT_SWAP));
@@ -965,7 +965,7 @@ static void test_a_lack_that_there_is_no_memory_for(void **state)
 		skip();
 #if FAIL_MALLOC_WORKS
 	for (unsigned n = 0; n < 2; n++) {
-		m->reading.doubts = 1U << n;
+		m->sampler.reading.doubts = 1U << n;
 		n_mallocs_allowed = n;
 		fail_malloc = true;
 		report_doubts(m);

@@ -100,10 +100,10 @@ static void stall_machine(void)
 {
 	struct psi_reading reading = { .some.total = 1, .full.total = 1 };
 
-	psi_history_reset(&test.m->psi);
-	psi_history_add(&test.m->psi, test.now - USEC_PER_SEC, &reading);
+	psi_history_reset(&test.m->sampler.psi);
+	psi_history_add(&test.m->sampler.psi, test.now - USEC_PER_SEC, &reading);
 	reading.some.total += USEC_PER_SEC;
-	psi_history_add(&test.m->psi, test.now, &reading);
+	psi_history_add(&test.m->sampler.psi, test.now, &reading);
 }
 
 static void test_all_counts_where_cgroups_cannot_tell(void **state)
@@ -201,7 +201,7 @@ static void test_walks_are_kept_up_while_there_is_pressure(void **state)
 	stalls_look(test.m, test.now); /* not due */
 	assert_int_equal(test.n_walks, 1);
 	test.now += stall_period(&s->walk);
-	psi_history_reset(&test.m->psi); /* lingers */
+	psi_history_reset(&test.m->sampler.psi); /* lingers */
 	stalls_look(test.m, test.now);
 	assert_int_equal(test.n_walks, 2);
 	s->walk.n_levels = 1; /* under way: each look goes on with it */

@@ -106,7 +106,7 @@ static int setup(void **state)
 	if (census_init(&m->census, m->proc_fd, NULL, &accuracy, &m->policies) < 0 ||
 	    census_reserve(&m->census) < 0 || victim_reserve(&m->choice, &m->census) < 0)
 		return -1;
-	m->reading = (struct memory_reading){
+	m->sampler.reading = (struct memory_reading){
 		.total = 8 * GIB,
 		.available = GIB, /* low */
 		.counters = { .total = 8 * GIB, .free = GIB, .anon = 7 * GIB },
@@ -143,12 +143,12 @@ static void fill_tmpfs(void)
 {
 	struct manager *m = test.m;
 
-	m->reading.available = 6 * GIB;
-	m->reading.counters.anon = GIB;
-	m->reading.counters.free = 6 * GIB;
+	m->sampler.reading.available = 6 * GIB;
+	m->sampler.reading.counters.anon = GIB;
+	m->sampler.reading.counters.free = 6 * GIB;
 	stuck_note_calm(m, NOW - 400 * SEC);
-	m->reading.available = m->reading.counters.free = GIB;
-	m->reading.counters.shmem = m->reading.counters.cached = 5 * GIB;
+	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
 }
 
 static void test_what_no_process_holds_raises_the_minimum(void **state)
@@ -186,7 +186,7 @@ static void test_small_processes_hide_nothing(void **state)
 	assert_int_equal(s->unowned_growth, 0);
 
 	s->has_survey = true;
-	s->surveyed_at = m->sampled_at = NOW;
+	s->surveyed_at = m->sampler.sampled_at = NOW;
 	s->surveyed.small_mapped_bytes = 100 * MIB;
 	(void)stuck_min_victim(m, &test.policy);
 	assert_int_equal(s->unowned_growth, 5 * GIB - 100 * MIB);
@@ -198,7 +198,7 @@ static void test_small_processes_hide_nothing(void **state)
 	(void)stuck_min_victim(m, &test.policy);
 	assert_int_equal(s->unowned_growth, 0);
 	s->surveyed.is_partial = false;
-	m->sampled_at = NOW + 3 * SEC;
+	m->sampler.sampled_at = NOW + 3 * SEC;
 	(void)stuck_min_victim(m, &test.policy);
 	assert_int_equal(s->unowned_growth, 0);
 }
@@ -209,10 +209,10 @@ static void test_a_start_when_memory_is_low(void **state)
 {
 	struct manager *m = test.m;
 
-	m->reading.total = 6 * GIB; /* without that pool */
-	m->reading.counters.anon = 0;
-	m->reading.counters.hugetlb = 2 * GIB;
-	m->reading.counters.shmem = m->reading.counters.cached = 5 * GIB;
+	m->sampler.reading.total = 6 * GIB; /* without that pool */
+	m->sampler.reading.counters.anon = 0;
+	m->sampler.reading.counters.hugetlb = 2 * GIB;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
 	stuck_note_calm(m, NOW);
 	assert_int_equal(m->stuck.best.available, 0);
 	(void)stuck_min_victim(m, &test.policy);
@@ -224,16 +224,16 @@ static void test_the_best_time_is_remembered(void **state)
 {
 	struct manager *m = test.m;
 
-	m->reading.available = 6 * GIB;
+	m->sampler.reading.available = 6 * GIB;
 	stuck_note_calm(m, NOW);
-	m->reading.available = 5 * GIB;
+	m->sampler.reading.available = 5 * GIB;
 	stuck_note_calm(m, NOW + SEC);
 	assert_int_equal(m->stuck.best.available, 6 * GIB);
-	m->reading.available = 4 * GIB;
+	m->sampler.reading.available = 4 * GIB;
 	stuck_note_calm(m, NOW + 300 * SEC);
 	assert_int_equal(m->stuck.best.available, 4 * GIB);
 	assert_int_equal(m->stuck.best_earlier.available, 6 * GIB);
-	m->reading.available = 7 * GIB;
+	m->sampler.reading.available = 7 * GIB;
 	stuck_note_calm(m, NOW + 301 * SEC);
 	assert_int_equal(m->stuck.best.available, 7 * GIB);
 }
@@ -257,13 +257,13 @@ static void test_a_survey_in_time(void **state)
 	stuck_watch(m, NOW + 5 * SEC);
 	assert_true(m->stuck.has_survey);
 	assert_int_equal(test.n_asked, 2);
-	m->reading.available = 2 * GIB;
+	m->sampler.reading.available = 2 * GIB;
 	test.is_finished = true;
 	stuck_watch(m, NOW + 9 * SEC);
 	assert_int_equal(test.n_asked, 2); /* not low any more */
 
 	m->stuck.since = NOW; /* then stuck_look() does it */
-	m->reading.available = GIB;
+	m->sampler.reading.available = GIB;
 	stuck_watch(m, NOW + 19 * SEC);
 	assert_int_equal(test.n_asked, 2);
 }
@@ -345,7 +345,7 @@ static void test_when_a_victim_is_looked_for(void **state)
 	stuck_enter(m, NOW);
 	assert_false(stuck_is_to_choose(m, NOW + SEC / 2));
 	assert_true(stuck_is_to_choose(m, NOW + SEC));
-	m->reading.available -= 64 * MIB;
+	m->sampler.reading.available -= 64 * MIB;
 	assert_true(stuck_is_to_choose(m, NOW + SEC / 2));
 	assert_false(stuck_is_to_choose(m, NOW + SEC / 20));
 	s->has_survey = true;
@@ -382,7 +382,7 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 	struct stuck *s = &m->stuck;
 
 	add(7, "holder", MIB);
-	m->reading.counters.shmem = m->reading.counters.cached = 3 * GIB;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		s->has_survey = true;
 		s->surveyed_at = NOW - cases[i].age;

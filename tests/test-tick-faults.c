@@ -362,7 +362,7 @@ static void test_nothing_is_killed_by_memory_that_cannot_be_read(void **state)
 
 		test.sample_error = errors[i];
 		test.n_complaints = 0;
-		test.m->sample_due_at = 0;
+		test.m->sampler.due_at = 0;
 		assert_int_equal(tick(test.m, clock_now()), USEC_PER_SEC);
 		assert_int_equal(test.n_complaints, 1);
 		assert_int_equal(test.m->state, before);
@@ -389,7 +389,7 @@ static void test_pressure_that_cannot_be_read_is_none(void **state)
 	}
 	test.psi_error = -EOPNOTSUPP;
 	step();
-	assert_int_equal(test.m->psi.n_samples, 0);
+	assert_int_equal(test.m->sampler.psi.n_samples, 0);
 	assert_int_equal(test.m->decision.pid, victim);
 	settle();
 }

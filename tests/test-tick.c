@@ -485,8 +485,8 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 	assert_int_equal(test.n_signals, 0);
 	assert_true(is_alive(pid));
 	if (test.manager->probed.psi)
-		assert_int_equal(test.manager->psi.n_samples, 1);
-	assert_int_equal(test.manager->forecast.n_samples, 1);
+		assert_int_equal(test.manager->sampler.psi.n_samples, 1);
+	assert_int_equal(test.manager->sampler.forecast.n_samples, 1);
 	/* From then on it holds. */
 	for (usec_t s = 12; s <= 21; s++)
 		(void)tick(test.manager, now + s * USEC_PER_SEC);

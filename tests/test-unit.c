@@ -207,7 +207,7 @@ static void test_what_cannot_be_swapped(void **state)
 {
 	struct manager *m = test.m;
 
-	m->reading = (struct memory_reading){
+	m->sampler.reading = (struct memory_reading){
 		.total = 8 * GIB, .available = GIB, .swap_total = GIB, .swap_free = GIB
 	};
 	m->cgroups.v2_has_memory = true;
@@ -231,11 +231,11 @@ static void test_what_cannot_be_swapped(void **state)
 
 	/* Nothing is asked for while there is much memory, or no swap to use. */
 	test.n_asked = 0;
-	m->reading.available = 2 * GIB;
+	m->sampler.reading.available = 2 * GIB;
 	swap_use_look(m, NOW + 4 * USEC_PER_SEC);
 	assert_int_equal(m->unswappable, 0);
-	m->reading.available = GIB;
-	m->reading.swap_free = 0;
+	m->sampler.reading.available = GIB;
+	m->sampler.reading.swap_free = 0;
 	m->unswappable = 7;
 	swap_use_look(m, NOW + 5 * USEC_PER_SEC);
 	assert_int_equal(m->unswappable, 0);
