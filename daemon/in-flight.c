@@ -12,6 +12,7 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/recorder.h"
+#include "daemon/thaw-state.h"
 #include "daemon/unit.h"
 #include "lib/base/errors.h"
 
@@ -313,7 +314,7 @@ static void linger(struct manager *m)
 	kill_victim_init(&m->victim);
 }
 
-void in_flight_finish(struct manager *m, usec_t now, enum kill_progress outcome)
+enum report_event in_flight_end(struct manager *m, usec_t now, enum kill_progress outcome)
 {
 	struct decision *d = &m->decision;
 
@@ -335,6 +336,58 @@ void in_flight_finish(struct manager *m, usec_t now, enum kill_progress outcome)
 	/* What was stalled before is no reason to end another. */
 	m->sampler.psi = (struct psi_history){ 0 };
 	m->sampler.reclaim = (struct reclaim_history){ 0 };
+	m->state = MANAGER_WATCH;
+	return REPORT_ENDED;
+}
+
+/* What is counted, and what others learn of it, when the first signal was sent. */
+static void note_start(struct manager *m, usec_t now)
+{
+	struct decision *d = &m->decision;
+
+	if (m->victim.group.n_signalled > 0)
+		d->n_processes = m->victim.group.n_signalled;
+	/* Not by signalled_at: until then a thaw may have waited for others who move processes. */
+	d->signal_usec = sub_u64(m->victim.step_at[KILL_STEP_SIGNAL], now);
+	m->n_kills++;
+	m->n_vanished = 0;
+	decision_note_streak(m, now);
+	backoff_confirm(&m->backoff);
+	backoff_spend(&m->backoff, d->avoided_kinds);
+}
+
+enum report_event in_flight_start(struct manager *m, int signal, usec_t now)
+{
+	struct decision *d = &m->decision;
+	struct kill_target target = kill_plan_target(m);
+	bool escalates = d->signal != 0;
+	int r;
+
+	/* SIGTERM would be for one of them alone. */
+	if (d->n_siblings > 0 || !worth_is_conclusive(d->n_sharers, d->n_sharers_left))
+		signal = SIGKILL;
+	signal = thaw_state_prepare(m, signal);
+	if (!escalates)
+		unit_before_signal(m);
+	r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, signal, m->reapers,
+			&m->victim);
+	if (!escalates)
+		unit_after_signal(m, r);
+	d->signal = signal;
+	d->signalled_at = clock_now();
+	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
+	if (r < 0) { /* not permitted: there is nothing to wait for */
+		d->error = r;
+		return in_flight_end(m, now, KILL_PROGRESS_UNKILLABLE);
+	}
+	m->state = MANAGER_KILLING;
+	if (escalates)
+		return REPORT_ESCALATED;
+	note_start(m, now);
+	/* Should this fail, the timer finds out too, only later. */
+	(void)monitor_watch_victim(m, m->victim.pidfd);
+	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
+	return REPORT_SIGNALLED;
 }
 
 void in_flight_put_back(struct manager *m)

@@ -5,22 +5,27 @@
  */
 #pragma once
 
+#include "daemon/report.h"
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
 #include "lib/kill/kill.h"
 
 struct manager;
 
+/* Signal, reap, thaw, and watch the victim of m->decision, which is open, or send it another signal
+ * later on.  REPORT_SIGNALLED, REPORT_ESCALATED, or REPORT_ENDED where it may not be signalled. */
+enum report_event in_flight_start(struct manager *m, int signal, usec_t now);
+
 /* How the victim is doing, by its pidfd, its memory and the machine's. */
 enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgement *judgement,
 				   usec_t now);
 
 /*
- * It is over with this victim: nobody waits for it any more.  A group that was thawed for it is
- * frozen again if the victim is gone; if it lingers, once it is (in_flight_put_back()): frozen
- * again, it could not end.
+ * This victim is no longer waited for: REPORT_ENDED.  A group that was thawed for it is frozen
+ * again if the victim is gone; if it is still exiting, once it is gone (in_flight_put_back()):
+ * frozen again, it could not exit.
  */
-void in_flight_finish(struct manager *m, usec_t now, enum kill_progress outcome);
+enum report_event in_flight_end(struct manager *m, usec_t now, enum kill_progress outcome);
 
 /* A free place among those that linger: the oldest has had its time. */
 struct kill_victim *in_flight_make_place(struct manager *m);

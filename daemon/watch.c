@@ -132,7 +132,7 @@ static void ask_for_shares(struct manager *m, usec_t now)
 	}
 }
 
-int watch_keep(struct manager *m, usec_t now, bool near)
+static int keep(struct manager *m, usec_t now, bool near)
 {
 	const struct memory_counters *c = &m->sampler.reading.counters;
 	bool with_swap = c->swap_free < c->swap_total;
@@ -199,4 +199,22 @@ void watch_rest(struct manager *m)
 	(void)victim_reserve(&m->choice, &m->census); /* else the next look does it */
 	self_give_back(m);
 	m->watch.listed_at = m->watch.since = m->watch.many_new_at = 0;
+}
+
+int watch_keep(struct manager *m, usec_t now, bool near)
+{
+	int r;
+
+	if (m->state == MANAGER_KILLING)
+		return 0;
+	if (m->state == MANAGER_CALM && !near && now >= m->watch_until &&
+	    m->sampler.reading.available >
+		    policy_line_bytes(&m->policies.watch_below, m->sampler.reading.total))
+		return 0;
+	if (m->state == MANAGER_CALM) { /* so far only the levels are known */
+		r = memory_sample(m->sampler.source, &m->sampler.reading);
+		if (r < 0)
+			return r;
+	}
+	return keep(m, now, near);
 }

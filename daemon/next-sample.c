@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* next-sample: by state, by what has just happened, and by what other parts of the daemon wait for.
+ */
+#include "daemon/next-sample.h"
+
+#include <signal.h>
+
+#include "daemon/choose.h"
+#include "daemon/manager.h"
+#include "daemon/recorder.h"
+
+/* The choice is not complete. */
+#define GO_ON_USEC (1 * USEC_PER_MSEC)
+/* The next slice of a round. */
+#define NEXT_SLICE_USEC (4 * USEC_PER_MSEC)
+/* After a victim is gone or could not be had; memory has to be counted anew. */
+#define SOON_USEC (20 * USEC_PER_MSEC)
+/* While a victim is on its way, beside the event of its exit. */
+#define KILLING_USEC (50 * USEC_PER_MSEC)
+
+/* Something was not as thought, or is over: memory is to be counted anew. */
+static bool is_to_sample_again(enum report_event event)
+{
+	return event == REPORT_ENDED || event == REPORT_VANISHED || event == REPORT_CHANGED ||
+	       choose_has_failed(event);
+}
+
+static usec_t while_killing(const struct manager *m)
+{
+	return m->decision.signal == SIGKILL && !m->decision.hastened ? KILL_STARVED_USEC
+								      : KILLING_USEC;
+}
+
+static usec_t by_state(const struct manager *m, enum report_event event, bool goes_on,
+		       usec_t cpu_time)
+{
+	if (goes_on)
+		return GO_ON_USEC;
+	if (is_to_sample_again(event))
+		return SOON_USEC;
+	if (m->state == MANAGER_KILLING)
+		return policy_pause(while_killing(m), cpu_time);
+	if (watch_is_busy(m) && (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK))
+		return NEXT_SLICE_USEC;
+	return policy_pause(
+		policy_interval(&m->policies, &m->sampler.reading, m->state != MANAGER_CALM),
+		cpu_time);
+}
+
+usec_t next_sample(const struct manager *m, enum report_event event, bool goes_on, usec_t cpu_time,
+		   usec_t now)
+{
+	usec_t next = by_state(m, event, goes_on, cpu_time);
+
+	return min_u64(min_u64(next, stalls_next(m)), recorder_next(m, now));
+}
