@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* recorder: see the header. */
+/* recorder: entries of the history, opened at a signal and closed when their outcome is known. */
 #include "daemon/recorder.h"
 
 #include <signal.h>
@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "daemon/log.h"
+#include "daemon/record.h"
 #include "lib/explain/describe.h"
 #include "lib/sys/boot.h"
 
@@ -97,112 +98,9 @@ uint64_t recorder_open_id(const struct recorder *recorder)
 	return recorder->entry.id;
 }
 
-#define set_text(member, text) history_set_text((member), sizeof(member), (text))
-#define set_path(member, text) history_set_path((member), sizeof(member), (text))
-
-static uint64_t now_realtime(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000;
-}
-
-/* When, by which policy, and on what machine. */
-static void fill_occasion(const struct manager *m, const struct policy *policy,
-			  struct history_entry *e)
-{
-	usec_t window = max_u64(policy->for_usec, USEC_PER_SEC);
-
-	history_entry_init(e);
-	e->time_usec = now_realtime();
-	set_text(e->boot, m->recorder->boot);
-	set_text(e->policy, policy->name);
-	set_text(e->action, policy_action_to_string(policy->action));
-	set_text(e->rank_by,
-		 policy_rank_by_to_string(policy_rank_by_now(policy, &m->sampler.reading)));
-	set_text(e->target, policy_target_to_string(policy->target));
-	e->dry_run = m->policies.dry_run;
-	e->memory_total_bytes = m->sampler.reading.total;
-	e->swap_total_bytes = m->sampler.reading.swap_total;
-	e->available_before_bytes = m->sampler.reading.available;
-	e->swap_free_before_bytes = m->sampler.reading.swap_free;
-	if (m->probed.psi) {
-		e->pressure_some_permyriad = psi_history_some(&m->sampler.psi, window);
-		e->pressure_full_permyriad = psi_history_full(&m->sampler.psi, window);
-	}
-}
-
-static void fill_ranked(const struct victim_candidate *candidate, struct history_ranked *ranked)
-{
-	const struct census_process *process = candidate->process;
-
-	if (process) {
-		ranked->pid = (uint32_t)process->pid;
-		set_text(ranked->comm, process->comm);
-	}
-	set_path(ranked->cgroup, process ? census_cgroup_path(process) : candidate->cgroup->path);
-	ranked->score_min_bytes = candidate->score.lo;
-	ranked->score_max_bytes = candidate->score.hi;
-	ranked->footprint_bytes = proc_reclaimable(&candidate->memory);
-	ranked->precise = candidate->precise;
-	set_text(ranked->verdict, victim_verdict_to_string(candidate->verdict));
-}
-
-static void fill_avoided(const struct manager *m, struct history_entry *e)
-{
-	const struct victim_result *choice = &m->choice;
-	const struct victim_candidate *avoided = &choice->avoided;
-	const struct census_process *process;
-
-	if (!avoided->node)
-		return;
-	process = victim_leader(&m->census, &m->request, avoided->node);
-	set_text(e->skipped_for, choice->skipped_for == BACKOFF_SIMILAR ? "kind" : "failed");
-	e->skipped_pid = (uint32_t)process->pid;
-	set_text(e->skipped_comm, process->comm);
-	set_path(e->skipped_cgroup,
-		 avoided->cgroup ? avoided->cgroup->path : census_cgroup_path(process));
-	e->skipped_footprint_bytes = proc_reclaimable(&avoided->memory);
-	e->skipped_score_bytes = avoided->estimate;
-}
-
-static void fill_victim(const struct victim_candidate *victim, struct history_entry *e)
-{
-	const struct census_process *process = victim->process;
-
-	if (process) {
-		e->pid = (uint32_t)process->pid;
-		e->uid = process->uid; /* (uid_t)-1 is not known here either */
-		set_text(e->comm, process->comm);
-		e->oom_score_adj = process->oom_score_adj;
-		e->weight = (double)process->weight;
-	}
-	set_path(e->cgroup, process ? census_cgroup_path(process) : victim->cgroup->path);
-	e->footprint_bytes = e->would_free_bytes = proc_reclaimable(&victim->memory);
-	if (victim->precise)
-		e->alone_bytes = victim->alone;
-	e->anonymous_bytes = victim->memory.anon;
-	e->swap_bytes = victim->memory.swap;
-	e->score_min_bytes = victim->score.lo;
-	e->score_max_bytes = victim->score.hi;
-}
-
 void recorder_choice(struct manager *m, const struct policy *policy, usec_t now)
 {
-	const struct victim_result *choice = &m->choice;
-	struct history_entry *e = &m->recorder->draft;
-
-	fill_occasion(m, policy, e);
-	fill_victim(&choice->ranked[0], e);
-	e->candidates = (uint32_t)choice->n_candidates;
-	e->precise_reads = choice->n_reads;
-	e->approximate = choice->approximate;
-	fill_avoided(m, e);
-	e->choose_usec = sub_u64(now, m->decision.decided_at);
-	e->n_ranked = (uint32_t)min_u64(choice->n_ranked, HISTORY_RANKED_MAX);
-	for (unsigned i = 0; i < e->n_ranked; i++)
-		fill_ranked(&choice->ranked[i], &e->ranked[i]);
+	record_choice(m, policy, m->recorder->boot, now, &m->recorder->draft);
 }
 
 /*
@@ -353,28 +251,6 @@ static void note_signal(struct manager *m)
 	history_put(a->history, e);
 }
 
-/* All of a cgroup; the process is the largest in it, or the one that was chosen. */
-static void fill_group(const struct decision *d, struct history_entry *e)
-{
-	set_text(e->target, policy_target_to_string(d->target));
-	set_path(e->cgroup, d->group);
-	set_text(e->comm, d->comm);
-	e->pid = (uint32_t)d->pid;
-	e->uid = d->uid;
-	e->footprint_bytes = e->would_free_bytes = proc_reclaimable(&d->memory);
-	e->alone_bytes = HISTORY_UNKNOWN_U64;
-	e->anonymous_bytes = d->memory.anon;
-	e->swap_bytes = d->memory.swap;
-}
-
-/* The candidates are those of the choice, which is still there in the tick of the signal. */
-static void note_who_goes_too(const struct manager *m, struct history_entry *e)
-{
-	for (unsigned i = 1; i < e->n_ranked; i++)
-		e->ranked[i].killed_with =
-			decision_goes_too(&m->decision, &m->victim, &m->choice.ranked[i]);
-}
-
 static void open_record(struct manager *m)
 {
 	struct recorder *a = m->recorder;
@@ -390,9 +266,9 @@ static void open_record(struct manager *m)
 	set_text(a->entry.kind, "killed");
 	set_path(a->entry.cgroup, d->cgroup); /* it may have been moved since the choice */
 	if (d->target == POLICY_TARGET_CGROUP)
-		fill_group(d, &a->entry);
+		record_group(d, &a->entry);
 	a->entry.sharers = d->n_sharers;
-	note_who_goes_too(m, &a->entry);
+	record_killed_with(m, &a->entry);
 	note_signal(m);
 }
 
@@ -459,7 +335,7 @@ static void note_no_victim(struct manager *m, const struct policy *policy)
 		return;
 	a->told_no_victim = true;
 	victim_count_exclusions(&m->census, &m->request, n);
-	fill_occasion(m, policy, &a->draft);
+	record_occasion(m, policy, a->boot, &a->draft);
 	set_text(a->draft.kind, "no-victim");
 	a->draft.candidates = 0;
 	set_text(a->draft.excluded, describe_exclusions(n, excluded));
@@ -471,7 +347,7 @@ static void note_explained(struct manager *m)
 {
 	struct recorder *a = m->recorder;
 
-	fill_occasion(m, m->stalls.policy, &a->draft);
+	record_occasion(m, m->stalls.policy, a->boot, &a->draft);
 	set_text(a->draft.kind, "explained");
 	set_path(a->draft.cgroup, m->stalls.walk.verdict.limited);
 	history_put(a->history, &a->draft);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* report: see the header; what is said at start is in report-start.c. */
+/* report: log lines and journal entries of events.  At start: report-start.c. */
 #include "daemon/report.h"
 
 #include <inttypes.h>
@@ -11,54 +11,17 @@
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
 #include "daemon/recorder.h"
+#include "daemon/report-words.h"
 #include "lib/base/errors.h"
 #include "lib/base/format.h"
 #include "lib/explain/describe.h"
 #include "lib/sys/cgroup-unit.h"
-
-/* Less than this share of what was expected. */
-#define LITTLE_SHARE 8
 
 #define COMPLAIN_USEC (10 * USEC_PER_SEC)
 
 /* "9.8%" of permyriad, integers only. */
 #define PERCENT_FORMAT	"%u.%u%%"
 #define PERCENT_ARGS(p) (p) / 100, (p) / 10 % 10
-
-static const char *group_name(const struct decision *d, char *buf, size_t size)
-{
-	char comm[16], group[256];
-
-	snprintf(buf, size, "cgroup %s (%u process%s%s, with %s, pid %d, uid %u)",
-		 format_foreign(d->group, group, sizeof(group)), d->n_processes,
-		 d->n_processes == 1 ? "" : "es", d->is_flagged ? " by memory.oom.group" : "",
-		 format_foreign(d->comm, comm, sizeof(comm)), d->pid, d->uid);
-	return buf;
-}
-
-static const char *victim_name(const struct decision *d, char *buf, size_t size)
-{
-	char comm[16], cgroup[256];
-
-	if (d->target == POLICY_TARGET_CGROUP)
-		return group_name(d, buf, size);
-	snprintf(buf, size, "%s (pid %d, uid %u, %s)", format_foreign(d->comm, comm, sizeof(comm)),
-		 d->pid, d->uid, format_foreign(d->cgroup, cgroup, sizeof(cgroup)));
-	return buf;
-}
-
-/* "Pid 812" or "Cgroup /a/b", at the beginning of a line. */
-static const char *short_name(const struct decision *d, char *buf, size_t size)
-{
-	char group[256];
-
-	if (d->target == POLICY_TARGET_CGROUP)
-		snprintf(buf, size, "Cgroup %s",
-			 format_foreign(d->group[0] ? d->group : d->cgroup, group, sizeof(group)));
-	else
-		snprintf(buf, size, "Pid %d", d->pid);
-	return buf;
-}
 
 static const char *signal_name(int signal)
 {
@@ -136,38 +99,6 @@ static void say_decision(const struct manager *m, const char *message_id, int pr
 	log_entry_end(&e);
 }
 
-/* " and 2 that share its memory" */
-static const char *describe_kill_plan(const struct decision *d, char *buf, size_t size)
-{
-	unsigned n = d->n_sharers + d->n_relatives;
-
-	buf[0] = '\0';
-	if (d->as_one == VICTIM_AS_CGROUP && d->target == POLICY_TARGET_CGROUP)
-		snprintf(buf, size, " as one, after repeated kills in it");
-	else if (d->n_siblings > 0)
-		snprintf(buf, size, " and %u others with its name and parent, after repeated kills",
-			 d->n_siblings);
-	else if (n > 0 && d->target == POLICY_TARGET_PROCESS)
-		snprintf(buf, size, " and %u that share%s its memory", n, n == 1 ? "s" : "");
-	return buf;
-}
-
-/* "; next would be worker (pid 812, 512 MiB)" */
-static const char *describe_next(const struct decision *d, char *buf, size_t size)
-{
-	char comm[16], footprint[FORMAT_BYTES_SIZE], group[sizeof(d->next_group)];
-
-	buf[0] = '\0';
-	format_bytes(d->next_footprint, footprint);
-	if (d->next_group[0] != '\0')
-		snprintf(buf, size, "; next would be %s (%s)",
-			 format_foreign(d->next_group, group, sizeof(group)), footprint);
-	else if (d->next_pid > 0)
-		snprintf(buf, size, "; next would be %s (pid %d, %s)",
-			 format_foreign(d->next_comm, comm, sizeof(comm)), d->next_pid, footprint);
-	return buf;
-}
-
 static void report_thawed(const struct decision *d, const struct freezer_thawed *thawed,
 			  const char *name)
 {
@@ -193,7 +124,7 @@ static void report_steps(const struct manager *m)
 	const struct decision *d = &m->decision;
 	char name[384];
 
-	short_name(d, name, sizeof(name));
+	report_short_name(d, name, sizeof(name));
 	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
 		if (m->victim.step_result[step] < 0)
 			log_warning("%s: could not %s: %s, ignoring.", name,
@@ -209,24 +140,6 @@ static void report_steps(const struct manager *m)
 			   strerror(-d->unit_error));
 }
 
-/* "; not the larger app (pid 7), as killing a similar one freed little" */
-static const char *describe_avoided(const struct decision *d, char *buf, size_t size)
-{
-	char comm[16], group[sizeof(d->avoided_group)];
-	const char *why = d->skipped_for == BACKOFF_SIMILAR
-				  ? "as killing a similar one freed little"
-				  : "as the last try to kill it failed";
-
-	buf[0] = '\0';
-	if (d->avoided_group[0] != '\0')
-		snprintf(buf, size, "; not the larger cgroup %s, %s",
-			 format_foreign(d->avoided_group, group, sizeof(group)), why);
-	else if (d->skipped_pid > 0)
-		snprintf(buf, size, "; not the larger %s (pid %d), %s",
-			 format_foreign(d->skipped_comm, comm, sizeof(comm)), d->skipped_pid, why);
-	return buf;
-}
-
 static void report_signalled(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
@@ -238,15 +151,15 @@ static void report_signalled(const struct manager *m)
 	snprintf(text, sizeof(text),
 		 "%s %s%s: would free %s of memory%s, %s. Policy %s: %s, stalled " PERCENT_FORMAT
 		 ". %u of %zu candidates read%s%s%s.",
-		 d->dry_run ? "Would kill" : "Killing", victim_name(d, name, sizeof(name)),
-		 describe_kill_plan(d, company, sizeof(company)),
+		 d->dry_run ? "Would kill" : "Killing", report_victim(d, name, sizeof(name)),
+		 report_others(d, company, sizeof(company)),
 		 format_bytes(proc_reclaimable(&d->memory), size),
 		 d->held > 0 ? ", which it holds by descriptors" : "",
 		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
 		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
 		 d->approximate ? ", approximately" : "",
-		 describe_avoided(d, avoided, sizeof(avoided)),
-		 describe_next(d, next, sizeof(next)));
+		 report_skipped_larger(d, avoided, sizeof(avoided)),
+		 report_next(d, next, sizeof(next)));
 	say_decision(m, d->dry_run ? MESSAGE_ID_DRY_RUN : MESSAGE_ID_SIGNALLED, LOG_WARNING, text);
 	if (d->n_sharers_left > 0 || (d->sharers_error < 0 && !errno_is_gone(d->sharers_error)))
 		log_notice("Pid %d: others may share its memory and would be next: %u not asked "
@@ -257,79 +170,14 @@ static void report_signalled(const struct manager *m)
 		report_steps(m);
 }
 
-/* What was learnt: which processes are skipped from now on, and why. */
-static const char *describe_passed_over(const struct manager *m, char *buf, size_t size)
-{
-	const struct decision *d = &m->decision;
-	char expected[FORMAT_BYTES_SIZE], freed[FORMAT_BYTES_SIZE];
-
-	buf[0] = '\0';
-	if (d->ineffective)
-		snprintf(buf, size,
-			 " Ineffective: of %s expected at most %s was freed; similar processes are "
-			 "skipped once.",
-			 format_bytes(proc_reclaimable(&d->memory), expected),
-			 format_bytes(d->freed, freed));
-	else if (d->passed_over_usec > 0)
-		snprintf(buf, size, " It is skipped for %" PRIu64 " s.",
-			 d->passed_over_usec / USEC_PER_SEC);
-	return buf;
-}
-
-/*
- * "1.4 GiB reclaimed in 30 ms", of a victim whose memory is free again.  As much as can be seen so
- * soon: the kernel keeps some in its lists by processor, others may have allocated some.
- */
-static void describe_reclaimed(const struct manager *m, char *buf, size_t size)
-{
-	const struct decision *d = &m->decision;
-	char bytes_text[FORMAT_BYTES_SIZE];
-	uint64_t bytes;
-	usec_t within;
-
-	if (!recorder_returned(m, &bytes, &within) ||
-	    bytes < proc_reclaimable(&d->memory) / LITTLE_SHARE)
-		snprintf(buf, size, "exited after %" PRIu64 " ms, so far little more is available",
-			 (d->ended_at - d->decided_at) / USEC_PER_MSEC);
-	else
-		snprintf(buf, size, "%s reclaimed in %" PRIu64 " ms",
-			 format_bytes(bytes, bytes_text),
-			 (within + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
-}
-
-static void describe_outcome(const struct manager *m, const char *name, char *buf, size_t size)
-{
-	const struct decision *d = &m->decision;
-	char reclaimed_text[96];
-
-	describe_reclaimed(m, reclaimed_text, sizeof(reclaimed_text));
-	if (d->called_off)
-		snprintf(
-			buf, size,
-			"%s did not exit on SIGTERM and is not killed: the configuration has changed",
-			name);
-	else if (d->outcome == KILL_PROGRESS_STAND_DOWN)
-		snprintf(buf, size,
-			 "%s did not exit on SIGTERM and is not killed: memory has recovered",
-			 name);
-	else if (d->outcome == KILL_PROGRESS_UNKILLABLE)
-		snprintf(buf, size, "%s cannot be killed%s%s, %" PRIu64 " ms after the decision",
-			 name, d->error ? ": " : "", d->error ? strerror(-d->error) : "",
-			 (d->ended_at - d->decided_at) / USEC_PER_MSEC);
-	else if (d->outcome == KILL_PROGRESS_MEMORY_BACK && d->signal != SIGKILL)
-		snprintf(buf, size, "Terminated %s: %s, still exiting", name, reclaimed_text);
-	else
-		snprintf(buf, size, "Killed %s: %s", name, reclaimed_text);
-}
-
 static void report_ended(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
 	char text[1280], name[384], memory[DESCRIBE_MEMORY_SIZE], outcome[640];
 	char refrozen[64] = "", skipped[192];
 
-	victim_name(d, name, sizeof(name));
-	describe_outcome(m, name, outcome, sizeof(outcome));
+	report_victim(d, name, sizeof(name));
+	report_outcome(m, name, outcome, sizeof(outcome));
 	describe_memory(&m->sampler.reading, memory);
 	if (d->refrozen > 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group is frozen again.");
@@ -337,7 +185,7 @@ static void report_ended(const struct manager *m)
 		snprintf(refrozen, sizeof(refrozen), " Its group could not be frozen again: %s.",
 			 strerror(-d->refrozen));
 	snprintf(text, sizeof(text), "%s; now %s.%s%s", outcome, memory,
-		 describe_passed_over(m, skipped, sizeof(skipped)), refrozen);
+		 report_lesson(m, skipped, sizeof(skipped)), refrozen);
 	say_decision(m, MESSAGE_ID_ENDED,
 		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
 }
@@ -352,7 +200,7 @@ static void report_stood_down(const struct manager *m)
 	char text[512], name[384];
 
 	snprintf(text, sizeof(text), "Not killing %s: memory has recovered before the signal.",
-		 victim_name(&m->decision, name, sizeof(name)));
+		 report_victim(&m->decision, name, sizeof(name)));
 	say_decision(m, MESSAGE_ID_STOOD_DOWN, LOG_NOTICE, text);
 }
 
@@ -361,7 +209,7 @@ static void report_escalated(const struct manager *m)
 	char text[512], name[384];
 
 	snprintf(text, sizeof(text), "%s has not exited after SIGTERM: sending SIGKILL.",
-		 short_name(&m->decision, name, sizeof(name)));
+		 report_short_name(&m->decision, name, sizeof(name)));
 	say_decision(m, MESSAGE_ID_ESCALATED, LOG_WARNING, text);
 }
 
@@ -374,15 +222,15 @@ static void report_passed_over(const struct manager *m, enum report_event event)
 
 	if (event == REPORT_CANNOT_OPEN && error_is_transient(d->error))
 		snprintf(text, sizeof(text), "%s cannot be opened for now: %s; trying again.",
-			 short_name(d, name, sizeof(name)), strerror(-d->error));
+			 report_short_name(d, name, sizeof(name)), strerror(-d->error));
 	else if (event == REPORT_CANNOT_OPEN)
 		snprintf(text, sizeof(text), "%s cannot be opened: %s; skipped for %" PRIu64 " s.",
-			 short_name(d, name, sizeof(name)), strerror(-d->error), seconds);
+			 report_short_name(d, name, sizeof(name)), strerror(-d->error), seconds);
 	else if (event == REPORT_CANNOT_CONFIRM)
 		snprintf(text, sizeof(text),
 			 "%s was not what it was chosen as, or where, in %d attempts: skipped for "
 			 "%" PRIu64 " s.",
-			 short_name(d, name, sizeof(name)), BACKOFF_TRIES, seconds);
+			 report_short_name(d, name, sizeof(name)), BACKOFF_TRIES, seconds);
 	else
 		snprintf(text, sizeof(text),
 			 "Pid %d shares its memory with %s (pid %d), which is not eligible: "

@@ -129,3 +129,64 @@ double census_rank_weight(const struct census_process *process)
 		return weight;
 	return weight < 1 ? 1 : weight;
 }
+
+/* What is kept of cgroups by the policies. */
+static void update_cgroups(const struct census *census, struct census_node *node)
+{
+	struct census_node *child;
+
+	if (node->kind == CENSUS_CGROUP) {
+		struct census_cgroup *cgroup = (struct census_cgroup *)node;
+
+		cgroup->in_subtree = cgroup_path_is_below(cgroup->path, census->policies->subtree);
+		cgroup->weight = 0;
+	}
+	if (node->kind == CENSUS_PROCESS)
+		return;
+	census_for_each_child(child, node)
+		update_cgroups(census, child);
+}
+
+void census_set_policies(struct census *census, const struct policy_set *policies)
+{
+	struct census_process *process;
+
+	census_stop_round(census);
+	census_stop_catching_up(census);
+	census->policies = policies;
+	census->swept_at = 0;
+	update_cgroups(census, &census->machine);
+	/* None is kept that points to a rule of old. */
+	census_for_each(census, process) {
+		if (process->protected_by) {
+			census_drop(census, process);
+			continue;
+		}
+		process->compared_at = 0;
+		census_weigh(census, process);
+	}
+}
+
+const char *census_cgroup_path(const struct census_process *process)
+{
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
+
+	return cgroup ? cgroup->path : "/";
+}
+
+bool census_is_in_subtree(const struct census *census, const struct census_process *process)
+{
+	const struct census_cgroup *cgroup = census_cgroup_of(process);
+
+	return cgroup ? cgroup->in_subtree : cgroup_path_is_below("/", census->policies->subtree);
+}
+
+void census_adjust(struct census *census, pid_t pid, int oom_score_adj)
+{
+	struct census_process *process = census_find(census, pid);
+
+	if (!process || process->oom_score_adj == oom_score_adj)
+		return;
+	process->oom_score_adj = (short)oom_score_adj;
+	census_weigh(census, process);
+}

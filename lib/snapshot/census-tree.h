@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* census-tree: what census.c (the tree) offers to census-read.c (the reading); for no one else. */
+/* census-tree: what the files of census offer each other; for no other file. */
 #pragma once
 
 #include "lib/snapshot/census.h"
@@ -22,6 +22,18 @@ void census_begin(struct census *census, uint64_t allocated, bool with_swap);
 
 /* Those that vanished in a choice. */
 void census_drop_gone(struct census *census);
+
+/* Its memory is this from now on; the sums above it follow. */
+void census_put_memory(struct census *census, struct census_process *process,
+		       const struct proc_memory *memory);
+/* So many bytes it may have more than that; the bounds follow, its own and those above. */
+void census_put_error(struct census *census, struct census_process *process, uint64_t error);
+
+/* A node's bounds are floats, rounded; they must not be too low by that. */
+static inline float census_round_up(double value)
+{
+	return (float)(value * (1 + 1e-6));
+}
 
 /* A new reading of its resident memory alone, as statm has it: swap and page tables stand. */
 void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
