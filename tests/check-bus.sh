@@ -50,7 +50,7 @@ DryRun b .
 Subtree s . == "$subtree"
 ConfigFiles as . == ["$tmp/conf"]
 Conflicts as type == "array"
-Limits as length == $(grep -c '^missing privilege: ' "$tmp/log")
+MissingPrivileges as length == $(grep -c '^missing privilege: ' "$tmp/log")
 MemoryTotal t . > 0 and . <= $total_kib * 1024
 MemoryAvailable t . > 0 and . < $total_kib * 1024
 SwapTotal t . >= 0

@@ -284,10 +284,10 @@ run 'explain 0' 2 err "'0' is not a pid" -- explain 0
 
 echo '# daemons in other states'
 serve '.history = [] | .properties += {Kills: 0, State: "killing", DryRun: true, Subtree: "/user.slice",
-    ConfigFiles: [], Conflicts: ["earlyoom.service", "systemd-oomd.service"], Limits: ["may not signal"],
+    ConfigFiles: [], Conflicts: ["earlyoom.service", "systemd-oomd.service"], MissingPrivileges: ["may not signal"],
     SwapTotal: 0, SwapFree: 0, HasPressure: false} | .explain["0"].policies[2].holds = true
     | .explain["0"].policies[0].action = "none" | .explain["0"].policies[3] |= (.action = "none" | .holds = true) | .explain["0"].victim = null'
-run 'status' 0 out '^State +settle: waiting for memory to be freed' out '^ +dry run: no process is killed' \
+run 'status' 0 out '^State +killing: waiting for memory to be freed' out '^ +dry run: no process is killed' \
     out '^Swap +none$' out '^Pressure +not known' out '^Now +policy kill: available <= 5% ' \
     out '^Next policy +terminate, ' \
     out '^Kills +0 processes since' out '^Missing +may not signal$' out '^Conflicts +earlyoom.service$' \
@@ -363,7 +363,7 @@ run 'and in JSON' 0 -- --json history
 finds 'all of them are' '.entries[3].pid' 803 '.entries[0].pid' 800
 # shellcheck disable=SC2016
 serve '("\u001b[2J\u009b1m\u202ex\nb\ttt" as $evil | .history[0] |= (.comm = $evil | .cgroup = $evil | .policy = $evil)
-    | .properties.Limits = [$evil] | .properties.State = $evil | .properties.ConfigFiles = [$evil]
+    | .properties.MissingPrivileges = [$evil] | .properties.State = $evil | .properties.ConfigFiles = [$evil]
     | .explain["0"] |= (.answer = $evil | .victim.command = $evil | .ranked[0].cgroup = $evil | .ranked[0].user = $evil
         | .protected[0].command = $evil | .protected[0].rule.name = $evil | .policy.name = $evil | .policy.conditions = $evil)
     | .rules[0][2] = $evil | .policies[0][0] = $evil)'
@@ -400,14 +400,14 @@ serve '("stub\u001b (pid 812) was sent SIGTERM 3.1 s ago by policy now; ask agai
     | .history |= [.[0] | .comm = "stub\u001b" | .pid = 812 | .policy = "now" | .signal = "SIGTERM" | .outcome = "wait"
         | .time_usec = -3100000 | del(.exited_usec)] + .)'
 busy='reckond is busy: stub\? \(pid 812\) was sent SIGTERM 3\.1 s ago by policy now; ask again when it has exited\.'
-run 'status while a victim is on its way' 0 out '^State +settle: ' out '^Killing +stub\? \(pid 812\): SIGTERM 3\.[0-9] s ago, policy now$' \
+run 'status while a victim is on its way' 0 out '^State +killing: ' out '^Killing +stub\? \(pid 812\): SIGTERM 3\.[0-9] s ago, policy now$' \
     out '^Now +policy terminate: available <= 10% ' out '^Kills +1 process since' out '^Files +/etc/reckond/' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 ! grep -qE '^(Next|Last)' "$tmp/out"
 say 'nor what is not known' "$([ $? = 0 ] || grep -E '^(Next|Last)' "$tmp/out")"
 run 'and as JSON' 0 -- --json status
-finds 'who it is' .source '"daemon"' .ending.pid 812 .ending.command '"stub*"' .ending.policy '"now"' .ending.signal '"SIGTERM"' \
-    .ending.target '"process"' .ending.cgroup '"/user.slice/*"' .ending.signalled_usec '[1-9]???????????????' \
+finds 'who it is' .source '"daemon"' .killing.pid 812 .killing.command '"stub*"' .killing.policy '"now"' .killing.signal '"SIGTERM"' \
+    .killing.target '"process"' .killing.cgroup '"/user.slice/*"' .killing.signalled_usec '[1-9]???????????????' \
     '.policies | length' 5 '.policies[1].holds' true '.policies[1].action' '"terminate"' '.policies[1].memory_available_bytes' null \
     .victim null .group null .next null .last.pid 812
 finds 'has the shape that it always has' '.policies[0] | keys | join(" ")' \
@@ -422,7 +422,7 @@ say 'silently where nobody looks on' "$(cat "$tmp/err")"
 serve '.errors = {Explain: ["org.reckond1.Error.Busy", "stub (pid 812) was sent SIGTERM"]}'
 run 'status where it is over meanwhile' 0 err '^reckonctl: reckond is busy: stub \(pid 812\)' out '^Last +2 h' -- status
 run 'and as JSON' 0 -- --json status
-finds 'has nobody' .ending null
+finds 'has nobody' .killing null
 serve '.explain["0"] = "[1" | .explain["1"] = "7"'
 run 'an answer that is no JSON' 0 out 'itself: reckond cannot answer Explain: its answer cannot be read\.$' -- explain
 run 'an answer that is no object' 0 out 'itself: .* its answer cannot be read\.$' -- explain 1
