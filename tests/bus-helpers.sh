@@ -114,8 +114,8 @@ stop() { # sets status
     daemon=''
 }
 is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
-# A process that holds so many MiB, in the subtree; sets held.  (That somebody has moved is noticed
-# some seconds later, but who is asked about is looked at.)
+# A process that holds so many MiB, in the subtree; sets held.  (A move to another cgroup is noticed
+# some seconds later, but a process that is queried is read at once.)
 hold() { # MIB [PERL]
     : >"$tmp/ready"
     perl -e 'open F, ">$ARGV[1]/cgroup.procs"; print F "$$\n"; close F;'"${2:-}"'

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # check-bus-flood.sh: clients of the bus that ask and never read, ask for much, or send much: reckond
-# keeps its size, and answers others; a bus that takes nothing is left and joined again; lists come in
+# keeps its size, and answers others; it reconnects to a bus that accepts no data; lists are returned in
 # pages.
 #
-# How long it takes is told, and not judged here (bench/flood does): that depends on the bus.
+# Times are printed, but not checked here (see bench/flood): they depend on the bus.
 # Anything but root, a cgroup2 mount, dbus-daemon, busctl and jq is SKIP (77).
 # Environment: BUILDDIR, SRCDIR.
 set -uo pipefail

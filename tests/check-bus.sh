@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # check-bus.sh: reckond on a D-Bus bus, asked by clients that are not ours (busctl, gdbus and
-# dbus-send: three libraries): each property, method and signal; who may do what; what is wrong in
-# a call; a client that goes away; a bus that comes late, or goes and comes again; and each example
+# dbus-send: three libraries): each property, method and signal; access rights; invalid
+# calls; a client that disconnects; a bus that is started late, or restarted; and each example
 # of org.reckond1(5).
 #
-# On a bus of our own, with our policy file, and a subtree of our own.  Needs root, a cgroup2 mount,
+# On a private bus, with our policy file, and a subtree of our own.  Needs root, a cgroup2 mount,
 # dbus-daemon, busctl and jq; anything else is SKIP (77).  Environment: BUILDDIR, SRCDIR.
 set -uo pipefail
 
@@ -92,7 +92,7 @@ call GetCgroups u 2
 check "[ \"\$(answer '.data[0] | length <= 2')\" = true ]" 'GetCgroups: no more than asked for'
 
 # The places of all there is in an object; of a list, of its first item.  Not of the lists of processes that
-# are larger, or protected: which these are on a machine that others use changes from one look to the next.
+# are larger, or protected: on a machine that others use these change from one sample to the next.
 shape='def shape: if type == "object" then to_entries | map({(.key): (.value | shape)}) | add
     elif type == "array" then (.[0] | if . == null then null else shape end)
     else null end; del(.staying, .protected) | shape'
@@ -161,7 +161,7 @@ call Reload
 end KILL "$hostile"
 wait_for "rmdir '$mount$group' 2>/dev/null"
 
-# In watch, without an exec.  (Who is read is weighed by what is read; this one is not read.)
+# In watch, without an exec.  (A process that is read is ranked by the reading; this one is not read.)
 hold 40
 check "wait_for \"call GetCandidates u 1; [ \\\"\\\$(answer '.data[0][0][0]')\\\" = $large ]\"" 'the largest is the victim'
 echo 900 >"/proc/$held/oom_score_adj"
@@ -287,7 +287,7 @@ if command -v dbus-send >/dev/null; then
     dbus-send --system --print-reply --dest=org.reckond1 /org/reckond1 org.freedesktop.DBus.Properties.GetAll \
         string:org.reckond1.Manager >"$tmp/out" 2>&1
     check "[ \$(grep -c '^      dict entry' '$tmp/out') = 24 ]" 'all properties at once'
-    # Asked without waiting for the answer: nobody is there when it comes.
+    # Calls without waiting for the answer: the caller has exited when it arrives.
     for _ in {1..20}; do dbus-send --system --dest=org.reckond1 --type=method_call /org/reckond1 org.reckond1.Manager.Explain uint32:0; done
     check 'call GetPolicies' 'a client that has gone does no harm'
 else
@@ -334,8 +334,8 @@ else
 fi
 
 #
-# In earnest: a victim that does not listen to SIGTERM.  Meanwhile whoever asks of processes, or
-# wants files to be read, is told so.
+# A real kill: a victim that ignores SIGTERM.  Meanwhile queries about processes, and a reload, return
+# an error.
 #
 stop
 { quiet_conf; printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=terminate\nGrace=8s\n'; } >"$tmp/later"
@@ -410,7 +410,7 @@ else
 fi
 
 #
-# The bus goes, and comes again
+# The bus is stopped, and started again
 #
 quiet_conf >"$tmp/conf"
 kill -HUP "$daemon"
@@ -419,14 +419,14 @@ check "wait_for \"grep -q '^bus: lost' '$tmp/log'\"" 'a bus that goes is noticed
 start_bus
 check 'wait_for is_there 20' 'one that comes again is joined again'
 check "is_alive $daemon && call GetPolicies" 'by the same daemon, which answers'
-# While a victim is on its way, too: who asks is to be told.
+# Also while a kill is in progress: queries return an error.
 stop
 hold 16 '$SIG{TERM} = "IGNORE";'
 cp "$tmp/later" "$tmp/conf"
 start
 check "wait_for is_there && [ \"\$(get State)\" = '\"killing\"' ] && is_alive $held" 'it joins while a victim is on its way'
 end KILL "$held"
-# In calm, where looks are far apart, not only at the next one.
+# In calm, where samples are far apart, not only at the next one.
 printf '[Policy %s]\nAction=none\n' warn terminate kill stall thrash >"$tmp/conf"
 stop
 start
@@ -446,7 +446,7 @@ else
 fi
 
 #
-# The second gate: a bus that lets everybody do everything
+# The second check: a bus that permits everything to every user
 #
 stop_bus
 write_bus_conf '<policy context="mandatory"><allow send_destination="org.reckond1"/></policy>'

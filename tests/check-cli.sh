@@ -3,8 +3,8 @@
 # check-cli.sh: reckond from outside: its command line, a configuration that is wrong, and machines
 # that lack something.  Each time a clear line and the right exit status, and never a crash.
 #
-# Nobody is ever signalled: where it runs at all, it is a dry run in the subtree of an empty cgroup.
-# Environment: BUILDDIR.  What needs root, or a cgroup of its own, says so and is left out.
+# No process is signalled: if the daemon runs at all, it is a dry run in the subtree of an empty cgroup.
+# Environment: BUILDDIR.  Parts that need root, or a cgroup of their own, are skipped with the reason.
 set -u
 
 reckond=$(cd "${BUILDDIR:-.}" && pwd)/reckond
@@ -45,7 +45,7 @@ ends() {
     judge "$name" "$expected" $status "${patterns[@]}"
 }
 
-# NAME PATTERN... -- COMMAND...: it gets ready, and ends well when told to.  The command is, or
+# NAME PATTERN... -- COMMAND...: it becomes ready, and exits with 0 on SIGTERM.  The command is, or
 # becomes by exec, reckond.
 serves() {
     local name=$1 patterns=() status=0

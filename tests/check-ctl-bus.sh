@@ -47,7 +47,7 @@ wait_for() {
 }
 start_bus() {
     mkdir -p "$tmp/services"
-    # Nobody is to be started by being asked.
+    # A query must not start a service.
     cat >"$tmp/services/org.reckond1.service" <<END
 [D-BUS Service]
 Name=org.reckond1

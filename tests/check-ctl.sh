@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # check-ctl.sh: reckonctl from outside: explain on this machine and on a subtree of our own, check on
-# files that are wrong, exit statuses, and JSON whatever comes.  Nobody is signalled by it.
+# files that are wrong, exit statuses, and valid JSON in every case.  It signals no process.
 #
-# Environment: BUILDDIR.  What needs root, or a cgroup of its own, says so and is left out.
+# Environment: BUILDDIR.  Parts that need root, or a cgroup of their own, are skipped with the reason.
 set -uo pipefail
 
 build=$(cd "${BUILDDIR:-.}" && pwd)

@@ -131,7 +131,7 @@ check "[ \$(grep -c '^Killing' '$tmp/log') = 2 ]" 'each once, and none outside t
 stop
 check '[ $status = 0 ]' 'SIGTERM ends it well'
 
-# The history: the dry run, both who were ended, and that nobody was left; a line each.
+# The history: the dry run, both kills, and the decision without a victim; a line each.
 # KIND PID KEY: that number in the entry.
 number_of() {
 	sed -n "s/,\"ranked\":.*//;/\"kind\":\"$1\".*\"pid\":$2,/s/.*\"$3\":\([0-9]*\).*/\1/p" "$history"
@@ -182,7 +182,7 @@ stop
 printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/conf"
 STATE_DIRECTORY=
 
-# As an ordinary user: who may not be signalled is tried once, and the next one goes.
+# As an ordinary user: a process that may not be signalled is tried once, and the next one is killed.
 nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 if "${nobody[@]}" test -x "$reckond"; then
 	chmod 755 "$tmp"

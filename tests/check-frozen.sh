@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # check-frozen.sh: the daemon as a process, with frozen groups, in each version of the freezer: the
-# largest goes, the others are frozen again, by this daemon, at its end, or by the next one if it is
+# largest process is killed, the others are frozen again, by this daemon, at its end, or by the next one if it is
 # killed in between.  Needs root, a cgroup2 mount and a tmpfs in /dev/shm; anything else is SKIP (77).
 set -u
 
@@ -125,7 +125,7 @@ for v in $versions; do
 	stop TERM
 	freeze_$v 0
 
-	# The same, told to stop.
+	# The same, and the daemon is stopped.
 	hold 64 victim
 	freeze_$v 1
 	wait_for frozen_$v
@@ -134,7 +134,7 @@ for v in $versions; do
 	stop TERM
 	check "frozen_$v && is_alive $victim" "$v: a daemon that is told to stop freezes it again"
 
-	# Nobody but the victim.
+	# Only the victim is thawed.
 	start 100% kill Thaw=victim
 	check "wait_for \"! is_alive $victim\" && frozen_$v && is_alive $sibling" \
 		"$v: Thaw=victim ends it and leaves the others frozen"

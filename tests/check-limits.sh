@@ -73,7 +73,7 @@ is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
 says() { grep -qE "^missing privilege: $1" "$tmp/log"; }
 
 # What each case may say; the others must not be said.  (Of CAP_SYS_RESOURCE, locked memory and its
-# own oom_score_adj: whoever runs this may lack these himself.)
+# own oom_score_adj: the caller may lack these as well.)
 declare -A line=(
 	[kill]='may not kill processes of other users \(CAP_KILL\)'
 	[nice]='may not raise priorities \(CAP_SYS_NICE\)'
@@ -134,7 +134,7 @@ if can setpriv --bounding-set -kill; then
 	try 'no CAP_SYS_PTRACE' "$ledger ptrace" setpriv --bounding-set -sys_ptrace
 	try 'no CAP_DAC_OVERRIDE' "$ledger dac" setpriv --bounding-set -dac_override
 
-	# The largest belongs to somebody else, whom it may not signal: the next one goes.
+	# The largest process belongs to another user and may not be signalled: the next one is killed.
 	hold 48 '' setpriv --reuid 65534 --clear-groups
 	other=$victim
 	hold 16 ''
@@ -144,7 +144,7 @@ if can setpriv --bounding-set -kill; then
 	stop
 	kill -KILL "$other"
 
-	# A frozen group that was delegated to somebody else.
+	# A frozen group that was delegated to another user.
 	mkdir "$mount$subtree/g"
 	hold 16 /g
 	echo 1 >"$mount$subtree/g/cgroup.freeze"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# check-log.sh: the daemon does its work though nobody reads what it says: its standard error is a
-# pipe that is full, or whose reader has gone; the journal does not take anything.  When somebody
-# reads again, all that was kept comes, in order, and how much was not.  Needs root and a cgroup2 mount
+# check-log.sh: the daemon works although its log is not read: its standard error is a
+# pipe that is full, or whose reader has exited; the journal accepts nothing.  When reading
+# resumes, all queued messages are written in order, and the number of dropped ones.  Needs root and a cgroup2 mount
 # for a subtree of its own; anything else is SKIP (77).
 set -u
 

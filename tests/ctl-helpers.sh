@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# ctl-helpers.sh: what the tests of reckonctl share: run it, look at what it says, say how it was.
+# ctl-helpers.sh: shared functions of the tests of reckonctl: run it, check its output, report the result.
 # Sourced; the caller sets $reckonctl and $tmp, and ends with $failed.
 
 skip() { echo "skip - $*"; }

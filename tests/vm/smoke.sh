@@ -13,7 +13,7 @@
 #              TRIALS      how often (default: 1)
 #              VM_SUITE    the VM's Debian suite (default: this machine's, as the
 #                          programs are linked with its libraries)
-#              LIMIT_S     seconds after which a program that nobody ended is ended (default: 60)
+#              LIMIT_S     seconds after which a program that was not killed is terminated (default: 60)
 #              VM_TIMEOUT  seconds for each VM (default: 240)
 # Prints "ok - ...", "not ok - ..." and "skip - ..." lines, and the sums last.  Exit status: 0
 # when nothing failed, 77 when no VM can be run here (which is a failure if CI=true).
