@@ -14,7 +14,7 @@
 static bool reread(struct manager *m, bool *ret_moved)
 {
 	struct decision *d = &m->decision;
-	char cgroup[CGROUP_PATH_MAX];
+	char cgroup[CGROUP_PATH_MAX], known[CGROUP_PATH_MAX];
 	int r;
 
 	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
@@ -24,7 +24,9 @@ static bool reread(struct manager *m, bool *ret_moved)
 		strcpy(cgroup, "/");
 	if (r == PROC_GONE)
 		return false;
-	*ret_moved = strcmp(cgroup, d->cgroup) != 0;
+	memcpy(known, cgroup, sizeof(known));
+	census_cut_path(known);
+	*ret_moved = strcmp(known, d->cgroup) != 0;
 	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
 	d->uid = decision_uid_of(m, d->pid);
 	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,

@@ -438,6 +438,49 @@ static void test_sweep_marks_the_subtree(void **state)
 	assert_int_equal(world->census.n_candidates, 1);
 }
 
+/* Nested as deep as a path can be: it hangs on the cgroup at the deepest level that is kept, is a
+ * candidate, and rules and the subtree hold for it. */
+static void test_sweep_cuts_what_is_nested_deep(void **state)
+{
+	static const unsigned depths[] = { 1, CENSUS_DEPTH_MAX, CENSUS_DEPTH_MAX + 1, 2046 };
+	struct world *world = *state;
+	struct policy_set other;
+	struct rule *rule;
+
+	assert_int_equal(policy_set_init_defaults(&other), 0);
+	rule = policy_set_rule(&other, RULE_PROTECT, "deep");
+	rule->cgroup = strdup("/p");
+	free(other.subtree);
+	other.subtree = strdup("/p");
+	for (size_t i = 0; i < ARRAY_SIZE(depths); i++) {
+		unsigned kept = (unsigned)min_u64(depths[i], CENSUS_DEPTH_MAX);
+		char path[CGROUP_PATH_MAX] = "/p";
+		const struct census_process *p;
+		struct row row = browser;
+
+		for (unsigned depth = 1; depth < depths[i]; depth++)
+			memcpy(path + 2 * depth, "/x", 3);
+		row.cgroup = path;
+		put_process(world, &row);
+		census_set_policies(&world->census, &world->policies);
+		p = sweep_and_find(world, 1, 1, false, 300);
+		assert_int_equal(strlen(census_cgroup_path(p)), 2 * kept);
+		assert_memory_equal(census_cgroup_path(p), path, 2 * kept);
+		/* the machine, the levels, the process */
+		assert_int_equal(world->census.n_nodes, 1 + kept + 1);
+		assert_int_equal(world->census.n_candidates, 1);
+
+		census_set_policies(&world->census, &other);
+		p = sweep_and_find(world, 2, 2, false, 300);
+		assert_ptr_equal(p->protected_by, rule);
+		assert_true(census_is_in_subtree(&world->census, p));
+		assert_int_equal(world->census.n_nodes, 1 + kept + 1);
+		census_set_policies(&world->census, &world->policies);
+		assert_null(census_find(&world->census, 300));
+	}
+	policy_set_done(&other);
+}
+
 /* A process's cgroup, its cgroups' sums and the subtree on each kind of hierarchy. */
 static void test_sweep_on_every_hierarchy(void **state)
 {
@@ -1556,6 +1599,7 @@ int main(void)
 		on_world(test_a_transient_error_in_the_first_sweep_is_no_verdict),
 		on_world(test_sweep_notices_a_move_in_the_end),
 		on_world(test_sweep_marks_the_subtree),
+		on_world(test_sweep_cuts_what_is_nested_deep),
 		on_world(test_sweep_on_every_hierarchy),
 		on_world(test_set_policies_applies_new_rules),
 		on_world(test_sweep_remembers_growth),

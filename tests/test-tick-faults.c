@@ -567,6 +567,62 @@ static void test_a_cgroup_that_cannot_be_listed(void **state)
 	assert_true(is_killed(large));
 }
 
+/* "/a" with so many levels below it; done: removes them. */
+#define LEVELS (CENSUS_DEPTH_MAX + 16)
+
+static void make_levels(char path[static 2 * LEVELS + 3], bool done)
+{
+	strcpy(path, "/a");
+	for (unsigned i = 1; i <= LEVELS; i++) {
+		memcpy(path + 2 * i, "/x", 3);
+		assert_true(done || make_group(path) == 0);
+	}
+	for (unsigned i = LEVELS; done && i > 0; i--) {
+		char group[320];
+
+		snprintf(group, sizeof(group), "%s%.*s", test.subtree + 1, (int)(2 * i + 2), path);
+		assert_int_equal(unlinkat(test.cgroups.v2_fd, group, AT_REMOVEDIR), 0);
+	}
+}
+
+static void end_processes(void)
+{
+	test.m = manager_free(test.m);
+	while (test.n_processes > 0) {
+		pid_t pid = test.processes[--test.n_processes];
+
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+}
+
+/* Deeper than the census has levels: it is known, killed alone or with its cgroup, and a rule for a
+ * cgroup above it holds. */
+static void test_a_victim_that_is_nested_deep(void **state)
+{
+	static const char *const policies[] = { KILL, "Action=kill\nTarget=cgroup\n", NULL };
+	char path[2 * LEVELS + 3], rule[400], expected[640];
+
+	require_subtree();
+	make_levels(path, false);
+	snprintf(rule, sizeof(rule), KILL "[Protect deep]\nCgroup=%s/a\n", test.subtree);
+	snprintf(expected, sizeof(expected), "%s%s", test.subtree, path);
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		pid_t deep = spawn(path, 32), small = spawn("/b", 16);
+
+		start(policies[i] ? policies[i] : rule);
+		step();
+		assert_int_equal(test.m->decision.pid, policies[i] ? deep : small);
+		if (policies[i])
+			assert_string_equal(test.m->decision.cgroup, expected);
+		settle();
+		assert_true(is_killed(policies[i] ? deep : small));
+		assert_true(is_alive(policies[i] ? small : deep));
+		end_processes();
+	}
+	make_levels(path, true);
+}
+
 /* The stall of one cgroup at its own limit is not the machine's: no process is killed for it, and
  * that is kept and reported once.  While that is not known, it is waited for. */
 static void test_pressure_that_is_a_cgroups_own(void **state)
@@ -607,6 +663,7 @@ int main(void)
 		TEST(test_a_victim_of_which_the_freezer_cannot_be_read),
 		TEST(test_sharers_that_cannot_be_had),
 		TEST(test_a_cgroup_that_cannot_be_listed),
+		TEST(test_a_victim_that_is_nested_deep),
 		TEST(test_pressure_that_is_a_cgroups_own),
 	};
 
