@@ -107,7 +107,7 @@ echo "look delay: $(get TimerLatencyMaxUSec) us"
 flood 50 60 history
 sleep 1
 kill -STOP "$bus"
-check "wait_for \"grep -q '^bus: accepts nothing' '$tmp/log'\" 20" 'a bus that takes nothing is left'
+check "wait_for \"grep -q '^bus: accepts nothing' '$tmp/log'\" 40" 'a bus that takes nothing is left'
 kill -CONT "$bus"
 end KILL "$flood"
 check 'wait_for is_there 60' 'and joined again'

@@ -213,11 +213,11 @@ static void test_a_bus_that_takes_nothing(void **state)
 	bus_io_on_check(NULL, 0, b);
 	assert_false(b->is_stuck); /* too early */
 	assert_true(recv(test.fd, buf, sizeof(buf), 0) > 0);
-	b->moved_at -= 6 * USEC_PER_SEC;
+	b->moved_at -= 16 * USEC_PER_SEC;
 	bus_io_on_check(NULL, 0, b);
 	assert_false(b->is_stuck); /* it has moved */
 	assert_true(b->n_unsent < unsent);
-	b->moved_at -= 6 * USEC_PER_SEC;
+	b->moved_at -= 16 * USEC_PER_SEC;
 	bus_io_on_check(NULL, 0, b);
 	assert_true(b->is_stuck);
 }
