@@ -78,8 +78,8 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 bool decision_goes_too(const struct decision *d, const struct kill_victim *victim,
 		       const struct victim_candidate *candidate)
 {
-	const char *cgroup = candidate->cgroup ? candidate->cgroup->path
-					       : census_cgroup_path(candidate->process);
+	const char *cgroup = candidate->process ? census_cgroup_path(candidate->process)
+						: candidate->cgroup->path;
 
 	if (d->group[0] != '\0' && cgroup_path_is_below(cgroup, d->group))
 		return true;
