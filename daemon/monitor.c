@@ -65,6 +65,16 @@ static void notify_if_stuck(struct manager *m, bool was_stuck)
 		sd_notifyf(0, "STATUS=%s", manager_status(m, status));
 }
 
+/* SIGTERM or SIGINT has come.  The loop reads them from a file, which can fail for as long as
+ * memory is short; that they are pending needs neither. */
+static bool is_told_to_exit(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 &&
+	       (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 static int take_look(struct manager *m)
 {
 	bool was_stuck = m->stuck.since != 0;
@@ -79,6 +89,8 @@ static int take_look(struct manager *m)
 		reserve_fill(&m->reserve, m->proc_fd);
 	if (self_is_too_large(m, now))
 		return sd_event_exit(m->event, -E2BIG);
+	if (is_told_to_exit())
+		return sd_event_exit(m->event, 0);
 	manager_find_conflicts(m, now);
 	bus_turn(m->bus, now);
 	if (may_reload(m)) {

@@ -53,7 +53,8 @@ static struct {
 	bool every_second_runs;
 	unsigned n_runs;
 	int run_error;
-	int master, slave; /* of a pty: urgent when the slave is flushed */
+	bool exit_was_asked; /* when it failed */
+	int master, slave;   /* of a pty: urgent when the slave is flushed */
 	int notify_fd;
 	char notify_path[64];
 } test;
@@ -99,6 +100,7 @@ int __wrap_sd_event_run(sd_event *event, uint64_t timeout)
 {
 	if (test.n_run_errors > 0 && (test.n_runs++ % 2 == 0 || !test.every_second_runs)) {
 		test.n_run_errors--;
+		test.exit_was_asked = sd_event_get_exit_code(event, &(int){ 0 }) >= 0;
 		return test.run_error;
 	}
 	return __real_sd_event_run(event, timeout);
@@ -483,6 +485,28 @@ static void test_the_loop_outlives_an_error_now_and_then(void **state)
 	close(test.master);
 }
 
+/* The loop cannot read the signal: it is seen at the next look. */
+static void test_a_signal_that_cannot_be_read(void **state)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		monitor_free(&test.m);
+		assert_int_equal(monitor_new(&test.m), 0);
+		assert_int_equal(raise(signals[i]), 0); /* blocked */
+		test.n_run_errors = 1;
+		test.run_error = -ENOMEM;
+		test.next = 0;
+		test.n_ticks = 0;
+		test.exits_at = 5;
+		assert_int_equal(monitor_run(&test.m), 0);
+		assert_int_equal(test.exit_was_asked, signals[i] != SIGHUP);
+		assert_true(signal(signals[i], SIG_IGN) != SIG_ERR); /* it is pending no more */
+		assert_true(signal(signals[i], SIG_DFL) != SIG_ERR);
+	}
+	close(test.master);
+}
+
 /* Each of its allocations fails once: an error that says so, and nothing is left behind. */
 static void test_a_loop_without_memory(void **state)
 {
@@ -528,6 +552,7 @@ int main(void)
 		TEST(test_run_tells_the_service_manager),
 		TEST(test_the_loop_outlives_errors_of_its_own),
 		TEST(test_the_loop_outlives_an_error_now_and_then),
+		TEST(test_a_signal_that_cannot_be_read),
 		TEST(test_a_loop_without_memory),
 	};
 
