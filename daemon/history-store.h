@@ -17,8 +17,8 @@
 struct history_store;
 struct history;
 
-/* Reads what is there into the history, which is borrowed.  Says what is wrong; NULL: the history
- * is not kept, which is no failure. */
+/* Reads the file into the history, which is borrowed.  Logs what is wrong; NULL: the history is not
+ * kept, which is no failure. */
 struct history_store *history_store_open(struct history *history);
 
 /* Writes what is new, and waits for it, but not for ever. */

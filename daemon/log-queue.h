@@ -3,13 +3,11 @@
  * log-queue: what is logged, on its way to standard error or to the journal.
  *
  * Either may be read late, or not at all: most likely so when memory is short, and a journal that
- * is starved blocks whoever writes to it.  So it is a thread of its own that writes, in the order
- * in which things were said, and whoever says them waits for nothing: where there is no more room,
- * what is said is lost, but counted.
+ * is starved blocks its writers.  So a thread of its own writes, in the order of the messages, and
+ * the callers never wait: where there is no more room, a message is lost, but counted.
  *
- * A ring of bytes between one who fills it and one who empties it, without locks.  All functions
- * are for one thread alone, but for log_queue_write().  Until log_queue_start(), each message is
- * written at once.
+ * A ring of bytes with one writer and one reader, without locks.  All functions are for one thread
+ * alone, but for log_queue_write().  Until log_queue_start(), each message is written at once.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * log: see the header.  What is said is put together in the memory of the queue (log-queue.h): no
- * lock, nothing allocated.
+ * log: lines and entries, by level and target.  A message is composed in the memory of the queue
+ * (log-queue.h): no lock, nothing allocated.
  */
 #include "daemon/log.h"
 

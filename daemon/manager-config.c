@@ -225,7 +225,7 @@ int manager_load_policies(const struct manager_options *options, struct policy_s
 }
 
 /* As they are printed, but in UTF-8: names of files may be anything. */
-static char *list_mistakes(const struct conf_messages *messages)
+static char *list_errors(const struct conf_messages *messages)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
@@ -257,7 +257,7 @@ void manager_warn_of_subtree(const struct manager *m)
 			m->policies.subtree);
 }
 
-int manager_reload(struct manager *m, char **ret_mistakes)
+int manager_reload(struct manager *m, char **ret_errors)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
 	struct loaded loaded;
@@ -269,7 +269,7 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
 			  "The configuration was not reloaded%s%s; the old one stays in use.",
 			  r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
-		*ret_mistakes = r > 0 ? list_mistakes(&messages) : NULL;
+		*ret_errors = r > 0 ? list_errors(&messages) : NULL;
 		return r;
 	}
 	take(m, &loaded, &messages);

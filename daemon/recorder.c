@@ -12,15 +12,15 @@
 #include "lib/explain/describe.h"
 #include "lib/sys/boot.h"
 
-/* An emergency is over when no policy has demanded anybody's end for so long; what comes after that
- * is another. */
+/* An emergency is over when no policy has demanded a kill for so long; what follows after that is
+ * another. */
 #define EMERGENCY_USEC (60 * USEC_PER_SEC)
-/* What was decided without anybody being signalled is kept so many times an emergency: it may be
- * decided again and again, and is not to push out those who were ended. */
+/* Decisions without a signal are kept so many times an emergency: they may be repeated often, and
+ * are not to displace kills. */
 #define UNSIGNALLED_MAX 8
 
-/* What has come back is noted so long after the signal; a look that comes later by more than half
- * of that says nothing about it. */
+/* What was reclaimed is noted so long after the signal; a sample that is later by more than half of
+ * that is not used for it. */
 static const struct {
 	usec_t after;
 	size_t offset;
@@ -50,7 +50,7 @@ struct recorder {
 	usec_t emergency_until; /* if nothing more is demanded */
 	unsigned n_unsignalled;
 	bool told_no_victim;
-	pid_t last_pid; /* the last one who was not signalled: that one is kept once */
+	pid_t last_pid; /* the last one that was not signalled: that one is kept once */
 	uint64_t last_start_ticks;
 	char last_kind[sizeof(((struct history_entry *)NULL)->kind)];
 };
@@ -105,8 +105,8 @@ void recorder_choice(struct manager *m, const struct policy *policy, usec_t now)
 
 /*
  * By how much more is available now, in memory and swap, than at the decision.  That is what the
- * machine has gained, not what the victim gave: what others were handed out meanwhile is not added,
- * and what others gave back is not taken off.
+ * machine has gained, not what the victim freed: what others allocated meanwhile is not added, and
+ * what others freed is not subtracted.
  */
 static uint64_t returned(const struct manager *m)
 {
@@ -230,7 +230,7 @@ bool recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret
 	return true;
 }
 
-/* What comes back is timed from here.  Steps that were not needed, or failed, have no time. */
+/* What is reclaimed is timed from here.  Steps that were not needed, or failed, have no time. */
 static void note_signal(struct manager *m)
 {
 	struct recorder *a = m->recorder;
@@ -315,7 +315,7 @@ static void note_unsignalled(struct manager *m, const char *kind)
 	history_put(a->history, &a->draft);
 }
 
-/* It could not be opened or signalled, or its end would have been in vain. */
+/* It could not be opened or signalled, or its kill would have freed nothing. */
 static void note_refused(struct manager *m)
 {
 	struct history_entry *e = &m->recorder->draft;
@@ -353,7 +353,7 @@ static void note_explained(struct manager *m)
 	history_put(a->history, &a->draft);
 }
 
-/* Does a policy demand somebody's end, and is it the first time for long? */
+/* Does a policy demand a kill, and is it the first time for long? */
 static void note_emergency(struct recorder *a, const struct policy_judgement *judgement, usec_t now)
 {
 	if (!judgement->policy || judgement->policy->action < POLICY_ACTION_TERMINATE)

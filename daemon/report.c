@@ -37,7 +37,7 @@ static uint64_t reclaimed(const struct manager *m)
 		       before->available + before->swap_free);
 }
 
-/* So that journalctl -u UNIT and --user-unit=UNIT show it: they believe it of root. */
+/* So that journalctl -u UNIT and --user-unit=UNIT show it: they accept it from root. */
 static void add_unit(struct log_entry *e, const struct decision *d)
 {
 	struct cgroup_unit unit;
@@ -241,7 +241,7 @@ static void report_passed_over(const struct manager *m, enum report_event event)
 		     text);
 }
 
-/* What keeps coming back is said once in a while. */
+/* What recurs is logged once in a while. */
 static bool may_complain(struct manager *m, usec_t now)
 {
 	if (m->complained_at != 0 && now - m->complained_at < COMPLAIN_USEC)

@@ -21,7 +21,7 @@ struct stalls {
 	bool explained;		     /* the last verdict that a policy asked for */
 	const struct policy *policy; /* that it was asked for last; good in that tick */
 	bool reported;		     /* since there was no pressure */
-	unsigned n_ignored;	     /* looks at which a policy was not followed because of it */
+	unsigned n_ignored;	     /* samples at which a policy was not followed because of it */
 };
 
 enum stalls_answer {
@@ -37,6 +37,5 @@ void stalls_look(struct manager *m, usec_t now);
  * need be. */
 enum stalls_answer stalls_ask(struct manager *m, const struct policy *policy, usec_t now);
 
-/* How long until the next slice or verdict that somebody waits for; USEC_INFINITY: there is none.
- */
+/* How long until the next slice or verdict that is waited for; USEC_INFINITY: there is none. */
 usec_t stalls_next(const struct manager *m);

@@ -29,7 +29,7 @@ struct watch {
  * to kill.  0 or -errno. */
 int watch_keep(struct manager *m, usec_t now, bool near);
 
-/* Is a listing or a round to be gone on with at once? */
+/* Is a listing or a round to be continued at once? */
 bool watch_is_busy(const struct manager *m);
 
 /* Is a listing under way that a choice has to wait for: the first since calm, or one because there
