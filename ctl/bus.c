@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* bus: see the header. */
+/* bus: calls to org.reckond1, and their replies as JSON. */
 #include "ctl/bus.h"
 
 #include <ctype.h>
@@ -18,7 +18,7 @@
 #define OBJECT	  "/org/reckond1"
 #define INTERFACE "org.reckond1.Manager"
 
-/* The daemon answers within milliseconds, or after a look at all processes. */
+/* The daemon answers within milliseconds, or after a sample of all processes. */
 #define TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 static usec_t now(void)
@@ -242,7 +242,7 @@ static enum bus_trouble trouble_of(const sd_bus_error *error)
 	return BUS_FAILED;
 }
 
-/* Nobody has the name: because there is no daemon? */
+/* No process owns the name: is there no daemon? */
 static void look_for_daemon(struct bus *bus)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -269,7 +269,7 @@ static json_t *call(struct bus *bus, const char *member, sd_bus_message *call)
 
 	sd_bus_error_free(&bus->error);
 	bus->member = member;
-	/* A daemon that somebody has stopped stays so. */
+	/* A daemon that was stopped on purpose is not started. */
 	r = sd_bus_message_set_auto_start(m, false);
 	if (r >= 0)
 		r = sd_bus_call(bus->connection, m, TIMEOUT_USEC, &bus->error, &reply);

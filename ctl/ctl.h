@@ -27,9 +27,9 @@ enum ctl_status {
 	CTL_BAD_USAGE, /* or a bad configuration */
 };
 
-/* Says what is wrong; returns status. */
+/* Prints what is wrong; returns status. */
 __attribute__((format(printf, 3, 4))) enum ctl_status
 ctl_fail(const struct ctl_options *options, enum ctl_status status, const char *format, ...);
 
-/* Prints the object and lets go of it; NULL (there was no memory to make it) is a failure. */
+/* Prints the object and drops the reference; NULL (there was no memory to make it) is a failure. */
 enum ctl_status ctl_print_json(json_t *object);

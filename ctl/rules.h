@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * rules: by which policies somebody goes, and by which rules who.
- */
+/* rules: by which policies processes are killed, and which rules apply to them. */
 #pragma once
 
 #include "ctl/ctl.h"

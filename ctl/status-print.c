@@ -359,7 +359,7 @@ static void print_victims(const struct screen *screen, const json_t *answer)
 			screen, "Kills", SCREEN_PLAIN, "%u process%s since the start, %s ago",
 			(unsigned)n, n == 1 ? "" : "es",
 			format_duration(sub_u64(now(), words_number(answer, "started_usec")), age));
-	/* Else that is said already. */
+	/* Else that is printed already. */
 	if (!json_is_object(last) || json_is_object(json_object_get(answer, "killing")))
 		return;
 	if (*words_text(answer, "repeated"))
@@ -381,7 +381,7 @@ static const char *cause_text(const char *cause)
 	return "";
 }
 
-/* Only where looks at memory were late; the worse of the two kinds. */
+/* Only where samples of memory were late; the worse of the two kinds. */
 static void print_latency(const struct screen *screen, const json_t *answer)
 {
 	const json_t *worst = NULL, *row;
