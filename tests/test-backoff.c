@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* backoff: who is not tried again in vain, in tables of what is seen and when. */
+/* backoff: what is not tried again without effect, in tables of what is seen and when. */
 #include <stdio.h>
 #include <string.h>
 
@@ -87,10 +87,10 @@ static void test_judge_never_twice_in_a_row(void **state)
 
 	add(&p, BACKOFF_UNKILLABLE, 10, START);
 	assert_int_equal(judge(&p, 10, later), BACKOFF_CONSECUTIVE);
-	add(&p, BACKOFF_REFUSED, 11, START + S); /* somebody else was tried */
+	add(&p, BACKOFF_REFUSED, 11, START + S); /* another process was tried */
 	assert_int_equal(judge(&p, 10, later), BACKOFF_NONE);
 	assert_int_equal(judge(&p, 11, later), BACKOFF_CONSECUTIVE);
-	backoff_succeed(&p, 12, 7); /* somebody else is gone */
+	backoff_succeed(&p, 12, 7); /* another process has exited */
 	assert_int_equal(judge(&p, 11, later), BACKOFF_NONE);
 	/* It comes to nothing in the end, too: the next wait is the second one. */
 	assert_int_equal(add(&p, BACKOFF_UNKILLABLE, 10, later), 60 * S);
@@ -157,7 +157,7 @@ static void test_observe_again_as_it_was(void **state)
 	backoff_add(&p, BACKOFF_UNKILLABLE, &look, START);
 	look.state = 'S';
 	backoff_observe(&p, 0, &look);
-	look.state = 'D'; /* it only looked out of the window */
+	look.state = 'D'; /* it was out of sight for a moment */
 	backoff_observe(&p, 0, &look);
 	assert_int_equal(judge(&p, 10, START + 29 * S), BACKOFF_SKIP);
 }
@@ -172,7 +172,7 @@ static void test_observe_forgets_who_is_gone(void **state)
 	assert_int_equal(judge(&p, 10, START), BACKOFF_NONE);
 	assert_int_equal(p.entries[0].failed.pid, 0);
 	add(&p, BACKOFF_UNKILLABLE, 10, START);
-	another.start_ticks = 8; /* the pid is somebody else's */
+	another.start_ticks = 8; /* the pid is another process's */
 	backoff_observe(&p, 0, &another);
 	assert_int_equal(p.entries[0].failed.pid, 0);
 }
@@ -252,7 +252,7 @@ static void test_is_ineffective(void **state)
 	assert_false(backoff_is_ineffective(800 * MIB, UINT64_MAX));
 }
 
-/* The ineffective one: "worker" of user 1000 in /pool, ended at 500 ticks; 100 ticks are a second.
+/* The ineffective one: "worker" of user 1000 in /pool, killed at 500 ticks; 100 ticks are a second.
  */
 static void know_workers(struct backoff *p)
 {

@@ -208,7 +208,7 @@ static void test_a_bus_that_takes_nothing(void **state)
 	assert_true(b->has_no_room);
 	unsent = b->n_unsent;
 	assert_true(unsent > 0);
-	assert_false(bus_io_has_room(b)); /* not asked again */
+	assert_false(bus_io_has_room(b)); /* not requested again */
 
 	bus_io_on_check(NULL, 0, b);
 	assert_false(b->is_stuck); /* too early */

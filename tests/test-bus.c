@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * bus: the daemon on a bus that is this test's own end of a socket: what it does when that bus
- * refuses, says nothing or goes away, and with an allocation that fails at each place.  What a
+ * refuses, does not answer or disconnects, and with an allocation that fails at each place.  What a
  * client of a real bus sees is tested by check-bus.sh.
  *
- * A dry run of the real manager on the real /proc; its own timer is off, so that no process is
- * looked at but for an answer.
+ * A dry run of the real manager on the real /proc; its own timer is off, so that no process is read
+ * but for an answer.
  */
 #include <errno.h>
 #include <signal.h>
@@ -46,7 +46,7 @@ static struct {
 	/* What the bus does. */
 	bool says_hello;
 	uint32_t name_answer; /* of RequestName; 0: refuses it */
-	uint32_t uid;	      /* of any caller; UINT32_MAX: it has gone */
+	uint32_t uid;	      /* of any caller; UINT32_MAX: it has disconnected */
 	bool is_silent;	      /* answers no question */
 
 	/* What it has seen. */
@@ -189,7 +189,7 @@ static void pump(void)
 	}
 }
 
-/* As at a look, at which it may join at once. */
+/* As at a sample, at which it may join at once. */
 static void join(void)
 {
 	test.m->bus->join_at = 0;
@@ -262,7 +262,7 @@ static void send_call(const struct call *call, const char *sender)
 	sd_bus_message_unref(message);
 }
 
-/* Nobody has asked for too much. */
+/* No client has sent too many calls. */
 static void renew_quota(void)
 {
 	quota_init(&test.m->bus->quota, clock_now());
@@ -412,8 +412,8 @@ static void test_a_bus_that_says_nothing_is_left(void **state)
 	assert_true(is_joined());
 }
 
-/* Nothing is there where the bus would be, or nothing that listens: looked for again, later each
- * time. */
+/* Nothing is there where the bus would be, or nothing that listens: tried again, later each time.
+ */
 static void test_a_bus_that_is_not_there(void **state)
 {
 	static const char *const addresses[] = { "unix:path=/nonexistent", "unix:path=/dev/null",
@@ -431,7 +431,7 @@ static void test_a_bus_that_is_not_there(void **state)
 	}
 }
 
-/* Root may, and the user that the daemon runs as; no other, and none that has gone. */
+/* Root may, and the user that the daemon runs as; no other, and none that has disconnected. */
 static void test_who_may_tell_it_something(void **state)
 {
 	static const struct {
@@ -495,7 +495,7 @@ static void test_a_reload_that_is_refused(void **state)
 	assert_int_equal(test.m->n_reloads, 0);
 }
 
-/* The bus does not say who asks: so many wait, no more; all are forgotten with the bus. */
+/* The bus does not report the caller: so many wait, no more; all are dropped with the bus. */
 static void test_questions_that_are_not_answered(void **state)
 {
 	static const struct call reload = MANAGER("Reload", "");
@@ -520,7 +520,7 @@ static void test_questions_that_are_not_answered(void **state)
 	assert_int_equal(test.m->n_reloads, 0);
 }
 
-/* What would read processes is told who is being killed, and how to go on. */
+/* What would read processes is refused with the process that is being killed, and what to do. */
 static void test_while_a_victim_exits(void **state)
 {
 	static const struct call candidates = MANAGER("GetCandidates", "u", .numbers = { 1 });

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of what is left of a peak of processes: when 10,000 have come and are gone, the census has
- * what it had before, and finds those that stayed.
+ * Tests of what is left of a peak of processes: when 10,000 have started and exited, the census has
+ * what it had before, and finds those that remained.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -122,7 +122,7 @@ static void test_what_a_peak_took_is_given_back(void **state)
 	}
 }
 
-/* Those that stay are among the last that came: their blocks move up. */
+/* Those that remain are among the last that started: their blocks move up. */
 static void test_those_that_stay_are_found(void **state)
 {
 	struct census *census = *state;

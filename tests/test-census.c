@@ -203,7 +203,7 @@ static void test_locked_files_count(void **state)
 	p = sweep_and_find(world, USEC_PER_SEC, 5000, true, 300);
 	assert_int_equal(p->memory.shmem, 300 * PAGE);
 	assert_int_equal(proc_reclaimable(&p->memory), 900 * PAGE + 8192);
-	/* statm does not tell: what was read holds */
+	/* statm does not show it: what was read holds */
 	census_count_resident(&world->census, census_find(&world->census, 300), 650 * PAGE,
 			      400 * PAGE, 6000, 2 * USEC_PER_SEC);
 	assert_int_equal(p->memory.shmem, 300 * PAGE);
@@ -295,8 +295,8 @@ static void run_file(const struct world *world, int pid, const char *file)
 		assert_int_equal(symlink(file, path), 0);
 }
 
-/* An exec of another file by the same name: where a rule asks for the file, it is looked at again
- * whenever a process is compared. */
+/* An exec of another file by the same name: where a rule needs the file, it is read again whenever
+ * a process is compared. */
 static void test_compare_looks_at_the_executable_again(void **state)
 {
 	struct world *world = *state;
@@ -547,7 +547,7 @@ static void test_sweep_grows_with_the_machine(void **state)
 	}
 	assert_non_null(sweep_and_find(world, 1, 1, false, 2199));
 	assert_int_equal(world->census.n_processes, 1200);
-	/* The next one needs nothing new; nor do a few who come in an emergency. */
+	/* The next one needs nothing new; nor do a few that start in an emergency. */
 	for (int i = 0; i < 10; i++) {
 		row.pid = 5000 + i;
 		put_process(world, &row);
@@ -599,7 +599,7 @@ static void test_find_new_by_the_pids_given_out_since(void **state)
 	last_pid(world, 500);
 	put_process(world, &browser);
 	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
-	/* Not given out since, as far as anybody says: not looked for. */
+	/* Not assigned since, as far as is known: not searched for. */
 	row.pid = 400;
 	put_process(world, &row);
 	find_new(world);
@@ -705,7 +705,7 @@ static void test_find_new_lists_all_when_many_came_or_pids_wrapped(void **state)
 		assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
 		row.pid = 306;
 		put_process(world, &row);
-		remove_process(world, 300); /* a listing shows who is gone, too */
+		remove_process(world, 300); /* a listing shows what has exited, too */
 		last_pid(world, cases[i].after);
 		find_new(world);
 		assert_non_null(census_find(&world->census, 306));
@@ -721,7 +721,7 @@ static usec_t fake_clock(void)
 	return fake_clock_now += 10;
 }
 
-/* Largest first, as far as the time goes; then on from there. */
+/* Largest first, as far as the time allows; then on from there. */
 static void test_refresh_in_slices_largest_first(void **state)
 {
 	struct world *world = *state;
@@ -794,7 +794,7 @@ static void test_rest_gives_back_what_is_kept_open(void **state)
 	assert_true(census_find(&world->census, 300)->kept_fd < 0);
 }
 
-/* After a rest much may have changed: the first round compares everybody. */
+/* After a rest much may have changed: the first round compares all processes. */
 static void test_refresh_after_a_rest_compares_all(void **state)
 {
 	struct world *world = *state;
@@ -874,7 +874,7 @@ static void test_catch_up_in_slices(void **state)
 		put_process(world, &row);
 	}
 	remove_process(world, 400);
-	row.pid = 401, row.start = 78; /* somebody else */
+	row.pid = 401, row.start = 78; /* another process */
 	put_process(world, &row);
 	row.pid = 402, row.start = browser.start, row.resident = 1000, row.shared = 0;
 	put_process(world, &row);
@@ -897,7 +897,7 @@ static void test_catch_up_in_slices(void **state)
 	assert_int_equal(census_find(&world->census, 402)->start_ticks, 79);
 }
 
-/* Who asks is told how it is now, however often he asks. */
+/* The caller gets the present state, however often it asks. */
 static void test_catch_up_compares_everybody(void **state)
 {
 	struct world *world = *state;
@@ -919,7 +919,7 @@ static void test_catch_up_compares_everybody(void **state)
 	}
 }
 
-/* A round that watch has begun may compare nobody. */
+/* A round that watch has begun may compare no process. */
 static void test_catch_up_does_not_go_on_with_a_round(void **state)
 {
 	struct world *world = *state;
@@ -937,7 +937,7 @@ static void test_catch_up_does_not_go_on_with_a_round(void **state)
 		assert_int_equal(census_find(&world->census, row.pid)->oom_score_adj, 7);
 }
 
-/* Looks as in watch, from one time (after the sweep at 0) to another. */
+/* Samples as in watch, from one time (after the sweep at 0) to another. */
 static void look_on(struct world *world, usec_t from, usec_t to)
 {
 	for (usec_t now = from; now <= to; now += 50 * USEC_PER_MSEC)
@@ -985,7 +985,7 @@ static void test_find_new_compares_those_who_are_known(void **state)
 		begin + CENSUS_LARGEST_USEC * 2 + CENSUS_EVERYBODY_USEC);
 	assert_int_equal(count_adjusted(world, 8), 300);
 
-	/* Whose turn it is goes away. */
+	/* The next one of the round exits. */
 	for (int pid = 1000; pid < 1500; pid++) {
 		remove_process(world, pid);
 		census_look_again(&world->census, pid, begin, 1);
@@ -996,7 +996,7 @@ static void test_find_new_compares_those_who_are_known(void **state)
 	assert_int_equal(world->census.n_processes, 100);
 }
 
-/* By and by, those who have come. */
+/* Gradually, those that have started. */
 static void test_find_new_compares_the_young_soon(void **state)
 {
 	static const usec_t at[] = { 500 * USEC_PER_MSEC, 3 * USEC_PER_SEC, 15 * USEC_PER_SEC };
@@ -1014,7 +1014,7 @@ static void test_find_new_compares_the_young_soon(void **state)
 	last_pid(world, 400);
 	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
 		look_on(world, from, from + 100 * USEC_PER_MSEC);
-		world->census.in_turn_at = UINT64_MAX / 2; /* nobody's turn comes by itself */
+		world->census.in_turn_at = UINT64_MAX / 2; /* no process's turn comes by itself */
 		row.adj = 5 + (int)i;
 		put_process(world, &row);
 		look_on(world, from + 150 * USEC_PER_MSEC, begin + at[i]);
@@ -1031,7 +1031,7 @@ static void test_compare_sees_another_user(void **state)
 
 	put_process(world, &browser);
 	snprintf(path, sizeof(path), "%s/300", world->path);
-	if (geteuid() != 0) { /* or may, where he is that user by chance */
+	if (geteuid() != 0) { /* or may, where it runs as that user by chance */
 		print_message("SKIP: only root may give files away\n");
 		skip();
 	}
@@ -1045,8 +1045,8 @@ static void test_compare_sees_another_user(void **state)
 	assert_int_equal(census_find(&world->census, 300)->uid, 1001);
 }
 
-/* And where it was, nobody is left: its bundle there is gone, the next may be at the same address.
- */
+/* And where it was, no process is left: its bundle there is freed, the next may be at the same
+ * address. */
 static void test_compare_asks_the_rules_after_a_move(void **state)
 {
 	struct world *world = *state;
@@ -1155,7 +1155,7 @@ static void test_catch_up_gets_on_when_it_is_late(void **state)
 	assert_int_equal(census_find(&world->census, 402)->memory.anon, 1000 * PAGE);
 }
 
-/* A reload forgets everybody. */
+/* A reload drops all results. */
 static void test_catch_up_instead_of_a_sweep(void **state)
 {
 	struct world *world = *state;
@@ -1217,7 +1217,8 @@ static uint64_t count_below(const struct census_node *node, size_t *n_nodes)
 	return sum;
 }
 
-/* The tree stays whole while processes come, go, and move between groups that come and go. */
+/* The tree stays whole while processes start, exit, and move between groups that are made and
+ * removed. */
 static void test_tree_stays_exact(void **state)
 {
 	static const char *const paths[] = { "/", "/a", "/a/b", "/a/b/c", "/d", "/d/e/f/g" };

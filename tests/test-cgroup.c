@@ -514,7 +514,8 @@ static pid_t start_sleeper(int cgroup_fd)
 	return pid;
 }
 
-/* In a cgroup of our own: where the process is, also when the cgroup has gone before it. */
+/* In a cgroup of our own: where the process is, also when the cgroup was removed before it exited.
+ */
 static void check_membership_of(const struct cgroup_fs *fs, int proc_fd, int mount_fd,
 				int (*read_path)(const struct cgroup_fs *fs, int proc_fd, pid_t pid,
 						 char *buf, size_t size),

@@ -198,7 +198,7 @@ static void test_a_transient_error_is_no_verdict(void **state)
 	}
 }
 
-/* By attributes that stay: not by memory, nor by what failed, nor by size. */
+/* By attributes that do not change: not by memory, nor by what failed, nor by size. */
 static void test_ruled_out_is_by_attributes(void **state)
 {
 	static const struct rule *const changing[] = { &reluctant_rule, &user_rule, &locker_rule };

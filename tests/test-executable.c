@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/config/executable.c, and of the built-in rules that ask for it: who takes a name
- * that is not his, and who has it by right.
+ * Tests of lib/config/executable.c, and of the built-in rules that need it: which process takes a
+ * name that is not its own, and which has it by right.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -158,7 +158,7 @@ static void test_read_says_whose_it_is(void **state)
 	}
 }
 
-/* Where process 1 may not be looked at, this program says what the system is. */
+/* Where process 1 may not be read, this program says what the system is. */
 static void test_read_knows_the_system_by_itself_too(void **state)
 {
 	struct world *world = *state;
@@ -253,7 +253,7 @@ static void test_who_takes_a_name_is_not_protected(void **state)
 		/* on a medium, or by a server of the user's own that says it is root's */
 		{ "Xorg", FILE_OTHER_DEVICE, NULL, LOGIN, 1000, NULL },
 		{ "hog", FILE_OTHER_DEVICE, NULL, SHELL, 1000, NULL },
-		/* what may not be looked at is a user's claim alone */
+		/* what may not be read is a user's claim alone */
 		{ "Xorg", FILE_NONE, NULL, LOGIN, 1000, NULL },
 		{ "hog", FILE_NONE, NULL, SHELL, 1000, NULL },
 		{ "Xorg", FILE_NONE, NULL, LOGIN, (uid_t)-1, NULL },

@@ -97,7 +97,7 @@ static const char *find_user(uid_t uid, void *userdata)
 	return uid == 1000 ? userdata : NULL;
 }
 
-/* A rule of the administrator's, who may protect by any name. */
+/* A rule of the administrator's, which may protect by any name. */
 static void protect(struct world *world, const char *name, const char *comm)
 {
 	struct rule *rule = policy_set_rule(&world->policies, RULE_PROTECT, name);
@@ -472,8 +472,8 @@ static void forbid_cgroup_of_shell(struct world *world)
 	put(world, 500, "oom_score_adj", "-1000\n");
 }
 
-/* Two in one cgroup are larger together than the browser; one of the cgroups has somebody who must
- * stay, one has us in it. */
+/* Two in one cgroup are larger together than the browser; one of the cgroups has a process that may
+ * not be killed, one has us in it. */
 static struct preview *look_out_for_cgroups(struct world *world)
 {
 	forbid_cgroup_of_shell(world);
@@ -543,7 +543,7 @@ static void test_cgroups_say_why_and_why_not(void **state)
 	}
 }
 
-/* A cgroup that is passed over stands for all in it; who keeps its own from going is named. */
+/* A cgroup that is skipped stands for all in it; what keeps its own from being killed is named. */
 static void test_cgroups_say_which_are_not_killed(void **state)
 {
 	static const struct stays expected[] = {
@@ -801,7 +801,7 @@ static void test_json_of_a_cgroup(void **state)
 	json_decref(json);
 }
 
-/* What stays of its memory, by what there is. */
+/* What remains of its memory, by what there is. */
 static void test_kept_says_why(void **state)
 {
 	static const struct {
@@ -839,7 +839,7 @@ static void test_process_would_free_its_own_pages(void **state)
 	memory.is_measured = true;
 	census_count(&world->census, process, &memory, 0, 7);
 	assert_true(census_share_is_current(&world->census, process, 7));
-	o->result.n_ranked = 1; /* it is read, not looked up */
+	o->result.n_ranked = 1; /* it is read, not resolved */
 	assert_int_equal(explain_process(o, 400, &e), 0);
 	assert_int_equal(proc_reclaimable(&e.candidate.memory), 12 * MIB);
 	json = explain_json_process(o, &e);
@@ -903,7 +903,7 @@ static void test_relatives_are_killed_together(void **state)
 	assert_int_equal(json_integer_value(json_object_get(of_it, "kept_bytes")), 0);
 	json_decref(json);
 
-	/* What lies on a tmpfs besides is not common, and stays. */
+	/* What lies on a tmpfs besides is not common, and is not freed. */
 	memory = e.process->memory;
 	memory.shmem += GIB;
 	memory.kept += GIB;

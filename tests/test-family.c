@@ -178,7 +178,7 @@ static void test_relatives(void **state)
 	}
 }
 
-/* Others of the same user count as relatives when no more may be looked at. */
+/* Others of the same user count as relatives when no more may be examined. */
 static void test_looks_are_limited(void **state)
 {
 	const struct member a = { 1, 7, 0, 9, 555 }, b = { 1, 7, 0, 9, 777 };

@@ -229,7 +229,7 @@ static void test_thaw_without_hierarchies_is_nothing(void **state)
 	cgroup_fs_done(&none);
 }
 
-/* A cgroup that is gone has no processes: nobody above it is thawed for its sake. */
+/* A cgroup that was removed has no processes: nothing above it is thawed for it. */
 static void test_thaw_of_vanished_thaws_nobody(void **state)
 {
 	struct tree *tree = *state;
@@ -312,7 +312,7 @@ static void test_thaw_again_keeps_and_adds(void **state)
 	assert_int_equal(freezer_thaw(&tree->fs, "/a/b", NULL, &tree->thawed), 0);
 	assert_int_equal(tree->thawed.n_levels, 1);
 
-	/* somebody freezes the known one again, and another */
+	/* another program freezes the known one again, and another */
 	put(tree, "v2/a/cgroup.freeze", "1\n");
 	put(tree, "v2/a/b/cgroup.freeze", "1\n");
 	assert_int_equal(freezer_thaw(&tree->fs, "/a/b", NULL, &tree->thawed), 2);
@@ -475,7 +475,7 @@ static void test_ledger_has_what_is_owed(void **state)
 	assert_entry(tree, 1, false, "/a/b/c");
 	assert_entry(tree, 2, true, "/x");
 
-	/* frozen by somebody else and thawed again: owed once, as before */
+	/* frozen by another program and thawed again: recorded once, as before */
 	put(tree, "v1/x/freezer.self_freezing", "0\n");
 	put(tree, "v2/a/cgroup.freeze", "1\n");
 	assert_int_equal(freezer_thaw(&tree->fs, "/a/b/c", "/x", &tree->thawed), 1);
@@ -503,8 +503,8 @@ static void test_ledger_has_only_what_was_thawed(void **state)
 	assert_entry(tree, 0, false, "/a");
 }
 
-/* A thaw that hangs, in a process that is killed in it (here: a fifo that nobody reads): what it
- * was about to thaw has been entered before. */
+/* A thaw that hangs, in a process that is killed in it (here: a fifo without a reader): what it was
+ * about to thaw has been entered before. */
 static void test_ledger_knows_before_it_is_thawed(void **state)
 {
 	struct ledger *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
@@ -644,7 +644,7 @@ static const struct {
 	{ "/run", "/run", 0 },	    { "/run", NULL, 0 },	{ "/", "/", 0 },
 	{ "/flag", NULL, 1 },	    /* freezing, not yet frozen */
 	{ "/flag/below", NULL, 1 }, /* by its parent */
-	{ "/events", NULL, 1 },	    /* by somebody above the mount */
+	{ "/events", NULL, 1 },	    /* by another program, above the mount */
 	{ "/gone", "/gone", 0 },    { "/run", "/state", 1 },	{ "/run", "/freezing", 1 },
 	{ "/gone", "/state", 1 },   { "/..", "/run", -EINVAL }, { "/..", "/state", 1 },
 };

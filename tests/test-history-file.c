@@ -185,7 +185,7 @@ static void test_write_goes_on_where_another_was_cut_off(void **state)
 	assert_true(file_is("history.json", ONE));
 	assert_false(is_there("history.json.new"));
 
-	/* Nobody's file is written through a link. */
+	/* No file is written through a link. */
 	put_file("history.json.bad", "mine");
 	assert_int_equal(symlinkat("history.json.bad", test.fd, "history.json.new"), 0);
 	assert_int_equal(history_file_write(test.fd, EMPTY, strlen(EMPTY)), 0);

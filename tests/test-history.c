@@ -374,7 +374,7 @@ static void test_decode_gives_back_what_was_encoded(void **state)
 		text = encode(history, &length);
 		assert_int_equal(decode(other, text, length), 0);
 		assert_same(history, other);
-		/* Numbers go on. */
+		/* Numbers continue. */
 		history_put(other, &entry);
 		assert_int_equal(entry.id, counts[i] + 1);
 	}
@@ -578,7 +578,7 @@ static void test_decode_says_what_is_wrong(void **state)
 				 -EBADMSG);
 		if (cases[i].error)
 			assert_string_equal(error, cases[i].error);
-		assert_null(strchr(error, '\x1b')); /* goes to a terminal */
+		assert_null(strchr(error, '\x1b')); /* is printed on a terminal */
 	}
 }
 
@@ -657,7 +657,7 @@ static void test_decode_survives_bytes_being_changed(void **state)
 	assert_true(n_accepted > 0 && n_refused > 0);
 }
 
-/* As if memory ended after so many allocations; jansson's own are all there are. */
+/* As if memory were exhausted after so many allocations; jansson's own are all there are. */
 static unsigned n_allocations_left;
 
 static void *allocate(size_t size)
@@ -686,7 +686,7 @@ static void test_without_memory_it_says_so(void **state)
 	assert_int_equal(encoded, length);
 	assert_in_range(n, 100, 10000);
 	assert_memory_equal(buf, text, length);
-	/* (jansson takes a string that it has no room for to be a mistake.) */
+	/* (jansson takes a string that it has no room for to be an error.) */
 	for (n = 0; r != 0; n++) {
 		assert_int_equal(history_count(other), 0);
 		n_allocations_left = n;

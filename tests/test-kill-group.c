@@ -320,7 +320,7 @@ static void test_signal_gives_up_on_those_that_fork_for_ever(void **state)
 	assert_int_equal(group.n_signalled, 1 + KILL_GROUP_ROUNDS);
 }
 
-/* More than are remembered: everybody is ended, and nobody is asked twice. */
+/* More than are remembered: every process is killed, and none gets SIGTERM twice. */
 static void test_signal_reaches_all_of_a_large_group(void **state)
 {
 	struct kill_group group = fake_group(false);
@@ -804,7 +804,8 @@ static void test_real_v1_group_goes_but_for_one(void **state)
 	check_all_but_one(true);
 }
 
-/* Frozen, above and within: asked, all run their handlers, each once; then they are ended. */
+/* Frozen, above and within: with SIGTERM, all run their handlers, each once; then they are killed.
+ */
 static void check_asked(bool v1)
 {
 	pid_t victim;

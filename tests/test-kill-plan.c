@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * company: which processes are killed with a victim, of a census made by hand.  Who may be killed,
- * and what opening a process results in, is the test's.
+ * kill-plan: which processes are killed with a victim, of a census made by hand.  Which may be
+ * killed, and what opening a process results in, is the test's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -280,7 +280,7 @@ static void test_sharers_are_opened_or_said(void **state)
 	assert_string_equal(d->spared_comm, "server");
 }
 
-/* All die that have it: what they have in common is freed, and what each has alone. */
+/* All that have it are killed: what they have in common is freed, and what each has alone. */
 static void test_a_family_is_killed_together(void **state)
 {
 	struct decision *d = &test.m->decision;
@@ -361,7 +361,7 @@ static void test_no_family_where_little_is_shared(void **state)
 	}
 }
 
-/* More than there are places for: the rest is without pidfds, and looked at for a while only. */
+/* More than there are places for: the rest is without pidfds, and examined for a while only. */
 static void test_a_family_that_is_large(void **state)
 {
 	struct decision *d = &test.m->decision;
@@ -508,7 +508,7 @@ static void test_the_footprint_of_all(void **state)
 	assert_int_equal(kill_plan_footprint(test.m), UINT64_MAX);
 }
 
-/* The time for it is over: which of them share it is not looked at any more. */
+/* The time for it is over: which of them share it is not examined any more. */
 static void test_sharers_that_there_is_no_time_for(void **state)
 {
 	struct decision *d = &test.m->decision;

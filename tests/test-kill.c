@@ -371,7 +371,7 @@ static void test_hasten_does_what_was_left_out(void **state)
 
 static void test_starved(void **state)
 {
-	/* A victim of 640 MiB: at each look, ms since the signal and MiB that came back. */
+	/* A victim of 640 MiB: at each sample, ms since the signal and MiB that were reclaimed. */
 	static const struct {
 		const char *what;
 		struct {
@@ -894,9 +894,7 @@ static void test_reapers_run_before_ordinary_processes(void **state)
 	}
 }
 
-/*
- * The judgement.  A gibibyte is expected of most; 7/8 of it counts as back.
- */
+/* The judgement.  A gibibyte is expected of most; 7/8 of it counts as reclaimed. */
 #define TIMEOUT	 (2 * USEC_PER_SEC)
 #define GRACE	 (5 * USEC_PER_SEC)
 #define EARLY	 (TIMEOUT - 1)
@@ -1373,7 +1371,7 @@ static void check_sigterm(bool v1)
 	assert_int_equal(real.victim.step_result[KILL_STEP_THAW], 0);
 	assert_int_equal(real.victim.thawed.n_levels, 1);
 
-	/* nobody is left: not frozen again */
+	/* none is left: not frozen again */
 	assert_int_equal(waitpid(victim->pid, NULL, 0), victim->pid);
 	assert_int_equal(freezer_refreeze(&real.victim.thawed), 0);
 }
@@ -1388,7 +1386,7 @@ static void test_real_v1_sigterm_handler_runs_after_thaw(void **state)
 	check_sigterm(true);
 }
 
-/* Thawed by us, frozen by somebody else meanwhile: theirs to thaw. */
+/* Thawed by us, frozen by another program meanwhile: theirs to thaw. */
 static void test_real_refreeze_leaves_what_others_froze(void **state)
 {
 	struct child *neighbour;
@@ -1419,7 +1417,7 @@ static uint64_t anon_bytes(pid_t pid)
 	return memory.anon;
 }
 
-/* A v1-frozen victim that is not thawed never dies: its memory comes back all the same. */
+/* A v1-frozen victim that is not thawed never exits: its memory is reclaimed all the same. */
 static void test_real_reap_frees_what_cannot_die(void **state)
 {
 	struct kill_ops ops = kill_ops_system;
@@ -1537,8 +1535,8 @@ static bool is_in_d(pid_t pid)
 	return proc_read_stat(real.proc_fd, pid, &stat) == 0 && stat.state == 'D';
 }
 
-/* Where nothing can die there is time to look: without the partner the memory stays, with it it
- * comes back.  (A group with the parent of a vfork in it stays "FREEZING".) */
+/* Where nothing can exit there is time to check: without the partner the memory is kept, with it it
+ * is reclaimed.  (A group with the parent of a vfork in it stays "FREEZING".) */
 static void check_reap_with_partner(bool by_vfork)
 {
 	struct kill_ops ops = kill_ops_system;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * monitor: the loop with a pressure trigger of our own (a socket: what is urgent
- * there polls as a trigger does), which fires and fails; memory that cannot be read; what is
- * counted of late looks.  No process is eligible.
+ * monitor: the loop with a pressure trigger of our own (a socket: what is urgent there polls as a
+ * trigger does), which fires and fails; memory that cannot be read; what is counted of late
+ * samples.  No process is eligible.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -146,7 +146,7 @@ static void test_a_trigger_that_fails_is_not_polled_any_more(void **state)
 	test.other_fd = -1;
 	run_until(has_no_trigger);
 	assert_int_equal(test.manager->state, MANAGER_CALM);
-	/* The timer goes on. */
+	/* The timer continues. */
 	assert_true(tick(test.manager, clock_now()) > 0);
 }
 

@@ -237,7 +237,7 @@ static void test_stop_waits_for_nobody_for_ever(void **state)
 		log_info("still nobody reads");
 	took = clock_now() - began;
 	give_back_stderr();
-	test.read_fd = -EBADF; /* open, lest it go on, to the other one */
+	test.read_fd = -EBADF; /* open, lest it be passed on, to the other one */
 	assert_true(took >= USEC_PER_SEC && took < 3 * USEC_PER_SEC);
 }
 

@@ -97,7 +97,7 @@ static void test_evaluate_counts_arc_as_available(void **state)
 	memory_evaluate(&c, PAGE, &r);
 	assert_int_equal(r.available, 9 * GIB);
 	assert_int_equal(r.total, 14 * GIB);
-	c.arc_size = GIB / 2; /* below its minimum: nothing to give */
+	c.arc_size = GIB / 2; /* below its minimum: nothing to free */
 	memory_evaluate(&c, PAGE, &r);
 	assert_int_equal(r.available, 2 * GIB);
 }
@@ -383,7 +383,7 @@ static void test_every_doubt_has_a_text_of_its_own(void **state)
 	assert_string_equal(memory_doubt_to_string(1U << MEMORY_DOUBTS), "");
 }
 
-/* Counts who asks for arcstats, and hides it. */
+/* Counts how often arcstats is opened, and hides it. */
 static bool hidden_arcstats;
 static unsigned n_asked_for_arcstats;
 
@@ -685,7 +685,7 @@ static int sample_before_and_after(struct memory_source *source, struct memory_r
 		if (memory_sample(source, ret) < 0 || ret->counters.arc_size != 0)
 			return -1;
 	}
-	/* Looked for often at first, and then less. */
+	/* Searched for often at first, and then less. */
 	if (n_asked_for_arcstats < 8 || n_asked_for_arcstats > 12)
 		return -2;
 	hidden_arcstats = false;
@@ -832,7 +832,7 @@ static void test_sample_this_machine_without_allocating(void **state)
 	assert_int_equal(r.counters.total, own_meminfo("MemTotal:"));
 	assert_int_equal(r.swap_total, own_meminfo("SwapTotal:"));
 
-	/* Twice without a cache between: what was handed out shows at once. */
+	/* Twice without a cache between: what was allocated shows at once. */
 	touched = mmap(NULL, 16 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(touched != MAP_FAILED);
 	for (size_t i = 0; i < 16 * MIB; i += PAGE)
@@ -845,7 +845,7 @@ static void test_sample_this_machine_without_allocating(void **state)
 	assert_int_equal(n_mallocs, 0);
 	assert_true(later.allocated >= r.allocated + 16 * MIB);
 
-	/* The levels alone: they are new, what was handed out is as before. */
+	/* The levels alone: they are new, what was allocated is as before. */
 	r.available = r.counters.free = 0;
 	n_mallocs = 0;
 	fail_malloc = FAIL_MALLOC_WORKS;
@@ -857,8 +857,8 @@ static void test_sample_this_machine_without_allocating(void **state)
 	assert_true(r.allocated > 0 && r.allocated < later.allocated);
 	assert_int_equal(r.counters.oom_kills, later.counters.oom_kills);
 
-	/* What was given back, too, though the kernel's lists may keep it from MemAvailable; but
-	 * for the pages that are on their way to the LRU list (folio_batch_add()). */
+	/* What was freed, too, though the kernel's lists may keep it from MemAvailable; but for the
+	 * pages that are on their way to the LRU list (folio_batch_add()). */
 	assert_int_equal(munmap((void *)touched, 16 * MIB), 0);
 	assert_int_equal(memory_sample(source, &r), 0);
 	assert_true(r.freed >= later.freed + 15 * MIB);

@@ -298,7 +298,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 	assert_true(m->reload_is_wanted);
 	assert_string_equal(notification(), "");
 
-	make_urgent(); /* a look that finds it still on its way */
+	make_urgent(); /* a sample that finds it still exiting */
 	test.trigger_result[0] = test.master;
 	monitor_arm_pressure(m);
 	assert_true(turn());
@@ -310,7 +310,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 	assert_false(m->reload_is_wanted);
 	assert_non_null(strstr(notification(), "RELOADING=1"));
 	assert_non_null(strstr(notification(), "READY=1"));
-	assert_true(turn()); /* looked again at once */
+	assert_true(turn()); /* sampled again at once */
 }
 
 static void test_a_reload_without_a_victim_is_done_at_once(void **state)
@@ -337,7 +337,7 @@ static void test_a_reload_comes_before_sigkill(void **state)
 	close(test.master);
 }
 
-/* It polls until it is waited for: one look, and no more. */
+/* It polls until it is waited for: one sample, and no more. */
 static void test_the_exit_of_a_victim_is_looked_at_once(void **state)
 {
 	struct manager *m = &test.m;
@@ -369,7 +369,7 @@ static void test_the_exit_of_a_victim_is_looked_at_once(void **state)
 	close(test.master);
 }
 
-/* cgroup.events of a cgroup that is gone cannot be read, and polls for ever. */
+/* cgroup.events of a cgroup that was removed cannot be read, and polls for ever. */
 static void test_the_events_of_a_vanished_cgroup(void **state)
 {
 	struct manager *m = &test.m;
@@ -442,7 +442,7 @@ static void test_run_tells_the_service_manager(void **state)
 	close(test.master);
 }
 
-/* Memory is looked at all the same, and the loop goes on: without an end for want of memory, else
+/* Memory is sampled all the same, and the loop continues: without an end for want of memory, else
  * so many times. */
 static void test_the_loop_outlives_errors_of_its_own(void **state)
 {
@@ -462,7 +462,7 @@ static void test_the_loop_outlives_errors_of_its_own(void **state)
 		test.run_error = cases[i].error;
 		test.next = FAR;
 		test.n_ticks = 0;
-		test.exits_at = cases[i].n + 1; /* the first look, and one for each */
+		test.exits_at = cases[i].n + 1; /* the first sample, and one for each */
 		assert_int_equal(monitor_run(&test.m), cases[i].result);
 		assert_int_equal(test.n_run_errors, 0);
 		assert_int_equal(test.n_ticks, cases[i].n + (cases[i].result == 0));

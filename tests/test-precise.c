@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * precise: a read that hangs is a FIFO in the place of smaps_rollup, which nobody has opened for
- * writing: open(2) waits, as a read of the real file does for the mmap lock.
+ * precise: a read that hangs is a FIFO in the place of smaps_rollup, without a writer: open(2)
+ * waits, as a read of the real file does for the mmap lock.
  */
 #include <fcntl.h>
 #include <ftw.h>
@@ -166,14 +166,15 @@ static void test_read_passes_outcomes_on(void **state)
 	assert_int_equal(memory.anon, 7);
 }
 
-/* A writer comes: the read that hung (or is just about to) goes on; it may fail, nobody listens. */
+/* A writer opens it: the read that hung (or is just about to) continues; it may fail, its result is
+ * not used. */
 static void let_go_of(const struct tree *tree, pid_t pid)
 {
 	char path[32];
 	_cleanup_close_ int fd = -EBADF;
 
 	(void)snprintf(path, sizeof(path), "%d/smaps_rollup", pid);
-	for (int i = 0; fd < 0 && i < 2000; i++) { /* ENXIO: nobody reads yet */
+	for (int i = 0; fd < 0 && i < 2000; i++) { /* ENXIO: no reader yet */
 		fd = openat(tree->fd, path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 		if (fd < 0)
 			(void)usleep(1000);
@@ -382,7 +383,7 @@ static void test_measurement_that_hangs_blocks_no_caller(void **state)
 	assert_int_equal(collect(tree, &pid, &result, &memory), 1);
 }
 
-/* The thread, which is the one beside this. */
+/* The thread, which is the one besides this. */
 static pid_t other_thread(void)
 {
 	_cleanup_dir_ DIR *dir = opendir("/proc/self/task");
@@ -493,7 +494,7 @@ static void test_reads_and_measurements_mix(void **state)
 	assert_int_equal(precise_collect(tree->precise, &pid, &start_ticks, &result, &memory), 0);
 }
 
-/* What is queued is read at normal priority; who waits for that raises it. */
+/* What is queued is read at normal priority; a thread that waits for it raises it. */
 static void test_nice_level_is_that_of_who_waits(void **state)
 {
 	struct tree *tree = *state;
@@ -597,7 +598,7 @@ static void test_free_waits_for_a_late_answer(void **state)
 	assert_true(is_as_before(tree->before));
 }
 
-/* It may hang for ever: the caller goes on after a second, the thread cleans up some day. */
+/* It may hang for ever: the caller continues after a second, the thread cleans up some day. */
 static void test_free_does_not_wait_for_ever(void **state)
 {
 	struct tree *tree = *state;

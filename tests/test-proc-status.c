@@ -91,7 +91,7 @@ static void test_parse_knows_what_is_missing(void **state)
 		{ HEAD UIDS VM, 0, true, true, 0 },
 		{ UIDS, 0 },
 		{ HEAD VM TAIL, -EBADMSG }, /* no uid */
-		/* what stands behind the last line wanted is not looked at */
+		/* what stands behind the last line wanted is not parsed */
 		{ UIDS TAIL "VmSwap:\tx\n", 0, .n_threads = 5 },
 		{ HEAD UIDS "Threads:\t-5\n", -EBADMSG },
 		{ HEAD UIDS "Threads:\t4294967296\n", -EBADMSG },

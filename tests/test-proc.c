@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Tests of lib/sys/proc.c: the parsers on what the kernel writes and on what it never would, the
- * readers on a tree of fixtures, and on processes of our own what only a kernel can show: a
- * leader that has ended before its threads, zombies, and what has gone.
+ * readers on a tree of fixtures, and on processes of our own what only a kernel can show: a leader
+ * that has exited before its threads, zombies, and what has exited.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -647,7 +647,7 @@ static void *hold_memory(void *userdata)
 	return NULL;
 }
 
-/* The leader has ended as by pthread_exit(3) in main. */
+/* The leader has exited as by pthread_exit(3) in main. */
 static pid_t start_leaderless(void)
 {
 	int fds[2];

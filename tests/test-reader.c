@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Tests of lib/select/reader.c, on tests/fixtures/proc: 812 has a smaps_rollup that differs from
- * its statm, 1000 has none, 1300 has no statm (it goes between two reads).
+ * its statm, 1000 has none, 1300 has no statm (it exits between two reads).
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -156,7 +156,7 @@ static void wait_for(const struct child *child)
 		fail_msg("the child did not hold its memory");
 }
 
-/* A child that is ready, and takes hold of its memory once it is told. */
+/* A child that is ready, and takes hold of its memory on request. */
 static struct child start(void (*hold)(void))
 {
 	struct child child;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/recorder.c: a manager made by hand, in which memory comes back and time passes as
- * the test says.  The whole path is tested by test-tick.c.
+ * Tests of daemon/recorder.c: a manager made by hand, in which memory is reclaimed and time passes
+ * as the test says.  The whole path is tested by test-tick.c.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -66,7 +66,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* As tick.c does: somebody of 64 MiB is chosen. */
+/* As tick.c does: a process of 64 MiB is chosen. */
 static void choose(pid_t pid, usec_t now)
 {
 	struct victim_result *choice = &test.m->choice;
@@ -208,7 +208,7 @@ static void test_note_fills_the_record(void **state)
 	assert_true(e->ranked[2].precise && !e->ranked[3].precise);
 }
 
-/* The chosen process was in a cgroup that goes as a whole, or shared its memory. */
+/* The chosen process was in a cgroup that is killed as a whole, or shared its memory. */
 static void test_note_fills_in_who_goes_too(void **state)
 {
 	struct decision *d = &test.m->decision;
@@ -254,7 +254,7 @@ static void test_note_fills_in_who_goes_too(void **state)
 	assert_string_equal(e->error, strerror(EPERM));
 }
 
-/* Nobody is named where nobody was passed over. */
+/* No process is named where none was skipped. */
 static void test_note_fills_in_who_was_avoided(void **state)
 {
 	struct census_process app = {
@@ -314,7 +314,7 @@ static void test_what_came_back_is_noted_in_time(void **state)
 	assert_int_equal(e->exited_usec, 30 * MSEC + 100);
 	assert_int_equal(e->reclaimed_bytes, 60 * MIB);
 	assert_int_equal(e->reclaimed_100ms_bytes, UNKNOWN);
-	assert_true(recorder_is_open(test.m->recorder)); /* it is gone, but not accounted */
+	assert_true(recorder_is_open(test.m->recorder)); /* it has exited, but is not recorded */
 
 	assert_int_equal(recorder_next(test.m, SIGNALLED + 30 * MSEC), 70 * MSEC);
 	look(101 * MSEC, 62 * MIB);
@@ -516,7 +516,7 @@ static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 	end(KILL_PROGRESS_GONE, MSEC);
 	assert_int_equal(newest()->refrozen, 2);
 
-	kill_one(813, SIGKILL); /* lingers: it will be later */
+	kill_one(813, SIGKILL); /* still exiting: it will be later */
 	end(KILL_PROGRESS_UNKILLABLE, MSEC);
 	assert_int_equal(newest()->refrozen, HISTORY_UNKNOWN_I32);
 
@@ -545,7 +545,7 @@ static void test_who_was_refused_is_noted_with_the_error(void **state)
 	assert_string_equal(newest()->error, strerror(EMFILE));
 	assert_int_equal(history_count(test.history), 2);
 
-	/* One who was refused while another is still accounted is not that one. */
+	/* One that was refused while another is still recorded is not that one. */
 	test.m->decision.error = 0;
 	kill_one(812, SIGKILL);
 	end(KILL_PROGRESS_GONE, MSEC);
@@ -576,9 +576,9 @@ static void test_what_came_to_nothing_is_kept_once_in_an_emergency(void **state)
 		choose((pid_t)(812 + i % 2), now);
 		note(REPORT_STOOD_DOWN, now);
 	}
-	assert_int_equal(history_count(test.history), 8); /* two who take turns */
+	assert_int_equal(history_count(test.history), 8); /* two that take turns */
 
-	/* A look at which nothing is demanded changes nothing; a minute of them is an end. */
+	/* A sample at which nothing is demanded changes nothing; a minute of them is an end. */
 	recorder_note(test.m, REPORT_NOTHING, &test.none, now += 59 * USEC_PER_SEC);
 	choose(900, now);
 	note(REPORT_STOOD_DOWN, now);

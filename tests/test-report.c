@@ -644,7 +644,7 @@ static void test_pressure_of_a_limited_cgroup_is_said_with_its_name(void **state
 	assert_true(test.m->stalls.reported);
 }
 
-/* A warning once in a row of looks; watching and calm when that changes; a kill warns enough. */
+/* One warning for consecutive samples; watching and calm when that changes; a kill warns enough. */
 static void test_warnings_are_said_once(void **state)
 {
 	struct manager *m = test.m;
@@ -764,7 +764,7 @@ static void test_an_entry_has_its_fields(void **state)
 	assert_null(strstr(test.entry, "OBJECT_SYSTEMD"));
 }
 
-/* What was found at start: each lack has its line, and is kept for who asks later. */
+/* What was found at start: each lack has its line, and is kept for MissingPrivileges. */
 struct lack {
 	void (*apply)(struct probe_results *a, struct manager *m);
 	const char *says, *says_not;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/self-test.c: it comes to an end whatever fails, and leaves nothing behind.
- *
- * What needs a freezer of version 1, which a process that was sent SIGKILL does not leave, is
- * skipped where there is none.
+ * Tests of daemon/self-test.c: it finishes whatever fails, and leaves nothing behind.  What needs a
+ * freezer of version 1, which a process that was sent SIGKILL does not leave, is skipped where
+ * there is none.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -162,7 +161,7 @@ static void test_it_ends_though_its_child_cannot(void **state)
 	assert_int_equal(self_test_run(&test.manager), 0);
 	assert_true(test.manager.probed.self_test_stuck);
 	assert_int_equal(kill(test.child, 0), 0);
-	/* and it is ended later, when that is possible */
+	/* and it is killed later, when that is possible */
 	assert_int_equal(io_write_at(test.trap_fd, "freezer.state", "THAWED"), 0);
 	self_test_end(&test.manager);
 	/* (This is no reckond, so what it has left is taken for a leftover.) */

@@ -30,7 +30,7 @@ static void test_limits(void **state)
 		{ 0, MIB, 3 * MIB, 0 },
 		{ 256 * MIB, MIB, 3 * MIB, (224 - 1 + 3) * MIB },
 		{ 8 * MIB, 2 * MIB, 4 * MIB, (7 - 2 + 4) * MIB },
-		/* above already: nothing more, and what there is stays */
+		/* above already: nothing more, and what there is remains */
 		{ 8 * MIB, 9 * MIB, 12 * MIB, 12 * MIB },
 		{ UINT64_MAX, 0, MIB, UINT64_MAX - UINT64_MAX / 8 + MIB },
 	};

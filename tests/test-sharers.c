@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sharers: who is asked about, of a census made by hand and a /proc of files; and real processes
- * of clone(2) and vfork(2), told by the real comparison.
+ * sharers: which processes are compared, of a census made by hand and a /proc of files; and real
+ * processes of clone(2) and vfork(2), by the real comparison.
  */
 #include <fcntl.h>
 #include <ftw.h>
@@ -59,7 +59,7 @@ static struct {
 	pid_t same_from, same_to; /* these are the same */
 	pid_t odd;		  /* this one answers odd_answer */
 	int odd_answer;
-	const char *then_stat; /* after that the victim looks so */
+	const char *then_stat; /* after that the victim is like that */
 } test;
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -182,7 +182,7 @@ static const struct {
 	const char *name;
 	uint64_t bytes;
 	unsigned code_pages;
-	uint64_t grown; /* what the machine handed out since */
+	uint64_t grown; /* what the machine allocated since */
 	bool with_swap, kthread;
 	bool asked;
 } ask_cases[] = {
@@ -257,7 +257,7 @@ static const struct {
 	int answer, error;
 } answer_cases[] = {
 	{ -EPERM, -EPERM },   { -ENOSYS, -ENOSYS }, { -ETIMEDOUT, -ETIMEDOUT },
-	{ -EACCES, -EACCES }, { -EINTR, -EINTR },   { -ESRCH, 0 }, /* gone: no longer a sharer */
+	{ -EACCES, -EACCES }, { -EINTR, -EINTR },   { -ESRCH, 0 }, /* exited: no longer a sharer */
 };
 
 static void test_find_says_what_is_not_known_and_takes_the_others(void **state)
@@ -287,7 +287,7 @@ static void test_find_counts_those_beyond_the_bound(void **state)
 	assert_int_equal(test.sharers.n_more, 3);
 }
 
-/* Of a thousand that look alike the parent, the children and the siblings are surely asked about,
+/* Of a thousand that look alike the parent, the children and the siblings are surely compared,
  * wherever in the census they are. */
 static void test_find_asks_about_relatives_first(void **state)
 {

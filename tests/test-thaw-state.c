@@ -350,7 +350,7 @@ static void test_open_forgets_another_boot(void **state)
 	assert_int_equal(n_entries_left(), 0);
 }
 
-/* Groups are frozen by what it says: nobody else's word counts. */
+/* Groups are frozen by what it says: no file of another user is trusted. */
 static void test_open_trusts_nobody_else(void **state)
 {
 	char other[160];
@@ -714,7 +714,7 @@ static void test_recover_waits_for_a_victim_that_lingers(void **state)
 	assert_int_equal(n_owed(), 0);
 }
 
-/* And it is put back when that one is told to stop. */
+/* And it is frozen again when that one is told to stop. */
 static void test_recover_then_stop(void **state)
 {
 	make_groups(false);
@@ -771,7 +771,7 @@ static void test_dry_run_leaves_the_file_alone(void **state)
 	assert_int_equal(n_entries_left(), 1);
 }
 
-/* A configuration that ends the dry run: what an earlier daemon owes is paid now. */
+/* A configuration that ends the dry run: what an earlier daemon left thawed is frozen again now. */
 static void test_end_of_a_dry_run(void **state)
 {
 	struct manager_options options = { .config_file = test.config };
@@ -803,7 +803,7 @@ static void test_end_of_a_dry_run(void **state)
 	assert_soon(is_frozen(false, "/g"));
 }
 
-/* Nobody waits for a frozen process to handle its SIGTERM; one that may be thawed later, is. */
+/* A frozen process is not waited for to handle its SIGTERM; one that may be thawed later, is. */
 static void test_who_cannot_be_thawed_gets_sigkill(void **state)
 {
 	pid_t victim;
@@ -924,10 +924,10 @@ static void test_thaw_wakes_the_loop(void **state)
 	one_tick();
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(sd_event_run(m->event, 10 * USEC_PER_SEC), 1);
-		/* the timer is set by the look that follows */
+		/* the timer is set by the sample that follows */
 		assert_int_equal(sd_event_source_get_enabled(m->timer, &enabled), 1);
 		assert_int_equal(sd_event_source_set_enabled(m->timer, SD_EVENT_OFF), 0);
-		/* it does not go on for ever: at most once more, for what was thawed again */
+		/* it does not continue for ever: at most once more, for what was thawed again */
 		for (int n = 0; sd_event_run(m->event, 100 * USEC_PER_MSEC) > 0; n++) {
 			assert_true(n < 3);
 			assert_int_equal(sd_event_source_set_enabled(m->timer, SD_EVENT_OFF), 0);
@@ -1052,7 +1052,7 @@ static pid_t spawn_sharing(pid_t *ret_other, int *ret_other_fd)
 	return pid;
 }
 
-/* Each of those that go together is taken out; nobody else is. */
+/* Each of those that are killed together is moved out; no other is. */
 static void test_victim_only_v1_takes_sharers_too(void **state)
 {
 	struct pollfd pollfd = { .events = POLLIN };
@@ -1085,7 +1085,8 @@ static void test_victim_only_v1_takes_sharers_too(void **state)
 	assert_int_equal(n_owed(), 0);
 }
 
-/* The victim is gone; the other one, in a group that could not be thawed at first, is not yet. */
+/* The victim has exited; the other one, in a group that could not be thawed at first, has not yet.
+ */
 static void test_the_other_one_is_found_frozen(void **state)
 {
 	struct pollfd pollfd = { .events = POLLIN };

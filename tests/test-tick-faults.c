@@ -135,7 +135,7 @@ void __wrap_report_sample_failed(struct manager *m, int error, usec_t now)
 	__real_report_sample_failed(m, error, now);
 }
 
-/* The policy goes by pressure, of which the cgroups tell. */
+/* The policy has a pressure condition, which the cgroups explain. */
 bool __real_policy_waits_for_pressure(const struct policy *policy);
 bool __wrap_policy_waits_for_pressure(const struct policy *policy);
 bool __wrap_policy_waits_for_pressure(const struct policy *policy)
@@ -244,7 +244,7 @@ static bool is_alive(pid_t pid)
 	return info.si_pid == 0;
 }
 
-/* Memory may be back a moment before the process is gone. */
+/* Memory may be reclaimed a moment before the process is gone. */
 static bool is_killed(pid_t pid)
 {
 	for (int i = 0; i < 6000 && is_alive(pid); i++)
@@ -394,8 +394,8 @@ static void test_pressure_that_cannot_be_read_is_none(void **state)
 	settle();
 }
 
-/* No file is to be had for what is new: kept ones are given back, that is reported, and what is
- * known is killed by. */
+/* No file can be opened for what is new: kept ones are closed, that is reported, and the kill is
+ * based on what is known. */
 static void test_a_census_that_is_short_of_files(void **state)
 {
 	pid_t victim;
@@ -418,7 +418,7 @@ static void test_a_census_that_is_short_of_files(void **state)
 	assert_true(is_killed(victim));
 }
 
-/* Between the pidfd and the last look at it: no signal, and the next look finds who is there. */
+/* Between the pidfd and the last read of it: no signal, and the next sample finds what is there. */
 static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 {
 	pid_t large, small;
@@ -494,7 +494,7 @@ static void test_sharers_that_cannot_be_had(void **state)
 		int sharers_error;
 	} cases[] = {
 		{ 0, 0, true, 1, 0 },
-		{ -ESRCH, 0, true, 0, 0 }, /* gone: nothing to kill, nothing to say */
+		{ -ESRCH, 0, true, 0, 0 }, /* exited: nothing to kill, nothing to report */
 		{ -EMFILE, 0, true, 0, -EMFILE },
 		{ -EPERM, 0, false, 0, 0 },
 		{ 0, -ETIMEDOUT, true, 1, -ETIMEDOUT },

@@ -91,7 +91,7 @@ void __wrap_victim_choose(struct census *census, const struct victim_request *re
 		fail_malloc = false;
 }
 
-/* Its memory may be back a moment before it is gone. */
+/* Its memory may be reclaimed a moment before it is gone. */
 static bool is_over(enum kill_progress outcome)
 {
 	return outcome == KILL_PROGRESS_GONE || outcome == KILL_PROGRESS_MEMORY_BACK;
@@ -103,7 +103,7 @@ int __wrap_memory_sample(struct memory_source *source, struct memory_reading *re
 {
 	int r = __real_memory_sample(source, ret);
 
-	if (test.frees_nothing) { /* nor does anybody else on this machine, as far as is seen */
+	if (test.frees_nothing) { /* nor does any other on this machine, as far as is seen */
 		ret->freed = test.freed;
 		ret->available = ret->total / 2;
 	}
@@ -273,7 +273,7 @@ static void start(const char *more)
 	n_mallocs = 0;
 }
 
-/* Each step looks for a victim, as if a second had passed since one was looked for in vain. */
+/* Each step chooses a victim, as if a second had passed since none was found. */
 static void let_choose_again(void)
 {
 	test.manager->stuck.chosen_at = 0;
@@ -305,7 +305,7 @@ static void let_the_grace_pass(void)
 	test.manager->decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
 }
 
-/* As if it had been passed over so much earlier. */
+/* As if it had been skipped so much earlier. */
 static void let_pass(usec_t usec)
 {
 	for (unsigned i = 0; i < BACKOFF_MAX; i++)
@@ -336,7 +336,7 @@ static void settle(void)
 static int setup(void **state)
 {
 	memset(&test, 0, sizeof(test));
-	setenv("STATE_DIRECTORY", "", 1); /* what is decided here is nobody's history */
+	setenv("STATE_DIRECTORY", "", 1); /* what is decided here is not written to the history */
 	test.partner_pidfd = -EBADF;
 	if (cgroup_fs_open(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), &test.cgroups) < 0 ||
 	    geteuid() != 0 || test.cgroups.v2_fd < 0)
@@ -374,7 +374,7 @@ static bool partner_is_gone_soon(void)
 	return !partner_is_alive();
 }
 
-/* Before its cgroup can go. */
+/* Before its cgroup can be removed. */
 static void end_partner(void)
 {
 	if (test.partner_pidfd < 0)
@@ -396,7 +396,8 @@ static int teardown(void **state)
 		snprintf(path, sizeof(path), "%s/freezer.state", test.subtree + 1);
 		(void)io_write_at(test.cgroups.v1_freezer_fd, path, "THAWED");
 	}
-	/* Our children, not yet waited for.  A tracer comes after its tracee, who waits for it. */
+	/* Our children, not yet waited for.  A tracer is waited for after its tracee, which waits
+	 * for it. */
 	for (unsigned i = test.n_victims; i-- > 0;) {
 		kill(all_victims[i], SIGKILL);
 		waitpid(all_victims[i], NULL, 0);
@@ -550,7 +551,7 @@ static void test_tick_keeps_a_record(void **state)
 	assert_in_range(e->footprint_bytes, 64 * MIB, 80 * MIB);
 	assert_int_equal(e->footprint_bytes, proc_reclaimable(&d->memory));
 	assert_int_equal(e->ranked[0].pid, large);
-	/* Who is next cannot reach it, and is told without being read. */
+	/* The next victim cannot reach it, and is named without being read. */
 	assert_int_equal(e->precise_reads, 1);
 	assert_int_equal(d->next_pid, small);
 	assert_int_equal(e->n_ranked, 2);
@@ -568,7 +569,7 @@ static void test_tick_keeps_a_record(void **state)
 	assert_true(is_over(d->outcome));
 	assert_in_range(newest()->exited_usec, newest()->signal_usec, 60 * USEC_PER_SEC);
 
-	/* It is over with the victim, but not with its account: the clock is ours from here. */
+	/* The kill of the victim is finished, but not its record: the clock is ours from here. */
 	if (clock_now() - d->signalled_at > 100 * USEC_PER_MSEC) {
 		print_message("It took too long: the rest is left out.\n");
 		return;
@@ -577,10 +578,10 @@ static void test_tick_keeps_a_record(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		static const usec_t at[] = { 120, 510, 2010 };
 
-		test.manager->watch_until = 0; /* calm looks seldom */
+		test.manager->watch_until = 0; /* calm samples seldom */
 		next = tick(test.manager, d->signalled_at + at[i] * USEC_PER_MSEC);
 		assert_true(recorder_is_open(test.manager->recorder) == (i < 2));
-		if (i < 2) /* the next look is not later than the next mark */
+		if (i < 2) /* the next sample is not later than the next mark */
 			assert_true(next <= (i == 0 ? 380 : 1490) * USEC_PER_MSEC);
 	}
 	e = newest();
@@ -620,7 +621,7 @@ static void test_tick_thaws_the_whole_group_and_puts_it_back(void **state)
 	write_group("/a", "cgroup.freeze", "0");
 }
 
-/* It was frozen by somebody who meant it, and need not go any more. */
+/* It was frozen by another program on purpose, and need not be killed any more. */
 static void test_tick_puts_a_group_back_when_it_stands_down(void **state)
 {
 	pid_t victim, sibling;
@@ -644,7 +645,7 @@ static void test_tick_puts_a_group_back_when_it_stands_down(void **state)
 	assert_true(group_is_frozen("/a"));
 	assert_true(is_alive(victim) && is_alive(sibling));
 
-	/* Its owner's word counts after that, whatever becomes of the victim. */
+	/* Its owner's setting counts after that, whatever becomes of the victim. */
 	write_group("/a", "cgroup.freeze", "0");
 	assert_int_equal(kill(victim, SIGKILL), 0);
 	assert_int_equal(how_it_ended(victim), SIGKILL);
@@ -759,7 +760,7 @@ static void exit_by_itself(pid_t pid)
 {
 	test.on_open = test.on_opened = NULL;
 	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(how_it_ended(pid), SIGKILL); /* a zombie: nobody waits for it */
+	assert_int_equal(how_it_ended(pid), SIGKILL); /* a zombie: it is not waited for */
 }
 
 static void ends_by_itself(void (**hook)(pid_t pid))
@@ -838,7 +839,7 @@ static void test_tick_spares_who_was_moved_out_meanwhile(void **state)
 	test.on_open = move_out_of_the_subtree;
 	one_tick();
 	assert_int_equal(test.n_signals, 0);
-	one_tick(); /* looked at again, and somebody else chosen */
+	one_tick(); /* sampled again, and another process chosen */
 	assert_int_equal(test.manager->decision.pid, other);
 	settle();
 	assert_true(is_alive(victim));
@@ -882,7 +883,7 @@ static void test_tick_passes_over_who_may_not_be_signalled(void **state)
 	assert_int_equal(test.manager->decision.pid, small);
 	settle();
 	assert_true(is_alive(large));
-	one_tick(); /* nobody is left: it is not tried in a loop */
+	one_tick(); /* none is left: it is not tried in a loop */
 	one_tick();
 	assert_string_equal(newest()->kind, "no-victim");
 	assert_true(is_alive(large));
@@ -946,7 +947,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	assert_int_equal(newest()->id, id);
 	assert_int_equal(test.n_signals, 0);
 
-	/* Not looked at again at once. */
+	/* Not sampled again at once. */
 	test.manager->stuck.chosen_at = clock_now();
 	n_choices = test.manager->census.choice;
 	(void)tick(test.manager, test.manager->stuck.chosen_at + 1);
@@ -1073,7 +1074,7 @@ static void test_tick_tries_earlier_who_was_thawed(void **state)
 	assert_int_equal(how_it_ended(victim), SIGKILL);
 }
 
-/* The victim is drained, and stays: success, not to be tried again. */
+/* The victim is drained, and remains: success, not to be tried again. */
 static void lingers(pid_t victim, pid_t other)
 {
 	one_tick();
@@ -1124,7 +1125,7 @@ static void test_tick_leaves_who_lingers_under_a_tracer(void **state)
 	lingers(victim, other);
 }
 
-/* In a freezer of version 1 that may not be thawed, SIGKILL alone gives nothing back. */
+/* In a freezer of version 1 that may not be thawed, SIGKILL alone frees nothing. */
 static void test_tick_leaves_who_lingers_in_a_freezer(void **state)
 {
 	const int freezer_fd = test.cgroups.v1_freezer_fd;
@@ -1155,8 +1156,8 @@ static void test_tick_leaves_who_lingers_in_a_freezer(void **state)
 	assert_int_equal(how_it_ended(victim), SIGKILL);
 }
 
-/* 96 and 80 in a group of their own, two beside, and nothing comes back.  (All have one name: who
- * is born later passes for the first one, started again.) */
+/* 96 and 80 in a group of their own, two besides, and nothing is reclaimed.  (All have one name:
+ * what starts later passes for the first one, started again.) */
 static void test_tick_passes_over_an_ineffective_kind_once(void **state)
 {
 	pid_t first, second, beside;
@@ -1197,7 +1198,7 @@ static void test_tick_waits_for_memory_that_comes_late(void **state)
 	test.frees_nothing = true;
 	one_tick();
 	assert_int_equal(how_it_ended(victim), SIGKILL);
-	one_tick(); /* gone, but somebody may hold its memory */
+	one_tick(); /* exited, but another process may hold its memory */
 	assert_int_equal(test.manager->state, MANAGER_KILLING);
 	test.freed = 96 * MIB;
 	one_tick();
@@ -1225,7 +1226,8 @@ static void test_tick_rather_an_ineffective_kind_than_nobody(void **state)
 	assert_true(is_alive(tiny));
 }
 
-/* It maps a memfd that its parent holds open: the memory stays, which nothing told before. */
+/* It maps a memfd that its parent holds open: the memory is kept, which could not be known before.
+ */
 static pid_t spawn_sharer(size_t mib)
 {
 	int ready[2];
@@ -1270,7 +1272,8 @@ static void test_tick_sees_that_a_kill_was_ineffective(void **state)
 		pid_t sharer = spawn_sharer(256);
 		const struct decision *d;
 
-		/* a manager of its own: one that sees no use in three kills in a row is stuck */
+		/* a manager of its own: one of which three consecutive kills were ineffective is
+		 * stuck */
 		test.manager = manager_free(test.manager);
 		start(KILL_NOW);
 		d = &test.manager->decision;
@@ -1459,7 +1462,7 @@ static void require_kcmp(void)
 	skip();
 }
 
-/* A choice was made; but on a machine that is very busy nobody may have had the time to compare. */
+/* A choice was made; but on a machine that is very busy there may have been no time to compare. */
 static void require_comparison(void)
 {
 	if (test.manager->decision.sharers_error != -ETIMEDOUT)
@@ -1468,7 +1471,7 @@ static void require_comparison(void)
 	skip();
 }
 
-/* Reaped, the memory may be back before the exit can be seen. */
+/* Reaped, the memory may be reclaimed before the exit can be seen. */
 static void assert_succeeded(void)
 {
 	enum kill_progress outcome = test.manager->decision.outcome;
@@ -1491,7 +1494,7 @@ static void check_partner_goes_too(bool by_vfork)
 	assert_int_equal(test.manager->decision.pid, partner.pid);
 	assert_int_equal(test.manager->decision.n_sharers, 1);
 	assert_int_equal(test.manager->victim.others[0].pid, victim);
-	assert_int_equal(test.manager->decision.next_pid, small); /* not the one who goes too */
+	assert_int_equal(test.manager->decision.next_pid, small); /* not the one killed with it */
 	assert_int_equal(test.n_signals, 2);
 	assert_int_equal(n_mallocs, 0);
 	settle();
@@ -1529,7 +1532,7 @@ static void test_tick_asks_one_and_ends_both(void **state)
 	assert_succeeded();
 }
 
-/* Nobody is signalled, whichever of them is chosen; then it is another's turn. */
+/* No process is signalled, whichever of them is chosen; then it is another's turn. */
 static void check_partner_is_spared(const char *more, bool outside_subtree)
 {
 	struct partner partner = { .name = "not-for-us" };
@@ -1663,7 +1666,7 @@ static void move_to_b(pid_t pid)
 	write_group("/b", "cgroup.procs", text);
 }
 
-/* What was chosen is the cgroup, not the one to which its largest process has gone since. */
+/* What was chosen is the cgroup, not the one to which its largest process has moved since. */
 static void test_tick_does_not_end_the_cgroup_to_which_one_was_moved(void **state)
 {
 	pid_t mover, stays, innocent;
@@ -1776,7 +1779,7 @@ static void reload(const char *more)
 	assert_int_equal(manager_reload(test.manager, &mistakes), 0);
 }
 
-/* Who was asked to end is not made to by a configuration that is no more. */
+/* A process that had SIGTERM is not killed by a configuration that is no more. */
 static void test_tick_does_not_escalate_against_the_configuration(void **state)
 {
 	static const char *const configurations[] = {
@@ -1866,7 +1869,7 @@ static void test_tick_ends_all_that_the_flag_says_but_who_is_spared(void **state
 	assert_int_equal(how_it_ended(small), SIGKILL);
 	assert_true(is_alive(spared) && is_alive(outside));
 	assert_int_equal(test.manager->victim.group.dir_fd, -EBADF);
-	/* Somebody is left in the group, which was frozen before. */
+	/* A process is left in the group, which was frozen before. */
 	assert_int_equal(test.manager->decision.refrozen, 1);
 	write_group("/a", "cgroup.freeze", "0");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * unit and swap-use: which unit is told that it ran out of memory, and when memory that cannot be
- * swapped is looked for.  The files below are the test's own.
+ * unit and swap-use: which unit is marked as out of memory, and when memory that cannot be swapped
+ * is read.  The files below are the test's own.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -134,7 +134,7 @@ static void test_which_kill_is_the_end_of_a_unit(void **state)
 		/* Its main process: the parent is elsewhere. */
 		{ UNIT, NULL, 1, "/init.scope", UNIT },
 		{ UNIT "/workers", NULL, 1, "/init.scope", UNIT },
-		/* A worker of a process of the unit, which goes on. */
+		/* A worker of a process of the unit, which continues to run. */
 		{ UNIT "/workers", NULL, 700, UNIT, "" },
 		{ UNIT, NULL, 700, UNIT "/workers", "" },
 		/* The unit with all in it, or a cgroup above; but not a part of it. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* where: the account by figures, its words, and the survey of this machine and of fixtures. */
+/* where: the figures, their words, and the survey of this machine and of fixtures. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -88,7 +88,7 @@ static void test_few_pipes_explain_nothing(void **state)
 			assert_int_equal(a.rows[i].pid, 0);
 }
 
-/* On a machine where hardly any memory is used, the account is not empty. */
+/* On a machine where hardly any memory is used, there are rows all the same. */
 static void test_the_largest_is_told_however_small(void **state)
 {
 	const struct memory_counters idle = {
@@ -219,7 +219,7 @@ static void test_survey_finds_memfds_and_pipes(void **state)
 	static const char text[5000];
 
 	assert_true(fd >= 0);
-	/* More than anything else here has, and given back at once. */
+	/* More than anything else here has, and freed at once. */
 	assert_int_equal(ftruncate(fd, 48 * MIB), 0);
 	assert_int_equal(fallocate(fd, 0, 0, 48 * MIB), 0);
 	for (int i = 0; i < N_PIPES; i++)
