@@ -281,8 +281,9 @@ int manager_reload(struct manager *m, char **ret_errors)
 		/* It was a dry run until now. */
 		r = thaw_state_open(m);
 		if (r < 0)
-			log_warning("Groups that are thawed stay so if reckond is killed: %s.",
-				    thaw_state_strerror(r));
+			log_warning(
+				"Groups that are thawed are not frozen again if reckond is killed: %s.",
+				thaw_state_strerror(r));
 		thaw_state_recover(m);
 	}
 	log_info("The configuration was reloaded.");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * latency: how late the looks at memory are, and what the daemon was waiting for meanwhile.
+ * latency: how late the samples of memory are, and what the daemon was waiting for meanwhile.
  *
  * Counts by powers of two, and the largest.  Why one was late is found from what the kernel counts
  * of the daemon's own thread, read before and after.  Pure: the caller reads the clock and the
