@@ -391,7 +391,7 @@ static void test_the_answer_to_the_name(void **state)
 }
 
 /* It has accepted the connection, and does not say hello: it is not waited for for ever. */
-static void test_a_bus_that_says_nothing_is_left(void **state)
+static void test_a_bus_that_does_not_answer_is_left(void **state)
 {
 	struct bus *b = test.m->bus;
 
@@ -432,7 +432,7 @@ static void test_a_bus_that_is_not_there(void **state)
 }
 
 /* Root may, and the user that the daemon runs as; no other, and none that has disconnected. */
-static void test_who_may_tell_it_something(void **state)
+static void test_which_callers_may_change_something(void **state)
 {
 	static const struct {
 		uint32_t uid;
@@ -569,7 +569,7 @@ static void test_while_a_victim_exits(void **state)
 	assert_string_equal(test.error, "");
 }
 
-static void test_news_are_said_once(void **state)
+static void test_news_are_reported_once(void **state)
 {
 	struct manager *m = test.m;
 	struct policy *policy = &m->policies.policies[0];
@@ -745,14 +745,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_is_answered),
 		TEST(test_the_answer_to_the_name),
-		TEST(test_a_bus_that_says_nothing_is_left),
+		TEST(test_a_bus_that_does_not_answer_is_left),
 		TEST(test_a_bus_that_is_not_there),
-		TEST(test_who_may_tell_it_something),
+		TEST(test_which_callers_may_change_something),
 		TEST(test_what_cannot_be_set),
 		TEST(test_a_reload_that_is_refused),
 		TEST(test_questions_that_are_not_answered),
 		TEST(test_while_a_victim_exits),
-		TEST(test_news_are_said_once),
+		TEST(test_news_are_reported_once),
 		TEST(test_answers_that_cannot_be_put_together),
 		TEST(test_answers_without_memory),
 		TEST(test_joining_without_memory),

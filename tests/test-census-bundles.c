@@ -168,7 +168,7 @@ static struct found check(const struct census *census)
 	return found;
 }
 
-static void test_bundles_come_with_many_and_go_with_few(void **state)
+static void test_bundles_are_made_for_many_and_removed_for_few(void **state)
 {
 	static const struct {
 		unsigned n_before, n_dropped, n_bundles;
@@ -439,7 +439,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_bundles_come_with_many_and_go_with_few),
+		TEST(test_bundles_are_made_for_many_and_removed_for_few),
 		TEST(test_bundles_add_nothing_to_the_range),
 		TEST(test_tree_stays_whole),
 #if FAIL_MALLOC_WORKS

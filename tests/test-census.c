@@ -169,7 +169,7 @@ static const struct census_process *sweep_and_find(struct world *world, usec_t n
 	return census_find(&world->census, pid);
 }
 
-static void test_sweep_reads_who_and_how_much(void **state)
+static void test_sweep_reads_attributes_and_memory(void **state)
 {
 	struct world *world = *state;
 	const struct census_process *p;
@@ -231,7 +231,7 @@ static void test_sweep_knows_kernel_threads_zombies_and_hostile_names(void **sta
 	assert_null(census_find(&world->census, 303));
 }
 
-static void test_sweep_forgets_who_is_gone_and_half_gone(void **state)
+static void test_sweep_drops_what_has_exited_and_zombies(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -297,7 +297,7 @@ static void run_file(const struct world *world, int pid, const char *file)
 
 /* An exec of another file by the same name: where a rule needs the file, it is read again whenever
  * a process is compared. */
-static void test_compare_looks_at_the_executable_again(void **state)
+static void test_compare_reads_the_executable_again(void **state)
 {
 	struct world *world = *state;
 	const struct census_process *p;
@@ -591,7 +591,7 @@ static void find_new(struct world *world)
 	assert_int_equal(r, 0);
 }
 
-static void test_find_new_by_the_pids_given_out_since(void **state)
+static void test_find_new_by_the_pids_assigned_since(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -658,7 +658,7 @@ static void test_find_new_tells_threads_from_processes(void **state)
 }
 
 /* A number is given out before its process can be seen. */
-static void test_find_new_looks_twice(void **state)
+static void test_find_new_reads_twice(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -759,7 +759,7 @@ static void test_refresh_in_slices_largest_first(void **state)
 	assert_int_equal(world->census.largest, 6407 * PAGE + 8192);
 }
 
-static void test_refresh_drops_who_is_gone(void **state)
+static void test_refresh_drops_what_has_exited(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -782,7 +782,7 @@ static void test_refresh_drops_who_is_gone(void **state)
 	assert_int_equal(world->census.n_candidates, 6);
 }
 
-static void test_rest_gives_back_what_is_kept_open(void **state)
+static void test_release_fds_closes_what_is_kept_open(void **state)
 {
 	struct world *world = *state;
 
@@ -898,7 +898,7 @@ static void test_catch_up_in_slices(void **state)
 }
 
 /* The caller gets the present state, however often it asks. */
-static void test_catch_up_compares_everybody(void **state)
+static void test_catch_up_compares_all(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -920,7 +920,7 @@ static void test_catch_up_compares_everybody(void **state)
 }
 
 /* A round that watch has begun may compare no process. */
-static void test_catch_up_does_not_go_on_with_a_round(void **state)
+static void test_catch_up_does_not_continue_a_round(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -938,7 +938,7 @@ static void test_catch_up_does_not_go_on_with_a_round(void **state)
 }
 
 /* Samples as in watch, from one time (after the sweep at 0) to another. */
-static void look_on(struct world *world, usec_t from, usec_t to)
+static void sample_until(struct world *world, usec_t from, usec_t to)
 {
 	for (usec_t now = from; now <= to; now += 50 * USEC_PER_MSEC)
 		assert_int_equal(census_find_new(&world->census, now, 1), 0);
@@ -966,7 +966,7 @@ static size_t count_adjusted(const struct world *world, int adj)
 	return n;
 }
 
-static void test_find_new_compares_those_who_are_known(void **state)
+static void test_find_new_compares_those_that_are_known(void **state)
 {
 	struct world *world = *state;
 	const usec_t begin = 100 * USEC_PER_SEC;
@@ -975,14 +975,14 @@ static void test_find_new_compares_those_who_are_known(void **state)
 	assert_int_equal(census_sweep(&world->census, begin, 1, false), 0);
 	assert_int_equal(census_refresh(&world->census, begin, 1, false, NULL, 0), 1);
 	put_crowd(world, 9);
-	look_on(world, begin, begin + CENSUS_LARGEST_USEC / 2);
+	sample_until(world, begin, begin + CENSUS_LARGEST_USEC / 2);
 	assert_in_range(count_adjusted(world, 9), 0, 20);
 	/* The largest, in any of their orders, and few others. */
-	look_on(world, begin + CENSUS_LARGEST_USEC, begin + CENSUS_LARGEST_USEC * 3 / 2);
+	sample_until(world, begin + CENSUS_LARGEST_USEC, begin + CENSUS_LARGEST_USEC * 3 / 2);
 	assert_in_range(count_adjusted(world, 9), CENSUS_LARGEST / 2, CENSUS_LARGEST / 2 + 60);
 	put_crowd(world, 8);
-	look_on(world, begin + CENSUS_LARGEST_USEC * 2,
-		begin + CENSUS_LARGEST_USEC * 2 + CENSUS_EVERYBODY_USEC);
+	sample_until(world, begin + CENSUS_LARGEST_USEC * 2,
+		     begin + CENSUS_LARGEST_USEC * 2 + CENSUS_EVERYBODY_USEC);
 	assert_int_equal(count_adjusted(world, 8), 300);
 
 	/* The next one of the round exits. */
@@ -990,8 +990,8 @@ static void test_find_new_compares_those_who_are_known(void **state)
 		remove_process(world, pid);
 		census_look_again(&world->census, pid, begin, 1);
 		if (pid % 50 == 0)
-			look_on(world, begin + (usec_t)pid * USEC_PER_SEC,
-				begin + (usec_t)pid * USEC_PER_SEC + USEC_PER_SEC);
+			sample_until(world, begin + (usec_t)pid * USEC_PER_SEC,
+				     begin + (usec_t)pid * USEC_PER_SEC + USEC_PER_SEC);
 	}
 	assert_int_equal(world->census.n_processes, 100);
 }
@@ -1008,16 +1008,16 @@ static void test_find_new_compares_the_young_soon(void **state)
 	last_pid(world, 300);
 	put_process(world, &browser);
 	assert_int_equal(census_sweep(&world->census, begin, 1, false), 0);
-	look_on(world, begin, begin);
+	sample_until(world, begin, begin);
 	row.pid = 400;
 	put_process(world, &row);
 	last_pid(world, 400);
 	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
-		look_on(world, from, from + 100 * USEC_PER_MSEC);
+		sample_until(world, from, from + 100 * USEC_PER_MSEC);
 		world->census.in_turn_at = UINT64_MAX / 2; /* no process's turn comes by itself */
 		row.adj = 5 + (int)i;
 		put_process(world, &row);
-		look_on(world, from + 150 * USEC_PER_MSEC, begin + at[i]);
+		sample_until(world, from + 150 * USEC_PER_MSEC, begin + at[i]);
 		assert_int_equal(census_find(&world->census, 400)->oom_score_adj, row.adj);
 		from = begin + at[i];
 	}
@@ -1047,7 +1047,7 @@ static void test_compare_sees_another_user(void **state)
 
 /* And where it was, no process is left: its bundle there is freed, the next may be at the same
  * address. */
-static void test_compare_asks_the_rules_after_a_move(void **state)
+static void test_compare_matches_the_rules_after_a_move(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -1067,7 +1067,7 @@ static void test_compare_asks_the_rules_after_a_move(void **state)
 }
 
 /* No more files can be opened: all that is known stands. */
-static void test_want_does_not_lose_anybody(void **state)
+static void test_want_does_not_lose_any(void **state)
 {
 	struct world *world = *state;
 	const struct census_process *p;
@@ -1099,7 +1099,7 @@ static void test_want_does_not_lose_anybody(void **state)
 }
 
 /* It lives, for all that is known, but will not be chosen before it can be read again. */
-static void test_who_becomes_unreadable_is_known_still(void **state)
+static void test_what_becomes_unreadable_is_known_still(void **state)
 {
 	static const struct {
 		const char *file;
@@ -1183,7 +1183,7 @@ static void test_catch_up_is_forgotten_by_rest(void **state)
 	assert_int_equal(world->census.listing_fd, -EBADF);
 }
 
-static void test_is_stale_by_what_was_handed_out(void **state)
+static void test_is_stale_by_what_was_allocated(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -1546,13 +1546,13 @@ static void test_interval_holds_while_swapping(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		on_world(test_sweep_reads_who_and_how_much),
+		on_world(test_sweep_reads_attributes_and_memory),
 		on_world(test_locked_files_count),
 		on_world(test_sweep_knows_kernel_threads_zombies_and_hostile_names),
-		on_world(test_sweep_forgets_who_is_gone_and_half_gone),
+		on_world(test_sweep_drops_what_has_exited_and_zombies),
 		on_world(test_sweep_never_takes_a_reused_pid_for_the_same),
 		on_world(test_sweep_reads_attributes_again_after_an_exec),
-		on_world(test_compare_looks_at_the_executable_again),
+		on_world(test_compare_reads_the_executable_again),
 		on_world(test_sweep_counts_reluctant_ones_as_candidates),
 		on_world(test_a_transient_error_in_the_first_sweep_is_no_verdict),
 		on_world(test_sweep_notices_a_move_in_the_end),
@@ -1562,30 +1562,30 @@ int main(void)
 		on_world(test_sweep_remembers_growth),
 		on_world(test_sweep_grows_with_the_machine),
 		on_world(test_interval_ages),
-		on_world(test_find_new_by_the_pids_given_out_since),
+		on_world(test_find_new_by_the_pids_assigned_since),
 		on_world(test_find_new_does_not_trust_a_loadavg_that_is_mounted_over),
 		on_world(test_find_new_tells_threads_from_processes),
-		on_world(test_find_new_looks_twice),
+		on_world(test_find_new_reads_twice),
 		on_world(test_find_new_knows_a_reused_pid),
 		on_world(test_find_new_lists_all_when_many_came_or_pids_wrapped),
 		on_world(test_refresh_in_slices_largest_first),
-		on_world(test_refresh_drops_who_is_gone),
-		on_world(test_rest_gives_back_what_is_kept_open),
+		on_world(test_refresh_drops_what_has_exited),
+		on_world(test_release_fds_closes_what_is_kept_open),
 		on_world(test_refresh_after_a_rest_compares_all),
 		on_world(test_unreadable_are_counted_once),
 		on_world(test_catch_up_in_slices),
-		on_world(test_catch_up_compares_everybody),
-		on_world(test_catch_up_does_not_go_on_with_a_round),
-		on_world(test_find_new_compares_those_who_are_known),
+		on_world(test_catch_up_compares_all),
+		on_world(test_catch_up_does_not_continue_a_round),
+		on_world(test_find_new_compares_those_that_are_known),
 		on_world(test_find_new_compares_the_young_soon),
 		on_world(test_compare_sees_another_user),
-		on_world(test_compare_asks_the_rules_after_a_move),
-		on_world(test_want_does_not_lose_anybody),
-		on_world(test_who_becomes_unreadable_is_known_still),
+		on_world(test_compare_matches_the_rules_after_a_move),
+		on_world(test_want_does_not_lose_any),
+		on_world(test_what_becomes_unreadable_is_known_still),
 		on_world(test_catch_up_gets_on_when_it_is_late),
 		on_world(test_catch_up_instead_of_a_sweep),
 		on_world(test_catch_up_is_forgotten_by_rest),
-		on_world(test_is_stale_by_what_was_handed_out),
+		on_world(test_is_stale_by_what_was_allocated),
 		on_world(test_tree_stays_exact),
 		cmocka_unit_test(test_sweep_finds_us_on_this_machine),
 		cmocka_unit_test(test_swap_off_is_what_was_swapped),

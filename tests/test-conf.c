@@ -343,7 +343,7 @@ static void test_load_takes_a_percentage_and_a_size(void **state)
 	}
 }
 
-static void test_load_looks_users_up(void **state)
+static void test_load_resolves_users(void **state)
 {
 	_cleanup_(policy_set_done) struct policy_set set;
 	struct passwd *root = getpwuid(0);
@@ -361,7 +361,7 @@ static void test_load_looks_users_up(void **state)
 
 #define WARNING true
 
-static void test_load_says_what_is_wrong_and_where(void **state)
+static void test_load_reports_what_is_wrong_and_where(void **state)
 {
 	static const struct {
 		const char *text;
@@ -616,7 +616,7 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 	}
 }
 
-static void test_check_subtree_says_where_it_is_named(void **state)
+static void test_check_subtree_reports_where_it_is_named(void **state)
 {
 	static const struct {
 		const char *text;
@@ -657,7 +657,7 @@ static void test_check_subtree_says_where_it_is_named(void **state)
 	assert_int_equal(rmdir(directory), 0);
 }
 
-static void test_load_says_all_of_ten_mistakes_in_order(void **state)
+static void test_load_reports_all_of_ten_errors_in_order(void **state)
 {
 	static const unsigned lines[] = { 3, 6, 7, 9, 12, 15, 18, 21, 22, 27 };
 	const char *path = fixture("mistakes.conf");
@@ -844,7 +844,7 @@ static void test_lenient_load_uses_what_is_safe(void **state)
 }
 
 /* What is wrong in one file takes nothing from the others. */
-static void test_lenient_load_goes_on_with_other_files(void **state)
+static void test_lenient_load_continues_with_other_files(void **state)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = {};
 	_cleanup_(policy_set_done) struct policy_set set = {};
@@ -1273,12 +1273,12 @@ int main(void)
 		cmocka_unit_test(test_load_sets_every_key),
 		cmocka_unit_test(test_load_takes_empty_values_as_unset_or_default),
 		cmocka_unit_test(test_load_takes_a_percentage_and_a_size),
-		cmocka_unit_test(test_load_looks_users_up),
-		cmocka_unit_test(test_load_says_what_is_wrong_and_where),
-		cmocka_unit_test(test_check_subtree_says_where_it_is_named),
-		cmocka_unit_test(test_load_says_all_of_ten_mistakes_in_order),
+		cmocka_unit_test(test_load_resolves_users),
+		cmocka_unit_test(test_load_reports_what_is_wrong_and_where),
+		cmocka_unit_test(test_check_subtree_reports_where_it_is_named),
+		cmocka_unit_test(test_load_reports_all_of_ten_errors_in_order),
 		cmocka_unit_test(test_lenient_load_uses_what_is_safe),
-		cmocka_unit_test(test_lenient_load_goes_on_with_other_files),
+		cmocka_unit_test(test_lenient_load_continues_with_other_files),
 		cmocka_unit_test(test_a_rule_of_an_unknown_user_matches_nothing),
 		cmocka_unit_test(test_load_keeps_long_values_whole),
 		cmocka_unit_test(test_load_refuses_lines_that_are_too_long),

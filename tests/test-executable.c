@@ -120,7 +120,7 @@ static bool is_root(void)
 	return false;
 }
 
-static void test_read_says_whose_it_is(void **state)
+static void test_read_returns_its_user(void **state)
 {
 	static const struct {
 		enum file kind;
@@ -228,7 +228,7 @@ static void assert_claims(struct world *world, const struct claim *claims, size_
 	}
 }
 
-static void test_who_takes_a_name_is_not_protected(void **state)
+static void test_what_takes_a_name_is_not_protected(void **state)
 {
 	static const struct claim claims[] = {
 		/* a user's program, or prctl(PR_SET_NAME) of one */
@@ -283,7 +283,7 @@ static void test_who_takes_a_name_is_not_protected(void **state)
 	assert_claims(*state, claims, ARRAY_SIZE(claims));
 }
 
-static void test_who_has_the_name_is_protected(void **state)
+static void test_what_has_the_name_by_right_is_protected(void **state)
 {
 	static const struct claim claims[] = {
 		{ "Xorg", FILE_ROOTS, NULL, LOGIN, 1000, "display" },
@@ -397,10 +397,10 @@ static void test_few_ask_and_nothing_is_allocated(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		on_world(test_read_says_whose_it_is),
+		on_world(test_read_returns_its_user),
 		on_world(test_read_knows_the_system_by_itself_too),
-		on_world(test_who_takes_a_name_is_not_protected),
-		on_world(test_who_has_the_name_is_protected),
+		on_world(test_what_takes_a_name_is_not_protected),
+		on_world(test_what_has_the_name_by_right_is_protected),
 		on_world(test_the_slice_of_a_session_wants_a_file_of_the_system),
 		on_world(test_few_ask_and_nothing_is_allocated),
 	};

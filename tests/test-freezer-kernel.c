@@ -409,7 +409,7 @@ static void test_take_out_of_a_group_frozen_twice(void **state)
 }
 
 /* The nearest one that runs, not the root: what is limited there stays limited. */
-static void test_take_out_goes_no_further_than_needed(void **state)
+static void test_take_out_moves_no_further_than_needed(void **state)
 {
 	char path[CGROUP_PATH_MAX];
 	struct child *victim;
@@ -509,7 +509,7 @@ static void test_take_out_without_a_place(void **state)
 }
 
 /* v2: no process is thawed; SIGKILL does not need it, nor does a SIGTERM without a handler. */
-static void test_v2_victim_only_thaws_nobody(void **state)
+static void test_v2_victim_only_thaws_none(void **state)
 {
 	struct child *victim, *other;
 
@@ -864,11 +864,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_take_out_of_a_group_frozen_from_above),
 		TEST(test_take_out_of_a_group_frozen_twice),
-		TEST(test_take_out_goes_no_further_than_needed),
+		TEST(test_take_out_moves_no_further_than_needed),
 		TEST(test_take_out_two),
 		TEST(test_take_out_runs_the_handler_of_sigterm),
 		TEST(test_take_out_without_a_place),
-		TEST(test_v2_victim_only_thaws_nobody),
+		TEST(test_v2_victim_only_thaws_none),
 		TEST(test_v1_threads_left_in_a_frozen_group),
 		TEST(test_v1_threads_elsewhere_are_taken_out_with_the_process),
 		TEST(test_v1_leader_has_exited),

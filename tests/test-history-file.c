@@ -178,7 +178,7 @@ static void test_write_that_fails_leaves_the_old_one(void **state)
 	assert_false(is_there("history.json.new"));
 }
 
-static void test_write_goes_on_where_another_was_cut_off(void **state)
+static void test_write_continues_where_another_was_cut_off(void **state)
 {
 	put_file("history.json.new", "{\"version\":1,\"entr");
 	assert_int_equal(history_file_write(test.fd, ONE, strlen(ONE)), 0);
@@ -213,7 +213,7 @@ int main(void)
 		in_directory(test_read_leaves_what_cannot_be_set_aside),
 		in_directory(test_read_without_permission),
 		in_directory(test_write_that_fails_leaves_the_old_one),
-		in_directory(test_write_goes_on_where_another_was_cut_off),
+		in_directory(test_write_continues_where_another_was_cut_off),
 		in_directory(test_write_where_it_cannot),
 	};
 

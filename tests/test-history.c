@@ -360,7 +360,7 @@ static void assert_same(const struct history *a, const struct history *b)
 				    sizeof(struct history_entry));
 }
 
-static void test_decode_gives_back_what_was_encoded(void **state)
+static void test_decode_returns_what_was_encoded(void **state)
 {
 	static const unsigned counts[] = { 0, 1, 9, HISTORY_MAX, HISTORY_MAX + 7 };
 
@@ -380,7 +380,7 @@ static void test_decode_gives_back_what_was_encoded(void **state)
 	}
 }
 
-static void test_decode_gives_back_what_is_not_known(void **state)
+static void test_decode_keeps_what_is_not_known(void **state)
 {
 	_cleanup_history_ struct history *history = make_history(), *other = make_history();
 	_cleanup_free_ char *text = NULL;
@@ -447,7 +447,7 @@ static void test_encode_is_read_by_others(void **state)
 
 #define ONE(members) "{\"version\":1,\"entries\":[{\"id\":1,\"kind\":\"killed\"," members "}]}"
 
-static void test_decode_refuses_mistakes(void **state)
+static void test_decode_refuses_errors(void **state)
 {
 	static const struct {
 		const char *text;
@@ -558,7 +558,7 @@ static void test_decode_takes_as_many_as_there_is_room_for(void **state)
 	assert_int_equal(history_get(history, 0)->ranked[7].pid, 8);
 }
 
-static void test_decode_says_what_is_wrong(void **state)
+static void test_decode_reports_what_is_wrong(void **state)
 {
 	static const struct {
 		const char *text, *error;
@@ -665,7 +665,7 @@ static void *allocate(size_t size)
 	return n_allocations_left > 0 && n_allocations_left-- > 0 ? malloc(size) : NULL;
 }
 
-static void test_without_memory_it_says_so(void **state)
+static void test_without_memory_it_reports_it(void **state)
 {
 	_cleanup_history_ struct history *history = make_history(), *other = make_history();
 	_cleanup_free_ char *text = NULL, *buf = malloc(HISTORY_TEXT_MAX);
@@ -709,18 +709,18 @@ int main(void)
 		cmocka_unit_test(test_put_changes_what_is_there),
 		cmocka_unit_test(test_put_keeps_the_others_whole),
 		cmocka_unit_test(test_put_allocates_nothing),
-		cmocka_unit_test(test_decode_gives_back_what_was_encoded),
-		cmocka_unit_test(test_decode_gives_back_what_is_not_known),
+		cmocka_unit_test(test_decode_returns_what_was_encoded),
+		cmocka_unit_test(test_decode_keeps_what_is_not_known),
 		cmocka_unit_test(test_encode_leaves_out_the_oldest_of_what_is_too_long),
 		cmocka_unit_test(test_encode_is_read_by_others),
-		cmocka_unit_test(test_decode_refuses_mistakes),
+		cmocka_unit_test(test_decode_refuses_errors),
 		cmocka_unit_test(test_decode_renumbers_what_leaves_no_room),
 		cmocka_unit_test(test_decode_takes_as_many_as_there_is_room_for),
-		cmocka_unit_test(test_decode_says_what_is_wrong),
+		cmocka_unit_test(test_decode_reports_what_is_wrong),
 		cmocka_unit_test(test_decode_refuses_what_is_too_long),
 		cmocka_unit_test(test_decode_survives_being_cut_anywhere),
 		cmocka_unit_test(test_decode_survives_bytes_being_changed),
-		cmocka_unit_test(test_without_memory_it_says_so),
+		cmocka_unit_test(test_without_memory_it_reports_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

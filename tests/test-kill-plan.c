@@ -240,7 +240,7 @@ static void test_a_victim_that_is_another_by_now(void **state)
 	assert_int_equal(gather(), REPORT_VANISHED);
 }
 
-static void test_sharers_are_opened_or_said(void **state)
+static void test_sharers_are_opened_or_reported(void **state)
 {
 	static const struct {
 		int failure;
@@ -298,7 +298,7 @@ static void test_a_family_is_killed_together(void **state)
 }
 
 /* One keeps what is common: the others are killed for what is theirs, or not at all. */
-static void test_a_family_of_which_one_stays(void **state)
+static void test_a_family_of_which_one_is_not_killed(void **state)
 {
 	struct decision *d = &test.m->decision;
 
@@ -622,9 +622,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_victim_that_is_another_by_now),
-		TEST(test_sharers_are_opened_or_said),
+		TEST(test_sharers_are_opened_or_reported),
 		TEST(test_a_family_is_killed_together),
-		TEST(test_a_family_of_which_one_stays),
+		TEST(test_a_family_of_which_one_is_not_killed),
 		TEST(test_no_family_where_little_is_shared),
 		TEST(test_a_family_that_is_large),
 		TEST(test_a_cgroup_is_killed_as_a_whole),

@@ -179,7 +179,7 @@ static uint64_t n_counted(const struct latency *latency)
 	return n;
 }
 
-static void test_late_looks_are_counted_and_reported_once(void **state)
+static void test_late_samples_are_counted_and_reported_once(void **state)
 {
 	struct turns turns = { 0 };
 
@@ -216,7 +216,7 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memory_that_cannot_be_read_is_read_again,
 						setup, teardown),
-		cmocka_unit_test_setup_teardown(test_late_looks_are_counted_and_reported_once,
+		cmocka_unit_test_setup_teardown(test_late_samples_are_counted_and_reported_once,
 						setup, teardown),
 	};
 

@@ -230,7 +230,7 @@ static void test_a_failed_trigger_leaves_the_timer(void **state)
 	close(test.master);
 }
 
-static void test_triggers_that_are_asked_for(void **state)
+static void test_triggers_that_are_requested(void **state)
 {
 	static const struct {
 		int first, second; /* -errno; 0: it is there */
@@ -338,7 +338,7 @@ static void test_a_reload_comes_before_sigkill(void **state)
 }
 
 /* It polls until it is waited for: one sample, and no more. */
-static void test_the_exit_of_a_victim_is_looked_at_once(void **state)
+static void test_the_exit_of_a_victim_is_sampled_once(void **state)
 {
 	struct manager *m = &test.m;
 	pid_t pid = fork();
@@ -417,7 +417,7 @@ static void test_a_daemon_that_is_too_large_exits(void **state)
 	close(test.master);
 }
 
-static void test_run_tells_the_service_manager(void **state)
+static void test_run_notifies_the_service_manager(void **state)
 {
 	static const char *const watchdogs[] = { NULL, "10000000", "not a number" };
 
@@ -516,16 +516,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_pressure_wakes_the_loop_and_has_it_watch),
 		TEST(test_a_failed_trigger_leaves_the_timer),
-		TEST(test_triggers_that_are_asked_for),
+		TEST(test_triggers_that_are_requested),
 		TEST(test_a_trigger_that_cannot_be_polled),
 		TEST(test_a_reload_waits_for_the_victim),
 		TEST(test_a_reload_without_a_victim_is_done_at_once),
 		TEST(test_a_reload_comes_before_sigkill),
-		TEST(test_the_exit_of_a_victim_is_looked_at_once),
+		TEST(test_the_exit_of_a_victim_is_sampled_once),
 		TEST(test_the_events_of_a_vanished_cgroup),
 		TEST(test_being_stuck_is_in_the_status),
 		TEST(test_a_daemon_that_is_too_large_exits),
-		TEST(test_run_tells_the_service_manager),
+		TEST(test_run_notifies_the_service_manager),
 		TEST(test_the_loop_outlives_errors_of_its_own),
 		TEST(test_the_loop_outlives_an_error_now_and_then),
 		TEST(test_a_loop_without_memory),

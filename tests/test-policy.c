@@ -417,7 +417,7 @@ static void test_rule_set_comm_matches_as_regcomp_does(void **state)
 	}
 }
 
-static void test_rule_set_comm_says_what_is_wrong(void **state)
+static void test_rule_set_comm_reports_what_is_wrong(void **state)
 {
 	static const struct {
 		const char *pattern, *error;
@@ -1210,7 +1210,7 @@ static void test_interval_follows_headroom(void **state)
 }
 
 /* Samples take an eighth of a CPU at most, but are no later for that than a quarter of a second. */
-static void test_pause_is_longer_where_looks_take_long(void **state)
+static void test_pause_is_longer_where_samples_take_long(void **state)
 {
 	static const struct {
 		usec_t interval, spent, pause; /* us */
@@ -1320,7 +1320,7 @@ int main(void)
 		cmocka_unit_test(test_rule_take_over_leaves_the_conditions_alone),
 		cmocka_unit_test(test_apply_rules_takes_the_strongest_protector),
 		cmocka_unit_test(test_rule_set_comm_matches_as_regcomp_does),
-		cmocka_unit_test(test_rule_set_comm_says_what_is_wrong),
+		cmocka_unit_test(test_rule_set_comm_reports_what_is_wrong),
 		cmocka_unit_test(test_apply_rules_wants_all_conditions),
 		cmocka_unit_test(test_apply_rules_multiplies_weights_and_names_the_first_protector),
 		cmocka_unit_test(test_apply_rules_bounds_the_product_of_weights),
@@ -1344,7 +1344,7 @@ int main(void)
 		cmocka_unit_test(test_judge_watches_where_a_policy_above_the_watch_line_holds),
 		cmocka_unit_test(test_interval_follows_headroom),
 		cmocka_unit_test(test_interval_is_the_longest_where_nothing_can_act),
-		cmocka_unit_test(test_pause_is_longer_where_looks_take_long),
+		cmocka_unit_test(test_pause_is_longer_where_samples_take_long),
 		cmocka_unit_test(test_judgement_and_builtin_rules_allocate_nothing),
 	};
 

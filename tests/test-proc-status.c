@@ -195,7 +195,7 @@ static void test_read_fd_reports_what_is_oversized(void **state)
 	assert_true(was_oversized);
 }
 
-static void test_read_reads_on_and_says_so(void **state)
+static void test_read_reads_on_and_reports_it(void **state)
 {
 	_cleanup_close_ int fd = open_status(65536), dir_fd = -EBADF;
 	char path[] = "/tmp/test-proc-status-XXXXXX", target[64];
@@ -287,7 +287,7 @@ int main(void)
 		cmocka_unit_test(test_parse_knows_names_from_their_beginnings),
 		cmocka_unit_test(test_parse_never_misreads_what_was_cut),
 		cmocka_unit_test(test_read_fd_reports_what_is_oversized),
-		cmocka_unit_test(test_read_reads_on_and_says_so),
+		cmocka_unit_test(test_read_reads_on_and_reports_it),
 		cmocka_unit_test(test_read_fd_refuses_what_is_none),
 		cmocka_unit_test(test_read_fd_of_ourselves),
 	};

@@ -169,7 +169,7 @@ static void test_read_falls_back_where_there_is_no_rollup(void **state)
 	assert_true(reading.error > 0);
 }
 
-static void test_read_knows_who_is_gone(void **state)
+static void test_read_knows_what_has_exited(void **state)
 {
 	const struct fixture *fixture = *state;
 	static const struct census_process cases[] = {
@@ -200,7 +200,7 @@ int main(void)
 		cmocka_unit_test(test_read_is_as_exact_as_can_be),
 		cmocka_unit_test(test_read_keeps_to_the_budget),
 		cmocka_unit_test(test_read_falls_back_where_there_is_no_rollup),
-		cmocka_unit_test(test_read_knows_who_is_gone),
+		cmocka_unit_test(test_read_knows_what_has_exited),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

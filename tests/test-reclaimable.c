@@ -427,7 +427,7 @@ static void check_read(const struct world *world, int result, uint64_t shmem)
 	assert_int_equal(reclaimable.shmem, shmem * KIB);
 }
 
-static void test_read_says_gone_only_of_what_is(void **state)
+static void test_read_returns_gone_only_for_what_is(void **state)
 {
 	const struct world *world = *state;
 
@@ -480,7 +480,7 @@ int main(void)
 		cmocka_unit_test(test_rollup_parse_refuses_what_contradicts_itself),
 		cmocka_unit_test(test_sum),
 		cmocka_unit_test(test_read_of_fixtures),
-		cmocka_unit_test_setup_teardown(test_read_says_gone_only_of_what_is, setup,
+		cmocka_unit_test_setup_teardown(test_read_returns_gone_only_for_what_is, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_read_prorates_what_is_too_long, setup,
 						teardown),

@@ -123,7 +123,7 @@ static void assert_nothing_is_left(void)
 	assert_int_equal(errno, ESRCH);
 }
 
-static void test_it_ends_its_child(void **state)
+static void test_it_kills_its_child(void **state)
 {
 	(void)state;
 	assert_int_equal(self_test_run(&test.manager), 0);
@@ -132,7 +132,7 @@ static void test_it_ends_its_child(void **state)
 	assert_nothing_is_left();
 }
 
-static void test_it_ends_though_the_signal_is_lost(void **state)
+static void test_it_finishes_though_the_signal_is_lost(void **state)
 {
 	static struct kill_ops ops;
 
@@ -145,7 +145,7 @@ static void test_it_ends_though_the_signal_is_lost(void **state)
 	assert_nothing_is_left();
 }
 
-static void test_it_ends_though_its_child_cannot(void **state)
+static void test_it_finishes_though_its_child_cannot_exit(void **state)
 {
 	static struct kill_ops ops;
 
@@ -220,11 +220,11 @@ static void test_leftovers_are_removed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_it_ends_its_child, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_it_ends_though_the_signal_is_lost, setup,
+		cmocka_unit_test_setup_teardown(test_it_kills_its_child, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_it_finishes_though_the_signal_is_lost, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(test_it_ends_though_its_child_cannot, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(test_it_finishes_though_its_child_cannot_exit,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_it_is_not_begun, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leftovers_are_removed, setup, teardown),
 	};

@@ -166,7 +166,7 @@ static bool was_found(pid_t pid)
 	return false;
 }
 
-static void test_find_asks_about_nobody_if_nobody_has_as_much(void **state)
+static void test_find_compares_none_if_none_has_as_much(void **state)
 {
 	add(FIRST, VICTIM_BYTES - 4096, CODE);
 	test.same_to = 1000;
@@ -198,7 +198,7 @@ static const struct {
 };
 /* clang-format on */
 
-static void test_find_asks_about_who_may_have_the_memory(void **state)
+static void test_find_compares_what_may_have_the_memory(void **state)
 {
 	struct census_process *other = add(FIRST, VICTIM_BYTES, CODE);
 
@@ -260,7 +260,7 @@ static const struct {
 	{ -EACCES, -EACCES }, { -EINTR, -EINTR },   { -ESRCH, 0 }, /* exited: no longer a sharer */
 };
 
-static void test_find_says_what_is_not_known_and_takes_the_others(void **state)
+static void test_find_reports_what_is_not_known_and_takes_the_others(void **state)
 {
 	for (pid_t pid = FIRST; pid < FIRST + 3; pid++)
 		add(pid, VICTIM_BYTES, CODE);
@@ -289,7 +289,7 @@ static void test_find_counts_those_beyond_the_bound(void **state)
 
 /* Of a thousand that look alike the parent, the children and the siblings are surely compared,
  * wherever in the census they are. */
-static void test_find_asks_about_relatives_first(void **state)
+static void test_find_compares_relatives_first(void **state)
 {
 	static const pid_t related[] = { FIRST, FIRST + 500, FIRST + 998, FIRST + 999 };
 
@@ -320,7 +320,7 @@ static void test_find_asks_about_relatives_first(void **state)
 }
 
 /* Whoever has no memory any more compares equal to all others that have none. */
-static void test_find_trusts_no_comparison_with_who_exits(void **state)
+static void test_find_trusts_no_comparison_with_one_that_exits(void **state)
 {
 	add(FIRST, VICTIM_BYTES, CODE);
 	test.same_to = 1000;
@@ -475,14 +475,14 @@ static void test_real_sharers_are_found_and_a_copy_is_not(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_find_asks_about_nobody_if_nobody_has_as_much),
-		TEST(test_find_asks_about_who_may_have_the_memory),
+		TEST(test_find_compares_none_if_none_has_as_much),
+		TEST(test_find_compares_what_may_have_the_memory),
 		TEST(test_find_leaves_zombies_out),
 		TEST(test_find_takes_those_that_are_the_same),
-		TEST(test_find_says_what_is_not_known_and_takes_the_others),
+		TEST(test_find_reports_what_is_not_known_and_takes_the_others),
 		TEST(test_find_counts_those_beyond_the_bound),
-		TEST(test_find_asks_about_relatives_first),
-		TEST(test_find_trusts_no_comparison_with_who_exits),
+		TEST(test_find_compares_relatives_first),
+		TEST(test_find_trusts_no_comparison_with_one_that_exits),
 		TEST(test_find_compares_living_threads),
 		cmocka_unit_test(test_real_sharers_are_found_and_a_copy_is_not),
 	};

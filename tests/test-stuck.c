@@ -335,7 +335,7 @@ static void test_without_a_thread(void **state)
 }
 
 /* Every second, earlier when memory falls, and at once when a survey may name a process. */
-static void test_when_a_victim_is_looked_for(void **state)
+static void test_when_a_victim_is_chosen_again(void **state)
 {
 	struct manager *m = test.m;
 	struct stuck *s = &m->stuck;
@@ -418,7 +418,7 @@ int main(void)
 		TEST(test_it_is_reported_once),
 		TEST(test_a_survey_that_is_late),
 		TEST(test_without_a_thread),
-		TEST(test_when_a_victim_is_looked_for),
+		TEST(test_when_a_victim_is_chosen_again),
 		TEST(test_a_holder_is_taken_if_it_still_is_one),
 	};
 

@@ -330,7 +330,7 @@ static void test_range_is_reached_when_all_keep_all_they_may(void **state)
 	}
 }
 
-static void test_detach_takes_along_what_was_passed_up(void **state)
+static void test_detach_subtracts_what_was_passed_up(void **state)
 {
 	struct tally_node other;
 	struct grove grove;
@@ -512,7 +512,7 @@ int main(void)
 		cmocka_unit_test(test_tally_is_exact_and_in_range_on_random_trees),
 		cmocka_unit_test(test_add_moves_up_what_comes_to_a_batch),
 		cmocka_unit_test(test_range_is_reached_when_all_keep_all_they_may),
-		cmocka_unit_test(test_detach_takes_along_what_was_passed_up),
+		cmocka_unit_test(test_detach_subtracts_what_was_passed_up),
 		cmocka_unit_test(test_compare_walks_only_when_ranges_overlap),
 		cmocka_unit_test(test_add_moves_twice_in_a_batch_at_most),
 		cmocka_unit_test(test_add_does_not_carry_on_swinging),

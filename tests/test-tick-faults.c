@@ -281,7 +281,7 @@ static void step(void)
 }
 
 /* Until the current victim is done with: at most for a minute. */
-static void settle(void)
+static void wait_for_outcome(void)
 {
 	for (int i = 0; i < 6000 && test.m->state == MANAGER_KILLING; i++) {
 		usleep(10000);
@@ -371,7 +371,7 @@ static void test_nothing_is_killed_by_memory_that_cannot_be_read(void **state)
 	test.sample_error = 0;
 	step();
 	assert_int_equal(test.m->decision.pid, victim);
-	settle();
+	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
 
@@ -391,7 +391,7 @@ static void test_pressure_that_cannot_be_read_is_none(void **state)
 	step();
 	assert_int_equal(test.m->sampler.psi.n_samples, 0);
 	assert_int_equal(test.m->decision.pid, victim);
-	settle();
+	wait_for_outcome();
 }
 
 /* No file can be opened for what is new: kept ones are closed, that is reported, and the kill is
@@ -414,7 +414,7 @@ static void test_a_census_that_is_short_of_files(void **state)
 	assert_true(test.m->census.keeps_none);
 	assert_true(test.n_complaints > 0);
 	assert_int_equal(test.m->decision.pid, victim);
-	settle();
+	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
 
@@ -443,7 +443,7 @@ static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 	test.v1_result = 0;
 	step();
 	assert_int_equal(test.m->decision.pid, large);
-	settle();
+	wait_for_outcome();
 	assert_true(is_killed(large));
 	assert_true(is_alive(small));
 }
@@ -463,7 +463,7 @@ static void test_a_victim_of_which_the_cgroup_cannot_be_read(void **state)
 	for (int i = 0; i < 20 && test.m->decision.pid != small; i++)
 		step();
 	assert_int_equal(test.m->decision.pid, small);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(large));
 	assert_true(is_killed(small));
 }
@@ -480,7 +480,7 @@ static void test_a_victim_of_which_the_freezer_cannot_be_read(void **state)
 	test.v1_result = -EACCES;
 	step();
 	assert_string_equal(test.m->decision.v1_freezer, "/");
-	settle();
+	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
 
@@ -512,7 +512,7 @@ static void test_sharers_that_cannot_be_had(void **state)
 		assert_int_equal(test.m->decision.pid, victim);
 		assert_int_equal(test.m->decision.n_sharers, cases[i].n_sharers);
 		assert_int_equal(test.m->decision.sharers_error, cases[i].sharers_error);
-		settle();
+		wait_for_outcome();
 		if (cases[i].is_killed) {
 			assert_true(is_killed(victim));
 		} else {
@@ -552,7 +552,7 @@ static void test_a_cgroup_that_cannot_be_listed(void **state)
 	test.list_error = 0;
 	step();
 	assert_int_equal(test.m->decision.pid, small);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(large));
 	assert_true(is_killed(small));
 
@@ -563,7 +563,7 @@ static void test_a_cgroup_that_cannot_be_listed(void **state)
 	assert_int_equal(test.m->decision.pid, large);
 	assert_int_equal(test.m->victim.step_result[KILL_STEP_SIGNAL], -ELOOP);
 	test.list_error = 0;
-	settle();
+	wait_for_outcome();
 	assert_true(is_killed(large));
 }
 
@@ -591,7 +591,7 @@ static void test_pressure_that_is_a_cgroups_own(void **state)
 	test.answer = STALLS_COUNT;
 	step();
 	assert_int_equal(test.m->decision.pid, victim);
-	settle();
+	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
 

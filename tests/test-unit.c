@@ -123,7 +123,7 @@ static int teardown(void **state)
 
 #define UNIT "/system.slice/db.service"
 
-static void test_which_kill_is_the_end_of_a_unit(void **state)
+static void test_which_kill_terminates_a_unit(void **state)
 {
 	static const struct {
 		const char *cgroup, *group; /* group: killed as a whole */
@@ -246,7 +246,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_which_kill_is_the_end_of_a_unit),
+		TEST(test_which_kill_terminates_a_unit),
 		TEST(test_what_becomes_of_a_mark),
 		TEST(test_what_cannot_be_swapped),
 	};

@@ -211,7 +211,7 @@ static void test_choose_takes_the_largest(void **state)
 	machine_done(&machine);
 }
 
-static void test_choose_reads_who_may_have_grown(void **state)
+static void test_choose_reads_what_may_have_grown(void **state)
 {
 	struct machine machine;
 
@@ -240,7 +240,7 @@ static void test_choose_passes_to_the_next_if_one_vanishes(void **state)
 	machine_done(&machine);
 }
 
-static void test_choose_nobody(void **state)
+static void test_choose_no_victim(void **state)
 {
 	struct machine machine;
 
@@ -391,7 +391,7 @@ static void test_choose_hint_does_not_outrank_size(void **state)
 }
 
 /* Preferred by more than there are numbers for. */
-static void test_choose_takes_who_is_preferred_beyond_measure(void **state)
+static void test_choose_takes_what_is_preferred_beyond_measure(void **state)
 {
 	static const enum policy_rank_by ranks[] = {
 		POLICY_RANK_BY_FOOTPRINT,
@@ -468,7 +468,7 @@ static void test_choose_spares_a_cgroup_by_what_is_read(void **state)
 	machine_done(&machine);
 }
 
-static void test_choose_ties_go_to_the_youngest(void **state)
+static void test_choose_takes_the_youngest_of_equals(void **state)
 {
 	struct machine machine;
 
@@ -555,7 +555,7 @@ static void test_choose_allocates_nothing(void **state)
 }
 
 /* The next victim is for readers: known by the readings that there are. */
-static void test_choose_tells_who_is_next_without_a_read(void **state)
+static void test_choose_finds_the_next_victim_without_a_read(void **state)
 {
 	static const struct {
 		uint64_t growth; /* since the readings, MiB */
@@ -601,7 +601,7 @@ static void test_choose_tells_who_is_next_without_a_read(void **state)
 }
 
 /* What the hierarchy is for: one leak, and a thousand idle processes in fifty groups. */
-static void test_choose_passes_over_whole_groups(void **state)
+static void test_choose_skips_whole_groups(void **state)
 {
 	struct victim_request request = { .rank_by = POLICY_RANK_BY_FOOTPRINT };
 	struct proc_memory memory = { .anon = 200 * KIB };
@@ -811,7 +811,7 @@ static void test_choose_takes_a_whole_cgroup(void **state)
 /* Four processes, each in a cgroup of its own, and what is known against them. */
 struct known {
 	uint64_t sizes[4]; /* MiB; 0: not there */
-	bool in_a_row[4], of_kind[4];
+	bool consecutive[4], of_kind[4];
 	pid_t victim;
 	pid_t avoided; /* 0: none */
 	enum backoff_verdict skipped_for;
@@ -823,7 +823,7 @@ static void know(struct machine *machine, const struct known *known, struct back
 	machine_init(machine, ARRAY_SIZE(known->sizes));
 	for (size_t i = 0; i < machine->n; i++) {
 		struct census_process *process = machine->processes[i];
-		struct backoff_seen look = {
+		struct backoff_seen seen = {
 			.pid = process->pid,
 			.start_ticks = process->start_ticks,
 		};
@@ -835,8 +835,8 @@ static void know(struct machine *machine, const struct known *known, struct back
 		set(machine, i, known->sizes[i] * MIB, known->sizes[i] * MIB);
 		if (known->sizes[i] == 0)
 			set_adj(machine, i, -1000);
-		if (known->in_a_row[i])
-			backoff_add(backoff, BACKOFF_UNKILLABLE, &look, 0);
+		if (known->consecutive[i])
+			backoff_add(backoff, BACKOFF_UNKILLABLE, &seen, 0);
 		if (known->of_kind[i])
 			backoff_add_kind(backoff,
 					 &(struct backoff_subject){ .comm = "", .cgroup = path }, 1,
@@ -844,7 +844,7 @@ static void know(struct machine *machine, const struct known *known, struct back
 	}
 }
 
-static void test_choose_passes_over_if_there_is_somebody_else(void **state)
+static void test_choose_skips_if_there_is_another(void **state)
 {
 	static const struct known rows[] = {
 		{ { 800, 200 }, { 0 }, { 0 }, 100, 0 },
@@ -1700,27 +1700,27 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choose_takes_the_largest),
 		cmocka_unit_test(test_choose_does_not_bound_locked_files_away),
-		cmocka_unit_test(test_choose_reads_who_may_have_grown),
+		cmocka_unit_test(test_choose_reads_what_may_have_grown),
 		cmocka_unit_test(test_choose_passes_to_the_next_if_one_vanishes),
-		cmocka_unit_test(test_choose_nobody),
+		cmocka_unit_test(test_choose_no_victim),
 		cmocka_unit_test(test_choose_excludes),
 		cmocka_unit_test(test_score_weighs),
 		cmocka_unit_test(test_choose_hint_does_not_outrank_size),
-		cmocka_unit_test(test_choose_takes_who_is_preferred_beyond_measure),
+		cmocka_unit_test(test_choose_takes_what_is_preferred_beyond_measure),
 		cmocka_unit_test(test_choose_weighs_by_what_is_read),
 		cmocka_unit_test(test_choose_spares_a_cgroup_by_what_is_read),
-		cmocka_unit_test(test_choose_ties_go_to_the_youngest),
+		cmocka_unit_test(test_choose_takes_the_youngest_of_equals),
 		cmocka_unit_test(test_choose_stops_reading_at_the_budget),
 		cmocka_unit_test(test_choose_does_not_drift_down_after_the_budget),
 		cmocka_unit_test(test_choose_ranks_by_estimate_when_reads_fail),
 		cmocka_unit_test(test_choose_allocates_nothing),
-		cmocka_unit_test(test_choose_tells_who_is_next_without_a_read),
-		cmocka_unit_test(test_choose_passes_over_whole_groups),
+		cmocka_unit_test(test_choose_finds_the_next_victim_without_a_read),
+		cmocka_unit_test(test_choose_skips_whole_groups),
 		cmocka_unit_test(test_choose_takes_single_processes_of_a_top),
 		cmocka_unit_test(test_choose_takes_a_cgroup_that_is_preferred_beyond_measure),
 		cmocka_unit_test(test_choose_takes_a_whole_cgroup),
 		cmocka_unit_test(test_choose_weighs_cgroups_by_cgroup_alone),
-		cmocka_unit_test(test_choose_passes_over_if_there_is_somebody_else),
+		cmocka_unit_test(test_choose_skips_if_there_is_another),
 		cmocka_unit_test(test_choose_passes_over_each_kind_once),
 		cmocka_unit_test(test_interval_promises),
 		cmocka_unit_test(test_choose_never_beaten_by_brute_force),

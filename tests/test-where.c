@@ -89,7 +89,7 @@ static void test_few_pipes_explain_nothing(void **state)
 }
 
 /* On a machine where hardly any memory is used, there are rows all the same. */
-static void test_the_largest_is_told_however_small(void **state)
+static void test_the_largest_is_reported_however_small(void **state)
 {
 	const struct memory_counters idle = {
 		.total = 1024 * MIB,
@@ -260,7 +260,7 @@ static void test_survey_counts_what_small_processes_map(void **state)
 	assert_true(large.small_mapped_bytes + 8 * MIB < small.small_mapped_bytes);
 }
 
-static void test_survey_ends_in_time(void **state)
+static void test_survey_finishes_in_time(void **state)
 {
 	static struct where_survey found;
 
@@ -324,13 +324,13 @@ int main(void)
 		cmocka_unit_test(test_recorder_is_largest_first),
 		cmocka_unit_test(test_recorder_without_a_survey),
 		cmocka_unit_test(test_few_pipes_explain_nothing),
-		cmocka_unit_test(test_the_largest_is_told_however_small),
+		cmocka_unit_test(test_the_largest_is_reported_however_small),
 		cmocka_unit_test(test_held_is_what_no_process_maps),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_only_a_large_change_counts),
 		cmocka_unit_test(test_survey_finds_memfds_and_pipes),
 		cmocka_unit_test(test_survey_counts_what_small_processes_map),
-		cmocka_unit_test(test_survey_ends_in_time),
+		cmocka_unit_test(test_survey_finishes_in_time),
 		cmocka_unit_test(test_survey_finds_each_tmpfs_once),
 	};
 
