@@ -70,7 +70,7 @@ static int map_huge_and_touch(struct scene *scene)
 	return way_map_huge(scene, WAY_SIZE) ? touch(scene) : -1;
 }
 
-/* More than is free: what is on its way to swap has to get there. */
+/* More than is free: what is being swapped out has to get there. */
 static int take_more_than_free(struct scene *scene)
 {
 	if (!way_map(scene, (number_in("/proc/meminfo", "MemFree:") * KIB + 2 * WAY_SIZE)))

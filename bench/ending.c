@@ -299,8 +299,8 @@ static void demote_reapers(void)
 
 /*
  * What others do on this machine should change the figures little: a session of its own, whose
- * processes together go before other sessions' (sched(7), "The autogroup feature").  Where there
- * are no autogroups nothing is done.
+ * processes together have precedence over other sessions' (sched(7), "The autogroup feature").
+ * Where there are no autogroups nothing is done.
  */
 static void be_undisturbed(int proc_fd)
 {

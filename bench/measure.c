@@ -133,7 +133,7 @@ static int keep_census(struct bench *bench, bool round_is_due)
 	return r < 0 ? r : 0;
 }
 
-/* The last one stays. */
+/* The last one is kept. */
 static int measure_sweeps(struct bench *bench, struct result *result)
 {
 	int r = 0;

@@ -288,7 +288,7 @@ static json_t *call(struct bus *bus, const char *member, sd_bus_message *call)
 	return value;
 }
 
-/* The value if it is of the type, else NULL, which is trouble. */
+/* The value if it is of the type, else NULL, and bus->trouble is set. */
 static json_t *of_type(struct bus *bus, json_t *value, json_type type)
 {
 	if (!value || json_typeof(value) == type)

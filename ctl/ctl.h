@@ -2,8 +2,8 @@
 /*
  * ctl: what the commands of reckonctl share: the options, failing, and JSON.
  *
- * An answer goes to standard output, as text or, with --json, as one object; what is wrong goes to
- * standard error in words either way, and with --json to standard output too, as {"error": ...}.
+ * An answer is printed on standard output, as text or, with --json, as one object; an error on
+ * standard error in words either way, and with --json on standard output too, as {"error": ...}.
  */
 #pragma once
 

@@ -23,12 +23,12 @@ enum ctl_status explain_find_out(const struct ctl_options *options, pid_t pid, j
  * and for no thread but one. */
 const char *explain_user(uid_t uid);
 
-/* explain-print.c, explain-process.c: such an object for people. */
+/* explain-print.c, explain-process.c: print such an object as text. */
 enum ctl_status explain_print_machine(const struct screen *screen, const json_t *answer);
 enum ctl_status explain_print_process(const struct screen *screen, const json_t *answer);
 
 /* explain-protected.c: another array of the same processes, largest first (NULL: no memory), and
- * such an array for people, by rule. */
+ * prints such an array as text, by rule. */
 json_t *explain_by_size(const json_t *processes);
 void explain_print_protected(const struct screen *screen, const json_t *answer,
 			     const json_t *processes);

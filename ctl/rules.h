@@ -14,5 +14,5 @@ enum ctl_status rules(const struct ctl_options *options, char **arguments, int n
  * memory. */
 json_t *rules_ask_policies(struct bus *bus);
 
-/* The object of --json for people. */
+/* Prints the object of --json as text. */
 enum ctl_status rules_print(const struct screen *screen, const json_t *answer);

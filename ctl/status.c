@@ -108,7 +108,7 @@ static json_t *find_last(const json_t *entries)
 	return json_null();
 }
 
-/* The victim that is on its way, by its entry. */
+/* The victim of the kill in progress, by its entry. */
 static json_t *killing_of(const json_t *entry)
 {
 	if (strcmp(words_text(entry, "outcome"), "wait") != 0)
@@ -204,7 +204,7 @@ static bool extend(struct bus *bus, json_t *entries)
 	return extended;
 }
 
-/* That the last one was of a unit that was killed again and again: for people only. */
+/* That the last one was of a unit that was killed again and again: for text output only. */
 static json_t *add_repeated(json_t *answer, struct bus *bus, json_t *entries)
 {
 	char text[FOLD_TEXT_SIZE];

@@ -24,8 +24,8 @@
 #define REREAD_BUDGET_USEC (40 * USEC_PER_MSEC)
 #define DRY_RUN_PAUSE_USEC (10 * USEC_PER_SEC)
 
-/* A process that changes its pid (clone(CLONE_VM) or fork(), and exit) vanishes while its memory
- * stays, whether it was known before or not.  It is new in the next sample, so that is waited for,
+/* A process that changes its pid (clone(CLONE_VM) or fork(), and exit) vanishes while its memory is
+ * kept, whether it was known before or not.  It is new in the next sample, so that is waited for,
  * rather than another killed that has less. */
 static bool has_vanished(const struct manager *m)
 {
@@ -38,7 +38,8 @@ static bool has_vanished(const struct manager *m)
 	       (best ? proc_reclaimable(&best->memory) : m->request.min_victim);
 }
 
-/* There may be one that is worth it: that it cannot be read for now says nothing of it. */
+/* There may be one that is worth it: that it cannot be read for now does not show that there is
+ * none. */
 static bool none_can_be_read(struct manager *m, usec_t now)
 {
 	if (m->choice.n_ranked > 0 || !error_is_transient(m->choice.read_error))

@@ -123,8 +123,8 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
 
 /*
  * May this process be killed with the victim, or the victim itself, as it is now, in the cgroup
- * `within` or below?  Rules of the configuration may allocate (regexec(3)), so they are asked only
- * if it is not as the census has it.  One that has vanished may.
+ * `within` or below?  Rules of the configuration may allocate (regexec(3)), so they are matched
+ * only if it is not as the census has it.  One that has vanished may.
  */
 bool decision_may_kill(const struct manager *m, pid_t pid, const char *within);
 

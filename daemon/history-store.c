@@ -31,7 +31,7 @@ struct history_store {
 	struct history *history;
 	char *path;
 	int dir_fd;
-	uint64_t written; /* the history's generation on the disk, or on its way there */
+	uint64_t written; /* the history's generation on the disk, or being written */
 	usec_t not_before;
 	int error; /* of the last write: reported once */
 
@@ -173,7 +173,7 @@ static int start_thread(struct history_store *a)
 	return -r;
 }
 
-/* The history as it is now, on its way. */
+/* The history as it is now, being written. */
 static int begin(struct history_store *a)
 {
 	int r;

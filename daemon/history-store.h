@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * store: keeps the history over a restart, in the state directory: $STATE_DIRECTORY, which the
- * service manager sets, or /var/lib/reckond where that is there and may be written to.
+ * history-store: keeps the history over a restart, in the state directory: $STATE_DIRECTORY, which
+ * the service manager sets, or /var/lib/reckond where that is there and may be written to.
  *
  * Written when there is something new and nothing is wrong with the machine, on a thread that is
- * made for it: a file system may hold up whoever writes for as long as it likes (a slow disk, a
+ * made for it: a file system may block its writers for as long as it likes (a slow disk, a
  * snapshot), but not the loop.  The directory is locked, so that of two daemons only one keeps its
  * history there.
  */

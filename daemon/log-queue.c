@@ -100,8 +100,8 @@ static void take_all(void)
 		say_lost(n);
 }
 
-/* Before the thread starts: a pipe that is not read must not hold up the start.  What stays in the
- * ring is written by the thread. */
+/* Before the thread starts: a pipe that is not read must not hold up the start.  What remains in
+ * the ring is written by the thread. */
 static bool is_writable(void)
 {
 	struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };

@@ -24,7 +24,7 @@
 #define ENTRY_SIZE (12 * KIB)
 
 static int max_level = LOG_INFO;
-static _Atomic enum log_target target = LOG_TARGET_AUTO; /* (say_lost() asks for it) */
+static _Atomic enum log_target target = LOG_TARGET_AUTO; /* (for say_lost()) */
 
 static const char *const levels[] = {
 	[LOG_EMERG] = "emerg", [LOG_ALERT] = "alert",	  [LOG_CRIT] = "crit",

@@ -31,7 +31,7 @@ struct arguments {
 	bool check_config;
 };
 
-/* 0 to go on, 1 to exit well, -EINVAL after having said why. */
+/* 0 to continue, 1 to exit with success, -EINVAL after printing the reason. */
 static int parse_arguments(int argc, char **argv, struct arguments *ret)
 {
 	enum {

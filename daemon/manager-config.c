@@ -42,7 +42,7 @@ static int apply_options(const struct manager_options *options, struct policy_se
 	return 0;
 }
 
-/* What a configuration comes to. */
+/* What loading a configuration results in. */
 struct loaded {
 	struct policy_set policies;
 	char **files;

@@ -77,7 +77,7 @@ struct manager {
 	char **config_errors;
 	size_t n_config_errors;
 	unsigned n_reloads;
-	bool reload_is_wanted; /* as soon as no victim is on its way */
+	bool reload_is_wanted; /* as soon as no kill is in progress */
 	struct probe_results probed;
 	pid_t self_test_pid; /* the child of the self-test; 0: none */
 	struct self self;
@@ -122,7 +122,7 @@ struct manager {
 	struct history_store *history_store; /* NULL: that is not kept over a restart */
 	struct kill_victim lingering[MANAGER_LINGERING_MAX]; /* a ring; pidfd < 0: a free place */
 	size_t n_lingering;
-	struct ledger *ledger; /* what is owed to be frozen again, mapped: thaw-state.h; or NULL */
+	struct ledger *ledger; /* what is to be frozen again, mapped: thaw-state.h; or NULL */
 	int ledger_fd;
 	bool warned;	    /* since watch began */
 	usec_t quiet_until; /* dry run: one decision is not reported again and again */

@@ -297,7 +297,7 @@ static void note_ended(struct manager *m)
 	close_if_complete(m);
 }
 
-/* The draft of a decision that came to nothing; the same is kept once in an emergency. */
+/* The draft of a decision without a signal; the same is kept once in an emergency. */
 static void note_unsignalled(struct manager *m, const char *kind)
 {
 	struct recorder *a = m->recorder;

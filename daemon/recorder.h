@@ -24,7 +24,7 @@ struct history *recorder_history(const struct recorder *recorder);
 /* m->choice and m->decision are those of the victim, chosen until now. */
 void recorder_choice(struct manager *m, const struct policy *policy, usec_t now);
 
-/* Memory was read: what has come back until now is noted where it is time. */
+/* Memory was read: what was reclaimed until now is noted where it is time. */
 void recorder_look(struct manager *m, usec_t now);
 /* How long until the next such time; USEC_INFINITY: there is none. */
 usec_t recorder_next(const struct manager *m, usec_t now);

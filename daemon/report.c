@@ -343,7 +343,7 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 			  describe_memory(&m->sampler.reading, memory),
 			  judgement->policy ? judgement->policy->name : "none");
 	if (was_calm == is_calm && (m->warned || !judgement->policy))
-		return; /* as nearly always: nothing is worded in vain */
+		return; /* as nearly always: no text is made without use */
 
 	describe_memory(&m->sampler.reading, memory);
 	if (was_calm != is_calm)

@@ -31,7 +31,7 @@
 #define STEP_USEC USEC_PER_SEC
 #define ALL_USEC  (4 * USEC_PER_SEC)
 
-/* More than it can come to need (self.h). */
+/* More than it can need (self.h). */
 #define MEMLOCK_LIMIT_MIN (256 * MIB)
 
 #define GROUP_PREFIX "reckond-self-test-"
@@ -218,7 +218,7 @@ static void stage_init(struct manager *m, bool v1, struct stage *stage)
 	stage->parent_fd = take_fd(&own_fd);
 }
 
-/* If its process is still there, it stays until the next start. */
+/* If its process is still there, it is left until the next start. */
 static void stage_done(struct stage *stage)
 {
 	if (stage->parent_fd >= 0)
@@ -387,7 +387,7 @@ static bool is_leftover(const struct manager *m, const char *name)
 	       strcmp(stat.comm, "reckond") != 0 || stat.state == 'Z';
 }
 
-/* Its process has had SIGKILL when its parent exited, and dies once it is thawed. */
+/* Its process has had SIGKILL when its parent exited, and exits once it is thawed. */
 static void remove_leftover(int own_fd, const char *name, bool v1, usec_t until)
 {
 	_cleanup_close_ int fd = openat(own_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -42,7 +42,7 @@ void stuck_done(struct manager *m)
 	m->stuck.survey = survey_free(m->stuck.survey);
 }
 
-/* Where it was measured, without what stays: a file of a tmpfs. */
+/* Where it was measured, without what is not freed: a file of a tmpfs. */
 static uint64_t freed_shmem(const struct proc_memory *memory)
 {
 	return memory->is_measured ? sub_u64(memory->shmem, memory->kept) : memory->shmem;
@@ -141,8 +141,8 @@ uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
 	return s->minimum;
 }
 
-/* What is mapped passes for held by processes until it is measured: a file of a tmpfs, that stays.
- */
+/* What is mapped is taken as held by processes until it is measured: a file of a tmpfs is not freed
+ * with them. */
 bool stuck_has_more(struct manager *m, const struct policy *policy)
 {
 	const struct victim_result *choice = &m->choice;

@@ -267,7 +267,8 @@ static bool read_paths(const struct manager *m, pid_t pid, int pidfd, char *v2_p
 	int r = m->kill_ops->read_cgroups(&m->cgroups, m->proc_fd, pid, v2_path, v1_path,
 					  CGROUP_PATH_MAX);
 
-	/* Polled after the pid was used, the pidfd vouches for that. */
+	/* Polled after the pid was used: while the pidfd is not readable, the pid is the same
+	 * process's. */
 	return r == 0 && poll(&pollfd, 1, 0) == 0;
 }
 

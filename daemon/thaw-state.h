@@ -25,7 +25,7 @@ struct manager;
  */
 int thaw_state_open(struct manager *m);
 void thaw_state_close(struct manager *m);
-/* The reason for people. */
+/* The reason in words. */
 const char *thaw_state_strerror(int error);
 
 /* At start: what an earlier daemon left thawed is frozen again, at once where its victim has

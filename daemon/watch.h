@@ -25,8 +25,8 @@ struct watch {
 	usec_t precise_since;
 };
 
-/* One turn of it, but not while a victim is on its way, and not in calm.  near: a policy is about
- * to kill.  0 or -errno. */
+/* One turn of it, but not while a kill is in progress, and not in calm.  near: a policy is about to
+ * kill.  0 or -errno. */
 int watch_keep(struct manager *m, usec_t now, bool near);
 
 /* Is a listing or a round to be continued at once? */

@@ -398,7 +398,7 @@ void stale_machine_make(struct stale_machine *machine, bool with_groups)
 	let_pass(machine, 1, first);
 	later = (allocated - first) / 2;
 	let_pass(machine, 2, kind == 1 ? 0 : later);
-	if (kind == 0 || kind == 2) { /* new, or old and small: half of it goes to one */
+	if (kind == 0 || kind == 2) { /* new, or old and small: half of it is allocated by one */
 		size_t i = stale_below(n);
 
 		for (size_t k = 0; k < n && kind == 0; k++)

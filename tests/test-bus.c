@@ -374,7 +374,7 @@ static void test_the_answer_to_the_name(void **state)
 	join();
 	assert_true(is_joined());
 
-	/* Refused: it leaves, and does not ask again soon. */
+	/* Refused: it leaves, and does not connect again soon. */
 	assert_int_equal(shutdown(sd_bus_get_fd(test.peer), SHUT_RDWR), 0);
 	pump();
 	assert_false(is_joined());
@@ -480,7 +480,7 @@ static void test_what_cannot_be_set(void **state)
 	assert_int_equal(log_get_max_level(), LOG_INFO);
 }
 
-/* What is wrong is in the answer, and the old one stays in use. */
+/* What is wrong is in the answer, and the old one remains in use. */
 static void test_a_reload_that_is_refused(void **state)
 {
 	static const struct call reload = MANAGER("Reload", "");
@@ -629,7 +629,7 @@ static void check_recovers(void)
 	assert_true(test.is_answered);
 }
 
-/* Of each answer each step fails once: the caller is told, and the next call is answered. */
+/* Of each answer each step fails once: the caller gets an error, and the next call is answered. */
 static void test_answers_that_cannot_be_put_together(void **state)
 {
 	struct history_entry entry;

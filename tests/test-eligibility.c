@@ -100,7 +100,7 @@ static void make(struct eligibility_subject *s, enum eligibility e)
 	}
 }
 
-/* Both are said by the same member, so only one of them can hold. */
+/* Both are in the same member, so only one of them can hold. */
 static bool exclude_each_other(unsigned i, unsigned j)
 {
 	return i == ELIGIBILITY_PROTECTED && j == ELIGIBILITY_PROTECTED_BUILTIN;

@@ -24,7 +24,7 @@
 
 #define PID 300
 
-/* A /proc with init's executable and one process's, whose files are beside it, or in memory. */
+/* A /proc with init's executable and one process's, whose files are next to it, or in memory. */
 struct world {
 	char path[32];
 	char other[32]; /* on another device; "" if there is none */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Tests of lib/explain/preview.c, lib/explain/explain.c and lib/explain/explain-json.c: what is
- * found out and said of a small machine whose /proc is of our own making.
+ * found out and printed of a small machine whose /proc is of our own making.
  */
 #include <fcntl.h>
 #include <stdio.h>

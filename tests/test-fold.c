@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of ctl/fold.c: kills of one unit in a row are one line. */
+/* Tests of ctl/fold.c: consecutive kills of one unit are one line. */
 #include <string.h>
 
 #include "ctl/fold.h"

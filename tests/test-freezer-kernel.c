@@ -590,7 +590,7 @@ static void test_v1_leader_has_exited(void **state)
 	assert_soon(is_gone(victim));
 }
 
-/* (Frozen on its way into that, it would stay FREEZING: freeze_task() comes once.) */
+/* (Frozen while it does that, it would stay FREEZING: freeze_task() is called once.) */
 static bool is_vfork_parent_waiting(const struct child *child)
 {
 	struct proc_stat stat;

@@ -285,7 +285,7 @@ static void test_signal_continues_when_a_member_cannot_be_opened(void **state)
 	}
 }
 
-/* What is asked about it before the pidfd is open may be about another. */
+/* What is read of it before the pidfd is open may be of another. */
 static void test_signal_checks_again_what_to_spare_once_it_is_open(void **state)
 {
 	struct kill_group group = fake_group(false);

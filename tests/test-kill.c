@@ -77,7 +77,7 @@ static struct {
 	uint64_t start_ticks;
 	const char *elsewhere; /* the cgroup of odd_pid; NULL: the victim's */
 	pid_t pid_of_fd[256];
-	usec_t now; /* one later each time it is asked */
+	usec_t now; /* one later at each call */
 } fake;
 
 static void record(const char *what, pid_t pid)

@@ -162,7 +162,7 @@ static void test_memory_that_cannot_be_read_is_read_again(void **state)
 	complained_at = m->complained_at;
 	assert_int_equal(complained_at, now);
 	assert_int_equal(m->state, MANAGER_WATCH);
-	/* That is not said each time. */
+	/* That is not logged each time. */
 	assert_int_equal(tick(m, now + USEC_PER_SEC), USEC_PER_SEC);
 	assert_int_equal(m->complained_at, complained_at);
 	test.sample_result = 0;

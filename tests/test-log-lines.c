@@ -148,8 +148,7 @@ static void test_where_an_event_is_recorded(void **state)
 	}
 }
 
-/* All to the journal, as systemctl service-log-target asks for: lines are entries, without an id.
- */
+/* All to the journal, as by systemctl service-log-target: lines are entries, without an id. */
 static void test_lines_as_entries(void **state)
 {
 	log_set_target(LOG_TARGET_JOURNAL);

@@ -156,7 +156,7 @@ static void test_what_it_starts_without(void **state)
 		{ NOTHING, 0, 0 },
 		{ MEMORY_SOURCE, -ENOENT, -ENOENT }, /* no /proc */
 		{ MEMORY, -EBADMSG, -EBADMSG },
-		/* There are none; but what cannot be told for now is tried again by the service
+		/* There are none; but what is not known for now is tried again by the service
 		 * manager. */
 		{ CGROUPS, -ENOENT, 0 },
 		{ CGROUPS, -EMFILE, -EMFILE },

@@ -720,7 +720,7 @@ static void test_sample_figures_as_reported(void **state)
 		/* The same without the mount. */
 		{ "lxcfs-unseen", 2097152, 61440, 1048576, 0,
 		  MEMORY_DOUBT_ORIGIN | MEMORY_DOUBT_SWAP },
-		/* All cache is said to be available; nearly all of it is shmem. */
+		/* All cache counts as available; nearly all of it is shmem. */
 		{ "lxcfs-shmem", 2097152, 72704, 0, 0,
 		  MEMORY_DOUBT_ORIGIN | MEMORY_DOUBT_AVAILABLE },
 		/* Data that cannot be compressed, on /dev/block/zram0. */

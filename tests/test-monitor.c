@@ -208,7 +208,7 @@ static void test_pressure_wakes_the_loop_and_has_it_watch(void **state)
 	assert_int_equal(m->watch_until, USEC_INFINITY);
 }
 
-/* A trigger that has failed polls for ever: it is not asked again, and the timer remains. */
+/* A trigger that has failed polls for ever: it is not used again, and the timer remains. */
 static void test_a_failed_trigger_leaves_the_timer(void **state)
 {
 	struct manager *m = &test.m;
@@ -283,7 +283,7 @@ static void test_a_trigger_that_cannot_be_polled(void **state)
 	close(test.master);
 }
 
-/* A configuration is not read while a victim is on its way. */
+/* A configuration is not read while a kill is in progress. */
 static void test_a_reload_waits_for_the_victim(void **state)
 {
 	struct manager *m = &test.m;
@@ -322,7 +322,7 @@ static void test_a_reload_without_a_victim_is_done_at_once(void **state)
 	close(test.master);
 }
 
-/* It may protect a victim that was only asked so far. */
+/* It may protect a victim that has only had SIGTERM so far. */
 static void test_a_reload_comes_before_sigkill(void **state)
 {
 	struct manager *m = &test.m;

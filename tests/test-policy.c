@@ -224,8 +224,8 @@ static void test_builtin_rules_protect_what_carries_session_and_machine(void **s
 	}
 }
 
-/* How strongly, and on which proof.  Whatever goes by a name wants one; whatever users can fill has
- * a ceiling. */
+/* How strongly, and on which proof.  What matches by a name needs one; what users can fill has a
+ * ceiling. */
 #define NEVER	  RULE_PROTECTION_NEVER
 #define RELUCTANT RULE_PROTECTION_RELUCTANT
 #define AVOID	  RULE_PROTECTION_AVOID
@@ -1258,7 +1258,7 @@ static void test_interval_is_the_longest_where_nothing_can_act(void **state)
 	assert_int_equal(policy_interval(&set, &memory, false), 3 * USEC_PER_SEC);
 }
 
-/* The tick judges, and the census asks for rules, when there may be no memory to be had. */
+/* The tick judges, and the census matches rules, when there may be no memory to allocate. */
 static void test_judgement_and_builtin_rules_allocate_nothing(void **state)
 {
 	_cleanup_(policy_set_done) struct policy_set set;

@@ -250,7 +250,7 @@ static void test_read_fd_of_ourselves(void **state)
 	(void)munmap(p, size);
 }
 
-/* A name is compared no further than its line goes, and all of it. */
+/* A name is compared to the end of its line, and all of it. */
 static void test_parse_knows_names_from_their_beginnings(void **state)
 {
 	static const char *const lines[] = { "R\n",

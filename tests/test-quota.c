@@ -26,7 +26,7 @@ static const char *name_of(unsigned i)
 	return name;
 }
 
-/* Asks once; what is answered is charged.  The bytes that were sent. */
+/* Sends one call; what is answered is charged.  The bytes that were sent. */
 static uint64_t ask(const char *sender, uint64_t bytes, usec_t now)
 {
 	switch (quota_ask(&quota, sender, now)) {
@@ -85,8 +85,8 @@ static void test_allowances_fill_again_up_to_their_size(void **state)
 	assert_int_equal(quota_left(&quota, "a", USEC_INFINITY), QUOTA_SENDER_BYTES);
 }
 
-/* Ten minutes of clients that ask all the time and never read: what piles up in the bus, and what a
- * new client gets then. */
+/* Ten minutes of clients that call all the time and never read: what piles up in the bus, and what
+ * a new client gets then. */
 static void test_a_flood_is_bounded_and_a_newcomer_is_served(void **state)
 {
 	static const unsigned floods[] = { 4, 50, 250, 2000 };

@@ -456,7 +456,7 @@ static void test_time_counts_from_the_last_signal(void **state)
 	assert_true(e->escalated);
 	assert_string_equal(e->signal, "SIGKILL");
 	assert_int_equal(e->reclaimed_100ms_bytes, UNKNOWN);
-	/* The first signal's time stays, and what was done for it; SIGKILL has its own. */
+	/* The first signal's time is kept, and what was done for it; SIGKILL has its own. */
 	assert_int_equal(e->signal_usec, 92);
 	assert_int_equal(e->escalated_usec, 5000 * MSEC + 92);
 	assert_int_equal(e->open_usec, 90);

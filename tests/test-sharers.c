@@ -51,7 +51,7 @@ static struct {
 	uint64_t allocated;
 	struct sharers sharers;
 
-	/* What was asked, and what is answered: 0 but for these. */
+	/* What was compared, and the results: 0 but for these. */
 	unsigned n_calls;
 	pid_t asked_by;
 	pid_t asked[SHARERS_COMPARED_MAX];
@@ -216,7 +216,7 @@ static void test_find_compares_what_may_have_the_memory(void **state)
 	}
 }
 
-/* They take no place among those that are asked about, relatives or not. */
+/* They take no place among those that are compared, relatives or not. */
 static void test_find_leaves_zombies_out(void **state)
 {
 	for (pid_t pid = FIRST; pid < FIRST + SHARERS_COMPARED_MAX + 10; pid++) {
@@ -311,7 +311,7 @@ static void test_find_compares_relatives_first(void **state)
 		for (unsigned j = 0; j < i; j++)
 			assert_int_not_equal(test.asked[i], test.asked[j]);
 
-	/* more relatives than can be asked about */
+	/* more relatives than can be compared */
 	for (pid_t pid = FIRST; pid < FIRST + 1000; pid++)
 		census_find(&test.census, pid)->ppid = VICTIM;
 	find();

@@ -539,7 +539,7 @@ static void test_walk_has_no_room(void **state)
 	now += USEC_PER_SEC;
 	put_pressure(t, ".", 901, 801);
 	walk(t);
-	/* Of those that are not known nothing is said; what is not accounted for counts. */
+	/* Of those that are not known nothing is reported; what is not explained counts. */
 	assert_int_equal(t->stall.verdict.unexplained.full, 8000);
 }
 

@@ -714,7 +714,7 @@ static void test_recover_waits_for_a_victim_that_is_still_exiting(void **state)
 	assert_int_equal(n_owed(), 0);
 }
 
-/* And it is frozen again when that one is told to stop. */
+/* And it is frozen again when that one gets SIGTERM. */
 static void test_recover_then_stop(void **state)
 {
 	make_groups(false);
@@ -885,7 +885,7 @@ static void test_thawing_again_is_bounded(void **state)
 	assert_int_equal(exit_signal(victim), SIGKILL);
 }
 
-/* Frozen for the first time when it has been asked already. */
+/* Frozen for the first time when it has had SIGTERM already. */
 static void test_frozen_meanwhile_is_thawed_and_frozen_again(void **state)
 {
 	pid_t victim, sibling;

@@ -375,7 +375,7 @@ static void test_nothing_is_killed_by_memory_that_cannot_be_read(void **state)
 	assert_true(is_killed(victim));
 }
 
-/* It is for policies that ask for pressure; others do without. */
+/* It is for policies with pressure conditions; others do without. */
 static void test_pressure_that_cannot_be_read_is_none(void **state)
 {
 	pid_t victim;
@@ -532,8 +532,9 @@ static void test_sharers_that_cannot_be_had(void **state)
 	}
 }
 
-/* Its members cannot be listed (a cgroup so deep).  Asked to exit, none of them is: it is skipped,
- * and the next largest is.  Killed, those that are known are, and that it was not all is noted. */
+/* Its members cannot be listed (a cgroup so deep).  Of SIGTERM, none of them gets it: it is
+ * skipped, and the next largest does.  Of SIGKILL, those that are known do, and that it was not all
+ * is noted. */
 static void test_a_cgroup_that_cannot_be_listed(void **state)
 {
 	pid_t large, small;

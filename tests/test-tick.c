@@ -133,7 +133,7 @@ static int op_open(pid_t pid)
 
 static int op_signal(int pidfd, int signal)
 {
-	if (signal == 0) /* asks whether it is permitted */
+	if (signal == 0) /* is it permitted? */
 		return kill_ops_system.pidfd_send_signal(pidfd, 0);
 	test.n_signals++;
 	if (test.signal_result < 0)
@@ -1338,7 +1338,7 @@ static void test_tick_dry_run_never_signals(void **state)
 		one_tick();
 	assert_int_equal(test.manager->decision.pid, victim);
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.n_journal, 1); /* said once, not five times */
+	assert_int_equal(test.n_journal, 1); /* logged once, not five times */
 	assert_string_equal(newest()->kind, "dry-run");
 	assert_true(newest()->dry_run);
 	assert_int_equal(newest()->pid, victim);

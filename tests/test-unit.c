@@ -229,7 +229,7 @@ static void test_what_cannot_be_swapped(void **state)
 	swap_use_look(m, NOW + 3 * USEC_PER_SEC);
 	assert_int_equal(m->unswappable, UINT64_MAX);
 
-	/* Nothing is asked for while there is much memory, or no swap to use. */
+	/* Nothing is read while there is much memory, or no swap to use. */
 	test.n_asked = 0;
 	m->sampler.reading.available = 2 * GIB;
 	swap_use_look(m, NOW + 4 * USEC_PER_SEC);

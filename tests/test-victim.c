@@ -560,7 +560,7 @@ static void test_choose_finds_the_next_victim_without_a_read(void **state)
 	static const struct {
 		uint64_t growth; /* since the readings, MiB */
 		unsigned n_reads;
-		unsigned n_ranked, n_told; /* nothing asked for, VICTIM_TOLD asked for */
+		unsigned n_ranked, n_told; /* nothing requested, VICTIM_TOLD requested */
 	} rows[] = {
 		{ 0, 1, 1, 3 },
 		{ 150, 1, 1, 3 },

@@ -270,7 +270,7 @@ static void test_survey_finishes_in_time(void **state)
 	assert_int_equal(found.pipes.pid, 0);
 }
 
-/* In a mount namespace of its own; the last test, as it stays in it. */
+/* In a mount namespace of its own; the last test, as it remains in it. */
 static void test_survey_finds_each_tmpfs_once(void **state)
 {
 	char base[] = "/tmp/test-where-XXXXXX", path[64], hidden[64], file[96];
