@@ -243,7 +243,7 @@ static enum bus_trouble trouble_of(const sd_bus_error *error)
 }
 
 /* No process owns the name: is there no daemon? */
-static void look_for_daemon(struct bus *bus)
+static void find_daemon(struct bus *bus)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	pid_t pid = proc_fd < 0 ? -errno : running_find(proc_fd);
@@ -278,7 +278,7 @@ static json_t *call(struct bus *bus, const char *member, sd_bus_message *call)
 			sd_bus_error_set_errno(&bus->error, r);
 		bus->trouble = trouble_of(&bus->error);
 		if (bus->trouble == BUS_NOT_RUNNING)
-			look_for_daemon(bus);
+			find_daemon(bus);
 		return NULL;
 	}
 	bus->trouble = BUS_ANSWERED;
@@ -388,7 +388,7 @@ static const char *version_of(struct bus *bus, char *buf, size_t size)
 	return buf;
 }
 
-static void say_not_joined(const struct bus *bus, char buf[static BUS_TEXT_SIZE])
+static void describe_not_joined(const struct bus *bus, char buf[static BUS_TEXT_SIZE])
 {
 	if (bus->daemon_pid > 0)
 		snprintf(buf, BUS_TEXT_SIZE,
@@ -414,7 +414,7 @@ const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE])
 			 "if that fails: reckonctl check; journalctl -u reckond)");
 		break;
 	case BUS_NOT_JOINED:
-		say_not_joined(bus, buf);
+		describe_not_joined(bus, buf);
 		break;
 	case BUS_LATE:
 		snprintf(buf, BUS_TEXT_SIZE, "reckond has not answered within %u s",

@@ -41,7 +41,7 @@ static enum ctl_status fail_of_errors(const struct ctl_options *options, const c
 	return CTL_BAD_USAGE;
 }
 
-static void say_why(struct bus *bus)
+static void print_why(struct bus *bus)
 {
 	char text[BUS_TEXT_SIZE];
 
@@ -58,7 +58,7 @@ static json_t *ask(struct bus *bus)
 
 	for (unsigned i = 0; !reply && bus->trouble == BUS_BUSY && i < TRIES; i++) {
 		if (i == 0)
-			say_why(bus);
+			print_why(bus);
 		nanosleep(&pause, NULL);
 		reply = bus_call(bus, "Reload");
 	}

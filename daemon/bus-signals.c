@@ -157,13 +157,13 @@ void bus_forget_news(struct bus *b)
 	bus_forget_killed(b);
 }
 
-static int say_state_changed(struct bus *b, enum manager_state old, enum manager_state new)
+static int emit_state_changed(struct bus *b, enum manager_state old, enum manager_state new)
 {
 	return sd_bus_emit_signal(b->bus, BUS_PATH, BUS_INTERFACE, "StateChanged", "ss",
 				  manager_state_to_string(old), manager_state_to_string(new));
 }
 
-static int say_low_memory(struct bus *b, const struct bus_low_memory *low)
+static int emit_low_memory(struct bus *b, const struct bus_low_memory *low)
 {
 	return sd_bus_emit_signal(b->bus, BUS_PATH, BUS_INTERFACE, "LowMemory", "a{sv}", 6,
 				  "Policy", "s", low->policy, "Level", "s",
@@ -172,7 +172,7 @@ static int say_low_memory(struct bus *b, const struct bus_low_memory *low)
 				  "s", low->next_policy, "ForecastUSec", "t", low->forecast_usec);
 }
 
-static int say_properties(struct bus *b, const char *const *names)
+static int emit_properties(struct bus *b, const char *const *names)
 {
 	if (!names[0])
 		return 0;
@@ -191,11 +191,11 @@ void bus_say_news(struct bus *b)
 
 	list_changed(b, names);
 	forget(b); /* whether it can be sent or not: the next report differs */
-	r = old != new ? say_state_changed(b, old, new) : 0;
+	r = old != new ? emit_state_changed(b, old, new) : 0;
 	if (r >= 0)
-		r = say_properties(b, names);
+		r = emit_properties(b, names);
 	if (r >= 0 && has_low_memory)
-		r = say_low_memory(b, &b->low_memory);
+		r = emit_low_memory(b, &b->low_memory);
 	if (killed)
 		r = bus_say_killed(b, killed);
 	if (r < 0)

@@ -245,7 +245,7 @@ static bool is_over(struct bus *b)
 	       (b->is_refused || b->is_stuck || b->is_lost || sd_bus_is_open(b->bus) <= 0);
 }
 
-static void say_lost(struct bus *b, usec_t now)
+static void report_lost(struct bus *b, usec_t now)
 {
 	if (b->is_stuck && (b->stuck_said_at == 0 || now - b->stuck_said_at >= STUCK_AGAIN_USEC)) {
 		log_notice("bus: accepts nothing of what is sent; disconnecting, to connect again");
@@ -262,7 +262,7 @@ static void leave_if_over(struct bus *b, usec_t now)
 	if (!is_over(b))
 		return;
 	if (!b->is_refused)
-		say_lost(b, now);
+		report_lost(b, now);
 	if (now - b->joined_at >= JOINED_WELL_USEC)
 		b->join_pause = 0;
 	leave(b);

@@ -195,7 +195,7 @@ static int begin(struct history_store *a)
 }
 
 /* It is written, or could not be. */
-static void end(struct history_store *a, int result, usec_t now)
+static void finish(struct history_store *a, int result, usec_t now)
 {
 	if (a->job)
 		(void)munmap(a->job, sizeof(*a->job));
@@ -226,13 +226,13 @@ void history_store_write(struct history_store *store, usec_t now)
 
 	if (store->is_writing) {
 		(void)pthread_join(store->thread, NULL);
-		end(store, store->result, now);
+		finish(store, store->result, now);
 		return;
 	}
 	store->not_before = now + PAUSE_USEC;
 	r = begin(store);
 	if (r < 0)
-		end(store, r, now);
+		finish(store, r, now);
 }
 
 /* false: the thread has not finished yet. */
@@ -241,7 +241,7 @@ static bool wait_for_thread(struct history_store *a, const struct timespec *unti
 	if (a->is_writing && pthread_clockjoin_np(a->thread, NULL, CLOCK_MONOTONIC, until) != 0)
 		return false;
 	if (a->is_writing)
-		end(a, a->result, 0);
+		finish(a, a->result, 0);
 	return true;
 }
 
@@ -259,7 +259,7 @@ struct history_store *history_store_close(struct history_store *store)
 	if (is_over && store->written != history_generation(store->history)) {
 		r = begin(store);
 		if (r < 0)
-			end(store, r, 0);
+			finish(store, r, 0);
 		is_over = wait_for_thread(store, &until);
 	}
 	if (is_over)

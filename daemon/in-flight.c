@@ -82,7 +82,7 @@ static void hasten_if_starved(struct manager *m, usec_t now)
 
 /* May it not be killed any more?  Rules may allocate, so they are matched only if they are others
  * than those by which it was chosen. */
-static bool is_called_off(const struct manager *m)
+static bool is_cancelled(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
 
@@ -137,12 +137,12 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
 	    memory_may_come(m, facts.available_now, now))
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
-	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_called_off(m);
+	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_cancelled(m);
 	return d->called_off ? KILL_PROGRESS_STAND_DOWN : progress;
 }
 
 /* Its memory is theirs, and what keeps it keeps theirs. */
-static void pass_over_sharers(struct manager *m, enum backoff_why why, usec_t now)
+static void skip_sharers(struct manager *m, enum backoff_why why, usec_t now)
 {
 	struct backoff_seen seen;
 
@@ -153,13 +153,13 @@ static void pass_over_sharers(struct manager *m, enum backoff_why why, usec_t no
 			(void)backoff_add(&m->backoff, why, &seen, now);
 }
 
-static void pass_over(struct manager *m, enum backoff_why why, usec_t now)
+static void skip_victim(struct manager *m, enum backoff_why why, usec_t now)
 {
 	struct decision *d = &m->decision;
 	struct backoff_seen seen;
 	usec_t wait;
 
-	pass_over_sharers(m, why, now);
+	skip_sharers(m, why, now);
 	if (!read_process(m, d->pid, d->start_ticks, &seen)) {
 		backoff_succeed(&m->backoff, d->pid, d->start_ticks);
 		return;
@@ -174,7 +174,7 @@ void in_flight_skip(struct manager *m, usec_t now)
 	/* It is no reason to kill another one: this one is tried again at the next sample. */
 	if (error_is_transient(m->decision.error))
 		return;
-	pass_over(m, BACKOFF_REFUSED, now);
+	skip_victim(m, BACKOFF_REFUSED, now);
 }
 
 void in_flight_observe_skipped(struct manager *m)
@@ -241,9 +241,9 @@ static void learn(struct manager *m, usec_t now)
 	};
 
 	if (d->outcome == KILL_PROGRESS_UNKILLABLE)
-		pass_over(m, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
+		skip_victim(m, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
 	else if (d->outcome == KILL_PROGRESS_MEMORY_BACK)
-		pass_over(m, BACKOFF_STILL_EXITING, now);
+		skip_victim(m, BACKOFF_STILL_EXITING, now);
 	else if (d->outcome == KILL_PROGRESS_GONE)
 		backoff_succeed(&m->backoff, d->pid, d->start_ticks);
 	if (d->outcome == KILL_PROGRESS_GONE)
@@ -277,7 +277,7 @@ static void move_back(struct kill_victim *victim)
 			   r < 0 ? strerror(-r) : "");
 }
 
-static void put_back(struct kill_victim *victim)
+static void refreeze_group(struct kill_victim *victim)
 {
 	int r;
 
@@ -295,7 +295,7 @@ struct kill_victim *in_flight_make_place(struct manager *m)
 {
 	struct kill_victim *victim = &m->lingering[m->n_lingering++ % MANAGER_LINGERING_MAX];
 
-	put_back(victim);
+	refreeze_group(victim);
 	return victim;
 }
 
@@ -397,7 +397,7 @@ void in_flight_put_back(struct manager *m)
 	for (size_t i = 0; i < min_u64(m->n_lingering, MANAGER_LINGERING_MAX); i++)
 		if (m->lingering[i].pidfd >= 0 && kill_is_gone(&m->lingering[i])) {
 			recorder_exited(m, m->lingering[i].pid);
-			put_back(&m->lingering[i]);
+			refreeze_group(&m->lingering[i]);
 		}
 }
 
@@ -416,8 +416,8 @@ void in_flight_put_back_all(struct manager *m)
 
 	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++) {
 		wait_for_exit(&m->lingering[i], deadline);
-		put_back(&m->lingering[i]);
+		refreeze_group(&m->lingering[i]);
 	}
 	wait_for_exit(&m->victim, deadline);
-	put_back(&m->victim);
+	refreeze_group(&m->victim);
 }

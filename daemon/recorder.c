@@ -43,7 +43,7 @@ struct recorder {
 	usec_t signalled_at;
 	uint64_t before; /* available + swap free, at the decision */
 	unsigned next_mark;
-	uint64_t returned; /* with returned_at: see recorder_returned(); 0: nothing yet */
+	uint64_t gain; /* with returned_at: see recorder_returned(); 0: nothing yet */
 	usec_t returned_at;
 
 	/* The emergency. */
@@ -108,7 +108,7 @@ void recorder_choice(struct manager *m, const struct policy *policy, usec_t now)
  * machine has gained, not what the victim freed: what others allocated meanwhile is not added, and
  * what others freed is not subtracted.
  */
-static uint64_t returned(const struct manager *m)
+static uint64_t gain_of(const struct manager *m)
 {
 	return sub_u64(m->sampler.reading.available + m->sampler.reading.swap_free,
 		       m->recorder->before);
@@ -118,7 +118,7 @@ static void fill_after(const struct manager *m, struct history_entry *e)
 {
 	e->available_after_bytes = m->sampler.reading.available;
 	e->swap_free_after_bytes = m->sampler.reading.swap_free;
-	e->reclaimed_bytes = returned(m);
+	e->reclaimed_bytes = gain_of(m);
 }
 
 static bool is_exiting(const struct recorder *a)
@@ -191,9 +191,9 @@ void recorder_look(struct manager *m, usec_t now)
 
 	if (!a->is_open)
 		return;
-	bytes = returned(m);
-	if (bytes > a->returned + a->returned / 8) {
-		a->returned = bytes;
+	bytes = gain_of(m);
+	if (bytes > a->gain + a->gain / 8) {
+		a->gain = bytes;
 		a->returned_at = now;
 	}
 	if (m->state == MANAGER_KILLING && m->decision.hastened)
@@ -223,9 +223,9 @@ bool recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret
 {
 	const struct recorder *a = m->recorder;
 
-	if (a->returned == 0)
+	if (a->gain == 0)
 		return false;
-	*ret_bytes = a->returned;
+	*ret_bytes = a->gain;
 	*ret_within = sub_u64(a->returned_at, a->signalled_at);
 	return true;
 }
@@ -240,7 +240,7 @@ static void note_signal(struct manager *m)
 
 	a->signalled_at = d->signalled_at;
 	a->next_mark = 0;
-	a->returned = 0;
+	a->gain = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
 		*(uint64_t *)((char *)e + marks[i].offset) = HISTORY_UNKNOWN_U64;
 
@@ -278,7 +278,7 @@ static void note_escalated(struct manager *m)
 	note_signal(m);
 }
 
-static void note_ended(struct manager *m)
+static void note_outcome(struct manager *m)
 {
 	struct recorder *a = m->recorder;
 	const struct decision *d = &m->decision;
@@ -381,7 +381,7 @@ void recorder_note(struct manager *m, enum report_event event,
 		break;
 	case REPORT_ENDED:
 		if (a->is_open && !a->is_over)
-			note_ended(m);
+			note_outcome(m);
 		else /* it never had a signal */
 			note_refused(m);
 		break;

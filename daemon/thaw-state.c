@@ -160,7 +160,7 @@ const char *thaw_state_strerror(int error)
 }
 
 /* Of an entry whose victim has exited. */
-static void put_back(struct manager *m, const struct ledger_entry *entry, int slot)
+static void refreeze_entry(struct manager *m, const struct ledger_entry *entry, int slot)
 {
 	struct freezer_thawed thawed;
 	char path[MESSAGE_PATH_SIZE];
@@ -216,7 +216,7 @@ static void recover_entry(struct manager *m, const struct ledger_entry *entry, i
 	char path[MESSAGE_PATH_SIZE];
 
 	if (!victim || freezer_take_over(&m->cgroups, entry, slot, &victim->thawed) != 0) {
-		put_back(m, entry, slot);
+		refreeze_entry(m, entry, slot);
 		return;
 	}
 	log_notice("Pid %d: an earlier reckond has %s %s (v%d) for it; this is undone when it "

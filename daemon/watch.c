@@ -43,7 +43,7 @@ static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
 }
 
 /* One slice of it. */
-static int go_round(struct manager *m, usec_t now, bool with_swap, usec_t deadline)
+static int read_round(struct manager *m, usec_t now, bool with_swap, usec_t deadline)
 {
 	usec_t began = clock_now();
 	int r;
@@ -165,7 +165,7 @@ static int keep(struct manager *m, usec_t now, bool near)
 		}
 	}
 	if (r >= 0 && census->swept_at != 0 && is_worth_a_round(m, near, now))
-		r = go_round(m, now, with_swap, deadline);
+		r = read_round(m, now, with_swap, deadline);
 	if (r == -EMFILE || r == -ENFILE) /* what is kept open is a convenience; seeing is not */
 		census_keep_none(census);
 	ask_for_shares(m, now);
