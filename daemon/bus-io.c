@@ -111,7 +111,7 @@ static uint32_t wanted_events(const struct bus *b)
 	return (b->is_paused ? 0 : EPOLLIN) | (b->has_no_room ? EPOLLOUT : 0);
 }
 
-/* When to look at what the socket does not report. */
+/* When to check what the socket does not report. */
 static usec_t next_check(const struct bus *b)
 {
 	usec_t next = USEC_INFINITY;
@@ -193,7 +193,7 @@ enum head {
 	HEAD_NONE,
 };
 
-static enum head look_at_head(int fd, uint64_t *ret_size)
+static enum head peek_head(int fd, uint64_t *ret_size)
 {
 	unsigned char header[HEADER_SIZE];
 	ssize_t n = recv(fd, header, sizeof(header), MSG_PEEK | MSG_DONTWAIT);
@@ -266,7 +266,7 @@ static int read_one(struct bus *b)
 {
 	uint64_t size = 0;
 
-	switch (look_at_head(sd_bus_get_fd(b->bus), &size)) {
+	switch (peek_head(sd_bus_get_fd(b->bus), &size)) {
 	case HEAD_WHOLE:
 		return process_one(b, size);
 	case HEAD_PARTIAL:
@@ -304,7 +304,7 @@ static int on_room(struct bus *b)
 	r = sd_bus_get_n_queued_write(b->bus, &n_queued);
 	if (r >= 0 && n_queued > 0) {
 		n_before = n_queued;
-		is_whole = look_at_head(sd_bus_get_fd(b->bus), &size) == HEAD_WHOLE;
+		is_whole = peek_head(sd_bus_get_fd(b->bus), &size) == HEAD_WHOLE;
 		r = process(b);
 		if (r >= 0)
 			r = sd_bus_get_n_queued_write(b->bus, &n_queued);

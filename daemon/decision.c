@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* decision: see the header. */
+/* decision: records a choice as a decision, and what may be killed with it. */
 #include "daemon/decision.h"
 
 #include <stdio.h>

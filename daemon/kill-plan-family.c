@@ -74,7 +74,7 @@ void kill_plan_gather_family(struct manager *m, const struct census_process *vic
 	m->victim.is_family = d->n_relatives > 0;
 	if (d->n_relatives == 0 || g.is_partial)
 		return;
-	/* All die that share it: of what is common nothing is kept. */
+	/* All processes that share it are killed: of what is common nothing is kept. */
 	d->memory.kept = sub_u64(d->memory.kept, g.common);
 	d->memory.anon = add_u64(d->memory.anon, g.alone);
 }

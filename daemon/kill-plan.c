@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* kill-plan: see the header. */
+/* kill-plan: opens the sharers, relatives and cgroup members that are killed with the victim. */
 #include "daemon/kill-plan.h"
 
 #include <string.h>
@@ -17,7 +17,7 @@
  * machine the thread that makes them may have to wait for a CPU. */
 #define COMPARE_BUDGET_USEC (50 * USEC_PER_MSEC)
 
-/* Those beyond KILL_OTHERS_MAX are looked at for so long: each takes some 30 us. */
+/* Those beyond KILL_OTHERS_MAX are examined for so long: each takes some 30 us. */
 #define GATHER_BUDGET_USEC (10 * USEC_PER_MSEC)
 
 static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *userdata)
@@ -27,7 +27,7 @@ static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *us
 	precise_compare(m->precise, tid, tids, n, COMPARE_BUDGET_USEC, ret);
 }
 
-/* Nobody in the company is ended if one of them is spared; so the first one is enough to know. */
+/* None of the plan is killed if one of it is spared; so the first one is enough to know. */
 static void spare(struct decision *d, const struct census_process *process)
 {
 	if (d->spared_pid > 0)
@@ -115,7 +115,7 @@ struct members {
 	const struct census_process *largest[KILL_OTHERS_MAX];
 	unsigned n_largest;
 	unsigned n;
-	uint64_t anon, swap; /* of those besides the victim and its sharers, who have one memory */
+	uint64_t anon, swap; /* besides the victim and its sharers, which have one memory */
 };
 
 static bool is_open(const struct manager *m, pid_t pid)
@@ -199,7 +199,7 @@ static void open_members(struct manager *m, const struct census_process *victim)
 				      members.largest[i]->start_ticks, &m->victim);
 }
 
-/* 0, KILL_GONE, or -errno: it may not be ended as a whole. */
+/* 0, KILL_GONE, or -errno: it may not be killed as a whole. */
 static int open_group(struct manager *m, const struct census_process *victim)
 {
 	struct decision *d = &m->decision;
@@ -306,7 +306,7 @@ struct kill_target kill_plan_target(struct manager *m)
 	};
 }
 
-/* Of those that were seen to be gone, none is looked at again. */
+/* A process that was seen to have exited is not examined again. */
 static bool rest_is_gone(struct manager *m)
 {
 	struct decision *d = &m->decision;
@@ -342,7 +342,7 @@ static uint64_t footprint_of(const struct manager *m, pid_t pid, uint64_t start_
 	return proc_reclaimable(&memory);
 }
 
-/* Two of the same memory: who is left has it all. */
+/* Two of the same memory: the one that is left has it all. */
 static uint64_t larger(uint64_t a, uint64_t b)
 {
 	if (a == UINT64_MAX || b == UINT64_MAX)

@@ -43,7 +43,7 @@ static int apply_options(const struct manager_options *options, struct policy_se
 	return 0;
 }
 
-/* What a configuration comes to. */
+/* What loading a configuration results in. */
 struct loaded {
 	struct policy_set policies;
 	char **files;
@@ -226,7 +226,7 @@ int manager_load_policies(const struct manager_options *options, struct policy_s
 }
 
 /* As they are printed, but in UTF-8: names of files may be anything. */
-static char *list_mistakes(const struct conf_messages *messages)
+static char *list_errors(const struct conf_messages *messages)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
@@ -270,7 +270,7 @@ int manager_reload(struct manager *m, char **ret_errors)
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
 			  "The configuration was not reloaded%s%s; the old one stays in use.",
 			  r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
-		*ret_errors = r > 0 ? list_mistakes(&messages) : NULL;
+		*ret_errors = r > 0 ? list_errors(&messages) : NULL;
 		return r;
 	}
 	take(m, &loaded, &messages);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* manager: see the header. */
+/* manager: opens all that the daemon has at start, and frees it. */
 #include "daemon/manager.h"
 
 #include <fcntl.h>
@@ -28,7 +28,7 @@
 /* One frees, another is free should a second victim follow before the first one's memory is. */
 #define N_REAPERS 2
 
-/* Who else is there does not change often. */
+/* Other daemons do not change often. */
 #define CONFLICTS_USEC (60 * USEC_PER_SEC)
 
 const char *manager_state_to_string(enum manager_state state)
@@ -70,8 +70,8 @@ void manager_find_conflicts(struct manager *m, usec_t now)
 	m->conflicts = found;
 }
 
-/* What cannot be opened for want of files or of memory, or for an error of the file system, is
- * there: to go on as if it were not would be to take every process for one without a cgroup, or
+/* A file that cannot be opened for want of files or of memory, or for an error of the file system, is
+ * there: to continue as if it were not would be to take every process for one without a cgroup, or
  * every kernel for one without PSI.  So the start fails, and is tried again. */
 static int fail_for_now(const char *what, int r)
 {
@@ -108,7 +108,7 @@ static int open_machine(struct manager *m)
 		log_warning("Cannot find the cgroups: %s; going on without.", strerror(-r));
 		cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
 	}
-	m->units_fd = conflict_open(m->proc_fd, &m->cgroups); /* without it: nobody is known */
+	m->units_fd = conflict_open(m->proc_fd, &m->cgroups); /* without it: no user is known */
 	return 0;
 }
 
@@ -133,8 +133,8 @@ static int check_subtree(const struct manager *m)
 	return r;
 }
 
-/* All that is forked, while there are no threads yet: of a child of several only the one that has
- * called fork() is left, and what the others held stays held. */
+/* All that is forked, while there are no threads yet: in a child of a process with threads only the
+ * one that has called fork() is left, and the locks of the others stay held. */
 static void fork_helpers(struct manager *m)
 {
 	int r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* self-test: see the header. */
+/* self-test: locks memory, asks for priority, and kills a child that it has frozen. */
 #include "daemon/self-test.h"
 
 #include <dirent.h>
@@ -28,11 +28,11 @@
 #define CHILD_BYTES (4 * MIB)
 
 /* Of each step, and of all of them.  A thaw that fails leaves a child in D state, which no signal
- * ends. */
+ * terminates. */
 #define STEP_USEC USEC_PER_SEC
 #define ALL_USEC  (4 * USEC_PER_SEC)
 
-/* More than it can come to need (self.h). */
+/* More than it can need (self.h). */
 #define MEMLOCK_LIMIT_MIN (256 * MIB)
 
 #define GROUP_PREFIX "reckond-self-test-"
@@ -42,7 +42,7 @@
 #define LEFTOVERS_MAX  16
 #define LEFTOVERS_USEC (2 * USEC_PER_SEC)
 
-/* Nobody asks for these in vain: each has its line in report.c. */
+/* Each one that is missing has its line in report-start.c. */
 static const unsigned wanted[] = {
 	CAP_KILL,	  CAP_SYS_NICE,	    CAP_SYS_PTRACE,
 	CAP_SYS_RESOURCE, CAP_DAC_OVERRIDE, CAP_CHECKPOINT_RESTORE,
@@ -71,7 +71,7 @@ static uint64_t missing_capabilities(void)
 #define INITIAL_USER_NAMESPACE 0xEFFFFFFDU
 
 /* Capabilities count in their user namespace only.  In a container whose init is in it too there is
- * nobody else to be ended, so that nothing is missing. */
+ * no other process to be killed, so that nothing is missing. */
 static bool is_in_user_namespace(int proc_fd)
 {
 	struct stat own, init;
@@ -182,8 +182,8 @@ static int open_own(const struct manager *m, bool v1, char *path, size_t size)
 	return fd;
 }
 
-/* May somebody be thawed, by the look of it?  The root has no file for that; what it has may be
- * written by the same people. */
+/* May a process be thawed, by the mode of the file?  The root has no such file; its other files may
+ * be written by the same users. */
 static int may_thaw(const struct manager *m, bool v1, int own_fd)
 {
 	const char *subtree = m->policies.subtree, *file = v1 ? "freezer.state" : "cgroup.freeze";
@@ -278,7 +278,7 @@ static void stage_init(struct manager *m, bool v1, struct stage *stage)
 	stage->parent_fd = take_fd(&own_fd);
 }
 
-/* If its process is still there, it stays until the next start. */
+/* If its process is still there, it is left until the next start. */
 static void stage_done(struct stage *stage)
 {
 	if (stage->parent_fd >= 0)
@@ -336,7 +336,7 @@ static bool wait_for_reaper(const struct manager *m, unsigned n_before, usec_t d
 	return stats.n_done > n_before && (stats.last_result == 0 || stats.last_result == -ESRCH);
 }
 
-static int end_child(struct manager *m, const char *v2_path, const char *v1_path, usec_t deadline)
+static int kill_child(struct manager *m, const char *v2_path, const char *v1_path, usec_t deadline)
 {
 	struct kill_target target = {
 		.pid = m->self_test_pid,
@@ -380,7 +380,7 @@ static bool is_collected(struct manager *m)
 	return true;
 }
 
-/* Sees to it that the child exits, whatever failed before; false: it does not. */
+/* Makes sure that the child exits, whatever failed before; false: it does not. */
 static bool collect_child(struct manager *m, const struct stage *v2, const struct stage *v1,
 			  usec_t deadline)
 {
@@ -409,10 +409,10 @@ int self_test_run(struct manager *m)
 		return -ECHILD;
 	stage_init(m, false, &v2);
 	stage_init(m, true, &v1);
-	/* In this order: who is in the v1 refrigerator does not come to the v2 trap. */
+	/* In this order: a process in the v1 refrigerator does not get to the v2 trap. */
 	freeze_child(m, &v2, deadline);
 	freeze_child(m, &v1, deadline);
-	r = end_child(m, v2.path, v1.path, deadline);
+	r = kill_child(m, v2.path, v1.path, deadline);
 	m->probed.self_test_stuck = !collect_child(m, &v2, &v1, deadline);
 	stage_done(&v2);
 	stage_done(&v1);
@@ -443,7 +443,7 @@ static bool is_of_rehearsal(const char *name)
 	return end > name + n && *end == '\0' && pid > 0 && pid <= INT32_MAX;
 }
 
-/* Its process has had SIGKILL when its parent exited, and dies once it is thawed.  One that is
+/* Its process has had SIGKILL when its parent exited, and exits once it is thawed.  One that is
  * locked is of a daemon that runs, here or in another pid namespace. */
 static void remove_leftover(int own_fd, const char *name, bool v1, usec_t until)
 {

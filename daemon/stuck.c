@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* stuck: see the header. */
+/* stuck: where memory is while no process is worth killing, and when a victim is chosen again. */
 #include "daemon/stuck.h"
 
 #include <stdio.h>
@@ -10,19 +10,19 @@
 #include "daemon/survey.h"
 #include "lib/base/format.h"
 
-/* A victim is looked for again so often; and so much later where memory goes on falling. */
+/* A victim is searched for again so often; and so much later where memory continues to fall. */
 #define CHOOSE_AGAIN_USEC (1 * USEC_PER_SEC)
 #define CHOOSE_SOON_USEC  (100 * USEC_PER_MSEC)
-/* The account is made again so often; a survey that is late is not waited for. */
+/* The figures are read again so often; a survey that is late is not waited for. */
 #define SURVEY_AGAIN_USEC (10 * USEC_PER_SEC)
 #define SURVEY_LATE_USEC  (2 * USEC_PER_SEC)
 /* So long is known how much was available at best, and once more. */
 #define WINDOW_USEC (300 * USEC_PER_SEC)
 /* What is below this share of memory may be needed soon. */
 #define LOW_SHARE 5
-/* In watch it is asked for so often at most, and whether it is needed is looked at so often. */
+/* In watch a survey is requested so often at most, and whether it is needed is checked so often. */
 #define SURVEY_WATCH_USEC (2 * USEC_PER_SEC)
-#define WATCH_LOOK_USEC	  (200 * USEC_PER_MSEC)
+#define WATCH_CHECK_USEC  (200 * USEC_PER_MSEC)
 /* A process is killed by a survey that is no older. */
 #define SURVEY_FRESH_USEC (3 * USEC_PER_SEC)
 /* What was reported this long ago is reported again when it happens again. */
@@ -42,7 +42,7 @@ void stuck_done(struct manager *m)
 	m->stuck.survey = survey_free(m->stuck.survey);
 }
 
-/* Where it was measured, without what stays: a file of a tmpfs. */
+/* Where it was measured, without what is not freed: a file of a tmpfs. */
 static uint64_t freed_shmem(const struct proc_memory *memory)
 {
 	return memory->is_measured ? sub_u64(memory->shmem, memory->kept) : memory->shmem;
@@ -54,9 +54,9 @@ static bool has_fresh_survey(const struct stuck *s, usec_t now)
 }
 
 /*
- * Shared memory that dies with processes, by their shares where these are measured: of the larger
- * ones in watch.  What statm adds for small ones may be pages of files, and of many processes that
- * is much: a survey reads what it is.
+ * Shared memory that is freed with processes, by their shares where these are measured: of the
+ * larger ones in watch.  What statm adds for small ones may be pages of files, and of many
+ * processes that is much: a survey reads what it is.
  */
 static uint64_t mapped_shmem(const struct manager *m)
 {
@@ -85,14 +85,14 @@ static bool is_low(const struct manager *m)
 }
 
 /* No process is known then: all shared memory is taken for held by none, so that less of it seems
- * to have been added since.  What fills memory slowly does so in calm too: the last look before
+ * to have been added since.  What fills memory slowly does so in calm too: the last sample before
  * watch would know the last part of it alone. */
 void stuck_note_calm(struct manager *m, usec_t now)
 {
 	struct stuck *s = &m->stuck;
 	struct worth_holdings holdings = holdings_now(m, 0);
 
-	if (is_low(m)) /* started late: the first look */
+	if (is_low(m)) /* started late: the first sample */
 		return;
 	if (now - s->window_began >= WINDOW_USEC) {
 		s->best_earlier = s->best;
@@ -126,7 +126,7 @@ static uint64_t unowned_growth_less(const struct manager *m, uint64_t mapped)
 
 static uint64_t unowned_growth(const struct manager *m)
 {
-	/* Mostly it is not so even if none of it were mapped: no process is looked at for that. */
+	/* Mostly it is not so even if none of it were mapped: no process is read for that. */
 	return unowned_growth_less(m, 0) == 0 ? 0 : unowned_growth_less(m, mapped_shmem(m));
 }
 
@@ -141,8 +141,8 @@ uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
 	return s->minimum;
 }
 
-/* What is mapped passes for held by processes until it is measured: a file of a tmpfs, that stays.
- */
+/* What is mapped is taken as held by processes until it is measured: a file of a tmpfs is not freed
+ * with them. */
 bool stuck_has_more(struct manager *m, const struct policy *policy)
 {
 	const struct victim_result *choice = &m->choice;
@@ -224,7 +224,7 @@ static void ask(struct stuck *s, usec_t now)
 	(void)survey_ask(s->survey);
 }
 
-/* Is there something to make an account of? */
+/* Is there anything to report of where memory is? */
 static bool is_surveyed(struct stuck *s, usec_t now)
 {
 	collect(s, now);
@@ -249,7 +249,7 @@ void stuck_watch(struct manager *m, usec_t now)
 {
 	struct stuck *s = &m->stuck;
 
-	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_LOOK_USEC)
+	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_CHECK_USEC)
 		return;
 	s->watched_at = now;
 	collect(s, now);

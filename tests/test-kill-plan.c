@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * company: which processes are killed with a victim, of a census made by hand.  Who may be killed,
- * and what opening a process results in, is the test's.
+ * kill-plan: which processes are killed with a victim, of a census made by hand.  Which may be
+ * killed, and what opening a process results in, is the test's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -240,7 +240,7 @@ static void test_a_victim_that_is_another_by_now(void **state)
 	assert_int_equal(gather(), REPORT_VANISHED);
 }
 
-static void test_sharers_are_opened_or_said(void **state)
+static void test_sharers_are_opened_or_reported(void **state)
 {
 	static const struct {
 		int failure;
@@ -280,7 +280,7 @@ static void test_sharers_are_opened_or_said(void **state)
 	assert_string_equal(d->spared_comm, "server");
 }
 
-/* All die that have it: what they have in common is freed, and what each has alone. */
+/* All that have it are killed: what they have in common is freed, and what each has alone. */
 static void test_a_family_is_killed_together(void **state)
 {
 	struct decision *d = &test.m->decision;
@@ -298,7 +298,7 @@ static void test_a_family_is_killed_together(void **state)
 }
 
 /* One keeps what is common: the others are killed for what is theirs, or not at all. */
-static void test_a_family_of_which_one_stays(void **state)
+static void test_a_family_of_which_one_is_not_killed(void **state)
 {
 	struct decision *d = &test.m->decision;
 
@@ -361,7 +361,7 @@ static void test_no_family_where_little_is_shared(void **state)
 	}
 }
 
-/* More than there are places for: the rest is without pidfds, and looked at for a while only. */
+/* More than there are places for: the rest is without pidfds, and examined for a while only. */
 static void test_a_family_that_is_large(void **state)
 {
 	struct decision *d = &test.m->decision;
@@ -508,7 +508,7 @@ static void test_the_footprint_of_all(void **state)
 	assert_int_equal(kill_plan_footprint(test.m), UINT64_MAX);
 }
 
-/* The time for it is over: which of them share it is not looked at any more. */
+/* The time for it is over: which of them share it is not examined any more. */
 static void test_sharers_that_there_is_no_time_for(void **state)
 {
 	struct decision *d = &test.m->decision;
@@ -622,9 +622,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_victim_that_is_another_by_now),
-		TEST(test_sharers_are_opened_or_said),
+		TEST(test_sharers_are_opened_or_reported),
 		TEST(test_a_family_is_killed_together),
-		TEST(test_a_family_of_which_one_stays),
+		TEST(test_a_family_of_which_one_is_not_killed),
 		TEST(test_no_family_where_little_is_shared),
 		TEST(test_a_family_that_is_large),
 		TEST(test_a_cgroup_is_killed_as_a_whole),

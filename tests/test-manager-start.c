@@ -156,8 +156,8 @@ static void test_what_it_starts_without(void **state)
 		{ NOTHING, 0, 0 },
 		{ MEMORY_SOURCE, -ENOENT, -ENOENT }, /* no /proc */
 		{ MEMORY, -EBADMSG, -EBADMSG },
-		/* There are none; but what cannot be told for now is tried again by who starts it.
-		 */
+		/* There are none; but what is not known for now is tried again by the service
+		 * manager. */
 		{ CGROUPS, -ENOENT, 0 },
 		{ CGROUPS, -EMFILE, -EMFILE },
 		{ CGROUPS, -ENOMEM, -ENOMEM },
@@ -278,7 +278,7 @@ static void test_which_leftovers_are_removed(void **state)
 		n += exists(fd, name);
 	}
 	assert_in_range(n, 4, 5);
-	/* Outside of what this namespace shows: the root is looked at. */
+	/* Outside of what this namespace shows: the root is read. */
 	strcpy(test.own_cgroup, "/../elsewhere");
 	self_test_clean_up(&m);
 	close(m.proc_fd);

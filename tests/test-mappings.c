@@ -122,7 +122,7 @@ static void check_fate(const struct world *world, const char *mapping, int fate)
 			 (long long)sums.size_stays);
 }
 
-static void test_a_mapping_dies_or_stays_by_its_backing(void **state)
+static void test_a_mapping_is_freed_or_not_by_its_backing(void **state)
 {
 	static const struct {
 		const char *mapping;
@@ -163,7 +163,7 @@ static void test_a_mapping_dies_or_stays_by_its_backing(void **state)
 }
 
 /* map_files has the file of the mapping, whose name may be another. */
-static void test_a_file_with_a_name_stays(void **state)
+static void test_a_file_with_a_name_is_not_freed(void **state)
 {
 	static const struct {
 		const char *label, *name;
@@ -209,7 +209,7 @@ static void test_a_name_longer_than_the_buffer_keeps_its_end(void **state)
 	}
 }
 
-static void test_segments_of_another_namespace_stay(void **state)
+static void test_segments_of_another_namespace_are_not_freed(void **state)
 {
 	static const char marked[] = "rw-s 00000000 00:01 1 /SYSV00000000 (deleted)";
 	const struct world *world = *state;
@@ -220,7 +220,7 @@ static void test_segments_of_another_namespace_stay(void **state)
 	check_fate(world, marked, STAYS);
 }
 
-static void test_segments_die_where_the_kernel_removes_them_all(void **state)
+static void test_segments_are_freed_where_the_kernel_removes_them_all(void **state)
 {
 	const struct world *world = *state;
 
@@ -326,7 +326,7 @@ static void test_swap_of_a_file_counts_once(void **state)
 		    12, 12, 20, 30);
 }
 
-static void test_what_is_longer_is_cut_and_says_so(void **state)
+static void test_what_is_longer_is_cut_and_marked(void **state)
 {
 	static const char text[] = MEMFD("2000-3000", "0", "5", "rw-s");
 	const struct world *world = *state;
@@ -343,7 +343,7 @@ static void test_what_is_longer_is_cut_and_says_so(void **state)
 	assert_int_equal(sums.size_dies, 0x1000);
 }
 
-static void test_lines_come_whole_or_with_both_ends(void **state)
+static void test_lines_are_whole_or_have_both_ends(void **state)
 {
 	const struct world *world = *state;
 	char text[24000];
@@ -376,16 +376,16 @@ static void test_lines_come_whole_or_with_both_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_a_mapping_dies_or_stays_by_its_backing),
-		TEST(test_a_file_with_a_name_stays),
+		TEST(test_a_mapping_is_freed_or_not_by_its_backing),
+		TEST(test_a_file_with_a_name_is_not_freed),
 		TEST(test_a_name_longer_than_the_buffer_keeps_its_end),
-		TEST(test_segments_of_another_namespace_stay),
-		TEST(test_segments_die_where_the_kernel_removes_them_all),
+		TEST(test_segments_of_another_namespace_are_not_freed),
+		TEST(test_segments_are_freed_where_the_kernel_removes_them_all),
 		TEST(test_what_no_kernel_writes_is_refused),
 		TEST(test_smaps_are_summed_by_fate),
 		TEST(test_swap_of_a_file_counts_once),
-		TEST(test_what_is_longer_is_cut_and_says_so),
-		TEST(test_lines_come_whole_or_with_both_ends),
+		TEST(test_what_is_longer_is_cut_and_marked),
+		TEST(test_lines_are_whole_or_have_both_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

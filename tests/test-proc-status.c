@@ -91,7 +91,7 @@ static void test_parse_knows_what_is_missing(void **state)
 		{ HEAD UIDS VM, 0, true, true, 0 },
 		{ UIDS, 0 },
 		{ HEAD VM TAIL, -EBADMSG }, /* no uid */
-		/* what stands behind the last line wanted is not looked at */
+		/* what stands behind the last line wanted is not parsed */
 		{ UIDS TAIL "VmSwap:\tx\n", 0, .n_threads = 5 },
 		{ HEAD UIDS "Threads:\t-5\n", -EBADMSG },
 		{ HEAD UIDS "Threads:\t4294967296\n", -EBADMSG },
@@ -195,7 +195,7 @@ static void test_read_fd_reports_what_is_oversized(void **state)
 	assert_true(was_oversized);
 }
 
-static void test_read_reads_on_and_says_so(void **state)
+static void test_read_reads_on_and_reports_it(void **state)
 {
 	_cleanup_close_ int fd = open_status(65536), dir_fd = -EBADF;
 	char path[] = "/tmp/test-proc-status-XXXXXX", target[64];
@@ -250,7 +250,7 @@ static void test_read_fd_of_ourselves(void **state)
 	(void)munmap(p, size);
 }
 
-/* A name is compared no further than its line goes, and all of it. */
+/* A name is compared to the end of its line, and all of it. */
 static void test_parse_knows_names_from_their_beginnings(void **state)
 {
 	static const char *const lines[] = { "R\n",
@@ -287,7 +287,7 @@ int main(void)
 		cmocka_unit_test(test_parse_knows_names_from_their_beginnings),
 		cmocka_unit_test(test_parse_never_misreads_what_was_cut),
 		cmocka_unit_test(test_read_fd_reports_what_is_oversized),
-		cmocka_unit_test(test_read_reads_on_and_says_so),
+		cmocka_unit_test(test_read_reads_on_and_reports_it),
 		cmocka_unit_test(test_read_fd_refuses_what_is_none),
 		cmocka_unit_test(test_read_fd_of_ourselves),
 	};

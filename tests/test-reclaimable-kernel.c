@@ -156,7 +156,7 @@ static void wait_for(const struct child *child)
 		fail_msg("the child did not hold its memory");
 }
 
-/* A child that is ready, and takes hold of its memory once it is told. */
+/* A child that is ready, and takes hold of its memory on request. */
 static struct child start(void (*hold)(void))
 {
 	struct child child;
@@ -254,7 +254,7 @@ static void skip_without_tmpfs(void)
 	skip();
 }
 
-static void test_of_shared_memory_that_dies(void **state)
+static void test_of_shared_memory_that_is_freed(void **state)
 {
 	const struct reclaimable wanted = { .shmem = SIZE, .alone = SIZE, .rss_shmem = SIZE };
 
@@ -264,7 +264,7 @@ static void test_of_shared_memory_that_dies(void **state)
 	check_growth(hold_deleted_file, &wanted);
 }
 
-static void test_of_shared_memory_that_stays(void **state)
+static void test_of_shared_memory_that_is_not_freed(void **state)
 {
 	skip_without_tmpfs();
 	check_growth(hold_linked_file, &(struct reclaimable){ .rss_shmem = SIZE });
@@ -447,8 +447,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_of_anonymous_memory),
-		cmocka_unit_test(test_of_shared_memory_that_dies),
-		cmocka_unit_test(test_of_shared_memory_that_stays),
+		cmocka_unit_test(test_of_shared_memory_that_is_freed),
+		cmocka_unit_test(test_of_shared_memory_that_is_not_freed),
 		cmocka_unit_test_teardown(test_of_segments, remove_segment),
 		cmocka_unit_test(test_of_a_mixture),
 		cmocka_unit_test(test_of_page_tables),

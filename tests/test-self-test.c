@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/self-test.c: it comes to an end whatever fails, and leaves nothing behind.
- *
- * What needs a freezer of version 1, which a process that was sent SIGKILL does not leave, is
- * skipped where there is none.
+ * Tests of daemon/self-test.c: it finishes whatever fails, and leaves nothing behind.  What needs a
+ * freezer of version 1, which a process that was sent SIGKILL does not leave, is skipped where
+ * there is none.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -125,7 +124,7 @@ static void assert_nothing_is_left(void)
 	assert_int_equal(errno, ESRCH);
 }
 
-static void test_it_ends_its_child(void **state)
+static void test_it_kills_its_child(void **state)
 {
 	(void)state;
 	assert_int_equal(self_test_run(&test.manager), 0);
@@ -134,7 +133,7 @@ static void test_it_ends_its_child(void **state)
 	assert_nothing_is_left();
 }
 
-static void test_it_ends_though_the_signal_is_lost(void **state)
+static void test_it_finishes_though_the_signal_is_lost(void **state)
 {
 	static struct kill_ops ops;
 
@@ -147,7 +146,7 @@ static void test_it_ends_though_the_signal_is_lost(void **state)
 	assert_nothing_is_left();
 }
 
-static void test_it_ends_though_its_child_cannot(void **state)
+static void test_it_finishes_though_its_child_cannot_exit(void **state)
 {
 	static struct kill_ops ops;
 
@@ -163,7 +162,7 @@ static void test_it_ends_though_its_child_cannot(void **state)
 	assert_int_equal(self_test_run(&test.manager), 0);
 	assert_true(test.manager.probed.self_test_stuck);
 	assert_int_equal(kill(test.child, 0), 0);
-	/* and it is ended later, when that is possible */
+	/* and it is killed later, when that is possible */
 	assert_int_equal(io_write_at(test.trap_fd, "freezer.state", "THAWED"), 0);
 	self_test_end(&test.manager);
 	/* (This is no reckond, so what it has left is taken for a leftover.) */
@@ -346,11 +345,11 @@ static void test_another_daemon_leaves_it_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_it_ends_its_child, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_it_ends_though_the_signal_is_lost, setup,
+		cmocka_unit_test_setup_teardown(test_it_kills_its_child, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_it_finishes_though_the_signal_is_lost, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(test_it_ends_though_its_child_cannot, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(test_it_finishes_though_its_child_cannot_exit,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_it_is_not_begun, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leftovers_are_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_locked_is_no_leftover, setup,

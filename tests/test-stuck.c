@@ -164,7 +164,7 @@ static void test_what_no_process_holds_raises_the_minimum(void **state)
 	/* It is mapped by a process: that holds it. */
 	add(7, "mapper", MIB)->memory.shmem = 5 * GIB;
 	assert_true(stuck_min_victim(m, &test.policy) < 64 * MIB);
-	/* But by what was measured it stays when that is killed. */
+	/* But by what was measured it remains when that is killed. */
 	census_find(&m->census, 7)->memory.is_measured = true;
 	census_find(&m->census, 7)->memory.kept = 5 * GIB;
 	assert_int_equal(stuck_min_victim(m, &test.policy), 5 * GIB / 2);
@@ -248,7 +248,7 @@ static void test_a_survey_in_time(void **state)
 	assert_int_equal(test.n_asked, 0); /* processes have it all */
 	fill_tmpfs();
 	stuck_watch(m, NOW + SEC / 10);
-	assert_int_equal(test.n_asked, 0); /* looked at a moment ago */
+	assert_int_equal(test.n_asked, 0); /* checked a moment ago */
 	stuck_watch(m, NOW + SEC);
 	assert_int_equal(test.n_asked, 1);
 	stuck_watch(m, NOW + 4 * SEC); /* waits for it */
@@ -301,7 +301,7 @@ static void test_it_is_reported_once(void **state)
 	assert_false(m->stuck.has_survey);
 }
 
-/* A path through a file system that hangs: once without what it would tell. */
+/* A path through a file system that hangs: reported once without what it would show. */
 static void test_a_survey_that_is_late(void **state)
 {
 	struct manager *m = test.m;
@@ -335,7 +335,7 @@ static void test_without_a_thread(void **state)
 }
 
 /* Every second, earlier when memory falls, and at once when a survey may name a process. */
-static void test_when_a_victim_is_looked_for(void **state)
+static void test_when_a_victim_is_chosen_again(void **state)
 {
 	struct manager *m = test.m;
 	struct stuck *s = &m->stuck;
@@ -418,7 +418,7 @@ int main(void)
 		TEST(test_it_is_reported_once),
 		TEST(test_a_survey_that_is_late),
 		TEST(test_without_a_thread),
-		TEST(test_when_a_victim_is_looked_for),
+		TEST(test_when_a_victim_is_chosen_again),
 		TEST(test_a_holder_is_taken_if_it_still_is_one),
 	};
 

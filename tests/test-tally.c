@@ -330,7 +330,7 @@ static void test_range_is_reached_when_all_keep_all_they_may(void **state)
 	}
 }
 
-static void test_detach_takes_along_what_was_passed_up(void **state)
+static void test_detach_subtracts_what_was_passed_up(void **state)
 {
 	struct tally_node other;
 	struct grove grove;
@@ -364,7 +364,7 @@ static void test_detach_takes_along_what_was_passed_up(void **state)
 	assert_null(grove.root.first_child);
 }
 
-/* A lie below a shows whether anybody went to look. */
+/* A wrong figure below shows whether it was read. */
 static void test_compare_walks_only_when_ranges_overlap(void **state)
 {
 	static const struct {
@@ -480,7 +480,7 @@ static void test_add_of_extremes_is_right_again_once_it_fits(void **state)
 		sum += (uint64_t)extremes[i];
 		assert_int_equal(tally_precise(&grove.root, TALLY_ANON), (int64_t)sum);
 	}
-	/* Taken back at other leaves. */
+	/* Subtracted at other leaves. */
 	for (size_t i = 0; i < ARRAY_SIZE(extremes); i++) {
 		tally_add(&grove.leaves[i], TALLY_ANON, (int64_t)(0 - (uint64_t)extremes[i]));
 		sum -= (uint64_t)extremes[i];
@@ -512,7 +512,7 @@ int main(void)
 		cmocka_unit_test(test_tally_is_exact_and_in_range_on_random_trees),
 		cmocka_unit_test(test_add_moves_up_what_comes_to_a_batch),
 		cmocka_unit_test(test_range_is_reached_when_all_keep_all_they_may),
-		cmocka_unit_test(test_detach_takes_along_what_was_passed_up),
+		cmocka_unit_test(test_detach_subtracts_what_was_passed_up),
 		cmocka_unit_test(test_compare_walks_only_when_ranges_overlap),
 		cmocka_unit_test(test_add_moves_twice_in_a_batch_at_most),
 		cmocka_unit_test(test_add_does_not_carry_on_swinging),

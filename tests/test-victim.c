@@ -3,7 +3,7 @@
  * victim: tables of small machines, and thousands of random ones against brute force.
  *
  * A random machine lives for a while: its processes grow, shrink, fork, exec, are swapped, moved
- * and read, at different times and inexactly, within the bounds that are promised.  Then somebody
+ * and read, at different times and inexactly, within the bounds that are promised.  Then a victim
  * is chosen: the victim's true score must never be exceeded unless the result says so; a one-pass
  * choice by the plain readings must be seen to fail.
  */
@@ -203,7 +203,7 @@ static void test_choose_takes_the_largest(void **state)
 	set(&machine, 2, 200 * MIB, 200 * MIB);
 	assert_int_equal(choose(&machine), 101);
 	assert_false(result.approximate);
-	assert_int_equal(result.n_reads, 1); /* nobody else can reach it */
+	assert_int_equal(result.n_reads, 1); /* no other can reach it */
 	assert_int_equal(result.ranked[0].verdict, VICTIM_CHOSEN);
 	assert_int_equal(result.ranked[1].process->pid, 102);
 	assert_int_equal(result.ranked[1].verdict, VICTIM_CANNOT_REACH);
@@ -211,13 +211,13 @@ static void test_choose_takes_the_largest(void **state)
 	machine_done(&machine);
 }
 
-static void test_choose_reads_who_may_have_grown(void **state)
+static void test_choose_reads_what_may_have_grown(void **state)
 {
 	struct machine machine;
 
 	machine_init(&machine, 3);
 	set(&machine, 0, 300 * MIB, 290 * MIB);
-	set(&machine, 1, 10 * MIB, 410 * MIB); /* all that was handed out went here */
+	set(&machine, 1, 10 * MIB, 410 * MIB); /* all that was allocated is in this one */
 	set(&machine, 2, 20 * MIB, 20 * MIB);
 	machine.allocated = 400 * MIB;
 	assert_int_equal(choose(&machine), 101);
@@ -240,7 +240,7 @@ static void test_choose_passes_to_the_next_if_one_vanishes(void **state)
 	machine_done(&machine);
 }
 
-static void test_choose_nobody(void **state)
+static void test_choose_no_victim(void **state)
 {
 	struct machine machine;
 
@@ -279,7 +279,7 @@ static void test_choose_excludes(void **state)
 		{ { .pid = 60, .start_ticks = 5 }, "/in", ELIGIBILITY_SKIPPED },
 		/* The same pid, another process. */
 		{ { .pid = 60, .start_ticks = 6 }, "/in", ELIGIBILITY_ELIGIBLE },
-		/* Passed over long ago. */
+		/* Skipped long ago. */
 		{ { .pid = 61, .start_ticks = 5 }, "/in", ELIGIBILITY_ELIGIBLE },
 	};
 	static const struct backoff_seen look60 = { .pid = 60, .start_ticks = 5 };
@@ -391,7 +391,7 @@ static void test_choose_hint_does_not_outrank_size(void **state)
 }
 
 /* Preferred by more than there are numbers for. */
-static void test_choose_takes_who_is_preferred_beyond_measure(void **state)
+static void test_choose_takes_what_is_preferred_beyond_measure(void **state)
 {
 	static const enum policy_rank_by ranks[] = {
 		POLICY_RANK_BY_FOOTPRINT,
@@ -449,7 +449,7 @@ static void test_choose_weighs_by_what_is_read(void **state)
 	}
 }
 
-/* A cgroup does not go as a whole if one in it may not any more. */
+/* A cgroup is not killed as a whole if one in it may not be any more. */
 static void test_choose_spares_a_cgroup_by_what_is_read(void **state)
 {
 	struct victim_request request = { .target = POLICY_TARGET_CGROUP };
@@ -468,7 +468,7 @@ static void test_choose_spares_a_cgroup_by_what_is_read(void **state)
 	machine_done(&machine);
 }
 
-static void test_choose_ties_go_to_the_youngest(void **state)
+static void test_choose_takes_the_youngest_of_equals(void **state)
 {
 	struct machine machine;
 
@@ -489,7 +489,7 @@ static void test_choose_stops_reading_at_the_budget(void **state)
 	machine_init(&machine, 40);
 	for (size_t i = 0; i < 40; i++)
 		set(&machine, i, (100 + i) * MIB, (100 + i) * MIB);
-	machine.allocated = GIB; /* everybody may be anything */
+	machine.allocated = GIB; /* every process may be anything */
 	assert_int_equal(choose(&machine), 139);
 	/* (One is kept for the youngest of near equals.) */
 	assert_int_equal(result.n_reads, VICTIM_MAX_READS - 1);
@@ -554,13 +554,13 @@ static void test_choose_allocates_nothing(void **state)
 	machine_done(&machine);
 }
 
-/* Who would be next is for people: told by the readings that there are. */
-static void test_choose_tells_who_is_next_without_a_read(void **state)
+/* The next victim is for readers: known by the readings that there are. */
+static void test_choose_finds_the_next_victim_without_a_read(void **state)
 {
 	static const struct {
 		uint64_t growth; /* since the readings, MiB */
 		unsigned n_reads;
-		unsigned n_ranked, n_told; /* nothing asked for, VICTIM_TOLD asked for */
+		unsigned n_ranked, n_told; /* nothing requested, VICTIM_TOLD requested */
 	} rows[] = {
 		{ 0, 1, 1, 3 },
 		{ 150, 1, 1, 3 },
@@ -601,7 +601,7 @@ static void test_choose_tells_who_is_next_without_a_read(void **state)
 }
 
 /* What the hierarchy is for: one leak, and a thousand idle processes in fifty groups. */
-static void test_choose_passes_over_whole_groups(void **state)
+static void test_choose_skips_whole_groups(void **state)
 {
 	struct victim_request request = { .rank_by = POLICY_RANK_BY_FOOTPRINT };
 	struct proc_memory memory = { .anon = 200 * KIB };
@@ -804,15 +804,16 @@ static void test_choose_takes_a_whole_cgroup(void **state)
 	machine_done(&machine);
 }
 
-/* How pages come, go, and change hands, and what is promised of each: that the upper end, which was
- * reckoned without looking, is not exceeded.  (A child of fork() is not promised anything until it
- * is read, and it is read as soon as its pid is seen: see test-census.) */
+/* How pages are allocated, freed, and passed between processes, and what is promised of each: that
+ * the upper end, which was computed without a read, is not exceeded.  (A child of fork() is not
+ * promised anything until it is read, and it is read as soon as its pid is seen: see test-census.)
+ */
 /* Four processes, each in a cgroup of its own, and what is known against them. */
 struct known {
 	uint64_t sizes[4]; /* MiB; 0: not there */
-	bool in_a_row[4], of_kind[4];
+	bool consecutive[4], of_kind[4];
 	pid_t victim;
-	pid_t avoided; /* 0: nobody */
+	pid_t avoided; /* 0: none */
 	enum backoff_verdict skipped_for;
 	bool spends; /* what is known of a kind */
 };
@@ -822,7 +823,7 @@ static void know(struct machine *machine, const struct known *known, struct back
 	machine_init(machine, ARRAY_SIZE(known->sizes));
 	for (size_t i = 0; i < machine->n; i++) {
 		struct census_process *process = machine->processes[i];
-		struct backoff_seen look = {
+		struct backoff_seen seen = {
 			.pid = process->pid,
 			.start_ticks = process->start_ticks,
 		};
@@ -834,8 +835,8 @@ static void know(struct machine *machine, const struct known *known, struct back
 		set(machine, i, known->sizes[i] * MIB, known->sizes[i] * MIB);
 		if (known->sizes[i] == 0)
 			set_adj(machine, i, -1000);
-		if (known->in_a_row[i])
-			backoff_add(backoff, BACKOFF_UNKILLABLE, &look, 0);
+		if (known->consecutive[i])
+			backoff_add(backoff, BACKOFF_UNKILLABLE, &seen, 0);
 		if (known->of_kind[i])
 			backoff_add_kind(backoff,
 					 &(struct backoff_subject){ .comm = "", .cgroup = path }, 1,
@@ -843,11 +844,12 @@ static void know(struct machine *machine, const struct known *known, struct back
 	}
 }
 
-static void test_choose_passes_over_if_there_is_somebody_else(void **state)
+static void test_choose_skips_if_there_is_another(void **state)
 {
 	static const struct known rows[] = {
 		{ { 800, 200 }, { 0 }, { 0 }, 100, 0 },
-		/* Never twice in a row, be the other as small as it may; but rather than nobody. */
+		/* Never in two consecutive choices, be the other as small as it may; but rather
+		 * than no victim. */
 		{ { 800, 200 }, { true }, { 0 }, 101, 100, BACKOFF_CONSECUTIVE, false },
 		{ { 800, 1 }, { true }, { 0 }, 101, 100, BACKOFF_CONSECUTIVE, false },
 		{ { 800 }, { true }, { 0 }, 100, 0 },
@@ -863,7 +865,7 @@ static void test_choose_passes_over_if_there_is_somebody_else(void **state)
 		/* The larger of two kinds is what counts. */
 		{ { 800, 700, 90 }, { 0 }, { true, true }, 100, 0 },
 		{ { 800, 700, 100 }, { 0 }, { true, true }, 102, 100, BACKOFF_SIMILAR, true },
-		/* Who failed last comes after all others, of whatever kind. */
+		/* The one that failed last is after all others, of whatever kind. */
 		{ { 800, 700 }, { true }, { false, true }, 101, 100, BACKOFF_CONSECUTIVE, false },
 		{ { 800, 700, 90 },
 		  { true },
@@ -971,7 +973,7 @@ static void test_interval_promises(void **state)
 		if (proc_reclaimable(&rows[i].after) > one.hi ||
 		    proc_reclaimable(&rows[i].after) > all.hi)
 			fail_msg("%s", rows[i].name);
-		/* And nothing is promised for nothing: no more than what was handed out. */
+		/* And nothing is promised for nothing: no more than what was allocated. */
 		assert_true(one.hi <= proc_reclaimable(&rows[i].before) + rows[i].handed_out);
 		machine_done(&machine);
 	}
@@ -1019,30 +1021,31 @@ static void place_anywhere(struct machine *machine, size_t i)
 	census_place(&machine->census, machine->processes[i], path);
 }
 
-/* One thing happens to one process.  Each is a way in which pages come, go, or change hands. */
+/* One thing happens to one process.  Each is a way in which pages are allocated, freed, or passed
+ * on. */
 static void let_happen(struct machine *machine, size_t i)
 {
 	uint64_t pages = random_below(one_in(4) ? 100000 : 1000) * 4096;
 	struct census_process *process = machine->processes[i];
 
 	switch (random_below(9)) {
-	case 0: /* faults, THP, mremap and touch, COW after a fork, KSM unmerged: handed out */
+	case 0: /* faults, THP, mremap and touch, COW after a fork, KSM unmerged: allocated */
 	case 1:
 	case 2:
 		machine->truth[i] += pages;
 		machine->allocated += pages;
 		break;
-	case 3: /* unmapped, discarded, KSM merged; nobody is told */
+	case 3: /* unmapped, discarded, KSM merged; not reported */
 		machine->truth[i] = sub_u64(machine->truth[i], pages);
 		break;
-	case 4: /* page cache: handed out, but to no process */
+	case 4: /* page cache: allocated, but to no process */
 		machine->allocated += pages;
 		break;
-	case 5: /* exec: all gone, and something new */
+	case 5: /* exec: all freed, and something new */
 		machine->truth[i] = pages / 16;
 		machine->allocated += pages / 16;
 		break;
-	case 6: /* read; after new threads came and others went */
+	case 6: /* read; after new threads started and others exited */
 		process->n_threads = 1 + (unsigned)random_below(50);
 		read_inexactly(machine, i);
 		break;
@@ -1050,7 +1053,7 @@ static void let_happen(struct machine *machine, size_t i)
 		place_anywhere(machine, i);
 		census_weigh(&machine->census, process);
 		break;
-	case 8: /* fork: the child has all of it at once; who is new is read at once */
+	case 8: /* fork: the child has all of it at once; a new process is read at once */
 		if (machine->n == (machine->with_many_cgroups ? MAX_PROCESSES : FEW_PROCESSES))
 			break;
 		machine->processes[machine->n] = census_add(
@@ -1184,7 +1187,7 @@ static void check_tallies(const struct machine *machine, const struct census_nod
 	uint64_t truth = truth_below(machine, node);
 	const struct census_node *child;
 
-	/* (The lower end is of the reading: they may have shrunk without a page handed out.) */
+	/* (The lower end is of the reading: they may have shrunk without a page allocated.) */
 	if (truth > interval.hi)
 		fail_msg("%llu is above %llu", (unsigned long long)truth,
 			 (unsigned long long)interval.hi);
@@ -1369,7 +1372,7 @@ static void test_group_needs_reasons(void **state)
 	}
 }
 
-/* What was in the snapshot has shrunk, or is gone. */
+/* What was in the snapshot has shrunk, or has exited. */
 static void test_group_is_read_before_it_is_preferred(void **state)
 {
 	struct machine machine;
@@ -1697,27 +1700,27 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choose_takes_the_largest),
 		cmocka_unit_test(test_choose_does_not_bound_locked_files_away),
-		cmocka_unit_test(test_choose_reads_who_may_have_grown),
+		cmocka_unit_test(test_choose_reads_what_may_have_grown),
 		cmocka_unit_test(test_choose_passes_to_the_next_if_one_vanishes),
-		cmocka_unit_test(test_choose_nobody),
+		cmocka_unit_test(test_choose_no_victim),
 		cmocka_unit_test(test_choose_excludes),
 		cmocka_unit_test(test_score_weighs),
 		cmocka_unit_test(test_choose_hint_does_not_outrank_size),
-		cmocka_unit_test(test_choose_takes_who_is_preferred_beyond_measure),
+		cmocka_unit_test(test_choose_takes_what_is_preferred_beyond_measure),
 		cmocka_unit_test(test_choose_weighs_by_what_is_read),
 		cmocka_unit_test(test_choose_spares_a_cgroup_by_what_is_read),
-		cmocka_unit_test(test_choose_ties_go_to_the_youngest),
+		cmocka_unit_test(test_choose_takes_the_youngest_of_equals),
 		cmocka_unit_test(test_choose_stops_reading_at_the_budget),
 		cmocka_unit_test(test_choose_does_not_drift_down_after_the_budget),
 		cmocka_unit_test(test_choose_ranks_by_estimate_when_reads_fail),
 		cmocka_unit_test(test_choose_allocates_nothing),
-		cmocka_unit_test(test_choose_tells_who_is_next_without_a_read),
-		cmocka_unit_test(test_choose_passes_over_whole_groups),
+		cmocka_unit_test(test_choose_finds_the_next_victim_without_a_read),
+		cmocka_unit_test(test_choose_skips_whole_groups),
 		cmocka_unit_test(test_choose_takes_single_processes_of_a_top),
 		cmocka_unit_test(test_choose_takes_a_cgroup_that_is_preferred_beyond_measure),
 		cmocka_unit_test(test_choose_takes_a_whole_cgroup),
 		cmocka_unit_test(test_choose_weighs_cgroups_by_cgroup_alone),
-		cmocka_unit_test(test_choose_passes_over_if_there_is_somebody_else),
+		cmocka_unit_test(test_choose_skips_if_there_is_another),
 		cmocka_unit_test(test_choose_passes_over_each_kind_once),
 		cmocka_unit_test(test_interval_promises),
 		cmocka_unit_test(test_choose_never_beaten_by_brute_force),

@@ -255,7 +255,7 @@ static void take_sysv(const char *value)
 	take_segment(value, true);
 }
 
-/* sysv-kept=SIZE: one that stays */
+/* sysv-kept=SIZE: one that is not removed */
 static void take_sysv_kept(const char *value)
 {
 	take_segment(value, false);

@@ -24,7 +24,7 @@
 
 enum { STACK = 64 << 10, KEPT_FD = 100, POLL_USEC = 10000 };
 
-static double interval; /* of the step that goes on for ever, in seconds */
+static double interval; /* of the step that is repeated for ever, in seconds */
 
 /* name=COMM */
 static void set_name(const char *name)
@@ -197,7 +197,7 @@ static void hop_by_fork(const char *value)
 	}
 }
 
-/* pass-on: a child goes on with all memory, this one exits */
+/* pass-on: a child continues with all memory, this one exits */
 static void pass_on(const char *unused)
 {
 	if (fork() > 0)
