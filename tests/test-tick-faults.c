@@ -616,7 +616,7 @@ static void test_a_victim_that_is_nested_deep(void **state)
 		assert_int_equal(test.m->decision.pid, policies[i] ? deep : small);
 		if (policies[i])
 			assert_string_equal(test.m->decision.cgroup, expected);
-		settle();
+		wait_for_outcome();
 		assert_true(is_killed(policies[i] ? deep : small));
 		assert_true(is_alive(policies[i] ? small : deep));
 		end_processes();
