@@ -203,6 +203,7 @@ static void put_rollup(const struct dumped_process *p)
 	uint64_t rss = KIB_OF(p->anon + p->shmem + FILE_MIB);
 	uint64_t own = KIB_OF(p->anon - p->cow);
 	uint64_t share = p->n_cow > 0 ? KIB_OF(p->cow) / p->n_cow : 0;
+	char map[128];
 
 	put_of(p->pid, "smaps_rollup",
 	       "00400000-7ffff1bc1000 ---p 00000000 00:00 0    [rollup]\n"
@@ -213,9 +214,10 @@ static void put_rollup(const struct dumped_process *p)
 	       rss, own + share + KIB_OF(p->shmem), own + share, KIB_OF(p->shmem), KIB_OF(FILE_MIB),
 	       own + KIB_OF(p->shmem), KIB_OF(p->anon), KIB_OF(p->swap), KIB_OF(p->swap));
 	put_of(p->pid, "mountinfo", "36 35 0:40 / /dev/shm rw,nosuid - tmpfs tmpfs rw\n");
-	put_of(p->pid, "maps",
-	       p->shmem > 0 ? "7f0000000000-%lx rw-s 00000000 00:28 1234 /dev/shm/data%s\n" : "",
-	       0x7f0000000000UL + p->shmem * MIB, p->shmem_stays ? "" : " (deleted)");
+	(void)snprintf(map, sizeof(map),
+		       "7f0000000000-%lx rw-s 00000000 00:28 1234 /dev/shm/data%s\n",
+		       0x7f0000000000UL + p->shmem * MIB, p->shmem_stays ? "" : " (deleted)");
+	put_of(p->pid, "maps", "%s", p->shmem > 0 ? map : "");
 }
 
 static void put_files(const struct dumped_process *p)

@@ -64,12 +64,13 @@ extern struct dumped_machine {
 	unsigned swap_total; /* MiB */
 	bool has_no_psi, has_no_cgroups, has_no_survey;
 
-	/* Opening a file for reading fails if its full path ends so. */
+	/* Opening this file below /proc for reading fails. */
 	const char *failing;
 	int error;
 	/* Before that pidfd is opened, once. */
 	void (*on_pidfd_open)(void);
-	pid_t refused; /* a signal to it is not permitted */
+	int pidfd_error; /* no pidfd can be opened */
+	pid_t refused;	 /* a signal to it is not permitted */
 
 	char sent[DUMPED_TEXT_SIZE]; /* "KILL 300, TERM 301, KILL-GROUP, " */
 	char said[DUMPED_TEXT_SIZE]; /* a line each */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
@@ -84,18 +85,14 @@ pid_t __wrap_getpid(void)
 
 /* Files. */
 
+/* By whatever directory it is opened. */
 static bool is_failing(int dir_fd, const char *path)
 {
-	char link[32], full[512];
-	size_t length, n = strlen(dumped.failing);
-	ssize_t at;
+	struct stat failing, st;
 
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dir_fd);
-	at = readlink(link, full, sizeof(full) - 1);
-	at = at < 0 ? 0 : at;
-	(void)snprintf(full + at, sizeof(full) - (size_t)at, "/%s", path);
-	length = strlen(full);
-	return length >= n && strcmp(full + length - n, dumped.failing) == 0;
+	return fstatat(dumped.manager->proc_fd, dumped.failing, &failing, 0) == 0 &&
+	       fstatat(dir_fd, path, &st, 0) == 0 && st.st_ino == failing.st_ino &&
+	       st.st_dev == failing.st_dev;
 }
 
 int __real_openat(int dir_fd, const char *path, int flags, ...);
@@ -388,6 +385,8 @@ static int op_pidfd_open(pid_t pid)
 	dumped.on_pidfd_open = NULL;
 	if (f)
 		f();
+	if (dumped.pidfd_error < 0)
+		return dumped.pidfd_error;
 	place = dumped_place_of(pid);
 	if (!place || !place->is_alive)
 		return -ESRCH;

@@ -102,3 +102,5 @@ void change_reload_to_kill(void);
 void change_leak_is_at_its_limit(void);
 void change_on_open_leak_changes_its_pid(void);
 void change_has_no_survey(void);
+void change_no_more_pidfds(void);
+void change_pidfds_again(void);

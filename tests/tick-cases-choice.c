@@ -67,6 +67,40 @@ const struct tick_case tick_cases_choice[] = {
 		.history = "killed leak SIGKILL gone | killed editor SIGKILL gone",
 	},
 	{
+		.name = "the_youngest_of_near_equals",
+		.config = KILL,
+		.processes = {
+			LEAK,
+			{ .pid = 290, .comm = "young", .cgroup = "/app.slice/young.scope",
+			  .anon = 2950, .start_ticks = 90000 },
+		},
+		.steps = { KILLED(0, 300, "KILL 290", 290, 3250) },
+		.plan = "young 290",
+		.history = "killed young SIGKILL gone",
+	},
+	{
+		.name = "init_and_the_daemon_itself_are_never_killed",
+		.config = KILL,
+		.processes = {
+			{ .pid = 1, .comm = "init", .cgroup = "/init.scope", .anon = 3000 },
+			{ .pid = DUMPED_SELF, .comm = "self", .cgroup = "/self", .anon = 2500 },
+			{ .pid = 302, .comm = "shell", .cgroup = "/a", .anon = 200 },
+		},
+		.steps = { KILLED(0, 300, "KILL 302", 302, 500) },
+		.plan = "shell 302",
+		.history = "killed shell SIGKILL gone",
+	},
+	{
+		.name = "smaller_than_the_least_victim",
+		.config = KILL "[Daemon]\nMinVictim=4G\n",
+		.steps = {
+			{ AT(0, 300), .state = STUCK, .event = REPORT_NO_VICTIM, .next = 250 },
+			{ AT(250, 300), .state = STUCK, .event = REPORT_STUCK, .next = 250 },
+		},
+		.history = "no-victim",
+		.says = "the largest process is leak (pid 300, 2.9 GiB): too small to be worth a kill",
+	},
+	{
 		.name = "out_of_the_subtree",
 		.config = KILL "[Daemon]\nSubtree=/app.slice/editor.scope\n",
 		.steps = { KILLED(0, 300, "KILL 301", 301, 2300) },
@@ -275,6 +309,18 @@ const struct tick_case tick_cases_choice[] = {
 		},
 		.plan = "editor 301",
 		.history = "killed editor SIGKILL gone",
+	},
+	{
+		.name = "it_is_moved_out_of_the_cgroup_that_was_chosen",
+		.config = KILL "Target=cgroup\n",
+		.steps = {
+			{ AT(0, 300), .change = change_on_open_leak_is_moved, .state = WATCH,
+			  .event = REPORT_CHANGED, .next = 20 },
+			{ AT(20, 300), .state = KILLING, .event = REPORT_SIGNALLED,
+			  .sent = "KILL-GROUP, KILL 300", .next = 20 },
+		},
+		.plan = "leak 300 /other.slice/leak.scope",
+		.history = "killed leak SIGKILL wait",
 	},
 	{
 		.name = "it_has_shrunk_before_the_signal",

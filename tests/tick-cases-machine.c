@@ -300,6 +300,21 @@ const struct tick_case tick_cases_machine[] = {
 		},
 		.plan = "leak 300",
 		.history = "killed leak SIGKILL wait",
+		.says = "Killing leak (pid 300, uid 1000, /app.slice/leak.scope)",
+	},
+	{
+		.name = "no_file_for_a_pidfd",
+		.config = KILL,
+		.steps = {
+			QUIET(0, 1000, WATCH, 195),
+			{ AT(200, 300), .change = change_no_more_pidfds, .state = WATCH,
+			  .event = REPORT_CANNOT_OPEN, .next = 20 },
+			{ AT(220, 300), .change = change_pidfds_again, .state = KILLING,
+			  .event = REPORT_SIGNALLED, .sent = "KILL 300", .next = 20 },
+		},
+		.plan = "leak 300",
+		.history = "killed leak SIGKILL wait | killed leak unkillable",
+		.says = "Pid 300 cannot be opened for now: Too many open files; trying again.",
 	},
 	{
 		.name = "the_memory_may_not_be_read",

@@ -234,3 +234,13 @@ void change_leak_is_at_its_limit(void)
 	n++;
 	put_stalls(1000 * n, 100 * n);
 }
+
+void change_no_more_pidfds(void)
+{
+	dumped.pidfd_error = -EMFILE;
+}
+
+void change_pidfds_again(void)
+{
+	dumped.pidfd_error = 0;
+}
