@@ -112,6 +112,9 @@ void dumped_machine_free(void)
 	for (unsigned i = 0; i < DUMPED_PROCESSES_MAX; i++)
 		if (dumped_places[i].process.pid != 0)
 			close(dumped_places[i].event_fd);
+	close(machine.proc_fd);
+	close(machine.sys_fd);
+	close(machine.cgroup_fd);
 	(void)nftw(machine.path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -419,7 +422,10 @@ static void open_files(struct manager *m)
 	m->proc_fd = fcntl(machine.proc_fd, F_DUPFD_CLOEXEC, 0);
 	m->sys_fd = fcntl(machine.sys_fd, F_DUPFD_CLOEXEC, 0);
 	m->units_fd = m->placeholder_fd = m->ledger_fd = -EBADF;
-	cgroup_fs_init(&m->cgroups, dumped.has_no_cgroups ? -EBADF : machine.cgroup_fd, -EBADF);
+	cgroup_fs_init(&m->cgroups,
+		       dumped.has_no_cgroups ? -EBADF
+					     : fcntl(machine.cgroup_fd, F_DUPFD_CLOEXEC, 0),
+		       -EBADF);
 	m->cgroups.v2_has_memory = !dumped.has_no_cgroups;
 	assert_int_equal(memory_source_new(m->proc_fd, m->sys_fd, &m->sampler.source), 0);
 	assert_int_equal(memory_sample(m->sampler.source, &m->sampler.reading), 0);
