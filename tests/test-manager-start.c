@@ -161,6 +161,7 @@ static void test_what_it_starts_without(void **state)
 		{ CGROUPS, -ENOENT, 0 },
 		{ CGROUPS, -EMFILE, -EMFILE },
 		{ CGROUPS, -ENOMEM, -ENOMEM },
+		{ CGROUPS, -EIO, -EIO }, /* there are some, and none of them can be opened */
 		{ ACCURACY, -EPERM, 0 },
 		{ BEGIN, -EAGAIN, 0 },
 		{ SELF_TEST, -EPERM, 0 },
