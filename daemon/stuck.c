@@ -279,6 +279,12 @@ void stuck_take_holder(struct manager *m, const struct victim_reader *reader, us
 	victim_take(process, held, &m->choice);
 }
 
+void stuck_look_later(struct manager *m, usec_t now)
+{
+	if (is_surveyed(&m->stuck, now))
+		m->stuck.is_new = true;
+}
+
 bool stuck_look(struct manager *m, usec_t now)
 {
 	struct stuck *s = &m->stuck;

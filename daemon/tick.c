@@ -148,7 +148,9 @@ static void check_if_stuck(struct manager *m, struct tick *t)
 {
 	if (m->state != MANAGER_STUCK && !t->goes_on)
 		stuck_leave(m);
-	else if (stuck_look(m, t->now) && t->event == REPORT_NOTHING)
+	else if (t->event != REPORT_NOTHING) /* that it is stuck now, mostly */
+		stuck_look_later(m, t->now);
+	else if (stuck_look(m, t->now))
 		t->event = REPORT_STUCK;
 }
 
