@@ -799,6 +799,43 @@ static void test_policy_holds_on_pressure_that_is_the_machines(void **state)
 	}
 }
 
+/* Right after calm it is not known whether the machine reclaims: that is sampled in watch. */
+static void test_policy_watches_before_pressure_counts(void **state)
+{
+	struct memory_reading memory = reading_of(TOTAL, SWAP, SWAP);
+	struct policy policy = {
+		.action = POLICY_ACTION_KILL,
+		.pressure_full = 4000,
+		.holds_since = USEC_INFINITY,
+	};
+	struct policy_set set = { .policies = &policy, .n_policies = 1 };
+	struct reclaim_history reclaimed = { 0 };
+	struct vmstat_counters c = { .allocated = 1 };
+	struct psi_history history;
+	struct policy_reading reading = {
+		.memory = &memory,
+		.psi = &history,
+		.reclaim = &reclaimed,
+	};
+	struct policy_judgement judgement;
+	usec_t now = 100 * USEC_PER_SEC;
+
+	stall(&history, now, 10 * USEC_PER_SEC, 90, 30);
+	policy_judge(&set, &reading, now, &judgement);
+	assert_false(judgement.watch); /* it would not hold anyway */
+	stall(&history, now, 10 * USEC_PER_SEC, 90, 90);
+	for (unsigned i = 0; i < 3; i++, now += RECLAIM_STEP_USEC) {
+		policy_judge(&set, &reading, now, &judgement);
+		assert_true(judgement.watch);
+		assert_null(judgement.policy);
+		reclaim_history_add(&reclaimed, now, &c, TOTAL);
+	}
+	c.scanned++;
+	reclaim_history_add(&reclaimed, now, &c, TOTAL);
+	policy_judge(&set, &reading, now, &judgement);
+	assert_ptr_equal(judgement.policy, &policy);
+}
+
 static void test_policy_holds_on_thrashing(void **state)
 {
 	struct policy policy = { .thrashing = 3000 };
@@ -1334,6 +1371,7 @@ int main(void)
 		cmocka_unit_test(test_line_bytes_rounds_down_and_does_not_overflow),
 		cmocka_unit_test(test_policy_holds_on_pressure_over_its_time),
 		cmocka_unit_test(test_policy_holds_on_pressure_that_is_the_machines),
+		cmocka_unit_test(test_policy_watches_before_pressure_counts),
 		cmocka_unit_test(test_policy_holds_on_thrashing),
 		cmocka_unit_test(test_policy_holds_where_swap_is_no_help),
 		cmocka_unit_test(test_judge_takes_the_strongest_of_the_defaults),
