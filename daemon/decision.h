@@ -53,7 +53,7 @@ struct decision {
 	bool approximate;
 	unsigned n_sharers;	 /* processes that share its memory, killed with it */
 	unsigned n_relatives;	 /* likewise: they share its memory copy on write */
-	uint64_t alone;		 /* what the victim alone frees; if memory.is_measured */
+	uint64_t alone;		 /* what the victim alone frees, at least */
 	bool is_unit;		 /* most of it is shared with relatives: kill-plan-family.c */
 	unsigned n_sharers_left; /* beyond those: too many, or not examined */
 	struct kill_rest rest;	 /* sharers and relatives that no pidfd is kept of */

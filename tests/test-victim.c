@@ -1523,6 +1523,58 @@ static void test_share_is_that_of_relatives_if_there_is_no_time(void **state)
 	machine_done(&machine);
 }
 
+/* No share can be measured.  0 and its child, 1, map as much each; 2: another program. */
+static void test_share_is_bounded_if_none_is_measured(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t first, child, other; /* MiB */
+		uint64_t machine;	      /* anonymous memory by its own count; 0: not known */
+		bool are_relatives;
+		short first_adj;
+		size_t victim;
+		bool is_approximate, is_unit;
+	} rows[] = {
+		{ "a child that saves, and a leak", 420, 420, 300, 0, true, 0, 2, true, false },
+		{ "the leak is less than half", 420, 420, 150, 570, true, 0, 1, true, true },
+		{ "not known of the machine", 420, 420, 150, 0, true, 0, 1, true, false },
+		{ "not related: all is its own", 420, 410, 300, 0, false, 0, 0, false, false },
+		{ "a parent with a small child", 420, 10, 300, 0, true, 0, 0, false, false },
+		{ "the machine has all of it", 420, 420, 300, 1140, true, 0, 1, false, false },
+		{ "the machine has it once", 420, 420, 300, 720, true, 0, 2, true, false },
+		{ "the parent may not be killed", 420, 420, 20, 0, true, -1000, 2, true, false },
+	};
+	struct victim_request request = {
+		.total = GIB, .memory = GIB, .now = USEC_PER_SEC, .self = 1 << 20
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const uint64_t sizes[] = { rows[i].first, rows[i].child, rows[i].other };
+		const struct memory_counters counters = { .anon = rows[i].machine * MIB };
+		struct machine machine;
+
+		print_message("%s\n", rows[i].label);
+		machine_init(&machine, 3);
+		machine.with_rereads = true;
+		for (size_t j = 0; j < 3; j++) {
+			machine.processes[j]->code_pages = j < 2 && rows[i].are_relatives ? 7 : 8;
+			machine.processes[j]->ppid = j == 1 ? FIRST_PID : 1;
+			set(&machine, j, sizes[j] * MIB, sizes[j] * MIB);
+		}
+		if (!rows[i].are_relatives)
+			machine.processes[1]->code_pages = 9;
+		set_adj(&machine, 0, rows[i].first_adj);
+		census_set_totals(&machine.census, &counters);
+		census_tighten(&machine.census, machine.allocated);
+		choose_for(&machine, &request);
+		assert_int_equal(result.ranked[0].process->pid, FIRST_PID + (pid_t)rows[i].victim);
+		assert_int_equal(result.approximate, rows[i].is_approximate);
+		assert_int_equal(result.ranked[0].is_unit, rows[i].is_unit);
+		assert_true(result.n_reads <= VICTIM_MAX_READS);
+		machine_done(&machine);
+	}
+}
+
 /* 0: the process that is measured, 100 MiB of which it shares 80 with its child, 1; 2: another
  * program. */
 static void test_share_depends_on_the_relatives(void **state)
@@ -1736,6 +1788,7 @@ int main(void)
 		cmocka_unit_test(test_take_counts_what_is_held),
 		cmocka_unit_test(test_share_depends_on_the_relatives),
 		cmocka_unit_test(test_share_is_that_of_relatives_if_there_is_no_time),
+		cmocka_unit_test(test_share_is_bounded_if_none_is_measured),
 		cmocka_unit_test(test_cgroup_is_read_within_the_deadline),
 	};
 

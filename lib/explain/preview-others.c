@@ -23,8 +23,7 @@ static bool is_sibling(const struct preview *o, const struct census_process *pro
 static bool is_unit(const struct preview *o, const struct victim_candidate *candidate)
 {
 	return candidate->process && !candidate->cgroup && candidate->is_unit &&
-	       candidate->memory.is_measured && candidate->memory.kept > 0 &&
-	       !preview_is_by_cgroup(o, candidate->process);
+	       candidate->memory.kept > 0 && !preview_is_by_cgroup(o, candidate->process);
 }
 
 static bool is_relative(struct family *family, const struct victim_candidate *candidate,

@@ -55,9 +55,11 @@ bool victim_read(struct choice *choice, struct victim_candidate *candidate);
 
 /* victim-kin.c: this one was measured. */
 void victim_note_measured(struct choice *choice, const struct census_process *process);
-/* Of one that was not: the share of a relative, if there is one that was. */
-bool victim_assume_kept(struct choice *choice, const struct census_process *process,
-			struct proc_memory *memory);
+/* Of one that was not: what it keeps by the share of a relative, if there is one that was, or else
+ * by what it may share (share-bound.h).  False: nothing, as all that it maps is its own. */
+bool victim_assume(struct choice *choice, struct victim_candidate *candidate,
+		   struct proc_memory *memory);
+/* The same of one that is not read. */
 void victim_assume_share(struct choice *choice, struct victim_candidate *candidate);
 
 /* Is it a candidate at all: this process, or all in this cgroup? */

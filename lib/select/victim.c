@@ -343,13 +343,14 @@ static void prefer_youngest(struct choice *choice)
 }
 
 /* One that was not read, or is told of though it would free too little, cannot be the victim. */
-static void put_read_first(struct victim_result *result, uint64_t min_victim)
+static void put_read_first(const struct choice *choice)
 {
+	struct victim_result *result = choice->result;
 	struct victim_candidate first;
 
 	for (unsigned i = 0; i < result->n_ranked; i++) {
 		if (!result->ranked[i].is_read ||
-		    proc_reclaimable(&result->ranked[i].memory) < min_victim)
+		    proc_reclaimable(&result->ranked[i].memory) < choice->request->min_victim)
 			continue;
 		first = result->ranked[i];
 		memmove(&result->ranked[1], &result->ranked[0], i * sizeof(first));
@@ -357,6 +358,7 @@ static void put_read_first(struct victim_result *result, uint64_t min_victim)
 		return;
 	}
 	result->n_ranked = 0;
+	result->approximate = result->approximate || choice->unread > 0;
 }
 
 /* All walks, but for those that are skipped by this verdict. */
@@ -377,7 +379,7 @@ static void walk(struct choice *choice, enum backoff_verdict refused)
 	walk_by(choice, BY_UPPER_END);
 	tell(choice);
 	prefer_youngest(choice);
-	put_read_first(result, choice->request->min_victim);
+	put_read_first(choice);
 }
 
 static void pronounce(const struct choice *choice)
@@ -456,13 +458,11 @@ void victim_choose(struct census *census, const struct victim_request *request,
 	};
 
 	census->choice++;
-	result->n_visited = 0;
-	result->n_reads = result->n_rereads = 0;
-	result->approximate = result->is_cut = false;
+	result->n_visited = result->n_reads = result->n_rereads = 0;
+	result->approximate = result->is_cut = result->is_reluctant = false;
 	result->vanished_pid = result->read_error = 0;
 	result->vanished_score = 0;
 	result->n_candidates = census->n_candidates;
-	result->is_reluctant = false;
 	walk_tier(&choice);
 	if (result->n_ranked == 0 && !result->is_cut) {
 		choice.wanted = ELIGIBILITY_RELUCTANT;
