@@ -201,12 +201,12 @@ static void test_locked_files_count(void **state)
 	row.locked_kib = 4 * 900; /* its 600 anonymous pages may be locked, too */
 	put_process(world, &row);
 	p = sweep_and_find(world, USEC_PER_SEC, 5000, true, 300);
-	assert_int_equal(p->memory.shmem, 300 * PAGE);
-	assert_int_equal(proc_reclaimable(&p->memory), 900 * PAGE + 8192);
-	/* statm does not show it: what was read holds */
+	assert_int_equal(p->memory.shmem, 400 * PAGE);
+	assert_int_equal(proc_reclaimable(&p->memory), 1000 * PAGE + 8192);
+	/* statm does not tell: what was read holds */
 	census_count_resident(&world->census, census_find(&world->census, 300), 650 * PAGE,
 			      400 * PAGE, 6000, 2 * USEC_PER_SEC);
-	assert_int_equal(p->memory.shmem, 300 * PAGE);
+	assert_int_equal(p->memory.shmem, 400 * PAGE);
 }
 
 static void test_sweep_knows_kernel_threads_zombies_and_hostile_names(void **state)

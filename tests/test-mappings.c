@@ -303,6 +303,50 @@ static void test_smaps_are_summed_by_fate(void **state)
 		    10, 10);
 }
 
+/* Each a mapping of 64 KiB with its numbers. */
+static void test_locked_pages_of_files(void **state)
+{
+#define LOCKED(kib) "Locked: " #kib " kB\n"
+	static const struct {
+		const char *text;
+		uint64_t share, private; /* KiB */
+	} rows[] = {
+		{ "1000-2000 rw-p 00000000 00:00 0 [heap]\n" NUMBERS(64, 64, 0, 64, 64, 0)
+			  LOCKED(64),
+		  0, 0 },
+		{ "1000-2000 r--s 00000000 fe:00 9 /x\n" NUMBERS(64, 64, 64, 0, 0, 0) LOCKED(64),
+		  64, 64 },
+		{ "1000-2000 r--s 00000000 fe:00 9 /x\n" NUMBERS(64, 64, 64, 0, 0, 0) LOCKED(0), 0,
+		  0 },
+		/* mapped by two */
+		{ "1000-2000 r--s 00000000 fe:00 9 /x\n" NUMBERS(64, 32, 0, 0, 0, 0) LOCKED(32), 32,
+		  0 },
+		/* a half was written to privately */
+		{ "1000-2000 rw-p 00000000 fe:00 9 /x\n" NUMBERS(64, 64, 32, 32, 32, 0) LOCKED(64),
+		  32, 32 },
+		/* of a file system that is not known: it may be a tmpfs */
+		{ "1000-2000 r--s 00000000 00:2a 9 /x\n" NUMBERS(64, 64, 64, 0, 0, 0) LOCKED(64), 0,
+		  0 },
+		/* shared memory is no file */
+		{ MEMFD("2000-3000", "0", "5", "rw-s") NUMBERS(64, 64, 0, 64, 0, 0) LOCKED(64), 0,
+		  0 },
+		/* memfd_secret(2) */
+		{ "1000-2000 rw-s 00000000 00:0f 9 /secretmem (deleted)\n" NUMBERS(64, 64, 0, 64, 0,
+										   0) LOCKED(64),
+		  64, 64 },
+	};
+	const struct world *world = *state;
+	struct mappings_sums sums;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		print_message("%.60s\n", rows[i].text);
+		put(world->dir_fd, "smaps", rows[i].text);
+		assert_int_equal(read_file(world, "smaps", &sums), 0);
+		assert_int_equal(sums.locked_file, rows[i].share * KIB);
+		assert_int_equal(sums.locked_private, rows[i].private * KIB);
+	}
+}
+
 static void test_swap_of_a_file_counts_once(void **state)
 {
 #define TEN NUMBERS(4, 4, 0, 4, 0, 10)
@@ -383,6 +427,7 @@ int main(void)
 		TEST(test_segments_are_freed_where_the_kernel_removes_them_all),
 		TEST(test_what_no_kernel_writes_is_refused),
 		TEST(test_smaps_are_summed_by_fate),
+		TEST(test_locked_pages_of_files),
 		TEST(test_swap_of_a_file_counts_once),
 		TEST(test_what_is_longer_is_cut_and_marked),
 		TEST(test_lines_are_whole_or_have_both_ends),

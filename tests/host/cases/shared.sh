@@ -148,6 +148,28 @@ case_memfd_strangers() { # one memfd of 600 MiB, mapped by two programs that hav
     count_population
     [ $(($(count_of client) + $(count_of server))) -lt 2 ] || bad 'client and server live'
 }
+case_secret() { # 260 MiB of memfd_secret(2) beside 160 MiB of anonymous memory, and another process of 330 MiB
+    expect dies=hog lives=other:1
+    machine
+    "$tools/load" name=secret secret=1 exit || skip 'this needs memfd_secret(2)'
+    start_daemon
+    start_full other anon=330
+    start_full hog secret=260 anon=160
+    start filler anon=60@20
+    until_quiet
+}
+case_locked_anon() { # 250 MiB of anonymous memory are locked, beside a file of 180 MiB that is not, and another process of 330 MiB
+    local file
+    expect dies=other lives=hog:1
+    machine
+    start_daemon
+    start_full other anon=330
+    file=$(mktemp /var/tmp/reckond-host.XXXXXX) || exit
+    start_full hog "write=$file,180@400" "read=$file" locked=250
+    start filler anon=260@40
+    until_quiet
+    rm -f "$file"
+}
 case_locked_file() { # a mapped file of 600 MiB, locked in memory, beside smaller processes, and a little growth
     local i file
     expect dies=model lives=app:4
