@@ -53,6 +53,7 @@ struct row {
 	const char *cgroup;
 	int adj;
 	unsigned long locked_kib;
+	int ppid; /* 0: 1 */
 };
 
 __attribute__((format(printf, 4, 5))) static void put(const struct world *world, int pid,
@@ -81,9 +82,10 @@ static void put_process(const struct world *world, const struct row *row)
 	snprintf(path, sizeof(path), "%s/%d", world->path, row->pid);
 	mkdir(path, 0755);
 	put(world, row->pid, "stat",
-	    "%d (%s) %c 1 1 1 0 -1 %u 1 0 0 0 1 1 0 0 20 0 %u 0 %llu 1000000 %lu 1 1 1 1 1 1 0 0 0 0 "
+	    "%d (%s) %c %d 1 1 0 -1 %u 1 0 0 0 1 1 0 0 20 0 %u 0 %llu 1000000 %lu 1 1 1 1 1 1 0 0 0 0 "
 	    "0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n",
-	    row->pid, row->comm, row->state, row->flags, row->n_threads, row->start, row->resident);
+	    row->pid, row->comm, row->state, row->ppid ? row->ppid : 1, row->flags, row->n_threads,
+	    row->start, row->resident);
 	put(world, row->pid, "statm", "%lu %lu %lu 1 0 1 0\n", row->resident + 100, row->resident,
 	    row->shared);
 	put(world, row->pid, "status",
@@ -207,6 +209,35 @@ static void test_locked_files_count(void **state)
 	census_count_resident(&world->census, census_find(&world->census, 300), 650 * PAGE,
 			      400 * PAGE, 6000, 2 * USEC_PER_SEC);
 	assert_int_equal(p->memory.shmem, 400 * PAGE);
+}
+
+/* Of what was measured before a fork nothing holds. */
+static void test_a_share_is_that_before_a_fork(void **state)
+{
+	struct world *world = *state;
+	const struct proc_memory measured = { .anon = 600 * PAGE, .is_measured = true };
+	struct row child = browser;
+	struct census_process *p;
+
+	put_process(world, &browser);
+	(void)sweep_and_find(world, USEC_PER_SEC, 5000, false, 300);
+	p = census_find(&world->census, 300);
+	assert_non_null(p);
+	census_count(&world->census, p, &measured, 5000, USEC_PER_SEC);
+	assert_true(census_share_is_current(&world->census, p, USEC_PER_SEC));
+	child.pid = 301;
+	child.ppid = 7;
+	put_process(world, &child);
+	(void)sweep_and_find(world, USEC_PER_SEC, 5000, false, 301);
+	census_count(&world->census, p, &measured, 5000, USEC_PER_SEC);
+	assert_true(census_share_is_current(&world->census, p, USEC_PER_SEC)); /* not its child */
+	child.pid = 302;
+	child.ppid = 300;
+	put_process(world, &child);
+	(void)sweep_and_find(world, USEC_PER_SEC, 5000, false, 302);
+	assert_false(census_share_is_current(&world->census, p, USEC_PER_SEC));
+	census_count(&world->census, p, &measured, 5000, USEC_PER_SEC);
+	assert_true(census_share_is_current(&world->census, p, USEC_PER_SEC));
 }
 
 static void test_sweep_knows_kernel_threads_zombies_and_hostile_names(void **state)
@@ -1591,6 +1622,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		on_world(test_sweep_reads_attributes_and_memory),
 		on_world(test_locked_files_count),
+		on_world(test_a_share_is_that_before_a_fork),
 		on_world(test_sweep_knows_kernel_threads_zombies_and_hostile_names),
 		on_world(test_sweep_drops_what_has_exited_and_zombies),
 		on_world(test_sweep_never_takes_a_reused_pid_for_the_same),
