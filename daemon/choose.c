@@ -115,8 +115,7 @@ static bool choose(struct manager *m, const struct policy *policy, usec_t now, s
 	ret->goes_on = is_to_continue(m, policy);
 	if (ret->goes_on || none_can_be_read(m, now))
 		return false;
-	if (m->choice.n_ranked == 0)
-		stuck_take_holder(m, &reads, now);
+	stuck_take_holder(m, &reads, now);
 	if (m->choice.n_ranked == 0) {
 		ret->event = m->stuck.since == 0 ? REPORT_NO_VICTIM : REPORT_NOTHING;
 		stuck_enter(m, now);
@@ -139,7 +138,7 @@ bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, s
 	struct policy_reading reading = judge_reading(m);
 
 	*ret = (struct choosing){ .goes_on = watch_is_incomplete(m, now) };
-	if (ret->goes_on || !choose(m, policy, now, ret)) {
+	if (ret->goes_on || stuck_waits_for_holder(m, now) || !choose(m, policy, now, ret)) {
 		m->state = m->stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
 		return false;
 	}

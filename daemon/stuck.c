@@ -9,6 +9,7 @@
 #include "daemon/manager.h"
 #include "daemon/survey.h"
 #include "lib/base/format.h"
+#include "lib/domain/holder.h"
 
 /* A victim is searched for again so often; and so much later where memory continues to fall. */
 #define CHOOSE_AGAIN_USEC (1 * USEC_PER_SEC)
@@ -258,19 +259,51 @@ void stuck_watch(struct manager *m, usec_t now)
 		ask(s, now);
 }
 
+static enum holder_step next_step(const struct manager *m, usec_t now)
+{
+	const struct decision *d = &m->decision;
+	const struct stuck *s = &m->stuck;
+	const struct holder_facts facts = {
+		.expected = d->memory,
+		.is_holder = d->held > 0,
+		.freed = d->freed,
+		.ended_at = d->outcome == KILL_PROGRESS_GONE ? d->ended_at : 0,
+		.asked_at = s->asked_at,
+		.surveyed_at = s->has_survey ? s->surveyed_at : 0,
+		.now = now,
+	};
+
+	return s->survey ? holder_next(&facts) : HOLDER_NONE;
+}
+
+bool stuck_waits_for_holder(struct manager *m, usec_t now)
+{
+	enum holder_step step;
+
+	collect(&m->stuck, now);
+	step = next_step(m, now);
+	if (step == HOLDER_ASK)
+		ask(&m->stuck, now);
+	return step == HOLDER_ASK || step == HOLDER_WAIT;
+}
+
 void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now)
 {
 	struct stuck *s = &m->stuck;
 	const struct where_holder *holder;
 	struct census_process *process;
-	uint64_t held;
+	uint64_t held, least = s->minimum;
 
+	if (m->choice.n_ranked > 0 && next_step(m, now) != HOLDER_COMPARE)
+		return;
+	if (m->choice.n_ranked > 0)
+		least = max_u64(least, proc_reclaimable(&m->choice.ranked[0].memory));
 	collect(s, now);
 	if (!has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
 	s->nominated_at = s->surveyed_at;
 	held = where_held(&s->surveyed, &m->sampler.reading.counters, mapped_shmem(m), &holder);
-	process = held >= s->minimum ? census_find(&m->census, holder->pid) : NULL;
+	process = held >= least ? census_find(&m->census, holder->pid) : NULL;
 	/* (The survey has no start time: the name has to do for it, and the fresh reading.) */
 	if (!process || strcmp(process->comm, holder->comm) != 0 ||
 	    reader->reread(&m->census, process, reader->userdata) != 0 ||

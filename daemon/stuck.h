@@ -58,8 +58,13 @@ void stuck_note_calm(struct manager *m, usec_t now);
  * it is there when it is needed. */
 void stuck_watch(struct manager *m, usec_t now);
 
-/* No process is worth killing: the one that by a survey of this moment holds enough by descriptors
- * alone, if it is eligible, as m->choice. */
+/* The last kill freed nothing of the shared memory that was expected: which process holds it is
+ * being found out, and no other is to be killed meanwhile (holder.h). */
+bool stuck_waits_for_holder(struct manager *m, usec_t now);
+
+/* No process is worth killing, or what is held is looked for: the one that by a survey of this
+ * moment holds enough by descriptors alone, and more than the chosen one, if it is eligible, as
+ * m->choice. */
 void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now);
 
 /* What a victim of this policy has to free now. */

@@ -406,6 +406,51 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 	}
 }
 
+/* The last kill freed nothing of shared memory: that process, if it holds more than the chosen one.
+ */
+static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t freed, best; /* MiB */
+		bool waits;
+		pid_t taken; /* 8: what was chosen */
+	} cases[] = {
+		{ "in vain", 0, 100, true, 7 },
+		{ "another one has more", 0, 4096, true, 8 },
+		{ "it was freed", 3000, 100, false, 8 },
+	};
+	struct manager *m = test.m;
+	struct stuck *s = &m->stuck;
+	struct census_process *other;
+
+	add(7, "holder", MIB);
+	other = add(8, "other", MIB);
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	test.survey.memfds = (struct where_holder){ .pid = 7, .comm = "holder", .bytes = 3 * GIB };
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		usec_t now = NOW + i * 10 * SEC;
+
+		print_message("%s\n", cases[i].label);
+		m->decision.memory.shmem = 3 * GIB;
+		m->decision.outcome = KILL_PROGRESS_GONE;
+		m->decision.ended_at = now;
+		m->decision.freed = cases[i].freed * MIB;
+		test.n_asked = 0;
+		assert_int_equal(stuck_waits_for_holder(m, now), cases[i].waits);
+		assert_int_equal(test.n_asked, cases[i].waits);
+		assert_int_equal(stuck_waits_for_holder(m, now + SEC / 10), cases[i].waits);
+		assert_int_equal(test.n_asked, cases[i].waits);
+		test.is_finished = true;
+		assert_false(stuck_waits_for_holder(m, now + SEC / 5));
+		other->memory.anon = cases[i].best * MIB;
+		victim_take(other, 0, &m->choice);
+		stuck_take_holder(m, &reader, now + SEC / 5);
+		assert_int_equal(m->choice.ranked[0].process->pid, cases[i].taken);
+		s->has_survey = false;
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -420,6 +465,7 @@ int main(void)
 		TEST(test_without_a_thread),
 		TEST(test_when_a_victim_is_chosen_again),
 		TEST(test_a_holder_is_taken_if_it_still_is_one),
+		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -309,9 +309,9 @@ static void send_fd(int to, int fd)
 		die("sendmsg");
 }
 
-/* pass-memfd=MIB,COMM: maps and fills a memfd, hands its descriptor to a child of that name, and
- * exits; the child never maps it */
-static void pass_memfd(const char *value)
+/* lend-memfd=MIB,COMM: maps and fills a memfd, and hands its descriptor to a child of that name,
+ * which never maps it */
+static void lend_memfd(const char *value)
 {
 	size_t size = (size_t)take_number(&value) * MIB;
 	int ends[2], fd;
@@ -329,6 +329,13 @@ static void pass_memfd(const char *value)
 		die("memfd_create");
 	fill(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), size);
 	send_fd(ends[1], fd);
+	close(fd);
+}
+
+/* pass-memfd=MIB,COMM: the same, and exits */
+static void pass_memfd(const char *value)
+{
+	lend_memfd(value);
 	_exit(0);
 }
 
@@ -384,6 +391,7 @@ const struct verb process_verbs[] = {
 	{ "leave-thread", leave_thread },
 	{ "exec-loop", exec_loop },
 	{ "move", move },
+	{ "lend-memfd", lend_memfd },
 	{ "pass-memfd", pass_memfd },
 	{ "trace", trace_child },
 	{ "trace-exit", trace_exit },

@@ -32,6 +32,16 @@ case_memfd_passed() { # a memfd that a small process holds by a descriptor it wa
     start_daemon
     until_quiet
 }
+case_memfd_lent() { # a memfd that one process maps and another holds by a descriptor, beside eight smaller processes
+    local i
+    expect dies=hog,holder lives=app:8 kills=2
+    machine
+    start_daemon
+    for i in {1..8}; do group=app$i start_full app anon=40; done
+    start_full hog lend-memfd=430,holder
+    start filler anon=60@20
+    until_quiet
+}
 case_memfd_family() { # one memfd, mapped by four processes, beside a smaller leak
     expect dies=leak lives=sharer:4
     machine
