@@ -2,7 +2,9 @@
 /* kill-plan: opens the sharers, relatives and cgroup members that are killed with the victim. */
 #include "daemon/kill-plan.h"
 
+#include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
@@ -16,15 +18,26 @@
 /* All comparisons together: usually some microseconds, but an exec can hold one up, and on a busy
  * machine the thread that makes them may have to wait for a CPU. */
 #define COMPARE_BUDGET_USEC (50 * USEC_PER_MSEC)
+#define COMPARE_PAUSE_NSEC  2000000
 
-/* Those beyond KILL_OTHERS_MAX are examined for so long: each takes some 30 us. */
+/* Those beyond KILL_OTHERS_MAX are looked at for so long: each takes some 30 us, and several times
+ * that on a busy machine. */
 #define GATHER_BUDGET_USEC (10 * USEC_PER_MSEC)
 
+/* While the thread is in something else, there is no answer at once. */
 static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *userdata)
 {
+	const struct timespec pause = { .tv_nsec = COMPARE_PAUSE_NSEC };
+	usec_t now = clock_now(), until = now + COMPARE_BUDGET_USEC;
 	const struct manager *m = userdata;
 
-	precise_compare(m->precise, tid, tids, n, COMPARE_BUDGET_USEC, ret);
+	for (;;) {
+		precise_compare(m->precise, tid, tids, n, until - now, ret);
+		now = clock_now();
+		if (ret[0] != -ETIMEDOUT || now >= until)
+			return;
+		(void)nanosleep(&pause, NULL);
+	}
 }
 
 /* None of the plan is killed if one of it is spared; so the first one is enough to know. */
@@ -51,16 +64,22 @@ bool kill_plan_is_late(const struct manager *m)
 	       sub_u64(clock_now(), m->gather_began) >= GATHER_BUDGET_USEC;
 }
 
+/* Where it would take too long to read what each is now, by what the census knows: if one is left,
+ * no memory is freed, however many are killed. */
+static bool may_kill_sharer(const struct manager *m, const struct census_process *process)
+{
+	if (!kill_plan_is_late(m))
+		return decision_may_kill(m, process->pid, m->policies.subtree);
+	return !eligibility_is_spared(victim_exclusion(&m->census, process, &m->request),
+				      m->decision.is_reluctant);
+}
+
 static void open_sharer(struct manager *m, const struct census_process *process)
 {
 	struct decision *d = &m->decision;
 	int r;
 
-	if (kill_plan_is_late(m)) {
-		d->n_sharers_left++;
-		return;
-	}
-	if (!decision_may_kill(m, process->pid, m->policies.subtree)) {
+	if (!may_kill_sharer(m, process)) {
 		spare(d, process);
 		return;
 	}

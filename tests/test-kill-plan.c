@@ -360,6 +360,44 @@ static void test_no_family_where_little_is_shared(void **state)
 	}
 }
 
+/* What is shared was not measured: all that may have it die (share-bound.h). */
+static void test_a_family_whose_share_is_assumed(void **state)
+{
+	struct decision *d = &test.m->decision;
+
+	add(VICTIM + 1, 450 * MIB, "/a/b");
+	add(VICTIM + 2, 8 * MIB, "/c");
+	d->is_unit = true;
+	d->alone = 0;
+	d->memory = (struct proc_memory){ .anon = 512 * MIB, .kept = 256 * MIB };
+	assert_int_equal(gather(), REPORT_NOTHING);
+	assert_int_equal(d->n_relatives, 1);
+	assert_int_equal(d->memory.kept, 0);
+	assert_int_equal(d->memory.anon, 512 * MIB);
+}
+
+/* If one is left, nothing is freed: on a slow machine, too, all are killed at once. */
+static void test_sharers_are_killed_in_one_round(void **state)
+{
+	struct decision *d = &test.m->decision;
+	unsigned n = 150;
+
+	for (unsigned i = 1; i <= n; i++)
+		add(VICTIM + (pid_t)i, 512 * MIB, "/a/b");
+	test.n_sharers = n;
+	test.open_takes = USEC_PER_MSEC;
+	assert_int_equal(gather(), REPORT_NOTHING);
+	assert_int_equal(d->n_sharers, n);
+	assert_int_equal(d->n_sharers_left, 0);
+	assert_int_equal(d->rest.n, n - KILL_OTHERS_MAX);
+	/* Not if one of them is protected, which the census knows. */
+	d->n_sharers = d->rest.n = test.m->victim.n_others = 0;
+	test.odd = VICTIM + 120;
+	test.odd_why = ELIGIBILITY_PROTECTED;
+	assert_int_equal(gather(), REPORT_SPARED);
+	assert_int_equal(d->spared_pid, VICTIM + 120);
+}
+
 /* More than there are places for: the rest is without pidfds, and examined for a while only. */
 static void test_a_family_that_is_large(void **state)
 {
@@ -507,20 +545,6 @@ static void test_the_footprint_of_all(void **state)
 	assert_int_equal(kill_plan_footprint(test.m), UINT64_MAX);
 }
 
-/* The time for it is over: which of them share it is not examined any more. */
-static void test_sharers_that_there_is_no_time_for(void **state)
-{
-	struct decision *d = &test.m->decision;
-
-	test.n_sharers = SHARERS_MAX < KILL_OTHERS_MAX + 2 ? SHARERS_MAX : KILL_OTHERS_MAX + 2;
-	for (unsigned i = 1; i <= test.n_sharers; i++)
-		add(VICTIM + (pid_t)i, 4 * MIB, "/a/b");
-	test.open_takes = USEC_PER_MSEC;
-	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_sharers + d->n_sharers_left, test.n_sharers);
-	assert_int_equal(d->n_sharers, min_u64(test.n_sharers, KILL_OTHERS_MAX));
-}
-
 /* There is no place for it at all: it keeps what is common. */
 static void test_a_family_beyond_all_places(void **state)
 {
@@ -626,12 +650,13 @@ int main(void)
 		TEST(test_a_family_of_which_one_is_not_killed),
 		TEST(test_no_family_where_little_is_shared),
 		TEST(test_a_family_that_is_large),
+		TEST(test_a_family_whose_share_is_assumed),
+		TEST(test_sharers_are_killed_in_one_round),
 		TEST(test_a_cgroup_is_killed_as_a_whole),
 		TEST(test_a_flagged_cgroup),
 		TEST(test_a_cgroup_that_cannot_be_killed_as_a_whole),
 		TEST(test_siblings_after_repeated_kills),
 		TEST(test_the_footprint_of_all),
-		TEST(test_sharers_that_there_is_no_time_for),
 		TEST(test_a_family_beyond_all_places),
 		TEST(test_no_cgroup_is_killed_where_the_own_one_is_not_known),
 		TEST(test_a_cgroup_that_the_census_does_not_know),

@@ -53,6 +53,7 @@ static struct {
 
 	/* What was compared, and the results: 0 but for these. */
 	unsigned n_calls;
+	unsigned n_late; /* the first calls get no answer */
 	pid_t asked_by;
 	pid_t asked[SHARERS_COMPARED_MAX];
 	unsigned n_asked;
@@ -133,6 +134,8 @@ static void fake_compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, voi
 		ret[i] = tids[i] >= test.same_from && tids[i] <= test.same_to;
 		if (tids[i] == test.odd)
 			ret[i] = test.odd_answer;
+		if (test.n_calls <= test.n_late)
+			ret[i] = -ETIMEDOUT;
 	}
 	if (test.then_stat) {
 		fail_malloc = false;
@@ -274,6 +277,35 @@ static void test_find_reports_what_is_not_known_and_takes_the_others(void **stat
 		assert_false(was_found(FIRST + 1));
 		assert_int_equal(test.sharers.error, answer_cases[i].error);
 		assert_int_equal(test.sharers.n_more, answer_cases[i].error == -ETIMEDOUT);
+	}
+}
+
+/* A relative is asked about again; another process is not: it is seldom the same. */
+static void test_find_asks_again_about_relatives(void **state)
+{
+	static const struct {
+		pid_t ppid;
+		unsigned n_late, n_calls, n_found;
+		int error;
+	} cases[] = {
+		{ VICTIM, 0, 1, 2, 0 },
+		{ VICTIM, 2, 3, 2, 0 },
+		{ VICTIM, 9, SHARERS_TRIES, 0, -ETIMEDOUT },
+		{ 70, 2, 1, 0, -ETIMEDOUT },
+	};
+
+	add(FIRST, VICTIM_BYTES, CODE);
+	add(FIRST + 1, VICTIM_BYTES, CODE);
+	test.same_from = FIRST;
+	test.same_to = FIRST + 1;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		census_find(&test.census, FIRST)->ppid = cases[i].ppid;
+		census_find(&test.census, FIRST + 1)->ppid = cases[i].ppid;
+		test.n_late = cases[i].n_late;
+		find();
+		assert_int_equal(test.n_calls, cases[i].n_calls);
+		assert_int_equal(test.sharers.n, cases[i].n_found);
+		assert_int_equal(test.sharers.error, cases[i].error);
 	}
 }
 
@@ -484,6 +516,7 @@ int main(void)
 		TEST(test_find_compares_relatives_first),
 		TEST(test_find_trusts_no_comparison_with_one_that_exits),
 		TEST(test_find_compares_living_threads),
+		TEST(test_find_asks_again_about_relatives),
 		cmocka_unit_test(test_real_sharers_are_found_and_a_copy_is_not),
 	};
 

@@ -71,6 +71,15 @@ case_sharers() { # six processes in one address space
     start hog sharers=5 anon=650 anon=350@80
     until_quiet
 }
+case_sharers_150() { # 150 processes in one address space: one round
+    local i
+    expect dies=hog lives=app:4
+    machine
+    start_daemon
+    for i in 1 2 3 4; do group=app$i start_full app anon=40; done
+    start hog sharers=150 anon=650 anon=350@120
+    until_quiet
+}
 case_sharers_many() { # 300 processes in one address space
     local i
     expect dies=hog lives=app:4 kills=6
