@@ -1341,6 +1341,46 @@ static void test_group_of_one_session(void **state)
 	machine_done(&machine);
 }
 
+/* Children of one program with a name each, started at 1000 and soon after. */
+static void test_group_of_children_with_names_of_their_own(void **state)
+{
+	static const struct {
+		const char *label;
+		size_t n;
+		uint64_t each; /* MiB */
+		unsigned code_pages;
+		bool many_programs, many_parents;
+		uint64_t ticks_now;
+		bool is_group;
+	} rows[] = {
+		{ "a storm", 60, 12, 7, false, false, 1100, true },
+		{ "it is over", 60, 12, 7, false, false, TICKS_NOW, false },
+		{ "of different programs", 60, 12, 7, true, false, 1100, false },
+		{ "of different parents", 60, 12, 7, false, true, 1100, false },
+		{ "the program is not known", 60, 12, 0, false, false, 1100, false },
+		{ "too few", 7, 46, 7, false, false, 1100, false },
+		{ "old", 60, 12, 7, false, false, 100000, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t n = rows[i].n;
+		struct machine machine;
+
+		make_siblings(&machine, n, rows[i].each * MIB, 48 * MIB);
+		for (size_t j = 0; j < n; j++) {
+			struct census_process *process = machine.processes[j];
+
+			snprintf(process->comm, sizeof(process->comm), "x%zu", j);
+			process->code_pages = rows[i].code_pages + (rows[i].many_programs ? j : 0);
+			process->ppid = rows[i].many_parents ? (pid_t)(1000 + j) : 7;
+		}
+		if ((choose_group(&machine, rows[i].ticks_now, NULL)->process->pid ==
+		     FIRST_PID + (pid_t)n - 1) != rows[i].is_group)
+			fail_msg("%s: pid %d", rows[i].label, result.ranked[0].process->pid);
+		machine_done(&machine);
+	}
+}
+
 /* Each row: a reason why the siblings are not compared as a group. */
 static void test_group_needs_reasons(void **state)
 {
@@ -1779,6 +1819,7 @@ int main(void)
 		cmocka_unit_test(test_choose_cgroup_never_beaten_by_brute_force),
 		cmocka_unit_test(test_group_the_youngest_sibling_before_a_larger_bystander),
 		cmocka_unit_test(test_group_of_one_session),
+		cmocka_unit_test(test_group_of_children_with_names_of_their_own),
 		cmocka_unit_test(test_group_needs_reasons),
 		cmocka_unit_test(test_group_is_read_before_it_is_preferred),
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),

@@ -10,7 +10,8 @@
  * them or more that hold a quarter of memory, and half of that is more than the single process has,
  * the youngest of them that is not small is the victim.  So a process that was there before does
  * not die for them, and siblings that are old (renderers of a browser, backends of a database,
- * shells) are no group.
+ * shells) are no group.  Nor are those that one parent has started of one program, whatever their
+ * names, unless they are young, and VICTIM_CHILDREN_MIN or more.
  *
  * After a streak of kills (streak.h) all of a unit, or of such siblings, are killed as one, if by
  * the same measure they outrank the largest single process.
@@ -24,8 +25,12 @@
 struct census_process;
 struct choice;
 
-#define VICTIM_RECENT_USEC (30 * USEC_PER_SEC)
-#define VICTIM_MEMBERS_MIN 4
+#define VICTIM_RECENT_USEC  (30 * USEC_PER_SEC)
+#define VICTIM_MEMBERS_MIN  4
+#define VICTIM_CHILDREN_MIN 8
+/* Of such children this part at least is so young: they go on being started. */
+#define VICTIM_NEW_SHARE 8
+#define VICTIM_NEW_USEC	 (5 * USEC_PER_SEC)
 
 /* Puts its victim at result->ranked[0], and says in result->as_one what is killed with it.
  * Allocates nothing; of the members of a group that wins, status is read within the reader's

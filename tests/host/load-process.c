@@ -32,6 +32,15 @@ static void set_name(const char *name)
 	prctl(PR_SET_NAME, name);
 }
 
+/* name-of-its-own */
+static void name_by_pid(const char *unused)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "n%d", getpid());
+	set_name(name);
+}
+
 /* adj=N: oom_score_adj */
 static void set_adj(const char *value)
 {
@@ -370,6 +379,7 @@ static void trace_exit(const char *value)
 
 const struct verb process_verbs[] = {
 	{ "name", set_name },
+	{ "name-of-its-own", name_by_pid },
 	{ "adj", set_adj },
 	{ "uid", set_uid },
 	{ "groups", set_groups },
