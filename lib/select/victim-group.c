@@ -141,25 +141,31 @@ static struct group *place_for(struct group *groups, enum kinship kinship,
 	return NULL;
 }
 
-/* What has gained nothing takes no place. */
-static void collect(const struct choice *choice, enum kinship kinship,
-		    struct group groups[static SLOTS])
+static void collect_one(const struct choice *choice, enum kinship kinship,
+			struct group groups[static SLOTS], const struct census_process *process)
 {
-	const struct census_process *process;
 	struct group *group;
 
-	memset(groups, 0, SLOTS * sizeof(*groups));
-	census_for_each(choice->census, process) {
-		if (process->node.weight_max <= 0 || gained(choice->request, process) < MIB / 4 ||
-		    !may_be_kin(choice, kinship, process))
-			continue;
-		group = place_for(groups, kinship, process);
-		if (!group)
-			continue;
-		group->kinship = kinship;
-		group->first = group->first ? group->first : process;
-		add_member(choice, group, process);
-	}
+	if (!may_be_kin(choice, kinship, process))
+		return;
+	group = place_for(groups, kinship, process);
+	if (!group)
+		return;
+	group->kinship = kinship;
+	group->first = group->first ? group->first : process;
+	add_member(choice, group, process);
+}
+
+/* What has gained nothing takes no place.  All are looked at once: of ten thousand that counts. */
+static void collect(const struct choice *choice, struct group groups[static _KINSHIP_MAX * SLOTS])
+{
+	const struct census_process *process;
+
+	memset(groups, 0, _KINSHIP_MAX * SLOTS * sizeof(*groups));
+	census_for_each(choice->census, process)
+		if (process->node.weight_max > 0 && gained(choice->request, process) >= MIB / 4)
+			for (unsigned k = 0; k < _KINSHIP_MAX; k++)
+				collect_one(choice, k, groups + k * SLOTS, process);
 }
 
 static uint64_t best_single(const struct choice *choice)
@@ -287,9 +293,7 @@ static void prefer_siblings(struct choice *choice)
 
 	if (best_single(choice) >= choice->request->memory / SINGLE_SHARE)
 		return;
-	collect(choice, BY_PARENT, groups);
-	collect(choice, BY_SESSION, groups + BY_SESSION * SLOTS);
-	collect(choice, BY_PROGRAM, groups + BY_PROGRAM * SLOTS);
+	collect(choice, groups);
 	for (unsigned i = 0; i < TRIES; i++) {
 		group = find_largest(choice, groups);
 		if (!group)
