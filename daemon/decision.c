@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/manager.h"
 #include "lib/select/eligibility-read.h"
 
@@ -149,7 +150,14 @@ const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size)
 void decision_note_streak(struct manager *m, usec_t now)
 {
 	const struct decision *d = &m->decision;
-	const struct streak_subject subject = { d->cgroup, d->comm, d->ppid, d->uid, d->session };
+	const struct streak_subject subject = {
+		.cgroup = d->cgroup,
+		.comm = d->comm,
+		.ppid = d->ppid,
+		.uid = d->uid,
+		.session = d->session,
+		.age = streak_age(d->start_ticks, clock_ticks_before(0)),
+	};
 
 	streak_add(&m->streak, &subject, now);
 }

@@ -11,7 +11,6 @@
 #include "daemon/decision.h"
 #include "daemon/manager.h"
 #include "lib/base/errors.h"
-#include "lib/select/family.h"
 #include "lib/select/sharers.h"
 #include "lib/select/victim-group.h"
 
@@ -260,13 +259,12 @@ static void open_sibling(struct manager *m, const struct census_process *process
 	d->memory.swap += process->memory.swap;
 }
 
-/* As many as there is room for: the parent first, if it is the same program, as it would start more
- * of them. */
+/* As many as there is room for: first the parent, if it would start more of them. */
 static void open_siblings(struct manager *m, const struct census_process *victim)
 {
 	const struct census_process *process = census_find(&m->census, victim->ppid);
 
-	if (process && family_has_both(&m->census, victim, process))
+	if (process && victim_is_starter(&m->census, &m->choice, victim, process))
 		open_sibling(m, process);
 	census_for_each(&m->census, process) {
 		if (m->victim.n_others == KILL_OTHERS_MAX)

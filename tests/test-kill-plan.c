@@ -510,6 +510,31 @@ static void test_siblings_after_repeated_kills(void **state)
 	assert_int_equal(d->memory.anon, (512 + 8 + 16) * MIB);
 }
 
+/* It starts them again each time: with them, though it is another program. */
+static void test_siblings_with_what_starts_them(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct census_process *victim = census_find(&test.m->census, VICTIM), *parent;
+
+		victim->ppid = 99;
+		parent = add(99, 8 * MIB, "/a/b");
+		parent->ppid = 1;
+		parent->code_pages = CODE + 1;
+		strcpy(parent->comm, "maker");
+		for (pid_t pid = VICTIM + 1; pid <= VICTIM + 4; pid++)
+			add(pid, 16 * MIB, "/a/b")->ppid = 99;
+		victim->session = parent->session = 98;
+		test.m->decision.as_one = VICTIM_AS_SIBLINGS;
+		test.m->choice.is_undone = i;
+		assert_int_equal(gather(), REPORT_NOTHING);
+		assert_int_equal(test.m->decision.n_siblings, 4 + i);
+		if (i == 1)
+			assert_int_equal(test.m->victim.others[0].pid, 99);
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
+}
+
 /* Of those that share one memory the largest reading counts, others add up; one that has exited
  * counts for nothing while another is there. */
 static void test_the_footprint_of_all(void **state)
@@ -656,6 +681,7 @@ int main(void)
 		TEST(test_a_flagged_cgroup),
 		TEST(test_a_cgroup_that_cannot_be_killed_as_a_whole),
 		TEST(test_siblings_after_repeated_kills),
+		TEST(test_siblings_with_what_starts_them),
 		TEST(test_the_footprint_of_all),
 		TEST(test_a_family_beyond_all_places),
 		TEST(test_no_cgroup_is_killed_where_the_own_one_is_not_known),

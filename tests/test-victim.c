@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/select/victim-group.h"
 #include "lib/select/victim.h"
 #include "lib/snapshot/census-tree.h"
 #include "tests/fail-malloc.h"
@@ -1284,15 +1285,15 @@ static void make_siblings(struct machine *machine, size_t n, uint64_t each, uint
 	set(machine, n, beside, beside);
 }
 
-static const struct victim_candidate *choose_group(struct machine *machine, uint64_t ticks_now,
-						   const struct streak *streak)
+static void choose_at(struct machine *machine, uint64_t ticks_now, const struct streak *streak,
+		      usec_t now)
 {
 	struct victim_request request = {
 		.allocated = machine->allocated,
 		.total = GIB,
 		.memory = GIB,
 		.min_victim = 4 * MIB,
-		.now = 2 * USEC_PER_SEC,
+		.now = now,
 		.ticks_now = ticks_now,
 		.self = 1 << 20,
 		.streak = streak,
@@ -1300,6 +1301,12 @@ static const struct victim_candidate *choose_group(struct machine *machine, uint
 
 	choose_for(machine, &request);
 	assert_true(result.n_ranked > 0);
+}
+
+static const struct victim_candidate *choose_group(struct machine *machine, uint64_t ticks_now,
+						   const struct streak *streak)
+{
+	choose_at(machine, ticks_now, streak, 2 * USEC_PER_SEC);
 	return &result.ranked[0];
 }
 
@@ -1448,6 +1455,94 @@ static void test_group_is_killed_as_one_after_a_streak(void **state)
 	assert_string_equal(choose_group(&machine, TICKS_NOW, &streak)->process->comm, "eater");
 	assert_int_equal(result.as_one, VICTIM_AS_SIBLINGS);
 	machine_done(&machine);
+}
+
+/* Large ones, which are killed one by one while that helps: 12 times.  Where each has replaced one
+ * that was killed a moment ago it does not. */
+static void test_group_is_killed_as_one_when_kills_are_undone(void **state)
+{
+	static const struct {
+		usec_t age; /* of those that were killed, 4 s after each other */
+		bool as_one;
+	} rows[] = { { USEC_PER_SEC, true }, { 60 * USEC_PER_SEC, false } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		static struct streak streak;
+		struct streak_subject subject = {
+			"/a.slice", "eater", 7, 0, .age = rows[i].age,
+		};
+		struct machine machine;
+
+		memset(&streak, 0, sizeof(streak));
+		make_siblings(&machine, 7, 110 * MIB, 48 * MIB);
+		subject.uid = machine.processes[0]->uid;
+		for (unsigned j = 0; j <= STREAK_REPLACED; j++)
+			streak_add(&streak, &subject, (2 + 4 * j) * USEC_PER_SEC);
+		choose_at(&machine, TICKS_NOW, &streak, 16 * USEC_PER_SEC);
+		assert_string_equal(result.ranked[0].process->comm, "eater");
+		assert_int_equal(result.as_one == VICTIM_AS_SIBLINGS, rows[i].as_one);
+		assert_int_equal(result.is_undone, rows[i].as_one);
+		machine_done(&machine);
+	}
+}
+
+/* The parent is killed with its children if it is there for them alone. */
+static void test_starter(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t n_others; /* its children that are no siblings of the victim */
+		pid_t ppid, session;
+		uid_t uid;
+		uint64_t start_ticks;
+		const char *cgroup;
+		bool is_undone, expected;
+	} rows[] = {
+		{ "it starts them anew", 0, 9, 9, 1000, 10, "/a.slice", true, true },
+		{ "one of 8 is another", 1, 9, 9, 1000, 10, "/a.slice", true, true },
+		{ "it does other things", 3, 9, 9, 1000, 10, "/a.slice", true, false },
+		{ "kills help", 0, 9, 9, 1000, 10, "/a.slice", false, false },
+		{ "a login shell", 0, 9, FIRST_PID + 8, 1000, 10, "/a.slice", true, false },
+		{ "it runs in another session", 0, 9, 8, 1000, 10, "/a.slice", true, false },
+		{ "another user's", 0, 9, 9, 0, 10, "/a.slice", true, false },
+		{ "the pid of one that has exited", 0, 9, 9, 1000, 5000, "/a.slice", true, false },
+		{ "it runs in another cgroup", 0, 9, 9, 1000, 10, "/b.slice", true, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct census_process *parent, *victim;
+		struct machine machine;
+
+		make_siblings(&machine, 8, 100 * MIB, 1 * MIB);
+		parent = machine.processes[8];
+		victim = machine.processes[3];
+		parent->ppid = rows[i].ppid;
+		for (size_t j = 0; j < 8; j++) {
+			machine.processes[j]->ppid = parent->pid;
+			machine.processes[j]->session = parent->session == 0 ? 9 : 0;
+			machine.processes[j]->uid = 1000;
+			machine.processes[j]->start_ticks = 100 + j;
+			if (j >= 8 - rows[i].n_others)
+				strcpy(machine.processes[j]->comm, "other");
+		}
+		parent->session = rows[i].session;
+		if (rows[i].session == parent->pid)
+			for (size_t j = 0; j < 8; j++)
+				machine.processes[j]->session = parent->pid;
+		parent->uid = rows[i].uid;
+		parent->start_ticks = rows[i].start_ticks;
+		assert_int_equal(census_place(&machine.census, parent, rows[i].cgroup), 0);
+		for (size_t j = 0; j < 8; j++)
+			assert_int_equal(
+				census_place(&machine.census, machine.processes[j], "/a.slice"), 0);
+		result.is_undone = rows[i].is_undone;
+		if (victim_is_starter(&machine.census, &result, victim, parent) != rows[i].expected)
+			fail_msg("%s", rows[i].name);
+		assert_false(victim_is_starter(&machine.census, &result, victim, victim));
+		assert_false(
+			victim_is_starter(&machine.census, &result, victim, machine.processes[2]));
+		machine_done(&machine);
+	}
 }
 
 static void test_unit_is_killed_as_one_after_a_streak(void **state)
@@ -1823,6 +1918,8 @@ int main(void)
 		cmocka_unit_test(test_group_needs_reasons),
 		cmocka_unit_test(test_group_is_read_before_it_is_preferred),
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),
+		cmocka_unit_test(test_group_is_killed_as_one_when_kills_are_undone),
+		cmocka_unit_test(test_starter),
 		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_a_measured_share_wears_off),
 		cmocka_unit_test(test_unseen_is_what_no_process_has),

@@ -270,19 +270,27 @@ static void put_first(struct victim_result *result, const struct victim_candidat
 	result->ranked[0] = *candidate;
 }
 
-static bool siblings_are_due(const struct choice *choice, const struct group *group)
+static void judge_streak(const struct choice *choice, const struct group *group,
+			 const struct census_process *victim)
 {
 	const struct victim_request *request = choice->request;
+	struct victim_result *result = choice->result;
 	const struct streak_subject subject = {
-		.comm = group->first->comm,
-		.ppid = group->first->ppid,
-		.uid = group->first->uid,
-		.session = group->first->session,
+		.comm = victim->comm,
+		.ppid = victim->ppid,
+		.uid = victim->uid,
+		.session = victim->session,
+		.age = streak_age(victim->start_ticks, request->ticks_now),
 	};
+	unsigned n_kills, n_replaced;
 
-	return request->streak &&
-	       streak_is_enough(streak_of_siblings(request->streak, &subject, request->now),
-				group->largest, request->memory);
+	if (!request->streak)
+		return;
+	n_kills = streak_of_siblings(request->streak, &subject, request->now);
+	n_replaced = streak_replaced_siblings(request->streak, &subject, request->now);
+	if (streak_is_enough(n_kills, n_replaced, group->largest, request->memory))
+		result->as_one = VICTIM_AS_SIBLINGS;
+	result->is_undone = n_replaced >= STREAK_REPLACED;
 }
 
 static void prefer_siblings(struct choice *choice)
@@ -305,8 +313,7 @@ static void prefer_siblings(struct choice *choice)
 		if (youngest && read_member(choice, youngest, &candidate)) {
 			put_first(choice->result, &candidate);
 			choice->group_score = group->score / 2;
-			if (siblings_are_due(choice, group))
-				choice->result->as_one = VICTIM_AS_SIBLINGS;
+			judge_streak(choice, group, youngest);
 			return;
 		}
 		group->is_refused = true;
@@ -332,11 +339,14 @@ static void count_below(const struct choice *choice, const struct census_node *n
 		group->first = process;
 }
 
-static bool unit_outranks(const struct choice *choice, const struct group *group, unsigned n_kills)
+static bool unit_outranks(const struct choice *choice, const struct group *group, const char *path)
 {
 	const struct victim_request *request = choice->request;
+	unsigned n_kills = streak_of_cgroup(request->streak, path, request->now);
+	unsigned n_replaced = streak_replaced_in_cgroup(request->streak, path, request->now);
 
-	return group->first && streak_is_enough(n_kills, group->largest, request->memory) &&
+	return group->first &&
+	       streak_is_enough(n_kills, n_replaced, group->largest, request->memory) &&
 	       group->gained >= request->min_victim && group->score / 2 > best_single(choice);
 }
 
@@ -344,7 +354,6 @@ static bool unit_outranks(const struct choice *choice, const struct group *group
 static bool prefer_unit(struct choice *choice, const char *path)
 {
 	const struct victim_request *request = choice->request;
-	unsigned n_kills = streak_of_cgroup(request->streak, path, request->now);
 	struct victim_candidate candidate;
 	struct census_cgroup *cgroup;
 	struct group group = { 0 };
@@ -354,14 +363,13 @@ static bool prefer_unit(struct choice *choice, const char *path)
 	    !streak_is_unit(path, choice->census->policies->subtree, request->own_cgroup))
 		return false;
 	count_below(choice, &cgroup->node, &group);
-	if (!unit_outranks(choice, &group, n_kills))
+	if (!unit_outranks(choice, &group, path))
 		return false;
 	if (choice->reader->reread && victim_reread(choice, &cgroup->node) == VICTIM_READ_LATE)
 		choice->result->approximate = true;
 	group = (struct group){ 0 };
 	count_below(choice, &cgroup->node, &group);
-	if (!unit_outranks(choice, &group, n_kills) ||
-	    !read_member(choice, group.first, &candidate))
+	if (!unit_outranks(choice, &group, path) || !read_member(choice, group.first, &candidate))
 		return false;
 	put_first(choice->result, &candidate);
 	choice->group_score = group.score / 2;
@@ -375,6 +383,7 @@ void victim_prefer_group(struct choice *choice)
 	const char *path;
 
 	choice->result->as_one = VICTIM_ALONE;
+	choice->result->is_undone = false;
 	if (request->target != POLICY_TARGET_PROCESS ||
 	    request->rank_by != POLICY_RANK_BY_FOOTPRINT || request->memory == 0 ||
 	    request->ticks_now == 0 || choice->result->is_cut || choice->result->is_reluctant)

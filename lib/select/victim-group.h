@@ -14,7 +14,9 @@
  * names, unless they are young, and VICTIM_CHILDREN_MIN or more.
  *
  * After a streak of kills (streak.h) all of a unit, or of such siblings, are killed as one, if by
- * the same measure they outrank the largest single process.
+ * the same measure they outrank the largest single process.  With siblings their parent is killed,
+ * if it is the same program or, where what was killed has been replaced each time, if it does
+ * nothing else than to start them.
  */
 #pragma once
 
@@ -22,8 +24,10 @@
 
 #include "lib/base/util.h"
 
+struct census;
 struct census_process;
 struct choice;
+struct victim_result;
 
 #define VICTIM_RECENT_USEC  (30 * USEC_PER_SEC)
 #define VICTIM_MEMBERS_MIN  4
@@ -39,3 +43,8 @@ void victim_prefer_group(struct choice *choice);
 
 /* Of one name and user, and of one parent or session; one process is its own sibling. */
 bool victim_are_siblings(const struct census_process *a, const struct census_process *b);
+
+/* Is the process the parent of the victim of that result, and to be killed with the siblings as it
+ * would start more of them? */
+bool victim_is_starter(const struct census *census, const struct victim_result *result,
+		       const struct census_process *victim, const struct census_process *process);
