@@ -70,9 +70,9 @@ void manager_find_conflicts(struct manager *m, usec_t now)
 	m->conflicts = found;
 }
 
-/* A file that cannot be opened for want of files or of memory, or for an error of the file system, is
- * there: to continue as if it were not would be to take every process for one without a cgroup, or
- * every kernel for one without PSI.  So the start fails, and is tried again. */
+/* A file that cannot be opened for want of files or of memory, or for an error of the file system,
+ * is there: to continue as if it were not would be to take every process for one without a cgroup,
+ * or every kernel for one without PSI.  So the start fails, and is tried again. */
 static int fail_for_now(const char *what, int r)
 {
 	log_error("Cannot open %s for now: %s.", what, strerror(-r));

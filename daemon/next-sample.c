@@ -8,6 +8,7 @@
 #include "daemon/choose.h"
 #include "daemon/manager.h"
 #include "daemon/recorder.h"
+#include "daemon/sample.h"
 
 /* The choice is not complete. */
 #define GO_ON_USEC (1 * USEC_PER_MSEC)
@@ -31,8 +32,7 @@ static usec_t while_killing(const struct manager *m)
 								      : KILLING_USEC;
 }
 
-static usec_t by_state(const struct manager *m, enum report_event event, bool goes_on,
-		       usec_t cpu_time)
+static usec_t by_state(struct manager *m, enum report_event event, bool goes_on, usec_t cpu_time)
 {
 	if (goes_on)
 		return GO_ON_USEC;
@@ -42,12 +42,12 @@ static usec_t by_state(const struct manager *m, enum report_event event, bool go
 		return policy_pause(while_killing(m), cpu_time);
 	if (watch_is_busy(m) && (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK))
 		return NEXT_SLICE_USEC;
-	return policy_pause(
-		policy_interval(&m->policies, &m->sampler.reading, m->state != MANAGER_CALM),
-		cpu_time);
+	if (m->state == MANAGER_WATCH && !recorder_is_open(m->recorder))
+		pace_note_look(&m->sampler.pace, cpu_time);
+	return policy_pause(sample_interval(m), cpu_time);
 }
 
-usec_t next_sample(const struct manager *m, enum report_event event, bool goes_on, usec_t cpu_time,
+usec_t next_sample(struct manager *m, enum report_event event, bool goes_on, usec_t cpu_time,
 		   usec_t now)
 {
 	usec_t next = by_state(m, event, goes_on, cpu_time);

@@ -11,5 +11,5 @@ struct manager;
 
 /* After a tick at now with this event; goes_on: its choice is not complete; cpu_time: what it has
  * used. */
-usec_t next_sample(const struct manager *m, enum report_event event, bool goes_on, usec_t cpu_time,
+usec_t next_sample(struct manager *m, enum report_event event, bool goes_on, usec_t cpu_time,
 		   usec_t now);

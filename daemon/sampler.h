@@ -8,8 +8,10 @@
 #include <stdbool.h>
 
 #include "lib/base/util.h"
+#include "lib/config/policy.h"
 #include "lib/domain/forecast.h"
 #include "lib/domain/gap.h"
+#include "lib/domain/pace.h"
 #include "lib/sys/memory.h"
 #include "lib/sys/psi.h"
 #include "lib/sys/reclaim.h"
@@ -19,18 +21,25 @@ struct sampler {
 	struct memory_source *source;
 	int psi_fd; /* pressure/memory; negative: no PSI */
 	struct memory_reading reading;
-	usec_t sampled_at; /* when it was taken */
-	usec_t due_at;	   /* until then the conditions of no policy can hold */
-	struct gap gap;	   /* between samples */
+	usec_t sampled_at;	    /* when it was taken */
+	struct memory_reading full; /* the last that was not taken lightly */
+	usec_t full_at;
+	usec_t due_at;	/* until then no policy can come to hold */
+	struct gap gap; /* between samples */
 	struct forecast forecast;
+	struct pace pace;
 	struct psi_history psi;
-	struct reclaim_history reclaim; /* not added to in calm */
+	struct reclaim_history reclaim; /* empty in calm */
 };
 
-/*
- * One sample.  calm: of the levels of memory only, which costs less.  asleep: for how long the
- * machine was suspended since boot.  *ret_gap: so long nothing was sampled, far longer than was
- * planned, and averages and rates begin anew; or 0.  0, or -errno of reading memory: all is as
- * before.
- */
-int sampler_sample(struct sampler *sampler, bool calm, usec_t now, usec_t asleep, usec_t *ret_gap);
+/* Before a sample.  asleep: for how long the machine was suspended since boot.  So long nothing was
+ * sampled, far longer than was planned, and averages and rates begin anew; or 0. */
+usec_t sampler_forget_before_gap(struct sampler *sampler, usec_t now, usec_t asleep);
+
+/* Memory and pressure; calm: of memory the levels only, which costs less.  0, or -errno of reading
+ * memory: all is as before. */
+int sampler_take(struct sampler *sampler, bool calm, usec_t now);
+
+/* The levels alone, if nothing has moved since the last full sample (pace_is_quiet()).  False:
+ * nothing was taken. */
+bool sampler_take_lightly(struct sampler *sampler, const struct policy_set *set, usec_t now);

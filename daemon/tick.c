@@ -22,17 +22,13 @@
 #include "daemon/next-sample.h"
 #include "daemon/recorder.h"
 #include "daemon/report.h"
+#include "daemon/sample.h"
 #include "daemon/stalls.h"
 #include "daemon/stuck.h"
 #include "daemon/swap-use.h"
 #include "daemon/thaw-state.h"
 #include "daemon/watch.h"
 
-/* Watch is left when its reasons are so long over; a census costs more than a second sample. */
-#define WATCH_HOLD_USEC (10 * USEC_PER_SEC)
-/* Stalled so much of the time since the last sample: worth watching (the trigger's 70 ms in 1 s).
- */
-#define WATCH_PRESSURE 700U
 /* After a failure to read memory. */
 #define RETRY_USEC USEC_PER_SEC
 /* A policy demands a kill, and for so long no victim could be chosen. */
@@ -46,15 +42,6 @@ struct tick {
 	bool goes_on; /* the choice is not complete */
 	enum report_event event;
 };
-
-/* A turn that only continues a round of the census, or a walk over the cgroups: nothing can have
- * crossed a threshold since memory was read. */
-static bool is_slice_only(const struct manager *m, usec_t now)
-{
-	return (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK) &&
-	       now < m->sampler.due_at &&
-	       (census_round_is_under_way(&m->census) || stall_is_walking(&m->stalls.walk));
-}
 
 /* What is kept in watch.  A census that cannot be kept up to date is better than none: that is
  * logged, and does not end the tick. */
@@ -71,28 +58,6 @@ static void keep(struct manager *m, const struct tick *t)
 		stuck_watch(m, t->now);
 	if (r < 0)
 		report_sample_failed(m, r, t->now);
-}
-
-/* Memory and pressure. */
-static int sample(struct manager *m, const struct tick *t)
-{
-	usec_t gap;
-	int r;
-
-	if (is_slice_only(m, t->now))
-		return 0;
-	r = sampler_sample(&m->sampler, m->state == MANAGER_CALM, t->now, clock_asleep(), &gap);
-	if (r < 0)
-		return r;
-	if (gap > 0) {
-		policy_forget(&m->policies);
-		report_gap(gap);
-	}
-	if (psi_history_some(&m->sampler.psi, USEC_PER_SEC) >= WATCH_PRESSURE)
-		m->watch_until = t->now + WATCH_HOLD_USEC;
-	m->sampler.due_at = t->now + policy_interval(&m->policies, &m->sampler.reading,
-						     m->state != MANAGER_CALM);
-	return 0;
 }
 
 /* Which state this is, and what is to be done: nothing, SIGTERM or SIGKILL. */
@@ -171,12 +136,13 @@ usec_t tick(struct manager *m, usec_t now)
 	int r;
 
 	in_flight_put_back(m);
-	r = sample(m, &t);
+	r = sample_take(m, now);
 	if (r < 0) {
 		report_sample_failed(m, r, now);
 		return RETRY_USEC;
 	}
-	keep(m, &t);
+	if (r == 0 || judge_kills(m))
+		keep(m, &t);
 	recorder_look(m, now);
 	judge(m, &t);
 	if (t.signal != 0 && m->state != MANAGER_KILLING && !choose_to_kill(m, &t))

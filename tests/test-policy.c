@@ -1207,30 +1207,13 @@ static void test_judge_watches_where_a_policy_above_the_watch_line_holds(void **
 static void test_interval_follows_headroom(void **state)
 {
 	static const struct {
-		bool watch;
 		uint64_t available, swap_total, swap_free;
 		usec_t usec;
 	} cases[] = {
-		/* calm: to terminate, 1 GiB, at 3 GiB/s; thrash, 2 GiB, has to hold for 5 s */
-		{ false, 8 * GIB, 0, 0, 2333333 },
-		{ false, 8 * GIB, SWAP, SWAP, 2333333 },
-		{ false, 4 * GIB, 0, 0, USEC_PER_SEC },
-		{ false, GIB + 100 * MIB, 0, 0, 100 * USEC_PER_MSEC },
-		{ false, GIB, 0, 0, 100 * USEC_PER_MSEC },
-		{ false, 200 * GIB, 0, 0, 10 * USEC_PER_SEC },
-		/* watch: thrash holds from 2 GiB on, so to terminate, 1 GiB */
-		{ true, GIB + 384 * MIB, 0, 0, 125 * USEC_PER_MSEC },
-		{ true, GIB + 30 * MIB, 0, 0, 20 * USEC_PER_MSEC },
-		{ true, 2 * GIB, 0, 0, 250 * USEC_PER_MSEC },
-		/* ... which needs swap too: 0.4 GiB free */
-		{ true, GIB, 8 * GIB, 819 * MIB + 128 * MIB + 209715, 125 * USEC_PER_MSEC },
-		{ true, GIB + 384 * MIB, 8 * GIB, 0, 125 * USEC_PER_MSEC },
-		/* ... but for stall, 0.4 GiB */
-		{ true, 512 * MIB + 204 * MIB, SWAP, SWAP, 99739 },
-		/* ... or from terminate to kill, 0.5 GiB */
-		{ true, 512 * MIB + 192 * MIB, 0, 0, 62500 },
-		/* all hold */
-		{ true, 0, 0, 0, 250 * USEC_PER_MSEC },
+		/* to terminate, 1 GiB, at 3 GiB/s; thrash, 2 GiB, has to hold for 5 s */
+		{ 8 * GIB, 0, 0, 2333333 },	    { 8 * GIB, SWAP, SWAP, 2333333 },
+		{ 4 * GIB, 0, 0, USEC_PER_SEC },    { GIB + 100 * MIB, 0, 0, 100 * USEC_PER_MSEC },
+		{ GIB, 0, 0, 100 * USEC_PER_MSEC }, { 200 * GIB, 0, 0, 10 * USEC_PER_SEC },
 	};
 	_cleanup_(policy_set_done) struct policy_set set;
 
@@ -1238,7 +1221,7 @@ static void test_interval_follows_headroom(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct memory_reading memory =
 			reading_of(cases[i].available, cases[i].swap_total, cases[i].swap_free);
-		usec_t usec = policy_interval(&set, &memory, cases[i].watch);
+		usec_t usec = policy_interval(&set, &memory);
 
 		/* sizes that percentages do not hit to the byte */
 		if (usec > cases[i].usec + 10 || usec + 10 < cases[i].usec)
@@ -1268,31 +1251,28 @@ static void test_interval_is_the_longest_where_nothing_can_act(void **state)
 	struct policy *policy = policy_set_policy(&set, "only");
 
 	assert_non_null(policy);
-	assert_int_equal(policy_interval(&set, &memory, false), 10 * USEC_PER_SEC);
+	assert_int_equal(policy_interval(&set, &memory), 10 * USEC_PER_SEC);
 	policy->memory_available = (struct policy_line){ .set = true, .permyriad = 5000 };
 	policy->action = POLICY_ACTION_WARN;
-	assert_int_equal(policy_interval(&set, &memory, false), 10 * USEC_PER_SEC);
-	assert_int_equal(policy_interval(&set, &memory, true), 250 * USEC_PER_MSEC);
+	assert_int_equal(policy_interval(&set, &memory), 10 * USEC_PER_SEC);
 	/* on pressure alone: the trigger's business */
 	policy->memory_available.set = false;
 	policy->pressure_full = 100;
 	policy->action = POLICY_ACTION_KILL;
-	assert_int_equal(policy_interval(&set, &memory, false), 10 * USEC_PER_SEC);
+	assert_int_equal(policy_interval(&set, &memory), 10 * USEC_PER_SEC);
 	/* on swap alone: 1 GiB above its line, at 1 GiB/s */
 	policy->swap_free = (struct policy_line){ .set = true, .is_size = true, .bytes = GIB };
-	assert_int_equal(policy_interval(&set, &memory, false), USEC_PER_SEC);
+	assert_int_equal(policy_interval(&set, &memory), USEC_PER_SEC);
 	/* ... and on memory, of which half is the floor: 6 GiB above it, at 3 GiB/s */
 	memory.available = TOTAL / 2 + 6 * GIB;
-	assert_int_equal(policy_interval(&set, &memory, false), 2 * USEC_PER_SEC);
-	assert_int_equal(policy_interval(&set, &memory, true), 250 * USEC_PER_MSEC);
+	assert_int_equal(policy_interval(&set, &memory), 2 * USEC_PER_SEC);
 	/* without swap it never holds */
 	memory = reading_of(MIB, 0, 0);
-	assert_int_equal(policy_interval(&set, &memory, false), 10 * USEC_PER_SEC);
-	assert_int_equal(policy_interval(&set, &memory, true), 250 * USEC_PER_MSEC);
+	assert_int_equal(policy_interval(&set, &memory), 10 * USEC_PER_SEC);
 	memory = reading_of(MIB, SWAP, SWAP / 2);
 	/* for which it has to hold 4 s, found at most 2 s late */
 	policy->for_usec = 4 * USEC_PER_SEC;
-	assert_int_equal(policy_interval(&set, &memory, false), 3 * USEC_PER_SEC);
+	assert_int_equal(policy_interval(&set, &memory), 3 * USEC_PER_SEC);
 }
 
 /* The tick judges, and the census matches rules, when there may be no memory to allocate. */
@@ -1316,7 +1296,7 @@ static void test_judgement_and_builtin_rules_allocate_nothing(void **state)
 	fail_malloc = true;
 	policy_apply_rules(&set, &subject, &verdict);
 	policy_judge(&set, &reading, 1, &judgement);
-	policy_interval(&set, &memory, true);
+	policy_interval(&set, &memory);
 	fail_malloc = false;
 	assert_int_equal(n_mallocs, 0);
 	assert_string_equal(judgement.policy->name, "kill");

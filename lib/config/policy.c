@@ -363,9 +363,8 @@ static usec_t time_to_fill(uint64_t bytes, uint64_t bytes_per_sec)
 	return (usec_t)((__uint128_t)bytes * USEC_PER_SEC / bytes_per_sec);
 }
 
-/* How soon the policy could act; USEC_INFINITY where that does not depend on memory any more. */
-static usec_t time_to_policy(const struct policy *policy, const struct memory_reading *memory,
-			     bool watch)
+/* How soon the policy could act; USEC_INFINITY where that does not depend on memory. */
+static usec_t time_to_policy(const struct policy *policy, const struct memory_reading *memory)
 {
 	usec_t fill =
 		time_to_fill(policy_memory_headroom(policy, memory), POLICY_FILL_BYTES_PER_SEC);
@@ -374,23 +373,17 @@ static usec_t time_to_policy(const struct policy *policy, const struct memory_re
 
 	if (policy->action < POLICY_ACTION_TERMINATE)
 		return USEC_INFINITY;
-	if (watch)
-		return fill + swap == 0 ? USEC_INFINITY : max_u64(fill, swap);
 	if (policy->memory_available.set)
 		return fill + policy->for_usec / 2;
 	return policy->swap_free.set ? max_u64(fill, swap) + policy->for_usec / 2 : USEC_INFINITY;
 }
 
-usec_t policy_interval(const struct policy_set *set, const struct memory_reading *memory,
-		       bool watch)
+usec_t policy_interval(const struct policy_set *set, const struct memory_reading *memory)
 {
 	usec_t interval = USEC_INFINITY;
 
 	for (size_t i = 0; i < set->n_policies; i++)
-		interval = min_u64(interval, time_to_policy(&set->policies[i], memory, watch));
-	if (watch)
-		return min_u64(max_u64(interval, POLICY_INTERVAL_WATCH_MIN_USEC),
-			       POLICY_INTERVAL_WATCH_MAX_USEC);
+		interval = min_u64(interval, time_to_policy(&set->policies[i], memory));
 	return min_u64(max_u64(interval, POLICY_INTERVAL_CALM_MIN_USEC),
 		       POLICY_INTERVAL_CALM_MAX_USEC);
 }

@@ -300,14 +300,12 @@ bool policy_levels_hold(const struct policy *policy, const struct memory_reading
 #define POLICY_INTERVAL_WATCH_MAX_USEC (250 * USEC_PER_MSEC)
 
 /*
- * How long until the next look, from how far memory is above the next line that matters and how
- * fast it could plausibly be filled.  Calm: until available could reach the line of a policy that
- * ends something, and half of the time for which it then has to hold (which counts from the look;
- * so much later it may act at worst, where no other policy has called for a look).  Watch: until
- * one of these that does not hold now could hold, for which both memory and swap must be filled.
+ * How long until the next look in calm: until available could reach the line of a policy that
+ * terminates or kills, and half of the time for which it then has to hold (which counts from the
+ * look; so much later it may act at worst, where no other policy has called for a look).  In watch
+ * it is pace_interval().
  */
-usec_t policy_interval(const struct policy_set *set, const struct memory_reading *memory,
-		       bool watch);
+usec_t policy_interval(const struct policy_set *set, const struct memory_reading *memory);
 
 /*
  * The interval, or as much longer as it takes for looks to need no more than this part of a CPU,

@@ -317,7 +317,14 @@ static int sample_meminfo(struct memory_source *source, struct memory_counters *
 	return c->total == 0 ? -EBADMSG : 0;
 }
 
-static int sample_levels(struct memory_source *source, bool with_lists,
+/* The CPUs' own lists. */
+enum lists {
+	LISTS_READ,
+	LISTS_READ_IF_LOW,
+	LISTS_KEPT, /* as they were */
+};
+
+static int sample_levels(struct memory_source *source, enum lists lists,
 			 struct memory_reading *reading)
 {
 	struct memory_counters c = {
@@ -333,8 +340,10 @@ static int sample_levels(struct memory_source *source, bool with_lists,
 	if (r < 0)
 		return r;
 	c.virtualised = source->virtualised;
-	if (!c.virtualised && (with_lists || is_low(&c)))
+	if (!c.virtualised && (lists == LISTS_READ || (lists == LISTS_READ_IF_LOW && is_low(&c))))
 		sample_lists(source, &c);
+	else if (lists == LISTS_KEPT)
+		c.free_listed = reading->counters.free_listed;
 	if (!c.virtualised)
 		sample_arc(source, &c);
 	zram_sample(source->proc_fd, source->sys_fd, &c);
@@ -348,7 +357,12 @@ static int sample_levels(struct memory_source *source, bool with_lists,
 
 int memory_sample_levels(struct memory_source *source, struct memory_reading *reading)
 {
-	return sample_levels(source, false, reading);
+	return sample_levels(source, LISTS_READ_IF_LOW, reading);
+}
+
+int memory_sample_lightly(struct memory_source *source, struct memory_reading *reading)
+{
+	return sample_levels(source, LISTS_KEPT, reading);
 }
 
 int memory_sample(struct memory_source *source, struct memory_reading *ret)
@@ -360,7 +374,7 @@ int memory_sample(struct memory_source *source, struct memory_reading *ret)
 	r = sample_events(source, &reading.counters);
 	if (r < 0)
 		return r;
-	r = sample_levels(source, true, &reading);
+	r = sample_levels(source, LISTS_READ, &reading);
 	if (r < 0)
 		return r;
 	*ret = reading;

@@ -126,3 +126,7 @@ int memory_sample(struct memory_source *source, struct memory_reading *ret);
  * without the lists: what was handed out and given back stays what it was in *reading.  For calm,
  * where nobody asks for growth.  (Two readings to be subtracted are to be of memory_sample().) */
 int memory_sample_levels(struct memory_source *source, struct memory_reading *reading);
+
+/* Likewise, but with the lists of *reading: what is taken of them is not seen, as MemFree does not
+ * count them either, so that available is too high by all of them at most. */
+int memory_sample_lightly(struct memory_source *source, struct memory_reading *reading);

@@ -10,6 +10,7 @@
 
 #include "lib/config/conf-keys.h"
 #include "lib/config/conf.h"
+#include "lib/domain/pace.h"
 #include "lib/explain/describe.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -225,6 +226,7 @@ static void judge(struct policy_set *set, uint64_t swap_total)
 	struct policy_judgement judgement;
 	struct memory_reading memory;
 	struct psi_history psi = { 0 };
+	struct pace pace = { 0 };
 	struct reclaim_history reclaim = { 0 };
 	struct policy_reading reading = {
 		.memory = &memory,
@@ -248,8 +250,9 @@ static void judge(struct policy_set *set, uint64_t swap_total)
 		FUZZ_CHECK(!judgement.policy ||
 			   (judgement.policy >= set->policies &&
 			    judgement.policy < set->policies + set->n_policies));
-		FUZZ_CHECK(policy_interval(set, &memory, false) <= POLICY_INTERVAL_CALM_MAX_USEC);
-		FUZZ_CHECK(policy_interval(set, &memory, true) <= POLICY_INTERVAL_WATCH_MAX_USEC);
+		pace_add(&pace, now, &memory);
+		FUZZ_CHECK(policy_interval(set, &memory) <= POLICY_INTERVAL_CALM_MAX_USEC);
+		FUZZ_CHECK(pace_interval(&pace, set, &memory) <= POLICY_INTERVAL_WATCH_MAX_USEC);
 	}
 	policy_forget(set);
 	describe(set, &memory);

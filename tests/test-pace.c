@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* pace: how long until the next look, beside what could be taken until then. */
+#include <string.h>
+
+#include "lib/domain/pace.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#include "lib/base/cleanup.h"
+
+#define MSEC USEC_PER_MSEC
+
+/* Rate, distance and what lies below the threshold, to delay. */
+static void test_delay(void **state)
+{
+	static const struct {
+		struct pace_distance distance;	 /* MiB */
+		uint64_t memory_rate, swap_rate; /* MiB/s */
+		usec_t look;
+		usec_t delay;
+	} rows[] = {
+		/* from a standstill: what lies above and a quarter of what lies below, at 3 GiB/s
+		 */
+		{ { 0, 0, 800 }, 0, 0, 0, USEC_INFINITY }, /* reached: not by memory */
+		{ { 41, 0, 819 }, 0, 0, 0, 79996 },
+		{ { 1, 0, 819 }, 0, 0, 0, 66975 },
+		{ { 5, 0, 102 }, 0, 0, 0, 9927 },
+		{ { 1000, 0, 102 }, 0, 0, 0, 333820 },
+		/* ... where looks cost much, a 1 / 256 of a CPU, at most 100 ms */
+		{ { 5, 0, 102 }, 0, 0, 50, 12800 },
+		{ { 5, 0, 102 }, 0, 0, 120, 30720 },
+		{ { 5, 0, 102 }, 0, 0, 2000, 100000 },
+		{ { 1000, 0, 102 }, 0, 0, 2000, 333820 },
+		/* ... and swap has to be filled as well, at 1 GiB/s */
+		{ { 0, 512, 102 }, 0, 0, 0, 508300 },
+		{ { 0, 4, 102 }, 0, 0, 0, 12206 },
+		/* a slow leak far from it is no reason to look more often */
+		{ { 800, 0, 819 }, 10, 0, 0, 327066 },
+		/* as it comes near, it is: a quarter of what is left, whatever looks cost */
+		{ { 41, 0, 819 }, 50, 0, 0, 79996 },
+		{ { 20, 0, 819 }, 50, 0, 0, 73160 },
+		{ { 2, 0, 819 }, 50, 0, 0, 10000 },
+		{ { 2, 0, 819 }, 50, 0, 2000, 10000 },
+		{ { 41, 0, 819 }, 1024, 0, 0, 10009 },
+		/* memory that falls is not enough where swap does not */
+		{ { 41, 512, 819 }, 1024, 0, 0, 566650 },
+		{ { 41, 512, 819 }, 1024, 2048, 0, 62500 },
+		{ { 0, 512, 50 }, 0, 2048, 0, 62500 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct pace_distance distance = {
+			.memory = rows[i].distance.memory * MIB,
+			.swap = rows[i].distance.swap * MIB,
+			.below = rows[i].distance.below * MIB,
+		};
+		const struct pace pace = {
+			.memory_rate = rows[i].memory_rate * MIB,
+			.swap_rate = rows[i].swap_rate * MIB,
+			.look = rows[i].look,
+		};
+		usec_t delay = pace_delay(&pace, &distance);
+
+		if (delay != rows[i].delay)
+			fail_msg("row %zu: %llu", i, (unsigned long long)delay);
+	}
+}
+
+static struct memory_reading reading_of(uint64_t total, unsigned permyriad)
+{
+	return (struct memory_reading){
+		.total = total,
+		.available = total / PERMYRIAD * permyriad,
+	};
+}
+
+/* The bound: whatever begins right after a look, at the fastest rate that is plausible, three
+ * quarters of what lies below the threshold are left at the next; where looks are cheap. */
+static void test_most_of_the_reserve_is_left(void **state)
+{
+	static const uint64_t totals[] = { 3 * GIB, 4 * GIB, 8 * GIB, 64 * GIB, 512 * GIB };
+	_cleanup_(policy_set_done) struct policy_set set;
+
+	assert_int_equal(policy_set_init_defaults(&set), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(totals); i++)
+		for (unsigned permyriad = 3000; permyriad > 1000; permyriad -= 7) {
+			struct memory_reading memory = reading_of(totals[i], permyriad);
+			const struct pace pace = { .look = 50 };
+			usec_t usec = pace_interval(&pace, &set, &memory);
+			uint64_t lost = POLICY_FILL_BYTES_PER_SEC / USEC_PER_SEC * usec;
+			uint64_t below = memory.total / 10;
+
+			below = min_u64(below, 4 * GIB);
+			if (lost > memory.available - below / 4 * 3 + MIB)
+				fail_msg("%llu GiB, %u: %llu us",
+					 (unsigned long long)(totals[i] / GIB), permyriad,
+					 (unsigned long long)usec);
+		}
+}
+
+/* Close to a threshold, where nothing moves: at most so many looks a second. */
+static void test_a_standstill_is_cheap_at_any_distance(void **state)
+{
+	_cleanup_(policy_set_done) struct policy_set set;
+
+	assert_int_equal(policy_set_init_defaults(&set), 0);
+	for (unsigned permyriad = 3000; permyriad > 0; permyriad--) {
+		struct memory_reading memory = reading_of(8 * GIB, permyriad);
+		const struct pace pace = { .look = 100 };
+		usec_t usec = pace_interval(&pace, &set, &memory);
+
+		if (permyriad > 1000 && usec < 66 * MSEC)
+			fail_msg("%u: %llu us", permyriad, (unsigned long long)usec);
+	}
+}
+
+/* How late the look is that first sees the threshold reached; bytes are lost at a rate from a time
+ * on. */
+static uint64_t lost_when_seen(const struct policy_set *set, uint64_t total, uint64_t rate,
+			       usec_t begins, usec_t look)
+{
+	struct memory_reading memory = reading_of(total, 1040);
+	uint64_t threshold = min_u64(total / 10, 4 * GIB), available = threshold + total / 250;
+	struct pace pace = { 0 };
+	usec_t now = USEC_PER_SEC;
+
+	begins += now;
+	for (unsigned i = 0; i < 10000; i++) {
+		uint64_t lost = (uint64_t)((__uint128_t)rate * sub_u64(now, begins) / USEC_PER_SEC);
+
+		memory.available = sub_u64(available, lost);
+		if (memory.available <= threshold)
+			return threshold - memory.available;
+		pace_add(&pace, now, &memory);
+		pace_note_look(&pace, look);
+		now += pace_interval(&pace, set, &memory);
+	}
+	fail_msg("never");
+	return 0;
+}
+
+/* Two loads: what leaks at a steady rate is seen in the moment in which it crosses; what begins
+ * right beside the threshold is seen before a quarter of what is below it has been taken. */
+static void test_a_leak_is_seen_in_time(void **state)
+{
+	static const struct {
+		uint64_t total, rate;
+		usec_t look;
+		uint64_t lost; /* at most, below the threshold */
+	} rows[] = {
+		{ 8 * GIB, 10 * MIB, 100, 1 * MIB },
+		{ 8 * GIB, 50 * MIB, 100, 1 * MIB },
+		{ 8 * GIB, 200 * MIB, 100, 5 * MIB },
+		{ 8 * GIB, 1 * GIB, 100, 205 * MIB },
+		{ 8 * GIB, 3 * GIB, 100, 410 * MIB },
+		{ 1 * GIB, 50 * MIB, 100, 2 * MIB },
+		{ 1 * GIB, 200 * MIB, 100, 6 * MIB },
+		{ 1 * GIB, 1600 * MIB, 100, 52 * MIB },
+		/* emulated: a look takes 2 ms */
+		{ 1 * GIB, 40 * MIB, 2000, 4 * MIB },
+		{ 1 * GIB, 200 * MIB, 2000, 21 * MIB },
+		{ 64 * GIB, 3 * GIB, 100, 800 * MIB },
+	};
+	_cleanup_(policy_set_done) struct policy_set set;
+
+	assert_int_equal(policy_set_init_defaults(&set), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t worst = 0;
+
+		for (usec_t begins = 0; begins < 400 * MSEC; begins += 1 * MSEC)
+			worst = max_u64(worst, lost_when_seen(&set, rows[i].total, rows[i].rate,
+							      begins, rows[i].look));
+		if (worst > rows[i].lost)
+			fail_msg("row %zu: %llu KiB", i, (unsigned long long)(worst / KIB));
+	}
+}
+
+static void test_rate(void **state)
+{
+	static const struct {
+		unsigned msec, available, swap; /* after the row before; MiB */
+		unsigned memory_rate, swap_rate;
+	} rows[] = {
+		{ 0, 1000, 500, 0, 0 },	     { 100, 1000, 500, 0, 0 },	 { 100, 990, 500, 100, 0 },
+		{ 100, 980, 490, 100, 100 }, { 100, 1100, 500, 90, 90 }, /* it fades */
+		{ 9, 500, 0, 90, 90 },					 /* too soon to tell */
+		{ 11, 1100, 500, 88, 88 },   { 500, 1100, 500, 44, 44 }, { 1000, 1100, 500, 0, 0 },
+		{ 2000, 900, 500, 100, 0 },
+	};
+	struct pace pace = { 0 };
+	usec_t now = USEC_PER_SEC;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct memory_reading memory = {
+			.available = rows[i].available * MIB,
+			.swap_free = rows[i].swap * MIB,
+		};
+
+		now += rows[i].msec * MSEC;
+		pace_add(&pace, now, &memory);
+		if ((pace.memory_rate + MIB / 2) / MIB != rows[i].memory_rate ||
+		    (pace.swap_rate + MIB / 2) / MIB != rows[i].swap_rate)
+			fail_msg("row %zu: %llu, %llu", i,
+				 (unsigned long long)(pace.memory_rate / KIB),
+				 (unsigned long long)(pace.swap_rate / KIB));
+	}
+	pace_note_look(&pace, 100);
+	pace_reset(&pace);
+	assert_int_equal(pace.memory_rate, 0);
+	assert_int_equal(pace.look, 100);
+}
+
+/* Where nothing moves the levels alone are read; two loads beside each other. */
+static void test_light_looks(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned permyriad;
+		uint64_t listed; /* MiB */
+		usec_t since;
+		uint64_t lost, swap_lost; /* MiB */
+		bool may_be_light, is_quiet;
+	} rows[] = {
+		{ "nothing moves", 1100, 10, 100 * MSEC, 0, 0, true, true },
+		{ "some of it moves", 1100, 10, 100 * MSEC, 15, 0, true, true },
+		{ "it falls", 1100, 10, 100 * MSEC, 17, 0, true, false },
+		{ "swap fills", 1100, 10, 100 * MSEC, 0, 17, true, false },
+		{ "it crosses a threshold", 1001, 10, 100 * MSEC, 2, 0, true, false },
+		{ "a policy holds", 999, 10, 100 * MSEC, 0, 0, false, false },
+		{ "thrash would, if it thrashed", 1900, 10, 100 * MSEC, 0, 0, true, true },
+		{ "too long ago", 1100, 10, 250 * MSEC, 0, 0, false, true },
+		{ "much on the CPUs' lists", 1100, 120, 100 * MSEC, 0, 0, false, true },
+	};
+	_cleanup_(policy_set_done) struct policy_set set;
+
+	assert_int_equal(policy_set_init_defaults(&set), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct memory_reading full = reading_of(8 * GIB, rows[i].permyriad), light;
+
+		/* what swap there is is all but full */
+		full.swap_total = 4 * GIB;
+		full.swap_free = 300 * MIB;
+		full.counters.free_listed = rows[i].listed * MIB;
+		light = full;
+		light.available -= rows[i].lost * MIB;
+		light.swap_free -= rows[i].swap_lost * MIB;
+		if (pace_may_be_light(&set, &full, rows[i].since) != rows[i].may_be_light ||
+		    pace_is_quiet(&set, &full, &light) != rows[i].is_quiet)
+			fail_msg("%s", rows[i].name);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_delay),
+		cmocka_unit_test(test_most_of_the_reserve_is_left),
+		cmocka_unit_test(test_a_standstill_is_cheap_at_any_distance),
+		cmocka_unit_test(test_a_leak_is_seen_in_time),
+		cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_light_looks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
