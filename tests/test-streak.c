@@ -152,12 +152,31 @@ static void test_kills_that_are_undone_are_told_from_those_that_help(void **stat
 		    { 142, 138, "cc1", 22, 7, "/" },
 		    { 146, 142, "cc1", 23, 7, "/" } },
 		  3 },
-		/* one that grew slowly, started again in 15 s */
+		/* on a slow machine, as it was seen in a VM */
+		{ "a build, slowly",
+		  { { 1424, 1374, "cc1", 7, 7, "/b" },
+		    { 1437, 1374, "cc1", 7, 7, "/b" },
+		    { 1460, 1374, "cc1", 7, 7, "/b" },
+		    { 1477, 1374, "cc1", 7, 7, "/b" },
+		    { 1508, 1374, "cc1", 7, 7, "/b" },
+		    { 1596, 1480, "cc1", 7, 7, "/b" },
+		    { 1614, 1500, "cc1", 7, 7, "/b" },
+		    { 1631, 1520, "cc1", 7, 7, "/b" } },
+		  7 },
+		/* the server takes 10 s to start another */
 		{ "a pool of workers",
 		  { { 100, 1, "worker", 7, 7, "/s" },
-		    { 300, 110, "worker", 7, 7, "/s" },
-		    { 500, 310, "worker", 7, 7, "/s" },
-		    { 700, 510, "worker", 7, 7, "/s" } },
+		    { 300, 200, "worker", 7, 7, "/s" },
+		    { 500, 400, "worker", 7, 7, "/s" },
+		    { 700, 600, "worker", 7, 7, "/s" } },
+		  0 },
+		/* it starts another at once, which takes a while to grow */
+		{ "a pool that leaks",
+		  { { 100, 1, "worker", 7, 7, "/s" },
+		    { 450, 110, "worker", 7, 7, "/s" },
+		    { 800, 460, "worker", 7, 7, "/s" },
+		    { 1150, 810, "worker", 7, 7, "/s" },
+		    { 1500, 1160, "worker", 7, 7, "/s" } },
 		  0 },
 		/* all were there before the first kill */
 		{ "renderers",
@@ -217,8 +236,10 @@ static void test_what_is_replaced_slowly_or_of_unknown_age_is_no_replacement(voi
 		{ 5 * S, 4 * S, true },
 		{ 5 * S, 5 * S, true }, /* started in that moment */
 		{ 5 * S, 5 * S + 1, false },
-		{ STREAK_REPLACED_USEC, S, true },
-		{ STREAK_REPLACED_USEC + 1, S, false },
+		{ 20 * S, 15 * S, true },
+		{ 20 * S, 15 * S - 1, false }, /* started again after a while */
+		{ STREAK_REPLACED_USEC, 28 * S, true },
+		{ STREAK_REPLACED_USEC + 1, 28 * S, false }, /* it gave time */
 		{ 5 * S, 0, false },
 	};
 

@@ -10,7 +10,7 @@
  * started again slowly, different programs that are killed one after the other, the compilers of a
  * build of which some end meanwhile.  They do not help where the parent starts another in its place
  * that has filled memory as soon again.  So a victim that is a replacement is told from others: it
- * was started after another of its kin was killed, and is to be killed soon after that one.
+ * was started right after another of its kin was killed, and is to be killed soon itself.
  *
  * Pure: the time is an argument.  Nothing is allocated.
  */
@@ -29,9 +29,10 @@
  * to an end meanwhile (the compilers of a build). */
 #define STREAK_KILLS_LARGE 12
 #define STREAK_MAX	   16
-/* A victim that came after a kill of its kin and is killed no later than this after it has undone
- * that kill. */
-#define STREAK_REPLACED_USEC (10 * USEC_PER_SEC)
+/* A victim that was started so soon after a kill of its kin, and is to be killed no later after it
+ * than that, has replaced what was killed and undone that kill. */
+#define STREAK_STARTED_USEC  (5 * USEC_PER_SEC)
+#define STREAK_REPLACED_USEC (30 * USEC_PER_SEC)
 /* So many such victims show that kills of one by one do not help, however large each is. */
 #define STREAK_REPLACED 3
 
