@@ -66,16 +66,16 @@ unsigned streak_of_siblings(const struct streak *streak, const struct streak_sub
 	return n;
 }
 
-/* Was it started right after a kill of its kin, and is killed soon after it? */
+/* Was it started after a kill of its kin, and is killed soon itself? */
 static bool has_replaced(const struct streak *streak, const struct streak_subject *subject,
 			 usec_t started, usec_t killed)
 {
+	if (killed - started > STREAK_REPLACED_USEC)
+		return false;
 	for (unsigned i = 0; i < STREAK_MAX; i++) {
 		const struct streak_kill *kill = &streak->kills[i];
 
-		if (kill->at != 0 && kill->at <= started &&
-		    started - kill->at <= STREAK_STARTED_USEC && killed >= started &&
-		    killed - kill->at <= STREAK_REPLACED_USEC && is_kin(kill, subject))
+		if (kill->at <= started && is_recent(kill, started) && is_kin(kill, subject))
 			return true;
 	}
 	return false;

@@ -6,11 +6,11 @@
  * name and user with one parent or session, a single process is not what fills memory: they are
  * compared as one (victim-group.h).
  *
- * Kills help where what was killed does not come back at once: the workers of a server that are
- * started again slowly, different programs that are killed one after the other, the compilers of a
+ * Kills help where what was killed does not come back at once: the workers of a server that grow
+ * slowly, different programs that are killed one after the other, the compilers of a
  * build of which some end meanwhile.  They do not help where the parent starts another in its place
  * that has filled memory as soon again.  So a victim that is a replacement is told from others: it
- * was started right after another of its kin was killed, and is to be killed soon itself.
+ * was started after another of its kin was killed, and is to be killed soon itself.
  *
  * Pure: the time is an argument.  Nothing is allocated.
  */
@@ -29,9 +29,8 @@
  * to an end meanwhile (the compilers of a build). */
 #define STREAK_KILLS_LARGE 12
 #define STREAK_MAX	   16
-/* A victim that was started so soon after a kill of its kin, and is to be killed no later after it
- * than that, has replaced what was killed and undone that kill. */
-#define STREAK_STARTED_USEC  (5 * USEC_PER_SEC)
+/* A victim that was started after a kill of its kin, and is to be killed no later than this after
+ * it was started, has replaced what was killed and undone that kill. */
 #define STREAK_REPLACED_USEC (30 * USEC_PER_SEC)
 /* So many such victims show that kills of one by one do not help, however large each is. */
 #define STREAK_REPLACED 3
