@@ -209,13 +209,15 @@ static void test_kills_that_are_undone_are_told_from_those_that_help(void **stat
 			if (alone == 0 &&
 			    streak_replaced_siblings(&streak, &subject, now) >= STREAK_REPLACED)
 				alone = (unsigned)(v - loads[i].victims);
+			if (in_cgroup == 0 &&
+			    streak_replaced_in_cgroup(&streak, &subject, now) >= STREAK_REPLACED)
+				in_cgroup = (unsigned)(v - loads[i].victims);
 			streak_add(&streak, &subject, now);
-			in_cgroup = streak_replaced_in_cgroup(&streak, v->cgroup, now);
 		}
 		if (alone != loads[i].alone)
 			fail_msg("%s: all after %u kills", loads[i].name, alone);
-		if ((in_cgroup >= STREAK_REPLACED) != (loads[i].alone != 0))
-			fail_msg("%s: %u of its cgroup", loads[i].name, in_cgroup);
+		if (in_cgroup != loads[i].alone)
+			fail_msg("%s: all of the cgroup after %u", loads[i].name, in_cgroup);
 	}
 }
 

@@ -93,13 +93,14 @@ static bool kill_has_replaced(const struct streak *streak, const struct streak_k
 	return has_replaced(streak, &subject, kill->started_at, kill->at);
 }
 
-unsigned streak_replaced_in_cgroup(const struct streak *streak, const char *cgroup, usec_t now)
+unsigned streak_replaced_in_cgroup(const struct streak *streak,
+				   const struct streak_subject *subject, usec_t now)
 {
-	unsigned n = 0;
+	unsigned n = has_replaced(streak, subject, started_at(subject, now), now);
 
 	for (unsigned i = 0; i < STREAK_MAX; i++)
 		n += is_recent(&streak->kills[i], now) &&
-		     strcmp(streak->kills[i].cgroup, cgroup) == 0 &&
+		     strcmp(streak->kills[i].cgroup, subject->cgroup) == 0 &&
 		     kill_has_replaced(streak, &streak->kills[i]);
 	return n;
 }

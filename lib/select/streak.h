@@ -72,8 +72,9 @@ unsigned streak_of_siblings(const struct streak *streak, const struct streak_sub
 			    usec_t now);
 
 /* Those of them that had replaced another which was killed; with the subject, if it has and were to
- * be killed now. */
-unsigned streak_replaced_in_cgroup(const struct streak *streak, const char *cgroup, usec_t now);
+ * be killed now (in_cgroup: of subject->cgroup). */
+unsigned streak_replaced_in_cgroup(const struct streak *streak,
+				   const struct streak_subject *subject, usec_t now);
 unsigned streak_replaced_siblings(const struct streak *streak, const struct streak_subject *subject,
 				  usec_t now);
 

@@ -270,18 +270,25 @@ static void put_first(struct victim_result *result, const struct victim_candidat
 	result->ranked[0] = *candidate;
 }
 
+static struct streak_subject subject_of(const struct choice *choice,
+					const struct census_process *process)
+{
+	return (struct streak_subject){
+		.cgroup = census_cgroup_path(process),
+		.comm = process->comm,
+		.ppid = process->ppid,
+		.uid = process->uid,
+		.session = process->session,
+		.age = streak_age(process->start_ticks, choice->request->ticks_now),
+	};
+}
+
 static void judge_streak(const struct choice *choice, const struct group *group,
 			 const struct census_process *victim)
 {
 	const struct victim_request *request = choice->request;
 	struct victim_result *result = choice->result;
-	const struct streak_subject subject = {
-		.comm = victim->comm,
-		.ppid = victim->ppid,
-		.uid = victim->uid,
-		.session = victim->session,
-		.age = streak_age(victim->start_ticks, request->ticks_now),
-	};
+	const struct streak_subject subject = subject_of(choice, victim);
 	unsigned n_kills, n_replaced;
 
 	if (!request->streak)
@@ -339,15 +346,28 @@ static void count_below(const struct choice *choice, const struct census_node *n
 		group->first = process;
 }
 
-static bool unit_outranks(const struct choice *choice, const struct group *group, const char *path)
+/* With the process that would be killed alone, if it is of the cgroup. */
+static bool streak_of_unit_is_enough(const struct choice *choice, const struct group *group,
+				     const char *path)
 {
 	const struct victim_request *request = choice->request;
-	unsigned n_kills = streak_of_cgroup(request->streak, path, request->now);
-	unsigned n_replaced = streak_replaced_in_cgroup(request->streak, path, request->now);
+	const struct victim_result *result = choice->result;
+	struct streak_subject subject = { .comm = "", .ppid = -1, .uid = (uid_t)-1 };
 
-	return group->first &&
-	       streak_is_enough(n_kills, n_replaced, group->largest, request->memory) &&
-	       group->gained >= request->min_victim && group->score / 2 > best_single(choice);
+	if (result->n_ranked > 0 && result->ranked[0].process &&
+	    strcmp(census_cgroup_path(result->ranked[0].process), path) == 0)
+		subject = subject_of(choice, result->ranked[0].process);
+	subject.cgroup = path;
+	return streak_is_enough(streak_of_cgroup(request->streak, path, request->now),
+				streak_replaced_in_cgroup(request->streak, &subject, request->now),
+				group->largest, request->memory);
+}
+
+static bool unit_outranks(const struct choice *choice, const struct group *group, const char *path)
+{
+	return group->first && streak_of_unit_is_enough(choice, group, path) &&
+	       group->gained >= choice->request->min_victim &&
+	       group->score / 2 > best_single(choice);
 }
 
 /* Its largest process stands for it. */
