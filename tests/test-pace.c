@@ -228,9 +228,9 @@ static void test_light_looks(void **state)
 		bool may_be_light, is_quiet;
 	} rows[] = {
 		{ "nothing moves", 1100, 10, 100 * MSEC, 0, 0, true, true },
-		{ "some of it moves", 1100, 10, 100 * MSEC, 15, 0, true, true },
-		{ "it falls", 1100, 10, 100 * MSEC, 17, 0, true, false },
-		{ "swap fills", 1100, 10, 100 * MSEC, 0, 17, true, false },
+		{ "some of it moves", 1100, 10, 100 * MSEC, 64, 0, true, true },
+		{ "it falls", 1100, 10, 100 * MSEC, 65, 0, true, false },
+		{ "swap fills", 1100, 10, 100 * MSEC, 0, 65, true, false },
 		{ "it crosses a threshold", 1001, 10, 100 * MSEC, 2, 0, true, false },
 		{ "a policy holds", 999, 10, 100 * MSEC, 0, 0, false, false },
 		{ "thrash would, if it thrashed", 1900, 10, 100 * MSEC, 0, 0, true, true },

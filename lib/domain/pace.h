@@ -78,7 +78,7 @@ usec_t pace_interval(const struct pace *pace, const struct policy_set *set,
 /* Not where this share of what is available is on the CPUs' lists, nor after it has fallen by this
  * share of memory, or swap by as much. */
 #define PACE_LISTS_SHARE 8
-#define PACE_MOVED_SHARE 512
+#define PACE_MOVED_SHARE 128
 
 /* May the look after a full one read the levels alone, with that one's lists? */
 bool pace_may_be_light(const struct policy_set *set, const struct memory_reading *full,
