@@ -19,7 +19,7 @@ const struct tick_case tick_cases_kill[] = {
 		.config = "",
 		.steps = {
 			QUIET(0, 6000, CALM, 1686),
-			QUIET(1000, 2000, WATCH, 117),
+			QUIET(1000, 2000, WATCH, 22),
 			QUIET(3000, 6000, WATCH, 250),
 			QUIET(5000, 6000, WATCH, 250),
 			QUIET(7000, 6000, WATCH, 250),
@@ -33,8 +33,8 @@ const struct tick_case tick_cases_kill[] = {
 		.name = "a_warning_is_logged_once",
 		.config = "",
 		.steps = {
-			QUIET(0, 1100, WATCH, 91),
-			QUIET(100, 1100, WATCH, 91),
+			QUIET(0, 1100, WATCH, 158),
+			QUIET(100, 1100, WATCH, 158),
 		},
 		.says = "Memory is getting short",
 	},
@@ -44,7 +44,7 @@ const struct tick_case tick_cases_kill[] = {
 		.steps = {
 			QUIET(0, 300, WATCH, 250),
 			QUIET(1000, 300, WATCH, 250),
-			QUIET(1900, 500, WATCH, 32),
+			QUIET(1900, 500, WATCH, 65),
 			QUIET(2100, 300, WATCH, 250),
 			QUIET(4000, 300, WATCH, 250),
 		},
@@ -64,7 +64,7 @@ const struct tick_case tick_cases_kill[] = {
 		.name = "kill",
 		.config = KILL,
 		.steps = {
-			QUIET(0, 1000, WATCH, 195),
+			QUIET(0, 1000, WATCH, 227),
 			KILLED(100, 300, "KILL 300", 300, 3300),
 			QUIET(130, 3300, WATCH, 70),
 			QUIET(2200, 3300, WATCH, 250),
@@ -173,9 +173,9 @@ const struct tick_case tick_cases_kill[] = {
 		.name = "memory_recovers_before_the_signal",
 		.config = KILL,
 		.steps = {
-			QUIET(0, 1000, WATCH, 195),
+			QUIET(0, 1000, WATCH, 227),
 			{ AT(100, 300), .change = change_on_open_memory_recovers, .state = WATCH,
-			  .event = REPORT_STOOD_DOWN, .next = 250 },
+			  .event = REPORT_STOOD_DOWN, .next = 57 },
 		},
 		.history = "cancelled leak",
 		.says = "memory has recovered before the signal",

@@ -73,9 +73,9 @@ const struct tick_case tick_cases_machine[] = {
 		.steps = {
 			QUIET(0, 6000, CALM, 1822),
 			{ .reading = { .at = 1000, .available = 1500, .tmpfs = 4500 },
-			  .state = WATCH, .next = 250 },
+			  .state = WATCH, .next = 61 },
 			{ .reading = { .at = 1250, .available = 1400, .tmpfs = 4600 },
-			  .state = WATCH, .next = 250 },
+			  .state = WATCH, .next = 74 },
 			{ .reading = { .at = 1500, .available = 300, .tmpfs = 5700 },
 			  .state = STUCK, .event = REPORT_NO_VICTIM, .next = 250 },
 			{ .reading = { .at = 1750, .available = 300, .tmpfs = 5700 },
@@ -138,9 +138,9 @@ const struct tick_case tick_cases_machine[] = {
 		.config = STALL "[Policy last]\nMemoryAvailable=100M\nAction=kill\n",
 		.prepare = change_has_no_psi,
 		.steps = {
-			{ STALLED(0, 0), .state = WATCH, .next = 130 },
-			{ STALLED(1000, 900), .state = WATCH, .next = 130 },
-			{ STALLED(2000, 900), .state = WATCH, .next = 130 },
+			{ STALLED(0, 0), .state = WATCH, .next = 138 },
+			{ STALLED(1000, 900), .state = WATCH, .next = 138 },
+			{ STALLED(2000, 900), .state = WATCH, .next = 138 },
 			KILLED(3000, 90, "KILL 300", 300, 3090),
 		},
 		.plan = "leak 300",
@@ -202,7 +202,7 @@ const struct tick_case tick_cases_machine[] = {
 			{ .reading = { .at = 0, .available = 300, .swap_free = 2000 },
 			  .state = WATCH, .next = 250 },
 			{ .reading = { .at = 1000, .available = 300, .swap_free = 300 },
-			  .state = WATCH, .next = 92 },
+			  .state = WATCH, .next = 20 },
 			{ .reading = { .at = 1100, .available = 300, .swap_free = 200 },
 			  .state = KILLING, .event = REPORT_SIGNALLED, .sent = "KILL 300",
 			  .next = 20 },
@@ -279,7 +279,7 @@ const struct tick_case tick_cases_machine[] = {
 		.name = "meminfo_cannot_be_opened",
 		.config = KILL,
 		.steps = {
-			QUIET(0, 1000, WATCH, 195),
+			QUIET(0, 1000, WATCH, 227),
 			{ AT(200, 300), .change = change_meminfo_needs_a_file_too_many,
 			  .state = WATCH, .next = 1000 },
 			{ AT(1200, 300), .change = change_all_can_be_read, .state = KILLING,
@@ -293,7 +293,7 @@ const struct tick_case tick_cases_machine[] = {
 		.name = "the_cgroup_cannot_be_read_for_now",
 		.config = KILL,
 		.steps = {
-			QUIET(0, 1000, WATCH, 195),
+			QUIET(0, 1000, WATCH, 227),
 			{ AT(200, 300), .change = change_cgroup_of_leak_needs_a_file_too_many,
 			  .state = KILLING, .event = REPORT_SIGNALLED, .sent = "KILL 300",
 			  .next = 20 },
@@ -306,7 +306,7 @@ const struct tick_case tick_cases_machine[] = {
 		.name = "no_file_for_a_pidfd",
 		.config = KILL,
 		.steps = {
-			QUIET(0, 1000, WATCH, 195),
+			QUIET(0, 1000, WATCH, 227),
 			{ AT(200, 300), .change = change_no_more_pidfds, .state = WATCH,
 			  .event = REPORT_CANNOT_OPEN, .next = 20 },
 			{ AT(220, 300), .change = change_pidfds_again, .state = KILLING,
@@ -320,7 +320,7 @@ const struct tick_case tick_cases_machine[] = {
 		.name = "the_memory_may_not_be_read",
 		.config = KILL,
 		.steps = {
-			QUIET(0, 1000, WATCH, 195),
+			QUIET(0, 1000, WATCH, 227),
 			{ AT(200, 300), .change = change_status_of_leak_is_refused,
 			  .state = KILLING, .event = REPORT_SIGNALLED, .sent = "KILL 301",
 			  .next = 20 },
@@ -332,7 +332,7 @@ const struct tick_case tick_cases_machine[] = {
 		.name = "the_memory_is_gone_when_it_is_read",
 		.config = KILL,
 		.steps = {
-			QUIET(0, 1000, WATCH, 195),
+			QUIET(0, 1000, WATCH, 227),
 			{ AT(200, 300), .change = change_status_of_leak_is_gone, .state = KILLING,
 			  .event = REPORT_SIGNALLED, .sent = "KILL 301", .next = 20 },
 		},
