@@ -106,7 +106,7 @@ static void start_round(struct census *census, usec_t now, uint64_t allocated, b
 void census_stop_round(struct census *census)
 {
 	census->n_order = census->i_order = 0;
-	census_bury(census);
+	census_reclaim_dropped(census);
 }
 
 static void end_round(struct census *census)

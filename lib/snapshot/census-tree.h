@@ -56,7 +56,7 @@ void census_begin_statuses(struct census *census);
 void census_tighten(struct census *census, uint64_t allocated);
 
 /* Those who were dropped while a round held pointers to them. */
-void census_bury(struct census *census);
+void census_reclaim_dropped(struct census *census);
 
 /* A round under way is not gone on with. */
 void census_stop_round(struct census *census);

@@ -235,7 +235,7 @@ void census_done(struct census *census)
 	census_for_each(census, process)
 		census_drop(census, process);
 	census->n_order = 0;
-	census_bury(census);
+	census_reclaim_dropped(census);
 	for (size_t i = 0; i < census->n_blocks; i++)
 		free(census->blocks[i]);
 	census_stop_catching_up(census);
@@ -384,7 +384,7 @@ void census_drop_gone(struct census *census)
 			census_drop(census, process);
 }
 
-void census_bury(struct census *census)
+void census_reclaim_dropped(struct census *census)
 {
 	while (census->dead != 0) {
 		uint32_t number = census->dead;
