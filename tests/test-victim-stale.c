@@ -158,7 +158,7 @@ static void add(struct run *run, size_t i)
 	process->weight = p->weight;
 	process->protected_by = p->is_protected ? &protection : NULL;
 	assert_int_equal(census_place(&run->census, process, stale_cgroups[p->cgroup]), 0);
-	census_weigh(&run->census, process);
+	census_update_eligibility(&run->census, process);
 }
 
 static void set_totals(struct run *run)

@@ -68,7 +68,7 @@ static void machine_init(struct machine *machine, size_t n)
 		process->n_threads = 1;
 		assert_int_equal(census_place(&machine->census, process, "/a.slice"), 0);
 		machine->processes[machine->n++] = process;
-		census_weigh(&machine->census, process);
+		census_update_eligibility(&machine->census, process);
 	}
 }
 
@@ -94,7 +94,7 @@ static void set(struct machine *machine, size_t i, uint64_t reading, uint64_t tr
 static void set_adj(struct machine *machine, size_t i, int adj)
 {
 	machine->processes[i]->oom_score_adj = (short)adj;
-	census_weigh(&machine->census, machine->processes[i]);
+	census_update_eligibility(&machine->census, machine->processes[i]);
 }
 
 static int read_truth(const struct census_process *process, struct victim_reading *ret,
@@ -403,7 +403,7 @@ static void test_choose_takes_who_is_preferred_beyond_measure(void **state)
 	set(&machine, 0, GIB, GIB);
 	set(&machine, 1, 2 * GIB, 2 * GIB);
 	machine.processes[0]->weight = 1e15F;
-	census_weigh(&machine.census, machine.processes[0]);
+	census_update_eligibility(&machine.census, machine.processes[0]);
 	for (size_t i = 0; i < ARRAY_SIZE(ranks); i++) {
 		assert_int_equal(choose_by(&machine, ranks[i]), 100);
 		assert_true(result.ranked[0].estimate == UINT64_MAX);
@@ -785,7 +785,7 @@ static void test_choose_takes_a_whole_cgroup(void **state)
 	census_place(&machine.census, machine.processes[5], "/z");
 	set(&machine, 5, 300 * MIB, 300 * MIB);
 	machine.processes[5]->protected_by = &rule;
-	census_weigh(&machine.census, machine.processes[5]);
+	census_update_eligibility(&machine.census, machine.processes[5]);
 	census_place(&machine.census, machine.processes[6], "/z");
 	set(&machine, 6, 110 * MIB, 110 * MIB);
 
@@ -830,7 +830,7 @@ static void know(struct machine *machine, const struct known *known, struct back
 
 		path[1] = (char)('0' + i);
 		assert_int_equal(census_place(&machine->census, process, path), 0);
-		census_weigh(&machine->census, process);
+		census_update_eligibility(&machine->census, process);
 		set(machine, i, known->sizes[i] * MIB, known->sizes[i] * MIB);
 		if (known->sizes[i] == 0)
 			set_adj(machine, i, -1000);
@@ -1048,7 +1048,7 @@ static void let_happen(struct machine *machine, size_t i)
 		break;
 	case 7: /* moved */
 		place_anywhere(machine, i);
-		census_weigh(&machine->census, process);
+		census_update_eligibility(&machine->census, process);
 		break;
 	case 8: /* fork: the child has all of it at once; who is new is read at once */
 		if (machine->n == (machine->with_many_cgroups ? MAX_PROCESSES : FEW_PROCESSES))
@@ -1464,7 +1464,7 @@ static void test_cgroup_is_read_within_the_deadline(void **state)
 		assert_non_null(process);
 		process->state = 'S';
 		assert_int_equal(census_place(&machine.census, process, "/a.slice"), 0);
-		census_weigh(&machine.census, process);
+		census_update_eligibility(&machine.census, process);
 		census_count(&machine.census, process, &memory, machine.allocated, USEC_PER_SEC);
 	}
 	machine.allocated += MIB;

@@ -101,7 +101,7 @@ int census_read_attributes(struct census *census, struct census_process *process
 	    process->compared_at == 0)
 		apply_rules(census, process);
 	process->compared_at = census_stamp(now);
-	census_weigh(census, process);
+	census_update_eligibility(census, process);
 	return 0;
 }
 
@@ -163,7 +163,7 @@ void census_set_policies(struct census *census, const struct policy_set *policie
 			continue;
 		}
 		process->compared_at = 0;
-		census_weigh(census, process);
+		census_update_eligibility(census, process);
 	}
 }
 
@@ -188,5 +188,5 @@ void census_adjust(struct census *census, pid_t pid, int oom_score_adj)
 	if (!process || process->oom_score_adj == oom_score_adj)
 		return;
 	process->oom_score_adj = (short)oom_score_adj;
-	census_weigh(census, process);
+	census_update_eligibility(census, process);
 }

@@ -57,7 +57,7 @@ static int read_memory(struct census_sweep *sweep, struct census_process *proces
 	r = census_read_by_status(census, process, sweep->allocated, sweep->now);
 	if (r == 0) {
 		note_error(census, process, 0);
-		census_weigh(census, process);
+		census_update_eligibility(census, process);
 		return 0;
 	}
 	if (r == CENSUS_READ_ELSEWHERE)
@@ -76,7 +76,7 @@ static int read_memory(struct census_sweep *sweep, struct census_process *proces
 	}
 	note_error(census, process, r);
 	if (r < 0 && process->recent_at != 0) {
-		census_weigh(census, process);
+		census_update_eligibility(census, process);
 		return 0;
 	}
 	census_count(census, process, &memory, sweep->allocated, sweep->now);
@@ -90,7 +90,7 @@ static void note_unreadable(struct census *census, struct census_process *proces
 	if (error_is_transient(error))
 		return;
 	note_error(census, process, error);
-	census_weigh(census, process);
+	census_update_eligibility(census, process);
 }
 
 /* All of one pid, known or not. */

@@ -15,7 +15,7 @@ void census_drop(struct census *census, struct census_process *process);
 int census_place(struct census *census, struct census_process *process, const char *path);
 
 /* After any change of what decides whether it may be a victim, and with what weight. */
-void census_weigh(struct census *census, struct census_process *process);
+void census_update_eligibility(struct census *census, struct census_process *process);
 
 /* Before the first listing, or a sweep: what is read from now on makes the snapshot. */
 void census_begin(struct census *census, uint64_t allocated, bool with_swap);

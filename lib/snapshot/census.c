@@ -460,7 +460,7 @@ int census_place(struct census *census, struct census_process *process, const ch
 	return 0;
 }
 
-void census_weigh(struct census *census, struct census_process *process)
+void census_update_eligibility(struct census *census, struct census_process *process)
 {
 	set_bounds(census, process);
 }
