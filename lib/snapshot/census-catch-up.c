@@ -13,7 +13,7 @@
  * millisecond. */
 #define LISTING_SIZE 1280
 
-struct meeting {
+struct visit {
 	struct census *census;
 	usec_t now;
 	uint64_t allocated;
@@ -28,18 +28,17 @@ void census_stop_catching_up(struct census *census)
 
 static int on_listed(pid_t pid, void *userdata)
 {
-	const struct meeting *meeting = userdata;
-	struct census *census = meeting->census;
+	const struct visit *visit = userdata;
+	struct census *census = visit->census;
 	pid_t after = census->looked_from ? census->looked_from : census->last_pid;
 
-	return census_meet(census, pid, after, census->listing_last, meeting->now,
-			   meeting->allocated);
+	return census_visit(census, pid, after, census->listing_last, visit->now, visit->allocated);
 }
 
 static int list(struct census *census, usec_t now, uint64_t allocated, usec_t (*clock)(void),
 		usec_t deadline)
 {
-	struct meeting meeting = { .census = census, .now = now, .allocated = allocated };
+	struct visit visit = { .census = census, .now = now, .allocated = allocated };
 	char buf[LISTING_SIZE] __attribute__((aligned(8)));
 	bool end = false;
 
@@ -53,7 +52,7 @@ static int list(struct census *census, usec_t now, uint64_t allocated, usec_t (*
 		census_begin_listing(census);
 	}
 	while (!end) {
-		int r = proc_list_part(census->listing_fd, buf, sizeof(buf), on_listed, &meeting,
+		int r = proc_list_part(census->listing_fd, buf, sizeof(buf), on_listed, &visit,
 				       &end);
 
 		if (r < 0)

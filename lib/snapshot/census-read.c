@@ -187,8 +187,8 @@ void census_begin_listing(struct census *census)
 	census->n_hidden = 0;
 }
 
-int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
-		uint64_t allocated)
+int census_visit(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
+		 uint64_t allocated)
 {
 	struct census_sweep sweep = {
 		.census = census,

@@ -90,8 +90,8 @@ void census_drop_unlisted(struct census *census);
 
 /* One pid of a listing: it is read if it is not known, or may be another's by now, as it was given
  * out after `after` and up to `last`.  0 or -errno. */
-int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
-		uint64_t allocated);
+int census_visit(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
+		 uint64_t allocated);
 
 /* How processes are read: census-read.c. */
 struct census_sweep {
