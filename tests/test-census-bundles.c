@@ -67,7 +67,7 @@ static struct census_process *add(struct census *census, pid_t pid, const char *
 	assert_non_null(process);
 	process->state = 'S';
 	process->n_threads = 1;
-	assert_int_equal(census_place(census, process, cgroup), 0);
+	assert_int_equal(census_attach(census, process, cgroup), 0);
 	read_as(census, process, bytes, 0);
 	return process;
 }
@@ -249,7 +249,8 @@ static void test_tree_stays_whole(void **state)
 			if (process && (unsigned)rand_r(&seed) % 100 < is_dropped) {
 				census_drop(census, process);
 			} else if (process) {
-				assert_int_equal(census_place(census, process, anywhere(&seed)), 0);
+				assert_int_equal(census_attach(census, process, anywhere(&seed)),
+						 0);
 				read_as(census, process, (uint64_t)rand_r(&seed) % GIB, 0);
 			} else {
 				(void)add(census, pid, anywhere(&seed), (uint64_t)rand_r(&seed));
@@ -280,11 +281,11 @@ static void test_no_memory_for_a_bundle(void **state)
 	for (unsigned allowed = 0; allowed < 2; allowed++) {
 		fail_malloc = true;
 		n_mallocs_allowed = allowed; /* the bundle, then the cgroup */
-		assert_int_equal(census_place(census, process, "/a/65"), -ENOMEM);
+		assert_int_equal(census_attach(census, process, "/a/65"), -ENOMEM);
 		fail_malloc = false;
 		assert_int_equal(check(census).n_bundles, allowed);
 	}
-	assert_int_equal(census_place(census, process, "/a/65"), 0);
+	assert_int_equal(census_attach(census, process, "/a/65"), 0);
 	assert_int_equal(check(census).n_cgroups, 66);
 }
 

@@ -51,7 +51,7 @@ static struct census_process *add(struct census *census, pid_t pid, const char *
 	struct proc_memory memory = { .anon = (uint64_t)pid * KIB, .swap = 3 * KIB };
 
 	assert_non_null(process);
-	assert_int_equal(census_place(census, process, cgroup), 0);
+	assert_int_equal(census_attach(census, process, cgroup), 0);
 	census_count(census, process, &memory, 0, 1);
 	return process;
 }

@@ -89,7 +89,7 @@ static int setup(void **state)
 	if (census_init(&world.census, world.proc_fd, NULL, &exact, &policies) < 0)
 		return -1;
 	world.process = census_add(&world.census, PID, START);
-	if (!world.process || census_place(&world.census, world.process, "/a") < 0)
+	if (!world.process || census_attach(&world.census, world.process, "/a") < 0)
 		return -1;
 	census_count(&world.census, world.process, &memory, 0, 1);
 	return 0;

@@ -94,7 +94,7 @@ static struct census_process *add(pid_t pid, uint64_t bytes, unsigned code_pages
 	process->ppid = 1;
 	process->n_threads = 1;
 	process->code_pages = code_pages;
-	assert_int_equal(census_place(&test.census, process, "/"), 0);
+	assert_int_equal(census_attach(&test.census, process, "/"), 0);
 	census_count(&test.census, process, &(struct proc_memory){ .anon = bytes }, test.allocated,
 		     1);
 	return process;

@@ -157,7 +157,7 @@ static void add(struct run *run, size_t i)
 	process->oom_score_adj = p->adj;
 	process->weight = p->weight;
 	process->protected_by = p->is_protected ? &protection : NULL;
-	assert_int_equal(census_place(&run->census, process, stale_cgroups[p->cgroup]), 0);
+	assert_int_equal(census_attach(&run->census, process, stale_cgroups[p->cgroup]), 0);
 	census_update_eligibility(&run->census, process);
 }
 

@@ -66,7 +66,7 @@ static void machine_init(struct machine *machine, size_t n)
 		assert_non_null(process);
 		process->state = 'S';
 		process->n_threads = 1;
-		assert_int_equal(census_place(&machine->census, process, "/a.slice"), 0);
+		assert_int_equal(census_attach(&machine->census, process, "/a.slice"), 0);
 		machine->processes[machine->n++] = process;
 		census_update_eligibility(&machine->census, process);
 	}
@@ -313,7 +313,7 @@ static void test_choose_excludes(void **state)
 		process->error = row->error;
 		process->state = row->state;
 		if (rows[i].cgroup)
-			census_place(&machine.census, process, rows[i].cgroup);
+			census_attach(&machine.census, process, rows[i].cgroup);
 		if (row->state != 'Z') /* what holds nothing is not ranked */
 			memory.anon = MIB;
 		census_count(&machine.census, process, &memory, 0, 1);
@@ -456,7 +456,7 @@ static void test_choose_spares_a_cgroup_by_what_is_read(void **state)
 	struct machine machine;
 
 	machine_init(&machine, 3);
-	census_place(&machine.census, machine.processes[2], "/b.slice");
+	census_attach(&machine.census, machine.processes[2], "/b.slice");
 	for (size_t i = 0; i < 3; i++)
 		set(&machine, i, 100 * MIB, 100 * MIB);
 	choose_for(&machine, &request);
@@ -615,7 +615,7 @@ static void test_choose_passes_over_whole_groups(void **state)
 
 		snprintf(path, sizeof(path), "/b.slice/%d", i % 50);
 		assert_non_null(process);
-		census_place(&machine.census, process, path);
+		census_attach(&machine.census, process, path);
 		census_count(&machine.census, process, &memory, 0, 1);
 	}
 	census_tighten(&machine.census, 0);
@@ -642,13 +642,13 @@ static void test_choose_weighs_cgroups_by_cgroup_alone(void **state)
 	rule = policy_set_rule(&machine.policies, RULE_PREFER, "y");
 	rule->cgroup = strdup("/y");
 	rule->weight = 3;
-	census_place(&machine.census, machine.processes[0], "/");
+	census_attach(&machine.census, machine.processes[0], "/");
 	set(&machine, 0, 900 * MIB, 900 * MIB);
-	census_place(&machine.census, machine.processes[1], "/x");
+	census_attach(&machine.census, machine.processes[1], "/x");
 	set(&machine, 1, 100 * MIB, 100 * MIB);
-	census_place(&machine.census, machine.processes[2], "/y");
+	census_attach(&machine.census, machine.processes[2], "/y");
 	set(&machine, 2, 50 * MIB, 50 * MIB);
-	census_place(&machine.census, machine.processes[3], "/y");
+	census_attach(&machine.census, machine.processes[3], "/y");
 	set(&machine, 3, 0, 0);
 	machine.processes[3]->state = 'Z';
 	request.allocated = machine.allocated;
@@ -716,8 +716,8 @@ static void test_choose_takes_single_processes_of_a_top(void **state)
 		for (size_t k = 0; k < n; k++) {
 			uint64_t bytes = rows[i / 2].processes[k].mib * MIB;
 
-			census_place(&machine.census, machine.processes[k],
-				     rows[i / 2].processes[k].cgroup);
+			census_attach(&machine.census, machine.processes[k],
+				      rows[i / 2].processes[k].cgroup);
 			set_adj(&machine, k, rows[i / 2].processes[k].adj);
 			set(&machine, k, bytes, bytes);
 		}
@@ -744,7 +744,7 @@ static void test_choose_takes_a_cgroup_that_is_preferred_beyond_measure(void **s
 
 		rule->cgroup = strdup("/x");
 		rule->weight = 1000;
-		census_place(&machine.census, machine.processes[i], i ? "/y" : "/x");
+		census_attach(&machine.census, machine.processes[i], i ? "/y" : "/x");
 		set(&machine, (size_t)i, huge, huge);
 	}
 	machine.with_rereads = true;
@@ -768,25 +768,25 @@ static void test_choose_takes_a_whole_cgroup(void **state)
 	struct machine machine;
 
 	machine_init(&machine, 7);
-	census_place(&machine.census, machine.processes[0], "/x/one");
+	census_attach(&machine.census, machine.processes[0], "/x/one");
 	set(&machine, 0, 100 * MIB, 100 * MIB);
 	/* Together more than that one; their slice is not offered, it has groups below. */
-	census_place(&machine.census, machine.processes[1], "/x/two");
+	census_attach(&machine.census, machine.processes[1], "/x/two");
 	set(&machine, 1, 60 * MIB, 60 * MIB);
-	census_place(&machine.census, machine.processes[2], "/x/two");
+	census_attach(&machine.census, machine.processes[2], "/x/two");
 	set(&machine, 2, 60 * MIB, 60 * MIB);
 	/* The largest, but one in it may not be killed. */
-	census_place(&machine.census, machine.processes[3], "/y");
+	census_attach(&machine.census, machine.processes[3], "/y");
 	set(&machine, 3, 500 * MIB, 500 * MIB);
-	census_place(&machine.census, machine.processes[4], "/y");
+	census_attach(&machine.census, machine.processes[4], "/y");
 	set(&machine, 4, MIB, MIB);
 	set_adj(&machine, 4, -1000);
 	/* One that a rule protects is spared, however much it has: it is the rest that counts. */
-	census_place(&machine.census, machine.processes[5], "/z");
+	census_attach(&machine.census, machine.processes[5], "/z");
 	set(&machine, 5, 300 * MIB, 300 * MIB);
 	machine.processes[5]->protected_by = &rule;
 	census_update_eligibility(&machine.census, machine.processes[5]);
-	census_place(&machine.census, machine.processes[6], "/z");
+	census_attach(&machine.census, machine.processes[6], "/z");
 	set(&machine, 6, 110 * MIB, 110 * MIB);
 
 	choose_for(&machine, &request);
@@ -829,7 +829,7 @@ static void know(struct machine *machine, const struct known *known, struct back
 		char path[] = "/n";
 
 		path[1] = (char)('0' + i);
-		assert_int_equal(census_place(&machine->census, process, path), 0);
+		assert_int_equal(census_attach(&machine->census, process, path), 0);
 		census_update_eligibility(&machine->census, process);
 		set(machine, i, known->sizes[i] * MIB, known->sizes[i] * MIB);
 		if (known->sizes[i] == 0)
@@ -1016,7 +1016,7 @@ static void place_anywhere(struct machine *machine, size_t i)
 		snprintf(one_of_many, sizeof(one_of_many), "/a/%u", (unsigned)random_below(300));
 		path = one_of_many;
 	}
-	census_place(&machine->census, machine->processes[i], path);
+	census_attach(&machine->census, machine->processes[i], path);
 }
 
 /* One thing happens to one process.  Each is a way in which pages come, go, or change hands. */
@@ -1417,7 +1417,7 @@ static void test_unit_is_killed_as_one_after_a_streak(void **state)
 	make_siblings(&machine, 30, 12 * MIB, 100 * MIB);
 	for (size_t i = 0; i < 30; i++) { /* of different parents */
 		machine.processes[i]->ppid = (pid_t)(1000 + i);
-		assert_int_equal(census_place(&machine.census, machine.processes[i], "/a.service"),
+		assert_int_equal(census_attach(&machine.census, machine.processes[i], "/a.service"),
 				 0);
 	}
 	for (unsigned i = 0; i < STREAK_KILLS; i++) {
@@ -1463,7 +1463,7 @@ static void test_cgroup_is_read_within_the_deadline(void **state)
 
 		assert_non_null(process);
 		process->state = 'S';
-		assert_int_equal(census_place(&machine.census, process, "/a.slice"), 0);
+		assert_int_equal(census_attach(&machine.census, process, "/a.slice"), 0);
 		census_update_eligibility(&machine.census, process);
 		census_count(&machine.census, process, &memory, machine.allocated, USEC_PER_SEC);
 	}

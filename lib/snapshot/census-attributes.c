@@ -68,7 +68,7 @@ static int read_place(struct census *census, struct census_process *process, boo
 	if (r < 0)
 		strcpy(path, "/");
 	*ret_moved = strcmp(path, census_cgroup_path(process)) != 0;
-	return census_place(census, process, path);
+	return census_attach(census, process, path);
 }
 
 static int read_adj(struct census *census, struct census_process *process, bool is_other)

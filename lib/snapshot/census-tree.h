@@ -12,7 +12,7 @@ void census_drop(struct census *census, struct census_process *process);
 
 /* Puts it under the cgroup (made, with those above, if need be), or leaves it there; kernel threads
  * stay outside of the tree.  0 or -ENOMEM. */
-int census_place(struct census *census, struct census_process *process, const char *path);
+int census_attach(struct census *census, struct census_process *process, const char *path);
 
 /* After any change of what decides whether it may be a victim, and with what weight. */
 void census_update_eligibility(struct census *census, struct census_process *process);

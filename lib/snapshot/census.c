@@ -337,7 +337,7 @@ void census_put_error(struct census *census, struct census_process *process, uin
 }
 
 /* Out of the tree; what is left empty by that goes too. */
-static void unplace(struct census *census, struct census_process *process)
+static void detach(struct census *census, struct census_process *process)
 {
 	struct census_cgroup *cgroup = census_cgroup_of(process);
 	struct census_branch *branch = process->above;
@@ -353,7 +353,7 @@ static void unplace(struct census *census, struct census_process *process)
 
 void census_drop(struct census *census, struct census_process *process)
 {
-	unplace(census, process);
+	detach(census, process);
 	census->n_processes--;
 	census->n_unreadable -= process->error < 0;
 	census->n_gone -= process->is_gone;
@@ -443,13 +443,13 @@ static struct census_cgroup *find_or_make_cgroup(struct census *census, const ch
 	return cgroup;
 }
 
-int census_place(struct census *census, struct census_process *process, const char *path)
+int census_attach(struct census *census, struct census_process *process, const char *path)
 {
 	struct census_cgroup *cgroup = census_cgroup_of(process);
 
 	if (process->kthread || (cgroup && strcmp(cgroup->path, path) == 0))
 		return 0;
-	unplace(census, process);
+	detach(census, process);
 	cgroup = find_or_make_cgroup(census, path, strlen(path));
 	if (!cgroup)
 		return -ENOMEM;
