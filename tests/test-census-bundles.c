@@ -257,7 +257,7 @@ static void test_tree_stays_whole(void **state)
 			}
 		}
 		if (round % 3 == 0)
-			census_tighten(census, 0);
+			census_recompute_bounds(census, 0);
 		found = check(census);
 		n_most = found.n_bundles > n_most ? found.n_bundles : n_most;
 	}

@@ -195,7 +195,8 @@ static void run_init(struct run *run, struct stale_machine *machine, const size_
 	for (size_t k = 0; k < machine->n; k++)
 		if (machine->processes[order[k]].is_fresh)
 			count(run, order[k], 1);
-	census_tighten(&run->census, machine->allocated[machine->fresh_permyriad == PERMYRIAD]);
+	census_recompute_bounds(&run->census,
+				machine->allocated[machine->fresh_permyriad == PERMYRIAD]);
 	assert_int_equal(victim_reserve(&result, &run->census), 0);
 }
 

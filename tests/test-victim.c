@@ -618,7 +618,7 @@ static void test_choose_passes_over_whole_groups(void **state)
 		census_attach(&machine.census, process, path);
 		census_count(&machine.census, process, &memory, 0, 1);
 	}
-	census_tighten(&machine.census, 0);
+	census_recompute_bounds(&machine.census, 0);
 	request.allocated = 20 * MIB;
 	choose_for(&machine, &request);
 	assert_int_equal(result.ranked[0].process->pid, FIRST_PID);
@@ -1086,7 +1086,7 @@ static void machine_random(struct machine *machine)
 	for (uint64_t happens = random_below(60); happens > 0; happens--)
 		let_happen(machine, random_below(machine->n));
 	if (one_in(2))
-		census_tighten(&machine->census, 0);
+		census_recompute_bounds(&machine->census, 0);
 	for (size_t i = 0; i < machine->n; i++)
 		machine->gone[i] = one_in(20);
 	if (one_in(4))

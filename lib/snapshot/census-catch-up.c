@@ -89,7 +89,7 @@ int census_list(struct census *census, usec_t now, uint64_t allocated, bool with
 	if (census->swept_at == 0) { /* all were read, and compared */
 		census->compares_next = false;
 		census_begin_turns(census, now);
-		census_tighten(census, census->round_allocated);
+		census_recompute_bounds(census, census->round_allocated);
 		census->swept_at = now;
 	}
 	return 1;

@@ -257,7 +257,7 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 	census->last_pid = last_pid;
 	census->looked_from = 0;
 	census_begin_turns(census, now);
-	census_tighten(census, allocated);
+	census_recompute_bounds(census, allocated);
 	return 0;
 }
 

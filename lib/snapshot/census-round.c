@@ -112,7 +112,7 @@ void census_stop_round(struct census *census)
 static void end_round(struct census *census)
 {
 	census_stop_round(census);
-	census_tighten(census, census->round_allocated);
+	census_recompute_bounds(census, census->round_allocated);
 }
 
 /* Shared memory that it may have come to map since status was read last: worth another read. */

@@ -53,7 +53,7 @@ void census_begin_statuses(struct census *census);
 
 /* Makes all bounds exact again; after everybody was read, or almost: allocated is of when that
  * began, and who could not be read meanwhile is as old as he is. */
-void census_tighten(struct census *census, uint64_t allocated);
+void census_recompute_bounds(struct census *census, uint64_t allocated);
 
 /* Those who were dropped while a round held pointers to them. */
 void census_reclaim_dropped(struct census *census);

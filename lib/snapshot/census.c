@@ -466,7 +466,7 @@ void census_update_eligibility(struct census *census, struct census_process *pro
 }
 
 /* Bottom up. */
-static void tighten(struct census *census, struct census_node *node)
+static void recompute_bounds(struct census *census, struct census_node *node)
 {
 	struct census_node *child;
 
@@ -482,14 +482,14 @@ static void tighten(struct census *census, struct census_node *node)
 	node->reach_max = INT64_MIN;
 	node->estimate_max = 0;
 	census_for_each_below(child, node) {
-		tighten(census, child);
+		recompute_bounds(census, child);
 		(void)raise(node, child);
 	}
 }
 
-void census_tighten(struct census *census, uint64_t allocated)
+void census_recompute_bounds(struct census *census, uint64_t allocated)
 {
 	census->largest = 0;
 	census->oldest_allocated = allocated;
-	tighten(census, &census->machine);
+	recompute_bounds(census, &census->machine);
 }
