@@ -1045,7 +1045,7 @@ static void test_compare_sees_another_user(void **state)
 	assert_int_equal(census_find(&world->census, 300)->uid, 1001);
 }
 
-/* And where it was, nobody is left: its bundle there is gone, the next may be at the same address.
+/* And where it was, nobody is left: its bucket there is gone, the next may be at the same address.
  */
 static void test_compare_asks_the_rules_after_a_move(void **state)
 {

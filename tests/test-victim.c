@@ -47,7 +47,7 @@ struct machine {
 	short true_adj[MAX_PROCESSES]; /* 0: as the census has it */
 	int read_result;	       /* of every precise read */
 	bool with_rereads;	       /* at little cost; else each is read precisely */
-	bool with_many_cgroups;	       /* so many below one that they are in bundles */
+	bool with_many_cgroups;	       /* so many below one that they are in buckets */
 	unsigned n_reads;
 	uint64_t allocated;
 };

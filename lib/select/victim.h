@@ -5,7 +5,7 @@
  * Each process of the census has an estimate (what killing it is thought to free) and an upper end
  * (the most that it can have mapped by now: last reading, counting error, all that the machine has
  * allocated since).  A score is either times a weight.  A node of the tree has the highest of both
- * below it, so a cgroup, or a bundle of one, that cannot reach the best is skipped with all in it.
+ * below it, so a cgroup, or a bucket of one, that cannot reach the best is skipped with all in it.
  *
  * Pass 1 opens no file: the process with the best estimate is the first candidate.  After hours of
  * calm nearly every upper end is gigabytes, and says nothing of which process is large; estimates

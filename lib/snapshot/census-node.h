@@ -10,13 +10,13 @@
 #include "lib/snapshot/tally.h"
 #include "lib/sys/proc.h"
 
-#define CENSUS_BUNDLE 64
+#define CENSUS_BUCKET 64
 
 enum census_kind {
 	CENSUS_MACHINE,
 	CENSUS_CGROUP,
-	CENSUS_BUNDLE_OF_CGROUPS, /* directly below one cgroup, or the machine */
-	CENSUS_BUNDLE_OF,	  /* processes of one cgroup */
+	CENSUS_BUCKET_OF_CGROUPS, /* directly below one cgroup, or the machine */
+	CENSUS_BUCKET_OF,	  /* processes of one cgroup */
 	CENSUS_PROCESS,
 };
 
@@ -39,9 +39,9 @@ struct census_branch {
 	struct census_node node;
 	struct tally_node tally;
 	struct census_process *first_process;
-	uint8_t n_processes; /* directly on it, as the next: CENSUS_BUNDLE at most */
+	uint8_t n_processes; /* directly on it, as the next: CENSUS_BUCKET at most */
 	uint8_t n_cgroups;
-	unsigned n_bundles; /* of either kind */
+	unsigned n_buckets; /* of either kind */
 };
 
 struct census_cgroup {
@@ -58,7 +58,7 @@ struct census_cgroup {
 /* A process takes 240 bytes.  Times that look back by seconds are stamps: census_stamp(). */
 struct census_process {
 	struct census_node node;	 /* node.weight_max is its own weight; 0: never a victim */
-	struct census_branch *above;	 /* a cgroup or a bundle; NULL for kernel threads */
+	struct census_branch *above;	 /* a cgroup or a bucket; NULL for kernel threads */
 	struct census_process *next;	 /* on the same branch */
 	const struct rule *protected_by; /* borrowed from the policy set */
 	uint64_t start_ticks;		 /* with pid: the identity */
@@ -133,7 +133,7 @@ static inline struct census_cgroup *census_cgroup_of(const struct census_process
 {
 	struct census_branch *branch = process->above;
 
-	if (branch && branch->node.kind == CENSUS_BUNDLE_OF)
+	if (branch && branch->node.kind == CENSUS_BUCKET_OF)
 		branch = census_branch_of(branch->tally.parent);
 	return (struct census_cgroup *)branch;
 }
@@ -143,7 +143,7 @@ static inline struct census_node *census_above(const struct census_cgroup *cgrou
 {
 	struct census_branch *branch = census_branch_of(cgroup->branch.tally.parent);
 
-	if (branch->node.kind == CENSUS_BUNDLE_OF_CGROUPS)
+	if (branch->node.kind == CENSUS_BUCKET_OF_CGROUPS)
 		branch = census_branch_of(branch->tally.parent);
 	return &branch->node;
 }
@@ -175,15 +175,15 @@ static inline struct census_node *census_next_below(const struct census_node *ch
 #define census_for_each_below(child, node)                                                         \
 	for ((child) = census_first_below(node); (child); (child) = census_next_below(child))
 
-/* The same for all others: of a bundle of cgroups (which is never empty) each of these. */
-static inline struct census_node *census_unbundle(struct census_node *node)
+/* The same for all others: of a bucket of cgroups (which is never empty) each of these. */
+static inline struct census_node *census_unbucket(struct census_node *node)
 {
-	return node && node->kind == CENSUS_BUNDLE_OF_CGROUPS ? census_first_below(node) : node;
+	return node && node->kind == CENSUS_BUCKET_OF_CGROUPS ? census_first_below(node) : node;
 }
 
 static inline struct census_node *census_first_child(const struct census_node *node)
 {
-	return census_unbundle(census_first_below(node));
+	return census_unbucket(census_first_below(node));
 }
 
 static inline struct census_node *census_next_child(const struct census_node *child)
@@ -194,10 +194,10 @@ static inline struct census_node *census_next_child(const struct census_node *ch
 		const struct tally_node *above =
 			((const struct census_branch *)child)->tally.parent;
 
-		if (census_branch_of(above)->node.kind == CENSUS_BUNDLE_OF_CGROUPS)
+		if (census_branch_of(above)->node.kind == CENSUS_BUCKET_OF_CGROUPS)
 			next = census_node_of(above->next);
 	}
-	return census_unbundle(next);
+	return census_unbucket(next);
 }
 
 #define census_for_each_child(child, parent)                                                       \

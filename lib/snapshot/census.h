@@ -3,9 +3,9 @@
  * census: the kept snapshot: a tree of the machine, its cgroups, and all processes, with a tally at
  * every node.
  *
- * Processes hang on their cgroup, or where it has many, on bundles of CENSUS_BUNDLE under it;
+ * Processes hang on their cgroup, or where it has many, on buckets of CENSUS_BUCKET under it;
  * cgroups under the cgroup above, the outermost under the machine, and where that has many, on
- * bundles as well, which only what skips them sees (census_for_each_below()).  Kernel threads are
+ * buckets as well, which only what skips them sees (census_for_each_below()).  Kernel threads are
  * not in the tree.  At each node: the tally of anonymous, swapped and shared bytes below; and a
  * bound on the score of any process below, by which a choice passes over a whole subtree
  * (victim.c).
@@ -326,6 +326,6 @@ uint64_t census_mapped_at_most(const struct census *census, const struct census_
 bool census_share_is_current(const struct census *census, const struct census_process *process,
 			     usec_t now);
 
-/* The same for a cgroup, a bundle or the machine. */
+/* The same for a cgroup, a bucket or the machine. */
 struct interval census_node_interval(const struct census *census, const struct census_node *node,
 				     uint64_t allocated);
