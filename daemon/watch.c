@@ -209,7 +209,7 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 		return 0;
 	if (m->state == MANAGER_CALM && !near && now >= m->watch_until &&
 	    m->sampler.reading.available >
-		    policy_line_bytes(&m->policies.watch_below, m->sampler.reading.total))
+		    policy_threshold_bytes(&m->policies.watch_below, m->sampler.reading.total))
 		return 0;
 	if (m->state == MANAGER_CALM) { /* so far only the levels are known */
 		r = memory_sample(m->sampler.source, &m->sampler.reading);

@@ -54,12 +54,12 @@ static int set_kill_timeout(const struct conf_key *key, void *object, const char
 
 static int set_line(const struct conf_key *key, void *object, const char *value, char *text)
 {
-	struct policy_line *line = (struct policy_line *)((char *)object + key->offset);
+	struct policy_threshold *line = (struct policy_threshold *)((char *)object + key->offset);
 	struct parse_level level;
 	int r;
 
 	if (*value == '\0') {
-		*line = (struct policy_line){};
+		*line = (struct policy_threshold){};
 		return 0;
 	}
 	r = parse_level(value, &level);
@@ -72,7 +72,7 @@ static int set_line(const struct conf_key *key, void *object, const char *value,
 			key->name, value, (unsigned long long)level.bytes);
 		return -ERANGE;
 	}
-	*line = (struct policy_line){
+	*line = (struct policy_threshold){
 		.set = true,
 		.is_size = !level.has_share,
 		.permyriad = level.permyriad,

@@ -47,10 +47,10 @@ static uint64_t smaller_of_set(uint64_t a, uint64_t b)
 }
 
 /* What is below both: of a share and a size, the share with the size as its cap. */
-static struct policy_line narrower_line(const struct policy_line *written,
-					const struct policy_line *builtin)
+static struct policy_threshold narrower_line(const struct policy_threshold *written,
+					     const struct policy_threshold *builtin)
 {
-	struct policy_line line = *builtin;
+	struct policy_threshold line = *builtin;
 
 	if (!written->set)
 		return line;

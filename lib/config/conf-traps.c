@@ -15,7 +15,7 @@ static bool has_activity(const struct policy *policy)
 }
 
 /* Does `line` hold whenever `other` does, whatever the total? */
-static bool covers(const struct policy_line *line, const struct policy_line *other)
+static bool covers(const struct policy_threshold *line, const struct policy_threshold *other)
 {
 	if (!line->set)
 		return true;
@@ -44,20 +44,20 @@ static bool comes_first(const struct policy *strong, const struct policy *weak)
 /* Above the floor (policy_has_floor()), by percentage: the size of the machine is not known. */
 static bool is_above_floor(const struct policy *policy)
 {
-	const struct policy_line *line = &policy->memory_available;
+	const struct policy_threshold *line = &policy->memory_available;
 
 	return line->set && !line->is_size && line->cap == 0 &&
-	       policy_line_bytes(line, PERMYRIAD) > policy_floor_bytes(PERMYRIAD);
+	       policy_threshold_bytes(line, PERMYRIAD) > policy_floor_bytes(PERMYRIAD);
 }
 
 static void check_always(struct conf_loader *loader, const struct policy *policy)
 {
-	const struct policy_line *line = &policy->memory_available;
+	const struct policy_threshold *line = &policy->memory_available;
 
 	if (policy->action < POLICY_ACTION_TERMINATE || has_activity(policy) ||
 	    !is_above_floor(policy))
 		return;
-	if (policy_line_is_all(line))
+	if (policy_threshold_is_all(line))
 		conf_warning(loader,
 			     "[Policy %s] with MemoryAvailable=100%% holds always: it kills one "
 			     "process after another, however much memory is available",
@@ -72,7 +72,7 @@ static void check_always(struct conf_loader *loader, const struct policy *policy
 
 static void check_never(struct conf_loader *loader, const struct policy *policy)
 {
-	const struct policy_line *line = &policy->memory_available;
+	const struct policy_threshold *line = &policy->memory_available;
 
 	if (line->set && !line->is_size && line->permyriad == 0)
 		conf_warning(

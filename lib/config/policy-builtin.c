@@ -195,9 +195,9 @@ static const struct {
 /* Watched from here on: 20 s at POLICY_FILL_BYTES_PER_SEC. */
 #define WATCH_CAP (64 * GIB)
 
-static struct policy_line percent_line(unsigned percent, uint64_t capped_from)
+static struct policy_threshold percent_line(unsigned percent, uint64_t capped_from)
 {
-	return (struct policy_line){
+	return (struct policy_threshold){
 		.set = percent > 0,
 		.permyriad = percent * PERMYRIAD / 100,
 		.cap = capped_from * percent / 100,

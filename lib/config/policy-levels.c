@@ -11,7 +11,7 @@
  * it goes on from one to the next. */
 #define FLOOR_SHARE 2
 
-uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total)
+uint64_t policy_threshold_bytes(const struct policy_threshold *line, uint64_t total)
 {
 	uint64_t bytes;
 
@@ -23,7 +23,7 @@ uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total)
 	return line->cap > 0 ? min_u64(bytes, line->cap) : bytes;
 }
 
-bool policy_line_is_all(const struct policy_line *line)
+bool policy_threshold_is_all(const struct policy_threshold *line)
 {
 	return line->set && !line->is_size && line->permyriad == PERMYRIAD && line->cap == 0;
 }
@@ -33,7 +33,7 @@ bool policy_has_floor(const struct policy *policy)
 	bool is_shown = policy_waits_for_pressure(policy) || policy->thrashing > 0;
 
 	if (policy->action < POLICY_ACTION_TERMINATE ||
-	    policy_line_is_all(&policy->memory_available))
+	    policy_threshold_is_all(&policy->memory_available))
 		return false;
 	if (policy->memory_available.set)
 		return !is_shown;
@@ -50,7 +50,7 @@ uint64_t policy_memory_headroom(const struct policy *policy, const struct memory
 	uint64_t line = UINT64_MAX;
 
 	if (policy->memory_available.set)
-		line = policy_line_bytes(&policy->memory_available, memory->total);
+		line = policy_threshold_bytes(&policy->memory_available, memory->total);
 	if (policy_has_floor(policy))
 		line = min_u64(line, policy_floor_bytes(memory->total));
 	return sub_u64(memory->available, line);
@@ -63,7 +63,7 @@ uint64_t policy_swap_headroom(const struct policy *policy, const struct memory_r
 	if (memory->swap_total == 0)
 		return policy->memory_available.set ? 0 : UINT64_MAX;
 	return sub_u64(memory->swap_free,
-		       policy_line_bytes(&policy->swap_free, memory->swap_total));
+		       policy_threshold_bytes(&policy->swap_free, memory->swap_total));
 }
 
 bool policy_levels_hold(const struct policy *policy, const struct memory_reading *memory)

@@ -44,7 +44,7 @@ enum policy_thaw {
 };
 
 /* A line in memory: a share of the total, perhaps with a cap in bytes, or a number of bytes. */
-struct policy_line {
+struct policy_threshold {
 	bool set;
 	bool is_size;
 	unsigned permyriad;
@@ -54,9 +54,9 @@ struct policy_line {
 
 struct policy {
 	char *name;
-	struct policy_line memory_available; /* holds when available <= line */
+	struct policy_threshold memory_available; /* holds when available <= line */
 	/* Holds when free <= line.  No swap: holds beside a line in memory, and never without. */
-	struct policy_line swap_free;
+	struct policy_threshold swap_free;
 	unsigned pressure_some; /* permyriad, over the policy's time; 0 is not set */
 	unsigned pressure_full;
 	/* Of what the kernel reclaimed over the policy's time so much was needed again: permyriad;
@@ -140,10 +140,10 @@ struct policy_set {
 	char *subtree;	    /* cgroup path, "/" is everything */
 	char *subtree_file; /* where that is said, for messages; NULL: in no file */
 	unsigned subtree_line;
-	struct policy_line watch_below;
-	struct policy_line min_victim; /* a process that frees less is not killed; not set: a
-					* default that goes by the machine's memory */
-	usec_t kill_timeout_usec;      /* SIGKILL to "unkillable" */
+	struct policy_threshold watch_below;
+	struct policy_threshold min_victim; /* a process that frees less is not killed; not set: a
+					     * default that goes by the machine's memory */
+	usec_t kill_timeout_usec;	    /* SIGKILL to "unkillable" */
 
 	struct policy *policies;
 	size_t n_policies;
@@ -259,9 +259,9 @@ bool policy_waits_for_pressure(const struct policy *policy);
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading);
 
 /* The line in bytes on this machine; 0 where it is not set. */
-uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total);
+uint64_t policy_threshold_bytes(const struct policy_threshold *line, uint64_t total);
 /* 100%: it always holds, whatever is available. */
-bool policy_line_is_all(const struct policy_line *line);
+bool policy_threshold_is_all(const struct policy_threshold *line);
 
 /*
  * The floor: a policy that terminates or kills by levels of memory and swap does not hold while

@@ -26,14 +26,14 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *text, const c
 		text->n = min_u64(text->n + (size_t)r, text->size - 1);
 }
 
-static void add_line(struct text *text, const char *what, const struct policy_line *line,
+static void add_line(struct text *text, const char *what, const struct policy_threshold *line,
 		     uint64_t total)
 {
 	char bytes[FORMAT_BYTES_SIZE], cap[FORMAT_BYTES_SIZE];
 
 	if (!line->set)
 		return;
-	format_bytes(policy_line_bytes(line, total), bytes);
+	format_bytes(policy_threshold_bytes(line, total), bytes);
 	add(text, "%s%s <= ", text->n > 0 ? ", " : "", what);
 	if (line->is_size)
 		add(text, "%s", bytes);
@@ -52,7 +52,7 @@ static void add_floor(struct text *text, const struct policy *policy, uint64_t t
 	char bytes[FORMAT_BYTES_SIZE];
 
 	if (!policy_has_floor(policy) ||
-	    (has_line && policy_line_bytes(&policy->memory_available, total) <= floor))
+	    (has_line && policy_threshold_bytes(&policy->memory_available, total) <= floor))
 		return;
 	add(text, "%s half of memory (%s)",
 	    has_line ? " and <=" : "available <=", format_bytes(floor, bytes));

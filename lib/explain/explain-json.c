@@ -26,9 +26,9 @@ static json_t *of_permyriad(unsigned permyriad)
 	return permyriad > 0 ? json_integer(permyriad) : json_null();
 }
 
-static json_t *of_line(const struct policy_line *line, uint64_t total)
+static json_t *of_line(const struct policy_threshold *line, uint64_t total)
 {
-	return line->set ? json_of_bytes(policy_line_bytes(line, total)) : json_null();
+	return line->set ? json_of_bytes(policy_threshold_bytes(line, total)) : json_null();
 }
 
 static json_t *of_policy(const struct preview *o, const struct policy *p, bool holds)
