@@ -235,7 +235,7 @@ static int reload(struct bench *bench)
 static void rest(struct bench *bench, const char *name)
 {
 	begin(bench);
-	census_rest(&bench->census);
+	census_release_fds(&bench->census);
 	victim_done(&bench->choice);
 	(void)victim_reserve(&bench->choice, &bench->census);
 	(void)munlockall(); /* self_give_back() */
@@ -293,7 +293,7 @@ static int measure(struct bench *bench)
 	if (r == 0)
 		r = find_new(bench, N_NEW_MANY);
 	print(bench, "many_new");
-	census_rest(&bench->census);
+	census_release_fds(&bench->census);
 	if (r == 0)
 		r = go_round(bench, false);
 	print(bench, "round_that_compares");

@@ -194,7 +194,7 @@ bool watch_is_incomplete(const struct manager *m, usec_t now)
 /* And what a peak of processes has left.  The last choice is of those of then. */
 void watch_rest(struct manager *m)
 {
-	census_rest(&m->census);
+	census_release_fds(&m->census);
 	victim_done(&m->choice);
 	(void)victim_reserve(&m->choice, &m->census); /* else the next look does it */
 	self_give_back(m);

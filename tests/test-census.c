@@ -790,7 +790,7 @@ static void test_rest_gives_back_what_is_kept_open(void **state)
 	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
 	assert_int_equal(census_refresh(&world->census, 2, 2, false, NULL, 0), 1);
 	assert_true(census_find(&world->census, 300)->kept_fd >= 0);
-	census_rest(&world->census);
+	census_release_fds(&world->census);
 	assert_true(census_find(&world->census, 300)->kept_fd < 0);
 }
 
@@ -804,7 +804,7 @@ static void test_refresh_after_a_rest_compares_all(void **state)
 	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
 	row.cgroup = "/moved", row.adj = 7;
 	put_process(world, &row);
-	census_rest(&world->census);
+	census_release_fds(&world->census);
 	assert_int_equal(census_refresh(&world->census, 2, 2, false, NULL, 0), 1);
 	assert_string_equal(census_cgroup_path(census_find(&world->census, 300)), "/moved");
 	assert_int_equal(census_find(&world->census, 300)->oom_score_adj, 7);
@@ -868,7 +868,7 @@ static void test_catch_up_in_slices(void **state)
 		put_process(world, &row);
 	}
 	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
-	census_rest(&world->census);
+	census_release_fds(&world->census);
 	for (int pid = 501; pid <= 600; pid++) { /* new ones */
 		row.pid = pid;
 		put_process(world, &row);
@@ -1179,7 +1179,7 @@ static void test_catch_up_is_forgotten_by_rest(void **state)
 		put_process(world, &row);
 	assert_int_equal(census_catch_up(&world->census, 1, 1, false, count_ticks, ticks + 1), 0);
 	assert_true(world->census.listing_fd >= 0);
-	census_rest(&world->census);
+	census_release_fds(&world->census);
 	assert_int_equal(world->census.listing_fd, -EBADF);
 }
 
@@ -1247,7 +1247,7 @@ static void test_tree_stays_exact(void **state)
 			}
 		}
 		if (round % 5 == 0)
-			census_rest(&world->census); /* so that moves are noticed */
+			census_release_fds(&world->census); /* so that moves are noticed */
 		if (round % 3 == 0)
 			assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
 		else

@@ -220,7 +220,7 @@ bool census_is_stale(const struct census *census, uint64_t allocated)
 	return growth > max_u64(STALE_MIN, census->largest / STALE_SHARE);
 }
 
-void census_rest(struct census *census)
+void census_release_fds(struct census *census)
 {
 	struct census_process *process;
 

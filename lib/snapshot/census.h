@@ -215,7 +215,7 @@ static inline bool census_round_is_under_way(const struct census *census)
 /*
  * In calm, for somebody who asks: everybody who has come, then all of a round that compares
  * everybody, in slices like census_refresh().  1: the census is as good as new; 0: more is to come;
- * -errno.  What was begun and is not gone on with is forgotten by census_rest().
+ * -errno.  What was begun and is not gone on with is forgotten by census_release_fds().
  */
 int census_catch_up(struct census *census, usec_t now, uint64_t allocated, bool with_swap,
 		    usec_t (*clock)(void), usec_t deadline);
@@ -227,7 +227,7 @@ void census_keep_none(struct census *census);
 
 /* Back in calm: gives back what only watch needs (kept fds and what they pin in the kernel), and
  * the memory of those that are no more. */
-void census_rest(struct census *census);
+void census_release_fds(struct census *census);
 
 /* Keeps some processes in store, so that who comes in an emergency needs no memory. 0 or -ENOMEM.
  */
