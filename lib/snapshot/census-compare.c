@@ -38,7 +38,7 @@ static int compare(struct comparison *c, const struct census_process *process)
 	if (process->kthread)
 		return 0;
 	c->n_left--;
-	return census_compare(c->census, process->pid, c->now, c->allocated);
+	return census_revalidate(c->census, process->pid, c->now, c->allocated);
 }
 
 /* The pids given out meanwhile are the next ones.  Where they have begun anew, the lowest. */
@@ -112,7 +112,7 @@ static int compare_in_turn(struct comparison *c)
 	return r;
 }
 
-int census_compare_some(struct census *census, usec_t now, uint64_t allocated)
+int census_revalidate_some(struct census *census, usec_t now, uint64_t allocated)
 {
 	struct comparison c = {
 		.census = census,

@@ -135,7 +135,7 @@ int census_read_process(struct census_sweep *sweep, pid_t pid)
 	return r == PROC_GONE ? 0 : r;
 }
 
-int census_compare(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
+int census_revalidate(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
 {
 	struct census_sweep sweep = {
 		.census = census,
@@ -311,7 +311,7 @@ int census_find_new(struct census *census, usec_t now, uint64_t allocated)
 
 	census_drop_gone(census);
 	r = find_new(census, now, allocated);
-	compared = r < 0 ? 0 : census_compare_some(census, now, allocated);
+	compared = r < 0 ? 0 : census_revalidate_some(census, now, allocated);
 	return compared < 0 ? compared : r;
 }
 

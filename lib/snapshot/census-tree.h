@@ -62,11 +62,11 @@ void census_reclaim_dropped(struct census *census);
 void census_stop_round(struct census *census);
 
 /* One process that is known: all of it, be it who we thought or not.  0 or -errno. */
-int census_compare(struct census *census, pid_t pid, usec_t now, uint64_t allocated);
+int census_revalidate(struct census *census, pid_t pid, usec_t now, uint64_t allocated);
 
 /* In watch, at each look: compares those whose turn it is; see CENSUS_EVERYBODY_USEC.  Some
  * milliseconds at most.  0 or -errno. */
-int census_compare_some(struct census *census, usec_t now, uint64_t allocated);
+int census_revalidate_some(struct census *census, usec_t now, uint64_t allocated);
 
 /* Everybody is compared now, so the turns begin anew. */
 void census_begin_turns(struct census *census, usec_t now);

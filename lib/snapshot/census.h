@@ -143,7 +143,7 @@ struct census {
 	int listing_fd;	    /* how far it has listed; -EBADF: not begun, or done */
 	pid_t listing_last; /* the newest pid when the listing began */
 	bool listed;	    /* the round is what is left to do */
-	/* Of census_compare_some(). */
+	/* Of census_revalidate_some(). */
 	usec_t compared_some_at;
 	size_t n_by_size; /* so many of order[] are the largest still, but for those with pid 0 */
 	size_t next_in_turn; /* as for census_next() */
