@@ -78,8 +78,8 @@ static void take_shares(struct manager *m, usec_t now)
 		process->is_unit = victim_apply_share(&m->census, process, &m->request, &reading);
 		process->alone = reading.reclaimable.alone;
 		process->fair_share = reclaimable_total(&reading.reclaimable);
-		census_count(&m->census, process, &reading.memory, m->sampler.reading.allocated,
-			     now);
+		census_set_memory(&m->census, process, &reading.memory,
+				  m->sampler.reading.allocated, now);
 	}
 }
 

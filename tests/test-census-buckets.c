@@ -56,7 +56,7 @@ static void read_as(struct census *census, struct census_process *process, uint6
 {
 	struct proc_memory memory = { .anon = bytes };
 
-	census_count(census, process, &memory, allocated, USEC_PER_SEC);
+	census_set_memory(census, process, &memory, allocated, USEC_PER_SEC);
 }
 
 static struct census_process *add(struct census *census, pid_t pid, const char *cgroup,

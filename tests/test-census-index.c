@@ -52,7 +52,7 @@ static struct census_process *add(struct census *census, pid_t pid, const char *
 
 	assert_non_null(process);
 	assert_int_equal(census_attach(census, process, cgroup), 0);
-	census_count(census, process, &memory, 0, 1);
+	census_set_memory(census, process, &memory, 0, 1);
 	return process;
 }
 
@@ -222,11 +222,11 @@ static void test_a_kill_voids_shares(void **state)
 	struct census_process *process = add(census, 7, "/a");
 	struct proc_memory memory = { .anon = MIB, .is_measured = true };
 
-	census_count(census, process, &memory, 0, USEC_PER_SEC);
+	census_set_memory(census, process, &memory, 0, USEC_PER_SEC);
 	assert_true(census_share_is_current(census, process, USEC_PER_SEC));
 	census_forget_shares(census);
 	assert_false(census_share_is_current(census, process, USEC_PER_SEC));
-	census_count(census, process, &memory, 0, USEC_PER_SEC);
+	census_set_memory(census, process, &memory, 0, USEC_PER_SEC);
 	assert_true(census_share_is_current(census, process, USEC_PER_SEC));
 }
 

@@ -47,7 +47,7 @@ static void add(struct census *census, pid_t pid)
 	assert_non_null(process);
 	snprintf(cgroup, sizeof(cgroup), "/a/%d", pid / 2);
 	assert_int_equal(census_attach(census, process, cgroup), 0);
-	census_count(census, process, &memory, 0, 1);
+	census_set_memory(census, process, &memory, 0, 1);
 	assert_int_equal(census_reserve(census), 0);
 }
 

@@ -204,8 +204,8 @@ static void test_locked_files_count(void **state)
 	assert_int_equal(p->memory.shmem, 300 * PAGE);
 	assert_int_equal(proc_reclaimable(&p->memory), 900 * PAGE + 8192);
 	/* statm does not tell: what was read holds */
-	census_count_resident(&world->census, census_find(&world->census, 300), 650 * PAGE,
-			      400 * PAGE, 6000, 2 * USEC_PER_SEC);
+	census_set_resident(&world->census, census_find(&world->census, 300), 650 * PAGE,
+			    400 * PAGE, 6000, 2 * USEC_PER_SEC);
 	assert_int_equal(p->memory.shmem, 300 * PAGE);
 }
 

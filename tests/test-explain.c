@@ -837,7 +837,7 @@ static void test_process_would_free_its_own_pages(void **state)
 
 	memory.kept = 500 * MIB;
 	memory.is_measured = true;
-	census_count(&world->census, process, &memory, 0, 7);
+	census_set_memory(&world->census, process, &memory, 0, 7);
 	assert_true(census_share_is_current(&world->census, process, 7));
 	o->result.n_ranked = 1; /* it is read, not looked up */
 	assert_int_equal(explain_process(o, 400, &e), 0);
@@ -866,7 +866,7 @@ static void share(struct world *world, pid_t pid, uint64_t alone)
 	process->is_unit = true;
 	process->code_pages = 10; /* one program */
 	process->alone = alone;
-	census_count(&world->census, process, &memory, 0, 7);
+	census_set_memory(&world->census, process, &memory, 0, 7);
 }
 
 /* Copies on write: each frees little by itself, and all of it with the other. */

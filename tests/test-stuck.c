@@ -134,7 +134,7 @@ static struct census_process *add(pid_t pid, const char *comm, uint64_t bytes)
 	assert_non_null(process);
 	strcpy(process->comm, comm);
 	assert_int_equal(census_attach(&test.m->census, process, "/a"), 0);
-	census_count(&test.m->census, process, &(struct proc_memory){ .anon = bytes }, GIB, 1);
+	census_set_memory(&test.m->census, process, &(struct proc_memory){ .anon = bytes }, GIB, 1);
 	return process;
 }
 

@@ -114,7 +114,7 @@ static int reread(struct census *census, struct census_process *process, void *u
 	run->rereads_left--;
 	if (run->machine->processes[i].is_gone)
 		return VICTIM_READ_GONE;
-	census_count(census, process, &memory, run->request.allocated, run->request.now);
+	census_set_memory(census, process, &memory, run->request.allocated, run->request.now);
 	run->was_read[i] = true;
 	return 0;
 }
@@ -130,16 +130,16 @@ static void count(struct run *run, size_t i, unsigned moment)
 	uint64_t allocated = machine->allocated[moment];
 
 	if (moment == 0 || machine->with_swap)
-		census_count(&run->census, process, &reading.memory, allocated,
-			     moment == 0 ? now - 10 * USEC_PER_SEC : now);
+		census_set_memory(&run->census, process, &reading.memory, allocated,
+				  moment == 0 ? now - 10 * USEC_PER_SEC : now);
 	else
-		census_count_resident(&run->census, process, view.anon, view.file + view.shmem,
-				      allocated, now);
+		census_set_resident(&run->census, process, view.anon, view.file + view.shmem,
+				    allocated, now);
 	if (moment == 0 || !machine->processes[i].is_measured)
 		return;
 	(void)victim_apply_share(&run->census, process, &run->request, &reading);
 	process->fair_share = reclaimable_total(&reading.reclaimable);
-	census_count(&run->census, process, &reading.memory, allocated, now);
+	census_set_memory(&run->census, process, &reading.memory, allocated, now);
 }
 
 static void add(struct run *run, size_t i)

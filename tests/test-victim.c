@@ -81,8 +81,8 @@ static void read_as(struct machine *machine, size_t i, uint64_t reading)
 {
 	struct proc_memory memory = { .anon = reading };
 
-	census_count(&machine->census, machine->processes[i], &memory, machine->allocated,
-		     USEC_PER_SEC);
+	census_set_memory(&machine->census, machine->processes[i], &memory, machine->allocated,
+			  USEC_PER_SEC);
 }
 
 static void set(struct machine *machine, size_t i, uint64_t reading, uint64_t truth)
@@ -129,7 +129,7 @@ static int reread_truth(struct census *census, struct census_process *process, v
 		return VICTIM_READ_GONE;
 	if (i < machine->n)
 		memory.anon = machine->truth[i];
-	census_count(census, process, &memory, machine->allocated, 0);
+	census_set_memory(census, process, &memory, machine->allocated, 0);
 	return 0;
 }
 
@@ -184,7 +184,7 @@ static void test_choose_does_not_bound_locked_files_away(void **state)
 	machine_init(&machine, 2);
 	set(&machine, 0, 990 * MIB, 990 * MIB);
 	set_adj(&machine, 0, 800);
-	census_count(&machine.census, machine.processes[1], &locked, 0, USEC_PER_SEC);
+	census_set_memory(&machine.census, machine.processes[1], &locked, 0, USEC_PER_SEC);
 	machine.truth[1] = 2000 * MIB;
 	machine.allocated = 400 * MIB;
 	census_set_totals(&machine.census, &counters);
@@ -316,7 +316,7 @@ static void test_choose_excludes(void **state)
 			census_attach(&machine.census, process, rows[i].cgroup);
 		if (row->state != 'Z') /* what holds nothing is not ranked */
 			memory.anon = MIB;
-		census_count(&machine.census, process, &memory, 0, 1);
+		census_set_memory(&machine.census, process, &memory, 0, 1);
 		got = victim_exclusion(&machine.census, process, &request);
 		if (got != rows[i].expected)
 			fail_msg("row %zu: %s", i, eligibility_to_string(got));
@@ -616,7 +616,7 @@ static void test_choose_passes_over_whole_groups(void **state)
 		snprintf(path, sizeof(path), "/b.slice/%d", i % 50);
 		assert_non_null(process);
 		census_attach(&machine.census, process, path);
-		census_count(&machine.census, process, &memory, 0, 1);
+		census_set_memory(&machine.census, process, &memory, 0, 1);
 	}
 	census_recompute_bounds(&machine.census, 0);
 	request.allocated = 20 * MIB;
@@ -963,7 +963,7 @@ static void test_interval_promises(void **state)
 
 		machine_init(&machine, 1);
 		machine.census.with_swap = true;
-		census_count(&machine.census, machine.processes[0], &rows[i].before, GIB, 1);
+		census_set_memory(&machine.census, machine.processes[0], &rows[i].before, GIB, 1);
 		one = census_interval(&machine.census, machine.processes[0],
 				      GIB + rows[i].handed_out, 0);
 		all = census_node_interval(&machine.census, &machine.census.machine,
@@ -1465,7 +1465,8 @@ static void test_cgroup_is_read_within_the_deadline(void **state)
 		process->state = 'S';
 		assert_int_equal(census_attach(&machine.census, process, "/a.slice"), 0);
 		census_update_eligibility(&machine.census, process);
-		census_count(&machine.census, process, &memory, machine.allocated, USEC_PER_SEC);
+		census_set_memory(&machine.census, process, &memory, machine.allocated,
+				  USEC_PER_SEC);
 	}
 	machine.allocated += MIB;
 	request.allocated = machine.allocated;
@@ -1593,7 +1594,7 @@ static int reread_status(struct census *census, struct census_process *process, 
 	struct machine *machine = userdata;
 	struct proc_memory memory = { .anon = machine->truth[process->pid - FIRST_PID] };
 
-	census_count(census, process, &memory, machine->allocated, 2 * USEC_PER_SEC);
+	census_set_memory(census, process, &memory, machine->allocated, 2 * USEC_PER_SEC);
 	return 0;
 }
 
@@ -1626,7 +1627,7 @@ static void test_a_measured_share_wears_off(void **state)
 
 		machine_init(&machine, 2);
 		machine.read_result = rows[i].read_result;
-		census_count(&machine.census, machine.processes[0], &shared, 0, USEC_PER_SEC);
+		census_set_memory(&machine.census, machine.processes[0], &shared, 0, USEC_PER_SEC);
 		set(&machine, 1, 4 * GIB, 4 * GIB);
 		machine.truth[0] = 8 * GIB;
 		machine.allocated = request.allocated = rows[i].allocated * GIB;

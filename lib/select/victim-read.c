@@ -389,7 +389,8 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	candidate->memory = reading.memory;
 	process->fair_share =
 		reading.has_reclaimable ? (float)reclaimable_total(&reading.reclaimable) : 0;
-	census_count(choice->census, process, &candidate->memory, request->allocated, request->now);
+	census_set_memory(choice->census, process, &candidate->memory, request->allocated,
+			  request->now);
 	process->has_failed = false;
 	process->choice = choice->census->choice;
 	if (reading.has_reclaimable)

@@ -84,8 +84,8 @@ static void keep_measured(struct census_process *process, struct proc_memory *me
 	memory->kept = min_u64(old->kept, proc_mapped(memory));
 }
 
-void census_count(struct census *census, struct census_process *process,
-		  const struct proc_memory *memory, uint64_t allocated, usec_t now)
+void census_set_memory(struct census *census, struct census_process *process,
+		       const struct proc_memory *memory, uint64_t allocated, usec_t now)
 {
 	struct proc_memory full = *memory;
 
@@ -102,8 +102,8 @@ void census_count(struct census *census, struct census_process *process,
 	put_memory(census, process, &full, 0, allocated, now);
 }
 
-void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
-			   uint64_t shared, uint64_t allocated, usec_t now)
+void census_set_resident(struct census *census, struct census_process *process, uint64_t anon,
+			 uint64_t shared, uint64_t allocated, usec_t now)
 {
 	struct proc_memory memory = process->memory;
 	uint64_t file = sub_u64(memory.shared, memory.shmem);

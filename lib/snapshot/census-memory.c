@@ -111,7 +111,7 @@ int census_read_by_status(struct census *census, struct census_process *process,
 		process->has_many_groups = true;
 		if (!census_read_shares(census, process, &memory, &code_pages))
 			return CENSUS_READ_ELSEWHERE;
-		census_count_resident(census, process, memory.anon, memory.shared, allocated, now);
+		census_set_resident(census, process, memory.anon, memory.shared, allocated, now);
 		return 0;
 	}
 	if (r < 0)
@@ -122,7 +122,7 @@ int census_read_by_status(struct census *census, struct census_process *process,
 	process->n_threads = status.n_threads;
 	process->code_pages = (unsigned)(status.code_bytes / census->accuracy->page_size);
 	process->status_is_new = true;
-	census_count(census, process, &memory, allocated, now);
+	census_set_memory(census, process, &memory, allocated, now);
 	return 0;
 }
 
@@ -145,6 +145,6 @@ int census_reread(struct census *census, struct census_process *process, uint64_
 	if (r == 0 && stat.state == 'Z' && proc_mapped(&memory) == 0)
 		return PROC_GONE; /* what is left is for its parent to wait for */
 	if (r == 0)
-		census_count(census, process, &memory, allocated, now);
+		census_set_memory(census, process, &memory, allocated, now);
 	return r;
 }

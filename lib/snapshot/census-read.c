@@ -70,7 +70,7 @@ static int read_memory(struct census_sweep *sweep, struct census_process *proces
 		 * ever allocated. */
 		if (process->recent_at != 0)
 			return 0;
-		census_count(census, process, &memory, 0, sweep->now);
+		census_set_memory(census, process, &memory, 0, sweep->now);
 		process->recent_at = 0;
 		return 0;
 	}
@@ -79,7 +79,7 @@ static int read_memory(struct census_sweep *sweep, struct census_process *proces
 		census_update_eligibility(census, process);
 		return 0;
 	}
-	census_count(census, process, &memory, sweep->allocated, sweep->now);
+	census_set_memory(census, process, &memory, sweep->allocated, sweep->now);
 	return 0;
 }
 

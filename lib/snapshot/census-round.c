@@ -144,7 +144,7 @@ static bool reread_resident(struct census *census, struct census_process *proces
 	    code_pages != process->code_pages || has_more_shared(process, memory.shared) ||
 	    may_be_swapped(census, process, memory.anon))
 		return false;
-	census_count_resident(census, process, memory.anon, memory.shared, allocated, now);
+	census_set_resident(census, process, memory.anon, memory.shared, allocated, now);
 	return true;
 }
 

@@ -36,8 +36,8 @@ static inline float census_round_up(double value)
 }
 
 /* A new reading of its resident memory alone, as statm has it: swap and page tables stand. */
-void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
-			   uint64_t shared, uint64_t allocated, usec_t now);
+void census_set_resident(struct census *census, struct census_process *process, uint64_t anon,
+			 uint64_t shared, uint64_t allocated, usec_t now);
 
 /*
  * How much more, or less, of any one process may be in swap than when its status was read, if that

@@ -245,8 +245,8 @@ void census_set_totals(struct census *census, const struct memory_counters *coun
 uint64_t census_unseen(const struct census *census);
 
 /* A full reading (swap, shared memory and page tables too) that was taken for a choice. */
-void census_count(struct census *census, struct census_process *process,
-		  const struct proc_memory *memory, uint64_t allocated, usec_t now);
+void census_set_memory(struct census *census, struct census_process *process,
+		       const struct proc_memory *memory, uint64_t allocated, usec_t now);
 
 /* One process, read in full at little cost.  0, PROC_GONE (it is no longer in the census), -errno:
  * its reading stands. */
