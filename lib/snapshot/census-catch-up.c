@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * census-catch-up: a census that has rested, made as good as new in slices, because somebody asks
- * and no emergency does; see census.h.  First a listing, in which who is new is read, then a round
- * over all.
+ * census-catch-up: brings a census that was not updated in calm up to date in slices, on request,
+ * without an emergency; see census.h.  First a listing, in which new processes are read, then a
+ * round over all.
  */
 #include <fcntl.h>
 
@@ -78,7 +78,7 @@ int census_list(struct census *census, usec_t now, uint64_t allocated, bool with
 		return r;
 	closep(&census->listing_fd);
 	census->listing_fd = -EBADF;
-	/* Numbers given out just before may not have been seen: they are looked up once more by
+	/* Pids allocated just before may not have been seen: they are looked up once more by
 	 * census_find_new(). */
 	census->looked_from = census->last_pid == census->listing_last ? 0 : census->last_pid;
 	census->last_pid = census->listing_last;
@@ -86,7 +86,7 @@ int census_list(struct census *census, usec_t now, uint64_t allocated, bool with
 	r = census_reserve(census);
 	if (r < 0)
 		return r;
-	if (census->swept_at == 0) { /* all were read, and compared */
+	if (census->swept_at == 0) { /* all were read and revalidated */
 		census->compares_next = false;
 		census_begin_turns(census, now);
 		census_recompute_bounds(census, census->round_allocated);
@@ -108,7 +108,7 @@ int census_catch_up(struct census *census, usec_t now, uint64_t allocated, bool 
 		if (is_first)
 			return 1;
 		census->listed = true;
-		census_stop_round(census); /* it may compare none */
+		census_stop_round(census); /* it may not revalidate */
 		census->compares_next = true;
 	}
 	r = census_refresh(census, now, allocated, with_swap, clock, deadline);

@@ -22,14 +22,14 @@ enum census_kind {
 
 /* What all nodes of the tree have; the first member of each. */
 struct census_node {
-	/* Of any candidate below, the largest (reading + counting error - handed out when read):
-	 * add what is handed out now, and it is the upper end.  INT64_MIN: there is no candidate.
-	 * Both bounds may be too high after a re-reading, never too low. */
+	/* Of any candidate below, the largest (reading + counting error - allocated when read): add
+	 * what is allocated now, and it is the upper end.  INT64_MIN: there is no candidate.  Both
+	 * bounds may be too high after a re-reading, never too low. */
 	int64_t reach_max;
 	uint64_t error_sum; /* of the counting errors below */
 	float weight_max;   /* of any candidate below: rules and oom_score_adj */
 	float estimate_max; /* of any candidate below: what is reclaimable, times its weight */
-	unsigned walk;	    /* of victim.c: the last walk that has dealt with it */
+	unsigned walk;	    /* of victim.c: the last walk that has processed it */
 	uint8_t kind;	    /* enum census_kind */
 };
 
@@ -85,7 +85,7 @@ struct census_process {
 	uint32_t compared_at;	 /* when what can change without an exec was read last; 0: not
 				    since the policies are others */
 	uint32_t measured_at;	 /* memory.kept was */
-	uint32_t share_asked_at; /* it was asked for, or told, in watch: daemon/watch.c */
+	uint32_t share_asked_at; /* it was asked for, or reported, in watch: daemon/watch.c */
 	uint32_t next_by_pid;	 /* number of the next with this hash, or of its list; 0: none */
 	unsigned code_pages;	 /* another number: another program; 0: not known */
 	unsigned n_threads : 24; /* PID_MAX_LIMIT is 2^22 */
@@ -107,7 +107,7 @@ struct census_process {
 	char comm[16];
 };
 
-/* Hundredths of a second, never 0, in 32 bits: they come round after 497 days. */
+/* Hundredths of a second, never 0, in 32 bits: they wrap around after 497 days. */
 #define CENSUS_STAMP_USEC (10 * USEC_PER_MSEC)
 static inline uint32_t census_stamp(usec_t now)
 {
@@ -153,7 +153,8 @@ static inline struct census_node *census_node_of(const struct tally_node *tally)
 	return tally ? &census_branch_of(tally)->node : NULL;
 }
 
-/* The processes directly on a node, then the branches directly below it: for what skips them. */
+/* The processes directly on a node, then the branches directly below it, buckets included: for code
+ * that skips subtrees. */
 static inline struct census_node *census_first_below(const struct census_node *node)
 {
 	const struct census_branch *branch = (const struct census_branch *)node;
@@ -175,7 +176,8 @@ static inline struct census_node *census_next_below(const struct census_node *ch
 #define census_for_each_below(child, node)                                                         \
 	for ((child) = census_first_below(node); (child); (child) = census_next_below(child))
 
-/* The same for all others: of a bucket of cgroups (which is never empty) each of these. */
+/* The same for all other code: a bucket of cgroups (which is never empty) is replaced by its
+ * cgroups. */
 static inline struct census_node *census_unbucket(struct census_node *node)
 {
 	return node && node->kind == CENSUS_BUCKET_OF_CGROUPS ? census_first_below(node) : node;

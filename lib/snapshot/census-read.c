@@ -4,9 +4,9 @@
  *
  * By its own reads at a directory fd, attributes too, and not by libproc2: that reads the machine's
  * own /proc only (no fixture tree, no /proc of a container), takes 19 us for one new process where
- * this takes 8, and allocates, which a process that comes in an emergency must not cause.  New
- * processes are found by the last pid in /proc/loadavg; the count of forks is in /proc/stat alone,
- * which costs more with every CPU and interrupt, and would tell nothing that a second look at the
+ * this takes 8, and allocates, which a new process must not cause in an emergency.  New processes
+ * are found by the last pid in /proc/loadavg; the count of forks is in /proc/stat alone, which
+ * costs more with every CPU and interrupt, and would tell nothing that a second lookup of the
  * newest pids does not.
  */
 #include <fcntl.h>
@@ -21,8 +21,8 @@
 #include "lib/snapshot/census-tree.h"
 #include "lib/sys/proc-virtual.h"
 
-/* So many pids given out since the last look are looked up one by one (a microsecond each); more
- * are found by a full listing (0.2 to 0.9 us for each process there is). */
+/* Up to so many pids allocated since the last poll are looked up one by one (a microsecond each);
+ * more are found by a full listing (0.2 to 0.9 us for each process there is). */
 #define LOOK_UP_MAX 256
 
 /* Some 150 names at a time. */
@@ -38,7 +38,7 @@ static void take_stat(struct census_process *process, const struct proc_stat *st
 	snprintf(process->comm, sizeof(process->comm), "%.15s", stat->comm);
 }
 
-/* A failed read says something of the process, unless the failure is ours. */
+/* A failed read says something about the process, unless the failure is ours. */
 static void note_error(struct census *census, struct census_process *process, int error)
 {
 	census->n_unreadable += (error < 0) - (process->error < 0);
@@ -66,8 +66,8 @@ static int read_memory(struct census_sweep *sweep, struct census_process *proces
 	if (r == PROC_GONE)
 		return r;
 	if (error_is_transient(r)) {
-		/* The old reading ages, and stands.  If there is none, it may hold all that was
-		 * ever allocated. */
+		/* The old reading is kept, and ages.  If there is none, the process may hold all
+		 * that was ever allocated. */
 		if (process->recent_at != 0)
 			return 0;
 		census_set_memory(census, process, &memory, 0, sweep->now);
@@ -83,7 +83,8 @@ static int read_memory(struct census_sweep *sweep, struct census_process *proces
 	return 0;
 }
 
-/* What is known of it stands; but who may not be looked at, or is not understood, is not chosen. */
+/* What is known of it is kept; but a process that may not be read, or cannot be parsed, is not
+ * chosen. */
 static void note_unreadable(struct census *census, struct census_process *process, int error)
 {
 	process->generation = census->generation;
@@ -147,7 +148,7 @@ int census_revalidate(struct census *census, pid_t pid, usec_t now, uint64_t all
 	return census_read_process(&sweep, pid);
 }
 
-/* Was this pid given out since the last look?  (They wrap around.) */
+/* Was this pid allocated since the last poll?  (Pids wrap around.) */
 static bool is_given_out_since(const struct census_sweep *sweep, pid_t pid)
 {
 	if (sweep->after <= sweep->last)
@@ -196,7 +197,7 @@ int census_visit(struct census *census, pid_t pid, pid_t after, pid_t last, usec
 		.allocated = allocated,
 		.after = after,
 		.last = last,
-		.rereads_all = last == 0, /* any pid may have been given out since */
+		.rereads_all = last == 0, /* any pid may have been allocated since */
 	};
 
 	return on_listed(pid, &sweep);
@@ -245,8 +246,8 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 		.rereads_all = true,
 		.compares = true,
 	};
-	pid_t last_pid =
-		census_read_last_pid(census); /* before: who comes during the sweep is new */
+	/* First: a process that starts during the sweep is new. */
+	pid_t last_pid = census_read_last_pid(census);
 	int r;
 
 	census_begin(census, allocated, with_swap);
@@ -286,8 +287,8 @@ static int find_new(struct census *census, usec_t now, uint64_t allocated)
 	pid_t last_pid = census_read_last_pid(census);
 	int r;
 
-	/* A number is given out a little before its process can be seen (alloc_pid() in
-	 * kernel/pid.c); so what was looked at last time is looked at once more. */
+	/* A pid is allocated a little before its process can be seen (alloc_pid() in kernel/pid.c);
+	 * so the pids that were looked up last time are looked up once more. */
 	if (last_pid == census->last_pid && last_pid != 0 && census->looked_from == 0)
 		return 0;
 	sweep.after = census->looked_from ? census->looked_from : census->last_pid;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* census-round: the memory of all that are known, read again in slices, largest first; see
+/* census-round: re-reads the memory of all known processes in slices, largest first; see
  * census.h. */
 #include "lib/base/cleanup.h"
 #include "lib/snapshot/census-tree.h"
@@ -28,7 +28,7 @@ static unsigned size_class(const struct census_process *process)
 	return exponent << 2 | (unsigned)(size >> (exponent - 2) & 3);
 }
 
-/* The first of the order keep theirs, the others give it back. */
+/* The first of the order keep their fd, those of the others are closed. */
 static void keep_fd(struct census *census, struct census_process *process, bool keep)
 {
 	if (keep == (process->kept_fd >= 0))
@@ -44,7 +44,7 @@ static void keep_fd(struct census *census, struct census_process *process, bool 
 	process->kept_fd = -EBADF;
 }
 
-/* What is read of each is another file now. */
+/* Another file of each process is read from now on. */
 static void keep_other_fds(struct census *census, bool keeps_status)
 {
 	struct census_process *process;
@@ -71,7 +71,7 @@ static bool swap_has_moved(const struct census *census, bool with_swap)
 	return with_swap && (census_swap_off(census) > CENSUS_SWAP_OFF_MAX || sums_matter(census));
 }
 
-/* Everybody, largest first, by counting. */
+/* All processes, largest first, by counting sort. */
 static void start_round(struct census *census, usec_t now, uint64_t allocated, bool with_swap)
 {
 	size_t starts[257] = { 0 }, n = 0;
@@ -95,7 +95,7 @@ static void start_round(struct census *census, usec_t now, uint64_t allocated, b
 		census_begin_turns(census, now);
 	census->round_allocated = allocated;
 	census->with_swap = with_swap;
-	/* How many threads there are is part of the error, to 6.1. */
+	/* The number of threads is part of the error, up to 6.1. */
 	keep_other_fds(census, swap_has_moved(census, with_swap) ||
 				       census->accuracy->regime == ACCURACY_PER_THREAD ||
 				       census->accuracy->regime == ACCURACY_UNKNOWN);
@@ -115,7 +115,7 @@ static void end_round(struct census *census)
 	census_recompute_bounds(census, census->round_allocated);
 }
 
-/* Shared memory that it may have come to map since status was read last: worth another read. */
+/* Shared memory that it may have mapped since status was read last: worth another read. */
 static bool has_more_shared(const struct census_process *process, uint64_t shared)
 {
 	const struct proc_memory *old = &process->memory;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * census: the tree; see the header.  How it is read is in census-read.c.
+ * census: the tree: attaching, detaching, buckets, bounds and sums.  How it is read is in
+ * census-read.c.
  *
  * What a process holds is counted by its branch, exactly; what that passes up goes in multiples of
  * its batch.  Bounds only ever
@@ -15,14 +16,14 @@
 #include "lib/base/cleanup.h"
 #include "lib/snapshot/census-tree.h"
 
-/* Small enough for a bucket of idle processes to be told from a leak; a node's range is the sum of
- * these over all below. */
+/* Small enough to tell a bucket of idle processes from a leak; a node's range is the sum of these
+ * over all below. */
 #define BATCH_BUCKET (64 * KIB)
 #define BATCH_CGROUP (256 * KIB)
 /* A bucket of cgroups passes all up at once: the range above is what it was without it. */
 #define BATCH_CGROUPS 1
 
-#define SPARE_ENOUGH 128 /* ready for who comes in an emergency */
+#define SPARE_ENOUGH 128 /* free places for new processes in an emergency */
 
 static struct census_node *node_parent(const struct census_node *node)
 {
@@ -65,7 +66,7 @@ static bool raise(struct census_node *node, const struct census_node *below)
 	return raised;
 }
 
-/* What hangs below a node from now on counts for all above. */
+/* What is attached below a node from now on counts for all above. */
 static void raise_bounds(struct census_node *node, const struct census_node *below)
 {
 	while (node && raise(node, below))
@@ -183,7 +184,7 @@ static void move_all(struct census *census, enum census_kind kind, struct census
 		move_cgroups(census, from, to);
 }
 
-/* Full: all that are directly on the branch are on a bucket from now on.  0 or -ENOMEM. */
+/* The branch is full: moves all that are directly on it to a new bucket.  0 or -ENOMEM. */
 static int make_bucket(struct census *census, enum census_kind kind, struct census_branch *branch)
 {
 	struct census_branch *bucket = malloc(sizeof(*bucket));
@@ -197,7 +198,8 @@ static int make_bucket(struct census *census, enum census_kind kind, struct cens
 	return 0;
 }
 
-/* Where few are left of a bucket, and few are directly on the branch, all are. */
+/* Where few are left in a bucket, and few are directly on the branch, moves them there and frees
+ * the bucket. */
 static void drop_bucket_if_small(struct census *census, struct census_branch *bucket)
 {
 	struct census_branch *branch = census_branch_of(bucket->tally.parent);
@@ -336,7 +338,7 @@ void census_put_error(struct census *census, struct census_process *process, uin
 	set_bounds(census, process);
 }
 
-/* Out of the tree; what is left empty by that goes too. */
+/* Removes it from the tree, and frees the cgroups that are empty after that. */
 static void detach(struct census *census, struct census_process *process)
 {
 	struct census_cgroup *cgroup = census_cgroup_of(process);
@@ -359,7 +361,7 @@ void census_drop(struct census *census, struct census_process *process)
 	census->n_gone -= process->is_gone;
 	closep(&process->kept_fd);
 	process->kept_fd = -EBADF;
-	/* A round has it in its order still. */
+	/* A round under way still has it in its order. */
 	census_give_back(census, process,
 			 census_round_is_under_way(census) ? &census->dead : &census->spare);
 }
