@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* freezer-level: see the header. */
+/* freezer-level: walks down the levels of a cgroup path, and reads each level's flag, state and
+ * members. */
 #include "lib/kill/freezer-level.h"
 
 #include <dirent.h>
