@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* describe: see the header. */
+/* describe: builds the texts that describe policies, rules, memory and exclusions. */
 #include "lib/explain/describe.h"
 
 #include <stdarg.h>

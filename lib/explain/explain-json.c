@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * explain-json: an preview as objects.  reckonctl(1) promises the members: new ones may come, none
- * changes its meaning.  Every "o" takes a new reference, and NULL there makes the whole NULL.
+ * explain-json: a preview as objects.  reckonctl(1) promises the members: new ones may be added,
+ * none changes its meaning.  Every "o" takes a new reference, and NULL there makes the whole NULL.
  */
 #include <stdio.h>
 
@@ -85,7 +85,7 @@ static json_t *of_memory(const struct preview *o)
 			 o->has_psi ? json_integer(o->pressure.full.avg10) : json_null());
 }
 
-/* Who it is, and what is known of its size. */
+/* Its identity, and what is known of its size. */
 static json_t *of_candidate(const struct preview *o, const struct victim_candidate *candidate)
 {
 	const struct census_process *p = candidate->process;
@@ -205,7 +205,7 @@ static json_t *of_protected(const struct preview *o)
 	return array;
 }
 
-/* Why it stays, of one process that is asked about, or one that is larger. */
+/* Why it is not killed: a process that is asked about, or one that is larger. */
 static json_t *with_reason(const struct preview *o, const struct explanation *e, json_t *process,
 			   const char *excluded)
 {

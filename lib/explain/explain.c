@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* explain: see the header. */
+/* explain: chooses the words: why a process is the victim, or is not. */
 #include "lib/explain/explain.h"
 
 #include <stdio.h>
@@ -154,7 +154,7 @@ int explain_process(struct preview *o, pid_t pid, struct explanation *ret)
 		return r;
 	e.is_victim = preview_is_victim(o, e.process);
 	if (e.is_victim && preview_is_of_cgroups(o))
-		e.rank = 1; /* be it in a cgroup below that */
+		e.rank = 1; /* even in a cgroup below that */
 	if (e.is_victim) {
 		explain_victim(o, &e);
 	} else if (e.exclusion == ELIGIBILITY_ELIGIBLE) {
@@ -202,7 +202,7 @@ struct staying {
 	size_t n;
 };
 
-/* Of equals, the one that came first stays before. */
+/* Of equals, the one that was added first is kept in front. */
 static void keep(struct staying *s, const struct explanation *e)
 {
 	uint64_t size = proc_reclaimable(&e->candidate.memory);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * explain: an preview in words and as JSON: which process would be killed now and why, or why this
+ * explain: a preview in words and as JSON: which process would be killed now and why, or why this
  * one would, or would not.  One implementation for reckonctl and for the bus.
  *
- * Text is harmless wherever it is printed (format_foreign).  Looks at the census of the preview,
- * and like the preview is good until that changes.
+ * Text is safe to print anywhere (format_foreign).  Reads the census of the preview, and like the
+ * preview is valid until that changes.
  */
 #pragma once
 
@@ -34,7 +34,7 @@ struct explanation {
 size_t explain_staying(const struct preview *preview,
 		       struct explanation ret[static EXPLAIN_STAYING_MAX]);
 
-/* By a rule, whoever's it is. */
+/* By a rule, built in or not. */
 static inline bool explain_is_protected(enum eligibility e)
 {
 	return e == ELIGIBILITY_PROTECTED || e == ELIGIBILITY_PROTECTED_BUILTIN;
@@ -43,7 +43,7 @@ static inline bool explain_is_protected(enum eligibility e)
 /* 0, or PROC_GONE: it is not there, or no longer. */
 int explain_process(struct preview *preview, pid_t pid, struct explanation *ret);
 
-/* What it calls itself; "(no name)" if it has none. */
+/* Its name; "(no name)" if it has none. */
 #define EXPLAIN_COMMAND_SIZE 16
 const char *explain_command(const struct census_process *process,
 			    char buf[static EXPLAIN_COMMAND_SIZE]);
@@ -63,7 +63,8 @@ const char *explain_answer_process(const struct preview *preview, const struct e
 /* Why it is skipped though its score is higher: "kind", "failed", or NULL. */
 const char *explain_avoided(const struct preview *preview, const struct explanation *e);
 
-/* Why memory->kept of its memory stays when it is killed; NULL: none does, or it is not known. */
+/* Why memory->kept of its memory is not freed when it is killed; NULL: all is, or it is not
+ * known. */
 const char *explain_kept(const struct proc_memory *memory);
 
 /* "protected", "kernel_thread"; NULL for a candidate. */
