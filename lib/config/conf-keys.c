@@ -24,7 +24,7 @@
  * takes tens of milliseconds. */
 #define KILL_TIMEOUT_MIN_USEC (100 * USEC_PER_MSEC)
 
-/* "MemoryAvailable=10" is 10 bytes by the letter and 10 % by intention; no line is so small. */
+/* "MemoryAvailable=10" is 10 bytes literally and 10% by intention; no threshold is so small. */
 #define LINE_BYTES_MIN MIB
 
 static int set_bool(const struct conf_key *key, void *object, const char *value, char *text)
@@ -259,7 +259,7 @@ static int set_user(const struct conf_key *key, void *object, const char *value,
 	int r = 0;
 
 	if (*value >= '0' && *value <= '9') {
-		/* (uid_t)-1 is nobody's: chown(2) takes it for "leave as it is". */
+		/* (uid_t)-1 is no user: chown(2) takes it for "do not change". */
 		r = parse_unsigned(value, UINT32_MAX - 1, &number);
 		uid = (uid_t)number;
 	} else if (*value != '\0') {

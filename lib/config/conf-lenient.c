@@ -5,7 +5,7 @@
  * One rule for all: what is left may kill less than what was written, never more.
  *
  *   [Policy], new        is not used: without one of its conditions it would act more often.
- *   [Policy], built in   stays as it is built in, as protection must not lapse; of the section
+ *   [Policy], built in   is kept as it is built in, as protection must not lapse; of the section
  *                        those settings are used which make it act later or do less.
  *   [Prefer]             is not used: with fewer conditions it would expose more processes.
  *   [Protect], [Avoid]   is used with the conditions that could be read, so that it spares at least

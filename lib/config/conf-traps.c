@@ -91,7 +91,7 @@ static bool is_touched(const struct conf_loader *loader, size_t index)
 	return false;
 }
 
-/* Said once for two: of the stronger one, if both were touched. */
+/* Reported once for two: for the stronger one, if both were changed. */
 static void check_order(struct conf_loader *loader, size_t index)
 {
 	const struct policy_set *set = &loader->set;

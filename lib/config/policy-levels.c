@@ -3,12 +3,12 @@
  * policy-levels: the conditions on levels, of memory and of swap; see policy.h.
  *
  * A shortage of swap alone is none of memory: where there is no swap (or none any more, after
- * swapoff(8)), it counts as used up only for a policy that names memory too.
+ * swapoff(8)), it counts as used up only for a policy that has a condition on memory too.
  */
 #include "lib/config/policy.h"
 
-/* What is killed while more than this is available frees memory that nothing was short of, and so
- * it goes on from one to the next. */
+/* A kill while more than this is available frees memory that was not short, so the condition still
+ * holds and the next kill follows. */
 #define FLOOR_SHARE 2
 
 uint64_t policy_threshold_bytes(const struct policy_threshold *line, uint64_t total)
