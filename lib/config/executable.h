@@ -14,8 +14,8 @@
 #include <sys/types.h>
 
 struct executable {
-	bool known;	   /* false: it may not be looked at, or there is none */
-	bool is_roots;	   /* a regular file of root's that no one else may write */
+	bool known;	   /* false: it may not be read, or there is none */
+	bool is_roots;	   /* a regular file of root's that only root may write */
 	bool is_of_system; /* on the device of the system */
 	char name[16];	   /* as much of its file name as a comm can have */
 };

@@ -268,7 +268,7 @@ bool policy_threshold_is_all(const struct policy_threshold *line);
 /*
  * The floor: a policy that terminates or kills by levels of memory and swap does not hold while
  * more than half of memory is available: no process is short of it, and a kill would change nothing
- * that the policy looks at.  Exempt are a threshold of memory of 100%, which makes a policy hold
+ * that the policy depends on.  Exempt are a threshold of memory of 100%, which makes a policy hold
  * always, and one beside a condition on pressure or thrashing, as that shows the shortage.
  */
 bool policy_has_floor(const struct policy *policy);

@@ -4,10 +4,10 @@
  * again.
  *
  * v2: a process is frozen if its cgroup or any above has cgroup.freeze 1; its own shows 0 when an
- * ancestor is the frozen one, and only cgroup.events tells ("frozen 1").  Every level whose own
- * cgroup.freeze is 1 is thawed.  v1: every level with freezer.self_freezing 1 is thawed, or
- * SIGKILL has no effect at all.  (Documentation/admin-guide/cgroup-v2.rst,
- * cgroup-v1/freezer-subsystem.rst; kernel/cgroup/freezer.c.)
+ * ancestor is the frozen one, and only cgroup.events shows it ("frozen 1").  Every level whose own
+ * cgroup.freeze is 1 is thawed.  v1: every level with freezer.self_freezing 1 is thawed, or SIGKILL
+ * has no effect at all.  (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/freezer-subsystem.rst;
+ * kernel/cgroup/freezer.c.)
  *
  * No thread is ever thawed alone: a victim exits only when all of its threads run.  Where only the
  * victim is to run (Thaw=victim) it is taken out of the frozen group, all threads at once, by

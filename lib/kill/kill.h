@@ -224,16 +224,16 @@ struct kill_facts {
  * First row that holds:
  *
  * SIGKILL	gone						GONE
- * 		memory back					MEMORY_BACK
- * 		before the timeout				WAIT
- * 		its footprint is down to what need not come back	MEMORY_BACK
- * 		otherwise					UNKILLABLE
+ *		memory back					MEMORY_BACK
+ *		before the timeout				WAIT
+ *		its footprint is down to what need not come back	MEMORY_BACK
+ *		otherwise					UNKILLABLE
  * SIGTERM	gone						GONE
- * 		next level					ESCALATE
- * 		emergency over, memory back			MEMORY_BACK
- * 		within the grace				WAIT
- * 		emergency holds					ESCALATE
- * 		otherwise					STAND_DOWN
+ *		next level					ESCALATE
+ *		emergency over, memory back			MEMORY_BACK
+ *		within the grace				WAIT
+ *		emergency holds					ESCALATE
+ *		otherwise					STAND_DOWN
  *
  * "Memory back" takes both: available has risen (the footprint alone shows 0 as soon as the victim
  * has detached its address space, which may be long before the pages are free: exit_mmap() in

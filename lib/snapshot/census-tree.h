@@ -73,7 +73,7 @@ void census_begin_turns(struct census *census, usec_t now);
 
 /* All that can change with neither an exec nor memory, but for the name.  is_other: nothing is
  * known of it yet, or it has another name, so that nothing can be kept.  What cannot be read is
- * taken for "nobody's", "at the root", "not adjusted".  0, PROC_GONE or -ENOMEM. */
+ * taken for (uid_t)-1, the root, not adjusted.  0, PROC_GONE or -ENOMEM. */
 int census_read_attributes(struct census *census, struct census_process *process, bool is_other,
 			   usec_t now);
 

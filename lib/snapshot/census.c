@@ -3,10 +3,9 @@
  * census: the tree: attaching, detaching, buckets, bounds and sums.  How it is read is in
  * census-read.c.
  *
- * What a process holds is counted by its branch, exactly; what that passes up goes in multiples of
- * its batch.  Bounds only ever
- * rise on the way (a few steps up, until a node's is high enough already) and are made exact again
- * after each round, when all of them are looked at anyway.
+ * The memory of a process is counted exactly by its branch, which passes it up in multiples of its
+ * batch.  Bounds are only raised meanwhile (a few steps up, until a node's is high enough already)
+ * and are recomputed after each round, when all nodes are visited anyway.
  */
 #include "lib/snapshot/census.h"
 

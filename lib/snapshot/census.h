@@ -310,8 +310,8 @@ struct eligibility_subject census_subject(const struct census *census,
  *   a fault at that moment a page, at most a huge one (8 MiB seen with 8 threads and huge
  *   pages).
  * - Shared memory is not counted in a footprint, as killing the process does not free it; but
- *   smaps_rollup counts swapped shared memory as swap when a process maps it, whoever had it
- *   swapped: a precise read may then be above the bound by that much.
+ *   smaps_rollup counts swapped shared memory as swap when a process maps it, whichever process had
+ *   it swapped out: a precise read may then be above the bound by that much.
  */
 struct interval census_interval(const struct census *census, const struct census_process *process,
 				uint64_t allocated, usec_t now);

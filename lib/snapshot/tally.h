@@ -38,7 +38,7 @@ enum tally_counter {
 /* With 2^22 nodes of it, as many as there can be processes, a range still fits. */
 #define TALLY_BATCH_MAX (INT64_C(1) << 40)
 
-/* To be looked at, and written by tally_ functions only. */
+/* May be read, but written by tally_ functions only. */
 struct tally_node {
 	struct tally_node *parent;
 	int64_t batch;
