@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* family: see the header. */
+/* family: finds relatives by program, ancestor, session and stack address. */
 #include "lib/select/family.h"
 
 /* Generations of processes that fork and do not exec. */
@@ -16,7 +16,7 @@ static const struct census_process *find_oldest(const struct census *census,
 	for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
 		const struct census_process *parent = census_find(census, process->ppid);
 
-		/* A parent is never younger; a pid may have been given out again. */
+		/* A parent is never younger; a pid may have been reused. */
 		if (!parent || parent == process || !is_same_program(parent, process) ||
 		    parent->start_ticks > process->start_ticks)
 			break;

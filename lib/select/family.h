@@ -5,10 +5,10 @@
  * They may share memory copy on write: a server with its workers, a database that saves itself.
  * How much they share is measured (reclaimable.h); this tells with which processes.  By what the
  * census knows: the same size of code, and the same ancestor among such processes; where that
- * ancestor has exited, the same session.  So all that run one program in one session may seem to be
- * of one family; therefore their stat is read: after a fork(2) both stacks begin at one address,
- * and execve(2) puts a stack elsewhere.  Where that cannot be told (stat may not be read, addresses
- * are not random), those of one user are taken for relatives.
+ * ancestor has exited, the same session.  So all processes that run one program in one session may
+ * seem to be of one family; therefore their stat is read: after a fork(2) both stacks begin at one
+ * address, and execve(2) places the stack at another.  Where that cannot be told (stat may not be
+ * read, addresses are not random), those of one user are taken for relatives.
  */
 #pragma once
 
@@ -36,7 +36,7 @@ bool family_has_both(const struct census *census, const struct census_process *a
  * alone: what its death alone frees.  The rest of what is kept lies on a tmpfs or the like. */
 uint64_t family_common(const struct proc_memory *memory, uint64_t alone);
 
-/* The others of the family for which counts() is true.  Looks at every process: 10 ns each; and at
+/* The others of the family for which counts() is true.  Visits every process: 10 ns each; and reads
  * the stat of FAMILY_LOOKS of those that count. */
 #define FAMILY_LOOKS 64
 unsigned family_count(const struct census *census, const struct census_process *process,

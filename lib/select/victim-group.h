@@ -8,8 +8,8 @@
  * shell of its own) are compared with it by what they have gained in the last VICTIM_RECENT_USEC:
  * all of a process that is younger, else what it has grown.  If there are VICTIM_MEMBERS_MIN of
  * them or more that hold a quarter of memory, and half of that is more than the single process has,
- * the youngest of them that is not small is the victim.  So a process that was there before does
- * not die for them, and siblings that are old (renderers of a browser, backends of a database,
+ * the youngest of them that is not small is the victim.  So a process that is older is not killed
+ * instead of them, and siblings that are old (renderers of a browser, backends of a database,
  * shells) are no group.
  *
  * After a streak of kills (streak.h) all of a unit, or of such siblings, are killed as one, if by
@@ -27,7 +27,7 @@ struct choice;
 #define VICTIM_RECENT_USEC (30 * USEC_PER_SEC)
 #define VICTIM_MEMBERS_MIN 4
 
-/* Puts its victim at result->ranked[0], and says in result->as_one what is killed with it.
+/* Puts its victim at result->ranked[0], and sets result->as_one to what is killed with it.
  * Allocates nothing; of the members of a group that wins, status is read within the reader's
  * deadline. */
 void victim_prefer_group(struct choice *choice);

@@ -3,7 +3,7 @@
 #include "lib/select/family.h"
 #include "lib/select/victim-walk.h"
 
-/* So often all processes are searched for a relative that was measured. */
+/* All processes are searched this often for a relative that was measured. */
 #define KIN_SEARCHES_MAX 16
 
 void victim_note_measured(struct choice *choice, const struct census_process *process)
@@ -37,8 +37,8 @@ static uint64_t kept_of_kin(struct choice *choice, const struct census_process *
 }
 
 /*
- * What it shares was not measured, for want of time or of reads: as much as a relative does that
- * was.  To count all of it would put any of a large family before a larger process.  It counts for
+ * What it shares was not measured, for lack of time or of reads: as much as a relative does that
+ * was.  To count all of it would rank any of a large family before a larger process.  It counts for
  * a little less than its relative, as it is with that one that the family is killed.
  */
 bool victim_assume_kept(struct choice *choice, const struct census_process *process,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * victim-score: who may be a victim at all, and how large each counts; see victim.h.  No process is
- * compared with another here.
+ * victim-score: which processes may be a victim at all, and the score of each; see victim.h.  No
+ * process is compared with another here.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -13,17 +13,17 @@
  * then those whose upper end reaches the mark are read, highest first, until none is left.  Reading
  * comes in two prices.  A status file (microseconds) tells what is mapped now: by that nearly all
  * are out.  smaps_rollup (milliseconds per GiB) tells what part of it is shared, and is read of at
- * most VICTIM_MAX_READS processes in one choice.  What is read goes into the census, so that a
- * choice which was cut short is gone on with by the next one.
+ * most VICTIM_MAX_READS processes in one choice.  What is read is stored in the census, so that the
+ * next choice continues one that was cut short.
  *
  * What all processes hold together (AnonPages and the like) bounds those that were not read: if the
  * candidate holds most of it, no other can hold more than the rest.
  *
  * Promise: unless result->approximate, no candidate's true score at the moment of its reading,
- * weighed as the census knows it, exceeded the victim's by more than the error of the reading, or
+ * weighted as the census knows it, exceeded the victim's by more than the error of the reading, or
  * by VICTIM_NEAR of it: among near equals the youngest is chosen.  The victim itself was read in
  * this choice.  If result->approximate, some were left undecided by the limits on reads or time.
- * Processes under backoff (backoff.h) are no candidates, be it at all or because there are others.
+ * Processes under backoff (backoff.h) are no candidates, either at all or because there are others.
  *
  * This is the idea of the kernel's two-pass select_bad_process() series, with its flaws left out:
  * an undecided candidate never replaces a better one, and the result does not depend on the order
@@ -98,12 +98,12 @@ struct victim_result {
 	unsigned n_reads;   /* precise ones */
 	unsigned n_rereads; /* of status */
 	bool approximate;   /* some candidate was left undecided */
-	bool is_cut;	    /* by the limit on time: choosing again goes on with it */
+	bool is_cut;	    /* by the limit on time: choosing again continues it */
 	bool is_reluctant;  /* no eligible process was worth it: reluctant ones were ranked, by size
 			     */
 	enum victim_as_one as_one; /* what is killed with [0] */
 	size_t n_candidates;
-	size_t n_visited; /* nodes looked at; what a choice costs */
+	size_t n_visited; /* nodes visited; what a choice costs */
 
 	/* The largest that vanished when it was to be read, by its last reading; pid 0: none did.
 	 */
@@ -111,9 +111,9 @@ struct victim_result {
 	uint64_t vanished_score;
 	int read_error; /* of the last candidate that could not be read; 0: all could */
 
-	/* The one that counts for more than the victim, and for most of all that are under backoff;
-	 * .node NULL: none does.  Killing its kind was ineffective (BACKOFF_SIMILAR), or it failed
-	 * last (BACKOFF_CONSECUTIVE). */
+	/* The one with a higher score than the victim, and the highest of all that are under
+	 * backoff; .node NULL: none does.  Killing its kind was ineffective (BACKOFF_SIMILAR), or
+	 * it failed last (BACKOFF_CONSECUTIVE). */
 	struct victim_candidate avoided;
 	enum backoff_verdict skipped_for;
 	unsigned avoided_kinds; /* that were skipped, as in backoff_kinds() */
@@ -124,11 +124,11 @@ struct victim_result {
 };
 
 struct victim_request {
-	enum policy_rank_by rank_by; /* processes; cgroups go by what is reclaimable, and so does
-				      * what is compared with them: policy_rank_by_now() */
+	enum policy_rank_by rank_by; /* processes; cgroups are ranked by what is reclaimable, and so
+					is what is compared with them: policy_rank_by_now() */
 	enum policy_target target;
-	unsigned n_wanted;   /* rank so many if there are, for people: no file is read for that */
-	size_t n_looks;	     /* and look at no more nodes for those; 0: at all */
+	unsigned n_wanted;   /* rank so many if there are, for display: no file is read for that */
+	size_t n_looks;	     /* and visit no more nodes for those; 0: at all */
 	uint64_t allocated;  /* memory_reading.allocated now */
 	uint64_t total;	     /* memory + swap, bytes: badness' unit for oom_score_adj */
 	uint64_t memory;     /* without swap: what a ceiling is a share of; 0: not known */
@@ -205,14 +205,14 @@ const char *victim_verdict_to_string(enum victim_verdict verdict);
 /* The largest process below the node: the one for which its cgroup is chosen. */
 const struct census_process *victim_largest_below(const struct census_node *node);
 
-/* The same of those that are killed with a candidate, where a cgroup spares some of its own; of a
- * process it is the process. */
+/* The same among those that are killed with a candidate, where some members of a cgroup are spared;
+ * of a process it is the process. */
 const struct census_process *victim_leader(const struct census *census,
 					   const struct victim_request *request,
 					   const struct census_node *node);
 
-/* What of the reading of this process stays when it is killed: sets reading->memory.kept (see
- * victim-read.c).  request: for eligibility.  True: it is to be killed with its family. */
+/* What of the reading of this process is not freed when it is killed: sets reading->memory.kept
+ * (see victim-read.c).  request: for eligibility.  True: it is to be killed with its family. */
 bool victim_apply_share(const struct census *census, const struct census_process *process,
 			const struct victim_request *request, struct victim_reading *reading);
 
