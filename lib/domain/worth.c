@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* worth: see the header. */
+/* worth: computes the minimum from past kills, what is missing, and what no process holds. */
 #include "lib/domain/worth.h"
 
 bool worth_is_conclusive(unsigned n_sharers, unsigned n_left)
