@@ -2,9 +2,9 @@
 /*
  * reclaimable: what one process holds, and what its death frees.
  *
- * All files are opened below one directory fd, which stands for this process only: once the
- * process is gone they read as gone, whoever has the pid by then.  status is read last: a process
- * that has lost its memory in the middle has none there, and its half numbers are dropped.
+ * All files are opened below one directory fd, which stands for this process only: once the process
+ * is gone they read as gone, even if the pid was reused.  status is read last: a process that has
+ * lost its memory in the middle has none there, and its half numbers are dropped.
  */
 #include "lib/sys/reclaimable.h"
 
@@ -28,7 +28,7 @@
 #define MAPS_MAX_BYTES	(8U << 20)
 #define SMAPS_MAX_BYTES (4U << 20)
 
-/* Of less shared memory than both it is not asked whether it dies. */
+/* For less shared memory than both it is not determined whether it is freed. */
 #define SHMEM_SMALL	  (4 * MIB)
 #define SHMEM_SMALL_SHARE 16
 
@@ -146,7 +146,7 @@ static uint64_t private_locked_file(const struct reclaimable_rollup *rollup, uin
 	return sub_u64(share_of_locked_file(rollup), sub_u64(rollup->pss_file, own));
 }
 
-/* Its fair share of what it has given back by MADV_FREE: that is available already. */
+/* Its fair share of what it has released by MADV_FREE: that is available already. */
 static uint64_t share_of_lazy_free(const struct reclaimable_rollup *rollup)
 {
 	if (rollup->lazy_free == 0)
@@ -220,7 +220,7 @@ void reclaimable_sum(const struct reclaimable_rollup *rollup, const struct proc_
 	ret->alone = min_u64(ret->alone, reclaimable_total(ret));
 }
 
-/* Where so little is shared that it does not matter, it is not looked at. */
+/* Where so little is shared that it does not matter, it is not read. */
 static bool shmem_matters(const struct reclaimable_rollup *rollup)
 {
 	uint64_t rest = add_u64(rollup->pss_anon, rollup->swap_pss);
@@ -229,8 +229,8 @@ static bool shmem_matters(const struct reclaimable_rollup *rollup)
 	return shmem > 0 && (shmem >= SHMEM_SMALL || shmem >= rest / SHMEM_SMALL_SHARE);
 }
 
-/* By size, where there are more mappings than are read.  What was not seen may be anything; to
- * hold that it dies costs no innocent process. */
+/* By size, where there are more mappings than are read.  What was not seen may be anything;
+ * assuming that it is freed kills no wrong process. */
 static struct reclaimable_shmem prorated(const struct mappings_sums *maps)
 {
 	uint64_t size = add_u64(maps->size_dies, maps->size_stays);

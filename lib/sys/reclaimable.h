@@ -8,10 +8,10 @@
  * maps tells which shared memory dies with its last mapping.
  *
  * Shared memory dies where its backing has no name: memfd, MAP_SHARED | MAP_ANONYMOUS, deleted
- * files on tmpfs, System V segments marked for removal.  It stays where it has one: linked files
+ * files on tmpfs, System V segments marked for removal.  It is kept where it has one: linked files
  * on tmpfs, other System V segments (a segment survives its last detach until it is removed).
  * Segments are looked up by their number in sysvipc/shm, which is that of the reader's own IPC
- * namespace: those of another namespace count as what stays.
+ * namespace: those of another namespace count as kept.
  *
  * What cannot be known from here, and is counted as if it died: a memfd or a deleted file that
  * another process holds by an fd without mapping it.  Not counted at all: hugetlb pages (their pool
@@ -23,7 +23,7 @@
  * Locked pages of files count with the shared memory that dies: they are no cache as long as a
  * locked mapping has them, and cache afterwards.
  *
- * What the process has given back by madvise(2), MADV_FREE, does not count: the kernel has it with
+ * What the process has released by madvise(2), MADV_FREE, does not count: the kernel has it with
  * the cache of files, and so with what is available, until the process writes to it again.
  *
  * Takes the mmap lock of the process: not for the loop, see precise.h.  Allocates nothing.
