@@ -125,7 +125,7 @@ struct victim_result {
 
 struct victim_request {
 	enum policy_rank_by rank_by; /* processes; cgroups are ranked by what is reclaimable, and so
-					is what is compared with them: policy_rank_by_now() */
+				      * is what is compared with them: policy_rank_by_now() */
 	enum policy_target target;
 	unsigned n_wanted;   /* rank so many if there are, for display: no file is read for that */
 	size_t n_looks;	     /* and visit no more nodes for those; 0: at all */
