@@ -196,7 +196,7 @@ static const struct {
 /* Watched from here on: 20 s at POLICY_FILL_BYTES_PER_SEC. */
 #define WATCH_CAP (64 * GIB)
 
-static struct policy_threshold percent_line(unsigned percent, uint64_t capped_from)
+static struct policy_threshold percent_threshold(unsigned percent, uint64_t capped_from)
 {
 	return (struct policy_threshold){
 		.set = percent > 0,
@@ -215,8 +215,8 @@ static int add_policies(struct policy_set *set)
 			return -ENOMEM;
 		capped_from = builtin_policies[i].pressure_full > 0 ? 0 : CAPPED_FROM;
 		policy->memory_available =
-			percent_line(builtin_policies[i].memory_available, capped_from);
-		policy->swap_free = percent_line(builtin_policies[i].swap_free, capped_from);
+			percent_threshold(builtin_policies[i].memory_available, capped_from);
+		policy->swap_free = percent_threshold(builtin_policies[i].swap_free, capped_from);
 		policy->pressure_full = builtin_policies[i].pressure_full * PERMYRIAD / 100;
 		policy->thrashing = builtin_policies[i].thrashing * PERMYRIAD / 100;
 		policy->for_usec = builtin_policies[i].for_usec;

@@ -11,21 +11,22 @@
  * holds and the next kill follows. */
 #define FLOOR_SHARE 2
 
-uint64_t policy_threshold_bytes(const struct policy_threshold *line, uint64_t total)
+uint64_t policy_threshold_bytes(const struct policy_threshold *threshold, uint64_t total)
 {
 	uint64_t bytes;
 
-	if (!line->set)
+	if (!threshold->set)
 		return 0;
-	if (line->is_size)
-		return line->bytes;
-	bytes = (uint64_t)((__uint128_t)total * line->permyriad / PERMYRIAD);
-	return line->cap > 0 ? min_u64(bytes, line->cap) : bytes;
+	if (threshold->is_size)
+		return threshold->bytes;
+	bytes = (uint64_t)((__uint128_t)total * threshold->permyriad / PERMYRIAD);
+	return threshold->cap > 0 ? min_u64(bytes, threshold->cap) : bytes;
 }
 
-bool policy_threshold_is_all(const struct policy_threshold *line)
+bool policy_threshold_is_all(const struct policy_threshold *threshold)
 {
-	return line->set && !line->is_size && line->permyriad == PERMYRIAD && line->cap == 0;
+	return threshold->set && !threshold->is_size && threshold->permyriad == PERMYRIAD &&
+	       threshold->cap == 0;
 }
 
 bool policy_has_floor(const struct policy *policy)
@@ -47,13 +48,13 @@ uint64_t policy_floor_bytes(uint64_t total)
 
 uint64_t policy_memory_headroom(const struct policy *policy, const struct memory_reading *memory)
 {
-	uint64_t line = UINT64_MAX;
+	uint64_t threshold = UINT64_MAX;
 
 	if (policy->memory_available.set)
-		line = policy_threshold_bytes(&policy->memory_available, memory->total);
+		threshold = policy_threshold_bytes(&policy->memory_available, memory->total);
 	if (policy_has_floor(policy))
-		line = min_u64(line, policy_floor_bytes(memory->total));
-	return sub_u64(memory->available, line);
+		threshold = min_u64(threshold, policy_floor_bytes(memory->total));
+	return sub_u64(memory->available, threshold);
 }
 
 uint64_t policy_swap_headroom(const struct policy *policy, const struct memory_reading *memory)

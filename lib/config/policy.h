@@ -261,9 +261,9 @@ bool policy_waits_for_pressure(const struct policy *policy);
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading);
 
 /* The threshold in bytes on this machine; 0 where it is not set. */
-uint64_t policy_threshold_bytes(const struct policy_threshold *line, uint64_t total);
+uint64_t policy_threshold_bytes(const struct policy_threshold *threshold, uint64_t total);
 /* 100%: it always holds, whatever is available. */
-bool policy_threshold_is_all(const struct policy_threshold *line);
+bool policy_threshold_is_all(const struct policy_threshold *threshold);
 
 /*
  * The floor: a policy that terminates or kills by levels of memory and swap does not hold while

@@ -83,10 +83,10 @@ uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct 
 	return growth;
 }
 
-uint64_t worth_min_victim(const struct policy_threshold *line, uint64_t memory)
+uint64_t worth_min_victim(const struct policy_threshold *threshold, uint64_t memory)
 {
-	if (line->set)
-		return policy_threshold_bytes(line, memory);
+	if (threshold->set)
+		return policy_threshold_bytes(threshold, memory);
 	return max_u64(WORTH_MIN_BYTES, memory / WORTH_MIN_SHARE);
 }
 

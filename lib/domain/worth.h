@@ -89,7 +89,7 @@ uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct 
 			      uint64_t memory);
 
 /* MinVictim= in bytes on this machine. */
-uint64_t worth_min_victim(const struct policy_threshold *line, uint64_t memory);
+uint64_t worth_min_victim(const struct policy_threshold *threshold, uint64_t memory);
 
 /* How much has to be freed until the policy does not hold any more; 0: not known (it depends on
  * pressure alone). */

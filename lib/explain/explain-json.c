@@ -26,9 +26,10 @@ static json_t *of_permyriad(unsigned permyriad)
 	return permyriad > 0 ? json_integer(permyriad) : json_null();
 }
 
-static json_t *of_line(const struct policy_threshold *line, uint64_t total)
+static json_t *of_threshold(const struct policy_threshold *threshold, uint64_t total)
 {
-	return line->set ? json_of_bytes(policy_threshold_bytes(line, total)) : json_null();
+	return threshold->set ? json_of_bytes(policy_threshold_bytes(threshold, total))
+			      : json_null();
 }
 
 static json_t *of_policy(const struct preview *o, const struct policy *p, bool holds)
@@ -38,16 +39,16 @@ static json_t *of_policy(const struct preview *o, const struct policy *p, bool h
 	if (!p)
 		return json_null();
 	describe_policy(p, &o->memory, conditions);
-	return json_pack("{s:o, s:s, s:s, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-			 json_of_foreign(p->name), "action", policy_action_to_string(p->action),
-			 "target", policy_target_to_string(p->target), "conditions",
-			 json_of_foreign(conditions), "holds", holds, "rank_by",
-			 policy_rank_by_to_string(p->rank_by), "memory_available_bytes",
-			 of_line(&p->memory_available, o->memory.total), "swap_free_bytes",
-			 of_line(&p->swap_free, o->memory.swap_total), "pressure_some_permyriad",
-			 of_permyriad(p->pressure_some), "pressure_full_permyriad",
-			 of_permyriad(p->pressure_full), "thrashing_permyriad",
-			 of_permyriad(p->thrashing), "for_usec", json_of_bytes(p->for_usec));
+	return json_pack(
+		"{s:o, s:s, s:s, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+		json_of_foreign(p->name), "action", policy_action_to_string(p->action), "target",
+		policy_target_to_string(p->target), "conditions", json_of_foreign(conditions),
+		"holds", holds, "rank_by", policy_rank_by_to_string(p->rank_by),
+		"memory_available_bytes", of_threshold(&p->memory_available, o->memory.total),
+		"swap_free_bytes", of_threshold(&p->swap_free, o->memory.swap_total),
+		"pressure_some_permyriad", of_permyriad(p->pressure_some),
+		"pressure_full_permyriad", of_permyriad(p->pressure_full), "thrashing_permyriad",
+		of_permyriad(p->thrashing), "for_usec", json_of_bytes(p->for_usec));
 }
 
 /* Those that only warn, too. */
