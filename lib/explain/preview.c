@@ -133,7 +133,7 @@ static bool find_group(struct preview *o)
 }
 
 /* Skips the first, as the daemon does with one that may not be killed as a whole. */
-static void pass_over_first(struct victim_result *result)
+static void skip_first(struct victim_result *result)
 {
 	result->n_ranked--;
 	memmove(&result->ranked[0], &result->ranked[1],
@@ -196,7 +196,7 @@ void preview_choose(struct preview *o)
 		o->result.avoided.process =
 			victim_leader(o->census, &o->request, o->result.avoided.node);
 	while (o->result.n_ranked > 0 && !find_group(o))
-		pass_over_first(&o->result);
+		skip_first(&o->result);
 	preview_count_others(o);
 	victim_count_exclusions(o->census, &o->request, o->n_excluded);
 }

@@ -25,7 +25,8 @@ void kill_group_done(struct kill_group *group)
 }
 
 /* The cgroup whose path is the first `length` bytes of path: may it be killed with all in it? */
-static bool may_go(const char *path, size_t length, const char *subtree, const char *own_path)
+static bool may_be_killed(const char *path, size_t length, const char *subtree,
+			  const char *own_path)
 {
 	char prefix[CGROUP_PATH_MAX];
 
@@ -62,7 +63,7 @@ size_t kill_group_find_flagged(const struct cgroup_fs *fs, const char *path, con
 		return 0;
 	while (path[length] != '\0') {
 		length += 1 + strcspn(path + length + 1, "/");
-		if (may_go(path, length, subtree, own_path) &&
+		if (may_be_killed(path, length, subtree, own_path) &&
 		    file_begins(fs, path, length, "memory.oom.group", "1"))
 			return length;
 	}
@@ -79,7 +80,7 @@ size_t kill_group_find_whole(const struct cgroup_fs *fs, const char *path, const
 	while (length > 0 && file_begins(fs, path, length, "cgroup.type", "threaded"))
 		while (path[--length] != '/')
 			;
-	return may_go(path, length, subtree, own_path) ? length : 0;
+	return may_be_killed(path, length, subtree, own_path) ? length : 0;
 }
 
 int kill_group_open(const struct cgroup_fs *fs, const char *path, struct kill_group *group)

@@ -2,7 +2,7 @@
 /*
  * victim: the walks of a choice.  Nodes of the census wait in a heap.  The top one is either opened
  * (its children are pushed) or, if it is a candidate itself, processed.  Three walks make one: by
- * estimate (lead), by upper end (close), and by estimate again for people (tell).
+ * estimate (lead), by upper end (close), and by estimate again for people (rank_rest).
  */
 #include "lib/select/victim.h"
 
@@ -192,7 +192,7 @@ static void leave(struct choice *choice, uint64_t upper_end)
  * One candidate from the heap, for which key > mark.  First it is read at little cost, and pushed
  * again with what it has now; the second time it is read precisely.
  */
-static void deal_with(struct choice *choice, const struct victim_entry *top, enum order order)
+static void take_candidate(struct choice *choice, const struct victim_entry *top, enum order order)
 {
 	struct victim_result *result = choice->result;
 	struct victim_candidate candidate;
@@ -281,12 +281,12 @@ static void walk_by(struct choice *choice, enum order order)
 			leave(choice, top.key);
 			break;
 		}
-		deal_with(choice, &top, order);
+		take_candidate(choice, &top, order);
 	}
 }
 
 /* For people: those that follow, by their last reading. */
-static void tell(struct choice *choice)
+static void rank_rest(struct choice *choice)
 {
 	const struct victim_request *request = choice->request;
 	struct victim_result *result = choice->result;
@@ -375,7 +375,7 @@ static void walk(struct choice *choice, enum backoff_verdict refused)
 	result->n_ranked = 0;
 	walk_by(choice, BY_ESTIMATE);
 	walk_by(choice, BY_UPPER_END);
-	tell(choice);
+	rank_rest(choice);
 	prefer_youngest(choice);
 	put_read_first(result, choice->request->min_victim);
 }

@@ -149,7 +149,7 @@ int census_revalidate(struct census *census, pid_t pid, usec_t now, uint64_t all
 }
 
 /* Was this pid allocated since the last poll?  (Pids wrap around.) */
-static bool is_given_out_since(const struct census_sweep *sweep, pid_t pid)
+static bool is_allocated_since(const struct census_sweep *sweep, pid_t pid)
 {
 	if (sweep->after <= sweep->last)
 		return pid > sweep->after && pid <= sweep->last;
@@ -162,7 +162,7 @@ static int on_listed(pid_t pid, void *userdata)
 	struct census_process *process = census_find(sweep->census, pid);
 
 	if (sweep->rereads_all || !process || process->compared_at == 0 ||
-	    is_given_out_since(sweep, pid))
+	    is_allocated_since(sweep, pid))
 		return census_read_process(sweep, pid);
 	process->generation = sweep->census->generation;
 	return 0;

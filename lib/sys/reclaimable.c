@@ -327,7 +327,7 @@ static int open_directory(int proc_fd, pid_t pid, pid_t tid)
 }
 
 /* A file that is not there: the process is gone, or the kernel does not have it. */
-static int tell_missing(int dir_fd, int r)
+static int error_of_missing(int dir_fd, int r)
 {
 	if (r == -ENOENT && faccessat(dir_fd, "stat", F_OK, 0) == 0)
 		return -EOPNOTSUPP;
@@ -350,11 +350,11 @@ int reclaimable_read(int proc_fd, pid_t pid, struct reclaimable *ret)
 		if (found != 0)
 			return found;
 		if (tid == pid)
-			return tell_missing(dir_fd, r);
+			return error_of_missing(dir_fd, r);
 		task_fd = open_directory(proc_fd, pid, tid);
 		if (task_fd < 0)
 			return proc_fold_gone(task_fd);
-		r = tell_missing(task_fd, read_below(proc_fd, task_fd, ret));
+		r = error_of_missing(task_fd, read_below(proc_fd, task_fd, ret));
 	}
 	return r;
 }
