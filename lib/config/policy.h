@@ -140,7 +140,7 @@ struct rule {
 struct policy_set {
 	bool dry_run;
 	char *subtree;	    /* cgroup path, "/" is everything */
-	char *subtree_file; /* where that is said, for messages; NULL: in no file */
+	char *subtree_file; /* the file that sets it, for messages; NULL: none */
 	unsigned subtree_line;
 	struct policy_threshold watch_below;
 	struct policy_threshold min_victim; /* a process that frees less is not killed; not set: a
@@ -224,8 +224,8 @@ struct policy_reading {
 	bool stalls_are_explained; /* by the limit of a cgroup: pressure does not count (stall.h) */
 };
 
-/* Thrashing over less than this is not told from the first moment of any shortage, in which some of
- * what the kernel has to give is asked for again (docs/defaults.md). */
+/* Thrashing over less than this cannot be distinguished from the start of any shortage, in which
+ * some of what the kernel reclaims is needed again (docs/defaults.md). */
 #define POLICY_THRASHING_WINDOW_USEC (2 * USEC_PER_SEC)
 
 struct policy_judgement {

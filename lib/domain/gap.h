@@ -6,8 +6,8 @@
  * of what happened meanwhile; averages and "has held since" that span the gap would include stalls
  * that may long be over.  Where gap_find() says so, they start anew.
  *
- * Pure: the caller reads the clocks.  CLOCK_MONOTONIC stands still in a suspend, CLOCK_BOOTTIME
- * does not: by how much they differ is the time asleep.
+ * Pure: the caller reads the clocks.  CLOCK_MONOTONIC stops in a suspend, CLOCK_BOOTTIME does not:
+ * their difference is the time asleep.
  */
 #pragma once
 

@@ -199,7 +199,7 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Pipes of which both ends are here: the inode comes twice. */
+/* Pipes of which both ends are here: the inode is listed twice. */
 static unsigned count_pairs(struct survey *s)
 {
 	unsigned n_pairs = 0;

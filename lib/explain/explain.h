@@ -14,7 +14,7 @@
 
 #include "lib/explain/preview.h"
 
-/* What is to be said of one process. */
+/* The explanation of one process. */
 struct explanation {
 	const struct census_process *process; /* borrowed from the census */
 	enum eligibility exclusion;

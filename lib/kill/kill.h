@@ -226,7 +226,7 @@ struct kill_facts {
  * SIGKILL	gone						GONE
  *		memory back					MEMORY_BACK
  *		before the timeout				WAIT
- *		its footprint is down to what need not come back	MEMORY_BACK
+ *		its footprint is down to what need not be freed		MEMORY_BACK
  *		otherwise					UNKILLABLE
  * SIGTERM	gone						GONE
  *		next level					ESCALATE

@@ -3,7 +3,7 @@
  * ledger: what has been thawed and has to be frozen again, in memory that outlives the process.
  *
  * A table of fixed size, meant to be a mapped file on a tmpfs.  A cgroup is entered before it is
- * thawed and struck out when it is frozen again; both are stores to mapped memory: nothing is
+ * thawed and removed when it is frozen again; both are stores to mapped memory: nothing is
  * allocated, no system call is made, no disk is waited for.  An entry counts from the store of its
  * state, which is the last one, so that a process that is killed in the middle of it leaves a
  * complete entry or none.  freezer writes it; daemon/thawed owns the file and reads it at start.

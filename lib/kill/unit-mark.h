@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * unit-mark: tells systemd that a unit's process is killed for want of memory.
+ * unit-mark: reports to systemd that a unit's process is killed because memory is low.
  *
  * PID 1, and the manager of a user, count such kills by two extended attributes of the unit's
  * cgroup, as systemd-oomd writes them (cgroup v2, Linux 5.7 and later).  When a process of the unit

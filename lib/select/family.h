@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * family: processes that came from each other by fork(2) and have not called execve(2) since.
+ * family: processes that descend from each other by fork(2) and have not called execve(2) since.
  *
  * They may share memory copy on write: a server with its workers, a database that saves itself.
  * How much they share is measured (reclaimable.h); this tells with which processes.  By what the

@@ -19,8 +19,8 @@
 #define STREAK_USEC (60 * USEC_PER_SEC)
 /* So many kills within that time are a streak. */
 #define STREAK_KILLS 3
-/* So many where each of the processes is large: a kill of one gives time, and the others may finish
- * meanwhile (the compilers of a build). */
+/* So many where each of the processes is large: the kill of one helps for some time, and the others
+ * may finish meanwhile (the compilers of a build). */
 #define STREAK_KILLS_LARGE 12
 #define STREAK_MAX	   16
 

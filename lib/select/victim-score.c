@@ -89,7 +89,7 @@ const char *victim_verdict_to_string(enum victim_verdict verdict)
 	return strings[verdict];
 }
 
-/* A zombie has nothing. */
+/* A zombie has no memory. */
 const struct census_process *victim_largest_below(const struct census_node *node)
 {
 	const struct census_process *largest = NULL, *process;

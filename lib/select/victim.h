@@ -8,13 +8,13 @@
  * below it, so a cgroup, or a bucket of one, that cannot reach the best is skipped with all in it.
  *
  * Pass 1 opens no file: the process with the best estimate is the first candidate.  After hours of
- * calm nearly every upper end is gigabytes, and says nothing of which process is large; estimates
- * do.  Pass 2 makes sure: the candidate is read, as exactly as can be, and its score is the mark;
- * then those whose upper end reaches the mark are read, highest first, until none is left.  Reading
- * comes in two prices.  A status file (microseconds) tells what is mapped now: by that nearly all
- * are out.  smaps_rollup (milliseconds per GiB) tells what part of it is shared, and is read of at
- * most VICTIM_MAX_READS processes in one choice.  What is read is stored in the census, so that the
- * next choice continues one that was cut short.
+ * calm nearly every upper end is gigabytes, and does not show which process is large; estimates do.
+ * Pass 2 makes sure: the candidate is read, as exactly as can be, and its score is the mark; then
+ * those whose upper end reaches the mark are read, highest first, until none is left.  There are
+ * two kinds of reads.  A status file (microseconds) shows what is mapped now: that excludes nearly
+ * all.  smaps_rollup (milliseconds per GiB) shows what part of it is shared, and is read of at most
+ * VICTIM_MAX_READS processes in one choice.  What is read is stored in the census, so that the next
+ * choice continues one that was cut short.
  *
  * What all processes hold together (AnonPages and the like) bounds those that were not read: if the
  * candidate holds most of it, no other can hold more than the rest.

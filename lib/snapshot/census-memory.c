@@ -95,8 +95,8 @@ static struct proc_memory memory_of(const struct proc_status *status)
 
 /*
  * By status alone.  Its list of groups can be so long that the kernel takes milliseconds to write
- * it: of such a process status is read once, and then statm.
- * 1: it has no memory of its own, so a thread may have it; 0; PROC_GONE is 1 too: stat tells.
+ * it: of such a process status is read once, and then statm.  1: it has no memory of its own, so a
+ * thread may have it; 0; PROC_GONE is 1 too: stat distinguishes them.
  */
 int census_read_by_status(struct census *census, struct census_process *process, uint64_t allocated,
 			  usec_t now)

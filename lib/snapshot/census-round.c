@@ -132,7 +132,7 @@ static bool may_be_swapped(const struct census *census, const struct census_proc
 	       (!process->status_is_new || add_u64(anon, SWAPPED_MIN) < process->memory.anon);
 }
 
-/* By statm alone, if that tells enough. */
+/* By statm alone, if that is sufficient. */
 static bool reread_resident(struct census *census, struct census_process *process,
 			    uint64_t allocated, usec_t now)
 {

@@ -35,7 +35,7 @@ static inline float census_round_up(double value)
 	return (float)(value * (1 + 1e-6));
 }
 
-/* A new reading of its resident memory alone, as statm has it: swap and page tables stand. */
+/* A new reading of its resident memory alone, as statm has it: swap and page tables are kept. */
 void census_set_resident(struct census *census, struct census_process *process, uint64_t anon,
 			 uint64_t shared, uint64_t allocated, usec_t now);
 

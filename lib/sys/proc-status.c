@@ -2,7 +2,7 @@
 /*
  * proc-status: /proc/PID/status.
  *
- * The kernel writes some 60 lines, of which thirteen are wanted.  A line is told by its first
+ * The kernel writes some 60 lines, of which thirteen are wanted.  A line is identified by its first
  * letter before any name is compared, names are compared in place (a call for each takes half of
  * all), and nothing is read behind "Threads:", the last one wanted.  No value can hold a newline (a
  * name's is written as "\n"), so each line begins with its name.

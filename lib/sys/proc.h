@@ -46,10 +46,10 @@ struct proc_status {
 	pid_t tgid; /* differs from the requested pid: that was a thread's; 0: not reported */
 	pid_t ppid;
 	uid_t uid;  /* effective: decides permissions, and what rules match */
-	char state; /* '\0': not said */
+	char state; /* '\0': not reported */
 	unsigned n_threads;
 	bool has_mm;  /* it has memory of its own: no zombie, no kernel thread */
-	bool has_rss; /* the kernel says rss_*: from 4.5 */
+	bool has_rss; /* the kernel reports rss_*: from 4.5 */
 	/* The list of groups fills more than what is read at once.  The kernel has written all of
 	 * it by then (5 ms for 65,536 groups; reading on takes 1 % of that): do not ask often. */
 	bool is_oversized;

@@ -77,8 +77,8 @@ struct reclaimable_rollup {
 	uint64_t anonymous;
 	uint64_t swap;	    /* anonymous, and all that is swapped of the shared memory mapped */
 	uint64_t swap_pss;  /* anonymous alone */
-	uint64_t locked;    /* by share, of all kinds; 0: not said */
-	uint64_t lazy_free; /* of anonymous, in full: MADV_FREE; 0: not said */
+	uint64_t locked;    /* by share, of all kinds; 0: not reported */
+	uint64_t lazy_free; /* of anonymous, in full: MADV_FREE; 0: not reported */
 };
 
 /* 0; -EOPNOTSUPP: well-formed, but without Pss_Anon; -EBADMSG: also where the numbers contradict
