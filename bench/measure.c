@@ -276,8 +276,8 @@ static void decide(void *userdata)
 	};
 	struct victim_request request = {
 		.self = getpid(),
-		.n_wanted = VICTIM_TOLD,
-		.n_looks = VICTIM_TOLD_LOOKS,
+		.n_wanted = VICTIM_REPORTED,
+		.node_budget = VICTIM_REPORTED_NODES,
 		.min_victim = MIN_VICTIM_BYTES,
 	};
 	const struct victim_reader reads = { reader_read, reader_reread, &reader };

@@ -54,8 +54,8 @@ static struct victim_request request_of(struct manager *m, const struct policy *
 	const struct memory_reading *reading = &m->sampler.reading;
 
 	return (struct victim_request){
-		.n_wanted = VICTIM_TOLD,
-		.n_looks = VICTIM_TOLD_LOOKS,
+		.n_wanted = VICTIM_REPORTED,
+		.node_budget = VICTIM_REPORTED_NODES,
 		.rank_by = policy_rank_by_now(policy, reading),
 		.target = policy->target,
 		.allocated = reading->allocated,

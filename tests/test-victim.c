@@ -560,7 +560,7 @@ static void test_choose_tells_who_is_next_without_a_read(void **state)
 	static const struct {
 		uint64_t growth; /* since the readings, MiB */
 		unsigned n_reads;
-		unsigned n_ranked, n_told; /* nothing asked for, VICTIM_TOLD asked for */
+		unsigned n_ranked, n_told; /* nothing asked for, VICTIM_REPORTED asked for */
 	} rows[] = {
 		{ 0, 1, 1, 3 },
 		{ 150, 1, 1, 3 },
@@ -569,7 +569,7 @@ static void test_choose_tells_who_is_next_without_a_read(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct victim_request request = { .n_looks = VICTIM_TOLD_LOOKS };
+		struct victim_request request = { .node_budget = VICTIM_REPORTED_NODES };
 		struct machine machine;
 
 		machine_init(&machine, 5);
@@ -586,7 +586,7 @@ static void test_choose_tells_who_is_next_without_a_read(void **state)
 		for (size_t k = 0; k < 5; k++)
 			read_as(&machine, k, machine.truth[k]);
 		machine.allocated = request.allocated;
-		request.n_wanted = VICTIM_TOLD;
+		request.n_wanted = VICTIM_REPORTED;
 		choose_for(&machine, &request);
 		assert_int_equal(result.ranked[0].process->pid, FIRST_PID);
 		assert_int_equal(result.n_reads, rows[i].n_reads);

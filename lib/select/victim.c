@@ -298,7 +298,7 @@ static void rank_rest(struct choice *choice)
 	begin(choice, BY_ESTIMATE);
 	while (result->n_heap > 0 &&
 	       result->n_ranked < min_u64(request->n_wanted, VICTIM_RANKED_MAX) &&
-	       (request->n_looks == 0 || result->n_visited - began < request->n_looks)) {
+	       (request->node_budget == 0 || result->n_visited - began < request->node_budget)) {
 		struct victim_entry top = victim_heap_pop(result);
 		struct victim_candidate candidate;
 

@@ -83,8 +83,8 @@ enum victim_as_one {
 
 /* What a decision asks for, so that it can say which would be next, and with which intervals: 1 to
  * 10 us more at 10,000 processes, some 20 where hardly any is eligible. */
-#define VICTIM_TOLD	  3
-#define VICTIM_TOLD_LOOKS 1024
+#define VICTIM_REPORTED	      3
+#define VICTIM_REPORTED_NODES 1024
 
 struct victim_entry {
 	uint64_t key;
@@ -128,7 +128,7 @@ struct victim_request {
 				      * is what is compared with them: policy_rank_by_now() */
 	enum policy_target target;
 	unsigned n_wanted;   /* rank so many if there are, for display: no file is read for that */
-	size_t n_looks;	     /* and visit no more nodes for those; 0: at all */
+	size_t node_budget;  /* and visit no more nodes for those; 0: at all */
 	uint64_t allocated;  /* memory_reading.allocated now */
 	uint64_t total;	     /* memory + swap, bytes: badness' unit for oom_score_adj */
 	uint64_t memory;     /* without swap: what a ceiling is a share of; 0: not known */
