@@ -49,14 +49,14 @@ static uint64_t read_stack_start(const struct census *census, const struct censu
 }
 
 void family_init(struct family *family, const struct census *census,
-		 const struct census_process *process, unsigned n_looks)
+		 const struct census_process *process, unsigned n_reads)
 {
 	*family = (struct family){
 		.census = census,
 		.process = process,
 		.oldest = find_oldest(census, process),
 		.stack_start = read_stack_start(census, process),
-		.n_looks_left = n_looks,
+		.n_reads_left = n_reads,
 	};
 }
 
@@ -70,8 +70,8 @@ static bool has_its_stack(struct family *family, const struct census_process *ot
 {
 	uint64_t stack_start = 0;
 
-	if (family->stack_start != 0 && family->n_looks_left > 0) {
-		family->n_looks_left--;
+	if (family->stack_start != 0 && family->n_reads_left > 0) {
+		family->n_reads_left--;
 		stack_start = read_stack_start(family->census, other);
 	}
 	if (stack_start == 0)
@@ -103,7 +103,7 @@ unsigned family_count(const struct census *census, const struct census_process *
 	struct family family;
 	unsigned n = 0;
 
-	family_init(&family, census, process, FAMILY_LOOKS);
+	family_init(&family, census, process, FAMILY_READS);
 	census_for_each(census, other)
 		if (may_have(&family, other) && counts(other, userdata) &&
 		    has_its_stack(&family, other))

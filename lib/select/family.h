@@ -18,12 +18,12 @@ struct family {
 	const struct census *census;
 	const struct census_process *process, *oldest;
 	uint64_t stack_start;  /* 0: not known */
-	unsigned n_looks_left; /* the stat of so many others may be read still: some 5 us each */
+	unsigned n_reads_left; /* the stat of so many others may be read still: some 5 us each */
 };
 
-/* The stat of the process is read, and that of n_looks others at most. */
+/* The stat of the process is read, and that of n_reads others at most. */
 void family_init(struct family *family, const struct census *census,
-		 const struct census_process *process, unsigned n_looks);
+		 const struct census_process *process, unsigned n_reads);
 
 /* Is the other of the family of the process?  The process itself: no. */
 bool family_has(struct family *family, const struct census_process *other);
@@ -37,8 +37,8 @@ bool family_has_both(const struct census *census, const struct census_process *a
 uint64_t family_common(const struct proc_memory *memory, uint64_t alone);
 
 /* The others of the family for which counts() is true.  Visits every process: 10 ns each; and reads
- * the stat of FAMILY_LOOKS of those that count. */
-#define FAMILY_LOOKS 64
+ * the stat of FAMILY_READS of those that count. */
+#define FAMILY_READS 64
 unsigned family_count(const struct census *census, const struct census_process *process,
 		      bool (*counts)(const struct census_process *process, void *userdata),
 		      void *userdata);
