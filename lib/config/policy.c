@@ -376,5 +376,5 @@ usec_t policy_interval(const struct policy_set *set, const struct memory_reading
 
 usec_t policy_pause(usec_t interval, usec_t spent)
 {
-	return max_u64(interval, min_u64((POLICY_LOOK_PART - 1) * spent, POLICY_LOOK_MAX_USEC));
+	return max_u64(interval, min_u64((POLICY_POLL_PART - 1) * spent, POLICY_POLL_MAX_USEC));
 }

@@ -315,6 +315,6 @@ usec_t policy_interval(const struct policy_set *set, const struct memory_reading
  * where the last one has taken so much CPU time: on a slow machine (emulated, overcommitted) they
  * would keep a victim from exiting.  But no longer than this for that.
  */
-#define POLICY_LOOK_PART     8
-#define POLICY_LOOK_MAX_USEC (250 * USEC_PER_MSEC)
+#define POLICY_POLL_PART     8
+#define POLICY_POLL_MAX_USEC (250 * USEC_PER_MSEC)
 usec_t policy_pause(usec_t interval, usec_t spent);
