@@ -160,7 +160,7 @@ bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, s
 	if (choose_has_failed(ret->event))
 		in_flight_skip(m, now);
 	if (ret->event == REPORT_CHANGED || ret->event == REPORT_VANISHED)
-		census_look_again(&m->census, m->decision.pid, now, m->sampler.reading.allocated);
+		census_read_anew(&m->census, m->decision.pid, now, m->sampler.reading.allocated);
 	kill_victim_done(&m->victim);
 	m->state = MANAGER_WATCH;
 	return false;

@@ -774,7 +774,7 @@ static void test_refresh_drops_who_is_gone(void **state)
 	fake_clock_now = 0;
 	assert_int_equal(census_refresh(&world->census, 2, 2, false, fake_clock, 10), 0);
 	remove_process(world, 1006);
-	census_look_again(&world->census, 1006, 2, 2);
+	census_read_anew(&world->census, 1006, 2, 2);
 	assert_null(census_find(&world->census, 1006));
 	assert_int_equal(census_refresh(&world->census, 2, 2, false, NULL, 0), 1);
 	assert_null(census_find(&world->census, 1003));
@@ -988,7 +988,7 @@ static void test_find_new_compares_those_who_are_known(void **state)
 	/* Whose turn it is goes away. */
 	for (int pid = 1000; pid < 1500; pid++) {
 		remove_process(world, pid);
-		census_look_again(&world->census, pid, begin, 1);
+		census_read_anew(&world->census, pid, begin, 1);
 		if (pid % 50 == 0)
 			look_on(world, begin + (usec_t)pid * USEC_PER_SEC,
 				begin + (usec_t)pid * USEC_PER_SEC + USEC_PER_SEC);
@@ -1083,7 +1083,7 @@ static void test_want_does_not_lose_anybody(void **state)
 	world->census.compares_next = true;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	r = census_refresh(&world->census, 2, GIB, false, NULL, 0);
-	census_look_again(&world->census, 300, 2, GIB);
+	census_read_anew(&world->census, 300, 2, GIB);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_int_equal(r, 1);
 	p = census_find(&world->census, 300);
@@ -1119,7 +1119,7 @@ static void test_who_becomes_unreadable_is_known_still(void **state)
 		assert_int_equal(world->census.n_unreadable, 0);
 		put(world, 300, cases[i].file, "secret\n");
 		catch_up(world);
-		census_look_again(&world->census, 300, 2, 2);
+		census_read_anew(&world->census, 300, 2, 2);
 		assert_int_equal(world->census.n_candidates, cases[i].is_candidate);
 		assert_int_equal(world->census.n_unreadable, !cases[i].is_candidate);
 		assert_int_equal(census_find(&world->census, 300)->memory.anon, 600 * PAGE);

@@ -316,7 +316,7 @@ int census_find_new(struct census *census, usec_t now, uint64_t allocated)
 	return compared < 0 ? compared : r;
 }
 
-void census_look_again(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
+void census_read_anew(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
 {
 	struct census_sweep sweep = {
 		.census = census,

@@ -233,7 +233,7 @@ void census_release_fds(struct census *census);
 int census_reserve(struct census *census);
 
 /* The process is another one, has moved, or is gone: re-reads it, or drops it. */
-void census_look_again(struct census *census, pid_t pid, usec_t now, uint64_t allocated);
+void census_read_anew(struct census *census, pid_t pid, usec_t now, uint64_t allocated);
 
 /* The totals as they are now; before a sweep, a round or a choice. */
 void census_set_totals(struct census *census, const struct memory_counters *counters);
