@@ -244,7 +244,7 @@ static int measure_looks(struct bench *bench)
 
 static bool is_nobody_new(const struct bench *bench, pid_t last_pid)
 {
-	return bench->census.looked_from == 0 && bench->census.last_pid == last_pid;
+	return bench->census.lookup_from == 0 && bench->census.last_pid == last_pid;
 }
 
 static int measure_nobody_new(struct bench *bench)

@@ -163,7 +163,7 @@ static int find_new(struct bench *bench, unsigned n)
 			census_drop(&bench->census, process);
 	}
 	bench->census.last_pid = last - (pid_t)n;
-	bench->census.looked_from = 0;
+	bench->census.lookup_from = 0;
 	return look(bench, 1);
 }
 

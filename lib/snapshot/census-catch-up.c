@@ -30,7 +30,7 @@ static int on_listed(pid_t pid, void *userdata)
 {
 	const struct visit *visit = userdata;
 	struct census *census = visit->census;
-	pid_t after = census->looked_from ? census->looked_from : census->last_pid;
+	pid_t after = census->lookup_from ? census->lookup_from : census->last_pid;
 
 	return census_visit(census, pid, after, census->listing_last, visit->now, visit->allocated);
 }
@@ -80,7 +80,7 @@ int census_list(struct census *census, usec_t now, uint64_t allocated, bool with
 	census->listing_fd = -EBADF;
 	/* Pids allocated just before may not have been seen: they are looked up once more by
 	 * census_find_new(). */
-	census->looked_from = census->last_pid == census->listing_last ? 0 : census->last_pid;
+	census->lookup_from = census->last_pid == census->listing_last ? 0 : census->last_pid;
 	census->last_pid = census->listing_last;
 	census_drop_unlisted(census);
 	r = census_reserve(census);

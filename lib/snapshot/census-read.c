@@ -256,7 +256,7 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 		return r;
 	census->swept_at = now;
 	census->last_pid = last_pid;
-	census->looked_from = 0;
+	census->lookup_from = 0;
 	census_begin_turns(census, now);
 	census_recompute_bounds(census, allocated);
 	return 0;
@@ -289,9 +289,9 @@ static int find_new(struct census *census, usec_t now, uint64_t allocated)
 
 	/* A pid is allocated a little before its process can be seen (alloc_pid() in kernel/pid.c);
 	 * so the pids that were looked up last time are looked up once more. */
-	if (last_pid == census->last_pid && last_pid != 0 && census->looked_from == 0)
+	if (last_pid == census->last_pid && last_pid != 0 && census->lookup_from == 0)
 		return 0;
-	sweep.after = census->looked_from ? census->looked_from : census->last_pid;
+	sweep.after = census->lookup_from ? census->lookup_from : census->last_pid;
 	sweep.last = last_pid;
 	if (last_pid == 0 || census->last_pid == 0 || sweep.after > last_pid ||
 	    last_pid - sweep.after > LOOK_UP_MAX)
@@ -301,7 +301,7 @@ static int find_new(struct census *census, usec_t now, uint64_t allocated)
 		r = census_reserve(census);
 	if (r < 0)
 		return r;
-	census->looked_from = last_pid == census->last_pid ? 0 : census->last_pid;
+	census->lookup_from = last_pid == census->last_pid ? 0 : census->last_pid;
 	census->last_pid = last_pid;
 	return 0;
 }

@@ -131,7 +131,7 @@ struct census {
 	struct census_paths paths; /* the cgroups */
 	unsigned kept_fds_max;	   /* statm files that are kept open; 0: 256 */
 	uint8_t generation;
-	pid_t looked_from; /* pids after this were looked up last time, perhaps too early; 0: none
+	pid_t lookup_from; /* pids after this were looked up last time, perhaps too early; 0: none
 			    */
 
 	/* A round under way: all processes known at its start, largest first. */
