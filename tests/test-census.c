@@ -982,7 +982,7 @@ static void test_find_new_compares_those_who_are_known(void **state)
 	assert_in_range(count_adjusted(world, 9), CENSUS_LARGEST / 2, CENSUS_LARGEST / 2 + 60);
 	put_crowd(world, 8);
 	look_on(world, begin + CENSUS_LARGEST_USEC * 2,
-		begin + CENSUS_LARGEST_USEC * 2 + CENSUS_EVERYBODY_USEC);
+		begin + CENSUS_LARGEST_USEC * 2 + CENSUS_ALL_USEC);
 	assert_int_equal(count_adjusted(world, 8), 300);
 
 	/* Whose turn it is goes away. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * census-compare: revalidates what changes of a process with neither an exec nor memory; see
- * CENSUS_EVERYBODY_USEC.
+ * CENSUS_ALL_USEC.
  *
  * A revalidation takes 10 to 20 us, five times as long as statm alone.  So it is not made in a
  * round, of which there are many a second where memory is allocated fast, but by the clock: for 100
@@ -92,11 +92,11 @@ static int compare_largest(struct comparison *c)
 static int compare_in_turn(struct comparison *c)
 {
 	struct census *census = c->census;
-	usec_t each = CENSUS_EVERYBODY_USEC / max_u64(census->n_processes, 1);
+	usec_t each = CENSUS_ALL_USEC / max_u64(census->n_processes, 1);
 	int r = 0;
 
 	/* Not more than once around. */
-	census->in_turn_at = max_u64(census->in_turn_at, sub_u64(c->now, CENSUS_EVERYBODY_USEC));
+	census->in_turn_at = max_u64(census->in_turn_at, sub_u64(c->now, CENSUS_ALL_USEC));
 	while (r == 0 && c->n_left > 0 && census->in_turn_at + each <= c->now) {
 		const struct census_process *process = census_next(census, &census->next_in_turn);
 

@@ -64,7 +64,7 @@ void census_stop_round(struct census *census);
 /* Re-reads everything of a known process, whether or not it is still the same one.  0 or -errno. */
 int census_revalidate(struct census *census, pid_t pid, usec_t now, uint64_t allocated);
 
-/* In watch, at each poll: revalidates those whose turn it is; see CENSUS_EVERYBODY_USEC.  Some
+/* In watch, at each poll: revalidates those whose turn it is; see CENSUS_ALL_USEC.  Some
  * milliseconds at most.  0 or -errno. */
 int census_revalidate_some(struct census *census, usec_t now, uint64_t allocated);
 

@@ -57,9 +57,9 @@
  * read in pass 2 (victim.h) is scored with the oom_score_adj of that moment, and the chosen one is
  * revalidated before it is signalled.
  */
-#define CENSUS_LARGEST	      64
-#define CENSUS_LARGEST_USEC   (2 * USEC_PER_SEC)
-#define CENSUS_EVERYBODY_USEC (20 * USEC_PER_SEC)
+#define CENSUS_LARGEST	    64
+#define CENSUS_LARGEST_USEC (2 * USEC_PER_SEC)
+#define CENSUS_ALL_USEC	    (20 * USEC_PER_SEC)
 
 /* Pids allocated after `from` and up to `to` are to be revalidated so long after `since`. */
 #define CENSUS_N_YOUNG 3
@@ -190,7 +190,7 @@ static inline bool census_listing_is_under_way(const struct census *census)
  * Reads processes that are new since the last call: by number where few pids were allocated since
  * (threads count too).  One read of /proc/loadavg if there is none.  A pid that was reused by a new
  * process is never taken for the old one: start times are compared.  Then revalidates some of the
- * known ones (CENSUS_EVERYBODY_USEC).  0; 1: many pids were allocated, so none was looked up:
+ * known ones (CENSUS_ALL_USEC).  0; 1: many pids were allocated, so none was looked up:
  * census_list() is due; -errno.
  */
 int census_find_new(struct census *census, usec_t now, uint64_t allocated);
