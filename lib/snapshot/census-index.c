@@ -252,7 +252,7 @@ struct census_process *census_take_spare(struct census *census, pid_t pid)
 	return process;
 }
 
-void census_give_back(struct census *census, struct census_process *process, uint32_t *list)
+void census_release_place(struct census *census, struct census_process *process, uint32_t *list)
 {
 	uint32_t *link = list_of_pid(census, process->pid), number;
 

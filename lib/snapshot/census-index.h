@@ -41,4 +41,4 @@ struct census_process *census_take_spare(struct census *census, pid_t pid);
 void census_shrink(struct census *census);
 
 /* Removes the process from the index and puts its place on the list. */
-void census_give_back(struct census *census, struct census_process *process, uint32_t *list);
+void census_release_place(struct census *census, struct census_process *process, uint32_t *list);

@@ -361,8 +361,8 @@ void census_drop(struct census *census, struct census_process *process)
 	closep(&process->kept_fd);
 	process->kept_fd = -EBADF;
 	/* A round under way still has it in its order. */
-	census_give_back(census, process,
-			 census_round_is_under_way(census) ? &census->dead : &census->spare);
+	census_release_place(census, process,
+			     census_round_is_under_way(census) ? &census->dead : &census->spare);
 }
 
 void census_note_gone(struct census *census, struct census_process *process)
