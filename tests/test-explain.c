@@ -347,11 +347,11 @@ struct stays {
 
 static void assert_staying(const json_t *json, const struct stays *expected, size_t n)
 {
-	const json_t *staying = json_object_get(json, "ineligible"), *process;
+	const json_t *survivors = json_object_get(json, "ineligible"), *process;
 	size_t i;
 
-	assert_int_equal(json_array_size(staying), n);
-	json_array_foreach((json_t *)staying, i, process)
+	assert_int_equal(json_array_size(survivors), n);
+	json_array_foreach((json_t *)survivors, i, process)
 	{
 		const char *excluded = json_string_value(json_object_get(process, "excluded"));
 		const char *avoided = json_string_value(json_object_get(process, "skipped_for"));
@@ -434,36 +434,36 @@ static void test_staying_is_bounded(void **state)
 		.comm = "browser",
 		.cgroup = "/user.slice/b.scope",
 	};
-	struct explanation staying[EXPLAIN_STAYING_MAX];
+	struct explanation survivors[EXPLAIN_SURVIVORS_MAX];
 	struct preview *o;
 
 	for (int i = 0; i < 20; i++)
 		put_process(world, 700 + i, "gnome-shell", 2000U + (unsigned)i * 7 % 20,
 			    "/user.slice/s.scope");
 	o = look_out(world, 4 * GIB);
-	assert_int_equal(explain_staying(o, staying), EXPLAIN_STAYING_MAX);
-	assert_int_equal(staying[0].process->pid, 600); /* outside the subtree */
-	for (size_t i = 1; i < EXPLAIN_STAYING_MAX; i++)
-		assert_int_equal(proc_reclaimable(&staying[i].process->memory), (2020 - i) * MIB);
+	assert_int_equal(explain_survivors(o, survivors), EXPLAIN_SURVIVORS_MAX);
+	assert_int_equal(survivors[0].process->pid, 600); /* outside the subtree */
+	for (size_t i = 1; i < EXPLAIN_SURVIVORS_MAX; i++)
+		assert_int_equal(proc_reclaimable(&survivors[i].process->memory), (2020 - i) * MIB);
 
 	census_done(&world->census);
 	victim_done(&o->result);
 	backoff_add_kind(&world->backoff, &subject, 1, 0, 7);
 	o = look_out(world, 4 * GIB);
-	assert_int_equal(explain_staying(o, staying), EXPLAIN_STAYING_MAX);
-	assert_int_equal(proc_reclaimable(&staying[6].process->memory), 2014 * MIB);
-	assert_int_equal(staying[7].process->pid, 300);
-	assert_string_equal(explain_avoided(o, &staying[7]), "kind");
+	assert_int_equal(explain_survivors(o, survivors), EXPLAIN_SURVIVORS_MAX);
+	assert_int_equal(proc_reclaimable(&survivors[6].process->memory), 2014 * MIB);
+	assert_int_equal(survivors[7].process->pid, 300);
+	assert_string_equal(explain_avoided(o, &survivors[7]), "kind");
 }
 
 static void test_none_is_named_without_a_victim(void **state)
 {
 	struct world *world = *state;
-	struct explanation staying[EXPLAIN_STAYING_MAX];
+	struct explanation survivors[EXPLAIN_SURVIVORS_MAX];
 
 	free(world->policies.subtree);
 	world->policies.subtree = strdup("/none.slice");
-	assert_int_equal(explain_staying(look_out(world, 4 * GIB), staying), 0);
+	assert_int_equal(explain_survivors(look_out(world, 4 * GIB), survivors), 0);
 }
 
 /* A rule spares its process alone; this keeps the whole cgroup. */
@@ -585,7 +585,7 @@ static void test_cgroups_say_which_are_not_killed(void **state)
 static void test_a_process_of_the_subtree_is_ranked_beside_cgroups(void **state)
 {
 	struct world *world = *state;
-	struct explanation e, staying[EXPLAIN_STAYING_MAX];
+	struct explanation e, survivors[EXPLAIN_SURVIVORS_MAX];
 	struct preview *o;
 	char text[EXPLAIN_ANSWER_SIZE];
 
@@ -609,8 +609,8 @@ static void test_a_process_of_the_subtree_is_ranked_beside_cgroups(void **state)
 	assert_int_equal(explain_process(o, 400, &e), 0);
 	assert_int_equal(e.rank, 2);
 	assert_string_equal(e.text, "stray (pid 610, user alice) ranks higher");
-	for (size_t i = 0; i < explain_staying(o, staying); i++)
-		assert_false(staying[i].process->pid == 620);
+	for (size_t i = 0; i < explain_survivors(o, survivors); i++)
+		assert_false(survivors[i].process->pid == 620);
 }
 
 static void test_no_cgroup_is_eligible(void **state)

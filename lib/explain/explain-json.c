@@ -221,14 +221,14 @@ static json_t *with_reason(const struct preview *o, const struct explanation *e,
 	return json_with(process, "reason", json_of_foreign(e->text));
 }
 
-static json_t *of_staying(const struct preview *o)
+static json_t *of_survivors(const struct preview *o)
 {
-	struct explanation staying[EXPLAIN_STAYING_MAX];
-	size_t n = explain_staying(o, staying);
+	struct explanation survivors[EXPLAIN_SURVIVORS_MAX];
+	size_t n = explain_survivors(o, survivors);
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < n; i++) {
-		const struct explanation *e = &staying[i];
+		const struct explanation *e = &survivors[i];
 		bool is_ranked = e->exclusion == ELIGIBILITY_ELIGIBLE &&
 				 (e->candidate.cgroup || !preview_is_by_cgroup(o, e->process));
 
@@ -247,7 +247,7 @@ json_t *explain_json_machine(const struct preview *o)
 		"answer", json_of_foreign(explain_answer_machine(o, answer)), "victim",
 		of_victim(o), "group", of_group(o), "policy",
 		of_policy(o, o->policy, o->policy_holds), "policies", of_policies(o), "memory",
-		of_memory(o), "ranked", of_ranking(o), "ineligible", of_staying(o), "candidates",
+		of_memory(o), "ranked", of_ranking(o), "ineligible", of_survivors(o), "candidates",
 		of_count(o->result.n_candidates), "precise_reads", (int)o->result.n_reads,
 		"approximate", o->result.approximate, "accuracy",
 		accuracy_regime_to_string(o->accuracy->regime), "accuracy_error_bytes",

@@ -30,9 +30,9 @@ struct explanation {
  * too, as candidate.cgroup.  Of more than so many the largest; the one that is skipped and has the
  * highest score is among them.  Returns how many; 0 where there is no victim.
  */
-#define EXPLAIN_STAYING_MAX 8
-size_t explain_staying(const struct preview *preview,
-		       struct explanation ret[static EXPLAIN_STAYING_MAX]);
+#define EXPLAIN_SURVIVORS_MAX 8
+size_t explain_survivors(const struct preview *preview,
+			 struct explanation ret[static EXPLAIN_SURVIVORS_MAX]);
 
 /* By a rule, built in or not. */
 static inline bool explain_is_protected(enum eligibility e)
