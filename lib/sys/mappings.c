@@ -320,7 +320,7 @@ static void finish_mapping(struct walk *walk)
 	if (mapping->fate == FATE_DIES)
 		sums->size_dies = add_u64(sums->size_dies, size);
 	else
-		sums->size_stays = add_u64(sums->size_stays, size);
+		sums->size_kept = add_u64(sums->size_kept, size);
 	if (mapping->is_shared)
 		sums->swap_mapped = add_u64(sums->swap_mapped, mapping->swap);
 	if (mapping->fate != FATE_DIES)

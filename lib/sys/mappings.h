@@ -42,7 +42,7 @@ struct mappings_request {
 /* Bytes, of shared memory. */
 struct mappings_sums {
 	uint64_t size_dies; /* of the mappings */
-	uint64_t size_stays;
+	uint64_t size_kept;
 	bool is_cut; /* there is more than was read: the sums are of a part */
 
 	/* Of smaps. */

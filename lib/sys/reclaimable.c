@@ -233,7 +233,7 @@ static bool shmem_matters(const struct reclaimable_rollup *rollup)
  * assuming that it is freed kills no wrong process. */
 static struct reclaimable_shmem prorated(const struct mappings_sums *maps)
 {
-	uint64_t size = add_u64(maps->size_dies, maps->size_stays);
+	uint64_t size = add_u64(maps->size_dies, maps->size_kept);
 
 	return (struct reclaimable_shmem){
 		.how = RECLAIMABLE_PRORATED,
@@ -260,7 +260,7 @@ static int read_shmem(struct mappings_request *request, const struct reclaimable
 	}
 	if (maps.size_dies == 0)
 		return 0;
-	if (maps.size_stays == 0 && !is_swapped) {
+	if (maps.size_kept == 0 && !is_swapped) {
 		ret->how = RECLAIMABLE_ALL_DIES;
 		return 0;
 	}
