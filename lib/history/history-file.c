@@ -54,7 +54,7 @@ static int read_from(int fd, struct history *history, char *error, size_t error_
 	return r;
 }
 
-int history_file_look(int dir_fd, struct history *history, char *error, size_t error_size)
+int history_file_peek(int dir_fd, struct history *history, char *error, size_t error_size)
 {
 	_cleanup_close_ int fd = -EBADF;
 
@@ -75,7 +75,7 @@ int history_file_look(int dir_fd, struct history *history, char *error, size_t e
 
 int history_file_read(int dir_fd, struct history *history, char *error, size_t error_size)
 {
-	int r = history_file_look(dir_fd, history, error, error_size);
+	int r = history_file_peek(dir_fd, history, error, error_size);
 
 	if (r != -EBADMSG)
 		return r;

@@ -25,7 +25,7 @@ enum {
 
 /* For programs that do not own it: reads it into an empty history, and does not change it.  0,
  * HISTORY_FILE_MISSING, -EBADMSG with the reason in error, or another -errno. */
-int history_file_look(int dir_fd, struct history *history, char *error, size_t error_size);
+int history_file_peek(int dir_fd, struct history *history, char *error, size_t error_size);
 
 /* Reads it into an empty history.  0, one of the above, or -errno if it could not be read or set
  * aside (error then says what was wrong with it, or is empty); it is then left as it is. */
