@@ -18,9 +18,9 @@ int freezer_level_descend(int *dir_fd, const char **path);
  * -errno. */
 int freezer_level_has_flag(int dir_fd, bool v1);
 /* The state it reports, whichever level above it was frozen: 1, 0 or -errno. */
-int freezer_level_says_frozen(int dir_fd, bool v1);
+int freezer_level_reports_frozen(int dir_fd, bool v1);
 /* The same of the text of cgroup.events. */
-bool freezer_level_events_say_frozen(const char *text);
+bool freezer_level_events_report_frozen(const char *text);
 /* Is there a process in it or below?  1, 0 or -errno. */
 int freezer_level_is_populated(const struct freezer_level *level);
 

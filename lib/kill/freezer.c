@@ -141,7 +141,7 @@ static void watch_events(int own_fd, struct freezer_thawed *thawed)
 	char text[256];
 
 	if (thawed->events_fd < 0 && fd >= 0 && io_read_fd(fd, text, sizeof(text)) > 0 &&
-	    freezer_level_events_say_frozen(text))
+	    freezer_level_events_report_frozen(text))
 		thawed->events_fd = take_fd(&fd);
 }
 
@@ -214,7 +214,7 @@ static int find_place(int mount_fd, const char *path, int *ret_place_fd, int *re
 	if (fd < 0)
 		return fd;
 	do {
-		r = freezer_level_says_frozen(fd, true); /* what is above the mount counts too */
+		r = freezer_level_reports_frozen(fd, true); /* what is above the mount counts too */
 		if (r < 0)
 			return r;
 		frozen = r > 0;
@@ -317,7 +317,7 @@ static int hierarchy_is_frozen(int mount_fd, const char *path, bool v1)
 	} while (r > 0);
 	if (r < 0)
 		return errno_is_gone(r) ? 0 : r;
-	return freezer_level_says_frozen(fd, v1);
+	return freezer_level_reports_frozen(fd, v1);
 }
 
 int freezer_is_frozen(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path)
