@@ -214,7 +214,7 @@ static int enter(struct stall *stall, const char *name, const struct stall_node 
  * One cgroup, by its name in the directory on top of the stack: 1 if it is entered, 0 if all of it
  * that matters is known now, -errno.
  */
-static int look_at_child(struct stall *stall, const char *name, uint64_t id, usec_t now)
+static int read_child(struct stall *stall, const char *name, uint64_t id, usec_t now)
 {
 	struct stall_level *level = &stall->levels[stall->n_levels - 1];
 	struct stall_node child = { .delegated = level->node.delegated };
@@ -310,7 +310,7 @@ static int go_on(struct stall *stall, usec_t (*clock_now)(void), usec_t until_us
 				leave(stall);
 				return 1;
 			}
-			r = look_at_child(stall, entry->d_name, entry->d_ino, clock_now());
+			r = read_child(stall, entry->d_name, entry->d_ino, clock_now());
 			if (r != 0)
 				return r;
 			if (clock_now() >= until_usec)

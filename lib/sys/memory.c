@@ -248,7 +248,7 @@ static uint64_t unaccounted(const struct memory_counters *c)
 	return sub_u64(c->total, add_u64(add_u64(known, c->hugetlb), c->slab));
 }
 
-static void look_for_arc(struct memory_source *source, const struct memory_counters *c)
+static void find_arc(struct memory_source *source, const struct memory_counters *c)
 {
 	unsigned n;
 
@@ -267,7 +267,7 @@ static void sample_arc(struct memory_source *source, struct memory_counters *c)
 	ssize_t n;
 
 	if (!source->has_arc)
-		look_for_arc(source, c);
+		find_arc(source, c);
 	if (!source->has_arc)
 		return;
 	n = io_read_at(source->proc_fd, ARCSTATS, text, sizeof(text));
