@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * flood-clients: calls of all kinds to org.reckond1 from many connections at once; how many were
- * answered, how long the longest waited, and how late reckond's looks at memory came meanwhile.
+ * answered, how long the longest waited, and how late reckond's samples of memory came meanwhile.
  *
  * usage: flood-clients [CALLS [CLIENTS]]   (10,000 by 50; bench/flood makes the bus and the daemon)
  */

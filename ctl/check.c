@@ -39,7 +39,7 @@ static void add_messages(struct report *report, const struct conf_messages *mess
 			       json_pack("{s:o, s:o, s:s, s:o}", "file",
 					 json_of_foreign(message->file), "line",
 					 message->line ? json_integer(message->line) : json_null(),
-					 "kind", message->warning ? "warning" : "mistake", "text",
+					 "kind", message->warning ? "warning" : "error", "text",
 					 json_of_foreign(message->text)));
 	}
 	report->n_errors += messages->n_errors;
@@ -115,7 +115,7 @@ static json_t *list_errors(const struct report *report)
 	{
 		char line[16] = "";
 
-		if (strcmp(json_string_value(json_object_get(message, "kind")), "mistake") != 0)
+		if (strcmp(json_string_value(json_object_get(message, "kind")), "error") != 0)
 			continue;
 		if (json_is_integer(json_object_get(message, "line")))
 			snprintf(line, sizeof(line), ":%d",

@@ -381,7 +381,7 @@ static const char *cause_text(const char *cause)
 	return "";
 }
 
-/* Only where looks at memory were late; the worse of the two kinds. */
+/* Only where samples of memory were late; the worse of the two kinds. */
 static void print_latency(const struct screen *screen, const json_t *answer)
 {
 	const json_t *worst = NULL, *row;
@@ -401,7 +401,7 @@ static void print_latency(const struct screen *screen, const json_t *answer)
 	n = words_number(worst, "late");
 	format_duration(words_number(worst, "max_usec"), max);
 	cause = cause_text(words_text(worst, "cause"));
-	screen_item(screen, "Late", SCREEN_YELLOW, "%llu look%s at memory %s, %s at most%s%s",
+	screen_item(screen, "Late", SCREEN_YELLOW, "%llu sample%s of memory %s, %s at most%s%s",
 		    (unsigned long long)n, words_plural(n),
 		    strcmp(words_text(worst, "kind"), "delay") == 0 ? "came too late"
 								    : "took too long",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* bus-latency: the property Latency of org.reckond1.Manager: how late looks at memory are. */
+/* bus-latency: the property Latency of org.reckond1.Manager: how late samples of memory are. */
 #include "daemon/bus-internal.h"
 
 static int append_counts(sd_bus_message *reply, const struct latency *latency)

@@ -257,7 +257,7 @@ void manager_warn_of_subtree(const struct manager *m)
 			m->policies.subtree);
 }
 
-int manager_reload(struct manager *m, char **ret_mistakes)
+int manager_reload(struct manager *m, char **ret_errors)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
 	struct loaded loaded;
@@ -269,7 +269,7 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
 			  "The configuration was not reloaded%s%s; the old one stays in use.",
 			  r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
-		*ret_mistakes = r > 0 ? list_mistakes(&messages) : NULL;
+		*ret_errors = r > 0 ? list_mistakes(&messages) : NULL;
 		return r;
 	}
 	take(m, &loaded, &messages);
@@ -281,8 +281,9 @@ int manager_reload(struct manager *m, char **ret_mistakes)
 		/* It was a dry run until now. */
 		r = thaw_state_open(m);
 		if (r < 0)
-			log_warning("Groups that are thawed stay so if reckond is killed: %s.",
-				    thaw_state_strerror(r));
+			log_warning(
+				"Groups that are thawed are not frozen again if reckond is killed: %s.",
+				thaw_state_strerror(r));
 		thaw_state_recover(m);
 	}
 	log_info("The configuration was reloaded.");

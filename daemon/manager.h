@@ -160,8 +160,8 @@ int manager_load_policies(const struct manager_options *options, struct policy_s
 int manager_load(struct manager *manager);
 
 /* The configuration anew; with mistakes the old one stays.  0; 1 if it has mistakes, with all of
- * them in *ret_mistakes, a line each (to be freed; NULL: no memory for it); -errno. */
-int manager_reload(struct manager *manager, char **ret_mistakes);
+ * them in *ret_errors, a line each (to be freed; NULL: no memory for it); -errno. */
+int manager_reload(struct manager *manager, char **ret_errors);
 
 /* For the service manager, in one line.  Returns buf. */
 #define MANAGER_STATUS_SIZE 128

@@ -154,12 +154,12 @@ static void notify_ready(const struct manager *m)
 	sd_notifyf(0, "READY=1\nSTATUS=%s", manager_status(m, status));
 }
 
-int monitor_reload(struct manager *m, char **ret_mistakes)
+int monitor_reload(struct manager *m, char **ret_errors)
 {
 	int r;
 
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now());
-	r = manager_reload(m, ret_mistakes);
+	r = manager_reload(m, ret_errors);
 	notify_ready(m);
 	(void)look_at(m, clock_now()); /* fails for a source that is none only */
 	return r;

@@ -36,4 +36,4 @@ void monitor_unwatch_victim(struct manager *m);
 
 /* The configuration anew, as the service manager is told; looks again soon.  As manager_reload().
  */
-int monitor_reload(struct manager *m, char **ret_mistakes);
+int monitor_reload(struct manager *m, char **ret_errors);

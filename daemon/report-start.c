@@ -122,10 +122,11 @@ static void report_limits(struct manager *m)
 	if (a->fifo_error < 0)
 		say_limit(m, "reapers run at normal priority: %s", strerror(-a->fifo_error));
 	if (a->ledger_error < 0)
-		say_limit(m,
-			  "groups that are thawed stay so if reckond is killed: no file 'thawed' "
-			  "in the runtime directory: %s",
-			  thaw_state_strerror(a->ledger_error));
+		say_limit(
+			m,
+			"groups that are thawed are not frozen again if reckond is killed: no file 'thawed' "
+			"in the runtime directory: %s",
+			thaw_state_strerror(a->ledger_error));
 	if (m->census.n_unreadable > 0)
 		say_limit(m, "%zu processes cannot be read and will not be chosen",
 			  m->census.n_unreadable);

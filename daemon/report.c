@@ -339,7 +339,7 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 	if (is_calm)
 		m->warned = false;
 	if (log_takes(LOG_DEBUG))
-		log_debug("look: %s, %s, policy %s", manager_state_to_string(m->state),
+		log_debug("sample: %s, %s, policy %s", manager_state_to_string(m->state),
 			  describe_memory(&m->sampler.reading, memory),
 			  judgement->policy ? judgement->policy->name : "none");
 	if (was_calm == is_calm && (m->warned || !judgement->policy))

@@ -45,9 +45,9 @@ static void report(const char *what, const char *suffix, usec_t usec, enum laten
 
 	format_duration(usec, late);
 	if (cause == LATENCY_UNKNOWN)
-		log_warning("reckond is late: a look at memory %s %s%s.", what, late, suffix);
+		log_warning("reckond is late: a sample of memory %s %s%s.", what, late, suffix);
 	else
-		log_warning("reckond is late: a look at memory %s %s%s; %s (CPU time %s, waiting "
+		log_warning("reckond is late: a sample of memory %s %s%s; %s (CPU time %s, waiting "
 			    "for a CPU %s, major faults %llu).",
 			    what, late, suffix, latency_cause_text(cause),
 			    format_duration(sub_u64(after->ran, before->ran), ran),

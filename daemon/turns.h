@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * turns: how late the daemon itself is: by how much its looks at memory begin after their time, and
- * how long they take; see lib/base/latency.h.
+ * turns: how late the daemon itself is: by how much its samples of memory begin after their time,
+ * and how long they take; see lib/base/latency.h.
  *
  * In an emergency the first one that is late is reported with what it was waiting for; all are
  * counted (the bus has them).  Costs three system calls a look, in calm none.

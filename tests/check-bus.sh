@@ -265,9 +265,9 @@ level() { busctl --system -j get-property "${log_control[@]}" "$1" | jq -r .data
 check '[ "$(level LogLevel) $(level LogTarget) $(level SyslogIdentifier)" = "info auto reckond" ]' 'LogControl1: at first'
 set_level env
 check '[ "$(level LogLevel)" = debug ]' 'LogControl1: the level is set'
-check "wait_for \"grep -q '^look: ' '$tmp/log'\"" 'and there are debugging lines'
+check "wait_for \"grep -q '^sample: ' '$tmp/log'\"" 'and there are debugging lines'
 sleep 1.2
-check "[ \$(grep -c '^look: ' '$tmp/log') -lt 200 ]" 'not too many'
+check "[ \$(grep -c '^sample: ' '$tmp/log') -lt 200 ]" 'not too many'
 busctl --system set-property "${log_control[@]}" LogLevel s loud >"$tmp/out" 2>&1
 check "grep -q 'no log level .loud.' '$tmp/out'" 'LogControl1: no such level'
 busctl --system set-property "${log_control[@]}" SyslogIdentifier s x >"$tmp/out" 2>&1
@@ -432,12 +432,12 @@ stop
 start
 wait_for is_there
 set_level env
-wait_for "grep -q '^look: ' '$tmp/log'" 20 # so the next one is some time away
+wait_for "grep -q '^sample: ' '$tmp/log'" 20 # so the next one is some time away
 if [ "$(get State)" = '"calm"' ]; then
-    looks=$(grep -c '^look: ' "$tmp/log")
+    looks=$(grep -c '^sample: ' "$tmp/log")
     stop_bus
     check "wait_for \"grep -q '^bus: lost' '$tmp/log'\" 20 &&
-        [ \$(sed '/^bus: lost/,\$d' '$tmp/log' | grep -c '^look: ') = $looks ]" 'in calm it is noticed without a look'
+        [ \$(sed '/^bus: lost/,\$d' '$tmp/log' | grep -c '^sample: ') = $looks ]" 'in calm it is noticed without a look'
     start_bus
     check 'wait_for is_there 20' 'and joined again'
     busctl --system set-property "${log_control[@]}" LogLevel s info

@@ -323,7 +323,7 @@ run 'as JSON' 0 -- --json status
 finds 'says where memory is' '.memory_held_by[0].bytes' 6442450944 '.memory_held_by[2].kind' '"slab"' '.memory_held_by[3].pid' 9 .min_victim 7969177
 serve '.properties += {Latency: [{kind: "delay", max_usec: 212000, late: 3, cause: "cpu"},
     {kind: "duration", max_usec: 70000, late: 1, cause: "paging"}]}'
-run 'status of a daemon that was late' 0 out '^Late +3 looks at memory came too late, 212 ms at most; of the last one: there was no CPU for it$' -- status
+run 'status of a daemon that was late' 0 out '^Late +3 samples of memory came too late, 212 ms at most; of the last one: there was no CPU for it$' -- status
 run 'as JSON' 0 -- --json status
 finds 'has both' '.latency[0].late' 3 '.latency[1].cause' '"paging"'
 serve '.properties += {Latency: [{kind: "delay", max_usec: 9000, late: 0, cause: ""}, {kind: "duration", max_usec: 9000, late: 0, cause: ""}]}'

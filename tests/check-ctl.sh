@@ -102,7 +102,7 @@ run 'several files: each for itself' 2 out '^5 files read: ' err "^$tmp/bad.conf
 run 'a file that is not there' 2 err "^$tmp/none.conf: " -- check "$tmp/none.conf"
 run 'a bad file, as JSON' 2 err "^$tmp/bad.conf:2: " -- --json check "$tmp/bad.conf"
 finds 'lists files and messages' '.files[0]' "\"$tmp/bad.conf\"" '.messages[1].line' 5 \
-    '.messages[2].kind' '"mistake"' '.messages[0].text' '*DryRun*'
+    '.messages[2].kind' '"error"' '.messages[0].text' '*DryRun*'
 run 'a good file, as JSON' 0 -- --json check "$tmp/good.conf"
 finds 'has no messages' .messages '\[\]' '.files[1]' "\"$tmp/good.conf.d/10-same.conf\""
 run 'explain with a bad file' 2 err "^$tmp/bad.conf:2: " err '3 errors' -- --config "$tmp/bad.conf" explain

@@ -86,7 +86,7 @@ declare -A line=(
 	[v1]='may not thaw frozen groups \(v1\)'
 	[thaw]='self-test could not thaw'
 	[signal]='self-test could not signal'
-	[ledger]='groups that are thawed stay so if reckond is killed'
+	[ledger]='groups that are thawed are not frozen again if reckond is killed'
 )
 # NAME EXPECTED [COMMAND...]: starts it, compares what it says with the words in EXPECTED, and has it
 # end a victim of root's.

@@ -75,11 +75,11 @@ bool __wrap_self_is_too_large(struct manager *m, usec_t now)
 	return test.is_too_large;
 }
 
-int __wrap_manager_reload(struct manager *m, char **ret_mistakes);
-int __wrap_manager_reload(struct manager *m, char **ret_mistakes)
+int __wrap_manager_reload(struct manager *m, char **ret_errors);
+int __wrap_manager_reload(struct manager *m, char **ret_errors)
 {
 	test.n_reloads++;
-	*ret_mistakes = NULL;
+	*ret_errors = NULL;
 	return 0;
 }
 

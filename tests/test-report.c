@@ -678,7 +678,7 @@ static void test_debugging_tells_of_each_look(void **state)
 	assert_string_equal(test.said, "");
 	log_set_max_level(LOG_DEBUG);
 	say(REPORT_NOTHING);
-	check_said("look: watch, 25.0% of 8.0 GiB available, no swap, policy none\n");
+	check_said("sample: watch, 25.0% of 8.0 GiB available, no swap, policy none\n");
 	test.judgement.policy = &test.policy;
 	say(REPORT_NOTHING);
 	check_said("policy now\n");

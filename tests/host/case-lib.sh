@@ -5,14 +5,14 @@
 # A case is a function case_NAME.  It says what is expected (expect), makes the machine (machine),
 # starts the daemon (start_daemon) and its processes (start, start_full), and waits until the daemon
 # has done what it does (until_quiet).  Then judge() counts which processes are left, by
-# name, in the cgroup that is the daemon's scope, and prints the line of the case.
+# name, in the cgroup that is the daemon's subtree, and prints the line of the case.
 #
-# From the environment: name, id, reckond, tools, unified, memory, freezer, scope, directory,
+# From the environment: name, id, reckond, tools, unified, memory, freezer, subtree, directory,
 # available_mib, free_pids (see run).
 
 case_run=/run/case
 log=$directory/log
-work=$unified/$id/work            # the scope
+work=$unified/$id/work            # the subtree
 work_memory=$memory/$id/work      # the same in the hierarchy with the memory controller
 work_freezer=${freezer:+$freezer/$id/work}
 oom_file=$work_memory/memory.events
@@ -114,8 +114,8 @@ kernel_kills() { # sets n_kernel_kills
     done <"$oom_file"
 }
 
-# In the scope, each program in a cgroup of its own unless group says which.
-in_scope() { # GROUP COMMAND...
+# In the subtree, each program in a cgroup of its own unless group says which.
+in_subtree() { # GROUP COMMAND...
     mkdir -p "$work/$1" || bad "no cgroup $1"
     (
         echo 0 >"$work/$1/cgroup.procs" || exit
@@ -129,7 +129,7 @@ group=''
 busy=() # "PID MARK" of those that have been started: MARK is there when all steps are done
 start() { # NAME STEP...: see load.c
     local mark=$case_run/mark-$((++n_started))
-    in_scope "${group:-$1}" "$load" "name=$1" "${@:2}" "mark=$mark"
+    in_subtree "${group:-$1}" "$load" "name=$1" "${@:2}" "mark=$mark"
     busy+=("$last $mark")
 }
 start_full() { # NAME STEP...: and waits until the steps are done
@@ -149,7 +149,7 @@ own_program() { # NAME
     cp "$tools/load" "$case_run/bin/$1" && chown 65534 "$case_run/bin/$1"
     load=$case_run/bin/$1
 }
-# Allocates and frees beside the scope: the kernel's count of allocated pages runs.
+# Allocates and frees beside the subtree: the kernel's count of allocated pages runs.
 churn() { # MIB TIMES
     "$tools/load" name=churn "repeat=$2" "huge=$1" drop end exit
 }
@@ -169,7 +169,7 @@ count_of() { # NAME
 start_daemon() { # [CONFIGURATION-LINE...]: the first ones are of [Daemon]
     local key
     for key in Subtree Scope; do
-        printf '%s\n' '[Daemon]' "$key=$scope" "$@" >"$directory/conf"
+        printf '%s\n' '[Daemon]' "$key=$subtree" "$@" >"$directory/conf"
         ! "$reckond" --check-config --config "$directory/conf" 2>&1 | grep -q "unknown key '$key'" && break
     done
     : >"$log"
@@ -256,7 +256,7 @@ is_full_to() { # MIB
 list_kills() {
     local list
     list=$(grep -aE "$is_kill" "$log" | sed -E 's/^[A-Z][a-z]+ //; s/^cgroup ([^ ]*).*/\1/; s/ \(pid [0-9]+.*//; s/(.{80}).*/\1.../' |
-        sed "s,^$scope/,," | sort | uniq -c | sort -rn |
+        sed "s,^$subtree/,," | sort | uniq -c | sort -rn |
         awk '{ n = $1; $1 = ""; printf "%s%s%s", (NR > 1 ? ", " : ""), (n > 1 ? n " " : ""), substr($0, 2) }')
     echo "${list:-none}"
 }
