@@ -7,7 +7,7 @@
  * help it.  So the machine's pressure counts only if some cgroup stalls that much which is not at a
  * limit, be it its own or that of a cgroup above it.
  *
- * A walk goes down from the root by the total= of memory.pressure: below a cgroup whose total did
+ * A walk descends from the root by the total= of memory.pressure: below a cgroup whose total did
  * not move nothing stalled.  The first walk only remembers the totals; each later one gives a
  * verdict over the time since the one before.  A walk is taken in slices and has no step that is
  * unbounded: the number of cgroups, the depth, and how much of a delegated subtree is read.

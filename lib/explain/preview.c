@@ -285,7 +285,7 @@ static uint64_t score_at(const struct preview *o, const struct census_process *p
 	return victim_score(process, &o->request, &memory);
 }
 
-/* As the header has it. */
+/* As defined in the header. */
 static size_t rank_of_cgroup(const struct preview *o, const struct census_process *process)
 {
 	const struct census_cgroup *cgroup = census_cgroup_of(process);

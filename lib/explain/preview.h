@@ -83,7 +83,7 @@ struct preview {
 /* Finds the policy and chooses.  Good until the census changes. */
 void preview_choose(struct preview *preview);
 
-/* As user() says. */
+/* The result of user(). */
 const char *preview_user(const struct preview *preview, uid_t uid);
 
 /* The candidate [0] of the ranking, or NULL: no process is eligible. */

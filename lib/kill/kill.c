@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kill: see kill.h.  Called from the daemon's tick (open, signal, judge) and at its start (the
- * self-test).
+ * kill: the ordered steps of a kill; see kill.h.  Called from the daemon's tick (open, signal,
+ * judge) and at its start (the self-test).
  */
 #include "lib/kill/kill.h"
 

@@ -33,7 +33,7 @@
 
 /* A kind is remembered for this long. */
 #define BACKOFF_SIMILAR_USEC (60 * USEC_PER_SEC)
-/* A process that starts so soon after one with its name was killed is taken for the same again. */
+/* A process that starts so soon after the exit of one with its name is taken for the same again. */
 #define BACKOFF_RESPAWN_USEC (10 * USEC_PER_SEC)
 
 /* What is seen of a process. */

@@ -173,8 +173,8 @@ static void add_memory(struct proc_memory *sum, const struct proc_memory *memory
 	sum->kept += memory->kept;
 }
 
-/* The eligible processes in it.  Cgroups below are candidates of their own: they do not make the
- * one above look larger, though they are killed with it. */
+/* The eligible processes in it.  Cgroups below are candidates of their own: they do not add to the
+ * size of the one above, though they are killed with it. */
 static void add_below(const struct choice *choice, const struct census_node *node,
 		      struct victim_candidate *candidate)
 {

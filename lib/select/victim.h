@@ -81,8 +81,8 @@ enum victim_as_one {
 /* So many are ranked and kept at most; the rest are only counted. */
 #define VICTIM_RANKED_MAX 32
 
-/* What a decision asks for, so that it can say which would be next, and with which intervals: 1 to
- * 10 us more at 10,000 processes, some 20 where hardly any is eligible. */
+/* What a decision asks for, so that it can report which would be next, and with which intervals: 1
+ * to 10 us more at 10,000 processes, some 20 where hardly any is eligible. */
 #define VICTIM_REPORTED	      3
 #define VICTIM_REPORTED_NODES 1024
 
@@ -192,7 +192,7 @@ enum eligibility victim_eligibility(const struct census *census, const struct ce
 /* Is it the root, or the subtree?  That is never killed as a whole: where cgroups are chosen from,
  * each process that is directly in it is a candidate by itself beside them. */
 bool victim_is_top(const struct census *census, const struct census_node *node);
-/* How many are judged what; for people, as it judges every process. */
+/* How many processes get each verdict; for display only, as it judges every process. */
 void victim_count_exclusions(const struct census *census, const struct victim_request *request,
 			     size_t ret[static _ELIGIBILITY_MAX]);
 /* For the process, by request->backoff. */

@@ -57,7 +57,7 @@ pid_t precise_is_at(struct precise *precise, unsigned *ret_n_done);
 
 /*
  * A read can hang for ever: a process can hold its own mmap lock (mmap(2) of a file on FUSE waits
- * for the server).  The thread is abandoned to it, and another one replaces it; what was queued is
+ * for the server).  The thread is abandoned, and another one replaces it; what was queued is
  * dropped.  Until that read returns, precise_read() of the process is late, and precise_measure()
  * of it has no answer.  0; -EUSERS: so many are left already; -errno: no other can be started.  Not
  * between choice and signal: this allocates.

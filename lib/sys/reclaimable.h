@@ -2,7 +2,7 @@
 /*
  * reclaimable: what one process holds, and what its death frees.
  *
- * The resident size says neither: a page of a copy-on-write family counts in full in each member,
+ * The resident size shows neither: a page of a copy-on-write family counts in full in each member,
  * and a file on tmpfs survives the process that maps it.  smaps_rollup divides each page by the
  * number of its mappings (Pss), so that the members of a family add up to what the family holds;
  * maps tells which shared memory dies with its last mapping.
@@ -16,9 +16,9 @@
  * What cannot be known from here, and is counted as if it died: a memfd or a deleted file that
  * another process holds by an fd without mapping it.  Not counted at all: hugetlb pages (their pool
  * keeps them), pages in pipes and sockets, memfds held by fd alone.  An address space that several
- * processes share (CLONE_VM) is freed only when all of them die.  Swapped shared memory is told per
- * mapping, not per process: its share is taken to be that of the mapping's resident pages, and of a
- * private mapping it is not counted.
+ * processes share (CLONE_VM) is freed only when all of them die.  Swapped shared memory is known
+ * per mapping, not per process: its share is taken to be that of the mapping's resident pages, and
+ * of a private mapping it is not counted.
  *
  * Locked pages of files count with the shared memory that dies: they are no cache as long as a
  * locked mapping has them, and cache afterwards.
