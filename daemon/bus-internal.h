@@ -90,7 +90,8 @@ struct bus {
 
 	sd_event_source *join_timer; /* for the first attempts */
 	usec_t join_at;
-	usec_t join_pause; /* doubles while there is nothing to join */
+	usec_t join_pause; /* the last: bus_join_pause() */
+	bool was_ready;	   /* this connection, at some time */
 	bool is_refused;   /* the name: nothing to gain by staying */
 	bool has_said_why; /* we are not on the bus */
 	usec_t stuck_said_at;
@@ -140,6 +141,17 @@ struct bus {
 
 /* bus.c: enables the work if there is some. */
 void bus_schedule(struct bus *bus);
+
+/* What became of an attempt to join, or of a connection. */
+enum bus_end {
+	BUS_END_ABSENT, /* there is nothing to connect to */
+	BUS_END_SILENT, /* it accepted, and never answered */
+	BUS_END_LOST,	/* it had answered */
+	BUS_END_REFUSED,
+};
+/* So long until the next attempt.  last: the pause before; joined_for: since the connection was
+ * made. Pure. */
+usec_t bus_join_pause(usec_t last, enum bus_end end, usec_t joined_for);
 
 /* bus-io.c */
 int bus_io_attach(struct bus *bus);

@@ -325,6 +325,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 	} else if (!bus_io_is_ready(b)) {
 		r = process(b);
 		b->is_aligned = true;
+		b->was_ready |= bus_io_is_ready(b);
 	} else if (revents & EPOLLOUT && b->has_no_room) {
 		r = on_room(b);
 	} else {
@@ -346,6 +347,7 @@ int bus_io_attach(struct bus *b)
 	/* (sd-bus has set it to 8 MiB.) */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	b->joined_at = clock_now();
+	b->was_ready = false;
 	r = sd_event_add_io(b->manager->event, &b->io, fd, wanted_events(b), on_io, b);
 	if (r < 0)
 		return r;

@@ -24,6 +24,9 @@
 #define JOIN_PAUSE_MAX (10 * USEC_PER_SEC)
 /* The timer is for pauses up to this; then looks have to do. */
 #define JOIN_PAUSE_TIMER (2 * USEC_PER_SEC)
+/* The same for a bus that accepts a connection and then does not answer (bus-io.c leaves it after
+ * ten seconds): each attempt costs more than one at a bus that is not there. */
+#define JOIN_PAUSE_SILENT_MAX (60 * USEC_PER_SEC)
 /* The name was refused: that will not change soon. */
 #define JOIN_PAUSE_REFUSED (60 * USEC_PER_SEC)
 /* A bus that was joined this long is joined again at once. */
@@ -200,6 +203,17 @@ static int join(struct bus *b)
 	return r < 0 ? r : 0;
 }
 
+usec_t bus_join_pause(usec_t last, enum bus_end end, usec_t joined_for)
+{
+	usec_t most = end == BUS_END_SILENT ? JOIN_PAUSE_SILENT_MAX : JOIN_PAUSE_MAX;
+
+	if (end == BUS_END_REFUSED)
+		return JOIN_PAUSE_REFUSED;
+	if (end == BUS_END_LOST && joined_for >= JOINED_WELL_USEC)
+		return 0;
+	return min_u64(max_u64(2 * last, JOIN_PAUSE_MIN), most);
+}
+
 /* Not before, and, while the pauses are short, not later. */
 static void join_after(struct bus *b, usec_t now, usec_t pause)
 {
@@ -218,12 +232,11 @@ static void try_to_join(struct bus *b, usec_t now)
 	if (b->bus || now < b->join_at || bus_is_to_wait(b))
 		return;
 	r = join(b);
-	b->join_pause = min_u64(max_u64(2 * b->join_pause, JOIN_PAUSE_MIN), JOIN_PAUSE_MAX);
-	if (r < 0)
-		join_after(b, now, b->join_pause);
 	bus_forget_news(b);
 	if (r == 0)
 		return;
+	b->join_pause = bus_join_pause(b->join_pause, BUS_END_ABSENT, 0);
+	join_after(b, now, b->join_pause);
 	leave(b);
 	if (!b->has_said_why)
 		log_info("bus: none (%s), going on without", strerror(-r));
@@ -248,7 +261,8 @@ static bool is_over(struct bus *b)
 static void say_lost(struct bus *b, usec_t now)
 {
 	if (b->is_stuck && (b->stuck_said_at == 0 || now - b->stuck_said_at >= STUCK_AGAIN_USEC)) {
-		log_notice("bus: accepts nothing of what is sent; disconnecting, to connect again");
+		log_notice("bus: %s; disconnecting, to connect again",
+			   b->was_ready ? "accepts nothing of what is sent" : "does not answer");
 		b->stuck_said_at = now;
 	} else if (!b->is_stuck && !b->has_said_why) {
 		log_notice("bus: lost, going on without");
@@ -256,17 +270,26 @@ static void say_lost(struct bus *b, usec_t now)
 	}
 }
 
+static enum bus_end end_of(const struct bus *b)
+{
+	if (b->is_refused)
+		return BUS_END_REFUSED;
+	return b->was_ready ? BUS_END_LOST : BUS_END_SILENT;
+}
+
 /* Not in the bus's own callbacks. */
 static void leave_if_over(struct bus *b, usec_t now)
 {
+	enum bus_end end;
+
 	if (!is_over(b))
 		return;
-	if (!b->is_refused)
+	end = end_of(b);
+	if (end != BUS_END_REFUSED)
 		say_lost(b, now);
-	if (now - b->joined_at >= JOINED_WELL_USEC)
-		b->join_pause = 0;
+	b->join_pause = bus_join_pause(b->join_pause, end, sub_u64(now, b->joined_at));
 	leave(b);
-	join_after(b, now, b->is_refused ? JOIN_PAUSE_REFUSED : b->join_pause);
+	join_after(b, now, b->join_pause);
 	b->is_refused = false;
 }
 

@@ -70,9 +70,9 @@ void manager_find_conflicts(struct manager *m, usec_t now)
 	m->conflicts = found;
 }
 
-/* What cannot be opened for want of files or of memory is there: to go on as if it were not would
- * be to take every process for one without a cgroup, or every kernel for one without PSI.  So the
- * start fails, and is tried again. */
+/* What cannot be opened for want of files or of memory, or for an error of the file system, is
+ * there: to go on as if it were not would be to take every process for one without a cgroup, or
+ * every kernel for one without PSI.  So the start fails, and is tried again. */
 static int fail_for_now(const char *what, int r)
 {
 	log_error("Cannot open %s for now: %s.", what, strerror(-r));
@@ -102,7 +102,7 @@ static int open_machine(struct manager *m)
 		return r;
 	}
 	r = cgroup_fs_open(m->proc_fd, &m->cgroups);
-	if (error_is_transient(r))
+	if (r < 0 && !error_is_unreachable(r))
 		return fail_for_now("the cgroups", r);
 	if (r < 0) {
 		log_warning("Cannot find the cgroups: %s; going on without.", strerror(-r));

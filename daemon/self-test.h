@@ -27,5 +27,6 @@ int self_test_run(struct manager *m);
 /* Ends a child that is still there. */
 void self_test_end(struct manager *m);
 
-/* Removes the cgroups of daemons that were killed during theirs, with the process in each. */
+/* Removes the cgroups of daemons that were killed during theirs, with the process in each.  One
+ * that a daemon uses is locked, and left alone: that daemon may be in another pid namespace. */
 void self_test_clean_up(const struct manager *m);

@@ -400,13 +400,23 @@ static void test_a_bus_that_says_nothing_is_left(void **state)
 	assert_int_equal(test.n_hellos, 1);
 	assert_non_null(b->bus);
 	assert_false(bus_io_is_ready(b));
+	for (unsigned i = 0; i < 10; i++) { /* left, and joined again, later each time */
+		usec_t now = clock_now();
+
+		b->joined_at -= 11 * USEC_PER_SEC;
+		bus_io_on_check(b->check, 0, b);
+		bus_turn(b, now);
+		assert_null(b->bus);
+		assert_int_equal(b->join_at - now, b->join_pause);
+		assert_int_equal(b->join_pause,
+				 min_u64(500 * USEC_PER_MSEC << i, 60 * USEC_PER_SEC));
+		join();
+		assert_int_equal(test.n_hellos, 2 + i);
+		assert_false(is_joined());
+	}
 	b->joined_at -= 11 * USEC_PER_SEC;
 	bus_io_on_check(b->check, 0, b);
-	pump();
-	assert_int_equal(test.n_hellos, 2); /* left, and joined again */
-	assert_false(is_joined());
-	b->joined_at -= 11 * USEC_PER_SEC;
-	bus_io_on_check(b->check, 0, b);
+	bus_turn(b, clock_now());
 	test.says_hello = true;
 	join();
 	assert_true(is_joined());

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -858,6 +859,31 @@ static void test_lenient_load_goes_on_with_other_files(void **state)
 	assert_string_equal(render(&set, "kill", buf), BUILTIN_KILL);
 }
 
+/* What a file says that cannot be opened for now is not known: to start without its rules would be
+ * to kill what they protect. */
+static void test_lenient_load_fails_for_want_of_files(void **state)
+{
+	_cleanup_(conf_messages_done) struct conf_messages messages = {};
+	static const char good[] = "[Protect x]\nComm=a\n";
+	const char *path = write_tmp(good, strlen(good));
+	struct rlimit before, limit;
+	struct policy_set set;
+	int next = open("/", O_RDONLY | O_CLOEXEC), r[2];
+
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = (rlim_t)next;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	r[0] = conf_load_lenient(&path, 1, &set, &messages);
+	r[1] = conf_load(&path, 1, &set, &messages);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(r[0], -EMFILE);
+	assert_int_equal(r[1], 1);
+	assert_int_equal(messages.n_errors, 2);
+	assert_string_equal(messages.items[0].text, "cannot be read: Too many open files");
+}
+
 /* (No process is of nobody's user, but one whose user is not known has that number here.) */
 static void test_a_rule_of_an_unknown_user_matches_nothing(void **state)
 {
@@ -1279,6 +1305,7 @@ int main(void)
 		cmocka_unit_test(test_load_says_all_of_ten_mistakes_in_order),
 		cmocka_unit_test(test_lenient_load_uses_what_is_safe),
 		cmocka_unit_test(test_lenient_load_goes_on_with_other_files),
+		cmocka_unit_test(test_lenient_load_fails_for_want_of_files),
 		cmocka_unit_test(test_a_rule_of_an_unknown_user_matches_nothing),
 		cmocka_unit_test(test_load_keeps_long_values_whole),
 		cmocka_unit_test(test_load_refuses_lines_that_are_too_long),

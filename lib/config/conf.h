@@ -66,11 +66,13 @@ int conf_load(const char *const *files, size_t n_files, struct policy_set *ret,
 	      struct conf_messages *messages);
 
 /*
- * The same for a start, where no protection is worse than less than was written: *ret is set in any
- * case but -ENOMEM.  0, or 1 if there were errors; each policy or rule that is not used as it is
- * written, and a dry run because a value is not known, is an error more.  What is made of a section
- * with errors never makes a process a victim that is none as written, but for the built-in
- * policies, of which no error takes anything away (conf-lenient.c).
+ * The same for a start, where no protection is worse than less than was written.  0 with *ret set,
+ * or 1 with *ret set if there were errors; each policy or rule that is not used as it is written,
+ * and a dry run because a value is not known, is an error more.  -ENOMEM, or the -errno of a file
+ * that could not be opened for now (lib/base/errors.h): its content is not known, so a start is to
+ * be tried again.  What is made of a section with errors never makes a process a victim that is
+ * none as written, but for the built-in policies, of which no error takes anything away
+ * (conf-lenient.c).
  */
 int conf_load_lenient(const char *const *files, size_t n_files, struct policy_set *ret,
 		      struct conf_messages *messages);
