@@ -244,7 +244,7 @@ static int measure_looks(struct bench *bench)
 
 static bool is_none_new(const struct bench *bench, pid_t last_pid)
 {
-	return bench->census.looked_from == 0 && bench->census.last_pid == last_pid;
+	return bench->census.lookup_from == 0 && bench->census.last_pid == last_pid;
 }
 
 static int measure_none_new(struct bench *bench)
@@ -276,8 +276,8 @@ static void decide(void *userdata)
 	};
 	struct victim_request request = {
 		.self = getpid(),
-		.n_wanted = VICTIM_TOLD,
-		.n_looks = VICTIM_TOLD_LOOKS,
+		.n_wanted = VICTIM_REPORTED,
+		.node_budget = VICTIM_REPORTED_NODES,
 		.min_victim = MIN_VICTIM_BYTES,
 	};
 	const struct victim_reader reads = { reader_read, reader_reread, &reader };

@@ -163,7 +163,7 @@ static int find_new(struct bench *bench, unsigned n)
 			census_drop(&bench->census, process);
 	}
 	bench->census.last_pid = last - (pid_t)n;
-	bench->census.looked_from = 0;
+	bench->census.lookup_from = 0;
 	return sample(bench, 1);
 }
 
@@ -235,7 +235,7 @@ static int reload(struct bench *bench)
 static void rest(struct bench *bench, const char *name)
 {
 	begin(bench);
-	census_rest(&bench->census);
+	census_release_fds(&bench->census);
 	victim_done(&bench->choice);
 	(void)victim_reserve(&bench->choice, &bench->census);
 	(void)munlockall(); /* self_give_back() */
@@ -293,7 +293,7 @@ static int measure(struct bench *bench)
 	if (r == 0)
 		r = find_new(bench, N_NEW_MANY);
 	print(bench, "many_new");
-	census_rest(&bench->census);
+	census_release_fds(&bench->census);
 	if (r == 0)
 		r = go_round(bench, false);
 	print(bench, "round_that_compares");

@@ -153,7 +153,7 @@ static json_t *read_file(const char *directory, uint64_t n, char *error, size_t 
 
 	error[0] = '\0';
 	if (r == 0)
-		r = history_file_look(fd, kept, error, error_size);
+		r = history_file_peek(fd, kept, error, error_size);
 	if (r == 0)
 		entries = to_json(kept, n);
 	if (r < 0 && r != -EBADMSG && r != -ENOENT)

@@ -224,7 +224,7 @@ static void reread_process(struct bus *b, pid_t pid)
 	    (status.tgid != 0 && status.tgid != pid) ||
 	    memory_sample(m->sampler.source, &b->reading) < 0)
 		return;
-	census_look_again(&m->census, pid, clock_now(), b->reading.allocated);
+	census_read_anew(&m->census, pid, clock_now(), b->reading.allocated);
 	bus_forget_preview(b);
 }
 

@@ -58,7 +58,7 @@ static uint32_t take(struct largest *largest, const struct census_node *node)
 	census_for_each_child(child, node) {
 		if (child->kind == CENSUS_CGROUP)
 			n_processes += take(largest, child);
-		else if (child->kind == CENSUS_BUNDLE_OF)
+		else if (child->kind == CENSUS_BUCKET_OF)
 			n_processes += ((const struct census_branch *)child)->n_processes;
 	}
 	/* The root of the cgroups has all of them below it: it is the machine. */

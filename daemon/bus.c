@@ -317,7 +317,7 @@ void bus_turn(struct bus *b, usec_t now)
 	leave_if_over(b, now);
 	try_to_join(b, now);
 	if (b->is_awake && m->state == MANAGER_CALM && now - b->asked_at >= REST_USEC) {
-		census_rest(&m->census);
+		census_release_fds(&m->census);
 		malloc_trim(0); /* answers may have been large */
 		b->is_awake = false;
 	}

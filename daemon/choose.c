@@ -55,8 +55,8 @@ static struct victim_request request_of(struct manager *m, const struct policy *
 	const struct memory_reading *reading = &m->sampler.reading;
 
 	return (struct victim_request){
-		.n_wanted = VICTIM_TOLD,
-		.n_looks = VICTIM_TOLD_LOOKS,
+		.n_wanted = VICTIM_REPORTED,
+		.node_budget = VICTIM_REPORTED_NODES,
 		.rank_by = policy_rank_by_now(policy, reading),
 		.target = policy->target,
 		.allocated = reading->allocated,
@@ -160,7 +160,7 @@ bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, s
 	if (choose_has_failed(ret->event))
 		in_flight_skip(m, now);
 	if (ret->event == REPORT_CHANGED || ret->event == REPORT_VANISHED)
-		census_look_again(&m->census, m->decision.pid, now, m->sampler.reading.allocated);
+		census_read_anew(&m->census, m->decision.pid, now, m->sampler.reading.allocated);
 	kill_victim_done(&m->victim);
 	m->state = MANAGER_WATCH;
 	return false;

@@ -324,7 +324,7 @@ enum report_event in_flight_end(struct manager *m, usec_t now, enum kill_progres
 	learn(m, now);
 	if (outcome == KILL_PROGRESS_STAND_DOWN)
 		unit_cancel(m);
-	census_look_again(&m->census, d->pid, now, m->sampler.reading.allocated);
+	census_read_anew(&m->census, d->pid, now, m->sampler.reading.allocated);
 	monitor_unwatch_victim(m);
 	if (is_still_exiting(m, outcome)) {
 		keep_until_exit(m);

@@ -78,8 +78,8 @@ static void take_shares(struct manager *m, usec_t now)
 		process->is_unit = victim_apply_share(&m->census, process, &m->request, &reading);
 		process->alone = reading.reclaimable.alone;
 		process->fair_share = reclaimable_total(&reading.reclaimable);
-		census_count(&m->census, process, &reading.memory, m->sampler.reading.allocated,
-			     now);
+		census_set_memory(&m->census, process, &reading.memory,
+				  m->sampler.reading.allocated, now);
 	}
 }
 
@@ -194,7 +194,7 @@ bool watch_is_incomplete(const struct manager *m, usec_t now)
 /* And what a peak of processes has left.  The last choice is of those of then. */
 void watch_rest(struct manager *m)
 {
-	census_rest(&m->census);
+	census_release_fds(&m->census);
 	victim_done(&m->choice);
 	(void)victim_reserve(&m->choice, &m->census); /* else the next sample does it */
 	self_give_back(m);
@@ -209,7 +209,7 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 		return 0;
 	if (m->state == MANAGER_CALM && !near && now >= m->watch_until &&
 	    m->sampler.reading.available >
-		    policy_line_bytes(&m->policies.watch_below, m->sampler.reading.total))
+		    policy_threshold_bytes(&m->policies.watch_below, m->sampler.reading.total))
 		return 0;
 	if (m->state == MANAGER_CALM) { /* so far only the levels are known */
 		r = memory_sample(m->sampler.source, &m->sampler.reading);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Tests of lib/snapshot/census-index.c and of the branches of lib/snapshot/census.c: places are
- * found again and used again, bundles are made and dropped, and what a branch counts is what is on
+ * found again and used again, buckets are made and dropped, and what a branch counts is what is on
  * it.
  */
 #include <stdio.h>
@@ -51,8 +51,8 @@ static struct census_process *add(struct census *census, pid_t pid, const char *
 	struct proc_memory memory = { .anon = (uint64_t)pid * KIB, .swap = 3 * KIB };
 
 	assert_non_null(process);
-	assert_int_equal(census_place(census, process, cgroup), 0);
-	census_count(census, process, &memory, 0, 1);
+	assert_int_equal(census_attach(census, process, cgroup), 0);
+	census_set_memory(census, process, &memory, 0, 1);
 	return process;
 }
 
@@ -118,14 +118,14 @@ static void test_places_are_used_again(void **state)
 	assert_int_equal(census->n_blocks, n_blocks);
 }
 
-/* Returns how many processes there are; how many bundles is added to *n_bundles. */
-static size_t check_branch(const struct census_branch *branch, uint64_t *anon, unsigned *n_bundles)
+/* Returns how many processes there are; how many buckets is added to *n_buckets. */
+static size_t check_branch(const struct census_branch *branch, uint64_t *anon, unsigned *n_buckets)
 {
 	const struct census_node *child;
 	size_t n = 0, n_here = 0;
 	uint64_t sum = 0;
 
-	*n_bundles += branch->node.kind == CENSUS_BUNDLE_OF;
+	*n_buckets += branch->node.kind == CENSUS_BUCKET_OF;
 	census_for_each_child(child, &branch->node) {
 		const struct census_process *process = (const struct census_process *)child;
 
@@ -134,20 +134,20 @@ static size_t check_branch(const struct census_branch *branch, uint64_t *anon, u
 			sum += process->memory.anon + process->memory.swap;
 			n_here++;
 		} else {
-			n += check_branch((const struct census_branch *)child, &sum, n_bundles);
+			n += check_branch((const struct census_branch *)child, &sum, n_buckets);
 		}
 	}
 	assert_int_equal(n_here, branch->n_processes);
-	assert_in_range(n_here, 0, CENSUS_BUNDLE);
+	assert_in_range(n_here, 0, CENSUS_BUCKET);
 	assert_int_equal(tally_precise(&branch->tally, TALLY_ANON), sum);
 	*anon += sum;
 	return n + n_here;
 }
 
-static void test_bundles_are_made_for_many_and_removed_for_few(void **state)
+static void test_buckets_are_made_for_many_and_removed_for_few(void **state)
 {
 	static const struct {
-		unsigned n_before, n_dropped, n_bundles;
+		unsigned n_before, n_dropped, n_buckets;
 	} rows[] = {
 		{ 1, 0, 0 },   { 64, 0, 0 },	{ 65, 0, 1 },	 { 129, 0, 2 },
 		{ 640, 0, 9 }, { 65, 34, 1 },	{ 129, 97, 2 },	 { 65, 33, 1 },
@@ -156,7 +156,7 @@ static void test_bundles_are_made_for_many_and_removed_for_few(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct census *census = *state;
-		unsigned n_bundles = 0;
+		unsigned n_buckets = 0;
 		uint64_t anon = 0;
 		size_t n;
 
@@ -164,11 +164,11 @@ static void test_bundles_are_made_for_many_and_removed_for_few(void **state)
 			(void)add(census, (pid_t)(100 + k), "/a");
 		for (unsigned k = 0; k < rows[i].n_dropped; k++)
 			census_drop(census, census_find(census, (pid_t)(100 + k)));
-		n = check_branch(&census->root, &anon, &n_bundles);
+		n = check_branch(&census->root, &anon, &n_buckets);
 		assert_int_equal(n, rows[i].n_before - rows[i].n_dropped);
-		if (rows[i].n_dropped == 0 || rows[i].n_bundles == 0)
-			assert_int_equal(n_bundles, rows[i].n_bundles);
-		assert_int_equal(census->n_nodes, 1 + n + n_bundles + (n > 0));
+		if (rows[i].n_dropped == 0 || rows[i].n_buckets == 0)
+			assert_int_equal(n_buckets, rows[i].n_buckets);
+		assert_int_equal(census->n_nodes, 1 + n + n_buckets + (n > 0));
 		assert_int_equal(census->paths.n, n > 0);
 		teardown(state);
 		setup(state);
@@ -222,11 +222,11 @@ static void test_a_kill_voids_shares(void **state)
 	struct census_process *process = add(census, 7, "/a");
 	struct proc_memory memory = { .anon = MIB, .is_measured = true };
 
-	census_count(census, process, &memory, 0, USEC_PER_SEC);
+	census_set_memory(census, process, &memory, 0, USEC_PER_SEC);
 	assert_true(census_share_is_current(census, process, USEC_PER_SEC));
 	census_forget_shares(census);
 	assert_false(census_share_is_current(census, process, USEC_PER_SEC));
-	census_count(census, process, &memory, 0, USEC_PER_SEC);
+	census_set_memory(census, process, &memory, 0, USEC_PER_SEC);
 	assert_true(census_share_is_current(census, process, USEC_PER_SEC));
 }
 
@@ -238,7 +238,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all_are_visited_once_though_some_are_dropped,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_places_are_used_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bundles_are_made_for_many_and_removed_for_few,
+		cmocka_unit_test_setup_teardown(test_buckets_are_made_for_many_and_removed_for_few,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cgroups_are_found_by_path, setup, teardown),
 		cmocka_unit_test(test_stamps_come_round),

@@ -46,8 +46,8 @@ static void add(struct census *census, pid_t pid)
 
 	assert_non_null(process);
 	snprintf(cgroup, sizeof(cgroup), "/a/%d", pid / 2);
-	assert_int_equal(census_place(census, process, cgroup), 0);
-	census_count(census, process, &memory, 0, 1);
+	assert_int_equal(census_attach(census, process, cgroup), 0);
+	census_set_memory(census, process, &memory, 0, 1);
 	assert_int_equal(census_reserve(census), 0);
 }
 
@@ -104,14 +104,14 @@ static void test_what_a_peak_took_is_freed(void **state)
 #endif
 	for (pid_t pid = 1; pid <= N_FEW; pid++)
 		add(census, pid);
-	census_rest(census);
+	census_release_fds(census);
 	before = allocated();
 	for (unsigned i = 0; i < 3; i++) {
 		add_many(census);
 		peak = allocated();
 		for (pid_t pid = FIRST; pid < FIRST + N_MANY; pid++)
 			drop(census, pid);
-		census_rest(census);
+		census_release_fds(census);
 		after = allocated();
 		check_few(census, 1, N_FEW);
 		assert_true(peak > before + N_MANY * sizeof(struct census_process));
@@ -131,7 +131,7 @@ static void test_those_that_remain_are_found(void **state)
 	add_many(census);
 	for (pid_t pid = FIRST; pid < from; pid++)
 		drop(census, pid);
-	census_rest(census);
+	census_release_fds(census);
 	check_few(census, from, FIRST + N_MANY - 1);
 	assert_true(census->n_blocks * 128 <= N_FEW + 3 * 128);
 	/* And it grows again. */
@@ -154,12 +154,12 @@ static void test_a_few_of_each_block_remain(void **state)
 	for (pid_t pid = FIRST; pid < FIRST + N_MANY; pid++)
 		if (pid % 500 != 0)
 			drop(census, pid);
-	census_rest(census);
+	census_release_fds(census);
 	for (pid_t pid = FIRST; pid < FIRST + N_MANY; pid += 500, n++)
 		assert_non_null(census_find(census, pid));
 	assert_int_equal(census->n_processes, n);
 	assert_true(census->n_blocks <= n + 1);
-	census_rest(census);
+	census_release_fds(census);
 	assert_true(census->n_blocks <= n + 1);
 }
 

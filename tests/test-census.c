@@ -206,8 +206,8 @@ static void test_locked_files_count(void **state)
 	assert_int_equal(p->memory.shmem, 400 * PAGE);
 	assert_int_equal(proc_reclaimable(&p->memory), 1000 * PAGE + 8192);
 	/* statm does not tell: what was read holds */
-	census_count_resident(&world->census, census_find(&world->census, 300), 650 * PAGE,
-			      400 * PAGE, 6000, 2 * USEC_PER_SEC);
+	census_set_resident(&world->census, census_find(&world->census, 300), 650 * PAGE,
+			    400 * PAGE, 6000, 2 * USEC_PER_SEC);
 	assert_int_equal(p->memory.shmem, 400 * PAGE);
 }
 
@@ -223,20 +223,20 @@ static void test_a_share_is_that_before_a_fork(void **state)
 	(void)sweep_and_find(world, USEC_PER_SEC, 5000, false, 300);
 	p = census_find(&world->census, 300);
 	assert_non_null(p);
-	census_count(&world->census, p, &measured, 5000, USEC_PER_SEC);
+	census_set_memory(&world->census, p, &measured, 5000, USEC_PER_SEC);
 	assert_true(census_share_is_current(&world->census, p, USEC_PER_SEC));
 	child.pid = 301;
 	child.ppid = 7;
 	put_process(world, &child);
 	(void)sweep_and_find(world, USEC_PER_SEC, 5000, false, 301);
-	census_count(&world->census, p, &measured, 5000, USEC_PER_SEC);
+	census_set_memory(&world->census, p, &measured, 5000, USEC_PER_SEC);
 	assert_true(census_share_is_current(&world->census, p, USEC_PER_SEC)); /* not its child */
 	child.pid = 302;
 	child.ppid = 300;
 	put_process(world, &child);
 	(void)sweep_and_find(world, USEC_PER_SEC, 5000, false, 302);
 	assert_false(census_share_is_current(&world->census, p, USEC_PER_SEC));
-	census_count(&world->census, p, &measured, 5000, USEC_PER_SEC);
+	census_set_memory(&world->census, p, &measured, 5000, USEC_PER_SEC);
 	assert_true(census_share_is_current(&world->census, p, USEC_PER_SEC));
 }
 
@@ -848,7 +848,7 @@ static void test_refresh_drops_what_has_exited(void **state)
 	fake_clock_now = 0;
 	assert_int_equal(census_refresh(&world->census, 2, 2, false, fake_clock, 10), 0);
 	remove_process(world, 1006);
-	census_look_again(&world->census, 1006, 2, 2);
+	census_read_anew(&world->census, 1006, 2, 2);
 	assert_null(census_find(&world->census, 1006));
 	assert_int_equal(census_refresh(&world->census, 2, 2, false, NULL, 0), 1);
 	assert_null(census_find(&world->census, 1003));
@@ -864,7 +864,7 @@ static void test_release_fds_closes_what_is_kept_open(void **state)
 	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
 	assert_int_equal(census_refresh(&world->census, 2, 2, false, NULL, 0), 1);
 	assert_true(census_find(&world->census, 300)->kept_fd >= 0);
-	census_rest(&world->census);
+	census_release_fds(&world->census);
 	assert_true(census_find(&world->census, 300)->kept_fd < 0);
 }
 
@@ -878,7 +878,7 @@ static void test_refresh_after_a_rest_compares_all(void **state)
 	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
 	row.cgroup = "/moved", row.adj = 7;
 	put_process(world, &row);
-	census_rest(&world->census);
+	census_release_fds(&world->census);
 	assert_int_equal(census_refresh(&world->census, 2, 2, false, NULL, 0), 1);
 	assert_string_equal(census_cgroup_path(census_find(&world->census, 300)), "/moved");
 	assert_int_equal(census_find(&world->census, 300)->oom_score_adj, 7);
@@ -942,7 +942,7 @@ static void test_catch_up_in_slices(void **state)
 		put_process(world, &row);
 	}
 	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
-	census_rest(&world->census);
+	census_release_fds(&world->census);
 	for (int pid = 501; pid <= 600; pid++) { /* new ones */
 		row.pid = pid;
 		put_process(world, &row);
@@ -1056,13 +1056,13 @@ static void test_find_new_compares_those_that_are_known(void **state)
 	assert_in_range(count_adjusted(world, 9), CENSUS_LARGEST / 2, CENSUS_LARGEST / 2 + 60);
 	put_crowd(world, 8);
 	sample_until(world, begin + CENSUS_LARGEST_USEC * 2,
-		     begin + CENSUS_LARGEST_USEC * 2 + CENSUS_EVERYBODY_USEC);
+		     begin + CENSUS_LARGEST_USEC * 2 + CENSUS_ALL_USEC);
 	assert_int_equal(count_adjusted(world, 8), 300);
 
 	/* The next one of the round exits. */
 	for (int pid = 1000; pid < 1500; pid++) {
 		remove_process(world, pid);
-		census_look_again(&world->census, pid, begin, 1);
+		census_read_anew(&world->census, pid, begin, 1);
 		if (pid % 50 == 0)
 			sample_until(world, begin + (usec_t)pid * USEC_PER_SEC,
 				     begin + (usec_t)pid * USEC_PER_SEC + USEC_PER_SEC);
@@ -1119,7 +1119,7 @@ static void test_compare_sees_another_user(void **state)
 	assert_int_equal(census_find(&world->census, 300)->uid, 1001);
 }
 
-/* And where it was, no process is left: its bundle there is freed, the next may be at the same
+/* And where it was, no process is left: its bucket there is freed, the next may be at the same
  * address. */
 static void test_compare_matches_the_rules_after_a_move(void **state)
 {
@@ -1157,7 +1157,7 @@ static void test_want_does_not_lose_any(void **state)
 	world->census.compares_next = true;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	r = census_refresh(&world->census, 2, GIB, false, NULL, 0);
-	census_look_again(&world->census, 300, 2, GIB);
+	census_read_anew(&world->census, 300, 2, GIB);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_int_equal(r, 1);
 	p = census_find(&world->census, 300);
@@ -1193,7 +1193,7 @@ static void test_what_becomes_unreadable_is_known_still(void **state)
 		assert_int_equal(world->census.n_unreadable, 0);
 		put(world, 300, cases[i].file, "secret\n");
 		catch_up(world);
-		census_look_again(&world->census, 300, 2, 2);
+		census_read_anew(&world->census, 300, 2, 2);
 		assert_int_equal(world->census.n_candidates, cases[i].is_candidate);
 		assert_int_equal(world->census.n_unreadable, !cases[i].is_candidate);
 		assert_int_equal(census_find(&world->census, 300)->memory.anon, 600 * PAGE);
@@ -1253,7 +1253,7 @@ static void test_catch_up_is_forgotten_by_rest(void **state)
 		put_process(world, &row);
 	assert_int_equal(census_catch_up(&world->census, 1, 1, false, count_ticks, ticks + 1), 0);
 	assert_true(world->census.listing_fd >= 0);
-	census_rest(&world->census);
+	census_release_fds(&world->census);
 	assert_int_equal(world->census.listing_fd, -EBADF);
 }
 
@@ -1322,7 +1322,7 @@ static void test_tree_stays_exact(void **state)
 			}
 		}
 		if (round % 5 == 0)
-			census_rest(&world->census); /* so that moves are noticed */
+			census_release_fds(&world->census); /* so that moves are noticed */
 		if (round % 3 == 0)
 			assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
 		else

@@ -151,7 +151,7 @@ static struct rule *find_rule(struct policy_set *set, enum rule_kind kind, const
 	abort();
 }
 
-static void assert_line(const struct policy_line *line, bool set, unsigned permyriad,
+static void assert_line(const struct policy_threshold *line, bool set, unsigned permyriad,
 			uint64_t bytes)
 {
 	assert_int_equal(line->set, set);
@@ -675,7 +675,7 @@ static void test_load_reports_all_of_ten_errors_in_order(void **state)
 	conf_messages_done(&messages);
 }
 
-static const char *line_text(const struct policy_line *line, char buf[static 32])
+static const char *line_text(const struct policy_threshold *line, char buf[static 32])
 {
 	if (!line->set)
 		snprintf(buf, 32, "-");

@@ -434,23 +434,23 @@ static void test_ineligible_is_bounded(void **state)
 		.comm = "browser",
 		.cgroup = "/user.slice/b.scope",
 	};
-	struct explanation rows[EXPLAIN_STAYING_MAX];
+	struct explanation rows[EXPLAIN_SURVIVORS_MAX];
 	struct preview *o;
 
 	for (int i = 0; i < 20; i++)
 		put_process(world, 700 + i, "gnome-shell", 2000U + (unsigned)i * 7 % 20,
 			    "/user.slice/s.scope");
 	o = run_preview(world, 4 * GIB);
-	assert_int_equal(explain_staying(o, rows), EXPLAIN_STAYING_MAX);
+	assert_int_equal(explain_survivors(o, rows), EXPLAIN_SURVIVORS_MAX);
 	assert_int_equal(rows[0].process->pid, 600); /* outside the subtree */
-	for (size_t i = 1; i < EXPLAIN_STAYING_MAX; i++)
+	for (size_t i = 1; i < EXPLAIN_SURVIVORS_MAX; i++)
 		assert_int_equal(proc_reclaimable(&rows[i].process->memory), (2020 - i) * MIB);
 
 	census_done(&world->census);
 	victim_done(&o->result);
 	backoff_add_kind(&world->backoff, &subject, 1, 0, 7);
 	o = run_preview(world, 4 * GIB);
-	assert_int_equal(explain_staying(o, rows), EXPLAIN_STAYING_MAX);
+	assert_int_equal(explain_survivors(o, rows), EXPLAIN_SURVIVORS_MAX);
 	assert_int_equal(proc_reclaimable(&rows[6].process->memory), 2014 * MIB);
 	assert_int_equal(rows[7].process->pid, 300);
 	assert_string_equal(explain_avoided(o, &rows[7]), "kind");
@@ -459,11 +459,11 @@ static void test_ineligible_is_bounded(void **state)
 static void test_none_is_named_without_a_victim(void **state)
 {
 	struct world *world = *state;
-	struct explanation rows[EXPLAIN_STAYING_MAX];
+	struct explanation rows[EXPLAIN_SURVIVORS_MAX];
 
 	free(world->policies.subtree);
 	world->policies.subtree = strdup("/none.slice");
-	assert_int_equal(explain_staying(run_preview(world, 4 * GIB), rows), 0);
+	assert_int_equal(explain_survivors(run_preview(world, 4 * GIB), rows), 0);
 }
 
 /* A rule spares its process alone; this keeps the whole cgroup. */
@@ -585,7 +585,7 @@ static void test_cgroups_show_which_are_not_killed(void **state)
 static void test_a_process_of_the_subtree_is_ranked_with_cgroups(void **state)
 {
 	struct world *world = *state;
-	struct explanation e, rows[EXPLAIN_STAYING_MAX];
+	struct explanation e, rows[EXPLAIN_SURVIVORS_MAX];
 	struct preview *o;
 	char text[EXPLAIN_ANSWER_SIZE];
 
@@ -609,7 +609,7 @@ static void test_a_process_of_the_subtree_is_ranked_with_cgroups(void **state)
 	assert_int_equal(explain_process(o, 400, &e), 0);
 	assert_int_equal(e.rank, 2);
 	assert_string_equal(e.text, "stray (pid 610, user alice) ranks higher");
-	for (size_t i = 0; i < explain_staying(o, rows); i++)
+	for (size_t i = 0; i < explain_survivors(o, rows); i++)
 		assert_false(rows[i].process->pid == 620);
 }
 
@@ -837,7 +837,7 @@ static void test_process_would_free_its_own_pages(void **state)
 
 	memory.kept = 500 * MIB;
 	memory.is_measured = true;
-	census_count(&world->census, process, &memory, 0, 7);
+	census_set_memory(&world->census, process, &memory, 0, 7);
 	assert_true(census_share_is_current(&world->census, process, 7));
 	o->result.n_ranked = 1; /* it is read, not resolved */
 	assert_int_equal(explain_process(o, 400, &e), 0);
@@ -866,7 +866,7 @@ static void share(struct world *world, pid_t pid, uint64_t alone)
 	process->is_unit = true;
 	process->code_pages = 10; /* one program */
 	process->alone = alone;
-	census_count(&world->census, process, &memory, 0, 7);
+	census_set_memory(&world->census, process, &memory, 0, 7);
 }
 
 /* Copies on write: each frees little by itself, and all of it with the other. */

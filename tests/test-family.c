@@ -106,7 +106,7 @@ static const struct census_process *add(struct world *world, pid_t pid, const st
 	process->session = m->session;
 	process->uid = m->uid;
 	process->code_pages = m->code_pages;
-	assert_int_equal(census_place(&world->census, process, "/a.slice"), 0);
+	assert_int_equal(census_attach(&world->census, process, "/a.slice"), 0);
 	write_stat(world, pid, m->start != 0 ? m->start : START, m->stack);
 	return process;
 }

@@ -176,8 +176,8 @@ static struct census_process *add(pid_t pid, uint64_t bytes, const char *cgroup)
 	process->n_threads = 1;
 	process->code_pages = CODE;
 	strcpy(process->comm, "server");
-	assert_int_equal(census_place(&test.m->census, process, cgroup), 0);
-	census_count(&test.m->census, process, &(struct proc_memory){ .anon = bytes }, GIB, 1);
+	assert_int_equal(census_attach(&test.m->census, process, cgroup), 0);
+	census_set_memory(&test.m->census, process, &(struct proc_memory){ .anon = bytes }, GIB, 1);
 	return process;
 }
 

@@ -117,9 +117,9 @@ static void check_fate(const struct world *world, const char *mapping, int fate)
 	put(world->dir_fd, "maps", text);
 	assert_int_equal(read_file(world, "maps", &sums), 0);
 	if (sums.size_dies != (fate == DIES ? 0x10000 : 0) ||
-	    sums.size_stays != (fate == STAYS ? 0x10000 : 0))
+	    sums.size_kept != (fate == STAYS ? 0x10000 : 0))
 		fail_msg("%s: dies %#llx, stays %#llx", mapping, (long long)sums.size_dies,
-			 (long long)sums.size_stays);
+			 (long long)sums.size_kept);
 }
 
 static void test_a_mapping_is_freed_or_not_by_its_backing(void **state)

@@ -625,11 +625,11 @@ static struct memory_reading reading_of(uint64_t available, uint64_t swap_total,
 
 static void test_policy_holds_at_the_line_and_below(void **state)
 {
-	static const struct policy_line ten = { .set = true, .permyriad = 1000 };
-	static const struct policy_line size = { .set = true, .is_size = true, .bytes = GIB };
-	static const struct policy_line unset = {};
+	static const struct policy_threshold ten = { .set = true, .permyriad = 1000 };
+	static const struct policy_threshold size = { .set = true, .is_size = true, .bytes = GIB };
+	static const struct policy_threshold unset = {};
 	static const struct {
-		const struct policy_line *memory, *swap;
+		const struct policy_threshold *memory, *swap;
 		uint64_t available, swap_total, swap_free;
 		bool holds;
 	} cases[] = {
@@ -669,7 +669,7 @@ static void test_policy_holds_at_the_line_and_below(void **state)
 static void test_line_bytes_are_the_lower_of_share_and_cap(void **state)
 {
 	static const struct {
-		struct policy_line line;
+		struct policy_threshold line;
 		uint64_t total, bytes;
 	} cases[] = {
 		{ { .set = true, .permyriad = 1000, .cap = 4 * GIB }, 16 * GIB, 16 * GIB / 10 },
@@ -681,19 +681,20 @@ static void test_line_bytes_are_the_lower_of_share_and_cap(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_int_equal(policy_line_bytes(&cases[i].line, cases[i].total), cases[i].bytes);
+		assert_int_equal(policy_threshold_bytes(&cases[i].line, cases[i].total),
+				 cases[i].bytes);
 }
 
 static void test_line_bytes_rounds_down_and_does_not_overflow(void **state)
 {
-	struct policy_line line = { .permyriad = 1000, .bytes = 7 };
+	struct policy_threshold line = { .permyriad = 1000, .bytes = 7 };
 
-	assert_int_equal(policy_line_bytes(&line, TOTAL), 0);
+	assert_int_equal(policy_threshold_bytes(&line, TOTAL), 0);
 	line.set = true;
-	assert_int_equal(policy_line_bytes(&line, 99), 9);
-	assert_true(policy_line_bytes(&line, UINT64_MAX) == UINT64_MAX / 10);
+	assert_int_equal(policy_threshold_bytes(&line, 99), 9);
+	assert_true(policy_threshold_bytes(&line, UINT64_MAX) == UINT64_MAX / 10);
 	line.is_size = true;
-	assert_int_equal(policy_line_bytes(&line, TOTAL), 7);
+	assert_int_equal(policy_threshold_bytes(&line, TOTAL), 7);
 }
 
 /* A history of usec until now, stalled by these shares all along. */
@@ -1010,15 +1011,18 @@ static void test_the_defaults_scale_to_large_machines(void **state)
 /* Nothing is killed by levels while more than half of memory is available. */
 static void test_policy_does_not_kill_above_the_floor(void **state)
 {
-	static const struct policy_line unset = {}, all = { .set = true, .permyriad = PERMYRIAD };
-	static const struct policy_line most = { .set = true, .permyriad = 9900 };
-	static const struct policy_line large = { .set = true, .is_size = true, .bytes = TOTAL };
-	static const struct policy_line capped = { .set = true,
-						   .permyriad = PERMYRIAD,
-						   .cap = TOTAL - 1 };
-	static const struct policy_line little = { .set = true, .permyriad = 1000 };
+	static const struct policy_threshold unset = {},
+					     all = { .set = true, .permyriad = PERMYRIAD };
+	static const struct policy_threshold most = { .set = true, .permyriad = 9900 };
+	static const struct policy_threshold large = { .set = true,
+						       .is_size = true,
+						       .bytes = TOTAL };
+	static const struct policy_threshold capped = { .set = true,
+							.permyriad = PERMYRIAD,
+							.cap = TOTAL - 1 };
+	static const struct policy_threshold little = { .set = true, .permyriad = 1000 };
 	static const struct {
-		const struct policy_line *memory, *swap;
+		const struct policy_threshold *memory, *swap;
 		enum policy_action action;
 		unsigned pressure_full;
 		bool above, at; /* half of memory: does it hold? */
@@ -1168,7 +1172,8 @@ static void test_judge_takes_the_first_of_equals(void **state)
 
 		assert_non_null(policy);
 		policy->action = i == 0 ? POLICY_ACTION_WARN : POLICY_ACTION_TERMINATE;
-		policy->memory_available = (struct policy_line){ .set = true, .permyriad = 100 };
+		policy->memory_available =
+			(struct policy_threshold){ .set = true, .permyriad = 100 };
 	}
 	assert_string_equal(judge(&set, &memory, NULL, 1, NULL), "one");
 	find_policy(&set, "two")->action = POLICY_ACTION_KILL;
@@ -1190,7 +1195,7 @@ static void test_judge_watches_where_a_policy_above_the_watch_line_holds(void **
 	assert_false(watch);
 	policy = policy_set_policy(&set, "high");
 	assert_non_null(policy);
-	policy->memory_available = (struct policy_line){ .set = true, .permyriad = 6000 };
+	policy->memory_available = (struct policy_threshold){ .set = true, .permyriad = 6000 };
 	judge(&set, &memory, NULL, 1, &watch);
 	assert_false(watch); /* Action=none */
 	policy->action = POLICY_ACTION_WARN;
@@ -1252,7 +1257,7 @@ static void test_interval_is_the_longest_where_nothing_can_act(void **state)
 
 	assert_non_null(policy);
 	assert_int_equal(policy_interval(&set, &memory), 10 * USEC_PER_SEC);
-	policy->memory_available = (struct policy_line){ .set = true, .permyriad = 5000 };
+	policy->memory_available = (struct policy_threshold){ .set = true, .permyriad = 5000 };
 	policy->action = POLICY_ACTION_WARN;
 	assert_int_equal(policy_interval(&set, &memory), 10 * USEC_PER_SEC);
 	/* on pressure alone: the trigger's business */
@@ -1261,7 +1266,7 @@ static void test_interval_is_the_longest_where_nothing_can_act(void **state)
 	policy->action = POLICY_ACTION_KILL;
 	assert_int_equal(policy_interval(&set, &memory), 10 * USEC_PER_SEC);
 	/* on swap alone: 1 GiB above its line, at 1 GiB/s */
-	policy->swap_free = (struct policy_line){ .set = true, .is_size = true, .bytes = GIB };
+	policy->swap_free = (struct policy_threshold){ .set = true, .is_size = true, .bytes = GIB };
 	assert_int_equal(policy_interval(&set, &memory), USEC_PER_SEC);
 	/* ... and on memory, of which half is the floor: 6 GiB above it, at 3 GiB/s */
 	memory.available = TOTAL / 2 + 6 * GIB;

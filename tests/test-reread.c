@@ -89,9 +89,9 @@ static int setup(void **state)
 	if (census_init(&world.census, world.proc_fd, NULL, &exact, &policies) < 0)
 		return -1;
 	world.process = census_add(&world.census, PID, START);
-	if (!world.process || census_place(&world.census, world.process, "/a") < 0)
+	if (!world.process || census_attach(&world.census, world.process, "/a") < 0)
 		return -1;
-	census_count(&world.census, world.process, &memory, 0, 1);
+	census_set_memory(&world.census, world.process, &memory, 0, 1);
 	return 0;
 }
 
@@ -130,7 +130,7 @@ static void test_reread(void **state)
 		struct proc_memory before = { .anon = 5 * MIB };
 		int r;
 
-		census_count(&world.census, world.process, &before, i, 1);
+		census_set_memory(&world.census, world.process, &before, i, 1);
 		put("status", cases[i].status);
 		if (cases[i].state == 0)
 			put("stat", NULL);

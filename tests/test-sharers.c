@@ -95,9 +95,9 @@ static struct census_process *add(pid_t pid, uint64_t bytes, unsigned code_pages
 	process->ppid = 1;
 	process->n_threads = 1;
 	process->code_pages = code_pages;
-	assert_int_equal(census_place(&test.census, process, "/"), 0);
-	census_count(&test.census, process, &(struct proc_memory){ .anon = bytes }, test.allocated,
-		     1);
+	assert_int_equal(census_attach(&test.census, process, "/"), 0);
+	census_set_memory(&test.census, process, &(struct proc_memory){ .anon = bytes },
+			  test.allocated, 1);
 	return process;
 }
 
@@ -207,8 +207,8 @@ static void test_find_compares_what_may_have_the_memory(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(ask_cases); i++) {
 		test.allocated = GIB;
-		census_count(&test.census, other, &(struct proc_memory){ ask_cases[i].bytes },
-			     test.allocated, 1);
+		census_set_memory(&test.census, other, &(struct proc_memory){ ask_cases[i].bytes },
+				  test.allocated, 1);
 		test.allocated += ask_cases[i].grown;
 		other->code_pages = ask_cases[i].code_pages;
 		other->kthread = ask_cases[i].kthread;

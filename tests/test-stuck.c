@@ -133,8 +133,8 @@ static struct census_process *add(pid_t pid, const char *comm, uint64_t bytes)
 
 	assert_non_null(process);
 	strcpy(process->comm, comm);
-	assert_int_equal(census_place(&test.m->census, process, "/a"), 0);
-	census_count(&test.m->census, process, &(struct proc_memory){ .anon = bytes }, GIB, 1);
+	assert_int_equal(census_attach(&test.m->census, process, "/a"), 0);
+	census_set_memory(&test.m->census, process, &(struct proc_memory){ .anon = bytes }, GIB, 1);
 	return process;
 }
 
@@ -155,7 +155,7 @@ static void test_what_no_process_holds_raises_the_minimum(void **state)
 {
 	struct manager *m = test.m;
 
-	test.policy.memory_available = (struct policy_line){ .set = true, .permyriad = 500 };
+	test.policy.memory_available = (struct policy_threshold){ .set = true, .permyriad = 500 };
 	assert_true(stuck_min_victim(m, &test.policy) < 64 * MIB);
 	fill_tmpfs();
 	/* Killing what is small against that would be in vain. */
@@ -177,7 +177,7 @@ static void test_small_processes_hide_nothing(void **state)
 	struct manager *m = test.m;
 	struct stuck *s = &m->stuck;
 
-	test.policy.memory_available = (struct policy_line){ .set = true, .permyriad = 500 };
+	test.policy.memory_available = (struct policy_threshold){ .set = true, .permyriad = 500 };
 	(void)stuck_min_victim(m, &test.policy);
 	fill_tmpfs();
 	for (pid_t pid = 1; pid <= 300; pid++)

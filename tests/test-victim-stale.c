@@ -114,7 +114,7 @@ static int reread(struct census *census, struct census_process *process, void *u
 	run->rereads_left--;
 	if (run->machine->processes[i].is_gone)
 		return VICTIM_READ_GONE;
-	census_count(census, process, &memory, run->request.allocated, run->request.now);
+	census_set_memory(census, process, &memory, run->request.allocated, run->request.now);
 	run->was_read[i] = true;
 	return 0;
 }
@@ -130,16 +130,16 @@ static void count(struct run *run, size_t i, unsigned moment)
 	uint64_t allocated = machine->allocated[moment];
 
 	if (moment == 0 || machine->with_swap)
-		census_count(&run->census, process, &reading.memory, allocated,
-			     moment == 0 ? now - 10 * USEC_PER_SEC : now);
+		census_set_memory(&run->census, process, &reading.memory, allocated,
+				  moment == 0 ? now - 10 * USEC_PER_SEC : now);
 	else
-		census_count_resident(&run->census, process, view.anon, view.file + view.shmem,
-				      allocated, now);
+		census_set_resident(&run->census, process, view.anon, view.file + view.shmem,
+				    allocated, now);
 	if (moment == 0 || !machine->processes[i].is_measured)
 		return;
 	(void)victim_apply_share(&run->census, process, &run->request, &reading);
 	process->fair_share = reclaimable_total(&reading.reclaimable);
-	census_count(&run->census, process, &reading.memory, allocated, now);
+	census_set_memory(&run->census, process, &reading.memory, allocated, now);
 }
 
 static void add(struct run *run, size_t i)
@@ -157,8 +157,8 @@ static void add(struct run *run, size_t i)
 	process->oom_score_adj = p->adj;
 	process->weight = p->weight;
 	process->protected_by = p->is_protected ? &protection : NULL;
-	assert_int_equal(census_place(&run->census, process, stale_cgroups[p->cgroup]), 0);
-	census_weigh(&run->census, process);
+	assert_int_equal(census_attach(&run->census, process, stale_cgroups[p->cgroup]), 0);
+	census_update_eligibility(&run->census, process);
 }
 
 static void set_totals(struct run *run)
@@ -195,7 +195,8 @@ static void run_init(struct run *run, struct stale_machine *machine, const size_
 	for (size_t k = 0; k < machine->n; k++)
 		if (machine->processes[order[k]].is_fresh)
 			count(run, order[k], 1);
-	census_tighten(&run->census, machine->allocated[machine->fresh_permyriad == PERMYRIAD]);
+	census_recompute_bounds(&run->census,
+				machine->allocated[machine->fresh_permyriad == PERMYRIAD]);
 	assert_int_equal(victim_reserve(&result, &run->census), 0);
 }
 

@@ -48,7 +48,7 @@ struct machine {
 	short true_adj[MAX_PROCESSES]; /* 0: as the census has it */
 	int read_result;	       /* of every precise read */
 	bool with_rereads;	       /* at little cost; else each is read precisely */
-	bool with_many_cgroups;	       /* so many below one that they are in bundles */
+	bool with_many_cgroups;	       /* so many below one that they are in buckets */
 	unsigned n_reads;
 	uint64_t allocated;
 };
@@ -67,9 +67,9 @@ static void machine_init(struct machine *machine, size_t n)
 		assert_non_null(process);
 		process->state = 'S';
 		process->n_threads = 1;
-		assert_int_equal(census_place(&machine->census, process, "/a.slice"), 0);
+		assert_int_equal(census_attach(&machine->census, process, "/a.slice"), 0);
 		machine->processes[machine->n++] = process;
-		census_weigh(&machine->census, process);
+		census_update_eligibility(&machine->census, process);
 	}
 }
 
@@ -82,8 +82,8 @@ static void read_as(struct machine *machine, size_t i, uint64_t reading)
 {
 	struct proc_memory memory = { .anon = reading };
 
-	census_count(&machine->census, machine->processes[i], &memory, machine->allocated,
-		     USEC_PER_SEC);
+	census_set_memory(&machine->census, machine->processes[i], &memory, machine->allocated,
+			  USEC_PER_SEC);
 }
 
 static void set(struct machine *machine, size_t i, uint64_t reading, uint64_t truth)
@@ -95,7 +95,7 @@ static void set(struct machine *machine, size_t i, uint64_t reading, uint64_t tr
 static void set_adj(struct machine *machine, size_t i, int adj)
 {
 	machine->processes[i]->oom_score_adj = (short)adj;
-	census_weigh(&machine->census, machine->processes[i]);
+	census_update_eligibility(&machine->census, machine->processes[i]);
 }
 
 static int read_truth(const struct census_process *process, struct victim_reading *ret,
@@ -130,7 +130,7 @@ static int reread_truth(struct census *census, struct census_process *process, v
 		return VICTIM_READ_GONE;
 	if (i < machine->n)
 		memory.anon = machine->truth[i];
-	census_count(census, process, &memory, machine->allocated, 0);
+	census_set_memory(census, process, &memory, machine->allocated, 0);
 	return 0;
 }
 
@@ -185,7 +185,7 @@ static void test_choose_does_not_bound_locked_files_away(void **state)
 	machine_init(&machine, 2);
 	set(&machine, 0, 990 * MIB, 990 * MIB);
 	set_adj(&machine, 0, 800);
-	census_count(&machine.census, machine.processes[1], &locked, 0, USEC_PER_SEC);
+	census_set_memory(&machine.census, machine.processes[1], &locked, 0, USEC_PER_SEC);
 	machine.truth[1] = 2000 * MIB;
 	machine.allocated = 400 * MIB;
 	census_set_totals(&machine.census, &counters);
@@ -314,10 +314,10 @@ static void test_choose_excludes(void **state)
 		process->error = row->error;
 		process->state = row->state;
 		if (rows[i].cgroup)
-			census_place(&machine.census, process, rows[i].cgroup);
+			census_attach(&machine.census, process, rows[i].cgroup);
 		if (row->state != 'Z') /* what holds nothing is not ranked */
 			memory.anon = MIB;
-		census_count(&machine.census, process, &memory, 0, 1);
+		census_set_memory(&machine.census, process, &memory, 0, 1);
 		got = victim_exclusion(&machine.census, process, &request);
 		if (got != rows[i].expected)
 			fail_msg("row %zu: %s", i, eligibility_to_string(got));
@@ -404,7 +404,7 @@ static void test_choose_takes_what_is_preferred_beyond_measure(void **state)
 	set(&machine, 0, GIB, GIB);
 	set(&machine, 1, 2 * GIB, 2 * GIB);
 	machine.processes[0]->weight = 1e15F;
-	census_weigh(&machine.census, machine.processes[0]);
+	census_update_eligibility(&machine.census, machine.processes[0]);
 	for (size_t i = 0; i < ARRAY_SIZE(ranks); i++) {
 		assert_int_equal(choose_by(&machine, ranks[i]), 100);
 		assert_true(result.ranked[0].estimate == UINT64_MAX);
@@ -457,7 +457,7 @@ static void test_choose_spares_a_cgroup_by_what_is_read(void **state)
 	struct machine machine;
 
 	machine_init(&machine, 3);
-	census_place(&machine.census, machine.processes[2], "/b.slice");
+	census_attach(&machine.census, machine.processes[2], "/b.slice");
 	for (size_t i = 0; i < 3; i++)
 		set(&machine, i, 100 * MIB, 100 * MIB);
 	choose_for(&machine, &request);
@@ -561,7 +561,7 @@ static void test_choose_finds_the_next_victim_without_a_read(void **state)
 	static const struct {
 		uint64_t growth; /* since the readings, MiB */
 		unsigned n_reads;
-		unsigned n_ranked, n_told; /* nothing requested, VICTIM_TOLD requested */
+		unsigned n_ranked, n_told; /* nothing requested, VICTIM_REPORTED requested */
 	} rows[] = {
 		{ 0, 1, 1, 3 },
 		{ 150, 1, 1, 3 },
@@ -570,7 +570,7 @@ static void test_choose_finds_the_next_victim_without_a_read(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct victim_request request = { .n_looks = VICTIM_TOLD_LOOKS };
+		struct victim_request request = { .node_budget = VICTIM_REPORTED_NODES };
 		struct machine machine;
 
 		machine_init(&machine, 5);
@@ -587,7 +587,7 @@ static void test_choose_finds_the_next_victim_without_a_read(void **state)
 		for (size_t k = 0; k < 5; k++)
 			read_as(&machine, k, machine.truth[k]);
 		machine.allocated = request.allocated;
-		request.n_wanted = VICTIM_TOLD;
+		request.n_wanted = VICTIM_REPORTED;
 		choose_for(&machine, &request);
 		assert_int_equal(result.ranked[0].process->pid, FIRST_PID);
 		assert_int_equal(result.n_reads, rows[i].n_reads);
@@ -616,10 +616,10 @@ static void test_choose_skips_whole_groups(void **state)
 
 		snprintf(path, sizeof(path), "/b.slice/%d", i % 50);
 		assert_non_null(process);
-		census_place(&machine.census, process, path);
-		census_count(&machine.census, process, &memory, 0, 1);
+		census_attach(&machine.census, process, path);
+		census_set_memory(&machine.census, process, &memory, 0, 1);
 	}
-	census_tighten(&machine.census, 0);
+	census_recompute_bounds(&machine.census, 0);
 	request.allocated = 20 * MIB;
 	choose_for(&machine, &request);
 	assert_int_equal(result.ranked[0].process->pid, FIRST_PID);
@@ -643,13 +643,13 @@ static void test_choose_weighs_cgroups_by_cgroup_alone(void **state)
 	rule = policy_set_rule(&machine.policies, RULE_PREFER, "y");
 	rule->cgroup = strdup("/y");
 	rule->weight = 3;
-	census_place(&machine.census, machine.processes[0], "/");
+	census_attach(&machine.census, machine.processes[0], "/");
 	set(&machine, 0, 900 * MIB, 900 * MIB);
-	census_place(&machine.census, machine.processes[1], "/x");
+	census_attach(&machine.census, machine.processes[1], "/x");
 	set(&machine, 1, 100 * MIB, 100 * MIB);
-	census_place(&machine.census, machine.processes[2], "/y");
+	census_attach(&machine.census, machine.processes[2], "/y");
 	set(&machine, 2, 50 * MIB, 50 * MIB);
-	census_place(&machine.census, machine.processes[3], "/y");
+	census_attach(&machine.census, machine.processes[3], "/y");
 	set(&machine, 3, 0, 0);
 	machine.processes[3]->state = 'Z';
 	request.allocated = machine.allocated;
@@ -717,8 +717,8 @@ static void test_choose_takes_single_processes_of_a_top(void **state)
 		for (size_t k = 0; k < n; k++) {
 			uint64_t bytes = rows[i / 2].processes[k].mib * MIB;
 
-			census_place(&machine.census, machine.processes[k],
-				     rows[i / 2].processes[k].cgroup);
+			census_attach(&machine.census, machine.processes[k],
+				      rows[i / 2].processes[k].cgroup);
 			set_adj(&machine, k, rows[i / 2].processes[k].adj);
 			set(&machine, k, bytes, bytes);
 		}
@@ -745,7 +745,7 @@ static void test_choose_takes_a_cgroup_that_is_preferred_beyond_measure(void **s
 
 		rule->cgroup = strdup("/x");
 		rule->weight = 1000;
-		census_place(&machine.census, machine.processes[i], i ? "/y" : "/x");
+		census_attach(&machine.census, machine.processes[i], i ? "/y" : "/x");
 		set(&machine, (size_t)i, huge, huge);
 	}
 	machine.with_rereads = true;
@@ -769,25 +769,25 @@ static void test_choose_takes_a_whole_cgroup(void **state)
 	struct machine machine;
 
 	machine_init(&machine, 7);
-	census_place(&machine.census, machine.processes[0], "/x/one");
+	census_attach(&machine.census, machine.processes[0], "/x/one");
 	set(&machine, 0, 100 * MIB, 100 * MIB);
 	/* Together more than that one; their slice is not offered, it has groups below. */
-	census_place(&machine.census, machine.processes[1], "/x/two");
+	census_attach(&machine.census, machine.processes[1], "/x/two");
 	set(&machine, 1, 60 * MIB, 60 * MIB);
-	census_place(&machine.census, machine.processes[2], "/x/two");
+	census_attach(&machine.census, machine.processes[2], "/x/two");
 	set(&machine, 2, 60 * MIB, 60 * MIB);
 	/* The largest, but one in it may not be killed. */
-	census_place(&machine.census, machine.processes[3], "/y");
+	census_attach(&machine.census, machine.processes[3], "/y");
 	set(&machine, 3, 500 * MIB, 500 * MIB);
-	census_place(&machine.census, machine.processes[4], "/y");
+	census_attach(&machine.census, machine.processes[4], "/y");
 	set(&machine, 4, MIB, MIB);
 	set_adj(&machine, 4, -1000);
 	/* One that a rule protects is spared, however much it has: it is the rest that counts. */
-	census_place(&machine.census, machine.processes[5], "/z");
+	census_attach(&machine.census, machine.processes[5], "/z");
 	set(&machine, 5, 300 * MIB, 300 * MIB);
 	machine.processes[5]->protected_by = &rule;
-	census_weigh(&machine.census, machine.processes[5]);
-	census_place(&machine.census, machine.processes[6], "/z");
+	census_update_eligibility(&machine.census, machine.processes[5]);
+	census_attach(&machine.census, machine.processes[6], "/z");
 	set(&machine, 6, 110 * MIB, 110 * MIB);
 
 	choose_for(&machine, &request);
@@ -831,8 +831,8 @@ static void know(struct machine *machine, const struct known *known, struct back
 		char path[] = "/n";
 
 		path[1] = (char)('0' + i);
-		assert_int_equal(census_place(&machine->census, process, path), 0);
-		census_weigh(&machine->census, process);
+		assert_int_equal(census_attach(&machine->census, process, path), 0);
+		census_update_eligibility(&machine->census, process);
 		set(machine, i, known->sizes[i] * MIB, known->sizes[i] * MIB);
 		if (known->sizes[i] == 0)
 			set_adj(machine, i, -1000);
@@ -966,7 +966,7 @@ static void test_interval_promises(void **state)
 
 		machine_init(&machine, 1);
 		machine.census.with_swap = true;
-		census_count(&machine.census, machine.processes[0], &rows[i].before, GIB, 1);
+		census_set_memory(&machine.census, machine.processes[0], &rows[i].before, GIB, 1);
 		one = census_interval(&machine.census, machine.processes[0],
 				      GIB + rows[i].handed_out, 0);
 		all = census_node_interval(&machine.census, &machine.census.machine,
@@ -1019,7 +1019,7 @@ static void place_anywhere(struct machine *machine, size_t i)
 		snprintf(one_of_many, sizeof(one_of_many), "/a/%u", (unsigned)random_below(300));
 		path = one_of_many;
 	}
-	census_place(&machine->census, machine->processes[i], path);
+	census_attach(&machine->census, machine->processes[i], path);
 }
 
 /* One thing happens to one process.  Each is a way in which pages are allocated, freed, or passed
@@ -1052,7 +1052,7 @@ static void let_happen(struct machine *machine, size_t i)
 		break;
 	case 7: /* moved */
 		place_anywhere(machine, i);
-		census_weigh(&machine->census, process);
+		census_update_eligibility(&machine->census, process);
 		break;
 	case 8: /* fork: the child has all of it at once; a new process is read at once */
 		if (machine->n == (machine->with_many_cgroups ? MAX_PROCESSES : FEW_PROCESSES))
@@ -1090,7 +1090,7 @@ static void machine_random(struct machine *machine)
 	for (uint64_t happens = random_below(60); happens > 0; happens--)
 		let_happen(machine, random_below(machine->n));
 	if (one_in(2))
-		census_tighten(&machine->census, 0);
+		census_recompute_bounds(&machine->census, 0);
 	for (size_t i = 0; i < machine->n; i++)
 		machine->gone[i] = one_in(20);
 	if (one_in(4))
@@ -1531,10 +1531,11 @@ static void test_starter(void **state)
 				machine.processes[j]->session = parent->pid;
 		parent->uid = rows[i].uid;
 		parent->start_ticks = rows[i].start_ticks;
-		assert_int_equal(census_place(&machine.census, parent, rows[i].cgroup), 0);
+		assert_int_equal(census_attach(&machine.census, parent, rows[i].cgroup), 0);
 		for (size_t j = 0; j < 8; j++)
 			assert_int_equal(
-				census_place(&machine.census, machine.processes[j], "/a.slice"), 0);
+				census_attach(&machine.census, machine.processes[j], "/a.slice"),
+				0);
 		result.is_undone = rows[i].is_undone;
 		if (victim_is_starter(&machine.census, &result, victim, parent) != rows[i].expected)
 			fail_msg("%s", rows[i].name);
@@ -1555,7 +1556,7 @@ static void test_unit_is_killed_as_one_after_a_streak(void **state)
 	make_siblings(&machine, 30, 12 * MIB, 100 * MIB);
 	for (size_t i = 0; i < 30; i++) { /* of different parents */
 		machine.processes[i]->ppid = (pid_t)(1000 + i);
-		assert_int_equal(census_place(&machine.census, machine.processes[i], "/a.service"),
+		assert_int_equal(census_attach(&machine.census, machine.processes[i], "/a.service"),
 				 0);
 	}
 	for (unsigned i = 0; i < STREAK_KILLS; i++) {
@@ -1601,9 +1602,10 @@ static void test_cgroup_is_read_within_the_deadline(void **state)
 
 		assert_non_null(process);
 		process->state = 'S';
-		assert_int_equal(census_place(&machine.census, process, "/a.slice"), 0);
-		census_weigh(&machine.census, process);
-		census_count(&machine.census, process, &memory, machine.allocated, USEC_PER_SEC);
+		assert_int_equal(census_attach(&machine.census, process, "/a.slice"), 0);
+		census_update_eligibility(&machine.census, process);
+		census_set_memory(&machine.census, process, &memory, machine.allocated,
+				  USEC_PER_SEC);
 	}
 	machine.allocated += MIB;
 	request.allocated = machine.allocated;
@@ -1700,7 +1702,7 @@ static void test_share_is_bounded_if_none_is_measured(void **state)
 			machine.processes[1]->code_pages = 9;
 		set_adj(&machine, 0, rows[i].first_adj);
 		census_set_totals(&machine.census, &counters);
-		census_tighten(&machine.census, machine.allocated);
+		census_recompute_bounds(&machine.census, machine.allocated);
 		choose_for(&machine, &request);
 		assert_int_equal(result.ranked[0].process->pid, FIRST_PID + (pid_t)rows[i].victim);
 		assert_int_equal(result.approximate, rows[i].is_approximate);
@@ -1783,7 +1785,7 @@ static int reread_status(struct census *census, struct census_process *process, 
 	struct machine *machine = userdata;
 	struct proc_memory memory = { .anon = machine->truth[process->pid - FIRST_PID] };
 
-	census_count(census, process, &memory, machine->allocated, 2 * USEC_PER_SEC);
+	census_set_memory(census, process, &memory, machine->allocated, 2 * USEC_PER_SEC);
 	return 0;
 }
 
@@ -1816,7 +1818,7 @@ static void test_a_measured_share_wears_off(void **state)
 
 		machine_init(&machine, 2);
 		machine.read_result = rows[i].read_result;
-		census_count(&machine.census, machine.processes[0], &shared, 0, USEC_PER_SEC);
+		census_set_memory(&machine.census, machine.processes[0], &shared, 0, USEC_PER_SEC);
 		set(&machine, 1, 4 * GIB, 4 * GIB);
 		machine.truth[0] = 8 * GIB;
 		machine.allocated = request.allocated = rows[i].allocated * GIB;

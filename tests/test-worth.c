@@ -20,7 +20,7 @@ static void note(struct worth *w, uint64_t expected_mib, uint64_t freed_mib)
 static void test_min_victim_goes_by_the_memory(void **state)
 {
 	static const struct {
-		struct policy_line line;
+		struct policy_threshold line;
 		uint64_t memory, expected;
 	} rows[] = {
 		{ { .set = false }, 0, 4 * MIB },
@@ -84,10 +84,12 @@ static void test_an_effective_kill_resets_the_count(void **state)
 
 static void test_missing_is_up_to_one_threshold(void **state)
 {
-	static const struct policy_line memory = { .set = true,
-						   .is_size = true,
-						   .bytes = 100 * MIB },
-					swap = { .set = true, .is_size = true, .bytes = 50 * MIB };
+	static const struct policy_threshold memory = { .set = true,
+							.is_size = true,
+							.bytes = 100 * MIB },
+					     swap = { .set = true,
+						      .is_size = true,
+						      .bytes = 50 * MIB };
 	struct memory_reading reading = { .total = GIB, .available = 40 * MIB };
 	struct policy policy = { .memory_available = memory, .swap_free = swap };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * format: numbers for people, and the text of strangers.
+ * format: numbers for people, and untrusted text.
  *
- * Allocates nothing and knows no locale: the point is a point, and text is UTF-8 (RFC 3629, table
- * 3-7 of the Unicode standard) without noncharacters, or it is replaced.
+ * Allocates nothing and ignores the locale: the decimal point is '.', and text is UTF-8 (RFC 3629,
+ * table 3-7 of the Unicode standard) without noncharacters, or it is replaced.
  */
 #include "lib/base/format.h"
 
@@ -88,7 +88,7 @@ const char *format_duration(usec_t duration, char buf[static FORMAT_DURATION_SIZ
 	return buf;
 }
 
-/* Set aside for ever: never a text's.  sd-bus refuses a string that has one. */
+/* Reserved code points, never part of a text.  sd-bus refuses a string that has one. */
 static bool is_noncharacter(uint32_t c)
 {
 	return (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * format: numbers for people, and the text of strangers.
+ * format: numbers for people, and untrusted text.
  *
  * Whatever a process may choose itself (its name, its cgroup's name) can hold any byte: terminal
  * escapes, line ends, half a character.  It is never printed as it is.

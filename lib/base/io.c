@@ -2,7 +2,7 @@
 /*
  * io: small files of /proc and of cgroup file systems, at a directory fd.
  *
- * Everything that is read from the kernel comes through here, so the whole of lib/ can be
+ * Everything that is read from the kernel is read by these functions, so the whole of lib/ can be
  * pointed at a tree of fixtures.  Reading is by pread(2): a kept fd is read again from its
  * beginning without a seek, and two readers of one fd do not disturb each other.
  */
@@ -33,7 +33,7 @@ ssize_t io_read_fd(int fd, char *buf, size_t size)
 	if (size == 0)
 		return -ENOBUFS;
 
-	/* Multi-record files (cgroup.procs, smaps) come in pieces; only 0 is the end. */
+	/* Multi-record files (cgroup.procs, smaps) are returned in pieces; only 0 is the end. */
 	do {
 		bool full = length == size - 1;
 

@@ -11,15 +11,14 @@
 
 /*
  * Whether the call that returned r was interrupted and is to be made again; counts from 0.  Nothing
- * interrupts a call so often that it has to be made a hundred times: it fails with EINTR then, and
- * whatever interrupts it is not waited for.
+ * interrupts a call so often that it has to be made a hundred times: it then fails with EINTR.
  */
 bool io_is_interrupted(ssize_t r, unsigned *n_interruptions);
 
 /*
- * Reads all of path (relative to dir_fd) into buf and ends it with a NUL.  Returns the length,
- * -ENOBUFS if the file does not fit into size - 1 bytes (buf then holds its beginning, NUL
- * terminated), or another negative errno.  Interrupted and short reads are continued.
+ * Reads all of path (relative to dir_fd) into buf and appends a NUL.  Returns the length, -ENOBUFS
+ * if the file does not fit into size - 1 bytes (buf then holds its beginning, NUL terminated), or
+ * another negative errno.  Interrupted and short reads are continued.
  */
 ssize_t io_read_at(int dir_fd, const char *path, char *buf, size_t size);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* json: see the header. */
+/* json: helpers that build jansson values and take NULL for a failure. */
 #include "lib/base/json.h"
 
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * json: jansson's objects of what we have many of.
+ * json: jansson values for types that are used in many places.
  *
  * Each returns a new reference, or NULL: no memory.  jansson takes NULL where a value is expected
- * for a failure, so that the last one of a row of calls tells about all.
+ * for a failure, so that the last of consecutive calls shows the failure of any.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* latency: see the header. */
+/* latency: counts late samples, and finds their cause. */
 #include "lib/base/latency.h"
 
 #include <stdio.h>

@@ -12,13 +12,13 @@
 
 /* Under 1 ms, 2 ms, 4 ms and so on to 1024 ms; the last has all that are longer. */
 #define LATENCY_BUCKETS 12
-/* From here on a look is late.  (Where it signals a victim, it may take half of that.) */
+/* From here on a sample is late.  (Where it signals a victim, it may take half of that.) */
 #define LATENCY_LATE_USEC (64 * USEC_PER_MSEC)
 
 enum latency_cause {
 	LATENCY_UNKNOWN,
 	LATENCY_BUSY,	/* its own work */
-	LATENCY_CPU,	/* it could have run, and had no CPU */
+	LATENCY_CPU,	/* it was runnable, and had no CPU */
 	LATENCY_PAGING, /* its own memory was read from disk */
 	LATENCY_KERNEL, /* it slept in the kernel: a lock, a file */
 	_LATENCY_CAUSE_MAX,

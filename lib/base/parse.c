@@ -3,7 +3,7 @@
  * parse: one strict parser for each kind of value that people write.
  *
  * strtod(3) and strtoull(3) take blanks, signs, hexadecimal, exponents and the locale's point, and
- * none of these is meant in a configuration file; so all numbers here go through decimal_take(),
+ * none of these is meant in a configuration file; so all numbers here are parsed by decimal_take(),
  * which takes digits and at most one point and keeps the value exact.  Used by conf, and by the
  * command lines of both programs.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* quota: see the header. */
+/* quota: a hash table of senders, each with token buckets in bytes. */
 #include "lib/base/quota.h"
 
 static void fill(struct quota_bucket *bucket, usec_t now, uint64_t per_sec, uint64_t most)

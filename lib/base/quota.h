@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * quota: how many bytes each sender may be answered.
+ * quota: how many bytes of answers each sender may get.
  *
  * A client that asks and does not read cannot be recognised from here: its answers pile up in the
  * message bus, which limits the memory it holds for messages of one connection; once that is used
@@ -10,7 +10,7 @@
  *
  * A sender is known by its unique name, which the bus never reuses.  The table is of fixed size.
  * Where it is full, a new sender replaces the one with the largest allowance left, and gets what
- * that one had left: to use many names gains nothing.
+ * that one had left: using many names gains nothing.
  */
 #pragma once
 
@@ -27,8 +27,8 @@
 /* What refusals may take besides: some ten, and then two a second. */
 #define QUOTA_ERROR_BYTES	  2560
 #define QUOTA_ERROR_BYTES_PER_SEC 512
-/* Of all.  With 250 senders that never read, this comes to some 80 MiB in the first minute and
- * 45 MiB in each that follows: dbus-daemon holds 127 MiB for a connection. */
+/* Of all.  With 250 senders that never read, this is some 80 MiB in the first minute and 45 MiB in
+ * each that follows: dbus-daemon holds 127 MiB for a connection. */
 #define QUOTA_ALL_BYTES		(2 * MIB)
 #define QUOTA_ALL_BYTES_PER_SEC (512 * KIB)
 
@@ -49,8 +49,8 @@ struct quota {
 
 enum quota_verdict {
 	QUOTA_GRANTED,
-	QUOTA_REFUSED, /* the sender is told */
-	QUOTA_IGNORED, /* it was told often enough */
+	QUOTA_REFUSED, /* the sender gets an error */
+	QUOTA_IGNORED, /* it had errors enough: no answer at all */
 };
 
 void quota_init(struct quota *quota, usec_t now);

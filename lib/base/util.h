@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * util: the few words that every module shares: units, bounds, "gone".
+ * util: the few definitions that every module shares: units, bounds, "gone".
  *
  * Units across the tree: time in microseconds (usec_t, CLOCK_MONOTONIC unless said otherwise),
  * memory in bytes, ratios in permyriad (1/10000).
@@ -57,7 +57,7 @@ static inline uint64_t add_u64(uint64_t a, uint64_t b)
 }
 
 /* What is not negative, rounded down, or UINT64_MAX where it does not fit: the plain conversion is
- * undefined then, and gives 0 here and there. */
+ * undefined then, and gives 0 on some machines. */
 static inline uint64_t saturate_u64(double value)
 {
 	return value < (double)UINT64_MAX ? (uint64_t)value : UINT64_MAX;

@@ -2,8 +2,8 @@
 /*
  * conf-comm: patterns of names that are valid, and cannot mean what they seem to.
  *
- * People write lists with commas, quotes as in a shell, paths, and the escapes of Perl.  A rule
- * that never matches protects nothing, and nothing tells.
+ * Common errors are lists with commas, quotes as in a shell, paths, and the escapes of Perl.  A
+ * rule that never matches protects nothing, and nothing else would report it.
  */
 #include <ctype.h>
 #include <stdio.h>

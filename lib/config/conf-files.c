@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * conf-files: which configuration files there are, in the order in which they count.
+ * conf-files: which configuration files there are, in the order in which they apply.
  *
  * systemd's rules (systemd.unit(5), "drop-in"): one main file, the first that exists; drop-ins of
  * all directories sorted by name alone, where of several with one name that of the first directory
@@ -232,7 +232,7 @@ FILE *conf_open(struct conf_loader *loader, const char *file)
 		refuse_file(loader, errno);
 		return NULL;
 	}
-	/* "--config=/dev/null" is how people say "no configuration". */
+	/* "--config=/dev/null" means "no configuration". */
 	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
 		return NULL;
 	if (!S_ISREG(st.st_mode)) {

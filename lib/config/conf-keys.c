@@ -24,8 +24,8 @@
  * takes tens of milliseconds. */
 #define KILL_TIMEOUT_MIN_USEC (100 * USEC_PER_MSEC)
 
-/* "MemoryAvailable=10" is 10 bytes by the letter and 10 % by intention; no line is so small. */
-#define LINE_BYTES_MIN MIB
+/* "MemoryAvailable=10" is 10 bytes literally and 10% by intention; no threshold is so small. */
+#define THRESHOLD_BYTES_MIN MIB
 
 static int set_bool(const struct conf_key *key, void *object, const char *value, char *text)
 {
@@ -52,27 +52,28 @@ static int set_kill_timeout(const struct conf_key *key, void *object, const char
 	return 0;
 }
 
-static int set_line(const struct conf_key *key, void *object, const char *value, char *text)
+static int set_threshold(const struct conf_key *key, void *object, const char *value, char *text)
 {
-	struct policy_line *line = (struct policy_line *)((char *)object + key->offset);
+	struct policy_threshold *threshold =
+		(struct policy_threshold *)((char *)object + key->offset);
 	struct parse_level level;
 	int r;
 
 	if (*value == '\0') {
-		*line = (struct policy_line){};
+		*threshold = (struct policy_threshold){};
 		return 0;
 	}
 	r = parse_level(value, &level);
 	if (r < 0)
 		return r;
-	if (level.has_size && level.bytes < LINE_BYTES_MIN) {
+	if (level.has_size && level.bytes < THRESHOLD_BYTES_MIN) {
 		snprintf(
 			text, CONF_TEXT_MAX,
 			"%s=%.40s would be %llu bytes: a percentage has a %% at its end, a size a K, M, G or T",
 			key->name, value, (unsigned long long)level.bytes);
 		return -ERANGE;
 	}
-	*line = (struct policy_line){
+	*threshold = (struct policy_threshold){
 		.set = true,
 		.is_size = !level.has_share,
 		.permyriad = level.permyriad,
@@ -259,7 +260,7 @@ static int set_user(const struct conf_key *key, void *object, const char *value,
 	int r = 0;
 
 	if (*value >= '0' && *value <= '9') {
-		/* (uid_t)-1 is nobody's: chown(2) takes it for "leave as it is". */
+		/* (uid_t)-1 is no user: chown(2) takes it for "do not change". */
 		r = parse_unsigned(value, UINT32_MAX - 1, &number);
 		uid = (uid_t)number;
 	} else if (*value != '\0') {
@@ -322,7 +323,7 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 #define RULE   (1U << CONF_SECTION_PROTECT | RANKED)
 
 #define FORM_BOOL     "yes or no"
-#define FORM_LINE     "a percentage such as 10% or a size such as 512M, or both (the lower counts)"
+#define FORM_LEVEL    "a percentage such as 10% or a size such as 512M, or both (the lower counts)"
 #define FORM_PRESSURE "a percentage above 0% such as 40%"
 #define FORM_DURATION "a duration such as 5s, 250ms or 1min 30s"
 
@@ -332,13 +333,13 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 const struct conf_key conf_keys[] = {
 	{ "DryRun",          DAEMON, "no",  FORM_BOOL,     set_bool, SET(dry_run), .restricts = true },
 	{ "Subtree",           DAEMON, "/",   "one cgroup such as /user.slice", set_subtree, .restricts = true, .old_name = "Scope" },
-	{ "MinVictim",      DAEMON, "4M",      FORM_LINE,     set_line, SET(min_victim) },
-	{ "WatchBelow",      DAEMON, "30% 64G", FORM_LINE,     set_line, SET(watch_below) },
+	{ "MinVictim",      DAEMON, "4M",      FORM_LEVEL,    set_threshold, SET(min_victim) },
+	{ "WatchBelow",      DAEMON, "30% 64G", FORM_LEVEL,    set_threshold, SET(watch_below) },
 	{ "KillTimeout",     DAEMON, "2s",  "a duration of at least 100ms such as 2s", set_kill_timeout },
 
 	{ "Cgroup",          POLICY, "/",   "/",           set_policy_cgroup },
-	{ "MemoryAvailable", POLICY, NULL,  FORM_LINE,     set_line, OF(memory_available) },
-	{ "SwapFree",        POLICY, NULL,  FORM_LINE,     set_line, OF(swap_free) },
+	{ "MemoryAvailable", POLICY, NULL,  FORM_LEVEL,    set_threshold, OF(memory_available) },
+	{ "SwapFree",        POLICY, NULL,  FORM_LEVEL,    set_threshold, OF(swap_free) },
 	{ "PressureSome",    POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(pressure_some) },
 	{ "PressureFull",    POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(pressure_full) },
 	{ "Thrashing",       POLICY, NULL,  FORM_PRESSURE, set_pressure, OF(thrashing) },

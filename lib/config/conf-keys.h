@@ -29,7 +29,7 @@ struct conf_key {
 	const char *form;     /* "a duration such as 5s": completes "For= needs" */
 	int (*set)(const struct conf_key *key, void *object, const char *value, char *text);
 	size_t offset;	      /* of the field in the object */
-	bool restricts;	      /* what may be killed at all: not knowing its value is no licence */
+	bool restricts;	      /* what may be killed: an unknown value must not permit more */
 	const char *old_name; /* of an earlier version, still accepted; or NULL */
 };
 

@@ -5,7 +5,7 @@
  * One rule for all: what is left may kill less than what was written, never more.
  *
  *   [Policy], new        is not used: without one of its conditions it would act more often.
- *   [Policy], built in   stays as it is built in, as protection must not lapse; of the section
+ *   [Policy], built in   is kept as it is built in, as protection must not lapse; of the section
  *                        those settings are used which make it act later or do less.
  *   [Prefer]             is not used: with fewer conditions it would expose more processes.
  *   [Protect], [Avoid]   is used with the conditions that could be read, so that it spares at least
@@ -47,26 +47,26 @@ static uint64_t smaller_of_set(uint64_t a, uint64_t b)
 }
 
 /* What is below both: of a share and a size, the share with the size as its cap. */
-static struct policy_line narrower_line(const struct policy_line *written,
-					const struct policy_line *builtin)
+static struct policy_threshold narrower_threshold(const struct policy_threshold *written,
+						  const struct policy_threshold *builtin)
 {
-	struct policy_line line = *builtin;
+	struct policy_threshold threshold = *builtin;
 
 	if (!written->set)
-		return line;
+		return threshold;
 	if (!builtin->set)
 		return *written;
 	if (written->is_size && builtin->is_size) {
-		line.bytes = min_u64(written->bytes, builtin->bytes);
-		return line;
+		threshold.bytes = min_u64(written->bytes, builtin->bytes);
+		return threshold;
 	}
 	if (builtin->is_size)
-		line = *written;
-	else if (!written->is_size && written->permyriad < line.permyriad)
-		line.permyriad = written->permyriad;
-	line.cap = smaller_of_set(written->is_size ? written->bytes : written->cap,
-				  builtin->is_size ? builtin->bytes : builtin->cap);
-	return line;
+		threshold = *written;
+	else if (!written->is_size && written->permyriad < threshold.permyriad)
+		threshold.permyriad = written->permyriad;
+	threshold.cap = smaller_of_set(written->is_size ? written->bytes : written->cap,
+				       builtin->is_size ? builtin->bytes : builtin->cap);
+	return threshold;
 }
 
 static unsigned larger(unsigned a, unsigned b)
@@ -84,8 +84,9 @@ static void restrict_policy(struct policy *policy, const struct policy *builtin)
 		p.action = policy->action;
 	if (policy->target == POLICY_TARGET_PROCESS)
 		p.target = POLICY_TARGET_PROCESS;
-	p.memory_available = narrower_line(&policy->memory_available, &builtin->memory_available);
-	p.swap_free = narrower_line(&policy->swap_free, &builtin->swap_free);
+	p.memory_available =
+		narrower_threshold(&policy->memory_available, &builtin->memory_available);
+	p.swap_free = narrower_threshold(&policy->swap_free, &builtin->swap_free);
 	p.pressure_some = larger(policy->pressure_some, builtin->pressure_some);
 	p.pressure_full = larger(policy->pressure_full, builtin->pressure_full);
 	p.thrashing = larger(policy->thrashing, builtin->thrashing);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * conf-messages: the mistakes of a configuration, collected.
+ * conf-messages: the errors of a configuration, collected.
  *
  * Filled by conf; printed by reckond --check-config and reckonctl check, logged on a reload.
  */
@@ -30,7 +30,7 @@ void conf_message_print(const struct conf_message *message, FILE *stream)
 	fprintf(stream, ": %s%s\n", message->warning ? "warning: " : "", message->text);
 }
 
-/* Files are quoted in messages, and messages go to terminals, the journal and the bus. */
+/* Files are quoted in messages, and messages are sent to terminals, the journal and the bus. */
 static void make_printable(char *text)
 {
 	for (; *text != '\0'; text++)
@@ -38,7 +38,7 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
-/* Among those of its file, by line: some mistakes are only known when all has been read. */
+/* Among those of its file, by line: some errors are only known when all has been read. */
 static size_t find_place(const struct conf_messages *messages, const char *file, unsigned line)
 {
 	size_t at = messages->n;

@@ -2,8 +2,8 @@
 /*
  * conf-suggest: what may have been meant by a key or section that is not known.
  *
- * In this order: the section where there is such a key; the name that is a slip of the finger
- * away; all names.  Called by conf alone, for its messages.
+ * In this order: the section where there is such a key; the name that is one typing error away; all
+ * names.  Called by conf alone, for its messages.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,7 +33,7 @@ static size_t edit_distance(const char *a, const char *b)
 	return row[n];
 }
 
-/* Is name a likely slip for known, and likelier than what *best stands for? */
+/* Is name a likely typing error for known, and likelier than what *best stands for? */
 static bool is_nearer(const char *name, const char *known, size_t *best)
 {
 	size_t distance = edit_distance(name, known);

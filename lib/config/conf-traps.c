@@ -14,18 +14,18 @@ static bool has_activity(const struct policy *policy)
 	return policy_waits_for_pressure(policy) || policy->thrashing > 0;
 }
 
-/* Does `line` hold whenever `other` does, whatever the total? */
-static bool covers(const struct policy_line *line, const struct policy_line *other)
+/* Does `threshold` hold whenever `other` does, whatever the total? */
+static bool covers(const struct policy_threshold *threshold, const struct policy_threshold *other)
 {
-	if (!line->set)
+	if (!threshold->set)
 		return true;
 	if (!other->set)
 		return false;
-	if (line->is_size)
-		return other->is_size ? other->bytes <= line->bytes
-				      : other->cap > 0 && other->cap <= line->bytes;
-	return !other->is_size && other->permyriad <= line->permyriad &&
-	       (line->cap == 0 || (other->cap > 0 && other->cap <= line->cap));
+	if (threshold->is_size)
+		return other->is_size ? other->bytes <= threshold->bytes
+				      : other->cap > 0 && other->cap <= threshold->bytes;
+	return !other->is_size && other->permyriad <= threshold->permyriad &&
+	       (threshold->cap == 0 || (other->cap > 0 && other->cap <= threshold->cap));
 }
 
 /* Is the weaker of the two never the first to act? */
@@ -44,20 +44,20 @@ static bool comes_first(const struct policy *strong, const struct policy *weak)
 /* Above the floor (policy_has_floor()), by percentage: the size of the machine is not known. */
 static bool is_above_floor(const struct policy *policy)
 {
-	const struct policy_line *line = &policy->memory_available;
+	const struct policy_threshold *threshold = &policy->memory_available;
 
-	return line->set && !line->is_size && line->cap == 0 &&
-	       policy_line_bytes(line, PERMYRIAD) > policy_floor_bytes(PERMYRIAD);
+	return threshold->set && !threshold->is_size && threshold->cap == 0 &&
+	       policy_threshold_bytes(threshold, PERMYRIAD) > policy_floor_bytes(PERMYRIAD);
 }
 
 static void check_always(struct conf_loader *loader, const struct policy *policy)
 {
-	const struct policy_line *line = &policy->memory_available;
+	const struct policy_threshold *threshold = &policy->memory_available;
 
 	if (policy->action < POLICY_ACTION_TERMINATE || has_activity(policy) ||
 	    !is_above_floor(policy))
 		return;
-	if (policy_line_is_all(line))
+	if (policy_threshold_is_all(threshold))
 		conf_warning(loader,
 			     "[Policy %s] with MemoryAvailable=100%% holds always: it kills one "
 			     "process after another, however much memory is available",
@@ -67,14 +67,14 @@ static void check_always(struct conf_loader *loader, const struct policy *policy
 			loader,
 			"[Policy %s] with MemoryAvailable=%g%% would kill while most of memory is "
 			"available: it does not hold above half of memory",
-			policy->name, line->permyriad / 100.0);
+			policy->name, threshold->permyriad / 100.0);
 }
 
 static void check_never(struct conf_loader *loader, const struct policy *policy)
 {
-	const struct policy_line *line = &policy->memory_available;
+	const struct policy_threshold *threshold = &policy->memory_available;
 
-	if (line->set && !line->is_size && line->permyriad == 0)
+	if (threshold->set && !threshold->is_size && threshold->permyriad == 0)
 		conf_warning(
 			loader,
 			"[Policy %s] with MemoryAvailable=0%% never holds in time: the kernel's "
@@ -91,7 +91,7 @@ static bool is_touched(const struct conf_loader *loader, size_t index)
 	return false;
 }
 
-/* Said once for two: of the stronger one, if both were touched. */
+/* Reported once for two: for the stronger one, if both were changed. */
 static void check_order(struct conf_loader *loader, size_t index)
 {
 	const struct policy_set *set = &loader->set;

@@ -3,10 +3,10 @@
  * conf: configuration files to policies, by inih.
  *
  * read_line() is inih's reader.  It counts lines, refuses what is malformed, opens sections, and
- * hands over only lines in the core of the format, on which all builds of inih agree: "[Section]"
+ * passes on only lines in the core of the format, on which all builds of inih agree: "[Section]"
  * and "Key=value", without leading blanks (to Debian's build a continuation), from a key of letters
- * (':' separates too).  inih's copy of a value may be cut, at its buffer's end (200 bytes) or at
- * " ;"; so the value is kept here and inih's is not looked at.  What a key means is conf-keys.c.
+ * (':' separates too).  inih's copy of a value may be cut, at its buffer's end (200 bytes) or at "
+ * ;"; so the value is kept here and inih's is not used.  What a key means is conf-keys.c.
  *
  * A section starts from what there is of its name; whether a policy or rule is complete is judged
  * when all files have been read.
@@ -81,7 +81,7 @@ static struct conf_item *items_put(struct conf_loader *loader, enum conf_section
 	return &grown[loader->n_items++];
 }
 
-/* The policy or rule of that name, found or made, becomes the section's. */
+/* Makes the policy or rule of that name, found or new, that of the section. */
 static int open_item(struct conf_loader *loader, enum conf_section section, const char *name)
 {
 	size_t n_before, index;
@@ -414,7 +414,7 @@ static void load_file(struct conf_loader *loader, const char *file)
 	loader->stream = stream;
 	loader->n_bytes = 0;
 	r = ini_parse_stream(read_line, loader, on_key, loader);
-	/* A positive number would be a line that read_line() let through and inih does not take. */
+	/* A positive number would be a line that read_line() accepts and inih does not. */
 	assert(r <= 0);
 	if (r < 0)
 		loader->no_memory = true;

@@ -3,9 +3,9 @@
  * conf: configuration files to policies, by inih.
  *
  * inih alone cuts long lines, swallows junk and knows no line numbers (Debian's build); so it is
- * fed by a line reader of ours that counts lines and refuses what is malformed.  All mistakes of
- * all files are collected, each with its place; a configuration with mistakes changes nothing.
- * The format is reckond.conf(5).
+ * fed by a line reader of ours that counts lines and refuses what is malformed.  All errors of all
+ * files are collected, each with its place; a configuration with errors changes nothing.  The
+ * format is reckond.conf(5).
  */
 #pragma once
 
@@ -17,9 +17,9 @@
 #include "lib/config/policy.h"
 #include "lib/sys/cgroup.h"
 
-/* Longer lines are a mistake (but comments may be as long as they like). */
+/* Longer lines are an error (comments may have any length). */
 #define CONF_LINE_MAX 1024
-/* Larger files are a mistake. */
+/* Larger files are an error. */
 #define CONF_FILE_MAX MIB
 /* More are counted, and not kept. */
 #define CONF_MESSAGES_MAX 100
@@ -30,7 +30,7 @@
 struct conf_message {
 	char *file;
 	unsigned line; /* 0: the file as a whole */
-	bool warning;  /* can never match, repeated, ...: said, but no mistake */
+	bool warning;  /* can never match, repeated, ...: reported, but no error */
 	char *text;    /* what is wrong, and what was meant; printable ASCII, one line */
 };
 
@@ -42,7 +42,8 @@ struct conf_messages {
 	size_t n_left_out; /* not kept */
 };
 
-/* For conf and its caller: put in its place, files as they come, lines in order.  0 or -ENOMEM. */
+/* For conf and its caller: put in its place, files in the order in which they are read, lines in
+ * order.  0 or -ENOMEM. */
 __attribute__((format(printf, 5, 0))) int conf_messages_addv(struct conf_messages *messages,
 							     const char *file, unsigned line,
 							     bool warning, const char *format,
@@ -56,30 +57,29 @@ void conf_messages_done(struct conf_messages *messages);
 void conf_message_print(const struct conf_message *message, FILE *stream);
 
 /*
- * Reads the given files (absolute or relative to the working directory), in that order, later
- * ones over earlier ones, starting from the built-in defaults.  Returns 0 with *ret set if there
- * was no mistake, 1 if there were some (*ret is not set; *messages says which), or -errno
- * (-ENOMEM).  Warnings may come with 0.  *messages must be initialised ({}) and is added to.  Asks
- * NSS for user names.
+ * Reads the given files (absolute or relative to the working directory), in that order, later ones
+ * over earlier ones, starting from the built-in defaults.  Returns 0 with *ret set if there was no
+ * error, 1 if there were some (*ret is not set; *messages says which), or -errno (-ENOMEM).  0 may
+ * have warnings.  *messages must be initialised ({}) and is added to.  Asks NSS for user names.
  */
 int conf_load(const char *const *files, size_t n_files, struct policy_set *ret,
 	      struct conf_messages *messages);
 
 /*
- * The same for a start, where doing without protection is worse than doing with less than was
- * written.  0 with *ret set, or 1 with *ret set if there were errors; each policy or rule that is
- * not used as it is written, and a dry run for want of knowing better, is an error more.  -ENOMEM,
- * or the -errno of a file that could not be opened for now (lib/base/errors.h): what it says is not
- * known, so a start is to be tried again. What is made of a section with errors never makes a
- * process a victim that is none as written, but for the built-in policies, of which no error takes
- * anything away (conf-lenient.c).
+ * The same for a start, where no protection is worse than less than was written.  0 with *ret set,
+ * or 1 with *ret set if there were errors; each policy or rule that is not used as it is written,
+ * and a dry run because a value is not known, is an error more.  -ENOMEM, or the -errno of a file
+ * that could not be opened for now (lib/base/errors.h): its content is not known, so a start is to
+ * be tried again.  What is made of a section with errors never makes a process a victim that is
+ * none as written, but for the built-in policies, of which no error takes anything away
+ * (conf-lenient.c).
  */
 int conf_load_lenient(const char *const *files, size_t n_files, struct policy_set *ret,
 		      struct conf_messages *messages);
 
 /*
- * Warns of a Subtree= that is not there now: it may come later, as the slice of a user does, or be
- * a mistake.  cgroups: of the machine on which the configuration is to be used.  0 or -ENOMEM.
+ * Warns of a Subtree= that does not exist now: it may be created later, as the slice of a user is,
+ * or be an error.  cgroups: of the machine on which the configuration is to be used.  0 or -ENOMEM.
  */
 int conf_check_subtree(const struct policy_set *set, const struct cgroup_fs *cgroups,
 		       struct conf_messages *messages);

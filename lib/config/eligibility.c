@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* eligibility: see the header. */
+/* eligibility: the predicate, and for each verdict its row of consequences and names. */
 #include "lib/config/eligibility.h"
 
 #include "lib/base/errors.h"

@@ -4,7 +4,7 @@
  *
  * It judges a subject, which is filled from the snapshot (census_subject()) or from a live read
  * (eligibility_read()), and opens nothing itself.  A new reason not to kill is one enumerator here
- * and its row in eligibility.c; whoever kills, counts or explains takes it from there.
+ * and its row in eligibility.c; all code that kills, counts or explains takes it from there.
  */
 #pragma once
 
@@ -16,9 +16,9 @@
 
 /* What earlier attempts say of it (backoff.h), in this order. */
 enum backoff_verdict {
-	BACKOFF_NONE,	     /* nothing is known against it */
-	BACKOFF_SIMILAR,     /* not if there is somebody who is worth it */
-	BACKOFF_CONSECUTIVE, /* was the last to fail: not if there is anybody else */
+	BACKOFF_NONE,	     /* no earlier attempt failed */
+	BACKOFF_SIMILAR,     /* not if another process is worth it */
+	BACKOFF_CONSECUTIVE, /* was the last to fail: not if there is any other process */
 	BACKOFF_SKIP,
 };
 
@@ -45,8 +45,8 @@ enum eligibility {
  * says little about it: a leak at -999 would count as a thousandth of its size. */
 #define ELIGIBILITY_RELUCTANT_ADJ (-900)
 
-/* What is built in holds for a process of a user only up to this share of memory; whatever its name
- * is, its user can fill it (LD_PRELOAD, ptrace). */
+/* A built-in rule protects a process of a user only up to this share of memory; whatever its name
+ * is, its user can make it allocate (LD_PRELOAD, ptrace). */
 #define ELIGIBILITY_CEILING_PERMYRIAD 2500U
 
 struct eligibility_subject {
@@ -83,7 +83,7 @@ bool eligibility_is_ruled_out(const struct eligibility_subject *subject);
 bool eligibility_is_spared(enum eligibility e, bool reluctantly);
 
 /* As a member, does it forbid that its cgroup is killed?  What a rule protects, is reluctant,
- * cannot be read, was skipped or is a zombie is spared, or signalled, but no reason to leave the
+ * cannot be read, was skipped or is a zombie is spared, or signalled, but no reason to spare the
  * others. */
 bool eligibility_forbids_group(enum eligibility e);
 
@@ -91,7 +91,7 @@ bool eligibility_forbids_group(enum eligibility e);
  * forbids; else eligible if one is, else reluctant if one is. */
 enum eligibility eligibility_join(enum eligibility a, enum eligibility b);
 
-/* What the rule that matches comes to at this size; RULE_AVOID where there is none. */
+/* The protection that the matching rule gives at this size; RULE_AVOID where there is none. */
 enum rule_protection eligibility_protection(const struct eligibility_subject *subject);
 
 /* For people: "a kernel thread". */

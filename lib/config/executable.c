@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* executable: see the header. */
+/* executable: reads which file a process runs, and what can prove its name. */
 #include "lib/config/executable.h"
 
 #include <fcntl.h>

@@ -2,12 +2,12 @@
 /*
  * policy-builtin: the policies and rules that hold without any configuration.
  *
- * Rules go by the system's units first, which no user can choose, and by name for machines without
- * systemd and for sessions.  A name is what a process calls itself, so it counts only with proof
- * (enum rule_proof) and where such a program is run, which is not in a container.  Those that
- * always run as root are asked for uid 0, and their file may be a script's interpreter (dnf); of
- * others the file must be of that name too.  A user can still fill a program that he runs
- * (LD_PRELOAD, ptrace), so protection of what is a user's has a ceiling (eligibility.h).
+ * Rules match the system's units first, which no user can choose, and names for machines without
+ * systemd and for sessions.  A process can set its own name, so a name counts only with proof (enum
+ * rule_proof) and where such a program is run, which is not in a container.  Those that always run
+ * as root are asked for uid 0, and their file may be a script's interpreter (dnf); of others the
+ * file must be of that name too.  A user can still make any program of that user allocate
+ * (LD_PRELOAD, ptrace), so protection of a user's processes has a ceiling (eligibility.h).
  *
  * The kernel keeps 15 bytes of a name (TASK_COMM_LEN in include/linux/sched.h): "gnome-session-b"
  * is gnome-session-binary.  Names are plain lists, which need no regex (policy-rules.c).
@@ -33,8 +33,8 @@ static const struct {
 	{ "terminate", 10, 10,  0,  0, 0,                POLICY_ACTION_TERMINATE },
 	{ "kill",       5,  5,  0,  0, 0,                POLICY_ACTION_KILL },
 	/* Swap that is free is there to be used, and to write memory out takes time: everything
-	 * stalls for up to 95 % of it.  What is written out because it is not used does not come
-	 * back (at most 6 % of what is reclaimed, over 5 s); of what is used, 12 to 70 %.  Both
+	 * stalls for up to 95 % of it.  What is written out because it is not used is not read
+	 * again (at most 6 % of what is reclaimed, over 5 s); of what is used, 12 to 70 %.  Both
 	 * were measured, docs/defaults.md has the tables. */
 	{ "stall",      4,  0, 25, 15, 5 * USEC_PER_SEC, POLICY_ACTION_KILL },
 	{ "thrash",    20,  0, 40, 10, 5 * USEC_PER_SEC, POLICY_ACTION_KILL },
@@ -61,7 +61,8 @@ static const struct {
 	USER_MANAGER "/session.slice " USER_MANAGER "/*.service " \
 	USER_MANAGER "/app.slice/*.service " USER_MANAGER "/app.slice/*.slice/*.service"
 
-/* What a rule of which class comes to: below the ceiling, above it, and with which proof. */
+/* The protection that a rule of each class gives: below the ceiling, above it, and with which
+ * proof. */
 enum class {
 	CLASS_UNIT,	/* a system's unit, of any size */
 	CLASS_ROOT,	/* by name, of root's, of any size */
@@ -160,7 +161,7 @@ static const struct {
 	  "gnome-screensav|mate-screensave|xfce4-screensav|budgie-screensa|cs-backup-locke|"
 	  "kscreenlocker_g|light-locker|xsecurelock|auth_x11|slock|hyprlock|gtklock|physlock|"
 	  "vlock|vlock-main|waylock|xlock|xtrlock|cosmic-greeter)$" },
-	/* Killed half-way they leave a machine that does not start.  Not what they run: a
+	/* Killed half-way they leave a machine that does not start.  Not their children: a
 	 * maintainer's script is a shell. */
 	{ RULE_PROTECT, CLASS_PACKAGES, "packages", .comm =
 	  "^(apt|apt-get|aptitude|aptd|dpkg|dpkg-deb|unattended-upgr|do-release-upgr|dnf|dnf-3|"
@@ -178,7 +179,7 @@ static const struct {
 	  "^(NetworkManager|wpa_supplicant|iwd|connmand|dhclient|dhcpcd)$" },
 	{ RULE_PROTECT, CLASS_ROOT, "reckond", .comm = "^reckond$" },
 
-	/* What people are logged in by.  Not protected: a script is a shell too, and can grow. */
+	/* Login shells.  Not protected: a script is a shell too, and can grow. */
 	{ RULE_AVOID, CLASS_WEIGHT, "shell", .comm =
 	  "^(sh|ash|bash|dash|fish|ksh|mksh|zsh|csh|tcsh|su|sudo|doas|screen|tmux: server|"
 	  "tmux: client|sshd|sshd-session|mosh-server)$" },
@@ -186,18 +187,18 @@ static const struct {
 
 /* clang-format on */
 
-/* Percentages are capped at what they come to on a machine of this size: 10 % at 4 GiB.  How much a
- * victim must give back, and how fast memory is taken, does not grow with the machine.  Those that
- * wait for pressure are not: much more memory than that can be full of what all are waiting for.
+/* Percentages are capped at their value on a machine of this size: 10% at 4 GiB.  How much a victim
+ * must free, and how fast memory is allocated, does not grow with the machine.  Those that wait for
+ * pressure are not: much more memory than that can be full of what all are waiting for.
  * (docs/defaults.md, Caps) */
 #define CAPPED_FROM (40 * GIB)
 
 /* Watched from here on: 20 s at POLICY_FILL_BYTES_PER_SEC. */
 #define WATCH_CAP (64 * GIB)
 
-static struct policy_line percent_line(unsigned percent, uint64_t capped_from)
+static struct policy_threshold percent_threshold(unsigned percent, uint64_t capped_from)
 {
-	return (struct policy_line){
+	return (struct policy_threshold){
 		.set = percent > 0,
 		.permyriad = percent * PERMYRIAD / 100,
 		.cap = capped_from * percent / 100,
@@ -214,8 +215,8 @@ static int add_policies(struct policy_set *set)
 			return -ENOMEM;
 		capped_from = builtin_policies[i].pressure_full > 0 ? 0 : CAPPED_FROM;
 		policy->memory_available =
-			percent_line(builtin_policies[i].memory_available, capped_from);
-		policy->swap_free = percent_line(builtin_policies[i].swap_free, capped_from);
+			percent_threshold(builtin_policies[i].memory_available, capped_from);
+		policy->swap_free = percent_threshold(builtin_policies[i].swap_free, capped_from);
 		policy->pressure_full = builtin_policies[i].pressure_full * PERMYRIAD / 100;
 		policy->thrashing = builtin_policies[i].thrashing * PERMYRIAD / 100;
 		policy->for_usec = builtin_policies[i].for_usec;

@@ -3,29 +3,30 @@
  * policy-levels: the conditions on levels, of memory and of swap; see policy.h.
  *
  * A shortage of swap alone is none of memory: where there is no swap (or none any more, after
- * swapoff(8)), it counts as used up only for a policy that names memory too.
+ * swapoff(8)), it counts as used up only for a policy that has a condition on memory too.
  */
 #include "lib/config/policy.h"
 
-/* What is killed while more than this is available frees memory that nothing was short of, and so
- * it goes on from one to the next. */
+/* A kill while more than this is available frees memory that was not short, so the condition still
+ * holds and the next kill follows. */
 #define FLOOR_SHARE 2
 
-uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total)
+uint64_t policy_threshold_bytes(const struct policy_threshold *threshold, uint64_t total)
 {
 	uint64_t bytes;
 
-	if (!line->set)
+	if (!threshold->set)
 		return 0;
-	if (line->is_size)
-		return line->bytes;
-	bytes = (uint64_t)((__uint128_t)total * line->permyriad / PERMYRIAD);
-	return line->cap > 0 ? min_u64(bytes, line->cap) : bytes;
+	if (threshold->is_size)
+		return threshold->bytes;
+	bytes = (uint64_t)((__uint128_t)total * threshold->permyriad / PERMYRIAD);
+	return threshold->cap > 0 ? min_u64(bytes, threshold->cap) : bytes;
 }
 
-bool policy_line_is_all(const struct policy_line *line)
+bool policy_threshold_is_all(const struct policy_threshold *threshold)
 {
-	return line->set && !line->is_size && line->permyriad == PERMYRIAD && line->cap == 0;
+	return threshold->set && !threshold->is_size && threshold->permyriad == PERMYRIAD &&
+	       threshold->cap == 0;
 }
 
 bool policy_has_floor(const struct policy *policy)
@@ -33,7 +34,7 @@ bool policy_has_floor(const struct policy *policy)
 	bool is_shown = policy_waits_for_pressure(policy) || policy->thrashing > 0;
 
 	if (policy->action < POLICY_ACTION_TERMINATE ||
-	    policy_line_is_all(&policy->memory_available))
+	    policy_threshold_is_all(&policy->memory_available))
 		return false;
 	if (policy->memory_available.set)
 		return !is_shown;
@@ -47,13 +48,13 @@ uint64_t policy_floor_bytes(uint64_t total)
 
 uint64_t policy_memory_headroom(const struct policy *policy, const struct memory_reading *memory)
 {
-	uint64_t line = UINT64_MAX;
+	uint64_t threshold = UINT64_MAX;
 
 	if (policy->memory_available.set)
-		line = policy_line_bytes(&policy->memory_available, memory->total);
+		threshold = policy_threshold_bytes(&policy->memory_available, memory->total);
 	if (policy_has_floor(policy))
-		line = min_u64(line, policy_floor_bytes(memory->total));
-	return sub_u64(memory->available, line);
+		threshold = min_u64(threshold, policy_floor_bytes(memory->total));
+	return sub_u64(memory->available, threshold);
 }
 
 uint64_t policy_swap_headroom(const struct policy *policy, const struct memory_reading *memory)
@@ -63,7 +64,7 @@ uint64_t policy_swap_headroom(const struct policy *policy, const struct memory_r
 	if (memory->swap_total == 0)
 		return policy->memory_available.set ? 0 : UINT64_MAX;
 	return sub_u64(memory->swap_free,
-		       policy_line_bytes(&policy->swap_free, memory->swap_total));
+		       policy_threshold_bytes(&policy->swap_free, memory->swap_total));
 }
 
 bool policy_levels_hold(const struct policy *policy, const struct memory_reading *memory)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * policy-rules: whom a rule matches; see policy.h.  Against what the census keeps of a process:
- * once for each, and again when that has changed.
+ * policy-rules: which processes a rule matches; see policy.h.  Rules are matched against what the
+ * census keeps of a process: once for each, and again when that has changed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -184,8 +184,8 @@ static bool cgroup_matches_any(const char *path, const char *globs)
 		length = strcspn(globs, " \t");
 		if (length == 0)
 			return false;
-		/* Whatever it matches begins with what it begins with; this spares nearly all
-		 * calls of fnmatch(3). */
+		/* Whatever it matches has the same literal prefix; comparing that first saves
+		 * nearly all calls of fnmatch(3). */
 		literal = strcspn(globs, "*?[ \t");
 		if (length < sizeof(glob) && strncmp(path, globs, literal) == 0) {
 			memcpy(glob, globs, length);
@@ -210,7 +210,7 @@ static bool is_in_place(const struct rule *rule, const char *cgroup)
 	return !rule->place || strcmp(cgroup, "/") == 0 || cgroup_matches_any(cgroup, rule->place);
 }
 
-/* Where the executable may not be looked at, what root runs is believed. */
+/* Where the executable may not be read, the name of root's processes is trusted. */
 static bool executable_proves(const struct rule *rule, const struct rule_subject *subject)
 {
 	const struct executable *executable = subject->executable;

@@ -237,7 +237,7 @@ bool policy_swap_is_no_help(const struct policy *policy, const struct policy_rea
 		return false;
 	if (reading->unswappable > 0 &&
 	    sub_u64(memory->counters.anon, reading->unswappable) <=
-		    policy_line_bytes(&policy->swap_free, memory->total))
+		    policy_threshold_bytes(&policy->swap_free, memory->total))
 		return true;
 	return reading->reclaim && reading->page_size > 0 &&
 	       reclaim_over(reading->reclaim, RECLAIM_SWAP_UNUSED_USEC, &span) &&
@@ -326,7 +326,8 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 {
 	const struct memory_reading *memory = reading->memory;
 	struct policy_judgement judgement = {
-		.watch = memory->available <= policy_line_bytes(&set->watch_below, memory->total),
+		.watch = memory->available <=
+			 policy_threshold_bytes(&set->watch_below, memory->total),
 	};
 
 	for (size_t i = 0; i < set->n_policies; i++) {
@@ -390,5 +391,5 @@ usec_t policy_interval(const struct policy_set *set, const struct memory_reading
 
 usec_t policy_pause(usec_t interval, usec_t spent)
 {
-	return max_u64(interval, min_u64((POLICY_LOOK_PART - 1) * spent, POLICY_LOOK_MAX_USEC));
+	return max_u64(interval, min_u64((POLICY_POLL_PART - 1) * spent, POLICY_POLL_MAX_USEC));
 }

@@ -3,8 +3,9 @@
  * policy: policies and rules as data, and the judgement over them.
  *
  * A policy says when to act (all of its conditions must hold for its time) and how; a rule says
- * who may never be a victim, and who is ranked as if larger or smaller than it is.  Everything
- * here is pure: readings and the time come in, what has held since when is kept in the policies.
+ * which processes may never be a victim, and which are ranked as if larger or smaller.  Everything
+ * here is pure: readings and the time are arguments, what has held since when is kept in the
+ * policies.
  */
 #pragma once
 
@@ -37,14 +38,14 @@ enum policy_target {
 	POLICY_TARGET_CGROUP, /* one without cgroups below, with all in it */
 };
 
-/* Who runs again when the victim is frozen. */
+/* What is thawed when the victim is frozen. */
 enum policy_thaw {
 	POLICY_THAW_GROUP,
-	POLICY_THAW_VICTIM, /* the others stay frozen */
+	POLICY_THAW_VICTIM, /* the others remain frozen */
 };
 
-/* A line in memory: a share of the total, perhaps with a cap in bytes, or a number of bytes. */
-struct policy_line {
+/* A threshold: a share of the total, perhaps with a cap in bytes, or a number of bytes. */
+struct policy_threshold {
 	bool set;
 	bool is_size;
 	unsigned permyriad;
@@ -54,9 +55,10 @@ struct policy_line {
 
 struct policy {
 	char *name;
-	struct policy_line memory_available; /* holds when available <= line */
-	/* Holds when free <= line.  No swap: holds beside a line in memory, and never without. */
-	struct policy_line swap_free;
+	struct policy_threshold memory_available; /* holds when available <= threshold */
+	/* Holds when free <= threshold.  No swap: holds beside a threshold of memory, and never
+	 * without. */
+	struct policy_threshold swap_free;
 	unsigned pressure_some; /* permyriad, over the policy's time; 0 is not set */
 	unsigned pressure_full;
 	/* Of what the kernel reclaimed over the policy's time so much was needed again: permyriad;
@@ -65,7 +67,7 @@ struct policy {
 	usec_t for_usec;
 	enum policy_action action;
 	enum policy_target target;
-	enum policy_rank_by rank_by; /* of processes; cgroups go by footprint */
+	enum policy_rank_by rank_by; /* of processes; cgroups are ranked by footprint */
 	usec_t grace_usec;	     /* from SIGTERM to SIGKILL */
 	enum policy_thaw thaw;
 	bool refreeze; /* what was thawed for the victim, once it is gone */
@@ -87,8 +89,8 @@ enum rule_protection {
 	RULE_PROTECTION_AVOID,	   /* an ordinary candidate of RULE_WEIGHT_ABOVE_CEILING */
 };
 
-/* What has to be seen of a process, besides its name, before a built-in rule counts.  A name is
- * what a process calls itself. */
+/* What has to be seen of a process, besides its name, before a built-in rule counts.  A process can
+ * set its own name. */
 enum rule_proof {
 	RULE_PROOF_NONE,
 	/* The file that it runs is root's alone to change; if the process is not root's, it also is
@@ -98,15 +100,15 @@ enum rule_proof {
 };
 
 /* From SIGTERM to SIGKILL where a policy does not say: long enough for an orderly exit, short
- * against the time a machine can live between two lines. */
+ * compared with the time between two thresholds. */
 #define POLICY_GRACE_USEC (5 * USEC_PER_SEC)
 
 #define RULE_WEIGHT_PREFER 2.0
 #define RULE_WEIGHT_AVOID  0.5
 /* Of a process that a rule protects up to the ceiling (eligibility.h), where it is above. */
 #define RULE_WEIGHT_ABOVE_CEILING 0.25
-/* Of all rules together: beyond that size would no longer tell those apart whom they match, as all
- * would count as the most that there is, or as nothing. */
+/* Of all rules together: beyond that, the processes they match could no longer be told apart by
+ * size, as all would have the highest possible score, or none. */
 #define RULE_WEIGHT_MAX 1e6
 #define RULE_WEIGHT_MIN 1e-6
 
@@ -138,12 +140,12 @@ struct rule {
 struct policy_set {
 	bool dry_run;
 	char *subtree;	    /* cgroup path, "/" is everything */
-	char *subtree_file; /* where that is said, for messages; NULL: in no file */
+	char *subtree_file; /* the file that sets it, for messages; NULL: none */
 	unsigned subtree_line;
-	struct policy_line watch_below;
-	struct policy_line min_victim; /* a process that frees less is not killed; not set: a
-					* default that goes by the machine's memory */
-	usec_t kill_timeout_usec;      /* SIGKILL to "unkillable" */
+	struct policy_threshold watch_below;
+	struct policy_threshold min_victim; /* a process that frees less is not killed; not set: a
+					     * default that depends on the machine's memory */
+	usec_t kill_timeout_usec;	    /* SIGKILL to "unkillable" */
 
 	struct policy *policies;
 	size_t n_policies;
@@ -169,7 +171,7 @@ void policy_set_remove_rule(struct policy_set *set, struct rule *rule);
 void rule_take_over(struct rule *rule);
 
 /* Compiles pattern (POSIX extended, no back-references) into the rule, in place of an older one;
- * NULL removes it.  0, -ENOMEM, or -EINVAL with the reason in error; the older one then stays. */
+ * NULL removes it.  0, -ENOMEM, or -EINVAL with the reason in error; the older one is then kept. */
 int rule_set_comm(struct rule *rule, const char *pattern, char *error, size_t error_size);
 
 /* The names that configuration files use; -EINVAL for others. */
@@ -180,15 +182,15 @@ int policy_thaw_from_string(const char *text, enum policy_thaw *ret);
 const char *policy_action_to_string(enum policy_action action);
 const char *policy_target_to_string(enum policy_target target);
 const char *policy_rank_by_to_string(enum policy_rank_by rank_by);
-/* By what is ranked now: cgroups, and processes beside them, go by footprint.  Where no swap is in
- * use, none could be told from another by it, and no process would be worth a kill; the footprint
- * counts then. */
+/* The ranking in effect now: cgroups, and processes beside them, are ranked by footprint.  Where no
+ * swap is in use, processes could not be told apart by it, and none would be worth a kill; the
+ * footprint counts then. */
 enum policy_rank_by policy_rank_by_now(const struct policy *policy,
 				       const struct memory_reading *memory);
 const char *policy_thaw_to_string(enum policy_thaw thaw);
 const char *rule_kind_to_string(enum rule_kind kind);
 
-/* What rules look at. */
+/* What rules are matched against. */
 struct rule_subject {
 	const char *comm; /* NULL: a whole cgroup, which no name and no user matches */
 	const char *cgroup;
@@ -200,7 +202,7 @@ struct rule_verdict {
 	/* The strongest PROTECT rule that matches, of equals the first, or NULL. */
 	const struct rule *protected_by;
 	/* The product of all PREFER and AVOID that match, in [RULE_WEIGHT_MIN, RULE_WEIGHT_MAX],
-	 * and of what becomes of the protection above the ceiling. */
+	 * and of the protection above the ceiling. */
 	double weight;
 	/* A rule asks for what the process runs.  Without subject->executable it did not match:
 	 * executable_apply_rules(). */
@@ -222,12 +224,12 @@ struct policy_reading {
 	bool stalls_are_explained; /* by the limit of a cgroup: pressure does not count (stall.h) */
 };
 
-/* Thrashing over less than this is not told from the first moment of any shortage, in which some of
- * what the kernel has to give is asked for again (docs/defaults.md). */
+/* Thrashing over less than this cannot be distinguished from the start of any shortage, in which
+ * some of what the kernel reclaims is needed again (docs/defaults.md). */
 #define POLICY_THRASHING_WINDOW_USEC (2 * USEC_PER_SEC)
 
 struct policy_judgement {
-	bool watch; /* below the watch line, or a policy's conditions begin to hold */
+	bool watch; /* below the watch threshold, or a policy's conditions begin to hold */
 	/* The strongest policy that has held for its time (kill over terminate over warn, then
 	 * the first), or NULL.  Borrowed from the set. */
 	const struct policy *policy;
@@ -249,8 +251,8 @@ void policy_forget(struct policy_set *set);
 /*
  * Free swap is no help, and a condition on it counts as met, in a policy that has one on memory
  * too, where
- * - all but so much of the anonymous memory as the policy's line of swap, taken of memory, may not
- *   be swapped out, or
+ * - all but so much of the anonymous memory as the policy's threshold of swap, taken of memory, may
+ *   not be swapped out, or
  * - memory has been all but gone for some seconds, and the kernel has not used it
  *   (reclaim_leaves_swap_unused()).
  */
@@ -258,60 +260,59 @@ bool policy_swap_is_no_help(const struct policy *policy, const struct policy_rea
 bool policy_waits_for_pressure(const struct policy *policy);
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading);
 
-/* The line in bytes on this machine; 0 where it is not set. */
-uint64_t policy_line_bytes(const struct policy_line *line, uint64_t total);
+/* The threshold in bytes on this machine; 0 where it is not set. */
+uint64_t policy_threshold_bytes(const struct policy_threshold *threshold, uint64_t total);
 /* 100%: it always holds, whatever is available. */
-bool policy_line_is_all(const struct policy_line *line);
+bool policy_threshold_is_all(const struct policy_threshold *threshold);
 
 /*
  * The floor: a policy that terminates or kills by levels of memory and swap does not hold while
  * more than half of memory is available: no process is short of it, and a kill would change nothing
- * that the policy looks at.  Exempt are a line in memory that says 100%, which is how a policy is
- * made to hold always, and one beside a condition on pressure or thrashing, as the shortage is
- * shown by that.
+ * that the policy depends on.  Exempt are a threshold of memory of 100%, which makes a policy hold
+ * always, and one beside a condition on pressure or thrashing, as that shows the shortage.
  */
 bool policy_has_floor(const struct policy *policy);
 uint64_t policy_floor_bytes(uint64_t total);
 
-/* How far available memory is above the line (and the floor), and free swap above its line: 0 where
- * the condition is not set or holds, UINT64_MAX where it never does. */
+/* How far available memory is above the threshold (and the floor), and free swap above its
+ * threshold: 0 where the condition is not set or holds, UINT64_MAX where it never does. */
 uint64_t policy_memory_headroom(const struct policy *policy, const struct memory_reading *memory);
 uint64_t policy_swap_headroom(const struct policy *policy, const struct memory_reading *memory);
 /* Both are 0. */
 bool policy_levels_hold(const struct policy *policy, const struct memory_reading *memory);
 
 /*
- * How fast memory could plausibly be taken.  Measured on a two-core guest of 6.18: 0.8-1.6 GiB/s
- * by one thread that touches fresh 4 KiB pages, 1.5-2.3 GiB/s by two, 2.2-7.3 GiB/s with huge
- * pages.  What is faster than this crosses a line between two looks; the pressure trigger then
- * comes first.
+ * How fast memory could plausibly be allocated.  Measured on a two-core guest of 6.18: 0.8-1.6
+ * GiB/s by one thread that touches fresh 4 KiB pages, 1.5-2.3 GiB/s by two, 2.2-7.3 GiB/s with huge
+ * pages.  What is faster than this crosses a threshold between two polls; the pressure trigger is
+ * then earlier.
  */
 #define POLICY_FILL_BYTES_PER_SEC (3 * GIB)
 /* Swap is written at most at a disk's speed, or a compressor's: earlyoom saw 0.4-0.8 GiB/s (2.2 at
  * the peak) on zram. */
 #define POLICY_SWAP_FILL_BYTES_PER_SEC (1 * GIB)
 
-/* At that rate 20 ms fill 60 MiB, the distance between the lines of a 1 GiB machine; 250 ms is how
- * fine the history of pressure is (PSI_STEP_USEC).  10 s: six wake-ups a minute where there is
- * plenty; 100 ms: below that it is the watch's business. */
+/* At that rate 20 ms fill 60 MiB, the distance between the thresholds of a 1 GiB machine; 250 ms is
+ * the resolution of the history of pressure (PSI_STEP_USEC).  10 s: six wake-ups a minute where
+ * memory is plenty; 100 ms: below that, watch polls instead. */
 #define POLICY_INTERVAL_CALM_MIN_USEC  (100 * USEC_PER_MSEC)
 #define POLICY_INTERVAL_CALM_MAX_USEC  (10 * USEC_PER_SEC)
 #define POLICY_INTERVAL_WATCH_MIN_USEC (20 * USEC_PER_MSEC)
 #define POLICY_INTERVAL_WATCH_MAX_USEC (250 * USEC_PER_MSEC)
 
 /*
- * How long until the next look in calm: until available could reach the line of a policy that
+ * How long until the next poll in calm: until available could reach the threshold of a policy that
  * terminates or kills, and half of the time for which it then has to hold (which counts from the
- * look; so much later it may act at worst, where no other policy has called for a look).  In watch
+ * poll; so much later it may act at worst, where no other policy has required a poll).  In watch
  * it is pace_interval().
  */
 usec_t policy_interval(const struct policy_set *set, const struct memory_reading *memory);
 
 /*
- * The interval, or as much longer as it takes for looks to need no more than this part of a CPU,
- * where the last one has needed so much CPU time: on a slow machine (emulated, overcommitted) they
- * would keep a victim from its exit.  But no longer than this for that.
+ * The interval, or as much longer as is needed for polls to take no more than this part of a CPU,
+ * where the last one has taken so much CPU time: on a slow machine (emulated, overcommitted) they
+ * would keep a victim from exiting.  But no longer than this for that.
  */
-#define POLICY_LOOK_PART     8
-#define POLICY_LOOK_MAX_USEC (250 * USEC_PER_MSEC)
+#define POLICY_POLL_PART     8
+#define POLICY_POLL_MAX_USEC (250 * USEC_PER_MSEC)
 usec_t policy_pause(usec_t interval, usec_t spent);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* forecast: see the header. */
+/* forecast: measures the rate at which memory falls, and when a policy's thresholds are reached. */
 #include "lib/domain/forecast.h"
 
-/* How much went in how long; negative: it came back. */
+/* How much was used in how long; negative: it was freed. */
 struct rate {
 	int64_t available;
 	int64_t together; /* with free swap */
@@ -66,8 +66,8 @@ static usec_t time_to_go(uint64_t bytes, int64_t gone, usec_t in)
 	return usec > FORECAST_MAX_USEC ? USEC_INFINITY : (usec_t)usec;
 }
 
-/* How far it is to the policy's lines, and how soon they are reached; false: it has none to come.
- */
+/* How far it is to the policy's thresholds, and how soon they are reached; false: there is none
+ * left to reach. */
 static bool foresee(const struct policy *policy, const struct memory_reading *memory,
 		    const struct rate *rate, uint64_t *ret_bytes, usec_t *ret_usec)
 {

@@ -3,8 +3,8 @@
  * forecast: which policy is next, and how soon at the present rate.
  *
  * Pure: a short history of what is available and of free swap, as psi_history is of pressure, and a
- * straight line through its ends.  For people and programs that could give something back in time;
- * nothing is decided by it.
+ * straight line through its ends.  For people and programs that could free memory in time; nothing
+ * is decided by it.
  */
 #pragma once
 
@@ -26,7 +26,7 @@ struct forecast {
 		uint64_t available;
 		uint64_t swap_free;
 	} samples[FORECAST_SAMPLES]; /* a ring */
-	unsigned head;		     /* where the next sample goes */
+	unsigned head;		     /* place of the next sample */
 	unsigned n_samples;
 };
 
@@ -34,19 +34,19 @@ struct forecast {
 void forecast_reset(struct forecast *forecast);
 
 /* Remembers a reading as the newest sample; the newest is replaced by the next as long as it is
- * closer than FORECAST_STEP_USEC to the one before it.  Starts anew when now goes back. */
+ * closer than FORECAST_STEP_USEC to the one before it.  Starts anew when now decreases. */
 void forecast_add(struct forecast *forecast, usec_t now, const struct memory_reading *memory);
 
 struct forecast_next {
-	const struct policy *policy; /* borrowed from the set; NULL: there is none left to come */
-	usec_t usec; /* until its line is reached; USEC_INFINITY: that cannot be foreseen */
+	const struct policy *policy; /* borrowed from the set; NULL: there is none left to reach */
+	usec_t usec; /* until its threshold is reached; USEC_INFINITY: that cannot be foreseen */
 };
 
 /*
- * The policy whose lines in memory and swap are reached first, counted from the newest sample:
- * where none is being approached, the one with the least between here and its lines.  What is
- * available and what swap has free count together where a policy has a line in both, as the kernel
- * takes from either.  Policies that wait for pressure are left out: that comes without a trend.
+ * The policy whose thresholds of memory and swap are reached first, counted from the newest sample:
+ * where none is being approached, the one nearest to its thresholds.  Available memory and free
+ * swap count together where a policy has a threshold of both, as the kernel takes from either.
+ * Policies that wait for pressure are left out: pressure has no trend.
  */
 void forecast_next(const struct forecast *forecast, const struct policy_set *set,
 		   const struct memory_reading *memory, struct forecast_next *ret);

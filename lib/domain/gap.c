@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* gap: see the header. */
+/* gap: compares the time of a sample with the time for which it was planned. */
 #include "lib/domain/gap.h"
 
 static bool is_late(usec_t elapsed, usec_t planned)

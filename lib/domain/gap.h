@@ -3,11 +3,11 @@
  * gap: was there a time in which nothing was sampled?
  *
  * A daemon that was stopped (SIGSTOP), suspended with the machine or starved of CPU knows nothing
- * of what happened meanwhile; averages and "has held since" that reach across would speak of stalls
+ * of what happened meanwhile; averages and "has held since" that span the gap would include stalls
  * that may long be over.  Where gap_find() says so, they start anew.
  *
- * Pure: the caller reads the clocks.  CLOCK_MONOTONIC stands still in a suspend, CLOCK_BOOTTIME
- * does not: by how much they differ is the time asleep.
+ * Pure: the caller reads the clocks.  CLOCK_MONOTONIC stops in a suspend, CLOCK_BOOTTIME does not:
+ * their difference is the time asleep.
  */
 #pragma once
 
@@ -22,7 +22,7 @@ struct gap {
 	bool has_begun;
 	usec_t at;	/* the last sample */
 	usec_t asleep;	/* at that time */
-	usec_t planned; /* how long after it the next was to come */
+	usec_t planned; /* how long after it the next was planned */
 	usec_t last;	/* the gap before it; 0: there was none */
 };
 

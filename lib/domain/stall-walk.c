@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * stall-walk: goes down the cgroups, in slices; see stall.h.
+ * stall-walk: walks down the cgroups, in slices; see stall.h.
  *
- * Between two slices a walk is a stack of directories, each with the place where it goes on:
- * cgroups may come and go meanwhile, as a directory of cgroups is ordered by the hash of the names
- * (kernfs_dir_pos() in fs/kernfs/dir.c).
+ * Between two slices a walk is a stack of directories, each with the place where it continues:
+ * cgroups may be made and removed meanwhile, as a directory of cgroups is ordered by the hash of
+ * the names (kernfs_dir_pos() in fs/kernfs/dir.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@
 #define PLACES_MIN 256
 /* Of the cgroup's name and the file's. */
 #define FILE_PATH_SIZE (NAME_MAX + 32)
-/* A walk that has looked at so many ends where it is. */
+/* A walk that has read so many stops there. */
 #define READS_MAX ((size_t)2 * STALL_CGROUPS_MAX)
 
 #define PERIOD_USEC (2 * USEC_PER_SEC)
@@ -57,7 +57,7 @@ static struct stall_entry *place_of(struct stall_entry *entries, size_t n_places
 	return &entries[i];
 }
 
-/* Room for one more, so that half of the places stay free. */
+/* Room for one more, so that half of the places are free. */
 static int make_room(struct stall *stall)
 {
 	size_t n_places = stall->n_places > 0 ? stall->n_places * 2 : PLACES_MIN;
@@ -85,9 +85,9 @@ static unsigned share_of(uint64_t stalled, usec_t elapsed)
 }
 
 /*
- * The share since the cgroup was last looked at, which is remembered anew.  One that is not known
- * was made since the last walk, and its totals began at 0; or there was no room for it, and then
- * nothing is said of it.
+ * The share since the cgroup was last read, which is remembered anew.  One that is not known was
+ * made since the last walk, and its totals began at 0; or there was no room for it, and then
+ * nothing is known of it.
  */
 static int update_entry(struct stall *stall, uint64_t id, const struct psi_reading *psi, usec_t now,
 			struct stall_share *ret)
@@ -108,7 +108,7 @@ static int update_entry(struct stall *stall, uint64_t id, const struct psi_readi
 		stall->n_entries++;
 	*entry = (struct stall_entry){ id, psi->some.total, psi->full.total, now };
 	if (stall->last_began_at == 0) {
-		/* The first walk: any stall is worth a look at what is below. */
+		/* The first walk: after any stall, what is below is read. */
 		ret->some = psi->some.total > 0 ? PERMYRIAD : 0;
 		return 0;
 	}
@@ -186,7 +186,7 @@ static void note_limited(struct stall *stall, const struct stall_level *level, c
 		       path + sub_u64(length, sizeof(draft->limited) - 1));
 }
 
-/* Goes into a directory.  One that cannot be opened has vanished, or is one file too many: 0. */
+/* Enters a directory.  One that cannot be opened has vanished, or is one file too many: 0. */
 static int enter(struct stall *stall, const char *name, const struct stall_node *node)
 {
 	struct stall_level *parent = &stall->levels[stall->n_levels - 1];
@@ -214,7 +214,7 @@ static int enter(struct stall *stall, const char *name, const struct stall_node 
  * One cgroup, by its name in the directory on top of the stack: 1 if it is entered, 0 if all of it
  * that matters is known now, -errno.
  */
-static int look_at_child(struct stall *stall, const char *name, uint64_t id, usec_t now)
+static int read_child(struct stall *stall, const char *name, uint64_t id, usec_t now)
 {
 	struct stall_level *level = &stall->levels[stall->n_levels - 1];
 	struct stall_node child = { .delegated = level->node.delegated };
@@ -256,7 +256,7 @@ static int look_at_child(struct stall *stall, const char *name, uint64_t id, use
 	return 0;
 }
 
-/* The directory on top of the stack is done: what is known of it goes into the one above, or is
+/* The directory on top of the stack is done: what is known of it is added to the one above, or is
  * the verdict. */
 static void leave(struct stall *stall)
 {
@@ -310,7 +310,7 @@ static int go_on(struct stall *stall, usec_t (*clock_now)(void), usec_t until_us
 				leave(stall);
 				return 1;
 			}
-			r = look_at_child(stall, entry->d_name, entry->d_ino, clock_now());
+			r = read_child(stall, entry->d_name, entry->d_ino, clock_now());
 			if (r != 0)
 				return r;
 			if (clock_now() >= until_usec)
@@ -359,7 +359,7 @@ static void finish(struct stall *stall, usec_t now)
 	stall->draft.at = now;
 	if (!is_first)
 		stall->verdict = stall->draft;
-	/* No more room, and most of it is of cgroups that are no more: begin anew. */
+	/* No more room, and most of it is of cgroups that were removed: begin anew. */
 	if (stall->n_entries >= stall->max_entries && stall->draft.n_read < stall->n_entries / 2)
 		stall_clear(stall);
 }

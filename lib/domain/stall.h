@@ -7,21 +7,21 @@
  * help it.  So the machine's pressure counts only if some cgroup stalls that much which is not at a
  * limit, be it its own or that of a cgroup above it.
  *
- * A walk goes down from the root by the total= of memory.pressure: below a cgroup whose total did
+ * A walk descends from the root by the total= of memory.pressure: below a cgroup whose total did
  * not move nothing stalled.  The first walk only remembers the totals; each later one gives a
  * verdict over the time since the one before.  A walk is taken in slices and has no step that is
- * unbounded: the number of cgroups, the depth, and how much of a delegated subtree is looked at.
+ * unbounded: the number of cgroups, the depth, and how much of a delegated subtree is read.
  *
  * A delegated subtree is one whose directory belongs to another user than the root's does.  Its
  * owner can write memory.high, memory.max and cgroup.pressure of the cgroups in it and can make as
- * many as it likes, so what it says of itself is not believed: a cgroup there that was ever
+ * many as it likes, so what it reports of itself is not trusted: a cgroup there that was ever
  * throttled or at its maximum (the counters of memory.events cannot be written) counts as limited,
  * and a stall of it counts only where a cgroup without children is found that stalled.  With that
- * its owner can take the stalls of its own subtree out of the account, and no others; and it cannot
- * add any that are by its own limit.
+ * its owner can hide the stalls of its own subtree, and no others; and it cannot add any that are
+ * by its own limit.
  *
- * Lines and shares in permyriad of the time since the walk before.  The cgroup's directory fd is
- * borrowed, and time comes in.
+ * Thresholds and shares in permyriad of the time since the walk before.  The cgroup's directory fd
+ * is borrowed, and time is an argument.
  */
 #pragma once
 
@@ -34,20 +34,20 @@
 
 #include "lib/base/util.h"
 
-/* So deep a cgroup is looked into: a service of a user's session in a container is at 8. */
+/* Cgroups are entered down to this depth: a service of a user's session in a container is at 8. */
 #define STALL_DEPTH 16
-/* So many cgroups are remembered, 32 bytes each, twice as many places. */
+/* At most so many cgroups are remembered, 32 bytes each, twice as many places. */
 #define STALL_CGROUPS_MAX 8192
-/* So many in one delegated subtree. */
+/* At most so many in one delegated subtree. */
 #define STALL_DELEGATED_MAX 1024
-/* A cgroup that stalled for less than this share of the time is not looked into. */
+/* A cgroup that stalled for less than this share of the time is not entered. */
 #define STALL_LEAST 100U
 /* A walk gives a verdict over at least so long. */
 #define STALL_WINDOW_USEC (500 * USEC_PER_MSEC)
 
 #define STALL_PATH_MAX 512
 
-/* What a cgroup says about its own limits. */
+/* What a cgroup reports of its own limits. */
 struct stall_limits {
 	uint64_t current;
 	uint64_t limit; /* the lower of memory.max and memory.high; UINT64_MAX: none */
@@ -121,7 +121,7 @@ struct stall_entry {
 
 struct stall_level {
 	int fd;
-	off_t position; /* in the directory, after the child that is being looked into */
+	off_t position; /* in the directory, after the child that was entered */
 	size_t path_length;
 	struct stall_node node;
 };
@@ -151,7 +151,7 @@ struct stall {
 };
 
 void stall_init(struct stall *stall, int root_fd);
-/* Forgets what was seen and gives its memory back. */
+/* Forgets what was seen and frees its memory. */
 void stall_clear(struct stall *stall);
 
 static inline bool stall_is_walking(const struct stall *stall)
@@ -160,9 +160,9 @@ static inline bool stall_is_walking(const struct stall *stall)
 }
 
 /*
- * Begins a walk, or goes on with the one under way, until it is over or the clock says until_usec
- * (one directory entry is always looked at).  1: it is over, stall->verdict is new (but for the
- * first).  0: it is not.  -errno: it could not be made, and what was seen is forgotten.
+ * Begins a walk, or continues the one under way, until it is over or the clock has reached
+ * until_usec (one directory entry is always read).  1: it is over, stall->verdict is new (but for
+ * the first).  0: it is not.  -errno: it could not be made, and what was seen is forgotten.
  */
 int stall_walk(struct stall *stall, usec_t (*clock_now)(void), usec_t until_usec);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* where: the survey; see the header.  Allocates nothing. */
+/* where-read: the survey: reads tmpfs, memfds, pipes and System V segments.  Allocates nothing. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -169,7 +169,7 @@ static bool add_inode(uint64_t *inodes, unsigned *n, uint64_t inode)
 	return true;
 }
 
-/* By its link, which the kernel makes up: no file is opened. */
+/* By its link, whose text the kernel generates: no file is opened. */
 static void read_link(struct survey *s, int dir_fd, const char *name)
 {
 	char link[64];
@@ -199,7 +199,7 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Pipes of which both ends are here: the inode comes twice. */
+/* Pipes of which both ends are here: the inode is listed twice. */
 static unsigned count_pairs(struct survey *s)
 {
 	unsigned n_pairs = 0;
@@ -249,7 +249,7 @@ static DIR *open_directory(int dir_fd, const char *path)
 	return dir;
 }
 
-/* By status, not by smaps: that waits for the mmap lock, which a process can hold for ever. */
+/* By status, not by smaps: that waits for the mmap lock, which a process can hold forever. */
 static void add_mapped(struct survey *s, pid_t pid)
 {
 	struct proc_status status;

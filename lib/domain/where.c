@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* where: the account, and its words; see the header. */
+/* where: makes the account from counters and survey, and its texts. */
 #include "lib/domain/where.h"
 
 #include <stdio.h>

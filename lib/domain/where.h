@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * where: where memory is that no kill frees, for people: an account of the machine.
+ * where: an account of the machine's memory that no kill frees, for people.
  *
  * where_survey() reads what /proc/meminfo does not tell: which tmpfs holds how much, and which
  * processes hold memfds and pipes by a descriptor, and how much shared memory small processes map.
- * It may block (a path through a file system that hangs), so it is for a thread that nothing waits
- * for. Only file systems that mountinfo calls tmpfs are asked, and those of other mount namespaces
- * are not seen.  where_account() is pure: with the machine's counters it makes rows of it, largest
- * first.
+ * It may block (a path through a file system that hangs), so it is for a thread that no other
+ * thread waits for. Only file systems that mountinfo lists as tmpfs are read, and those of other
+ * mount namespaces are not seen.  where_account() is pure: with the machine's counters it makes
+ * rows of it, largest first.
  */
 #pragma once
 
@@ -68,7 +68,7 @@ struct where_scratch {
 };
 
 /* proc_fd: a proc file system; root_fd: the directory "/" of the mount points in its
- * self/mountinfo.  Ends early, and partial, when now() has reached the deadline. */
+ * self/mountinfo.  Returns early, with a partial result, when now() has reached the deadline. */
 void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
 		  struct where_scratch *scratch, struct where_survey *ret);
 

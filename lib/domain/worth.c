@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* worth: see the header. */
+/* worth: computes the minimum from past kills, what is missing, and what no process holds. */
 #include "lib/domain/worth.h"
 
 bool worth_is_conclusive(unsigned n_sharers, unsigned n_left)
@@ -83,10 +83,10 @@ uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct 
 	return growth;
 }
 
-uint64_t worth_min_victim(const struct policy_line *line, uint64_t memory)
+uint64_t worth_min_victim(const struct policy_threshold *threshold, uint64_t memory)
 {
-	if (line->set)
-		return policy_line_bytes(line, memory);
+	if (threshold->set)
+		return policy_threshold_bytes(threshold, memory);
 	return max_u64(WORTH_MIN_BYTES, memory / WORTH_MIN_SHARE);
 }
 
@@ -95,13 +95,13 @@ uint64_t worth_missing(const struct policy *policy, const struct memory_reading 
 {
 	uint64_t least = UINT64_MAX;
 
-	if (policy->memory_available.set && !policy_line_is_all(&policy->memory_available))
-		least = sub_u64(policy_line_bytes(&policy->memory_available, reading->total),
+	if (policy->memory_available.set && !policy_threshold_is_all(&policy->memory_available))
+		least = sub_u64(policy_threshold_bytes(&policy->memory_available, reading->total),
 				reading->available);
 	if (policy->swap_free.set && reading->swap_total > 0)
-		least = min_u64(least,
-				sub_u64(policy_line_bytes(&policy->swap_free, reading->swap_total),
-					reading->swap_free));
+		least = min_u64(least, sub_u64(policy_threshold_bytes(&policy->swap_free,
+								      reading->swap_total),
+					       reading->swap_free));
 	return least == UINT64_MAX ? 0 : least;
 }
 

@@ -5,8 +5,8 @@
  * Three things raise the minimum.  Consecutive kills that freed little of what was expected: after
  * two of them a victim must free a good part of what is missing, and after three that together
  * freed little (a spree) it must promise far more than each of those.  And a shortage that no
- * process causes: if nearly all that was taken since watch began is held by none of them (tmpfs,
- * pipe buffers, slab), killing one that is small beside that gives no more than a moment.
+ * process causes: if nearly all that was allocated since watch began is held by none of them
+ * (tmpfs, pipe buffers, slab), killing one that is small beside that helps only for a moment.
  *
  * Pure.  Below the minimum there is no candidate (victim_request.min_victim); where none reaches
  * it, the daemon is stuck and kills nothing.
@@ -19,10 +19,10 @@
 #include "lib/config/policy.h"
 #include "lib/sys/memory.h"
 
-/* A kill was ineffective if it freed less than this share of what was expected; three in a row are
- * a spree if that holds for their sums. */
+/* A kill was ineffective if it freed less than this share of what was expected; three consecutive
+ * ones are a spree if that holds for their sums. */
 #define WORTH_EFFECTIVE_SHARE 4
-/* From so many ineffective kills in a row on, what is missing counts, by this share. */
+/* From so many consecutive ineffective kills on, what is missing counts, by this share. */
 #define WORTH_INEFFECTIVE_MAX 2
 #define WORTH_MISSING_SHARE   4
 #define WORTH_SPREE	      3
@@ -30,7 +30,7 @@
 #define WORTH_SPREE_FACTOR 2
 
 /* What no process holds explains a shortage if it makes up so much of the fall of available memory
- * (of four quarters), and if that is no trifle. */
+ * (of four quarters), and if that is not negligible. */
 #define WORTH_UNOWNED_QUARTERS 3
 #define WORTH_FALL_SHARE       16
 /* A victim has to free this share of it then. */
@@ -54,7 +54,7 @@ struct worth {
 /*
  * Does what was freed tell whether a kill was effective?  n_sharers processes were killed with the
  * victim that have its memory, and n_left that may have it, too, were not: then it is freed only
- * with the last of them.  Where no sharer is known, those that were not looked at are no reason.
+ * with the last of them.  Where no sharer is known, those that were not compared are no reason.
  */
 bool worth_is_conclusive(unsigned n_sharers, unsigned n_left);
 
@@ -62,7 +62,7 @@ bool worth_is_conclusive(unsigned n_sharers, unsigned n_left);
 void worth_note(struct worth *worth, uint64_t expected, uint64_t freed);
 /* Memory has recovered. */
 void worth_reset(struct worth *worth);
-/* Three in a row were in vain. */
+/* Three consecutive kills were ineffective. */
 bool worth_is_spree(const struct worth *worth);
 
 /* What is held, by processes and by none, at one time. */
@@ -89,9 +89,9 @@ uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct 
 			      uint64_t memory);
 
 /* MinVictim= in bytes on this machine. */
-uint64_t worth_min_victim(const struct policy_line *line, uint64_t memory);
+uint64_t worth_min_victim(const struct policy_threshold *threshold, uint64_t memory);
 
-/* How much has to be freed until the policy does not hold any more; 0: not known (it goes by
+/* How much has to be freed until the policy does not hold any more; 0: not known (it depends on
  * pressure alone). */
 uint64_t worth_missing(const struct policy *policy, const struct memory_reading *reading);
 

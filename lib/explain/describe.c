@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* describe: see the header. */
+/* describe: builds the texts that describe policies, rules, memory and exclusions. */
 #include "lib/explain/describe.h"
 
 #include <stdarg.h>
@@ -26,22 +26,22 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *text, const c
 		text->n = min_u64(text->n + (size_t)r, text->size - 1);
 }
 
-static void add_line(struct text *text, const char *what, const struct policy_line *line,
-		     uint64_t total)
+static void add_threshold(struct text *text, const char *what,
+			  const struct policy_threshold *threshold, uint64_t total)
 {
 	char bytes[FORMAT_BYTES_SIZE], cap[FORMAT_BYTES_SIZE];
 
-	if (!line->set)
+	if (!threshold->set)
 		return;
-	format_bytes(policy_line_bytes(line, total), bytes);
+	format_bytes(policy_threshold_bytes(threshold, total), bytes);
 	add(text, "%s%s <= ", text->n > 0 ? ", " : "", what);
-	if (line->is_size)
+	if (threshold->is_size)
 		add(text, "%s", bytes);
-	else if (line->cap > 0)
-		add(text, "%g%% capped at %s (%s)", line->permyriad / 100.0,
-		    format_bytes(line->cap, cap), bytes);
+	else if (threshold->cap > 0)
+		add(text, "%g%% capped at %s (%s)", threshold->permyriad / 100.0,
+		    format_bytes(threshold->cap, cap), bytes);
 	else
-		add(text, "%g%% (%s)", line->permyriad / 100.0, bytes);
+		add(text, "%g%% (%s)", threshold->permyriad / 100.0, bytes);
 }
 
 /* Where the floor is the lower one. */
@@ -52,7 +52,7 @@ static void add_floor(struct text *text, const struct policy *policy, uint64_t t
 	char bytes[FORMAT_BYTES_SIZE];
 
 	if (!policy_has_floor(policy) ||
-	    (has_line && policy_line_bytes(&policy->memory_available, total) <= floor))
+	    (has_line && policy_threshold_bytes(&policy->memory_available, total) <= floor))
 		return;
 	add(text, "%s half of memory (%s)",
 	    has_line ? " and <=" : "available <=", format_bytes(floor, bytes));
@@ -70,10 +70,10 @@ const char *describe_policy(const struct policy *policy, const struct memory_rea
 	struct text text = { .buf = buf, .size = DESCRIBE_POLICY_SIZE };
 
 	buf[0] = '\0';
-	add_line(&text, "available", &policy->memory_available, memory->total);
+	add_threshold(&text, "available", &policy->memory_available, memory->total);
 	add_floor(&text, policy, memory->total);
 	if (memory->swap_total > 0)
-		add_line(&text, "swap free", &policy->swap_free, memory->swap_total);
+		add_threshold(&text, "swap free", &policy->swap_free, memory->swap_total);
 	else if (policy->swap_free.set && !policy->memory_available.set)
 		add(&text, "%sswap free (never: there is none)", text.n > 0 ? ", " : "");
 	add_pressure(&text, "some", policy->pressure_some);

@@ -12,10 +12,10 @@
 #include "lib/sys/memory.h"
 
 /*
- * "available <= 10% capped at 4.0 GiB (102 MiB), swap free <= 200 MiB, PSI full >=
- * 40% for 5 s"; with what is in force of them on this machine: the floor (policy_has_floor()),
- * where that is lower, and, without swap, nothing of swap beside a line in memory.  "" for a policy
- * that has no conditions.  Returns buf.
+ * "available <= 10% capped at 4.0 GiB (102 MiB), swap free <= 200 MiB, PSI full >= 40% for 5 s";
+ * with what is in force of them on this machine: the floor (policy_has_floor()), where that is
+ * lower, and, without swap, nothing of swap beside a threshold of memory.  "" for a policy that has
+ * no conditions.  Returns buf.
  */
 #define DESCRIBE_POLICY_SIZE 256
 const char *describe_policy(const struct policy *policy, const struct memory_reading *memory,

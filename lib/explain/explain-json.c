@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * explain-json: an preview as objects.  reckonctl(1) promises the members: new ones may come, none
- * changes its meaning.  Every "o" takes a new reference, and NULL there makes the whole NULL.
+ * explain-json: a preview as objects.  reckonctl(1) promises the members: new ones may be added,
+ * none changes its meaning.  Every "o" takes a new reference, and NULL there makes the whole NULL.
  */
 #include <stdio.h>
 
@@ -26,9 +26,10 @@ static json_t *of_permyriad(unsigned permyriad)
 	return permyriad > 0 ? json_integer(permyriad) : json_null();
 }
 
-static json_t *of_line(const struct policy_line *line, uint64_t total)
+static json_t *of_threshold(const struct policy_threshold *threshold, uint64_t total)
 {
-	return line->set ? json_of_bytes(policy_line_bytes(line, total)) : json_null();
+	return threshold->set ? json_of_bytes(policy_threshold_bytes(threshold, total))
+			      : json_null();
 }
 
 static json_t *of_policy(const struct preview *o, const struct policy *p, bool holds)
@@ -38,16 +39,16 @@ static json_t *of_policy(const struct preview *o, const struct policy *p, bool h
 	if (!p)
 		return json_null();
 	describe_policy(p, &o->memory, conditions);
-	return json_pack("{s:o, s:s, s:s, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-			 json_of_foreign(p->name), "action", policy_action_to_string(p->action),
-			 "target", policy_target_to_string(p->target), "conditions",
-			 json_of_foreign(conditions), "holds", holds, "rank_by",
-			 policy_rank_by_to_string(p->rank_by), "memory_available_bytes",
-			 of_line(&p->memory_available, o->memory.total), "swap_free_bytes",
-			 of_line(&p->swap_free, o->memory.swap_total), "pressure_some_permyriad",
-			 of_permyriad(p->pressure_some), "pressure_full_permyriad",
-			 of_permyriad(p->pressure_full), "thrashing_permyriad",
-			 of_permyriad(p->thrashing), "for_usec", json_of_bytes(p->for_usec));
+	return json_pack(
+		"{s:o, s:s, s:s, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+		json_of_foreign(p->name), "action", policy_action_to_string(p->action), "target",
+		policy_target_to_string(p->target), "conditions", json_of_foreign(conditions),
+		"holds", holds, "rank_by", policy_rank_by_to_string(p->rank_by),
+		"memory_available_bytes", of_threshold(&p->memory_available, o->memory.total),
+		"swap_free_bytes", of_threshold(&p->swap_free, o->memory.swap_total),
+		"pressure_some_permyriad", of_permyriad(p->pressure_some),
+		"pressure_full_permyriad", of_permyriad(p->pressure_full), "thrashing_permyriad",
+		of_permyriad(p->thrashing), "for_usec", json_of_bytes(p->for_usec));
 }
 
 /* Those that only warn, too. */
@@ -85,7 +86,7 @@ static json_t *of_memory(const struct preview *o)
 			 o->has_psi ? json_integer(o->pressure.full.avg10) : json_null());
 }
 
-/* Who it is, and what is known of its size. */
+/* Its identity, and what is known of its size. */
 static json_t *of_candidate(const struct preview *o, const struct victim_candidate *candidate)
 {
 	const struct census_process *p = candidate->process;
@@ -205,7 +206,7 @@ static json_t *of_protected(const struct preview *o)
 	return array;
 }
 
-/* Why it stays, of one process that is asked about, or one that is larger. */
+/* Why it is not killed: a process that is asked about, or one that is larger. */
 static json_t *with_reason(const struct preview *o, const struct explanation *e, json_t *process,
 			   const char *excluded)
 {
@@ -220,14 +221,14 @@ static json_t *with_reason(const struct preview *o, const struct explanation *e,
 	return json_with(process, "reason", json_of_foreign(e->text));
 }
 
-static json_t *of_staying(const struct preview *o)
+static json_t *of_survivors(const struct preview *o)
 {
-	struct explanation staying[EXPLAIN_STAYING_MAX];
-	size_t n = explain_staying(o, staying);
+	struct explanation survivors[EXPLAIN_SURVIVORS_MAX];
+	size_t n = explain_survivors(o, survivors);
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < n; i++) {
-		const struct explanation *e = &staying[i];
+		const struct explanation *e = &survivors[i];
 		bool is_ranked = e->exclusion == ELIGIBILITY_ELIGIBLE &&
 				 (e->candidate.cgroup || !preview_is_by_cgroup(o, e->process));
 
@@ -246,7 +247,7 @@ json_t *explain_json_machine(const struct preview *o)
 		"answer", json_of_foreign(explain_answer_machine(o, answer)), "victim",
 		of_victim(o), "group", of_group(o), "policy",
 		of_policy(o, o->policy, o->policy_holds), "policies", of_policies(o), "memory",
-		of_memory(o), "ranked", of_ranking(o), "ineligible", of_staying(o), "candidates",
+		of_memory(o), "ranked", of_ranking(o), "ineligible", of_survivors(o), "candidates",
 		of_count(o->result.n_candidates), "precise_reads", (int)o->result.n_reads,
 		"approximate", o->result.approximate, "accuracy",
 		accuracy_regime_to_string(o->accuracy->regime), "accuracy_error_bytes",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* explain: see the header. */
+/* explain: chooses the words: why a process is the victim, or is not. */
 #include "lib/explain/explain.h"
 
 #include <stdio.h>
@@ -154,7 +154,7 @@ int explain_process(struct preview *o, pid_t pid, struct explanation *ret)
 		return r;
 	e.is_victim = preview_is_victim(o, e.process);
 	if (e.is_victim && preview_is_of_cgroups(o))
-		e.rank = 1; /* be it in a cgroup below that */
+		e.rank = 1; /* even in a cgroup below that */
 	if (e.is_victim) {
 		explain_victim(o, &e);
 	} else if (e.exclusion == ELIGIBILITY_ELIGIBLE) {
@@ -181,7 +181,7 @@ static void explain_weight(const struct preview *o, struct explanation *e)
 		 format_bytes(c->estimate, counts), adj, preview_weight(c), ranked_by);
 }
 
-static void explain_stay(const struct preview *o, struct explanation *e)
+static void explain_survival(const struct preview *o, struct explanation *e)
 {
 	enum backoff_verdict avoided = skipped_for(o, e);
 
@@ -196,19 +196,19 @@ static void explain_stay(const struct preview *o, struct explanation *e)
 		explain_weight(o, e);
 }
 
-struct staying {
+struct survivors {
 	const struct preview *preview;
 	struct explanation *kept; /* the largest first */
 	size_t n;
 };
 
-/* Of equals, the one that came first stays before. */
-static void keep(struct staying *s, const struct explanation *e)
+/* Of equals, the one that was added first is kept in front. */
+static void keep(struct survivors *s, const struct explanation *e)
 {
 	uint64_t size = proc_reclaimable(&e->candidate.memory);
-	size_t i = s->n < EXPLAIN_STAYING_MAX ? s->n++ : EXPLAIN_STAYING_MAX - 1;
+	size_t i = s->n < EXPLAIN_SURVIVORS_MAX ? s->n++ : EXPLAIN_SURVIVORS_MAX - 1;
 
-	if (i == EXPLAIN_STAYING_MAX - 1 && s->kept[i].process &&
+	if (i == EXPLAIN_SURVIVORS_MAX - 1 && s->kept[i].process &&
 	    proc_reclaimable(&s->kept[i].candidate.memory) >= size)
 		return;
 	for (; i > 0 && proc_reclaimable(&s->kept[i - 1].candidate.memory) < size; i--)
@@ -216,7 +216,7 @@ static void keep(struct staying *s, const struct explanation *e)
 	s->kept[i] = *e;
 }
 
-static void keep_if_larger(struct staying *s, const struct explanation *e)
+static void keep_if_larger(struct survivors *s, const struct explanation *e)
 {
 	const struct victim_candidate *victim = preview_victim(s->preview);
 
@@ -239,7 +239,7 @@ static bool is_in_ranked(const struct preview *o, const struct census_process *p
 	return o->result.n_ranked == VICTIM_RANKED_MAX || cgroup == o->result.avoided.cgroup;
 }
 
-static void find_staying_processes(struct staying *s)
+static void find_surviving_processes(struct survivors *s)
 {
 	const struct preview *o = s->preview;
 	const struct census_process *process;
@@ -262,7 +262,7 @@ static struct explanation of_candidate(const struct victim_candidate *candidate)
 	return (struct explanation){ .process = candidate->process, .candidate = *candidate };
 }
 
-static void find_staying_cgroups(struct staying *s)
+static void find_surviving_cgroups(struct survivors *s)
 {
 	const struct victim_result *result = &s->preview->result;
 
@@ -274,7 +274,7 @@ static void find_staying_cgroups(struct staying *s)
 }
 
 /* The one with the highest score of those that are skipped is named in any case. */
-static void keep_avoided(struct staying *s)
+static void keep_avoided(struct survivors *s)
 {
 	const struct victim_candidate *avoided = &s->preview->result.avoided;
 	struct explanation e = of_candidate(avoided);
@@ -284,23 +284,24 @@ static void keep_avoided(struct staying *s)
 	for (size_t i = 0; i < s->n; i++)
 		if (s->kept[i].candidate.node == avoided->node)
 			return;
-	if (s->n == EXPLAIN_STAYING_MAX)
+	if (s->n == EXPLAIN_SURVIVORS_MAX)
 		s->kept[--s->n] = (struct explanation){ 0 };
 	keep(s, &e);
 }
 
-size_t explain_staying(const struct preview *o, struct explanation ret[static EXPLAIN_STAYING_MAX])
+size_t explain_survivors(const struct preview *o,
+			 struct explanation ret[static EXPLAIN_SURVIVORS_MAX])
 {
-	struct staying s = { .preview = o, .kept = ret };
+	struct survivors s = { .preview = o, .kept = ret };
 
-	memset(ret, 0, EXPLAIN_STAYING_MAX * sizeof(ret[0]));
+	memset(ret, 0, EXPLAIN_SURVIVORS_MAX * sizeof(ret[0]));
 	if (!preview_victim(o))
 		return 0;
-	find_staying_processes(&s);
-	find_staying_cgroups(&s);
+	find_surviving_processes(&s);
+	find_surviving_cgroups(&s);
 	keep_avoided(&s);
 	for (size_t i = 0; i < s.n; i++)
-		explain_stay(o, &ret[i]);
+		explain_survival(o, &ret[i]);
 	return s.n;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * explain: an preview in words and as JSON: which process would be killed now and why, or why this
+ * explain: a preview in words and as JSON: which process would be killed now and why, or why this
  * one would, or would not.  One implementation for reckonctl and for the bus.
  *
- * Text is harmless wherever it is printed (format_foreign).  Looks at the census of the preview,
- * and like the preview is good until that changes.
+ * Text is safe to print anywhere (format_foreign).  Reads the census of the preview, and like the
+ * preview is valid until that changes.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 
 #include "lib/explain/preview.h"
 
-/* What is to be said of one process. */
+/* The explanation of one process. */
 struct explanation {
 	const struct census_process *process; /* borrowed from the census */
 	enum eligibility exclusion;
@@ -30,11 +30,11 @@ struct explanation {
  * too, as candidate.cgroup.  Of more than so many the largest; the one that is skipped and has the
  * highest score is among them.  Returns how many; 0 where there is no victim.
  */
-#define EXPLAIN_STAYING_MAX 8
-size_t explain_staying(const struct preview *preview,
-		       struct explanation ret[static EXPLAIN_STAYING_MAX]);
+#define EXPLAIN_SURVIVORS_MAX 8
+size_t explain_survivors(const struct preview *preview,
+			 struct explanation ret[static EXPLAIN_SURVIVORS_MAX]);
 
-/* By a rule, whoever's it is. */
+/* By a rule, built in or not. */
 static inline bool explain_is_protected(enum eligibility e)
 {
 	return e == ELIGIBILITY_PROTECTED || e == ELIGIBILITY_PROTECTED_BUILTIN;
@@ -43,7 +43,7 @@ static inline bool explain_is_protected(enum eligibility e)
 /* 0, or PROC_GONE: it is not there, or no longer. */
 int explain_process(struct preview *preview, pid_t pid, struct explanation *ret);
 
-/* What it calls itself; "(no name)" if it has none. */
+/* Its name; "(no name)" if it has none. */
 #define EXPLAIN_COMMAND_SIZE 16
 const char *explain_command(const struct census_process *process,
 			    char buf[static EXPLAIN_COMMAND_SIZE]);
@@ -63,7 +63,8 @@ const char *explain_answer_process(const struct preview *preview, const struct e
 /* Why it is skipped though its score is higher: "kind", "failed", or NULL. */
 const char *explain_avoided(const struct preview *preview, const struct explanation *e);
 
-/* Why memory->kept of its memory stays when it is killed; NULL: none does, or it is not known. */
+/* Why memory->kept of its memory is not freed when it is killed; NULL: all is, or it is not
+ * known. */
 const char *explain_kept(const struct proc_memory *memory);
 
 /* "protected", "kernel_thread"; NULL for a candidate. */

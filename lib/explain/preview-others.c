@@ -34,7 +34,7 @@ static bool is_relative(struct family *family, const struct victim_candidate *ca
 	       family_has(family, process);
 }
 
-/* One that is not killed keeps all that they have in common. */
+/* A relative that is not killed keeps all that they have in common. */
 static unsigned count_relatives(const struct preview *o, const struct victim_candidate *candidate,
 				uint64_t *ret_alone)
 {

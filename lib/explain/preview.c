@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* preview: see the header. */
+/* preview: makes the choice over a given census, and finds what is killed with the victim. */
 #include "lib/explain/preview.h"
 
 #include <string.h>
@@ -39,7 +39,7 @@ static void find_policy(struct preview *o)
 	}
 }
 
-/* Of a cgroup everybody is read, which must not take long where the daemon is asked. */
+/* Of a cgroup all processes are read, which must not take long where the daemon is asked. */
 static int read_some(const struct census_process *process, struct victim_reading *ret,
 		     void *userdata)
 {
@@ -67,7 +67,7 @@ static bool is_in(const struct preview_group *group, const struct census_process
 	       (path[group->length] == '\0' || path[group->length] == '/');
 }
 
-/* The rest of it is spared, or has nothing. */
+/* The rest of the group is spared, or has no memory. */
 static bool would_be_signalled(const struct preview *o, const struct census_process *process)
 {
 	enum eligibility e = victim_exclusion(o->census, process, &o->request);
@@ -107,7 +107,8 @@ static size_t find_length(const struct preview *o, const char *path)
 		       : kill_group_find_flagged(o->census->cgroups, path, subtree, own);
 }
 
-/* Which cgroup goes with the first of the ranking; false: the first may not go, as its may not. */
+/* Which cgroup is killed with the first of the ranking; false: the first may not be killed, as its
+ * cgroup may not. */
 static bool find_group(struct preview *o)
 {
 	const struct victim_candidate *victim = &o->result.ranked[0];
@@ -131,8 +132,8 @@ static bool find_group(struct preview *o)
 	return true;
 }
 
-/* As the daemon does with one that may not be killed as a whole. */
-static void pass_over_first(struct victim_result *result)
+/* Skips the first, as the daemon does with one that may not be killed as a whole. */
+static void skip_first(struct victim_result *result)
 {
 	result->n_ranked--;
 	memmove(&result->ranked[0], &result->ranked[1],
@@ -195,7 +196,7 @@ void preview_choose(struct preview *o)
 		o->result.avoided.process =
 			victim_leader(o->census, &o->request, o->result.avoided.node);
 	while (o->result.n_ranked > 0 && !find_group(o))
-		pass_over_first(&o->result);
+		skip_first(&o->result);
 	preview_count_others(o);
 	victim_count_exclusions(o->census, &o->request, o->n_excluded);
 }
@@ -284,7 +285,7 @@ static uint64_t score_at(const struct preview *o, const struct census_process *p
 	return victim_score(process, &o->request, &memory);
 }
 
-/* As the header has it. */
+/* As defined in the header. */
 static size_t rank_of_cgroup(const struct preview *o, const struct census_process *process)
 {
 	const struct census_cgroup *cgroup = census_cgroup_of(process);
@@ -297,7 +298,7 @@ static size_t rank_of_cgroup(const struct preview *o, const struct census_proces
 	return o->result.n_ranked == VICTIM_RANKED_MAX ? VICTIM_RANKED_MAX + 1 : 0;
 }
 
-/* Behind all that were ranked, and behind those that count for more. */
+/* Behind all that were ranked, and behind those with a higher score. */
 static size_t rank_of(const struct preview *o, uint64_t score)
 {
 	const struct census_process *other;
@@ -365,7 +366,7 @@ enum backoff_verdict preview_avoided(const struct preview *o,
 	return victim_backoff(candidate->process, &o->request);
 }
 
-/* What would stay: measured now, or a moment ago. */
+/* What would not be freed: measured now, or a moment ago. */
 static void apply_share(const struct preview *o, const struct census_process *process,
 			struct victim_reading *reading, struct victim_candidate *candidate)
 {

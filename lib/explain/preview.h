@@ -34,10 +34,10 @@ struct preview_group {
 };
 
 struct preview {
-	/* What it is made of: borrowed, and filled in by whoever makes it. */
+	/* What it is made of: borrowed, and filled in by the caller. */
 	const struct policy_set *policies;
 	const struct accuracy *accuracy;
-	struct census *census;	 /* it is told what the choice reads (victim_choose()) */
+	struct census *census;	 /* it takes in what the choice reads (victim_choose()) */
 	struct precise *precise; /* NULL: nothing that may block is read */
 	int proc_fd;
 	usec_t (*now)(void);
@@ -62,8 +62,8 @@ struct preview {
 
 	/* What preview_choose() finds. */
 
-	/* Ends somebody, and would do so first: the strongest whose conditions hold, else the first
-	 * of the configuration; NULL: none ends anybody. */
+	/* The policy that would be the first to kill: the strongest whose conditions hold, else the
+	 * first of the configuration; NULL: no policy kills. */
 	const struct policy *policy;
 	bool policy_holds;
 	const struct policy *warning; /* a policy that warns, whose conditions hold, or NULL */
@@ -83,7 +83,7 @@ struct preview {
 /* Finds the policy and chooses.  Good until the census changes. */
 void preview_choose(struct preview *preview);
 
-/* As user() says. */
+/* The result of user(). */
 const char *preview_user(const struct preview *preview, uid_t uid);
 
 /* The candidate [0] of the ranking, or NULL: no process is eligible. */
@@ -126,7 +126,7 @@ void preview_known(const struct preview *preview, const struct census_process *p
 		   struct victim_candidate *ret);
 
 /*
- * Does the candidate count for more than the victim, and was passed over for it, and why?
+ * Does the candidate have a higher score than the victim, and was it skipped, and why?
  * BACKOFF_SIMILAR or BACKOFF_CONSECUTIVE; of cgroups it is known of result.avoided alone.
  */
 enum backoff_verdict preview_avoided(const struct preview *preview,
@@ -134,8 +134,8 @@ enum backoff_verdict preview_avoided(const struct preview *preview,
 
 /*
  * One process as a candidate: from the ranking where it is there, else read now.  *ret_rank counts
- * from 1; where cgroups were ranked, it is that of the process's; 0: that may not go as a whole.
- * 0, or PROC_GONE.
+ * from 1; where cgroups were ranked, it is that of the process's; 0: that may not be killed as a
+ * whole.  0, or PROC_GONE.
  */
 int preview_candidate(struct preview *preview, const struct census_process *process,
 		      struct victim_candidate *ret, size_t *ret_rank);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* history-file: see the header.  Called by the daemon's history-store.c, at start and on its
- * thread, and by reckonctl. */
+/* history-file: reads, replaces and sets aside the file.  Called by the daemon's history-store.c,
+ * at start and on its thread, and by reckonctl. */
 #include "lib/history/history-file.h"
 
 #include <errno.h>
@@ -34,7 +34,7 @@ static int check(int fd, char *error, size_t error_size)
 	return -EBADMSG;
 }
 
-/* (Mapped, not from the heap, which would stay as large for ever.) */
+/* (Mapped, not from the heap, which would never shrink again.) */
 static int read_from(int fd, struct history *history, char *error, size_t error_size)
 {
 	const size_t size = HISTORY_TEXT_MAX + 1;
@@ -54,12 +54,12 @@ static int read_from(int fd, struct history *history, char *error, size_t error_
 	return r;
 }
 
-int history_file_look(int dir_fd, struct history *history, char *error, size_t error_size)
+int history_file_peek(int dir_fd, struct history *history, char *error, size_t error_size)
 {
 	_cleanup_close_ int fd = -EBADF;
 
 	error[0] = '\0';
-	/* (A fifo must not hold us up; a link would lead out of the directory.) */
+	/* (A fifo must not block; a link would lead out of the directory.) */
 	fd = openat(dir_fd, HISTORY_FILE_NAME,
 		    O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT)
@@ -75,7 +75,7 @@ int history_file_look(int dir_fd, struct history *history, char *error, size_t e
 
 int history_file_read(int dir_fd, struct history *history, char *error, size_t error_size)
 {
-	int r = history_file_look(dir_fd, history, error, error_size);
+	int r = history_file_peek(dir_fd, history, error, error_size);
 
 	if (r != -EBADMSG)
 		return r;
@@ -110,8 +110,8 @@ static int write_new(int dir_fd, const char *text, size_t length)
 	if (fd < 0)
 		return -errno;
 	r = write_all(fd, text, length);
-	/* The name must not come to the disk before what is in the file: it is when a machine had
-	 * to be reset that its history is wanted. */
+	/* The name must not reach the disk before the file's data: the history is needed most after
+	 * a machine had to be reset. */
 	if (r == 0 && fdatasync(fd) < 0)
 		r = -errno;
 	return r;

@@ -2,10 +2,9 @@
 /*
  * history-json: records as JSON and back, by the tables of fields.
  *
- * What comes in is a file that anybody with the right to may have written: every type and range is
- * checked, and one mistake refuses the whole, as what else is wrong in it cannot be told.  Members
- * of later versions are passed over.  Each "o" takes a new reference; NULL there makes the whole
- * NULL.
+ * The input is a file that any process with permission may have written: every type and range is
+ * checked, and one error refuses the whole, as what else is wrong in it cannot be told.  Members of
+ * later versions are skipped.  Each "o" takes a new reference; NULL there makes the whole NULL.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -253,7 +252,7 @@ int history_entry_from_json(const json_t *object, struct history_entry *ret, cha
 	return 0;
 }
 
-/* Numbers that leave no room for many more begin anew: with the next ones the file would be
+/* Numbers that leave no room for many more are renumbered: with the next ones the file would be
  * refused. */
 static bool is_to_be_renumbered(const json_t *array)
 {

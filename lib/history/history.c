@@ -179,9 +179,9 @@ void history_set_path(char *buf, size_t size, const char *path)
 }
 
 /*
- * A record is some 3 KiB, most of it room for text that is not there, and the daemon is to stay
- * small.  So they are kept packed, one behind the other, the oldest first: each field of the tables
- * in turn, of text no more than there is; then how many ranked there are, and these likewise.
+ * A record is some 3 KiB, most of it unused room for text, and the daemon is to be small.  So they
+ * are kept packed, one behind the other, the oldest first: each field of the tables in turn, of
+ * text no more than there is; then how many ranked there are, and these likewise.
  */
 struct history {
 	unsigned n;
@@ -292,7 +292,7 @@ static size_t place_of(const struct history *history, unsigned at)
 	return place;
 }
 
-/* Makes the room for the record that is there one of another size. */
+/* Resizes the room for the record at this place. */
 static void resize(struct history *history, unsigned at, size_t size)
 {
 	size_t place = place_of(history, at), old = history->packed[at].size;
@@ -330,7 +330,7 @@ void history_put(struct history *history, struct history_entry *entry)
 	else
 		at = find(history, entry->id);
 	if (at == HISTORY_MAX && entry->id <= history->last_id)
-		return; /* it has made room for younger ones */
+		return; /* it was dropped for newer ones */
 	if (at == HISTORY_MAX) {
 		if (history->n == HISTORY_MAX)
 			drop_oldest(history);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * history: what was decided and what came of it: one record for each decision, the last
- * HISTORY_MAX of them kept, and the same as JSON.
+ * history: decisions and their results: one record for each decision, the last HISTORY_MAX of them
+ * kept, and the same as JSON.
  *
  * A record is of fixed size and holds no pointers, so it can be filled while nothing may be
  * allocated.  history_fields names each member once, with its type and place: JSON, the bus and
- * reckonctl go by that table, and no list of members is kept anywhere else.  What is not known says
+ * reckonctl use that table, and no list of members is kept anywhere else.  What is not known says
  * so (history_is_known()) and is left out wherever the record is shown.
  *
- * All text is valid UTF-8, whatever a stranger had called himself: history_set_text().  Memory in
+ * All text is valid UTF-8, whatever a process had set as its name: history_set_text().  Memory in
  * bytes, durations in microseconds from the decision, shares in permyriad.
  */
 #pragma once
@@ -74,13 +74,13 @@ struct history_entry {
 	uint64_t score_max_bytes;
 
 	uint32_t candidates;
-	char excluded[160]; /* where nobody could be chosen: how many, and why, in words */
+	char excluded[160]; /* where no process could be chosen: how many, and why, in words */
 	uint32_t precise_reads;
 	bool approximate;
 
-	/* Who counted for more than the victim and was passed over for it: why is "kind" (it was
-	 * ineffective to end another of its kind) or "failed" (the last try to end it).  Of a
-	 * cgroup: the largest in it. */
+	/* The process that had a higher score than the victim and was skipped: the reason is "kind"
+	 * (killing another of its kind was ineffective) or "failed" (the last attempt to kill it).
+	 * Of a cgroup: the largest in it. */
 	char skipped_for[8];
 	uint32_t skipped_pid;
 	char skipped_comm[24];
@@ -88,7 +88,7 @@ struct history_entry {
 	uint64_t skipped_footprint_bytes;
 	uint64_t skipped_score_bytes;
 
-	/* The machine: at the decision, and at the end of the account. */
+	/* The machine: at the decision, and at the end of the record. */
 	uint64_t memory_total_bytes;
 	uint64_t swap_total_bytes;
 	uint64_t available_before_bytes;
@@ -98,7 +98,7 @@ struct history_entry {
 	uint32_t pressure_some_permyriad; /* over the policy's time */
 	uint32_t pressure_full_permyriad;
 
-	/* What had come back so long after the last signal, and at the end of the account. */
+	/* What was reclaimed so long after the last signal, and at the end of the record. */
 	uint64_t reclaimed_100ms_bytes;
 	uint64_t reclaimed_500ms_bytes;
 	uint64_t reclaimed_2s_bytes;
@@ -106,7 +106,7 @@ struct history_entry {
 
 	char outcome[16]; /* "wait" (not over yet), "gone", "memory-back", "unkillable",
 			   * "stand-down" */
-	bool ineffective; /* much was expected, little came back */
+	bool ineffective; /* much was expected, little was reclaimed */
 	char signal[16];  /* the last one sent: "SIGTERM", "SIGKILL" */
 	bool escalated;
 
@@ -122,7 +122,7 @@ struct history_entry {
 
 	uint32_t thawed_levels;
 	int32_t refrozen; /* levels, or -errno */
-	uint32_t sharers; /* other processes that shared its memory and were ended with it */
+	uint32_t sharers; /* other processes that shared its memory and were killed with it */
 	char error[56];	  /* of opening or signalling */
 
 	uint32_t n_ranked;
@@ -193,8 +193,8 @@ const struct history_entry *history_get(const struct history *history, unsigned 
 uint64_t history_generation(const struct history *history);
 
 /* One entry as an object (a new reference, or NULL: no memory), and back: 0, or -EBADMSG with the
- * reason in error.  Members that are not known here are passed over; those that are missing are
- * not known. */
+ * reason in error.  Members that are not known here are skipped; those that are missing are not
+ * known. */
 struct json_t *history_entry_to_json(const struct history_entry *entry);
 int history_entry_from_json(const struct json_t *object, struct history_entry *ret, char *error,
 			    size_t error_size);

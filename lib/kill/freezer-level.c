@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* freezer-level: see the header. */
+/* freezer-level: walks down the levels of a cgroup path, and reads each level's flag, state and
+ * members. */
 #include "lib/kill/freezer-level.h"
 
 #include <dirent.h>
@@ -85,19 +86,19 @@ static bool events_has(const char *text, const char *key)
 	return false;
 }
 
-bool freezer_level_events_say_frozen(const char *text)
+bool freezer_level_events_report_frozen(const char *text)
 {
 	return events_has(text, "frozen ");
 }
 
-int freezer_level_says_frozen(int dir_fd, bool v1)
+int freezer_level_reports_frozen(int dir_fd, bool v1)
 {
 	char text[256];
 	ssize_t n = io_read_at(dir_fd, v1 ? "freezer.state" : "cgroup.events", text, sizeof(text));
 
 	if (n < 0)
 		return errno_is_gone((int)n) ? 0 : (int)n;
-	return v1 ? strncmp(text, "THAWED", 6) != 0 : freezer_level_events_say_frozen(text);
+	return v1 ? strncmp(text, "THAWED", 6) != 0 : freezer_level_events_report_frozen(text);
 }
 
 static bool is_dot_or_dot_dot(const char *name)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * freezer-level: one cgroup on the way from the mount to a process's own, as the freezer sees it:
- * its flag, what it says of itself, who is in it.  Private to freezer.
+ * its flag, the state it reports, and whether there are processes in it.  Private to freezer.
  */
 #pragma once
 
@@ -17,10 +17,10 @@ int freezer_level_descend(int *dir_fd, const char **path);
 /* Does it freeze by its own flag?  1, 0 (also the root, which has none, and a vanished one), or
  * -errno. */
 int freezer_level_has_flag(int dir_fd, bool v1);
-/* What it says of itself, whoever above it was frozen: 1, 0 or -errno. */
-int freezer_level_says_frozen(int dir_fd, bool v1);
+/* The state it reports, whichever level above it was frozen: 1, 0 or -errno. */
+int freezer_level_reports_frozen(int dir_fd, bool v1);
 /* The same of the text of cgroup.events. */
-bool freezer_level_events_say_frozen(const char *text);
+bool freezer_level_events_report_frozen(const char *text);
 /* Is there a process in it or below?  1, 0 or -errno. */
 int freezer_level_is_populated(const struct freezer_level *level);
 

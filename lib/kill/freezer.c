@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * freezer: see freezer.h.
+ * freezer: finds, thaws, remembers and freezes again the levels of a cgroup path; see freezer.h.
  *
  * One walk from the mount down to the process's cgroup, a component at a time, finds every level
- * that freezes by its own flag; only when the cgroup itself has been reached are they thawed.  So
- * a cgroup that has vanished (with its processes) costs nobody above it the freeze, and "frozen 1"
- * is read before the thaw that ends it.  Called from kill and, to freeze again, from the daemon.
+ * that freezes by its own flag; only when the cgroup itself has been reached are they thawed.  So a
+ * cgroup that has vanished (with its processes) makes no level above it lose its freeze, and
+ * "frozen 1" is read before the thaw that clears it.  Called from kill and, to freeze again, from
+ * the daemon.
  */
 #include "lib/kill/freezer.h"
 
@@ -25,7 +26,7 @@ void freezer_thawed_init(struct freezer_thawed *thawed)
 	*thawed = (struct freezer_thawed){ .events_fd = -EBADF };
 }
 
-/* It is not, or no longer, owed to anybody. */
+/* The level need not, or no longer, be frozen again. */
 static void strike_level(struct freezer_thawed *thawed, struct freezer_level *level)
 {
 	if (thawed->order.ledger)
@@ -83,7 +84,7 @@ static void enter_level(struct freezer_thawed *thawed, struct freezer_level *lev
 		thawed->ledger_error = level->slot;
 }
 
-/* Remembers the level, whose dir_fd stays the caller's, before anything is done to it: 0 or
+/* Remembers the level before anything is done to it; its dir_fd still belongs to the caller: 0 or
  * -errno. */
 static int remember_level(struct freezer_thawed *thawed, struct freezer_level level,
 			  const char *path, size_t length)
@@ -99,9 +100,9 @@ static int remember_level(struct freezer_thawed *thawed, struct freezer_level le
 }
 
 /*
- * Remembers every frozen level from the mount to the cgroup, whose directory goes to *ret_own_fd.
- * A level that cannot be remembered is thawed here and now: the memory matters more than that it
- * cannot be frozen again.  These are counted in *n_thawed.
+ * Remembers every frozen level from the mount to the cgroup, whose directory is returned in
+ * *ret_own_fd.  A level that cannot be remembered is thawed here and now: the memory matters more
+ * than that it cannot be frozen again.  These are counted in *n_thawed.
  */
 static int find_frozen(int mount_fd, const char *path, bool v1, struct freezer_thawed *thawed,
 		       int *n_thawed, int *ret_own_fd)
@@ -140,14 +141,14 @@ static void watch_events(int own_fd, struct freezer_thawed *thawed)
 	char text[256];
 
 	if (thawed->events_fd < 0 && fd >= 0 && io_read_fd(fd, text, sizeof(text)) > 0 &&
-	    freezer_level_events_say_frozen(text))
+	    freezer_level_events_report_frozen(text))
 		thawed->events_fd = take_fd(&fd);
 }
 
 /*
- * Thaws all remembered levels that are frozen, those of an earlier call too: somebody may have
- * frozen them again.  Of the new ones, from n_before on, only those really thawed are kept; a
- * level that was known already has been thawed by then, and so is not kept twice.
+ * Thaws all remembered levels that are frozen, those of an earlier call too: they may have been
+ * frozen again.  Of the new ones, from n_before on, only those really thawed are kept; a level that
+ * was known already has been thawed by then, and so is not kept twice.
  */
 static int thaw_levels(struct freezer_thawed *thawed, bool v1, unsigned n_before)
 {
@@ -199,8 +200,8 @@ static int thaw_hierarchy(int mount_fd, const char *path, bool v1, struct freeze
 }
 
 /*
- * The innermost cgroup on the way down that is not frozen goes to *ret_place_fd, the process's own
- * one to *ret_own_fd: 1, 0 if that is not frozen (or has vanished), -EBUSY if there is no such
+ * Returns the innermost cgroup on the way down that is not frozen in *ret_place_fd, the process's
+ * own one in *ret_own_fd: 1, 0 if that is not frozen (or has vanished), -EBUSY if there is no such
  * place, or another -errno.
  */
 static int find_place(int mount_fd, const char *path, int *ret_place_fd, int *ret_own_fd)
@@ -213,7 +214,7 @@ static int find_place(int mount_fd, const char *path, int *ret_place_fd, int *re
 	if (fd < 0)
 		return fd;
 	do {
-		r = freezer_level_says_frozen(fd, true); /* what is above the mount counts too */
+		r = freezer_level_reports_frozen(fd, true); /* what is above the mount counts too */
 		if (r < 0)
 			return r;
 		frozen = r > 0;
@@ -252,7 +253,7 @@ static bool has_moved(const struct freezer_thawed *thawed, pid_t pid)
 }
 
 /* Takes the victim alone out of its frozen v1 group: 1, 0 if it was not frozen, or -errno.  Its pid
- * is still its own: frozen, it cannot have gone, even if it was killed. */
+ * cannot have been reused: a frozen process cannot exit, even if it was killed. */
 static int take_out(int mount_fd, const char *path, struct freezer_thawed *thawed)
 {
 	_cleanup_close_ int place_fd = -EBADF, own_fd = -EBADF;
@@ -297,7 +298,7 @@ int freezer_thaw(const struct cgroup_fs *fs, const char *v2_path, const char *v1
 }
 
 /* Frozen by any level's flag (events say so only when the last task has stopped), or by what the
- * cgroup itself says (the flag may be above the mount, in a container). */
+ * cgroup itself reports (the flag may be above the mount, in a container). */
 static int hierarchy_is_frozen(int mount_fd, const char *path, bool v1)
 {
 	_cleanup_close_ int fd = -EBADF;
@@ -316,7 +317,7 @@ static int hierarchy_is_frozen(int mount_fd, const char *path, bool v1)
 	} while (r > 0);
 	if (r < 0)
 		return errno_is_gone(r) ? 0 : r;
-	return freezer_level_says_frozen(fd, v1);
+	return freezer_level_reports_frozen(fd, v1);
 }
 
 int freezer_is_frozen(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path)

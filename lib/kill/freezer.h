@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * freezer: is a victim's group frozen, by whom; thaw all of it; put it back.
+ * freezer: whether a victim's group is frozen, and at which level; thaws all of it; freezes it
+ * again.
  *
  * v2: a process is frozen if its cgroup or any above has cgroup.freeze 1; its own shows 0 when an
- * ancestor is the frozen one, and only cgroup.events tells ("frozen 1").  Every level whose own
- * cgroup.freeze is 1 is thawed.  v1: every level with freezer.self_freezing 1 is thawed, or
- * SIGKILL has no effect at all.  (Documentation/admin-guide/cgroup-v2.rst,
- * cgroup-v1/freezer-subsystem.rst; kernel/cgroup/freezer.c.)
+ * ancestor is the frozen one, and only cgroup.events shows it ("frozen 1").  Every level whose own
+ * cgroup.freeze is 1 is thawed.  v1: every level with freezer.self_freezing 1 is thawed, or SIGKILL
+ * has no effect at all.  (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/freezer-subsystem.rst;
+ * kernel/cgroup/freezer.c.)
  *
  * No thread is ever thawed alone: a victim exits only when all of its threads run.  Where only the
  * victim is to run (Thaw=victim) it is taken out of the frozen group, all threads at once, by
@@ -15,9 +16,9 @@
  * limits too: there no parent with controllers takes it (EBUSY, "no internal processes"), and what
  * does take it, the root or a new group, has neither its memory.max nor its device policy.
  *
- * Allocates nothing: directories are opened on the way and kept in the caller's struct.  What is
- * to be frozen again is entered in a ledger before it is thawed, should this process not live to
- * do it.
+ * Allocates nothing: directories are opened on the way and kept in the caller's struct.  What is to
+ * be frozen again is entered in a ledger before it is thawed, in case this process exits before
+ * that.
  */
 #pragma once
 
@@ -38,12 +39,13 @@ struct freezer_level {
 	int slot;    /* in the ledger; negative: not entered */
 };
 
-/* For whom to thaw, and how; set after init, before the first thaw (pid and start_ticks before
- * each, where it is for several).  All zeros: the group, to be frozen again, with no ledger. */
+/* For which process to thaw, and how; set after init, before the first thaw (pid and start_ticks
+ * before each, where it is for several).  All zeros: the group, to be frozen again, with no
+ * ledger. */
 struct freezer_order {
 	pid_t pid;
 	uint64_t start_ticks;
-	bool victim_only; /* the others stay frozen; needs pid */
+	bool victim_only; /* the others remain frozen; needs pid */
 	bool for_good;	  /* not to be frozen again */
 	struct ledger *ledger;
 };
@@ -61,7 +63,7 @@ struct freezer_thawed {
 };
 
 void freezer_thawed_init(struct freezer_thawed *thawed);
-/* Closes, does not freeze (what is in the ledger stays there); is as after init then. */
+/* Closes, does not freeze (entries in the ledger are kept); is as after init then. */
 void freezer_thawed_done(struct freezer_thawed *thawed);
 
 /*
@@ -78,19 +80,19 @@ void freezer_thawed_done(struct freezer_thawed *thawed);
 int freezer_thaw(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path,
 		 struct freezer_thawed *thawed);
 
-/* Is the process's group frozen (or freezing) now, by the kernel's word?  1, 0, or -errno. */
+/* Is the process's group frozen (or freezing) now, as the kernel reports it?  1, 0, or -errno. */
 int freezer_is_frozen(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path);
 
 /*
  * Freezes again, innermost first, each thawed level that still has processes (cgroup.events
- * populated, v1: cgroup.procs of it or below not empty) and that nobody else has frozen
- * meanwhile.  Returns the number of levels frozen again, or the first -errno.  A vanished cgroup
- * is passed over.  0 if all was thawed for good, and for what was moved.  Nothing is owed any more
- * after that: the ledger's entries are struck out.
+ * populated, v1: cgroup.procs of it or below not empty) and that was not frozen by another program
+ * meanwhile.  Returns the number of levels frozen again, or the first -errno.  A vanished cgroup is
+ * skipped.  0 if all was thawed for good, and for what was moved.  Nothing is left to freeze again
+ * after that: the entries are removed from the ledger.
  */
 int freezer_refreeze(struct freezer_thawed *thawed);
 
-/* Puts the processes, which are alive, back into the cgroups that they were taken out of, if they
+/* Moves the processes, which are alive, back into the cgroups that they were taken out of, if they
  * were: the number of moves, or -errno. */
 int freezer_move_back(struct freezer_thawed *thawed);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* kill-group: see the header. */
+/* kill-group: finds the cgroup that is killed as a whole, and signals all of its members. */
 #include "lib/kill/kill-group.h"
 
 #include <signal.h>
@@ -24,8 +24,9 @@ void kill_group_done(struct kill_group *group)
 	kill_group_init(group);
 }
 
-/* The cgroup whose path is the first `length` bytes of path: may it go with all in it? */
-static bool may_go(const char *path, size_t length, const char *subtree, const char *own_path)
+/* The cgroup whose path is the first `length` bytes of path: may it be killed with all in it? */
+static bool may_be_killed(const char *path, size_t length, const char *subtree,
+			  const char *own_path)
 {
 	char prefix[CGROUP_PATH_MAX];
 
@@ -62,7 +63,7 @@ size_t kill_group_find_flagged(const struct cgroup_fs *fs, const char *path, con
 		return 0;
 	while (path[length] != '\0') {
 		length += 1 + strcspn(path + length + 1, "/");
-		if (may_go(path, length, subtree, own_path) &&
+		if (may_be_killed(path, length, subtree, own_path) &&
 		    file_begins(fs, path, length, "memory.oom.group", "1"))
 			return length;
 	}
@@ -79,7 +80,7 @@ size_t kill_group_find_whole(const struct cgroup_fs *fs, const char *path, const
 	while (length > 0 && file_begins(fs, path, length, "cgroup.type", "threaded"))
 		while (path[--length] != '/')
 			;
-	return may_go(path, length, subtree, own_path) ? length : 0;
+	return may_be_killed(path, length, subtree, own_path) ? length : 0;
 }
 
 int kill_group_open(const struct cgroup_fs *fs, const char *path, struct kill_group *group)
@@ -95,8 +96,8 @@ int kill_group_open(const struct cgroup_fs *fs, const char *path, struct kill_gr
 }
 
 /*
- * Who was signalled in an earlier round.  A pid is not given to another within the milliseconds
- * that this takes (alloc_pid() goes once around first).
+ * Processes that were signalled in an earlier round.  A pid is not reused within the milliseconds
+ * that this takes (alloc_pid() wraps around first).
  */
 #define SEEN_SLOTS 1024
 #define SEEN_MAX   768
@@ -127,11 +128,11 @@ struct round {
 	const struct kill_target *target;
 	struct kill_group *group;
 	int signal;
-	unsigned n_members; /* to be signalled; or who were, in this round */
+	unsigned n_members; /* to be signalled, or that were, in this round */
 	struct seen seen;
 };
 
-/* One of another pid namespace is listed as 0; who it is cannot be known. */
+/* A process of another pid namespace is listed as 0; it cannot be identified. */
 static bool is_spared(const struct kill_target *target, pid_t pid)
 {
 	return pid == 0 || (target->spares && target->spares(pid, target->userdata));
@@ -142,7 +143,7 @@ static void note_start(struct kill_group *group, uint64_t start_ticks)
 	group->newest_ticks = max_u64(group->newest_ticks, start_ticks);
 }
 
-/* A first look: nobody is signalled. */
+/* A first pass: no process is signalled. */
 static int count_member(pid_t pid, void *userdata)
 {
 	struct round *round = userdata;
@@ -161,8 +162,8 @@ static int count_member(pid_t pid, void *userdata)
 
 /*
  * The order matters: with the pidfd open, what is read by pid after that (its start, and all that
- * target->spares() looks at) is of this process as long as it lives; if it does not, the signal
- * goes nowhere.
+ * target->spares() reads) is of this process as long as it is alive; if it is not, the signal has
+ * no effect.
  */
 static int signal_process(struct round *round, pid_t pid)
 {
@@ -199,7 +200,7 @@ static int signal_member(pid_t pid, void *userdata)
 	return 0;
 }
 
-/* Round after round, until there is nobody new.  0, or -errno of the listing. */
+/* Round after round, until there is no new process.  0, or -errno of the listing. */
 static int signal_members(struct round *round)
 {
 	struct kill_group *group = round->group;
@@ -213,14 +214,14 @@ static int signal_members(struct round *round)
 			return r;
 		if (round->n_members == 0)
 			break;
-		/* Who is not remembered would be asked to end once more. */
+		/* A process that is not remembered would get the signal again. */
 		if (round->signal != SIGKILL && round->seen.n == SEEN_MAX)
 			break;
 	}
 	return 0;
 }
 
-/* Keeps them from forking meanwhile.  Where that fails, or is not for all, there are the rounds. */
+/* Prevents forks meanwhile.  Where that fails, or some are spared, the rounds are repeated. */
 static int signal_frozen(struct round *round)
 {
 	struct kill_group *group = round->group;
@@ -270,7 +271,7 @@ struct left {
 	uint64_t newest_ticks;
 };
 
-/* Ends the listing with 1 when it finds somebody. */
+/* Stops the listing with 1 at the first process found. */
 static int find_left(pid_t pid, void *userdata)
 {
 	const struct left *left = userdata;

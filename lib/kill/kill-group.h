@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kill-group: a cgroup that is ended as a whole, with all cgroups below it.
+ * kill-group: a cgroup that is killed as a whole, with all cgroups below it.
  *
- * SIGKILL goes to all of it at once by cgroup.kill where there is one (v2, from 5.14 on) and nobody
- * in it is to be spared.  Else each member is signalled by its pidfd, and the members are looked
- * up again until there is nobody new: they may fork meanwhile.  A v2 group in which nobody is to be
- * spared is frozen for that time, so that none of them does for long (SIGKILL ends what is frozen;
- * on v1 it does not).  Who is spared is not even frozen: he would stay so if this process were
- * killed. Called by kill_signal(), and by the daemon for the choice of the cgroup.
+ * SIGKILL is sent to all of it at once by cgroup.kill where there is one (v2, from 5.14 on) and no
+ * process in it is to be spared.  Else each member is signalled by its pidfd, and the members are
+ * looked up again until there is no new one: they may fork meanwhile.  A v2 group in which no
+ * process is to be spared is frozen for that time, so that none of them forks for long (on v2
+ * SIGKILL kills frozen processes; on v1 it does not).  A group with a spared process is not frozen:
+ * that process would remain frozen if this one were killed.  Called by kill_signal(), and by the
+ * daemon for the choice of the cgroup.
  *
  * (Documentation/admin-guide/cgroup-v2.rst; __cgroup_kill() in kernel/cgroup/cgroup.c.)
  */
@@ -24,7 +25,7 @@ struct kill_ops;
 struct kill_target;
 
 struct kill_group {
-	int dir_fd; /* -EBADF: there is no group, one process is ended */
+	int dir_fd; /* -EBADF: there is no group, one process is killed */
 	bool v2;
 	uint64_t newest_ticks; /* start of the youngest that was signalled */
 	unsigned n_signalled;
@@ -36,9 +37,9 @@ void kill_group_init(struct kill_group *group);
 void kill_group_done(struct kill_group *group);
 
 /*
- * Which cgroup goes where `path` is that of the victim?  Returns the length of its path, which is
- * a beginning of `path`; 0: none that may.  That is never the root, never one outside of the
- * subtree, and never one with own_path (the daemon's) in it.
+ * Which cgroup is killed where `path` is that of the victim?  Returns the length of its path, which
+ * is a prefix of `path`; 0: none that may be killed.  That is never the root, never one outside of
+ * the subtree, and never one with own_path (the daemon's) in it.
  *
  * flagged: the highest one with memory.oom.group 1, as the kernel does
  * (mem_cgroup_get_oom_group() in mm/memcontrol.c).  whole: the one at path itself; if that is
@@ -52,19 +53,19 @@ size_t kill_group_find_whole(const struct cgroup_fs *fs, const char *path, const
 /* path: in the hierarchy of cgroup_of_process().  0, KILL_GONE (kill.h), or -errno. */
 int kill_group_open(const struct cgroup_fs *fs, const char *path, struct kill_group *group);
 
-/* The members are looked up so often at most: a group that forks faster is left over in part. */
+/* The members are looked up so often at most: of a group that forks faster, some are left. */
 #define KILL_GROUP_ROUNDS 16
 /* And in cgroups so deep below at most; deeper ones make it fail with -ELOOP. */
 #define KILL_GROUP_DEPTH 64
 
 /*
- * Signals all but those that target->spares().  0 if somebody was signalled (who was not: in
- * group->error); KILL_GONE: nobody is left but whom it spares; or -errno.
+ * Signals all but those that target->spares().  0 if at least one was signalled (an error of
+ * another: in group->error); KILL_GONE: no process is left but spared ones; or -errno.
  */
 int kill_group_signal(const struct kill_ops *ops, int proc_fd, const struct kill_target *target,
 		      int signal, struct kill_group *group);
 
-/* Has everybody gone who was signalled?  What came later (a service that is started again) and who
- * is spared does not count.  True without a group. */
+/* Have all processes exited that were signalled?  What started later (a service that is restarted)
+ * and what is spared does not count.  True without a group. */
 bool kill_group_is_gone(const struct kill_ops *ops, int proc_fd, const struct kill_target *target,
 			const struct kill_group *group);

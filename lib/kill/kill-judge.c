@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * kill-judge: what has become of a victim; pure.  See kill.h, which has the table.
- */
+/* kill-judge: the progress of a kill; pure.  See kill.h, which has the table. */
 #include <signal.h>
 
 #include "lib/kill/kill.h"
@@ -25,13 +23,13 @@ static uint64_t back_bytes(uint64_t expected)
 	return (__uint128_t)expected * KILL_BACK_PERMYRIAD / PERMYRIAD;
 }
 
-/* What the victim may keep and still count as having given its memory back. */
+/* What the victim may keep and still count as reclaimed. */
 static uint64_t may_remain(const struct kill_facts *facts)
 {
 	return facts->expected_bytes - back_bytes(facts->expected_bytes);
 }
 
-/* Memory has come back, and as far as can be told it is the victim's. */
+/* Memory was reclaimed, and as far as can be told it is the victim's. */
 static bool memory_is_back(const struct kill_facts *facts)
 {
 	return facts->expected_bytes >= KILL_BACK_MIN &&
@@ -46,7 +44,8 @@ static enum kill_progress judge_killed(const struct kill_facts *facts)
 		return KILL_PROGRESS_MEMORY_BACK;
 	if (facts->since_signal < facts->timeout)
 		return KILL_PROGRESS_WAIT;
-	/* Gone to others meanwhile, perhaps, but no longer the victim's; UINT64_MAX is larger. */
+	/* It may have been allocated to others meanwhile, but is no longer the victim's; UINT64_MAX
+	 * is larger. */
 	return facts->footprint_now <= may_remain(facts) ? KILL_PROGRESS_MEMORY_BACK
 							 : KILL_PROGRESS_UNKILLABLE;
 }

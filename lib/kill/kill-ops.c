@@ -56,8 +56,7 @@ static int boost_thread(pid_t tid, void *userdata)
 	int policy = sched_getscheduler(tid) & ~SCHED_RESET_ON_FORK;
 	int r = 0;
 
-	/* A thread with a real-time or deadline policy already goes before what a nice level
-	 * could give it. */
+	/* A real-time or deadline policy already has priority over any nice level. */
 	if (policy == SCHED_IDLE || policy == SCHED_BATCH)
 		r = sched_setscheduler(tid, SCHED_OTHER, &(struct sched_param){ 0 });
 	if (r == 0)
@@ -92,7 +91,7 @@ static int system_read_cgroups(const struct cgroup_fs *fs, int proc_fd, pid_t pi
 	return r != 0 ? r : cgroup_of_process_v1_freezer(fs, proc_fd, pid, v1_path, size);
 }
 
-/* All pids of one cgroup; f ends it with anything but 0. */
+/* All pids of one cgroup; f stops the listing with anything but 0. */
 static int list_own(int dir_fd, kill_list_fn f, void *userdata)
 {
 	_cleanup_close_ int fd = openat(dir_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
@@ -107,7 +106,7 @@ static int list_own(int dir_fd, kill_list_fn f, void *userdata)
 	while ((n = read(fd, buf, sizeof(buf))) > 0 || io_is_interrupted(n, &n_interruptions)) {
 		for (ssize_t i = 0; i < n; i++) {
 			if (buf[i] >= '0' && buf[i] <= '9') {
-				pid = pid * 10 + (buf[i] - '0'); /* may go on in the next piece */
+				pid = pid * 10 + (buf[i] - '0'); /* may continue in the next */
 				continue;
 			}
 			r = f(pid, userdata);

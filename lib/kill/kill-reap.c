@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kill-reap: the reaper threads; see the header.
+ * kill-reap: the reaper threads and their queue.
  *
- * The ring is that of D. Vyukov's bounded queue: a slot's sequence says whose turn it is.  pos:
- * free for the push number pos; pos + 1: holds it; a turn later it is free again.
+ * The ring is that of D. Vyukov's bounded queue: a slot's sequence tells which push or pop is next.
+ * pos: free for the push number pos; pos + 1: holds it; a turn later it is free again.
  */
 #include "lib/kill/kill-reap.h"
 
@@ -75,7 +75,7 @@ static int ring_pop(struct kill_reapers *reapers)
 
 		if ((int)(sequence - (at + 1)) < 0)
 			return -EBADF;
-		if (sequence != at + 1) { /* another has been here */
+		if (sequence != at + 1) { /* another thread was faster */
 			at = atomic_load_explicit(&reapers->pop_at, memory_order_relaxed);
 			continue;
 		}
@@ -102,7 +102,8 @@ static int reap(const struct kill_ops *ops, int pidfd)
 	return r;
 }
 
-/* Has the pages of the stack before they are needed: locked on fault, they then stay. */
+/* Faults in the pages of the stack before they are needed: locked on fault, they are not
+ * reclaimed. */
 static __attribute__((noinline)) void touch_stack(void)
 {
 	volatile char stack[REAPER_STACK_USED];
@@ -135,7 +136,7 @@ static void *reaper_run(void *userdata)
 		atomic_store(&reapers->last_result, r);
 		if (r == 0)
 			atomic_fetch_add(&reapers->n_reaped, 1);
-		atomic_fetch_add(&reapers->n_done, 1); /* last: who sees it sees the others */
+		atomic_fetch_add(&reapers->n_done, 1); /* last: it implies the others */
 	}
 }
 

@@ -13,11 +13,11 @@ struct kill_ops;
 struct kill_reapers;
 
 /*
- * SCHED_FIFO priority of the reapers.  The lowest there is: it goes before every ordinary process,
- * which is what makes a reap certain on a busy machine, and after everything that was given a
+ * SCHED_FIFO priority of the reapers.  The lowest there is: higher than every ordinary process,
+ * which makes a reap certain on a busy machine, and lower than everything that was given a
  * real-time priority on purpose.  The price: a reaper woken on the CPU of the thread that pushes
- * keeps it off that CPU until it is moved to another or the reap is done (24 to 30 ms seen for
- * 512 MiB on two CPUs); so nothing is queued before the last signal is sent.
+ * keeps it off that CPU until it is moved to another or the reap is done (24 to 30 ms seen for 512
+ * MiB on two CPUs); so nothing is queued before the last signal is sent.
  */
 #define KILL_REAPER_PRIORITY 1
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kill: see kill.h.  Called from the daemon's tick (open, signal, judge) and at its start (the
- * self-test).
+ * kill: the ordered steps of a kill; see kill.h.  Called from the daemon's tick (open, signal,
+ * judge) and at its start (the self-test).
  */
 #include "lib/kill/kill.h"
 
@@ -58,7 +58,7 @@ static int open_process(const struct kill_ops *ops, int proc_fd, pid_t pid, uint
 	uint64_t read_ticks;
 	int r;
 
-	/* EINVAL: the number is that of a thread now, no longer of a process (pidfd_open(2)). */
+	/* EINVAL: the number is now that of a thread, not of a process (pidfd_open(2)). */
 	if (errno_is_gone(pidfd) || pidfd == -EINVAL)
 		return KILL_GONE;
 	if (pidfd < 0)
@@ -149,7 +149,7 @@ static void note(int *result, int r)
 		*result = r;
 }
 
-/* Once a pidfd is readable its pid may be another's. */
+/* Once a pidfd is readable its pid may have been reused. */
 static int boost(const struct kill_ops *ops, int proc_fd, pid_t pid, int pidfd)
 {
 	return is_gone(pidfd) ? 1 : ops->boost(proc_fd, pid);
@@ -164,7 +164,7 @@ static void boost_all(const struct kill_ops *ops, int proc_fd, struct kill_victi
 		note(result, boost(ops, proc_fd, victim->others[i].pid, victim->others[i].pidfd));
 }
 
-/* Several signals: somebody got his, or else who was gone is no error. */
+/* Several signals: one that is sent is success; a process that is gone is no error. */
 struct sent {
 	bool any;
 	int error; /* the first */
@@ -191,8 +191,8 @@ static void send_rest(const struct kill_ops *ops, int proc_fd, const struct kill
 }
 
 /*
- * The group, the victim, and (SIGKILL) the others.  Alone, a victim that may not be signalled is
- * the end of it: the others would die in vain.
+ * The group, the victim, and (SIGKILL) the others.  Without a group, if the victim may not be
+ * signalled, neither are the others: killing them would free nothing.
  */
 static void send_all(const struct kill_ops *ops, int proc_fd, const struct kill_target *target,
 		     int signal, struct kill_victim *victim, struct sent *sent)
@@ -232,7 +232,7 @@ struct thawing {
 	const struct cgroup_fs *fs;
 	const struct kill_target *target;
 	struct kill_victim *victim;
-	/* Thawed last: most of those that go together are in one cgroup, or in the victim's. */
+	/* Thawed last: most of those killed together are in one cgroup, or in the victim's. */
 	char v2_path[CGROUP_PATH_MAX];
 	char v1_path[CGROUP_PATH_MAX];
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kill: ending one victim, in ordered steps: open, boost, signal, reap, thaw; then watch.
+ * kill: kills one victim, in ordered steps: open, boost, signal, reap, thaw; then watch.
  *
- * A victim is a process and the others that have to go with it: those that share its memory
+ * A victim is a process and the others that are killed with it: those that share its memory
  * (sharers.h), or all of a cgroup (kill-group.h).  Each step is done for all of them before the
  * next one begins.
  *
@@ -34,7 +34,7 @@ struct kill_ops {
 	int (*process_mrelease)(int pidfd);
 	/* 0 with *ret, PROC_GONE (proc.h), or -errno. */
 	int (*read_start)(int proc_fd, pid_t pid, uint64_t *ret_start_ticks);
-	/* SCHED_OTHER, nice -20, for every thread: a starved victim gives nothing back. */
+	/* SCHED_OTHER, nice -20, for every thread: a starved victim frees nothing. */
 	int (*boost)(int proc_fd, pid_t pid);
 	int (*thaw)(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path,
 		    struct freezer_thawed *thawed);
@@ -44,18 +44,18 @@ struct kill_ops {
 	/*
 	 * Of a group (kill-group.h): all processes in it and below, until f returns anything but 0,
 	 * which is then returned; SIGKILL to all at once; freeze (1: it was already) or thaw; is
-	 * anybody in it (0: no, or it is gone)?
+	 * there a process in it (0: no, or it is gone)?
 	 */
 	int (*group_list)(int dir_fd, kill_list_fn f, void *userdata);
 	int (*group_kill)(int dir_fd);
 	int (*group_freeze)(int dir_fd, bool freeze);
 	int (*group_is_populated)(int dir_fd);
-	usec_t (*now)(void); /* when a step was over; NULL: nobody wants to know */
+	usec_t (*now)(void); /* when a step was over; NULL: not needed */
 };
 extern const struct kill_ops kill_ops_system;
 
-/* Threads boosted at most: at 2.5 us each they delay the signal by 10 ms, and what is left over
- * dies all the same, only later. */
+/* Threads boosted at most: at 2.5 us each they delay the signal by 10 ms; threads that are not
+ * boosted exit all the same, only later. */
 #define KILL_BOOST_MAX_THREADS 4096
 
 enum kill_step {
@@ -113,9 +113,9 @@ struct kill_victim {
 	pid_t pid;
 	uint64_t start_ticks;
 	int pidfd;
-	struct kill_other others[KILL_OTHERS_MAX]; /* who go with it; of a group the largest */
+	struct kill_other others[KILL_OTHERS_MAX]; /* killed with it; of a group the largest */
 	unsigned n_others;
-	bool is_family; /* SIGTERM goes to the others, too: they have the memory together */
+	bool is_family; /* SIGTERM is sent to the others, too: they hold the memory together */
 	struct kill_group group;
 	int signal; /* the last one sent, 0: none yet */
 	struct freezer_thawed thawed;
@@ -129,27 +129,28 @@ void kill_victim_done(struct kill_victim *victim); /* closes fds, does not refre
 
 enum { KILL_GONE = 1 };
 
-/* Opens the pidfd and compares start times: from here on a pid cannot be mistaken.  0, KILL_GONE
- * (vanished, or the pid is somebody else's now), or -errno. */
+/* Opens the pidfd and compares start times: from here on a reused pid cannot be mistaken for it.
+ * 0, KILL_GONE (vanished, or the pid was reused), or -errno. */
 int kill_open(const struct kill_ops *ops, int proc_fd, const struct kill_target *target,
 	      struct kill_victim *victim);
 
-/* One more that goes with the victim: the same, and -errno (-EPERM) if it may not be signalled,
- * -ENOSPC. */
+/* One more that is killed with the victim: the same, and -errno (-EPERM) if it may not be
+ * signalled, -ENOSPC. */
 int kill_open_other(const struct kill_ops *ops, int proc_fd, pid_t pid, uint64_t start_ticks,
 		    struct kill_victim *victim);
 
 /*
  * Signals (SIGTERM or SIGKILL), after a boost if it is SIGKILL, then (SIGKILL) queues for reaping
- * if reapers is not NULL, then thaws the whole group.  SIGKILL goes to the others (and the rest)
- * too, SIGTERM to the victim alone: a process that is asked to exit may need them for it; of a
- * group all get either.  SIGKILL before the thaw: a killed victim must not run on.  The reap before
- * the thaw, which it does not need (process_mrelease(2) frees the memory of a frozen process): a
- * thaw may wait for programs which move or make cgroups, and a victim that runs has let go of its
- * memory within 100 us and then frees it alone.  May be called again to escalate; what the first
- * call thawed stays known, and those that have gone meanwhile are passed over.  0; KILL_GONE: none
- * is left; or the -errno of the signal (-EPERM; nothing more is done then).  What failed besides (a
- * boost, a reap, a thaw, the signal to another) is in step_result and does not stop it.
+ * if reapers is not NULL, then thaws the whole group.  SIGKILL is sent to the others (and the rest)
+ * too, SIGTERM to the victim alone: a process that is asked to exit may need them for it; all
+ * members of a group get either.  SIGKILL before the thaw: a killed victim must not run on.  The
+ * reap before the thaw, which it does not need (process_mrelease(2) frees the memory of a frozen
+ * process): a thaw may wait for programs which move or make cgroups, and a victim that runs has
+ * detached its memory within 100 us and then frees it by itself.  May be called again to escalate;
+ * what the first call thawed is still known, and processes that have exited meanwhile are skipped.
+ * 0; KILL_GONE: none is left; or the -errno of the signal (-EPERM; nothing more is done then).
+ * What failed besides (a boost, a reap, a thaw, the signal to another) is in step_result and does
+ * not stop it.
  */
 int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs *fs,
 		const struct kill_target *target, int signal, struct kill_reapers *reapers,
@@ -158,16 +159,17 @@ int kill_signal(const struct kill_ops *ops, int proc_fd, const struct cgroup_fs 
 /*
  * For a victim that has had SIGKILL without haste and is starved: boosts and reaps it and the
  * others.  Both take CPU time from the rest of the machine, at its worst moment: a reap at
- * SCHED_FIFO made others up to 50 ms late on two CPUs, where a victim that gets its share of them
- * dies as soon by itself.
+ * SCHED_FIFO delayed others by up to 50 ms on two CPUs, where a victim that gets its share of them
+ * exits as soon by itself.
  */
 void kill_hasten(const struct kill_ops *ops, int proc_fd, struct kill_reapers *reapers,
 		 struct kill_victim *victim);
 
-/* So long nothing of a killed victim's memory came back: it is starved, or cannot run. */
+/* If nothing of a killed victim's memory was reclaimed for this long, it is starved, or cannot
+ * run. */
 #define KILL_STARVED_USEC (20 * USEC_PER_MSEC)
 
-/* When memory of the victim last came back, and how much had until then; all 0: the signal was sent
+/* When memory of the victim was last reclaimed, and how much until then; all 0: the signal was sent
  * just now. */
 struct kill_watch {
 	usec_t moved_at;
@@ -181,18 +183,18 @@ struct kill_watch {
  */
 bool kill_is_starved(struct kill_watch *watch, usec_t now, uint64_t returned, uint64_t expected);
 
-/* Is it over with all of them?  Polls the pidfds without waiting.  (With a group, ask for that
- * too: kill_group_is_gone().) */
+/* Have all of them exited?  Polls the pidfds without waiting.  (With a group, ask for that too:
+ * kill_group_is_gone().) */
 bool kill_is_gone(const struct kill_victim *victim);
 
 /* Watching: pure. */
 enum kill_progress {
 	KILL_PROGRESS_WAIT,
 	KILL_PROGRESS_GONE,	   /* exited */
-	KILL_PROGRESS_MEMORY_BACK, /* lingers, but gave its memory back */
+	KILL_PROGRESS_MEMORY_BACK, /* still exiting, but its memory was reclaimed */
 	KILL_PROGRESS_ESCALATE,	   /* now SIGKILL */
-	KILL_PROGRESS_STAND_DOWN,  /* asked to end, did not, but the emergency is over */
-	KILL_PROGRESS_UNKILLABLE,  /* pass on to the next */
+	KILL_PROGRESS_STAND_DOWN,  /* asked to exit, did not, but the emergency is over */
+	KILL_PROGRESS_UNKILLABLE,  /* try the next */
 };
 const char *kill_progress_to_string(enum kill_progress progress);
 
@@ -211,7 +213,7 @@ struct kill_facts {
 };
 
 /*
- * The memory is back when available has risen by this share of what was expected (others go on
+ * The memory is reclaimed when available has risen by this share of what was expected (others go on
  * allocating meanwhile).  Of a victim smaller than the minimum it cannot be told from the rest of
  * the machine: only its exit counts.
  */
@@ -224,7 +226,7 @@ struct kill_facts {
  * SIGKILL	gone						GONE
  *		memory back					MEMORY_BACK
  *		before the timeout				WAIT
- *		its footprint is down to what need not come back	MEMORY_BACK
+ *		its footprint is down to what need not be freed		MEMORY_BACK
  *		otherwise					UNKILLABLE
  * SIGTERM	gone						GONE
  *		next level					ESCALATE
@@ -234,20 +236,21 @@ struct kill_facts {
  *		otherwise					STAND_DOWN
  *
  * "Memory back" takes both: available has risen (the footprint alone shows 0 as soon as the victim
- * has let go of its address space, which may be long before the pages are free: exit_mmap() in
- * mm/mmap.c), and the footprint, where it is known, has fallen (what rose may be another's).
+ * has detached its address space, which may be long before the pages are free: exit_mmap() in
+ * mm/mmap.c), and the footprint, where it is known, has fallen (what became available may be
+ * another's).
  */
 enum kill_progress kill_judge(const struct kill_facts *facts);
 
 /*
  * The victim has exited so long ago, and little was freed.  Is it still to be waited for?  The last
  * of its pages are freed by others: page tables after a grace period of RCU (tlb_remove_table() in
- * mm/mmu_gather.c), seconds late on a machine that is short of CPU time; what was in flight, by
- * its holder.  So for KILL_LATE_USEC; and for ten times as long as nothing is lost by it, which
- * is while available memory (and swap) has fallen by less than an eighth.  Where most of what is
+ * mm/mmu_gather.c), seconds late on a machine that is short of CPU time; what was in flight, by its
+ * holder.  So for KILL_LATE_USEC; and for ten times as long while nothing is lost by it, that is,
+ * while available memory (and swap) has fallen by less than an eighth.  Where most of what is
  * expected are page tables, for a hundred times as long: with emulated CPUs 680 MiB of them took
  * more than a second.  While a thread of our own is reading the process (precise.h) its memory is
- * kept by that, and surely comes.
+ * kept by that, and will surely be freed.
  */
 #define KILL_LATE_USEC	      (100 * USEC_PER_MSEC)
 #define KILL_LATE_MAX_USEC    (1 * USEC_PER_SEC)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ledger: see the header. */
+/* ledger: a fixed table of thawed cgroups in mapped memory: entering, removing and checking
+ * entries. */
 #include "lib/kill/ledger.h"
 
 #include <assert.h>
@@ -16,7 +17,7 @@ enum { SLOT_FREE = 0, SLOT_TAKEN = 1 };
 static_assert(sizeof(struct ledger) <= 64 * KIB, "the file is small");
 static_assert(offsetof(struct ledger, magic) == 0, "known by its first bytes");
 
-/* FNV-1a: against bytes that have changed by themselves, not against anybody's will. */
+/* FNV-1a: against accidental corruption, not against tampering. */
 static uint32_t checksum(const struct ledger_entry *entry)
 {
 	const unsigned char *p = (const unsigned char *)entry;

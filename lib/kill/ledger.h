@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ledger: what has been thawed and is owed to be frozen again, in memory that outlives the process.
+ * ledger: what has been thawed and has to be frozen again, in memory that outlives the process.
  *
  * A table of fixed size, meant to be a mapped file on a tmpfs.  A cgroup is entered before it is
- * thawed and struck out when it is frozen again; both are stores to memory that is there: nothing
- * is allocated, no system call is made, no disk is waited for.  An entry counts from the store of
- * its state, which is the last one, so that whoever is ended in the middle of it leaves the entry
- * whole or leaves none.  freezer writes it; daemon/thawed owns the file and reads it at start.
+ * thawed and removed when it is frozen again; both are stores to mapped memory: nothing is
+ * allocated, no system call is made, no disk is waited for.  An entry counts from the store of its
+ * state, which is the last one, so that a process that is killed in the middle of it leaves a
+ * complete entry or none.  freezer writes it; daemon/thawed owns the file and reads it at start.
  */
 #pragma once
 
@@ -21,9 +21,9 @@
 #define LEDGER_PATH_MAX 960 /* with the NUL; nested containers stay below half of it */
 
 struct ledger_entry {
-	uint64_t cgroup_id; /* its directory's inode: never used again (fs/kernfs/dir.c) */
+	uint64_t cgroup_id; /* its directory's inode: never reused (fs/kernfs/dir.c) */
 	uint64_t start_ticks;
-	int32_t pid; /* for whom it was thawed */
+	int32_t pid; /* the process for which it was thawed */
 	uint8_t v1;
 	uint8_t moved; /* not thawed: the process was taken out of it */
 	char path[LEDGER_PATH_MAX];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * unit-mark: see the header.  Orders go to the thread one at a time: what comes while it is busy
- * adds up (`changes`), or is refused.
+ * unit-mark: the thread that writes the attributes.  Orders are passed to it one at a time: those
+ * made while it is busy add up (`changes`), or are refused.
  */
 #include "lib/kill/unit-mark.h"
 
@@ -88,7 +88,7 @@ static int mark(struct unit_marker *marker)
 	return change(marker->dir_fd, UNIT_MARK_OOMS, 1, marker->least, marker->before);
 }
 
-/* What is to be done besides; one whose cgroup is gone needs it no more. */
+/* Writes the pending changes, unless the cgroup is gone. */
 static void change_rest(struct unit_marker *marker)
 {
 	int kills = atomic_exchange(&marker->kills, 0);
@@ -178,7 +178,7 @@ struct unit_marker *unit_marker_free(struct unit_marker *marker)
 		return NULL;
 	atomic_store(&marker->stop, true);
 	(void)sem_post(&marker->ordered);
-	if (atomic_load(&marker->is_busy)) { /* it may be held up for long */
+	if (atomic_load(&marker->is_busy)) { /* it may be blocked for long */
 		(void)pthread_detach(marker->thread);
 		return NULL;
 	}
@@ -204,7 +204,7 @@ int unit_mark(struct unit_marker *marker, const char *path, size_t length, usec_
 	atomic_store(&marker->cancelled, false);
 	atomic_store(&marker->is_busy, true);
 	(void)sem_post(&marker->ordered);
-	while (atomic_load(&marker->is_busy)) /* (a post may be of one that came too late) */
+	while (atomic_load(&marker->is_busy)) /* (a post may be of an order that was too late) */
 		if (sem_clockwait(&marker->done, CLOCK_MONOTONIC, &until) < 0 && errno != EINTR)
 			return -EINPROGRESS;
 	return atomic_load(&marker->result);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * unit-mark: tells systemd that a unit's process is killed for want of memory.
+ * unit-mark: reports to systemd that a unit's process is killed because memory is low.
  *
  * PID 1, and the manager of a user, count such kills by two extended attributes of the unit's
  * cgroup, as systemd-oomd writes them (cgroup v2, Linux 5.7 and later).  When a process of the unit
  * that is its child exits, and when the cgroup runs empty, the manager reads user.oomd_ooms.  If
- * that is more than at its last look, it does what OOMPolicy= says, with the result oom-kill
+ * that is more than when it was last read, it does what OOMPolicy= says, with the result oom-kill
  * whatever the exit status; user.oomd_kill, the number of processes, is for its message.  So the
  * first is written before the signal.
  *
- * An attribute is set under the lock of the cgroup's inode, which others may hold for long (who
- * makes a cgroup there, and has to wait).  So it is done on a thread, and the caller waits for it
- * no longer than it wants to.
+ * An attribute is set under the lock of the cgroup's inode, which others may hold for long (a
+ * process that makes a cgroup there, and has to wait).  So it is done on a thread, and the caller
+ * waits for it no longer than its deadline.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ struct unit_marker *unit_marker_free(struct unit_marker *marker);
 /*
  * Before the signal: one more kill in the cgroup whose path is the first `length` bytes of path.
  * Allocates nothing.  0 or -errno of the write if that was over by the deadline (CLOCK_MONOTONIC);
- * else -EINPROGRESS: it may still come to it; -EBUSY: an earlier one is still under way, and
+ * else -EINPROGRESS: the write may still be done; -EBUSY: an earlier one is still under way, and
  * nothing is done.
  *
  * PID 1 of systemd 252 compares with the last number of the unit, also if that was in an earlier

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* backoff: see the header. */
+/* backoff: the two tables: processes that failed, and kinds that were ineffective. */
 #include "lib/select/backoff.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Grown by so much it is worth another try; less is the inexactness of the readings. */
+/* If it has grown by so much it is worth another try; less may be an error of the readings. */
 #define GROWN_BYTES (16 * MIB)
 
-/* The letters between which a process goes all the time are one. */
+/* The letters between which a process changes all the time count as one. */
 static char state_class(char state)
 {
 	switch (state) {
@@ -42,7 +42,7 @@ static bool is_it(const struct backoff_entry *entry, pid_t pid, uint64_t start_t
 	return entry->failed.pid == pid && entry->failed.start_ticks == start_ticks;
 }
 
-/* Its place, or a free one, or that of the one whose time is over soonest. */
+/* Its place, or a free one, or that of the entry that expires first. */
 static struct backoff_entry *place_for(struct backoff *p, pid_t pid, uint64_t start_ticks)
 {
 	struct backoff_entry *best = &p->entries[0];

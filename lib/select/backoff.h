@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * backoff: who was tried is not tried again in vain, and an ineffective kill teaches something.
+ * backoff: a process whose kill failed is not tried again at once, and one of a kind whose kill was
+ * ineffective is skipped.
  *
- * Two small tables.  One of identities: who could not be ended, or lingers without its memory.
- * One of kinds: after a kill that gave back little of what was expected, who else is likely to
- * give back as little.  An identity is not chosen for some time, longer after each failure; a kind
- * is passed over once, and only for somebody who is worth it.
+ * Two small tables.  One of identities: processes that could not be killed, or that are still
+ * exiting with their memory already reclaimed.  One of kinds: after a kill that freed little of
+ * what was expected, processes that are likely to free as little.  An identity is not chosen for
+ * some time, longer after each failure; a kind is skipped once, and only if another process is
+ * worth it.
  *
  * Pure: what is seen of a process, and the time, are arguments.  Nothing is allocated.  The daemon
- * writes (daemon/in-flight.c), victim asks.
+ * writes (daemon/in-flight.c), victim reads.
  */
 #pragma once
 
@@ -25,13 +27,13 @@
 /* After the first failure; twice as long after each that follows, up to the longest. */
 #define BACKOFF_FIRST_USEC   (30 * USEC_PER_SEC)
 #define BACKOFF_LONGEST_USEC (600 * USEC_PER_SEC)
-/* Of this only so much if its state is another than when it failed: what held it may be over, but
- * a process that thrashes is in another state at each look. */
+/* Of this only so much if its state is another than when it failed: what held it may be over, but a
+ * process that thrashes is in another state at each poll. */
 #define BACKOFF_CHANGED_SHARE 8
 
-/* So long a kind is remembered. */
+/* A kind is remembered for this long. */
 #define BACKOFF_SIMILAR_USEC (60 * USEC_PER_SEC)
-/* Who comes so soon after the end of one with its name is taken for the same again. */
+/* A process that starts so soon after the exit of one with its name is taken for the same again. */
 #define BACKOFF_RESPAWN_USEC (10 * USEC_PER_SEC)
 
 /* What is seen of a process. */
@@ -44,9 +46,9 @@ struct backoff_seen {
 };
 
 enum backoff_why {
-	BACKOFF_UNKILLABLE,    /* signalled, not gone, and its memory is not back */
+	BACKOFF_UNKILLABLE,    /* signalled, not gone, and its memory is not reclaimed */
 	BACKOFF_REFUSED,       /* it could not be opened or signalled */
-	BACKOFF_STILL_EXITING, /* it is not gone, but its memory is back */
+	BACKOFF_STILL_EXITING, /* it is not gone, but its memory is reclaimed */
 };
 
 struct backoff_entry {
@@ -63,7 +65,7 @@ struct backoff_kind {
 	uid_t uid;
 	char comm[16];
 	uint64_t born_from, born_to; /* start times by which it is the same again */
-	/* Of the killed one, if its relatives hold the memory that did not come back: they are not
+	/* Of the killed one, if its relatives hold the memory that was not reclaimed: they are not
 	 * skipped.  code_pages 0: it shared none. */
 	pid_t pid, ppid, session;
 	unsigned code_pages;
@@ -75,7 +77,7 @@ struct backoff_kind {
 #define BACKOFF_TRIES	   4
 #define BACKOFF_TRIES_USEC (10 * USEC_PER_SEC)
 
-/* All zeros: nothing is known against anybody. */
+/* All zeros: no process is under backoff. */
 struct backoff {
 	unsigned n_unconfirmed; /* in succession */
 	usec_t unconfirmed_at;	/* the last */
@@ -85,8 +87,8 @@ struct backoff {
 };
 
 /*
- * The identity was tried, and this came of it.  Returns for how long it is passed over.  If there
- * is no place, the one whose time is over soonest makes room.
+ * Killing the identity was tried, with this result.  Returns for how long it is skipped.  If there
+ * is no place, the entry that expires first is replaced.
  */
 usec_t backoff_add(struct backoff *p, enum backoff_why why, const struct backoff_seen *look,
 		   usec_t now);
@@ -99,13 +101,14 @@ static inline void backoff_confirm(struct backoff *p)
 	p->n_unconfirmed = 0;
 }
 
-/* Somebody was tried and is gone: nobody is the last to have failed any more. */
+/* A victim is gone: no process is the last to have failed any more. */
 void backoff_succeed(struct backoff *p, pid_t pid, uint64_t start_ticks);
 
 /*
- * The place i as it is seen now; NULL: it has vanished.  Who could not be ended is tried earlier
- * when its state is another: running or waiting (R, S, I), uninterruptible (D), stopped (T, t), or
- * frozen.  Who lingers is a candidate again when it has grown.
+ * The place i as it is seen now; NULL: it has vanished.  A process that could not be killed is
+ * tried earlier when its state is another: running or waiting (R, S, I), uninterruptible (D),
+ * stopped (T, t), or frozen.  A process that is still exiting is a candidate again when it has
+ * grown.
  */
 void backoff_observe(struct backoff *p, unsigned i, const struct backoff_seen *look);
 
@@ -123,12 +126,12 @@ struct backoff_subject {
 };
 
 /*
- * Ending this one was ineffective: its kind is known from now on.  That is who is in the same
- * cgroup (they may share what did not come back: there is no telling; the root says nothing), and
- * who has its name and user and was born in that time, in ticks: from the signal to
- * BACKOFF_RESPAWN_USEC after the end (started again, perhaps in a cgroup of its own).  Where it is
- * known to have shared its memory, relatives and the others in its cgroup are not of the kind: they
- * may hold what was not freed, and are next.
+ * Killing this one was ineffective: its kind is known from now on.  That is every process in the
+ * same cgroup (they may share what was not reclaimed, which cannot be known; the root cgroup does
+ * not count), and every process that has its name and user and was started in that time, in ticks:
+ * from the signal to BACKOFF_RESPAWN_USEC after its exit (restarted, perhaps in a cgroup of its
+ * own).  Where it is known to have shared its memory, relatives and the others in its cgroup are
+ * not of the kind: they may hold what was not freed, and are next.
  */
 void backoff_add_kind(struct backoff *p, const struct backoff_subject *subject, uint64_t born_from,
 		      uint64_t born_to, usec_t now);
@@ -136,7 +139,7 @@ void backoff_add_kind(struct backoff *p, const struct backoff_subject *subject, 
 /* Of which kinds it is, a bit for each. */
 unsigned backoff_kinds(const struct backoff *p, const struct backoff_subject *subject, usec_t now);
 
-/* Once is enough: these were passed over. */
+/* These kinds were skipped, and are not skipped again. */
 void backoff_spend(struct backoff *p, unsigned kinds);
 
 enum backoff_verdict backoff_judge(const struct backoff *p, const struct backoff_subject *subject,
@@ -150,17 +153,17 @@ static inline bool backoff_is_worth(uint64_t score, uint64_t of_kind)
 }
 
 /*
- * Was it ineffective to end somebody?  If less than this share of what was expected has come back.
+ * Was a kill ineffective?  If less than this share of what was expected was reclaimed.
  *
  * freed is all that the whole machine has freed since the choice (memory_reading.freed, and the
  * rise of free swap).  It is the victim's and more: as much as is available now beyond what was,
- * and what was handed out again meanwhile, and what the kernel keeps in its lists by processor, up
- * to an eighth of memory from 6.7 on, which MemAvailable does not show (mm/page_alloc.c,
- * nr_pcp_high()).  So neither a fast eater beside nor these lists make a good kill look
- * ineffective; where others free much, an ineffective kill passes for a good one, and nobody is
- * passed over.
+ * and what was allocated again meanwhile, and what the kernel keeps in its per-CPU lists, up to an
+ * eighth of memory from 6.7 on, which MemAvailable does not show (mm/page_alloc.c, nr_pcp_high()).
+ * So neither another process that allocates fast nor these lists make an effective kill look
+ * ineffective; where others free much, an ineffective kill is taken for an effective one, and no
+ * process is skipped.
  *
- * Of a victim smaller than the minimum there is no telling: so much is freed all the time.
+ * For a victim smaller than the minimum it cannot be told: so much is freed all the time.
  */
 #define BACKOFF_INEFFECTIVE_SHARE 8
 #define BACKOFF_INEFFECTIVE_MIN	  (64 * MIB)

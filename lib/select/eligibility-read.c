@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* eligibility-read: see the header. */
+/* eligibility-read: reads a process's attributes from /proc, and falls back to the census after a
+ * transient error. */
 #include "lib/select/eligibility-read.h"
 
 #include <string.h>
@@ -15,7 +16,8 @@ struct live {
 	char cgroup[CGROUP_PATH_MAX];
 };
 
-/* A user or a path that cannot be read for good is no one's, at the root, as in the census. */
+/* A user or a path that cannot be read for good is taken for (uid_t)-1 and the root, as in the
+ * census. */
 static int read_live(const struct eligibility_source *source, pid_t pid, struct live *ret)
 {
 	struct proc_status status;

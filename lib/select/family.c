@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* family: see the header. */
+/* family: finds relatives by program, ancestor, session and stack address. */
 #include "lib/select/family.h"
 
 /* Generations of processes that fork and do not exec. */
@@ -16,7 +16,7 @@ static const struct census_process *find_oldest(const struct census *census,
 	for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
 		const struct census_process *parent = census_find(census, process->ppid);
 
-		/* A parent is never younger; a pid may have been given out again. */
+		/* A parent is never younger; a pid may have been reused. */
 		if (!parent || parent == process || !is_same_program(parent, process) ||
 		    parent->start_ticks > process->start_ticks)
 			break;
@@ -49,14 +49,14 @@ static uint64_t read_stack_start(const struct census *census, const struct censu
 }
 
 void family_init(struct family *family, const struct census *census,
-		 const struct census_process *process, unsigned n_looks)
+		 const struct census_process *process, unsigned n_reads)
 {
 	*family = (struct family){
 		.census = census,
 		.process = process,
 		.oldest = find_oldest(census, process),
 		.stack_start = read_stack_start(census, process),
-		.n_looks_left = n_looks,
+		.n_reads_left = n_reads,
 	};
 }
 
@@ -70,8 +70,8 @@ static bool has_its_stack(struct family *family, const struct census_process *ot
 {
 	uint64_t stack_start = 0;
 
-	if (family->stack_start != 0 && family->n_looks_left > 0) {
-		family->n_looks_left--;
+	if (family->stack_start != 0 && family->n_reads_left > 0) {
+		family->n_reads_left--;
 		stack_start = read_stack_start(family->census, other);
 	}
 	if (stack_start == 0)
@@ -103,7 +103,7 @@ unsigned family_count(const struct census *census, const struct census_process *
 	struct family family;
 	unsigned n = 0;
 
-	family_init(&family, census, process, FAMILY_LOOKS);
+	family_init(&family, census, process, FAMILY_READS);
 	census_for_each(census, other)
 		if (may_have(&family, other) && counts(other, userdata) &&
 		    has_its_stack(&family, other))

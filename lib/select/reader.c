@@ -2,8 +2,8 @@
 /*
  * reader: the precise reads of the second pass.
  *
- * Used by the daemon's tick and by reckonctl, which choose by the same function and must not come
- * to another result.
+ * Used by the daemon's tick and by reckonctl, which choose by the same function and must get the
+ * same result.
  */
 #include "lib/select/reader.h"
 
@@ -21,7 +21,7 @@ static int read_reclaimable(struct reader *reader, pid_t pid, struct reclaimable
 	return r;
 }
 
-/* What cannot be read is as it was. */
+/* What cannot be read is unchanged. */
 static int read_adj(const struct reader *reader, const struct census_process *process, int *ret)
 {
 	int r;
@@ -79,7 +79,7 @@ int reader_read(const struct census_process *process, struct victim_reading *ret
 	if (r < 0)
 		return r;
 	if (stat.state == 'Z' && proc_reclaimable(&ret->memory) == 0)
-		return VICTIM_READ_GONE; /* all that is left is for its parent to take note */
+		return VICTIM_READ_GONE; /* a zombie, to be reaped by its parent */
 	ret->error = error_of(reader, &ret->memory, stat.n_threads);
 	return 0;
 }

@@ -19,7 +19,7 @@ struct reader {
 	int proc_fd; /* borrowed; likewise the next two */
 	const struct accuracy *accuracy;
 	struct precise *precise; /* NULL: smaps_rollup is never read */
-	usec_t left;		 /* of the budget; goes down with each read that may block */
+	usec_t left;		 /* of the budget; reduced by each read that may block */
 	usec_t (*now)(void);	 /* the clock by which it does */
 	usec_t reread_until;	 /* by that clock: after it nothing is re-read */
 	unsigned n_rereads;

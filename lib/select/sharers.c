@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sharers: see the header. */
+/* sharers: picks the processes that may share the victim's memory, and asks kcmp(2) about them. */
 #include "lib/select/sharers.h"
 
 #include <stdbool.h>
@@ -37,8 +37,8 @@ static void add_candidate(struct candidates *candidates, const struct census_pro
 }
 
 /*
- * Who cannot have as much by now has other memory.  The size of the code is that of the address
- * space, too; it is read with statm alone, so not while swap is in use.
+ * A process that cannot have as much by now has other memory.  The size of the code is that of the
+ * address space, too; it is read with statm alone, so not while swap is in use.
  */
 static bool may_share(const struct census *census, const struct census_process *victim,
 		      const struct census_process *other, uint64_t at_least, uint64_t allocated)
@@ -69,7 +69,7 @@ static void find_candidates(const struct census *census, const struct census_pro
 }
 
 /*
- * Has the task let go of its memory, or will it at any moment?  PF_EXITING comes first (do_exit()
+ * Has the task released its memory, or will it at any moment?  PF_EXITING is set first (do_exit()
  * in kernel/exit.c).
  */
 static bool is_exiting(const struct census *census, pid_t tid)

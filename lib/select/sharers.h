@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sharers: who else has the victim's memory.
+ * sharers: which other processes have the victim's memory.
  *
- * Processes share an address space after clone(2) with CLONE_VM and without CLONE_THREAD, and
- * after vfork(2) until the child has executed another program.  Such memory comes back only when
- * all of them are gone (process_mrelease(2) says EINVAL until then).  Of everybody in the census,
- * only those are asked about that may have what the victim has: a footprint whose upper end
- * reaches the victim's, and code of the same size.  Called by the daemon between the choice and
- * the signal, while the victim still has its memory: afterwards all have none, which is the same.
+ * Processes share an address space after clone(2) with CLONE_VM and without CLONE_THREAD, and after
+ * vfork(2) until the child has executed another program.  Such memory is freed only when all of
+ * them are gone (process_mrelease(2) returns EINVAL until then).  Of all processes in the census,
+ * only those are compared that may have what the victim has: a footprint whose upper end reaches
+ * the victim's, and code of the same size.  Called by the daemon between the choice and the signal,
+ * while the victim still has its memory: afterwards all have none, which is the same.
  */
 #pragma once
 
@@ -17,10 +17,10 @@
 #include "lib/kill/kill.h"
 #include "lib/snapshot/census.h"
 
-/* Killed with one victim at most.  What is left over has the memory, and so is chosen next. */
+/* Killed with one victim at most.  A process beyond that has the memory, and so is chosen next. */
 #define SHARERS_MAX KILL_TOGETHER_MAX
-/* Asked about at most.  Parents, children and siblings come first.  (To look for them takes 0.1 to
- * 0.5 ms at 10,000 processes, a comparison 0.3 us.) */
+/* Compared at most.  Parents, children and siblings are first.  (To look for them takes 0.1 to 0.5
+ * ms at 10,000 processes, a comparison 0.3 us.) */
 #define SHARERS_COMPARED_MAX 512
 
 /* Relatives are asked about so often, until there is an answer. */
@@ -30,8 +30,8 @@ struct sharers {
 	const struct census_process *items[SHARERS_MAX]; /* borrowed from the census */
 	unsigned n;
 	unsigned n_more; /* sharers beyond those, or processes not asked about in time */
-	int error;	 /* -errno if of somebody it is not known: -EPERM, -ENOSYS, -ETIMEDOUT; of
-			  * anybody, -ESRCH: the victim is gone or about to exit */
+	int error; /* -errno if it is not known of some process: -EPERM, -ENOSYS, -ETIMEDOUT; of
+		    * any, -ESRCH: the victim is gone or about to exit */
 };
 
 /* precise_compare() with its deadline; of at most SHARERS_COMPARED_MAX tasks. */

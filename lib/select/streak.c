@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* streak: see the header. */
+/* streak: records kills, and counts those of one cgroup or of siblings. */
 #include "lib/select/streak.h"
 
 #include <stdio.h>

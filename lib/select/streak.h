@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * streak: are kills repeated in one unit, or among siblings, without an end?
+ * streak: are kills repeated in one unit, or among siblings?
  *
  * A ring of the last kills.  Where several of them, within a minute, were of one cgroup, or of one
  * name and user with one parent or session, a single process is not what fills memory: they are
@@ -25,8 +25,8 @@
 #define STREAK_USEC (60 * USEC_PER_SEC)
 /* So many kills within that time are a streak. */
 #define STREAK_KILLS 3
-/* So many where each of the processes is large: a kill of one gives time, and the others may come
- * to an end meanwhile (the compilers of a build). */
+/* So many where each of the processes is large: the kill of one helps for some time, and the others
+ * may finish meanwhile (the compilers of a build). */
 #define STREAK_KILLS_LARGE 12
 #define STREAK_MAX	   16
 /* A victim that was started after a kill of its kin, and is to be killed no later than this after

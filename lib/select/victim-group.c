@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* victim-group: see the header. */
+/* victim-group: finds units and siblings that grew together, and puts the victim among them
+ * first. */
 #include "lib/select/victim-group.h"
 
 #include <string.h>
@@ -19,7 +20,7 @@
 /* Groups that turned out to be smaller, or gone, once read; then the single process is taken. */
 #define TRIES 3
 
-/* Compared one after the other: which belong together must not depend on which comes first. */
+/* Compared one after the other: which belong together must not depend on their order. */
 enum kinship {
 	BY_PARENT,
 	BY_SESSION,
@@ -62,7 +63,7 @@ static uint64_t gained(const struct victim_request *request, const struct census
 	return sub_u64(bytes, process->earlier_footprint);
 }
 
-/* What was skipped after a failure, or for its kind, is not counted either. */
+/* A process that is skipped after a failure, or for its kind, is not counted either. */
 static bool may_count(const struct choice *choice, const struct census_process *process)
 {
 	return process->above && !process->is_gone && victim_is_allowed(choice, &process->node) &&
@@ -223,7 +224,7 @@ static void count_again(const struct choice *choice, struct group *group)
 			add_member(choice, group, process);
 }
 
-/* One that has just come and holds little yet is no victim. */
+/* A process that has just started and holds little yet is no victim. */
 static const struct census_process *find_youngest(const struct choice *choice,
 						  const struct group *group)
 {

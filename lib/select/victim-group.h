@@ -36,7 +36,7 @@ struct victim_result;
 #define VICTIM_NEW_SHARE 8
 #define VICTIM_NEW_USEC	 (5 * USEC_PER_SEC)
 
-/* Puts its victim at result->ranked[0], and says in result->as_one what is killed with it.
+/* Puts its victim at result->ranked[0], and sets result->as_one to what is killed with it.
  * Allocates nothing; of the members of a group that wins, status is read within the reader's
  * deadline. */
 void victim_prefer_group(struct choice *choice);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* victim-heap: see the header; and its storage, see victim.h. */
+/* victim-heap: push, pop and order of the heap; and its storage, see victim.h. */
 #include "lib/select/victim-heap.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /*
- * Which comes off first?  Of equal keys a node that is to be opened, so that all with that key are
+ * Which is popped first?  Of equal keys a node that is to be opened, so that all with that key are
  * on the heap before one is taken; then the youngest process; cgroups by their path.  So the order
- * in which they went on the heap does not matter.
+ * in which they were pushed does not matter.
  */
 static bool is_above(const struct victim_entry *a, const struct victim_entry *b)
 {
@@ -58,9 +58,9 @@ struct victim_entry victim_heap_pop(struct victim_result *result)
 }
 
 /*
- * What is on the heap at a time has no process in common: a branch comes off before what is below
- * it goes on, and of cgroups that are above each other each stands for its own processes alone.
- * None is empty, so there are no more of them than processes.
+ * The entries on the heap at a time have no process in common: a branch is popped before what is
+ * below it is pushed, and of nested cgroups each stands for its own processes alone.  None is
+ * empty, so there are no more of them than processes.
  */
 int victim_reserve(struct victim_result *result, const struct census *census)
 {

@@ -4,7 +4,7 @@
 #include "lib/select/share-bound.h"
 #include "lib/select/victim-walk.h"
 
-/* So often all processes are searched for a relative that was measured. */
+/* All processes are searched this often for a relative that was measured. */
 #define KIN_SEARCHES_MAX 16
 
 void victim_note_measured(struct choice *choice, const struct census_process *process)
@@ -38,8 +38,8 @@ static uint64_t kept_of_kin(struct choice *choice, const struct census_process *
 }
 
 /*
- * What it shares was not measured, for want of time or of reads: as much as a relative does that
- * was.  To count all of it would put any of a large family before a larger process.  It counts for
+ * What it shares was not measured, for lack of time or of reads: as much as a relative does that
+ * was.  To count all of it would rank any of a large family before a larger process.  It counts for
  * a little less than its relative, as it is with that one that the family is killed.
  */
 static bool assume_kept(struct choice *choice, const struct census_process *process,
@@ -97,13 +97,13 @@ static void add_relative(struct choice *choice, struct census_process *other, un
 static void find_facts(struct choice *choice, const struct census_process *process,
 		       const struct proc_memory *memory, struct share_facts *ret)
 {
-	unsigned n_left = FAMILY_LOOKS;
+	unsigned n_left = FAMILY_READS;
 	struct census_process *other;
 	struct family family;
 	uint64_t shmem = 0;
 
 	*ret = (struct share_facts){ .memory = *memory };
-	family_init(&family, choice->census, process, FAMILY_LOOKS);
+	family_init(&family, choice->census, process, FAMILY_READS);
 	census_for_each(choice->census, other) {
 		if (!other->is_gone && family_has(&family, other))
 			add_relative(choice, other, &n_left, ret);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* victim-read: what a choice knows of one candidate, and how it learns more; see victim.h. */
+/* victim-read: what a choice knows of one candidate, and how it reads more; see victim.h. */
 #include <string.h>
 
 #include "lib/select/family.h"
 #include "lib/select/victim-walk.h"
 
-/* So many choices are made one after the other for one kill, and some. */
+/* So many choices are made one after the other for one kill, and some more. */
 #define RECENT_CHOICES 8
 
 /* A node's weight is a float, rounded; its bound must not be too low by that. */
@@ -49,7 +49,7 @@ void victim_hold(struct choice *choice, const struct victim_candidate *candidate
 }
 
 /*
- * A process counts for its fair share, which is what the others leave; or for what is its own and
+ * A process counts with its fair share, which is what the others leave; or with what is its own and
  * half of what it shares with its family, which those that were read may hold, too (see
  * victim_apply_share()).  In that case its own is what all that they map leaves, or the common half
  * and theirs leave room for it.
@@ -179,8 +179,8 @@ static void add_memory(struct proc_memory *sum, const struct proc_memory *memory
 	sum->kept += memory->kept;
 }
 
-/* The eligible processes in it.  Cgroups below are candidates of their own: they do not make the
- * one above look larger, though they are killed with it. */
+/* The eligible processes in it.  Cgroups below are candidates of their own: they do not add to the
+ * size of the one above, though they are killed with it. */
 static void add_below(const struct choice *choice, const struct census_node *node,
 		      struct victim_candidate *candidate)
 {
@@ -257,7 +257,7 @@ static int reread_process(struct choice *choice, struct census_process *process)
 	choice->result->n_rereads += r != VICTIM_READ_LATE;
 	if (r == VICTIM_READ_GONE)
 		note_gone(choice, process);
-	if (r <= 0) { /* (of one that could not be read, the old reading stands) */
+	if (r <= 0) { /* (of one that could not be read, the old reading is kept) */
 		process->choice = choice->census->choice;
 		process->has_failed = r < 0;
 	}
@@ -309,8 +309,8 @@ static bool is_killable(const struct census_process *process, void *userdata)
 	return !eligibility_is_refused(victim_exclusion(filter->census, process, filter->request));
 }
 
-/* (How much of it is in its own memory does not matter: shared memory stays with a single mapping
- * that has touched none of it.) */
+/* (How much of it is in its own memory does not matter: a single mapping that has touched none of
+ * it keeps shared memory.) */
 static bool keeps_common(const struct census_process *process, void *userdata)
 {
 	return !process->is_gone && proc_mapped(&process->memory) > 0 &&
@@ -318,14 +318,14 @@ static bool keeps_common(const struct census_process *process, void *userdata)
 }
 
 /*
- * What of the reading would stay?  Of a process by itself: what others share of it, by fair shares.
- * Where most of it is shared with relatives that may be killed, they are killed together: all that
- * they have in common is freed by that, and each counts for half of it and for what it has alone.
- * (For two of them that is the fair share.  It takes several kills, so a single process as large is
- * preferred.)  Where one of them may not be killed, what is shared stays.  Where the others are not
- * known (a client's buffers that a display server maps, the memory of a virtual machine), they may
- * let go of it or keep it: it counts by the fair share, as else nothing of it would ever be
- * reclaimable, however much it is.
+ * What of the reading would not be freed?  Of a process by itself: what others share of it, by fair
+ * shares.  Where most of it is shared with relatives that may be killed, they are killed together:
+ * all that they have in common is freed by that, and each counts for half of it and for what it has
+ * alone.  (For two of them that is the fair share.  It takes several kills, so a single process as
+ * large is preferred.)  Where one of them may not be killed, what is shared is not freed.  Where
+ * the others are not known (a client's buffers that a display server maps, the memory of a virtual
+ * machine), they may unmap it or keep it: it counts by the fair share, as else nothing of it would
+ * ever be reclaimable, however much it is.
  */
 bool victim_apply_share(const struct census *census, const struct census_process *process,
 			const struct victim_request *request, struct victim_reading *reading)
@@ -424,7 +424,8 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	candidate->memory = reading.memory;
 	process->fair_share =
 		reading.has_reclaimable ? (float)reclaimable_total(&reading.reclaimable) : 0;
-	census_count(choice->census, process, &candidate->memory, request->allocated, request->now);
+	census_set_memory(choice->census, process, &candidate->memory, request->allocated,
+			  request->now);
 	process->has_failed = false;
 	process->choice = choice->census->choice;
 	if (reading.has_reclaimable) {
@@ -450,8 +451,8 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 }
 
 /* Without a reread function each process in it is read precisely.  Else status was read of each,
- * but of those for which there was no more time, or which cannot be read: their last reading
- * stands. */
+ * but of those for which there was no more time, or which cannot be read: their last reading is
+ * kept. */
 static bool read_cgroup(struct choice *choice, struct victim_candidate *candidate,
 			const struct census_node *node)
 {

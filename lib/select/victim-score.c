@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * victim-score: who may be a victim at all, and how large each counts; see victim.h.  No process is
- * compared with another here.
+ * victim-score: which processes may be a victim at all, and the score of each; see victim.h.  No
+ * process is compared with another here.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -89,7 +89,7 @@ const char *victim_verdict_to_string(enum victim_verdict verdict)
 	return strings[verdict];
 }
 
-/* A zombie has nothing. */
+/* A zombie has no memory. */
 const struct census_process *victim_largest_below(const struct census_node *node)
 {
 	const struct census_process *largest = NULL, *process;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* victim-walk: what victim.c (the walks) and victim-read.c (the readings) share; for no one else.
- */
+/* victim-walk: what victim.c (the walks) and victim-read.c (the readings) share; for no other
+ * file. */
 #pragma once
 
 #include "lib/select/victim.h"
@@ -11,10 +11,10 @@ struct choice {
 	const struct victim_reader *reader;
 	struct victim_result *result;
 	enum eligibility wanted; /* ELIGIBLE; where none of these is worth it, RELUCTANT */
-	unsigned walk;		 /* nodes that were dealt with carry it */
+	unsigned walk;		 /* nodes that were processed carry it */
 	uint64_t mark;		 /* the best score read so far */
 	uint64_t undecided;	 /* the highest upper end of those that were left unread */
-	uint64_t unread; /* and of those whose reading got no answer, be there time or not */
+	uint64_t unread;	 /* and of those whose reading got no answer, in time or at all */
 	/* By those that were read precisely, bytes: their fair shares; what is theirs alone, at
 	 * least; what any of them has besides, at most. */
 	uint64_t held_fair, held_alone, held_besides;
@@ -23,7 +23,7 @@ struct choice {
 	unsigned n_measured;
 	unsigned n_searches;  /* for others of which that is known */
 	uint64_t group_score; /* for which the victim was preferred: victim-group.h */
-	size_t n_needed;      /* nodes looked at when the decision was made */
+	size_t n_needed;      /* nodes visited when the decision was made */
 	unsigned n_reserved;  /* precise reads that are kept for the youngest */
 
 	/* What is skipped if there are others: from this verdict on, in this walk. */

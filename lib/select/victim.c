@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * victim: see the header.  Nodes of the census wait in a heap.  What comes off the top is either
- * opened (its children go on the heap) or, if it is a candidate itself, dealt with.  Three walks
- * make one: by estimate (lead), by upper end (close), and by estimate again for people (tell).
+ * victim: the walks of a choice.  Nodes of the census wait in a heap.  The top one is either opened
+ * (its children are pushed) or, if it is a candidate itself, processed.  Three walks make one: by
+ * estimate (lead), by upper end (close), and by estimate again for people (rank_rest).
  */
 #include "lib/select/victim.h"
 
@@ -24,7 +24,7 @@ static bool has_processes(const struct census_node *node)
 	return false;
 }
 
-/* A cgroup with processes of its own, be there cgroups below it or not. */
+/* A cgroup with processes of its own, with or without cgroups below it. */
 static bool is_candidate(const struct choice *choice, const struct census_node *node)
 {
 	if (choice->request->target == POLICY_TARGET_PROCESS || node->kind != CENSUS_CGROUP)
@@ -77,7 +77,7 @@ static bool is_younger(const struct victim_candidate *a, const struct victim_can
 	return a->process->pid > b->process->pid;
 }
 
-/* By insertion: there are few, and qsort(3) may allocate.  The last makes room. */
+/* By insertion: there are few, and qsort(3) may allocate.  The last is dropped. */
 static void rank(struct victim_result *result, const struct victim_candidate *candidate)
 {
 	unsigned i = result->n_ranked;
@@ -97,7 +97,7 @@ static void rank(struct victim_result *result, const struct victim_candidate *ca
 	result->n_ranked += result->n_ranked < VICTIM_RANKED_MAX;
 }
 
-/* What is below goes on the heap, but for what cannot reach at_least. */
+/* Pushes what is below, except what cannot reach at_least. */
 static void push(const struct choice *choice, const struct census_node *node, enum order order,
 		 uint64_t at_least)
 {
@@ -182,17 +182,17 @@ static bool may_read(const struct choice *choice)
 	return choice->result->n_reads + choice->n_reserved < VICTIM_MAX_READS;
 }
 
-/* It is not read, though it could be the best: what becomes of it is not known. */
+/* It is not read, though it could be the best: its score is not known. */
 static void leave(struct choice *choice, uint64_t upper_end)
 {
 	choice->undecided = max_u64(choice->undecided, upper_end);
 }
 
 /*
- * One candidate off the heap, for which key > mark.  First it is read at little cost, and goes back
- * on the heap by what it has now; the second time precisely.
+ * One candidate from the heap, for which key > mark.  First it is read at little cost, and pushed
+ * again with what it has now; the second time it is read precisely.
  */
-static void deal_with(struct choice *choice, const struct victim_entry *top, enum order order)
+static void take_candidate(struct choice *choice, const struct victim_entry *top, enum order order)
 {
 	struct victim_result *result = choice->result;
 	struct victim_candidate candidate;
@@ -219,7 +219,7 @@ static void deal_with(struct choice *choice, const struct victim_entry *top, enu
 			return;
 		else if (candidate.cgroup && !candidate.precise) /* read in part */
 			leave(choice, victim_upper_end(choice, top->node));
-		if (!candidate.precise) /* no answer: its last reading stands */
+		if (!candidate.precise) /* no answer: its last reading is kept */
 			choice->unread =
 				max_u64(choice->unread, victim_upper_end(choice, top->node));
 	}
@@ -233,7 +233,7 @@ static void deal_with(struct choice *choice, const struct victim_entry *top, enu
 	rank(result, &candidate);
 }
 
-/* All cgroups that are candidates, be they above each other or not; of a top its processes. */
+/* All cgroups that are candidates, nested or not; of a top its processes. */
 static void push_cgroups(const struct choice *choice, const struct census_node *node,
 			 enum order order)
 {
@@ -259,7 +259,7 @@ static void begin(struct choice *choice, enum order order)
 		open_node(choice, &choice->census->machine, order, choice->mark);
 }
 
-/* Off the heap until nothing is left on it that could exceed the mark. */
+/* Pops until nothing is left that could exceed the mark. */
 static void walk_by(struct choice *choice, enum order order)
 {
 	struct victim_result *result = choice->result;
@@ -281,12 +281,12 @@ static void walk_by(struct choice *choice, enum order order)
 			leave(choice, top.key);
 			break;
 		}
-		deal_with(choice, &top, order);
+		take_candidate(choice, &top, order);
 	}
 }
 
 /* For people: those that follow, by their last reading. */
-static void tell(struct choice *choice)
+static void rank_rest(struct choice *choice)
 {
 	const struct victim_request *request = choice->request;
 	struct victim_result *result = choice->result;
@@ -298,7 +298,7 @@ static void tell(struct choice *choice)
 	begin(choice, BY_ESTIMATE);
 	while (result->n_heap > 0 &&
 	       result->n_ranked < min_u64(request->n_wanted, VICTIM_RANKED_MAX) &&
-	       (request->n_looks == 0 || result->n_visited - began < request->n_looks)) {
+	       (request->node_budget == 0 || result->n_visited - began < request->node_budget)) {
 		struct victim_entry top = victim_heap_pop(result);
 		struct victim_candidate candidate;
 
@@ -314,7 +314,7 @@ static void tell(struct choice *choice)
 	}
 }
 
-/* The youngest of those that are nearly equal to the best goes first: it is read, too. */
+/* The youngest of those that are nearly equal to the best is ranked first: it is read, too. */
 static void prefer_youngest(struct choice *choice)
 {
 	struct victim_result *result = choice->result;
@@ -377,7 +377,7 @@ static void walk(struct choice *choice, enum backoff_verdict refused)
 	result->n_ranked = 0;
 	walk_by(choice, BY_ESTIMATE);
 	walk_by(choice, BY_UPPER_END);
-	tell(choice);
+	rank_rest(choice);
 	prefer_youngest(choice);
 	put_read_first(choice);
 }

@@ -5,25 +5,25 @@
  * Each process of the census has an estimate (what killing it is thought to free) and an upper end
  * (the most that it can have mapped by now: last reading, counting error, all that the machine has
  * allocated since).  A score is either times a weight.  A node of the tree has the highest of both
- * below it, so a cgroup, or a bundle of one, that cannot reach the best is skipped with all in it.
+ * below it, so a cgroup, or a bucket of one, that cannot reach the best is skipped with all in it.
  *
  * Pass 1 opens no file: the process with the best estimate is the first candidate.  After hours of
- * calm nearly every upper end is gigabytes, and says nothing of which process is large; estimates
- * do.  Pass 2 makes sure: the candidate is read, as exactly as can be, and its score is the mark;
- * then those whose upper end reaches the mark are read, highest first, until none is left.  Reading
- * comes in two prices.  A status file (microseconds) tells what is mapped now: by that nearly all
- * are out.  smaps_rollup (milliseconds per GiB) tells what part of it is shared, and is read of at
- * most VICTIM_MAX_READS processes in one choice.  What is read goes into the census, so that a
- * choice which was cut short is gone on with by the next one.
+ * calm nearly every upper end is gigabytes, and does not show which process is large; estimates do.
+ * Pass 2 makes sure: the candidate is read, as exactly as can be, and its score is the mark; then
+ * those whose upper end reaches the mark are read, highest first, until none is left.  There are
+ * two kinds of reads.  A status file (microseconds) shows what is mapped now: that excludes nearly
+ * all.  smaps_rollup (milliseconds per GiB) shows what part of it is shared, and is read of at most
+ * VICTIM_MAX_READS processes in one choice.  What is read is stored in the census, so that the next
+ * choice continues one that was cut short.
  *
  * What all processes hold together (AnonPages and the like) bounds those that were not read: if the
  * candidate holds most of it, no other can hold more than the rest.
  *
  * Promise: unless result->approximate, no candidate's true score at the moment of its reading,
- * weighed as the census knows it, exceeded the victim's by more than the error of the reading, or
+ * weighted as the census knows it, exceeded the victim's by more than the error of the reading, or
  * by VICTIM_NEAR of it: among near equals the youngest is chosen.  The victim itself was read in
  * this choice.  If result->approximate, some were left undecided by the limits on reads or time.
- * Processes under backoff (backoff.h) are no candidates, be it at all or because there are others.
+ * Processes under backoff (backoff.h) are no candidates, either at all or because there are others.
  *
  * This is the idea of the kernel's two-pass select_bad_process() series, with its flaws left out:
  * an undecided candidate never replaces a better one, and the result does not depend on the order
@@ -82,10 +82,10 @@ enum victim_as_one {
 /* So many are ranked and kept at most; the rest are only counted. */
 #define VICTIM_RANKED_MAX 32
 
-/* What a decision asks for, so that it can say which would be next, and with which intervals: 1 to
- * 10 us more at 10,000 processes, some 20 where hardly any is eligible. */
-#define VICTIM_TOLD	  3
-#define VICTIM_TOLD_LOOKS 1024
+/* What a decision asks for, so that it can report which would be next, and with which intervals: 1
+ * to 10 us more at 10,000 processes, some 20 where hardly any is eligible. */
+#define VICTIM_REPORTED	      3
+#define VICTIM_REPORTED_NODES 1024
 
 struct victim_entry {
 	uint64_t key;
@@ -99,13 +99,13 @@ struct victim_result {
 	unsigned n_reads;   /* precise ones */
 	unsigned n_rereads; /* of status */
 	bool approximate;   /* some candidate was left undecided */
-	bool is_cut;	    /* by the limit on time: choosing again goes on with it */
+	bool is_cut;	    /* by the limit on time: choosing again continues it */
 	bool is_reluctant;  /* no eligible process was worth it: reluctant ones were ranked, by size
 			     */
 	enum victim_as_one as_one; /* what is killed with [0] */
 	bool is_undone; /* siblings: those that were killed have been replaced each time */
 	size_t n_candidates;
-	size_t n_visited; /* nodes looked at; what a choice costs */
+	size_t n_visited; /* nodes visited; what a choice costs */
 
 	/* The largest that vanished when it was to be read, by its last reading; pid 0: none did.
 	 */
@@ -113,9 +113,9 @@ struct victim_result {
 	uint64_t vanished_score;
 	int read_error; /* of the last candidate that could not be read; 0: all could */
 
-	/* The one that counts for more than the victim, and for most of all that are under backoff;
-	 * .node NULL: none does.  Killing its kind was ineffective (BACKOFF_SIMILAR), or it failed
-	 * last (BACKOFF_CONSECUTIVE). */
+	/* The one with a higher score than the victim, and the highest of all that are under
+	 * backoff; .node NULL: none does.  Killing its kind was ineffective (BACKOFF_SIMILAR), or
+	 * it failed last (BACKOFF_CONSECUTIVE). */
 	struct victim_candidate avoided;
 	enum backoff_verdict skipped_for;
 	unsigned avoided_kinds; /* that were skipped, as in backoff_kinds() */
@@ -126,11 +126,11 @@ struct victim_result {
 };
 
 struct victim_request {
-	enum policy_rank_by rank_by; /* processes; cgroups go by what is reclaimable, and so does
-				      * what is compared with them: policy_rank_by_now() */
+	enum policy_rank_by rank_by; /* processes; cgroups are ranked by what is reclaimable, and so
+				      * is what is compared with them: policy_rank_by_now() */
 	enum policy_target target;
-	unsigned n_wanted;   /* rank so many if there are, for people: no file is read for that */
-	size_t n_looks;	     /* and look at no more nodes for those; 0: at all */
+	unsigned n_wanted;   /* rank so many if there are, for display: no file is read for that */
+	size_t node_budget;  /* and visit no more nodes for those; 0: at all */
 	uint64_t allocated;  /* memory_reading.allocated now */
 	uint64_t total;	     /* memory + swap, bytes: badness' unit for oom_score_adj */
 	uint64_t memory;     /* without swap: what a ceiling is a share of; 0: not known */
@@ -194,7 +194,7 @@ enum eligibility victim_eligibility(const struct census *census, const struct ce
 /* Is it the root, or the subtree?  That is never killed as a whole: where cgroups are chosen from,
  * each process that is directly in it is a candidate by itself beside them. */
 bool victim_is_top(const struct census *census, const struct census_node *node);
-/* How many are judged what; for people, as it judges every process. */
+/* How many processes get each verdict; for display only, as it judges every process. */
 void victim_count_exclusions(const struct census *census, const struct victim_request *request,
 			     size_t ret[static _ELIGIBILITY_MAX]);
 /* For the process, by request->backoff. */
@@ -207,14 +207,14 @@ const char *victim_verdict_to_string(enum victim_verdict verdict);
 /* The largest process below the node: the one for which its cgroup is chosen. */
 const struct census_process *victim_largest_below(const struct census_node *node);
 
-/* The same of those that are killed with a candidate, where a cgroup spares some of its own; of a
- * process it is the process. */
+/* The same among those that are killed with a candidate, where some members of a cgroup are spared;
+ * of a process it is the process. */
 const struct census_process *victim_leader(const struct census *census,
 					   const struct victim_request *request,
 					   const struct census_node *node);
 
-/* What of the reading of this process stays when it is killed: sets reading->memory.kept (see
- * victim-read.c).  request: for eligibility.  True: it is to be killed with its family. */
+/* What of the reading of this process is not freed when it is killed: sets reading->memory.kept
+ * (see victim-read.c).  request: for eligibility.  True: it is to be killed with its family. */
 bool victim_apply_share(const struct census *census, const struct census_process *process,
 			const struct victim_request *request, struct victim_reading *reading);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * census-attributes: who a process is and where it belongs: its user, cgroup and oom_score_adj,
- * which rules that makes its own, and what its eligibility is judged by.
+ * census-attributes: the identity of a process and its place: its user, cgroup and oom_score_adj,
+ * which rules apply to it, and what its eligibility is judged by.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ static void apply_rules(struct census *census, struct census_process *process)
 }
 
 /*
- * The effective uid.  Who owns the directory is that, always (task_dump_owner() in fs/proc/base.c),
+ * The effective uid.  The directory's owner is always that (task_dump_owner() in fs/proc/base.c),
  * and costs a tenth of status: so status is read for the number only where another one owns it, or
  * did (root has that of a process that cannot be dumped).
  */
@@ -80,7 +80,7 @@ static int read_place(struct census *census, struct census_process *process, boo
 		strcpy(path, "/");
 	census_cut_path(path);
 	*ret_moved = strcmp(path, census_cgroup_path(process)) != 0;
-	return census_place(census, process, path);
+	return census_attach(census, process, path);
 }
 
 static int read_adj(struct census *census, struct census_process *process, bool is_other)
@@ -113,7 +113,7 @@ int census_read_attributes(struct census *census, struct census_process *process
 	    process->compared_at == 0)
 		apply_rules(census, process);
 	process->compared_at = census_stamp(now);
-	census_weigh(census, process);
+	census_update_eligibility(census, process);
 	return 0;
 }
 
@@ -142,7 +142,7 @@ double census_rank_weight(const struct census_process *process)
 	return weight < 1 ? 1 : weight;
 }
 
-/* What is kept of cgroups by the policies. */
+/* Updates what is kept of cgroups that depends on the policies. */
 static void update_cgroups(const struct census *census, struct census_node *node)
 {
 	struct census_node *child;
@@ -168,14 +168,14 @@ void census_set_policies(struct census *census, const struct policy_set *policie
 	census->policies = policies;
 	census->swept_at = 0;
 	update_cgroups(census, &census->machine);
-	/* None is kept that points to a rule of old. */
+	/* No process is kept that points to an old rule. */
 	census_for_each(census, process) {
 		if (process->protected_by) {
 			census_drop(census, process);
 			continue;
 		}
 		process->compared_at = 0;
-		census_weigh(census, process);
+		census_update_eligibility(census, process);
 	}
 }
 
@@ -200,5 +200,5 @@ void census_adjust(struct census *census, pid_t pid, int oom_score_adj)
 	if (!process || process->oom_score_adj == oom_score_adj)
 		return;
 	process->oom_score_adj = (short)oom_score_adj;
-	census_weigh(census, process);
+	census_update_eligibility(census, process);
 }

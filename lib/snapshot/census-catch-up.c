@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * census-catch-up: a census that has rested, made as good as new in slices, because somebody asks
- * and no emergency does; see census.h.  First a listing, in which who is new is read, then a round
- * over all.
+ * census-catch-up: brings a census that was not updated in calm up to date in slices, on request,
+ * without an emergency; see census.h.  First a listing, in which new processes are read, then a
+ * round over all.
  */
 #include <fcntl.h>
 
@@ -13,7 +13,7 @@
  * millisecond. */
 #define LISTING_SIZE 1280
 
-struct meeting {
+struct visit {
 	struct census *census;
 	usec_t now;
 	uint64_t allocated;
@@ -28,18 +28,17 @@ void census_stop_catching_up(struct census *census)
 
 static int on_listed(pid_t pid, void *userdata)
 {
-	const struct meeting *meeting = userdata;
-	struct census *census = meeting->census;
-	pid_t after = census->looked_from ? census->looked_from : census->last_pid;
+	const struct visit *visit = userdata;
+	struct census *census = visit->census;
+	pid_t after = census->lookup_from ? census->lookup_from : census->last_pid;
 
-	return census_meet(census, pid, after, census->listing_last, meeting->now,
-			   meeting->allocated);
+	return census_visit(census, pid, after, census->listing_last, visit->now, visit->allocated);
 }
 
 static int list(struct census *census, usec_t now, uint64_t allocated, usec_t (*clock)(void),
 		usec_t deadline)
 {
-	struct meeting meeting = { .census = census, .now = now, .allocated = allocated };
+	struct visit visit = { .census = census, .now = now, .allocated = allocated };
 	char buf[LISTING_SIZE] __attribute__((aligned(8)));
 	bool end = false;
 
@@ -53,7 +52,7 @@ static int list(struct census *census, usec_t now, uint64_t allocated, usec_t (*
 		census_begin_listing(census);
 	}
 	while (!end) {
-		int r = proc_list_part(census->listing_fd, buf, sizeof(buf), on_listed, &meeting,
+		int r = proc_list_part(census->listing_fd, buf, sizeof(buf), on_listed, &visit,
 				       &end);
 
 		if (r < 0)
@@ -79,18 +78,18 @@ int census_list(struct census *census, usec_t now, uint64_t allocated, bool with
 		return r;
 	closep(&census->listing_fd);
 	census->listing_fd = -EBADF;
-	/* Numbers given out just before may not have been seen: they are looked up once more by
+	/* Pids allocated just before may not have been seen: they are looked up once more by
 	 * census_find_new(). */
-	census->looked_from = census->last_pid == census->listing_last ? 0 : census->last_pid;
+	census->lookup_from = census->last_pid == census->listing_last ? 0 : census->last_pid;
 	census->last_pid = census->listing_last;
 	census_drop_unlisted(census);
 	r = census_reserve(census);
 	if (r < 0)
 		return r;
-	if (census->swept_at == 0) { /* all were read, and compared */
+	if (census->swept_at == 0) { /* all were read and revalidated */
 		census->compares_next = false;
 		census_begin_turns(census, now);
-		census_tighten(census, census->round_allocated);
+		census_recompute_bounds(census, census->round_allocated);
 		census->swept_at = now;
 	}
 	return 1;
@@ -109,7 +108,7 @@ int census_catch_up(struct census *census, usec_t now, uint64_t allocated, bool 
 		if (is_first)
 			return 1;
 		census->listed = true;
-		census_stop_round(census); /* it may compare none */
+		census_stop_round(census); /* it may not revalidate */
 		census->compares_next = true;
 	}
 	r = census_refresh(census, now, allocated, with_swap, clock, deadline);

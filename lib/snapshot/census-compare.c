@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * census-compare: what changes of a process with neither an exec nor memory; see
- * CENSUS_EVERYBODY_USEC.
+ * census-compare: revalidates what changes of a process with neither an exec nor memory; see
+ * CENSUS_ALL_USEC.
  *
- * A comparison takes 10 to 20 us, five times as long as statm alone.  So it is not made in a round,
- * of which there are many a second where memory is taken fast, but by the clock: for 100 processes
- * it takes 0.05 % of a CPU, for 10,000 1.3 % (bench/choose).
+ * A revalidation takes 10 to 20 us, five times as long as statm alone.  So it is not made in a
+ * round, of which there are many a second where memory is allocated fast, but by the clock: for 100
+ * processes it takes 0.05% of a CPU, for 10,000 1.3% (bench/choose).
  */
 #include "lib/snapshot/census-tree.h"
 
-/* The slices of a round are nearer to each other than this needs. */
+/* The slices of a round are closer together than this needs. */
 #define PAUSE_USEC (20 * USEC_PER_MSEC)
 
-/* Of one look: 2 ms or so. */
+/* In one poll: 2 ms or so. */
 #define COMPARED_MAX 160
 
-/* Numbers that one look may look up: those of threads and of the dead count too. */
+/* Pids that one poll may look up: those of threads and of exited processes count too. */
 #define YOUNG_PIDS_MAX 16384
 
-/* A new process becomes somebody (takes its name, user, cgroup) at once, or when its user has given
- * a password. */
+/* A new process takes its final name, user and cgroup at once, or when its user has entered a
+ * password. */
 static const usec_t young_usec[CENSUS_N_YOUNG] = {
 	100 * USEC_PER_MSEC,
 	1 * USEC_PER_SEC,
@@ -38,10 +38,10 @@ static int compare(struct comparison *c, const struct census_process *process)
 	if (process->kthread)
 		return 0;
 	c->n_left--;
-	return census_compare(c->census, process->pid, c->now, c->allocated);
+	return census_revalidate(c->census, process->pid, c->now, c->allocated);
 }
 
-/* The pids given out meanwhile are the next ones.  Where they have begun anew, the lowest. */
+/* The pids allocated meanwhile are the next ones.  Where they have wrapped around, the lowest. */
 static void take_next(struct census_young *young, pid_t last_pid, usec_t now)
 {
 	if (young->to == 0)
@@ -92,11 +92,11 @@ static int compare_largest(struct comparison *c)
 static int compare_in_turn(struct comparison *c)
 {
 	struct census *census = c->census;
-	usec_t each = CENSUS_EVERYBODY_USEC / max_u64(census->n_processes, 1);
+	usec_t each = CENSUS_ALL_USEC / max_u64(census->n_processes, 1);
 	int r = 0;
 
 	/* Not more than once around. */
-	census->in_turn_at = max_u64(census->in_turn_at, sub_u64(c->now, CENSUS_EVERYBODY_USEC));
+	census->in_turn_at = max_u64(census->in_turn_at, sub_u64(c->now, CENSUS_ALL_USEC));
 	while (r == 0 && c->n_left > 0 && census->in_turn_at + each <= c->now) {
 		const struct census_process *process = census_next(census, &census->next_in_turn);
 
@@ -112,7 +112,7 @@ static int compare_in_turn(struct comparison *c)
 	return r;
 }
 
-int census_compare_some(struct census *census, usec_t now, uint64_t allocated)
+int census_revalidate_some(struct census *census, usec_t now, uint64_t allocated)
 {
 	struct comparison c = {
 		.census = census,
@@ -122,7 +122,7 @@ int census_compare_some(struct census *census, usec_t now, uint64_t allocated)
 	};
 	int r = 0;
 
-	/* (After a rest everybody is, in the round that comes.) */
+	/* (After census_release_fds() the next round revalidates all.) */
 	if (census->compares_next || now - census->compared_some_at < PAUSE_USEC)
 		return 0;
 	census->compared_some_at = now;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * census-count: what a reading of a process counts for, and how far it may be off by now: what was
- * allocated since, what was measured earlier, and what may be in swap.
+ * census-count: sets a process's memory from a reading, and how far that may be off by now: what
+ * was allocated since, what was measured earlier, and what may be in swap.
  */
 #include "lib/base/cleanup.h"
 #include "lib/snapshot/census-tree.h"
@@ -66,8 +66,8 @@ static uint64_t difference(uint64_t a, uint64_t b)
 
 /*
  * What was measured holds for what it has mapped since then, but is never more than all.  How far
- * it may be off: what came and what is gone may have been shared or not.  Where all counted, only
- * shared memory that came may be kept.
+ * it may be off: what was mapped and unmapped since may have been shared or not.  Where all
+ * counted, only shared memory that was mapped since may be kept.
  */
 static void keep_measured(struct census_process *process, struct proc_memory *memory)
 {
@@ -84,8 +84,8 @@ static void keep_measured(struct census_process *process, struct proc_memory *me
 	memory->kept = min_u64(old->kept, proc_mapped(memory));
 }
 
-void census_count(struct census *census, struct census_process *process,
-		  const struct proc_memory *memory, uint64_t allocated, usec_t now)
+void census_set_memory(struct census *census, struct census_process *process,
+		       const struct proc_memory *memory, uint64_t allocated, usec_t now)
 {
 	struct proc_memory full = *memory;
 
@@ -102,15 +102,15 @@ void census_count(struct census *census, struct census_process *process,
 	put_memory(census, process, &full, 0, allocated, now);
 }
 
-void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
-			   uint64_t shared, uint64_t allocated, usec_t now)
+void census_set_resident(struct census *census, struct census_process *process, uint64_t anon,
+			 uint64_t shared, uint64_t allocated, usec_t now)
 {
 	struct proc_memory memory = process->memory;
 	uint64_t file = sub_u64(memory.shared, memory.shmem);
 	uint64_t off = census->with_swap ? census_swap_off(census) : 0;
 
-	/* What has come since status was read is taken for shared memory: that is looked at anew
-	 * soon (census-read.c), and mapped files come slowly. */
+	/* What was mapped since status was read is taken for shared memory: that is soon re-read
+	 * (census-read.c), and mapped files grow slowly. */
 	memory.shmem = sub_u64(shared, file);
 	memory.shared = shared;
 	memory.anon = anon;

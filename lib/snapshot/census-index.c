@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* census-index: see the header. */
+/* census-index: hash tables of cgroups by path and of processes by pid, and the blocks of
+ * places. */
 #include "lib/snapshot/census-index.h"
 
 #include <errno.h>
@@ -105,7 +106,7 @@ struct census_process *census_at(const struct census *census, uint32_t number)
 	return &census->blocks[(number - 1) / BLOCK][(number - 1) % BLOCK];
 }
 
-/* Pids are given out one after the other: their last bits are hash enough. */
+/* Pids are allocated in sequence: their last bits are hash enough. */
 static uint32_t *list_of_pid(const struct census *census, pid_t pid)
 {
 	return &census->by_pid[(size_t)pid & (census->n_by_pid - 1)];
@@ -176,7 +177,8 @@ static bool is_empty(const struct census_process *block)
 	return true;
 }
 
-/* Frees blocks of which no place is taken, all but one; the others move up.  How many are left. */
+/* Frees blocks in which no place is in use, all but one; the others move up.  Returns the number of
+ * blocks left. */
 static size_t free_empty_blocks(struct census *census)
 {
 	bool has_empty = false;
@@ -195,10 +197,10 @@ static size_t free_empty_blocks(struct census *census)
 	return n;
 }
 
-/* Where it cannot be made smaller it stays as large. */
+/* If it cannot be made smaller, its size does not change. */
 static void *shrink(void *array, size_t size)
 {
-	void *smaller = size > 0 ? realloc(array, size) : NULL; /* (of 0 it would be freed) */
+	void *smaller = size > 0 ? realloc(array, size) : NULL; /* (a size of 0 would free it) */
 
 	return smaller ? smaller : array;
 }
@@ -214,7 +216,7 @@ void census_shrink(struct census *census)
 	if (n == census->n_blocks)
 		return;
 	census->n_blocks = n;
-	census->n_by_size = 0; /* order[] has places that are no more */
+	census->n_by_size = 0; /* order[] has places that were freed */
 	while (census->n_by_pid > BLOCK && LOAD * (census->n_by_pid / 2) >= n * BLOCK)
 		census->n_by_pid /= 2;
 	census->by_pid = shrink(census->by_pid, census->n_by_pid * sizeof(*census->by_pid));
@@ -250,7 +252,7 @@ struct census_process *census_take_spare(struct census *census, pid_t pid)
 	return process;
 }
 
-void census_give_back(struct census *census, struct census_process *process, uint32_t *list)
+void census_release_place(struct census *census, struct census_process *process, uint32_t *list)
 {
 	uint32_t *link = list_of_pid(census, process->pid), number;
 

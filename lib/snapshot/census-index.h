@@ -36,9 +36,9 @@ struct census_process *census_at(const struct census *census, uint32_t number);
 /* Takes a spare place for the pid; NULL: there is none. */
 struct census_process *census_take_spare(struct census *census, pid_t pid);
 
-/* Gives back what a peak has left: blocks that are empty, all but one.  Not while a round is under
- * way.  Numbers of places are others afterwards; places that are taken stay where they are. */
+/* Frees what a peak has left: empty blocks, all but one.  Not while a round is under way.  Places
+ * are renumbered; places in use keep their addresses. */
 void census_shrink(struct census *census);
 
-/* Out of the index, and on the list. */
-void census_give_back(struct census *census, struct census_process *process, uint32_t *list);
+/* Removes the process from the index and puts its place on the list. */
+void census_release_place(struct census *census, struct census_process *process, uint32_t *list);

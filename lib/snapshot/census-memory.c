@@ -15,8 +15,9 @@
 #include "lib/snapshot/census-tree.h"
 
 /*
- * Its file, kept open for the largest in watch.  A kept fd is its process's for good; a path by pid
- * could have become another's, but pids given out since are all looked up (census_find_new()).
+ * Its file, kept open for the largest in watch.  A kept fd refers to its process for good; a path
+ * by pid could refer to another by now, but all pids allocated since are looked up
+ * (census_find_new()).
  */
 int census_open_file(const struct census *census, const struct census_process *process,
 		     const char *name)
@@ -29,7 +30,7 @@ int census_open_file(const struct census *census, const struct census_process *p
 	return fd < 0 ? -errno : fd;
 }
 
-/* One pread(2): a file of one record comes whole (single_open() in fs/seq_file.c). */
+/* One pread(2): a file of one record is returned whole (single_open() in fs/seq_file.c). */
 static bool read_statm(const struct census *census, const struct census_process *process,
 		       char *text, size_t size)
 {
@@ -46,8 +47,8 @@ static bool read_statm(const struct census *census, const struct census_process 
 	return n > 0;
 }
 
-/* Anonymous and shared, and the size of the code; false if that is not all there is to know (it
- * ended, or has no memory). */
+/* Anonymous and shared, and the size of the code; false if that is not enough (it has exited, or
+ * has no memory). */
 bool census_read_shares(const struct census *census, const struct census_process *process,
 			struct proc_memory *ret, unsigned *ret_code_pages)
 {
@@ -94,8 +95,8 @@ static struct proc_memory memory_of(const struct proc_status *status)
 
 /*
  * By status alone.  Its list of groups can be so long that the kernel takes milliseconds to write
- * it: of such a process status is read once, and then statm.
- * 1: it has no memory of its own, so a thread may have it; 0; PROC_GONE is 1 too: stat tells.
+ * it: of such a process status is read once, and then statm.  1: it has no memory of its own, so a
+ * thread may have it; 0; PROC_GONE is 1 too: stat distinguishes them.
  */
 int census_read_by_status(struct census *census, struct census_process *process, uint64_t allocated,
 			  usec_t now)
@@ -111,7 +112,7 @@ int census_read_by_status(struct census *census, struct census_process *process,
 		process->has_many_groups = true;
 		if (!census_read_shares(census, process, &memory, &code_pages))
 			return CENSUS_READ_ELSEWHERE;
-		census_count_resident(census, process, memory.anon, memory.shared, allocated, now);
+		census_set_resident(census, process, memory.anon, memory.shared, allocated, now);
 		return 0;
 	}
 	if (r < 0)
@@ -122,7 +123,7 @@ int census_read_by_status(struct census *census, struct census_process *process,
 	process->n_threads = status.n_threads;
 	process->code_pages = (unsigned)(status.code_bytes / census->accuracy->page_size);
 	process->status_is_new = true;
-	census_count(census, process, &memory, allocated, now);
+	census_set_memory(census, process, &memory, allocated, now);
 	return 0;
 }
 
@@ -143,8 +144,8 @@ int census_reread(struct census *census, struct census_process *process, uint64_
 		r = proc_read_memory(census->proc_fd, &stat, true, census->accuracy->page_size,
 				     &memory);
 	if (r == 0 && stat.state == 'Z' && proc_mapped(&memory) == 0)
-		return PROC_GONE; /* what is left is for its parent to wait for */
+		return PROC_GONE; /* a zombie, to be reaped by its parent */
 	if (r == 0)
-		census_count(census, process, &memory, allocated, now);
+		census_set_memory(census, process, &memory, allocated, now);
 	return r;
 }

@@ -10,7 +10,7 @@
 #include "lib/snapshot/tally.h"
 #include "lib/sys/proc.h"
 
-#define CENSUS_BUNDLE 64
+#define CENSUS_BUCKET 64
 
 /*
  * A cgroup nested deeper than this has no node: its processes hang on the cgroup above it at this
@@ -23,21 +23,21 @@
 enum census_kind {
 	CENSUS_MACHINE,
 	CENSUS_CGROUP,
-	CENSUS_BUNDLE_OF_CGROUPS, /* directly below one cgroup, or the machine */
-	CENSUS_BUNDLE_OF,	  /* processes of one cgroup */
+	CENSUS_BUCKET_OF_CGROUPS, /* directly below one cgroup, or the machine */
+	CENSUS_BUCKET_OF,	  /* processes of one cgroup */
 	CENSUS_PROCESS,
 };
 
 /* What all nodes of the tree have; the first member of each. */
 struct census_node {
-	/* Of any candidate below, the largest (reading + counting error - handed out when read):
-	 * add what is handed out now, and it is the upper end.  INT64_MIN: there is no candidate.
-	 * Both bounds may be too high after a re-reading, never too low. */
+	/* Of any candidate below, the largest (reading + counting error - allocated when read): add
+	 * what is allocated now, and it is the upper end.  INT64_MIN: there is no candidate.  Both
+	 * bounds may be too high after a re-reading, never too low. */
 	int64_t reach_max;
 	uint64_t error_sum; /* of the counting errors below */
 	float weight_max;   /* of any candidate below: rules and oom_score_adj */
 	float estimate_max; /* of any candidate below: what is reclaimable, times its weight */
-	unsigned walk;	    /* of victim.c: the last walk that has dealt with it */
+	unsigned walk;	    /* of victim.c: the last walk that has processed it */
 	uint8_t kind;	    /* enum census_kind */
 };
 
@@ -47,9 +47,9 @@ struct census_branch {
 	struct census_node node;
 	struct tally_node tally;
 	struct census_process *first_process;
-	uint8_t n_processes; /* directly on it, as the next: CENSUS_BUNDLE at most */
+	uint8_t n_processes; /* directly on it, as the next: CENSUS_BUCKET at most */
 	uint8_t n_cgroups;
-	unsigned n_bundles; /* of either kind */
+	unsigned n_buckets; /* of either kind */
 };
 
 struct census_cgroup {
@@ -66,7 +66,7 @@ struct census_cgroup {
 /* A process takes 240 bytes.  Times that look back by seconds are stamps: census_stamp(). */
 struct census_process {
 	struct census_node node;	 /* node.weight_max is its own weight; 0: never a victim */
-	struct census_branch *above;	 /* a cgroup or a bundle; NULL for kernel threads */
+	struct census_branch *above;	 /* a cgroup or a bucket; NULL for kernel threads */
 	struct census_process *next;	 /* on the same branch */
 	const struct rule *protected_by; /* borrowed from the policy set */
 	uint64_t start_ticks;		 /* with pid: the identity */
@@ -93,7 +93,7 @@ struct census_process {
 	uint32_t compared_at;	 /* when what can change without an exec was read last; 0: not
 				    since the policies are others */
 	uint32_t measured_at;	 /* memory.kept was */
-	uint32_t share_asked_at; /* it was asked for, or told, in watch: daemon/watch.c */
+	uint32_t share_asked_at; /* it was asked for, or reported, in watch: daemon/watch.c */
 	uint32_t next_by_pid;	 /* number of the next with this hash, or of its list; 0: none */
 	unsigned code_pages;	 /* another number: another program; 0: not known */
 	unsigned n_threads : 24; /* PID_MAX_LIMIT is 2^22 */
@@ -115,7 +115,7 @@ struct census_process {
 	char comm[16];
 };
 
-/* Hundredths of a second, never 0, in 32 bits: they come round after 497 days. */
+/* Hundredths of a second, never 0, in 32 bits: they wrap around after 497 days. */
 #define CENSUS_STAMP_USEC (10 * USEC_PER_MSEC)
 static inline uint32_t census_stamp(usec_t now)
 {
@@ -141,7 +141,7 @@ static inline struct census_cgroup *census_cgroup_of(const struct census_process
 {
 	struct census_branch *branch = process->above;
 
-	if (branch && branch->node.kind == CENSUS_BUNDLE_OF)
+	if (branch && branch->node.kind == CENSUS_BUCKET_OF)
 		branch = census_branch_of(branch->tally.parent);
 	return (struct census_cgroup *)branch;
 }
@@ -151,7 +151,7 @@ static inline struct census_node *census_above(const struct census_cgroup *cgrou
 {
 	struct census_branch *branch = census_branch_of(cgroup->branch.tally.parent);
 
-	if (branch->node.kind == CENSUS_BUNDLE_OF_CGROUPS)
+	if (branch->node.kind == CENSUS_BUCKET_OF_CGROUPS)
 		branch = census_branch_of(branch->tally.parent);
 	return &branch->node;
 }
@@ -161,7 +161,8 @@ static inline struct census_node *census_node_of(const struct tally_node *tally)
 	return tally ? &census_branch_of(tally)->node : NULL;
 }
 
-/* The processes directly on a node, then the branches directly below it: for what skips them. */
+/* The processes directly on a node, then the branches directly below it, buckets included: for code
+ * that skips subtrees. */
 static inline struct census_node *census_first_below(const struct census_node *node)
 {
 	const struct census_branch *branch = (const struct census_branch *)node;
@@ -183,15 +184,16 @@ static inline struct census_node *census_next_below(const struct census_node *ch
 #define census_for_each_below(child, node)                                                         \
 	for ((child) = census_first_below(node); (child); (child) = census_next_below(child))
 
-/* The same for all others: of a bundle of cgroups (which is never empty) each of these. */
-static inline struct census_node *census_unbundle(struct census_node *node)
+/* The same for all other code: a bucket of cgroups (which is never empty) is replaced by its
+ * cgroups. */
+static inline struct census_node *census_unbucket(struct census_node *node)
 {
-	return node && node->kind == CENSUS_BUNDLE_OF_CGROUPS ? census_first_below(node) : node;
+	return node && node->kind == CENSUS_BUCKET_OF_CGROUPS ? census_first_below(node) : node;
 }
 
 static inline struct census_node *census_first_child(const struct census_node *node)
 {
-	return census_unbundle(census_first_below(node));
+	return census_unbucket(census_first_below(node));
 }
 
 static inline struct census_node *census_next_child(const struct census_node *child)
@@ -202,10 +204,10 @@ static inline struct census_node *census_next_child(const struct census_node *ch
 		const struct tally_node *above =
 			((const struct census_branch *)child)->tally.parent;
 
-		if (census_branch_of(above)->node.kind == CENSUS_BUNDLE_OF_CGROUPS)
+		if (census_branch_of(above)->node.kind == CENSUS_BUCKET_OF_CGROUPS)
 			next = census_node_of(above->next);
 	}
-	return census_unbundle(next);
+	return census_unbucket(next);
 }
 
 #define census_for_each_child(child, parent)                                                       \

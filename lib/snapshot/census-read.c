@@ -4,9 +4,9 @@
  *
  * By its own reads at a directory fd, attributes too, and not by libproc2: that reads the machine's
  * own /proc only (no fixture tree, no /proc of a container), takes 19 us for one new process where
- * this takes 8, and allocates, which a process that comes in an emergency must not cause.  New
- * processes are found by the last pid in /proc/loadavg; the count of forks is in /proc/stat alone,
- * which costs more with every CPU and interrupt, and would tell nothing that a second look at the
+ * this takes 8, and allocates, which a new process must not cause in an emergency.  New processes
+ * are found by the last pid in /proc/loadavg; the count of forks is in /proc/stat alone, which
+ * costs more with every CPU and interrupt, and would tell nothing that a second lookup of the
  * newest pids does not.
  */
 #include <fcntl.h>
@@ -21,8 +21,8 @@
 #include "lib/snapshot/census-tree.h"
 #include "lib/sys/proc-virtual.h"
 
-/* So many pids given out since the last look are looked up one by one (a microsecond each); more
- * are found by a full listing (0.2 to 0.9 us for each process there is). */
+/* Up to so many pids allocated since the last poll are looked up one by one (a microsecond each);
+ * more are found by a full listing (0.2 to 0.9 us for each process there is). */
 #define LOOK_UP_MAX 256
 
 /* Some 150 names at a time. */
@@ -38,7 +38,7 @@ static void take_stat(struct census_process *process, const struct proc_stat *st
 	snprintf(process->comm, sizeof(process->comm), "%.15s", stat->comm);
 }
 
-/* A failed read says something of the process, unless the failure is ours. */
+/* A failed read says something about the process, unless the failure is ours. */
 static void note_error(struct census *census, struct census_process *process, int error)
 {
 	census->n_unreadable += (error < 0) - (process->error < 0);
@@ -57,7 +57,7 @@ static int read_memory(struct census_sweep *sweep, struct census_process *proces
 	r = census_read_by_status(census, process, sweep->allocated, sweep->now);
 	if (r == 0) {
 		note_error(census, process, 0);
-		census_weigh(census, process);
+		census_update_eligibility(census, process);
 		return 0;
 	}
 	if (r == CENSUS_READ_ELSEWHERE)
@@ -66,31 +66,32 @@ static int read_memory(struct census_sweep *sweep, struct census_process *proces
 	if (r == PROC_GONE)
 		return r;
 	if (error_is_transient(r)) {
-		/* The old reading ages, and stands.  If there is none, it may hold all that was
-		 * ever allocated. */
+		/* The old reading is kept, and ages.  If there is none, the process may hold all
+		 * that was ever allocated. */
 		if (process->recent_at != 0)
 			return 0;
-		census_count(census, process, &memory, 0, sweep->now);
+		census_set_memory(census, process, &memory, 0, sweep->now);
 		process->recent_at = 0;
 		return 0;
 	}
 	note_error(census, process, r);
 	if (r < 0 && process->recent_at != 0) {
-		census_weigh(census, process);
+		census_update_eligibility(census, process);
 		return 0;
 	}
-	census_count(census, process, &memory, sweep->allocated, sweep->now);
+	census_set_memory(census, process, &memory, sweep->allocated, sweep->now);
 	return 0;
 }
 
-/* What is known of it stands; but who may not be looked at, or is not understood, is not chosen. */
+/* What is known of it is kept; but a process that may not be read, or cannot be parsed, is not
+ * chosen. */
 static void note_unreadable(struct census *census, struct census_process *process, int error)
 {
 	process->generation = census->generation;
 	if (error_is_transient(error))
 		return;
 	note_error(census, process, error);
-	census_weigh(census, process);
+	census_update_eligibility(census, process);
 }
 
 /* A process has forked: what was measured of its share is that of before. */
@@ -146,7 +147,7 @@ int census_read_process(struct census_sweep *sweep, pid_t pid)
 	return r == PROC_GONE ? 0 : r;
 }
 
-int census_compare(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
+int census_revalidate(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
 {
 	struct census_sweep sweep = {
 		.census = census,
@@ -158,8 +159,8 @@ int census_compare(struct census *census, pid_t pid, usec_t now, uint64_t alloca
 	return census_read_process(&sweep, pid);
 }
 
-/* Was this pid given out since the last look?  (They wrap around.) */
-static bool is_given_out_since(const struct census_sweep *sweep, pid_t pid)
+/* Was this pid allocated since the last poll?  (Pids wrap around.) */
+static bool is_allocated_since(const struct census_sweep *sweep, pid_t pid)
 {
 	if (sweep->after <= sweep->last)
 		return pid > sweep->after && pid <= sweep->last;
@@ -172,7 +173,7 @@ static int on_listed(pid_t pid, void *userdata)
 	struct census_process *process = census_find(sweep->census, pid);
 
 	if (sweep->rereads_all || !process || process->compared_at == 0 ||
-	    is_given_out_since(sweep, pid))
+	    is_allocated_since(sweep, pid))
 		return census_read_process(sweep, pid);
 	process->generation = sweep->census->generation;
 	return 0;
@@ -198,8 +199,8 @@ void census_begin_listing(struct census *census)
 	census->n_hidden = 0;
 }
 
-int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
-		uint64_t allocated)
+int census_visit(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
+		 uint64_t allocated)
 {
 	struct census_sweep sweep = {
 		.census = census,
@@ -207,7 +208,7 @@ int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_
 		.allocated = allocated,
 		.after = after,
 		.last = last,
-		.rereads_all = last == 0, /* any pid may have been given out since */
+		.rereads_all = last == 0, /* any pid may have been allocated since */
 	};
 
 	return on_listed(pid, &sweep);
@@ -256,8 +257,8 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 		.rereads_all = true,
 		.compares = true,
 	};
-	pid_t last_pid =
-		census_read_last_pid(census); /* before: who comes during the sweep is new */
+	/* First: a process that starts during the sweep is new. */
+	pid_t last_pid = census_read_last_pid(census);
 	int r;
 
 	census_begin(census, allocated, with_swap);
@@ -266,9 +267,9 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 		return r;
 	census->swept_at = now;
 	census->last_pid = last_pid;
-	census->looked_from = 0;
+	census->lookup_from = 0;
 	census_begin_turns(census, now);
-	census_tighten(census, allocated);
+	census_recompute_bounds(census, allocated);
 	return 0;
 }
 
@@ -297,11 +298,11 @@ static int find_new(struct census *census, usec_t now, uint64_t allocated)
 	pid_t last_pid = census_read_last_pid(census);
 	int r;
 
-	/* A number is given out a little before its process can be seen (alloc_pid() in
-	 * kernel/pid.c); so what was looked at last time is looked at once more. */
-	if (last_pid == census->last_pid && last_pid != 0 && census->looked_from == 0)
+	/* A pid is allocated a little before its process can be seen (alloc_pid() in kernel/pid.c);
+	 * so the pids that were looked up last time are looked up once more. */
+	if (last_pid == census->last_pid && last_pid != 0 && census->lookup_from == 0)
 		return 0;
-	sweep.after = census->looked_from ? census->looked_from : census->last_pid;
+	sweep.after = census->lookup_from ? census->lookup_from : census->last_pid;
 	sweep.last = last_pid;
 	if (last_pid == 0 || census->last_pid == 0 || sweep.after > last_pid ||
 	    last_pid - sweep.after > LOOK_UP_MAX)
@@ -311,7 +312,7 @@ static int find_new(struct census *census, usec_t now, uint64_t allocated)
 		r = census_reserve(census);
 	if (r < 0)
 		return r;
-	census->looked_from = last_pid == census->last_pid ? 0 : census->last_pid;
+	census->lookup_from = last_pid == census->last_pid ? 0 : census->last_pid;
 	census->last_pid = last_pid;
 	return 0;
 }
@@ -322,11 +323,11 @@ int census_find_new(struct census *census, usec_t now, uint64_t allocated)
 
 	census_drop_gone(census);
 	r = find_new(census, now, allocated);
-	compared = r < 0 ? 0 : census_compare_some(census, now, allocated);
+	compared = r < 0 ? 0 : census_revalidate_some(census, now, allocated);
 	return compared < 0 ? compared : r;
 }
 
-void census_look_again(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
+void census_read_anew(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
 {
 	struct census_sweep sweep = {
 		.census = census,

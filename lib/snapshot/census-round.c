@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* census-round: the memory of all that are known, read again in slices, largest first; see
+/* census-round: re-reads the memory of all known processes in slices, largest first; see
  * census.h. */
 #include "lib/base/cleanup.h"
 #include "lib/snapshot/census-tree.h"
@@ -28,7 +28,7 @@ static unsigned size_class(const struct census_process *process)
 	return exponent << 2 | (unsigned)(size >> (exponent - 2) & 3);
 }
 
-/* The first of the order keep theirs, the others give it back. */
+/* The first of the order keep their fd, those of the others are closed. */
 static void keep_fd(struct census *census, struct census_process *process, bool keep)
 {
 	if (keep == (process->kept_fd >= 0))
@@ -44,7 +44,7 @@ static void keep_fd(struct census *census, struct census_process *process, bool 
 	process->kept_fd = -EBADF;
 }
 
-/* What is read of each is another file now. */
+/* Another file of each process is read from now on. */
 static void keep_other_fds(struct census *census, bool keeps_status)
 {
 	struct census_process *process;
@@ -71,7 +71,7 @@ static bool swap_has_moved(const struct census *census, bool with_swap)
 	return with_swap && (census_swap_off(census) > CENSUS_SWAP_OFF_MAX || sums_matter(census));
 }
 
-/* Everybody, largest first, by counting. */
+/* All processes, largest first, by counting sort. */
 static void start_round(struct census *census, usec_t now, uint64_t allocated, bool with_swap)
 {
 	size_t starts[257] = { 0 }, n = 0;
@@ -95,7 +95,7 @@ static void start_round(struct census *census, usec_t now, uint64_t allocated, b
 		census_begin_turns(census, now);
 	census->round_allocated = allocated;
 	census->with_swap = with_swap;
-	/* How many threads there are is part of the error, to 6.1. */
+	/* The number of threads is part of the error, up to 6.1. */
 	keep_other_fds(census, swap_has_moved(census, with_swap) ||
 				       census->accuracy->regime == ACCURACY_PER_THREAD ||
 				       census->accuracy->regime == ACCURACY_UNKNOWN);
@@ -106,16 +106,16 @@ static void start_round(struct census *census, usec_t now, uint64_t allocated, b
 void census_stop_round(struct census *census)
 {
 	census->n_order = census->i_order = 0;
-	census_bury(census);
+	census_reclaim_dropped(census);
 }
 
 static void end_round(struct census *census)
 {
 	census_stop_round(census);
-	census_tighten(census, census->round_allocated);
+	census_recompute_bounds(census, census->round_allocated);
 }
 
-/* Shared memory that it may have come to map since status was read last: worth another read. */
+/* Shared memory that it may have mapped since status was read last: worth another read. */
 static bool has_more_shared(const struct census_process *process, uint64_t shared)
 {
 	const struct proc_memory *old = &process->memory;
@@ -132,7 +132,7 @@ static bool may_be_swapped(const struct census *census, const struct census_proc
 	       (!process->status_is_new || add_u64(anon, SWAPPED_MIN) < process->memory.anon);
 }
 
-/* By statm alone, if that tells enough. */
+/* By statm alone, if that is sufficient. */
 static bool reread_resident(struct census *census, struct census_process *process,
 			    uint64_t allocated, usec_t now)
 {
@@ -144,7 +144,7 @@ static bool reread_resident(struct census *census, struct census_process *proces
 	    code_pages != process->code_pages || has_more_shared(process, memory.shared) ||
 	    may_be_swapped(census, process, memory.anon))
 		return false;
-	census_count_resident(census, process, memory.anon, memory.shared, allocated, now);
+	census_set_resident(census, process, memory.anon, memory.shared, allocated, now);
 	return true;
 }
 
@@ -220,7 +220,7 @@ bool census_is_stale(const struct census *census, uint64_t allocated)
 	return growth > max_u64(STALE_MIN, census->largest / STALE_SHARE);
 }
 
-void census_rest(struct census *census)
+void census_release_fds(struct census *census)
 {
 	struct census_process *process;
 

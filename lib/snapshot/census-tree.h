@@ -7,15 +7,15 @@
 /* A process at no place yet; NULL: no memory. */
 struct census_process *census_add(struct census *census, pid_t pid, uint64_t start_ticks);
 
-/* Out of the tree, and forgotten. */
+/* Removes it from the tree and from the census. */
 void census_drop(struct census *census, struct census_process *process);
 
-/* Puts it under the cgroup (made, with those above, if need be), or leaves it there; kernel threads
- * stay outside of the tree.  0 or -ENOMEM. */
-int census_place(struct census *census, struct census_process *process, const char *path);
+/* Attaches it to the cgroup (which is made, with those above, if needed), unless it is there
+ * already; kernel threads are never in the tree.  0 or -ENOMEM. */
+int census_attach(struct census *census, struct census_process *process, const char *path);
 
 /* After any change of what decides whether it may be a victim, and with what weight. */
-void census_weigh(struct census *census, struct census_process *process);
+void census_update_eligibility(struct census *census, struct census_process *process);
 
 /* Before the first listing, or a sweep: what is read from now on makes the snapshot. */
 void census_begin(struct census *census, uint64_t allocated, bool with_swap);
@@ -35,9 +35,9 @@ static inline float census_round_up(double value)
 	return (float)(value * (1 + 1e-6));
 }
 
-/* A new reading of its resident memory alone, as statm has it: swap and page tables stand. */
-void census_count_resident(struct census *census, struct census_process *process, uint64_t anon,
-			   uint64_t shared, uint64_t allocated, usec_t now);
+/* A new reading of its resident memory alone, as statm has it: swap and page tables are kept. */
+void census_set_resident(struct census *census, struct census_process *process, uint64_t anon,
+			 uint64_t shared, uint64_t allocated, usec_t now);
 
 /*
  * How much more, or less, of any one process may be in swap than when its status was read, if that
@@ -51,56 +51,56 @@ uint64_t census_swap_off(const struct census *census);
 /* The statuses that are read from now on are new, no other. */
 void census_begin_statuses(struct census *census);
 
-/* Makes all bounds exact again; after everybody was read, or almost: allocated is of when that
- * began, and who could not be read meanwhile is as old as he is. */
-void census_tighten(struct census *census, uint64_t allocated);
+/* Makes all bounds exact again, after all processes were read, or almost all: allocated is of when
+ * that began; a process that could not be read meanwhile keeps the age of its last reading. */
+void census_recompute_bounds(struct census *census, uint64_t allocated);
 
-/* Those who were dropped while a round held pointers to them. */
-void census_bury(struct census *census);
+/* Makes the places of processes that were dropped during a round available again. */
+void census_reclaim_dropped(struct census *census);
 
-/* A round under way is not gone on with. */
+/* Aborts a round that is under way. */
 void census_stop_round(struct census *census);
 
-/* One process that is known: all of it, be it who we thought or not.  0 or -errno. */
-int census_compare(struct census *census, pid_t pid, usec_t now, uint64_t allocated);
+/* Re-reads everything of a known process, whether or not it is still the same one.  0 or -errno. */
+int census_revalidate(struct census *census, pid_t pid, usec_t now, uint64_t allocated);
 
-/* In watch, at each look: compares those whose turn it is; see CENSUS_EVERYBODY_USEC.  Some
+/* In watch, at each poll: revalidates those whose turn it is; see CENSUS_ALL_USEC.  Some
  * milliseconds at most.  0 or -errno. */
-int census_compare_some(struct census *census, usec_t now, uint64_t allocated);
+int census_revalidate_some(struct census *census, usec_t now, uint64_t allocated);
 
-/* Everybody is compared now, so the turns begin anew. */
+/* All processes are revalidated now, so the turns begin anew. */
 void census_begin_turns(struct census *census, usec_t now);
 
 /* All that can change with neither an exec nor memory, but for the name.  is_other: nothing is
  * known of it yet, or it has another name, so that nothing can be kept.  What cannot be read is
- * taken for "nobody's", "at the root", "not adjusted".  0, PROC_GONE or -ENOMEM. */
+ * taken for (uid_t)-1, the root, not adjusted.  0, PROC_GONE or -ENOMEM. */
 int census_read_attributes(struct census *census, struct census_process *process, bool is_other,
 			   usec_t now);
 
 /* The highest weight that it can be ranked with: a reluctant one is ranked by its size alone. */
 double census_rank_weight(const struct census_process *process);
 
-/* The newest pid given out in our pid namespace; 0: not known. */
+/* The newest pid allocated in our pid namespace; 0: not known. */
 pid_t census_read_last_pid(const struct census *census);
 
-/* Before a listing: who is hidden is counted anew. */
+/* Before a listing: hidden processes are counted anew. */
 void census_begin_listing(struct census *census);
-/* Those that the listing which ends has not seen are gone. */
+/* After a listing: drops the processes that it has not seen. */
 void census_drop_unlisted(struct census *census);
 
-/* One pid of a listing: it is read if it is not known, or may be another's by now, as it was given
- * out after `after` and up to `last`.  0 or -errno. */
-int census_meet(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
-		uint64_t allocated);
+/* One pid of a listing: it is read if it is not known, or if it may belong to another process by
+ * now, as it was allocated after `after` and up to `last`.  0 or -errno. */
+int census_visit(struct census *census, pid_t pid, pid_t after, pid_t last, usec_t now,
+		 uint64_t allocated);
 
 /* How processes are read: census-read.c. */
 struct census_sweep {
 	struct census *census;
 	usec_t now;
 	uint64_t allocated;
-	pid_t after, last; /* pids given out since: these may be somebody else's now */
-	bool rereads_all;  /* those that are known, too */
-	bool compares;	   /* more than memory, of those we know */
+	pid_t after, last; /* pids allocated since: these may belong to other processes now */
+	bool rereads_all;  /* known processes, too */
+	bool compares;	   /* revalidates known processes: more than their memory */
 	bool anew;	   /* all of it, as if the name were another */
 };
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * census: the tree; see the header.  How it is read is in census-read.c.
+ * census: the tree: attaching, detaching, buckets, bounds and sums.  How it is read is in
+ * census-read.c.
  *
- * What a process holds is counted by its branch, exactly; what that passes up goes in multiples of
- * its batch.  Bounds only ever
- * rise on the way (a few steps up, until a node's is high enough already) and are made exact again
- * after each round, when all of them are looked at anyway.
+ * The memory of a process is counted exactly by its branch, which passes it up in multiples of its
+ * batch.  Bounds are only raised meanwhile (a few steps up, until a node's is high enough already)
+ * and are recomputed after each round, when all nodes are visited anyway.
  */
 #include "lib/snapshot/census.h"
 
@@ -15,14 +15,14 @@
 #include "lib/base/cleanup.h"
 #include "lib/snapshot/census-tree.h"
 
-/* Small enough for a bundle of idle processes to be told from a leak; a node's range is the sum of
- * these over all below. */
-#define BATCH_BUNDLE (64 * KIB)
+/* Small enough to tell a bucket of idle processes from a leak; a node's range is the sum of these
+ * over all below. */
+#define BATCH_BUCKET (64 * KIB)
 #define BATCH_CGROUP (256 * KIB)
-/* A bundle of cgroups passes all up at once: the range above is what it was without it. */
+/* A bucket of cgroups passes all up at once: the range above is what it was without it. */
 #define BATCH_CGROUPS 1
 
-#define SPARE_ENOUGH 128 /* ready for who comes in an emergency */
+#define SPARE_ENOUGH 128 /* free places for new processes in an emergency */
 
 static struct census_node *node_parent(const struct census_node *node)
 {
@@ -48,7 +48,7 @@ static void branch_init(struct census_branch *branch, enum census_kind kind, int
 	tally_init(&branch->tally, batch);
 	branch->first_process = NULL;
 	branch->n_processes = branch->n_cgroups = 0;
-	branch->n_bundles = 0;
+	branch->n_buckets = 0;
 }
 
 static bool raise(struct census_node *node, const struct census_node *below)
@@ -65,7 +65,7 @@ static bool raise(struct census_node *node, const struct census_node *below)
 	return raised;
 }
 
-/* What hangs below a node from now on counts for all above. */
+/* What is attached below a node from now on counts for all above. */
 static void raise_bounds(struct census_node *node, const struct census_node *below)
 {
 	while (node && raise(node, below))
@@ -125,7 +125,7 @@ static void process_detach(struct census *census, struct census_process *process
 	struct census_branch *branch = process->above;
 	struct census_process **link = &branch->first_process;
 
-	while (*link != process) /* CENSUS_BUNDLE at most */
+	while (*link != process) /* CENSUS_BUCKET at most */
 		link = &(*link)->next;
 	*link = process->next;
 	process->above = NULL;
@@ -159,7 +159,7 @@ static void move_processes(struct census *census, struct census_branch *from,
 	}
 }
 
-/* (Bundles may stand between them.) */
+/* (Buckets may stand between them.) */
 static void move_cgroups(struct census *census, struct census_branch *from,
 			 struct census_branch *to)
 {
@@ -177,40 +177,41 @@ static void move_cgroups(struct census *census, struct census_branch *from,
 static void move_all(struct census *census, enum census_kind kind, struct census_branch *from,
 		     struct census_branch *to)
 {
-	if (kind == CENSUS_BUNDLE_OF)
+	if (kind == CENSUS_BUCKET_OF)
 		move_processes(census, from, to);
 	else
 		move_cgroups(census, from, to);
 }
 
-/* Full: all that are directly on the branch are on a bundle from now on.  0 or -ENOMEM. */
-static int make_bundle(struct census *census, enum census_kind kind, struct census_branch *branch)
+/* The branch is full: moves all that are directly on it to a new bucket.  0 or -ENOMEM. */
+static int make_bucket(struct census *census, enum census_kind kind, struct census_branch *branch)
 {
-	struct census_branch *bundle = malloc(sizeof(*bundle));
+	struct census_branch *bucket = malloc(sizeof(*bucket));
 
-	if (!bundle)
+	if (!bucket)
 		return -ENOMEM;
-	branch_init(bundle, kind, kind == CENSUS_BUNDLE_OF ? BATCH_BUNDLE : BATCH_CGROUPS);
-	branch_attach(census, bundle, branch);
-	branch->n_bundles++;
-	move_all(census, kind, branch, bundle);
+	branch_init(bucket, kind, kind == CENSUS_BUCKET_OF ? BATCH_BUCKET : BATCH_CGROUPS);
+	branch_attach(census, bucket, branch);
+	branch->n_buckets++;
+	move_all(census, kind, branch, bucket);
 	return 0;
 }
 
-/* Where few are left of a bundle, and few are directly on the branch, all are. */
-static void drop_bundle_if_small(struct census *census, struct census_branch *bundle)
+/* Where few are left in a bucket, and few are directly on the branch, moves them there and frees
+ * the bucket. */
+static void drop_bucket_if_small(struct census *census, struct census_branch *bucket)
 {
-	struct census_branch *branch = census_branch_of(bundle->tally.parent);
-	enum census_kind kind = bundle->node.kind;
-	unsigned n = kind == CENSUS_BUNDLE_OF ? bundle->n_processes : bundle->n_cgroups;
-	unsigned n_beside = kind == CENSUS_BUNDLE_OF ? branch->n_processes : branch->n_cgroups;
+	struct census_branch *branch = census_branch_of(bucket->tally.parent);
+	enum census_kind kind = bucket->node.kind;
+	unsigned n = kind == CENSUS_BUCKET_OF ? bucket->n_processes : bucket->n_cgroups;
+	unsigned n_beside = kind == CENSUS_BUCKET_OF ? branch->n_processes : branch->n_cgroups;
 
-	if (n > 0 && n + n_beside > CENSUS_BUNDLE / 2)
+	if (n > 0 && n + n_beside > CENSUS_BUCKET / 2)
 		return;
-	move_all(census, kind, bundle, branch);
-	branch_detach(census, bundle);
-	free(bundle);
-	branch->n_bundles--;
+	move_all(census, kind, bucket, branch);
+	branch_detach(census, bucket);
+	free(bucket);
+	branch->n_buckets--;
 }
 
 int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgroups,
@@ -235,7 +236,7 @@ void census_done(struct census *census)
 	census_for_each(census, process)
 		census_drop(census, process);
 	census->n_order = 0;
-	census_bury(census);
+	census_reclaim_dropped(census);
 	for (size_t i = 0; i < census->n_blocks; i++)
 		free(census->blocks[i]);
 	census_stop_catching_up(census);
@@ -275,7 +276,7 @@ int census_reserve(struct census *census)
 
 static bool is_empty(const struct census_branch *branch)
 {
-	return branch->n_processes == 0 && branch->n_cgroups == 0 && branch->n_bundles == 0;
+	return branch->n_processes == 0 && branch->n_cgroups == 0 && branch->n_buckets == 0;
 }
 
 /* And those above that are empty without it. */
@@ -286,8 +287,8 @@ static void cgroup_drop_if_empty(struct census *census, struct census_cgroup *cg
 		struct census_branch *branch = census_branch_of(cgroup->branch.tally.parent);
 
 		cgroup_detach(census, cgroup);
-		if (branch->node.kind == CENSUS_BUNDLE_OF_CGROUPS)
-			drop_bundle_if_small(census, branch);
+		if (branch->node.kind == CENSUS_BUCKET_OF_CGROUPS)
+			drop_bucket_if_small(census, branch);
 		census_paths_remove(&census->paths, cgroup);
 		free(cgroup);
 		cgroup = above->kind == CENSUS_CGROUP ? (struct census_cgroup *)above : NULL;
@@ -336,8 +337,8 @@ void census_put_error(struct census *census, struct census_process *process, uin
 	set_bounds(census, process);
 }
 
-/* Out of the tree; what is left empty by that goes too. */
-static void unplace(struct census *census, struct census_process *process)
+/* Removes it from the tree, and frees the cgroups that are empty after that. */
+static void detach(struct census *census, struct census_process *process)
 {
 	struct census_cgroup *cgroup = census_cgroup_of(process);
 	struct census_branch *branch = process->above;
@@ -347,21 +348,21 @@ static void unplace(struct census *census, struct census_process *process)
 	process_detach(census, process);
 	set_bounds(census, process);
 	if (branch != &cgroup->branch)
-		drop_bundle_if_small(census, branch);
+		drop_bucket_if_small(census, branch);
 	cgroup_drop_if_empty(census, cgroup);
 }
 
 void census_drop(struct census *census, struct census_process *process)
 {
-	unplace(census, process);
+	detach(census, process);
 	census->n_processes--;
 	census->n_unreadable -= process->error < 0;
 	census->n_gone -= process->is_gone;
 	closep(&process->kept_fd);
 	process->kept_fd = -EBADF;
-	/* A round has it in its order still. */
-	census_give_back(census, process,
-			 census_round_is_under_way(census) ? &census->dead : &census->spare);
+	/* A round under way still has it in its order. */
+	census_release_place(census, process,
+			     census_round_is_under_way(census) ? &census->dead : &census->spare);
 }
 
 void census_note_gone(struct census *census, struct census_process *process)
@@ -384,7 +385,7 @@ void census_drop_gone(struct census *census)
 			census_drop(census, process);
 }
 
-void census_bury(struct census *census)
+void census_reclaim_dropped(struct census *census)
 {
 	while (census->dead != 0) {
 		uint32_t number = census->dead;
@@ -402,8 +403,8 @@ static struct census_cgroup *make_cgroup(struct census *census, const char *path
 {
 	struct census_cgroup *cgroup;
 
-	if (branch->n_cgroups == CENSUS_BUNDLE &&
-	    make_bundle(census, CENSUS_BUNDLE_OF_CGROUPS, branch) < 0)
+	if (branch->n_cgroups == CENSUS_BUCKET &&
+	    make_bucket(census, CENSUS_BUCKET_OF_CGROUPS, branch) < 0)
 		return NULL;
 	cgroup = calloc(
 		1, max_u64(sizeof(*cgroup), offsetof(struct census_cgroup, path) + length + 1));
@@ -443,30 +444,30 @@ static struct census_cgroup *find_or_make_cgroup(struct census *census, const ch
 	return cgroup;
 }
 
-int census_place(struct census *census, struct census_process *process, const char *path)
+int census_attach(struct census *census, struct census_process *process, const char *path)
 {
 	struct census_cgroup *cgroup = census_cgroup_of(process);
 
 	if (process->kthread || (cgroup && strcmp(cgroup->path, path) == 0))
 		return 0;
-	unplace(census, process);
+	detach(census, process);
 	cgroup = find_or_make_cgroup(census, path, strlen(path));
 	if (!cgroup)
 		return -ENOMEM;
-	if (cgroup->branch.n_processes == CENSUS_BUNDLE &&
-	    make_bundle(census, CENSUS_BUNDLE_OF, &cgroup->branch) < 0)
+	if (cgroup->branch.n_processes == CENSUS_BUCKET &&
+	    make_bucket(census, CENSUS_BUCKET_OF, &cgroup->branch) < 0)
 		return -ENOMEM;
 	process_attach(census, process, &cgroup->branch);
 	return 0;
 }
 
-void census_weigh(struct census *census, struct census_process *process)
+void census_update_eligibility(struct census *census, struct census_process *process)
 {
 	set_bounds(census, process);
 }
 
 /* Bottom up. */
-static void tighten(struct census *census, struct census_node *node)
+static void recompute_bounds(struct census *census, struct census_node *node)
 {
 	struct census_node *child;
 
@@ -482,14 +483,14 @@ static void tighten(struct census *census, struct census_node *node)
 	node->reach_max = INT64_MIN;
 	node->estimate_max = 0;
 	census_for_each_below(child, node) {
-		tighten(census, child);
+		recompute_bounds(census, child);
 		(void)raise(node, child);
 	}
 }
 
-void census_tighten(struct census *census, uint64_t allocated)
+void census_recompute_bounds(struct census *census, uint64_t allocated)
 {
 	census->largest = 0;
 	census->oldest_allocated = allocated;
-	tighten(census, &census->machine);
+	recompute_bounds(census, &census->machine);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tally: see the header.
+ * tally: updates, attaching, detaching and exact sums of the hierarchical counter.
  *
  * The kernel's rule passes up the multiples of the batch that a value crosses.  What a node keeps
  * back is then anywhere from 0 to batch - 1: the approximation is low by half its range on average

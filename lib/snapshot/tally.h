@@ -3,12 +3,12 @@
  * tally: a hierarchical counter over a tree of any shape, after the kernel's percpu_counter_tree
  * (lib/percpu_counter_tree.c in linux-mm).
  *
- * Every node counts what lies below it.  An update stays where it was made until what has gathered
- * there comes to the node's batch; then it moves one level up, with half a batch more than there
- * is (tally.c says why), and so on.  A node is thus an approximation with a guaranteed error, an
- * update costs amortised O(1), and the exact sum is there for whoever pays for a walk.  Nodes are
- * embedded in what they count (a process, a cgroup, the machine) and linked where they lie: no
- * allocation here, and a node with a parent or with children must stay at its address.
+ * Every node counts what lies below it.  An update is kept at the node where it was made until the
+ * sum kept there reaches the node's batch; then it moves one level up, with half a batch more than
+ * there is (tally.c says why), and so on.  A node is thus an approximation with a guaranteed error,
+ * an update costs amortised O(1), and the exact sum can be had at the cost of a walk.  Nodes are
+ * embedded in what they count (a process, a cgroup, the machine) and linked in place: no allocation
+ * here, and a node with a parent or with children must not be moved in memory.
  *
  * At all times, for each counter, "below" meaning at any depth:
  *
@@ -18,9 +18,9 @@
  *   under, over = sum of (batch - 1) over all nodes below it
  *   precise - under <= approx <= precise + over
  *
- * So a leaf is exact, and a subtree that goes takes with it what it has ever passed up, and its
- * share of the range: every ancestor is as if it had never been there.  Sums are modulo 2^64: one
- * that does not fit into an int64_t is neither undefined nor lost, it is right again once it fits.
+ * So a leaf is exact, and detaching a subtree removes what it has ever passed up, and its share of
+ * the range: every ancestor is as if it had never been there.  Sums are modulo 2^64: one that does
+ * not fit into an int64_t is neither undefined nor lost, it is right again once it fits.
  *
  * For an error that is the same at each level, give a node its children's batch times the number of
  * children.  One thread at a time.
@@ -38,7 +38,7 @@ enum tally_counter {
 /* With 2^22 nodes of it, as many as there can be processes, a range still fits. */
 #define TALLY_BATCH_MAX (INT64_C(1) << 40)
 
-/* To be looked at, and written by tally_ functions only. */
+/* May be read, but written by tally_ functions only. */
 struct tally_node {
 	struct tally_node *parent;
 	int64_t batch;

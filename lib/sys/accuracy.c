@@ -2,10 +2,10 @@
 /*
  * accuracy: how far a memory number of the kernel may be from the truth.
  *
- * The first half is arithmetic; the second is the probe, a conversation with a child over a
- * socket.  Each byte sent asks for one step, each byte that comes back says that it is done and
- * that the child waits again: only then are its files read.  The child does nothing but touch
- * pages; it does not outlive its parent (PR_SET_PDEATHSIG, and end of file on the socket).
+ * The first half is arithmetic; the second is the probe, an exchange with a child over a socket.
+ * Each byte sent requests one step, each byte received confirms that it is done and that the child
+ * waits again: only then are its files read.  The child does nothing but touch pages; it does not
+ * outlive its parent (PR_SET_PDEATHSIG, and end of file on the socket).
  */
 #include "lib/sys/accuracy.h"
 
@@ -26,10 +26,11 @@
 #include "lib/base/io.h"
 #include "lib/sys/proc.h"
 
-/* TASK_RSS_EVENTS_THRESH + 1 (mm/memory.c of 6.1): what a thread keeps to itself. */
+/* TASK_RSS_EVENTS_THRESH + 1 (mm/memory.c of 6.1): what a thread does not yet add to the
+ * counter. */
 #define THREAD_HIDES_PAGES 65
 
-/* So many stay below that, with the faults a new thread has on its own account. */
+/* So many are below that, with the faults that a new thread has itself. */
 #define PROBE_PAGES_PER_THREAD 48
 #define PROBE_THREADS_MIN      8
 
@@ -158,7 +159,7 @@ struct probe {
 	size_t page_size;
 	unsigned batch;
 	unsigned n_threads;
-	char *fresh;   /* the first page that nobody has touched */
+	char *fresh;   /* the first page that was not touched */
 	sem_t touched; /* posted by each thread */
 	cpu_set_t allowed[CPU_SETS];
 };
@@ -193,7 +194,7 @@ static int touch_on_cpus(struct probe *probe)
 	for (unsigned cpu = 0; cpu < CPU_SETS * CPU_SETSIZE && n_cpus < PROBE_CPUS_MAX; cpu++) {
 		if (!CPU_ISSET_S(cpu, sizeof(probe->allowed), probe->allowed))
 			continue;
-		/* Refused, or just taken off line: it counts on whatever CPU it is. */
+		/* Refused, or just taken off line: it counts on the CPU on which it runs. */
 		(void)pin_to(cpu);
 		touch_pages(probe, probe->batch / PROBE_STEPS);
 		n_cpus++;
@@ -261,7 +262,7 @@ static void close_all_but(int fd)
 	(void)close_range((unsigned)fd + 1 > 3 ? (unsigned)fd + 1 : 3, ~0U, 0);
 }
 
-/* Never returns: the parent ends it. */
+/* Never returns: the parent kills it. */
 static _Noreturn void run_child(struct probe *probe, pid_t parent)
 {
 	int r;
@@ -425,7 +426,7 @@ int accuracy_probe(int proc_fd, int sys_fd, struct accuracy *ret)
 		ret->regime = converse(ours, proc_fd, pid, ret);
 		(void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 	}
-	/* End of file ends it too, where there is no pidfd. */
+	/* End of file makes it exit too, where there is no pidfd. */
 	close(take_fd(&ours));
 	while (io_is_interrupted(waitpid(pid, NULL, 0), &n_interruptions))
 		;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* boot: see the header.  The file is described in random(4); the dashes are left out. */
+/* boot: reads the boot id.  The file is described in random(4); the dashes are left out. */
 #include "lib/sys/boot.h"
 
 #include <ctype.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * boot: which boot this is.  What is kept over a restart and holds only for one boot (times of the
+ * boot: the id of this boot.  What is kept over a restart and holds only for one boot (times of the
  * monotonic clock, pids, inodes of cgroups) is kept with its id.
  */
 #pragma once

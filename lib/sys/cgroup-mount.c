@@ -2,9 +2,9 @@
 /*
  * cgroup-mount: where the hierarchies are mounted, and which controllers they have.
  *
- * Mounts are looked up once, when cgroup_fs is opened; from then on everything is relative to
- * their fds.  libcgroup is asked for the one thing it does well, the place of a v1 controller,
- * and only where mountinfo shows a v1 mount; where it is not installed, mountinfo has to do.
+ * Mounts are looked up once, when cgroup_fs is opened; from then on everything is relative to their
+ * fds.  libcgroup is used for one thing only, the mount point of a v1 controller, and only where
+ * mountinfo shows a v1 mount; where it is not installed, mountinfo is used.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -30,7 +30,7 @@ static bool is_octal(const char *s)
 	       s[2] <= '7';
 }
 
-/* Blanks, backslashes and the like come as \ooo (fs/proc_namespace.c, mangle()). */
+/* Blanks, backslashes and the like are written as \ooo (fs/proc_namespace.c, mangle()). */
 static int unescape(struct slice slice, char *buf, size_t size)
 {
 	size_t n = 0;
@@ -141,7 +141,7 @@ static bool find_functions(void *library, struct libcgroup *ret)
 }
 
 /*
- * Where libcgroup says that the v1 freezer is mounted; NULL: it is not installed, or does not know.
+ * The mount point of the v1 freezer by libcgroup; NULL: it is not installed, or does not know.
  * When it is initialised it writes to 0.8 of its 2.4 MB of tables, for good: more than all the rest
  * of the daemon.  So it is loaded for this question, and unloaded again.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cgroup-unit: see the header. */
+/* cgroup-unit: finds the names of units in a cgroup's path. */
 #include "lib/sys/cgroup-unit.h"
 
 #include <stdbool.h>

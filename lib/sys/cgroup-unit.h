@@ -17,8 +17,8 @@
 struct cgroup_unit {
 	char system[CGROUP_UNIT_NAME_SIZE]; /* "": of no unit, but a slice */
 	char user[CGROUP_UNIT_NAME_SIZE];   /* of the user's manager; "": none */
-	/* How much of the path is the cgroup of the innermost of the two: that is what its manager
-	 * looks at.  0: none. */
+	/* How much of the path is the cgroup of the innermost of the two, which its manager
+	 * watches.  0: none. */
 	size_t length;
 	size_t system_length; /* the same of `system` */
 };

@@ -16,7 +16,7 @@
 #include "lib/base/slice.h"
 #include "lib/sys/proc.h"
 
-/* A v1 machine has some twelve lines, and any of them may be as long as a path. */
+/* A v1 machine has some twelve lines, and each may be as long as a path. */
 #define MEMBERSHIP_SIZE (4 * CGROUP_PATH_MAX)
 
 const char *cgroup_layout_to_string(enum cgroup_layout layout)
@@ -78,9 +78,9 @@ static int put_root(char *buf, size_t size)
 }
 
 /*
- * " (deleted)" comes after the path of a cgroup that was removed, in which there are at most
- * processes that exit; but any user can give this end to a name.  So it is cut off only where there
- * is no such cgroup.
+ * " (deleted)" follows the path of a cgroup that was removed, in which there are at most processes
+ * that are exiting; but any user can choose a name with this ending.  So it is cut off only where
+ * there is no such cgroup.
  */
 static void cut_deleted(int mount_fd, char *path)
 {
@@ -110,12 +110,12 @@ static int read_membership(int mount_fd, int proc_fd, pid_t pid, const char *con
 	r = cgroup_parse_membership(text, controller, buf, size);
 	if (r == 0)
 		cut_deleted(mount_fd, buf);
-	/* Unmounted since, or mounted after the process was born: it is in none but the root. */
+	/* Unmounted since, or mounted after the process was started: it is in none but the root. */
 	return r == -ENOENT ? put_root(buf, size) : r;
 }
 
-/* On v1, "/" is also what is said of whoever is exiting (proc_cgroup_show() in
- * kernel/cgroup/cgroup.c): a leader that has, with threads that live on where they are. */
+/* On v1, "/" is also shown for an exiting task (proc_cgroup_show() in kernel/cgroup/cgroup.c): such
+ * as an exited leader whose threads are still alive in their cgroup. */
 static int read_v1_membership(int mount_fd, int proc_fd, pid_t pid, char *buf, size_t size)
 {
 	struct proc_stat stat;

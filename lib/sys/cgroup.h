@@ -54,10 +54,9 @@ void cgroup_fs_done(struct cgroup_fs *fs);
 const char *cgroup_layout_to_string(enum cgroup_layout layout);
 
 /*
- * The path in the text of /proc/PID/cgroup: of the v2 hierarchy if controller is NULL, else of
- * the v1 hierarchy with that controller.  0; -ENOENT if there is no such line; -ENOBUFS if the
- * path does not fit; -EBADMSG for other text.  As it is there: that of a removed cgroup ends in
- * " (deleted)".
+ * The path in the text of /proc/PID/cgroup: of the v2 hierarchy if controller is NULL, else of the
+ * v1 hierarchy with that controller.  0; -ENOENT if there is no such line; -ENOBUFS if the path
+ * does not fit; -EBADMSG for other text.  Unchanged: that of a removed cgroup ends in " (deleted)".
  */
 int cgroup_parse_membership(const char *text, const char *controller, char *buf, size_t size);
 
@@ -81,8 +80,8 @@ int cgroup_find(const struct cgroup_fs *fs, const char *path);
 /* Is path equal to ancestor or below it?  "/" is above all. */
 bool cgroup_path_is_below(const char *path, const char *ancestor);
 
-/* fnmatch(3) of path against pattern, where '*' does not cross '/', and a match of an ancestor
- * of path counts: the glob names a cgroup, and all that is in it belongs to it.  A backslash is
- * itself, for it is common in systemd's names (\\x2d); a pattern without glob characters is a
+/* fnmatch(3) of path against pattern, where '*' does not cross '/', and a match of an ancestor of
+ * path counts: the glob names a cgroup, and all that is in it belongs to it.  A backslash is
+ * literal, as it is common in systemd's names (\\x2d); a pattern without glob characters is a
  * literal path. */
 bool cgroup_path_matches(const char *path, const char *pattern);

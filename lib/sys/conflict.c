@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* conflict: see the header. */
+/* conflict: checks the units' cgroups for processes. */
 #include "lib/sys/conflict.h"
 
 #include <fcntl.h>
@@ -54,7 +54,7 @@ int conflict_open(int proc_fd, const struct cgroup_fs *cgroups)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Of a unit that was stopped, the cgroup may be there still, without anybody in it. */
+/* The cgroup of a stopped unit may still exist, without processes. */
 static bool is_active(int units_fd, const char *unit)
 {
 	char path[128], text[256];

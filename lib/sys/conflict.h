@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * conflict: other daemons that end processes when memory runs short.  Two at once end two where one
- * was enough, so it is said who else is there; nobody is stopped or refused for it.
+ * conflict: other daemons that kill processes when memory runs short.  Both may kill for one
+ * shortage, so the others are reported; none is stopped, and nothing is refused because of it.
  *
- * They are known by the cgroups of their units, which takes a few system calls: no process is
- * looked at and no bus is asked.
+ * They are found by the cgroups of their units, which takes a few system calls: no process is read
+ * and no bus is asked.
  */
 #pragma once
 

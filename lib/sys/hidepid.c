@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* hidepid: see the header. */
+/* hidepid: finds mounts of proc with hidepid= in mountinfo. */
 #include "lib/sys/hidepid.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 /*
  * hidepid: does /proc hide the processes of other users (mount option hidepid=, proc(5))?
  *
- * Root sees them all the same, and then must not tell others of them.
+ * Root still sees them, and then must not reveal them to other users.
  */
 #pragma once
 

@@ -2,9 +2,9 @@
 /*
  * mappings: the shared memory of a process, mapping by mapping.
  *
- * A name is the process's own choice, but for newlines, which maps writes as "\012": a line is a
- * line.  A header line of smaps begins with an address, in lower case; a number's line with a
- * capital letter.
+ * A process can choose any name; maps writes newlines in it as "\012", so each line is one mapping.
+ * A header line of smaps begins with an address, in lower case; a number's line with a capital
+ * letter.
  */
 #include "lib/sys/mappings.h"
 
@@ -141,7 +141,7 @@ static void add_mount(const char *p, struct mappings_request *request)
 	};
 }
 
-/* Without it all devices are unknown, which is provided for. */
+/* Without it all devices are unknown, which is handled. */
 static void read_devices(struct mappings_request *request)
 {
 	_cleanup_close_ int fd = -EBADF;
@@ -186,7 +186,7 @@ static void add_segment(const char *p, bool all_die, struct mappings_request *re
 	request->segments[request->n_segments++] = (uint32_t)id;
 }
 
-/* sysvipc/shm shows the segments of who reads it. */
+/* sysvipc/shm shows the segments of the reader's IPC namespace. */
 static bool is_of_our_ipc_namespace(const struct mappings_request *request)
 {
 	struct stat ours, its;
@@ -225,7 +225,7 @@ static enum fate fate_of_segment(struct mappings_request *request, uint64_t id)
 	return FATE_STAYS;
 }
 
-/* The file, by the magic link of the mapping: does a directory have it, as what name ever? */
+/* The file, by the magic link of the mapping: does a directory have it, under any name? */
 static bool has_name(struct mappings_request *request, const struct mapping *mapping)
 {
 	char path[64];
@@ -340,7 +340,7 @@ static void finish_mapping(struct walk *walk)
 	if (mapping->fate == FATE_DIES)
 		sums->size_dies = add_u64(sums->size_dies, size);
 	else
-		sums->size_stays = add_u64(sums->size_stays, size);
+		sums->size_kept = add_u64(sums->size_kept, size);
 	if (mapping->is_shared)
 		sums->swap_mapped = add_u64(sums->swap_mapped, mapping->swap);
 	if (mapping->fate != FATE_DIES)

@@ -2,11 +2,11 @@
 /*
  * mappings: the shared memory of a process, mapping by mapping, and whether it dies with it.
  *
- * Reads maps or smaps through a small buffer.  What a mapping is of is told by its name and by the
- * device of its file: mountinfo of the process says which devices are tmpfs.  Whether a file that
- * seems to be deleted has another name (link(2)), or one that ends in " (deleted)", is told by
- * map_files, which wants CAP_CHECKPOINT_RESTORE; without that it counts as deleted.  See
- * reclaimable.h for what dies and what stays.
+ * Reads maps or smaps through a small buffer.  The kind of a mapping is known by its name and by
+ * the device of its file: mountinfo of the process shows which devices are tmpfs.  Whether a file
+ * that seems to be deleted has another name (link(2)), or one that ends in " (deleted)", is known
+ * by map_files, which requires CAP_CHECKPOINT_RESTORE; without that it counts as deleted.  See
+ * reclaimable.h for what is freed and what is kept.
  */
 #pragma once
 
@@ -16,7 +16,7 @@
 
 #define MAPPINGS_MAX_DEVICES  128
 #define MAPPINGS_MAX_SEGMENTS 128
-/* So many files are asked whether they have a name; some 5 us each. */
+/* At most so many files are checked for a name; some 5 us each. */
 #define MAPPINGS_MAX_NAMED 1024
 
 struct mappings_device {
@@ -42,7 +42,7 @@ struct mappings_request {
 /* Bytes, of shared memory. */
 struct mappings_sums {
 	uint64_t size_dies; /* of the mappings */
-	uint64_t size_stays;
+	uint64_t size_kept;
 	bool is_cut; /* there is more than was read: the sums are of a part */
 
 	/* Of smaps. */

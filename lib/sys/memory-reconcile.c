@@ -6,7 +6,7 @@
  */
 #include "lib/sys/memory.h"
 
-/* Computed below zero by whoever wrote it: lxcfs did, with SwapFree. */
+/* Computed below zero by its source: lxcfs did, with SwapFree. */
 #define NEGATIVE_FROM ((uint64_t)1 << 63)
 
 /* Above the sum by less than this share of MemTotal: no contradiction, but a race. */
@@ -86,7 +86,7 @@ static bool reconcile_swap(struct memory_counters *c)
 /*
  * As si_mem_available() (mm/show_mem.c) adds it up, before it takes off anything: where
  * MemAvailable is more, shmem was taken for cache (lxcfs takes all of memory.stat's "cache"). Where
- * not even that explains it, the parts are missing or of another source, and MemAvailable stands.
+ * not even that explains it, the parts are missing or of another source, and MemAvailable is kept.
  */
 static bool reconcile_available(struct memory_counters *c)
 {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * memory: see the header.  libproc2's results stay where it put them.
- */
+/* memory: samples the machine and evaluates the sample.  libproc2's results are used in place. */
 #include "lib/sys/memory.h"
 
 #include <dirent.h>
@@ -28,9 +26,9 @@
 #define ARCSTATS "spl/kstat/zfs/arcstats"
 
 /*
- * ZFS may be loaded later.  It is looked for when memory is low (as above) and so much of it is in
- * no item of meminfo, as ARC is: at the first few samples, and then every so many, which is 10 s at
- * the usual 250 ms (POLICY_INTERVAL_WATCH_MAX_USEC).
+ * ZFS may be loaded later.  It is searched for when memory is low (as above) and so much of it is
+ * in no item of meminfo, as ARC is: at the first few samples, and then every so many, which is 10 s
+ * at the usual 250 ms (POLICY_INTERVAL_WATCH_MAX_USEC).
  */
 #define ARC_SHARE	  16
 #define ARC_SAMPLES_FIRST 8
@@ -78,7 +76,7 @@ struct memory_source {
 	struct meminfo_info *meminfo;
 	enum meminfo_item meminfo_items[ARRAY_SIZE(meminfo_fields)];
 	int vmstat_fd;	 /* likewise */
-	int zoneinfo_fd; /* kept: what is read again and again needs no new buffer in the kernel */
+	int zoneinfo_fd; /* kept: another read needs no new buffer in the kernel */
 	bool has_arc;
 	uint64_t arc_size, arc_min; /* as last read */
 	bool virtualised;	    /* meminfo is mounted over */
@@ -87,9 +85,9 @@ struct memory_source {
 };
 
 /*
- * Room in zram is worth what storing there gives back: a page that goes in frees itself and takes
- * its compressed size.  So its free space counts by (1 - ratio), while the total stays whole: with
- * data that cannot be compressed, swap on zram is exhausted from the start.
+ * Room in zram is worth what storing there frees: a page stored there frees itself and takes its
+ * compressed size.  So its free space counts by (1 - ratio), while the total stays whole: with data
+ * that cannot be compressed, swap on zram is exhausted from the start.
  */
 static uint64_t swap_worth(const struct memory_counters *c)
 {
@@ -99,7 +97,7 @@ static uint64_t swap_worth(const struct memory_counters *c)
 	uint64_t other_free = c->swap_free - zram_free;
 	uint64_t percent = zram_percent(c->zram_stored, c->zram_used);
 
-	/* What its mem_limit bars it from storing can never be used. */
+	/* What its mem_limit prevents it from storing can never be used. */
 	zram_free = min_u64(zram_free, sub_u64(zram_left, c->zram_barred));
 	return other_free + zram_free * (100 - percent) / 100;
 }
@@ -250,7 +248,7 @@ static uint64_t unaccounted(const struct memory_counters *c)
 	return sub_u64(c->total, add_u64(add_u64(known, c->hugetlb), c->slab));
 }
 
-static void look_for_arc(struct memory_source *source, const struct memory_counters *c)
+static void find_arc(struct memory_source *source, const struct memory_counters *c)
 {
 	unsigned n;
 
@@ -269,7 +267,7 @@ static void sample_arc(struct memory_source *source, struct memory_counters *c)
 	ssize_t n;
 
 	if (!source->has_arc)
-		look_for_arc(source, c);
+		find_arc(source, c);
 	if (!source->has_arc)
 		return;
 	n = io_read_at(source->proc_fd, ARCSTATS, text, sizeof(text));
@@ -280,12 +278,13 @@ static void sample_arc(struct memory_source *source, struct memory_counters *c)
 		source->has_arc = false;
 		return;
 	}
-	/* For want of files it is not known anew: memory is not short for that. */
+	/* After a transient error (no descriptors) the last value is kept: memory is not short
+	 * because of that. */
 	c->arc_size = source->arc_size;
 	c->arc_min = source->arc_min;
 }
 
-/* What was handed out and given back, and the kernel's own kills. */
+/* What was allocated and freed, and the kernel's own kills. */
 static int sample_events(struct memory_source *source, struct memory_counters *c)
 {
 	struct vmstat_counters *events = &c->events;
@@ -370,7 +369,7 @@ int memory_sample(struct memory_source *source, struct memory_reading *ret)
 	struct memory_reading reading = { 0 };
 	int r;
 
-	/* Before the levels: what is handed out between the two is then counted as growth later. */
+	/* Before the levels: what is allocated between the two is then counted as growth later. */
 	r = sample_events(source, &reading.counters);
 	if (r < 0)
 		return r;

@@ -7,11 +7,11 @@
  * says into what a policy means by "available", "swap free" and "of how much".
  *
  * Neither MemFree nor MemAvailable counts the pages on the CPUs' own free lists.  From 6.7 on these
- * lists grow with whoever frees much at a time, up to an eighth of a zone in all, and shrink by
- * some 8 MiB a second (nr_pcp_high(), decay_pcp_high() in mm/page_alloc.c): all of a victim of
- * 1 GiB was seen to stay there for minutes.  The kernel hands them out before it kills anybody
- * (__alloc_pages_direct_reclaim() drains them), and so they count here; or the next victim would
- * follow for nothing.
+ * lists grow when much is freed at a time, up to an eighth of a zone in all, and shrink by some 8
+ * MiB a second (nr_pcp_high(), decay_pcp_high() in mm/page_alloc.c): all of a victim of 1 GiB was
+ * seen to be kept there for minutes.  The kernel allocates them before it kills a process
+ * (__alloc_pages_direct_reclaim() drains them), and so they count here; else the next victim would
+ * be killed for nothing.
  *
  * In a container /proc/meminfo may be lxcfs's, while zoneinfo, arcstats, vmstat and some items of
  * meminfo itself are the host's.  These say nothing of the container, and are left out.
@@ -24,7 +24,7 @@
 #include "lib/base/util.h"
 #include "lib/sys/vmstat.h"
 
-/* As the kernel says it; 0: it does not.  Bytes, but for the pages. */
+/* As the kernel reports it; 0: it does not.  In bytes, except the counts of pages. */
 struct memory_counters {
 	uint64_t total;
 	uint64_t available;
@@ -57,8 +57,8 @@ struct memory_counters {
 	uint64_t zram_stored;	  /* bytes of pages stored, before compression */
 	uint64_t zram_used;	  /* memory they take */
 	uint64_t zram_barred;	  /* of disksize: not to be filled, for their mem_limit */
-	uint64_t allocated_pages; /* handed out by the page allocator since boot (pgalloc_*) */
-	uint64_t freed_pages;	  /* given back to it since boot (pgfree) */
+	uint64_t allocated_pages; /* allocated by the page allocator since boot (pgalloc_*) */
+	uint64_t freed_pages;	  /* freed to it since boot (pgfree) */
 	uint64_t oom_kills;	  /* by the kernel, since boot (oom_kill in /proc/vmstat) */
 	bool virtualised;	  /* /proc/meminfo is not the kernel's own: see proc-virtual.h */
 	struct vmstat_counters events; /* all that /proc/vmstat gave */
@@ -66,11 +66,11 @@ struct memory_counters {
 
 /* Figures that cannot be true as they stand, and what was made of them. */
 enum memory_doubt {
-	/* meminfo is a container's: what only the host's files and items say does not count.  Seen
-	 * by the mount, or by items that exceed MemTotal. */
+	/* meminfo is a container's: what only the host's files and items report does not count.
+	 * Detected by the mount, or by items that exceed MemTotal. */
 	MEMORY_DOUBT_ORIGIN = 1 << 0,
-	/* MemAvailable above free memory, file cache and reclaimable slab together: if that is for
-	 * shmem, which no reclaim gives back, it does not count. */
+	/* MemAvailable above free memory, file cache and reclaimable slab together: if that is due
+	 * to shmem, which reclaim does not free, it does not count. */
 	MEMORY_DOUBT_AVAILABLE = 1 << 1,
 	/* SwapFree above SwapTotal: all of it counts as free; none if it was computed below zero,
 	 * for then more is used than there is. */
@@ -84,20 +84,20 @@ const char *memory_doubt_to_string(enum memory_doubt doubt);
 
 /* What policies judge.  Bytes. */
 struct memory_reading {
-	uint64_t total;	     /* MemTotal less what no process can be made to give back */
+	uint64_t total;	     /* MemTotal less what no kill can free */
 	uint64_t available;  /* MemAvailable, what ARC would shrink by, and the CPUs' lists */
-	uint64_t swap_total; /* zram counts for what storing there gives back */
+	uint64_t swap_total; /* zram counts for what storing there frees */
 	uint64_t swap_free;
-	uint64_t allocated; /* bytes ever handed out: two readings bound every growth between */
-	uint64_t freed;	    /* bytes ever given back */
+	uint64_t allocated; /* bytes ever allocated: two readings bound every growth between */
+	uint64_t freed;	    /* bytes ever freed */
 	unsigned doubts;    /* enum memory_doubt */
 	struct memory_counters counters;
 };
 
 /*
- * Makes figures that contradict each other agree, in favour of what cannot be talked away, and
- * returns the doubts about them (bits).  What is known to be another machine's becomes 0, which is
- * "not said".  Pure; memory_sample() does it before memory_evaluate().
+ * Makes figures that contradict each other agree, in favour of the reliable ones, and returns the
+ * doubts about them (bits).  What is known to be another machine's becomes 0, which is "not
+ * reported".  Pure; memory_sample() does it before memory_evaluate().
  */
 unsigned memory_reconcile(struct memory_counters *counters);
 
@@ -122,9 +122,9 @@ struct memory_source *memory_source_free(struct memory_source *source);
  * call. */
 int memory_sample(struct memory_source *source, struct memory_reading *ret);
 
-/* The same without /proc/vmstat, which costs more than all the rest, and, while there is much,
- * without the lists: what was handed out and given back stays what it was in *reading.  For calm,
- * where nobody asks for growth.  (Two readings to be subtracted are to be of memory_sample().) */
+/* The same without /proc/vmstat, which costs more than all the rest, and, while much is available,
+ * without the lists: what was allocated and freed is left unchanged in *reading.  For calm, where
+ * growth is not needed.  (Two readings to be subtracted are to be of memory_sample().) */
 int memory_sample_levels(struct memory_source *source, struct memory_reading *reading);
 
 /* Likewise, but with the lists of *reading: what is taken of them is not seen, as MemFree does not

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * precise: see precise.h.
+ * precise: the reader thread, its requests and its queue.
  *
  * No lock can be held by a thread that hangs: there is none.  A request that is waited for is
  * written before `has_request` is set, and is the thread's from when the thread takes that back;
@@ -49,7 +49,7 @@ struct precise {
 
 	/* What is waited for. */
 	atomic_bool has_request;
-	bool late;		  /* an answer is out that nobody waits for */
+	bool late;		  /* an answer is pending that is no longer waited for */
 	bool hangs;		  /* a request was not taken in time ... */
 	unsigned n_finished_then; /* ... when the thread had finished so many measurements */
 	atomic_uint n_answered; /* for ThreadSanitizer, to which sem_clockwait(3) orders nothing */
@@ -133,8 +133,8 @@ static void answer(struct precise *precise)
 	(void)sem_post(&precise->answered);
 }
 
-/* Whose pid it is after the reading: what was read was read below one directory (reclaimable.c),
- * so it is that process's or nothing's. */
+/* Which process has the pid after the reading: what was read was read below one directory
+ * (reclaimable.c), so it is that process's or nothing's. */
 static void measure(struct precise *precise, struct slot *slot)
 {
 	struct proc_stat stat;
@@ -167,7 +167,7 @@ static bool set_nice(pid_t tid, int nice)
 /*
  * What is waited for, or else the next that is queued; false: there is nothing to do.
  *
- * Whoever sets has_request raises the thread after that; so if it is not set here, after the
+ * The caller sets has_request and raises the thread after that; so if it is not set here, after the
  * thread has lowered itself, the thread will be raised.  With nothing to do it is at its higher
  * level: a request has it wake up soon.
  */
@@ -286,8 +286,8 @@ static bool is_posted_within(sem_t *sem, usec_t timeout)
 	return r == 0;
 }
 
-/* An answer that was late may have come by now: it is dropped.  A request that was withdrawn found
- * the thread in a measurement, which may be over. */
+/* An answer that was late may have been posted by now: it is dropped.  A request that was withdrawn
+ * found the thread in a measurement, which may be over. */
 static bool is_busy(struct precise *precise)
 {
 	if (precise->late)
@@ -297,7 +297,7 @@ static bool is_busy(struct precise *precise)
 	return precise->late || precise->hangs;
 }
 
-/* Lets the thread find out what was written for it; false: not within the deadline. */
+/* Posts the request that was written to the thread; false: no answer within the deadline. */
 static bool ask(struct precise *precise, usec_t deadline)
 {
 	unsigned n_finished = atomic_load(&precise->n_finished);

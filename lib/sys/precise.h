@@ -6,14 +6,14 @@
  * it; kcmp(2) waits for an exec that is under way.  Two ways to ask:
  *
  * - precise_read() and precise_compare() wait, no longer than their deadline.  A read that hangs
- *   keeps the thread busy: further requests answer PRECISE_LATE at once until it comes back, and
- *   its late answer is dropped.
- * - precise_measure() only asks; precise_collect() gives out what is finished.  A waiting request
- *   goes before all that is queued: at most the one measurement under way is waited for.
+ *   keeps the thread busy: further requests return PRECISE_LATE at once until it returns, and its
+ *   late answer is dropped.
+ * - precise_measure() only queues; precise_collect() returns what is finished.  A waiting request
+ *   is served before all that is queued: at most the one measurement under way is waited for.
  *
- * The thread runs at nice -20 for who waits and at nice 0 for what is queued.  Not lower: it holds
- * the mmap lock of the process it reads, which would wait for it as long as others have the CPU.
- * While it is in a measurement and a request comes, the caller raises it; so does precise_hurry().
+ * The thread runs at nice -20 for waiting requests and at nice 0 for queued ones.  Not lower: it
+ * holds the mmap lock of the process it reads, which would wait for it as long as others have the
+ * CPU.  If a request is made during a measurement, the caller raises it; so does precise_hurry().
  *
  * All functions are for one caller at a time.  Only precise_new() and precise_replace() allocate.
  */
@@ -32,8 +32,8 @@ struct precise;
 
 /* proc_fd is duplicated inside: a read that never ends may outlive the caller's. */
 int precise_new(int proc_fd, struct precise **ret);
-/* Waits for a read under way for up to a second, then leaves the thread to itself: it frees what
- * is left when its read comes back. */
+/* Waits for a read under way for up to a second, then detaches the thread: it frees what is left
+ * when its read returns. */
 struct precise *precise_free(struct precise *precise);
 
 /* 0 with *ret, PROC_GONE, PRECISE_LATE, or -errno (-EACCES: no CAP_SYS_PTRACE).  The deadline is
@@ -43,24 +43,24 @@ int precise_read(struct precise *precise, pid_t pid, usec_t deadline, struct rec
 #define PRECISE_QUEUE_MAX 16
 
 /*
- * Asks for a process by its start time, and never waits.  0, or -EBUSY: as many are queued,
- * under way or finished and not collected, or the thread is known to hang (a request was late and
- * it has not come back since).
+ * Asks for a process by its start time, and never waits.  0, or -EBUSY: as many are queued, under
+ * way or finished and not collected, or the thread is known to hang (a request was late and it has
+ * not returned since).
  */
 int precise_measure(struct precise *precise, pid_t pid, uint64_t start_ticks);
 
 /*
- * Which process is the thread at?  0: it has nothing to do.  *ret_n_done differs once it has got
- * on.
+ * Which process is the thread reading?  0: it is idle.  *ret_n_done differs once it has made
+ * progress.
  */
 pid_t precise_is_at(struct precise *precise, unsigned *ret_n_done);
 
 /*
  * A read can hang for ever: a process can hold its own mmap lock (mmap(2) of a file on FUSE waits
- * for the server).  The thread is left to it, and another one takes its place; what was queued is
- * dropped.  Until that read comes back, precise_read() of the process is late, and
- * precise_measure() of it has no answer.  0; -EUSERS: so many are left already; -errno: no other
- * can be started.  Not between choice and signal: this allocates.
+ * for the server).  The thread is abandoned, and another one replaces it; what was queued is
+ * dropped.  Until that read returns, precise_read() of the process is late, and precise_measure()
+ * of it has no answer.  0; -EUSERS: so many are left already; -errno: no other can be started.  Not
+ * between choice and signal: this allocates.
  */
 #define PRECISE_LEFT_MAX 16
 int precise_replace(struct precise **precise);

@@ -2,7 +2,7 @@
 /*
  * proc-scan: numbers in texts of the kernel.
  *
- * A number counts only if what ends it is there too, so a text that was cut can be refused but is
+ * A number counts only if its terminator is there too, so a text that was cut can be refused but is
  * never misread.
  */
 #pragma once

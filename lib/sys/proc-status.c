@@ -2,7 +2,7 @@
 /*
  * proc-status: /proc/PID/status.
  *
- * The kernel writes some 60 lines, of which thirteen are wanted.  A line is told by its first
+ * The kernel writes some 60 lines, of which thirteen are wanted.  A line is identified by its first
  * letter before any name is compared, names are compared in place (a call for each takes half of
  * all), and nothing is read behind "Threads:", the last one wanted.  No value can hold a newline (a
  * name's is written as "\n"), so each line begins with its name.
@@ -18,13 +18,13 @@
 #include "lib/sys/proc-scan.h"
 #include "lib/sys/proc.h"
 
-/* Some 1,500 bytes in practice; the list of groups, which comes first, makes it longer. */
+/* Some 1,500 bytes in practice; the list of groups, which is in front, makes it longer. */
 #define STATUS_SIZE 4096
 
 struct status_parser {
 	struct proc_status status;
 	bool has_uid;
-	bool is_done; /* "Threads:" was seen: nothing wanted comes behind it */
+	bool is_done; /* "Threads:" was seen: nothing wanted follows it */
 };
 
 /* "1234\n" */
@@ -179,8 +179,8 @@ int proc_status_parse(const char *text, struct proc_status *ret)
 }
 
 /*
- * Piece by piece, until what is wanted has been seen: "Groups:" comes before the memory, and a
- * process may be in 65536 groups (half a MiB).  A line longer than the buffer is none of ours.
+ * Piece by piece, until what is wanted has been seen: "Groups:" precedes the memory, and a process
+ * may be in 65536 groups (half a MiB).  A line longer than the buffer is none of ours.
  */
 static int read_status(int fd, bool read_on, struct proc_status *ret)
 {

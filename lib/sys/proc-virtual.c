@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* proc-virtual: see the header. */
+/* proc-virtual: compares the file system of a file with that of /proc, or looks in
+ * self/mountinfo. */
 #include "lib/sys/proc-virtual.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@ static bool is_point_of(const char *point, const char *name)
 /*
  * 36 35 0:61 /proc/meminfo /proc/meminfo rw,nosuid - fuse.lxcfs lxcfs rw
  *
- * The fifth word is the mount point; after the dash comes the type (proc_pid_mountinfo(5)).
+ * The fifth word is the mount point; after the dash is the type (proc_pid_mountinfo(5)).
  */
 static bool is_mount_over(const char *line, const char *name)
 {

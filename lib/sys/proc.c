@@ -2,7 +2,7 @@
 /*
  * proc: reading one process.
  *
- * The parsers are pure and take nothing on trust: a process chooses its own name, and any byte
+ * The parsers are pure and do not trust their input: a process chooses its own name, and any byte
  * but NUL may be in it (see proc-scan.h).  Nothing is allocated; the buffers are on the stack.
  */
 #include "lib/sys/proc.h"
@@ -185,7 +185,7 @@ int proc_read_oom_score_adj(int proc_fd, pid_t pid, int *ret)
 	return 0;
 }
 
-/* Zombie, or dead: what is left is to be waited for. */
+/* Zombie, or dead: to be reaped by its parent. */
 static bool state_is_dead(char state)
 {
 	return state == 'Z' || state == 'X' || state == 'x';
@@ -199,7 +199,7 @@ struct memory_request {
 	bool has_mm; /* the task has memory of its own: no zombie, no kernel thread */
 };
 
-/* By statm alone: swap and page tables are not told. */
+/* By statm alone: swap and page tables are not known. */
 static int read_statm_memory(struct memory_request *request, pid_t pid)
 {
 	struct proc_statm statm;
@@ -247,7 +247,7 @@ static int read_task_memory(struct memory_request *request, pid_t pid)
 	return r;
 }
 
-/* Ends the listing at the first thread that has not let go of the memory yet. */
+/* Stops the listing at the first thread that has not released the memory yet. */
 static int read_thread_memory(pid_t tid, void *userdata)
 {
 	struct memory_request *request = userdata;
@@ -297,8 +297,8 @@ int proc_read_memory(int proc_fd, const struct proc_stat *stat, bool with_swap, 
 
 	if (!(stat->flags & PROC_FLAG_KTHREAD) && !state_is_dead(stat->state))
 		r = read_task_memory(&request, stat->pid);
-	/* A leader without memory may have ended, also since stat was read, while its threads
-	 * live on: they hold what was the process's. */
+	/* A leader without memory may have exited, also since stat was read, while its threads are
+	 * alive: they hold the memory of the process. */
 	if (r == 0 && !request.has_mm && stat->n_threads > 1)
 		r = read_memory_by_threads(proc_fd, stat->pid, &request);
 	if (r == 0)
@@ -316,7 +316,7 @@ int proc_read_rollup(int proc_fd, pid_t pid, struct proc_memory *ret)
 	if (r == PROC_GONE) {
 		ssize_t n;
 
-		/* No memory: gone, or a leader that has ended before its threads. */
+		/* No memory: gone, or a leader that has exited before its threads. */
 		r = proc_find_live_thread(proc_fd, pid, &tid);
 		if (r != 0)
 			return r;

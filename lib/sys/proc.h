@@ -43,14 +43,13 @@ struct proc_statm {
 };
 
 struct proc_status {
-	pid_t tgid; /* another's than the pid that was asked for: that was a thread's; 0: not said
-		     */
+	pid_t tgid; /* differs from the requested pid: that was a thread's; 0: not reported */
 	pid_t ppid;
-	uid_t uid;  /* effective: who may be asked, and what rules match */
-	char state; /* '\0': not said */
+	uid_t uid;  /* effective: decides permissions, and what rules match */
+	char state; /* '\0': not reported */
 	unsigned n_threads;
 	bool has_mm;  /* it has memory of its own: no zombie, no kernel thread */
-	bool has_rss; /* the kernel says rss_*: from 4.5 */
+	bool has_rss; /* the kernel reports rss_*: from 4.5 */
 	/* The list of groups fills more than what is read at once.  The kernel has written all of
 	 * it by then (5 ms for 65,536 groups; reading on takes 1 % of that): do not ask often. */
 	bool is_oversized;
@@ -79,7 +78,7 @@ struct proc_memory {
 			    long as they are mapped; part of shared; where only statm was read: a
 			    guess */
 	uint64_t pagetables;
-	uint64_t kept : 63;	  /* of anon + swap + shmem + pagetables, what stays */
+	uint64_t kept : 63;	  /* of anon + swap + shmem + pagetables, what is not freed */
 	uint64_t is_measured : 1; /* kept was */
 };
 
@@ -127,10 +126,9 @@ int proc_read_oom_score_adj(int proc_fd, pid_t pid, int *ret);
 
 /*
  * The memory of a process by statm or, if with_swap, by status, which also has swap, page tables
- * and shmem.
- * Where the leader is a zombie whose threads live on, statm of the leader reads 0: a living
- * thread's is read.  stat is of this process (its state and n_threads decide that).  A process
- * without memory (zombie, kernel thread) reads as zeros.
+ * and shmem.  Where the leader is a zombie with living threads, statm of the leader reads 0: a
+ * living thread's is read.  stat is of this process (its state and n_threads decide that).  A
+ * process without memory (zombie, kernel thread) reads as zeros.
  */
 int proc_read_memory(int proc_fd, const struct proc_stat *stat, bool with_swap, uint64_t page_size,
 		     struct proc_memory *ret);
@@ -142,14 +140,14 @@ int proc_read_rollup(int proc_fd, pid_t pid, struct proc_memory *ret);
 
 /*
  * Calls f for each pid in numerical order of the directory (ascending on Linux).  f returns 0 to
- * go on; anything else ends the listing and is returned.  buf is scratch space for getdents64
+ * continue; anything else stops the listing and is returned.  buf is scratch space for getdents64
  * (32 KiB serve well), aligned for struct dirent64; nothing is allocated.
  */
 typedef int (*proc_list_fn)(pid_t pid, void *userdata);
 int proc_list(int proc_fd, void *buf, size_t size, proc_list_fn f, void *userdata);
 
-/* The same, in parts: goes on where the position of fd is (a directory opened for this alone), by
- * as much as buf holds.  *ret_end: that was the last. */
+/* The same, in parts: continues at the position of fd (a directory opened for this alone), by as
+ * much as buf holds.  *ret_end: that was the last. */
 int proc_list_part(int fd, void *buf, size_t size, proc_list_fn f, void *userdata, bool *ret_end);
 
 /* Lowest-numbered thread of pid that is alive (not zombie, not dead): 0, PROC_GONE, -errno. */

@@ -155,7 +155,7 @@ void psi_history_reset(struct psi_history *history)
 	history->n_samples = 0;
 }
 
-/* Counters do not go back: that is another file, or another boot.  Nor do they outrun the clock,
+/* Counters do not decrease: that is another file, or another boot.  Nor do they outrun the clock,
  * but by what lies between reading the one and the other. */
 static bool follows(const struct psi_history *history, unsigned newest, usec_t now,
 		    const struct psi_reading *reading)
@@ -169,9 +169,9 @@ static bool follows(const struct psi_history *history, unsigned newest, usec_t n
 }
 
 /*
- * The newest sample is kept for good once it is a step away from the one before it; until then
- * it gives way to the next.  So the newest is always the last reading, and kept ones are never
- * closer than a step, however often readings come.
+ * The newest sample is kept for good once it is a step away from the one before it; until then it
+ * is replaced by the next.  So the newest is always the last reading, and kept ones are never
+ * closer than a step, however frequent the readings are.
  */
 void psi_history_add(struct psi_history *history, usec_t now, const struct psi_reading *reading)
 {

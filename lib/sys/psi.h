@@ -57,16 +57,16 @@ struct psi_history {
 		usec_t some;
 		usec_t full;
 	} samples[PSI_SAMPLES]; /* a ring */
-	unsigned head;		/* where the next sample goes */
+	unsigned head;		/* place of the next sample */
 	unsigned n_samples;
 };
 
 /* Remembers a reading as the newest sample.  The newest is replaced by the next as long as it is
- * closer than PSI_STEP_USEC to the one before it.  Starts anew when now or a total goes back, and
- * when a total rises by far more than the time that has passed (now stands still in a suspend). */
+ * closer than PSI_STEP_USEC to the one before it.  Starts anew when now or a total decreases, and
+ * when a total rises by far more than the time that has passed (now stops in a suspend). */
 void psi_history_add(struct psi_history *history, usec_t now, const struct psi_reading *reading);
 
-/* Starts anew: what was before the next sample is not asked for any more. */
+/* Starts anew: what was before the next sample is forgotten. */
 void psi_history_reset(struct psi_history *history);
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* reclaim: see the header. */
+/* reclaim: the history of the counters, and what is derived from it. */
 #include "lib/sys/reclaim.h"
 
 static unsigned index_before(unsigned i, unsigned n)

@@ -2,9 +2,9 @@
 /*
  * reclaim: what the machine's reclaim did in the last seconds.
  *
- * Pure: a short history of the counters of /proc/vmstat, as psi_history is of pressure.  It tells
- * memory that is written out because it is not used (what is reclaimed is not asked for again) from
- * thrashing (it is), whatever the speed of the swap and the size of the machine.
+ * Pure: a short history of the counters of /proc/vmstat, as psi_history is of pressure.  It
+ * distinguishes memory that is written out because it is not used (what is reclaimed is not needed
+ * again) from thrashing (it is), whatever the speed of the swap and the size of the machine.
  */
 #pragma once
 
@@ -27,7 +27,7 @@ struct reclaim_history {
 		uint64_t swapped_out;
 		uint64_t available; /* bytes */
 	} samples[RECLAIM_SAMPLES]; /* a ring */
-	unsigned head;		    /* where the next sample goes */
+	unsigned head;		    /* place of the next sample */
 	unsigned n_samples;
 };
 
@@ -56,11 +56,11 @@ bool reclaim_over(const struct reclaim_history *history, usec_t window_usec,
 unsigned reclaim_refaulted_share(const struct reclaim_span *span);
 
 /*
- * Is free swap of no use?  Memory was all but gone for all of the span, the machine looked for
- * memory to reclaim again and again, and next to nothing was swapped out: the kernel does not want
- * to, may not, or the swap is too slow.  How often it looked counts more than the time, which is
- * short on a machine that has no CPU time: before it begins to swap, a kernel was seen to look at
- * as many pages as there are, for two seconds.
+ * Is free swap of no use?  Memory was all but gone for all of the span, the machine scanned for
+ * memory to reclaim again and again, and next to nothing was swapped out: the kernel will not, may
+ * not, or the swap is too slow.  The number of scanned pages counts more than the time, which is
+ * short on a machine that has no CPU time: before it begins to swap, a kernel was seen to scan as
+ * many pages as there are, for two seconds.
  */
 #define RECLAIM_SWAP_UNUSED_USEC      (3 * USEC_PER_SEC)
 #define RECLAIM_SCANNED_TIMES	      4	   /* all of memory, at least */

@@ -2,9 +2,9 @@
 /*
  * reclaimable: what one process holds, and what its death frees.
  *
- * All files are opened below one directory fd, which stands for this process only: once the
- * process is gone they read as gone, whoever has the pid by then.  status is read last: a process
- * that has lost its memory in the middle has none there, and its half numbers are dropped.
+ * All files are opened below one directory fd, which stands for this process only: once the process
+ * is gone they read as gone, even if the pid was reused.  status is read last: a process that has
+ * lost its memory in the middle has none there, and its half numbers are dropped.
  */
 #include "lib/sys/reclaimable.h"
 
@@ -28,7 +28,7 @@
 #define MAPS_MAX_BYTES	(8U << 20)
 #define SMAPS_MAX_BYTES (4U << 20)
 
-/* Of less shared memory than both it is not asked whether it dies. */
+/* For less shared memory than both it is not determined whether it is freed. */
 #define SHMEM_SMALL	  (4 * MIB)
 #define SHMEM_SMALL_SHARE 16
 
@@ -164,7 +164,7 @@ static uint64_t private_locked_file(const struct reclaimable_rollup *rollup,
 	return sub_u64(locked.lo, sub_u64(rollup->pss_file, own));
 }
 
-/* Its fair share of what it has given back by MADV_FREE: that is available already. */
+/* Its fair share of what it has released by MADV_FREE: that is available already. */
 static uint64_t share_of_lazy_free(const struct reclaimable_rollup *rollup)
 {
 	if (rollup->lazy_free == 0)
@@ -238,7 +238,7 @@ void reclaimable_sum(const struct reclaimable_rollup *rollup, const struct proc_
 	ret->alone = min_u64(ret->alone, reclaimable_total(ret));
 }
 
-/* Where so little is shared that it does not matter, it is not looked at. */
+/* Where so little is shared that it does not matter, it is not read. */
 static bool shmem_matters(const struct reclaimable_rollup *rollup)
 {
 	uint64_t rest = add_u64(rollup->pss_anon, rollup->swap_pss);
@@ -247,11 +247,11 @@ static bool shmem_matters(const struct reclaimable_rollup *rollup)
 	return shmem > 0 && (shmem >= SHMEM_SMALL || shmem >= rest / SHMEM_SMALL_SHARE);
 }
 
-/* By size, where there are more mappings than are read.  What was not seen may be anything; to
- * hold that it dies costs no innocent process. */
+/* By size, where there are more mappings than are read.  What was not seen may be anything;
+ * assuming that it is freed kills no wrong process. */
 static struct reclaimable_shmem prorated(const struct mappings_sums *maps)
 {
-	uint64_t size = add_u64(maps->size_dies, maps->size_stays);
+	uint64_t size = add_u64(maps->size_dies, maps->size_kept);
 
 	return (struct reclaimable_shmem){
 		.how = RECLAIMABLE_PRORATED,
@@ -278,7 +278,7 @@ static int read_shmem(struct mappings_request *request, const struct reclaimable
 	}
 	if (maps.size_dies == 0)
 		return 0;
-	if (maps.size_stays == 0 && !is_swapped) {
+	if (maps.size_kept == 0 && !is_swapped) {
 		ret->how = RECLAIMABLE_ALL_DIES;
 		return 0;
 	}
@@ -376,7 +376,7 @@ static int open_directory(int proc_fd, pid_t pid, pid_t tid)
 }
 
 /* A file that is not there: the process is gone, or the kernel does not have it. */
-static int tell_missing(int dir_fd, int r)
+static int error_of_missing(int dir_fd, int r)
 {
 	if (r == -ENOENT && faccessat(dir_fd, "stat", F_OK, 0) == 0)
 		return -EOPNOTSUPP;
@@ -399,11 +399,11 @@ int reclaimable_read(int proc_fd, pid_t pid, struct reclaimable *ret)
 		if (found != 0)
 			return found;
 		if (tid == pid)
-			return tell_missing(dir_fd, r);
+			return error_of_missing(dir_fd, r);
 		task_fd = open_directory(proc_fd, pid, tid);
 		if (task_fd < 0)
 			return proc_fold_gone(task_fd);
-		r = tell_missing(task_fd, read_below(proc_fd, task_fd, ret));
+		r = error_of_missing(task_fd, read_below(proc_fd, task_fd, ret));
 	}
 	return r;
 }

@@ -2,29 +2,29 @@
 /*
  * reclaimable: what one process holds, and what its death frees.
  *
- * The resident size says neither: a page of a copy-on-write family counts in full in each member,
+ * The resident size shows neither: a page of a copy-on-write family counts in full in each member,
  * and a file on tmpfs survives the process that maps it.  smaps_rollup divides each page by the
  * number of its mappings (Pss), so that the members of a family add up to what the family holds;
  * maps tells which shared memory dies with its last mapping.
  *
  * Shared memory dies where its backing has no name: memfd, MAP_SHARED | MAP_ANONYMOUS, deleted
- * files on tmpfs, System V segments marked for removal.  It stays where it has one: linked files
+ * files on tmpfs, System V segments marked for removal.  It is kept where it has one: linked files
  * on tmpfs, other System V segments (a segment survives its last detach until it is removed).
  * Segments are looked up by their number in sysvipc/shm, which is that of the reader's own IPC
- * namespace: those of another namespace count as what stays.
+ * namespace: those of another namespace count as kept.
  *
  * What cannot be known from here, and is counted as if it died: a memfd or a deleted file that
  * another process holds by an fd without mapping it.  Not counted at all: hugetlb pages (their pool
  * keeps them), pages in pipes and sockets, memfds held by fd alone.  An address space that several
- * processes share (CLONE_VM) is freed only when all of them die.  Swapped shared memory is told per
- * mapping, not per process: its share is taken to be that of the mapping's resident pages, and of a
- * private mapping it is not counted.
+ * processes share (CLONE_VM) is freed only when all of them die.  Swapped shared memory is known
+ * per mapping, not per process: its share is taken to be that of the mapping's resident pages, and
+ * of a private mapping it is not counted.
  *
  * Locked pages of files count with the shared memory that dies: they are no cache as long as a
  * locked mapping has them, and cache afterwards.  smaps_rollup does not tell what is locked: where
  * that matters, smaps does.
  *
- * What the process has given back by madvise(2), MADV_FREE, does not count: the kernel has it with
+ * What the process has released by madvise(2), MADV_FREE, does not count: the kernel has it with
  * the cache of files, and so with what is available, until the process writes to it again.
  *
  * Takes the mmap lock of the process: not for the loop, see precise.h.  Allocates nothing.
@@ -78,8 +78,8 @@ struct reclaimable_rollup {
 	uint64_t anonymous;
 	uint64_t swap;	    /* anonymous, and all that is swapped of the shared memory mapped */
 	uint64_t swap_pss;  /* anonymous alone */
-	uint64_t locked;    /* by share, of all kinds; 0: not said */
-	uint64_t lazy_free; /* of anonymous, in full: MADV_FREE; 0: not said */
+	uint64_t locked;    /* by share, of all kinds; 0: not reported */
+	uint64_t lazy_free; /* of anonymous, in full: MADV_FREE; 0: not reported */
 };
 
 /* 0; -EOPNOTSUPP: well-formed, but without Pss_Anon; -EBADMSG: also where the numbers contradict

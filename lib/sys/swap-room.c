@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* swap-room: see the header. */
+/* swap-room: reads swap limits up the cgroups, and vm.swappiness. */
 #include "lib/sys/swap-room.h"
 
 #include <fcntl.h>

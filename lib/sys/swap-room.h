@@ -2,15 +2,16 @@
 /*
  * swap-room: how much of the memory in use may not be swapped out, whatever swap is free.
  *
- * Free swap is no help to memory that may not go there: that of a cgroup at its memory.swap.max,
- * or all of it where vm.swappiness is 0 and the kernel swaps only when it is about to kill.
+ * Free swap is no help to memory that may not be swapped out: that of a cgroup at its
+ * memory.swap.max, or all of it where vm.swappiness is 0 and the kernel swaps only when it is about
+ * to kill.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How many cgroups above one are asked. */
+/* How many cgroups above one are read. */
 #define SWAP_ROOM_DEPTH 32
 
 /*

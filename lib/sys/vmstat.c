@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* vmstat: see the header. */
+/* vmstat: parses /proc/vmstat into sums of counters. */
 #include "lib/sys/vmstat.h"
 
 #include <errno.h>

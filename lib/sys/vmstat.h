@@ -12,12 +12,12 @@
 #include <stdint.h>
 
 struct vmstat_counters {
-	uint64_t allocated; /* handed out by the page allocator (pgalloc_*) */
-	uint64_t freed;	    /* given back to it (pgfree) */
-	uint64_t oom_kills; /* by the kernel (oom_kill) */
-	uint64_t scanned;   /* looked at for reclaim, by the machine (pgscan_kswapd, _direct) */
-	uint64_t stolen;    /* reclaimed thus (pgsteal_kswapd, _direct) */
-	uint64_t stalled;   /* allocations that had to reclaim first (allocstall_*) */
+	uint64_t allocated;	 /* allocated by the page allocator (pgalloc_*) */
+	uint64_t freed;		 /* freed to it (pgfree) */
+	uint64_t oom_kills;	 /* by the kernel (oom_kill) */
+	uint64_t scanned;	 /* scanned for reclaim, by the machine (pgscan_kswapd, _direct) */
+	uint64_t stolen;	 /* reclaimed thus (pgsteal_kswapd, _direct) */
+	uint64_t stalled;	 /* allocations that had to reclaim first (allocstall_*) */
 	uint64_t refaulted_anon; /* evicted while in use, and needed again (workingset_refault_*) */
 	uint64_t refaulted_file;
 	uint64_t swapped_in; /* pswpin, pswpout */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* zram: see the header. */
+/* zram: sums up mm_stat of the zram devices in use as swap. */
 #include "lib/sys/zram.h"
 
 #include <errno.h>

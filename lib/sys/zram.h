@@ -11,8 +11,8 @@
  * zram_* counters.  Nothing where there is no swap.  Allocates nothing. */
 void zram_sample(int proc_fd, int sys_fd, struct memory_counters *counters);
 
-/* The bytes of disksize that mem_limit (0: none) keeps from being filled: at the ratio so far what
- * is left of the limit stores so much more, and no more. */
+/* The bytes of disksize that mem_limit (0: none) prevents from being filled: at the ratio so far
+ * the rest of the limit stores so much more, and no more. */
 struct zram_device {
 	uint64_t disksize;
 	uint64_t stored; /* before compression */

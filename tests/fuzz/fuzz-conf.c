@@ -46,7 +46,7 @@ static bool is_same_text(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static bool is_same_line(const struct policy_line *a, const struct policy_line *b)
+static bool is_same_line(const struct policy_threshold *a, const struct policy_threshold *b)
 {
 	return a->set == b->set && a->is_size == b->is_size && a->permyriad == b->permyriad &&
 	       a->bytes == b->bytes && a->cap == b->cap;
@@ -98,7 +98,7 @@ static void write_share(FILE *f, const char *key, unsigned permyriad)
 		fprintf(f, "%s=\n", key);
 }
 
-static void write_line(FILE *f, const char *key, const struct policy_line *line)
+static void write_line(FILE *f, const char *key, const struct policy_threshold *line)
 {
 	unsigned long long bytes = line->bytes, cap = line->cap;
 

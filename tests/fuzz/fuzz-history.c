@@ -87,7 +87,7 @@ static void check_file(const uint8_t *data, size_t size, int r_of_text)
 	FUZZ_CHECK(r == (r_of_text == 0 ? 0 : HISTORY_FILE_SET_ASIDE));
 	FUZZ_CHECK((error[0] != '\0') == (r != 0));
 	if (r != 0)
-		FUZZ_CHECK(history_file_look(dir_fd, history, error, sizeof(error)) ==
+		FUZZ_CHECK(history_file_peek(dir_fd, history, error, sizeof(error)) ==
 			   HISTORY_FILE_MISSING);
 	history_free(history);
 }

@@ -209,7 +209,7 @@ static void try_unit_mark(char *text)
 
 static void try_events(char *text)
 {
-	(void)freezer_level_events_say_frozen(text);
+	(void)freezer_level_events_report_frozen(text);
 }
 
 /* A path, and in the next line a pattern. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of the bundles that cgroups with many others below them have (lib/snapshot/census.c): they
+ * Tests of the buckets that cgroups with many others below them have (lib/snapshot/census.c): they
  * are made and removed, what skips whole branches sees them, and to all others the tree is as if
  * there were none.
  */
@@ -56,7 +56,7 @@ static void read_as(struct census *census, struct census_process *process, uint6
 {
 	struct proc_memory memory = { .anon = bytes };
 
-	census_count(census, process, &memory, allocated, USEC_PER_SEC);
+	census_set_memory(census, process, &memory, allocated, USEC_PER_SEC);
 }
 
 static struct census_process *add(struct census *census, pid_t pid, const char *cgroup,
@@ -67,7 +67,7 @@ static struct census_process *add(struct census *census, pid_t pid, const char *
 	assert_non_null(process);
 	process->state = 'S';
 	process->n_threads = 1;
-	assert_int_equal(census_place(census, process, cgroup), 0);
+	assert_int_equal(census_attach(census, process, cgroup), 0);
 	read_as(census, process, bytes, 0);
 	return process;
 }
@@ -82,13 +82,13 @@ static struct census_process *add_apart(struct census *census, pid_t pid, const 
 	return add(census, pid, path, bytes);
 }
 
-static bool is_bundle(const struct census_node *node)
+static bool is_bucket(const struct census_node *node)
 {
-	return node->kind == CENSUS_BUNDLE_OF || node->kind == CENSUS_BUNDLE_OF_CGROUPS;
+	return node->kind == CENSUS_BUCKET_OF || node->kind == CENSUS_BUCKET_OF_CGROUPS;
 }
 
 struct found {
-	size_t n_nodes, n_cgroups, n_bundles; /* bundles of cgroups */
+	size_t n_nodes, n_cgroups, n_buckets; /* buckets of cgroups */
 	uint64_t anon, error;
 };
 
@@ -98,11 +98,11 @@ static void check_below(const struct census_node *node, struct found *found)
 	const struct census_branch *branch = (const struct census_branch *)node;
 	struct found below = { 0 };
 	const struct census_node *child;
-	unsigned n_processes = 0, n_cgroups = 0, n_bundles = 0;
+	unsigned n_processes = 0, n_cgroups = 0, n_buckets = 0;
 
 	found->n_nodes++;
 	found->n_cgroups += node->kind == CENSUS_CGROUP;
-	found->n_bundles += node->kind == CENSUS_BUNDLE_OF_CGROUPS;
+	found->n_buckets += node->kind == CENSUS_BUCKET_OF_CGROUPS;
 	if (node->kind == CENSUS_PROCESS) {
 		found->anon += ((const struct census_process *)node)->memory.anon;
 		found->error += node->error_sum;
@@ -110,10 +110,10 @@ static void check_below(const struct census_node *node, struct found *found)
 	}
 	census_for_each_below(child, node) {
 		assert_true(child->kind > CENSUS_MACHINE);
-		assert_false(is_bundle(node) && is_bundle(child));
+		assert_false(is_bucket(node) && is_bucket(child));
 		n_processes += child->kind == CENSUS_PROCESS;
 		n_cgroups += child->kind == CENSUS_CGROUP;
-		n_bundles += is_bundle(child);
+		n_buckets += is_bucket(child);
 		assert_true(child->reach_max <= node->reach_max);
 		assert_true(child->weight_max <= node->weight_max);
 		assert_true(child->estimate_max <= node->estimate_max);
@@ -121,21 +121,21 @@ static void check_below(const struct census_node *node, struct found *found)
 	}
 	assert_int_equal(n_processes, branch->n_processes);
 	assert_int_equal(n_cgroups, branch->n_cgroups);
-	assert_int_equal(n_bundles, branch->n_bundles);
-	assert_in_range(n_processes, 0, CENSUS_BUNDLE);
-	assert_in_range(n_cgroups, 0, CENSUS_BUNDLE);
+	assert_int_equal(n_buckets, branch->n_buckets);
+	assert_in_range(n_processes, 0, CENSUS_BUCKET);
+	assert_in_range(n_cgroups, 0, CENSUS_BUCKET);
 	if (node->kind != CENSUS_MACHINE)
-		assert_true(n_processes + n_cgroups + n_bundles > 0);
+		assert_true(n_processes + n_cgroups + n_buckets > 0);
 	assert_true(node->error_sum == below.error);
 	assert_true(tally_precise(&branch->tally, TALLY_ANON) == (int64_t)below.anon);
 	found->n_nodes += below.n_nodes;
 	found->n_cgroups += below.n_cgroups;
-	found->n_bundles += below.n_bundles;
+	found->n_buckets += below.n_buckets;
 	found->anon += below.anon;
 	found->error += below.error;
 }
 
-/* As what does not skip sees it: no bundle of cgroups, and each cgroup below the one it names. */
+/* As what does not skip sees it: no bucket of cgroups, and each cgroup below the one it names. */
 static size_t count_through(const struct census_node *node)
 {
 	const char *path =
@@ -146,7 +146,7 @@ static size_t count_through(const struct census_node *node)
 	census_for_each_child(child, node) {
 		const struct census_cgroup *cgroup = (const struct census_cgroup *)child;
 
-		assert_int_not_equal(child->kind, CENSUS_BUNDLE_OF_CGROUPS);
+		assert_int_not_equal(child->kind, CENSUS_BUCKET_OF_CGROUPS);
 		if (child->kind != CENSUS_CGROUP)
 			continue;
 		assert_ptr_equal(census_above(cgroup), node);
@@ -168,10 +168,10 @@ static struct found check(const struct census *census)
 	return found;
 }
 
-static void test_bundles_are_made_for_many_and_removed_for_few(void **state)
+static void test_buckets_are_made_for_many_and_removed_for_few(void **state)
 {
 	static const struct {
-		unsigned n_before, n_dropped, n_bundles;
+		unsigned n_before, n_dropped, n_buckets;
 	} rows[] = {
 		{ 1, 0, 0 },	 { 64, 0, 0 },	  { 65, 0, 1 },	     { 128, 0, 1 },
 		{ 129, 0, 2 },	 { 640, 0, 9 },	  { 65, 32, 1 },     { 65, 33, 0 },
@@ -193,15 +193,15 @@ static void test_bundles_are_made_for_many_and_removed_for_few(void **state)
 			census_drop(census, census_find(census, (pid_t)(100 + n)));
 		found = check(census);
 		assert_int_equal(found.anon, (rows[k].n_before - rows[k].n_dropped) * MIB);
-		if (found.n_bundles != rows[k].n_bundles)
-			fail_msg("row %zu: %zu bundles", k, found.n_bundles);
+		if (found.n_buckets != rows[k].n_buckets)
+			fail_msg("row %zu: %zu buckets", k, found.n_buckets);
 		teardown(state);
 		setup(state);
 	}
 }
 
-/* A bundle keeps nothing back: the range of the machine is that of its cgroups. */
-static void test_bundles_add_nothing_to_the_range(void **state)
+/* A bucket keeps nothing back: the range of the machine is that of its cgroups. */
+static void test_buckets_add_nothing_to_the_range(void **state)
 {
 	struct census *census = *state;
 	int64_t few, many, over;
@@ -249,16 +249,17 @@ static void test_tree_stays_whole(void **state)
 			if (process && (unsigned)rand_r(&seed) % 100 < is_dropped) {
 				census_drop(census, process);
 			} else if (process) {
-				assert_int_equal(census_place(census, process, anywhere(&seed)), 0);
+				assert_int_equal(census_attach(census, process, anywhere(&seed)),
+						 0);
 				read_as(census, process, (uint64_t)rand_r(&seed) % GIB, 0);
 			} else {
 				(void)add(census, pid, anywhere(&seed), (uint64_t)rand_r(&seed));
 			}
 		}
 		if (round % 3 == 0)
-			census_tighten(census, 0);
+			census_recompute_bounds(census, 0);
 		found = check(census);
-		n_most = found.n_bundles > n_most ? found.n_bundles : n_most;
+		n_most = found.n_buckets > n_most ? found.n_buckets : n_most;
 	}
 	assert_true(n_most > 3);
 	for (pid_t pid = 1; pid <= N; pid++)
@@ -269,7 +270,7 @@ static void test_tree_stays_whole(void **state)
 }
 
 #if FAIL_MALLOC_WORKS
-static void test_no_memory_for_a_bundle(void **state)
+static void test_no_memory_for_a_bucket(void **state)
 {
 	struct census *census = *state;
 	struct census_process *process;
@@ -279,12 +280,12 @@ static void test_no_memory_for_a_bundle(void **state)
 	process = census_add(census, 65, 65);
 	for (unsigned allowed = 0; allowed < 2; allowed++) {
 		fail_malloc = true;
-		n_mallocs_allowed = allowed; /* the bundle, then the cgroup */
-		assert_int_equal(census_place(census, process, "/a/65"), -ENOMEM);
+		n_mallocs_allowed = allowed; /* the bucket, then the cgroup */
+		assert_int_equal(census_attach(census, process, "/a/65"), -ENOMEM);
 		fail_malloc = false;
-		assert_int_equal(check(census).n_bundles, allowed);
+		assert_int_equal(check(census).n_buckets, allowed);
 	}
-	assert_int_equal(census_place(census, process, "/a/65"), 0);
+	assert_int_equal(census_attach(census, process, "/a/65"), 0);
 	assert_int_equal(check(census).n_cgroups, 66);
 }
 
@@ -356,7 +357,7 @@ static void test_choice_is_that_of_brute_force(void **state)
 {
 	enum { FIRST = 2, N = 300 }; /* 1 is init */
 	unsigned seed = 1789;
-	size_t n_bundled = 0;
+	size_t n_bucketd = 0;
 
 	print_message("seed %u\n", seed);
 	for (int round = 0; round < ROUNDS; round++) {
@@ -384,7 +385,7 @@ static void test_choice_is_that_of_brute_force(void **state)
 			truth[pid] += more;
 			allocated += more;
 		}
-		n_bundled += check(census).n_bundles > 0;
+		n_bucketd += check(census).n_buckets > 0;
 		for (pid_t pid = FIRST; pid <= N; pid++)
 			best = max_u64(best, truth[pid]);
 		score = truth[choose(census, POLICY_TARGET_PROCESS, allocated)->process->pid];
@@ -401,7 +402,7 @@ static void test_choice_is_that_of_brute_force(void **state)
 		teardown(state);
 		setup(state);
 	}
-	assert_true(n_bundled > ROUNDS / 2);
+	assert_true(n_bucketd > ROUNDS / 2);
 }
 
 /* Two in each of 5,000: what a choice reads is a small part of that, wherever the largest is. */
@@ -439,11 +440,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_bundles_are_made_for_many_and_removed_for_few),
-		TEST(test_bundles_add_nothing_to_the_range),
+		TEST(test_buckets_are_made_for_many_and_removed_for_few),
+		TEST(test_buckets_add_nothing_to_the_range),
 		TEST(test_tree_stays_whole),
 #if FAIL_MALLOC_WORKS
-		TEST(test_no_memory_for_a_bundle),
+		TEST(test_no_memory_for_a_bucket),
 #endif
 		TEST(test_choice_is_that_of_brute_force),
 		TEST(test_choice_among_five_thousand),
