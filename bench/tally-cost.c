@@ -505,8 +505,8 @@ static void run(struct bench *bench)
 	run_largest(bench, "by walk over counters", phase_largest_by_walk_over_counters);
 	run_largest(bench, "by exact counters", phase_largest_by_exact);
 	phase_census_choice(bench);
-	printf("choice: %zu nodes visited, %u read again, victim %s\n", bench->choice.n_visited,
-	       bench->choice.n_rereads,
+	printf("choice: %zu nodes visited, %u cgroups summed, %u read again, victim %s\n",
+	       bench->choice.n_visited, bench->choice.n_summed, bench->choice.n_rereads,
 	       bench->choice.n_ranked > 0 && bench->choice.ranked[0].cgroup
 		       ? bench->choice.ranked[0].cgroup->path
 		       : "none");

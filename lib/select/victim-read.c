@@ -202,6 +202,7 @@ static void cgroup_init(const struct choice *choice, struct victim_candidate *ca
 
 	candidate->cgroup = (const struct census_cgroup *)candidate->node;
 	candidate->precise = true;
+	choice->result->n_summed++;
 	add_below(choice, candidate->node, candidate);
 	candidate->weight = cgroup_weight(choice, candidate->cgroup);
 	bytes = proc_reclaimable(&candidate->memory);
@@ -221,6 +222,20 @@ void victim_candidate_init(const struct choice *choice, const struct census_node
 		process_init(choice, ret);
 	else
 		cgroup_init(choice, ret);
+}
+
+uint64_t victim_estimate(const struct choice *choice, const struct census_node *node)
+{
+	struct victim_candidate candidate;
+
+	victim_candidate_init(choice, node, &candidate);
+	return candidate.estimate;
+}
+
+uint64_t victim_estimate_at_most(const struct choice *choice, const struct census_node *node)
+{
+	return scale_up(census_node_sum_at_most(node),
+			cgroup_weight(choice, (const struct census_cgroup *)node));
 }
 
 static void note_vanished(const struct choice *choice, const struct census_process *process)

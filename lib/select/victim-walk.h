@@ -38,6 +38,11 @@ struct choice {
 void victim_candidate_init(const struct choice *choice, const struct census_node *node,
 			   struct victim_candidate *ret);
 
+/* The score by its last reading, or the readings of all that is in it. */
+uint64_t victim_estimate(const struct choice *choice, const struct census_node *node);
+/* Of a cgroup, the same without looking at its processes: never less. */
+uint64_t victim_estimate_at_most(const struct choice *choice, const struct census_node *node);
+
 /* The highest score that the candidate can have. */
 uint64_t victim_upper_end(const struct choice *choice, const struct census_node *node);
 

@@ -223,3 +223,14 @@ struct interval census_node_interval(const struct census *census, const struct c
 		.hi = add_u64(add_u64((uint64_t)approx, off), growth),
 	};
 }
+
+uint64_t census_node_sum_at_most(const struct census_node *node)
+{
+	const struct tally_node *tally = &((const struct census_branch *)node)->tally;
+	int64_t under, over, most;
+
+	tally_range(tally, &under, &over);
+	most = tally_approx(tally, TALLY_ANON) + tally_approx(tally, TALLY_OTHER) +
+	       TALLY_N_COUNTERS * under;
+	return most > 0 ? (uint64_t)most : 0;
+}

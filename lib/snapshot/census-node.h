@@ -148,6 +148,23 @@ static inline struct census_node *census_above(const struct census_cgroup *cgrou
 	return &branch->node;
 }
 
+/* Of a cgroup: are there any directly in it? */
+static inline bool census_has_processes(const struct census_node *node)
+{
+	const struct census_branch *branch = (const struct census_branch *)node;
+	const struct tally_node *tally = branch->tally.first_child;
+	unsigned n_bundles = branch->n_bundles;
+
+	if (branch->n_processes > 0)
+		return true;
+	for (; tally && n_bundles > 0; tally = tally->next) {
+		if (census_branch_of(tally)->node.kind == CENSUS_BUNDLE_OF)
+			return true;
+		n_bundles -= census_branch_of(tally)->node.kind == CENSUS_BUNDLE_OF_CGROUPS;
+	}
+	return false;
+}
+
 static inline struct census_node *census_node_of(const struct tally_node *tally)
 {
 	return tally ? &census_branch_of(tally)->node : NULL;

@@ -329,3 +329,7 @@ bool census_share_is_current(const struct census *census, const struct census_pr
 /* The same for a cgroup, a bundle or the machine. */
 struct interval census_node_interval(const struct census *census, const struct census_node *node,
 				     uint64_t allocated);
+
+/* What all processes below a cgroup, a bundle or the machine have mapped by their last readings, at
+ * most. */
+uint64_t census_node_sum_at_most(const struct census_node *node);
