@@ -8,12 +8,12 @@
  * function of its own:
  *
  *   phase_census_*   the snapshot as it is: a round of readings, a choice with Target=cgroup
- *   phase_add_*      the counters alone, by the same changes: batches as they were (64 KiB in a
- *                    bucket of processes, 256 KiB in a cgroup), batches by level (the kernel
- *                    series' rule), exact (batch 1), and a bare sum passed up to the root
+ *   phase_add_*      the counters alone, by the same changes: batched.h with a batch of 64 KiB in a
+ *                    bucket of processes and 256 KiB in a cgroup, with batches by level (the
+ *                    kernel series' rule), with a batch of 1; and the tally
  *   phase_largest_*  the 32 largest cgroups: the sum of each by a walk over its processes; by one
- *                    walk over all processes; by ranges, and precisely where these overlap; by one
- *                    walk over the counters
+ *                    walk over all processes; by ranges, and precisely where these overlap; by
+ *                    the tally
  *
  * usage: tally-cost [PROCESSES [CGROUPS]]
  */
@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/batched.h"
 #include "lib/base/cleanup.h"
 #include "lib/select/victim.h"
 #include "lib/snapshot/census-tree.h"
@@ -30,20 +31,19 @@
 #define N_USERS	  20
 #define PHASE	  static __attribute__((noinline))
 
-/* As lib/snapshot/census.c had them. */
 #define BATCH_BUNDLE (64 * KIB)
 #define BATCH_CGROUP (256 * KIB)
 
-enum batches { AS_THEY_WERE, BY_LEVEL, EXACT, N_BATCHES };
-static const char *const batches_names[] = { "64/256 KiB", "by level", "exact" };
+enum batches { BY_KIND, BY_LEVEL, OF_ONE, N_BATCHES };
+static const char *const batches_names[] = { "64/256 KiB", "by level", "of 1" };
 
 /* One branch of the snapshot: a cgroup or a bucket. */
 struct branch {
 	const struct census_node *node;
 	struct branch *above;
 	unsigned n_leaves; /* branches with processes, itself and below */
-	struct tally_node counters[N_BATCHES];
-	int64_t sum;
+	struct batched_node counters[N_BATCHES];
+	struct tally_node tally;
 };
 
 struct bench {
@@ -57,13 +57,12 @@ struct bench {
 	struct branch **branch_of; /* by process */
 	size_t n, n_cgroups, n_branches;
 	uint64_t seed, allocated;
-	unsigned n_precise, n_compared;
+	unsigned n_compared, n_overlapping;
 };
 
 struct largest {
 	struct {
 		const struct branch *branch;
-		const struct census_node *node;
 		int64_t bytes;
 	} items[N_LARGEST];
 	unsigned n;
@@ -92,31 +91,24 @@ static void make_path(size_t i, char *buf, size_t size)
 	char manager[64];
 
 	snprintf(manager, sizeof(manager), "/user.slice/user-%u.slice/user@%u.service", user, user);
-	switch (i % 4) {
-	case 0:
+	if (i % 4 == 0)
 		snprintf(buf, size, "/system.slice/system-job%zu.slice/job@%zu.service", i / 4 % 32,
 			 i);
-		break;
-	case 1:
+	else if (i % 4 == 1)
 		snprintf(buf, size, "%s/app.slice/app-%zu.scope", manager, i);
-		break;
-	case 2:
+	else if (i % 4 == 2)
 		snprintf(buf, size, "/machine.slice/machine-a.slice/machine-pod%zu.slice/c%zu",
 			 i / 16, i);
-		break;
-	default:
+	else
 		snprintf(buf, size, "%s/app.slice/app-x%zu.slice/app-%zu.service", manager,
 			 i / 80 % 8, i);
-		break;
-	}
 }
 
-/* Most have a few MiB, one in a hundred up to 1 GiB. */
+/* Most have some MiB, one in a hundred up to 1 GiB. */
 static uint64_t draw_size(struct bench *bench)
 {
-	if (draw(bench, 100) == 0)
-		return (64 + draw(bench, 960)) * MIB;
-	return (256 + draw(bench, 10240)) * 4 * KIB;
+	return draw(bench, 100) == 0 ? (64 + draw(bench, 960)) * MIB
+				     : (256 + draw(bench, 10240)) * 4 * KIB;
 }
 
 static int64_t draw_delta(struct bench *bench, uint64_t bytes)
@@ -195,12 +187,13 @@ PHASE void phase_census_choice(struct bench *bench)
 static void add_all(struct bench *bench, enum batches batches)
 {
 	for (size_t i = 0; i < bench->n; i++)
-		tally_add(&bench->branch_of[i]->counters[batches], TALLY_ANON, bench->deltas[i]);
+		batched_add(&bench->branch_of[i]->counters[batches], BATCHED_ANON,
+			    bench->deltas[i]);
 }
 
-PHASE void phase_add_as_they_were(struct bench *bench)
+PHASE void phase_add_by_kind(struct bench *bench)
 {
-	add_all(bench, AS_THEY_WERE);
+	add_all(bench, BY_KIND);
 }
 
 PHASE void phase_add_by_level(struct bench *bench)
@@ -208,23 +201,21 @@ PHASE void phase_add_by_level(struct bench *bench)
 	add_all(bench, BY_LEVEL);
 }
 
-PHASE void phase_add_exact(struct bench *bench)
+PHASE void phase_add_of_one(struct bench *bench)
 {
-	add_all(bench, EXACT);
+	add_all(bench, OF_ONE);
 }
 
-PHASE void phase_add_bare(struct bench *bench)
+PHASE void phase_add_tally(struct bench *bench)
 {
 	for (size_t i = 0; i < bench->n; i++) {
-		int64_t delta = bench->deltas[i];
+		const struct tally_sums delta = { { [TALLY_ANON] = (uint64_t)bench->deltas[i] } };
 
-		for (struct branch *b = bench->branch_of[i]; b && delta != 0; b = b->above)
-			b->sum += delta;
+		tally_add(&bench->branch_of[i]->tally, &delta);
 	}
 }
 
-static void insert(struct largest *largest, const struct branch *branch,
-		   const struct census_node *node, int64_t bytes)
+static void insert(struct largest *largest, const struct branch *branch, int64_t bytes)
 {
 	unsigned i = largest->n;
 
@@ -237,7 +228,6 @@ static void insert(struct largest *largest, const struct branch *branch,
 	for (; i > 0 && largest->items[i - 1].bytes < bytes; i--)
 		largest->items[i] = largest->items[i - 1];
 	largest->items[i].branch = branch;
-	largest->items[i].node = node;
 	largest->items[i].bytes = bytes;
 }
 
@@ -263,8 +253,7 @@ PHASE void phase_largest_by_sum_of_each(struct bench *bench, struct largest *lar
 {
 	for (size_t i = 0; i < bench->n_branches; i++)
 		if (is_cgroup(&bench->branches[i]))
-			insert(largest, &bench->branches[i], bench->branches[i].node,
-			       sum_below(bench->branches[i].node));
+			insert(largest, &bench->branches[i], sum_below(bench->branches[i].node));
 }
 
 static int64_t sum_and_insert(const struct census_node *node, struct largest *largest)
@@ -278,7 +267,7 @@ static int64_t sum_and_insert(const struct census_node *node, struct largest *la
 	census_for_each_below(child, node)
 		sum += sum_and_insert(child, largest);
 	if (node->kind == CENSUS_CGROUP)
-		insert(largest, NULL, node, sum);
+		insert(largest, NULL, sum);
 	return sum;
 }
 
@@ -287,29 +276,22 @@ PHASE void phase_largest_by_one_walk(struct bench *bench, struct largest *larges
 	sum_and_insert(&bench->census.machine, largest);
 }
 
-/* -1, 0, 1; from the ranges where these are apart. */
-static int compare(struct bench *bench, const struct tally_node *a, const struct tally_node *b)
+static int compare(struct bench *bench, const struct batched_node *a, const struct batched_node *b)
 {
-	int64_t difference = tally_approx(a, TALLY_ANON) - tally_approx(b, TALLY_ANON);
-	int64_t a_under, a_over, b_under, b_over;
+	int order = batched_compare_approx(a, b, BATCHED_ANON);
 
 	bench->n_compared++;
-	tally_range(a, &a_under, &a_over);
-	tally_range(b, &b_under, &b_over);
-	if (difference > a_over + b_under)
-		return 1;
-	if (-difference > a_under + b_over)
-		return -1;
-	bench->n_precise += (a_over > 0) + (b_over > 0);
-	difference = tally_precise(a, TALLY_ANON) - tally_precise(b, TALLY_ANON);
-	return difference < 0 ? -1 : difference > 0;
+	if (order != 0)
+		return order;
+	bench->n_overlapping++;
+	return batched_compare(a, b, BATCHED_ANON);
 }
 
 static void largest_by_ranges(struct bench *bench, enum batches batches, struct largest *largest)
 {
 	for (size_t k = 0; k < bench->n_branches; k++) {
 		const struct branch *branch = &bench->branches[k];
-		const struct tally_node *counters = &branch->counters[batches];
+		const struct batched_node *counters = &branch->counters[batches];
 		unsigned i = largest->n;
 
 		if (!is_cgroup(branch))
@@ -326,14 +308,13 @@ static void largest_by_ranges(struct bench *bench, enum batches batches, struct 
 		     i--)
 			largest->items[i] = largest->items[i - 1];
 		largest->items[i].branch = branch;
-		largest->items[i].node = branch->node;
-		largest->items[i].bytes = tally_precise(counters, TALLY_ANON);
+		largest->items[i].bytes = batched_precise(counters, BATCHED_ANON);
 	}
 }
 
-PHASE void phase_largest_by_ranges_as_they_were(struct bench *bench, struct largest *largest)
+PHASE void phase_largest_by_ranges_by_kind(struct bench *bench, struct largest *largest)
 {
-	largest_by_ranges(bench, AS_THEY_WERE, largest);
+	largest_by_ranges(bench, BY_KIND, largest);
 }
 
 PHASE void phase_largest_by_ranges_by_level(struct bench *bench, struct largest *largest)
@@ -341,28 +322,12 @@ PHASE void phase_largest_by_ranges_by_level(struct bench *bench, struct largest 
 	largest_by_ranges(bench, BY_LEVEL, largest);
 }
 
-/* What the branches below have not passed up; children are after their parents in the array. */
-PHASE void phase_largest_by_walk_over_counters(struct bench *bench, struct largest *largest)
-{
-	for (size_t i = 0; i < bench->n_branches; i++)
-		bench->branches[i].sum = 0;
-	for (size_t i = bench->n_branches; i-- > 0;) {
-		struct branch *b = &bench->branches[i];
-		const struct tally_sum *sum = &b->counters[AS_THEY_WERE].sums[TALLY_ANON];
-
-		if (b->above)
-			b->above->sum += b->sum + sum->carry;
-		if (is_cgroup(b))
-			insert(largest, b, b->node, sum->approx + b->sum);
-	}
-}
-
-PHASE void phase_largest_by_exact(struct bench *bench, struct largest *largest)
+PHASE void phase_largest_by_tally(struct bench *bench, struct largest *largest)
 {
 	for (size_t i = 0; i < bench->n_branches; i++)
 		if (is_cgroup(&bench->branches[i]))
-			insert(largest, &bench->branches[i], bench->branches[i].node,
-			       tally_approx(&bench->branches[i].counters[EXACT], TALLY_ANON));
+			insert(largest, &bench->branches[i],
+			       (int64_t)tally_sum(&bench->branches[i].tally, TALLY_ANON));
 }
 
 /* Parents first. */
@@ -386,18 +351,25 @@ static unsigned collect(struct bench *bench, const struct census_node *node, str
 
 static int64_t batch_of(const struct branch *branch, enum batches batches)
 {
-	switch (batches) {
-	case AS_THEY_WERE:
-		if (branch->node->kind == CENSUS_BUNDLE_OF_CGROUPS)
-			return 1;
-		return branch->node->kind == CENSUS_BUNDLE_OF ? BATCH_BUNDLE : BATCH_CGROUP;
-	case BY_LEVEL:
+	enum census_kind kind = branch->node->kind;
+
+	if (batches == BY_LEVEL)
 		return (int64_t)(BATCH_BUNDLE * max_u64(branch->n_leaves, 1));
-	case EXACT:
-	case N_BATCHES:
-		break;
+	if (batches == OF_ONE || kind == CENSUS_BUNDLE_OF_CGROUPS)
+		return 1;
+	return kind == CENSUS_BUNDLE_OF ? BATCH_BUNDLE : BATCH_CGROUP;
+}
+
+static void init_counters(struct branch *branch)
+{
+	tally_init(&branch->tally);
+	if (branch->above)
+		tally_attach(&branch->tally, &branch->above->tally);
+	for (int i = 0; i < N_BATCHES; i++) {
+		batched_init(&branch->counters[i], batch_of(branch, i));
+		if (branch->above)
+			batched_attach(&branch->counters[i], &branch->above->counters[i]);
 	}
-	return 1;
 }
 
 static int make_counters(struct bench *bench)
@@ -409,18 +381,16 @@ static int make_counters(struct bench *bench)
 	if (!bench->branches || !bench->branch_of)
 		return -ENOMEM;
 	collect(bench, &bench->census.machine, NULL);
-	for (int batches = 0; batches < N_BATCHES; batches++)
-		for (size_t i = 0; i < bench->n_branches; i++) {
-			struct branch *b = &bench->branches[i];
+	for (size_t i = 0; i < bench->n_branches; i++)
+		init_counters(&bench->branches[i]);
+	for (size_t i = 0; i < bench->n; i++) {
+		const struct tally_sums sums = { { [TALLY_ANON] = bench->memory[i].anon } };
 
-			tally_init(&b->counters[batches], batch_of(b, batches));
-			if (b->above)
-				tally_attach(&b->counters[batches], &b->above->counters[batches]);
-		}
-	for (size_t i = 0; i < bench->n; i++)
+		tally_add(&bench->branch_of[i]->tally, &sums);
 		for (int batches = 0; batches < N_BATCHES; batches++)
-			tally_add(&bench->branch_of[i]->counters[batches], TALLY_ANON,
-				  (int64_t)bench->memory[i].anon);
+			batched_add(&bench->branch_of[i]->counters[batches], BATCHED_ANON,
+				    (int64_t)bench->memory[i].anon);
+	}
 	return 0;
 }
 
@@ -459,10 +429,10 @@ static void run_rounds(struct bench *bench)
 {
 	for (unsigned i = 0; i < N_ROUNDS; i++) {
 		change(bench);
-		phase_add_as_they_were(bench);
+		phase_add_by_kind(bench);
 		phase_add_by_level(bench);
-		phase_add_exact(bench);
-		phase_add_bare(bench);
+		phase_add_of_one(bench);
+		phase_add_tally(bench);
 		if (i % 2 == 0)
 			phase_census_round(bench);
 		else
@@ -478,12 +448,12 @@ static void run_largest(struct bench *bench, const char *name,
 	struct largest largest = { .n = 0 };
 	int64_t sum = 0;
 
-	bench->n_compared = bench->n_precise = 0;
+	bench->n_compared = bench->n_overlapping = 0;
 	phase(bench, &largest);
 	for (unsigned i = 0; i < largest.n; i++)
 		sum += largest.items[i].bytes / (i + 1);
-	printf("largest %-22s check %lld; %u comparisons by ranges, %u precise sums\n", name,
-	       (long long)sum, bench->n_compared, bench->n_precise);
+	printf("largest %-22s check %lld; %u comparisons by ranges, %u of them overlapping\n", name,
+	       (long long)sum, bench->n_compared, bench->n_overlapping);
 }
 
 static void run(struct bench *bench)
@@ -493,17 +463,16 @@ static void run(struct bench *bench)
 	printf("%zu processes, %zu cgroups, %zu branches\n", bench->n, bench->n_cgroups,
 	       bench->n_branches);
 	for (int i = 0; i < N_BATCHES; i++) {
-		tally_range(&bench->branches[0].counters[i], &under, &over);
+		batched_range(&bench->branches[0].counters[i], &under, &over);
 		printf("batches %-10s range of the machine's sum +-%lld KiB\n", batches_names[i],
 		       (long long)(over / (int64_t)KIB));
 	}
 	run_rounds(bench);
 	run_largest(bench, "by the sum of each", phase_largest_by_sum_of_each);
 	run_largest(bench, "by one walk", phase_largest_by_one_walk);
-	run_largest(bench, "by ranges", phase_largest_by_ranges_as_they_were);
+	run_largest(bench, "by ranges", phase_largest_by_ranges_by_kind);
 	run_largest(bench, "by ranges, by level", phase_largest_by_ranges_by_level);
-	run_largest(bench, "by walk over counters", phase_largest_by_walk_over_counters);
-	run_largest(bench, "by exact counters", phase_largest_by_exact);
+	run_largest(bench, "by the tally", phase_largest_by_tally);
 	phase_census_choice(bench);
 	printf("choice: %zu nodes visited, %u cgroups summed, %u read again, victim %s\n",
 	       bench->choice.n_visited, bench->choice.n_summed, bench->choice.n_rereads,
@@ -514,22 +483,16 @@ static void run(struct bench *bench)
 
 int main(int argc, char **argv)
 {
-	struct bench bench = {
-		.n = argc > 1 ? (size_t)atol(argv[1]) : 10000,
-		.n_cgroups = argc > 2 ? (size_t)atol(argv[2]) : 2000,
-		.seed = 20260114,
-	};
-	int r = make(&bench);
+	static struct bench bench = { .seed = 20260114 }; /* its arrays are kept to the end */
+	int r;
 
+	bench.n = argc > 1 ? (size_t)atol(argv[1]) : 10000;
+	bench.n_cgroups = argc > 2 ? (size_t)atol(argv[2]) : 2000;
+	r = make(&bench);
 	if (r == 0)
 		run(&bench);
 	census_done(&bench.census);
 	victim_done(&bench.choice);
-	free(bench.processes);
-	free(bench.memory);
-	free(bench.deltas);
-	free(bench.branches);
-	free(bench.branch_of);
 	if (r < 0)
 		fprintf(stderr, "tally-cost: %s\n", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

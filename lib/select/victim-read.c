@@ -134,7 +134,7 @@ static bool share_holds(const struct choice *choice, const struct census_process
 	const struct victim_request *request = choice->request;
 	struct interval interval =
 		census_interval(choice->census, process, request->allocated, request->now);
-	uint64_t bytes = proc_reclaimable(&process->memory) + process->node.error_sum;
+	uint64_t bytes = proc_reclaimable(&process->memory) + process->counting_error;
 
 	return census_share_is_current(choice->census, process, request->now) &&
 	       sub_u64(interval.hi, bytes) <= VICTIM_NEAR(proc_mapped(&process->memory));
@@ -154,7 +154,7 @@ static void process_init(const struct choice *choice, struct victim_candidate *c
 	candidate->precise = candidate->is_read && share_holds(choice, process);
 	candidate->is_unit = candidate->precise && process->is_unit;
 	candidate->alone = candidate->precise ? saturate_u64((double)process->alone) : 0;
-	candidate->error = candidate->precise ? process->node.error_sum : 0;
+	candidate->error = candidate->precise ? process->counting_error : 0;
 	if (!is_bounded(request))
 		candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
 	else
@@ -191,7 +191,7 @@ static void add_below(const struct choice *choice, const struct census_node *nod
 	    victim_exclusion(choice->census, process, choice->request) != choice->wanted)
 		return;
 	add_memory(&candidate->memory, &process->memory);
-	candidate->error += node->error_sum;
+	candidate->error += process->counting_error;
 	candidate->is_read = candidate->is_read || is_read(choice, process);
 	candidate->precise = candidate->precise && is_read(choice, process);
 }
@@ -234,7 +234,7 @@ uint64_t victim_estimate(const struct choice *choice, const struct census_node *
 
 uint64_t victim_estimate_at_most(const struct choice *choice, const struct census_node *node)
 {
-	return scale_up(census_node_sum_at_most(node),
+	return scale_up(census_node_mapped(node),
 			cgroup_weight(choice, (const struct census_cgroup *)node));
 }
 

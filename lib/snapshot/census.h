@@ -21,7 +21,7 @@
  *
  *   footprint(now) <= reading + counting error + handed out since
  *
- * and, for a cgroup, tally + range + counting errors + handed out since the oldest reading, once.
+ * and, for a cgroup, tally + counting errors + handed out since the oldest reading, once.
  * See the list of what holds and what does not at census_interval().
  */
 #pragma once
@@ -330,6 +330,5 @@ bool census_share_is_current(const struct census *census, const struct census_pr
 struct interval census_node_interval(const struct census *census, const struct census_node *node,
 				     uint64_t allocated);
 
-/* What all processes below a cgroup, a bundle or the machine have mapped by their last readings, at
- * most. */
-uint64_t census_node_sum_at_most(const struct census_node *node);
+/* What all processes below a cgroup, a bundle or the machine have mapped by their last readings. */
+uint64_t census_node_mapped(const struct census_node *node);
