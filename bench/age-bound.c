@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * age-bound: can a process come to hold more than the machine has handed out meanwhile?
+ * age-bound: can a process come to hold more than the machine has allocated meanwhile?
  *
- * The census (lib/snapshot/census.h) bounds the age of a reading by the pages handed out since it
+ * The census (lib/snapshot/census.h) bounds the age of a reading by the pages allocated since it
  * was taken: memory_reading.allocated, pgalloc_* of /proc/vmstat.  Every way to grow that we know
  * of (age-ways.h) is tried, 64 MiB each, by a process of its own, and both are read around it:
  *
  *   grew	its footprint, anonymous and swapped, exactly (smaps_rollup)
  *   shown	the same by statm and status, as the census reads it
- *   handed out by the whole machine; least of the tries, which is the hardest for the bound
+ *   allocated by the whole machine; least of the tries, which is the hardest for the bound
  *
- * Then it is watched while threads fault as fast as they can: a page handed out before a reading
+ * Then it is watched while threads fault as fast as they can: a page allocated before a reading
  * and mapped after it is in neither.  The exit status is 1 where the bound is broken in a way that
  * is not known to.
  *
@@ -53,7 +53,7 @@ struct bench {
 };
 
 /* What is there at one moment; differences of two fit in the same. */
-struct look {
+struct sample {
 	int64_t precise;
 	int64_t shown;
 	int64_t allocated;
@@ -74,7 +74,7 @@ static int64_t read_allocated(const struct bench *b)
 	return (int64_t)reading.allocated;
 }
 
-static void add_memory(const struct bench *b, pid_t pid, struct look *look)
+static void add_memory(const struct bench *b, pid_t pid, struct sample *sample)
 {
 	const struct proc_stat stat = { .pid = pid, .state = 'S', .n_threads = 1 };
 	struct proc_memory precise = { 0 }, shown = { 0 };
@@ -83,17 +83,17 @@ static void add_memory(const struct bench *b, pid_t pid, struct look *look)
 		return;
 	(void)proc_read_rollup(b->proc_fd, pid, &precise);
 	(void)proc_read_memory(b->proc_fd, &stat, true, PAGE_SIZE, &shown);
-	look->precise += (int64_t)(precise.anon + precise.swap);
-	look->shown += (int64_t)(shown.anon + shown.swap);
+	sample->precise += (int64_t)(precise.anon + precise.swap);
+	sample->shown += (int64_t)(shown.anon + shown.swap);
 }
 
-static void look_at(const struct bench *b, const struct way *way, const struct subject *s,
-		    struct look *look)
+static void take_sample(const struct bench *b, const struct way *way, const struct subject *s,
+			struct sample *sample)
 {
 	if (way->subject != WAY_CHILD)
-		add_memory(b, s->pid, look);
+		add_memory(b, s->pid, sample);
 	if (way->subject != WAY_SELF)
-		add_memory(b, s->scene->child, look);
+		add_memory(b, s->scene->child, sample);
 }
 
 static bool tell(int fd)
@@ -135,8 +135,8 @@ static int start_subject(const struct way *way, struct subject *s)
 	return s->pid < 0 ? -errno : 0;
 }
 
-/* A child of it has asked to go with it. */
-static void end_subject(struct subject *s)
+/* A child of it that is to be killed with it. */
+static void kill_subject(struct subject *s)
 {
 	(void)kill(s->pid, SIGKILL);
 	(void)waitpid(s->pid, NULL, __WALL);
@@ -144,25 +144,25 @@ static void end_subject(struct subject *s)
 }
 
 /* 1: it cannot be done here. */
-static int try(const struct bench *b, const struct way *way, struct subject *s, struct look *ret)
+static int try(const struct bench *b, const struct way *way, struct subject *s, struct sample *ret)
 {
-	struct look before = { 0 }, after = { 0 };
+	struct sample before = { 0 }, after = { 0 };
 	bool done;
 
 	if (start_subject(way, s) < 0)
 		return 1;
 	if (!hear(s->control_fd)) {
-		end_subject(s);
+		kill_subject(s);
 		return 1;
 	}
-	/* In the order of the census; and after it, what was handed out by then. */
+	/* In the order of the census; and after it, what was allocated by then. */
 	before.allocated = read_allocated(b);
-	look_at(b, way, s, &before);
+	take_sample(b, way, s, &before);
 	done = tell(s->control_fd) && hear(s->control_fd) &&
 	       (!way->reach_in || way->reach_in(s->pid, s->scene) == 0);
-	look_at(b, way, s, &after);
+	take_sample(b, way, s, &after);
 	after.allocated = read_allocated(b);
-	end_subject(s);
+	kill_subject(s);
 	if (!done)
 		return 1;
 	ret->precise = after.precise - before.precise;
@@ -178,21 +178,21 @@ static long in_kib(int64_t bytes)
 
 static void try_way(struct bench *b, const struct way *way, struct subject *s)
 {
-	struct look worst = { 0 };
+	struct sample worst = { 0 };
 	int64_t excess = 0;
 
 	if (b->only && !strstr(way->name, b->only))
 		return;
 	for (unsigned i = 0; i < b->n_tries; i++) {
-		struct look look;
+		struct sample sample;
 
-		if (try(b, way, s, &look) != 0) {
+		if (try(b, way, s, &sample) != 0) {
 			printf("%-45s not here: %s\n", way->name, s->scene->why);
 			return;
 		}
-		if (i == 0 || look.precise - look.allocated > excess) {
-			worst = look;
-			excess = look.precise - look.allocated;
+		if (i == 0 || sample.precise - sample.allocated > excess) {
+			worst = sample;
+			excess = sample.precise - sample.allocated;
 		}
 	}
 	printf("%-45s %9ld %9ld %10ld  ", way->name, in_kib(worst.precise), in_kib(worst.shown),
@@ -206,8 +206,8 @@ static void try_way(struct bench *b, const struct way *way, struct subject *s)
 }
 
 /*
- * In flight.  The subject only grows, so whatever the order in which its pages are looked at, a
- * look sees at least what it had before, and at most what it had after.
+ * In flight.  The subject only grows, so whatever the order in which its pages are read, a sample
+ * sees at least what it had before, and at most what it had after.
  */
 enum { N_THREADS = 8, N_ROUNDS = 20 };
 
@@ -242,7 +242,7 @@ static int prepare_huge(struct scene *scene)
 	return way_map_huge(scene, WAY_SIZE) ? start_threads(scene) : -1;
 }
 
-static int let_threads_go(struct scene *scene)
+static int release_threads(struct scene *scene)
 {
 	pthread_barrier_wait(&go);
 	return 0;
@@ -250,14 +250,14 @@ static int let_threads_go(struct scene *scene)
 
 static int64_t read_footprint(const struct bench *b, pid_t pid)
 {
-	struct look look = { 0 };
+	struct sample sample = { 0 };
 
-	add_memory(b, pid, &look);
-	return b->accuracy.regime == ACCURACY_PRECISE ? look.shown : look.precise;
+	add_memory(b, pid, &sample);
+	return b->accuracy.regime == ACCURACY_PRECISE ? sample.shown : sample.precise;
 }
 
-/* By how much the bound was exceeded at worst, between any two looks. */
-static int64_t watch(const struct bench *b, const struct subject *s, unsigned *n_looks)
+/* By how much the bound was exceeded at worst, between any two samples. */
+static int64_t watch(const struct bench *b, const struct subject *s, unsigned *n_samples)
 {
 	int64_t least = INT64_MAX, worst = INT64_MIN, first = read_footprint(b, s->pid);
 
@@ -271,7 +271,7 @@ static int64_t watch(const struct bench *b, const struct subject *s, unsigned *n
 			worst = footprint - read_allocated(b) - least;
 		if (footprint - before < least)
 			least = footprint - before;
-		(*n_looks)++;
+		(*n_samples)++;
 	}
 	return worst;
 }
@@ -279,27 +279,27 @@ static int64_t watch(const struct bench *b, const struct subject *s, unsigned *n
 static void watch_flight(const struct bench *b, const struct way *way, struct subject *s)
 {
 	int64_t worst = INT64_MIN;
-	unsigned n_looks = 0;
+	unsigned n_samples = 0;
 
 	for (unsigned i = 0; i < N_ROUNDS; i++) {
 		if (start_subject(way, s) < 0)
 			return;
 		if (hear(s->control_fd)) {
-			int64_t excess = watch(b, s, &n_looks);
+			int64_t excess = watch(b, s, &n_samples);
 
 			if (excess > worst)
 				worst = excess;
 		}
-		end_subject(s);
+		kill_subject(s);
 	}
 	if (worst == INT64_MIN)
 		printf("%s: not here: %s\n", way->name, s->scene->why);
 	else
 		printf("%s: exceeded by at most %ld KiB between two of %u looks\n", way->name,
-		       in_kib(worst > 0 ? worst : 0), n_looks);
+		       in_kib(worst > 0 ? worst : 0), n_samples);
 }
 
-/* A CPU that goes takes its part of the count with it until that is folded into another's
+/* A CPU that goes offline keeps its part of the count until that is folded into another's
  * (vm_events_fold_cpu(), mm/vmstat.c). */
 static _Noreturn void toggle_cpu(void)
 {
@@ -351,9 +351,9 @@ static int bench_init(struct bench *b)
 static void run(struct bench *b, bool machine)
 {
 	static const struct way small = { "8 threads, small pages in flight", prepare_small,
-					  let_threads_go },
+					  release_threads },
 				huge = { "8 threads, huge pages in flight", prepare_huge,
-					 let_threads_go };
+					 release_threads };
 	struct subject s = { 0 };
 	struct utsname name;
 

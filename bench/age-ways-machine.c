@@ -40,7 +40,7 @@ static uint64_t number_in(const char *path, const char *key)
 	return at ? strtoull(at + (key ? strlen(key) : 0), NULL, 10) : 0;
 }
 
-/* Asks it to go until nearly all has. */
+/* Reclaims it until nearly all is swapped out. */
 static int page_out(struct scene *scene)
 {
 	for (unsigned i = 0; i < 50; i++) {
@@ -70,7 +70,7 @@ static int map_huge_and_touch(struct scene *scene)
 	return way_map_huge(scene, WAY_SIZE) ? touch(scene) : -1;
 }
 
-/* More than is free: what is on its way to swap has to get there. */
+/* More than is free: what is being swapped out has to get there. */
 static int take_more_than_free(struct scene *scene)
 {
 	if (!way_map(scene, (number_in("/proc/meminfo", "MemFree:") * KIB + 2 * WAY_SIZE)))
@@ -184,8 +184,8 @@ static int map_from_pool(struct scene *scene)
 	return 0;
 }
 
-/* All that is free is taken, and every second page given back: none of what is free then has a
- * free neighbour. */
+/* All that is free is allocated, and every second page freed: none of what is free then has a free
+ * neighbour. */
 static int fill_and_punch(struct scene *scene)
 {
 	uint64_t room = number_in("/proc/meminfo", "MemFree:") * KIB;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * age-ways: the ways that need no change to the machine.  What a kernel or a container does not
- * permit is said and left out.
+ * permit is reported and skipped.
  */
 #include "bench/age-ways.h"
 

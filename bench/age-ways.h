@@ -2,8 +2,8 @@
 /*
  * age-ways: the ways in which a process may come to have more memory, for age-bound.
  *
- * Each is tried in a process of its own, the subject: prepare() there, a look from outside, grow()
- * there (or reach_in() from outside), another look.
+ * Each is tried in a process of its own, the subject: prepare() there, a sample from outside,
+ * grow() there (or reach_in() from outside), another sample.
  */
 #pragma once
 
@@ -16,7 +16,7 @@
 #define PAGE_SIZE ((size_t)4096)
 #define HUGE_SIZE ((size_t)2 << 20)
 
-/* Of one try; shared between the subject and who measures. */
+/* Of one try; shared between the subject and the measuring process. */
 struct scene {
 	char why[128];	/* not possible here, because */
 	pid_t child;	/* of the subject, where it plays a part */
@@ -29,7 +29,7 @@ struct scene {
 
 enum way_subject {
 	WAY_SELF,
-	WAY_CHILD, /* its child is looked at */
+	WAY_CHILD, /* its child is sampled */
 	WAY_BOTH,  /* the two together */
 };
 
@@ -54,7 +54,7 @@ char *way_map(struct scene *scene, size_t size);
 char *way_map_huge(struct scene *scene, size_t size);
 void way_touch(char *at, size_t size);	    /* writes */
 void way_touch_read(char *at, size_t size); /* reads */
-/* A child that sleeps (or first does `first`, then says so); -1 after way_fails(). */
+/* A child that sleeps (or first calls `first`, then reports it); -1 after way_fails(). */
 int way_fork(struct scene *scene, int (*first)(struct scene *scene));
 /* What the image does that the subject has become by exec. */
 _Noreturn void way_after_exec(int control_fd);

@@ -3,12 +3,12 @@
  * choose: what a decision costs with 40, 1,000 and 10,000 real processes (herd.h), and 50,000 of a
  * fixture (fixture.h: pid_max is 32,768 on most machines), in one, 200 and up to 5,000 cgroups,
  * from a fresh and from a stale snapshot, and what it costs to be ready for one (measure.h).  Only
- * ratios are asked for where other work on the machine would matter.
+ * ratios have marks where other work on the machine would matter.
  *
  * A decision is what the daemon does from the moment a policy demands one: memory_sample() and
  * victim_choose() with its precise reads.  The census is as fresh as the daemon keeps it.
  *
- * The first process only makes a cgroup, waits, and clears up, however the second one ends, which
+ * The first process only makes a cgroup, waits, and cleans up, however the second one exits, which
  * does all else.
  */
 #include <fcntl.h>
@@ -70,7 +70,7 @@ static void print_result(unsigned n_processes, unsigned n_cgroups, const struct 
 	printf("\n");
 }
 
-/* Twice what is needed, so that nobody else is put under pressure. */
+/* Twice what is needed, so that no other process is put under pressure. */
 static bool has_room(const struct bench *bench, unsigned n_processes)
 {
 	uint64_t needed = n_processes * BYTES_PER_PROCESS + HERD_LARGEST_BYTES +
@@ -248,7 +248,7 @@ static void remove_cgroup(const struct cgroup_fs *fs, int fd, const char *path)
 	close(fd);
 }
 
-/* For the child, or for a signal, which ends it; then for those that it leaves. */
+/* For the child, or for a signal, which kills it; then for those that it leaves. */
 static int wait_for(pid_t child, const sigset_t *signals)
 {
 	int number, status;

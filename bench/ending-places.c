@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ending-places: see the header. */
+/* ending-places: makes the cgroups, moves processes to them, and removes them. */
 #include "bench/ending-places.h"
 
 #include <fcntl.h>
@@ -167,8 +167,8 @@ int places_limit_cpu(const struct places *places, unsigned percent)
 	return io_write_at(places->cpu_fd, "cpu.max", text);
 }
 
-/* Our own children by now: nobody else is put there. */
-static void end_members(int dir_fd)
+/* Our own children by now: no other process is put there. */
+static void kill_members(int dir_fd)
 {
 	int fd = dir_fd < 0 ? -EBADF : openat(dir_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	_cleanup_fclose_ FILE *procs = fd < 0 ? NULL : fdopen(fd, "re");
@@ -203,9 +203,9 @@ void places_clear(struct places *places, const struct cgroup_fs *fs)
 		(void)places_freeze_v2(places, false);
 	if (places->cpu_fd >= 0)
 		(void)places_limit_cpu(places, 0);
-	end_members(places->v2_leaf_fd);
-	end_members(places->v1_freezer_fd);
-	end_members(places->memory_is_v1 ? places->memory_fd : -EBADF);
+	kill_members(places->v2_leaf_fd);
+	kill_members(places->v1_freezer_fd);
+	kill_members(places->memory_is_v1 ? places->memory_fd : -EBADF);
 	while (wait(NULL) > 0 || errno == EINTR)
 		;
 

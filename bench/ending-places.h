@@ -26,10 +26,10 @@ struct places {
 	int v2_leaf_fd;
 };
 
-/* Takes what can be had; says on standard output what cannot. */
+/* Makes what is permitted; prints on standard output what is not. */
 void places_make(struct places *places, const struct cgroup_fs *fs);
 
-/* The calling process goes to all of them; false if to one it cannot.  To v1's cpu controller only
+/* Moves the calling process to all of them; false if to one it cannot.  To v1's cpu controller only
  * to be limited: in a group of its own it would compete as one, whatever its nice level. */
 bool places_enter(const struct places *places, bool limited);
 
@@ -40,5 +40,5 @@ int places_freeze_v2(const struct places *places, bool freeze);
 /* Of a CPU; 0: no limit.  0 or -errno. */
 int places_limit_cpu(const struct places *places, unsigned percent);
 
-/* Thaws, ends and waits for who is left in them, and removes them. */
+/* Thaws, kills and waits for what is left in them, and removes them. */
 void places_clear(struct places *places, const struct cgroup_fs *fs);

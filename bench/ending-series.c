@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ending-series: see the header. */
+/* ending-series: medians and quartiles of the trials. */
 #include "bench/ending-series.h"
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ending-series: the trials of one way to end one kind of victim, and what they come to. */
+/* ending-series: the trials of one way to kill one kind of victim, and their medians. */
 #pragma once
 
 enum trial_value {

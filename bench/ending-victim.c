@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ending-victim: see the header. */
+/* ending-victim: makes the victims, and the processes that keep the CPUs busy. */
 #include "bench/ending-victim.h"
 
 #include <errno.h>
@@ -23,11 +23,11 @@
 #	define MADV_POPULATE_WRITE 23
 #endif
 
-#define INNOCENT_NSEC 1000000
-#define THREAD_STACK  (64 * KIB)
-#define NSEC_PER_SEC  1000000000L
+#define BYSTANDER_NSEC 1000000
+#define THREAD_STACK   (64 * KIB)
+#define NSEC_PER_SEC   1000000000L
 
-/* Ends with its parent, and is nobody special; the rest of the bench is. */
+/* Is killed with its parent, and has an ordinary priority; the rest of the bench has not. */
 static void be_ordinary(pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -57,7 +57,7 @@ static bool start_threads(unsigned n)
 	return r == 0;
 }
 
-/* Huge pages come back many times as fast, but nobody is sure to get them. */
+/* Huge pages are freed many times as fast, but no process is sure to get them. */
 static bool take_memory(uint64_t bytes)
 {
 	char *memory =
@@ -85,7 +85,7 @@ _Noreturn static void be_victim(const struct condition *condition, const struct 
 		(void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 });
 	if (write(ready_fd, "", 1) != 1)
 		_exit(1);
-	if (condition->cpu_percent) /* a limit is felt by those who reach it */
+	if (condition->cpu_percent) /* a limit is felt by those that reach it */
 		for (;;)
 			(void)getppid();
 	idle(NULL);
@@ -216,7 +216,7 @@ void load_done(struct load *load)
 	load->n = 0;
 }
 
-static atomic_uint_fast64_t *latest; /* shared with the innocent */
+static atomic_uint_fast64_t *latest; /* shared with the bystander */
 
 static uint64_t now_nsec(void)
 {
@@ -226,19 +226,19 @@ static uint64_t now_nsec(void)
 	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
 }
 
-static void be_innocent(void)
+static void run_bystander(void)
 {
 	for (;;) {
-		uint64_t due = now_nsec() + INNOCENT_NSEC, late;
+		uint64_t due = now_nsec() + BYSTANDER_NSEC, late;
 
-		nanosleep(&(struct timespec){ .tv_nsec = INNOCENT_NSEC }, NULL);
+		nanosleep(&(struct timespec){ .tv_nsec = BYSTANDER_NSEC }, NULL);
 		late = now_nsec() - due;
 		if (late > atomic_load(latest))
 			atomic_store(latest, late);
 	}
 }
 
-int innocent_start(void)
+int bystander_start(void)
 {
 	pid_t parent = getpid(), pid;
 
@@ -250,12 +250,12 @@ int innocent_start(void)
 	if (pid == 0) {
 		be_ordinary(parent);
 		prctl(PR_SET_TIMERSLACK, 1);
-		be_innocent();
+		run_bystander();
 	}
 	return pid < 0 ? -errno : pid;
 }
 
-usec_t innocent_read(void)
+usec_t bystander_read(void)
 {
 	return atomic_exchange(latest, 0) / 1000;
 }

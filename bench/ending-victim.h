@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * ending-victim: a process that holds so much memory, in 4 KiB pages, and is in a condition in
- * which it may be slow to die; and the processes that keep all CPUs busy beside it.
+ * which it may be slow to die; and the processes that keep all CPUs busy meanwhile.
  *
- * All get SIGKILL from the kernel when whoever made them ends (PR_SET_PDEATHSIG).
+ * All get SIGKILL from the kernel when their parent exits (PR_SET_PDEATHSIG).
  */
 #pragma once
 
@@ -37,7 +37,7 @@ const char *condition_is_missing(const struct condition *condition, const struct
 int victim_start(const struct condition *condition, const struct places *places, int proc_fd,
 		 uint64_t bytes, struct victim *ret);
 
-/* Takes it out of its condition, ends it and waits for it. */
+/* Takes it out of its condition, kills it and waits for it. */
 void victim_clear(const struct condition *condition, const struct places *places, int proc_fd,
 		  struct victim *victim);
 
@@ -54,8 +54,8 @@ void load_run(const struct load *load, bool run);
 void load_done(struct load *load);
 
 /*
- * An innocent: a process of ordinary priority that wants to run for a moment every millisecond.
- * How late it came at most since the last call, in microseconds.
+ * A bystander: a process of ordinary priority that is to run for a moment every millisecond. How
+ * late it was at most since the last call, in microseconds.
  */
-int innocent_start(void);
-usec_t innocent_read(void);
+int bystander_start(void);
+usec_t bystander_read(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ending-watch: see the header. */
+/* ending-watch: the thread that samples the use, and the time at which it has come down. */
 #include "bench/ending-watch.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include "lib/base/io.h"
 #include "lib/kill/kill.h"
 
-#define LOOK_NSEC 250000
+#define SAMPLE_NSEC 250000
 
 struct watch {
 	const char *source;
@@ -84,9 +84,9 @@ int64_t watch_read(const struct watch *watch)
 	return -atoll(at + strlen("MemFree:")) * (int64_t)KIB - listed_bytes(watch);
 }
 
-static void look(struct watch *watch)
+static void wait_for_use(struct watch *watch)
 {
-	const struct timespec pause = { .tv_nsec = LOOK_NSEC };
+	const struct timespec pause = { .tv_nsec = SAMPLE_NSEC };
 
 	for (watch->seen_at = 0; watch->seen_at == 0; (void)nanosleep(&pause, NULL)) {
 		usec_t now;
@@ -108,7 +108,7 @@ static void *run(void *userdata)
 			;
 		if (atomic_load(&watch->stop))
 			return NULL;
-		look(watch);
+		wait_for_use(watch);
 		(void)sem_post(&watch->end);
 	}
 }

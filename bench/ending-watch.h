@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ending-watch: when is the memory back?  A thread with a real-time priority above the reapers',
+ * ending-watch: when is the memory freed?  A thread with a real-time priority above the reapers',
  * so that it is on time on a busy machine, reads what a cgroup is charged for (or MemFree) every
  * quarter of a millisecond.
  */
@@ -22,7 +22,7 @@ const char *watch_source(const struct watch *watch);
 /* What is in use now, bytes; counted from an arbitrary point. */
 int64_t watch_read(const struct watch *watch);
 
-/* Looks from now on whether use has come down to that; gives up at the deadline. */
+/* Samples from now on whether use has come down to that; gives up at the deadline. */
 void watch_begin(struct watch *watch, int64_t down_to, usec_t deadline);
 /* Waits for that.  The time at which it was seen, or 0: not before the deadline. */
 usec_t watch_end(struct watch *watch);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ending: from the signal until 95 % of a victim's memory is back, by plain SIGKILL and by ours
+ * ending: from the signal until 95% of a victim's memory is freed, by plain SIGKILL and by ours
  * (kill_open() and kill_signal() with the system's calls and two reapers, at nice -20, as the
  * daemon has it), in turn, in one run; victims of several sizes in conditions in which processes
- * die slowly (ending-victim.h).  Medians count.
+ * exit slowly (ending-victim.h).  Medians count.
  *
- * "Sender" is how long the signalling thread was kept from going on; "others" how late an innocent
- * process came at most that wants the CPU for a moment every millisecond; "cpu" what it took of
- * the bench's own CPU time, that is of what would be the daemon's; "reaped" in how many trials a
- * reaper got hold of the memory before the victim had begun to give it back by itself.
+ * "Sender" is how long the signalling thread was blocked; "others" how late a bystander was at most
+ * that needs the CPU for a moment every millisecond; "cpu" what it took of the bench's own CPU
+ * time, that is of what would be the daemon's; "reaped" in how many trials a reaper got hold of the
+ * memory before the victim had begun to free it by itself.
  *
- * The first process only makes cgroups, waits, and clears up however the second one ends, which
+ * The first process only makes cgroups, waits, and cleans up however the second one exits, which
  * does all else.
  *
  * Larger victims get fewer trials, so that a size takes about as long as another; marks are of
@@ -44,8 +44,8 @@
 
 #define N_REAPERS 2 /* as in daemon/manager.c */
 #define SIZES_MAX 8
-/* A victim that has not given its memory back by then is given up, and so is the way in which it
- * was to end: it would only take time. */
+/* A victim that has not freed its memory by then is given up, and so is the way in which it was
+ * killed: it would only take time. */
 #define GIVE_UP_USEC (1500 * USEC_PER_MSEC)
 /* Of fewer trials the median says too little to be marked. */
 #define TRIALS_MARKED  3
@@ -56,7 +56,7 @@
 #define SLOWER_PERCENT 10
 #define LEAST_NOISE_MS 2.0
 
-/* And how many times as long as when idle it may take, 0: not asked for. */
+/* And how many times as long as when idle it may take, 0: no mark. */
 static const struct {
 	struct condition condition;
 	const char *mark;
@@ -73,7 +73,7 @@ static const struct {
 };
 #define IDLE 0 /* the first of the cases */
 
-/* Ways of ending.  The first two are compared; the others tell what each step is worth. */
+/* Ways of killing.  The first two are compared; the others show what each step is worth. */
 static const struct way {
 	const char *name;
 	bool ours, boost, reap, fifo;
@@ -107,8 +107,8 @@ struct bench {
 /*
  * One trial
  */
-static int end_ours(const struct bench *bench, const struct victim *victim, const struct way *way,
-		    struct kill_victim *kill_victim)
+static int kill_ours(const struct bench *bench, const struct victim *victim, const struct way *way,
+		     struct kill_victim *kill_victim)
 {
 	const struct kill_target target = {
 		.pid = victim->pid,
@@ -133,8 +133,8 @@ static double msec(usec_t usec)
 	return (double)usec / USEC_PER_MSEC;
 }
 
-static int end_one(const struct bench *bench, const struct victim *victim, const struct way *way,
-		   uint64_t bytes, struct trial *ret)
+static int kill_one(const struct bench *bench, const struct victim *victim, const struct way *way,
+		    uint64_t bytes, struct trial *ret)
 {
 	int64_t down_to = watch_read(bench->watch) - (int64_t)(bytes / 100 * BACK_PERCENT);
 	usec_t cpu = watch_cpu_of_others(bench->watch), began = watch_now(), sent, back;
@@ -142,20 +142,20 @@ static int end_one(const struct bench *bench, const struct victim *victim, const
 	int r;
 
 	kill_victim_init(&kill_victim);
-	(void)innocent_read();
+	(void)bystander_read();
 	watch_begin(bench->watch, down_to, began + GIVE_UP_USEC);
 	began = watch_now();
 	if (way->ours)
-		r = end_ours(bench, victim, way, &kill_victim);
+		r = kill_ours(bench, victim, way, &kill_victim);
 	else
 		r = kill(victim->pid, SIGKILL) < 0 ? -errno : 0;
 	sent = watch_now();
 	back = watch_end(bench->watch);
-	usleep(SETTLE_USEC); /* so that all reaping has ended, and the innocent has had its turn */
+	usleep(SETTLE_USEC); /* so that all reaping has finished, and the bystander has run */
 	kill_victim_done(&kill_victim);
 	ret->value[TRIAL_BACK] = msec(back > 0 ? back - began : GIVE_UP_USEC);
 	ret->value[TRIAL_SENDER] = msec(sent - began);
-	ret->value[TRIAL_OTHERS] = msec(innocent_read());
+	ret->value[TRIAL_OTHERS] = msec(bystander_read());
 	ret->value[TRIAL_CPU] = msec(watch_cpu_of_others(bench->watch) - cpu);
 	return r < 0 ? r : back > 0 ? 0 : 1;
 }
@@ -181,7 +181,7 @@ static int run_trial(const struct bench *bench, const struct condition *conditio
 	if (condition->loaded)
 		load_run(&bench->load, true);
 	usleep(SETTLE_USEC);
-	r = end_one(bench, &victim, way, bytes, &series->trials[series->n]);
+	r = kill_one(bench, &victim, way, bytes, &series->trials[series->n]);
 	if (condition->loaded)
 		load_run(&bench->load, false);
 	victim_clear(condition, &bench->places, bench->proc_fd, &victim);
@@ -198,7 +198,7 @@ static unsigned trials_of_size(const struct bench *bench, unsigned gib)
 	return bench->n_trials > gib ? bench->n_trials / gib : 1;
 }
 
-/* In turn, so that what else goes on meets all ways alike. */
+/* In turn, so that other work meets all ways alike. */
 static int measure(const struct bench *bench, const struct condition *condition, uint64_t bytes,
 		   unsigned n_trials, struct result *result)
 {
@@ -246,7 +246,7 @@ static void measure_size(const struct bench *bench, unsigned gib, struct result 
 /*
  * Plain SIGKILL's median is no less uncertain than ours: what is slower by less than a tenth and
  * the noise is not slower.  The noise is the middle half of plain's trials, and at least what a few
- * looks of the watch and somebody else's turn on the CPU come to.
+ * samples of the watch and another process's turn on the CPU come to.
  */
 static double slower_limit(const struct series *plain)
 {
@@ -299,8 +299,8 @@ static void demote_reapers(void)
 
 /*
  * What others do on this machine should change the figures little: a session of its own, whose
- * processes together go before other sessions' (sched(7), "The autogroup feature").  Where there
- * are no autogroups there is nothing to be had.
+ * processes together have precedence over other sessions' (sched(7), "The autogroup feature").
+ * Where there are no autogroups nothing is done.
  */
 static void be_undisturbed(int proc_fd)
 {
@@ -313,7 +313,7 @@ static int get_ready(struct bench *bench)
 	int error = 0, r;
 
 	be_undisturbed(bench->proc_fd);
-	r = innocent_start();
+	r = bystander_start();
 	if (r >= 0)
 		r = load_new(&bench->load);
 	if (r < 0)
@@ -371,7 +371,7 @@ static int run(struct bench *bench)
 	return marks_short ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* For the child, or for a signal, which ends it. */
+/* For the child, or for a signal, which kills it. */
 static int wait_for(pid_t child, const sigset_t *signals)
 {
 	int number, status;

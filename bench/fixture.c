@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* fixture: see the header. */
+/* fixture: writes the files, and removes them. */
 #include "bench/fixture.h"
 
 #include <dirent.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * flood-clients: calls of all kinds to org.reckond1 from many connections at once; how many were
- * answered, how long the longest waited, and how late reckond's samples of memory came meanwhile.
+ * answered, how long the longest waited, and how late reckond's samples of memory were meanwhile.
  *
  * usage: flood-clients [CALLS [CLIENTS]]   (10,000 by 50; bench/flood makes the bus and the daemon)
  */
@@ -25,7 +25,7 @@
 #define AT_ONCE	      8 /* calls of one client that are not answered yet */
 #define DELAY_MAX_MS  10.0
 #define PATIENCE_USEC (60 * USEC_PER_SEC)
-/* A call that has no answer by then is one that gets none: its sender has asked for too much. */
+/* A call without an answer by then gets none: its sender has sent too many. */
 #define IGNORED_USEC (2 * USEC_PER_SEC)
 
 struct client {

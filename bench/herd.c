@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* herd: see the header. */
+/* herd: the keeper, and its children. */
 #include "bench/herd.h"
 
 #include <dirent.h>
@@ -16,7 +16,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 
-/* Ends with its parent; false if that has ended already. */
+/* Is killed with its parent; false if that has exited already. */
 static bool follow(pid_t parent)
 {
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
@@ -44,7 +44,7 @@ _Noreturn static void sleep_for_good(pid_t keeper, unsigned i, int ready_fd)
 		pause();
 }
 
-/* The keeper goes from cgroup to cgroup; its children stay where they were made. */
+/* The keeper moves from cgroup to cgroup; its children stay where they were made. */
 static bool enter_cgroup(int cgroup_fd, unsigned i)
 {
 	char path[64];

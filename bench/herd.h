@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * herd: real processes that sleep, to be looked at.
+ * herd: real processes that sleep, to be sampled.
  *
  * A keeper forks them into cgroups of their own and sleeps too.  All get SIGKILL from the kernel
- * when whoever made them ends, for whatever reason (PR_SET_PDEATHSIG), and are waited for by the
- * caller, who must be a subreaper (PR_SET_CHILD_SUBREAPER) and may have no other children.
+ * when their parent exits, for whatever reason (PR_SET_PDEATHSIG), and are waited for by the
+ * caller, which must be a subreaper (PR_SET_CHILD_SUBREAPER) and may have no other children.
  */
 #pragma once
 
@@ -27,7 +27,7 @@ struct herd {
 /* Returns when all are asleep; 0 or -errno (-EAGAIN: not all could be made). */
 int herd_start(struct herd *herd);
 
-/* Ends them, waits for them, and removes their cgroups. */
+/* Kills them, waits for them, and removes their cgroups. */
 void herd_end(struct herd *herd);
 
 /* The cgroups directly below this one, which must be empty. */

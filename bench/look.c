@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* look: see the header. */
+/* look: reads /proc directly, and by libproc2. */
 #include "bench/look.h"
 
 #include <ctype.h>

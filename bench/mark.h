@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * mark: a figure and what is asked of it, one line each, for people and for scripts:
+ * mark: a figure and the limit that it has to meet, one line each, for readers and scripts:
  *
  *	mark NAME VALUE UNIT LIMIT ok|short
  *

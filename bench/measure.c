@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* measure: see the header. */
+/* measure: the steps that are timed, and their medians. */
 #include "bench/measure.h"
 
 #include <malloc.h>
@@ -12,18 +12,18 @@
 #include "lib/base/cleanup.h"
 #include "lib/select/reader.h"
 
-#define N_COLD	  5
-#define N_SWEEPS  20
-#define N_STALE	  100
-#define N_TURNS	  200
-#define LOOK_USEC (250 * USEC_PER_MSEC)
+#define N_COLD	    5
+#define N_SWEEPS    20
+#define N_STALE	    100
+#define N_TURNS	    200
+#define SAMPLE_USEC (250 * USEC_PER_MSEC)
 /* As in daemon/tick.c. */
 #define CUT_MAX		   4
 #define REREAD_BUDGET_USEC (40 * USEC_PER_MSEC)
 #define MIN_VICTIM_BYTES   (4 * MIB)
-/* Taken for handed out since the last round, besides what was: half of what makes a round due. */
+/* Taken as allocated since the last round, besides what was: half of what makes a round due. */
 #define SINCE_ROUND (32 * MIB)
-/* So much that anybody may be the largest by now, and all have to be gone through. */
+/* So much that any process may be the largest by now, and all have to be read. */
 #define SINCE_ROUND_LATE (1 * GIB)
 
 const char *const measure_names[N_MEASURES] = {
@@ -32,7 +32,7 @@ const char *const measure_names[N_MEASURES] = {
 	[STATM_ONCE] = "statm of each, once",
 	[SWEEP] = "first sweep of the census",
 	[ROUND] = "round of the census",
-	[NOBODY_NEW] = "nobody new",
+	[NONE_NEW] = "nobody new",
 	[DECISION] = "decision",
 	[DECISION_BY_CLOCK] = "decision, by the clock",
 	[STALE_DECISION] = "decision, stale snapshot",
@@ -111,7 +111,7 @@ static int find_new(struct bench *bench, usec_t now)
 	return r < 0 ? r : 0;
 }
 
-/* As the daemon's tick keeps it: who is new, and all again if so much was handed out. */
+/* As the daemon's tick keeps it: new processes, and all again if so much was allocated. */
 static int keep_census(struct bench *bench, bool round_is_due)
 {
 	struct census *census = &bench->census;
@@ -133,7 +133,7 @@ static int keep_census(struct bench *bench, bool round_is_due)
 	return r < 0 ? r : 0;
 }
 
-/* The last one stays. */
+/* The last one is kept. */
 static int measure_sweeps(struct bench *bench, struct result *result)
 {
 	int r = 0;
@@ -162,7 +162,7 @@ static int measure_sweeps(struct bench *bench, struct result *result)
 	return r;
 }
 
-/* Whom a round of the census reads. */
+/* What a round of the census reads. */
 static pid_t *list_pids(const struct census *census, size_t *ret_n)
 {
 	pid_t *pids = calloc(census->n_processes, sizeof(*pids));
@@ -242,24 +242,24 @@ static int measure_looks(struct bench *bench)
 	return r < 0 ? r : keep_census(bench, true);
 }
 
-static bool is_nobody_new(const struct bench *bench, pid_t last_pid)
+static bool is_none_new(const struct bench *bench, pid_t last_pid)
 {
 	return bench->census.looked_from == 0 && bench->census.last_pid == last_pid;
 }
 
-static int measure_nobody_new(struct bench *bench)
+static int measure_none_new(struct bench *bench)
 {
 	struct census *census = &bench->census;
 	int r = 0;
 
 	for (unsigned i = 0; i < MEASURE_N_DECISIONS && r == 0; i++) {
 		pid_t last_pid = census->last_pid;
-		bool settled = is_nobody_new(bench, last_pid);
+		bool settled = is_none_new(bench, last_pid);
 		double began = now_usec();
 
 		r = find_new(bench, clock_usec());
-		if (settled && is_nobody_new(bench, last_pid))
-			note_since(bench, NOBODY_NEW, began);
+		if (settled && is_none_new(bench, last_pid))
+			note_since(bench, NONE_NEW, began);
 	}
 	return r;
 }
@@ -298,24 +298,24 @@ static void decide(void *userdata)
 
 static size_t looks_left;
 
-/* Time for so many looks at the clock. */
-static usec_t clock_for_looks(void)
+/* Time for so many reads of the clock. */
+static usec_t clock_for_reads(void)
 {
 	return looks_left-- > 0 ? 0 : 1;
 }
 
 /* A part of a round, from none to nearly all of it, largest first, after half of what was
- * allocated.  (The clock is asked at every fourth process.) */
+ * allocated.  (The clock is read at every fourth process.) */
 static int read_part(struct bench *bench, unsigned i)
 {
 	looks_left = bench->census.n_processes * i / N_STALE / 4;
 	return census_refresh(&bench->census, clock_usec(),
 			      bench->reading.allocated + bench->since_round + SINCE_ROUND_LATE / 2,
-			      with_swap(bench), clock_for_looks, 1);
+			      with_swap(bench), clock_for_reads, 1);
 }
 
-/* A snapshot of mixed ages.  As the daemon does, a choice that was cut is gone on with.  What was
- * read is known from then on, so each time that much more was allocated. */
+/* A snapshot of mixed ages.  As the daemon does, a choice that was cut is continued.  What was read
+ * is known from then on, so each time that much more was allocated. */
 static int measure_stale(struct bench *bench, struct result *result)
 {
 	const struct victim_result *choice = &bench->choice;
@@ -375,10 +375,10 @@ static int measure_decisions(struct bench *bench, struct result *result)
 /* On a clock of its own, which is ahead afterwards. */
 static int measure_turns(struct bench *bench)
 {
-	usec_t now = clock_usec() + LOOK_USEC;
+	usec_t now = clock_usec() + SAMPLE_USEC;
 	int r = 0;
 
-	for (unsigned i = 0; i < N_TURNS && r == 0; i++, now += LOOK_USEC) {
+	for (unsigned i = 0; i < N_TURNS && r == 0; i++, now += SAMPLE_USEC) {
 		double began = now_usec();
 
 		r = find_new(bench, now);
@@ -395,7 +395,7 @@ int measure_all(struct bench *bench, struct result *result)
 	if (r == 0)
 		r = measure_looks(bench);
 	if (r == 0)
-		r = measure_nobody_new(bench);
+		r = measure_none_new(bench);
 	if (r == 0)
 		r = measure_decisions(bench, result);
 	if (r == 0)

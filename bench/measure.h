@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * measure: what being ready for a decision costs, and the decision; beside what it costs to look at
+ * measure: what being ready for a decision costs, and the decision; besides what it costs to read
  * all processes (look.h).  CPU time, so that other work on the machine counts for little; what is
  * compared is measured in turn, in one run.  A decision is taken by the clock too.
  */
@@ -20,7 +20,7 @@ enum measure {
 	STATM_ONCE,
 	SWEEP,
 	ROUND,
-	NOBODY_NEW,
+	NONE_NEW,
 	DECISION,
 	DECISION_BY_CLOCK,
 	STALE_DECISION,

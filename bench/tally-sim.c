@@ -34,7 +34,7 @@
 #define CHURN_MAPPINGS 256
 #define ZAP_PAGES      512 /* a page table: the most that unmapping takes off at once */
 
-/* The tree goes by nr_cpu_ids, arities (log2) from per_nr_cpu_order_config[] of the series. */
+/* The tree depends on nr_cpu_ids, arities (log2) from per_nr_cpu_order_config[] of the series. */
 static const struct machine {
 	int n_cpus;
 	int n_ids;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* trace: see the header.  The child says by a getppid(2) where counting begins and ends. */
+/* trace: runs a child under ptrace(2) and counts its calls.  The child marks by a getppid(2) where
+ * counting begins and ends. */
 #include "bench/trace.h"
 
 #include <linux/ptrace.h>

@@ -27,9 +27,9 @@
 #define TURN_MAX_MS 20.0
 /* As in daemon/watch.c. */
 #define SLICE_USEC (1 * USEC_PER_MSEC)
-/* Between two looks. */
-#define LOOK_USEC   (20 * USEC_PER_MSEC)
-#define N_LOOKS	    2000
+/* Between two samples. */
+#define SAMPLE_USEC (20 * USEC_PER_MSEC)
+#define N_SAMPLES   2000
 #define N_PREVIEWS  50
 #define N_NEW_FEW   200
 #define N_NEW_MANY  5000
@@ -78,7 +78,7 @@ static double resident_mib(void)
 
 static void begin(struct bench *bench)
 {
-	bench->now += LOOK_USEC;
+	bench->now += SAMPLE_USEC;
 	bench->began = cpu_usec();
 }
 
@@ -129,8 +129,8 @@ static int go_round(struct bench *bench, bool with_swap)
 	return r < 0 ? r : 0;
 }
 
-/* So many looks, at which none is new. */
-static int look(struct bench *bench, unsigned n)
+/* So many samples, at which no process is new. */
+static int sample(struct bench *bench, unsigned n)
 {
 	int r = 0;
 
@@ -164,7 +164,7 @@ static int find_new(struct bench *bench, unsigned n)
 	}
 	bench->census.last_pid = last - (pid_t)n;
 	bench->census.looked_from = 0;
-	return look(bench, 1);
+	return sample(bench, 1);
 }
 
 static const char *no_user(uid_t uid, void *userdata)
@@ -172,8 +172,8 @@ static const char *no_user(uid_t uid, void *userdata)
 	return "user";
 }
 
-/* What would be killed, for one that asks by the bus. */
-static void look_out(struct bench *bench)
+/* What would be killed, for one call on the bus. */
+static void run_previews(struct bench *bench)
 {
 	struct preview preview = {
 		.policies = &bench->policies,
@@ -205,7 +205,7 @@ static int write_rules(const char *path)
 	return fclose(f) == EOF ? -EIO : 0;
 }
 
-/* With so many rules, which the next listing then asks of each process. */
+/* With so many rules, which the next listing then matches for each process. */
 static int reload(struct bench *bench)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
@@ -245,7 +245,7 @@ static void rest(struct bench *bench, const char *name)
 	print(bench, name);
 }
 
-/* All are gone, which a round finds; what they took is given back. */
+/* All have exited, which a round finds; what they took is freed. */
 static int find_gone(struct bench *bench, double before)
 {
 	double with_all = resident_mib(), after;
@@ -282,10 +282,10 @@ static int measure(struct bench *bench)
 		print(bench, rounds[i].name);
 	}
 	if (r == 0)
-		look_out(bench);
+		run_previews(bench);
 	print(bench, "preview");
 	if (r == 0)
-		r = look(bench, N_LOOKS);
+		r = sample(bench, N_SAMPLES);
 	print(bench, "comparing");
 	if (r == 0)
 		r = find_new(bench, N_NEW_FEW);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* bar: see the header. */
+/* bar: draws a share of the whole with markers, of cells of half a column. */
 #include "ctl/bar.h"
 
 #include "lib/base/util.h"
@@ -25,7 +25,7 @@ void bar_print(const struct screen *screen, unsigned width, unsigned permyriad,
 	const char *full = screen->is_utf8 ? "\u2588" : "#";
 	const char *empty = screen->is_utf8 ? "\u2591" : ".";
 	unsigned n_cells = width - 2;
-	/* Rounded: only what is all but full looks so. */
+	/* Rounded: only what is all but full is drawn as full. */
 	unsigned n_full = (unsigned)(((uint64_t)permyriad * n_cells + PERMYRIAD / 2) / PERMYRIAD);
 	enum screen_style its = SCREEN_PLAIN;
 

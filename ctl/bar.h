@@ -6,7 +6,7 @@
 
 #include "ctl/screen.h"
 
-/* A letter in the bar; where several come to the same place, the last is seen. */
+/* A letter in the bar; where several are at the same place, the last is seen. */
 struct bar_mark {
 	unsigned permyriad; /* from the left */
 	char letter;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* bus: see the header. */
+/* bus: calls to org.reckond1, and their replies as JSON. */
 #include "ctl/bus.h"
 
 #include <ctype.h>
@@ -18,7 +18,7 @@
 #define OBJECT	  "/org/reckond1"
 #define INTERFACE "org.reckond1.Manager"
 
-/* The daemon answers within milliseconds, or after a look at all processes. */
+/* The daemon answers within milliseconds, or after a sample of all processes. */
 #define TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 static usec_t now(void)
@@ -242,8 +242,8 @@ static enum bus_trouble trouble_of(const sd_bus_error *error)
 	return BUS_FAILED;
 }
 
-/* Nobody has the name: because there is no daemon? */
-static void look_for_daemon(struct bus *bus)
+/* No process owns the name: is there no daemon? */
+static void find_daemon(struct bus *bus)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	pid_t pid = proc_fd < 0 ? -errno : running_find(proc_fd);
@@ -269,7 +269,7 @@ static json_t *call(struct bus *bus, const char *member, sd_bus_message *call)
 
 	sd_bus_error_free(&bus->error);
 	bus->member = member;
-	/* A daemon that somebody has stopped stays so. */
+	/* A daemon that was stopped on purpose is not started. */
 	r = sd_bus_message_set_auto_start(m, false);
 	if (r >= 0)
 		r = sd_bus_call(bus->connection, m, TIMEOUT_USEC, &bus->error, &reply);
@@ -278,7 +278,7 @@ static json_t *call(struct bus *bus, const char *member, sd_bus_message *call)
 			sd_bus_error_set_errno(&bus->error, r);
 		bus->trouble = trouble_of(&bus->error);
 		if (bus->trouble == BUS_NOT_RUNNING)
-			look_for_daemon(bus);
+			find_daemon(bus);
 		return NULL;
 	}
 	bus->trouble = BUS_ANSWERED;
@@ -288,7 +288,7 @@ static json_t *call(struct bus *bus, const char *member, sd_bus_message *call)
 	return value;
 }
 
-/* The value if it is of the type, else NULL, which is trouble. */
+/* The value if it is of the type, else NULL, and bus->trouble is set. */
 static json_t *of_type(struct bus *bus, json_t *value, json_type type)
 {
 	if (!value || json_typeof(value) == type)
@@ -388,7 +388,7 @@ static const char *version_of(struct bus *bus, char *buf, size_t size)
 	return buf;
 }
 
-static void say_not_joined(const struct bus *bus, char buf[static BUS_TEXT_SIZE])
+static void describe_not_joined(const struct bus *bus, char buf[static BUS_TEXT_SIZE])
 {
 	if (bus->daemon_pid > 0)
 		snprintf(buf, BUS_TEXT_SIZE,
@@ -414,7 +414,7 @@ const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE])
 			 "if that fails: reckonctl check; journalctl -u reckond)");
 		break;
 	case BUS_NOT_JOINED:
-		say_not_joined(bus, buf);
+		describe_not_joined(bus, buf);
 		break;
 	case BUS_LATE:
 		snprintf(buf, BUS_TEXT_SIZE, "reckond has not answered within %u s",

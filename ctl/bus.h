@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus: asking the running daemon, on the system bus (org.reckond1, see org.reckond1(5)).
+ * bus: calls to the running daemon, on the system bus (org.reckond1, see org.reckond1(5)).
  *
- * An answer is handed on as JSON, of which commands make text or print it: a dictionary becomes an
+ * An answer is returned as JSON, of which commands make text or print it: a dictionary becomes an
  * object whose members are named as in reckonctl(1) ("FootprintBytes": "footprint_bytes"), so that
- * what a newer daemon tells besides is not lost.  Where there is none, the trouble says why.
- * Nothing is waited for longer than 5 s, and asking never starts the daemon.
+ * what a newer daemon adds is not lost.  Where there is none, the error says why. Nothing is waited
+ * for longer than 5 s, and a call never starts the daemon.
  */
 #pragma once
 
@@ -19,12 +19,12 @@ enum bus_trouble {
 	BUS_NOT_RUNNING,
 	BUS_NOT_JOINED, /* it is not on the bus, but runs, or may run: daemon_pid */
 	BUS_LATE,
-	BUS_TOO_OLD, /* it does not know what it was asked */
+	BUS_TOO_OLD, /* it does not know that method */
 	BUS_DENIED,
 	BUS_NO_SUCH_PROCESS,
-	BUS_BAD_CONFIGURATION, /* error.message: a line for each mistake */
-	BUS_BUSY,	       /* a victim is on its way: error.message says who */
-	BUS_CROWDED,	       /* too many ask */
+	BUS_BAD_CONFIGURATION, /* error.message: a line for each error */
+	BUS_BUSY,	       /* a kill is in progress: error.message says of which process */
+	BUS_CROWDED,	       /* too many calls */
 	BUS_FAILED,	       /* error says why */
 };
 
@@ -50,7 +50,7 @@ json_t *bus_call_number(struct bus *bus, const char *method, uint32_t number);
 /* All rows of a list, which comes in pages: an array of objects.  NULL: trouble, or no memory. */
 json_t *bus_list(struct bus *bus, const char *method);
 /* Entries of the history that are older than the one of that id (0: the newest), no more than limit
- * (0: as many as come at once).  An empty array is the end. */
+ * (0: as many as fit into one reply).  An empty array is the end. */
 json_t *bus_history_page(struct bus *bus, uint64_t before, uint32_t limit);
 
 /* It runs, and would answer, only not now.  So what is found out without it, by files and a subtree
@@ -61,7 +61,7 @@ bool bus_is_occupied(const struct bus *bus);
 #define BUS_TEXT_SIZE 512
 const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE]);
 
-/* Says so; returns CTL_FAILURE. */
+/* Prints the error; returns CTL_FAILURE. */
 enum ctl_status bus_fail(const struct ctl_options *options, struct bus *bus);
 
 /* "FootprintBytes" as "footprint_bytes", "ReadUSec" as "read_usec". */

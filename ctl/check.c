@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* check: see the header. */
+/* check: checks the configuration, and executables and units against its rules. */
 #include "ctl/check.h"
 
 #include <errno.h>
@@ -205,7 +205,7 @@ enum ctl_status check(const struct ctl_options *options, char **arguments, int n
 	if (options->config_file && n_arguments > 0)
 		return ctl_fail(options, CTL_BAD_USAGE, "check: either --config or FILE");
 	r = n_arguments == 0 ? check_one(options->config_file, &report) : 0;
-	/* Each for itself: they need not belong together. */
+	/* Each on its own: they need not belong together. */
 	for (int i = 0; i < n_arguments && r == 0; i++)
 		r = check_one(arguments[i], &report);
 	if (r < 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ctl: see the header. */
+/* ctl: prints errors and JSON. */
 #include "ctl/ctl.h"
 
 #include <stdarg.h>

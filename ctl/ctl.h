@@ -2,8 +2,8 @@
 /*
  * ctl: what the commands of reckonctl share: the options, failing, and JSON.
  *
- * An answer goes to standard output, as text or, with --json, as one object; what is wrong goes to
- * standard error in words either way, and with --json to standard output too, as {"error": ...}.
+ * An answer is printed on standard output, as text or, with --json, as one object; an error on
+ * standard error in words either way, and with --json on standard output too, as {"error": ...}.
  */
 #pragma once
 
@@ -27,9 +27,9 @@ enum ctl_status {
 	CTL_BAD_USAGE, /* or a bad configuration */
 };
 
-/* Says what is wrong; returns status. */
+/* Prints what is wrong; returns status. */
 __attribute__((format(printf, 3, 4))) enum ctl_status
 ctl_fail(const struct ctl_options *options, enum ctl_status status, const char *format, ...);
 
-/* Prints the object and lets go of it; NULL (there was no memory to make it) is a failure. */
+/* Prints the object and drops the reference; NULL (there was no memory to make it) is a failure. */
 enum ctl_status ctl_print_json(json_t *object);

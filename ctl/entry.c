@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* entry: see the header. */
+/* entry: the words for an entry of the history, from its JSON. */
 #include "ctl/entry.h"
 
 #include <stdio.h>
@@ -286,7 +286,7 @@ static void print_ranked(const struct screen *screen, const json_t *entry)
 	json_array_foreach((json_t *)ranked, i, one)
 	{
 		if (i == 0 ||
-		    words_bool(one, "killed_with")) /* the victim, and what went with it */
+		    words_bool(one, "killed_with")) /* the victim, and what was killed with it */
 			continue;
 		screen_text_add(&text, "%s", text.n > 0 ? ", " : "");
 		add_ranked(screen, one, &text);

@@ -17,7 +17,7 @@ const char *entry_age(const json_t *entry, usec_t now, char buf[static FORMAT_DU
 #define ENTRY_DATE_SIZE 64
 const char *entry_date(const json_t *entry, char buf[static ENTRY_DATE_SIZE]);
 
-/* "chromium (pid 812)"; "-" where there was nobody. */
+/* "chromium (pid 812)"; "-" where there was no victim. */
 #define ENTRY_NAME_SIZE 256
 const char *entry_name(const struct screen *screen, const json_t *entry,
 		       char buf[static ENTRY_NAME_SIZE]);

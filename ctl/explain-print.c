@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * explain-print: an preview for people, from the object that --json prints, whether this program
+ * explain-print: prints a preview as text, from the object that --json prints, whether this program
  * made it or the daemon did.
  */
 #include <stdlib.h>
@@ -90,7 +90,7 @@ static void print_stays(const struct screen *screen, const json_t *process, uint
 			   reason);
 }
 
-/* By what people wonder: why not the largest. */
+/* First the likely question: why not the largest. */
 static void print_staying(const struct screen *screen, const json_t *answer,
 			  const json_t *protected_ones)
 {

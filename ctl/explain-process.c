@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * explain-process: why one process would be killed, or would not, for people; from the object that
- * --json prints.
+ * explain-process: prints as text why one process would be killed, or would not; from the object
+ * that --json prints.
  */
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* explain-protected: which processes a rule protects, for people; see explain.h. */
+/* explain-protected: which processes a rule protects, as text; see explain.h. */
 #include <stdlib.h>
 #include <string.h>
 

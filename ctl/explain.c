@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* explain: see the header.  What is found out is the daemon's, or preview's; how it is said is the
- * others'. */
+/* explain: the command.  The answer is the daemon's, or preview's; the other files print it. */
 #include "ctl/explain.h"
 
 #include <limits.h>
@@ -81,7 +80,7 @@ enum ctl_status explain_find_out(const struct ctl_options *options, pid_t pid, j
 	return status;
 }
 
-/* The daemon decides, so it knows best; but the question can be another one. */
+/* The daemon decides, so its answer is preferred; but the question can be another one. */
 static enum ctl_status get_answer(const struct ctl_options *options, pid_t pid, json_t **ret,
 				  char source[static BUS_TEXT_SIZE])
 {

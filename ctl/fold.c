@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* fold: see the header. */
+/* fold: compares entries, and sums those that follow each other. */
 #include "ctl/fold.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fold: kills of one unit in a row, as of a service that is restarted and grows again, are one line
- * for people.  Pure.
+ * fold: consecutive kills of one unit, as of a service that is restarted and grows again, are one
+ * line in text output.  Pure.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* history: see the header.  Asked of the daemon, which keeps it; where that does not run, read from
- * the file in which it has left it. */
+/* history: the command.  From the daemon, which keeps it; where that does not run, from the file in
+ * which it has left it. */
 #include "ctl/history.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@
 #include "lib/history/history-file.h"
 #include "lib/history/history.h"
 
-/* So many are shown where nobody asks for more: they fit a terminal. */
+/* So many are shown by default: they fit a terminal. */
 #define SHOWN_DEFAULT 20
 #define SHOWN_MAX     1000000
 
@@ -161,7 +161,7 @@ static json_t *read_file(const char *directory, uint64_t n, char *error, size_t 
 	return entries;
 }
 
-/* What the daemon has left, and why it was not asked. */
+/* What the daemon has left, and why it was not queried. */
 static enum ctl_status print_file(const struct ctl_options *options, struct bus *bus, uint64_t n)
 {
 	const char *directory = getenv("STATE_DIRECTORY");
@@ -210,7 +210,7 @@ static json_t *ask(struct bus *bus, uint64_t n)
 		last = before;
 		before = words_number(json_array_get(page, n_page - 1), "id");
 		json_decref(page);
-		/* (A page that is not older than the one before is no reason to ask for ever.) */
+		/* (A page that is not older than the one before is no reason to query for ever.) */
 	} while (n_page > 0 && before > 0 && (last == 0 || before < last) &&
 		 (n == 0 || json_array_size(entries) < n));
 	return entries;

@@ -11,5 +11,5 @@ struct screen;
 /* reckonctl history [N] */
 enum ctl_status history(const struct ctl_options *options, char **arguments, int n_arguments);
 
-/* An array of entries, newest first, for people. */
+/* Prints an array of entries, newest first, as text. */
 enum ctl_status history_print(const struct screen *screen, const json_t *entries, bool full);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* preview: see the header. */
+/* preview: samples memory and all processes once, and evaluates the policies. */
 #include "ctl/preview.h"
 
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/sys/cgroup.h"
 
-/* Nobody waits in an emergency: ten times what the daemon allows itself. */
+/* No emergency waits for it: ten times what the daemon allows itself. */
 #define PRECISE_BUDGET_USEC USEC_PER_SEC
 
 /* What an preview borrows. */
@@ -90,8 +90,8 @@ static enum ctl_status check_subtree(const struct ctl_options *options, const st
 }
 
 /*
- * Policies ask for the pressure of the seconds before now, in which nobody was watching: the
- * kernel's averages stand in for a history.
+ * Policies use the pressure of the seconds before now, in which it was not sampled: the kernel's
+ * averages are used instead of a history.
  */
 static void imagine_history(struct machine *m, usec_t at)
 {
@@ -115,7 +115,7 @@ static void imagine_history(struct machine *m, usec_t at)
 	}
 }
 
-/* Everybody; and memory once more, so that what was handed out during the sweep is known. */
+/* All processes; and memory once more, so that what was allocated during the sweep is known. */
 static int take_census(struct machine *m)
 {
 	const struct memory_counters *c = &m->preview.memory.counters;

@@ -8,9 +8,9 @@
 #include "ctl/ctl.h"
 #include "lib/explain/preview.h"
 
-/* Anything but CTL_OK comes after having said why.  With ret_errors, errors in the configuration
- * and a subtree that does not exist are no failure: *ret_errors is set to an array of the former.
- */
+/* Anything but CTL_OK is returned after printing the reason.  With ret_errors, errors in the
+ * configuration and a subtree that does not exist are no failure: *ret_errors is set to an array of
+ * the former. */
 enum ctl_status preview_new(const struct ctl_options *options, json_t **ret_errors,
 			    struct preview **ret);
 struct preview *preview_free(struct preview *preview);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* reload: see the header. */
+/* reload: calls Reload(), and prints the errors in the configuration. */
 #include "ctl/reload.h"
 
 #include <stdio.h>
@@ -12,17 +12,17 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/format.h"
 
-/* While a victim is on its way no files are read.  It is asked for again twice a second, so long:
+/* While a kill is in progress no files are read.  The call is repeated twice a second, for so long:
  * more than any sensible Grace. */
 #define TRIES	   120
 #define PAUSE_MSEC 500
 
-/* All mistakes, a line each, as `reckonctl check` says them. */
-static enum ctl_status fail_of_mistakes(const struct ctl_options *options, const char *mistakes)
+/* All errors, a line each, as `reckonctl check` prints them. */
+static enum ctl_status fail_of_errors(const struct ctl_options *options, const char *errors)
 {
 	static const char summary[] =
 		"the configuration has errors and was not loaded; the old one stays in use";
-	_cleanup_free_ char *lines = strdup(mistakes ? mistakes : "");
+	_cleanup_free_ char *lines = strdup(errors ? errors : "");
 	json_t *messages = json_array();
 	char *rest = lines, *line, text[2048];
 
@@ -41,7 +41,7 @@ static enum ctl_status fail_of_mistakes(const struct ctl_options *options, const
 	return CTL_BAD_USAGE;
 }
 
-static void say_why(struct bus *bus)
+static void print_why(struct bus *bus)
 {
 	char text[BUS_TEXT_SIZE];
 
@@ -58,7 +58,7 @@ static json_t *ask(struct bus *bus)
 
 	for (unsigned i = 0; !reply && bus->trouble == BUS_BUSY && i < TRIES; i++) {
 		if (i == 0)
-			say_why(bus);
+			print_why(bus);
 		nanosleep(&pause, NULL);
 		reply = bus_call(bus, "Reload");
 	}
@@ -75,7 +75,7 @@ enum ctl_status reload(const struct ctl_options *options, char **arguments, int 
 	bus_open(&bus);
 	reply = ask(&bus);
 	if (!reply && bus.trouble == BUS_BAD_CONFIGURATION)
-		return fail_of_mistakes(options, bus.error.message);
+		return fail_of_errors(options, bus.error.message);
 	if (!reply && bus.trouble == BUS_DENIED)
 		return ctl_fail(options, CTL_FAILURE, "only root may have it reload");
 	if (!reply)

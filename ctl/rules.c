@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* rules: see the header.  The daemon's, or those of the configuration where it does not run. */
+/* rules: the command.  Those of the daemon, or of the configuration where it does not run. */
 #include "ctl/rules.h"
 
 #include <fcntl.h>
@@ -45,7 +45,7 @@ static json_t *ask(struct bus *bus)
 	return answer_of("daemon", policies, all_rules);
 }
 
-/* Shares of memory are told in bytes as well. */
+/* Shares of memory are printed in bytes as well. */
 static int sample_memory(struct memory_reading *ret)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

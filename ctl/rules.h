@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * rules: by which policies somebody goes, and by which rules who.
- */
+/* rules: by which policies processes are killed, and which rules apply to them. */
 #pragma once
 
 #include "ctl/ctl.h"
@@ -16,5 +14,5 @@ enum ctl_status rules(const struct ctl_options *options, char **arguments, int n
  * memory. */
 json_t *rules_ask_policies(struct bus *bus);
 
-/* The object of --json for people. */
+/* Prints the object of --json as text. */
 enum ctl_status rules_print(const struct screen *screen, const json_t *answer);

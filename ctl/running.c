@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* running: see the header. */
+/* running: searches /proc for a process of that name. */
 #include "ctl/running.h"
 
 #include <errno.h>
@@ -10,8 +10,8 @@
 #include "lib/base/io.h"
 #include "lib/sys/proc.h"
 
-/* More than one pid in "NSpid:": the others are in namespaces below.  (Where that is not said, it
- * is none.) */
+/* More than one pid in "NSpid:": the others are in namespaces below.  (Where that line is missing,
+ * it is none.) */
 static bool is_in_container(int proc_fd, pid_t pid)
 {
 	char path[32], text[4096], *line;
@@ -28,7 +28,7 @@ static bool is_in_container(int proc_fd, pid_t pid)
 }
 
 /* Its pid, or 0: it is another. */
-static int look_at(pid_t pid, void *userdata)
+static int check_process(pid_t pid, void *userdata)
 {
 	int proc_fd = *(const int *)userdata;
 	struct proc_stat stat;
@@ -47,5 +47,5 @@ pid_t running_find(int proc_fd)
 	/* Where others are hidden, so is it. */
 	if (proc_read_stat(proc_fd, 1, &stat) != 0)
 		return -EACCES;
-	return proc_list(proc_fd, buf, sizeof(buf), look_at, &proc_fd);
+	return proc_list(proc_fd, buf, sizeof(buf), check_process, &proc_fd);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * running: is there a reckond that is not on the bus?  By the names of processes, which anyone may
- * have: good for words, and for nothing else.
+ * running: is there a reckond that is not on the bus?  By the names of processes, which any process
+ * may have: good for messages, and for nothing else.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* screen: see the header. */
+/* screen: width and encoding of the terminal, wrapping, and colours. */
 #include "ctl/screen.h"
 
 #include <ctype.h>
@@ -67,7 +67,7 @@ const char *screen_foreign(const struct screen *screen, const char *text, char *
 		return buf;
 	for (const char *from = buf; *from; from++) {
 		if (*from & 0x80 && (*from & 0xc0) == 0x80)
-			continue; /* it goes on with the character before */
+			continue; /* it continues the character before */
 		*to++ = *from & 0x80 ? '?' : *from;
 	}
 	*to = '\0';

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * screen: where an answer for people goes.
+ * screen: where text output is printed.
  *
  * On a terminal lines are wrapped to its width, and what matters has a colour; in a pipe there is
- * neither, and each line is whole.  A terminal that does not do UTF-8 is given ASCII: there the
- * bytes of a character may be control characters.
+ * neither, and each line is whole.  A terminal without UTF-8 gets ASCII: there the bytes of a
+ * character may be control characters.
  */
 #pragma once
 

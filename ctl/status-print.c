@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* status-print: the state of the daemon and of memory for people. */
+/* status-print: prints the state of the daemon and of memory as text. */
 #include <string.h>
 #include <time.h>
 
@@ -39,7 +39,7 @@ static bool is_of_action(const json_t *policy, const struct action *action)
 	return strcmp(words_text(policy, "action"), action->name) == 0;
 }
 
-/* The policy that asks for a kill where no process is eligible; NULL: one is, or that is not known.
+/* The policy that demands a kill where no process is eligible; NULL: one is, or that is not known.
  */
 static const json_t *find_policy_in_vain(const json_t *answer)
 {
@@ -359,7 +359,7 @@ static void print_victims(const struct screen *screen, const json_t *answer)
 			screen, "Kills", SCREEN_PLAIN, "%u process%s since the start, %s ago",
 			(unsigned)n, n == 1 ? "" : "es",
 			format_duration(sub_u64(now(), words_number(answer, "started_usec")), age));
-	/* Else that is said already. */
+	/* Else that is printed already. */
 	if (!json_is_object(last) || json_is_object(json_object_get(answer, "killing")))
 		return;
 	if (*words_text(answer, "repeated"))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * status: see the header.
+ * status: the command.
  *
- * One object is put together of all that the daemon tells, and printed or said by status-print.
- * Where the daemon does not answer, what can be seen without it fills the same object: memory, and
- * the lines of the configuration.
+ * One object is put together of all that the daemon reports, and printed by status-print. Where the
+ * daemon does not answer, what can be read without it fills the same object: memory, and the
+ * thresholds of the configuration.
  */
 #include "ctl/status.h"
 
@@ -74,7 +74,7 @@ static json_t *find_next(const json_t *policies, const json_t *memory)
 			distance(policy, "memory_available_bytes", memory, "available_bytes");
 		uint64_t swap = distance(policy, "swap_free_bytes", memory, "swap_free_bytes");
 
-		/* Without lines: those are not known. */
+		/* Without thresholds: those are not known. */
 		if ((!words_has(policy, "memory_available_bytes") &&
 		     !words_has(policy, "swap_free_bytes")) ||
 		    words_bool(policy, "holds") || words_has(policy, "pressure_some_permyriad") ||
@@ -108,7 +108,7 @@ static json_t *find_last(const json_t *entries)
 	return json_null();
 }
 
-/* The victim that is on its way, by its entry. */
+/* The victim of the kill in progress, by its entry. */
 static json_t *killing_of(const json_t *entry)
 {
 	if (strcmp(words_text(entry, "outcome"), "wait") != 0)
@@ -121,7 +121,8 @@ static json_t *killing_of(const json_t *entry)
 				       words_number(entry, "signal_usec")));
 }
 
-/* As explain has them, without their numbers, of which only the words are known.  NULL: trouble. */
+/* As explain has them, without their numbers, of which only the words are known.  NULL: an error.
+ */
 static json_t *ask_policies(struct bus *bus)
 {
 	static const char *const others[] = { "target",
@@ -142,13 +143,13 @@ static json_t *ask_policies(struct bus *bus)
 	return policies;
 }
 
-/* What was told; NULL: it was not. */
+/* What was reported; NULL: it was not. */
 struct told {
 	json_t *properties;
 	json_t *preview;  /* of the machine, as explain has it */
 	json_t *policies; /* where there is no preview */
 	json_t *entries;
-	bool is_killing; /* somebody is on its way */
+	bool is_killing; /* a kill is in progress */
 };
 
 static void told_done(struct told *told)
@@ -203,7 +204,7 @@ static bool extend(struct bus *bus, json_t *entries)
 	return extended;
 }
 
-/* That the last one was of a unit that was killed again and again: for people only. */
+/* That the last one was of a unit that was killed again and again: for text output only. */
 static json_t *add_repeated(json_t *answer, struct bus *bus, json_t *entries)
 {
 	char text[FOLD_TEXT_SIZE];
@@ -257,7 +258,7 @@ static enum ctl_status print(const struct ctl_options *options, json_t *answer)
 	return CTL_OK;
 }
 
-/* What is missing is said, and the rest is shown. */
+/* What is missing is printed, and the rest is shown. */
 static enum ctl_status print_running(const struct ctl_options *options, struct bus *bus,
 				     struct told *told)
 {

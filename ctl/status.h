@@ -11,5 +11,5 @@ struct screen;
 /* reckonctl status */
 enum ctl_status status(const struct ctl_options *options, char **arguments, int n_arguments);
 
-/* status-print.c: the object of --json for people. */
+/* status-print.c: prints the object of --json as text. */
 void status_print(const struct screen *screen, const json_t *answer);

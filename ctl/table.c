@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* table: see the header.  Cells are kept as text until the widths are known. */
+/* table: keeps cells as text until the widths are known, and prints the rows. */
 #include "ctl/table.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "lib/base/util.h"
 
 #define GAP 2
-/* A last column that goes on in the next line is not narrower than this. */
+/* A last column that continues in the next line is not narrower than this. */
 #define LAST_MIN     16
 #define BELOW_INDENT 4
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * table: aligned columns for people.
+ * table: aligned columns.
  *
- * The last column is not padded, and what is in it may be long: on a terminal it goes on in the
+ * The last column is not padded, and what is in it may be long: on a terminal it continues in the
  * next line, or begins there if the others leave too little of the width.  On one that is too
  * narrow for the others each row is a list of its cells.
  */

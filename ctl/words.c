@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* words: see the header. */
+/* words: parts of sentences that several commands print. */
 #include "ctl/words.h"
 
 #include <stdio.h>

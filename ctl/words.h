@@ -37,7 +37,7 @@ const char *words_process(const struct screen *screen, const json_t *process,
 #define WORDS_COMMAND_SIZE 64
 const char *words_command(const struct screen *screen, const char *command,
 			  char buf[static WORDS_COMMAND_SIZE]);
-/* "1.4 GiB", with both ends where the truth may be between them. */
+/* "1.4 GiB", with both ends where the value may be between them. */
 const char *words_size(const json_t *process, char buf[static FORMAT_INTERVAL_SIZE]);
 
 /* "62.3% of 7.6 GiB available, swap 90.4% free; PSI full 0.0% of the last 10 s" */
@@ -46,5 +46,5 @@ void words_memory(const json_t *memory, struct screen_text *text);
 /* "init, 212 kernel threads, 4 protected"; not those that may not be read. */
 void words_left_out(const json_t *excluded, struct screen_text *text);
 
-/* Whose answer it is, by its "source"; why: it is not the daemon's. */
+/* Where the answer is from, by its "source"; why: it is not the daemon's. */
 void words_say_source(const struct screen *screen, const json_t *answer, const char *why);

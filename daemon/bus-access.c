@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus-access: who may tell reckond something: root, and the user it runs as.
+ * bus-access: which callers may change something: root, and the user that reckond runs as.
  *
- * sd-bus can check by itself (methods without SD_BUS_VTABLE_UNPRIVILEGED), but asks the bus for the
- * caller's credentials and waits for the answer (sd_bus_query_sender_privilege(), by
- * sd_bus_get_name_creds(), of libsystemd 252 to 257).  Nothing is to wait here, so the same is
- * asked asynchronously.  It is the second gate: the first is the bus's policy file.
+ * sd-bus can check by itself (methods without SD_BUS_VTABLE_UNPRIVILEGED), but it queries the bus
+ * for the caller's credentials and blocks until the reply (sd_bus_query_sender_privilege(), by
+ * sd_bus_get_name_creds(), of libsystemd 252 to 257).  Nothing may block here, so the same query is
+ * made asynchronously.  This is the second check: the first is the bus's policy file.
  *
- * Where /proc is mounted with hidepid=, a user cannot see the processes of others; what the daemon
- * sees as root is then for root.
+ * Where /proc is mounted with hidepid=, a user cannot see the processes of other users; what the
+ * daemon reads as root is then returned to root only.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +54,7 @@ static int on_user(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	uint32_t uid;
 	int r;
 
-	/* An error: the caller has gone. */
+	/* An error: the caller has disconnected. */
 	if (sd_bus_message_get_error(reply) || sd_bus_message_read(reply, "u", &uid) < 0)
 		uid = (uint32_t)-1;
 	if (uid == 0 || uid == geteuid())
@@ -68,7 +68,7 @@ static int on_user(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
-/* The calls refer to the bus, which would keep them: to let it go is not enough. */
+/* The calls refer to the bus, which would keep them: to drop a reference is not enough. */
 void bus_drop_questions(struct bus *b)
 {
 	while (b->questions)

@@ -18,7 +18,7 @@
 #define CAUGHT_UP_USEC USEC_PER_SEC
 /* Of an Explain(), which cannot come in pages. */
 #define JSON_BYTES_MAX (48 * KIB)
-/* Of one turn.  What a slice ends with may take as long again. */
+/* Of one turn.  The last part of a slice may take as long again. */
 #define SLICE_USEC (500)
 
 void bus_forget_preview(struct bus *b)
@@ -61,8 +61,8 @@ static const char *find_user(uid_t uid, void *userdata)
 	return users_name(&b->users, uid);
 }
 
-/* Who would go: found out once for all who ask until the census changes. */
-static int look_out(struct bus *b)
+/* The preview: computed once for all callers until the census changes. */
+static int refresh_preview(struct bus *b)
 {
 	struct manager *m = b->manager;
 	struct preview *o = &b->preview;
@@ -79,7 +79,7 @@ static int look_out(struct bus *b)
 		.policies = &m->policies,
 		.accuracy = &m->accuracy,
 		.census = &m->census,
-		/* What may block is for the one who decides. */
+		/* What may block is left to the decision. */
 		.precise = NULL,
 		.proc_fd = m->proc_fd,
 		.now = clock_now,
@@ -178,7 +178,7 @@ static int answer_candidates(struct bus *b, sd_bus_message *call, bool with_memb
 
 	r = bus_read_page(call, VICTIM_RANKED_MAX, VICTIM_RANKED_MAX, &page);
 	if (r >= 0)
-		r = look_out(b);
+		r = refresh_preview(b);
 	if (r >= 0)
 		r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
@@ -213,9 +213,9 @@ static int answer_no_such_process(sd_bus_message *call, uint32_t pid)
 					  "There is no process %u.", pid);
 }
 
-/* The one who is asked about may be so new that the census has not seen it, or have changed its
- * name or cgroup since.  (Not by the number of a thread.) */
-static void look_again(struct bus *b, pid_t pid)
+/* The process in question may be so new that the census has not seen it, or its name or cgroup may
+ * have changed since.  (A number of a thread does not count.) */
+static void reread_process(struct bus *b, pid_t pid)
 {
 	struct manager *m = b->manager;
 	struct proc_status status;
@@ -233,8 +233,8 @@ static int explain_one(struct bus *b, pid_t pid, struct explanation *ret)
 {
 	int r;
 
-	look_again(b, pid);
-	r = look_out(b);
+	reread_process(b, pid);
+	r = refresh_preview(b);
 	return r < 0 ? r : explain_process(&b->preview, pid, ret);
 }
 
@@ -292,7 +292,7 @@ static int answer_machine(struct bus *b, sd_bus_message *reply)
 	char text[EXPLAIN_ANSWER_SIZE];
 	int r;
 
-	r = look_out(b);
+	r = refresh_preview(b);
 	if (r < 0)
 		return r;
 	if (!b->preview_json)

@@ -27,7 +27,7 @@ static int append_value(sd_bus_message *message, const struct history_field *fie
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
-/* Those that are known, each "{sv}". */
+/* The members that are known, each "{sv}". */
 static int append_fields(struct bus *b, sd_bus_message *message, const struct history_field *fields,
 			 size_t n, const void *record)
 {
@@ -87,9 +87,7 @@ static int append_entry(struct bus *b, sd_bus_message *message, const struct his
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
-/* Those that are older than the entry of that number: new ones may have come since it was asked
- * for.
- */
+/* Entries older than the one of that number: new ones may have been added since the request. */
 static int answer(struct bus *b, sd_bus_message *call, uint64_t before, uint32_t limit)
 {
 	const struct history *history = recorder_history(b->manager->recorder);
@@ -131,8 +129,8 @@ int bus_list_history(struct bus *b, sd_bus_message *call)
 	return r < 0 ? r : answer(b, call, before, limit);
 }
 
-/* Those that are not complete yet are left for later: the last who was signalled, until its account
- * is closed. */
+/* Entries that are not complete yet are left for later: the last process that was signalled, until
+ * its record is closed. */
 static bool is_complete(const struct bus *b, const struct history_entry *entry)
 {
 	const struct recorder *recorder = b->manager->recorder;
@@ -158,7 +156,7 @@ const struct history_entry *bus_next_killed(struct bus *b)
 	return history_get(history, next);
 }
 
-/* Without what tells which process it was: a signal is for everyone. */
+/* Without what identifies the process: every client receives a signal. */
 static const struct history_entry *anonymous(const struct history_entry *entry,
 					     struct history_entry *buf)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus-internal: what the files of the bus share; for no one else.
+ * bus-internal: what the files of the bus share; included by them alone.
  *
  * bus.c connects and disconnects; bus-io.c reads the socket and decides when something may be sent;
- * bus-queue.c admits calls and queues them.  bus-manager.c has the
- * interface's table and what is answered at once, bus-properties.c its properties; bus-answer.c,
- * bus-cgroups.c and bus-history.c what has to wait; bus-signals.c what is said unasked;
- * bus-access.c who may tell reckond something; bus-log.c org.freedesktop.LogControl1.
+ * bus-queue.c admits calls and queues them.  bus-manager.c has the interface's table and what is
+ * answered at once, bus-properties.c its properties; bus-answer.c, bus-cgroups.c and bus-history.c
+ * what has to wait; bus-signals.c the signals; bus-access.c which callers may change something;
+ * bus-log.c org.freedesktop.LogControl1.
  */
 #pragma once
 
@@ -47,7 +47,7 @@ typedef int (*bus_answer_fn)(struct bus *bus, sd_bus_message *call);
 
 enum bus_need {
 	BUS_NEEDS_NOTHING,   /* but what is in memory */
-	BUS_NEEDS_FILES,     /* which are not read while a victim is on its way */
+	BUS_NEEDS_FILES,     /* which are not read while a kill is in progress */
 	BUS_NEEDS_PROCESSES, /* a fresh census, likewise */
 };
 
@@ -57,7 +57,7 @@ struct bus_waiting {
 	enum bus_need need;
 };
 
-/* What is to be said of memory getting short. */
+/* What is to be reported of low memory. */
 struct bus_low_memory {
 	char policy[64];
 	enum policy_action action;
@@ -90,7 +90,8 @@ struct bus {
 
 	sd_event_source *join_timer; /* for the first attempts */
 	usec_t join_at;
-	usec_t join_pause; /* doubles while there is nothing to join */
+	usec_t join_pause; /* the last: bus_join_pause() */
+	bool was_ready;	   /* this connection, at some time */
 	bool is_refused;   /* the name: nothing to gain by staying */
 	bool has_said_why; /* we are not on the bus */
 	usec_t stuck_said_at;
@@ -104,21 +105,21 @@ struct bus {
 	usec_t hides_read_at;
 	size_t n_bytes; /* of the answer that is being built, roughly */
 
-	/* Over the census as it was at the last step; void after each look. */
+	/* Of the census as of the last step; invalid after each sample. */
 	struct preview preview;
 	bool is_looked_out;
-	char *preview_json; /* of the machine, as it was last asked for */
+	char *preview_json; /* of the machine, at the last request */
 	usec_t caught_up_at;
 	usec_t asked_at;
 	bool is_awake; /* the census was caught up with, and has not rested since */
 
-	size_t n_processes;	       /* as last known: a reload forgets them */
+	size_t n_processes;	       /* as last known: a reload drops them */
 	struct memory_reading reading; /* for properties */
 	struct psi_reading pressure;
 	usec_t read_at;
 	usec_t pressure_read_at;
 
-	/* What was said last, and what is to be said. */
+	/* What was reported last, and what is to be reported. */
 	enum manager_state state;
 	unsigned n_kills;
 	unsigned conflicts;
@@ -128,9 +129,9 @@ struct bus {
 	bool dry_run;
 	bool is_degraded;
 	uint64_t subtree, config_files, config_errors; /* hash_text() of them */
-	uint64_t told_id;	      /* of the last victim that was told of, in the history */
-	uint64_t history_generation;  /* as of which there is nobody to tell of */
-	enum policy_action low_level; /* of what was said of low memory */
+	uint64_t told_id;	      /* of the last victim that was reported, in the history */
+	uint64_t history_generation;  /* as of which there is none to report */
+	enum policy_action low_level; /* of the low memory that was reported */
 	usec_t low_at;		      /* when a policy last held */
 	bool has_low_memory;
 	struct bus_low_memory low_memory;
@@ -141,6 +142,17 @@ struct bus {
 /* bus.c: enables the work if there is some. */
 void bus_schedule(struct bus *bus);
 
+/* What became of an attempt to join, or of a connection. */
+enum bus_end {
+	BUS_END_ABSENT, /* there is nothing to connect to */
+	BUS_END_SILENT, /* it accepted, and never answered */
+	BUS_END_LOST,	/* it had answered */
+	BUS_END_REFUSED,
+};
+/* So long until the next attempt.  last: the pause before; joined_for: since the connection was
+ * made. Pure. */
+usec_t bus_join_pause(usec_t last, enum bus_end end, usec_t joined_for);
+
 /* bus-io.c */
 int bus_io_attach(struct bus *bus);
 void bus_io_detach(struct bus *bus);
@@ -149,7 +161,7 @@ int bus_io_on_check(sd_event_source *source, uint64_t usec, void *bus);
 void bus_io_update(struct bus *bus);
 /* Connected, authenticated, and Hello was answered. */
 bool bus_io_is_ready(const struct bus *bus);
-/* An answer would go into the socket as a whole, and not be queued in memory. */
+/* An answer would fit into the socket as a whole, and not be queued in memory. */
 bool bus_io_has_room(struct bus *bus);
 /* CPU time from the first call to the second is charged to the bus. */
 void bus_io_begin_cost(struct bus *bus);
@@ -178,22 +190,22 @@ void bus_read_memory(struct bus *bus);
 
 /* bus-queue.c */
 
-/* May this call be answered?  Returns what a filter does: 0: go on with it; 1: it is done with. */
+/* May this call be answered?  Returns what a filter does: 0: continue; 1: it is handled. */
 int bus_admit(struct bus *bus, sd_bus_message *call);
 /* Answers with LimitsExceeded, if there is room.  Returns what a method handler does. */
 int bus_refuse(struct bus *bus, sd_bus_message *call, const char *why);
 /* Takes the call: it is answered later, or refused now.  What a method handler returns. */
 int bus_wait(struct bus *bus, sd_bus_message *call, bus_answer_fn answer, enum bus_need need);
-/* A victim was signalled a moment ago, and is probably gone in the next: what can wait waits. */
+/* A victim was signalled a moment ago, and has probably exited soon: what can wait waits. */
 bool bus_is_to_wait(const struct bus *bus);
-/* Somebody whose turn it is waits. */
+/* A call whose turn it is waits. */
 bool bus_can_answer(struct bus *bus);
 /* One step towards the next answer, or that answer. */
 void bus_answer(struct bus *bus);
-/* Nobody is there any more to be answered. */
+/* The caller has disconnected. */
 void bus_drop_answers(struct bus *bus);
 
-/* The part of a list that was asked for. */
+/* The part of a list that was requested. */
 struct bus_page {
 	uint32_t first; /* rows to skip */
 	uint32_t limit;
@@ -223,30 +235,30 @@ int bus_list_cgroups(struct bus *bus, sd_bus_message *call);
 /* bus-signals.c */
 bool bus_has_news(struct bus *bus);
 void bus_say_news(struct bus *bus);
-/* As if all had been said. */
+/* As if all had been reported. */
 void bus_forget_news(struct bus *bus);
 
 /* bus-history.c */
 int bus_answer_history(struct bus *bus, sd_bus_message *call);
 int bus_list_history(struct bus *bus, sd_bus_message *call);
-/* The oldest victim that is accounted for and was not told of, or NULL. */
+/* The oldest victim whose record is complete and that was not reported, or NULL. */
 const struct history_entry *bus_next_killed(struct bus *bus);
 int bus_say_killed(struct bus *bus, const struct history_entry *entry);
 void bus_forget_killed(struct bus *bus);
 
-/* bus-access.c: answers by then() if the caller is root (or who we are), else with the error.  What
- * a method handler returns. */
+/* bus-access.c: answers by then() if the caller is root (or the user that the daemon runs as), else
+ * with the error.  What a method handler returns. */
 int bus_call_if_permitted(struct bus *bus, sd_bus_message *call, bus_answer_fn then,
 			  const char *why_not);
 /* The bus is left: no answer will come. */
 void bus_drop_questions(struct bus *bus);
-/* Does /proc hide processes of other users here (hidepid)?  Then only root is told of processes. */
+/* Does /proc hide processes of other users here (hidepid)?  Then only root can list processes. */
 bool bus_hides_processes(struct bus *bus);
 
 /* bus-log.c */
 int bus_add_log_control(struct bus *bus);
 
-/* Text of strangers, as the bus wants it: valid UTF-8; as "s", and as "{sv}". */
+/* Text that other programs chose, as the bus requires it: valid UTF-8; as "s", and as "{sv}". */
 int bus_append_foreign(struct bus *bus, sd_bus_message *message, const char *text);
 int bus_append_foreign_member(struct bus *bus, sd_bus_message *message, const char *name,
 			      const char *text);

@@ -36,8 +36,10 @@
 #define BUDGET_PERIOD_USEC (100 * USEC_PER_MSEC)
 /* The wait for the rest of a message. */
 #define PATIENCE_USEC (10 * USEC_PER_MSEC)
-/* How long the bus may take nothing, and how long it may take to let us in. */
-#define DRAIN_USEC (5 * USEC_PER_SEC)
+/* How long the bus may take nothing, and how long it may take to let us in.  (With 250 clients that
+ * flood it, a turn of dbus-daemon's loop takes seconds.  To leave it then would give them back all
+ * the calls that they may have under way: docs/benchmarks.md.) */
+#define DRAIN_USEC (15 * USEC_PER_SEC)
 #define JOIN_USEC  (10 * USEC_PER_SEC)
 
 /* The kernel doubles it and counts its own overhead.  The socket is writable while it holds less
@@ -109,7 +111,7 @@ static uint32_t wanted_events(const struct bus *b)
 	return (b->is_paused ? 0 : EPOLLIN) | (b->has_no_room ? EPOLLOUT : 0);
 }
 
-/* When to look at what the socket does not report. */
+/* When to check what the socket does not report. */
 static usec_t next_check(const struct bus *b)
 {
 	usec_t next = USEC_INFINITY;
@@ -191,7 +193,7 @@ enum head {
 	HEAD_NONE,
 };
 
-static enum head look_at_head(int fd, uint64_t *ret_size)
+static enum head peek_head(int fd, uint64_t *ret_size)
 {
 	unsigned char header[HEADER_SIZE];
 	ssize_t n = recv(fd, header, sizeof(header), MSG_PEEK | MSG_DONTWAIT);
@@ -264,7 +266,7 @@ static int read_one(struct bus *b)
 {
 	uint64_t size = 0;
 
-	switch (look_at_head(sd_bus_get_fd(b->bus), &size)) {
+	switch (peek_head(sd_bus_get_fd(b->bus), &size)) {
 	case HEAD_WHOLE:
 		return process_one(b, size);
 	case HEAD_PARTIAL:
@@ -302,7 +304,7 @@ static int on_room(struct bus *b)
 	r = sd_bus_get_n_queued_write(b->bus, &n_queued);
 	if (r >= 0 && n_queued > 0) {
 		n_before = n_queued;
-		is_whole = look_at_head(sd_bus_get_fd(b->bus), &size) == HEAD_WHOLE;
+		is_whole = peek_head(sd_bus_get_fd(b->bus), &size) == HEAD_WHOLE;
 		r = process(b);
 		if (r >= 0)
 			r = sd_bus_get_n_queued_write(b->bus, &n_queued);
@@ -325,6 +327,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 	} else if (!bus_io_is_ready(b)) {
 		r = process(b);
 		b->is_aligned = true;
+		b->was_ready |= bus_io_is_ready(b);
 	} else if (revents & EPOLLOUT && b->has_no_room) {
 		r = on_room(b);
 	} else {
@@ -346,6 +349,7 @@ int bus_io_attach(struct bus *b)
 	/* (sd-bus has set it to 8 MiB.) */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	b->joined_at = clock_now();
+	b->was_ready = false;
 	r = sd_event_add_io(b->manager->event, &b->io, fd, wanted_events(b), on_io, b);
 	if (r < 0)
 		return r;

@@ -3,8 +3,8 @@
  * bus-log: org.freedesktop.LogControl1(5), by which systemctl service-log-level sets how much is
  * logged, and service-log-target where.
  *
- * Setting is for root.  sd-bus would find out by itself who asks, but by waiting for the answer
- * (bus-access.c); so Set is taken before it gets to the table.
+ * Setting is for root.  sd-bus would check the caller by itself, but it blocks (bus-access.c); so
+ * Set is handled before it gets to the table.
  */
 #include <string.h>
 
@@ -105,7 +105,7 @@ static int set(struct bus *b, sd_bus_message *call)
 		     : sd_bus_reply_method_return(call, NULL);
 }
 
-/* Called before the table is looked at, with all there is for this object. */
+/* Called before the table is searched, with all calls for this object. */
 static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Set") ||

@@ -16,7 +16,7 @@
 
 #define HIDDEN "Processes of other users are hidden here (hidepid): only root is told of them."
 
-/* What tells of processes. */
+/* What reveals processes. */
 static const struct {
 	const char *method;
 	bus_answer_fn answer;
@@ -245,13 +245,13 @@ static int method_list_policies(sd_bus_message *call, void *userdata, sd_bus_err
 
 static int answer_reload(struct bus *b, sd_bus_message *call)
 {
-	_cleanup_free_ char *mistakes = NULL;
-	int r = monitor_reload(b->manager, &mistakes);
+	_cleanup_free_ char *errors = NULL;
+	int r = monitor_reload(b->manager, &errors);
 
 	if (r == 0)
 		return sd_bus_reply_method_return(call, NULL);
 	return sd_bus_reply_method_errorf(call, BUS_ERROR_BAD_CONFIGURATION, "%s",
-					  r < 0 ? strerror(-r) : mistakes);
+					  r < 0 ? strerror(-r) : errors);
 }
 
 static int wait_for_reload(struct bus *b, sd_bus_message *call)
@@ -267,7 +267,7 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
 /* clang-format off */
 #define CONST	SD_BUS_VTABLE_PROPERTY_CONST
 #define CHANGES	SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
-/* Reload() too: it finds out by itself who asks, without waiting (bus-access.c). */
+/* Reload() too: it checks its caller by itself, without blocking (bus-access.c). */
 #define ANYONE	SD_BUS_VTABLE_UNPRIVILEGED
 
 static const sd_bus_vtable vtable[] = {

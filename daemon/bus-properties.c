@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * bus-properties: the properties of org.reckond1.Manager.  What is read for them is read at most
- * ten times a second, however many ask.
+ * ten times a second, however many clients ask.
  */
 #include <string.h>
 #include <time.h>
@@ -210,7 +210,7 @@ static int append_held(struct bus *b, sd_bus_message *reply, const struct held *
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* The account of where memory is, and the largest process; empty unless stuck. */
+/* Where memory is, and the largest process; empty unless stuck. */
 int bus_get_memory_held_by(sd_bus *bus, const char *path, const char *interface,
 			   const char *property, sd_bus_message *reply, void *userdata,
 			   sd_bus_error *error)

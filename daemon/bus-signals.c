@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus-signals: what the bus is told unasked.
+ * bus-signals: the signals, and PropertiesChanged.
  *
- * A look takes note, nothing more; what there is to say is found out afterwards, by comparing what
- * is with what was said last.  So nothing is sent between a decision and its signal, and what has
- * come and gone in between is not said.
+ * A tick only sets marks; what there is to report is found out afterwards, by comparing the present
+ * state with what was reported last.  So nothing is sent between a decision and its signal, and
+ * what has changed and changed back in between is not reported.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -94,13 +94,13 @@ static uint64_t hash_config_errors(const struct manager *m)
 	return hash_texts(m->config_errors, m->n_config_errors);
 }
 
-/* 0: there is no account of where memory is. */
+/* 0: it is not known where memory is. */
 static usec_t held_since(const struct manager *m)
 {
 	return m->stuck.account.n_rows > 0 ? m->stuck.since : 0;
 }
 
-/* Properties that have changed since they were said, by name; NULL at the end. */
+/* Properties that have changed since they were reported, by name; NULL at the end. */
 static void list_changed(const struct bus *b, const char *names[static 10])
 {
 	const struct manager *m = b->manager;
@@ -157,13 +157,13 @@ void bus_forget_news(struct bus *b)
 	bus_forget_killed(b);
 }
 
-static int say_state_changed(struct bus *b, enum manager_state old, enum manager_state new)
+static int emit_state_changed(struct bus *b, enum manager_state old, enum manager_state new)
 {
 	return sd_bus_emit_signal(b->bus, BUS_PATH, BUS_INTERFACE, "StateChanged", "ss",
 				  manager_state_to_string(old), manager_state_to_string(new));
 }
 
-static int say_low_memory(struct bus *b, const struct bus_low_memory *low)
+static int emit_low_memory(struct bus *b, const struct bus_low_memory *low)
 {
 	return sd_bus_emit_signal(b->bus, BUS_PATH, BUS_INTERFACE, "LowMemory", "a{sv}", 6,
 				  "Policy", "s", low->policy, "Level", "s",
@@ -172,7 +172,7 @@ static int say_low_memory(struct bus *b, const struct bus_low_memory *low)
 				  "s", low->next_policy, "ForecastUSec", "t", low->forecast_usec);
 }
 
-static int say_properties(struct bus *b, const char *const *names)
+static int emit_properties(struct bus *b, const char *const *names)
 {
 	if (!names[0])
 		return 0;
@@ -190,12 +190,12 @@ void bus_say_news(struct bus *b)
 	int r;
 
 	list_changed(b, names);
-	forget(b); /* whether it can be said or not: next time there is other news */
-	r = old != new ? say_state_changed(b, old, new) : 0;
+	forget(b); /* whether it can be sent or not: the next report differs */
+	r = old != new ? emit_state_changed(b, old, new) : 0;
 	if (r >= 0)
-		r = say_properties(b, names);
+		r = emit_properties(b, names);
 	if (r >= 0 && has_low_memory)
-		r = say_low_memory(b, &b->low_memory);
+		r = emit_low_memory(b, &b->low_memory);
 	if (killed)
 		r = bus_say_killed(b, killed);
 	if (r < 0)

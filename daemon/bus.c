@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus: joining and leaving; see the header.
+ * bus: connects to the system bus and disconnects from it.
  *
- * That a bus has gone is said by it or its end of the socket, and one that is restarted is back in
- * a moment: for some seconds a timer tries to join it, and so it does while the machine starts.
- * After that it is tried at looks that are due anyway, in calm every ten seconds, so that a machine
- * that has no bus is not woken for it.
+ * A disconnect is reported by the bus or its end of the socket, and a bus that is restarted is back
+ * in a moment: for some seconds a timer tries to connect, and so it does while the machine starts.
+ * After that it is tried at samples that are due anyway, in calm every ten seconds, so that a
+ * machine that has no bus is not woken for it.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -22,15 +22,18 @@
 /* Between two attempts to join, twice as long after each that failed. */
 #define JOIN_PAUSE_MIN (500 * USEC_PER_MSEC)
 #define JOIN_PAUSE_MAX (10 * USEC_PER_SEC)
-/* The timer is for pauses up to this; then looks have to do. */
+/* The timer is for pauses up to this; after that, samples have to do. */
 #define JOIN_PAUSE_TIMER (2 * USEC_PER_SEC)
+/* The same for a bus that accepts a connection and then does not answer (bus-io.c leaves it after
+ * ten seconds): each attempt costs more than one at a bus that is not there. */
+#define JOIN_PAUSE_SILENT_MAX (60 * USEC_PER_SEC)
 /* The name was refused: that will not change soon. */
 #define JOIN_PAUSE_REFUSED (60 * USEC_PER_SEC)
 /* A bus that was joined this long is joined again at once. */
 #define JOINED_WELL_USEC (10 * USEC_PER_SEC)
 /* That the bus takes nothing is logged at most this often. */
 #define STUCK_AGAIN_USEC (60 * USEC_PER_SEC)
-/* Nobody has asked of processes for so long: the census rests. */
+/* After so long without a request for processes the census is not kept up to date. */
 #define REST_USEC (10 * USEC_PER_SEC)
 /* (0 would be sd-event's 250 ms: a pause of 10 ms would become one of 260.) */
 #define TIMER_SLACK (1 * USEC_PER_MSEC)
@@ -93,7 +96,7 @@ static int add_objects(struct bus *b)
 	return r;
 }
 
-/* Called for each message before sd-bus looks at it.  Only calls are accepted from senders other
+/* Called for each message before sd-bus handles it.  Only calls are accepted from senders other
  * than the bus itself.  The last message, from sd-bus, is that the bus is closed; it is left
  * outside of its own callbacks. */
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -192,12 +195,23 @@ static int join(struct bus *b)
 		r = sd_bus_add_filter(b->bus, NULL, on_message, b);
 	if (r >= 0)
 		r = add_objects(b);
-	/* In the queue, should another have it: it is ours when that one goes. */
+	/* In the queue, should another object hold it: the bus is freed when that one drops it. */
 	if (r >= 0)
 		r = sd_bus_request_name_async(b->bus, NULL, BUS_NAME, SD_BUS_NAME_QUEUE, on_name,
 					      b);
 	bus_io_update(b);
 	return r < 0 ? r : 0;
+}
+
+usec_t bus_join_pause(usec_t last, enum bus_end end, usec_t joined_for)
+{
+	usec_t most = end == BUS_END_SILENT ? JOIN_PAUSE_SILENT_MAX : JOIN_PAUSE_MAX;
+
+	if (end == BUS_END_REFUSED)
+		return JOIN_PAUSE_REFUSED;
+	if (end == BUS_END_LOST && joined_for >= JOINED_WELL_USEC)
+		return 0;
+	return min_u64(max_u64(2 * last, JOIN_PAUSE_MIN), most);
 }
 
 /* Not before, and, while the pauses are short, not later. */
@@ -218,12 +232,11 @@ static void try_to_join(struct bus *b, usec_t now)
 	if (b->bus || now < b->join_at || bus_is_to_wait(b))
 		return;
 	r = join(b);
-	b->join_pause = min_u64(max_u64(2 * b->join_pause, JOIN_PAUSE_MIN), JOIN_PAUSE_MAX);
-	if (r < 0)
-		join_after(b, now, b->join_pause);
 	bus_forget_news(b);
 	if (r == 0)
 		return;
+	b->join_pause = bus_join_pause(b->join_pause, BUS_END_ABSENT, 0);
+	join_after(b, now, b->join_pause);
 	leave(b);
 	if (!b->has_said_why)
 		log_info("bus: none (%s), going on without", strerror(-r));
@@ -245,10 +258,11 @@ static bool is_over(struct bus *b)
 	       (b->is_refused || b->is_stuck || b->is_lost || sd_bus_is_open(b->bus) <= 0);
 }
 
-static void say_lost(struct bus *b, usec_t now)
+static void report_lost(struct bus *b, usec_t now)
 {
 	if (b->is_stuck && (b->stuck_said_at == 0 || now - b->stuck_said_at >= STUCK_AGAIN_USEC)) {
-		log_notice("bus: accepts nothing of what is sent; disconnecting, to connect again");
+		log_notice("bus: %s; disconnecting, to connect again",
+			   b->was_ready ? "accepts nothing of what is sent" : "does not answer");
 		b->stuck_said_at = now;
 	} else if (!b->is_stuck && !b->has_said_why) {
 		log_notice("bus: lost, going on without");
@@ -256,17 +270,26 @@ static void say_lost(struct bus *b, usec_t now)
 	}
 }
 
+static enum bus_end end_of(const struct bus *b)
+{
+	if (b->is_refused)
+		return BUS_END_REFUSED;
+	return b->was_ready ? BUS_END_LOST : BUS_END_SILENT;
+}
+
 /* Not in the bus's own callbacks. */
 static void leave_if_over(struct bus *b, usec_t now)
 {
+	enum bus_end end;
+
 	if (!is_over(b))
 		return;
-	if (!b->is_refused)
-		say_lost(b, now);
-	if (now - b->joined_at >= JOINED_WELL_USEC)
-		b->join_pause = 0;
+	end = end_of(b);
+	if (end != BUS_END_REFUSED)
+		report_lost(b, now);
+	b->join_pause = bus_join_pause(b->join_pause, end, sub_u64(now, b->joined_at));
 	leave(b);
-	join_after(b, now, b->is_refused ? JOIN_PAUSE_REFUSED : b->join_pause);
+	join_after(b, now, b->join_pause);
 	b->is_refused = false;
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus: the daemon on the D-Bus system bus, as org.reckond1(5) describes it: asked by anyone, told
- * by root, and saying by itself what happens.
+ * bus: the daemon on the D-Bus system bus, as org.reckond1(5) describes it: any user may query it,
+ * root may change settings, and it sends signals.
  *
- * Nothing here waits: what is asked of the bus is asked asynchronously, sources have a lower
- * priority than those that end in tick(), and there is at most one step a turn of the loop.  What
- * takes long to answer waits in a queue of a bounded length; while a victim is on its way it is not
- * done, and who asks is told so.  Without a bus, or when it has gone, all else goes on, and the bus
- * is joined once it is there.
+ * Nothing here blocks: queries to the bus are asynchronous, sources have a lower priority than
+ * those that call tick(), and there is at most one step a turn of the loop.  What takes long to
+ * answer waits in a queue of a bounded length; while a kill is in progress it is refused, with an
+ * error.  Without a bus, or when it disconnects, all else continues, and the bus is joined once it
+ * is there.
  */
 #pragma once
 
@@ -21,11 +21,11 @@ struct policy_judgement;
 int bus_new(struct manager *manager, struct bus **ret);
 struct bus *bus_free(struct bus *bus);
 
-/* After each look: joins the bus, or goes on with what is to be said and answered.  (bus may be
- * NULL in all of these.) */
+/* After each sample: joins the bus, or continues with what is to be reported and answered.  (bus
+ * may be NULL in all of these.) */
 void bus_turn(struct bus *bus, usec_t now);
 
-/* What the look has found.  Only takes note. */
+/* What the tick has found.  Only sets marks. */
 void bus_note_judgement(struct bus *bus, const struct policy_judgement *judgement, usec_t now);
 
 /* The configuration is another now. */

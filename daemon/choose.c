@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* choose: the two passes over the snapshot, what makes them go on, and the confirmation. */
+/* choose: the two passes over the snapshot, what makes them continue, and the confirmation. */
 #include "daemon/choose.h"
 
 #include <unistd.h>
@@ -13,8 +13,8 @@
 #include "lib/base/errors.h"
 #include "lib/select/reader.h"
 
-/* A choice that was cut short by its limits is gone on with so many times, at once, before a kill
- * rests on it all the same: 0.2 s in all. */
+/* A choice that was cut short by its limits is continued so many times, at once, before a kill is
+ * based on it all the same: 0.2 s in all. */
 #define CUT_MAX 4
 /* Likewise after a candidate vanished that was larger than all others. */
 #define VANISHED_MAX 64
@@ -24,8 +24,8 @@
 #define REREAD_BUDGET_USEC (40 * USEC_PER_MSEC)
 #define DRY_RUN_PAUSE_USEC (10 * USEC_PER_SEC)
 
-/* A process that changes its pid (clone(CLONE_VM) or fork(), and exit) vanishes while its memory
- * stays, be it after it was known or before.  It is new in the next look, so that is waited for,
+/* A process that changes its pid (clone(CLONE_VM) or fork(), and exit) vanishes while its memory is
+ * kept, whether it was known before or not.  It is new in the next sample, so that is waited for,
  * rather than another killed that has less. */
 static bool has_vanished(const struct manager *m)
 {
@@ -38,7 +38,8 @@ static bool has_vanished(const struct manager *m)
 	       (best ? proc_reclaimable(&best->memory) : m->request.min_victim);
 }
 
-/* There may be one that is worth it: that it cannot be read for now says nothing of it. */
+/* There may be one that is worth it: that it cannot be read for now does not show that there is
+ * none. */
 static bool none_can_be_read(struct manager *m, usec_t now)
 {
 	if (m->choice.n_ranked > 0 || !error_is_transient(m->choice.read_error))
@@ -72,7 +73,7 @@ static struct victim_request request_of(struct manager *m, const struct policy *
 }
 
 /* Is there more to be done, in turns that follow at once, before a kill may rest on the choice? */
-static bool is_to_go_on(struct manager *m, const struct policy *policy)
+static bool is_to_continue(struct manager *m, const struct policy *policy)
 {
 	if ((m->choice.is_cut || stuck_has_more(m, policy)) && m->n_cut++ < CUT_MAX)
 		return true;
@@ -111,11 +112,10 @@ static bool choose(struct manager *m, const struct policy *policy, usec_t now, s
 	census_set_totals(&m->census, &m->sampler.reading.counters);
 	victim_choose(&m->census, &m->request, &reads, &m->choice);
 	m->request.own_cgroup = NULL;
-	ret->goes_on = is_to_go_on(m, policy);
+	ret->goes_on = is_to_continue(m, policy);
 	if (ret->goes_on || none_can_be_read(m, now))
 		return false;
-	if (m->choice.n_ranked == 0)
-		stuck_take_holder(m, &reads, now);
+	stuck_take_holder(m, &reads, now);
 	if (m->choice.n_ranked == 0) {
 		ret->event = m->stuck.since == 0 ? REPORT_NO_VICTIM : REPORT_NOTHING;
 		stuck_enter(m, now);
@@ -138,7 +138,7 @@ bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, s
 	struct policy_reading reading = judge_reading(m);
 
 	*ret = (struct choosing){ .goes_on = watch_is_incomplete(m, now) };
-	if (ret->goes_on || !choose(m, policy, now, ret)) {
+	if (ret->goes_on || stuck_waits_for_holder(m, now) || !choose(m, policy, now, ret)) {
 		m->state = m->stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
 		return false;
 	}

@@ -18,7 +18,7 @@ struct choosing {
 	bool goes_on;		 /* it is not complete yet: to be called again at once */
 };
 
-/* None is in progress.  True: m->victim is open, to be signalled.  Else m->state says what is next.
+/* None is in progress.  True: m->victim is open, to be signalled.  Else m->state is what is next.
  */
 bool choose_victim(struct manager *m, const struct policy *policy, usec_t now,
 		   struct choosing *ret);

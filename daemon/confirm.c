@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* confirm: the last look at the chosen process, before the signal. */
+/* confirm: the last check of the chosen process, before the signal. */
 #include "daemon/confirm.h"
 
 #include <string.h>
@@ -9,12 +9,12 @@
 #include "daemon/manager.h"
 #include "lib/base/errors.h"
 
-/* Where and whose the victim is now; false if it has vanished.  What cannot be read for now is what
- * it was; a path too long to be read is taken for the root, as in the census. */
+/* The victim's cgroup and user now; false if it has vanished.  What cannot be read for now is taken
+ * to be unchanged; a path too long to be read is taken for the root, as in the census. */
 static bool reread(struct manager *m, bool *ret_moved)
 {
 	struct decision *d = &m->decision;
-	char cgroup[CGROUP_PATH_MAX];
+	char cgroup[CGROUP_PATH_MAX], known[CGROUP_PATH_MAX];
 	int r;
 
 	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
@@ -24,7 +24,9 @@ static bool reread(struct manager *m, bool *ret_moved)
 		strcpy(cgroup, "/");
 	if (r == PROC_GONE)
 		return false;
-	*ret_moved = strcmp(cgroup, d->cgroup) != 0;
+	memcpy(known, cgroup, sizeof(known));
+	census_cut_path(known);
+	*ret_moved = strcmp(known, d->cgroup) != 0;
 	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
 	d->uid = decision_uid_of(m, d->pid);
 	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
@@ -34,8 +36,8 @@ static bool reread(struct manager *m, bool *ret_moved)
 	return r != PROC_GONE;
 }
 
-/* Is much of what it was chosen for gone?  An exec keeps pid and start time, and can keep the name.
- */
+/* Is much of what it was chosen for freed?  An exec keeps pid and start time, and can keep the
+ * name. */
 static bool has_shrunk(const struct manager *m)
 {
 	const struct decision *d = &m->decision;

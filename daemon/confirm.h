@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* confirm: the last look at the chosen process, before the signal. */
+/* confirm: the last check of the chosen process, before the signal. */
 #pragma once
 
 #include "daemon/report.h"
@@ -10,8 +10,8 @@ struct manager;
 /*
  * Opens the victim of m->decision.  Is it still the process that was chosen, may it still be
  * killed, does the policy still hold?  The order matters: with the pidfd open and the start time
- * compared, what is read after that by pid is read of this process, as long as it lives.  Then
- * opens those that are killed with it (kill_plan_gather()).
+ * compared, what is read after that by pid is read of this process, until it exits.  Then opens
+ * those that are killed with it (kill_plan_gather()).
  *
  * reading: of m->reading, which is sampled anew.  Allocates nothing.  REPORT_NOTHING: confirmed;
  * m->victim is open, and so it is otherwise, unless it could not be opened.

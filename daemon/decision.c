@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* decision: see the header. */
+/* decision: records a choice as a decision, and what may be killed with it. */
 #include "daemon/decision.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/manager.h"
 #include "lib/select/eligibility-read.h"
 
@@ -78,8 +79,8 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 bool decision_goes_too(const struct decision *d, const struct kill_victim *victim,
 		       const struct victim_candidate *candidate)
 {
-	const char *cgroup = candidate->cgroup ? candidate->cgroup->path
-					       : census_cgroup_path(candidate->process);
+	const char *cgroup = candidate->process ? census_cgroup_path(candidate->process)
+						: candidate->cgroup->path;
 
 	if (d->group[0] != '\0' && cgroup_path_is_below(cgroup, d->group))
 		return true;
@@ -149,7 +150,14 @@ const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size)
 void decision_note_streak(struct manager *m, usec_t now)
 {
 	const struct decision *d = &m->decision;
-	const struct streak_subject subject = { d->cgroup, d->comm, d->ppid, d->uid, d->session };
+	const struct streak_subject subject = {
+		.cgroup = d->cgroup,
+		.comm = d->comm,
+		.ppid = d->ppid,
+		.uid = d->uid,
+		.session = d->session,
+		.age = streak_age(d->start_ticks, clock_ticks_before(0)),
+	};
 
 	streak_add(&m->streak, &subject, now);
 }

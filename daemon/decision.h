@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * decision: one decision, from the choice to the account: what is confirmed, carried out and
+ * decision: one decision, from the choice to its record: what is confirmed, carried out and
  * reported.  Holds no pointers into the census: that moves on.
  */
 #pragma once
@@ -27,8 +27,8 @@ struct decision {
 	char cgroup[CGROUP_PATH_MAX];
 	char v1_freezer[CGROUP_PATH_MAX];
 
-	/* Where a cgroup goes as a whole: the victim above is the largest in it, or the one that
-	 * was chosen. */
+	/* Where a cgroup is killed as a whole: the victim above is the largest in it, or the one
+	 * that was chosen. */
 	enum policy_target target;
 	enum victim_as_one as_one; /* what is killed with it after a streak of kills */
 	unsigned n_siblings;	   /* that are */
@@ -37,7 +37,7 @@ struct decision {
 	bool shares_memory; /* much of it, with relatives (family.h) or others */
 	char group[CGROUP_PATH_MAX];
 	bool is_flagged;      /* by memory.oom.group, not by the policy */
-	unsigned n_processes; /* that go: by the census, then those signalled */
+	unsigned n_processes; /* killed: by the census, then those signalled */
 
 	char policy[64];
 	enum policy_action action;
@@ -51,21 +51,21 @@ struct decision {
 	size_t n_candidates;
 	unsigned n_reads;
 	bool approximate;
-	unsigned n_sharers;	 /* processes that share its memory and go with it */
+	unsigned n_sharers;	 /* processes that share its memory, killed with it */
 	unsigned n_relatives;	 /* likewise: they share its memory copy on write */
-	uint64_t alone;		 /* what the victim alone frees; if memory.is_measured */
+	uint64_t alone;		 /* what the victim alone frees, at least */
 	bool is_unit;		 /* most of it is shared with relatives: kill-plan-family.c */
-	unsigned n_sharers_left; /* beyond those: too many, or not looked at */
+	unsigned n_sharers_left; /* beyond those: too many, or not examined */
 	struct kill_rest rest;	 /* sharers and relatives that no pidfd is kept of */
 	unsigned n_rest_gone;	 /* the first of them */
 	int sharers_error;	 /* -errno: of some it is not known */
-	pid_t spared_pid;	 /* a sharer that may not be ended, so nobody is; 0: none */
+	pid_t spared_pid;	 /* a sharer that may not be killed, so none is; 0: none */
 	char spared_comm[16];
 	pid_t next_pid; /* the second in the ranking, 0: there was none */
 	char next_comm[16];
 	char next_group[128]; /* a cgroup: its path, perhaps cut; next_pid is 0 then */
 	uint64_t next_footprint;
-	/* Who counts for more, but was passed over; of a cgroup: the largest in it. */
+	/* The one with the higher score that was skipped; of a cgroup: the largest in it. */
 	pid_t skipped_pid; /* 0: there was none */
 	char skipped_comm[16];
 	char avoided_group[128]; /* a cgroup: its path, perhaps cut */
@@ -84,51 +84,51 @@ struct decision {
 	struct kill_watch watch; /* of its memory, since SIGKILL */
 	bool hastened;
 	uint64_t held;		 /* of memory: by descriptors alone */
-	usec_t gone_at;		 /* seen to be gone; 0: not yet */
+	usec_t gone_at;		 /* seen to have exited; 0: not yet */
 	uint64_t gone_available; /* memory and swap, then */
 	usec_t ended_at;
 	usec_t frozen_usec; /* since the signal, in which the victim could do nothing about it */
-	unsigned n_thawed_again; /* because somebody had frozen it meanwhile */
+	unsigned n_thawed_again; /* because its group was frozen again meanwhile */
 	bool stays_frozen;	 /* it cannot be helped: there is nothing to wait for */
 	bool called_off;	 /* no SIGKILL any more: the configuration is another */
 	bool skips_term;	 /* SIGKILL in place of a SIGTERM that it could not have handled */
-	bool unit_is_marked;	 /* its unit's manager is told: unit.h */
+	bool unit_is_marked;	 /* its unit's manager was notified: unit.h */
 	int unit_error;		 /* -errno of that */
 	int error;		 /* -errno of opening or signalling, 0 */
 	int refrozen;		 /* levels frozen again, or -errno */
 	enum kill_progress outcome;
 	usec_t passed_over_usec; /* 0: not because it failed */
 	uint64_t freed;		 /* bytes, by the whole machine, until it was over */
-	bool ineffective;	 /* of what was expected, little came back: backoff.h */
+	bool ineffective;	 /* little of what was expected was reclaimed: backoff.h */
 };
 
-/* Notes who was chosen (result->ranked[0]) and why.  Allocates nothing. */
+/* Records which process was chosen (result->ranked[0]) and why.  Allocates nothing. */
 void decision_record(struct decision *d, const struct manager *m, const struct policy *policy,
 		     const struct victim_result *result, usec_t now);
 
-/* Was a cgroup chosen, rather than a process with which one goes? */
+/* Was a cgroup chosen, rather than a process with which one is killed? */
 static inline bool decision_is_of_cgroup(const struct decision *d)
 {
 	return d->target == POLICY_TARGET_CGROUP && d->as_one == VICTIM_ALONE && !d->is_flagged;
 }
 
-/* Does this one go with the victim: in the group that goes as a whole, or, where victim is not
- * NULL, among those that share its memory? */
+/* Is this one killed with the victim: in the group that is killed as a whole, or, where victim is
+ * not NULL, among those that share its memory? */
 bool decision_goes_too(const struct decision *d, const struct kill_victim *victim,
 		       const struct victim_candidate *candidate);
 
-/* Who would be next: the second of the ranking, but for those that go with the victim. */
+/* The next victim: the second of the ranking, but for those that are killed with the victim. */
 void decision_note_next(struct decision *d, const struct victim_result *result,
 			const struct kill_victim *victim);
 
 /*
  * May this process be killed with the victim, or the victim itself, as it is now, in the cgroup
- * `within` or below?  Rules of the configuration may allocate (regexec(3)), so they are asked only
- * if it is not as the census has it.  One that has vanished may.
+ * `within` or below?  Rules of the configuration may allocate (regexec(3)), so they are matched
+ * only if it is not as the census has it.  One that has vanished may.
  */
 bool decision_may_kill(const struct manager *m, pid_t pid, const char *within);
 
-/* Whose it is now; of one that cannot be read, nobody's, (uid_t)-1, as in the census. */
+/* Its user now; (uid_t)-1 if it cannot be read, as in the census. */
 uid_t decision_uid_of(const struct manager *m, pid_t pid);
 
 /* The daemon's own, in which no other process may be killed as one of a streak; NULL where it is

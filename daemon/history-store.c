@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* store: see the header. */
+/* history-store: reads the file of the history at start, and writes it on a thread of its own. */
 #include "daemon/history-store.h"
 
 #include <errno.h>
@@ -22,18 +22,18 @@
 /* Not more often than this; half a minute after a failure. */
 #define PAUSE_USEC	  (5 * USEC_PER_SEC)
 #define FAILED_PAUSE_USEC (30 * USEC_PER_SEC)
-/* So long the end of the daemon may wait for the disk. */
+/* The exit of the daemon may be delayed so long by the disk. */
 #define PATIENCE_SEC 5
-/* (An entry on its way through jansson, and what glibc wants.) */
+/* (An entry on its way through jansson, and what glibc needs.) */
 #define STACK_SIZE (64 * KIB)
 
 struct history_store {
 	struct history *history;
 	char *path;
 	int dir_fd;
-	uint64_t written; /* the history's generation on the disk, or on its way there */
+	uint64_t written; /* the history's generation on the disk, or being written */
 	usec_t not_before;
-	int error; /* of the last write: said once */
+	int error; /* of the last write: reported once */
 
 	/* The thread, if is_writing. */
 	bool is_writing;
@@ -43,7 +43,7 @@ struct history_store {
 	int result;
 };
 
-/* What the thread works on: a mapping of its own, so that all of it is given back. */
+/* What the thread works on: a mapping of its own, so that all of it can be unmapped. */
 struct job {
 	unsigned n;
 	struct history_entry entries[HISTORY_MAX];
@@ -98,7 +98,7 @@ static int open_directory(const char *path)
 	return take_fd(&fd);
 }
 
-/* 0, or -errno after having said why. */
+/* 0, or -errno after logging the reason. */
 static int read_history(struct history_store *a)
 {
 	char error[256];
@@ -173,7 +173,7 @@ static int start_thread(struct history_store *a)
 	return -r;
 }
 
-/* The history as it is now, on its way. */
+/* The history as it is now, being written. */
 static int begin(struct history_store *a)
 {
 	int r;
@@ -195,7 +195,7 @@ static int begin(struct history_store *a)
 }
 
 /* It is written, or could not be. */
-static void end(struct history_store *a, int result, usec_t now)
+static void finish(struct history_store *a, int result, usec_t now)
 {
 	if (a->job)
 		(void)munmap(a->job, sizeof(*a->job));
@@ -226,22 +226,22 @@ void history_store_write(struct history_store *store, usec_t now)
 
 	if (store->is_writing) {
 		(void)pthread_join(store->thread, NULL);
-		end(store, store->result, now);
+		finish(store, store->result, now);
 		return;
 	}
 	store->not_before = now + PAUSE_USEC;
 	r = begin(store);
 	if (r < 0)
-		end(store, r, now);
+		finish(store, r, now);
 }
 
-/* false: it still has not come to its end. */
+/* false: the thread has not finished yet. */
 static bool wait_for_thread(struct history_store *a, const struct timespec *until)
 {
 	if (a->is_writing && pthread_clockjoin_np(a->thread, NULL, CLOCK_MONOTONIC, until) != 0)
 		return false;
 	if (a->is_writing)
-		end(a, a->result, 0);
+		finish(a, a->result, 0);
 	return true;
 }
 
@@ -259,7 +259,7 @@ struct history_store *history_store_close(struct history_store *store)
 	if (is_over && store->written != history_generation(store->history)) {
 		r = begin(store);
 		if (r < 0)
-			end(store, r, 0);
+			finish(store, r, 0);
 		is_over = wait_for_thread(store, &until);
 	}
 	if (is_over)

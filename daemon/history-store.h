@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * store: keeps the history over a restart, in the state directory: $STATE_DIRECTORY, which the
- * service manager sets, or /var/lib/reckond where that is there and may be written to.
+ * history-store: keeps the history over a restart, in the state directory: $STATE_DIRECTORY, which
+ * the service manager sets, or /var/lib/reckond where that is there and may be written to.
  *
  * Written when there is something new and nothing is wrong with the machine, on a thread that is
- * made for it: a file system may hold up whoever writes for as long as it likes (a slow disk, a
+ * made for it: a file system may block its writers for as long as it likes (a slow disk, a
  * snapshot), but not the loop.  The directory is locked, so that of two daemons only one keeps its
  * history there.
  */
@@ -17,8 +17,8 @@
 struct history_store;
 struct history;
 
-/* Reads what is there into the history, which is borrowed.  Says what is wrong; NULL: the history
- * is not kept, which is no failure. */
+/* Reads the file into the history, which is borrowed.  Logs what is wrong; NULL: the history is not
+ * kept, which is no failure. */
 struct history_store *history_store_open(struct history *history);
 
 /* Writes what is new, and waits for it, but not for ever. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* in-flight: see the header. */
+/* in-flight: waits for the victim, escalates, and freezes again what was thawed for it. */
 #include "daemon/in-flight.h"
 
 #include <poll.h>
@@ -16,12 +16,12 @@
 #include "daemon/unit.h"
 #include "lib/base/errors.h"
 
-/* How long those that were killed are waited for at the end of the daemon, all together. */
+/* How long killed processes are waited for at the exit of the daemon, all together. */
 #define LAST_WAIT_USEC USEC_PER_SEC
 
 /* false: that process has vanished. */
-static bool look_at(const struct manager *m, pid_t pid, uint64_t start_ticks,
-		    struct backoff_seen *ret)
+static bool read_process(const struct manager *m, pid_t pid, uint64_t start_ticks,
+			 struct backoff_seen *ret)
 {
 	char cgroup[CGROUP_PATH_MAX], v1_freezer[CGROUP_PATH_MAX];
 	struct proc_memory memory = { 0 };
@@ -64,8 +64,8 @@ static bool is_conclusive(const struct decision *d)
 	return worth_is_conclusive(d->n_sharers, d->n_sharers_left);
 }
 
-/* A killed victim that gives nothing back gets help.  By available memory: what the victim's own
- * figures say falls to nothing long before its pages are free. */
+/* A killed victim of which nothing is reclaimed is hastened.  By available memory: the victim's own
+ * figures fall to nothing long before its pages are free. */
 static void hasten_if_starved(struct manager *m, usec_t now)
 {
 	struct decision *d = &m->decision;
@@ -80,9 +80,9 @@ static void hasten_if_starved(struct manager *m, usec_t now)
 	kill_hasten(m->kill_ops, m->proc_fd, m->reapers, &m->victim);
 }
 
-/* May it not be ended any more?  Rules may allocate, so they are asked only if they are others than
- * those by which it was chosen. */
-static bool is_called_off(const struct manager *m)
+/* May it not be killed any more?  Rules may allocate, so they are matched only if they are others
+ * than those by which it was chosen. */
+static bool is_cancelled(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
 
@@ -137,55 +137,56 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
 	    memory_may_come(m, facts.available_now, now))
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
-	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_called_off(m);
+	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_cancelled(m);
 	return d->called_off ? KILL_PROGRESS_STAND_DOWN : progress;
 }
 
 /* Its memory is theirs, and what keeps it keeps theirs. */
-static void pass_over_sharers(struct manager *m, enum backoff_why why, usec_t now)
+static void skip_sharers(struct manager *m, enum backoff_why why, usec_t now)
 {
-	struct backoff_seen look;
+	struct backoff_seen seen;
 
 	for (unsigned i = 0; i < m->victim.n_others; i++)
-		if (look_at(m, m->victim.others[i].pid, m->victim.others[i].start_ticks, &look) &&
-		    look.state != 'Z')
-			(void)backoff_add(&m->backoff, why, &look, now);
+		if (read_process(m, m->victim.others[i].pid, m->victim.others[i].start_ticks,
+				 &seen) &&
+		    seen.state != 'Z')
+			(void)backoff_add(&m->backoff, why, &seen, now);
 }
 
-static void pass_over(struct manager *m, enum backoff_why why, usec_t now)
+static void skip_victim(struct manager *m, enum backoff_why why, usec_t now)
 {
 	struct decision *d = &m->decision;
-	struct backoff_seen look;
+	struct backoff_seen seen;
 	usec_t wait;
 
-	pass_over_sharers(m, why, now);
-	if (!look_at(m, d->pid, d->start_ticks, &look)) {
+	skip_sharers(m, why, now);
+	if (!read_process(m, d->pid, d->start_ticks, &seen)) {
 		backoff_succeed(&m->backoff, d->pid, d->start_ticks);
 		return;
 	}
-	wait = backoff_add(&m->backoff, why, &look, now);
+	wait = backoff_add(&m->backoff, why, &seen, now);
 	if (why != BACKOFF_STILL_EXITING)
 		d->passed_over_usec = wait;
 }
 
 void in_flight_skip(struct manager *m, usec_t now)
 {
-	/* It is no reason to kill another one: this one is tried again at the next look. */
+	/* It is no reason to kill another one: this one is tried again at the next sample. */
 	if (error_is_transient(m->decision.error))
 		return;
-	pass_over(m, BACKOFF_REFUSED, now);
+	skip_victim(m, BACKOFF_REFUSED, now);
 }
 
 void in_flight_observe_skipped(struct manager *m)
 {
 	for (unsigned i = 0; i < BACKOFF_MAX; i++) {
 		const struct backoff_seen *failed = &m->backoff.entries[i].failed;
-		struct backoff_seen look;
+		struct backoff_seen seen;
 
 		if (failed->pid == 0)
 			continue;
-		if (look_at(m, failed->pid, failed->start_ticks, &look))
-			backoff_observe(&m->backoff, i, &look);
+		if (read_process(m, failed->pid, failed->start_ticks, &seen))
+			backoff_observe(&m->backoff, i, &seen);
 		else
 			backoff_observe(&m->backoff, i, NULL);
 	}
@@ -199,8 +200,8 @@ static void forget_one(struct manager *m, pid_t pid, uint64_t start_ticks)
 		census_note_gone(&m->census, process);
 }
 
-/* Those that were killed hold nothing any more, though their last readings say so: a zombie stays
- * listed until its parent has waited for it.  And what they shared with others is these others'. */
+/* Killed processes hold nothing any more, though their last readings say so: a zombie stays listed
+ * until its parent has waited for it.  And what they shared with others is counted for these. */
 static void forget_killed(struct manager *m)
 {
 	forget_one(m, m->decision.pid, m->decision.start_ticks);
@@ -223,7 +224,7 @@ static void note_worth(struct manager *m)
 		worth_note(&m->worth, proc_reclaimable(&d->memory), d->freed);
 }
 
-/* Who is not to be chosen again after this, be it itself or its kind. */
+/* What is not to be chosen again after this: the process, or others like it. */
 static void learn(struct manager *m, usec_t now)
 {
 	struct decision *d = &m->decision;
@@ -240,9 +241,9 @@ static void learn(struct manager *m, usec_t now)
 	};
 
 	if (d->outcome == KILL_PROGRESS_UNKILLABLE)
-		pass_over(m, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
+		skip_victim(m, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
 	else if (d->outcome == KILL_PROGRESS_MEMORY_BACK)
-		pass_over(m, BACKOFF_STILL_EXITING, now);
+		skip_victim(m, BACKOFF_STILL_EXITING, now);
 	else if (d->outcome == KILL_PROGRESS_GONE)
 		backoff_succeed(&m->backoff, d->pid, d->start_ticks);
 	if (d->outcome == KILL_PROGRESS_GONE)
@@ -260,7 +261,7 @@ static void learn(struct manager *m, usec_t now)
 				 clock_ticks_after(BACKOFF_RESPAWN_USEC), now);
 }
 
-/* It runs where it was not meant to, and is not about to end.  (A killed one would never end
+/* It runs in a cgroup where it should not be, and does not exit.  (A killed one would never exit
  * there.) */
 static void move_back(struct kill_victim *victim)
 {
@@ -276,7 +277,7 @@ static void move_back(struct kill_victim *victim)
 			   r < 0 ? strerror(-r) : "");
 }
 
-static void put_back(struct kill_victim *victim)
+static void refreeze_group(struct kill_victim *victim)
 {
 	int r;
 
@@ -294,13 +295,13 @@ struct kill_victim *in_flight_make_place(struct manager *m)
 {
 	struct kill_victim *victim = &m->lingering[m->n_lingering++ % MANAGER_LINGERING_MAX];
 
-	put_back(victim);
+	refreeze_group(victim);
 	return victim;
 }
 
-/* Frozen again, it would not come to its end.  Of one that need not be killed nothing is expected
- * any more: it was frozen on purpose. */
-static bool lingers(const struct manager *m, enum kill_progress outcome)
+/* Frozen again, it could not exit.  Of one that need not be killed nothing is expected any more: it
+ * was frozen on purpose. */
+static bool is_still_exiting(const struct manager *m, enum kill_progress outcome)
 {
 	if (outcome == KILL_PROGRESS_MEMORY_BACK && m->victim.thawed.n_levels == 0)
 		return true; /* its exit is recorded */
@@ -308,9 +309,9 @@ static bool lingers(const struct manager *m, enum kill_progress outcome)
 	       m->victim.thawed.n_levels > 0 && m->decision.refreeze;
 }
 
-static void linger(struct manager *m)
+static void keep_until_exit(struct manager *m)
 {
-	*in_flight_make_place(m) = m->victim; /* its fds go with it */
+	*in_flight_make_place(m) = m->victim; /* its fds move with it */
 	kill_victim_init(&m->victim);
 }
 
@@ -325,15 +326,15 @@ enum report_event in_flight_end(struct manager *m, usec_t now, enum kill_progres
 		unit_cancel(m);
 	census_look_again(&m->census, d->pid, now, m->sampler.reading.allocated);
 	monitor_unwatch_victim(m);
-	if (lingers(m, outcome)) {
-		linger(m);
+	if (is_still_exiting(m, outcome)) {
+		keep_until_exit(m);
 	} else {
 		if (d->refreeze)
 			move_back(&m->victim);
 		d->refrozen = freezer_refreeze(&m->victim.thawed);
 		kill_victim_done(&m->victim);
 	}
-	/* What was stalled before is no reason to end another. */
+	/* What was stalled before is no reason to kill another. */
 	m->sampler.psi = (struct psi_history){ 0 };
 	m->sampler.reclaim = (struct reclaim_history){ 0 };
 	m->state = MANAGER_WATCH;
@@ -347,7 +348,8 @@ static void note_start(struct manager *m, usec_t now)
 
 	if (m->victim.group.n_signalled > 0)
 		d->n_processes = m->victim.group.n_signalled;
-	/* Not by signalled_at: until then a thaw may have waited for others who move processes. */
+	/* Not by signalled_at: until then a thaw may have waited for other writers of cgroup.procs.
+	 */
 	d->signal_usec = sub_u64(m->victim.step_at[KILL_STEP_SIGNAL], now);
 	m->n_kills++;
 	m->n_vanished = 0;
@@ -395,12 +397,12 @@ void in_flight_put_back(struct manager *m)
 	for (size_t i = 0; i < min_u64(m->n_lingering, MANAGER_LINGERING_MAX); i++)
 		if (m->lingering[i].pidfd >= 0 && kill_is_gone(&m->lingering[i])) {
 			recorder_exited(m, m->lingering[i].pid);
-			put_back(&m->lingering[i]);
+			refreeze_group(&m->lingering[i]);
 		}
 }
 
-/* Frozen in the middle of its end, a killed process would stay: on v1 nothing ends it then. */
-static void wait_for_end(const struct kill_victim *victim, usec_t deadline)
+/* Frozen while it exits, a killed process would remain: on v1 nothing terminates it then. */
+static void wait_for_exit(const struct kill_victim *victim, usec_t deadline)
 {
 	struct pollfd pollfd = { .fd = victim->pidfd, .events = POLLIN };
 
@@ -413,9 +415,9 @@ void in_flight_put_back_all(struct manager *m)
 	usec_t deadline = clock_now() + LAST_WAIT_USEC;
 
 	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++) {
-		wait_for_end(&m->lingering[i], deadline);
-		put_back(&m->lingering[i]);
+		wait_for_exit(&m->lingering[i], deadline);
+		refreeze_group(&m->lingering[i]);
 	}
-	wait_for_end(&m->victim, deadline);
-	put_back(&m->victim);
+	wait_for_exit(&m->victim, deadline);
+	refreeze_group(&m->victim);
 }

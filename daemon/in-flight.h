@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * in-flight: the one victim on its way, from its signal to the account; and what is left to do for
- * those that linger after that.
+ * in-flight: the one kill in progress, from its signal to its record; and what is left to do for
+ * victims that are still exiting after that.
  */
 #pragma once
 
@@ -21,26 +21,25 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
 				   usec_t now);
 
 /*
- * This victim is no longer waited for: REPORT_ENDED.  A group that was thawed for it is frozen
+ * The kill of this victim is finished: REPORT_ENDED.  A group that was thawed for it is frozen
  * again if the victim is gone; if it is still exiting, once it is gone (in_flight_put_back()):
  * frozen again, it could not exit.
  */
 enum report_event in_flight_end(struct manager *m, usec_t now, enum kill_progress outcome);
 
-/* A free place among those that linger: the oldest has had its time. */
+/* A free place among those that are still exiting: the oldest has had its time. */
 struct kill_victim *in_flight_make_place(struct manager *m);
 
-/* Looks at those who are passed over: some are gone by now, or are as they were no longer.
- * Allocates nothing. */
+/* Reads those that are skipped again: some have exited, or have changed.  Allocates nothing. */
 void in_flight_observe_skipped(struct manager *m);
 
-/* The victim of m->decision could not be opened or signalled, or is not to be: it is not chosen
- * again for some time, nor who shares its memory. */
+/* The victim of m->decision could not be opened or signalled, or is not to be: it is skipped for
+ * some time, and so is what shares its memory. */
 void in_flight_skip(struct manager *m, usec_t now);
 
-/* Freezes again what was left thawed for victims that are gone by now. */
+/* Freezes again what was left thawed for victims that have exited. */
 void in_flight_put_back(struct manager *m);
 
-/* At the end of the daemon: whatever was thawed is put back, when those that were killed have had
- * a moment to go. */
+/* At the exit of the daemon: whatever was thawed is frozen again, when killed processes have had a
+ * moment to exit. */
 void in_flight_put_back_all(struct manager *m);

@@ -13,9 +13,9 @@ struct manager;
 /* What policies are judged by; points into m. */
 struct policy_reading judge_reading(const struct manager *m);
 
-/* The policy that holds, if one does.  One that goes by pressure counts only if stalls of the whole
- * machine explain it (stalls.h): REPORT_EXPLAINED where they are explained by a cgroup at its own
- * limit, once; else REPORT_NOTHING. */
+/* The policy that holds, if one does.  A policy with pressure conditions counts only if stalls of
+ * the whole machine explain it (stalls.h): REPORT_EXPLAINED where they are explained by a cgroup at
+ * its own limit, once; else REPORT_NOTHING. */
 enum report_event judge_policies(struct manager *m, usec_t now, struct policy_judgement *ret);
 
 /* Does one hold that kills or terminates, whatever its For= is? */

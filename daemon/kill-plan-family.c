@@ -62,8 +62,8 @@ void kill_plan_gather_family(struct manager *m, const struct census_process *vic
 	struct gathering g = { .m = m, .common = family_common(&d->memory, d->alone) };
 	const struct census_process *other;
 
-	if (!d->is_unit || !d->memory.is_measured || d->memory.kept == 0)
-		return; /* it shares little, or that is not known */
+	if (!d->is_unit || d->memory.kept == 0)
+		return; /* it shares little */
 	d->memory.kept = sub_u64(proc_mapped(&d->memory), d->alone);
 	family_init(&g.family, &m->census, victim, KILL_TOGETHER_MAX);
 	if (!may_kill_all(&g))
@@ -74,7 +74,7 @@ void kill_plan_gather_family(struct manager *m, const struct census_process *vic
 	m->victim.is_family = d->n_relatives > 0;
 	if (d->n_relatives == 0 || g.is_partial)
 		return;
-	/* All die that share it: of what is common nothing is kept. */
+	/* All processes that share it are killed: of what is common nothing is kept. */
 	d->memory.kept = sub_u64(d->memory.kept, g.common);
 	d->memory.anon = add_u64(d->memory.anon, g.alone);
 }

@@ -1,33 +1,45 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* kill-plan: see the header. */
+/* kill-plan: opens the sharers, relatives and cgroup members that are killed with the victim. */
 #include "daemon/kill-plan.h"
 
+#include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/clock.h"
 #include "daemon/decision.h"
 #include "daemon/manager.h"
 #include "lib/base/errors.h"
-#include "lib/select/family.h"
 #include "lib/select/sharers.h"
 #include "lib/select/victim-group.h"
 
 /* All comparisons together: usually some microseconds, but an exec can hold one up, and on a busy
  * machine the thread that makes them may have to wait for a CPU. */
 #define COMPARE_BUDGET_USEC (50 * USEC_PER_MSEC)
+#define COMPARE_PAUSE_NSEC  2000000
 
-/* Those beyond KILL_OTHERS_MAX are looked at for so long: each takes some 30 us. */
+/* Those beyond KILL_OTHERS_MAX are looked at for so long: each takes some 30 us, and several times
+ * that on a busy machine. */
 #define GATHER_BUDGET_USEC (10 * USEC_PER_MSEC)
 
+/* While the thread is in something else, there is no answer at once. */
 static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *userdata)
 {
+	const struct timespec pause = { .tv_nsec = COMPARE_PAUSE_NSEC };
+	usec_t now = clock_now(), until = now + COMPARE_BUDGET_USEC;
 	const struct manager *m = userdata;
 
-	precise_compare(m->precise, tid, tids, n, COMPARE_BUDGET_USEC, ret);
+	for (;;) {
+		precise_compare(m->precise, tid, tids, n, until - now, ret);
+		now = clock_now();
+		if (ret[0] != -ETIMEDOUT || now >= until)
+			return;
+		(void)nanosleep(&pause, NULL);
+	}
 }
 
-/* Nobody in the company is ended if one of them is spared; so the first one is enough to know. */
+/* None of the plan is killed if one of it is spared; so the first one is enough to know. */
 static void spare(struct decision *d, const struct census_process *process)
 {
 	if (d->spared_pid > 0)
@@ -51,16 +63,22 @@ bool kill_plan_is_late(const struct manager *m)
 	       sub_u64(clock_now(), m->gather_began) >= GATHER_BUDGET_USEC;
 }
 
+/* Where it would take too long to read what each is now, by what the census knows: if one is left,
+ * no memory is freed, however many are killed. */
+static bool may_kill_sharer(const struct manager *m, const struct census_process *process)
+{
+	if (!kill_plan_is_late(m))
+		return decision_may_kill(m, process->pid, m->policies.subtree);
+	return !eligibility_is_spared(victim_exclusion(&m->census, process, &m->request),
+				      m->decision.is_reluctant);
+}
+
 static void open_sharer(struct manager *m, const struct census_process *process)
 {
 	struct decision *d = &m->decision;
 	int r;
 
-	if (kill_plan_is_late(m)) {
-		d->n_sharers_left++;
-		return;
-	}
-	if (!decision_may_kill(m, process->pid, m->policies.subtree)) {
+	if (!may_kill_sharer(m, process)) {
 		spare(d, process);
 		return;
 	}
@@ -115,7 +133,7 @@ struct members {
 	const struct census_process *largest[KILL_OTHERS_MAX];
 	unsigned n_largest;
 	unsigned n;
-	uint64_t anon, swap; /* of those besides the victim and its sharers, who have one memory */
+	uint64_t anon, swap; /* besides the victim and its sharers, which have one memory */
 };
 
 static bool is_open(const struct manager *m, pid_t pid)
@@ -199,7 +217,7 @@ static void open_members(struct manager *m, const struct census_process *victim)
 				      members.largest[i]->start_ticks, &m->victim);
 }
 
-/* 0, KILL_GONE, or -errno: it may not be ended as a whole. */
+/* 0, KILL_GONE, or -errno: it may not be killed as a whole. */
 static int open_group(struct manager *m, const struct census_process *victim)
 {
 	struct decision *d = &m->decision;
@@ -241,13 +259,12 @@ static void open_sibling(struct manager *m, const struct census_process *process
 	d->memory.swap += process->memory.swap;
 }
 
-/* As many as there is room for: the parent first, if it is the same program, as it would start more
- * of them. */
+/* As many as there is room for: first the parent, if it would start more of them. */
 static void open_siblings(struct manager *m, const struct census_process *victim)
 {
 	const struct census_process *process = census_find(&m->census, victim->ppid);
 
-	if (process && family_has_both(&m->census, victim, process))
+	if (process && victim_is_starter(&m->census, &m->choice, victim, process))
 		open_sibling(m, process);
 	census_for_each(&m->census, process) {
 		if (m->victim.n_others == KILL_OTHERS_MAX)
@@ -306,7 +323,7 @@ struct kill_target kill_plan_target(struct manager *m)
 	};
 }
 
-/* Of those that were seen to be gone, none is looked at again. */
+/* A process that was seen to have exited is not examined again. */
 static bool rest_is_gone(struct manager *m)
 {
 	struct decision *d = &m->decision;
@@ -342,7 +359,7 @@ static uint64_t footprint_of(const struct manager *m, pid_t pid, uint64_t start_
 	return proc_reclaimable(&memory);
 }
 
-/* Two of the same memory: who is left has it all. */
+/* Two of the same memory: the one that is left has it all. */
 static uint64_t larger(uint64_t a, uint64_t b)
 {
 	if (a == UINT64_MAX || b == UINT64_MAX)

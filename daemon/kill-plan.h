@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kill-plan: who goes with the victim that was chosen: those that share its memory, and all of its
- * cgroup where the policy or memory.oom.group says so.  Found between the choice and the signal, so
- * nothing is allocated here.
+ * kill-plan: what is killed with the victim that was chosen: processes that share its memory, and
+ * all of its cgroup where the policy or memory.oom.group says so.  Found between the choice and the
+ * signal, so nothing is allocated here.
  */
 #pragma once
 
@@ -17,14 +17,14 @@ struct manager;
 
 /*
  * For the victim of m->decision, which is open: finds and opens the others and the group
- * (m->victim), and notes them in m->decision.  REPORT_NOTHING: go on.  REPORT_SPARED: one that
- * shares its memory may not be ended (spared_pid), so the memory would not come back.
- * REPORT_CANNOT_OPEN: its cgroup may not be ended (error).  REPORT_VANISHED.
+ * (m->victim), and notes them in m->decision.  REPORT_NOTHING: continue.  REPORT_SPARED: one that
+ * shares its memory may not be killed (spared_pid), so the memory would not be reclaimed.
+ * REPORT_CANNOT_OPEN: its cgroup may not be killed (error).  REPORT_VANISHED.
  */
 enum report_event kill_plan_gather(struct manager *m, const struct policy *policy);
 
-/* One that goes with the victim: watched, or one of the rest.  0, KILL_GONE, or -errno (-ENOSPC).
- */
+/* One that is killed with the victim: watched, or one of the rest.  0, KILL_GONE, or -errno
+ * (-ENOSPC). */
 struct census_process;
 int kill_plan_open(struct manager *m, const struct census_process *process);
 /* So much time has passed since the choice that no more are to be opened. */
@@ -37,8 +37,8 @@ void kill_plan_gather_family(struct manager *m, const struct census_process *vic
 /* For kill_signal(); points into m. */
 struct kill_target kill_plan_target(struct manager *m);
 
-/* Are all of them gone? */
+/* Have all of them exited? */
 bool kill_plan_is_gone(struct manager *m);
 
-/* What the victim and its company hold now; UINT64_MAX where that cannot be known. */
+/* What the victim and those killed with it hold now; UINT64_MAX where that cannot be known. */
 uint64_t kill_plan_footprint(const struct manager *m);

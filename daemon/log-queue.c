@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * log-queue: see the header.
+ * log-queue: the ring of messages, and the thread that writes them.
  *
  * `put` and `taken` count the bytes that have gone through the ring.  A message lies in one piece,
  * so that it can be written from where it is; what is left at the end of the ring is skipped.  All
  * memory is there from the start, and nothing allocates (sd_journal_sendv() does not).
  */
-#define SD_JOURNAL_SUPPRESS_LOCATION /* it would be in here, whoever said it */
+#define SD_JOURNAL_SUPPRESS_LOCATION /* a file name, line and function would be of this file */
 #include "daemon/log-queue.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@
 #define RING_SIZE (48 * KIB)
 /* (sd_journal_sendv() takes some 5 KiB for that many fields.) */
 #define STACK_SIZE (64 * KIB)
-/* The end of the daemon may wait so long for readers. */
+/* The exit of the daemon may be delayed so long by readers. */
 #define PATIENCE_SEC 1
 
 struct message {
@@ -100,8 +100,8 @@ static void take_all(void)
 		say_lost(n);
 }
 
-/* Before the thread starts: a pipe that is not read must not hold up the start.  What stays in the
- * ring is written by the thread. */
+/* Before the thread starts: a pipe that is not read must not hold up the start.  What remains in
+ * the ring is written by the thread. */
 static bool is_writable(void)
 {
 	struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
@@ -142,7 +142,7 @@ static void write_text(const char *text, size_t size)
 		if (io_is_interrupted(n, &n_interruptions))
 			continue;
 		if (n <= 0)
-			return; /* it is not read: no message can tell of that */
+			return; /* it is not read: no message can report that */
 		text += n;
 		size -= (size_t)n;
 	}

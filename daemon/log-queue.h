@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * log-queue: what is logged, on its way to standard error or to the journal.
+ * log-queue: what is to be written to standard error or to the journal.
  *
  * Either may be read late, or not at all: most likely so when memory is short, and a journal that
- * is starved blocks whoever writes to it.  So it is a thread of its own that writes, in the order
- * in which things were said, and whoever says them waits for nothing: where there is no more room,
- * what is said is lost, but counted.
+ * is starved blocks its writers.  So a thread of its own writes, in the order of the messages, and
+ * the callers never wait: where there is no more room, a message is lost, but counted.
  *
- * A ring of bytes between one who fills it and one who empties it, without locks.  All functions
- * are for one thread alone, but for log_queue_write().  Until log_queue_start(), each message is
- * written at once.
+ * A ring of bytes with one writer and one reader, without locks.  All functions are for one thread
+ * alone, but for log_queue_write().  Until log_queue_start(), each message is written at once.
  */
 #pragma once
 
@@ -26,7 +24,7 @@ enum log_outlet {
 /* Room for a message of so many bytes at most, until it is committed; NULL: there is none, and one
  * more is lost. */
 char *log_queue_reserve(size_t size);
-/* The message that has been written there is on its way, with the size that it came to. */
+/* The message that has been written there is to be sent, with the size that it came to. */
 void log_queue_commit(enum log_outlet outlet, size_t size);
 
 /* Writes at once, and waits until that is done; for say_lost() and the queue itself. */

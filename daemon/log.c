@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * log: see the header.  What is said is put together in the memory of the queue (log-queue.h): no
- * lock, nothing allocated.
+ * log: lines and entries, by level and target.  A message is composed in the memory of the queue
+ * (log-queue.h): no lock, nothing allocated.
  */
 #include "daemon/log.h"
 
@@ -24,7 +24,7 @@
 #define ENTRY_SIZE (12 * KIB)
 
 static int max_level = LOG_INFO;
-static _Atomic enum log_target target = LOG_TARGET_AUTO; /* (say_lost() asks for it) */
+static _Atomic enum log_target target = LOG_TARGET_AUTO; /* (for report_lost()) */
 
 static const char *const levels[] = {
 	[LOG_EMERG] = "emerg", [LOG_ALERT] = "alert",	  [LOG_CRIT] = "crit",
@@ -180,7 +180,7 @@ static bool lines_are_entries(void)
 }
 
 /* On the thread of the queue, past the queue. */
-static void say_lost(unsigned n)
+static void report_lost(unsigned n)
 {
 	char text[64], line[128];
 	size_t length;
@@ -201,7 +201,7 @@ static void say_lost(unsigned n)
 
 void log_start(void)
 {
-	int r = log_queue_start(say_lost);
+	int r = log_queue_start(report_lost);
 
 	if (r < 0)
 		log_warning(

@@ -3,8 +3,8 @@
  * log: plain lines on standard error, with the journal's priority prefix (sd-daemon(3)) where
  * standard error is the journal; and entries of the journal, which have fields.
  *
- * For one thread alone.  It never waits for those who read the log, from log_start() on: where they
- * are too late, some of it is lost, and how much is said when they read again.
+ * For one thread alone.  It never waits for readers of the log, from log_start() on: where they are
+ * too late, some of it is lost, and how much is logged when they read again.
  */
 #pragma once
 
@@ -12,8 +12,7 @@
 #include <stddef.h>
 #include <syslog.h>
 
-/* Early, but not before signals are blocked.  Where it fails that is said, and the log may be
- * waited for. */
+/* Early, but not before signals are blocked.  A failure is logged, and the log may block then. */
 void log_start(void);
 /* Waits until all is written, but no longer than a second; last of all. */
 void log_stop(void);
@@ -37,7 +36,7 @@ __attribute__((format(printf, 3, 4))) void log_event(const char *message_id, int
 						     const char *format, ...);
 
 /*
- * An entry with fields of one's own, for who has asked log_takes() and log_takes_entries(); from
+ * An entry with the caller's own fields, if log_takes() and log_takes_entries() are true; from
  * begin to end nothing else may be logged.  log_entry_add(&entry, "NAME=%s", value), not more than
  * LOG_QUEUE_FIELDS_MAX; what does not fit is left out.
  */
@@ -71,6 +70,6 @@ enum log_target log_get_target(void);
 void log_set_target(enum log_target target);
 const char *log_target_to_string(enum log_target target);
 int log_target_from_string(const char *text);
-/* Do entries go to the journal; does what they say go to standard error as well? */
+/* Are entries sent to the journal; are their messages written to standard error as well? */
 bool log_takes_entries(void);
 bool log_takes_lines_of_entries(void);

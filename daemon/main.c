@@ -31,7 +31,7 @@ struct arguments {
 	bool check_config;
 };
 
-/* 0 to go on, 1 to exit well, -EINVAL after having said why. */
+/* 0 to continue, 1 to exit with success, -EINVAL after printing the reason. */
 static int parse_arguments(int argc, char **argv, struct arguments *ret)
 {
 	enum {
@@ -106,12 +106,12 @@ static int run(const struct manager_options *options)
 	int r;
 
 	r = manager_new(options, &kill_ops_system, &m);
-	if (r == -ENOMEM) /* what else fails has been said where it did */
+	if (r == -ENOMEM) /* what else fails has been logged where it did */
 		log_error("Cannot start: out of memory.");
 	if (r < 0)
 		return EXIT_FAILURE;
 	r = monitor_run(m);
-	if (r < 0 && r != -E2BIG) /* self_is_too_large() has said that */
+	if (r < 0 && r != -E2BIG) /* self_is_too_large() has logged that */
 		log_error("The event loop failed: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

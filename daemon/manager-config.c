@@ -17,6 +17,7 @@
 #include "daemon/message-ids.h"
 #include "daemon/thaw-state.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/errors.h"
 #include "lib/base/format.h"
 #include "lib/config/conf.h"
 
@@ -42,7 +43,7 @@ static int apply_options(const struct manager_options *options, struct policy_se
 	return 0;
 }
 
-/* What a configuration comes to. */
+/* What loading a configuration results in. */
 struct loaded {
 	struct policy_set policies;
 	char **files;
@@ -82,7 +83,7 @@ static int load(const struct manager_options *options, struct conf_messages *mes
 	return r;
 }
 
-/* For the start: what can be used of it.  0, 1 if it has errors, -errno (-ENOMEM). */
+/* For the start: what can be used of it.  0, 1 if it has errors, -errno if it cannot be had now. */
 static int load_lenient(const struct manager_options *options, struct conf_messages *messages,
 			struct loaded *ret)
 {
@@ -90,7 +91,7 @@ static int load_lenient(const struct manager_options *options, struct conf_messa
 	int r, found;
 
 	found = conf_find_files(options->config_file, "", &loaded.files, &loaded.n_files);
-	if (found == -ENOMEM)
+	if (error_is_transient(found))
 		return found;
 	if (found < 0)
 		(void)conf_messages_add(messages, "configuration", 0, false,
@@ -225,7 +226,7 @@ int manager_load_policies(const struct manager_options *options, struct policy_s
 }
 
 /* As they are printed, but in UTF-8: names of files may be anything. */
-static char *list_mistakes(const struct conf_messages *messages)
+static char *list_errors(const struct conf_messages *messages)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
@@ -269,7 +270,7 @@ int manager_reload(struct manager *m, char **ret_errors)
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
 			  "The configuration was not reloaded%s%s; the old one stays in use.",
 			  r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
-		*ret_errors = r > 0 ? list_mistakes(&messages) : NULL;
+		*ret_errors = r > 0 ? list_errors(&messages) : NULL;
 		return r;
 	}
 	take(m, &loaded, &messages);
@@ -299,6 +300,8 @@ int manager_load(struct manager *m)
 
 	r = load_lenient(&m->options, &messages, &loaded);
 	log_messages(&messages);
+	if (r < 0 && r != -ENOMEM)
+		log_error("Cannot read the configuration for now: %s.", strerror(-r));
 	if (r < 0)
 		return r;
 	take(m, &loaded, &messages);

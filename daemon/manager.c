@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* manager: see the header. */
+/* manager: opens all that the daemon has at start, and frees it. */
 #include "daemon/manager.h"
 
 #include <fcntl.h>
@@ -28,7 +28,7 @@
 /* One frees, another is free should a second victim follow before the first one's memory is. */
 #define N_REAPERS 2
 
-/* Who else is there does not change often. */
+/* Other daemons do not change often. */
 #define CONFLICTS_USEC (60 * USEC_PER_SEC)
 
 const char *manager_state_to_string(enum manager_state state)
@@ -70,9 +70,9 @@ void manager_find_conflicts(struct manager *m, usec_t now)
 	m->conflicts = found;
 }
 
-/* What cannot be opened for want of files or of memory is there: to go on as if it were not would
- * be to take every process for one without a cgroup, or every kernel for one without PSI.  So the
- * start fails, and is tried again. */
+/* A file that cannot be opened for want of files or of memory, or for an error of the file system, is
+ * there: to continue as if it were not would be to take every process for one without a cgroup, or
+ * every kernel for one without PSI.  So the start fails, and is tried again. */
 static int fail_for_now(const char *what, int r)
 {
 	log_error("Cannot open %s for now: %s.", what, strerror(-r));
@@ -102,13 +102,13 @@ static int open_machine(struct manager *m)
 		return r;
 	}
 	r = cgroup_fs_open(m->proc_fd, &m->cgroups);
-	if (error_is_transient(r))
+	if (r < 0 && !error_is_unreachable(r))
 		return fail_for_now("the cgroups", r);
 	if (r < 0) {
 		log_warning("Cannot find the cgroups: %s; going on without.", strerror(-r));
 		cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
 	}
-	m->units_fd = conflict_open(m->proc_fd, &m->cgroups); /* without it: nobody is known */
+	m->units_fd = conflict_open(m->proc_fd, &m->cgroups); /* without it: no user is known */
 	return 0;
 }
 
@@ -133,8 +133,8 @@ static int check_subtree(const struct manager *m)
 	return r;
 }
 
-/* All that is forked, while there are no threads yet: of a child of several only the one that has
- * called fork() is left, and what the others held stays held. */
+/* All that is forked, while there are no threads yet: in a child of a process with threads only the
+ * one that has called fork() is left, and the locks of the others stay held. */
 static void fork_helpers(struct manager *m)
 {
 	int r;
@@ -165,7 +165,12 @@ static int start_helpers(struct manager *m)
 	return kill_reapers_new(m->kill_ops, N_REAPERS, &m->reapers, &m->probed.fifo_error);
 }
 
-/* Everything that the emergency will need is allocated and touched now. */
+/*
+ * Everything that the emergency will need is allocated and touched now.  In one piece, unlike what
+ * the loop does later: nothing waits for it.  The loop does not run yet, and the watchdog begins
+ * with READY=1, which follows.  30,000 processes take a second; a service manager waits for a start
+ * for a minute and a half.
+ */
 static int take_first_census(struct manager *m)
 {
 	int r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * manager: owns everything that the daemon has, from setup to the end.  tick.c works on it,
- * monitor.c wires it to the event loop, report.c says what it did.
+ * manager: owns everything that the daemon has, from setup to exit.  tick.c works on it, monitor.c
+ * wires it to the event loop, report.c logs what it did.
  */
 #pragma once
 
@@ -32,10 +32,10 @@ struct history_store;
 struct unit_marker;
 
 enum manager_state {
-	MANAGER_CALM,	 /* plenty of memory: nobody is looked at */
+	MANAGER_CALM,	 /* plenty of memory: no process is read */
 	MANAGER_WATCH,	 /* the census is kept fresh */
 	MANAGER_STUCK,	 /* a policy that kills holds, and no process is worth killing */
-	MANAGER_KILLING, /* a victim was signalled: nobody else until that is over */
+	MANAGER_KILLING, /* a victim was signalled: no other until that is over */
 };
 const char *manager_state_to_string(enum manager_state state);
 
@@ -46,7 +46,7 @@ struct manager_options {
 	bool with_log;		 /* log_start(), once nothing is forked any more */
 };
 
-/* Victims that linger while their group was thawed for them. */
+/* Victims that are still exiting while their group is thawed for them. */
 #define MANAGER_LINGERING_MAX 8
 
 /* What was found at start: see self-test.h. */
@@ -63,7 +63,7 @@ struct probe_results {
 	bool in_user_namespace; /* and others are outside of it */
 	bool self_test_reaped;
 	bool self_test_stuck;	       /* its child does not exit */
-	uint64_t missing_capabilities; /* bit by number, of those that the work asks for */
+	uint64_t missing_capabilities; /* bit by number, of those that are needed */
 };
 
 struct bus;
@@ -77,12 +77,12 @@ struct manager {
 	char **config_errors;
 	size_t n_config_errors;
 	unsigned n_reloads;
-	bool reload_is_wanted; /* as soon as no victim is on its way */
+	bool reload_is_wanted; /* as soon as no kill is in progress */
 	struct probe_results probed;
 	pid_t self_test_pid; /* the child of the self-test; 0: none */
 	struct self self;
 	struct reserve reserve;
-	char **missing_privileges; /* what it is not permitted to do, as it was said at start */
+	char **missing_privileges; /* what it is not permitted to do, as logged at start */
 	size_t n_missing_privileges;
 	unsigned doubts;       /* about memory's figures: those that were reported */
 	uint64_t started_usec; /* CLOCK_REALTIME */
@@ -97,15 +97,15 @@ struct manager {
 	const struct kill_ops *kill_ops;
 
 	enum manager_state state;
-	usec_t watch_until; /* watch lingers */
+	usec_t watch_until; /* watch is not left before */
 	struct sampler sampler;
 	struct stalls stalls;
 	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
 	usec_t unswappable_at;
 	struct census census;
 	struct watch watch;
-	unsigned n_vanished;	       /* candidates in a row that vanished before the signal */
-	unsigned n_cut;		       /* choices in a row that the limits cut short */
+	unsigned n_vanished;	       /* consecutive candidates that vanished before the signal */
+	unsigned n_cut;		       /* consecutive choices that the limits cut short */
 	struct victim_request request; /* of the last choice */
 	struct victim_result choice;
 	struct backoff backoff;
@@ -122,10 +122,10 @@ struct manager {
 	struct history_store *history_store; /* NULL: that is not kept over a restart */
 	struct kill_victim lingering[MANAGER_LINGERING_MAX]; /* a ring; pidfd < 0: a free place */
 	size_t n_lingering;
-	struct ledger *ledger; /* what is owed to be frozen again, mapped: thaw-state.h; or NULL */
+	struct ledger *ledger; /* what is to be frozen again, mapped: thaw-state.h; or NULL */
 	int ledger_fd;
 	bool warned;	    /* since watch began */
-	usec_t quiet_until; /* dry run: one decision is not said again and again */
+	usec_t quiet_until; /* dry run: one decision is not reported again and again */
 	unsigned n_kills;
 
 	int units_fd;	    /* where systemd has its units; negative: nowhere */
@@ -159,17 +159,18 @@ int manager_load_policies(const struct manager_options *options, struct policy_s
 /* manager-config.c.  For the start: what can be used of the configuration.  0 or -ENOMEM. */
 int manager_load(struct manager *manager);
 
-/* The configuration anew; with mistakes the old one stays.  0; 1 if it has mistakes, with all of
- * them in *ret_errors, a line each (to be freed; NULL: no memory for it); -errno. */
+/* The configuration anew; with errors the old one stays.  0; 1 if it has errors, with all of them
+ * in *ret_errors, a line each (to be freed; NULL: no memory for it); -errno. */
 int manager_reload(struct manager *manager, char **ret_errors);
 
 /* For the service manager, in one line.  Returns buf. */
 #define MANAGER_STATUS_SIZE 128
 const char *manager_status(const struct manager *manager, char buf[static MANAGER_STATUS_SIZE]);
 
-/* Is there a cgroup of that path now?  If not, nobody may be ended until there is. */
+/* Is there a cgroup of that path now?  If not, no process may be killed until there is. */
 bool manager_subtree_exists(const struct manager *manager);
 void manager_warn_of_subtree(const struct manager *manager);
 
-/* Looks, now and then, whether other out-of-memory daemons are there; says so when that changes. */
+/* Checks, now and then, whether other out-of-memory daemons are there; logs it when that changes.
+ */
 void manager_find_conflicts(struct manager *manager, usec_t now);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * message-ids: each kind of entry in the journal that an administrator may want to find or to have
- * explained has a MESSAGE_ID of its own (systemd.journal-fields(7)).  They are for ever: people
- * have them in their queries.  systemd/reckond.catalog explains each (journalctl -x), reckond(8)
- * lists them, and tests/check-catalog.sh sees to it that the three agree.
+ * explained has a MESSAGE_ID of its own (systemd.journal-fields(7)).  They never change: queries of
+ * administrators contain them.  systemd/reckond.catalog explains each (journalctl -x), reckond(8)
+ * lists them, and tests/check-catalog.sh checks that the three agree.
  */
 #pragma once
 

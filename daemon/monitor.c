@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* monitor: see the header. */
+/* monitor: the sources of the event loop, and the loop. */
 #include "daemon/monitor.h"
 
 #include <signal.h>
@@ -23,12 +23,12 @@
 #define TIMER_SLACK (1 * USEC_PER_MSEC)
 /* A trigger means: watch for at least so long. */
 #define TRIGGER_WATCH_USEC (10 * USEC_PER_SEC)
-/* After so many in a row it exits, and the service manager starts it again. */
+/* After so many consecutive failures it exits, and the service manager starts it again. */
 #define LOOP_FAILURES_MAX 8
 /* A call of the loop's own failed: it is tried again after so long. */
 #define LOOP_AGAIN_USEC (10 * USEC_PER_MSEC)
 
-static int look_at(struct manager *m, usec_t when)
+static int arm_timer(struct manager *m, usec_t when)
 {
 	int r;
 
@@ -38,8 +38,8 @@ static int look_at(struct manager *m, usec_t when)
 	return sd_event_source_set_enabled(m->timer, SD_EVENT_ONESHOT);
 }
 
-/* It reads files, and may ask for users' names: not while memory of a victim is on its way.  One
- * that was asked by SIGTERM may be protected by it. */
+/* It reads files, and may resolve users' names: not while a kill is in progress.  A process that
+ * has only had SIGTERM may be protected by it. */
 static bool may_reload(const struct manager *m)
 {
 	return m->reload_is_wanted &&
@@ -48,12 +48,12 @@ static bool may_reload(const struct manager *m)
 
 static void reload_if_wanted(struct manager *m)
 {
-	_cleanup_free_ char *mistakes = NULL;
+	_cleanup_free_ char *errors = NULL;
 
 	if (!may_reload(m))
 		return;
 	m->reload_is_wanted = false;
-	(void)monitor_reload(m, &mistakes); /* they have been said */
+	(void)monitor_reload(m, &errors); /* they have been logged */
 }
 
 /* What systemctl status shows. */
@@ -65,7 +65,17 @@ static void notify_if_stuck(struct manager *m, bool was_stuck)
 		sd_notifyf(0, "STATUS=%s", manager_status(m, status));
 }
 
-static int take_look(struct manager *m)
+/* SIGTERM or SIGINT has come.  The loop reads them from a file, which can fail for as long as
+ * memory is short; that they are pending needs neither. */
+static bool is_told_to_exit(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 &&
+	       (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
+static int run_tick(struct manager *m)
 {
 	bool was_stuck = m->stuck.since != 0;
 	usec_t next, now;
@@ -79,21 +89,23 @@ static int take_look(struct manager *m)
 		reserve_fill(&m->reserve, m->proc_fd);
 	if (self_is_too_large(m, now))
 		return sd_event_exit(m->event, -E2BIG);
+	if (is_told_to_exit())
+		return sd_event_exit(m->event, 0);
 	manager_find_conflicts(m, now);
 	bus_turn(m->bus, now);
 	if (may_reload(m)) {
-		reload_if_wanted(m); /* which looks again at once */
+		reload_if_wanted(m); /* after which it samples again at once */
 		return 0;
 	}
-	return look_at(m, now + next);
+	return arm_timer(m, now + next);
 }
 
-static int look(struct manager *m)
+static int sample(struct manager *m)
 {
 	int r;
 
 	turns_begin(&m->turns, clock_now(), m->state == MANAGER_CALM);
-	r = take_look(m);
+	r = run_tick(m);
 	turns_end(&m->turns, clock_now(), m->state == MANAGER_CALM);
 	return r;
 }
@@ -103,15 +115,15 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	struct manager *m = userdata;
 
 	turns_note_delay(&m->turns, sub_u64(clock_now(), usec), m->state == MANAGER_CALM);
-	return look(m);
+	return sample(m);
 }
 
 static int on_victim(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct manager *m = userdata;
 
-	monitor_unwatch_victim(m); /* it stays readable; the tick asks the pidfd itself */
-	return look(m);
+	monitor_unwatch_victim(m); /* it stays readable; the tick polls the pidfd itself */
+	return sample(m);
 }
 
 /* Read, so that it polls again only when it has changed again; it cannot be read when the cgroup
@@ -123,7 +135,7 @@ static int on_thaw(sd_event_source *source, int fd, uint32_t revents, void *user
 
 	if (io_read_fd(fd, text, sizeof(text)) < 0)
 		(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	return look(m);
+	return sample(m);
 }
 
 static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -135,7 +147,7 @@ static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	}
 	m->watch_until = max_u64(m->watch_until, clock_now() + TRIGGER_WATCH_USEC);
-	return look(m);
+	return sample(m);
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
@@ -161,7 +173,7 @@ int monitor_reload(struct manager *m, char **ret_errors)
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now());
 	r = manager_reload(m, ret_errors);
 	notify_ready(m);
-	(void)look_at(m, clock_now()); /* fails for a source that is none only */
+	(void)arm_timer(m, clock_now()); /* fails for a source that is none only */
 	return r;
 }
 
@@ -222,7 +234,7 @@ int monitor_new(struct manager *m)
 	r = sd_event_source_set_enabled(m->thaw_source, SD_EVENT_OFF);
 	if (r < 0)
 		return r;
-	/* Before the timer, should both be due: it saves a look. */
+	/* Before the timer, should both be due: it saves a sample. */
 	return sd_event_source_set_priority(m->victim_source, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
@@ -271,7 +283,7 @@ void monitor_arm_pressure(struct manager *m)
 
 /* As sd_event_loop(), but a call of the loop's own that fails once in a while is no reason to stop
  * protecting, nor is that memory is short: sd-event allocates in between, and can be run again.
- * (Where that lasts, the watchdog ends it.) */
+ * (Where that lasts, the watchdog terminates it.) */
 static int run_loop(struct manager *m)
 {
 	unsigned n_failures = 0;
@@ -289,7 +301,7 @@ static int run_loop(struct manager *m)
 			report_loop_failed(m, r, clock_now());
 		}
 		(void)usleep(LOOP_AGAIN_USEC);
-		r = look(m); /* the timer may not have been asked */
+		r = sample(m); /* the timer may not have been armed */
 		if (r < 0)
 			return r;
 	}
@@ -305,7 +317,7 @@ int monitor_run(struct manager *m)
 	r = sd_event_set_watchdog(m->event, true);
 	if (r < 0)
 		log_warning("Cannot arm the watchdog: %s, ignoring.", strerror(-r));
-	r = look(m);
+	r = sample(m);
 	if (r < 0)
 		return r;
 	notify_ready(m);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * monitor: what wakes the daemon: the timer, PSI triggers, the exit of a victim, signals, the
- * watchdog.  All of it ends in tick().
+ * watchdog.  All of it calls tick().
  */
 #pragma once
 
@@ -9,8 +9,8 @@
 
 struct manager;
 
-/* First of all: a signal that comes before the loop is there waits for it; and that nobody reads
- * what is logged is no reason to end (SIGPIPE). */
+/* First of all: a signal that arrives before the loop is there waits for it; and a log without a
+ * reader is no reason to exit (SIGPIPE). */
 void monitor_block_signals(void);
 
 /* The event loop and its sources; 0 or -errno.  Needs nothing of the manager but its fds. */
@@ -34,6 +34,6 @@ int monitor_watch_thaw(struct manager *m, int events_fd);
 /* Both; before either of the two fds is closed. */
 void monitor_unwatch_victim(struct manager *m);
 
-/* The configuration anew, as the service manager is told; looks again soon.  As manager_reload().
- */
+/* The configuration anew, with READY=1 and RELOADING=1 to the service manager; samples again soon.
+ * As manager_reload(). */
 int monitor_reload(struct manager *m, char **ret_errors);

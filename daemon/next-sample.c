@@ -13,9 +13,9 @@
 #define GO_ON_USEC (1 * USEC_PER_MSEC)
 /* The next slice of a round. */
 #define NEXT_SLICE_USEC (4 * USEC_PER_MSEC)
-/* After a victim is gone or could not be had; memory has to be counted anew. */
+/* After a victim has exited or could not be killed; memory has to be counted anew. */
 #define SOON_USEC (20 * USEC_PER_MSEC)
-/* While a victim is on its way, beside the event of its exit. */
+/* While a kill is in progress, besides the event of its exit. */
 #define KILLING_USEC (50 * USEC_PER_MSEC)
 
 /* Something was not as thought, or is over: memory is to be counted anew. */

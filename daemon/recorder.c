@@ -12,15 +12,15 @@
 #include "lib/explain/describe.h"
 #include "lib/sys/boot.h"
 
-/* An emergency is over when no policy has demanded anybody's end for so long; what comes after that
- * is another. */
+/* An emergency is over when no policy has demanded a kill for so long; what follows after that is
+ * another. */
 #define EMERGENCY_USEC (60 * USEC_PER_SEC)
-/* What was decided without anybody being signalled is kept so many times an emergency: it may be
- * decided again and again, and is not to push out those who were ended. */
+/* Decisions without a signal are kept so many times an emergency: they may be repeated often, and
+ * are not to displace kills. */
 #define UNSIGNALLED_MAX 8
 
-/* What has come back is noted so long after the signal; a look that comes later by more than half
- * of that says nothing about it. */
+/* What was reclaimed is noted so long after the signal; a sample that is later by more than half of
+ * that is not used for it. */
 static const struct {
 	usec_t after;
 	size_t offset;
@@ -43,14 +43,14 @@ struct recorder {
 	usec_t signalled_at;
 	uint64_t before; /* available + swap free, at the decision */
 	unsigned next_mark;
-	uint64_t returned; /* with returned_at: see recorder_returned(); 0: nothing yet */
+	uint64_t gain; /* with returned_at: see recorder_returned(); 0: nothing yet */
 	usec_t returned_at;
 
 	/* The emergency. */
 	usec_t emergency_until; /* if nothing more is demanded */
 	unsigned n_unsignalled;
 	bool told_no_victim;
-	pid_t last_pid; /* the last one who was not signalled: that one is kept once */
+	pid_t last_pid; /* the last one that was not signalled: that one is kept once */
 	uint64_t last_start_ticks;
 	char last_kind[sizeof(((struct history_entry *)NULL)->kind)];
 };
@@ -105,10 +105,10 @@ void recorder_choice(struct manager *m, const struct policy *policy, usec_t now)
 
 /*
  * By how much more is available now, in memory and swap, than at the decision.  That is what the
- * machine has gained, not what the victim gave: what others were handed out meanwhile is not added,
- * and what others gave back is not taken off.
+ * machine has gained, not what the victim freed: what others allocated meanwhile is not added, and
+ * what others freed is not subtracted.
  */
-static uint64_t returned(const struct manager *m)
+static uint64_t gain_of(const struct manager *m)
 {
 	return sub_u64(m->sampler.reading.available + m->sampler.reading.swap_free,
 		       m->recorder->before);
@@ -118,7 +118,7 @@ static void fill_after(const struct manager *m, struct history_entry *e)
 {
 	e->available_after_bytes = m->sampler.reading.available;
 	e->swap_free_after_bytes = m->sampler.reading.swap_free;
-	e->reclaimed_bytes = returned(m);
+	e->reclaimed_bytes = gain_of(m);
 }
 
 static bool is_exiting(const struct recorder *a)
@@ -191,9 +191,9 @@ void recorder_look(struct manager *m, usec_t now)
 
 	if (!a->is_open)
 		return;
-	bytes = returned(m);
-	if (bytes > a->returned + a->returned / 8) {
-		a->returned = bytes;
+	bytes = gain_of(m);
+	if (bytes > a->gain + a->gain / 8) {
+		a->gain = bytes;
 		a->returned_at = now;
 	}
 	if (m->state == MANAGER_KILLING && m->decision.hastened)
@@ -223,14 +223,14 @@ bool recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret
 {
 	const struct recorder *a = m->recorder;
 
-	if (a->returned == 0)
+	if (a->gain == 0)
 		return false;
-	*ret_bytes = a->returned;
+	*ret_bytes = a->gain;
 	*ret_within = sub_u64(a->returned_at, a->signalled_at);
 	return true;
 }
 
-/* What comes back is timed from here.  Steps that were not needed, or failed, have no time. */
+/* What is reclaimed is timed from here.  Steps that were not needed, or failed, have no time. */
 static void note_signal(struct manager *m)
 {
 	struct recorder *a = m->recorder;
@@ -240,7 +240,7 @@ static void note_signal(struct manager *m)
 
 	a->signalled_at = d->signalled_at;
 	a->next_mark = 0;
-	a->returned = 0;
+	a->gain = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
 		*(uint64_t *)((char *)e + marks[i].offset) = HISTORY_UNKNOWN_U64;
 
@@ -278,7 +278,7 @@ static void note_escalated(struct manager *m)
 	note_signal(m);
 }
 
-static void note_ended(struct manager *m)
+static void note_outcome(struct manager *m)
 {
 	struct recorder *a = m->recorder;
 	const struct decision *d = &m->decision;
@@ -297,7 +297,7 @@ static void note_ended(struct manager *m)
 	close_if_complete(m);
 }
 
-/* The draft of a decision that came to nothing; the same is kept once in an emergency. */
+/* The draft of a decision without a signal; the same is kept once in an emergency. */
 static void note_unsignalled(struct manager *m, const char *kind)
 {
 	struct recorder *a = m->recorder;
@@ -315,7 +315,7 @@ static void note_unsignalled(struct manager *m, const char *kind)
 	history_put(a->history, &a->draft);
 }
 
-/* It could not be opened or signalled, or its end would have been in vain. */
+/* It could not be opened or signalled, or its kill would have freed nothing. */
 static void note_refused(struct manager *m)
 {
 	struct history_entry *e = &m->recorder->draft;
@@ -353,7 +353,7 @@ static void note_explained(struct manager *m)
 	history_put(a->history, &a->draft);
 }
 
-/* Does a policy demand somebody's end, and is it the first time for long? */
+/* Does a policy demand a kill, and is it the first time for long? */
 static void note_emergency(struct recorder *a, const struct policy_judgement *judgement, usec_t now)
 {
 	if (!judgement->policy || judgement->policy->action < POLICY_ACTION_TERMINATE)
@@ -381,7 +381,7 @@ void recorder_note(struct manager *m, enum report_event event,
 		break;
 	case REPORT_ENDED:
 		if (a->is_open && !a->is_over)
-			note_ended(m);
+			note_outcome(m);
 		else /* it never had a signal */
 			note_refused(m);
 		break;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * recorder: keeps the books: fills a record of each decision (lib/history/history.h) from the
- * choice until it is known what came of it, and puts it into the history.
+ * recorder: fills a record of each decision (lib/history/history.h) from the choice until its
+ * outcome is known, and adds it to the history.
  *
  * Of a victim that means until its outcome is known and two seconds have passed since its last
- * signal, which may be long after it is gone; or until the next victim is signalled: what comes
- * back after that can no longer be told apart.  Between the choice and the watching of the victim
- * only recorder_choice() is called; it writes into memory that is there.
+ * signal, which may be long after its exit; or until the next victim is signalled: what is
+ * reclaimed after that can no longer be told apart.  Between the choice and the watching of the
+ * victim only recorder_choice() is called; it writes into memory that is there.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 
 struct recorder;
 
-/* 0, or -errno after having said why. */
+/* 0, or -errno after logging the reason. */
 int recorder_new(int proc_fd, struct recorder **ret);
 struct recorder *recorder_free(struct recorder *recorder);
 
@@ -24,9 +24,9 @@ struct history *recorder_history(const struct recorder *recorder);
 /* m->choice and m->decision are those of the victim, chosen until now. */
 void recorder_choice(struct manager *m, const struct policy *policy, usec_t now);
 
-/* Memory was read: what has come back until now is noted where it is time. */
+/* Memory was read: what was reclaimed until now is noted where it is time. */
 void recorder_look(struct manager *m, usec_t now);
-/* How long until the next such time; USEC_INFINITY: nobody waits for one. */
+/* How long until the next such time; USEC_INFINITY: there is none. */
 usec_t recorder_next(const struct manager *m, usec_t now);
 
 /* What this tick did. */
@@ -41,9 +41,9 @@ void recorder_exited(struct manager *m, pid_t pid);
 bool recorder_is_open(const struct recorder *recorder);
 uint64_t recorder_open_id(const struct recorder *recorder);
 
-/* Of the last victim: how much came back, and in what time since its last signal (the shortest by
- * which it was nearly all of that).  false: nothing is known yet. */
+/* Of the last victim: how much was reclaimed, and in what time since its last signal (the shortest
+ * by which it was nearly all of that).  false: nothing is known yet. */
 bool recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within);
 
-/* The daemon ends: what is open is closed as it is. */
+/* At the exit of the daemon: what is open is closed as it is. */
 void recorder_close(struct manager *m);

@@ -56,7 +56,7 @@ static void report_accuracy(const struct accuracy *accuracy)
 			 format_bytes(accuracy_interval(accuracy, 0, false, 1).hi, error));
 }
 
-/* For the log, and for whoever asks later (Limits of org.reckond1). */
+/* For the log, and for MissingPrivileges of org.reckond1. */
 __attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, const char *format,
 							    ...)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* report-words: parts of the sentences about a decision.  Each writes to buf, which may end up
- * empty, and returns it.  What other programs chose, as names, is escaped. */
+/* report-words: parts of the sentences about a decision.  Each writes to buf, which may be empty
+ * afterwards, and returns it.  What other programs chose, as names, is escaped. */
 #pragma once
 
 #include <stddef.h>

@@ -37,7 +37,7 @@ static uint64_t reclaimed(const struct manager *m)
 		       before->available + before->swap_free);
 }
 
-/* So that journalctl -u UNIT and --user-unit=UNIT show it: they believe it of root. */
+/* So that journalctl -u UNIT and --user-unit=UNIT show it: they accept it from root. */
 static void add_unit(struct log_entry *e, const struct decision *d)
 {
 	struct cgroup_unit unit;
@@ -79,7 +79,7 @@ static void add_decision(struct log_entry *e, const struct decision *d)
 }
 
 /* The journal takes it where there is one; standard error too, unless that is the journal. */
-static void say_decision(const struct manager *m, const char *message_id, int priority,
+static void log_decision(const struct manager *m, const char *message_id, int priority,
 			 const char *text)
 {
 	const struct decision *d = &m->decision;
@@ -160,7 +160,7 @@ static void report_signalled(const struct manager *m)
 		 d->approximate ? ", approximately" : "",
 		 report_skipped_larger(d, avoided, sizeof(avoided)),
 		 report_next(d, next, sizeof(next)));
-	say_decision(m, d->dry_run ? MESSAGE_ID_DRY_RUN : MESSAGE_ID_SIGNALLED, LOG_WARNING, text);
+	log_decision(m, d->dry_run ? MESSAGE_ID_DRY_RUN : MESSAGE_ID_SIGNALLED, LOG_WARNING, text);
 	if (d->n_sharers_left > 0 || (d->sharers_error < 0 && !errno_is_gone(d->sharers_error)))
 		log_notice("Pid %d: others may share its memory and would be next: %u not asked "
 			   "about%s%s.",
@@ -186,7 +186,7 @@ static void report_ended(const struct manager *m)
 			 strerror(-d->refrozen));
 	snprintf(text, sizeof(text), "%s; now %s.%s%s", outcome, memory,
 		 report_lesson(m, skipped, sizeof(skipped)), refrozen);
-	say_decision(m, MESSAGE_ID_ENDED,
+	log_decision(m, MESSAGE_ID_ENDED,
 		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
 }
 
@@ -195,13 +195,13 @@ void report_still_exiting(pid_t pid)
 	log_notice("Pid %d is still exiting (memory already reclaimed).", pid);
 }
 
-static void report_stood_down(const struct manager *m)
+static void report_cancelled(const struct manager *m)
 {
 	char text[512], name[384];
 
 	snprintf(text, sizeof(text), "Not killing %s: memory has recovered before the signal.",
 		 report_victim(&m->decision, name, sizeof(name)));
-	say_decision(m, MESSAGE_ID_STOOD_DOWN, LOG_NOTICE, text);
+	log_decision(m, MESSAGE_ID_STOOD_DOWN, LOG_NOTICE, text);
 }
 
 static void report_escalated(const struct manager *m)
@@ -210,11 +210,11 @@ static void report_escalated(const struct manager *m)
 
 	snprintf(text, sizeof(text), "%s has not exited after SIGTERM: sending SIGKILL.",
 		 report_short_name(&m->decision, name, sizeof(name)));
-	say_decision(m, MESSAGE_ID_ESCALATED, LOG_WARNING, text);
+	log_decision(m, MESSAGE_ID_ESCALATED, LOG_WARNING, text);
 }
 
 /* Chosen, and not signalled, as it cannot or may not be. */
-static void report_passed_over(const struct manager *m, enum report_event event)
+static void report_skipped(const struct manager *m, enum report_event event)
 {
 	const struct decision *d = &m->decision;
 	char text[768], name[384], comm[16];
@@ -237,12 +237,12 @@ static void report_passed_over(const struct manager *m, enum report_event event)
 			 "skipped for %" PRIu64 " s.",
 			 d->pid, format_foreign(d->spared_comm, comm, sizeof(comm)), d->spared_pid,
 			 seconds);
-	say_decision(m, MESSAGE_ID_PASSED_OVER, event == REPORT_CANNOT_OPEN ? LOG_ERR : LOG_WARNING,
+	log_decision(m, MESSAGE_ID_PASSED_OVER, event == REPORT_CANNOT_OPEN ? LOG_ERR : LOG_WARNING,
 		     text);
 }
 
-/* What keeps coming back is said once in a while. */
-static bool may_complain(struct manager *m, usec_t now)
+/* What recurs is logged once in a while. */
+static bool may_warn(struct manager *m, usec_t now)
 {
 	if (m->complained_at != 0 && now - m->complained_at < COMPLAIN_USEC)
 		return false;
@@ -301,7 +301,7 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 		report_ended(m);
 		break;
 	case REPORT_STOOD_DOWN:
-		report_stood_down(m);
+		report_cancelled(m);
 		break;
 	case REPORT_STUCK:
 		report_stuck(m);
@@ -309,7 +309,7 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 	case REPORT_CANNOT_OPEN:
 	case REPORT_CANNOT_CONFIRM:
 	case REPORT_SPARED:
-		report_passed_over(m, event);
+		report_skipped(m, event);
 		break;
 	case REPORT_EXPLAINED:
 		report_explained(m);
@@ -343,7 +343,7 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 			  describe_memory(&m->sampler.reading, memory),
 			  judgement->policy ? judgement->policy->name : "none");
 	if (was_calm == is_calm && (m->warned || !judgement->policy))
-		return; /* as nearly always: nothing is worded in vain */
+		return; /* as nearly always: no text is made without use */
 
 	describe_memory(&m->sampler.reading, memory);
 	if (was_calm != is_calm)
@@ -369,12 +369,12 @@ void report_gap(usec_t gap)
 
 void report_sample_failed(struct manager *m, int error, usec_t now)
 {
-	if (may_complain(m, now))
+	if (may_warn(m, now))
 		log_error("Cannot read memory or processes: %s; trying again.", strerror(-error));
 }
 
 void report_loop_failed(struct manager *m, int error, usec_t now)
 {
-	if (may_complain(m, now))
+	if (may_warn(m, now))
 		log_warning("The event loop failed: %s; continuing.", strerror(-error));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * report: says what happened: a structured journal entry for each decision, and the same as a
- * plain line on standard error.  The only place that knows the journal's field names.
+ * report: logs what happened: a structured journal entry for each decision, and the same as a plain
+ * line on standard error.  The only place that knows the journal's field names.
  */
 #pragma once
 
@@ -18,19 +18,19 @@ enum report_event {
 	REPORT_STUCK,	       /* where memory is, once that is known */
 	REPORT_CANNOT_OPEN,    /* no pidfd */
 	REPORT_VANISHED,       /* before the signal */
-	REPORT_SPARED,	       /* shares its memory with one that may not be ended */
+	REPORT_SPARED,	       /* shares its memory with one that may not be killed */
 	REPORT_EXPLAINED,      /* the pressure is that of a cgroup at its own limit */
 	REPORT_CANNOT_CONFIRM, /* changed in several choices in succession */
-	REPORT_CHANGED,	       /* no longer to be ended: renamed, moved, protected */
+	REPORT_CHANGED,	       /* no longer eligible: renamed, moved, protected */
 };
 
 /* What a tick did, and a change of state since `before`. */
 void report(struct manager *m, enum report_event event, const struct policy_judgement *judgement,
 	    enum manager_state before, usec_t now);
 
-/* Memory or processes could not be read; said at most once in ten seconds. */
+/* Memory or processes could not be read; logged at most once in ten seconds. */
 void report_sample_failed(struct manager *m, int error, usec_t now);
-/* A call of the event loop itself; it goes on. */
+/* A call of the event loop itself; it continues. */
 void report_loop_failed(struct manager *manager, int error, usec_t now);
 
 /* Its memory was reclaimed, but it is still there when its record is closed. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* reserve: see the header. */
+/* reserve: opens the reserved descriptors, closes them, and raises the limit. */
 #include "daemon/reserve.h"
 
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  * reserve: file descriptors that are kept for when they are needed.
  *
  * When memory runs out, so may files: of the whole machine (ENFILE), or of a daemon that was
- * started with a low limit (EMFILE).  In calm some are kept open for nothing; with the first look
+ * started with a low limit (EMFILE).  In calm some are kept open for nothing; with the first sample
  * that is not calm they are closed, and what reads processes and opens pidfds has them.
  */
 #pragma once

@@ -30,6 +30,8 @@ int sampler_sample(struct sampler *s, bool calm, usec_t now, usec_t asleep, usec
 	if (!calm)
 		reclaim_history_add(&s->reclaim, now, &s->reading.counters.events,
 				    s->reading.available);
+	else if (s->reclaim.n_samples > 0) /* of an earlier watch */
+		s->reclaim = (struct reclaim_history){ 0 };
 	forecast_add(&s->forecast, now, &s->reading);
 	if (s->psi_fd >= 0 && psi_read_fd(s->psi_fd, &psi) == 0)
 		psi_history_add(&s->psi, now, &psi);

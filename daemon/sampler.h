@@ -20,7 +20,7 @@ struct sampler {
 	int psi_fd; /* pressure/memory; negative: no PSI */
 	struct memory_reading reading;
 	usec_t sampled_at; /* when it was taken */
-	usec_t due_at;	   /* until then no policy can come to hold */
+	usec_t due_at;	   /* until then the conditions of no policy can hold */
 	struct gap gap;	   /* between samples */
 	struct forecast forecast;
 	struct psi_history psi;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* self-test: see the header. */
+/* self-test: locks memory, asks for priority, and kills a child that it has frozen. */
 #include "daemon/self-test.h"
 
 #include <dirent.h>
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -27,19 +28,21 @@
 #define CHILD_BYTES (4 * MIB)
 
 /* Of each step, and of all of them.  A thaw that fails leaves a child in D state, which no signal
- * ends. */
+ * terminates. */
 #define STEP_USEC USEC_PER_SEC
 #define ALL_USEC  (4 * USEC_PER_SEC)
 
-/* More than it can come to need (self.h). */
+/* More than it can need (self.h). */
 #define MEMLOCK_LIMIT_MIN (256 * MIB)
 
 #define GROUP_PREFIX "reckond-self-test-"
+/* To make a cgroup, while another daemon removes what it takes for a leftover. */
+#define MAKE_TRIES 8
 /* Of earlier daemons, removed at one start; and how long their processes may take to exit. */
 #define LEFTOVERS_MAX  16
 #define LEFTOVERS_USEC (2 * USEC_PER_SEC)
 
-/* Nobody asks for these in vain: each has its line in report.c. */
+/* Each one that is missing has its line in report-start.c. */
 static const unsigned wanted[] = {
 	CAP_KILL,	  CAP_SYS_NICE,	    CAP_SYS_PTRACE,
 	CAP_SYS_RESOURCE, CAP_DAC_OVERRIDE, CAP_CHECKPOINT_RESTORE,
@@ -68,7 +71,7 @@ static uint64_t missing_capabilities(void)
 #define INITIAL_USER_NAMESPACE 0xEFFFFFFDU
 
 /* Capabilities count in their user namespace only.  In a container whose init is in it too there is
- * nobody else to be ended, so that nothing is missing. */
+ * no other process to be killed, so that nothing is missing. */
 static bool is_in_user_namespace(int proc_fd)
 {
 	struct stat own, init;
@@ -144,11 +147,15 @@ static usec_t step_until(usec_t deadline)
 	return min_u64(clock_now() + STEP_USEC, deadline);
 }
 
-/* A cgroup of our own in one hierarchy; the child is frozen in it. */
+/*
+ * A cgroup of our own in one hierarchy; the child is frozen in it.  Its directory is locked
+ * (flock(2)) as long as this daemon uses it: a lock is seen from every pid namespace, a process is
+ * not.
+ */
 struct stage {
 	bool v1;
 	int parent_fd; /* of the cgroup that we are in; -EBADF: there is no stage */
-	int fd;
+	int fd;	       /* has the lock */
 	char name[32];
 	char path[CGROUP_PATH_MAX]; /* from the mount; "/" without a stage */
 };
@@ -175,8 +182,8 @@ static int open_own(const struct manager *m, bool v1, char *path, size_t size)
 	return fd;
 }
 
-/* May somebody be thawed, by the look of it?  The root has no file for that; what it has may be
- * written by the same people. */
+/* May a process be thawed, by the mode of the file?  The root has no such file; its other files may
+ * be written by the same users. */
 static int may_thaw(const struct manager *m, bool v1, int own_fd)
 {
 	const char *subtree = m->policies.subtree, *file = v1 ? "freezer.state" : "cgroup.freeze";
@@ -190,6 +197,59 @@ static int may_thaw(const struct manager *m, bool v1, int own_fd)
 	if (faccessat(fd, file, F_OK, 0) < 0)
 		file = "cgroup.procs";
 	return faccessat(fd, file, W_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+/* Is this the directory that the name stands for? */
+static bool is_at(int parent_fd, const char *name, int fd)
+{
+	struct stat named, opened;
+
+	return fstatat(parent_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstat(fd, &opened) == 0 && named.st_ino == opened.st_ino;
+}
+
+/* Opens the cgroup and takes its lock: the fd, -EWOULDBLOCK if another has it, or -errno. */
+static int open_locked(int parent_fd, const char *name)
+{
+	_cleanup_close_ int fd =
+		openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	unsigned n_interruptions = 0;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	do
+		r = flock(fd, LOCK_EX | LOCK_NB);
+	while (io_is_interrupted(r, &n_interruptions));
+	return r < 0 ? -errno : take_fd(&fd);
+}
+
+/*
+ * A new cgroup, with its lock: the fd, or -errno.  Before the lock is taken another daemon may take
+ * the cgroup for a leftover and remove it: then it is made again.  Where it cannot be locked for
+ * another reason, it is used without.
+ */
+static int make_locked(int parent_fd, const char *name)
+{
+	for (int i = 0; i < MAKE_TRIES; i++) {
+		_cleanup_close_ int fd = -EBADF;
+		int r;
+
+		if (mkdirat(parent_fd, name, 0755) < 0 && (errno != EEXIST || i == 0))
+			return -errno;
+		fd = open_locked(parent_fd, name);
+		if (fd < 0 && fd != -EWOULDBLOCK && fd != -ENOENT)
+			fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd == -1) {
+			r = -errno;
+			(void)unlinkat(parent_fd, name, AT_REMOVEDIR);
+			return r;
+		}
+		if (fd >= 0 && is_at(parent_fd, name, fd))
+			return take_fd(&fd);
+		usleep(1000);
+	}
+	return -EBUSY;
 }
 
 /* Makes one, if it may; else finds out whether thawing is to be feared for. */
@@ -206,19 +266,19 @@ static void stage_init(struct manager *m, bool v1, struct stage *stage)
 	}
 	(void)snprintf(stage->name, sizeof(stage->name), GROUP_PREFIX "%d", getpid());
 	length = strlen(stage->path);
-	if (length + strlen(stage->name) + 2 > sizeof(stage->path) ||
-	    mkdirat(own_fd, stage->name, 0755) < 0) {
+	if (length + strlen(stage->name) + 2 <= sizeof(stage->path))
+		stage->fd = make_locked(own_fd, stage->name);
+	if (stage->fd < 0) {
 		m->probed.thaw_error[v1] = may_thaw(m, v1, own_fd);
 		strcpy(stage->path, "/");
 		return;
 	}
 	(void)snprintf(stage->path + length, sizeof(stage->path) - length, "%s%s",
 		       length > 1 ? "/" : "", stage->name);
-	stage->fd = openat(own_fd, stage->name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	stage->parent_fd = take_fd(&own_fd);
 }
 
-/* If its process is still there, it stays until the next start. */
+/* If its process is still there, it is left until the next start. */
 static void stage_done(struct stage *stage)
 {
 	if (stage->parent_fd >= 0)
@@ -276,7 +336,7 @@ static bool wait_for_reaper(const struct manager *m, unsigned n_before, usec_t d
 	return stats.n_done > n_before && (stats.last_result == 0 || stats.last_result == -ESRCH);
 }
 
-static int end_child(struct manager *m, const char *v2_path, const char *v1_path, usec_t deadline)
+static int kill_child(struct manager *m, const char *v2_path, const char *v1_path, usec_t deadline)
 {
 	struct kill_target target = {
 		.pid = m->self_test_pid,
@@ -320,7 +380,7 @@ static bool is_collected(struct manager *m)
 	return true;
 }
 
-/* Sees to it that the child exits, whatever failed before; false: it does not. */
+/* Makes sure that the child exits, whatever failed before; false: it does not. */
 static bool collect_child(struct manager *m, const struct stage *v2, const struct stage *v1,
 			  usec_t deadline)
 {
@@ -349,10 +409,10 @@ int self_test_run(struct manager *m)
 		return -ECHILD;
 	stage_init(m, false, &v2);
 	stage_init(m, true, &v1);
-	/* In this order: who is in the v1 refrigerator does not come to the v2 trap. */
+	/* In this order: a process in the v1 refrigerator does not get to the v2 trap. */
 	freeze_child(m, &v2, deadline);
 	freeze_child(m, &v1, deadline);
-	r = end_child(m, v2.path, v1.path, deadline);
+	r = kill_child(m, v2.path, v1.path, deadline);
 	m->probed.self_test_stuck = !collect_child(m, &v2, &v1, deadline);
 	stage_done(&v2);
 	stage_done(&v1);
@@ -370,27 +430,24 @@ void self_test_end(struct manager *m)
 		usleep(1000);
 }
 
-/* Is it of a daemon that is not there any more? */
-static bool is_leftover(const struct manager *m, const char *name)
+/* Is it a name that a daemon gives to its cgroup? */
+static bool is_of_rehearsal(const char *name)
 {
 	const size_t n = sizeof(GROUP_PREFIX) - 1;
-	struct proc_stat stat;
 	unsigned long pid;
 	char *end;
 
 	if (strncmp(name, GROUP_PREFIX, n) != 0)
 		return false;
 	pid = strtoul(name + n, &end, 10);
-	if (end == name + n || *end != '\0' || pid == 0 || pid > INT32_MAX)
-		return false;
-	return proc_read_stat(m->proc_fd, (pid_t)pid, &stat) != 0 ||
-	       strcmp(stat.comm, "reckond") != 0 || stat.state == 'Z';
+	return end > name + n && *end == '\0' && pid > 0 && pid <= INT32_MAX;
 }
 
-/* Its process has had SIGKILL when its parent exited, and dies once it is thawed. */
+/* Its process has had SIGKILL when its parent exited, and exits once it is thawed.  One that is
+ * locked is of a daemon that runs, here or in another pid namespace. */
 static void remove_leftover(int own_fd, const char *name, bool v1, usec_t until)
 {
-	_cleanup_close_ int fd = openat(own_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = open_locked(own_fd, name);
 
 	if (fd < 0)
 		return;
@@ -412,7 +469,7 @@ void self_test_clean_up(const struct manager *m)
 
 		for (struct dirent *entry;
 		     directory && n < LEFTOVERS_MAX && (entry = readdir(directory));) {
-			if (!is_leftover(m, entry->d_name))
+			if (!is_of_rehearsal(entry->d_name))
 				continue;
 			remove_leftover(own_fd, entry->d_name, v1, until);
 			n++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * self-test: finds out at start, not in the emergency, what this daemon is not permitted to do:
- * it ends a child of its own by the same functions that end a victim.
+ * self-test: finds out at start, not in the emergency, what this daemon is not permitted to do: it
+ * kills a child of its own by the same functions that kill a victim.
  */
 #pragma once
 
@@ -16,16 +16,17 @@ void self_test_protect_self(struct manager *m);
 int self_test_begin(struct manager *m);
 
 /*
- * The whole path, open to reap, on the child; results in m->probed.  The child is frozen first,
- * in a cgroup that is made for it below our own, in each hierarchy where that is possible; where it
- * is not, a file that would be written to thaw a process is looked at.  Takes some seconds at most:
- * a child that does not exit by then is left (abilities.self_test_stuck).  0, or -errno where there
- * is no child.
+ * The whole path, open to reap, on the child; results in m->probed.  The child is frozen first, in
+ * a cgroup that is made for it below our own, in each hierarchy where that is possible; where it is
+ * not, the mode of a file that would be written to thaw a process is checked.  Takes some seconds
+ * at most: a child that does not exit by then is left (abilities.self_test_stuck).  0, or -errno
+ * where there is no child.
  */
 int self_test_run(struct manager *m);
 
-/* Ends a child that is still there. */
+/* Kills a child that is still there. */
 void self_test_end(struct manager *m);
 
-/* Removes the cgroups of daemons that were killed during theirs, with the process in each. */
+/* Removes the cgroups of daemons that were killed during theirs, with the process in each.  One
+ * that a daemon uses is locked, and left alone: that daemon may be in another pid namespace. */
 void self_test_clean_up(const struct manager *m);

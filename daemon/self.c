@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* self: see the header. */
+/* self: the limits that it sets to its own size, and when it has outgrown them. */
 #include "daemon/self.h"
 
 #include <malloc.h>
@@ -16,7 +16,7 @@
 #include "lib/base/io.h"
 #include "lib/base/parse.h"
 
-#define LOOK_USEC (10 * USEC_PER_SEC)
+#define CHECK_USEC (10 * USEC_PER_SEC)
 
 /* It has 1.2 MiB of its own, and 400 bytes for each process (docs/benchmarks.md).  A message of the
  * bus, an answer, a history and a configuration take no more than a few MiB besides. */
@@ -102,7 +102,8 @@ void self_give_back(struct manager *m)
 
 	if (info.fordblks < GIVE_BACK_MIN)
 		return;
-	/* Of memory that is locked only the end of the heap can be given back (madvise(2)). */
+	/* Of memory that is locked only the end of the heap can be returned to the kernel
+	 * (madvise(2)). */
 	if (is_locked)
 		(void)munlockall();
 	(void)malloc_trim(0);
@@ -121,7 +122,7 @@ bool self_is_too_large(struct manager *m, usec_t now)
 
 	if (m->census.n_processes > self->n_processes)
 		self->n_processes = m->census.n_processes;
-	if (m->state > MANAGER_WATCH || now - self->looked_at < LOOK_USEC)
+	if (m->state > MANAGER_WATCH || now - self->looked_at < CHECK_USEC)
 		return false;
 	self->looked_at = now;
 	allowance = self_allowance(self->n_processes);

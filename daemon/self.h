@@ -4,7 +4,7 @@
  *
  * Its memory is locked, and the kernel's OOM killer must not kill it.  At the limit of its own
  * cgroup (MemoryMax= of its unit) such a process does not die: measured with Linux 6.1, it faults
- * on the same page again and again, until the watchdog of the service manager ends it, 30 s later.
+ * on the same page again and again, until the watchdog of the service manager kills it, 30 s later.
  * So it stops short of that limit by itself: allocations fail before, which is an error like
  * others; and when it is larger than anything that it keeps can explain, it exits and is started
  * again.
@@ -25,11 +25,11 @@ struct self {
 /* RLIMIT_DATA by memory.max of its own cgroup (v2), if that has one. */
 void self_limit(struct manager *m);
 
-/* Has it become so large that it is to be started again?  Looked at every ten seconds, and not
- * while a kill is in progress. */
+/* Has it become so large that it is to be started again?  Checked every ten seconds, and not while
+ * a kill is in progress. */
 bool self_is_too_large(struct manager *m, usec_t now);
 
-/* What was allocated for very many processes goes back to the kernel, where that is worth it.  In
+/* Returns what was allocated for very many processes to the kernel, where that is worth it.  In
  * calm. */
 void self_give_back(struct manager *m);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* stalls: see the header. */
+/* stalls: walks over the cgroups in slices, and keeps the verdict. */
 #include "daemon/stalls.h"
 
 #include <string.h>
@@ -18,9 +18,9 @@
 #define FRESH_USEC USEC_PER_SEC
 /* No policy waits longer than this for a verdict. */
 #define ASKED_MAX_USEC (1500 * USEC_PER_MSEC)
-/* Some stalled for so much of the last second: a policy may ask soon. */
-#define PRESSURE    500U
-#define LINGER_USEC (10 * USEC_PER_SEC)
+/* Some stalled for so much of the last second: a policy may need a verdict soon. */
+#define PRESSURE  500U
+#define HOLD_USEC (10 * USEC_PER_SEC)
 
 static bool can_walk(const struct manager *m)
 {
@@ -55,7 +55,7 @@ void stalls_look(struct manager *m, usec_t now)
 	if (!can_walk(m) || m->state == MANAGER_KILLING)
 		return;
 	if (m->probed.psi && psi_history_some(&m->sampler.psi, PSI_STEP_USEC) >= PRESSURE)
-		s->until = now + LINGER_USEC;
+		s->until = now + HOLD_USEC;
 	if (now < s->until) {
 		if (is_due(&s->walk, now))
 			(void)walk(m, SLICE_USEC);
@@ -86,7 +86,7 @@ enum stalls_answer stalls_ask(struct manager *m, const struct policy *policy, us
 
 	if (!can_walk(m))
 		return STALLS_COUNT;
-	s->until = now + LINGER_USEC;
+	s->until = now + HOLD_USEC;
 	if (is_fresh(&s->walk, now))
 		return answer(s, policy);
 	if (s->asked_at == 0)

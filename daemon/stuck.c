@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* stuck: see the header. */
+/* stuck: where memory is while no process is worth killing, and when a victim is chosen again. */
 #include "daemon/stuck.h"
 
 #include <stdio.h>
@@ -9,20 +9,21 @@
 #include "daemon/manager.h"
 #include "daemon/survey.h"
 #include "lib/base/format.h"
+#include "lib/domain/holder.h"
 
-/* A victim is looked for again so often; and so much later where memory goes on falling. */
+/* A victim is searched for again so often; and so much later where memory continues to fall. */
 #define CHOOSE_AGAIN_USEC (1 * USEC_PER_SEC)
 #define CHOOSE_SOON_USEC  (100 * USEC_PER_MSEC)
-/* The account is made again so often; a survey that is late is not waited for. */
+/* The figures are read again so often; a survey that is late is not waited for. */
 #define SURVEY_AGAIN_USEC (10 * USEC_PER_SEC)
 #define SURVEY_LATE_USEC  (2 * USEC_PER_SEC)
 /* So long is known how much was available at best, and once more. */
 #define WINDOW_USEC (300 * USEC_PER_SEC)
 /* What is below this share of memory may be needed soon. */
 #define LOW_SHARE 5
-/* In watch it is asked for so often at most, and whether it is needed is looked at so often. */
+/* In watch a survey is requested so often at most, and whether it is needed is checked so often. */
 #define SURVEY_WATCH_USEC (2 * USEC_PER_SEC)
-#define WATCH_LOOK_USEC	  (200 * USEC_PER_MSEC)
+#define WATCH_CHECK_USEC  (200 * USEC_PER_MSEC)
 /* A process is killed by a survey that is no older. */
 #define SURVEY_FRESH_USEC (3 * USEC_PER_SEC)
 /* What was reported this long ago is reported again when it happens again. */
@@ -42,7 +43,7 @@ void stuck_done(struct manager *m)
 	m->stuck.survey = survey_free(m->stuck.survey);
 }
 
-/* Where it was measured, without what stays: a file of a tmpfs. */
+/* Where it was measured, without what is not freed: a file of a tmpfs. */
 static uint64_t freed_shmem(const struct proc_memory *memory)
 {
 	return memory->is_measured ? sub_u64(memory->shmem, memory->kept) : memory->shmem;
@@ -54,9 +55,9 @@ static bool has_fresh_survey(const struct stuck *s, usec_t now)
 }
 
 /*
- * Shared memory that dies with processes, by their shares where these are measured: of the larger
- * ones in watch.  What statm adds for small ones may be pages of files, and of many processes that
- * is much: a survey reads what it is.
+ * Shared memory that is freed with processes, by their shares where these are measured: of the
+ * larger ones in watch.  What statm adds for small ones may be pages of files, and of many
+ * processes that is much: a survey reads what it is.
  */
 static uint64_t mapped_shmem(const struct manager *m)
 {
@@ -85,14 +86,14 @@ static bool is_low(const struct manager *m)
 }
 
 /* No process is known then: all shared memory is taken for held by none, so that less of it seems
- * to have been added since.  What fills memory slowly does so in calm too: the last look before
+ * to have been added since.  What fills memory slowly does so in calm too: the last sample before
  * watch would know the last part of it alone. */
 void stuck_note_calm(struct manager *m, usec_t now)
 {
 	struct stuck *s = &m->stuck;
 	struct worth_holdings holdings = holdings_now(m, 0);
 
-	if (is_low(m)) /* started late: the first look */
+	if (is_low(m)) /* started late: the first sample */
 		return;
 	if (now - s->window_began >= WINDOW_USEC) {
 		s->best_earlier = s->best;
@@ -126,7 +127,7 @@ static uint64_t unowned_growth_less(const struct manager *m, uint64_t mapped)
 
 static uint64_t unowned_growth(const struct manager *m)
 {
-	/* Mostly it is not so even if none of it were mapped: no process is looked at for that. */
+	/* Mostly it is not so even if none of it were mapped: no process is read for that. */
 	return unowned_growth_less(m, 0) == 0 ? 0 : unowned_growth_less(m, mapped_shmem(m));
 }
 
@@ -141,8 +142,8 @@ uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
 	return s->minimum;
 }
 
-/* What is mapped passes for held by processes until it is measured: a file of a tmpfs, that stays.
- */
+/* What is mapped is taken as held by processes until it is measured: a file of a tmpfs is not freed
+ * with them. */
 bool stuck_has_more(struct manager *m, const struct policy *policy)
 {
 	const struct victim_result *choice = &m->choice;
@@ -224,7 +225,7 @@ static void ask(struct stuck *s, usec_t now)
 	(void)survey_ask(s->survey);
 }
 
-/* Is there something to make an account of? */
+/* Is there anything to report of where memory is? */
 static bool is_surveyed(struct stuck *s, usec_t now)
 {
 	collect(s, now);
@@ -249,7 +250,7 @@ void stuck_watch(struct manager *m, usec_t now)
 {
 	struct stuck *s = &m->stuck;
 
-	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_LOOK_USEC)
+	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_CHECK_USEC)
 		return;
 	s->watched_at = now;
 	collect(s, now);
@@ -258,25 +259,63 @@ void stuck_watch(struct manager *m, usec_t now)
 		ask(s, now);
 }
 
+static enum holder_step next_step(const struct manager *m, usec_t now)
+{
+	const struct decision *d = &m->decision;
+	const struct stuck *s = &m->stuck;
+	const struct holder_facts facts = {
+		.expected = d->memory,
+		.is_holder = d->held > 0,
+		.freed = d->freed,
+		.ended_at = d->outcome == KILL_PROGRESS_GONE ? d->ended_at : 0,
+		.asked_at = s->asked_at,
+		.surveyed_at = s->has_survey ? s->surveyed_at : 0,
+		.now = now,
+	};
+
+	return s->survey ? holder_next(&facts) : HOLDER_NONE;
+}
+
+bool stuck_waits_for_holder(struct manager *m, usec_t now)
+{
+	enum holder_step step;
+
+	collect(&m->stuck, now);
+	step = next_step(m, now);
+	if (step == HOLDER_ASK)
+		ask(&m->stuck, now);
+	return step == HOLDER_ASK || step == HOLDER_WAIT;
+}
+
 void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now)
 {
 	struct stuck *s = &m->stuck;
 	const struct where_holder *holder;
 	struct census_process *process;
-	uint64_t held;
+	uint64_t held, least = s->minimum;
 
+	if (m->choice.n_ranked > 0 && next_step(m, now) != HOLDER_COMPARE)
+		return;
+	if (m->choice.n_ranked > 0)
+		least = max_u64(least, proc_reclaimable(&m->choice.ranked[0].memory));
 	collect(s, now);
 	if (!has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
 	s->nominated_at = s->surveyed_at;
 	held = where_held(&s->surveyed, &m->sampler.reading.counters, mapped_shmem(m), &holder);
-	process = held >= s->minimum ? census_find(&m->census, holder->pid) : NULL;
+	process = held >= least ? census_find(&m->census, holder->pid) : NULL;
 	/* (The survey has no start time: the name has to do for it, and the fresh reading.) */
 	if (!process || strcmp(process->comm, holder->comm) != 0 ||
 	    reader->reread(&m->census, process, reader->userdata) != 0 ||
 	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE)
 		return;
 	victim_take(process, held, &m->choice);
+}
+
+void stuck_look_later(struct manager *m, usec_t now)
+{
+	if (is_surveyed(&m->stuck, now))
+		m->stuck.is_new = true;
 }
 
 bool stuck_look(struct manager *m, usec_t now)

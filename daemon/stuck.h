@@ -3,8 +3,8 @@
  * stuck: a policy that kills holds, and no process is worth killing.
  *
  * Nothing is killed then.  Where memory is, is found out on a thread of its own (survey), as that
- * may block, and reported once; again only when the account has changed much.  A victim is looked
- * for again every second, and earlier when memory has fallen by as much as a victim has to free.
+ * may block, and reported once; again only when it has changed much.  A victim is searched for
+ * again every second, and earlier when memory has fallen by as much as a victim has to free.
  */
 #pragma once
 
@@ -33,7 +33,7 @@ struct stuck {
 	usec_t asked_at; /* the survey; 0: never since stuck */
 	bool is_waiting; /* for it */
 	bool has_survey;
-	bool is_new; /* the survey: not looked at yet */
+	bool is_new; /* the survey: not checked yet */
 	usec_t surveyed_at;
 	usec_t nominated_at; /* surveyed_at of the survey by which a holder was nominated */
 	usec_t watched_at;
@@ -51,15 +51,20 @@ struct stuck {
 void stuck_init(struct manager *m);
 void stuck_done(struct manager *m);
 
-/* At each look in calm: what no process holds. */
+/* At each sample in calm: what no process holds. */
 void stuck_note_calm(struct manager *m, usec_t now);
 
-/* At each look in watch: where what no process holds has filled memory, a survey is made, so that
+/* At each sample in watch: where what no process holds has filled memory, a survey is made, so that
  * it is there when it is needed. */
 void stuck_watch(struct manager *m, usec_t now);
 
-/* No process is worth killing: the one that by a survey of this moment holds enough by descriptors
- * alone, if it is eligible, as m->choice. */
+/* The last kill freed nothing of the shared memory that was expected: which process holds it is
+ * being found out, and no other is to be killed meanwhile (holder.h). */
+bool stuck_waits_for_holder(struct manager *m, usec_t now);
+
+/* No process is worth killing, or what is held is looked for: the one that by a survey of this
+ * moment holds enough by descriptors alone, and more than the chosen one, if it is eligible, as
+ * m->choice. */
 void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now);
 
 /* What a victim of this policy has to free now. */
@@ -70,10 +75,12 @@ bool stuck_has_more(struct manager *m, const struct policy *policy);
 /* A choice found no victim. */
 void stuck_enter(struct manager *m, usec_t now);
 void stuck_leave(struct manager *m);
-/* While stuck: is it time to look for a victim again? */
+/* While stuck: is it time to search for a victim again? */
 bool stuck_is_to_choose(const struct manager *m, usec_t now);
 /* While stuck: true if m->stuck.account is new and to be reported. */
 bool stuck_look(struct manager *m, usec_t now);
+/* The same when it cannot be reported now: what is new is new at the next look. */
+void stuck_look_later(struct manager *m, usec_t now);
 /* "; the largest process is x (pid 7, 30 MiB): ...", or "".  Returns buf. */
 const char *stuck_largest_text(const struct stuck *stuck, char *buf, size_t size);
 /* Why it is not killed: eligibility_to_string(), or that it is too small. */

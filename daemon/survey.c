@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* survey: see the header. */
+/* survey: the thread that reads which tmpfs hold memory. */
 #include "daemon/survey.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ enum survey_state { SURVEY_IDLE, SURVEY_ASKED, SURVEY_FINISHED, SURVEY_STOPPED }
 struct survey {
 	int proc_fd, root_fd;
 	sem_t asked;
-	atomic_int state;     /* enum survey_state; the thread's while asked */
+	atomic_int state;     /* enum survey_state; the thread's while requested */
 	atomic_uint n_owners; /* the caller and the thread; the last one frees */
 	struct where_scratch scratch;
 	struct where_survey result;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* swap-use: see the header. */
+/* swap-use: reads now and then how much anonymous memory cannot be swapped out. */
 #include "daemon/swap-use.h"
 
 #include "daemon/manager.h"
 #include "lib/sys/swap-room.h"
 
-/* What is asked for again that often while memory is low. */
+/* What is read again that often while memory is low. */
 #define PERIOD_USEC (250 * USEC_PER_MSEC)
-/* From here on policies may ask. */
+/* From here on policies may need it. */
 #define LOW_PERMYRIAD 1500U
 /* Room in swap for less than this is none. */
 #define LEAST_ROOM (4 * MIB)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* thaw-state: see the header. */
+/* thaw-state: the file of what is to be frozen again, and the thawing of a victim's groups. */
 #include "daemon/thaw-state.h"
 
 #include <fcntl.h>
@@ -23,7 +23,7 @@
 #include "lib/kill/ledger.h"
 #include "lib/sys/boot.h"
 
-/* Who freezes a group more often than this has to have it. */
+/* A group that is frozen more often than this remains frozen. */
 #define THAW_AGAIN_MAX 8
 /* For so long a victim is given the time in which it is frozen: waking up takes milliseconds, on a
  * machine that stalls perhaps a second. */
@@ -41,7 +41,7 @@ static const char *runtime_directory(char *buf, size_t size)
 	return buf;
 }
 
-/* Without systemd nobody has made it yet. */
+/* Without systemd it does not exist yet. */
 static int open_directory(const char *path)
 {
 	int fd;
@@ -68,13 +68,13 @@ static int claim(int fd)
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	/* What somebody else could have put there is not believed: groups are frozen by it. */
+	/* A file that another user could have put there is not trusted: groups are frozen by it. */
 	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid() ||
 	    st.st_mode & (S_IWGRP | S_IWOTH))
 		return -EPERM;
 	if (!is_in_memory(fd))
 		return -ENOTSUP;
-	/* Not passed on to children, so that none can keep it when we are gone. */
+	/* Not inherited by children, so that none can keep it when the daemon has exited. */
 	if (fcntl(fd, F_SETLK, &lock) < 0)
 		return errno == EACCES || errno == EAGAIN ? -EBUSY : -errno;
 	return 0;
@@ -159,8 +159,8 @@ const char *thaw_state_strerror(int error)
 	return error == -ENOTSUP ? "not on a tmpfs" : strerror(-error);
 }
 
-/* Of an entry whose victim is gone. */
-static void put_back(struct manager *m, const struct ledger_entry *entry, int slot)
+/* Of an entry whose victim has exited. */
+static void refreeze_entry(struct manager *m, const struct ledger_entry *entry, int slot)
 {
 	struct freezer_thawed thawed;
 	char path[MESSAGE_PATH_SIZE];
@@ -184,8 +184,8 @@ static void put_back(struct manager *m, const struct ledger_entry *entry, int sl
 	freezer_thawed_done(&thawed);
 }
 
-/* The place of the entry's victim among those that linger, made for it if it has none.  NULL if
- * the victim is gone. */
+/* The place of the entry's victim among those that are still exiting, made for it if it has none.
+ * NULL if the victim has exited. */
 static struct kill_victim *find_victim(struct manager *m, const struct ledger_entry *entry)
 {
 	struct kill_target target = { .pid = entry->pid, .start_ticks = entry->start_ticks };
@@ -216,7 +216,7 @@ static void recover_entry(struct manager *m, const struct ledger_entry *entry, i
 	char path[MESSAGE_PATH_SIZE];
 
 	if (!victim || freezer_take_over(&m->cgroups, entry, slot, &victim->thawed) != 0) {
-		put_back(m, entry, slot);
+		refreeze_entry(m, entry, slot);
 		return;
 	}
 	log_notice("Pid %d: an earlier reckond has %s %s (v%d) for it; this is undone when it "
@@ -253,28 +253,29 @@ int thaw_state_prepare(struct manager *m, int signal)
 	if (thawed->n_levels > 0) /* not the first signal: it may have been taken out */
 		(void)cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
 						   sizeof(d->v1_freezer));
-	/* On v2 nobody is taken out (freezer.h), and a frozen process handles nothing: to wait for
-	 * it would be to wait for SIGKILL. */
+	/* On v2 no process is moved out (freezer.h), and a frozen process handles nothing: to wait
+	 * for it would be to wait for SIGKILL. */
 	d->skips_term = signal == SIGTERM && thawed->order.victim_only &&
 			freezer_is_frozen(&m->cgroups, d->cgroup, NULL) > 0;
 	return d->skips_term ? SIGKILL : signal;
 }
 
-/* Where it is now: false if that is not known, or it has gone meanwhile. */
+/* Its cgroup now: false if that is not known, or it has exited meanwhile. */
 static bool read_paths(const struct manager *m, pid_t pid, int pidfd, char *v2_path, char *v1_path)
 {
 	struct pollfd pollfd = { .fd = pidfd, .events = POLLIN };
 	int r = m->kill_ops->read_cgroups(&m->cgroups, m->proc_fd, pid, v2_path, v1_path,
 					  CGROUP_PATH_MAX);
 
-	/* Asked after the pid was used, the pidfd vouches for that. */
+	/* Polled after the pid was used: while the pidfd is not readable, the pid is the same
+	 * process's. */
 	return r == 0 && poll(&pollfd, 1, 0) == 0;
 }
 
 /*
- * Somebody has frozen the process's group again, it does not thaw, or the leader has exited and the
- * other threads were left in a frozen group, by whoever wrote the pid to `tasks`.  Returns what
- * thawing does, or 0.
+ * The process's group was frozen again, it does not thaw, or the leader has exited and the other
+ * threads were left in a frozen group, as the pid was written to `tasks`.  Returns what thawing
+ * does, or 0.
  */
 static int thaw_if_frozen(struct manager *m, pid_t pid, uint64_t start_ticks, int pidfd,
 			  bool *ret_frozen)
@@ -282,7 +283,7 @@ static int thaw_if_frozen(struct manager *m, pid_t pid, uint64_t start_ticks, in
 	struct decision *d = &m->decision;
 	struct freezer_thawed *thawed = &m->victim.thawed;
 	char v2_buf[CGROUP_PATH_MAX], v1_path[CGROUP_PATH_MAX];
-	const char *v2_path = d->signal == SIGKILL ? NULL : v2_buf; /* it ends frozen ones, too */
+	const char *v2_path = d->signal == SIGKILL ? NULL : v2_buf; /* it kills frozen ones, too */
 	int r;
 
 	if (!read_paths(m, pid, pidfd, v2_buf, v1_path) ||

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * thaw-state: groups that are thawed for a victim: how that is ordered, what becomes of it while
- * the victim is waited for, and what is owed beyond the life of this daemon.
+ * thaw-state: groups that are thawed for a victim: the order of it, what becomes of it while the
+ * victim is waited for, and what is to be frozen again after this daemon.
  *
  * What is to be frozen again is in the file "thawed" of the runtime directory (RUNTIME_DIRECTORY,
  * else /run/reckond), which is mapped and stays in memory: see lib/kill/ledger.h.  It has to be on
@@ -19,17 +19,17 @@ struct manager;
 #define THAWED_DIRECTORY "/run/reckond"
 
 /*
- * Opens the file and makes it good; what it says is left for thaw_state_recover().  0, or -errno
- * (-EBUSY: another reckond has it; -ENOTSUP: not on a tmpfs), also in m->probed: it goes on
- * without.  Nothing if it is open.
+ * Opens the file and repairs it; what it lists is left for thaw_state_recover().  0, or -errno
+ * (-EBUSY: another reckond has it; -ENOTSUP: not on a tmpfs), also in m->probed: the daemon
+ * continues without.  Nothing if it is open.
  */
 int thaw_state_open(struct manager *m);
 void thaw_state_close(struct manager *m);
-/* The reason for people. */
+/* The reason in words. */
 const char *thaw_state_strerror(int error);
 
-/* At start: what an earlier daemon owes is frozen again, at once where its victim is gone, else
- * when it is.  Says so. */
+/* At start: what an earlier daemon left thawed is frozen again, at once where its victim has
+ * exited, else when it exits.  Logs it. */
 void thaw_state_recover(struct manager *m);
 
 /* Before a signal: how its victim's group is to be thawed.  Returns the signal to be sent: SIGKILL
@@ -38,6 +38,6 @@ int thaw_state_prepare(struct manager *m, int signal);
 
 /*
  * While the victim is waited for: the time for which it is frozen does not count against it
- * (m->decision.frozen_usec); a group that somebody freezes meanwhile is thawed again, some times.
+ * (m->decision.frozen_usec); a group that is frozen meanwhile is thawed again, some times.
  */
 void thaw_state_look(struct manager *m, usec_t now);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tick: the whole daemon on one screen: sample, judge, choose, confirm, end, report.
+ * tick: the whole daemon on one screen: sample, judge, choose, confirm, kill, report.
  *
  * Each call of tick() samples once and takes at most one step for at most one victim.  From
  * choose_victim() to the end of in_flight_start() nothing is allocated, logged or waited for; what
- * there is to say is said by report(), after that.
+ * there is to report is reported by report(), after that.
  */
 #include "daemon/tick.h"
 
@@ -28,13 +28,14 @@
 #include "daemon/thaw-state.h"
 #include "daemon/watch.h"
 
-/* Watch is left when its reasons are so long over; a census costs more than a second look. */
-#define WATCH_LINGER_USEC (10 * USEC_PER_SEC)
-/* Stalled so much of the time since the last look: worth watching (the trigger's 70 ms in 1 s). */
+/* Watch is left when its reasons are so long over; a census costs more than a second sample. */
+#define WATCH_HOLD_USEC (10 * USEC_PER_SEC)
+/* Stalled so much of the time since the last sample: worth watching (the trigger's 70 ms in 1 s).
+ */
 #define WATCH_PRESSURE 700U
 /* After a failure to read memory. */
 #define RETRY_USEC USEC_PER_SEC
-/* A policy demands somebody, and so long nobody could be chosen. */
+/* A policy demands a kill, and for so long no victim could be chosen. */
 #define HOPELESS_USEC (30 * USEC_PER_SEC)
 
 struct tick {
@@ -46,8 +47,8 @@ struct tick {
 	enum report_event event;
 };
 
-/* A turn that only goes on with a round of the census, or with a walk over the cgroups: nothing can
- * have crossed a threshold since memory was read. */
+/* A turn that only continues a round of the census, or a walk over the cgroups: nothing can have
+ * crossed a threshold since memory was read. */
 static bool is_slice_only(const struct manager *m, usec_t now)
 {
 	return (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK) &&
@@ -56,7 +57,7 @@ static bool is_slice_only(const struct manager *m, usec_t now)
 }
 
 /* What is kept in watch.  A census that cannot be kept up to date is better than none: that is
- * said, and does not end the look. */
+ * logged, and does not end the tick. */
 static void keep(struct manager *m, const struct tick *t)
 {
 	int r;
@@ -88,7 +89,7 @@ static int sample(struct manager *m, const struct tick *t)
 		report_gap(gap);
 	}
 	if (psi_history_some(&m->sampler.psi, USEC_PER_SEC) >= WATCH_PRESSURE)
-		m->watch_until = t->now + WATCH_LINGER_USEC;
+		m->watch_until = t->now + WATCH_HOLD_USEC;
 	m->sampler.due_at = t->now + policy_interval(&m->policies, &m->sampler.reading,
 						     m->state != MANAGER_CALM);
 	return 0;
@@ -103,7 +104,7 @@ static void judge(struct manager *m, struct tick *t)
 	t->event = judge_policies(m, t->now, &t->judgement);
 	policy = t->judgement.policy;
 	if (t->judgement.watch || policy)
-		m->watch_until = t->now + WATCH_LINGER_USEC;
+		m->watch_until = t->now + WATCH_HOLD_USEC;
 
 	if (m->state == MANAGER_KILLING) {
 		thaw_state_look(m, t->now);
@@ -143,11 +144,13 @@ static bool choose_to_kill(struct manager *m, struct tick *t)
 }
 
 /* Left when no policy that kills holds any more, or when there is a victim. */
-static void look_if_stuck(struct manager *m, struct tick *t)
+static void check_if_stuck(struct manager *m, struct tick *t)
 {
 	if (m->state != MANAGER_STUCK && !t->goes_on)
 		stuck_leave(m);
-	else if (stuck_look(m, t->now) && t->event == REPORT_NOTHING)
+	else if (t->event != REPORT_NOTHING) /* that it is stuck now, mostly */
+		stuck_look_later(m, t->now);
+	else if (stuck_look(m, t->now))
 		t->event = REPORT_STUCK;
 }
 
@@ -183,7 +186,7 @@ usec_t tick(struct manager *m, usec_t now)
 	if (t.goes_on) /* it is about to act: no warning */
 		t.judgement.policy = NULL;
 	if (m->stuck.since != 0)
-		look_if_stuck(m, &t);
+		check_if_stuck(m, &t);
 	recorder_note(m, t.event, &t.judgement, now);
 	report(m, t.event, &t.judgement, before, now);
 	if (history_store_is_due(m->history_store, now) && !is_emergency(m, now))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tick: one look at the machine, and what follows from it. */
+/* tick: one sample of the machine, and what follows from it. */
 #pragma once
 
 #include "lib/base/util.h"

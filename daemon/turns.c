@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* turns: see the header. */
+/* turns: times the ticks, and reports those that are late. */
 #include "daemon/turns.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* unit: see the header. */
+/* unit: marks the victim's unit before the signal, and undoes that. */
 #include "daemon/unit.h"
 
 #include <string.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * unit: tells the manager of the victim's unit (systemd's PID 1, or a user's) that it is killed for
- * want of memory: lib/kill/unit-mark.h.
+ * unit: notifies the manager of the victim's unit (systemd's PID 1, or a user's) that it is killed
+ * for want of memory: lib/kill/unit-mark.h.
  *
  * Only where the victim's exit is the unit's: of a process whose parent is not of the unit, as is
  * that of a service's main process; or where the whole cgroup of the unit is killed.  The manager
- * does not see the exit of any other process.  It would look at the attributes when the unit is
+ * does not see the exit of any other process.  It would read the attributes when the unit is
  * stopped, perhaps days later, and take that for a kill.
  */
 #pragma once
@@ -16,5 +16,5 @@ struct manager;
 void unit_before_signal(struct manager *m);
 /* After it: r is what kill_signal() returned. */
 void unit_after_signal(struct manager *m, int r);
-/* It was only asked to exit, and need not any more. */
+/* It has only had SIGTERM, and need not exit any more. */
 void unit_cancel(struct manager *m);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* users: see the header. */
+/* users: reads /etc/passwd, and finds a name by uid. */
 #include "daemon/users.h"
 
 #include <pwd.h>
@@ -11,7 +11,7 @@
 
 /* So many entries at a time. */
 #define BLOCK 32
-/* A line that is longer ends the reading. */
+/* A line that is longer stops the reading. */
 #define PASSWD_LINE_MAX 4096
 
 static int add(struct users *users, const struct passwd *entry)

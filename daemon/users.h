@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * users: names of users, for answers.  Of passwd(5) alone: NSS may ask another daemon and wait for
- * it, which may be the one that memory was taken from.  Read in good time, not when asked.
+ * users: names of users, for answers.  Of passwd(5) alone: NSS may query another daemon and wait
+ * for it, which may be the victim.  Read in good time, not when needed.
  */
 #pragma once
 

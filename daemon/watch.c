@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* watch: see the header. */
+/* watch: keeps the census and the measured shares up to date while memory is low. */
 #include "daemon/watch.h"
 
 #include <unistd.h>
@@ -20,7 +20,7 @@
 /* A kill waits for the first listing, or for one because there are many new ones, no longer. */
 #define INCOMPLETE_USEC (500 * USEC_PER_MSEC)
 
-/* So many of the largest are looked at for a share that is not known, a few in each turn.  Half of
+/* So many of the largest are examined for a share that is not known, a few in each turn.  Half of
  * it is in the queue of the helper thread at most. */
 #define SHARES_LOOKED_AT 64
 #define SHARES_ASKED	 4
@@ -43,7 +43,7 @@ static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
 }
 
 /* One slice of it. */
-static int go_round(struct manager *m, usec_t now, bool with_swap, usec_t deadline)
+static int read_round(struct manager *m, usec_t now, bool with_swap, usec_t deadline)
 {
 	usec_t began = clock_now();
 	int r;
@@ -73,7 +73,7 @@ static void take_shares(struct manager *m, usec_t now)
 			continue;
 		process->share_asked_at = census_stamp(now);
 		if (result != 0)
-			continue; /* unreadable, or gone: the next reading tells */
+			continue; /* unreadable, or exited: the next reading shows it */
 		reading.memory = reading.reclaimable.full;
 		process->is_unit = victim_apply_share(&m->census, process, &m->request, &reading);
 		process->alone = reading.reclaimable.alone;
@@ -165,7 +165,7 @@ static int keep(struct manager *m, usec_t now, bool near)
 		}
 	}
 	if (r >= 0 && census->swept_at != 0 && is_worth_a_round(m, near, now))
-		r = go_round(m, now, with_swap, deadline);
+		r = read_round(m, now, with_swap, deadline);
 	if (r == -EMFILE || r == -ENFILE) /* what is kept open is a convenience; seeing is not */
 		census_keep_none(census);
 	ask_for_shares(m, now);
@@ -196,7 +196,7 @@ void watch_rest(struct manager *m)
 {
 	census_rest(&m->census);
 	victim_done(&m->choice);
-	(void)victim_reserve(&m->choice, &m->census); /* else the next look does it */
+	(void)victim_reserve(&m->choice, &m->census); /* else the next sample does it */
 	self_give_back(m);
 	m->watch.listed_at = m->watch.since = m->watch.many_new_at = 0;
 }

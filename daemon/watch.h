@@ -25,11 +25,11 @@ struct watch {
 	usec_t precise_since;
 };
 
-/* One turn of it, but not while a victim is on its way, and not in calm.  near: a policy is about
- * to kill.  0 or -errno. */
+/* One turn of it, but not while a kill is in progress, and not in calm.  near: a policy is about to
+ * kill.  0 or -errno. */
 int watch_keep(struct manager *m, usec_t now, bool near);
 
-/* Is a listing or a round to be gone on with at once? */
+/* Is a listing or a round to be continued at once? */
 bool watch_is_busy(const struct manager *m);
 
 /* Is a listing under way that a choice has to wait for: the first since calm, or one because there

@@ -141,7 +141,7 @@ answer() { jq -c "$1" "$tmp/out"; } # FILTER
 is_there() { busctl --system call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus \
     NameHasOwner s org.reckond1 2>/dev/null | grep -q true; }
 
-# No policy that ends anybody, and always in watch.
+# No policy that kills, and always in watch.
 quiet_conf() {
     printf '[Daemon]\nWatchBelow=100%%\n'
     printf '[Policy %s]\nAction=none\n' warn terminate kill stall thrash

@@ -35,14 +35,14 @@ rows() { # METHOD SIGNATURE FIRST LIMIT: how many come
 }
 first=$(rows ListHistory tu 0 0)
 check "[ '$first' -gt 1 ] && [ '$first' -lt 20 ]" 'ListHistory: a page, not all'
-check "[ \"\$(rows ListHistory tu 0 2)\" = 2 ]" 'ListHistory: no more than asked for'
+check "[ \"\$(rows ListHistory tu 0 2)\" = 2 ]" 'ListHistory: no more than requested'
 check "[ \"\$(rows ListHistory tu 3 0)\" = 2 ]" 'ListHistory: older ones'
 check "[ \"\$(rows ListHistory tu 1 0)\" = 0 ]" 'ListHistory: none is older than the oldest'
 check "[ \"\$(rows GetHistory u 0)\" = $first ]" 'GetHistory: the first page'
 "$build/reckonctl" --json history 0 >"$tmp/out" 2>&1
 check "[ \"\$(jq -c '[.entries[].id] == [range(100; 0; -1)]' '$tmp/out')\" = true ]" 'reckonctl history: all of them, by pages'
 "$build/reckonctl" --json history 33 >"$tmp/out" 2>&1
-check "[ \"\$(jq -c '[.entries[].id] == [range(100; 67; -1)]' '$tmp/out')\" = true ]" 'as many as asked for'
+check "[ \"\$(jq -c '[.entries[].id] == [range(100; 67; -1)]' '$tmp/out')\" = true ]" 'as many as requested'
 { quiet_conf; for i in {1..300}; do printf '[Avoid r%d]\nCgroup=/a-cgroup-with-a-long-name-so-that-there-are-pages-of-rules/%d\n' $i $i; done; } >"$tmp/conf"
 call Reload
 "$build/reckonctl" --json rules >"$tmp/out" 2>&1
@@ -107,11 +107,11 @@ echo "look delay: $(get TimerLatencyMaxUSec) us"
 flood 50 60 history
 sleep 1
 kill -STOP "$bus"
-check "wait_for \"grep -q '^bus: accepts nothing' '$tmp/log'\" 20" 'a bus that takes nothing is left'
+check "wait_for \"grep -q '^bus: accepts nothing' '$tmp/log'\" 40" 'a bus that takes nothing is left'
 kill -CONT "$bus"
 end KILL "$flood"
 check 'wait_for is_there 60' 'and joined again'
 check 'call_again' 'and it answers'
 stop
-check '[ $status = 0 ]' 'SIGTERM ends it well'
+check '[ $status = 0 ]' 'SIGTERM: exit status 0'
 exit $failed

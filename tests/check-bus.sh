@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# check-bus.sh: reckond on a D-Bus bus, asked by clients that are not ours (busctl, gdbus and
+# check-bus.sh: reckond on a D-Bus bus, called by clients that are not ours (busctl, gdbus and
 # dbus-send: three libraries): each property, method and signal; access rights; invalid
 # calls; a client that disconnects; a bus that is started late, or restarted; and each example
 # of org.reckond1(5).
@@ -19,11 +19,11 @@ quiet_conf >"$tmp/conf"
 # No bus at first
 #
 start --dry-run
-check "wait_for \"grep -q '^bus: none' '$tmp/log'\"" 'without a bus it runs, and says so'
+check "wait_for \"grep -q '^bus: none' '$tmp/log'\"" 'without a bus it runs, and logs it'
 sleep 1
 check "[ \$(grep -c '^bus: ' '$tmp/log') = 1 ]" 'once'
 start_bus
-check 'wait_for is_there 20' 'it joins the bus that comes later'
+check 'wait_for is_there 20' 'it joins a bus that is started later'
 
 #
 # What it is
@@ -65,7 +65,7 @@ ReadUSec t . > (now - 1) * 1000000 and . <= now * 1000000
 TimerLatencyMaxUSec t . < 10000000
 Latency aa{sv} map(.Kind.data) == ["delay", "duration"] and all(.[]; (.Counts.data | length) == 12 and (.Counts.data | add) > 0 and .MaxUSec.data < 10000000)
 END
-check '[ "$(get ReadUSec)" -lt "$(sleep 0.2; get MemoryAvailable >/dev/null; get ReadUSec)" ]' 'memory is read anew for who asks'
+check '[ "$(get ReadUSec)" -lt "$(sleep 0.2; get MemoryAvailable >/dev/null; get ReadUSec)" ]' 'memory is read anew for a caller'
 
 #
 # The next victim
@@ -74,14 +74,14 @@ hold 16
 small=$held
 hold 64
 large=$held
-sleep 0.5 # a look finds them
+sleep 0.5 # a sample finds them
 call GetCandidates u 0
 check "[ \"\$(answer '[.data[0][] | .[0]]')\" = '[$large,$small]' ]" 'GetCandidates: the largest of the subtree first'
 check "[ \"\$(answer '.data[0][0] | .[2] == \"hold\" and .[3] == \"$subtree\" and .[4] >= 64 * 1048576 and
     .[5] <= .[7] and .[7] <= .[6] and .[9] == 1 and .[10] == 0 and .[12] == \"chosen\"')\" = true ]" \
     'and what is known of it'
 call GetCandidates u 1
-check "[ \"\$(answer '.data[0] | length')\" = 1 ]" 'GetCandidates: no more than asked for'
+check "[ \"\$(answer '.data[0] | length')\" = 1 ]" 'GetCandidates: no more than requested'
 call GetCandidates u 4294967295
 check "[ \"\$(answer '.data[0] | length')\" = 2 ]" 'GetCandidates: a limit beyond the most'
 call GetCgroups u 0
@@ -89,7 +89,7 @@ check "[ \"\$(answer '.data[0] | map(select(.[0] == \"$subtree\"))[0] | .[1] <= 
     .[3] >= 80 * 1048576 and .[4] == 2')\" = true ]" 'GetCgroups: the subtree, its range and its processes'
 check "[ \"\$(answer '.data[0][0][0]')\" = '\"/\"' ]" 'GetCgroups: the whole machine is the largest'
 call GetCgroups u 2
-check "[ \"\$(answer '.data[0] | length <= 2')\" = true ]" 'GetCgroups: no more than asked for'
+check "[ \"\$(answer '.data[0] | length <= 2')\" = true ]" 'GetCgroups: no more than requested'
 
 # The places of all there is in an object; of a list, of its first item.  Not of the lists of processes that
 # are larger, or protected: on a machine that others use these change from one sample to the next.
@@ -117,7 +117,7 @@ check "[ \"\$(jq -c '[.process.rank, .process.reason]' '$tmp/json')\" = '[2,\"ho
 explain_alone "$small" >"$tmp/own"
 check "[ \"\$(jq -c '$shape' '$tmp/json')\" = \"\$(jq -c '$shape' '$tmp/own')\" ]" 'and the JSON that reckonctl prints'
 "$build/reckonctl" --json explain >"$tmp/out" 2>&1
-check "[ \"\$(answer '[.source, .victim.pid]')\" = '[\"daemon\",$large]' ]" 'reckonctl explain asks it'
+check "[ \"\$(answer '[.source, .victim.pid]')\" = '[\"daemon\",$large]' ]" 'reckonctl explain calls it'
 call Explain u "$daemon"
 check "answer '.data[0].Excluded.data' | grep -q self && answer '.data[0].Reason.data' | grep -q 'this is reckond itself'" \
     'Explain: reckond itself would not be killed'
@@ -126,7 +126,7 @@ perl -e '$| = 1; print "ready\n"; sleep 100' >"$tmp/ready" &
 pids+=("$!")
 wait_for "[ -s '$tmp/ready' ]"
 call Explain u "$!"
-check "answer '.data[0].Excluded.data' | grep -q outside_subtree" 'Explain: who has only just begun, outside the subtree'
+check "answer '.data[0].Excluded.data' | grep -q outside_subtree" 'Explain: one that has just started, outside the subtree'
 call Explain u 4194999
 check "grep -q 'There is no process 4194999' '$tmp/out'" 'Explain: no process has this number'
 call Explain u 4294967295
@@ -243,7 +243,7 @@ cp "$tmp/before" "$tmp/conf"
 call Reload
 
 #
-# Who may do what
+# Access
 #
 for method in 'GetCandidates u 1' 'GetCgroups u 1' 'Explain u 0' 'GetHistory u 0' GetRules GetPolicies; do
     # shellcheck disable=SC2086
@@ -256,7 +256,7 @@ set_level() { "$@" busctl --system set-property "${log_control[@]}" LogLevel s d
 check "! set_level '${nobody[0]}' ${nobody[*]:1} && grep -q 'Access denied' '$tmp/out'" 'the log level is for root (the policy)'
 busctl --system call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus GetNameOwner s org.reckond1 >"$tmp/out" 2>&1
 "${nobody[@]}" busctl --system call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus RequestName su org.reckond1 0 >"$tmp/out" 2>&1
-check "grep -q 'Access denied' '$tmp/out'" 'nobody but root may have the name'
+check "grep -q 'Access denied' '$tmp/out'" 'only root may own the name'
 
 #
 # org.freedesktop.LogControl1
@@ -299,7 +299,7 @@ if has_gdbus; then
 fi
 
 #
-# The examples of the man page, each as it stands there; what would go on for ever, for a second.
+# The examples of the man page, each as it stands there; what would run for ever, for a second.
 #
 n=0
 while read -r command; do
@@ -322,12 +322,12 @@ check "[ $n = 8 ]" 'all examples were found'
 if mkdir "$mount/system.slice/earlyoom.service" 2>/dev/null; then
     rival=$mount/system.slice/earlyoom.service
     stop
-    check '[ $status = 0 ]' 'SIGTERM ends it well'
+    check '[ $status = 0 ]' 'SIGTERM: exit status 0'
     echo "$small" >"$rival/cgroup.procs"
     start --dry-run
-    check "grep -q '^earlyoom.service is active, too' '$tmp/log'" 'another one beside it is named at start'
+    check "grep -q '^earlyoom.service is active, too' '$tmp/log'" 'another daemon is named at start'
     wait_for is_there
-    check "[ '$(get Conflicts)' = '[\"earlyoom.service\"]' ]" 'and to those who ask'
+    check "[ '$(get Conflicts)' = '[\"earlyoom.service\"]' ]" 'and on the bus'
     echo "$small" >"$mount$subtree/cgroup.procs"
 else
     skip 'another one beside it: there is an earlyoom.service here'
@@ -348,7 +348,7 @@ cp "$tmp/later" "$tmp/conf"
 call Reload
 wait_for "[ \"\$(get State)\" = '\"killing\"' ]"
 check "[ \"\$(get State)\" = '\"killing\"' ]" 'in state killing properties are answered'
-timeout -s KILL 0.1 busctl --system call "${manager[@]}" GetCandidates u 0 >"$tmp/gone" 2>&1 # who asks may go away
+timeout -s KILL 0.1 busctl --system call "${manager[@]}" GetCandidates u 0 >"$tmp/gone" 2>&1 # a caller may disconnect
 call GetPolicies
 check "[ \"\$(answer '.data[0] | map(select(.[0] == \"now\"))[0][3]')\" = true ]" 'and GetPolicies'
 call GetHistory u 0
@@ -357,11 +357,11 @@ is_busy() { grep -qE "hold \\(pid $stubborn\\) was sent SIGTERM [0-9.]+ m?s ago 
 for method in 'GetCandidates u 0' 'GetCgroups u 0' 'Explain u 0' 'Explain u 1'; do
     # shellcheck disable=SC2086
     call $method
-    check is_busy "who asks of processes is told who is on its way ($method)"
+    check is_busy "a request for processes returns Busy with the victim ($method)"
 done
 echo 'Bogus=1' >>"$tmp/conf"
 call Reload
-check "is_busy && ! grep -q Bogus '$tmp/log'" 'Reload: so is who wants files to be read, and nothing is done'
+check "is_busy && ! grep -q Bogus '$tmp/log'" 'Reload: busy too, and nothing is done'
 if has_gdbus; then
     gdbus call --system --dest org.reckond1 --object-path /org/reckond1 --method org.reckond1.Manager.GetCgroups 0 >"$tmp/out" 2>&1
     check "is_busy && grep -q 'org\.reckond1\.Error\.Busy' '$tmp/out'" 'by its own name'
@@ -379,17 +379,17 @@ check "[ \"\$(get State)\" = '\"killing\"' ] && is_alive $stubborn" 'all that wh
 check "wait_for \"! is_alive $stubborn\" 20 && is_alive $daemon" 'the victim went'
 wait "$reloading"
 status=$?
-check "[ $status = 2 ] && grep -q 'conf:[0-9]*: .*Bogus' '$tmp/reloaded'" 'reckonctl reload has waited, and has the mistakes'
+check "[ $status = 2 ] && grep -q 'conf:[0-9]*: .*Bogus' '$tmp/reloaded'" 'reckonctl reload has waited, and has the errors'
 wait_for "call GetCgroups u 0"
-check "[ '\"a(stttu)\"' = \"\$(answer .type)\" ]" 'whoever asks then is answered'
+check "[ '\"a(stttu)\"' = \"\$(answer .type)\" ]" 'the next caller is answered'
 check "! has_gdbus || wait_for \"grep -q \\\"StateChanged ('[a-z]*', 'killing')\\\" '$tmp/signals'\"" 'StateChanged is sent'
 check "! has_gdbus || wait_for \"grep -q \\\"LowMemory.*'Policy': <'now'>.*'Level': <'terminate'>.*'ForecastUSec': <uint64 \\\" '$tmp/signals'\"" 'LowMemory is sent'
-check "! has_gdbus || wait_for \"grep -q \\\"PropertiesChanged.*'Kills': <uint32 1>\\\" '$tmp/signals'\"" 'Kills is said to have changed'
+check "! has_gdbus || wait_for \"grep -q \\\"PropertiesChanged.*'Kills': <uint32 1>\\\" '$tmp/signals'\"" 'the change of Kills is signalled'
 wait_for "! is_alive $large && ! is_alive $small" 20 # they follow: the policy still holds
 check "! has_gdbus || wait_for \"grep -q \\\"Killed ({.*'Pid': <uint32 $stubborn>.*'Outcome': <'[a-z-]*'>.*'Escalated': <true>\\\" '$tmp/signals'\"" 'Killed is sent'
-check "! has_gdbus || wait_for \"[ \\\$(grep -c 'Killed (' '$tmp/signals') = 3 ]\"" 'for each victim once, when it is accounted for'
-check "! has_gdbus || grep -q \"Killed .*'Pid': <uint32 $small>.*'Reclaimed2sBytes': <uint64 \" '$tmp/signals'" 'with what came back'
-# (What busctl -j makes of an array of dictionaries does not tell where one ends.)
+check "! has_gdbus || wait_for \"[ \\\$(grep -c 'Killed (' '$tmp/signals') = 3 ]\"" 'for each victim once, when its record is complete'
+check "! has_gdbus || grep -q \"Killed .*'Pid': <uint32 $small>.*'Reclaimed2sBytes': <uint64 \" '$tmp/signals'" 'with what was reclaimed'
+# (What busctl -j makes of an array of dictionaries does not show where one ends.)
 history() { # LIMIT: a line for each entry
     gdbus call --system --dest org.reckond1 --object-path /org/reckond1 --method org.reckond1.Manager.GetHistory "$1" 2>&1 |
         sed "s/{'Id':/\n&/g" | grep "^{'Id'" >"$tmp/out"
@@ -404,7 +404,7 @@ if has_gdbus; then
         'GetHistory: and of those it was compared with'
     all=$(wc -l <"$tmp/out")
     history 1
-    check "[ $all -ge 3 ] && [ \$(wc -l <'$tmp/out') = 1 ]" 'GetHistory: no more than asked for'
+    check "[ $all -ge 3 ] && [ \$(wc -l <'$tmp/out') = 1 ]" 'GetHistory: no more than requested'
 else
     skip 'GetHistory: gdbus is not installed'
 fi
@@ -415,9 +415,9 @@ fi
 quiet_conf >"$tmp/conf"
 kill -HUP "$daemon"
 stop_bus
-check "wait_for \"grep -q '^bus: lost' '$tmp/log'\"" 'a bus that goes is noticed'
+check "wait_for \"grep -q '^bus: lost' '$tmp/log'\"" 'a bus that disconnects is noticed'
 start_bus
-check 'wait_for is_there 20' 'one that comes again is joined again'
+check 'wait_for is_there 20' 'one that is restarted is joined again'
 check "is_alive $daemon && call GetPolicies" 'by the same daemon, which answers'
 # Also while a kill is in progress: queries return an error.
 stop
@@ -437,12 +437,12 @@ if [ "$(get State)" = '"calm"' ]; then
     looks=$(grep -c '^sample: ' "$tmp/log")
     stop_bus
     check "wait_for \"grep -q '^bus: lost' '$tmp/log'\" 20 &&
-        [ \$(sed '/^bus: lost/,\$d' '$tmp/log' | grep -c '^sample: ') = $looks ]" 'in calm it is noticed without a look'
+        [ \$(sed '/^bus: lost/,\$d' '$tmp/log' | grep -c '^sample: ') = $looks ]" 'in calm it is noticed without a sample'
     start_bus
     check 'wait_for is_there 20' 'and joined again'
     busctl --system set-property "${log_control[@]}" LogLevel s info
 else
-    skip 'a bus that goes in calm: it is not calm here'
+    skip 'a bus that disconnects in calm: it is not calm here'
 fi
 
 #
@@ -467,10 +467,10 @@ denied 'the log level is for root (reckond itself)' /org/freedesktop/LogControl1
 check "[ \$(grep -c 'was reloaded' '$tmp/log') = $lines ] && [ \"\$(level LogLevel)\" = info ]" 'and nothing was done'
 check 'call Reload' 'root may'
 stop
-check '[ $status = 0 ]' 'SIGTERM ends it well'
+check '[ $status = 0 ]' 'SIGTERM: exit status 0'
 
 #
-# In calm, asked all the time: as it is now
+# In calm, with frequent requests: the present state
 #
 { quiet_conf; printf '[Protect nobody]\nUser=nobody\n'; } | sed 's/^WatchBelow=.*/WatchBelow=0%/' >"$tmp/conf"
 start --dry-run
@@ -492,7 +492,7 @@ check "wait_for '[ \"\$(row 0 | jq -r .[3])\" = $subtree/moved ]'" 'it is seen t
 kill -USR1 "$held"
 check "wait_for '[ \"\$(row 0 | jq .[0])\" = $large ]'" 'to another user: now a rule protects it'
 call Explain u "$held"
-check "answer '.data[0] | [.Excluded.data, .Reason.data]' | grep -q 'protected.*renamed.*user nobody'" 'and this is who it is'
+check "answer '.data[0] | [.Excluded.data, .Reason.data]' | grep -q 'protected.*renamed.*user nobody'" 'and this is the process'
 end KILL "$held" "$large"
 wait_for "rmdir '$mount$subtree/moved' 2>/dev/null"
 stop
@@ -516,7 +516,7 @@ if unshare -m mount -t proc -o hidepid=2 proc /proc 2>/dev/null; then
     wait_for is_there 20
     for method in 'Explain u 0' "Explain u $held" 'GetCandidates u 0' 'GetHistory u 0' 'ListCandidates uu 0 0' 'ListHistory tu 0 0'; do
         # shellcheck disable=SC2086
-        check "! call_as_nobody $method && grep -q 'Access denied' '$tmp/out'" "hidepid: ${method%% *} tells nobody but root of processes"
+        check "! call_as_nobody $method && grep -q 'Access denied' '$tmp/out'" "hidepid: ${method%% *} shows processes to root only"
         # shellcheck disable=SC2086
         check "call $method" 'but it does root'
     done

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# check-catalog.sh: what the journal's catalog explains is what the daemon says: the MESSAGE_IDs of
+# check-catalog.sh: what the journal's catalog explains is what the daemon logs: the MESSAGE_IDs of
 # daemon/message-ids.h, the catalog and reckond(8) are the same, each is used, the catalog names
 # only fields that the daemon sends, and systemd's own compiler takes it.
 #

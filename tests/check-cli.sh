@@ -36,8 +36,8 @@ judge() {
     failed=1
 }
 
-# NAME STATUS PATTERN... -- COMMAND...: it ends by itself
-ends() {
+# NAME STATUS PATTERN... -- COMMAND...: it exits by itself
+exits() {
     local name=$1 expected=$2 patterns=() status=0
     shift 2
     while [ "$1" != -- ]; do patterns+=("$1"); shift; done
@@ -80,21 +80,21 @@ count_lines() { # NAME NUMBER: of lines in $tmp/out
 #
 # The command line
 #
-ends '--help' 0 '^Usage: reckond' '--dry-run' 'Exit status' -- "$reckond" --help
-ends '--version' 0 '^reckond [0-9]+\.[0-9]+' -- "$reckond" --version
-ends 'an unknown option' 2 "--frobnicate'?$" "--help'" -- "$reckond" --frobnicate
-ends 'an option without its value' 2 'subtree' -- "$reckond" --subtree
-ends 'an extra argument' 2 "unexpected argument 'now'" -- "$reckond" --dry-run now
+exits '--help' 0 '^Usage: reckond' '--dry-run' 'Exit status' -- "$reckond" --help
+exits '--version' 0 '^reckond [0-9]+\.[0-9]+' -- "$reckond" --version
+exits 'an unknown option' 2 "--frobnicate'?$" "--help'" -- "$reckond" --frobnicate
+exits 'an option without its value' 2 'subtree' -- "$reckond" --subtree
+exits 'an extra argument' 2 "unexpected argument 'now'" -- "$reckond" --dry-run now
 
 #
 # The configuration
 #
 conf=$tmp/reckond.conf
 check_config() { # NAME STATUS PATTERN...
-    ends "--check-config: $1" "${@:2}" -- "$reckond" --check-config --config "$conf"
+    exits "--check-config: $1" "${@:2}" -- "$reckond" --check-config --config "$conf"
 }
 printf '[Daemon]\nDryRun=yes\n' >"$conf"
-check_config 'no mistake' 0
+check_config 'no error' 0
 count_lines 'nothing is said about it' 0
 cat >"$conf" <<'CONF'
 [Nonsense]
@@ -112,8 +112,8 @@ Comm=(
 [Avoid four]
 Weight=heavy
 CONF
-check_config 'ten mistakes' 2 ':1: ' ':3: ' ':4: ' ':5: ' ':7: ' ':8: ' ':9: ' ':10: ' ':12: ' ':14: '
-count_lines 'ten lines for ten mistakes' 10
+check_config 'ten errors' 2 ':1: ' ':3: ' ':4: ' ':5: ' ':7: ' ':8: ' ':9: ' ':10: ' ':12: ' ':14: '
+count_lines 'ten lines for ten errors' 10
 head -c 100000 /dev/zero | tr '\0' x >"$conf"
 check_config 'a line of 100,000 characters' 2 ':1: .*too long'
 count_lines 'one line about it, and a short one' 1
@@ -125,7 +125,7 @@ mkdir "$conf"
 check_config 'a directory' 2 'reckond.conf: .*directory'
 rmdir "$conf"
 mkfifo "$conf"
-check_config 'a pipe that nobody writes to' 2 'reckond.conf: '
+check_config 'a pipe without a writer' 2 'reckond.conf: '
 rm "$conf"
 
 #
@@ -133,11 +133,11 @@ rm "$conf"
 #
 : >"$tmp/empty.conf"
 run=("$reckond" --config "$tmp/empty.conf" --dry-run)
-ends 'a subtree that is not there' 1 '^Subtree /reckond/nonesuch: ' -- "${run[@]}" --subtree /reckond/nonesuch
-ends 'a subtree that is no path' 1 '^Subtree user.slice: ' -- "${run[@]}" --subtree user.slice
-ends 'a subtree that climbs' 1 '^Subtree /a/\.\.: ' -- "${run[@]}" --subtree /a/..
+exits 'a subtree that is not there' 1 '^Subtree /reckond/nonesuch: ' -- "${run[@]}" --subtree /reckond/nonesuch
+exits 'a subtree that is no path' 1 '^Subtree user.slice: ' -- "${run[@]}" --subtree user.slice
+exits 'a subtree that climbs' 1 '^Subtree /a/\.\.: ' -- "${run[@]}" --subtree /a/..
 
-# A cgroup of our own, in the hierarchy that reckond looks at: v2, else the v1 freezer's.
+# A cgroup of our own, in the hierarchy that reckond uses: v2, else the v1 freezer's.
 mount=$(awk '{ type = $(NF - 2) }
     type == "cgroup2" && !v2 { v2 = $5 }
     type == "cgroup" && $NF ~ /(^|,)freezer(,|$)/ && !v1 { v1 = $5 }
@@ -145,7 +145,7 @@ mount=$(awk '{ type = $(NF - 2) }
 if [ -n "$mount" ] && mkdir "$mount/check-cli-$$" 2>/dev/null; then
     cgroup=$mount/check-cli-$$
     run+=(--subtree "/check-cli-$$")
-    serves 'it starts, and ends on SIGTERM' '^memory: ' '^processes: [1-9]' -- "${run[@]}"
+    serves 'it starts, and exits on SIGTERM' '^memory: ' '^processes: [1-9]' -- "${run[@]}"
 else
     skip "running in a subtree: a cgroup of its own cannot be made under ${mount:-no mount of cgroups}"
 fi
@@ -159,13 +159,13 @@ if ! unshare --mount mount -t tmpfs none /proc 2>/dev/null; then
     skip 'no /proc, no pressure, no cgroups: nothing can be mounted here (it needs root, CAP_SYS_ADMIN)'
 else
     readarray -d '' no_proc < <(hidden 'mount -t tmpfs none /proc')
-    ends 'no /proc' 1 '/proc' -- "${no_proc[@]}" "${run[@]}"
+    exits 'no /proc' 1 '/proc' -- "${no_proc[@]}" "${run[@]}"
 
     readarray -d '' no_cgroups < <(hidden 'umount -l -a -t cgroup,cgroup2')
     if ! "${no_cgroups[@]}" true 2>/dev/null; then
         skip 'no cgroups: their mounts cannot be unmounted'
     else
-        ends 'no cgroups, but a subtree' 1 '^Subtree /a: there are no cgroups' -- \
+        exits 'no cgroups, but a subtree' 1 '^Subtree /a: there are no cgroups' -- \
             "${no_cgroups[@]}" "$reckond" --config "$tmp/empty.conf" --dry-run --subtree /a
         serves 'no cgroups' '^cgroups: none' -- \
             "${no_cgroups[@]}" "$reckond" --config "$tmp/empty.conf" --dry-run

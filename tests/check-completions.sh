@@ -77,7 +77,7 @@ else
 fi
 
 # zsh has no way to ask: a shell on a pseudo-terminal gets the line and a tab, and lists, between two
-# marks, what its completion adds (compadd tells by -O where it would put it).
+# marks, what its completion adds (compadd's -O names the array).
 cat >"$tmp/zshrc" <<'END'
 PS1= PS2=
 unsetopt zle_bracketed_paste prompt_cr prompt_sp 2>/dev/null
@@ -89,7 +89,7 @@ zstyle ':completion:*' force-list always
 compadd() {
     local -a added
     builtin compadd -O added "$@"
-    # What only looks (-O, -A, -D) adds nothing.
+    # What only reads (-O, -A, -D) adds nothing.
     [[ ${@[1,(i)(-|--)]} == *-[a-zA-Z]#[OAD]( *|) ]] || print -rl -- "${added[@]}" >>$offered
     builtin compadd "$@"
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# check-ctl-bus.sh: reckonctl with a daemon to ask: what it says in a pipe, on terminals of several
-# widths and as JSON, what it says where the daemon is not there, old, silent or refuses, and every
+# check-ctl-bus.sh: reckonctl with a daemon to call: what it prints in a pipe, on terminals of several
+# widths and as JSON, what it prints where the daemon is not there, old, silent or refuses, and every
 # example of its man page.
 #
 # The daemon is tests/mock-reckond with tests/fixtures/ctl/running.json, changed by jq, on a bus of
@@ -34,7 +34,7 @@ trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 # shellcheck source=tests/ctl-helpers.sh
 . "$source/tests/ctl-helpers.sh"
 export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$tmp/bus LC_ALL=C.UTF-8
-export STATE_DIRECTORY=$tmp/state RUNTIME_DIRECTORY=$tmp/run # of the real daemon, and where reckonctl looks
+export STATE_DIRECTORY=$tmp/state RUNTIME_DIRECTORY=$tmp/run # of the real daemon, and where reckonctl reads them
 unset NO_COLOR COLUMNS NOTIFY_SOCKET
 
 # FILE TEXT: until the text is in it
@@ -208,7 +208,7 @@ run 'explain where one is skipped' 0 out '^Not eligible: .*, 2 skipped' \
 serve
 run 'explain a pid' 0 out '^code \(pid 1044.* would not be killed first: chromium' out '^  Rank: +2 of 143$' -- explain 1044
 run 'explain a pid that the daemon does not know' 1 err '^reckonctl: no such process: 5$' -- explain 5
-run 'explain of a file is not asked of the daemon' 0 out 'itself: as --config asks for' \
+run 'explain with a file does not call the daemon' 0 out 'itself: as --config asks for' \
     -- --config "$tmp/mine.conf" explain
 run history 0 out '^ID +AGO  VICTIM +WOULD FREE  FREED 0\.1 s' \
     out '^ 4  2 h 12 min  chromium \(pid 4711\) +1\.4 GiB +1\.2 GiB +1\.3 GiB +1\.3 GiB  gone after 43 ms; policy kill$' \
@@ -316,7 +316,7 @@ serve '.properties += {State: "stuck", MemoryHeldBy: [
     {kind: "slab", text: "slab", bytes: 104857600, path: "", pid: 0, command: ""},
     {kind: "largest_process", text: "too small to be worth a kill", bytes: 5242880, path: "", pid: 9, command: "bash"}]}
     | .explain["0"] |= (.victim = null | .ranked = [] | .policies[2].holds = true)'
-run 'status says where memory is' 0 out '^State +stuck: ' out '^Held by +6\.0 GiB tmpfs /tmp/\?x$' out '^ +likely held by cp \(pid 77\)$' \
+run 'status shows where memory is' 0 out '^State +stuck: ' out '^Held by +6\.0 GiB tmpfs /tmp/\?x$' out '^ +likely held by cp \(pid 77\)$' \
     out '^ +1\.0 GiB memfds of 1 process$' out '^ +by compositor \(pid 78\)$' out '^ +100 MiB slab$' \
     out '^Largest +bash \(pid 9, 5\.0 MiB\): too small to be worth a kill$' -- status
 run 'as JSON' 0 -- --json status
@@ -392,7 +392,7 @@ run 'status without these' 0 err 'Explain: Too many' err 'ListHistory: Odd' out 
 run 'reload of a bad configuration' 2 err '^/etc/a\.conf:2: what\? is this$' err '^/etc/b\.conf:7: and this$' \
     err 'the old one stays in use$' -- reload
 run 'reload of a bad configuration, as JSON' 2 -- --json reload
-finds 'has all mistakes' .error '*old one stays*' '.messages[1]' '"/etc/b.conf:7: and this"'
+finds 'has all errors' .error '*old one stays*' '.messages[1]' '"/etc/b.conf:7: and this"'
 # shellcheck disable=SC2016
 serve '("stub\u001b (pid 812) was sent SIGTERM 3.1 s ago by policy now; ask again when it has exited." as $why
     | .errors = {Explain: ["org.reckond1.Error.Busy", $why], Reload: ["org.reckond1.Error.Busy", $why, 2]}
@@ -406,7 +406,7 @@ say 'and nothing on standard error' "$(cat "$tmp/err")"
 ! grep -qE '^(Next|Last)' "$tmp/out"
 say 'nor what is not known' "$([ $? = 0 ] || grep -E '^(Next|Last)' "$tmp/out")"
 run 'and as JSON' 0 -- --json status
-finds 'who it is' .source '"daemon"' .killing.pid 812 .killing.command '"stub*"' .killing.policy '"now"' .killing.signal '"SIGTERM"' \
+finds 'which process it is' .source '"daemon"' .killing.pid 812 .killing.command '"stub*"' .killing.policy '"now"' .killing.signal '"SIGTERM"' \
     .killing.target '"process"' .killing.cgroup '"/user.slice/*"' .killing.signalled_usec '[1-9]???????????????' \
     '.policies | length' 5 '.policies[1].holds' true '.policies[1].action' '"terminate"' '.policies[1].memory_available_bytes' null \
     .victim null .group null .next null .last.pid 812
@@ -418,11 +418,11 @@ run 'explain a pid' 1 err "^reckonctl: $busy\$" -- explain 1044
 run 'as JSON' 1 -- --json explain
 finds 'says so' .error '"reckond is busy: *"'
 run 'reload while a victim is on its way waits for it' 0 out 'has read its configuration again' -- reload
-say 'silently where nobody looks on' "$(cat "$tmp/err")"
+say 'silently where there is no terminal' "$(cat "$tmp/err")"
 serve '.errors = {Explain: ["org.reckond1.Error.Busy", "stub (pid 812) was sent SIGTERM"]}'
 run 'status where it is over meanwhile' 0 err '^reckonctl: reckond is busy: stub \(pid 812\)' out '^Last +2 h' -- status
 run 'and as JSON' 0 -- --json status
-finds 'has nobody' .killing null
+finds 'has no process' .killing null
 serve '.explain["0"] = "[1" | .explain["1"] = "7"'
 run 'an answer that is no JSON' 0 out 'itself: reckond cannot answer Explain: its answer cannot be read\.$' -- explain
 run 'an answer that is no object' 0 out 'itself: .* its answer cannot be read\.$' -- explain 1
@@ -444,7 +444,7 @@ stop_daemon
 status=0
 wait $asking || status=$?
 [ $status = 1 ] && grep -q '^reckonctl: reckond cannot answer ListHistory: ' "$tmp/err" && problem='' || problem=" status $status"
-say 'a daemon that goes away while it is asked' "$problem"
+say 'a daemon that disconnects during a call' "$problem"
 serve
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
     real=$reckonctl
@@ -490,7 +490,7 @@ if command -v script >/dev/null && script -qec true /dev/null </dev/null >/dev/n
     COLUMNS=50 on_terminal 200 status
     plain
     [ "$(wc -L <"$tmp/out")" = 50 ] && problem='' || problem=" $(wc -L <"$tmp/out") columns"
-    say 'COLUMNS goes before the terminal' "$problem"
+    say 'COLUMNS takes precedence over the terminal' "$problem"
     for variable in NO_COLOR=1 TERM=dumb TERM=; do
         on_terminal 80 status # (the exported ones)
         env "$variable" script -qec "stty cols 80; $reckonctl status" /dev/null </dev/null >"$tmp/tty"
@@ -595,7 +595,7 @@ finds 'knows all that a mock knows' '[.version, .state, .dry_run, .subtree, .con
     .policies, .victim] | map(. == null) | any' false .victim.pid $held
 run 'explain the only one' 0 out "^sleep \\(pid $held, user root\\) would be killed first: " -- explain $held
 run 'explain, as JSON' 0 -- --json explain
-# (Which processes are larger, or protected, changes from one look to the next.)
+# (Which processes are larger, or protected, changes from one sample to the next.)
 shape() { jq -S 'del(.staying, .protected) | [paths | map(if type == "number" then 0 else . end)] | unique' "$tmp/out"; }
 shape >"$tmp/daemon-shape"
 finds 'by the daemon' .source '"daemon"' .victim.pid $held .candidates 1
@@ -611,11 +611,11 @@ jq -S '.rules, [.policies[] | del(.holds)]' "$tmp/out" >"$tmp/own-rules"
 say 'are the same' "$(diff "$tmp/daemon-rules" "$tmp/own-rules")"
 run 'reload' 0 out 'has read its configuration again' -- reload
 echo 'Bogus=1' >>"$tmp/mine.conf"
-run 'reload of a mistake' 2 err "^$tmp/mine\.conf:[0-9]+: .*Bogus" err 'the old one stays in use$' -- reload
+run 'reload of an error' 2 err "^$tmp/mine\.conf:[0-9]+: .*Bogus" err 'the old one stays in use$' -- reload
 printf '[Daemon]\nMinVictim=0%%\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/now.conf"
 victim=$held
 serve_really --config "$tmp/now.conf"
-for _ in {1..100}; do # what came back is known in the end
+for _ in {1..100}; do # what was reclaimed is known in the end
     "$reckonctl" --json history >"$tmp/out" 2>/dev/null
     [ "$(json '.entries[-1].reclaimed_2s_bytes != null')" != true ] || break
     sleep 0.05
@@ -623,7 +623,7 @@ done
 held=''
 [ "$(json '.entries[0].kind')" != '"no-victim"' ] ||
     finds 'with no victim after it' '.entries[0].excluded' '"*[0-9] outside the subtree*'
-finds 'an ending is in the history' '.entries[-1].kind' '"killed"' '.entries[-1].pid' "$victim" '.entries[-1].comm' '"sleep"' \
+finds 'a kill is in the history' '.entries[-1].kind' '"killed"' '.entries[-1].pid' "$victim" '.entries[-1].comm' '"sleep"' \
     '.entries[-1].outcome' '"gone"' '.entries[-1].policy' '"now"' '.entries[-1].signal' '"SIGKILL"' \
     '.entries[-1].reclaimed_2s_bytes' '[0-9]*' '.entries[-1].ranked[0].pid' "$victim" '.entries[-1].cgroup' "\"$subtree\""
 run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" -- history
@@ -637,7 +637,7 @@ echo '# what it has left'
 of_victim() { jq -S --argjson pid "$victim" '[.entries[] | select(.pid == $pid and .kind == "killed")]' "$1"; }
 "$reckonctl" --json history >"$tmp/asked"
 stop_daemon
-run 'history, when it is gone' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" \
+run 'history, when it has exited' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" \
     out "^Read from $tmp/state/history\\.json: $absent" -- history
 run 'as JSON' 0 -- --json history 1
 finds 'says where from' .source '"reckonctl"' .file "\"$tmp/state/history.json\"" '.entries | length' 1

@@ -25,7 +25,7 @@ trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 
 # shellcheck source=tests/ctl-helpers.sh
 . "${SRCDIR:-$(dirname "$0")/..}/tests/ctl-helpers.sh"
-# A daemon that happens to run here is not asked.
+# A daemon that happens to run here is not called.
 export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$tmp/no-bus
 
 echo '# the command line'
@@ -83,15 +83,15 @@ run 'a subtree that is not there' 0 out 'no errors, 1 warning\.$' err "^$tmp/sub
     -- check "$tmp/subtree.conf"
 run 'as JSON' 0 -- --json check "$tmp/subtree.conf"
 finds 'says so' '.messages[0].kind' '"warning"' '.messages[0].line' 2 '.messages[0].text' '*no such cgroup*'
-run 'a bad file: every mistake and its line' 2 out '3 errors' err "^$tmp/bad.conf:2: .*DryRun" \
+run 'a bad file: every error and its line' 2 out '3 errors' err "^$tmp/bad.conf:2: .*DryRun" \
     err "^$tmp/bad.conf:5: .*MemoryAvailable" err "^$tmp/bad.conf:7: .*Bogus" -- check "$tmp/bad.conf"
 problem=''
 [ "$(wc -l <"$tmp/err")" = 3 ] || problem=' other than three lines'
 say 'and nothing else' "$problem"
-cp "$tmp/err" "$tmp/mistakes"
+cp "$tmp/err" "$tmp/errors"
 if [ -x "$build/reckond" ]; then
     "$build/reckond" --check-config --config "$tmp/bad.conf" >"$tmp/out" 2>"$tmp/err"
-    problem=$(diff "$tmp/mistakes" "$tmp/err")
+    problem=$(diff "$tmp/errors" "$tmp/err")
     say 'reckond --check-config says the same' "$problem"
 else
     skip 'reckond --check-config: no reckond here'
@@ -127,8 +127,8 @@ if [ -d /proc/1 ]; then
 else
     skip 'explain 1: it is hidden here'
 fi
-run 'a pid that nobody has' 1 err 'no such process.*: 4194305$' -- explain 4194305
-run 'a pid that nobody has, as JSON' 1 -- --json explain 4194305
+run 'a pid that no process has' 1 err 'no such process.*: 4194305$' -- explain 4194305
+run 'a pid that no process has, as JSON' 1 -- --json explain 4194305
 finds 'is an object with error' .error '*no such process*'
 run 'a pid out of all bounds' 2 err 'not a pid' -- explain 99999999999999999999
 
@@ -203,14 +203,14 @@ run 'a policy that kills a cgroup, as JSON' 0 -- --config "$tmp/group.conf" --su
 finds 'says so' .policy.target '"cgroup"' '.policies[0].target' '"process"' .group.cgroup "\"$job\"" \
     .group.by '"policy"' .group.processes 4 .group.footprint_bytes '1????????' .victim.pid $kept \
     .victim.processes 4 .victim.oom_score_adj null
-run 'one that goes with its cgroup' 0 \
+run 'one that is killed with its cgroup' 0 \
     out "^rc-small .* would be killed first, with all of cgroup $job \\(4 processes\\): no other cgroup ranks higher; this would free 1" \
     out '^  Frees: +(at most )?[4-9]\.[0-9] MiB' out '^  Rank: +1 \(that of its cgroup\)$' \
     -- --config "$tmp/group.conf" --subtree "$subtree" explain $small
 printf '[Protect kept]\nComm=^rc-kept$\n' >>"$tmp/group.conf"
 run 'without one that is protected' 0 out "would be killed first, with all of cgroup $job \\(3 processes\\); this would free 6" -- --config "$tmp/group.conf" \
     --subtree "$subtree" explain
-run 'and one that goes with it' 0 out "would be killed first, with all of cgroup $job \\(3 processes\\)" -- --config "$tmp/group.conf" \
+run 'and one that is killed with it' 0 out "would be killed first, with all of cgroup $job \\(3 processes\\)" -- --config "$tmp/group.conf" \
     --subtree "$subtree" explain $small
 for pid in "${pids[@]}"; do kill -KILL "$pid"; done
 wait 2>/dev/null

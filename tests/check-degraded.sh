@@ -49,7 +49,7 @@ check "grep -q '^Degraded: the configuration has 6 errors;' '$tmp/log'" 'and one
 wait_for is_there 20
 check "[ \"\$(get Degraded)\" = true ] && [ \"\$(get ConfigErrors | jq length)\" = 6 ] &&
     [ \"\$(get ConfigErrors | jq '.[0]' | grep -c '$tmp/conf:$line: \\[Policy broken\\]')\" = 1 ]" 'the bus tells'
-check "notified '^STATUS=Degraded: '" 'the service manager is told'
+check "notified '^STATUS=Degraded: '" 'the service manager is notified'
 "$build/reckonctl" status >"$tmp/out" 2>&1
 status=$?
 check "[ $status = 0 ] && grep -q '^Degraded  *the configuration has errors' '$tmp/out' && grep -q '^ *$tmp/conf:$line: ' '$tmp/out' && grep -q '^Memory ' '$tmp/out'" \
@@ -65,22 +65,22 @@ status=$?
 check "[ $status = 2 ] && grep -q \"^$tmp/conf:[0-9]*: unknown key 'NewKnob'\" '$tmp/out'" 'so does --check-config'
 quiet_conf >"$tmp/conf"
 call Reload
-check "[ \"\$(get Degraded)\" = false ] && [ \"\$(get ConfigErrors)\" = '[]' ]" 'a reload without errors ends it'
-check "notified '^STATUS=Watching memory'" 'and the service manager is told'
+check "[ \"\$(get Degraded)\" = false ] && [ \"\$(get ConfigErrors)\" = '[]' ]" 'a reload without errors clears it'
+check "notified '^STATUS=Watching memory'" 'and the service manager is notified'
 { quiet_conf; printf '[Daemon]\nMinVictim=2G\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'; } >"$tmp/conf"
 call Reload
-check "notified '^STATUS=Memory is low, but no process is worth killing'" 'it is told when no process is worth killing'
+check "notified '^STATUS=Memory is low, but no process is worth killing'" 'it is notified when no process is worth killing'
 quiet_conf >"$tmp/conf"
 call Reload
 check "! command -v perl >/dev/null || wait_for \"grep STATUS= '$tmp/notified' | tail -n 1 | grep -q Watching\"" 'and when that is over'
 stop
 
-# What says what may be killed at all.
+# What limits the processes that may be killed at all.
 printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n[Daemon]\nDryRun=ye\n' >"$tmp/conf"
 start
 check "wait_for \"grep -q '^Would kill .*(pid $kept,' '$tmp/log'\" && is_alive $kept" 'DryRun= that cannot be read is a dry run'
 wait_for is_there 20
-check "[ \"\$(get DryRun)\" = true ] && notified '^STATUS=Degraded: .*dry run'" 'and it is told'
+check "[ \"\$(get DryRun)\" = true ] && notified '^STATUS=Degraded: .*dry run'" 'and it is notified'
 stop
 
 # No file at all where one was named: the built-in policies.
@@ -94,7 +94,7 @@ check "grep -q '^$tmp/conf: is a FIFO' '$tmp/log' && grep -q '^policy kill: kill
 stop
 rm "$tmp/conf"
 
-# A user that comes into being.
+# A user that is created later.
 if has_namespace; then
     { quiet_conf; printf '[Protect ghost]\nUser=ghost\n'; } >"$tmp/conf"
     : >"$tmp/log"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # check-frozen.sh: the daemon as a process, with frozen groups, in each version of the freezer: the
-# largest process is killed, the others are frozen again, by this daemon, at its end, or by the next one if it is
+# largest process is killed, the others are frozen again, by this daemon, at its exit, or by the next one if it is
 # killed in between.  Needs root, a cgroup2 mount and a tmpfs in /dev/shm; anything else is SKIP (77).
 set -u
 
@@ -132,14 +132,14 @@ for v in $versions; do
 	start 100% terminate Grace=1h
 	wait_for "! frozen_$v"
 	stop TERM
-	check "frozen_$v && is_alive $victim" "$v: a daemon that is told to stop freezes it again"
+	check "frozen_$v && is_alive $victim" "$v: a daemon that gets SIGTERM freezes it again"
 
 	# Only the victim is thawed.
 	start 100% kill Thaw=victim
 	check "wait_for \"! is_alive $victim\" && frozen_$v && is_alive $sibling" \
 		"$v: Thaw=victim ends it and leaves the others frozen"
 	stop TERM
-	check "is_alive $sibling" "$v: nobody else was ended"
+	check "is_alive $sibling" "$v: no other was killed"
 	freeze_$v 0
 done
 printf 'not a ledger\n' >"$tmp/thawed"

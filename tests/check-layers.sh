@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # check-layers.sh: lib/ is mechanism and decisions: it knows nothing of systemd, does not log, does
-# not exit and does not read the clock.  Seen from outside: what libreckon.a asks of others.
+# not exit and does not read the clock.  Seen from outside: which symbols libreckon.a imports.
 #
 # Environment: BUILDDIR, NM, CC.
 set -u
@@ -26,7 +26,7 @@ kill-ops clock_gettime
 kill-reap clock_gettime
 precise clock_gettime
 '
-# accuracy: a child of its own must end without returning.
+# accuracy: a child of its own must exit without returning.
 # kill-ops, kill-reap: when a step was over; how long a reap took, measured on the reaper's thread.
 # precise: a deadline is met by a wait with an end, which is a point in time.
 
@@ -84,6 +84,6 @@ check sees 0 own "$declare void f(FILE *s, char *t) { fprintf(s, t); snprintf(t,
 archive=$BUILDDIR/libreckon.a
 check [ "$("$NM" -A -P -u "$archive" 2>/dev/null | wc -l)" -gt 100 ] "nm reads $archive"
 violations=$(find_violations "$archive")
-check [ -z "$violations" ] 'libreckon.a asks for nothing that is not for lib/'
+check [ -z "$violations" ] 'libreckon.a imports nothing that is not for lib/'
 [ -z "$violations" ] || echo "$violations"
 exit $failed

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# check-limits.sh: what the daemon says at its start when it lacks a permission, that it says nothing
+# check-limits.sh: what the daemon logs at its start when it lacks a permission, that it logs nothing
 # of the kind when it does not, and that it does its work all the same as far as that goes: without
 # single capabilities, as nobody, with cgroups that are read-only, in a user namespace, without a
 # runtime directory.  Needs root and a cgroup2 mount for a subtree of its own; anything else is SKIP.
@@ -72,7 +72,7 @@ stop() {
 is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
 says() { grep -qE "^missing privilege: $1" "$tmp/log"; }
 
-# What each case may say; the others must not be said.  (Of CAP_SYS_RESOURCE, locked memory and its
+# What each case may log; the others must not be logged.  (Of CAP_SYS_RESOURCE, locked memory and its
 # own oom_score_adj: the caller may lack these as well.)
 declare -A line=(
 	[kill]='may not kill processes of other users \(CAP_KILL\)'
@@ -88,8 +88,8 @@ declare -A line=(
 	[signal]='self-test could not signal'
 	[ledger]='groups that are thawed are not frozen again if reckond is killed'
 )
-# NAME EXPECTED [COMMAND...]: starts it, compares what it says with the words in EXPECTED, and has it
-# end a victim of root's.
+# NAME EXPECTED [COMMAND...]: starts it, compares its log with the words in EXPECTED, and has it
+# kill a victim of root's.
 try() {
 	local name=$1 expected=" $2 " key wrong=''
 	shift 2
@@ -102,7 +102,7 @@ try() {
 		*) says "${line[$key]}" && wrong+=" said: $key;" ;;
 		esac
 	done
-	check "[ -z '$wrong' ]" "$name:${wrong:- says what it lacks (${expected# })}"
+	check "[ -z '$wrong' ]" "$name:${wrong:- logs what it lacks (${expected# })}"
 	if [ ${#options[@]} = 0 ]; then
 		check "wait_for \"! is_alive $victim\"" "$name: does its work"
 	else
@@ -139,8 +139,8 @@ if can setpriv --bounding-set -kill; then
 	other=$victim
 	hold 16 ''
 	start setpriv --bounding-set -kill
-	check "wait_for \"! is_alive $victim\" && is_alive $other" 'no CAP_KILL: goes on to whom it may end'
-	check "grep -q '(pid $other, .*cannot be killed: Operation not permitted' '$tmp/log'" 'and says so'
+	check "wait_for \"! is_alive $victim\" && is_alive $other" 'no CAP_KILL: kills the next one that it may kill'
+	check "grep -q '(pid $other, .*cannot be killed: Operation not permitted' '$tmp/log'" 'and logs it'
 	stop
 	kill -KILL "$other"
 
@@ -151,8 +151,8 @@ if can setpriv --bounding-set -kill; then
 	chown 65534 "$mount$subtree/g/cgroup.freeze"
 	wait_for "grep -q 'frozen 1' '$mount$subtree/g/cgroup.events'"
 	start setpriv --bounding-set -dac_override
-	check "wait_for \"! is_alive $victim\"" 'no CAP_DAC_OVERRIDE: SIGKILL ends who cannot be thawed'
-	check "grep -q 'Pid $victim: could not thaw: Permission denied' '$tmp/log'" 'and it says so'
+	check "wait_for \"! is_alive $victim\"" 'no CAP_DAC_OVERRIDE: SIGKILL for what cannot be thawed'
+	check "grep -q 'Pid $victim: could not thaw: Permission denied' '$tmp/log'" 'and it logs it'
 	check "[ \"\$(cat '$mount$subtree/g/cgroup.freeze')\" = 1 ]" 'and its group is as it was'
 	stop
 	hold 16 /g
@@ -185,7 +185,7 @@ if can unshare -Urpf --mount-proc; then
 	options=(--dry-run)
 	: >"$tmp/log"
 	unshare -Urpf --mount-proc timeout 2 "$reckond" --config "$tmp/conf" --dry-run 2>"$tmp/log"
-	check "! says '${line[userns]}' && grep -q ^Ready '$tmp/log'" 'in a container with its own users nothing is said of it'
+	check "! says '${line[userns]}' && grep -q ^Ready '$tmp/log'" 'in a container with its own users nothing is logged of it'
 else
 	skip 'a container: no pid namespace'
 fi

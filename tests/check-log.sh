@@ -102,30 +102,30 @@ order_of() { # REGEX, with @ where the pid is
 exec 9<>"$tmp/fifo" 8>"$tmp/fifo" 9>&-
 hold 16
 start
-check "wait_for \"! is_alive ${pids[0]}\"" 'without a reader it ends its victim'
+check "wait_for \"! is_alive ${pids[0]}\"" 'without a reader it kills its victim'
 check "is_alive $daemon" 'and lives on'
 stop
-check '[ $status = 0 ]' 'SIGTERM ends it well'
+check '[ $status = 0 ]' 'SIGTERM: exit status 0'
 exec 8>&-
 
-# A pipe that nobody reads, for now.
+# A pipe without a reader, for now.
 open_full_pipe
 hold_three 16
 start
-check all_three_go 'with a full pipe all three victims go'
+check all_three_go 'with a full pipe all three victims are killed'
 # Much more than is kept: a hundred of these are a line each, and one line counts the others.
 { good_conf; for ((i = 0; i < 500; i++)); do echo "Nonsense$i=is not a key that there is in any configuration"; done; } >"$conf"
 kill -HUP "$daemon"
 sleep 1
 cat <&9 >"$tmp/log" 8>&- &
 reader=$!
-check "wait_for \"grep -q '[0-9] messages were lost' '$tmp/log'\"" 'when it is read, it says that there was more'
+check "wait_for \"grep -q '[0-9] messages were lost' '$tmp/log'\"" 'when it is read, lost messages are logged'
 good_conf >"$conf"
 kill -HUP "$daemon"
-check "wait_for \"grep -q '^The configuration was reloaded' '$tmp/log'\"" 'and goes on from there'
+check "wait_for \"grep -q '^The configuration was reloaded' '$tmp/log'\"" 'and logging continues from there'
 check "grep -q '^Ready' '$tmp/log' && [ '$(order_of '^Killing hold \(pid @,')' = '1 2 3' ]" \
 	'and there is all that was said before, in order'
-check "[ '$(order_of '^Killed hold \(pid @,')' = '1 2 3' ]" 'and what came of it'
+check "[ '$(order_of '^Killed hold \(pid @,')' = '1 2 3' ]" 'and their outcomes'
 kept=$(grep -c 'Nonsense' "$tmp/log") lost=$(sed -n 's/ messages were lost.*//p' "$tmp/log")
 # (And that the configuration was refused, for standard error and for the journal; and what was said
 # of memory meanwhile.)
@@ -133,24 +133,24 @@ check "[ '$kept' -gt 0 ] && [ '$lost' -ge $((103 - kept)) ] && [ '$lost' -le $((
 	"each is there or was counted ($kept and $lost of 103 and a few)"
 check "[ \"\$(grep -nE 'Nonsense|lost|was reloaded' '$tmp/log' | tail -n 2 | grep -c 'lost\|reloaded')\" = 2 ]" 'in its place'
 stop
-check '[ $status = 0 ]' 'SIGTERM ends it well'
+check '[ $status = 0 ]' 'SIGTERM: exit status 0'
 exec 8>&- 9>&-
 kill "$reader" 2>/dev/null
 wait "$reader" 2>/dev/null
 
-# And then it is told to stop.
+# And then it gets SIGTERM.
 open_full_pipe
 hold 16
 start
-check "wait_for \"! is_alive ${pids[-1]}\"" 'with a full pipe a victim goes'
+check "wait_for \"! is_alive ${pids[-1]}\"" 'with a full pipe a victim is killed'
 SECONDS=0
 stop
-check "[ $status = 0 ] && [ $SECONDS -le 5 ]" 'and SIGTERM ends it soon, though nobody reads'
+check "[ $status = 0 ] && [ $SECONDS -le 5 ]" 'and SIGTERM stops it soon, without a reader'
 exec 8>&- 9>&-
 
 # The journal: a socket that is full.
 mkdir "$tmp/journal"
-# Opens it, fills it; reads when there is a file to say so, a line for each field.
+# Opens it, fills it; reads when a file exists, a line for each field.
 cat >"$tmp/journald" <<'END'
 use Socket;
 my ($path, $go, $log, $in, $out, $entry) = @ARGV;
@@ -177,7 +177,7 @@ fi
 hold_three 16
 exec 8>/dev/null
 start
-check all_three_go 'with a full journal all three victims go'
+check all_three_go 'with a full journal all three victims are killed'
 : >"$tmp/go"
 entries_are_in_order() { [ "$(order_of '^RECKOND_VICTIM_PID=@$')" = '1 1 2 2 3 3' ]; }
 check 'wait_for entries_are_in_order' 'when it reads, the entries of all three come, in order'
@@ -186,6 +186,6 @@ check "grep -q '^MESSAGE=Killing .*(pid ${pids[-1]},' '$tmp/log' && grep -q '^ME
 check "grep -q '^SYSLOG_IDENTIFIER=reckond' '$tmp/log' && grep -q '^PRIORITY=4' '$tmp/log' && grep -qx 'RECKOND_VICTIM_CGROUP=$subtree' '$tmp/log'" \
 	'and its fields'
 stop
-check '[ $status = 0 ]' 'SIGTERM ends it well'
+check '[ $status = 0 ]' 'SIGTERM: exit status 0'
 exec 8>&-
 exit $failed

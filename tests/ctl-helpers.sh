@@ -15,7 +15,7 @@ say() { # NAME PROBLEM: none is ok
     failed=1
 }
 
-# NAME STATUS [out|err PATTERN]... -- ARGUMENT...: reckonctl, what it says, and how it ends
+# NAME STATUS [out|err PATTERN]... -- ARGUMENT...: reckonctl, its output and exit status
 run() {
     local name=$1 expected=$2 problem='' status=0 patterns=()
     shift 2

@@ -4,7 +4,7 @@
  *
  * Included once, by the test program: its malloc() and friends stand before the C library's for
  * every library of the process too, and pass on to glibc's own.  Not under AddressSanitizer and
- * ThreadSanitizer, which have their own: FAIL_MALLOC_WORKS tells.
+ * ThreadSanitizer, which have their own: see FAIL_MALLOC_WORKS.
  */
 #pragma once
 

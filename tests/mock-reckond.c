@@ -2,11 +2,11 @@
 /*
  * mock-reckond: the bus interface of reckond with answers from a file, for tests of reckonctl.
  *
- * usage: mock-reckond FILE, with DBUS_SYSTEM_BUS_ADDRESS in the environment
- * The file is one JSON object: "properties" by name; "explain": the objects by pid; "history",
- * newest first; "rules" and "policies" as rows; "errors": by method its name and message, and for
- * how many calls, if not for all; "silent": methods that are never answered.  Negative points in
- * time are before now.  It says "ready" when it has the name, and ends by a signal.
+ * usage: mock-reckond FILE, with DBUS_SYSTEM_BUS_ADDRESS in the environment The file is one JSON
+ * object: "properties" by name; "explain": the objects by pid; "history", newest first; "rules" and
+ * "policies" as rows; "errors": by method its name and message, and for how many calls, if not for
+ * all; "silent": methods that are never answered.  Negative points in time are before now.  It
+ * prints "ready" when it has the name, and is stopped by a signal.
  */
 #include <ctype.h>
 #include <jansson.h>

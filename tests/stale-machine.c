@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* stale-machine: see the header. */
+/* stale-machine: makes the machines, lets them run, and computes what each kill would free. */
 #include "tests/stale-machine.h"
 
 #include <stdlib.h>
@@ -315,7 +315,7 @@ static void make_group(struct stale_machine *machine)
 	}
 }
 
-/* From one moment to the next: what was allocated, and to which it went. */
+/* From one moment to the next: what was allocated, and by which process. */
 static void let_pass(struct stale_machine *machine, unsigned to, uint64_t allocated)
 {
 	uint64_t left = allocated;
@@ -398,7 +398,7 @@ void stale_machine_make(struct stale_machine *machine, bool with_groups)
 	let_pass(machine, 1, first);
 	later = (allocated - first) / 2;
 	let_pass(machine, 2, kind == 1 ? 0 : later);
-	if (kind == 0 || kind == 2) { /* new, or old and small: half of it goes to one */
+	if (kind == 0 || kind == 2) { /* new, or old and small: half of it is allocated by one */
 		size_t i = stale_below(n);
 
 		for (size_t k = 0; k < n && kind == 0; k++)

@@ -4,7 +4,7 @@
  *
  * At the first moment all processes are read, at the second some of them again (a round that was
  * interrupted), at the third one is chosen.  What each maps, and with which others, is known at
- * each moment; so is what its death would free.  Knows nothing of the code under test: the rules
+ * each moment; so is what killing it would free.  Knows nothing of the code under test: the rules
  * are written down a second time here.
  */
 #pragma once
@@ -22,7 +22,7 @@
 #define STALE_NOW	 2
 #define STALE_MIN_VICTIM (4 * MIB)
 
-/* Mapped by one process alone, bytes; tmpfs: linked files, which stay. */
+/* Mapped by one process alone, bytes; tmpfs: linked files, which are not freed. */
 struct stale_memory {
 	uint64_t anon, swap, memfd, tmpfs, file, pagetables;
 };
@@ -68,7 +68,7 @@ struct stale_machine {
 /* What a status file, and smaps_rollup with maps, would say of one process. */
 struct stale_view {
 	uint64_t anon, swap, shmem, file, pagetables; /* in full */
-	uint64_t fair_anon, fair_shmem;		      /* shares of that which dies with it */
+	uint64_t fair_anon, fair_shmem;		      /* shares of that which is freed with it */
 	uint64_t alone;
 };
 
@@ -97,7 +97,7 @@ struct stale_memory stale_totals(const struct stale_machine *machine);
  * and of most that is shared with others, nothing. */
 uint64_t stale_value(const struct stale_machine *machine, size_t i, bool *ret_is_unit);
 
-/* What really comes back at once: for a unit, that of it and its relatives. */
+/* What is really freed at once: for a unit, that of it and its relatives. */
 uint64_t stale_freed(const struct stale_machine *machine, size_t i);
 
 enum stale_class { STALE_REFUSED, STALE_RELUCTANT, STALE_ELIGIBLE };

@@ -365,7 +365,7 @@ static void test_probe_leaves_signals_alone(void **state)
 	sigemptyset(&before);
 	assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
 
-	/* Nobody to wait for, where children are not waited for. */
+	/* No child to wait for, where children are not waited for. */
 	assert_true(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
 	assert_int_equal(accuracy_probe(proc_fd, -EBADF, &accuracy), 0);
 	assert_true(signal(SIGCHLD, SIG_DFL) != SIG_ERR);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* backoff: who is not tried again in vain, in tables of what is seen and when. */
+/* backoff: what is not tried again without effect, in tables of what is seen and when. */
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@
 #define S     USEC_PER_SEC
 #define START (1000 * S)
 
-static struct backoff_seen look_of(pid_t pid)
+static struct backoff_seen seen_of(pid_t pid)
 {
 	return (struct backoff_seen){
 		.pid = pid,
@@ -29,9 +29,9 @@ static struct backoff_seen look_of(pid_t pid)
 
 static usec_t add(struct backoff *p, enum backoff_why why, pid_t pid, usec_t now)
 {
-	struct backoff_seen look = look_of(pid);
+	struct backoff_seen seen = seen_of(pid);
 
-	return backoff_add(p, why, &look, now);
+	return backoff_add(p, why, &seen, now);
 }
 
 static enum backoff_verdict judge(const struct backoff *p, pid_t pid, usec_t now)
@@ -63,7 +63,7 @@ static void test_add_waits_longer_each_time(void **state)
 		assert_int_equal(add(&p, BACKOFF_REFUSED, 10, now), 600 * S);
 }
 
-static void test_judge_goes_by_identity(void **state)
+static void test_judge_compares_identity(void **state)
 {
 	struct backoff_subject another = {
 		.pid = 10,
@@ -80,17 +80,17 @@ static void test_judge_goes_by_identity(void **state)
 	assert_int_equal(backoff_judge(&p, &another, START), BACKOFF_NONE);
 }
 
-static void test_judge_never_twice_in_a_row(void **state)
+static void test_judge_never_for_two_consecutive_ones(void **state)
 {
 	struct backoff p = { 0 };
 	usec_t later = START + 100 * S;
 
 	add(&p, BACKOFF_UNKILLABLE, 10, START);
 	assert_int_equal(judge(&p, 10, later), BACKOFF_CONSECUTIVE);
-	add(&p, BACKOFF_REFUSED, 11, START + S); /* somebody else was tried */
+	add(&p, BACKOFF_REFUSED, 11, START + S); /* another process was tried */
 	assert_int_equal(judge(&p, 10, later), BACKOFF_NONE);
 	assert_int_equal(judge(&p, 11, later), BACKOFF_CONSECUTIVE);
-	backoff_succeed(&p, 12, 7); /* somebody else is gone */
+	backoff_succeed(&p, 12, 7); /* another process has exited */
 	assert_int_equal(judge(&p, 11, later), BACKOFF_NONE);
 	/* It comes to nothing in the end, too: the next wait is the second one. */
 	assert_int_equal(add(&p, BACKOFF_UNKILLABLE, 10, later), 60 * S);
@@ -111,7 +111,7 @@ static void test_observe_shortens_the_wait(void **state)
 		{ "as it was", BACKOFF_UNKILLABLE, 'D', 'D', false, false, false },
 		{ "out of D", BACKOFF_UNKILLABLE, 'D', 'S', false, false, true },
 		{ "into D", BACKOFF_UNKILLABLE, 'R', 'D', false, false, true },
-		{ "goes on", BACKOFF_UNKILLABLE, 'T', 'S', false, false, true },
+		{ "continues", BACKOFF_UNKILLABLE, 'T', 'S', false, false, true },
 		{ "let go by a tracer", BACKOFF_UNKILLABLE, 't', 'R', false, false, true },
 		{ "stopped otherwise", BACKOFF_UNKILLABLE, 't', 'T', false, false, false },
 		{ "runs and sleeps", BACKOFF_UNKILLABLE, 'S', 'R', false, false, false },
@@ -126,24 +126,24 @@ static void test_observe_shortens_the_wait(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct backoff_seen look = look_of(10);
+		struct backoff_seen seen = seen_of(10);
 		struct backoff p = { 0 };
 		usec_t eighth = START + 30 * S / 8;
 		bool shortens;
 
-		look.state = rows[i].before;
-		look.frozen = rows[i].frozen_before;
-		backoff_add(&p, rows[i].why, &look, START);
-		look.state = rows[i].after;
-		look.frozen = rows[i].frozen_after;
-		backoff_observe(&p, 0, &look);
+		seen.state = rows[i].before;
+		seen.frozen = rows[i].frozen_before;
+		backoff_add(&p, rows[i].why, &seen, START);
+		seen.state = rows[i].after;
+		seen.frozen = rows[i].frozen_after;
+		backoff_observe(&p, 0, &seen);
 		assert_int_equal(judge(&p, 10, eighth - 1), BACKOFF_SKIP); /* not at once */
 		shortens = judge(&p, 10, eighth) != BACKOFF_SKIP;
 		if (shortens != rows[i].shortens)
 			fail_msg("%s", rows[i].name);
 		/* Tried early, in vain: the wait is longer, and begins anew. */
 		if (shortens) {
-			assert_int_equal(backoff_add(&p, rows[i].why, &look, eighth), 60 * S);
+			assert_int_equal(backoff_add(&p, rows[i].why, &seen, eighth), 60 * S);
 			assert_int_equal(judge(&p, 10, eighth + 60 * S - 1), BACKOFF_SKIP);
 		}
 	}
@@ -151,20 +151,20 @@ static void test_observe_shortens_the_wait(void **state)
 
 static void test_observe_again_as_it_was(void **state)
 {
-	struct backoff_seen look = look_of(10);
+	struct backoff_seen seen = seen_of(10);
 	struct backoff p = { 0 };
 
-	backoff_add(&p, BACKOFF_UNKILLABLE, &look, START);
-	look.state = 'S';
-	backoff_observe(&p, 0, &look);
-	look.state = 'D'; /* it only looked out of the window */
-	backoff_observe(&p, 0, &look);
+	backoff_add(&p, BACKOFF_UNKILLABLE, &seen, START);
+	seen.state = 'S';
+	backoff_observe(&p, 0, &seen);
+	seen.state = 'D'; /* it was out of sight for a moment */
+	backoff_observe(&p, 0, &seen);
 	assert_int_equal(judge(&p, 10, START + 29 * S), BACKOFF_SKIP);
 }
 
-static void test_observe_forgets_who_is_gone(void **state)
+static void test_observe_drops_what_has_exited(void **state)
 {
-	struct backoff_seen another = look_of(10);
+	struct backoff_seen another = seen_of(10);
 	struct backoff p = { 0 };
 
 	add(&p, BACKOFF_UNKILLABLE, 10, START);
@@ -172,25 +172,25 @@ static void test_observe_forgets_who_is_gone(void **state)
 	assert_int_equal(judge(&p, 10, START), BACKOFF_NONE);
 	assert_int_equal(p.entries[0].failed.pid, 0);
 	add(&p, BACKOFF_UNKILLABLE, 10, START);
-	another.start_ticks = 8; /* the pid is somebody else's */
+	another.start_ticks = 8; /* the pid is another process's */
 	backoff_observe(&p, 0, &another);
 	assert_int_equal(p.entries[0].failed.pid, 0);
 }
 
-static void test_lingering_is_left_alone_until_it_grows(void **state)
+static void test_still_exiting_is_skipped_until_it_grows(void **state)
 {
-	struct backoff_seen look = look_of(10);
+	struct backoff_seen seen = seen_of(10);
 	struct backoff p = { 0 };
 
-	look.footprint = 2 * MIB;
-	backoff_add(&p, BACKOFF_STILL_EXITING, &look, START);
+	seen.footprint = 2 * MIB;
+	backoff_add(&p, BACKOFF_STILL_EXITING, &seen, START);
 	assert_int_equal(judge(&p, 10, START + 3600 * S), BACKOFF_SKIP);
-	look.footprint = 18 * MIB;
-	look.state = 'S'; /* whatever it does meanwhile */
-	backoff_observe(&p, 0, &look);
+	seen.footprint = 18 * MIB;
+	seen.state = 'S'; /* whatever it does meanwhile */
+	backoff_observe(&p, 0, &seen);
 	assert_int_equal(judge(&p, 10, START + 3600 * S), BACKOFF_SKIP);
-	look.footprint = 18 * MIB + 1;
-	backoff_observe(&p, 0, &look);
+	seen.footprint = 18 * MIB + 1;
+	backoff_observe(&p, 0, &seen);
 	assert_int_equal(judge(&p, 10, START + 3600 * S), BACKOFF_NONE);
 }
 
@@ -232,15 +232,15 @@ static void test_is_ineffective(void **state)
 		uint64_t expected, freed; /* MiB */
 		bool ineffective;
 	} rows[] = {
-		{ "all came back", 800, 800, false },
-		{ "most came back", 800, 500, false },
+		{ "all reclaimed", 800, 800, false },
+		{ "most reclaimed", 800, 500, false },
 		{ "5 of 800", 800, 5, true },
 		{ "nothing", 800, 0, true },
 		{ "others freed a little", 800, 5 + 40, true },
 		{ "others freed enough to hide it", 800, 5 + 95, false },
 		{ "just less than an eighth", 800, 99, true },
 		{ "an eighth", 800, 100, false },
-		{ "the smallest that can be told", 64, 7, true },
+		{ "the smallest that counts", 64, 7, true },
 		{ "too small to tell", 63, 0, false },
 		{ "nothing expected", 0, 0, false },
 	};
@@ -252,7 +252,7 @@ static void test_is_ineffective(void **state)
 	assert_false(backoff_is_ineffective(800 * MIB, UINT64_MAX));
 }
 
-/* The ineffective one: "worker" of user 1000 in /pool, ended at 500 ticks; 100 ticks are a second.
+/* The ineffective one: "worker" of user 1000 in /pool, killed at 500 ticks; 100 ticks are a second.
  */
 static void know_workers(struct backoff *p)
 {
@@ -373,7 +373,7 @@ static void test_tries_are_counted(void **state)
 	assert_false(backoff_is_evasive(&p, START + 14 * S)); /* so long nothing of the kind */
 }
 
-static void test_judge_the_root_says_nothing(void **state)
+static void test_judge_ignores_the_root(void **state)
 {
 	const struct backoff_subject victim = { 10, 400, 1000, "worker", "/" };
 	const struct backoff_subject other = { 11, 510, 1000, "other", "/" };
@@ -422,7 +422,7 @@ static void test_add_kind_makes_room(void **state)
 }
 
 /* What is certain comes before what is only likely. */
-static void test_judge_says_the_worst(void **state)
+static void test_judge_returns_the_worst(void **state)
 {
 	const struct backoff_subject sibling = { 11, 7, 1000, "worker", "/pool" };
 	struct backoff p = { 0 };
@@ -457,21 +457,21 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_add_waits_longer_each_time),
-		cmocka_unit_test(test_judge_goes_by_identity),
-		cmocka_unit_test(test_judge_never_twice_in_a_row),
+		cmocka_unit_test(test_judge_compares_identity),
+		cmocka_unit_test(test_judge_never_for_two_consecutive_ones),
 		cmocka_unit_test(test_observe_shortens_the_wait),
 		cmocka_unit_test(test_observe_again_as_it_was),
-		cmocka_unit_test(test_observe_forgets_who_is_gone),
-		cmocka_unit_test(test_lingering_is_left_alone_until_it_grows),
+		cmocka_unit_test(test_observe_drops_what_has_exited),
+		cmocka_unit_test(test_still_exiting_is_skipped_until_it_grows),
 		cmocka_unit_test(test_add_makes_room),
 		cmocka_unit_test(test_is_ineffective),
 		cmocka_unit_test(test_judge_knows_the_kind),
 		cmocka_unit_test(test_judge_relatives_that_hold_the_memory_are_not_of_the_kind),
 		cmocka_unit_test(test_tries_are_counted),
-		cmocka_unit_test(test_judge_the_root_says_nothing),
+		cmocka_unit_test(test_judge_ignores_the_root),
 		cmocka_unit_test(test_spend_once),
 		cmocka_unit_test(test_add_kind_makes_room),
-		cmocka_unit_test(test_judge_says_the_worst),
+		cmocka_unit_test(test_judge_returns_the_worst),
 		cmocka_unit_test(test_nothing_is_allocated),
 	};
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of daemon/bus-io.c: how long a message is, by its first 16 bytes. */
+/* Tests of what the bus decides without one: how long a message is, by its first 16 bytes
+ * (bus-io.c); how long it waits before it connects again (bus.c). */
 #include "daemon/bus-internal.h"
 
 /* clang-format off */
@@ -35,10 +36,40 @@ static void test_message_size_is_of_header_and_body(void **state)
 		assert_int_equal(bus_io_message_size(cases[i].header), cases[i].size);
 }
 
+static void test_how_long_until_the_next_attempt(void **state)
+{
+	static const struct {
+		enum bus_end end;
+		unsigned last_ms, joined_for_ms, ms;
+	} cases[] = {
+		{ BUS_END_ABSENT, 0, 0, 500 },
+		{ BUS_END_ABSENT, 500, 0, 1000 },
+		{ BUS_END_ABSENT, 8000, 0, 10000 },
+		{ BUS_END_ABSENT, 60000, 0, 10000 },
+		/* it is left after ten seconds, and that is no reason to try at once */
+		{ BUS_END_SILENT, 0, 10000, 500 },
+		{ BUS_END_SILENT, 8000, 10000, 16000 },
+		{ BUS_END_SILENT, 32000, 10000, 60000 },
+		{ BUS_END_SILENT, 60000, 10000, 60000 },
+		{ BUS_END_LOST, 0, 100, 500 },
+		{ BUS_END_LOST, 8000, 9999, 10000 },
+		{ BUS_END_LOST, 8000, 10000, 0 },
+		{ BUS_END_REFUSED, 0, 0, 60000 },
+		{ BUS_END_REFUSED, 500, 20000, 60000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(bus_join_pause(cases[i].last_ms * USEC_PER_MSEC, cases[i].end,
+						cases[i].joined_for_ms * USEC_PER_MSEC),
+				 cases[i].ms * USEC_PER_MSEC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_message_size_is_of_header_and_body),
+		cmocka_unit_test(test_how_long_until_the_next_attempt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

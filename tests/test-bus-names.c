@@ -39,7 +39,7 @@ static void test_member_name_is_that_of_json(void **state)
 	assert_true(strlen(bus_member_name(name, buf)) < BUS_NAME_SIZE);
 }
 
-/* One table names them on both sides; what is asked is whether one can be had from the other. */
+/* One table names them on both sides; the test is whether one can be derived from the other. */
 static void test_member_name_is_that_of_the_history(void **state)
 {
 	char buf[BUS_NAME_SIZE];

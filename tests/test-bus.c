@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * bus: the daemon on a bus that is this test's own end of a socket: what it does when that bus
- * refuses, says nothing or goes away, and with an allocation that fails at each place.  What a
+ * refuses, does not answer or disconnects, and with an allocation that fails at each place.  What a
  * client of a real bus sees is tested by check-bus.sh.
  *
- * A dry run of the real manager on the real /proc; its own timer is off, so that no process is
- * looked at but for an answer.
+ * A dry run of the real manager on the real /proc; its own timer is off, so that no process is read
+ * but for an answer.
  */
 #include <errno.h>
 #include <signal.h>
@@ -46,7 +46,7 @@ static struct {
 	/* What the bus does. */
 	bool says_hello;
 	uint32_t name_answer; /* of RequestName; 0: refuses it */
-	uint32_t uid;	      /* of any caller; UINT32_MAX: it has gone */
+	uint32_t uid;	      /* of any caller; UINT32_MAX: it has disconnected */
 	bool is_silent;	      /* answers no question */
 
 	/* What it has seen. */
@@ -189,7 +189,7 @@ static void pump(void)
 	}
 }
 
-/* As at a look, at which it may join at once. */
+/* As at a sample, at which it may join at once. */
 static void join(void)
 {
 	test.m->bus->join_at = 0;
@@ -262,7 +262,7 @@ static void send_call(const struct call *call, const char *sender)
 	sd_bus_message_unref(message);
 }
 
-/* Nobody has asked for too much. */
+/* No client has sent too many calls. */
 static void renew_quota(void)
 {
 	quota_init(&test.m->bus->quota, clock_now());
@@ -374,7 +374,7 @@ static void test_the_answer_to_the_name(void **state)
 	join();
 	assert_true(is_joined());
 
-	/* Refused: it leaves, and does not ask again soon. */
+	/* Refused: it leaves, and does not connect again soon. */
 	assert_int_equal(shutdown(sd_bus_get_fd(test.peer), SHUT_RDWR), 0);
 	pump();
 	assert_false(is_joined());
@@ -391,7 +391,7 @@ static void test_the_answer_to_the_name(void **state)
 }
 
 /* It has accepted the connection, and does not say hello: it is not waited for for ever. */
-static void test_a_bus_that_says_nothing_is_left(void **state)
+static void test_a_bus_that_does_not_answer_is_left(void **state)
 {
 	struct bus *b = test.m->bus;
 
@@ -400,20 +400,30 @@ static void test_a_bus_that_says_nothing_is_left(void **state)
 	assert_int_equal(test.n_hellos, 1);
 	assert_non_null(b->bus);
 	assert_false(bus_io_is_ready(b));
+	for (unsigned i = 0; i < 10; i++) { /* left, and joined again, later each time */
+		usec_t now = clock_now();
+
+		b->joined_at -= 11 * USEC_PER_SEC;
+		bus_io_on_check(b->check, 0, b);
+		bus_turn(b, now);
+		assert_null(b->bus);
+		assert_int_equal(b->join_at - now, b->join_pause);
+		assert_int_equal(b->join_pause,
+				 min_u64(500 * USEC_PER_MSEC << i, 60 * USEC_PER_SEC));
+		join();
+		assert_int_equal(test.n_hellos, 2 + i);
+		assert_false(is_joined());
+	}
 	b->joined_at -= 11 * USEC_PER_SEC;
 	bus_io_on_check(b->check, 0, b);
-	pump();
-	assert_int_equal(test.n_hellos, 2); /* left, and joined again */
-	assert_false(is_joined());
-	b->joined_at -= 11 * USEC_PER_SEC;
-	bus_io_on_check(b->check, 0, b);
+	bus_turn(b, clock_now());
 	test.says_hello = true;
 	join();
 	assert_true(is_joined());
 }
 
-/* Nothing is there where the bus would be, or nothing that listens: looked for again, later each
- * time. */
+/* Nothing is there where the bus would be, or nothing that listens: tried again, later each time.
+ */
 static void test_a_bus_that_is_not_there(void **state)
 {
 	static const char *const addresses[] = { "unix:path=/nonexistent", "unix:path=/dev/null",
@@ -431,8 +441,8 @@ static void test_a_bus_that_is_not_there(void **state)
 	}
 }
 
-/* Root may, and the user that the daemon runs as; no other, and none that has gone. */
-static void test_who_may_tell_it_something(void **state)
+/* Root may, and the user that the daemon runs as; no other, and none that has disconnected. */
+static void test_which_callers_may_change_something(void **state)
 {
 	static const struct {
 		uint32_t uid;
@@ -480,7 +490,7 @@ static void test_what_cannot_be_set(void **state)
 	assert_int_equal(log_get_max_level(), LOG_INFO);
 }
 
-/* What is wrong is in the answer, and the old one stays in use. */
+/* What is wrong is in the answer, and the old one remains in use. */
 static void test_a_reload_that_is_refused(void **state)
 {
 	static const struct call reload = MANAGER("Reload", "");
@@ -495,7 +505,7 @@ static void test_a_reload_that_is_refused(void **state)
 	assert_int_equal(test.m->n_reloads, 0);
 }
 
-/* The bus does not say who asks: so many wait, no more; all are forgotten with the bus. */
+/* The bus does not report the caller: so many wait, no more; all are dropped with the bus. */
 static void test_questions_that_are_not_answered(void **state)
 {
 	static const struct call reload = MANAGER("Reload", "");
@@ -520,7 +530,7 @@ static void test_questions_that_are_not_answered(void **state)
 	assert_int_equal(test.m->n_reloads, 0);
 }
 
-/* What would read processes is told who is being killed, and how to go on. */
+/* What would read processes is refused with the process that is being killed, and what to do. */
 static void test_while_a_victim_exits(void **state)
 {
 	static const struct call candidates = MANAGER("GetCandidates", "u", .numbers = { 1 });
@@ -569,7 +579,7 @@ static void test_while_a_victim_exits(void **state)
 	assert_string_equal(test.error, "");
 }
 
-static void test_news_are_said_once(void **state)
+static void test_news_are_reported_once(void **state)
 {
 	struct manager *m = test.m;
 	struct policy *policy = &m->policies.policies[0];
@@ -629,7 +639,7 @@ static void check_recovers(void)
 	assert_true(test.is_answered);
 }
 
-/* Of each answer each step fails once: the caller is told, and the next call is answered. */
+/* Of each answer each step fails once: the caller gets an error, and the next call is answered. */
 static void test_answers_that_cannot_be_put_together(void **state)
 {
 	struct history_entry entry;
@@ -745,14 +755,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_is_answered),
 		TEST(test_the_answer_to_the_name),
-		TEST(test_a_bus_that_says_nothing_is_left),
+		TEST(test_a_bus_that_does_not_answer_is_left),
 		TEST(test_a_bus_that_is_not_there),
-		TEST(test_who_may_tell_it_something),
+		TEST(test_which_callers_may_change_something),
 		TEST(test_what_cannot_be_set),
 		TEST(test_a_reload_that_is_refused),
 		TEST(test_questions_that_are_not_answered),
 		TEST(test_while_a_victim_exits),
-		TEST(test_news_are_said_once),
+		TEST(test_news_are_reported_once),
 		TEST(test_answers_that_cannot_be_put_together),
 		TEST(test_answers_without_memory),
 		TEST(test_joining_without_memory),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Tests of the bundles that cgroups with many others below them have (lib/snapshot/census.c): they
- * come and go, what skips whole branches sees them, and to all others the tree is as if there were
- * none.
+ * are made and removed, what skips whole branches sees them, and to all others the tree is as if
+ * there were none.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,7 +172,7 @@ static struct found check(const struct census *census)
 	return found;
 }
 
-static void test_bundles_come_with_many_and_go_with_few(void **state)
+static void test_bundles_are_made_for_many_and_removed_for_few(void **state)
 {
 	static const struct {
 		unsigned n_before, n_dropped, n_bundles;
@@ -247,7 +247,7 @@ static const char *anywhere(unsigned *seed)
 	return path;
 }
 
-/* Cgroups come, go, and are left by their processes. */
+/* Cgroups appear, are removed, and are left by their processes. */
 static void test_tree_stays_whole(void **state)
 {
 	enum { N = 600 };
@@ -422,7 +422,7 @@ static void test_choice_is_that_of_brute_force(void **state)
 	assert_true(n_bundled > ROUNDS / 2);
 }
 
-/* Two in each of 5,000: what a choice looks at is a small part of that, wherever the largest is. */
+/* Two in each of 5,000: what a choice reads is a small part of that, wherever the largest is. */
 static void test_choice_among_five_thousand(void **state)
 {
 	static const pid_t largest[] = { 2, 3, 4999, 5000, 9999, 10001 };
@@ -457,7 +457,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_bundles_come_with_many_and_go_with_few),
+		TEST(test_bundles_are_made_for_many_and_removed_for_few),
 		TEST(test_interval_is_as_wide_as_the_errors),
 		TEST(test_tree_stays_whole),
 #if FAIL_MALLOC_WORKS

@@ -144,7 +144,7 @@ static size_t check_branch(const struct census_branch *branch, uint64_t *anon, u
 	return n + n_here;
 }
 
-static void test_bundles_come_with_many_and_go_with_few(void **state)
+static void test_bundles_are_made_for_many_and_removed_for_few(void **state)
 {
 	static const struct {
 		unsigned n_before, n_dropped, n_bundles;
@@ -238,8 +238,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all_are_visited_once_though_some_are_dropped,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_places_are_used_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bundles_come_with_many_and_go_with_few, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(test_bundles_are_made_for_many_and_removed_for_few,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cgroups_are_found_by_path, setup, teardown),
 		cmocka_unit_test(test_stamps_come_round),
 		cmocka_unit_test_setup_teardown(test_a_kill_voids_shares, setup, teardown),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of what is left of a peak of processes: when 10,000 have come and are gone, the census has
- * what it had before, and finds those that stayed.
+ * Tests of what is left of a peak of processes: when 10,000 have started and exited, the census has
+ * what it had before, and finds those that remained.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -94,7 +94,7 @@ static void check_few(const struct census *census, pid_t from, pid_t to)
 	assert_null(census_find(census, FIRST + N_MANY / 2));
 }
 
-static void test_what_a_peak_took_is_given_back(void **state)
+static void test_what_a_peak_took_is_freed(void **state)
 {
 	struct census *census = *state;
 	uint64_t before, peak, after;
@@ -122,8 +122,8 @@ static void test_what_a_peak_took_is_given_back(void **state)
 	}
 }
 
-/* Those that stay are among the last that came: their blocks move up. */
-static void test_those_that_stay_are_found(void **state)
+/* Those that remain are among the last that started: their blocks move up. */
+static void test_those_that_remain_are_found(void **state)
 {
 	struct census *census = *state;
 	pid_t from = FIRST + N_MANY - N_FEW;
@@ -145,7 +145,7 @@ static void test_those_that_stay_are_found(void **state)
 }
 
 /* One in each block keeps it; none of them is lost. */
-static void test_a_few_of_each_block_stay(void **state)
+static void test_a_few_of_each_block_remain(void **state)
 {
 	struct census *census = *state;
 	size_t n = 0;
@@ -166,10 +166,9 @@ static void test_a_few_of_each_block_stay(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_what_a_peak_took_is_given_back, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_those_that_stay_are_found, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_a_few_of_each_block_stay, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_a_peak_took_is_freed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_those_that_remain_are_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_few_of_each_block_remain, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,6 +53,7 @@ struct row {
 	const char *cgroup;
 	int adj;
 	unsigned long locked_kib;
+	int ppid; /* 0: 1 */
 };
 
 __attribute__((format(printf, 4, 5))) static void put(const struct world *world, int pid,
@@ -81,9 +82,10 @@ static void put_process(const struct world *world, const struct row *row)
 	snprintf(path, sizeof(path), "%s/%d", world->path, row->pid);
 	mkdir(path, 0755);
 	put(world, row->pid, "stat",
-	    "%d (%s) %c 1 1 1 0 -1 %u 1 0 0 0 1 1 0 0 20 0 %u 0 %llu 1000000 %lu 1 1 1 1 1 1 0 0 0 0 "
+	    "%d (%s) %c %d 1 1 0 -1 %u 1 0 0 0 1 1 0 0 20 0 %u 0 %llu 1000000 %lu 1 1 1 1 1 1 0 0 0 0 "
 	    "0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n",
-	    row->pid, row->comm, row->state, row->flags, row->n_threads, row->start, row->resident);
+	    row->pid, row->comm, row->state, row->ppid ? row->ppid : 1, row->flags, row->n_threads,
+	    row->start, row->resident);
 	put(world, row->pid, "statm", "%lu %lu %lu 1 0 1 0\n", row->resident + 100, row->resident,
 	    row->shared);
 	put(world, row->pid, "status",
@@ -169,7 +171,7 @@ static const struct census_process *sweep_and_find(struct world *world, usec_t n
 	return census_find(&world->census, pid);
 }
 
-static void test_sweep_reads_who_and_how_much(void **state)
+static void test_sweep_reads_attributes_and_memory(void **state)
 {
 	struct world *world = *state;
 	const struct census_process *p;
@@ -201,12 +203,41 @@ static void test_locked_files_count(void **state)
 	row.locked_kib = 4 * 900; /* its 600 anonymous pages may be locked, too */
 	put_process(world, &row);
 	p = sweep_and_find(world, USEC_PER_SEC, 5000, true, 300);
-	assert_int_equal(p->memory.shmem, 300 * PAGE);
-	assert_int_equal(proc_reclaimable(&p->memory), 900 * PAGE + 8192);
+	assert_int_equal(p->memory.shmem, 400 * PAGE);
+	assert_int_equal(proc_reclaimable(&p->memory), 1000 * PAGE + 8192);
 	/* statm does not tell: what was read holds */
 	census_count_resident(&world->census, census_find(&world->census, 300), 650 * PAGE,
 			      400 * PAGE, 6000, 2 * USEC_PER_SEC);
-	assert_int_equal(p->memory.shmem, 300 * PAGE);
+	assert_int_equal(p->memory.shmem, 400 * PAGE);
+}
+
+/* Of what was measured before a fork nothing holds. */
+static void test_a_share_is_that_before_a_fork(void **state)
+{
+	struct world *world = *state;
+	const struct proc_memory measured = { .anon = 600 * PAGE, .is_measured = true };
+	struct row child = browser;
+	struct census_process *p;
+
+	put_process(world, &browser);
+	(void)sweep_and_find(world, USEC_PER_SEC, 5000, false, 300);
+	p = census_find(&world->census, 300);
+	assert_non_null(p);
+	census_count(&world->census, p, &measured, 5000, USEC_PER_SEC);
+	assert_true(census_share_is_current(&world->census, p, USEC_PER_SEC));
+	child.pid = 301;
+	child.ppid = 7;
+	put_process(world, &child);
+	(void)sweep_and_find(world, USEC_PER_SEC, 5000, false, 301);
+	census_count(&world->census, p, &measured, 5000, USEC_PER_SEC);
+	assert_true(census_share_is_current(&world->census, p, USEC_PER_SEC)); /* not its child */
+	child.pid = 302;
+	child.ppid = 300;
+	put_process(world, &child);
+	(void)sweep_and_find(world, USEC_PER_SEC, 5000, false, 302);
+	assert_false(census_share_is_current(&world->census, p, USEC_PER_SEC));
+	census_count(&world->census, p, &measured, 5000, USEC_PER_SEC);
+	assert_true(census_share_is_current(&world->census, p, USEC_PER_SEC));
 }
 
 static void test_sweep_knows_kernel_threads_zombies_and_hostile_names(void **state)
@@ -231,7 +262,7 @@ static void test_sweep_knows_kernel_threads_zombies_and_hostile_names(void **sta
 	assert_null(census_find(&world->census, 303));
 }
 
-static void test_sweep_forgets_who_is_gone_and_half_gone(void **state)
+static void test_sweep_drops_what_has_exited_and_zombies(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -295,9 +326,9 @@ static void run_file(const struct world *world, int pid, const char *file)
 		assert_int_equal(symlink(file, path), 0);
 }
 
-/* An exec of another file by the same name: where a rule asks for the file, it is looked at again
- * whenever a process is compared. */
-static void test_compare_looks_at_the_executable_again(void **state)
+/* An exec of another file by the same name: where a rule needs the file, it is read again whenever
+ * a process is compared. */
+static void test_compare_reads_the_executable_again(void **state)
 {
 	struct world *world = *state;
 	const struct census_process *p;
@@ -438,6 +469,49 @@ static void test_sweep_marks_the_subtree(void **state)
 	assert_int_equal(world->census.n_candidates, 1);
 }
 
+/* Nested as deep as a path can be: it hangs on the cgroup at the deepest level that is kept, is a
+ * candidate, and rules and the subtree hold for it. */
+static void test_sweep_cuts_what_is_nested_deep(void **state)
+{
+	static const unsigned depths[] = { 1, CENSUS_DEPTH_MAX, CENSUS_DEPTH_MAX + 1, 2046 };
+	struct world *world = *state;
+	struct policy_set other;
+	struct rule *rule;
+
+	assert_int_equal(policy_set_init_defaults(&other), 0);
+	rule = policy_set_rule(&other, RULE_PROTECT, "deep");
+	rule->cgroup = strdup("/p");
+	free(other.subtree);
+	other.subtree = strdup("/p");
+	for (size_t i = 0; i < ARRAY_SIZE(depths); i++) {
+		unsigned kept = (unsigned)min_u64(depths[i], CENSUS_DEPTH_MAX);
+		char path[CGROUP_PATH_MAX] = "/p";
+		const struct census_process *p;
+		struct row row = browser;
+
+		for (unsigned depth = 1; depth < depths[i]; depth++)
+			memcpy(path + 2 * depth, "/x", 3);
+		row.cgroup = path;
+		put_process(world, &row);
+		census_set_policies(&world->census, &world->policies);
+		p = sweep_and_find(world, 1, 1, false, 300);
+		assert_int_equal(strlen(census_cgroup_path(p)), 2 * kept);
+		assert_memory_equal(census_cgroup_path(p), path, 2 * kept);
+		/* the machine, the levels, the process */
+		assert_int_equal(world->census.n_nodes, 1 + kept + 1);
+		assert_int_equal(world->census.n_candidates, 1);
+
+		census_set_policies(&world->census, &other);
+		p = sweep_and_find(world, 2, 2, false, 300);
+		assert_ptr_equal(p->protected_by, rule);
+		assert_true(census_is_in_subtree(&world->census, p));
+		assert_int_equal(world->census.n_nodes, 1 + kept + 1);
+		census_set_policies(&world->census, &world->policies);
+		assert_null(census_find(&world->census, 300));
+	}
+	policy_set_done(&other);
+}
+
 /* A process's cgroup, its cgroups' sums and the subtree on each kind of hierarchy. */
 static void test_sweep_on_every_hierarchy(void **state)
 {
@@ -546,7 +620,7 @@ static void test_sweep_grows_with_the_machine(void **state)
 	}
 	assert_non_null(sweep_and_find(world, 1, 1, false, 2199));
 	assert_int_equal(world->census.n_processes, 1200);
-	/* The next one needs nothing new; nor do a few who come in an emergency. */
+	/* The next one needs nothing new; nor do a few that start in an emergency. */
 	for (int i = 0; i < 10; i++) {
 		row.pid = 5000 + i;
 		put_process(world, &row);
@@ -590,7 +664,7 @@ static void find_new(struct world *world)
 	assert_int_equal(r, 0);
 }
 
-static void test_find_new_by_the_pids_given_out_since(void **state)
+static void test_find_new_by_the_pids_assigned_since(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -598,7 +672,7 @@ static void test_find_new_by_the_pids_given_out_since(void **state)
 	last_pid(world, 500);
 	put_process(world, &browser);
 	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
-	/* Not given out since, as far as anybody says: not looked for. */
+	/* Not assigned since, as far as is known: not searched for. */
 	row.pid = 400;
 	put_process(world, &row);
 	find_new(world);
@@ -657,7 +731,7 @@ static void test_find_new_tells_threads_from_processes(void **state)
 }
 
 /* A number is given out before its process can be seen. */
-static void test_find_new_looks_twice(void **state)
+static void test_find_new_reads_twice(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -704,7 +778,7 @@ static void test_find_new_lists_all_when_many_came_or_pids_wrapped(void **state)
 		assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
 		row.pid = 306;
 		put_process(world, &row);
-		remove_process(world, 300); /* a listing shows who is gone, too */
+		remove_process(world, 300); /* a listing shows what has exited, too */
 		last_pid(world, cases[i].after);
 		find_new(world);
 		assert_non_null(census_find(&world->census, 306));
@@ -720,7 +794,7 @@ static usec_t fake_clock(void)
 	return fake_clock_now += 10;
 }
 
-/* Largest first, as far as the time goes; then on from there. */
+/* Largest first, as far as the time allows; then on from there. */
 static void test_refresh_in_slices_largest_first(void **state)
 {
 	struct world *world = *state;
@@ -758,7 +832,7 @@ static void test_refresh_in_slices_largest_first(void **state)
 	assert_int_equal(world->census.largest, 6407 * PAGE + 8192);
 }
 
-static void test_refresh_drops_who_is_gone(void **state)
+static void test_refresh_drops_what_has_exited(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -781,7 +855,7 @@ static void test_refresh_drops_who_is_gone(void **state)
 	assert_int_equal(world->census.n_candidates, 6);
 }
 
-static void test_rest_gives_back_what_is_kept_open(void **state)
+static void test_release_fds_closes_what_is_kept_open(void **state)
 {
 	struct world *world = *state;
 
@@ -793,7 +867,7 @@ static void test_rest_gives_back_what_is_kept_open(void **state)
 	assert_true(census_find(&world->census, 300)->kept_fd < 0);
 }
 
-/* After a rest much may have changed: the first round compares everybody. */
+/* After a rest much may have changed: the first round compares all processes. */
 static void test_refresh_after_a_rest_compares_all(void **state)
 {
 	struct world *world = *state;
@@ -873,7 +947,7 @@ static void test_catch_up_in_slices(void **state)
 		put_process(world, &row);
 	}
 	remove_process(world, 400);
-	row.pid = 401, row.start = 78; /* somebody else */
+	row.pid = 401, row.start = 78; /* another process */
 	put_process(world, &row);
 	row.pid = 402, row.start = browser.start, row.resident = 1000, row.shared = 0;
 	put_process(world, &row);
@@ -896,8 +970,8 @@ static void test_catch_up_in_slices(void **state)
 	assert_int_equal(census_find(&world->census, 402)->start_ticks, 79);
 }
 
-/* Who asks is told how it is now, however often he asks. */
-static void test_catch_up_compares_everybody(void **state)
+/* The caller gets the present state, however often it asks. */
+static void test_catch_up_compares_all(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -918,8 +992,8 @@ static void test_catch_up_compares_everybody(void **state)
 	}
 }
 
-/* A round that watch has begun may compare nobody. */
-static void test_catch_up_does_not_go_on_with_a_round(void **state)
+/* A round that watch has begun may compare no process. */
+static void test_catch_up_does_not_continue_a_round(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -936,8 +1010,8 @@ static void test_catch_up_does_not_go_on_with_a_round(void **state)
 		assert_int_equal(census_find(&world->census, row.pid)->oom_score_adj, 7);
 }
 
-/* Looks as in watch, from one time (after the sweep at 0) to another. */
-static void look_on(struct world *world, usec_t from, usec_t to)
+/* Samples as in watch, from one time (after the sweep at 0) to another. */
+static void sample_until(struct world *world, usec_t from, usec_t to)
 {
 	for (usec_t now = from; now <= to; now += 50 * USEC_PER_MSEC)
 		assert_int_equal(census_find_new(&world->census, now, 1), 0);
@@ -965,7 +1039,7 @@ static size_t count_adjusted(const struct world *world, int adj)
 	return n;
 }
 
-static void test_find_new_compares_those_who_are_known(void **state)
+static void test_find_new_compares_those_that_are_known(void **state)
 {
 	struct world *world = *state;
 	const usec_t begin = 100 * USEC_PER_SEC;
@@ -974,28 +1048,28 @@ static void test_find_new_compares_those_who_are_known(void **state)
 	assert_int_equal(census_sweep(&world->census, begin, 1, false), 0);
 	assert_int_equal(census_refresh(&world->census, begin, 1, false, NULL, 0), 1);
 	put_crowd(world, 9);
-	look_on(world, begin, begin + CENSUS_LARGEST_USEC / 2);
+	sample_until(world, begin, begin + CENSUS_LARGEST_USEC / 2);
 	assert_in_range(count_adjusted(world, 9), 0, 20);
 	/* The largest, in any of their orders, and few others. */
-	look_on(world, begin + CENSUS_LARGEST_USEC, begin + CENSUS_LARGEST_USEC * 3 / 2);
+	sample_until(world, begin + CENSUS_LARGEST_USEC, begin + CENSUS_LARGEST_USEC * 3 / 2);
 	assert_in_range(count_adjusted(world, 9), CENSUS_LARGEST / 2, CENSUS_LARGEST / 2 + 60);
 	put_crowd(world, 8);
-	look_on(world, begin + CENSUS_LARGEST_USEC * 2,
-		begin + CENSUS_LARGEST_USEC * 2 + CENSUS_EVERYBODY_USEC);
+	sample_until(world, begin + CENSUS_LARGEST_USEC * 2,
+		     begin + CENSUS_LARGEST_USEC * 2 + CENSUS_EVERYBODY_USEC);
 	assert_int_equal(count_adjusted(world, 8), 300);
 
-	/* Whose turn it is goes away. */
+	/* The next one of the round exits. */
 	for (int pid = 1000; pid < 1500; pid++) {
 		remove_process(world, pid);
 		census_look_again(&world->census, pid, begin, 1);
 		if (pid % 50 == 0)
-			look_on(world, begin + (usec_t)pid * USEC_PER_SEC,
-				begin + (usec_t)pid * USEC_PER_SEC + USEC_PER_SEC);
+			sample_until(world, begin + (usec_t)pid * USEC_PER_SEC,
+				     begin + (usec_t)pid * USEC_PER_SEC + USEC_PER_SEC);
 	}
 	assert_int_equal(world->census.n_processes, 100);
 }
 
-/* By and by, those who have come. */
+/* Gradually, those that have started. */
 static void test_find_new_compares_the_young_soon(void **state)
 {
 	static const usec_t at[] = { 500 * USEC_PER_MSEC, 3 * USEC_PER_SEC, 15 * USEC_PER_SEC };
@@ -1007,16 +1081,16 @@ static void test_find_new_compares_the_young_soon(void **state)
 	last_pid(world, 300);
 	put_process(world, &browser);
 	assert_int_equal(census_sweep(&world->census, begin, 1, false), 0);
-	look_on(world, begin, begin);
+	sample_until(world, begin, begin);
 	row.pid = 400;
 	put_process(world, &row);
 	last_pid(world, 400);
 	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
-		look_on(world, from, from + 100 * USEC_PER_MSEC);
-		world->census.in_turn_at = UINT64_MAX / 2; /* nobody's turn comes by itself */
+		sample_until(world, from, from + 100 * USEC_PER_MSEC);
+		world->census.in_turn_at = UINT64_MAX / 2; /* no process's turn comes by itself */
 		row.adj = 5 + (int)i;
 		put_process(world, &row);
-		look_on(world, from + 150 * USEC_PER_MSEC, begin + at[i]);
+		sample_until(world, from + 150 * USEC_PER_MSEC, begin + at[i]);
 		assert_int_equal(census_find(&world->census, 400)->oom_score_adj, row.adj);
 		from = begin + at[i];
 	}
@@ -1030,7 +1104,7 @@ static void test_compare_sees_another_user(void **state)
 
 	put_process(world, &browser);
 	snprintf(path, sizeof(path), "%s/300", world->path);
-	if (geteuid() != 0) { /* or may, where he is that user by chance */
+	if (geteuid() != 0) { /* or may, where it runs as that user by chance */
 		print_message("SKIP: only root may give files away\n");
 		skip();
 	}
@@ -1044,9 +1118,9 @@ static void test_compare_sees_another_user(void **state)
 	assert_int_equal(census_find(&world->census, 300)->uid, 1001);
 }
 
-/* And where it was, nobody is left: its bundle there is gone, the next may be at the same address.
- */
-static void test_compare_asks_the_rules_after_a_move(void **state)
+/* And where it was, no process is left: its bundle there is freed, the next may be at the same
+ * address. */
+static void test_compare_matches_the_rules_after_a_move(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -1066,7 +1140,7 @@ static void test_compare_asks_the_rules_after_a_move(void **state)
 }
 
 /* No more files can be opened: all that is known stands. */
-static void test_want_does_not_lose_anybody(void **state)
+static void test_want_does_not_lose_any(void **state)
 {
 	struct world *world = *state;
 	const struct census_process *p;
@@ -1098,7 +1172,7 @@ static void test_want_does_not_lose_anybody(void **state)
 }
 
 /* It lives, for all that is known, but will not be chosen before it can be read again. */
-static void test_who_becomes_unreadable_is_known_still(void **state)
+static void test_what_becomes_unreadable_is_known_still(void **state)
 {
 	static const struct {
 		const char *file;
@@ -1154,7 +1228,7 @@ static void test_catch_up_gets_on_when_it_is_late(void **state)
 	assert_int_equal(census_find(&world->census, 402)->memory.anon, 1000 * PAGE);
 }
 
-/* A reload forgets everybody. */
+/* A reload drops all results. */
 static void test_catch_up_instead_of_a_sweep(void **state)
 {
 	struct world *world = *state;
@@ -1182,7 +1256,7 @@ static void test_catch_up_is_forgotten_by_rest(void **state)
 	assert_int_equal(world->census.listing_fd, -EBADF);
 }
 
-static void test_is_stale_by_what_was_handed_out(void **state)
+static void test_is_stale_by_what_was_allocated(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -1215,7 +1289,8 @@ static uint64_t count_below(const struct census_node *node, size_t *n_nodes)
 	return sum;
 }
 
-/* The tree stays whole while processes come, go, and move between groups that come and go. */
+/* The tree stays whole while processes start, exit, and move between groups that are made and
+ * removed. */
 static void test_tree_stays_exact(void **state)
 {
 	static const char *const paths[] = { "/", "/a", "/a/b", "/a/b/c", "/d", "/d/e/f/g" };
@@ -1543,46 +1618,48 @@ static void test_interval_holds_while_swapping(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		on_world(test_sweep_reads_who_and_how_much),
+		on_world(test_sweep_reads_attributes_and_memory),
 		on_world(test_locked_files_count),
+		on_world(test_a_share_is_that_before_a_fork),
 		on_world(test_sweep_knows_kernel_threads_zombies_and_hostile_names),
-		on_world(test_sweep_forgets_who_is_gone_and_half_gone),
+		on_world(test_sweep_drops_what_has_exited_and_zombies),
 		on_world(test_sweep_never_takes_a_reused_pid_for_the_same),
 		on_world(test_sweep_reads_attributes_again_after_an_exec),
-		on_world(test_compare_looks_at_the_executable_again),
+		on_world(test_compare_reads_the_executable_again),
 		on_world(test_sweep_counts_reluctant_ones_as_candidates),
 		on_world(test_a_transient_error_in_the_first_sweep_is_no_verdict),
 		on_world(test_sweep_notices_a_move_in_the_end),
 		on_world(test_sweep_marks_the_subtree),
+		on_world(test_sweep_cuts_what_is_nested_deep),
 		on_world(test_sweep_on_every_hierarchy),
 		on_world(test_set_policies_applies_new_rules),
 		on_world(test_sweep_remembers_growth),
 		on_world(test_sweep_grows_with_the_machine),
 		on_world(test_interval_ages),
-		on_world(test_find_new_by_the_pids_given_out_since),
+		on_world(test_find_new_by_the_pids_assigned_since),
 		on_world(test_find_new_does_not_trust_a_loadavg_that_is_mounted_over),
 		on_world(test_find_new_tells_threads_from_processes),
-		on_world(test_find_new_looks_twice),
+		on_world(test_find_new_reads_twice),
 		on_world(test_find_new_knows_a_reused_pid),
 		on_world(test_find_new_lists_all_when_many_came_or_pids_wrapped),
 		on_world(test_refresh_in_slices_largest_first),
-		on_world(test_refresh_drops_who_is_gone),
-		on_world(test_rest_gives_back_what_is_kept_open),
+		on_world(test_refresh_drops_what_has_exited),
+		on_world(test_release_fds_closes_what_is_kept_open),
 		on_world(test_refresh_after_a_rest_compares_all),
 		on_world(test_unreadable_are_counted_once),
 		on_world(test_catch_up_in_slices),
-		on_world(test_catch_up_compares_everybody),
-		on_world(test_catch_up_does_not_go_on_with_a_round),
-		on_world(test_find_new_compares_those_who_are_known),
+		on_world(test_catch_up_compares_all),
+		on_world(test_catch_up_does_not_continue_a_round),
+		on_world(test_find_new_compares_those_that_are_known),
 		on_world(test_find_new_compares_the_young_soon),
 		on_world(test_compare_sees_another_user),
-		on_world(test_compare_asks_the_rules_after_a_move),
-		on_world(test_want_does_not_lose_anybody),
-		on_world(test_who_becomes_unreadable_is_known_still),
+		on_world(test_compare_matches_the_rules_after_a_move),
+		on_world(test_want_does_not_lose_any),
+		on_world(test_what_becomes_unreadable_is_known_still),
 		on_world(test_catch_up_gets_on_when_it_is_late),
 		on_world(test_catch_up_instead_of_a_sweep),
 		on_world(test_catch_up_is_forgotten_by_rest),
-		on_world(test_is_stale_by_what_was_handed_out),
+		on_world(test_is_stale_by_what_was_allocated),
 		on_world(test_tree_stays_exact),
 		cmocka_unit_test(test_sweep_finds_us_on_this_machine),
 		cmocka_unit_test(test_swap_off_is_what_was_swapped),

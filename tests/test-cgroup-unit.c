@@ -28,7 +28,7 @@ static void test_unit_of_a_path(void **state)
 		{ "", "", "", "" },
 		{ "/system.slice", "", "", "" },
 		{ "/system.slice/mydb.service", "mydb.service", "", "/system.slice/mydb.service" },
-		/* below the unit's own cgroup, which is where the manager looks */
+		/* below the unit's own cgroup, which is the one that the manager reads */
 		{ "/system.slice/mydb.service/worker", "mydb.service", "",
 		  "/system.slice/mydb.service" },
 		{ "/system.slice/a.service/b.service", "a.service", "", "/system.slice/a.service" },
@@ -38,7 +38,7 @@ static void test_unit_of_a_path(void **state)
 		{ "/a.slice/a-b.slice/a-b-c.slice/x.scope", "x.scope", "",
 		  "/a.slice/a-b.slice/a-b-c.slice/x.scope" },
 		{ "/init.scope", "init.scope", "", "/init.scope" },
-		/* escapes: systemd's own stay, that of the cgroup goes */
+		/* escapes: systemd's own are kept, that of the cgroup is removed */
 		{ "/system.slice/a\\x2db.service", "a\\x2db.service", "",
 		  "/system.slice/a\\x2db.service" },
 		{ "/system.slice/_cgroup.service", "cgroup.service", "",

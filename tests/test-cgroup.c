@@ -295,7 +295,7 @@ static bool matches_slowly(const char *path, const char *pattern)
 	return false;
 }
 
-static void test_path_matches_what_fnmatch_says_of_ancestors(void **state)
+static void test_path_matches_as_fnmatch_does_for_ancestors(void **state)
 {
 	static const char path_alphabet[] = "ab/-", pattern_alphabet[] = "ab/-**?[]";
 	unsigned seed = 1, n_matches = 0;
@@ -347,7 +347,7 @@ static void test_open_stays_below_the_mount(void **state)
 	}
 }
 
-static void test_fs_init_tells_the_layout(void **state)
+static void test_fs_init_finds_the_layout(void **state)
 {
 	struct cgroup_fs fs;
 
@@ -514,7 +514,8 @@ static pid_t start_sleeper(int cgroup_fd)
 	return pid;
 }
 
-/* In a cgroup of our own: where the process is, also when the cgroup has gone before it. */
+/* In a cgroup of our own: where the process is, also when the cgroup was removed before it exited.
+ */
 static void check_membership_of(const struct cgroup_fs *fs, int proc_fd, int mount_fd,
 				int (*read_path)(const struct cgroup_fs *fs, int proc_fd, pid_t pid,
 						 char *buf, size_t size),
@@ -592,9 +593,9 @@ int main(void)
 		cmocka_unit_test(test_parsers_survive_cut_and_random_texts),
 		cmocka_unit_test(test_path_is_below),
 		cmocka_unit_test(test_path_matches),
-		cmocka_unit_test(test_path_matches_what_fnmatch_says_of_ancestors),
+		cmocka_unit_test(test_path_matches_as_fnmatch_does_for_ancestors),
 		cmocka_unit_test(test_open_stays_below_the_mount),
-		cmocka_unit_test(test_fs_init_tells_the_layout),
+		cmocka_unit_test(test_fs_init_finds_the_layout),
 		cmocka_unit_test(test_of_process_on_fixtures),
 		cmocka_unit_test(test_fs_open_checks_what_is_mounted),
 		cmocka_unit_test(test_fs_open_on_this_machine),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/config/conf.c and lib/conf-*.c: every key, every mistake with its line and its
- * words, where files are looked for; and that what we ship and what the manual shows is a valid
+ * Tests of lib/config/conf.c and lib/conf-*.c: every key, every error with its line and its words,
+ * where files are searched for; and that what we ship and what the manual shows is a valid
  * configuration.
  */
 #include <fcntl.h>
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -101,7 +102,7 @@ static void print_messages(const struct conf_messages *messages)
 		conf_message_print(&messages->items[i], stderr);
 }
 
-/* Loads one file that must have no mistake. */
+/* Loads one file that must have no error. */
 static void load_good(const char *path, struct policy_set *ret, struct conf_messages *messages)
 {
 	int r;
@@ -343,7 +344,7 @@ static void test_load_takes_a_percentage_and_a_size(void **state)
 	}
 }
 
-static void test_load_looks_users_up(void **state)
+static void test_load_resolves_users(void **state)
 {
 	_cleanup_(policy_set_done) struct policy_set set;
 	struct passwd *root = getpwuid(0);
@@ -361,7 +362,7 @@ static void test_load_looks_users_up(void **state)
 
 #define WARNING true
 
-static void test_load_says_what_is_wrong_and_where(void **state)
+static void test_load_reports_what_is_wrong_and_where(void **state)
 {
 	static const struct {
 		const char *text;
@@ -616,7 +617,7 @@ static void test_load_says_what_is_wrong_and_where(void **state)
 	}
 }
 
-static void test_check_subtree_says_where_it_is_named(void **state)
+static void test_check_subtree_reports_where_it_is_named(void **state)
 {
 	static const struct {
 		const char *text;
@@ -657,7 +658,7 @@ static void test_check_subtree_says_where_it_is_named(void **state)
 	assert_int_equal(rmdir(directory), 0);
 }
 
-static void test_load_says_all_of_ten_mistakes_in_order(void **state)
+static void test_load_reports_all_of_ten_errors_in_order(void **state)
 {
 	static const unsigned lines[] = { 3, 6, 7, 9, 12, 15, 18, 21, 22, 27 };
 	const char *path = fixture("mistakes.conf");
@@ -725,7 +726,7 @@ static const char *render(const struct policy_set *set, const char *what, char b
 #define BUILTIN_KILL "kill 5%/2048M 5%/2048M 0% 0s process 5s"
 #define DRY_RUN	     "could not be read: until it can, this is a dry run"
 
-/* What is left may kill less than what was written, never more; what is built in stays. */
+/* What is left may kill less than what was written, never more; what is built in remains. */
 static void test_lenient_load_uses_what_is_safe(void **state)
 {
 	static const struct {
@@ -753,7 +754,7 @@ static void test_lenient_load_uses_what_is_safe(void **state)
 		  "is not used", "x", "-" },
 		{ "[Policy x]\nSwapFree=9\nAction=kill\n[Policy y]\nSwapFree=9%\nAction=warn\n", 2,
 		  "[Policy x] has errors and is not used", "y", "warn - 9% 0% 0s process 5s" },
-		/* one that is built in stays */
+		/* one that is built in remains */
 		{ "[Policy kill]\nMemoryAvailable=x\n", 2,
 		  "[Policy kill] has errors: it stays as it is built in", "kill", BUILTIN_KILL },
 		{ "[Policy kill]\nMemoryAvailable=50%\nPressureFull=x\n", 2, "stays", "kill",
@@ -844,7 +845,7 @@ static void test_lenient_load_uses_what_is_safe(void **state)
 }
 
 /* What is wrong in one file takes nothing from the others. */
-static void test_lenient_load_goes_on_with_other_files(void **state)
+static void test_lenient_load_continues_with_other_files(void **state)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = {};
 	_cleanup_(policy_set_done) struct policy_set set = {};
@@ -856,6 +857,31 @@ static void test_lenient_load_goes_on_with_other_files(void **state)
 	assert_int_equal(messages.n_errors, 2);
 	assert_string_equal(render(&set, "protect x", buf), "Comm=a");
 	assert_string_equal(render(&set, "kill", buf), BUILTIN_KILL);
+}
+
+/* What a file says that cannot be opened for now is not known: to start without its rules would be
+ * to kill what they protect. */
+static void test_lenient_load_fails_for_want_of_files(void **state)
+{
+	_cleanup_(conf_messages_done) struct conf_messages messages = {};
+	static const char good[] = "[Protect x]\nComm=a\n";
+	const char *path = write_tmp(good, strlen(good));
+	struct rlimit before, limit;
+	struct policy_set set;
+	int next = open("/", O_RDONLY | O_CLOEXEC), r[2];
+
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = (rlim_t)next;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	r[0] = conf_load_lenient(&path, 1, &set, &messages);
+	r[1] = conf_load(&path, 1, &set, &messages);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(r[0], -EMFILE);
+	assert_int_equal(r[1], 1);
+	assert_int_equal(messages.n_errors, 2);
+	assert_string_equal(messages.items[0].text, "cannot be read: Too many open files");
 }
 
 /* (No process is of nobody's user, but one whose user is not known has that number here.) */
@@ -915,7 +941,7 @@ static void test_load_keeps_long_values_whole(void **state)
 	}
 }
 
-/* One mistake, in that line, or none (line 0). */
+/* One error, in that line, or none (line 0). */
 static void check_one(const char *text, size_t length, unsigned line, const char *said)
 {
 	const char *path = write_tmp(text, length);
@@ -1096,7 +1122,7 @@ static void test_load_merges_drop_ins(void **state)
 	assert_int_equal(policy->action, POLICY_ACTION_WARN);
 	assert_false(find_rule(&set, RULE_PROTECT, "ssh")->disabled);
 
-	/* alone, the first lacks an action: said at its last section */
+	/* alone, the first lacks an action: reported at its last section */
 	assert_int_equal(conf_load((const char *const *)files, 1, &set, &messages), 1);
 	assert_int_equal(messages.n, 1);
 	assert_int_equal(messages.items[0].line, 6);
@@ -1178,10 +1204,10 @@ static void test_find_files_hides_by_null_devices(void **state)
 	make_at_tmp("usr/lib/reckond/reckond.conf.d", NULL);
 	make_at_tmp("usr/lib/reckond/reckond.conf", "");
 	make_at_tmp("usr/lib/reckond/reckond.conf.d/30-null.conf", "");
-	/* a dangling link is a mistake, and reading it will say so */
+	/* a dangling link is an error, and reading it will report it */
 	assert_found(tmp_dir, dangling);
 
-	/* a file that was asked for is read, be it empty or not */
+	/* a file that was named is read, be it empty or not */
 	make_at_tmp("null.conf", "/dev/null");
 	assert_int_equal(conf_find_files(tmp_path("null.conf"), "", &files, &n), 0);
 	assert_int_equal(n, 1);
@@ -1273,12 +1299,13 @@ int main(void)
 		cmocka_unit_test(test_load_sets_every_key),
 		cmocka_unit_test(test_load_takes_empty_values_as_unset_or_default),
 		cmocka_unit_test(test_load_takes_a_percentage_and_a_size),
-		cmocka_unit_test(test_load_looks_users_up),
-		cmocka_unit_test(test_load_says_what_is_wrong_and_where),
-		cmocka_unit_test(test_check_subtree_says_where_it_is_named),
-		cmocka_unit_test(test_load_says_all_of_ten_mistakes_in_order),
+		cmocka_unit_test(test_load_resolves_users),
+		cmocka_unit_test(test_load_reports_what_is_wrong_and_where),
+		cmocka_unit_test(test_check_subtree_reports_where_it_is_named),
+		cmocka_unit_test(test_load_reports_all_of_ten_errors_in_order),
 		cmocka_unit_test(test_lenient_load_uses_what_is_safe),
-		cmocka_unit_test(test_lenient_load_goes_on_with_other_files),
+		cmocka_unit_test(test_lenient_load_continues_with_other_files),
+		cmocka_unit_test(test_lenient_load_fails_for_want_of_files),
 		cmocka_unit_test(test_a_rule_of_an_unknown_user_matches_nothing),
 		cmocka_unit_test(test_load_keeps_long_values_whole),
 		cmocka_unit_test(test_load_refuses_lines_that_are_too_long),

@@ -62,7 +62,7 @@ static void put(const struct tree *tree, const char *unit, const char *file, con
 	fclose(f);
 }
 
-static void test_find_knows_who_is_there(void **state)
+static void test_find_knows_what_is_there(void **state)
 {
 	struct tree *tree = *state;
 
@@ -135,7 +135,7 @@ static void test_open_finds_the_named_hierarchy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_find_knows_who_is_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_find_knows_what_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_find_knows_version_1, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_open_takes_the_hierarchy_of_units, setup,
 						teardown),

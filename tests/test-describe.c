@@ -116,7 +116,7 @@ static void test_rule_names_each_condition(void **state)
 				    cases[i].text);
 }
 
-static void test_rule_kind_says_whether_it_is_reluctant(void **state)
+static void test_rule_kind_shows_whether_it_is_reluctant(void **state)
 {
 	struct rule rule = { .kind = RULE_PROTECT };
 
@@ -180,7 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_policy_names_each_condition),
 		cmocka_unit_test(test_rule_names_each_condition),
-		cmocka_unit_test(test_rule_kind_says_whether_it_is_reluctant),
+		cmocka_unit_test(test_rule_kind_shows_whether_it_is_reluctant),
 		cmocka_unit_test(test_exclusions_are_counted_in_words),
 		cmocka_unit_test(test_rule_is_cut_where_the_buffer_ends),
 	};

@@ -100,7 +100,7 @@ static void make(struct eligibility_subject *s, enum eligibility e)
 	}
 }
 
-/* Both are said by the same member, so only one of them can hold. */
+/* Both are in the same member, so only one of them can hold. */
 static bool exclude_each_other(unsigned i, unsigned j)
 {
 	return i == ELIGIBILITY_PROTECTED && j == ELIGIBILITY_PROTECTED_BUILTIN;
@@ -198,7 +198,7 @@ static void test_a_transient_error_is_no_verdict(void **state)
 	}
 }
 
-/* By attributes that stay: not by memory, nor by what failed, nor by size. */
+/* By attributes that do not change: not by memory, nor by what failed, nor by size. */
 static void test_ruled_out_is_by_attributes(void **state)
 {
 	static const struct rule *const changing[] = { &reluctant_rule, &user_rule, &locker_rule };
@@ -219,7 +219,7 @@ static void test_ruled_out_is_by_attributes(void **state)
 	}
 }
 
-static void test_who_is_spared_beside_a_victim(void **state)
+static void test_what_is_spared_besides_a_victim(void **state)
 {
 	static const struct {
 		enum eligibility e;
@@ -537,7 +537,7 @@ int main(void)
 		cmocka_unit_test(test_protection_has_a_ceiling),
 		cmocka_unit_test(test_a_transient_error_is_no_verdict),
 		cmocka_unit_test(test_ruled_out_is_by_attributes),
-		cmocka_unit_test(test_who_is_spared_beside_a_victim),
+		cmocka_unit_test(test_what_is_spared_besides_a_victim),
 		cmocka_unit_test(test_a_group_is_judged_by_its_members),
 		cmocka_unit_test(test_each_has_words),
 		on_world(test_live_reads_come_to_the_same),

@@ -46,9 +46,31 @@ static void test_each_class(void **state)
 	}
 }
 
+/* Of a mount point, for instance: is it for this process as if there were none? */
+static void test_what_is_not_there_for_us(void **state)
+{
+	static const struct {
+		int r;
+		bool is_unreachable;
+	} rows[] = {
+		{ 0, false },	    { 3, false },	   { -ENOENT, true },  { -ENOTDIR, true },
+		{ -ENODEV, true },  { -ELOOP, true },	   { -EACCES, true },  { -EPERM, true },
+		{ -EIO, false },    { -EMFILE, false },	   { -ENFILE, false }, { -ENOMEM, false },
+		{ -EINTR, false },  { -EAGAIN, false },	   { -ESTALE, false }, { -EBADF, false },
+		{ -ENOSYS, false }, { -EOVERFLOW, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_int_equal(error_is_unreachable(rows[i].r), rows[i].is_unreachable);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_each_class) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_class),
+		cmocka_unit_test(test_what_is_not_there_for_us),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

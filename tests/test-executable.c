@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/config/executable.c, and of the built-in rules that ask for it: who takes a name
- * that is not his, and who has it by right.
+ * Tests of lib/config/executable.c, and of the built-in rules that need it: which process takes a
+ * name that is not its own, and which has it by right.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@
 
 #define PID 300
 
-/* A /proc with init's executable and one process's, whose files are beside it, or in memory. */
+/* A /proc with init's executable and one process's, whose files are next to it, or in memory. */
 struct world {
 	char path[32];
 	char other[32]; /* on another device; "" if there is none */
@@ -120,7 +120,7 @@ static bool is_root(void)
 	return false;
 }
 
-static void test_read_says_whose_it_is(void **state)
+static void test_read_returns_its_user(void **state)
 {
 	static const struct {
 		enum file kind;
@@ -158,7 +158,7 @@ static void test_read_says_whose_it_is(void **state)
 	}
 }
 
-/* Where process 1 may not be looked at, this program says what the system is. */
+/* Where process 1 may not be read, this program says what the system is. */
 static void test_read_knows_the_system_by_itself_too(void **state)
 {
 	struct world *world = *state;
@@ -228,7 +228,7 @@ static void assert_claims(struct world *world, const struct claim *claims, size_
 	}
 }
 
-static void test_who_takes_a_name_is_not_protected(void **state)
+static void test_what_takes_a_name_is_not_protected(void **state)
 {
 	static const struct claim claims[] = {
 		/* a user's program, or prctl(PR_SET_NAME) of one */
@@ -253,7 +253,7 @@ static void test_who_takes_a_name_is_not_protected(void **state)
 		/* on a medium, or by a server of the user's own that says it is root's */
 		{ "Xorg", FILE_OTHER_DEVICE, NULL, LOGIN, 1000, NULL },
 		{ "hog", FILE_OTHER_DEVICE, NULL, SHELL, 1000, NULL },
-		/* what may not be looked at is a user's claim alone */
+		/* what may not be read is a user's claim alone */
 		{ "Xorg", FILE_NONE, NULL, LOGIN, 1000, NULL },
 		{ "hog", FILE_NONE, NULL, SHELL, 1000, NULL },
 		{ "Xorg", FILE_NONE, NULL, LOGIN, (uid_t)-1, NULL },
@@ -283,7 +283,7 @@ static void test_who_takes_a_name_is_not_protected(void **state)
 	assert_claims(*state, claims, ARRAY_SIZE(claims));
 }
 
-static void test_who_has_the_name_is_protected(void **state)
+static void test_what_has_the_name_by_right_is_protected(void **state)
 {
 	static const struct claim claims[] = {
 		{ "Xorg", FILE_ROOTS, NULL, LOGIN, 1000, "display" },
@@ -397,10 +397,10 @@ static void test_few_ask_and_nothing_is_allocated(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		on_world(test_read_says_whose_it_is),
+		on_world(test_read_returns_its_user),
 		on_world(test_read_knows_the_system_by_itself_too),
-		on_world(test_who_takes_a_name_is_not_protected),
-		on_world(test_who_has_the_name_is_protected),
+		on_world(test_what_takes_a_name_is_not_protected),
+		on_world(test_what_has_the_name_by_right_is_protected),
 		on_world(test_the_slice_of_a_session_wants_a_file_of_the_system),
 		on_world(test_few_ask_and_nothing_is_allocated),
 	};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Tests of lib/explain/preview.c, lib/explain/explain.c and lib/explain/explain-json.c: what is
- * found out and said of a small machine whose /proc is of our own making.
+ * found out and printed of a small machine whose /proc is of our own making.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -97,7 +97,7 @@ static const char *find_user(uid_t uid, void *userdata)
 	return uid == 1000 ? userdata : NULL;
 }
 
-/* A rule of the administrator's, who may protect by any name. */
+/* A rule of the administrator's, which may protect by any name. */
 static void protect(struct world *world, const char *name, const char *comm)
 {
 	struct rule *rule = policy_set_rule(&world->policies, RULE_PROTECT, name);
@@ -149,7 +149,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct preview *look_out(struct world *world, uint64_t available)
+static struct preview *run_preview(struct world *world, uint64_t available)
 {
 	struct preview *o = &world->preview;
 
@@ -180,7 +180,7 @@ static struct preview *look_out(struct world *world, uint64_t available)
 
 static void test_choose_finds_policy_and_victim(void **state)
 {
-	struct preview *o = look_out(*state, 4 * GIB);
+	struct preview *o = run_preview(*state, 4 * GIB);
 	char text[EXPLAIN_ANSWER_SIZE];
 
 	assert_string_equal(o->policy->name, "terminate"); /* the first that kills */
@@ -197,7 +197,7 @@ static void test_choose_finds_policy_and_victim(void **state)
 
 static void test_choose_knows_what_holds(void **state)
 {
-	struct preview *o = look_out(*state, 8 * GIB * 4 / 100);
+	struct preview *o = run_preview(*state, 8 * GIB * 4 / 100);
 	char text[EXPLAIN_ANSWER_SIZE];
 
 	assert_string_equal(o->policy->name, "kill");
@@ -207,7 +207,7 @@ static void test_choose_knows_what_holds(void **state)
 	assert_non_null(strstr(text, "The conditions of policy kill hold now: browser (pid 300"));
 }
 
-static void test_process_says_why_and_why_not(void **state)
+static void test_process_shows_why_and_why_not(void **state)
 {
 	static const struct {
 		pid_t pid;
@@ -233,7 +233,7 @@ static void test_process_says_why_and_why_not(void **state)
 		{ 1, "systemd (pid 1, user alice) would not be killed: the init process.", "init",
 		  0 },
 	};
-	struct preview *o = look_out(*state, 4 * GIB);
+	struct preview *o = run_preview(*state, 4 * GIB);
 	char text[EXPLAIN_ANSWER_SIZE];
 	struct explanation e;
 
@@ -258,7 +258,7 @@ static const char *text_at(const json_t *object, const char *first, const char *
 }
 
 /* By its oom_score_adj, or by a rule of a unit in which users can have memory. */
-static void test_process_says_why_it_is_reluctant(void **state)
+static void test_process_shows_why_it_is_reluctant(void **state)
 {
 	static const struct {
 		pid_t pid;
@@ -281,7 +281,7 @@ static void test_process_says_why_it_is_reluctant(void **state)
 	world->policies.subtree = strdup("/");
 	put_process(world, 330, "Xorg", 2100, "/system.slice/gdm.service"); /* over a quarter */
 	put_process(world, 600, "database", 500, "/system.slice/d.service");
-	o = look_out(world, 4 * GIB);
+	o = run_preview(world, 4 * GIB);
 	assert_int_equal(preview_victim(o)->process->pid, 300);
 	assert_int_equal(o->n_excluded[ELIGIBILITY_RELUCTANT], 2);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -306,10 +306,10 @@ static void test_process_says_why_it_is_reluctant(void **state)
 }
 
 /* It is read each time, however often. */
-static void test_process_can_be_asked_again_and_again(void **state)
+static void test_process_can_be_called_again_and_again(void **state)
 {
 	struct world *world = *state;
-	struct preview *o = look_out(world, 4 * GIB);
+	struct preview *o = run_preview(world, 4 * GIB);
 	struct explanation e;
 
 	for (unsigned i = 0; i < 10 * VICTIM_MAX_READS; i++) {
@@ -333,7 +333,7 @@ static void test_process_of_an_ineffective_kind(void **state)
 	struct preview *o;
 
 	backoff_add_kind(&world->backoff, &subject, 0, 1, 7);
-	o = look_out(world, 4 * GIB);
+	o = run_preview(world, 4 * GIB);
 	assert_int_equal(preview_victim(o)->process->pid, 400);
 	assert_int_equal(explain_process(o, 300, &e), 0);
 	assert_false(e.is_victim);
@@ -341,17 +341,17 @@ static void test_process_of_an_ineffective_kind(void **state)
 				    "user alice), but killing a similar one freed little");
 }
 
-struct stays {
+struct ineligible {
 	const char *name, *reason, *excluded, *skipped_for;
 };
 
-static void assert_staying(const json_t *json, const struct stays *expected, size_t n)
+static void assert_ineligible(const json_t *json, const struct ineligible *expected, size_t n)
 {
-	const json_t *staying = json_object_get(json, "ineligible"), *process;
+	const json_t *rows = json_object_get(json, "ineligible"), *process;
 	size_t i;
 
-	assert_int_equal(json_array_size(staying), n);
-	json_array_foreach((json_t *)staying, i, process)
+	assert_int_equal(json_array_size(rows), n);
+	json_array_foreach((json_t *)rows, i, process)
 	{
 		const char *excluded = json_string_value(json_object_get(process, "excluded"));
 		const char *avoided = json_string_value(json_object_get(process, "skipped_for"));
@@ -369,19 +369,19 @@ static void assert_staying(const json_t *json, const struct stays *expected, siz
 
 static void let_fail(struct world *world, pid_t pid, enum backoff_why why, usec_t at)
 {
-	const struct backoff_seen look = {
+	const struct backoff_seen seen = {
 		.pid = pid,
 		.start_ticks = 77,
 		.footprint = 2 * GIB,
 	};
 
-	(void)backoff_add(&world->backoff, why, &look, at);
+	(void)backoff_add(&world->backoff, why, &seen, at);
 }
 
 /* All that are larger than the victim, with the reason. */
-static void test_staying_says_why(void **state)
+static void test_ineligible_has_reasons(void **state)
 {
-	static const struct stays expected[] = {
+	static const struct ineligible expected[] = {
 		{ "database", "outside the subtree /user.slice", "outside_subtree", NULL },
 		{ "hidden", "its oom_score_adj is -1000", "oom_score_adj_min", NULL },
 		{ "stuck", "could not be killed a moment ago", "skipped", NULL },
@@ -409,11 +409,11 @@ static void test_staying_says_why(void **state)
 	backoff_add_kind(&world->backoff, &subject, 1, 0, 7);
 	let_fail(world, 330, BACKOFF_STILL_EXITING, 7);
 	let_fail(world, 300, BACKOFF_UNKILLABLE, (usec_t)-BACKOFF_FIRST_USEC); /* over at 0 */
-	o = look_out(world, 4 * GIB);
+	o = run_preview(world, 4 * GIB);
 	assert_int_equal(preview_victim(o)->process->pid, 400);
 
 	json = explain_json_machine(o);
-	assert_staying(json, expected, ARRAY_SIZE(expected));
+	assert_ineligible(json, expected, ARRAY_SIZE(expected));
 	assert_int_equal(
 		json_integer_value(json_object_get(json_object_get(json, "excluded"), "skipped")),
 		1);
@@ -426,7 +426,7 @@ static void test_staying_says_why(void **state)
 }
 
 /* One that is skipped is named, however many larger ones are not killed. */
-static void test_staying_is_bounded(void **state)
+static void test_ineligible_is_bounded(void **state)
 {
 	struct world *world = *state;
 	struct backoff_subject subject = {
@@ -434,36 +434,36 @@ static void test_staying_is_bounded(void **state)
 		.comm = "browser",
 		.cgroup = "/user.slice/b.scope",
 	};
-	struct explanation staying[EXPLAIN_STAYING_MAX];
+	struct explanation rows[EXPLAIN_STAYING_MAX];
 	struct preview *o;
 
 	for (int i = 0; i < 20; i++)
 		put_process(world, 700 + i, "gnome-shell", 2000U + (unsigned)i * 7 % 20,
 			    "/user.slice/s.scope");
-	o = look_out(world, 4 * GIB);
-	assert_int_equal(explain_staying(o, staying), EXPLAIN_STAYING_MAX);
-	assert_int_equal(staying[0].process->pid, 600); /* outside the subtree */
+	o = run_preview(world, 4 * GIB);
+	assert_int_equal(explain_staying(o, rows), EXPLAIN_STAYING_MAX);
+	assert_int_equal(rows[0].process->pid, 600); /* outside the subtree */
 	for (size_t i = 1; i < EXPLAIN_STAYING_MAX; i++)
-		assert_int_equal(proc_reclaimable(&staying[i].process->memory), (2020 - i) * MIB);
+		assert_int_equal(proc_reclaimable(&rows[i].process->memory), (2020 - i) * MIB);
 
 	census_done(&world->census);
 	victim_done(&o->result);
 	backoff_add_kind(&world->backoff, &subject, 1, 0, 7);
-	o = look_out(world, 4 * GIB);
-	assert_int_equal(explain_staying(o, staying), EXPLAIN_STAYING_MAX);
-	assert_int_equal(proc_reclaimable(&staying[6].process->memory), 2014 * MIB);
-	assert_int_equal(staying[7].process->pid, 300);
-	assert_string_equal(explain_avoided(o, &staying[7]), "kind");
+	o = run_preview(world, 4 * GIB);
+	assert_int_equal(explain_staying(o, rows), EXPLAIN_STAYING_MAX);
+	assert_int_equal(proc_reclaimable(&rows[6].process->memory), 2014 * MIB);
+	assert_int_equal(rows[7].process->pid, 300);
+	assert_string_equal(explain_avoided(o, &rows[7]), "kind");
 }
 
 static void test_none_is_named_without_a_victim(void **state)
 {
 	struct world *world = *state;
-	struct explanation staying[EXPLAIN_STAYING_MAX];
+	struct explanation rows[EXPLAIN_STAYING_MAX];
 
 	free(world->policies.subtree);
 	world->policies.subtree = strdup("/none.slice");
-	assert_int_equal(explain_staying(look_out(world, 4 * GIB), staying), 0);
+	assert_int_equal(explain_staying(run_preview(world, 4 * GIB), rows), 0);
 }
 
 /* A rule spares its process alone; this keeps the whole cgroup. */
@@ -472,9 +472,9 @@ static void forbid_cgroup_of_shell(struct world *world)
 	put(world, 500, "oom_score_adj", "-1000\n");
 }
 
-/* Two in one cgroup are larger together than the browser; one of the cgroups has somebody who must
- * stay, one has us in it. */
-static struct preview *look_out_for_cgroups(struct world *world)
+/* Two in one cgroup are larger together than the browser; one of the cgroups has a process that may
+ * not be killed, one has us in it. */
+static struct preview *preview_cgroups(struct world *world)
 {
 	forbid_cgroup_of_shell(world);
 	put_process(world, 410, "helper", 600, "/user.slice/e.scope");
@@ -483,12 +483,12 @@ static struct preview *look_out_for_cgroups(struct world *world)
 	for (size_t i = 0; i < world->policies.n_policies; i++)
 		world->policies.policies[i].target = POLICY_TARGET_CGROUP;
 	world->preview.own_cgroup = "/user.slice/r.scope";
-	return look_out(world, 4 * GIB);
+	return run_preview(world, 4 * GIB);
 }
 
 static void test_cgroups_are_ranked_where_the_policy_kills_them(void **state)
 {
-	struct preview *o = look_out_for_cgroups(*state);
+	struct preview *o = preview_cgroups(*state);
 	char text[EXPLAIN_ANSWER_SIZE];
 
 	assert_string_equal(
@@ -505,7 +505,7 @@ static void test_cgroups_are_ranked_where_the_policy_kills_them(void **state)
 	assert_int_equal(preview_processes(&o->result.ranked[0]), 2);
 }
 
-static void test_cgroups_say_why_and_why_not(void **state)
+static void test_cgroups_show_why_and_why_not(void **state)
 {
 	static const struct {
 		pid_t pid;
@@ -527,7 +527,7 @@ static void test_cgroups_say_why_and_why_not(void **state)
 		  "and its own is not eligible as a whole.",
 		  "cgroup", 0 },
 	};
-	struct preview *o = look_out_for_cgroups(*state);
+	struct preview *o = preview_cgroups(*state);
 	char text[EXPLAIN_ANSWER_SIZE];
 	struct explanation e;
 
@@ -543,10 +543,10 @@ static void test_cgroups_say_why_and_why_not(void **state)
 	}
 }
 
-/* A cgroup that is passed over stands for all in it; who keeps its own from going is named. */
-static void test_cgroups_say_which_are_not_killed(void **state)
+/* A cgroup that is skipped stands for all in it; what keeps its own from being killed is named. */
+static void test_cgroups_show_which_are_not_killed(void **state)
 {
-	static const struct stays expected[] = {
+	static const struct ineligible expected[] = {
 		{ "database", "outside the subtree /user.slice", "outside_subtree", NULL },
 		{ "wallpaper",
 		  "the policy kills whole cgroups, and its own is not eligible as a whole",
@@ -569,10 +569,10 @@ static void test_cgroups_say_which_are_not_killed(void **state)
 	put_process(world, 510, "wallpaper", 2000, "/user.slice/s.scope");
 	for (size_t i = 0; i < world->policies.n_policies; i++)
 		world->policies.policies[i].target = POLICY_TARGET_CGROUP;
-	o = look_out(world, 4 * GIB);
+	o = run_preview(world, 4 * GIB);
 	assert_string_equal(preview_victim(o)->cgroup->path, "/user.slice/b.scope");
 	json = explain_json_machine(o);
-	assert_staying(json, expected, ARRAY_SIZE(expected));
+	assert_ineligible(json, expected, ARRAY_SIZE(expected));
 	json_decref(json);
 	assert_int_equal(explain_process(o, 400, &e), 0);
 	assert_null(explain_left_out(&e));
@@ -582,16 +582,16 @@ static void test_cgroups_say_which_are_not_killed(void **state)
 }
 
 /* Its own cgroup is the subtree: it is ranked by itself, and killed alone. */
-static void test_a_process_of_the_subtree_is_ranked_beside_cgroups(void **state)
+static void test_a_process_of_the_subtree_is_ranked_with_cgroups(void **state)
 {
 	struct world *world = *state;
-	struct explanation e, staying[EXPLAIN_STAYING_MAX];
+	struct explanation e, rows[EXPLAIN_STAYING_MAX];
 	struct preview *o;
 	char text[EXPLAIN_ANSWER_SIZE];
 
 	put_process(world, 610, "stray", 3000, "/user.slice");
 	put_process(world, 620, "smaller", 1050, "/user.slice");
-	o = look_out_for_cgroups(world);
+	o = preview_cgroups(world);
 	assert_string_equal(
 		explain_answer_machine(o, text),
 		"If memory ran out now, stray (pid 610, user alice) would be killed first; this would "
@@ -609,8 +609,8 @@ static void test_a_process_of_the_subtree_is_ranked_beside_cgroups(void **state)
 	assert_int_equal(explain_process(o, 400, &e), 0);
 	assert_int_equal(e.rank, 2);
 	assert_string_equal(e.text, "stray (pid 610, user alice) ranks higher");
-	for (size_t i = 0; i < explain_staying(o, staying); i++)
-		assert_false(staying[i].process->pid == 620);
+	for (size_t i = 0; i < explain_staying(o, rows); i++)
+		assert_false(rows[i].process->pid == 620);
 }
 
 static void test_no_cgroup_is_eligible(void **state)
@@ -621,7 +621,7 @@ static void test_no_cgroup_is_eligible(void **state)
 
 	free(world->policies.subtree);
 	world->policies.subtree = strdup("/user.slice/r.scope/below");
-	o = look_out_for_cgroups(world);
+	o = preview_cgroups(world);
 	assert_null(preview_victim(o));
 	assert_string_equal(
 		explain_answer_machine(o, text),
@@ -648,7 +648,7 @@ static void test_a_flagged_cgroup_is_killed_with_its_victim(void **state)
 	fputs("1\n", f);
 	fclose(f);
 
-	o = look_out(world, 4 * GIB);
+	o = run_preview(world, 4 * GIB);
 	assert_int_equal(preview_victim(o)->process->pid, 300);
 	assert_true(o->group.is_flagged);
 	assert_int_equal(o->group.footprint, 1124 * MIB);
@@ -679,7 +679,7 @@ static void test_near_equals_the_youngest_is_named(void **state)
 	put(world, 310, "stat",
 	    "310 (larger) S 1 1 1 0 -1 0 1 0 0 0 1 1 0 0 20 0 1 0 70 1000000 1 1 1 1 1 1 1 0 0 0 "
 	    "0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n");
-	assert_int_equal(preview_victim(look_out(world, 4 * GIB))->process->pid, 300);
+	assert_int_equal(preview_victim(run_preview(world, 4 * GIB))->process->pid, 300);
 }
 
 /* Which are young is known by ticks_now alone. */
@@ -697,7 +697,7 @@ static void test_siblings_are_compared_together(void **state)
 		struct preview *o;
 
 		world->ticks_now = cases[i].ticks_now;
-		o = look_out(world, 4 * GIB);
+		o = run_preview(world, 4 * GIB);
 		assert_int_equal(preview_victim(o)->process->pid, cases[i].pid);
 		assert_int_equal(o->n_siblings, 0);
 		if (i + 1 < ARRAY_SIZE(cases)) {
@@ -726,7 +726,7 @@ static void test_a_unit_with_repeated_kills_is_named(void **state)
 	json_t *json;
 
 	put_kills(world, "/user.slice/w.scope", 99);
-	o = look_out(world, 4 * GIB);
+	o = run_preview(world, 4 * GIB);
 	assert_string_equal(preview_victim(o)->process->comm, "worker");
 	assert_true(o->group.is_repeated);
 	assert_false(o->group.is_flagged);
@@ -748,7 +748,7 @@ static void test_siblings_with_repeated_kills_are_killed_together(void **state)
 
 	put_process(world, 300, "browser", 1000, "/user.slice/b.scope");
 	put_kills(world, "/user.slice/gone.scope", 1);
-	o = look_out(world, 4 * GIB);
+	o = run_preview(world, 4 * GIB);
 	assert_int_equal(preview_victim(o)->process->pid, 711);
 	assert_int_equal(o->group.length, 0);
 	assert_int_equal(o->n_siblings, 11);
@@ -761,7 +761,7 @@ static void test_siblings_with_repeated_kills_are_killed_together(void **state)
 
 static void test_json_has_what_is_promised(void **state)
 {
-	struct preview *o = look_out(*state, 4 * GIB);
+	struct preview *o = run_preview(*state, 4 * GIB);
 	struct explanation e;
 	json_t *json;
 
@@ -786,7 +786,7 @@ static void test_json_has_what_is_promised(void **state)
 
 static void test_json_of_a_cgroup(void **state)
 {
-	json_t *json = explain_json_machine(look_out_for_cgroups(*state));
+	json_t *json = explain_json_machine(preview_cgroups(*state));
 	const json_t *group = json_object_get(json, "group"), *victim;
 
 	assert_string_equal(text_at(json, "group", "cgroup"), "/user.slice/e.scope");
@@ -801,8 +801,8 @@ static void test_json_of_a_cgroup(void **state)
 	json_decref(json);
 }
 
-/* What stays of its memory, by what there is. */
-static void test_kept_says_why(void **state)
+/* What remains of its memory, by what there is. */
+static void test_kept_has_its_reason(void **state)
 {
 	static const struct {
 		struct proc_memory memory;
@@ -829,7 +829,7 @@ static void test_kept_says_why(void **state)
 static void test_process_would_free_its_own_pages(void **state)
 {
 	struct world *world = *state;
-	struct preview *o = look_out(world, 4 * GIB);
+	struct preview *o = run_preview(world, 4 * GIB);
 	struct census_process *process = (struct census_process *)census_find(&world->census, 400);
 	struct proc_memory memory = process->memory;
 	struct explanation e;
@@ -839,7 +839,7 @@ static void test_process_would_free_its_own_pages(void **state)
 	memory.is_measured = true;
 	census_count(&world->census, process, &memory, 0, 7);
 	assert_true(census_share_is_current(&world->census, process, 7));
-	o->result.n_ranked = 1; /* it is read, not looked up */
+	o->result.n_ranked = 1; /* it is read, not resolved */
 	assert_int_equal(explain_process(o, 400, &e), 0);
 	assert_int_equal(proc_reclaimable(&e.candidate.memory), 12 * MIB);
 	json = explain_json_process(o, &e);
@@ -882,7 +882,7 @@ static void test_relatives_are_killed_together(void **state)
 	put_process(world, 310, "server", 5000, "/user.slice/a.scope");
 	put_process(world, 320, "server", 5000, "/user.slice/b.scope");
 	put_process(world, 600, "database", 100, "/system.slice/d.service");
-	o = look_out(world, 4 * GIB);
+	o = run_preview(world, 4 * GIB);
 	share(world, 310, 20 * MIB);
 	share(world, 320, 10 * MIB);
 	preview_choose(o);
@@ -903,7 +903,7 @@ static void test_relatives_are_killed_together(void **state)
 	assert_int_equal(json_integer_value(json_object_get(of_it, "kept_bytes")), 0);
 	json_decref(json);
 
-	/* What lies on a tmpfs besides is not common, and stays. */
+	/* What lies on a tmpfs besides is not common, and is not freed. */
 	memory = e.process->memory;
 	memory.shmem += GIB;
 	memory.kept += GIB;
@@ -917,18 +917,18 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		on_world(test_choose_finds_policy_and_victim),
 		on_world(test_choose_knows_what_holds),
-		on_world(test_process_says_why_and_why_not),
-		on_world(test_process_says_why_it_is_reluctant),
-		on_world(test_process_can_be_asked_again_and_again),
+		on_world(test_process_shows_why_and_why_not),
+		on_world(test_process_shows_why_it_is_reluctant),
+		on_world(test_process_can_be_called_again_and_again),
 		on_world(test_process_of_an_ineffective_kind),
-		on_world(test_staying_says_why),
-		on_world(test_staying_is_bounded),
+		on_world(test_ineligible_has_reasons),
+		on_world(test_ineligible_is_bounded),
 		on_world(test_none_is_named_without_a_victim),
-		on_world(test_cgroups_say_which_are_not_killed),
+		on_world(test_cgroups_show_which_are_not_killed),
 		on_world(test_cgroups_are_ranked_where_the_policy_kills_them),
-		on_world(test_cgroups_say_why_and_why_not),
+		on_world(test_cgroups_show_why_and_why_not),
 		on_world(test_no_cgroup_is_eligible),
-		on_world(test_a_process_of_the_subtree_is_ranked_beside_cgroups),
+		on_world(test_a_process_of_the_subtree_is_ranked_with_cgroups),
 		on_world(test_a_flagged_cgroup_is_killed_with_its_victim),
 		on_world(test_near_equals_the_youngest_is_named),
 		on_world(test_siblings_are_compared_together),
@@ -936,7 +936,7 @@ int main(void)
 		on_world(test_siblings_with_repeated_kills_are_killed_together),
 		on_world(test_json_has_what_is_promised),
 		on_world(test_json_of_a_cgroup),
-		cmocka_unit_test(test_kept_says_why),
+		cmocka_unit_test(test_kept_has_its_reason),
 		on_world(test_process_would_free_its_own_pages),
 		on_world(test_relatives_are_killed_together),
 	};

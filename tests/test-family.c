@@ -178,8 +178,8 @@ static void test_relatives(void **state)
 	}
 }
 
-/* Others of the same user count as relatives when no more may be looked at. */
-static void test_looks_are_limited(void **state)
+/* Others of the same user count as relatives when no more may be examined. */
+static void test_reads_are_limited(void **state)
 {
 	const struct member a = { 1, 7, 0, 9, 555 }, b = { 1, 7, 0, 9, 777 };
 	struct world *world = *state;
@@ -201,7 +201,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_relatives, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_looks_are_limited, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reads_are_limited, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

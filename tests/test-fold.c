@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of ctl/fold.c: kills of one unit in a row are one line. */
+/* Tests of ctl/fold.c: consecutive kills of one unit are one line. */
 #include <string.h>
 
 #include "ctl/fold.h"
@@ -34,7 +34,7 @@ static json_t *entries_of(const struct row *rows)
 	return entries;
 }
 
-static void test_folds_kills_of_one_unit_in_a_row(void **state)
+static void test_folds_consecutive_kills_of_one_unit(void **state)
 {
 	static const struct {
 		struct row rows[ROWS_MAX]; /* newest first */
@@ -100,7 +100,7 @@ static void test_folds_kills_of_one_unit_in_a_row(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_folds_kills_of_one_unit_in_a_row),
+		cmocka_unit_test(test_folds_consecutive_kills_of_one_unit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,7 +95,7 @@ static void test_duration_has_two_units_at_most(void **state)
 	}
 }
 
-static void test_text_of_strangers_is_made_harmless(void **state)
+static void test_text_of_other_programs_is_made_harmless(void **state)
 {
 	static const struct {
 		const char *text;
@@ -188,7 +188,7 @@ int main(void)
 		cmocka_unit_test(test_bytes_has_three_digits_or_so),
 		cmocka_unit_test(test_interval_names_a_common_unit_once),
 		cmocka_unit_test(test_duration_has_two_units_at_most),
-		cmocka_unit_test(test_text_of_strangers_is_made_harmless),
+		cmocka_unit_test(test_text_of_other_programs_is_made_harmless),
 		cmocka_unit_test(test_text_is_cut_between_characters),
 	};
 

@@ -230,7 +230,7 @@ static void start_threads(int n)
 			_exit(1);
 }
 
-/* Lives: in a vfork until its child, which has one more answer to give, ends. */
+/* Lives: in a vfork until its child, which has one more answer to give, exits. */
 static void live_in_vfork(int ask_fd, int answer_fd)
 {
 	char byte;
@@ -300,7 +300,7 @@ static struct child *spawn(enum life life)
 	child->pid = fork();
 	assert_return_code(child->pid, errno);
 	if (child->pid == 0) {
-		close(ask[1]); /* else nobody in there would ever see its end */
+		close(ask[1]); /* else no process in there would ever see its end */
 		live(life, ask[0], answer[1]);
 	}
 	test.n_children++;
@@ -409,7 +409,7 @@ static void test_take_out_of_a_group_frozen_twice(void **state)
 }
 
 /* The nearest one that runs, not the root: what is limited there stays limited. */
-static void test_take_out_goes_no_further_than_needed(void **state)
+static void test_take_out_moves_no_further_than_needed(void **state)
 {
 	char path[CGROUP_PATH_MAX];
 	struct child *victim;
@@ -429,7 +429,7 @@ static void test_take_out_goes_no_further_than_needed(void **state)
 	assert_true(ledger_get(&ledger, 0)->moved);
 	assert_string_equal(ledger_get(&ledger, 0)->path, path_of(level_names[LEAF]));
 
-	/* there it is not frozen: nothing more to do; frozen there too, it goes on upwards, and
+	/* there it is not frozen: nothing more to do; frozen there too, it continues upwards, and
 	 * is remembered once */
 	assert_int_equal(thaw(NULL, level_names[1]), 0);
 	freeze(true, 1, true);
@@ -447,7 +447,7 @@ static void test_take_out_goes_no_further_than_needed(void **state)
 	assert_string_equal(path, path_of(level_names[LEAF]));
 }
 
-/* Two that go together, from one group: each has its own way back. */
+/* Two that are killed together, from one group: each is moved back on its own. */
 static void test_take_out_two(void **state)
 {
 	struct child *first, *second, *neighbour;
@@ -508,8 +508,8 @@ static void test_take_out_without_a_place(void **state)
 	cgroup_fs_done(&inner);
 }
 
-/* v2: nobody is thawed; SIGKILL does without, and so does a SIGTERM that nobody handles. */
-static void test_v2_victim_only_thaws_nobody(void **state)
+/* v2: no process is thawed; SIGKILL does not need it, nor does a SIGTERM without a handler. */
+static void test_v2_victim_only_thaws_none(void **state)
 {
 	struct child *victim, *other;
 
@@ -528,8 +528,8 @@ static void test_v2_victim_only_thaws_nobody(void **state)
 	assert_false(is_gone(other));
 }
 
-/* Somebody has written the pid to `tasks`: the leader alone was moved, the threads stay frozen
- * where they are.  They are found where they are, and the process is then gone as a whole. */
+/* The pid was written to `tasks`: the leader alone was moved, the threads stay frozen where they
+ * are.  They are found where they are, and the process is then gone as a whole. */
 static void test_v1_threads_left_in_a_frozen_group(void **state)
 {
 	struct child *victim;
@@ -590,7 +590,7 @@ static void test_v1_leader_has_exited(void **state)
 	assert_soon(is_gone(victim));
 }
 
-/* (Frozen on its way into that, it would stay FREEZING: freeze_task() comes once.) */
+/* (Frozen while it does that, it would stay FREEZING: freeze_task() is called once.) */
 static bool is_vfork_parent_waiting(const struct child *child)
 {
 	struct proc_stat stat;
@@ -598,7 +598,7 @@ static bool is_vfork_parent_waiting(const struct child *child)
 	return proc_read_stat(test.proc_fd, child->pid, &stat) == 0 && stat.state == 'D';
 }
 
-/* A process in the middle of a vfork waits in D, counts as frozen, and goes when thawed. */
+/* A process in the middle of a vfork waits in D, counts as frozen, and exits when thawed. */
 static void check_vfork(bool v1, bool victim_only)
 {
 	struct child *victim;
@@ -631,7 +631,7 @@ static void test_v2_vfork_parent(void **state)
 }
 
 /* Frozen by both at once: each alone would keep it.  (Version 2 has to be first to be seen in its
- * events: who sleeps in the v1 refrigerator does not come to the v2 trap.) */
+ * events: a process that sleeps in the v1 refrigerator does not get to the v2 trap.) */
 static void test_hybrid_frozen_by_both(void **state)
 {
 	struct child *victim, *neighbour;
@@ -667,7 +667,7 @@ static void test_hybrid_frozen_by_both(void **state)
 	assert_false(is_running(neighbour, 50));
 }
 
-/* Thawed by somebody else first; frozen by somebody else meanwhile, again and again. */
+/* Thawed by another program first; frozen by another program meanwhile, again and again. */
 static void check_others(bool v1)
 {
 	struct child *victim, *neighbour;
@@ -688,7 +688,7 @@ static void check_others(bool v1)
 		assert_true(is_running(victim, 10000));
 	}
 	assert_int_equal(test.thawed.n_levels, 2);
-	freeze(v1, 2, true); /* as somebody wants it in the end */
+	freeze(v1, 2, true); /* as another program left it */
 	assert_int_equal(freezer_refreeze(&test.thawed), 1);
 	assert_soon(says_frozen(v1, level_names[LEAF]));
 	assert_false(is_running(neighbour, 50));
@@ -720,7 +720,7 @@ static void check_vanished(bool v1)
 		assert_soon(unlinkat(mount_fd(v1), path_of(level_names[i]) + 1, AT_REMOVEDIR) == 0);
 	freeze(v1, TOP, true);
 	assert_int_equal(thaw_leaf(v1), 0);
-	/* Nobody is thawed for somebody who is not there.  (v1 says FREEZING until the removed
+	/* Nothing is thawed for a process that is not there.  (v1 says FREEZING until the removed
 	 * groups are released.) */
 	assert_soon(says_frozen(v1, level_names[TOP]));
 	freeze(v1, TOP, false);
@@ -864,11 +864,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_take_out_of_a_group_frozen_from_above),
 		TEST(test_take_out_of_a_group_frozen_twice),
-		TEST(test_take_out_goes_no_further_than_needed),
+		TEST(test_take_out_moves_no_further_than_needed),
 		TEST(test_take_out_two),
 		TEST(test_take_out_runs_the_handler_of_sigterm),
 		TEST(test_take_out_without_a_place),
-		TEST(test_v2_victim_only_thaws_nobody),
+		TEST(test_v2_victim_only_thaws_none),
 		TEST(test_v1_threads_left_in_a_frozen_group),
 		TEST(test_v1_threads_elsewhere_are_taken_out_with_the_process),
 		TEST(test_v1_leader_has_exited),

@@ -229,8 +229,8 @@ static void test_thaw_without_hierarchies_is_nothing(void **state)
 	cgroup_fs_done(&none);
 }
 
-/* A cgroup that is gone has no processes: nobody above it is thawed for its sake. */
-static void test_thaw_of_vanished_thaws_nobody(void **state)
+/* A cgroup that was removed has no processes: nothing above it is thawed for it. */
+static void test_thaw_of_vanished_thaws_none(void **state)
 {
 	struct tree *tree = *state;
 
@@ -259,7 +259,7 @@ static void test_thaw_refuses_paths_out_of_the_mount(void **state)
 	assert_true(freezer_thaw(&tree->fs, "/link", NULL, &tree->thawed) < 0);
 }
 
-static void test_thaw_goes_on_after_a_refusal(void **state)
+static void test_thaw_continues_after_a_refusal(void **state)
 {
 	struct tree *tree = *state;
 
@@ -312,7 +312,7 @@ static void test_thaw_again_keeps_and_adds(void **state)
 	assert_int_equal(freezer_thaw(&tree->fs, "/a/b", NULL, &tree->thawed), 0);
 	assert_int_equal(tree->thawed.n_levels, 1);
 
-	/* somebody freezes the known one again, and another */
+	/* another program freezes the known one again, and another */
 	put(tree, "v2/a/cgroup.freeze", "1\n");
 	put(tree, "v2/a/b/cgroup.freeze", "1\n");
 	assert_int_equal(freezer_thaw(&tree->fs, "/a/b", NULL, &tree->thawed), 2);
@@ -353,8 +353,8 @@ static const struct {
 } refreeze_cases[] = {
 	{ "left as we left it", "populated 1\nfrozen 0\n", "0\n", 1, "1" },
 	{ "lines in the other order", "frozen 0\npopulated 1\n", "0\n", 1, "1" },
-	{ "nobody in it any more", "populated 0\nfrozen 0\n", "0\n", 0, "0" },
-	{ "frozen by somebody else", "populated 1\nfrozen 1\n", "1\n", 0, "1" },
+	{ "no process in it any more", "populated 0\nfrozen 0\n", "0\n", 0, "0" },
+	{ "frozen by another program", "populated 1\nfrozen 1\n", "1\n", 0, "1" },
 };
 
 static void test_refreeze_v2(void **state)
@@ -387,7 +387,7 @@ static void test_refreeze_passes_over_vanished(void **state)
 	assert_text(tree, "v2/a/cgroup.freeze", "1");
 }
 
-static void test_refreeze_v1_looks_below(void **state)
+static void test_refreeze_v1_reads_below(void **state)
 {
 	struct tree *tree = *state;
 
@@ -407,7 +407,7 @@ static void test_refreeze_v1_looks_below(void **state)
 	assert_text(tree, "v1/empty/freezer.state", "THAWED");
 }
 
-static void test_refreeze_goes_on_after_a_refusal(void **state)
+static void test_refreeze_continues_after_a_refusal(void **state)
 {
 	struct tree *tree = *state;
 
@@ -459,7 +459,7 @@ static void assert_entry(const struct tree *tree, unsigned slot, bool v1, const 
 	assert_true(entry->cgroup_id == st.st_ino);
 }
 
-static void test_ledger_has_what_is_owed(void **state)
+static void test_ledger_has_what_is_to_be_frozen_again(void **state)
 {
 	struct tree *tree = *state;
 
@@ -475,7 +475,7 @@ static void test_ledger_has_what_is_owed(void **state)
 	assert_entry(tree, 1, false, "/a/b/c");
 	assert_entry(tree, 2, true, "/x");
 
-	/* frozen by somebody else and thawed again: owed once, as before */
+	/* frozen by another program and thawed again: recorded once, as before */
 	put(tree, "v1/x/freezer.self_freezing", "0\n");
 	put(tree, "v2/a/cgroup.freeze", "1\n");
 	assert_int_equal(freezer_thaw(&tree->fs, "/a/b/c", "/x", &tree->thawed), 1);
@@ -503,8 +503,8 @@ static void test_ledger_has_only_what_was_thawed(void **state)
 	assert_entry(tree, 0, false, "/a");
 }
 
-/* A thaw that hangs, in a process that is killed in it (here: a fifo that nobody reads): what it
- * was about to thaw has been entered before. */
+/* A thaw that hangs, in a process that is killed in it (here: a fifo without a reader): what it was
+ * about to thaw has been entered before. */
 static void test_ledger_knows_before_it_is_thawed(void **state)
 {
 	struct ledger *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
@@ -536,7 +536,7 @@ static void test_ledger_knows_before_it_is_thawed(void **state)
 	assert_return_code(munmap(shared, sizeof(*shared)), errno);
 }
 
-static void test_ledger_that_is_full_costs_nobody_the_thaw(void **state)
+static void test_ledger_that_is_full_prevents_no_thaw(void **state)
 {
 	struct tree *tree = *state;
 
@@ -551,7 +551,7 @@ static void test_ledger_that_is_full_costs_nobody_the_thaw(void **state)
 	assert_int_equal(n_entries(), LEDGER_ENTRIES); /* none of the others' */
 }
 
-static void test_thaw_for_good_is_not_put_back(void **state)
+static void test_thaw_for_good_is_not_undone(void **state)
 {
 	struct tree *tree = *state;
 
@@ -644,7 +644,7 @@ static const struct {
 	{ "/run", "/run", 0 },	    { "/run", NULL, 0 },	{ "/", "/", 0 },
 	{ "/flag", NULL, 1 },	    /* freezing, not yet frozen */
 	{ "/flag/below", NULL, 1 }, /* by its parent */
-	{ "/events", NULL, 1 },	    /* by somebody above the mount */
+	{ "/events", NULL, 1 },	    /* by another program, above the mount */
 	{ "/gone", "/gone", 0 },    { "/run", "/state", 1 },	{ "/run", "/freezing", 1 },
 	{ "/gone", "/state", 1 },   { "/..", "/run", -EINVAL }, { "/..", "/state", 1 },
 };
@@ -675,22 +675,22 @@ int main(void)
 		TEST(test_thaw_v1_writes_state_where_self_freezing),
 		TEST(test_thaw_counts_both_hierarchies),
 		TEST(test_thaw_without_hierarchies_is_nothing),
-		TEST(test_thaw_of_vanished_thaws_nobody),
+		TEST(test_thaw_of_vanished_thaws_none),
 		TEST(test_thaw_refuses_paths_out_of_the_mount),
-		TEST(test_thaw_goes_on_after_a_refusal),
+		TEST(test_thaw_continues_after_a_refusal),
 		TEST(test_thaw_of_unreadable_is_an_error),
 		TEST(test_thaw_again_keeps_and_adds),
 		TEST(test_thaw_of_too_many_levels),
 		TEST(test_refreeze_v2),
 		TEST(test_refreeze_passes_over_vanished),
-		TEST(test_refreeze_v1_looks_below),
-		TEST(test_refreeze_goes_on_after_a_refusal),
+		TEST(test_refreeze_v1_reads_below),
+		TEST(test_refreeze_continues_after_a_refusal),
 		TEST(test_is_frozen),
-		TEST(test_ledger_has_what_is_owed),
+		TEST(test_ledger_has_what_is_to_be_frozen_again),
 		TEST(test_ledger_has_only_what_was_thawed),
 		TEST(test_ledger_knows_before_it_is_thawed),
-		TEST(test_ledger_that_is_full_costs_nobody_the_thaw),
-		TEST(test_thaw_for_good_is_not_put_back),
+		TEST(test_ledger_that_is_full_prevents_no_thaw),
+		TEST(test_thaw_for_good_is_not_undone),
 		TEST(test_victim_only_writes_cgroup_procs),
 		TEST(test_victim_only_when_it_may_not_be_moved),
 		TEST(test_take_over_knows_the_very_cgroup),

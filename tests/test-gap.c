@@ -73,7 +73,7 @@ static void test_find_is_used_to_being_late(void **state)
 	}
 }
 
-static void test_find_bears_clocks_that_go_back(void **state)
+static void test_find_bears_clocks_that_are_set_back(void **state)
 {
 	struct gap gap = { 0 };
 
@@ -89,7 +89,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_find_by_what_was_planned),
 		cmocka_unit_test(test_find_is_used_to_being_late),
-		cmocka_unit_test(test_find_bears_clocks_that_go_back),
+		cmocka_unit_test(test_find_bears_clocks_that_are_set_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

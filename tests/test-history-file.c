@@ -178,14 +178,14 @@ static void test_write_that_fails_leaves_the_old_one(void **state)
 	assert_false(is_there("history.json.new"));
 }
 
-static void test_write_goes_on_where_another_was_cut_off(void **state)
+static void test_write_continues_where_another_was_cut_off(void **state)
 {
 	put_file("history.json.new", "{\"version\":1,\"entr");
 	assert_int_equal(history_file_write(test.fd, ONE, strlen(ONE)), 0);
 	assert_true(file_is("history.json", ONE));
 	assert_false(is_there("history.json.new"));
 
-	/* Nobody's file is written through a link. */
+	/* No file is written through a link. */
 	put_file("history.json.bad", "mine");
 	assert_int_equal(symlinkat("history.json.bad", test.fd, "history.json.new"), 0);
 	assert_int_equal(history_file_write(test.fd, EMPTY, strlen(EMPTY)), 0);
@@ -213,7 +213,7 @@ int main(void)
 		in_directory(test_read_leaves_what_cannot_be_set_aside),
 		in_directory(test_read_without_permission),
 		in_directory(test_write_that_fails_leaves_the_old_one),
-		in_directory(test_write_goes_on_where_another_was_cut_off),
+		in_directory(test_write_continues_where_another_was_cut_off),
 		in_directory(test_write_where_it_cannot),
 	};
 

@@ -144,7 +144,7 @@ static void test_close_writes_what_has_changed_meanwhile(void **state)
 	assert_int_equal(count_on_disk(), 2);
 }
 
-static void test_open_goes_on_from_what_was_kept(void **state)
+static void test_open_continues_from_what_was_kept(void **state)
 {
 	test.store = history_store_open(test.history);
 	put("killed");
@@ -232,7 +232,7 @@ static usec_t now_usec(void)
 	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
 }
 
-static void test_a_disk_that_is_stuck_holds_nobody_up(void **state)
+static void test_a_disk_that_is_stuck_blocks_nothing(void **state)
 {
 	static struct history_store *volatile stuck; /* it is left to its thread */
 	usec_t began = now_usec(), now = 100 * USEC_PER_SEC;
@@ -261,12 +261,12 @@ int main(void)
 		in_directory(test_write_when_there_is_something_new),
 		in_directory(test_close_writes_what_is_new),
 		in_directory(test_close_writes_what_has_changed_meanwhile),
-		in_directory(test_open_goes_on_from_what_was_kept),
+		in_directory(test_open_continues_from_what_was_kept),
 		in_directory(test_open_takes_one_daemon_at_a_time),
 		in_directory(test_open_without_a_directory),
 		in_directory(test_open_sets_aside_what_is_damaged),
 		in_directory(test_write_that_fails_is_tried_again),
-		in_directory(test_a_disk_that_is_stuck_holds_nobody_up),
+		in_directory(test_a_disk_that_is_stuck_blocks_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

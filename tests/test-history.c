@@ -360,7 +360,7 @@ static void assert_same(const struct history *a, const struct history *b)
 				    sizeof(struct history_entry));
 }
 
-static void test_decode_gives_back_what_was_encoded(void **state)
+static void test_decode_returns_what_was_encoded(void **state)
 {
 	static const unsigned counts[] = { 0, 1, 9, HISTORY_MAX, HISTORY_MAX + 7 };
 
@@ -374,13 +374,13 @@ static void test_decode_gives_back_what_was_encoded(void **state)
 		text = encode(history, &length);
 		assert_int_equal(decode(other, text, length), 0);
 		assert_same(history, other);
-		/* Numbers go on. */
+		/* Numbers continue. */
 		history_put(other, &entry);
 		assert_int_equal(entry.id, counts[i] + 1);
 	}
 }
 
-static void test_decode_gives_back_what_is_not_known(void **state)
+static void test_decode_keeps_what_is_not_known(void **state)
 {
 	_cleanup_history_ struct history *history = make_history(), *other = make_history();
 	_cleanup_free_ char *text = NULL;
@@ -447,7 +447,7 @@ static void test_encode_is_read_by_others(void **state)
 
 #define ONE(members) "{\"version\":1,\"entries\":[{\"id\":1,\"kind\":\"killed\"," members "}]}"
 
-static void test_decode_refuses_mistakes(void **state)
+static void test_decode_refuses_errors(void **state)
 {
 	static const struct {
 		const char *text;
@@ -558,7 +558,7 @@ static void test_decode_takes_as_many_as_there_is_room_for(void **state)
 	assert_int_equal(history_get(history, 0)->ranked[7].pid, 8);
 }
 
-static void test_decode_says_what_is_wrong(void **state)
+static void test_decode_reports_what_is_wrong(void **state)
 {
 	static const struct {
 		const char *text, *error;
@@ -578,7 +578,7 @@ static void test_decode_says_what_is_wrong(void **state)
 				 -EBADMSG);
 		if (cases[i].error)
 			assert_string_equal(error, cases[i].error);
-		assert_null(strchr(error, '\x1b')); /* goes to a terminal */
+		assert_null(strchr(error, '\x1b')); /* is printed on a terminal */
 	}
 }
 
@@ -657,7 +657,7 @@ static void test_decode_survives_bytes_being_changed(void **state)
 	assert_true(n_accepted > 0 && n_refused > 0);
 }
 
-/* As if memory ended after so many allocations; jansson's own are all there are. */
+/* As if memory were exhausted after so many allocations; jansson's own are all there are. */
 static unsigned n_allocations_left;
 
 static void *allocate(size_t size)
@@ -665,7 +665,7 @@ static void *allocate(size_t size)
 	return n_allocations_left > 0 && n_allocations_left-- > 0 ? malloc(size) : NULL;
 }
 
-static void test_without_memory_it_says_so(void **state)
+static void test_without_memory_it_reports_it(void **state)
 {
 	_cleanup_history_ struct history *history = make_history(), *other = make_history();
 	_cleanup_free_ char *text = NULL, *buf = malloc(HISTORY_TEXT_MAX);
@@ -686,7 +686,7 @@ static void test_without_memory_it_says_so(void **state)
 	assert_int_equal(encoded, length);
 	assert_in_range(n, 100, 10000);
 	assert_memory_equal(buf, text, length);
-	/* (jansson takes a string that it has no room for to be a mistake.) */
+	/* (jansson takes a string that it has no room for to be an error.) */
 	for (n = 0; r != 0; n++) {
 		assert_int_equal(history_count(other), 0);
 		n_allocations_left = n;
@@ -709,18 +709,18 @@ int main(void)
 		cmocka_unit_test(test_put_changes_what_is_there),
 		cmocka_unit_test(test_put_keeps_the_others_whole),
 		cmocka_unit_test(test_put_allocates_nothing),
-		cmocka_unit_test(test_decode_gives_back_what_was_encoded),
-		cmocka_unit_test(test_decode_gives_back_what_is_not_known),
+		cmocka_unit_test(test_decode_returns_what_was_encoded),
+		cmocka_unit_test(test_decode_keeps_what_is_not_known),
 		cmocka_unit_test(test_encode_leaves_out_the_oldest_of_what_is_too_long),
 		cmocka_unit_test(test_encode_is_read_by_others),
-		cmocka_unit_test(test_decode_refuses_mistakes),
+		cmocka_unit_test(test_decode_refuses_errors),
 		cmocka_unit_test(test_decode_renumbers_what_leaves_no_room),
 		cmocka_unit_test(test_decode_takes_as_many_as_there_is_room_for),
-		cmocka_unit_test(test_decode_says_what_is_wrong),
+		cmocka_unit_test(test_decode_reports_what_is_wrong),
 		cmocka_unit_test(test_decode_refuses_what_is_too_long),
 		cmocka_unit_test(test_decode_survives_being_cut_anywhere),
 		cmocka_unit_test(test_decode_survives_bytes_being_changed),
-		cmocka_unit_test(test_without_memory_it_says_so),
+		cmocka_unit_test(test_without_memory_it_reports_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,7 +91,7 @@ static void test_read_at_ends_with_nul(void **state)
 	}
 }
 
-static void test_read_at_says_what_is_wrong(void **state)
+static void test_read_at_returns_what_is_wrong(void **state)
 {
 	struct fixture *fixture = *state;
 	char buf[8];
@@ -189,7 +189,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read_at_ends_with_nul),
-		cmocka_unit_test(test_read_at_says_what_is_wrong),
+		cmocka_unit_test(test_read_at_returns_what_is_wrong),
 		cmocka_unit_test(test_read_fd_starts_over),
 		cmocka_unit_test(test_read_at_continues_short_reads),
 		cmocka_unit_test(test_write_at_writes_once),

@@ -192,7 +192,7 @@ static const struct {
 	  "list kill freeze " ROUNDS " thaw" },
 	{ "threaded", 1, SIGKILL, -EOPNOTSUPP, 0, 0, 0, -1, { 0 }, 0, 3, 0,
 	  "list kill freeze " ROUNDS " thaw" },
-	{ "somebody else has frozen it", 1, SIGKILL, -ENOENT, 1, 0, 0, -1, { 0 }, 0, 3, 0,
+	{ "another program has frozen it", 1, SIGKILL, -ENOENT, 1, 0, 0, -1, { 0 }, 0, 3, 0,
 	  "list kill freeze " ROUNDS },
 	{ "it cannot be frozen", 1, SIGKILL, -ENOENT, -EACCES, 0, 0, -1, { 0 }, 0, 3, 0,
 	  "list kill freeze " ROUNDS },
@@ -261,7 +261,7 @@ static const struct {
 	{ { .signal = -EPERM }, -EPERM, true },
 };
 
-static void test_signal_goes_on_when_a_member_cannot_be_had(void **state)
+static void test_signal_continues_when_a_member_cannot_be_opened(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(member_cases); i++) {
 		struct kill_group group = fake_group(false);
@@ -285,8 +285,8 @@ static void test_signal_goes_on_when_a_member_cannot_be_had(void **state)
 	}
 }
 
-/* What is asked about it before the pidfd is open may be about another. */
-static void test_signal_asks_again_whom_to_spare_once_it_is_open(void **state)
+/* What is read of it before the pidfd is open may be of another. */
+static void test_signal_checks_again_what_to_spare_once_it_is_open(void **state)
 {
 	struct kill_group group = fake_group(false);
 
@@ -309,7 +309,7 @@ static void test_signal_finds_those_forked_meanwhile(void **state)
 	assert_int_equal(group.newest_ticks, 5);
 }
 
-static void test_signal_gives_up_on_those_that_fork_for_ever(void **state)
+static void test_signal_gives_up_on_what_forks_for_ever(void **state)
 {
 	struct kill_group group = fake_group(false);
 
@@ -320,7 +320,7 @@ static void test_signal_gives_up_on_those_that_fork_for_ever(void **state)
 	assert_int_equal(group.n_signalled, 1 + KILL_GROUP_ROUNDS);
 }
 
-/* More than are remembered: everybody is ended, and nobody is asked twice. */
+/* More than are remembered: every process is killed, and none gets SIGTERM twice. */
 static void test_signal_reaches_all_of_a_large_group(void **state)
 {
 	struct kill_group group = fake_group(false);
@@ -362,7 +362,7 @@ static const struct {
 	{ "v1, vanished", 0, 0, -ENOENT, 9, 0, 0, true, "list" },
 };
 
-static void test_is_gone_when_nobody_is_left_who_was_signalled(void **state)
+static void test_is_gone_when_none_is_left_that_was_signalled(void **state)
 {
 	struct kill_group none;
 
@@ -384,7 +384,7 @@ static void test_is_gone_when_nobody_is_left_who_was_signalled(void **state)
 	assert_true(kill_group_is_gone(&fake_ops, -EBADF, &fake_target, &none));
 }
 
-static void test_is_gone_does_not_count_who_vanishes(void **state)
+static void test_is_gone_does_not_count_what_vanishes(void **state)
 {
 	struct kill_group group = fake_group(true);
 
@@ -465,7 +465,7 @@ static void check_found(const char *path, size_t length, const char *expected)
 		fail_msg("%s: %.*s, not %s", path, (int)length, path, expected);
 }
 
-static void test_find_takes_what_may_go_as_a_whole(void **state)
+static void test_find_takes_what_may_be_killed_as_a_whole(void **state)
 {
 	struct cgroup_fs fs;
 	char path[256];
@@ -500,7 +500,7 @@ static void test_find_of_a_path_that_is_too_long(void **state)
 	cgroup_fs_done(&fs);
 }
 
-static void test_open_tells_what_has_vanished(void **state)
+static void test_open_reports_what_has_vanished(void **state)
 {
 	struct kill_group group;
 	struct cgroup_fs fs;
@@ -688,7 +688,7 @@ static unsigned count_members(void)
 	return n_listed;
 }
 
-static int end_group(const struct kill_ops *ops, pid_t victim, int signal)
+static int signal_group(const struct kill_ops *ops, pid_t victim, int signal)
 {
 	struct proc_stat stat;
 	int r = 0;
@@ -746,7 +746,7 @@ static void check_whole_group(const struct kill_ops *ops, bool v1)
 	if (!make_levels(v1))
 		skip();
 	victim = populate();
-	assert_int_equal(end_group(ops, victim, SIGKILL), 0);
+	assert_int_equal(signal_group(ops, victim, SIGKILL), 0);
 	assert_true(wait_until(group_is_gone()));
 	assert_int_equal(count_members(), 0);
 	assert_true(real.victim.group.n_signalled >= 4);
@@ -755,12 +755,12 @@ static void check_whole_group(const struct kill_ops *ops, bool v1)
 		assert_true(real.victim.step_result[step] >= 0);
 }
 
-static void test_real_v2_group_goes_at_once(void **state)
+static void test_real_v2_group_is_killed_at_once(void **state)
 {
 	check_whole_group(&kill_ops_system, false);
 }
 
-static void test_real_v2_group_goes_without_cgroup_kill(void **state)
+static void test_real_v2_group_is_killed_without_cgroup_kill(void **state)
 {
 	struct kill_ops ops = kill_ops_system;
 
@@ -768,7 +768,7 @@ static void test_real_v2_group_goes_without_cgroup_kill(void **state)
 	check_whole_group(&ops, false);
 }
 
-static void test_real_v1_group_goes(void **state)
+static void test_real_v1_group_is_killed(void **state)
 {
 	check_whole_group(&kill_ops_system, true);
 }
@@ -783,7 +783,7 @@ static void check_all_but_one(bool v1)
 		skip();
 	victim = populate();
 	real.spared = spawn(1, 0, false);
-	assert_int_equal(end_group(&kill_ops_system, victim, SIGKILL), 0);
+	assert_int_equal(signal_group(&kill_ops_system, victim, SIGKILL), 0);
 	assert_true(wait_until(group_is_gone()));
 	assert_int_equal(count_members(), 1);
 	assert_int_equal(real.victim.group.n_spared, 1);
@@ -794,17 +794,18 @@ static void check_all_but_one(bool v1)
 	close(pollfd.fd);
 }
 
-static void test_real_v2_group_goes_but_for_one(void **state)
+static void test_real_v2_group_is_killed_but_for_one(void **state)
 {
 	check_all_but_one(false);
 }
 
-static void test_real_v1_group_goes_but_for_one(void **state)
+static void test_real_v1_group_is_killed_but_for_one(void **state)
 {
 	check_all_but_one(true);
 }
 
-/* Frozen, above and within: asked, all run their handlers, each once; then they are ended. */
+/* Frozen, above and within: with SIGTERM, all run their handlers, each once; then they are killed.
+ */
 static void check_asked(bool v1)
 {
 	pid_t victim;
@@ -820,29 +821,29 @@ static void check_asked(bool v1)
 					     v1 ? "FROZEN" : "1"),
 				 0);
 	assert_true(wait_until(freezer_is_frozen(&real.fs, real.path[1], real.path[1]) == 1));
-	assert_int_equal(end_group(&kill_ops_system, victim, SIGTERM), 0);
+	assert_int_equal(signal_group(&kill_ops_system, victim, SIGTERM), 0);
 	assert_true(wait_until(real.shared->n_terms == 3));
 	assert_int_equal(real.victim.thawed.n_levels, 2);
 	(void)usleep(20000);
 	assert_int_equal(real.shared->n_terms, 3);
 	assert_false(group_is_gone());
 
-	assert_int_equal(end_group(&kill_ops_system, victim, SIGKILL), 0);
+	assert_int_equal(signal_group(&kill_ops_system, victim, SIGKILL), 0);
 	assert_true(wait_until(group_is_gone()));
 }
 
-static void test_real_v2_frozen_group_is_asked_once(void **state)
+static void test_real_v2_frozen_group_gets_sigterm_once(void **state)
 {
 	check_asked(false);
 }
 
-static void test_real_v1_frozen_group_is_asked_once(void **state)
+static void test_real_v1_frozen_group_gets_sigterm_once(void **state)
 {
 	check_asked(true);
 }
 
 /* On v1 SIGKILL does nothing to those frozen by a cgroup within, until that is thawed too. */
-static void test_real_v1_group_frozen_within_goes(void **state)
+static void test_real_v1_group_frozen_within_is_killed(void **state)
 {
 	pid_t victim;
 
@@ -852,7 +853,7 @@ static void test_real_v1_group_frozen_within_goes(void **state)
 	spawn(1, 0, false);
 	assert_int_equal(io_write_at(real.level_fd[1], "freezer.state", "FROZEN"), 0);
 	assert_true(wait_until(freezer_is_frozen(&real.fs, "/", real.path[1]) == 1));
-	assert_int_equal(end_group(&kill_ops_system, victim, SIGKILL), 0);
+	assert_int_equal(signal_group(&kill_ops_system, victim, SIGKILL), 0);
 	assert_true(wait_until(group_is_gone()));
 	assert_int_equal(count_members(), 0);
 }
@@ -865,7 +866,7 @@ static void test_real_group_that_was_started_again_is_gone(void **state)
 		skip();
 	victim = spawn(0, MIB, false);
 	(void)usleep(30000); /* start times count in hundredths of a second */
-	assert_int_equal(end_group(&kill_ops_system, victim, SIGKILL), 0);
+	assert_int_equal(signal_group(&kill_ops_system, victim, SIGKILL), 0);
 	spawn(0, 0, false);
 	assert_true(wait_until(group_is_gone()));
 	assert_int_equal(count_members(), 1);
@@ -901,7 +902,7 @@ static void test_real_threaded_group_is_that_above(void **state)
 	assert_int_equal(length, strlen(real.path[0]));
 	victim = spawn(0, MIB, false);
 	assert_int_equal(count_members(), 1);
-	assert_int_equal(end_group(&kill_ops_system, victim, SIGKILL), 0);
+	assert_int_equal(signal_group(&kill_ops_system, victim, SIGKILL), 0);
 	assert_true(wait_until(group_is_gone()));
 }
 
@@ -911,25 +912,25 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signal_takes_the_steps_in_order),
-		cmocka_unit_test(test_signal_goes_on_when_a_member_cannot_be_had),
-		cmocka_unit_test(test_signal_asks_again_whom_to_spare_once_it_is_open),
+		cmocka_unit_test(test_signal_continues_when_a_member_cannot_be_opened),
+		cmocka_unit_test(test_signal_checks_again_what_to_spare_once_it_is_open),
 		cmocka_unit_test(test_signal_finds_those_forked_meanwhile),
-		cmocka_unit_test(test_signal_gives_up_on_those_that_fork_for_ever),
+		cmocka_unit_test(test_signal_gives_up_on_what_forks_for_ever),
 		cmocka_unit_test(test_signal_reaches_all_of_a_large_group),
-		cmocka_unit_test(test_is_gone_when_nobody_is_left_who_was_signalled),
-		cmocka_unit_test(test_is_gone_does_not_count_who_vanishes),
+		cmocka_unit_test(test_is_gone_when_none_is_left_that_was_signalled),
+		cmocka_unit_test(test_is_gone_does_not_count_what_vanishes),
 		cmocka_unit_test(test_is_gone_is_not_concluded_from_transient_errors),
-		cmocka_unit_test(test_find_takes_what_may_go_as_a_whole),
+		cmocka_unit_test(test_find_takes_what_may_be_killed_as_a_whole),
 		cmocka_unit_test(test_find_of_a_path_that_is_too_long),
-		cmocka_unit_test(test_open_tells_what_has_vanished),
-		REAL(test_real_v2_group_goes_at_once),
-		REAL(test_real_v2_group_goes_without_cgroup_kill),
-		REAL(test_real_v1_group_goes),
-		REAL(test_real_v2_group_goes_but_for_one),
-		REAL(test_real_v1_group_goes_but_for_one),
-		REAL(test_real_v2_frozen_group_is_asked_once),
-		REAL(test_real_v1_frozen_group_is_asked_once),
-		REAL(test_real_v1_group_frozen_within_goes),
+		cmocka_unit_test(test_open_reports_what_has_vanished),
+		REAL(test_real_v2_group_is_killed_at_once),
+		REAL(test_real_v2_group_is_killed_without_cgroup_kill),
+		REAL(test_real_v1_group_is_killed),
+		REAL(test_real_v2_group_is_killed_but_for_one),
+		REAL(test_real_v1_group_is_killed_but_for_one),
+		REAL(test_real_v2_frozen_group_gets_sigterm_once),
+		REAL(test_real_v1_frozen_group_gets_sigterm_once),
+		REAL(test_real_v1_group_frozen_within_is_killed),
 		REAL(test_real_group_that_was_started_again_is_gone),
 		REAL(test_real_group_that_was_removed_is_gone),
 		REAL(test_real_threaded_group_is_that_above),

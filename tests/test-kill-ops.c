@@ -144,7 +144,7 @@ static void test_list_has_those_below_but_follows_no_link(void **state)
 	assert_true(is_listed(11) && is_listed(12) && is_listed(13));
 }
 
-static void test_list_ends_where_it_is_told_to(void **state)
+static void test_list_stops_where_the_caller_stops_it(void **state)
 {
 	write_file(test.fd, "cgroup.procs", "11\n12\n");
 	make_directory("a");
@@ -158,7 +158,7 @@ static void test_list_ends_where_it_is_told_to(void **state)
 }
 
 /* What cannot be read may have anything in it: that is not taken for empty. */
-static void test_list_says_what_cannot_be_read(void **state)
+static void test_list_reports_what_cannot_be_read(void **state)
 {
 	assert_int_equal(list(), -ENOENT);
 	make_directory("cgroup.procs");
@@ -171,7 +171,7 @@ static void test_list_says_what_cannot_be_read(void **state)
 	assert_int_equal(kill_ops_system.group_list(-EBADF, note, &test), -EBADF);
 }
 
-static void test_list_goes_as_deep_as_it_says(void **state)
+static void test_list_is_as_deep_as_its_limit(void **state)
 {
 	make_chain(KILL_GROUP_DEPTH - 1);
 	assert_int_equal(list(), 0);
@@ -287,7 +287,7 @@ static void test_kill_is_an_error_where_the_kernel_has_no_file(void **state)
 	check_file("cgroup.kill", "1\n");
 }
 
-static void test_what_has_vanished_is_said(void **state)
+static void test_what_has_vanished_is_reported(void **state)
 {
 	uint64_t start_ticks = 7;
 
@@ -308,15 +308,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_list_reads_pids_that_are_cut_by_a_read),
 		TEST(test_list_has_those_below_but_follows_no_link),
-		TEST(test_list_ends_where_it_is_told_to),
-		TEST(test_list_says_what_cannot_be_read),
-		TEST(test_list_goes_as_deep_as_it_says),
+		TEST(test_list_stops_where_the_caller_stops_it),
+		TEST(test_list_reports_what_cannot_be_read),
+		TEST(test_list_is_as_deep_as_its_limit),
 		TEST(test_list_of_a_group_that_is_too_deep),
 		TEST(test_a_group_that_is_too_deep_is_not_killed_in_part),
 		TEST(test_freeze_knows_what_was_frozen_before),
 		TEST(test_populated_is_by_the_file_or_by_its_absence),
 		TEST(test_kill_is_an_error_where_the_kernel_has_no_file),
-		TEST(test_what_has_vanished_is_said),
+		TEST(test_what_has_vanished_is_reported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * company: which processes are killed with a victim, of a census made by hand.  Who may be killed,
- * and what opening a process results in, is the test's.
+ * kill-plan: which processes are killed with a victim, of a census made by hand.  Which may be
+ * killed, and what opening a process results in, is the test's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -240,7 +240,7 @@ static void test_a_victim_that_is_another_by_now(void **state)
 	assert_int_equal(gather(), REPORT_VANISHED);
 }
 
-static void test_sharers_are_opened_or_said(void **state)
+static void test_sharers_are_opened_or_reported(void **state)
 {
 	static const struct {
 		int failure;
@@ -280,7 +280,7 @@ static void test_sharers_are_opened_or_said(void **state)
 	assert_string_equal(d->spared_comm, "server");
 }
 
-/* All die that have it: what they have in common is freed, and what each has alone. */
+/* All that have it are killed: what they have in common is freed, and what each has alone. */
 static void test_a_family_is_killed_together(void **state)
 {
 	struct decision *d = &test.m->decision;
@@ -298,7 +298,7 @@ static void test_a_family_is_killed_together(void **state)
 }
 
 /* One keeps what is common: the others are killed for what is theirs, or not at all. */
-static void test_a_family_of_which_one_stays(void **state)
+static void test_a_family_of_which_one_is_not_killed(void **state)
 {
 	struct decision *d = &test.m->decision;
 
@@ -350,18 +350,55 @@ static void test_no_family_where_little_is_shared(void **state)
 	struct decision *d = &test.m->decision;
 
 	add(VICTIM + 1, 450 * MIB, "/a/b");
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 2; i++) {
 		share_with_relatives();
 		d->is_unit = i != 0;
-		d->memory.is_measured = i != 1;
-		d->memory.kept = i == 2 ? 0 : d->memory.kept;
+		d->memory.kept = i == 1 ? 0 : d->memory.kept;
 		assert_int_equal(gather(), REPORT_NOTHING);
 		assert_int_equal(d->n_relatives, 0);
 		assert_int_equal(test.n_opens, 0);
 	}
 }
 
-/* More than there are places for: the rest is without pidfds, and looked at for a while only. */
+/* What is shared was not measured: all that may have it die (share-bound.h). */
+static void test_a_family_whose_share_is_assumed(void **state)
+{
+	struct decision *d = &test.m->decision;
+
+	add(VICTIM + 1, 450 * MIB, "/a/b");
+	add(VICTIM + 2, 8 * MIB, "/c");
+	d->is_unit = true;
+	d->alone = 0;
+	d->memory = (struct proc_memory){ .anon = 512 * MIB, .kept = 256 * MIB };
+	assert_int_equal(gather(), REPORT_NOTHING);
+	assert_int_equal(d->n_relatives, 1);
+	assert_int_equal(d->memory.kept, 0);
+	assert_int_equal(d->memory.anon, 512 * MIB);
+}
+
+/* If one is left, nothing is freed: on a slow machine, too, all are killed at once. */
+static void test_sharers_are_killed_in_one_round(void **state)
+{
+	struct decision *d = &test.m->decision;
+	unsigned n = 150;
+
+	for (unsigned i = 1; i <= n; i++)
+		add(VICTIM + (pid_t)i, 512 * MIB, "/a/b");
+	test.n_sharers = n;
+	test.open_takes = USEC_PER_MSEC;
+	assert_int_equal(gather(), REPORT_NOTHING);
+	assert_int_equal(d->n_sharers, n);
+	assert_int_equal(d->n_sharers_left, 0);
+	assert_int_equal(d->rest.n, n - KILL_OTHERS_MAX);
+	/* Not if one of them is protected, which the census knows. */
+	d->n_sharers = d->rest.n = test.m->victim.n_others = 0;
+	test.odd = VICTIM + 120;
+	test.odd_why = ELIGIBILITY_PROTECTED;
+	assert_int_equal(gather(), REPORT_SPARED);
+	assert_int_equal(d->spared_pid, VICTIM + 120);
+}
+
+/* More than there are places for: the rest is without pidfds, and examined for a while only. */
 static void test_a_family_that_is_large(void **state)
 {
 	struct decision *d = &test.m->decision;
@@ -473,6 +510,31 @@ static void test_siblings_after_repeated_kills(void **state)
 	assert_int_equal(d->memory.anon, (512 + 8 + 16) * MIB);
 }
 
+/* It starts them again each time: with them, though it is another program. */
+static void test_siblings_with_what_starts_them(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct census_process *victim = census_find(&test.m->census, VICTIM), *parent;
+
+		victim->ppid = 99;
+		parent = add(99, 8 * MIB, "/a/b");
+		parent->ppid = 1;
+		parent->code_pages = CODE + 1;
+		strcpy(parent->comm, "maker");
+		for (pid_t pid = VICTIM + 1; pid <= VICTIM + 4; pid++)
+			add(pid, 16 * MIB, "/a/b")->ppid = 99;
+		victim->session = parent->session = 98;
+		test.m->decision.as_one = VICTIM_AS_SIBLINGS;
+		test.m->choice.is_undone = i;
+		assert_int_equal(gather(), REPORT_NOTHING);
+		assert_int_equal(test.m->decision.n_siblings, 4 + i);
+		if (i == 1)
+			assert_int_equal(test.m->victim.others[0].pid, 99);
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
+}
+
 /* Of those that share one memory the largest reading counts, others add up; one that has exited
  * counts for nothing while another is there. */
 static void test_the_footprint_of_all(void **state)
@@ -506,20 +568,6 @@ static void test_the_footprint_of_all(void **state)
 	test.footprints[0] = 0;
 	victim->start_ticks = START + 1; /* another by that pid */
 	assert_int_equal(kill_plan_footprint(test.m), UINT64_MAX);
-}
-
-/* The time for it is over: which of them share it is not looked at any more. */
-static void test_sharers_that_there_is_no_time_for(void **state)
-{
-	struct decision *d = &test.m->decision;
-
-	test.n_sharers = SHARERS_MAX < KILL_OTHERS_MAX + 2 ? SHARERS_MAX : KILL_OTHERS_MAX + 2;
-	for (unsigned i = 1; i <= test.n_sharers; i++)
-		add(VICTIM + (pid_t)i, 4 * MIB, "/a/b");
-	test.open_takes = USEC_PER_MSEC;
-	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_sharers + d->n_sharers_left, test.n_sharers);
-	assert_int_equal(d->n_sharers, min_u64(test.n_sharers, KILL_OTHERS_MAX));
 }
 
 /* There is no place for it at all: it keeps what is common. */
@@ -622,17 +670,19 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_victim_that_is_another_by_now),
-		TEST(test_sharers_are_opened_or_said),
+		TEST(test_sharers_are_opened_or_reported),
 		TEST(test_a_family_is_killed_together),
-		TEST(test_a_family_of_which_one_stays),
+		TEST(test_a_family_of_which_one_is_not_killed),
 		TEST(test_no_family_where_little_is_shared),
 		TEST(test_a_family_that_is_large),
+		TEST(test_a_family_whose_share_is_assumed),
+		TEST(test_sharers_are_killed_in_one_round),
 		TEST(test_a_cgroup_is_killed_as_a_whole),
 		TEST(test_a_flagged_cgroup),
 		TEST(test_a_cgroup_that_cannot_be_killed_as_a_whole),
 		TEST(test_siblings_after_repeated_kills),
+		TEST(test_siblings_with_what_starts_them),
 		TEST(test_the_footprint_of_all),
-		TEST(test_sharers_that_there_is_no_time_for),
 		TEST(test_a_family_beyond_all_places),
 		TEST(test_no_cgroup_is_killed_where_the_own_one_is_not_known),
 		TEST(test_a_cgroup_that_the_census_does_not_know),

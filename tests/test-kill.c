@@ -77,7 +77,7 @@ static struct {
 	uint64_t start_ticks;
 	const char *elsewhere; /* the cgroup of odd_pid; NULL: the victim's */
 	pid_t pid_of_fd[256];
-	usec_t now; /* one later each time it is asked */
+	usec_t now; /* one later at each call */
 } fake;
 
 static void record(const char *what, pid_t pid)
@@ -253,7 +253,7 @@ static unsigned n_done(const struct kill_reapers *reapers)
 	return stats.n_done;
 }
 
-static void test_signal_keeps_the_order_and_goes_on(void **state)
+static void test_signal_keeps_the_order_and_continues(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(signal_cases); i++) {
 		struct kill_reapers *reapers = NULL;
@@ -371,18 +371,18 @@ static void test_hasten_does_what_was_left_out(void **state)
 
 static void test_starved(void **state)
 {
-	/* A victim of 640 MiB: at each look, ms since the signal and MiB that came back. */
+	/* A victim of 640 MiB: at each sample, ms since the signal and MiB that were reclaimed. */
 	static const struct {
 		const char *what;
 		struct {
 			unsigned ms, mib;
-		} looks[4];
+		} samples[4];
 		bool starved[4];
 	} cases[] = {
 		{ "dies by itself",
 		  { { 5, 20 }, { 20, 200 }, { 39, 400 }, { 58, 620 } },
 		  { false } },
-		{ "nothing comes back",
+		{ "nothing reclaimed",
 		  { { 5, 0 }, { 19, 0 }, { 20, 0 }, { 40, 0 } },
 		  { false, false, true, true } },
 		{ "next to nothing does",
@@ -401,8 +401,8 @@ static void test_starved(void **state)
 		struct kill_watch watch = { .moved_at = begin };
 
 		for (size_t k = 0; k < 4; k++)
-			if (kill_is_starved(&watch, begin + cases[i].looks[k].ms * USEC_PER_MSEC,
-					    cases[i].looks[k].mib * MIB,
+			if (kill_is_starved(&watch, begin + cases[i].samples[k].ms * USEC_PER_MSEC,
+					    cases[i].samples[k].mib * MIB,
 					    640 * MIB) != cases[i].starved[k])
 				fail_msg("%s: look %zu", cases[i].what, k);
 	}
@@ -459,7 +459,7 @@ static const struct {
 	{ { .probe = -EPERM }, 7, -EPERM, "open1 start1 probe1" },
 };
 
-static void test_open_other_takes_who_may_be_signalled(void **state)
+static void test_open_other_takes_what_may_be_signalled(void **state)
 {
 	unsigned n_fds = count_fds();
 
@@ -692,7 +692,7 @@ static void test_signal_escalates_to_those_that_are_left(void **state)
 	kill_victim_done(&victim);
 }
 
-static void test_signal_to_nobody_left(void **state)
+static void test_signal_with_none_left(void **state)
 {
 	struct kill_victim victim;
 
@@ -775,7 +775,7 @@ static void test_reapers_try_again_but_not_for_ever(void **state)
 	}
 }
 
-static void *let_all_go_soon(void *userdata)
+static void *release_all_soon(void *userdata)
 {
 	(void)usleep(100000);
 	for (int i = 0; i < 2 * KILL_REAP_QUEUE; i++)
@@ -810,7 +810,7 @@ static void test_reapers_queue_is_bounded_and_closed(void **state)
 	assert_int_equal(kill_reapers_push(reapers, STDOUT_FILENO), -EAGAIN);
 
 	/* freed while one is busy and the others wait: those are dropped */
-	assert_int_equal(pthread_create(&thread, NULL, let_all_go_soon, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, release_all_soon, NULL), 0);
 	kill_reapers_free(reapers);
 	(void)pthread_join(thread, NULL);
 	assert_int_equal(count_fds(), n_fds);
@@ -894,9 +894,7 @@ static void test_reapers_run_before_ordinary_processes(void **state)
 	}
 }
 
-/*
- * The judgement.  A gibibyte is expected of most; 7/8 of it counts as back.
- */
+/* The judgement.  A gibibyte is expected of most; 7/8 of it counts as reclaimed. */
 #define TIMEOUT	 (2 * USEC_PER_SEC)
 #define GRACE	 (5 * USEC_PER_SEC)
 #define EARLY	 (TIMEOUT - 1)
@@ -930,42 +928,42 @@ static const struct {
 	{ "nothing sent",                    0,       0, LATE,     1, 1, GIB,        BACK,   0,           WAIT },
 
 	{ "gone",                            SIGKILL, 1, LATE,     1, 1, GIB,        SAME,   UNKNOWN,     GONE },
-	{ "gone, and the memory back",       SIGKILL, 1, EARLY,    0, 0, GIB,        BACK,   0,           GONE },
-	{ "back at once",                    SIGKILL, 0, 0,        1, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
-	{ "back after the timeout",          SIGKILL, 0, LATE,     1, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
-	{ "back, and it reads empty",        SIGKILL, 0, 0,        1, 0, GIB,        BACK,   GIB / 8,     MEMORY_BACK },
-	{ "back, but another's",             SIGKILL, 0, 0,        1, 0, GIB,        BACK,   GIB,         WAIT },
+	{ "gone, and memory reclaimed",      SIGKILL, 1, EARLY,    0, 0, GIB,        BACK,   0,           GONE },
+	{ "reclaimed at once",               SIGKILL, 0, 0,        1, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
+	{ "reclaimed after the timeout",     SIGKILL, 0, LATE,     1, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
+	{ "reclaimed, and it reads empty",   SIGKILL, 0, 0,        1, 0, GIB,        BACK,   GIB / 8,     MEMORY_BACK },
+	{ "reclaimed, but another's",        SIGKILL, 0, 0,        1, 0, GIB,        BACK,   GIB,         WAIT },
 	{ "another's, after the timeout",    SIGKILL, 0, LATE,     1, 0, GIB,        BACK,   GIB,         UNKILLABLE },
-	{ "almost back",                     SIGKILL, 0, EARLY,    1, 0, GIB,        ALMOST, UNKNOWN,     WAIT },
+	{ "almost reclaimed",                SIGKILL, 0, EARLY,    1, 0, GIB,        ALMOST, UNKNOWN,     WAIT },
 	{ "within the timeout",              SIGKILL, 0, EARLY,    1, 1, GIB,        SAME,   UNKNOWN,     WAIT },
 	{ "reads 0, still freeing",          SIGKILL, 0, EARLY,    1, 1, GIB,        SAME,   0,           WAIT },
 	{ "less available than before",      SIGKILL, 0, EARLY,    1, 0, GIB,        0,      GIB,         WAIT },
 	{ "stuck",                           SIGKILL, 0, LATE,     1, 1, GIB,        SAME,   UNKNOWN,     UNKILLABLE },
 	{ "stuck, emergency over",           SIGKILL, 0, LATE,     0, 0, GIB,        SAME,   GIB,         UNKILLABLE },
-	{ "stuck, almost back",              SIGKILL, 0, LATE,     1, 0, GIB,        ALMOST, GIB,         UNKILLABLE },
+	{ "stuck, almost reclaimed",         SIGKILL, 0, LATE,     1, 0, GIB,        ALMOST, GIB,         UNKILLABLE },
 	{ "drained, and taken by others",    SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   0,           MEMORY_BACK },
 	{ "an eighth left",                  SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   GIB / 8,     MEMORY_BACK },
 	{ "more than an eighth left",        SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   GIB / 8 + 1, UNKILLABLE },
-	{ "small: available tells nothing",  SIGKILL, 0, EARLY,    1, 0, SMALL,      BACK,   UNKNOWN,     WAIT },
+	{ "small: available shows nothing",  SIGKILL, 0, EARLY,    1, 0, SMALL,      BACK,   UNKNOWN,     WAIT },
 	{ "just not small",                  SIGKILL, 0, EARLY,    1, 0, SMALL + 1,  BACK,   UNKNOWN,     MEMORY_BACK },
 	{ "small, stuck",                    SIGKILL, 0, LATE,     1, 0, SMALL,      BACK,   SMALL,       UNKILLABLE },
 	{ "small, drained",                  SIGKILL, 0, LATE,     1, 0, SMALL,      SAME,   0,           MEMORY_BACK },
 	{ "expected beyond all bounds",      SIGKILL, 0, EARLY,    1, 0, UINT64_MAX, BACK,   UNKNOWN,     WAIT },
 
-	{ "asked, gone",                     SIGTERM, 1, 0,        1, 1, GIB,        SAME,   UNKNOWN,     GONE },
-	{ "asked, next level",               SIGTERM, 0, 0,        1, 1, GIB,        SAME,   UNKNOWN,     ESCALATE },
-	{ "asked, next level, though back",  SIGTERM, 0, 0,        0, 1, GIB,        BACK,   UNKNOWN,     ESCALATE },
-	{ "asked, in its grace",             SIGTERM, 0, IN_GRACE, 1, 0, GIB,        SAME,   UNKNOWN,     WAIT },
-	{ "asked, emergency over",           SIGTERM, 0, IN_GRACE, 0, 0, GIB,        SAME,   UNKNOWN,     WAIT },
-	{ "asked, emergency over, back",     SIGTERM, 0, 0,        0, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
-	{ "asked, emergency over, almost",   SIGTERM, 0, 0,        0, 0, GIB,        ALMOST, UNKNOWN,     WAIT },
-	{ "asked, back, emergency holds",    SIGTERM, 0, IN_GRACE, 1, 0, GIB,        BACK,   0,           WAIT },
-	{ "asked, small, emergency over",    SIGTERM, 0, 0,        0, 0, SMALL,      BACK,   UNKNOWN,     WAIT },
+	{ "SIGTERM, gone",                   SIGTERM, 1, 0,        1, 1, GIB,        SAME,   UNKNOWN,     GONE },
+	{ "SIGTERM, next level",             SIGTERM, 0, 0,        1, 1, GIB,        SAME,   UNKNOWN,     ESCALATE },
+	{ "SIGTERM, reclaimed, next level",  SIGTERM, 0, 0,        0, 1, GIB,        BACK,   UNKNOWN,     ESCALATE },
+	{ "SIGTERM, in its grace",           SIGTERM, 0, IN_GRACE, 1, 0, GIB,        SAME,   UNKNOWN,     WAIT },
+	{ "SIGTERM, emergency over",         SIGTERM, 0, IN_GRACE, 0, 0, GIB,        SAME,   UNKNOWN,     WAIT },
+	{ "SIGTERM, over, reclaimed",        SIGTERM, 0, 0,        0, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
+	{ "SIGTERM, emergency over, almost", SIGTERM, 0, 0,        0, 0, GIB,        ALMOST, UNKNOWN,     WAIT },
+	{ "SIGTERM, reclaimed, holds",       SIGTERM, 0, IN_GRACE, 1, 0, GIB,        BACK,   0,           WAIT },
+	{ "SIGTERM, small, emergency over",  SIGTERM, 0, 0,        0, 0, SMALL,      BACK,   UNKNOWN,     WAIT },
 	{ "grace over, emergency holds",     SIGTERM, 0, GRACE,    1, 0, GIB,        SAME,   UNKNOWN,     ESCALATE },
-	{ "grace over, back, holds",         SIGTERM, 0, GRACE,    1, 0, GIB,        BACK,   0,           ESCALATE },
+	{ "grace over, reclaimed, holds",    SIGTERM, 0, GRACE,    1, 0, GIB,        BACK,   0,           ESCALATE },
 	{ "grace over, emergency over",      SIGTERM, 0, GRACE,    0, 0, GIB,        SAME,   UNKNOWN,     STAND_DOWN },
 	{ "grace over, another's, over",     SIGTERM, 0, GRACE,    0, 0, GIB,        BACK,   GIB,         STAND_DOWN },
-	{ "grace over, back, over",          SIGTERM, 0, GRACE,    0, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
+	{ "grace over, reclaimed, over",     SIGTERM, 0, GRACE,    0, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
 	{ "grace over, small, over",         SIGTERM, 0, GRACE,    0, 0, SMALL,      BACK,   UNKNOWN,     STAND_DOWN },
 };
 /* clang-format on */
@@ -1373,7 +1371,7 @@ static void check_sigterm(bool v1)
 	assert_int_equal(real.victim.step_result[KILL_STEP_THAW], 0);
 	assert_int_equal(real.victim.thawed.n_levels, 1);
 
-	/* nobody is left: not frozen again */
+	/* none is left: not frozen again */
 	assert_int_equal(waitpid(victim->pid, NULL, 0), victim->pid);
 	assert_int_equal(freezer_refreeze(&real.victim.thawed), 0);
 }
@@ -1388,7 +1386,7 @@ static void test_real_v1_sigterm_handler_runs_after_thaw(void **state)
 	check_sigterm(true);
 }
 
-/* Thawed by us, frozen by somebody else meanwhile: theirs to thaw. */
+/* Thawed by us, frozen by another program meanwhile: theirs to thaw. */
 static void test_real_refreeze_leaves_what_others_froze(void **state)
 {
 	struct child *neighbour;
@@ -1419,7 +1417,7 @@ static uint64_t anon_bytes(pid_t pid)
 	return memory.anon;
 }
 
-/* A v1-frozen victim that is not thawed never dies: its memory comes back all the same. */
+/* A v1-frozen victim that is not thawed never exits: its memory is reclaimed all the same. */
 static void test_real_reap_frees_what_cannot_die(void **state)
 {
 	struct kill_ops ops = kill_ops_system;
@@ -1537,8 +1535,8 @@ static bool is_in_d(pid_t pid)
 	return proc_read_stat(real.proc_fd, pid, &stat) == 0 && stat.state == 'D';
 }
 
-/* Where nothing can die there is time to look: without the partner the memory stays, with it it
- * comes back.  (A group with the parent of a vfork in it stays "FREEZING".) */
+/* Where nothing can exit there is time to check: without the partner the memory is kept, with it it
+ * is reclaimed.  (A group with the parent of a vfork in it stays "FREEZING".) */
 static void check_reap_with_partner(bool by_vfork)
 {
 	struct kill_ops ops = kill_ops_system;
@@ -1605,12 +1603,12 @@ static void check_kill_with_partner(bool by_vfork)
 	assert_true(stats.last_result == 0 || stats.last_result == -ESRCH);
 }
 
-static void test_real_victim_goes_with_a_clone(void **state)
+static void test_real_victim_is_killed_with_a_clone(void **state)
 {
 	check_kill_with_partner(false);
 }
 
-static void test_real_victim_goes_with_a_vfork_child(void **state)
+static void test_real_victim_is_killed_with_a_vfork_child(void **state)
 {
 	check_kill_with_partner(true);
 }
@@ -1693,7 +1691,7 @@ struct boosted {
 	unsigned n_boosted;
 };
 
-static int look_at_thread(pid_t tid, void *userdata)
+static int check_thread(pid_t tid, void *userdata)
 {
 	struct boosted *boosted = userdata;
 
@@ -1720,7 +1718,7 @@ static void test_real_boost_reaches_every_thread(void **state)
 	assert_int_equal(kill_ops_system.boost(real.proc_fd, child->pid), 0);
 	(void)snprintf(path, sizeof(path), "%d/task", child->pid);
 	task_fd = openat(real.proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(proc_list(task_fd, buf, sizeof(buf), look_at_thread, &boosted), 0);
+	assert_int_equal(proc_list(task_fd, buf, sizeof(buf), check_thread, &boosted), 0);
 	assert_true(boosted.n >= N_THREADS); /* a sanitizer may have one of its own */
 	assert_int_equal(boosted.n_boosted, boosted.n);
 }
@@ -1731,19 +1729,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_open_takes_only_the_very_process),
-		cmocka_unit_test(test_signal_keeps_the_order_and_goes_on),
+		cmocka_unit_test(test_signal_keeps_the_order_and_continues),
 		cmocka_unit_test(test_signal_without_the_optional_steps),
 		cmocka_unit_test(test_signal_notes_when_each_step_was_over),
 		cmocka_unit_test(test_hasten_does_what_was_left_out),
 		cmocka_unit_test(test_starved),
 		cmocka_unit_test(test_signal_escalates),
-		cmocka_unit_test(test_open_other_takes_who_may_be_signalled),
+		cmocka_unit_test(test_open_other_takes_what_may_be_signalled),
 		cmocka_unit_test(test_open_other_is_bounded),
 		cmocka_unit_test(test_signal_does_each_step_for_all_before_the_next),
 		cmocka_unit_test(test_signal_reaches_the_rest),
 		cmocka_unit_test(test_the_rest_is_bounded),
 		cmocka_unit_test(test_signal_escalates_to_those_that_are_left),
-		cmocka_unit_test(test_signal_to_nobody_left),
+		cmocka_unit_test(test_signal_with_none_left),
 		cmocka_unit_test(test_reapers_try_again_but_not_for_ever),
 		cmocka_unit_test(test_reapers_queue_is_bounded_and_closed),
 		cmocka_unit_test(test_reapers_push_of_a_bad_fd),
@@ -1763,8 +1761,8 @@ int main(void)
 		REAL(test_real_reap_of_a_running_victim),
 		REAL(test_real_reap_takes_a_clone_too),
 		REAL(test_real_reap_takes_a_vfork_child_too),
-		REAL(test_real_victim_goes_with_a_clone),
-		REAL(test_real_victim_goes_with_a_vfork_child),
+		REAL(test_real_victim_is_killed_with_a_clone),
+		REAL(test_real_victim_is_killed_with_a_vfork_child),
 		REAL(test_real_partner_elsewhere_is_thawed_too),
 		REAL(test_real_open_spares_a_reused_pid),
 		REAL(test_real_vanished),

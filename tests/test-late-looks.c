@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * monitor: the loop with a pressure trigger of our own (a socket: what is urgent
- * there polls as a trigger does), which fires and fails; memory that cannot be read; what is
- * counted of late looks.  No process is eligible.
+ * monitor: the loop with a pressure trigger of our own (a socket: what is urgent there polls as a
+ * trigger does), which fires and fails; memory that cannot be read; what is counted of late
+ * samples.  No process is eligible.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -146,7 +146,7 @@ static void test_a_trigger_that_fails_is_not_polled_any_more(void **state)
 	test.other_fd = -1;
 	run_until(has_no_trigger);
 	assert_int_equal(test.manager->state, MANAGER_CALM);
-	/* The timer goes on. */
+	/* The timer continues. */
 	assert_true(tick(test.manager, clock_now()) > 0);
 }
 
@@ -162,7 +162,7 @@ static void test_memory_that_cannot_be_read_is_read_again(void **state)
 	complained_at = m->complained_at;
 	assert_int_equal(complained_at, now);
 	assert_int_equal(m->state, MANAGER_WATCH);
-	/* That is not said each time. */
+	/* That is not logged each time. */
 	assert_int_equal(tick(m, now + USEC_PER_SEC), USEC_PER_SEC);
 	assert_int_equal(m->complained_at, complained_at);
 	test.sample_result = 0;
@@ -179,7 +179,7 @@ static uint64_t n_counted(const struct latency *latency)
 	return n;
 }
 
-static void test_late_looks_are_counted_and_reported_once(void **state)
+static void test_late_samples_are_counted_and_reported_once(void **state)
 {
 	struct turns turns = { 0 };
 
@@ -216,7 +216,7 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memory_that_cannot_be_read_is_read_again,
 						setup, teardown),
-		cmocka_unit_test_setup_teardown(test_late_looks_are_counted_and_reported_once,
+		cmocka_unit_test_setup_teardown(test_late_samples_are_counted_and_reported_once,
 						setup, teardown),
 	};
 

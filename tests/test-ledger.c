@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ledger: entering, striking, and what is made of a table that somebody else has written. */
+/* ledger: entering, striking, and what is made of a table that another program has written. */
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -135,7 +135,7 @@ static void test_check_refuses_nonsense(void **state)
 		{ .pid = 0 },
 		{ .pid = -7 },
 		{ .pid = 1, .v1 = 2 },
-		{ .pid = 1, .moved = 1 }, /* nobody is moved on v2 */
+		{ .pid = 1, .moved = 1 }, /* no process is moved on v2 */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++) {
@@ -174,7 +174,7 @@ static void test_check_survives_anything(void **state)
 	assert_int_equal(ledger_check(&ledger, BOOT_ID), -EBADMSG);
 }
 
-/* Whoever writes is ended at any moment: what is found is whole. */
+/* The writer is killed at any moment: what is found is whole. */
 static void test_survives_its_writer(void **state)
 {
 	struct ledger *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,

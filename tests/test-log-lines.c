@@ -116,7 +116,7 @@ static void test_which_stream_is_the_journal(void **state)
 	assert_string_equal(said(), "<4>full of it\nplain\n");
 }
 
-static void test_where_an_event_goes(void **state)
+static void test_where_an_event_is_recorded(void **state)
 {
 	static const struct {
 		enum log_target target;
@@ -148,8 +148,7 @@ static void test_where_an_event_goes(void **state)
 	}
 }
 
-/* All to the journal, as systemctl service-log-target asks for: lines are entries, without an id.
- */
+/* All to the journal, as by systemctl service-log-target: lines are entries, without an id. */
 static void test_lines_as_entries(void **state)
 {
 	log_set_target(LOG_TARGET_JOURNAL);
@@ -221,7 +220,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_which_stream_is_the_journal),
-		TEST(test_where_an_event_goes),
+		TEST(test_where_an_event_is_recorded),
 		TEST(test_lines_as_entries),
 		TEST(test_what_does_not_fit_is_left_out),
 		TEST(test_debugging_is_limited_by_the_second),

@@ -48,7 +48,7 @@ static int setup(void **state)
 }
 
 /* From here on assertions may fail, which write there; and the thread would. */
-static void give_back_stderr(void)
+static void restore_stderr(void)
 {
 	if (test.real_stderr >= 0)
 		dup2(test.real_stderr, STDERR_FILENO);
@@ -58,7 +58,7 @@ static void give_back_stderr(void)
 
 static int teardown(void **state)
 {
-	give_back_stderr();
+	restore_stderr();
 	closep(&test.read_fd);
 	free(test.text);
 	return 0;
@@ -92,9 +92,9 @@ static void read_text(int patience_msec)
 static void *read_slowly(void *userdata)
 {
 	struct pollfd pollfd = { .fd = test.read_fd, .events = POLLIN };
-	const atomic_bool *go_on = userdata;
+	const atomic_bool *is_running = userdata;
 
-	while (atomic_load(go_on)) {
+	while (atomic_load(is_running)) {
 		test.text = realloc(test.text, test.size + 997 + 1);
 		if (poll(&pollfd, 1, 10) > 0)
 			test.size += (size_t)read(test.read_fd, test.text + test.size, 997);
@@ -137,7 +137,7 @@ static void test_lines_are_written_at_once_before_the_start(void **state)
 
 	log_info("one of %d", 2);
 	(void)!read(test.read_fd, buf, sizeof(buf) - 1);
-	give_back_stderr();
+	restore_stderr();
 	assert_string_equal(buf, "one of 2\n");
 }
 
@@ -153,7 +153,7 @@ static void test_lines_come_promptly_and_all_are_there_at_the_stop(void **state)
 		log_info("line %u ", i);
 	log_stop();
 	log_info("line 301 "); /* by ourselves again */
-	give_back_stderr();
+	restore_stderr();
 	read_text(0);
 	assert_true(is_prompt);
 	assert_int_equal(check_lines(301), 0);
@@ -168,7 +168,7 @@ static void test_a_long_line_is_cut(void **state)
 	log_start();
 	log_info("%s", text);
 	log_stop();
-	give_back_stderr();
+	restore_stderr();
 	read_text(0);
 	assert_true(test.size > 2000 && test.size <= 2048);
 	assert_int_equal(test.text[test.size - 1], '\n');
@@ -179,13 +179,13 @@ static void test_what_is_lost_is_counted_in_its_place(void **state)
 {
 	enum { N = 6000 };
 	char text[1024];
-	atomic_bool go_on;
+	atomic_bool is_running;
 	pthread_t thread;
 	unsigned n_lost;
 
 	memset(text, 'x', sizeof(text));
-	atomic_init(&go_on, true);
-	if (pthread_create(&thread, NULL, read_slowly, &go_on) != 0)
+	atomic_init(&is_running, true);
+	if (pthread_create(&thread, NULL, read_slowly, &is_running) != 0)
 		abort();
 	log_start();
 	srand(1);
@@ -194,16 +194,16 @@ static void test_what_is_lost_is_counted_in_its_place(void **state)
 		if (i / 1000 % 2)
 			usleep(200);
 	}
-	atomic_store(&go_on, false);
+	atomic_store(&is_running, false);
 	(void)pthread_join(thread, NULL);
 	log_stop();
 	read_text(0);
-	give_back_stderr();
+	restore_stderr();
 	n_lost = check_lines(N);
 	assert_true(n_lost > 0 && n_lost < N);
 }
 
-static void test_who_logs_never_waits(void **state)
+static void test_logging_never_waits(void **state)
 {
 	enum { N = 3000 };
 	usec_t began, took;
@@ -217,14 +217,14 @@ static void test_who_logs_never_waits(void **state)
 	took = clock_now() - began;
 	read_text(500);
 	log_stop();
-	give_back_stderr();
+	restore_stderr();
 	n_lost = check_lines(N);
 	assert_true(took < USEC_PER_SEC);
 	assert_true(n_lost > 0 && n_lost < N - 450); /* what fits into the ring */
 }
 
 /* (The last one: the thread is left behind.) */
-static void test_stop_waits_for_nobody_for_ever(void **state)
+static void test_stop_waits_for_no_reader_for_ever(void **state)
 {
 	usec_t began, took;
 
@@ -236,8 +236,8 @@ static void test_stop_waits_for_nobody_for_ever(void **state)
 	for (unsigned i = 1; i <= 3000; i++)
 		log_info("still nobody reads");
 	took = clock_now() - began;
-	give_back_stderr();
-	test.read_fd = -EBADF; /* open, lest it go on, to the other one */
+	restore_stderr();
+	test.read_fd = -EBADF; /* open, lest it be passed on, to the other one */
 	assert_true(took >= USEC_PER_SEC && took < 3 * USEC_PER_SEC);
 }
 
@@ -251,8 +251,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_long_line_is_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_lost_is_counted_in_its_place, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(test_who_logs_never_waits, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stop_waits_for_nobody_for_ever, setup,
+		cmocka_unit_test_setup_teardown(test_logging_never_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop_waits_for_no_reader_for_ever, setup,
 						teardown),
 	};
 

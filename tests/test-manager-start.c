@@ -156,11 +156,12 @@ static void test_what_it_starts_without(void **state)
 		{ NOTHING, 0, 0 },
 		{ MEMORY_SOURCE, -ENOENT, -ENOENT }, /* no /proc */
 		{ MEMORY, -EBADMSG, -EBADMSG },
-		/* There are none; but what cannot be told for now is tried again by who starts it.
-		 */
+		/* There are none; but what is not known for now is tried again by the service
+		 * manager. */
 		{ CGROUPS, -ENOENT, 0 },
 		{ CGROUPS, -EMFILE, -EMFILE },
 		{ CGROUPS, -ENOMEM, -ENOMEM },
+		{ CGROUPS, -EIO, -EIO }, /* there are some, and none of them can be opened */
 		{ ACCURACY, -EPERM, 0 },
 		{ BEGIN, -EAGAIN, 0 },
 		{ SELF_TEST, -EPERM, 0 },
@@ -229,15 +230,14 @@ static bool exists(int fd, const char *name)
 	return fstatat(fd, name, &st, 0) == 0;
 }
 
-/* "reckond-self-test-PID" of a daemon that is not there any more, and nothing else. */
+/* "reckond-self-test-PID" that no daemon has locked, and nothing else. */
 static void test_which_leftovers_are_removed(void **state)
 {
 	static const struct {
 		const char *name;
 		bool is_removed;
 	} cases[] = {
-		{ "reckond-self-test-2147483647", true }, /* no such process */
-		{ "reckond-self-test-1", true },	  /* another program has that pid */
+		{ "reckond-self-test-2147483647", true },  { "reckond-self-test-1", true },
 		{ "reckond-self-test-2147483648", false }, { "reckond-self-test-0", false },
 		{ "reckond-self-test-", false },	   { "reckond-self-test-7x", false },
 		{ "reckond-self-test-x", false },	   { "reckond.service", false },
@@ -278,7 +278,7 @@ static void test_which_leftovers_are_removed(void **state)
 		n += exists(fd, name);
 	}
 	assert_in_range(n, 4, 5);
-	/* Outside of what this namespace shows: the root is looked at. */
+	/* Outside of what this namespace shows: the root is read. */
 	strcpy(test.own_cgroup, "/../elsewhere");
 	self_test_clean_up(&m);
 	close(m.proc_fd);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of daemon/manager.c: what it is told about itself, and a start without memory. */
+/* Tests of daemon/manager.c: what it finds out about itself, and a start without memory. */
 #include <errno.h>
 #include <string.h>
 

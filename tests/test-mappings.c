@@ -122,7 +122,7 @@ static void check_fate(const struct world *world, const char *mapping, int fate)
 			 (long long)sums.size_stays);
 }
 
-static void test_a_mapping_dies_or_stays_by_its_backing(void **state)
+static void test_a_mapping_is_freed_or_not_by_its_backing(void **state)
 {
 	static const struct {
 		const char *mapping;
@@ -163,7 +163,7 @@ static void test_a_mapping_dies_or_stays_by_its_backing(void **state)
 }
 
 /* map_files has the file of the mapping, whose name may be another. */
-static void test_a_file_with_a_name_stays(void **state)
+static void test_a_file_with_a_name_is_not_freed(void **state)
 {
 	static const struct {
 		const char *label, *name;
@@ -209,7 +209,7 @@ static void test_a_name_longer_than_the_buffer_keeps_its_end(void **state)
 	}
 }
 
-static void test_segments_of_another_namespace_stay(void **state)
+static void test_segments_of_another_namespace_are_not_freed(void **state)
 {
 	static const char marked[] = "rw-s 00000000 00:01 1 /SYSV00000000 (deleted)";
 	const struct world *world = *state;
@@ -220,7 +220,7 @@ static void test_segments_of_another_namespace_stay(void **state)
 	check_fate(world, marked, STAYS);
 }
 
-static void test_segments_die_where_the_kernel_removes_them_all(void **state)
+static void test_segments_are_freed_where_the_kernel_removes_them_all(void **state)
 {
 	const struct world *world = *state;
 
@@ -303,6 +303,50 @@ static void test_smaps_are_summed_by_fate(void **state)
 		    10, 10);
 }
 
+/* Each a mapping of 64 KiB with its numbers. */
+static void test_locked_pages_of_files(void **state)
+{
+#define LOCKED(kib) "Locked: " #kib " kB\n"
+	static const struct {
+		const char *text;
+		uint64_t share, private; /* KiB */
+	} rows[] = {
+		{ "1000-2000 rw-p 00000000 00:00 0 [heap]\n" NUMBERS(64, 64, 0, 64, 64, 0)
+			  LOCKED(64),
+		  0, 0 },
+		{ "1000-2000 r--s 00000000 fe:00 9 /x\n" NUMBERS(64, 64, 64, 0, 0, 0) LOCKED(64),
+		  64, 64 },
+		{ "1000-2000 r--s 00000000 fe:00 9 /x\n" NUMBERS(64, 64, 64, 0, 0, 0) LOCKED(0), 0,
+		  0 },
+		/* mapped by two */
+		{ "1000-2000 r--s 00000000 fe:00 9 /x\n" NUMBERS(64, 32, 0, 0, 0, 0) LOCKED(32), 32,
+		  0 },
+		/* a half was written to privately */
+		{ "1000-2000 rw-p 00000000 fe:00 9 /x\n" NUMBERS(64, 64, 32, 32, 32, 0) LOCKED(64),
+		  32, 32 },
+		/* of a file system that is not known: it may be a tmpfs */
+		{ "1000-2000 r--s 00000000 00:2a 9 /x\n" NUMBERS(64, 64, 64, 0, 0, 0) LOCKED(64), 0,
+		  0 },
+		/* shared memory is no file */
+		{ MEMFD("2000-3000", "0", "5", "rw-s") NUMBERS(64, 64, 0, 64, 0, 0) LOCKED(64), 0,
+		  0 },
+		/* memfd_secret(2) */
+		{ "1000-2000 rw-s 00000000 00:0f 9 /secretmem (deleted)\n" NUMBERS(64, 64, 0, 64, 0,
+										   0) LOCKED(64),
+		  64, 64 },
+	};
+	const struct world *world = *state;
+	struct mappings_sums sums;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		print_message("%.60s\n", rows[i].text);
+		put(world->dir_fd, "smaps", rows[i].text);
+		assert_int_equal(read_file(world, "smaps", &sums), 0);
+		assert_int_equal(sums.locked_file, rows[i].share * KIB);
+		assert_int_equal(sums.locked_private, rows[i].private * KIB);
+	}
+}
+
 static void test_swap_of_a_file_counts_once(void **state)
 {
 #define TEN NUMBERS(4, 4, 0, 4, 0, 10)
@@ -326,7 +370,7 @@ static void test_swap_of_a_file_counts_once(void **state)
 		    12, 12, 20, 30);
 }
 
-static void test_what_is_longer_is_cut_and_says_so(void **state)
+static void test_what_is_longer_is_cut_and_marked(void **state)
 {
 	static const char text[] = MEMFD("2000-3000", "0", "5", "rw-s");
 	const struct world *world = *state;
@@ -343,7 +387,7 @@ static void test_what_is_longer_is_cut_and_says_so(void **state)
 	assert_int_equal(sums.size_dies, 0x1000);
 }
 
-static void test_lines_come_whole_or_with_both_ends(void **state)
+static void test_lines_are_whole_or_have_both_ends(void **state)
 {
 	const struct world *world = *state;
 	char text[24000];
@@ -376,16 +420,17 @@ static void test_lines_come_whole_or_with_both_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_a_mapping_dies_or_stays_by_its_backing),
-		TEST(test_a_file_with_a_name_stays),
+		TEST(test_a_mapping_is_freed_or_not_by_its_backing),
+		TEST(test_a_file_with_a_name_is_not_freed),
 		TEST(test_a_name_longer_than_the_buffer_keeps_its_end),
-		TEST(test_segments_of_another_namespace_stay),
-		TEST(test_segments_die_where_the_kernel_removes_them_all),
+		TEST(test_segments_of_another_namespace_are_not_freed),
+		TEST(test_segments_are_freed_where_the_kernel_removes_them_all),
 		TEST(test_what_no_kernel_writes_is_refused),
 		TEST(test_smaps_are_summed_by_fate),
+		TEST(test_locked_pages_of_files),
 		TEST(test_swap_of_a_file_counts_once),
-		TEST(test_what_is_longer_is_cut_and_says_so),
-		TEST(test_lines_come_whole_or_with_both_ends),
+		TEST(test_what_is_longer_is_cut_and_marked),
+		TEST(test_lines_are_whole_or_have_both_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,7 @@
 
 #define PAGE 4096
 
-static void test_evaluate_counts_what_can_be_given_back(void **state)
+static void test_evaluate_counts_what_can_be_freed(void **state)
 {
 	struct memory_counters c = {
 		.total = 1000 * MIB,
@@ -97,7 +97,7 @@ static void test_evaluate_counts_arc_as_available(void **state)
 	memory_evaluate(&c, PAGE, &r);
 	assert_int_equal(r.available, 9 * GIB);
 	assert_int_equal(r.total, 14 * GIB);
-	c.arc_size = GIB / 2; /* below its minimum: nothing to give */
+	c.arc_size = GIB / 2; /* below its minimum: nothing to free */
 	memory_evaluate(&c, PAGE, &r);
 	assert_int_equal(r.available, 2 * GIB);
 }
@@ -119,7 +119,7 @@ static void test_evaluate_counts_the_lists_of_free_pages(void **state)
 	assert_int_equal(r.available, 900 * MIB);
 }
 
-static void test_evaluate_zram_counts_by_what_it_gives_back(void **state)
+static void test_evaluate_zram_counts_by_what_it_frees(void **state)
 {
 	static const struct {
 		uint64_t disk_mib, free_mib; /* of all swap */
@@ -383,7 +383,7 @@ static void test_every_doubt_has_a_text_of_its_own(void **state)
 	assert_string_equal(memory_doubt_to_string(1U << MEMORY_DOUBTS), "");
 }
 
-/* Counts who asks for arcstats, and hides it. */
+/* Counts how often arcstats is opened, and hides it. */
 static bool hidden_arcstats;
 static unsigned n_asked_for_arcstats;
 
@@ -520,7 +520,7 @@ static int sample_without_vmstat(struct memory_source *source, struct memory_rea
 }
 
 /* Levels are what counts most. */
-static void test_sample_goes_on_without_vmstat(void **state)
+static void test_sample_continues_without_vmstat(void **state)
 {
 	struct memory_reading r;
 
@@ -543,7 +543,7 @@ static void test_sample_with_swap_and_huge_pages(void **state)
 }
 
 /* Every item is found under its own name, and the levels alone give them too. */
-static void test_sample_gives_every_item(void **state)
+static void test_sample_returns_every_item(void **state)
 {
 	static int (*const samplers[])(struct memory_source *, struct memory_reading *) = {
 		memory_sample,
@@ -608,7 +608,7 @@ static void remove_tree(const char *path)
 }
 
 /* Its node may be called anything: the numbers tell. */
-static void test_zram_is_told_by_its_device_numbers(void **state)
+static void test_zram_is_known_by_its_device_numbers(void **state)
 {
 	char directory[] = "/tmp/test-memory.XXXXXX", node[64], swaps[128];
 	struct memory_counters c = { .total = GIB, .swap_total = GIB };
@@ -685,7 +685,7 @@ static int sample_before_and_after(struct memory_source *source, struct memory_r
 		if (memory_sample(source, ret) < 0 || ret->counters.arc_size != 0)
 			return -1;
 	}
-	/* Looked for often at first, and then less. */
+	/* Searched for often at first, and then less. */
 	if (n_asked_for_arcstats < 8 || n_asked_for_arcstats > 12)
 		return -2;
 	hidden_arcstats = false;
@@ -720,7 +720,7 @@ static void test_sample_figures_as_reported(void **state)
 		/* The same without the mount. */
 		{ "lxcfs-unseen", 2097152, 61440, 1048576, 0,
 		  MEMORY_DOUBT_ORIGIN | MEMORY_DOUBT_SWAP },
-		/* All cache is said to be available; nearly all of it is shmem. */
+		/* All cache counts as available; nearly all of it is shmem. */
 		{ "lxcfs-shmem", 2097152, 72704, 0, 0,
 		  MEMORY_DOUBT_ORIGIN | MEMORY_DOUBT_AVAILABLE },
 		/* Data that cannot be compressed, on /dev/block/zram0. */
@@ -745,7 +745,7 @@ static void test_sample_figures_as_reported(void **state)
 	}
 }
 
-static void test_virtual_files_are_told_by_mountinfo(void **state)
+static void test_virtual_files_are_known_by_mountinfo(void **state)
 {
 	static const struct {
 		const char *name, *mountinfo;
@@ -796,7 +796,7 @@ static int ask_of_mounts(struct memory_source *source, struct memory_reading *re
 	return 0;
 }
 
-static void test_virtual_files_are_told_by_their_mount(void **state)
+static void test_virtual_files_are_known_by_their_mount(void **state)
 {
 	struct memory_reading r;
 
@@ -832,7 +832,7 @@ static void test_sample_this_machine_without_allocating(void **state)
 	assert_int_equal(r.counters.total, own_meminfo("MemTotal:"));
 	assert_int_equal(r.swap_total, own_meminfo("SwapTotal:"));
 
-	/* Twice without a cache between: what was handed out shows at once. */
+	/* Twice without a cache between: what was allocated shows at once. */
 	touched = mmap(NULL, 16 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(touched != MAP_FAILED);
 	for (size_t i = 0; i < 16 * MIB; i += PAGE)
@@ -845,7 +845,7 @@ static void test_sample_this_machine_without_allocating(void **state)
 	assert_int_equal(n_mallocs, 0);
 	assert_true(later.allocated >= r.allocated + 16 * MIB);
 
-	/* The levels alone: they are new, what was handed out is as before. */
+	/* The levels alone: they are new, what was allocated is as before. */
 	r.available = r.counters.free = 0;
 	n_mallocs = 0;
 	fail_malloc = FAIL_MALLOC_WORKS;
@@ -857,8 +857,8 @@ static void test_sample_this_machine_without_allocating(void **state)
 	assert_true(r.allocated > 0 && r.allocated < later.allocated);
 	assert_int_equal(r.counters.oom_kills, later.counters.oom_kills);
 
-	/* What was given back, too, though the kernel's lists may keep it from MemAvailable; but
-	 * for the pages that are on their way to the LRU list (folio_batch_add()). */
+	/* What was freed, too, though the kernel's lists may keep it from MemAvailable; but for the
+	 * pages that are on their way to the LRU list (folio_batch_add()). */
 	assert_int_equal(munmap((void *)touched, 16 * MIB), 0);
 	assert_int_equal(memory_sample(source, &r), 0);
 	assert_true(r.freed >= later.freed + 15 * MIB);
@@ -871,12 +871,12 @@ static void test_sample_this_machine_without_allocating(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_evaluate_counts_what_can_be_given_back),
+		cmocka_unit_test(test_evaluate_counts_what_can_be_freed),
 		cmocka_unit_test(test_evaluate_leaves_out_the_huge_page_pool),
 		cmocka_unit_test(test_evaluate_never_divides_by_next_to_nothing),
 		cmocka_unit_test(test_evaluate_counts_arc_as_available),
 		cmocka_unit_test(test_evaluate_counts_the_lists_of_free_pages),
-		cmocka_unit_test(test_evaluate_zram_counts_by_what_it_gives_back),
+		cmocka_unit_test(test_evaluate_zram_counts_by_what_it_frees),
 		cmocka_unit_test(test_zram_is_barred_by_its_limit),
 		cmocka_unit_test(test_evaluate_counts_no_swap_that_is_barred),
 		cmocka_unit_test(test_reconcile_leaves_sane_figures_alone),
@@ -887,17 +887,17 @@ int main(void)
 		cmocka_unit_test(test_sample_without_swap),
 		cmocka_unit_test(test_sample_counts_the_lists_of_free_pages),
 		cmocka_unit_test(test_sample_levels_leaves_the_lists_out_while_there_is_much),
-		cmocka_unit_test(test_sample_goes_on_without_vmstat),
+		cmocka_unit_test(test_sample_continues_without_vmstat),
 		cmocka_unit_test(test_sample_with_swap_and_huge_pages),
-		cmocka_unit_test(test_sample_gives_every_item),
+		cmocka_unit_test(test_sample_returns_every_item),
 		cmocka_unit_test(test_sample_zram_only_where_it_is_swap),
-		cmocka_unit_test(test_zram_is_told_by_its_device_numbers),
+		cmocka_unit_test(test_zram_is_known_by_its_device_numbers),
 		cmocka_unit_test(test_sample_zfs),
 		cmocka_unit_test(test_sample_zfs_without_files),
 		cmocka_unit_test(test_sample_finds_zfs_that_comes_later),
 		cmocka_unit_test(test_sample_figures_as_reported),
-		cmocka_unit_test(test_virtual_files_are_told_by_mountinfo),
-		cmocka_unit_test(test_virtual_files_are_told_by_their_mount),
+		cmocka_unit_test(test_virtual_files_are_known_by_mountinfo),
+		cmocka_unit_test(test_virtual_files_are_known_by_their_mount),
 		cmocka_unit_test(test_sample_this_machine_without_allocating),
 	};
 

@@ -53,7 +53,8 @@ static struct {
 	bool every_second_runs;
 	unsigned n_runs;
 	int run_error;
-	int master, slave; /* of a pty: urgent when the slave is flushed */
+	bool exit_was_asked; /* when it failed */
+	int master, slave;   /* of a pty: urgent when the slave is flushed */
 	int notify_fd;
 	char notify_path[64];
 } test;
@@ -99,6 +100,7 @@ int __wrap_sd_event_run(sd_event *event, uint64_t timeout)
 {
 	if (test.n_run_errors > 0 && (test.n_runs++ % 2 == 0 || !test.every_second_runs)) {
 		test.n_run_errors--;
+		test.exit_was_asked = sd_event_get_exit_code(event, &(int){ 0 }) >= 0;
 		return test.run_error;
 	}
 	return __real_sd_event_run(event, timeout);
@@ -208,7 +210,7 @@ static void test_pressure_wakes_the_loop_and_has_it_watch(void **state)
 	assert_int_equal(m->watch_until, USEC_INFINITY);
 }
 
-/* A trigger that has failed polls for ever: it is not asked again, and the timer remains. */
+/* A trigger that has failed polls for ever: it is not used again, and the timer remains. */
 static void test_a_failed_trigger_leaves_the_timer(void **state)
 {
 	struct manager *m = &test.m;
@@ -230,7 +232,7 @@ static void test_a_failed_trigger_leaves_the_timer(void **state)
 	close(test.master);
 }
 
-static void test_triggers_that_are_asked_for(void **state)
+static void test_triggers_that_are_requested(void **state)
 {
 	static const struct {
 		int first, second; /* -errno; 0: it is there */
@@ -283,7 +285,7 @@ static void test_a_trigger_that_cannot_be_polled(void **state)
 	close(test.master);
 }
 
-/* A configuration is not read while a victim is on its way. */
+/* A configuration is not read while a kill is in progress. */
 static void test_a_reload_waits_for_the_victim(void **state)
 {
 	struct manager *m = &test.m;
@@ -298,7 +300,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 	assert_true(m->reload_is_wanted);
 	assert_string_equal(notification(), "");
 
-	make_urgent(); /* a look that finds it still on its way */
+	make_urgent(); /* a sample that finds it still exiting */
 	test.trigger_result[0] = test.master;
 	monitor_arm_pressure(m);
 	assert_true(turn());
@@ -310,7 +312,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 	assert_false(m->reload_is_wanted);
 	assert_non_null(strstr(notification(), "RELOADING=1"));
 	assert_non_null(strstr(notification(), "READY=1"));
-	assert_true(turn()); /* looked again at once */
+	assert_true(turn()); /* sampled again at once */
 }
 
 static void test_a_reload_without_a_victim_is_done_at_once(void **state)
@@ -322,7 +324,7 @@ static void test_a_reload_without_a_victim_is_done_at_once(void **state)
 	close(test.master);
 }
 
-/* It may protect a victim that was only asked so far. */
+/* It may protect a victim that has only had SIGTERM so far. */
 static void test_a_reload_comes_before_sigkill(void **state)
 {
 	struct manager *m = &test.m;
@@ -337,8 +339,8 @@ static void test_a_reload_comes_before_sigkill(void **state)
 	close(test.master);
 }
 
-/* It polls until it is waited for: one look, and no more. */
-static void test_the_exit_of_a_victim_is_looked_at_once(void **state)
+/* It polls until it is waited for: one sample, and no more. */
+static void test_the_exit_of_a_victim_is_sampled_once(void **state)
 {
 	struct manager *m = &test.m;
 	pid_t pid = fork();
@@ -369,7 +371,7 @@ static void test_the_exit_of_a_victim_is_looked_at_once(void **state)
 	close(test.master);
 }
 
-/* cgroup.events of a cgroup that is gone cannot be read, and polls for ever. */
+/* cgroup.events of a cgroup that was removed cannot be read, and polls for ever. */
 static void test_the_events_of_a_vanished_cgroup(void **state)
 {
 	struct manager *m = &test.m;
@@ -417,7 +419,7 @@ static void test_a_daemon_that_is_too_large_exits(void **state)
 	close(test.master);
 }
 
-static void test_run_tells_the_service_manager(void **state)
+static void test_run_notifies_the_service_manager(void **state)
 {
 	static const char *const watchdogs[] = { NULL, "10000000", "not a number" };
 
@@ -442,7 +444,7 @@ static void test_run_tells_the_service_manager(void **state)
 	close(test.master);
 }
 
-/* Memory is looked at all the same, and the loop goes on: without an end for want of memory, else
+/* Memory is sampled all the same, and the loop continues: without an end for want of memory, else
  * so many times. */
 static void test_the_loop_outlives_errors_of_its_own(void **state)
 {
@@ -462,7 +464,7 @@ static void test_the_loop_outlives_errors_of_its_own(void **state)
 		test.run_error = cases[i].error;
 		test.next = FAR;
 		test.n_ticks = 0;
-		test.exits_at = cases[i].n + 1; /* the first look, and one for each */
+		test.exits_at = cases[i].n + 1; /* the first sample, and one for each */
 		assert_int_equal(monitor_run(&test.m), cases[i].result);
 		assert_int_equal(test.n_run_errors, 0);
 		assert_int_equal(test.n_ticks, cases[i].n + (cases[i].result == 0));
@@ -480,6 +482,28 @@ static void test_the_loop_outlives_an_error_now_and_then(void **state)
 	test.exits_at = 60;
 	assert_int_equal(monitor_run(&test.m), 0);
 	assert_int_equal(test.n_run_errors, 0);
+	close(test.master);
+}
+
+/* The loop cannot read the signal: it is seen at the next look. */
+static void test_a_signal_that_cannot_be_read(void **state)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		monitor_free(&test.m);
+		assert_int_equal(monitor_new(&test.m), 0);
+		assert_int_equal(raise(signals[i]), 0); /* blocked */
+		test.n_run_errors = 1;
+		test.run_error = -ENOMEM;
+		test.next = 0;
+		test.n_ticks = 0;
+		test.exits_at = 5;
+		assert_int_equal(monitor_run(&test.m), 0);
+		assert_int_equal(test.exit_was_asked, signals[i] != SIGHUP);
+		assert_true(signal(signals[i], SIG_IGN) != SIG_ERR); /* it is pending no more */
+		assert_true(signal(signals[i], SIG_DFL) != SIG_ERR);
+	}
 	close(test.master);
 }
 
@@ -516,18 +540,19 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_pressure_wakes_the_loop_and_has_it_watch),
 		TEST(test_a_failed_trigger_leaves_the_timer),
-		TEST(test_triggers_that_are_asked_for),
+		TEST(test_triggers_that_are_requested),
 		TEST(test_a_trigger_that_cannot_be_polled),
 		TEST(test_a_reload_waits_for_the_victim),
 		TEST(test_a_reload_without_a_victim_is_done_at_once),
 		TEST(test_a_reload_comes_before_sigkill),
-		TEST(test_the_exit_of_a_victim_is_looked_at_once),
+		TEST(test_the_exit_of_a_victim_is_sampled_once),
 		TEST(test_the_events_of_a_vanished_cgroup),
 		TEST(test_being_stuck_is_in_the_status),
 		TEST(test_a_daemon_that_is_too_large_exits),
-		TEST(test_run_tells_the_service_manager),
+		TEST(test_run_notifies_the_service_manager),
 		TEST(test_the_loop_outlives_errors_of_its_own),
 		TEST(test_the_loop_outlives_an_error_now_and_then),
+		TEST(test_a_signal_that_cannot_be_read),
 		TEST(test_a_loop_without_memory),
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/config/policy.c and lib/config/policy-builtin.c: whom the built-in rules protect,
+ * Tests of lib/config/policy.c and lib/config/policy-builtin.c: what the built-in rules protect,
  * how patterns and globs match, and the judgement over readings, pressure histories and a clock of
  * our own.
  */
@@ -176,12 +176,12 @@ static void test_builtin_rules_protect_what_carries_session_and_machine(void **s
 		{ "sshd", "/user.slice/user-0.slice/session-1.scope", 0, "ssh" },
 		{ "containerd-shim", "/", 0, "containers" },
 		{ "kubelet", "/runtime.slice/kubelet.service", 0, "containers" },
-		/* everybody else */
+		/* all other processes */
 		{ "firefox", MANAGER "/app.slice/app-firefox-1.scope", 1000, NULL },
 		{ "tail", LOGIN, 1000, NULL },
 		{ "bash", LOGIN, 1000, NULL },
 		{ "bash", "/system.slice/ssh.service", 1000, NULL },
-		{ "sshd", LOGIN, 1000, NULL }, /* the user's own part; or anybody's claim */
+		{ "sshd", LOGIN, 1000, NULL }, /* the user's own part; or any process's claim */
 		{ "init", LOGIN, 1000, NULL },
 		{ "apt", LOGIN, 1000, NULL },
 		{ "x", MANAGER "/init.scope", 1000, NULL }, /* the user's own to fill */
@@ -224,8 +224,8 @@ static void test_builtin_rules_protect_what_carries_session_and_machine(void **s
 	}
 }
 
-/* How strongly, and on which proof.  Whatever goes by a name wants one; whatever users can fill has
- * a ceiling. */
+/* How strongly, and on which proof.  What matches by a name needs one; what users can fill has a
+ * ceiling. */
 #define NEVER	  RULE_PROTECTION_NEVER
 #define RELUCTANT RULE_PROTECTION_RELUCTANT
 #define AVOID	  RULE_PROTECTION_AVOID
@@ -417,7 +417,7 @@ static void test_rule_set_comm_matches_as_regcomp_does(void **state)
 	}
 }
 
-static void test_rule_set_comm_says_what_is_wrong(void **state)
+static void test_rule_set_comm_reports_what_is_wrong(void **state)
 {
 	static const struct {
 		const char *pattern, *error;
@@ -526,8 +526,7 @@ static void test_apply_rules_bounds_the_product_of_weights(void **state)
 	} rows[] = {
 		{ 2, 1000, 1e6 },   { 5, 1000, 1e6 },  { 14, 1000, 1e6 }, /* beyond a float */
 		{ 110, 1000, 1e6 },					  /* beyond a double */
-		{ 1, 1e-6, 1e-6 },  { 8, 1e-6, 1e-6 }, /* 0 as a float, which is the weight of one
-							  who may not go */
+		{ 1, 1e-6, 1e-6 },  { 8, 1e-6, 1e-6 }, /* 0 as a float: not to be killed */
 		{ 60, 1e-6, 1e-6 },		       /* 0 as a double */
 	};
 	struct rule_subject subject = { .comm = "abc", .cgroup = "/" };
@@ -749,7 +748,7 @@ static void test_policy_holds_on_pressure_over_its_time(void **state)
 	}
 }
 
-/* For 10 s: each 250 ms so many pages reclaimed, of which so many percent come back. */
+/* For 10 s: each 250 ms so many pages reclaimed, of which so many percent are refaulted. */
 static void reclaim(struct reclaim_history *history, usec_t until, unsigned pages, unsigned percent)
 {
 	struct vmstat_counters c = { .allocated = 1 };
@@ -793,11 +792,48 @@ static void test_policy_holds_on_pressure_that_is_the_machines(void **state)
 		reclaim(&reclaimed, 100 * USEC_PER_SEC, cases[i].pages, 0);
 		if (policy_holds(&policy, &reading) != cases[i].holds)
 			fail_msg("%s", cases[i].what);
-		/* Those that do not go by pressure do not ask. */
+		/* Those without pressure conditions do not use it. */
 		policy.pressure_full = 0;
 		assert_true(policy_holds(&policy, &reading));
 		policy.pressure_full = 4000;
 	}
+}
+
+/* Right after calm it is not known whether the machine reclaims: that is sampled in watch. */
+static void test_policy_watches_before_pressure_counts(void **state)
+{
+	struct memory_reading memory = reading_of(TOTAL, SWAP, SWAP);
+	struct policy policy = {
+		.action = POLICY_ACTION_KILL,
+		.pressure_full = 4000,
+		.holds_since = USEC_INFINITY,
+	};
+	struct policy_set set = { .policies = &policy, .n_policies = 1 };
+	struct reclaim_history reclaimed = { 0 };
+	struct vmstat_counters c = { .allocated = 1 };
+	struct psi_history history;
+	struct policy_reading reading = {
+		.memory = &memory,
+		.psi = &history,
+		.reclaim = &reclaimed,
+	};
+	struct policy_judgement judgement;
+	usec_t now = 100 * USEC_PER_SEC;
+
+	stall(&history, now, 10 * USEC_PER_SEC, 90, 30);
+	policy_judge(&set, &reading, now, &judgement);
+	assert_false(judgement.watch); /* it would not hold anyway */
+	stall(&history, now, 10 * USEC_PER_SEC, 90, 90);
+	for (unsigned i = 0; i < 3; i++, now += RECLAIM_STEP_USEC) {
+		policy_judge(&set, &reading, now, &judgement);
+		assert_true(judgement.watch);
+		assert_null(judgement.policy);
+		reclaim_history_add(&reclaimed, now, &c, TOTAL);
+	}
+	c.scanned++;
+	reclaim_history_add(&reclaimed, now, &c, TOTAL);
+	policy_judge(&set, &reading, now, &judgement);
+	assert_ptr_equal(judgement.policy, &policy);
 }
 
 static void test_policy_holds_on_thrashing(void **state)
@@ -906,7 +942,7 @@ static void test_judge_takes_the_strongest_of_the_defaults(void **state)
 	}
 }
 
-/* What judge() is told of reclaim. */
+/* What judge() is given of reclaim. */
 static struct reclaim_history reclaimed_then;
 
 static const char *judge(struct policy_set *set, const struct memory_reading *memory,
@@ -996,10 +1032,10 @@ static void test_policy_does_not_kill_above_the_floor(void **state)
 		{ &little, &little, POLICY_ACTION_KILL, 0, false, false },
 		{ &unset, &little, POLICY_ACTION_KILL, 0, false, true },
 		{ &unset, &little, POLICY_ACTION_WARN, 0, true, true },
-		/* 100% is said by those who mean it */
+		/* 100% is written only on purpose */
 		{ &all, &unset, POLICY_ACTION_KILL, 0, true, true },
 		{ &all, &little, POLICY_ACTION_KILL, 0, true, true },
-		/* pressure shows a shortage, beside a line in memory or alone */
+		/* pressure shows a shortage, with a threshold in memory or alone */
 		{ &most, &unset, POLICY_ACTION_KILL, 4000, true, true },
 		{ &unset, &little, POLICY_ACTION_KILL, 4000, false, true },
 		{ &unset, &unset, POLICY_ACTION_KILL, 4000, true, true },
@@ -1210,8 +1246,8 @@ static void test_interval_follows_headroom(void **state)
 	}
 }
 
-/* Looks take an eighth of a CPU at most, but are no later for that than a quarter of a second. */
-static void test_pause_is_longer_where_looks_take_long(void **state)
+/* Samples take an eighth of a CPU at most, but are no later for that than a quarter of a second. */
+static void test_pause_is_longer_where_samples_take_long(void **state)
 {
 	static const struct {
 		usec_t interval, spent, pause; /* us */
@@ -1259,7 +1295,7 @@ static void test_interval_is_the_longest_where_nothing_can_act(void **state)
 	assert_int_equal(policy_interval(&set, &memory, false), 3 * USEC_PER_SEC);
 }
 
-/* The tick judges, and the census asks for rules, when there may be no memory to be had. */
+/* The tick judges, and the census matches rules, when there may be no memory to allocate. */
 static void test_judgement_and_builtin_rules_allocate_nothing(void **state)
 {
 	_cleanup_(policy_set_done) struct policy_set set;
@@ -1321,7 +1357,7 @@ int main(void)
 		cmocka_unit_test(test_rule_take_over_leaves_the_conditions_alone),
 		cmocka_unit_test(test_apply_rules_takes_the_strongest_protector),
 		cmocka_unit_test(test_rule_set_comm_matches_as_regcomp_does),
-		cmocka_unit_test(test_rule_set_comm_says_what_is_wrong),
+		cmocka_unit_test(test_rule_set_comm_reports_what_is_wrong),
 		cmocka_unit_test(test_apply_rules_wants_all_conditions),
 		cmocka_unit_test(test_apply_rules_multiplies_weights_and_names_the_first_protector),
 		cmocka_unit_test(test_apply_rules_bounds_the_product_of_weights),
@@ -1335,6 +1371,7 @@ int main(void)
 		cmocka_unit_test(test_line_bytes_rounds_down_and_does_not_overflow),
 		cmocka_unit_test(test_policy_holds_on_pressure_over_its_time),
 		cmocka_unit_test(test_policy_holds_on_pressure_that_is_the_machines),
+		cmocka_unit_test(test_policy_watches_before_pressure_counts),
 		cmocka_unit_test(test_policy_holds_on_thrashing),
 		cmocka_unit_test(test_policy_holds_where_swap_is_no_help),
 		cmocka_unit_test(test_judge_takes_the_strongest_of_the_defaults),
@@ -1345,7 +1382,7 @@ int main(void)
 		cmocka_unit_test(test_judge_watches_where_a_policy_above_the_watch_line_holds),
 		cmocka_unit_test(test_interval_follows_headroom),
 		cmocka_unit_test(test_interval_is_the_longest_where_nothing_can_act),
-		cmocka_unit_test(test_pause_is_longer_where_looks_take_long),
+		cmocka_unit_test(test_pause_is_longer_where_samples_take_long),
 		cmocka_unit_test(test_judgement_and_builtin_rules_allocate_nothing),
 	};
 

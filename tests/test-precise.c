@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * precise: a read that hangs is a FIFO in the place of smaps_rollup, which nobody has opened for
- * writing: open(2) waits, as a read of the real file does for the mmap lock.
+ * precise: a read that hangs is a FIFO in the place of smaps_rollup, without a writer: open(2)
+ * waits, as a read of the real file does for the mmap lock.
  */
 #include <fcntl.h>
 #include <ftw.h>
@@ -143,7 +143,7 @@ static int teardown(void **state)
 	return nftw(tree->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static void test_read_gives_what_the_file_says(void **state)
+static void test_read_returns_what_the_file_says(void **state)
 {
 	struct tree *tree = *state;
 	struct reclaimable memory = { 0 };
@@ -166,14 +166,15 @@ static void test_read_passes_outcomes_on(void **state)
 	assert_int_equal(memory.anon, 7);
 }
 
-/* A writer comes: the read that hung (or is just about to) goes on; it may fail, nobody listens. */
-static void let_go_of(const struct tree *tree, pid_t pid)
+/* A writer opens it: the read that hung (or is just about to) continues; it may fail, its result is
+ * not used. */
+static void release_one(const struct tree *tree, pid_t pid)
 {
 	char path[32];
 	_cleanup_close_ int fd = -EBADF;
 
 	(void)snprintf(path, sizeof(path), "%d/smaps_rollup", pid);
-	for (int i = 0; fd < 0 && i < 2000; i++) { /* ENXIO: nobody reads yet */
+	for (int i = 0; fd < 0 && i < 2000; i++) { /* ENXIO: no reader yet */
 		fd = openat(tree->fd, path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 		if (fd < 0)
 			(void)usleep(1000);
@@ -181,12 +182,12 @@ static void let_go_of(const struct tree *tree, pid_t pid)
 	assert_return_code(fd, errno);
 }
 
-static void let_go(const struct tree *tree)
+static void release(const struct tree *tree)
 {
-	let_go_of(tree, HANGING);
+	release_one(tree, HANGING);
 }
 
-static void test_read_that_hangs_is_late_until_it_comes_back(void **state)
+static void test_read_that_hangs_is_late_until_it_returns(void **state)
 {
 	struct tree *tree = *state;
 	struct reclaimable memory = { .anon = 7 };
@@ -206,7 +207,7 @@ static void test_read_that_hangs_is_late_until_it_comes_back(void **state)
 	assert_int_equal(memory.anon, 7);
 
 	/* the late answer is dropped: the next is that of its own question */
-	let_go(tree);
+	release(tree);
 	while ((r = precise_read(tree->precise, READABLE, USEC_PER_SEC, &memory)) == PRECISE_LATE &&
 	       ++tries < 2000)
 		(void)usleep(1000);
@@ -228,7 +229,7 @@ static void test_read_allocates_nothing(void **state)
 	assert_int_equal(good, 0);
 	assert_int_equal(late, PRECISE_LATE);
 	assert_int_equal(n_mallocs, 0);
-	let_go(tree);
+	release(tree);
 }
 
 /* Until the thread is in the read of HANGING, for which it has opened a directory. */
@@ -308,10 +309,10 @@ static void test_measure_refuses_more_than_the_queue_holds(void **state)
 	}
 }
 
-static void *let_go_soon(void *userdata)
+static void *release_soon(void *userdata)
 {
 	(void)usleep(20000);
-	let_go(userdata);
+	release(userdata);
 	return NULL;
 }
 
@@ -329,7 +330,7 @@ static void test_read_overtakes_what_is_queued(void **state)
 	wait_until_it_hangs(tree);
 	assert_int_equal(precise_measure(tree->precise, HANGING2, START), 0);
 	assert_int_equal(precise_measure(tree->precise, READABLE, START), 0);
-	assert_int_equal(pthread_create(&thread, NULL, let_go_soon, tree), 0);
+	assert_int_equal(pthread_create(&thread, NULL, release_soon, tree), 0);
 	assert_int_equal(precise_read(tree->precise, READABLE, 10 * USEC_PER_SEC, &memory), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 
@@ -337,7 +338,7 @@ static void test_read_overtakes_what_is_queued(void **state)
 	assert_int_equal(pid, HANGING);
 	assert_int_equal(precise_collect(tree->precise, &pid, &(uint64_t){ 0 }, &result, &memory),
 			 0);
-	let_go_of(tree, HANGING2);
+	release_one(tree, HANGING2);
 	assert_int_equal(collect(tree, &pid, &result, &memory), 1);
 	assert_int_equal(pid, HANGING2);
 	assert_int_equal(collect(tree, &pid, &result, &memory), 1);
@@ -368,7 +369,7 @@ static void test_measurement_that_hangs_blocks_no_caller(void **state)
 			 0);
 	assert_int_equal(memory.anon, 7);
 
-	let_go(tree);
+	release(tree);
 	while ((r = precise_read(tree->precise, READABLE, USEC_PER_SEC, &memory)) == PRECISE_LATE &&
 	       ++tries < 2000)
 		(void)usleep(1000);
@@ -382,7 +383,7 @@ static void test_measurement_that_hangs_blocks_no_caller(void **state)
 	assert_int_equal(collect(tree, &pid, &result, &memory), 1);
 }
 
-/* The thread, which is the one beside this. */
+/* The thread, which is the one besides this. */
 static pid_t other_thread(void)
 {
 	_cleanup_dir_ DIR *dir = opendir("/proc/self/task");
@@ -493,8 +494,8 @@ static void test_reads_and_measurements_mix(void **state)
 	assert_int_equal(precise_collect(tree->precise, &pid, &start_ticks, &result, &memory), 0);
 }
 
-/* What is queued is read at normal priority; who waits for that raises it. */
-static void test_nice_level_is_that_of_who_waits(void **state)
+/* What is queued is read at normal priority; a thread that waits for it raises it. */
+static void test_nice_level_is_that_of_the_waiting_thread(void **state)
 {
 	struct tree *tree = *state;
 	struct reclaimable memory;
@@ -511,7 +512,7 @@ static void test_nice_level_is_that_of_who_waits(void **state)
 	assert_int_equal(getpriority(PRIO_PROCESS, (id_t)tid), 0);
 	assert_int_equal(precise_read(tree->precise, READABLE, DEADLINE, &memory), PRECISE_LATE);
 	assert_int_equal(getpriority(PRIO_PROCESS, (id_t)tid), -20);
-	let_go(tree);
+	release(tree);
 }
 
 /* A process that was killed is kept by the read of it. */
@@ -536,14 +537,14 @@ static void test_hurry_raises_the_thread_that_reads_this_process(void **state)
 	assert_true(precise_hurry(tree->precise, HANGING));
 	if (can_raise)
 		assert_int_equal(getpriority(PRIO_PROCESS, (id_t)tid), -20);
-	let_go(tree);
+	release(tree);
 	assert_int_equal(collect(tree, &pid, &result, &memory), 1);
 	assert_false(precise_hurry(tree->precise, HANGING));
 
 	assert_int_equal(precise_read(tree->precise, HANGING2, DEADLINE, &memory), PRECISE_LATE);
 	assert_true(precise_hurry(tree->precise, HANGING2));
 	assert_false(precise_hurry(tree->precise, HANGING));
-	let_go_of(tree, HANGING2);
+	release_one(tree, HANGING2);
 	while (precise_hurry(tree->precise, HANGING2) && ++tries < 10000)
 		(void)usleep(1000);
 	assert_true(tries < 10000);
@@ -592,12 +593,12 @@ static void test_free_waits_for_a_late_answer(void **state)
 	struct reclaimable memory;
 
 	assert_int_equal(precise_read(tree->precise, HANGING, DEADLINE, &memory), PRECISE_LATE);
-	let_go(tree);
+	release(tree);
 	free_precise(tree);
 	assert_true(is_as_before(tree->before));
 }
 
-/* It may hang for ever: the caller goes on after a second, the thread cleans up some day. */
+/* It may hang for ever: the caller continues after a second, the thread cleans up some day. */
 static void test_free_does_not_wait_for_ever(void **state)
 {
 	struct tree *tree = *state;
@@ -610,7 +611,7 @@ static void test_free_does_not_wait_for_ever(void **state)
 	assert_in_range(now_usec() - begin, USEC_PER_SEC / 2, 3 * USEC_PER_SEC);
 	assert_int_equal(count_fds_and_threads(), tree->before + 3);
 
-	let_go(tree);
+	release(tree);
 	assert_true(is_as_before(tree->before));
 }
 
@@ -634,7 +635,7 @@ static void test_replaced_while_it_hangs(void **state)
 	assert_int_equal(precise_measure(tree->precise, HANGING, START), 0);
 	assert_int_equal(precise_is_at(tree->precise, &n_done), 0);
 
-	let_go(tree);
+	release(tree);
 	free_precise(tree);
 	assert_true(is_as_before(tree->before));
 }
@@ -684,13 +685,13 @@ static pid_t start_child(bool shares)
 	return pid;
 }
 
-static void end_child(pid_t pid)
+static void kill_child(pid_t pid)
 {
 	(void)kill(pid, SIGKILL); /* our own, not yet waited for */
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-static void test_compare_tells_who_has_the_same_memory(void **state)
+static void test_compare_finds_what_has_the_same_memory(void **state)
 {
 	struct tree *tree = *state;
 	pid_t sharer, copy;
@@ -709,18 +710,18 @@ static void test_compare_tells_who_has_the_same_memory(void **state)
 	assert_int_equal(n_mallocs, 0);
 	if (same[0] < 0) {
 		print_message("SKIP: kcmp: %s\n", strerror(-same[0]));
-		end_child(sharer);
-		end_child(copy);
+		kill_child(sharer);
+		kill_child(copy);
 		skip();
 	}
 	assert_int_equal(same[0], 0);
 	assert_int_equal(same[1], 1);
 	assert_int_equal(same[2], 1);
 	assert_int_equal(same[3], -ESRCH);
-	end_child(sharer);
+	kill_child(sharer);
 	precise_compare(tree->precise, getpid(), tids, 2, USEC_PER_SEC, same);
 	assert_int_equal(same[1], -ESRCH);
-	end_child(copy);
+	kill_child(copy);
 }
 
 /* What the thread had no time for is not known; what it answers is right. */
@@ -750,7 +751,7 @@ static void test_compare_keeps_its_deadline(void **state)
 	assert_true(now_usec() - begin < USEC_PER_SEC);
 	assert_int_equal(same[0], -ETIMEDOUT);
 	assert_int_equal(same[1], -ETIMEDOUT);
-	let_go(tree);
+	release(tree);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -758,9 +759,9 @@ static void test_compare_keeps_its_deadline(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_read_gives_what_the_file_says),
+		TEST(test_read_returns_what_the_file_says),
 		TEST(test_read_passes_outcomes_on),
-		TEST(test_read_that_hangs_is_late_until_it_comes_back),
+		TEST(test_read_that_hangs_is_late_until_it_returns),
 		TEST(test_read_allocates_nothing),
 		TEST(test_measured_in_order_and_by_start_time),
 		TEST(test_measure_refuses_more_than_the_queue_holds),
@@ -768,7 +769,7 @@ int main(void)
 		TEST(test_measurement_that_hangs_blocks_no_caller),
 		TEST(test_read_that_was_not_taken_leaves_the_thread_free),
 		TEST(test_reads_and_measurements_mix),
-		TEST(test_nice_level_is_that_of_who_waits),
+		TEST(test_nice_level_is_that_of_the_waiting_thread),
 		TEST(test_hurry_raises_the_thread_that_reads_this_process),
 		cmocka_unit_test(test_repeating_has_its_part_of_the_time),
 		TEST(test_free_leaves_queued_ones),
@@ -776,7 +777,7 @@ int main(void)
 		TEST(test_free_waits_for_a_late_answer),
 		TEST(test_free_does_not_wait_for_ever),
 		TEST(test_replaced_while_it_hangs),
-		TEST(test_compare_tells_who_has_the_same_memory),
+		TEST(test_compare_finds_what_has_the_same_memory),
 		TEST(test_compare_keeps_its_deadline),
 		cmocka_unit_test(test_new_refuses_a_bad_fd),
 		cmocka_unit_test(test_real_process),

@@ -49,21 +49,22 @@ static void test_parse_reads_all_fields(void **state)
 	assert_int_equal(status.pagetable_bytes, 40 * KIB);
 	assert_int_equal(status.swap_bytes, 8 * KIB);
 	assert_int_equal(status.locked_bytes, 450 * KIB);
-	assert_int_equal(proc_locked_file(&status), 150 * KIB);
+	assert_int_equal(proc_locked_file(&status), 200 * KIB);
 }
 
-static void test_locked_file_is_what_cannot_be_other(void **state)
+static void test_locked_file_is_bounded(void **state)
 {
 	static const struct {
 		uint64_t locked, anon, file, shmem, wanted;
 	} cases[] = {
 		{ 0, 100, 200, 300, 0 },
-		{ 600, 20, 610, 0, 580 }, /* a model */
-		{ 620, 20, 610, 0, 600 },
+		{ 600, 20, 610, 0, 600 },  /* a model */
+		{ 600, 300, 610, 0, 600 }, /* beside anonymous memory */
+		{ 620, 20, 610, 0, 610 },
 		{ 4000, 20, 610, 100, 610 }, /* mlockall(), address space that was never touched */
-		{ 100, 100, 200, 0, 0 },     /* its anonymous memory */
-		{ 100, 90, 200, 20, 0 },
-		{ UINT64_MAX, UINT64_MAX, 5, UINT64_MAX, 0 },
+		{ 100, 100, 200, 0, 100 },   /* perhaps its anonymous memory */
+		{ 100, 90, 0, 20, 0 },
+		{ UINT64_MAX, UINT64_MAX, 5, UINT64_MAX, 5 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -91,7 +92,7 @@ static void test_parse_knows_what_is_missing(void **state)
 		{ HEAD UIDS VM, 0, true, true, 0 },
 		{ UIDS, 0 },
 		{ HEAD VM TAIL, -EBADMSG }, /* no uid */
-		/* what stands behind the last line wanted is not looked at */
+		/* what stands behind the last line wanted is not parsed */
 		{ UIDS TAIL "VmSwap:\tx\n", 0, .n_threads = 5 },
 		{ HEAD UIDS "Threads:\t-5\n", -EBADMSG },
 		{ HEAD UIDS "Threads:\t4294967296\n", -EBADMSG },
@@ -195,7 +196,7 @@ static void test_read_fd_reports_what_is_oversized(void **state)
 	assert_true(was_oversized);
 }
 
-static void test_read_reads_on_and_says_so(void **state)
+static void test_read_reads_on_and_reports_it(void **state)
 {
 	_cleanup_close_ int fd = open_status(65536), dir_fd = -EBADF;
 	char path[] = "/tmp/test-proc-status-XXXXXX", target[64];
@@ -250,7 +251,7 @@ static void test_read_fd_of_ourselves(void **state)
 	(void)munmap(p, size);
 }
 
-/* A name is compared no further than its line goes, and all of it. */
+/* A name is compared to the end of its line, and all of it. */
 static void test_parse_knows_names_from_their_beginnings(void **state)
 {
 	static const char *const lines[] = { "R\n",
@@ -282,12 +283,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_reads_all_fields),
-		cmocka_unit_test(test_locked_file_is_what_cannot_be_other),
+		cmocka_unit_test(test_locked_file_is_bounded),
 		cmocka_unit_test(test_parse_knows_what_is_missing),
 		cmocka_unit_test(test_parse_knows_names_from_their_beginnings),
 		cmocka_unit_test(test_parse_never_misreads_what_was_cut),
 		cmocka_unit_test(test_read_fd_reports_what_is_oversized),
-		cmocka_unit_test(test_read_reads_on_and_says_so),
+		cmocka_unit_test(test_read_reads_on_and_reports_it),
 		cmocka_unit_test(test_read_fd_refuses_what_is_none),
 		cmocka_unit_test(test_read_fd_of_ourselves),
 	};

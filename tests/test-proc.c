@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Tests of lib/sys/proc.c: the parsers on what the kernel writes and on what it never would, the
- * readers on a tree of fixtures, and on processes of our own what only a kernel can show: a
- * leader that has ended before its threads, zombies, and what has gone.
+ * readers on a tree of fixtures, and on processes of our own what only a kernel can show: a leader
+ * that has exited before its threads, zombies, and what has exited.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -487,7 +487,7 @@ static void test_read_memory_of_fixtures(void **state)
 	}
 }
 
-static void test_read_memory_follows_a_leader_that_has_just_ended(void **state)
+static void test_read_memory_follows_a_leader_that_has_just_exited(void **state)
 {
 	_cleanup_close_ int proc_fd = fixture_fd("proc");
 	struct proc_stat stat = { .pid = 900, .state = 'S', .n_threads = 3 }; /* read earlier */
@@ -515,7 +515,7 @@ static void test_read_rollup_of_fixtures(void **state)
 	assert_int_equal(proc_read_rollup(proc_fd, 1400, &memory), -EBADMSG);
 }
 
-static void test_find_live_thread_passes_over_the_dead(void **state)
+static void test_find_live_thread_skips_the_dead(void **state)
 {
 	_cleanup_close_ int proc_fd = fixture_fd("proc");
 	pid_t tid = 0;
@@ -565,7 +565,7 @@ static void test_list_finds_pids_only(void **state)
 	}
 }
 
-static void test_list_ends_where_the_caller_says(void **state)
+static void test_list_stops_where_the_caller_wants(void **state)
 {
 	_cleanup_close_ int proc_fd = fixture_fd("proc");
 	_Alignas(struct dirent64) char buf[4096];
@@ -647,7 +647,7 @@ static void *hold_memory(void *userdata)
 	return NULL;
 }
 
-/* The leader has ended as by pthread_exit(3) in main. */
+/* The leader has exited as by pthread_exit(3) in main. */
 static pid_t start_leaderless(void)
 {
 	int fds[2];
@@ -671,7 +671,7 @@ static pid_t start_leaderless(void)
 	return pid;
 }
 
-static void end_child(pid_t pid)
+static void kill_child(pid_t pid)
 {
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
@@ -705,7 +705,7 @@ static void test_read_memory_of_a_leaderless_process(void **state)
 		assert_true(rollup.anon >= 8 * MIB);
 	else
 		print_message("no smaps_rollup here (%d)\n", r);
-	end_child(pid);
+	kill_child(pid);
 }
 
 static void test_reads_of_zombies_and_of_the_gone(void **state)
@@ -758,11 +758,11 @@ int main(void)
 		cmocka_unit_test(test_read_status_takes_no_piece_for_a_line),
 		cmocka_unit_test(test_read_oom_score_adj_of_fixtures),
 		cmocka_unit_test(test_read_memory_of_fixtures),
-		cmocka_unit_test(test_read_memory_follows_a_leader_that_has_just_ended),
+		cmocka_unit_test(test_read_memory_follows_a_leader_that_has_just_exited),
 		cmocka_unit_test(test_read_rollup_of_fixtures),
-		cmocka_unit_test(test_find_live_thread_passes_over_the_dead),
+		cmocka_unit_test(test_find_live_thread_skips_the_dead),
 		cmocka_unit_test(test_list_finds_pids_only),
-		cmocka_unit_test(test_list_ends_where_the_caller_says),
+		cmocka_unit_test(test_list_stops_where_the_caller_wants),
 		cmocka_unit_test(test_read_stat_of_ourselves),
 		cmocka_unit_test(test_list_of_the_machine_ascends),
 		cmocka_unit_test(test_read_memory_of_a_leaderless_process),

@@ -368,7 +368,7 @@ static void test_history_keeps_samples_a_step_apart(void **state)
 	assert_int_equal(machine.history.n_samples >= PSI_SAMPLES - 1, true);
 }
 
-static void test_history_starts_anew_when_something_goes_back(void **state)
+static void test_history_starts_anew_when_a_counter_is_reset(void **state)
 {
 	struct machine machine = { .now = 1000 * USEC_PER_SEC };
 
@@ -442,7 +442,7 @@ static void test_history_reset_forgets(void **state)
 	assert_int_equal(psi_history_some(&machine.history, USEC_PER_SEC), 10000);
 }
 
-static void test_history_never_says_more_than_all(void **state)
+static void test_history_never_reports_more_than_all(void **state)
 {
 	struct machine machine = { .now = 1000 * USEC_PER_SEC };
 
@@ -466,10 +466,10 @@ int main(void)
 		cmocka_unit_test(test_history_spreads_a_stall_over_a_gap),
 		cmocka_unit_test(test_history_newest_is_always_the_last_reading),
 		cmocka_unit_test(test_history_keeps_samples_a_step_apart),
-		cmocka_unit_test(test_history_starts_anew_when_something_goes_back),
+		cmocka_unit_test(test_history_starts_anew_when_a_counter_is_reset),
 		cmocka_unit_test(test_history_starts_anew_when_totals_outrun_the_clock),
 		cmocka_unit_test(test_history_reset_forgets),
-		cmocka_unit_test(test_history_never_says_more_than_all),
+		cmocka_unit_test(test_history_never_reports_more_than_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

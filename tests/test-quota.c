@@ -26,7 +26,7 @@ static const char *name_of(unsigned i)
 	return name;
 }
 
-/* Asks once; what is answered is charged.  The bytes that were sent. */
+/* Sends one call; what is answered is charged.  The bytes that were sent. */
 static uint64_t ask(const char *sender, uint64_t bytes, usec_t now)
 {
 	switch (quota_ask(&quota, sender, now)) {
@@ -56,7 +56,7 @@ static void test_one_sender_has_its_own_and_the_common_allowance(void **state)
 	assert_int_equal(quota_ask(&quota, "b", 0), QUOTA_GRANTED);
 }
 
-static void test_refusals_come_to_an_end_too(void **state)
+static void test_refusals_are_recorded_too(void **state)
 {
 	unsigned n_refused = 0;
 
@@ -85,8 +85,8 @@ static void test_allowances_fill_again_up_to_their_size(void **state)
 	assert_int_equal(quota_left(&quota, "a", USEC_INFINITY), QUOTA_SENDER_BYTES);
 }
 
-/* Ten minutes of clients that ask all the time and never read: what piles up in the bus, and what a
- * new client gets then. */
+/* Ten minutes of clients that call all the time and never read: what piles up in the bus, and what
+ * a new client gets then. */
 static void test_a_flood_is_bounded_and_a_newcomer_is_served(void **state)
 {
 	static const unsigned floods[] = { 4, 50, 250, 2000 };
@@ -170,7 +170,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_sender_has_its_own_and_the_common_allowance),
-		cmocka_unit_test(test_refusals_come_to_an_end_too),
+		cmocka_unit_test(test_refusals_are_recorded_too),
 		cmocka_unit_test(test_allowances_fill_again_up_to_their_size),
 		cmocka_unit_test(test_a_flood_is_bounded_and_a_newcomer_is_served),
 		cmocka_unit_test(test_each_has_an_allowance_of_its_own),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Tests of lib/select/reader.c, on tests/fixtures/proc: 812 has a smaps_rollup that differs from
- * its statm, 1000 has none, 1300 has no statm (it goes between two reads).
+ * its statm, 1000 has none, 1300 has no statm (it exits between two reads).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -169,7 +169,7 @@ static void test_read_falls_back_where_there_is_no_rollup(void **state)
 	assert_true(reading.error > 0);
 }
 
-static void test_read_knows_who_is_gone(void **state)
+static void test_read_knows_what_has_exited(void **state)
 {
 	const struct fixture *fixture = *state;
 	static const struct census_process cases[] = {
@@ -200,7 +200,7 @@ int main(void)
 		cmocka_unit_test(test_read_is_as_exact_as_can_be),
 		cmocka_unit_test(test_read_keeps_to_the_budget),
 		cmocka_unit_test(test_read_falls_back_where_there_is_no_rollup),
-		cmocka_unit_test(test_read_knows_who_is_gone),
+		cmocka_unit_test(test_read_knows_what_has_exited),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -132,6 +132,35 @@ static void test_span_is_over_the_window(void **state)
 	assert_false(reclaim_over(&h, USEC_PER_SEC / 4, &span));
 }
 
+/* A short history tells that it moved, but not that it did not. */
+static void test_moved_over_a_window(void **state)
+{
+	static const struct {
+		unsigned n_samples,
+			moves_at; /* the sample before which pages were scanned; 0: none */
+		enum reclaim_answer answer; /* over a second, which is the last five */
+	} rows[] = {
+		{ 0, 0, RECLAIM_UNKNOWN },   { 1, 0, RECLAIM_UNKNOWN },	  { 1, 1, RECLAIM_UNKNOWN },
+		{ 2, 0, RECLAIM_UNKNOWN },   { 2, 2, RECLAIM_MOVED },	  { 4, 2, RECLAIM_MOVED },
+		{ 4, 0, RECLAIM_UNKNOWN },   { 5, 0, RECLAIM_NOT_MOVED }, { 5, 2, RECLAIM_MOVED },
+		{ 7, 2, RECLAIM_NOT_MOVED }, { 7, 7, RECLAIM_MOVED },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct reclaim_history h = { 0 };
+		struct vmstat_counters c = { .allocated = 1 };
+		usec_t at = USEC_PER_SEC;
+
+		for (unsigned n = 1; n <= rows[i].n_samples; n++) {
+			c.scanned += n == rows[i].moves_at;
+			reclaim_history_add(&h, at, &c, GIB);
+			at += RECLAIM_STEP_USEC;
+		}
+		if (reclaim_has_moved(&h, USEC_PER_SEC) != rows[i].answer)
+			fail_msg("row %zu", i);
+	}
+}
+
 static void test_share(void **state)
 {
 	static const struct {
@@ -187,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_parse_refuses_other_texts),
 		cmocka_unit_test(test_read_this_machine),
 		cmocka_unit_test(test_span_is_over_the_window),
+		cmocka_unit_test(test_moved_over_a_window),
 		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_swap_unused),
 	};

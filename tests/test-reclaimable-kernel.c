@@ -156,7 +156,7 @@ static void wait_for(const struct child *child)
 		fail_msg("the child did not hold its memory");
 }
 
-/* A child that is ready, and takes hold of its memory once it is told. */
+/* A child that is ready, and takes hold of its memory on request. */
 static struct child start(void (*hold)(void))
 {
 	struct child child;
@@ -254,7 +254,7 @@ static void skip_without_tmpfs(void)
 	skip();
 }
 
-static void test_of_shared_memory_that_dies(void **state)
+static void test_of_shared_memory_that_is_freed(void **state)
 {
 	const struct reclaimable wanted = { .shmem = SIZE, .alone = SIZE, .rss_shmem = SIZE };
 
@@ -264,10 +264,78 @@ static void test_of_shared_memory_that_dies(void **state)
 	check_growth(hold_deleted_file, &wanted);
 }
 
-static void test_of_shared_memory_that_stays(void **state)
+static void test_of_shared_memory_that_is_not_freed(void **state)
 {
 	skip_without_tmpfs();
 	check_growth(hold_linked_file, &(struct reclaimable){ .rss_shmem = SIZE });
+}
+
+/* By memfd_secret(2): locked pages of a file. */
+static void hold_secret(void)
+{
+#ifdef SYS_memfd_secret
+	int fd = (int)syscall(SYS_memfd_secret, 0);
+
+	if (fd < 0 || ftruncate(fd, SIZE) < 0)
+		_exit(1);
+	memset(map(MAP_SHARED, fd), 1, SIZE);
+#endif
+}
+
+static void hold_secret_beside_anon(void)
+{
+	hold_anon();
+	hold_secret();
+}
+
+static void hold_locked_anon(void)
+{
+	void *p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	memset(p, 1, SIZE);
+	if (mlock(p, SIZE) < 0)
+		_exit(1);
+}
+
+static bool has_secret_memory(void)
+{
+#ifdef SYS_memfd_secret
+	int fd = (int)syscall(SYS_memfd_secret, 0);
+	void *p = MAP_FAILED;
+
+	if (fd >= 0 && ftruncate(fd, SIZE) == 0)
+		p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p != MAP_FAILED)
+		(void)munmap(p, SIZE);
+	if (fd >= 0)
+		close(fd);
+	return p != MAP_FAILED;
+#else
+	return false;
+#endif
+}
+
+static void test_of_locked_memory(void **state)
+{
+	void *p = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool can_lock = p != MAP_FAILED && mlock(p, SIZE) == 0;
+
+	if (p != MAP_FAILED)
+		(void)munmap(p, SIZE);
+	if (!can_lock) {
+		print_message("SKIP: memory cannot be locked here\n");
+		skip();
+	}
+	check_growth(hold_locked_anon,
+		     &(struct reclaimable){ .anon = SIZE, .alone = SIZE, .rss_anon = SIZE });
+	if (!has_secret_memory()) {
+		print_message("SKIP: no memfd_secret(2)\n");
+		skip();
+	}
+	check_growth(hold_secret, &(struct reclaimable){ .shmem = SIZE, .alone = SIZE });
+	check_growth(hold_secret_beside_anon,
+		     &(struct reclaimable){
+			     .anon = SIZE, .shmem = SIZE, .alone = 2 * SIZE, .rss_anon = SIZE });
 }
 
 static void test_of_segments(void **state)
@@ -447,8 +515,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_of_anonymous_memory),
-		cmocka_unit_test(test_of_shared_memory_that_dies),
-		cmocka_unit_test(test_of_shared_memory_that_stays),
+		cmocka_unit_test(test_of_shared_memory_that_is_freed),
+		cmocka_unit_test(test_of_shared_memory_that_is_not_freed),
+		cmocka_unit_test(test_of_locked_memory),
 		cmocka_unit_test_teardown(test_of_segments, remove_segment),
 		cmocka_unit_test(test_of_a_mixture),
 		cmocka_unit_test(test_of_page_tables),

@@ -150,7 +150,7 @@ static void test_sum(void **state)
 		  .dying = 0,
 		  .alone = 29,
 		  .full_swap = 0 },
-		/* shared memory that dies, that stays */
+		/* shared memory that is freed, that is not */
 		{ { .rss = 120,
 		    .pss_anon = 10,
 		    .pss_shmem = 100,
@@ -173,7 +173,7 @@ static void test_sum(void **state)
 		  .dying = 0,
 		  .alone = 10,
 		  .full_swap = 0 },
-		/* half of it dies, and 7 of that is swapped: not certain to be its alone */
+		/* half of it is freed, and 7 of that is swapped: not certain to be its alone */
 		{ { .rss = 120,
 		    .pss_anon = 10,
 		    .pss_shmem = 100,
@@ -227,8 +227,43 @@ static void test_sum(void **state)
 		    .anonymous = 20,
 		    .locked = 600 },
 		  { RECLAIMABLE_NONE_DIES },
-		  .dying = 580,
+		  .dying = 590,
 		  .alone = 597 },
+		/* the same with more of anonymous memory; by smaps, all of the file is locked */
+		{ { .rss = 960,
+		    .pss_anon = 300,
+		    .pss_file = 605,
+		    .private_clean = 602,
+		    .private_dirty = 300,
+		    .anonymous = 300,
+		    .locked = 600 },
+		  { RECLAIMABLE_NONE_DIES, .knows_locked = true, .locked_file = 600,
+		    .locked_private = 600 },
+		  .dying = 600,
+		  .alone = 900 },
+		/* or none of it */
+		{ { .rss = 960,
+		    .pss_anon = 600,
+		    .pss_file = 305,
+		    .private_clean = 302,
+		    .private_dirty = 600,
+		    .anonymous = 600,
+		    .locked = 600 },
+		  { RECLAIMABLE_NONE_DIES, .knows_locked = true },
+		  .dying = 0,
+		  .alone = 600 },
+		/* smaps of another moment */
+		{ { .rss = 960,
+		    .pss_anon = 600,
+		    .pss_file = 305,
+		    .private_clean = 302,
+		    .private_dirty = 600,
+		    .anonymous = 600,
+		    .locked = 100 },
+		  { RECLAIMABLE_NONE_DIES, .knows_locked = true, .locked_file = 900,
+		    .locked_private = 900 },
+		  .dying = 100,
+		  .alone = 700 },
 		/* the same, locked by two */
 		{ { .rss = 660,
 		    .pss_anon = 20,
@@ -238,9 +273,9 @@ static void test_sum(void **state)
 		    .anonymous = 20,
 		    .locked = 300 },
 		  { RECLAIMABLE_NONE_DIES },
-		  .dying = 280,
+		  .dying = 290,
 		  .alone = 20 },
-		/* all is locked; its shared memory dies, too */
+		/* all is locked; its shared memory is freed, too */
 		{ { .rss = 180,
 		    .pss_anon = 10,
 		    .pss_file = 60,
@@ -251,7 +286,7 @@ static void test_sum(void **state)
 		  { RECLAIMABLE_ALL_DIES },
 		  .dying = 160,
 		  .alone = 170 },
-		/* anonymous memory is locked */
+		/* anonymous memory is locked, or a file: the middle */
 		{ { .rss = 180,
 		    .pss_anon = 100,
 		    .pss_file = 60,
@@ -259,9 +294,9 @@ static void test_sum(void **state)
 		    .anonymous = 100,
 		    .locked = 100 },
 		  { RECLAIMABLE_NONE_DIES },
-		  .dying = 0,
+		  .dying = 30,
 		  .alone = 100 },
-		/* three quarters were given back */
+		/* three quarters were freed */
 		{ { .rss = 180,
 		    .pss_anon = 100,
 		    .pss_file = 60,
@@ -427,7 +462,7 @@ static void check_read(const struct world *world, int result, uint64_t shmem)
 	assert_int_equal(reclaimable.shmem, shmem * KIB);
 }
 
-static void test_read_says_gone_only_of_what_is(void **state)
+static void test_read_returns_gone_only_for_what_is(void **state)
 {
 	const struct world *world = *state;
 
@@ -439,7 +474,7 @@ static void test_read_says_gone_only_of_what_is(void **state)
 	put(world, "7/status", STATUS);
 	check_read(world, 0, 20);
 
-	/* its memory goes between two reads */
+	/* its memory is freed between two reads */
 	put(world, "7/status", "Name:\tx\nUid:\t0\t0\t0\t0\nThreads:\t1\n");
 	check_read(world, PROC_GONE, 0);
 	put(world, "7/status", STATUS);
@@ -449,7 +484,7 @@ static void test_read_says_gone_only_of_what_is(void **state)
 	check_read(world, -EBADMSG, 0);
 }
 
-/* 4 MiB of smaps are read: here the dying half of the memory is told by the sizes. */
+/* 4 MiB of smaps are read: here the half of the memory that is freed is known by the sizes. */
 static void test_read_prorates_what_is_too_long(void **state)
 {
 	const struct world *world = *state;
@@ -480,7 +515,7 @@ int main(void)
 		cmocka_unit_test(test_rollup_parse_refuses_what_contradicts_itself),
 		cmocka_unit_test(test_sum),
 		cmocka_unit_test(test_read_of_fixtures),
-		cmocka_unit_test_setup_teardown(test_read_says_gone_only_of_what_is, setup,
+		cmocka_unit_test_setup_teardown(test_read_returns_gone_only_for_what_is, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_read_prorates_what_is_too_long, setup,
 						teardown),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/recorder.c: a manager made by hand, in which memory comes back and time passes as
- * the test says.  The whole path is tested by test-tick.c.
+ * Tests of daemon/recorder.c: a manager made by hand, in which memory is reclaimed and time passes
+ * as the test says.  The whole path is tested by test-tick.c.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -66,7 +66,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* As tick.c does: somebody of 64 MiB is chosen. */
+/* As tick.c does: a process of 64 MiB is chosen. */
 static void choose(pid_t pid, usec_t now)
 {
 	struct victim_result *choice = &test.m->choice;
@@ -130,7 +130,7 @@ static void kill_one(pid_t pid, int signal)
 	signal_it(signal, SIGNALLED);
 }
 
-static void look(usec_t since_signal, uint64_t returned)
+static void sample(usec_t since_signal, uint64_t returned)
 {
 	test.m->sampler.reading.available = BEFORE + returned;
 	recorder_look(test.m, SIGNALLED + since_signal);
@@ -208,8 +208,8 @@ static void test_note_fills_the_record(void **state)
 	assert_true(e->ranked[2].precise && !e->ranked[3].precise);
 }
 
-/* The chosen process was in a cgroup that goes as a whole, or shared its memory. */
-static void test_note_fills_in_who_goes_too(void **state)
+/* The chosen process was in a cgroup that is killed as a whole, or shared its memory. */
+static void test_note_fills_in_what_is_killed_with_it(void **state)
 {
 	struct decision *d = &test.m->decision;
 	const struct history_entry *e;
@@ -254,8 +254,8 @@ static void test_note_fills_in_who_goes_too(void **state)
 	assert_string_equal(e->error, strerror(EPERM));
 }
 
-/* Nobody is named where nobody was passed over. */
-static void test_note_fills_in_who_was_avoided(void **state)
+/* No process is named where none was skipped. */
+static void test_note_fills_in_what_was_avoided(void **state)
 {
 	struct census_process app = {
 		.node.kind = CENSUS_PROCESS,
@@ -302,32 +302,32 @@ static void test_pressure_is_not_known_without_psi(void **state)
 	assert_int_equal(newest()->pressure_full_permyriad, HISTORY_UNKNOWN_U32);
 }
 
-static void test_what_came_back_is_noted_in_time(void **state)
+static void test_what_was_reclaimed_is_noted_in_time(void **state)
 {
 	const struct history_entry *e;
 
 	kill_one(812, SIGKILL);
-	look(30 * MSEC, 60 * MIB);
+	sample(30 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_GONE, 30 * MSEC);
 	e = newest();
 	assert_string_equal(e->outcome, "gone");
 	assert_int_equal(e->exited_usec, 30 * MSEC + 100);
 	assert_int_equal(e->reclaimed_bytes, 60 * MIB);
 	assert_int_equal(e->reclaimed_100ms_bytes, UNKNOWN);
-	assert_true(recorder_is_open(test.m->recorder)); /* it is gone, but not accounted */
+	assert_true(recorder_is_open(test.m->recorder)); /* it has exited, but is not recorded */
 
 	assert_int_equal(recorder_next(test.m, SIGNALLED + 30 * MSEC), 70 * MSEC);
-	look(101 * MSEC, 62 * MIB);
+	sample(101 * MSEC, 62 * MIB);
 	assert_int_equal(recorder_next(test.m, SIGNALLED + 101 * MSEC), 399 * MSEC);
-	look(400 * MSEC, 10 * MIB); /* not yet */
-	look(500 * MSEC, 50 * MIB);
+	sample(400 * MSEC, 10 * MIB); /* not yet */
+	sample(500 * MSEC, 50 * MIB);
 	assert_int_equal(recorder_next(test.m, SIGNALLED + 3 * USEC_PER_SEC), 0); /* late */
-	look(1999 * MSEC, 10 * MIB);
+	sample(1999 * MSEC, 10 * MIB);
 	assert_true(recorder_is_open(test.m->recorder));
-	look(2000 * MSEC, 40 * MIB);
+	sample(2000 * MSEC, 40 * MIB);
 	assert_false(recorder_is_open(test.m->recorder));
 	assert_int_equal(recorder_next(test.m, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
-	look(2100 * MSEC, 0); /* no longer its business */
+	sample(2100 * MSEC, 0); /* no longer its business */
 
 	e = newest();
 	assert_int_equal(history_count(test.history), 1);
@@ -345,7 +345,7 @@ static void test_a_late_exit_is_recorded(void **state)
 	kill_one(812, SIGKILL);
 	recorder_exited(test.m, 812); /* not over yet */
 	assert_string_equal(newest()->outcome, "wait");
-	look(30 * MSEC, 60 * MIB);
+	sample(30 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_MEMORY_BACK, 30 * MSEC);
 	recorder_exited(test.m, 813);
 	assert_string_equal(newest()->outcome, "memory-back");
@@ -366,12 +366,12 @@ static void test_a_late_exit_is_recorded(void **state)
 	assert_string_equal(newest()->outcome, "unkillable");
 }
 
-static void test_swap_that_became_free_came_back_too(void **state)
+static void test_swap_that_became_free_is_reclaimed_too(void **state)
 {
 	test.m->sampler.reading.swap_free = 8 * MIB;
 	kill_one(812, SIGKILL);
 	test.m->sampler.reading.swap_free = 12 * MIB;
-	look(100 * MSEC, 60 * MIB);
+	sample(100 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_GONE, 100 * MSEC);
 	assert_int_equal(newest()->reclaimed_100ms_bytes, 64 * MIB);
 	assert_int_equal(newest()->swap_free_before_bytes, 8 * MIB);
@@ -383,7 +383,7 @@ static void test_swap_that_became_free_came_back_too(void **state)
 	assert_int_equal(newest()->reclaimed_500ms_bytes, 0);
 }
 
-static void test_a_look_that_comes_late_says_nothing(void **state)
+static void test_a_late_sample_is_not_used(void **state)
 {
 	static const struct {
 		usec_t at;
@@ -400,7 +400,7 @@ static void test_a_look_that_comes_late_says_nothing(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		test.m->sampler.reading.available = BEFORE;
 		kill_one((pid_t)(100 + i), SIGKILL);
-		look(cases[i].at, MIB);
+		sample(cases[i].at, MIB);
 		end(KILL_PROGRESS_GONE, cases[i].at);
 		assert_int_equal(newest()->reclaimed_100ms_bytes,
 				 cases[i].is_100ms ? MIB : UNKNOWN);
@@ -411,14 +411,14 @@ static void test_a_look_that_comes_late_says_nothing(void **state)
 	}
 }
 
-static void test_the_next_victim_ends_the_account(void **state)
+static void test_the_next_victim_closes_the_record(void **state)
 {
 	const struct history_entry *first;
 
 	kill_one(812, SIGKILL);
-	look(30 * MSEC, 60 * MIB);
+	sample(30 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_GONE, 30 * MSEC);
-	look(120 * MSEC, 62 * MIB);
+	sample(120 * MSEC, 62 * MIB);
 	choose(900, SIGNALLED + 120 * MSEC);
 	assert_true(recorder_is_open(test.m->recorder)); /* a choice is not yet a signal */
 	assert_int_equal(newest()->pid, 812);
@@ -432,7 +432,7 @@ static void test_the_next_victim_ends_the_account(void **state)
 	assert_int_equal(first->reclaimed_bytes, 62 * MIB);
 
 	/* The second one's is against what was there when it was chosen. */
-	look(221 * MSEC, 100 * MIB);
+	sample(221 * MSEC, 100 * MIB);
 	end(KILL_PROGRESS_GONE, 221 * MSEC);
 	assert_int_equal(newest()->reclaimed_100ms_bytes, 38 * MIB);
 	assert_int_equal(history_count(test.history), 2);
@@ -446,9 +446,9 @@ static void test_time_counts_from_the_last_signal(void **state)
 	assert_string_equal(newest()->signal, "SIGTERM");
 	assert_int_equal(newest()->signal_usec, 92);
 	assert_int_equal(newest()->escalated_usec, UNKNOWN);
-	look(100 * MSEC, 1 * MIB);
-	look(500 * MSEC, 2 * MIB);
-	look(2000 * MSEC, 3 * MIB);
+	sample(100 * MSEC, 1 * MIB);
+	sample(500 * MSEC, 2 * MIB);
+	sample(2000 * MSEC, 3 * MIB);
 	assert_true(recorder_is_open(test.m->recorder)); /* its end is not known */
 	assert_int_equal(recorder_next(test.m, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
 	signal_it(SIGKILL, SIGNALLED + 5000 * MSEC);
@@ -456,14 +456,14 @@ static void test_time_counts_from_the_last_signal(void **state)
 	assert_true(e->escalated);
 	assert_string_equal(e->signal, "SIGKILL");
 	assert_int_equal(e->reclaimed_100ms_bytes, UNKNOWN);
-	/* The first signal's time stays, and what was done for it; SIGKILL has its own. */
+	/* The first signal's time is kept, and what was done for it; SIGKILL has its own. */
 	assert_int_equal(e->signal_usec, 92);
 	assert_int_equal(e->escalated_usec, 5000 * MSEC + 92);
 	assert_int_equal(e->open_usec, 90);
-	look(5100 * MSEC, 64 * MIB);
+	sample(5100 * MSEC, 64 * MIB);
 	end(KILL_PROGRESS_GONE, 5100 * MSEC);
-	look(5500 * MSEC, 65 * MIB);
-	look(7000 * MSEC, 66 * MIB);
+	sample(5500 * MSEC, 65 * MIB);
+	sample(7000 * MSEC, 66 * MIB);
 	e = newest();
 	assert_int_equal(e->reclaimed_100ms_bytes, 64 * MIB);
 	assert_int_equal(e->reclaimed_500ms_bytes, 65 * MIB);
@@ -471,13 +471,13 @@ static void test_time_counts_from_the_last_signal(void **state)
 	assert_int_equal(history_count(test.history), 1);
 }
 
-static void test_who_takes_long_is_accounted_at_the_end(void **state)
+static void test_what_takes_long_is_recorded_at_the_end(void **state)
 {
 	kill_one(812, SIGTERM);
-	look(100 * MSEC, 0);
-	look(500 * MSEC, 0);
-	look(2000 * MSEC, 0);
-	look(3200 * MSEC, 64 * MIB);
+	sample(100 * MSEC, 0);
+	sample(500 * MSEC, 0);
+	sample(2000 * MSEC, 0);
+	sample(3200 * MSEC, 64 * MIB);
 	test.m->decision.ineffective = true;
 	end(KILL_PROGRESS_GONE, 3200 * MSEC);
 	assert_true(newest()->ineffective);
@@ -493,12 +493,12 @@ static void test_returned_is_the_shortest_time_for_nearly_all(void **state)
 
 	kill_one(812, SIGKILL);
 	assert_false(recorder_returned(test.m, &bytes, &within));
-	look(10 * MSEC, 0);
+	sample(10 * MSEC, 0);
 	assert_false(recorder_returned(test.m, &bytes, &within));
-	look(20 * MSEC, 32 * MIB);
-	look(30 * MSEC, 60 * MIB);
-	look(100 * MSEC, 64 * MIB);
-	look(500 * MSEC, 5 * MIB);
+	sample(20 * MSEC, 32 * MIB);
+	sample(30 * MSEC, 60 * MIB);
+	sample(100 * MSEC, 64 * MIB);
+	sample(500 * MSEC, 5 * MIB);
 	assert_true(recorder_returned(test.m, &bytes, &within));
 	assert_int_equal(bytes, 60 * MIB);
 	assert_int_equal(within, 30 * MSEC);
@@ -516,7 +516,7 @@ static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 	end(KILL_PROGRESS_GONE, MSEC);
 	assert_int_equal(newest()->refrozen, 2);
 
-	kill_one(813, SIGKILL); /* lingers: it will be later */
+	kill_one(813, SIGKILL); /* still exiting: it will be later */
 	end(KILL_PROGRESS_UNKILLABLE, MSEC);
 	assert_int_equal(newest()->refrozen, HISTORY_UNKNOWN_I32);
 
@@ -527,7 +527,7 @@ static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 	assert_int_equal(newest()->refrozen, HISTORY_UNKNOWN_I32);
 }
 
-static void test_who_was_refused_is_noted_with_the_error(void **state)
+static void test_what_was_refused_is_noted_with_the_error(void **state)
 {
 	choose(812, SIGNALLED);
 	test.m->decision.error = -EPERM;
@@ -545,7 +545,7 @@ static void test_who_was_refused_is_noted_with_the_error(void **state)
 	assert_string_equal(newest()->error, strerror(EMFILE));
 	assert_int_equal(history_count(test.history), 2);
 
-	/* One who was refused while another is still accounted is not that one. */
+	/* One that was refused while another is still recorded is not that one. */
 	test.m->decision.error = 0;
 	kill_one(812, SIGKILL);
 	end(KILL_PROGRESS_GONE, MSEC);
@@ -557,7 +557,7 @@ static void test_who_was_refused_is_noted_with_the_error(void **state)
 	assert_string_equal(history_get(test.history, 1)->outcome, "gone");
 }
 
-static void test_what_came_to_nothing_is_kept_once_in_an_emergency(void **state)
+static void test_what_failed_is_kept_once_in_an_emergency(void **state)
 {
 	usec_t now = SIGNALLED;
 
@@ -576,9 +576,9 @@ static void test_what_came_to_nothing_is_kept_once_in_an_emergency(void **state)
 		choose((pid_t)(812 + i % 2), now);
 		note(REPORT_STOOD_DOWN, now);
 	}
-	assert_int_equal(history_count(test.history), 8); /* two who take turns */
+	assert_int_equal(history_count(test.history), 8); /* two that take turns */
 
-	/* A look at which nothing is demanded changes nothing; a minute of them is an end. */
+	/* A sample at which nothing is demanded changes nothing; a minute of them is an end. */
 	recorder_note(test.m, REPORT_NOTHING, &test.none, now += 59 * USEC_PER_SEC);
 	choose(900, now);
 	note(REPORT_STOOD_DOWN, now);
@@ -588,7 +588,7 @@ static void test_what_came_to_nothing_is_kept_once_in_an_emergency(void **state)
 	assert_int_equal(history_count(test.history), 9);
 }
 
-static void test_nobody_is_said_once_in_an_emergency(void **state)
+static void test_no_victim_is_logged_once_in_an_emergency(void **state)
 {
 	static const struct rule rule = { .kind = RULE_PROTECT };
 	usec_t now = SIGNALLED;
@@ -616,7 +616,7 @@ static void test_nobody_is_said_once_in_an_emergency(void **state)
 	assert_int_equal(history_count(test.history), 2);
 }
 
-static void test_the_end_of_the_daemon_closes_what_is_open(void **state)
+static void test_the_exit_of_the_daemon_closes_what_is_open(void **state)
 {
 	recorder_close(test.m);
 	assert_int_equal(history_count(test.history), 0);
@@ -637,7 +637,7 @@ static void test_nothing_is_allocated(void **state)
 	n_mallocs = 0;
 	fail_malloc = true;
 	kill_one(812, SIGTERM);
-	look(100 * MSEC, MIB);
+	sample(100 * MSEC, MIB);
 	signal_it(SIGKILL, SIGNALLED + MSEC);
 	end(KILL_PROGRESS_GONE, 200 * MSEC);
 	fail_malloc = false;
@@ -651,22 +651,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_manager(test_note_fills_the_record),
-		with_manager(test_note_fills_in_who_goes_too),
-		with_manager(test_note_fills_in_who_was_avoided),
+		with_manager(test_note_fills_in_what_is_killed_with_it),
+		with_manager(test_note_fills_in_what_was_avoided),
 		with_manager(test_pressure_is_not_known_without_psi),
-		with_manager(test_what_came_back_is_noted_in_time),
+		with_manager(test_what_was_reclaimed_is_noted_in_time),
 		with_manager(test_a_late_exit_is_recorded),
-		with_manager(test_swap_that_became_free_came_back_too),
-		with_manager(test_a_look_that_comes_late_says_nothing),
-		with_manager(test_the_next_victim_ends_the_account),
+		with_manager(test_swap_that_became_free_is_reclaimed_too),
+		with_manager(test_a_late_sample_is_not_used),
+		with_manager(test_the_next_victim_closes_the_record),
 		with_manager(test_time_counts_from_the_last_signal),
-		with_manager(test_who_takes_long_is_accounted_at_the_end),
+		with_manager(test_what_takes_long_is_recorded_at_the_end),
 		with_manager(test_returned_is_the_shortest_time_for_nearly_all),
 		with_manager(test_refreezing_is_noted_where_there_was_something_to),
-		with_manager(test_who_was_refused_is_noted_with_the_error),
-		with_manager(test_what_came_to_nothing_is_kept_once_in_an_emergency),
-		with_manager(test_nobody_is_said_once_in_an_emergency),
-		with_manager(test_the_end_of_the_daemon_closes_what_is_open),
+		with_manager(test_what_was_refused_is_noted_with_the_error),
+		with_manager(test_what_failed_is_kept_once_in_an_emergency),
+		with_manager(test_no_victim_is_logged_once_in_an_emergency),
+		with_manager(test_the_exit_of_the_daemon_closes_what_is_open),
 		with_manager(test_nothing_is_allocated),
 	};
 

@@ -373,7 +373,7 @@ static void test_a_kill(void **state)
 	check_changes(REPORT_DRY_RUN, changes + 1, 2);
 }
 
-static void test_what_went_wrong_beside_a_kill(void **state)
+static void test_what_failed_besides_a_kill(void **state)
 {
 	static const struct change changes[] = {
 		{ sharers_unknown,
@@ -630,7 +630,7 @@ static void test_where_memory_is(void **state)
 	check_changes(REPORT_STUCK, changes, ARRAY_SIZE(changes));
 }
 
-static void test_pressure_of_a_limited_cgroup_is_said_with_its_name(void **state)
+static void test_pressure_of_a_limited_cgroup_is_logged_with_its_name(void **state)
 {
 	struct stall_verdict *v = &test.m->stalls.walk.verdict;
 
@@ -644,8 +644,8 @@ static void test_pressure_of_a_limited_cgroup_is_said_with_its_name(void **state
 	assert_true(test.m->stalls.reported);
 }
 
-/* A warning once in a row of looks; watching and calm when that changes; a kill warns enough. */
-static void test_warnings_are_said_once(void **state)
+/* One warning for consecutive samples; watching and calm when that changes; a kill warns enough. */
+static void test_warnings_are_logged_once(void **state)
 {
 	struct manager *m = test.m;
 
@@ -672,7 +672,7 @@ static void test_warnings_are_said_once(void **state)
 	check_not_said("Memory is getting short");
 }
 
-static void test_debugging_tells_of_each_look(void **state)
+static void test_debugging_logs_each_sample(void **state)
 {
 	say(REPORT_NOTHING);
 	assert_string_equal(test.said, "");
@@ -684,7 +684,7 @@ static void test_debugging_tells_of_each_look(void **state)
 	check_said("policy now\n");
 }
 
-static void test_failures_are_said_once_in_a_while(void **state)
+static void test_failures_are_logged_once_in_a_while(void **state)
 {
 	static const char line[] =
 		"Cannot read memory or processes: Input/output error; trying again.\n";
@@ -706,7 +706,7 @@ struct entry_case {
 	bool has_line, has_entry;
 };
 
-static void test_entries_and_lines_go_where_they_are_wanted(void **state)
+static void test_entries_and_lines_are_sent_to_their_target(void **state)
 {
 	static const struct entry_case cases[] = {
 		{ LOG_TARGET_CONSOLE, LOG_INFO, true, false },
@@ -764,7 +764,7 @@ static void test_an_entry_has_its_fields(void **state)
 	assert_null(strstr(test.entry, "OBJECT_SYSTEMD"));
 }
 
-/* What was found at start: each lack has its line, and is kept for who asks later. */
+/* What was found at start: each lack has its line, and is kept for MissingPrivileges. */
 struct lack {
 	void (*apply)(struct probe_results *a, struct manager *m);
 	const char *says, *says_not;
@@ -881,7 +881,7 @@ LACK(swap_on_zram)
 	m->sampler.reading.counters.arc_size = GIB;
 }
 
-static void test_lacks_are_said_and_kept(void **state)
+static void test_lacks_are_logged_and_kept(void **state)
 {
 	static const struct lack lacks[] = {
 		{ nothing_lacks, "pressure: PSI, trigger at some 70 ms in 1 s\n", "limit:", 0 },
@@ -938,7 +938,7 @@ static void test_lacks_are_said_and_kept(void **state)
 	}
 }
 
-static void test_doubts_are_said_once_each(void **state)
+static void test_doubts_are_logged_once_each(void **state)
 {
 	struct manager *m = test.m;
 
@@ -981,18 +981,18 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_kill),
-		TEST(test_what_went_wrong_beside_a_kill),
+		TEST(test_what_failed_besides_a_kill),
 		TEST(test_an_outcome),
 		TEST(test_a_victim_that_is_none),
 		TEST(test_where_memory_is),
-		TEST(test_pressure_of_a_limited_cgroup_is_said_with_its_name),
-		TEST(test_warnings_are_said_once),
-		TEST(test_debugging_tells_of_each_look),
-		TEST(test_failures_are_said_once_in_a_while),
-		TEST(test_entries_and_lines_go_where_they_are_wanted),
+		TEST(test_pressure_of_a_limited_cgroup_is_logged_with_its_name),
+		TEST(test_warnings_are_logged_once),
+		TEST(test_debugging_logs_each_sample),
+		TEST(test_failures_are_logged_once_in_a_while),
+		TEST(test_entries_and_lines_are_sent_to_their_target),
 		TEST(test_an_entry_has_its_fields),
-		TEST(test_lacks_are_said_and_kept),
-		TEST(test_doubts_are_said_once_each),
+		TEST(test_lacks_are_logged_and_kept),
+		TEST(test_doubts_are_logged_once_each),
 		TEST(test_a_lack_that_there_is_no_memory_for),
 	};
 

@@ -152,7 +152,7 @@ static usec_t now(void)
 	return clock_usec;
 }
 
-/* The clock is asked at each fourth. */
+/* The clock is read at each fourth. */
 static void test_there_is_no_more_time(void **state)
 {
 	struct reader reader = { .now = now, .reread_until = 100, .accuracy = &exact };

@@ -22,7 +22,7 @@
 struct process {
 	int pid;
 	const char *comm, *state;
-	const char *pids; /* as after "NSpid:"; NULL: not said */
+	const char *pids; /* as after "NSpid:"; NULL: no such line */
 };
 
 static void put(int fd, const char *path, const char *text)

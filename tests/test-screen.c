@@ -141,7 +141,7 @@ static void test_foreign_is_ascii_on_a_terminal_without_utf8(void **state)
 	}
 }
 
-static void test_item_goes_on_below_its_text(void **state)
+static void test_item_continues_below_its_text(void **state)
 {
 	static const struct {
 		unsigned width;
@@ -293,7 +293,7 @@ int main(void)
 		cmocka_unit_test(test_text_width_is_in_columns),
 		cmocka_unit_test(test_fit_breaks_between_words),
 		cmocka_unit_test(test_foreign_is_ascii_on_a_terminal_without_utf8),
-		cmocka_unit_test(test_item_goes_on_below_its_text),
+		cmocka_unit_test(test_item_continues_below_its_text),
 		cmocka_unit_test(test_colour_ends_with_each_line),
 		cmocka_unit_test(test_text_is_cut_where_it_does_not_fit),
 		cmocka_unit_test(test_text_is_cut_between_characters),

@@ -172,7 +172,7 @@ static void test_it_is_too_large_by_its_own_statm(void **state)
 	write_statm(allowance, 0);
 	assert_false(self_is_too_large(m, NOW));
 	write_statm(allowance + MIB, 0);
-	assert_false(self_is_too_large(m, NOW + 9 * USEC_PER_SEC)); /* looked at a moment ago */
+	assert_false(self_is_too_large(m, NOW + 9 * USEC_PER_SEC)); /* checked a moment ago */
 	assert_true(self_is_too_large(m, NOW + 10 * USEC_PER_SEC));
 
 	/* Not while there is work to do; and by the most processes that there were. */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/self-test.c: it comes to an end whatever fails, and leaves nothing behind.
- *
- * What needs a freezer of version 1, which a process that was sent SIGKILL does not leave, is
- * skipped where there is none.
+ * Tests of daemon/self-test.c: it finishes whatever fails, and leaves nothing behind.  What needs a
+ * freezer of version 1, which a process that was sent SIGKILL does not leave, is skipped where
+ * there is none.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -11,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -124,7 +124,7 @@ static void assert_nothing_is_left(void)
 	assert_int_equal(errno, ESRCH);
 }
 
-static void test_it_ends_its_child(void **state)
+static void test_it_kills_its_child(void **state)
 {
 	(void)state;
 	assert_int_equal(self_test_run(&test.manager), 0);
@@ -133,7 +133,7 @@ static void test_it_ends_its_child(void **state)
 	assert_nothing_is_left();
 }
 
-static void test_it_ends_though_the_signal_is_lost(void **state)
+static void test_it_finishes_though_the_signal_is_lost(void **state)
 {
 	static struct kill_ops ops;
 
@@ -146,7 +146,7 @@ static void test_it_ends_though_the_signal_is_lost(void **state)
 	assert_nothing_is_left();
 }
 
-static void test_it_ends_though_its_child_cannot(void **state)
+static void test_it_finishes_though_its_child_cannot_exit(void **state)
 {
 	static struct kill_ops ops;
 
@@ -162,7 +162,7 @@ static void test_it_ends_though_its_child_cannot(void **state)
 	assert_int_equal(self_test_run(&test.manager), 0);
 	assert_true(test.manager.probed.self_test_stuck);
 	assert_int_equal(kill(test.child, 0), 0);
-	/* and it is ended later, when that is possible */
+	/* and it is killed later, when that is possible */
 	assert_int_equal(io_write_at(test.trap_fd, "freezer.state", "THAWED"), 0);
 	self_test_end(&test.manager);
 	/* (This is no reckond, so what it has left is taken for a leftover.) */
@@ -218,16 +218,144 @@ static void test_leftovers_are_removed(void **state)
 	assert_int_equal(unlinkat(mount_fd, "reckond-self-test-x", AT_REMOVEDIR), 0);
 }
 
+/* The cgroup that this process is in, in the hierarchy; -1: there is none. */
+static int open_own_cgroup(bool v1)
+{
+	const struct cgroup_fs *fs = &test.manager.cgroups;
+	int mount_fd = v1 ? fs->v1_freezer_fd : fs->v2_fd;
+	char path[CGROUP_PATH_MAX];
+
+	if (mount_fd < 0 ||
+	    (v1 ? cgroup_of_process_v1_freezer(fs, test.manager.proc_fd, getpid(), path,
+					       sizeof(path))
+		: cgroup_of_process(fs, test.manager.proc_fd, getpid(), path, sizeof(path))) != 0)
+		return -1;
+	return cgroup_open(mount_fd, path);
+}
+
+/* Into a cgroup of our own in each hierarchy, which no other daemon's clean-up sees; or back. */
+static void move_self(bool in)
+{
+	static int from_fd[2];
+	char name[64], pid[16];
+
+	snprintf(name, sizeof(name), "test-self-test-own-%d", getpid());
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	for (int v1 = 0; v1 < 2; v1++) {
+		_cleanup_close_ int fd = -EBADF;
+
+		if (in) {
+			from_fd[v1] = open_own_cgroup(v1);
+			(void)mkdirat(from_fd[v1], name, 0755);
+			fd = openat(from_fd[v1], name, O_PATH | O_CLOEXEC);
+			(void)io_write_at(fd, "cgroup.procs", pid);
+		} else {
+			(void)io_write_at(from_fd[v1], "cgroup.procs", pid);
+			(void)unlinkat(from_fd[v1], name, AT_REMOVEDIR);
+			closep(&from_fd[v1]);
+		}
+	}
+}
+
+static bool is_there(int dir_fd, const char *name)
+{
+	return faccessat(dir_fd, name, F_OK, 0) == 0;
+}
+
+/* A lock is all that tells a cgroup in use from a leftover: the number in its name may be that of
+ * no process here (of another pid namespace), or of this one. */
+static void test_what_is_locked_is_no_leftover(void **state)
+{
+	unsigned n_tested = 0;
+
+	(void)state;
+	move_self(true);
+	for (int v1 = 0; v1 < 2; v1++) {
+		_cleanup_close_ int own_fd = open_own_cgroup(v1);
+		char names[2][64];
+
+		snprintf(names[0], sizeof(names[0]), "reckond-self-test-2147483645");
+		snprintf(names[1], sizeof(names[1]), "reckond-self-test-%d", getpid());
+		for (size_t i = 0; own_fd >= 0 && i < ARRAY_SIZE(names); i++) {
+			int fd;
+
+			if (mkdirat(own_fd, names[i], 0755) < 0)
+				continue;
+			n_tested++;
+			fd = openat(own_fd, names[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+			self_test_clean_up(&test.manager);
+			assert_true(is_there(own_fd, names[i]));
+			close(fd);
+			self_test_clean_up(&test.manager);
+			assert_false(is_there(own_fd, names[i]));
+		}
+	}
+	move_self(false);
+	if (n_tested == 0) {
+		print_message("skipped: no cgroup can be made here\n");
+		skip();
+	}
+}
+
+static unsigned n_in_use, n_frozen;
+
+/* Another daemon starts while the child is frozen. */
+static int start_another(int pidfd, int signal)
+{
+	char name[64], text[256];
+
+	self_test_clean_up(&test.manager);
+	snprintf(name, sizeof(name), "reckond-self-test-%d", getpid());
+	for (int v1 = 0; v1 < 2; v1++) {
+		_cleanup_close_ int own_fd = open_own_cgroup(v1), fd = -EBADF;
+
+		if (own_fd < 0 || !is_there(own_fd, name))
+			continue;
+		n_in_use++;
+		fd = openat(own_fd, name, O_PATH | O_CLOEXEC);
+		n_frozen += io_read_at(fd, v1 ? "freezer.state" : "cgroup.freeze", text,
+				       sizeof(text)) > 0 &&
+			    (text[0] == '1' || text[0] == 'F');
+	}
+	return kill_ops_system.pidfd_send_signal(pidfd, signal);
+}
+
+static void test_another_daemon_leaves_it_alone(void **state)
+{
+	static struct kill_ops ops;
+
+	(void)state;
+	n_in_use = n_frozen = 0;
+	ops = kill_ops_system;
+	ops.pidfd_send_signal = start_another;
+	test.manager.kill_ops = &ops;
+	move_self(true);
+	assert_int_equal(self_test_run(&test.manager), 0);
+	assert_false(test.manager.probed.self_test_stuck);
+	move_self(false); /* nothing is left in there */
+	assert_nothing_is_left();
+	if (n_in_use == 0) {
+		print_message("skipped: no cgroup can be made here\n");
+		skip();
+	}
+	assert_int_equal(n_frozen, n_in_use);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_it_ends_its_child, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_it_ends_though_the_signal_is_lost, setup,
+		cmocka_unit_test_setup_teardown(test_it_kills_its_child, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_it_finishes_though_the_signal_is_lost, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(test_it_ends_though_its_child_cannot, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(test_it_finishes_though_its_child_cannot_exit,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_it_is_not_begun, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leftovers_are_removed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_locked_is_no_leftover, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_another_daemon_leaves_it_alone, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,7 @@ static void test_limits(void **state)
 		{ 0, MIB, 3 * MIB, 0 },
 		{ 256 * MIB, MIB, 3 * MIB, (224 - 1 + 3) * MIB },
 		{ 8 * MIB, 2 * MIB, 4 * MIB, (7 - 2 + 4) * MIB },
-		/* above already: nothing more, and what there is stays */
+		/* above already: nothing more, and what there is remains */
 		{ 8 * MIB, 9 * MIB, 12 * MIB, 12 * MIB },
 		{ UINT64_MAX, 0, MIB, UINT64_MAX - UINT64_MAX / 8 + MIB },
 	};
@@ -88,7 +88,7 @@ static uint64_t resident(void)
 }
 
 /* Small pieces in the middle of the heap, which is locked. */
-static void test_what_is_free_is_given_back(void **state)
+static void test_what_is_free_is_returned(void **state)
 {
 	static char *pieces[N_PIECES];
 	struct manager m = { .probed.memory_lock_error = -EPERM };
@@ -122,7 +122,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_it_is_seen_to_be_too_large),
-		cmocka_unit_test(test_what_is_free_is_given_back),
+		cmocka_unit_test(test_what_is_free_is_returned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

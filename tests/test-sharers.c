@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sharers: who is asked about, of a census made by hand and a /proc of files; and real processes
- * of clone(2) and vfork(2), told by the real comparison.
+ * sharers: which processes are compared, of a census made by hand and a /proc of files; and real
+ * processes of clone(2) and vfork(2), by the real comparison.
  */
 #include <fcntl.h>
 #include <ftw.h>
@@ -51,15 +51,16 @@ static struct {
 	uint64_t allocated;
 	struct sharers sharers;
 
-	/* What was asked, and what is answered: 0 but for these. */
+	/* What was compared, and the results: 0 but for these. */
 	unsigned n_calls;
+	unsigned n_late; /* the first calls get no answer */
 	pid_t asked_by;
 	pid_t asked[SHARERS_COMPARED_MAX];
 	unsigned n_asked;
 	pid_t same_from, same_to; /* these are the same */
 	pid_t odd;		  /* this one answers odd_answer */
 	int odd_answer;
-	const char *then_stat; /* after that the victim looks so */
+	const char *then_stat; /* after that the victim is like that */
 } test;
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -133,6 +134,8 @@ static void fake_compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, voi
 		ret[i] = tids[i] >= test.same_from && tids[i] <= test.same_to;
 		if (tids[i] == test.odd)
 			ret[i] = test.odd_answer;
+		if (test.n_calls <= test.n_late)
+			ret[i] = -ETIMEDOUT;
 	}
 	if (test.then_stat) {
 		fail_malloc = false;
@@ -166,7 +169,7 @@ static bool was_found(pid_t pid)
 	return false;
 }
 
-static void test_find_asks_about_nobody_if_nobody_has_as_much(void **state)
+static void test_find_compares_none_if_none_has_as_much(void **state)
 {
 	add(FIRST, VICTIM_BYTES - 4096, CODE);
 	test.same_to = 1000;
@@ -182,7 +185,7 @@ static const struct {
 	const char *name;
 	uint64_t bytes;
 	unsigned code_pages;
-	uint64_t grown; /* what the machine handed out since */
+	uint64_t grown; /* what the machine allocated since */
 	bool with_swap, kthread;
 	bool asked;
 } ask_cases[] = {
@@ -198,7 +201,7 @@ static const struct {
 };
 /* clang-format on */
 
-static void test_find_asks_about_who_may_have_the_memory(void **state)
+static void test_find_compares_what_may_have_the_memory(void **state)
 {
 	struct census_process *other = add(FIRST, VICTIM_BYTES, CODE);
 
@@ -216,7 +219,7 @@ static void test_find_asks_about_who_may_have_the_memory(void **state)
 	}
 }
 
-/* They take no place among those that are asked about, relatives or not. */
+/* They take no place among those that are compared, relatives or not. */
 static void test_find_leaves_zombies_out(void **state)
 {
 	for (pid_t pid = FIRST; pid < FIRST + SHARERS_COMPARED_MAX + 10; pid++) {
@@ -257,10 +260,10 @@ static const struct {
 	int answer, error;
 } answer_cases[] = {
 	{ -EPERM, -EPERM },   { -ENOSYS, -ENOSYS }, { -ETIMEDOUT, -ETIMEDOUT },
-	{ -EACCES, -EACCES }, { -EINTR, -EINTR },   { -ESRCH, 0 }, /* gone: no longer a sharer */
+	{ -EACCES, -EACCES }, { -EINTR, -EINTR },   { -ESRCH, 0 }, /* exited: no longer a sharer */
 };
 
-static void test_find_says_what_is_not_known_and_takes_the_others(void **state)
+static void test_find_reports_what_is_not_known_and_takes_the_others(void **state)
 {
 	for (pid_t pid = FIRST; pid < FIRST + 3; pid++)
 		add(pid, VICTIM_BYTES, CODE);
@@ -277,6 +280,35 @@ static void test_find_says_what_is_not_known_and_takes_the_others(void **state)
 	}
 }
 
+/* A relative is asked about again; another process is not: it is seldom the same. */
+static void test_find_asks_again_about_relatives(void **state)
+{
+	static const struct {
+		pid_t ppid;
+		unsigned n_late, n_calls, n_found;
+		int error;
+	} cases[] = {
+		{ VICTIM, 0, 1, 2, 0 },
+		{ VICTIM, 2, 3, 2, 0 },
+		{ VICTIM, 9, SHARERS_TRIES, 0, -ETIMEDOUT },
+		{ 70, 2, 1, 0, -ETIMEDOUT },
+	};
+
+	add(FIRST, VICTIM_BYTES, CODE);
+	add(FIRST + 1, VICTIM_BYTES, CODE);
+	test.same_from = FIRST;
+	test.same_to = FIRST + 1;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		census_find(&test.census, FIRST)->ppid = cases[i].ppid;
+		census_find(&test.census, FIRST + 1)->ppid = cases[i].ppid;
+		test.n_late = cases[i].n_late;
+		find();
+		assert_int_equal(test.n_calls, cases[i].n_calls);
+		assert_int_equal(test.sharers.n, cases[i].n_found);
+		assert_int_equal(test.sharers.error, cases[i].error);
+	}
+}
+
 static void test_find_counts_those_beyond_the_bound(void **state)
 {
 	for (pid_t pid = FIRST; pid < FIRST + SHARERS_MAX + 3; pid++)
@@ -287,9 +319,9 @@ static void test_find_counts_those_beyond_the_bound(void **state)
 	assert_int_equal(test.sharers.n_more, 3);
 }
 
-/* Of a thousand that look alike the parent, the children and the siblings are surely asked about,
+/* Of a thousand that look alike the parent, the children and the siblings are surely compared,
  * wherever in the census they are. */
-static void test_find_asks_about_relatives_first(void **state)
+static void test_find_compares_relatives_first(void **state)
 {
 	static const pid_t related[] = { FIRST, FIRST + 500, FIRST + 998, FIRST + 999 };
 
@@ -311,7 +343,7 @@ static void test_find_asks_about_relatives_first(void **state)
 		for (unsigned j = 0; j < i; j++)
 			assert_int_not_equal(test.asked[i], test.asked[j]);
 
-	/* more relatives than can be asked about */
+	/* more relatives than can be compared */
 	for (pid_t pid = FIRST; pid < FIRST + 1000; pid++)
 		census_find(&test.census, pid)->ppid = VICTIM;
 	find();
@@ -320,7 +352,7 @@ static void test_find_asks_about_relatives_first(void **state)
 }
 
 /* Whoever has no memory any more compares equal to all others that have none. */
-static void test_find_trusts_no_comparison_with_who_exits(void **state)
+static void test_find_trusts_no_comparison_with_one_that_exits(void **state)
 {
 	add(FIRST, VICTIM_BYTES, CODE);
 	test.same_to = 1000;
@@ -475,15 +507,16 @@ static void test_real_sharers_are_found_and_a_copy_is_not(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_find_asks_about_nobody_if_nobody_has_as_much),
-		TEST(test_find_asks_about_who_may_have_the_memory),
+		TEST(test_find_compares_none_if_none_has_as_much),
+		TEST(test_find_compares_what_may_have_the_memory),
 		TEST(test_find_leaves_zombies_out),
 		TEST(test_find_takes_those_that_are_the_same),
-		TEST(test_find_says_what_is_not_known_and_takes_the_others),
+		TEST(test_find_reports_what_is_not_known_and_takes_the_others),
 		TEST(test_find_counts_those_beyond_the_bound),
-		TEST(test_find_asks_about_relatives_first),
-		TEST(test_find_trusts_no_comparison_with_who_exits),
+		TEST(test_find_compares_relatives_first),
+		TEST(test_find_trusts_no_comparison_with_one_that_exits),
 		TEST(test_find_compares_living_threads),
+		TEST(test_find_asks_again_about_relatives),
 		cmocka_unit_test(test_real_sharers_are_found_and_a_copy_is_not),
 	};
 

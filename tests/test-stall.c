@@ -185,7 +185,7 @@ static usec_t walk_now(void)
 	return now;
 }
 
-/* Each look at the clock takes a millisecond. */
+/* Each read of the clock takes a millisecond. */
 static usec_t slow_clock(void)
 {
 	return now += USEC_PER_MSEC;
@@ -462,7 +462,7 @@ static void test_delegated_counts_where_it_is_at_no_limit(void **state)
 	assert_int_equal(t->stall.verdict.unexplained.full, 8000);
 }
 
-/* As many as its owner likes: the others are looked at all the same. */
+/* As many as its owner likes: the others are read all the same. */
 static void test_delegated_has_an_end(void **state)
 {
 	struct tree *t = *state;
@@ -503,7 +503,7 @@ static void test_walk_is_taken_in_slices(void **state)
 	while (stall_walk(&t->stall, slow_clock, now + 40 * USEC_PER_MSEC) == 0) {
 		n_slices++;
 		assert_true(n_slices < 100);
-		/* Cgroups come and go meanwhile. */
+		/* Cgroups are made and removed meanwhile. */
 		(void)snprintf(name, sizeof(name), "many/new-%u", n_slices);
 		assert_int_equal(mkdirat(t->fd, name, 0755), 0);
 	}
@@ -539,7 +539,7 @@ static void test_walk_has_no_room(void **state)
 	now += USEC_PER_SEC;
 	put_pressure(t, ".", 901, 801);
 	walk(t);
-	/* Of those that are not known nothing is said; what is not accounted for counts. */
+	/* Of those that are not known nothing is reported; what is not explained counts. */
 	assert_int_equal(t->stall.verdict.unexplained.full, 8000);
 }
 

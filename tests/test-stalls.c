@@ -201,10 +201,10 @@ static void test_walks_are_kept_up_while_there_is_pressure(void **state)
 	stalls_look(test.m, test.now); /* not due */
 	assert_int_equal(test.n_walks, 1);
 	test.now += stall_period(&s->walk);
-	psi_history_reset(&test.m->sampler.psi); /* lingers */
+	psi_history_reset(&test.m->sampler.psi); /* held for a while */
 	stalls_look(test.m, test.now);
 	assert_int_equal(test.n_walks, 2);
-	s->walk.n_levels = 1; /* under way: each look goes on with it */
+	s->walk.n_levels = 1; /* under way: each sample continues it */
 	stalls_look(test.m, test.now);
 	assert_int_equal(test.n_walks, 3);
 

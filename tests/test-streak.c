@@ -99,13 +99,141 @@ static void test_the_oldest_makes_room(void **state)
 /* Many small ones need three kills; large ones are given time. */
 static void test_is_enough(void **state)
 {
-	assert_false(streak_is_enough(2, 12 * MIB, GIB));
-	assert_true(streak_is_enough(3, 12 * MIB, GIB));
-	assert_true(streak_is_enough(3, 64 * MIB, GIB));
-	assert_false(streak_is_enough(3, 64 * MIB + 1, GIB));
-	assert_false(streak_is_enough(STREAK_KILLS_LARGE - 1, 150 * MIB, GIB));
-	assert_true(streak_is_enough(STREAK_KILLS_LARGE, 150 * MIB, GIB));
+	assert_false(streak_is_enough(2, 0, 12 * MIB, GIB));
+	assert_true(streak_is_enough(3, 0, 12 * MIB, GIB));
+	assert_true(streak_is_enough(3, 0, 64 * MIB, GIB));
+	assert_false(streak_is_enough(3, 0, 64 * MIB + 1, GIB));
+	assert_false(streak_is_enough(STREAK_KILLS_LARGE - 1, 0, 150 * MIB, GIB));
+	assert_true(streak_is_enough(STREAK_KILLS_LARGE, 0, 150 * MIB, GIB));
+	/* ... but not where each is replaced at once */
+	assert_false(streak_is_enough(6, STREAK_REPLACED - 1, 150 * MIB, GIB));
+	assert_true(streak_is_enough(6, STREAK_REPLACED, 150 * MIB, GIB));
 	assert_true(STREAK_KILLS_LARGE <= STREAK_MAX);
+}
+
+static void test_age(void **state)
+{
+	assert_int_equal(streak_age(1000, 1250), 2500 * USEC_PER_MSEC);
+	assert_int_equal(streak_age(1000, 1000), 1);
+	assert_int_equal(streak_age(1001, 1000), 1); /* never "not known" */
+}
+
+/*
+ * One load after another: when which of it would be killed, and when that was started.  Kills do
+ * not help a build that starts a compiler for each that is killed; they help everywhere else.
+ */
+static void test_kills_that_are_undone_are_told_from_those_that_help(void **state)
+{
+	static const struct load {
+		const char *name;
+		struct victim {
+			unsigned at, started; /* tenths of a second; 0: the end */
+			const char *comm;
+			pid_t ppid, session;
+			const char *cgroup;
+		} victims[16];
+		unsigned alone; /* so many are killed one by one before all are; 0: all */
+	} loads[] = {
+		/* eight at a time, 150 MiB in 5 s: of each wave of eight half are killed */
+		{ "a build",
+		  { { 134, 100, "cc1", 7, 7, "/b" },
+		    { 138, 100, "cc1", 7, 7, "/b" },
+		    { 142, 100, "cc1", 7, 7, "/b" },
+		    { 146, 100, "cc1", 7, 7, "/b" },
+		    { 186, 146, "cc1", 7, 7, "/b" },
+		    { 190, 142, "cc1", 7, 7, "/b" },
+		    { 194, 138, "cc1", 7, 7, "/b" },
+		    { 198, 160, "cc1", 7, 7, "/b" } },
+		  6 },
+		/* each below a driver and a shell of its own */
+		{ "a build, by session",
+		  { { 134, 100, "cc1", 20, 7, "/" },
+		    { 138, 134, "cc1", 21, 7, "/" },
+		    { 142, 138, "cc1", 22, 7, "/" },
+		    { 146, 142, "cc1", 23, 7, "/" } },
+		  3 },
+		/* one that grew slowly, started again in 15 s */
+		{ "a pool of workers",
+		  { { 100, 1, "worker", 7, 7, "/s" },
+		    { 300, 110, "worker", 7, 7, "/s" },
+		    { 500, 310, "worker", 7, 7, "/s" },
+		    { 700, 510, "worker", 7, 7, "/s" } },
+		  0 },
+		/* all were there before the first kill */
+		{ "renderers",
+		  { { 200, 50, "tab", 7, 7, "/f" },
+		    { 202, 60, "tab", 7, 7, "/f" },
+		    { 204, 70, "tab", 7, 7, "/f" },
+		    { 206, 80, "tab", 7, 7, "/f" },
+		    { 208, 90, "tab", 7, 7, "/f" } },
+		  0 },
+		{ "different programs of one session",
+		  { { 200, 50, "a", 7, 7, "/session-1.scope" },
+		    { 210, 201, "b", 7, 7, "/session-1.scope" },
+		    { 220, 211, "c", 7, 7, "/session-1.scope" },
+		    { 230, 221, "d", 7, 7, "/session-1.scope" },
+		    { 240, 231, "e", 7, 7, "/session-1.scope" } },
+		  0 },
+		{ "one name, started by different parents in different sessions",
+		  { { 200, 50, "python3", 7, 7, "/" },
+		    { 210, 201, "python3", 8, 8, "/" },
+		    { 220, 211, "python3", 9, 9, "/" },
+		    { 230, 221, "python3", 10, 10, "/" },
+		    { 240, 231, "python3", 11, 11, "/" } },
+		  0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(loads); i++) {
+		static struct streak streak;
+		unsigned alone = 0, in_cgroup = 0;
+
+		streak = (struct streak){ 0 };
+		for (const struct victim *v = loads[i].victims; v->at != 0; v++) {
+			usec_t now = v->at * S / 10;
+			const struct streak_subject subject = {
+				v->cgroup, v->comm,    v->ppid,
+				1000,	   v->session, now - v->started * S / 10,
+			};
+
+			if (alone == 0 &&
+			    streak_replaced_siblings(&streak, &subject, now) >= STREAK_REPLACED)
+				alone = (unsigned)(v - loads[i].victims);
+			streak_add(&streak, &subject, now);
+			in_cgroup = streak_replaced_in_cgroup(&streak, v->cgroup, now);
+		}
+		if (alone != loads[i].alone)
+			fail_msg("%s: all after %u kills", loads[i].name, alone);
+		if ((in_cgroup >= STREAK_REPLACED) != (loads[i].alone != 0))
+			fail_msg("%s: %u of its cgroup", loads[i].name, in_cgroup);
+	}
+}
+
+static void test_what_is_replaced_slowly_or_of_unknown_age_is_no_replacement(void **state)
+{
+	static const struct {
+		usec_t killed, age; /* after the first kill */
+		bool replaced;
+	} rows[] = {
+		{ 5 * S, 4 * S, true },
+		{ 5 * S, 5 * S, true }, /* started in that moment */
+		{ 5 * S, 5 * S + 1, false },
+		{ STREAK_REPLACED_USEC, S, true },
+		{ STREAK_REPLACED_USEC + 1, S, false },
+		{ 5 * S, 0, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		static struct streak streak;
+		struct streak_subject subject = { "/a", "x", 7, 1000, 7, 60 * S };
+
+		streak = (struct streak){ 0 };
+		streak_add(&streak, &subject, START);
+		assert_int_equal(streak_replaced_siblings(&streak, &subject, START), 0);
+		subject.age = rows[i].age;
+		if (streak_replaced_siblings(&streak, &subject, START + rows[i].killed) !=
+		    rows[i].replaced)
+			fail_msg("row %zu", i);
+	}
 }
 
 static void test_is_unit(void **state)
@@ -152,6 +280,9 @@ int main(void)
 		cmocka_unit_test(test_a_cgroup_with_a_streak_is_found_once),
 		cmocka_unit_test(test_the_oldest_makes_room),
 		cmocka_unit_test(test_is_enough),
+		cmocka_unit_test(test_age),
+		cmocka_unit_test(test_kills_that_are_undone_are_told_from_those_that_help),
+		cmocka_unit_test(test_what_is_replaced_slowly_or_of_unknown_age_is_no_replacement),
 		cmocka_unit_test(test_is_unit),
 	};
 

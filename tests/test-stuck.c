@@ -164,7 +164,7 @@ static void test_what_no_process_holds_raises_the_minimum(void **state)
 	/* It is mapped by a process: that holds it. */
 	add(7, "mapper", MIB)->memory.shmem = 5 * GIB;
 	assert_true(stuck_min_victim(m, &test.policy) < 64 * MIB);
-	/* But by what was measured it stays when that is killed. */
+	/* But by what was measured it remains when that is killed. */
 	census_find(&m->census, 7)->memory.is_measured = true;
 	census_find(&m->census, 7)->memory.kept = 5 * GIB;
 	assert_int_equal(stuck_min_victim(m, &test.policy), 5 * GIB / 2);
@@ -248,7 +248,7 @@ static void test_a_survey_in_time(void **state)
 	assert_int_equal(test.n_asked, 0); /* processes have it all */
 	fill_tmpfs();
 	stuck_watch(m, NOW + SEC / 10);
-	assert_int_equal(test.n_asked, 0); /* looked at a moment ago */
+	assert_int_equal(test.n_asked, 0); /* checked a moment ago */
 	stuck_watch(m, NOW + SEC);
 	assert_int_equal(test.n_asked, 1);
 	stuck_watch(m, NOW + 4 * SEC); /* waits for it */
@@ -301,7 +301,7 @@ static void test_it_is_reported_once(void **state)
 	assert_false(m->stuck.has_survey);
 }
 
-/* A path through a file system that hangs: once without what it would tell. */
+/* A path through a file system that hangs: reported once without what it would show. */
 static void test_a_survey_that_is_late(void **state)
 {
 	struct manager *m = test.m;
@@ -335,7 +335,7 @@ static void test_without_a_thread(void **state)
 }
 
 /* Every second, earlier when memory falls, and at once when a survey may name a process. */
-static void test_when_a_victim_is_looked_for(void **state)
+static void test_when_a_victim_is_chosen_again(void **state)
 {
 	struct manager *m = test.m;
 	struct stuck *s = &m->stuck;
@@ -406,6 +406,51 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 	}
 }
 
+/* The last kill freed nothing of shared memory: that process, if it holds more than the chosen one.
+ */
+static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t freed, best; /* MiB */
+		bool waits;
+		pid_t taken; /* 8: what was chosen */
+	} cases[] = {
+		{ "in vain", 0, 100, true, 7 },
+		{ "another one has more", 0, 4096, true, 8 },
+		{ "it was freed", 3000, 100, false, 8 },
+	};
+	struct manager *m = test.m;
+	struct stuck *s = &m->stuck;
+	struct census_process *other;
+
+	add(7, "holder", MIB);
+	other = add(8, "other", MIB);
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	test.survey.memfds = (struct where_holder){ .pid = 7, .comm = "holder", .bytes = 3 * GIB };
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		usec_t now = NOW + i * 10 * SEC;
+
+		print_message("%s\n", cases[i].label);
+		m->decision.memory.shmem = 3 * GIB;
+		m->decision.outcome = KILL_PROGRESS_GONE;
+		m->decision.ended_at = now;
+		m->decision.freed = cases[i].freed * MIB;
+		test.n_asked = 0;
+		assert_int_equal(stuck_waits_for_holder(m, now), cases[i].waits);
+		assert_int_equal(test.n_asked, cases[i].waits);
+		assert_int_equal(stuck_waits_for_holder(m, now + SEC / 10), cases[i].waits);
+		assert_int_equal(test.n_asked, cases[i].waits);
+		test.is_finished = true;
+		assert_false(stuck_waits_for_holder(m, now + SEC / 5));
+		other->memory.anon = cases[i].best * MIB;
+		victim_take(other, 0, &m->choice);
+		stuck_take_holder(m, &reader, now + SEC / 5);
+		assert_int_equal(m->choice.ranked[0].process->pid, cases[i].taken);
+		s->has_survey = false;
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -418,8 +463,9 @@ int main(void)
 		TEST(test_it_is_reported_once),
 		TEST(test_a_survey_that_is_late),
 		TEST(test_without_a_thread),
-		TEST(test_when_a_victim_is_looked_for),
+		TEST(test_when_a_victim_is_chosen_again),
 		TEST(test_a_holder_is_taken_if_it_still_is_one),
+		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

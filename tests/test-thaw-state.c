@@ -350,8 +350,8 @@ static void test_open_forgets_another_boot(void **state)
 	assert_int_equal(n_entries_left(), 0);
 }
 
-/* Groups are frozen by what it says: nobody else's word counts. */
-static void test_open_trusts_nobody_else(void **state)
+/* Groups are frozen by what it says: no file of another user is trusted. */
+static void test_open_trusts_no_other_user(void **state)
 {
 	char other[160];
 
@@ -519,7 +519,7 @@ static bool is_alive(pid_t pid)
 	return info.si_pid == 0;
 }
 
-static int how_it_ended(pid_t pid)
+static int exit_signal(pid_t pid)
 {
 	siginfo_t info = { 0 };
 
@@ -562,7 +562,7 @@ static void one_tick(void)
 	}
 }
 
-static void settle(void)
+static void wait_for_outcome(void)
 {
 	for (int i = 0; i < 6000 && test.manager->state == MANAGER_KILLING; i++) {
 		usleep(10000);
@@ -592,7 +592,7 @@ static unsigned n_owed(void)
 }
 
 /* Both at once: what is owed is entered before it is thawed, without allocation, and struck. */
-static void test_both_hierarchies_are_entered_and_put_back(void **state)
+static void test_both_hierarchies_are_entered_and_frozen_again(void **state)
 {
 	pid_t victim, sibling;
 
@@ -609,8 +609,8 @@ static void test_both_hierarchies_are_entered_and_put_back(void **state)
 		assert_int_equal(n_mallocs, 0);
 	assert_int_equal(test.n_choices, 1);
 	assert_int_equal(n_owed(), 2);
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_int_equal(test.manager->decision.refrozen, 2);
 	assert_int_equal(n_owed(), 0);
 	assert_true(is_to_be_frozen_v1("/g"));
@@ -663,7 +663,7 @@ static void check_recovery_at_start(bool v2, bool v1)
 		assert_soon(is_frozen(true, "/g"));
 	}
 	kill_a_daemon(KILL_NOW);
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_soon(!is_frozen(false, "/g") && !is_frozen(true, "/g"));
 
 	test.manager = new_manager(NOT_NOW);
@@ -693,7 +693,7 @@ static void test_recover_both(void **state)
 }
 
 /* A victim that lives on keeps its group thawed, with the next daemon too. */
-static void test_recover_waits_for_a_victim_that_lingers(void **state)
+static void test_recover_waits_for_a_victim_that_is_still_exiting(void **state)
 {
 	pid_t victim;
 
@@ -708,13 +708,13 @@ static void test_recover_waits_for_a_victim_that_lingers(void **state)
 	one_tick();
 	assert_false(is_frozen(false, "/g"));
 	assert_int_equal(kill(victim, SIGKILL), 0);
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_int_equal(exit_signal(victim), SIGKILL);
 	one_tick();
 	assert_soon(is_frozen(false, "/g"));
 	assert_int_equal(n_owed(), 0);
 }
 
-/* And it is put back when that one is told to stop. */
+/* And it is frozen again when that one gets SIGTERM. */
 static void test_recover_then_stop(void **state)
 {
 	make_groups(false);
@@ -739,7 +739,7 @@ static void test_recover_leaves_another_group_alone(void **state)
 	freeze(false, "/g", true);
 	assert_soon(is_frozen(false, "/g"));
 	kill_a_daemon(KILL_NOW);
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_int_equal(waitpid(victim, NULL, 0), victim);
 	test.n_children--;
 	assert_soon(is_removed(false, "/g"));
@@ -752,7 +752,7 @@ static void test_recover_leaves_another_group_alone(void **state)
 	assert_int_equal(n_owed(), 0);
 }
 
-static void test_dry_run_leaves_the_file_alone(void **state)
+static void test_dry_run_does_not_touch_the_file(void **state)
 {
 	struct manager_options options = { .config_file = test.config, .dry_run = true };
 	pid_t victim;
@@ -763,7 +763,7 @@ static void test_dry_run_leaves_the_file_alone(void **state)
 	freeze(false, "/g", true);
 	assert_soon(is_frozen(false, "/g"));
 	kill_a_daemon(KILL_NOW);
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
 	assert_null(test.manager->ledger);
 	assert_false(is_frozen(false, "/g"));
@@ -771,11 +771,11 @@ static void test_dry_run_leaves_the_file_alone(void **state)
 	assert_int_equal(n_entries_left(), 1);
 }
 
-/* A configuration that ends the dry run: what an earlier daemon owes is paid now. */
-static void test_end_of_a_dry_run(void **state)
+/* A configuration that ends the dry run: what an earlier daemon left thawed is frozen again now. */
+static void test_a_dry_run_is_switched_off(void **state)
 {
 	struct manager_options options = { .config_file = test.config };
-	_cleanup_free_ char *mistakes = NULL;
+	_cleanup_free_ char *errors = NULL;
 	FILE *f;
 
 	make_groups(false);
@@ -797,14 +797,14 @@ static void test_end_of_a_dry_run(void **state)
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n", test.subtree);
 	fputs(NOT_NOW, f);
 	fclose(f);
-	assert_int_equal(manager_reload(test.manager, &mistakes), 0);
+	assert_int_equal(manager_reload(test.manager, &errors), 0);
 	assert_non_null(test.manager->ledger);
 	assert_int_equal(n_owed(), 0);
 	assert_soon(is_frozen(false, "/g"));
 }
 
-/* Nobody waits for a frozen process to handle its SIGTERM; one that may be thawed later, is. */
-static void test_who_cannot_be_thawed_gets_sigkill(void **state)
+/* A frozen process is not waited for to handle its SIGTERM; one that may be thawed later, is. */
+static void test_what_cannot_be_thawed_gets_sigkill(void **state)
 {
 	pid_t victim;
 
@@ -826,8 +826,8 @@ static void test_who_cannot_be_thawed_gets_sigkill(void **state)
 	freeze(false, "/g", true);
 	one_tick();
 	assert_int_equal(test.n_signals, 2);
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
 }
 
 /* The grace is for a process that can use it. */
@@ -856,8 +856,8 @@ static void test_time_in_which_it_is_frozen_does_not_count(void **state)
 	usleep(600000); /* all of its grace */
 	one_tick();
 	assert_int_equal(test.n_signals, 2);
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
 }
 
 /* Not for ever, and then there is nothing to wait for. */
@@ -881,12 +881,12 @@ static void test_thawing_again_is_bounded(void **state)
 	freeze(false, "/g", true);
 	one_tick();
 	assert_int_equal(test.n_signals, 2); /* SIGKILL, within the grace */
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
 }
 
-/* Frozen for the first time when it has been asked already. */
-static void test_frozen_meanwhile_is_thawed_and_put_back(void **state)
+/* Frozen for the first time when it has had SIGTERM already. */
+static void test_frozen_meanwhile_is_thawed_and_frozen_again(void **state)
 {
 	pid_t victim, sibling;
 
@@ -901,7 +901,7 @@ static void test_frozen_meanwhile_is_thawed_and_put_back(void **state)
 	assert_soon(!is_frozen(true, "/g"));
 	assert_int_equal(n_owed(), 1);
 	assert_int_equal(kill(victim, SIGKILL), 0);
-	settle();
+	wait_for_outcome();
 	assert_soon(is_frozen(true, "/g"));
 	assert_true(is_alive(sibling));
 }
@@ -924,10 +924,10 @@ static void test_thaw_wakes_the_loop(void **state)
 	one_tick();
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(sd_event_run(m->event, 10 * USEC_PER_SEC), 1);
-		/* the timer is set by the look that follows */
+		/* the timer is set by the sample that follows */
 		assert_int_equal(sd_event_source_get_enabled(m->timer, &enabled), 1);
 		assert_int_equal(sd_event_source_set_enabled(m->timer, SD_EVENT_OFF), 0);
-		/* it does not go on for ever: at most once more, for what was thawed again */
+		/* it does not continue for ever: at most once more, for what was thawed again */
 		for (int n = 0; sd_event_run(m->event, 100 * USEC_PER_MSEC) > 0; n++) {
 			assert_true(n < 3);
 			assert_int_equal(sd_event_source_set_enabled(m->timer, SD_EVENT_OFF), 0);
@@ -954,8 +954,8 @@ static void test_victim_only_v1_leaves_the_others_frozen(void **state)
 	test.manager = new_manager(TERM_NOW "Thaw=victim\n");
 	one_tick();
 	assert_true(is_frozen(true, "/g"));
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGTERM);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGTERM);
 	assert_true(is_frozen(true, "/g"));
 	assert_true(is_alive(sibling));
 	assert_int_equal(n_owed(), 0);
@@ -963,7 +963,7 @@ static void test_victim_only_v1_leaves_the_others_frozen(void **state)
 		assert_int_equal(n_mallocs, 0);
 }
 
-static void test_victim_only_v1_goes_back_when_it_does_not_end(void **state)
+static void test_victim_only_v1_is_moved_back_when_it_does_not_exit(void **state)
 {
 	char path[CGROUP_PATH_MAX];
 	pid_t victim;
@@ -1000,8 +1000,8 @@ static void test_victim_only_v2_is_killed_at_once(void **state)
 	one_tick();
 	assert_int_equal(test.manager->decision.signal, SIGKILL);
 	assert_true(test.manager->decision.skips_term);
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_true(is_frozen(false, "/g"));
 	assert_true(is_alive(sibling));
 }
@@ -1052,7 +1052,7 @@ static pid_t spawn_sharing(pid_t *ret_other, int *ret_other_fd)
 	return pid;
 }
 
-/* Each of those that go together is taken out; nobody else is. */
+/* Each of those that are killed together is moved out; no other is. */
 static void test_victim_only_v1_takes_sharers_too(void **state)
 {
 	struct pollfd pollfd = { .events = POLLIN };
@@ -1070,22 +1070,23 @@ static void test_victim_only_v1_takes_sharers_too(void **state)
 		(void)pidfd_send_signal(other_fd, SIGKILL, NULL, 0);
 		freeze(true, "/g", false);
 		close(other_fd);
-		print_message("SKIP: who shares memory cannot be found out here\n");
+		print_message("SKIP: processes that share memory cannot be found here\n");
 		skip();
 	}
 	assert_true(test.manager->decision.pid == victim || test.manager->decision.pid == other);
 	assert_int_equal(test.manager->victim.thawed.n_levels, 2);
 	pollfd.fd = other_fd;
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_int_equal(poll(&pollfd, 1, 10000), 1);
 	close(other_fd);
-	settle();
+	wait_for_outcome();
 	assert_true(is_frozen(true, "/g"));
 	assert_true(is_alive(sibling));
 	assert_int_equal(n_owed(), 0);
 }
 
-/* The victim is gone; the other one, in a group that could not be thawed at first, is not yet. */
+/* The victim has exited; the other one, in a group that could not be thawed at first, has not yet.
+ */
 static void test_the_other_one_is_found_frozen(void **state)
 {
 	struct pollfd pollfd = { .events = POLLIN };
@@ -1105,17 +1106,17 @@ static void test_the_other_one_is_found_frozen(void **state)
 		(void)pidfd_send_signal(other_fd, SIGKILL, NULL, 0);
 		freeze(true, "/g", false);
 		close(other_fd);
-		print_message("SKIP: who shares memory cannot be found out here\n");
+		print_message("SKIP: processes that share memory cannot be found here\n");
 		skip();
 	}
 	pollfd.fd = other_fd;
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_int_equal(poll(&pollfd, 1, 0), 0);
 	test.thaw_result = 0;
 	one_tick();
 	assert_int_equal(poll(&pollfd, 1, 10000), 1);
 	close(other_fd);
-	settle();
+	wait_for_outcome();
 }
 
 static void test_refreeze_no(void **state)
@@ -1130,8 +1131,8 @@ static void test_refreeze_no(void **state)
 	test.manager = new_manager(TERM_NOW "Refreeze=no\n");
 	one_tick();
 	assert_int_equal(n_owed(), 0);
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGTERM);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGTERM);
 	test.manager = manager_free(test.manager);
 	usleep(20000);
 	assert_false(is_frozen(false, "/g"));
@@ -1184,8 +1185,8 @@ static void test_threads_left_in_a_frozen_group(void **state)
 	one_tick();
 	assert_soon(proc_read_stat(test.manager->proc_fd, victim, &stat) == 0 && stat.state == 'Z');
 	assert_true(is_frozen(true, "/g"));
-	settle(); /* by its memory, perhaps, which is reaped from outside */
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	wait_for_outcome(); /* by its memory, perhaps, which is reaped from outside */
+	assert_int_equal(exit_signal(victim), SIGKILL);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -1196,26 +1197,26 @@ int main(void)
 		TEST(test_open_keeps_a_good_file),
 		TEST(test_open_ignores_a_damaged_file),
 		TEST(test_open_forgets_another_boot),
-		TEST(test_open_trusts_nobody_else),
+		TEST(test_open_trusts_no_other_user),
 		TEST(test_open_without_a_place),
 		TEST(test_open_is_for_one_at_a_time),
 		TEST(test_open_in_a_full_file_system),
-		TEST(test_both_hierarchies_are_entered_and_put_back),
+		TEST(test_both_hierarchies_are_entered_and_frozen_again),
 		TEST(test_recover_v2),
 		TEST(test_recover_v1),
 		TEST(test_recover_both),
-		TEST(test_recover_waits_for_a_victim_that_lingers),
+		TEST(test_recover_waits_for_a_victim_that_is_still_exiting),
 		TEST(test_recover_then_stop),
 		TEST(test_recover_leaves_another_group_alone),
-		TEST(test_dry_run_leaves_the_file_alone),
-		TEST(test_end_of_a_dry_run),
-		TEST(test_who_cannot_be_thawed_gets_sigkill),
+		TEST(test_dry_run_does_not_touch_the_file),
+		TEST(test_a_dry_run_is_switched_off),
+		TEST(test_what_cannot_be_thawed_gets_sigkill),
 		TEST(test_time_in_which_it_is_frozen_does_not_count),
 		TEST(test_thawing_again_is_bounded),
-		TEST(test_frozen_meanwhile_is_thawed_and_put_back),
+		TEST(test_frozen_meanwhile_is_thawed_and_frozen_again),
 		TEST(test_thaw_wakes_the_loop),
 		TEST(test_victim_only_v1_leaves_the_others_frozen),
-		TEST(test_victim_only_v1_goes_back_when_it_does_not_end),
+		TEST(test_victim_only_v1_is_moved_back_when_it_does_not_exit),
 		TEST(test_victim_only_v2_is_killed_at_once),
 		TEST(test_victim_only_v1_takes_sharers_too),
 		TEST(test_the_other_one_is_found_frozen),

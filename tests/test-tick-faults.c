@@ -135,7 +135,7 @@ void __wrap_report_sample_failed(struct manager *m, int error, usec_t now)
 	__real_report_sample_failed(m, error, now);
 }
 
-/* The policy goes by pressure, of which the cgroups tell. */
+/* The policy has a pressure condition, which the cgroups explain. */
 bool __real_policy_waits_for_pressure(const struct policy *policy);
 bool __wrap_policy_waits_for_pressure(const struct policy *policy);
 bool __wrap_policy_waits_for_pressure(const struct policy *policy)
@@ -244,7 +244,7 @@ static bool is_alive(pid_t pid)
 	return info.si_pid == 0;
 }
 
-/* Memory may be back a moment before the process is gone. */
+/* Memory may be reclaimed a moment before the process is gone. */
 static bool is_killed(pid_t pid)
 {
 	for (int i = 0; i < 6000 && is_alive(pid); i++)
@@ -281,7 +281,7 @@ static void step(void)
 }
 
 /* Until the current victim is done with: at most for a minute. */
-static void settle(void)
+static void wait_for_outcome(void)
 {
 	for (int i = 0; i < 6000 && test.m->state == MANAGER_KILLING; i++) {
 		usleep(10000);
@@ -371,11 +371,11 @@ static void test_nothing_is_killed_by_memory_that_cannot_be_read(void **state)
 	test.sample_error = 0;
 	step();
 	assert_int_equal(test.m->decision.pid, victim);
-	settle();
+	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
 
-/* It is for policies that ask for pressure; others do without. */
+/* It is for policies with pressure conditions; others do without. */
 static void test_pressure_that_cannot_be_read_is_none(void **state)
 {
 	pid_t victim;
@@ -391,11 +391,11 @@ static void test_pressure_that_cannot_be_read_is_none(void **state)
 	step();
 	assert_int_equal(test.m->sampler.psi.n_samples, 0);
 	assert_int_equal(test.m->decision.pid, victim);
-	settle();
+	wait_for_outcome();
 }
 
-/* No file is to be had for what is new: kept ones are given back, that is reported, and what is
- * known is killed by. */
+/* No file can be opened for what is new: kept ones are closed, that is reported, and the kill is
+ * based on what is known. */
 static void test_a_census_that_is_short_of_files(void **state)
 {
 	pid_t victim;
@@ -414,11 +414,11 @@ static void test_a_census_that_is_short_of_files(void **state)
 	assert_true(test.m->census.keeps_none);
 	assert_true(test.n_complaints > 0);
 	assert_int_equal(test.m->decision.pid, victim);
-	settle();
+	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
 
-/* Between the pidfd and the last look at it: no signal, and the next look finds who is there. */
+/* Between the pidfd and the last read of it: no signal, and the next sample finds what is there. */
 static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 {
 	pid_t large, small;
@@ -443,7 +443,7 @@ static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 	test.v1_result = 0;
 	step();
 	assert_int_equal(test.m->decision.pid, large);
-	settle();
+	wait_for_outcome();
 	assert_true(is_killed(large));
 	assert_true(is_alive(small));
 }
@@ -463,7 +463,7 @@ static void test_a_victim_of_which_the_cgroup_cannot_be_read(void **state)
 	for (int i = 0; i < 20 && test.m->decision.pid != small; i++)
 		step();
 	assert_int_equal(test.m->decision.pid, small);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(large));
 	assert_true(is_killed(small));
 }
@@ -480,7 +480,7 @@ static void test_a_victim_of_which_the_freezer_cannot_be_read(void **state)
 	test.v1_result = -EACCES;
 	step();
 	assert_string_equal(test.m->decision.v1_freezer, "/");
-	settle();
+	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
 
@@ -494,7 +494,7 @@ static void test_sharers_that_cannot_be_had(void **state)
 		int sharers_error;
 	} cases[] = {
 		{ 0, 0, true, 1, 0 },
-		{ -ESRCH, 0, true, 0, 0 }, /* gone: nothing to kill, nothing to say */
+		{ -ESRCH, 0, true, 0, 0 }, /* exited: nothing to kill, nothing to report */
 		{ -EMFILE, 0, true, 0, -EMFILE },
 		{ -EPERM, 0, false, 0, 0 },
 		{ 0, -ETIMEDOUT, true, 1, -ETIMEDOUT },
@@ -512,7 +512,7 @@ static void test_sharers_that_cannot_be_had(void **state)
 		assert_int_equal(test.m->decision.pid, victim);
 		assert_int_equal(test.m->decision.n_sharers, cases[i].n_sharers);
 		assert_int_equal(test.m->decision.sharers_error, cases[i].sharers_error);
-		settle();
+		wait_for_outcome();
 		if (cases[i].is_killed) {
 			assert_true(is_killed(victim));
 		} else {
@@ -532,8 +532,9 @@ static void test_sharers_that_cannot_be_had(void **state)
 	}
 }
 
-/* Its members cannot be listed (a cgroup so deep).  Asked to exit, none of them is: it is skipped,
- * and the next largest is.  Killed, those that are known are, and that it was not all is noted. */
+/* Its members cannot be listed (a cgroup so deep).  Of SIGTERM, none of them gets it: it is
+ * skipped, and the next largest does.  Of SIGKILL, those that are known do, and that it was not all
+ * is noted. */
 static void test_a_cgroup_that_cannot_be_listed(void **state)
 {
 	pid_t large, small;
@@ -552,7 +553,7 @@ static void test_a_cgroup_that_cannot_be_listed(void **state)
 	test.list_error = 0;
 	step();
 	assert_int_equal(test.m->decision.pid, small);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(large));
 	assert_true(is_killed(small));
 
@@ -563,8 +564,64 @@ static void test_a_cgroup_that_cannot_be_listed(void **state)
 	assert_int_equal(test.m->decision.pid, large);
 	assert_int_equal(test.m->victim.step_result[KILL_STEP_SIGNAL], -ELOOP);
 	test.list_error = 0;
-	settle();
+	wait_for_outcome();
 	assert_true(is_killed(large));
+}
+
+/* "/a" with so many levels below it; done: removes them. */
+#define LEVELS (CENSUS_DEPTH_MAX + 16)
+
+static void make_levels(char path[static 2 * LEVELS + 3], bool done)
+{
+	strcpy(path, "/a");
+	for (unsigned i = 1; i <= LEVELS; i++) {
+		memcpy(path + 2 * i, "/x", 3);
+		assert_true(done || make_group(path) == 0);
+	}
+	for (unsigned i = LEVELS; done && i > 0; i--) {
+		char group[320];
+
+		snprintf(group, sizeof(group), "%s%.*s", test.subtree + 1, (int)(2 * i + 2), path);
+		assert_int_equal(unlinkat(test.cgroups.v2_fd, group, AT_REMOVEDIR), 0);
+	}
+}
+
+static void end_processes(void)
+{
+	test.m = manager_free(test.m);
+	while (test.n_processes > 0) {
+		pid_t pid = test.processes[--test.n_processes];
+
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+}
+
+/* Deeper than the census has levels: it is known, killed alone or with its cgroup, and a rule for a
+ * cgroup above it holds. */
+static void test_a_victim_that_is_nested_deep(void **state)
+{
+	static const char *const policies[] = { KILL, "Action=kill\nTarget=cgroup\n", NULL };
+	char path[2 * LEVELS + 3], rule[400], expected[640];
+
+	require_subtree();
+	make_levels(path, false);
+	snprintf(rule, sizeof(rule), KILL "[Protect deep]\nCgroup=%s/a\n", test.subtree);
+	snprintf(expected, sizeof(expected), "%s%s", test.subtree, path);
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		pid_t deep = spawn(path, 32), small = spawn("/b", 16);
+
+		start(policies[i] ? policies[i] : rule);
+		step();
+		assert_int_equal(test.m->decision.pid, policies[i] ? deep : small);
+		if (policies[i])
+			assert_string_equal(test.m->decision.cgroup, expected);
+		wait_for_outcome();
+		assert_true(is_killed(policies[i] ? deep : small));
+		assert_true(is_alive(policies[i] ? small : deep));
+		end_processes();
+	}
+	make_levels(path, true);
 }
 
 /* The stall of one cgroup at its own limit is not the machine's: no process is killed for it, and
@@ -591,7 +648,7 @@ static void test_pressure_that_is_a_cgroups_own(void **state)
 	test.answer = STALLS_COUNT;
 	step();
 	assert_int_equal(test.m->decision.pid, victim);
-	settle();
+	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
 
@@ -607,6 +664,7 @@ int main(void)
 		TEST(test_a_victim_of_which_the_freezer_cannot_be_read),
 		TEST(test_sharers_that_cannot_be_had),
 		TEST(test_a_cgroup_that_cannot_be_listed),
+		TEST(test_a_victim_that_is_nested_deep),
 		TEST(test_pressure_that_is_a_cgroups_own),
 	};
 

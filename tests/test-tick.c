@@ -91,7 +91,7 @@ void __wrap_victim_choose(struct census *census, const struct victim_request *re
 		fail_malloc = false;
 }
 
-/* Its memory may be back a moment before it is gone. */
+/* Its memory may be reclaimed a moment before it is gone. */
 static bool is_over(enum kill_progress outcome)
 {
 	return outcome == KILL_PROGRESS_GONE || outcome == KILL_PROGRESS_MEMORY_BACK;
@@ -103,7 +103,7 @@ int __wrap_memory_sample(struct memory_source *source, struct memory_reading *re
 {
 	int r = __real_memory_sample(source, ret);
 
-	if (test.frees_nothing) { /* nor does anybody else on this machine, as far as is seen */
+	if (test.frees_nothing) { /* nor does any other on this machine, as far as is seen */
 		ret->freed = test.freed;
 		ret->available = ret->total / 2;
 	}
@@ -133,7 +133,7 @@ static int op_open(pid_t pid)
 
 static int op_signal(int pidfd, int signal)
 {
-	if (signal == 0) /* asks whether it is permitted */
+	if (signal == 0) /* is it permitted? */
 		return kill_ops_system.pidfd_send_signal(pidfd, 0);
 	test.n_signals++;
 	if (test.signal_result < 0)
@@ -252,7 +252,7 @@ static bool is_alive(pid_t pid)
 	return info.si_pid == 0;
 }
 
-static int how_it_ended(pid_t pid)
+static int exit_signal(pid_t pid)
 {
 	siginfo_t info = { 0 };
 
@@ -273,7 +273,7 @@ static void start(const char *more)
 	n_mallocs = 0;
 }
 
-/* Each step looks for a victim, as if a second had passed since one was looked for in vain. */
+/* Each step chooses a victim, as if a second had passed since none was found. */
 static void let_choose_again(void)
 {
 	test.manager->stuck.chosen_at = 0;
@@ -305,7 +305,7 @@ static void let_the_grace_pass(void)
 	test.manager->decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
 }
 
-/* As if it had been passed over so much earlier. */
+/* As if it had been skipped so much earlier. */
 static void let_pass(usec_t usec)
 {
 	for (unsigned i = 0; i < BACKOFF_MAX; i++)
@@ -321,7 +321,7 @@ static void some_ticks(void)
 }
 
 /* Ticks until the current victim is done with: at most for a minute, on a machine that is busy. */
-static void settle(void)
+static void wait_for_outcome(void)
 {
 	for (int i = 0; i < 6000 && test.manager->state == MANAGER_KILLING; i++) {
 		usleep(10000);
@@ -336,7 +336,7 @@ static void settle(void)
 static int setup(void **state)
 {
 	memset(&test, 0, sizeof(test));
-	setenv("STATE_DIRECTORY", "", 1); /* what is decided here is nobody's history */
+	setenv("STATE_DIRECTORY", "", 1); /* what is decided here is not written to the history */
 	test.partner_pidfd = -EBADF;
 	if (cgroup_fs_open(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), &test.cgroups) < 0 ||
 	    geteuid() != 0 || test.cgroups.v2_fd < 0)
@@ -367,20 +367,20 @@ static bool partner_is_alive(void)
 	return poll(&pollfd, 1, 0) == 0;
 }
 
-static bool partner_is_gone_soon(void)
+static bool partner_exits_soon(void)
 {
 	for (int i = 0; i < 5000 && partner_is_alive(); i++)
 		usleep(1000);
 	return !partner_is_alive();
 }
 
-/* Before its cgroup can go. */
-static void end_partner(void)
+/* Before its cgroup can be removed. */
+static void kill_partner(void)
 {
 	if (test.partner_pidfd < 0)
 		return;
 	(void)kill_ops_system.pidfd_send_signal(test.partner_pidfd, SIGKILL);
-	(void)partner_is_gone_soon();
+	(void)partner_exits_soon();
 	close(test.partner_pidfd);
 }
 
@@ -391,12 +391,13 @@ static int teardown(void **state)
 
 	fail_malloc = false;
 	test.manager = manager_free(test.manager);
-	end_partner();
+	kill_partner();
 	if (test.subtree[0] && test.cgroups.v1_freezer_fd >= 0) {
 		snprintf(path, sizeof(path), "%s/freezer.state", test.subtree + 1);
 		(void)io_write_at(test.cgroups.v1_freezer_fd, path, "THAWED");
 	}
-	/* Our children, not yet waited for.  A tracer comes after its tracee, who waits for it. */
+	/* Our children, not yet waited for.  A tracer is waited for after its tracee, which waits
+	 * for it. */
 	for (unsigned i = test.n_victims; i-- > 0;) {
 		kill(all_victims[i], SIGKILL);
 		waitpid(all_victims[i], NULL, 0);
@@ -413,7 +414,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void test_tick_ends_the_largest_of_the_subtree_and_nobody_else(void **state)
+static void test_tick_kills_the_largest_of_the_subtree_and_no_other(void **state)
 {
 	pid_t outside, small, large, middle;
 
@@ -426,9 +427,9 @@ static void test_tick_ends_the_largest_of_the_subtree_and_nobody_else(void **sta
 	one_tick();
 	assert_int_equal(test.manager->state, MANAGER_KILLING);
 	assert_int_equal(test.manager->decision.pid, large);
-	settle();
+	wait_for_outcome();
 	assert_true(is_over(test.manager->decision.outcome));
-	assert_int_equal(how_it_ended(large), SIGKILL);
+	assert_int_equal(exit_signal(large), SIGKILL);
 	assert_true(is_alive(outside) && is_alive(small) && is_alive(middle));
 	assert_int_equal(test.n_signals, 1);
 	assert_int_equal(test.n_journal, 2); /* the decision and the end */
@@ -437,7 +438,7 @@ static void test_tick_ends_the_largest_of_the_subtree_and_nobody_else(void **sta
 	/* The policy still holds: the next one is the next largest. */
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, middle);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(outside) && is_alive(small));
 }
 
@@ -458,8 +459,8 @@ static void test_tick_allocates_nothing_from_choice_to_watching(void **state)
 	assert_int_equal(test.n_choices, 1);
 	assert_int_equal(test.n_signals, 1);
 	assert_int_equal(n_mallocs, 0);
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
 }
 
 /* As after SIGSTOP and SIGCONT: what was before, and what was counted meanwhile, is over. */
@@ -492,7 +493,7 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 		(void)tick(test.manager, now + s * USEC_PER_SEC);
 	fail_malloc = false;
 	assert_int_equal(test.n_signals, 1);
-	settle();
+	wait_for_outcome();
 }
 
 static void let_the_emergency_pass(pid_t pid)
@@ -525,7 +526,7 @@ static void test_tick_times_the_signal_without_the_thaw(void **state)
 	d = &test.manager->decision;
 	assert_true(d->signal_usec > 0);
 	assert_true(d->signal_usec + 30 * USEC_PER_MSEC <= d->signalled_at - d->decided_at);
-	settle();
+	wait_for_outcome();
 }
 
 static void test_tick_keeps_a_record(void **state)
@@ -550,7 +551,7 @@ static void test_tick_keeps_a_record(void **state)
 	assert_in_range(e->footprint_bytes, 64 * MIB, 80 * MIB);
 	assert_int_equal(e->footprint_bytes, proc_reclaimable(&d->memory));
 	assert_int_equal(e->ranked[0].pid, large);
-	/* Who is next cannot reach it, and is told without being read. */
+	/* The next victim cannot reach it, and is named without being read. */
 	assert_int_equal(e->precise_reads, 1);
 	assert_int_equal(d->next_pid, small);
 	assert_int_equal(e->n_ranked, 2);
@@ -564,11 +565,11 @@ static void test_tick_keeps_a_record(void **state)
 	assert_int_equal(e->boost_usec, HISTORY_UNKNOWN_U64);
 	assert_int_equal(e->reap_usec, HISTORY_UNKNOWN_U64);
 	assert_int_equal(e->thaw_usec, HISTORY_UNKNOWN_U64); /* it was not frozen */
-	settle();
+	wait_for_outcome();
 	assert_true(is_over(d->outcome));
 	assert_in_range(newest()->exited_usec, newest()->signal_usec, 60 * USEC_PER_SEC);
 
-	/* It is over with the victim, but not with its account: the clock is ours from here. */
+	/* The kill of the victim is finished, but not its record: the clock is ours from here. */
 	if (clock_now() - d->signalled_at > 100 * USEC_PER_MSEC) {
 		print_message("It took too long: the rest is left out.\n");
 		return;
@@ -577,10 +578,10 @@ static void test_tick_keeps_a_record(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		static const usec_t at[] = { 120, 510, 2010 };
 
-		test.manager->watch_until = 0; /* calm looks seldom */
+		test.manager->watch_until = 0; /* calm samples seldom */
 		next = tick(test.manager, d->signalled_at + at[i] * USEC_PER_MSEC);
 		assert_true(recorder_is_open(test.manager->recorder) == (i < 2));
-		if (i < 2) /* the next look is not later than the next mark */
+		if (i < 2) /* the next sample is not later than the next mark */
 			assert_true(next <= (i == 0 ? 380 : 1490) * USEC_PER_MSEC);
 	}
 	e = newest();
@@ -591,7 +592,7 @@ static void test_tick_keeps_a_record(void **state)
 	assert_int_equal(history_count(recorder_history(test.manager->recorder)), 1);
 }
 
-static void test_tick_thaws_the_whole_group_and_puts_it_back(void **state)
+static void test_tick_thaws_the_whole_group_and_freezes_it_again(void **state)
 {
 	pid_t large, sibling, cousin;
 
@@ -609,9 +610,9 @@ static void test_tick_thaws_the_whole_group_and_puts_it_back(void **state)
 	assert_int_equal(test.manager->decision.pid, large);
 	assert_int_equal(test.manager->victim.thawed.n_levels, 1);
 	assert_int_equal(newest()->thawed_levels, 1);
-	settle();
+	wait_for_outcome();
 	assert_int_equal(newest()->refrozen, 1);
-	assert_int_equal(how_it_ended(large), SIGTERM);
+	assert_int_equal(exit_signal(large), SIGTERM);
 	assert_true(is_alive(sibling) && is_alive(cousin));
 	assert_int_equal(test.manager->decision.refrozen, 1);
 	for (int i = 0; i < 2000 && !group_is_frozen("/a"); i++)
@@ -620,7 +621,7 @@ static void test_tick_thaws_the_whole_group_and_puts_it_back(void **state)
 	write_group("/a", "cgroup.freeze", "0");
 }
 
-/* It was frozen by somebody who meant it, and need not go any more. */
+/* It was frozen by another program on purpose, and need not be killed any more. */
 static void test_tick_puts_a_group_back_when_it_stands_down(void **state)
 {
 	pid_t victim, sibling;
@@ -636,7 +637,7 @@ static void test_tick_puts_a_group_back_when_it_stands_down(void **state)
 	one_tick();
 	let_the_emergency_pass(victim);
 	let_the_grace_pass();
-	settle();
+	wait_for_outcome();
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_STAND_DOWN);
 	assert_int_equal(test.manager->decision.refrozen, 1);
 	for (int i = 0; i < 2000 && !group_is_frozen("/a"); i++)
@@ -644,10 +645,10 @@ static void test_tick_puts_a_group_back_when_it_stands_down(void **state)
 	assert_true(group_is_frozen("/a"));
 	assert_true(is_alive(victim) && is_alive(sibling));
 
-	/* Its owner's word counts after that, whatever becomes of the victim. */
+	/* Its owner's setting counts after that, whatever becomes of the victim. */
 	write_group("/a", "cgroup.freeze", "0");
 	assert_int_equal(kill(victim, SIGKILL), 0);
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_int_equal(exit_signal(victim), SIGKILL);
 	some_ticks();
 	assert_false(group_is_frozen("/a"));
 }
@@ -664,8 +665,8 @@ static void test_tick_escalates_when_sigterm_is_ignored(void **state)
 	one_tick();
 	assert_true(is_alive(victim)); /* the grace is not over */
 	let_the_grace_pass();
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_int_equal(test.n_signals, 2);
 	assert_true(newest()->escalated);
 	assert_true(newest()->signal_usec < newest()->escalated_usec);
@@ -688,11 +689,11 @@ static void test_tick_escalates_at_once_at_the_next_level(void **state)
 	last->memory_available.permyriad = PERMYRIAD;
 	one_tick();
 	assert_int_equal(test.manager->decision.signal, SIGKILL);
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
 }
 
-static void test_tick_stands_down_when_the_emergency_has_passed(void **state)
+static void test_tick_cancels_when_the_emergency_has_passed(void **state)
 {
 	pid_t victim;
 
@@ -708,7 +709,7 @@ static void test_tick_stands_down_when_the_emergency_has_passed(void **state)
 	assert_int_equal(newest()->pid, victim);
 }
 
-static void test_tick_stands_down_after_the_grace_when_memory_is_back(void **state)
+static void test_tick_cancels_after_the_grace_when_memory_has_recovered(void **state)
 {
 	pid_t victim;
 
@@ -718,14 +719,14 @@ static void test_tick_stands_down_after_the_grace_when_memory_is_back(void **sta
 	one_tick();
 	let_the_emergency_pass(victim);
 	let_the_grace_pass();
-	settle();
+	wait_for_outcome();
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_STAND_DOWN);
 	assert_true(is_alive(victim));
 	assert_int_equal(test.n_signals, 1);
 	assert_int_equal(test.n_choices, 1);
 }
 
-static void test_tick_chooses_nobody_else_while_one_is_on_its_way(void **state)
+static void test_tick_chooses_no_other_while_a_kill_is_in_progress(void **state)
 {
 	pid_t large, small;
 
@@ -747,7 +748,7 @@ static void test_tick_chooses_nobody_else_while_one_is_on_its_way(void **state)
 	assert_true(is_alive(small));
 	test.signal_is_lost = false;
 	assert_int_equal(kill(large, SIGKILL), 0);
-	settle();
+	wait_for_outcome();
 	assert_true(is_over(test.manager->decision.outcome));
 	assert_int_equal(test.n_choices, 1);
 	one_tick();			  /* only now */
@@ -759,10 +760,10 @@ static void exit_by_itself(pid_t pid)
 {
 	test.on_open = test.on_opened = NULL;
 	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(how_it_ended(pid), SIGKILL); /* a zombie: nobody waits for it */
+	assert_int_equal(exit_signal(pid), SIGKILL); /* a zombie: it is not waited for */
 }
 
-static void ends_by_itself(void (**hook)(pid_t pid))
+static void exits_by_itself(void (**hook)(pid_t pid))
 {
 	pid_t victim, other;
 
@@ -778,17 +779,17 @@ static void ends_by_itself(void (**hook)(pid_t pid))
 	assert_int_equal(census_find(&test.manager->census, victim)->state, 'Z');
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, other);
-	settle();
+	wait_for_outcome();
 }
 
-static void test_tick_does_not_signal_who_exits_before_it_is_opened(void **state)
+static void test_tick_does_not_signal_what_exits_before_it_is_opened(void **state)
 {
-	ends_by_itself(&test.on_open);
+	exits_by_itself(&test.on_open);
 }
 
-static void test_tick_does_not_signal_who_exits_after_it_was_opened(void **state)
+static void test_tick_does_not_signal_what_exits_after_it_was_opened(void **state)
 {
-	ends_by_itself(&test.on_opened);
+	exits_by_itself(&test.on_opened);
 }
 
 static usec_t thawed_at;
@@ -814,8 +815,8 @@ static void test_tick_counts_the_grace_from_the_thaw(void **state)
 	one_tick();
 	assert_int_equal(test.manager->decision.signal, SIGTERM);
 	assert_true(test.manager->decision.signalled_at >= thawed_at);
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGTERM);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGTERM);
 }
 
 static void move_out_of_the_subtree(pid_t pid)
@@ -827,7 +828,7 @@ static void move_out_of_the_subtree(pid_t pid)
 	test.on_open = NULL;
 }
 
-static void test_tick_spares_who_was_moved_out_meanwhile(void **state)
+static void test_tick_spares_what_was_moved_out_meanwhile(void **state)
 {
 	pid_t victim, other;
 
@@ -838,14 +839,14 @@ static void test_tick_spares_who_was_moved_out_meanwhile(void **state)
 	test.on_open = move_out_of_the_subtree;
 	one_tick();
 	assert_int_equal(test.n_signals, 0);
-	one_tick(); /* looked at again, and somebody else chosen */
+	one_tick(); /* sampled again, and another process chosen */
 	assert_int_equal(test.manager->decision.pid, other);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(victim));
 	assert_false(is_alive(other));
 }
 
-static void test_tick_goes_on_when_the_victim_vanishes(void **state)
+static void test_tick_continues_when_the_victim_vanishes(void **state)
 {
 	pid_t victim;
 
@@ -858,11 +859,11 @@ static void test_tick_goes_on_when_the_victim_vanishes(void **state)
 	assert_int_equal(test.n_signals, 0);
 	test.open_result = 0;
 	one_tick();
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
 }
 
-static void test_tick_passes_over_who_may_not_be_signalled(void **state)
+static void test_tick_skips_what_may_not_be_signalled(void **state)
 {
 	pid_t large, small;
 
@@ -880,9 +881,9 @@ static void test_tick_passes_over_who_may_not_be_signalled(void **state)
 	test.signal_result = 0;
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(large));
-	one_tick(); /* nobody is left: it is not tried in a loop */
+	one_tick(); /* none is left: it is not tried in a loop */
 	one_tick();
 	assert_string_equal(newest()->kind, "no-victim");
 	assert_true(is_alive(large));
@@ -911,8 +912,8 @@ static void test_tick_kills_what_holds_memory_by_descriptors(void **state)
 	}
 	assert_int_equal(test.manager->decision.pid, holder);
 	assert_in_range(test.manager->decision.held, 64 * MIB, 97 * MIB);
-	settle();
-	assert_int_equal(how_it_ended(holder), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(holder), SIGKILL);
 	assert_false(test.manager->decision.ineffective);
 }
 
@@ -946,7 +947,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	assert_int_equal(newest()->id, id);
 	assert_int_equal(test.n_signals, 0);
 
-	/* Not looked at again at once. */
+	/* Not sampled again at once. */
 	test.manager->stuck.chosen_at = clock_now();
 	n_choices = test.manager->census.choice;
 	(void)tick(test.manager, test.manager->stuck.chosen_at + 1);
@@ -961,7 +962,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	assert_int_equal(test.manager->decision.pid, small);
 	assert_int_equal(test.manager->state, MANAGER_KILLING);
 	assert_int_equal(test.manager->stuck.since, 0);
-	settle();
+	wait_for_outcome();
 }
 
 static void test_tick_is_not_stuck_when_memory_has_recovered(void **state)
@@ -978,7 +979,7 @@ static void test_tick_is_not_stuck_when_memory_has_recovered(void **state)
 	assert_int_equal(test.manager->stuck.since, 0);
 }
 
-static void test_tick_passes_over_who_cannot_be_opened(void **state)
+static void test_tick_skips_what_cannot_be_opened(void **state)
 {
 	pid_t large, small;
 
@@ -995,7 +996,7 @@ static void test_tick_passes_over_who_cannot_be_opened(void **state)
 	assert_int_equal(test.manager->decision.pid, small);
 }
 
-static void test_tick_passes_over_who_does_not_die(void **state)
+static void test_tick_skips_what_does_not_exit(void **state)
 {
 	pid_t large, small;
 
@@ -1005,13 +1006,13 @@ static void test_tick_passes_over_who_does_not_die(void **state)
 	start("KillTimeout=100ms\n" KILL_NOW);
 	test.signal_is_lost = true;
 	one_tick();
-	settle();
+	wait_for_outcome();
 	assert_int_equal(test.manager->decision.pid, large);
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
 	test.signal_is_lost = false;
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(large));
 }
 
@@ -1025,25 +1026,25 @@ static void test_tick_passes_over_for_longer_each_time(void **state)
 	start("KillTimeout=100ms\n" KILL_NOW);
 	test.signal_is_lost = true;
 	one_tick();
-	settle();
+	wait_for_outcome();
 	assert_int_equal(test.manager->decision.passed_over_usec, 30 * USEC_PER_SEC);
 
 	/* Its time is over; but it was the last one, and there is another. */
 	let_pass(31 * USEC_PER_SEC);
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
-	settle();
+	wait_for_outcome();
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, large);
-	settle();
+	wait_for_outcome();
 	assert_int_equal(test.manager->decision.passed_over_usec, 60 * USEC_PER_SEC);
 	let_pass(31 * USEC_PER_SEC);
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
 }
 
-static void test_tick_tries_earlier_who_was_thawed(void **state)
+static void test_tick_tries_earlier_what_was_thawed(void **state)
 {
 	pid_t victim;
 
@@ -1057,7 +1058,7 @@ static void test_tick_tries_earlier_who_was_thawed(void **state)
 	test.signal_is_lost = true;
 	test.thaw_result = -EACCES;
 	one_tick();
-	settle();
+	wait_for_outcome();
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
 	let_pass(4 * USEC_PER_SEC);
 	one_tick();
@@ -1069,21 +1070,21 @@ static void test_tick_tries_earlier_who_was_thawed(void **state)
 	test.signal_is_lost = false;
 	one_tick();
 	assert_int_equal(test.n_signals, 2);
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
 }
 
-/* The victim is drained, and stays: success, not to be tried again. */
-static void lingers(pid_t victim, pid_t other)
+/* The victim is drained, and remains: success, not to be tried again. */
+static void check_still_exiting(pid_t victim, pid_t other)
 {
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, victim);
-	settle();
+	wait_for_outcome();
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_MEMORY_BACK);
 	assert_true(is_alive(victim));
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, other);
-	settle();
+	wait_for_outcome();
 	assert_true(is_over(test.manager->decision.outcome));
 	let_pass(3600 * USEC_PER_SEC);
 	some_ticks();
@@ -1091,7 +1092,7 @@ static void lingers(pid_t victim, pid_t other)
 }
 
 /* It keeps all its memory in its exit, for as long as the tracer likes. */
-static void test_tick_leaves_who_lingers_under_a_tracer(void **state)
+static void test_tick_leaves_what_is_still_exiting_under_a_tracer(void **state)
 {
 	pid_t victim, other, tracer;
 	int ready[2];
@@ -1121,11 +1122,11 @@ static void test_tick_leaves_who_lingers_under_a_tracer(void **state)
 		skip();
 	}
 	start("KillTimeout=200ms\n" KILL_NOW);
-	lingers(victim, other);
+	check_still_exiting(victim, other);
 }
 
-/* In a freezer of version 1 that may not be thawed, SIGKILL alone gives nothing back. */
-static void test_tick_leaves_who_lingers_in_a_freezer(void **state)
+/* In a freezer of version 1 that may not be thawed, SIGKILL alone frees nothing. */
+static void test_tick_leaves_what_is_still_exiting_in_a_freezer(void **state)
 {
 	const int freezer_fd = test.cgroups.v1_freezer_fd;
 	pid_t victim, other;
@@ -1150,13 +1151,13 @@ static void test_tick_leaves_who_lingers_in_a_freezer(void **state)
 		usleep(10000);
 	start("KillTimeout=200ms\n" KILL_NOW);
 	test.thaw_result = -EACCES;
-	lingers(victim, other);
+	check_still_exiting(victim, other);
 	assert_int_equal(io_write_at(freezer_fd, path, "THAWED"), 0);
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	assert_int_equal(exit_signal(victim), SIGKILL);
 }
 
-/* 96 and 80 in a group of their own, two beside, and nothing comes back.  (All have one name: who
- * is born later passes for the first one, started again.) */
+/* 96 and 80 in a group of their own, two besides, and nothing is reclaimed.  (All have one name:
+ * what starts later passes for the first one, started again.) */
 static void test_tick_passes_over_an_ineffective_kind_once(void **state)
 {
 	pid_t first, second, beside;
@@ -1171,7 +1172,7 @@ static void test_tick_passes_over_an_ineffective_kind_once(void **state)
 	test.frees_nothing = true;
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, first);
-	settle();
+	wait_for_outcome();
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
 	assert_true(test.manager->decision.ineffective);
 	one_tick();
@@ -1180,7 +1181,7 @@ static void test_tick_passes_over_an_ineffective_kind_once(void **state)
 	assert_int_equal(newest()->skipped_pid, second);
 	assert_string_equal(newest()->skipped_for, "kind");
 	assert_in_range(newest()->skipped_footprint_bytes, 80 * MIB, 112 * MIB);
-	settle();
+	wait_for_outcome();
 	assert_false(test.manager->decision.ineffective); /* too small to tell */
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, second);
@@ -1196,8 +1197,8 @@ static void test_tick_waits_for_memory_that_comes_late(void **state)
 	start(KILL_NOW);
 	test.frees_nothing = true;
 	one_tick();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
-	one_tick(); /* gone, but somebody may hold its memory */
+	assert_int_equal(exit_signal(victim), SIGKILL);
+	one_tick(); /* exited, but another process may hold its memory */
 	assert_int_equal(test.manager->state, MANAGER_KILLING);
 	test.freed = 96 * MIB;
 	one_tick();
@@ -1205,7 +1206,7 @@ static void test_tick_waits_for_memory_that_comes_late(void **state)
 	assert_false(test.manager->decision.ineffective);
 }
 
-static void test_tick_rather_an_ineffective_kind_than_nobody(void **state)
+static void test_tick_kills_an_ineffective_kind_rather_than_none(void **state)
 {
 	pid_t first, second, tiny;
 
@@ -1218,14 +1219,15 @@ static void test_tick_rather_an_ineffective_kind_than_nobody(void **state)
 	test.frees_nothing = true;
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, first);
-	settle();
+	wait_for_outcome();
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, second);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(tiny));
 }
 
-/* It maps a memfd that its parent holds open: the memory stays, which nothing told before. */
+/* It maps a memfd that its parent holds open: the memory is kept, which could not be known before.
+ */
 static pid_t spawn_sharer(size_t mib)
 {
 	int ready[2];
@@ -1270,14 +1272,15 @@ static void test_tick_sees_that_a_kill_was_ineffective(void **state)
 		pid_t sharer = spawn_sharer(256);
 		const struct decision *d;
 
-		/* a manager of its own: one that sees no use in three kills in a row is stuck */
+		/* a manager of its own: one of which three consecutive kills were ineffective is
+		 * stuck */
 		test.manager = manager_free(test.manager);
 		start(KILL_NOW);
 		d = &test.manager->decision;
 		one_tick();
 		assert_int_equal(d->pid, sharer);
 		assert_true(proc_reclaimable(&d->memory) >= 256 * MIB);
-		settle();
+		wait_for_outcome();
 		assert_true(is_over(d->outcome));
 		assert_int_equal(d->ineffective, d->freed < 32 * MIB);
 		if (d->ineffective)
@@ -1299,7 +1302,7 @@ static bool ticks_until_there_is(const char *path)
 }
 
 /* In an emergency no files are written, unless nothing can be done about it any more. */
-static void test_tick_keeps_the_history_where_nobody_is_left(void **state)
+static void test_tick_keeps_the_history_where_none_is_left(void **state)
 {
 	char directory[] = "/tmp/test-tick-XXXXXX", path[64];
 
@@ -1310,7 +1313,7 @@ static void test_tick_keeps_the_history_where_nobody_is_left(void **state)
 	spawn("", 16, false);
 	start(KILL_NOW);
 	one_tick();
-	settle();
+	wait_for_outcome();
 	for (int i = 0; i < 1000 && recorder_is_open(test.manager->recorder); i++) {
 		usleep(10000);
 		one_tick();
@@ -1335,7 +1338,7 @@ static void test_tick_dry_run_never_signals(void **state)
 		one_tick();
 	assert_int_equal(test.manager->decision.pid, victim);
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.n_journal, 1); /* said once, not five times */
+	assert_int_equal(test.n_journal, 1); /* logged once, not five times */
 	assert_string_equal(newest()->kind, "dry-run");
 	assert_true(newest()->dry_run);
 	assert_int_equal(newest()->pid, victim);
@@ -1384,7 +1387,7 @@ static void test_tick_finds_a_process_whose_leader_has_exited(void **state)
 	assert_int_equal(census_find(&test.manager->census, headless)->state, 'Z');
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, headless);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(small));
 }
 
@@ -1459,7 +1462,7 @@ static void require_kcmp(void)
 	skip();
 }
 
-/* A choice was made; but on a machine that is very busy nobody may have had the time to compare. */
+/* A choice was made; but on a machine that is very busy there may have been no time to compare. */
 static void require_comparison(void)
 {
 	if (test.manager->decision.sharers_error != -ETIMEDOUT)
@@ -1468,7 +1471,7 @@ static void require_comparison(void)
 	skip();
 }
 
-/* Reaped, the memory may be back before the exit can be seen. */
+/* Reaped, the memory may be reclaimed before the exit can be seen. */
 static void assert_succeeded(void)
 {
 	enum kill_progress outcome = test.manager->decision.outcome;
@@ -1476,7 +1479,7 @@ static void assert_succeeded(void)
 	assert_true(outcome == KILL_PROGRESS_GONE || outcome == KILL_PROGRESS_MEMORY_BACK);
 }
 
-static void check_partner_goes_too(bool by_vfork)
+static void check_partner_is_killed_too(bool by_vfork)
 {
 	struct partner partner = { .by_vfork = by_vfork, .name = "partner" };
 	pid_t victim, small;
@@ -1491,27 +1494,27 @@ static void check_partner_goes_too(bool by_vfork)
 	assert_int_equal(test.manager->decision.pid, partner.pid);
 	assert_int_equal(test.manager->decision.n_sharers, 1);
 	assert_int_equal(test.manager->victim.others[0].pid, victim);
-	assert_int_equal(test.manager->decision.next_pid, small); /* not the one who goes too */
+	assert_int_equal(test.manager->decision.next_pid, small); /* not the one killed with it */
 	assert_int_equal(test.n_signals, 2);
 	assert_int_equal(n_mallocs, 0);
-	settle();
+	wait_for_outcome();
 	assert_succeeded();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
-	assert_true(partner_is_gone_soon());
+	assert_int_equal(exit_signal(victim), SIGKILL);
+	assert_true(partner_exits_soon());
 	assert_true(is_alive(small));
 }
 
-static void test_tick_ends_who_shares_the_memory(void **state)
+static void test_tick_kills_what_shares_the_memory(void **state)
 {
-	check_partner_goes_too(false);
+	check_partner_is_killed_too(false);
 }
 
-static void test_tick_ends_the_parent_of_a_vfork(void **state)
+static void test_tick_kills_the_parent_of_a_vfork(void **state)
 {
-	check_partner_goes_too(true);
+	check_partner_is_killed_too(true);
 }
 
-static void test_tick_asks_one_and_ends_both(void **state)
+static void test_tick_terminates_one_and_kills_both(void **state)
 {
 	struct partner partner = { .name = "partner" };
 	pid_t victim;
@@ -1523,13 +1526,13 @@ static void test_tick_asks_one_and_ends_both(void **state)
 	require_comparison();
 	assert_int_equal(test.n_signals, 1);
 	let_the_grace_pass();
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
-	assert_true(partner_is_gone_soon());
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
+	assert_true(partner_exits_soon());
 	assert_succeeded();
 }
 
-/* Nobody is signalled, whichever of them is chosen; then it is another's turn. */
+/* No process is signalled, whichever of them is chosen; then it is another's turn. */
 static void check_partner_is_spared(const char *more, bool outside_subtree)
 {
 	struct partner partner = { .name = "not-for-us" };
@@ -1553,22 +1556,22 @@ static void check_partner_is_spared(const char *more, bool outside_subtree)
 	assert_int_equal(test.manager->state, MANAGER_WATCH);
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
-	settle();
-	assert_int_equal(how_it_ended(small), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(small), SIGKILL);
 	assert_true(is_alive(victim) && partner_is_alive());
 }
 
-static void test_tick_spares_who_shares_memory_with_one_protected(void **state)
+static void test_tick_spares_what_shares_memory_with_one_protected(void **state)
 {
 	check_partner_is_spared(KILL_NOW "[Protect it]\nComm=^not-for-us$\n", false);
 }
 
-static void test_tick_spares_who_shares_memory_with_one_out_of_subtree(void **state)
+static void test_tick_spares_what_shares_memory_with_one_out_of_subtree(void **state)
 {
 	check_partner_is_spared(KILL_NOW, true);
 }
 
-static void test_tick_dry_run_names_who_shares_the_memory(void **state)
+static void test_tick_dry_run_names_what_shares_the_memory(void **state)
 {
 	struct partner partner = { .name = "partner" };
 	pid_t victim;
@@ -1585,7 +1588,7 @@ static void test_tick_dry_run_names_who_shares_the_memory(void **state)
 
 #define GROUP_NOW KILL_NOW "Target=cgroup\n"
 
-static void test_tick_ends_the_largest_cgroup_with_all_in_it(void **state)
+static void test_tick_kills_the_largest_cgroup_with_all_in_it(void **state)
 {
 	pid_t in_a[3], in_b, in_subtree;
 
@@ -1607,22 +1610,22 @@ static void test_tick_ends_the_largest_cgroup_with_all_in_it(void **state)
 	assert_true(proc_reclaimable(&test.manager->decision.memory) >= 56 * MIB);
 	assert_int_equal(test.manager->victim.n_others, 1);
 	assert_int_equal(test.manager->victim.others[0].pid, in_a[0]);
-	settle();
+	wait_for_outcome();
 	assert_succeeded();
-	assert_int_equal(how_it_ended(in_a[0]), SIGKILL);
-	assert_int_equal(how_it_ended(in_a[1]), SIGKILL);
+	assert_int_equal(exit_signal(in_a[0]), SIGKILL);
+	assert_int_equal(exit_signal(in_a[1]), SIGKILL);
 	assert_true(is_alive(in_a[2]) && is_alive(in_b) && is_alive(in_subtree));
 	assert_int_equal(test.n_journal, 2);
 
 	/* The next one; its slice has a process of its own. */
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, in_b);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(in_a[2]) && is_alive(in_subtree));
 }
 
 /* Directly in the subtree: it is killed alone, though the subtree has memory.oom.group. */
-static void test_tick_ends_a_process_of_the_subtree_beside_cgroups(void **state)
+static void test_tick_kills_a_process_of_the_subtree_with_cgroups_in_it(void **state)
 {
 	pid_t in_a[2], in_subtree, other;
 
@@ -1641,16 +1644,16 @@ static void test_tick_ends_a_process_of_the_subtree_beside_cgroups(void **state)
 	assert_string_equal(test.manager->decision.group, "");
 	assert_int_equal(test.manager->decision.n_processes, 1);
 	assert_false(test.manager->decision.is_flagged);
-	settle();
+	wait_for_outcome();
 	assert_succeeded();
-	assert_int_equal(how_it_ended(in_subtree), SIGKILL);
+	assert_int_equal(exit_signal(in_subtree), SIGKILL);
 	assert_true(is_alive(in_a[0]) && is_alive(in_a[1]) && is_alive(other));
 
 	/* The next is a cgroup. */
 	one_tick();
 	assert_int_equal(test.manager->decision.target, POLICY_TARGET_CGROUP);
 	assert_int_equal(test.manager->decision.pid, in_a[0]);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(other));
 }
 
@@ -1663,28 +1666,28 @@ static void move_to_b(pid_t pid)
 	write_group("/b", "cgroup.procs", text);
 }
 
-/* What was chosen is the cgroup, not the one to which its largest process has gone since. */
-static void test_tick_does_not_end_the_cgroup_to_which_one_was_moved(void **state)
+/* What was chosen is the cgroup, not the one to which its largest process has moved since. */
+static void test_tick_does_not_kill_the_cgroup_to_which_one_was_moved(void **state)
 {
-	pid_t mover, stays, innocent;
+	pid_t mover, left, bystander;
 
 	require_subtree();
 	assert_int_equal(make_group("/a") | make_group("/b"), 0);
 	mover = spawn("/a", 48, false);
-	stays = spawn("/a", 40, false);
-	innocent = spawn("/b", 8, false);
+	left = spawn("/a", 40, false);
+	bystander = spawn("/b", 8, false);
 	start(GROUP_NOW "[Protect innocent]\nUser=4711\n");
 	test.on_open = move_to_b;
 	one_tick();
 	assert_int_equal(test.n_signals, 0);
 	assert_int_equal(test.manager->state, MANAGER_WATCH);
-	assert_true(is_alive(mover) && is_alive(stays) && is_alive(innocent));
+	assert_true(is_alive(mover) && is_alive(left) && is_alive(bystander));
 
 	/* By now /b is the largest, and known to be. */
 	one_tick();
 	assert_non_null(strstr(test.manager->decision.group, "/b"));
-	settle();
-	assert_true(is_alive(stays));
+	wait_for_outcome();
+	assert_true(is_alive(left));
 	assert_false(is_alive(mover));
 }
 
@@ -1702,7 +1705,7 @@ static void move_again(pid_t pid)
 }
 
 /* One that is never where it was chosen is skipped after some tries, and another is killed. */
-static void test_tick_skips_who_moves_all_the_time(void **state)
+static void test_tick_skips_what_moves_all_the_time(void **state)
 {
 	pid_t other;
 
@@ -1719,7 +1722,7 @@ static void test_tick_skips_who_moves_all_the_time(void **state)
 		one_tick();
 	assert_int_equal(n_moves, BACKOFF_TRIES);
 	assert_int_equal(test.manager->decision.pid, other);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(evasive));
 	assert_false(is_alive(other));
 }
@@ -1746,7 +1749,7 @@ static void wait_until_it_is_another(pid_t pid)
 	}
 }
 
-static void test_tick_spares_who_is_another_users_by_now(void **state)
+static void test_tick_spares_what_is_another_users_by_now(void **state)
 {
 	pid_t other;
 
@@ -1761,22 +1764,22 @@ static void test_tick_spares_who_is_another_users_by_now(void **state)
 	assert_int_equal(test.n_signals, 0);
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, other);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(becomes_another));
 }
 
 static void reload(const char *more)
 {
-	char *mistakes = NULL;
+	char *errors = NULL;
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n%s", test.subtree, more);
 	fclose(f);
-	assert_int_equal(manager_reload(test.manager, &mistakes), 0);
+	assert_int_equal(manager_reload(test.manager, &errors), 0);
 }
 
-/* Who was asked to end is not made to by a configuration that is no more. */
+/* A process that had SIGTERM is not killed by a configuration that is no more. */
 static void test_tick_does_not_escalate_against_the_configuration(void **state)
 {
 	static const char *const configurations[] = {
@@ -1807,12 +1810,12 @@ static void test_tick_does_not_escalate_against_the_configuration(void **state)
 	one_tick();
 	reload(TERM_NOW);
 	let_the_grace_pass();
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
 }
 
 /* More than are watched by themselves; the smallest of them is deaf. */
-static void test_tick_asks_all_of_a_cgroup_and_ends_who_stays(void **state)
+static void test_tick_terminates_a_cgroup_and_kills_what_remains(void **state)
 {
 	pid_t deaf, others[KILL_OTHERS_MAX + 2];
 
@@ -1826,19 +1829,19 @@ static void test_tick_asks_all_of_a_cgroup_and_ends_who_stays(void **state)
 	assert_int_equal(test.manager->decision.signal, SIGTERM);
 	assert_int_equal(test.n_signals, ARRAY_SIZE(others) + 1);
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-		assert_int_equal(how_it_ended(others[i]), SIGTERM);
+		assert_int_equal(exit_signal(others[i]), SIGTERM);
 	one_tick();
 	assert_int_equal(test.manager->state, MANAGER_KILLING); /* one is left */
 	assert_true(is_alive(deaf));
 	let_the_grace_pass();
-	settle();
-	assert_int_equal(how_it_ended(deaf), SIGKILL);
+	wait_for_outcome();
+	assert_int_equal(exit_signal(deaf), SIGKILL);
 	assert_int_equal(test.manager->decision.n_processes, ARRAY_SIZE(others) + 1);
 	assert_succeeded();
 }
 
 /* They are frozen, and signalled one by one, as one of them is spared. */
-static void test_tick_ends_all_that_the_flag_says_but_who_is_spared(void **state)
+static void test_tick_kills_all_that_the_flag_says_but_what_is_spared(void **state)
 {
 	pid_t large, small, spared, outside;
 
@@ -1860,18 +1863,18 @@ static void test_tick_ends_all_that_the_flag_says_but_who_is_spared(void **state
 	assert_int_equal(test.manager->decision.n_processes, 2);
 	assert_true(proc_reclaimable(&test.manager->decision.memory) >= 56 * MIB);
 	assert_true(proc_reclaimable(&test.manager->decision.memory) < 180 * MIB);
-	settle();
+	wait_for_outcome();
 	assert_succeeded();
-	assert_int_equal(how_it_ended(large), SIGKILL);
-	assert_int_equal(how_it_ended(small), SIGKILL);
+	assert_int_equal(exit_signal(large), SIGKILL);
+	assert_int_equal(exit_signal(small), SIGKILL);
 	assert_true(is_alive(spared) && is_alive(outside));
 	assert_int_equal(test.manager->victim.group.dir_fd, -EBADF);
-	/* Somebody is left in the group, which was frozen before. */
+	/* A process is left in the group, which was frozen before. */
 	assert_int_equal(test.manager->decision.refrozen, 1);
 	write_group("/a", "cgroup.freeze", "0");
 }
 
-static void test_tick_ends_who_shares_memory_with_a_cgroup(void **state)
+static void test_tick_kills_what_shares_memory_with_a_cgroup(void **state)
 {
 	struct partner partner = { .name = "partner" };
 	char text[16];
@@ -1888,9 +1891,9 @@ static void test_tick_ends_who_shares_memory_with_a_cgroup(void **state)
 	assert_non_null(strstr(test.manager->decision.group, "/a"));
 	assert_int_equal(test.manager->decision.pid, victim);
 	assert_int_equal(test.manager->decision.n_sharers, 1);
-	settle();
-	assert_int_equal(how_it_ended(victim), SIGKILL);
-	assert_true(partner_is_gone_soon());
+	wait_for_outcome();
+	assert_int_equal(exit_signal(victim), SIGKILL);
+	assert_true(partner_exits_soon());
 }
 
 /* It may be the largest in it. */
@@ -1908,13 +1911,13 @@ static void test_tick_spares_one_protected_in_a_cgroup(void **state)
 	assert_int_equal(test.manager->decision.pid, large);
 	assert_int_equal(test.manager->decision.n_processes, 1);
 	assert_true(proc_reclaimable(&test.manager->decision.memory) < 180 * MIB);
-	settle();
+	wait_for_outcome();
 	assert_succeeded();
-	assert_int_equal(how_it_ended(large), SIGKILL);
+	assert_int_equal(exit_signal(large), SIGKILL);
 	assert_true(is_alive(spared) && is_alive(small));
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
-	settle();
+	wait_for_outcome();
 	one_tick();
 	assert_int_equal(test.manager->state, MANAGER_STUCK);
 	assert_true(is_alive(spared));
@@ -1932,13 +1935,13 @@ static void test_tick_passes_over_a_cgroup_that_does_not_die(void **state)
 	start("KillTimeout=100ms\n" GROUP_NOW);
 	test.signal_is_lost = true;
 	one_tick();
-	settle();
+	wait_for_outcome();
 	assert_int_equal(test.manager->decision.pid, large[0]);
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
 	test.signal_is_lost = false;
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
-	settle();
+	wait_for_outcome();
 	assert_true(is_alive(large[0]) && is_alive(large[1]));
 }
 
@@ -1963,55 +1966,55 @@ static void test_tick_dry_run_leaves_a_cgroup_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_subtree(test_tick_ends_the_largest_of_the_subtree_and_nobody_else),
+		with_subtree(test_tick_kills_the_largest_of_the_subtree_and_no_other),
 		with_subtree(test_tick_allocates_nothing_from_choice_to_watching),
 		with_subtree(test_tick_starts_anew_after_a_gap),
 		with_subtree(test_tick_times_the_signal_without_the_thaw),
 		with_subtree(test_tick_keeps_a_record),
-		with_subtree(test_tick_thaws_the_whole_group_and_puts_it_back),
+		with_subtree(test_tick_thaws_the_whole_group_and_freezes_it_again),
 		with_subtree(test_tick_puts_a_group_back_when_it_stands_down),
 		with_subtree(test_tick_escalates_when_sigterm_is_ignored),
 		with_subtree(test_tick_escalates_at_once_at_the_next_level),
-		with_subtree(test_tick_stands_down_when_the_emergency_has_passed),
-		with_subtree(test_tick_stands_down_after_the_grace_when_memory_is_back),
-		with_subtree(test_tick_chooses_nobody_else_while_one_is_on_its_way),
-		with_subtree(test_tick_does_not_signal_who_exits_before_it_is_opened),
-		with_subtree(test_tick_does_not_signal_who_exits_after_it_was_opened),
+		with_subtree(test_tick_cancels_when_the_emergency_has_passed),
+		with_subtree(test_tick_cancels_after_the_grace_when_memory_has_recovered),
+		with_subtree(test_tick_chooses_no_other_while_a_kill_is_in_progress),
+		with_subtree(test_tick_does_not_signal_what_exits_before_it_is_opened),
+		with_subtree(test_tick_does_not_signal_what_exits_after_it_was_opened),
 		with_subtree(test_tick_counts_the_grace_from_the_thaw),
-		with_subtree(test_tick_spares_who_was_moved_out_meanwhile),
-		with_subtree(test_tick_goes_on_when_the_victim_vanishes),
-		with_subtree(test_tick_passes_over_who_may_not_be_signalled),
+		with_subtree(test_tick_spares_what_was_moved_out_meanwhile),
+		with_subtree(test_tick_continues_when_the_victim_vanishes),
+		with_subtree(test_tick_skips_what_may_not_be_signalled),
 		with_subtree(test_tick_kills_what_holds_memory_by_descriptors),
 		with_subtree(test_tick_is_stuck_where_no_victim_is_worth_it),
 		with_subtree(test_tick_is_not_stuck_when_memory_has_recovered),
-		with_subtree(test_tick_passes_over_who_cannot_be_opened),
-		with_subtree(test_tick_passes_over_who_does_not_die),
+		with_subtree(test_tick_skips_what_cannot_be_opened),
+		with_subtree(test_tick_skips_what_does_not_exit),
 		with_subtree(test_tick_passes_over_for_longer_each_time),
-		with_subtree(test_tick_tries_earlier_who_was_thawed),
-		with_subtree(test_tick_leaves_who_lingers_under_a_tracer),
-		with_subtree(test_tick_leaves_who_lingers_in_a_freezer),
+		with_subtree(test_tick_tries_earlier_what_was_thawed),
+		with_subtree(test_tick_leaves_what_is_still_exiting_under_a_tracer),
+		with_subtree(test_tick_leaves_what_is_still_exiting_in_a_freezer),
 		with_subtree(test_tick_passes_over_an_ineffective_kind_once),
 		with_subtree(test_tick_waits_for_memory_that_comes_late),
-		with_subtree(test_tick_rather_an_ineffective_kind_than_nobody),
+		with_subtree(test_tick_kills_an_ineffective_kind_rather_than_none),
 		with_subtree(test_tick_sees_that_a_kill_was_ineffective),
-		with_subtree(test_tick_keeps_the_history_where_nobody_is_left),
+		with_subtree(test_tick_keeps_the_history_where_none_is_left),
 		with_subtree(test_tick_dry_run_never_signals),
 		with_subtree(test_tick_finds_a_process_whose_leader_has_exited),
-		with_subtree(test_tick_ends_who_shares_the_memory),
-		with_subtree(test_tick_ends_the_parent_of_a_vfork),
-		with_subtree(test_tick_asks_one_and_ends_both),
-		with_subtree(test_tick_spares_who_shares_memory_with_one_protected),
-		with_subtree(test_tick_spares_who_shares_memory_with_one_out_of_subtree),
-		with_subtree(test_tick_dry_run_names_who_shares_the_memory),
-		with_subtree(test_tick_ends_the_largest_cgroup_with_all_in_it),
-		with_subtree(test_tick_ends_a_process_of_the_subtree_beside_cgroups),
-		with_subtree(test_tick_does_not_end_the_cgroup_to_which_one_was_moved),
-		with_subtree(test_tick_skips_who_moves_all_the_time),
-		with_subtree(test_tick_spares_who_is_another_users_by_now),
+		with_subtree(test_tick_kills_what_shares_the_memory),
+		with_subtree(test_tick_kills_the_parent_of_a_vfork),
+		with_subtree(test_tick_terminates_one_and_kills_both),
+		with_subtree(test_tick_spares_what_shares_memory_with_one_protected),
+		with_subtree(test_tick_spares_what_shares_memory_with_one_out_of_subtree),
+		with_subtree(test_tick_dry_run_names_what_shares_the_memory),
+		with_subtree(test_tick_kills_the_largest_cgroup_with_all_in_it),
+		with_subtree(test_tick_kills_a_process_of_the_subtree_with_cgroups_in_it),
+		with_subtree(test_tick_does_not_kill_the_cgroup_to_which_one_was_moved),
+		with_subtree(test_tick_skips_what_moves_all_the_time),
+		with_subtree(test_tick_spares_what_is_another_users_by_now),
 		with_subtree(test_tick_does_not_escalate_against_the_configuration),
-		with_subtree(test_tick_asks_all_of_a_cgroup_and_ends_who_stays),
-		with_subtree(test_tick_ends_all_that_the_flag_says_but_who_is_spared),
-		with_subtree(test_tick_ends_who_shares_memory_with_a_cgroup),
+		with_subtree(test_tick_terminates_a_cgroup_and_kills_what_remains),
+		with_subtree(test_tick_kills_all_that_the_flag_says_but_what_is_spared),
+		with_subtree(test_tick_kills_what_shares_memory_with_a_cgroup),
 		with_subtree(test_tick_spares_one_protected_in_a_cgroup),
 		with_subtree(test_tick_passes_over_a_cgroup_that_does_not_die),
 		with_subtree(test_tick_dry_run_leaves_a_cgroup_alone),

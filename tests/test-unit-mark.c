@@ -163,7 +163,7 @@ static void test_grows_in_a_new_cgroup_too(void **state)
 	assert_true(ooms(world) > first);
 }
 
-static void test_counts_processes_and_takes_back(void **state)
+static void test_counts_processes_and_subtracts(void **state)
 {
 	struct world *world = *state;
 
@@ -225,7 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_next),	      TEST(test_marks_the_unit_alone),
-		TEST(test_grows_in_a_new_cgroup_too), TEST(test_counts_processes_and_takes_back),
+		TEST(test_grows_in_a_new_cgroup_too), TEST(test_counts_processes_and_subtracts),
 		TEST(test_a_cgroup_that_is_gone),     TEST(test_does_not_wait_longer),
 	};
 

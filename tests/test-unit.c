@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * unit and swap-use: which unit is told that it ran out of memory, and when memory that cannot be
- * swapped is looked for.  The files below are the test's own.
+ * unit and swap-use: which unit is marked as out of memory, and when memory that cannot be swapped
+ * is read.  The files below are the test's own.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -123,7 +123,7 @@ static int teardown(void **state)
 
 #define UNIT "/system.slice/db.service"
 
-static void test_which_kill_is_the_end_of_a_unit(void **state)
+static void test_which_kill_terminates_a_unit(void **state)
 {
 	static const struct {
 		const char *cgroup, *group; /* group: killed as a whole */
@@ -134,7 +134,7 @@ static void test_which_kill_is_the_end_of_a_unit(void **state)
 		/* Its main process: the parent is elsewhere. */
 		{ UNIT, NULL, 1, "/init.scope", UNIT },
 		{ UNIT "/workers", NULL, 1, "/init.scope", UNIT },
-		/* A worker of a process of the unit, which goes on. */
+		/* A worker of a process of the unit, which continues to run. */
 		{ UNIT "/workers", NULL, 700, UNIT, "" },
 		{ UNIT, NULL, 700, UNIT "/workers", "" },
 		/* The unit with all in it, or a cgroup above; but not a part of it. */
@@ -229,7 +229,7 @@ static void test_what_cannot_be_swapped(void **state)
 	swap_use_look(m, NOW + 3 * USEC_PER_SEC);
 	assert_int_equal(m->unswappable, UINT64_MAX);
 
-	/* Nothing is asked for while there is much memory, or no swap to use. */
+	/* Nothing is read while there is much memory, or no swap to use. */
 	test.n_asked = 0;
 	m->sampler.reading.available = 2 * GIB;
 	swap_use_look(m, NOW + 4 * USEC_PER_SEC);
@@ -246,7 +246,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_which_kill_is_the_end_of_a_unit),
+		TEST(test_which_kill_terminates_a_unit),
 		TEST(test_what_becomes_of_a_mark),
 		TEST(test_what_cannot_be_swapped),
 	};

@@ -3,7 +3,7 @@
  * victim from a stale snapshot, against brute force: part of it was read again, the rest is as old
  * as up to 100 GiB of allocations; memory is shared; reads are limited (stale-machine.h).
  *
- * A choice that is cut is gone on with up to CUT_MAX times, as the daemon does.  The victim's true
+ * A choice that is cut is continued up to CUT_MAX times, as the daemon does.  The victim's true
  * score is then at least RIGHT_PERCENT of the best there is, or the result says that it is
  * approximate.
  */
@@ -478,7 +478,8 @@ static void test_stale_by_cgroup(void **state)
 		char victim[16] = "", other[16];
 
 		stale_machine_make(&machine, false);
-		/* That a process has vanished which forbids to kill a cgroup is not looked for. */
+		/* That a process has vanished which forbids to kill a cgroup is not searched for.
+		 */
 		for (size_t i = 0; i < machine.n; i++)
 			machine.processes[i].is_gone = machine.processes[i].is_gone &&
 						       !machine.processes[i].is_protected &&

@@ -3,7 +3,7 @@
  * victim: tables of small machines, and thousands of random ones against brute force.
  *
  * A random machine lives for a while: its processes grow, shrink, fork, exec, are swapped, moved
- * and read, at different times and inexactly, within the bounds that are promised.  Then somebody
+ * and read, at different times and inexactly, within the bounds that are promised.  Then a victim
  * is chosen: the victim's true score must never be exceeded unless the result says so; a one-pass
  * choice by the plain readings must be seen to fail.
  */
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/select/victim-group.h"
 #include "lib/select/victim.h"
 #include "lib/snapshot/census-tree.h"
 #include "tests/fail-malloc.h"
@@ -203,7 +204,7 @@ static void test_choose_takes_the_largest(void **state)
 	set(&machine, 2, 200 * MIB, 200 * MIB);
 	assert_int_equal(choose(&machine), 101);
 	assert_false(result.approximate);
-	assert_int_equal(result.n_reads, 1); /* nobody else can reach it */
+	assert_int_equal(result.n_reads, 1); /* no other can reach it */
 	assert_int_equal(result.ranked[0].verdict, VICTIM_CHOSEN);
 	assert_int_equal(result.ranked[1].process->pid, 102);
 	assert_int_equal(result.ranked[1].verdict, VICTIM_CANNOT_REACH);
@@ -211,13 +212,13 @@ static void test_choose_takes_the_largest(void **state)
 	machine_done(&machine);
 }
 
-static void test_choose_reads_who_may_have_grown(void **state)
+static void test_choose_reads_what_may_have_grown(void **state)
 {
 	struct machine machine;
 
 	machine_init(&machine, 3);
 	set(&machine, 0, 300 * MIB, 290 * MIB);
-	set(&machine, 1, 10 * MIB, 410 * MIB); /* all that was handed out went here */
+	set(&machine, 1, 10 * MIB, 410 * MIB); /* all that was allocated is in this one */
 	set(&machine, 2, 20 * MIB, 20 * MIB);
 	machine.allocated = 400 * MIB;
 	assert_int_equal(choose(&machine), 101);
@@ -240,7 +241,7 @@ static void test_choose_passes_to_the_next_if_one_vanishes(void **state)
 	machine_done(&machine);
 }
 
-static void test_choose_nobody(void **state)
+static void test_choose_no_victim(void **state)
 {
 	struct machine machine;
 
@@ -279,7 +280,7 @@ static void test_choose_excludes(void **state)
 		{ { .pid = 60, .start_ticks = 5 }, "/in", ELIGIBILITY_SKIPPED },
 		/* The same pid, another process. */
 		{ { .pid = 60, .start_ticks = 6 }, "/in", ELIGIBILITY_ELIGIBLE },
-		/* Passed over long ago. */
+		/* Skipped long ago. */
 		{ { .pid = 61, .start_ticks = 5 }, "/in", ELIGIBILITY_ELIGIBLE },
 	};
 	static const struct backoff_seen look60 = { .pid = 60, .start_ticks = 5 };
@@ -391,7 +392,7 @@ static void test_choose_hint_does_not_outrank_size(void **state)
 }
 
 /* Preferred by more than there are numbers for. */
-static void test_choose_takes_who_is_preferred_beyond_measure(void **state)
+static void test_choose_takes_what_is_preferred_beyond_measure(void **state)
 {
 	static const enum policy_rank_by ranks[] = {
 		POLICY_RANK_BY_FOOTPRINT,
@@ -449,7 +450,7 @@ static void test_choose_weighs_by_what_is_read(void **state)
 	}
 }
 
-/* A cgroup does not go as a whole if one in it may not any more. */
+/* A cgroup is not killed as a whole if one in it may not be any more. */
 static void test_choose_spares_a_cgroup_by_what_is_read(void **state)
 {
 	struct victim_request request = { .target = POLICY_TARGET_CGROUP };
@@ -468,7 +469,7 @@ static void test_choose_spares_a_cgroup_by_what_is_read(void **state)
 	machine_done(&machine);
 }
 
-static void test_choose_ties_go_to_the_youngest(void **state)
+static void test_choose_takes_the_youngest_of_equals(void **state)
 {
 	struct machine machine;
 
@@ -489,7 +490,7 @@ static void test_choose_stops_reading_at_the_budget(void **state)
 	machine_init(&machine, 40);
 	for (size_t i = 0; i < 40; i++)
 		set(&machine, i, (100 + i) * MIB, (100 + i) * MIB);
-	machine.allocated = GIB; /* everybody may be anything */
+	machine.allocated = GIB; /* every process may be anything */
 	assert_int_equal(choose(&machine), 139);
 	/* (One is kept for the youngest of near equals.) */
 	assert_int_equal(result.n_reads, VICTIM_MAX_READS - 1);
@@ -554,13 +555,13 @@ static void test_choose_allocates_nothing(void **state)
 	machine_done(&machine);
 }
 
-/* Who would be next is for people: told by the readings that there are. */
-static void test_choose_tells_who_is_next_without_a_read(void **state)
+/* The next victim is for readers: known by the readings that there are. */
+static void test_choose_finds_the_next_victim_without_a_read(void **state)
 {
 	static const struct {
 		uint64_t growth; /* since the readings, MiB */
 		unsigned n_reads;
-		unsigned n_ranked, n_told; /* nothing asked for, VICTIM_TOLD asked for */
+		unsigned n_ranked, n_told; /* nothing requested, VICTIM_TOLD requested */
 	} rows[] = {
 		{ 0, 1, 1, 3 },
 		{ 150, 1, 1, 3 },
@@ -601,7 +602,7 @@ static void test_choose_tells_who_is_next_without_a_read(void **state)
 }
 
 /* What the hierarchy is for: one leak, and a thousand idle processes in fifty groups. */
-static void test_choose_passes_over_whole_groups(void **state)
+static void test_choose_skips_whole_groups(void **state)
 {
 	struct victim_request request = { .rank_by = POLICY_RANK_BY_FOOTPRINT };
 	struct proc_memory memory = { .anon = 200 * KIB };
@@ -842,15 +843,16 @@ static void test_choose_takes_a_whole_cgroup(void **state)
 	machine_done(&machine);
 }
 
-/* How pages come, go, and change hands, and what is promised of each: that the upper end, which was
- * reckoned without looking, is not exceeded.  (A child of fork() is not promised anything until it
- * is read, and it is read as soon as its pid is seen: see test-census.) */
+/* How pages are allocated, freed, and passed between processes, and what is promised of each: that
+ * the upper end, which was computed without a read, is not exceeded.  (A child of fork() is not
+ * promised anything until it is read, and it is read as soon as its pid is seen: see test-census.)
+ */
 /* Four processes, each in a cgroup of its own, and what is known against them. */
 struct known {
 	uint64_t sizes[4]; /* MiB; 0: not there */
-	bool in_a_row[4], of_kind[4];
+	bool consecutive[4], of_kind[4];
 	pid_t victim;
-	pid_t avoided; /* 0: nobody */
+	pid_t avoided; /* 0: none */
 	enum backoff_verdict skipped_for;
 	bool spends; /* what is known of a kind */
 };
@@ -860,7 +862,7 @@ static void know(struct machine *machine, const struct known *known, struct back
 	machine_init(machine, ARRAY_SIZE(known->sizes));
 	for (size_t i = 0; i < machine->n; i++) {
 		struct census_process *process = machine->processes[i];
-		struct backoff_seen look = {
+		struct backoff_seen seen = {
 			.pid = process->pid,
 			.start_ticks = process->start_ticks,
 		};
@@ -872,8 +874,8 @@ static void know(struct machine *machine, const struct known *known, struct back
 		set(machine, i, known->sizes[i] * MIB, known->sizes[i] * MIB);
 		if (known->sizes[i] == 0)
 			set_adj(machine, i, -1000);
-		if (known->in_a_row[i])
-			backoff_add(backoff, BACKOFF_UNKILLABLE, &look, 0);
+		if (known->consecutive[i])
+			backoff_add(backoff, BACKOFF_UNKILLABLE, &seen, 0);
 		if (known->of_kind[i])
 			backoff_add_kind(backoff,
 					 &(struct backoff_subject){ .comm = "", .cgroup = path }, 1,
@@ -881,11 +883,12 @@ static void know(struct machine *machine, const struct known *known, struct back
 	}
 }
 
-static void test_choose_passes_over_if_there_is_somebody_else(void **state)
+static void test_choose_skips_if_there_is_another(void **state)
 {
 	static const struct known rows[] = {
 		{ { 800, 200 }, { 0 }, { 0 }, 100, 0 },
-		/* Never twice in a row, be the other as small as it may; but rather than nobody. */
+		/* Never in two consecutive choices, be the other as small as it may; but rather
+		 * than no victim. */
 		{ { 800, 200 }, { true }, { 0 }, 101, 100, BACKOFF_CONSECUTIVE, false },
 		{ { 800, 1 }, { true }, { 0 }, 101, 100, BACKOFF_CONSECUTIVE, false },
 		{ { 800 }, { true }, { 0 }, 100, 0 },
@@ -901,7 +904,7 @@ static void test_choose_passes_over_if_there_is_somebody_else(void **state)
 		/* The larger of two kinds is what counts. */
 		{ { 800, 700, 90 }, { 0 }, { true, true }, 100, 0 },
 		{ { 800, 700, 100 }, { 0 }, { true, true }, 102, 100, BACKOFF_SIMILAR, true },
-		/* Who failed last comes after all others, of whatever kind. */
+		/* The one that failed last is after all others, of whatever kind. */
 		{ { 800, 700 }, { true }, { false, true }, 101, 100, BACKOFF_CONSECUTIVE, false },
 		{ { 800, 700, 90 },
 		  { true },
@@ -1009,7 +1012,7 @@ static void test_interval_promises(void **state)
 		if (proc_reclaimable(&rows[i].after) > one.hi ||
 		    proc_reclaimable(&rows[i].after) > all.hi)
 			fail_msg("%s", rows[i].name);
-		/* And nothing is promised for nothing: no more than what was handed out. */
+		/* And nothing is promised for nothing: no more than what was allocated. */
 		assert_true(one.hi <= proc_reclaimable(&rows[i].before) + rows[i].handed_out);
 		machine_done(&machine);
 	}
@@ -1057,30 +1060,31 @@ static void place_anywhere(struct machine *machine, size_t i)
 	census_place(&machine->census, machine->processes[i], path);
 }
 
-/* One thing happens to one process.  Each is a way in which pages come, go, or change hands. */
+/* One thing happens to one process.  Each is a way in which pages are allocated, freed, or passed
+ * on. */
 static void let_happen(struct machine *machine, size_t i)
 {
 	uint64_t pages = random_below(one_in(4) ? 100000 : 1000) * 4096;
 	struct census_process *process = machine->processes[i];
 
 	switch (random_below(9)) {
-	case 0: /* faults, THP, mremap and touch, COW after a fork, KSM unmerged: handed out */
+	case 0: /* faults, THP, mremap and touch, COW after a fork, KSM unmerged: allocated */
 	case 1:
 	case 2:
 		machine->truth[i] += pages;
 		machine->allocated += pages;
 		break;
-	case 3: /* unmapped, discarded, KSM merged; nobody is told */
+	case 3: /* unmapped, discarded, KSM merged; not reported */
 		machine->truth[i] = sub_u64(machine->truth[i], pages);
 		break;
-	case 4: /* page cache: handed out, but to no process */
+	case 4: /* page cache: allocated, but to no process */
 		machine->allocated += pages;
 		break;
-	case 5: /* exec: all gone, and something new */
+	case 5: /* exec: all freed, and something new */
 		machine->truth[i] = pages / 16;
 		machine->allocated += pages / 16;
 		break;
-	case 6: /* read; after new threads came and others went */
+	case 6: /* read; after new threads started and others exited */
 		process->n_threads = 1 + (unsigned)random_below(50);
 		read_inexactly(machine, i);
 		break;
@@ -1088,7 +1092,7 @@ static void let_happen(struct machine *machine, size_t i)
 		place_anywhere(machine, i);
 		census_weigh(&machine->census, process);
 		break;
-	case 8: /* fork: the child has all of it at once; who is new is read at once */
+	case 8: /* fork: the child has all of it at once; a new process is read at once */
 		if (machine->n == (machine->with_many_cgroups ? MAX_PROCESSES : FEW_PROCESSES))
 			break;
 		machine->processes[machine->n] = census_add(
@@ -1222,7 +1226,7 @@ static void check_tallies(const struct machine *machine, const struct census_nod
 	uint64_t truth = truth_below(machine, node);
 	const struct census_node *child;
 
-	/* (The lower end is of the reading: they may have shrunk without a page handed out.) */
+	/* (The lower end is of the reading: they may have shrunk without a page allocated.) */
 	if (truth > interval.hi)
 		fail_msg("%llu is above %llu", (unsigned long long)truth,
 			 (unsigned long long)interval.hi);
@@ -1319,15 +1323,15 @@ static void make_siblings(struct machine *machine, size_t n, uint64_t each, uint
 	set(machine, n, beside, beside);
 }
 
-static const struct victim_candidate *choose_group(struct machine *machine, uint64_t ticks_now,
-						   const struct streak *streak)
+static void choose_at(struct machine *machine, uint64_t ticks_now, const struct streak *streak,
+		      usec_t now)
 {
 	struct victim_request request = {
 		.allocated = machine->allocated,
 		.total = GIB,
 		.memory = GIB,
 		.min_victim = 4 * MIB,
-		.now = 2 * USEC_PER_SEC,
+		.now = now,
 		.ticks_now = ticks_now,
 		.self = 1 << 20,
 		.streak = streak,
@@ -1335,6 +1339,12 @@ static const struct victim_candidate *choose_group(struct machine *machine, uint
 
 	choose_for(machine, &request);
 	assert_true(result.n_ranked > 0);
+}
+
+static const struct victim_candidate *choose_group(struct machine *machine, uint64_t ticks_now,
+						   const struct streak *streak)
+{
+	choose_at(machine, ticks_now, streak, 2 * USEC_PER_SEC);
 	return &result.ranked[0];
 }
 
@@ -1376,6 +1386,46 @@ static void test_group_of_one_session(void **state)
 	machine_done(&machine);
 }
 
+/* Children of one program with a name each, started at 1000 and soon after. */
+static void test_group_of_children_with_names_of_their_own(void **state)
+{
+	static const struct {
+		const char *label;
+		size_t n;
+		uint64_t each; /* MiB */
+		unsigned code_pages;
+		bool many_programs, many_parents;
+		uint64_t ticks_now;
+		bool is_group;
+	} rows[] = {
+		{ "a storm", 60, 12, 7, false, false, 1100, true },
+		{ "it is over", 60, 12, 7, false, false, TICKS_NOW, false },
+		{ "of different programs", 60, 12, 7, true, false, 1100, false },
+		{ "of different parents", 60, 12, 7, false, true, 1100, false },
+		{ "the program is not known", 60, 12, 0, false, false, 1100, false },
+		{ "too few", 7, 46, 7, false, false, 1100, false },
+		{ "old", 60, 12, 7, false, false, 100000, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t n = rows[i].n;
+		struct machine machine;
+
+		make_siblings(&machine, n, rows[i].each * MIB, 48 * MIB);
+		for (size_t j = 0; j < n; j++) {
+			struct census_process *process = machine.processes[j];
+
+			snprintf(process->comm, sizeof(process->comm), "x%zu", j);
+			process->code_pages = rows[i].code_pages + (rows[i].many_programs ? j : 0);
+			process->ppid = rows[i].many_parents ? (pid_t)(1000 + j) : 7;
+		}
+		if ((choose_group(&machine, rows[i].ticks_now, NULL)->process->pid ==
+		     FIRST_PID + (pid_t)n - 1) != rows[i].is_group)
+			fail_msg("%s: pid %d", rows[i].label, result.ranked[0].process->pid);
+		machine_done(&machine);
+	}
+}
+
 /* Each row: a reason why the siblings are not compared as a group. */
 static void test_group_needs_reasons(void **state)
 {
@@ -1407,7 +1457,7 @@ static void test_group_needs_reasons(void **state)
 	}
 }
 
-/* What was in the snapshot has shrunk, or is gone. */
+/* What was in the snapshot has shrunk, or has exited. */
 static void test_group_is_read_before_it_is_preferred(void **state)
 {
 	struct machine machine;
@@ -1443,6 +1493,94 @@ static void test_group_is_killed_as_one_after_a_streak(void **state)
 	assert_string_equal(choose_group(&machine, TICKS_NOW, &streak)->process->comm, "eater");
 	assert_int_equal(result.as_one, VICTIM_AS_SIBLINGS);
 	machine_done(&machine);
+}
+
+/* Large ones, which are killed one by one while that helps: 12 times.  Where each has replaced one
+ * that was killed a moment ago it does not. */
+static void test_group_is_killed_as_one_when_kills_are_undone(void **state)
+{
+	static const struct {
+		usec_t age; /* of those that were killed, 4 s after each other */
+		bool as_one;
+	} rows[] = { { USEC_PER_SEC, true }, { 60 * USEC_PER_SEC, false } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		static struct streak streak;
+		struct streak_subject subject = {
+			"/a.slice", "eater", 7, 0, .age = rows[i].age,
+		};
+		struct machine machine;
+
+		memset(&streak, 0, sizeof(streak));
+		make_siblings(&machine, 7, 110 * MIB, 48 * MIB);
+		subject.uid = machine.processes[0]->uid;
+		for (unsigned j = 0; j <= STREAK_REPLACED; j++)
+			streak_add(&streak, &subject, (2 + 4 * j) * USEC_PER_SEC);
+		choose_at(&machine, TICKS_NOW, &streak, 16 * USEC_PER_SEC);
+		assert_string_equal(result.ranked[0].process->comm, "eater");
+		assert_int_equal(result.as_one == VICTIM_AS_SIBLINGS, rows[i].as_one);
+		assert_int_equal(result.is_undone, rows[i].as_one);
+		machine_done(&machine);
+	}
+}
+
+/* The parent is killed with its children if it is there for them alone. */
+static void test_starter(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t n_others; /* its children that are no siblings of the victim */
+		pid_t ppid, session;
+		uid_t uid;
+		uint64_t start_ticks;
+		const char *cgroup;
+		bool is_undone, expected;
+	} rows[] = {
+		{ "it starts them anew", 0, 9, 9, 1000, 10, "/a.slice", true, true },
+		{ "one of 8 is another", 1, 9, 9, 1000, 10, "/a.slice", true, true },
+		{ "it does other things", 3, 9, 9, 1000, 10, "/a.slice", true, false },
+		{ "kills help", 0, 9, 9, 1000, 10, "/a.slice", false, false },
+		{ "a login shell", 0, 9, FIRST_PID + 8, 1000, 10, "/a.slice", true, false },
+		{ "it runs in another session", 0, 9, 8, 1000, 10, "/a.slice", true, false },
+		{ "another user's", 0, 9, 9, 0, 10, "/a.slice", true, false },
+		{ "the pid of one that has exited", 0, 9, 9, 1000, 5000, "/a.slice", true, false },
+		{ "it runs in another cgroup", 0, 9, 9, 1000, 10, "/b.slice", true, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct census_process *parent, *victim;
+		struct machine machine;
+
+		make_siblings(&machine, 8, 100 * MIB, 1 * MIB);
+		parent = machine.processes[8];
+		victim = machine.processes[3];
+		parent->ppid = rows[i].ppid;
+		for (size_t j = 0; j < 8; j++) {
+			machine.processes[j]->ppid = parent->pid;
+			machine.processes[j]->session = parent->session == 0 ? 9 : 0;
+			machine.processes[j]->uid = 1000;
+			machine.processes[j]->start_ticks = 100 + j;
+			if (j >= 8 - rows[i].n_others)
+				strcpy(machine.processes[j]->comm, "other");
+		}
+		parent->session = rows[i].session;
+		if (rows[i].session == parent->pid)
+			for (size_t j = 0; j < 8; j++)
+				machine.processes[j]->session = parent->pid;
+		parent->uid = rows[i].uid;
+		parent->start_ticks = rows[i].start_ticks;
+		assert_int_equal(census_place(&machine.census, parent, rows[i].cgroup), 0);
+		for (size_t j = 0; j < 8; j++)
+			assert_int_equal(
+				census_place(&machine.census, machine.processes[j], "/a.slice"), 0);
+		result.is_undone = rows[i].is_undone;
+		if (victim_is_starter(&machine.census, &result, victim, parent) != rows[i].expected)
+			fail_msg("%s", rows[i].name);
+		assert_false(victim_is_starter(&machine.census, &result, victim, victim));
+		assert_false(
+			victim_is_starter(&machine.census, &result, victim, machine.processes[2]));
+		machine_done(&machine);
+	}
 }
 
 static void test_unit_is_killed_as_one_after_a_streak(void **state)
@@ -1556,6 +1694,58 @@ static void test_share_is_that_of_relatives_if_there_is_no_time(void **state)
 	victim_choose(&machine.census, &request, &reads, &result);
 	assert_int_equal(result.ranked[0].process->pid, FIRST_PID + N);
 	machine_done(&machine);
+}
+
+/* No share can be measured.  0 and its child, 1, map as much each; 2: another program. */
+static void test_share_is_bounded_if_none_is_measured(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t first, child, other; /* MiB */
+		uint64_t machine;	      /* anonymous memory by its own count; 0: not known */
+		bool are_relatives;
+		short first_adj;
+		size_t victim;
+		bool is_approximate, is_unit;
+	} rows[] = {
+		{ "a child that saves, and a leak", 420, 420, 300, 0, true, 0, 2, true, false },
+		{ "the leak is less than half", 420, 420, 150, 570, true, 0, 1, true, true },
+		{ "not known of the machine", 420, 420, 150, 0, true, 0, 1, true, false },
+		{ "not related: all is its own", 420, 410, 300, 0, false, 0, 0, false, false },
+		{ "a parent with a small child", 420, 10, 300, 0, true, 0, 0, false, false },
+		{ "the machine has all of it", 420, 420, 300, 1140, true, 0, 1, false, false },
+		{ "the machine has it once", 420, 420, 300, 720, true, 0, 2, true, false },
+		{ "the parent may not be killed", 420, 420, 20, 0, true, -1000, 2, true, false },
+	};
+	struct victim_request request = {
+		.total = GIB, .memory = GIB, .now = USEC_PER_SEC, .self = 1 << 20
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const uint64_t sizes[] = { rows[i].first, rows[i].child, rows[i].other };
+		const struct memory_counters counters = { .anon = rows[i].machine * MIB };
+		struct machine machine;
+
+		print_message("%s\n", rows[i].label);
+		machine_init(&machine, 3);
+		machine.with_rereads = true;
+		for (size_t j = 0; j < 3; j++) {
+			machine.processes[j]->code_pages = j < 2 && rows[i].are_relatives ? 7 : 8;
+			machine.processes[j]->ppid = j == 1 ? FIRST_PID : 1;
+			set(&machine, j, sizes[j] * MIB, sizes[j] * MIB);
+		}
+		if (!rows[i].are_relatives)
+			machine.processes[1]->code_pages = 9;
+		set_adj(&machine, 0, rows[i].first_adj);
+		census_set_totals(&machine.census, &counters);
+		census_tighten(&machine.census, machine.allocated);
+		choose_for(&machine, &request);
+		assert_int_equal(result.ranked[0].process->pid, FIRST_PID + (pid_t)rows[i].victim);
+		assert_int_equal(result.approximate, rows[i].is_approximate);
+		assert_int_equal(result.ranked[0].is_unit, rows[i].is_unit);
+		assert_true(result.n_reads <= VICTIM_MAX_READS);
+		machine_done(&machine);
+	}
 }
 
 /* 0: the process that is measured, 100 MiB of which it shares 80 with its child, 1; 2: another
@@ -1735,43 +1925,47 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choose_takes_the_largest),
 		cmocka_unit_test(test_choose_does_not_bound_locked_files_away),
-		cmocka_unit_test(test_choose_reads_who_may_have_grown),
+		cmocka_unit_test(test_choose_reads_what_may_have_grown),
 		cmocka_unit_test(test_choose_passes_to_the_next_if_one_vanishes),
-		cmocka_unit_test(test_choose_nobody),
+		cmocka_unit_test(test_choose_no_victim),
 		cmocka_unit_test(test_choose_excludes),
 		cmocka_unit_test(test_score_weighs),
 		cmocka_unit_test(test_choose_hint_does_not_outrank_size),
-		cmocka_unit_test(test_choose_takes_who_is_preferred_beyond_measure),
+		cmocka_unit_test(test_choose_takes_what_is_preferred_beyond_measure),
 		cmocka_unit_test(test_choose_weighs_by_what_is_read),
 		cmocka_unit_test(test_choose_spares_a_cgroup_by_what_is_read),
-		cmocka_unit_test(test_choose_ties_go_to_the_youngest),
+		cmocka_unit_test(test_choose_takes_the_youngest_of_equals),
 		cmocka_unit_test(test_choose_stops_reading_at_the_budget),
 		cmocka_unit_test(test_choose_does_not_drift_down_after_the_budget),
 		cmocka_unit_test(test_choose_ranks_by_estimate_when_reads_fail),
 		cmocka_unit_test(test_choose_allocates_nothing),
-		cmocka_unit_test(test_choose_tells_who_is_next_without_a_read),
-		cmocka_unit_test(test_choose_passes_over_whole_groups),
+		cmocka_unit_test(test_choose_finds_the_next_victim_without_a_read),
+		cmocka_unit_test(test_choose_skips_whole_groups),
 		cmocka_unit_test(test_choose_takes_single_processes_of_a_top),
 		cmocka_unit_test(test_choose_takes_a_cgroup_that_is_preferred_beyond_measure),
 		cmocka_unit_test(test_choose_takes_a_whole_cgroup),
 		cmocka_unit_test(test_choose_adds_up_few_cgroups),
 		cmocka_unit_test(test_choose_weighs_cgroups_by_cgroup_alone),
-		cmocka_unit_test(test_choose_passes_over_if_there_is_somebody_else),
+		cmocka_unit_test(test_choose_skips_if_there_is_another),
 		cmocka_unit_test(test_choose_passes_over_each_kind_once),
 		cmocka_unit_test(test_interval_promises),
 		cmocka_unit_test(test_choose_never_beaten_by_brute_force),
 		cmocka_unit_test(test_choose_cgroup_never_beaten_by_brute_force),
 		cmocka_unit_test(test_group_the_youngest_sibling_before_a_larger_bystander),
 		cmocka_unit_test(test_group_of_one_session),
+		cmocka_unit_test(test_group_of_children_with_names_of_their_own),
 		cmocka_unit_test(test_group_needs_reasons),
 		cmocka_unit_test(test_group_is_read_before_it_is_preferred),
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),
+		cmocka_unit_test(test_group_is_killed_as_one_when_kills_are_undone),
+		cmocka_unit_test(test_starter),
 		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_a_measured_share_wears_off),
 		cmocka_unit_test(test_unseen_is_what_no_process_has),
 		cmocka_unit_test(test_take_counts_what_is_held),
 		cmocka_unit_test(test_share_depends_on_the_relatives),
 		cmocka_unit_test(test_share_is_that_of_relatives_if_there_is_no_time),
+		cmocka_unit_test(test_share_is_bounded_if_none_is_measured),
 		cmocka_unit_test(test_cgroup_is_read_within_the_deadline),
 	};
 

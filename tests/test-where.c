@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* where: the account by figures, its words, and the survey of this machine and of fixtures. */
+/* where: the figures, their words, and the survey of this machine and of fixtures. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -88,8 +88,8 @@ static void test_few_pipes_explain_nothing(void **state)
 			assert_int_equal(a.rows[i].pid, 0);
 }
 
-/* On a machine where hardly any memory is used, the account is not empty. */
-static void test_the_largest_is_told_however_small(void **state)
+/* On a machine where hardly any memory is used, there are rows all the same. */
+static void test_the_largest_is_reported_however_small(void **state)
 {
 	const struct memory_counters idle = {
 		.total = 1024 * MIB,
@@ -219,7 +219,7 @@ static void test_survey_finds_memfds_and_pipes(void **state)
 	static const char text[5000];
 
 	assert_true(fd >= 0);
-	/* More than anything else here has, and given back at once. */
+	/* More than anything else here has, and freed at once. */
 	assert_int_equal(ftruncate(fd, 48 * MIB), 0);
 	assert_int_equal(fallocate(fd, 0, 0, 48 * MIB), 0);
 	for (int i = 0; i < N_PIPES; i++)
@@ -260,7 +260,7 @@ static void test_survey_counts_what_small_processes_map(void **state)
 	assert_true(large.small_mapped_bytes + 8 * MIB < small.small_mapped_bytes);
 }
 
-static void test_survey_ends_in_time(void **state)
+static void test_survey_finishes_in_time(void **state)
 {
 	static struct where_survey found;
 
@@ -270,7 +270,7 @@ static void test_survey_ends_in_time(void **state)
 	assert_int_equal(found.pipes.pid, 0);
 }
 
-/* In a mount namespace of its own; the last test, as it stays in it. */
+/* In a mount namespace of its own; the last test, as it remains in it. */
 static void test_survey_finds_each_tmpfs_once(void **state)
 {
 	char base[] = "/tmp/test-where-XXXXXX", path[64], hidden[64], file[96];
@@ -324,13 +324,13 @@ int main(void)
 		cmocka_unit_test(test_recorder_is_largest_first),
 		cmocka_unit_test(test_recorder_without_a_survey),
 		cmocka_unit_test(test_few_pipes_explain_nothing),
-		cmocka_unit_test(test_the_largest_is_told_however_small),
+		cmocka_unit_test(test_the_largest_is_reported_however_small),
 		cmocka_unit_test(test_held_is_what_no_process_maps),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_only_a_large_change_counts),
 		cmocka_unit_test(test_survey_finds_memfds_and_pipes),
 		cmocka_unit_test(test_survey_counts_what_small_processes_map),
-		cmocka_unit_test(test_survey_ends_in_time),
+		cmocka_unit_test(test_survey_finishes_in_time),
 		cmocka_unit_test(test_survey_finds_each_tmpfs_once),
 	};
 

@@ -72,7 +72,7 @@ static void test_no_spree(void **state)
 	assert_int_equal(worth_minimum(&w, MIN, 400 * MIB, 0), MIN);
 }
 
-static void test_an_effective_kill_ends_the_row(void **state)
+static void test_an_effective_kill_resets_the_count(void **state)
 {
 	struct worth w = { 0 };
 
@@ -184,7 +184,7 @@ int main(void)
 		cmocka_unit_test(test_min_victim_goes_by_the_memory),
 		cmocka_unit_test(test_minimum_after_ineffective_kills),
 		cmocka_unit_test(test_no_spree),
-		cmocka_unit_test(test_an_effective_kill_ends_the_row),
+		cmocka_unit_test(test_an_effective_kill_resets_the_count),
 		cmocka_unit_test(test_a_kill_is_conclusive_if_no_sharer_is_left),
 		cmocka_unit_test(test_missing_is_up_to_one_threshold),
 		cmocka_unit_test(test_unaccounted_is_the_rest),

@@ -40,3 +40,21 @@ static inline bool error_is_transient(int r)
 {
 	return error_classify(r) == ERROR_TRANSIENT;
 }
+
+/* Of something by its path: it is not there for this process, which may not see it, or sees
+ * something else (-ENODEV: of another file system).  Whatever else fails does not say that it is
+ * not there. */
+static inline bool error_is_unreachable(int r)
+{
+	switch (-r) {
+	case ENOENT:
+	case ENOTDIR:
+	case ENODEV:
+	case ELOOP:
+	case EACCES:
+	case EPERM:
+		return true;
+	default:
+		return false;
+	}
+}

@@ -16,6 +16,7 @@
 #include <sys/sysmacros.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/errors.h"
 #include "lib/config/conf-loader.h"
 
 /* /etc first: the administrator's, then the boot's, then the distribution's. */
@@ -211,6 +212,14 @@ static const char *file_kind(mode_t mode)
 	return S_ISFIFO(mode) ? "a FIFO" : "a device or the like";
 }
 
+/* What is short now may not be later: that says nothing about the file. */
+static void refuse_file(struct conf_loader *loader, int error)
+{
+	if (error_is_transient(-error))
+		loader->open_error = -error;
+	conf_error(loader, "cannot be read: %s", strerror(error));
+}
+
 FILE *conf_open(struct conf_loader *loader, const char *file)
 {
 	_cleanup_close_ int fd = -EBADF;
@@ -220,7 +229,7 @@ FILE *conf_open(struct conf_loader *loader, const char *file)
 	/* Non-blocking: opening a FIFO would wait for a writer. */
 	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		conf_error(loader, "cannot be read: %s", strerror(errno));
+		refuse_file(loader, errno);
 		return NULL;
 	}
 	/* "--config=/dev/null" is how people say "no configuration". */
@@ -235,9 +244,11 @@ FILE *conf_open(struct conf_loader *loader, const char *file)
 		return NULL;
 	}
 	stream = fdopen(fd, "re");
-	if (!stream)
+	if (stream)
+		(void)take_fd(&fd);
+	else if (errno == ENOMEM)
 		loader->no_memory = true;
 	else
-		(void)take_fd(&fd);
+		refuse_file(loader, errno);
 	return stream;
 }

@@ -27,6 +27,7 @@ struct conf_loader {
 	struct conf_messages *messages;
 	bool is_lenient; /* what has errors is used as far as it is safe */
 	bool no_memory;
+	int open_error; /* transient: a file is there, and could not be opened for now */
 
 	FILE *stream;
 	size_t n_bytes; /* that were read of it */

@@ -473,6 +473,8 @@ int conf_load_lenient(const char *const *files, size_t n_files, struct policy_se
 
 	r = load(&loader, files, n_files);
 	if (r == 0)
+		r = loader.open_error;
+	if (r == 0)
 		r = conf_salvage(&loader);
 	if (r < 0)
 		return r;

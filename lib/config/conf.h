@@ -67,10 +67,12 @@ int conf_load(const char *const *files, size_t n_files, struct policy_set *ret,
 
 /*
  * The same for a start, where doing without protection is worse than doing with less than was
- * written: *ret is set in any case but -ENOMEM.  0, or 1 if there were errors; each policy or rule
- * that is not used as it is written, and a dry run for want of knowing better, is an error more.
- * What is made of a section with errors never makes a process a victim that is none as written, but
- * for the built-in policies, of which no error takes anything away (conf-lenient.c).
+ * written.  0 with *ret set, or 1 with *ret set if there were errors; each policy or rule that is
+ * not used as it is written, and a dry run for want of knowing better, is an error more.  -ENOMEM,
+ * or the -errno of a file that could not be opened for now (lib/base/errors.h): what it says is not
+ * known, so a start is to be tried again. What is made of a section with errors never makes a
+ * process a victim that is none as written, but for the built-in policies, of which no error takes
+ * anything away (conf-lenient.c).
  */
 int conf_load_lenient(const char *const *files, size_t n_files, struct policy_set *ret,
 		      struct conf_messages *messages);

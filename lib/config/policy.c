@@ -256,22 +256,43 @@ bool policy_waits_for_pressure(const struct policy *policy)
 	return policy->pressure_some > 0 || policy->pressure_full > 0;
 }
 
-static bool pressure_holds(const struct policy *policy, const struct policy_reading *reading)
+static usec_t pressure_window(const struct policy *policy)
 {
-	usec_t window = max_u64(policy->for_usec, PRESSURE_WINDOW_MIN_USEC);
-	const struct psi_history *psi = reading->psi;
-	struct reclaim_span span;
+	return max_u64(policy->for_usec, PRESSURE_WINDOW_MIN_USEC);
+}
 
-	if (!policy_waits_for_pressure(policy))
-		return true;
+static bool psi_holds(const struct policy *policy, const struct policy_reading *reading)
+{
+	const struct psi_history *psi = reading->psi;
+	usec_t window = pressure_window(policy);
+
 	if (!psi || reading->stalls_are_explained)
-		return false;
-	if (reading->reclaim && reclaim_over(reading->reclaim, window, &span) &&
-	    !reclaim_moved(&span))
 		return false;
 	if (policy->pressure_some > 0 && psi_history_some(psi, window) < policy->pressure_some)
 		return false;
 	return policy->pressure_full == 0 || psi_history_full(psi, window) >= policy->pressure_full;
+}
+
+/* Stalls of one cgroup at its own limit are in PSI of the machine, too; but there the machine has
+ * nothing to reclaim. */
+static enum reclaim_answer reclaim_moves(const struct policy *policy,
+					 const struct policy_reading *reading)
+{
+	return reading->reclaim ? reclaim_has_moved(reading->reclaim, pressure_window(policy))
+				: RECLAIM_MOVED;
+}
+
+static bool pressure_holds(const struct policy *policy, const struct policy_reading *reading)
+{
+	return !policy_waits_for_pressure(policy) ||
+	       (psi_holds(policy, reading) && reclaim_moves(policy, reading) == RECLAIM_MOVED);
+}
+
+/* In calm what the machine reclaims is not sampled: in watch it is. */
+static bool is_worth_watching(const struct policy *policy, const struct policy_reading *reading)
+{
+	return policy_waits_for_pressure(policy) && psi_holds(policy, reading) &&
+	       reclaim_moves(policy, reading) == RECLAIM_UNKNOWN;
 }
 
 static bool thrashing_holds(const struct policy *policy, const struct reclaim_history *reclaim)
@@ -321,6 +342,7 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 			policy->holds_since = now;
 		if (policy->memory_available.set || policy->swap_free.set)
 			judgement.watch = true;
+		judgement.watch = judgement.watch || is_worth_watching(policy, reading);
 		if (sub_u64(now, policy->holds_since) < policy->for_usec ||
 		    !activity_holds(policy, reading))
 			continue;

@@ -17,14 +17,13 @@ static bool is_sibling(const struct preview *o, const struct census_process *pro
 	       process != victim &&
 	       victim_exclusion(o->census, process, &o->request) == ELIGIBILITY_ELIGIBLE &&
 	       (victim_are_siblings(victim, process) ||
-		(process->pid == victim->ppid && family_has_both(o->census, victim, process)));
+		victim_is_starter(o->census, &o->result, victim, process));
 }
 
 static bool is_unit(const struct preview *o, const struct victim_candidate *candidate)
 {
 	return candidate->process && !candidate->cgroup && candidate->is_unit &&
-	       candidate->memory.is_measured && candidate->memory.kept > 0 &&
-	       !preview_is_by_cgroup(o, candidate->process);
+	       candidate->memory.kept > 0 && !preview_is_by_cgroup(o, candidate->process);
 }
 
 static bool is_relative(struct family *family, const struct victim_candidate *candidate,

@@ -108,6 +108,23 @@ static void take_same(const struct candidates *candidates, const int *same, stru
 	}
 }
 
+static bool is_any_late(const int *same, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (same[i] == -ETIMEDOUT)
+			return true;
+	return false;
+}
+
+/* If a relative that has its memory were left, the kill would be in vain: that takes longer than to
+ * ask again.  (Others may have as much, but seldom have the same.) */
+static void compare_again(const struct candidates *candidates, pid_t tid, const pid_t *tids,
+			  sharers_compare_fn compare, void *userdata, int *same)
+{
+	for (unsigned i = 1; i < SHARERS_TRIES && is_any_late(same, candidates->n_related); i++)
+		compare(tid, tids, candidates->n_related, same, userdata);
+}
+
 void sharers_find(const struct census *census, const struct census_process *victim,
 		  const struct proc_memory *memory, uint64_t allocated, sharers_compare_fn compare,
 		  void *userdata, struct sharers *ret)
@@ -125,6 +142,7 @@ void sharers_find(const struct census *census, const struct census_process *vict
 		tids[i] = find_task(census, candidates.processes[i],
 				    candidates.processes[i]->state != 'Z');
 	compare(tid, tids, candidates.n, same, userdata);
+	compare_again(&candidates, tid, tids, compare, userdata, same);
 	/* Two that have no memory (any more) compare equal. */
 	if (is_exiting(census, tid))
 		ret->error = -ESRCH;

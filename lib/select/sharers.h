@@ -23,6 +23,9 @@
  * 0.5 ms at 10,000 processes, a comparison 0.3 us.) */
 #define SHARERS_COMPARED_MAX 512
 
+/* Relatives are asked about so often, until there is an answer. */
+#define SHARERS_TRIES 3
+
 struct sharers {
 	const struct census_process *items[SHARERS_MAX]; /* borrowed from the census */
 	unsigned n;

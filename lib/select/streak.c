@@ -8,11 +8,25 @@
 /* A process with more than this share of memory is large. */
 #define LARGE_SHARE 16
 
+/* USER_HZ, the unit of start times. */
+#define TICKS_PER_SEC 100
+
+usec_t streak_age(uint64_t start_ticks, uint64_t ticks_now)
+{
+	return max_u64(sub_u64(ticks_now, start_ticks) * (USEC_PER_SEC / TICKS_PER_SEC), 1);
+}
+
+static usec_t started_at(const struct streak_subject *subject, usec_t now)
+{
+	return subject->age == 0 ? 0 : sub_u64(now, subject->age);
+}
+
 void streak_add(struct streak *streak, const struct streak_subject *subject, usec_t now)
 {
 	struct streak_kill *kill = &streak->kills[streak->next++ % STREAK_MAX];
 
 	kill->at = now;
+	kill->started_at = started_at(subject, now);
 	kill->ppid = subject->ppid;
 	kill->session = subject->session;
 	kill->uid = subject->uid;
@@ -35,19 +49,68 @@ unsigned streak_of_cgroup(const struct streak *streak, const char *cgroup, usec_
 	return n;
 }
 
+static bool is_kin(const struct streak_kill *kill, const struct streak_subject *subject)
+{
+	return (kill->ppid == subject->ppid ||
+		(kill->session != 0 && kill->session == subject->session)) &&
+	       kill->uid == subject->uid && strcmp(kill->comm, subject->comm) == 0;
+}
+
 unsigned streak_of_siblings(const struct streak *streak, const struct streak_subject *subject,
 			    usec_t now)
 {
 	unsigned n = 0;
 
+	for (unsigned i = 0; i < STREAK_MAX; i++)
+		n += is_recent(&streak->kills[i], now) && is_kin(&streak->kills[i], subject);
+	return n;
+}
+
+/* Was it started after a kill of its kin, and is killed soon after it? */
+static bool has_replaced(const struct streak *streak, const struct streak_subject *subject,
+			 usec_t started, usec_t killed)
+{
 	for (unsigned i = 0; i < STREAK_MAX; i++) {
 		const struct streak_kill *kill = &streak->kills[i];
 
-		n += is_recent(kill, now) &&
-		     (kill->ppid == subject->ppid ||
-		      (kill->session != 0 && kill->session == subject->session)) &&
-		     kill->uid == subject->uid && strcmp(kill->comm, subject->comm) == 0;
+		if (kill->at != 0 && kill->at <= started && killed >= started &&
+		    killed - kill->at <= STREAK_REPLACED_USEC && is_kin(kill, subject))
+			return true;
 	}
+	return false;
+}
+
+static bool kill_has_replaced(const struct streak *streak, const struct streak_kill *kill)
+{
+	const struct streak_subject subject = {
+		.comm = kill->comm,
+		.ppid = kill->ppid,
+		.uid = kill->uid,
+		.session = kill->session,
+	};
+
+	return has_replaced(streak, &subject, kill->started_at, kill->at);
+}
+
+unsigned streak_replaced_in_cgroup(const struct streak *streak, const char *cgroup, usec_t now)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < STREAK_MAX; i++)
+		n += is_recent(&streak->kills[i], now) &&
+		     strcmp(streak->kills[i].cgroup, cgroup) == 0 &&
+		     kill_has_replaced(streak, &streak->kills[i]);
+	return n;
+}
+
+unsigned streak_replaced_siblings(const struct streak *streak, const struct streak_subject *subject,
+				  usec_t now)
+{
+	unsigned n = has_replaced(streak, subject, started_at(subject, now), now);
+
+	for (unsigned i = 0; i < STREAK_MAX; i++)
+		n += is_recent(&streak->kills[i], now) && is_kin(&streak->kills[i], subject) &&
+		     kill_has_replaced(streak, &streak->kills[i]);
 	return n;
 }
 
@@ -64,8 +127,10 @@ const char *streak_cgroup(const struct streak *streak, unsigned i, usec_t now)
 	return is_recent(&streak->kills[i], now) ? cgroup : NULL;
 }
 
-bool streak_is_enough(unsigned n_kills, uint64_t largest, uint64_t memory)
+bool streak_is_enough(unsigned n_kills, unsigned n_replaced, uint64_t largest, uint64_t memory)
 {
+	if (n_replaced >= STREAK_REPLACED)
+		return true;
 	return n_kills >= (largest > memory / LARGE_SHARE ? STREAK_KILLS_LARGE : STREAK_KILLS);
 }
 

@@ -6,6 +6,12 @@
  * name and user with one parent or session, a single process is not what fills memory: they are
  * compared as one (victim-group.h).
  *
+ * Kills help where what was killed does not come back at once: the workers of a server that are
+ * started again slowly, different programs that are killed one after the other, the compilers of a
+ * build of which some end meanwhile.  They do not help where the parent starts another in its place
+ * that has filled memory as soon again.  So a victim that is a replacement is told from others: it
+ * was started after another of its kin was killed, and is to be killed soon after that one.
+ *
  * Pure: the time is an argument.  Nothing is allocated.
  */
 #pragma once
@@ -23,6 +29,11 @@
  * to an end meanwhile (the compilers of a build). */
 #define STREAK_KILLS_LARGE 12
 #define STREAK_MAX	   16
+/* A victim that came after a kill of its kin and is killed no later than this after it has undone
+ * that kill. */
+#define STREAK_REPLACED_USEC (10 * USEC_PER_SEC)
+/* So many such victims show that kills of one by one do not help, however large each is. */
+#define STREAK_REPLACED 3
 
 struct streak_subject {
 	const char *cgroup;
@@ -30,10 +41,12 @@ struct streak_subject {
 	pid_t ppid;
 	uid_t uid;
 	pid_t session; /* 0: not known */
+	usec_t age;    /* since it was started; 0: not known */
 };
 
 struct streak_kill {
-	usec_t at; /* 0: a free place */
+	usec_t at;	   /* 0: a free place */
+	usec_t started_at; /* 0: long ago, or not known */
 	pid_t ppid;
 	pid_t session;
 	uid_t uid;
@@ -47,6 +60,9 @@ struct streak {
 	unsigned next;
 };
 
+/* By its start and the time now, both in ticks since boot; never 0. */
+usec_t streak_age(uint64_t start_ticks, uint64_t ticks_now);
+
 /* now is not 0. */
 void streak_add(struct streak *streak, const struct streak_subject *subject, usec_t now);
 
@@ -55,11 +71,18 @@ unsigned streak_of_cgroup(const struct streak *streak, const char *cgroup, usec_
 unsigned streak_of_siblings(const struct streak *streak, const struct streak_subject *subject,
 			    usec_t now);
 
+/* Those of them that had replaced another which was killed; with the subject, if it has and were to
+ * be killed now. */
+unsigned streak_replaced_in_cgroup(const struct streak *streak, const char *cgroup, usec_t now);
+unsigned streak_replaced_siblings(const struct streak *streak, const struct streak_subject *subject,
+				  usec_t now);
+
 /* Of the place i: its cgroup, if that has a streak and no newer place has the same; else NULL. */
 const char *streak_cgroup(const struct streak *streak, unsigned i, usec_t now);
 
-/* Are so many kills enough, where the largest of the processes has so much of so much memory? */
-bool streak_is_enough(unsigned n_kills, uint64_t largest, uint64_t memory);
+/* Are so many kills enough, so many of them of replacements, where the largest of the processes has
+ * so much of so much memory? */
+bool streak_is_enough(unsigned n_kills, unsigned n_replaced, uint64_t largest, uint64_t memory);
 
 /*
  * May this cgroup be killed as one because of a streak?  By its name alone: not the root, a slice,

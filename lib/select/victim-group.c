@@ -23,6 +23,7 @@
 enum kinship {
 	BY_PARENT,
 	BY_SESSION,
+	BY_PROGRAM, /* and parent, whatever the names: a storm of children, young ones alone */
 	_KINSHIP_MAX,
 };
 
@@ -30,17 +31,24 @@ struct group {
 	enum kinship kinship;
 	const struct census_process *first; /* NULL: a free place */
 	unsigned n;			    /* that have gained memory */
+	unsigned n_new;			    /* of those, that have just come */
 	uint64_t gained;		    /* bytes */
 	uint64_t score;			    /* that, weighted */
 	uint64_t largest;		    /* of all members, bytes */
 	bool is_refused;		    /* was read, and is not what it seemed */
 };
 
-static bool is_young(const struct victim_request *request, const struct census_process *process)
+static bool is_younger_than(const struct victim_request *request,
+			    const struct census_process *process, usec_t age)
 {
-	uint64_t ticks = VICTIM_RECENT_USEC / USEC_PER_SEC * TICKS_PER_SEC;
+	uint64_t ticks = age / USEC_PER_SEC * TICKS_PER_SEC;
 
 	return sub_u64(request->ticks_now, process->start_ticks) < ticks;
+}
+
+static bool is_young(const struct victim_request *request, const struct census_process *process)
+{
+	return is_younger_than(request, process, VICTIM_RECENT_USEC);
 }
 
 static uint64_t gained(const struct victim_request *request, const struct census_process *process)
@@ -71,6 +79,8 @@ static void add_member(const struct choice *choice, struct group *group,
 	if (more == 0)
 		return;
 	group->n += more >= bytes / 2;
+	group->n_new +=
+		more >= bytes / 2 && is_younger_than(choice->request, process, VICTIM_NEW_USEC);
 	group->gained = add_u64(group->gained, more);
 	group->score = add_u64(group->score, victim_weighted(process, choice->request, more));
 }
@@ -78,11 +88,19 @@ static void add_member(const struct choice *choice, struct group *group,
 static bool are_kin(enum kinship kinship, const struct census_process *a,
 		    const struct census_process *b)
 {
-	bool is_near = kinship == BY_PARENT ? a->ppid == b->ppid
-					    : a->session != 0 && a->session == b->session;
-
-	return is_near && a->uid == b->uid && !a->kthread && !b->kthread &&
-	       strcmp(a->comm, b->comm) == 0;
+	if (a->uid != b->uid || a->kthread || b->kthread)
+		return false;
+	switch (kinship) {
+	case BY_PARENT:
+		return a->ppid == b->ppid && strcmp(a->comm, b->comm) == 0;
+	case BY_SESSION:
+		return a->session != 0 && a->session == b->session && strcmp(a->comm, b->comm) == 0;
+	case BY_PROGRAM:
+		return a->ppid == b->ppid && a->code_pages != 0 && a->code_pages == b->code_pages;
+	case _KINSHIP_MAX:
+		break;
+	}
+	return false;
 }
 
 bool victim_are_siblings(const struct census_process *a, const struct census_process *b)
@@ -90,17 +108,29 @@ bool victim_are_siblings(const struct census_process *a, const struct census_pro
 	return are_kin(BY_PARENT, a, b) || are_kin(BY_SESSION, a, b);
 }
 
-static bool is_member(const struct group *group, const struct census_process *process)
+/* Of one program many may be started that have nothing to do with each other; not at once. */
+static bool may_be_kin(const struct choice *choice, enum kinship kinship,
+		       const struct census_process *process)
 {
-	return are_kin(group->kinship, group->first, process);
+	return may_count(choice, process) &&
+	       (kinship != BY_PROGRAM || is_young(choice->request, process));
+}
+
+static bool is_member(const struct choice *choice, const struct group *group,
+		      const struct census_process *process)
+{
+	return are_kin(group->kinship, group->first, process) &&
+	       may_be_kin(choice, group->kinship, process);
 }
 
 /* Its place, or a free one; NULL: there is none. */
 static struct group *place_for(struct group *groups, enum kinship kinship,
 			       const struct census_process *process)
 {
-	pid_t near = kinship == BY_PARENT ? process->ppid : process->session;
-	unsigned slot = (unsigned)near * 31U + (unsigned char)process->comm[0];
+	pid_t near = kinship == BY_SESSION ? process->session : process->ppid;
+	unsigned what =
+		kinship == BY_PROGRAM ? process->code_pages : (unsigned char)process->comm[0];
+	unsigned slot = (unsigned)near * 31U + what;
 
 	for (unsigned i = 0; i < SLOTS; i++) {
 		struct group *group = &groups[(slot + i) % SLOTS];
@@ -111,25 +141,31 @@ static struct group *place_for(struct group *groups, enum kinship kinship,
 	return NULL;
 }
 
-/* What has gained nothing takes no place. */
-static void collect(const struct choice *choice, enum kinship kinship,
-		    struct group groups[static SLOTS])
+static void collect_one(const struct choice *choice, enum kinship kinship,
+			struct group groups[static SLOTS], const struct census_process *process)
 {
-	const struct census_process *process;
 	struct group *group;
 
-	memset(groups, 0, SLOTS * sizeof(*groups));
-	census_for_each(choice->census, process) {
-		if (process->node.weight_max <= 0 || gained(choice->request, process) < MIB / 4 ||
-		    !may_count(choice, process))
-			continue;
-		group = place_for(groups, kinship, process);
-		if (!group)
-			continue;
-		group->kinship = kinship;
-		group->first = group->first ? group->first : process;
-		add_member(choice, group, process);
-	}
+	if (!may_be_kin(choice, kinship, process))
+		return;
+	group = place_for(groups, kinship, process);
+	if (!group)
+		return;
+	group->kinship = kinship;
+	group->first = group->first ? group->first : process;
+	add_member(choice, group, process);
+}
+
+/* What has gained nothing takes no place.  All are looked at once: of ten thousand that counts. */
+static void collect(const struct choice *choice, struct group groups[static _KINSHIP_MAX * SLOTS])
+{
+	const struct census_process *process;
+
+	memset(groups, 0, _KINSHIP_MAX * SLOTS * sizeof(*groups));
+	census_for_each(choice->census, process)
+		if (process->node.weight_max > 0 && gained(choice->request, process) >= MIB / 4)
+			for (unsigned k = 0; k < _KINSHIP_MAX; k++)
+				collect_one(choice, k, groups + k * SLOTS, process);
 }
 
 static uint64_t best_single(const struct choice *choice)
@@ -141,7 +177,12 @@ static uint64_t best_single(const struct choice *choice)
 
 static bool outranks(const struct choice *choice, const struct group *group)
 {
+	/* A storm goes on; what has been started together a while ago is none. */
+	bool is_storm =
+		group->n >= VICTIM_CHILDREN_MIN && group->n_new >= group->n / VICTIM_NEW_SHARE;
+
 	return !group->is_refused && group->n >= VICTIM_MEMBERS_MIN &&
+	       (group->kinship != BY_PROGRAM || is_storm) &&
 	       group->gained >= choice->request->memory / GROUP_SHARE &&
 	       group->score / 2 > best_single(choice);
 }
@@ -166,7 +207,7 @@ static bool reread_siblings(struct choice *choice, const struct group *group)
 	if (!choice->reader->reread)
 		return true;
 	census_for_each(choice->census, process)
-		if (is_member(group, process) && may_count(choice, process) &&
+		if (is_member(choice, group, process) &&
 		    victim_reread(choice, &process->node) == VICTIM_READ_LATE)
 			return false;
 	return true;
@@ -178,7 +219,7 @@ static void count_again(const struct choice *choice, struct group *group)
 
 	*group = (struct group){ .kinship = group->kinship, .first = group->first };
 	census_for_each(choice->census, process)
-		if (is_member(group, process) && may_count(choice, process))
+		if (is_member(choice, group, process))
 			add_member(choice, group, process);
 }
 
@@ -190,7 +231,7 @@ static const struct census_process *find_youngest(const struct choice *choice,
 	const struct census_process *process, *youngest = NULL;
 
 	census_for_each(choice->census, process) {
-		if (!is_member(group, process) || !may_count(choice, process) ||
+		if (!is_member(choice, group, process) ||
 		    proc_reclaimable(&process->memory) < enough)
 			continue;
 		if (!youngest || process->start_ticks > youngest->start_ticks ||
@@ -229,19 +270,27 @@ static void put_first(struct victim_result *result, const struct victim_candidat
 	result->ranked[0] = *candidate;
 }
 
-static bool siblings_are_due(const struct choice *choice, const struct group *group)
+static void judge_streak(const struct choice *choice, const struct group *group,
+			 const struct census_process *victim)
 {
 	const struct victim_request *request = choice->request;
+	struct victim_result *result = choice->result;
 	const struct streak_subject subject = {
-		.comm = group->first->comm,
-		.ppid = group->first->ppid,
-		.uid = group->first->uid,
-		.session = group->first->session,
+		.comm = victim->comm,
+		.ppid = victim->ppid,
+		.uid = victim->uid,
+		.session = victim->session,
+		.age = streak_age(victim->start_ticks, request->ticks_now),
 	};
+	unsigned n_kills, n_replaced;
 
-	return request->streak &&
-	       streak_is_enough(streak_of_siblings(request->streak, &subject, request->now),
-				group->largest, request->memory);
+	if (!request->streak)
+		return;
+	n_kills = streak_of_siblings(request->streak, &subject, request->now);
+	n_replaced = streak_replaced_siblings(request->streak, &subject, request->now);
+	if (streak_is_enough(n_kills, n_replaced, group->largest, request->memory))
+		result->as_one = VICTIM_AS_SIBLINGS;
+	result->is_undone = n_replaced >= STREAK_REPLACED;
 }
 
 static void prefer_siblings(struct choice *choice)
@@ -252,8 +301,7 @@ static void prefer_siblings(struct choice *choice)
 
 	if (best_single(choice) >= choice->request->memory / SINGLE_SHARE)
 		return;
-	collect(choice, BY_PARENT, groups);
-	collect(choice, BY_SESSION, groups + SLOTS);
+	collect(choice, groups);
 	for (unsigned i = 0; i < TRIES; i++) {
 		group = find_largest(choice, groups);
 		if (!group)
@@ -265,8 +313,7 @@ static void prefer_siblings(struct choice *choice)
 		if (youngest && read_member(choice, youngest, &candidate)) {
 			put_first(choice->result, &candidate);
 			choice->group_score = group->score / 2;
-			if (siblings_are_due(choice, group))
-				choice->result->as_one = VICTIM_AS_SIBLINGS;
+			judge_streak(choice, group, youngest);
 			return;
 		}
 		group->is_refused = true;
@@ -292,11 +339,14 @@ static void count_below(const struct choice *choice, const struct census_node *n
 		group->first = process;
 }
 
-static bool unit_outranks(const struct choice *choice, const struct group *group, unsigned n_kills)
+static bool unit_outranks(const struct choice *choice, const struct group *group, const char *path)
 {
 	const struct victim_request *request = choice->request;
+	unsigned n_kills = streak_of_cgroup(request->streak, path, request->now);
+	unsigned n_replaced = streak_replaced_in_cgroup(request->streak, path, request->now);
 
-	return group->first && streak_is_enough(n_kills, group->largest, request->memory) &&
+	return group->first &&
+	       streak_is_enough(n_kills, n_replaced, group->largest, request->memory) &&
 	       group->gained >= request->min_victim && group->score / 2 > best_single(choice);
 }
 
@@ -304,7 +354,6 @@ static bool unit_outranks(const struct choice *choice, const struct group *group
 static bool prefer_unit(struct choice *choice, const char *path)
 {
 	const struct victim_request *request = choice->request;
-	unsigned n_kills = streak_of_cgroup(request->streak, path, request->now);
 	struct victim_candidate candidate;
 	struct census_cgroup *cgroup;
 	struct group group = { 0 };
@@ -314,14 +363,13 @@ static bool prefer_unit(struct choice *choice, const char *path)
 	    !streak_is_unit(path, choice->census->policies->subtree, request->own_cgroup))
 		return false;
 	count_below(choice, &cgroup->node, &group);
-	if (!unit_outranks(choice, &group, n_kills))
+	if (!unit_outranks(choice, &group, path))
 		return false;
 	if (choice->reader->reread && victim_reread(choice, &cgroup->node) == VICTIM_READ_LATE)
 		choice->result->approximate = true;
 	group = (struct group){ 0 };
 	count_below(choice, &cgroup->node, &group);
-	if (!unit_outranks(choice, &group, n_kills) ||
-	    !read_member(choice, group.first, &candidate))
+	if (!unit_outranks(choice, &group, path) || !read_member(choice, group.first, &candidate))
 		return false;
 	put_first(choice->result, &candidate);
 	choice->group_score = group.score / 2;
@@ -335,6 +383,7 @@ void victim_prefer_group(struct choice *choice)
 	const char *path;
 
 	choice->result->as_one = VICTIM_ALONE;
+	choice->result->is_undone = false;
 	if (request->target != POLICY_TARGET_PROCESS ||
 	    request->rank_by != POLICY_RANK_BY_FOOTPRINT || request->memory == 0 ||
 	    request->ticks_now == 0 || choice->result->is_cut || choice->result->is_reluctant)

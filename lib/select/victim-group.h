@@ -10,10 +10,13 @@
  * them or more that hold a quarter of memory, and half of that is more than the single process has,
  * the youngest of them that is not small is the victim.  So a process that was there before does
  * not die for them, and siblings that are old (renderers of a browser, backends of a database,
- * shells) are no group.
+ * shells) are no group.  Nor are those that one parent has started of one program, whatever their
+ * names, unless they are young, and VICTIM_CHILDREN_MIN or more.
  *
  * After a streak of kills (streak.h) all of a unit, or of such siblings, are killed as one, if by
- * the same measure they outrank the largest single process.
+ * the same measure they outrank the largest single process.  With siblings their parent is killed,
+ * if it is the same program or, where what was killed has been replaced each time, if it does
+ * nothing else than to start them.
  */
 #pragma once
 
@@ -21,11 +24,17 @@
 
 #include "lib/base/util.h"
 
+struct census;
 struct census_process;
 struct choice;
+struct victim_result;
 
-#define VICTIM_RECENT_USEC (30 * USEC_PER_SEC)
-#define VICTIM_MEMBERS_MIN 4
+#define VICTIM_RECENT_USEC  (30 * USEC_PER_SEC)
+#define VICTIM_MEMBERS_MIN  4
+#define VICTIM_CHILDREN_MIN 8
+/* Of such children this part at least is so young: they go on being started. */
+#define VICTIM_NEW_SHARE 8
+#define VICTIM_NEW_USEC	 (5 * USEC_PER_SEC)
 
 /* Puts its victim at result->ranked[0], and says in result->as_one what is killed with it.
  * Allocates nothing; of the members of a group that wins, status is read within the reader's
@@ -34,3 +43,8 @@ void victim_prefer_group(struct choice *choice);
 
 /* Of one name and user, and of one parent or session; one process is its own sibling. */
 bool victim_are_siblings(const struct census_process *a, const struct census_process *b);
+
+/* Is the process the parent of the victim of that result, and to be killed with the siblings as it
+ * would start more of them? */
+bool victim_is_starter(const struct census *census, const struct victim_result *result,
+		       const struct census_process *victim, const struct census_process *process);

@@ -21,6 +21,12 @@ static bool is_bounded(const struct victim_request *request)
 	return request->rank_by == POLICY_RANK_BY_FOOTPRINT;
 }
 
+static bool depends_on_share(const struct victim_request *request)
+{
+	return request->rank_by == POLICY_RANK_BY_FOOTPRINT ||
+	       request->rank_by == POLICY_RANK_BY_GROWTH;
+}
+
 static bool is_read(const struct choice *choice, const struct census_process *process)
 {
 	return process->choice == choice->census->choice && !process->has_failed;
@@ -224,14 +230,6 @@ void victim_candidate_init(const struct choice *choice, const struct census_node
 		cgroup_init(choice, ret);
 }
 
-uint64_t victim_estimate(const struct choice *choice, const struct census_node *node)
-{
-	struct victim_candidate candidate;
-
-	victim_candidate_init(choice, node, &candidate);
-	return candidate.estimate;
-}
-
 uint64_t victim_estimate_at_most(const struct choice *choice, const struct census_node *node)
 {
 	return scale_up(census_node_mapped(node),
@@ -374,6 +372,32 @@ static void take_measured(struct victim_candidate *candidate)
 	candidate->alone = saturate_u64((double)process->alone);
 }
 
+/* From what its death frees for certain to all that it maps, where its share is assumed. */
+static void set_interval(const struct victim_request *request, struct victim_candidate *candidate)
+{
+	uint64_t lo = proc_reclaimable(&candidate->memory), hi = lo;
+
+	if (!candidate->precise) {
+		lo = min_u64(lo, candidate->alone);
+		hi = proc_mapped(&candidate->memory);
+	}
+	candidate->score = (struct interval){
+		victim_weighted(candidate->process, request, sub_u64(lo, candidate->error)),
+		victim_weighted(candidate->process, request, add_u64(hi, candidate->error)),
+	};
+}
+
+/* Where its share is assumed, it may free more: that is left undecided. */
+static bool is_too_small(struct choice *choice, const struct victim_candidate *candidate,
+			 bool is_assumed)
+{
+	if (proc_reclaimable(&candidate->memory) >= choice->request->min_victim)
+		return false;
+	if (is_assumed)
+		choice->unread = max_u64(choice->unread, victim_upper_end(choice, candidate->node));
+	return true;
+}
+
 static bool read_process(struct choice *choice, struct victim_candidate *candidate)
 {
 	const struct victim_request *request = choice->request;
@@ -390,16 +414,19 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	}
 	if (r < 0)
 		choice->result->read_error = r;
-	if (r != 0) /* late, or unreadable: what was read at little cost stands */
+	if (r != 0) { /* late, or unreadable: what was read at little cost stands */
+		victim_assume_share(choice, candidate);
 		return victim_is_allowed(choice, candidate->node);
+	}
 	census_adjust(choice->census, process->pid, reading.oom_score_adj);
 	if (reading.has_reclaimable) {
 		candidate->is_unit = victim_apply_share(choice->census, process, request, &reading);
 		candidate->alone = reading.reclaimable.alone;
 		process->is_unit = candidate->is_unit;
 		process->alone = (float)candidate->alone;
-	} else if (!census_share_is_current(choice->census, process, request->now)) {
-		is_assumed = victim_assume_kept(choice, process, &reading.memory);
+	} else {
+		is_assumed = victim_assume(choice, candidate, &reading.memory) &&
+			     depends_on_share(request);
 	}
 	candidate->memory = reading.memory;
 	process->fair_share =
@@ -407,28 +434,25 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	census_count(choice->census, process, &candidate->memory, request->allocated, request->now);
 	process->has_failed = false;
 	process->choice = choice->census->choice;
-	if (reading.has_reclaimable)
+	if (reading.has_reclaimable) {
 		victim_note_measured(choice, process);
-	else if (share_holds(choice, process))
+	} else if (share_holds(choice, process)) {
+		is_assumed = false;
 		take_measured(candidate);
-	else if (census_share_is_current(choice->census, process, request->now))
+	} else if (census_share_is_current(choice->census, process, request->now)) {
 		is_assumed = true;
-	if (!victim_is_allowed(choice, candidate->node) ||
-	    proc_reclaimable(&candidate->memory) < request->min_victim)
+	}
+	if (!victim_is_allowed(choice, candidate->node))
+		return false;
+	if (is_too_small(choice, candidate, is_assumed))
 		return false;
 	candidate->is_read = true;
 	candidate->precise = !is_assumed;
 	candidate->error = reading.error;
 	candidate->estimate = victim_score(process, request, &candidate->memory);
 	candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
-	if (reading.error > 0 && is_bounded(request)) {
-		uint64_t bytes = proc_reclaimable(&candidate->memory);
-
-		candidate->score = (struct interval){
-			victim_weighted(process, request, sub_u64(bytes, reading.error)),
-			victim_weighted(process, request, add_u64(bytes, reading.error)),
-		};
-	}
+	if ((reading.error > 0 || is_assumed) && is_bounded(request))
+		set_interval(request, candidate);
 	return true;
 }
 

@@ -38,9 +38,7 @@ struct choice {
 void victim_candidate_init(const struct choice *choice, const struct census_node *node,
 			   struct victim_candidate *ret);
 
-/* The score by its last reading, or the readings of all that is in it. */
-uint64_t victim_estimate(const struct choice *choice, const struct census_node *node);
-/* Of a cgroup, the same without looking at its processes: never less. */
+/* Of a cgroup, the highest estimate that it can have, without looking at its processes. */
 uint64_t victim_estimate_at_most(const struct choice *choice, const struct census_node *node);
 
 /* The highest score that the candidate can have. */
@@ -60,9 +58,11 @@ bool victim_read(struct choice *choice, struct victim_candidate *candidate);
 
 /* victim-kin.c: this one was measured. */
 void victim_note_measured(struct choice *choice, const struct census_process *process);
-/* Of one that was not: the share of a relative, if there is one that was. */
-bool victim_assume_kept(struct choice *choice, const struct census_process *process,
-			struct proc_memory *memory);
+/* Of one that was not: what it keeps by the share of a relative, if there is one that was, or else
+ * by what it may share (share-bound.h).  False: nothing, as all that it maps is its own. */
+bool victim_assume(struct choice *choice, struct victim_candidate *candidate,
+		   struct proc_memory *memory);
+/* The same of one that is not read. */
 void victim_assume_share(struct choice *choice, struct victim_candidate *candidate);
 
 /* Is it a candidate at all: this process, or all in this cgroup? */

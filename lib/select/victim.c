@@ -43,13 +43,21 @@ static uint64_t key_below(const struct choice *choice, const struct census_node 
 			    (1 + 1e-6));
 }
 
+/* The score by its last reading, or the readings of all that is in it. */
+static uint64_t estimate_of(const struct choice *choice, const struct census_node *node)
+{
+	struct victim_candidate candidate;
+
+	victim_candidate_init(choice, node, &candidate);
+	return candidate.estimate;
+}
+
 static uint64_t key_of(const struct choice *choice, const struct census_node *node,
 		       enum order order)
 {
 	if (!is_candidate(choice, node))
 		return key_below(choice, node, order);
-	return order == BY_UPPER_END ? victim_upper_end(choice, node)
-				     : victim_estimate(choice, node);
+	return order == BY_UPPER_END ? victim_upper_end(choice, node) : estimate_of(choice, node);
 }
 
 /* Among equals the youngest process is first: it has the least to lose; a process is before a
@@ -231,7 +239,7 @@ static bool goes_back(const struct choice *choice, const struct victim_entry *to
 
 	if (top->node->kind != CENSUS_CGROUP)
 		return false;
-	key = victim_estimate(choice, top->node);
+	key = estimate_of(choice, top->node);
 	if (key < top->key)
 		push_by(choice, top->node, key, choice->mark);
 	return key < top->key;
@@ -351,13 +359,14 @@ static void prefer_youngest(struct choice *choice)
 }
 
 /* One that was not read, or is told of though it would free too little, cannot be the victim. */
-static void put_read_first(struct victim_result *result, uint64_t min_victim)
+static void put_read_first(const struct choice *choice)
 {
+	struct victim_result *result = choice->result;
 	struct victim_candidate first;
 
 	for (unsigned i = 0; i < result->n_ranked; i++) {
 		if (!result->ranked[i].is_read ||
-		    proc_reclaimable(&result->ranked[i].memory) < min_victim)
+		    proc_reclaimable(&result->ranked[i].memory) < choice->request->min_victim)
 			continue;
 		first = result->ranked[i];
 		memmove(&result->ranked[1], &result->ranked[0], i * sizeof(first));
@@ -365,6 +374,7 @@ static void put_read_first(struct victim_result *result, uint64_t min_victim)
 		return;
 	}
 	result->n_ranked = 0;
+	result->approximate = result->approximate || choice->unread > 0;
 }
 
 /* All walks, but for those that are skipped by this verdict. */
@@ -385,7 +395,7 @@ static void walk(struct choice *choice, enum backoff_verdict refused)
 	walk_by(choice, BY_UPPER_END);
 	tell(choice);
 	prefer_youngest(choice);
-	put_read_first(result, choice->request->min_victim);
+	put_read_first(choice);
 }
 
 static void pronounce(const struct choice *choice)
@@ -464,13 +474,11 @@ void victim_choose(struct census *census, const struct victim_request *request,
 	};
 
 	census->choice++;
-	result->n_visited = 0;
-	result->n_reads = result->n_rereads = result->n_summed = 0;
-	result->approximate = result->is_cut = false;
+	result->n_visited = result->n_reads = result->n_rereads = result->n_summed = 0;
+	result->approximate = result->is_cut = result->is_reluctant = false;
 	result->vanished_pid = result->read_error = 0;
 	result->vanished_score = 0;
 	result->n_candidates = census->n_candidates;
-	result->is_reluctant = false;
 	walk_tier(&choice);
 	if (result->n_ranked == 0 && !result->is_cut) {
 		choice.wanted = ELIGIBILITY_RELUCTANT;

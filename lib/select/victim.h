@@ -65,7 +65,8 @@ struct victim_candidate {
 	uint64_t held;	/* in memory.shmem: what it holds by descriptors: victim_take() */
 	uint64_t alone; /* what its death frees for certain, all relatives left alive; if precise */
 	bool is_read;	/* its memory was read in this choice */
-	bool precise;	/* its share of it too, or that was measured a moment ago */
+	bool precise;	/* its share of it too, or that was measured a moment ago, or it is all its
+			 * own by what is known of others (share-bound.h) */
 	bool is_unit; /* most of it is shared with relatives (family.h), which are killed with it */
 	uint64_t error; /* of a precise one: how far its memory may be off, bytes */
 	enum victim_verdict verdict;
@@ -103,6 +104,7 @@ struct victim_result {
 	bool is_reluctant;  /* no eligible process was worth it: reluctant ones were ranked, by size
 			     */
 	enum victim_as_one as_one; /* what is killed with [0] */
+	bool is_undone; /* siblings: those that were killed have been replaced each time */
 	size_t n_candidates;
 	size_t n_visited; /* nodes looked at; what a choice costs */
 

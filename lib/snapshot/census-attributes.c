@@ -54,6 +54,17 @@ static int read_uid(struct census *census, struct census_process *process, bool 
 	return 0;
 }
 
+void census_cut_path(char *path)
+{
+	unsigned depth = 0;
+
+	for (char *p = path; *p != '\0'; p++)
+		if (*p == '/' && depth++ == CENSUS_DEPTH_MAX) {
+			*p = '\0';
+			return;
+		}
+}
+
 static int read_place(struct census *census, struct census_process *process, bool is_other,
 		      bool *ret_moved)
 {
@@ -67,6 +78,7 @@ static int read_place(struct census *census, struct census_process *process, boo
 		return 0;
 	if (r < 0)
 		strcpy(path, "/");
+	census_cut_path(path);
 	*ret_moved = strcmp(path, census_cgroup_path(process)) != 0;
 	return census_place(census, process, path);
 }

@@ -12,6 +12,14 @@
 
 #define CENSUS_BUNDLE 64
 
+/*
+ * A cgroup nested deeper than this has no node: its processes hang on the cgroup above it at this
+ * depth.  So a process cannot make the tree as deep as it likes: each level has its whole path, up
+ * to 4 KiB.  Rules and subtrees that name a cgroup of this depth at most hold for all below it;
+ * deeper ones are asked only before a signal, by the path that /proc has then.
+ */
+#define CENSUS_DEPTH_MAX 64
+
 enum census_kind {
 	CENSUS_MACHINE,
 	CENSUS_CGROUP,

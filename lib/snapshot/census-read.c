@@ -93,6 +93,15 @@ static void note_unreadable(struct census *census, struct census_process *proces
 	census_weigh(census, process);
 }
 
+/* A process has forked: what was measured of its share is that of before. */
+static void forget_share_of_parent(struct census *census, const struct census_process *child)
+{
+	struct census_process *parent = census_find(census, child->ppid);
+
+	if (parent && child->code_pages != 0 && parent->code_pages == child->code_pages)
+		parent->shares_era = (uint8_t)(census->shares_era - 1);
+}
+
 /* All of one pid, known or not. */
 int census_read_process(struct census_sweep *sweep, pid_t pid)
 {
@@ -132,6 +141,8 @@ int census_read_process(struct census_sweep *sweep, pid_t pid)
 		r = read_memory(sweep, process, &stat);
 	if (r != 0)
 		census_drop(census, process);
+	else if (is_new)
+		forget_share_of_parent(census, process);
 	return r == PROC_GONE ? 0 : r;
 }
 

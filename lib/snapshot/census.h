@@ -281,6 +281,8 @@ struct census_process *census_next(const struct census *census, size_t *i);
 
 /* "/" for kernel threads. */
 const char *census_cgroup_path(const struct census_process *process);
+/* Cuts the path of a cgroup to what census_cgroup_path() is of a process in it. */
+void census_cut_path(char *path);
 bool census_is_in_subtree(const struct census *census, const struct census_process *process);
 
 /* What eligibility_judge() judges, but for self, backoff and total, which the census does not

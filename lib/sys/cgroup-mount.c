@@ -208,7 +208,7 @@ struct mount_search {
 	bool has_v1_controllers;
 	char v2_mount[PATH_MAX];
 	char v1_freezer[PATH_MAX]; /* "": none */
-	int error;		   /* a mount is there, but could not be opened for now */
+	int error;		   /* a mount is there, but could not be opened */
 };
 
 static void mount_search_done(struct mount_search *search)
@@ -224,7 +224,8 @@ static void consider_v2_mount(struct mount_search *search, const struct cgroup_m
 	if (search->v2_is_whole || (search->v2_fd >= 0 && !mount->is_whole))
 		return;
 	fd = open_mount(mount->path, CGROUP2_SUPER_MAGIC);
-	if (error_is_transient(fd))
+	/* It may be hidden by another mount; else it is there, and so are its cgroups. */
+	if (fd < 0 && !error_is_unreachable(fd))
 		search->error = fd;
 	if (fd < 0)
 		return;
@@ -275,7 +276,9 @@ static int search_mounts(int proc_fd, struct mount_search *search)
 		else
 			consider_v1_mount(search, &mount);
 	}
-	return errno != 0 ? -errno : search->error;
+	if (errno != 0)
+		return -errno;
+	return search->v2_is_whole ? 0 : search->error;
 }
 
 int cgroup_fs_open(int proc_fd, struct cgroup_fs *ret)
@@ -289,7 +292,7 @@ int cgroup_fs_open(int proc_fd, struct cgroup_fs *ret)
 		return r;
 	if (search.has_v1_controllers)
 		v1_freezer_fd = open_v1_freezer(&search);
-	if (error_is_transient(v1_freezer_fd))
+	if (v1_freezer_fd < 0 && v1_freezer_fd != -EBADF && !error_is_unreachable(v1_freezer_fd))
 		return v1_freezer_fd;
 
 	cgroup_fs_init(ret, take_fd(&search.v2_fd), take_fd(&v1_freezer_fd));

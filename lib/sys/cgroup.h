@@ -46,8 +46,7 @@ struct cgroup_mount {
 int cgroup_parse_mountinfo(const char *line, struct cgroup_mount *ret);
 
 /* Finds the mounts by proc_fd/self/mountinfo and libcgroup; -errno only if mountinfo cannot be
- * read, or a mount cannot be opened for now (lib/base/errors.h).  No cgroups at all is a layout,
- * not an error. */
+ * read, or a mount that is there cannot be opened.  No cgroups at all is a layout, not an error. */
 int cgroup_fs_open(int proc_fd, struct cgroup_fs *ret);
 /* For tests, and for roots of delegated trees: takes fds (either may be -EBADF), owns them. */
 void cgroup_fs_init(struct cgroup_fs *fs, int v2_fd, int v1_freezer_fd);

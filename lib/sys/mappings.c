@@ -46,7 +46,7 @@ struct mapping {
 	const char *path; /* in the line; "" where there is none */
 	enum fate fate;
 
-	uint64_t rss, pss, anonymous, private_clean, private_dirty, swap;
+	uint64_t rss, pss, anonymous, private_clean, private_dirty, swap, locked;
 };
 
 /* A part of a file. */
@@ -260,6 +260,8 @@ static enum fate fate_by_name(struct mappings_request *request, const struct map
 		return fate_of_segment(request, mapping->inode);
 
 	device = find_device(request, mapping);
+	if (!device && strcmp(mapping->path, "/secretmem (deleted)") == 0)
+		return FATE_OTHER; /* locked pages of a file, by all figures */
 	if (device ? !device->is_tmpfs : !mapping->is_shared)
 		return FATE_OTHER;
 	return mapping->is_deleted ? FATE_DIES : FATE_STAYS;
@@ -309,12 +311,30 @@ static uint64_t share_of_swap(const struct mapping *mapping)
 	return (uint64_t)((__uint128_t)mapping->swap * mapping->pss / mapping->rss);
 }
 
+/* Of a file, but no shared memory; what was written to privately is anonymous. */
+static bool is_of_file(const struct mapping *mapping)
+{
+	return mapping->fate == FATE_OTHER && mapping->inode != 0;
+}
+
+static void add_locked(struct mappings_sums *sums, const struct mapping *mapping)
+{
+	uint64_t private = add_u64(mapping->private_clean, mapping->private_dirty);
+	uint64_t share = min_u64(mapping->locked, sub_u64(mapping->pss, mapping->anonymous));
+
+	sums->locked_file = add_u64(sums->locked_file, share);
+	sums->locked_private =
+		add_u64(sums->locked_private, min_u64(share, sub_u64(private, mapping->anonymous)));
+}
+
 static void finish_mapping(struct walk *walk)
 {
 	const struct mapping *mapping = &walk->mapping;
 	struct mappings_sums *sums = walk->sums;
 	uint64_t size = mapping->end - mapping->start;
 
+	if (is_of_file(mapping))
+		add_locked(sums, mapping);
 	if (mapping->fate == FATE_OTHER)
 		return;
 	if (mapping->fate == FATE_DIES)
@@ -350,6 +370,7 @@ static int parse_number(const char *line, struct mapping *mapping)
 		{ "Private_Dirty:", &mapping->private_dirty },
 		{ "Anonymous:", &mapping->anonymous },
 		{ "Swap:", &mapping->swap },
+		{ "Locked:", &mapping->locked },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
@@ -367,7 +388,9 @@ static int take_line(struct walk *walk, const char *line)
 
 	walk->n_lines++;
 	if (line[0] >= 'A' && line[0] <= 'Z')
-		return walk->mapping.fate == FATE_OTHER ? 0 : parse_number(line, &walk->mapping);
+		return walk->mapping.fate == FATE_OTHER && !is_of_file(&walk->mapping)
+			       ? 0
+			       : parse_number(line, &walk->mapping);
 
 	finish_mapping(walk);
 	r = parse_header(line, &walk->mapping);

@@ -50,6 +50,10 @@ struct mappings_sums {
 	uint64_t private;     /* of what dies, what has no other mapping; at least */
 	uint64_t swap;	      /* of what dies; each file's once, by the share of its mapping */
 	uint64_t swap_mapped; /* of all, as Swap: of smaps_rollup counts it; at least */
+	/* Locked pages of files, which are no shared memory: the fair share, and of that, what has
+	 * no other mapping. */
+	uint64_t locked_file;
+	uint64_t locked_private;
 };
 
 /* file: "maps" or "smaps", no more than max_bytes of it.  0, PROC_GONE (no memory), or -errno. */

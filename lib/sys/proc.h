@@ -83,13 +83,12 @@ struct proc_memory {
 	uint64_t is_measured : 1; /* kept was */
 };
 
-/* Resident pages of locked file mappings, by estimate: all else counts as locked first.  Too much
- * where locked address space is not resident (MLOCK_ONFAULT), but never more than its files. */
+/* Resident pages of locked file mappings, at most: it may be these that are locked, and not
+ * anonymous memory.  Too much then, until it is measured (reclaimable.h), but never more than its
+ * files. */
 static inline uint64_t proc_locked_file(const struct proc_status *status)
 {
-	uint64_t other = add_u64(status->rss_anon, status->rss_shmem);
-
-	return min_u64(sub_u64(status->locked_bytes, other), status->rss_file);
+	return min_u64(status->locked_bytes, status->rss_file);
 }
 
 /* All that killing the process could free. */

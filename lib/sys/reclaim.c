@@ -32,29 +32,47 @@ void reclaim_history_add(struct reclaim_history *h, usec_t now, const struct vms
 		h->n_samples++;
 }
 
+/* From the sample n before the next, to the last. */
+static struct reclaim_span span_of(const struct reclaim_history *h, unsigned n)
+{
+	unsigned begin = index_before(h->head, n), end = index_before(h->head, 1);
+	struct reclaim_span span = {
+		.usec = h->samples[end].at - h->samples[begin].at,
+		.scanned = h->samples[end].scanned - h->samples[begin].scanned,
+		.stalled = h->samples[end].stalled - h->samples[begin].stalled,
+		.stolen = h->samples[end].stolen - h->samples[begin].stolen,
+		.refaulted = h->samples[end].refaulted - h->samples[begin].refaulted,
+		.swapped_out = h->samples[end].swapped_out - h->samples[begin].swapped_out,
+	};
+
+	for (unsigned i = 1; i <= n; i++)
+		span.available_max =
+			max_u64(span.available_max, h->samples[index_before(h->head, i)].available);
+	return span;
+}
+
 bool reclaim_over(const struct reclaim_history *h, usec_t window_usec, struct reclaim_span *ret)
 {
-	unsigned end = index_before(h->head, 1);
-	uint64_t available = h->n_samples > 0 ? h->samples[end].available : 0;
+	usec_t last = h->samples[index_before(h->head, 1)].at;
 
-	for (unsigned n = 2; n <= h->n_samples; n++) {
-		unsigned begin = index_before(h->head, n);
-
-		available = max_u64(available, h->samples[begin].available);
-		if (h->samples[end].at - h->samples[begin].at < window_usec)
-			continue;
-		*ret = (struct reclaim_span){
-			.usec = h->samples[end].at - h->samples[begin].at,
-			.scanned = h->samples[end].scanned - h->samples[begin].scanned,
-			.stalled = h->samples[end].stalled - h->samples[begin].stalled,
-			.stolen = h->samples[end].stolen - h->samples[begin].stolen,
-			.refaulted = h->samples[end].refaulted - h->samples[begin].refaulted,
-			.swapped_out = h->samples[end].swapped_out - h->samples[begin].swapped_out,
-			.available_max = available,
-		};
-		return true;
-	}
+	for (unsigned n = 2; n <= h->n_samples; n++)
+		if (last - h->samples[index_before(h->head, n)].at >= window_usec) {
+			*ret = span_of(h, n);
+			return true;
+		}
 	return false;
+}
+
+enum reclaim_answer reclaim_has_moved(const struct reclaim_history *h, usec_t window_usec)
+{
+	struct reclaim_span span;
+
+	if (reclaim_over(h, window_usec, &span))
+		return reclaim_moved(&span) ? RECLAIM_MOVED : RECLAIM_NOT_MOVED;
+	if (h->n_samples < 2)
+		return RECLAIM_UNKNOWN;
+	span = span_of(h, h->n_samples);
+	return reclaim_moved(&span) ? RECLAIM_MOVED : RECLAIM_UNKNOWN;
 }
 
 unsigned reclaim_refaulted_share(const struct reclaim_span *span)

@@ -72,3 +72,12 @@ bool reclaim_leaves_swap_unused(const struct reclaim_span *span, uint64_t memory
 /* Did the machine have to reclaim at all?  What one cgroup reclaims because of its own limit is in
  * none of these counters. */
 bool reclaim_moved(const struct reclaim_span *span);
+
+/* Likewise of the last window.  A history that is shorter, as right after calm, tells that it
+ * moved, but not that it did not. */
+enum reclaim_answer {
+	RECLAIM_NOT_MOVED,
+	RECLAIM_MOVED,
+	RECLAIM_UNKNOWN,
+};
+enum reclaim_answer reclaim_has_moved(const struct reclaim_history *history, usec_t window_usec);

@@ -127,23 +127,41 @@ static uint64_t sum_private(const struct reclaimable_rollup *rollup,
 	return anon;
 }
 
-/* Its fair share of locked pages of files, at least: what is locked may be all else first. */
-static uint64_t share_of_locked_file(const struct reclaimable_rollup *rollup)
+/* Its fair share of locked pages of files, by the rollup alone: from where all else is locked
+ * before them to where they are before all else. */
+static struct interval locked_file_by_rollup(const struct reclaimable_rollup *rollup)
 {
 	uint64_t other = add_u64(rollup->pss_anon, rollup->pss_shmem);
 
-	return min_u64(sub_u64(rollup->locked, other), rollup->pss_file);
+	return (struct interval){
+		.lo = min_u64(sub_u64(rollup->locked, other), rollup->pss_file),
+		.hi = min_u64(rollup->locked, rollup->pss_file),
+	};
+}
+
+/* The middle, where it is not known better. */
+static uint64_t share_of_locked_file(const struct reclaimable_rollup *rollup,
+				     const struct reclaimable_shmem *shmem)
+{
+	struct interval locked = locked_file_by_rollup(rollup);
+
+	return shmem->knows_locked ? min_u64(shmem->locked_file, locked.hi)
+				   : locked.lo + (locked.hi - locked.lo) / 2;
 }
 
 /* Of that share, what has no other mapping: at least.  All that is shared may be locked. */
-static uint64_t private_locked_file(const struct reclaimable_rollup *rollup, uint64_t rss_shmem)
+static uint64_t private_locked_file(const struct reclaimable_rollup *rollup,
+				    const struct reclaimable_shmem *shmem, uint64_t rss_shmem)
 {
 	uint64_t private = add_u64(rollup->private_clean, rollup->private_dirty);
 	uint64_t rss_file = sub_u64(rollup->rss, add_u64(rollup->anonymous, rss_shmem));
 	uint64_t own = max_u64(private_of(rollup->pss_file, max_u64(rss_file, rollup->pss_file)),
 			       sub_u64(private, add_u64(rollup->pss_anon, rollup->pss_shmem)));
+	struct interval locked = locked_file_by_rollup(rollup);
 
-	return sub_u64(share_of_locked_file(rollup), sub_u64(rollup->pss_file, own));
+	if (shmem->knows_locked)
+		return min_u64(shmem->locked_private, locked.hi);
+	return sub_u64(locked.lo, sub_u64(rollup->pss_file, own));
 }
 
 /* Its fair share of what it has given back by MADV_FREE: that is available already. */
@@ -192,7 +210,7 @@ void reclaimable_sum(const struct reclaimable_rollup *rollup, const struct proc_
 	uint64_t swap_mapped = shmem->how == RECLAIMABLE_SUMMED ? shmem->swap_mapped : 0;
 	uint64_t swap = private_of(rollup->swap_pss, sub_u64(rollup->swap, swap_mapped));
 	uint64_t rss_shmem = max_u64(status->rss_shmem, rollup->pss_shmem);
-	uint64_t locked = share_of_locked_file(rollup);
+	uint64_t locked = share_of_locked_file(rollup, shmem);
 
 	*ret = (struct reclaimable){
 		.anon = rollup->pss_anon - share_of_lazy_free(rollup),
@@ -214,9 +232,9 @@ void reclaimable_sum(const struct reclaimable_rollup *rollup, const struct proc_
 	ret->shmem = add_u64(ret->shmem, locked);
 	ret->full.shmem = add_u64(ret->full.shmem, max_u64(locked, proc_locked_file(status)));
 	ret->alone = sub_u64(sum_private(rollup, shmem), rollup->lazy_free);
-	ret->alone =
-		add_u64(add_u64(ret->alone, min_u64(swap, rollup->swap_pss)),
-			add_u64(private_locked_file(rollup, rss_shmem), status->pagetable_bytes));
+	ret->alone = add_u64(
+		add_u64(ret->alone, min_u64(swap, rollup->swap_pss)),
+		add_u64(private_locked_file(rollup, shmem, rss_shmem), status->pagetable_bytes));
 	ret->alone = min_u64(ret->alone, reclaimable_total(ret));
 }
 
@@ -275,7 +293,36 @@ static int read_shmem(struct mappings_request *request, const struct reclaimable
 				      .private = smaps.private,
 				      .swap = smaps.swap,
 				      .swap_mapped = smaps.swap_mapped,
+				      .knows_locked = true,
+				      .locked_file = smaps.locked_file,
+				      .locked_private = smaps.locked_private,
 			      };
+	return 0;
+}
+
+/* What is locked beside pages of files may be so much that it matters what it is. */
+static bool locked_matters(const struct reclaimable_rollup *rollup)
+{
+	struct interval locked = locked_file_by_rollup(rollup);
+	uint64_t rest = add_u64(rollup->pss_anon, rollup->swap_pss), off = locked.hi - locked.lo;
+
+	return off >= SHMEM_SMALL && off >= rest / SHMEM_SMALL_SHARE;
+}
+
+static int read_locked(struct mappings_request *request, const struct reclaimable_rollup *rollup,
+		       struct reclaimable_shmem *shmem)
+{
+	struct mappings_sums smaps;
+	int r;
+
+	if (shmem->knows_locked || !locked_matters(rollup))
+		return 0;
+	r = mappings_read(request, "smaps", SMAPS_MAX_BYTES, &smaps);
+	if (r != 0)
+		return r;
+	shmem->knows_locked = !smaps.is_cut;
+	shmem->locked_file = smaps.locked_file;
+	shmem->locked_private = smaps.locked_private;
 	return 0;
 }
 
@@ -298,6 +345,8 @@ static int read_below(int proc_fd, int dir_fd, struct reclaimable *ret)
 	if (r < 0)
 		return r;
 	r = read_shmem(&request, &rollup, &shmem);
+	if (r == 0)
+		r = read_locked(&request, &rollup, &shmem);
 	if (r != 0)
 		return r;
 

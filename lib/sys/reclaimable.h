@@ -21,7 +21,8 @@
  * private mapping it is not counted.
  *
  * Locked pages of files count with the shared memory that dies: they are no cache as long as a
- * locked mapping has them, and cache afterwards.
+ * locked mapping has them, and cache afterwards.  smaps_rollup does not tell what is locked: where
+ * that matters, smaps does.
  *
  * What the process has given back by madvise(2), MADV_FREE, does not count: the kernel has it with
  * the cache of files, and so with what is available, until the process writes to it again.
@@ -98,6 +99,10 @@ struct reclaimable_shmem {
 	uint64_t private;     /* of it, what has no other mapping */
 	uint64_t swap;	      /* its share of what dies, swapped */
 	uint64_t swap_mapped; /* the swapped shared memory in rollup.swap, dying or not */
+
+	bool knows_locked;	 /* the next two are, by smaps; else they are bounded */
+	uint64_t locked_file;	 /* fair share of locked pages of files */
+	uint64_t locked_private; /* of it, what has no other mapping */
 };
 
 /*

@@ -4,7 +4,7 @@
  *
  * A byte for the method or command, then for each answer: 'r', or 'e' for an error; a byte of
  * length and the signature, or the error's name; two bytes of length and the body.  What a command
- * finds out without the bus is not looked at.
+ * finds out without the bus is not tested.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -252,7 +252,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	connection = fuzz_connect(&fd);
 	for (uint32_t serial = 1; send_answer(fd, serial, &data, &size); serial++)
 		;
-	/* What is asked after that is not waited for. */
+	/* Replies to later calls are not waited for. */
 	FUZZ_CHECK(shutdown(fd, SHUT_WR) == 0);
 	if (!run_command(method)) {
 		bus.connection = sd_bus_ref(connection);

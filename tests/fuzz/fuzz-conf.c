@@ -157,7 +157,7 @@ static bool has_rule(const struct policy_set *set, const struct rule *rule)
 	return false;
 }
 
-/* What is built in and has been taken out is said too. */
+/* What is built in and was switched off is written too. */
 static void write_set(FILE *f, const struct policy_set *set)
 {
 	struct policy_set builtin;

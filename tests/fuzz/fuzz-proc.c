@@ -36,7 +36,7 @@
 #define CGROUP	  "/a/b"
 #define FILES_MAX 32
 
-/* Who reads it. */
+/* Which parsers read it. */
 enum {
 	OF_MEMORY = 1 << 0,
 	OF_PROCESS = 1 << 1,

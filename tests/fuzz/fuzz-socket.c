@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* fuzz-socket: see the header. */
+/* fuzz-socket: makes the connection, and sends bytes to it. */
 #include "tests/fuzz/fuzz-socket.h"
 
 #include <sys/socket.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* fuzz: see the header. */
+/* fuzz: parts of the input, the temporary files, and how a check fails. */
 #include "tests/fuzz/fuzz.h"
 
 #include <fcntl.h>

@@ -100,7 +100,7 @@ static long read_number(const char *name)
 	return read_file(group, name) ? atol(text) : 0;
 }
 
-/* One with very many groups has a status of 700 KiB, which takes 7 ms: it is asked for once. */
+/* One with very many groups has a status of 700 KiB, which takes 7 ms: it is read once. */
 static long read_tables(int pid)
 {
 	static uint8_t is_long[MOST_PIDS];

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/host/load.h"
@@ -154,6 +155,18 @@ static void take_memfd(const char *value)
 	grow_file(memfd_create("load", MFD_CLOEXEC), &amount);
 }
 
+/* secret=SIZE: by memfd_secret(2) */
+static void take_secret(const char *value)
+{
+	struct amount amount = parse_amount(value);
+
+#ifdef SYS_memfd_secret
+	grow_file((int)syscall(SYS_memfd_secret, 0), &amount);
+#else
+	grow_file(-1, &amount);
+#endif
+}
+
 static void write_zeros(int fd, struct amount *amount)
 {
 	static char zeros[MIB];
@@ -255,7 +268,7 @@ static void take_sysv(const char *value)
 	take_segment(value, true);
 }
 
-/* sysv-kept=SIZE: one that stays */
+/* sysv-kept=SIZE: one that is not removed */
 static void take_sysv_kept(const char *value)
 {
 	take_segment(value, false);
@@ -324,6 +337,7 @@ const struct verb memory_verbs[] = {
 	{ "locked", take_locked },
 	{ "shared", take_shared },
 	{ "memfd", take_memfd },
+	{ "secret", take_secret },
 	{ "memfd-held", hold_memfd },
 	{ "file", take_file },
 	{ "write", write_file },

@@ -24,12 +24,21 @@
 
 enum { STACK = 64 << 10, KEPT_FD = 100, POLL_USEC = 10000 };
 
-static double interval; /* of the step that goes on for ever, in seconds */
+static double interval; /* of the step that is repeated for ever, in seconds */
 
 /* name=COMM */
 static void set_name(const char *name)
 {
 	prctl(PR_SET_NAME, name);
+}
+
+/* name-of-its-own */
+static void name_by_pid(const char *unused)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "n%d", getpid());
+	set_name(name);
 }
 
 /* adj=N: oom_score_adj */
@@ -197,7 +206,7 @@ static void hop_by_fork(const char *value)
 	}
 }
 
-/* pass-on: a child goes on with all memory, this one exits */
+/* pass-on: a child continues with all memory, this one exits */
 static void pass_on(const char *unused)
 {
 	if (fork() > 0)
@@ -309,9 +318,9 @@ static void send_fd(int to, int fd)
 		die("sendmsg");
 }
 
-/* pass-memfd=MIB,COMM: maps and fills a memfd, hands its descriptor to a child of that name, and
- * exits; the child never maps it */
-static void pass_memfd(const char *value)
+/* lend-memfd=MIB,COMM: maps and fills a memfd, and hands its descriptor to a child of that name,
+ * which never maps it */
+static void lend_memfd(const char *value)
 {
 	size_t size = (size_t)take_number(&value) * MIB;
 	int ends[2], fd;
@@ -329,6 +338,13 @@ static void pass_memfd(const char *value)
 		die("memfd_create");
 	fill(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), size);
 	send_fd(ends[1], fd);
+	close(fd);
+}
+
+/* pass-memfd=MIB,COMM: the same, and exits */
+static void pass_memfd(const char *value)
+{
+	lend_memfd(value);
 	_exit(0);
 }
 
@@ -363,6 +379,7 @@ static void trace_exit(const char *value)
 
 const struct verb process_verbs[] = {
 	{ "name", set_name },
+	{ "name-of-its-own", name_by_pid },
 	{ "adj", set_adj },
 	{ "uid", set_uid },
 	{ "groups", set_groups },
@@ -384,6 +401,7 @@ const struct verb process_verbs[] = {
 	{ "leave-thread", leave_thread },
 	{ "exec-loop", exec_loop },
 	{ "move", move },
+	{ "lend-memfd", lend_memfd },
 	{ "pass-memfd", pass_memfd },
 	{ "trace", trace_child },
 	{ "trace-exit", trace_exit },

@@ -33,7 +33,7 @@ no_vm() { # REASON
     fi
 }
 
-# What goes over the VM's root: the programs, where PATH finds them whatever the prefix.
+# What is laid over the VM's root: the programs, where PATH finds them whatever the prefix.
 mkdir -p "$tmp/overlay/vm-cpus" "$tmp/overlay/usr/local/bin"
 if ! make -C "$builddir" --no-print-directory reckond reckonctl tests/vm/hide >"$tmp/make.log" 2>&1 ||
     ! cp "$builddir/reckond" "$builddir/reckonctl" "$tmp/overlay/usr/local/bin/" ||

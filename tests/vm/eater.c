@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * eater: many processes that eat memory and do at random what makes processes hard to end: they
+ * eater: many processes that eat memory and do at random what makes processes hard to kill: they
  * fork, replace themselves, ignore signals, move between cgroups, freeze and thaw their own and
  * others' groups, and leave children of vfork(2) behind.
  *
  * usage: eater keep DIR N_GROUPS N_EATERS MIB_PER_S SECONDS SEED
  *        eater hold NAME MIB
  *   keep  below DIR, a cgroup v2 directory with groups g0, g0/n, g1, g1/n ..., keeps so many
- *         eaters going for so long, who eat at most so much together; then ends them.  Runs under
- *         the name "keeper"; in the end it prints one line of what was done.
+ *         eaters running for so long, which eat at most so much together; then kills them.
+ *         Runs under the name "keeper"; in the end it prints one line of what was done.
  *   hold  holds so much memory under that name, and touches it now and then
  *
  * A random seed repeats what one eater would do, not the order in which eaters get to do it.
@@ -283,8 +283,8 @@ static void prepare(char **argv)
 	seed(strtoull(argv[7], NULL, 10));
 }
 
-/* Thawed again and again: somebody may just have been about to freeze. */
-static void end_all(void)
+/* Thawed again and again: an eater may just have been about to freeze. */
+static void kill_all(void)
 {
 	pid_t pid = 0;
 
@@ -330,7 +330,7 @@ static int keep(char **argv)
 	       "deaf=%lu vforks=%lu exits=%lu\n",
 	       n_started, shared->eaten, shared->forks, shared->execs, shared->moves,
 	       shared->freezes, shared->thaws, shared->deaf, shared->vforks, shared->exits);
-	end_all();
+	kill_all();
 	return 0;
 }
 

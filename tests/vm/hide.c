@@ -22,7 +22,7 @@
 
 enum { PAGE = 4096, STACK = 64 << 10, MAX_CPUS = 4096 };
 
-static char *fresh; /* the first page that nobody has touched */
+static char *fresh; /* the first page that was not touched */
 static size_t n_pages;
 static sem_t touched;
 static cpu_set_t *allowed;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * hog: grow anonymous memory at a fixed rate until it is ended.
+ * hog: grow anonymous memory at a fixed rate until it is killed.
  *
  * usage: hog [-i] [-t] [RATE_MIB_PER_S [MAX_MIB]]
  *   -i  ignore SIGTERM

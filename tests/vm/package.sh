@@ -28,7 +28,7 @@ cannot() { # WHAT REASON
     fi
 }
 
-# What goes over the VM's root: the package, the same with a higher version, and the test.
+# What is laid over the VM's root: the package, the same with a higher version, and the test.
 make_overlay() { # DEB
     rm -rf "$tmp/overlay" "$tmp/newer"
     mkdir -p "$tmp/overlay/vm-package" &&

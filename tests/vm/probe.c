@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * probe: an innocent program that shows how long others make it wait.
+ * probe: a bystander that shows how long others make it wait.
  *
  * usage: probe MAPPED_FILE [SLICES]
  *

@@ -5,7 +5,7 @@
  * usage: record [PERIOD_MS]
  *
  * The first line names the columns.  Memory in MiB as it is; pressure in ms and /proc/vmstat in
- * pages (or events), both since the last line.  It is locked in memory and goes before others, so
+ * pages (or events), both since the last line.  It is locked in memory and has a high priority, so
  * that it has a line for the worst second too.  Until SIGTERM.
  */
 #include <fcntl.h>

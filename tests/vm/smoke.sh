@@ -27,7 +27,7 @@ tmp=$(mktemp -d "${TMPDIR:-/tmp}/vm-smoke.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 
-# What goes over the VM's root: the installation, with its unit where systemd
+# What is laid over the VM's root: the installation, with its unit where systemd
 # looks for it whatever the prefix, and the tools of this test.
 make_overlay() {
     mkdir -p "$tmp/overlay/vm-smoke" "$tmp/overlay/etc/systemd/system" &&

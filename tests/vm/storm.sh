@@ -37,7 +37,7 @@ no_vm() { # REASON
     fi
 }
 
-# What goes over the VM's root: the installation, with its unit where systemd
+# What is laid over the VM's root: the installation, with its unit where systemd
 # looks for it whatever the prefix, and the tools of this test.
 make_overlay() {
     mkdir -p "$tmp/overlay/vm-storm" "$tmp/overlay/etc/systemd/system" &&

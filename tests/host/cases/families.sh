@@ -71,6 +71,15 @@ case_sharers() { # six processes in one address space
     start hog sharers=5 anon=650 anon=350@80
     until_quiet
 }
+case_sharers_150() { # 150 processes in one address space: one round
+    local i
+    expect dies=hog lives=app:4
+    machine
+    start_daemon
+    for i in 1 2 3 4; do group=app$i start_full app anon=40; done
+    start hog sharers=150 anon=650 anon=350@120
+    until_quiet
+}
 case_sharers_many() { # 300 processes in one address space
     local i
     expect dies=hog lives=app:4 kills=6
@@ -123,6 +132,15 @@ case_storm() { # twelve processes of 12 MiB a second, without end: none of the o
     machine
     start_daemon
     start storm fork=33 name=stormer anon=12 end spawn=12 name=stormer anon=12 end
+    until_quiet 20 6
+}
+case_storm_names() { # the same, each with a name of its own
+    local i
+    expect lives=app:4 kills=400
+    machine
+    start_daemon
+    for i in 1 2 3 4; do group=app$i start_full app anon=30; done
+    start storm fork=20 name-of-its-own anon=12 end spawn=12 name-of-its-own anon=12 end
     until_quiet 20 6
 }
 case_storm_subtree() { # the same in a cgroup that cannot be killed as one

@@ -32,6 +32,16 @@ case_memfd_passed() { # a memfd that a small process holds by a descriptor it wa
     start_daemon
     until_quiet
 }
+case_memfd_lent() { # a memfd that one process maps and another holds by a descriptor, beside eight smaller processes
+    local i
+    expect dies=hog,holder lives=app:8 kills=2
+    machine
+    start_daemon
+    for i in {1..8}; do group=app$i start_full app anon=40; done
+    start_full hog lend-memfd=430,holder
+    start filler anon=60@20
+    until_quiet
+}
 case_memfd_family() { # one memfd, mapped by four processes, beside a smaller leak
     expect dies=leak lives=sharer:4
     machine
@@ -147,6 +157,28 @@ case_memfd_strangers() { # one memfd of 600 MiB, mapped by two programs that hav
     until_quiet
     count_population
     [ $(($(count_of client) + $(count_of server))) -lt 2 ] || bad 'client and server live'
+}
+case_secret() { # 260 MiB of memfd_secret(2) beside 160 MiB of anonymous memory, and another process of 330 MiB
+    expect dies=hog lives=other:1
+    machine
+    "$tools/load" name=secret secret=1 exit || skip 'this needs memfd_secret(2)'
+    start_daemon
+    start_full other anon=330
+    start_full hog secret=260 anon=160
+    start filler anon=60@20
+    until_quiet
+}
+case_locked_anon() { # 250 MiB of anonymous memory are locked, beside a file of 180 MiB that is not, and another process of 330 MiB
+    local file
+    expect dies=other lives=hog:1
+    machine
+    start_daemon
+    start_full other anon=330
+    file=$(mktemp /var/tmp/reckond-host.XXXXXX) || exit
+    start_full hog "write=$file,180@400" "read=$file" locked=250
+    start filler anon=260@40
+    until_quiet
+    rm -f "$file"
 }
 case_locked_file() { # a mapped file of 600 MiB, locked in memory, beside smaller processes, and a little growth
     local i file

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * holder: shared memory that did not die with the process that mapped it.
+ *
+ * A memfd lives as long as it is mapped, or a descriptor of it is open, in any process.  To look at
+ * all descriptors before each kill would take too long.  So the first kill may be in vain; then it
+ * is found out which process holds what none maps any more (where.h), and that is killed before
+ * another one that holds less.  Pure.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/base/util.h"
+#include "lib/sys/proc.h"
+
+/* So long after the kill; what is held by then may be anything. */
+#define HOLDER_USEC (10 * USEC_PER_SEC)
+/* A choice waits for the survey no longer: memory is low. */
+#define HOLDER_WAIT_USEC (300 * USEC_PER_MSEC)
+/* A smaller kill tells nothing: so much is freed or not by others. */
+#define HOLDER_MIN (16 * MIB)
+
+/* The last kill, and the last survey. */
+struct holder_facts {
+	struct proc_memory expected; /* the victim's */
+	bool is_holder;		     /* it was a process that holds memory by descriptors */
+	uint64_t freed;
+	usec_t ended_at;    /* 0: there was none, or it is not over */
+	usec_t asked_at;    /* 0: never, as the next */
+	usec_t surveyed_at; /* it was over */
+	usec_t now;
+};
+
+enum holder_step {
+	HOLDER_NONE,	/* there is no reason to look for one */
+	HOLDER_ASK,	/* for a survey */
+	HOLDER_WAIT,	/* it is under way */
+	HOLDER_COMPARE, /* whatever it names is a candidate */
+};
+
+enum holder_step holder_next(const struct holder_facts *facts);

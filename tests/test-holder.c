@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* holder: is a process looked for that holds what a kill did not free?  In a table. */
+#include "lib/domain/holder.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#define MS USEC_PER_MSEC
+
+static void test_next(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t anon, shmem, kept, freed; /* MiB */
+		bool is_holder;
+		usec_t ended, asked, surveyed, now; /* ms */
+		enum holder_step expected;
+	} rows[] = {
+		{ "no kill", 0, 0, 0, 0, false, 0, 0, 0, 100, HOLDER_NONE },
+		{ "it is not over", 1, 500, 0, 0, false, 0, 0, 0, 100, HOLDER_NONE },
+		{ "in vain", 1, 500, 0, 2, false, 100, 0, 0, 110, HOLDER_ASK },
+		{ "it was asked for before that", 1, 500, 0, 2, false, 100, 99, 0, 110,
+		  HOLDER_ASK },
+		{ "the survey is older", 1, 500, 0, 2, false, 100, 50, 60, 110, HOLDER_ASK },
+		{ "asked for", 1, 500, 0, 2, false, 100, 110, 60, 120, HOLDER_WAIT },
+		{ "for long", 1, 500, 0, 2, false, 100, 110, 60, 410, HOLDER_NONE },
+		{ "surveyed", 1, 500, 0, 2, false, 100, 110, 130, 140, HOLDER_COMPARE },
+		{ "surveyed late", 1, 500, 0, 2, false, 100, 110, 2000, 2100, HOLDER_COMPARE },
+		{ "long ago", 1, 500, 0, 2, false, 100, 110, 130, 10100, HOLDER_NONE },
+		{ "it was freed", 1, 500, 0, 499, false, 100, 0, 0, 110, HOLDER_NONE },
+		{ "a quarter of it", 0, 500, 0, 125, false, 100, 0, 0, 110, HOLDER_NONE },
+		{ "less", 0, 500, 0, 124, false, 100, 0, 0, 110, HOLDER_ASK },
+		{ "most was anonymous", 300, 200, 0, 2, false, 100, 0, 0, 110, HOLDER_NONE },
+		{ "little", 1, 15, 0, 0, false, 100, 0, 0, 110, HOLDER_NONE },
+		{ "most was to stay", 0, 500, 490, 0, false, 100, 0, 0, 110, HOLDER_NONE },
+		{ "a holder, in vain", 1, 500, 0, 2, true, 100, 0, 0, 110, HOLDER_NONE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct holder_facts facts = {
+			.expected = { .anon = rows[i].anon * MIB,
+				      .shmem = rows[i].shmem * MIB,
+				      .kept = rows[i].kept * MIB },
+			.is_holder = rows[i].is_holder,
+			.freed = rows[i].freed * MIB,
+			.ended_at = rows[i].ended * MS,
+			.asked_at = rows[i].asked * MS,
+			.surveyed_at = rows[i].surveyed * MS,
+			.now = rows[i].now * MS,
+		};
+
+		print_message("%s\n", rows[i].label);
+		assert_int_equal(holder_next(&facts), rows[i].expected);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_next),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
