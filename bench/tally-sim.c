@@ -6,7 +6,7 @@
  *
  *   flat    percpu_counter (lib/percpu_counter.c): a CPU's part is folded when it comes to the
  * batch kernel  the series' tree: each level passes up the multiples of its batch that are crossed
- *   tally   lib/tally in a tree of the same shape and batches
+ * batched bench/batched in a tree of the same shape and batches
  *
  * Three schedules: fill (page by page, hopping every few; unmapped as a whole: what made the
  * series' gigabyte), churn (at each hop a mapping is made and touched, or an old one unmapped),
@@ -19,10 +19,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/batched.h"
 #include "bench/mark.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/util.h"
-#include "lib/snapshot/tally.h"
 
 #define BATCH	       32 /* RSS_STAT_BATCH_SIZE of the series */
 #define MAX_LEVELS     3
@@ -47,8 +47,8 @@ static const struct machine {
 	{ 384, 512, 3, { 3, 3, 3 } }, /* 2 sockets x 96 cores x 2 threads */
 };
 
-enum counter { FLAT, KERNEL, TALLY, N_COUNTERS };
-static const char *const counter_names[] = { "flat", "kernel", "tally" };
+enum counter { FLAT, KERNEL, BATCHED, N_COUNTERS };
+static const char *const counter_names[] = { "flat", "kernel", "batched" };
 
 struct sim {
 	const struct machine *machine;
@@ -57,7 +57,7 @@ struct sim {
 
 	int64_t flat_batch, flat_parts[MAX_IDS], flat;
 	int64_t kernel_items[MAX_LEVELS][MAX_IDS], kernel;
-	struct tally_node nodes[MAX_LEVELS][MAX_IDS], root;
+	struct batched_node nodes[MAX_LEVELS][MAX_IDS], root;
 
 	int64_t n_updates;
 	int64_t guaranteed[N_COUNTERS], largest[N_COUNTERS], sum[N_COUNTERS];
@@ -92,19 +92,19 @@ static void init_tree(struct sim *sim)
 	const struct machine *machine = sim->machine;
 	int64_t under, over;
 
-	tally_init(&sim->root, 1);
+	batched_init(&sim->root, 1);
 	for (int level = machine->n_levels - 1; level >= 0; level--) {
 		bool is_top = level == machine->n_levels - 1;
 		int n_above = is_top ? 1 : n_items(machine, level + 1);
-		struct tally_node *above = is_top ? &sim->root : sim->nodes[level + 1];
+		struct batched_node *above = is_top ? &sim->root : sim->nodes[level + 1];
 
 		for (int i = 0; i < n_items(machine, level); i++) {
-			tally_init(&sim->nodes[level][i], batch_of(machine, level));
-			tally_attach(&sim->nodes[level][i], &above[i % n_above]);
+			batched_init(&sim->nodes[level][i], batch_of(machine, level));
+			batched_attach(&sim->nodes[level][i], &above[i % n_above]);
 		}
 	}
-	tally_range(&sim->root, &under, &over);
-	sim->guaranteed[TALLY] = (int64_t)max_u64((uint64_t)under, (uint64_t)over);
+	batched_range(&sim->root, &under, &over);
+	sim->guaranteed[BATCHED] = (int64_t)max_u64((uint64_t)under, (uint64_t)over);
 }
 
 static void init_sim(struct sim *sim, const struct machine *machine)
@@ -164,10 +164,10 @@ static void update(struct sim *sim, int cpu, int64_t pages)
 	sim->n_updates++;
 	add_flat(sim, cpu, pages);
 	sim->kernel += carry_kernel(sim, cpu, pages, true);
-	tally_add(&sim->nodes[0][cpu], TALLY_ANON, pages);
+	batched_add(&sim->nodes[0][cpu], BATCHED_ANON, pages);
 	note(sim, FLAT, sim->flat);
 	note(sim, KERNEL, sim->kernel);
-	note(sim, TALLY, tally_approx(&sim->root, TALLY_ANON));
+	note(sim, BATCHED, batched_approx(&sim->root, BATCHED_ANON));
 }
 
 /* A fault is one page. */
@@ -220,12 +220,13 @@ static void run_churn(struct sim *sim)
 	}
 }
 
-/* The way from a CPU to the top, to try things on; lib/tally needs no more of the tree for it. */
+/* The way from a CPU to the top, to try things on; bench/batched needs no more of the tree for it.
+ */
 struct path {
-	struct tally_node nodes[MAX_LEVELS + 1];
+	struct batched_node nodes[MAX_LEVELS + 1];
 };
 
-static void copy_path(struct path *path, const struct tally_node *node)
+static void copy_path(struct path *path, const struct batched_node *node)
 {
 	for (int i = 0; node; node = node->parent, i++) {
 		path->nodes[i] = *node;
@@ -238,9 +239,9 @@ static bool is_hidden(const struct sim *sim, const struct path *path, int64_t pa
 	struct path trial;
 
 	copy_path(&trial, &path->nodes[0]);
-	tally_add(&trial.nodes[0], TALLY_ANON, pages);
-	return tally_approx(&trial.nodes[sim->machine->n_levels], TALLY_ANON) ==
-	       tally_approx(&sim->root, TALLY_ANON);
+	batched_add(&trial.nodes[0], BATCHED_ANON, pages);
+	return batched_approx(&trial.nodes[sim->machine->n_levels], BATCHED_ANON) ==
+	       batched_approx(&sim->root, BATCHED_ANON);
 }
 
 /* Steps that the top does not see, large ones at random and single pages in the end: how many pages
@@ -257,20 +258,20 @@ static int64_t hide(struct sim *sim, int cpu, int sign, uint64_t seed, bool appl
 
 		if (!is_hidden(sim, &path, step))
 			continue;
-		tally_add(&path.nodes[0], TALLY_ANON, step);
+		batched_add(&path.nodes[0], BATCHED_ANON, step);
 		n_hidden += llabs(step);
 		if (apply)
 			update(sim, cpu, step);
 	}
 	for (; is_hidden(sim, &path, sign); n_hidden++) {
-		tally_add(&path.nodes[0], TALLY_ANON, sign);
+		batched_add(&path.nodes[0], BATCHED_ANON, sign);
 		if (apply)
 			update(sim, cpu, sign);
 	}
 	return n_hidden;
 }
 
-static void run_worst_for_tally(struct sim *sim, int sign)
+static void run_worst_for_batched(struct sim *sim, int sign)
 {
 	for (int cpu = 0; cpu < sim->machine->n_cpus; cpu++) {
 		int64_t most = -1, n_hidden;
@@ -319,10 +320,10 @@ static void run_schedule(struct sim *sim, enum schedule schedule)
 		run_worst_for_kernel(sim);
 		break;
 	case WORST_UP:
-		run_worst_for_tally(sim, 1);
+		run_worst_for_batched(sim, 1);
 		break;
 	case WORST_DOWN:
-		run_worst_for_tally(sim, -1);
+		run_worst_for_batched(sim, -1);
 		break;
 	case N_SCHEDULES:
 		break;
@@ -355,7 +356,7 @@ static int run_machine(struct sim *sim, const struct machine *machine, struct re
 	for (int schedule = 0; schedule < N_SCHEDULES; schedule++) {
 		init_sim(sim, machine);
 		run_schedule(sim, schedule);
-		n_broken += tally_precise(&sim->root, TALLY_ANON) != sim->truth;
+		n_broken += batched_precise(&sim->root, BATCHED_ANON) != sim->truth;
 		for (int counter = 0; counter < N_COUNTERS; counter++) {
 			n_broken += sim->largest[counter] > sim->guaranteed[counter];
 			note_result(&results[counter], sim, counter, schedule);
@@ -379,7 +380,7 @@ int main(void)
 {
 	_cleanup_free_ struct sim *sim = malloc(sizeof(*sim));
 	struct result results[N_COUNTERS];
-	const struct result *tally = &results[TALLY];
+	const struct result *batched = &results[BATCHED];
 	int n_broken = 0;
 
 	if (!sim)
@@ -397,10 +398,10 @@ int main(void)
 	/* The series' machine is the last.  Its figures: 1 GB, 80 MB, 192 MB. */
 	printf("\n");
 	mark("tally_sim_flat_fill", results[FLAT].fill, "MiB", 900, false);
-	mark("tally_sim_guaranteed", tally->guaranteed, "MiB", 192, true);
-	mark("tally_sim_worst", tally->worst, "MiB", tally->guaranteed, true);
-	mark("tally_sim_fill", tally->fill, "MiB", 80, true);
-	mark("tally_sim_churn", tally->churn, "MiB", 80, true);
+	mark("tally_sim_guaranteed", batched->guaranteed, "MiB", 192, true);
+	mark("tally_sim_worst", batched->worst, "MiB", batched->guaranteed, true);
+	mark("tally_sim_fill", batched->fill, "MiB", 80, true);
+	mark("tally_sim_churn", batched->churn, "MiB", 80, true);
 	mark("tally_sim_broken_bounds", n_broken, "times", 0, true);
 	return marks_short ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -24,10 +24,7 @@ struct largest {
 
 static uint64_t estimate(const struct census_node *node)
 {
-	const struct tally_node *tally = &((const struct census_branch *)node)->tally;
-	int64_t approx = tally_approx(tally, TALLY_ANON);
-
-	return approx > 0 ? (uint64_t)approx : 0;
+	return tally_sum(&((const struct census_branch *)node)->tally, TALLY_ANON);
 }
 
 static void insert(struct largest *largest, const struct census_node *node, uint32_t n_processes)

@@ -57,6 +57,7 @@ static void read_as(struct census *census, struct census_process *process, uint6
 	struct proc_memory memory = { .anon = bytes };
 
 	census_set_memory(census, process, &memory, allocated, USEC_PER_SEC);
+	census_put_memory(census, process, &memory, (uint64_t)process->pid % 5 * KIB);
 }
 
 static struct census_process *add(struct census *census, pid_t pid, const char *cgroup,
@@ -89,7 +90,7 @@ static bool is_bucket(const struct census_node *node)
 
 struct found {
 	size_t n_nodes, n_cgroups, n_buckets; /* buckets of cgroups */
-	uint64_t anon, error;
+	uint64_t anon, other, error;
 };
 
 /* All that must hold for a node and what is below it; what there is is added to *found. */
@@ -105,7 +106,8 @@ static void check_below(const struct census_node *node, struct found *found)
 	found->n_buckets += node->kind == CENSUS_BUCKET_OF_CGROUPS;
 	if (node->kind == CENSUS_PROCESS) {
 		found->anon += ((const struct census_process *)node)->memory.anon;
-		found->error += node->error_sum;
+		found->other += ((const struct census_process *)node)->memory.pagetables;
+		found->error += ((const struct census_process *)node)->counting_error;
 		return;
 	}
 	census_for_each_below(child, node) {
@@ -126,12 +128,14 @@ static void check_below(const struct census_node *node, struct found *found)
 	assert_in_range(n_cgroups, 0, CENSUS_BUCKET);
 	if (node->kind != CENSUS_MACHINE)
 		assert_true(n_processes + n_cgroups + n_buckets > 0);
-	assert_true(node->error_sum == below.error);
-	assert_true(tally_precise(&branch->tally, TALLY_ANON) == (int64_t)below.anon);
+	assert_true(tally_sum(&branch->tally, TALLY_ANON) == below.anon);
+	assert_true(tally_sum(&branch->tally, TALLY_OTHER) == below.other);
+	assert_true(census_error_of(node) == below.error);
 	found->n_nodes += below.n_nodes;
 	found->n_cgroups += below.n_cgroups;
 	found->n_buckets += below.n_buckets;
 	found->anon += below.anon;
+	found->other += below.other;
 	found->error += below.error;
 }
 
@@ -200,19 +204,33 @@ static void test_buckets_are_made_for_many_and_removed_for_few(void **state)
 	}
 }
 
-/* A bucket keeps nothing back: the range of the machine is that of its cgroups. */
-static void test_buckets_add_nothing_to_the_range(void **state)
+/* Nothing is kept back on the way: the interval of the machine is as wide as the errors of its
+ * processes and what was allocated since. */
+static void test_interval_is_as_wide_as_the_errors(void **state)
 {
 	struct census *census = *state;
-	int64_t few, many, over;
+	struct interval interval;
+	uint64_t sum = 0, error = 0;
 
-	for (pid_t pid = 1; pid <= 64; pid++)
-		(void)add_apart(census, pid, "", MIB);
-	tally_range(&census->root.tally, &few, &over);
-	for (pid_t pid = 65; pid <= 640; pid++)
-		(void)add_apart(census, pid, "", MIB);
-	tally_range(&census->root.tally, &many, &over);
-	assert_true(many == 10 * few);
+	for (pid_t pid = 1; pid <= 640; pid++) {
+		struct proc_memory memory = { .anon = pid * 4 * KIB,
+					      .swap = 8 * KIB,
+					      .shmem = 4 * KIB,
+					      .pagetables = pid * KIB };
+
+		census_put_memory(census, add_apart(census, pid, pid % 2 ? "/a/b/c" : "", MIB),
+				  &memory, pid % 3 * KIB);
+		sum += proc_mapped(&memory);
+		error += pid % 3 * KIB;
+	}
+	assert_true(error > 0 && error < sum);
+	census_recompute_bounds(census, 0);
+	interval = census_node_interval(census, &census->machine, 0);
+	assert_true(interval.lo == sum - error);
+	assert_true(interval.hi == sum + error);
+	interval = census_node_interval(census, &census->machine, MIB);
+	assert_true(interval.lo == 0);
+	assert_true(interval.hi == sum + error + MIB);
 }
 
 static const char *anywhere(unsigned *seed)
@@ -441,7 +459,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_buckets_are_made_for_many_and_removed_for_few),
-		TEST(test_buckets_add_nothing_to_the_range),
+		TEST(test_interval_is_as_wide_as_the_errors),
 		TEST(test_tree_stays_whole),
 #if FAIL_MALLOC_WORKS
 		TEST(test_no_memory_for_a_bucket),

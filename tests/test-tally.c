@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Tests of lib/snapshot/tally.c.  The properties are held against a model that knows nothing of
- * carries: a parent and what was added for each node.  TALLY_SEED=N runs the random ones on another
- * seed.
+/* Tests of lib/snapshot/tally.c, held against a model: a parent and what was added for each node.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,62 +15,23 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#define N_NODES	  96
-#define MAX_DEPTH 8
+#define N_NODES	  64
 #define NO_PARENT (-1)
 
 struct model {
 	uint64_t seed;
 	struct tally_node nodes[N_NODES];
 	int parents[N_NODES];
-	int64_t own[N_NODES][TALLY_N_COUNTERS];
-
-	/* Computed from the above by compute_truth(). */
-	int64_t truth[N_NODES][TALLY_N_COUNTERS];
-	int64_t slack[N_NODES];
-
-	int n_apart, n_overlapping; /* comparisons */
+	struct tally_sums own[N_NODES];
 };
 
-static const uint64_t seeds[] = { 1, 2, 3, 0x9e3779b97f4a7c15 };
-
-/* xorshift64* */
-static uint64_t draw(struct model *model)
+/* xorshift64*: 0 to n - 1 */
+static int draw_below(struct model *model, int n)
 {
 	model->seed ^= model->seed >> 12;
 	model->seed ^= model->seed << 25;
 	model->seed ^= model->seed >> 27;
-	return model->seed * 0x2545f4914f6cdd1d;
-}
-
-static int64_t draw_below(struct model *model, int64_t n)
-{
-	return (int64_t)(draw(model) % (uint64_t)n);
-}
-
-static int64_t draw_batch(struct model *model)
-{
-	static const int64_t batches[] = { 1, 2, 3, 7, 32, 100, 256, 2048, 65537, TALLY_BATCH_MAX };
-
-	return batches[draw_below(model, ARRAY_SIZE(batches))];
-}
-
-/* Mostly small, sometimes many batches at once; a million of them stay far from the ends. */
-static int64_t draw_delta(struct model *model)
-{
-	static const int64_t sizes[] = { 2, 2, 33, 33, 33, 1000, 100000, INT64_C(1) << 41 };
-	int64_t size = sizes[draw_below(model, ARRAY_SIZE(sizes))];
-
-	return draw_below(model, 2 * size + 1) - size;
-}
-
-static void init_model(struct model *model, uint64_t seed)
-{
-	*model = (struct model){ .seed = seed };
-	for (int i = 0; i < N_NODES; i++) {
-		tally_init(&model->nodes[i], draw_batch(model));
-		model->parents[i] = NO_PARENT;
-	}
+	return (int)((model->seed * 0x2545f4914f6cdd1d >> 32) % (uint64_t)n);
 }
 
 static bool is_below(const struct model *model, int node, int top)
@@ -83,442 +41,116 @@ static bool is_below(const struct model *model, int node, int top)
 	return node == top;
 }
 
-static int depth_of(const struct model *model, int node)
+static void add_at(struct model *model, int node)
 {
-	int depth = 0;
+	struct tally_sums delta;
 
-	while ((node = model->parents[node]) != NO_PARENT)
-		depth++;
-	return depth;
-}
+	for (int c = 0; c < TALLY_N_COUNTERS; c++) {
+		/* nothing, more, less, and so much that sums do not fit */
+		const uint64_t deltas[] = { 0, 4096, 0 - UINT64_C(4096), UINT64_MAX / 2 };
 
-static int height_of(const struct model *model, int top)
-{
-	int height = 0;
-
-	for (int i = 0; i < N_NODES; i++) {
-		int above = depth_of(model, i) - depth_of(model, top);
-
-		if (is_below(model, i, top) && above > height)
-			height = above;
+		delta.of[c] = deltas[draw_below(model, ARRAY_SIZE(deltas))];
+		model->own[node].of[c] += delta.of[c];
 	}
-	return height;
-}
-
-/* NO_PARENT if there is none after a few tries. */
-static int draw_parent(struct model *model, int node)
-{
-	for (int i = 0; i < 8; i++) {
-		int parent = draw_below(model, N_NODES);
-
-		if (!is_below(model, parent, node) &&
-		    depth_of(model, parent) + 1 + height_of(model, node) <= MAX_DEPTH)
-			return parent;
-	}
-	return NO_PARENT;
+	tally_add(&model->nodes[node], &delta);
 }
 
 static void step(struct model *model)
 {
-	int kind = draw_below(model, 100), node = draw_below(model, N_NODES), parent;
+	int node = draw_below(model, N_NODES), parent = draw_below(model, N_NODES);
 
-	if (kind < 80) {
-		enum tally_counter counter = draw_below(model, TALLY_N_COUNTERS);
-		int64_t delta = draw_delta(model);
-
-		tally_add(&model->nodes[node], counter, delta);
-		model->own[node][counter] += delta;
-	} else if (kind < 84) {
+	switch (draw_below(model, 4)) {
+	case 0:
 		tally_detach(&model->nodes[node]);
 		model->parents[node] = NO_PARENT;
-	} else {
-		parent = draw_parent(model, node);
-		if (parent == NO_PARENT)
-			return;
-		if (model->parents[node] == NO_PARENT)
+		break;
+	case 1:
+		if (model->parents[node] == NO_PARENT && !is_below(model, parent, node)) {
 			tally_attach(&model->nodes[node], &model->nodes[parent]);
-		else
-			tally_move(&model->nodes[node], &model->nodes[parent]);
-		model->parents[node] = parent;
-	}
-}
-
-static void compute_truth(struct model *model)
-{
-	memcpy(model->truth, model->own, sizeof(model->truth));
-	memset(model->slack, 0, sizeof(model->slack));
-	for (int i = 0; i < N_NODES; i++) {
-		for (int up = model->parents[i]; up != NO_PARENT; up = model->parents[up]) {
-			for (int c = 0; c < TALLY_N_COUNTERS; c++)
-				model->truth[up][c] += model->own[i][c];
-			model->slack[up] += model->nodes[i].batch - 1;
+			model->parents[node] = parent;
 		}
+		break;
+	default:
+		add_at(model, node);
+		break;
 	}
 }
 
-static void assert_node(const struct model *model, int i)
+/* Returns the depth of the deepest. */
+static int check(const struct model *model)
 {
-	const struct tally_node *node = &model->nodes[i];
-	int64_t under, over;
-
-	tally_range(node, &under, &over);
-	assert_int_equal(under, model->slack[i]);
-	assert_int_equal(over, model->slack[i]);
-	for (int c = 0; c < TALLY_N_COUNTERS; c++) {
-		int64_t truth = model->truth[i][c], approx = tally_approx(node, c);
-
-		assert_int_equal(tally_precise(node, c), truth);
-		assert_true(truth - under <= approx && approx <= truth + over);
-		if (node->parent)
-			assert_true(llabs(node->sums[c].carry) < node->batch);
-		else
-			assert_int_equal(node->sums[c].carry, approx);
-	}
-	assert_true(node->parent || (!node->next && !node->link));
-}
-
-static void assert_comparison(struct model *model, int a, int b)
-{
-	const struct tally_node *nodes = model->nodes;
-
-	for (int c = 0; c < TALLY_N_COUNTERS; c++) {
-		int64_t truth_a = model->truth[a][c], truth_b = model->truth[b][c];
-		int64_t gap = tally_approx(&nodes[a], c) - tally_approx(&nodes[b], c);
-		int order = truth_a < truth_b ? -1 : truth_a > truth_b;
-		bool apart = llabs(gap) > model->slack[a] + model->slack[b];
-
-		assert_int_equal(tally_compare(&nodes[a], &nodes[b], c), order);
-		assert_int_equal(tally_compare_approx(&nodes[a], &nodes[b], c), apart ? order : 0);
-		model->n_apart += apart;
-		model->n_overlapping += !apart;
-	}
-}
-
-static void assert_model(struct model *model)
-{
-	compute_truth(model);
-	for (int i = 0; i < N_NODES; i++) {
-		assert_node(model, i);
-		assert_comparison(model, i, draw_below(model, N_NODES));
-	}
-}
-
-static void run_model(uint64_t seed, int n_steps)
-{
-	struct model *model = malloc(sizeof(*model));
+	struct tally_sums truth[N_NODES];
 	int deepest = 0;
 
-	print_message("seed %#llx\n", (unsigned long long)seed);
-	assert_non_null(model);
-	init_model(model, seed);
-	for (int i = 0; i < n_steps; i++) {
-		step(model);
-		/* Always would take minutes; often enough that a step's trace is not lost. */
-		if (i % 64 != 0 && i > 2000)
-			continue;
-		assert_model(model);
-		for (int n = 0; n < N_NODES; n++)
-			deepest = depth_of(model, n) > deepest ? depth_of(model, n) : deepest;
-	}
-	/* To the ground: what is left of each is what was added there. */
+	memcpy(truth, model->own, sizeof(truth));
 	for (int i = 0; i < N_NODES; i++) {
-		tally_detach(&model->nodes[i]);
-		model->parents[i] = NO_PARENT;
-		assert_model(model);
-	}
-	/* Did it see what it is there for? */
-	assert_int_equal(deepest, MAX_DEPTH);
-	assert_true(model->n_apart > 10000 && model->n_overlapping > 10000);
-	free(model);
-}
+		int depth = 0;
 
-static void test_tally_is_exact_and_in_range_on_random_trees(void **state)
-{
-	const char *seed = getenv("TALLY_SEED");
-
-	if (seed) {
-		run_model(strtoull(seed, NULL, 0) | 1, 200000);
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(seeds); i++)
-		run_model(seeds[i], 100000);
-}
-
-static void test_add_moves_up_what_comes_to_a_batch(void **state)
-{
-	static const struct {
-		int64_t batch;
-		int64_t deltas[4];
-		int64_t carry;
-		int64_t passed_up;
-	} cases[] = {
-		{ 1, { 1, 1, -5 }, 0, -3 },
-		{ 2, { 1 }, 1, 0 },
-		{ 2, { 2 }, -1, 3 },
-		{ 3, { 3 }, -1, 4 },
-		{ 32, { 31 }, 31, 0 },
-		{ 32, { 31, 1 }, -16, 48 },
-		{ 32, { 31, 1, -15 }, -31, 48 },
-		{ 32, { 31, 1, -16 }, 16, 0 },
-		{ 32, { 32, 47 }, 31, 48 },
-		{ 32, { 32, 47, 1 }, -16, 96 },
-		{ 32, { -31 }, -31, 0 },
-		{ 32, { -31, -1 }, 16, -48 },
-		{ 32, { 31, -62 }, -31, 0 },
-		{ 32, { 100 }, -16, 116 },
-		{ 32, { -100 }, 16, -116 },
-		{ 10, { 9, 9, -37 }, 5, -24 },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct tally_node root, leaf;
-		int64_t sum = 0;
-
-		tally_init(&root, 1);
-		tally_init(&leaf, cases[i].batch);
-		tally_attach(&leaf, &root);
-		for (size_t d = 0; d < ARRAY_SIZE(cases[i].deltas); d++) {
-			tally_add(&leaf, TALLY_OTHER, cases[i].deltas[d]);
-			sum += cases[i].deltas[d];
+		for (int up = model->parents[i]; up != NO_PARENT; up = model->parents[up]) {
+			for (int c = 0; c < TALLY_N_COUNTERS; c++)
+				truth[up].of[c] += model->own[i].of[c];
+			depth++;
 		}
-		assert_int_equal(tally_approx(&leaf, TALLY_OTHER), sum);
-		assert_int_equal(leaf.sums[TALLY_OTHER].carry, cases[i].carry);
-		assert_int_equal(tally_approx(&root, TALLY_OTHER), cases[i].passed_up);
-		assert_int_equal(tally_precise(&root, TALLY_OTHER), sum);
-		assert_int_equal(tally_precise(&root, TALLY_ANON), 0);
+		deepest = depth > deepest ? depth : deepest;
+	}
+	for (int i = 0; i < N_NODES; i++)
+		for (int c = 0; c < TALLY_N_COUNTERS; c++)
+			assert_true(tally_sum(&model->nodes[i], c) == truth[i].of[c]);
+	return deepest;
+}
+
+static void test_sums_are_exact_on_random_trees(void **state)
+{
+	struct model model = { .seed = 20260114 };
+	int deepest = 0;
+
+	for (int i = 0; i < N_NODES; i++) {
+		tally_init(&model.nodes[i]);
+		model.parents[i] = NO_PARENT;
+	}
+	for (int i = 0; i < 20000; i++) {
+		int depth;
+
+		step(&model);
+		depth = check(&model);
+		deepest = depth > deepest ? depth : deepest;
+	}
+	assert_true(deepest >= 6);
+	/* What is left of each is what was added there. */
+	for (int i = 0; i < N_NODES; i++) {
+		tally_detach(&model.nodes[i]);
+		model.parents[i] = NO_PARENT;
+		(void)check(&model);
+		assert_null(model.nodes[i].parent);
 	}
 }
 
-/* 8 x 8 leaves of batch 32 below two levels, as in the kernel's tree of 64 CPUs. */
-struct grove {
-	struct tally_node root, inner[8], leaves[64];
-};
-
-static void init_grove(struct grove *grove)
+static void test_children_are_linked(void **state)
 {
-	tally_init(&grove->root, 1);
-	for (size_t i = 0; i < ARRAY_SIZE(grove->inner); i++) {
-		tally_init(&grove->inner[i], INT64_C(8) * 32);
-		tally_attach(&grove->inner[i], &grove->root);
+	struct tally_node root, nodes[3];
+
+	tally_init(&root);
+	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
+		tally_init(&nodes[i]);
+		tally_attach(&nodes[i], &root);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(grove->leaves); i++) {
-		tally_init(&grove->leaves[i], 32);
-		tally_attach(&grove->leaves[i], &grove->inner[i % 8]);
-	}
-}
-
-static void test_range_is_reached_when_all_keep_all_they_may(void **state)
-{
-	for (int sign = -1; sign <= 1; sign += 2) {
-		int64_t under, over, precise;
-		struct grove grove;
-
-		init_grove(&grove);
-		for (size_t i = 0; i < ARRAY_SIZE(grove.leaves); i++)
-			tally_add(&grove.leaves[i], TALLY_ANON, INT64_C(31) * sign);
-		for (size_t i = 0; i < ARRAY_SIZE(grove.inner); i++)
-			tally_add(&grove.inner[i], TALLY_ANON, INT64_C(255) * sign);
-
-		tally_range(&grove.root, &under, &over);
-		assert_int_equal(under, 64 * 31 + 8 * 255);
-		precise = tally_precise(&grove.root, TALLY_ANON);
-		assert_int_equal(tally_approx(&grove.root, TALLY_ANON), 0);
-		assert_int_equal(precise, sign * (sign > 0 ? under : over));
-		/* One more is seen: 32 and 16 move, and then 255 + 48 and 128. */
-		tally_add(&grove.leaves[5], TALLY_ANON, sign);
-		assert_int_equal(tally_approx(&grove.root, TALLY_ANON), INT64_C(431) * sign);
-	}
-}
-
-static void test_detach_subtracts_what_was_passed_up(void **state)
-{
-	struct tally_node other;
-	struct grove grove;
-	int64_t under, over;
-
-	init_grove(&grove);
-	for (size_t i = 0; i < ARRAY_SIZE(grove.leaves); i++)
-		tally_add(&grove.leaves[i], TALLY_ANON, 1000 + (int64_t)i);
-
-	/* Inner node 3 has leaves 3, 11, ... 59: 8 x 1000 + 248. */
-	tally_detach(&grove.inner[3]);
-	assert_int_equal(tally_precise(&grove.inner[3], TALLY_ANON), 8248);
-	assert_int_equal(tally_precise(&grove.root, TALLY_ANON), 64 * 1000 + 2016 - 8248);
-	tally_range(&grove.root, &under, &over);
-	assert_int_equal(under, 56 * 31 + 7 * 255);
-
-	tally_init(&other, 1);
-	tally_move(&grove.inner[3], &other);
-	assert_int_equal(tally_precise(&other, TALLY_ANON), 8248);
-	tally_range(&other, &under, &over);
-	assert_int_equal(under, 8 * 31 + 255);
-	tally_detach(&grove.inner[3]);
-	tally_detach(&grove.inner[3]);
-	assert_int_equal(tally_approx(&other, TALLY_ANON), 0);
-	tally_range(&other, &under, &over);
-	assert_int_equal(under, 0);
-
-	for (size_t i = 0; i < ARRAY_SIZE(grove.inner); i++)
-		tally_detach(&grove.inner[i]);
-	assert_int_equal(tally_approx(&grove.root, TALLY_ANON), 0);
-	assert_null(grove.root.first_child);
-}
-
-/* A wrong figure below shows whether it was read. */
-static void test_compare_walks_only_when_ranges_overlap(void **state)
-{
-	static const struct {
-		int64_t a, b;
-		int by_ranges;
-		int order;
-	} cases[] = {
-		{ 100 * 256, 0, 1, 1 },
-		{ -100 * 256, 0, -1, -1 },
-		{ 0, 100 * 256, -1, -1 },
-		/* Range of each: 8 x 31 = 248. */
-		{ 481, 0, 1, 1 },
-		{ 0, 481, -1, -1 },
-		{ 31, 0, 0, 1 },
-		{ 0, 31, 0, -1 },
-		{ 32, 32, 0, 0 },
-		{ 480, 0, 0, 1 },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct grove grove;
-		const struct tally_node *a = &grove.inner[0], *b = &grove.inner[1];
-		int order;
-
-		init_grove(&grove);
-		tally_add(&grove.leaves[0], TALLY_ANON, cases[i].a);
-		tally_add(&grove.leaves[1], TALLY_ANON, cases[i].b);
-		assert_int_equal(tally_compare_approx(a, b, TALLY_ANON), cases[i].by_ranges);
-		assert_int_equal(tally_compare(a, b, TALLY_ANON), cases[i].order);
-
-		order = cases[i].order ? cases[i].order : 1;
-		grove.leaves[0].sums[TALLY_ANON].carry -= order * INT64_C(1000000);
-		assert_int_equal(tally_compare(a, b, TALLY_ANON),
-				 cases[i].by_ranges ? order : -order);
-	}
-}
-
-/* Two moves out of a node lie half a batch of what came in apart, at least. */
-static void test_add_moves_twice_in_a_batch_at_most(void **state)
-{
-	struct model random = { .seed = 7 };
-	int64_t n_moves[2][64] = { { 0 } }, came_in[2][64] = { { 0 } };
-	struct grove grove;
-
-	init_grove(&grove);
-	for (int i = 0; i < 300000; i++) {
-		int leaf = draw_below(&random, 64), inner = leaf % 8;
-		int64_t delta = draw_below(&random, 67) - 33, moved;
-		int64_t inner_before = tally_approx(&grove.inner[inner], TALLY_ANON);
-		int64_t root_before = tally_approx(&grove.root, TALLY_ANON);
-
-		tally_add(&grove.leaves[leaf], TALLY_ANON, delta);
-		came_in[0][leaf] += llabs(delta);
-		moved = tally_approx(&grove.inner[inner], TALLY_ANON) - inner_before;
-		n_moves[0][leaf] += moved != 0;
-		came_in[1][inner] += llabs(moved);
-		n_moves[1][inner] += tally_approx(&grove.root, TALLY_ANON) != root_before;
-	}
-	for (int i = 0; i < 64; i++)
-		assert_true(n_moves[0][i] > 0 && n_moves[0][i] <= came_in[0][i] / 16);
-	for (int i = 0; i < 8; i++)
-		assert_true(n_moves[1][i] > 0 && n_moves[1][i] <= came_in[1][i] / 128);
-}
-
-/* About any value, be it a multiple of the batch: one move at most. */
-static void test_add_does_not_carry_on_swinging(void **state)
-{
-	for (int64_t start = -64; start <= 64; start++) {
-		int64_t before, n_moves = 0;
-		struct grove grove;
-
-		init_grove(&grove);
-		tally_add(&grove.leaves[0], TALLY_ANON, start);
-		for (int i = 0; i < 1000; i++) {
-			before = tally_approx(&grove.inner[0], TALLY_ANON);
-			tally_add(&grove.leaves[0], TALLY_ANON, i % 2 ? 7 : -7);
-			n_moves += tally_approx(&grove.inner[0], TALLY_ANON) != before;
-		}
-		assert_true(n_moves <= 1);
-	}
-}
-
-static void test_add_in_small_steps_errs_on_both_sides(void **state)
-{
-	int64_t least = 0, most = 0;
-	struct grove grove;
-
-	init_grove(&grove);
-	for (int i = 1; i <= 1000; i++) {
-		int64_t error;
-
-		tally_add(&grove.leaves[0], TALLY_ANON, 1);
-		error = tally_approx(&grove.inner[0], TALLY_ANON) - i;
-		least = error < least ? error : least;
-		most = error > most ? error : most;
-	}
-	assert_int_equal(least, -31);
-	assert_int_equal(most, 16);
-}
-
-static void test_add_of_extremes_is_right_again_once_it_fits(void **state)
-{
-	static const int64_t extremes[] = { INT64_MAX, INT64_MIN, INT64_MAX, -1,
-					    INT64_MIN, INT64_MIN, INT64_MIN, 1 };
-	int64_t under, over, approx;
-	struct grove grove;
-	uint64_t sum = 0;
-
-	init_grove(&grove);
-	tally_range(&grove.root, &under, &over);
-	for (size_t i = 0; i < ARRAY_SIZE(extremes); i++) {
-		tally_add(&grove.leaves[i * 7], TALLY_ANON, extremes[i]);
-		sum += (uint64_t)extremes[i];
-		assert_int_equal(tally_precise(&grove.root, TALLY_ANON), (int64_t)sum);
-	}
-	/* Subtracted at other leaves. */
-	for (size_t i = 0; i < ARRAY_SIZE(extremes); i++) {
-		tally_add(&grove.leaves[i], TALLY_ANON, (int64_t)(0 - (uint64_t)extremes[i]));
-		sum -= (uint64_t)extremes[i];
-	}
-	assert_int_equal(sum, 0);
-	approx = tally_approx(&grove.root, TALLY_ANON);
-	assert_true(-under <= approx && approx <= over);
-	assert_int_equal(tally_precise(&grove.root, TALLY_ANON), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(grove.inner); i++)
-		tally_detach(&grove.inner[i]);
-	assert_int_equal(tally_approx(&grove.root, TALLY_ANON), 0);
-
-	/* Apart by more than an int64_t holds. */
-	tally_add(&grove.root, TALLY_OTHER, INT64_MIN);
-	tally_add(&grove.inner[0], TALLY_OTHER, INT64_MAX / 2);
-	assert_int_equal(tally_compare(&grove.root, &grove.inner[0], TALLY_OTHER), -1);
-	assert_int_equal(tally_compare(&grove.inner[0], &grove.root, TALLY_OTHER), 1);
-}
-
-static void test_node_fits_the_budget_of_a_process(void **state)
-{
-	print_message("%zu bytes a node\n", sizeof(struct tally_node));
-	assert_true(sizeof(struct tally_node) <= 160);
+	assert_ptr_equal(root.first_child, &nodes[2]);
+	tally_detach(&nodes[1]);
+	tally_detach(&nodes[1]);
+	assert_ptr_equal(root.first_child, &nodes[2]);
+	assert_ptr_equal(nodes[2].next, &nodes[0]);
+	assert_null(nodes[0].next);
+	tally_detach(&nodes[2]);
+	assert_ptr_equal(root.first_child, &nodes[0]);
+	tally_detach(&nodes[0]);
+	assert_null(root.first_child);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tally_is_exact_and_in_range_on_random_trees),
-		cmocka_unit_test(test_add_moves_up_what_comes_to_a_batch),
-		cmocka_unit_test(test_range_is_reached_when_all_keep_all_they_may),
-		cmocka_unit_test(test_detach_subtracts_what_was_passed_up),
-		cmocka_unit_test(test_compare_walks_only_when_ranges_overlap),
-		cmocka_unit_test(test_add_moves_twice_in_a_batch_at_most),
-		cmocka_unit_test(test_add_does_not_carry_on_swinging),
-		cmocka_unit_test(test_add_in_small_steps_errs_on_both_sides),
-		cmocka_unit_test(test_add_of_extremes_is_right_again_once_it_fits),
-		cmocka_unit_test(test_node_fits_the_budget_of_a_process),
+		cmocka_unit_test(test_sums_are_exact_on_random_trees),
+		cmocka_unit_test(test_children_are_linked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -628,6 +628,44 @@ static void test_choose_skips_whole_groups(void **state)
 	machine_done(&machine);
 }
 
+/* By the counters, so that the processes of few cgroups are added up; but what is listed is listed
+ * by what is eligible, of which the counters know nothing. */
+static void test_choose_adds_up_few_cgroups(void **state)
+{
+	enum { N = 60, WANTED = 4 };
+	static const struct rule protection = { .kind = RULE_PROTECT };
+	struct victim_request request = { .target = POLICY_TARGET_CGROUP, .n_wanted = WANTED };
+	struct proc_memory mixed = { .anon = 10 * MIB, .swap = 20 * MIB, .shmem = 30 * MIB };
+	struct machine machine;
+	char path[32];
+
+	machine_init(&machine, N);
+	for (size_t i = 0; i < N; i++) {
+		snprintf(path, sizeof(path), "/s.slice/%zu", i);
+		census_attach(&machine.census, machine.processes[i], path);
+		set(&machine, i, (10 + i) * MIB, (10 + i) * MIB);
+	}
+	/* The second largest by counters, with what is spared. */
+	census_attach(&machine.census, machine.processes[0], "/s.slice/2");
+	set(&machine, 0, 56 * MIB + MIB / 2, 56 * MIB + MIB / 2);
+	machine.processes[0]->protected_by = &protection;
+	census_update_eligibility(&machine.census, machine.processes[0]);
+	mixed.pagetables = 67 * MIB - proc_mapped(&mixed);
+	census_set_memory(&machine.census, machine.processes[57], &mixed, machine.allocated, 1);
+	request.allocated = machine.allocated;
+	census_recompute_bounds(&machine.census, machine.allocated);
+
+	choose_for(&machine, &request);
+	assert_int_equal(result.n_ranked, WANTED);
+	for (unsigned i = 0; i < WANTED; i++) {
+		snprintf(path, sizeof(path), "/s.slice/%u", N - 1 - i);
+		assert_string_equal(result.ranked[i].cgroup->path, path);
+		assert_int_equal(result.ranked[i].estimate, (69 - i) * MIB);
+	}
+	assert_in_range(result.n_summed, WANTED, N / 2);
+	machine_done(&machine);
+}
+
 /* The root is not killed, what is in it is; a zombie keeps no cgroup alive; a rule about names says
  * nothing of a cgroup, though its pattern matches everything (and regexec(3) would allocate). */
 static void test_choose_weighs_cgroups_by_cgroup_alone(void **state)
@@ -1908,6 +1946,7 @@ int main(void)
 		cmocka_unit_test(test_choose_takes_single_processes_of_a_top),
 		cmocka_unit_test(test_choose_takes_a_cgroup_that_is_preferred_beyond_measure),
 		cmocka_unit_test(test_choose_takes_a_whole_cgroup),
+		cmocka_unit_test(test_choose_adds_up_few_cgroups),
 		cmocka_unit_test(test_choose_weighs_cgroups_by_cgroup_alone),
 		cmocka_unit_test(test_choose_skips_if_there_is_another),
 		cmocka_unit_test(test_choose_passes_over_each_kind_once),

@@ -268,7 +268,7 @@ uint64_t preview_read_error(const struct preview *o)
 struct interval preview_size(const struct preview *o, const struct victim_candidate *candidate)
 {
 	uint64_t footprint = proc_reclaimable(&candidate->memory);
-	uint64_t error = candidate->precise ? candidate->error : candidate->node->error_sum;
+	uint64_t error = candidate->precise ? candidate->error : census_error_of(candidate->node);
 
 	if (candidate->precise || candidate->cgroup)
 		return (struct interval){ sub_u64(footprint, error), add_u64(footprint, error) };

@@ -416,3 +416,27 @@ void victim_prefer_group(struct choice *choice)
 	}
 	prefer_siblings(choice);
 }
+
+void victim_take(const struct census_process *process, uint64_t held, struct victim_result *result)
+{
+	struct victim_candidate *candidate = &result->ranked[0];
+
+	*candidate = (struct victim_candidate){
+		.node = &process->node,
+		.process = process,
+		.memory = process->memory,
+		.held = held,
+		.is_read = true,
+		.precise = true,
+		.verdict = VICTIM_CHOSEN,
+	};
+	candidate->memory.shmem = add_u64(candidate->memory.shmem, held);
+	candidate->estimate = proc_reclaimable(&candidate->memory);
+	candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
+	result->n_ranked = 1;
+	result->approximate = result->is_reluctant = false;
+	result->as_one = VICTIM_ALONE;
+	result->avoided = (struct victim_candidate){ 0 };
+	result->skipped_for = BACKOFF_NONE;
+	result->avoided_kinds = 0;
+}

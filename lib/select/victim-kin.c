@@ -62,7 +62,7 @@ static void find_shared_by_all(const struct choice *choice, uint64_t shmem, stru
 {
 	const struct census *census = choice->census;
 	uint64_t grown = sub_u64(choice->request->allocated, census->oldest_allocated);
-	uint64_t off = add_u64(add_u64(grown, census->machine.error_sum), CENSUS_SLACK);
+	uint64_t off = add_u64(add_u64(grown, census_error_of(&census->machine)), CENSUS_SLACK);
 
 	ret->machine = UINT64_MAX;
 	if (!census->totals.is_known || census->n_hidden > 0 || census->n_unreadable > 0)

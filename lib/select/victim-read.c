@@ -140,7 +140,7 @@ static bool share_holds(const struct choice *choice, const struct census_process
 	const struct victim_request *request = choice->request;
 	struct interval interval =
 		census_interval(choice->census, process, request->allocated, request->now);
-	uint64_t bytes = proc_reclaimable(&process->memory) + process->node.error_sum;
+	uint64_t bytes = proc_reclaimable(&process->memory) + process->counting_error;
 
 	return census_share_is_current(choice->census, process, request->now) &&
 	       sub_u64(interval.hi, bytes) <= VICTIM_NEAR(proc_mapped(&process->memory));
@@ -160,7 +160,7 @@ static void process_init(const struct choice *choice, struct victim_candidate *c
 	candidate->precise = candidate->is_read && share_holds(choice, process);
 	candidate->is_unit = candidate->precise && process->is_unit;
 	candidate->alone = candidate->precise ? saturate_u64((double)process->alone) : 0;
-	candidate->error = candidate->precise ? process->node.error_sum : 0;
+	candidate->error = candidate->precise ? process->counting_error : 0;
 	if (!is_bounded(request))
 		candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
 	else
@@ -197,7 +197,7 @@ static void add_below(const struct choice *choice, const struct census_node *nod
 	    victim_exclusion(choice->census, process, choice->request) != choice->wanted)
 		return;
 	add_memory(&candidate->memory, &process->memory);
-	candidate->error += node->error_sum;
+	candidate->error += process->counting_error;
 	candidate->is_read = candidate->is_read || is_read(choice, process);
 	candidate->precise = candidate->precise && is_read(choice, process);
 }
@@ -208,6 +208,7 @@ static void cgroup_init(const struct choice *choice, struct victim_candidate *ca
 
 	candidate->cgroup = (const struct census_cgroup *)candidate->node;
 	candidate->precise = true;
+	choice->result->n_summed++;
 	add_below(choice, candidate->node, candidate);
 	candidate->weight = cgroup_weight(choice, candidate->cgroup);
 	bytes = proc_reclaimable(&candidate->memory);
@@ -227,6 +228,12 @@ void victim_candidate_init(const struct choice *choice, const struct census_node
 		process_init(choice, ret);
 	else
 		cgroup_init(choice, ret);
+}
+
+uint64_t victim_estimate_at_most(const struct choice *choice, const struct census_node *node)
+{
+	return scale_up(census_node_mapped(node),
+			cgroup_weight(choice, (const struct census_cgroup *)node));
 }
 
 static void note_vanished(const struct choice *choice, const struct census_process *process)

@@ -38,6 +38,9 @@ struct choice {
 void victim_candidate_init(const struct choice *choice, const struct census_node *node,
 			   struct victim_candidate *ret);
 
+/* Of a cgroup, the highest estimate that it can have, without looking at its processes. */
+uint64_t victim_estimate_at_most(const struct choice *choice, const struct census_node *node);
+
 /* The highest score that the candidate can have. */
 uint64_t victim_upper_end(const struct choice *choice, const struct census_node *node);
 

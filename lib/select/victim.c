@@ -14,22 +14,12 @@
 
 enum order { BY_ESTIMATE, BY_UPPER_END };
 
-static bool has_processes(const struct census_node *node)
-{
-	const struct census_node *child;
-
-	census_for_each_child(child, node)
-		if (child->kind != CENSUS_CGROUP)
-			return true;
-	return false;
-}
-
 /* A cgroup with processes of its own, with or without cgroups below it. */
 static bool is_candidate(const struct choice *choice, const struct census_node *node)
 {
 	if (choice->request->target == POLICY_TARGET_PROCESS || node->kind != CENSUS_CGROUP)
 		return node->kind == CENSUS_PROCESS;
-	return !victim_is_top(choice->census, node) && has_processes(node);
+	return !victim_is_top(choice->census, node) && census_has_processes(node);
 }
 
 /*
@@ -53,17 +43,21 @@ static uint64_t key_below(const struct choice *choice, const struct census_node 
 			    (1 + 1e-6));
 }
 
-static uint64_t key_of(const struct choice *choice, const struct census_node *node,
-		       enum order order)
+/* The score by its last reading, or the readings of all that is in it. */
+static uint64_t estimate_of(const struct choice *choice, const struct census_node *node)
 {
 	struct victim_candidate candidate;
 
-	if (!is_candidate(choice, node))
-		return key_below(choice, node, order);
-	if (order == BY_UPPER_END)
-		return victim_upper_end(choice, node);
 	victim_candidate_init(choice, node, &candidate);
 	return candidate.estimate;
+}
+
+static uint64_t key_of(const struct choice *choice, const struct census_node *node,
+		       enum order order)
+{
+	if (!is_candidate(choice, node))
+		return key_below(choice, node, order);
+	return order == BY_UPPER_END ? victim_upper_end(choice, node) : estimate_of(choice, node);
 }
 
 /* Among equals the youngest process is first: it has the least to lose; a process is before a
@@ -97,18 +91,19 @@ static void rank(struct victim_result *result, const struct victim_candidate *ca
 	result->n_ranked += result->n_ranked < VICTIM_RANKED_MAX;
 }
 
-/* Pushes what is below, except what cannot reach at_least. */
+/* On the heap, if it can exceed at_least. */
+static void push_by(const struct choice *choice, const struct census_node *node, uint64_t key,
+		    uint64_t at_least)
+{
+	if (key > at_least && choice->result->n_heap < choice->result->n_allocated)
+		victim_heap_push(choice->result, node, key);
+}
+
 static void push(const struct choice *choice, const struct census_node *node, enum order order,
 		 uint64_t at_least)
 {
-	struct victim_result *result = choice->result;
-	uint64_t key;
-
-	if (node->weight_max <= 0) /* no candidate below */
-		return;
-	key = key_of(choice, node, order);
-	if (key > at_least && result->n_heap < result->n_allocated)
-		victim_heap_push(result, node, key);
+	if (node->weight_max > 0) /* else there is no candidate below */
+		push_by(choice, node, key_of(choice, node, order), at_least);
 }
 
 static void open_node(const struct choice *choice, const struct census_node *node, enum order order,
@@ -233,6 +228,23 @@ static void take_candidate(struct choice *choice, const struct victim_entry *top
 	rank(result, &candidate);
 }
 
+/*
+ * A cgroup waits by a bound on its estimate, which is its counter, so that the processes of most
+ * are never added up.  Those of one that comes off the heap are: if its estimate is less, it goes
+ * back by that.
+ */
+static bool goes_back(const struct choice *choice, const struct victim_entry *top)
+{
+	uint64_t key;
+
+	if (top->node->kind != CENSUS_CGROUP)
+		return false;
+	key = estimate_of(choice, top->node);
+	if (key < top->key)
+		push_by(choice, top->node, key, choice->mark);
+	return key < top->key;
+}
+
 /* All cgroups that are candidates, nested or not; of a top its processes. */
 static void push_cgroups(const struct choice *choice, const struct census_node *node,
 			 enum order order)
@@ -241,8 +253,11 @@ static void push_cgroups(const struct choice *choice, const struct census_node *
 	bool is_opened = victim_is_top(choice->census, node);
 
 	choice->result->n_visited++;
-	if (is_candidate(choice, node))
-		push(choice, node, order, choice->mark);
+	if (!is_opened && node->kind == CENSUS_CGROUP && census_has_processes(node))
+		push_by(choice, node,
+			order == BY_ESTIMATE ? victim_estimate_at_most(choice, node)
+					     : victim_upper_end(choice, node),
+			choice->mark);
 	census_for_each_child(child, node)
 		if (child->kind == CENSUS_CGROUP && child->weight_max > 0)
 			push_cgroups(choice, child, order);
@@ -274,8 +289,9 @@ static void walk_by(struct choice *choice, enum order order)
 			open_node(choice, top.node, order, choice->mark);
 			continue;
 		}
-		if (top.node->walk == choice->walk || !victim_is_allowed(choice, top.node) ||
-		    is_refused(choice, top.node))
+		if (top.node->walk == choice->walk ||
+		    (order == BY_ESTIMATE && goes_back(choice, &top)) ||
+		    !victim_is_allowed(choice, top.node) || is_refused(choice, top.node))
 			continue;
 		if (result->is_cut && order == BY_UPPER_END) {
 			leave(choice, top.key);
@@ -306,8 +322,8 @@ static void rank_rest(struct choice *choice)
 			open_node(choice, top.node, BY_ESTIMATE, 0);
 			continue;
 		}
-		if (top.node->walk == choice->walk || !victim_is_allowed(choice, top.node) ||
-		    is_refused(choice, top.node))
+		if (top.node->walk == choice->walk || goes_back(choice, &top) ||
+		    !victim_is_allowed(choice, top.node) || is_refused(choice, top.node))
 			continue;
 		victim_candidate_init(choice, top.node, &candidate);
 		rank(result, &candidate);
@@ -458,7 +474,7 @@ void victim_choose(struct census *census, const struct victim_request *request,
 	};
 
 	census->choice++;
-	result->n_visited = result->n_reads = result->n_rereads = 0;
+	result->n_visited = result->n_reads = result->n_rereads = result->n_summed = 0;
 	result->approximate = result->is_cut = result->is_reluctant = false;
 	result->vanished_pid = result->read_error = 0;
 	result->vanished_score = 0;
@@ -473,28 +489,4 @@ void victim_choose(struct census *census, const struct victim_request *request,
 	victim_prefer_group(&choice);
 	note_avoided(&choice);
 	pronounce(&choice);
-}
-
-void victim_take(const struct census_process *process, uint64_t held, struct victim_result *result)
-{
-	struct victim_candidate *candidate = &result->ranked[0];
-
-	*candidate = (struct victim_candidate){
-		.node = &process->node,
-		.process = process,
-		.memory = process->memory,
-		.held = held,
-		.is_read = true,
-		.precise = true,
-		.verdict = VICTIM_CHOSEN,
-	};
-	candidate->memory.shmem = add_u64(candidate->memory.shmem, held);
-	candidate->estimate = proc_reclaimable(&candidate->memory);
-	candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
-	result->n_ranked = 1;
-	result->approximate = result->is_reluctant = false;
-	result->as_one = VICTIM_ALONE;
-	result->avoided = (struct victim_candidate){ 0 };
-	result->skipped_for = BACKOFF_NONE;
-	result->avoided_kinds = 0;
 }

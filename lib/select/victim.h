@@ -98,6 +98,7 @@ struct victim_result {
 	unsigned n_ranked;
 	unsigned n_reads;   /* precise ones */
 	unsigned n_rereads; /* of status */
+	unsigned n_summed;  /* cgroups whose processes were added up */
 	bool approximate;   /* some candidate was left undecided */
 	bool is_cut;	    /* by the limit on time: choosing again continues it */
 	bool is_reluctant;  /* no eligible process was worth it: reluctant ones were ranked, by size

@@ -27,10 +27,10 @@ static void remember_growth(struct census_process *process, usec_t now)
  * else, so they have grown by no more than was allocated between; shared memory that was there
  * before can be mapped at any time, but is resident, and in all not more than the machine has.
  */
-static uint64_t mapped_at_most(const struct census *census, const struct census_process *process)
+static uint64_t mapped_at_most(const struct census *census, const struct census_process *process,
+			       struct proc_memory memory)
 {
 	const struct census_totals *totals = &census->totals;
-	struct proc_memory memory = process->memory;
 	uint64_t grown = saturate_u64((double)process->status_behind);
 
 	if (totals->is_known)
@@ -50,13 +50,12 @@ static void put_memory(struct census *census, struct census_process *process,
 	uint64_t mapped = proc_mapped(memory);
 	struct interval interval =
 		accuracy_interval(census->accuracy, mapped, census->with_swap, process->n_threads);
-	uint64_t error;
+	uint64_t error =
+		interval.hi - mapped + mapped_at_most(census, process, *memory) - mapped + off;
 
-	census_put_memory(census, process, memory);
 	process->read_at_allocated = allocated;
-	error = interval.hi - mapped + mapped_at_most(census, process) - mapped + off;
+	census_put_memory(census, process, memory, error);
 	remember_growth(process, now);
-	census_put_error(census, process, error);
 }
 
 static uint64_t difference(uint64_t a, uint64_t b)
@@ -180,7 +179,7 @@ bool census_share_is_current(const struct census *census, const struct census_pr
 uint64_t census_mapped_at_most(const struct census *census, const struct census_process *process,
 			       uint64_t allocated)
 {
-	return add_u64(add_u64(proc_mapped(&process->memory), process->node.error_sum),
+	return add_u64(add_u64(proc_mapped(&process->memory), process->counting_error),
 		       sub_u64(allocated, process->read_at_allocated));
 }
 
@@ -188,7 +187,7 @@ struct interval census_interval(const struct census *census, const struct census
 				uint64_t allocated, usec_t now)
 {
 	uint64_t growth = sub_u64(allocated, process->read_at_allocated);
-	uint64_t error = process->node.error_sum, hi = proc_mapped(&process->memory);
+	uint64_t error = process->counting_error, hi = proc_mapped(&process->memory);
 	bool is_current = census_share_is_current(census, process, now);
 
 	/* What is kept depends on how much is its own, which may be another part by now: a page
@@ -205,21 +204,21 @@ struct interval census_interval(const struct census *census, const struct census
 	};
 }
 
+uint64_t census_node_mapped(const struct census_node *node)
+{
+	const struct tally_node *tally = &((const struct census_branch *)node)->tally;
+
+	return tally_sum(tally, TALLY_ANON) + tally_sum(tally, TALLY_OTHER);
+}
+
 struct interval census_node_interval(const struct census *census, const struct census_node *node,
 				     uint64_t allocated)
 {
-	const struct tally_node *tally = &((const struct census_branch *)node)->tally;
-	uint64_t growth = sub_u64(allocated, census->oldest_allocated), off;
-	int64_t approx, under, over;
+	uint64_t growth = sub_u64(allocated, census->oldest_allocated);
+	uint64_t mapped = census_node_mapped(node), error = census_error_of(node);
 
-	approx = tally_approx(tally, TALLY_ANON) + tally_approx(tally, TALLY_OTHER);
-	tally_range(tally, &under, &over);
-	/* Each counter may be off by so much. */
-	off = TALLY_N_COUNTERS * (uint64_t)max_u64((uint64_t)under, (uint64_t)over) +
-	      node->error_sum;
-	approx = approx > 0 ? approx : 0;
 	return (struct interval){
-		.lo = growth > 0 ? 0 : sub_u64((uint64_t)approx, off),
-		.hi = add_u64(add_u64((uint64_t)approx, off), growth),
+		.lo = growth > 0 ? 0 : sub_u64(mapped, error),
+		.hi = add_u64(add_u64(mapped, error), growth),
 	};
 }

@@ -34,7 +34,6 @@ struct census_node {
 	 * what is allocated now, and it is the upper end.  INT64_MIN: there is no candidate.  Both
 	 * bounds may be too high after a re-reading, never too low. */
 	int64_t reach_max;
-	uint64_t error_sum; /* of the counting errors below */
 	float weight_max;   /* of any candidate below: rules and oom_score_adj */
 	float estimate_max; /* of any candidate below: what is reclaimable, times its weight */
 	unsigned walk;	    /* of victim.c: the last walk that has processed it */
@@ -71,6 +70,7 @@ struct census_process {
 	const struct rule *protected_by; /* borrowed from the policy set */
 	uint64_t start_ticks;		 /* with pid: the identity */
 	struct proc_memory memory;
+	uint64_t counting_error;	/* memory may be more by so much; bytes */
 	uint64_t read_at_allocated;	/* bytes allocated by the machine when memory was read */
 	uint64_t measured_at_allocated; /* when memory.kept was */
 	uint64_t recent_footprint;	/* mapped, at most CENSUS_GROWTH_USEC ago */
@@ -156,9 +156,34 @@ static inline struct census_node *census_above(const struct census_cgroup *cgrou
 	return &branch->node;
 }
 
+/* Of a cgroup: are there any directly in it? */
+static inline bool census_has_processes(const struct census_node *node)
+{
+	const struct census_branch *branch = (const struct census_branch *)node;
+	const struct tally_node *tally = branch->tally.first_child;
+	unsigned n_buckets = branch->n_buckets;
+
+	if (branch->n_processes > 0)
+		return true;
+	for (; tally && n_buckets > 0; tally = tally->next) {
+		if (census_branch_of(tally)->node.kind == CENSUS_BUCKET_OF)
+			return true;
+		n_buckets -= census_branch_of(tally)->node.kind == CENSUS_BUCKET_OF_CGROUPS;
+	}
+	return false;
+}
+
 static inline struct census_node *census_node_of(const struct tally_node *tally)
 {
 	return tally ? &census_branch_of(tally)->node : NULL;
+}
+
+/* By how much its reading may be too low; of all but processes, the sum of all below. */
+static inline uint64_t census_error_of(const struct census_node *node)
+{
+	if (node->kind == CENSUS_PROCESS)
+		return ((const struct census_process *)node)->counting_error;
+	return tally_sum(&((const struct census_branch *)node)->tally, TALLY_ERROR);
 }
 
 /* The processes directly on a node, then the branches directly below it, buckets included: for code

@@ -23,11 +23,10 @@ void census_begin(struct census *census, uint64_t allocated, bool with_swap);
 /* Those that vanished in a choice. */
 void census_drop_gone(struct census *census);
 
-/* Its memory is this from now on; the sums above it follow. */
+/* Its memory is this from now on, and so many bytes it may have more than that; the sums above it
+ * follow, and the bounds, its own and those above. */
 void census_put_memory(struct census *census, struct census_process *process,
-		       const struct proc_memory *memory);
-/* So many bytes it may have more than that; the bounds follow, its own and those above. */
-void census_put_error(struct census *census, struct census_process *process, uint64_t error);
+		       const struct proc_memory *memory, uint64_t error);
 
 /* A node's bounds are floats, rounded; they must not be too low by that. */
 static inline float census_round_up(double value)

@@ -3,9 +3,9 @@
  * census: the tree: attaching, detaching, buckets, bounds and sums.  How it is read is in
  * census-read.c.
  *
- * The memory of a process is counted exactly by its branch, which passes it up in multiples of its
- * batch.  Bounds are only raised meanwhile (a few steps up, until a node's is high enough already)
- * and are recomputed after each round, when all nodes are visited anyway.
+ * The memory of a process is counted by its branch and all above, exactly.  Bounds are only raised
+ * meanwhile (a few steps up, until a node's is high enough already) and are recomputed after each
+ * round, when all nodes are visited anyway.
  */
 #include "lib/snapshot/census.h"
 
@@ -14,13 +14,6 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/snapshot/census-tree.h"
-
-/* Small enough to tell a bucket of idle processes from a leak; a node's range is the sum of these
- * over all below. */
-#define BATCH_BUCKET (64 * KIB)
-#define BATCH_CGROUP (256 * KIB)
-/* A bucket of cgroups passes all up at once: the range above is what it was without it. */
-#define BATCH_CGROUPS 1
 
 #define SPARE_ENOUGH 128 /* free places for new processes in an emergency */
 
@@ -42,10 +35,10 @@ static void node_init(struct census_node *node, enum census_kind kind)
 	*node = (struct census_node){ .kind = (uint8_t)kind, .reach_max = INT64_MIN };
 }
 
-static void branch_init(struct census_branch *branch, enum census_kind kind, int64_t batch)
+static void branch_init(struct census_branch *branch, enum census_kind kind)
 {
 	node_init(&branch->node, kind);
-	tally_init(&branch->tally, batch);
+	tally_init(&branch->tally);
 	branch->first_process = NULL;
 	branch->n_processes = branch->n_cgroups = 0;
 	branch->n_buckets = 0;
@@ -72,37 +65,32 @@ static void raise_bounds(struct census_node *node, const struct census_node *bel
 		node = node_parent(node);
 }
 
-static void add_error(struct census_node *node, uint64_t error)
-{
-	for (; node; node = node_parent(node))
-		node->error_sum += error; /* modulo 2^64: taking away is adding the negative */
-}
-
 static void branch_attach(struct census *census, struct census_branch *branch,
 			  struct census_branch *parent)
 {
 	tally_attach(&branch->tally, &parent->tally);
-	add_error(&parent->node, branch->node.error_sum);
 	raise_bounds(&parent->node, &branch->node);
 	census->n_nodes++;
 }
 
 static void branch_detach(struct census *census, struct census_branch *branch)
 {
-	add_error(node_parent(&branch->node), -branch->node.error_sum);
 	tally_detach(&branch->tally);
 	census->n_nodes--;
 }
 
-/* Its branch holds what is new, and no longer what is old. */
+/* Its branch holds what is new, and no longer what is old; error: by so much more it may be off. */
 static void count_on(struct census *census, struct census_branch *branch,
-		     const struct proc_memory *new, const struct proc_memory *old)
+		     const struct proc_memory *new, const struct proc_memory *old, uint64_t error)
 {
+	const struct tally_sums delta = { {
+		[TALLY_ANON] = new->anon + new->swap - old->anon - old->swap,
+		[TALLY_OTHER] = new->shmem + new->pagetables - old->shmem - old->pagetables,
+		[TALLY_ERROR] = error,
+	} };
+
 	census->anon += new->anon - old->anon;
-	tally_add(&branch->tally, TALLY_ANON,
-		  (int64_t)(new->anon + new->swap - old->anon - old->swap));
-	tally_add(&branch->tally, TALLY_OTHER,
-		  (int64_t)(new->shmem + new->pagetables - old->shmem - old->pagetables));
+	tally_add(&branch->tally, &delta);
 }
 
 static const struct proc_memory no_memory;
@@ -114,8 +102,7 @@ static void process_attach(struct census *census, struct census_process *process
 	process->next = branch->first_process;
 	branch->first_process = process;
 	branch->n_processes++;
-	count_on(census, branch, &process->memory, &no_memory);
-	add_error(&branch->node, process->node.error_sum);
+	count_on(census, branch, &process->memory, &no_memory, process->counting_error);
 	raise_bounds(&branch->node, &process->node);
 	census->n_nodes++;
 }
@@ -130,8 +117,7 @@ static void process_detach(struct census *census, struct census_process *process
 	*link = process->next;
 	process->above = NULL;
 	branch->n_processes--;
-	count_on(census, branch, &no_memory, &process->memory);
-	add_error(&branch->node, -process->node.error_sum);
+	count_on(census, branch, &no_memory, &process->memory, 0 - process->counting_error);
 	census->n_nodes--;
 }
 
@@ -190,7 +176,7 @@ static int make_bucket(struct census *census, enum census_kind kind, struct cens
 
 	if (!bucket)
 		return -ENOMEM;
-	branch_init(bucket, kind, kind == CENSUS_BUCKET_OF ? BATCH_BUCKET : BATCH_CGROUPS);
+	branch_init(bucket, kind);
 	branch_attach(census, bucket, branch);
 	branch->n_buckets++;
 	move_all(census, kind, branch, bucket);
@@ -225,7 +211,7 @@ int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgro
 		.n_nodes = 1,
 		.listing_fd = -EBADF,
 	};
-	branch_init(&census->root, CENSUS_MACHINE, TALLY_BATCH_MAX);
+	branch_init(&census->root, CENSUS_MACHINE);
 	return 0;
 }
 
@@ -318,22 +304,19 @@ static void set_bounds(struct census *census, struct census_process *process)
 	weight = census_rank_weight(process);
 	node->weight_max = census_round_up(weight);
 	node->estimate_max = census_round_up((double)proc_reclaimable(&process->memory) * weight);
-	node->reach_max = (int64_t)(proc_mapped(&process->memory) + node->error_sum -
+	node->reach_max = (int64_t)(proc_mapped(&process->memory) + process->counting_error -
 				    process->read_at_allocated);
 	raise_bounds(node_parent(node), node);
 }
 
 void census_put_memory(struct census *census, struct census_process *process,
-		       const struct proc_memory *memory)
+		       const struct proc_memory *memory, uint64_t error)
 {
 	if (process->above)
-		count_on(census, process->above, memory, &process->memory);
+		count_on(census, process->above, memory, &process->memory,
+			 error - process->counting_error);
 	process->memory = *memory;
-}
-
-void census_put_error(struct census *census, struct census_process *process, uint64_t error)
-{
-	add_error(&process->node, error - process->node.error_sum);
+	process->counting_error = error;
 	set_bounds(census, process);
 }
 
@@ -412,7 +395,7 @@ static struct census_cgroup *make_cgroup(struct census *census, const char *path
 		return NULL;
 	memcpy(cgroup->path, path, length);
 	cgroup->in_subtree = cgroup_path_is_below(cgroup->path, census->policies->subtree);
-	branch_init(&cgroup->branch, CENSUS_CGROUP, BATCH_CGROUP);
+	branch_init(&cgroup->branch, CENSUS_CGROUP);
 	if (census_paths_add(&census->paths, cgroup) < 0) {
 		free(cgroup);
 		return NULL;

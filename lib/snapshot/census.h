@@ -21,7 +21,7 @@
  *
  *   footprint(now) <= reading + counting error + allocated since
  *
- * and, for a cgroup, tally + range + counting errors + allocated since the oldest reading, once.
+ * and, for a cgroup, tally + counting errors + allocated since the oldest reading, once.
  * See the list of what holds and what does not at census_interval().
  */
 #pragma once
@@ -331,3 +331,6 @@ bool census_share_is_current(const struct census *census, const struct census_pr
 /* The same for a cgroup, a bucket or the machine. */
 struct interval census_node_interval(const struct census *census, const struct census_node *node,
 				     uint64_t allocated);
+
+/* What all processes below a cgroup, a bucket or the machine have mapped by their last readings. */
+uint64_t census_node_mapped(const struct census_node *node);

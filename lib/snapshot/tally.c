@@ -1,62 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * tally: updates, attaching, detaching and exact sums of the hierarchical counter.
- *
- * The kernel's rule passes up the multiples of the batch that a value crosses.  What a node keeps
- * back is then anywhere from 0 to batch - 1: the approximation is low by half its range on average
- * whatever happens, and a value that swings about a multiple carries at every update.  Here a
- * node that is full passes up half a batch more than it has.  What it keeps back when memory grows
- * in small steps, as it does, then runs from -batch/2 to batch - 1: the guaranteed range is the
- * same, the error less than half on average (bench/tally-sim), and no less than half a batch of
- * updates lies between two moves.
- */
+/* tally: updates, attaching and detaching of the hierarchical counter. */
 #include "lib/snapshot/tally.h"
 
 #include <assert.h>
 #include <stddef.h>
 
-static int64_t wrapping_add(int64_t a, int64_t b)
+void tally_init(struct tally_node *node)
 {
-	return (int64_t)((uint64_t)a + (uint64_t)b);
+	*node = (struct tally_node){ .parent = NULL };
 }
 
-static int64_t wrapping_sub(int64_t a, int64_t b)
+void tally_add(struct tally_node *node, const struct tally_sums *delta)
 {
-	return (int64_t)((uint64_t)a - (uint64_t)b);
-}
+	uint64_t any = 0;
 
-void tally_init(struct tally_node *node, int64_t batch)
-{
-	assert(batch >= 1 && batch <= TALLY_BATCH_MAX);
-	*node = (struct tally_node){ .batch = batch };
-}
-
-void tally_add(struct tally_node *node, enum tally_counter counter, int64_t delta)
-{
-	for (;;) {
-		struct tally_sum *sum = &node->sums[counter];
-		int64_t kept;
-
-		sum->approx = wrapping_add(sum->approx, delta);
-		sum->carry = wrapping_add(sum->carry, delta);
-		if (!node->parent || (sum->carry < node->batch && sum->carry > -node->batch))
-			return;
-		kept = sum->carry > 0 ? -(node->batch / 2) : node->batch / 2;
-		delta = wrapping_sub(sum->carry, kept);
-		sum->carry = kept;
-		node = node->parent;
-	}
-}
-
-static void widen(struct tally_node *node, int64_t slack)
-{
+	for (int i = 0; i < TALLY_N_COUNTERS; i++)
+		any |= delta->of[i];
+	if (any == 0)
+		return;
 	for (; node; node = node->parent)
-		node->slack += slack;
-}
-
-static int64_t share_of_slack(const struct tally_node *node)
-{
-	return node->slack + node->batch - 1;
+		for (int i = 0; i < TALLY_N_COUNTERS; i++)
+			node->sums.of[i] += delta->of[i];
 }
 
 void tally_attach(struct tally_node *node, struct tally_node *parent)
@@ -71,16 +35,13 @@ void tally_attach(struct tally_node *node, struct tally_node *parent)
 		node->next->link = &node->next;
 	node->link = &parent->first_child;
 	parent->first_child = node;
-
-	widen(parent, share_of_slack(node));
-	/* A root's carry is all it has: this passes up what is too much to keep. */
-	for (int i = 0; i < TALLY_N_COUNTERS; i++)
-		tally_add(node, i, 0);
+	tally_add(parent, &node->sums);
 }
 
 void tally_detach(struct tally_node *node)
 {
 	struct tally_node *parent = node->parent;
+	struct tally_sums negative;
 
 	if (!parent)
 		return;
@@ -90,68 +51,7 @@ void tally_detach(struct tally_node *node)
 	node->parent = NULL;
 	node->next = NULL;
 	node->link = NULL;
-
-	widen(parent, -share_of_slack(node));
-	for (int i = 0; i < TALLY_N_COUNTERS; i++) {
-		struct tally_sum *sum = &node->sums[i];
-
-		tally_add(parent, i, wrapping_sub(sum->carry, sum->approx));
-		sum->carry = sum->approx;
-	}
-}
-
-void tally_move(struct tally_node *node, struct tally_node *parent)
-{
-	tally_detach(node);
-	tally_attach(node, parent);
-}
-
-/* The next node below top, parents first; NULL after the last.  No recursion: cgroups may be nested
- * without limit. */
-static const struct tally_node *next_below(const struct tally_node *node,
-					   const struct tally_node *top)
-{
-	if (node->first_child)
-		return node->first_child;
-	while (node != top && !node->next)
-		node = node->parent;
-	return node == top ? NULL : node->next;
-}
-
-int64_t tally_precise(const struct tally_node *node, enum tally_counter counter)
-{
-	const struct tally_node *below = node;
-	int64_t sum = node->sums[counter].approx;
-
-	while ((below = next_below(below, node)))
-		sum = wrapping_add(sum, below->sums[counter].carry);
-	return sum;
-}
-
-int tally_compare_approx(const struct tally_node *a, const struct tally_node *b,
-			 enum tally_counter counter)
-{
-	__int128 difference = (__int128)tally_approx(a, counter) - tally_approx(b, counter);
-	int64_t a_under, a_over, b_under, b_over;
-
-	tally_range(a, &a_under, &a_over);
-	tally_range(b, &b_under, &b_over);
-	if (difference > (__int128)a_over + b_under)
-		return 1;
-	if (-difference > (__int128)a_under + b_over)
-		return -1;
-	return 0;
-}
-
-int tally_compare(const struct tally_node *a, const struct tally_node *b,
-		  enum tally_counter counter)
-{
-	int order = tally_compare_approx(a, b, counter);
-	int64_t precise_a, precise_b;
-
-	if (order != 0)
-		return order;
-	precise_a = tally_precise(a, counter);
-	precise_b = tally_precise(b, counter);
-	return precise_a < precise_b ? -1 : precise_a > precise_b;
+	for (int i = 0; i < TALLY_N_COUNTERS; i++)
+		negative.of[i] = 0 - node->sums.of[i];
+	tally_add(parent, &negative);
 }

@@ -1,29 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tally: a hierarchical counter over a tree of any shape, after the kernel's percpu_counter_tree
- * (lib/percpu_counter_tree.c in linux-mm).
+ * tally: sums over a tree of any shape, exact at each node.
  *
- * Every node counts what lies below it.  An update is kept at the node where it was made until the
- * sum kept there reaches the node's batch; then it moves one level up, with half a batch more than
- * there is (tally.c says why), and so on.  A node is thus an approximation with a guaranteed error,
- * an update costs amortised O(1), and the exact sum can be had at the cost of a walk.  Nodes are
- * embedded in what they count (a process, a cgroup, the machine) and linked in place: no allocation
- * here, and a node with a parent or with children must not be moved in memory.
+ * What is added at a node is added to all nodes above it, so that the sum of each is there at once,
+ * and sums are compared as they are.  Nodes are embedded in what they count (a cgroup, the machine)
+ * and linked where they lie: no allocation here, and a node with a parent or with children must
+ * not be moved in memory.  A subtree that is detached takes its sums with it.  Sums are modulo 2^64.
  *
- * At all times, for each counter, "below" meaning at any depth:
- *
- *   approx     = added at this node + passed up by its children
- *   passed up  = approx - carry;  |carry| < batch where there is a parent, carry = approx at a root
- *   precise    = approx + the carries of all nodes below it = all that was added here and below
- *   under, over = sum of (batch - 1) over all nodes below it
- *   precise - under <= approx <= precise + over
- *
- * So a leaf is exact, and detaching a subtree removes what it has ever passed up, and its share of
- * the range: every ancestor is as if it had never been there.  Sums are modulo 2^64: one that does
- * not fit into an int64_t is neither undefined nor lost, it is right again once it fits.
- *
- * For an error that is the same at each level, give a node its children's batch times the number of
- * children.  One thread at a time.
+ * The kernel's hierarchical counter (percpu_counter_tree) keeps updates back until they come to a
+ * batch, because CPUs contend for what is above.  Here one thread counts, and cgroups are some five
+ * levels deep: to keep back, and to know by how much a sum may be off, took more instructions than
+ * to add (bench/tally-cost, docs/benchmarks.md).  bench/batched.h is what was here before.
  */
 #pragma once
 
@@ -32,28 +19,26 @@
 enum tally_counter {
 	TALLY_ANON, /* swapped, too */
 	TALLY_OTHER,
+	TALLY_ERROR, /* by how much these may be too low: counting errors */
 	TALLY_N_COUNTERS,
 };
 
-/* With 2^22 nodes of it, as many as there can be processes, a range still fits. */
-#define TALLY_BATCH_MAX (INT64_C(1) << 40)
+/* Negative ones are modulo 2^64. */
+struct tally_sums {
+	uint64_t of[TALLY_N_COUNTERS];
+};
 
 /* May be read, but written by tally_ functions only. */
 struct tally_node {
 	struct tally_node *parent;
-	int64_t batch;
-	struct tally_sum {
-		int64_t approx;
-		int64_t carry;
-	} sums[TALLY_N_COUNTERS];
-	int64_t slack; /* under and over */
+	struct tally_sums sums;
 	struct tally_node *first_child;
 	struct tally_node *next;  /* sibling */
 	struct tally_node **link; /* what points to us: first_child or the sibling's next */
 };
 
-/* A tree of one, at zero.  batch: 1 (nothing is kept back) to TALLY_BATCH_MAX. */
-void tally_init(struct tally_node *node, int64_t batch);
+/* A tree of one, at zero. */
+void tally_init(struct tally_node *node);
 
 /* Node, a root, with all that is below it, becomes a child of parent: O(depth), as is detaching. */
 void tally_attach(struct tally_node *node, struct tally_node *parent);
@@ -61,32 +46,10 @@ void tally_attach(struct tally_node *node, struct tally_node *parent);
 /* Node, with all that is below it, becomes a root; nothing happens if it is one. */
 void tally_detach(struct tally_node *node);
 
-/* Detach and attach. */
-void tally_move(struct tally_node *node, struct tally_node *parent);
+/* O(depth); O(1) if there is nothing to add. */
+void tally_add(struct tally_node *node, const struct tally_sums *delta);
 
-/* At any node, though meant for leaves; delta of either sign. */
-void tally_add(struct tally_node *node, enum tally_counter counter, int64_t delta);
-
-static inline int64_t tally_approx(const struct tally_node *node, enum tally_counter counter)
+static inline uint64_t tally_sum(const struct tally_node *node, enum tally_counter counter)
 {
-	return node->sums[counter].approx;
+	return node->sums.of[counter];
 }
-
-/* Visits every node below: O(1) at a leaf. */
-int64_t tally_precise(const struct tally_node *node, enum tally_counter counter);
-
-/* How far approx may lie under and over precise; all counters of a node have the same range. */
-static inline void tally_range(const struct tally_node *node, int64_t *ret_under, int64_t *ret_over)
-{
-	*ret_under = node->slack;
-	*ret_over = node->slack;
-}
-
-/* -1, 0, 1 as a is less than, equal to, more than b.  From the ranges where these are apart, O(1);
- * by precise sums where they are not. */
-int tally_compare(const struct tally_node *a, const struct tally_node *b,
-		  enum tally_counter counter);
-
-/* The same from the ranges alone: 0 says that they overlap. */
-int tally_compare_approx(const struct tally_node *a, const struct tally_node *b,
-			 enum tally_counter counter);
