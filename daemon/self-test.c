@@ -431,7 +431,7 @@ void self_test_end(struct manager *m)
 }
 
 /* Is it a name that a daemon gives to its cgroup? */
-static bool is_of_rehearsal(const char *name)
+static bool is_of_self_test(const char *name)
 {
 	const size_t n = sizeof(GROUP_PREFIX) - 1;
 	unsigned long pid;
@@ -469,7 +469,7 @@ void self_test_clean_up(const struct manager *m)
 
 		for (struct dirent *entry;
 		     directory && n < LEFTOVERS_MAX && (entry = readdir(directory));) {
-			if (!is_of_rehearsal(entry->d_name))
+			if (!is_of_self_test(entry->d_name))
 				continue;
 			remove_leftover(own_fd, entry->d_name, v1, until);
 			n++;

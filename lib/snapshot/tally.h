@@ -5,7 +5,8 @@
  * What is added at a node is added to all nodes above it, so that the sum of each is there at once,
  * and sums are compared as they are.  Nodes are embedded in what they count (a cgroup, the machine)
  * and linked where they lie: no allocation here, and a node with a parent or with children must
- * not be moved in memory.  A subtree that is detached takes its sums with it.  Sums are modulo 2^64.
+ * not be moved in memory.  A subtree that is detached takes its sums with it.  Sums are modulo
+ * 2^64.
  *
  * The kernel's hierarchical counter (percpu_counter_tree) keeps updates back until they come to a
  * batch, because CPUs contend for what is above.  Here one thread counts, and cgroups are some five
