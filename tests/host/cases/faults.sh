@@ -33,7 +33,7 @@ case_hidepid() { # /proc is mounted with hidepid=2
     until_quiet
 }
 # (Since Linux 6.15 CAP_PERFMON will do for it, and so does CAP_SYS_ADMIN.)
-without_ptrace=(setpriv --bounding-set -sys_ptrace,-perfmon,-sys_admin --inh-caps -sys_ptrace,-perfmon,-sys_admin)
+without_ptrace=(setpriv --bounding-set '-sys_ptrace,-perfmon,-sys_admin' --inh-caps '-sys_ptrace,-perfmon,-sys_admin')
 case_no_ptrace() { # smaps_rollup cannot be read: a leak
     expect dies=hog
     machine
