@@ -919,6 +919,7 @@ static void test_tick_kills_what_holds_memory_by_descriptors(void **state)
 
 static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 {
+	struct where_account account;
 	unsigned n_choices;
 	uint64_t id;
 	pid_t small;
@@ -940,10 +941,13 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	assert_int_equal(test.manager->stuck.n_reports, 1);
 	assert_true(test.manager->stuck.account.n_rows > 0);
 	assert_true(test.manager->stuck.largest_pid > 0); /* of the machine */
+	account = test.manager->stuck.account;
 	some_ticks();
-	test.manager->stuck.asked_at = 1; /* long ago: found out again, and nothing has changed */
+	/* Long ago: found out again, and nothing has changed, but for what other programs do. */
+	test.manager->stuck.asked_at = 1;
 	some_ticks();
-	assert_int_equal(test.manager->stuck.n_reports, 1);
+	assert_true(test.manager->stuck.n_reports == 1 ||
+		    where_has_changed(&account, &test.manager->stuck.account));
 	assert_int_equal(newest()->id, id);
 	assert_int_equal(test.n_signals, 0);
 
@@ -1683,8 +1687,9 @@ static void test_tick_does_not_kill_the_cgroup_to_which_one_was_moved(void **sta
 	assert_int_equal(test.manager->state, MANAGER_WATCH);
 	assert_true(is_alive(mover) && is_alive(left) && is_alive(bystander));
 
-	/* By now /b is the largest, and known to be. */
-	one_tick();
+	/* By now /b is the largest, and known to be, at the latest when it was read anew. */
+	for (int i = 0; i < 100 && test.manager->state != MANAGER_KILLING; i++)
+		one_tick();
 	assert_non_null(strstr(test.manager->decision.group, "/b"));
 	wait_for_outcome();
 	assert_true(is_alive(left));
@@ -1869,8 +1874,9 @@ static void test_tick_kills_all_that_the_flag_says_but_what_is_spared(void **sta
 	assert_int_equal(exit_signal(small), SIGKILL);
 	assert_true(is_alive(spared) && is_alive(outside));
 	assert_int_equal(test.manager->victim.group.dir_fd, -EBADF);
-	/* A process is left in the group, which was frozen before. */
-	assert_int_equal(test.manager->decision.refrozen, 1);
+	/* A process is left in the group, which was frozen before; at once, if all have exited. */
+	assert_int_equal(test.manager->decision.refrozen,
+			 test.manager->decision.outcome == KILL_PROGRESS_GONE ? 1 : 0);
 	write_group("/a", "cgroup.freeze", "0");
 }
 

@@ -1415,7 +1415,7 @@ static void test_group_of_children_with_names_of_their_own(void **state)
 		for (size_t j = 0; j < n; j++) {
 			struct census_process *process = machine.processes[j];
 
-			snprintf(process->comm, sizeof(process->comm), "x%zu", j);
+			snprintf(process->comm, sizeof(process->comm), "x%u", (unsigned)(j % 1000));
 			process->code_pages = rows[i].code_pages + (rows[i].many_programs ? j : 0);
 			process->ppid = rows[i].many_parents ? (pid_t)(1000 + j) : 7;
 		}
