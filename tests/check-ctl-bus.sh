@@ -596,7 +596,7 @@ finds 'knows all that a mock knows' '[.version, .state, .dry_run, .subtree, .con
 run 'explain the only one' 0 out "^sleep \\(pid $held, user root\\) would be killed first: " -- explain $held
 run 'explain, as JSON' 0 -- --json explain
 # (Which processes are larger, or protected, changes from one sample to the next.)
-shape() { jq -S 'del(.staying, .protected) | [paths | map(if type == "number" then 0 else . end)] | unique' "$tmp/out"; }
+shape() { jq -S 'del(.ineligible, .protected) | [paths | map(if type == "number" then 0 else . end)] | unique' "$tmp/out"; }
 shape >"$tmp/daemon-shape"
 finds 'by the daemon' .source '"daemon"' .victim.pid $held .candidates 1
 run 'explain, as JSON, by itself' 0 -- --json --config "$tmp/mine.conf" --subtree "$subtree" explain
