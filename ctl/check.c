@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* check: checks the configuration, and executables and units against its rules. */
+/* check: the command, and loading the configuration for others: prints its errors and warnings. */
 #include "ctl/check.h"
 
 #include <errno.h>
@@ -65,7 +65,7 @@ static int check_subtree(const struct policy_set *set, struct conf_messages *mes
  */
 enum load_mode {
 	LOAD_STRICT,
-	LOAD_WITH_SCOPE,
+	LOAD_WITH_SUBTREE,
 	LOAD_LENIENT,
 };
 
@@ -87,7 +87,7 @@ static int load(const char *config_file, enum load_mode mode, struct policy_set 
 					strerror(-r));
 	r = (mode == LOAD_LENIENT ? conf_load_lenient : conf_load)((const char *const *)files,
 								   n_files, ret, &messages);
-	if (r == 0 && mode == LOAD_WITH_SCOPE) {
+	if (r == 0 && mode == LOAD_WITH_SUBTREE) {
 		r = check_subtree(ret, &messages);
 		if (r < 0)
 			policy_set_done(ret);
@@ -175,7 +175,7 @@ static int check_one(const char *config_file, struct report *report)
 	struct policy_set set;
 	int r;
 
-	r = load(config_file, LOAD_WITH_SCOPE, &set, report);
+	r = load(config_file, LOAD_WITH_SUBTREE, &set, report);
 	if (r == 0)
 		policy_set_done(&set);
 	return r < 0 ? r : 0;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * bus-history: what was decided, as dictionaries: GetHistory(), ListHistory() and the signal
- * Killed.  Which
- * members there are is in lib/history/history.c.
+ * Killed.  Which members there are is in lib/history/history.c.
  */
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* choose: the two passes over the snapshot, what makes them continue, and the confirmation. */
+/* choose: the two passes over the snapshot, and what makes them continue. */
 #include "daemon/choose.h"
 
 #include <unistd.h>

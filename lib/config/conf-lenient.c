@@ -11,7 +11,8 @@
  *   [Protect], [Avoid]   is used with the conditions that could be read, so that it spares at least
  *                        what was meant; without any it would match nothing, and is not used.
  *   [Daemon]             a key that could not be read has its default; but where that is one that
- *                        says what may be killed at all (DryRun=), the daemon makes a dry run.
+ *                        says what may be killed at all (DryRun=, Subtree=), the daemon makes a
+ *                        dry run.
  *
  * Called by conf.
  */

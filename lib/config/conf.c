@@ -349,7 +349,6 @@ static char *read_line(char *buf, int size, void *user)
 	return NULL;
 }
 
-/* inih's handler; non-zero is success. */
 /* That it exists can only be told on the machine: conf_check_subtree(). */
 static void note_subtree(struct conf_loader *loader)
 {
@@ -361,6 +360,7 @@ static void note_subtree(struct conf_loader *loader)
 	loader->set.subtree_line = loader->line;
 }
 
+/* inih's handler; non-zero is success. */
 static int on_key(void *user, const char *section, const char *name, const char *value)
 {
 	struct conf_loader *loader = user;

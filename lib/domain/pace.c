@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pace: see the header. */
+/* pace: the interval for each policy, and which samples read the levels alone. */
 #include "lib/domain/pace.h"
 
 /* One look in so many is the average. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* share-bound: see the header. */
+/* share-bound: bounds what is shared by what relatives map and by what all processes map. */
 #include "lib/select/share-bound.h"
 
 /* Up to this part of what it maps. */
