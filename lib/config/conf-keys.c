@@ -332,8 +332,8 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 
 const struct conf_key conf_keys[] = {
 	{ "DryRun",          DAEMON, "no",  FORM_BOOL,     set_bool, SET(dry_run), .restricts = true },
-	{ "Subtree",           DAEMON, "/",   "one cgroup such as /user.slice", set_subtree, .restricts = true, .old_name = "Scope" },
-	{ "MinVictim",      DAEMON, "4M",      FORM_LEVEL,    set_threshold, SET(min_victim) },
+	{ "Subtree",         DAEMON, "/",   "one cgroup such as /user.slice", set_subtree, .restricts = true, .old_name = "Scope" },
+	{ "MinVictim",       DAEMON, "4M",      FORM_LEVEL,    set_threshold, SET(min_victim) },
 	{ "WatchBelow",      DAEMON, "30% 64G", FORM_LEVEL,    set_threshold, SET(watch_below) },
 	{ "KillTimeout",     DAEMON, "2s",  "a duration of at least 100ms such as 2s", set_kill_timeout },
 

@@ -63,7 +63,7 @@ const struct history_field history_fields[] = {
 	ENTRY(reclaimed_2s_bytes,	U64,	"Reclaimed2sBytes"),
 	ENTRY(reclaimed_bytes,		U64,	"ReclaimedBytes"),
 	ENTRY(outcome,			TEXT,	"Outcome"),
-	ENTRY(ineffective,			BOOL,	"Ineffective"),
+	ENTRY(ineffective,		BOOL,	"Ineffective"),
 	ENTRY(signal,			TEXT,	"Signal"),
 	ENTRY(escalated,		BOOL,	"Escalated"),
 	ENTRY(choose_usec,		U64,	"ChooseUsec"),
