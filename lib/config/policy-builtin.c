@@ -33,8 +33,8 @@ static const struct {
 	{ "terminate", 10, 10,  0,  0, 0,                POLICY_ACTION_TERMINATE },
 	{ "kill",       5,  5,  0,  0, 0,                POLICY_ACTION_KILL },
 	/* Swap that is free is there to be used, and to write memory out takes time: everything
-	 * stalls for up to 95 % of it.  What is written out because it is not used is not read
-	 * again (at most 6 % of what is reclaimed, over 5 s); of what is used, 12 to 70 %.  Both
+	 * stalls for up to 95% of it.  What is written out because it is not used is not read
+	 * again (at most 6% of what is reclaimed, over 5 s); of what is used, 12 to 70%.  Both
 	 * were measured, docs/defaults.md has the tables. */
 	{ "stall",      4,  0, 25, 15, 5 * USEC_PER_SEC, POLICY_ACTION_KILL },
 	{ "thrash",    20,  0, 40, 10, 5 * USEC_PER_SEC, POLICY_ACTION_KILL },

@@ -16,7 +16,7 @@
 
 #include "lib/base/cleanup.h"
 
-/* Pressure over less than this is noise: one page fault from disk is a stall of 100 % for as long
+/* Pressure over less than this is noise: one page fault from disk is a stall of 100% for as long
  * as it lasts. */
 #define PRESSURE_WINDOW_MIN_USEC USEC_PER_SEC
 

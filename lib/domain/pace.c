@@ -2,7 +2,7 @@
 /* pace: the interval for each policy, and which samples read the levels alone. */
 #include "lib/domain/pace.h"
 
-/* One look in so many is the average. */
+/* The average is over about so many samples. */
 #define LOOKS_AVERAGED 16
 
 /* USEC_INFINITY where it is not taken at all. */
@@ -105,7 +105,7 @@ usec_t pace_interval(const struct pace *pace, const struct policy_set *set,
 		       POLICY_INTERVAL_WATCH_MAX_USEC);
 }
 
-/* (What waits for pressure, too, waits for the next full look.) */
+/* (What waits for pressure, too, waits for the next full sample.) */
 static bool any_holds(const struct policy_set *set, const struct memory_reading *memory)
 {
 	for (size_t i = 0; i < set->n_policies; i++) {

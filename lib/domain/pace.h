@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pace: how long until the next look in watch.
+ * pace: how long until the next sample in watch.
  *
  * Three bounds, of which the shortest counts, for each policy that terminates or kills:
  *
- * - from a standstill: memory may begin to be taken right after a look, as fast as is plausible
- *   (POLICY_FILL_BYTES_PER_SEC).  In the time until the next look that takes what lies above the
+ * - from a standstill: memory may begin to be taken right after a sample, as fast as is plausible
+ *   (POLICY_FILL_BYTES_PER_SEC).  In the time until the next one that takes what lies above the
  *   threshold and a quarter of what lies below it, so that three quarters are left for the choice
- *   and the kill: on a machine of 8 GiB at 10 % 205 MiB are lost, which are 67 ms, and 614 left;
+ *   and the kill: on a machine of 8 GiB at 10% 205 MiB are lost, which are 67 ms, and 614 left;
  * - at the present rate: a quarter of the time in which the threshold is reached by it, so that it
  *   is not passed by more than one shortest interval;
  * - POLICY_INTERVAL_WATCH_MAX_USEC, and never less than POLICY_INTERVAL_WATCH_MIN_USEC.
  *
- * The first is longer where looks cost much: on a small machine (1 GiB: 8 ms) they would take some
- * per cent of a CPU without end, and on a slow one (emulated, overcommitted), where memory is
- * filled as much more slowly, far more.  From a standstill looks need no more than
+ * The first is longer where samples cost much: on a small machine (1 GiB: 8 ms) they would take
+ * some per cent of a CPU without end, and on a slow one (emulated, overcommitted), where memory is
+ * filled as much more slowly, far more.  From a standstill samples need no more than
  * 1 / PACE_LOOK_PART of a CPU, as long as they are not more than PACE_SLOWEST_USEC apart for that.
  *
- * And not each look reads all that is known of the machine: where nothing has moved since the last
- * one that did, the levels alone will do in between (pace_is_quiet()).
+ * And not each sample reads all that is known of the machine: where nothing has moved since the
+ * last one that did, the levels alone will do in between (pace_is_quiet()).
  *
- * Pure: the time and what a look costs are arguments.  Nothing is allocated.
+ * Pure: the time and what a sample costs are arguments.  Nothing is allocated.
  */
 #pragma once
 
@@ -28,15 +28,15 @@
 #include "lib/config/policy.h"
 #include "lib/sys/memory.h"
 
-/* So much of what lies below a threshold may be gone at the next look. */
+/* So much of what lies below a threshold may be gone at the next sample. */
 #define PACE_LOST_SHARE 4
-/* A fall is looked at so often before its threshold. */
+/* A fall is sampled so often before its threshold. */
 #define PACE_LOOKS_AHEAD 4
 /* What is seen in less time than that is no rate; and a rate that is not seen again is forgotten
  * in about so long. */
 #define PACE_STEP_USEC	 (10 * USEC_PER_MSEC)
 #define PACE_FORGET_USEC (1 * USEC_PER_SEC)
-/* The look itself is a third of what it costs, the wake-up the rest: 1 % in all. */
+/* The sample itself is a third of what it costs, the wake-up the rest: 1% in all. */
 #define PACE_LOOK_PART	  256
 #define PACE_SLOWEST_USEC (100 * USEC_PER_MSEC)
 
@@ -56,7 +56,7 @@ void pace_reset(struct pace *pace);
 /* A reading; now is not 0. */
 void pace_add(struct pace *pace, usec_t now, const struct memory_reading *memory);
 
-/* A look has taken so much CPU time. */
+/* A sample has taken so much CPU time. */
 void pace_note_look(struct pace *pace, usec_t spent);
 
 /* How far it is to a policy, in bytes. */
@@ -66,10 +66,10 @@ struct pace_distance {
 	uint64_t below; /* what is available below that of memory */
 };
 
-/* Until one policy has to be looked at; USEC_INFINITY: it does not wait for memory or swap. */
+/* Until one policy has to be judged; USEC_INFINITY: it does not wait for memory or swap. */
 usec_t pace_delay(const struct pace *pace, const struct pace_distance *distance);
 
-/* Until the next look in watch, for all policies that terminate or kill. */
+/* Until the next sample in watch, for all policies that terminate or kill. */
 usec_t pace_interval(const struct pace *pace, const struct policy_set *set,
 		     const struct memory_reading *memory);
 
@@ -80,7 +80,7 @@ usec_t pace_interval(const struct pace *pace, const struct policy_set *set,
 #define PACE_LISTS_SHARE 8
 #define PACE_MOVED_SHARE 128
 
-/* May the look after a full one read the levels alone, with that one's lists? */
+/* May the sample after a full one read the levels alone, with that one's lists? */
 bool pace_may_be_light(const struct policy_set *set, const struct memory_reading *full,
 		       usec_t since);
 

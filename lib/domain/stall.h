@@ -166,5 +166,5 @@ static inline bool stall_is_walking(const struct stall *stall)
  */
 int stall_walk(struct stall *stall, usec_t (*clock_now)(void), usec_t until_usec);
 
-/* So long after its beginning the next walk is due: every 2 s, and at most 1 % of the time. */
+/* So long after its beginning the next walk is due: every 2 s, and at most 1% of the time. */
 usec_t stall_period(const struct stall *stall);

@@ -51,7 +51,7 @@ struct proc_status {
 	bool has_mm;  /* it has memory of its own: no zombie, no kernel thread */
 	bool has_rss; /* the kernel reports rss_*: from 4.5 */
 	/* The list of groups fills more than what is read at once.  The kernel has written all of
-	 * it by then (5 ms for 65,536 groups; reading on takes 1 % of that): do not ask often. */
+	 * it by then (5 ms for 65,536 groups; reading on takes 1% of that): do not ask often. */
 	bool is_oversized;
 	uint64_t rss_anon;
 	uint64_t rss_file;
