@@ -31,7 +31,7 @@ static const char help[] =
 	"  --json           answer with one JSON object\n"
 	"  --full           history: show all that is known of each\n"
 	"  --config FILE    explain, rules, check: use FILE (and FILE.d/*.conf)\n"
-	"  --subtree CGROUP   explain: as if only processes in this cgroup were eligible\n"
+	"  --subtree CGROUP explain: as if only processes in this cgroup were eligible\n"
 	"  --version        print the version and exit\n"
 	"  --help           print this and exit\n"
 	"\n"
