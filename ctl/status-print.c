@@ -240,7 +240,7 @@ static void print_legend(const struct screen *screen, const json_t *policies)
 			any || is_of_action(policy, &actions[i]);
 		if (any)
 			screen_text_add(&text, "%s%c %s",
-					text.n > 0 ? ", " : "lines: ", actions[i].letter,
+					text.n > 0 ? ", " : "thresholds: ", actions[i].letter,
 					actions[i].verb);
 	}
 	if (text.n > 0)
