@@ -183,5 +183,5 @@ void report_start(struct manager *m)
 	report_limits(m);
 	report_doubts(m);
 	log_info("%s", m->policies.dry_run ? "Ready; dry run: no process will be killed."
-					   : "Ready; self-test passed.");
+					   : "Ready; self-test done.");
 }
