@@ -16,7 +16,7 @@
 /* No emergency waits for it: ten times what the daemon allows itself. */
 #define PRECISE_BUDGET_USEC USEC_PER_SEC
 
-/* What an preview borrows. */
+/* What a preview borrows. */
 struct machine {
 	struct preview preview; /* first: it is freed by it */
 	struct policy_set policies;

@@ -485,7 +485,7 @@ static void test_the_loop_outlives_an_error_now_and_then(void **state)
 	close(test.master);
 }
 
-/* The loop cannot read the signal: it is seen at the next look. */
+/* The loop cannot read the signal: it is seen at the next sample. */
 static void test_a_signal_that_cannot_be_read(void **state)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };

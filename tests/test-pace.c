@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pace: how long until the next look, beside what could be taken until then. */
+/* pace: how long until the next sample, beside what could be taken until then. */
 #include <string.h>
 
 #include "lib/domain/pace.h"
@@ -32,7 +32,7 @@ static void test_delay(void **state)
 		{ { 1, 0, 819 }, 0, 0, 0, 66975 },
 		{ { 5, 0, 102 }, 0, 0, 0, 9927 },
 		{ { 1000, 0, 102 }, 0, 0, 0, 333820 },
-		/* ... where looks cost much, a 1 / 256 of a CPU, at most 100 ms */
+		/* ... where samples cost much, a 1 / 256 of a CPU, at most 100 ms */
 		{ { 5, 0, 102 }, 0, 0, 50, 12800 },
 		{ { 5, 0, 102 }, 0, 0, 120, 30720 },
 		{ { 5, 0, 102 }, 0, 0, 2000, 100000 },
@@ -40,9 +40,9 @@ static void test_delay(void **state)
 		/* ... and swap has to be filled as well, at 1 GiB/s */
 		{ { 0, 512, 102 }, 0, 0, 0, 508300 },
 		{ { 0, 4, 102 }, 0, 0, 0, 12206 },
-		/* a slow leak far from it is no reason to look more often */
+		/* a slow leak far from it is no reason to sample more often */
 		{ { 800, 0, 819 }, 10, 0, 0, 327066 },
-		/* as it comes near, it is: a quarter of what is left, whatever looks cost */
+		/* as it comes near, it is: a quarter of what is left, whatever samples cost */
 		{ { 41, 0, 819 }, 50, 0, 0, 79996 },
 		{ { 20, 0, 819 }, 50, 0, 0, 73160 },
 		{ { 2, 0, 819 }, 50, 0, 0, 10000 },
@@ -80,8 +80,8 @@ static struct memory_reading reading_of(uint64_t total, unsigned permyriad)
 	};
 }
 
-/* The bound: whatever begins right after a look, at the fastest rate that is plausible, three
- * quarters of what lies below the threshold are left at the next; where looks are cheap. */
+/* The bound: whatever begins right after a sample, at the fastest rate that is plausible, three
+ * quarters of what lies below the threshold are left at the next; where samples are cheap. */
 static void test_most_of_the_reserve_is_left(void **state)
 {
 	static const uint64_t totals[] = { 3 * GIB, 4 * GIB, 8 * GIB, 64 * GIB, 512 * GIB };
@@ -104,7 +104,7 @@ static void test_most_of_the_reserve_is_left(void **state)
 		}
 }
 
-/* Close to a threshold, where nothing moves: at most so many looks a second. */
+/* Close to a threshold, where nothing moves: at most so many samples a second. */
 static void test_a_standstill_is_cheap_at_any_distance(void **state)
 {
 	_cleanup_(policy_set_done) struct policy_set set;
@@ -120,8 +120,8 @@ static void test_a_standstill_is_cheap_at_any_distance(void **state)
 	}
 }
 
-/* How late the look is that first sees the threshold reached; bytes are lost at a rate from a time
- * on. */
+/* How late the sample is that first sees the threshold reached; bytes are lost at a rate from a
+ * time on. */
 static uint64_t lost_when_seen(const struct policy_set *set, uint64_t total, uint64_t rate,
 			       usec_t begins, usec_t look)
 {
@@ -162,7 +162,7 @@ static void test_a_leak_is_seen_in_time(void **state)
 		{ 1 * GIB, 50 * MIB, 100, 2 * MIB },
 		{ 1 * GIB, 200 * MIB, 100, 6 * MIB },
 		{ 1 * GIB, 1600 * MIB, 100, 52 * MIB },
-		/* emulated: a look takes 2 ms */
+		/* emulated: a sample takes 2 ms */
 		{ 1 * GIB, 40 * MIB, 2000, 4 * MIB },
 		{ 1 * GIB, 200 * MIB, 2000, 21 * MIB },
 		{ 64 * GIB, 3 * GIB, 100, 800 * MIB },
