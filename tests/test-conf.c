@@ -817,6 +817,10 @@ static void test_lenient_load_uses_what_is_safe(void **state)
 		{ "WatchBelow=20%\nDryRun=yes\n", 2, DRY_RUN, "", "dry /" },
 		{ "[Policy kill]\nDryRun=yes\n", 2, DRY_RUN, "", "dry /" },
 		{ "[Metrics]\nSubtree=/a\n", 0, NULL, "", "armed /" },
+		{ "[Daemon\nScope=/a\n", 2, DRY_RUN, "", "dry /" },
+		{ "[Daemon]\nScope /a\n", 2, DRY_RUN, "", "dry /" },
+		{ "[Daemon]\nScop=/a\n", 1, DRY_RUN, "", "dry /" },
+		{ "[Policy kill]\nScope=/a\n", 2, DRY_RUN, "", "dry /" },
 		{ "[Daemon]\nScope=/a\n", 0, NULL, "", "armed /a" },
 		{ "[Daemon]\nWatchBelow=x\nSubtree=/a\n", 1, "WatchBelow= needs", "", "armed /a" },
 	};

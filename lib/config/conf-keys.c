@@ -384,7 +384,7 @@ enum conf_section conf_section_from_string(const char *text)
 	return CONF_SECTION_NONE;
 }
 
-static bool is_named(const struct conf_key *key, const char *name)
+bool conf_key_is_named(const struct conf_key *key, const char *name)
 {
 	return strcmp(key->name, name) == 0 || (key->old_name && strcmp(key->old_name, name) == 0);
 }
@@ -392,7 +392,7 @@ static bool is_named(const struct conf_key *key, const char *name)
 const struct conf_key *conf_key_find(enum conf_section section, const char *name)
 {
 	for (size_t i = 0; i < conf_n_keys; i++)
-		if (conf_keys[i].sections & 1U << section && is_named(&conf_keys[i], name))
+		if (conf_keys[i].sections & 1U << section && conf_key_is_named(&conf_keys[i], name))
 			return &conf_keys[i];
 	return NULL;
 }

@@ -41,6 +41,9 @@ const char *conf_section_to_string(enum conf_section section);
 /* CONF_SECTION_NONE if there is none of that name. */
 enum conf_section conf_section_from_string(const char *text);
 
+/* By its name, or its old one. */
+bool conf_key_is_named(const struct conf_key *key, const char *name);
+
 /* By its name or its old one; NULL if the section has no such key. */
 const struct conf_key *conf_key_find(enum conf_section section, const char *name);
 

@@ -44,6 +44,14 @@ static bool is_nearer(const char *name, const char *known, size_t *best)
 	return true;
 }
 
+/* By its name, or its old one. */
+static bool is_key_nearer(const char *name, const struct conf_key *key, size_t *best)
+{
+	bool is_near = is_nearer(name, key->name, best);
+
+	return (key->old_name && is_nearer(name, key->old_name, best)) || is_near;
+}
+
 /* NULL if nothing is near. */
 static const struct conf_key *nearest_key(enum conf_section section, const char *name)
 {
@@ -51,8 +59,7 @@ static const struct conf_key *nearest_key(enum conf_section section, const char 
 	size_t best = SIZE_MAX;
 
 	for (size_t i = 0; i < conf_n_keys; i++)
-		if (conf_keys[i].sections & 1U << section &&
-		    is_nearer(name, conf_keys[i].name, &best))
+		if (conf_keys[i].sections & 1U << section && is_key_nearer(name, &conf_keys[i], &best))
 			nearest = &conf_keys[i];
 	return nearest;
 }
@@ -60,7 +67,7 @@ static const struct conf_key *nearest_key(enum conf_section section, const char 
 const struct conf_key *conf_key_meant(enum conf_section section, const char *name)
 {
 	for (size_t i = 0; i < conf_n_keys; i++)
-		if (strcmp(conf_keys[i].name, name) == 0)
+		if (conf_key_is_named(&conf_keys[i], name))
 			return &conf_keys[i];
 	return nearest_key(section, name);
 }
@@ -96,7 +103,7 @@ void conf_suggest_key(enum conf_section section, const char *name, char *text)
 
 	text[0] = '\0';
 	for (size_t i = 0; i < conf_n_keys; i++)
-		if (strcmp(conf_keys[i].name, name) == 0)
+		if (conf_key_is_named(&conf_keys[i], name))
 			elsewhere |= conf_keys[i].sections;
 	if (elsewhere) {
 		append(text, "%s= belongs in ", name);
