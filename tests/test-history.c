@@ -388,12 +388,37 @@ static void test_decode_keeps_what_is_not_known(void **state)
 	size_t length;
 
 	history_entry_init(&entry);
-	history_set_text(entry.kind, sizeof(entry.kind), "nobody");
+	history_set_text(entry.kind, sizeof(entry.kind), "no-victim");
 	history_put(history, &entry);
 	text = encode(history, &length);
 	assert_null(memmem(text, length, "pid", 3));
 	assert_int_equal(decode(other, text, length), 0);
 	assert_same(history, other);
+}
+
+static void test_decode_takes_old_names(void **state)
+{
+	static const char text[] =
+		"{\"version\":1,\"entries\":["
+		"{\"id\":1,\"kind\":\"killed\",\"avoided_for\":\"kind\",\"avoided_pid\":7,"
+		"\"returned_2s_bytes\":5,\"returned_bytes\":6,\"useless\":true,\"ended_usec\":9,"
+		"\"ranked\":[{\"pid\":8,\"goes_too\":true}]},"
+		"{\"id\":2,\"kind\":\"stood-down\"},{\"id\":3,\"kind\":\"nobody\"}]}";
+	_cleanup_history_ struct history *history = make_history();
+	const struct history_entry *entry;
+
+	assert_int_equal(decode(history, text, sizeof(text) - 1), 0);
+	assert_string_equal(history_get(history, 0)->kind, "no-victim");
+	assert_string_equal(history_get(history, 1)->kind, "cancelled");
+	entry = history_get(history, 2);
+	assert_string_equal(entry->kind, "killed");
+	assert_string_equal(entry->skipped_for, "kind");
+	assert_int_equal(entry->skipped_pid, 7);
+	assert_int_equal(entry->reclaimed_2s_bytes, 5);
+	assert_int_equal(entry->reclaimed_bytes, 6);
+	assert_int_equal(entry->exited_usec, 9);
+	assert_true(entry->ineffective);
+	assert_true(entry->ranked[0].killed_with);
 }
 
 static void test_encode_leaves_out_the_oldest_of_what_is_too_long(void **state)
@@ -711,6 +736,7 @@ int main(void)
 		cmocka_unit_test(test_put_allocates_nothing),
 		cmocka_unit_test(test_decode_returns_what_was_encoded),
 		cmocka_unit_test(test_decode_keeps_what_is_not_known),
+		cmocka_unit_test(test_decode_takes_old_names),
 		cmocka_unit_test(test_encode_leaves_out_the_oldest_of_what_is_too_long),
 		cmocka_unit_test(test_encode_is_read_by_others),
 		cmocka_unit_test(test_decode_refuses_errors),

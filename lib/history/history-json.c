@@ -198,13 +198,55 @@ static int take_value(const struct history_field *field, const json_t *json, voi
 	return json_is_integer(json) ? take_integer(field, json, value) : -EINVAL;
 }
 
+/* What earlier versions wrote: it may be in the file. */
+struct renamed {
+	const char *name, *old_name;
+};
+
+static const struct renamed members[] = {
+	{ "skipped_for", "avoided_for" },
+	{ "skipped_pid", "avoided_pid" },
+	{ "skipped_comm", "avoided_comm" },
+	{ "skipped_cgroup", "avoided_cgroup" },
+	{ "skipped_footprint_bytes", "avoided_footprint_bytes" },
+	{ "skipped_score_bytes", "avoided_score_bytes" },
+	{ "reclaimed_100ms_bytes", "returned_100ms_bytes" },
+	{ "reclaimed_500ms_bytes", "returned_500ms_bytes" },
+	{ "reclaimed_2s_bytes", "returned_2s_bytes" },
+	{ "reclaimed_bytes", "returned_bytes" },
+	{ "ineffective", "useless" },
+	{ "exited_usec", "ended_usec" },
+	{ "killed_with", "goes_too" },
+};
+static const struct renamed kinds[] = {
+	{ "cancelled", "stood-down" },
+	{ "no-victim", "nobody" },
+};
+
+static const json_t *get_member(const json_t *object, const char *name)
+{
+	const json_t *json = json_object_get(object, name);
+
+	for (size_t i = 0; !json && i < ARRAY_SIZE(members); i++)
+		if (strcmp(members[i].name, name) == 0)
+			json = json_object_get(object, members[i].old_name);
+	return json;
+}
+
+static void rename_kind(struct history_entry *entry)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strcmp(entry->kind, kinds[i].old_name) == 0)
+			history_set_text(entry->kind, sizeof(entry->kind), kinds[i].name);
+}
+
 static int take_record(const struct history_field *fields, size_t n_fields, const json_t *object,
 		       void *record, const struct complaint *complaint)
 {
 	if (!json_is_object(object))
 		return complain(complaint, "an entry is not an object");
 	for (size_t i = 0; i < n_fields; i++) {
-		const json_t *json = json_object_get(object, fields[i].name);
+		const json_t *json = get_member(object, fields[i].name);
 		int r = !json || json_is_null(json) ? 0 : take_value(&fields[i], json, record);
 
 		if (r < 0)
@@ -249,6 +291,7 @@ int history_entry_from_json(const json_t *object, struct history_entry *ret, cha
 		return complain(&complaint, "id is missing or out of range");
 	if (!ret->kind[0])
 		return complain(&complaint, "kind is missing");
+	rename_kind(ret);
 	return 0;
 }
 
