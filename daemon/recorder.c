@@ -322,7 +322,7 @@ static void note_refused(struct manager *m)
 
 	set_text(e->outcome, kill_progress_to_string(KILL_PROGRESS_UNKILLABLE));
 	set_text(e->error, strerror(-m->decision.error));
-	note_unsignalled(m, "killed");
+	note_unsignalled(m, "not-killed");
 }
 
 static void note_no_victim(struct manager *m, const struct policy *policy)

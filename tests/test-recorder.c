@@ -533,7 +533,7 @@ static void test_what_was_refused_is_noted_with_the_error(void **state)
 	test.m->decision.error = -EPERM;
 	test.m->decision.outcome = KILL_PROGRESS_UNKILLABLE;
 	note(REPORT_ENDED, SIGNALLED);
-	assert_string_equal(newest()->kind, "killed");
+	assert_string_equal(newest()->kind, "not-killed");
 	assert_string_equal(newest()->outcome, "unkillable");
 	assert_string_equal(newest()->signal, "");
 	assert_string_equal(newest()->error, strerror(EPERM));

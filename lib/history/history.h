@@ -50,7 +50,9 @@ struct history_entry {
 	uint64_t id;	    /* counts up from 1, over restarts too */
 	uint64_t time_usec; /* CLOCK_REALTIME of the decision */
 	char boot[33];	    /* the boot's id, 32 hexadecimal digits */
-	char kind[16];	    /* "killed", "dry-run", "cancelled", "no-victim", "explained" */
+	/* "killed": it was signalled; "not-killed": it could not be, or is not to be; "dry-run";
+	 * "cancelled"; "no-victim"; "explained" */
+	char kind[16];
 
 	char policy[64];
 	char action[16]; /* "terminate", "kill" */
