@@ -30,8 +30,12 @@
 /* clang-format on */
 
 #define SIZE (16 * MIB)
-/* What a small process has besides. */
-#define SLACK (1 * MIB)
+/* What a small process has besides; with sanitizers it is no small process. */
+#if FAIL_MALLOC_WORKS
+#	define SLACK (1 * MIB)
+#else
+#	define SLACK (4 * MIB)
+#endif
 
 static void *map(int flags, int fd)
 {

@@ -16,7 +16,7 @@
 
 #include "lib/base/cleanup.h"
 
-#define INTERRUPTIONS_MAX 100
+#define INTERRUPTIONS_MAX 20
 
 bool io_is_interrupted(ssize_t r, unsigned *n_interruptions)
 {
