@@ -182,7 +182,7 @@ const struct tick_case tick_cases_choice[] = {
 			KILLED(20, 300, "KILL 301", 301, 2300),
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone | killed leak unkillable",
+		.history = "killed editor SIGKILL gone | not-killed leak unkillable",
 		.says = "Pid 300 shares its memory with thread (pid 350), which is not eligible",
 	},
 	{
@@ -342,7 +342,7 @@ const struct tick_case tick_cases_choice[] = {
 			KILLED(20, 300, "KILL 301", 301, 2300),
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone | killed leak unkillable",
+		.history = "killed editor SIGKILL gone | not-killed leak unkillable",
 	},
 	{
 		.name = "dry_run",

@@ -313,7 +313,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .event = REPORT_SIGNALLED, .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait | killed leak unkillable",
+		.history = "killed leak SIGKILL wait | not-killed leak unkillable",
 		.says = "Pid 300 cannot be opened for now: Too many open files; trying again.",
 	},
 	{
