@@ -884,7 +884,8 @@ LACK(swap_on_zram)
 static void test_lacks_are_logged_and_kept(void **state)
 {
 	static const struct lack lacks[] = {
-		{ nothing_lacks, "pressure: PSI, trigger at some 70 ms in 1 s\n", "missing privilege:", 0 },
+		{ nothing_lacks, "pressure: PSI, trigger at some 70 ms in 1 s\n",
+		  "missing privilege:", 0 },
 		{ nothing_lacks, "swap: none\n", "subtree", 0 },
 		{ nothing_lacks, "history: not kept over a restart", "dry run", 0 },
 		{ no_psi, "pressure: no PSI on this kernel", "missing privilege:", 0 },
@@ -912,7 +913,8 @@ static void test_lacks_are_logged_and_kept(void **state)
 		{ no_signal,
 		  "missing privilege: self-test could not signal: Operation not permitted\n", NULL,
 		  1 },
-		{ no_signal_in_a_dry_run, "dry run: no process will be killed.\n", "missing privilege:", 0 },
+		{ no_signal_in_a_dry_run, "dry run: no process will be killed.\n",
+		  "missing privilege:", 0 },
 		{ no_thaw,
 		  "missing privilege: may not thaw frozen groups (v1): Read-only file system\n",
 		  NULL, 2 },

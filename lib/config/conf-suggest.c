@@ -59,7 +59,8 @@ static const struct conf_key *nearest_key(enum conf_section section, const char 
 	size_t best = SIZE_MAX;
 
 	for (size_t i = 0; i < conf_n_keys; i++)
-		if (conf_keys[i].sections & 1U << section && is_key_nearer(name, &conf_keys[i], &best))
+		if (conf_keys[i].sections & 1U << section &&
+		    is_key_nearer(name, &conf_keys[i], &best))
 			nearest = &conf_keys[i];
 	return nearest;
 }
