@@ -108,7 +108,8 @@ static int open_machine(struct manager *m)
 		log_warning("Cannot find the cgroups: %s; going on without.", strerror(-r));
 		cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
 	}
-	m->units_fd = conflict_open(m->proc_fd, &m->cgroups); /* without it: no user is known */
+	m->units_fd =
+		conflict_open(m->proc_fd, &m->cgroups); /* without it: no other daemon is known */
 	return 0;
 }
 

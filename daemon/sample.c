@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sample: what is read of the machine in each tick, and when the next sample is due. */
+/* sample: which sample is taken in a tick, full, light or none, and what follows from it. */
 #include "daemon/sample.h"
 
 #include "daemon/clock.h"
+#include "daemon/judge.h"
 #include "daemon/manager.h"
 #include "daemon/recorder.h"
 #include "daemon/report.h"
@@ -20,10 +21,14 @@ static bool is_slice_only(const struct manager *m, usec_t now)
 	       (census_round_is_under_way(&m->census) || stall_is_walking(&m->stalls.walk));
 }
 
-/* Does nothing else need a full sample? */
-static bool may_be_light(const struct manager *m)
+/* A light one does no more than that: all that is kept besides waits for the next full one. */
+static bool take_lightly(struct manager *m, usec_t now)
 {
-	return m->state == MANAGER_WATCH && !watch_is_busy(m) && !recorder_is_open(m->recorder);
+	struct policy_reading known = judge_reading(m);
+
+	return m->state == MANAGER_WATCH && !watch_is_busy(m) && !recorder_is_open(m->recorder) &&
+	       stalls_next(m) == USEC_INFINITY &&
+	       sampler_take_lightly(&m->sampler, &m->policies, &known, now);
 }
 
 int sample_take(struct manager *m, usec_t now)
@@ -40,7 +45,7 @@ int sample_take(struct manager *m, usec_t now)
 		policy_forget(&m->policies);
 		report_gap(gap);
 	}
-	is_light = may_be_light(m) && sampler_take_lightly(s, &m->policies, now);
+	is_light = take_lightly(m, now);
 	r = is_light ? 0 : sampler_take(s, m->state == MANAGER_CALM, now);
 	if (r < 0)
 		return r;
@@ -52,7 +57,11 @@ int sample_take(struct manager *m, usec_t now)
 
 usec_t sample_interval(const struct manager *m)
 {
+	struct policy_reading reading = judge_reading(m);
+	usec_t interval;
+
 	if (m->state == MANAGER_CALM)
 		return policy_interval(&m->policies, &m->sampler.reading);
-	return pace_interval(&m->sampler.pace, &m->policies, &m->sampler.reading);
+	interval = pace_interval(&m->sampler.pace, &m->policies, &reading);
+	return m->state == MANAGER_STUCK ? min_u64(interval, STUCK_SOON_USEC) : interval;
 }

@@ -45,13 +45,15 @@ int sampler_take(struct sampler *s, bool calm, usec_t now)
 	return 0;
 }
 
-bool sampler_take_lightly(struct sampler *s, const struct policy_set *set, usec_t now)
+bool sampler_take_lightly(struct sampler *s, const struct policy_set *set,
+			  const struct policy_reading *known, usec_t now)
 {
 	struct memory_reading reading = s->reading;
+	struct policy_reading full = *known;
 
-	if (!pace_may_be_light(set, &s->full, sub_u64(now, s->full_at)) ||
-	    memory_sample_lightly(s->source, &reading) < 0 ||
-	    !pace_is_quiet(set, &s->full, &reading))
+	full.memory = &s->full;
+	if (!pace_may_be_light(set, &full, sub_u64(now, s->full_at)) ||
+	    memory_sample_lightly(s->source, &reading) < 0 || !pace_is_quiet(set, &full, &reading))
 		return false;
 	s->reading = reading;
 	note_levels(s, now);

@@ -40,6 +40,7 @@ usec_t sampler_forget_before_gap(struct sampler *sampler, usec_t now, usec_t asl
  * memory: all is as before. */
 int sampler_take(struct sampler *sampler, bool calm, usec_t now);
 
-/* The levels alone, if nothing has moved since the last full sample (pace_is_quiet()).  False:
- * nothing was taken. */
-bool sampler_take_lightly(struct sampler *sampler, const struct policy_set *set, usec_t now);
+/* The levels alone, if nothing has moved since the last full sample (pace_is_quiet()).  known: what
+ * the policies are judged by besides memory.  False: nothing was taken. */
+bool sampler_take_lightly(struct sampler *sampler, const struct policy_set *set,
+			  const struct policy_reading *known, usec_t now);

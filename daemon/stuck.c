@@ -11,9 +11,9 @@
 #include "lib/base/format.h"
 #include "lib/domain/holder.h"
 
-/* A victim is searched for again so often; and so much later where memory continues to fall. */
+/* A victim is searched for again so often; sooner where memory continues to fall (STUCK_SOON_USEC).
+ */
 #define CHOOSE_AGAIN_USEC (1 * USEC_PER_SEC)
-#define CHOOSE_SOON_USEC  (100 * USEC_PER_MSEC)
 /* The figures are read again so often; a survey that is late is not waited for. */
 #define SURVEY_AGAIN_USEC (10 * USEC_PER_SEC)
 #define SURVEY_LATE_USEC  (2 * USEC_PER_SEC)
@@ -197,7 +197,7 @@ bool stuck_is_to_choose(const struct manager *m, usec_t now)
 	const struct stuck *s = &m->stuck;
 	usec_t wait =
 		sub_u64(s->available_then, m->sampler.reading.available) >= max_u64(s->minimum, 1)
-			? CHOOSE_SOON_USEC
+			? STUCK_SOON_USEC
 			: CHOOSE_AGAIN_USEC;
 
 	if (s->has_survey && s->nominated_at != s->surveyed_at &&

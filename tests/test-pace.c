@@ -91,8 +91,9 @@ static void test_most_of_the_reserve_is_left(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(totals); i++)
 		for (unsigned permyriad = 3000; permyriad > 1000; permyriad -= 7) {
 			struct memory_reading memory = reading_of(totals[i], permyriad);
+			const struct policy_reading reading = { .memory = &memory };
 			const struct pace pace = { .look = 50 };
-			usec_t usec = pace_interval(&pace, &set, &memory);
+			usec_t usec = pace_interval(&pace, &set, &reading);
 			uint64_t lost = POLICY_FILL_BYTES_PER_SEC / USEC_PER_SEC * usec;
 			uint64_t below = memory.total / 10;
 
@@ -112,8 +113,9 @@ static void test_a_standstill_is_cheap_at_any_distance(void **state)
 	assert_int_equal(policy_set_init_defaults(&set), 0);
 	for (unsigned permyriad = 3000; permyriad > 0; permyriad--) {
 		struct memory_reading memory = reading_of(8 * GIB, permyriad);
+		const struct policy_reading reading = { .memory = &memory };
 		const struct pace pace = { .look = 100 };
-		usec_t usec = pace_interval(&pace, &set, &memory);
+		usec_t usec = pace_interval(&pace, &set, &reading);
 
 		if (permyriad > 1000 && usec < 66 * MSEC)
 			fail_msg("%u: %llu us", permyriad, (unsigned long long)usec);
@@ -126,6 +128,7 @@ static uint64_t lost_when_seen(const struct policy_set *set, uint64_t total, uin
 			       usec_t begins, usec_t look)
 {
 	struct memory_reading memory = reading_of(total, 1040);
+	const struct policy_reading reading = { .memory = &memory };
 	uint64_t threshold = min_u64(total / 10, 4 * GIB), available = threshold + total / 250;
 	struct pace pace = { 0 };
 	usec_t now = USEC_PER_SEC;
@@ -139,7 +142,7 @@ static uint64_t lost_when_seen(const struct policy_set *set, uint64_t total, uin
 			return threshold - memory.available;
 		pace_add(&pace, now, &memory);
 		pace_note_look(&pace, look);
-		now += pace_interval(&pace, set, &memory);
+		now += pace_interval(&pace, set, &reading);
 	}
 	fail_msg("never");
 	return 0;
@@ -242,6 +245,7 @@ static void test_light_looks(void **state)
 	assert_int_equal(policy_set_init_defaults(&set), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct memory_reading full = reading_of(8 * GIB, rows[i].permyriad), light;
+		const struct policy_reading reading = { .memory = &full };
 
 		/* what swap there is is all but full */
 		full.swap_total = 4 * GIB;
@@ -250,16 +254,39 @@ static void test_light_looks(void **state)
 		light = full;
 		light.available -= rows[i].lost * MIB;
 		light.swap_free -= rows[i].swap_lost * MIB;
-		if (pace_may_be_light(&set, &full, rows[i].since) != rows[i].may_be_light ||
-		    pace_is_quiet(&set, &full, &light) != rows[i].is_quiet)
+		if (pace_may_be_light(&set, &reading, rows[i].since) != rows[i].may_be_light ||
+		    pace_is_quiet(&set, &reading, &light) != rows[i].is_quiet)
 			fail_msg("%s", rows[i].name);
 	}
+}
+
+/* Swap that may not be used is not waited for: neither for the next sample, nor for a full one. */
+static void test_swap_that_is_no_help(void **state)
+{
+	struct memory_reading memory = reading_of(8 * GIB, 1040), crossed;
+	struct policy_reading reading = { .memory = &memory };
+	const struct pace pace = { .at = 1, .memory_rate = 500 * MIB };
+	_cleanup_(policy_set_done) struct policy_set set;
+
+	assert_int_equal(policy_set_init_defaults(&set), 0);
+	memory.swap_total = memory.counters.swap_total = 4 * GIB;
+	memory.swap_free = memory.counters.swap_free = 3 * GIB;
+	crossed = memory;
+	crossed.available = memory.total / 100;
+	assert_true(pace_interval(&pace, &set, &reading) > 100 * MSEC);
+	assert_true(pace_may_be_light(&set, &reading, 0));
+	reading.unswappable = UINT64_MAX;
+	assert_true(pace_interval(&pace, &set, &reading) < 20 * MSEC + 1);
+	assert_true(pace_may_be_light(&set, &reading, 0));
+	memory = crossed;
+	assert_false(pace_may_be_light(&set, &reading, 0));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_delay),
+		cmocka_unit_test(test_swap_that_is_no_help),
 		cmocka_unit_test(test_most_of_the_reserve_is_left),
 		cmocka_unit_test(test_a_standstill_is_cheap_at_any_distance),
 		cmocka_unit_test(test_a_leak_is_seen_in_time),

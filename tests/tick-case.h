@@ -3,9 +3,10 @@
  * tick-case: a series of readings of a dumped machine, and what the daemon makes of it: the cases
  * of test-tick-machine.c.
  *
- * The machine has 8 GiB, and mostly a policy `now` at 400 MiB.  Time to the next sample in watch:
- * pace.h; in calm what is left above that threshold at 3 GiB/s; 20 ms after a kill and while
- * SIGKILL shows no effect, 50 ms while a victim exits; and when the record of a kill needs it.
+ * The machine has 8 GiB, and mostly a policy `now` at 400 MiB.  Time to the next sample: pace.h in
+ * watch, 100 ms while it is stuck; in calm what is left above that threshold at 3 GiB/s; 20 ms
+ * after a kill and while SIGKILL shows no effect, 50 ms while a victim exits; and when the record
+ * of a kill needs it.
  */
 #pragma once
 

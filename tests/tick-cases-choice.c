@@ -94,8 +94,8 @@ const struct tick_case tick_cases_choice[] = {
 		.name = "smaller_than_the_least_victim",
 		.config = KILL "[Daemon]\nMinVictim=4G\n",
 		.steps = {
-			{ AT(0, 300), .state = STUCK, .event = REPORT_NO_VICTIM, .next = 250 },
-			{ AT(250, 300), .state = STUCK, .event = REPORT_STUCK, .next = 250 },
+			{ AT(0, 300), .state = STUCK, .event = REPORT_NO_VICTIM, .next = 100 },
+			{ AT(250, 300), .state = STUCK, .event = REPORT_STUCK, .next = 100 },
 		},
 		.history = "no-victim",
 		.says = "the largest process is leak (pid 300, 2.9 GiB): too small to be worth a kill",

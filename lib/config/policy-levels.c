@@ -66,9 +66,3 @@ uint64_t policy_swap_headroom(const struct policy *policy, const struct memory_r
 	return sub_u64(memory->swap_free,
 		       policy_threshold_bytes(&policy->swap_free, memory->swap_total));
 }
-
-bool policy_levels_hold(const struct policy *policy, const struct memory_reading *memory)
-{
-	return policy_memory_headroom(policy, memory) == 0 &&
-	       policy_swap_headroom(policy, memory) == 0;
-}

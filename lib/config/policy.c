@@ -244,7 +244,7 @@ bool policy_swap_is_no_help(const struct policy *policy, const struct policy_rea
 	       reclaim_leaves_swap_unused(&span, memory->total, reading->page_size);
 }
 
-static bool memory_holds(const struct policy *policy, const struct policy_reading *reading)
+bool policy_memory_holds(const struct policy *policy, const struct policy_reading *reading)
 {
 	return policy_memory_headroom(policy, reading->memory) == 0 &&
 	       (policy_swap_headroom(policy, reading->memory) == 0 ||
@@ -318,7 +318,7 @@ static bool activity_holds(const struct policy *policy, const struct policy_read
 
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading)
 {
-	return memory_holds(policy, reading) && activity_holds(policy, reading);
+	return policy_memory_holds(policy, reading) && activity_holds(policy, reading);
 }
 
 void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
@@ -335,7 +335,7 @@ void policy_judge(struct policy_set *set, const struct policy_reading *reading, 
 
 		if (policy->action == POLICY_ACTION_NONE)
 			continue;
-		if (!memory_holds(policy, reading)) {
+		if (!policy_memory_holds(policy, reading)) {
 			policy->holds_since = USEC_INFINITY;
 			continue;
 		}

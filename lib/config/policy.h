@@ -257,6 +257,8 @@ void policy_forget(struct policy_set *set);
  *   (reclaim_leaves_swap_unused()).
  */
 bool policy_swap_is_no_help(const struct policy *policy, const struct policy_reading *reading);
+/* Its conditions on memory and swap alone. */
+bool policy_memory_holds(const struct policy *policy, const struct policy_reading *reading);
 bool policy_waits_for_pressure(const struct policy *policy);
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading);
 
@@ -278,8 +280,6 @@ uint64_t policy_floor_bytes(uint64_t total);
  * threshold: 0 where the condition is not set or holds, UINT64_MAX where it never does. */
 uint64_t policy_memory_headroom(const struct policy *policy, const struct memory_reading *memory);
 uint64_t policy_swap_headroom(const struct policy *policy, const struct memory_reading *memory);
-/* Both are 0. */
-bool policy_levels_hold(const struct policy *policy, const struct memory_reading *memory);
 
 /*
  * How fast memory could plausibly be allocated.  Measured on a two-core guest of 6.18: 0.8-1.6

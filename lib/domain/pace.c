@@ -84,54 +84,64 @@ usec_t pace_delay(const struct pace *pace, const struct pace_distance *d)
 	return min_u64(from_standstill(pace, d), at_present_rate(pace, d));
 }
 
+/* Swap that is no help does not have to be filled first. */
+static struct pace_distance distance_to(const struct policy *policy,
+					const struct policy_reading *reading)
+{
+	const struct memory_reading *memory = reading->memory;
+	struct pace_distance distance = { .memory = policy_memory_headroom(policy, memory) };
+
+	if (!policy_swap_is_no_help(policy, reading))
+		distance.swap = policy_swap_headroom(policy, memory);
+	distance.below = sub_u64(memory->available, distance.memory);
+	return distance;
+}
+
 usec_t pace_interval(const struct pace *pace, const struct policy_set *set,
-		     const struct memory_reading *memory)
+		     const struct policy_reading *reading)
 {
 	usec_t interval = USEC_INFINITY;
 
 	for (size_t i = 0; i < set->n_policies; i++) {
-		const struct policy *policy = &set->policies[i];
-		struct pace_distance distance = {
-			.memory = policy_memory_headroom(policy, memory),
-			.swap = policy_swap_headroom(policy, memory),
-		};
+		struct pace_distance distance = distance_to(&set->policies[i], reading);
 
-		if (policy->action < POLICY_ACTION_TERMINATE)
-			continue;
-		distance.below = sub_u64(memory->available, distance.memory);
-		interval = min_u64(interval, pace_delay(pace, &distance));
+		if (set->policies[i].action >= POLICY_ACTION_TERMINATE)
+			interval = min_u64(interval, pace_delay(pace, &distance));
 	}
 	return min_u64(max_u64(interval, POLICY_INTERVAL_WATCH_MIN_USEC),
 		       POLICY_INTERVAL_WATCH_MAX_USEC);
 }
 
 /* (What waits for pressure, too, waits for the next full sample.) */
-static bool any_holds(const struct policy_set *set, const struct memory_reading *memory)
+static bool any_holds(const struct policy_set *set, const struct policy_reading *reading)
 {
 	for (size_t i = 0; i < set->n_policies; i++) {
 		const struct policy *policy = &set->policies[i];
 
 		if (policy->action >= POLICY_ACTION_TERMINATE &&
 		    !policy_waits_for_pressure(policy) && policy->thrashing == 0 &&
-		    policy_levels_hold(policy, memory))
+		    policy_memory_holds(policy, reading))
 			return true;
 	}
 	return false;
 }
 
-bool pace_may_be_light(const struct policy_set *set, const struct memory_reading *full,
+bool pace_may_be_light(const struct policy_set *set, const struct policy_reading *full,
 		       usec_t since)
 {
 	return since < PACE_FULL_USEC &&
-	       full->counters.free_listed <= full->available / PACE_LISTS_SHARE &&
+	       full->memory->counters.free_listed <= full->memory->available / PACE_LISTS_SHARE &&
 	       !any_holds(set, full);
 }
 
-bool pace_is_quiet(const struct policy_set *set, const struct memory_reading *full,
+bool pace_is_quiet(const struct policy_set *set, const struct policy_reading *full,
 		   const struct memory_reading *light)
 {
-	uint64_t moved = full->total / PACE_MOVED_SHARE;
+	struct policy_reading reading = *full;
+	uint64_t moved = full->memory->total / PACE_MOVED_SHARE;
 
-	return sub_u64(full->available, light->available) <= moved &&
-	       sub_u64(full->swap_free, light->swap_free) <= moved && !any_holds(set, light);
+	reading.memory = light;
+	return sub_u64(full->memory->available, light->available) <= moved &&
+	       sub_u64(full->memory->swap_free, light->swap_free) <= moved &&
+	       !any_holds(set, &reading);
 }

@@ -71,7 +71,7 @@ usec_t pace_delay(const struct pace *pace, const struct pace_distance *distance)
 
 /* Until the next sample in watch, for all policies that terminate or kill. */
 usec_t pace_interval(const struct pace *pace, const struct policy_set *set,
-		     const struct memory_reading *memory);
+		     const struct policy_reading *reading);
 
 /* All is read so often; in between the levels alone are. */
 #define PACE_FULL_USEC (250 * USEC_PER_MSEC)
@@ -81,9 +81,9 @@ usec_t pace_interval(const struct pace *pace, const struct policy_set *set,
 #define PACE_MOVED_SHARE 128
 
 /* May the sample after a full one read the levels alone, with that one's lists? */
-bool pace_may_be_light(const struct policy_set *set, const struct memory_reading *full,
+bool pace_may_be_light(const struct policy_set *set, const struct policy_reading *full,
 		       usec_t since);
 
 /* Has nothing happened since for which all has to be read? */
-bool pace_is_quiet(const struct policy_set *set, const struct memory_reading *full,
+bool pace_is_quiet(const struct policy_set *set, const struct policy_reading *full,
 		   const struct memory_reading *light);

@@ -252,7 +252,7 @@ static void judge(struct policy_set *set, uint64_t swap_total)
 			    judgement.policy < set->policies + set->n_policies));
 		pace_add(&pace, now, &memory);
 		FUZZ_CHECK(policy_interval(set, &memory) <= POLICY_INTERVAL_CALM_MAX_USEC);
-		FUZZ_CHECK(pace_interval(&pace, set, &memory) <= POLICY_INTERVAL_WATCH_MAX_USEC);
+		FUZZ_CHECK(pace_interval(&pace, set, &reading) <= POLICY_INTERVAL_WATCH_MAX_USEC);
 	}
 	policy_forget(set);
 	describe(set, &memory);
