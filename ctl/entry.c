@@ -60,9 +60,9 @@ static void describe_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_
 		bool takes_time;
 	} outcomes[] = {
 		{ "gone", "gone after ", true },
-		{ "memory-back", "still exiting, memory already reclaimed after ", true },
+		{ "reclaimed", "still exiting, memory already reclaimed after ", true },
 		{ "unkillable", "could not be killed", false },
-		{ "stand-down", "cancelled (memory recovered)", false },
+		{ "cancelled", "cancelled (memory recovered)", false },
 		{ "wait", "in progress", false },
 	};
 	char duration[FORMAT_DURATION_SIZE];

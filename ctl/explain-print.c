@@ -95,7 +95,7 @@ static void print_staying(const struct screen *screen, const json_t *answer,
 			  const json_t *protected_ones)
 {
 	const json_t *victim = json_object_get(answer, "victim"), *process;
-	const json_t *staying = json_object_get(answer, "ineligible");
+	const json_t *staying = json_object_get(answer, "survivors");
 	uint64_t size = words_number(victim, "footprint_bytes");
 	bool is_one_named = false;
 	unsigned n = 0;
@@ -326,7 +326,7 @@ static bool is_any_skipped(const json_t *answer)
 	const json_t *process;
 	size_t i;
 
-	json_array_foreach(json_object_get(answer, "ineligible"), i, process)
+	json_array_foreach(json_object_get(answer, "survivors"), i, process)
 	{
 		if (words_has(process, "skipped_for"))
 			return true;

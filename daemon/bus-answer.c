@@ -241,7 +241,7 @@ static int explain_one(struct bus *b, pid_t pid, struct explanation *ret)
 /* Removes the second half of the longest of these lists; false: all are empty. */
 static bool shorten(json_t *json)
 {
-	static const char *const lists[] = { "protected", "ranked", "ineligible" };
+	static const char *const lists[] = { "protected", "ranked", "survivors" };
 	json_t *longest = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {

@@ -71,6 +71,6 @@ enum report_event confirm_victim(struct manager *m, const struct policy *policy,
 		return REPORT_CHANGED;
 	if (memory_sample(m->sampler.source, &m->sampler.reading) == 0 &&
 	    !policy_holds(policy, reading))
-		return REPORT_STOOD_DOWN;
+		return REPORT_CANCELLED;
 	return kill_plan_gather(m, policy);
 }

@@ -138,7 +138,7 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
 	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_cancelled(m);
-	return d->called_off ? KILL_PROGRESS_STAND_DOWN : progress;
+	return d->called_off ? KILL_PROGRESS_CANCELLED : progress;
 }
 
 /* Its memory is theirs, and what keeps it keeps theirs. */
@@ -218,7 +218,7 @@ static void note_worth(struct manager *m)
 {
 	const struct decision *d = &m->decision;
 
-	if (d->outcome == KILL_PROGRESS_STAND_DOWN)
+	if (d->outcome == KILL_PROGRESS_CANCELLED)
 		worth_reset(&m->worth);
 	else if (d->outcome != KILL_PROGRESS_UNKILLABLE && is_conclusive(d))
 		worth_note(&m->worth, proc_reclaimable(&d->memory), d->freed);
@@ -242,7 +242,7 @@ static void learn(struct manager *m, usec_t now)
 
 	if (d->outcome == KILL_PROGRESS_UNKILLABLE)
 		skip_victim(m, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
-	else if (d->outcome == KILL_PROGRESS_MEMORY_BACK)
+	else if (d->outcome == KILL_PROGRESS_RECLAIMED)
 		skip_victim(m, BACKOFF_STILL_EXITING, now);
 	else if (d->outcome == KILL_PROGRESS_GONE)
 		backoff_succeed(&m->backoff, d->pid, d->start_ticks);
@@ -253,7 +253,7 @@ static void learn(struct manager *m, usec_t now)
 	note_worth(m);
 	d->ineffective =
 		is_conclusive(d) &&
-		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_MEMORY_BACK) &&
+		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_RECLAIMED) &&
 		is_ineffective(m);
 	if (d->ineffective)
 		backoff_add_kind(&m->backoff, &subject,
@@ -303,9 +303,9 @@ struct kill_victim *in_flight_make_place(struct manager *m)
  * was frozen on purpose. */
 static bool is_still_exiting(const struct manager *m, enum kill_progress outcome)
 {
-	if (outcome == KILL_PROGRESS_MEMORY_BACK && m->victim.thawed.n_levels == 0)
+	if (outcome == KILL_PROGRESS_RECLAIMED && m->victim.thawed.n_levels == 0)
 		return true; /* its exit is recorded */
-	return outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_STAND_DOWN &&
+	return outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_CANCELLED &&
 	       m->victim.thawed.n_levels > 0 && m->decision.refreeze;
 }
 
@@ -322,7 +322,7 @@ enum report_event in_flight_end(struct manager *m, usec_t now, enum kill_progres
 	d->outcome = outcome;
 	d->ended_at = now;
 	learn(m, now);
-	if (outcome == KILL_PROGRESS_STAND_DOWN)
+	if (outcome == KILL_PROGRESS_CANCELLED)
 		unit_cancel(m);
 	census_read_anew(&m->census, d->pid, now, m->sampler.reading.allocated);
 	monitor_unwatch_victim(m);

@@ -124,7 +124,7 @@ static void fill_after(const struct manager *m, struct history_entry *e)
 static bool is_exiting(const struct recorder *a)
 {
 	return a->is_open && a->is_over &&
-	       strcmp(a->entry.outcome, kill_progress_to_string(KILL_PROGRESS_MEMORY_BACK)) == 0;
+	       strcmp(a->entry.outcome, kill_progress_to_string(KILL_PROGRESS_RECLAIMED)) == 0;
 }
 
 static void close_record(struct manager *m)
@@ -393,7 +393,7 @@ void recorder_note(struct manager *m, enum report_event event,
 	case REPORT_DRY_RUN:
 		note_unsignalled(m, "dry-run");
 		break;
-	case REPORT_STOOD_DOWN:
+	case REPORT_CANCELLED:
 		note_unsignalled(m, "cancelled");
 		break;
 	case REPORT_NO_VICTIM:

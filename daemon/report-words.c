@@ -145,7 +145,7 @@ void report_outcome(const struct manager *m, const char *name, char *buf, size_t
 			buf, size,
 			"%s did not exit on SIGTERM and is not killed: the configuration has changed",
 			name);
-	else if (d->outcome == KILL_PROGRESS_STAND_DOWN)
+	else if (d->outcome == KILL_PROGRESS_CANCELLED)
 		snprintf(buf, size,
 			 "%s did not exit on SIGTERM and is not killed: memory has recovered",
 			 name);
@@ -153,7 +153,7 @@ void report_outcome(const struct manager *m, const char *name, char *buf, size_t
 		snprintf(buf, size, "%s cannot be killed%s%s, %" PRIu64 " ms after the decision",
 			 name, d->error ? ": " : "", d->error ? strerror(-d->error) : "",
 			 (d->ended_at - d->decided_at) / USEC_PER_MSEC);
-	else if (d->outcome == KILL_PROGRESS_MEMORY_BACK && d->signal != SIGKILL)
+	else if (d->outcome == KILL_PROGRESS_RECLAIMED && d->signal != SIGKILL)
 		snprintf(buf, size, "Terminated %s: %s, still exiting", name, reclaimed_text);
 	else
 		snprintf(buf, size, "Killed %s: %s", name, reclaimed_text);

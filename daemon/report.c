@@ -201,7 +201,7 @@ static void report_cancelled(const struct manager *m)
 
 	snprintf(text, sizeof(text), "Not killing %s: memory has recovered before the signal.",
 		 report_victim(&m->decision, name, sizeof(name)));
-	log_decision(m, MESSAGE_ID_STOOD_DOWN, LOG_NOTICE, text);
+	log_decision(m, MESSAGE_ID_CANCELLED, LOG_NOTICE, text);
 }
 
 static void report_escalated(const struct manager *m)
@@ -300,7 +300,7 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 	case REPORT_ENDED:
 		report_ended(m);
 		break;
-	case REPORT_STOOD_DOWN:
+	case REPORT_CANCELLED:
 		report_cancelled(m);
 		break;
 	case REPORT_STUCK:

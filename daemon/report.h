@@ -13,7 +13,7 @@ enum report_event {
 	REPORT_ESCALATED,      /* SIGKILL after SIGTERM */
 	REPORT_ENDED,	       /* it is over with it: see decision.outcome */
 	REPORT_DRY_RUN,	       /* would have been signalled */
-	REPORT_STOOD_DOWN,     /* the emergency was over before the signal */
+	REPORT_CANCELLED,      /* the emergency was over before the signal */
 	REPORT_NO_VICTIM,      /* no process is worth killing: now stuck */
 	REPORT_STUCK,	       /* where memory is, once that is known */
 	REPORT_CANNOT_OPEN,    /* no pidfd */

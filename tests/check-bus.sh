@@ -95,7 +95,7 @@ check "[ \"\$(answer '.data[0] | length <= 2')\" = true ]" 'GetCgroups: no more 
 # are larger, or protected: on a machine that others use these change from one sample to the next.
 shape='def shape: if type == "object" then to_entries | map({(.key): (.value | shape)}) | add
     elif type == "array" then (.[0] | if . == null then null else shape end)
-    else null end; del(.ineligible, .protected) | shape'
+    else null end; del(.survivors, .protected) | shape'
 call Explain u 0
 check "[ \"\$(answer '.data[0].Victim.data')\" = $large ]" 'Explain: the victim'
 check "answer '.data[0].Reason.data' | grep -q '\"If memory ran out now, hold (pid $large, user root) would be killed first; this would free [0-9.]* MiB.\"\|No policy'" \

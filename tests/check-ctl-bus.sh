@@ -186,11 +186,11 @@ run explain 0 out '^If memory ran out now, chromium' out '^Next would be code \(
     out '1 of 143 candidates; no other could rank higher than the first\.$' out '^  and 139 more$' out '^  2 by rule bus \(built in\): dbus-daemon$' out '^Answered by reckond\.$' -- explain
 run 'explain, as JSON' 0 -- --json explain
 finds 'is the object of the daemon' .source '"daemon"' .candidates 143 '.ranked[1].pid' 1044
-serve '.explain["0"] |= del(.ineligible)'
+serve '.explain["0"] |= del(.survivors)'
 run 'explain by an older daemon' 0 \
     out '^Not postgres \(pid 701\), although it would free 1\.7 GiB: protected by the rule database\.$' \
     out '^Not firefox \(.*\), although it would free 1\.6 GiB: its score is 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' -- explain
-serve '.explain["0"] |= (.ineligible |= ([range(6) as $i | .[0] + {pid: (7000 + $i)}]
+serve '.explain["0"] |= (.survivors |= ([range(6) as $i | .[0] + {pid: (7000 + $i)}]
         + [.[1] + {command: "app", skipped_for: "kind", reason: "killing a similar one freed little"},
            .[1] + {command: "light", skipped_for: "failed", reason: "the last try to kill it failed"}]))'
 run 'explain where many are not killed' 0 out '^Not postgres \(pid 7002, ' \
@@ -199,8 +199,8 @@ run 'explain where many are not killed' 0 out '^Not postgres \(pid 7002, ' \
 problem=''
 [ "$(grep -c '^Not .*although' "$tmp/out")" = 4 ] || problem=' other than three and the skipped one'
 say 'and no more' "$problem"
-serve '.explain["0"] |= (.excluded.skipped = 2 | .ineligible[1] += {footprint_bytes: 1000, skipped_for: "failed",
-        reason: "the last try to kill it failed"} | .ineligible[0] += {footprint_bytes: null, excluded: "unreadable", reason: "its memory may not be read"})'
+serve '.explain["0"] |= (.excluded.skipped = 2 | .survivors[1] += {footprint_bytes: 1000, skipped_for: "failed",
+        reason: "the last try to kill it failed"} | .survivors[0] += {footprint_bytes: null, excluded: "unreadable", reason: "its memory may not be read"})'
 run 'explain where one is skipped' 0 out '^Not eligible: .*, 2 skipped' \
     out '^Not firefox \(.*\), although it has a higher score: the last try to kill it failed\.$' \
     out '^Not postgres \(.*\), although it was larger: its memory may not be read\.$' \
@@ -343,8 +343,8 @@ problem=''
 ! grep -q ' ago' "$tmp/out" || [ "$(grep -c ' ago' "$tmp/out")" = 2 ] || problem=' other than two are of the past'
 say 'and the others are not' "$problem"
 run 'and the last one' 0 out '^Last +2.*-.*-.* ..:..:..: chromium \(pid 4711\) by' -- status
-serve '.history |= [.[0], .[0], .[0], .[0], .[0], .[0]] | .history[0].kind = "cancelled" | .history[1].outcome = "memory-back"
-    | .history[2].outcome = "stand-down" | .history[3].outcome = "wait" | .history[4].outcome = "of a newer daemon"
+serve '.history |= [.[0], .[0], .[0], .[0], .[0], .[0]] | .history[0].kind = "cancelled" | .history[1].outcome = "reclaimed"
+    | .history[2].outcome = "cancelled" | .history[3].outcome = "wait" | .history[4].outcome = "of a newer daemon"
     | .history |= [to_entries[] | .value.id = 9 - .key | .value.cgroup = "/a.slice/\(.key).service" | .value]
     | .history[5].target = "cgroup" | .history[5].cgroup = "/a.slice"'
 run 'other outcomes' 0 out ' not killed \(memory recovered\); policy kill$' out ' still exiting, memory already reclaimed after 43 ms; ' \
@@ -596,7 +596,7 @@ finds 'knows all that a mock knows' '[.version, .state, .dry_run, .subtree, .con
 run 'explain the only one' 0 out "^sleep \\(pid $held, user root\\) would be killed first: " -- explain $held
 run 'explain, as JSON' 0 -- --json explain
 # (Which processes are larger, or protected, changes from one sample to the next.)
-shape() { jq -S 'del(.ineligible, .protected) | [paths | map(if type == "number" then 0 else . end)] | unique' "$tmp/out"; }
+shape() { jq -S 'del(.survivors, .protected) | [paths | map(if type == "number" then 0 else . end)] | unique' "$tmp/out"; }
 shape >"$tmp/daemon-shape"
 finds 'by the daemon' .source '"daemon"' .victim.pid $held .candidates 1
 run 'explain, as JSON, by itself' 0 -- --json --config "$tmp/mine.conf" --subtree "$subtree" explain

@@ -347,7 +347,7 @@ struct ineligible {
 
 static void assert_ineligible(const json_t *json, const struct ineligible *expected, size_t n)
 {
-	const json_t *rows = json_object_get(json, "ineligible"), *process;
+	const json_t *rows = json_object_get(json, "survivors"), *process;
 	size_t i;
 
 	assert_int_equal(json_array_size(rows), n);

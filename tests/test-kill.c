@@ -907,12 +907,12 @@ static void test_reapers_run_before_ordinary_processes(void **state)
 #define SMALL	 (16 * MIB - 1)
 #define UNKNOWN	 UINT64_MAX
 
-#define WAIT	    KILL_PROGRESS_WAIT
-#define GONE	    KILL_PROGRESS_GONE
-#define MEMORY_BACK KILL_PROGRESS_MEMORY_BACK
-#define ESCALATE    KILL_PROGRESS_ESCALATE
-#define STAND_DOWN  KILL_PROGRESS_STAND_DOWN
-#define UNKILLABLE  KILL_PROGRESS_UNKILLABLE
+#define WAIT	   KILL_PROGRESS_WAIT
+#define GONE	   KILL_PROGRESS_GONE
+#define RECLAIMED  KILL_PROGRESS_RECLAIMED
+#define ESCALATE   KILL_PROGRESS_ESCALATE
+#define CANCELLED  KILL_PROGRESS_CANCELLED
+#define UNKILLABLE KILL_PROGRESS_UNKILLABLE
 
 /* clang-format off */
 static const struct {
@@ -929,9 +929,9 @@ static const struct {
 
 	{ "gone",                            SIGKILL, 1, LATE,     1, 1, GIB,        SAME,   UNKNOWN,     GONE },
 	{ "gone, and memory reclaimed",      SIGKILL, 1, EARLY,    0, 0, GIB,        BACK,   0,           GONE },
-	{ "reclaimed at once",               SIGKILL, 0, 0,        1, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
-	{ "reclaimed after the timeout",     SIGKILL, 0, LATE,     1, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
-	{ "reclaimed, and it reads empty",   SIGKILL, 0, 0,        1, 0, GIB,        BACK,   GIB / 8,     MEMORY_BACK },
+	{ "reclaimed at once",               SIGKILL, 0, 0,        1, 0, GIB,        BACK,   UNKNOWN,     RECLAIMED },
+	{ "reclaimed after the timeout",     SIGKILL, 0, LATE,     1, 0, GIB,        BACK,   UNKNOWN,     RECLAIMED },
+	{ "reclaimed, and it reads empty",   SIGKILL, 0, 0,        1, 0, GIB,        BACK,   GIB / 8,     RECLAIMED },
 	{ "reclaimed, but another's",        SIGKILL, 0, 0,        1, 0, GIB,        BACK,   GIB,         WAIT },
 	{ "another's, after the timeout",    SIGKILL, 0, LATE,     1, 0, GIB,        BACK,   GIB,         UNKILLABLE },
 	{ "almost reclaimed",                SIGKILL, 0, EARLY,    1, 0, GIB,        ALMOST, UNKNOWN,     WAIT },
@@ -941,13 +941,13 @@ static const struct {
 	{ "stuck",                           SIGKILL, 0, LATE,     1, 1, GIB,        SAME,   UNKNOWN,     UNKILLABLE },
 	{ "stuck, emergency over",           SIGKILL, 0, LATE,     0, 0, GIB,        SAME,   GIB,         UNKILLABLE },
 	{ "stuck, almost reclaimed",         SIGKILL, 0, LATE,     1, 0, GIB,        ALMOST, GIB,         UNKILLABLE },
-	{ "drained, and taken by others",    SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   0,           MEMORY_BACK },
-	{ "an eighth left",                  SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   GIB / 8,     MEMORY_BACK },
+	{ "drained, and taken by others",    SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   0,           RECLAIMED },
+	{ "an eighth left",                  SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   GIB / 8,     RECLAIMED },
 	{ "more than an eighth left",        SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   GIB / 8 + 1, UNKILLABLE },
 	{ "small: available shows nothing",  SIGKILL, 0, EARLY,    1, 0, SMALL,      BACK,   UNKNOWN,     WAIT },
-	{ "just not small",                  SIGKILL, 0, EARLY,    1, 0, SMALL + 1,  BACK,   UNKNOWN,     MEMORY_BACK },
+	{ "just not small",                  SIGKILL, 0, EARLY,    1, 0, SMALL + 1,  BACK,   UNKNOWN,     RECLAIMED },
 	{ "small, stuck",                    SIGKILL, 0, LATE,     1, 0, SMALL,      BACK,   SMALL,       UNKILLABLE },
-	{ "small, drained",                  SIGKILL, 0, LATE,     1, 0, SMALL,      SAME,   0,           MEMORY_BACK },
+	{ "small, drained",                  SIGKILL, 0, LATE,     1, 0, SMALL,      SAME,   0,           RECLAIMED },
 	{ "expected beyond all bounds",      SIGKILL, 0, EARLY,    1, 0, UINT64_MAX, BACK,   UNKNOWN,     WAIT },
 
 	{ "SIGTERM, gone",                   SIGTERM, 1, 0,        1, 1, GIB,        SAME,   UNKNOWN,     GONE },
@@ -955,16 +955,16 @@ static const struct {
 	{ "SIGTERM, reclaimed, next level",  SIGTERM, 0, 0,        0, 1, GIB,        BACK,   UNKNOWN,     ESCALATE },
 	{ "SIGTERM, in its grace",           SIGTERM, 0, IN_GRACE, 1, 0, GIB,        SAME,   UNKNOWN,     WAIT },
 	{ "SIGTERM, emergency over",         SIGTERM, 0, IN_GRACE, 0, 0, GIB,        SAME,   UNKNOWN,     WAIT },
-	{ "SIGTERM, over, reclaimed",        SIGTERM, 0, 0,        0, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
+	{ "SIGTERM, over, reclaimed",        SIGTERM, 0, 0,        0, 0, GIB,        BACK,   UNKNOWN,     RECLAIMED },
 	{ "SIGTERM, emergency over, almost", SIGTERM, 0, 0,        0, 0, GIB,        ALMOST, UNKNOWN,     WAIT },
 	{ "SIGTERM, reclaimed, holds",       SIGTERM, 0, IN_GRACE, 1, 0, GIB,        BACK,   0,           WAIT },
 	{ "SIGTERM, small, emergency over",  SIGTERM, 0, 0,        0, 0, SMALL,      BACK,   UNKNOWN,     WAIT },
 	{ "grace over, emergency holds",     SIGTERM, 0, GRACE,    1, 0, GIB,        SAME,   UNKNOWN,     ESCALATE },
 	{ "grace over, reclaimed, holds",    SIGTERM, 0, GRACE,    1, 0, GIB,        BACK,   0,           ESCALATE },
-	{ "grace over, emergency over",      SIGTERM, 0, GRACE,    0, 0, GIB,        SAME,   UNKNOWN,     STAND_DOWN },
-	{ "grace over, another's, over",     SIGTERM, 0, GRACE,    0, 0, GIB,        BACK,   GIB,         STAND_DOWN },
-	{ "grace over, reclaimed, over",     SIGTERM, 0, GRACE,    0, 0, GIB,        BACK,   UNKNOWN,     MEMORY_BACK },
-	{ "grace over, small, over",         SIGTERM, 0, GRACE,    0, 0, SMALL,      BACK,   UNKNOWN,     STAND_DOWN },
+	{ "grace over, emergency over",      SIGTERM, 0, GRACE,    0, 0, GIB,        SAME,   UNKNOWN,     CANCELLED },
+	{ "grace over, another's, over",     SIGTERM, 0, GRACE,    0, 0, GIB,        BACK,   GIB,         CANCELLED },
+	{ "grace over, reclaimed, over",     SIGTERM, 0, GRACE,    0, 0, GIB,        BACK,   UNKNOWN,     RECLAIMED },
+	{ "grace over, small, over",         SIGTERM, 0, GRACE,    0, 0, SMALL,      BACK,   UNKNOWN,     CANCELLED },
 };
 /* clang-format on */
 

@@ -346,20 +346,20 @@ static void test_a_late_exit_is_recorded(void **state)
 	recorder_exited(test.m, 812); /* not over yet */
 	assert_string_equal(newest()->outcome, "wait");
 	sample(30 * MSEC, 60 * MIB);
-	end(KILL_PROGRESS_MEMORY_BACK, 30 * MSEC);
+	end(KILL_PROGRESS_RECLAIMED, 30 * MSEC);
 	recorder_exited(test.m, 813);
-	assert_string_equal(newest()->outcome, "memory-back");
+	assert_string_equal(newest()->outcome, "reclaimed");
 	recorder_exited(test.m, 812);
 	assert_string_equal(newest()->outcome, "gone");
 	assert_int_equal(newest()->exited_usec, 30 * MSEC + 100);
 	assert_int_equal(history_count(test.history), 1);
 
 	kill_one(813, SIGKILL);
-	end(KILL_PROGRESS_MEMORY_BACK, 30 * MSEC);
+	end(KILL_PROGRESS_RECLAIMED, 30 * MSEC);
 	kill_one(814, SIGKILL); /* closes the other */
 	recorder_exited(test.m, 813);
 	assert_string_equal(newest()->outcome, "wait");
-	assert_string_equal(history_get(test.history, 1)->outcome, "memory-back");
+	assert_string_equal(history_get(test.history, 1)->outcome, "reclaimed");
 
 	end(KILL_PROGRESS_UNKILLABLE, 30 * MSEC);
 	recorder_exited(test.m, 814);
@@ -568,23 +568,23 @@ static void test_what_failed_is_kept_once_in_an_emergency(void **state)
 	assert_int_equal(history_count(test.history), 1);
 	assert_string_equal(newest()->kind, "dry-run");
 	choose(812, now);
-	note(REPORT_STOOD_DOWN, now);
+	note(REPORT_CANCELLED, now);
 	assert_int_equal(history_count(test.history), 2);
 	assert_string_equal(newest()->kind, "cancelled");
 	assert_string_equal(newest()->outcome, "");
 	for (unsigned i = 0; i < 100; i++) {
 		choose((pid_t)(812 + i % 2), now);
-		note(REPORT_STOOD_DOWN, now);
+		note(REPORT_CANCELLED, now);
 	}
 	assert_int_equal(history_count(test.history), 8); /* two that take turns */
 
 	/* A sample at which nothing is demanded changes nothing; a minute of them is an end. */
 	recorder_note(test.m, REPORT_NOTHING, &test.none, now += 59 * USEC_PER_SEC);
 	choose(900, now);
-	note(REPORT_STOOD_DOWN, now);
+	note(REPORT_CANCELLED, now);
 	assert_int_equal(history_count(test.history), 8);
 	choose(900, now += 60 * USEC_PER_SEC);
-	note(REPORT_STOOD_DOWN, now);
+	note(REPORT_CANCELLED, now);
 	assert_int_equal(history_count(test.history), 9);
 }
 

@@ -422,11 +422,11 @@ CHANGE(hardly_reclaimed)
 CHANGE(called_off)
 {
 	d->called_off = true;
-	d->outcome = KILL_PROGRESS_STAND_DOWN;
+	d->outcome = KILL_PROGRESS_CANCELLED;
 }
 CHANGE(recovered)
 {
-	d->outcome = KILL_PROGRESS_STAND_DOWN;
+	d->outcome = KILL_PROGRESS_CANCELLED;
 }
 CHANGE(unkillable)
 {
@@ -441,13 +441,13 @@ CHANGE(refused)
 CHANGE(still_exiting)
 {
 	reclaimed(d, m);
-	d->outcome = KILL_PROGRESS_MEMORY_BACK;
+	d->outcome = KILL_PROGRESS_RECLAIMED;
 	d->signal = SIGTERM;
 }
 CHANGE(killed_still_exiting)
 {
 	reclaimed(d, m);
-	d->outcome = KILL_PROGRESS_MEMORY_BACK;
+	d->outcome = KILL_PROGRESS_RECLAIMED;
 }
 CHANGE(frozen_again)
 {
@@ -552,7 +552,7 @@ static void test_a_victim_that_is_none(void **state)
 	check_changes(REPORT_SPARED, spares, ARRAY_SIZE(spares));
 	check_changes(REPORT_CANNOT_CONFIRM, confirms, ARRAY_SIZE(confirms));
 	check_changes(REPORT_CHANGED, changes, ARRAY_SIZE(changes));
-	check_changes(REPORT_STOOD_DOWN, recoveries, ARRAY_SIZE(recoveries));
+	check_changes(REPORT_CANCELLED, recoveries, ARRAY_SIZE(recoveries));
 	check_changes(REPORT_ESCALATED, escalations, ARRAY_SIZE(escalations));
 	for (size_t i = 0; i < ARRAY_SIZE(silent); i++) {
 		say(silent[i]);

@@ -94,7 +94,7 @@ void __wrap_victim_choose(struct census *census, const struct victim_request *re
 /* Its memory may be reclaimed a moment before it is gone. */
 static bool is_over(enum kill_progress outcome)
 {
-	return outcome == KILL_PROGRESS_GONE || outcome == KILL_PROGRESS_MEMORY_BACK;
+	return outcome == KILL_PROGRESS_GONE || outcome == KILL_PROGRESS_RECLAIMED;
 }
 
 int __real_memory_sample(struct memory_source *source, struct memory_reading *ret);
@@ -638,7 +638,7 @@ static void test_tick_puts_a_group_back_when_it_stands_down(void **state)
 	let_the_emergency_pass(victim);
 	let_the_grace_pass();
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_STAND_DOWN);
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_CANCELLED);
 	assert_int_equal(test.manager->decision.refrozen, 1);
 	for (int i = 0; i < 2000 && !group_is_frozen("/a"); i++)
 		usleep(10000);
@@ -720,7 +720,7 @@ static void test_tick_cancels_after_the_grace_when_memory_has_recovered(void **s
 	let_the_emergency_pass(victim);
 	let_the_grace_pass();
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_STAND_DOWN);
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_CANCELLED);
 	assert_true(is_alive(victim));
 	assert_int_equal(test.n_signals, 1);
 	assert_int_equal(test.n_choices, 1);
@@ -1084,7 +1084,7 @@ static void check_still_exiting(pid_t victim, pid_t other)
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, victim);
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_MEMORY_BACK);
+	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_RECLAIMED);
 	assert_true(is_alive(victim));
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, other);
@@ -1480,7 +1480,7 @@ static void assert_succeeded(void)
 {
 	enum kill_progress outcome = test.manager->decision.outcome;
 
-	assert_true(outcome == KILL_PROGRESS_GONE || outcome == KILL_PROGRESS_MEMORY_BACK);
+	assert_true(outcome == KILL_PROGRESS_GONE || outcome == KILL_PROGRESS_RECLAIMED);
 }
 
 static void check_partner_is_killed_too(bool by_vfork)
@@ -1803,7 +1803,7 @@ static void test_tick_does_not_escalate_against_the_configuration(void **state)
 		let_the_grace_pass();
 		one_tick();
 		assert_int_equal(test.manager->state, MANAGER_WATCH);
-		assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_STAND_DOWN);
+		assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_CANCELLED);
 		assert_true(test.manager->decision.called_off);
 		some_ticks();
 		assert_int_equal(test.n_signals, 1);

@@ -167,7 +167,7 @@ const struct tick_case tick_cases_kill[] = {
 			{ AT(2000, 1500), .state = WATCH, .event = REPORT_ENDED, .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGTERM stand-down",
+		.history = "killed leak SIGTERM cancelled",
 	},
 	{
 		.name = "memory_recovers_before_the_signal",
@@ -175,7 +175,7 @@ const struct tick_case tick_cases_kill[] = {
 		.steps = {
 			QUIET(0, 1000, WATCH, 227),
 			{ AT(100, 300), .change = change_on_open_memory_recovers, .state = WATCH,
-			  .event = REPORT_STOOD_DOWN, .next = 57 },
+			  .event = REPORT_CANCELLED, .next = 57 },
 		},
 		.history = "cancelled leak",
 		.says = "memory has recovered before the signal",

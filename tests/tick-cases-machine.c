@@ -352,7 +352,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .sent = "TERM 301", .next = 50 },
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGTERM wait | killed leak SIGTERM stand-down",
+		.history = "killed editor SIGTERM wait | killed leak SIGTERM cancelled",
 	},
 	{
 		.name = "a_reload_kills_within_the_grace",

@@ -247,7 +247,7 @@ json_t *explain_json_machine(const struct preview *o)
 		"answer", json_of_foreign(explain_answer_machine(o, answer)), "victim",
 		of_victim(o), "group", of_group(o), "policy",
 		of_policy(o, o->policy, o->policy_holds), "policies", of_policies(o), "memory",
-		of_memory(o), "ranked", of_ranking(o), "ineligible", of_survivors(o), "candidates",
+		of_memory(o), "ranked", of_ranking(o), "survivors", of_survivors(o), "candidates",
 		of_count(o->result.n_candidates), "precise_reads", (int)o->result.n_reads,
 		"approximate", o->result.approximate, "accuracy",
 		accuracy_regime_to_string(o->accuracy->regime), "accuracy_error_bytes",

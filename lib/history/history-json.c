@@ -222,6 +222,10 @@ static const struct renamed kinds[] = {
 	{ "cancelled", "stood-down" },
 	{ "no-victim", "nobody" },
 };
+static const struct renamed outcomes[] = {
+	{ "reclaimed", "memory-back" },
+	{ "cancelled", "stand-down" },
+};
 
 static const json_t *get_member(const json_t *object, const char *name)
 {
@@ -233,11 +237,11 @@ static const json_t *get_member(const json_t *object, const char *name)
 	return json;
 }
 
-static void rename_kind(struct history_entry *entry)
+static void rename_text(const struct renamed *names, size_t n, char *text, size_t size)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (strcmp(entry->kind, kinds[i].old_name) == 0)
-			history_set_text(entry->kind, sizeof(entry->kind), kinds[i].name);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(text, names[i].old_name) == 0)
+			history_set_text(text, size, names[i].name);
 }
 
 static int take_record(const struct history_field *fields, size_t n_fields, const json_t *object,
@@ -291,7 +295,8 @@ int history_entry_from_json(const json_t *object, struct history_entry *ret, cha
 		return complain(&complaint, "id is missing or out of range");
 	if (!ret->kind[0])
 		return complain(&complaint, "kind is missing");
-	rename_kind(ret);
+	rename_text(kinds, ARRAY_SIZE(kinds), ret->kind, sizeof(ret->kind));
+	rename_text(outcomes, ARRAY_SIZE(outcomes), ret->outcome, sizeof(ret->outcome));
 	return 0;
 }
 

@@ -7,12 +7,9 @@
 const char *kill_progress_to_string(enum kill_progress progress)
 {
 	static const char *const names[] = {
-		[KILL_PROGRESS_WAIT] = "wait",
-		[KILL_PROGRESS_GONE] = "gone",
-		[KILL_PROGRESS_MEMORY_BACK] = "memory-back",
-		[KILL_PROGRESS_ESCALATE] = "escalate",
-		[KILL_PROGRESS_STAND_DOWN] = "stand-down",
-		[KILL_PROGRESS_UNKILLABLE] = "unkillable",
+		[KILL_PROGRESS_WAIT] = "wait",		 [KILL_PROGRESS_GONE] = "gone",
+		[KILL_PROGRESS_RECLAIMED] = "reclaimed", [KILL_PROGRESS_ESCALATE] = "escalate",
+		[KILL_PROGRESS_CANCELLED] = "cancelled", [KILL_PROGRESS_UNKILLABLE] = "unkillable",
 	};
 
 	return (unsigned)progress < ARRAY_SIZE(names) ? names[progress] : NULL;
@@ -41,12 +38,12 @@ static bool memory_is_back(const struct kill_facts *facts)
 static enum kill_progress judge_killed(const struct kill_facts *facts)
 {
 	if (memory_is_back(facts))
-		return KILL_PROGRESS_MEMORY_BACK;
+		return KILL_PROGRESS_RECLAIMED;
 	if (facts->since_signal < facts->timeout)
 		return KILL_PROGRESS_WAIT;
 	/* It may have been allocated to others meanwhile, but is no longer the victim's; UINT64_MAX
 	 * is larger. */
-	return facts->footprint_now <= may_remain(facts) ? KILL_PROGRESS_MEMORY_BACK
+	return facts->footprint_now <= may_remain(facts) ? KILL_PROGRESS_RECLAIMED
 							 : KILL_PROGRESS_UNKILLABLE;
 }
 
@@ -55,10 +52,10 @@ static enum kill_progress judge_asked(const struct kill_facts *facts)
 	if (facts->next_level)
 		return KILL_PROGRESS_ESCALATE;
 	if (!facts->emergency_holds && memory_is_back(facts))
-		return KILL_PROGRESS_MEMORY_BACK;
+		return KILL_PROGRESS_RECLAIMED;
 	if (facts->since_signal < facts->grace)
 		return KILL_PROGRESS_WAIT;
-	return facts->emergency_holds ? KILL_PROGRESS_ESCALATE : KILL_PROGRESS_STAND_DOWN;
+	return facts->emergency_holds ? KILL_PROGRESS_ESCALATE : KILL_PROGRESS_CANCELLED;
 }
 
 enum kill_progress kill_judge(const struct kill_facts *facts)

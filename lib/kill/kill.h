@@ -190,11 +190,11 @@ bool kill_is_gone(const struct kill_victim *victim);
 /* Watching: pure. */
 enum kill_progress {
 	KILL_PROGRESS_WAIT,
-	KILL_PROGRESS_GONE,	   /* exited */
-	KILL_PROGRESS_MEMORY_BACK, /* still exiting, but its memory was reclaimed */
-	KILL_PROGRESS_ESCALATE,	   /* now SIGKILL */
-	KILL_PROGRESS_STAND_DOWN,  /* asked to exit, did not, but the emergency is over */
-	KILL_PROGRESS_UNKILLABLE,  /* try the next */
+	KILL_PROGRESS_GONE,	  /* exited */
+	KILL_PROGRESS_RECLAIMED,  /* still exiting, but its memory was reclaimed */
+	KILL_PROGRESS_ESCALATE,	  /* now SIGKILL */
+	KILL_PROGRESS_CANCELLED,  /* asked to exit, did not, but the emergency is over */
+	KILL_PROGRESS_UNKILLABLE, /* try the next */
 };
 const char *kill_progress_to_string(enum kill_progress progress);
 
@@ -224,16 +224,16 @@ struct kill_facts {
  * First row that holds:
  *
  * SIGKILL	gone						GONE
- *		memory back					MEMORY_BACK
+ *		memory back					RECLAIMED
  *		before the timeout				WAIT
- *		its footprint is down to what need not be freed		MEMORY_BACK
+ *		its footprint is down to what need not be freed		RECLAIMED
  *		otherwise					UNKILLABLE
  * SIGTERM	gone						GONE
  *		next level					ESCALATE
- *		emergency over, memory back			MEMORY_BACK
+ *		emergency over, memory back			RECLAIMED
  *		within the grace				WAIT
  *		emergency holds					ESCALATE
- *		otherwise					STAND_DOWN
+ *		otherwise					CANCELLED
  *
  * "Memory back" takes both: available has risen (the footprint alone shows 0 as soon as the victim
  * has detached its address space, which may be long before the pages are free: exit_mmap() in
