@@ -20,9 +20,11 @@
 /* A kill waits for the first listing, or for one because there are many new ones, no longer. */
 #define INCOMPLETE_USEC (500 * USEC_PER_MSEC)
 
-/* So many of the largest are examined for a share that is not known, a few in each turn.  Half of
- * it is in the queue of the helper thread at most. */
-#define SHARES_LOOKED_AT 64
+/* So many of the largest are examined for a share that is not known, a few in each turn, and the
+ * first of them again and again.  A server may have hundreds of workers that map the same memory:
+ * of one that is not measured, all of it counts. */
+#define SHARES_LOOKED_AT 512
+#define SHARES_REPEATED	 64
 #define SHARES_ASKED	 4
 /* A measured share is measured again after so long, and of no process below this size. */
 #define SHARE_AGAIN_USEC (5 * USEC_PER_SEC)
@@ -107,23 +109,41 @@ static void replace_what_hangs(struct manager *m, usec_t now)
 			pid);
 }
 
+/* How much may be measured in this turn. */
+struct shares_budget {
+	bool may_repeat;
+	bool may_measure_more;
+};
+
+/* i: by size. */
+static bool is_share_due(const struct census_process *process, size_t i,
+			 const struct shares_budget *budget, usec_t now)
+{
+	if (process->pid == 0 || process->error < 0 ||
+	    proc_mapped(&process->memory) < SHARE_SIZE_MIN)
+		return false;
+	if (process->share_asked_at == 0)
+		return i < SHARES_REPEATED || budget->may_measure_more;
+	return i < SHARES_REPEATED && budget->may_repeat &&
+	       census_since(process->share_asked_at, now) >= SHARE_AGAIN_USEC;
+}
+
 /* The largest whose share is not known, or was measured long ago. */
 static void ask_for_shares(struct manager *m, usec_t now)
 {
 	const struct census *census = &m->census;
 	usec_t spent = sub_u64(precise_spent(m->precise), m->watch.spent_before);
-	bool may_repeat = precise_may_repeat(spent, now - m->watch.since);
+	const struct shares_budget budget = {
+		.may_repeat = precise_may_repeat(spent, now - m->watch.since),
+		.may_measure_more = precise_may_measure_more(spent, now - m->watch.since),
+	};
 	size_t n = min_u64(census->n_by_size, SHARES_LOOKED_AT);
 	unsigned n_asked = 0;
 
 	for (size_t i = 0; i < n && n_asked < SHARES_ASKED; i++) {
 		struct census_process *process = census_at(census, census->order[i]);
 
-		if (process->pid == 0 || process->error < 0 ||
-		    proc_mapped(&process->memory) < SHARE_SIZE_MIN ||
-		    (process->share_asked_at != 0 &&
-		     (!may_repeat ||
-		      census_since(process->share_asked_at, now) < SHARE_AGAIN_USEC)))
+		if (!is_share_due(process, i, &budget, now))
 			continue;
 		if (precise_measure(m->precise, process->pid, process->start_ticks) < 0)
 			break;

@@ -565,6 +565,10 @@ static void test_repeating_has_its_part_of_the_time(void **state)
 		assert_int_equal(precise_may_repeat(rows[i].spent * USEC_PER_MSEC,
 						    rows[i].elapsed * USEC_PER_MSEC),
 				 rows[i].may_repeat);
+	assert_true(precise_may_measure_more(USEC_PER_SEC, 0));
+	assert_false(precise_may_measure_more(USEC_PER_SEC + 1, 0));
+	assert_true(precise_may_measure_more(2 * USEC_PER_SEC, 100 * USEC_PER_SEC));
+	assert_false(precise_may_measure_more(2 * USEC_PER_SEC + 1, 100 * USEC_PER_SEC));
 }
 
 static void test_free_leaves_queued_ones(void **state)

@@ -91,6 +91,15 @@ static inline bool precise_may_repeat(usec_t spent, usec_t elapsed)
 	return spent <= PRECISE_REPEAT_MIN + elapsed / PRECISE_REPEAT_PART;
 }
 
+/* May more be measured for the first time, beyond the largest few?  As many as a server has workers
+ * that share its memory, in a second or so, and from then on a hundredth of the time. */
+#define PRECISE_MORE_PART 100
+#define PRECISE_MORE_MIN  (1 * USEC_PER_SEC)
+static inline bool precise_may_measure_more(usec_t spent, usec_t elapsed)
+{
+	return spent <= PRECISE_MORE_MIN + elapsed / PRECISE_MORE_PART;
+}
+
 /* One comparison is asked about so many tasks at most. */
 #define PRECISE_COMPARE_MAX 512
 
