@@ -79,6 +79,7 @@ static void take_shares(struct manager *m, usec_t now)
 		reading.memory = reading.reclaimable.full;
 		process->is_unit = victim_apply_share(&m->census, process, &m->request, &reading);
 		process->alone = reading.reclaimable.alone;
+		process->fair_is_assumed = false;
 		process->fair_share = reclaimable_total(&reading.reclaimable);
 		census_set_memory(&m->census, process, &reading.memory,
 				  m->sampler.reading.allocated, now);

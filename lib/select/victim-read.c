@@ -8,12 +8,6 @@
 /* So many choices are made one after the other for one kill, and some more. */
 #define RECENT_CHOICES 8
 
-/* A node's weight is a float, rounded; its bound must not be too low by that. */
-static uint64_t scale_up(uint64_t bytes, float weight)
-{
-	return saturate_u64((double)bytes * (double)weight * (1 + 1e-6));
-}
-
 /* Only what is reclaimable is bounded by what was allocated; other scores are what they are once it
  * is read, and unbounded before. */
 static bool is_bounded(const struct victim_request *request)
@@ -25,11 +19,6 @@ static bool depends_on_share(const struct victim_request *request)
 {
 	return request->rank_by == POLICY_RANK_BY_FOOTPRINT ||
 	       request->rank_by == POLICY_RANK_BY_GROWTH;
-}
-
-static bool is_read(const struct choice *choice, const struct census_process *process)
-{
-	return process->choice == choice->census->choice && !process->has_failed;
 }
 
 /*
@@ -77,26 +66,14 @@ static uint64_t process_upper_end(const struct choice *choice, const struct cens
 	struct interval interval;
 
 	if (!is_bounded(request))
-		return is_read(choice, process) ? victim_score(process, request, &process->memory)
-						: UINT64_MAX;
+		return victim_is_read(choice, process)
+			       ? victim_score(process, request, &process->memory)
+			       : UINT64_MAX;
 	interval = census_interval(choice->census, process, request->allocated, request->now);
-	if (!is_read(choice, process))
+	if (!victim_is_read(choice, process))
 		interval.hi = victim_rest(choice, interval.hi);
 	return interval.hi < request->min_victim ? 0
 						 : victim_weighted(process, request, interval.hi);
-}
-
-/* Of a cgroup only the rules that go by cgroup alone can be asked: once for each. */
-static float cgroup_weight(const struct choice *choice, const struct census_cgroup *cgroup)
-{
-	struct rule_subject subject = { .comm = NULL, .cgroup = cgroup->path };
-	struct rule_verdict verdict;
-
-	if (cgroup->weight <= 0) {
-		policy_apply_rules(choice->census->policies, &subject, &verdict);
-		((struct census_cgroup *)cgroup)->weight = (float)verdict.weight;
-	}
-	return cgroup->weight;
 }
 
 uint64_t victim_upper_end(const struct choice *choice, const struct census_node *node)
@@ -109,8 +86,9 @@ uint64_t victim_upper_end(const struct choice *choice, const struct census_node 
 	interval = census_node_interval(choice->census, node, request->allocated);
 	return interval.hi < request->min_victim
 		       ? 0
-		       : scale_up(interval.hi,
-				  cgroup_weight(choice, (const struct census_cgroup *)node));
+		       : victim_scale_up(
+				 interval.hi,
+				 victim_cgroup_weight(choice, (const struct census_cgroup *)node));
 }
 
 bool victim_is_allowed(const struct choice *choice, const struct census_node *node)
@@ -156,7 +134,7 @@ static void process_init(const struct choice *choice, struct victim_candidate *c
 	candidate->process = process;
 	candidate->memory = process->memory;
 	candidate->estimate = victim_score(process, request, &process->memory);
-	candidate->is_read = is_read(choice, process);
+	candidate->is_read = victim_is_read(choice, process);
 	candidate->precise = candidate->is_read && share_holds(choice, process);
 	candidate->is_unit = candidate->precise && process->is_unit;
 	candidate->alone = candidate->precise ? saturate_u64((double)process->alone) : 0;
@@ -169,57 +147,6 @@ static void process_init(const struct choice *choice, struct victim_candidate *c
 					   victim_weighted(process, request, interval.hi) };
 }
 
-static void add_memory(struct proc_memory *sum, const struct proc_memory *memory)
-{
-	sum->anon += memory->anon;
-	sum->swap += memory->swap;
-	sum->shared += memory->shared;
-	sum->shmem += memory->shmem;
-	sum->pagetables += memory->pagetables;
-	sum->kept += memory->kept;
-}
-
-/* The eligible processes in it.  Cgroups below are candidates of their own: they do not add to the
- * size of the one above, though they are killed with it. */
-static void add_below(const struct choice *choice, const struct census_node *node,
-		      struct victim_candidate *candidate)
-{
-	const struct census_process *process = (const struct census_process *)node;
-	const struct census_node *child;
-
-	if (node->kind != CENSUS_PROCESS) {
-		census_for_each_child(child, node)
-			if (child->kind != CENSUS_CGROUP)
-				add_below(choice, child, candidate);
-		return;
-	}
-	if (victim_exclusion(choice->census, process, choice->request) != ELIGIBILITY_ELIGIBLE &&
-	    victim_exclusion(choice->census, process, choice->request) != choice->wanted)
-		return;
-	add_memory(&candidate->memory, &process->memory);
-	candidate->error += process->counting_error;
-	candidate->is_read = candidate->is_read || is_read(choice, process);
-	candidate->precise = candidate->precise && is_read(choice, process);
-}
-
-static void cgroup_init(const struct choice *choice, struct victim_candidate *candidate)
-{
-	uint64_t bytes;
-
-	candidate->cgroup = (const struct census_cgroup *)candidate->node;
-	candidate->precise = true;
-	choice->result->n_summed++;
-	add_below(choice, candidate->node, candidate);
-	candidate->weight = cgroup_weight(choice, candidate->cgroup);
-	bytes = proc_reclaimable(&candidate->memory);
-	candidate->estimate = saturate_u64((double)bytes * (double)candidate->weight);
-	candidate->score.lo =
-		saturate_u64((double)sub_u64(bytes, candidate->error) * (double)candidate->weight);
-	candidate->score.hi =
-		candidate->precise ? scale_up(add_u64(bytes, candidate->error), candidate->weight)
-				   : victim_upper_end(choice, candidate->node);
-}
-
 void victim_candidate_init(const struct choice *choice, const struct census_node *node,
 			   struct victim_candidate *ret)
 {
@@ -227,13 +154,7 @@ void victim_candidate_init(const struct choice *choice, const struct census_node
 	if (node->kind == CENSUS_PROCESS)
 		process_init(choice, ret);
 	else
-		cgroup_init(choice, ret);
-}
-
-uint64_t victim_estimate_at_most(const struct choice *choice, const struct census_node *node)
-{
-	return scale_up(census_node_mapped(node),
-			cgroup_weight(choice, (const struct census_cgroup *)node));
+		victim_cgroup_init(choice, ret);
 }
 
 static void note_vanished(const struct choice *choice, const struct census_process *process)
@@ -398,7 +319,7 @@ static bool is_too_small(struct choice *choice, const struct victim_candidate *c
 	return true;
 }
 
-static bool read_process(struct choice *choice, struct victim_candidate *candidate)
+bool victim_read_process(struct choice *choice, struct victim_candidate *candidate)
 {
 	const struct victim_request *request = choice->request;
 	struct census_process *process = (struct census_process *)candidate->process;
@@ -429,6 +350,7 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 			     depends_on_share(request);
 	}
 	candidate->memory = reading.memory;
+	process->fair_is_assumed = false;
 	process->fair_share =
 		reading.has_reclaimable ? (float)reclaimable_total(&reading.reclaimable) : 0;
 	census_set_memory(choice->census, process, &candidate->memory, request->allocated,
@@ -455,43 +377,4 @@ static bool read_process(struct choice *choice, struct victim_candidate *candida
 	if ((reading.error > 0 || is_assumed) && is_bounded(request))
 		set_interval(request, candidate);
 	return true;
-}
-
-/* Without a reread function each process in it is read precisely.  Else status was read of each,
- * but of those for which there was no more time, or which cannot be read: their last reading is
- * kept. */
-static bool read_cgroup(struct choice *choice, struct victim_candidate *candidate,
-			const struct census_node *node)
-{
-	const struct census_node *child;
-	struct victim_candidate member;
-	bool any_left = false;
-
-	if (node->kind != CENSUS_PROCESS) {
-		census_for_each_child(child, node)
-			any_left = read_cgroup(choice, candidate, child) || any_left;
-		return any_left;
-	}
-	if (is_read(choice, (const struct census_process *)node))
-		return !((const struct census_process *)node)->is_gone;
-	if (choice->reader->reread)
-		return victim_is_allowed(choice, node);
-	victim_candidate_init(choice, node, &member);
-	return read_process(choice, &member) || victim_is_allowed(choice, node);
-}
-
-bool victim_read(struct choice *choice, struct victim_candidate *candidate)
-{
-	unsigned n_reads = choice->result->n_reads;
-
-	if (candidate->process)
-		return read_process(choice, candidate);
-	if (!read_cgroup(choice, candidate, candidate->node) ||
-	    !victim_is_allowed(choice, candidate->node))
-		return false;
-	if (!choice->reader->reread)
-		choice->result->n_reads = n_reads + 1;
-	victim_candidate_init(choice, candidate->node, candidate);
-	return !candidate->precise ||
-	       proc_reclaimable(&candidate->memory) >= choice->request->min_victim;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* victim-walk: what victim.c (the walks) and victim-read.c (the readings) share; for no other
- * file. */
+/* victim-walk: what victim.c (the walks), victim-read.c and victim-cgroup.c (the readings) share;
+ * for no other file. */
 #pragma once
 
 #include "lib/select/victim.h"
@@ -33,6 +33,28 @@ struct choice {
 	uint64_t kind_largest[BACKOFF_SIMILAR_MAX]; /* likewise, its score */
 	struct victim_candidate failed;		    /* the largest of those that failed last */
 };
+
+/* Was the process read in this choice? */
+static inline bool victim_is_read(const struct choice *choice, const struct census_process *process)
+{
+	return process->choice == choice->census->choice && !process->has_failed;
+}
+
+/* A node's weight is a float, rounded; its bound must not be too low by that. */
+static inline uint64_t victim_scale_up(uint64_t bytes, float weight)
+{
+	return saturate_u64((double)bytes * (double)weight * (1 + 1e-6));
+}
+
+/* victim-cgroup.c.  Of a cgroup only the rules that go by cgroup alone can be asked: once. */
+float victim_cgroup_weight(const struct choice *choice, const struct census_cgroup *cgroup);
+/* The part of victim_candidate_init() that is of cgroups. */
+void victim_cgroup_init(const struct choice *choice, struct victim_candidate *candidate);
+/* Measures the shares of the largest of its processes, all of which were read at little cost, if
+ * much depends on them; those of their relatives are taken to be like them. */
+void victim_measure_cgroup(struct choice *choice, struct victim_candidate *candidate);
+/* victim-read.c: victim_read() of a process. */
+bool victim_read_process(struct choice *choice, struct victim_candidate *candidate);
 
 /* Fills in the candidate by the last reading. */
 void victim_candidate_init(const struct choice *choice, const struct census_node *node,

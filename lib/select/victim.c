@@ -204,8 +204,10 @@ static void take_candidate(struct choice *choice, const struct victim_entry *top
 			return;
 	}
 	victim_candidate_init(choice, top->node, &candidate);
-	if (candidate.cgroup && candidate.precise && result->n_reads < VICTIM_MAX_READS)
+	if (candidate.cgroup && candidate.precise && may_read(choice)) {
 		result->n_reads++; /* all in it were read at little cost */
+		victim_measure_cgroup(choice, &candidate);
+	}
 	if (!candidate.precise) {
 		if (!may_read(choice)) {
 			leave(choice, victim_upper_end(choice, top->node));

@@ -110,8 +110,9 @@ struct census_process {
 	uint8_t generation; /* of the last listing that saw it */
 	uint8_t shares_era; /* of census.shares_era, when its share was measured */
 	char state;
-	bool is_of_another : 1; /* its directory in /proc was not its uid's when that was read */
-	bool status_is_new : 1; /* read since census.status_totals */
+	bool fair_is_assumed : 1; /* in that choice, by the share of a relative */
+	bool is_of_another : 1;	  /* its directory in /proc was not its uid's when that was read */
+	bool status_is_new : 1;	  /* read since census.status_totals */
 	char comm[16];
 };
 

@@ -190,3 +190,18 @@ case_forkserver() { # 400 MiB copy-on-write by 41, which takes long to measure, 
     start leak anon=900@80
     until_quiet
 }
+# A cgroup is killed as a whole: what its processes share is freed, but once.
+cgroup_family() { # KIND
+    expect dies=leak lives=server:21
+    machine
+    start_full server "$1=200" fork=20 touch end
+    start_daemon "$(both_policies Target=cgroup)"
+    start leak anon=300 anon=400@60
+    until_quiet
+}
+case_cgroup_shares() { # Target=cgroup: 21 that map the same 200 MiB of shared memory, beside a leak
+    cgroup_family shared
+}
+case_cgroup_copies() { # Target=cgroup: 21 that share 200 MiB copy on write, beside a leak
+    cgroup_family anon
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* victim-cgroup: what a choice knows of a whole cgroup, and how it reads more; see victim.h. */
+#include "lib/select/family.h"
+#include "lib/select/victim-walk.h"
+
+/* Of a cgroup only the rules that go by cgroup alone can be asked: once for each. */
+float victim_cgroup_weight(const struct choice *choice, const struct census_cgroup *cgroup)
+{
+	struct rule_subject subject = { .comm = NULL, .cgroup = cgroup->path };
+	struct rule_verdict verdict;
+
+	if (cgroup->weight <= 0) {
+		policy_apply_rules(choice->census->policies, &subject, &verdict);
+		((struct census_cgroup *)cgroup)->weight = (float)verdict.weight;
+	}
+	return cgroup->weight;
+}
+
+/*
+ * What a process adds to its cgroup.  All of the cgroup is killed at once, so what its processes
+ * share with each other is freed, but once: each adds its fair share, of all that map a page, if
+ * that was measured, and all that it has mapped or written to since.
+ */
+static struct proc_memory member_memory(const struct choice *choice,
+					const struct census_process *process)
+{
+	struct proc_memory memory = process->memory;
+	uint64_t mapped = proc_mapped(&memory), fair;
+	bool is_measured = memory.is_measured && process->shares_era == choice->census->shares_era;
+
+	if ((is_measured && process->is_unit) ||
+	    (process->fair_is_assumed && victim_is_read(choice, process))) {
+		fair = saturate_u64((double)process->fair_share +
+				    (is_measured ? (double)process->share_off : 0));
+		memory.kept = sub_u64(mapped, fair);
+	}
+	return memory;
+}
+
+/* Where shares are not known, pages count more than once; but not more than there are. */
+static void cap_by_machine(const struct choice *choice, struct proc_memory *memory)
+{
+	const struct census_totals *totals = &choice->census->totals;
+	uint64_t all, bytes = proc_reclaimable(memory);
+
+	if (!totals->is_known)
+		return;
+	all = totals->anon + totals->swap + totals->shmem + totals->pagetables + CENSUS_SLACK;
+	memory->kept = add_u64(memory->kept, sub_u64(bytes, all));
+}
+
+static void add_memory(struct proc_memory *sum, const struct proc_memory *memory)
+{
+	sum->anon += memory->anon;
+	sum->swap += memory->swap;
+	sum->shared += memory->shared;
+	sum->shmem += memory->shmem;
+	sum->pagetables += memory->pagetables;
+	sum->kept += memory->kept;
+}
+
+/* The eligible processes in it.  Cgroups below are candidates of their own: they do not add to the
+ * size of the one above, though they are killed with it. */
+static void add_below(const struct choice *choice, const struct census_node *node,
+		      struct victim_candidate *candidate)
+{
+	const struct census_process *process = (const struct census_process *)node;
+	const struct census_node *child;
+	struct proc_memory memory;
+
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node)
+			if (child->kind != CENSUS_CGROUP)
+				add_below(choice, child, candidate);
+		return;
+	}
+	if (victim_exclusion(choice->census, process, choice->request) != ELIGIBILITY_ELIGIBLE &&
+	    victim_exclusion(choice->census, process, choice->request) != choice->wanted)
+		return;
+	memory = member_memory(choice, process);
+	add_memory(&candidate->memory, &memory);
+	candidate->error += process->counting_error;
+	candidate->is_read = candidate->is_read || victim_is_read(choice, process);
+	candidate->precise = candidate->precise && victim_is_read(choice, process);
+}
+
+void victim_cgroup_init(const struct choice *choice, struct victim_candidate *candidate)
+{
+	uint64_t bytes;
+
+	candidate->cgroup = (const struct census_cgroup *)candidate->node;
+	candidate->precise = true;
+	choice->result->n_summed++;
+	add_below(choice, candidate->node, candidate);
+	candidate->weight = victim_cgroup_weight(choice, candidate->cgroup);
+	cap_by_machine(choice, &candidate->memory);
+	bytes = proc_reclaimable(&candidate->memory);
+	candidate->estimate = saturate_u64((double)bytes * (double)candidate->weight);
+	candidate->score.lo =
+		saturate_u64((double)sub_u64(bytes, candidate->error) * (double)candidate->weight);
+	candidate->score.hi = candidate->precise ? victim_scale_up(add_u64(bytes, candidate->error),
+								   candidate->weight)
+						 : victim_upper_end(choice, candidate->node);
+}
+
+uint64_t victim_estimate_at_most(const struct choice *choice, const struct census_node *node)
+{
+	return victim_scale_up(census_node_mapped(node),
+			       victim_cgroup_weight(choice, (const struct census_cgroup *)node));
+}
+
+/* Without a reread function each process in it is read precisely.  Else status was read of each,
+ * but of those for which there was no more time, or which cannot be read: their last reading is
+ * kept. */
+static bool read_cgroup(struct choice *choice, struct victim_candidate *candidate,
+			const struct census_node *node)
+{
+	const struct census_node *child;
+	struct victim_candidate member;
+	bool any_left = false;
+
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node)
+			any_left = read_cgroup(choice, candidate, child) || any_left;
+		return any_left;
+	}
+	if (victim_is_read(choice, (const struct census_process *)node))
+		return !((const struct census_process *)node)->is_gone;
+	if (choice->reader->reread)
+		return victim_is_allowed(choice, node);
+	victim_candidate_init(choice, node, &member);
+	return victim_read_process(choice, &member) || victim_is_allowed(choice, node);
+}
+
+/* The shares of so many of a cgroup are measured in a choice, if they are not known. */
+#define MEASURED_MAX 4
+/* A member of less is not asked for a share. */
+#define MEMBER_MIN (1 * MIB)
+
+struct members {
+	const struct census_process *largest[MEASURED_MAX]; /* whose shares are not known */
+	unsigned n;
+	uint64_t unknown; /* mapped by all of those */
+};
+
+static bool share_is_known(const struct choice *choice, const struct census_process *process)
+{
+	return (process->memory.is_measured && process->shares_era == choice->census->shares_era) ||
+	       (process->fair_is_assumed && victim_is_read(choice, process));
+}
+
+static void find_unknown(const struct choice *choice, const struct census_node *node,
+			 struct members *members)
+{
+	const struct census_process *process = (const struct census_process *)node;
+	const struct census_node *child;
+	uint64_t mapped;
+	unsigned i;
+
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node)
+			if (child->kind != CENSUS_CGROUP)
+				find_unknown(choice, child, members);
+		return;
+	}
+	mapped = proc_mapped(&process->memory);
+	if (process->is_gone || mapped < MEMBER_MIN || share_is_known(choice, process))
+		return;
+	members->unknown = add_u64(members->unknown, mapped);
+	i = members->n < MEASURED_MAX ? members->n++ : MEASURED_MAX;
+	for (; i > 0 && proc_mapped(&members->largest[i - 1]->memory) < mapped; i--)
+		if (i < MEASURED_MAX)
+			members->largest[i] = members->largest[i - 1];
+	if (i < MEASURED_MAX)
+		members->largest[i] = process;
+}
+
+/* The share of one relative stands for those of the others. */
+static void assume_shares(const struct choice *choice, const struct census_node *node,
+			  struct family *family)
+{
+	struct census_process *process = (struct census_process *)node;
+	const struct census_process *like = family->process;
+	const struct census_node *child;
+	double mapped = (double)proc_mapped(&like->memory);
+
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node)
+			if (child->kind != CENSUS_CGROUP)
+				assume_shares(choice, child, family);
+		return;
+	}
+	if (process->is_gone || !victim_is_read(choice, process) ||
+	    share_is_known(choice, process) || proc_mapped(&process->memory) < MEMBER_MIN ||
+	    !family_has(family, process))
+		return;
+	process->fair_share =
+		(float)((double)proc_mapped(&process->memory) * (double)like->fair_share / mapped);
+	process->fair_is_assumed = true;
+}
+
+void victim_measure_cgroup(struct choice *choice, struct victim_candidate *candidate)
+{
+	struct members members = { 0 };
+	struct victim_candidate member;
+	struct family family;
+
+	if (!candidate->precise || !choice->reader->reread ||
+	    choice->request->rank_by != POLICY_RANK_BY_FOOTPRINT)
+		return;
+	find_unknown(choice, candidate->node, &members);
+	if (members.unknown <= proc_reclaimable(&candidate->memory) / 8)
+		return;
+	for (unsigned i = 0; i < members.n && choice->result->n_reads < VICTIM_MAX_READS; i++) {
+		if (share_is_known(choice, members.largest[i]))
+			continue; /* it is like one before it */
+		victim_candidate_init(choice, &members.largest[i]->node, &member);
+		(void)victim_read_process(choice, &member);
+		if (members.largest[i]->is_gone || !members.largest[i]->memory.is_measured ||
+		    members.largest[i]->fair_share <= 0)
+			continue;
+		family_init(&family, choice->census, members.largest[i], FAMILY_READS);
+		assume_shares(choice, candidate->node, &family);
+	}
+	victim_candidate_init(choice, candidate->node, candidate);
+}
+
+bool victim_read(struct choice *choice, struct victim_candidate *candidate)
+{
+	unsigned n_reads = choice->result->n_reads;
+
+	if (candidate->process)
+		return victim_read_process(choice, candidate);
+	if (!read_cgroup(choice, candidate, candidate->node) ||
+	    !victim_is_allowed(choice, candidate->node))
+		return false;
+	if (!choice->reader->reread)
+		choice->result->n_reads = n_reads + 1;
+	victim_candidate_init(choice, candidate->node, candidate);
+	victim_measure_cgroup(choice, candidate);
+	return !candidate->precise ||
+	       proc_reclaimable(&candidate->memory) >= choice->request->min_victim;
+}
