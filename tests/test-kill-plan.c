@@ -499,6 +499,7 @@ static void test_siblings_after_repeated_kills(void **state)
 		add(pid, 16 * MIB, "/a/b")->ppid = 99;
 	strcpy(census_find(&test.m->census, VICTIM + 4)->comm, "other");
 	d->as_one = VICTIM_AS_SIBLINGS;
+	test.m->choice.is_replaced = true;
 	test.odd = VICTIM + 1;
 	test.odd_why = ELIGIBILITY_SKIPPED;
 	test.may_not = VICTIM + 2;

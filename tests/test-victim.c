@@ -1584,6 +1584,46 @@ static void test_starter(void **state)
 	}
 }
 
+/* Of one program with its children: if it starts them again. */
+static void test_starter_of_the_same_program(void **state)
+{
+	static const struct {
+		const char *name;
+		bool is_leader, is_replaced, is_undone, expected;
+	} rows[] = {
+		{ "it started all before", false, false, false, false },
+		{ "it started one again", false, true, false, true },
+		{ "it starts them again each time", false, true, true, true },
+		{ "a shell that started all before", true, false, false, false },
+		{ "a shell that started one again", true, true, false, false },
+		{ "a shell that starts them again each time", true, true, true, true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct census_process *parent;
+		struct machine machine;
+
+		make_siblings(&machine, 8, 16 * MIB, 1 * MIB);
+		parent = machine.processes[8];
+		parent->start_ticks = 10;
+		for (size_t j = 0; j <= 8; j++) {
+			machine.processes[j]->session = rows[i].is_leader ? parent->pid : 9;
+			machine.processes[j]->code_pages = 7;
+			machine.processes[j]->uid = 1000;
+			if (j < 8) {
+				machine.processes[j]->ppid = parent->pid;
+				machine.processes[j]->start_ticks = 100 + j;
+			}
+		}
+		result.is_replaced = rows[i].is_replaced;
+		result.is_undone = rows[i].is_undone;
+		if (victim_is_starter(&machine.census, &result, machine.processes[3], parent) !=
+		    rows[i].expected)
+			fail_msg("%s", rows[i].name);
+		machine_done(&machine);
+	}
+}
+
 static void test_unit_is_killed_as_one_after_a_streak(void **state)
 {
 	static struct streak streak;
@@ -1961,6 +2001,7 @@ int main(void)
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_group_is_killed_as_one_when_kills_are_undone),
 		cmocka_unit_test(test_starter),
+		cmocka_unit_test(test_starter_of_the_same_program),
 		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
 		cmocka_unit_test(test_a_measured_share_wears_off),
 		cmocka_unit_test(test_unseen_is_what_no_process_has),

@@ -298,6 +298,7 @@ static void judge_streak(const struct choice *choice, const struct group *group,
 	n_replaced = streak_replaced_siblings(request->streak, &subject, request->now);
 	if (streak_is_enough(n_kills, n_replaced, group->largest, request->memory))
 		result->as_one = VICTIM_AS_SIBLINGS;
+	result->is_replaced = n_replaced > 0;
 	result->is_undone = n_replaced >= STREAK_REPLACED;
 }
 
@@ -404,7 +405,7 @@ void victim_prefer_group(struct choice *choice)
 	const char *path;
 
 	choice->result->as_one = VICTIM_ALONE;
-	choice->result->is_undone = false;
+	choice->result->is_replaced = choice->result->is_undone = false;
 	if (request->target != POLICY_TARGET_PROCESS ||
 	    request->rank_by != POLICY_RANK_BY_FOOTPRINT || request->memory == 0 ||
 	    request->ticks_now == 0 || choice->result->is_cut || choice->result->is_reluctant)

@@ -14,9 +14,10 @@
  * names, unless they are young, and VICTIM_CHILDREN_MIN or more.
  *
  * After a streak of kills (streak.h) all of a unit, or of such siblings, are killed as one, if by
- * the same measure they outrank the largest single process.  With siblings their parent is killed,
- * if it is the same program or, where what was killed has been replaced each time, if it does
- * nothing else than to start them.
+ * the same measure they outrank the largest single process.  With siblings their parent is killed
+ * if it replaces them: if it is the same program and one that was killed has been replaced (of a
+ * session leader: each), or, where each has been replaced, if it does nothing else than to start
+ * them.  A shell that started all of its children before the first kill is not killed with them.
  */
 #pragma once
 

@@ -38,7 +38,8 @@ bool victim_is_starter(const struct census *census, const struct victim_result *
 {
 	if (process == victim || process->pid != victim->ppid)
 		return false;
-	if (family_has_both(census, victim, process))
+	if (result->is_replaced && (result->is_undone || process->pid != process->session) &&
+	    family_has_both(census, victim, process))
 		return true;
 	return result->is_undone && may_be_starter(victim, process) &&
 	       does_nothing_else(census, victim, process);

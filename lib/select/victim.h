@@ -104,6 +104,7 @@ struct victim_result {
 	bool is_reluctant;  /* no eligible process was worth it: reluctant ones were ranked, by size
 			     */
 	enum victim_as_one as_one; /* what is killed with [0] */
+	bool is_replaced;	   /* siblings: one that was killed has been replaced, at least */
 	bool is_undone; /* siblings: those that were killed have been replaced each time */
 	size_t n_candidates;
 	size_t n_visited; /* nodes visited; what a choice costs */

@@ -151,6 +151,22 @@ case_storm_subtree() { # the same in a cgroup that cannot be killed as one
     start storm fork=33 name=stormer anon=12 end spawn=12 name=stormer anon=12 end
     until_quiet 20 6
 }
+case_subshells() { # a shell that started 48 of its own program before the first kill lives
+    expect lives=shell:1 kills=40
+    machine
+    start_daemon
+    group=.
+    start shell session fork=48 name=job anon=4 anon=16@3 end
+    until_quiet 4
+}
+case_subshells_go_on() { # control: it goes on starting them, and is killed
+    expect dies=shell kills=200
+    machine
+    start_daemon
+    group=.
+    start shell session fork=33 name=job anon=12 end spawn=12 name=job anon=12 end
+    until_quiet 20 6
+}
 case_renderers() { # thirty that are old: a leak beside them dies, and none of them
     expect dies=hog lives=renderer:30
     machine
