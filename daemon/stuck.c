@@ -259,21 +259,28 @@ void stuck_watch(struct manager *m, usec_t now)
 		ask(s, now);
 }
 
-static enum holder_step next_step(const struct manager *m, usec_t now)
+static struct holder_facts holder_facts_of(const struct manager *m, usec_t now)
 {
 	const struct decision *d = &m->decision;
 	const struct stuck *s = &m->stuck;
-	const struct holder_facts facts = {
+
+	return (struct holder_facts){
 		.expected = d->memory,
 		.is_holder = d->held > 0,
 		.freed = d->freed,
+		.missing = s->missing,
 		.ended_at = d->outcome == KILL_PROGRESS_GONE ? d->ended_at : 0,
 		.asked_at = s->asked_at,
 		.surveyed_at = s->has_survey ? s->surveyed_at : 0,
 		.now = now,
 	};
+}
 
-	return s->survey ? holder_next(&facts) : HOLDER_NONE;
+static enum holder_step next_step(const struct manager *m, usec_t now)
+{
+	const struct holder_facts facts = holder_facts_of(m, now);
+
+	return m->stuck.survey ? holder_next(&facts) : HOLDER_NONE;
 }
 
 bool stuck_waits_for_holder(struct manager *m, usec_t now)
@@ -289,6 +296,7 @@ bool stuck_waits_for_holder(struct manager *m, usec_t now)
 
 void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now)
 {
+	const struct holder_facts facts = holder_facts_of(m, now);
 	struct stuck *s = &m->stuck;
 	const struct where_holder *holder;
 	struct census_process *process;
@@ -309,6 +317,7 @@ void stuck_take_holder(struct manager *m, const struct victim_reader *reader, us
 	    reader->reread(&m->census, process, reader->userdata) != 0 ||
 	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE)
 		return;
+	s->missing = holder_missing(&facts);
 	victim_take(process, held, &m->choice);
 }
 

@@ -39,6 +39,7 @@ struct stuck {
 	bool is_new; /* the survey: not checked yet */
 	usec_t surveyed_at;
 	usec_t nominated_at; /* surveyed_at of the survey by which a holder was nominated */
+	uint64_t missing;    /* then: holder_missing() */
 	usec_t watched_at;
 	struct where_survey surveyed;
 	struct where_account account; /* n_rows 0: none; as of the last report */

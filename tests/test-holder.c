@@ -59,10 +59,45 @@ static void test_next(void **state)
 	}
 }
 
+/* Several processes may hold parts of what a killed one mapped. */
+static void test_after_a_holder(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t expected, freed, missing; /* MiB */
+		uint64_t still_missing;
+		enum holder_step next;
+	} rows[] = {
+		{ "it held half", 150, 149, 300, 151, HOLDER_ASK },
+		{ "it held all", 300, 299, 300, 1, HOLDER_NONE },
+		{ "more was freed than was missing", 300, 400, 300, 0, HOLDER_NONE },
+		{ "little is missing", 150, 149, 164, 15, HOLDER_NONE },
+		{ "in vain: others hold the same", 150, 30, 300, 270, HOLDER_NONE },
+		{ "nothing was known to be missing", 150, 149, 0, 0, HOLDER_NONE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct holder_facts facts = {
+			.expected = { .shmem = rows[i].expected * MIB },
+			.is_holder = true,
+			.freed = rows[i].freed * MIB,
+			.missing = rows[i].missing * MIB,
+			.ended_at = 100 * MS,
+			.asked_at = 50 * MS,
+			.now = 110 * MS,
+		};
+
+		print_message("%s\n", rows[i].label);
+		assert_int_equal(holder_missing(&facts), rows[i].still_missing * MIB);
+		assert_int_equal(holder_next(&facts), rows[i].next);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_next),
+		cmocka_unit_test(test_after_a_holder),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -388,8 +388,9 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 		s->surveyed_at = NOW - cases[i].age;
 		s->nominated_at = 0;
 		s->minimum = cases[i].minimum;
-		s->surveyed = (struct where_survey){ .memfds = { .pid = cases[i].pid,
-								 .bytes = 3 * GIB } };
+		s->surveyed = (struct where_survey){
+			.memfds = { .pid = cases[i].pid, .bytes = 3 * GIB, .unmeasured = 3 * GIB }
+		};
 		strcpy(s->surveyed.memfds.comm, cases[i].comm);
 		test.reread_result = cases[i].reread;
 		test.exclusion = cases[i].exclusion;
@@ -427,7 +428,8 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 	add(7, "holder", MIB);
 	other = add(8, "other", MIB);
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
-	test.survey.memfds = (struct where_holder){ .pid = 7, .comm = "holder", .bytes = 3 * GIB };
+	test.survey.unmapped =
+		(struct where_holder){ .pid = 7, .comm = "holder", .bytes = 3 * GIB };
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		usec_t now = NOW + i * 10 * SEC;
 

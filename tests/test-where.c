@@ -137,7 +137,9 @@ static void test_held_is_what_no_process_maps(void **state)
 			.shmem = rows[i].shmem * MIB,
 		};
 		const struct where_survey s = {
-			.memfds = { .pid = 7, .bytes = rows[i].memfds * MIB },
+			.memfds = { .pid = 7,
+				    .bytes = rows[i].memfds * MIB,
+				    .unmeasured = rows[i].memfds * MIB },
 			.pipes = { .pid = 8, .bytes = rows[i].pipes * MIB },
 			.tmpfs_bytes = rows[i].tmpfs * MIB,
 			.is_partial = rows[i].is_partial,
@@ -148,6 +150,43 @@ static void test_held_is_what_no_process_maps(void **state)
 		assert_int_equal(where_held(&s, &c, rows[i].mapped * MIB, &holder) / MIB,
 				 rows[i].held);
 		assert_ptr_equal(holder, rows[i].is_pipes ? &s.pipes : &s.memfds);
+	}
+}
+
+/* A server holds descriptors of what its clients map; another holds what none maps. */
+static void test_held_is_by_measure(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t server, unmeasured, unmapped, shmem, swapped; /* MiB */
+		uint64_t held;
+		pid_t pid;
+	} rows[] = {
+		{ "all of the server's is mapped", 280, 0, 250, 530, 0, 250, 9 },
+		{ "no other is there", 280, 0, 0, 280, 0, 0, 8 },
+		{ "the server's cannot be seen", 280, 280, 250, 530, 0, 280, 7 },
+		{ "an old survey", 0, 0, 250, 100, 0, 100, 9 },
+		{ "some is in swap", 0, 0, 250, 100, 100, 200, 9 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct memory_counters c = {
+			.shmem = rows[i].shmem * MIB,
+			.swap_total = 1000 * MIB,
+			.swap_free = (1000 - rows[i].swapped) * MIB,
+		};
+		const struct where_survey s = {
+			.memfds = { .pid = 7,
+				    .bytes = rows[i].server * MIB,
+				    .unmeasured = rows[i].unmeasured * MIB },
+			.pipes = { .pid = 8 },
+			.unmapped = { .pid = 9, .bytes = rows[i].unmapped * MIB },
+		};
+		const struct where_holder *holder;
+
+		print_message("%s\n", rows[i].label);
+		assert_int_equal(where_held(&s, &c, 0, &holder), rows[i].held * MIB);
+		assert_int_equal(holder->pid, rows[i].pid);
 	}
 }
 
@@ -270,6 +309,42 @@ static void test_survey_finishes_in_time(void **state)
 	assert_int_equal(found.pipes.pid, 0);
 }
 
+/* As a memfd: it is freed with the descriptor, as long as it has no name and no process maps it. */
+static void check_deleted_file(const char *directory)
+{
+	enum { SIZE = 36 * MIB };
+	static struct where_survey named, deleted, mapped;
+	char file[96], *p;
+	int fd;
+
+	snprintf(file, sizeof(file), "%s/deleted", directory);
+	fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(p != MAP_FAILED);
+	memset(p, 1, SIZE);
+	munmap(p, SIZE);
+	run_survey(60 * USEC_PER_SEC, &named);
+	assert_int_equal(unlink(file), 0);
+	run_survey(60 * USEC_PER_SEC, &deleted);
+	p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+	assert_true(p != MAP_FAILED);
+	run_survey(60 * USEC_PER_SEC, &mapped);
+	munmap(p, SIZE);
+	close(fd);
+	if (deleted.unmapped.pid == 0) {
+		print_message("SKIP of a deleted file: it cannot be measured here\n");
+		return;
+	}
+	assert_true(deleted.unmapped.bytes >= SIZE);
+	if (deleted.unmapped.pid != getpid()) /* another one here holds more */
+		return;
+	assert_string_equal(deleted.unmapped.comm, "test-where");
+	assert_true(named.unmapped.pid != getpid());
+	assert_true(mapped.unmapped.pid != getpid());
+}
+
 /* In a mount namespace of its own; the last test, as it remains in it. */
 static void test_survey_finds_each_tmpfs_once(void **state)
 {
@@ -307,6 +382,7 @@ static void test_survey_finds_each_tmpfs_once(void **state)
 		}
 	assert_int_equal(n, 1);
 	assert_false(found.is_partial);
+	check_deleted_file(path);
 
 	assert_int_equal(umount(hidden), 0);
 	assert_int_equal(mount("x", path, "tmpfs", 0, "size=0"), 0);
@@ -326,6 +402,7 @@ int main(void)
 		cmocka_unit_test(test_few_pipes_explain_nothing),
 		cmocka_unit_test(test_the_largest_is_reported_however_small),
 		cmocka_unit_test(test_held_is_what_no_process_maps),
+		cmocka_unit_test(test_held_is_by_measure),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_only_a_large_change_counts),
 		cmocka_unit_test(test_survey_finds_memfds_and_pipes),

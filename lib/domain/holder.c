@@ -5,18 +5,32 @@
 /* In vain: less than this part of what was expected. */
 #define FREED_SHARE 4
 
+uint64_t holder_missing(const struct holder_facts *facts)
+{
+	uint64_t shmem = min_u64(facts->expected.shmem, proc_reclaimable(&facts->expected));
+
+	return sub_u64(facts->is_holder ? facts->missing : shmem, facts->freed);
+}
+
+/* A holder was killed, and something of what was missing then is still held. */
+static bool was_in_part(const struct holder_facts *facts)
+{
+	return facts->freed >= proc_reclaimable(&facts->expected) / FREED_SHARE &&
+	       holder_missing(facts) >= HOLDER_MIN;
+}
+
 static bool was_in_vain(const struct holder_facts *facts)
 {
 	uint64_t expected = proc_reclaimable(&facts->expected);
 
-	return !facts->is_holder && min_u64(facts->expected.shmem, expected) >= HOLDER_MIN &&
+	return min_u64(facts->expected.shmem, expected) >= HOLDER_MIN &&
 	       facts->expected.shmem >= expected / 2 && facts->freed < expected / FREED_SHARE;
 }
 
 enum holder_step holder_next(const struct holder_facts *facts)
 {
 	if (facts->ended_at == 0 || facts->now - facts->ended_at >= HOLDER_USEC ||
-	    !was_in_vain(facts))
+	    !(facts->is_holder ? was_in_part(facts) : was_in_vain(facts)))
 		return HOLDER_NONE;
 	if (facts->asked_at < facts->ended_at)
 		return HOLDER_ASK;

@@ -5,7 +5,8 @@
  * A memfd lives as long as it is mapped, or a descriptor of it is open, in any process.  To look at
  * all descriptors before each kill would take too long.  So the first kill may be in vain; then it
  * is found out which process holds what none maps any more (where.h), and that is killed before
- * another one that holds less.  Pure.
+ * another one that holds less.  It may hold but a part: what remains is looked for again, until
+ * nothing is missing or a holder was killed in vain.  Pure.
  */
 #pragma once
 
@@ -26,8 +27,9 @@ struct holder_facts {
 	struct proc_memory expected; /* the victim's */
 	bool is_holder;		     /* it was a process that holds memory by descriptors */
 	uint64_t freed;
-	usec_t ended_at;    /* 0: there was none, or it is not over */
-	usec_t asked_at;    /* 0: never, as the next */
+	uint64_t missing; /* is_holder: what was not freed when it was chosen (holder_missing()) */
+	usec_t ended_at;  /* 0: there was none, or it is not over */
+	usec_t asked_at;  /* 0: never, as the next */
 	usec_t surveyed_at; /* it was over */
 	usec_t now;
 };
@@ -38,5 +40,9 @@ enum holder_step {
 	HOLDER_WAIT,	/* it is under way */
 	HOLDER_COMPARE, /* whatever it names is a candidate */
 };
+
+/* Of the shared memory of the victim, and of holders that were killed after it: what is not freed.
+ * Others may hold that. */
+uint64_t holder_missing(const struct holder_facts *facts);
 
 enum holder_step holder_next(const struct holder_facts *facts);

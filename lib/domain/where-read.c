@@ -3,11 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -16,6 +18,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 #include "lib/base/lines.h"
+#include "lib/domain/unmapped.h"
 #include "lib/domain/where.h"
 #include "lib/sys/proc.h"
 
@@ -26,7 +29,9 @@ struct survey {
 	unsigned n_links;
 	unsigned n_devices;
 	unsigned n_pipes, n_memfds; /* of the process that is read */
-	uint64_t memfd_bytes;
+	uint64_t memfd_bytes, unmeasured_bytes;
+	int pagemap_fd;	    /* of this process */
+	dev_t memfd_device; /* 0: not known */
 	struct where_scratch *scratch;
 	struct where_survey *ret;
 };
@@ -169,27 +174,89 @@ static bool add_inode(uint64_t *inodes, unsigned *n, uint64_t inode)
 	return true;
 }
 
-/* By its link, whose text the kernel generates: no file is opened. */
-static void read_link(struct survey *s, int dir_fd, const char *name)
+/* In the mount namespace of the process: a container has a tmpfs of its own. */
+static bool is_tmpfs_of(struct survey *s, const char *pid, dev_t device)
 {
-	char link[64];
-	struct stat st;
+	_cleanup_close_ int fd = -EBADF;
+	char path[64], *line, *ignored;
+	struct lines lines;
+	dev_t found;
+
+	snprintf(path, sizeof(path), "%.16s/mountinfo", pid);
+	fd = openat(s->proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	lines_init(&lines, fd, WHERE_MOUNTINFO_BYTES);
+	while (!is_over(s) && lines_next(&lines, &line) > 0)
+		if (parse_tmpfs(line, &found, &ignored) && found == device)
+			return true;
+	return false;
+}
+
+static bool add_memfd(struct survey *s, uint64_t inode, uint64_t bytes)
+{
+	for (unsigned i = 0; i < s->n_memfds; i++)
+		if (s->scratch->memfds[i] == inode)
+			return false;
+	if (!add_inode(s->scratch->memfds, &s->n_memfds, inode))
+		return false;
+	s->memfd_bytes = add_u64(s->memfd_bytes, bytes);
+	return true;
+}
+
+static bool measure_file(struct survey *s, int dir_fd, const char *name, struct held_file *file,
+			 uint64_t bytes)
+{
+	return unmapped_measure(dir_fd, name, s->pagemap_fd, bytes, &file->unmapped) >= 0 &&
+	       held_files_add(&s->scratch->files, file);
+}
+
+/* A memfd, or a file that seems to be deleted.  (It may be on any file system: none is asked for
+ * its attributes.) */
+static void read_file(struct survey *s, const char *pid, int dir_fd, const char *name,
+		      bool is_memfd)
+{
+	struct held_file file = { .pid = (pid_t)strtol(pid, NULL, 10) };
+	uint64_t bytes;
+	struct statx st;
+
+	if (statx(dir_fd, name, AT_STATX_DONT_SYNC, STATX_NLINK | STATX_INO | STATX_BLOCKS, &st) <
+	    0)
+		return;
+	bytes = (uint64_t)st.stx_blocks * 512;
+	file.device = makedev(st.stx_dev_major, st.stx_dev_minor);
+	file.inode = st.stx_ino;
+	if (is_memfd && !add_memfd(s, st.stx_ino, bytes))
+		return;
+	if (!is_memfd && (st.stx_nlink > 0 || st.stx_dev_major != 0 || bytes < WHERE_FILE_MIN))
+		return;
+	if (bytes == 0 || held_files_note(&s->scratch->files, file.device, file.inode, file.pid))
+		return;
+	if (is_memfd ? file.device != s->memfd_device
+		     : !is_known(s, file.device) && !is_tmpfs_of(s, pid, file.device))
+		file.device = 0;
+	if ((file.device == 0 || !measure_file(s, dir_fd, name, &file, bytes)) && is_memfd)
+		s->unmeasured_bytes = add_u64(s->unmeasured_bytes, bytes);
+}
+
+/* By its link, whose text the kernel generates. */
+static void read_link(struct survey *s, const char *pid, int dir_fd, const char *name)
+{
+	static const char deleted[] = " (deleted)";
+	const size_t n_deleted = sizeof(deleted) - 1;
+	char link[PATH_MAX];
 	ssize_t n = readlinkat(dir_fd, name, link, sizeof(link) - 1);
 
 	if (n <= 0)
 		return;
 	link[n] = '\0';
-	if (strncmp(link, "pipe:[", 6) == 0) {
+	if (strncmp(link, "pipe:[", 6) == 0)
 		(void)add_inode(s->scratch->pipes, &s->n_pipes, strtoull(link + 6, NULL, 10));
-		return;
-	}
-	if (strncmp(link, "/memfd:", 7) != 0 || fstatat(dir_fd, name, &st, 0) < 0)
-		return;
-	for (unsigned i = 0; i < s->n_memfds; i++)
-		if (s->scratch->memfds[i] == st.st_ino)
-			return;
-	if (add_inode(s->scratch->memfds, &s->n_memfds, st.st_ino))
-		s->memfd_bytes = add_u64(s->memfd_bytes, (uint64_t)st.st_blocks * 512);
+	else if (strncmp(link, "/memfd:", 7) == 0)
+		read_file(s, pid, dir_fd, name, true);
+	else if (link[0] == '/' && (size_t)n > n_deleted &&
+		 strcmp(link + n - n_deleted, deleted) == 0)
+		read_file(s, pid, dir_fd, name, false);
 }
 
 static int compare(const void *a, const void *b)
@@ -232,6 +299,7 @@ static void take_process(struct survey *s, const char *pid)
 	if (s->memfd_bytes > ret->memfds.bytes) {
 		hold(s, &ret->memfds, pid);
 		ret->memfds.bytes = s->memfd_bytes;
+		ret->memfds.unmeasured = s->unmeasured_bytes;
 	}
 	if (n_pairs > ret->pipes.n) {
 		hold(s, &ret->pipes, pid);
@@ -274,11 +342,11 @@ static void read_process(struct survey *s, const char *pid)
 	if (!dir)
 		return;
 	s->n_pipes = s->n_memfds = 0;
-	s->memfd_bytes = 0;
+	s->memfd_bytes = s->unmeasured_bytes = 0;
 	while ((entry = readdir(dir)) && !is_over(s)) {
 		s->n_links++;
 		if (entry->d_name[0] != '.')
-			read_link(s, dirfd(dir), entry->d_name);
+			read_link(s, pid, dirfd(dir), entry->d_name);
 	}
 	take_process(s, pid);
 }
@@ -337,12 +405,37 @@ static void read_processes(struct survey *s)
 		}
 }
 
+static void take_unmapped(struct survey *s)
+{
+	struct where_holder *holder = &s->ret->unmapped;
+	char text[16];
+	pid_t pid;
+
+	holder->bytes = held_files_most(&s->scratch->files, &pid);
+	if (pid == 0)
+		return;
+	snprintf(text, sizeof(text), "%d", pid);
+	hold(s, holder, text);
+}
+
+/* All memfds are on the one tmpfs of the kernel. */
+static dev_t find_memfd_device(void)
+{
+	_cleanup_close_ int fd = memfd_create("reckond", MFD_CLOEXEC);
+	struct stat st;
+
+	return fd < 0 || fstat(fd, &st) < 0 ? 0 : st.st_dev;
+}
+
 void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
 		  struct where_scratch *scratch, struct where_survey *ret)
 {
+	_cleanup_close_ int pagemap_fd = openat(proc_fd, "self/pagemap", O_RDONLY | O_CLOEXEC);
 	struct survey survey = {
 		.proc_fd = proc_fd,
 		.root_fd = root_fd,
+		.pagemap_fd = pagemap_fd,
+		.memfd_device = find_memfd_device(),
 		.now = now,
 		.deadline = deadline,
 		.scratch = scratch,
@@ -350,8 +443,10 @@ void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline
 	};
 
 	*ret = (struct where_survey){ 0 };
+	scratch->files.n = 0;
 	read_mounts(&survey);
 	read_sysv(&survey);
 	read_processes(&survey);
+	take_unmapped(&survey);
 	measure_pipes(&survey);
 }

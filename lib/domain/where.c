@@ -81,13 +81,19 @@ uint64_t where_held(const struct where_survey *survey, const struct memory_count
 {
 	uint64_t shmem = sub_u64(worth_unowned_shmem(c, mapped_shmem),
 				 add_u64(survey->tmpfs_bytes, survey->sysv_bytes));
-	uint64_t memfds = min_u64(survey->memfds.bytes, shmem);
+	uint64_t memfds = min_u64(survey->memfds.unmeasured, shmem);
 	uint64_t pipes = min_u64(survey->pipes.bytes, worth_unaccounted(c));
+	uint64_t unmapped = min_u64(survey->unmapped.bytes,
+				    add_u64(c->shmem, sub_u64(c->swap_total, c->swap_free)));
 
 	if (survey->is_partial && memfds < shmem / 4 * 3)
 		memfds = 0;
-	*ret_holder = memfds > pipes ? &survey->memfds : &survey->pipes;
-	return max_u64(memfds, pipes);
+	*ret_holder = &survey->pipes;
+	if (unmapped > max_u64(memfds, pipes))
+		*ret_holder = &survey->unmapped;
+	else if (memfds > pipes)
+		*ret_holder = &survey->memfds;
+	return max_u64(unmapped, max_u64(memfds, pipes));
 }
 
 void where_account(const struct memory_counters *c, const struct where_survey *survey,

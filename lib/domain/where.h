@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "lib/base/util.h"
+#include "lib/domain/held-files.h"
 #include "lib/sys/memory.h"
 
 #define WHERE_TMPFS_MAX 5
@@ -34,6 +35,8 @@ struct where_holder {
 	char comm[16];
 	uint64_t bytes; /* of memfds: each counts once in a process; of pipes: what is in them */
 	unsigned n;	/* of pipes: those of which it has both ends */
+	/* Of memfds: of these it could not be seen whether processes map them. */
+	uint64_t unmeasured;
 };
 
 struct where_survey {
@@ -41,6 +44,9 @@ struct where_survey {
 	unsigned n_tmpfs;
 	uint64_t tmpfs_bytes; /* of all */
 	struct where_holder memfds, pipes;
+	/* Which alone holds most that no process maps, of memfds and of deleted files of a tmpfs.
+	 */
+	struct where_holder unmapped;
 	uint64_t sysv_bytes; /* of System V segments to which no process is attached */
 	/* Shared memory of the processes that map less than WHERE_MAPPED_SMALL; what several map
 	 * counts with each. */
@@ -55,6 +61,9 @@ struct where_survey {
 #define WHERE_PROCESSES_MAX   20000U
 #define WHERE_LINKS_MAX	      200000U
 
+/* A smaller deleted file is not looked at. */
+#define WHERE_FILE_MIN (64 * KIB)
+
 /* Of one process so many pipes and memfds are told apart; one that has more is counted low. */
 #define WHERE_INODES_MAX 4096
 /* Distinct mounts of tmpfs: what is mounted twice counts once. */
@@ -65,6 +74,7 @@ struct where_scratch {
 	dev_t devices[WHERE_DEVICES_MAX];
 	uint64_t pipes[WHERE_INODES_MAX],
 		memfds[WHERE_INODES_MAX]; /* of the process that is read */
+	struct held_files files;	  /* of all */
 };
 
 /* proc_fd: a proc file system; root_fd: the directory "/" of the mount points in its
@@ -110,10 +120,11 @@ struct where_account {
 
 /*
  * What the death of *ret_holder alone would free of what it holds by descriptors; 0: nothing, or
- * that is not known.  A memfd can be mapped by others, which keep it then: so no more than the
- * shared memory that no process maps and that lies on no tmpfs (a compositor has descriptors of the
- * buffers of all its clients).  Where the survey is partial, a tmpfs may be missing from it: then
- * only if that is nearly all of it.  mapped_shmem: as for worth_unowned().
+ * that is not known.  A file can be mapped by others, which keep it then (a compositor has
+ * descriptors of the buffers of all its clients): only what no process maps counts.  Memfds of
+ * which that could not be seen count up to the shared memory that no process maps and that lies on
+ * no tmpfs.  Where the survey is partial, a tmpfs may be missing from it: then only if that is
+ * nearly all of it.  mapped_shmem: as for worth_unowned().
  */
 uint64_t where_held(const struct where_survey *survey, const struct memory_counters *counters,
 		    uint64_t mapped_shmem, const struct where_holder **ret_holder);

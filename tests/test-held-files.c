@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* held-files: which process alone holds most, in a table; unmapped: of a memfd of this process. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/base/util.h"
+#include "lib/domain/held-files.h"
+#include "lib/domain/unmapped.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+static void test_most(void **state)
+{
+	static const struct {
+		const char *label;
+		struct {
+			pid_t pid;
+			uint64_t inode;
+			uint64_t unmapped; /* MiB */
+		} links[6];
+		pid_t pid;
+		uint64_t most;
+	} rows[] = {
+		{ "none", { { 0 } }, 0, 0 },
+		{ "one", { { 7, 1, 250 } }, 7, 250 },
+		{ "by two descriptors", { { 7, 1, 250 }, { 7, 1, 250 } }, 7, 250 },
+		{ "all that a server holds is mapped by its clients",
+		  { { 5, 1, 0 }, { 5, 2, 0 }, { 7, 3, 250 } },
+		  7,
+		  250 },
+		{ "the sum counts",
+		  { { 5, 1, 90 }, { 6, 2, 150 }, { 8, 3, 80 }, { 8, 4, 80 } },
+		  8,
+		  160 },
+		{ "what another holds as well is not freed",
+		  { { 5, 1, 300 }, { 6, 1, 300 }, { 6, 2, 10 } },
+		  6,
+		  10 },
+		{ "shared by all", { { 5, 1, 300 }, { 6, 1, 300 } }, 0, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		static struct held_files files;
+		pid_t pid;
+
+		files.n = 0;
+		print_message("%s\n", rows[i].label);
+		for (size_t k = 0; k < ARRAY_SIZE(rows[i].links) && rows[i].links[k].pid; k++) {
+			const struct held_file file = {
+				.device = 1,
+				.inode = rows[i].links[k].inode,
+				.unmapped = rows[i].links[k].unmapped * MIB,
+				.pid = rows[i].links[k].pid,
+			};
+
+			if (!held_files_note(&files, 1, file.inode, file.pid))
+				assert_true(held_files_add(&files, &file));
+		}
+		assert_int_equal(held_files_most(&files, &pid), rows[i].most * MIB);
+		assert_int_equal(pid, rows[i].pid);
+	}
+}
+
+static void test_another_device_is_another_file(void **state)
+{
+	static struct held_files files;
+	const struct held_file file = { .device = 1, .inode = 1, .pid = 7 };
+
+	assert_true(held_files_add(&files, &file));
+	assert_false(held_files_note(&files, 2, 1, 7));
+	files.n = HELD_FILES_MAX;
+	assert_false(held_files_add(&files, &file));
+}
+
+static void test_what_is_mapped_is_seen(void **state)
+{
+	enum { SIZE = 4 * MIB };
+	_cleanup_close_ int dir_fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = memfd_create("held", MFD_CLOEXEC);
+	uint64_t unmapped;
+	char name[16], *p;
+	int r;
+
+	snprintf(name, sizeof(name), "%d", fd);
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	assert_true(unmapped_measure(dir_fd, name, pagemap_fd, SIZE, &unmapped) < 0); /* a hole */
+	p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(p != MAP_FAILED);
+	memset(p, 1, SIZE);
+	r = unmapped_measure(dir_fd, name, pagemap_fd, SIZE, &unmapped);
+	if (r < 0) {
+		munmap(p, SIZE);
+		print_message("SKIP: this needs MADV_POPULATE_READ (Linux 5.14): %s\n",
+			      strerror(-r));
+		skip();
+	}
+	assert_int_equal(unmapped, 0);
+	munmap(p, SIZE / 2);
+	assert_int_equal(unmapped_measure(dir_fd, name, pagemap_fd, SIZE, &unmapped), 0);
+	assert_in_range(unmapped, SIZE / 4, SIZE / 4 * 3);
+	munmap(p + SIZE / 2, SIZE / 2);
+	assert_int_equal(unmapped_measure(dir_fd, name, pagemap_fd, SIZE, &unmapped), 0);
+	assert_true(unmapped >= SIZE / 10 * 9);
+	assert_true(unmapped_measure(dir_fd, "none", pagemap_fd, SIZE, &unmapped) < 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_most),
+		cmocka_unit_test(test_another_device_is_another_file),
+		cmocka_unit_test(test_what_is_mapped_is_seen),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
