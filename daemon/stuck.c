@@ -259,6 +259,12 @@ void stuck_watch(struct manager *m, usec_t now)
 		ask(s, now);
 }
 
+/* With what is swapped out of it, which is not told from other swap. */
+static uint64_t shmem_of(const struct memory_counters *c)
+{
+	return add_u64(c->shmem, sub_u64(c->swap_total, c->swap_free));
+}
+
 static struct holder_facts holder_facts_of(const struct manager *m, usec_t now)
 {
 	const struct decision *d = &m->decision;
@@ -268,6 +274,8 @@ static struct holder_facts holder_facts_of(const struct manager *m, usec_t now)
 		.expected = d->memory,
 		.is_holder = d->held > 0,
 		.freed = d->freed,
+		.shmem_before = shmem_of(&d->before.counters),
+		.shmem_now = shmem_of(&m->sampler.reading.counters),
 		.missing = s->missing,
 		.ended_at = d->outcome == KILL_PROGRESS_GONE ? d->ended_at : 0,
 		.asked_at = s->asked_at,

@@ -93,9 +93,45 @@ static void test_after_a_holder(void **state)
 	}
 }
 
+/* What others free and allocate meanwhile is not the victim's. */
+static void test_beside_others(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t freed, before, now; /* MiB */
+		enum holder_step next;
+	} rows[] = {
+		{ "others free as much, and all shared memory is there", 900, 600, 600,
+		  HOLDER_ASK },
+		{ "others have added some to it", 900, 600, 700, HOLDER_ASK },
+		{ "a little less than a quarter is gone", 900, 600, 476, HOLDER_ASK },
+		{ "a quarter", 900, 600, 475, HOLDER_NONE },
+		{ "all of it", 900, 600, 100, HOLDER_NONE },
+		{ "it was gone from the figures, but nothing was freed", 2, 600, 100, HOLDER_ASK },
+		{ "not known", 900, 0, 0, HOLDER_NONE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct holder_facts facts = {
+			.expected = { .shmem = 500 * MIB },
+			.freed = rows[i].freed * MIB,
+			.shmem_before = rows[i].before * MIB,
+			.shmem_now = rows[i].now * MIB,
+			.ended_at = 100 * MS,
+			.asked_at = 50 * MS,
+			.now = 110 * MS,
+		};
+
+		print_message("%s\n", rows[i].label);
+		assert_int_equal(holder_next(&facts), rows[i].next);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_beside_others),
 		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_after_a_holder),
 	};

@@ -5,17 +5,26 @@
 /* In vain: less than this part of what was expected. */
 #define FREED_SHARE 4
 
+/* Others free memory all the time; of shared memory there is less than before only if the kill
+ * freed some, or another process did. */
+static uint64_t freed_shmem(const struct holder_facts *facts)
+{
+	if (facts->shmem_before == 0)
+		return facts->freed;
+	return min_u64(facts->freed, sub_u64(facts->shmem_before, facts->shmem_now));
+}
+
 uint64_t holder_missing(const struct holder_facts *facts)
 {
 	uint64_t shmem = min_u64(facts->expected.shmem, proc_reclaimable(&facts->expected));
 
-	return sub_u64(facts->is_holder ? facts->missing : shmem, facts->freed);
+	return sub_u64(facts->is_holder ? facts->missing : shmem, freed_shmem(facts));
 }
 
 /* A holder was killed, and something of what was missing then is still held. */
 static bool was_in_part(const struct holder_facts *facts)
 {
-	return facts->freed >= proc_reclaimable(&facts->expected) / FREED_SHARE &&
+	return freed_shmem(facts) >= proc_reclaimable(&facts->expected) / FREED_SHARE &&
 	       holder_missing(facts) >= HOLDER_MIN;
 }
 
@@ -24,7 +33,7 @@ static bool was_in_vain(const struct holder_facts *facts)
 	uint64_t expected = proc_reclaimable(&facts->expected);
 
 	return min_u64(facts->expected.shmem, expected) >= HOLDER_MIN &&
-	       facts->expected.shmem >= expected / 2 && facts->freed < expected / FREED_SHARE;
+	       facts->expected.shmem >= expected / 2 && freed_shmem(facts) < expected / FREED_SHARE;
 }
 
 enum holder_step holder_next(const struct holder_facts *facts)

@@ -26,7 +26,9 @@
 struct holder_facts {
 	struct proc_memory expected; /* the victim's */
 	bool is_holder;		     /* it was a process that holds memory by descriptors */
-	uint64_t freed;
+	uint64_t freed;		     /* by the whole machine, whatever it was, until it was over */
+	/* Of the machine, resident and swapped: at the choice, and now; 0: not known. */
+	uint64_t shmem_before, shmem_now;
 	uint64_t missing; /* is_holder: what was not freed when it was chosen (holder_missing()) */
 	usec_t ended_at;  /* 0: there was none, or it is not over */
 	usec_t asked_at;  /* 0: never, as the next */
