@@ -224,11 +224,9 @@ static void note_worth(struct manager *m)
 		worth_note(&m->worth, proc_reclaimable(&d->memory), d->freed);
 }
 
-/* What is not to be chosen again after this: the process, or others like it. */
-static void learn(struct manager *m, usec_t now)
+static struct backoff_subject subject_of(const struct decision *d)
 {
-	struct decision *d = &m->decision;
-	const struct backoff_subject subject = {
+	return (struct backoff_subject){
 		.pid = d->pid,
 		.start_ticks = d->start_ticks,
 		.uid = d->uid,
@@ -239,6 +237,24 @@ static void learn(struct manager *m, usec_t now)
 		.code_pages = d->code_pages,
 		.shares_memory = d->shares_memory,
 	};
+}
+
+static void note_heirs(struct manager *m, usec_t now)
+{
+	const struct decision *d = &m->decision;
+	const struct census_process *parent = census_find(&m->census, d->ppid);
+	const struct backoff_subject subject = subject_of(d);
+
+	backoff_note_heirs(&m->backoff, &subject, parent && parent->code_pages == d->code_pages,
+			   clock_ticks_before(sub_u64(now, d->signalled_at)), clock_ticks_after(0),
+			   now);
+}
+
+/* What is not to be chosen again after this: the process, or others like it. */
+static void learn(struct manager *m, usec_t now)
+{
+	struct decision *d = &m->decision;
+	const struct backoff_subject subject = subject_of(d);
 
 	if (d->outcome == KILL_PROGRESS_UNKILLABLE)
 		skip_victim(m, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
@@ -246,6 +262,8 @@ static void learn(struct manager *m, usec_t now)
 		skip_victim(m, BACKOFF_STILL_EXITING, now);
 	else if (d->outcome == KILL_PROGRESS_GONE)
 		backoff_succeed(&m->backoff, d->pid, d->start_ticks);
+	if (d->outcome == KILL_PROGRESS_GONE && d->signal == SIGTERM)
+		note_heirs(m, now);
 	if (d->outcome == KILL_PROGRESS_GONE)
 		forget_killed(m);
 
@@ -362,11 +380,15 @@ enum report_event in_flight_start(struct manager *m, int signal, usec_t now)
 {
 	struct decision *d = &m->decision;
 	struct kill_target target = kill_plan_target(m);
+	const struct backoff_subject subject = subject_of(d);
 	bool escalates = d->signal != 0;
 	int r;
 
 	/* SIGTERM would be for one of them alone. */
 	if (d->n_siblings > 0 || !worth_is_conclusive(d->n_sharers, d->n_sharers_left))
+		signal = SIGKILL;
+	/* What has forked it was asked to exit, and has left its memory to it instead. */
+	if (backoff_is_heir(&m->backoff, &subject, now))
 		signal = SIGKILL;
 	signal = thaw_state_prepare(m, signal);
 	if (!escalates)

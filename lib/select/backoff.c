@@ -155,10 +155,38 @@ void backoff_add_kind(struct backoff *p, const struct backoff_subject *subject, 
 		 subject->shares_memory ? "/" : subject->cgroup);
 }
 
+void backoff_note_heirs(struct backoff *p, const struct backoff_subject *killed,
+			bool forks_siblings, uint64_t born_from, uint64_t born_to, usec_t now)
+{
+	p->heirs = (struct backoff_heirs){
+		.until = killed->code_pages != 0 ? now + BACKOFF_SIMILAR_USEC : 0,
+		.born_from = born_from,
+		.born_to = born_to,
+		.uid = killed->uid,
+		.session = killed->session,
+		.ppid = forks_siblings ? killed->ppid : 0,
+		.code_pages = killed->code_pages,
+	};
+}
+
+/* One that has left the session is an orphan by now. */
+bool backoff_is_heir(const struct backoff *p, const struct backoff_subject *subject, usec_t now)
+{
+	const struct backoff_heirs *heirs = &p->heirs;
+
+	return now < heirs->until && subject->code_pages == heirs->code_pages &&
+	       subject->uid == heirs->uid &&
+	       (subject->session == heirs->session || subject->ppid <= 1) &&
+	       (heirs->ppid == 0 || subject->ppid != heirs->ppid) &&
+	       subject->start_ticks >= heirs->born_from && subject->start_ticks <= heirs->born_to;
+}
+
 unsigned backoff_kinds(const struct backoff *p, const struct backoff_subject *subject, usec_t now)
 {
 	unsigned kinds = 0;
 
+	if (backoff_is_heir(p, subject, now))
+		return 0;
 	for (unsigned i = 0; i < BACKOFF_SIMILAR_MAX; i++)
 		if (now < p->kinds[i].until && is_of_kind(&p->kinds[i], subject))
 			kinds |= 1U << i;

@@ -72,6 +72,16 @@ struct backoff_kind {
 	char cgroup[CGROUP_PATH_MAX];
 };
 
+/* What a killed process may have forked while it handled SIGTERM: they have its memory now. */
+struct backoff_heirs {
+	usec_t until; /* 0: none */
+	uint64_t born_from, born_to;
+	uid_t uid;
+	pid_t session;
+	pid_t ppid; /* its own, if that is of the same program and may have forked others */
+	unsigned code_pages;
+};
+
 /* So many victims in succession may turn out, when they are confirmed, to be no longer what was
  * chosen (moved, or a path that cannot be read); from then on each counts as one that failed. */
 #define BACKOFF_TRIES	   4
@@ -83,7 +93,8 @@ struct backoff {
 	usec_t unconfirmed_at;	/* the last */
 	struct backoff_entry entries[BACKOFF_MAX];
 	struct backoff_kind kinds[BACKOFF_SIMILAR_MAX];
-	unsigned turn; /* victims tried */
+	unsigned turn;		    /* victims tried */
+	struct backoff_heirs heirs; /* of the last one that exited */
 };
 
 /*
@@ -135,6 +146,16 @@ struct backoff_subject {
  */
 void backoff_add_kind(struct backoff *p, const struct backoff_subject *subject, uint64_t born_from,
 		      uint64_t born_to, usec_t now);
+
+/*
+ * This one has exited after SIGTERM.  What was forked of it from the signal to its exit holds what
+ * it held, so it is of no kind; and as its parent had its chance to exit and forked instead, it is
+ * killed by SIGKILL.  Known by its program, user, session and start; a sibling that the parent of
+ * the killed one has forked meanwhile is none (forks_siblings: that is of the same program).
+ */
+void backoff_note_heirs(struct backoff *p, const struct backoff_subject *killed,
+			bool forks_siblings, uint64_t born_from, uint64_t born_to, usec_t now);
+bool backoff_is_heir(const struct backoff *p, const struct backoff_subject *subject, usec_t now);
 
 /* Of which kinds it is, a bit for each. */
 unsigned backoff_kinds(const struct backoff *p, const struct backoff_subject *subject, usec_t now);
