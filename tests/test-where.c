@@ -2,18 +2,22 @@
 /* where: the figures, their words, and the survey of this machine and of fixtures. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/domain/where.h"
+#include "lib/sys/proc.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -282,6 +286,61 @@ static void test_survey_finds_memfds_and_pipes(void **state)
 }
 
 /* What a process maps counts as long as it is small; what is mapped of the others is measured. */
+static void *wait_forever(void *userdata)
+{
+	(void)userdata;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* The first thread of the process that holds it has exited. */
+static void test_survey_finds_a_memfd_of_another_thread(void **state)
+{
+	static struct where_survey found;
+	char ready[2] = "";
+	int status, ends[2];
+	pthread_t thread;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int fd = memfd_create("held", MFD_CLOEXEC);
+
+		if (fd < 0 || ftruncate(fd, 52 * MIB) < 0 || fallocate(fd, 0, 0, 52 * MIB) < 0 ||
+		    pthread_create(&thread, NULL, wait_forever, NULL) != 0)
+			_exit(1);
+		if (write(ends[1], "1", 1) != 1)
+			_exit(1);
+		pthread_exit(NULL);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], ready, 1), 1);
+	/* Until its first thread is a zombie. */
+	for (unsigned i = 0; i < 1000; i++) {
+		struct proc_stat stat;
+		int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		int r = proc_read_stat(proc_fd, pid, &stat);
+
+		close(proc_fd);
+		assert_int_equal(r, 0);
+		if (stat.state == 'Z')
+			break;
+		usleep(10000);
+	}
+	run_survey(60 * USEC_PER_SEC, &found);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(ends[0]);
+	/* (Others on this machine may hold more.) */
+	if (found.memfds.bytes <= 52 * MIB + 4096)
+		assert_int_equal(found.memfds.pid, pid);
+	assert_true(found.memfds.bytes >= 52 * MIB);
+}
+
 static void test_survey_counts_what_small_processes_map(void **state)
 {
 	const size_t size = WHERE_MAPPED_SMALL + MIB;
@@ -406,6 +465,7 @@ int main(void)
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_only_a_large_change_counts),
 		cmocka_unit_test(test_survey_finds_memfds_and_pipes),
+		cmocka_unit_test(test_survey_finds_a_memfd_of_another_thread),
 		cmocka_unit_test(test_survey_counts_what_small_processes_map),
 		cmocka_unit_test(test_survey_finishes_in_time),
 		cmocka_unit_test(test_survey_finds_each_tmpfs_once),

@@ -317,28 +317,60 @@ static DIR *open_directory(int dir_fd, const char *path)
 	return dir;
 }
 
-/* By status, not by smaps: that waits for the mmap lock, which a process can hold forever. */
-static void add_mapped(struct survey *s, pid_t pid)
-{
-	struct proc_status status;
-	uint64_t mapped;
-
-	if (proc_read_status(s->proc_fd, pid, &status) != 0)
-		return;
-	mapped = add_u64(status.rss_shmem, proc_locked_file(&status));
-	if (mapped < WHERE_MAPPED_SMALL)
-		s->ret->small_mapped_bytes = add_u64(s->ret->small_mapped_bytes, mapped);
-}
-
-static void read_process(struct survey *s, const char *pid)
+/* Its first thread may have exited: that has neither memory nor descriptors, but another has. */
+static pid_t find_thread(struct survey *s, pid_t pid)
 {
 	char path[64];
 	_cleanup_(closedirp) DIR *dir = NULL;
 	const struct dirent *entry;
+	pid_t tid = pid;
 
-	add_mapped(s, (pid_t)strtol(pid, NULL, 10));
-	snprintf(path, sizeof(path), "%.16s/fd", pid);
+	snprintf(path, sizeof(path), "%d/task", pid);
 	dir = open_directory(s->proc_fd, path);
+	while (dir && tid == pid && (entry = readdir(dir)) && !is_over(s)) {
+		s->n_links++;
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+			tid = (pid_t)strtol(entry->d_name, NULL, 10);
+	}
+	return tid;
+}
+
+static DIR *open_descriptors(struct survey *s, pid_t pid, pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%d/task/%d/fd", pid, tid);
+	return open_directory(s->proc_fd, path);
+}
+
+/* By status, not by smaps: that waits for the mmap lock, which a process can hold forever.  Returns
+ * a thread that has the process's memory, and so its descriptors. */
+static pid_t add_mapped(struct survey *s, pid_t pid)
+{
+	struct proc_status status;
+	uint64_t mapped;
+	pid_t tid = pid;
+
+	if (proc_read_status(s->proc_fd, pid, &status) != 0)
+		return pid;
+	if (!status.has_mm && status.n_threads > 1) {
+		tid = find_thread(s, pid);
+		if (proc_read_status(s->proc_fd, tid, &status) != 0)
+			return tid;
+	}
+	mapped = add_u64(status.rss_shmem, proc_locked_file(&status));
+	if (mapped < WHERE_MAPPED_SMALL)
+		s->ret->small_mapped_bytes = add_u64(s->ret->small_mapped_bytes, mapped);
+	return tid;
+}
+
+static void read_process(struct survey *s, const char *pid)
+{
+	_cleanup_(closedirp) DIR *dir = NULL;
+	const struct dirent *entry;
+	pid_t number = (pid_t)strtol(pid, NULL, 10);
+
+	dir = open_descriptors(s, number, add_mapped(s, number));
 	if (!dir)
 		return;
 	s->n_pipes = s->n_memfds = 0;

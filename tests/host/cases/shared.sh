@@ -191,3 +191,12 @@ case_locked_file() { # a mapped file of 600 MiB, locked in memory, beside smalle
     until_quiet
     rm -f "$file"
 }
+case_memfd_held_thread() { # a memfd held by a descriptor, by a process whose first thread has exited
+    expect dies=hog
+    machine
+    start hog memfd-held=855 leave-thread
+    wait_for 60 is_full_to 60
+    pause 0.5
+    start_daemon
+    until_quiet
+}
