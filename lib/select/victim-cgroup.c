@@ -211,11 +211,13 @@ void victim_measure_cgroup(struct choice *choice, struct victim_candidate *candi
 	find_unknown(choice, candidate->node, &members);
 	if (members.unknown <= proc_reclaimable(&candidate->memory) / 8)
 		return;
-	for (unsigned i = 0; i < members.n && choice->result->n_reads < VICTIM_MAX_READS; i++) {
+	for (unsigned i = 0; i < members.n && victim_may_read(choice); i++) {
 		if (share_is_known(choice, members.largest[i]))
 			continue; /* it is like one before it */
 		victim_candidate_init(choice, &members.largest[i]->node, &member);
 		(void)victim_read_process(choice, &member);
+		choice->result->n_reads--; /* what was read is the cgroup */
+		choice->n_members_read++;
 		if (members.largest[i]->is_gone || !members.largest[i]->memory.is_measured ||
 		    members.largest[i]->fair_share <= 0)
 			continue;

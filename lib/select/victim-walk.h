@@ -21,10 +21,11 @@ struct choice {
 	/* Those that were, and share memory. */
 	const struct census_process *measured[VICTIM_MAX_READS];
 	unsigned n_measured;
-	unsigned n_searches;  /* for others of which that is known */
-	uint64_t group_score; /* for which the victim was preferred: victim-group.h */
-	size_t n_needed;      /* nodes visited when the decision was made */
-	unsigned n_reserved;  /* precise reads that are kept for the youngest */
+	unsigned n_searches;	 /* for others of which that is known */
+	uint64_t group_score;	 /* for which the victim was preferred: victim-group.h */
+	size_t n_needed;	 /* nodes visited when the decision was made */
+	unsigned n_reserved;	 /* precise reads that are kept for the youngest */
+	unsigned n_members_read; /* precise reads of processes for their cgroup */
 
 	/* What is skipped if there are others: from this verdict on, in this walk. */
 	enum backoff_verdict refused;
@@ -33,6 +34,13 @@ struct choice {
 	uint64_t kind_largest[BACKOFF_SIMILAR_MAX]; /* likewise, its score */
 	struct victim_candidate failed;		    /* the largest of those that failed last */
 };
+
+/* May one more be read precisely? */
+static inline bool victim_may_read(const struct choice *choice)
+{
+	return choice->result->n_reads + choice->n_reserved + choice->n_members_read <
+	       VICTIM_MAX_READS;
+}
 
 /* Was the process read in this choice? */
 static inline bool victim_is_read(const struct choice *choice, const struct census_process *process)

@@ -172,11 +172,6 @@ static bool is_refused(struct choice *choice, const struct census_node *node)
 	return true;
 }
 
-static bool may_read(const struct choice *choice)
-{
-	return choice->result->n_reads + choice->n_reserved < VICTIM_MAX_READS;
-}
-
 /* It is not read, though it could be the best: its score is not known. */
 static void leave(struct choice *choice, uint64_t upper_end)
 {
@@ -204,12 +199,12 @@ static void take_candidate(struct choice *choice, const struct victim_entry *top
 			return;
 	}
 	victim_candidate_init(choice, top->node, &candidate);
-	if (candidate.cgroup && candidate.precise && may_read(choice)) {
+	if (candidate.cgroup && candidate.precise && victim_may_read(choice)) {
 		result->n_reads++; /* all in it were read at little cost */
 		victim_measure_cgroup(choice, &candidate);
 	}
 	if (!candidate.precise) {
-		if (!may_read(choice)) {
+		if (!victim_may_read(choice)) {
 			leave(choice, victim_upper_end(choice, top->node));
 			victim_assume_share(choice, &candidate);
 		} else if (!victim_read(choice, &candidate))
@@ -352,7 +347,7 @@ static void prefer_youngest(struct choice *choice)
 		return;
 	if (!candidate.is_read || !candidate.precise) {
 		choice->n_reserved = 0;
-		if (!may_read(choice) || !victim_read(choice, &candidate) ||
+		if (!victim_may_read(choice) || !victim_read(choice, &candidate) ||
 		    candidate.estimate < best - VICTIM_NEAR(best))
 			return;
 	}
