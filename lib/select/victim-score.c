@@ -106,6 +106,15 @@ const struct census_process *victim_largest_below(const struct census_node *node
 	return largest;
 }
 
+/* Of those that were measured, one is compared with what the others are taken to be by it. */
+static uint64_t member_size(const struct census_process *process)
+{
+	uint64_t bytes = proc_reclaimable(&process->memory);
+
+	return process->fair_is_assumed ? min_u64(bytes, saturate_u64((double)process->fair_share))
+					: bytes;
+}
+
 static const struct census_process *find_leader(const struct census *census,
 						const struct victim_request *request,
 						const struct census_node *node, bool reluctantly)
@@ -122,8 +131,7 @@ static const struct census_process *find_leader(const struct census *census,
 	}
 	census_for_each_child(child, node) {
 		process = find_leader(census, request, child, reluctantly);
-		if (process && (!leader || proc_reclaimable(&process->memory) >
-						   proc_reclaimable(&leader->memory)))
+		if (process && (!leader || member_size(process) > member_size(leader)))
 			leader = process;
 	}
 	return leader;
