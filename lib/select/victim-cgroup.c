@@ -175,14 +175,14 @@ static void find_unknown(const struct choice *choice, const struct census_node *
 		members->largest[i] = process;
 }
 
-/* The share of one relative stands for those of the others. */
+/* The others hold in common with each other as much as this one does. */
 static void assume_shares(const struct choice *choice, const struct census_node *node,
 			  struct family *family)
 {
 	struct census_process *process = (struct census_process *)node;
 	const struct census_process *like = family->process;
 	const struct census_node *child;
-	double mapped = (double)proc_mapped(&like->memory);
+	uint64_t kept = sub_u64(proc_mapped(&like->memory), saturate_u64((double)like->fair_share));
 
 	if (node->kind != CENSUS_PROCESS) {
 		census_for_each_child(child, node)
@@ -194,8 +194,7 @@ static void assume_shares(const struct choice *choice, const struct census_node 
 	    share_is_known(choice, process) || proc_mapped(&process->memory) < MEMBER_MIN ||
 	    !family_has(family, process))
 		return;
-	process->fair_share =
-		(float)((double)proc_mapped(&process->memory) * (double)like->fair_share / mapped);
+	process->fair_share = (float)sub_u64(proc_mapped(&process->memory), kept);
 	process->fair_is_assumed = true;
 }
 
