@@ -36,7 +36,7 @@ struct row {
 	bool are_strangers;   /* each is of another program, so that none stands for another */
 	unsigned machine_mib; /* that it has in all; 0: not known */
 	bool expects_leak;
-	unsigned estimate_mib; /* of the best; 0: not compared */
+	unsigned frees_mib; /* the best one; 0: not compared */
 };
 
 struct machine {
@@ -45,7 +45,11 @@ struct machine {
 	struct census census;
 	struct census_process *members[N_MEMBERS_MAX], *leak;
 	unsigned n_reads;
+	struct victim_result result;
 };
+
+static const struct victim_request request = { .target = POLICY_TARGET_CGROUP,
+					       .now = USEC_PER_SEC };
 
 static bool is_member(const struct machine *machine, const struct census_process *process)
 {
@@ -57,7 +61,8 @@ static int read_share(const struct census_process *process, struct victim_readin
 {
 	struct machine *machine = userdata;
 	uint64_t mapped = proc_mapped(&process->memory);
-	uint64_t fair = is_member(machine, process) ? machine->row->fair_mib * MIB : mapped;
+	uint64_t own = sub_u64(mapped, MEMBER_MIB * MIB); /* what it has more than the others */
+	uint64_t fair = is_member(machine, process) ? machine->row->fair_mib * MIB + own : mapped;
 
 	machine->n_reads++;
 	if (machine->row->is_unreadable)
@@ -75,7 +80,7 @@ static int read_share(const struct census_process *process, struct victim_readin
 
 static int reread(struct census *census, struct census_process *process, void *userdata)
 {
-	struct proc_memory memory = process->memory;
+	struct proc_memory memory = { .anon = process->memory.anon };
 
 	(void)userdata;
 	census_set_memory(census, process, &memory, 0, USEC_PER_SEC);
@@ -100,20 +105,18 @@ static struct census_process *add(struct machine *machine, pid_t pid, const char
 	return process;
 }
 
-static void measure(struct machine *machine, const struct victim_request *request,
-		    struct census_process *process)
+static void measure(struct machine *machine, struct census_process *process)
 {
 	struct victim_reading reading;
 
 	assert_int_equal(read_share(process, &reading, machine), 0);
-	process->is_unit = victim_apply_share(&machine->census, process, request, &reading);
+	process->is_unit = victim_apply_share(&machine->census, process, &request, &reading);
 	process->alone = (float)reading.reclaimable.alone;
 	process->fair_share = (float)reclaimable_total(&reading.reclaimable);
 	census_set_memory(&machine->census, process, &reading.memory, 0, USEC_PER_SEC);
 }
 
-static void machine_init(struct machine *machine, const struct row *row,
-			 const struct victim_request *request)
+static void machine_init(struct machine *machine, const struct row *row)
 {
 	*machine = (struct machine){ .row = row, .policies.subtree = everything };
 	assert_int_equal(census_init(&machine->census, -1, NULL, &exact, &machine->policies), 0);
@@ -122,66 +125,129 @@ static void machine_init(struct machine *machine, const struct row *row,
 		machine->members[i] = add(machine, (pid_t)(300 + i), "/group", MEMBER_MIB,
 					  row->are_strangers ? 20 + i : 9);
 	for (unsigned i = 0; row->is_measured && i < row->n_members; i++)
-		measure(machine, request, machine->members[i]);
+		measure(machine, machine->members[i]);
 	if (row->machine_mib > 0) {
 		machine->census.totals.is_known = true;
 		machine->census.totals.anon = row->machine_mib * MIB;
 	}
+	assert_int_equal(victim_reserve(&machine->result, &machine->census), 0);
+}
+
+static void machine_done(struct machine *machine)
+{
+	victim_done(&machine->result);
+	census_done(&machine->census);
+}
+
+static void choose(struct machine *machine, const char *expected, unsigned frees_mib)
+{
+	const struct victim_reader reader = { .precise = read_share,
+					      .reread = reread,
+					      .userdata = machine };
+	struct victim_result *result = &machine->result;
+	unsigned long long mib;
+
+	machine->n_reads = 0;
+	victim_choose(&machine->census, &request, &reader, result);
+	if (result->n_ranked == 0 || !result->ranked[0].cgroup)
+		fail_msg("%s: no cgroup was chosen", machine->row->what);
+	mib = proc_reclaimable(&result->ranked[0].memory) / MIB;
+	if (strcmp(result->ranked[0].cgroup->path, expected) != 0)
+		fail_msg("%s: %s was chosen, of %llu MiB", machine->row->what,
+			 result->ranked[0].cgroup->path, mib);
+	if (frees_mib > 0 && mib != frees_mib)
+		fail_msg("%s: %llu MiB", machine->row->what, mib);
+	assert_true(machine->n_reads <= VICTIM_MAX_READS);
 }
 
 static void test_counts_what_is_shared_once(void **state)
 {
 	static const struct row rows[] = {
 		{ "a server of 20, measured", 20, 10, 300, .is_measured = true,
-		  .expects_leak = true, .estimate_mib = 300 },
-		{ "it has more than the leak", 20, 20, 300, .is_measured = true,
-		  .estimate_mib = 400 },
-		{ "a server of 20", 20, 10, 300, .expects_leak = true, .estimate_mib = 300 },
-		{ "of 20, more than the leak", 20, 20, 300, .estimate_mib = 400 },
+		  .expects_leak = true, .frees_mib = 300 },
+		{ "it has more than the leak", 20, 20, 300, .is_measured = true, .frees_mib = 400 },
+		{ "a server of 20", 20, 10, 300, .expects_leak = true, .frees_mib = 300 },
+		{ "of 20, more than the leak", 20, 20, 300, .frees_mib = 400 },
 		{ "of 40, of which none is measured", 40, 5, 300, .expects_leak = true },
-		{ "they share nothing", 20, 200, 300, .estimate_mib = 4000 },
-		{ "nor do strangers", 4, 200, 700, .are_strangers = true, .estimate_mib = 800 },
+		{ "they share nothing", 20, 200, 300, .frees_mib = 4000 },
+		{ "nor do strangers", 4, 200, 700, .are_strangers = true, .frees_mib = 800 },
 		{ "strangers that share", 4, 50, 300, .are_strangers = true, .expects_leak = true },
 		{ "one that shares with another cgroup", 1, 100, 150, .expects_leak = true },
 		{ "no more than the machine has", 20, 200, 300, .is_unreadable = true,
-		  .machine_mib = 900, .estimate_mib = 900 + CENSUS_SLACK / MIB },
+		  .machine_mib = 900, .frees_mib = 900 + CENSUS_SLACK / MIB },
 	};
-	const struct victim_reader reader = { .precise = read_share, .reread = reread };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct victim_request request = { .target = POLICY_TARGET_CGROUP,
-							.now = USEC_PER_SEC };
-		struct victim_result result = { 0 };
-		struct victim_reader of_row = reader;
 		struct machine machine;
-		const char *path;
 
-		machine_init(&machine, &rows[i], &request);
-		of_row.userdata = &machine;
-		machine.n_reads = 0;
-		assert_int_equal(victim_reserve(&result, &machine.census), 0);
-		victim_choose(&machine.census, &request, &of_row, &result);
-		if (result.n_ranked == 0 || !result.ranked[0].cgroup)
-			fail_msg("%s: no cgroup was chosen", rows[i].what);
-		path = result.ranked[0].cgroup->path;
-		if (strcmp(path, rows[i].expects_leak ? "/leak" : "/group") != 0)
-			fail_msg("%s: %s was chosen, of %llu MiB", rows[i].what, path,
-				 (unsigned long long)(result.ranked[0].estimate / MIB));
-		if (rows[i].estimate_mib > 0 &&
-		    result.ranked[0].estimate / MIB != rows[i].estimate_mib)
-			fail_msg("%s: %llu MiB", rows[i].what,
-				 (unsigned long long)(result.ranked[0].estimate / MIB));
-		assert_true(machine.n_reads <= VICTIM_MAX_READS);
-		victim_done(&result);
-		census_done(&machine.census);
+		machine_init(&machine, &rows[i]);
+		choose(&machine, rows[i].expects_leak ? "/leak" : "/group", rows[i].frees_mib);
+		machine_done(&machine);
 	}
+}
+
+/* What was measured or assumed of a process holds for what it had then. */
+static void test_one_that_grows_is_measured_again(void **state)
+{
+	static const struct row row = { "one grows", 20, 10, 300 };
+	const struct proc_memory grown = { .anon = 700 * MIB };
+	const unsigned assumed_and_measured[] = { 0, 19 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(assumed_and_measured); i++) {
+		struct census_process *member;
+		struct machine machine;
+
+		machine_init(&machine, &row);
+		member = machine.members[assumed_and_measured[i]];
+		choose(&machine, "/leak", 300);
+		assert_int_equal(member->fair_is_assumed, i == 0);
+		census_set_memory(&machine.census, member, &grown, 0, USEC_PER_SEC);
+		choose(&machine, "/group", 700);
+		assert_ptr_equal(
+			victim_leader(&machine.census, &request, machine.result.ranked[0].node),
+			member);
+		machine_done(&machine);
+	}
+}
+
+/* One that was measured is compared with what is assumed of the others, not with all they map. */
+static void test_leader_is_the_largest(void **state)
+{
+	static const struct row row = { "two", 2, 20, 30 };
+	const struct proc_memory larger = { .anon = 300 * MIB };
+	struct machine machine;
+
+	(void)state;
+	machine_init(&machine, &row);
+	census_set_memory(&machine.census, machine.members[0], &larger, 0, USEC_PER_SEC);
+	choose(&machine, "/group", 120 + 20);
+	assert_ptr_equal(victim_leader(&machine.census, &request, machine.result.ranked[0].node),
+			 machine.members[0]);
+	machine_done(&machine);
+}
+
+/* Two that hold more than there is, as the figures are of another machine: the larger one still. */
+static void test_order_does_not_depend_on_the_machine(void **state)
+{
+	static const struct row row = { "more than there is", 20, 200, 5000, .is_unreadable = true,
+					.machine_mib = 900 };
+	struct machine machine;
+
+	(void)state;
+	machine_init(&machine, &row);
+	choose(&machine, "/leak", 900 + CENSUS_SLACK / MIB);
+	machine_done(&machine);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counts_what_is_shared_once),
+		cmocka_unit_test(test_one_that_grows_is_measured_again),
+		cmocka_unit_test(test_leader_is_the_largest),
+		cmocka_unit_test(test_order_does_not_depend_on_the_machine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

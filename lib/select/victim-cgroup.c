@@ -37,7 +37,8 @@ static struct proc_memory member_memory(const struct choice *choice,
 	return memory;
 }
 
-/* Where shares are not known, pages count more than once; but not more than there are. */
+/* Where shares are not known, pages count more than once; but no more is freed than there is.  (The
+ * order of those that count more is left as it is.) */
 static void cap_by_machine(const struct choice *choice, struct proc_memory *memory)
 {
 	const struct census_totals *totals = &choice->census->totals;
@@ -93,8 +94,8 @@ void victim_cgroup_init(const struct choice *choice, struct victim_candidate *ca
 	choice->result->n_summed++;
 	add_below(choice, candidate->node, candidate);
 	candidate->weight = victim_cgroup_weight(choice, candidate->cgroup);
-	cap_by_machine(choice, &candidate->memory);
 	bytes = proc_reclaimable(&candidate->memory);
+	cap_by_machine(choice, &candidate->memory);
 	candidate->estimate = saturate_u64((double)bytes * (double)candidate->weight);
 	candidate->score.lo =
 		saturate_u64((double)sub_u64(bytes, candidate->error) * (double)candidate->weight);

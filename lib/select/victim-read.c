@@ -188,6 +188,7 @@ static int reread_process(struct choice *choice, struct census_process *process)
 	if (r <= 0) { /* (of one that could not be read, the old reading is kept) */
 		process->choice = choice->census->choice;
 		process->has_failed = r < 0;
+		process->fair_is_assumed = false; /* it was, of what it had then */
 	}
 	return r;
 }

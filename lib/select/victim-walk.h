@@ -59,7 +59,7 @@ float victim_cgroup_weight(const struct choice *choice, const struct census_cgro
 /* The part of victim_candidate_init() that is of cgroups. */
 void victim_cgroup_init(const struct choice *choice, struct victim_candidate *candidate);
 /* Measures the shares of the largest of its processes, all of which were read at little cost, if
- * much depends on them; those of their relatives are taken to be like them. */
+ * much depends on them; their relatives are taken to have as much in common with them. */
 void victim_measure_cgroup(struct choice *choice, struct victim_candidate *candidate);
 /* victim-read.c: victim_read() of a process. */
 bool victim_read_process(struct choice *choice, struct victim_candidate *candidate);
