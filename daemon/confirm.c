@@ -38,14 +38,12 @@ static bool reread(struct manager *m, bool *ret_moved)
 
 /* Is much of what it was chosen for freed?  An exec keeps pid and start time, and can keep the
  * name. */
-static bool has_shrunk(const struct manager *m)
+static bool has_shrunk(const struct manager *m, const struct proc_stat *stat)
 {
 	const struct decision *d = &m->decision;
 	struct proc_memory now;
-	struct proc_stat stat;
 
-	return proc_read_stat(m->proc_fd, d->pid, &stat) == 0 &&
-	       proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &now) == 0 &&
+	return proc_read_memory(m->proc_fd, stat, true, m->accuracy.page_size, &now) == 0 &&
 	       proc_mapped(&now) < sub_u64(proc_mapped(&d->memory), d->held) / 2;
 }
 
@@ -54,7 +52,8 @@ enum report_event confirm_victim(struct manager *m, const struct policy *policy,
 {
 	struct decision *d = &m->decision;
 	struct kill_target target = { .pid = d->pid, .start_ticks = d->start_ticks };
-	bool moved;
+	struct proc_stat stat;
+	bool moved, has_stat;
 
 	d->error = kill_open(m->kill_ops, m->proc_fd, &target, &m->victim);
 	if (d->error < 0)
@@ -63,8 +62,10 @@ enum report_event confirm_victim(struct manager *m, const struct policy *policy,
 		return REPORT_VANISHED;
 	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
 		return REPORT_VANISHED;
+	has_stat = proc_read_stat(m->proc_fd, d->pid, &stat) == 0;
+	d->stack_start = has_stat ? stat.stack_start : 0;
 	if (!decision_may_kill(m, d->pid, m->policies.subtree) ||
-	    (!decision_is_of_cgroup(d) && has_shrunk(m)))
+	    (!decision_is_of_cgroup(d) && has_stat && has_shrunk(m, &stat)))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
 	if (moved && d->target == POLICY_TARGET_CGROUP)

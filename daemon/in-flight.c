@@ -235,6 +235,7 @@ static struct backoff_subject subject_of(const struct decision *d)
 		.ppid = d->ppid,
 		.session = d->session,
 		.code_pages = d->code_pages,
+		.stack_start = d->stack_start,
 		.shares_memory = d->shares_memory,
 	};
 }
@@ -388,7 +389,7 @@ enum report_event in_flight_start(struct manager *m, int signal, usec_t now)
 	if (d->n_siblings > 0 || !worth_is_conclusive(d->n_sharers, d->n_sharers_left))
 		signal = SIGKILL;
 	/* What has forked it was asked to exit, and has left its memory to it instead. */
-	if (backoff_is_heir(&m->backoff, &subject, now))
+	if (d->stack_start != 0 && backoff_is_heir(&m->backoff, &subject, now))
 		signal = SIGKILL;
 	signal = thaw_state_prepare(m, signal);
 	if (!escalates)

@@ -453,81 +453,6 @@ static void test_nothing_is_allocated(void **state)
 	assert_int_equal(n_mallocs, 0);
 }
 
-/* A process that handles SIGTERM by fork(2) has exited, and its memory is there. */
-static void test_heirs(void **state)
-{
-	static const struct {
-		const char *label;
-		uint64_t born;
-		uid_t uid;
-		unsigned code_pages;
-		pid_t session, ppid;
-		bool forks_siblings; /* the parent of the killed one */
-		usec_t since;
-		bool is_heir;
-	} rows[] = {
-		{ "forked when it was signalled", 100, 1, 9, 5, 1, false, 1, true },
-		{ "when it exited", 120, 1, 9, 5, 1, true, 1, true },
-		{ "a reaper is its parent now", 110, 1, 9, 5, 70, false, 1, true },
-		{ "it has left the session", 110, 1, 9, 300, 1, false, 1, true },
-		{ "another session", 110, 1, 9, 6, 70, false, 1, false },
-		{ "older", 99, 1, 9, 5, 1, false, 1, false },
-		{ "started again after it", 121, 1, 9, 5, 1, false, 1, false },
-		{ "another user's", 110, 2, 9, 5, 1, false, 1, false },
-		{ "another program", 110, 1, 8, 5, 1, false, 1, false },
-		{ "a worker that its server has forked", 110, 1, 9, 5, 60, true, 1, false },
-		{ "one of a supervisor, of the same program", 110, 1, 9, 5, 60, false, 1, true },
-		{ "long ago", 110, 1, 9, 5, 1, false, 60 * S, false },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct backoff_subject killed = {
-			.pid = 200,
-			.start_ticks = 50,
-			.uid = 1,
-			.comm = "hog",
-			.cgroup = "/x",
-			.ppid = 60,
-			.session = 5,
-			.code_pages = 9,
-		};
-		const struct backoff_subject subject = {
-			.pid = 300,
-			.start_ticks = rows[i].born,
-			.uid = rows[i].uid,
-			.comm = "hog",
-			.cgroup = "/x",
-			.ppid = rows[i].ppid,
-			.session = rows[i].session,
-			.code_pages = rows[i].code_pages,
-		};
-		struct backoff p = { 0 };
-
-		print_message("%s\n", rows[i].label);
-		assert_false(backoff_is_heir(&p, &subject, START));
-		backoff_add_kind(&p, &killed, 100, 1120, START);
-		assert_int_equal(backoff_judge(&p, &subject, START), BACKOFF_SIMILAR);
-		backoff_note_heirs(&p, &killed, rows[i].forks_siblings, 100, 120, START);
-		assert_int_equal(backoff_is_heir(&p, &subject, START + rows[i].since),
-				 rows[i].is_heir);
-		assert_int_equal(backoff_kinds(&p, &subject, START + 1) == 0,
-				 rows[i].is_heir || rows[i].since > 1);
-	}
-}
-
-/* Without the size of its code nothing is told of its program. */
-static void test_heirs_of_what_is_not_known(void **state)
-{
-	const struct backoff_subject killed = { .pid = 200, .comm = "hog", .cgroup = "/x" };
-	const struct backoff_subject subject = { .pid = 300, .start_ticks = 110, .ppid = 1 };
-	struct backoff p = { 0 };
-
-	(void)state;
-	backoff_note_heirs(&p, &killed, false, 100, 120, START);
-	assert_false(backoff_is_heir(&p, &subject, START));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -547,8 +472,6 @@ int main(void)
 		cmocka_unit_test(test_spend_once),
 		cmocka_unit_test(test_add_kind_makes_room),
 		cmocka_unit_test(test_judge_returns_the_worst),
-		cmocka_unit_test(test_heirs),
-		cmocka_unit_test(test_heirs_of_what_is_not_known),
 		cmocka_unit_test(test_nothing_is_allocated),
 	};
 

@@ -166,6 +166,7 @@ void backoff_note_heirs(struct backoff *p, const struct backoff_subject *killed,
 		.session = killed->session,
 		.ppid = forks_siblings ? killed->ppid : 0,
 		.code_pages = killed->code_pages,
+		.stack_start = killed->stack_start,
 	};
 }
 
@@ -178,6 +179,7 @@ bool backoff_is_heir(const struct backoff *p, const struct backoff_subject *subj
 	       subject->uid == heirs->uid &&
 	       (subject->session == heirs->session || subject->ppid <= 1) &&
 	       (heirs->ppid == 0 || subject->ppid != heirs->ppid) &&
+	       (subject->stack_start == 0 || subject->stack_start == heirs->stack_start) &&
 	       subject->start_ticks >= heirs->born_from && subject->start_ticks <= heirs->born_to;
 }
 

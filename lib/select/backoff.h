@@ -80,6 +80,7 @@ struct backoff_heirs {
 	pid_t session;
 	pid_t ppid; /* its own, if that is of the same program and may have forked others */
 	unsigned code_pages;
+	uint64_t stack_start; /* 0: not known */
 };
 
 /* So many victims in succession may turn out, when they are confirmed, to be no longer what was
@@ -133,7 +134,8 @@ struct backoff_subject {
 	pid_t ppid;
 	pid_t session;
 	unsigned code_pages;
-	bool shares_memory; /* of the killed one: much of its memory is shared */
+	uint64_t stack_start; /* 0: not read */
+	bool shares_memory;   /* of the killed one: much of its memory is shared */
 };
 
 /*
@@ -149,9 +151,10 @@ void backoff_add_kind(struct backoff *p, const struct backoff_subject *subject, 
 
 /*
  * This one has exited after SIGTERM.  What was forked of it from the signal to its exit holds what
- * it held, so it is of no kind; and as its parent had its chance to exit and forked instead, it is
- * killed by SIGKILL.  Known by its program, user, session and start; a sibling that the parent of
- * the killed one has forked meanwhile is none (forks_siblings: that is of the same program).
+ * it held: it is of no kind.  And as it was to exit, but forked instead, the other is killed by
+ * SIGKILL.  Known by program, user, session and start, and where that was read, by the address of
+ * its stack, which a process has of its parent until it calls execve(2).  A sibling that the parent
+ * of the killed one has forked meanwhile is none (forks_siblings: that is of the same program).
  */
 void backoff_note_heirs(struct backoff *p, const struct backoff_subject *killed,
 			bool forks_siblings, uint64_t born_from, uint64_t born_to, usec_t now);
