@@ -259,10 +259,11 @@ void stuck_watch(struct manager *m, usec_t now)
 		ask(s, now);
 }
 
-/* With what is swapped out of it, which is not told from other swap. */
+/* What proc_memory.shmem of all processes is of: locked pages of files too, and what is swapped
+ * out, which is not told from other swap. */
 static uint64_t shmem_of(const struct memory_counters *c)
 {
-	return add_u64(c->shmem, sub_u64(c->swap_total, c->swap_free));
+	return add_u64(add_u64(c->shmem, c->mlocked), sub_u64(c->swap_total, c->swap_free));
 }
 
 static struct holder_facts holder_facts_of(const struct manager *m, usec_t now)

@@ -32,6 +32,7 @@ struct survey {
 	uint64_t memfd_bytes, unmeasured_bytes;
 	int pagemap_fd;	    /* of this process */
 	dev_t memfd_device; /* 0: not known */
+	dev_t other_device; /* no tmpfs of the process that is read; 0: none */
 	struct where_scratch *scratch;
 	struct where_survey *ret;
 };
@@ -183,6 +184,8 @@ static bool is_tmpfs_of(struct survey *s, const char *pid, dev_t device)
 	dev_t found;
 
 	snprintf(path, sizeof(path), "%.16s/mountinfo", pid);
+	if (device == s->other_device)
+		return false;
 	fd = openat(s->proc_fd, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
@@ -190,6 +193,7 @@ static bool is_tmpfs_of(struct survey *s, const char *pid, dev_t device)
 	while (!is_over(s) && lines_next(&lines, &line) > 0)
 		if (parse_tmpfs(line, &found, &ignored) && found == device)
 			return true;
+	s->other_device = device; /* it may have thousands of files there */
 	return false;
 }
 
@@ -375,6 +379,7 @@ static void read_process(struct survey *s, const char *pid)
 		return;
 	s->n_pipes = s->n_memfds = 0;
 	s->memfd_bytes = s->unmeasured_bytes = 0;
+	s->other_device = 0;
 	while ((entry = readdir(dir)) && !is_over(s)) {
 		s->n_links++;
 		if (entry->d_name[0] != '.')
