@@ -77,11 +77,11 @@ static int refresh_preview(struct bus *b)
 	b->read_at = clock_now();
 	*o = (struct preview){
 		.policies = &m->policies,
-		.accuracy = &m->accuracy,
+		.accuracy = &m->machine.accuracy,
 		.census = &m->census,
 		/* What may block is left to the decision. */
 		.precise = NULL,
-		.proc_fd = m->proc_fd,
+		.proc_fd = m->machine.proc_fd,
 		.now = clock_now,
 		.memory = b->reading,
 		.has_psi = m->probed.psi && psi_read_fd(m->sampler.psi_fd, &b->pressure) == 0,
@@ -99,7 +99,8 @@ static int refresh_preview(struct bus *b)
 		.ticks_now = clock_ticks_before(0),
 		.min_victim = m->stuck.since != 0 ? m->stuck.minimum : 0,
 	};
-	r = cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_cgroup, sizeof(own_cgroup));
+	r = cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), own_cgroup,
+			      sizeof(own_cgroup));
 	o->own_cgroup = r == 0 ? own_cgroup : NULL;
 	/* The room for the walk is lent by the manager's own choice. */
 	o->result.heap = m->choice.heap;
@@ -220,7 +221,7 @@ static void reread_process(struct bus *b, pid_t pid)
 	struct manager *m = b->manager;
 	struct proc_status status;
 
-	if (proc_read_status(m->proc_fd, pid, &status) != 0 ||
+	if (proc_read_status(m->machine.proc_fd, pid, &status) != 0 ||
 	    (status.tgid != 0 && status.tgid != pid) ||
 	    memory_sample(m->sampler.source, &b->reading) < 0)
 		return;

@@ -89,9 +89,9 @@ static bool choose(struct manager *m, const struct policy *policy, usec_t now, s
 {
 	usec_t began = clock_now();
 	struct reader reader = {
-		.accuracy = &m->accuracy,
+		.accuracy = &m->machine.accuracy,
 		.precise = m->precise,
-		.proc_fd = m->proc_fd,
+		.proc_fd = m->machine.proc_fd,
 		/* (One that vanishes all the time does not live as long as a precise read takes.)
 		 */
 		.left = m->n_vanished > 0 ? 0 : PRECISE_BUDGET_USEC,

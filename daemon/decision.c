@@ -116,18 +116,18 @@ uid_t decision_uid_of(const struct manager *m, pid_t pid)
 {
 	struct proc_status status;
 
-	return proc_read_status(m->proc_fd, pid, &status) == 0 ? status.uid : (uid_t)-1;
+	return proc_read_status(m->machine.proc_fd, pid, &status) == 0 ? status.uid : (uid_t)-1;
 }
 
 bool decision_may_kill(const struct manager *m, pid_t pid, const char *within)
 {
 	struct eligibility_source source = {
-		.proc_fd = m->proc_fd,
-		.cgroups = &m->cgroups,
+		.proc_fd = m->machine.proc_fd,
+		.cgroups = &m->machine.cgroups,
 		.policies = &m->policies,
 		.census = &m->census,
 		.subtree = within,
-		.page_size = m->accuracy.page_size,
+		.page_size = m->machine.accuracy.page_size,
 		.total = m->sampler.reading.total,
 		.self = getpid(),
 	};
@@ -142,7 +142,8 @@ bool decision_may_kill(const struct manager *m, pid_t pid, const char *within)
 
 const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size)
 {
-	if (m->n_kills == 0 || cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), buf, size) != 0)
+	if (m->n_kills == 0 ||
+	    cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), buf, size) != 0)
 		return NULL;
 	return buf;
 }

@@ -27,19 +27,21 @@ static bool read_process(const struct manager *m, pid_t pid, uint64_t start_tick
 	struct proc_memory memory = { 0 };
 	struct proc_stat stat;
 
-	if (proc_read_stat(m->proc_fd, pid, &stat) != 0 || stat.start_ticks != start_ticks)
+	if (proc_read_stat(m->machine.proc_fd, pid, &stat) != 0 || stat.start_ticks != start_ticks)
 		return false;
-	if (cgroup_of_process(&m->cgroups, m->proc_fd, pid, cgroup, sizeof(cgroup)) != 0)
+	if (cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, pid, cgroup,
+			      sizeof(cgroup)) != 0)
 		strcpy(cgroup, "/");
-	if (cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, pid, v1_freezer,
+	if (cgroup_of_process_v1_freezer(&m->machine.cgroups, m->machine.proc_fd, pid, v1_freezer,
 					 sizeof(v1_freezer)) != 0)
 		strcpy(v1_freezer, "/");
-	(void)proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory);
+	(void)proc_read_memory(m->machine.proc_fd, &stat, true, m->machine.accuracy.page_size,
+			       &memory);
 	*ret = (struct backoff_seen){
 		.pid = pid,
 		.start_ticks = start_ticks,
 		.state = stat.state,
-		.frozen = freezer_is_frozen(&m->cgroups, cgroup, v1_freezer) > 0,
+		.frozen = freezer_is_frozen(&m->machine.cgroups, cgroup, v1_freezer) > 0,
 		.footprint = proc_reclaimable(&memory),
 	};
 	return true;
@@ -77,7 +79,7 @@ static void hasten_if_starved(struct manager *m, usec_t now)
 	    !kill_is_starved(&d->watch, now, returned, proc_reclaimable(&d->memory)))
 		return;
 	d->hastened = true;
-	kill_hasten(m->kill_ops, m->proc_fd, m->reapers, &m->victim);
+	kill_hasten(m->machine.kill_ops, m->machine.proc_fd, m->reapers, &m->victim);
 }
 
 /* May it not be killed any more?  Rules may allocate, so they are matched only if they are others
@@ -394,8 +396,8 @@ enum report_event in_flight_start(struct manager *m, int signal, usec_t now)
 	signal = thaw_state_prepare(m, signal);
 	if (!escalates)
 		unit_before_signal(m);
-	r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, signal, m->reapers,
-			&m->victim);
+	r = kill_signal(m->machine.kill_ops, m->machine.proc_fd, &m->machine.cgroups, &target,
+			signal, m->reapers, &m->victim);
 	if (!escalates)
 		unit_after_signal(m, r);
 	d->signal = signal;

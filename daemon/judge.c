@@ -12,7 +12,7 @@ struct policy_reading judge_reading(const struct manager *m)
 		.reclaim = &m->sampler.reclaim,
 		.stalls_are_explained = m->stalls.explained,
 		.unswappable = m->unswappable,
-		.page_size = m->accuracy.page_size,
+		.page_size = m->machine.accuracy.page_size,
 	};
 }
 

@@ -52,8 +52,8 @@ static void spare(struct decision *d, const struct census_process *process)
 int kill_plan_open(struct manager *m, const struct census_process *process)
 {
 	if (m->victim.n_others < KILL_OTHERS_MAX)
-		return kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
-				       &m->victim);
+		return kill_open_other(m->machine.kill_ops, m->machine.proc_fd, process->pid,
+				       process->start_ticks, &m->victim);
 	return kill_rest_add(&m->decision.rest, process->pid, process->start_ticks) ? 0 : -ENOSPC;
 }
 
@@ -116,15 +116,16 @@ static size_t find_group(const struct manager *m, int *ret_error)
 	char own_path[CGROUP_PATH_MAX];
 	int r;
 
-	r = cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_path, sizeof(own_path));
+	r = cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), own_path,
+			      sizeof(own_path));
 	*ret_error = error_is_transient(r) ? r : -EPERM;
 	if (r != 0)
 		return 0;
 	return d->target == POLICY_TARGET_CGROUP
-		       ? kill_group_find_whole(&m->cgroups, d->cgroup, m->policies.subtree,
+		       ? kill_group_find_whole(&m->machine.cgroups, d->cgroup, m->policies.subtree,
 					       own_path)
-		       : kill_group_find_flagged(&m->cgroups, d->cgroup, m->policies.subtree,
-						 own_path);
+		       : kill_group_find_flagged(&m->machine.cgroups, d->cgroup,
+						 m->policies.subtree, own_path);
 }
 
 /* The members, by the census: all are counted, the largest are kept. */
@@ -213,8 +214,9 @@ static void open_members(struct manager *m, const struct census_process *victim)
 		d->memory.swap += members.swap;
 	}
 	for (unsigned i = 0; i < members.n_largest; i++)
-		(void)kill_open_other(m->kill_ops, m->proc_fd, members.largest[i]->pid,
-				      members.largest[i]->start_ticks, &m->victim);
+		(void)kill_open_other(m->machine.kill_ops, m->machine.proc_fd,
+				      members.largest[i]->pid, members.largest[i]->start_ticks,
+				      &m->victim);
 }
 
 /* 0, KILL_GONE, or -errno: it may not be killed as a whole. */
@@ -234,7 +236,7 @@ static int open_group(struct manager *m, const struct census_process *victim)
 	}
 	memcpy(d->group, d->cgroup, length);
 	d->group[length] = '\0';
-	r = kill_group_open(&m->cgroups, d->group, &m->victim.group);
+	r = kill_group_open(&m->machine.cgroups, d->group, &m->victim.group);
 	if (r != 0)
 		return r;
 	d->is_flagged = d->target == POLICY_TARGET_PROCESS;
@@ -250,8 +252,8 @@ static void open_sibling(struct manager *m, const struct census_process *process
 	if (is_open(m, process->pid) ||
 	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE ||
 	    !decision_may_kill(m, process->pid, m->policies.subtree) ||
-	    kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
-			    &m->victim) != 0)
+	    kill_open_other(m->machine.kill_ops, m->machine.proc_fd, process->pid,
+			    process->start_ticks, &m->victim) != 0)
 		return;
 	d->n_siblings++;
 	d->n_processes++;
@@ -331,7 +333,8 @@ static bool rest_is_gone(struct manager *m)
 	for (; d->n_rest_gone < d->rest.n; d->n_rest_gone++) {
 		struct proc_stat stat;
 
-		if (proc_read_stat(m->proc_fd, d->rest.items[d->n_rest_gone].pid, &stat) == 0 &&
+		if (proc_read_stat(m->machine.proc_fd, d->rest.items[d->n_rest_gone].pid, &stat) ==
+			    0 &&
 		    stat.start_ticks == d->rest.items[d->n_rest_gone].start_ticks &&
 		    (stat.state != 'Z' || stat.n_threads > 1))
 			return false;
@@ -344,7 +347,8 @@ bool kill_plan_is_gone(struct manager *m)
 	struct kill_target target = kill_plan_target(m);
 
 	return kill_is_gone(&m->victim) && rest_is_gone(m) &&
-	       kill_group_is_gone(m->kill_ops, m->proc_fd, &target, &m->victim.group);
+	       kill_group_is_gone(m->machine.kill_ops, m->machine.proc_fd, &target,
+				  &m->victim.group);
 }
 
 /* Of one process, UINT64_MAX where that cannot be known. */
@@ -353,8 +357,10 @@ static uint64_t footprint_of(const struct manager *m, pid_t pid, uint64_t start_
 	struct proc_memory memory;
 	struct proc_stat stat;
 
-	if (proc_read_stat(m->proc_fd, pid, &stat) != 0 || stat.start_ticks != start_ticks ||
-	    proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory) != 0)
+	if (proc_read_stat(m->machine.proc_fd, pid, &stat) != 0 ||
+	    stat.start_ticks != start_ticks ||
+	    proc_read_memory(m->machine.proc_fd, &stat, true, m->machine.accuracy.page_size,
+			     &memory) != 0)
 		return UINT64_MAX;
 	return proc_reclaimable(&memory);
 }

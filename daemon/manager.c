@@ -45,7 +45,7 @@ const char *manager_state_to_string(enum manager_state state)
 
 bool manager_subtree_exists(const struct manager *m)
 {
-	return cgroup_find(&m->cgroups, m->policies.subtree) != -ENOENT;
+	return cgroup_find(&m->machine.cgroups, m->policies.subtree) != -ENOENT;
 }
 
 void manager_find_conflicts(struct manager *m, usec_t now)
@@ -57,7 +57,7 @@ void manager_find_conflicts(struct manager *m, usec_t now)
 		return;
 	m->conflicts_at = now;
 	if (error_is_transient(m->units_fd))
-		m->units_fd = conflict_open(m->proc_fd, &m->cgroups);
+		m->units_fd = conflict_open(m->machine.proc_fd, &m->machine.cgroups);
 	if (m->units_fd < 0)
 		return;
 	found = conflict_find(m->units_fd);
@@ -84,16 +84,17 @@ static int open_machine(struct manager *m)
 	int r;
 
 	reserve_raise_limit();
-	m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (m->proc_fd < 0) {
+	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->machine.proc_fd < 0) {
 		r = -errno;
 		log_error("Cannot open /proc: %s", strerror(-r));
 		return r;
 	}
-	m->sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* without it: no zram */
-	if (m->sys_fd < 0 && error_is_transient(-errno))
+	m->machine.sys_fd =
+		open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* without it: no zram */
+	if (m->machine.sys_fd < 0 && error_is_transient(-errno))
 		return fail_for_now("/sys", -errno);
-	r = memory_source_new(m->proc_fd, m->sys_fd, &m->sampler.source);
+	r = memory_source_new(m->machine.proc_fd, m->machine.sys_fd, &m->sampler.source);
 	if (r == 0)
 		r = memory_sample(m->sampler.source, &m->sampler.reading);
 	if (r < 0) {
@@ -101,15 +102,15 @@ static int open_machine(struct manager *m)
 			  strerror(-r));
 		return r;
 	}
-	r = cgroup_fs_open(m->proc_fd, &m->cgroups);
+	r = cgroup_fs_open(m->machine.proc_fd, &m->machine.cgroups);
 	if (r < 0 && !error_is_unreachable(r))
 		return fail_for_now("the cgroups", r);
 	if (r < 0) {
 		log_warning("Cannot find the cgroups: %s; going on without.", strerror(-r));
-		cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
+		cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
 	}
-	m->units_fd =
-		conflict_open(m->proc_fd, &m->cgroups); /* without it: no other daemon is known */
+	m->units_fd = conflict_open(m->machine.proc_fd,
+				    &m->machine.cgroups); /* without it: no other daemon is known */
 	return 0;
 }
 
@@ -124,13 +125,14 @@ static int check_subtree(const struct manager *m)
 			  subtree);
 		return -EINVAL;
 	}
-	r = cgroup_find(&m->cgroups, subtree);
+	r = cgroup_find(&m->machine.cgroups, subtree);
 	if (r == -ENOENT && !m->options.subtree)
 		return 0;
 	if (r < 0)
 		log_error("Subtree %s: %s", subtree,
-			  m->cgroups.layout == CGROUP_LAYOUT_NONE ? "there are no cgroups here"
-								  : strerror(-r));
+			  m->machine.cgroups.layout == CGROUP_LAYOUT_NONE
+				  ? "there are no cgroups here"
+				  : strerror(-r));
 	return r;
 }
 
@@ -140,7 +142,7 @@ static void fork_helpers(struct manager *m)
 {
 	int r;
 
-	r = accuracy_probe(m->proc_fd, m->sys_fd, &m->accuracy);
+	r = accuracy_probe(m->machine.proc_fd, m->machine.sys_fd, &m->machine.accuracy);
 	if (r < 0)
 		log_warning("Cannot find out how exact statm is: %s; the worst is assumed.",
 			    strerror(-r));
@@ -153,17 +155,17 @@ static int start_helpers(struct manager *m)
 {
 	int r;
 
-	r = precise_new(m->proc_fd, &m->precise);
+	r = precise_new(m->machine.proc_fd, &m->precise);
 	if (r < 0)
 		return r;
-	if (m->cgroups.layout == CGROUP_LAYOUT_V2) {
-		r = unit_marker_new(m->cgroups.v2_fd, &m->unit_marker);
+	if (m->machine.cgroups.layout == CGROUP_LAYOUT_V2) {
+		r = unit_marker_new(m->machine.cgroups.v2_fd, &m->unit_marker);
 		if (r < 0)
 			log_warning("systemd is not told of units that are killed: %s.",
 				    strerror(-r));
 	}
 	stuck_init(m);
-	return kill_reapers_new(m->kill_ops, N_REAPERS, &m->reapers, &m->probed.fifo_error);
+	return kill_reapers_new(m->machine.kill_ops, N_REAPERS, &m->reapers, &m->probed.fifo_error);
 }
 
 /*
@@ -176,8 +178,9 @@ static int take_first_census(struct manager *m)
 {
 	int r;
 
-	stall_init(&m->stalls.walk, m->cgroups.v2_fd);
-	r = census_init(&m->census, m->proc_fd, &m->cgroups, &m->accuracy, &m->policies);
+	stall_init(&m->stalls.walk, m->machine.cgroups.v2_fd);
+	r = census_init(&m->census, m->machine.proc_fd, &m->machine.cgroups, &m->machine.accuracy,
+			&m->policies);
 	if (r < 0)
 		return r;
 	m->census.kept_fds_max = reserve_files_to_keep();
@@ -198,7 +201,7 @@ static int prepare(struct manager *m)
 	if (r < 0)
 		return r;
 	self_test_protect_self(m);
-	m->sampler.psi_fd = openat(m->proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
+	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
 	if (m->sampler.psi_fd < 0 && error_is_transient(-errno))
 		return fail_for_now("/proc/pressure/memory", -errno);
 	m->probed.psi = m->sampler.psi_fd >= 0 && psi_read_fd(m->sampler.psi_fd, &psi) == 0;
@@ -245,10 +248,10 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	if (!m)
 		return -ENOMEM;
 	m->options = *options;
-	m->kill_ops = ops;
-	m->proc_fd = m->sys_fd = m->sampler.psi_fd = m->units_fd = m->placeholder_fd =
-		m->ledger_fd = -EBADF;
-	cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
+	m->machine.kill_ops = ops;
+	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->units_fd =
+		m->placeholder_fd = m->ledger_fd = -EBADF;
+	cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
 	kill_victim_init(&m->victim);
 	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
 		kill_victim_init(&m->lingering[i]);
@@ -263,7 +266,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	fork_helpers(m);
 	if (options->with_log)
 		log_start();
-	r = recorder_new(m->proc_fd, &m->recorder);
+	r = recorder_new(m->machine.proc_fd, &m->recorder);
 	if (r < 0)
 		return r;
 	m->history_store = history_store_open(recorder_history(m->recorder));
@@ -303,12 +306,12 @@ struct manager *manager_free(struct manager *m)
 	victim_done(&m->choice);
 	memory_source_free(m->sampler.source);
 	stall_clear(&m->stalls.walk);
-	cgroup_fs_done(&m->cgroups);
+	cgroup_fs_done(&m->machine.cgroups);
 	reserve_release(&m->reserve);
 	closep(&m->units_fd);
 	closep(&m->sampler.psi_fd);
-	closep(&m->proc_fd);
-	closep(&m->sys_fd);
+	closep(&m->machine.proc_fd);
+	closep(&m->machine.sys_fd);
 	policy_set_done(&m->policies);
 	conf_files_free(m->config_files, m->n_config_files);
 	conf_files_free(m->config_errors, m->n_config_errors);

@@ -9,6 +9,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/decision.h"
+#include "daemon/machine.h"
 #include "daemon/reserve.h"
 #include "daemon/sampler.h"
 #include "daemon/self.h"
@@ -23,8 +24,6 @@
 #include "lib/select/streak.h"
 #include "lib/select/victim.h"
 #include "lib/snapshot/census.h"
-#include "lib/sys/accuracy.h"
-#include "lib/sys/cgroup.h"
 #include "lib/sys/precise.h"
 
 struct recorder;
@@ -87,14 +86,10 @@ struct manager {
 	unsigned doubts;       /* about memory's figures: those that were reported */
 	uint64_t started_usec; /* CLOCK_REALTIME */
 
-	int proc_fd;
-	int sys_fd;
-	struct cgroup_fs cgroups;
-	struct accuracy accuracy;
+	struct machine machine;
 	struct precise *precise;
 	struct kill_reapers *reapers;
 	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
-	const struct kill_ops *kill_ops;
 
 	enum manager_state state;
 	usec_t watch_until; /* watch is not left before */

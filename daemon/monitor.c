@@ -86,7 +86,7 @@ static int run_tick(struct manager *m)
 	notify_if_stuck(m, was_stuck);
 	now = clock_now();
 	if (m->state == MANAGER_CALM)
-		reserve_fill(&m->reserve, m->proc_fd);
+		reserve_fill(&m->reserve, m->machine.proc_fd);
 	if (self_is_too_large(m, now))
 		return sd_event_exit(m->event, -E2BIG);
 	if (is_told_to_exit())
@@ -217,7 +217,7 @@ int monitor_new(struct manager *m)
 	r = sd_event_add_time(m->event, &m->timer, CLOCK_MONOTONIC, 0, TIMER_SLACK, on_timer, m);
 	if (r < 0)
 		return r;
-	turns_open(&m->turns, m->proc_fd);
+	turns_open(&m->turns, m->machine.proc_fd);
 	m->placeholder_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (m->placeholder_fd < 0)
 		return -errno;
@@ -264,10 +264,10 @@ void monitor_arm_pressure(struct manager *m)
 	};
 	int fd, r;
 
-	fd = psi_trigger_open(m->proc_fd, "pressure/memory", &wanted);
+	fd = psi_trigger_open(m->machine.proc_fd, "pressure/memory", &wanted);
 	m->probed.psi_trigger_error = fd < 0 ? fd : 0;
 	if (fd < 0) {
-		fd = psi_trigger_open(m->proc_fd, "pressure/memory", &unprivileged);
+		fd = psi_trigger_open(m->machine.proc_fd, "pressure/memory", &unprivileged);
 		m->probed.psi_fallback_error = fd < 0 ? fd : 0;
 	}
 	if (fd < 0)

@@ -173,10 +173,10 @@ void report_start(struct manager *m)
 		 r->counters.zram_disksize ? ", on zram" : "",
 		 r->counters.arc_size ? "; ZFS ARC that can shrink counts as available" : "");
 	report_pressure(&m->probed);
-	log_info("cgroups: %s%s%s", cgroup_layout_to_string(m->cgroups.layout),
-		 m->cgroups.v2_fd >= 0 ? ", v2 at " : "",
-		 m->cgroups.v2_fd >= 0 ? m->cgroups.v2_mount : "");
-	report_accuracy(&m->accuracy);
+	log_info("cgroups: %s%s%s", cgroup_layout_to_string(m->machine.cgroups.layout),
+		 m->machine.cgroups.v2_fd >= 0 ? ", v2 at " : "",
+		 m->machine.cgroups.v2_fd >= 0 ? m->machine.cgroups.v2_mount : "");
+	report_accuracy(&m->machine.accuracy);
 	report_policies(&m->policies, r);
 	report_history(m);
 	log_info("processes: %zu", m->census.n_processes);

@@ -102,16 +102,17 @@ void self_test_protect_self(struct manager *m)
 	char text[16];
 
 	a->missing_capabilities = missing_capabilities();
-	a->in_user_namespace = is_in_user_namespace(m->proc_fd);
+	a->in_user_namespace = is_in_user_namespace(m->machine.proc_fd);
 	/* A huge page is half of what there is to be of it all. */
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	a->memory_lock_error = lock_memory(a->in_user_namespace);
 	/* Late is too late: the loop itself must not wait behind what thrashes. */
 	(void)setpriority(PRIO_PROCESS, 0, -20);
 	/* The service has it from its unit; started by hand it may be permitted. */
-	if (io_read_at(m->proc_fd, "self/oom_score_adj", text, sizeof(text)) > 0 &&
+	if (io_read_at(m->machine.proc_fd, "self/oom_score_adj", text, sizeof(text)) > 0 &&
 	    strncmp(text, "-1000", 5) != 0)
-		a->oom_score_adj_error = io_write_at(m->proc_fd, "self/oom_score_adj", "-1000");
+		a->oom_score_adj_error =
+			io_write_at(m->machine.proc_fd, "self/oom_score_adj", "-1000");
 }
 
 static void child(pid_t parent)
@@ -162,14 +163,15 @@ struct stage {
 
 static int read_own_path(const struct manager *m, bool v1, char *buf, size_t size)
 {
-	return v1 ? cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, getpid(), buf, size)
-		  : cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), buf, size);
+	return v1 ? cgroup_of_process_v1_freezer(&m->machine.cgroups, m->machine.proc_fd, getpid(),
+						 buf, size)
+		  : cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), buf, size);
 }
 
 /* Our own cgroup; -EBADF where there is no such hierarchy.  *path is "/" where it is not known. */
 static int open_own(const struct manager *m, bool v1, char *path, size_t size)
 {
-	int mount_fd = v1 ? m->cgroups.v1_freezer_fd : m->cgroups.v2_fd, fd;
+	int mount_fd = v1 ? m->machine.cgroups.v1_freezer_fd : m->machine.cgroups.v2_fd, fd;
 
 	strcpy(path, "/");
 	if (mount_fd < 0)
@@ -190,8 +192,9 @@ static int may_thaw(const struct manager *m, bool v1, int own_fd)
 	_cleanup_close_ int subtree_fd = -EBADF;
 	int fd = own_fd;
 
-	if (strcmp(subtree, "/") != 0 && (!v1 || m->cgroups.v2_fd < 0)) {
-		subtree_fd = cgroup_open(v1 ? m->cgroups.v1_freezer_fd : m->cgroups.v2_fd, subtree);
+	if (strcmp(subtree, "/") != 0 && (!v1 || m->machine.cgroups.v2_fd < 0)) {
+		subtree_fd = cgroup_open(
+			v1 ? m->machine.cgroups.v1_freezer_fd : m->machine.cgroups.v2_fd, subtree);
 		fd = subtree_fd >= 0 ? subtree_fd : own_fd;
 	}
 	if (faccessat(fd, file, F_OK, 0) < 0)
@@ -351,14 +354,14 @@ static int kill_child(struct manager *m, const char *v2_path, const char *v1_pat
 
 	kill_victim_init(&victim);
 	kill_reapers_stats(m->reapers, &stats);
-	r = proc_read_stat(m->proc_fd, target.pid, &stat);
+	r = proc_read_stat(m->machine.proc_fd, target.pid, &stat);
 	if (r == 0) {
 		target.start_ticks = stat.start_ticks;
-		r = kill_open(m->kill_ops, m->proc_fd, &target, &victim);
+		r = kill_open(m->machine.kill_ops, m->machine.proc_fd, &target, &victim);
 	}
 	if (r == 0)
-		r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, SIGKILL, m->reapers,
-				&victim);
+		r = kill_signal(m->machine.kill_ops, m->machine.proc_fd, &m->machine.cgroups,
+				&target, SIGKILL, m->reapers, &victim);
 	memcpy(m->probed.self_test_result, victim.step_result, sizeof(victim.step_result));
 	if (r == 0) {
 		pollfd = (struct pollfd){ .fd = victim.pidfd, .events = POLLIN };

@@ -58,10 +58,11 @@ static uint64_t read_memory_max(const struct manager *m)
 	char path[CGROUP_PATH_MAX], text[64];
 	unsigned long long max;
 
-	if (m->cgroups.v2_fd < 0 ||
-	    cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), path, sizeof(path)) != 0)
+	if (m->machine.cgroups.v2_fd < 0 ||
+	    cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), path,
+			      sizeof(path)) != 0)
 		return 0;
-	fd = cgroup_open(m->cgroups.v2_fd, path);
+	fd = cgroup_open(m->machine.cgroups.v2_fd, path);
 	if (fd < 0 || io_read_at(fd, "memory.max", text, sizeof(text)) < 0 ||
 	    sscanf(text, "%llu", &max) != 1) /* "max" */
 		return 0;
@@ -86,7 +87,7 @@ void self_limit(struct manager *m)
 	struct rlimit limit;
 	uint64_t bytes;
 
-	if (read_own_memory(m->proc_fd, &own) < 0)
+	if (read_own_memory(m->machine.proc_fd, &own) < 0)
 		return;
 	bytes = self_data_limit(read_memory_max(m), own.anonymous, own.data);
 	if (bytes == 0 || getrlimit(RLIMIT_DATA, &limit) < 0 || bytes >= limit.rlim_cur)
@@ -126,7 +127,7 @@ bool self_is_too_large(struct manager *m, usec_t now)
 		return false;
 	self->looked_at = now;
 	allowance = self_allowance(self->n_processes);
-	if (read_own_memory(m->proc_fd, &own) < 0 || own.anonymous <= allowance)
+	if (read_own_memory(m->machine.proc_fd, &own) < 0 || own.anonymous <= allowance)
 		return false;
 	log_error("reckond itself has %s of memory, and should have %s at most: starting again.",
 		  format_bytes(own.anonymous, is), format_bytes(allowance, may_be));

@@ -24,7 +24,7 @@
 
 static bool can_walk(const struct manager *m)
 {
-	return m->cgroups.v2_has_memory && !m->stalls.unusable;
+	return m->machine.cgroups.v2_has_memory && !m->stalls.unusable;
 }
 
 /* 1: it is over; 0: it is not; -errno. */

@@ -31,7 +31,7 @@
 
 void stuck_init(struct manager *m)
 {
-	int r = survey_new(m->proc_fd, &m->stuck.survey);
+	int r = survey_new(m->machine.proc_fd, &m->stuck.survey);
 
 	if (r < 0)
 		log_warning("Cannot start the thread that finds out where memory is: %s, ignoring.",

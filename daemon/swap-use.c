@@ -24,13 +24,13 @@ void swap_use_look(struct manager *m, usec_t now)
 	if (now - m->unswappable_at < PERIOD_USEC)
 		return;
 	m->unswappable_at = now;
-	if (swap_room_is_last_resort(m->proc_fd)) {
+	if (swap_room_is_last_resort(m->machine.proc_fd)) {
 		m->unswappable = UINT64_MAX;
 		return;
 	}
 	largest = victim_largest_below(&m->census.machine);
-	m->unswappable = largest && m->cgroups.v2_has_memory
-				 ? swap_room_barred(m->cgroups.v2_fd, census_cgroup_path(largest),
-						    LEAST_ROOM)
+	m->unswappable = largest && m->machine.cgroups.v2_has_memory
+				 ? swap_room_barred(m->machine.cgroups.v2_fd,
+						    census_cgroup_path(largest), LEAST_ROOM)
 				 : 0;
 }

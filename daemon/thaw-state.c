@@ -114,7 +114,7 @@ static int open_file(struct manager *m, const char *directory)
 		return -errno;
 	r = claim(fd);
 	if (r == 0)
-		r = boot_read_id(m->proc_fd, boot_id);
+		r = boot_read_id(m->machine.proc_fd, boot_id);
 	if (r == 0)
 		r = make_room(fd, &fits);
 	if (r < 0)
@@ -169,7 +169,7 @@ static void refreeze_entry(struct manager *m, const struct ledger_entry *entry, 
 	(void)format_foreign(entry->path, path, sizeof(path));
 	freezer_thawed_init(&thawed);
 	thawed.order.ledger = m->ledger;
-	r = freezer_take_over(&m->cgroups, entry, slot, &thawed);
+	r = freezer_take_over(&m->machine.cgroups, entry, slot, &thawed);
 	if (r == 0)
 		r = freezer_refreeze(&thawed);
 	else
@@ -196,7 +196,8 @@ static struct kill_victim *find_victim(struct manager *m, const struct ledger_en
 		    m->lingering[i].start_ticks == entry->start_ticks)
 			return &m->lingering[i];
 	kill_victim_init(&victim);
-	if (kill_open(m->kill_ops, m->proc_fd, &target, &victim) != 0 || kill_is_gone(&victim)) {
+	if (kill_open(m->machine.kill_ops, m->machine.proc_fd, &target, &victim) != 0 ||
+	    kill_is_gone(&victim)) {
 		kill_victim_done(&victim);
 		return NULL;
 	}
@@ -215,7 +216,7 @@ static void recover_entry(struct manager *m, const struct ledger_entry *entry, i
 	struct kill_victim *victim = find_victim(m, entry);
 	char path[MESSAGE_PATH_SIZE];
 
-	if (!victim || freezer_take_over(&m->cgroups, entry, slot, &victim->thawed) != 0) {
+	if (!victim || freezer_take_over(&m->machine.cgroups, entry, slot, &victim->thawed) != 0) {
 		refreeze_entry(m, entry, slot);
 		return;
 	}
@@ -251,12 +252,12 @@ int thaw_state_prepare(struct manager *m, int signal)
 	};
 	d->frozen_usec = 0;
 	if (thawed->n_levels > 0) /* not the first signal: it may have been taken out */
-		(void)cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
-						   sizeof(d->v1_freezer));
+		(void)cgroup_of_process_v1_freezer(&m->machine.cgroups, m->machine.proc_fd, d->pid,
+						   d->v1_freezer, sizeof(d->v1_freezer));
 	/* On v2 no process is moved out (freezer.h), and a frozen process handles nothing: to wait
 	 * for it would be to wait for SIGKILL. */
 	d->skips_term = signal == SIGTERM && thawed->order.victim_only &&
-			freezer_is_frozen(&m->cgroups, d->cgroup, NULL) > 0;
+			freezer_is_frozen(&m->machine.cgroups, d->cgroup, NULL) > 0;
 	return d->skips_term ? SIGKILL : signal;
 }
 
@@ -264,8 +265,8 @@ int thaw_state_prepare(struct manager *m, int signal)
 static bool read_paths(const struct manager *m, pid_t pid, int pidfd, char *v2_path, char *v1_path)
 {
 	struct pollfd pollfd = { .fd = pidfd, .events = POLLIN };
-	int r = m->kill_ops->read_cgroups(&m->cgroups, m->proc_fd, pid, v2_path, v1_path,
-					  CGROUP_PATH_MAX);
+	int r = m->machine.kill_ops->read_cgroups(&m->machine.cgroups, m->machine.proc_fd, pid,
+						  v2_path, v1_path, CGROUP_PATH_MAX);
 
 	/* Polled after the pid was used: while the pidfd is not readable, the pid is the same
 	 * process's. */
@@ -287,17 +288,17 @@ static int thaw_if_frozen(struct manager *m, pid_t pid, uint64_t start_ticks, in
 	int r;
 
 	if (!read_paths(m, pid, pidfd, v2_buf, v1_path) ||
-	    freezer_is_frozen(&m->cgroups, v2_path, v1_path) <= 0)
+	    freezer_is_frozen(&m->machine.cgroups, v2_path, v1_path) <= 0)
 		return 0;
 	*ret_frozen = d->stays_frozen = true;
-	if (!m->kill_ops->thaw || d->n_thawed_again == THAW_AGAIN_MAX)
+	if (!m->machine.kill_ops->thaw || d->n_thawed_again == THAW_AGAIN_MAX)
 		return 0;
 	if (thawed->order.victim_only) {
 		thawed->order.pid = pid;
 		thawed->order.start_ticks = start_ticks;
 	}
 	thawed->error = 0; /* what was refused before may be permitted by now */
-	r = m->kill_ops->thaw(&m->cgroups, v2_path, v1_path, thawed);
+	r = m->machine.kill_ops->thaw(&m->machine.cgroups, v2_path, v1_path, thawed);
 	/* 0 without an error: that it runs is only a matter of time, if it is thawed at all. */
 	d->stays_frozen = r < 0 || (r == 0 && (thawed->error < 0 || thawed->order.victim_only));
 	return r;

@@ -22,8 +22,9 @@ static bool ends_unit(const struct manager *m, const char *cgroup)
 
 	if (d->target == POLICY_TARGET_CGROUP && cgroup_path_is_below(cgroup, d->group))
 		return true;
-	return proc_read_stat(m->proc_fd, d->pid, &stat) == 0 && stat.ppid > 0 &&
-	       cgroup_of_process(&m->cgroups, m->proc_fd, stat.ppid, parent, sizeof(parent)) == 0 &&
+	return proc_read_stat(m->machine.proc_fd, d->pid, &stat) == 0 && stat.ppid > 0 &&
+	       cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, stat.ppid, parent,
+				 sizeof(parent)) == 0 &&
 	       !cgroup_path_is_below(parent, cgroup);
 }
 

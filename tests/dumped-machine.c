@@ -419,17 +419,18 @@ void dumped_machine_configure(const char *config)
 
 static void open_files(struct manager *m)
 {
-	m->proc_fd = fcntl(machine.proc_fd, F_DUPFD_CLOEXEC, 0);
-	m->sys_fd = fcntl(machine.sys_fd, F_DUPFD_CLOEXEC, 0);
+	m->machine.proc_fd = fcntl(machine.proc_fd, F_DUPFD_CLOEXEC, 0);
+	m->machine.sys_fd = fcntl(machine.sys_fd, F_DUPFD_CLOEXEC, 0);
 	m->units_fd = m->placeholder_fd = m->ledger_fd = -EBADF;
-	cgroup_fs_init(&m->cgroups,
+	cgroup_fs_init(&m->machine.cgroups,
 		       dumped.has_no_cgroups ? -EBADF
 					     : fcntl(machine.cgroup_fd, F_DUPFD_CLOEXEC, 0),
 		       -EBADF);
-	m->cgroups.v2_has_memory = !dumped.has_no_cgroups;
-	assert_int_equal(memory_source_new(m->proc_fd, m->sys_fd, &m->sampler.source), 0);
+	m->machine.cgroups.v2_has_memory = !dumped.has_no_cgroups;
+	assert_int_equal(
+		memory_source_new(m->machine.proc_fd, m->machine.sys_fd, &m->sampler.source), 0);
 	assert_int_equal(memory_sample(m->sampler.source, &m->sampler.reading), 0);
-	m->sampler.psi_fd = openat(m->proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
+	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
 	m->probed.psi = m->sampler.psi_fd >= 0;
 }
 
@@ -443,11 +444,11 @@ void dumped_machine_start(const char *config)
 	(void)snprintf(path, sizeof(path), "%s/reckond.conf", machine.path);
 	dumped_machine_configure(config);
 	m->options.config_file = path;
-	m->kill_ops = &dumped_kill_ops;
+	m->machine.kill_ops = &dumped_kill_ops;
 	m->precise = dumped_precise;
 	m->stuck.survey = dumped.has_no_survey ? NULL : dumped_survey;
 	m->probed.memory_lock_error = m->probed.ledger_error = -EPERM;
-	m->accuracy = (struct accuracy){
+	m->machine.accuracy = (struct accuracy){
 		.regime = ACCURACY_PRECISE,
 		.n_cpus = 2,
 		.batch = 32,
@@ -460,9 +461,10 @@ void dumped_machine_start(const char *config)
 	assert_int_equal(manager_load(m), 0);
 	assert_false(m->is_degraded);
 	open_files(m);
-	stall_init(&m->stalls.walk, m->cgroups.v2_fd);
-	assert_int_equal(
-		census_init(&m->census, m->proc_fd, &m->cgroups, &m->accuracy, &m->policies), 0);
+	stall_init(&m->stalls.walk, m->machine.cgroups.v2_fd);
+	assert_int_equal(census_init(&m->census, m->machine.proc_fd, &m->machine.cgroups,
+				     &m->machine.accuracy, &m->policies),
+			 0);
 	census_keep_none(&m->census); /* a file that was removed can be read, unlike one of /proc */
 	assert_int_equal(census_sweep(&m->census, dumped.now, m->sampler.reading.allocated,
 				      m->sampler.reading.swap_free < dumped.swap_total * MIB),

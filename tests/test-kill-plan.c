@@ -191,8 +191,8 @@ static int setup(void **state)
 	if (!m)
 		return -1;
 	m->policies.subtree = everything;
-	m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->census, m->proc_fd, NULL, &accuracy, &m->policies) < 0)
+	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (census_init(&m->census, m->machine.proc_fd, NULL, &accuracy, &m->policies) < 0)
 		return -1;
 	kill_victim_init(&m->victim);
 	m->victim.pid = VICTIM;
@@ -211,7 +211,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	census_done(&test.m->census);
-	close(test.m->proc_fd);
+	close(test.m->machine.proc_fd);
 	free(test.m);
 	return 0;
 }

@@ -183,7 +183,7 @@ static void test_late_samples_are_counted_and_reported_once(void **state)
 {
 	struct turns turns = { 0 };
 
-	turns_open(&turns, test.manager->proc_fd);
+	turns_open(&turns, test.manager->machine.proc_fd);
 	/* In calm they are counted, no more. */
 	turns_note_delay(&turns, 200 * USEC_PER_MSEC, true);
 	assert_false(turns.is_reported);

@@ -109,7 +109,7 @@ int __wrap_sd_event_run(sd_event *event, uint64_t timeout)
 static void init_manager(struct manager *m)
 {
 	memset(m, 0, sizeof(*m));
-	m->proc_fd = m->units_fd = m->placeholder_fd = -EBADF;
+	m->machine.proc_fd = m->units_fd = m->placeholder_fd = -EBADF;
 }
 
 static int setup(void **state)

@@ -96,8 +96,8 @@ static int setup(void **state)
 	snprintf(path, sizeof(path), "%s/service", test.path);
 	if (mkdir(path, 0755) < 0)
 		return -1;
-	test.m->proc_fd = open(test.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	test.m->cgroups.v2_fd = test.m->proc_fd;
+	test.m->machine.proc_fd = open(test.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	test.m->machine.cgroups.v2_fd = test.m->machine.proc_fd;
 	test.cgroup = "/service";
 	log_set_target(LOG_TARGET_NULL);
 	return 0;
@@ -105,7 +105,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	close(test.m->proc_fd);
+	close(test.m->machine.proc_fd);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
 	return nftw(test.path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
@@ -142,12 +142,12 @@ static void test_data_is_limited_below_the_cgroups_limit(void **state)
 		/* Higher than what it is anyway. */
 		{ "/service", "18446744073709551615\n", NULL, true, false },
 	};
-	int v2_fd = test.m->cgroups.v2_fd;
+	int v2_fd = test.m->machine.cgroups.v2_fd;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		test.limit.rlim_cur = 4 * GIB;
 		test.cgroup = cases[i].cgroup;
-		test.m->cgroups.v2_fd = cases[i].has_v2 ? v2_fd : -EBADF;
+		test.m->machine.cgroups.v2_fd = cases[i].has_v2 ? v2_fd : -EBADF;
 		write_file("service/memory.max", cases[i].max);
 		write_statm(100 * MIB, 300 * MIB);
 		if (cases[i].statm)

@@ -51,7 +51,7 @@ static void test_limits(void **state)
 /* By what this process itself has. */
 static void test_it_is_seen_to_be_too_large(void **state)
 {
-	struct manager m = { .proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+	struct manager m = { .machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
 	usec_t now = 100 * USEC_PER_SEC;
 	size_t size = self_allowance(0) + 16 * MIB;
 	char *ballast;
@@ -73,7 +73,7 @@ static void test_it_is_seen_to_be_too_large(void **state)
 	m.census.n_processes = 10;
 	assert_false(self_is_too_large(&m, now + 60 * USEC_PER_SEC));
 	free(ballast);
-	close(m.proc_fd);
+	close(m.machine.proc_fd);
 }
 
 static uint64_t resident(void)

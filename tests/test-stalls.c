@@ -77,7 +77,7 @@ static int setup(void **state)
 	test.now = START;
 	test.policy.pressure_full = 1000;
 	test.m->state = MANAGER_WATCH;
-	test.m->cgroups.v2_has_memory = true;
+	test.m->machine.cgroups.v2_has_memory = true;
 	test.m->probed.psi = true;
 	log_set_target(LOG_TARGET_NULL);
 	return 0;
@@ -108,7 +108,7 @@ static void stall_machine(void)
 
 static void test_all_counts_where_cgroups_cannot_tell(void **state)
 {
-	test.m->cgroups.v2_has_memory = false;
+	test.m->machine.cgroups.v2_has_memory = false;
 	assert_int_equal(ask(), STALLS_COUNT);
 	stall_machine();
 	stalls_look(test.m, test.now);

@@ -102,8 +102,8 @@ static int setup(void **state)
 	if (!m)
 		return -1;
 	m->policies.subtree = everything;
-	m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->census, m->proc_fd, NULL, &accuracy, &m->policies) < 0 ||
+	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (census_init(&m->census, m->machine.proc_fd, NULL, &accuracy, &m->policies) < 0 ||
 	    census_reserve(&m->census) < 0 || victim_reserve(&m->choice, &m->census) < 0)
 		return -1;
 	m->sampler.reading = (struct memory_reading){
@@ -121,7 +121,7 @@ static int teardown(void **state)
 	stuck_done(test.m);
 	victim_done(&test.m->choice);
 	census_done(&test.m->census);
-	close(test.m->proc_fd);
+	close(test.m->machine.proc_fd);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
 	return 0;

@@ -245,14 +245,14 @@ static struct manager *blank_manager(void)
 	static struct manager m;
 
 	m = (struct manager){ .ledger_fd = -EBADF };
-	m.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	m.machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return &m;
 }
 
 static void drop_manager(struct manager *m)
 {
 	thaw_state_close(m);
-	close(m->proc_fd);
+	close(m->machine.proc_fd);
 }
 
 static int open_once(void)
@@ -974,8 +974,8 @@ static void test_victim_only_v1_is_moved_back_when_it_does_not_exit(void **state
 	assert_soon(is_frozen(true, "/g"));
 	test.manager = new_manager(TERM_NOW "Thaw=victim\n");
 	one_tick();
-	assert_int_equal(cgroup_of_process_v1_freezer(&test.cgroups, test.manager->proc_fd, victim,
-						      path, sizeof(path)),
+	assert_int_equal(cgroup_of_process_v1_freezer(&test.cgroups, test.manager->machine.proc_fd,
+						      victim, path, sizeof(path)),
 			 0);
 	assert_string_equal(path, test.subtree);
 	test.manager = manager_free(test.manager);
@@ -1183,7 +1183,8 @@ static void test_threads_left_in_a_frozen_group(void **state)
 	assert_int_equal(write_group(true, "", "tasks", text), 0);
 	test.manager = new_manager("KillTimeout=1min\n" KILL_NOW);
 	one_tick();
-	assert_soon(proc_read_stat(test.manager->proc_fd, victim, &stat) == 0 && stat.state == 'Z');
+	assert_soon(proc_read_stat(test.manager->machine.proc_fd, victim, &stat) == 0 &&
+		    stat.state == 'Z');
 	assert_true(is_frozen(true, "/g"));
 	wait_for_outcome(); /* by its memory, perhaps, which is reaped from outside */
 	assert_int_equal(exit_signal(victim), SIGKILL);

@@ -1750,7 +1750,7 @@ static void wait_until_it_is_another(pid_t pid)
 	assert_int_equal(kill(pid, SIGUSR1), 0);
 	for (int i = 0; i < 5000 && status.uid != 4711; i++) {
 		usleep(1000);
-		(void)proc_read_status(test.manager->proc_fd, pid, &status);
+		(void)proc_read_status(test.manager->machine.proc_fd, pid, &status);
 	}
 }
 

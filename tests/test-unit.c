@@ -210,7 +210,7 @@ static void test_what_cannot_be_swapped(void **state)
 	m->sampler.reading = (struct memory_reading){
 		.total = 8 * GIB, .available = GIB, .swap_total = GIB, .swap_free = GIB
 	};
-	m->cgroups.v2_has_memory = true;
+	m->machine.cgroups.v2_has_memory = true;
 	m->unswappable = 7;
 	swap_use_look(m, NOW);
 	assert_int_equal(m->unswappable, 0); /* no process is known */
@@ -222,7 +222,7 @@ static void test_what_cannot_be_swapped(void **state)
 	swap_use_look(m, NOW + USEC_PER_SEC);
 	assert_int_equal(m->unswappable, 3 * GIB);
 	assert_string_equal(test.asked_of, "/");
-	m->cgroups.v2_has_memory = false; /* there are no limits of swap */
+	m->machine.cgroups.v2_has_memory = false; /* there are no limits of swap */
 	swap_use_look(m, NOW + 2 * USEC_PER_SEC);
 	assert_int_equal(m->unswappable, 0);
 	test.is_last_resort = true; /* vm.swappiness=0 */
