@@ -76,7 +76,7 @@ static int refresh_preview(struct bus *b)
 		return r;
 	b->read_at = clock_now();
 	*o = (struct preview){
-		.policies = &m->policies,
+		.policies = &m->config.policies,
 		.accuracy = &m->machine.accuracy,
 		.census = &m->census,
 		/* What may block is left to the decision. */

@@ -109,7 +109,7 @@ static int answer_rules(struct bus *b, sd_bus_message *call, const struct bus_pa
 			bool with_members)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	const struct policy_set *set = &b->manager->policies;
+	const struct policy_set *set = &b->manager->config.policies;
 	int r;
 
 	r = sd_bus_message_new_method_return(call, &reply);
@@ -202,7 +202,7 @@ static int answer_policies(struct bus *b, sd_bus_message *call, const struct bus
 			   bool with_members)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	const struct policy_set *set = &b->manager->policies;
+	const struct policy_set *set = &b->manager->config.policies;
 	int r;
 
 	bus_read_memory(b);

@@ -34,7 +34,8 @@ int bus_get_flag(sd_bus *bus, const char *path, const char *interface, const cha
 		 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	const struct manager *m = ((const struct bus *)userdata)->manager;
-	bool value = strcmp(property, "Degraded") == 0 ? m->is_degraded : m->policies.dry_run;
+	bool value = strcmp(property, "Degraded") == 0 ? m->config.is_degraded
+						       : m->config.policies.dry_run;
 
 	return sd_bus_message_append(reply, "b", (int)value);
 }
@@ -44,7 +45,7 @@ int bus_get_subtree(sd_bus *bus, const char *path, const char *interface, const 
 {
 	struct bus *b = userdata;
 
-	return bus_append_foreign(b, reply, b->manager->policies.subtree);
+	return bus_append_foreign(b, reply, b->manager->config.policies.subtree);
 }
 
 static int append_foreign_array(struct bus *b, sd_bus_message *reply, char *const *items, size_t n)
@@ -62,7 +63,7 @@ int bus_get_config_files(sd_bus *bus, const char *path, const char *interface, c
 	struct bus *b = userdata;
 	const struct manager *m = b->manager;
 
-	return append_foreign_array(b, reply, m->config_files, m->n_config_files);
+	return append_foreign_array(b, reply, m->config.files, m->config.n_files);
 }
 
 int bus_get_config_errors(sd_bus *bus, const char *path, const char *interface,
@@ -72,7 +73,7 @@ int bus_get_config_errors(sd_bus *bus, const char *path, const char *interface,
 	struct bus *b = userdata;
 	const struct manager *m = b->manager;
 
-	return append_foreign_array(b, reply, m->config_errors, m->n_config_errors);
+	return append_foreign_array(b, reply, m->config.errors, m->config.n_errors);
 }
 
 int bus_get_missing_privileges(sd_bus *bus, const char *path, const char *interface,
@@ -184,8 +185,8 @@ int bus_get_min_victim(sd_bus *bus, const char *path, const char *interface, con
 	const struct manager *m = b->manager;
 
 	bus_read_memory(b);
-	return sd_bus_message_append(reply, "t",
-				     worth_min_victim(&m->policies.min_victim, b->reading.total));
+	return sd_bus_message_append(
+		reply, "t", worth_min_victim(&m->config.policies.min_victim, b->reading.total));
 }
 
 /* "path": of a tmpfs; pid 0: no process is known. */

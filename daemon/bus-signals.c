@@ -34,7 +34,7 @@ void bus_note_judgement(struct bus *b, const struct policy_judgement *judgement,
 		return;
 	m = b->manager;
 	b->low_level = policy->action;
-	forecast_next(&m->sampler.forecast, &m->policies, &m->sampler.reading, &next);
+	forecast_next(&m->sampler.forecast, &m->config.policies, &m->sampler.reading, &next);
 	b->low_memory = (struct bus_low_memory){
 		.action = policy->action,
 		.available = m->sampler.reading.available,
@@ -72,7 +72,7 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 
 static uint64_t hash_subtree(const struct manager *m)
 {
-	return hash_text(HASH_BEGIN, m->policies.subtree);
+	return hash_text(HASH_BEGIN, m->config.policies.subtree);
 }
 
 static uint64_t hash_texts(char *const *texts, size_t n)
@@ -86,12 +86,12 @@ static uint64_t hash_texts(char *const *texts, size_t n)
 
 static uint64_t hash_config_files(const struct manager *m)
 {
-	return hash_texts(m->config_files, m->n_config_files);
+	return hash_texts(m->config.files, m->config.n_files);
 }
 
 static uint64_t hash_config_errors(const struct manager *m)
 {
-	return hash_texts(m->config_errors, m->n_config_errors);
+	return hash_texts(m->config.errors, m->config.n_errors);
 }
 
 /* 0: it is not known where memory is. */
@@ -114,13 +114,13 @@ static void list_changed(const struct bus *b, const char *names[static 10])
 		names[n++] = "Conflicts";
 	if (held_since(m) != b->held_since || m->stuck.n_reports != b->held_reports)
 		names[n++] = "MemoryHeldBy";
-	if (b->has_reloaded && m->policies.dry_run != b->dry_run)
+	if (b->has_reloaded && m->config.policies.dry_run != b->dry_run)
 		names[n++] = "DryRun";
 	if (b->has_reloaded && hash_subtree(m) != b->subtree)
 		names[n++] = "Subtree";
 	if (b->has_reloaded && hash_config_files(m) != b->config_files)
 		names[n++] = "ConfigFiles";
-	if (b->has_reloaded && m->is_degraded != b->is_degraded)
+	if (b->has_reloaded && m->config.is_degraded != b->is_degraded)
 		names[n++] = "Degraded";
 	if (b->has_reloaded && hash_config_errors(m) != b->config_errors)
 		names[n++] = "ConfigErrors";
@@ -143,10 +143,10 @@ static void forget(struct bus *b)
 	b->held_since = held_since(b->manager);
 	b->held_reports = b->manager->stuck.n_reports;
 	b->has_reloaded = false;
-	b->dry_run = b->manager->policies.dry_run;
+	b->dry_run = b->manager->config.policies.dry_run;
 	b->subtree = hash_subtree(b->manager);
 	b->config_files = hash_config_files(b->manager);
-	b->is_degraded = b->manager->is_degraded;
+	b->is_degraded = b->manager->config.is_degraded;
 	b->config_errors = hash_config_errors(b->manager);
 	b->has_low_memory = false;
 }

@@ -66,7 +66,7 @@ enum report_event confirm_victim(struct manager *m, const struct policy *policy,
 		return REPORT_VANISHED;
 	has_stat = proc_read_stat(m->machine.proc_fd, d->pid, &stat) == 0;
 	d->stack_start = has_stat ? stat.stack_start : 0;
-	if (!decision_may_kill(m, d->pid, m->policies.subtree) ||
+	if (!decision_may_kill(m, d->pid, m->config.policies.subtree) ||
 	    (!decision_is_of_cgroup(d) && has_stat && has_shrunk(m, &stat)))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */

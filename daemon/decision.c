@@ -53,7 +53,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.grace_usec = policy->grace_usec,
 		.thaw = policy->thaw,
 		.refreeze = policy->refreeze,
-		.dry_run = m->policies.dry_run,
+		.dry_run = m->config.policies.dry_run,
 		.memory = victim->memory,
 		.held = victim->held,
 		.is_unit = victim->is_unit,
@@ -64,7 +64,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.before = m->sampler.reading,
 		.pressure_full =
 			psi_history_full(&m->sampler.psi, max_u64(policy->for_usec, USEC_PER_SEC)),
-		.n_reloads = m->n_reloads,
+		.n_reloads = m->config.n_reloads,
 		.is_reluctant = victim_eligibility(&m->census, victim->node, &m->request) ==
 				ELIGIBILITY_RELUCTANT,
 		.decided_at = now,
@@ -124,7 +124,7 @@ bool decision_may_kill(const struct manager *m, pid_t pid, const char *within)
 	struct eligibility_source source = {
 		.proc_fd = m->machine.proc_fd,
 		.cgroups = &m->machine.cgroups,
-		.policies = &m->policies,
+		.policies = &m->config.policies,
 		.census = &m->census,
 		.subtree = within,
 		.page_size = m->machine.accuracy.page_size,

@@ -88,9 +88,10 @@ static bool is_cancelled(const struct manager *m)
 {
 	const struct decision *d = &m->decision;
 
-	if (d->n_reloads == m->n_reloads)
+	if (d->n_reloads == m->config.n_reloads)
 		return false;
-	return m->policies.dry_run || !decision_may_kill(m, d->pid, m->policies.subtree);
+	return m->config.policies.dry_run ||
+	       !decision_may_kill(m, d->pid, m->config.policies.subtree);
 }
 
 static bool memory_may_come(struct manager *m, uint64_t available, usec_t now)
@@ -118,7 +119,7 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
 		.gone = kill_plan_is_gone(m),
 		.since_signal = sub_u64(sub_u64(now, d->signalled_at), d->frozen_usec),
 		.grace = d->stays_frozen ? 0 : d->grace_usec,
-		.timeout = m->policies.kill_timeout_usec,
+		.timeout = m->config.policies.kill_timeout_usec,
 		.emergency_holds = demanded >= POLICY_ACTION_TERMINATE,
 		.next_level = demanded == POLICY_ACTION_KILL,
 		.expected_bytes = proc_reclaimable(&d->memory),

@@ -22,7 +22,7 @@ enum report_event judge_policies(struct manager *m, usec_t now, struct policy_ju
 	enum stalls_answer answer;
 
 	reading.stalls_are_explained = false;
-	policy_judge(&m->policies, &reading, now, ret);
+	policy_judge(&m->config.policies, &reading, now, ret);
 	if (!ret->policy || !policy_waits_for_pressure(ret->policy))
 		return REPORT_NOTHING;
 	answer = stalls_ask(m, ret->policy, now);
@@ -30,7 +30,7 @@ enum report_event judge_policies(struct manager *m, usec_t now, struct policy_ju
 		return REPORT_NOTHING;
 	m->stalls.policy = ret->policy;
 	reading.stalls_are_explained = true;
-	policy_judge(&m->policies, &reading, now, ret);
+	policy_judge(&m->config.policies, &reading, now, ret);
 	return answer == STALLS_EXPLAINED && !m->stalls.reported ? REPORT_EXPLAINED
 								 : REPORT_NOTHING;
 }
@@ -39,8 +39,8 @@ bool judge_kills(const struct manager *m)
 {
 	struct policy_reading reading = judge_reading(m);
 
-	for (size_t i = 0; i < m->policies.n_policies; i++) {
-		const struct policy *policy = &m->policies.policies[i];
+	for (size_t i = 0; i < m->config.policies.n_policies; i++) {
+		const struct policy *policy = &m->config.policies.policies[i];
 
 		if (policy->action >= POLICY_ACTION_TERMINATE && policy_holds(policy, &reading))
 			return true;

@@ -42,7 +42,8 @@ static void add_relative(struct gathering *g, const struct census_process *proce
 
 	if (kill_rest_has(&m->decision.rest, process->pid))
 		return; /* a sharer */
-	if (kill_plan_is_late(m) || !decision_may_kill(m, process->pid, m->policies.subtree)) {
+	if (kill_plan_is_late(m) ||
+	    !decision_may_kill(m, process->pid, m->config.policies.subtree)) {
 		g->is_partial = true;
 		return;
 	}

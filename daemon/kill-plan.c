@@ -68,7 +68,7 @@ bool kill_plan_is_late(const struct manager *m)
 static bool may_kill_sharer(const struct manager *m, const struct census_process *process)
 {
 	if (!kill_plan_is_late(m))
-		return decision_may_kill(m, process->pid, m->policies.subtree);
+		return decision_may_kill(m, process->pid, m->config.policies.subtree);
 	return !eligibility_is_spared(victim_exclusion(&m->census, process, &m->request),
 				      m->decision.is_reluctant);
 }
@@ -122,10 +122,10 @@ static size_t find_group(const struct manager *m, int *ret_error)
 	if (r != 0)
 		return 0;
 	return d->target == POLICY_TARGET_CGROUP
-		       ? kill_group_find_whole(&m->machine.cgroups, d->cgroup, m->policies.subtree,
-					       own_path)
+		       ? kill_group_find_whole(&m->machine.cgroups, d->cgroup,
+					       m->config.policies.subtree, own_path)
 		       : kill_group_find_flagged(&m->machine.cgroups, d->cgroup,
-						 m->policies.subtree, own_path);
+						 m->config.policies.subtree, own_path);
 }
 
 /* The members, by the census: all are counted, the largest are kept. */
@@ -251,7 +251,7 @@ static void open_sibling(struct manager *m, const struct census_process *process
 
 	if (is_open(m, process->pid) ||
 	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE ||
-	    !decision_may_kill(m, process->pid, m->policies.subtree) ||
+	    !decision_may_kill(m, process->pid, m->config.policies.subtree) ||
 	    kill_open_other(m->machine.kill_ops, m->machine.proc_fd, process->pid,
 			    process->start_ticks, &m->victim) != 0)
 		return;

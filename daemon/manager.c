@@ -45,7 +45,7 @@ const char *manager_state_to_string(enum manager_state state)
 
 bool manager_subtree_exists(const struct manager *m)
 {
-	return cgroup_find(&m->machine.cgroups, m->policies.subtree) != -ENOENT;
+	return cgroup_find(&m->machine.cgroups, m->config.policies.subtree) != -ENOENT;
 }
 
 void manager_find_conflicts(struct manager *m, usec_t now)
@@ -117,7 +117,7 @@ static int open_machine(struct manager *m)
 /* One that is given by hand, for this run, is to be there. */
 static int check_subtree(const struct manager *m)
 {
-	const char *subtree = m->policies.subtree;
+	const char *subtree = m->config.policies.subtree;
 	int r;
 
 	if (subtree[0] != '/') {
@@ -126,7 +126,7 @@ static int check_subtree(const struct manager *m)
 		return -EINVAL;
 	}
 	r = cgroup_find(&m->machine.cgroups, subtree);
-	if (r == -ENOENT && !m->options.subtree)
+	if (r == -ENOENT && !m->config.options.subtree)
 		return 0;
 	if (r < 0)
 		log_error("Subtree %s: %s", subtree,
@@ -146,7 +146,7 @@ static void fork_helpers(struct manager *m)
 	if (r < 0)
 		log_warning("Cannot find out how exact statm is: %s; the worst is assumed.",
 			    strerror(-r));
-	r = m->policies.dry_run ? 0 : self_test_begin(m);
+	r = m->config.policies.dry_run ? 0 : self_test_begin(m);
 	if (r < 0)
 		log_warning("Cannot fork for the self-test: %s.", strerror(-r));
 }
@@ -180,7 +180,7 @@ static int take_first_census(struct manager *m)
 
 	stall_init(&m->stalls.walk, m->machine.cgroups.v2_fd);
 	r = census_init(&m->census, m->machine.proc_fd, &m->machine.cgroups, &m->machine.accuracy,
-			&m->policies);
+			&m->config.policies);
 	if (r < 0)
 		return r;
 	m->census.kept_fds_max = reserve_files_to_keep();
@@ -220,7 +220,7 @@ static int prepare(struct manager *m)
 	r = take_first_census(m);
 	if (r < 0)
 		return r;
-	if (m->policies.dry_run)
+	if (m->config.policies.dry_run)
 		return 0;
 	(void)thaw_state_open(m);
 	self_test_clean_up(m);
@@ -247,7 +247,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return -ENOMEM;
-	m->options = *options;
+	m->config.options = *options;
 	m->machine.kill_ops = ops;
 	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->units_fd =
 		m->placeholder_fd = m->ledger_fd = -EBADF;
@@ -312,9 +312,9 @@ struct manager *manager_free(struct manager *m)
 	closep(&m->sampler.psi_fd);
 	closep(&m->machine.proc_fd);
 	closep(&m->machine.sys_fd);
-	policy_set_done(&m->policies);
-	conf_files_free(m->config_files, m->n_config_files);
-	conf_files_free(m->config_errors, m->n_config_errors);
+	policy_set_done(&m->config.policies);
+	conf_files_free(m->config.files, m->config.n_files);
+	conf_files_free(m->config.errors, m->config.n_errors);
 	for (size_t i = 0; i < m->n_missing_privileges; i++)
 		free(m->missing_privileges[i]);
 	free(m->missing_privileges);

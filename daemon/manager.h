@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
+#include "daemon/config.h"
 #include "daemon/decision.h"
 #include "daemon/machine.h"
 #include "daemon/reserve.h"
@@ -17,7 +18,6 @@
 #include "daemon/stuck.h"
 #include "daemon/turns.h"
 #include "daemon/watch.h"
-#include "lib/config/policy.h"
 #include "lib/domain/worth.h"
 #include "lib/kill/kill.h"
 #include "lib/select/backoff.h"
@@ -37,13 +37,6 @@ enum manager_state {
 	MANAGER_KILLING, /* a victim was signalled: no other until that is over */
 };
 const char *manager_state_to_string(enum manager_state state);
-
-struct manager_options {
-	const char *config_file; /* NULL: the usual places */
-	const char *subtree;	 /* over the configuration's, or NULL */
-	bool dry_run;		 /* whatever the configuration says */
-	bool with_log;		 /* log_start(), once nothing is forked any more */
-};
 
 /* Victims that are still exiting while their group is thawed for them. */
 #define MANAGER_LINGERING_MAX 8
@@ -68,15 +61,7 @@ struct probe_results {
 struct bus;
 
 struct manager {
-	struct manager_options options;
-	struct policy_set policies;
-	char **config_files; /* that were read for them */
-	size_t n_config_files;
-	bool is_degraded; /* they had errors when they were last loaded */
-	char **config_errors;
-	size_t n_config_errors;
-	unsigned n_reloads;
-	bool reload_is_wanted; /* as soon as no kill is in progress */
+	struct config config;
 	struct probe_results probed;
 	pid_t self_test_pid; /* the child of the self-test; 0: none */
 	struct self self;

@@ -42,7 +42,7 @@ static int arm_timer(struct manager *m, usec_t when)
  * has only had SIGTERM may be protected by it. */
 static bool may_reload(const struct manager *m)
 {
-	return m->reload_is_wanted &&
+	return m->config.reload_is_wanted &&
 	       (m->state != MANAGER_KILLING || m->decision.signal == SIGTERM);
 }
 
@@ -52,7 +52,7 @@ static void reload_if_wanted(struct manager *m)
 
 	if (!may_reload(m))
 		return;
-	m->reload_is_wanted = false;
+	m->config.reload_is_wanted = false;
 	(void)monitor_reload(m, &errors); /* they have been logged */
 }
 
@@ -154,7 +154,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 {
 	struct manager *m = userdata;
 
-	m->reload_is_wanted = true;
+	m->config.reload_is_wanted = true;
 	reload_if_wanted(m);
 	return 0;
 }

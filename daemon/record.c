@@ -28,7 +28,7 @@ void record_occasion(const struct manager *m, const struct policy *policy, const
 	set_text(e->rank_by,
 		 policy_rank_by_to_string(policy_rank_by_now(policy, &m->sampler.reading)));
 	set_text(e->target, policy_target_to_string(policy->target));
-	e->dry_run = m->policies.dry_run;
+	e->dry_run = m->config.policies.dry_run;
 	e->memory_total_bytes = m->sampler.reading.total;
 	e->swap_total_bytes = m->sampler.reading.swap_total;
 	e->available_before_bytes = m->sampler.reading.available;

@@ -130,7 +130,7 @@ static void report_limits(struct manager *m)
 	if (m->census.n_unreadable > 0)
 		say_limit(m, "%zu processes cannot be read and will not be chosen",
 			  m->census.n_unreadable);
-	if (m->policies.dry_run)
+	if (m->config.policies.dry_run)
 		return;
 	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
 		if (a->self_test_result[step] < 0)
@@ -164,9 +164,9 @@ void report_start(struct manager *m)
 	char memory[DESCRIBE_MEMORY_SIZE];
 
 	describe_memory(r, memory);
-	log_info("reckond " PACKAGE_VERSION "%s%s%s", m->policies.dry_run ? ", dry run" : "",
-		 strcmp(m->policies.subtree, "/") ? ", subtree " : "",
-		 strcmp(m->policies.subtree, "/") ? m->policies.subtree : "");
+	log_info("reckond " PACKAGE_VERSION "%s%s%s", m->config.policies.dry_run ? ", dry run" : "",
+		 strcmp(m->config.policies.subtree, "/") ? ", subtree " : "",
+		 strcmp(m->config.policies.subtree, "/") ? m->config.policies.subtree : "");
 	log_info("memory: %s, of which %s can be reclaimed; %s",
 		 format_bytes(r->counters.total, physical), format_bytes(r->total, total), memory);
 	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
@@ -177,11 +177,11 @@ void report_start(struct manager *m)
 		 m->machine.cgroups.v2_fd >= 0 ? ", v2 at " : "",
 		 m->machine.cgroups.v2_fd >= 0 ? m->machine.cgroups.v2_mount : "");
 	report_accuracy(&m->machine.accuracy);
-	report_policies(&m->policies, r);
+	report_policies(&m->config.policies, r);
 	report_history(m);
 	log_info("processes: %zu", m->census.n_processes);
 	report_limits(m);
 	report_doubts(m);
-	log_info("%s", m->policies.dry_run ? "Ready; dry run: no process will be killed."
-					   : "Ready; self-test done.");
+	log_info("%s", m->config.policies.dry_run ? "Ready; dry run: no process will be killed."
+						  : "Ready; self-test done.");
 }

@@ -28,7 +28,7 @@ static bool take_lightly(struct manager *m, usec_t now)
 
 	return m->state == MANAGER_WATCH && !watch_is_busy(m) && !recorder_is_open(m->recorder) &&
 	       stalls_next(m) == USEC_INFINITY &&
-	       sampler_take_lightly(&m->sampler, &m->policies, &known, now);
+	       sampler_take_lightly(&m->sampler, &m->config.policies, &known, now);
 }
 
 int sample_take(struct manager *m, usec_t now)
@@ -42,7 +42,7 @@ int sample_take(struct manager *m, usec_t now)
 		return 0;
 	gap = sampler_forget_before_gap(s, now, clock_asleep());
 	if (gap > 0) {
-		policy_forget(&m->policies);
+		policy_forget(&m->config.policies);
 		report_gap(gap);
 	}
 	is_light = take_lightly(m, now);
@@ -61,7 +61,7 @@ usec_t sample_interval(const struct manager *m)
 	usec_t interval;
 
 	if (m->state == MANAGER_CALM)
-		return policy_interval(&m->policies, &m->sampler.reading);
-	interval = pace_interval(&m->sampler.pace, &m->policies, &reading);
+		return policy_interval(&m->config.policies, &m->sampler.reading);
+	interval = pace_interval(&m->sampler.pace, &m->config.policies, &reading);
 	return m->state == MANAGER_STUCK ? min_u64(interval, STUCK_SOON_USEC) : interval;
 }

@@ -188,7 +188,8 @@ static int open_own(const struct manager *m, bool v1, char *path, size_t size)
  * be written by the same users. */
 static int may_thaw(const struct manager *m, bool v1, int own_fd)
 {
-	const char *subtree = m->policies.subtree, *file = v1 ? "freezer.state" : "cgroup.freeze";
+	const char *subtree = m->config.policies.subtree,
+		   *file = v1 ? "freezer.state" : "cgroup.freeze";
 	_cleanup_close_ int subtree_fd = -EBADF;
 	int fd = own_fd;
 

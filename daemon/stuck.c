@@ -137,7 +137,8 @@ uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
 
 	s->unowned_growth = unowned_growth(m);
 	s->minimum = worth_minimum(
-		&m->worth, worth_min_victim(&m->policies.min_victim, m->sampler.reading.total),
+		&m->worth,
+		worth_min_victim(&m->config.policies.min_victim, m->sampler.reading.total),
 		worth_missing(policy, &m->sampler.reading), s->unowned_growth);
 	return s->minimum;
 }

@@ -229,8 +229,8 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 	if (m->state == MANAGER_KILLING)
 		return 0;
 	if (m->state == MANAGER_CALM && !near && now >= m->watch_until &&
-	    m->sampler.reading.available >
-		    policy_threshold_bytes(&m->policies.watch_below, m->sampler.reading.total))
+	    m->sampler.reading.available > policy_threshold_bytes(&m->config.policies.watch_below,
+								  m->sampler.reading.total))
 		return 0;
 	if (m->state == MANAGER_CALM) { /* so far only the levels are known */
 		r = memory_sample(m->sampler.source, &m->sampler.reading);

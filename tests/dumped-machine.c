@@ -443,7 +443,7 @@ void dumped_machine_start(const char *config)
 	dumped.manager = m;
 	(void)snprintf(path, sizeof(path), "%s/reckond.conf", machine.path);
 	dumped_machine_configure(config);
-	m->options.config_file = path;
+	m->config.options.config_file = path;
 	m->machine.kill_ops = &dumped_kill_ops;
 	m->precise = dumped_precise;
 	m->stuck.survey = dumped.has_no_survey ? NULL : dumped_survey;
@@ -459,11 +459,11 @@ void dumped_machine_start(const char *config)
 		kill_victim_init(&m->lingering[i]);
 	assert_int_equal(recorder_new(machine.proc_fd, &m->recorder), 0);
 	assert_int_equal(manager_load(m), 0);
-	assert_false(m->is_degraded);
+	assert_false(m->config.is_degraded);
 	open_files(m);
 	stall_init(&m->stalls.walk, m->machine.cgroups.v2_fd);
 	assert_int_equal(census_init(&m->census, m->machine.proc_fd, &m->machine.cgroups,
-				     &m->machine.accuracy, &m->policies),
+				     &m->machine.accuracy, &m->config.policies),
 			 0);
 	census_keep_none(&m->census); /* a file that was removed can be read, unlike one of /proc */
 	assert_int_equal(census_sweep(&m->census, dumped.now, m->sampler.reading.allocated,

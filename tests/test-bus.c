@@ -454,12 +454,12 @@ static void test_which_callers_may_change_something(void **state)
 
 	join();
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		unsigned n_reloads = test.m->n_reloads;
+		unsigned n_reloads = test.m->config.n_reloads;
 
 		test.uid = cases[i].uid;
 		call(&reload);
 		assert_string_equal(test.error, cases[i].may ? "" : SD_BUS_ERROR_ACCESS_DENIED);
-		assert_int_equal(test.m->n_reloads, n_reloads + cases[i].may);
+		assert_int_equal(test.m->config.n_reloads, n_reloads + cases[i].may);
 		log_set_max_level(LOG_INFO);
 		call(&set);
 		assert_string_equal(test.error, cases[i].may ? "" : SD_BUS_ERROR_ACCESS_DENIED);
@@ -494,15 +494,15 @@ static void test_what_cannot_be_set(void **state)
 static void test_a_reload_that_is_refused(void **state)
 {
 	static const struct call reload = MANAGER("Reload", "");
-	size_t n_policies = test.m->policies.n_policies;
+	size_t n_policies = test.m->config.policies.n_policies;
 
 	join();
 	write_conf(CONF "[Policy x]\nMemoryAvailable=plenty\n");
 	call(&reload);
 	assert_string_equal(test.error, BUS_ERROR_BAD_CONFIGURATION);
 	assert_non_null(strstr(test.error_text, "MemoryAvailable="));
-	assert_int_equal(test.m->policies.n_policies, n_policies);
-	assert_int_equal(test.m->n_reloads, 0);
+	assert_int_equal(test.m->config.policies.n_policies, n_policies);
+	assert_int_equal(test.m->config.n_reloads, 0);
 }
 
 /* The bus does not report the caller: so many wait, no more; all are dropped with the bus. */
@@ -527,7 +527,7 @@ static void test_questions_that_are_not_answered(void **state)
 	pump();
 	assert_null(test.m->bus->bus);
 	assert_int_equal(test.m->bus->n_questions, 0);
-	assert_int_equal(test.m->n_reloads, 0);
+	assert_int_equal(test.m->config.n_reloads, 0);
 }
 
 /* What would read processes is refused with the process that is being killed, and what to do. */
@@ -582,7 +582,7 @@ static void test_while_a_victim_exits(void **state)
 static void test_news_are_reported_once(void **state)
 {
 	struct manager *m = test.m;
-	struct policy *policy = &m->policies.policies[0];
+	struct policy *policy = &m->config.policies.policies[0];
 	const struct policy_judgement judgement = { .policy = policy }, none = { 0 };
 
 	join();

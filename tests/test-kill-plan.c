@@ -190,9 +190,9 @@ static int setup(void **state)
 	m = test.m = calloc(1, sizeof(*m));
 	if (!m)
 		return -1;
-	m->policies.subtree = everything;
+	m->config.policies.subtree = everything;
 	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->census, m->machine.proc_fd, NULL, &accuracy, &m->policies) < 0)
+	if (census_init(&m->census, m->machine.proc_fd, NULL, &accuracy, &m->config.policies) < 0)
 		return -1;
 	kill_victim_init(&m->victim);
 	m->victim.pid = VICTIM;

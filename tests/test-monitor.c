@@ -297,7 +297,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 0);
-	assert_true(m->reload_is_wanted);
+	assert_true(m->config.reload_is_wanted);
 	assert_string_equal(notification(), "");
 
 	make_urgent(); /* a sample that finds it still exiting */
@@ -309,7 +309,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 	test.state_after = MANAGER_WATCH; /* and one that does not */
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 1);
-	assert_false(m->reload_is_wanted);
+	assert_false(m->config.reload_is_wanted);
 	assert_non_null(strstr(notification(), "RELOADING=1"));
 	assert_non_null(strstr(notification(), "READY=1"));
 	assert_true(turn()); /* sampled again at once */

@@ -593,7 +593,7 @@ static void test_no_victim_is_logged_once_in_an_emergency(void **state)
 	static const struct rule rule = { .kind = RULE_PROTECT };
 	usec_t now = SIGNALLED;
 
-	assert_int_equal(census_init(&test.m->census, -1, NULL, NULL, &test.m->policies), 0);
+	assert_int_equal(census_init(&test.m->census, -1, NULL, NULL, &test.m->config.policies), 0);
 	for (pid_t pid = 1; pid <= 4; pid++) {
 		struct census_process *process = census_add(&test.m->census, pid, 7);
 
@@ -601,7 +601,7 @@ static void test_no_victim_is_logged_once_in_an_emergency(void **state)
 		process->kthread = pid == 2;
 		process->protected_by = &rule;
 	}
-	test.m->policies.subtree = (char[]){ "/" };
+	test.m->config.policies.subtree = (char[]){ "/" };
 	for (unsigned i = 0; i < 1000; i++)
 		note(REPORT_NO_VICTIM, now += 20 * MSEC);
 	census_done(&test.m->census);

@@ -109,7 +109,7 @@ static int setup(void **state)
 	if (!m)
 		return -1;
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
-	m->policies.subtree = subtree;
+	m->config.policies.subtree = subtree;
 	m->state = MANAGER_WATCH;
 	m->warned = true;
 	m->sampler.reading = (struct memory_reading){ .total = 8 * GIB, .available = 2 * GIB };
@@ -845,7 +845,7 @@ LACK(no_signal)
 LACK(no_signal_in_a_dry_run)
 {
 	no_signal(a, m);
-	m->policies.dry_run = true;
+	m->config.policies.dry_run = true;
 }
 LACK(no_thaw)
 {
@@ -871,7 +871,7 @@ LACK(scoped)
 	static char subtree[] = "/tenant";
 
 	nothing_lacks(a, m);
-	m->policies.subtree = subtree;
+	m->config.policies.subtree = subtree;
 }
 LACK(swap_on_zram)
 {

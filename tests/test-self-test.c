@@ -75,7 +75,7 @@ static int setup(void **state)
 
 	(void)state;
 	*m = (struct manager){ .machine.kill_ops = &kill_ops_system,
-			       .policies.subtree = (char[]){ "/" } };
+			       .config.policies.subtree = (char[]){ "/" } };
 	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(cgroup_fs_open(m->machine.proc_fd, &m->machine.cgroups), 0);
 	assert_int_equal(kill_reapers_new(&kill_ops_system, 1, &m->reapers, &m->probed.fifo_error),

@@ -101,9 +101,9 @@ static int setup(void **state)
 	m = test.m = calloc(1, sizeof(*m));
 	if (!m)
 		return -1;
-	m->policies.subtree = everything;
+	m->config.policies.subtree = everything;
 	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->census, m->machine.proc_fd, NULL, &accuracy, &m->policies) < 0 ||
+	if (census_init(&m->census, m->machine.proc_fd, NULL, &accuracy, &m->config.policies) < 0 ||
 	    census_reserve(&m->census) < 0 || victim_reserve(&m->choice, &m->census) < 0)
 		return -1;
 	m->sampler.reading = (struct memory_reading){

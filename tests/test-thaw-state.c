@@ -577,7 +577,7 @@ static void wait_for_outcome(void)
 
 static void let_the_emergency_pass(void)
 {
-	struct policy *now = policy_set_policy(&test.manager->policies, "now");
+	struct policy *now = policy_set_policy(&test.manager->config.policies, "now");
 
 	now->memory_available.permyriad = 0;
 }

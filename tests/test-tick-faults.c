@@ -408,7 +408,8 @@ static void test_a_census_that_is_short_of_files(void **state)
 		(void)tick(test.m, clock_now());
 	assert_false(test.m->census.keeps_none);
 	test.census_error = -EMFILE;
-	test.m->policies.policies[test.m->policies.n_policies - 1].action = POLICY_ACTION_KILL;
+	test.m->config.policies.policies[test.m->config.policies.n_policies - 1].action =
+		POLICY_ACTION_KILL;
 	test.m->watch.listed_at = clock_now();
 	step();
 	assert_true(test.m->census.keeps_none);

@@ -473,7 +473,7 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 	require_subtree();
 	pid = spawn("", 8, false);
 	start("[Policy slow]\nMemoryAvailable=100%\nAction=kill\nFor=10s\n");
-	slow = policy_set_policy(&test.manager->policies, "slow");
+	slow = policy_set_policy(&test.manager->config.policies, "slow");
 	now = clock_now();
 	(void)tick(test.manager, now);
 	assert_int_equal(slow->holds_since, now);
@@ -498,7 +498,7 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 
 static void let_the_emergency_pass(pid_t pid)
 {
-	struct policy *now = policy_set_policy(&test.manager->policies, "now");
+	struct policy *now = policy_set_policy(&test.manager->config.policies, "now");
 
 	now->memory_available.permyriad = 0;
 }
@@ -685,7 +685,7 @@ static void test_tick_escalates_at_once_at_the_next_level(void **state)
 	      "[Policy last]\nMemoryAvailable=0%\nAction=kill\n");
 	one_tick();
 	assert_int_equal(test.manager->decision.signal, SIGTERM);
-	last = policy_set_policy(&test.manager->policies, "last");
+	last = policy_set_policy(&test.manager->config.policies, "last");
 	last->memory_available.permyriad = PERMYRIAD;
 	one_tick();
 	assert_int_equal(test.manager->decision.signal, SIGKILL);
@@ -976,8 +976,8 @@ static void test_tick_is_not_stuck_when_memory_has_recovered(void **state)
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
 	assert_int_equal(test.manager->state, MANAGER_STUCK);
-	test.manager->policies.policies[test.manager->policies.n_policies - 1].action =
-		POLICY_ACTION_WARN;
+	test.manager->config.policies.policies[test.manager->config.policies.n_policies - 1]
+		.action = POLICY_ACTION_WARN;
 	one_tick();
 	assert_int_equal(test.manager->state, MANAGER_WATCH);
 	assert_int_equal(test.manager->stuck.since, 0);
