@@ -36,7 +36,7 @@ int bus_catch_up(struct bus *b)
 	int r;
 
 	b->asked_at = now;
-	if (is_swept && (m->state != MANAGER_CALM || now - b->caught_up_at < CAUGHT_UP_USEC))
+	if (is_swept && (m->regime.state != MANAGER_CALM || now - b->caught_up_at < CAUGHT_UP_USEC))
 		return 1;
 	b->is_awake = true;
 	bus_forget_preview(b);

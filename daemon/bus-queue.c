@@ -180,7 +180,7 @@ bool bus_is_to_wait(const struct bus *b)
 {
 	const struct manager *m = b->manager;
 
-	return m->state == MANAGER_KILLING &&
+	return m->regime.state == MANAGER_KILLING &&
 	       clock_now() - m->decision.signalled_at < PATIENCE_USEC;
 }
 
@@ -245,7 +245,7 @@ static int answer_one(struct bus *b, const struct bus_waiting *waiting)
 {
 	int r = 1;
 
-	if (waiting->need != BUS_NEEDS_NOTHING && b->manager->state == MANAGER_KILLING)
+	if (waiting->need != BUS_NEEDS_NOTHING && b->manager->regime.state == MANAGER_KILLING)
 		return answer_busy(b, waiting->call);
 	if (waiting->need == BUS_NEEDS_PROCESSES)
 		r = bus_catch_up(b);

@@ -106,7 +106,7 @@ static void list_changed(const struct bus *b, const char *names[static 10])
 	const struct manager *m = b->manager;
 	unsigned n = 0;
 
-	if (m->state != b->state)
+	if (m->regime.state != b->state)
 		names[n++] = "State";
 	if (m->n_kills != b->n_kills)
 		names[n++] = "Kills";
@@ -137,7 +137,7 @@ bool bus_has_news(struct bus *b)
 
 static void forget(struct bus *b)
 {
-	b->state = b->manager->state;
+	b->state = b->manager->regime.state;
 	b->n_kills = b->manager->n_kills;
 	b->conflicts = b->manager->conflicts;
 	b->held_since = held_since(b->manager);
@@ -183,7 +183,7 @@ static int emit_properties(struct bus *b, const char *const *names)
 void bus_say_news(struct bus *b)
 {
 	struct manager *m = b->manager;
-	enum manager_state old = b->state, new = m->state;
+	enum manager_state old = b->state, new = m->regime.state;
 	bool has_low_memory = b->has_low_memory;
 	const struct history_entry *killed = bus_next_killed(b);
 	const char *names[10];

@@ -316,7 +316,7 @@ void bus_turn(struct bus *b, usec_t now)
 		b->n_processes = m->census.n_processes;
 	leave_if_over(b, now);
 	try_to_join(b, now);
-	if (b->is_awake && m->state == MANAGER_CALM && now - b->asked_at >= REST_USEC) {
+	if (b->is_awake && m->regime.state == MANAGER_CALM && now - b->asked_at >= REST_USEC) {
 		census_release_fds(&m->census);
 		malloc_trim(0); /* answers may have been large */
 		b->is_awake = false;

@@ -10,6 +10,7 @@
 #include "daemon/judge.h"
 #include "daemon/manager.h"
 #include "daemon/recorder.h"
+#include "daemon/report.h"
 #include "lib/base/errors.h"
 #include "lib/select/reader.h"
 
@@ -139,7 +140,7 @@ bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, s
 
 	*ret = (struct choosing){ .goes_on = watch_is_incomplete(m, now) };
 	if (ret->goes_on || stuck_waits_for_holder(m, now) || !choose(m, policy, now, ret)) {
-		m->state = m->stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
+		m->regime.state = m->stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
 		return false;
 	}
 	ret->event = confirm_victim(m, policy, &reading);
@@ -162,6 +163,6 @@ bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, s
 	if (ret->event == REPORT_CHANGED || ret->event == REPORT_VANISHED)
 		census_read_anew(&m->census, m->decision.pid, now, m->sampler.reading.allocated);
 	kill_victim_done(&m->victim);
-	m->state = MANAGER_WATCH;
+	m->regime.state = MANAGER_WATCH;
 	return false;
 }

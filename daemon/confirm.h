@@ -2,7 +2,7 @@
 /* confirm: the last check of the chosen process, before the signal. */
 #pragma once
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
 #include "lib/config/policy.h"
 
 struct manager;

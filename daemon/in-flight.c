@@ -359,7 +359,7 @@ enum report_event in_flight_end(struct manager *m, usec_t now, enum kill_progres
 	/* What was stalled before is no reason to kill another. */
 	m->sampler.psi = (struct psi_history){ 0 };
 	m->sampler.reclaim = (struct reclaim_history){ 0 };
-	m->state = MANAGER_WATCH;
+	m->regime.state = MANAGER_WATCH;
 	return REPORT_ENDED;
 }
 
@@ -408,7 +408,7 @@ enum report_event in_flight_start(struct manager *m, int signal, usec_t now)
 		d->error = r;
 		return in_flight_end(m, now, KILL_PROGRESS_UNKILLABLE);
 	}
-	m->state = MANAGER_KILLING;
+	m->regime.state = MANAGER_KILLING;
 	if (escalates)
 		return REPORT_ESCALATED;
 	note_start(m, now);

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
 #include "lib/kill/kill.h"

@@ -9,11 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
 #include "lib/base/util.h"
 #include "lib/kill/kill.h"
 
 struct manager;
+struct policy;
 
 /*
  * For the victim of m->decision, which is open: finds and opens the others and the group

@@ -31,18 +31,6 @@
 /* Other daemons do not change often. */
 #define CONFLICTS_USEC (60 * USEC_PER_SEC)
 
-const char *manager_state_to_string(enum manager_state state)
-{
-	static const char *const strings[] = {
-		[MANAGER_CALM] = "calm",
-		[MANAGER_WATCH] = "watch",
-		[MANAGER_STUCK] = "stuck",
-		[MANAGER_KILLING] = "killing",
-	};
-
-	return strings[state];
-}
-
 bool manager_subtree_exists(const struct manager *m)
 {
 	return cgroup_find(&m->machine.cgroups, m->config.policies.subtree) != -ENOENT;
@@ -52,7 +40,7 @@ void manager_find_conflicts(struct manager *m, usec_t now)
 {
 	unsigned found;
 
-	if (m->state > MANAGER_WATCH ||
+	if (m->regime.state > MANAGER_WATCH ||
 	    (m->conflicts_at != 0 && now - m->conflicts_at < CONFLICTS_USEC))
 		return;
 	m->conflicts_at = now;

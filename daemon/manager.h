@@ -11,6 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/decision.h"
 #include "daemon/machine.h"
+#include "daemon/regime.h"
 #include "daemon/reserve.h"
 #include "daemon/sampler.h"
 #include "daemon/self.h"
@@ -29,14 +30,6 @@
 struct recorder;
 struct history_store;
 struct unit_marker;
-
-enum manager_state {
-	MANAGER_CALM,	 /* plenty of memory: no process is read */
-	MANAGER_WATCH,	 /* the census is kept fresh */
-	MANAGER_STUCK,	 /* a policy that kills holds, and no process is worth killing */
-	MANAGER_KILLING, /* a victim was signalled: no other until that is over */
-};
-const char *manager_state_to_string(enum manager_state state);
 
 /* Victims that are still exiting while their group is thawed for them. */
 #define MANAGER_LINGERING_MAX 8
@@ -76,8 +69,7 @@ struct manager {
 	struct kill_reapers *reapers;
 	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
 
-	enum manager_state state;
-	usec_t watch_until; /* watch is not left before */
+	struct regime regime;
 	struct sampler sampler;
 	struct stalls stalls;
 	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */

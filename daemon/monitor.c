@@ -43,7 +43,7 @@ static int arm_timer(struct manager *m, usec_t when)
 static bool may_reload(const struct manager *m)
 {
 	return m->config.reload_is_wanted &&
-	       (m->state != MANAGER_KILLING || m->decision.signal == SIGTERM);
+	       (m->regime.state != MANAGER_KILLING || m->decision.signal == SIGTERM);
 }
 
 static void reload_if_wanted(struct manager *m)
@@ -80,12 +80,12 @@ static int run_tick(struct manager *m)
 	bool was_stuck = m->stuck.since != 0;
 	usec_t next, now;
 
-	if (m->state != MANAGER_CALM)
+	if (m->regime.state != MANAGER_CALM)
 		reserve_release(&m->reserve);
 	next = tick(m, clock_now());
 	notify_if_stuck(m, was_stuck);
 	now = clock_now();
-	if (m->state == MANAGER_CALM)
+	if (m->regime.state == MANAGER_CALM)
 		reserve_fill(&m->reserve, m->machine.proc_fd);
 	if (self_is_too_large(m, now))
 		return sd_event_exit(m->event, -E2BIG);
@@ -104,9 +104,9 @@ static int sample(struct manager *m)
 {
 	int r;
 
-	turns_begin(&m->turns, clock_now(), m->state == MANAGER_CALM);
+	turns_begin(&m->turns, clock_now(), m->regime.state == MANAGER_CALM);
 	r = run_tick(m);
-	turns_end(&m->turns, clock_now(), m->state == MANAGER_CALM);
+	turns_end(&m->turns, clock_now(), m->regime.state == MANAGER_CALM);
 	return r;
 }
 
@@ -114,7 +114,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct manager *m = userdata;
 
-	turns_note_delay(&m->turns, sub_u64(clock_now(), usec), m->state == MANAGER_CALM);
+	turns_note_delay(&m->turns, sub_u64(clock_now(), usec), m->regime.state == MANAGER_CALM);
 	return sample(m);
 }
 
@@ -146,7 +146,7 @@ static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *
 		log_warning("The pressure trigger has failed; continuing with the timer alone.");
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	}
-	m->watch_until = max_u64(m->watch_until, clock_now() + TRIGGER_WATCH_USEC);
+	m->regime.watch_until = max_u64(m->regime.watch_until, clock_now() + TRIGGER_WATCH_USEC);
 	return sample(m);
 }
 

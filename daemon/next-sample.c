@@ -38,11 +38,12 @@ static usec_t by_state(struct manager *m, enum report_event event, bool goes_on,
 		return GO_ON_USEC;
 	if (is_to_sample_again(event))
 		return SOON_USEC;
-	if (m->state == MANAGER_KILLING)
+	if (m->regime.state == MANAGER_KILLING)
 		return policy_pause(while_killing(m), cpu_time);
-	if (watch_is_busy(m) && (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK))
+	if (watch_is_busy(m) &&
+	    (m->regime.state == MANAGER_WATCH || m->regime.state == MANAGER_STUCK))
 		return NEXT_SLICE_USEC;
-	if (m->state == MANAGER_WATCH && !recorder_is_open(m->recorder))
+	if (m->regime.state == MANAGER_WATCH && !recorder_is_open(m->recorder))
 		pace_note_look(&m->sampler.pace, cpu_time);
 	return policy_pause(sample_interval(m), cpu_time);
 }

@@ -8,7 +8,9 @@
 #include <time.h>
 
 #include "daemon/log.h"
+#include "daemon/manager.h"
 #include "daemon/record.h"
+#include "daemon/report.h"
 #include "lib/explain/describe.h"
 #include "lib/sys/boot.h"
 
@@ -196,7 +198,7 @@ void recorder_look(struct manager *m, usec_t now)
 		a->gain = bytes;
 		a->returned_at = now;
 	}
-	if (m->state == MANAGER_KILLING && m->decision.hastened)
+	if (m->regime.state == MANAGER_KILLING && m->decision.hastened)
 		note_steps(a, &m->victim, &a->entry);
 	while (a->next_mark < ARRAY_SIZE(marks)) {
 		usec_t after = marks[a->next_mark].after, since = sub_u64(now, a->signalled_at);

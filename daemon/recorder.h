@@ -10,9 +10,11 @@
  */
 #pragma once
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
+#include "lib/config/policy.h"
 #include "lib/history/history.h"
 
+struct manager;
 struct recorder;
 
 /* 0, or -errno after logging the reason. */

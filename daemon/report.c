@@ -328,7 +328,7 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 void report(struct manager *m, enum report_event event, const struct policy_judgement *judgement,
 	    enum manager_state before, usec_t now)
 {
-	bool was_calm = before == MANAGER_CALM, is_calm = m->state == MANAGER_CALM;
+	bool was_calm = before == MANAGER_CALM, is_calm = m->regime.state == MANAGER_CALM;
 	char memory[DESCRIBE_MEMORY_SIZE];
 
 	if (event == REPORT_SIGNALLED || event == REPORT_ENDED || event == REPORT_DRY_RUN)
@@ -339,7 +339,7 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 	if (is_calm)
 		m->warned = false;
 	if (log_takes(LOG_DEBUG))
-		log_debug("sample: %s, %s, policy %s", manager_state_to_string(m->state),
+		log_debug("sample: %s, %s, policy %s", manager_state_to_string(m->regime.state),
 			  describe_memory(&m->sampler.reading, memory),
 			  judgement->policy ? judgement->policy->name : "none");
 	if (was_calm == is_calm && (m->warned || !judgement->policy))

@@ -16,7 +16,7 @@
  * crossed a threshold since memory was read. */
 static bool is_slice_only(const struct manager *m, usec_t now)
 {
-	return (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK) &&
+	return (m->regime.state == MANAGER_WATCH || m->regime.state == MANAGER_STUCK) &&
 	       now < m->sampler.due_at &&
 	       (census_round_is_under_way(&m->census) || stall_is_walking(&m->stalls.walk));
 }
@@ -26,8 +26,8 @@ static bool take_lightly(struct manager *m, usec_t now)
 {
 	struct policy_reading known = judge_reading(m);
 
-	return m->state == MANAGER_WATCH && !watch_is_busy(m) && !recorder_is_open(m->recorder) &&
-	       stalls_next(m) == USEC_INFINITY &&
+	return m->regime.state == MANAGER_WATCH && !watch_is_busy(m) &&
+	       !recorder_is_open(m->recorder) && stalls_next(m) == USEC_INFINITY &&
 	       sampler_take_lightly(&m->sampler, &m->config.policies, &known, now);
 }
 
@@ -46,11 +46,11 @@ int sample_take(struct manager *m, usec_t now)
 		report_gap(gap);
 	}
 	is_light = take_lightly(m, now);
-	r = is_light ? 0 : sampler_take(s, m->state == MANAGER_CALM, now);
+	r = is_light ? 0 : sampler_take(s, m->regime.state == MANAGER_CALM, now);
 	if (r < 0)
 		return r;
 	if (!is_light && psi_history_some(&s->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
-		m->watch_until = now + WATCH_HOLD_USEC;
+		m->regime.watch_until = now + WATCH_HOLD_USEC;
 	s->due_at = now + sample_interval(m);
 	return is_light;
 }
@@ -60,8 +60,8 @@ usec_t sample_interval(const struct manager *m)
 	struct policy_reading reading = judge_reading(m);
 	usec_t interval;
 
-	if (m->state == MANAGER_CALM)
+	if (m->regime.state == MANAGER_CALM)
 		return policy_interval(&m->config.policies, &m->sampler.reading);
 	interval = pace_interval(&m->sampler.pace, &m->config.policies, &reading);
-	return m->state == MANAGER_STUCK ? min_u64(interval, STUCK_SOON_USEC) : interval;
+	return m->regime.state == MANAGER_STUCK ? min_u64(interval, STUCK_SOON_USEC) : interval;
 }

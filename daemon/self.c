@@ -123,7 +123,7 @@ bool self_is_too_large(struct manager *m, usec_t now)
 
 	if (m->census.n_processes > self->n_processes)
 		self->n_processes = m->census.n_processes;
-	if (m->state > MANAGER_WATCH || now - self->looked_at < CHECK_USEC)
+	if (m->regime.state > MANAGER_WATCH || now - self->looked_at < CHECK_USEC)
 		return false;
 	self->looked_at = now;
 	allowance = self_allowance(self->n_processes);

@@ -52,7 +52,7 @@ void stalls_look(struct manager *m, usec_t now)
 {
 	struct stalls *s = &m->stalls;
 
-	if (!can_walk(m) || m->state == MANAGER_KILLING)
+	if (!can_walk(m) || m->regime.state == MANAGER_KILLING)
 		return;
 	if (m->probed.psi && psi_history_some(&m->sampler.psi, PSI_STEP_USEC) >= PRESSURE)
 		s->until = now + HOLD_USEC;

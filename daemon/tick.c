@@ -52,9 +52,9 @@ static void keep(struct manager *m, const struct tick *t)
 	stalls_look(m, t->now);
 	r = watch_keep(m, t->now, judge_kills(m));
 	swap_use_look(m, t->now);
-	if (m->state == MANAGER_CALM)
+	if (m->regime.state == MANAGER_CALM)
 		stuck_note_calm(m, t->now);
-	else if (m->state == MANAGER_WATCH)
+	else if (m->regime.state == MANAGER_WATCH)
 		stuck_watch(m, t->now);
 	if (r < 0)
 		report_sample_failed(m, r, t->now);
@@ -69,9 +69,9 @@ static void judge(struct manager *m, struct tick *t)
 	t->event = judge_policies(m, t->now, &t->judgement);
 	policy = t->judgement.policy;
 	if (t->judgement.watch || policy)
-		m->watch_until = t->now + WATCH_HOLD_USEC;
+		m->regime.watch_until = t->now + WATCH_HOLD_USEC;
 
-	if (m->state == MANAGER_KILLING) {
+	if (m->regime.state == MANAGER_KILLING) {
 		thaw_state_look(m, t->now);
 		progress = in_flight_judge(m, &t->judgement, t->now);
 		if (progress == KILL_PROGRESS_ESCALATE)
@@ -80,17 +80,17 @@ static void judge(struct manager *m, struct tick *t)
 			t->event = in_flight_end(m, t->now, progress);
 		return;
 	}
-	if (m->state != MANAGER_CALM && t->now >= m->watch_until) {
+	if (m->regime.state != MANAGER_CALM && t->now >= m->regime.watch_until) {
 		watch_rest(m);
 		worth_reset(&m->worth); /* memory has recovered */
 	}
-	m->state = t->now < m->watch_until ? MANAGER_WATCH : MANAGER_CALM;
+	m->regime.state = t->now < m->regime.watch_until ? MANAGER_WATCH : MANAGER_CALM;
 	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until) {
 		m->n_vanished = 0;
 		return;
 	}
 	if (m->stuck.since != 0)
-		m->state = MANAGER_STUCK;
+		m->regime.state = MANAGER_STUCK;
 	if (!stuck_is_to_choose(m, t->now))
 		return;
 	t->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
@@ -111,7 +111,7 @@ static bool choose_to_kill(struct manager *m, struct tick *t)
 /* Left when no policy that kills holds any more, or when there is a victim. */
 static void check_if_stuck(struct manager *m, struct tick *t)
 {
-	if (m->state != MANAGER_STUCK && !t->goes_on)
+	if (m->regime.state != MANAGER_STUCK && !t->goes_on)
 		stuck_leave(m);
 	else if (t->event != REPORT_NOTHING) /* that it is stuck now, mostly */
 		stuck_look_later(m, t->now);
@@ -123,7 +123,7 @@ static void check_if_stuck(struct manager *m, struct tick *t)
  * the machine's last. */
 static bool is_emergency(const struct manager *m, usec_t now)
 {
-	if (m->state == MANAGER_KILLING || recorder_is_open(m->recorder))
+	if (m->regime.state == MANAGER_KILLING || recorder_is_open(m->recorder))
 		return true;
 	return judge_kills(m) && now - m->decision.decided_at < HOPELESS_USEC;
 }
@@ -131,7 +131,7 @@ static bool is_emergency(const struct manager *m, usec_t now)
 usec_t tick(struct manager *m, usec_t now)
 {
 	struct tick t = { .now = now, .cpu_time = clock_cpu_time() };
-	enum manager_state before = m->state;
+	enum manager_state before = m->regime.state;
 	usec_t next;
 	int r;
 
@@ -145,7 +145,7 @@ usec_t tick(struct manager *m, usec_t now)
 		keep(m, &t);
 	recorder_look(m, now);
 	judge(m, &t);
-	if (t.signal != 0 && m->state != MANAGER_KILLING && !choose_to_kill(m, &t))
+	if (t.signal != 0 && m->regime.state != MANAGER_KILLING && !choose_to_kill(m, &t))
 		t.signal = 0;
 	if (t.signal != 0)
 		t.event = in_flight_start(m, t.signal, now);

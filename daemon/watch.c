@@ -226,13 +226,13 @@ int watch_keep(struct manager *m, usec_t now, bool near)
 {
 	int r;
 
-	if (m->state == MANAGER_KILLING)
+	if (m->regime.state == MANAGER_KILLING)
 		return 0;
-	if (m->state == MANAGER_CALM && !near && now >= m->watch_until &&
+	if (m->regime.state == MANAGER_CALM && !near && now >= m->regime.watch_until &&
 	    m->sampler.reading.available > policy_threshold_bytes(&m->config.policies.watch_below,
 								  m->sampler.reading.total))
 		return 0;
-	if (m->state == MANAGER_CALM) { /* so far only the levels are known */
+	if (m->regime.state == MANAGER_CALM) { /* so far only the levels are known */
 		r = memory_sample(m->sampler.source, &m->sampler.reading);
 		if (r < 0)
 			return r;

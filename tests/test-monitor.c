@@ -63,7 +63,7 @@ usec_t __wrap_tick(struct manager *m, usec_t now);
 usec_t __wrap_tick(struct manager *m, usec_t now)
 {
 	test.n_ticks++;
-	m->state = test.state_after;
+	m->regime.state = test.state_after;
 	m->stuck.since = test.stuck_since_after;
 	if (test.n_ticks == test.exits_at)
 		(void)sd_event_exit(m->event, 0);
@@ -193,21 +193,21 @@ static void test_pressure_wakes_the_loop_and_has_it_watch(void **state)
 	assert_true(turn()); /* the timer is due at once at first */
 	assert_int_equal(test.n_ticks, 1);
 	assert_false(turn());
-	assert_int_equal(m->watch_until, 0);
+	assert_int_equal(m->regime.watch_until, 0);
 
 	before = clock_now();
 	make_urgent();
 	assert_true(turn());
 	assert_int_equal(test.n_ticks, 2);
-	assert_true(m->watch_until >= before + 10 * USEC_PER_SEC);
+	assert_true(m->regime.watch_until >= before + 10 * USEC_PER_SEC);
 	calm_down();
 	assert_false(turn());
 
 	/* It is never shortened. */
-	m->watch_until = USEC_INFINITY;
+	m->regime.watch_until = USEC_INFINITY;
 	make_urgent();
 	assert_true(turn());
-	assert_int_equal(m->watch_until, USEC_INFINITY);
+	assert_int_equal(m->regime.watch_until, USEC_INFINITY);
 }
 
 /* A trigger that has failed polls for ever: it is not used again, and the timer remains. */
@@ -223,7 +223,7 @@ static void test_a_failed_trigger_leaves_the_timer(void **state)
 	test.next = 0; /* the timer is always due */
 	for (int i = 0; i < 10; i++)
 		assert_true(turn());
-	assert_int_equal(m->watch_until, 0);
+	assert_int_equal(m->regime.watch_until, 0);
 	assert_true(test.n_ticks >= 9);
 	test.next = FAR;
 	while (turn())
@@ -292,7 +292,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 
 	while (turn())
 		;
-	test.state_after = m->state = MANAGER_KILLING;
+	test.state_after = m->regime.state = MANAGER_KILLING;
 	m->decision.signal = SIGKILL;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
@@ -331,7 +331,7 @@ static void test_a_reload_comes_before_sigkill(void **state)
 
 	while (turn())
 		;
-	test.state_after = m->state = MANAGER_KILLING;
+	test.state_after = m->regime.state = MANAGER_KILLING;
 	m->decision.signal = SIGTERM;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/manager.h"
 #include "daemon/recorder.h"
 #include "lib/base/cleanup.h"
 #include "lib/snapshot/census-tree.h"

@@ -110,7 +110,7 @@ static int setup(void **state)
 		return -1;
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
 	m->config.policies.subtree = subtree;
-	m->state = MANAGER_WATCH;
+	m->regime.state = MANAGER_WATCH;
 	m->warned = true;
 	m->sampler.reading = (struct memory_reading){ .total = 8 * GIB, .available = 2 * GIB };
 	m->decision = (struct decision){
@@ -149,7 +149,7 @@ static int teardown(void **state)
 static void say(enum report_event event)
 {
 	test.said[0] = '\0';
-	report(test.m, event, &test.judgement, test.m->state, NOW);
+	report(test.m, event, &test.judgement, test.m->regime.state, NOW);
 }
 
 static void check_said(const char *text)
@@ -658,13 +658,13 @@ static void test_warnings_are_logged_once(void **state)
 	say(REPORT_NOTHING);
 	assert_string_equal(test.said, "");
 
-	m->state = MANAGER_CALM;
+	m->regime.state = MANAGER_CALM;
 	test.judgement.policy = NULL;
 	report(m, REPORT_NOTHING, &test.judgement, MANAGER_WATCH, NOW);
 	check_said("Calm again: ");
 	assert_false(m->warned);
 
-	m->state = MANAGER_WATCH;
+	m->regime.state = MANAGER_WATCH;
 	test.judgement.policy = &test.policy;
 	test.said[0] = '\0';
 	report(m, REPORT_SIGNALLED, &test.judgement, MANAGER_WATCH, NOW);

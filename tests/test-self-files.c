@@ -176,9 +176,9 @@ static void test_it_is_too_large_by_its_own_statm(void **state)
 	assert_true(self_is_too_large(m, NOW + 10 * USEC_PER_SEC));
 
 	/* Not while there is work to do; and by the most processes that there were. */
-	m->state = MANAGER_KILLING;
+	m->regime.state = MANAGER_KILLING;
 	assert_false(self_is_too_large(m, NOW + 20 * USEC_PER_SEC));
-	m->state = MANAGER_CALM;
+	m->regime.state = MANAGER_CALM;
 	m->census.n_processes = 10;
 	write_statm(allowance, 0);
 	assert_false(self_is_too_large(m, NOW + 30 * USEC_PER_SEC));

@@ -63,9 +63,9 @@ static void test_it_is_seen_to_be_too_large(void **state)
 	memset(ballast, 1, size);
 	/* not so soon, and not while a kill is in progress */
 	assert_false(self_is_too_large(&m, now + USEC_PER_SEC));
-	m.state = MANAGER_KILLING;
+	m.regime.state = MANAGER_KILLING;
 	assert_false(self_is_too_large(&m, now + 20 * USEC_PER_SEC));
-	m.state = MANAGER_WATCH;
+	m.regime.state = MANAGER_WATCH;
 	assert_true(self_is_too_large(&m, now + 20 * USEC_PER_SEC));
 	/* there are, or were, as many processes as explain it */
 	m.census.n_processes = 128 * 1024;

@@ -76,7 +76,7 @@ static int setup(void **state)
 		return -1;
 	test.now = START;
 	test.policy.pressure_full = 1000;
-	test.m->state = MANAGER_WATCH;
+	test.m->regime.state = MANAGER_WATCH;
 	test.m->machine.cgroups.v2_has_memory = true;
 	test.m->probed.psi = true;
 	log_set_target(LOG_TARGET_NULL);
@@ -208,11 +208,11 @@ static void test_walks_are_kept_up_while_there_is_pressure(void **state)
 	stalls_look(test.m, test.now);
 	assert_int_equal(test.n_walks, 3);
 
-	test.m->state = MANAGER_KILLING;
+	test.m->regime.state = MANAGER_KILLING;
 	test.now += stall_period(&s->walk);
 	stalls_look(test.m, test.now);
 	assert_int_equal(test.n_walks, 3);
-	test.m->state = MANAGER_WATCH;
+	test.m->regime.state = MANAGER_WATCH;
 
 	s->explained = s->reported = true;
 	s->asked_at = 1;

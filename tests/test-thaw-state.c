@@ -555,7 +555,7 @@ static void one_tick(void)
 
 		(void)tick(test.manager, clock_now());
 		fail_malloc = false;
-		if (m->state == MANAGER_KILLING || m->decision.decided_at != decided_at ||
+		if (m->regime.state == MANAGER_KILLING || m->decision.decided_at != decided_at ||
 		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
 		     (m->watch.listed_at != 0 || m->watch.since == 0)))
 			break;
@@ -564,11 +564,11 @@ static void one_tick(void)
 
 static void wait_for_outcome(void)
 {
-	for (int i = 0; i < 6000 && test.manager->state == MANAGER_KILLING; i++) {
+	for (int i = 0; i < 6000 && test.manager->regime.state == MANAGER_KILLING; i++) {
 		usleep(10000);
 		one_tick();
 	}
-	assert_int_not_equal(test.manager->state, MANAGER_KILLING);
+	assert_int_not_equal(test.manager->regime.state, MANAGER_KILLING);
 }
 
 #define KILL_NOW "[Policy now]\nMemoryAvailable=100%\nAction=kill\n"

@@ -275,7 +275,8 @@ static void step(void)
 	test.m->stuck.chosen_at = 0;
 	for (int i = 0; i < 200; i++) {
 		(void)tick(test.m, clock_now());
-		if (test.m->state == MANAGER_KILLING || test.m->decision.decided_at != decided_at)
+		if (test.m->regime.state == MANAGER_KILLING ||
+		    test.m->decision.decided_at != decided_at)
 			break;
 	}
 }
@@ -283,11 +284,11 @@ static void step(void)
 /* Until the current victim is done with: at most for a minute. */
 static void wait_for_outcome(void)
 {
-	for (int i = 0; i < 6000 && test.m->state == MANAGER_KILLING; i++) {
+	for (int i = 0; i < 6000 && test.m->regime.state == MANAGER_KILLING; i++) {
 		usleep(10000);
 		(void)tick(test.m, clock_now());
 	}
-	assert_int_not_equal(test.m->state, MANAGER_KILLING);
+	assert_int_not_equal(test.m->regime.state, MANAGER_KILLING);
 }
 
 static const struct history_entry *newest(void)
@@ -358,14 +359,14 @@ static void test_nothing_is_killed_by_memory_that_cannot_be_read(void **state)
 	victim = spawn("/a", 16);
 	start(KILL);
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
-		enum manager_state before = test.m->state;
+		enum manager_state before = test.m->regime.state;
 
 		test.sample_error = errors[i];
 		test.n_complaints = 0;
 		test.m->sampler.due_at = 0;
 		assert_int_equal(tick(test.m, clock_now()), USEC_PER_SEC);
 		assert_int_equal(test.n_complaints, 1);
-		assert_int_equal(test.m->state, before);
+		assert_int_equal(test.m->regime.state, before);
 		assert_int_equal(test.m->decision.pid, 0);
 	}
 	test.sample_error = 0;
@@ -403,7 +404,8 @@ static void test_a_census_that_is_short_of_files(void **state)
 	require_subtree();
 	victim = spawn("/a", 16);
 	start("Action=warn\n");
-	for (int i = 0; i < 200 && (test.m->watch.listed_at == 0 || test.m->state != MANAGER_WATCH);
+	for (int i = 0;
+	     i < 200 && (test.m->watch.listed_at == 0 || test.m->regime.state != MANAGER_WATCH);
 	     i++)
 		(void)tick(test.m, clock_now());
 	assert_false(test.m->census.keeps_none);
@@ -434,7 +436,7 @@ static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 	step();
 	assert_int_equal(test.m->decision.pid, large);
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.m->state, MANAGER_WATCH);
+	assert_int_equal(test.m->regime.state, MANAGER_WATCH);
 	assert_int_equal(test.m->n_vanished, 1);
 
 	/* The same, by its cgroup in the freezer's hierarchy. */

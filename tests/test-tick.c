@@ -292,7 +292,7 @@ static void one_tick(void)
 
 		(void)tick(test.manager, clock_now());
 		fail_malloc = false;
-		if (m->state == MANAGER_KILLING || m->decision.decided_at != decided_at ||
+		if (m->regime.state == MANAGER_KILLING || m->decision.decided_at != decided_at ||
 		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
 		     (m->watch.listed_at != 0 || m->watch.since == 0)))
 			break;
@@ -323,11 +323,11 @@ static void some_ticks(void)
 /* Ticks until the current victim is done with: at most for a minute, on a machine that is busy. */
 static void wait_for_outcome(void)
 {
-	for (int i = 0; i < 6000 && test.manager->state == MANAGER_KILLING; i++) {
+	for (int i = 0; i < 6000 && test.manager->regime.state == MANAGER_KILLING; i++) {
 		usleep(10000);
 		one_tick();
 	}
-	assert_int_not_equal(test.manager->state, MANAGER_KILLING);
+	assert_int_not_equal(test.manager->regime.state, MANAGER_KILLING);
 }
 
 #define KILL_NOW "[Policy now]\nMemoryAvailable=100%\nAction=kill\n"
@@ -425,7 +425,7 @@ static void test_tick_kills_the_largest_of_the_subtree_and_no_other(void **state
 	middle = spawn("", 32, false);
 	start(KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_KILLING);
+	assert_int_equal(test.manager->regime.state, MANAGER_KILLING);
 	assert_int_equal(test.manager->decision.pid, large);
 	wait_for_outcome();
 	assert_true(is_over(test.manager->decision.outcome));
@@ -578,7 +578,7 @@ static void test_tick_keeps_a_record(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		static const usec_t at[] = { 120, 510, 2010 };
 
-		test.manager->watch_until = 0; /* calm samples seldom */
+		test.manager->regime.watch_until = 0; /* calm samples seldom */
 		next = tick(test.manager, d->signalled_at + at[i] * USEC_PER_MSEC);
 		assert_true(recorder_is_open(test.manager->recorder) == (i < 2));
 		if (i < 2) /* the next sample is not later than the next mark */
@@ -855,7 +855,7 @@ static void test_tick_continues_when_the_victim_vanishes(void **state)
 	start(KILL_NOW);
 	test.open_result = -ESRCH;
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_WATCH);
+	assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
 	assert_int_equal(test.n_signals, 0);
 	test.open_result = 0;
 	one_tick();
@@ -904,9 +904,9 @@ static void test_tick_kills_what_holds_memory_by_descriptors(void **state)
 	spawn("", 16, false);
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_STUCK);
+	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
 	assert_int_equal(test.n_signals, 0);
-	for (int i = 0; i < 6000 && test.manager->state == MANAGER_STUCK; i++) {
+	for (int i = 0; i < 6000 && test.manager->regime.state == MANAGER_STUCK; i++) {
 		usleep(10000);
 		one_tick();
 	}
@@ -928,7 +928,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	small = spawn("", 8, false);
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_STUCK);
+	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
 	assert_int_equal(test.manager->stuck.minimum, 64 * MIB);
 	assert_string_equal(newest()->kind, "no-victim");
 	id = newest()->id;
@@ -956,7 +956,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	n_choices = test.manager->census.choice;
 	(void)tick(test.manager, test.manager->stuck.chosen_at + 1);
 	assert_int_equal(test.manager->census.choice, n_choices);
-	assert_int_equal(test.manager->state, MANAGER_STUCK);
+	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
 
 	/* One that is worth it ends that. */
 	test.manager->watch.listed_at = 0;
@@ -964,7 +964,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	for (int i = 0; i < 100 && test.manager->stuck.since != 0; i++)
 		one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
-	assert_int_equal(test.manager->state, MANAGER_KILLING);
+	assert_int_equal(test.manager->regime.state, MANAGER_KILLING);
 	assert_int_equal(test.manager->stuck.since, 0);
 	wait_for_outcome();
 }
@@ -975,11 +975,11 @@ static void test_tick_is_not_stuck_when_memory_has_recovered(void **state)
 	spawn("", 8, false);
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_STUCK);
+	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
 	test.manager->config.policies.policies[test.manager->config.policies.n_policies - 1]
 		.action = POLICY_ACTION_WARN;
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_WATCH);
+	assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
 	assert_int_equal(test.manager->stuck.since, 0);
 }
 
@@ -1203,7 +1203,7 @@ static void test_tick_waits_for_memory_that_comes_late(void **state)
 	one_tick();
 	assert_int_equal(exit_signal(victim), SIGKILL);
 	one_tick(); /* exited, but another process may hold its memory */
-	assert_int_equal(test.manager->state, MANAGER_KILLING);
+	assert_int_equal(test.manager->regime.state, MANAGER_KILLING);
 	test.freed = 96 * MIB;
 	one_tick();
 	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
@@ -1557,7 +1557,7 @@ static void check_partner_is_spared(const char *more, bool outside_subtree)
 	assert_int_equal(test.manager->decision.spared_pid, partner.pid);
 	assert_string_equal(test.manager->decision.spared_comm, "not-for-us");
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.manager->state, MANAGER_WATCH);
+	assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, small);
 	wait_for_outcome();
@@ -1684,11 +1684,11 @@ static void test_tick_does_not_kill_the_cgroup_to_which_one_was_moved(void **sta
 	test.on_open = move_to_b;
 	one_tick();
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.manager->state, MANAGER_WATCH);
+	assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
 	assert_true(is_alive(mover) && is_alive(left) && is_alive(bystander));
 
 	/* By now /b is the largest, and known to be, at the latest when it was read anew. */
-	for (int i = 0; i < 100 && test.manager->state != MANAGER_KILLING; i++)
+	for (int i = 0; i < 100 && test.manager->regime.state != MANAGER_KILLING; i++)
 		one_tick();
 	assert_non_null(strstr(test.manager->decision.group, "/b"));
 	wait_for_outcome();
@@ -1798,11 +1798,11 @@ static void test_tick_does_not_escalate_against_the_configuration(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(configurations); i++) {
 		start(TERM_NOW);
 		one_tick();
-		assert_int_equal(test.manager->state, MANAGER_KILLING);
+		assert_int_equal(test.manager->regime.state, MANAGER_KILLING);
 		reload(configurations[i]);
 		let_the_grace_pass();
 		one_tick();
-		assert_int_equal(test.manager->state, MANAGER_WATCH);
+		assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
 		assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_CANCELLED);
 		assert_true(test.manager->decision.called_off);
 		some_ticks();
@@ -1836,7 +1836,7 @@ static void test_tick_terminates_a_cgroup_and_kills_what_remains(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		assert_int_equal(exit_signal(others[i]), SIGTERM);
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_KILLING); /* one is left */
+	assert_int_equal(test.manager->regime.state, MANAGER_KILLING); /* one is left */
 	assert_true(is_alive(deaf));
 	let_the_grace_pass();
 	wait_for_outcome();
@@ -1925,7 +1925,7 @@ static void test_tick_spares_one_protected_in_a_cgroup(void **state)
 	assert_int_equal(test.manager->decision.pid, small);
 	wait_for_outcome();
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_STUCK);
+	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
 	assert_true(is_alive(spared));
 }
 
