@@ -32,7 +32,7 @@ int bus_catch_up(struct bus *b)
 {
 	struct manager *m = b->manager;
 	usec_t now = clock_now();
-	bool is_swept = m->census.swept_at != 0;
+	bool is_swept = m->sampler.census.swept_at != 0;
 	int r;
 
 	b->asked_at = now;
@@ -44,13 +44,13 @@ int bus_catch_up(struct bus *b)
 	if (r < 0)
 		return r;
 	b->read_at = now;
-	r = census_catch_up(&m->census, now, b->reading.allocated,
+	r = census_catch_up(&m->sampler.census, now, b->reading.allocated,
 			    b->reading.swap_free < b->reading.swap_total, clock_now,
 			    clock_now() + SLICE_USEC);
 	if (r <= 0)
 		return r;
 	b->caught_up_at = now;
-	r = victim_reserve(&m->choice, &m->census);
+	r = victim_reserve(&m->choice, &m->sampler.census);
 	return r < 0 ? r : 1;
 }
 
@@ -78,7 +78,7 @@ static int refresh_preview(struct bus *b)
 	*o = (struct preview){
 		.policies = &m->config.policies,
 		.accuracy = &m->machine.accuracy,
-		.census = &m->census,
+		.census = &m->sampler.census,
 		/* What may block is left to the decision. */
 		.precise = NULL,
 		.proc_fd = m->machine.proc_fd,
@@ -88,9 +88,9 @@ static int refresh_preview(struct bus *b)
 		.pressure = b->pressure,
 		.psi = m->probed.psi ? &m->sampler.psi : NULL,
 		.reclaim = &m->sampler.reclaim,
-		.stalls_are_explained = m->stalls.explained,
-		.unswappable = m->unswappable,
-		.hides_others = !census_find(&m->census, 1),
+		.stalls_are_explained = m->sampler.stalls.explained,
+		.unswappable = m->sampler.unswappable,
+		.hides_others = !census_find(&m->sampler.census, 1),
 		.self_name = "reckond",
 		.user = find_user,
 		.userdata = b,
@@ -225,7 +225,7 @@ static void reread_process(struct bus *b, pid_t pid)
 	    (status.tgid != 0 && status.tgid != pid) ||
 	    memory_sample(m->sampler.source, &b->reading) < 0)
 		return;
-	census_read_anew(&m->census, pid, clock_now(), b->reading.allocated);
+	census_read_anew(&m->sampler.census, pid, clock_now(), b->reading.allocated);
 	bus_forget_preview(b);
 }
 

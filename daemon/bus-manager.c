@@ -156,8 +156,8 @@ static bool holds(struct bus *b, const struct policy *policy)
 		.memory = &b->reading,
 		.psi = m->probed.psi ? &m->sampler.psi : NULL,
 		.reclaim = &m->sampler.reclaim,
-		.stalls_are_explained = m->stalls.explained,
-		.unswappable = m->unswappable,
+		.stalls_are_explained = m->sampler.stalls.explained,
+		.unswappable = m->sampler.unswappable,
 	};
 
 	return policy->action != POLICY_ACTION_NONE && policy_holds(policy, &reading);

@@ -168,7 +168,7 @@ int bus_get_count(sd_bus *bus, const char *path, const char *interface, const ch
 		  sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	const struct bus *b = userdata;
-	const struct census *census = &b->manager->census;
+	const struct census *census = &b->manager->sampler.census;
 	size_t value;
 
 	if (strcmp(property, "Kills") == 0)

@@ -312,12 +312,12 @@ void bus_turn(struct bus *b, usec_t now)
 	m = b->manager;
 	bus_io_begin_cost(b);
 	bus_forget_preview(b);
-	if (m->census.swept_at != 0)
-		b->n_processes = m->census.n_processes;
+	if (m->sampler.census.swept_at != 0)
+		b->n_processes = m->sampler.census.n_processes;
 	leave_if_over(b, now);
 	try_to_join(b, now);
 	if (b->is_awake && m->regime.state == MANAGER_CALM && now - b->asked_at >= REST_USEC) {
-		census_release_fds(&m->census);
+		census_release_fds(&m->sampler.census);
 		malloc_trim(0); /* answers may have been large */
 		b->is_awake = false;
 	}

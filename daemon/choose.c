@@ -35,7 +35,7 @@ static bool has_vanished(const struct manager *m)
 
 	if (choice->vanished_pid != 0 && (!best || choice->vanished_score > best->estimate))
 		return true;
-	return census_unseen(&m->census) / 2 >
+	return census_unseen(&m->sampler.census) / 2 >
 	       (best ? proc_reclaimable(&best->memory) : m->request.min_victim);
 }
 
@@ -91,7 +91,7 @@ static bool choose(struct manager *m, const struct policy *policy, usec_t now, s
 	usec_t began = clock_now();
 	struct reader reader = {
 		.accuracy = &m->machine.accuracy,
-		.precise = m->precise,
+		.precise = m->sampler.precise,
 		.proc_fd = m->machine.proc_fd,
 		/* (One that vanishes all the time does not live as long as a precise read takes.)
 		 */
@@ -110,8 +110,8 @@ static bool choose(struct manager *m, const struct policy *policy, usec_t now, s
 
 	in_flight_observe_skipped(m);
 	m->request = request_of(m, policy, now, own_cgroup);
-	census_set_totals(&m->census, &m->sampler.reading.counters);
-	victim_choose(&m->census, &m->request, &reads, &m->choice);
+	census_set_totals(&m->sampler.census, &m->sampler.reading.counters);
+	victim_choose(&m->sampler.census, &m->request, &reads, &m->choice);
 	m->request.own_cgroup = NULL;
 	ret->goes_on = is_to_continue(m, policy);
 	if (ret->goes_on || none_can_be_read(m, now))
@@ -161,7 +161,8 @@ bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, s
 	if (choose_has_failed(ret->event))
 		in_flight_skip(m, now);
 	if (ret->event == REPORT_CHANGED || ret->event == REPORT_VANISHED)
-		census_read_anew(&m->census, m->decision.pid, now, m->sampler.reading.allocated);
+		census_read_anew(&m->sampler.census, m->decision.pid, now,
+				 m->sampler.reading.allocated);
 	kill_victim_done(&m->victim);
 	m->regime.state = MANAGER_WATCH;
 	return false;

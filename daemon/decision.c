@@ -20,7 +20,7 @@ static void record_avoided(struct decision *d, const struct manager *m,
 	d->skipped_for = result->skipped_for;
 	if (!avoided->node)
 		return;
-	process = victim_leader(&m->census, &m->request, avoided->node);
+	process = victim_leader(&m->sampler.census, &m->request, avoided->node);
 	d->skipped_pid = process->pid;
 	memcpy(d->skipped_comm, process->comm, sizeof(d->skipped_comm));
 	if (avoided->cgroup)
@@ -32,7 +32,8 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		     const struct victim_result *result, usec_t now)
 {
 	const struct victim_candidate *victim = &result->ranked[0];
-	const struct census_process *process = victim_leader(&m->census, &m->request, victim->node);
+	const struct census_process *process =
+		victim_leader(&m->sampler.census, &m->request, victim->node);
 
 	*d = (struct decision){
 		.pid = process->pid,
@@ -65,7 +66,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.pressure_full =
 			psi_history_full(&m->sampler.psi, max_u64(policy->for_usec, USEC_PER_SEC)),
 		.n_reloads = m->config.n_reloads,
-		.is_reluctant = victim_eligibility(&m->census, victim->node, &m->request) ==
+		.is_reluctant = victim_eligibility(&m->sampler.census, victim->node, &m->request) ==
 				ELIGIBILITY_RELUCTANT,
 		.decided_at = now,
 	};
@@ -125,7 +126,7 @@ bool decision_may_kill(const struct manager *m, pid_t pid, const char *within)
 		.proc_fd = m->machine.proc_fd,
 		.cgroups = &m->machine.cgroups,
 		.policies = &m->config.policies,
-		.census = &m->census,
+		.census = &m->sampler.census,
 		.subtree = within,
 		.page_size = m->machine.accuracy.page_size,
 		.total = m->sampler.reading.total,

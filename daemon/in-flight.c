@@ -103,7 +103,7 @@ static bool memory_may_come(struct manager *m, uint64_t available, usec_t now)
 		.since_gone = now - d->gone_at,
 		.available_then = d->gone_available,
 		.available_now = available,
-		.is_read = precise_hurry(m->precise, d->pid),
+		.is_read = precise_hurry(m->sampler.precise, d->pid),
 	});
 }
 
@@ -129,7 +129,7 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
 	};
 
 	if (!facts.gone) {
-		(void)precise_hurry(m->precise, d->pid);
+		(void)precise_hurry(m->sampler.precise, d->pid);
 		hasten_if_starved(m, now);
 		facts.footprint_now = kill_plan_footprint(m);
 	} else if (d->gone_at == 0) {
@@ -197,10 +197,10 @@ void in_flight_observe_skipped(struct manager *m)
 
 static void forget_one(struct manager *m, pid_t pid, uint64_t start_ticks)
 {
-	struct census_process *process = census_find(&m->census, pid);
+	struct census_process *process = census_find(&m->sampler.census, pid);
 
 	if (process && process->start_ticks == start_ticks)
-		census_note_gone(&m->census, process);
+		census_note_gone(&m->sampler.census, process);
 }
 
 /* Killed processes hold nothing any more, though their last readings say so: a zombie stays listed
@@ -213,7 +213,7 @@ static void forget_killed(struct manager *m)
 			forget_one(m, m->victim.others[i].pid, m->victim.others[i].start_ticks);
 	for (unsigned i = 0; i < m->decision.rest.n; i++)
 		forget_one(m, m->decision.rest.items[i].pid, m->decision.rest.items[i].start_ticks);
-	census_forget_shares(&m->census);
+	census_forget_shares(&m->sampler.census);
 }
 
 /* By all that was freed: where others take memory as fast, available memory does not rise. */
@@ -246,7 +246,7 @@ static struct backoff_subject subject_of(const struct decision *d)
 static void note_heirs(struct manager *m, usec_t now)
 {
 	const struct decision *d = &m->decision;
-	const struct census_process *parent = census_find(&m->census, d->ppid);
+	const struct census_process *parent = census_find(&m->sampler.census, d->ppid);
 	const struct backoff_subject subject = subject_of(d);
 
 	backoff_note_heirs(&m->backoff, &subject, parent && parent->code_pages == d->code_pages,
@@ -346,7 +346,7 @@ enum report_event in_flight_end(struct manager *m, usec_t now, enum kill_progres
 	learn(m, now);
 	if (outcome == KILL_PROGRESS_CANCELLED)
 		unit_cancel(m);
-	census_read_anew(&m->census, d->pid, now, m->sampler.reading.allocated);
+	census_read_anew(&m->sampler.census, d->pid, now, m->sampler.reading.allocated);
 	monitor_unwatch_victim(m);
 	if (is_still_exiting(m, outcome)) {
 		keep_until_exit(m);

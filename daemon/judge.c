@@ -10,8 +10,8 @@ struct policy_reading judge_reading(const struct manager *m)
 		.memory = &m->sampler.reading,
 		.psi = m->probed.psi ? &m->sampler.psi : NULL,
 		.reclaim = &m->sampler.reclaim,
-		.stalls_are_explained = m->stalls.explained,
-		.unswappable = m->unswappable,
+		.stalls_are_explained = m->sampler.stalls.explained,
+		.unswappable = m->sampler.unswappable,
 		.page_size = m->machine.accuracy.page_size,
 	};
 }
@@ -28,11 +28,11 @@ enum report_event judge_policies(struct manager *m, usec_t now, struct policy_ju
 	answer = stalls_ask(m, ret->policy, now);
 	if (answer == STALLS_COUNT)
 		return REPORT_NOTHING;
-	m->stalls.policy = ret->policy;
+	m->sampler.stalls.policy = ret->policy;
 	reading.stalls_are_explained = true;
 	policy_judge(&m->config.policies, &reading, now, ret);
-	return answer == STALLS_EXPLAINED && !m->stalls.reported ? REPORT_EXPLAINED
-								 : REPORT_NOTHING;
+	return answer == STALLS_EXPLAINED && !m->sampler.stalls.reported ? REPORT_EXPLAINED
+									 : REPORT_NOTHING;
 }
 
 bool judge_kills(const struct manager *m)

@@ -27,9 +27,10 @@ static bool may_kill_all(struct gathering *g)
 	const struct manager *m = g->m;
 	const struct census_process *other;
 
-	census_for_each(&m->census, other)
+	census_for_each(&m->sampler.census, other)
 		if (proc_mapped(&other->memory) > 0 &&
-		    eligibility_is_refused(victim_exclusion(&m->census, other, &m->request)) &&
+		    eligibility_is_refused(
+			    victim_exclusion(&m->sampler.census, other, &m->request)) &&
 		    family_has(&g->family, other))
 			return false;
 	return true;
@@ -66,10 +67,10 @@ void kill_plan_gather_family(struct manager *m, const struct census_process *vic
 	if (!d->is_unit || d->memory.kept == 0)
 		return; /* it shares little */
 	d->memory.kept = sub_u64(proc_mapped(&d->memory), d->alone);
-	family_init(&g.family, &m->census, victim, KILL_TOGETHER_MAX);
+	family_init(&g.family, &m->sampler.census, victim, KILL_TOGETHER_MAX);
 	if (!may_kill_all(&g))
 		return;
-	census_for_each(&m->census, other)
+	census_for_each(&m->sampler.census, other)
 		if (proc_mapped(&other->memory) >= g.common / 2 && family_has(&g.family, other))
 			add_relative(&g, other);
 	m->victim.is_family = d->n_relatives > 0;

@@ -31,7 +31,7 @@ static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *us
 	const struct manager *m = userdata;
 
 	for (;;) {
-		precise_compare(m->precise, tid, tids, n, until - now, ret);
+		precise_compare(m->sampler.precise, tid, tids, n, until - now, ret);
 		now = clock_now();
 		if (ret[0] != -ETIMEDOUT || now >= until)
 			return;
@@ -69,7 +69,7 @@ static bool may_kill_sharer(const struct manager *m, const struct census_process
 {
 	if (!kill_plan_is_late(m))
 		return decision_may_kill(m, process->pid, m->config.policies.subtree);
-	return !eligibility_is_spared(victim_exclusion(&m->census, process, &m->request),
+	return !eligibility_is_spared(victim_exclusion(&m->sampler.census, process, &m->request),
 				      m->decision.is_reluctant);
 }
 
@@ -100,7 +100,7 @@ static void find_sharers(struct manager *m, const struct census_process *victim,
 	struct decision *d = &m->decision;
 	struct sharers sharers;
 
-	sharers_find(&m->census, victim, memory, m->sampler.reading.allocated, compare, m,
+	sharers_find(&m->sampler.census, victim, memory, m->sampler.reading.allocated, compare, m,
 		     &sharers);
 	d->sharers_error = sharers.error;
 	d->n_sharers_left = sharers.n_more;
@@ -172,7 +172,7 @@ static void count_members(struct members *members, const struct census_node *nod
 			count_members(members, child);
 		return;
 	}
-	e = victim_exclusion(&members->m->census, process, &members->m->request);
+	e = victim_exclusion(&members->m->sampler.census, process, &members->m->request);
 	if (e == ELIGIBILITY_NO_MEMORY ||
 	    eligibility_is_spared(e, members->m->decision.is_reluctant))
 		return;
@@ -250,7 +250,7 @@ static void open_sibling(struct manager *m, const struct census_process *process
 	struct decision *d = &m->decision;
 
 	if (is_open(m, process->pid) ||
-	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE ||
+	    victim_exclusion(&m->sampler.census, process, &m->request) != ELIGIBILITY_ELIGIBLE ||
 	    !decision_may_kill(m, process->pid, m->config.policies.subtree) ||
 	    kill_open_other(m->machine.kill_ops, m->machine.proc_fd, process->pid,
 			    process->start_ticks, &m->victim) != 0)
@@ -264,11 +264,11 @@ static void open_sibling(struct manager *m, const struct census_process *process
 /* As many as there is room for: first the parent, if it would start more of them. */
 static void open_siblings(struct manager *m, const struct census_process *victim)
 {
-	const struct census_process *process = census_find(&m->census, victim->ppid);
+	const struct census_process *process = census_find(&m->sampler.census, victim->ppid);
 
-	if (process && victim_is_starter(&m->census, &m->choice, victim, process))
+	if (process && victim_is_starter(&m->sampler.census, &m->choice, victim, process))
 		open_sibling(m, process);
-	census_for_each(&m->census, process) {
+	census_for_each(&m->sampler.census, process) {
 		if (m->victim.n_others == KILL_OTHERS_MAX)
 			break;
 		if (victim_are_siblings(victim, process))
@@ -279,7 +279,7 @@ static void open_siblings(struct manager *m, const struct census_process *victim
 enum report_event kill_plan_gather(struct manager *m, const struct policy *policy)
 {
 	struct decision *d = &m->decision;
-	const struct census_process *victim = census_find(&m->census, d->pid);
+	const struct census_process *victim = census_find(&m->sampler.census, d->pid);
 
 	if (!victim || victim->start_ticks != d->start_ticks)
 		return REPORT_VANISHED;

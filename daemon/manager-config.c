@@ -276,7 +276,7 @@ int manager_reload(struct manager *m, char **ret_errors)
 	}
 	take(m, &loaded, &messages);
 	m->config.n_reloads++;
-	census_set_policies(&m->census, &m->config.policies);
+	census_set_policies(&m->sampler.census, &m->config.policies);
 	m->warned = false; /* by policies that are no more */
 	bus_note_reload(m->bus);
 	if (!m->config.policies.dry_run && !m->ledger && m->probed.ledger_error == 0) {

@@ -143,7 +143,7 @@ static int start_helpers(struct manager *m)
 {
 	int r;
 
-	r = precise_new(m->machine.proc_fd, &m->precise);
+	r = precise_new(m->machine.proc_fd, &m->sampler.precise);
 	if (r < 0)
 		return r;
 	if (m->machine.cgroups.layout == CGROUP_LAYOUT_V2) {
@@ -166,18 +166,18 @@ static int take_first_census(struct manager *m)
 {
 	int r;
 
-	stall_init(&m->stalls.walk, m->machine.cgroups.v2_fd);
-	r = census_init(&m->census, m->machine.proc_fd, &m->machine.cgroups, &m->machine.accuracy,
-			&m->config.policies);
+	stall_init(&m->sampler.stalls.walk, m->machine.cgroups.v2_fd);
+	r = census_init(&m->sampler.census, m->machine.proc_fd, &m->machine.cgroups,
+			&m->machine.accuracy, &m->config.policies);
 	if (r < 0)
 		return r;
-	m->census.kept_fds_max = reserve_files_to_keep();
-	r = census_sweep(&m->census, clock_now(), m->sampler.reading.allocated,
+	m->sampler.census.kept_fds_max = reserve_files_to_keep();
+	r = census_sweep(&m->sampler.census, clock_now(), m->sampler.reading.allocated,
 			 m->sampler.reading.counters.swap_free <
 				 m->sampler.reading.counters.swap_total);
 	if (r < 0)
 		return r;
-	return victim_reserve(&m->choice, &m->census);
+	return victim_reserve(&m->choice, &m->sampler.census);
 }
 
 static int prepare(struct manager *m)
@@ -288,12 +288,12 @@ struct manager *manager_free(struct manager *m)
 	monitor_free(m);
 	kill_reapers_free(m->reapers);
 	unit_marker_free(m->unit_marker);
-	precise_free(m->precise);
+	precise_free(m->sampler.precise);
 	stuck_done(m);
-	census_done(&m->census);
+	census_done(&m->sampler.census);
 	victim_done(&m->choice);
 	memory_source_free(m->sampler.source);
-	stall_clear(&m->stalls.walk);
+	stall_clear(&m->sampler.stalls.walk);
 	cgroup_fs_done(&m->machine.cgroups);
 	reserve_release(&m->reserve);
 	closep(&m->units_fd);

@@ -15,17 +15,13 @@
 #include "daemon/reserve.h"
 #include "daemon/sampler.h"
 #include "daemon/self.h"
-#include "daemon/stalls.h"
 #include "daemon/stuck.h"
 #include "daemon/turns.h"
-#include "daemon/watch.h"
 #include "lib/domain/worth.h"
 #include "lib/kill/kill.h"
 #include "lib/select/backoff.h"
 #include "lib/select/streak.h"
 #include "lib/select/victim.h"
-#include "lib/snapshot/census.h"
-#include "lib/sys/precise.h"
 
 struct recorder;
 struct history_store;
@@ -65,17 +61,11 @@ struct manager {
 	uint64_t started_usec; /* CLOCK_REALTIME */
 
 	struct machine machine;
-	struct precise *precise;
 	struct kill_reapers *reapers;
 	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
 
 	struct regime regime;
 	struct sampler sampler;
-	struct stalls stalls;
-	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
-	usec_t unswappable_at;
-	struct census census;
-	struct watch watch;
 	unsigned n_vanished;	       /* consecutive candidates that vanished before the signal */
 	unsigned n_cut;		       /* consecutive choices that the limits cut short */
 	struct victim_request request; /* of the last choice */

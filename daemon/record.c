@@ -63,7 +63,7 @@ static void fill_avoided(const struct manager *m, struct history_entry *e)
 
 	if (!avoided->node)
 		return;
-	process = victim_leader(&m->census, &m->request, avoided->node);
+	process = victim_leader(&m->sampler.census, &m->request, avoided->node);
 	set_text(e->skipped_for, choice->skipped_for == BACKOFF_SIMILAR ? "kind" : "failed");
 	e->skipped_pid = (uint32_t)process->pid;
 	set_text(e->skipped_comm, process->comm);

@@ -336,7 +336,7 @@ static void note_no_victim(struct manager *m, const struct policy *policy)
 	if (a->told_no_victim)
 		return;
 	a->told_no_victim = true;
-	victim_count_exclusions(&m->census, &m->request, n);
+	victim_count_exclusions(&m->sampler.census, &m->request, n);
 	record_occasion(m, policy, a->boot, &a->draft);
 	set_text(a->draft.kind, "no-victim");
 	a->draft.candidates = 0;
@@ -349,9 +349,9 @@ static void note_explained(struct manager *m)
 {
 	struct recorder *a = m->recorder;
 
-	record_occasion(m, m->stalls.policy, a->boot, &a->draft);
+	record_occasion(m, m->sampler.stalls.policy, a->boot, &a->draft);
 	set_text(a->draft.kind, "explained");
-	set_path(a->draft.cgroup, m->stalls.walk.verdict.limited);
+	set_path(a->draft.cgroup, m->sampler.stalls.walk.verdict.limited);
 	history_put(a->history, &a->draft);
 }
 

@@ -127,9 +127,9 @@ static void report_limits(struct manager *m)
 			"groups that are thawed are not frozen again if reckond is killed: no file 'thawed' "
 			"in the runtime directory: %s",
 			thaw_state_strerror(a->ledger_error));
-	if (m->census.n_unreadable > 0)
+	if (m->sampler.census.n_unreadable > 0)
 		say_limit(m, "%zu processes cannot be read and will not be chosen",
-			  m->census.n_unreadable);
+			  m->sampler.census.n_unreadable);
 	if (m->config.policies.dry_run)
 		return;
 	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
@@ -179,7 +179,7 @@ void report_start(struct manager *m)
 	report_accuracy(&m->machine.accuracy);
 	report_policies(&m->config.policies, r);
 	report_history(m);
-	log_info("processes: %zu", m->census.n_processes);
+	log_info("processes: %zu", m->sampler.census.n_processes);
 	report_limits(m);
 	report_doubts(m);
 	log_info("%s", m->config.policies.dry_run ? "Ready; dry run: no process will be killed."

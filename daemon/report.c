@@ -257,7 +257,7 @@ static void report_stuck(const struct manager *m)
 	bool is_group = m->request.target == POLICY_TARGET_CGROUP;
 	size_t n[_ELIGIBILITY_MAX];
 
-	victim_count_exclusions(&m->census, &m->request, n);
+	victim_count_exclusions(&m->sampler.census, &m->request, n);
 	log_event(
 		MESSAGE_ID_STUCK, LOG_ERR,
 		"Memory is low but no %s is worth killing (it would have to free %s). %s: %s%s%s%s%s. "
@@ -275,15 +275,15 @@ static void report_stuck(const struct manager *m)
 /* Once, until there is no pressure any more. */
 static void report_explained(struct manager *m)
 {
-	const struct stall_verdict *v = &m->stalls.walk.verdict;
+	const struct stall_verdict *v = &m->sampler.stalls.walk.verdict;
 	char cgroup[STALL_PATH_MAX];
 
-	m->stalls.reported = true;
+	m->sampler.stalls.reported = true;
 	log_event(
 		MESSAGE_ID_EXPLAINED, LOG_NOTICE,
 		"Memory pressure, but not killing for policy %s: cgroup %s is at its own limit and "
 		"stalled " PERCENT_FORMAT " of the time, all others at most " PERCENT_FORMAT ".",
-		m->stalls.policy->name, format_foreign(v->limited, cgroup, sizeof(cgroup)),
+		m->sampler.stalls.policy->name, format_foreign(v->limited, cgroup, sizeof(cgroup)),
 		PERCENT_ARGS(v->limited_share.full), PERCENT_ARGS(v->unexplained.full));
 }
 

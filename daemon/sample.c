@@ -18,7 +18,8 @@ static bool is_slice_only(const struct manager *m, usec_t now)
 {
 	return (m->regime.state == MANAGER_WATCH || m->regime.state == MANAGER_STUCK) &&
 	       now < m->sampler.due_at &&
-	       (census_round_is_under_way(&m->census) || stall_is_walking(&m->stalls.walk));
+	       (census_round_is_under_way(&m->sampler.census) ||
+		stall_is_walking(&m->sampler.stalls.walk));
 }
 
 /* A light one does no more than that: all that is kept besides waits for the next full one. */

@@ -121,8 +121,8 @@ bool self_is_too_large(struct manager *m, usec_t now)
 	struct own_memory own;
 	uint64_t allowance;
 
-	if (m->census.n_processes > self->n_processes)
-		self->n_processes = m->census.n_processes;
+	if (m->sampler.census.n_processes > self->n_processes)
+		self->n_processes = m->sampler.census.n_processes;
 	if (m->regime.state > MANAGER_WATCH || now - self->looked_at < CHECK_USEC)
 		return false;
 	self->looked_at = now;

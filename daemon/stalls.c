@@ -24,13 +24,13 @@
 
 static bool can_walk(const struct manager *m)
 {
-	return m->machine.cgroups.v2_has_memory && !m->stalls.unusable;
+	return m->machine.cgroups.v2_has_memory && !m->sampler.stalls.unusable;
 }
 
 /* 1: it is over; 0: it is not; -errno. */
 static int walk(struct manager *m, usec_t slice)
 {
-	struct stalls *s = &m->stalls;
+	struct stalls *s = &m->sampler.stalls;
 	int r = stall_walk(&s->walk, clock_now, clock_now() + slice);
 
 	if (r < 0 && !error_is_transient(r)) {
@@ -50,7 +50,7 @@ static bool is_due(const struct stall *stall, usec_t now)
 
 void stalls_look(struct manager *m, usec_t now)
 {
-	struct stalls *s = &m->stalls;
+	struct stalls *s = &m->sampler.stalls;
 
 	if (!can_walk(m) || m->regime.state == MANAGER_KILLING)
 		return;
@@ -82,7 +82,7 @@ static bool is_fresh(const struct stall *stall, usec_t now)
 
 enum stalls_answer stalls_ask(struct manager *m, const struct policy *policy, usec_t now)
 {
-	struct stalls *s = &m->stalls;
+	struct stalls *s = &m->sampler.stalls;
 
 	if (!can_walk(m))
 		return STALLS_COUNT;
@@ -106,7 +106,7 @@ enum stalls_answer stalls_ask(struct manager *m, const struct policy *policy, us
 
 usec_t stalls_next(const struct manager *m)
 {
-	const struct stalls *s = &m->stalls;
+	const struct stalls *s = &m->sampler.stalls;
 
 	return stall_is_walking(&s->walk) || s->asked_at != 0 ? NEXT_SLICE_USEC : USEC_INFINITY;
 }

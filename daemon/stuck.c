@@ -66,7 +66,7 @@ static uint64_t mapped_shmem(const struct manager *m)
 	bool knows_small = has_fresh_survey(s, m->sampler.sampled_at) && !s->surveyed.is_partial;
 	uint64_t sum = knows_small ? s->surveyed.small_mapped_bytes : 0;
 
-	census_for_each(&m->census, process)
+	census_for_each(&m->sampler.census, process)
 		if (!knows_small || process->memory.shmem >= WHERE_MAPPED_SMALL)
 			sum = add_u64(sum, freed_shmem(&process->memory));
 	return sum;
@@ -159,7 +159,7 @@ static void find_largest(struct manager *m)
 	const struct census_process *largest = NULL, *process;
 	struct stuck *s = &m->stuck;
 
-	census_for_each(&m->census, process)
+	census_for_each(&m->sampler.census, process)
 		if (!largest || proc_mapped(&process->memory) > proc_mapped(&largest->memory))
 			largest = process;
 	s->largest_pid = largest ? largest->pid : 0;
@@ -167,7 +167,7 @@ static void find_largest(struct manager *m)
 		return;
 	snprintf(s->largest_comm, sizeof(s->largest_comm), "%s", largest->comm);
 	s->largest_bytes = proc_mapped(&largest->memory);
-	s->largest_why = victim_exclusion(&m->census, largest, &m->request);
+	s->largest_why = victim_exclusion(&m->sampler.census, largest, &m->request);
 }
 
 void stuck_enter(struct manager *m, usec_t now)
@@ -321,11 +321,11 @@ void stuck_take_holder(struct manager *m, const struct victim_reader *reader, us
 		return;
 	s->nominated_at = s->surveyed_at;
 	held = where_held(&s->surveyed, &m->sampler.reading.counters, mapped_shmem(m), &holder);
-	process = held >= least ? census_find(&m->census, holder->pid) : NULL;
+	process = held >= least ? census_find(&m->sampler.census, holder->pid) : NULL;
 	/* (The survey has no start time: the name has to do for it, and the fresh reading.) */
 	if (!process || strcmp(process->comm, holder->comm) != 0 ||
-	    reader->reread(&m->census, process, reader->userdata) != 0 ||
-	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE)
+	    reader->reread(&m->sampler.census, process, reader->userdata) != 0 ||
+	    victim_exclusion(&m->sampler.census, process, &m->request) != ELIGIBILITY_ELIGIBLE)
 		return;
 	s->missing = holder_missing(&facts);
 	victim_take(process, held, &m->choice);

@@ -18,19 +18,19 @@ void swap_use_look(struct manager *m, usec_t now)
 
 	if (m->sampler.reading.swap_free == 0 ||
 	    memory_available_permyriad(&m->sampler.reading) > LOW_PERMYRIAD) {
-		m->unswappable = 0;
+		m->sampler.unswappable = 0;
 		return;
 	}
-	if (now - m->unswappable_at < PERIOD_USEC)
+	if (now - m->sampler.unswappable_at < PERIOD_USEC)
 		return;
-	m->unswappable_at = now;
+	m->sampler.unswappable_at = now;
 	if (swap_room_is_last_resort(m->machine.proc_fd)) {
-		m->unswappable = UINT64_MAX;
+		m->sampler.unswappable = UINT64_MAX;
 		return;
 	}
-	largest = victim_largest_below(&m->census.machine);
-	m->unswappable = largest && m->machine.cgroups.v2_has_memory
-				 ? swap_room_barred(m->machine.cgroups.v2_fd,
-						    census_cgroup_path(largest), LEAST_ROOM)
-				 : 0;
+	largest = victim_largest_below(&m->sampler.census.machine);
+	m->sampler.unswappable = largest && m->machine.cgroups.v2_has_memory
+					 ? swap_room_barred(m->machine.cgroups.v2_fd,
+							    census_cgroup_path(largest), LEAST_ROOM)
+					 : 0;
 }

@@ -10,5 +10,5 @@
 
 struct manager;
 
-/* Memory was read.  Sets m->unswappable. */
+/* Memory was read.  Sets m->sampler.unswappable. */
 void swap_use_look(struct manager *m, usec_t now);

@@ -35,13 +35,13 @@
 /* Rounds take at most a hundredth of the time, unless one is about to be needed. */
 static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
 {
-	if (census_round_is_under_way(&m->census))
+	if (census_round_is_under_way(&m->sampler.census))
 		return true;
-	if (!near &&
-	    now - m->watch.refreshed_at < max_u64(ROUND_MIN_USEC, 100 * m->watch.round_usec))
+	if (!near && now - m->sampler.watch.refreshed_at <
+			     max_u64(ROUND_MIN_USEC, 100 * m->sampler.watch.round_usec))
 		return false;
-	return census_is_stale(&m->census, m->sampler.reading.allocated) ||
-	       now - m->watch.refreshed_at >= ROUND_USEC;
+	return census_is_stale(&m->sampler.census, m->sampler.reading.allocated) ||
+	       now - m->sampler.watch.refreshed_at >= ROUND_USEC;
 }
 
 /* One slice of it. */
@@ -50,13 +50,13 @@ static int read_round(struct manager *m, usec_t now, bool with_swap, usec_t dead
 	usec_t began = clock_now();
 	int r;
 
-	if (!census_round_is_under_way(&m->census)) {
-		m->watch.refreshed_at = now;
-		m->watch.round_usec = 0;
+	if (!census_round_is_under_way(&m->sampler.census)) {
+		m->sampler.watch.refreshed_at = now;
+		m->sampler.watch.round_usec = 0;
 	}
-	r = census_refresh(&m->census, now, m->sampler.reading.allocated, with_swap, clock_now,
-			   deadline);
-	m->watch.round_usec += clock_now() - began;
+	r = census_refresh(&m->sampler.census, now, m->sampler.reading.allocated, with_swap,
+			   clock_now, deadline);
+	m->sampler.watch.round_usec += clock_now() - began;
 	return r;
 }
 
@@ -69,19 +69,21 @@ static void take_shares(struct manager *m, usec_t now)
 	pid_t pid;
 	int result;
 
-	while (precise_collect(m->precise, &pid, &start_ticks, &result, &reading.reclaimable)) {
-		process = census_find(&m->census, pid);
+	while (precise_collect(m->sampler.precise, &pid, &start_ticks, &result,
+			       &reading.reclaimable)) {
+		process = census_find(&m->sampler.census, pid);
 		if (!process || process->start_ticks != start_ticks)
 			continue;
 		process->share_asked_at = census_stamp(now);
 		if (result != 0)
 			continue; /* unreadable, or exited: the next reading shows it */
 		reading.memory = reading.reclaimable.full;
-		process->is_unit = victim_apply_share(&m->census, process, &m->request, &reading);
+		process->is_unit =
+			victim_apply_share(&m->sampler.census, process, &m->request, &reading);
 		process->alone = reading.reclaimable.alone;
 		process->fair_is_assumed = false;
 		process->fair_share = reclaimable_total(&reading.reclaimable);
-		census_set_memory(&m->census, process, &reading.memory,
+		census_set_memory(&m->sampler.census, process, &reading.memory,
 				  m->sampler.reading.allocated, now);
 	}
 }
@@ -90,19 +92,20 @@ static void take_shares(struct manager *m, usec_t now)
 static void replace_what_hangs(struct manager *m, usec_t now)
 {
 	unsigned n_done;
-	pid_t pid = precise_is_at(m->precise, &n_done);
+	pid_t pid = precise_is_at(m->sampler.precise, &n_done);
 	int r;
 
-	if (pid == 0 || pid != m->watch.precise_at || n_done != m->watch.precise_done) {
-		m->watch.precise_at = pid;
-		m->watch.precise_done = n_done;
-		m->watch.precise_since = now;
+	if (pid == 0 || pid != m->sampler.watch.precise_at ||
+	    n_done != m->sampler.watch.precise_done) {
+		m->sampler.watch.precise_at = pid;
+		m->sampler.watch.precise_done = n_done;
+		m->sampler.watch.precise_since = now;
 		return;
 	}
-	if (now - m->watch.precise_since < HANGS_USEC)
+	if (now - m->sampler.watch.precise_since < HANGS_USEC)
 		return;
-	m->watch.precise_since = now;
-	r = precise_replace(&m->precise);
+	m->sampler.watch.precise_since = now;
+	r = precise_replace(&m->sampler.precise);
 	if (r == 0)
 		log_notice(
 			"Pid %d: its memory cannot be read, as its address space is locked; another "
@@ -132,11 +135,11 @@ static bool is_share_due(const struct census_process *process, size_t i,
 /* The largest whose share is not known, or was measured long ago. */
 static void ask_for_shares(struct manager *m, usec_t now)
 {
-	const struct census *census = &m->census;
-	usec_t spent = sub_u64(precise_spent(m->precise), m->watch.spent_before);
+	const struct census *census = &m->sampler.census;
+	usec_t spent = sub_u64(precise_spent(m->sampler.precise), m->sampler.watch.spent_before);
 	const struct shares_budget budget = {
-		.may_repeat = precise_may_repeat(spent, now - m->watch.since),
-		.may_measure_more = precise_may_measure_more(spent, now - m->watch.since),
+		.may_repeat = precise_may_repeat(spent, now - m->sampler.watch.since),
+		.may_measure_more = precise_may_measure_more(spent, now - m->sampler.watch.since),
 	};
 	size_t n = min_u64(census->n_by_size, SHARES_LOOKED_AT);
 	unsigned n_asked = 0;
@@ -146,7 +149,7 @@ static void ask_for_shares(struct manager *m, usec_t now)
 
 		if (!is_share_due(process, i, &budget, now))
 			continue;
-		if (precise_measure(m->precise, process->pid, process->start_ticks) < 0)
+		if (precise_measure(m->sampler.precise, process->pid, process->start_ticks) < 0)
 			break;
 		process->share_asked_at = census_stamp(now);
 		n_asked++;
@@ -158,31 +161,31 @@ static int keep(struct manager *m, usec_t now, bool near)
 	const struct memory_counters *c = &m->sampler.reading.counters;
 	bool with_swap = c->swap_free < c->swap_total;
 	usec_t deadline = clock_now() + (near ? SLICE_NEAR_USEC : SLICE_USEC);
-	struct census *census = &m->census;
-	bool lists = census->swept_at == 0 || m->watch.listed_at == 0 ||
-		     now - m->watch.listed_at >= LISTING_USEC ||
+	struct census *census = &m->sampler.census;
+	bool lists = census->swept_at == 0 || m->sampler.watch.listed_at == 0 ||
+		     now - m->sampler.watch.listed_at >= LISTING_USEC ||
 		     census_listing_is_under_way(census);
 	int r = 0;
 
 	census_set_totals(census, c);
 	take_shares(m, now);
 	replace_what_hangs(m, now);
-	if (m->watch.since == 0) {
-		m->watch.since = now;
-		m->watch.spent_before = precise_spent(m->precise);
+	if (m->sampler.watch.since == 0) {
+		m->sampler.watch.since = now;
+		m->sampler.watch.spent_before = precise_spent(m->sampler.precise);
 	}
 	if (!lists) {
 		r = census_find_new(census, now, m->sampler.reading.allocated);
 		lists = r > 0;
 		if (lists)
-			m->watch.many_new_at = now;
+			m->sampler.watch.many_new_at = now;
 	}
 	if (lists) {
 		r = census_list(census, now, m->sampler.reading.allocated, with_swap, clock_now,
 				deadline);
 		if (r > 0) {
-			m->watch.listed_at = now;
-			m->watch.many_new_at = 0;
+			m->sampler.watch.listed_at = now;
+			m->sampler.watch.many_new_at = 0;
 		}
 	}
 	if (r >= 0 && census->swept_at != 0 && is_worth_a_round(m, near, now))
@@ -200,26 +203,27 @@ static int keep(struct manager *m, usec_t now, bool near)
 
 bool watch_is_busy(const struct manager *m)
 {
-	return census_round_is_under_way(&m->census) || census_listing_is_under_way(&m->census);
+	return census_round_is_under_way(&m->sampler.census) ||
+	       census_listing_is_under_way(&m->sampler.census);
 }
 
 bool watch_is_incomplete(const struct manager *m, usec_t now)
 {
-	bool is_first = m->watch.listed_at == 0 || m->census.swept_at == 0;
-	usec_t since = is_first ? m->watch.since : m->watch.many_new_at;
+	bool is_first = m->sampler.watch.listed_at == 0 || m->sampler.census.swept_at == 0;
+	usec_t since = is_first ? m->sampler.watch.since : m->sampler.watch.many_new_at;
 
-	return (is_first || m->watch.many_new_at != 0) && census_listing_is_under_way(&m->census) &&
-	       now - since < INCOMPLETE_USEC;
+	return (is_first || m->sampler.watch.many_new_at != 0) &&
+	       census_listing_is_under_way(&m->sampler.census) && now - since < INCOMPLETE_USEC;
 }
 
 /* And what a peak of processes has left.  The last choice is of those of then. */
 void watch_rest(struct manager *m)
 {
-	census_release_fds(&m->census);
+	census_release_fds(&m->sampler.census);
 	victim_done(&m->choice);
-	(void)victim_reserve(&m->choice, &m->census); /* else the next sample does it */
+	(void)victim_reserve(&m->choice, &m->sampler.census); /* else the next sample does it */
 	self_give_back(m);
-	m->watch.listed_at = m->watch.since = m->watch.many_new_at = 0;
+	m->sampler.watch.listed_at = m->sampler.watch.since = m->sampler.watch.many_new_at = 0;
 }
 
 int watch_keep(struct manager *m, usec_t now, bool near)

@@ -445,7 +445,7 @@ void dumped_machine_start(const char *config)
 	dumped_machine_configure(config);
 	m->config.options.config_file = path;
 	m->machine.kill_ops = &dumped_kill_ops;
-	m->precise = dumped_precise;
+	m->sampler.precise = dumped_precise;
 	m->stuck.survey = dumped.has_no_survey ? NULL : dumped_survey;
 	m->probed.memory_lock_error = m->probed.ledger_error = -EPERM;
 	m->machine.accuracy = (struct accuracy){
@@ -461,15 +461,16 @@ void dumped_machine_start(const char *config)
 	assert_int_equal(manager_load(m), 0);
 	assert_false(m->config.is_degraded);
 	open_files(m);
-	stall_init(&m->stalls.walk, m->machine.cgroups.v2_fd);
-	assert_int_equal(census_init(&m->census, m->machine.proc_fd, &m->machine.cgroups,
+	stall_init(&m->sampler.stalls.walk, m->machine.cgroups.v2_fd);
+	assert_int_equal(census_init(&m->sampler.census, m->machine.proc_fd, &m->machine.cgroups,
 				     &m->machine.accuracy, &m->config.policies),
 			 0);
-	census_keep_none(&m->census); /* a file that was removed can be read, unlike one of /proc */
-	assert_int_equal(census_sweep(&m->census, dumped.now, m->sampler.reading.allocated,
+	census_keep_none(
+		&m->sampler.census); /* a file that was removed can be read, unlike one of /proc */
+	assert_int_equal(census_sweep(&m->sampler.census, dumped.now, m->sampler.reading.allocated,
 				      m->sampler.reading.swap_free < dumped.swap_total * MIB),
 			 0);
-	assert_int_equal(victim_reserve(&m->choice, &m->census), 0);
+	assert_int_equal(victim_reserve(&m->choice, &m->sampler.census), 0);
 }
 
 unsigned dumped_machine_tick(void)

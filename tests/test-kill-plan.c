@@ -168,7 +168,7 @@ bool __wrap_kill_is_gone(const struct kill_victim *victim)
 
 static struct census_process *add(pid_t pid, uint64_t bytes, const char *cgroup)
 {
-	struct census_process *process = census_add(&test.m->census, pid, START);
+	struct census_process *process = census_add(&test.m->sampler.census, pid, START);
 
 	assert_non_null(process);
 	process->ppid = pid == VICTIM ? 1 : VICTIM;
@@ -176,8 +176,9 @@ static struct census_process *add(pid_t pid, uint64_t bytes, const char *cgroup)
 	process->n_threads = 1;
 	process->code_pages = CODE;
 	strcpy(process->comm, "server");
-	assert_int_equal(census_attach(&test.m->census, process, cgroup), 0);
-	census_set_memory(&test.m->census, process, &(struct proc_memory){ .anon = bytes }, GIB, 1);
+	assert_int_equal(census_attach(&test.m->sampler.census, process, cgroup), 0);
+	census_set_memory(&test.m->sampler.census, process, &(struct proc_memory){ .anon = bytes },
+			  GIB, 1);
 	return process;
 }
 
@@ -192,7 +193,8 @@ static int setup(void **state)
 		return -1;
 	m->config.policies.subtree = everything;
 	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->census, m->machine.proc_fd, NULL, &accuracy, &m->config.policies) < 0)
+	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &accuracy,
+			&m->config.policies) < 0)
 		return -1;
 	kill_victim_init(&m->victim);
 	m->victim.pid = VICTIM;
@@ -210,7 +212,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	census_done(&test.m->census);
+	census_done(&test.m->sampler.census);
 	close(test.m->machine.proc_fd);
 	free(test.m);
 	return 0;
@@ -286,7 +288,7 @@ static void test_a_family_is_killed_together(void **state)
 	struct decision *d = &test.m->decision;
 
 	add(VICTIM + 1, 450 * MIB, "/a/b")->memory.is_measured = true;
-	census_find(&test.m->census, VICTIM + 1)->alone = 50 * MIB;
+	census_find(&test.m->sampler.census, VICTIM + 1)->alone = 50 * MIB;
 	add(VICTIM + 2, 420 * MIB, "/c");
 	add(VICTIM + 3, 8 * MIB, "/c"); /* has little of it */
 	share_with_relatives();
@@ -491,13 +493,13 @@ static void test_a_cgroup_that_cannot_be_killed_as_a_whole(void **state)
 static void test_siblings_after_repeated_kills(void **state)
 {
 	struct decision *d = &test.m->decision;
-	struct census_process *victim = census_find(&test.m->census, VICTIM);
+	struct census_process *victim = census_find(&test.m->sampler.census, VICTIM);
 
 	victim->ppid = 99;
 	add(99, 8 * MIB, "/a/b")->ppid = 1;
 	for (pid_t pid = VICTIM + 1; pid <= VICTIM + 4; pid++)
 		add(pid, 16 * MIB, "/a/b")->ppid = 99;
-	strcpy(census_find(&test.m->census, VICTIM + 4)->comm, "other");
+	strcpy(census_find(&test.m->sampler.census, VICTIM + 4)->comm, "other");
 	d->as_one = VICTIM_AS_SIBLINGS;
 	test.m->choice.is_replaced = true;
 	test.odd = VICTIM + 1;
@@ -515,7 +517,8 @@ static void test_siblings_after_repeated_kills(void **state)
 static void test_siblings_with_what_starts_them(void **state)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		struct census_process *victim = census_find(&test.m->census, VICTIM), *parent;
+		struct census_process *victim = census_find(&test.m->sampler.census, VICTIM),
+				      *parent;
 
 		victim->ppid = 99;
 		parent = add(99, 8 * MIB, "/a/b");
@@ -630,7 +633,7 @@ static void test_a_cgroup_as_one(void **state)
 /* As many as there are places for. */
 static void test_siblings_beyond_all_places(void **state)
 {
-	census_find(&test.m->census, VICTIM)->ppid = 99;
+	census_find(&test.m->sampler.census, VICTIM)->ppid = 99;
 	for (unsigned i = 1; i <= KILL_OTHERS_MAX + 5; i++)
 		add(VICTIM + (pid_t)i, 16 * MIB, "/a/b")->ppid = 99;
 	test.m->decision.as_one = VICTIM_AS_SIBLINGS;

@@ -594,9 +594,10 @@ static void test_no_victim_is_logged_once_in_an_emergency(void **state)
 	static const struct rule rule = { .kind = RULE_PROTECT };
 	usec_t now = SIGNALLED;
 
-	assert_int_equal(census_init(&test.m->census, -1, NULL, NULL, &test.m->config.policies), 0);
+	assert_int_equal(
+		census_init(&test.m->sampler.census, -1, NULL, NULL, &test.m->config.policies), 0);
 	for (pid_t pid = 1; pid <= 4; pid++) {
-		struct census_process *process = census_add(&test.m->census, pid, 7);
+		struct census_process *process = census_add(&test.m->sampler.census, pid, 7);
 
 		assert_non_null(process);
 		process->kthread = pid == 2;
@@ -605,7 +606,7 @@ static void test_no_victim_is_logged_once_in_an_emergency(void **state)
 	test.m->config.policies.subtree = (char[]){ "/" };
 	for (unsigned i = 0; i < 1000; i++)
 		note(REPORT_NO_VICTIM, now += 20 * MSEC);
-	census_done(&test.m->census);
+	census_done(&test.m->sampler.census);
 	assert_int_equal(history_count(test.history), 1);
 	assert_string_equal(newest()->kind, "no-victim");
 	assert_string_equal(newest()->policy, "kill");

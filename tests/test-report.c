@@ -632,16 +632,16 @@ static void test_where_memory_is(void **state)
 
 static void test_pressure_of_a_limited_cgroup_is_logged_with_its_name(void **state)
 {
-	struct stall_verdict *v = &test.m->stalls.walk.verdict;
+	struct stall_verdict *v = &test.m->sampler.stalls.walk.verdict;
 
-	test.m->stalls.policy = &test.policy;
+	test.m->sampler.stalls.policy = &test.policy;
 	strcpy(v->limited, "/tenant");
 	v->limited_share.full = 8540;
 	v->unexplained.full = 120;
 	say(REPORT_EXPLAINED);
 	check_said("not killing for policy now: cgroup /tenant is at its own limit and stalled "
 		   "85.4% of the time, all others at most 1.2%.\n");
-	assert_true(test.m->stalls.reported);
+	assert_true(test.m->sampler.stalls.reported);
 }
 
 /* One warning for consecutive samples; watching and calm when that changes; a kill warns enough. */
@@ -835,7 +835,7 @@ LACK(ledger_on_disk)
 LACK(unreadable)
 {
 	nothing_lacks(a, m);
-	m->census.n_unreadable = 3;
+	m->sampler.census.n_unreadable = 3;
 }
 LACK(no_signal)
 {

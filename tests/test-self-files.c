@@ -167,7 +167,7 @@ static void test_it_is_too_large_by_its_own_statm(void **state)
 	struct manager *m = test.m;
 	uint64_t allowance;
 
-	m->census.n_processes = 1000;
+	m->sampler.census.n_processes = 1000;
 	allowance = self_allowance(1000);
 	write_statm(allowance, 0);
 	assert_false(self_is_too_large(m, NOW));
@@ -179,7 +179,7 @@ static void test_it_is_too_large_by_its_own_statm(void **state)
 	m->regime.state = MANAGER_KILLING;
 	assert_false(self_is_too_large(m, NOW + 20 * USEC_PER_SEC));
 	m->regime.state = MANAGER_CALM;
-	m->census.n_processes = 10;
+	m->sampler.census.n_processes = 10;
 	write_statm(allowance, 0);
 	assert_false(self_is_too_large(m, NOW + 30 * USEC_PER_SEC));
 	/* What cannot be read is no reason to exit. */

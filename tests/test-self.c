@@ -68,9 +68,9 @@ static void test_it_is_seen_to_be_too_large(void **state)
 	m.regime.state = MANAGER_WATCH;
 	assert_true(self_is_too_large(&m, now + 20 * USEC_PER_SEC));
 	/* there are, or were, as many processes as explain it */
-	m.census.n_processes = 128 * 1024;
+	m.sampler.census.n_processes = 128 * 1024;
 	assert_false(self_is_too_large(&m, now + 40 * USEC_PER_SEC));
-	m.census.n_processes = 10;
+	m.sampler.census.n_processes = 10;
 	assert_false(self_is_too_large(&m, now + 60 * USEC_PER_SEC));
 	free(ballast);
 	close(m.machine.proc_fd);

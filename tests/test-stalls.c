@@ -122,8 +122,8 @@ static void test_a_verdict_that_is_fresh_answers(void **state)
 	test.has_limited = true;
 	assert_int_equal(ask(), STALLS_EXPLAINED);
 	assert_int_equal(test.n_walks, 1);
-	assert_true(test.m->stalls.explained);
-	assert_int_equal(test.m->stalls.n_ignored, 1);
+	assert_true(test.m->sampler.stalls.explained);
+	assert_int_equal(test.m->sampler.stalls.n_ignored, 1);
 	test.now += USEC_PER_SEC / 2;
 	assert_int_equal(ask(), STALLS_EXPLAINED); /* by the same */
 	assert_int_equal(test.n_walks, 1);
@@ -132,8 +132,8 @@ static void test_a_verdict_that_is_fresh_answers(void **state)
 	test.has_limited = false;
 	assert_int_equal(ask(), STALLS_COUNT);
 	assert_int_equal(test.n_walks, 2);
-	assert_false(test.m->stalls.explained);
-	assert_int_equal(test.m->stalls.n_ignored, 2);
+	assert_false(test.m->sampler.stalls.explained);
+	assert_int_equal(test.m->sampler.stalls.n_ignored, 2);
 }
 
 /* A walk takes its time; a policy waits for it, but not for ever. */
@@ -145,7 +145,7 @@ static void test_a_verdict_is_waited_for(void **state)
 	assert_int_equal(ask(), STALLS_UNKNOWN);
 	test.now += USEC_PER_SEC / 2;
 	assert_int_equal(ask(), STALLS_COUNT);
-	assert_false(test.m->stalls.explained);
+	assert_false(test.m->sampler.stalls.explained);
 	/* The next question waits anew; then it is over. */
 	test.now += 4 * USEC_PER_MSEC;
 	assert_int_equal(ask(), STALLS_UNKNOWN);
@@ -160,7 +160,7 @@ static void test_two_walks_are_not_close_to_each_other(void **state)
 {
 	test.result = 1;
 	(void)ask();
-	test.m->stalls.walk.verdict.at = 0;
+	test.m->sampler.stalls.walk.verdict.at = 0;
 	test.now += STALL_WINDOW_USEC - 1;
 	assert_int_equal(ask(), STALLS_UNKNOWN);
 	assert_int_equal(test.n_walks, 1);
@@ -175,11 +175,11 @@ static void test_walks_that_fail(void **state)
 {
 	test.result = -EMFILE;
 	assert_int_equal(ask(), STALLS_UNKNOWN);
-	assert_false(test.m->stalls.unusable);
+	assert_false(test.m->sampler.stalls.unusable);
 	test.now += STALL_WINDOW_USEC;
 	test.result = -EOPNOTSUPP;
 	assert_int_equal(ask(), STALLS_COUNT);
-	assert_true(test.m->stalls.unusable);
+	assert_true(test.m->sampler.stalls.unusable);
 	assert_int_equal(test.n_walks, 2);
 	test.now += 10 * USEC_PER_SEC;
 	assert_int_equal(ask(), STALLS_COUNT);
@@ -190,7 +190,7 @@ static void test_walks_that_fail(void **state)
 
 static void test_walks_are_kept_up_while_there_is_pressure(void **state)
 {
-	struct stalls *s = &test.m->stalls;
+	struct stalls *s = &test.m->sampler.stalls;
 
 	test.result = 1;
 	stalls_look(test.m, test.now); /* none yet */

@@ -103,8 +103,10 @@ static int setup(void **state)
 		return -1;
 	m->config.policies.subtree = everything;
 	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->census, m->machine.proc_fd, NULL, &accuracy, &m->config.policies) < 0 ||
-	    census_reserve(&m->census) < 0 || victim_reserve(&m->choice, &m->census) < 0)
+	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &accuracy,
+			&m->config.policies) < 0 ||
+	    census_reserve(&m->sampler.census) < 0 ||
+	    victim_reserve(&m->choice, &m->sampler.census) < 0)
 		return -1;
 	m->sampler.reading = (struct memory_reading){
 		.total = 8 * GIB,
@@ -120,7 +122,7 @@ static int teardown(void **state)
 {
 	stuck_done(test.m);
 	victim_done(&test.m->choice);
-	census_done(&test.m->census);
+	census_done(&test.m->sampler.census);
 	close(test.m->machine.proc_fd);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
@@ -129,12 +131,13 @@ static int teardown(void **state)
 
 static struct census_process *add(pid_t pid, const char *comm, uint64_t bytes)
 {
-	struct census_process *process = census_add(&test.m->census, pid, 1000);
+	struct census_process *process = census_add(&test.m->sampler.census, pid, 1000);
 
 	assert_non_null(process);
 	strcpy(process->comm, comm);
-	assert_int_equal(census_attach(&test.m->census, process, "/a"), 0);
-	census_set_memory(&test.m->census, process, &(struct proc_memory){ .anon = bytes }, GIB, 1);
+	assert_int_equal(census_attach(&test.m->sampler.census, process, "/a"), 0);
+	census_set_memory(&test.m->sampler.census, process, &(struct proc_memory){ .anon = bytes },
+			  GIB, 1);
 	return process;
 }
 
@@ -165,8 +168,8 @@ static void test_what_no_process_holds_raises_the_minimum(void **state)
 	add(7, "mapper", MIB)->memory.shmem = 5 * GIB;
 	assert_true(stuck_min_victim(m, &test.policy) < 64 * MIB);
 	/* But by what was measured it remains when that is killed. */
-	census_find(&m->census, 7)->memory.is_measured = true;
-	census_find(&m->census, 7)->memory.kept = 5 * GIB;
+	census_find(&m->sampler.census, 7)->memory.is_measured = true;
+	census_find(&m->sampler.census, 7)->memory.kept = 5 * GIB;
 	assert_int_equal(stuck_min_victim(m, &test.policy), 5 * GIB / 2);
 }
 

@@ -557,7 +557,7 @@ static void one_tick(void)
 		fail_malloc = false;
 		if (m->regime.state == MANAGER_KILLING || m->decision.decided_at != decided_at ||
 		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
-		     (m->watch.listed_at != 0 || m->watch.since == 0)))
+		     (m->sampler.watch.listed_at != 0 || m->sampler.watch.since == 0)))
 			break;
 	}
 }

@@ -404,17 +404,17 @@ static void test_a_census_that_is_short_of_files(void **state)
 	require_subtree();
 	victim = spawn("/a", 16);
 	start("Action=warn\n");
-	for (int i = 0;
-	     i < 200 && (test.m->watch.listed_at == 0 || test.m->regime.state != MANAGER_WATCH);
+	for (int i = 0; i < 200 && (test.m->sampler.watch.listed_at == 0 ||
+				    test.m->regime.state != MANAGER_WATCH);
 	     i++)
 		(void)tick(test.m, clock_now());
-	assert_false(test.m->census.keeps_none);
+	assert_false(test.m->sampler.census.keeps_none);
 	test.census_error = -EMFILE;
 	test.m->config.policies.policies[test.m->config.policies.n_policies - 1].action =
 		POLICY_ACTION_KILL;
-	test.m->watch.listed_at = clock_now();
+	test.m->sampler.watch.listed_at = clock_now();
 	step();
-	assert_true(test.m->census.keeps_none);
+	assert_true(test.m->sampler.census.keeps_none);
 	assert_true(test.n_complaints > 0);
 	assert_int_equal(test.m->decision.pid, victim);
 	wait_for_outcome();

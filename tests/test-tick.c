@@ -294,7 +294,7 @@ static void one_tick(void)
 		fail_malloc = false;
 		if (m->regime.state == MANAGER_KILLING || m->decision.decided_at != decided_at ||
 		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
-		     (m->watch.listed_at != 0 || m->watch.since == 0)))
+		     (m->sampler.watch.listed_at != 0 || m->sampler.watch.since == 0)))
 			break;
 	}
 }
@@ -776,7 +776,7 @@ static void exits_by_itself(void (**hook)(pid_t pid))
 	assert_int_equal(test.manager->decision.pid, victim);
 	assert_int_equal(test.n_signals, 0);
 	assert_int_equal(test.manager->n_kills, 0);
-	assert_int_equal(census_find(&test.manager->census, victim)->state, 'Z');
+	assert_int_equal(census_find(&test.manager->sampler.census, victim)->state, 'Z');
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, other);
 	wait_for_outcome();
@@ -953,13 +953,13 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 
 	/* Not sampled again at once. */
 	test.manager->stuck.chosen_at = clock_now();
-	n_choices = test.manager->census.choice;
+	n_choices = test.manager->sampler.census.choice;
 	(void)tick(test.manager, test.manager->stuck.chosen_at + 1);
-	assert_int_equal(test.manager->census.choice, n_choices);
+	assert_int_equal(test.manager->sampler.census.choice, n_choices);
 	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
 
 	/* One that is worth it ends that. */
-	test.manager->watch.listed_at = 0;
+	test.manager->sampler.watch.listed_at = 0;
 	small = spawn("", 96, false);
 	for (int i = 0; i < 100 && test.manager->stuck.since != 0; i++)
 		one_tick();
@@ -1388,7 +1388,7 @@ static void test_tick_finds_a_process_whose_leader_has_exited(void **state)
 	assert_int_equal(write(go[1], "", 1), 1);
 	small = spawn("", 16, false);
 	start(KILL_NOW);
-	assert_int_equal(census_find(&test.manager->census, headless)->state, 'Z');
+	assert_int_equal(census_find(&test.manager->sampler.census, headless)->state, 'Z');
 	one_tick();
 	assert_int_equal(test.manager->decision.pid, headless);
 	wait_for_outcome();
