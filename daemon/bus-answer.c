@@ -50,7 +50,7 @@ int bus_catch_up(struct bus *b)
 	if (r <= 0)
 		return r;
 	b->caught_up_at = now;
-	r = victim_reserve(&m->choice, &m->sampler.census);
+	r = victim_reserve(&m->selection.choice, &m->sampler.census);
 	return r < 0 ? r : 1;
 }
 
@@ -94,17 +94,17 @@ static int refresh_preview(struct bus *b)
 		.self_name = "reckond",
 		.user = find_user,
 		.userdata = b,
-		.backoff = &m->backoff,
-		.streak = &m->streak,
+		.backoff = &m->selection.backoff,
+		.streak = &m->selection.streak,
 		.ticks_now = clock_ticks_before(0),
-		.min_victim = m->stuck.since != 0 ? m->stuck.minimum : 0,
+		.min_victim = m->selection.stuck.since != 0 ? m->selection.stuck.minimum : 0,
 	};
 	r = cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), own_cgroup,
 			      sizeof(own_cgroup));
 	o->own_cgroup = r == 0 ? own_cgroup : NULL;
 	/* The room for the walk is lent by the manager's own choice. */
-	o->result.heap = m->choice.heap;
-	o->result.n_allocated = m->choice.n_allocated;
+	o->result.heap = m->selection.choice.heap;
+	o->result.n_allocated = m->selection.choice.n_allocated;
 	preview_choose(o);
 	o->own_cgroup = NULL;
 	o->result.heap = NULL;

@@ -172,7 +172,7 @@ int bus_get_count(sd_bus *bus, const char *path, const char *interface, const ch
 	size_t value;
 
 	if (strcmp(property, "Kills") == 0)
-		value = b->manager->n_kills;
+		value = b->manager->in_flight.n_kills;
 	else
 		value = census->swept_at != 0 ? census->n_processes : b->n_processes;
 	return sd_bus_message_append(reply, "u", (uint32_t)value);
@@ -217,7 +217,7 @@ int bus_get_memory_held_by(sd_bus *bus, const char *path, const char *interface,
 			   sd_bus_error *error)
 {
 	struct bus *b = userdata;
-	const struct stuck *stuck = &b->manager->stuck;
+	const struct stuck *stuck = &b->manager->selection.stuck;
 	unsigned n_rows = stuck->since != 0 ? stuck->account.n_rows : 0;
 	int r = sd_bus_message_open_container(reply, 'a', "a{sv}");
 

@@ -181,7 +181,7 @@ bool bus_is_to_wait(const struct bus *b)
 	const struct manager *m = b->manager;
 
 	return m->regime.state == MANAGER_KILLING &&
-	       clock_now() - m->decision.signalled_at < PATIENCE_USEC;
+	       clock_now() - m->in_flight.decision.signalled_at < PATIENCE_USEC;
 }
 
 /* The call to answer next, by the largest allowance, then by age.  There is one (bus_can_answer()).
@@ -220,7 +220,7 @@ bool bus_can_answer(struct bus *b)
 /* In words that can be shown as they are. */
 static int answer_busy(struct bus *b, sd_bus_message *call)
 {
-	const struct decision *d = &b->manager->decision;
+	const struct decision *d = &b->manager->in_flight.decision;
 	char name[512], text[480], policy[128], since[FORMAT_DURATION_SIZE];
 
 	if (bus_hides_processes(b))

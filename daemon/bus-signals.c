@@ -97,7 +97,7 @@ static uint64_t hash_config_errors(const struct manager *m)
 /* 0: it is not known where memory is. */
 static usec_t held_since(const struct manager *m)
 {
-	return m->stuck.account.n_rows > 0 ? m->stuck.since : 0;
+	return m->selection.stuck.account.n_rows > 0 ? m->selection.stuck.since : 0;
 }
 
 /* Properties that have changed since they were reported, by name; NULL at the end. */
@@ -108,11 +108,11 @@ static void list_changed(const struct bus *b, const char *names[static 10])
 
 	if (m->regime.state != b->state)
 		names[n++] = "State";
-	if (m->n_kills != b->n_kills)
+	if (m->in_flight.n_kills != b->n_kills)
 		names[n++] = "Kills";
 	if (m->conflicts != b->conflicts)
 		names[n++] = "Conflicts";
-	if (held_since(m) != b->held_since || m->stuck.n_reports != b->held_reports)
+	if (held_since(m) != b->held_since || m->selection.stuck.n_reports != b->held_reports)
 		names[n++] = "MemoryHeldBy";
 	if (b->has_reloaded && m->config.policies.dry_run != b->dry_run)
 		names[n++] = "DryRun";
@@ -138,10 +138,10 @@ bool bus_has_news(struct bus *b)
 static void forget(struct bus *b)
 {
 	b->state = b->manager->regime.state;
-	b->n_kills = b->manager->n_kills;
+	b->n_kills = b->manager->in_flight.n_kills;
 	b->conflicts = b->manager->conflicts;
 	b->held_since = held_since(b->manager);
-	b->held_reports = b->manager->stuck.n_reports;
+	b->held_reports = b->manager->selection.stuck.n_reports;
 	b->has_reloaded = false;
 	b->dry_run = b->manager->config.policies.dry_run;
 	b->subtree = hash_subtree(b->manager);

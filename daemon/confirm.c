@@ -13,7 +13,7 @@
  * to be unchanged; a path too long to be read is taken for the root, as in the census. */
 static bool reread(struct manager *m, bool *ret_moved)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	char cgroup[CGROUP_PATH_MAX], known[CGROUP_PATH_MAX];
 	int r;
 
@@ -41,7 +41,7 @@ static bool reread(struct manager *m, bool *ret_moved)
  * name. */
 static bool has_shrunk(const struct manager *m, const struct proc_stat *stat)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	struct proc_memory now;
 
 	return proc_read_memory(m->machine.proc_fd, stat, true, m->machine.accuracy.page_size,
@@ -52,17 +52,18 @@ static bool has_shrunk(const struct manager *m, const struct proc_stat *stat)
 enum report_event confirm_victim(struct manager *m, const struct policy *policy,
 				 const struct policy_reading *reading)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	struct kill_target target = { .pid = d->pid, .start_ticks = d->start_ticks };
 	struct proc_stat stat;
 	bool moved, has_stat;
 
-	d->error = kill_open(m->machine.kill_ops, m->machine.proc_fd, &target, &m->victim);
+	d->error =
+		kill_open(m->machine.kill_ops, m->machine.proc_fd, &target, &m->in_flight.victim);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;
 	if (d->error == KILL_GONE || !reread(m, &moved))
 		return REPORT_VANISHED;
-	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
+	if (kill_is_gone(&m->in_flight.victim)) /* by itself: a zombie can still be opened */
 		return REPORT_VANISHED;
 	has_stat = proc_read_stat(m->machine.proc_fd, d->pid, &stat) == 0;
 	d->stack_start = has_stat ? stat.stack_start : 0;

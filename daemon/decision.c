@@ -20,7 +20,7 @@ static void record_avoided(struct decision *d, const struct manager *m,
 	d->skipped_for = result->skipped_for;
 	if (!avoided->node)
 		return;
-	process = victim_leader(&m->sampler.census, &m->request, avoided->node);
+	process = victim_leader(&m->sampler.census, &m->selection.request, avoided->node);
 	d->skipped_pid = process->pid;
 	memcpy(d->skipped_comm, process->comm, sizeof(d->skipped_comm));
 	if (avoided->cgroup)
@@ -33,7 +33,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 {
 	const struct victim_candidate *victim = &result->ranked[0];
 	const struct census_process *process =
-		victim_leader(&m->sampler.census, &m->request, victim->node);
+		victim_leader(&m->sampler.census, &m->selection.request, victim->node);
 
 	*d = (struct decision){
 		.pid = process->pid,
@@ -66,8 +66,8 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.pressure_full =
 			psi_history_full(&m->sampler.psi, max_u64(policy->for_usec, USEC_PER_SEC)),
 		.n_reloads = m->config.n_reloads,
-		.is_reluctant = victim_eligibility(&m->sampler.census, victim->node, &m->request) ==
-				ELIGIBILITY_RELUCTANT,
+		.is_reluctant = victim_eligibility(&m->sampler.census, victim->node,
+						   &m->selection.request) == ELIGIBILITY_RELUCTANT,
 		.decided_at = now,
 	};
 	memcpy(d->comm, process->comm, sizeof(d->comm));
@@ -138,12 +138,13 @@ bool decision_may_kill(const struct manager *m, pid_t pid, const char *within)
 	r = eligibility_read(&source, pid, &subject);
 	if (r != 0)
 		return r == PROC_GONE;
-	return !eligibility_is_spared(eligibility_judge(&subject), m->decision.is_reluctant);
+	return !eligibility_is_spared(eligibility_judge(&subject),
+				      m->in_flight.decision.is_reluctant);
 }
 
 const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size)
 {
-	if (m->n_kills == 0 ||
+	if (m->in_flight.n_kills == 0 ||
 	    cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), buf, size) != 0)
 		return NULL;
 	return buf;
@@ -151,7 +152,7 @@ const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size)
 
 void decision_note_streak(struct manager *m, usec_t now)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	const struct streak_subject subject = {
 		.cgroup = d->cgroup,
 		.comm = d->comm,
@@ -161,5 +162,5 @@ void decision_note_streak(struct manager *m, usec_t now)
 		.age = streak_age(d->start_ticks, clock_ticks_before(0)),
 	};
 
-	streak_add(&m->streak, &subject, now);
+	streak_add(&m->selection.streak, &subject, now);
 }

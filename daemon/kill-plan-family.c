@@ -30,7 +30,7 @@ static bool may_kill_all(struct gathering *g)
 	census_for_each(&m->sampler.census, other)
 		if (proc_mapped(&other->memory) > 0 &&
 		    eligibility_is_refused(
-			    victim_exclusion(&m->sampler.census, other, &m->request)) &&
+			    victim_exclusion(&m->sampler.census, other, &m->selection.request)) &&
 		    family_has(&g->family, other))
 			return false;
 	return true;
@@ -41,7 +41,7 @@ static void add_relative(struct gathering *g, const struct census_process *proce
 	struct manager *m = g->m;
 	int r;
 
-	if (kill_rest_has(&m->decision.rest, process->pid))
+	if (kill_rest_has(&m->in_flight.decision.rest, process->pid))
 		return; /* a sharer */
 	if (kill_plan_is_late(m) ||
 	    !decision_may_kill(m, process->pid, m->config.policies.subtree)) {
@@ -55,12 +55,12 @@ static void add_relative(struct gathering *g, const struct census_process *proce
 		return;
 	if (process->memory.is_measured)
 		g->alone = add_u64(g->alone, process->alone);
-	m->decision.n_relatives++;
+	m->in_flight.decision.n_relatives++;
 }
 
 void kill_plan_gather_family(struct manager *m, const struct census_process *victim)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	struct gathering g = { .m = m, .common = family_common(&d->memory, d->alone) };
 	const struct census_process *other;
 
@@ -73,7 +73,7 @@ void kill_plan_gather_family(struct manager *m, const struct census_process *vic
 	census_for_each(&m->sampler.census, other)
 		if (proc_mapped(&other->memory) >= g.common / 2 && family_has(&g.family, other))
 			add_relative(&g, other);
-	m->victim.is_family = d->n_relatives > 0;
+	m->in_flight.victim.is_family = d->n_relatives > 0;
 	if (d->n_relatives == 0 || g.is_partial)
 		return;
 	/* All processes that share it are killed: of what is common nothing is kept. */

@@ -182,7 +182,7 @@ const char *manager_status(const struct manager *m, char buf[static MANAGER_STAT
 		snprintf(buf, MANAGER_STATUS_SIZE,
 			 "Degraded: the configuration has errors (reckonctl check)%s",
 			 m->config.policies.dry_run ? "; dry run: no process is killed" : "");
-	else if (m->stuck.since != 0)
+	else if (m->selection.stuck.since != 0)
 		snprintf(buf, MANAGER_STATUS_SIZE,
 			 "Memory is low, but no process is worth killing (reckonctl status)");
 	else
@@ -279,7 +279,7 @@ int manager_reload(struct manager *m, char **ret_errors)
 	census_set_policies(&m->sampler.census, &m->config.policies);
 	m->warned = false; /* by policies that are no more */
 	bus_note_reload(m->bus);
-	if (!m->config.policies.dry_run && !m->ledger && m->probed.ledger_error == 0) {
+	if (!m->config.policies.dry_run && !m->in_flight.ledger && m->probed.ledger_error == 0) {
 		/* It was a dry run until now. */
 		r = thaw_state_open(m);
 		if (r < 0)

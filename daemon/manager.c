@@ -147,13 +147,14 @@ static int start_helpers(struct manager *m)
 	if (r < 0)
 		return r;
 	if (m->machine.cgroups.layout == CGROUP_LAYOUT_V2) {
-		r = unit_marker_new(m->machine.cgroups.v2_fd, &m->unit_marker);
+		r = unit_marker_new(m->machine.cgroups.v2_fd, &m->in_flight.unit_marker);
 		if (r < 0)
 			log_warning("systemd is not told of units that are killed: %s.",
 				    strerror(-r));
 	}
 	stuck_init(m);
-	return kill_reapers_new(m->machine.kill_ops, N_REAPERS, &m->reapers, &m->probed.fifo_error);
+	return kill_reapers_new(m->machine.kill_ops, N_REAPERS, &m->in_flight.reapers,
+				&m->probed.fifo_error);
 }
 
 /*
@@ -177,7 +178,7 @@ static int take_first_census(struct manager *m)
 				 m->sampler.reading.counters.swap_total);
 	if (r < 0)
 		return r;
-	return victim_reserve(&m->choice, &m->sampler.census);
+	return victim_reserve(&m->selection.choice, &m->sampler.census);
 }
 
 static int prepare(struct manager *m)
@@ -238,11 +239,11 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	m->config.options = *options;
 	m->machine.kill_ops = ops;
 	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->units_fd =
-		m->placeholder_fd = m->ledger_fd = -EBADF;
+		m->placeholder_fd = m->in_flight.ledger_fd = -EBADF;
 	cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
-	kill_victim_init(&m->victim);
-	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
-		kill_victim_init(&m->lingering[i]);
+	kill_victim_init(&m->in_flight.victim);
+	for (size_t i = 0; i < LINGERING_MAX; i++)
+		kill_victim_init(&m->in_flight.lingering[i]);
 
 	r = manager_load(m);
 	if (r == 0)
@@ -286,12 +287,12 @@ struct manager *manager_free(struct manager *m)
 	bus_free(m->bus);
 	thaw_state_close(m);
 	monitor_free(m);
-	kill_reapers_free(m->reapers);
-	unit_marker_free(m->unit_marker);
+	kill_reapers_free(m->in_flight.reapers);
+	unit_marker_free(m->in_flight.unit_marker);
 	precise_free(m->sampler.precise);
 	stuck_done(m);
 	census_done(&m->sampler.census);
-	victim_done(&m->choice);
+	victim_done(&m->selection.choice);
 	memory_source_free(m->sampler.source);
 	stall_clear(&m->sampler.stalls.walk);
 	cgroup_fs_done(&m->machine.cgroups);

@@ -9,26 +9,17 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/config.h"
-#include "daemon/decision.h"
+#include "daemon/in-flight.h"
 #include "daemon/machine.h"
 #include "daemon/regime.h"
 #include "daemon/reserve.h"
 #include "daemon/sampler.h"
+#include "daemon/selection.h"
 #include "daemon/self.h"
-#include "daemon/stuck.h"
 #include "daemon/turns.h"
-#include "lib/domain/worth.h"
-#include "lib/kill/kill.h"
-#include "lib/select/backoff.h"
-#include "lib/select/streak.h"
-#include "lib/select/victim.h"
 
 struct recorder;
 struct history_store;
-struct unit_marker;
-
-/* Victims that are still exiting while their group is thawed for them. */
-#define MANAGER_LINGERING_MAX 8
 
 /* What was found at start: see self-test.h. */
 struct probe_results {
@@ -61,34 +52,15 @@ struct manager {
 	uint64_t started_usec; /* CLOCK_REALTIME */
 
 	struct machine machine;
-	struct kill_reapers *reapers;
-	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
-
 	struct regime regime;
 	struct sampler sampler;
-	unsigned n_vanished;	       /* consecutive candidates that vanished before the signal */
-	unsigned n_cut;		       /* consecutive choices that the limits cut short */
-	struct victim_request request; /* of the last choice */
-	struct victim_result choice;
-	struct backoff backoff;
-	struct streak streak;
-	struct worth worth;   /* how much a victim has to free */
-	struct stuck stuck;   /* no victim is worth it */
+	struct selection selection;
 	usec_t complained_at; /* the last line about what does not work: one in ten seconds */
 
-	/* The one victim, and what is known of it. */
-	struct decision decision;
-	usec_t gather_began; /* kill_plan_gather(): by clock_now() */
-	struct kill_victim victim;
+	struct in_flight in_flight;
 	struct recorder *recorder;	     /* what is written down of it */
 	struct history_store *history_store; /* NULL: that is not kept over a restart */
-	struct kill_victim lingering[MANAGER_LINGERING_MAX]; /* a ring; pidfd < 0: a free place */
-	size_t n_lingering;
-	struct ledger *ledger; /* what is to be frozen again, mapped: thaw-state.h; or NULL */
-	int ledger_fd;
-	bool warned;	    /* since watch began */
-	usec_t quiet_until; /* dry run: one decision is not reported again and again */
-	unsigned n_kills;
+	bool warned;			     /* since watch began */
 
 	int units_fd;	    /* where systemd has its units; negative: nowhere */
 	unsigned conflicts; /* see conflict.h */

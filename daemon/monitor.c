@@ -43,7 +43,7 @@ static int arm_timer(struct manager *m, usec_t when)
 static bool may_reload(const struct manager *m)
 {
 	return m->config.reload_is_wanted &&
-	       (m->regime.state != MANAGER_KILLING || m->decision.signal == SIGTERM);
+	       (m->regime.state != MANAGER_KILLING || m->in_flight.decision.signal == SIGTERM);
 }
 
 static void reload_if_wanted(struct manager *m)
@@ -61,7 +61,7 @@ static void notify_if_stuck(struct manager *m, bool was_stuck)
 {
 	char status[MANAGER_STATUS_SIZE];
 
-	if (was_stuck != (m->stuck.since != 0))
+	if (was_stuck != (m->selection.stuck.since != 0))
 		sd_notifyf(0, "STATUS=%s", manager_status(m, status));
 }
 
@@ -77,7 +77,7 @@ static bool is_told_to_exit(void)
 
 static int run_tick(struct manager *m)
 {
-	bool was_stuck = m->stuck.since != 0;
+	bool was_stuck = m->selection.stuck.since != 0;
 	usec_t next, now;
 
 	if (m->regime.state != MANAGER_CALM)

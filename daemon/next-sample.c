@@ -28,8 +28,9 @@ static bool is_to_sample_again(enum report_event event)
 
 static usec_t while_killing(const struct manager *m)
 {
-	return m->decision.signal == SIGKILL && !m->decision.hastened ? KILL_STARVED_USEC
-								      : KILLING_USEC;
+	return m->in_flight.decision.signal == SIGKILL && !m->in_flight.decision.hastened
+		       ? KILL_STARVED_USEC
+		       : KILLING_USEC;
 }
 
 static usec_t by_state(struct manager *m, enum report_event event, bool goes_on, usec_t cpu_time)

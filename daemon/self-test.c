@@ -331,10 +331,10 @@ static bool wait_for_reaper(const struct manager *m, unsigned n_before, usec_t d
 	usec_t until = step_until(deadline);
 	struct kill_reap_stats stats;
 
-	kill_reapers_stats(m->reapers, &stats);
+	kill_reapers_stats(m->in_flight.reapers, &stats);
 	while (stats.n_done == n_before && clock_now() < until) {
 		usleep(1000);
-		kill_reapers_stats(m->reapers, &stats);
+		kill_reapers_stats(m->in_flight.reapers, &stats);
 	}
 	/* That the child was quicker (ESRCH) is an answer too: the call is there. */
 	return stats.n_done > n_before && (stats.last_result == 0 || stats.last_result == -ESRCH);
@@ -354,7 +354,7 @@ static int kill_child(struct manager *m, const char *v2_path, const char *v1_pat
 	int r;
 
 	kill_victim_init(&victim);
-	kill_reapers_stats(m->reapers, &stats);
+	kill_reapers_stats(m->in_flight.reapers, &stats);
 	r = proc_read_stat(m->machine.proc_fd, target.pid, &stat);
 	if (r == 0) {
 		target.start_ticks = stat.start_ticks;
@@ -362,7 +362,7 @@ static int kill_child(struct manager *m, const char *v2_path, const char *v1_pat
 	}
 	if (r == 0)
 		r = kill_signal(m->machine.kill_ops, m->machine.proc_fd, &m->machine.cgroups,
-				&target, SIGKILL, m->reapers, &victim);
+				&target, SIGKILL, m->in_flight.reapers, &victim);
 	memcpy(m->probed.self_test_result, victim.step_result, sizeof(victim.step_result));
 	if (r == 0) {
 		pollfd = (struct pollfd){ .fd = victim.pidfd, .events = POLLIN };

@@ -31,7 +31,7 @@
 
 void stuck_init(struct manager *m)
 {
-	int r = survey_new(m->machine.proc_fd, &m->stuck.survey);
+	int r = survey_new(m->machine.proc_fd, &m->selection.stuck.survey);
 
 	if (r < 0)
 		log_warning("Cannot start the thread that finds out where memory is: %s, ignoring.",
@@ -40,7 +40,7 @@ void stuck_init(struct manager *m)
 
 void stuck_done(struct manager *m)
 {
-	m->stuck.survey = survey_free(m->stuck.survey);
+	m->selection.stuck.survey = survey_free(m->selection.stuck.survey);
 }
 
 /* Where it was measured, without what is not freed: a file of a tmpfs. */
@@ -62,7 +62,7 @@ static bool has_fresh_survey(const struct stuck *s, usec_t now)
 static uint64_t mapped_shmem(const struct manager *m)
 {
 	const struct census_process *process;
-	const struct stuck *s = &m->stuck;
+	const struct stuck *s = &m->selection.stuck;
 	bool knows_small = has_fresh_survey(s, m->sampler.sampled_at) && !s->surveyed.is_partial;
 	uint64_t sum = knows_small ? s->surveyed.small_mapped_bytes : 0;
 
@@ -90,7 +90,7 @@ static bool is_low(const struct manager *m)
  * watch would know the last part of it alone. */
 void stuck_note_calm(struct manager *m, usec_t now)
 {
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 	struct worth_holdings holdings = holdings_now(m, 0);
 
 	if (is_low(m)) /* started late: the first sample */
@@ -107,7 +107,7 @@ void stuck_note_calm(struct manager *m, usec_t now)
 /* Started late, so that calm was never seen: all that is used counts, but for huge pages. */
 static struct worth_holdings holdings_before(const struct manager *m)
 {
-	const struct stuck *s = &m->stuck;
+	const struct stuck *s = &m->selection.stuck;
 
 	if (s->best.available == 0)
 		return (struct worth_holdings){
@@ -133,11 +133,11 @@ static uint64_t unowned_growth(const struct manager *m)
 
 uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
 {
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 
 	s->unowned_growth = unowned_growth(m);
 	s->minimum = worth_minimum(
-		&m->worth,
+		&m->selection.worth,
 		worth_min_victim(&m->config.policies.min_victim, m->sampler.reading.total),
 		worth_missing(policy, &m->sampler.reading), s->unowned_growth);
 	return s->minimum;
@@ -147,7 +147,7 @@ uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
  * with them. */
 bool stuck_has_more(struct manager *m, const struct policy *policy)
 {
-	const struct victim_result *choice = &m->choice;
+	const struct victim_result *choice = &m->selection.choice;
 
 	return choice->n_ranked > 0 && choice->as_one == VICTIM_ALONE &&
 	       proc_reclaimable(&choice->ranked[0].memory) < stuck_min_victim(m, policy);
@@ -157,7 +157,7 @@ bool stuck_has_more(struct manager *m, const struct policy *policy)
 static void find_largest(struct manager *m)
 {
 	const struct census_process *largest = NULL, *process;
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 
 	census_for_each(&m->sampler.census, process)
 		if (!largest || proc_mapped(&process->memory) > proc_mapped(&largest->memory))
@@ -167,12 +167,12 @@ static void find_largest(struct manager *m)
 		return;
 	snprintf(s->largest_comm, sizeof(s->largest_comm), "%s", largest->comm);
 	s->largest_bytes = proc_mapped(&largest->memory);
-	s->largest_why = victim_exclusion(&m->sampler.census, largest, &m->request);
+	s->largest_why = victim_exclusion(&m->sampler.census, largest, &m->selection.request);
 }
 
 void stuck_enter(struct manager *m, usec_t now)
 {
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 
 	s->chosen_at = now;
 	s->available_then = m->sampler.reading.available;
@@ -190,12 +190,12 @@ void stuck_enter(struct manager *m, usec_t now)
 
 void stuck_leave(struct manager *m)
 {
-	m->stuck.since = 0;
+	m->selection.stuck.since = 0;
 }
 
 bool stuck_is_to_choose(const struct manager *m, usec_t now)
 {
-	const struct stuck *s = &m->stuck;
+	const struct stuck *s = &m->selection.stuck;
 	usec_t wait =
 		sub_u64(s->available_then, m->sampler.reading.available) >= max_u64(s->minimum, 1)
 			? STUCK_SOON_USEC
@@ -249,7 +249,7 @@ static bool is_surveyed(struct stuck *s, usec_t now)
 
 void stuck_watch(struct manager *m, usec_t now)
 {
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 
 	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_CHECK_USEC)
 		return;
@@ -269,8 +269,8 @@ static uint64_t shmem_of(const struct memory_counters *c)
 
 static struct holder_facts holder_facts_of(const struct manager *m, usec_t now)
 {
-	const struct decision *d = &m->decision;
-	const struct stuck *s = &m->stuck;
+	const struct decision *d = &m->in_flight.decision;
+	const struct stuck *s = &m->selection.stuck;
 
 	return (struct holder_facts){
 		.expected = d->memory,
@@ -290,32 +290,32 @@ static enum holder_step next_step(const struct manager *m, usec_t now)
 {
 	const struct holder_facts facts = holder_facts_of(m, now);
 
-	return m->stuck.survey ? holder_next(&facts) : HOLDER_NONE;
+	return m->selection.stuck.survey ? holder_next(&facts) : HOLDER_NONE;
 }
 
 bool stuck_waits_for_holder(struct manager *m, usec_t now)
 {
 	enum holder_step step;
 
-	collect(&m->stuck, now);
+	collect(&m->selection.stuck, now);
 	step = next_step(m, now);
 	if (step == HOLDER_ASK)
-		ask(&m->stuck, now);
+		ask(&m->selection.stuck, now);
 	return step == HOLDER_ASK || step == HOLDER_WAIT;
 }
 
 void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now)
 {
 	const struct holder_facts facts = holder_facts_of(m, now);
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 	const struct where_holder *holder;
 	struct census_process *process;
 	uint64_t held, least = s->minimum;
 
-	if (m->choice.n_ranked > 0 && next_step(m, now) != HOLDER_COMPARE)
+	if (m->selection.choice.n_ranked > 0 && next_step(m, now) != HOLDER_COMPARE)
 		return;
-	if (m->choice.n_ranked > 0)
-		least = max_u64(least, proc_reclaimable(&m->choice.ranked[0].memory));
+	if (m->selection.choice.n_ranked > 0)
+		least = max_u64(least, proc_reclaimable(&m->selection.choice.ranked[0].memory));
 	collect(s, now);
 	if (!has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
@@ -325,21 +325,22 @@ void stuck_take_holder(struct manager *m, const struct victim_reader *reader, us
 	/* (The survey has no start time: the name has to do for it, and the fresh reading.) */
 	if (!process || strcmp(process->comm, holder->comm) != 0 ||
 	    reader->reread(&m->sampler.census, process, reader->userdata) != 0 ||
-	    victim_exclusion(&m->sampler.census, process, &m->request) != ELIGIBILITY_ELIGIBLE)
+	    victim_exclusion(&m->sampler.census, process, &m->selection.request) !=
+		    ELIGIBILITY_ELIGIBLE)
 		return;
 	s->missing = holder_missing(&facts);
-	victim_take(process, held, &m->choice);
+	victim_take(process, held, &m->selection.choice);
 }
 
 void stuck_look_later(struct manager *m, usec_t now)
 {
-	if (is_surveyed(&m->stuck, now))
-		m->stuck.is_new = true;
+	if (is_surveyed(&m->selection.stuck, now))
+		m->selection.stuck.is_new = true;
 }
 
 bool stuck_look(struct manager *m, usec_t now)
 {
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 	struct where_account account;
 
 	if (!is_surveyed(s, now))

@@ -68,12 +68,13 @@ bool stuck_waits_for_holder(struct manager *m, usec_t now);
 
 /* No process is worth killing, or what is held is looked for: the one that by a survey of this
  * moment holds enough by descriptors alone, and more than the chosen one, if it is eligible, as
- * m->choice. */
+ * m->selection.choice. */
 void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now);
 
 /* What a victim of this policy has to free now. */
 uint64_t stuck_min_victim(struct manager *m, const struct policy *policy);
-/* Did the reads of m->choice show that a victim has to free more than what was chosen by them? */
+/* Did the reads of m->selection.choice show that a victim has to free more than what was chosen by
+ * them? */
 bool stuck_has_more(struct manager *m, const struct policy *policy);
 
 /* A choice found no victim. */
@@ -81,7 +82,7 @@ void stuck_enter(struct manager *m, usec_t now);
 void stuck_leave(struct manager *m);
 /* While stuck: is it time to search for a victim again? */
 bool stuck_is_to_choose(const struct manager *m, usec_t now);
-/* While stuck: true if m->stuck.account is new and to be reported. */
+/* While stuck: true if m->selection.stuck.account is new and to be reported. */
 bool stuck_look(struct manager *m, usec_t now);
 /* The same when it cannot be reported now: what is new is new at the next look. */
 void stuck_look_later(struct manager *m, usec_t now);

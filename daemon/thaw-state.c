@@ -128,8 +128,8 @@ static int open_file(struct manager *m, const char *directory)
 		log_warning("%s/thawed is damaged or another version's, ignoring.", directory);
 	if (r != 0)
 		ledger_init(ledger, boot_id);
-	m->ledger = ledger;
-	m->ledger_fd = take_fd(&fd); /* holds the lock */
+	m->in_flight.ledger = ledger;
+	m->in_flight.ledger_fd = take_fd(&fd); /* holds the lock */
 	return 0;
 }
 
@@ -137,7 +137,7 @@ int thaw_state_open(struct manager *m)
 {
 	char buf[512];
 
-	if (m->ledger)
+	if (m->in_flight.ledger)
 		return 0;
 	m->probed.ledger_error = open_file(m, runtime_directory(buf, sizeof(buf)));
 	return m->probed.ledger_error;
@@ -145,11 +145,11 @@ int thaw_state_open(struct manager *m)
 
 void thaw_state_close(struct manager *m)
 {
-	if (m->ledger)
-		(void)munmap(m->ledger, sizeof(*m->ledger));
-	m->ledger = NULL;
-	closep(&m->ledger_fd);
-	m->ledger_fd = -EBADF;
+	if (m->in_flight.ledger)
+		(void)munmap(m->in_flight.ledger, sizeof(*m->in_flight.ledger));
+	m->in_flight.ledger = NULL;
+	closep(&m->in_flight.ledger_fd);
+	m->in_flight.ledger_fd = -EBADF;
 }
 
 const char *thaw_state_strerror(int error)
@@ -168,12 +168,12 @@ static void refreeze_entry(struct manager *m, const struct ledger_entry *entry, 
 
 	(void)format_foreign(entry->path, path, sizeof(path));
 	freezer_thawed_init(&thawed);
-	thawed.order.ledger = m->ledger;
+	thawed.order.ledger = m->in_flight.ledger;
 	r = freezer_take_over(&m->machine.cgroups, entry, slot, &thawed);
 	if (r == 0)
 		r = freezer_refreeze(&thawed);
 	else
-		ledger_strike(m->ledger, slot);
+		ledger_strike(m->in_flight.ledger, slot);
 	if (r > 0 && thawed.n_levels > 0)
 		log_notice("%s (v%d) is frozen again: an earlier reckond had thawed it for pid %d.",
 			   path, entry->v1 ? 1 : 2, entry->pid);
@@ -191,10 +191,11 @@ static struct kill_victim *find_victim(struct manager *m, const struct ledger_en
 	struct kill_target target = { .pid = entry->pid, .start_ticks = entry->start_ticks };
 	struct kill_victim victim, *place;
 
-	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
-		if (m->lingering[i].pidfd >= 0 && m->lingering[i].pid == entry->pid &&
-		    m->lingering[i].start_ticks == entry->start_ticks)
-			return &m->lingering[i];
+	for (size_t i = 0; i < LINGERING_MAX; i++)
+		if (m->in_flight.lingering[i].pidfd >= 0 &&
+		    m->in_flight.lingering[i].pid == entry->pid &&
+		    m->in_flight.lingering[i].start_ticks == entry->start_ticks)
+			return &m->in_flight.lingering[i];
 	kill_victim_init(&victim);
 	if (kill_open(m->machine.kill_ops, m->machine.proc_fd, &target, &victim) != 0 ||
 	    kill_is_gone(&victim)) {
@@ -204,7 +205,7 @@ static struct kill_victim *find_victim(struct manager *m, const struct ledger_en
 	victim.thawed.order = (struct freezer_order){
 		.pid = entry->pid,
 		.start_ticks = entry->start_ticks,
-		.ledger = m->ledger,
+		.ledger = m->in_flight.ledger,
 	};
 	place = in_flight_make_place(m);
 	*place = victim;
@@ -228,10 +229,10 @@ static void recover_entry(struct manager *m, const struct ledger_entry *entry, i
 
 void thaw_state_recover(struct manager *m)
 {
-	if (!m->ledger)
+	if (!m->in_flight.ledger)
 		return;
 	for (unsigned i = 0; i < LEDGER_ENTRIES; i++) {
-		const struct ledger_entry *entry = ledger_get(m->ledger, i);
+		const struct ledger_entry *entry = ledger_get(m->in_flight.ledger, i);
 
 		if (entry)
 			recover_entry(m, entry, (int)i);
@@ -240,15 +241,15 @@ void thaw_state_recover(struct manager *m)
 
 int thaw_state_prepare(struct manager *m, int signal)
 {
-	struct decision *d = &m->decision;
-	struct freezer_thawed *thawed = &m->victim.thawed;
+	struct decision *d = &m->in_flight.decision;
+	struct freezer_thawed *thawed = &m->in_flight.victim.thawed;
 
 	thawed->order = (struct freezer_order){
 		.pid = d->pid,
 		.start_ticks = d->start_ticks,
 		.victim_only = d->thaw == POLICY_THAW_VICTIM,
 		.for_good = !d->refreeze,
-		.ledger = m->ledger,
+		.ledger = m->in_flight.ledger,
 	};
 	d->frozen_usec = 0;
 	if (thawed->n_levels > 0) /* not the first signal: it may have been taken out */
@@ -281,8 +282,8 @@ static bool read_paths(const struct manager *m, pid_t pid, int pidfd, char *v2_p
 static int thaw_if_frozen(struct manager *m, pid_t pid, uint64_t start_ticks, int pidfd,
 			  bool *ret_frozen)
 {
-	struct decision *d = &m->decision;
-	struct freezer_thawed *thawed = &m->victim.thawed;
+	struct decision *d = &m->in_flight.decision;
+	struct freezer_thawed *thawed = &m->in_flight.victim.thawed;
 	char v2_buf[CGROUP_PATH_MAX], v1_path[CGROUP_PATH_MAX];
 	const char *v2_path = d->signal == SIGKILL ? NULL : v2_buf; /* it kills frozen ones, too */
 	int r;
@@ -306,7 +307,7 @@ static int thaw_if_frozen(struct manager *m, pid_t pid, uint64_t start_ticks, in
 
 static void note_thawed_again(struct manager *m)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 
 	if (d->n_thawed_again++ == 0)
 		log_notice("Pid %d: found frozen after its signal; thawed.", d->pid);
@@ -315,13 +316,13 @@ static void note_thawed_again(struct manager *m)
 			"Pid %d: found frozen %u times after its signal; if it is once more, it "
 			"stays frozen.",
 			d->pid, d->n_thawed_again);
-	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
+	(void)monitor_watch_thaw(m, m->in_flight.victim.thawed.events_fd);
 }
 
 void thaw_state_look(struct manager *m, usec_t now)
 {
-	const struct kill_victim *victim = &m->victim;
-	struct decision *d = &m->decision;
+	const struct kill_victim *victim = &m->in_flight.victim;
+	struct decision *d = &m->in_flight.decision;
 	bool frozen = false, thawed;
 
 	d->stays_frozen = false;

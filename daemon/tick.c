@@ -82,14 +82,15 @@ static void judge(struct manager *m, struct tick *t)
 	}
 	if (m->regime.state != MANAGER_CALM && t->now >= m->regime.watch_until) {
 		watch_rest(m);
-		worth_reset(&m->worth); /* memory has recovered */
+		worth_reset(&m->selection.worth); /* memory has recovered */
 	}
 	m->regime.state = t->now < m->regime.watch_until ? MANAGER_WATCH : MANAGER_CALM;
-	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until) {
-		m->n_vanished = 0;
+	if (!policy || policy->action < POLICY_ACTION_TERMINATE ||
+	    t->now < m->selection.quiet_until) {
+		m->selection.n_vanished = 0;
 		return;
 	}
-	if (m->stuck.since != 0)
+	if (m->selection.stuck.since != 0)
 		m->regime.state = MANAGER_STUCK;
 	if (!stuck_is_to_choose(m, t->now))
 		return;
@@ -125,7 +126,7 @@ static bool is_emergency(const struct manager *m, usec_t now)
 {
 	if (m->regime.state == MANAGER_KILLING || recorder_is_open(m->recorder))
 		return true;
-	return judge_kills(m) && now - m->decision.decided_at < HOPELESS_USEC;
+	return judge_kills(m) && now - m->in_flight.decision.decided_at < HOPELESS_USEC;
 }
 
 usec_t tick(struct manager *m, usec_t now)
@@ -151,7 +152,7 @@ usec_t tick(struct manager *m, usec_t now)
 		t.event = in_flight_start(m, t.signal, now);
 	if (t.goes_on) /* it is about to act: no warning */
 		t.judgement.policy = NULL;
-	if (m->stuck.since != 0)
+	if (m->selection.stuck.since != 0)
 		check_if_stuck(m, &t);
 	recorder_note(m, t.event, &t.judgement, now);
 	report(m, t.event, &t.judgement, before, now);

@@ -78,8 +78,8 @@ static void take_shares(struct manager *m, usec_t now)
 		if (result != 0)
 			continue; /* unreadable, or exited: the next reading shows it */
 		reading.memory = reading.reclaimable.full;
-		process->is_unit =
-			victim_apply_share(&m->sampler.census, process, &m->request, &reading);
+		process->is_unit = victim_apply_share(&m->sampler.census, process,
+						      &m->selection.request, &reading);
 		process->alone = reading.reclaimable.alone;
 		process->fair_is_assumed = false;
 		process->fair_share = reclaimable_total(&reading.reclaimable);
@@ -194,7 +194,7 @@ static int keep(struct manager *m, usec_t now, bool near)
 		census_keep_none(census);
 	ask_for_shares(m, now);
 	if (r >= 0)
-		r = victim_reserve(&m->choice, census);
+		r = victim_reserve(&m->selection.choice, census);
 	if (r < 0 || (!near && now < m->sampler.due_at))
 		return r;
 	/* What was allocated meanwhile counts too. */
@@ -220,8 +220,9 @@ bool watch_is_incomplete(const struct manager *m, usec_t now)
 void watch_rest(struct manager *m)
 {
 	census_release_fds(&m->sampler.census);
-	victim_done(&m->choice);
-	(void)victim_reserve(&m->choice, &m->sampler.census); /* else the next sample does it */
+	victim_done(&m->selection.choice);
+	(void)victim_reserve(&m->selection.choice,
+			     &m->sampler.census); /* else the next sample does it */
 	self_give_back(m);
 	m->sampler.watch.listed_at = m->sampler.watch.since = m->sampler.watch.many_new_at = 0;
 }

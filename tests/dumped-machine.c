@@ -421,7 +421,7 @@ static void open_files(struct manager *m)
 {
 	m->machine.proc_fd = fcntl(machine.proc_fd, F_DUPFD_CLOEXEC, 0);
 	m->machine.sys_fd = fcntl(machine.sys_fd, F_DUPFD_CLOEXEC, 0);
-	m->units_fd = m->placeholder_fd = m->ledger_fd = -EBADF;
+	m->units_fd = m->placeholder_fd = m->in_flight.ledger_fd = -EBADF;
 	cgroup_fs_init(&m->machine.cgroups,
 		       dumped.has_no_cgroups ? -EBADF
 					     : fcntl(machine.cgroup_fd, F_DUPFD_CLOEXEC, 0),
@@ -446,7 +446,7 @@ void dumped_machine_start(const char *config)
 	m->config.options.config_file = path;
 	m->machine.kill_ops = &dumped_kill_ops;
 	m->sampler.precise = dumped_precise;
-	m->stuck.survey = dumped.has_no_survey ? NULL : dumped_survey;
+	m->selection.stuck.survey = dumped.has_no_survey ? NULL : dumped_survey;
 	m->probed.memory_lock_error = m->probed.ledger_error = -EPERM;
 	m->machine.accuracy = (struct accuracy){
 		.regime = ACCURACY_PRECISE,
@@ -454,9 +454,9 @@ void dumped_machine_start(const char *config)
 		.batch = 32,
 		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
 	};
-	kill_victim_init(&m->victim);
-	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
-		kill_victim_init(&m->lingering[i]);
+	kill_victim_init(&m->in_flight.victim);
+	for (size_t i = 0; i < LINGERING_MAX; i++)
+		kill_victim_init(&m->in_flight.lingering[i]);
 	assert_int_equal(recorder_new(machine.proc_fd, &m->recorder), 0);
 	assert_int_equal(manager_load(m), 0);
 	assert_false(m->config.is_degraded);
@@ -470,7 +470,7 @@ void dumped_machine_start(const char *config)
 	assert_int_equal(census_sweep(&m->sampler.census, dumped.now, m->sampler.reading.allocated,
 				      m->sampler.reading.swap_free < dumped.swap_total * MIB),
 			 0);
-	assert_int_equal(victim_reserve(&m->choice, &m->sampler.census), 0);
+	assert_int_equal(victim_reserve(&m->selection.choice, &m->sampler.census), 0);
 }
 
 unsigned dumped_machine_tick(void)

@@ -326,8 +326,8 @@ void __wrap_log_event(const char *message_id, int priority, const char *format, 
 
 static void note_plan(const struct manager *m)
 {
-	const struct kill_victim *victim = &m->victim;
-	const struct decision *d = &m->decision;
+	const struct kill_victim *victim = &m->in_flight.victim;
+	const struct decision *d = &m->in_flight.decision;
 
 	dumped.plan[0] = '\0';
 	add(dumped.plan, "%s %d", d->comm, d->pid);

@@ -536,7 +536,7 @@ static void test_while_a_victim_exits(void **state)
 	static const struct call candidates = MANAGER("GetCandidates", "u", .numbers = { 1 });
 	static const struct call properties = PROPERTIES("GetAll", "s", .text = { BUS_INTERFACE });
 	struct manager *m = test.m;
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 
 	join();
 	m->regime.state = MANAGER_KILLING;
@@ -590,7 +590,7 @@ static void test_news_are_reported_once(void **state)
 	pump();
 	assert_int_equal(test.n_signals, 0);
 	m->regime.state = MANAGER_WATCH;
-	m->n_kills++;
+	m->in_flight.n_kills++;
 	m->conflicts = 1;
 	bus_schedule(m->bus);
 	pump();
@@ -648,10 +648,10 @@ static void test_answers_that_cannot_be_put_together(void **state)
 	history_set_text(entry.kind, sizeof(entry.kind), "killed");
 	history_set_text(entry.outcome, sizeof(entry.outcome), "gone");
 	history_put(recorder_history(test.m->recorder), &entry);
-	test.m->stuck.since = 1;
-	test.m->stuck.account.n_rows = 1;
-	test.m->stuck.account.rows[0].text = "tmpfs";
-	test.m->stuck.largest_pid = 1;
+	test.m->selection.stuck.since = 1;
+	test.m->selection.stuck.account.n_rows = 1;
+	test.m->selection.stuck.account.rows[0].text = "tmpfs";
+	test.m->selection.stuck.largest_pid = 1;
 	test.m->conflicts = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		check_recovers();

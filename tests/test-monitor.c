@@ -64,7 +64,7 @@ usec_t __wrap_tick(struct manager *m, usec_t now)
 {
 	test.n_ticks++;
 	m->regime.state = test.state_after;
-	m->stuck.since = test.stuck_since_after;
+	m->selection.stuck.since = test.stuck_since_after;
 	if (test.n_ticks == test.exits_at)
 		(void)sd_event_exit(m->event, 0);
 	return test.next;
@@ -293,7 +293,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 	while (turn())
 		;
 	test.state_after = m->regime.state = MANAGER_KILLING;
-	m->decision.signal = SIGKILL;
+	m->in_flight.decision.signal = SIGKILL;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 0);
@@ -332,7 +332,7 @@ static void test_a_reload_comes_before_sigkill(void **state)
 	while (turn())
 		;
 	test.state_after = m->regime.state = MANAGER_KILLING;
-	m->decision.signal = SIGTERM;
+	m->in_flight.decision.signal = SIGTERM;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 1);
@@ -397,7 +397,7 @@ static void test_being_stuck_is_in_the_status(void **state)
 	assert_string_equal(notification(), "");
 	test.next = 0;
 	test.stuck_since_after = 1;
-	test.m.stuck.since = 0;
+	test.m.selection.stuck.since = 0;
 	sd_event_source_set_time(test.m.timer, 0);
 	sd_event_source_set_enabled(test.m.timer, SD_EVENT_ONESHOT);
 	assert_true(turn());

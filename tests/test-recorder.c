@@ -54,7 +54,7 @@ static int setup(void **state)
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
 	test.acting.policy = &test.policy;
 	test.m->sampler.reading = (struct memory_reading){ .total = GIB, .available = BEFORE };
-	kill_victim_init(&test.m->victim);
+	kill_victim_init(&test.m->in_flight.victim);
 	return 0;
 }
 
@@ -70,7 +70,7 @@ static int teardown(void **state)
 /* As tick.c does: a process of 64 MiB is chosen. */
 static void choose(pid_t pid, usec_t now)
 {
-	struct victim_result *choice = &test.m->choice;
+	struct victim_result *choice = &test.m->selection.choice;
 
 	choice->n_ranked = 12;
 	choice->n_candidates = 40;
@@ -94,7 +94,7 @@ static void choose(pid_t pid, usec_t now)
 			.verdict = i == 0 ? VICTIM_CHOSEN : VICTIM_SMALLER,
 		};
 	}
-	test.m->decision = (struct decision){
+	test.m->in_flight.decision = (struct decision){
 		.pid = pid,
 		.start_ticks = 7,
 		.cgroup = "/a/b",
@@ -111,11 +111,11 @@ static void note(enum report_event event, usec_t now)
 
 static void signal_it(int signal, usec_t now)
 {
-	struct kill_victim *victim = &test.m->victim;
-	bool escalates = test.m->decision.signal != 0;
+	struct kill_victim *victim = &test.m->in_flight.victim;
+	bool escalates = test.m->in_flight.decision.signal != 0;
 
-	test.m->decision.signal = signal;
-	test.m->decision.signalled_at = now;
+	test.m->in_flight.decision.signal = signal;
+	test.m->in_flight.decision.signalled_at = now;
 	for (int step = 0; step < _KILL_STEP_MAX; step++) {
 		victim->step_result[step] = step == KILL_STEP_THAW ? 1 : 0;
 		victim->step_at[step] = now - 10 + (usec_t)step;
@@ -139,8 +139,8 @@ static void sample(usec_t since_signal, uint64_t returned)
 
 static void end(enum kill_progress outcome, usec_t since_signal)
 {
-	test.m->decision.outcome = outcome;
-	test.m->decision.ended_at = SIGNALLED + since_signal;
+	test.m->in_flight.decision.outcome = outcome;
+	test.m->in_flight.decision.ended_at = SIGNALLED + since_signal;
 	note(REPORT_ENDED, SIGNALLED + since_signal);
 }
 
@@ -212,7 +212,7 @@ static void test_note_fills_the_record(void **state)
 /* The chosen process was in a cgroup that is killed as a whole, or shared its memory. */
 static void test_note_fills_in_what_is_killed_with_it(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 	const struct history_entry *e;
 
 	choose(812, SIGNALLED - 100);
@@ -239,8 +239,8 @@ static void test_note_fills_in_what_is_killed_with_it(void **state)
 	assert_int_equal(e->swap_bytes, MIB);
 
 	choose(812, SIGNALLED);
-	test.m->victim.n_others = 1;
-	test.m->victim.others[0].pid = 814;
+	test.m->in_flight.victim.n_others = 1;
+	test.m->in_flight.victim.others[0].pid = 814;
 	signal_it(SIGKILL, SIGNALLED);
 	assert_false(newest()->ranked[1].killed_with);
 	assert_true(newest()->ranked[2].killed_with);
@@ -283,8 +283,9 @@ static void test_note_fills_in_what_was_avoided(void **state)
 		const struct history_entry *e;
 		bool is_known = rows[i].verdict != BACKOFF_NONE;
 
-		test.m->choice.avoided = is_known ? avoided : (struct victim_candidate){ 0 };
-		test.m->choice.skipped_for = rows[i].verdict;
+		test.m->selection.choice.avoided =
+			is_known ? avoided : (struct victim_candidate){ 0 };
+		test.m->selection.choice.skipped_for = rows[i].verdict;
 		kill_one((pid_t)(812 + i), SIGKILL);
 		e = newest();
 		assert_string_equal(e->skipped_for, rows[i].text);
@@ -479,7 +480,7 @@ static void test_what_takes_long_is_recorded_at_the_end(void **state)
 	sample(500 * MSEC, 0);
 	sample(2000 * MSEC, 0);
 	sample(3200 * MSEC, 64 * MIB);
-	test.m->decision.ineffective = true;
+	test.m->in_flight.decision.ineffective = true;
 	end(KILL_PROGRESS_GONE, 3200 * MSEC);
 	assert_true(newest()->ineffective);
 	assert_false(recorder_is_open(test.m->recorder));
@@ -510,10 +511,10 @@ static void test_returned_is_the_shortest_time_for_nearly_all(void **state)
 
 static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 {
-	test.m->victim.thawed.n_levels = 2;
+	test.m->in_flight.victim.thawed.n_levels = 2;
 	kill_one(812, SIGKILL);
 	assert_int_equal(newest()->thawed_levels, 2);
-	test.m->decision.refrozen = 2;
+	test.m->in_flight.decision.refrozen = 2;
 	end(KILL_PROGRESS_GONE, MSEC);
 	assert_int_equal(newest()->refrozen, 2);
 
@@ -521,7 +522,7 @@ static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 	end(KILL_PROGRESS_UNKILLABLE, MSEC);
 	assert_int_equal(newest()->refrozen, HISTORY_UNKNOWN_I32);
 
-	test.m->victim.thawed.n_levels = 0;
+	test.m->in_flight.victim.thawed.n_levels = 0;
 	kill_one(814, SIGKILL);
 	end(KILL_PROGRESS_GONE, MSEC);
 	assert_int_equal(newest()->thawed_levels, 0);
@@ -531,8 +532,8 @@ static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 static void test_what_was_refused_is_noted_with_the_error(void **state)
 {
 	choose(812, SIGNALLED);
-	test.m->decision.error = -EPERM;
-	test.m->decision.outcome = KILL_PROGRESS_UNKILLABLE;
+	test.m->in_flight.decision.error = -EPERM;
+	test.m->in_flight.decision.outcome = KILL_PROGRESS_UNKILLABLE;
 	note(REPORT_ENDED, SIGNALLED);
 	assert_string_equal(newest()->kind, "not-killed");
 	assert_string_equal(newest()->outcome, "unkillable");
@@ -541,17 +542,17 @@ static void test_what_was_refused_is_noted_with_the_error(void **state)
 	assert_false(recorder_is_open(test.m->recorder));
 
 	choose(900, SIGNALLED);
-	test.m->decision.error = -EMFILE;
+	test.m->in_flight.decision.error = -EMFILE;
 	note(REPORT_CANNOT_OPEN, SIGNALLED);
 	assert_string_equal(newest()->error, strerror(EMFILE));
 	assert_int_equal(history_count(test.history), 2);
 
 	/* One that was refused while another is still recorded is not that one. */
-	test.m->decision.error = 0;
+	test.m->in_flight.decision.error = 0;
 	kill_one(812, SIGKILL);
 	end(KILL_PROGRESS_GONE, MSEC);
 	choose(901, SIGNALLED + MSEC);
-	test.m->decision.error = -EPERM;
+	test.m->in_flight.decision.error = -EPERM;
 	end(KILL_PROGRESS_UNKILLABLE, 2 * MSEC);
 	assert_int_equal(newest()->pid, 901);
 	assert_string_equal(newest()->outcome, "unkillable");

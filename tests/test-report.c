@@ -113,7 +113,7 @@ static int setup(void **state)
 	m->regime.state = MANAGER_WATCH;
 	m->warned = true;
 	m->sampler.reading = (struct memory_reading){ .total = 8 * GIB, .available = 2 * GIB };
-	m->decision = (struct decision){
+	m->in_flight.decision = (struct decision){
 		.pid = 812,
 		.uid = 1000,
 		.comm = "leak",
@@ -129,7 +129,7 @@ static int setup(void **state)
 		.ended_at = NOW + 30 * MSEC,
 		.outcome = KILL_PROGRESS_GONE,
 	};
-	kill_victim_init(&m->victim);
+	kill_victim_init(&m->in_flight.victim);
 	log_set_target(LOG_TARGET_CONSOLE);
 	log_set_max_level(LOG_INFO);
 	return 0;
@@ -180,7 +180,7 @@ static void check_changes(enum report_event event, const struct change *changes,
 		teardown(&state);
 		assert_int_equal(setup(&state), 0);
 		if (changes[i].apply)
-			changes[i].apply(&test.m->decision, test.m);
+			changes[i].apply(&test.m->in_flight.decision, test.m);
 		say(event);
 		if (changes[i].says)
 			check_said(changes[i].says);
@@ -286,25 +286,25 @@ CHANGE(sharers_gone)
 }
 CHANGE(not_boosted)
 {
-	m->victim.step_result[KILL_STEP_BOOST] = -EPERM;
+	m->in_flight.victim.step_result[KILL_STEP_BOOST] = -EPERM;
 }
 CHANGE(one_level)
 {
-	m->victim.thawed.n_levels = 1;
+	m->in_flight.victim.thawed.n_levels = 1;
 }
 CHANGE(two_levels_for_good)
 {
-	m->victim.thawed.n_levels = 2;
-	m->victim.thawed.order.for_good = true;
+	m->in_flight.victim.thawed.n_levels = 2;
+	m->in_flight.victim.thawed.order.for_good = true;
 }
 CHANGE(taken_out)
 {
-	m->victim.thawed.n_levels = 1;
-	m->victim.thawed.order.victim_only = true;
+	m->in_flight.victim.thawed.n_levels = 1;
+	m->in_flight.victim.thawed.order.victim_only = true;
 }
 CHANGE(nothing_taken_out)
 {
-	m->victim.thawed.order.victim_only = true;
+	m->in_flight.victim.thawed.order.victim_only = true;
 }
 CHANGE(without_sigterm)
 {
@@ -312,13 +312,13 @@ CHANGE(without_sigterm)
 }
 CHANGE(not_in_ledger)
 {
-	m->victim.thawed.n_levels = 1;
-	m->victim.thawed.ledger_error = -ENOSPC;
+	m->in_flight.victim.thawed.n_levels = 1;
+	m->in_flight.victim.thawed.ledger_error = -ENOSPC;
 }
 CHANGE(some_spared)
 {
 	of_group(d, m);
-	m->victim.group.n_spared = 2;
+	m->in_flight.victim.group.n_spared = 2;
 }
 CHANGE(unit_not_told)
 {
@@ -403,8 +403,8 @@ static void test_what_failed_besides_a_kill(void **state)
 	};
 
 	check_changes(REPORT_SIGNALLED, changes, ARRAY_SIZE(changes));
-	test.m->decision.dry_run = true; /* no step was taken */
-	not_boosted(&test.m->decision, test.m);
+	test.m->in_flight.decision.dry_run = true; /* no step was taken */
+	not_boosted(&test.m->in_flight.decision, test.m);
 	say(REPORT_DRY_RUN);
 	check_not_said("boost");
 }
@@ -562,9 +562,9 @@ static void test_a_victim_that_is_none(void **state)
 
 CHANGE(held)
 {
-	m->stuck.minimum = 64 * MIB;
-	m->stuck.n_reports = 1;
-	m->stuck.account = (struct where_account){
+	m->selection.stuck.minimum = 64 * MIB;
+	m->selection.stuck.n_reports = 1;
+	m->selection.stuck.account = (struct where_account){
 		.n_rows = 1,
 		.rows = { { .kind = WHERE_TMPFS,
 			    .bytes = 6 * GIB,
@@ -577,36 +577,36 @@ CHANGE(held)
 CHANGE(held_still)
 {
 	held(d, m);
-	m->stuck.n_reports = 2;
+	m->selection.stuck.n_reports = 2;
 }
 CHANGE(held_by_cgroup)
 {
 	held(d, m);
-	m->request.target = POLICY_TARGET_CGROUP;
+	m->selection.request.target = POLICY_TARGET_CGROUP;
 }
 CHANGE(held_without_survey)
 {
 	held(d, m);
-	m->stuck.account.is_surveyed = false;
+	m->selection.stuck.account.is_surveyed = false;
 }
 CHANGE(held_in_part)
 {
 	held(d, m);
-	m->stuck.account.is_partial = true;
+	m->selection.stuck.account.is_partial = true;
 }
 CHANGE(held_beside_a_large_one)
 {
 	held(d, m);
-	m->stuck.largest_pid = 7;
-	strcpy(m->stuck.largest_comm, "db");
-	m->stuck.largest_bytes = GIB;
-	m->stuck.largest_why = ELIGIBILITY_PROTECTED;
+	m->selection.stuck.largest_pid = 7;
+	strcpy(m->selection.stuck.largest_comm, "db");
+	m->selection.stuck.largest_bytes = GIB;
+	m->selection.stuck.largest_why = ELIGIBILITY_PROTECTED;
 }
 CHANGE(held_beside_a_small_one)
 {
 	held_beside_a_large_one(d, m);
-	m->stuck.largest_bytes = MIB;
-	m->stuck.largest_why = ELIGIBILITY_ELIGIBLE;
+	m->selection.stuck.largest_bytes = MIB;
+	m->selection.stuck.largest_why = ELIGIBILITY_ELIGIBLE;
 }
 
 static void test_where_memory_is(void **state)
@@ -734,7 +734,7 @@ static bool entry_has(const char *field)
 
 static void test_an_entry_has_its_fields(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	log_set_target(LOG_TARGET_JOURNAL);
 	strcpy(d->cgroup, "/system.slice/db.service");

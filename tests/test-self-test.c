@@ -78,8 +78,9 @@ static int setup(void **state)
 			       .config.policies.subtree = (char[]){ "/" } };
 	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(cgroup_fs_open(m->machine.proc_fd, &m->machine.cgroups), 0);
-	assert_int_equal(kill_reapers_new(&kill_ops_system, 1, &m->reapers, &m->probed.fifo_error),
-			 0);
+	assert_int_equal(
+		kill_reapers_new(&kill_ops_system, 1, &m->in_flight.reapers, &m->probed.fifo_error),
+		0);
 	snprintf(test.trap_name, sizeof(test.trap_name), "test-self-test-%d", getpid());
 	test.trap_fd = -EBADF;
 	if (m->machine.cgroups.v1_freezer_fd >= 0 &&
@@ -103,7 +104,7 @@ static int teardown(void **state)
 		(void)unlinkat(m->machine.cgroups.v1_freezer_fd, test.trap_name, AT_REMOVEDIR);
 	}
 	self_test_end(m);
-	kill_reapers_free(m->reapers);
+	kill_reapers_free(m->in_flight.reapers);
 	cgroup_fs_done(&m->machine.cgroups);
 	close(m->machine.proc_fd);
 	return 0;

@@ -106,7 +106,7 @@ static int setup(void **state)
 	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &accuracy,
 			&m->config.policies) < 0 ||
 	    census_reserve(&m->sampler.census) < 0 ||
-	    victim_reserve(&m->choice, &m->sampler.census) < 0)
+	    victim_reserve(&m->selection.choice, &m->sampler.census) < 0)
 		return -1;
 	m->sampler.reading = (struct memory_reading){
 		.total = 8 * GIB,
@@ -121,7 +121,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	stuck_done(test.m);
-	victim_done(&test.m->choice);
+	victim_done(&test.m->selection.choice);
 	census_done(&test.m->sampler.census);
 	close(test.m->machine.proc_fd);
 	free(test.m);
@@ -163,7 +163,7 @@ static void test_what_no_process_holds_raises_the_minimum(void **state)
 	fill_tmpfs();
 	/* Killing what is small against that would be in vain. */
 	assert_int_equal(stuck_min_victim(m, &test.policy), 5 * GIB / 2);
-	assert_int_equal(m->stuck.unowned_growth, 5 * GIB);
+	assert_int_equal(m->selection.stuck.unowned_growth, 5 * GIB);
 	/* It is mapped by a process: that holds it. */
 	add(7, "mapper", MIB)->memory.shmem = 5 * GIB;
 	assert_true(stuck_min_victim(m, &test.policy) < 64 * MIB);
@@ -178,7 +178,7 @@ static void test_what_no_process_holds_raises_the_minimum(void **state)
 static void test_small_processes_hide_nothing(void **state)
 {
 	struct manager *m = test.m;
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 
 	test.policy.memory_available = (struct policy_threshold){ .set = true, .permyriad = 500 };
 	(void)stuck_min_victim(m, &test.policy);
@@ -217,9 +217,9 @@ static void test_a_start_when_memory_is_low(void **state)
 	m->sampler.reading.counters.hugetlb = 2 * GIB;
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
 	stuck_note_calm(m, NOW);
-	assert_int_equal(m->stuck.best.available, 0);
+	assert_int_equal(m->selection.stuck.best.available, 0);
 	(void)stuck_min_victim(m, &test.policy);
-	assert_int_equal(m->stuck.unowned_growth, 5 * GIB);
+	assert_int_equal(m->selection.stuck.unowned_growth, 5 * GIB);
 }
 
 /* The best of the last five minutes, or of the five before. */
@@ -231,14 +231,14 @@ static void test_the_best_time_is_remembered(void **state)
 	stuck_note_calm(m, NOW);
 	m->sampler.reading.available = 5 * GIB;
 	stuck_note_calm(m, NOW + SEC);
-	assert_int_equal(m->stuck.best.available, 6 * GIB);
+	assert_int_equal(m->selection.stuck.best.available, 6 * GIB);
 	m->sampler.reading.available = 4 * GIB;
 	stuck_note_calm(m, NOW + 300 * SEC);
-	assert_int_equal(m->stuck.best.available, 4 * GIB);
-	assert_int_equal(m->stuck.best_earlier.available, 6 * GIB);
+	assert_int_equal(m->selection.stuck.best.available, 4 * GIB);
+	assert_int_equal(m->selection.stuck.best_earlier.available, 6 * GIB);
 	m->sampler.reading.available = 7 * GIB;
 	stuck_note_calm(m, NOW + 301 * SEC);
-	assert_int_equal(m->stuck.best.available, 7 * GIB);
+	assert_int_equal(m->selection.stuck.best.available, 7 * GIB);
 }
 
 /* In watch it is made where it will be needed, and not again and again. */
@@ -246,7 +246,7 @@ static void test_a_survey_in_time(void **state)
 {
 	struct manager *m = test.m;
 
-	m->stuck.asked_at = NOW - 100 * SEC;
+	m->selection.stuck.asked_at = NOW - 100 * SEC;
 	stuck_watch(m, NOW);
 	assert_int_equal(test.n_asked, 0); /* processes have it all */
 	fill_tmpfs();
@@ -258,14 +258,14 @@ static void test_a_survey_in_time(void **state)
 	assert_int_equal(test.n_asked, 1);
 	test.is_finished = true;
 	stuck_watch(m, NOW + 5 * SEC);
-	assert_true(m->stuck.has_survey);
+	assert_true(m->selection.stuck.has_survey);
 	assert_int_equal(test.n_asked, 2);
 	m->sampler.reading.available = 2 * GIB;
 	test.is_finished = true;
 	stuck_watch(m, NOW + 9 * SEC);
 	assert_int_equal(test.n_asked, 2); /* not low any more */
 
-	m->stuck.since = NOW; /* then stuck_look() does it */
+	m->selection.stuck.since = NOW; /* then stuck_look() does it */
 	m->sampler.reading.available = GIB;
 	stuck_watch(m, NOW + 19 * SEC);
 	assert_int_equal(test.n_asked, 2);
@@ -282,9 +282,9 @@ static void test_it_is_reported_once(void **state)
 	test.is_finished = true;
 	add(7, "large", GIB);
 	assert_true(stuck_look(m, NOW + SEC));
-	assert_true(m->stuck.account.is_surveyed);
-	assert_int_equal(m->stuck.largest_pid, 7);
-	assert_string_equal(m->stuck.largest_comm, "large");
+	assert_true(m->selection.stuck.account.is_surveyed);
+	assert_int_equal(m->selection.stuck.largest_pid, 7);
+	assert_string_equal(m->selection.stuck.largest_comm, "large");
 	assert_false(stuck_look(m, NOW + 2 * SEC));
 	assert_int_equal(test.n_asked, 1);
 	assert_false(stuck_look(m, NOW + 12 * SEC)); /* again */
@@ -295,13 +295,13 @@ static void test_it_is_reported_once(void **state)
 	fill_tmpfs();
 	test.is_finished = true;
 	assert_true(stuck_look(m, NOW + 24 * SEC));
-	assert_int_equal(m->stuck.n_reports, 2);
+	assert_int_equal(m->selection.stuck.n_reports, 2);
 
 	/* Over, and the same a minute later: that is new. */
 	stuck_leave(m);
 	stuck_enter(m, NOW + 100 * SEC);
-	assert_int_equal(m->stuck.reported_at, 0);
-	assert_false(m->stuck.has_survey);
+	assert_int_equal(m->selection.stuck.reported_at, 0);
+	assert_false(m->selection.stuck.has_survey);
 }
 
 /* A path through a file system that hangs: reported once without what it would show. */
@@ -313,12 +313,12 @@ static void test_a_survey_that_is_late(void **state)
 	assert_false(stuck_look(m, NOW));
 	assert_false(stuck_look(m, NOW + SEC));
 	assert_true(stuck_look(m, NOW + 2 * SEC));
-	assert_false(m->stuck.account.is_surveyed);
-	assert_int_equal(m->stuck.largest_pid, 0); /* there is no process here */
+	assert_false(m->selection.stuck.account.is_surveyed);
+	assert_int_equal(m->selection.stuck.largest_pid, 0); /* there is no process here */
 	assert_false(stuck_look(m, NOW + 3 * SEC));
 	test.is_finished = true;
 	(void)stuck_look(m, NOW + 30 * SEC);
-	assert_true(m->stuck.has_survey);
+	assert_true(m->selection.stuck.has_survey);
 }
 
 static void test_without_a_thread(void **state)
@@ -332,7 +332,7 @@ static void test_without_a_thread(void **state)
 	stuck_watch(m, NOW);
 	stuck_enter(m, NOW);
 	assert_true(stuck_look(m, NOW));
-	assert_false(m->stuck.account.is_surveyed);
+	assert_false(m->selection.stuck.account.is_surveyed);
 	assert_false(stuck_look(m, NOW + SEC));
 	assert_int_equal(test.n_asked, 0);
 }
@@ -341,7 +341,7 @@ static void test_without_a_thread(void **state)
 static void test_when_a_victim_is_chosen_again(void **state)
 {
 	struct manager *m = test.m;
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 
 	assert_true(stuck_is_to_choose(m, NOW));
 	s->minimum = 64 * MIB;
@@ -382,7 +382,7 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 		{ "holder", 7, 64 * MIB, SEC, 0, ELIGIBILITY_PROTECTED, false },
 	};
 	struct manager *m = test.m;
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 
 	add(7, "holder", MIB);
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
@@ -397,15 +397,15 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 		strcpy(s->surveyed.memfds.comm, cases[i].comm);
 		test.reread_result = cases[i].reread;
 		test.exclusion = cases[i].exclusion;
-		m->choice.n_ranked = 0;
+		m->selection.choice.n_ranked = 0;
 		stuck_take_holder(m, &reader, NOW);
-		assert_int_equal(m->choice.n_ranked, cases[i].is_taken);
+		assert_int_equal(m->selection.choice.n_ranked, cases[i].is_taken);
 		if (cases[i].is_taken) {
-			assert_int_equal(m->choice.ranked[0].process->pid, 7);
-			assert_int_equal(m->choice.ranked[0].held, 3 * GIB);
-			m->choice.n_ranked = 0;
+			assert_int_equal(m->selection.choice.ranked[0].process->pid, 7);
+			assert_int_equal(m->selection.choice.ranked[0].held, 3 * GIB);
+			m->selection.choice.n_ranked = 0;
 			stuck_take_holder(m, &reader, NOW); /* once by each survey */
-			assert_int_equal(m->choice.n_ranked, 0);
+			assert_int_equal(m->selection.choice.n_ranked, 0);
 		}
 	}
 }
@@ -425,7 +425,7 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 		{ "it was freed", 3000, 100, false, 8 },
 	};
 	struct manager *m = test.m;
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 	struct census_process *other;
 
 	add(7, "holder", MIB);
@@ -437,10 +437,10 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 		usec_t now = NOW + i * 10 * SEC;
 
 		print_message("%s\n", cases[i].label);
-		m->decision.memory.shmem = 3 * GIB;
-		m->decision.outcome = KILL_PROGRESS_GONE;
-		m->decision.ended_at = now;
-		m->decision.freed = cases[i].freed * MIB;
+		m->in_flight.decision.memory.shmem = 3 * GIB;
+		m->in_flight.decision.outcome = KILL_PROGRESS_GONE;
+		m->in_flight.decision.ended_at = now;
+		m->in_flight.decision.freed = cases[i].freed * MIB;
 		test.n_asked = 0;
 		assert_int_equal(stuck_waits_for_holder(m, now), cases[i].waits);
 		assert_int_equal(test.n_asked, cases[i].waits);
@@ -449,9 +449,9 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 		test.is_finished = true;
 		assert_false(stuck_waits_for_holder(m, now + SEC / 5));
 		other->memory.anon = cases[i].best * MIB;
-		victim_take(other, 0, &m->choice);
+		victim_take(other, 0, &m->selection.choice);
 		stuck_take_holder(m, &reader, now + SEC / 5);
-		assert_int_equal(m->choice.ranked[0].process->pid, cases[i].taken);
+		assert_int_equal(m->selection.choice.ranked[0].process->pid, cases[i].taken);
 		s->has_survey = false;
 	}
 }

@@ -106,9 +106,9 @@ static int setup(void **state)
 	test.m = calloc(1, sizeof(*test.m));
 	if (!test.m)
 		return -1;
-	test.m->unit_marker = (struct unit_marker *)(void *)&test; /* only handed on */
-	test.m->decision.pid = 812;
-	strcpy(test.m->decision.cgroup, "/system.slice/db.service/workers");
+	test.m->in_flight.unit_marker = (struct unit_marker *)(void *)&test; /* only handed on */
+	test.m->in_flight.decision.pid = 812;
+	strcpy(test.m->in_flight.decision.cgroup, "/system.slice/db.service/workers");
 	test.ppid = 1;
 	test.parent_cgroup = "/init.scope";
 	largest = (struct census_process){ 0 };
@@ -151,7 +151,7 @@ static void test_which_kill_terminates_a_unit(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct decision *d = &test.m->decision;
+		struct decision *d = &test.m->in_flight.decision;
 
 		strcpy(d->cgroup, cases[i].cgroup);
 		d->target = cases[i].group ? POLICY_TARGET_CGROUP : POLICY_TARGET_PROCESS;
@@ -163,8 +163,8 @@ static void test_which_kill_terminates_a_unit(void **state)
 		assert_string_equal(test.marked, cases[i].marked);
 		assert_int_equal(d->unit_is_marked, cases[i].marked[0] != '\0');
 	}
-	test.m->unit_marker = NULL; /* systemd does not count by cgroup v2 */
-	strcpy(test.m->decision.cgroup, UNIT);
+	test.m->in_flight.unit_marker = NULL; /* systemd does not count by cgroup v2 */
+	strcpy(test.m->in_flight.decision.cgroup, UNIT);
 	test.marked[0] = '\0';
 	unit_before_signal(test.m);
 	assert_string_equal(test.marked, "");
@@ -189,13 +189,13 @@ static void test_what_becomes_of_a_mark(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		test.mark_result = cases[i].mark_result;
 		test.n_killed = test.n_cancels = 0;
-		test.m->victim.group.n_signalled = cases[i].n_signalled;
+		test.m->in_flight.victim.group.n_signalled = cases[i].n_signalled;
 		unit_before_signal(test.m);
 		unit_after_signal(test.m, cases[i].signal_result);
-		assert_int_equal(test.m->decision.unit_is_marked, cases[i].is_marked);
+		assert_int_equal(test.m->in_flight.decision.unit_is_marked, cases[i].is_marked);
 		assert_int_equal(test.n_killed, cases[i].n_killed);
 		assert_int_equal(test.n_cancels, cases[i].n_cancels);
-		assert_int_equal(test.m->decision.unit_error, cases[i].mark_result);
+		assert_int_equal(test.m->in_flight.decision.unit_error, cases[i].mark_result);
 	}
 	unit_cancel(test.m); /* nothing is marked */
 	assert_int_equal(test.n_cancels, 0);
