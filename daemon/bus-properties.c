@@ -85,8 +85,8 @@ int bus_get_missing_privileges(sd_bus *bus, const char *path, const char *interf
 	int r;
 
 	r = sd_bus_message_open_container(reply, 'a', "s");
-	for (size_t i = 0; r >= 0 && i < m->n_missing_privileges; i++)
-		r = bus_append_foreign(b, reply, m->missing_privileges[i]);
+	for (size_t i = 0; r >= 0 && i < m->probed.n_missing_privileges; i++)
+		r = bus_append_foreign(b, reply, m->probed.missing_privileges[i]);
 	if (r >= 0 && !manager_subtree_exists(m))
 		r = sd_bus_message_append(
 			reply, "s",
@@ -101,7 +101,7 @@ int bus_get_conflicts(sd_bus *bus, const char *path, const char *interface, cons
 	int r = sd_bus_message_open_container(reply, 'a', "s");
 
 	for (unsigned i = 0; r >= 0 && i < CONFLICT_MAX; i++)
-		if (b->manager->conflicts & 1U << i)
+		if (b->manager->conflicts.found & 1U << i)
 			r = sd_bus_message_append(reply, "s", conflict_units[i]);
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
@@ -260,9 +260,9 @@ int bus_get_times(sd_bus *bus, const char *path, const char *interface, const ch
 	uint64_t value;
 
 	if (strcmp(property, "StartedUSec") == 0)
-		value = b->manager->started_usec;
+		value = b->manager->self.started_usec;
 	else if (strcmp(property, "TimerLatencyMaxUSec") == 0)
-		value = b->manager->turns.delays.max;
+		value = b->manager->monitor.turns.delays.max;
 	else
 		value = realtime_of(max_u64(b->read_at, b->manager->sampler.sampled_at));
 	return sd_bus_message_append(reply, "t", value);

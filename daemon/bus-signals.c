@@ -110,7 +110,7 @@ static void list_changed(const struct bus *b, const char *names[static 10])
 		names[n++] = "State";
 	if (m->in_flight.n_kills != b->n_kills)
 		names[n++] = "Kills";
-	if (m->conflicts != b->conflicts)
+	if (m->conflicts.found != b->conflicts)
 		names[n++] = "Conflicts";
 	if (held_since(m) != b->held_since || m->selection.stuck.n_reports != b->held_reports)
 		names[n++] = "MemoryHeldBy";
@@ -139,7 +139,7 @@ static void forget(struct bus *b)
 {
 	b->state = b->manager->regime.state;
 	b->n_kills = b->manager->in_flight.n_kills;
-	b->conflicts = b->manager->conflicts;
+	b->conflicts = b->manager->conflicts.found;
 	b->held_since = held_since(b->manager);
 	b->held_reports = b->manager->selection.stuck.n_reports;
 	b->has_reloaded = false;

@@ -343,8 +343,8 @@ static int on_work(sd_event_source *source, void *userdata)
 
 static int add_timer(struct bus *b, sd_event_time_handler_t callback, sd_event_source **ret)
 {
-	int r = sd_event_add_time(b->manager->event, ret, CLOCK_MONOTONIC, 0, TIMER_SLACK, callback,
-				  b);
+	int r = sd_event_add_time(b->manager->monitor.event, ret, CLOCK_MONOTONIC, 0, TIMER_SLACK,
+				  callback, b);
 
 	if (r >= 0)
 		r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
@@ -353,7 +353,7 @@ static int add_timer(struct bus *b, sd_event_time_handler_t callback, sd_event_s
 
 static int add_sources(struct bus *b)
 {
-	sd_event *event = b->manager->event;
+	sd_event *event = b->manager->monitor.event;
 	int r;
 
 	r = sd_event_add_defer(event, &b->work, on_work, b);

@@ -277,7 +277,7 @@ int manager_reload(struct manager *m, char **ret_errors)
 	take(m, &loaded, &messages);
 	m->config.n_reloads++;
 	census_set_policies(&m->sampler.census, &m->config.policies);
-	m->warned = false; /* by policies that are no more */
+	m->reporter.warned = false; /* by policies that are no more */
 	bus_note_reload(m->bus);
 	if (!m->config.policies.dry_run && !m->in_flight.ledger && m->probed.ledger_error == 0) {
 		/* It was a dry run until now. */

@@ -23,39 +23,13 @@
 #include "lib/base/errors.h"
 #include "lib/config/conf.h"
 #include "lib/kill/unit-mark.h"
-#include "lib/sys/conflict.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
 #define N_REAPERS 2
 
-/* Other daemons do not change often. */
-#define CONFLICTS_USEC (60 * USEC_PER_SEC)
-
 bool manager_subtree_exists(const struct manager *m)
 {
 	return cgroup_find(&m->machine.cgroups, m->config.policies.subtree) != -ENOENT;
-}
-
-void manager_find_conflicts(struct manager *m, usec_t now)
-{
-	unsigned found;
-
-	if (m->regime.state > MANAGER_WATCH ||
-	    (m->conflicts_at != 0 && now - m->conflicts_at < CONFLICTS_USEC))
-		return;
-	m->conflicts_at = now;
-	if (error_is_transient(m->units_fd))
-		m->units_fd = conflict_open(m->machine.proc_fd, &m->machine.cgroups);
-	if (m->units_fd < 0)
-		return;
-	found = conflict_find(m->units_fd);
-	for (unsigned i = 0; i < CONFLICT_MAX; i++)
-		if (found & ~m->conflicts & 1U << i)
-			log_event(MESSAGE_ID_CONFLICT, LOG_WARNING,
-				  "%s is active, too: when memory is low, both may kill "
-				  "for one shortage.",
-				  conflict_units[i]);
-	m->conflicts = found;
 }
 
 /* A file that cannot be opened for want of files or of memory, or for an error of the file system,
@@ -97,8 +71,7 @@ static int open_machine(struct manager *m)
 		log_warning("Cannot find the cgroups: %s; going on without.", strerror(-r));
 		cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
 	}
-	m->units_fd = conflict_open(m->machine.proc_fd,
-				    &m->machine.cgroups); /* without it: no other daemon is known */
+	conflicts_open(&m->conflicts, &m->machine); /* without it: no other daemon is known */
 	return 0;
 }
 
@@ -238,8 +211,8 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		return -ENOMEM;
 	m->config.options = *options;
 	m->machine.kill_ops = ops;
-	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->units_fd =
-		m->placeholder_fd = m->in_flight.ledger_fd = -EBADF;
+	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->conflicts.units_fd =
+		m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
 	cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
 	kill_victim_init(&m->in_flight.victim);
 	for (size_t i = 0; i < LINGERING_MAX; i++)
@@ -265,10 +238,10 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 		return r;
 	}
 	self_limit(m);
-	m->started_usec = realtime_now();
+	m->self.started_usec = realtime_now();
 	report_start(m);
 	manager_warn_of_subtree(m);
-	manager_find_conflicts(m, clock_now());
+	conflicts_find(&m->conflicts, &m->machine, &m->regime, clock_now());
 	thaw_state_recover(m);
 	*ret = take_ptr(m);
 	return 0;
@@ -296,17 +269,17 @@ struct manager *manager_free(struct manager *m)
 	memory_source_free(m->sampler.source);
 	stall_clear(&m->sampler.stalls.walk);
 	cgroup_fs_done(&m->machine.cgroups);
-	reserve_release(&m->reserve);
-	closep(&m->units_fd);
+	reserve_release(&m->self.reserve);
+	conflicts_close(&m->conflicts);
 	closep(&m->sampler.psi_fd);
 	closep(&m->machine.proc_fd);
 	closep(&m->machine.sys_fd);
 	policy_set_done(&m->config.policies);
 	conf_files_free(m->config.files, m->config.n_files);
 	conf_files_free(m->config.errors, m->config.n_errors);
-	for (size_t i = 0; i < m->n_missing_privileges; i++)
-		free(m->missing_privileges[i]);
-	free(m->missing_privileges);
+	for (size_t i = 0; i < m->probed.n_missing_privileges; i++)
+		free(m->probed.missing_privileges[i]);
+	free(m->probed.missing_privileges);
 	free(m);
 	return NULL;
 }

@@ -6,75 +6,41 @@
 #pragma once
 
 #include <stdbool.h>
-#include <systemd/sd-event.h>
 
 #include "daemon/config.h"
+#include "daemon/conflicts.h"
 #include "daemon/in-flight.h"
 #include "daemon/machine.h"
+#include "daemon/monitor.h"
 #include "daemon/regime.h"
-#include "daemon/reserve.h"
+#include "daemon/report.h"
 #include "daemon/sampler.h"
 #include "daemon/selection.h"
+#include "daemon/self-test.h"
 #include "daemon/self.h"
-#include "daemon/turns.h"
 
 struct recorder;
 struct history_store;
-
-/* What was found at start: see self-test.h. */
-struct probe_results {
-	bool psi;	       /* there is a pressure file */
-	int psi_trigger_error; /* -errno of the privileged trigger */
-	int psi_fallback_error;
-	int memory_lock_error;
-	int oom_score_adj_error;
-	int fifo_error;
-	int ledger_error; /* thaw_state_strerror() */
-	int self_test_result[_KILL_STEP_MAX];
-	int thaw_error[2];	/* by "is v1": where it could not be tested */
-	bool in_user_namespace; /* and others are outside of it */
-	bool self_test_reaped;
-	bool self_test_stuck;	       /* its child does not exit */
-	uint64_t missing_capabilities; /* bit by number, of those that are needed */
-};
 
 struct bus;
 
 struct manager {
 	struct config config;
 	struct probe_results probed;
-	pid_t self_test_pid; /* the child of the self-test; 0: none */
 	struct self self;
-	struct reserve reserve;
-	char **missing_privileges; /* what it is not permitted to do, as logged at start */
-	size_t n_missing_privileges;
-	unsigned doubts;       /* about memory's figures: those that were reported */
-	uint64_t started_usec; /* CLOCK_REALTIME */
 
 	struct machine machine;
 	struct regime regime;
 	struct sampler sampler;
 	struct selection selection;
-	usec_t complained_at; /* the last line about what does not work: one in ten seconds */
-
 	struct in_flight in_flight;
 	struct recorder *recorder;	     /* what is written down of it */
 	struct history_store *history_store; /* NULL: that is not kept over a restart */
-	bool warned;			     /* since watch began */
+	struct reporter reporter;
 
-	int units_fd;	    /* where systemd has its units; negative: nowhere */
-	unsigned conflicts; /* see conflict.h */
-	usec_t conflicts_at;
+	struct conflicts conflicts;
+	struct monitor monitor;
 	struct bus *bus;
-
-	/* Owned by monitor.c. */
-	sd_event *event;
-	sd_event_source *timer;
-	sd_event_source *victim_source;
-	sd_event_source *thaw_source; /* cgroup.events of its group, while that thaws */
-	sd_event_source *psi_source;
-	struct turns turns;
-	int placeholder_fd; /* what these two watch when there is no victim */
 };
 
 /* Finds out everything, locks memory, runs the self-test, and logs what it found.  Errors in the
@@ -104,7 +70,3 @@ const char *manager_status(const struct manager *manager, char buf[static MANAGE
 /* Is there a cgroup of that path now?  If not, no process may be killed until there is. */
 bool manager_subtree_exists(const struct manager *manager);
 void manager_warn_of_subtree(const struct manager *manager);
-
-/* Checks, now and then, whether other out-of-memory daemons are there; logs it when that changes.
- */
-void manager_find_conflicts(struct manager *manager, usec_t now);

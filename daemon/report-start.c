@@ -8,6 +8,7 @@
 
 #include "daemon/history-store.h"
 #include "daemon/log.h"
+#include "daemon/manager.h"
 #include "daemon/message-ids.h"
 #include "daemon/recorder.h"
 #include "daemon/report.h"
@@ -68,19 +69,20 @@ __attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, c
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	log_event(MESSAGE_ID_LIMIT, LOG_NOTICE, "missing privilege: %s", text);
-	grown = reallocarray(m->missing_privileges, m->n_missing_privileges + 1, sizeof(*grown));
+	grown = reallocarray(m->probed.missing_privileges, m->probed.n_missing_privileges + 1,
+			     sizeof(*grown));
 	if (!grown)
 		return;
-	m->missing_privileges = grown;
-	grown[m->n_missing_privileges] = strdup(text);
-	m->n_missing_privileges += grown[m->n_missing_privileges] != NULL;
+	m->probed.missing_privileges = grown;
+	grown[m->probed.n_missing_privileges] = strdup(text);
+	m->probed.n_missing_privileges += grown[m->probed.n_missing_privileges] != NULL;
 }
 
 void report_doubts(struct manager *m)
 {
-	unsigned doubts = m->sampler.reading.doubts & ~m->doubts;
+	unsigned doubts = m->sampler.reading.doubts & ~m->reporter.doubts;
 
-	m->doubts |= doubts;
+	m->reporter.doubts |= doubts;
 	for (unsigned i = 0; i < MEMORY_DOUBTS; i++)
 		if (doubts & 1U << i)
 			say_limit(m, "%s", memory_doubt_to_string((enum memory_doubt)(1U << i)));

@@ -9,6 +9,7 @@
 
 #include "daemon/bus.h"
 #include "daemon/log.h"
+#include "daemon/manager.h"
 #include "daemon/message-ids.h"
 #include "daemon/recorder.h"
 #include "daemon/report-words.h"
@@ -244,9 +245,9 @@ static void report_skipped(const struct manager *m, enum report_event event)
 /* What recurs is logged once in a while. */
 static bool may_warn(struct manager *m, usec_t now)
 {
-	if (m->complained_at != 0 && now - m->complained_at < COMPLAIN_USEC)
+	if (m->reporter.complained_at != 0 && now - m->reporter.complained_at < COMPLAIN_USEC)
 		return false;
-	m->complained_at = now;
+	m->reporter.complained_at = now;
 	return true;
 }
 
@@ -332,17 +333,17 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 	char memory[DESCRIBE_MEMORY_SIZE];
 
 	if (event == REPORT_SIGNALLED || event == REPORT_ENDED || event == REPORT_DRY_RUN)
-		m->warned = true; /* whoever reads that needs no warning */
+		m->reporter.warned = true; /* whoever reads that needs no warning */
 	report_event(m, event, now);
 	report_doubts(m);
 	bus_note_judgement(m->bus, judgement, now);
 	if (is_calm)
-		m->warned = false;
+		m->reporter.warned = false;
 	if (log_takes(LOG_DEBUG))
 		log_debug("sample: %s, %s, policy %s", manager_state_to_string(m->regime.state),
 			  describe_memory(&m->sampler.reading, memory),
 			  judgement->policy ? judgement->policy->name : "none");
-	if (was_calm == is_calm && (m->warned || !judgement->policy))
+	if (was_calm == is_calm && (m->reporter.warned || !judgement->policy))
 		return; /* as nearly always: no text is made without use */
 
 	describe_memory(&m->sampler.reading, memory);
@@ -350,8 +351,8 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 		log_info("%s: %s, stalled " PERCENT_FORMAT " of the last second.",
 			 is_calm ? "Calm again" : "Watching", memory,
 			 PERCENT_ARGS(psi_history_some(&m->sampler.psi, USEC_PER_SEC)));
-	if (judgement->policy && !m->warned) {
-		m->warned = true;
+	if (judgement->policy && !m->reporter.warned) {
+		m->reporter.warned = true;
 		log_event(MESSAGE_ID_LOW_MEMORY, LOG_WARNING,
 			  "Memory is getting short: %s (policy %s).", memory,
 			  judgement->policy->name);

@@ -5,8 +5,21 @@
  */
 #pragma once
 
-#include "daemon/manager.h"
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "daemon/regime.h"
 #include "daemon/report-event.h"
+#include "lib/config/policy.h"
+
+struct manager;
+
+/* What was reported, and is not to be repeated. */
+struct reporter {
+	usec_t complained_at; /* the last line about what does not work: one in ten seconds */
+	unsigned doubts;      /* about memory's figures */
+	bool warned;	      /* since watch began */
+};
 
 /* What a tick did, and a change of state since `before`. */
 void report(struct manager *m, enum report_event event, const struct policy_judgement *judgement,

@@ -139,7 +139,7 @@ int self_test_begin(struct manager *m)
 		return -errno;
 	if (pid == 0)
 		child(parent);
-	m->self_test_pid = pid;
+	m->probed.self_test_pid = pid;
 	return 0;
 }
 
@@ -315,7 +315,7 @@ static void freeze_child(struct manager *m, const struct stage *stage, usec_t de
 
 	if (stage->fd < 0)
 		return;
-	(void)snprintf(text, sizeof(text), "%d", m->self_test_pid);
+	(void)snprintf(text, sizeof(text), "%d", m->probed.self_test_pid);
 	r = io_write_at(stage->fd, "cgroup.procs", text);
 	if (r == 0)
 		r = stage->v1 ? io_write_at(stage->fd, "freezer.state", "FROZEN")
@@ -343,7 +343,7 @@ static bool wait_for_reaper(const struct manager *m, unsigned n_before, usec_t d
 static int kill_child(struct manager *m, const char *v2_path, const char *v1_path, usec_t deadline)
 {
 	struct kill_target target = {
-		.pid = m->self_test_pid,
+		.pid = m->probed.self_test_pid,
 		.v2_path = v2_path,
 		.v1_path = v1_path,
 	};
@@ -376,11 +376,11 @@ static int kill_child(struct manager *m, const char *v2_path, const char *v1_pat
 /* Has it exited, and been waited for? */
 static bool is_collected(struct manager *m)
 {
-	pid_t pid = waitpid(m->self_test_pid, NULL, WNOHANG);
+	pid_t pid = waitpid(m->probed.self_test_pid, NULL, WNOHANG);
 
 	if (pid == 0 || (pid < 0 && errno == EINTR))
 		return false;
-	m->self_test_pid = 0;
+	m->probed.self_test_pid = 0;
 	return true;
 }
 
@@ -390,7 +390,8 @@ static bool collect_child(struct manager *m, const struct stage *v2, const struc
 {
 	usec_t until = step_until(deadline);
 
-	(void)kill(m->self_test_pid, SIGKILL); /* our own child, not yet waited for: surely it */
+	(void)kill(m->probed.self_test_pid,
+		   SIGKILL); /* our own child, not yet waited for: surely it */
 	while (!is_collected(m)) {
 		if (v1->fd >= 0)
 			(void)thaw(v1->fd, true);
@@ -409,7 +410,7 @@ int self_test_run(struct manager *m)
 	struct stage v2, v1;
 	int r;
 
-	if (m->self_test_pid == 0)
+	if (m->probed.self_test_pid == 0)
 		return -ECHILD;
 	stage_init(m, false, &v2);
 	stage_init(m, true, &v1);
@@ -427,9 +428,9 @@ void self_test_end(struct manager *m)
 {
 	usec_t until = clock_now() + STEP_USEC;
 
-	if (m->self_test_pid == 0)
+	if (m->probed.self_test_pid == 0)
 		return;
-	(void)kill(m->self_test_pid, SIGKILL);
+	(void)kill(m->probed.self_test_pid, SIGKILL);
 	while (!is_collected(m) && clock_now() < until)
 		usleep(1000);
 }

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 
+#include "daemon/reserve.h"
 #include "lib/base/util.h"
 
 struct manager;
@@ -20,6 +21,8 @@ struct manager;
 struct self {
 	usec_t looked_at;
 	size_t n_processes; /* the most that there were */
+	struct reserve reserve;
+	uint64_t started_usec; /* CLOCK_REALTIME */
 };
 
 /* RLIMIT_DATA by memory.max of its own cgroup (v2), if that has one. */

@@ -421,7 +421,7 @@ static void open_files(struct manager *m)
 {
 	m->machine.proc_fd = fcntl(machine.proc_fd, F_DUPFD_CLOEXEC, 0);
 	m->machine.sys_fd = fcntl(machine.sys_fd, F_DUPFD_CLOEXEC, 0);
-	m->units_fd = m->placeholder_fd = m->in_flight.ledger_fd = -EBADF;
+	m->conflicts.units_fd = m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
 	cgroup_fs_init(&m->machine.cgroups,
 		       dumped.has_no_cgroups ? -EBADF
 					     : fcntl(machine.cgroup_fd, F_DUPFD_CLOEXEC, 0),

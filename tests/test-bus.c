@@ -177,7 +177,7 @@ static void pump(void)
 		accept_daemon();
 		allow_mallocs(false);
 		test.is_counting = test.n_steps_allowed != UINT32_MAX;
-		r = sd_event_run(test.m->event, 0);
+		r = sd_event_run(test.m->monitor.event, 0);
 		test.is_counting = false;
 		allow_mallocs(true);
 		assert_true(r >= 0 || (r == -ENOMEM && test.n_allowed != UINT32_MAX));
@@ -335,7 +335,7 @@ static int setup(void **state)
 	log_set_max_level(LOG_INFO);
 	if (manager_new(&options, &kill_ops_system, &test.m) < 0)
 		return -1;
-	assert_true(sd_event_source_set_enabled(test.m->timer, SD_EVENT_OFF) >= 0);
+	assert_true(sd_event_source_set_enabled(test.m->monitor.timer, SD_EVENT_OFF) >= 0);
 	snprintf(address.sun_path, sizeof(address.sun_path), "unix:path=%s", test.path);
 	setenv("DBUS_SYSTEM_BUS_ADDRESS", address.sun_path, 1);
 	return 0;
@@ -591,7 +591,7 @@ static void test_news_are_reported_once(void **state)
 	assert_int_equal(test.n_signals, 0);
 	m->regime.state = MANAGER_WATCH;
 	m->in_flight.n_kills++;
-	m->conflicts = 1;
+	m->conflicts.found = 1;
 	bus_schedule(m->bus);
 	pump();
 	assert_string_equal(test.signals, "StateChanged\nPropertiesChanged\n");
@@ -652,7 +652,7 @@ static void test_answers_that_cannot_be_put_together(void **state)
 	test.m->selection.stuck.account.n_rows = 1;
 	test.m->selection.stuck.account.rows[0].text = "tmpfs";
 	test.m->selection.stuck.largest_pid = 1;
-	test.m->conflicts = 1;
+	test.m->conflicts.found = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		check_recovers();
 		for (unsigned n = 0; n < N_STEPS_MAX; n++) {

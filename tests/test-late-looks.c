@@ -99,7 +99,7 @@ static int teardown(void **state)
 static void run_until(bool (*is_so)(void))
 {
 	for (unsigned i = 0; i < 1000 && !is_so(); i++)
-		assert_true(sd_event_run(test.manager->event, 20 * USEC_PER_MSEC) >= 0);
+		assert_true(sd_event_run(test.manager->monitor.event, 20 * USEC_PER_MSEC) >= 0);
 	assert_true(is_so());
 }
 
@@ -112,13 +112,13 @@ static bool has_no_trigger(void)
 {
 	int enabled;
 
-	assert_true(sd_event_source_get_enabled(test.manager->psi_source, &enabled) >= 0);
+	assert_true(sd_event_source_get_enabled(test.manager->monitor.psi_source, &enabled) >= 0);
 	return enabled == SD_EVENT_OFF;
 }
 
 static void need_psi(void)
 {
-	if (!test.manager->psi_source)
+	if (!test.manager->monitor.psi_source)
 		skip(); /* no PSI here */
 }
 
@@ -159,12 +159,12 @@ static void test_memory_that_cannot_be_read_is_read_again(void **state)
 	m->regime.watch_until = now + 10 * USEC_PER_SEC;
 	test.sample_result = -EIO;
 	assert_int_equal(tick(m, now), USEC_PER_SEC);
-	complained_at = m->complained_at;
+	complained_at = m->reporter.complained_at;
 	assert_int_equal(complained_at, now);
 	assert_int_equal(m->regime.state, MANAGER_WATCH);
 	/* That is not logged each time. */
 	assert_int_equal(tick(m, now + USEC_PER_SEC), USEC_PER_SEC);
-	assert_int_equal(m->complained_at, complained_at);
+	assert_int_equal(m->reporter.complained_at, complained_at);
 	test.sample_result = 0;
 	assert_true(tick(m, now + 2 * USEC_PER_SEC) < USEC_PER_SEC);
 	assert_int_equal(m->sampler.sampled_at, now + 2 * USEC_PER_SEC);

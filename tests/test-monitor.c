@@ -66,7 +66,7 @@ usec_t __wrap_tick(struct manager *m, usec_t now)
 	m->regime.state = test.state_after;
 	m->selection.stuck.since = test.stuck_since_after;
 	if (test.n_ticks == test.exits_at)
-		(void)sd_event_exit(m->event, 0);
+		(void)sd_event_exit(m->monitor.event, 0);
 	return test.next;
 }
 
@@ -109,7 +109,7 @@ int __wrap_sd_event_run(sd_event *event, uint64_t timeout)
 static void init_manager(struct manager *m)
 {
 	memset(m, 0, sizeof(*m));
-	m->machine.proc_fd = m->units_fd = m->placeholder_fd = -EBADF;
+	m->machine.proc_fd = m->conflicts.units_fd = m->monitor.placeholder_fd = -EBADF;
 }
 
 static int setup(void **state)
@@ -142,7 +142,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	monitor_free(&test.m);
-	reserve_release(&test.m.reserve);
+	reserve_release(&test.m.self.reserve);
 	close(test.slave);
 	close(test.notify_fd);
 	(void)unlink(test.notify_path);
@@ -162,7 +162,7 @@ static const char *notification(void)
 /* One turn of the loop, without waiting: has something been dispatched? */
 static bool turn(void)
 {
-	int r = sd_event_run(test.m.event, 0);
+	int r = sd_event_run(test.m.monitor.event, 0);
 
 	assert_true(r >= 0);
 	return r > 0;
@@ -257,12 +257,12 @@ static void test_triggers_that_are_requested(void **state)
 		assert_int_equal(test.n_triggers, cases[i].n_asked);
 		assert_int_equal(m->probed.psi_trigger_error, cases[i].trigger_error);
 		assert_int_equal(m->probed.psi_fallback_error, cases[i].fallback_error);
-		assert_true((m->psi_source != NULL) == cases[i].is_armed);
+		assert_true((m->monitor.psi_source != NULL) == cases[i].is_armed);
 		/* Without privileges: two seconds, or a multiple. */
 		assert_int_equal(test.wanted[0].window_usec, USEC_PER_SEC);
 		if (cases[i].n_asked == 2)
 			assert_int_equal(test.wanted[1].window_usec % (2 * USEC_PER_SEC), 0);
-		m->psi_source = sd_event_source_disable_unref(m->psi_source);
+		m->monitor.psi_source = sd_event_source_disable_unref(m->monitor.psi_source);
 		for (unsigned j = test.n_triggers; j < 2; j++)
 			if (test.trigger_result[j] >= 0)
 				close(test.trigger_result[j]);
@@ -279,7 +279,7 @@ static void test_a_trigger_that_cannot_be_polled(void **state)
 	assert_true(fd >= 0);
 	test.trigger_result[0] = fd;
 	monitor_arm_pressure(m);
-	assert_null(m->psi_source);
+	assert_null(m->monitor.psi_source);
 	assert_int_equal(m->probed.psi_fallback_error, -EPERM);
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	close(test.master);
@@ -398,8 +398,8 @@ static void test_being_stuck_is_in_the_status(void **state)
 	test.next = 0;
 	test.stuck_since_after = 1;
 	test.m.selection.stuck.since = 0;
-	sd_event_source_set_time(test.m.timer, 0);
-	sd_event_source_set_enabled(test.m.timer, SD_EVENT_ONESHOT);
+	sd_event_source_set_time(test.m.monitor.timer, 0);
+	sd_event_source_set_enabled(test.m.monitor.timer, SD_EVENT_ONESHOT);
 	assert_true(turn());
 	assert_non_null(strstr(notification(), "no process is worth killing"));
 	assert_true(turn()); /* still: not again */
@@ -528,8 +528,8 @@ static void test_a_loop_without_memory(void **state)
 		fail_malloc = false;
 		assert_true(r == 0 || r == -ENOMEM);
 		monitor_free(&m);
-		assert_null(m.event);
-		assert_int_equal(m.placeholder_fd, -EBADF);
+		assert_null(m.monitor.event);
+		assert_int_equal(m.monitor.placeholder_fd, -EBADF);
 	}
 #endif
 }

@@ -111,7 +111,7 @@ static int setup(void **state)
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
 	m->config.policies.subtree = subtree;
 	m->regime.state = MANAGER_WATCH;
-	m->warned = true;
+	m->reporter.warned = true;
 	m->sampler.reading = (struct memory_reading){ .total = 8 * GIB, .available = 2 * GIB };
 	m->in_flight.decision = (struct decision){
 		.pid = 812,
@@ -138,9 +138,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	fail_malloc = false;
-	for (size_t i = 0; i < test.m->n_missing_privileges; i++)
-		free(test.m->missing_privileges[i]);
-	free(test.m->missing_privileges);
+	for (size_t i = 0; i < test.m->probed.n_missing_privileges; i++)
+		free(test.m->probed.missing_privileges[i]);
+	free(test.m->probed.missing_privileges);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
 	return 0;
@@ -649,7 +649,7 @@ static void test_warnings_are_logged_once(void **state)
 {
 	struct manager *m = test.m;
 
-	m->warned = false;
+	m->reporter.warned = false;
 	test.judgement.policy = &test.policy;
 	report(m, REPORT_NOTHING, &test.judgement, MANAGER_CALM, NOW);
 	check_said(
@@ -662,7 +662,7 @@ static void test_warnings_are_logged_once(void **state)
 	test.judgement.policy = NULL;
 	report(m, REPORT_NOTHING, &test.judgement, MANAGER_WATCH, NOW);
 	check_said("Calm again: ");
-	assert_false(m->warned);
+	assert_false(m->reporter.warned);
 
 	m->regime.state = MANAGER_WATCH;
 	test.judgement.policy = &test.policy;
@@ -936,7 +936,7 @@ static void test_lacks_are_logged_and_kept(void **state)
 		check_said(lacks[i].says);
 		if (lacks[i].says_not)
 			check_not_said(lacks[i].says_not);
-		assert_int_equal(test.m->n_missing_privileges, lacks[i].n_limits);
+		assert_int_equal(test.m->probed.n_missing_privileges, lacks[i].n_limits);
 	}
 }
 
@@ -951,9 +951,10 @@ static void test_doubts_are_logged_once_each(void **state)
 	report_doubts(m);
 	m->sampler.reading.doubts = 0;
 	report_doubts(m);
-	assert_int_equal(m->n_missing_privileges, 2);
-	assert_string_equal(m->missing_privileges[0], memory_doubt_to_string(MEMORY_DOUBT_SWAP));
-	assert_string_equal(m->missing_privileges[1],
+	assert_int_equal(m->probed.n_missing_privileges, 2);
+	assert_string_equal(m->probed.missing_privileges[0],
+			    memory_doubt_to_string(MEMORY_DOUBT_SWAP));
+	assert_string_equal(m->probed.missing_privileges[1],
 			    memory_doubt_to_string(MEMORY_DOUBT_AVAILABLE));
 }
 
@@ -973,7 +974,7 @@ static void test_a_lack_that_there_is_no_memory_for(void **state)
 		report_doubts(m);
 		fail_malloc = false;
 		check_said(memory_doubt_to_string((enum memory_doubt)(1U << n)));
-		assert_int_equal(m->n_missing_privileges, 0);
+		assert_int_equal(m->probed.n_missing_privileges, 0);
 	}
 #endif
 }

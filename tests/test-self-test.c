@@ -51,7 +51,7 @@ static int trap_child(int pidfd, int signal)
 
 	(void)pidfd;
 	(void)signal;
-	snprintf(pid, sizeof(pid), "%d", test.manager.self_test_pid);
+	snprintf(pid, sizeof(pid), "%d", test.manager.probed.self_test_pid);
 	for (int v1 = 0; v1 < 2; v1++) {
 		_cleanup_close_ int fd = -EBADF;
 		char path[64];
@@ -88,7 +88,7 @@ static int setup(void **state)
 		test.trap_fd = openat(m->machine.cgroups.v1_freezer_fd, test.trap_name,
 				      O_PATH | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(self_test_begin(m), 0);
-	test.child = m->self_test_pid;
+	test.child = m->probed.self_test_pid;
 	return 0;
 }
 
@@ -133,7 +133,7 @@ static void test_it_kills_its_child(void **state)
 	(void)state;
 	assert_int_equal(self_test_run(&test.manager), 0);
 	assert_false(test.manager.probed.self_test_stuck);
-	assert_int_equal(test.manager.self_test_pid, 0);
+	assert_int_equal(test.manager.probed.self_test_pid, 0);
 	assert_nothing_is_left();
 }
 

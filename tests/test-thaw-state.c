@@ -920,20 +920,22 @@ static void test_thaw_wakes_the_loop(void **state)
 	freeze(false, "/g", true);
 	assert_soon(is_frozen(false, "/g"));
 	m = test.manager = new_manager(TERM_NOW);
-	assert_int_equal(sd_event_source_set_enabled(m->timer, SD_EVENT_OFF), 0);
-	if (m->psi_source)
-		assert_int_equal(sd_event_source_set_enabled(m->psi_source, SD_EVENT_OFF), 0);
-	assert_int_equal(sd_event_run(m->event, 0), 0); /* nothing to wait for */
+	assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
+	if (m->monitor.psi_source)
+		assert_int_equal(sd_event_source_set_enabled(m->monitor.psi_source, SD_EVENT_OFF),
+				 0);
+	assert_int_equal(sd_event_run(m->monitor.event, 0), 0); /* nothing to wait for */
 	one_tick();
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(sd_event_run(m->event, 10 * USEC_PER_SEC), 1);
+		assert_int_equal(sd_event_run(m->monitor.event, 10 * USEC_PER_SEC), 1);
 		/* the timer is set by the sample that follows */
-		assert_int_equal(sd_event_source_get_enabled(m->timer, &enabled), 1);
-		assert_int_equal(sd_event_source_set_enabled(m->timer, SD_EVENT_OFF), 0);
+		assert_int_equal(sd_event_source_get_enabled(m->monitor.timer, &enabled), 1);
+		assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
 		/* it does not continue for ever: at most once more, for what was thawed again */
-		for (int n = 0; sd_event_run(m->event, 100 * USEC_PER_MSEC) > 0; n++) {
+		for (int n = 0; sd_event_run(m->monitor.event, 100 * USEC_PER_MSEC) > 0; n++) {
 			assert_true(n < 3);
-			assert_int_equal(sd_event_source_set_enabled(m->timer, SD_EVENT_OFF), 0);
+			assert_int_equal(
+				sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
 		}
 		assert_false(is_frozen(false, "/g"));
 		freeze(false, "/g", true); /* the next round */
