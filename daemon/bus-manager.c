@@ -154,7 +154,7 @@ static bool holds(struct bus *b, const struct policy *policy)
 	struct manager *m = b->manager;
 	struct policy_reading reading = {
 		.memory = &b->reading,
-		.psi = m->probed.psi ? &m->sampler.psi : NULL,
+		.psi = m->sampler.has_psi ? &m->sampler.psi : NULL,
 		.reclaim = &m->sampler.reclaim,
 		.stalls_are_explained = m->sampler.stalls.explained,
 		.unswappable = m->sampler.unswappable,

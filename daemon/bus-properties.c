@@ -147,7 +147,7 @@ int bus_get_pressure(sd_bus *bus, const char *path, const char *interface, const
 	struct bus *b = userdata;
 	usec_t now = clock_now();
 
-	if (now - b->pressure_read_at >= FRESH_USEC && b->manager->probed.psi &&
+	if (now - b->pressure_read_at >= FRESH_USEC && b->manager->sampler.has_psi &&
 	    psi_read_fd(b->manager->sampler.psi_fd, &b->pressure) == 0)
 		b->pressure_read_at = now;
 	return sd_bus_message_append(reply, "u",
@@ -161,7 +161,7 @@ int bus_get_has_pressure(sd_bus *bus, const char *path, const char *interface, c
 {
 	const struct bus *b = userdata;
 
-	return sd_bus_message_append(reply, "b", (int)b->manager->probed.psi);
+	return sd_bus_message_append(reply, "b", (int)b->manager->sampler.has_psi);
 }
 
 int bus_get_count(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -137,9 +137,9 @@ bool choose_has_failed(enum report_event event)
 
 bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, struct choosing *ret)
 {
-	struct policy_reading reading = judge_reading(m);
+	struct policy_reading reading = judge_reading(&m->sampler);
 
-	*ret = (struct choosing){ .goes_on = watch_is_incomplete(m, now) };
+	*ret = (struct choosing){ .goes_on = watch_is_incomplete(&m->sampler, now) };
 	if (ret->goes_on || stuck_waits_for_holder(m, now) || !choose(m, policy, now, ret)) {
 		m->regime.state = m->selection.stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
 		return false;

@@ -166,15 +166,15 @@ static int prepare(struct manager *m)
 	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
 	if (m->sampler.psi_fd < 0 && error_is_transient(-errno))
 		return fail_for_now("/proc/pressure/memory", -errno);
-	m->probed.psi = m->sampler.psi_fd >= 0 && psi_read_fd(m->sampler.psi_fd, &psi) == 0;
-	if (!m->probed.psi) { /* psi=0: there is a file, but it cannot be read */
+	m->sampler.has_psi = m->sampler.psi_fd >= 0 && psi_read_fd(m->sampler.psi_fd, &psi) == 0;
+	if (!m->sampler.has_psi) { /* psi=0: there is a file, but it cannot be read */
 		closep(&m->sampler.psi_fd);
 		m->sampler.psi_fd = -EBADF;
 	}
 	r = monitor_new(m);
 	if (r < 0)
 		return r;
-	if (m->probed.psi)
+	if (m->sampler.has_psi)
 		monitor_arm_pressure(m);
 	r = bus_new(m, &m->bus);
 	if (r < 0)
@@ -200,6 +200,23 @@ static uint64_t realtime_now(void)
 	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
 }
 
+void manager_init(struct manager *m)
+{
+	*m = (struct manager){
+		.sampler = {
+			.machine = &m->machine,
+			.config = &m->config,
+			.regime = &m->regime,
+		},
+	};
+	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->conflicts.units_fd =
+		m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
+	cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
+	kill_victim_init(&m->in_flight.victim);
+	for (size_t i = 0; i < LINGERING_MAX; i++)
+		kill_victim_init(&m->in_flight.lingering[i]);
+}
+
 int manager_new(const struct manager_options *options, const struct kill_ops *ops,
 		struct manager **ret)
 {
@@ -209,14 +226,9 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return -ENOMEM;
+	manager_init(m);
 	m->config.options = *options;
 	m->machine.kill_ops = ops;
-	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->conflicts.units_fd =
-		m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
-	cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
-	kill_victim_init(&m->in_flight.victim);
-	for (size_t i = 0; i < LINGERING_MAX; i++)
-		kill_victim_init(&m->in_flight.lingering[i]);
 
 	r = manager_load(m);
 	if (r == 0)

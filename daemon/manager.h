@@ -43,6 +43,9 @@ struct manager {
 	struct bus *bus;
 };
 
+/* An empty one: nothing is open, and each part knows those that it works on. */
+void manager_init(struct manager *manager);
+
 /* Finds out everything, locks memory, runs the self-test, and logs what it found.  Errors in the
  * configuration are no reason to fail (conf_load_lenient()).  0 or -errno. */
 int manager_new(const struct manager_options *options, const struct kill_ops *ops,

@@ -78,11 +78,14 @@ static bool is_told_to_exit(void)
 static int run_tick(struct manager *m)
 {
 	bool was_stuck = m->selection.stuck.since != 0;
+	bool was_calm = m->regime.state == MANAGER_CALM;
 	usec_t next, now;
 
-	if (m->regime.state != MANAGER_CALM)
+	if (!was_calm)
 		reserve_release(&m->self.reserve);
 	next = tick(m, clock_now());
+	if (!was_calm && m->regime.state == MANAGER_CALM)
+		self_give_back(&m->probed);
 	notify_if_stuck(m, was_stuck);
 	now = clock_now();
 	if (m->regime.state == MANAGER_CALM)

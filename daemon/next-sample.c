@@ -41,12 +41,12 @@ static usec_t by_state(struct manager *m, enum report_event event, bool goes_on,
 		return SOON_USEC;
 	if (m->regime.state == MANAGER_KILLING)
 		return policy_pause(while_killing(m), cpu_time);
-	if (watch_is_busy(m) &&
+	if (watch_is_busy(&m->sampler) &&
 	    (m->regime.state == MANAGER_WATCH || m->regime.state == MANAGER_STUCK))
 		return NEXT_SLICE_USEC;
 	if (m->regime.state == MANAGER_WATCH && !recorder_is_open(m->recorder))
 		pace_note_look(&m->sampler.pace, cpu_time);
-	return policy_pause(sample_interval(m), cpu_time);
+	return policy_pause(sample_interval(&m->sampler), cpu_time);
 }
 
 usec_t next_sample(struct manager *m, enum report_event event, bool goes_on, usec_t cpu_time,
@@ -54,5 +54,5 @@ usec_t next_sample(struct manager *m, enum report_event event, bool goes_on, use
 {
 	usec_t next = by_state(m, event, goes_on, cpu_time);
 
-	return min_u64(min_u64(next, stalls_next(m)), recorder_next(m, now));
+	return min_u64(min_u64(next, stalls_next(&m->sampler)), recorder_next(m, now));
 }

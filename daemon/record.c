@@ -33,7 +33,7 @@ void record_occasion(const struct manager *m, const struct policy *policy, const
 	e->swap_total_bytes = m->sampler.reading.swap_total;
 	e->available_before_bytes = m->sampler.reading.available;
 	e->swap_free_before_bytes = m->sampler.reading.swap_free;
-	if (m->probed.psi) {
+	if (m->sampler.has_psi) {
 		e->pressure_some_permyriad = psi_history_some(&m->sampler.psi, window);
 		e->pressure_full_permyriad = psi_history_full(&m->sampler.psi, window);
 	}

@@ -29,9 +29,9 @@ static void report_policies(const struct policy_set *set, const struct memory_re
 	}
 }
 
-static void report_pressure(const struct probe_results *a)
+static void report_pressure(const struct probe_results *a, bool has_psi)
 {
-	if (!a->psi)
+	if (!has_psi)
 		log_info(
 			"pressure: no PSI on this kernel (CONFIG_PSI, psi=1): memory alone decides");
 	else if (a->psi_trigger_error == 0)
@@ -174,7 +174,7 @@ void report_start(struct manager *m)
 	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
 		 r->counters.zram_disksize ? ", on zram" : "",
 		 r->counters.arc_size ? "; ZFS ARC that can shrink counts as available" : "");
-	report_pressure(&m->probed);
+	report_pressure(&m->probed, m->sampler.has_psi);
 	log_info("cgroups: %s%s%s", cgroup_layout_to_string(m->machine.cgroups.layout),
 		 m->machine.cgroups.v2_fd >= 0 ? ", v2 at " : "",
 		 m->machine.cgroups.v2_fd >= 0 ? m->machine.cgroups.v2_mount : "");

@@ -359,15 +359,6 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 	}
 }
 
-void report_gap(usec_t gap)
-{
-	char text[FORMAT_DURATION_SIZE];
-
-	log_info("Nothing was sampled for %s (stopped, suspended or starved): averages of pressure "
-		 "and For= start anew.",
-		 format_duration(gap, text));
-}
-
 void report_sample_failed(struct manager *m, int error, usec_t now)
 {
 	if (may_warn(m, now))

@@ -33,9 +33,6 @@ void report_loop_failed(struct manager *manager, int error, usec_t now);
 /* Its memory was reclaimed, but it is still there when its record is closed. */
 void report_still_exiting(pid_t pid);
 
-/* Nothing was sampled for so long. */
-void report_gap(usec_t gap);
-
 /* What was found at start; the limits are kept in m. */
 void report_start(struct manager *m);
 

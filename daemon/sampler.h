@@ -21,10 +21,20 @@
 #include "lib/sys/psi.h"
 #include "lib/sys/reclaim.h"
 
+struct config;
+struct machine;
+struct regime;
+
 /* Set up by manager_new(). */
 struct sampler {
+	/* Borrowed. */
+	const struct machine *machine;
+	struct config *config;
+	struct regime *regime;
+
 	struct memory_source *source;
 	int psi_fd; /* pressure/memory; negative: no PSI */
+	bool has_psi;
 	struct memory_reading reading;
 	usec_t sampled_at;	    /* when it was taken */
 	struct memory_reading full; /* the last that was not taken lightly */

@@ -22,3 +22,6 @@ struct selection {
 	unsigned n_cut;	     /* consecutive choices that the limits cut short */
 	usec_t quiet_until;  /* dry run: one decision is not reported again and again */
 };
+
+/* Calm again: what a peak of processes has left is freed, and memory has recovered. */
+void selection_rest(struct selection *s, const struct census *census);

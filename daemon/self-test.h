@@ -16,7 +16,6 @@ struct manager;
 
 /* What was found at start. */
 struct probe_results {
-	bool psi;	       /* there is a pressure file */
 	int psi_trigger_error; /* -errno of the privileged trigger */
 	int psi_fallback_error;
 	int memory_lock_error;

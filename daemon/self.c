@@ -96,10 +96,10 @@ void self_limit(struct manager *m)
 	(void)setrlimit(RLIMIT_DATA, &limit); /* lower than it was: nothing is needed for that */
 }
 
-void self_give_back(struct manager *m)
+void self_give_back(struct probe_results *probed)
 {
 	struct mallinfo2 info = mallinfo2();
-	bool is_locked = m->probed.memory_lock_error == 0;
+	bool is_locked = probed->memory_lock_error == 0;
 
 	if (info.fordblks < GIVE_BACK_MIN)
 		return;
@@ -109,7 +109,7 @@ void self_give_back(struct manager *m)
 		(void)munlockall();
 	(void)malloc_trim(0);
 	if (is_locked && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0) {
-		m->probed.memory_lock_error = -errno;
+		probed->memory_lock_error = -errno;
 		log_warning("Own memory is not locked any more: %s.", strerror(errno));
 	}
 }

@@ -17,6 +17,7 @@
 #include "lib/base/util.h"
 
 struct manager;
+struct probe_results;
 
 struct self {
 	usec_t looked_at;
@@ -34,7 +35,7 @@ bool self_is_too_large(struct manager *m, usec_t now);
 
 /* Returns what was allocated for very many processes to the kernel, where that is worth it.  In
  * calm. */
-void self_give_back(struct manager *m);
+void self_give_back(struct probe_results *probed);
 
 /* The most that is explained by so many processes. */
 uint64_t self_allowance(size_t n_processes);

@@ -7,6 +7,7 @@
 
 #include "daemon/log.h"
 #include "daemon/manager.h"
+#include "daemon/sample.h"
 #include "daemon/survey.h"
 #include "lib/base/format.h"
 #include "lib/domain/holder.h"

@@ -17,9 +17,6 @@ struct manager;
 struct policy;
 struct survey;
 
-/* A victim is looked for again so soon where memory keeps falling. */
-#define STUCK_SOON_USEC (100 * USEC_PER_MSEC)
-
 struct stuck {
 	struct survey *survey; /* NULL: the thread could not be started */
 	/* In calm, when most was available, in this window of time and in the one before; all

@@ -49,9 +49,11 @@ static void keep(struct manager *m, const struct tick *t)
 {
 	int r;
 
-	stalls_look(m, t->now);
-	r = watch_keep(m, t->now, judge_kills(m));
-	swap_use_look(m, t->now);
+	stalls_look(&m->sampler, t->now);
+	r = watch_keep(&m->sampler, &m->selection.request, t->now, judge_kills(&m->sampler));
+	if (r >= 0)
+		r = victim_reserve(&m->selection.choice, &m->sampler.census);
+	swap_use_look(&m->sampler, t->now);
 	if (m->regime.state == MANAGER_CALM)
 		stuck_note_calm(m, t->now);
 	else if (m->regime.state == MANAGER_WATCH)
@@ -66,7 +68,7 @@ static void judge(struct manager *m, struct tick *t)
 	const struct policy *policy;
 	enum kill_progress progress;
 
-	t->event = judge_policies(m, t->now, &t->judgement);
+	t->event = judge_policies(&m->sampler, t->now, &t->judgement);
 	policy = t->judgement.policy;
 	if (t->judgement.watch || policy)
 		m->regime.watch_until = t->now + WATCH_HOLD_USEC;
@@ -81,8 +83,8 @@ static void judge(struct manager *m, struct tick *t)
 		return;
 	}
 	if (m->regime.state != MANAGER_CALM && t->now >= m->regime.watch_until) {
-		watch_rest(m);
-		worth_reset(&m->selection.worth); /* memory has recovered */
+		watch_rest(&m->sampler);
+		selection_rest(&m->selection, &m->sampler.census);
 	}
 	m->regime.state = t->now < m->regime.watch_until ? MANAGER_WATCH : MANAGER_CALM;
 	if (!policy || policy->action < POLICY_ACTION_TERMINATE ||
@@ -126,7 +128,7 @@ static bool is_emergency(const struct manager *m, usec_t now)
 {
 	if (m->regime.state == MANAGER_KILLING || recorder_is_open(m->recorder))
 		return true;
-	return judge_kills(m) && now - m->in_flight.decision.decided_at < HOPELESS_USEC;
+	return judge_kills(&m->sampler) && now - m->in_flight.decision.decided_at < HOPELESS_USEC;
 }
 
 usec_t tick(struct manager *m, usec_t now)
@@ -137,12 +139,12 @@ usec_t tick(struct manager *m, usec_t now)
 	int r;
 
 	in_flight_put_back(m);
-	r = sample_take(m, now);
+	r = sample_take(&m->sampler, recorder_is_open(m->recorder), now);
 	if (r < 0) {
 		report_sample_failed(m, r, now);
 		return RETRY_USEC;
 	}
-	if (r == 0 || judge_kills(m))
+	if (r == 0 || judge_kills(&m->sampler))
 		keep(m, &t);
 	recorder_look(m, now);
 	judge(m, &t);

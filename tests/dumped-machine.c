@@ -421,7 +421,6 @@ static void open_files(struct manager *m)
 {
 	m->machine.proc_fd = fcntl(machine.proc_fd, F_DUPFD_CLOEXEC, 0);
 	m->machine.sys_fd = fcntl(machine.sys_fd, F_DUPFD_CLOEXEC, 0);
-	m->conflicts.units_fd = m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
 	cgroup_fs_init(&m->machine.cgroups,
 		       dumped.has_no_cgroups ? -EBADF
 					     : fcntl(machine.cgroup_fd, F_DUPFD_CLOEXEC, 0),
@@ -431,15 +430,16 @@ static void open_files(struct manager *m)
 		memory_source_new(m->machine.proc_fd, m->machine.sys_fd, &m->sampler.source), 0);
 	assert_int_equal(memory_sample(m->sampler.source, &m->sampler.reading), 0);
 	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
-	m->probed.psi = m->sampler.psi_fd >= 0;
+	m->sampler.has_psi = m->sampler.psi_fd >= 0;
 }
 
 void dumped_machine_start(const char *config)
 {
 	static char path[128];
-	struct manager *m = calloc(1, sizeof(*m));
+	struct manager *m = malloc(sizeof(*m));
 
 	assert_non_null(m);
+	manager_init(m);
 	dumped.manager = m;
 	(void)snprintf(path, sizeof(path), "%s/reckond.conf", machine.path);
 	dumped_machine_configure(config);
@@ -454,9 +454,6 @@ void dumped_machine_start(const char *config)
 		.batch = 32,
 		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
 	};
-	kill_victim_init(&m->in_flight.victim);
-	for (size_t i = 0; i < LINGERING_MAX; i++)
-		kill_victim_init(&m->in_flight.lingering[i]);
 	assert_int_equal(recorder_new(machine.proc_fd, &m->recorder), 0);
 	assert_int_equal(manager_load(m), 0);
 	assert_false(m->config.is_degraded);

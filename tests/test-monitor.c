@@ -106,12 +106,6 @@ int __wrap_sd_event_run(sd_event *event, uint64_t timeout)
 	return __real_sd_event_run(event, timeout);
 }
 
-static void init_manager(struct manager *m)
-{
-	memset(m, 0, sizeof(*m));
-	m->machine.proc_fd = m->conflicts.units_fd = m->monitor.placeholder_fd = -EBADF;
-}
-
 static int setup(void **state)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -119,7 +113,7 @@ static int setup(void **state)
 
 	memset(&test, 0, sizeof(test));
 	test.next = FAR;
-	init_manager(&test.m);
+	manager_init(&test.m);
 	test.master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	if (test.master < 0 || grantpt(test.master) < 0 || unlockpt(test.master) < 0 ||
 	    ptsname_r(test.master, name, sizeof(name)) != 0)
@@ -521,7 +515,7 @@ static void test_a_loop_without_memory(void **state)
 		struct manager m;
 
 		assert_true(n < N_MALLOCS_MAX);
-		init_manager(&m);
+		manager_init(&m);
 		n_mallocs_allowed = n;
 		fail_malloc = true;
 		r = monitor_new(&m);

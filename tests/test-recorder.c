@@ -44,9 +44,12 @@ static int setup(void **state)
 	static char name[] = "kill", path[] = "/a/b";
 
 	memset(&test, 0, sizeof(test));
-	test.m = calloc(1, sizeof(*test.m));
+	test.m = malloc(sizeof(*test.m));
 	test.cgroup = calloc(1, sizeof(*test.cgroup) + sizeof(path));
-	if (!test.m || !test.cgroup || recorder_new(proc_fd, &test.m->recorder) < 0)
+	if (!test.m || !test.cgroup)
+		return -1;
+	manager_init(test.m);
+	if (recorder_new(proc_fd, &test.m->recorder) < 0)
 		return -1;
 	memcpy(test.cgroup->path, path, sizeof(path));
 	test.cgroup->node.kind = CENSUS_CGROUP;
@@ -153,7 +156,7 @@ static void test_note_fills_the_record(void **state)
 {
 	const struct history_entry *e;
 
-	test.m->probed.psi = true;
+	test.m->sampler.has_psi = true;
 	test.m->sampler.reading.swap_total = 2 * GIB;
 	/* A second of which half was stalled, a tenth wholly. */
 	psi_history_add(&test.m->sampler.psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });

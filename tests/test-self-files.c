@@ -87,9 +87,10 @@ static int setup(void **state)
 
 	memset(&test, 0, sizeof(test));
 	strcpy(test.path, "/tmp/test-self-files-XXXXXX");
-	test.m = calloc(1, sizeof(*test.m));
+	test.m = malloc(sizeof(*test.m));
 	if (!test.m || !mkdtemp(test.path))
 		return -1;
+	manager_init(test.m);
 	snprintf(path, sizeof(path), "%s/self", test.path);
 	if (mkdir(path, 0755) < 0)
 		return -1;

@@ -71,11 +71,13 @@ static int trap_child(int pidfd, int signal)
 
 static int setup(void **state)
 {
+	static char subtree[] = "/";
 	struct manager *m = &test.manager;
 
 	(void)state;
-	*m = (struct manager){ .machine.kill_ops = &kill_ops_system,
-			       .config.policies.subtree = (char[]){ "/" } };
+	manager_init(m);
+	m->machine.kill_ops = &kill_ops_system;
+	m->config.policies.subtree = subtree;
 	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(cgroup_fs_open(m->machine.proc_fd, &m->machine.cgroups), 0);
 	assert_int_equal(

@@ -108,7 +108,7 @@ static void test_what_is_free_is_returned(void **state)
 	peak = resident();
 	for (size_t i = 0; i < N_PIECES; i++)
 		free(pieces[i]);
-	self_give_back(&m);
+	self_give_back(&m.probed);
 	assert_true(peak >= before + N_PIECES * PIECE_BYTES);
 #ifndef __SANITIZE_ADDRESS__ /* it keeps what is freed */
 	assert_true(resident() < before + MIB);

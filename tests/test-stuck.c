@@ -98,9 +98,10 @@ static int setup(void **state)
 	struct manager *m;
 
 	memset(&test, 0, sizeof(test));
-	m = test.m = calloc(1, sizeof(*m));
+	m = test.m = malloc(sizeof(*m));
 	if (!m)
 		return -1;
+	manager_init(m);
 	m->config.policies.subtree = everything;
 	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &accuracy,

@@ -244,7 +244,7 @@ static struct manager *blank_manager(void)
 {
 	static struct manager m;
 
-	m = (struct manager){ .in_flight.ledger_fd = -EBADF };
+	manager_init(&m);
 	m.machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return &m;
 }

@@ -384,7 +384,7 @@ static void test_pressure_that_cannot_be_read_is_none(void **state)
 	require_subtree();
 	victim = spawn("/a", 16);
 	start(KILL);
-	if (!test.m->probed.psi) {
+	if (!test.m->sampler.has_psi) {
 		print_message("SKIP: there is no PSI here\n");
 		skip();
 	}

@@ -486,7 +486,7 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 	assert_int_equal(slow->holds_since, now + 11 * USEC_PER_SEC);
 	assert_int_equal(test.n_signals, 0);
 	assert_true(is_alive(pid));
-	if (test.manager->probed.psi)
+	if (test.manager->sampler.has_psi)
 		assert_int_equal(test.manager->sampler.psi.n_samples, 1);
 	assert_int_equal(test.manager->sampler.forecast.n_samples, 1);
 	/* From then on it holds. */
