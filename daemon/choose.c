@@ -63,7 +63,7 @@ static struct victim_request request_of(struct manager *m, const struct policy *
 		.allocated = reading->allocated,
 		.total = reading->counters.total + reading->counters.swap_total,
 		.memory = reading->total,
-		.min_victim = stuck_min_victim(m, policy),
+		.min_victim = stuck_min_victim(&m->selection, policy),
 		.now = now,
 		.ticks_now = clock_ticks_before(0),
 		.self = getpid(),
@@ -76,7 +76,7 @@ static struct victim_request request_of(struct manager *m, const struct policy *
 /* Is there more to be done, in turns that follow at once, before a kill may rest on the choice? */
 static bool is_to_continue(struct manager *m, const struct policy *policy)
 {
-	if ((m->selection.choice.is_cut || stuck_has_more(m, policy)) &&
+	if ((m->selection.choice.is_cut || stuck_has_more(&m->selection, policy)) &&
 	    m->selection.n_cut++ < CUT_MAX)
 		return true;
 	m->selection.n_cut = 0;
@@ -117,10 +117,10 @@ static bool choose(struct manager *m, const struct policy *policy, usec_t now, s
 	ret->goes_on = is_to_continue(m, policy);
 	if (ret->goes_on || none_can_be_read(m, now))
 		return false;
-	stuck_take_holder(m, &reads, now);
+	stuck_take_holder(&m->selection, &m->in_flight.decision, &reads, now);
 	if (m->selection.choice.n_ranked == 0) {
 		ret->event = m->selection.stuck.since == 0 ? REPORT_NO_VICTIM : REPORT_NOTHING;
-		stuck_enter(m, now);
+		stuck_enter(&m->selection, now);
 		return false;
 	}
 	decision_record(&m->in_flight.decision, m, policy, &m->selection.choice, now);
@@ -140,7 +140,8 @@ bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, s
 	struct policy_reading reading = judge_reading(&m->sampler);
 
 	*ret = (struct choosing){ .goes_on = watch_is_incomplete(&m->sampler, now) };
-	if (ret->goes_on || stuck_waits_for_holder(m, now) || !choose(m, policy, now, ret)) {
+	if (ret->goes_on || stuck_waits_for_holder(&m->selection, &m->in_flight.decision, now) ||
+	    !choose(m, policy, now, ret)) {
 		m->regime.state = m->selection.stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
 		return false;
 	}

@@ -125,7 +125,7 @@ static int start_helpers(struct manager *m)
 			log_warning("systemd is not told of units that are killed: %s.",
 				    strerror(-r));
 	}
-	stuck_init(m);
+	stuck_init(&m->selection);
 	return kill_reapers_new(m->machine.kill_ops, N_REAPERS, &m->in_flight.reapers,
 				&m->probed.fifo_error);
 }
@@ -208,6 +208,11 @@ void manager_init(struct manager *m)
 			.config = &m->config,
 			.regime = &m->regime,
 		},
+		.selection = {
+			.machine = &m->machine,
+			.config = &m->config,
+			.sampler = &m->sampler,
+		},
 	};
 	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->conflicts.units_fd =
 		m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
@@ -275,7 +280,7 @@ struct manager *manager_free(struct manager *m)
 	kill_reapers_free(m->in_flight.reapers);
 	unit_marker_free(m->in_flight.unit_marker);
 	precise_free(m->sampler.precise);
-	stuck_done(m);
+	stuck_done(&m->selection);
 	census_done(&m->sampler.census);
 	victim_done(&m->selection.choice);
 	memory_source_free(m->sampler.source);

@@ -11,7 +11,16 @@
 #include "lib/select/streak.h"
 #include "lib/select/victim.h"
 
+struct config;
+struct machine;
+struct sampler;
+
 struct selection {
+	/* Borrowed. */
+	const struct machine *machine;
+	const struct config *config;
+	struct sampler *sampler;
+
 	struct victim_request request; /* of the last choice */
 	struct victim_result choice;
 	struct backoff backoff;

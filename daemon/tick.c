@@ -55,9 +55,9 @@ static void keep(struct manager *m, const struct tick *t)
 		r = victim_reserve(&m->selection.choice, &m->sampler.census);
 	swap_use_look(&m->sampler, t->now);
 	if (m->regime.state == MANAGER_CALM)
-		stuck_note_calm(m, t->now);
+		stuck_note_calm(&m->selection, t->now);
 	else if (m->regime.state == MANAGER_WATCH)
-		stuck_watch(m, t->now);
+		stuck_watch(&m->selection, t->now);
 	if (r < 0)
 		report_sample_failed(m, r, t->now);
 }
@@ -94,7 +94,7 @@ static void judge(struct manager *m, struct tick *t)
 	}
 	if (m->selection.stuck.since != 0)
 		m->regime.state = MANAGER_STUCK;
-	if (!stuck_is_to_choose(m, t->now))
+	if (!stuck_is_to_choose(&m->selection, t->now))
 		return;
 	t->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
 }
@@ -115,10 +115,10 @@ static bool choose_to_kill(struct manager *m, struct tick *t)
 static void check_if_stuck(struct manager *m, struct tick *t)
 {
 	if (m->regime.state != MANAGER_STUCK && !t->goes_on)
-		stuck_leave(m);
+		stuck_leave(&m->selection);
 	else if (t->event != REPORT_NOTHING) /* that it is stuck now, mostly */
-		stuck_look_later(m, t->now);
-	else if (stuck_look(m, t->now))
+		stuck_look_later(&m->selection, t->now);
+	else if (stuck_look(&m->selection, t->now))
 		t->event = REPORT_STUCK;
 }
 
