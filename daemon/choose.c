@@ -125,7 +125,7 @@ static bool choose(struct manager *m, const struct policy *policy, usec_t now, s
 	}
 	decision_record(&m->in_flight.decision, &m->selection, policy, now);
 	m->in_flight.decision.choose_usec = clock_now() - began;
-	recorder_choice(m, policy, clock_now());
+	recorder_choice(m->recorder, policy, clock_now());
 	return true;
 }
 

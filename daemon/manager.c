@@ -252,7 +252,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	fork_helpers(m);
 	if (options->with_log)
 		log_start();
-	r = recorder_new(m->machine.proc_fd, &m->recorder);
+	r = recorder_new(m->machine.proc_fd, &m->in_flight, &m->recorder);
 	if (r < 0)
 		return r;
 	m->history_store = history_store_open(recorder_history(m->recorder));
@@ -278,7 +278,7 @@ struct manager *manager_free(struct manager *m)
 	self_test_end(m);
 	in_flight_put_back_all(&m->in_flight);
 	if (m->recorder)
-		recorder_close(m);
+		recorder_close(m->recorder);
 	m->history_store = history_store_close(m->history_store);
 	m->recorder = recorder_free(m->recorder);
 	bus_free(m->bus);

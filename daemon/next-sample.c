@@ -54,5 +54,5 @@ usec_t next_sample(struct manager *m, enum report_event event, bool goes_on, use
 {
 	usec_t next = by_state(m, event, goes_on, cpu_time);
 
-	return min_u64(min_u64(next, stalls_next(&m->sampler)), recorder_next(m, now));
+	return min_u64(min_u64(next, stalls_next(&m->sampler)), recorder_next(m->recorder, now));
 }

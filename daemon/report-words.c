@@ -124,7 +124,7 @@ static void describe_reclaimed(const struct manager *m, char *buf, size_t size)
 	uint64_t bytes;
 	usec_t within;
 
-	if (!recorder_returned(m, &bytes, &within) ||
+	if (!recorder_returned(m->recorder, &bytes, &within) ||
 	    bytes < proc_reclaimable(&d->memory) / LITTLE_SHARE)
 		snprintf(buf, size, "exited after %" PRIu64 " ms, so far little more is available",
 			 (d->ended_at - d->decided_at) / USEC_PER_MSEC);

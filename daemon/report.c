@@ -191,11 +191,6 @@ static void report_ended(const struct manager *m)
 		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
 }
 
-void report_still_exiting(pid_t pid)
-{
-	log_notice("Pid %d is still exiting (memory already reclaimed).", pid);
-}
-
 static void report_cancelled(const struct manager *m)
 {
 	char text[512], name[384];

@@ -30,9 +30,6 @@ void report_sample_failed(struct manager *m, int error, usec_t now);
 /* A call of the event loop itself; it continues. */
 void report_loop_failed(struct manager *manager, int error, usec_t now);
 
-/* Its memory was reclaimed, but it is still there when its record is closed. */
-void report_still_exiting(pid_t pid);
-
 /* What was found at start; the limits are kept in m. */
 void report_start(struct manager *m);
 

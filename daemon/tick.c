@@ -140,7 +140,7 @@ usec_t tick(struct manager *m, usec_t now)
 	int r;
 
 	while ((exited = in_flight_put_back(&m->in_flight)) != 0)
-		recorder_exited(m, exited);
+		recorder_exited(m->recorder, exited);
 	r = sample_take(&m->sampler, recorder_is_open(m->recorder), now);
 	if (r < 0) {
 		report_sample_failed(m, r, now);
@@ -148,7 +148,7 @@ usec_t tick(struct manager *m, usec_t now)
 	}
 	if (r == 0 || judge_kills(&m->sampler))
 		keep(m, &t);
-	recorder_look(m, now);
+	recorder_look(m->recorder, now);
 	judge(m, &t);
 	if (t.signal != 0 && m->regime.state != MANAGER_KILLING && !choose_to_kill(m, &t))
 		t.signal = 0;
@@ -158,7 +158,7 @@ usec_t tick(struct manager *m, usec_t now)
 		t.judgement.policy = NULL;
 	if (m->selection.stuck.since != 0)
 		check_if_stuck(m, &t);
-	recorder_note(m, t.event, &t.judgement, now);
+	recorder_note(m->recorder, t.event, &t.judgement, now);
 	report(m, t.event, &t.judgement, before, now);
 	if (history_store_is_due(m->history_store, now) && !is_emergency(m, now))
 		history_store_write(m->history_store, now);

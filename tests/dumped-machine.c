@@ -454,7 +454,7 @@ void dumped_machine_start(const char *config)
 		.batch = 32,
 		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
 	};
-	assert_int_equal(recorder_new(machine.proc_fd, &m->recorder), 0);
+	assert_int_equal(recorder_new(machine.proc_fd, &m->in_flight, &m->recorder), 0);
 	assert_int_equal(manager_load(m), 0);
 	assert_false(m->config.is_degraded);
 	open_files(m);

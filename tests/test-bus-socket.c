@@ -44,7 +44,7 @@ static int setup(void **state)
 		return -1;
 	log_set_target(LOG_TARGET_NULL);
 	manager_init(&test.manager);
-	if (recorder_new(-EBADF, &test.manager.recorder) < 0)
+	if (recorder_new(-EBADF, &test.manager.in_flight, &test.manager.recorder) < 0)
 		return -1;
 	test.bus->manager = &test.manager;
 	test.bus->bus = fuzz_connect(&test.fd);

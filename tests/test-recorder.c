@@ -49,7 +49,7 @@ static int setup(void **state)
 	if (!test.m || !test.cgroup)
 		return -1;
 	manager_init(test.m);
-	if (recorder_new(proc_fd, &test.m->recorder) < 0)
+	if (recorder_new(proc_fd, &test.m->in_flight, &test.m->recorder) < 0)
 		return -1;
 	memcpy(test.cgroup->path, path, sizeof(path));
 	test.cgroup->node.kind = CENSUS_CGROUP;
@@ -104,12 +104,12 @@ static void choose(pid_t pid, usec_t now)
 		.before = test.m->sampler.reading,
 		.decided_at = now,
 	};
-	recorder_choice(test.m, &test.policy, now + 40);
+	recorder_choice(test.m->recorder, &test.policy, now + 40);
 }
 
 static void note(enum report_event event, usec_t now)
 {
-	recorder_note(test.m, event, &test.acting, now);
+	recorder_note(test.m->recorder, event, &test.acting, now);
 }
 
 static void signal_it(int signal, usec_t now)
@@ -137,7 +137,7 @@ static void kill_one(pid_t pid, int signal)
 static void sample(usec_t since_signal, uint64_t returned)
 {
 	test.m->sampler.reading.available = BEFORE + returned;
-	recorder_look(test.m, SIGNALLED + since_signal);
+	recorder_look(test.m->recorder, SIGNALLED + since_signal);
 }
 
 static void end(enum kill_progress outcome, usec_t since_signal)
@@ -321,17 +321,18 @@ static void test_what_was_reclaimed_is_noted_in_time(void **state)
 	assert_int_equal(e->reclaimed_100ms_bytes, UNKNOWN);
 	assert_true(recorder_is_open(test.m->recorder)); /* it has exited, but is not recorded */
 
-	assert_int_equal(recorder_next(test.m, SIGNALLED + 30 * MSEC), 70 * MSEC);
+	assert_int_equal(recorder_next(test.m->recorder, SIGNALLED + 30 * MSEC), 70 * MSEC);
 	sample(101 * MSEC, 62 * MIB);
-	assert_int_equal(recorder_next(test.m, SIGNALLED + 101 * MSEC), 399 * MSEC);
+	assert_int_equal(recorder_next(test.m->recorder, SIGNALLED + 101 * MSEC), 399 * MSEC);
 	sample(400 * MSEC, 10 * MIB); /* not yet */
 	sample(500 * MSEC, 50 * MIB);
-	assert_int_equal(recorder_next(test.m, SIGNALLED + 3 * USEC_PER_SEC), 0); /* late */
+	assert_int_equal(recorder_next(test.m->recorder, SIGNALLED + 3 * USEC_PER_SEC),
+			 0); /* late */
 	sample(1999 * MSEC, 10 * MIB);
 	assert_true(recorder_is_open(test.m->recorder));
 	sample(2000 * MSEC, 40 * MIB);
 	assert_false(recorder_is_open(test.m->recorder));
-	assert_int_equal(recorder_next(test.m, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
+	assert_int_equal(recorder_next(test.m->recorder, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
 	sample(2100 * MSEC, 0); /* no longer its business */
 
 	e = newest();
@@ -348,13 +349,13 @@ static void test_what_was_reclaimed_is_noted_in_time(void **state)
 static void test_a_late_exit_is_recorded(void **state)
 {
 	kill_one(812, SIGKILL);
-	recorder_exited(test.m, 812); /* not over yet */
+	recorder_exited(test.m->recorder, 812); /* not over yet */
 	assert_string_equal(newest()->outcome, "wait");
 	sample(30 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_RECLAIMED, 30 * MSEC);
-	recorder_exited(test.m, 813);
+	recorder_exited(test.m->recorder, 813);
 	assert_string_equal(newest()->outcome, "reclaimed");
-	recorder_exited(test.m, 812);
+	recorder_exited(test.m->recorder, 812);
 	assert_string_equal(newest()->outcome, "gone");
 	assert_int_equal(newest()->exited_usec, 30 * MSEC + 100);
 	assert_int_equal(history_count(test.history), 1);
@@ -362,12 +363,12 @@ static void test_a_late_exit_is_recorded(void **state)
 	kill_one(813, SIGKILL);
 	end(KILL_PROGRESS_RECLAIMED, 30 * MSEC);
 	kill_one(814, SIGKILL); /* closes the other */
-	recorder_exited(test.m, 813);
+	recorder_exited(test.m->recorder, 813);
 	assert_string_equal(newest()->outcome, "wait");
 	assert_string_equal(history_get(test.history, 1)->outcome, "reclaimed");
 
 	end(KILL_PROGRESS_UNKILLABLE, 30 * MSEC);
-	recorder_exited(test.m, 814);
+	recorder_exited(test.m->recorder, 814);
 	assert_string_equal(newest()->outcome, "unkillable");
 }
 
@@ -383,8 +384,8 @@ static void test_swap_that_became_free_is_reclaimed_too(void **state)
 	assert_int_equal(newest()->swap_free_after_bytes, 12 * MIB);
 	test.m->sampler.reading.available = 0; /* less than before is nothing */
 	test.m->sampler.reading.swap_free = 0;
-	recorder_look(test.m, SIGNALLED + 500 * MSEC);
-	recorder_look(test.m, SIGNALLED + 2000 * MSEC);
+	recorder_look(test.m->recorder, SIGNALLED + 500 * MSEC);
+	recorder_look(test.m->recorder, SIGNALLED + 2000 * MSEC);
 	assert_int_equal(newest()->reclaimed_500ms_bytes, 0);
 }
 
@@ -455,7 +456,7 @@ static void test_time_counts_from_the_last_signal(void **state)
 	sample(500 * MSEC, 2 * MIB);
 	sample(2000 * MSEC, 3 * MIB);
 	assert_true(recorder_is_open(test.m->recorder)); /* its end is not known */
-	assert_int_equal(recorder_next(test.m, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
+	assert_int_equal(recorder_next(test.m->recorder, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
 	signal_it(SIGKILL, SIGNALLED + 5000 * MSEC);
 	e = newest();
 	assert_true(e->escalated);
@@ -497,19 +498,19 @@ static void test_returned_is_the_shortest_time_for_nearly_all(void **state)
 	usec_t within;
 
 	kill_one(812, SIGKILL);
-	assert_false(recorder_returned(test.m, &bytes, &within));
+	assert_false(recorder_returned(test.m->recorder, &bytes, &within));
 	sample(10 * MSEC, 0);
-	assert_false(recorder_returned(test.m, &bytes, &within));
+	assert_false(recorder_returned(test.m->recorder, &bytes, &within));
 	sample(20 * MSEC, 32 * MIB);
 	sample(30 * MSEC, 60 * MIB);
 	sample(100 * MSEC, 64 * MIB);
 	sample(500 * MSEC, 5 * MIB);
-	assert_true(recorder_returned(test.m, &bytes, &within));
+	assert_true(recorder_returned(test.m->recorder, &bytes, &within));
 	assert_int_equal(bytes, 60 * MIB);
 	assert_int_equal(within, 30 * MSEC);
 	end(KILL_PROGRESS_GONE, 500 * MSEC);
 	kill_one(900, SIGKILL);
-	assert_false(recorder_returned(test.m, &bytes, &within));
+	assert_false(recorder_returned(test.m->recorder, &bytes, &within));
 }
 
 static void test_refreezing_is_noted_where_there_was_something_to(void **state)
@@ -584,7 +585,7 @@ static void test_what_failed_is_kept_once_in_an_emergency(void **state)
 	assert_int_equal(history_count(test.history), 8); /* two that take turns */
 
 	/* A sample at which nothing is demanded changes nothing; a minute of them is an end. */
-	recorder_note(test.m, REPORT_NOTHING, &test.none, now += 59 * USEC_PER_SEC);
+	recorder_note(test.m->recorder, REPORT_NOTHING, &test.none, now += 59 * USEC_PER_SEC);
 	choose(900, now);
 	note(REPORT_CANCELLED, now);
 	assert_int_equal(history_count(test.history), 8);
@@ -624,11 +625,11 @@ static void test_no_victim_is_logged_once_in_an_emergency(void **state)
 
 static void test_the_exit_of_the_daemon_closes_what_is_open(void **state)
 {
-	recorder_close(test.m);
+	recorder_close(test.m->recorder);
 	assert_int_equal(history_count(test.history), 0);
 	kill_one(812, SIGKILL);
 	test.m->sampler.reading.available = BEFORE + MIB;
-	recorder_close(test.m);
+	recorder_close(test.m->recorder);
 	assert_string_equal(newest()->outcome, "wait");
 	assert_int_equal(newest()->reclaimed_bytes, MIB);
 	assert_int_equal(newest()->reclaimed_100ms_bytes, UNKNOWN);

@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (!manager.recorder) {
 		manager_init(&manager);
-		FUZZ_CHECK(recorder_new(-EBADF, &manager.recorder) == 0);
+		FUZZ_CHECK(recorder_new(-EBADF, &manager.in_flight, &manager.recorder) == 0);
 	}
 	bus = (struct bus){ .manager = &manager };
 	bus.bus = fuzz_connect(&fd);
