@@ -220,6 +220,17 @@ void manager_init(struct manager *m)
 			.sampler = &m->sampler,
 			.selection = &m->selection,
 		},
+		.tick = {
+			.sampler = &m->sampler,
+			.regime = &m->regime,
+			.selection = &m->selection,
+			.in_flight = &m->in_flight,
+			.reporter = &m->reporter,
+		},
+		.reporter = {
+			.f = &m->in_flight,
+			.probed = &m->probed,
+		},
 	};
 	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->conflicts.units_fd =
 		m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
@@ -252,10 +263,11 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	fork_helpers(m);
 	if (options->with_log)
 		log_start();
-	r = recorder_new(m->machine.proc_fd, &m->in_flight, &m->recorder);
+	r = recorder_new(m->machine.proc_fd, &m->in_flight, &m->tick.recorder);
 	if (r < 0)
 		return r;
-	m->history_store = history_store_open(recorder_history(m->recorder));
+	m->reporter.recorder = m->tick.recorder;
+	m->tick.history_store = history_store_open(recorder_history(m->tick.recorder));
 	r = prepare(m);
 	if (r < 0) {
 		log_error("Cannot get ready: %s", strerror(-r));
@@ -277,10 +289,10 @@ struct manager *manager_free(struct manager *m)
 		return NULL;
 	self_test_end(m);
 	in_flight_put_back_all(&m->in_flight);
-	if (m->recorder)
-		recorder_close(m->recorder);
-	m->history_store = history_store_close(m->history_store);
-	m->recorder = recorder_free(m->recorder);
+	if (m->tick.recorder)
+		recorder_close(m->tick.recorder);
+	m->tick.history_store = history_store_close(m->tick.history_store);
+	m->tick.recorder = recorder_free(m->tick.recorder);
 	bus_free(m->bus);
 	thaw_state_close(&m->in_flight);
 	monitor_free(m);

@@ -18,9 +18,7 @@
 #include "daemon/selection.h"
 #include "daemon/self-test.h"
 #include "daemon/self.h"
-
-struct recorder;
-struct history_store;
+#include "daemon/tick.h"
 
 struct bus;
 
@@ -34,8 +32,7 @@ struct manager {
 	struct sampler sampler;
 	struct selection selection;
 	struct in_flight in_flight;
-	struct recorder *recorder;	     /* what is written down of it */
-	struct history_store *history_store; /* NULL: that is not kept over a restart */
+	struct tick tick;
 	struct reporter reporter;
 
 	struct conflicts conflicts;

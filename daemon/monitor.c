@@ -110,8 +110,9 @@ static int run_tick(struct manager *m)
 
 	if (!was_calm)
 		reserve_release(&m->self.reserve);
-	next = tick(m, clock_now());
+	next = tick(&m->tick, clock_now());
 	watch_in_flight(m);
+	bus_note_judgement(m->bus, &m->tick.judgement, clock_now());
 	if (!was_calm && m->regime.state == MANAGER_CALM)
 		self_give_back(&m->probed);
 	notify_if_stuck(m, was_stuck);
@@ -334,7 +335,7 @@ static int run_loop(struct manager *m)
 		if (r != -ENOMEM) {
 			if (n_failures++ == LOOP_FAILURES_MAX)
 				return r;
-			report_loop_failed(m, r, clock_now());
+			report_loop_failed(&m->reporter, r, clock_now());
 		}
 		(void)usleep(LOOP_AGAIN_USEC);
 		r = sample(m); /* the timer may not have been armed */

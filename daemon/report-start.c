@@ -58,8 +58,8 @@ static void report_accuracy(const struct accuracy *accuracy)
 }
 
 /* For the log, and for MissingPrivileges of org.reckond1. */
-__attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, const char *format,
-							    ...)
+__attribute__((format(printf, 2, 3))) static void say_limit(struct probe_results *probed,
+							    const char *format, ...)
 {
 	char text[256];
 	char **grown;
@@ -69,23 +69,24 @@ __attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, c
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	log_event(MESSAGE_ID_LIMIT, LOG_NOTICE, "missing privilege: %s", text);
-	grown = reallocarray(m->probed.missing_privileges, m->probed.n_missing_privileges + 1,
+	grown = reallocarray(probed->missing_privileges, probed->n_missing_privileges + 1,
 			     sizeof(*grown));
 	if (!grown)
 		return;
-	m->probed.missing_privileges = grown;
-	grown[m->probed.n_missing_privileges] = strdup(text);
-	m->probed.n_missing_privileges += grown[m->probed.n_missing_privileges] != NULL;
+	probed->missing_privileges = grown;
+	grown[probed->n_missing_privileges] = strdup(text);
+	probed->n_missing_privileges += grown[probed->n_missing_privileges] != NULL;
 }
 
-void report_doubts(struct manager *m)
+void report_doubts(struct reporter *rep)
 {
-	unsigned doubts = m->sampler.reading.doubts & ~m->reporter.doubts;
+	unsigned doubts = rep->f->sampler->reading.doubts & ~rep->doubts;
 
-	m->reporter.doubts |= doubts;
+	rep->doubts |= doubts;
 	for (unsigned i = 0; i < MEMORY_DOUBTS; i++)
 		if (doubts & 1U << i)
-			say_limit(m, "%s", memory_doubt_to_string((enum memory_doubt)(1U << i)));
+			say_limit(rep->probed, "%s",
+				  memory_doubt_to_string((enum memory_doubt)(1U << i)));
 }
 
 static void report_limits(struct manager *m)
@@ -111,52 +112,56 @@ static void report_limits(struct manager *m)
 	const struct probe_results *a = &m->probed;
 
 	if (a->in_user_namespace)
-		say_limit(m,
+		say_limit(&m->probed,
 			  "in a user namespace: capabilities count for processes within it only");
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
 		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
-			say_limit(m, "%s", limits[i].text);
+			say_limit(&m->probed, "%s", limits[i].text);
 	if (a->memory_lock_error < 0)
-		say_limit(m, "own memory is not locked: %s", strerror(-a->memory_lock_error));
+		say_limit(&m->probed, "own memory is not locked: %s",
+			  strerror(-a->memory_lock_error));
 	if (a->oom_score_adj_error < 0)
-		say_limit(m, "own oom_score_adj is not -1000: %s",
+		say_limit(&m->probed, "own oom_score_adj is not -1000: %s",
 			  strerror(-a->oom_score_adj_error));
 	if (a->fifo_error < 0)
-		say_limit(m, "reapers run at normal priority: %s", strerror(-a->fifo_error));
+		say_limit(&m->probed, "reapers run at normal priority: %s",
+			  strerror(-a->fifo_error));
 	if (m->in_flight.ledger_error < 0)
 		say_limit(
-			m,
+			&m->probed,
 			"groups that are thawed are not frozen again if reckond is killed: no file 'thawed' "
 			"in the runtime directory: %s",
 			thaw_state_strerror(m->in_flight.ledger_error));
 	if (m->sampler.census.n_unreadable > 0)
-		say_limit(m, "%zu processes cannot be read and will not be chosen",
+		say_limit(&m->probed, "%zu processes cannot be read and will not be chosen",
 			  m->sampler.census.n_unreadable);
 	if (m->config.policies.dry_run)
 		return;
 	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
 		if (a->self_test_result[step] < 0)
-			say_limit(m, "self-test could not %s: %s", kill_step_to_string(step),
-				  strerror(-a->self_test_result[step]));
+			say_limit(&m->probed, "self-test could not %s: %s",
+				  kill_step_to_string(step), strerror(-a->self_test_result[step]));
 	for (int v1 = 0; v1 < 2; v1++)
 		if (a->thaw_error[v1] < 0)
-			say_limit(m, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
+			say_limit(&m->probed, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
 				  strerror(-a->thaw_error[v1]));
 	if (a->self_test_stuck)
-		say_limit(m,
+		say_limit(&m->probed,
 			  "the child of the self-test does not exit: it may be impossible to kill "
 			  "frozen processes here");
 	if (a->self_test_result[KILL_STEP_REAP] == 0 && !a->self_test_reaped)
-		say_limit(m, "process_mrelease does not work here: victims free their own memory");
+		say_limit(&m->probed,
+			  "process_mrelease does not work here: victims free their own memory");
 }
 
 static void report_history(const struct manager *m)
 {
-	if (!m->history_store)
+	if (!m->tick.history_store)
 		log_info("history: not kept over a restart (no state directory)");
 	else
-		log_info("history: kept in %s, %u of earlier", history_store_path(m->history_store),
-			 history_count(recorder_history(m->recorder)));
+		log_info("history: kept in %s, %u of earlier",
+			 history_store_path(m->tick.history_store),
+			 history_count(recorder_history(m->tick.recorder)));
 }
 
 void report_start(struct manager *m)
@@ -183,7 +188,7 @@ void report_start(struct manager *m)
 	report_history(m);
 	log_info("processes: %zu", m->sampler.census.n_processes);
 	report_limits(m);
-	report_doubts(m);
+	report_doubts(&m->reporter);
 	log_info("%s", m->config.policies.dry_run ? "Ready; dry run: no process will be killed."
 						  : "Ready; self-test done.");
 }

@@ -12,27 +12,35 @@
 #include "daemon/report-event.h"
 #include "lib/config/policy.h"
 
+struct in_flight;
 struct manager;
+struct probe_results;
+struct recorder;
 
 /* What was reported, and is not to be repeated. */
 struct reporter {
+	/* Borrowed. */
+	struct in_flight *f;
+	struct recorder *recorder;
+	struct probe_results *probed;
+
 	usec_t complained_at; /* the last line about what does not work: one in ten seconds */
 	unsigned doubts;      /* about memory's figures */
 	bool warned;	      /* since watch began */
 };
 
 /* What a tick did, and a change of state since `before`. */
-void report(struct manager *m, enum report_event event, const struct policy_judgement *judgement,
+void report(struct reporter *rep, enum report_event event, const struct policy_judgement *judgement,
 	    enum manager_state before, usec_t now);
 
 /* Memory or processes could not be read; logged at most once in ten seconds. */
-void report_sample_failed(struct manager *m, int error, usec_t now);
+void report_sample_failed(struct reporter *rep, int error, usec_t now);
 /* A call of the event loop itself; it continues. */
-void report_loop_failed(struct manager *manager, int error, usec_t now);
+void report_loop_failed(struct reporter *rep, int error, usec_t now);
 
 /* What was found at start; the limits are kept in m. */
 void report_start(struct manager *m);
 
 /* Figures of memory that cannot be true (enum memory_doubt): each kind once, and kept as a limit.
  */
-void report_doubts(struct manager *m);
+void report_doubts(struct reporter *rep);

@@ -454,7 +454,8 @@ void dumped_machine_start(const char *config)
 		.batch = 32,
 		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
 	};
-	assert_int_equal(recorder_new(machine.proc_fd, &m->in_flight, &m->recorder), 0);
+	assert_int_equal(recorder_new(machine.proc_fd, &m->in_flight, &m->tick.recorder), 0);
+	m->reporter.recorder = m->tick.recorder;
 	assert_int_equal(manager_load(m), 0);
 	assert_false(m->config.is_degraded);
 	open_files(m);
@@ -479,7 +480,7 @@ unsigned dumped_machine_tick(void)
 	dumped.event = REPORT_NOTHING;
 	dumped.n_turns = 0;
 	do {
-		next = tick(dumped.manager, dumped.now);
+		next = tick(&dumped.manager->tick, dumped.now);
 		dumped.n_turns++;
 		assert_true(dumped.n_turns < 200);
 		if (next <= 4 * USEC_PER_MSEC)

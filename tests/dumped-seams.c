@@ -339,18 +339,18 @@ static void note_plan(const struct manager *m)
 		add(dumped.plan, " %s", d->group);
 }
 
-void __real_report(struct manager *m, enum report_event event,
+void __real_report(struct reporter *rep, enum report_event event,
 		   const struct policy_judgement *judgement, enum manager_state before, usec_t now);
-void __wrap_report(struct manager *m, enum report_event event,
+void __wrap_report(struct reporter *rep, enum report_event event,
 		   const struct policy_judgement *judgement, enum manager_state before, usec_t now);
-void __wrap_report(struct manager *m, enum report_event event,
+void __wrap_report(struct reporter *rep, enum report_event event,
 		   const struct policy_judgement *judgement, enum manager_state before, usec_t now)
 {
 	if (event != REPORT_NOTHING)
 		dumped.event = event;
 	if (event == REPORT_SIGNALLED)
-		note_plan(m);
-	__real_report(m, event, judgement, before, now);
+		note_plan(dumped.manager);
+	__real_report(rep, event, judgement, before, now);
 }
 
 /* Killing. */

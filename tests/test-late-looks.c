@@ -147,7 +147,7 @@ static void test_a_trigger_that_fails_is_not_polled_any_more(void **state)
 	run_until(has_no_trigger);
 	assert_int_equal(test.manager->regime.state, MANAGER_CALM);
 	/* The timer continues. */
-	assert_true(tick(test.manager, clock_now()) > 0);
+	assert_true(tick(&test.manager->tick, clock_now()) > 0);
 }
 
 static void test_memory_that_cannot_be_read_is_read_again(void **state)
@@ -158,15 +158,15 @@ static void test_memory_that_cannot_be_read_is_read_again(void **state)
 	m->regime.state = MANAGER_WATCH;
 	m->regime.watch_until = now + 10 * USEC_PER_SEC;
 	test.sample_result = -EIO;
-	assert_int_equal(tick(m, now), USEC_PER_SEC);
+	assert_int_equal(tick(&m->tick, now), USEC_PER_SEC);
 	complained_at = m->reporter.complained_at;
 	assert_int_equal(complained_at, now);
 	assert_int_equal(m->regime.state, MANAGER_WATCH);
 	/* That is not logged each time. */
-	assert_int_equal(tick(m, now + USEC_PER_SEC), USEC_PER_SEC);
+	assert_int_equal(tick(&m->tick, now + USEC_PER_SEC), USEC_PER_SEC);
 	assert_int_equal(m->reporter.complained_at, complained_at);
 	test.sample_result = 0;
-	assert_true(tick(m, now + 2 * USEC_PER_SEC) < USEC_PER_SEC);
+	assert_true(tick(&m->tick, now + 2 * USEC_PER_SEC) < USEC_PER_SEC);
 	assert_int_equal(m->sampler.sampled_at, now + 2 * USEC_PER_SEC);
 }
 

@@ -59,9 +59,11 @@ static struct {
 	char notify_path[64];
 } test;
 
-usec_t __wrap_tick(struct manager *m, usec_t now);
-usec_t __wrap_tick(struct manager *m, usec_t now)
+usec_t __wrap_tick(struct tick *t, usec_t now);
+usec_t __wrap_tick(struct tick *t, usec_t now)
 {
+	struct manager *m = &test.m;
+
 	test.n_ticks++;
 	m->regime.state = test.state_after;
 	m->selection.stuck.since = test.stuck_since_after;

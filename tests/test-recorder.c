@@ -49,11 +49,11 @@ static int setup(void **state)
 	if (!test.m || !test.cgroup)
 		return -1;
 	manager_init(test.m);
-	if (recorder_new(proc_fd, &test.m->in_flight, &test.m->recorder) < 0)
+	if (recorder_new(proc_fd, &test.m->in_flight, &test.m->tick.recorder) < 0)
 		return -1;
 	memcpy(test.cgroup->path, path, sizeof(path));
 	test.cgroup->node.kind = CENSUS_CGROUP;
-	test.history = recorder_history(test.m->recorder);
+	test.history = recorder_history(test.m->tick.recorder);
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
 	test.acting.policy = &test.policy;
 	test.m->sampler.reading = (struct memory_reading){ .total = GIB, .available = BEFORE };
@@ -64,7 +64,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	fail_malloc = false;
-	recorder_free(test.m->recorder);
+	recorder_free(test.m->tick.recorder);
 	free(test.m);
 	free(test.cgroup);
 	return 0;
@@ -104,12 +104,12 @@ static void choose(pid_t pid, usec_t now)
 		.before = test.m->sampler.reading,
 		.decided_at = now,
 	};
-	recorder_choice(test.m->recorder, &test.policy, now + 40);
+	recorder_choice(test.m->tick.recorder, &test.policy, now + 40);
 }
 
 static void note(enum report_event event, usec_t now)
 {
-	recorder_note(test.m->recorder, event, &test.acting, now);
+	recorder_note(test.m->tick.recorder, event, &test.acting, now);
 }
 
 static void signal_it(int signal, usec_t now)
@@ -137,7 +137,7 @@ static void kill_one(pid_t pid, int signal)
 static void sample(usec_t since_signal, uint64_t returned)
 {
 	test.m->sampler.reading.available = BEFORE + returned;
-	recorder_look(test.m->recorder, SIGNALLED + since_signal);
+	recorder_look(test.m->tick.recorder, SIGNALLED + since_signal);
 }
 
 static void end(enum kill_progress outcome, usec_t since_signal)
@@ -319,20 +319,22 @@ static void test_what_was_reclaimed_is_noted_in_time(void **state)
 	assert_int_equal(e->exited_usec, 30 * MSEC + 100);
 	assert_int_equal(e->reclaimed_bytes, 60 * MIB);
 	assert_int_equal(e->reclaimed_100ms_bytes, UNKNOWN);
-	assert_true(recorder_is_open(test.m->recorder)); /* it has exited, but is not recorded */
+	assert_true(
+		recorder_is_open(test.m->tick.recorder)); /* it has exited, but is not recorded */
 
-	assert_int_equal(recorder_next(test.m->recorder, SIGNALLED + 30 * MSEC), 70 * MSEC);
+	assert_int_equal(recorder_next(test.m->tick.recorder, SIGNALLED + 30 * MSEC), 70 * MSEC);
 	sample(101 * MSEC, 62 * MIB);
-	assert_int_equal(recorder_next(test.m->recorder, SIGNALLED + 101 * MSEC), 399 * MSEC);
+	assert_int_equal(recorder_next(test.m->tick.recorder, SIGNALLED + 101 * MSEC), 399 * MSEC);
 	sample(400 * MSEC, 10 * MIB); /* not yet */
 	sample(500 * MSEC, 50 * MIB);
-	assert_int_equal(recorder_next(test.m->recorder, SIGNALLED + 3 * USEC_PER_SEC),
+	assert_int_equal(recorder_next(test.m->tick.recorder, SIGNALLED + 3 * USEC_PER_SEC),
 			 0); /* late */
 	sample(1999 * MSEC, 10 * MIB);
-	assert_true(recorder_is_open(test.m->recorder));
+	assert_true(recorder_is_open(test.m->tick.recorder));
 	sample(2000 * MSEC, 40 * MIB);
-	assert_false(recorder_is_open(test.m->recorder));
-	assert_int_equal(recorder_next(test.m->recorder, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
+	assert_false(recorder_is_open(test.m->tick.recorder));
+	assert_int_equal(recorder_next(test.m->tick.recorder, SIGNALLED + 2000 * MSEC),
+			 USEC_INFINITY);
 	sample(2100 * MSEC, 0); /* no longer its business */
 
 	e = newest();
@@ -349,13 +351,13 @@ static void test_what_was_reclaimed_is_noted_in_time(void **state)
 static void test_a_late_exit_is_recorded(void **state)
 {
 	kill_one(812, SIGKILL);
-	recorder_exited(test.m->recorder, 812); /* not over yet */
+	recorder_exited(test.m->tick.recorder, 812); /* not over yet */
 	assert_string_equal(newest()->outcome, "wait");
 	sample(30 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_RECLAIMED, 30 * MSEC);
-	recorder_exited(test.m->recorder, 813);
+	recorder_exited(test.m->tick.recorder, 813);
 	assert_string_equal(newest()->outcome, "reclaimed");
-	recorder_exited(test.m->recorder, 812);
+	recorder_exited(test.m->tick.recorder, 812);
 	assert_string_equal(newest()->outcome, "gone");
 	assert_int_equal(newest()->exited_usec, 30 * MSEC + 100);
 	assert_int_equal(history_count(test.history), 1);
@@ -363,12 +365,12 @@ static void test_a_late_exit_is_recorded(void **state)
 	kill_one(813, SIGKILL);
 	end(KILL_PROGRESS_RECLAIMED, 30 * MSEC);
 	kill_one(814, SIGKILL); /* closes the other */
-	recorder_exited(test.m->recorder, 813);
+	recorder_exited(test.m->tick.recorder, 813);
 	assert_string_equal(newest()->outcome, "wait");
 	assert_string_equal(history_get(test.history, 1)->outcome, "reclaimed");
 
 	end(KILL_PROGRESS_UNKILLABLE, 30 * MSEC);
-	recorder_exited(test.m->recorder, 814);
+	recorder_exited(test.m->tick.recorder, 814);
 	assert_string_equal(newest()->outcome, "unkillable");
 }
 
@@ -384,8 +386,8 @@ static void test_swap_that_became_free_is_reclaimed_too(void **state)
 	assert_int_equal(newest()->swap_free_after_bytes, 12 * MIB);
 	test.m->sampler.reading.available = 0; /* less than before is nothing */
 	test.m->sampler.reading.swap_free = 0;
-	recorder_look(test.m->recorder, SIGNALLED + 500 * MSEC);
-	recorder_look(test.m->recorder, SIGNALLED + 2000 * MSEC);
+	recorder_look(test.m->tick.recorder, SIGNALLED + 500 * MSEC);
+	recorder_look(test.m->tick.recorder, SIGNALLED + 2000 * MSEC);
 	assert_int_equal(newest()->reclaimed_500ms_bytes, 0);
 }
 
@@ -426,7 +428,7 @@ static void test_the_next_victim_closes_the_record(void **state)
 	end(KILL_PROGRESS_GONE, 30 * MSEC);
 	sample(120 * MSEC, 62 * MIB);
 	choose(900, SIGNALLED + 120 * MSEC);
-	assert_true(recorder_is_open(test.m->recorder)); /* a choice is not yet a signal */
+	assert_true(recorder_is_open(test.m->tick.recorder)); /* a choice is not yet a signal */
 	assert_int_equal(newest()->pid, 812);
 	signal_it(SIGKILL, SIGNALLED + 121 * MSEC);
 	assert_int_equal(newest()->pid, 900);
@@ -455,8 +457,9 @@ static void test_time_counts_from_the_last_signal(void **state)
 	sample(100 * MSEC, 1 * MIB);
 	sample(500 * MSEC, 2 * MIB);
 	sample(2000 * MSEC, 3 * MIB);
-	assert_true(recorder_is_open(test.m->recorder)); /* its end is not known */
-	assert_int_equal(recorder_next(test.m->recorder, SIGNALLED + 2000 * MSEC), USEC_INFINITY);
+	assert_true(recorder_is_open(test.m->tick.recorder)); /* its end is not known */
+	assert_int_equal(recorder_next(test.m->tick.recorder, SIGNALLED + 2000 * MSEC),
+			 USEC_INFINITY);
 	signal_it(SIGKILL, SIGNALLED + 5000 * MSEC);
 	e = newest();
 	assert_true(e->escalated);
@@ -487,7 +490,7 @@ static void test_what_takes_long_is_recorded_at_the_end(void **state)
 	test.m->in_flight.decision.ineffective = true;
 	end(KILL_PROGRESS_GONE, 3200 * MSEC);
 	assert_true(newest()->ineffective);
-	assert_false(recorder_is_open(test.m->recorder));
+	assert_false(recorder_is_open(test.m->tick.recorder));
 	assert_int_equal(newest()->reclaimed_2s_bytes, 0);
 	assert_int_equal(newest()->reclaimed_bytes, 64 * MIB);
 }
@@ -498,19 +501,19 @@ static void test_returned_is_the_shortest_time_for_nearly_all(void **state)
 	usec_t within;
 
 	kill_one(812, SIGKILL);
-	assert_false(recorder_returned(test.m->recorder, &bytes, &within));
+	assert_false(recorder_returned(test.m->tick.recorder, &bytes, &within));
 	sample(10 * MSEC, 0);
-	assert_false(recorder_returned(test.m->recorder, &bytes, &within));
+	assert_false(recorder_returned(test.m->tick.recorder, &bytes, &within));
 	sample(20 * MSEC, 32 * MIB);
 	sample(30 * MSEC, 60 * MIB);
 	sample(100 * MSEC, 64 * MIB);
 	sample(500 * MSEC, 5 * MIB);
-	assert_true(recorder_returned(test.m->recorder, &bytes, &within));
+	assert_true(recorder_returned(test.m->tick.recorder, &bytes, &within));
 	assert_int_equal(bytes, 60 * MIB);
 	assert_int_equal(within, 30 * MSEC);
 	end(KILL_PROGRESS_GONE, 500 * MSEC);
 	kill_one(900, SIGKILL);
-	assert_false(recorder_returned(test.m->recorder, &bytes, &within));
+	assert_false(recorder_returned(test.m->tick.recorder, &bytes, &within));
 }
 
 static void test_refreezing_is_noted_where_there_was_something_to(void **state)
@@ -543,7 +546,7 @@ static void test_what_was_refused_is_noted_with_the_error(void **state)
 	assert_string_equal(newest()->outcome, "unkillable");
 	assert_string_equal(newest()->signal, "");
 	assert_string_equal(newest()->error, strerror(EPERM));
-	assert_false(recorder_is_open(test.m->recorder));
+	assert_false(recorder_is_open(test.m->tick.recorder));
 
 	choose(900, SIGNALLED);
 	test.m->in_flight.decision.error = -EMFILE;
@@ -585,7 +588,7 @@ static void test_what_failed_is_kept_once_in_an_emergency(void **state)
 	assert_int_equal(history_count(test.history), 8); /* two that take turns */
 
 	/* A sample at which nothing is demanded changes nothing; a minute of them is an end. */
-	recorder_note(test.m->recorder, REPORT_NOTHING, &test.none, now += 59 * USEC_PER_SEC);
+	recorder_note(test.m->tick.recorder, REPORT_NOTHING, &test.none, now += 59 * USEC_PER_SEC);
 	choose(900, now);
 	note(REPORT_CANCELLED, now);
 	assert_int_equal(history_count(test.history), 8);
@@ -625,11 +628,11 @@ static void test_no_victim_is_logged_once_in_an_emergency(void **state)
 
 static void test_the_exit_of_the_daemon_closes_what_is_open(void **state)
 {
-	recorder_close(test.m->recorder);
+	recorder_close(test.m->tick.recorder);
 	assert_int_equal(history_count(test.history), 0);
 	kill_one(812, SIGKILL);
 	test.m->sampler.reading.available = BEFORE + MIB;
-	recorder_close(test.m->recorder);
+	recorder_close(test.m->tick.recorder);
 	assert_string_equal(newest()->outcome, "wait");
 	assert_int_equal(newest()->reclaimed_bytes, MIB);
 	assert_int_equal(newest()->reclaimed_100ms_bytes, UNKNOWN);

@@ -152,7 +152,7 @@ static int teardown(void **state)
 static void say(enum report_event event)
 {
 	test.said[0] = '\0';
-	report(test.m, event, &test.judgement, test.m->regime.state, NOW);
+	report(&test.m->reporter, event, &test.judgement, test.m->regime.state, NOW);
 }
 
 static void check_said(const char *text)
@@ -654,7 +654,7 @@ static void test_warnings_are_logged_once(void **state)
 
 	m->reporter.warned = false;
 	test.judgement.policy = &test.policy;
-	report(m, REPORT_NOTHING, &test.judgement, MANAGER_CALM, NOW);
+	report(&m->reporter, REPORT_NOTHING, &test.judgement, MANAGER_CALM, NOW);
 	check_said(
 		"Watching: 25.0% of 8.0 GiB available, no swap, stalled 0.0% of the last second.\n");
 	check_said("Memory is getting short: 25.0% of 8.0 GiB available, no swap (policy now).\n");
@@ -663,14 +663,14 @@ static void test_warnings_are_logged_once(void **state)
 
 	m->regime.state = MANAGER_CALM;
 	test.judgement.policy = NULL;
-	report(m, REPORT_NOTHING, &test.judgement, MANAGER_WATCH, NOW);
+	report(&m->reporter, REPORT_NOTHING, &test.judgement, MANAGER_WATCH, NOW);
 	check_said("Calm again: ");
 	assert_false(m->reporter.warned);
 
 	m->regime.state = MANAGER_WATCH;
 	test.judgement.policy = &test.policy;
 	test.said[0] = '\0';
-	report(m, REPORT_SIGNALLED, &test.judgement, MANAGER_WATCH, NOW);
+	report(&m->reporter, REPORT_SIGNALLED, &test.judgement, MANAGER_WATCH, NOW);
 	check_said("Killing leak");
 	check_not_said("Memory is getting short");
 }
@@ -693,10 +693,10 @@ static void test_failures_are_logged_once_in_a_while(void **state)
 		"Cannot read memory or processes: Input/output error; trying again.\n";
 
 	for (usec_t second = 0; second < 10; second++)
-		report_sample_failed(test.m, -EIO, NOW + second * USEC_PER_SEC);
+		report_sample_failed(&test.m->reporter, -EIO, NOW + second * USEC_PER_SEC);
 	assert_string_equal(test.said, line);
 	test.said[0] = '\0';
-	report_sample_failed(test.m, -EIO, NOW + 10 * USEC_PER_SEC);
+	report_sample_failed(&test.m->reporter, -EIO, NOW + 10 * USEC_PER_SEC);
 	assert_string_equal(test.said, line);
 }
 
@@ -945,12 +945,12 @@ static void test_doubts_are_logged_once_each(void **state)
 	struct manager *m = test.m;
 
 	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP;
-	report_doubts(m);
-	report_doubts(m);
+	report_doubts(&m->reporter);
+	report_doubts(&m->reporter);
 	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_AVAILABLE;
-	report_doubts(m);
+	report_doubts(&m->reporter);
 	m->sampler.reading.doubts = 0;
-	report_doubts(m);
+	report_doubts(&m->reporter);
 	assert_int_equal(m->probed.n_missing_privileges, 2);
 	assert_string_equal(m->probed.missing_privileges[0],
 			    memory_doubt_to_string(MEMORY_DOUBT_SWAP));
@@ -971,7 +971,7 @@ static void test_a_lack_that_there_is_no_memory_for(void **state)
 		m->sampler.reading.doubts = 1U << n;
 		n_mallocs_allowed = n;
 		fail_malloc = true;
-		report_doubts(m);
+		report_doubts(&m->reporter);
 		fail_malloc = false;
 		check_said(memory_doubt_to_string((enum memory_doubt)(1U << n)));
 		assert_int_equal(m->probed.n_missing_privileges, 0);

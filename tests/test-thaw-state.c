@@ -555,7 +555,7 @@ static void one_tick(void)
 	for (int i = 0; i < 200; i++) {
 		unsigned n_vanished = m->selection.n_vanished;
 
-		(void)tick(test.manager, clock_now());
+		(void)tick(&test.manager->tick, clock_now());
 		fail_malloc = false;
 		if (m->regime.state == MANAGER_KILLING ||
 		    m->in_flight.decision.decided_at != decided_at ||

@@ -127,12 +127,12 @@ void __wrap_sharers_find(const struct census *census, const struct census_proces
 		ret->items[ret->n++] = sharer;
 }
 
-void __real_report_sample_failed(struct manager *m, int error, usec_t now);
-void __wrap_report_sample_failed(struct manager *m, int error, usec_t now);
-void __wrap_report_sample_failed(struct manager *m, int error, usec_t now)
+void __real_report_sample_failed(struct reporter *rep, int error, usec_t now);
+void __wrap_report_sample_failed(struct reporter *rep, int error, usec_t now);
+void __wrap_report_sample_failed(struct reporter *rep, int error, usec_t now)
 {
 	test.n_complaints++;
-	__real_report_sample_failed(m, error, now);
+	__real_report_sample_failed(rep, error, now);
 }
 
 /* The policy has a pressure condition, which the cgroups explain. */
@@ -155,8 +155,10 @@ void __wrap_policy_judge(struct policy_set *set, const struct policy_reading *re
 		ret->policy = NULL;
 }
 
-enum stalls_answer __wrap_stalls_ask(struct manager *m, const struct policy *policy, usec_t now);
-enum stalls_answer __wrap_stalls_ask(struct manager *m, const struct policy *policy, usec_t now)
+enum stalls_answer __wrap_stalls_ask(struct sampler *sampler, const struct policy *policy,
+				     usec_t now);
+enum stalls_answer __wrap_stalls_ask(struct sampler *sampler, const struct policy *policy,
+				     usec_t now)
 {
 	return test.answer;
 }
@@ -274,7 +276,7 @@ static void step(void)
 
 	test.m->selection.stuck.chosen_at = 0;
 	for (int i = 0; i < 200; i++) {
-		(void)tick(test.m, clock_now());
+		(void)tick(&test.m->tick, clock_now());
 		if (test.m->regime.state == MANAGER_KILLING ||
 		    test.m->in_flight.decision.decided_at != decided_at)
 			break;
@@ -286,14 +288,14 @@ static void wait_for_outcome(void)
 {
 	for (int i = 0; i < 6000 && test.m->regime.state == MANAGER_KILLING; i++) {
 		usleep(10000);
-		(void)tick(test.m, clock_now());
+		(void)tick(&test.m->tick, clock_now());
 	}
 	assert_int_not_equal(test.m->regime.state, MANAGER_KILLING);
 }
 
 static const struct history_entry *newest(void)
 {
-	return history_get(recorder_history(test.m->recorder), 0);
+	return history_get(recorder_history(test.m->tick.recorder), 0);
 }
 
 static int setup(void **state)
@@ -364,7 +366,7 @@ static void test_nothing_is_killed_by_memory_that_cannot_be_read(void **state)
 		test.sample_error = errors[i];
 		test.n_complaints = 0;
 		test.m->sampler.due_at = 0;
-		assert_int_equal(tick(test.m, clock_now()), USEC_PER_SEC);
+		assert_int_equal(tick(&test.m->tick, clock_now()), USEC_PER_SEC);
 		assert_int_equal(test.n_complaints, 1);
 		assert_int_equal(test.m->regime.state, before);
 		assert_int_equal(test.m->in_flight.decision.pid, 0);
@@ -407,7 +409,7 @@ static void test_a_census_that_is_short_of_files(void **state)
 	for (int i = 0; i < 200 && (test.m->sampler.watch.listed_at == 0 ||
 				    test.m->regime.state != MANAGER_WATCH);
 	     i++)
-		(void)tick(test.m, clock_now());
+		(void)tick(&test.m->tick, clock_now());
 	assert_false(test.m->sampler.census.keeps_none);
 	test.census_error = -EMFILE;
 	test.m->config.policies.policies[test.m->config.policies.n_policies - 1].action =
@@ -640,13 +642,13 @@ static void test_pressure_that_is_a_cgroups_own(void **state)
 	start(KILL);
 	test.by_pressure = true;
 	test.answer = STALLS_UNKNOWN;
-	(void)tick(test.m, clock_now());
-	assert_int_equal(history_count(recorder_history(test.m->recorder)), 0);
+	(void)tick(&test.m->tick, clock_now());
+	assert_int_equal(history_count(recorder_history(test.m->tick.recorder)), 0);
 	test.answer = STALLS_EXPLAINED;
-	(void)tick(test.m, clock_now());
+	(void)tick(&test.m->tick, clock_now());
 	assert_string_equal(newest()->kind, "explained");
 	id = newest()->id;
-	(void)tick(test.m, clock_now());
+	(void)tick(&test.m->tick, clock_now());
 	assert_int_equal(newest()->id, id);
 	assert_int_equal(test.m->in_flight.decision.pid, 0);
 	test.answer = STALLS_COUNT;

@@ -68,7 +68,7 @@ static void add_word(char *buf, size_t size, const char *word)
 
 static const char *tell_history(char *buf, size_t size)
 {
-	struct history *history = recorder_history(dumped.manager->recorder);
+	struct history *history = recorder_history(dumped.manager->tick.recorder);
 
 	buf[0] = '\0';
 	for (unsigned i = 0; i < history_count(history); i++) {

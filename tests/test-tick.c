@@ -290,7 +290,7 @@ static void one_tick(void)
 	for (int i = 0; i < 200; i++) {
 		unsigned n_vanished = m->selection.n_vanished;
 
-		(void)tick(test.manager, clock_now());
+		(void)tick(&test.manager->tick, clock_now());
 		fail_malloc = false;
 		if (m->regime.state == MANAGER_KILLING ||
 		    m->in_flight.decision.decided_at != decided_at ||
@@ -476,12 +476,12 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 	start("[Policy slow]\nMemoryAvailable=100%\nAction=kill\nFor=10s\n");
 	slow = policy_set_policy(&test.manager->config.policies, "slow");
 	now = clock_now();
-	(void)tick(test.manager, now);
+	(void)tick(&test.manager->tick, now);
 	assert_int_equal(slow->holds_since, now);
 	/* Sampled in time, it would hold by the tenth second. */
-	(void)tick(test.manager, now + USEC_PER_SEC);
+	(void)tick(&test.manager->tick, now + USEC_PER_SEC);
 	assert_int_equal(slow->holds_since, now);
-	(void)tick(test.manager, now + 11 * USEC_PER_SEC);
+	(void)tick(&test.manager->tick, now + 11 * USEC_PER_SEC);
 	fail_malloc = false;
 	assert_int_equal(slow->holds_since, now + 11 * USEC_PER_SEC);
 	assert_int_equal(test.n_signals, 0);
@@ -491,7 +491,7 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 	assert_int_equal(test.manager->sampler.forecast.n_samples, 1);
 	/* From then on it holds. */
 	for (usec_t s = 12; s <= 21; s++)
-		(void)tick(test.manager, now + s * USEC_PER_SEC);
+		(void)tick(&test.manager->tick, now + s * USEC_PER_SEC);
 	fail_malloc = false;
 	assert_int_equal(test.n_signals, 1);
 	wait_for_outcome();
@@ -506,7 +506,7 @@ static void let_the_emergency_pass(pid_t pid)
 
 static const struct history_entry *newest(void)
 {
-	return history_get(recorder_history(test.manager->recorder), 0);
+	return history_get(recorder_history(test.manager->tick.recorder), 0);
 }
 
 static void thaw_late(void)
@@ -580,8 +580,8 @@ static void test_tick_keeps_a_record(void **state)
 		static const usec_t at[] = { 120, 510, 2010 };
 
 		test.manager->regime.watch_until = 0; /* calm samples seldom */
-		next = tick(test.manager, d->signalled_at + at[i] * USEC_PER_MSEC);
-		assert_true(recorder_is_open(test.manager->recorder) == (i < 2));
+		next = tick(&test.manager->tick, d->signalled_at + at[i] * USEC_PER_MSEC);
+		assert_true(recorder_is_open(test.manager->tick.recorder) == (i < 2));
 		if (i < 2) /* the next sample is not later than the next mark */
 			assert_true(next <= (i == 0 ? 380 : 1490) * USEC_PER_MSEC);
 	}
@@ -590,7 +590,7 @@ static void test_tick_keeps_a_record(void **state)
 	assert_int_not_equal(e->reclaimed_500ms_bytes, HISTORY_UNKNOWN_U64);
 	assert_int_not_equal(e->reclaimed_2s_bytes, HISTORY_UNKNOWN_U64);
 	assert_int_equal(e->reclaimed_bytes, e->reclaimed_2s_bytes);
-	assert_int_equal(history_count(recorder_history(test.manager->recorder)), 1);
+	assert_int_equal(history_count(recorder_history(test.manager->tick.recorder)), 1);
 }
 
 static void test_tick_thaws_the_whole_group_and_freezes_it_again(void **state)
@@ -955,7 +955,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	/* Not sampled again at once. */
 	test.manager->selection.stuck.chosen_at = clock_now();
 	n_choices = test.manager->sampler.census.choice;
-	(void)tick(test.manager, test.manager->selection.stuck.chosen_at + 1);
+	(void)tick(&test.manager->tick, test.manager->selection.stuck.chosen_at + 1);
 	assert_int_equal(test.manager->sampler.census.choice, n_choices);
 	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
 
@@ -1319,7 +1319,7 @@ static void test_tick_keeps_the_history_where_none_is_left(void **state)
 	start(KILL_NOW);
 	one_tick();
 	wait_for_outcome();
-	for (int i = 0; i < 1000 && recorder_is_open(test.manager->recorder); i++) {
+	for (int i = 0; i < 1000 && recorder_is_open(test.manager->tick.recorder); i++) {
 		usleep(10000);
 		one_tick();
 	}
