@@ -87,7 +87,7 @@ int bus_get_missing_privileges(sd_bus *bus, const char *path, const char *interf
 	r = sd_bus_message_open_container(reply, 'a', "s");
 	for (size_t i = 0; r >= 0 && i < m->probed.n_missing_privileges; i++)
 		r = bus_append_foreign(b, reply, m->probed.missing_privileges[i]);
-	if (r >= 0 && !manager_subtree_exists(m))
+	if (r >= 0 && !config_subtree_exists(&m->config, &m->machine.cgroups))
 		r = sd_bus_message_append(
 			reply, "s",
 			"no process is eligible: the cgroup of the subtree does not exist");

@@ -8,15 +8,14 @@
 #include "lib/config/policy.h"
 
 /* From the command line. */
-struct manager_options {
+struct config_options {
 	const char *config_file; /* NULL: the usual places */
 	const char *subtree;	 /* over the configuration's, or NULL */
 	bool dry_run;		 /* whatever the configuration says */
-	bool with_log;		 /* log_start(), once nothing is forked any more */
 };
 
 struct config {
-	struct manager_options options;
+	struct config_options options;
 	struct policy_set policies;
 	char **files; /* that were read for them */
 	size_t n_files;
@@ -26,3 +25,22 @@ struct config {
 	unsigned n_reloads;
 	bool reload_is_wanted; /* as soon as no kill is in progress */
 };
+
+struct cgroup_fs;
+
+/* For the start, by config->options: what can be used of it, the rest is logged (is_degraded).  0;
+ * -ENOMEM, or -errno if it cannot be read for now. */
+int config_load(struct config *config);
+
+/* Anew; with errors the old one stays.  0; 1 if it has errors, with all of them in *ret_errors, a
+ * line each (to be freed; NULL: no memory for it); -errno. */
+int config_reload(struct config *config, char **ret_errors);
+
+/* Reads it, and no more: 0, 1 if it has errors (each printed on standard error), -errno. */
+int config_load_policies(const struct config_options *options, struct policy_set *ret);
+
+void config_done(struct config *config);
+
+/* Is there a cgroup of that path now?  If not, no process may be killed until there is. */
+bool config_subtree_exists(const struct config *config, const struct cgroup_fs *cgroups);
+void config_warn_of_subtree(const struct config *config, const struct cgroup_fs *cgroups);

@@ -21,16 +21,10 @@
 #include "daemon/thaw-state.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/errors.h"
-#include "lib/config/conf.h"
 #include "lib/kill/unit-mark.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
 #define N_REAPERS 2
-
-bool manager_subtree_exists(const struct manager *m)
-{
-	return cgroup_find(&m->machine.cgroups, m->config.policies.subtree) != -ENOENT;
-}
 
 /* A file that cannot be opened for want of files or of memory, or for an error of the file system,
  * is there: to continue as if it were not would be to take every process for one without a cgroup,
@@ -240,7 +234,7 @@ void manager_init(struct manager *m)
 		kill_victim_init(&m->in_flight.lingering[i]);
 }
 
-int manager_new(const struct manager_options *options, const struct kill_ops *ops,
+int manager_new(const struct config_options *options, bool with_log, const struct kill_ops *ops,
 		struct manager **ret)
 {
 	_cleanup_(manager_freep) struct manager *m = NULL;
@@ -253,7 +247,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	m->config.options = *options;
 	m->machine.kill_ops = ops;
 
-	r = manager_load(m);
+	r = config_load(&m->config);
 	if (r == 0)
 		r = open_machine(m);
 	if (r == 0)
@@ -261,7 +255,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	if (r < 0)
 		return r;
 	fork_helpers(m);
-	if (options->with_log)
+	if (with_log)
 		log_start();
 	r = recorder_new(m->machine.proc_fd, &m->in_flight, &m->tick.recorder);
 	if (r < 0)
@@ -276,7 +270,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	self_limit(m);
 	m->self.started_usec = realtime_now();
 	report_start(m);
-	manager_warn_of_subtree(m);
+	config_warn_of_subtree(&m->config, &m->machine.cgroups);
 	conflicts_find(&m->conflicts, &m->machine, &m->regime, clock_now());
 	thaw_state_recover(&m->in_flight);
 	*ret = take_ptr(m);
@@ -310,12 +304,49 @@ struct manager *manager_free(struct manager *m)
 	closep(&m->sampler.psi_fd);
 	closep(&m->machine.proc_fd);
 	closep(&m->machine.sys_fd);
-	policy_set_done(&m->config.policies);
-	conf_files_free(m->config.files, m->config.n_files);
-	conf_files_free(m->config.errors, m->config.n_errors);
+	config_done(&m->config);
 	for (size_t i = 0; i < m->probed.n_missing_privileges; i++)
 		free(m->probed.missing_privileges[i]);
 	free(m->probed.missing_privileges);
 	free(m);
 	return NULL;
+}
+
+int manager_reload(struct manager *m, char **ret_errors)
+{
+	int r = config_reload(&m->config, ret_errors);
+
+	if (r != 0)
+		return r;
+	census_set_policies(&m->sampler.census, &m->config.policies);
+	m->reporter.warned = false; /* by policies that are no more */
+	bus_note_reload(m->bus);
+	if (!m->config.policies.dry_run && !m->in_flight.ledger && m->in_flight.ledger_error == 0) {
+		/* It was a dry run until now. */
+		r = thaw_state_open(&m->in_flight);
+		if (r < 0)
+			log_warning(
+				"Groups that are thawed are not frozen again if reckond is killed: %s.",
+				thaw_state_strerror(r));
+		thaw_state_recover(&m->in_flight);
+	}
+	log_info("The configuration was reloaded.");
+	config_warn_of_subtree(&m->config, &m->machine.cgroups);
+	return 0;
+}
+
+const char *manager_status(const struct manager *m, char buf[static MANAGER_STATUS_SIZE])
+{
+	if (m->config.is_degraded)
+		snprintf(buf, MANAGER_STATUS_SIZE,
+			 "Degraded: the configuration has errors (reckonctl check)%s",
+			 m->config.policies.dry_run ? "; dry run: no process is killed" : "");
+	else if (m->selection.stuck.since != 0)
+		snprintf(buf, MANAGER_STATUS_SIZE,
+			 "Memory is low, but no process is worth killing (reckonctl status)");
+	else
+		snprintf(buf, MANAGER_STATUS_SIZE, "%s",
+			 m->config.policies.dry_run ? "Dry run: no process is killed"
+						    : "Watching memory");
+	return buf;
 }

@@ -45,19 +45,13 @@ void manager_init(struct manager *manager);
 
 /* Finds out everything, locks memory, runs the self-test, and logs what it found.  Errors in the
  * configuration are no reason to fail (conf_load_lenient()).  0 or -errno. */
-int manager_new(const struct manager_options *options, const struct kill_ops *ops,
+int manager_new(const struct config_options *options, bool with_log, const struct kill_ops *ops,
 		struct manager **ret);
 struct manager *manager_free(struct manager *manager);
 static inline void manager_freep(struct manager **manager)
 {
 	manager_free(*manager);
 }
-
-/* Reads the configuration: 0, 1 if it has errors (each printed on standard error), -errno. */
-int manager_load_policies(const struct manager_options *options, struct policy_set *ret);
-
-/* manager-config.c.  For the start: what can be used of the configuration.  0 or -ENOMEM. */
-int manager_load(struct manager *manager);
 
 /* The configuration anew; with errors the old one stays.  0; 1 if it has errors, with all of them
  * in *ret_errors, a line each (to be freed; NULL: no memory for it); -errno. */
@@ -66,7 +60,3 @@ int manager_reload(struct manager *manager, char **ret_errors);
 /* For the service manager, in one line.  Returns buf. */
 #define MANAGER_STATUS_SIZE 128
 const char *manager_status(const struct manager *manager, char buf[static MANAGER_STATUS_SIZE]);
-
-/* Is there a cgroup of that path now?  If not, no process may be killed until there is. */
-bool manager_subtree_exists(const struct manager *manager);
-void manager_warn_of_subtree(const struct manager *manager);

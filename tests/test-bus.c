@@ -313,7 +313,7 @@ static void write_conf(const char *text)
 
 static int setup(void **state)
 {
-	struct manager_options options = { .config_file = test.conf, .dry_run = true };
+	struct config_options options = { .config_file = test.conf, .dry_run = true };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	memset(&test, 0, sizeof(test));
@@ -333,7 +333,7 @@ static int setup(void **state)
 	unsetenv("NOTIFY_SOCKET");
 	log_set_target(LOG_TARGET_NULL);
 	log_set_max_level(LOG_INFO);
-	if (manager_new(&options, &kill_ops_system, &test.m) < 0)
+	if (manager_new(&options, false, &kill_ops_system, &test.m) < 0)
 		return -1;
 	assert_true(sd_event_source_set_enabled(test.m->monitor.timer, SD_EVENT_OFF) >= 0);
 	snprintf(address.sun_path, sizeof(address.sun_path), "unix:path=%s", test.path);

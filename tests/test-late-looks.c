@@ -66,7 +66,7 @@ int __wrap_memory_sample(struct memory_source *source, struct memory_reading *re
 
 static int setup(void **state)
 {
-	struct manager_options options = { .config_file = test.config, .dry_run = true };
+	struct config_options options = { .config_file = test.config, .dry_run = true };
 	int fds[2];
 	FILE *f;
 
@@ -83,7 +83,7 @@ static int setup(void **state)
 	/* In calm; and nothing is in that cgroup. */
 	fprintf(f, "[Daemon]\nWatchBelow=0%%\nSubtree=/test-monitor-%d\n", getpid());
 	fclose(f);
-	return manager_new(&options, &kill_ops_system, &test.manager);
+	return manager_new(&options, false, &kill_ops_system, &test.manager);
 }
 
 static int teardown(void **state)

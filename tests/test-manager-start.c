@@ -175,14 +175,15 @@ static void test_what_it_starts_without(void **state)
 		{ SWEEP, -EMFILE, -EMFILE },
 		{ RESERVE, -ENOMEM, -ENOMEM },
 	};
-	struct manager_options options = { .config_file = test.conf };
+	struct config_options options = { .config_file = test.conf };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct manager *m = NULL;
 
 		test.what = cases[i].what;
 		test.error = cases[i].error;
-		assert_int_equal(manager_new(&options, &kill_ops_system, &m), cases[i].result);
+		assert_int_equal(manager_new(&options, false, &kill_ops_system, &m),
+				 cases[i].result);
 		assert_true((m != NULL) == (cases[i].result == 0));
 		if (m)
 			assert_int_equal(m->machine.cgroups.layout == CGROUP_LAYOUT_NONE,
@@ -205,7 +206,7 @@ static void test_a_subtree_that_is_given_has_to_be_there(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct manager_options options = {
+		struct config_options options = {
 			.config_file = test.conf,
 			.subtree = cases[i].subtree,
 			.dry_run = true,
@@ -215,7 +216,7 @@ static void test_a_subtree_that_is_given_has_to_be_there(void **state)
 
 		test.what = cases[i].what;
 		test.error = -ENOENT;
-		r = manager_new(&options, &kill_ops_system, &m);
+		r = manager_new(&options, false, &kill_ops_system, &m);
 		if (cases[i].what == NOTHING || r == 0)
 			assert_int_equal(r, cases[i].result);
 		assert_true((m != NULL) == (r == 0));

@@ -19,8 +19,8 @@
 
 static void test_a_start_without_memory_fails(void **state)
 {
-	static const struct manager_options options = { .config_file = "/dev/null",
-							.dry_run = true };
+	static const struct config_options options = { .config_file = "/dev/null",
+						       .dry_run = true };
 
 	(void)state;
 	(void)options;
@@ -33,7 +33,7 @@ static void test_a_start_without_memory_fails(void **state)
 #if FAIL_MALLOC_WORKS
 		n_mallocs_allowed = n;
 		fail_malloc = true;
-		r = manager_new(&options, &kill_ops_system, &m);
+		r = manager_new(&options, false, &kill_ops_system, &m);
 		fail_malloc = false;
 #else
 		r = -ENOMEM;

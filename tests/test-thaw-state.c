@@ -532,14 +532,14 @@ static int exit_signal(pid_t pid)
 
 static struct manager *new_manager(const char *more)
 {
-	struct manager_options options = { .config_file = test.config };
+	struct config_options options = { .config_file = test.config };
 	struct manager *m;
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n%s", test.subtree, more);
 	fclose(f);
-	assert_int_equal(manager_new(&options, &ops, &m), 0);
+	assert_int_equal(manager_new(&options, false, &ops, &m), 0);
 	assert_int_equal(m->in_flight.ledger_error, 0);
 	test.n_signals = test.n_choices = n_mallocs = 0; /* the self-test's do not count */
 	return m;
@@ -757,7 +757,7 @@ static void test_recover_leaves_another_group_alone(void **state)
 
 static void test_dry_run_does_not_touch_the_file(void **state)
 {
-	struct manager_options options = { .config_file = test.config, .dry_run = true };
+	struct config_options options = { .config_file = test.config, .dry_run = true };
 	pid_t victim;
 
 	make_groups(false);
@@ -767,7 +767,7 @@ static void test_dry_run_does_not_touch_the_file(void **state)
 	assert_soon(is_frozen(false, "/g"));
 	kill_a_daemon(KILL_NOW);
 	assert_int_equal(exit_signal(victim), SIGKILL);
-	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
+	assert_int_equal(manager_new(&options, false, &ops, &test.manager), 0);
 	assert_null(test.manager->in_flight.ledger);
 	assert_false(is_frozen(false, "/g"));
 	test.manager = manager_free(test.manager);
@@ -777,7 +777,7 @@ static void test_dry_run_does_not_touch_the_file(void **state)
 /* A configuration that ends the dry run: what an earlier daemon left thawed is frozen again now. */
 static void test_a_dry_run_is_switched_off(void **state)
 {
-	struct manager_options options = { .config_file = test.config };
+	struct config_options options = { .config_file = test.config };
 	_cleanup_free_ char *errors = NULL;
 	FILE *f;
 
@@ -792,7 +792,7 @@ static void test_a_dry_run_is_switched_off(void **state)
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\nDryRun=yes\n", test.subtree);
 	fclose(f);
 	assert_soon(!is_frozen(false, "/g"));
-	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
+	assert_int_equal(manager_new(&options, false, &ops, &test.manager), 0);
 	assert_null(test.manager->in_flight.ledger);
 	assert_false(is_frozen(false, "/g"));
 	f = fopen(test.config, "we");

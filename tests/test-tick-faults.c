@@ -256,14 +256,14 @@ static bool is_killed(pid_t pid)
 
 static void start(const char *policy)
 {
-	struct manager_options options = { .config_file = test.config };
+	struct config_options options = { .config_file = test.config };
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n[Policy now]\nMemoryAvailable=100%%\n%s",
 		test.subtree, policy);
 	fclose(f);
-	assert_int_equal(manager_new(&options, &ops, &test.m), 0);
+	assert_int_equal(manager_new(&options, false, &ops, &test.m), 0);
 	test.n_signals = 0; /* those of the self-test */
 }
 

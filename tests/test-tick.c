@@ -262,13 +262,13 @@ static int exit_signal(pid_t pid)
 
 static void start(const char *more)
 {
-	struct manager_options options = { .config_file = test.config };
+	struct config_options options = { .config_file = test.config };
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n%s", test.subtree, more);
 	fclose(f);
-	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
+	assert_int_equal(manager_new(&options, false, &ops, &test.manager), 0);
 	test.n_signals = test.n_journal = test.n_choices = 0; /* the self-test's do not count */
 	n_mallocs = 0;
 }
