@@ -91,17 +91,28 @@ static int check_subtree(const struct manager *m)
 	return r;
 }
 
+struct self_test manager_self_test(struct manager *m)
+{
+	return (struct self_test){
+		.machine = &m->machine,
+		.probed = &m->probed,
+		.reapers = m->in_flight.reapers,
+		.subtree = m->config.policies.subtree,
+	};
+}
+
 /* All that is forked, while there are no threads yet: in a child of a process with threads only the
  * one that has called fork() is left, and the locks of the others stay held. */
 static void fork_helpers(struct manager *m)
 {
+	const struct self_test test = manager_self_test(m);
 	int r;
 
 	r = accuracy_probe(m->machine.proc_fd, m->machine.sys_fd, &m->machine.accuracy);
 	if (r < 0)
 		log_warning("Cannot find out how exact statm is: %s; the worst is assumed.",
 			    strerror(-r));
-	r = m->config.policies.dry_run ? 0 : self_test_begin(m);
+	r = m->config.policies.dry_run ? 0 : self_test_begin(&test);
 	if (r < 0)
 		log_warning("Cannot fork for the self-test: %s.", strerror(-r));
 }
@@ -151,12 +162,14 @@ static int take_first_census(struct manager *m)
 static int prepare(struct manager *m)
 {
 	struct psi_reading psi;
+	struct self_test test;
 	int r;
 
 	r = start_helpers(m);
 	if (r < 0)
 		return r;
-	self_test_protect_self(m);
+	test = manager_self_test(m);
+	self_test_protect_self(&test);
 	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
 	if (m->sampler.psi_fd < 0 && error_is_transient(-errno))
 		return fail_for_now("/proc/pressure/memory", -errno);
@@ -179,8 +192,8 @@ static int prepare(struct manager *m)
 	if (m->config.policies.dry_run)
 		return 0;
 	(void)thaw_state_open(&m->in_flight);
-	self_test_clean_up(m);
-	r = self_test_run(m);
+	self_test_clean_up(&test);
+	r = self_test_run(&test);
 	if (r < 0)
 		log_warning("The self-test failed: %s, ignoring.", strerror(-r));
 	return 0;
@@ -267,7 +280,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 		log_error("Cannot get ready: %s", strerror(-r));
 		return r;
 	}
-	self_limit(m);
+	self_limit(&m->machine);
 	m->self.started_usec = realtime_now();
 	report_start(m);
 	config_warn_of_subtree(&m->config, &m->machine.cgroups);
@@ -279,9 +292,12 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 
 struct manager *manager_free(struct manager *m)
 {
+	struct self_test test;
+
 	if (!m)
 		return NULL;
-	self_test_end(m);
+	test = manager_self_test(m);
+	self_test_end(&test);
 	in_flight_put_back_all(&m->in_flight);
 	if (m->tick.recorder)
 		recorder_close(m->tick.recorder);

@@ -43,6 +43,9 @@ struct manager {
 /* An empty one: nothing is open, and each part knows those that it works on. */
 void manager_init(struct manager *manager);
 
+/* What the self-test of this one works on. */
+struct self_test manager_self_test(struct manager *manager);
+
 /* Finds out everything, locks memory, runs the self-test, and logs what it found.  Errors in the
  * configuration are no reason to fail (conf_load_lenient()).  0 or -errno. */
 int manager_new(const struct config_options *options, bool with_log, const struct kill_ops *ops,

@@ -119,7 +119,8 @@ static int run_tick(struct manager *m)
 	now = clock_now();
 	if (m->regime.state == MANAGER_CALM)
 		reserve_fill(&m->self.reserve, m->machine.proc_fd);
-	if (self_is_too_large(m, now))
+	if (self_is_too_large(&m->self, &m->machine, &m->regime, m->sampler.census.n_processes,
+			      now))
 		return sd_event_exit(m->monitor.event, -E2BIG);
 	if (is_told_to_exit())
 		return sd_event_exit(m->monitor.event, 0);

@@ -12,7 +12,7 @@
 
 #include "lib/kill/kill.h"
 
-struct manager;
+struct machine;
 
 /* What was found at start. */
 struct probe_results {
@@ -32,26 +32,34 @@ struct probe_results {
 	size_t n_missing_privileges;
 };
 
+/* What it works on; borrowed. */
+struct self_test {
+	const struct machine *machine;
+	struct probe_results *probed;
+	struct kill_reapers *reapers;
+	const char *subtree;
+};
+
 /* Locks memory, asks for priority, lowers its own oom_score_adj; what it lacks for that and for its
- * work.  Results in m->probed. */
-void self_test_protect_self(struct manager *m);
+ * work.  Results in t->probed. */
+void self_test_protect_self(const struct self_test *t);
 
 /* Makes the child, which waits: before there are threads, as nothing is forked after that.  0 or
  * -errno. */
-int self_test_begin(struct manager *m);
+int self_test_begin(const struct self_test *t);
 
 /*
- * The whole path, open to reap, on the child; results in m->probed.  The child is frozen first, in
+ * The whole path, open to reap, on the child; results in t->probed.  The child is frozen first, in
  * a cgroup that is made for it below our own, in each hierarchy where that is possible; where it is
  * not, the mode of a file that would be written to thaw a process is checked.  Takes some seconds
  * at most: a child that does not exit by then is left (self_test_stuck).  0, or -errno
  * where there is no child.
  */
-int self_test_run(struct manager *m);
+int self_test_run(const struct self_test *t);
 
 /* Kills a child that is still there. */
-void self_test_end(struct manager *m);
+void self_test_end(const struct self_test *t);
 
 /* Removes the cgroups of daemons that were killed during theirs, with the process in each.  One
  * that a daemon uses is locked, and left alone: that daemon may be in another pid namespace. */
-void self_test_clean_up(const struct manager *m);
+void self_test_clean_up(const struct self_test *t);

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
-#include "daemon/manager.h"
+#include "daemon/machine.h"
+#include "daemon/regime.h"
+#include "daemon/self-test.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/format.h"
 #include "lib/base/io.h"
@@ -52,17 +54,16 @@ static int read_own_memory(int proc_fd, struct own_memory *ret)
 }
 
 /* 0: none, or not known. */
-static uint64_t read_memory_max(const struct manager *m)
+static uint64_t read_memory_max(const struct machine *machine)
 {
 	_cleanup_close_ int fd = -EBADF;
 	char path[CGROUP_PATH_MAX], text[64];
 	unsigned long long max;
 
-	if (m->machine.cgroups.v2_fd < 0 ||
-	    cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), path,
-			      sizeof(path)) != 0)
+	if (machine->cgroups.v2_fd < 0 || cgroup_of_process(&machine->cgroups, machine->proc_fd,
+							    getpid(), path, sizeof(path)) != 0)
 		return 0;
-	fd = cgroup_open(m->machine.cgroups.v2_fd, path);
+	fd = cgroup_open(machine->cgroups.v2_fd, path);
 	if (fd < 0 || io_read_at(fd, "memory.max", text, sizeof(text)) < 0 ||
 	    sscanf(text, "%llu", &max) != 1) /* "max" */
 		return 0;
@@ -81,15 +82,15 @@ uint64_t self_data_limit(uint64_t max, uint64_t used, uint64_t data)
 	return max == 0 ? 0 : add_u64(data, room);
 }
 
-void self_limit(struct manager *m)
+void self_limit(const struct machine *machine)
 {
 	struct own_memory own;
 	struct rlimit limit;
 	uint64_t bytes;
 
-	if (read_own_memory(m->machine.proc_fd, &own) < 0)
+	if (read_own_memory(machine->proc_fd, &own) < 0)
 		return;
-	bytes = self_data_limit(read_memory_max(m), own.anonymous, own.data);
+	bytes = self_data_limit(read_memory_max(machine), own.anonymous, own.data);
 	if (bytes == 0 || getrlimit(RLIMIT_DATA, &limit) < 0 || bytes >= limit.rlim_cur)
 		return;
 	limit.rlim_cur = bytes;
@@ -114,20 +115,20 @@ void self_give_back(struct probe_results *probed)
 	}
 }
 
-bool self_is_too_large(struct manager *m, usec_t now)
+bool self_is_too_large(struct self *self, const struct machine *machine,
+		       const struct regime *regime, size_t n_processes, usec_t now)
 {
 	char is[FORMAT_BYTES_SIZE], may_be[FORMAT_BYTES_SIZE];
-	struct self *self = &m->self;
 	struct own_memory own;
 	uint64_t allowance;
 
-	if (m->sampler.census.n_processes > self->n_processes)
-		self->n_processes = m->sampler.census.n_processes;
-	if (m->regime.state > MANAGER_WATCH || now - self->looked_at < CHECK_USEC)
+	if (n_processes > self->n_processes)
+		self->n_processes = n_processes;
+	if (regime->state > MANAGER_WATCH || now - self->looked_at < CHECK_USEC)
 		return false;
 	self->looked_at = now;
 	allowance = self_allowance(self->n_processes);
-	if (read_own_memory(m->machine.proc_fd, &own) < 0 || own.anonymous <= allowance)
+	if (read_own_memory(machine->proc_fd, &own) < 0 || own.anonymous <= allowance)
 		return false;
 	log_error("reckond itself has %s of memory, and should have %s at most: starting again.",
 		  format_bytes(own.anonymous, is), format_bytes(allowance, may_be));

@@ -16,7 +16,8 @@
 #include "daemon/reserve.h"
 #include "lib/base/util.h"
 
-struct manager;
+struct machine;
+struct regime;
 struct probe_results;
 
 struct self {
@@ -27,11 +28,12 @@ struct self {
 };
 
 /* RLIMIT_DATA by memory.max of its own cgroup (v2), if that has one. */
-void self_limit(struct manager *m);
+void self_limit(const struct machine *machine);
 
 /* Has it become so large that it is to be started again?  Checked every ten seconds, and not while
  * a kill is in progress. */
-bool self_is_too_large(struct manager *m, usec_t now);
+bool self_is_too_large(struct self *self, const struct machine *machine,
+		       const struct regime *regime, size_t n_processes, usec_t now);
 
 /* Returns what was allocated for very many processes to the kernel, where that is worth it.  In
  * calm. */

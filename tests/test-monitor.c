@@ -72,8 +72,10 @@ usec_t __wrap_tick(struct tick *t, usec_t now)
 	return test.next;
 }
 
-bool __wrap_self_is_too_large(struct manager *m, usec_t now);
-bool __wrap_self_is_too_large(struct manager *m, usec_t now)
+bool __wrap_self_is_too_large(struct self *self, const struct machine *machine,
+			      const struct regime *regime, size_t n_processes, usec_t now);
+bool __wrap_self_is_too_large(struct self *self, const struct machine *machine,
+			      const struct regime *regime, size_t n_processes, usec_t now)
 {
 	return test.is_too_large;
 }

@@ -153,12 +153,18 @@ static void test_data_is_limited_below_the_cgroups_limit(void **state)
 		write_statm(100 * MIB, 300 * MIB);
 		if (cases[i].statm)
 			write_file("self/statm", cases[i].statm);
-		self_limit(test.m);
+		self_limit(&test.m->machine);
 		assert_int_equal(test.limit.rlim_cur,
 				 cases[i].is_limited ? (896 - 100 + 300) * MIB : 4 * GIB);
 	}
 	write_file("self/statm", NULL);
-	self_limit(test.m); /* not known: none */
+	self_limit(&test.m->machine); /* not known: none */
+}
+
+static bool is_too_large(struct manager *m, usec_t now)
+{
+	return self_is_too_large(&m->self, &m->machine, &m->regime, m->sampler.census.n_processes,
+				 now);
 }
 
 #define NOW (1000 * USEC_PER_SEC)
@@ -171,23 +177,23 @@ static void test_it_is_too_large_by_its_own_statm(void **state)
 	m->sampler.census.n_processes = 1000;
 	allowance = self_allowance(1000);
 	write_statm(allowance, 0);
-	assert_false(self_is_too_large(m, NOW));
+	assert_false(is_too_large(m, NOW));
 	write_statm(allowance + MIB, 0);
-	assert_false(self_is_too_large(m, NOW + 9 * USEC_PER_SEC)); /* checked a moment ago */
-	assert_true(self_is_too_large(m, NOW + 10 * USEC_PER_SEC));
+	assert_false(is_too_large(m, NOW + 9 * USEC_PER_SEC)); /* checked a moment ago */
+	assert_true(is_too_large(m, NOW + 10 * USEC_PER_SEC));
 
 	/* Not while there is work to do; and by the most processes that there were. */
 	m->regime.state = MANAGER_KILLING;
-	assert_false(self_is_too_large(m, NOW + 20 * USEC_PER_SEC));
+	assert_false(is_too_large(m, NOW + 20 * USEC_PER_SEC));
 	m->regime.state = MANAGER_CALM;
 	m->sampler.census.n_processes = 10;
 	write_statm(allowance, 0);
-	assert_false(self_is_too_large(m, NOW + 30 * USEC_PER_SEC));
+	assert_false(is_too_large(m, NOW + 30 * USEC_PER_SEC));
 	/* What cannot be read is no reason to exit. */
 	write_file("self/statm", "nonsense\n");
-	assert_false(self_is_too_large(m, NOW + 40 * USEC_PER_SEC));
+	assert_false(is_too_large(m, NOW + 40 * USEC_PER_SEC));
 	write_file("self/statm", NULL);
-	assert_false(self_is_too_large(m, NOW + 50 * USEC_PER_SEC));
+	assert_false(is_too_large(m, NOW + 50 * USEC_PER_SEC));
 }
 
 int main(void)

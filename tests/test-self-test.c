@@ -69,6 +69,14 @@ static int trap_child(int pidfd, int signal)
 	return 0;
 }
 
+static const struct self_test *self_test(void)
+{
+	static struct self_test self_test;
+
+	self_test = manager_self_test(&test.manager);
+	return &self_test;
+}
+
 static int setup(void **state)
 {
 	static char subtree[] = "/";
@@ -89,7 +97,7 @@ static int setup(void **state)
 	    mkdirat(m->machine.cgroups.v1_freezer_fd, test.trap_name, 0755) == 0)
 		test.trap_fd = openat(m->machine.cgroups.v1_freezer_fd, test.trap_name,
 				      O_PATH | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(self_test_begin(m), 0);
+	assert_int_equal(self_test_begin(self_test()), 0);
 	test.child = m->probed.self_test_pid;
 	return 0;
 }
@@ -101,11 +109,11 @@ static int teardown(void **state)
 	(void)state;
 	if (test.trap_fd >= 0) {
 		(void)io_write_at(test.trap_fd, "freezer.state", "THAWED");
-		self_test_end(m);
+		self_test_end(self_test());
 		close(test.trap_fd);
 		(void)unlinkat(m->machine.cgroups.v1_freezer_fd, test.trap_name, AT_REMOVEDIR);
 	}
-	self_test_end(m);
+	self_test_end(self_test());
 	kill_reapers_free(m->in_flight.reapers);
 	cgroup_fs_done(&m->machine.cgroups);
 	close(m->machine.proc_fd);
@@ -133,7 +141,7 @@ static void assert_nothing_is_left(void)
 static void test_it_kills_its_child(void **state)
 {
 	(void)state;
-	assert_int_equal(self_test_run(&test.manager), 0);
+	assert_int_equal(self_test_run(self_test()), 0);
 	assert_false(test.manager.probed.self_test_stuck);
 	assert_int_equal(test.manager.probed.self_test_pid, 0);
 	assert_nothing_is_left();
@@ -147,7 +155,7 @@ static void test_it_finishes_though_the_signal_is_lost(void **state)
 	ops = kill_ops_system;
 	ops.pidfd_send_signal = signal_nothing;
 	test.manager.machine.kill_ops = &ops;
-	assert_int_equal(self_test_run(&test.manager), 0);
+	assert_int_equal(self_test_run(self_test()), 0);
 	assert_false(test.manager.probed.self_test_stuck);
 	assert_nothing_is_left();
 }
@@ -165,23 +173,23 @@ static void test_it_finishes_though_its_child_cannot_exit(void **state)
 	ops.pidfd_send_signal = trap_child;
 	ops.thaw = NULL;
 	test.manager.machine.kill_ops = &ops;
-	assert_int_equal(self_test_run(&test.manager), 0);
+	assert_int_equal(self_test_run(self_test()), 0);
 	assert_true(test.manager.probed.self_test_stuck);
 	assert_int_equal(kill(test.child, 0), 0);
 	/* and it is killed later, when that is possible */
 	assert_int_equal(io_write_at(test.trap_fd, "freezer.state", "THAWED"), 0);
-	self_test_end(&test.manager);
+	self_test_end(self_test());
 	/* (This is no reckond, so what it has left is taken for a leftover.) */
-	self_test_clean_up(&test.manager);
+	self_test_clean_up(self_test());
 	assert_nothing_is_left();
 }
 
 static void test_it_is_not_begun(void **state)
 {
 	(void)state;
-	self_test_end(&test.manager);
+	self_test_end(self_test());
 	assert_nothing_is_left();
-	assert_int_equal(self_test_run(&test.manager), -ECHILD);
+	assert_int_equal(self_test_run(self_test()), -ECHILD);
 }
 
 /* What a daemon that was killed has left: its cgroup, and a frozen process that has its SIGKILL. */
@@ -224,7 +232,7 @@ static void test_leftovers_are_removed(void **state)
 	/* (A daemon that another test starts at this moment may be at it, too, and have it locked.)
 	 */
 	for (int i = 0; i < 100; i++) {
-		self_test_clean_up(&test.manager);
+		self_test_clean_up(self_test());
 		if (fstatat(mount_fd, "reckond-self-test-2147483646", &st, 0) < 0)
 			break;
 		usleep(50000);
@@ -301,10 +309,10 @@ static void test_what_is_locked_is_no_leftover(void **state)
 			n_tested++;
 			fd = openat(own_fd, names[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 			assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
-			self_test_clean_up(&test.manager);
+			self_test_clean_up(self_test());
 			assert_true(is_there(own_fd, names[i]));
 			close(fd);
-			self_test_clean_up(&test.manager);
+			self_test_clean_up(self_test());
 			assert_false(is_there(own_fd, names[i]));
 		}
 	}
@@ -322,7 +330,7 @@ static int start_another(int pidfd, int signal)
 {
 	char name[64], text[256];
 
-	self_test_clean_up(&test.manager);
+	self_test_clean_up(self_test());
 	snprintf(name, sizeof(name), "reckond-self-test-%d", getpid());
 	for (int v1 = 0; v1 < 2; v1++) {
 		_cleanup_close_ int own_fd = open_own_cgroup(v1), fd = -EBADF;
@@ -348,7 +356,7 @@ static void test_another_daemon_leaves_it_alone(void **state)
 	ops.pidfd_send_signal = start_another;
 	test.manager.machine.kill_ops = &ops;
 	move_self(true);
-	assert_int_equal(self_test_run(&test.manager), 0);
+	assert_int_equal(self_test_run(self_test()), 0);
 	assert_false(test.manager.probed.self_test_stuck);
 	move_self(false); /* nothing is left in there */
 	assert_nothing_is_left();

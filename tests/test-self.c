@@ -48,6 +48,12 @@ static void test_limits(void **state)
 	assert_true(self_allowance(50000) > 2 * 400 * 50000);
 }
 
+static bool is_too_large(struct manager *m, usec_t now)
+{
+	return self_is_too_large(&m->self, &m->machine, &m->regime, m->sampler.census.n_processes,
+				 now);
+}
+
 /* By what this process itself has. */
 static void test_it_is_seen_to_be_too_large(void **state)
 {
@@ -57,21 +63,21 @@ static void test_it_is_seen_to_be_too_large(void **state)
 	char *ballast;
 
 	(void)state;
-	assert_false(self_is_too_large(&m, now));
+	assert_false(is_too_large(&m, now));
 	ballast = malloc(size);
 	assert_non_null(ballast);
 	memset(ballast, 1, size);
 	/* not so soon, and not while a kill is in progress */
-	assert_false(self_is_too_large(&m, now + USEC_PER_SEC));
+	assert_false(is_too_large(&m, now + USEC_PER_SEC));
 	m.regime.state = MANAGER_KILLING;
-	assert_false(self_is_too_large(&m, now + 20 * USEC_PER_SEC));
+	assert_false(is_too_large(&m, now + 20 * USEC_PER_SEC));
 	m.regime.state = MANAGER_WATCH;
-	assert_true(self_is_too_large(&m, now + 20 * USEC_PER_SEC));
+	assert_true(is_too_large(&m, now + 20 * USEC_PER_SEC));
 	/* there are, or were, as many processes as explain it */
 	m.sampler.census.n_processes = 128 * 1024;
-	assert_false(self_is_too_large(&m, now + 40 * USEC_PER_SEC));
+	assert_false(is_too_large(&m, now + 40 * USEC_PER_SEC));
 	m.sampler.census.n_processes = 10;
-	assert_false(self_is_too_large(&m, now + 60 * USEC_PER_SEC));
+	assert_false(is_too_large(&m, now + 60 * USEC_PER_SEC));
 	free(ballast);
 	close(m.machine.proc_fd);
 }
