@@ -10,6 +10,7 @@
 #include "daemon/judge.h"
 #include "daemon/manager.h"
 #include "daemon/recorder.h"
+#include "daemon/report.h"
 #include "lib/base/errors.h"
 #include "lib/select/reader.h"
 
@@ -29,22 +30,22 @@
  * rather than another killed that has less. */
 static bool has_vanished(const struct manager *m)
 {
-	const struct victim_result *choice = &m->choice;
+	const struct victim_result *choice = &m->selection.choice;
 	const struct victim_candidate *best = choice->n_ranked > 0 ? &choice->ranked[0] : NULL;
 
 	if (choice->vanished_pid != 0 && (!best || choice->vanished_score > best->estimate))
 		return true;
-	return census_unseen(&m->census) / 2 >
-	       (best ? proc_reclaimable(&best->memory) : m->request.min_victim);
+	return census_unseen(&m->sampler.census) / 2 >
+	       (best ? proc_reclaimable(&best->memory) : m->selection.request.min_victim);
 }
 
 /* There may be one that is worth it: that it cannot be read for now does not show that there is
  * none. */
 static bool none_can_be_read(struct manager *m, usec_t now)
 {
-	if (m->choice.n_ranked > 0 || !error_is_transient(m->choice.read_error))
+	if (m->selection.choice.n_ranked > 0 || !error_is_transient(m->selection.choice.read_error))
 		return false;
-	report_sample_failed(m, m->choice.read_error, now);
+	report_sample_failed(m, m->selection.choice.read_error, now);
 	return true;
 }
 
@@ -62,12 +63,12 @@ static struct victim_request request_of(struct manager *m, const struct policy *
 		.allocated = reading->allocated,
 		.total = reading->counters.total + reading->counters.swap_total,
 		.memory = reading->total,
-		.min_victim = stuck_min_victim(m, policy),
+		.min_victim = stuck_min_victim(&m->selection, policy),
 		.now = now,
 		.ticks_now = clock_ticks_before(0),
 		.self = getpid(),
-		.backoff = &m->backoff,
-		.streak = &m->streak,
+		.backoff = &m->selection.backoff,
+		.streak = &m->selection.streak,
 		.own_cgroup = decision_own_cgroup(m, own_cgroup, CGROUP_PATH_MAX),
 	};
 }
@@ -75,12 +76,13 @@ static struct victim_request request_of(struct manager *m, const struct policy *
 /* Is there more to be done, in turns that follow at once, before a kill may rest on the choice? */
 static bool is_to_continue(struct manager *m, const struct policy *policy)
 {
-	if ((m->choice.is_cut || stuck_has_more(m, policy)) && m->n_cut++ < CUT_MAX)
+	if ((m->selection.choice.is_cut || stuck_has_more(&m->selection, policy)) &&
+	    m->selection.n_cut++ < CUT_MAX)
 		return true;
-	m->n_cut = 0;
-	if (m->n_vanished >= VANISHED_MAX || !has_vanished(m))
+	m->selection.n_cut = 0;
+	if (m->selection.n_vanished >= VANISHED_MAX || !has_vanished(m))
 		return false;
-	m->n_vanished++;
+	m->selection.n_vanished++;
 	return true;
 }
 
@@ -89,12 +91,12 @@ static bool choose(struct manager *m, const struct policy *policy, usec_t now, s
 {
 	usec_t began = clock_now();
 	struct reader reader = {
-		.accuracy = &m->accuracy,
-		.precise = m->precise,
-		.proc_fd = m->proc_fd,
+		.accuracy = &m->machine.accuracy,
+		.precise = m->sampler.precise,
+		.proc_fd = m->machine.proc_fd,
 		/* (One that vanishes all the time does not live as long as a precise read takes.)
 		 */
-		.left = m->n_vanished > 0 ? 0 : PRECISE_BUDGET_USEC,
+		.left = m->selection.n_vanished > 0 ? 0 : PRECISE_BUDGET_USEC,
 		.now = clock_now,
 		.reread_until = began + REREAD_BUDGET_USEC,
 		.allocated = m->sampler.reading.allocated,
@@ -108,21 +110,21 @@ static bool choose(struct manager *m, const struct policy *policy, usec_t now, s
 	char own_cgroup[CGROUP_PATH_MAX];
 
 	in_flight_observe_skipped(m);
-	m->request = request_of(m, policy, now, own_cgroup);
-	census_set_totals(&m->census, &m->sampler.reading.counters);
-	victim_choose(&m->census, &m->request, &reads, &m->choice);
-	m->request.own_cgroup = NULL;
+	m->selection.request = request_of(m, policy, now, own_cgroup);
+	census_set_totals(&m->sampler.census, &m->sampler.reading.counters);
+	victim_choose(&m->sampler.census, &m->selection.request, &reads, &m->selection.choice);
+	m->selection.request.own_cgroup = NULL;
 	ret->goes_on = is_to_continue(m, policy);
 	if (ret->goes_on || none_can_be_read(m, now))
 		return false;
-	stuck_take_holder(m, &reads, now);
-	if (m->choice.n_ranked == 0) {
-		ret->event = m->stuck.since == 0 ? REPORT_NO_VICTIM : REPORT_NOTHING;
-		stuck_enter(m, now);
+	stuck_take_holder(&m->selection, &m->in_flight.decision, &reads, now);
+	if (m->selection.choice.n_ranked == 0) {
+		ret->event = m->selection.stuck.since == 0 ? REPORT_NO_VICTIM : REPORT_NOTHING;
+		stuck_enter(&m->selection, now);
 		return false;
 	}
-	decision_record(&m->decision, m, policy, &m->choice, now);
-	m->decision.choose_usec = clock_now() - began;
+	decision_record(&m->in_flight.decision, m, policy, &m->selection.choice, now);
+	m->in_flight.decision.choose_usec = clock_now() - began;
 	recorder_choice(m, policy, clock_now());
 	return true;
 }
@@ -135,33 +137,35 @@ bool choose_has_failed(enum report_event event)
 
 bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, struct choosing *ret)
 {
-	struct policy_reading reading = judge_reading(m);
+	struct policy_reading reading = judge_reading(&m->sampler);
 
-	*ret = (struct choosing){ .goes_on = watch_is_incomplete(m, now) };
-	if (ret->goes_on || stuck_waits_for_holder(m, now) || !choose(m, policy, now, ret)) {
-		m->state = m->stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
+	*ret = (struct choosing){ .goes_on = watch_is_incomplete(&m->sampler, now) };
+	if (ret->goes_on || stuck_waits_for_holder(&m->selection, &m->in_flight.decision, now) ||
+	    !choose(m, policy, now, ret)) {
+		m->regime.state = m->selection.stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
 		return false;
 	}
 	ret->event = confirm_victim(m, policy, &reading);
-	if (ret->event == REPORT_NOTHING && !m->decision.dry_run)
+	if (ret->event == REPORT_NOTHING && !m->in_flight.decision.dry_run)
 		return true;
 	if (ret->event == REPORT_NOTHING) {
-		m->quiet_until = now + DRY_RUN_PAUSE_USEC;
+		m->selection.quiet_until = now + DRY_RUN_PAUSE_USEC;
 		ret->event = REPORT_DRY_RUN;
 	}
-	if (ret->event == REPORT_VANISHED && m->n_vanished < VANISHED_MAX) {
-		m->n_vanished++;
+	if (ret->event == REPORT_VANISHED && m->selection.n_vanished < VANISHED_MAX) {
+		m->selection.n_vanished++;
 		ret->goes_on = true;
 	}
-	if (ret->event == REPORT_CHANGED && backoff_is_evasive(&m->backoff, now)) {
-		m->decision.error = -EBUSY;
+	if (ret->event == REPORT_CHANGED && backoff_is_evasive(&m->selection.backoff, now)) {
+		m->in_flight.decision.error = -EBUSY;
 		ret->event = REPORT_CANNOT_CONFIRM;
 	}
 	if (choose_has_failed(ret->event))
 		in_flight_skip(m, now);
 	if (ret->event == REPORT_CHANGED || ret->event == REPORT_VANISHED)
-		census_read_anew(&m->census, m->decision.pid, now, m->sampler.reading.allocated);
-	kill_victim_done(&m->victim);
-	m->state = MANAGER_WATCH;
+		census_read_anew(&m->sampler.census, m->in_flight.decision.pid, now,
+				 m->sampler.reading.allocated);
+	kill_victim_done(&m->in_flight.victim);
+	m->regime.state = MANAGER_WATCH;
 	return false;
 }

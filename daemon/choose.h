@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
 
@@ -18,7 +18,8 @@ struct choosing {
 	bool goes_on;		 /* it is not complete yet: to be called again at once */
 };
 
-/* None is in progress.  True: m->victim is open, to be signalled.  Else m->state is what is next.
+/* None is in progress.  True: m->in_flight.victim is open, to be signalled.  Else m->regime.state
+ * is what is next.
  */
 bool choose_victim(struct manager *m, const struct policy *policy, usec_t now,
 		   struct choosing *ret);

@@ -13,11 +13,12 @@
  * to be unchanged; a path too long to be read is taken for the root, as in the census. */
 static bool reread(struct manager *m, bool *ret_moved)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	char cgroup[CGROUP_PATH_MAX], known[CGROUP_PATH_MAX];
 	int r;
 
-	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
+	r = cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, d->pid, cgroup,
+			      sizeof(cgroup));
 	if (error_is_transient(r))
 		memcpy(cgroup, d->cgroup, sizeof(cgroup));
 	else if (r < 0)
@@ -29,8 +30,8 @@ static bool reread(struct manager *m, bool *ret_moved)
 	*ret_moved = strcmp(known, d->cgroup) != 0;
 	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
 	d->uid = decision_uid_of(m, d->pid);
-	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
-					 sizeof(d->v1_freezer));
+	r = cgroup_of_process_v1_freezer(&m->machine.cgroups, m->machine.proc_fd, d->pid,
+					 d->v1_freezer, sizeof(d->v1_freezer));
 	if (r < 0)
 		strcpy(d->v1_freezer, "/");
 	return r != PROC_GONE;
@@ -40,31 +41,33 @@ static bool reread(struct manager *m, bool *ret_moved)
  * name. */
 static bool has_shrunk(const struct manager *m, const struct proc_stat *stat)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	struct proc_memory now;
 
-	return proc_read_memory(m->proc_fd, stat, true, m->accuracy.page_size, &now) == 0 &&
+	return proc_read_memory(m->machine.proc_fd, stat, true, m->machine.accuracy.page_size,
+				&now) == 0 &&
 	       proc_mapped(&now) < sub_u64(proc_mapped(&d->memory), d->held) / 2;
 }
 
 enum report_event confirm_victim(struct manager *m, const struct policy *policy,
 				 const struct policy_reading *reading)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	struct kill_target target = { .pid = d->pid, .start_ticks = d->start_ticks };
 	struct proc_stat stat;
 	bool moved, has_stat;
 
-	d->error = kill_open(m->kill_ops, m->proc_fd, &target, &m->victim);
+	d->error =
+		kill_open(m->machine.kill_ops, m->machine.proc_fd, &target, &m->in_flight.victim);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;
 	if (d->error == KILL_GONE || !reread(m, &moved))
 		return REPORT_VANISHED;
-	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
+	if (kill_is_gone(&m->in_flight.victim)) /* by itself: a zombie can still be opened */
 		return REPORT_VANISHED;
-	has_stat = proc_read_stat(m->proc_fd, d->pid, &stat) == 0;
+	has_stat = proc_read_stat(m->machine.proc_fd, d->pid, &stat) == 0;
 	d->stack_start = has_stat ? stat.stack_start : 0;
-	if (!decision_may_kill(m, d->pid, m->policies.subtree) ||
+	if (!decision_may_kill(m, d->pid, m->config.policies.subtree) ||
 	    (!decision_is_of_cgroup(d) && has_stat && has_shrunk(m, &stat)))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */

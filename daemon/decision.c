@@ -20,7 +20,7 @@ static void record_avoided(struct decision *d, const struct manager *m,
 	d->skipped_for = result->skipped_for;
 	if (!avoided->node)
 		return;
-	process = victim_leader(&m->census, &m->request, avoided->node);
+	process = victim_leader(&m->sampler.census, &m->selection.request, avoided->node);
 	d->skipped_pid = process->pid;
 	memcpy(d->skipped_comm, process->comm, sizeof(d->skipped_comm));
 	if (avoided->cgroup)
@@ -32,7 +32,8 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		     const struct victim_result *result, usec_t now)
 {
 	const struct victim_candidate *victim = &result->ranked[0];
-	const struct census_process *process = victim_leader(&m->census, &m->request, victim->node);
+	const struct census_process *process =
+		victim_leader(&m->sampler.census, &m->selection.request, victim->node);
 
 	*d = (struct decision){
 		.pid = process->pid,
@@ -53,7 +54,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.grace_usec = policy->grace_usec,
 		.thaw = policy->thaw,
 		.refreeze = policy->refreeze,
-		.dry_run = m->policies.dry_run,
+		.dry_run = m->config.policies.dry_run,
 		.memory = victim->memory,
 		.held = victim->held,
 		.is_unit = victim->is_unit,
@@ -64,9 +65,9 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.before = m->sampler.reading,
 		.pressure_full =
 			psi_history_full(&m->sampler.psi, max_u64(policy->for_usec, USEC_PER_SEC)),
-		.n_reloads = m->n_reloads,
-		.is_reluctant = victim_eligibility(&m->census, victim->node, &m->request) ==
-				ELIGIBILITY_RELUCTANT,
+		.n_reloads = m->config.n_reloads,
+		.is_reluctant = victim_eligibility(&m->sampler.census, victim->node,
+						   &m->selection.request) == ELIGIBILITY_RELUCTANT,
 		.decided_at = now,
 	};
 	memcpy(d->comm, process->comm, sizeof(d->comm));
@@ -116,18 +117,18 @@ uid_t decision_uid_of(const struct manager *m, pid_t pid)
 {
 	struct proc_status status;
 
-	return proc_read_status(m->proc_fd, pid, &status) == 0 ? status.uid : (uid_t)-1;
+	return proc_read_status(m->machine.proc_fd, pid, &status) == 0 ? status.uid : (uid_t)-1;
 }
 
 bool decision_may_kill(const struct manager *m, pid_t pid, const char *within)
 {
 	struct eligibility_source source = {
-		.proc_fd = m->proc_fd,
-		.cgroups = &m->cgroups,
-		.policies = &m->policies,
-		.census = &m->census,
+		.proc_fd = m->machine.proc_fd,
+		.cgroups = &m->machine.cgroups,
+		.policies = &m->config.policies,
+		.census = &m->sampler.census,
 		.subtree = within,
-		.page_size = m->accuracy.page_size,
+		.page_size = m->machine.accuracy.page_size,
 		.total = m->sampler.reading.total,
 		.self = getpid(),
 	};
@@ -137,19 +138,21 @@ bool decision_may_kill(const struct manager *m, pid_t pid, const char *within)
 	r = eligibility_read(&source, pid, &subject);
 	if (r != 0)
 		return r == PROC_GONE;
-	return !eligibility_is_spared(eligibility_judge(&subject), m->decision.is_reluctant);
+	return !eligibility_is_spared(eligibility_judge(&subject),
+				      m->in_flight.decision.is_reluctant);
 }
 
 const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size)
 {
-	if (m->n_kills == 0 || cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), buf, size) != 0)
+	if (m->in_flight.n_kills == 0 ||
+	    cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), buf, size) != 0)
 		return NULL;
 	return buf;
 }
 
 void decision_note_streak(struct manager *m, usec_t now)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	const struct streak_subject subject = {
 		.cgroup = d->cgroup,
 		.comm = d->comm,
@@ -159,5 +162,5 @@ void decision_note_streak(struct manager *m, usec_t now)
 		.age = streak_age(d->start_ticks, clock_ticks_before(0)),
 	};
 
-	streak_add(&m->streak, &subject, now);
+	streak_add(&m->selection.streak, &subject, now);
 }

@@ -136,5 +136,5 @@ uid_t decision_uid_of(const struct manager *m, pid_t pid);
  * not known, or not needed as there was no kill yet. */
 const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size);
 
-/* The victim of m->decision was signalled: one more kill for streak.h. */
+/* The victim of m->in_flight.decision was signalled: one more kill for streak.h. */
 void decision_note_streak(struct manager *m, usec_t now);

@@ -27,19 +27,21 @@ static bool read_process(const struct manager *m, pid_t pid, uint64_t start_tick
 	struct proc_memory memory = { 0 };
 	struct proc_stat stat;
 
-	if (proc_read_stat(m->proc_fd, pid, &stat) != 0 || stat.start_ticks != start_ticks)
+	if (proc_read_stat(m->machine.proc_fd, pid, &stat) != 0 || stat.start_ticks != start_ticks)
 		return false;
-	if (cgroup_of_process(&m->cgroups, m->proc_fd, pid, cgroup, sizeof(cgroup)) != 0)
+	if (cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, pid, cgroup,
+			      sizeof(cgroup)) != 0)
 		strcpy(cgroup, "/");
-	if (cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, pid, v1_freezer,
+	if (cgroup_of_process_v1_freezer(&m->machine.cgroups, m->machine.proc_fd, pid, v1_freezer,
 					 sizeof(v1_freezer)) != 0)
 		strcpy(v1_freezer, "/");
-	(void)proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory);
+	(void)proc_read_memory(m->machine.proc_fd, &stat, true, m->machine.accuracy.page_size,
+			       &memory);
 	*ret = (struct backoff_seen){
 		.pid = pid,
 		.start_ticks = start_ticks,
 		.state = stat.state,
-		.frozen = freezer_is_frozen(&m->cgroups, cgroup, v1_freezer) > 0,
+		.frozen = freezer_is_frozen(&m->machine.cgroups, cgroup, v1_freezer) > 0,
 		.footprint = proc_reclaimable(&memory),
 	};
 	return true;
@@ -48,7 +50,8 @@ static bool read_process(const struct manager *m, pid_t pid, uint64_t start_tick
 /* By the whole machine, since the choice. */
 static uint64_t freed_since(const struct manager *m)
 {
-	const struct memory_reading *before = &m->decision.before, *now = &m->sampler.reading;
+	const struct memory_reading *before = &m->in_flight.decision.before,
+				    *now = &m->sampler.reading;
 
 	return add_u64(sub_u64(now->freed, before->freed),
 		       sub_u64(now->swap_free, before->swap_free));
@@ -56,7 +59,8 @@ static uint64_t freed_since(const struct manager *m)
 
 static bool is_ineffective(const struct manager *m)
 {
-	return backoff_is_ineffective(proc_reclaimable(&m->decision.memory), freed_since(m));
+	return backoff_is_ineffective(proc_reclaimable(&m->in_flight.decision.memory),
+				      freed_since(m));
 }
 
 static bool is_conclusive(const struct decision *d)
@@ -68,7 +72,7 @@ static bool is_conclusive(const struct decision *d)
  * figures fall to nothing long before its pages are free. */
 static void hasten_if_starved(struct manager *m, usec_t now)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	uint64_t before = add_u64(d->before.available, d->before.swap_free);
 	uint64_t returned = sub_u64(
 		add_u64(m->sampler.reading.available, m->sampler.reading.swap_free), before);
@@ -77,37 +81,39 @@ static void hasten_if_starved(struct manager *m, usec_t now)
 	    !kill_is_starved(&d->watch, now, returned, proc_reclaimable(&d->memory)))
 		return;
 	d->hastened = true;
-	kill_hasten(m->kill_ops, m->proc_fd, m->reapers, &m->victim);
+	kill_hasten(m->machine.kill_ops, m->machine.proc_fd, m->in_flight.reapers,
+		    &m->in_flight.victim);
 }
 
 /* May it not be killed any more?  Rules may allocate, so they are matched only if they are others
  * than those by which it was chosen. */
 static bool is_cancelled(const struct manager *m)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 
-	if (d->n_reloads == m->n_reloads)
+	if (d->n_reloads == m->config.n_reloads)
 		return false;
-	return m->policies.dry_run || !decision_may_kill(m, d->pid, m->policies.subtree);
+	return m->config.policies.dry_run ||
+	       !decision_may_kill(m, d->pid, m->config.policies.subtree);
 }
 
 static bool memory_may_come(struct manager *m, uint64_t available, usec_t now)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 
 	return kill_memory_may_come(&(struct kill_late){
 		.expected = &d->memory,
 		.since_gone = now - d->gone_at,
 		.available_then = d->gone_available,
 		.available_now = available,
-		.is_read = precise_hurry(m->precise, d->pid),
+		.is_read = precise_hurry(m->sampler.precise, d->pid),
 	});
 }
 
 enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgement *judgement,
 				   usec_t now)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	enum policy_action demanded =
 		judgement->policy ? judgement->policy->action : POLICY_ACTION_NONE;
 	enum kill_progress progress;
@@ -116,7 +122,7 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
 		.gone = kill_plan_is_gone(m),
 		.since_signal = sub_u64(sub_u64(now, d->signalled_at), d->frozen_usec),
 		.grace = d->stays_frozen ? 0 : d->grace_usec,
-		.timeout = m->policies.kill_timeout_usec,
+		.timeout = m->config.policies.kill_timeout_usec,
 		.emergency_holds = demanded >= POLICY_ACTION_TERMINATE,
 		.next_level = demanded == POLICY_ACTION_KILL,
 		.expected_bytes = proc_reclaimable(&d->memory),
@@ -126,7 +132,7 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
 	};
 
 	if (!facts.gone) {
-		(void)precise_hurry(m->precise, d->pid);
+		(void)precise_hurry(m->sampler.precise, d->pid);
 		hasten_if_starved(m, now);
 		facts.footprint_now = kill_plan_footprint(m);
 	} else if (d->gone_at == 0) {
@@ -146,25 +152,25 @@ static void skip_sharers(struct manager *m, enum backoff_why why, usec_t now)
 {
 	struct backoff_seen seen;
 
-	for (unsigned i = 0; i < m->victim.n_others; i++)
-		if (read_process(m, m->victim.others[i].pid, m->victim.others[i].start_ticks,
-				 &seen) &&
+	for (unsigned i = 0; i < m->in_flight.victim.n_others; i++)
+		if (read_process(m, m->in_flight.victim.others[i].pid,
+				 m->in_flight.victim.others[i].start_ticks, &seen) &&
 		    seen.state != 'Z')
-			(void)backoff_add(&m->backoff, why, &seen, now);
+			(void)backoff_add(&m->selection.backoff, why, &seen, now);
 }
 
 static void skip_victim(struct manager *m, enum backoff_why why, usec_t now)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	struct backoff_seen seen;
 	usec_t wait;
 
 	skip_sharers(m, why, now);
 	if (!read_process(m, d->pid, d->start_ticks, &seen)) {
-		backoff_succeed(&m->backoff, d->pid, d->start_ticks);
+		backoff_succeed(&m->selection.backoff, d->pid, d->start_ticks);
 		return;
 	}
-	wait = backoff_add(&m->backoff, why, &seen, now);
+	wait = backoff_add(&m->selection.backoff, why, &seen, now);
 	if (why != BACKOFF_STILL_EXITING)
 		d->passed_over_usec = wait;
 }
@@ -172,7 +178,7 @@ static void skip_victim(struct manager *m, enum backoff_why why, usec_t now)
 void in_flight_skip(struct manager *m, usec_t now)
 {
 	/* It is no reason to kill another one: this one is tried again at the next sample. */
-	if (error_is_transient(m->decision.error))
+	if (error_is_transient(m->in_flight.decision.error))
 		return;
 	skip_victim(m, BACKOFF_REFUSED, now);
 }
@@ -180,48 +186,50 @@ void in_flight_skip(struct manager *m, usec_t now)
 void in_flight_observe_skipped(struct manager *m)
 {
 	for (unsigned i = 0; i < BACKOFF_MAX; i++) {
-		const struct backoff_seen *failed = &m->backoff.entries[i].failed;
+		const struct backoff_seen *failed = &m->selection.backoff.entries[i].failed;
 		struct backoff_seen seen;
 
 		if (failed->pid == 0)
 			continue;
 		if (read_process(m, failed->pid, failed->start_ticks, &seen))
-			backoff_observe(&m->backoff, i, &seen);
+			backoff_observe(&m->selection.backoff, i, &seen);
 		else
-			backoff_observe(&m->backoff, i, NULL);
+			backoff_observe(&m->selection.backoff, i, NULL);
 	}
 }
 
 static void forget_one(struct manager *m, pid_t pid, uint64_t start_ticks)
 {
-	struct census_process *process = census_find(&m->census, pid);
+	struct census_process *process = census_find(&m->sampler.census, pid);
 
 	if (process && process->start_ticks == start_ticks)
-		census_note_gone(&m->census, process);
+		census_note_gone(&m->sampler.census, process);
 }
 
 /* Killed processes hold nothing any more, though their last readings say so: a zombie stays listed
  * until its parent has waited for it.  And what they shared with others is counted for these. */
 static void forget_killed(struct manager *m)
 {
-	forget_one(m, m->decision.pid, m->decision.start_ticks);
-	for (unsigned i = 0; i < m->victim.n_others; i++)
-		if (m->victim.others[i].pidfd >= 0)
-			forget_one(m, m->victim.others[i].pid, m->victim.others[i].start_ticks);
-	for (unsigned i = 0; i < m->decision.rest.n; i++)
-		forget_one(m, m->decision.rest.items[i].pid, m->decision.rest.items[i].start_ticks);
-	census_forget_shares(&m->census);
+	forget_one(m, m->in_flight.decision.pid, m->in_flight.decision.start_ticks);
+	for (unsigned i = 0; i < m->in_flight.victim.n_others; i++)
+		if (m->in_flight.victim.others[i].pidfd >= 0)
+			forget_one(m, m->in_flight.victim.others[i].pid,
+				   m->in_flight.victim.others[i].start_ticks);
+	for (unsigned i = 0; i < m->in_flight.decision.rest.n; i++)
+		forget_one(m, m->in_flight.decision.rest.items[i].pid,
+			   m->in_flight.decision.rest.items[i].start_ticks);
+	census_forget_shares(&m->sampler.census);
 }
 
 /* By all that was freed: where others take memory as fast, available memory does not rise. */
 static void note_worth(struct manager *m)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 
 	if (d->outcome == KILL_PROGRESS_CANCELLED)
-		worth_reset(&m->worth);
+		worth_reset(&m->selection.worth);
 	else if (d->outcome != KILL_PROGRESS_UNKILLABLE && is_conclusive(d))
-		worth_note(&m->worth, proc_reclaimable(&d->memory), d->freed);
+		worth_note(&m->selection.worth, proc_reclaimable(&d->memory), d->freed);
 }
 
 static struct backoff_subject subject_of(const struct decision *d)
@@ -242,19 +250,19 @@ static struct backoff_subject subject_of(const struct decision *d)
 
 static void note_heirs(struct manager *m, usec_t now)
 {
-	const struct decision *d = &m->decision;
-	const struct census_process *parent = census_find(&m->census, d->ppid);
+	const struct decision *d = &m->in_flight.decision;
+	const struct census_process *parent = census_find(&m->sampler.census, d->ppid);
 	const struct backoff_subject subject = subject_of(d);
 
-	backoff_note_heirs(&m->backoff, &subject, parent && parent->code_pages == d->code_pages,
-			   clock_ticks_before(sub_u64(now, d->signalled_at)), clock_ticks_after(0),
-			   now);
+	backoff_note_heirs(
+		&m->selection.backoff, &subject, parent && parent->code_pages == d->code_pages,
+		clock_ticks_before(sub_u64(now, d->signalled_at)), clock_ticks_after(0), now);
 }
 
 /* What is not to be chosen again after this: the process, or others like it. */
 static void learn(struct manager *m, usec_t now)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	const struct backoff_subject subject = subject_of(d);
 
 	if (d->outcome == KILL_PROGRESS_UNKILLABLE)
@@ -262,7 +270,7 @@ static void learn(struct manager *m, usec_t now)
 	else if (d->outcome == KILL_PROGRESS_RECLAIMED)
 		skip_victim(m, BACKOFF_STILL_EXITING, now);
 	else if (d->outcome == KILL_PROGRESS_GONE)
-		backoff_succeed(&m->backoff, d->pid, d->start_ticks);
+		backoff_succeed(&m->selection.backoff, d->pid, d->start_ticks);
 	if (d->outcome == KILL_PROGRESS_GONE && d->signal == SIGTERM)
 		note_heirs(m, now);
 	if (d->outcome == KILL_PROGRESS_GONE)
@@ -275,7 +283,7 @@ static void learn(struct manager *m, usec_t now)
 		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_RECLAIMED) &&
 		is_ineffective(m);
 	if (d->ineffective)
-		backoff_add_kind(&m->backoff, &subject,
+		backoff_add_kind(&m->selection.backoff, &subject,
 				 clock_ticks_before(sub_u64(now, d->signalled_at)),
 				 clock_ticks_after(BACKOFF_RESPAWN_USEC), now);
 }
@@ -312,7 +320,8 @@ static void refreeze_group(struct kill_victim *victim)
 
 struct kill_victim *in_flight_make_place(struct manager *m)
 {
-	struct kill_victim *victim = &m->lingering[m->n_lingering++ % MANAGER_LINGERING_MAX];
+	struct kill_victim *victim =
+		&m->in_flight.lingering[m->in_flight.n_lingering++ % LINGERING_MAX];
 
 	refreeze_group(victim);
 	return victim;
@@ -322,64 +331,64 @@ struct kill_victim *in_flight_make_place(struct manager *m)
  * was frozen on purpose. */
 static bool is_still_exiting(const struct manager *m, enum kill_progress outcome)
 {
-	if (outcome == KILL_PROGRESS_RECLAIMED && m->victim.thawed.n_levels == 0)
+	if (outcome == KILL_PROGRESS_RECLAIMED && m->in_flight.victim.thawed.n_levels == 0)
 		return true; /* its exit is recorded */
 	return outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_CANCELLED &&
-	       m->victim.thawed.n_levels > 0 && m->decision.refreeze;
+	       m->in_flight.victim.thawed.n_levels > 0 && m->in_flight.decision.refreeze;
 }
 
 static void keep_until_exit(struct manager *m)
 {
-	*in_flight_make_place(m) = m->victim; /* its fds move with it */
-	kill_victim_init(&m->victim);
+	*in_flight_make_place(m) = m->in_flight.victim; /* its fds move with it */
+	kill_victim_init(&m->in_flight.victim);
 }
 
 enum report_event in_flight_end(struct manager *m, usec_t now, enum kill_progress outcome)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 
 	d->outcome = outcome;
 	d->ended_at = now;
 	learn(m, now);
 	if (outcome == KILL_PROGRESS_CANCELLED)
 		unit_cancel(m);
-	census_read_anew(&m->census, d->pid, now, m->sampler.reading.allocated);
+	census_read_anew(&m->sampler.census, d->pid, now, m->sampler.reading.allocated);
 	monitor_unwatch_victim(m);
 	if (is_still_exiting(m, outcome)) {
 		keep_until_exit(m);
 	} else {
 		if (d->refreeze)
-			move_back(&m->victim);
-		d->refrozen = freezer_refreeze(&m->victim.thawed);
-		kill_victim_done(&m->victim);
+			move_back(&m->in_flight.victim);
+		d->refrozen = freezer_refreeze(&m->in_flight.victim.thawed);
+		kill_victim_done(&m->in_flight.victim);
 	}
 	/* What was stalled before is no reason to kill another. */
 	m->sampler.psi = (struct psi_history){ 0 };
 	m->sampler.reclaim = (struct reclaim_history){ 0 };
-	m->state = MANAGER_WATCH;
+	m->regime.state = MANAGER_WATCH;
 	return REPORT_ENDED;
 }
 
 /* What is counted, and what others learn of it, when the first signal was sent. */
 static void note_start(struct manager *m, usec_t now)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 
-	if (m->victim.group.n_signalled > 0)
-		d->n_processes = m->victim.group.n_signalled;
+	if (m->in_flight.victim.group.n_signalled > 0)
+		d->n_processes = m->in_flight.victim.group.n_signalled;
 	/* Not by signalled_at: until then a thaw may have waited for other writers of cgroup.procs.
 	 */
-	d->signal_usec = sub_u64(m->victim.step_at[KILL_STEP_SIGNAL], now);
-	m->n_kills++;
-	m->n_vanished = 0;
+	d->signal_usec = sub_u64(m->in_flight.victim.step_at[KILL_STEP_SIGNAL], now);
+	m->in_flight.n_kills++;
+	m->selection.n_vanished = 0;
 	decision_note_streak(m, now);
-	backoff_confirm(&m->backoff);
-	backoff_spend(&m->backoff, d->avoided_kinds);
+	backoff_confirm(&m->selection.backoff);
+	backoff_spend(&m->selection.backoff, d->avoided_kinds);
 }
 
 enum report_event in_flight_start(struct manager *m, int signal, usec_t now)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	struct kill_target target = kill_plan_target(m);
 	const struct backoff_subject subject = subject_of(d);
 	bool escalates = d->signal != 0;
@@ -389,13 +398,13 @@ enum report_event in_flight_start(struct manager *m, int signal, usec_t now)
 	if (d->n_siblings > 0 || !worth_is_conclusive(d->n_sharers, d->n_sharers_left))
 		signal = SIGKILL;
 	/* What has forked it was asked to exit, and has left its memory to it instead. */
-	if (d->stack_start != 0 && backoff_is_heir(&m->backoff, &subject, now))
+	if (d->stack_start != 0 && backoff_is_heir(&m->selection.backoff, &subject, now))
 		signal = SIGKILL;
 	signal = thaw_state_prepare(m, signal);
 	if (!escalates)
 		unit_before_signal(m);
-	r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, signal, m->reapers,
-			&m->victim);
+	r = kill_signal(m->machine.kill_ops, m->machine.proc_fd, &m->machine.cgroups, &target,
+			signal, m->in_flight.reapers, &m->in_flight.victim);
 	if (!escalates)
 		unit_after_signal(m, r);
 	d->signal = signal;
@@ -405,22 +414,23 @@ enum report_event in_flight_start(struct manager *m, int signal, usec_t now)
 		d->error = r;
 		return in_flight_end(m, now, KILL_PROGRESS_UNKILLABLE);
 	}
-	m->state = MANAGER_KILLING;
+	m->regime.state = MANAGER_KILLING;
 	if (escalates)
 		return REPORT_ESCALATED;
 	note_start(m, now);
 	/* Should this fail, the timer finds out too, only later. */
-	(void)monitor_watch_victim(m, m->victim.pidfd);
-	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
+	(void)monitor_watch_victim(m, m->in_flight.victim.pidfd);
+	(void)monitor_watch_thaw(m, m->in_flight.victim.thawed.events_fd);
 	return REPORT_SIGNALLED;
 }
 
 void in_flight_put_back(struct manager *m)
 {
-	for (size_t i = 0; i < min_u64(m->n_lingering, MANAGER_LINGERING_MAX); i++)
-		if (m->lingering[i].pidfd >= 0 && kill_is_gone(&m->lingering[i])) {
-			recorder_exited(m, m->lingering[i].pid);
-			refreeze_group(&m->lingering[i]);
+	for (size_t i = 0; i < min_u64(m->in_flight.n_lingering, LINGERING_MAX); i++)
+		if (m->in_flight.lingering[i].pidfd >= 0 &&
+		    kill_is_gone(&m->in_flight.lingering[i])) {
+			recorder_exited(m, m->in_flight.lingering[i].pid);
+			refreeze_group(&m->in_flight.lingering[i]);
 		}
 }
 
@@ -437,10 +447,10 @@ void in_flight_put_back_all(struct manager *m)
 {
 	usec_t deadline = clock_now() + LAST_WAIT_USEC;
 
-	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++) {
-		wait_for_exit(&m->lingering[i], deadline);
-		refreeze_group(&m->lingering[i]);
+	for (size_t i = 0; i < LINGERING_MAX; i++) {
+		wait_for_exit(&m->in_flight.lingering[i], deadline);
+		refreeze_group(&m->in_flight.lingering[i]);
 	}
-	wait_for_exit(&m->victim, deadline);
-	refreeze_group(&m->victim);
+	wait_for_exit(&m->in_flight.victim, deadline);
+	refreeze_group(&m->in_flight.victim);
 }

@@ -27,9 +27,10 @@ static bool may_kill_all(struct gathering *g)
 	const struct manager *m = g->m;
 	const struct census_process *other;
 
-	census_for_each(&m->census, other)
+	census_for_each(&m->sampler.census, other)
 		if (proc_mapped(&other->memory) > 0 &&
-		    eligibility_is_refused(victim_exclusion(&m->census, other, &m->request)) &&
+		    eligibility_is_refused(
+			    victim_exclusion(&m->sampler.census, other, &m->selection.request)) &&
 		    family_has(&g->family, other))
 			return false;
 	return true;
@@ -40,9 +41,10 @@ static void add_relative(struct gathering *g, const struct census_process *proce
 	struct manager *m = g->m;
 	int r;
 
-	if (kill_rest_has(&m->decision.rest, process->pid))
+	if (kill_rest_has(&m->in_flight.decision.rest, process->pid))
 		return; /* a sharer */
-	if (kill_plan_is_late(m) || !decision_may_kill(m, process->pid, m->policies.subtree)) {
+	if (kill_plan_is_late(m) ||
+	    !decision_may_kill(m, process->pid, m->config.policies.subtree)) {
 		g->is_partial = true;
 		return;
 	}
@@ -53,25 +55,25 @@ static void add_relative(struct gathering *g, const struct census_process *proce
 		return;
 	if (process->memory.is_measured)
 		g->alone = add_u64(g->alone, process->alone);
-	m->decision.n_relatives++;
+	m->in_flight.decision.n_relatives++;
 }
 
 void kill_plan_gather_family(struct manager *m, const struct census_process *victim)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	struct gathering g = { .m = m, .common = family_common(&d->memory, d->alone) };
 	const struct census_process *other;
 
 	if (!d->is_unit || d->memory.kept == 0)
 		return; /* it shares little */
 	d->memory.kept = sub_u64(proc_mapped(&d->memory), d->alone);
-	family_init(&g.family, &m->census, victim, KILL_TOGETHER_MAX);
+	family_init(&g.family, &m->sampler.census, victim, KILL_TOGETHER_MAX);
 	if (!may_kill_all(&g))
 		return;
-	census_for_each(&m->census, other)
+	census_for_each(&m->sampler.census, other)
 		if (proc_mapped(&other->memory) >= g.common / 2 && family_has(&g.family, other))
 			add_relative(&g, other);
-	m->victim.is_family = d->n_relatives > 0;
+	m->in_flight.victim.is_family = d->n_relatives > 0;
 	if (d->n_relatives == 0 || g.is_partial)
 		return;
 	/* All processes that share it are killed: of what is common nothing is kept. */

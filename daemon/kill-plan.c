@@ -31,7 +31,7 @@ static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *us
 	const struct manager *m = userdata;
 
 	for (;;) {
-		precise_compare(m->precise, tid, tids, n, until - now, ret);
+		precise_compare(m->sampler.precise, tid, tids, n, until - now, ret);
 		now = clock_now();
 		if (ret[0] != -ETIMEDOUT || now >= until)
 			return;
@@ -51,16 +51,18 @@ static void spare(struct decision *d, const struct census_process *process)
 
 int kill_plan_open(struct manager *m, const struct census_process *process)
 {
-	if (m->victim.n_others < KILL_OTHERS_MAX)
-		return kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
-				       &m->victim);
-	return kill_rest_add(&m->decision.rest, process->pid, process->start_ticks) ? 0 : -ENOSPC;
+	if (m->in_flight.victim.n_others < KILL_OTHERS_MAX)
+		return kill_open_other(m->machine.kill_ops, m->machine.proc_fd, process->pid,
+				       process->start_ticks, &m->in_flight.victim);
+	return kill_rest_add(&m->in_flight.decision.rest, process->pid, process->start_ticks)
+		       ? 0
+		       : -ENOSPC;
 }
 
 bool kill_plan_is_late(const struct manager *m)
 {
-	return m->victim.n_others == KILL_OTHERS_MAX &&
-	       sub_u64(clock_now(), m->gather_began) >= GATHER_BUDGET_USEC;
+	return m->in_flight.victim.n_others == KILL_OTHERS_MAX &&
+	       sub_u64(clock_now(), m->in_flight.gather_began) >= GATHER_BUDGET_USEC;
 }
 
 /* Where it would take too long to read what each is now, by what the census knows: if one is left,
@@ -68,14 +70,15 @@ bool kill_plan_is_late(const struct manager *m)
 static bool may_kill_sharer(const struct manager *m, const struct census_process *process)
 {
 	if (!kill_plan_is_late(m))
-		return decision_may_kill(m, process->pid, m->policies.subtree);
-	return !eligibility_is_spared(victim_exclusion(&m->census, process, &m->request),
-				      m->decision.is_reluctant);
+		return decision_may_kill(m, process->pid, m->config.policies.subtree);
+	return !eligibility_is_spared(
+		victim_exclusion(&m->sampler.census, process, &m->selection.request),
+		m->in_flight.decision.is_reluctant);
 }
 
 static void open_sharer(struct manager *m, const struct census_process *process)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	int r;
 
 	if (!may_kill_sharer(m, process)) {
@@ -97,14 +100,14 @@ static void open_sharer(struct manager *m, const struct census_process *process)
 static void find_sharers(struct manager *m, const struct census_process *victim,
 			 const struct proc_memory *memory)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	struct sharers sharers;
 
-	sharers_find(&m->census, victim, memory, m->sampler.reading.allocated, compare, m,
+	sharers_find(&m->sampler.census, victim, memory, m->sampler.reading.allocated, compare, m,
 		     &sharers);
 	d->sharers_error = sharers.error;
 	d->n_sharers_left = sharers.n_more;
-	m->gather_began = clock_now();
+	m->in_flight.gather_began = clock_now();
 	for (unsigned i = 0; i < sharers.n; i++)
 		open_sharer(m, sharers.items[i]);
 }
@@ -112,19 +115,20 @@ static void find_sharers(struct manager *m, const struct census_process *victim,
 /* Which cgroup is killed as a whole?  The length of its path; 0: none, with the reason. */
 static size_t find_group(const struct manager *m, int *ret_error)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	char own_path[CGROUP_PATH_MAX];
 	int r;
 
-	r = cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_path, sizeof(own_path));
+	r = cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), own_path,
+			      sizeof(own_path));
 	*ret_error = error_is_transient(r) ? r : -EPERM;
 	if (r != 0)
 		return 0;
 	return d->target == POLICY_TARGET_CGROUP
-		       ? kill_group_find_whole(&m->cgroups, d->cgroup, m->policies.subtree,
-					       own_path)
-		       : kill_group_find_flagged(&m->cgroups, d->cgroup, m->policies.subtree,
-						 own_path);
+		       ? kill_group_find_whole(&m->machine.cgroups, d->cgroup,
+					       m->config.policies.subtree, own_path)
+		       : kill_group_find_flagged(&m->machine.cgroups, d->cgroup,
+						 m->config.policies.subtree, own_path);
 }
 
 /* The members, by the census: all are counted, the largest are kept. */
@@ -138,12 +142,12 @@ struct members {
 
 static bool is_open(const struct manager *m, pid_t pid)
 {
-	const struct kill_victim *victim = &m->victim;
+	const struct kill_victim *victim = &m->in_flight.victim;
 
 	for (unsigned i = 0; i < victim->n_others; i++)
 		if (victim->others[i].pid == pid)
 			return true;
-	return victim->pid == pid || kill_rest_has(&m->decision.rest, pid);
+	return victim->pid == pid || kill_rest_has(&m->in_flight.decision.rest, pid);
 }
 
 static void keep_if_large(struct members *members, const struct census_process *process)
@@ -171,9 +175,9 @@ static void count_members(struct members *members, const struct census_node *nod
 			count_members(members, child);
 		return;
 	}
-	e = victim_exclusion(&members->m->census, process, &members->m->request);
+	e = victim_exclusion(&members->m->sampler.census, process, &members->m->selection.request);
 	if (e == ELIGIBILITY_NO_MEMORY ||
-	    eligibility_is_spared(e, members->m->decision.is_reluctant))
+	    eligibility_is_spared(e, members->m->in_flight.decision.is_reluctant))
 		return;
 	members->n++;
 	if (is_open(members->m, process->pid))
@@ -200,7 +204,7 @@ static const struct census_node *find_node(const struct decision *d,
 /* Those whose memory is worth a reap of their own, and how much it is in all. */
 static void open_members(struct manager *m, const struct census_process *victim)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	const struct census_node *node = find_node(d, victim);
 	struct members members = { .m = m };
 
@@ -213,14 +217,15 @@ static void open_members(struct manager *m, const struct census_process *victim)
 		d->memory.swap += members.swap;
 	}
 	for (unsigned i = 0; i < members.n_largest; i++)
-		(void)kill_open_other(m->kill_ops, m->proc_fd, members.largest[i]->pid,
-				      members.largest[i]->start_ticks, &m->victim);
+		(void)kill_open_other(m->machine.kill_ops, m->machine.proc_fd,
+				      members.largest[i]->pid, members.largest[i]->start_ticks,
+				      &m->in_flight.victim);
 }
 
 /* 0, KILL_GONE, or -errno: it may not be killed as a whole. */
 static int open_group(struct manager *m, const struct census_process *victim)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 	bool is_of_cgroup = decision_is_of_cgroup(d);
 	size_t length;
 	int r;
@@ -234,7 +239,7 @@ static int open_group(struct manager *m, const struct census_process *victim)
 	}
 	memcpy(d->group, d->cgroup, length);
 	d->group[length] = '\0';
-	r = kill_group_open(&m->cgroups, d->group, &m->victim.group);
+	r = kill_group_open(&m->machine.cgroups, d->group, &m->in_flight.victim.group);
 	if (r != 0)
 		return r;
 	d->is_flagged = d->target == POLICY_TARGET_PROCESS;
@@ -245,13 +250,14 @@ static int open_group(struct manager *m, const struct census_process *victim)
 
 static void open_sibling(struct manager *m, const struct census_process *process)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 
 	if (is_open(m, process->pid) ||
-	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE ||
-	    !decision_may_kill(m, process->pid, m->policies.subtree) ||
-	    kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
-			    &m->victim) != 0)
+	    victim_exclusion(&m->sampler.census, process, &m->selection.request) !=
+		    ELIGIBILITY_ELIGIBLE ||
+	    !decision_may_kill(m, process->pid, m->config.policies.subtree) ||
+	    kill_open_other(m->machine.kill_ops, m->machine.proc_fd, process->pid,
+			    process->start_ticks, &m->in_flight.victim) != 0)
 		return;
 	d->n_siblings++;
 	d->n_processes++;
@@ -262,12 +268,12 @@ static void open_sibling(struct manager *m, const struct census_process *process
 /* As many as there is room for: first the parent, if it would start more of them. */
 static void open_siblings(struct manager *m, const struct census_process *victim)
 {
-	const struct census_process *process = census_find(&m->census, victim->ppid);
+	const struct census_process *process = census_find(&m->sampler.census, victim->ppid);
 
-	if (process && victim_is_starter(&m->census, &m->choice, victim, process))
+	if (process && victim_is_starter(&m->sampler.census, &m->selection.choice, victim, process))
 		open_sibling(m, process);
-	census_for_each(&m->census, process) {
-		if (m->victim.n_others == KILL_OTHERS_MAX)
+	census_for_each(&m->sampler.census, process) {
+		if (m->in_flight.victim.n_others == KILL_OTHERS_MAX)
 			break;
 		if (victim_are_siblings(victim, process))
 			open_sibling(m, process);
@@ -276,8 +282,8 @@ static void open_siblings(struct manager *m, const struct census_process *victim
 
 enum report_event kill_plan_gather(struct manager *m, const struct policy *policy)
 {
-	struct decision *d = &m->decision;
-	const struct census_process *victim = census_find(&m->census, d->pid);
+	struct decision *d = &m->in_flight.decision;
+	const struct census_process *victim = census_find(&m->sampler.census, d->pid);
 
 	if (!victim || victim->start_ticks != d->start_ticks)
 		return REPORT_VANISHED;
@@ -296,7 +302,7 @@ enum report_event kill_plan_gather(struct manager *m, const struct policy *polic
 		return REPORT_VANISHED;
 	if (d->as_one == VICTIM_AS_SIBLINGS && d->group[0] == '\0')
 		open_siblings(m, victim);
-	decision_note_next(d, &m->choice, &m->victim);
+	decision_note_next(d, &m->selection.choice, &m->in_flight.victim);
 	return REPORT_NOTHING;
 }
 
@@ -304,12 +310,12 @@ static bool spares(pid_t pid, void *userdata)
 {
 	const struct manager *m = userdata;
 
-	return !decision_may_kill(m, pid, m->decision.group);
+	return !decision_may_kill(m, pid, m->in_flight.decision.group);
 }
 
 struct kill_target kill_plan_target(struct manager *m)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 
 	return (struct kill_target){
 		.pid = d->pid,
@@ -326,12 +332,13 @@ struct kill_target kill_plan_target(struct manager *m)
 /* A process that was seen to have exited is not examined again. */
 static bool rest_is_gone(struct manager *m)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 
 	for (; d->n_rest_gone < d->rest.n; d->n_rest_gone++) {
 		struct proc_stat stat;
 
-		if (proc_read_stat(m->proc_fd, d->rest.items[d->n_rest_gone].pid, &stat) == 0 &&
+		if (proc_read_stat(m->machine.proc_fd, d->rest.items[d->n_rest_gone].pid, &stat) ==
+			    0 &&
 		    stat.start_ticks == d->rest.items[d->n_rest_gone].start_ticks &&
 		    (stat.state != 'Z' || stat.n_threads > 1))
 			return false;
@@ -343,8 +350,9 @@ bool kill_plan_is_gone(struct manager *m)
 {
 	struct kill_target target = kill_plan_target(m);
 
-	return kill_is_gone(&m->victim) && rest_is_gone(m) &&
-	       kill_group_is_gone(m->kill_ops, m->proc_fd, &target, &m->victim.group);
+	return kill_is_gone(&m->in_flight.victim) && rest_is_gone(m) &&
+	       kill_group_is_gone(m->machine.kill_ops, m->machine.proc_fd, &target,
+				  &m->in_flight.victim.group);
 }
 
 /* Of one process, UINT64_MAX where that cannot be known. */
@@ -353,8 +361,10 @@ static uint64_t footprint_of(const struct manager *m, pid_t pid, uint64_t start_
 	struct proc_memory memory;
 	struct proc_stat stat;
 
-	if (proc_read_stat(m->proc_fd, pid, &stat) != 0 || stat.start_ticks != start_ticks ||
-	    proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory) != 0)
+	if (proc_read_stat(m->machine.proc_fd, pid, &stat) != 0 ||
+	    stat.start_ticks != start_ticks ||
+	    proc_read_memory(m->machine.proc_fd, &stat, true, m->machine.accuracy.page_size,
+			     &memory) != 0)
 		return UINT64_MAX;
 	return proc_reclaimable(&memory);
 }
@@ -369,14 +379,15 @@ static uint64_t larger(uint64_t a, uint64_t b)
 
 uint64_t kill_plan_footprint(const struct manager *m)
 {
-	const struct kill_victim *victim = &m->victim;
+	const struct kill_victim *victim = &m->in_flight.victim;
 	uint64_t footprint = footprint_of(m, victim->pid, victim->start_ticks);
 
 	for (unsigned i = 0; i < victim->n_others; i++) {
 		const struct kill_other *other = &victim->others[i];
 		uint64_t more = footprint_of(m, other->pid, other->start_ticks);
 
-		if (i < m->decision.n_sharers || footprint == UINT64_MAX || more == UINT64_MAX)
+		if (i < m->in_flight.decision.n_sharers || footprint == UINT64_MAX ||
+		    more == UINT64_MAX)
 			footprint = larger(footprint, more);
 		else
 			footprint = add_u64(footprint, more);

@@ -9,17 +9,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
 #include "lib/base/util.h"
 #include "lib/kill/kill.h"
 
 struct manager;
+struct policy;
 
 /*
- * For the victim of m->decision, which is open: finds and opens the others and the group
- * (m->victim), and notes them in m->decision.  REPORT_NOTHING: continue.  REPORT_SPARED: one that
- * shares its memory may not be killed (spared_pid), so the memory would not be reclaimed.
- * REPORT_CANNOT_OPEN: its cgroup may not be killed (error).  REPORT_VANISHED.
+ * For the victim of m->in_flight.decision, which is open: finds and opens the others and the group
+ * (m->in_flight.victim), and notes them in m->in_flight.decision.  REPORT_NOTHING: continue.
+ * REPORT_SPARED: one that shares its memory may not be killed (spared_pid), so the memory would not
+ * be reclaimed. REPORT_CANNOT_OPEN: its cgroup may not be killed (error).  REPORT_VANISHED.
  */
 enum report_event kill_plan_gather(struct manager *m, const struct policy *policy);
 
@@ -31,7 +32,7 @@ int kill_plan_open(struct manager *m, const struct census_process *process);
 bool kill_plan_is_late(const struct manager *m);
 
 /* Of kill-plan-family.c: the relatives that share most of the victim's memory are opened with it;
- * and m->decision.memory becomes what all of them free. */
+ * and m->in_flight.decision.memory becomes what all of them free. */
 void kill_plan_gather_family(struct manager *m, const struct census_process *victim);
 
 /* For kill_signal(); points into m. */

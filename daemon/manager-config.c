@@ -132,18 +132,18 @@ static void keep_errors(struct manager *m, const struct conf_messages *messages)
 {
 	char text[MESSAGE_SIZE];
 
-	m->config_errors = conf_files_free(m->config_errors, m->n_config_errors);
-	m->n_config_errors = 0;
+	m->config.errors = conf_files_free(m->config.errors, m->config.n_errors);
+	m->config.n_errors = 0;
 	if (messages->n_errors > 0)
-		m->config_errors = calloc(messages->n_errors, sizeof(char *));
-	for (size_t i = 0; m->config_errors && i < messages->n; i++) {
+		m->config.errors = calloc(messages->n_errors, sizeof(char *));
+	for (size_t i = 0; m->config.errors && i < messages->n; i++) {
 		char *copy;
 
 		if (messages->items[i].warning)
 			continue;
 		copy = strdup(print_message(&messages->items[i], text, sizeof(text)));
 		if (copy)
-			m->config_errors[m->n_config_errors++] = copy;
+			m->config.errors[m->config.n_errors++] = copy;
 	}
 }
 
@@ -166,28 +166,29 @@ static void warn_of_writers(const struct loaded *loaded)
 static void take(struct manager *m, const struct loaded *loaded,
 		 const struct conf_messages *messages)
 {
-	policy_set_done(&m->policies);
-	conf_files_free(m->config_files, m->n_config_files);
-	m->policies = loaded->policies;
-	m->config_files = loaded->files;
-	m->n_config_files = loaded->n_files;
-	m->is_degraded = messages->n_errors > 0;
+	policy_set_done(&m->config.policies);
+	conf_files_free(m->config.files, m->config.n_files);
+	m->config.policies = loaded->policies;
+	m->config.files = loaded->files;
+	m->config.n_files = loaded->n_files;
+	m->config.is_degraded = messages->n_errors > 0;
 	keep_errors(m, messages);
 	warn_of_writers(loaded);
 }
 
 const char *manager_status(const struct manager *m, char buf[static MANAGER_STATUS_SIZE])
 {
-	if (m->is_degraded)
+	if (m->config.is_degraded)
 		snprintf(buf, MANAGER_STATUS_SIZE,
 			 "Degraded: the configuration has errors (reckonctl check)%s",
-			 m->policies.dry_run ? "; dry run: no process is killed" : "");
-	else if (m->stuck.since != 0)
+			 m->config.policies.dry_run ? "; dry run: no process is killed" : "");
+	else if (m->selection.stuck.since != 0)
 		snprintf(buf, MANAGER_STATUS_SIZE,
 			 "Memory is low, but no process is worth killing (reckonctl status)");
 	else
 		snprintf(buf, MANAGER_STATUS_SIZE, "%s",
-			 m->policies.dry_run ? "Dry run: no process is killed" : "Watching memory");
+			 m->config.policies.dry_run ? "Dry run: no process is killed"
+						    : "Watching memory");
 	return buf;
 }
 
@@ -255,7 +256,7 @@ void manager_warn_of_subtree(const struct manager *m)
 	if (!manager_subtree_exists(m))
 		log_warning(
 			"Subtree %s: there is no such cgroup; until there is, no process is eligible.",
-			m->policies.subtree);
+			m->config.policies.subtree);
 }
 
 int manager_reload(struct manager *m, char **ret_errors)
@@ -264,7 +265,7 @@ int manager_reload(struct manager *m, char **ret_errors)
 	struct loaded loaded;
 	int r;
 
-	r = load(&m->options, &messages, &loaded);
+	r = load(&m->config.options, &messages, &loaded);
 	log_messages(&messages);
 	if (r != 0) {
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
@@ -274,11 +275,11 @@ int manager_reload(struct manager *m, char **ret_errors)
 		return r;
 	}
 	take(m, &loaded, &messages);
-	m->n_reloads++;
-	census_set_policies(&m->census, &m->policies);
-	m->warned = false; /* by policies that are no more */
+	m->config.n_reloads++;
+	census_set_policies(&m->sampler.census, &m->config.policies);
+	m->reporter.warned = false; /* by policies that are no more */
 	bus_note_reload(m->bus);
-	if (!m->policies.dry_run && !m->ledger && m->probed.ledger_error == 0) {
+	if (!m->config.policies.dry_run && !m->in_flight.ledger && m->probed.ledger_error == 0) {
 		/* It was a dry run until now. */
 		r = thaw_state_open(m);
 		if (r < 0)
@@ -298,14 +299,14 @@ int manager_load(struct manager *m)
 	struct loaded loaded;
 	int r;
 
-	r = load_lenient(&m->options, &messages, &loaded);
+	r = load_lenient(&m->config.options, &messages, &loaded);
 	log_messages(&messages);
 	if (r < 0 && r != -ENOMEM)
 		log_error("Cannot read the configuration for now: %s.", strerror(-r));
 	if (r < 0)
 		return r;
 	take(m, &loaded, &messages);
-	if (m->is_degraded)
+	if (m->config.is_degraded)
 		log_event(MESSAGE_ID_DEGRADED, LOG_ERR,
 			  "Degraded: the configuration has %zu error%s; what has none is in use, "
 			  "and the built-in policies are.",

@@ -5,9 +5,22 @@
  */
 #pragma once
 
+#include <systemd/sd-event.h>
+
+#include "daemon/turns.h"
 #include "lib/base/util.h"
 
 struct manager;
+
+struct monitor {
+	sd_event *event;
+	sd_event_source *timer;
+	sd_event_source *victim_source;
+	sd_event_source *thaw_source; /* cgroup.events of its group, while that thaws */
+	sd_event_source *psi_source;
+	struct turns turns;
+	int placeholder_fd; /* what these two watch when there is no victim */
+};
 
 /* First of all: a signal that arrives before the loop is there waits for it; and a log without a
  * reader is no reason to exit (SIGPIPE). */

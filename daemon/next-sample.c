@@ -28,8 +28,9 @@ static bool is_to_sample_again(enum report_event event)
 
 static usec_t while_killing(const struct manager *m)
 {
-	return m->decision.signal == SIGKILL && !m->decision.hastened ? KILL_STARVED_USEC
-								      : KILLING_USEC;
+	return m->in_flight.decision.signal == SIGKILL && !m->in_flight.decision.hastened
+		       ? KILL_STARVED_USEC
+		       : KILLING_USEC;
 }
 
 static usec_t by_state(struct manager *m, enum report_event event, bool goes_on, usec_t cpu_time)
@@ -38,13 +39,14 @@ static usec_t by_state(struct manager *m, enum report_event event, bool goes_on,
 		return GO_ON_USEC;
 	if (is_to_sample_again(event))
 		return SOON_USEC;
-	if (m->state == MANAGER_KILLING)
+	if (m->regime.state == MANAGER_KILLING)
 		return policy_pause(while_killing(m), cpu_time);
-	if (watch_is_busy(m) && (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK))
+	if (watch_is_busy(&m->sampler) &&
+	    (m->regime.state == MANAGER_WATCH || m->regime.state == MANAGER_STUCK))
 		return NEXT_SLICE_USEC;
-	if (m->state == MANAGER_WATCH && !recorder_is_open(m->recorder))
+	if (m->regime.state == MANAGER_WATCH && !recorder_is_open(m->recorder))
 		pace_note_look(&m->sampler.pace, cpu_time);
-	return policy_pause(sample_interval(m), cpu_time);
+	return policy_pause(sample_interval(&m->sampler), cpu_time);
 }
 
 usec_t next_sample(struct manager *m, enum report_event event, bool goes_on, usec_t cpu_time,
@@ -52,5 +54,5 @@ usec_t next_sample(struct manager *m, enum report_event event, bool goes_on, use
 {
 	usec_t next = by_state(m, event, goes_on, cpu_time);
 
-	return min_u64(min_u64(next, stalls_next(m)), recorder_next(m, now));
+	return min_u64(min_u64(next, stalls_next(&m->sampler)), recorder_next(m, now));
 }

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
 #include "lib/base/util.h"
 
 struct manager;

@@ -28,12 +28,12 @@ void record_occasion(const struct manager *m, const struct policy *policy, const
 	set_text(e->rank_by,
 		 policy_rank_by_to_string(policy_rank_by_now(policy, &m->sampler.reading)));
 	set_text(e->target, policy_target_to_string(policy->target));
-	e->dry_run = m->policies.dry_run;
+	e->dry_run = m->config.policies.dry_run;
 	e->memory_total_bytes = m->sampler.reading.total;
 	e->swap_total_bytes = m->sampler.reading.swap_total;
 	e->available_before_bytes = m->sampler.reading.available;
 	e->swap_free_before_bytes = m->sampler.reading.swap_free;
-	if (m->probed.psi) {
+	if (m->sampler.has_psi) {
 		e->pressure_some_permyriad = psi_history_some(&m->sampler.psi, window);
 		e->pressure_full_permyriad = psi_history_full(&m->sampler.psi, window);
 	}
@@ -57,13 +57,13 @@ static void fill_ranked(const struct victim_candidate *candidate, struct history
 
 static void fill_avoided(const struct manager *m, struct history_entry *e)
 {
-	const struct victim_result *choice = &m->choice;
+	const struct victim_result *choice = &m->selection.choice;
 	const struct victim_candidate *avoided = &choice->avoided;
 	const struct census_process *process;
 
 	if (!avoided->node)
 		return;
-	process = victim_leader(&m->census, &m->request, avoided->node);
+	process = victim_leader(&m->sampler.census, &m->selection.request, avoided->node);
 	set_text(e->skipped_for, choice->skipped_for == BACKOFF_SIMILAR ? "kind" : "failed");
 	e->skipped_pid = (uint32_t)process->pid;
 	set_text(e->skipped_comm, process->comm);
@@ -97,7 +97,7 @@ static void fill_victim(const struct victim_candidate *victim, struct history_en
 void record_choice(const struct manager *m, const struct policy *policy, const char *boot,
 		   usec_t now, struct history_entry *e)
 {
-	const struct victim_result *choice = &m->choice;
+	const struct victim_result *choice = &m->selection.choice;
 
 	record_occasion(m, policy, boot, e);
 	fill_victim(&choice->ranked[0], e);
@@ -105,7 +105,7 @@ void record_choice(const struct manager *m, const struct policy *policy, const c
 	e->precise_reads = choice->n_reads;
 	e->approximate = choice->approximate;
 	fill_avoided(m, e);
-	e->choose_usec = sub_u64(now, m->decision.decided_at);
+	e->choose_usec = sub_u64(now, m->in_flight.decision.decided_at);
 	e->n_ranked = (uint32_t)min_u64(choice->n_ranked, HISTORY_RANKED_MAX);
 	for (unsigned i = 0; i < e->n_ranked; i++)
 		fill_ranked(&choice->ranked[i], &e->ranked[i]);
@@ -128,5 +128,6 @@ void record_killed_with(const struct manager *m, struct history_entry *e)
 {
 	for (unsigned i = 1; i < e->n_ranked; i++)
 		e->ranked[i].killed_with =
-			decision_goes_too(&m->decision, &m->victim, &m->choice.ranked[i]);
+			decision_goes_too(&m->in_flight.decision, &m->in_flight.victim,
+					  &m->selection.choice.ranked[i]);
 }

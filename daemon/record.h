@@ -17,13 +17,13 @@ struct manager;
 void record_occasion(const struct manager *m, const struct policy *policy, const char *boot,
 		     struct history_entry *ret);
 
-/* A new entry: the occasion, and the choice m->choice, which has a victim. */
+/* A new entry: the occasion, and the choice m->selection.choice, which has a victim. */
 void record_choice(const struct manager *m, const struct policy *policy, const char *boot,
 		   usec_t now, struct history_entry *ret);
 
 /* All of a cgroup is killed; the process is the largest in it, or the one that was chosen. */
 void record_group(const struct decision *d, struct history_entry *e);
 
-/* Which of the candidates are killed with the victim.  They are those of m->choice, which is still
- * there in the tick of the signal. */
+/* Which of the candidates are killed with the victim.  They are those of m->selection.choice, which
+ * is still there in the tick of the signal. */
 void record_killed_with(const struct manager *m, struct history_entry *e);

@@ -8,7 +8,9 @@
 #include <time.h>
 
 #include "daemon/log.h"
+#include "daemon/manager.h"
 #include "daemon/record.h"
+#include "daemon/report.h"
 #include "lib/explain/describe.h"
 #include "lib/sys/boot.h"
 
@@ -196,8 +198,8 @@ void recorder_look(struct manager *m, usec_t now)
 		a->gain = bytes;
 		a->returned_at = now;
 	}
-	if (m->state == MANAGER_KILLING && m->decision.hastened)
-		note_steps(a, &m->victim, &a->entry);
+	if (m->regime.state == MANAGER_KILLING && m->in_flight.decision.hastened)
+		note_steps(a, &m->in_flight.victim, &a->entry);
 	while (a->next_mark < ARRAY_SIZE(marks)) {
 		usec_t after = marks[a->next_mark].after, since = sub_u64(now, a->signalled_at);
 
@@ -234,8 +236,8 @@ bool recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret
 static void note_signal(struct manager *m)
 {
 	struct recorder *a = m->recorder;
-	const struct decision *d = &m->decision;
-	const struct kill_victim *victim = &m->victim;
+	const struct decision *d = &m->in_flight.decision;
+	const struct kill_victim *victim = &m->in_flight.victim;
 	struct history_entry *e = &a->entry;
 
 	a->signalled_at = d->signalled_at;
@@ -254,7 +256,7 @@ static void note_signal(struct manager *m)
 static void open_record(struct manager *m)
 {
 	struct recorder *a = m->recorder;
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 
 	if (a->is_open) /* the next one comes first */
 		close_record(m);
@@ -281,7 +283,7 @@ static void note_escalated(struct manager *m)
 static void note_outcome(struct manager *m)
 {
 	struct recorder *a = m->recorder;
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	struct history_entry *e = &a->entry;
 
 	a->is_over = true;
@@ -301,7 +303,7 @@ static void note_outcome(struct manager *m)
 static void note_unsignalled(struct manager *m, const char *kind)
 {
 	struct recorder *a = m->recorder;
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	bool is_known = a->last_pid == d->pid && a->last_start_ticks == d->start_ticks &&
 			strcmp(a->last_kind, kind) == 0;
 
@@ -321,7 +323,7 @@ static void note_refused(struct manager *m)
 	struct history_entry *e = &m->recorder->draft;
 
 	set_text(e->outcome, kill_progress_to_string(KILL_PROGRESS_UNKILLABLE));
-	set_text(e->error, strerror(-m->decision.error));
+	set_text(e->error, strerror(-m->in_flight.decision.error));
 	note_unsignalled(m, "not-killed");
 }
 
@@ -334,7 +336,7 @@ static void note_no_victim(struct manager *m, const struct policy *policy)
 	if (a->told_no_victim)
 		return;
 	a->told_no_victim = true;
-	victim_count_exclusions(&m->census, &m->request, n);
+	victim_count_exclusions(&m->sampler.census, &m->selection.request, n);
 	record_occasion(m, policy, a->boot, &a->draft);
 	set_text(a->draft.kind, "no-victim");
 	a->draft.candidates = 0;
@@ -347,9 +349,9 @@ static void note_explained(struct manager *m)
 {
 	struct recorder *a = m->recorder;
 
-	record_occasion(m, m->stalls.policy, a->boot, &a->draft);
+	record_occasion(m, m->sampler.stalls.policy, a->boot, &a->draft);
 	set_text(a->draft.kind, "explained");
-	set_path(a->draft.cgroup, m->stalls.walk.verdict.limited);
+	set_path(a->draft.cgroup, m->sampler.stalls.walk.verdict.limited);
 	history_put(a->history, &a->draft);
 }
 

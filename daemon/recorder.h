@@ -10,9 +10,11 @@
  */
 #pragma once
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
+#include "lib/config/policy.h"
 #include "lib/history/history.h"
 
+struct manager;
 struct recorder;
 
 /* 0, or -errno after logging the reason. */
@@ -21,7 +23,7 @@ struct recorder *recorder_free(struct recorder *recorder);
 
 struct history *recorder_history(const struct recorder *recorder);
 
-/* m->choice and m->decision are those of the victim, chosen until now. */
+/* m->selection.choice and m->in_flight.decision are those of the victim, chosen until now. */
 void recorder_choice(struct manager *m, const struct policy *policy, usec_t now);
 
 /* Memory was read: what was reclaimed until now is noted where it is time. */

@@ -8,6 +8,7 @@
 
 #include "daemon/history-store.h"
 #include "daemon/log.h"
+#include "daemon/manager.h"
 #include "daemon/message-ids.h"
 #include "daemon/recorder.h"
 #include "daemon/report.h"
@@ -28,9 +29,9 @@ static void report_policies(const struct policy_set *set, const struct memory_re
 	}
 }
 
-static void report_pressure(const struct probe_results *a)
+static void report_pressure(const struct probe_results *a, bool has_psi)
 {
-	if (!a->psi)
+	if (!has_psi)
 		log_info(
 			"pressure: no PSI on this kernel (CONFIG_PSI, psi=1): memory alone decides");
 	else if (a->psi_trigger_error == 0)
@@ -68,19 +69,20 @@ __attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, c
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	log_event(MESSAGE_ID_LIMIT, LOG_NOTICE, "missing privilege: %s", text);
-	grown = reallocarray(m->missing_privileges, m->n_missing_privileges + 1, sizeof(*grown));
+	grown = reallocarray(m->probed.missing_privileges, m->probed.n_missing_privileges + 1,
+			     sizeof(*grown));
 	if (!grown)
 		return;
-	m->missing_privileges = grown;
-	grown[m->n_missing_privileges] = strdup(text);
-	m->n_missing_privileges += grown[m->n_missing_privileges] != NULL;
+	m->probed.missing_privileges = grown;
+	grown[m->probed.n_missing_privileges] = strdup(text);
+	m->probed.n_missing_privileges += grown[m->probed.n_missing_privileges] != NULL;
 }
 
 void report_doubts(struct manager *m)
 {
-	unsigned doubts = m->sampler.reading.doubts & ~m->doubts;
+	unsigned doubts = m->sampler.reading.doubts & ~m->reporter.doubts;
 
-	m->doubts |= doubts;
+	m->reporter.doubts |= doubts;
 	for (unsigned i = 0; i < MEMORY_DOUBTS; i++)
 		if (doubts & 1U << i)
 			say_limit(m, "%s", memory_doubt_to_string((enum memory_doubt)(1U << i)));
@@ -127,10 +129,10 @@ static void report_limits(struct manager *m)
 			"groups that are thawed are not frozen again if reckond is killed: no file 'thawed' "
 			"in the runtime directory: %s",
 			thaw_state_strerror(a->ledger_error));
-	if (m->census.n_unreadable > 0)
+	if (m->sampler.census.n_unreadable > 0)
 		say_limit(m, "%zu processes cannot be read and will not be chosen",
-			  m->census.n_unreadable);
-	if (m->policies.dry_run)
+			  m->sampler.census.n_unreadable);
+	if (m->config.policies.dry_run)
 		return;
 	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
 		if (a->self_test_result[step] < 0)
@@ -164,24 +166,24 @@ void report_start(struct manager *m)
 	char memory[DESCRIBE_MEMORY_SIZE];
 
 	describe_memory(r, memory);
-	log_info("reckond " PACKAGE_VERSION "%s%s%s", m->policies.dry_run ? ", dry run" : "",
-		 strcmp(m->policies.subtree, "/") ? ", subtree " : "",
-		 strcmp(m->policies.subtree, "/") ? m->policies.subtree : "");
+	log_info("reckond " PACKAGE_VERSION "%s%s%s", m->config.policies.dry_run ? ", dry run" : "",
+		 strcmp(m->config.policies.subtree, "/") ? ", subtree " : "",
+		 strcmp(m->config.policies.subtree, "/") ? m->config.policies.subtree : "");
 	log_info("memory: %s, of which %s can be reclaimed; %s",
 		 format_bytes(r->counters.total, physical), format_bytes(r->total, total), memory);
 	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
 		 r->counters.zram_disksize ? ", on zram" : "",
 		 r->counters.arc_size ? "; ZFS ARC that can shrink counts as available" : "");
-	report_pressure(&m->probed);
-	log_info("cgroups: %s%s%s", cgroup_layout_to_string(m->cgroups.layout),
-		 m->cgroups.v2_fd >= 0 ? ", v2 at " : "",
-		 m->cgroups.v2_fd >= 0 ? m->cgroups.v2_mount : "");
-	report_accuracy(&m->accuracy);
-	report_policies(&m->policies, r);
+	report_pressure(&m->probed, m->sampler.has_psi);
+	log_info("cgroups: %s%s%s", cgroup_layout_to_string(m->machine.cgroups.layout),
+		 m->machine.cgroups.v2_fd >= 0 ? ", v2 at " : "",
+		 m->machine.cgroups.v2_fd >= 0 ? m->machine.cgroups.v2_mount : "");
+	report_accuracy(&m->machine.accuracy);
+	report_policies(&m->config.policies, r);
 	report_history(m);
-	log_info("processes: %zu", m->census.n_processes);
+	log_info("processes: %zu", m->sampler.census.n_processes);
 	report_limits(m);
 	report_doubts(m);
-	log_info("%s", m->policies.dry_run ? "Ready; dry run: no process will be killed."
-					   : "Ready; self-test done.");
+	log_info("%s", m->config.policies.dry_run ? "Ready; dry run: no process will be killed."
+						  : "Ready; self-test done.");
 }

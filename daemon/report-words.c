@@ -97,7 +97,7 @@ const char *report_skipped_larger(const struct decision *d, char *buf, size_t si
 
 const char *report_lesson(const struct manager *m, char *buf, size_t size)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	char expected[FORMAT_BYTES_SIZE], freed[FORMAT_BYTES_SIZE];
 
 	buf[0] = '\0';
@@ -119,7 +119,7 @@ const char *report_lesson(const struct manager *m, char *buf, size_t size)
  */
 static void describe_reclaimed(const struct manager *m, char *buf, size_t size)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	char bytes_text[FORMAT_BYTES_SIZE];
 	uint64_t bytes;
 	usec_t within;
@@ -136,7 +136,7 @@ static void describe_reclaimed(const struct manager *m, char *buf, size_t size)
 
 void report_outcome(const struct manager *m, const char *name, char *buf, size_t size)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	char reclaimed_text[96];
 
 	describe_reclaimed(m, reclaimed_text, sizeof(reclaimed_text));

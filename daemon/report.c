@@ -9,6 +9,7 @@
 
 #include "daemon/bus.h"
 #include "daemon/log.h"
+#include "daemon/manager.h"
 #include "daemon/message-ids.h"
 #include "daemon/recorder.h"
 #include "daemon/report-words.h"
@@ -31,7 +32,7 @@ static const char *signal_name(int signal)
 /* By how much more is available, in memory and swap, than at the decision. */
 static uint64_t reclaimed(const struct manager *m)
 {
-	const struct memory_reading *before = &m->decision.before;
+	const struct memory_reading *before = &m->in_flight.decision.before;
 
 	return sub_u64(m->sampler.reading.available + m->sampler.reading.swap_free,
 		       before->available + before->swap_free);
@@ -82,7 +83,7 @@ static void add_decision(struct log_entry *e, const struct decision *d)
 static void log_decision(const struct manager *m, const char *message_id, int priority,
 			 const char *text)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	struct log_entry e;
 
 	if (log_takes_lines_of_entries())
@@ -121,19 +122,19 @@ static void report_thawed(const struct decision *d, const struct freezer_thawed 
 /* What is worth knowing, but not the decision itself. */
 static void report_steps(const struct manager *m)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	char name[384];
 
 	report_short_name(d, name, sizeof(name));
 	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
-		if (m->victim.step_result[step] < 0)
+		if (m->in_flight.victim.step_result[step] < 0)
 			log_warning("%s: could not %s: %s, ignoring.", name,
 				    kill_step_to_string(step),
-				    strerror(-m->victim.step_result[step]));
-	report_thawed(d, &m->victim.thawed, name);
-	if (m->victim.group.n_spared > 0)
+				    strerror(-m->in_flight.victim.step_result[step]));
+	report_thawed(d, &m->in_flight.victim.thawed, name);
+	if (m->in_flight.victim.group.n_spared > 0)
 		log_notice("%s: %u of its processes are not eligible and were not killed.", name,
-			   m->victim.group.n_spared);
+			   m->in_flight.victim.group.n_spared);
 	if (d->unit_error < 0 && d->unit_error != -EOPNOTSUPP && d->unit_error != -EINPROGRESS &&
 	    !errno_is_gone(d->unit_error))
 		log_notice("%s: systemd may not learn that its unit ran out of memory: %s.", name,
@@ -142,7 +143,7 @@ static void report_steps(const struct manager *m)
 
 static void report_signalled(const struct manager *m)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], size[FORMAT_BYTES_SIZE],
 		next[256], company[96];
 	char avoided[256];
@@ -172,7 +173,7 @@ static void report_signalled(const struct manager *m)
 
 static void report_ended(const struct manager *m)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	char text[1280], name[384], memory[DESCRIBE_MEMORY_SIZE], outcome[640];
 	char refrozen[64] = "", skipped[192];
 
@@ -200,7 +201,7 @@ static void report_cancelled(const struct manager *m)
 	char text[512], name[384];
 
 	snprintf(text, sizeof(text), "Not killing %s: memory has recovered before the signal.",
-		 report_victim(&m->decision, name, sizeof(name)));
+		 report_victim(&m->in_flight.decision, name, sizeof(name)));
 	log_decision(m, MESSAGE_ID_CANCELLED, LOG_NOTICE, text);
 }
 
@@ -209,14 +210,14 @@ static void report_escalated(const struct manager *m)
 	char text[512], name[384];
 
 	snprintf(text, sizeof(text), "%s has not exited after SIGTERM: sending SIGKILL.",
-		 report_short_name(&m->decision, name, sizeof(name)));
+		 report_short_name(&m->in_flight.decision, name, sizeof(name)));
 	log_decision(m, MESSAGE_ID_ESCALATED, LOG_WARNING, text);
 }
 
 /* Chosen, and not signalled, as it cannot or may not be. */
 static void report_skipped(const struct manager *m, enum report_event event)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &m->in_flight.decision;
 	char text[768], name[384], comm[16];
 	uint64_t seconds = d->passed_over_usec / USEC_PER_SEC;
 
@@ -244,20 +245,20 @@ static void report_skipped(const struct manager *m, enum report_event event)
 /* What recurs is logged once in a while. */
 static bool may_warn(struct manager *m, usec_t now)
 {
-	if (m->complained_at != 0 && now - m->complained_at < COMPLAIN_USEC)
+	if (m->reporter.complained_at != 0 && now - m->reporter.complained_at < COMPLAIN_USEC)
 		return false;
-	m->complained_at = now;
+	m->reporter.complained_at = now;
 	return true;
 }
 
 static void report_stuck(const struct manager *m)
 {
-	const struct stuck *stuck = &m->stuck;
+	const struct stuck *stuck = &m->selection.stuck;
 	char excluded[DESCRIBE_EXCLUSIONS_SIZE], where[512], largest[160], size[FORMAT_BYTES_SIZE];
-	bool is_group = m->request.target == POLICY_TARGET_CGROUP;
+	bool is_group = m->selection.request.target == POLICY_TARGET_CGROUP;
 	size_t n[_ELIGIBILITY_MAX];
 
-	victim_count_exclusions(&m->census, &m->request, n);
+	victim_count_exclusions(&m->sampler.census, &m->selection.request, n);
 	log_event(
 		MESSAGE_ID_STUCK, LOG_ERR,
 		"Memory is low but no %s is worth killing (it would have to free %s). %s: %s%s%s%s%s. "
@@ -268,22 +269,22 @@ static void report_stuck(const struct manager *m)
 		stuck->account.is_surveyed ? "" : "; not known which tmpfs",
 		stuck->account.is_partial ? "; some could not be read" : "",
 		stuck_largest_text(stuck, largest, sizeof(largest)),
-		worth_is_spree(&m->worth) ? "; the last kills freed little" : "",
+		worth_is_spree(&m->selection.worth) ? "; the last kills freed little" : "",
 		describe_exclusions(n, excluded));
 }
 
 /* Once, until there is no pressure any more. */
 static void report_explained(struct manager *m)
 {
-	const struct stall_verdict *v = &m->stalls.walk.verdict;
+	const struct stall_verdict *v = &m->sampler.stalls.walk.verdict;
 	char cgroup[STALL_PATH_MAX];
 
-	m->stalls.reported = true;
+	m->sampler.stalls.reported = true;
 	log_event(
 		MESSAGE_ID_EXPLAINED, LOG_NOTICE,
 		"Memory pressure, but not killing for policy %s: cgroup %s is at its own limit and "
 		"stalled " PERCENT_FORMAT " of the time, all others at most " PERCENT_FORMAT ".",
-		m->stalls.policy->name, format_foreign(v->limited, cgroup, sizeof(cgroup)),
+		m->sampler.stalls.policy->name, format_foreign(v->limited, cgroup, sizeof(cgroup)),
 		PERCENT_ARGS(v->limited_share.full), PERCENT_ARGS(v->unexplained.full));
 }
 
@@ -316,7 +317,7 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 		break;
 	case REPORT_CHANGED:
 		log_notice("Pid %d is not any more what it was chosen as, or where: looking again.",
-			   m->decision.pid);
+			   m->in_flight.decision.pid);
 		break;
 	case REPORT_NO_VICTIM: /* with where memory is, when that is known */
 	case REPORT_VANISHED:
@@ -328,21 +329,21 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 void report(struct manager *m, enum report_event event, const struct policy_judgement *judgement,
 	    enum manager_state before, usec_t now)
 {
-	bool was_calm = before == MANAGER_CALM, is_calm = m->state == MANAGER_CALM;
+	bool was_calm = before == MANAGER_CALM, is_calm = m->regime.state == MANAGER_CALM;
 	char memory[DESCRIBE_MEMORY_SIZE];
 
 	if (event == REPORT_SIGNALLED || event == REPORT_ENDED || event == REPORT_DRY_RUN)
-		m->warned = true; /* whoever reads that needs no warning */
+		m->reporter.warned = true; /* whoever reads that needs no warning */
 	report_event(m, event, now);
 	report_doubts(m);
 	bus_note_judgement(m->bus, judgement, now);
 	if (is_calm)
-		m->warned = false;
+		m->reporter.warned = false;
 	if (log_takes(LOG_DEBUG))
-		log_debug("sample: %s, %s, policy %s", manager_state_to_string(m->state),
+		log_debug("sample: %s, %s, policy %s", manager_state_to_string(m->regime.state),
 			  describe_memory(&m->sampler.reading, memory),
 			  judgement->policy ? judgement->policy->name : "none");
-	if (was_calm == is_calm && (m->warned || !judgement->policy))
+	if (was_calm == is_calm && (m->reporter.warned || !judgement->policy))
 		return; /* as nearly always: no text is made without use */
 
 	describe_memory(&m->sampler.reading, memory);
@@ -350,21 +351,12 @@ void report(struct manager *m, enum report_event event, const struct policy_judg
 		log_info("%s: %s, stalled " PERCENT_FORMAT " of the last second.",
 			 is_calm ? "Calm again" : "Watching", memory,
 			 PERCENT_ARGS(psi_history_some(&m->sampler.psi, USEC_PER_SEC)));
-	if (judgement->policy && !m->warned) {
-		m->warned = true;
+	if (judgement->policy && !m->reporter.warned) {
+		m->reporter.warned = true;
 		log_event(MESSAGE_ID_LOW_MEMORY, LOG_WARNING,
 			  "Memory is getting short: %s (policy %s).", memory,
 			  judgement->policy->name);
 	}
-}
-
-void report_gap(usec_t gap)
-{
-	char text[FORMAT_DURATION_SIZE];
-
-	log_info("Nothing was sampled for %s (stopped, suspended or starved): averages of pressure "
-		 "and For= start anew.",
-		 format_duration(gap, text));
 }
 
 void report_sample_failed(struct manager *m, int error, usec_t now)

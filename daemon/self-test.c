@@ -102,16 +102,17 @@ void self_test_protect_self(struct manager *m)
 	char text[16];
 
 	a->missing_capabilities = missing_capabilities();
-	a->in_user_namespace = is_in_user_namespace(m->proc_fd);
+	a->in_user_namespace = is_in_user_namespace(m->machine.proc_fd);
 	/* A huge page is half of what there is to be of it all. */
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	a->memory_lock_error = lock_memory(a->in_user_namespace);
 	/* Late is too late: the loop itself must not wait behind what thrashes. */
 	(void)setpriority(PRIO_PROCESS, 0, -20);
 	/* The service has it from its unit; started by hand it may be permitted. */
-	if (io_read_at(m->proc_fd, "self/oom_score_adj", text, sizeof(text)) > 0 &&
+	if (io_read_at(m->machine.proc_fd, "self/oom_score_adj", text, sizeof(text)) > 0 &&
 	    strncmp(text, "-1000", 5) != 0)
-		a->oom_score_adj_error = io_write_at(m->proc_fd, "self/oom_score_adj", "-1000");
+		a->oom_score_adj_error =
+			io_write_at(m->machine.proc_fd, "self/oom_score_adj", "-1000");
 }
 
 static void child(pid_t parent)
@@ -138,7 +139,7 @@ int self_test_begin(struct manager *m)
 		return -errno;
 	if (pid == 0)
 		child(parent);
-	m->self_test_pid = pid;
+	m->probed.self_test_pid = pid;
 	return 0;
 }
 
@@ -162,14 +163,15 @@ struct stage {
 
 static int read_own_path(const struct manager *m, bool v1, char *buf, size_t size)
 {
-	return v1 ? cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, getpid(), buf, size)
-		  : cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), buf, size);
+	return v1 ? cgroup_of_process_v1_freezer(&m->machine.cgroups, m->machine.proc_fd, getpid(),
+						 buf, size)
+		  : cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), buf, size);
 }
 
 /* Our own cgroup; -EBADF where there is no such hierarchy.  *path is "/" where it is not known. */
 static int open_own(const struct manager *m, bool v1, char *path, size_t size)
 {
-	int mount_fd = v1 ? m->cgroups.v1_freezer_fd : m->cgroups.v2_fd, fd;
+	int mount_fd = v1 ? m->machine.cgroups.v1_freezer_fd : m->machine.cgroups.v2_fd, fd;
 
 	strcpy(path, "/");
 	if (mount_fd < 0)
@@ -186,12 +188,14 @@ static int open_own(const struct manager *m, bool v1, char *path, size_t size)
  * be written by the same users. */
 static int may_thaw(const struct manager *m, bool v1, int own_fd)
 {
-	const char *subtree = m->policies.subtree, *file = v1 ? "freezer.state" : "cgroup.freeze";
+	const char *subtree = m->config.policies.subtree,
+		   *file = v1 ? "freezer.state" : "cgroup.freeze";
 	_cleanup_close_ int subtree_fd = -EBADF;
 	int fd = own_fd;
 
-	if (strcmp(subtree, "/") != 0 && (!v1 || m->cgroups.v2_fd < 0)) {
-		subtree_fd = cgroup_open(v1 ? m->cgroups.v1_freezer_fd : m->cgroups.v2_fd, subtree);
+	if (strcmp(subtree, "/") != 0 && (!v1 || m->machine.cgroups.v2_fd < 0)) {
+		subtree_fd = cgroup_open(
+			v1 ? m->machine.cgroups.v1_freezer_fd : m->machine.cgroups.v2_fd, subtree);
 		fd = subtree_fd >= 0 ? subtree_fd : own_fd;
 	}
 	if (faccessat(fd, file, F_OK, 0) < 0)
@@ -311,7 +315,7 @@ static void freeze_child(struct manager *m, const struct stage *stage, usec_t de
 
 	if (stage->fd < 0)
 		return;
-	(void)snprintf(text, sizeof(text), "%d", m->self_test_pid);
+	(void)snprintf(text, sizeof(text), "%d", m->probed.self_test_pid);
 	r = io_write_at(stage->fd, "cgroup.procs", text);
 	if (r == 0)
 		r = stage->v1 ? io_write_at(stage->fd, "freezer.state", "FROZEN")
@@ -327,10 +331,10 @@ static bool wait_for_reaper(const struct manager *m, unsigned n_before, usec_t d
 	usec_t until = step_until(deadline);
 	struct kill_reap_stats stats;
 
-	kill_reapers_stats(m->reapers, &stats);
+	kill_reapers_stats(m->in_flight.reapers, &stats);
 	while (stats.n_done == n_before && clock_now() < until) {
 		usleep(1000);
-		kill_reapers_stats(m->reapers, &stats);
+		kill_reapers_stats(m->in_flight.reapers, &stats);
 	}
 	/* That the child was quicker (ESRCH) is an answer too: the call is there. */
 	return stats.n_done > n_before && (stats.last_result == 0 || stats.last_result == -ESRCH);
@@ -339,7 +343,7 @@ static bool wait_for_reaper(const struct manager *m, unsigned n_before, usec_t d
 static int kill_child(struct manager *m, const char *v2_path, const char *v1_path, usec_t deadline)
 {
 	struct kill_target target = {
-		.pid = m->self_test_pid,
+		.pid = m->probed.self_test_pid,
 		.v2_path = v2_path,
 		.v1_path = v1_path,
 	};
@@ -350,15 +354,15 @@ static int kill_child(struct manager *m, const char *v2_path, const char *v1_pat
 	int r;
 
 	kill_victim_init(&victim);
-	kill_reapers_stats(m->reapers, &stats);
-	r = proc_read_stat(m->proc_fd, target.pid, &stat);
+	kill_reapers_stats(m->in_flight.reapers, &stats);
+	r = proc_read_stat(m->machine.proc_fd, target.pid, &stat);
 	if (r == 0) {
 		target.start_ticks = stat.start_ticks;
-		r = kill_open(m->kill_ops, m->proc_fd, &target, &victim);
+		r = kill_open(m->machine.kill_ops, m->machine.proc_fd, &target, &victim);
 	}
 	if (r == 0)
-		r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, SIGKILL, m->reapers,
-				&victim);
+		r = kill_signal(m->machine.kill_ops, m->machine.proc_fd, &m->machine.cgroups,
+				&target, SIGKILL, m->in_flight.reapers, &victim);
 	memcpy(m->probed.self_test_result, victim.step_result, sizeof(victim.step_result));
 	if (r == 0) {
 		pollfd = (struct pollfd){ .fd = victim.pidfd, .events = POLLIN };
@@ -372,11 +376,11 @@ static int kill_child(struct manager *m, const char *v2_path, const char *v1_pat
 /* Has it exited, and been waited for? */
 static bool is_collected(struct manager *m)
 {
-	pid_t pid = waitpid(m->self_test_pid, NULL, WNOHANG);
+	pid_t pid = waitpid(m->probed.self_test_pid, NULL, WNOHANG);
 
 	if (pid == 0 || (pid < 0 && errno == EINTR))
 		return false;
-	m->self_test_pid = 0;
+	m->probed.self_test_pid = 0;
 	return true;
 }
 
@@ -386,7 +390,8 @@ static bool collect_child(struct manager *m, const struct stage *v2, const struc
 {
 	usec_t until = step_until(deadline);
 
-	(void)kill(m->self_test_pid, SIGKILL); /* our own child, not yet waited for: surely it */
+	(void)kill(m->probed.self_test_pid,
+		   SIGKILL); /* our own child, not yet waited for: surely it */
 	while (!is_collected(m)) {
 		if (v1->fd >= 0)
 			(void)thaw(v1->fd, true);
@@ -405,7 +410,7 @@ int self_test_run(struct manager *m)
 	struct stage v2, v1;
 	int r;
 
-	if (m->self_test_pid == 0)
+	if (m->probed.self_test_pid == 0)
 		return -ECHILD;
 	stage_init(m, false, &v2);
 	stage_init(m, true, &v1);
@@ -423,9 +428,9 @@ void self_test_end(struct manager *m)
 {
 	usec_t until = clock_now() + STEP_USEC;
 
-	if (m->self_test_pid == 0)
+	if (m->probed.self_test_pid == 0)
 		return;
-	(void)kill(m->self_test_pid, SIGKILL);
+	(void)kill(m->probed.self_test_pid, SIGKILL);
 	while (!is_collected(m) && clock_now() < until)
 		usleep(1000);
 }

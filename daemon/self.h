@@ -13,13 +13,17 @@
 
 #include <stdbool.h>
 
+#include "daemon/reserve.h"
 #include "lib/base/util.h"
 
 struct manager;
+struct probe_results;
 
 struct self {
 	usec_t looked_at;
 	size_t n_processes; /* the most that there were */
+	struct reserve reserve;
+	uint64_t started_usec; /* CLOCK_REALTIME */
 };
 
 /* RLIMIT_DATA by memory.max of its own cgroup (v2), if that has one. */
@@ -31,7 +35,7 @@ bool self_is_too_large(struct manager *m, usec_t now);
 
 /* Returns what was allocated for very many processes to the kernel, where that is worth it.  In
  * calm. */
-void self_give_back(struct manager *m);
+void self_give_back(struct probe_results *probed);
 
 /* The most that is explained by so many processes. */
 uint64_t self_allowance(size_t n_processes);

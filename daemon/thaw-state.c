@@ -114,7 +114,7 @@ static int open_file(struct manager *m, const char *directory)
 		return -errno;
 	r = claim(fd);
 	if (r == 0)
-		r = boot_read_id(m->proc_fd, boot_id);
+		r = boot_read_id(m->machine.proc_fd, boot_id);
 	if (r == 0)
 		r = make_room(fd, &fits);
 	if (r < 0)
@@ -128,8 +128,8 @@ static int open_file(struct manager *m, const char *directory)
 		log_warning("%s/thawed is damaged or another version's, ignoring.", directory);
 	if (r != 0)
 		ledger_init(ledger, boot_id);
-	m->ledger = ledger;
-	m->ledger_fd = take_fd(&fd); /* holds the lock */
+	m->in_flight.ledger = ledger;
+	m->in_flight.ledger_fd = take_fd(&fd); /* holds the lock */
 	return 0;
 }
 
@@ -137,7 +137,7 @@ int thaw_state_open(struct manager *m)
 {
 	char buf[512];
 
-	if (m->ledger)
+	if (m->in_flight.ledger)
 		return 0;
 	m->probed.ledger_error = open_file(m, runtime_directory(buf, sizeof(buf)));
 	return m->probed.ledger_error;
@@ -145,11 +145,11 @@ int thaw_state_open(struct manager *m)
 
 void thaw_state_close(struct manager *m)
 {
-	if (m->ledger)
-		(void)munmap(m->ledger, sizeof(*m->ledger));
-	m->ledger = NULL;
-	closep(&m->ledger_fd);
-	m->ledger_fd = -EBADF;
+	if (m->in_flight.ledger)
+		(void)munmap(m->in_flight.ledger, sizeof(*m->in_flight.ledger));
+	m->in_flight.ledger = NULL;
+	closep(&m->in_flight.ledger_fd);
+	m->in_flight.ledger_fd = -EBADF;
 }
 
 const char *thaw_state_strerror(int error)
@@ -168,12 +168,12 @@ static void refreeze_entry(struct manager *m, const struct ledger_entry *entry, 
 
 	(void)format_foreign(entry->path, path, sizeof(path));
 	freezer_thawed_init(&thawed);
-	thawed.order.ledger = m->ledger;
-	r = freezer_take_over(&m->cgroups, entry, slot, &thawed);
+	thawed.order.ledger = m->in_flight.ledger;
+	r = freezer_take_over(&m->machine.cgroups, entry, slot, &thawed);
 	if (r == 0)
 		r = freezer_refreeze(&thawed);
 	else
-		ledger_strike(m->ledger, slot);
+		ledger_strike(m->in_flight.ledger, slot);
 	if (r > 0 && thawed.n_levels > 0)
 		log_notice("%s (v%d) is frozen again: an earlier reckond had thawed it for pid %d.",
 			   path, entry->v1 ? 1 : 2, entry->pid);
@@ -191,19 +191,21 @@ static struct kill_victim *find_victim(struct manager *m, const struct ledger_en
 	struct kill_target target = { .pid = entry->pid, .start_ticks = entry->start_ticks };
 	struct kill_victim victim, *place;
 
-	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
-		if (m->lingering[i].pidfd >= 0 && m->lingering[i].pid == entry->pid &&
-		    m->lingering[i].start_ticks == entry->start_ticks)
-			return &m->lingering[i];
+	for (size_t i = 0; i < LINGERING_MAX; i++)
+		if (m->in_flight.lingering[i].pidfd >= 0 &&
+		    m->in_flight.lingering[i].pid == entry->pid &&
+		    m->in_flight.lingering[i].start_ticks == entry->start_ticks)
+			return &m->in_flight.lingering[i];
 	kill_victim_init(&victim);
-	if (kill_open(m->kill_ops, m->proc_fd, &target, &victim) != 0 || kill_is_gone(&victim)) {
+	if (kill_open(m->machine.kill_ops, m->machine.proc_fd, &target, &victim) != 0 ||
+	    kill_is_gone(&victim)) {
 		kill_victim_done(&victim);
 		return NULL;
 	}
 	victim.thawed.order = (struct freezer_order){
 		.pid = entry->pid,
 		.start_ticks = entry->start_ticks,
-		.ledger = m->ledger,
+		.ledger = m->in_flight.ledger,
 	};
 	place = in_flight_make_place(m);
 	*place = victim;
@@ -215,7 +217,7 @@ static void recover_entry(struct manager *m, const struct ledger_entry *entry, i
 	struct kill_victim *victim = find_victim(m, entry);
 	char path[MESSAGE_PATH_SIZE];
 
-	if (!victim || freezer_take_over(&m->cgroups, entry, slot, &victim->thawed) != 0) {
+	if (!victim || freezer_take_over(&m->machine.cgroups, entry, slot, &victim->thawed) != 0) {
 		refreeze_entry(m, entry, slot);
 		return;
 	}
@@ -227,10 +229,10 @@ static void recover_entry(struct manager *m, const struct ledger_entry *entry, i
 
 void thaw_state_recover(struct manager *m)
 {
-	if (!m->ledger)
+	if (!m->in_flight.ledger)
 		return;
 	for (unsigned i = 0; i < LEDGER_ENTRIES; i++) {
-		const struct ledger_entry *entry = ledger_get(m->ledger, i);
+		const struct ledger_entry *entry = ledger_get(m->in_flight.ledger, i);
 
 		if (entry)
 			recover_entry(m, entry, (int)i);
@@ -239,24 +241,24 @@ void thaw_state_recover(struct manager *m)
 
 int thaw_state_prepare(struct manager *m, int signal)
 {
-	struct decision *d = &m->decision;
-	struct freezer_thawed *thawed = &m->victim.thawed;
+	struct decision *d = &m->in_flight.decision;
+	struct freezer_thawed *thawed = &m->in_flight.victim.thawed;
 
 	thawed->order = (struct freezer_order){
 		.pid = d->pid,
 		.start_ticks = d->start_ticks,
 		.victim_only = d->thaw == POLICY_THAW_VICTIM,
 		.for_good = !d->refreeze,
-		.ledger = m->ledger,
+		.ledger = m->in_flight.ledger,
 	};
 	d->frozen_usec = 0;
 	if (thawed->n_levels > 0) /* not the first signal: it may have been taken out */
-		(void)cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
-						   sizeof(d->v1_freezer));
+		(void)cgroup_of_process_v1_freezer(&m->machine.cgroups, m->machine.proc_fd, d->pid,
+						   d->v1_freezer, sizeof(d->v1_freezer));
 	/* On v2 no process is moved out (freezer.h), and a frozen process handles nothing: to wait
 	 * for it would be to wait for SIGKILL. */
 	d->skips_term = signal == SIGTERM && thawed->order.victim_only &&
-			freezer_is_frozen(&m->cgroups, d->cgroup, NULL) > 0;
+			freezer_is_frozen(&m->machine.cgroups, d->cgroup, NULL) > 0;
 	return d->skips_term ? SIGKILL : signal;
 }
 
@@ -264,8 +266,8 @@ int thaw_state_prepare(struct manager *m, int signal)
 static bool read_paths(const struct manager *m, pid_t pid, int pidfd, char *v2_path, char *v1_path)
 {
 	struct pollfd pollfd = { .fd = pidfd, .events = POLLIN };
-	int r = m->kill_ops->read_cgroups(&m->cgroups, m->proc_fd, pid, v2_path, v1_path,
-					  CGROUP_PATH_MAX);
+	int r = m->machine.kill_ops->read_cgroups(&m->machine.cgroups, m->machine.proc_fd, pid,
+						  v2_path, v1_path, CGROUP_PATH_MAX);
 
 	/* Polled after the pid was used: while the pidfd is not readable, the pid is the same
 	 * process's. */
@@ -280,24 +282,24 @@ static bool read_paths(const struct manager *m, pid_t pid, int pidfd, char *v2_p
 static int thaw_if_frozen(struct manager *m, pid_t pid, uint64_t start_ticks, int pidfd,
 			  bool *ret_frozen)
 {
-	struct decision *d = &m->decision;
-	struct freezer_thawed *thawed = &m->victim.thawed;
+	struct decision *d = &m->in_flight.decision;
+	struct freezer_thawed *thawed = &m->in_flight.victim.thawed;
 	char v2_buf[CGROUP_PATH_MAX], v1_path[CGROUP_PATH_MAX];
 	const char *v2_path = d->signal == SIGKILL ? NULL : v2_buf; /* it kills frozen ones, too */
 	int r;
 
 	if (!read_paths(m, pid, pidfd, v2_buf, v1_path) ||
-	    freezer_is_frozen(&m->cgroups, v2_path, v1_path) <= 0)
+	    freezer_is_frozen(&m->machine.cgroups, v2_path, v1_path) <= 0)
 		return 0;
 	*ret_frozen = d->stays_frozen = true;
-	if (!m->kill_ops->thaw || d->n_thawed_again == THAW_AGAIN_MAX)
+	if (!m->machine.kill_ops->thaw || d->n_thawed_again == THAW_AGAIN_MAX)
 		return 0;
 	if (thawed->order.victim_only) {
 		thawed->order.pid = pid;
 		thawed->order.start_ticks = start_ticks;
 	}
 	thawed->error = 0; /* what was refused before may be permitted by now */
-	r = m->kill_ops->thaw(&m->cgroups, v2_path, v1_path, thawed);
+	r = m->machine.kill_ops->thaw(&m->machine.cgroups, v2_path, v1_path, thawed);
 	/* 0 without an error: that it runs is only a matter of time, if it is thawed at all. */
 	d->stays_frozen = r < 0 || (r == 0 && (thawed->error < 0 || thawed->order.victim_only));
 	return r;
@@ -305,7 +307,7 @@ static int thaw_if_frozen(struct manager *m, pid_t pid, uint64_t start_ticks, in
 
 static void note_thawed_again(struct manager *m)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 
 	if (d->n_thawed_again++ == 0)
 		log_notice("Pid %d: found frozen after its signal; thawed.", d->pid);
@@ -314,13 +316,13 @@ static void note_thawed_again(struct manager *m)
 			"Pid %d: found frozen %u times after its signal; if it is once more, it "
 			"stays frozen.",
 			d->pid, d->n_thawed_again);
-	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
+	(void)monitor_watch_thaw(m, m->in_flight.victim.thawed.events_fd);
 }
 
 void thaw_state_look(struct manager *m, usec_t now)
 {
-	const struct kill_victim *victim = &m->victim;
-	struct decision *d = &m->decision;
+	const struct kill_victim *victim = &m->in_flight.victim;
+	struct decision *d = &m->in_flight.decision;
 	bool frozen = false, thawed;
 
 	d->stays_frozen = false;

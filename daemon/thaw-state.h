@@ -38,6 +38,7 @@ int thaw_state_prepare(struct manager *m, int signal);
 
 /*
  * While the victim is waited for: the time for which it is frozen does not count against it
- * (m->decision.frozen_usec); a group that is frozen meanwhile is thawed again, some times.
+ * (m->in_flight.decision.frozen_usec); a group that is frozen meanwhile is thawed again, some
+ * times.
  */
 void thaw_state_look(struct manager *m, usec_t now);

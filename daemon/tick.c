@@ -49,13 +49,15 @@ static void keep(struct manager *m, const struct tick *t)
 {
 	int r;
 
-	stalls_look(m, t->now);
-	r = watch_keep(m, t->now, judge_kills(m));
-	swap_use_look(m, t->now);
-	if (m->state == MANAGER_CALM)
-		stuck_note_calm(m, t->now);
-	else if (m->state == MANAGER_WATCH)
-		stuck_watch(m, t->now);
+	stalls_look(&m->sampler, t->now);
+	r = watch_keep(&m->sampler, &m->selection.request, t->now, judge_kills(&m->sampler));
+	if (r >= 0)
+		r = victim_reserve(&m->selection.choice, &m->sampler.census);
+	swap_use_look(&m->sampler, t->now);
+	if (m->regime.state == MANAGER_CALM)
+		stuck_note_calm(&m->selection, t->now);
+	else if (m->regime.state == MANAGER_WATCH)
+		stuck_watch(&m->selection, t->now);
 	if (r < 0)
 		report_sample_failed(m, r, t->now);
 }
@@ -66,12 +68,12 @@ static void judge(struct manager *m, struct tick *t)
 	const struct policy *policy;
 	enum kill_progress progress;
 
-	t->event = judge_policies(m, t->now, &t->judgement);
+	t->event = judge_policies(&m->sampler, t->now, &t->judgement);
 	policy = t->judgement.policy;
 	if (t->judgement.watch || policy)
-		m->watch_until = t->now + WATCH_HOLD_USEC;
+		m->regime.watch_until = t->now + WATCH_HOLD_USEC;
 
-	if (m->state == MANAGER_KILLING) {
+	if (m->regime.state == MANAGER_KILLING) {
 		thaw_state_look(m, t->now);
 		progress = in_flight_judge(m, &t->judgement, t->now);
 		if (progress == KILL_PROGRESS_ESCALATE)
@@ -80,18 +82,19 @@ static void judge(struct manager *m, struct tick *t)
 			t->event = in_flight_end(m, t->now, progress);
 		return;
 	}
-	if (m->state != MANAGER_CALM && t->now >= m->watch_until) {
-		watch_rest(m);
-		worth_reset(&m->worth); /* memory has recovered */
+	if (m->regime.state != MANAGER_CALM && t->now >= m->regime.watch_until) {
+		watch_rest(&m->sampler);
+		selection_rest(&m->selection, &m->sampler.census);
 	}
-	m->state = t->now < m->watch_until ? MANAGER_WATCH : MANAGER_CALM;
-	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until) {
-		m->n_vanished = 0;
+	m->regime.state = t->now < m->regime.watch_until ? MANAGER_WATCH : MANAGER_CALM;
+	if (!policy || policy->action < POLICY_ACTION_TERMINATE ||
+	    t->now < m->selection.quiet_until) {
+		m->selection.n_vanished = 0;
 		return;
 	}
-	if (m->stuck.since != 0)
-		m->state = MANAGER_STUCK;
-	if (!stuck_is_to_choose(m, t->now))
+	if (m->selection.stuck.since != 0)
+		m->regime.state = MANAGER_STUCK;
+	if (!stuck_is_to_choose(&m->selection, t->now))
 		return;
 	t->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
 }
@@ -111,11 +114,11 @@ static bool choose_to_kill(struct manager *m, struct tick *t)
 /* Left when no policy that kills holds any more, or when there is a victim. */
 static void check_if_stuck(struct manager *m, struct tick *t)
 {
-	if (m->state != MANAGER_STUCK && !t->goes_on)
-		stuck_leave(m);
+	if (m->regime.state != MANAGER_STUCK && !t->goes_on)
+		stuck_leave(&m->selection);
 	else if (t->event != REPORT_NOTHING) /* that it is stuck now, mostly */
-		stuck_look_later(m, t->now);
-	else if (stuck_look(m, t->now))
+		stuck_look_later(&m->selection, t->now);
+	else if (stuck_look(&m->selection, t->now))
 		t->event = REPORT_STUCK;
 }
 
@@ -123,35 +126,35 @@ static void check_if_stuck(struct manager *m, struct tick *t)
  * the machine's last. */
 static bool is_emergency(const struct manager *m, usec_t now)
 {
-	if (m->state == MANAGER_KILLING || recorder_is_open(m->recorder))
+	if (m->regime.state == MANAGER_KILLING || recorder_is_open(m->recorder))
 		return true;
-	return judge_kills(m) && now - m->decision.decided_at < HOPELESS_USEC;
+	return judge_kills(&m->sampler) && now - m->in_flight.decision.decided_at < HOPELESS_USEC;
 }
 
 usec_t tick(struct manager *m, usec_t now)
 {
 	struct tick t = { .now = now, .cpu_time = clock_cpu_time() };
-	enum manager_state before = m->state;
+	enum manager_state before = m->regime.state;
 	usec_t next;
 	int r;
 
 	in_flight_put_back(m);
-	r = sample_take(m, now);
+	r = sample_take(&m->sampler, recorder_is_open(m->recorder), now);
 	if (r < 0) {
 		report_sample_failed(m, r, now);
 		return RETRY_USEC;
 	}
-	if (r == 0 || judge_kills(m))
+	if (r == 0 || judge_kills(&m->sampler))
 		keep(m, &t);
 	recorder_look(m, now);
 	judge(m, &t);
-	if (t.signal != 0 && m->state != MANAGER_KILLING && !choose_to_kill(m, &t))
+	if (t.signal != 0 && m->regime.state != MANAGER_KILLING && !choose_to_kill(m, &t))
 		t.signal = 0;
 	if (t.signal != 0)
 		t.event = in_flight_start(m, t.signal, now);
 	if (t.goes_on) /* it is about to act: no warning */
 		t.judgement.policy = NULL;
-	if (m->stuck.since != 0)
+	if (m->selection.stuck.since != 0)
 		check_if_stuck(m, &t);
 	recorder_note(m, t.event, &t.judgement, now);
 	report(m, t.event, &t.judgement, before, now);

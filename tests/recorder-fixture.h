@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/manager.h"
 #include "daemon/recorder.h"
 #include "lib/base/cleanup.h"
 #include "tests/fail-malloc.h"
@@ -42,9 +43,12 @@ static inline int setup(void **state)
 	static char name[] = "kill", path[] = "/a/b";
 
 	memset(&test, 0, sizeof(test));
-	test.m = calloc(1, sizeof(*test.m));
+	test.m = malloc(sizeof(*test.m));
 	test.cgroup = calloc(1, sizeof(*test.cgroup) + sizeof(path));
-	if (!test.m || !test.cgroup || recorder_new(proc_fd, &test.m->recorder) < 0)
+	if (!test.m || !test.cgroup)
+		return -1;
+	manager_init(test.m);
+	if (recorder_new(proc_fd, &test.m->recorder) < 0)
 		return -1;
 	memcpy(test.cgroup->path, path, sizeof(path));
 	test.cgroup->node.kind = CENSUS_CGROUP;
@@ -52,7 +56,7 @@ static inline int setup(void **state)
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
 	test.acting.policy = &test.policy;
 	test.m->sampler.reading = (struct memory_reading){ .total = GIB, .available = BEFORE };
-	kill_victim_init(&test.m->victim);
+	kill_victim_init(&test.m->in_flight.victim);
 	return 0;
 }
 
@@ -68,7 +72,7 @@ static inline int teardown(void **state)
 /* As tick.c does: a process of 64 MiB is chosen. */
 static inline void choose(pid_t pid, usec_t now)
 {
-	struct victim_result *choice = &test.m->choice;
+	struct victim_result *choice = &test.m->selection.choice;
 
 	choice->n_ranked = 12;
 	choice->n_candidates = 40;
@@ -92,7 +96,7 @@ static inline void choose(pid_t pid, usec_t now)
 			.verdict = i == 0 ? VICTIM_CHOSEN : VICTIM_SMALLER,
 		};
 	}
-	test.m->decision = (struct decision){
+	test.m->in_flight.decision = (struct decision){
 		.pid = pid,
 		.start_ticks = 7,
 		.cgroup = "/a/b",
@@ -109,11 +113,11 @@ static inline void note(enum report_event event, usec_t now)
 
 static inline void signal_it(int signal, usec_t now)
 {
-	struct kill_victim *victim = &test.m->victim;
-	bool escalates = test.m->decision.signal != 0;
+	struct kill_victim *victim = &test.m->in_flight.victim;
+	bool escalates = test.m->in_flight.decision.signal != 0;
 
-	test.m->decision.signal = signal;
-	test.m->decision.signalled_at = now;
+	test.m->in_flight.decision.signal = signal;
+	test.m->in_flight.decision.signalled_at = now;
 	for (int step = 0; step < _KILL_STEP_MAX; step++) {
 		victim->step_result[step] = step == KILL_STEP_THAW ? 1 : 0;
 		victim->step_at[step] = now - 10 + (usec_t)step;
@@ -137,8 +141,8 @@ static inline void sample(usec_t since_signal, uint64_t returned)
 
 static inline void end(enum kill_progress outcome, usec_t since_signal)
 {
-	test.m->decision.outcome = outcome;
-	test.m->decision.ended_at = SIGNALLED + since_signal;
+	test.m->in_flight.decision.outcome = outcome;
+	test.m->in_flight.decision.ended_at = SIGNALLED + since_signal;
 	note(REPORT_ENDED, SIGNALLED + since_signal);
 }
 

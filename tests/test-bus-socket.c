@@ -43,6 +43,7 @@ static int setup(void **state)
 	if (!test.bus)
 		return -1;
 	log_set_target(LOG_TARGET_NULL);
+	manager_init(&test.manager);
 	if (recorder_new(-EBADF, &test.manager.recorder) < 0)
 		return -1;
 	test.bus->manager = &test.manager;

@@ -185,7 +185,7 @@ static void test_what_it_starts_without(void **state)
 		assert_int_equal(manager_new(&options, &kill_ops_system, &m), cases[i].result);
 		assert_true((m != NULL) == (cases[i].result == 0));
 		if (m)
-			assert_int_equal(m->cgroups.layout == CGROUP_LAYOUT_NONE,
+			assert_int_equal(m->machine.cgroups.layout == CGROUP_LAYOUT_NONE,
 					 cases[i].what == CGROUPS);
 		manager_free(m);
 	}
@@ -243,15 +243,15 @@ static void test_which_leftovers_are_removed(void **state)
 		{ "reckond-self-test-x", false },	   { "reckond.service", false },
 	};
 	struct manager m = {
-		.cgroups = { .v2_fd = -EBADF, .v1_freezer_fd = -EBADF },
+		.machine.cgroups = { .v2_fd = -EBADF, .v1_freezer_fd = -EBADF },
 	};
 	int fd = open(test.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	unsigned n = 0;
 
 	assert_true(fd >= 0);
-	m.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	m.machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	self_test_clean_up(&m); /* no cgroups: nothing to do */
-	m.cgroups.v2_fd = fd;
+	m.machine.cgroups.v2_fd = fd;
 	strcpy(test.own_cgroup, "/");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_int_equal(mkdirat(fd, cases[i].name, 0755), 0);
@@ -281,7 +281,7 @@ static void test_which_leftovers_are_removed(void **state)
 	/* Outside of what this namespace shows: the root is read. */
 	strcpy(test.own_cgroup, "/../elsewhere");
 	self_test_clean_up(&m);
-	close(m.proc_fd);
+	close(m.machine.proc_fd);
 	close(fd);
 }
 

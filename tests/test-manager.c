@@ -60,8 +60,8 @@ static void test_the_status_is_one_line(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct manager m = {
-			.is_degraded = cases[i].is_degraded,
-			.policies.dry_run = cases[i].dry_run,
+			.config.is_degraded = cases[i].is_degraded,
+			.config.policies.dry_run = cases[i].dry_run,
 		};
 
 		assert_string_equal(manager_status(&m, buf), cases[i].status);

@@ -189,7 +189,7 @@ static void test_what_takes_long_is_recorded_at_the_end(void **state)
 	sample(500 * MSEC, 0);
 	sample(2000 * MSEC, 0);
 	sample(3200 * MSEC, 64 * MIB);
-	test.m->decision.ineffective = true;
+	test.m->in_flight.decision.ineffective = true;
 	end(KILL_PROGRESS_GONE, 3200 * MSEC);
 	assert_true(newest()->ineffective);
 	assert_false(recorder_is_open(test.m->recorder));
@@ -220,10 +220,10 @@ static void test_returned_is_the_shortest_time_for_nearly_all(void **state)
 
 static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 {
-	test.m->victim.thawed.n_levels = 2;
+	test.m->in_flight.victim.thawed.n_levels = 2;
 	kill_one(812, SIGKILL);
 	assert_int_equal(newest()->thawed_levels, 2);
-	test.m->decision.refrozen = 2;
+	test.m->in_flight.decision.refrozen = 2;
 	end(KILL_PROGRESS_GONE, MSEC);
 	assert_int_equal(newest()->refrozen, 2);
 
@@ -231,7 +231,7 @@ static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 	end(KILL_PROGRESS_UNKILLABLE, MSEC);
 	assert_int_equal(newest()->refrozen, HISTORY_UNKNOWN_I32);
 
-	test.m->victim.thawed.n_levels = 0;
+	test.m->in_flight.victim.thawed.n_levels = 0;
 	kill_one(814, SIGKILL);
 	end(KILL_PROGRESS_GONE, MSEC);
 	assert_int_equal(newest()->thawed_levels, 0);

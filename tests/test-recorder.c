@@ -22,7 +22,7 @@ static void test_note_fills_the_record(void **state)
 {
 	const struct history_entry *e;
 
-	test.m->probed.psi = true;
+	test.m->sampler.has_psi = true;
 	test.m->sampler.reading.swap_total = 2 * GIB;
 	/* A second of which half was stalled, a tenth wholly. */
 	psi_history_add(&test.m->sampler.psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });
@@ -81,7 +81,7 @@ static void test_note_fills_the_record(void **state)
 /* The chosen process was in a cgroup that is killed as a whole, or shared its memory. */
 static void test_note_fills_in_what_is_killed_with_it(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 	const struct history_entry *e;
 
 	choose(812, SIGNALLED - 100);
@@ -108,8 +108,8 @@ static void test_note_fills_in_what_is_killed_with_it(void **state)
 	assert_int_equal(e->swap_bytes, MIB);
 
 	choose(812, SIGNALLED);
-	test.m->victim.n_others = 1;
-	test.m->victim.others[0].pid = 814;
+	test.m->in_flight.victim.n_others = 1;
+	test.m->in_flight.victim.others[0].pid = 814;
 	signal_it(SIGKILL, SIGNALLED);
 	assert_false(newest()->ranked[1].killed_with);
 	assert_true(newest()->ranked[2].killed_with);
@@ -152,8 +152,9 @@ static void test_note_fills_in_what_was_avoided(void **state)
 		const struct history_entry *e;
 		bool is_known = rows[i].verdict != BACKOFF_NONE;
 
-		test.m->choice.avoided = is_known ? avoided : (struct victim_candidate){ 0 };
-		test.m->choice.skipped_for = rows[i].verdict;
+		test.m->selection.choice.avoided =
+			is_known ? avoided : (struct victim_candidate){ 0 };
+		test.m->selection.choice.skipped_for = rows[i].verdict;
 		kill_one((pid_t)(812 + i), SIGKILL);
 		e = newest();
 		assert_string_equal(e->skipped_for, rows[i].text);
@@ -175,8 +176,8 @@ static void test_pressure_is_not_known_without_psi(void **state)
 static void test_what_was_refused_is_noted_with_the_error(void **state)
 {
 	choose(812, SIGNALLED);
-	test.m->decision.error = -EPERM;
-	test.m->decision.outcome = KILL_PROGRESS_UNKILLABLE;
+	test.m->in_flight.decision.error = -EPERM;
+	test.m->in_flight.decision.outcome = KILL_PROGRESS_UNKILLABLE;
 	note(REPORT_ENDED, SIGNALLED);
 	assert_string_equal(newest()->kind, "not-killed");
 	assert_string_equal(newest()->outcome, "unkillable");
@@ -185,17 +186,17 @@ static void test_what_was_refused_is_noted_with_the_error(void **state)
 	assert_false(recorder_is_open(test.m->recorder));
 
 	choose(900, SIGNALLED);
-	test.m->decision.error = -EMFILE;
+	test.m->in_flight.decision.error = -EMFILE;
 	note(REPORT_CANNOT_OPEN, SIGNALLED);
 	assert_string_equal(newest()->error, strerror(EMFILE));
 	assert_int_equal(history_count(test.history), 2);
 
 	/* One that was refused while another is still recorded is not that one. */
-	test.m->decision.error = 0;
+	test.m->in_flight.decision.error = 0;
 	kill_one(812, SIGKILL);
 	end(KILL_PROGRESS_GONE, MSEC);
 	choose(901, SIGNALLED + MSEC);
-	test.m->decision.error = -EPERM;
+	test.m->in_flight.decision.error = -EPERM;
 	end(KILL_PROGRESS_UNKILLABLE, 2 * MSEC);
 	assert_int_equal(newest()->pid, 901);
 	assert_string_equal(newest()->outcome, "unkillable");
@@ -238,18 +239,19 @@ static void test_no_victim_is_logged_once_in_an_emergency(void **state)
 	static const struct rule rule = { .kind = RULE_PROTECT };
 	usec_t now = SIGNALLED;
 
-	assert_int_equal(census_init(&test.m->census, -1, NULL, NULL, &test.m->policies), 0);
+	assert_int_equal(
+		census_init(&test.m->sampler.census, -1, NULL, NULL, &test.m->config.policies), 0);
 	for (pid_t pid = 1; pid <= 4; pid++) {
-		struct census_process *process = census_add(&test.m->census, pid, 7);
+		struct census_process *process = census_add(&test.m->sampler.census, pid, 7);
 
 		assert_non_null(process);
 		process->kthread = pid == 2;
 		process->protected_by = &rule;
 	}
-	test.m->policies.subtree = (char[]){ "/" };
+	test.m->config.policies.subtree = (char[]){ "/" };
 	for (unsigned i = 0; i < 1000; i++)
 		note(REPORT_NO_VICTIM, now += 20 * MSEC);
-	census_done(&test.m->census);
+	census_done(&test.m->sampler.census);
 	assert_int_equal(history_count(test.history), 1);
 	assert_string_equal(newest()->kind, "no-victim");
 	assert_string_equal(newest()->policy, "kill");
