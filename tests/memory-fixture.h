@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* memory-fixture: figures of a machine. */
+/* memory-fixture: samples of a fixture that is mounted on /proc in a child. */
 #pragma once
 
 #include "lib/sys/memory.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* policy-fixture: the default policies, and readings. */
+/* policy-fixture: readings, stalls and reclaim as a policy is given them. */
 #pragma once
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* reclaimable-fixture: files of tests/fixtures. */
+/* reclaimable-fixture: a smaps_rollup of which all fields differ. */
 #pragma once
 
 #define ROLLUP                                                                                     \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sharers-fixture: a census made by hand and a /proc of files. */
+/* sharers-fixture: what a census needs that has no counters to correct. */
 #pragma once
 
 #include "lib/snapshot/census-tree.h"

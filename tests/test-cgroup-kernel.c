@@ -17,7 +17,7 @@
 #include "lib/base/io.h"
 #include "lib/sys/cgroup.h"
 #include "lib/sys/proc.h"
-#include "tests/cgroup-fixture.h"
+#include "tests/fixture-fd.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -11,7 +11,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/sys/cgroup.h"
 #include "lib/sys/proc.h"
-#include "tests/cgroup-fixture.h"
+#include "tests/fixture-fd.h"
 
 /* clang-format off */
 #include <stdarg.h>

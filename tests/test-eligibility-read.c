@@ -14,13 +14,14 @@
 
 #include "lib/select/eligibility-read.h"
 #include "lib/snapshot/census-tree.h"
-#include "tests/eligibility-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
+
+static const struct rule of_the_admin = { .kind = RULE_PROTECT };
 
 static const struct accuracy accuracy = {
 	.regime = ACCURACY_PRECISE,

@@ -4,13 +4,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tests/eligibility-fixture.h"
+#include "lib/base/util.h"
+#include "lib/config/eligibility.h"
 
 /* clang-format off */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
+
+static const struct rule of_the_admin = { .kind = RULE_PROTECT };
 
 static const struct rule built_in = { .kind = RULE_PROTECT, .builtin = true };
 static const struct rule reluctant_rule = {

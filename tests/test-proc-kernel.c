@@ -15,13 +15,14 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/sys/proc.h"
-#include "tests/proc-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
+
+#define PAGE 4096 /* of the fixtures */
 
 static int real_proc(void)
 {

@@ -11,7 +11,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/sys/proc.h"
-#include "tests/proc-fixture.h"
+#include "tests/fixture-fd.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -19,18 +19,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
-static int fixture_fd(const char *name)
-{
-	const char *fixtures = getenv("FIXTURES");
-	char path[4096];
-	int fd;
-
-	assert_non_null(fixtures);
-	(void)snprintf(path, sizeof(path), "%s/%s", fixtures, name);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	return fd;
-}
+#define PAGE 4096 /* of the fixtures */
 
 static void test_read_stat_of_fixtures(void **state)
 {

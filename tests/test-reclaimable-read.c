@@ -12,6 +12,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/sys/reclaimable.h"
+#include "tests/fixture-fd.h"
 #include "tests/reclaimable-fixture.h"
 
 /* clang-format off */
@@ -19,19 +20,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
-
-static int fixture_fd(const char *name)
-{
-	const char *fixtures = getenv("FIXTURES");
-	char path[4096];
-	int fd;
-
-	assert_non_null(fixtures);
-	(void)snprintf(path, sizeof(path), "%s/%s", fixtures, name);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	return fd;
-}
 
 static void test_read_of_fixtures(void **state)
 {

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cgroup-fixture: files of tests/fixtures. */
+/* fixture-fd: a directory below tests/fixtures. */
 #pragma once
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "lib/sys/proc.h"
 
 /* clang-format off */
 #include <stdarg.h>
