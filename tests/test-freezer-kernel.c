@@ -4,7 +4,7 @@
  * deep, frozen from above, twice, by both versions at once, with threads elsewhere, in the middle
  * of a vfork, by the thousand.  Each of the two versions where it is mounted; needs root.
  *
- * Trees of plain files are test-freezer's, a victim's way from its signal on is test-kill's.
+ * Trees of plain files are test-freezer's, a victim's way from its signal on is test-kill-kernel's.
  */
 #include <fcntl.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * freezer on trees of plain files: which levels are found, written and written back.  What the
- * kernel does with them is tested on real cgroups in test-freezer-kernel and test-kill.
+ * kernel does with them is tested on real cgroups in test-freezer-kernel and test-kill-kernel.
  */
 #include <fcntl.h>
 #include <stddef.h>
