@@ -12,22 +12,13 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/kill/freezer.h"
+#include "tests/count-fds.h"
 
 /* clang-format off */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
-
-static unsigned count_fds(void)
-{
-	_cleanup_dir_ DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(dir))
-		n++;
-	return n;
-}
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {

@@ -25,6 +25,7 @@
 #include "lib/kill/freezer.h"
 #include "lib/kill/ledger.h"
 #include "lib/sys/proc.h"
+#include "tests/child.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */
@@ -43,13 +44,6 @@ static const char *const level_names[N_LEVELS] = { "", "/b", "/b/c", "/b/c/d" };
 #define TOP    0
 #define LEAF   (N_LEVELS - 1)
 #define BESIDE "/x"
-
-struct child {
-	pid_t pid;
-	int pidfd;
-	int ask_fd;    /* a byte in ... */
-	int answer_fd; /* ... a byte out, if it runs; one at first when it is ready */
-};
 
 static struct {
 	struct cgroup_fs fs;
@@ -201,21 +195,6 @@ static inline int teardown(void **state)
 	return 0;
 }
 
-static int told_fd; /* where the SIGTERM handler writes */
-
-static inline void on_term(int signal)
-{
-	if (write(told_fd, "T", 1) != 1)
-		_exit(1);
-}
-
-static inline void *sleep_thread(void *userdata)
-{
-	for (;;)
-		(void)pause();
-	return NULL;
-}
-
 static inline void start_threads(int n)
 {
 	pthread_t thread;
@@ -265,17 +244,6 @@ static inline _Noreturn void live(enum life life, int ask_fd, int answer_fd)
 	_exit(0);
 }
 
-/* Does a byte come within the time?  Which? */
-static inline char byte_within(const struct child *child, int timeout_msec)
-{
-	struct pollfd pollfd = { .fd = child->answer_fd, .events = POLLIN };
-	char byte = '\0';
-
-	if (poll(&pollfd, 1, timeout_msec) > 0 && read(child->answer_fd, &byte, 1) == 1)
-		return byte;
-	return '\0';
-}
-
 static inline void put(bool v1, const char *below, const char *file, pid_t pid)
 {
 	char text[16];
@@ -309,12 +277,6 @@ static inline struct child *spawn(enum life life)
 		if (test.has_groups[v1])
 			put(v1, level_names[LEAF], "cgroup.procs", child->pid);
 	return child;
-}
-
-static inline bool is_running(const struct child *child, int timeout_msec)
-{
-	assert_int_equal(write(child->ask_fd, "?", 1), 1);
-	return byte_within(child, timeout_msec) == '?';
 }
 
 static inline bool is_gone(const struct child *child)

@@ -11,24 +11,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "lib/base/cleanup.h"
 #include "lib/kill/kill.h"
+#include "tests/count-fds.h"
 
 /* clang-format off */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
-
-static inline unsigned count_fds(void)
-{
-	_cleanup_dir_ DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(dir))
-		n++;
-	return n;
-}
 
 /* Is it so within two seconds? */
 #define wait_until(condition)                                                                      \

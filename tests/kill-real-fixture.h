@@ -16,6 +16,7 @@
 #include "lib/base/io.h"
 #include "lib/kill/kill.h"
 #include "lib/sys/proc.h"
+#include "tests/child.h"
 #include "tests/fail-malloc.h"
 #include "tests/kill-fixture.h"
 
@@ -26,12 +27,6 @@
 /* clang-format on */
 
 #define N_LEVELS 4
-
-struct child {
-	pid_t pid;
-	int ask_fd;    /* a byte in ... */
-	int answer_fd; /* ... a byte out, if it runs; one at first when it is ready */
-};
 
 static struct {
 	int proc_fd;

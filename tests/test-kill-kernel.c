@@ -18,6 +18,7 @@
 #include "lib/base/io.h"
 #include "lib/kill/kill.h"
 #include "lib/sys/proc.h"
+#include "tests/child.h"
 #include "tests/fail-malloc.h"
 #include "tests/kill-real-fixture.h"
 
@@ -30,21 +31,6 @@
 #define NOBODY 65534
 
 #define N_THREADS 33
-
-static int told_fd; /* where the SIGTERM handler writes */
-
-static void on_term(int signal)
-{
-	if (write(told_fd, "T", 1) != 1)
-		_exit(1);
-}
-
-static void *sleep_thread(void *userdata)
-{
-	for (;;)
-		(void)pause();
-	return NULL;
-}
 
 /* A child's life: bytes of its own, threads, and an answer to each question. */
 static _Noreturn void live(int ask_fd, int answer_fd, size_t bytes, int n_threads)
@@ -71,17 +57,6 @@ static _Noreturn void live(int ask_fd, int answer_fd, size_t bytes, int n_thread
 	_exit(0);
 }
 
-/* Does a byte come within the time?  Which? */
-static char byte_within(const struct child *child, int timeout_msec)
-{
-	struct pollfd pollfd = { .fd = child->answer_fd, .events = POLLIN };
-	char byte = '\0';
-
-	if (poll(&pollfd, 1, timeout_msec) > 0 && read(child->answer_fd, &byte, 1) == 1)
-		return byte;
-	return '\0';
-}
-
 static struct child *spawn(size_t bytes, int n_threads)
 {
 	struct child *child = &real.children[real.n_children];
@@ -106,12 +81,6 @@ static struct child *spawn(size_t bytes, int n_threads)
 		assert_int_equal(io_write_at(leaf_fd(), "cgroup.procs", pid), 0);
 	}
 	return child;
-}
-
-static bool is_running(const struct child *child, int timeout_msec)
-{
-	assert_int_equal(write(child->ask_fd, "?", 1), 1);
-	return byte_within(child, timeout_msec) == '?';
 }
 
 /* The victim's whole group runs again and all of its threads are gone; the neighbour lives, and
