@@ -13,17 +13,13 @@
 #include "lib/base/cleanup.h"
 #include "lib/kill/freezer.h"
 #include "tests/count-fds.h"
+#include "tests/remove-entry.h"
 
 /* clang-format off */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
 
 int setup(void **state)
 {

@@ -15,6 +15,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/sys/precise.h"
+#include "tests/remove-entry.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -50,11 +51,6 @@ usec_t now_usec(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
 }
 
 static const char rollup[] = "555555554000-7ffffffff000 ---p 00000000 00:00 0 [rollup]\n"

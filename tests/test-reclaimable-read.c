@@ -14,6 +14,7 @@
 #include "lib/sys/reclaimable.h"
 #include "tests/fixture-fd.h"
 #include "tests/reclaimable-fixture.h"
+#include "tests/remove-entry.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -94,11 +95,6 @@ static int setup(void **state)
 	return mkdirat(world.proc_fd, "7", 0700) < 0 ||
 	       mkdirat(world.proc_fd, "7/task", 0700) < 0 ||
 	       mkdirat(world.proc_fd, "7/task/7", 0700) < 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
 }
 
 static int teardown(void **state)

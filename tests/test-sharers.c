@@ -17,6 +17,7 @@
 #include "lib/select/sharers.h"
 #include "lib/snapshot/census-tree.h"
 #include "tests/fail-malloc.h"
+#include "tests/remove-entry.h"
 #include "tests/sharers-fixture.h"
 
 /* clang-format off */
@@ -49,11 +50,6 @@ static struct {
 	int odd_answer;
 	const char *then_stat; /* after that the victim is like that */
 } test;
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
 
 static void write_stat(const char *directory, pid_t pid, const char *rest)
 {
