@@ -69,7 +69,7 @@ static struct victim_request request_of(struct manager *m, const struct policy *
 		.self = getpid(),
 		.backoff = &m->selection.backoff,
 		.streak = &m->selection.streak,
-		.own_cgroup = decision_own_cgroup(m, own_cgroup, CGROUP_PATH_MAX),
+		.own_cgroup = decision_own_cgroup(&m->in_flight, own_cgroup, CGROUP_PATH_MAX),
 	};
 }
 
@@ -109,7 +109,7 @@ static bool choose(struct manager *m, const struct policy *policy, usec_t now, s
 	};
 	char own_cgroup[CGROUP_PATH_MAX];
 
-	in_flight_observe_skipped(m);
+	in_flight_observe_skipped(&m->in_flight);
 	m->selection.request = request_of(m, policy, now, own_cgroup);
 	census_set_totals(&m->sampler.census, &m->sampler.reading.counters);
 	victim_choose(&m->sampler.census, &m->selection.request, &reads, &m->selection.choice);
@@ -123,7 +123,7 @@ static bool choose(struct manager *m, const struct policy *policy, usec_t now, s
 		stuck_enter(&m->selection, now);
 		return false;
 	}
-	decision_record(&m->in_flight.decision, m, policy, &m->selection.choice, now);
+	decision_record(&m->in_flight.decision, &m->selection, policy, now);
 	m->in_flight.decision.choose_usec = clock_now() - began;
 	recorder_choice(m, policy, clock_now());
 	return true;
@@ -145,7 +145,7 @@ bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, s
 		m->regime.state = m->selection.stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
 		return false;
 	}
-	ret->event = confirm_victim(m, policy, &reading);
+	ret->event = confirm_victim(&m->in_flight, policy, &reading);
 	if (ret->event == REPORT_NOTHING && !m->in_flight.decision.dry_run)
 		return true;
 	if (ret->event == REPORT_NOTHING) {
@@ -161,7 +161,7 @@ bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, s
 		ret->event = REPORT_CANNOT_CONFIRM;
 	}
 	if (choose_has_failed(ret->event))
-		in_flight_skip(m, now);
+		in_flight_skip(&m->in_flight, now);
 	if (ret->event == REPORT_CHANGED || ret->event == REPORT_VANISHED)
 		census_read_anew(&m->sampler.census, m->in_flight.decision.pid, now,
 				 m->sampler.reading.allocated);

@@ -279,14 +279,14 @@ int manager_reload(struct manager *m, char **ret_errors)
 	census_set_policies(&m->sampler.census, &m->config.policies);
 	m->reporter.warned = false; /* by policies that are no more */
 	bus_note_reload(m->bus);
-	if (!m->config.policies.dry_run && !m->in_flight.ledger && m->probed.ledger_error == 0) {
+	if (!m->config.policies.dry_run && !m->in_flight.ledger && m->in_flight.ledger_error == 0) {
 		/* It was a dry run until now. */
-		r = thaw_state_open(m);
+		r = thaw_state_open(&m->in_flight);
 		if (r < 0)
 			log_warning(
 				"Groups that are thawed are not frozen again if reckond is killed: %s.",
 				thaw_state_strerror(r));
-		thaw_state_recover(m);
+		thaw_state_recover(&m->in_flight);
 	}
 	log_info("The configuration was reloaded.");
 	manager_warn_of_subtree(m);

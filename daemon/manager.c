@@ -184,7 +184,7 @@ static int prepare(struct manager *m)
 		return r;
 	if (m->config.policies.dry_run)
 		return 0;
-	(void)thaw_state_open(m);
+	(void)thaw_state_open(&m->in_flight);
 	self_test_clean_up(m);
 	r = self_test_run(m);
 	if (r < 0)
@@ -212,6 +212,13 @@ void manager_init(struct manager *m)
 			.machine = &m->machine,
 			.config = &m->config,
 			.sampler = &m->sampler,
+		},
+		.in_flight = {
+			.machine = &m->machine,
+			.config = &m->config,
+			.regime = &m->regime,
+			.sampler = &m->sampler,
+			.selection = &m->selection,
 		},
 	};
 	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->conflicts.units_fd =
@@ -259,7 +266,7 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	report_start(m);
 	manager_warn_of_subtree(m);
 	conflicts_find(&m->conflicts, &m->machine, &m->regime, clock_now());
-	thaw_state_recover(m);
+	thaw_state_recover(&m->in_flight);
 	*ret = take_ptr(m);
 	return 0;
 }
@@ -269,13 +276,13 @@ struct manager *manager_free(struct manager *m)
 	if (!m)
 		return NULL;
 	self_test_end(m);
-	in_flight_put_back_all(m);
+	in_flight_put_back_all(&m->in_flight);
 	if (m->recorder)
 		recorder_close(m);
 	m->history_store = history_store_close(m->history_store);
 	m->recorder = recorder_free(m->recorder);
 	bus_free(m->bus);
-	thaw_state_close(m);
+	thaw_state_close(&m->in_flight);
 	monitor_free(m);
 	kill_reapers_free(m->in_flight.reapers);
 	unit_marker_free(m->in_flight.unit_marker);

@@ -75,6 +75,33 @@ static bool is_told_to_exit(void)
 	       (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
 }
 
+static void watch(const struct manager *m, sd_event_source *source, int fd)
+{
+	/* Should this fail, the timer finds out too, only later.  The eventfd is never written to.
+	 */
+	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	if (sd_event_source_set_io_fd(source, fd < 0 ? m->monitor.placeholder_fd : fd) >= 0 &&
+	    fd >= 0)
+		(void)sd_event_source_set_enabled(source, SD_EVENT_ON);
+}
+
+/*
+ * Watches the victim's exit by its pidfd, which is polled as an fd: a child source would break the
+ * loop on a process that is not our child.  Allocates nothing: the sources were made at start.
+ * What they watched may be closed, and its number used again, so they are switched off first:
+ * epoll forgets a file that is closed.
+ */
+static void watch_in_flight(struct manager *m)
+{
+	struct in_flight_watched watched = in_flight_watched(&m->in_flight);
+
+	if (watched.n == m->monitor.n_watched)
+		return;
+	m->monitor.n_watched = watched.n;
+	watch(m, m->monitor.victim_source, watched.victim_fd);
+	watch(m, m->monitor.thaw_source, watched.thaw_fd);
+}
+
 static int run_tick(struct manager *m)
 {
 	bool was_stuck = m->selection.stuck.since != 0;
@@ -84,6 +111,7 @@ static int run_tick(struct manager *m)
 	if (!was_calm)
 		reserve_release(&m->self.reserve);
 	next = tick(m, clock_now());
+	watch_in_flight(m);
 	if (!was_calm && m->regime.state == MANAGER_CALM)
 		self_give_back(&m->probed);
 	notify_if_stuck(m, was_stuck);
@@ -126,7 +154,8 @@ static int on_victim(sd_event_source *source, int fd, uint32_t revents, void *us
 {
 	struct manager *m = userdata;
 
-	monitor_unwatch_victim(m); /* it stays readable; the tick polls the pidfd itself */
+	/* It stays readable; the tick polls the pidfd itself. */
+	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	return sample(m);
 }
 
@@ -331,37 +360,4 @@ int monitor_run(struct manager *m)
 	r = run_loop(m);
 	sd_notify(0, "STOPPING=1");
 	return r;
-}
-
-static int watch(sd_event_source *source, int fd)
-{
-	int r;
-
-	r = sd_event_source_set_io_fd(source, fd);
-	if (r < 0)
-		return r;
-	return sd_event_source_set_enabled(source, SD_EVENT_ON);
-}
-
-int monitor_watch_victim(struct manager *m, int pidfd)
-{
-	return watch(m->monitor.victim_source, pidfd);
-}
-
-int monitor_watch_thaw(struct manager *m, int events_fd)
-{
-	return events_fd < 0 ? 0 : watch(m->monitor.thaw_source, events_fd);
-}
-
-static void unwatch(const struct manager *m, sd_event_source *source)
-{
-	/* The eventfd is never written to; what is watched must outlive the watching. */
-	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	(void)sd_event_source_set_io_fd(source, m->monitor.placeholder_fd);
-}
-
-void monitor_unwatch_victim(struct manager *m)
-{
-	unwatch(m, m->monitor.victim_source);
-	unwatch(m, m->monitor.thaw_source);
 }

@@ -123,12 +123,12 @@ static void report_limits(struct manager *m)
 			  strerror(-a->oom_score_adj_error));
 	if (a->fifo_error < 0)
 		say_limit(m, "reapers run at normal priority: %s", strerror(-a->fifo_error));
-	if (a->ledger_error < 0)
+	if (m->in_flight.ledger_error < 0)
 		say_limit(
 			m,
 			"groups that are thawed are not frozen again if reckond is killed: no file 'thawed' "
 			"in the runtime directory: %s",
-			thaw_state_strerror(a->ledger_error));
+			thaw_state_strerror(m->in_flight.ledger_error));
 	if (m->sampler.census.n_unreadable > 0)
 		say_limit(m, "%zu processes cannot be read and will not be chosen",
 			  m->sampler.census.n_unreadable);

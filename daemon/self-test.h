@@ -21,7 +21,6 @@ struct probe_results {
 	int memory_lock_error;
 	int oom_score_adj_error;
 	int fifo_error;
-	int ledger_error; /* thaw_state_strerror() */
 	int self_test_result[_KILL_STEP_MAX];
 	int thaw_error[2];	/* by "is v1": where it could not be tested */
 	bool in_user_namespace; /* and others are outside of it */

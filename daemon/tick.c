@@ -74,12 +74,12 @@ static void judge(struct manager *m, struct tick *t)
 		m->regime.watch_until = t->now + WATCH_HOLD_USEC;
 
 	if (m->regime.state == MANAGER_KILLING) {
-		thaw_state_look(m, t->now);
-		progress = in_flight_judge(m, &t->judgement, t->now);
+		thaw_state_look(&m->in_flight, t->now);
+		progress = in_flight_judge(&m->in_flight, &t->judgement, t->now);
 		if (progress == KILL_PROGRESS_ESCALATE)
 			t->signal = SIGKILL;
 		else if (progress != KILL_PROGRESS_WAIT)
-			t->event = in_flight_end(m, t->now, progress);
+			t->event = in_flight_end(&m->in_flight, t->now, progress);
 		return;
 	}
 	if (m->regime.state != MANAGER_CALM && t->now >= m->regime.watch_until) {
@@ -136,9 +136,11 @@ usec_t tick(struct manager *m, usec_t now)
 	struct tick t = { .now = now, .cpu_time = clock_cpu_time() };
 	enum manager_state before = m->regime.state;
 	usec_t next;
+	pid_t exited;
 	int r;
 
-	in_flight_put_back(m);
+	while ((exited = in_flight_put_back(&m->in_flight)) != 0)
+		recorder_exited(m, exited);
 	r = sample_take(&m->sampler, recorder_is_open(m->recorder), now);
 	if (r < 0) {
 		report_sample_failed(m, r, now);
@@ -151,7 +153,7 @@ usec_t tick(struct manager *m, usec_t now)
 	if (t.signal != 0 && m->regime.state != MANAGER_KILLING && !choose_to_kill(m, &t))
 		t.signal = 0;
 	if (t.signal != 0)
-		t.event = in_flight_start(m, t.signal, now);
+		t.event = in_flight_start(&m->in_flight, t.signal, now);
 	if (t.goes_on) /* it is about to act: no warning */
 		t.judgement.policy = NULL;
 	if (m->selection.stuck.since != 0)

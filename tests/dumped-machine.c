@@ -447,7 +447,7 @@ void dumped_machine_start(const char *config)
 	m->machine.kill_ops = &dumped_kill_ops;
 	m->sampler.precise = dumped_precise;
 	m->selection.stuck.survey = dumped.has_no_survey ? NULL : dumped_survey;
-	m->probed.memory_lock_error = m->probed.ledger_error = -EPERM;
+	m->probed.memory_lock_error = m->in_flight.ledger_error = -EPERM;
 	m->machine.accuracy = (struct accuracy){
 		.regime = ACCURACY_PRECISE,
 		.n_cpus = 2,
@@ -472,6 +472,7 @@ void dumped_machine_start(const char *config)
 
 unsigned dumped_machine_tick(void)
 {
+	struct in_flight_watched watched;
 	usec_t next;
 
 	dumped.sent[0] = '\0';
@@ -484,5 +485,7 @@ unsigned dumped_machine_tick(void)
 		if (next <= 4 * USEC_PER_MSEC)
 			dumped.now += next;
 	} while (next <= 4 * USEC_PER_MSEC);
+	watched = in_flight_watched(&dumped.manager->in_flight);
+	dumped.watched = watched.victim_fd < 0 ? 0 : dumped_pid_of_fd(watched.victim_fd);
 	return (unsigned)(next / USEC_PER_MSEC);
 }

@@ -353,27 +353,6 @@ void __wrap_report(struct manager *m, enum report_event event,
 	__real_report(m, event, judgement, before, now);
 }
 
-/* The event loop. */
-
-int __wrap_monitor_watch_victim(struct manager *m, int pidfd);
-int __wrap_monitor_watch_victim(struct manager *m, int pidfd)
-{
-	dumped.watched = pid_of_fd[pidfd];
-	return 0;
-}
-
-int __wrap_monitor_watch_thaw(struct manager *m, int events_fd);
-int __wrap_monitor_watch_thaw(struct manager *m, int events_fd)
-{
-	return 0;
-}
-
-void __wrap_monitor_unwatch_victim(struct manager *m);
-void __wrap_monitor_unwatch_victim(struct manager *m)
-{
-	dumped.watched = 0;
-}
-
 /* Killing. */
 
 static int op_pidfd_open(pid_t pid)
@@ -394,6 +373,11 @@ static int op_pidfd_open(pid_t pid)
 	assert_true(fd >= 0 && fd < FDS_MAX);
 	pid_of_fd[fd] = pid;
 	return fd;
+}
+
+pid_t dumped_pid_of_fd(int fd)
+{
+	return pid_of_fd[fd];
 }
 
 static int op_pidfd_send_signal(int pidfd, int signal)

@@ -221,7 +221,7 @@ static int teardown(void **state)
 
 static enum report_event gather(void)
 {
-	return kill_plan_gather(test.m, &test.policy);
+	return kill_plan_gather(&test.m->in_flight, &test.policy);
 }
 
 /* Of its 512 MiB the victim shares 400 with its relatives, copy on write. */
@@ -565,14 +565,14 @@ static void test_the_footprint_of_all(void **state)
 		for (unsigned j = 0; j < 4; j++)
 			test.footprints[j] =
 				cases[i].mib[j] == UINT64_MAX ? UINT64_MAX : cases[i].mib[j] * MIB;
-		assert_int_equal(kill_plan_footprint(test.m), cases[i].sum * MIB);
+		assert_int_equal(kill_plan_footprint(&test.m->in_flight), cases[i].sum * MIB);
 	}
 	for (unsigned j = 0; j < 4; j++)
 		test.footprints[j] = UINT64_MAX;
-	assert_int_equal(kill_plan_footprint(test.m), UINT64_MAX); /* not known */
+	assert_int_equal(kill_plan_footprint(&test.m->in_flight), UINT64_MAX); /* not known */
 	test.footprints[0] = 0;
 	victim->start_ticks = START + 1; /* another by that pid */
-	assert_int_equal(kill_plan_footprint(test.m), UINT64_MAX);
+	assert_int_equal(kill_plan_footprint(&test.m->in_flight), UINT64_MAX);
 }
 
 /* There is no place for it at all: it keeps what is common. */
@@ -666,7 +666,7 @@ static void test_all_have_to_be_gone(void **state)
 		test.state = cases[i].state;
 		test.m->in_flight.victim.pid = cases[i].victim ? 0 : VICTIM;
 		test.group_is_gone = cases[i].group;
-		assert_int_equal(kill_plan_is_gone(test.m), cases[i].is_gone);
+		assert_int_equal(kill_plan_is_gone(&test.m->in_flight), cases[i].is_gone);
 	}
 }
 

@@ -333,29 +333,81 @@ static void test_a_reload_comes_before_sigkill(void **state)
 	close(test.master);
 }
 
-/* It polls until it is waited for: one sample, and no more. */
-static void test_the_exit_of_a_victim_is_sampled_once(void **state)
+/* A tick has signalled a victim: what is to be watched is another. */
+static void watch_in_flight(void)
 {
-	struct manager *m = &test.m;
-	pid_t pid = fork();
-	unsigned n_ticks;
+	test.m.in_flight.is_watched = true;
+	test.m.in_flight.n_watched++;
+	sd_event_source_set_time(test.m.monitor.timer, 0);
+	assert_true(turn());
+	while (turn())
+		;
+}
+
+/* Returns its pidfd. */
+static int start_victim(pid_t *ret_pid)
+{
 	int pidfd;
 
-	assert_true(pid >= 0);
-	if (pid == 0) {
+	*ret_pid = fork();
+	assert_true(*ret_pid >= 0);
+	if (*ret_pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			pause();
 	}
-	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	pidfd = (int)syscall(SYS_pidfd_open, *ret_pid, 0);
 	assert_true(pidfd >= 0);
-	while (turn())
-		;
-	assert_int_equal(monitor_watch_victim(m, pidfd), 0);
-	n_ticks = test.n_ticks;
-	assert_false(turn());
+	return pidfd;
+}
+
+static void kill_victim(pid_t pid)
+{
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
+}
+
+/* The pidfd of a victim that is over is closed, and the next victim's can have its number. */
+static void test_the_number_of_a_pidfd_is_used_again(void **state)
+{
+	struct manager *m = &test.m;
+	pid_t first, second;
+	int pidfd = start_victim(&first), next;
+
+	while (turn())
+		;
+	m->in_flight.victim.pidfd = pidfd;
+	watch_in_flight();
+	close(pidfd);
+	kill_victim(first);
+	next = start_victim(&second);
+	assert_int_equal(next, pidfd);
+	watch_in_flight();
+	assert_false(turn());
+	kill_victim(second);
+	assert_true(turn());
+	assert_false(turn());
+	(void)waitpid(first, NULL, 0);
+	(void)waitpid(second, NULL, 0);
+	close(next);
+	close(test.master);
+}
+
+/* It polls until it is waited for: one sample, and no more. */
+static void test_the_exit_of_a_victim_is_sampled_once(void **state)
+{
+	struct manager *m = &test.m;
+	unsigned n_ticks;
+	pid_t pid;
+	int pidfd = start_victim(&pid);
+
+	while (turn())
+		;
+	m->in_flight.victim.pidfd = pidfd;
+	watch_in_flight();
+	n_ticks = test.n_ticks;
+	assert_false(turn());
+	kill_victim(pid);
 	assert_true(turn());
 	assert_int_equal(test.n_ticks, n_ticks + 1);
 	assert_false(turn());
@@ -373,14 +425,14 @@ static void test_the_events_of_a_vanished_cgroup(void **state)
 
 	while (turn())
 		;
-	assert_int_equal(monitor_watch_thaw(m, -EBADF), 0); /* nothing was thawed */
-	assert_int_equal(monitor_watch_thaw(m, test.master), 0);
+	watch_in_flight(); /* nothing was thawed */
+	m->in_flight.victim.thawed.events_fd = test.master;
+	watch_in_flight();
 	n_ticks = test.n_ticks;
 	make_urgent(); /* pread() fails, so it stays urgent */
 	assert_true(turn());
 	assert_int_equal(test.n_ticks, n_ticks + 1);
 	assert_false(turn());
-	monitor_unwatch_victim(m);
 	close(test.master);
 }
 
@@ -540,6 +592,7 @@ int main(void)
 		TEST(test_a_reload_without_a_victim_is_done_at_once),
 		TEST(test_a_reload_comes_before_sigkill),
 		TEST(test_the_exit_of_a_victim_is_sampled_once),
+		TEST(test_the_number_of_a_pidfd_is_used_again),
 		TEST(test_the_events_of_a_vanished_cgroup),
 		TEST(test_being_stuck_is_in_the_status),
 		TEST(test_a_daemon_that_is_too_large_exits),

@@ -823,12 +823,12 @@ LACK(no_fifo)
 LACK(ledger_is_taken)
 {
 	nothing_lacks(a, m);
-	a->ledger_error = -EBUSY;
+	m->in_flight.ledger_error = -EBUSY;
 }
 LACK(ledger_on_disk)
 {
 	nothing_lacks(a, m);
-	a->ledger_error = -ENOTSUP;
+	m->in_flight.ledger_error = -ENOTSUP;
 }
 LACK(unreadable)
 {

@@ -251,16 +251,16 @@ static struct manager *blank_manager(void)
 
 static void drop_manager(struct manager *m)
 {
-	thaw_state_close(m);
+	thaw_state_close(&m->in_flight);
 	close(m->machine.proc_fd);
 }
 
 static int open_once(void)
 {
 	struct manager *m = blank_manager();
-	int r = thaw_state_open(m);
+	int r = thaw_state_open(&m->in_flight);
 
-	assert_int_equal(m->probed.ledger_error, r);
+	assert_int_equal(m->in_flight.ledger_error, r);
 	assert_int_equal(m->in_flight.ledger != NULL, r == 0);
 	drop_manager(m);
 	return r;
@@ -279,7 +279,7 @@ static void leave_an_entry(void)
 {
 	struct manager *m = blank_manager();
 
-	assert_int_equal(thaw_state_open(m), 0);
+	assert_int_equal(thaw_state_open(&m->in_flight), 0);
 	assert_int_equal(ledger_enter(m->in_flight.ledger, &(struct ledger_entry){ .pid = 1 },
 				      "/nowhere", 8),
 			 0);
@@ -291,7 +291,7 @@ static unsigned n_entries_left(void)
 	struct manager *m = blank_manager();
 	unsigned n = 0;
 
-	assert_int_equal(thaw_state_open(m), 0);
+	assert_int_equal(thaw_state_open(&m->in_flight), 0);
 	for (unsigned i = 0; i < LEDGER_ENTRIES; i++)
 		n += ledger_get(m->in_flight.ledger, i) != NULL;
 	drop_manager(m);
@@ -420,7 +420,7 @@ static int open_status(void)
 {
 	struct manager *m = blank_manager();
 
-	return -thaw_state_open(m);
+	return -thaw_state_open(&m->in_flight);
 }
 
 static void test_open_is_for_one_at_a_time(void **state)
@@ -428,15 +428,15 @@ static void test_open_is_for_one_at_a_time(void **state)
 	struct manager *m = blank_manager();
 
 	require_runtime_directory();
-	assert_int_equal(thaw_state_open(m), 0);
+	assert_int_equal(thaw_state_open(&m->in_flight), 0);
 	assert_int_equal(in_child(open_status), EBUSY);
 	assert_string_equal(thaw_state_strerror(-EBUSY), "another reckond has it");
 	assert_int_equal(
 		ledger_enter(m->in_flight.ledger, &(struct ledger_entry){ .pid = 1 }, "/x", 2), 0);
 	assert_int_equal(in_child(open_status), EBUSY);
-	assert_int_equal(thaw_state_open(m), 0); /* it is open: nothing is done */
+	assert_int_equal(thaw_state_open(&m->in_flight), 0); /* it is open: nothing is done */
 	assert_non_null(ledger_get(m->in_flight.ledger, 0));
-	thaw_state_close(m);
+	thaw_state_close(&m->in_flight);
 	assert_int_equal(in_child(open_status), 0);
 	drop_manager(m);
 }
@@ -540,7 +540,7 @@ static struct manager *new_manager(const char *more)
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n%s", test.subtree, more);
 	fclose(f);
 	assert_int_equal(manager_new(&options, &ops, &m), 0);
-	assert_int_equal(m->probed.ledger_error, 0);
+	assert_int_equal(m->in_flight.ledger_error, 0);
 	test.n_signals = test.n_choices = n_mallocs = 0; /* the self-test's do not count */
 	return m;
 }
@@ -925,7 +925,11 @@ static void test_thaw_wakes_the_loop(void **state)
 		assert_int_equal(sd_event_source_set_enabled(m->monitor.psi_source, SD_EVENT_OFF),
 				 0);
 	assert_int_equal(sd_event_run(m->monitor.event, 0), 0); /* nothing to wait for */
-	one_tick();
+	assert_int_equal(sd_event_source_set_time(m->monitor.timer, 0), 0);
+	assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_ONESHOT), 0);
+	while (m->regime.state != MANAGER_KILLING)
+		assert_int_equal(sd_event_run(m->monitor.event, 10 * USEC_PER_SEC), 1);
+	assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(sd_event_run(m->monitor.event, 10 * USEC_PER_SEC), 1);
 		/* the timer is set by the sample that follows */

@@ -160,14 +160,14 @@ static void test_which_kill_terminates_a_unit(void **state)
 		test.ppid = cases[i].ppid;
 		test.parent_cgroup = cases[i].parent;
 		test.marked[0] = '\0';
-		unit_before_signal(test.m);
+		unit_before_signal(&test.m->in_flight);
 		assert_string_equal(test.marked, cases[i].marked);
 		assert_int_equal(d->unit_is_marked, cases[i].marked[0] != '\0');
 	}
 	test.m->in_flight.unit_marker = NULL; /* systemd does not count by cgroup v2 */
 	strcpy(test.m->in_flight.decision.cgroup, UNIT);
 	test.marked[0] = '\0';
-	unit_before_signal(test.m);
+	unit_before_signal(&test.m->in_flight);
 	assert_string_equal(test.marked, "");
 }
 
@@ -191,14 +191,14 @@ static void test_what_becomes_of_a_mark(void **state)
 		test.mark_result = cases[i].mark_result;
 		test.n_killed = test.n_cancels = 0;
 		test.m->in_flight.victim.group.n_signalled = cases[i].n_signalled;
-		unit_before_signal(test.m);
-		unit_after_signal(test.m, cases[i].signal_result);
+		unit_before_signal(&test.m->in_flight);
+		unit_after_signal(&test.m->in_flight, cases[i].signal_result);
 		assert_int_equal(test.m->in_flight.decision.unit_is_marked, cases[i].is_marked);
 		assert_int_equal(test.n_killed, cases[i].n_killed);
 		assert_int_equal(test.n_cancels, cases[i].n_cancels);
 		assert_int_equal(test.m->in_flight.decision.unit_error, cases[i].mark_result);
 	}
-	unit_cancel(test.m); /* nothing is marked */
+	unit_cancel(&test.m->in_flight); /* nothing is marked */
 	assert_int_equal(test.n_cancels, 0);
 }
 
