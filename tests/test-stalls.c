@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * stalls: when the machine's pressure counts: walks over the cgroups are wrapped, and time is the
- * test's.  The walk itself is tested by test-stall.c.
+ * test's.  The walk itself is tested by test-stall-walk.c.
  */
 #include <errno.h>
 #include <stdlib.h>
