@@ -75,6 +75,34 @@ static void test_stat_parse_reads_all_fields(void **state)
 					 &stat),
 			 0);
 	assert_int_equal(stat.stack_start, 140735234567890);
+	assert_int_equal(stat.args_length, 0);
+	assert_int_equal(
+		proc_stat_parse("42 (worker) S 1 7 7 0 -1 4194304 101 20 3 4 50 60 70 80 "
+				"20 0 3 0 54321 3133440 376 18446744073709551615 1 2 "
+				"140735234567890 0 0 0 0 6 0 0 0 0 -1 1 0 0 0 0 0 93 94 95 "
+				"140735234568000 140735234568021 140735234568021 "
+				"140735234568900 0\n",
+				&stat),
+		0);
+	assert_int_equal(stat.stack_start, 140735234567890);
+	assert_int_equal(stat.args_length, 21);
+}
+
+/* That of this program: each argument with its NUL. */
+static void test_stat_tells_the_length_of_the_arguments(void **state)
+{
+	char args[4096];
+	struct proc_stat stat;
+	int proc_fd = real_proc(), fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	n = read(fd, args, sizeof(args));
+	assert_true(n > 0);
+	assert_int_equal(proc_read_stat(proc_fd, getpid(), &stat), 0);
+	assert_int_equal(stat.args_length, n);
+	close(fd);
+	close(proc_fd);
 }
 
 static void test_stat_parse_believes_no_name(void **state)
@@ -746,6 +774,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stat_parse_reads_all_fields),
+		cmocka_unit_test(test_stat_tells_the_length_of_the_arguments),
 		cmocka_unit_test(test_stat_parse_believes_no_name),
 		cmocka_unit_test(test_stat_parse_refuses_what_no_kernel_writes),
 		cmocka_unit_test(test_statm_parse_reads_three_numbers),
