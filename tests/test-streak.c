@@ -111,6 +111,19 @@ static void test_is_enough(void **state)
 	assert_true(STREAK_KILLS_LARGE <= STREAK_MAX);
 }
 
+/* A unit: not where none was replaced, however many were killed. */
+static void test_is_enough_for_unit(void **state)
+{
+	assert_false(streak_is_enough_for_unit(3, 0, 12 * MIB, GIB));
+	assert_false(streak_is_enough_for_unit(STREAK_MAX, 0, 12 * MIB, GIB));
+	assert_false(streak_is_enough_for_unit(STREAK_MAX, 0, 150 * MIB, GIB));
+	assert_false(streak_is_enough_for_unit(2, 1, 12 * MIB, GIB));
+	assert_true(streak_is_enough_for_unit(3, 1, 12 * MIB, GIB));
+	assert_false(streak_is_enough_for_unit(3, 1, 150 * MIB, GIB));
+	assert_true(streak_is_enough_for_unit(STREAK_KILLS_LARGE, 1, 150 * MIB, GIB));
+	assert_true(streak_is_enough_for_unit(4, STREAK_REPLACED, 150 * MIB, GIB));
+}
+
 static void test_age(void **state)
 {
 	assert_int_equal(streak_age(1000, 1250), 2500 * USEC_PER_MSEC);
@@ -295,6 +308,7 @@ int main(void)
 		cmocka_unit_test(test_a_cgroup_with_a_streak_is_found_once),
 		cmocka_unit_test(test_the_oldest_makes_room),
 		cmocka_unit_test(test_is_enough),
+		cmocka_unit_test(test_is_enough_for_unit),
 		cmocka_unit_test(test_age),
 		cmocka_unit_test(test_kills_that_are_undone_are_told_from_those_that_help),
 		cmocka_unit_test(test_what_is_replaced_slowly_or_of_unknown_age_is_no_replacement),

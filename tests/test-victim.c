@@ -1624,7 +1624,8 @@ static void test_starter_of_the_same_program(void **state)
 	}
 }
 
-static void test_unit_is_killed_as_one_after_a_streak(void **state)
+/* The age of those that were killed, a second after each other. */
+static void check_unit(usec_t age, enum victim_as_one as_one)
 {
 	static struct streak streak;
 	struct streak_subject subject = { "/a.service", "x", 1, 0 };
@@ -1640,13 +1641,45 @@ static void test_unit_is_killed_as_one_after_a_streak(void **state)
 	for (unsigned i = 0; i < STREAK_KILLS; i++) {
 		assert_string_equal(choose_group(&machine, TICKS_NOW, &streak)->process->comm,
 				    "beside");
-		streak_add(&streak, &subject, USEC_PER_SEC);
+		subject.age = age;
+		streak_add(&streak, &subject, (1 + i) * USEC_PER_SEC);
 	}
-	assert_string_equal(choose_group(&machine, TICKS_NOW, &streak)->process->comm, "eater");
-	assert_int_equal(result.as_one, VICTIM_AS_CGROUP);
+	choose_at(&machine, TICKS_NOW, &streak, STREAK_KILLS * USEC_PER_SEC);
+	assert_string_equal(result.ranked[0].process->comm, "eater");
+	assert_int_equal(result.as_one, as_one);
 	/* What was there before and does not grow is no reason. */
 	assert_string_equal(choose_group(&machine, 100000, &streak)->process->comm, "beside");
 	assert_int_equal(result.as_one, VICTIM_ALONE);
+	machine_done(&machine);
+}
+
+static void test_unit_is_killed_as_one_after_a_streak(void **state)
+{
+	check_unit(USEC_PER_SEC / 2, VICTIM_AS_CGROUP); /* each was started anew */
+	/* All were there before the first kill: others in it live. */
+	check_unit(60 * USEC_PER_SEC, VICTIM_ALONE);
+}
+
+/* All siblings of the unit are killed, but not what is there besides. */
+static void test_unit_lives_if_its_siblings_were_not_replaced(void **state)
+{
+	static struct streak streak;
+	struct streak_subject subject = { "/a.service", "eater", 7, 0, .age = 60 * USEC_PER_SEC };
+	struct machine machine;
+
+	memset(&streak, 0, sizeof(streak));
+	make_siblings(&machine, 45, 20 * MIB, 48 * MIB);
+	subject.uid = machine.processes[0]->uid;
+	for (size_t i = 0; i < 46; i++) {
+		assert_int_equal(census_attach(&machine.census, machine.processes[i], "/a.service"),
+				 0);
+		census_update_eligibility(&machine.census, machine.processes[i]);
+	}
+	for (unsigned i = 0; i < STREAK_KILLS; i++)
+		streak_add(&streak, &subject, USEC_PER_SEC);
+	assert_string_equal(choose_group(&machine, TICKS_NOW, &streak)->process->comm, "eater");
+	assert_int_equal(result.as_one, VICTIM_AS_SIBLINGS);
+	assert_false(result.is_replaced);
 	machine_done(&machine);
 }
 
@@ -2003,6 +2036,7 @@ int main(void)
 		cmocka_unit_test(test_starter),
 		cmocka_unit_test(test_starter_of_the_same_program),
 		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
+		cmocka_unit_test(test_unit_lives_if_its_siblings_were_not_replaced),
 		cmocka_unit_test(test_a_measured_share_wears_off),
 		cmocka_unit_test(test_unseen_is_what_no_process_has),
 		cmocka_unit_test(test_take_counts_what_is_held),

@@ -136,6 +136,12 @@ bool streak_is_enough(unsigned n_kills, unsigned n_replaced, uint64_t largest, u
 	return n_kills >= (largest > memory / LARGE_SHARE ? STREAK_KILLS_LARGE : STREAK_KILLS);
 }
 
+bool streak_is_enough_for_unit(unsigned n_kills, unsigned n_replaced, uint64_t largest,
+			       uint64_t memory)
+{
+	return n_replaced > 0 && streak_is_enough(n_kills, n_replaced, largest, memory);
+}
+
 static bool begins(const char *name, const char *beginning)
 {
 	return strncmp(name, beginning, strlen(beginning)) == 0;

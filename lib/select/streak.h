@@ -85,6 +85,11 @@ const char *streak_cgroup(const struct streak *streak, unsigned i, usec_t now);
  * so much of so much memory? */
 bool streak_is_enough(unsigned n_kills, unsigned n_replaced, uint64_t largest, uint64_t memory);
 
+/* The same for all of a unit, of which some may have no part in it: one at least of those that were
+ * killed is to have been replaced. */
+bool streak_is_enough_for_unit(unsigned n_kills, unsigned n_replaced, uint64_t largest,
+			       uint64_t memory);
+
 /*
  * May this cgroup be killed as one because of a streak?  By its name alone: not the root, a slice,
  * the scope of a login session or all that systemd runs for a user (each holds more than one

@@ -302,19 +302,19 @@ static void judge_streak(const struct choice *choice, const struct group *group,
 	result->is_undone = n_replaced >= STREAK_REPLACED;
 }
 
-static void prefer_siblings(struct choice *choice)
+static bool prefer_siblings(struct choice *choice)
 {
 	struct group groups[_KINSHIP_MAX * SLOTS], *group;
 	struct victim_candidate candidate;
 	const struct census_process *youngest;
 
 	if (best_single(choice) >= choice->request->memory / SINGLE_SHARE)
-		return;
+		return false;
 	collect(choice, groups);
 	for (unsigned i = 0; i < TRIES; i++) {
 		group = find_largest(choice, groups);
 		if (!group)
-			return;
+			return false;
 		if (!reread_siblings(choice, group))
 			choice->result->approximate = true;
 		count_again(choice, group);
@@ -323,10 +323,11 @@ static void prefer_siblings(struct choice *choice)
 			put_first(choice->result, &candidate);
 			choice->group_score = group->score / 2;
 			judge_streak(choice, group, youngest);
-			return;
+			return true;
 		}
 		group->is_refused = true;
 	}
+	return false;
 }
 
 static void count_below(const struct choice *choice, const struct census_node *node,
@@ -344,7 +345,7 @@ static void count_below(const struct choice *choice, const struct census_node *n
 		return;
 	add_member(choice, group, process);
 	if (!group->first ||
-	    proc_reclaimable(&process->memory) > proc_reclaimable(&group->first->memory))
+	    gained(choice->request, process) > gained(choice->request, group->first))
 		group->first = process;
 }
 
@@ -360,20 +361,23 @@ static bool streak_of_unit_is_enough(const struct choice *choice, const struct g
 	    strcmp(census_cgroup_path(result->ranked[0].process), path) == 0)
 		subject = subject_of(choice, result->ranked[0].process);
 	subject.cgroup = path;
-	return streak_is_enough(streak_of_cgroup(request->streak, path, request->now),
-				streak_replaced_in_cgroup(request->streak, &subject, request->now),
-				group->largest, request->memory);
+	return streak_is_enough_for_unit(
+		streak_of_cgroup(request->streak, path, request->now),
+		streak_replaced_in_cgroup(request->streak, &subject, request->now), group->largest,
+		request->memory);
 }
 
-static bool unit_outranks(const struct choice *choice, const struct group *group, const char *path)
+static bool unit_outranks(const struct choice *choice, const struct group *group, const char *path,
+			  enum victim_as_one as_one)
 {
-	return group->first && streak_of_unit_is_enough(choice, group, path) &&
+	return group->first &&
+	       (as_one == VICTIM_ALONE || streak_of_unit_is_enough(choice, group, path)) &&
 	       group->gained >= choice->request->min_victim &&
 	       group->score / 2 > best_single(choice);
 }
 
-/* Its largest process stands for it. */
-static bool prefer_unit(struct choice *choice, const char *path)
+/* The process that has gained most stands for it, or is the victim. */
+static bool prefer_unit(struct choice *choice, const char *path, enum victim_as_one as_one)
 {
 	const struct victim_request *request = choice->request;
 	struct victim_candidate candidate;
@@ -385,24 +389,38 @@ static bool prefer_unit(struct choice *choice, const char *path)
 	    !streak_is_unit(path, choice->census->policies->subtree, request->own_cgroup))
 		return false;
 	count_below(choice, &cgroup->node, &group);
-	if (!unit_outranks(choice, &group, path))
+	if (!unit_outranks(choice, &group, path, as_one))
 		return false;
 	if (choice->reader->reread && victim_reread(choice, &cgroup->node) == VICTIM_READ_LATE)
 		choice->result->approximate = true;
 	group = (struct group){ 0 };
 	count_below(choice, &cgroup->node, &group);
-	if (!unit_outranks(choice, &group, path) || !read_member(choice, group.first, &candidate))
+	if (!unit_outranks(choice, &group, path, as_one) ||
+	    !read_member(choice, group.first, &candidate))
 		return false;
 	put_first(choice->result, &candidate);
 	choice->group_score = group.score / 2;
-	choice->result->as_one = VICTIM_AS_CGROUP;
+	choice->result->as_one = as_one;
 	return true;
+}
+
+/* Of those with a streak. */
+static bool prefer_units(struct choice *choice, enum victim_as_one as_one)
+{
+	const struct victim_request *request = choice->request;
+	const char *path;
+
+	for (unsigned i = 0; request->streak && i < STREAK_MAX; i++) {
+		path = streak_cgroup(request->streak, i, request->now);
+		if (path && prefer_unit(choice, path, as_one))
+			return true;
+	}
+	return false;
 }
 
 void victim_prefer_group(struct choice *choice)
 {
 	const struct victim_request *request = choice->request;
-	const char *path;
 
 	choice->result->as_one = VICTIM_ALONE;
 	choice->result->is_replaced = choice->result->is_undone = false;
@@ -410,12 +428,8 @@ void victim_prefer_group(struct choice *choice)
 	    request->rank_by != POLICY_RANK_BY_FOOTPRINT || request->memory == 0 ||
 	    request->ticks_now == 0 || choice->result->is_cut || choice->result->is_reluctant)
 		return;
-	for (unsigned i = 0; request->streak && i < STREAK_MAX; i++) {
-		path = streak_cgroup(request->streak, i, request->now);
-		if (path && prefer_unit(choice, path))
-			return;
-	}
-	prefer_siblings(choice);
+	if (!prefer_units(choice, VICTIM_AS_CGROUP) && !prefer_siblings(choice))
+		(void)prefer_units(choice, VICTIM_ALONE);
 }
 
 void victim_take(const struct census_process *process, uint64_t held, struct victim_result *result)

@@ -14,7 +14,9 @@
  * names, unless they are young, and VICTIM_CHILDREN_MIN or more.
  *
  * After a streak of kills (streak.h) all of a unit, or of such siblings, are killed as one, if by
- * the same measure they outrank the largest single process.  With siblings their parent is killed
+ * the same measure they outrank the largest single process.  A unit only if one at least of those
+ * that were killed has been replaced: else the siblings in it are killed, or that one of its
+ * processes that has gained most.  With siblings their parent is killed
  * if it replaces them: if it is the same program and one that was killed has been replaced (of a
  * session leader: each), or, where each has been replaced, if it does nothing else than to start
  * them.  A shell that started all of its children before the first kill is not killed with them.
