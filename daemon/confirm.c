@@ -64,6 +64,7 @@ enum report_event confirm_victim(struct manager *m, const struct policy *policy,
 		return REPORT_VANISHED;
 	has_stat = proc_read_stat(m->proc_fd, d->pid, &stat) == 0;
 	d->stack_start = has_stat ? stat.stack_start : 0;
+	d->args_length = has_stat ? stat.args_length : 0;
 	if (!decision_may_kill(m, d->pid, m->policies.subtree) ||
 	    (!decision_is_of_cgroup(d) && has_stat && has_shrunk(m, &stat)))
 		return REPORT_CHANGED;

@@ -157,6 +157,8 @@ void decision_note_streak(struct manager *m, usec_t now)
 		.uid = d->uid,
 		.session = d->session,
 		.age = streak_age(d->start_ticks, clock_ticks_before(0)),
+		.stack_start = d->stack_start,
+		.args_length = d->args_length,
 	};
 
 	streak_add(&m->streak, &subject, now);

@@ -12,6 +12,11 @@
  * that has filled memory as soon again.  So a victim that is a replacement is told from others: it
  * was started after another of its kin was killed, and is to be killed soon itself.
  *
+ * The next job of a queue (a compiler, which would have been started anyway) is none.  A process
+ * that is started again has the same arguments; the next job has others.  Their length is compared:
+ * to read them may block on the memory lock of the process, or on swap.  Where both are by fork(2)
+ * of one program, which have one stack address (family.h), even the names may differ.
+ *
  * Pure: the time is an argument.  Nothing is allocated.
  */
 #pragma once
@@ -40,8 +45,9 @@ struct streak_subject {
 	const char *comm;
 	pid_t ppid;
 	uid_t uid;
-	pid_t session; /* 0: not known */
-	usec_t age;    /* since it was started; 0: not known */
+	pid_t session;			   /* 0: not known */
+	usec_t age;			   /* since it was started; 0: not known */
+	uint64_t stack_start, args_length; /* proc_stat's; 0: not known */
 };
 
 struct streak_kill {
@@ -50,6 +56,7 @@ struct streak_kill {
 	pid_t ppid;
 	pid_t session;
 	uid_t uid;
+	uint64_t stack_start, args_length;
 	char comm[16];
 	char cgroup[CGROUP_PATH_MAX];
 };

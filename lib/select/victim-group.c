@@ -271,9 +271,15 @@ static void put_first(struct victim_result *result, const struct victim_candidat
 	result->ranked[0] = *candidate;
 }
 
+/* Its stat is read for what the census does not keep. */
 static struct streak_subject subject_of(const struct choice *choice,
 					const struct census_process *process)
 {
+	struct proc_stat stat = { 0 };
+
+	if (proc_read_stat(choice->census->proc_fd, process->pid, &stat) != 0 ||
+	    stat.start_ticks != process->start_ticks)
+		stat.stack_start = stat.args_length = 0;
 	return (struct streak_subject){
 		.cgroup = census_cgroup_path(process),
 		.comm = process->comm,
@@ -281,6 +287,8 @@ static struct streak_subject subject_of(const struct choice *choice,
 		.uid = process->uid,
 		.session = process->session,
 		.age = streak_age(process->start_ticks, choice->request->ticks_now),
+		.stack_start = stat.stack_start,
+		.args_length = stat.args_length,
 	};
 }
 
@@ -289,11 +297,12 @@ static void judge_streak(const struct choice *choice, const struct group *group,
 {
 	const struct victim_request *request = choice->request;
 	struct victim_result *result = choice->result;
-	const struct streak_subject subject = subject_of(choice, victim);
+	struct streak_subject subject;
 	unsigned n_kills, n_replaced;
 
 	if (!request->streak)
 		return;
+	subject = subject_of(choice, victim);
 	n_kills = streak_of_siblings(request->streak, &subject, request->now);
 	n_replaced = streak_replaced_siblings(request->streak, &subject, request->now);
 	if (streak_is_enough(n_kills, n_replaced, group->largest, request->memory))
