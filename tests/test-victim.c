@@ -1427,6 +1427,30 @@ static void test_group_of_children_with_names_of_their_own(void **state)
 }
 
 /* Each row: a reason why the siblings are not compared as a group. */
+/* is_one: of the siblings. */
+static void set_single(struct census_process *process, bool grows, bool is_one)
+{
+	uint64_t mapped = proc_mapped(&process->memory);
+
+	process->earlier_footprint = grows ? mapped - mapped / 8 : mapped - mapped / 8 + 1;
+	if (is_one) {
+		process->ppid = 7;
+		strcpy(process->comm, "eater");
+	}
+}
+
+/* A database that was there before, and does not grow. */
+static void test_group_before_a_large_one_that_does_not_grow(void **state)
+{
+	struct machine machine;
+
+	make_siblings(&machine, 60, 12 * MIB, 150 * MIB);
+	set_single(machine.processes[60], false, false);
+	assert_int_equal(choose_group(&machine, TICKS_NOW, NULL)->process->pid, FIRST_PID + 59);
+	assert_int_equal(result.as_one, VICTIM_ALONE);
+	machine_done(&machine);
+}
+
 static void test_group_needs_reasons(void **state)
 {
 	static const struct {
@@ -1434,13 +1458,16 @@ static void test_group_needs_reasons(void **state)
 		size_t n;
 		uint64_t each, beside;
 		uint64_t ticks_now;
-		bool many_parents;
+		bool many_parents, grows, is_one;
 	} rows[] = {
 		{ "too few", 3, 100 * MIB, 110 * MIB, TICKS_NOW },
 		{ "old", 60, 12 * MIB, 48 * MIB, 100000 },
 		{ "no time known", 60, 12 * MIB, 48 * MIB, 0 },
 		{ "less than a quarter", 20, 12 * MIB, 48 * MIB, TICKS_NOW },
-		{ "the single one is large", 60, 12 * MIB, 128 * MIB, TICKS_NOW },
+		{ "a large one grows", 60, 12 * MIB, 128 * MIB, TICKS_NOW, .grows = true },
+		{ "a large one, more than half", 60, 12 * MIB, 361 * MIB, TICKS_NOW },
+		{ "a large one, of which there are more", 7, 130 * MIB, 140 * MIB, TICKS_NOW,
+		  .is_one = true },
 		{ "no siblings", 60, 12 * MIB, 48 * MIB, TICKS_NOW, .many_parents = true },
 	};
 
@@ -1450,6 +1477,7 @@ static void test_group_needs_reasons(void **state)
 		make_siblings(&machine, rows[i].n, rows[i].each, rows[i].beside);
 		for (size_t j = 0; rows[i].many_parents && j < rows[i].n; j++)
 			machine.processes[j]->ppid = (pid_t)(1000 + j);
+		set_single(machine.processes[rows[i].n], rows[i].grows, rows[i].is_one);
 		if (choose_group(&machine, rows[i].ticks_now, NULL)->process->pid !=
 		    FIRST_PID + (pid_t)rows[i].n)
 			fail_msg("%s: pid %d", rows[i].name, result.ranked[0].process->pid);
@@ -2029,6 +2057,7 @@ int main(void)
 		cmocka_unit_test(test_group_the_youngest_sibling_before_a_larger_bystander),
 		cmocka_unit_test(test_group_of_one_session),
 		cmocka_unit_test(test_group_of_children_with_names_of_their_own),
+		cmocka_unit_test(test_group_before_a_large_one_that_does_not_grow),
 		cmocka_unit_test(test_group_needs_reasons),
 		cmocka_unit_test(test_group_is_read_before_it_is_preferred),
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),

@@ -11,8 +11,10 @@
 
 /* USER_HZ, the unit of start times. */
 #define TICKS_PER_SEC 100
-/* Siblings are looked for where no process has more of memory than this share. */
+/* A process that has more of memory than this share is large.  Siblings are compared with it only
+ * if it is none of them and has not grown by that part of it. */
 #define SINGLE_SHARE 8
+#define GROWN_SHARE  8
 /* And must have gained so much of it. */
 #define GROUP_SHARE 4
 /* Different siblings at a time; those beyond that are not compared. */
@@ -176,6 +178,27 @@ static uint64_t best_single(const struct choice *choice)
 	return result->n_ranked > 0 ? result->ranked[0].estimate : 0;
 }
 
+static bool single_is_large(const struct choice *choice)
+{
+	return best_single(choice) >= choice->request->memory / SINGLE_SHARE;
+}
+
+/* Since it was first read, or for five seconds at least. */
+static bool single_has_grown(const struct choice *choice)
+{
+	const struct census_process *single = choice->result->ranked[0].process;
+	uint64_t mapped = single ? proc_mapped(&single->memory) : 0;
+
+	return sub_u64(mapped, single ? single->earlier_footprint : 0) >= mapped / GROWN_SHARE;
+}
+
+static bool has_single(const struct choice *choice, const struct group *group)
+{
+	const struct census_process *single = choice->result->ranked[0].process;
+
+	return single && are_kin(group->kinship, group->first, single);
+}
+
 static bool outranks(const struct choice *choice, const struct group *group)
 {
 	/* A storm goes on; what has been started together a while ago is none. */
@@ -185,7 +208,8 @@ static bool outranks(const struct choice *choice, const struct group *group)
 	return !group->is_refused && group->n >= VICTIM_MEMBERS_MIN &&
 	       (group->kinship != BY_PROGRAM || is_storm) &&
 	       group->gained >= choice->request->memory / GROUP_SHARE &&
-	       group->score / 2 > best_single(choice);
+	       group->score / 2 > best_single(choice) &&
+	       !(single_is_large(choice) && has_single(choice, group));
 }
 
 static struct group *find_largest(const struct choice *choice,
@@ -317,7 +341,7 @@ static bool prefer_siblings(struct choice *choice)
 	struct victim_candidate candidate;
 	const struct census_process *youngest;
 
-	if (best_single(choice) >= choice->request->memory / SINGLE_SHARE)
+	if (single_is_large(choice) && single_has_grown(choice))
 		return false;
 	collect(choice, groups);
 	for (unsigned i = 0; i < TRIES; i++) {

@@ -155,6 +155,22 @@ case_storm() { # twelve processes of 12 MiB a second, without end: none of the o
     start storm fork=33 name=stormer anon=12 end spawn=12 name=stormer anon=12 end
     until_quiet 20 6
 }
+case_storm_database() { # the same beside a database of 150 MiB, more than an eighth of memory
+    expect lives=db:1 kills=200
+    machine
+    start_full db anon=150
+    start_daemon
+    start storm fork=25 name=stormer anon=12 end spawn=12 name=stormer anon=12 end
+    until_quiet 10 6
+}
+case_storm_leak() { # control: 45 that were started at once and do not grow, beside a leak of less than half
+    expect dies=hog lives=job:45
+    machine
+    start_daemon
+    start_full shell fork=45 name=job anon=13 end
+    start hog anon=100 anon=500@60
+    until_quiet
+}
 case_storm_names() { # the same, each with a name of its own
     local i
     expect lives=app:4 kills=400
