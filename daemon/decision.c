@@ -164,6 +164,8 @@ void decision_note_streak(struct in_flight *f, usec_t now)
 		.uid = d->uid,
 		.session = d->session,
 		.age = streak_age(d->start_ticks, clock_ticks_before(0)),
+		.stack_start = d->stack_start,
+		.args_length = d->args_length,
 	};
 
 	streak_add(&f->selection->streak, &subject, now);

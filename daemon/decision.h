@@ -35,8 +35,9 @@ struct decision {
 	unsigned n_siblings;	   /* that are */
 	pid_t ppid, session;
 	unsigned code_pages;
-	uint64_t stack_start; /* when it was confirmed; 0: may not be read */
-	bool shares_memory;   /* much of it, with relatives (family.h) or others */
+	uint64_t stack_start; /* when it was confirmed; 0: may not be read; likewise the next */
+	uint64_t args_length;
+	bool shares_memory; /* much of it, with relatives (family.h) or others */
 	char group[CGROUP_PATH_MAX];
 	bool is_flagged;      /* by memory.oom.group, not by the policy */
 	unsigned n_processes; /* killed: by the census, then those signalled */
