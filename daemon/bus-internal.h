@@ -15,7 +15,16 @@
 #include <systemd/sd-bus.h>
 
 #include "daemon/bus.h"
-#include "daemon/manager.h"
+#include "daemon/config.h"
+#include "daemon/conflicts.h"
+#include "daemon/in-flight.h"
+#include "daemon/machine.h"
+#include "daemon/regime.h"
+#include "daemon/sampler.h"
+#include "daemon/selection.h"
+#include "daemon/self-test.h"
+#include "daemon/self.h"
+#include "daemon/turns.h"
 #include "daemon/users.h"
 #include "lib/base/quota.h"
 #include "lib/explain/preview.h"
@@ -68,9 +77,9 @@ struct bus_low_memory {
 };
 
 struct bus {
-	struct manager *manager; /* borrowed: it owns us */
-	sd_bus *bus;		 /* NULL: not joined */
-	sd_event_source *work;	 /* one step at a time of all that is below */
+	struct bus_subject subject;
+	sd_bus *bus;	       /* NULL: not joined */
+	sd_event_source *work; /* one step at a time of all that is below */
 
 	/* bus-io.c */
 	sd_event_source *io;	/* the bus's socket; NULL: not joined */

@@ -305,19 +305,20 @@ void bus_schedule(struct bus *b)
 
 void bus_turn(struct bus *b, usec_t now)
 {
-	struct manager *m;
+	const struct bus_subject *subject;
 
 	if (!b)
 		return;
-	m = b->manager;
+	subject = &b->subject;
 	bus_io_begin_cost(b);
 	bus_forget_preview(b);
-	if (m->sampler.census.swept_at != 0)
-		b->n_processes = m->sampler.census.n_processes;
+	if (subject->sampler->census.swept_at != 0)
+		b->n_processes = subject->sampler->census.n_processes;
 	leave_if_over(b, now);
 	try_to_join(b, now);
-	if (b->is_awake && m->regime.state == MANAGER_CALM && now - b->asked_at >= REST_USEC) {
-		census_release_fds(&m->sampler.census);
+	if (b->is_awake && subject->regime->state == MANAGER_CALM &&
+	    now - b->asked_at >= REST_USEC) {
+		census_release_fds(&subject->sampler->census);
 		malloc_trim(0); /* answers may have been large */
 		b->is_awake = false;
 	}
@@ -343,8 +344,8 @@ static int on_work(sd_event_source *source, void *userdata)
 
 static int add_timer(struct bus *b, sd_event_time_handler_t callback, sd_event_source **ret)
 {
-	int r = sd_event_add_time(b->manager->monitor.event, ret, CLOCK_MONOTONIC, 0, TIMER_SLACK,
-				  callback, b);
+	int r = sd_event_add_time(b->subject.event, ret, CLOCK_MONOTONIC, 0, TIMER_SLACK, callback,
+				  b);
 
 	if (r >= 0)
 		r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
@@ -353,7 +354,7 @@ static int add_timer(struct bus *b, sd_event_time_handler_t callback, sd_event_s
 
 static int add_sources(struct bus *b)
 {
-	sd_event *event = b->manager->monitor.event;
+	sd_event *event = b->subject.event;
 	int r;
 
 	r = sd_event_add_defer(event, &b->work, on_work, b);
@@ -368,14 +369,14 @@ static int add_sources(struct bus *b)
 	return r;
 }
 
-int bus_new(struct manager *m, struct bus **ret)
+int bus_new(const struct bus_subject *subject, struct bus **ret)
 {
 	struct bus *b = calloc(1, sizeof(*b));
 	int r;
 
 	if (!b)
 		return -ENOMEM;
-	b->manager = m;
+	b->subject = *subject;
 	quota_init(&b->quota, clock_now());
 	users_load(&b->users, BUS_PASSWD);
 	r = add_sources(b);

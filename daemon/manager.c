@@ -159,9 +159,35 @@ static int take_first_census(struct manager *m)
 	return victim_reserve(&m->selection.choice, &m->sampler.census);
 }
 
+static int reload(void *userdata, char **ret_errors)
+{
+	return monitor_reload(userdata, ret_errors);
+}
+
+struct bus_subject manager_bus_subject(struct manager *m)
+{
+	return (struct bus_subject){
+		.event = m->monitor.event,
+		.machine = &m->machine,
+		.config = &m->config,
+		.regime = &m->regime,
+		.sampler = &m->sampler,
+		.selection = &m->selection,
+		.in_flight = &m->in_flight,
+		.recorder = m->tick.recorder,
+		.probed = &m->probed,
+		.conflicts = &m->conflicts,
+		.turns = &m->monitor.turns,
+		.self = &m->self,
+		.reload = reload,
+		.userdata = m,
+	};
+}
+
 static int prepare(struct manager *m)
 {
 	struct psi_reading psi;
+	struct bus_subject subject;
 	struct self_test test;
 	int r;
 
@@ -183,7 +209,8 @@ static int prepare(struct manager *m)
 		return r;
 	if (m->sampler.has_psi)
 		monitor_arm_pressure(m);
-	r = bus_new(m, &m->bus);
+	subject = manager_bus_subject(m);
+	r = bus_new(&subject, &m->bus);
 	if (r < 0)
 		return r;
 	r = take_first_census(m);
