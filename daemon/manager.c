@@ -309,7 +309,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 	}
 	self_limit(&m->machine);
 	m->self.started_usec = realtime_now();
-	report_start(m);
+	report_start(&m->reporter, m->tick.history_store);
 	config_warn_of_subtree(&m->config, &m->machine.cgroups);
 	conflicts_find(&m->conflicts, &m->machine, &m->regime, clock_now());
 	thaw_state_recover(&m->in_flight);

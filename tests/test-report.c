@@ -932,7 +932,7 @@ static void test_lacks_are_logged_and_kept(void **state)
 		teardown(state);
 		assert_int_equal(setup(state), 0);
 		lacks[i].apply(&test.m->probed, test.m);
-		report_start(test.m);
+		report_start(&test.m->reporter, test.m->tick.history_store);
 		check_said(lacks[i].says);
 		if (lacks[i].says_not)
 			check_not_said(lacks[i].says_not);
