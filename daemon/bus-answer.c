@@ -23,7 +23,7 @@
 
 void bus_forget_preview(struct bus *b)
 {
-	b->is_looked_out = false;
+	b->has_preview = false;
 	free(b->preview_json);
 	b->preview_json = NULL;
 }
@@ -37,7 +37,7 @@ int bus_catch_up(struct bus *b)
 
 	b->asked_at = now;
 	if (is_swept &&
-	    (subject->regime->state != MANAGER_CALM || now - b->caught_up_at < CAUGHT_UP_USEC))
+	    (subject->regime->state != REGIME_CALM || now - b->caught_up_at < CAUGHT_UP_USEC))
 		return 1;
 	b->is_awake = true;
 	bus_forget_preview(b);
@@ -70,7 +70,7 @@ static int refresh_preview(struct bus *b)
 	char own_cgroup[CGROUP_PATH_MAX];
 	int r;
 
-	if (b->is_looked_out)
+	if (b->has_preview)
 		return 0;
 	r = memory_sample(subject->sampler->source, &b->reading);
 	if (r < 0)
@@ -113,7 +113,7 @@ static int refresh_preview(struct bus *b)
 	o->own_cgroup = NULL;
 	o->result.heap = NULL;
 	o->result.n_allocated = 0;
-	b->is_looked_out = true;
+	b->has_preview = true;
 	return 0;
 }
 

@@ -145,7 +145,7 @@ const struct history_entry *bus_next_killed(struct bus *b)
 
 	if (history_generation(history) == b->history_generation)
 		return NULL;
-	for (unsigned i = 0; (entry = history_get(history, i)) && entry->id > b->told_id; i++)
+	for (unsigned i = 0; (entry = history_get(history, i)) && entry->id > b->reported_id; i++)
 		if (strcmp(entry->kind, "killed") == 0 && is_complete(b, entry))
 			next = i;
 	if (next == HISTORY_MAX) {
@@ -172,7 +172,7 @@ int bus_say_killed(struct bus *b, const struct history_entry *entry)
 	struct history_entry buf;
 	int r;
 
-	b->told_id = entry->id;
+	b->reported_id = entry->id;
 	r = sd_bus_message_new_signal(b->bus, &signal, BUS_PATH, BUS_INTERFACE, "Killed");
 	if (r >= 0)
 		r = append_entry(b, signal,
@@ -188,7 +188,7 @@ void bus_forget_killed(struct bus *b)
 
 	b->history_generation = history_generation(history);
 	if (recorder_is_open(recorder)) /* that one is still to come */
-		b->told_id = recorder_open_id(recorder) - 1;
+		b->reported_id = recorder_open_id(recorder) - 1;
 	else
-		b->told_id = newest ? newest->id : 0;
+		b->reported_id = newest ? newest->id : 0;
 }

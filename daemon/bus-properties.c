@@ -27,7 +27,7 @@ int bus_get_state(sd_bus *bus, const char *path, const char *interface, const ch
 {
 	const struct bus *b = userdata;
 
-	return sd_bus_message_append(reply, "s", manager_state_to_string(b->subject.regime->state));
+	return sd_bus_message_append(reply, "s", regime_to_string(b->subject.regime->state));
 }
 
 int bus_get_flag(sd_bus *bus, const char *path, const char *interface, const char *property,

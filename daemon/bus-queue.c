@@ -180,7 +180,7 @@ bool bus_is_to_wait(const struct bus *b)
 {
 	const struct bus_subject *subject = &b->subject;
 
-	return subject->regime->state == MANAGER_KILLING &&
+	return subject->regime->state == REGIME_KILLING &&
 	       clock_now() - subject->in_flight->decision.signalled_at < PATIENCE_USEC;
 }
 
@@ -245,7 +245,7 @@ static int answer_one(struct bus *b, const struct bus_waiting *waiting)
 {
 	int r = 1;
 
-	if (waiting->need != BUS_NEEDS_NOTHING && b->subject.regime->state == MANAGER_KILLING)
+	if (waiting->need != BUS_NEEDS_NOTHING && b->subject.regime->state == REGIME_KILLING)
 		return answer_busy(b, waiting->call);
 	if (waiting->need == BUS_NEEDS_PROCESSES)
 		r = bus_catch_up(b);

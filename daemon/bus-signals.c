@@ -159,10 +159,10 @@ void bus_forget_news(struct bus *b)
 	bus_forget_killed(b);
 }
 
-static int emit_state_changed(struct bus *b, enum manager_state old, enum manager_state new)
+static int emit_state_changed(struct bus *b, enum regime_state old, enum regime_state new)
 {
 	return sd_bus_emit_signal(b->bus, BUS_PATH, BUS_INTERFACE, "StateChanged", "ss",
-				  manager_state_to_string(old), manager_state_to_string(new));
+				  regime_to_string(old), regime_to_string(new));
 }
 
 static int emit_low_memory(struct bus *b, const struct bus_low_memory *low)
@@ -185,7 +185,7 @@ static int emit_properties(struct bus *b, const char *const *names)
 void bus_say_news(struct bus *b)
 {
 	const struct bus_subject *subject = &b->subject;
-	enum manager_state old = b->state, new = subject->regime->state;
+	enum regime_state old = b->state, new = subject->regime->state;
 	bool has_low_memory = b->has_low_memory;
 	const struct history_entry *killed = bus_next_killed(b);
 	const char *names[10];

@@ -123,12 +123,12 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	uint32_t answer = 0;
 
 	if (refusal) {
-		if (!b->has_said_why)
+		if (!b->has_reported_why)
 			log_notice("bus: may not be " BUS_NAME ": %s", refusal->message);
-		b->is_refused = b->has_said_why = true; /* left at the next turn, not in here */
+		b->is_refused = b->has_reported_why = true; /* left at the next turn, not in here */
 		return 0;
 	}
-	b->has_said_why = false;
+	b->has_reported_why = false;
 	/* RequestName of the D-Bus specification: 2 is "in queue". */
 	if (sd_bus_message_read(reply, "u", &answer) >= 0 && answer == 2)
 		log_notice("bus: another process is " BUS_NAME
@@ -238,9 +238,9 @@ static void try_to_join(struct bus *b, usec_t now)
 	b->join_pause = bus_join_pause(b->join_pause, BUS_END_ABSENT, 0);
 	join_after(b, now, b->join_pause);
 	leave(b);
-	if (!b->has_said_why)
+	if (!b->has_reported_why)
 		log_info("bus: none (%s), going on without", strerror(-r));
-	b->has_said_why = true;
+	b->has_reported_why = true;
 }
 
 static int on_join_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -260,13 +260,14 @@ static bool is_over(struct bus *b)
 
 static void report_lost(struct bus *b, usec_t now)
 {
-	if (b->is_stuck && (b->stuck_said_at == 0 || now - b->stuck_said_at >= STUCK_AGAIN_USEC)) {
+	if (b->is_stuck &&
+	    (b->stuck_reported_at == 0 || now - b->stuck_reported_at >= STUCK_AGAIN_USEC)) {
 		log_notice("bus: %s; disconnecting, to connect again",
 			   b->was_ready ? "accepts nothing of what is sent" : "does not answer");
-		b->stuck_said_at = now;
-	} else if (!b->is_stuck && !b->has_said_why) {
+		b->stuck_reported_at = now;
+	} else if (!b->is_stuck && !b->has_reported_why) {
 		log_notice("bus: lost, going on without");
-		b->has_said_why = true;
+		b->has_reported_why = true;
 	}
 }
 
@@ -316,7 +317,7 @@ void bus_turn(struct bus *b, usec_t now)
 		b->n_processes = subject->sampler->census.n_processes;
 	leave_if_over(b, now);
 	try_to_join(b, now);
-	if (b->is_awake && subject->regime->state == MANAGER_CALM &&
+	if (b->is_awake && subject->regime->state == REGIME_CALM &&
 	    now - b->asked_at >= REST_USEC) {
 		census_release_fds(&subject->sampler->census);
 		malloc_trim(0); /* answers may have been large */

@@ -270,8 +270,8 @@ void manager_init(struct manager *m)
 		m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
 	cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
 	kill_victim_init(&m->in_flight.victim);
-	for (size_t i = 0; i < LINGERING_MAX; i++)
-		kill_victim_init(&m->in_flight.lingering[i]);
+	for (size_t i = 0; i < EXITING_MAX; i++)
+		kill_victim_init(&m->in_flight.exiting[i]);
 }
 
 int manager_new(const struct config_options *options, bool with_log, const struct kill_ops *ops,

@@ -31,7 +31,7 @@ struct reporter {
 
 /* What a tick did, and a change of state since `before`. */
 void report(struct reporter *rep, enum report_event event, const struct policy_judgement *judgement,
-	    enum manager_state before, usec_t now);
+	    enum regime_state before, usec_t now);
 
 /* Memory or processes could not be read; logged at most once in ten seconds. */
 void report_sample_failed(struct reporter *rep, int error, usec_t now);
