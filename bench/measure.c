@@ -27,7 +27,7 @@
 #define SINCE_ROUND_LATE (1 * GIB)
 
 const char *const measure_names[N_MEASURES] = {
-	[FULL_LOOK] = "full look through /proc",
+	[FULL_SAMPLE] = "full sample of /proc",
 	[BY_LIBPROC2] = "the same by libproc2",
 	[STATM_ONCE] = "statm of each, once",
 	[SWEEP] = "first sweep of the census",
@@ -220,7 +220,7 @@ static int measure_samples(struct bench *bench)
 		}
 		began = now_usec();
 		probe_full();
-		note_since(bench, FULL_LOOK, began);
+		note_since(bench, FULL_SAMPLE, began);
 
 		began = now_usec();
 		probe_libproc2(info);
