@@ -55,6 +55,16 @@ static bool none_can_be_read(struct tick *t, usec_t now)
 	return true;
 }
 
+/* In which no other process may be killed as one of a streak; NULL where it is not known, or not
+ * needed as there was no kill yet. */
+static const char *own_cgroup_of(const struct in_flight *f, char *buf, size_t size)
+{
+	if (f->n_kills == 0 ||
+	    cgroup_of_process(&f->machine->cgroups, f->machine->proc_fd, getpid(), buf, size) != 0)
+		return NULL;
+	return buf;
+}
+
 /* own_cgroup: of CGROUP_PATH_MAX; points to it. */
 static struct victim_request request_of(struct tick *t, const struct policy *policy, usec_t now,
 					char *own_cgroup)
@@ -75,7 +85,7 @@ static struct victim_request request_of(struct tick *t, const struct policy *pol
 		.self = getpid(),
 		.backoff = &t->selection->backoff,
 		.streak = &t->selection->streak,
-		.own_cgroup = decision_own_cgroup(t->in_flight, own_cgroup, CGROUP_PATH_MAX),
+		.own_cgroup = own_cgroup_of(t->in_flight, own_cgroup, CGROUP_PATH_MAX),
 	};
 }
 

@@ -17,7 +17,6 @@
 #include "lib/sys/memory.h"
 #include "lib/sys/proc.h"
 
-struct in_flight;
 struct selection;
 
 struct decision {
@@ -123,20 +122,3 @@ bool decision_is_killed_with(const struct decision *d, const struct kill_victim 
 /* The next victim: the second of the ranking, but for those that are killed with the victim. */
 void decision_note_next(struct decision *d, const struct victim_result *result,
 			const struct kill_victim *victim);
-
-/*
- * May this process be killed with the victim, or the victim itself, as it is now, in the cgroup
- * `within` or below?  Rules of the configuration may allocate (regexec(3)), so they are matched
- * only if it is not as the census has it.  One that has vanished may.
- */
-bool decision_may_kill(const struct in_flight *f, pid_t pid, const char *within);
-
-/* Its user now; (uid_t)-1 if it cannot be read, as in the census. */
-uid_t decision_uid_of(int proc_fd, pid_t pid);
-
-/* The daemon's own, in which no other process may be killed as one of a streak; NULL where it is
- * not known, or not needed as there was no kill yet. */
-const char *decision_own_cgroup(const struct in_flight *f, char *buf, size_t size);
-
-/* The victim of f->decision was signalled: one more kill for streak.h. */
-void decision_note_streak(struct in_flight *f, usec_t now);

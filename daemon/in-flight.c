@@ -8,6 +8,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/config.h"
+#include "daemon/confirm.h"
 #include "daemon/kill-plan.h"
 #include "daemon/log.h"
 #include "daemon/machine.h"
@@ -93,7 +94,7 @@ static bool is_cancelled(const struct in_flight *f)
 	if (d->n_reloads == f->config->n_reloads)
 		return false;
 	return f->config->policies.dry_run ||
-	       !decision_may_kill(f, d->pid, f->config->policies.subtree);
+	       !confirm_may_kill(f, d->pid, f->config->policies.subtree);
 }
 
 static bool memory_may_come(struct in_flight *f, uint64_t available, usec_t now)
@@ -366,6 +367,24 @@ enum report_event in_flight_end(struct in_flight *f, usec_t now, enum kill_progr
 	return REPORT_FINISHED;
 }
 
+/* One more kill for streak.h. */
+static void note_streak(struct in_flight *f, usec_t now)
+{
+	const struct decision *d = &f->decision;
+	const struct streak_subject subject = {
+		.cgroup = d->cgroup,
+		.comm = d->comm,
+		.ppid = d->ppid,
+		.uid = d->uid,
+		.session = d->session,
+		.age = streak_age(d->start_ticks, clock_ticks_before(0)),
+		.stack_start = d->stack_start,
+		.args_length = d->args_length,
+	};
+
+	streak_add(&f->selection->streak, &subject, now);
+}
+
 /* What is counted, and what others learn of it, when the first signal was sent. */
 static void note_start(struct in_flight *f, usec_t now)
 {
@@ -378,7 +397,7 @@ static void note_start(struct in_flight *f, usec_t now)
 	d->signal_usec = sub_u64(f->victim.step_at[KILL_STEP_SIGNAL], now);
 	f->n_kills++;
 	f->selection->n_vanished = 0;
-	decision_note_streak(f, now);
+	note_streak(f, now);
 	backoff_confirm(&f->selection->backoff);
 	backoff_spend(&f->selection->backoff, d->avoided_kinds);
 }

@@ -9,6 +9,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/config.h"
+#include "daemon/confirm.h"
 #include "daemon/decision.h"
 #include "daemon/in-flight.h"
 #include "daemon/machine.h"
@@ -72,7 +73,7 @@ bool kill_plan_is_late(const struct in_flight *f)
 static bool may_kill_sharer(const struct in_flight *f, const struct census_process *process)
 {
 	if (!kill_plan_is_late(f))
-		return decision_may_kill(f, process->pid, f->config->policies.subtree);
+		return confirm_may_kill(f, process->pid, f->config->policies.subtree);
 	return !eligibility_is_spared(
 		victim_exclusion(&f->sampler->census, process, &f->selection->request),
 		f->decision.is_reluctant);
@@ -258,7 +259,7 @@ static void open_sibling(struct in_flight *f, const struct census_process *proce
 	if (is_open(f, process->pid) ||
 	    victim_exclusion(&f->sampler->census, process, &f->selection->request) !=
 		    ELIGIBILITY_ELIGIBLE ||
-	    !decision_may_kill(f, process->pid, f->config->policies.subtree) ||
+	    !confirm_may_kill(f, process->pid, f->config->policies.subtree) ||
 	    kill_open_other(f->machine->kill_ops, f->machine->proc_fd, process->pid,
 			    process->start_ticks, &f->victim) != 0)
 		return;
@@ -314,7 +315,7 @@ static bool spares(pid_t pid, void *userdata)
 {
 	const struct in_flight *f = userdata;
 
-	return !decision_may_kill(f, pid, f->decision.group);
+	return !confirm_may_kill(f, pid, f->decision.group);
 }
 
 struct kill_target kill_plan_target(struct in_flight *f)

@@ -102,6 +102,17 @@ static void watch_in_flight(struct manager *m)
 	watch(m, m->monitor.thaw_source, watched.thaw_fd);
 }
 
+/* What very many processes had taken. */
+static void give_back(struct probe_results *probed)
+{
+	int r = self_give_back(probed->memory_lock_error == 0);
+
+	if (r == 0)
+		return;
+	probed->memory_lock_error = r;
+	log_warning("Own memory is not locked any more: %s.", strerror(-r));
+}
+
 static int run_tick(struct manager *m)
 {
 	bool was_stuck = m->selection.stuck.since != 0;
@@ -114,7 +125,7 @@ static int run_tick(struct manager *m)
 	watch_in_flight(m);
 	bus_note_judgement(m->bus, &m->tick.judgement, clock_now());
 	if (!was_calm && m->regime.state == REGIME_CALM)
-		self_give_back(&m->probed);
+		give_back(&m->probed);
 	notify_if_stuck(m, was_stuck);
 	now = clock_now();
 	if (m->regime.state == REGIME_CALM)
