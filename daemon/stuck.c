@@ -303,13 +303,28 @@ bool stuck_waits_for_holder(struct manager *m, usec_t now)
 	return step == HOLDER_ASK || step == HOLDER_WAIT;
 }
 
+/* The process of this name, if it is eligible; NULL: it is not.  (The survey has no start time: the
+ * name has to do for it, and the fresh reading.) */
+static struct census_process *find_holder(struct manager *m, const struct where_holder *holder,
+					  const struct victim_reader *reader)
+{
+	struct census_process *process = census_find(&m->census, holder->pid);
+
+	if (!process || strcmp(process->comm, holder->comm) != 0 ||
+	    reader->reread(&m->census, process, reader->userdata) != 0 ||
+	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE)
+		return NULL;
+	return process;
+}
+
 void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now)
 {
 	const struct holder_facts facts = holder_facts_of(m, now);
 	struct stuck *s = &m->stuck;
-	const struct where_holder *holder;
-	struct census_process *process;
-	uint64_t held, least = s->minimum;
+	struct where_holder holders[WHERE_HOLDERS_MAX];
+	struct census_process *process = NULL;
+	uint64_t least = s->minimum;
+	unsigned n, i;
 
 	if (m->choice.n_ranked > 0 && next_step(m, now) != HOLDER_COMPARE)
 		return;
@@ -319,15 +334,16 @@ void stuck_take_holder(struct manager *m, const struct victim_reader *reader, us
 	if (!has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
 	s->nominated_at = s->surveyed_at;
-	held = where_held(&s->surveyed, &m->sampler.reading.counters, mapped_shmem(m), &holder);
-	process = held >= least ? census_find(&m->census, holder->pid) : NULL;
-	/* (The survey has no start time: the name has to do for it, and the fresh reading.) */
-	if (!process || strcmp(process->comm, holder->comm) != 0 ||
-	    reader->reread(&m->census, process, reader->userdata) != 0 ||
-	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE)
+	n = where_holders(&s->surveyed, &m->sampler.reading.counters, mapped_shmem(m), holders);
+	for (i = 0; i < n && holders[i].bytes >= least; i++) {
+		process = find_holder(m, &holders[i], reader);
+		if (process)
+			break;
+	}
+	if (!process)
 		return;
 	s->missing = holder_missing(&facts);
-	victim_take(process, held, &m->choice);
+	victim_take(process, holders[i].bytes, &m->choice);
 }
 
 void stuck_look_later(struct manager *m, usec_t now)

@@ -30,6 +30,7 @@ static void test_most(void **state)
 		} links[6];
 		pid_t pid;
 		uint64_t most;
+		pid_t next; /* 0: there is none */
 	} rows[] = {
 		{ "none", { { 0 } }, 0, 0 },
 		{ "one", { { 7, 1, 250 } }, 7, 250 },
@@ -41,7 +42,8 @@ static void test_most(void **state)
 		{ "the sum counts",
 		  { { 5, 1, 90 }, { 6, 2, 150 }, { 8, 3, 80 }, { 8, 4, 80 } },
 		  8,
-		  160 },
+		  160,
+		  6 },
 		{ "what another holds as well is not freed",
 		  { { 5, 1, 300 }, { 6, 1, 300 }, { 6, 2, 10 } },
 		  6,
@@ -51,7 +53,8 @@ static void test_most(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		static struct held_files files;
-		pid_t pid;
+		struct held_sum sums[2];
+		unsigned n;
 
 		files.n = 0;
 		print_message("%s\n", rows[i].label);
@@ -66,8 +69,14 @@ static void test_most(void **state)
 			if (!held_files_note(&files, 1, file.inode, file.pid))
 				assert_true(held_files_add(&files, &file));
 		}
-		assert_int_equal(held_files_most(&files, &pid), rows[i].most * MIB);
-		assert_int_equal(pid, rows[i].pid);
+		n = held_files_most(&files, sums, 2);
+		assert_int_equal(n, (rows[i].pid != 0) + (rows[i].next != 0));
+		if (n > 0) {
+			assert_int_equal(sums[0].bytes, rows[i].most * MIB);
+			assert_int_equal(sums[0].pid, rows[i].pid);
+		}
+		if (n > 1)
+			assert_int_equal(sums[1].pid, rows[i].next);
 	}
 }
 

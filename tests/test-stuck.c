@@ -42,6 +42,7 @@ static struct {
 	bool is_finished; /* a survey waits to be taken */
 	struct where_survey survey;
 	enum eligibility exclusion;
+	pid_t protected_pid;
 	int reread_result;
 } test;
 
@@ -83,7 +84,7 @@ enum eligibility __wrap_victim_exclusion(const struct census *census,
 					 const struct census_process *process,
 					 const struct victim_request *request)
 {
-	return test.exclusion;
+	return process->pid == test.protected_pid ? ELIGIBILITY_PROTECTED : test.exclusion;
 }
 
 static int reread(struct census *census, struct census_process *process, void *userdata)
@@ -407,6 +408,35 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 	}
 }
 
+/* One that holds more than it may not be killed. */
+static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
+{
+	struct manager *m = test.m;
+	struct stuck *s = &m->stuck;
+
+	add(6, "vault", MIB);
+	add(7, "holder", MIB);
+	test.protected_pid = 6;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
+	s->has_survey = true;
+	s->surveyed_at = NOW - SEC;
+	s->minimum = GIB;
+	s->surveyed = (struct where_survey){ .unmapped = {
+						     { 6, "vault", 3 * GIB, 0, 0 },
+						     { 9, "gone", 5 * GIB / 2, 0, 0 },
+						     { 7, "holder", 2 * GIB, 0, 0 },
+					     } };
+	stuck_take_holder(m, &reader, NOW);
+	assert_int_equal(m->choice.n_ranked, 1);
+	assert_int_equal(m->choice.ranked[0].process->pid, 7);
+	assert_int_equal(m->choice.ranked[0].held, 2 * GIB);
+	m->choice.n_ranked = 0;
+	s->nominated_at = 0;
+	s->minimum = 2 * GIB + 1;
+	stuck_take_holder(m, &reader, NOW);
+	assert_int_equal(m->choice.n_ranked, 0);
+}
+
 /* The last kill freed nothing of shared memory: that process, if it holds more than the chosen one.
  */
 static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
@@ -428,7 +458,7 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 	add(7, "holder", MIB);
 	other = add(8, "other", MIB);
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
-	test.survey.unmapped =
+	test.survey.unmapped[0] =
 		(struct where_holder){ .pid = 7, .comm = "holder", .bytes = 3 * GIB };
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		usec_t now = NOW + i * 10 * SEC;
@@ -467,6 +497,7 @@ int main(void)
 		TEST(test_without_a_thread),
 		TEST(test_when_a_victim_is_chosen_again),
 		TEST(test_a_holder_is_taken_if_it_still_is_one),
+		TEST(test_a_holder_is_taken_after_one_that_is_protected),
 		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
 	};
 

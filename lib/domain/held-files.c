@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* held-files: which process alone holds most of what no process maps. */
+/* held-files: which processes alone hold most of what no process maps. */
 #include "lib/domain/held-files.h"
 
 #include "lib/base/util.h"
@@ -25,22 +25,35 @@ bool held_files_add(struct held_files *files, const struct held_file *file)
 	return true;
 }
 
-uint64_t held_files_most(const struct held_files *files, pid_t *ret_pid)
+static unsigned insert(struct held_sum *sums, unsigned n_sums, unsigned n,
+		       const struct held_sum *sum)
 {
-	uint64_t most = 0, sum = 0;
+	unsigned i = n_sums;
 
-	*ret_pid = 0;
+	if (sum->bytes == 0)
+		return n_sums;
+	for (; i > 0 && sums[i - 1].bytes < sum->bytes; i--)
+		if (i < n)
+			sums[i] = sums[i - 1];
+	if (i < n)
+		sums[i] = *sum;
+	return n_sums < n ? n_sums + 1 : n;
+}
+
+unsigned held_files_most(const struct held_files *files, struct held_sum *ret, unsigned n)
+{
+	struct held_sum sum = { 0 };
+	unsigned n_sums = 0;
+
 	for (unsigned i = 0; i < files->n; i++) {
 		const struct held_file *f = &files->files[i];
 
-		if (i == 0 || f->pid != f[-1].pid)
-			sum = 0;
-		if (!f->is_shared)
-			sum = add_u64(sum, f->unmapped);
-		if (sum > most) {
-			most = sum;
-			*ret_pid = f->pid;
+		if (f->pid != sum.pid) {
+			n_sums = insert(ret, n_sums, n, &sum);
+			sum = (struct held_sum){ .pid = f->pid };
 		}
+		if (!f->is_shared)
+			sum.bytes = add_u64(sum.bytes, f->unmapped);
 	}
-	return most;
+	return insert(ret, n_sums, n, &sum);
 }

@@ -29,5 +29,11 @@ struct held_files {
 bool held_files_note(struct held_files *files, dev_t device, uint64_t inode, pid_t pid);
 /* One that is not known.  False: there are too many. */
 bool held_files_add(struct held_files *files, const struct held_file *file);
-/* The most that one process holds alone; 0: none does. */
-uint64_t held_files_most(const struct held_files *files, pid_t *ret_pid);
+
+struct held_sum {
+	pid_t pid;
+	uint64_t bytes; /* that it holds alone, and no process maps */
+};
+
+/* The n processes that hold most, largest first.  Returns how many there are. */
+unsigned held_files_most(const struct held_files *files, struct held_sum *ret, unsigned n);

@@ -200,3 +200,11 @@ case_memfd_held_thread() { # a memfd held by a descriptor, by a process whose fi
     start_daemon
     until_quiet
 }
+case_memfd_held_protected() { # a memfd held by a descriptor, beside a protected process that holds more
+    expect dies=hog lives=vault:1
+    machine
+    start_full vault memfd-held=480
+    start_daemon '[Protect vault]' 'Comm=^vault$'
+    start hog memfd-held=370@40
+    until_quiet
+}
