@@ -131,6 +131,16 @@ static uint64_t unowned_growth(const struct manager *m)
 	return unowned_growth_less(m, 0) == 0 ? 0 : unowned_growth_less(m, mapped_shmem(m));
 }
 
+static bool may_be_held(const struct manager *m)
+{
+	struct worth_holdings before = holdings_before(m), holdings = holdings_now(m, 0);
+
+	if (!worth_may_be_held(&before, &holdings, m->sampler.reading.total))
+		return false; /* even if none of it were mapped */
+	holdings = holdings_now(m, mapped_shmem(m));
+	return worth_may_be_held(&before, &holdings, m->sampler.reading.total);
+}
+
 uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
 {
 	struct stuck *s = &m->stuck;
@@ -255,7 +265,7 @@ void stuck_watch(struct manager *m, usec_t now)
 	s->watched_at = now;
 	collect(s, now);
 	if (!s->is_waiting && now - s->asked_at >= SURVEY_WATCH_USEC && is_low(m) &&
-	    unowned_growth_less(m, 0) > 0)
+	    (unowned_growth_less(m, 0) > 0 || may_be_held(m)))
 		ask(s, now);
 }
 
@@ -317,33 +327,64 @@ static struct census_process *find_holder(struct manager *m, const struct where_
 	return process;
 }
 
+/* May what was chosen be smaller than a process that holds memory besides what it maps? */
+static bool may_be_larger(const struct manager *m)
+{
+	return m->request.rank_by == POLICY_RANK_BY_FOOTPRINT && m->choice.as_one == VICTIM_ALONE &&
+	       !m->choice.is_reluctant;
+}
+
+/* The best of those that are eligible; *ret_held: what it holds by descriptors. */
+static struct census_process *find_best_holder(struct manager *m, bool for_certain,
+					       const struct victim_reader *reader, usec_t now,
+					       uint64_t *ret_held)
+{
+	const struct memory_counters *c = &m->sampler.reading.counters;
+	struct where_holder holders[WHERE_HOLDERS_MAX];
+	uint64_t mapped = mapped_shmem(m), bytes, held, most = 0;
+	uint64_t unowned = add_u64(add_u64(worth_unowned_shmem(c, mapped), worth_unaccounted(c)),
+				   sub_u64(c->swap_total, c->swap_free));
+	unsigned n = where_holders(&m->stuck.surveyed, c, mapped, holders);
+	struct census_process *best = NULL, *process;
+
+	for (unsigned i = 0; i < n; i++) {
+		held = holders[i].bytes;
+		if (for_certain) /* and no more than is held still */
+			held = min_u64(held - holders[i].unmeasured, unowned);
+		process = held > 0 ? find_holder(m, &holders[i], reader) : NULL;
+		if (!process || add_u64(held, proc_reclaimable(&process->memory)) <= most)
+			continue;
+		bytes = victim_with_held(&m->census, process, reader, now, held);
+		if (bytes < m->stuck.minimum || bytes <= most ||
+		    !victim_would_be_first(&m->choice, &m->request, process, bytes))
+			continue;
+		best = process;
+		most = bytes;
+		*ret_held = held;
+	}
+	return best;
+}
+
 void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now)
 {
 	const struct holder_facts facts = holder_facts_of(m, now);
 	struct stuck *s = &m->stuck;
-	struct where_holder holders[WHERE_HOLDERS_MAX];
-	struct census_process *process = NULL;
-	uint64_t least = s->minimum;
-	unsigned n, i;
+	bool is_first = m->choice.n_ranked == 0 || next_step(m, now) == HOLDER_COMPARE;
+	struct census_process *process;
+	uint64_t held;
 
-	if (m->choice.n_ranked > 0 && next_step(m, now) != HOLDER_COMPARE)
+	if (!is_first && !may_be_larger(m))
 		return;
-	if (m->choice.n_ranked > 0)
-		least = max_u64(least, proc_reclaimable(&m->choice.ranked[0].memory));
 	collect(s, now);
 	if (!has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
-	s->nominated_at = s->surveyed_at;
-	n = where_holders(&s->surveyed, &m->sampler.reading.counters, mapped_shmem(m), holders);
-	for (i = 0; i < n && holders[i].bytes >= least; i++) {
-		process = find_holder(m, &holders[i], reader);
-		if (process)
-			break;
-	}
+	process = find_best_holder(m, !is_first, reader, now, &held);
+	if (process || is_first)
+		s->nominated_at = s->surveyed_at;
 	if (!process)
 		return;
 	s->missing = holder_missing(&facts);
-	victim_take(process, holders[i].bytes, &m->choice);
+	victim_take(process, held, &m->choice);
 }
 
 void stuck_look_later(struct manager *m, usec_t now)

@@ -437,6 +437,84 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 	assert_int_equal(m->choice.n_ranked, 0);
 }
 
+/* What was chosen is compared with a holder and all that it has. */
+static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t own, held, unmeasured, shmem, best; /* MiB */
+		bool is_measured, as_cgroup;
+		float weight;
+		pid_t taken; /* 8: what was chosen */
+	} cases[] = {
+		{ "both together", 200, 400, 0, 500, 500, true, false, 1, 7 },
+		{ "less", 200, 400, 0, 500, 700, true, false, 1, 8 },
+		{ "its own may be shared", 200, 400, 0, 500, 500, false, false, 1, 8 },
+		{ "held alone is more", 200, 400, 0, 500, 300, false, false, 1, 7 },
+		{ "it was freed meanwhile", 200, 400, 0, 100, 500, true, false, 1, 8 },
+		{ "what it holds may be mapped", 200, 400, 400, 500, 500, true, false, 1, 8 },
+		{ "it is avoided", 200, 400, 0, 500, 500, true, false, 0.5F, 8 },
+		{ "many small ones were chosen", 200, 400, 0, 500, 100, true, true, 1, 8 },
+	};
+	struct manager *m = test.m;
+	struct stuck *s = &m->stuck;
+	struct census_process *holder = add(7, "holder", 0), *other = add(8, "other", MIB);
+
+	s->minimum = 64 * MIB;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct proc_memory own = { .anon = cases[i].own * MIB,
+					   .is_measured = cases[i].is_measured };
+		const struct where_holder held = {
+			.pid = 7,
+			.comm = "holder",
+			.bytes = cases[i].held * MIB,
+			.unmeasured = cases[i].unmeasured * MIB,
+		};
+
+		print_message("%s\n", cases[i].label);
+		m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached =
+			cases[i].shmem * MIB;
+		census_forget_shares(&m->census);
+		census_set_memory(&m->census, holder, &own, GIB, NOW);
+		holder->weight = cases[i].weight;
+		other->memory.anon = cases[i].best * MIB;
+		victim_take(other, 0, &m->choice);
+		m->choice.as_one = cases[i].as_cgroup ? VICTIM_AS_CGROUP : VICTIM_ALONE;
+		s->has_survey = true;
+		s->surveyed_at = NOW - SEC;
+		s->nominated_at = 0;
+		s->surveyed = (struct where_survey){ 0 };
+		if (cases[i].unmeasured == 0)
+			s->surveyed.unmapped[0] = held;
+		else
+			s->surveyed.memfds = held;
+		stuck_take_holder(m, &reader, NOW);
+		assert_int_equal(m->choice.ranked[0].process->pid, cases[i].taken);
+		/* What was not used is there for the next choice. */
+		assert_int_equal(s->nominated_at, cases[i].taken == 7 ? NOW - SEC : 0);
+	}
+}
+
+/* In watch: where what no process maps has grown by an eighth, though others have grown more. */
+static void test_a_survey_where_a_part_may_be_held(void **state)
+{
+	struct manager *m = test.m;
+
+	m->sampler.reading.available = 6 * GIB;
+	m->sampler.reading.counters.anon = 2 * GIB;
+	m->sampler.reading.counters.free = 6 * GIB;
+	stuck_note_calm(m, NOW - 400 * SEC);
+	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
+	m->sampler.reading.counters.anon = 6 * GIB + 10 * MIB;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 990 * MIB;
+	stuck_watch(m, NOW);
+	assert_int_equal(test.n_asked, 0);
+	m->sampler.reading.counters.anon = 6 * GIB;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = GIB;
+	stuck_watch(m, NOW + SEC);
+	assert_int_equal(test.n_asked, 1);
+}
+
 /* The last kill freed nothing of shared memory: that process, if it holds more than the chosen one.
  */
 static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
@@ -499,6 +577,8 @@ int main(void)
 		TEST(test_a_holder_is_taken_if_it_still_is_one),
 		TEST(test_a_holder_is_taken_after_one_that_is_protected),
 		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
+		TEST(test_a_holder_is_taken_if_it_is_larger_than_the_chosen),
+		TEST(test_a_survey_where_a_part_may_be_held),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,6 +83,13 @@ uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct 
 	return growth;
 }
 
+bool worth_may_be_held(const struct worth_holdings *before, const struct worth_holdings *now,
+		       uint64_t memory)
+{
+	return now->unowned > before->unowned &&
+	       now->unowned - before->unowned >= memory / WORTH_HELD_SHARE;
+}
+
 uint64_t worth_min_victim(const struct policy_threshold *threshold, uint64_t memory)
 {
 	if (threshold->set)

@@ -88,6 +88,12 @@ uint64_t worth_unaccounted(const struct memory_counters *counters);
 uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct worth_holdings *now,
 			      uint64_t memory);
 
+/* Has it grown by so much that a process which holds it by descriptors may be the largest with what
+ * it has besides? */
+#define WORTH_HELD_SHARE 8
+bool worth_may_be_held(const struct worth_holdings *before, const struct worth_holdings *now,
+		       uint64_t memory);
+
 /* MinVictim= in bytes on this machine. */
 uint64_t worth_min_victim(const struct policy_threshold *threshold, uint64_t memory);
 

@@ -208,3 +208,11 @@ case_memfd_held_protected() { # a memfd held by a descriptor, beside a protected
     start hog memfd-held=370@40
     until_quiet
 }
+case_memfd_held_partly() { # 200 MiB of its own and a memfd of 400 held by a descriptor, beside a process of 280
+    expect dies=hog lives=other:1
+    machine
+    start_daemon
+    start_full other anon=280
+    start hog anon=200 memfd-held=400@60
+    until_quiet
+}
