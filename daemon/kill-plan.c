@@ -274,6 +274,23 @@ static void open_siblings(struct manager *m, const struct census_process *victim
 	}
 }
 
+/* Relatives that hold open what the victim does (stuck.h): it is freed with the last of them. */
+static void open_holders(struct manager *m)
+{
+	const struct stuck *s = &m->stuck;
+
+	for (unsigned i = 0; m->decision.held > 0 && i < s->n_together; i++) {
+		const struct census_process *process = census_find(&m->census, s->together[i]);
+
+		if (!process || is_open(m, process->pid))
+			continue;
+		if (!decision_may_kill(m, process->pid, m->policies.subtree))
+			spare(&m->decision, process);
+		else if (kill_plan_open(m, process) == 0)
+			m->decision.n_relatives++;
+	}
+}
+
 enum report_event kill_plan_gather(struct manager *m, const struct policy *policy)
 {
 	struct decision *d = &m->decision;
@@ -282,6 +299,7 @@ enum report_event kill_plan_gather(struct manager *m, const struct policy *polic
 	if (!victim || victim->start_ticks != d->start_ticks)
 		return REPORT_VANISHED;
 	find_sharers(m, victim, decision_is_of_cgroup(d) ? &victim->memory : &d->memory);
+	open_holders(m);
 	if (d->spared_pid > 0)
 		return REPORT_SPARED;
 	if (!decision_is_of_cgroup(d))

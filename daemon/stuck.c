@@ -10,6 +10,7 @@
 #include "daemon/survey.h"
 #include "lib/base/format.h"
 #include "lib/domain/holder.h"
+#include "lib/select/family.h"
 
 /* A victim is searched for again so often; sooner where memory continues to fall (STUCK_SOON_USEC).
  */
@@ -327,6 +328,26 @@ static struct census_process *find_holder(struct manager *m, const struct where_
 	return process;
 }
 
+/* What relatives hold as well is freed if all of them are killed with it; 0: one may not be. */
+static uint64_t held_together(const struct manager *m, const struct census_process *process,
+			      const struct where_holder *holder)
+{
+	for (unsigned i = 0; i < holder->n_others; i++) {
+		const struct census_process *other = census_find(&m->census, holder->others[i]);
+
+		if (!other || !family_has_both(&m->census, process, other) ||
+		    victim_exclusion(&m->census, other, &m->request) != ELIGIBILITY_ELIGIBLE)
+			return 0;
+	}
+	return holder->together;
+}
+
+static void take_others(struct stuck *s, const struct where_holder *holder, uint64_t together)
+{
+	s->n_together = together > 0 ? holder->n_others : 0;
+	memcpy(s->together, holder->others, sizeof(s->together));
+}
+
 /* May what was chosen be smaller than a process that holds memory besides what it maps? */
 static bool may_be_larger(const struct manager *m)
 {
@@ -341,18 +362,21 @@ static struct census_process *find_best_holder(struct manager *m, bool for_certa
 {
 	const struct memory_counters *c = &m->sampler.reading.counters;
 	struct where_holder holders[WHERE_HOLDERS_MAX];
-	uint64_t mapped = mapped_shmem(m), bytes, held, most = 0;
+	uint64_t mapped = mapped_shmem(m), bytes, held, together, most = 0;
 	uint64_t unowned = add_u64(add_u64(worth_unowned_shmem(c, mapped), worth_unaccounted(c)),
 				   sub_u64(c->swap_total, c->swap_free));
 	unsigned n = where_holders(&m->stuck.surveyed, c, mapped, holders);
 	struct census_process *best = NULL, *process;
 
 	for (unsigned i = 0; i < n; i++) {
-		held = holders[i].bytes;
+		process = find_holder(m, &holders[i], reader);
+		if (!process)
+			continue;
+		together = held_together(m, process, &holders[i]);
+		held = add_u64(holders[i].bytes, together);
 		if (for_certain) /* and no more than is held still */
 			held = min_u64(held - holders[i].unmeasured, unowned);
-		process = held > 0 ? find_holder(m, &holders[i], reader) : NULL;
-		if (!process || add_u64(held, proc_reclaimable(&process->memory)) <= most)
+		if (held == 0 || add_u64(held, proc_reclaimable(&process->memory)) <= most)
 			continue;
 		bytes = victim_with_held(&m->census, process, reader, now, held);
 		if (bytes < m->stuck.minimum || bytes <= most ||
@@ -361,6 +385,7 @@ static struct census_process *find_best_holder(struct manager *m, bool for_certa
 		best = process;
 		most = bytes;
 		*ret_held = held;
+		take_others(&m->stuck, &holders[i], together);
 	}
 	return best;
 }

@@ -40,6 +40,9 @@ struct stuck {
 	usec_t surveyed_at;
 	usec_t nominated_at; /* surveyed_at of the survey by which a holder was nominated */
 	uint64_t missing;    /* then: holder_missing() */
+	/* Relatives that hold as well what the holder that was taken does: they are killed too. */
+	pid_t together[HELD_OTHERS_MAX];
+	unsigned n_together;
 	usec_t watched_at;
 	struct where_survey surveyed;
 	struct where_account account; /* n_rows 0: none; as of the last report */

@@ -437,6 +437,52 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 	assert_int_equal(m->choice.n_ranked, 0);
 }
 
+/* What a relative holds as well is freed if both are killed. */
+static void test_a_holder_is_taken_with_its_relatives(void **state)
+{
+	static const struct {
+		const char *label;
+		pid_t protected_pid;
+		unsigned code_pages; /* of the other */
+		bool is_taken;
+	} cases[] = {
+		{ "a parent and its child", 0, 9, true },
+		{ "a process that it has passed the descriptor to", 0, 8, false },
+		{ "the child is protected", 8, 9, false },
+	};
+	struct manager *m = test.m;
+	struct stuck *s = &m->stuck;
+	struct census_process *holder = add(7, "holder", MIB), *other = add(8, "child", MIB);
+
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	holder->code_pages = 9;
+	other->ppid = 7;
+	s->minimum = GIB;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		print_message("%s\n", cases[i].label);
+		other->code_pages = cases[i].code_pages;
+		test.protected_pid = cases[i].protected_pid;
+		s->has_survey = true;
+		s->surveyed_at = NOW - SEC;
+		s->nominated_at = 0;
+		s->surveyed = (struct where_survey){ .unmapped = { {
+							     .pid = 7,
+							     .comm = "holder",
+							     .together = 2 * GIB,
+							     .others = { 8 },
+							     .n_others = 1,
+						     } } };
+		m->choice.n_ranked = s->n_together = 0;
+		stuck_take_holder(m, &reader, NOW);
+		assert_int_equal(m->choice.n_ranked, cases[i].is_taken);
+		assert_int_equal(s->n_together, cases[i].is_taken);
+		if (!cases[i].is_taken)
+			continue;
+		assert_int_equal(m->choice.ranked[0].held, 2 * GIB);
+		assert_int_equal(s->together[0], 8);
+	}
+}
+
 /* What was chosen is compared with a holder and all that it has. */
 static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 {
@@ -577,6 +623,7 @@ int main(void)
 		TEST(test_a_holder_is_taken_if_it_still_is_one),
 		TEST(test_a_holder_is_taken_after_one_that_is_protected),
 		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
+		TEST(test_a_holder_is_taken_with_its_relatives),
 		TEST(test_a_holder_is_taken_if_it_is_larger_than_the_chosen),
 		TEST(test_a_survey_where_a_part_may_be_held),
 	};

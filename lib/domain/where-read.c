@@ -450,6 +450,9 @@ static void take_unmapped(struct survey *s)
 
 	for (unsigned i = 0; i < n; i++) {
 		s->ret->unmapped[i].bytes = sums[i].bytes;
+		s->ret->unmapped[i].together = sums[i].together;
+		s->ret->unmapped[i].n_others = sums[i].n_others;
+		memcpy(s->ret->unmapped[i].others, sums[i].others, sizeof(sums[i].others));
 		snprintf(text, sizeof(text), "%d", sums[i].pid);
 		hold(s, &s->ret->unmapped[i], text);
 	}

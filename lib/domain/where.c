@@ -82,18 +82,24 @@ static unsigned add_holder(struct where_holder *holders, unsigned n,
 {
 	unsigned i = 0;
 
-	if (holder->pid == 0 || bytes == 0)
+	if (holder->pid == 0 || (bytes == 0 && holder->together == 0))
 		return n;
 	while (i < n && holders[i].pid != holder->pid)
 		i++;
 	if (i == n) {
 		holders[n] = *holder;
 		holders[n].bytes = holders[n].unmeasured = 0;
+		holders[n].together = min_u64(holder->together, all);
 		n++;
 	}
 	holders[i].bytes =
 		add_u64(holders[i].bytes, min_u64(bytes, sub_u64(all, holders[i].bytes)));
 	return n;
+}
+
+static uint64_t all_of(const struct where_holder *holder)
+{
+	return add_u64(holder->bytes, holder->together);
 }
 
 /* By insertion: there are few. */
@@ -103,7 +109,7 @@ static void sort_holders(struct where_holder *holders, unsigned n)
 		struct where_holder holder = holders[i];
 		unsigned at = i;
 
-		for (; at > 0 && holders[at - 1].bytes < holder.bytes; at--)
+		for (; at > 0 && all_of(&holders[at - 1]) < all_of(&holder); at--)
 			holders[at] = holders[at - 1];
 		holders[at] = holder;
 	}
@@ -116,15 +122,16 @@ unsigned where_holders(const struct where_survey *survey, const struct memory_co
 				 add_u64(survey->tmpfs_bytes, survey->sysv_bytes));
 	uint64_t memfds = min_u64(survey->memfds.unmeasured, shmem);
 	uint64_t all = add_u64(c->shmem, sub_u64(c->swap_total, c->swap_free));
-	unsigned n;
+	unsigned n = 0;
 
 	if (survey->is_partial && memfds < shmem / 4 * 3)
 		memfds = 0;
-	n = add_holder(ret, 0, &survey->memfds, memfds, shmem);
-	if (n > 0)
-		ret[0].unmeasured = memfds;
 	for (unsigned i = 0; i < WHERE_UNMAPPED_MAX; i++)
 		n = add_holder(ret, n, &survey->unmapped[i], survey->unmapped[i].bytes, all);
+	n = add_holder(ret, n, &survey->memfds, memfds, all);
+	for (unsigned i = 0; i < n; i++)
+		if (ret[i].pid == survey->memfds.pid)
+			ret[i].unmeasured = min_u64(memfds, ret[i].bytes);
 	n = add_holder(ret, n, &survey->pipes, min_u64(survey->pipes.bytes, worth_unaccounted(c)),
 		       UINT64_MAX);
 	sort_holders(ret, n);

@@ -38,6 +38,10 @@ struct where_holder {
 	unsigned n;	/* of pipes: those of which it has both ends */
 	/* Of memfds: of these it could not be seen whether processes map them. */
 	uint64_t unmeasured;
+	/* Besides, of unmapped: what these others hold as well, which is freed with all of them. */
+	uint64_t together;
+	pid_t others[HELD_OTHERS_MAX];
+	unsigned n_others;
 };
 
 struct where_survey {

@@ -216,3 +216,12 @@ case_memfd_held_partly() { # 200 MiB of its own and a memfd of 400 held by a des
     start hog anon=200 memfd-held=400@60
     until_quiet
 }
+case_memfd_held_forked() { # a memfd held by a descriptor, by a parent and two children, beside a process of 80 MiB
+    expect dies=hog lives=other:1
+    machine
+    start_daemon
+    start_full other anon=80
+    start_full hog memfd-held=650 fork=2 end
+    start nudge anon=100@20
+    until_quiet
+}
