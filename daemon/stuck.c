@@ -144,12 +144,13 @@ static bool may_be_held(const struct manager *m)
 
 uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
 {
+	uint64_t least = worth_min_victim(&m->policies.min_victim, m->sampler.reading.total);
+	uint64_t missing = worth_missing(policy, &m->sampler.reading);
 	struct stuck *s = &m->stuck;
 
 	s->unowned_growth = unowned_growth(m);
-	s->minimum = worth_minimum(
-		&m->worth, worth_min_victim(&m->policies.min_victim, m->sampler.reading.total),
-		worth_missing(policy, &m->sampler.reading), s->unowned_growth);
+	s->minimum = worth_minimum(&m->worth, least, missing, s->unowned_growth);
+	s->holder_minimum = worth_holder_minimum(&m->worth, least, missing, s->unowned_growth);
 	return s->minimum;
 }
 
@@ -342,6 +343,12 @@ static uint64_t held_together(const struct manager *m, const struct census_proce
 	return holder->together;
 }
 
+/* Others may map what could not be measured. */
+static uint64_t least_of(const struct stuck *s, const struct where_holder *holder)
+{
+	return holder->unmeasured > 0 ? s->minimum : s->holder_minimum;
+}
+
 static void take_others(struct stuck *s, const struct where_holder *holder, uint64_t together)
 {
 	s->n_together = together > 0 ? holder->n_others : 0;
@@ -379,7 +386,7 @@ static struct census_process *find_best_holder(struct manager *m, bool for_certa
 		if (held == 0 || add_u64(held, proc_reclaimable(&process->memory)) <= most)
 			continue;
 		bytes = victim_with_held(&m->census, process, reader, now, held);
-		if (bytes < m->stuck.minimum || bytes <= most ||
+		if (bytes < least_of(&m->stuck, &holders[i]) || bytes <= most ||
 		    !victim_would_be_first(&m->choice, &m->request, process, bytes))
 			continue;
 		best = process;

@@ -30,7 +30,8 @@ struct stuck {
 	usec_t since;	  /* 0: not stuck */
 	usec_t chosen_at; /* the last choice that found none */
 	uint64_t available_then;
-	uint64_t minimum; /* what a victim would have to free */
+	uint64_t minimum;	 /* what a victim would have to free */
+	uint64_t holder_minimum; /* likewise, one that holds memory by descriptors */
 	uint64_t unowned_growth;
 
 	usec_t asked_at; /* the survey; 0: never since stuck */

@@ -420,7 +420,7 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
 	s->has_survey = true;
 	s->surveyed_at = NOW - SEC;
-	s->minimum = GIB;
+	s->holder_minimum = GIB;
 	s->surveyed = (struct where_survey){ .unmapped = {
 						     { 6, "vault", 3 * GIB, 0, 0 },
 						     { 9, "gone", 5 * GIB / 2, 0, 0 },
@@ -432,7 +432,7 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 	assert_int_equal(m->choice.ranked[0].held, 2 * GIB);
 	m->choice.n_ranked = 0;
 	s->nominated_at = 0;
-	s->minimum = 2 * GIB + 1;
+	s->holder_minimum = 2 * GIB + 1;
 	stuck_take_holder(m, &reader, NOW);
 	assert_int_equal(m->choice.n_ranked, 0);
 }
@@ -457,7 +457,7 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
 	holder->code_pages = 9;
 	other->ppid = 7;
-	s->minimum = GIB;
+	s->holder_minimum = GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		print_message("%s\n", cases[i].label);
 		other->code_pages = cases[i].code_pages;
@@ -506,7 +506,7 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 	struct stuck *s = &m->stuck;
 	struct census_process *holder = add(7, "holder", 0), *other = add(8, "other", MIB);
 
-	s->minimum = 64 * MIB;
+	s->holder_minimum = 64 * MIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct proc_memory own = { .anon = cases[i].own * MIB,
 					   .is_measured = cases[i].is_measured };

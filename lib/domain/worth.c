@@ -132,3 +132,9 @@ uint64_t worth_minimum(const struct worth *worth, uint64_t min_victim, uint64_t 
 		least = max_u64(least, most_promised(worth) * WORTH_SPREE_FACTOR);
 	return least;
 }
+
+uint64_t worth_holder_minimum(const struct worth *worth, uint64_t min_victim, uint64_t missing,
+			      uint64_t unowned_growth)
+{
+	return worth_minimum(worth, min_victim, missing, unowned_growth / WORTH_HOLDERS);
+}

@@ -104,3 +104,7 @@ uint64_t worth_missing(const struct policy *policy, const struct memory_reading 
 /* What a victim has to free at least.  unowned_growth: as above. */
 uint64_t worth_minimum(const struct worth *worth, uint64_t min_victim, uint64_t missing,
 		       uint64_t unowned_growth);
+/* The same of one that holds a part of that growth by descriptors: others may hold as much. */
+#define WORTH_HOLDERS 8
+uint64_t worth_holder_minimum(const struct worth *worth, uint64_t min_victim, uint64_t missing,
+			      uint64_t unowned_growth);

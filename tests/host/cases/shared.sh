@@ -225,3 +225,13 @@ case_memfd_held_forked() { # a memfd held by a descriptor, by a parent and two c
     start nudge anon=100@20
     until_quiet
 }
+case_memfd_held_each() { # eight processes that hold a memfd of 105 MiB each by a descriptor
+    local i
+    expect lives=other:1 kills=2
+    machine
+    start_daemon
+    start_full other anon=80
+    for i in {1..8}; do start holder$i memfd-held=105@10; done
+    until_quiet
+    has_killed || bad 'no kill'
+}
