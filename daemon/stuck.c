@@ -353,10 +353,17 @@ static uint64_t held_together(const struct selection *sel, const struct census_p
 	return holder->together;
 }
 
-/* Others may map what could not be measured. */
-static uint64_t least_of(const struct stuck *s, const struct where_holder *holder)
+/* If most of what has been added is held by such, each of them may be a victim; but not where
+ * others (a tmpfs) have filled memory.  And others may map what could not be measured. */
+static uint64_t least_of(const struct stuck *s, const struct where_holder *holders, unsigned n,
+			 const struct where_holder *holder)
 {
-	return holder->unmeasured > 0 ? s->minimum : s->holder_minimum;
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		all = add_u64(all, add_u64(holders[i].bytes, holders[i].together));
+	return holder->unmeasured > 0 || all < s->unowned_growth / 2 ? s->minimum
+								     : s->holder_minimum;
 }
 
 static void take_others(struct stuck *s, const struct where_holder *holder, uint64_t together)
@@ -396,7 +403,7 @@ static struct census_process *find_best_holder(struct selection *sel, bool for_c
 		if (held == 0 || add_u64(held, proc_reclaimable(&process->memory)) <= most)
 			continue;
 		bytes = victim_with_held(&sel->sampler->census, process, reader, now, held);
-		if (bytes < least_of(&sel->stuck, &holders[i]) || bytes <= most ||
+		if (bytes < least_of(&sel->stuck, holders, n, &holders[i]) || bytes <= most ||
 		    !victim_would_be_first(&sel->choice, &sel->request, process, bytes))
 			continue;
 		best = process;

@@ -440,6 +440,18 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 	s->holder_minimum = 2 * GIB + 1;
 	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
 	assert_int_equal(m->selection.choice.n_ranked, 0);
+
+	/* Others have filled memory: it would have to be as large as any victim. */
+	s->nominated_at = 0;
+	s->minimum = 10 * GIB;
+	s->holder_minimum = GIB;
+	s->unowned_growth = 20 * GIB;
+	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
+	assert_int_equal(m->selection.choice.n_ranked, 0);
+	s->nominated_at = 0;
+	s->unowned_growth = 15 * GIB;
+	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
+	assert_int_equal(m->selection.choice.n_ranked, 1);
 }
 
 /* What a relative holds as well is freed if both are killed. */

@@ -235,3 +235,12 @@ case_memfd_held_each() { # eight processes that hold a memfd of 105 MiB each by 
     until_quiet
     has_killed || bad 'no kill'
 }
+case_tmpfs_full_beside() { # a tmpfs that no process maps, and a process that holds a memfd of 60 MiB by a descriptor
+    expect lives=client:1 kills=0
+    machine
+    start_daemon
+    mkdir -p $case_run/t
+    start_full client memfd-held=60
+    start writer "write=$case_run/t/f,770@60"
+    until_quiet
+}
