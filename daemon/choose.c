@@ -148,7 +148,7 @@ bool choose_victim(struct tick *t, const struct policy *policy, usec_t now, stru
 	*ret = (struct choosing){ .goes_on = watch_is_incomplete(t->sampler, now) };
 	if (ret->goes_on || stuck_waits_for_holder(t->selection, &t->in_flight->decision, now) ||
 	    !choose(t, policy, now, ret)) {
-		t->regime->state = t->selection->stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
+		t->regime->state = t->selection->stuck.since != 0 ? REGIME_STUCK : REGIME_WATCH;
 		return false;
 	}
 	ret->event = confirm_victim(t->in_flight, policy, &reading);
@@ -172,6 +172,6 @@ bool choose_victim(struct tick *t, const struct policy *policy, usec_t now, stru
 		census_read_anew(&t->sampler->census, t->in_flight->decision.pid, now,
 				 t->sampler->reading.allocated);
 	kill_victim_done(&t->in_flight->victim);
-	t->regime->state = MANAGER_WATCH;
+	t->regime->state = REGIME_WATCH;
 	return false;
 }

@@ -69,6 +69,7 @@ enum report_event confirm_victim(struct in_flight *f, const struct policy *polic
 		return REPORT_VANISHED;
 	has_stat = proc_read_stat(f->machine->proc_fd, d->pid, &stat) == 0;
 	d->stack_start = has_stat ? stat.stack_start : 0;
+	d->args_length = has_stat ? stat.args_length : 0;
 	if (!decision_may_kill(f, d->pid, f->config->policies.subtree) ||
 	    (!decision_is_of_cgroup(d) && has_stat && has_shrunk(f, &stat)))
 		return REPORT_CHANGED;

@@ -82,8 +82,8 @@ void decision_record(struct decision *d, const struct selection *sel, const stru
 	record_avoided(d, sel);
 }
 
-bool decision_goes_too(const struct decision *d, const struct kill_victim *victim,
-		       const struct victim_candidate *candidate)
+bool decision_is_killed_with(const struct decision *d, const struct kill_victim *victim,
+			     const struct victim_candidate *candidate)
 {
 	const char *cgroup = candidate->process ? census_cgroup_path(candidate->process)
 						: candidate->cgroup->path;
@@ -104,7 +104,7 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
 	for (unsigned i = 1; i < result->n_ranked; i++) {
 		const struct victim_candidate *next = &result->ranked[i];
 
-		if (decision_goes_too(d, victim, next))
+		if (decision_is_killed_with(d, victim, next))
 			continue;
 		if (next->process) {
 			d->next_pid = next->process->pid;
@@ -164,6 +164,8 @@ void decision_note_streak(struct in_flight *f, usec_t now)
 		.uid = d->uid,
 		.session = d->session,
 		.age = streak_age(d->start_ticks, clock_ticks_before(0)),
+		.stack_start = d->stack_start,
+		.args_length = d->args_length,
 	};
 
 	streak_add(&f->selection->streak, &subject, now);

@@ -35,8 +35,9 @@ struct decision {
 	unsigned n_siblings;	   /* that are */
 	pid_t ppid, session;
 	unsigned code_pages;
-	uint64_t stack_start; /* when it was confirmed; 0: may not be read */
-	bool shares_memory;   /* much of it, with relatives (family.h) or others */
+	uint64_t stack_start; /* when it was confirmed; 0: may not be read; likewise the next */
+	uint64_t args_length;
+	bool shares_memory; /* much of it, with relatives (family.h) or others */
 	char group[CGROUP_PATH_MAX];
 	bool is_flagged;      /* by memory.oom.group, not by the policy */
 	unsigned n_processes; /* killed: by the census, then those signalled */
@@ -88,7 +89,7 @@ struct decision {
 	uint64_t held;		 /* of memory: by descriptors alone */
 	usec_t gone_at;		 /* seen to have exited; 0: not yet */
 	uint64_t gone_available; /* memory and swap, then */
-	usec_t ended_at;
+	usec_t finished_at;
 	usec_t frozen_usec; /* since the signal, in which the victim could do nothing about it */
 	unsigned n_thawed_again; /* because its group was frozen again meanwhile */
 	bool stays_frozen;	 /* it cannot be helped: there is nothing to wait for */
@@ -99,9 +100,9 @@ struct decision {
 	int error;		 /* -errno of opening or signalling, 0 */
 	int refrozen;		 /* levels frozen again, or -errno */
 	enum kill_progress outcome;
-	usec_t passed_over_usec; /* 0: not because it failed */
-	uint64_t freed;		 /* bytes, by the whole machine, until it was over */
-	bool ineffective;	 /* little of what was expected was reclaimed: backoff.h */
+	usec_t backoff_usec; /* 0: not because it failed */
+	uint64_t freed;	     /* bytes, by the whole machine, until it was over */
+	bool ineffective;    /* little of what was expected was reclaimed: backoff.h */
 };
 
 /* Records which process was chosen (sel->choice.ranked[0]) and why.  Allocates nothing. */
@@ -116,8 +117,8 @@ static inline bool decision_is_of_cgroup(const struct decision *d)
 
 /* Is this one killed with the victim: in the group that is killed as a whole, or, where victim is
  * not NULL, among those that share its memory? */
-bool decision_goes_too(const struct decision *d, const struct kill_victim *victim,
-		       const struct victim_candidate *candidate);
+bool decision_is_killed_with(const struct decision *d, const struct kill_victim *victim,
+			     const struct victim_candidate *candidate);
 
 /* The next victim: the second of the ranking, but for those that are killed with the victim. */
 void decision_note_next(struct decision *d, const struct victim_result *result,

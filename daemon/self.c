@@ -124,7 +124,7 @@ bool self_is_too_large(struct self *self, const struct machine *machine,
 
 	if (n_processes > self->n_processes)
 		self->n_processes = n_processes;
-	if (regime->state > MANAGER_WATCH || now - self->looked_at < CHECK_USEC)
+	if (regime->state > REGIME_WATCH || now - self->looked_at < CHECK_USEC)
 		return false;
 	self->looked_at = now;
 	allowance = self_allowance(self->n_processes);

@@ -297,7 +297,7 @@ static struct holder_facts holder_facts_of(const struct selection *sel, const st
 		.shmem_before = shmem_of(&d->before.counters),
 		.shmem_now = shmem_of(&sel->sampler->reading.counters),
 		.missing = s->missing,
-		.ended_at = d->outcome == KILL_PROGRESS_GONE ? d->ended_at : 0,
+		.finished_at = d->outcome == KILL_PROGRESS_GONE ? d->finished_at : 0,
 		.asked_at = s->asked_at,
 		.surveyed_at = s->has_survey ? s->surveyed_at : 0,
 		.now = now,
@@ -437,13 +437,13 @@ void stuck_take_holder(struct selection *sel, const struct decision *last,
 	victim_take(process, held, &sel->choice);
 }
 
-void stuck_look_later(struct selection *sel, usec_t now)
+void stuck_report_later(struct selection *sel, usec_t now)
 {
 	if (is_surveyed(&sel->stuck, now))
 		sel->stuck.is_new = true;
 }
 
-bool stuck_look(struct selection *sel, usec_t now)
+bool stuck_has_report(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
 	struct where_account account;

@@ -86,9 +86,9 @@ void stuck_leave(struct selection *sel);
 /* While stuck: is it time to search for a victim again? */
 bool stuck_is_to_choose(const struct selection *sel, usec_t now);
 /* While stuck: true if the account is new and to be reported. */
-bool stuck_look(struct selection *sel, usec_t now);
+bool stuck_has_report(struct selection *sel, usec_t now);
 /* The same when it cannot be reported now: what is new is new at the next look. */
-void stuck_look_later(struct selection *sel, usec_t now);
+void stuck_report_later(struct selection *sel, usec_t now);
 /* "; the largest process is x (pid 7, 30 MiB): ...", or "".  Returns buf. */
 const char *stuck_largest_text(const struct stuck *stuck, char *buf, size_t size);
 /* Why it is not killed: eligibility_to_string(), or that it is too small. */

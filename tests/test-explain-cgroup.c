@@ -259,12 +259,12 @@ static void test_siblings_are_compared_together(void **state)
 
 static void put_kills(struct world *world, const char *cgroup, pid_t ppid)
 {
-	const struct streak_subject subject = { cgroup, "worker", ppid, 1000 };
+	const struct streak_subject subject = { cgroup, "worker", ppid, 1000, .age = 1 };
 
 	world->ticks_now = 100;
 	put_workers(world);
 	for (unsigned i = 0; i < STREAK_KILLS; i++)
-		streak_add(&world->streak, &subject, 7);
+		streak_add(&world->streak, &subject, 7 + i); /* each but the first is new */
 }
 
 /* All of the unit is killed, though the browser is larger than any process in it. */

@@ -38,6 +38,17 @@ static void test_stat_parse_reads_all_fields(void **state)
 					 &stat),
 			 0);
 	assert_int_equal(stat.stack_start, 140735234567890);
+	assert_int_equal(stat.args_length, 0);
+	assert_int_equal(
+		proc_stat_parse("42 (worker) S 1 7 7 0 -1 4194304 101 20 3 4 50 60 70 80 "
+				"20 0 3 0 54321 3133440 376 18446744073709551615 1 2 "
+				"140735234567890 0 0 0 0 6 0 0 0 0 -1 1 0 0 0 0 0 93 94 95 "
+				"140735234568000 140735234568021 140735234568021 "
+				"140735234568900 0\n",
+				&stat),
+		0);
+	assert_int_equal(stat.stack_start, 140735234567890);
+	assert_int_equal(stat.args_length, 21);
 }
 
 static void test_stat_parse_believes_no_name(void **state)

@@ -69,9 +69,9 @@ static void test_it_is_seen_to_be_too_large(void **state)
 	memset(ballast, 1, size);
 	/* not so soon, and not while a kill is in progress */
 	assert_false(is_too_large(&m, now + USEC_PER_SEC));
-	m.regime.state = MANAGER_KILLING;
+	m.regime.state = REGIME_KILLING;
 	assert_false(is_too_large(&m, now + 20 * USEC_PER_SEC));
-	m.regime.state = MANAGER_WATCH;
+	m.regime.state = REGIME_WATCH;
 	assert_true(is_too_large(&m, now + 20 * USEC_PER_SEC));
 	/* there are, or were, as many processes as explain it */
 	m.sampler.census.n_processes = 128 * 1024;

@@ -111,6 +111,19 @@ static void test_is_enough(void **state)
 	assert_true(STREAK_KILLS_LARGE <= STREAK_MAX);
 }
 
+/* A unit: not where none was replaced, however many were killed. */
+static void test_is_enough_for_unit(void **state)
+{
+	assert_false(streak_is_enough_for_unit(3, 0, 12 * MIB, GIB));
+	assert_false(streak_is_enough_for_unit(STREAK_MAX, 0, 12 * MIB, GIB));
+	assert_false(streak_is_enough_for_unit(STREAK_MAX, 0, 150 * MIB, GIB));
+	assert_false(streak_is_enough_for_unit(2, 1, 12 * MIB, GIB));
+	assert_true(streak_is_enough_for_unit(3, 1, 12 * MIB, GIB));
+	assert_false(streak_is_enough_for_unit(3, 1, 150 * MIB, GIB));
+	assert_true(streak_is_enough_for_unit(STREAK_KILLS_LARGE, 1, 150 * MIB, GIB));
+	assert_true(streak_is_enough_for_unit(4, STREAK_REPLACED, 150 * MIB, GIB));
+}
+
 static void test_age(void **state)
 {
 	assert_int_equal(streak_age(1000, 1250), 2500 * USEC_PER_MSEC);
@@ -221,6 +234,71 @@ static void test_kills_that_are_undone_are_told_from_those_that_help(void **stat
 	}
 }
 
+/* Started and killed soon after the kill of another: in its place, or because it was its turn? */
+static void test_a_replacement_is_told_from_the_next_job(void **state)
+{
+	static const struct {
+		const char *name;
+		struct streak_subject killed, next;
+		bool replaced;
+	} rows[] = {
+		{ "a worker is executed again",
+		  { "/a", "worker", 7, 1000, 7, 1, 0x7f1000, 40 },
+		  { "/a", "worker", 7, 1000, 7, 1, 0x7f2000, 40 },
+		  true },
+		{ "the next compiler of a build",
+		  { "/a", "cc1plus", 7, 1000, 7, 1, 0x7f1000, 812 },
+		  { "/a", "cc1plus", 7, 1000, 7, 1, 0x7f2000, 836 },
+		  false },
+		{ "the same, each below a driver of its own",
+		  { "/a", "cc1plus", 20, 1000, 7, 1, 0x7f1000, 812 },
+		  { "/a", "cc1plus", 21, 1000, 7, 1, 0x7f2000, 836 },
+		  false },
+		{ "a worker is forked again",
+		  { "/a", "server", 7, 1000, 7, 1, 0x7f1000, 40 },
+		  { "/a", "server", 7, 1000, 7, 1, 0x7f1000, 40 },
+		  true },
+		{ "a child is forked, and takes a name of its own",
+		  { "/a", "n1", 7, 1000, 7, 1, 0x7f1000, 40 },
+		  { "/a", "n2", 7, 1000, 7, 1, 0x7f1000, 40 },
+		  true },
+		{ "different programs, arguments of one length",
+		  { "/a", "cc1", 7, 1000, 7, 1, 0x7f1000, 40 },
+		  { "/a", "as", 7, 1000, 7, 1, 0x7f2000, 40 },
+		  false },
+		{ "different programs, nothing may be read",
+		  { "/a", "cc1", 7, 1000, 7, 1, 0, 0 },
+		  { "/a", "as", 7, 1000, 7, 1, 0, 0 },
+		  false },
+		{ "of one of them nothing may be read",
+		  { "/a", "worker", 7, 1000, 7, 1, 0, 0 },
+		  { "/a", "worker", 7, 1000, 7, 1, 0x7f2000, 40 },
+		  true },
+		{ "another user's, of one family",
+		  { "/a", "server", 7, 1000, 7, 1, 0x7f1000, 40 },
+		  { "/a", "server", 7, 1001, 7, 1, 0x7f1000, 40 },
+		  false },
+		{ "of another parent and session",
+		  { "/a", "worker", 7, 1000, 7, 1, 0x7f1000, 40 },
+		  { "/a", "worker", 8, 1000, 8, 1, 0x7f1000, 40 },
+		  false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		static struct streak streak;
+
+		streak = (struct streak){ 0 };
+		streak_add(&streak, &rows[i].killed, START);
+		if (streak_replaced_siblings(&streak, &rows[i].next, START + S) != rows[i].replaced)
+			fail_msg("%s", rows[i].name);
+		/* It counts as well when it has been killed itself. */
+		streak_add(&streak, &rows[i].next, START + S);
+		if (streak_replaced_in_cgroup(&streak, &(struct streak_subject){ "/a", "" },
+					      START + 2 * S) != rows[i].replaced)
+			fail_msg("%s: of its cgroup", rows[i].name);
+	}
+}
+
 static void test_what_is_replaced_slowly_or_of_unknown_age_is_no_replacement(void **state)
 {
 	static const struct {
@@ -295,8 +373,10 @@ int main(void)
 		cmocka_unit_test(test_a_cgroup_with_a_streak_is_found_once),
 		cmocka_unit_test(test_the_oldest_makes_room),
 		cmocka_unit_test(test_is_enough),
+		cmocka_unit_test(test_is_enough_for_unit),
 		cmocka_unit_test(test_age),
 		cmocka_unit_test(test_kills_that_are_undone_are_told_from_those_that_help),
+		cmocka_unit_test(test_a_replacement_is_told_from_the_next_job),
 		cmocka_unit_test(test_what_is_replaced_slowly_or_of_unknown_age_is_no_replacement),
 		cmocka_unit_test(test_is_unit),
 	};

@@ -267,7 +267,7 @@ static void test_a_survey_in_time(void **state)
 	stuck_watch(&m->selection, NOW + 9 * SEC);
 	assert_int_equal(test.n_asked, 2); /* not low any more */
 
-	m->selection.stuck.since = NOW; /* then stuck_look() does it */
+	m->selection.stuck.since = NOW; /* then stuck_has_report() does it */
 	m->sampler.reading.available = GIB;
 	stuck_watch(&m->selection, NOW + 19 * SEC);
 	assert_int_equal(test.n_asked, 2);
@@ -278,25 +278,25 @@ static void test_it_is_reported_once(void **state)
 	struct manager *m = test.m;
 
 	stuck_enter(&m->selection, NOW);
-	assert_false(stuck_look(&m->selection, NOW));
+	assert_false(stuck_has_report(&m->selection, NOW));
 	assert_int_equal(test.n_asked, 1);
-	assert_false(stuck_look(&m->selection, NOW + SEC));
+	assert_false(stuck_has_report(&m->selection, NOW + SEC));
 	test.is_finished = true;
 	add(7, "large", GIB);
-	assert_true(stuck_look(&m->selection, NOW + SEC));
+	assert_true(stuck_has_report(&m->selection, NOW + SEC));
 	assert_true(m->selection.stuck.account.is_surveyed);
 	assert_int_equal(m->selection.stuck.largest_pid, 7);
 	assert_string_equal(m->selection.stuck.largest_comm, "large");
-	assert_false(stuck_look(&m->selection, NOW + 2 * SEC));
+	assert_false(stuck_has_report(&m->selection, NOW + 2 * SEC));
 	assert_int_equal(test.n_asked, 1);
-	assert_false(stuck_look(&m->selection, NOW + 12 * SEC)); /* again */
+	assert_false(stuck_has_report(&m->selection, NOW + 12 * SEC)); /* again */
 	assert_int_equal(test.n_asked, 2);
 	test.is_finished = true;
-	assert_false(stuck_look(&m->selection, NOW + 13 * SEC)); /* nothing has changed */
-	assert_false(stuck_look(&m->selection, NOW + 23 * SEC));
+	assert_false(stuck_has_report(&m->selection, NOW + 13 * SEC)); /* nothing has changed */
+	assert_false(stuck_has_report(&m->selection, NOW + 23 * SEC));
 	fill_tmpfs();
 	test.is_finished = true;
-	assert_true(stuck_look(&m->selection, NOW + 24 * SEC));
+	assert_true(stuck_has_report(&m->selection, NOW + 24 * SEC));
 	assert_int_equal(m->selection.stuck.n_reports, 2);
 
 	/* Over, and the same a minute later: that is new. */
@@ -312,14 +312,14 @@ static void test_a_survey_that_is_late(void **state)
 	struct manager *m = test.m;
 
 	stuck_enter(&m->selection, NOW);
-	assert_false(stuck_look(&m->selection, NOW));
-	assert_false(stuck_look(&m->selection, NOW + SEC));
-	assert_true(stuck_look(&m->selection, NOW + 2 * SEC));
+	assert_false(stuck_has_report(&m->selection, NOW));
+	assert_false(stuck_has_report(&m->selection, NOW + SEC));
+	assert_true(stuck_has_report(&m->selection, NOW + 2 * SEC));
 	assert_false(m->selection.stuck.account.is_surveyed);
 	assert_int_equal(m->selection.stuck.largest_pid, 0); /* there is no process here */
-	assert_false(stuck_look(&m->selection, NOW + 3 * SEC));
+	assert_false(stuck_has_report(&m->selection, NOW + 3 * SEC));
 	test.is_finished = true;
-	(void)stuck_look(&m->selection, NOW + 30 * SEC);
+	(void)stuck_has_report(&m->selection, NOW + 30 * SEC);
 	assert_true(m->selection.stuck.has_survey);
 }
 
@@ -333,9 +333,9 @@ static void test_without_a_thread(void **state)
 	fill_tmpfs();
 	stuck_watch(&m->selection, NOW);
 	stuck_enter(&m->selection, NOW);
-	assert_true(stuck_look(&m->selection, NOW));
+	assert_true(stuck_has_report(&m->selection, NOW));
 	assert_false(m->selection.stuck.account.is_surveyed);
-	assert_false(stuck_look(&m->selection, NOW + SEC));
+	assert_false(stuck_has_report(&m->selection, NOW + SEC));
 	assert_int_equal(test.n_asked, 0);
 }
 
@@ -607,7 +607,7 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 		print_message("%s\n", cases[i].label);
 		m->in_flight.decision.memory.shmem = 3 * GIB;
 		m->in_flight.decision.outcome = KILL_PROGRESS_GONE;
-		m->in_flight.decision.ended_at = now;
+		m->in_flight.decision.finished_at = now;
 		m->in_flight.decision.freed = cases[i].freed * MIB;
 		test.n_asked = 0;
 		assert_int_equal(

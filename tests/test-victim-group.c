@@ -133,6 +133,30 @@ static void test_group_of_children_with_names_of_their_own(void **state)
 	}
 }
 
+/* is_one: of the siblings. */
+static void set_single(struct census_process *process, bool grows, bool is_one)
+{
+	uint64_t mapped = proc_mapped(&process->memory);
+
+	process->earlier_footprint = grows ? mapped - mapped / 8 : mapped - mapped / 8 + 1;
+	if (is_one) {
+		process->ppid = 7;
+		strcpy(process->comm, "eater");
+	}
+}
+
+/* A database that was there before, and does not grow. */
+static void test_group_before_a_large_one_that_does_not_grow(void **state)
+{
+	struct machine machine;
+
+	make_siblings(&machine, 60, 12 * MIB, 150 * MIB);
+	set_single(machine.processes[60], false, false);
+	assert_int_equal(choose_group(&machine, TICKS_NOW, NULL)->process->pid, FIRST_PID + 59);
+	assert_int_equal(result.as_one, VICTIM_ALONE);
+	machine_done(&machine);
+}
+
 /* Each row: a reason why the siblings are not compared as a group. */
 static void test_group_needs_reasons(void **state)
 {
@@ -141,13 +165,16 @@ static void test_group_needs_reasons(void **state)
 		size_t n;
 		uint64_t each, beside;
 		uint64_t ticks_now;
-		bool many_parents;
+		bool many_parents, grows, is_one;
 	} rows[] = {
 		{ "too few", 3, 100 * MIB, 110 * MIB, TICKS_NOW },
 		{ "old", 60, 12 * MIB, 48 * MIB, 100000 },
 		{ "no time known", 60, 12 * MIB, 48 * MIB, 0 },
 		{ "less than a quarter", 20, 12 * MIB, 48 * MIB, TICKS_NOW },
-		{ "the single one is large", 60, 12 * MIB, 128 * MIB, TICKS_NOW },
+		{ "a large one grows", 60, 12 * MIB, 128 * MIB, TICKS_NOW, .grows = true },
+		{ "a large one, more than half", 60, 12 * MIB, 361 * MIB, TICKS_NOW },
+		{ "a large one, of which there are more", 7, 130 * MIB, 140 * MIB, TICKS_NOW,
+		  .is_one = true },
 		{ "no siblings", 60, 12 * MIB, 48 * MIB, TICKS_NOW, .many_parents = true },
 	};
 
@@ -157,6 +184,7 @@ static void test_group_needs_reasons(void **state)
 		make_siblings(&machine, rows[i].n, rows[i].each, rows[i].beside);
 		for (size_t j = 0; rows[i].many_parents && j < rows[i].n; j++)
 			machine.processes[j]->ppid = (pid_t)(1000 + j);
+		set_single(machine.processes[rows[i].n], rows[i].grows, rows[i].is_one);
 		if (choose_group(&machine, rows[i].ticks_now, NULL)->process->pid !=
 		    FIRST_PID + (pid_t)rows[i].n)
 			fail_msg("%s: pid %d", rows[i].name, result.ranked[0].process->pid);
@@ -331,7 +359,8 @@ static void test_starter_of_the_same_program(void **state)
 	}
 }
 
-static void test_unit_is_killed_as_one_after_a_streak(void **state)
+/* The age of those that were killed, a second after each other. */
+static void check_unit(usec_t age, enum victim_as_one as_one)
 {
 	static struct streak streak;
 	struct streak_subject subject = { "/a.service", "x", 1, 0 };
@@ -347,13 +376,45 @@ static void test_unit_is_killed_as_one_after_a_streak(void **state)
 	for (unsigned i = 0; i < STREAK_KILLS; i++) {
 		assert_string_equal(choose_group(&machine, TICKS_NOW, &streak)->process->comm,
 				    "beside");
-		streak_add(&streak, &subject, USEC_PER_SEC);
+		subject.age = age;
+		streak_add(&streak, &subject, (1 + i) * USEC_PER_SEC);
 	}
-	assert_string_equal(choose_group(&machine, TICKS_NOW, &streak)->process->comm, "eater");
-	assert_int_equal(result.as_one, VICTIM_AS_CGROUP);
+	choose_at(&machine, TICKS_NOW, &streak, STREAK_KILLS * USEC_PER_SEC);
+	assert_string_equal(result.ranked[0].process->comm, "eater");
+	assert_int_equal(result.as_one, as_one);
 	/* What was there before and does not grow is no reason. */
 	assert_string_equal(choose_group(&machine, 100000, &streak)->process->comm, "beside");
 	assert_int_equal(result.as_one, VICTIM_ALONE);
+	machine_done(&machine);
+}
+
+static void test_unit_is_killed_as_one_after_a_streak(void **state)
+{
+	check_unit(USEC_PER_SEC / 2, VICTIM_AS_CGROUP); /* each was started anew */
+	/* All were there before the first kill: others in it live. */
+	check_unit(60 * USEC_PER_SEC, VICTIM_ALONE);
+}
+
+/* All siblings of the unit are killed, but not what is there besides. */
+static void test_unit_lives_if_its_siblings_were_not_replaced(void **state)
+{
+	static struct streak streak;
+	struct streak_subject subject = { "/a.service", "eater", 7, 0, .age = 60 * USEC_PER_SEC };
+	struct machine machine;
+
+	memset(&streak, 0, sizeof(streak));
+	make_siblings(&machine, 45, 20 * MIB, 48 * MIB);
+	subject.uid = machine.processes[0]->uid;
+	for (size_t i = 0; i < 46; i++) {
+		assert_int_equal(census_attach(&machine.census, machine.processes[i], "/a.service"),
+				 0);
+		census_update_eligibility(&machine.census, machine.processes[i]);
+	}
+	for (unsigned i = 0; i < STREAK_KILLS; i++)
+		streak_add(&streak, &subject, USEC_PER_SEC);
+	assert_string_equal(choose_group(&machine, TICKS_NOW, &streak)->process->comm, "eater");
+	assert_int_equal(result.as_one, VICTIM_AS_SIBLINGS);
+	assert_false(result.is_replaced);
 	machine_done(&machine);
 }
 
@@ -363,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_group_the_youngest_sibling_before_a_larger_bystander),
 		cmocka_unit_test(test_group_of_one_session),
 		cmocka_unit_test(test_group_of_children_with_names_of_their_own),
+		cmocka_unit_test(test_group_before_a_large_one_that_does_not_grow),
 		cmocka_unit_test(test_group_needs_reasons),
 		cmocka_unit_test(test_group_is_read_before_it_is_preferred),
 		cmocka_unit_test(test_group_is_killed_as_one_after_a_streak),
@@ -370,6 +432,7 @@ int main(void)
 		cmocka_unit_test(test_starter),
 		cmocka_unit_test(test_starter_of_the_same_program),
 		cmocka_unit_test(test_unit_is_killed_as_one_after_a_streak),
+		cmocka_unit_test(test_unit_lives_if_its_siblings_were_not_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

@@ -30,6 +30,8 @@ void streak_add(struct streak *streak, const struct streak_subject *subject, use
 	kill->ppid = subject->ppid;
 	kill->session = subject->session;
 	kill->uid = subject->uid;
+	kill->stack_start = subject->stack_start;
+	kill->args_length = subject->args_length;
 	snprintf(kill->comm, sizeof(kill->comm), "%s", subject->comm);
 	snprintf(kill->cgroup, sizeof(kill->cgroup), "%s", subject->cgroup);
 }
@@ -49,11 +51,28 @@ unsigned streak_of_cgroup(const struct streak *streak, const char *cgroup, usec_
 	return n;
 }
 
-static bool is_kin(const struct streak_kill *kill, const struct streak_subject *subject)
+static bool is_near(const struct streak_kill *kill, const struct streak_subject *subject)
 {
 	return (kill->ppid == subject->ppid ||
 		(kill->session != 0 && kill->session == subject->session)) &&
-	       kill->uid == subject->uid && strcmp(kill->comm, subject->comm) == 0;
+	       kill->uid == subject->uid;
+}
+
+static bool is_kin(const struct streak_kill *kill, const struct streak_subject *subject)
+{
+	return is_near(kill, subject) && strcmp(kill->comm, subject->comm) == 0;
+}
+
+/* Does it do again what the killed one did? */
+static bool is_another(const struct streak_kill *kill, const struct streak_subject *subject)
+{
+	if (!is_near(kill, subject))
+		return false;
+	if (kill->stack_start != 0 && kill->stack_start == subject->stack_start)
+		return true;
+	return strcmp(kill->comm, subject->comm) == 0 &&
+	       (kill->args_length == 0 || subject->args_length == 0 ||
+		kill->args_length == subject->args_length);
 }
 
 unsigned streak_of_siblings(const struct streak *streak, const struct streak_subject *subject,
@@ -75,7 +94,7 @@ static bool has_replaced(const struct streak *streak, const struct streak_subjec
 	for (unsigned i = 0; i < STREAK_MAX; i++) {
 		const struct streak_kill *kill = &streak->kills[i];
 
-		if (kill->at <= started && is_recent(kill, started) && is_kin(kill, subject))
+		if (kill->at <= started && is_recent(kill, started) && is_another(kill, subject))
 			return true;
 	}
 	return false;
@@ -88,6 +107,8 @@ static bool kill_has_replaced(const struct streak *streak, const struct streak_k
 		.ppid = kill->ppid,
 		.uid = kill->uid,
 		.session = kill->session,
+		.stack_start = kill->stack_start,
+		.args_length = kill->args_length,
 	};
 
 	return has_replaced(streak, &subject, kill->started_at, kill->at);
@@ -134,6 +155,12 @@ bool streak_is_enough(unsigned n_kills, unsigned n_replaced, uint64_t largest, u
 	if (n_replaced >= STREAK_REPLACED)
 		return true;
 	return n_kills >= (largest > memory / LARGE_SHARE ? STREAK_KILLS_LARGE : STREAK_KILLS);
+}
+
+bool streak_is_enough_for_unit(unsigned n_kills, unsigned n_replaced, uint64_t largest,
+			       uint64_t memory)
+{
+	return n_replaced > 0 && streak_is_enough(n_kills, n_replaced, largest, memory);
 }
 
 static bool begins(const char *name, const char *beginning)

@@ -12,6 +12,11 @@
  * that has filled memory as soon again.  So a victim that is a replacement is told from others: it
  * was started after another of its kin was killed, and is to be killed soon itself.
  *
+ * The next job of a queue (a compiler, which would have been started anyway) is none.  A process
+ * that is started again has the same arguments; the next job has others.  Their length is compared:
+ * to read them may block on the memory lock of the process, or on swap.  Where both are by fork(2)
+ * of one program, which have one stack address (family.h), even the names may differ.
+ *
  * Pure: the time is an argument.  Nothing is allocated.
  */
 #pragma once
@@ -40,8 +45,9 @@ struct streak_subject {
 	const char *comm;
 	pid_t ppid;
 	uid_t uid;
-	pid_t session; /* 0: not known */
-	usec_t age;    /* since it was started; 0: not known */
+	pid_t session;			   /* 0: not known */
+	usec_t age;			   /* since it was started; 0: not known */
+	uint64_t stack_start, args_length; /* proc_stat's; 0: not known */
 };
 
 struct streak_kill {
@@ -50,6 +56,7 @@ struct streak_kill {
 	pid_t ppid;
 	pid_t session;
 	uid_t uid;
+	uint64_t stack_start, args_length;
 	char comm[16];
 	char cgroup[CGROUP_PATH_MAX];
 };
@@ -84,6 +91,11 @@ const char *streak_cgroup(const struct streak *streak, unsigned i, usec_t now);
 /* Are so many kills enough, so many of them of replacements, where the largest of the processes has
  * so much of so much memory? */
 bool streak_is_enough(unsigned n_kills, unsigned n_replaced, uint64_t largest, uint64_t memory);
+
+/* The same for all of a unit, of which some may have no part in it: one at least of those that were
+ * killed is to have been replaced. */
+bool streak_is_enough_for_unit(unsigned n_kills, unsigned n_replaced, uint64_t largest,
+			       uint64_t memory);
 
 /*
  * May this cgroup be killed as one because of a streak?  By its name alone: not the root, a slice,

@@ -11,8 +11,10 @@
 
 /* USER_HZ, the unit of start times. */
 #define TICKS_PER_SEC 100
-/* Siblings are looked for where no process has more of memory than this share. */
+/* A process that has more of memory than this share is large.  Siblings are compared with it only
+ * if it is none of them and has not grown by that part of it. */
 #define SINGLE_SHARE 8
+#define GROWN_SHARE  8
 /* And must have gained so much of it. */
 #define GROUP_SHARE 4
 /* Different siblings at a time; those beyond that are not compared. */
@@ -176,6 +178,27 @@ static uint64_t best_single(const struct choice *choice)
 	return result->n_ranked > 0 ? result->ranked[0].estimate : 0;
 }
 
+static bool single_is_large(const struct choice *choice)
+{
+	return best_single(choice) >= choice->request->memory / SINGLE_SHARE;
+}
+
+/* Since it was first read, or for five seconds at least. */
+static bool single_has_grown(const struct choice *choice)
+{
+	const struct census_process *single = choice->result->ranked[0].process;
+	uint64_t mapped = single ? proc_mapped(&single->memory) : 0;
+
+	return sub_u64(mapped, single ? single->earlier_footprint : 0) >= mapped / GROWN_SHARE;
+}
+
+static bool has_single(const struct choice *choice, const struct group *group)
+{
+	const struct census_process *single = choice->result->ranked[0].process;
+
+	return single && are_kin(group->kinship, group->first, single);
+}
+
 static bool outranks(const struct choice *choice, const struct group *group)
 {
 	/* A storm goes on; what has been started together a while ago is none. */
@@ -185,7 +208,8 @@ static bool outranks(const struct choice *choice, const struct group *group)
 	return !group->is_refused && group->n >= VICTIM_MEMBERS_MIN &&
 	       (group->kinship != BY_PROGRAM || is_storm) &&
 	       group->gained >= choice->request->memory / GROUP_SHARE &&
-	       group->score / 2 > best_single(choice);
+	       group->score / 2 > best_single(choice) &&
+	       !(single_is_large(choice) && has_single(choice, group));
 }
 
 static struct group *find_largest(const struct choice *choice,
@@ -271,9 +295,15 @@ static void put_first(struct victim_result *result, const struct victim_candidat
 	result->ranked[0] = *candidate;
 }
 
+/* Its stat is read for what the census does not keep. */
 static struct streak_subject subject_of(const struct choice *choice,
 					const struct census_process *process)
 {
+	struct proc_stat stat = { 0 };
+
+	if (proc_read_stat(choice->census->proc_fd, process->pid, &stat) != 0 ||
+	    stat.start_ticks != process->start_ticks)
+		stat.stack_start = stat.args_length = 0;
 	return (struct streak_subject){
 		.cgroup = census_cgroup_path(process),
 		.comm = process->comm,
@@ -281,6 +311,8 @@ static struct streak_subject subject_of(const struct choice *choice,
 		.uid = process->uid,
 		.session = process->session,
 		.age = streak_age(process->start_ticks, choice->request->ticks_now),
+		.stack_start = stat.stack_start,
+		.args_length = stat.args_length,
 	};
 }
 
@@ -289,11 +321,12 @@ static void judge_streak(const struct choice *choice, const struct group *group,
 {
 	const struct victim_request *request = choice->request;
 	struct victim_result *result = choice->result;
-	const struct streak_subject subject = subject_of(choice, victim);
+	struct streak_subject subject;
 	unsigned n_kills, n_replaced;
 
 	if (!request->streak)
 		return;
+	subject = subject_of(choice, victim);
 	n_kills = streak_of_siblings(request->streak, &subject, request->now);
 	n_replaced = streak_replaced_siblings(request->streak, &subject, request->now);
 	if (streak_is_enough(n_kills, n_replaced, group->largest, request->memory))
@@ -302,19 +335,19 @@ static void judge_streak(const struct choice *choice, const struct group *group,
 	result->is_undone = n_replaced >= STREAK_REPLACED;
 }
 
-static void prefer_siblings(struct choice *choice)
+static bool prefer_siblings(struct choice *choice)
 {
 	struct group groups[_KINSHIP_MAX * SLOTS], *group;
 	struct victim_candidate candidate;
 	const struct census_process *youngest;
 
-	if (best_single(choice) >= choice->request->memory / SINGLE_SHARE)
-		return;
+	if (single_is_large(choice) && single_has_grown(choice))
+		return false;
 	collect(choice, groups);
 	for (unsigned i = 0; i < TRIES; i++) {
 		group = find_largest(choice, groups);
 		if (!group)
-			return;
+			return false;
 		if (!reread_siblings(choice, group))
 			choice->result->approximate = true;
 		count_again(choice, group);
@@ -323,10 +356,11 @@ static void prefer_siblings(struct choice *choice)
 			put_first(choice->result, &candidate);
 			choice->group_score = group->score / 2;
 			judge_streak(choice, group, youngest);
-			return;
+			return true;
 		}
 		group->is_refused = true;
 	}
+	return false;
 }
 
 static void count_below(const struct choice *choice, const struct census_node *node,
@@ -344,7 +378,7 @@ static void count_below(const struct choice *choice, const struct census_node *n
 		return;
 	add_member(choice, group, process);
 	if (!group->first ||
-	    proc_reclaimable(&process->memory) > proc_reclaimable(&group->first->memory))
+	    gained(choice->request, process) > gained(choice->request, group->first))
 		group->first = process;
 }
 
@@ -360,20 +394,23 @@ static bool streak_of_unit_is_enough(const struct choice *choice, const struct g
 	    strcmp(census_cgroup_path(result->ranked[0].process), path) == 0)
 		subject = subject_of(choice, result->ranked[0].process);
 	subject.cgroup = path;
-	return streak_is_enough(streak_of_cgroup(request->streak, path, request->now),
-				streak_replaced_in_cgroup(request->streak, &subject, request->now),
-				group->largest, request->memory);
+	return streak_is_enough_for_unit(
+		streak_of_cgroup(request->streak, path, request->now),
+		streak_replaced_in_cgroup(request->streak, &subject, request->now), group->largest,
+		request->memory);
 }
 
-static bool unit_outranks(const struct choice *choice, const struct group *group, const char *path)
+static bool unit_outranks(const struct choice *choice, const struct group *group, const char *path,
+			  enum victim_as_one as_one)
 {
-	return group->first && streak_of_unit_is_enough(choice, group, path) &&
+	return group->first &&
+	       (as_one == VICTIM_ALONE || streak_of_unit_is_enough(choice, group, path)) &&
 	       group->gained >= choice->request->min_victim &&
 	       group->score / 2 > best_single(choice);
 }
 
-/* Its largest process stands for it. */
-static bool prefer_unit(struct choice *choice, const char *path)
+/* The process that has gained most stands for it, or is the victim. */
+static bool prefer_unit(struct choice *choice, const char *path, enum victim_as_one as_one)
 {
 	const struct victim_request *request = choice->request;
 	struct victim_candidate candidate;
@@ -385,24 +422,38 @@ static bool prefer_unit(struct choice *choice, const char *path)
 	    !streak_is_unit(path, choice->census->policies->subtree, request->own_cgroup))
 		return false;
 	count_below(choice, &cgroup->node, &group);
-	if (!unit_outranks(choice, &group, path))
+	if (!unit_outranks(choice, &group, path, as_one))
 		return false;
 	if (choice->reader->reread && victim_reread(choice, &cgroup->node) == VICTIM_READ_LATE)
 		choice->result->approximate = true;
 	group = (struct group){ 0 };
 	count_below(choice, &cgroup->node, &group);
-	if (!unit_outranks(choice, &group, path) || !read_member(choice, group.first, &candidate))
+	if (!unit_outranks(choice, &group, path, as_one) ||
+	    !read_member(choice, group.first, &candidate))
 		return false;
 	put_first(choice->result, &candidate);
 	choice->group_score = group.score / 2;
-	choice->result->as_one = VICTIM_AS_CGROUP;
+	choice->result->as_one = as_one;
 	return true;
+}
+
+/* Of those with a streak. */
+static bool prefer_units(struct choice *choice, enum victim_as_one as_one)
+{
+	const struct victim_request *request = choice->request;
+	const char *path;
+
+	for (unsigned i = 0; request->streak && i < STREAK_MAX; i++) {
+		path = streak_cgroup(request->streak, i, request->now);
+		if (path && prefer_unit(choice, path, as_one))
+			return true;
+	}
+	return false;
 }
 
 void victim_prefer_group(struct choice *choice)
 {
 	const struct victim_request *request = choice->request;
-	const char *path;
 
 	choice->result->as_one = VICTIM_ALONE;
 	choice->result->is_replaced = choice->result->is_undone = false;
@@ -410,12 +461,8 @@ void victim_prefer_group(struct choice *choice)
 	    request->rank_by != POLICY_RANK_BY_FOOTPRINT || request->memory == 0 ||
 	    request->ticks_now == 0 || choice->result->is_cut || choice->result->is_reluctant)
 		return;
-	for (unsigned i = 0; request->streak && i < STREAK_MAX; i++) {
-		path = streak_cgroup(request->streak, i, request->now);
-		if (path && prefer_unit(choice, path))
-			return;
-	}
-	prefer_siblings(choice);
+	if (!prefer_units(choice, VICTIM_AS_CGROUP) && !prefer_siblings(choice))
+		(void)prefer_units(choice, VICTIM_ALONE);
 }
 
 uint64_t victim_with_held(const struct census *census, const struct census_process *process,

@@ -3,9 +3,9 @@
  * victim-group: many processes of about the same size that have filled memory together; the last
  * step of victim_choose().
  *
- * Where the largest single process has less than an eighth of memory, siblings (one name and user,
- * and one parent or one session, as the compilers of a build, of which each has a driver and a
- * shell of its own) are compared with it by what they have gained in the last VICTIM_RECENT_USEC:
+ * Where the largest single process has less than an eighth of memory, or has not grown lately and
+ * is none of them, siblings (one name and user, and one parent or one session, as the compilers of
+ * a build, of which each has a driver and a shell of its own) are compared with it by what they have gained in the last VICTIM_RECENT_USEC:
  * all of a process that is younger, else what it has grown.  If there are VICTIM_MEMBERS_MIN of
  * them or more that hold a quarter of memory, and half of that is more than the single process has,
  * the youngest of them that is not small is the victim.  So a process that was there before does
@@ -14,7 +14,9 @@
  * names, unless they are young, and VICTIM_CHILDREN_MIN or more.
  *
  * After a streak of kills (streak.h) all of a unit, or of such siblings, are killed as one, if by
- * the same measure they outrank the largest single process.  With siblings their parent is killed
+ * the same measure they outrank the largest single process.  A unit only if one at least of those
+ * that were killed has been replaced: else the siblings in it are killed, or that one of its
+ * processes that has gained most.  With siblings their parent is killed
  * if it replaces them: if it is the same program and one that was killed has been replaced (of a
  * session leader: each), or, where each has been replaced, if it does nothing else than to start
  * them.  A shell that started all of its children before the first kill is not killed with them.

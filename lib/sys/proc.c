@@ -49,6 +49,21 @@ static int skip_numbers(const char **p, unsigned n)
 	return 0;
 }
 
+/* What follows start_ticks; the addresses are 0 for a process that may not be traced. */
+static void parse_addresses(const char *p, struct proc_stat *stat)
+{
+	uint64_t begin, end;
+
+	/* Between them: vsize .. endcode; kstkesp .. start_brk. */
+	if (*p == '\0' || skip_numbers(&p, 5) < 0 ||
+	    proc_scan_number(&p, ' ', UINT64_MAX, &stat->stack_start) < 0)
+		return;
+	if (*p != '\0' && skip_numbers(&p, 19) == 0 &&
+	    proc_scan_number(&p, ' ', UINT64_MAX, &begin) == 0 &&
+	    proc_scan_number(&p, ' ', UINT64_MAX, &end) == 0)
+		stat->args_length = sub_u64(end, begin);
+}
+
 /*
  * "PID (comm) S PPID ...": see proc(5).  comm may hold blanks and parentheses; nothing behind it
  * can, so it ends at the last ')'.
@@ -86,9 +101,7 @@ int proc_stat_parse(const char *text, struct proc_stat *ret)
 	stat.flags = (unsigned)flags;
 	stat.n_threads = (unsigned)n_threads;
 	stat.start_ticks = start_ticks;
-	/* Between them: vsize .. endcode. */
-	if (*p != '\0' && skip_numbers(&p, 5) == 0)
-		(void)proc_scan_number(&p, ' ', UINT64_MAX, &stat.stack_start);
+	parse_addresses(p, &stat);
 	*ret = stat;
 	return 0;
 }

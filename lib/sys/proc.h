@@ -30,6 +30,7 @@ struct proc_stat {
 	uint64_t start_ticks; /* since boot */
 	uint64_t stack_start; /* address: a child has its parent's until one calls execve(2);
 				 0: not told */
+	uint64_t args_length; /* of the arguments of its execve(2), bytes; 0: not told */
 };
 
 /* PF_EXITING and PF_KTHREAD, include/linux/sched.h */

@@ -107,16 +107,37 @@ case_tmux() { # shells and a leak in one cgroup
         "$0" name=python3 anon=650 anon=350@80; sleep 1000; :' "$load"
     until_quiet
 }
-case_build() { # 20 compilers of 150 MiB, eight at a time: half of them succeed at least
+# As that of a real one, each compiler is a program of its own with other arguments than the last.
+build_of() { # JOBS PARALLEL MIB@RATE
     local result=$case_run/result built
-    expect lives=ninja:1 kills=10
     machine
     start_daemon
-    start ninja jobs=20,8,$result name=cc1plus anon=150@100 sleep=0.5 end
-    wait_for 120 grep -q left=0 $result || bad 'it did not come to its end'
-    read -r note <$result
+    start ninja "jobs=$1,$2,$result" execute=61 name=cc1plus "anon=$3" sleep=0.5 end end
+    wait_for 120 grep -q left=0 "$result" || bad 'it did not come to its end'
+    read -r note <"$result"
     built=${note#built=}
-    [ "${built%% *}" -ge 10 ] || bad "${built%% *} of 20 built"
+    [ "${built%% *}" -ge $(($1 / 2)) ] || bad "${built%% *} of $1 built"
+}
+case_build() { # 20 compilers of 140 MiB, eight at a time: half of them succeed at least
+    expect lives=ninja:1 kills=10
+    build_of 20 8 140@100
+}
+case_build_100() { # 40 compilers of 100 MiB, ten at a time: half of them succeed at least
+    expect lives=ninja:1 kills=20
+    build_of 40 10 100@60
+}
+case_build_110() { # 36 compilers of 110 MiB, nine at a time, slower
+    expect lives=ninja:1 kills=18
+    build_of 36 9 110@30
+}
+case_build_again() { # control: workers with the same arguments that a server starts again at once
+    local i
+    expect dies=server lives=app:2 kills=9
+    machine
+    start_daemon
+    for i in 1 2; do group=app$i start_full app anon=60; done
+    start server jobs=100,4,/dev/null execute=1 name=worker anon=300@100 sleep=30 end end
+    until_quiet 8
 }
 case_build_drivers() { # small compilers, 24 at a time, each below a shell and a driver of its own
     local i
@@ -133,6 +154,22 @@ case_storm() { # twelve processes of 12 MiB a second, without end: none of the o
     start_daemon
     start storm fork=33 name=stormer anon=12 end spawn=12 name=stormer anon=12 end
     until_quiet 20 6
+}
+case_storm_database() { # the same beside a database of 150 MiB, more than an eighth of memory
+    expect lives=db:1 kills=200
+    machine
+    start_full db anon=150
+    start_daemon
+    start storm fork=25 name=stormer anon=12 end spawn=12 name=stormer anon=12 end
+    until_quiet 10 6
+}
+case_storm_leak() { # control: 45 that were started at once and do not grow, beside a leak of less than half
+    expect dies=hog lives=job:45
+    machine
+    start_daemon
+    start_full shell fork=45 name=job anon=13 end
+    start hog anon=100 anon=500@60
+    until_quiet
 }
 case_storm_names() { # the same, each with a name of its own
     local i
