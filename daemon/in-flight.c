@@ -241,6 +241,7 @@ static struct backoff_subject subject_of(const struct decision *d)
 		.ppid = d->ppid,
 		.session = d->session,
 		.code_pages = d->code_pages,
+		.mapped = proc_mapped(&d->memory),
 		.stack_start = d->stack_start,
 		.shares_memory = d->shares_memory,
 	};

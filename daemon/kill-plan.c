@@ -285,6 +285,24 @@ static void open_siblings(struct in_flight *f, const struct census_process *vict
 	}
 }
 
+/* Relatives that hold open what the victim does (stuck.h): it is freed with the last of them. */
+static void open_holders(struct in_flight *f)
+{
+	const struct stuck *s = &f->selection->stuck;
+
+	for (unsigned i = 0; f->decision.held > 0 && i < s->n_together; i++) {
+		const struct census_process *process =
+			census_find(&f->sampler->census, s->together[i]);
+
+		if (!process || is_open(f, process->pid))
+			continue;
+		if (!decision_may_kill(f, process->pid, f->config->policies.subtree))
+			spare(&f->decision, process);
+		else if (kill_plan_open(f, process) == 0)
+			f->decision.n_relatives++;
+	}
+}
+
 enum report_event kill_plan_gather(struct in_flight *f, const struct policy *policy)
 {
 	struct decision *d = &f->decision;
@@ -293,6 +311,7 @@ enum report_event kill_plan_gather(struct in_flight *f, const struct policy *pol
 	if (!victim || victim->start_ticks != d->start_ticks)
 		return REPORT_VANISHED;
 	find_sharers(f, victim, decision_is_of_cgroup(d) ? &victim->memory : &d->memory);
+	open_holders(f);
 	if (d->spared_pid > 0)
 		return REPORT_SPARED;
 	if (!decision_is_of_cgroup(d))

@@ -142,6 +142,15 @@ static void report_steps(const struct reporter *rep)
 			   strerror(-d->unit_error));
 }
 
+static const char *describe_held(const struct decision *d)
+{
+	if (d->held == 0)
+		return "";
+	return d->held < proc_reclaimable(&d->memory) / 8 * 7
+		       ? ", part of which it holds by descriptors"
+		       : ", which it holds by descriptors";
+}
+
 static void report_signalled(const struct reporter *rep)
 {
 	const struct decision *d = &rep->f->decision;
@@ -155,8 +164,7 @@ static void report_signalled(const struct reporter *rep)
 		 ". %u of %zu candidates read%s%s%s.",
 		 d->dry_run ? "Would kill" : "Killing", report_victim(d, name, sizeof(name)),
 		 report_others(d, company, sizeof(company)),
-		 format_bytes(proc_reclaimable(&d->memory), size),
-		 d->held > 0 ? ", which it holds by descriptors" : "",
+		 format_bytes(proc_reclaimable(&d->memory), size), describe_held(d),
 		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
 		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
 		 d->approximate ? ", approximately" : "",

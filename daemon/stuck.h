@@ -28,7 +28,8 @@ struct stuck {
 	usec_t since;	  /* 0: not stuck */
 	usec_t chosen_at; /* the last choice that found none */
 	uint64_t available_then;
-	uint64_t minimum; /* what a victim would have to free */
+	uint64_t minimum;	 /* what a victim would have to free */
+	uint64_t holder_minimum; /* likewise, one that holds memory by descriptors */
 	uint64_t unowned_growth;
 
 	usec_t asked_at; /* the survey; 0: never since stuck */
@@ -38,6 +39,9 @@ struct stuck {
 	usec_t surveyed_at;
 	usec_t nominated_at; /* surveyed_at of the survey by which a holder was nominated */
 	uint64_t missing;    /* then: holder_missing() */
+	/* Relatives that hold as well what the holder that was taken does: they are killed too. */
+	pid_t together[HELD_OTHERS_MAX];
+	unsigned n_together;
 	usec_t watched_at;
 	struct where_survey surveyed;
 	struct where_account account; /* n_rows 0: none; as of the last report */

@@ -268,7 +268,12 @@ CHANGE(approximately)
 }
 CHANGE(by_descriptors)
 {
-	d->held = 400 * MIB;
+	d->held = 512 * MIB;
+}
+
+CHANGE(partly_by_descriptors)
+{
+	d->held = 300 * MIB;
 }
 CHANGE(sharers_unknown)
 {
@@ -370,6 +375,7 @@ static void test_a_kill(void **state)
 		  NULL },
 		{ approximately, "candidates read, approximately.", NULL },
 		{ by_descriptors, "of memory, which it holds by descriptors, SIGKILL", NULL },
+		{ partly_by_descriptors, "of memory, part of which it holds by descriptors", NULL },
 	};
 
 	check_changes(REPORT_SIGNALLED, changes, ARRAY_SIZE(changes));
