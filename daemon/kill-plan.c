@@ -296,7 +296,7 @@ static void open_holders(struct in_flight *f)
 
 		if (!process || is_open(f, process->pid))
 			continue;
-		if (!decision_may_kill(f, process->pid, f->config->policies.subtree))
+		if (!confirm_may_kill(f, process->pid, f->config->policies.subtree))
 			spare(&f->decision, process);
 		else if (kill_plan_open(f, process) == 0)
 			f->decision.n_relatives++;
