@@ -17,7 +17,7 @@
 #define N_STALE	    100
 #define N_TURNS	    200
 #define SAMPLE_USEC (250 * USEC_PER_MSEC)
-/* As in daemon/tick.c. */
+/* As in daemon/tick/tick.c. */
 #define CUT_MAX		   4
 #define REREAD_BUDGET_USEC (40 * USEC_PER_MSEC)
 #define MIN_VICTIM_BYTES   (4 * MIB)

@@ -25,7 +25,7 @@
 #include "lib/snapshot/census-tree.h"
 
 #define TURN_MAX_MS 20.0
-/* As in daemon/watch.c. */
+/* As in daemon/watch/watch.c. */
 #define SLICE_USEC (1 * USEC_PER_MSEC)
 /* Between two samples. */
 #define SAMPLE_USEC (20 * USEC_PER_MSEC)

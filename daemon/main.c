@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/log.h"
+#include "daemon/log/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "lib/base/cleanup.h"

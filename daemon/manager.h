@@ -7,19 +7,19 @@
 
 #include <stdbool.h>
 
-#include "daemon/bus.h"
-#include "daemon/config.h"
-#include "daemon/conflicts.h"
-#include "daemon/in-flight.h"
-#include "daemon/machine.h"
+#include "daemon/base/config.h"
+#include "daemon/base/conflicts.h"
+#include "daemon/base/machine.h"
+#include "daemon/base/regime.h"
+#include "daemon/base/self.h"
+#include "daemon/bus/bus.h"
+#include "daemon/kill/in-flight.h"
+#include "daemon/kill/self-test.h"
 #include "daemon/monitor.h"
-#include "daemon/regime.h"
-#include "daemon/report.h"
-#include "daemon/sampler.h"
-#include "daemon/selection.h"
-#include "daemon/self-test.h"
-#include "daemon/self.h"
-#include "daemon/tick.h"
+#include "daemon/record/report.h"
+#include "daemon/select/selection.h"
+#include "daemon/tick/tick.h"
+#include "daemon/watch/sampler.h"
 
 struct bus;
 

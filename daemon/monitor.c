@@ -10,12 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/bus.h"
-#include "daemon/clock.h"
-#include "daemon/log.h"
+#include "daemon/base/clock.h"
+#include "daemon/bus/bus.h"
+#include "daemon/log/log.h"
 #include "daemon/manager.h"
-#include "daemon/report.h"
-#include "daemon/tick.h"
+#include "daemon/record/report.h"
+#include "daemon/tick/tick.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 #include "lib/sys/psi.h"

@@ -7,7 +7,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "daemon/turns.h"
+#include "daemon/base/turns.h"
 #include "lib/base/util.h"
 
 struct manager;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # check-catalog.sh: what the journal's catalog explains is what the daemon logs: the MESSAGE_IDs of
-# daemon/message-ids.h, the catalog and reckond(8) are the same, each is used, the catalog names
+# daemon/log/message-ids.h, the catalog and reckond(8) are the same, each is used, the catalog names
 # only fields that the daemon sends, and systemd's own compiler takes it.
 #
 # Environment: SRCDIR (default: .).
@@ -24,11 +24,11 @@ check() { # CONDITION NAME
 }
 
 sed -nE 's/^#define (MESSAGE_ID_[A-Z_]+)[[:space:]]+"([0-9a-f]{32})"$/\2 \1/p' \
-    "$srcdir/daemon/message-ids.h" | sort >"$tmp/ids"
+    "$srcdir/daemon/log/message-ids.h" | sort >"$tmp/ids"
 cut -d' ' -f1 "$tmp/ids" >"$tmp/code"
 sed -nE 's/^-- ([0-9a-f]{32})$/\1/p' "$catalog" | sort >"$tmp/catalog"
 grep -oE '[0-9a-f]{32}' "$srcdir/man/reckond.8" | sort -u >"$tmp/man"
-check '[ "$(wc -l <"$tmp/ids")" = "$(grep -c "#define" "$srcdir/daemon/message-ids.h")" ]' \
+check '[ "$(wc -l <"$tmp/ids")" = "$(grep -c "#define" "$srcdir/daemon/log/message-ids.h")" ]' \
     'each MESSAGE_ID has 32 digits'
 check '[ -s "$tmp/code" ] && [ -z "$(uniq -d "$tmp/code")" ]' 'no MESSAGE_ID is there twice'
 check 'diff "$tmp/code" "$tmp/catalog"' 'the catalog explains each, and no other'
@@ -37,11 +37,11 @@ for header in Subject Defined-By Documentation; do
 done
 check 'diff "$tmp/code" "$tmp/man"' 'reckond(8) lists each, and no other'
 while read -r _ name; do
-    check 'grep -qw "$name" "$srcdir"/daemon/*.c' "$name is used"
+    check 'grep -qw "$name" "$srcdir"/daemon/*/*.c' "$name is used"
 done <"$tmp/ids"
 
 # Only an entry about a victim has fields of its own.
-sent=$(grep -ohE '"RECKOND_[A-Z0-9_]+=' "$srcdir/daemon/report.c" | tr -d '"=' | sort -u)
+sent=$(grep -ohE '"RECKOND_[A-Z0-9_]+=' "$srcdir/daemon/record/report.c" | tr -d '"=' | sort -u)
 named=$(grep -oE '@[A-Z0-9_]+@' "$catalog" | tr -d @ | sort -u)
 check '[ -n "$named" ] && [ -z "$(comm -13 <(echo "$sent") <(echo "$named"))" ]' \
     'the catalog names only fields that are sent'

@@ -22,7 +22,15 @@ lib/snapshot 3
 lib/select 4
 lib/domain 4
 lib/explain 5
-daemon 6
+daemon/log 6
+daemon/base 7
+daemon/watch 8
+daemon/select 9
+daemon/kill 10
+daemon/record 11
+daemon/tick 12
+daemon/bus 12
+daemon 13
 ctl 6'
 
 # What is still allowed though it is not right: FILE INCLUDED.

@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/recorder.h"
-#include "daemon/tick.h"
+#include "daemon/record/recorder.h"
+#include "daemon/tick/tick.h"
 #include "tests/dumped-seams.h"
 
 /* clang-format off */

@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 #include "daemon/manager.h"
-#include "daemon/report.h"
+#include "daemon/record/report.h"
 
 #define DUMPED_PROCESSES_MAX 128
 #define DUMPED_CGROUPS_MAX   16

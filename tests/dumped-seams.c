@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
-#include "daemon/log.h"
-#include "daemon/survey.h"
+#include "daemon/base/clock.h"
+#include "daemon/log/log.h"
+#include "daemon/select/survey.h"
 #include "lib/base/io.h"
 #include "lib/sys/precise.h"
 

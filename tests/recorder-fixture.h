@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/manager.h"
-#include "daemon/recorder.h"
+#include "daemon/record/recorder.h"
 #include "lib/base/cleanup.h"
 #include "tests/fail-malloc.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Tests of what the bus decides without one: how long a message is, by its first 16 bytes
  * (bus-io.c); how long it waits before it connects again (bus.c). */
-#include "daemon/bus-internal.h"
+#include "daemon/bus/bus-internal.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -9,11 +9,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/bus-internal.h"
-#include "daemon/clock.h"
-#include "daemon/log.h"
+#include "daemon/base/clock.h"
+#include "daemon/bus/bus-internal.h"
+#include "daemon/log/log.h"
 #include "daemon/manager.h"
-#include "daemon/recorder.h"
+#include "daemon/record/recorder.h"
 #include "tests/fuzz/fuzz-socket.h"
 
 /* clang-format off */

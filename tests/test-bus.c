@@ -16,12 +16,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/bus-internal.h"
-#include "daemon/bus.h"
-#include "daemon/clock.h"
-#include "daemon/log.h"
+#include "daemon/base/clock.h"
+#include "daemon/bus/bus-internal.h"
+#include "daemon/bus/bus.h"
+#include "daemon/log/log.h"
 #include "daemon/manager.h"
-#include "daemon/recorder.h"
+#include "daemon/record/recorder.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

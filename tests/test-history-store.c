@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/history-store.c, in a state directory of our own: what is written when, what is
- * read back, and what happens where that does not work.
+ * Tests of daemon/record/history-store.c, in a state directory of our own: what is written when,
+ * what is read back, and what happens where that does not work.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/history-store.h"
+#include "daemon/record/history-store.h"
 #include "lib/base/cleanup.h"
 #include "lib/history/history-file.h"
 #include "lib/history/history.h"

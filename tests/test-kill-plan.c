@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/kill-plan.h"
+#include "daemon/kill/kill-plan.h"
 #include "daemon/manager.h"
 #include "lib/select/sharers.h"
 #include "lib/snapshot/census-tree.h"

@@ -12,10 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
+#include "daemon/base/clock.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
-#include "daemon/tick.h"
+#include "daemon/tick/tick.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/log.c and daemon/log-queue.c: lines on a standard error of our own, a pipe that
- * is read in time, late, or not at all.  (Entries: check-log.sh.)
+ * Tests of daemon/log/log.c and daemon/log/log-queue.c: lines on a standard error of our own, a
+ * pipe that is read in time, late, or not at all.  (Entries: check-log.sh.)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
-#include "daemon/log.h"
+#include "daemon/base/clock.h"
+#include "daemon/log/log.h"
 #include "daemon/monitor.h"
 #include "lib/base/cleanup.h"
 

@@ -14,12 +14,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/bus.h"
-#include "daemon/log.h"
+#include "daemon/bus/bus.h"
+#include "daemon/kill/self-test.h"
+#include "daemon/log/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
-#include "daemon/recorder.h"
-#include "daemon/self-test.h"
+#include "daemon/record/recorder.h"
 #include "lib/kill/unit-mark.h"
 
 /* clang-format off */

@@ -18,10 +18,10 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
+#include "daemon/base/clock.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
-#include "daemon/tick.h"
+#include "daemon/tick/tick.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

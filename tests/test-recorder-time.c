@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of daemon/recorder.c: what is recorded of a kill after its signal, and when. */
+/* Tests of daemon/record/recorder.c: what is recorded of a kill after its signal, and when. */
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/recorder.h"
+#include "daemon/record/recorder.h"
 #include "tests/recorder-fixture.h"
 
 /* clang-format off */

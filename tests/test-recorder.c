@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/recorder.c: a manager made by hand, in which memory is reclaimed and time passes
- * as the test says.  The whole path is tested by test-tick.c.
+ * Tests of daemon/record/recorder.c: a manager made by hand, in which memory is reclaimed and time
+ * passes as the test says.  The whole path is tested by test-tick.c.
  */
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "daemon/recorder.h"
+#include "daemon/record/recorder.h"
 #include "lib/snapshot/census-tree.h"
 #include "tests/fail-malloc.h"
 #include "tests/recorder-fixture.h"

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/log.h"
+#include "daemon/log/log.h"
+#include "daemon/log/message-ids.h"
 #include "daemon/manager.h"
-#include "daemon/message-ids.h"
-#include "daemon/recorder.h"
-#include "daemon/report.h"
+#include "daemon/record/recorder.h"
+#include "daemon/record/report.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of daemon/reserve.c: the limit, and that what is released can be used. */
+/* Tests of daemon/base/reserve.c: the limit, and that what is released can be used. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "daemon/reserve.h"
+#include "daemon/base/reserve.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
+#include "daemon/base/self.h"
+#include "daemon/log/log.h"
 #include "daemon/manager.h"
-#include "daemon/self.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/self-test.c: it finishes whatever fails, and leaves nothing behind.  What needs a
- * freezer of version 1, which a process that was sent SIGKILL does not leave, is skipped where
- * there is none.
+ * Tests of daemon/kill/self-test.c: it finishes whatever fails, and leaves nothing behind.  What
+ * needs a freezer of version 1, which a process that was sent SIGKILL does not leave, is skipped
+ * where there is none.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/kill/self-test.h"
 #include "daemon/manager.h"
-#include "daemon/self-test.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of daemon/self.c: when the daemon is too large. */
+/* Tests of daemon/base/self.c: when the daemon is too large. */
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "daemon/base/self.h"
 #include "daemon/manager.h"
-#include "daemon/self.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/clock.h"
-#include "daemon/log.h"
+#include "daemon/base/clock.h"
+#include "daemon/log/log.h"
 #include "daemon/manager.h"
-#include "daemon/stalls.h"
+#include "daemon/watch/stalls.h"
 
 /* clang-format off */
 #include <stdarg.h>

@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
+#include "daemon/log/log.h"
 #include "daemon/manager.h"
-#include "daemon/stuck.h"
-#include "daemon/survey.h"
+#include "daemon/select/stuck.h"
+#include "daemon/select/survey.h"
 #include "lib/snapshot/census-tree.h"
 
 /* clang-format off */

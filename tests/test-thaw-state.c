@@ -24,10 +24,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
+#include "daemon/base/clock.h"
+#include "daemon/kill/thaw-state.h"
 #include "daemon/manager.h"
-#include "daemon/thaw-state.h"
-#include "daemon/tick.h"
+#include "daemon/tick/tick.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 #include "lib/kill/ledger.h"

@@ -15,12 +15,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
-#include "daemon/log.h"
+#include "daemon/base/clock.h"
+#include "daemon/log/log.h"
 #include "daemon/manager.h"
-#include "daemon/recorder.h"
-#include "daemon/stalls.h"
-#include "daemon/tick.h"
+#include "daemon/record/recorder.h"
+#include "daemon/tick/tick.h"
+#include "daemon/watch/stalls.h"
 #include "lib/base/io.h"
 #include "lib/select/sharers.h"
 

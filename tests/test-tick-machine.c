@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/log.h"
-#include "daemon/recorder.h"
+#include "daemon/log/log.h"
+#include "daemon/record/recorder.h"
 #include "tests/tick-case.h"
 
 /* clang-format off */

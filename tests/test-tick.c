@@ -24,10 +24,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/clock.h"
+#include "daemon/base/clock.h"
 #include "daemon/manager.h"
-#include "daemon/recorder.h"
-#include "daemon/tick.h"
+#include "daemon/record/recorder.h"
+#include "daemon/tick/tick.h"
 #include "lib/base/io.h"
 #include "tests/fail-malloc.h"
 

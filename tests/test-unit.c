@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/kill/unit.h"
 #include "daemon/manager.h"
-#include "daemon/swap-use.h"
-#include "daemon/unit.h"
+#include "daemon/watch/swap-use.h"
 #include "lib/kill/unit-mark.h"
 #include "lib/snapshot/census-tree.h"
 #include "lib/sys/proc.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of daemon/users.c, on files of our own. */
+/* Tests of daemon/base/users.c, on files of our own. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/users.h"
+#include "daemon/base/users.h"
 
 /* clang-format off */
 #include <stdarg.h>

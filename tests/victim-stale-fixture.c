@@ -14,7 +14,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#define CUT_MAX 4 /* as in daemon/tick.c */
+#define CUT_MAX 4 /* as in daemon/tick/tick.c */
 
 static const struct accuracy exact = {
 	.regime = ACCURACY_PRECISE,

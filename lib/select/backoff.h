@@ -10,7 +10,7 @@
  * worth it.
  *
  * Pure: what is seen of a process, and the time, are arguments.  Nothing is allocated.  The daemon
- * writes (daemon/in-flight.c), victim reads.
+ * writes (daemon/kill/in-flight.c), victim reads.
  */
 #pragma once
 

@@ -93,7 +93,7 @@ struct census_process {
 	uint32_t compared_at;	 /* when what can change without an exec was read last; 0: not
 				    since the policies are others */
 	uint32_t measured_at;	 /* memory.kept was */
-	uint32_t share_asked_at; /* it was asked for, or reported, in watch: daemon/watch.c */
+	uint32_t share_asked_at; /* it was asked for, or reported, in watch: daemon/watch/watch.c */
 	uint32_t next_by_pid;	 /* number of the next with this hash, or of its list; 0: none */
 	unsigned code_pages;	 /* another number: another program; 0: not known */
 	unsigned n_threads : 24; /* PID_MAX_LIMIT is 2^22 */

@@ -7,9 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/bus-internal.h"
+#include "daemon/bus/bus-internal.h"
 #include "daemon/manager.h"
-#include "daemon/recorder.h"
+#include "daemon/record/recorder.h"
 #include "tests/fuzz/fuzz-socket.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "ctl/running.h"
-#include "daemon/users.h"
+#include "daemon/base/users.h"
 #include "lib/config/policy.h"
 #include "lib/domain/stall.h"
 #include "lib/domain/where.h"

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bus-queue: which calls are answered, and in which order.
+ *
+ * The call of the sender with the largest allowance left is answered first (lib/base/quota.h), so
+ * that a sender of one call does not wait behind the senders of many; and when the queue is full, a
+ * call of those is dropped for it.
+ *
+ * While a kill is in progress, neither processes nor files are read: the loop has more urgent work,
+ * and the census is about to change.  Mostly that takes a moment; a caller that would have to wait
+ * longer gets an error which names the victim.
+ */
+#include <signal.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/bus/bus-internal.h"
+#include "lib/base/format.h"
+
+/* Of one sender. */
+#define WAITING_OF_SENDER_MAX 8
+/* How long after its signal calls wait for a victim to exit before they get an error: most victims
+ * have exited by then. */
+#define PATIENCE_USEC USEC_PER_SEC
+/* Of an answer without its contents, and of an error. */
+#define ENVELOPE_BYTES 256
+
+/*
+ * Admission
+ */
+
+/* Calls that have an effect may come without a wish for a reply. */
+static bool is_action(sd_bus_message *call)
+{
+	return sd_bus_message_is_method_call(call, BUS_INTERFACE, "Reload") > 0 ||
+	       sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Set") > 0;
+}
+
+/* In advance: what sd-bus answers by itself is charged here, the rest when it is answered. */
+static uint64_t price_of(sd_bus_message *call)
+{
+	return sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Introspectable", NULL) > 0
+		       ? 8 * KIB
+		       : ENVELOPE_BYTES;
+}
+
+int bus_refuse(struct bus *b, sd_bus_message *call, const char *why)
+{
+	if (!bus_io_has_room(b))
+		return 1;
+	quota_charge_error(&b->quota, sd_bus_message_get_sender(call), ENVELOPE_BYTES, clock_now());
+	return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED, "%s", why);
+}
+
+int bus_admit(struct bus *b, sd_bus_message *call)
+{
+	const char *sender = sd_bus_message_get_sender(call);
+	usec_t now = clock_now();
+	int r = 0;
+
+	if (!sender || (!sd_bus_message_get_expect_reply(call) && !is_action(call)))
+		return 1;
+	switch (quota_ask(&b->quota, sender, now)) {
+	case QUOTA_GRANTED:
+		quota_charge(&b->quota, sender, price_of(call), now);
+		if (bus_is_of_properties(call))
+			r = bus_wait(b, call, bus_answer_properties, BUS_NEEDS_NOTHING);
+		else if (sd_bus_message_is_method_call(call, BUS_INTERFACE, NULL) <= 0)
+			r = !bus_io_has_room(b); /* sd-bus answers it now, or it is dropped */
+		break;
+	case QUOTA_REFUSED:
+		r = bus_refuse(b, call, "You have asked for too much in too short a time.");
+		break;
+	case QUOTA_IGNORED:
+		r = 1;
+		break;
+	}
+	return r;
+}
+
+/*
+ * Pages
+ */
+
+const struct bus_page bus_page_all = { 0, UINT32_MAX };
+
+int bus_read_page(sd_bus_message *call, uint32_t standard, uint32_t most, struct bus_page *ret)
+{
+	struct bus_page page = { 0 };
+	int r = 0;
+
+	if (sd_bus_message_has_signature(call, "uu"))
+		r = sd_bus_message_read(call, "u", &page.first);
+	if (r >= 0)
+		r = sd_bus_message_read(call, "u", &page.limit);
+	if (r < 0)
+		return r;
+	page.limit = (uint32_t)min_u64(page.limit ? page.limit : standard, most);
+	*ret = page;
+	return 0;
+}
+
+/*
+ * The queue
+ */
+
+static const char *sender_of(const struct bus_waiting *waiting)
+{
+	return sd_bus_message_get_sender(waiting->call);
+}
+
+static struct bus_waiting take(struct bus *b, unsigned i)
+{
+	struct bus_waiting taken = b->waiting[i];
+
+	b->n_waiting--;
+	memmove(&b->waiting[i], &b->waiting[i + 1],
+		(b->n_waiting - i) * sizeof(struct bus_waiting));
+	return taken;
+}
+
+static unsigned count_waiting(const struct bus *b, const char *sender)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < b->n_waiting; i++)
+		n += strcmp(sender_of(&b->waiting[i]), sender) == 0;
+	return n;
+}
+
+/* The queue is full: drops the last call of the sender with the smallest allowance left, if that is
+ * smaller than this sender's. */
+static bool make_place(struct bus *b, const char *sender)
+{
+	usec_t now = clock_now();
+	int64_t least = quota_left(&b->quota, sender, now);
+	unsigned found = b->n_waiting;
+	struct bus_waiting taken;
+
+	for (unsigned i = 0; i < b->n_waiting; i++) {
+		int64_t left = quota_left(&b->quota, sender_of(&b->waiting[i]), now);
+
+		if (left > least || (left == least && found == b->n_waiting))
+			continue;
+		least = left;
+		found = i;
+	}
+	if (found == b->n_waiting)
+		return false;
+	taken = take(b, found);
+	(void)bus_refuse(b, taken.call, "Too many calls are waiting.");
+	sd_bus_message_unref(taken.call);
+	return true;
+}
+
+int bus_wait(struct bus *b, sd_bus_message *call, bus_answer_fn answer, enum bus_need need)
+{
+	const char *sender = sd_bus_message_get_sender(call);
+
+	if (count_waiting(b, sender) >= WAITING_OF_SENDER_MAX)
+		return bus_refuse(b, call, "Too many of your calls are waiting already.");
+	if (b->n_waiting == BUS_WAITING_MAX && !make_place(b, sender))
+		return bus_refuse(b, call, "Too many calls are waiting.");
+	b->waiting[b->n_waiting++] = (struct bus_waiting){ sd_bus_message_ref(call), answer, need };
+	bus_schedule(b);
+	return 1;
+}
+
+void bus_drop_answers(struct bus *b)
+{
+	while (b->n_waiting > 0)
+		sd_bus_message_unref(take(b, b->n_waiting - 1).call);
+}
+
+/*
+ * Answering
+ */
+
+bool bus_is_to_wait(const struct bus *b)
+{
+	const struct bus_subject *subject = &b->subject;
+
+	return subject->regime->state == REGIME_KILLING &&
+	       clock_now() - subject->in_flight->decision.signalled_at < PATIENCE_USEC;
+}
+
+/* The call to answer next, by the largest allowance, then by age.  There is one (bus_can_answer()).
+ */
+static unsigned find_next(struct bus *b)
+{
+	bool is_to_wait = bus_is_to_wait(b);
+	usec_t now = clock_now();
+	unsigned next = b->n_waiting;
+	int64_t most = 0;
+
+	for (unsigned i = 0; i < b->n_waiting; i++) {
+		int64_t left;
+
+		if (is_to_wait && b->waiting[i].need != BUS_NEEDS_NOTHING)
+			continue;
+		left = quota_left(&b->quota, sender_of(&b->waiting[i]), now);
+		if (next < b->n_waiting && left <= most)
+			continue;
+		next = i;
+		most = left;
+	}
+	return next;
+}
+
+bool bus_can_answer(struct bus *b)
+{
+	bool is_to_wait = bus_is_to_wait(b);
+
+	for (unsigned i = 0; i < b->n_waiting; i++)
+		if (!is_to_wait || b->waiting[i].need == BUS_NEEDS_NOTHING)
+			return true;
+	return false;
+}
+
+/* In words that can be shown as they are. */
+static int answer_busy(struct bus *b, sd_bus_message *call)
+{
+	const struct decision *d = &b->subject.in_flight->decision;
+	char name[512], text[480], policy[128], since[FORMAT_DURATION_SIZE];
+
+	if (bus_hides_processes(b))
+		snprintf(name, sizeof(name), "A process");
+	else if (d->target == POLICY_TARGET_CGROUP)
+		snprintf(name, sizeof(name), "cgroup %s (%u process%s)",
+			 format_foreign(d->group[0] ? d->group : d->cgroup, text, sizeof(text)),
+			 d->n_processes, d->n_processes == 1 ? "" : "es");
+	else
+		snprintf(name, sizeof(name), "%s (pid %d)",
+			 format_foreign(d->comm, text, sizeof(text)), d->pid);
+	return sd_bus_reply_method_errorf(
+		call, BUS_ERROR_BUSY,
+		"%s was sent %s %s ago by policy %s; ask again when it has exited.", name,
+		d->signal == SIGKILL ? "SIGKILL" : "SIGTERM",
+		format_duration(clock_now() - d->signalled_at, since),
+		format_foreign(d->policy, policy, sizeof(policy)));
+}
+
+/* Returns what a bus_answer_fn does. */
+static int answer_one(struct bus *b, const struct bus_waiting *waiting)
+{
+	int r = 1;
+
+	if (waiting->need != BUS_NEEDS_NOTHING && b->subject.regime->state == REGIME_KILLING)
+		return answer_busy(b, waiting->call);
+	if (waiting->need == BUS_NEEDS_PROCESSES)
+		r = bus_catch_up(b);
+	if (r == 0)
+		return BUS_NOT_DONE;
+	return r < 0 ? r : waiting->answer(b, waiting->call);
+}
+
+void bus_answer(struct bus *b)
+{
+	unsigned i = find_next(b);
+	struct bus_waiting waiting = b->waiting[i];
+	int r;
+
+	b->n_bytes = 0;
+	r = answer_one(b, &waiting);
+	if (r == BUS_NOT_DONE)
+		return;
+	/* If the caller has disconnected, the bus drops the answer. */
+	if (r < 0)
+		(void)sd_bus_reply_method_errno(waiting.call, r, NULL);
+	quota_charge(&b->quota, sender_of(&waiting), b->n_bytes, clock_now());
+	sd_bus_message_unref(take(b, i).call);
+}

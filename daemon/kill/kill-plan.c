@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* kill-plan: opens the sharers, relatives and cgroup members that are killed with the victim. */
+#include "daemon/kill/kill-plan.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/config.h"
+#include "daemon/base/machine.h"
+#include "daemon/kill/confirm.h"
+#include "daemon/kill/in-flight.h"
+#include "daemon/select/decision.h"
+#include "daemon/select/selection.h"
+#include "daemon/watch/sampler.h"
+#include "lib/base/errors.h"
+#include "lib/select/sharers.h"
+#include "lib/select/victim-group.h"
+
+/* All comparisons together: usually some microseconds, but an exec can hold one up, and on a busy
+ * machine the thread that makes them may have to wait for a CPU. */
+#define COMPARE_BUDGET_USEC (50 * USEC_PER_MSEC)
+#define COMPARE_PAUSE_NSEC  2000000
+
+/* Those beyond KILL_OTHERS_MAX are looked at for so long: each takes some 30 us, and several times
+ * that on a busy machine. */
+#define GATHER_BUDGET_USEC (10 * USEC_PER_MSEC)
+
+/* While the thread is in something else, there is no answer at once. */
+static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *userdata)
+{
+	const struct timespec pause = { .tv_nsec = COMPARE_PAUSE_NSEC };
+	usec_t now = clock_now(), until = now + COMPARE_BUDGET_USEC;
+	const struct in_flight *f = userdata;
+
+	for (;;) {
+		precise_compare(f->sampler->precise, tid, tids, n, until - now, ret);
+		now = clock_now();
+		if (ret[0] != -ETIMEDOUT || now >= until)
+			return;
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
+/* None of the plan is killed if one of it is spared; so the first one is enough to know. */
+static void spare(struct decision *d, const struct census_process *process)
+{
+	if (d->spared_pid > 0)
+		return;
+	d->spared_pid = process->pid;
+	d->error = -EPERM;
+	memcpy(d->spared_comm, process->comm, sizeof(d->spared_comm));
+}
+
+int kill_plan_open(struct in_flight *f, const struct census_process *process)
+{
+	if (f->victim.n_others < KILL_OTHERS_MAX)
+		return kill_open_other(f->machine->kill_ops, f->machine->proc_fd, process->pid,
+				       process->start_ticks, &f->victim);
+	return kill_rest_add(&f->decision.rest, process->pid, process->start_ticks) ? 0 : -ENOSPC;
+}
+
+bool kill_plan_is_late(const struct in_flight *f)
+{
+	return f->victim.n_others == KILL_OTHERS_MAX &&
+	       sub_u64(clock_now(), f->gather_began) >= GATHER_BUDGET_USEC;
+}
+
+/* Where it would take too long to read what each is now, by what the census knows: if one is left,
+ * no memory is freed, however many are killed. */
+static bool may_kill_sharer(const struct in_flight *f, const struct census_process *process)
+{
+	if (!kill_plan_is_late(f))
+		return confirm_may_kill(f, process->pid, f->config->policies.subtree);
+	return !eligibility_is_spared(
+		victim_exclusion(&f->sampler->census, process, &f->selection->request),
+		f->decision.is_reluctant);
+}
+
+static void open_sharer(struct in_flight *f, const struct census_process *process)
+{
+	struct decision *d = &f->decision;
+	int r;
+
+	if (!may_kill_sharer(f, process)) {
+		spare(d, process);
+		return;
+	}
+	r = kill_plan_open(f, process);
+	if (r == 0)
+		d->n_sharers++;
+	else if (r == -ENOSPC)
+		d->n_sharers_left++;
+	else if (r == -EPERM)
+		spare(d, process);
+	else if (r < 0)
+		d->sharers_error = r;
+}
+
+/* memory: the victim's own. */
+static void find_sharers(struct in_flight *f, const struct census_process *victim,
+			 const struct proc_memory *memory)
+{
+	struct decision *d = &f->decision;
+	struct sharers sharers;
+
+	sharers_find(&f->sampler->census, victim, memory, f->sampler->reading.allocated, compare, f,
+		     &sharers);
+	d->sharers_error = sharers.error;
+	d->n_sharers_left = sharers.n_more;
+	f->gather_began = clock_now();
+	for (unsigned i = 0; i < sharers.n; i++)
+		open_sharer(f, sharers.items[i]);
+}
+
+/* Which cgroup is killed as a whole?  The length of its path; 0: none, with the reason. */
+static size_t find_group(const struct in_flight *f, int *ret_error)
+{
+	const struct decision *d = &f->decision;
+	char own_path[CGROUP_PATH_MAX];
+	int r;
+
+	r = cgroup_of_process(&f->machine->cgroups, f->machine->proc_fd, getpid(), own_path,
+			      sizeof(own_path));
+	*ret_error = error_is_transient(r) ? r : -EPERM;
+	if (r != 0)
+		return 0;
+	return d->target == POLICY_TARGET_CGROUP
+		       ? kill_group_find_whole(&f->machine->cgroups, d->cgroup,
+					       f->config->policies.subtree, own_path)
+		       : kill_group_find_flagged(&f->machine->cgroups, d->cgroup,
+						 f->config->policies.subtree, own_path);
+}
+
+/* The members, by the census: all are counted, the largest are kept. */
+struct members {
+	const struct in_flight *f;
+	const struct census_process *largest[KILL_OTHERS_MAX];
+	unsigned n_largest;
+	unsigned n;
+	uint64_t anon, swap; /* besides the victim and its sharers, which have one memory */
+};
+
+static bool is_open(const struct in_flight *f, pid_t pid)
+{
+	const struct kill_victim *victim = &f->victim;
+
+	for (unsigned i = 0; i < victim->n_others; i++)
+		if (victim->others[i].pid == pid)
+			return true;
+	return victim->pid == pid || kill_rest_has(&f->decision.rest, pid);
+}
+
+static void keep_if_large(struct members *members, const struct census_process *process)
+{
+	uint64_t footprint = proc_reclaimable(&process->memory);
+	unsigned i = members->n_largest;
+
+	for (; i > 0 && proc_reclaimable(&members->largest[i - 1]->memory) < footprint; i--)
+		if (i < KILL_OTHERS_MAX)
+			members->largest[i] = members->largest[i - 1];
+	if (i == KILL_OTHERS_MAX)
+		return;
+	members->largest[i] = process;
+	members->n_largest += members->n_largest < KILL_OTHERS_MAX;
+}
+
+static void count_members(struct members *members, const struct census_node *node)
+{
+	const struct census_process *process = (const struct census_process *)node;
+	const struct census_node *child;
+	enum eligibility e;
+
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node)
+			count_members(members, child);
+		return;
+	}
+	e = victim_exclusion(&members->f->sampler->census, process,
+			     &members->f->selection->request);
+	if (e == ELIGIBILITY_NO_MEMORY ||
+	    eligibility_is_spared(e, members->f->decision.is_reluctant))
+		return;
+	members->n++;
+	if (is_open(members->f, process->pid))
+		return;
+	members->anon += process->memory.anon;
+	members->swap += process->memory.swap;
+	keep_if_large(members, process);
+}
+
+/* The census's node of the cgroup; NULL if the victim was moved since. */
+static const struct census_node *find_node(const struct decision *d,
+					   const struct census_process *victim)
+{
+	const struct census_cgroup *cgroup = census_cgroup_of(victim);
+	const struct census_node *node = cgroup ? &cgroup->node : NULL;
+
+	for (; node && node->kind == CENSUS_CGROUP;
+	     node = census_above((const struct census_cgroup *)node))
+		if (strcmp(((const struct census_cgroup *)node)->path, d->group) == 0)
+			return node;
+	return NULL;
+}
+
+/* Those whose memory is worth a reap of their own, and how much it is in all. */
+static void open_members(struct in_flight *f, const struct census_process *victim)
+{
+	struct decision *d = &f->decision;
+	const struct census_node *node = find_node(d, victim);
+	struct members members = { .f = f };
+
+	if (!node)
+		return;
+	count_members(&members, node);
+	d->n_processes = members.n;
+	if (d->is_flagged || d->as_one == VICTIM_AS_CGROUP) { /* one process was chosen, and read */
+		d->memory.anon += members.anon;
+		d->memory.swap += members.swap;
+	}
+	for (unsigned i = 0; i < members.n_largest; i++)
+		(void)kill_open_other(f->machine->kill_ops, f->machine->proc_fd,
+				      members.largest[i]->pid, members.largest[i]->start_ticks,
+				      &f->victim);
+}
+
+/* 0, KILL_GONE, or -errno: it may not be killed as a whole. */
+static int open_group(struct in_flight *f, const struct census_process *victim)
+{
+	struct decision *d = &f->decision;
+	bool is_of_cgroup = decision_is_of_cgroup(d);
+	size_t length;
+	int r;
+
+	length = find_group(f, &r);
+	if (length == 0) {
+		if (is_of_cgroup)
+			return r;
+		d->target = POLICY_TARGET_PROCESS; /* the victim alone, if it was to be more */
+		return 0;
+	}
+	memcpy(d->group, d->cgroup, length);
+	d->group[length] = '\0';
+	r = kill_group_open(&f->machine->cgroups, d->group, &f->victim.group);
+	if (r != 0)
+		return r;
+	d->is_flagged = d->target == POLICY_TARGET_PROCESS;
+	d->target = POLICY_TARGET_CGROUP;
+	open_members(f, victim);
+	return 0;
+}
+
+static void open_sibling(struct in_flight *f, const struct census_process *process)
+{
+	struct decision *d = &f->decision;
+
+	if (is_open(f, process->pid) ||
+	    victim_exclusion(&f->sampler->census, process, &f->selection->request) !=
+		    ELIGIBILITY_ELIGIBLE ||
+	    !confirm_may_kill(f, process->pid, f->config->policies.subtree) ||
+	    kill_open_other(f->machine->kill_ops, f->machine->proc_fd, process->pid,
+			    process->start_ticks, &f->victim) != 0)
+		return;
+	d->n_siblings++;
+	d->n_processes++;
+	d->memory.anon += process->memory.anon;
+	d->memory.swap += process->memory.swap;
+}
+
+/* As many as there is room for: first the parent, if it would start more of them. */
+static void open_siblings(struct in_flight *f, const struct census_process *victim)
+{
+	const struct census_process *process = census_find(&f->sampler->census, victim->ppid);
+
+	if (process &&
+	    victim_is_starter(&f->sampler->census, &f->selection->choice, victim, process))
+		open_sibling(f, process);
+	census_for_each(&f->sampler->census, process) {
+		if (f->victim.n_others == KILL_OTHERS_MAX)
+			break;
+		if (victim_are_siblings(victim, process))
+			open_sibling(f, process);
+	}
+}
+
+/* Relatives that hold open what the victim does (stuck.h): it is freed with the last of them. */
+static void open_holders(struct in_flight *f)
+{
+	const struct stuck *s = &f->selection->stuck;
+
+	for (unsigned i = 0; f->decision.held > 0 && i < s->n_together; i++) {
+		const struct census_process *process =
+			census_find(&f->sampler->census, s->together[i]);
+
+		if (!process || is_open(f, process->pid))
+			continue;
+		if (!confirm_may_kill(f, process->pid, f->config->policies.subtree))
+			spare(&f->decision, process);
+		else if (kill_plan_open(f, process) == 0)
+			f->decision.n_relatives++;
+	}
+}
+
+enum report_event kill_plan_gather(struct in_flight *f, const struct policy *policy)
+{
+	struct decision *d = &f->decision;
+	const struct census_process *victim = census_find(&f->sampler->census, d->pid);
+
+	if (!victim || victim->start_ticks != d->start_ticks)
+		return REPORT_VANISHED;
+	find_sharers(f, victim, decision_is_of_cgroup(d) ? &victim->memory : &d->memory);
+	open_holders(f);
+	if (d->spared_pid > 0)
+		return REPORT_SPARED;
+	if (!decision_is_of_cgroup(d))
+		kill_plan_gather_family(f, victim);
+	/* Where the policy kills cgroups, one that is directly in a top is killed alone: the top is
+	 * not killed as a whole, whatever its flag is. */
+	if (decision_is_of_cgroup(d) || policy->target == POLICY_TARGET_PROCESS)
+		d->error = open_group(f, victim);
+	if (d->error < 0)
+		return REPORT_CANNOT_OPEN;
+	if (d->error == KILL_GONE)
+		return REPORT_VANISHED;
+	if (d->as_one == VICTIM_AS_SIBLINGS && d->group[0] == '\0')
+		open_siblings(f, victim);
+	decision_note_next(d, &f->selection->choice, &f->victim);
+	return REPORT_NOTHING;
+}
+
+static bool spares(pid_t pid, void *userdata)
+{
+	const struct in_flight *f = userdata;
+
+	return !confirm_may_kill(f, pid, f->decision.group);
+}
+
+struct kill_target kill_plan_target(struct in_flight *f)
+{
+	struct decision *d = &f->decision;
+
+	return (struct kill_target){
+		.pid = d->pid,
+		.start_ticks = d->start_ticks,
+		.v2_path = d->cgroup,
+		.v1_path = d->v1_freezer,
+		.spares = spares,
+		.userdata = f,
+		.rest = &d->rest,
+		.without_haste = true,
+	};
+}
+
+/* A process that was seen to have exited is not examined again. */
+static bool rest_is_gone(struct in_flight *f)
+{
+	struct decision *d = &f->decision;
+
+	for (; d->n_rest_gone < d->rest.n; d->n_rest_gone++) {
+		struct proc_stat stat;
+
+		if (proc_read_stat(f->machine->proc_fd, d->rest.items[d->n_rest_gone].pid, &stat) ==
+			    0 &&
+		    stat.start_ticks == d->rest.items[d->n_rest_gone].start_ticks &&
+		    (stat.state != 'Z' || stat.n_threads > 1))
+			return false;
+	}
+	return true;
+}
+
+bool kill_plan_is_gone(struct in_flight *f)
+{
+	struct kill_target target = kill_plan_target(f);
+
+	return kill_is_gone(&f->victim) && rest_is_gone(f) &&
+	       kill_group_is_gone(f->machine->kill_ops, f->machine->proc_fd, &target,
+				  &f->victim.group);
+}
+
+/* Of one process, UINT64_MAX where that cannot be known. */
+static uint64_t footprint_of(const struct in_flight *f, pid_t pid, uint64_t start_ticks)
+{
+	struct proc_memory memory;
+	struct proc_stat stat;
+
+	if (proc_read_stat(f->machine->proc_fd, pid, &stat) != 0 ||
+	    stat.start_ticks != start_ticks ||
+	    proc_read_memory(f->machine->proc_fd, &stat, true, f->machine->accuracy.page_size,
+			     &memory) != 0)
+		return UINT64_MAX;
+	return proc_reclaimable(&memory);
+}
+
+/* Two of the same memory: the one that is left has it all. */
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	if (a == UINT64_MAX || b == UINT64_MAX)
+		return min_u64(a, b);
+	return max_u64(a, b);
+}
+
+uint64_t kill_plan_footprint(const struct in_flight *f)
+{
+	const struct kill_victim *victim = &f->victim;
+	uint64_t footprint = footprint_of(f, victim->pid, victim->start_ticks);
+
+	for (unsigned i = 0; i < victim->n_others; i++) {
+		const struct kill_other *other = &victim->others[i];
+		uint64_t more = footprint_of(f, other->pid, other->start_ticks);
+
+		if (i < f->decision.n_sharers || footprint == UINT64_MAX || more == UINT64_MAX)
+			footprint = larger(footprint, more);
+		else
+			footprint = add_u64(footprint, more);
+	}
+	return footprint;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* record: a decision as an entry of the history. */
+#include "daemon/record/record.h"
+
+#include <time.h>
+
+#include "daemon/base/config.h"
+#include "daemon/kill/in-flight.h"
+#include "daemon/select/selection.h"
+#include "daemon/watch/sampler.h"
+#include "lib/explain/describe.h"
+
+static uint64_t now_realtime(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000;
+}
+
+void record_occasion(const struct sampler *s, const struct policy *policy, const char *boot,
+		     struct history_entry *e)
+{
+	usec_t window = max_u64(policy->for_usec, USEC_PER_SEC);
+
+	history_entry_init(e);
+	e->time_usec = now_realtime();
+	set_text(e->boot, boot);
+	set_text(e->policy, policy->name);
+	set_text(e->action, policy_action_to_string(policy->action));
+	set_text(e->rank_by, policy_rank_by_to_string(policy_rank_by_now(policy, &s->reading)));
+	set_text(e->target, policy_target_to_string(policy->target));
+	e->dry_run = s->config->policies.dry_run;
+	e->memory_total_bytes = s->reading.total;
+	e->swap_total_bytes = s->reading.swap_total;
+	e->available_before_bytes = s->reading.available;
+	e->swap_free_before_bytes = s->reading.swap_free;
+	if (s->has_psi) {
+		e->pressure_some_permyriad = psi_history_some(&s->psi, window);
+		e->pressure_full_permyriad = psi_history_full(&s->psi, window);
+	}
+}
+
+static void fill_ranked(const struct victim_candidate *candidate, struct history_ranked *ranked)
+{
+	const struct census_process *process = candidate->process;
+
+	if (process) {
+		ranked->pid = (uint32_t)process->pid;
+		set_text(ranked->comm, process->comm);
+	}
+	set_path(ranked->cgroup, process ? census_cgroup_path(process) : candidate->cgroup->path);
+	ranked->score_min_bytes = candidate->score.lo;
+	ranked->score_max_bytes = candidate->score.hi;
+	ranked->footprint_bytes = proc_reclaimable(&candidate->memory);
+	ranked->precise = candidate->precise;
+	set_text(ranked->verdict, victim_verdict_to_string(candidate->verdict));
+}
+
+static void fill_avoided(const struct selection *sel, struct history_entry *e)
+{
+	const struct victim_result *choice = &sel->choice;
+	const struct victim_candidate *avoided = &choice->avoided;
+	const struct census_process *process;
+
+	if (!avoided->node)
+		return;
+	process = victim_leader(&sel->sampler->census, &sel->request, avoided->node);
+	set_text(e->skipped_for, choice->skipped_for == BACKOFF_SIMILAR ? "kind" : "failed");
+	e->skipped_pid = (uint32_t)process->pid;
+	set_text(e->skipped_comm, process->comm);
+	set_path(e->skipped_cgroup,
+		 avoided->cgroup ? avoided->cgroup->path : census_cgroup_path(process));
+	e->skipped_footprint_bytes = proc_reclaimable(&avoided->memory);
+	e->skipped_score_bytes = avoided->estimate;
+}
+
+static void fill_victim(const struct victim_candidate *victim, struct history_entry *e)
+{
+	const struct census_process *process = victim->process;
+
+	if (process) {
+		e->pid = (uint32_t)process->pid;
+		e->uid = process->uid; /* (uid_t)-1 is not known here either */
+		set_text(e->comm, process->comm);
+		e->oom_score_adj = process->oom_score_adj;
+		e->weight = (double)process->weight;
+	}
+	set_path(e->cgroup, process ? census_cgroup_path(process) : victim->cgroup->path);
+	e->footprint_bytes = e->would_free_bytes = proc_reclaimable(&victim->memory);
+	if (victim->precise)
+		e->alone_bytes = victim->alone;
+	e->anonymous_bytes = victim->memory.anon;
+	e->swap_bytes = victim->memory.swap;
+	e->score_min_bytes = victim->score.lo;
+	e->score_max_bytes = victim->score.hi;
+}
+
+void record_choice(const struct in_flight *f, const struct policy *policy, const char *boot,
+		   usec_t now, struct history_entry *e)
+{
+	const struct victim_result *choice = &f->selection->choice;
+
+	record_occasion(f->sampler, policy, boot, e);
+	fill_victim(&choice->ranked[0], e);
+	e->candidates = (uint32_t)choice->n_candidates;
+	e->precise_reads = choice->n_reads;
+	e->approximate = choice->approximate;
+	fill_avoided(f->selection, e);
+	e->choose_usec = sub_u64(now, f->decision.decided_at);
+	e->n_ranked = (uint32_t)min_u64(choice->n_ranked, HISTORY_RANKED_MAX);
+	for (unsigned i = 0; i < e->n_ranked; i++)
+		fill_ranked(&choice->ranked[i], &e->ranked[i]);
+}
+
+void record_group(const struct decision *d, struct history_entry *e)
+{
+	set_text(e->target, policy_target_to_string(d->target));
+	set_path(e->cgroup, d->group);
+	set_text(e->comm, d->comm);
+	e->pid = (uint32_t)d->pid;
+	e->uid = d->uid;
+	e->footprint_bytes = e->would_free_bytes = proc_reclaimable(&d->memory);
+	e->alone_bytes = HISTORY_UNKNOWN_U64;
+	e->anonymous_bytes = d->memory.anon;
+	e->swap_bytes = d->memory.swap;
+}
+
+void record_killed_with(const struct in_flight *f, struct history_entry *e)
+{
+	for (unsigned i = 1; i < e->n_ranked; i++)
+		e->ranked[i].killed_with = decision_is_killed_with(&f->decision, &f->victim,
+								   &f->selection->choice.ranked[i]);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* report-start: what was found at start; see report.h. */
+#include <linux/capability.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/config.h"
+#include "daemon/base/machine.h"
+#include "daemon/kill/in-flight.h"
+#include "daemon/kill/self-test.h"
+#include "daemon/kill/thaw-state.h"
+#include "daemon/log/log.h"
+#include "daemon/log/message-ids.h"
+#include "daemon/record/history-store.h"
+#include "daemon/record/recorder.h"
+#include "daemon/record/report.h"
+#include "daemon/watch/sampler.h"
+#include "lib/base/format.h"
+#include "lib/explain/describe.h"
+
+static void report_policies(const struct policy_set *set, const struct memory_reading *memory)
+{
+	for (size_t i = 0; i < set->n_policies; i++) {
+		const struct policy *p = &set->policies[i];
+		char text[DESCRIBE_POLICY_SIZE];
+
+		if (p->action != POLICY_ACTION_NONE)
+			log_info("policy %s: %s%s, %s", p->name, policy_action_to_string(p->action),
+				 p->target == POLICY_TARGET_CGROUP ? " a whole cgroup" : "",
+				 describe_policy(p, memory, text));
+	}
+}
+
+static void report_pressure(const struct probe_results *a, bool has_psi)
+{
+	if (!has_psi)
+		log_info(
+			"pressure: no PSI on this kernel (CONFIG_PSI, psi=1): memory alone decides");
+	else if (a->psi_trigger_error == 0)
+		log_info("pressure: PSI, trigger at some 70 ms in 1 s");
+	else if (a->psi_fallback_error == 0)
+		log_info(
+			"pressure: PSI, trigger at some 150 ms in 2 s (finer: %s), and by the timer",
+			strerror(-a->psi_trigger_error));
+	else
+		log_info("pressure: PSI by the timer alone (trigger: %s)",
+			 strerror(-a->psi_fallback_error));
+}
+
+static void report_accuracy(const struct accuracy *accuracy)
+{
+	char error[FORMAT_BYTES_SIZE];
+
+	if (accuracy->regime == ACCURACY_PRECISE)
+		log_info("counting: statm is exact on this kernel");
+	else
+		log_info("counting: statm is %s, off by up to %s for a process of one thread",
+			 accuracy_regime_to_string(accuracy->regime),
+			 format_bytes(accuracy_interval(accuracy, 0, false, 1).hi, error));
+}
+
+/* For the log, and for MissingPrivileges of org.reckond1. */
+__attribute__((format(printf, 2, 3))) static void say_limit(struct probe_results *probed,
+							    const char *format, ...)
+{
+	char text[256];
+	char **grown;
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	log_event(MESSAGE_ID_LIMIT, LOG_NOTICE, "missing privilege: %s", text);
+	grown = reallocarray(probed->missing_privileges, probed->n_missing_privileges + 1,
+			     sizeof(*grown));
+	if (!grown)
+		return;
+	probed->missing_privileges = grown;
+	grown[probed->n_missing_privileges] = strdup(text);
+	probed->n_missing_privileges += grown[probed->n_missing_privileges] != NULL;
+}
+
+void report_doubts(struct reporter *rep)
+{
+	unsigned doubts = rep->f->sampler->reading.doubts & ~rep->doubts;
+
+	rep->doubts |= doubts;
+	for (unsigned i = 0; i < MEMORY_DOUBTS; i++)
+		if (doubts & 1U << i)
+			say_limit(rep->probed, "%s",
+				  memory_doubt_to_string((enum memory_doubt)(1U << i)));
+}
+
+static void report_limits(struct reporter *rep)
+{
+	static const struct {
+		unsigned capability;
+		const char *text;
+	} limits[] = {
+		{ CAP_KILL, "may not kill processes of other users (CAP_KILL)" },
+		{ CAP_SYS_NICE, "may not raise priorities (CAP_SYS_NICE): on a busy machine memory "
+				"is reclaimed late" },
+		{ CAP_SYS_PTRACE,
+		  "may not read smaps_rollup of others (CAP_SYS_PTRACE): choices are as exact as statm, "
+		  "and which processes share a victim's memory is not known" },
+		{ CAP_SYS_RESOURCE, "may not lower oom_score_adj or have fine PSI triggers "
+				    "(CAP_SYS_RESOURCE)" },
+		{ CAP_DAC_OVERRIDE,
+		  "may not thaw or kill groups of other users (CAP_DAC_OVERRIDE)" },
+		{ CAP_CHECKPOINT_RESTORE,
+		  "may not look at files that processes map (CAP_CHECKPOINT_RESTORE): one on a "
+		  "tmpfs that seems to be deleted, but has another name, counts as deleted" },
+	};
+	const struct probe_results *a = rep->probed;
+
+	if (a->in_user_namespace)
+		say_limit(rep->probed,
+			  "in a user namespace: capabilities count for processes within it only");
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
+			say_limit(rep->probed, "%s", limits[i].text);
+	if (a->memory_lock_error < 0)
+		say_limit(rep->probed, "own memory is not locked: %s",
+			  strerror(-a->memory_lock_error));
+	if (a->oom_score_adj_error < 0)
+		say_limit(rep->probed, "own oom_score_adj is not -1000: %s",
+			  strerror(-a->oom_score_adj_error));
+	if (a->fifo_error < 0)
+		say_limit(rep->probed, "reapers run at normal priority: %s",
+			  strerror(-a->fifo_error));
+	if (rep->f->ledger_error < 0)
+		say_limit(
+			rep->probed,
+			"groups that are thawed are not frozen again if reckond is killed: no file 'thawed' "
+			"in the runtime directory: %s",
+			thaw_state_strerror(rep->f->ledger_error));
+	if (rep->f->sampler->census.n_unreadable > 0)
+		say_limit(rep->probed, "%zu processes cannot be read and will not be chosen",
+			  rep->f->sampler->census.n_unreadable);
+	if (rep->f->config->policies.dry_run)
+		return;
+	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
+		if (a->self_test_result[step] < 0)
+			say_limit(rep->probed, "self-test could not %s: %s",
+				  kill_step_to_string(step), strerror(-a->self_test_result[step]));
+	for (int v1 = 0; v1 < 2; v1++)
+		if (a->thaw_error[v1] < 0)
+			say_limit(rep->probed, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
+				  strerror(-a->thaw_error[v1]));
+	if (a->self_test_stuck)
+		say_limit(rep->probed,
+			  "the child of the self-test does not exit: it may be impossible to kill "
+			  "frozen processes here");
+	if (a->self_test_result[KILL_STEP_REAP] == 0 && !a->self_test_reaped)
+		say_limit(rep->probed,
+			  "process_mrelease does not work here: victims free their own memory");
+}
+
+static void report_history(const struct recorder *recorder, const struct history_store *store)
+{
+	if (!store)
+		log_info("history: not kept over a restart (no state directory)");
+	else
+		log_info("history: kept in %s, %u of earlier", history_store_path(store),
+			 history_count(recorder_history(recorder)));
+}
+
+void report_start(struct reporter *rep, const struct history_store *store)
+{
+	const struct memory_reading *r = &rep->f->sampler->reading;
+	char total[FORMAT_BYTES_SIZE], physical[FORMAT_BYTES_SIZE], swap[FORMAT_BYTES_SIZE];
+	char memory[DESCRIBE_MEMORY_SIZE];
+
+	describe_memory(r, memory);
+	log_info("reckond " PACKAGE_VERSION "%s%s%s",
+		 rep->f->config->policies.dry_run ? ", dry run" : "",
+		 strcmp(rep->f->config->policies.subtree, "/") ? ", subtree " : "",
+		 strcmp(rep->f->config->policies.subtree, "/") ? rep->f->config->policies.subtree
+							       : "");
+	log_info("memory: %s, of which %s can be reclaimed; %s",
+		 format_bytes(r->counters.total, physical), format_bytes(r->total, total), memory);
+	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
+		 r->counters.zram_disksize ? ", on zram" : "",
+		 r->counters.arc_size ? "; ZFS ARC that can shrink counts as available" : "");
+	report_pressure(rep->probed, rep->f->sampler->has_psi);
+	log_info("cgroups: %s%s%s", cgroup_layout_to_string(rep->f->machine->cgroups.layout),
+		 rep->f->machine->cgroups.v2_fd >= 0 ? ", v2 at " : "",
+		 rep->f->machine->cgroups.v2_fd >= 0 ? rep->f->machine->cgroups.v2_mount : "");
+	report_accuracy(&rep->f->machine->accuracy);
+	report_policies(&rep->f->config->policies, r);
+	report_history(rep->recorder, store);
+	log_info("processes: %zu", rep->f->sampler->census.n_processes);
+	report_limits(rep);
+	report_doubts(rep);
+	log_info("%s", rep->f->config->policies.dry_run
+			       ? "Ready; dry run: no process will be killed."
+			       : "Ready; self-test done.");
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* report: log lines and journal entries of events.  At start: report-start.c. */
+#include "daemon/record/report.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/kill/in-flight.h"
+#include "daemon/log/log.h"
+#include "daemon/log/message-ids.h"
+#include "daemon/record/recorder.h"
+#include "daemon/record/report-words.h"
+#include "daemon/select/selection.h"
+#include "daemon/watch/sampler.h"
+#include "lib/base/errors.h"
+#include "lib/base/format.h"
+#include "lib/explain/describe.h"
+#include "lib/sys/cgroup-unit.h"
+
+#define COMPLAIN_USEC (10 * USEC_PER_SEC)
+
+/* "9.8%" of permyriad, integers only. */
+#define PERCENT_FORMAT	"%u.%u%%"
+#define PERCENT_ARGS(p) (p) / 100, (p) / 10 % 10
+
+static const char *signal_name(int signal)
+{
+	return signal == SIGKILL ? "SIGKILL" : "SIGTERM";
+}
+
+/* By how much more is available, in memory and swap, than at the decision. */
+static uint64_t reclaimed(const struct reporter *rep)
+{
+	const struct memory_reading *before = &rep->f->decision.before;
+
+	return sub_u64(rep->f->sampler->reading.available + rep->f->sampler->reading.swap_free,
+		       before->available + before->swap_free);
+}
+
+/* So that journalctl -u UNIT and --user-unit=UNIT show it: they accept it from root. */
+static void add_unit(struct log_entry *e, const struct decision *d)
+{
+	struct cgroup_unit unit;
+
+	cgroup_unit_find(d->cgroup, &unit);
+	if (unit.system[0] != '\0')
+		log_entry_add(e, "OBJECT_SYSTEMD_UNIT=%s", unit.system);
+	if (unit.user[0] != '\0')
+		log_entry_add(e, "OBJECT_SYSTEMD_USER_UNIT=%s", unit.user);
+}
+
+static void add_decision(struct log_entry *e, const struct decision *d)
+{
+	char comm[16]; /* fit for a terminal: the catalog names it */
+
+	log_entry_add(e, "RECKOND_VICTIM_PID=%d", d->pid);
+	log_entry_add(e, "RECKOND_VICTIM_START=%" PRIu64, d->start_ticks);
+	log_entry_add(e, "RECKOND_VICTIM_COMM=%s", format_foreign(d->comm, comm, sizeof(comm)));
+	log_entry_add(e, "RECKOND_VICTIM_UID=%u", d->uid);
+	log_entry_add(e, "RECKOND_VICTIM_CGROUP=%s", d->cgroup);
+	log_entry_add(e, "RECKOND_VICTIM_FOOTPRINT=%" PRIu64, proc_reclaimable(&d->memory));
+	log_entry_add(e, "RECKOND_TARGET=%s", policy_target_to_string(d->target));
+	log_entry_add(e, "RECKOND_TARGET_CGROUP=%s", d->group);
+	log_entry_add(e, "RECKOND_PROCESSES=%u", d->n_processes);
+	log_entry_add(e, "RECKOND_SHARERS=%u", d->n_sharers);
+	log_entry_add(e, "RECKOND_POLICY=%s", d->policy);
+	log_entry_add(e, "RECKOND_ACTION=%s", policy_action_to_string(d->action));
+	log_entry_add(e, "RECKOND_SIGNAL=%s", d->signal ? signal_name(d->signal) : "none");
+	log_entry_add(e, "RECKOND_DRY_RUN=%s", d->dry_run ? "yes" : "no");
+	log_entry_add(e, "RECKOND_CANDIDATES=%zu", d->n_candidates);
+	log_entry_add(e, "RECKOND_PASS2_READS=%u", d->n_reads);
+	log_entry_add(e, "RECKOND_APPROXIMATE=%s", d->approximate ? "yes" : "no");
+	log_entry_add(e, "RECKOND_CHOOSE_USEC=%" PRIu64, d->choose_usec);
+	log_entry_add(e, "RECKOND_SIGNAL_USEC=%" PRIu64, d->signal_usec);
+	log_entry_add(e, "RECKOND_AVAILABLE_BEFORE=%" PRIu64, d->before.available);
+	log_entry_add(e, "RECKOND_OUTCOME=%s", kill_progress_to_string(d->outcome));
+	log_entry_add(e, "RECKOND_INEFFECTIVE=%s", d->ineffective ? "yes" : "no");
+	add_unit(e, d);
+}
+
+/* The journal takes it where there is one; standard error too, unless that is the journal. */
+static void log_decision(const struct reporter *rep, const char *message_id, int priority,
+			 const char *text)
+{
+	const struct decision *d = &rep->f->decision;
+	struct log_entry e;
+
+	if (log_takes_lines_of_entries())
+		log_line(priority, "%s", text);
+	if (!log_takes(priority) || !log_takes_entries())
+		return;
+	log_entry_begin(&e);
+	log_entry_add(&e, "MESSAGE=%s", text);
+	log_entry_add(&e, "MESSAGE_ID=%s", message_id);
+	log_entry_add(&e, "PRIORITY=%i", priority);
+	add_decision(&e, d);
+	log_entry_add(&e, "RECKOND_AVAILABLE=%" PRIu64, rep->f->sampler->reading.available);
+	log_entry_add(&e, "RECKOND_FREED=%" PRIu64, reclaimed(rep));
+	log_entry_end(&e);
+}
+
+static void report_thawed(const struct decision *d, const struct freezer_thawed *thawed,
+			  const char *name)
+{
+	if (thawed->order.victim_only && thawed->n_levels > 0)
+		log_notice("%s: it was frozen, and taken out of its group, which stays so.", name);
+	else if (thawed->n_levels > 0)
+		log_notice("%s: its group was frozen, thawed (%u level%s)%s.", name,
+			   thawed->n_levels, thawed->n_levels > 1 ? "s" : "",
+			   thawed->order.for_good ? " for good" : "");
+	if (d->skips_term)
+		log_notice("%s: frozen, and is not to be thawed: SIGKILL in place of SIGTERM.",
+			   name);
+	if (thawed->ledger_error < 0)
+		log_warning(
+			"%s: if reckond is killed before its group is frozen again, that is not "
+			"made up for: %s.",
+			name, strerror(-thawed->ledger_error));
+}
+
+/* What is worth knowing, but not the decision itself. */
+static void report_steps(const struct reporter *rep)
+{
+	const struct decision *d = &rep->f->decision;
+	char name[384];
+
+	report_short_name(d, name, sizeof(name));
+	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
+		if (rep->f->victim.step_result[step] < 0)
+			log_warning("%s: could not %s: %s, ignoring.", name,
+				    kill_step_to_string(step),
+				    strerror(-rep->f->victim.step_result[step]));
+	report_thawed(d, &rep->f->victim.thawed, name);
+	if (rep->f->victim.group.n_spared > 0)
+		log_notice("%s: %u of its processes are not eligible and were not killed.", name,
+			   rep->f->victim.group.n_spared);
+	if (d->unit_error < 0 && d->unit_error != -EOPNOTSUPP && d->unit_error != -EINPROGRESS &&
+	    !errno_is_gone(d->unit_error))
+		log_notice("%s: systemd may not learn that its unit ran out of memory: %s.", name,
+			   strerror(-d->unit_error));
+}
+
+static const char *describe_held(const struct decision *d)
+{
+	if (d->held == 0)
+		return "";
+	return d->held < proc_reclaimable(&d->memory) / 8 * 7
+		       ? ", part of which it holds by descriptors"
+		       : ", which it holds by descriptors";
+}
+
+static void report_signalled(const struct reporter *rep)
+{
+	const struct decision *d = &rep->f->decision;
+	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], size[FORMAT_BYTES_SIZE],
+		next[256], company[96];
+	char avoided[256];
+
+	describe_memory(&d->before, memory);
+	snprintf(text, sizeof(text),
+		 "%s %s%s: would free %s of memory%s, %s. Policy %s: %s, stalled " PERCENT_FORMAT
+		 ". %u of %zu candidates read%s%s%s.",
+		 d->dry_run ? "Would kill" : "Killing", report_victim(d, name, sizeof(name)),
+		 report_others(d, company, sizeof(company)),
+		 format_bytes(proc_reclaimable(&d->memory), size), describe_held(d),
+		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
+		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
+		 d->approximate ? ", approximately" : "",
+		 report_skipped_larger(d, avoided, sizeof(avoided)),
+		 report_next(d, next, sizeof(next)));
+	log_decision(rep, d->dry_run ? MESSAGE_ID_DRY_RUN : MESSAGE_ID_SIGNALLED, LOG_WARNING,
+		     text);
+	if (d->n_sharers_left > 0 || (d->sharers_error < 0 && !errno_is_gone(d->sharers_error)))
+		log_notice("Pid %d: others may share its memory and would be next: %u not asked "
+			   "about%s%s.",
+			   d->pid, d->n_sharers_left, d->sharers_error ? ", " : "",
+			   d->sharers_error ? strerror(-d->sharers_error) : "");
+	if (!d->dry_run)
+		report_steps(rep);
+}
+
+static void report_ended(const struct reporter *rep)
+{
+	const struct decision *d = &rep->f->decision;
+	char text[1280], name[384], memory[DESCRIBE_MEMORY_SIZE], outcome[640];
+	char refrozen[64] = "", skipped[192];
+
+	report_victim(d, name, sizeof(name));
+	report_outcome(rep, name, outcome, sizeof(outcome));
+	describe_memory(&rep->f->sampler->reading, memory);
+	if (d->refrozen > 0)
+		snprintf(refrozen, sizeof(refrozen), " Its group is frozen again.");
+	else if (d->refrozen < 0)
+		snprintf(refrozen, sizeof(refrozen), " Its group could not be frozen again: %s.",
+			 strerror(-d->refrozen));
+	snprintf(text, sizeof(text), "%s; now %s.%s%s", outcome, memory,
+		 report_lesson(rep, skipped, sizeof(skipped)), refrozen);
+	log_decision(rep, MESSAGE_ID_FINISHED,
+		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
+}
+
+static void report_cancelled(const struct reporter *rep)
+{
+	char text[512], name[384];
+
+	snprintf(text, sizeof(text), "Not killing %s: memory has recovered before the signal.",
+		 report_victim(&rep->f->decision, name, sizeof(name)));
+	log_decision(rep, MESSAGE_ID_CANCELLED, LOG_NOTICE, text);
+}
+
+static void report_escalated(const struct reporter *rep)
+{
+	char text[512], name[384];
+
+	snprintf(text, sizeof(text), "%s has not exited after SIGTERM: sending SIGKILL.",
+		 report_short_name(&rep->f->decision, name, sizeof(name)));
+	log_decision(rep, MESSAGE_ID_ESCALATED, LOG_WARNING, text);
+}
+
+/* Chosen, and not signalled, as it cannot or may not be. */
+static void report_skipped(const struct reporter *rep, enum report_event event)
+{
+	const struct decision *d = &rep->f->decision;
+	char text[768], name[384], comm[16];
+	uint64_t seconds = d->backoff_usec / USEC_PER_SEC;
+
+	if (event == REPORT_CANNOT_OPEN && error_is_transient(d->error))
+		snprintf(text, sizeof(text), "%s cannot be opened for now: %s; trying again.",
+			 report_short_name(d, name, sizeof(name)), strerror(-d->error));
+	else if (event == REPORT_CANNOT_OPEN)
+		snprintf(text, sizeof(text), "%s cannot be opened: %s; skipped for %" PRIu64 " s.",
+			 report_short_name(d, name, sizeof(name)), strerror(-d->error), seconds);
+	else if (event == REPORT_CANNOT_CONFIRM)
+		snprintf(text, sizeof(text),
+			 "%s was not what it was chosen as, or where, in %d attempts: skipped for "
+			 "%" PRIu64 " s.",
+			 report_short_name(d, name, sizeof(name)), BACKOFF_TRIES, seconds);
+	else
+		snprintf(text, sizeof(text),
+			 "Pid %d shares its memory with %s (pid %d), which is not eligible: "
+			 "skipped for %" PRIu64 " s.",
+			 d->pid, format_foreign(d->spared_comm, comm, sizeof(comm)), d->spared_pid,
+			 seconds);
+	log_decision(rep, MESSAGE_ID_SKIPPED, event == REPORT_CANNOT_OPEN ? LOG_ERR : LOG_WARNING,
+		     text);
+}
+
+/* What recurs is logged once in a while. */
+static bool may_warn(struct reporter *rep, usec_t now)
+{
+	if (rep->complained_at != 0 && now - rep->complained_at < COMPLAIN_USEC)
+		return false;
+	rep->complained_at = now;
+	return true;
+}
+
+static void report_stuck(const struct reporter *rep)
+{
+	const struct stuck *stuck = &rep->f->selection->stuck;
+	char excluded[DESCRIBE_EXCLUSIONS_SIZE], where[512], largest[160], size[FORMAT_BYTES_SIZE];
+	bool is_group = rep->f->selection->request.target == POLICY_TARGET_CGROUP;
+	size_t n[_ELIGIBILITY_MAX];
+
+	victim_count_exclusions(&rep->f->sampler->census, &rep->f->selection->request, n);
+	log_event(
+		MESSAGE_ID_STUCK, LOG_ERR,
+		"Memory is low but no %s is worth killing (it would have to free %s). %s: %s%s%s%s%s. "
+		"Not eligible: %s.",
+		is_group ? "cgroup as a whole" : "process", format_bytes(stuck->minimum, size),
+		stuck->n_reports > 1 ? "Memory is now" : "Memory is",
+		where_line(&stuck->account, where, sizeof(where)),
+		stuck->account.is_surveyed ? "" : "; not known which tmpfs",
+		stuck->account.is_partial ? "; some could not be read" : "",
+		stuck_largest_text(stuck, largest, sizeof(largest)),
+		worth_is_spree(&rep->f->selection->worth) ? "; the last kills freed little" : "",
+		describe_exclusions(n, excluded));
+}
+
+/* Once, until there is no pressure any more. */
+static void report_explained(struct reporter *rep)
+{
+	const struct stall_verdict *v = &rep->f->sampler->stalls.walk.verdict;
+	char cgroup[STALL_PATH_MAX];
+
+	rep->f->sampler->stalls.reported = true;
+	log_event(
+		MESSAGE_ID_EXPLAINED, LOG_NOTICE,
+		"Memory pressure, but not killing for policy %s: cgroup %s is at its own limit and "
+		"stalled " PERCENT_FORMAT " of the time, all others at most " PERCENT_FORMAT ".",
+		rep->f->sampler->stalls.policy->name,
+		format_foreign(v->limited, cgroup, sizeof(cgroup)),
+		PERCENT_ARGS(v->limited_share.full), PERCENT_ARGS(v->unexplained.full));
+}
+
+static void report_event(struct reporter *rep, enum report_event event, usec_t now)
+{
+	switch (event) {
+	case REPORT_SIGNALLED:
+	case REPORT_DRY_RUN:
+		report_signalled(rep);
+		break;
+	case REPORT_ESCALATED:
+		report_escalated(rep);
+		break;
+	case REPORT_FINISHED:
+		report_ended(rep);
+		break;
+	case REPORT_CANCELLED:
+		report_cancelled(rep);
+		break;
+	case REPORT_STUCK:
+		report_stuck(rep);
+		break;
+	case REPORT_CANNOT_OPEN:
+	case REPORT_CANNOT_CONFIRM:
+	case REPORT_SPARED:
+		report_skipped(rep, event);
+		break;
+	case REPORT_EXPLAINED:
+		report_explained(rep);
+		break;
+	case REPORT_CHANGED:
+		log_notice("Pid %d is not any more what it was chosen as, or where: looking again.",
+			   rep->f->decision.pid);
+		break;
+	case REPORT_NO_VICTIM: /* with where memory is, when that is known */
+	case REPORT_VANISHED:
+	case REPORT_NOTHING:
+		break;
+	}
+}
+
+void report(struct reporter *rep, enum report_event event, const struct policy_judgement *judgement,
+	    enum regime_state before, usec_t now)
+{
+	bool was_calm = before == REGIME_CALM, is_calm = rep->f->regime->state == REGIME_CALM;
+	char memory[DESCRIBE_MEMORY_SIZE];
+
+	if (event == REPORT_SIGNALLED || event == REPORT_FINISHED || event == REPORT_DRY_RUN)
+		rep->warned = true; /* whoever reads that needs no warning */
+	report_event(rep, event, now);
+	report_doubts(rep);
+	if (is_calm)
+		rep->warned = false;
+	if (log_takes(LOG_DEBUG))
+		log_debug("sample: %s, %s, policy %s", regime_to_string(rep->f->regime->state),
+			  describe_memory(&rep->f->sampler->reading, memory),
+			  judgement->policy ? judgement->policy->name : "none");
+	if (was_calm == is_calm && (rep->warned || !judgement->policy))
+		return; /* as nearly always: no text is made without use */
+
+	describe_memory(&rep->f->sampler->reading, memory);
+	if (was_calm != is_calm)
+		log_info("%s: %s, stalled " PERCENT_FORMAT " of the last second.",
+			 is_calm ? "Calm again" : "Watching", memory,
+			 PERCENT_ARGS(psi_history_some(&rep->f->sampler->psi, USEC_PER_SEC)));
+	if (judgement->policy && !rep->warned) {
+		rep->warned = true;
+		log_event(MESSAGE_ID_LOW_MEMORY, LOG_WARNING,
+			  "Memory is getting short: %s (policy %s).", memory,
+			  judgement->policy->name);
+	}
+}
+
+void report_sample_failed(struct reporter *rep, int error, usec_t now)
+{
+	if (may_warn(rep, now))
+		log_error("Cannot read memory or processes: %s; trying again.", strerror(-error));
+}
+
+void report_loop_failed(struct reporter *rep, int error, usec_t now)
+{
+	if (may_warn(rep, now))
+		log_warning("The event loop failed: %s; continuing.", strerror(-error));
+}

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* stuck: where memory is while no process is worth killing, and when a victim is chosen again. */
+#include "daemon/select/stuck.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/config.h"
+#include "daemon/base/machine.h"
+#include "daemon/log/log.h"
+#include "daemon/select/decision.h"
+#include "daemon/select/selection.h"
+#include "daemon/select/survey.h"
+#include "daemon/watch/sample.h"
+#include "daemon/watch/sampler.h"
+#include "lib/base/format.h"
+#include "lib/domain/holder.h"
+#include "lib/select/family.h"
+
+/* A victim is searched for again so often; sooner where memory continues to fall (STUCK_SOON_USEC).
+ */
+#define CHOOSE_AGAIN_USEC (1 * USEC_PER_SEC)
+/* The figures are read again so often; a survey that is late is not waited for. */
+#define SURVEY_AGAIN_USEC (10 * USEC_PER_SEC)
+#define SURVEY_LATE_USEC  (2 * USEC_PER_SEC)
+/* So long is known how much was available at best, and once more. */
+#define WINDOW_USEC (300 * USEC_PER_SEC)
+/* What is below this share of memory may be needed soon. */
+#define LOW_SHARE 5
+/* In watch a survey is requested so often at most, and whether it is needed is checked so often. */
+#define SURVEY_WATCH_USEC (2 * USEC_PER_SEC)
+#define WATCH_CHECK_USEC  (200 * USEC_PER_MSEC)
+/* A process is killed by a survey that is no older. */
+#define SURVEY_FRESH_USEC (3 * USEC_PER_SEC)
+/* What was reported this long ago is reported again when it happens again. */
+#define REPORT_AGAIN_USEC (60 * USEC_PER_SEC)
+
+void stuck_init(struct selection *sel)
+{
+	int r = survey_new(sel->machine->proc_fd, &sel->stuck.survey);
+
+	if (r < 0)
+		log_warning("Cannot start the thread that finds out where memory is: %s, ignoring.",
+			    strerror(-r));
+}
+
+void stuck_done(struct selection *sel)
+{
+	sel->stuck.survey = survey_free(sel->stuck.survey);
+}
+
+/* Where it was measured, without what is not freed: a file of a tmpfs. */
+static uint64_t freed_shmem(const struct proc_memory *memory)
+{
+	return memory->is_measured ? sub_u64(memory->shmem, memory->kept) : memory->shmem;
+}
+
+static bool has_fresh_survey(const struct stuck *s, usec_t now)
+{
+	return s->has_survey && now < s->surveyed_at + SURVEY_FRESH_USEC;
+}
+
+/*
+ * Shared memory that is freed with processes, by their shares where these are measured: of the
+ * larger ones in watch.  What statm adds for small ones may be pages of files, and of many
+ * processes that is much: a survey reads what it is.
+ */
+static uint64_t mapped_shmem(const struct selection *sel)
+{
+	const struct census_process *process;
+	const struct stuck *s = &sel->stuck;
+	bool knows_small = has_fresh_survey(s, sel->sampler->sampled_at) && !s->surveyed.is_partial;
+	uint64_t sum = knows_small ? s->surveyed.small_mapped_bytes : 0;
+
+	census_for_each(&sel->sampler->census, process)
+		if (!knows_small || process->memory.shmem >= WHERE_MAPPED_SMALL)
+			sum = add_u64(sum, freed_shmem(&process->memory));
+	return sum;
+}
+
+static struct worth_holdings holdings_now(const struct selection *sel, uint64_t mapped)
+{
+	return (struct worth_holdings){
+		.available =
+			add_u64(sel->sampler->reading.available, sel->sampler->reading.swap_free),
+		.unowned = worth_unowned(&sel->sampler->reading.counters, mapped),
+	};
+}
+
+static bool is_low(const struct selection *sel)
+{
+	return sel->sampler->reading.available < sel->sampler->reading.total / LOW_SHARE;
+}
+
+/* No process is known then: all shared memory is taken for held by none, so that less of it seems
+ * to have been added since.  What fills memory slowly does so in calm too: the last sample before
+ * watch would know the last part of it alone. */
+void stuck_note_calm(struct selection *sel, usec_t now)
+{
+	struct stuck *s = &sel->stuck;
+	struct worth_holdings holdings = holdings_now(sel, 0);
+
+	if (is_low(sel)) /* started late: the first sample */
+		return;
+	if (now - s->window_began >= WINDOW_USEC) {
+		s->best_earlier = s->best;
+		s->best = holdings;
+		s->window_began = now;
+	} else if (holdings.available >= s->best.available) {
+		s->best = holdings;
+	}
+}
+
+/* Started late, so that calm was never seen: all that is used counts, but for huge pages. */
+static struct worth_holdings holdings_before(const struct selection *sel)
+{
+	const struct stuck *s = &sel->stuck;
+
+	if (s->best.available == 0)
+		return (struct worth_holdings){
+			.available = add_u64(sel->sampler->reading.total,
+					     sel->sampler->reading.swap_total),
+			.unowned = sel->sampler->reading.counters.hugetlb,
+		};
+	return s->best_earlier.available > s->best.available ? s->best_earlier : s->best;
+}
+
+static uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped)
+{
+	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, mapped);
+
+	return worth_unowned_growth(&before, &holdings, sel->sampler->reading.total);
+}
+
+static uint64_t unowned_growth(const struct selection *sel)
+{
+	/* Mostly it is not so even if none of it were mapped: no process is read for that. */
+	return unowned_growth_less(sel, 0) == 0 ? 0 : unowned_growth_less(sel, mapped_shmem(sel));
+}
+
+static bool may_be_held(const struct selection *sel)
+{
+	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, 0);
+
+	if (!worth_may_be_held(&before, &holdings, sel->sampler->reading.total))
+		return false; /* even if none of it were mapped */
+	holdings = holdings_now(sel, mapped_shmem(sel));
+	return worth_may_be_held(&before, &holdings, sel->sampler->reading.total);
+}
+
+uint64_t stuck_min_victim(struct selection *sel, const struct policy *policy)
+{
+	uint64_t least =
+		worth_min_victim(&sel->config->policies.min_victim, sel->sampler->reading.total);
+	uint64_t missing = worth_missing(policy, &sel->sampler->reading);
+	struct stuck *s = &sel->stuck;
+
+	s->unowned_growth = unowned_growth(sel);
+	s->minimum = worth_minimum(&sel->worth, least, missing, s->unowned_growth);
+	s->holder_minimum = worth_holder_minimum(&sel->worth, least, missing, s->unowned_growth);
+	return s->minimum;
+}
+
+/* What is mapped is taken as held by processes until it is measured: a file of a tmpfs is not freed
+ * with them. */
+bool stuck_has_more(struct selection *sel, const struct policy *policy)
+{
+	const struct victim_result *choice = &sel->choice;
+
+	return choice->n_ranked > 0 && choice->as_one == VICTIM_ALONE &&
+	       proc_reclaimable(&choice->ranked[0].memory) < stuck_min_victim(sel, policy);
+}
+
+/* By the newest readings; of those that are read. */
+static void find_largest(struct selection *sel)
+{
+	const struct census_process *largest = NULL, *process;
+	struct stuck *s = &sel->stuck;
+
+	census_for_each(&sel->sampler->census, process)
+		if (!largest || proc_mapped(&process->memory) > proc_mapped(&largest->memory))
+			largest = process;
+	s->largest_pid = largest ? largest->pid : 0;
+	if (!largest)
+		return;
+	snprintf(s->largest_comm, sizeof(s->largest_comm), "%s", largest->comm);
+	s->largest_bytes = proc_mapped(&largest->memory);
+	s->largest_why = victim_exclusion(&sel->sampler->census, largest, &sel->request);
+}
+
+void stuck_enter(struct selection *sel, usec_t now)
+{
+	struct stuck *s = &sel->stuck;
+
+	s->chosen_at = now;
+	s->available_then = sel->sampler->reading.available;
+	if (s->since != 0)
+		return;
+	s->since = now;
+	if (s->has_survey && now - s->surveyed_at > SURVEY_FRESH_USEC)
+		s->has_survey = false;
+	s->is_new = s->has_survey;
+	if (!s->is_waiting && !s->has_survey)
+		s->asked_at = 0;
+	if (s->reported_at != 0 && now - s->reported_at >= REPORT_AGAIN_USEC)
+		s->reported_at = 0;
+}
+
+void stuck_leave(struct selection *sel)
+{
+	sel->stuck.since = 0;
+}
+
+bool stuck_is_to_choose(const struct selection *sel, usec_t now)
+{
+	const struct stuck *s = &sel->stuck;
+	usec_t wait = sub_u64(s->available_then, sel->sampler->reading.available) >=
+				      max_u64(s->minimum, 1)
+			      ? STUCK_SOON_USEC
+			      : CHOOSE_AGAIN_USEC;
+
+	if (s->has_survey && s->nominated_at != s->surveyed_at &&
+	    now - s->surveyed_at <= SURVEY_FRESH_USEC)
+		return true; /* it may name a process */
+	return s->since == 0 || now - s->chosen_at >= wait;
+}
+
+static void collect(struct stuck *s, usec_t now)
+{
+	if (!s->is_waiting || !survey_collect(s->survey, &s->surveyed))
+		return;
+	s->is_waiting = false;
+	s->has_survey = s->is_new = true;
+	s->surveyed_at = now;
+}
+
+static void ask(struct stuck *s, usec_t now)
+{
+	struct where_survey ignored;
+
+	s->asked_at = now;
+	(void)survey_collect(s->survey, &ignored); /* of an earlier time */
+	s->is_waiting = true;
+	(void)survey_ask(s->survey);
+}
+
+/* Is there anything to report of where memory is? */
+static bool is_surveyed(struct stuck *s, usec_t now)
+{
+	collect(s, now);
+	if (s->is_new) {
+		s->is_new = false;
+		return true;
+	}
+	if (s->is_waiting) /* it may hang: once without it */
+		return !s->has_survey && now - s->asked_at >= SURVEY_LATE_USEC &&
+		       s->reported_at == 0;
+	if (s->asked_at != 0 && now - s->asked_at < SURVEY_AGAIN_USEC)
+		return false;
+	if (!s->survey) {
+		s->asked_at = now;
+		return true;
+	}
+	ask(s, now);
+	return false;
+}
+
+void stuck_watch(struct selection *sel, usec_t now)
+{
+	struct stuck *s = &sel->stuck;
+
+	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_CHECK_USEC)
+		return;
+	s->watched_at = now;
+	collect(s, now);
+	if (!s->is_waiting && now - s->asked_at >= SURVEY_WATCH_USEC && is_low(sel) &&
+	    (unowned_growth_less(sel, 0) > 0 || may_be_held(sel)))
+		ask(s, now);
+}
+
+/* What proc_memory.shmem of all processes is of: locked pages of files too, and what is swapped
+ * out, which is not told from other swap. */
+static uint64_t shmem_of(const struct memory_counters *c)
+{
+	return add_u64(add_u64(c->shmem, c->mlocked), sub_u64(c->swap_total, c->swap_free));
+}
+
+static struct holder_facts holder_facts_of(const struct selection *sel, const struct decision *d,
+					   usec_t now)
+{
+	const struct stuck *s = &sel->stuck;
+
+	return (struct holder_facts){
+		.expected = d->memory,
+		.is_holder = d->held > 0,
+		.freed = d->freed,
+		.shmem_before = shmem_of(&d->before.counters),
+		.shmem_now = shmem_of(&sel->sampler->reading.counters),
+		.missing = s->missing,
+		.finished_at = d->outcome == KILL_PROGRESS_GONE ? d->finished_at : 0,
+		.asked_at = s->asked_at,
+		.surveyed_at = s->has_survey ? s->surveyed_at : 0,
+		.now = now,
+	};
+}
+
+static enum holder_step next_step(const struct selection *sel, const struct decision *last,
+				  usec_t now)
+{
+	const struct holder_facts facts = holder_facts_of(sel, last, now);
+
+	return sel->stuck.survey ? holder_next(&facts) : HOLDER_NONE;
+}
+
+bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, usec_t now)
+{
+	enum holder_step step;
+
+	collect(&sel->stuck, now);
+	step = next_step(sel, last, now);
+	if (step == HOLDER_ASK)
+		ask(&sel->stuck, now);
+	return step == HOLDER_ASK || step == HOLDER_WAIT;
+}
+
+/* The process of this name, if it is eligible; NULL: it is not.  (The survey has no start time: the
+ * name has to do for it, and the fresh reading.) */
+static struct census_process *find_holder(struct selection *sel, const struct where_holder *holder,
+					  const struct victim_reader *reader)
+{
+	struct census_process *process = census_find(&sel->sampler->census, holder->pid);
+
+	if (!process || strcmp(process->comm, holder->comm) != 0 ||
+	    reader->reread(&sel->sampler->census, process, reader->userdata) != 0 ||
+	    victim_exclusion(&sel->sampler->census, process, &sel->request) != ELIGIBILITY_ELIGIBLE)
+		return NULL;
+	return process;
+}
+
+/* What relatives hold as well is freed if all of them are killed with it; 0: one may not be. */
+static uint64_t held_together(const struct selection *sel, const struct census_process *process,
+			      const struct where_holder *holder)
+{
+	for (unsigned i = 0; i < holder->n_others; i++) {
+		const struct census_process *other =
+			census_find(&sel->sampler->census, holder->others[i]);
+
+		if (!other || !family_has_both(&sel->sampler->census, process, other) ||
+		    victim_exclusion(&sel->sampler->census, other, &sel->request) !=
+			    ELIGIBILITY_ELIGIBLE)
+			return 0;
+	}
+	return holder->together;
+}
+
+/* If most of what has been added is held by such, each of them may be a victim; but not where
+ * others (a tmpfs) have filled memory.  And others may map what could not be measured. */
+static uint64_t least_of(const struct stuck *s, const struct where_holder *holders, unsigned n,
+			 const struct where_holder *holder)
+{
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		all = add_u64(all, add_u64(holders[i].bytes, holders[i].together));
+	return holder->unmeasured > 0 || all < s->unowned_growth / 2 ? s->minimum
+								     : s->holder_minimum;
+}
+
+static void take_others(struct stuck *s, const struct where_holder *holder, uint64_t together)
+{
+	s->n_together = together > 0 ? holder->n_others : 0;
+	memcpy(s->together, holder->others, sizeof(s->together));
+}
+
+/* May what was chosen be smaller than a process that holds memory besides what it maps? */
+static bool may_be_larger(const struct selection *sel)
+{
+	return sel->request.rank_by == POLICY_RANK_BY_FOOTPRINT &&
+	       sel->choice.as_one == VICTIM_ALONE && !sel->choice.is_reluctant;
+}
+
+/* The best of those that are eligible; *ret_held: what it holds by descriptors. */
+static struct census_process *find_best_holder(struct selection *sel, bool for_certain,
+					       const struct victim_reader *reader, usec_t now,
+					       uint64_t *ret_held)
+{
+	const struct memory_counters *c = &sel->sampler->reading.counters;
+	struct where_holder holders[WHERE_HOLDERS_MAX];
+	uint64_t mapped = mapped_shmem(sel), bytes, held, together, most = 0;
+	uint64_t unowned = add_u64(add_u64(worth_unowned_shmem(c, mapped), worth_unaccounted(c)),
+				   sub_u64(c->swap_total, c->swap_free));
+	unsigned n = where_holders(&sel->stuck.surveyed, c, mapped, holders);
+	struct census_process *best = NULL, *process;
+
+	for (unsigned i = 0; i < n; i++) {
+		process = find_holder(sel, &holders[i], reader);
+		if (!process)
+			continue;
+		together = held_together(sel, process, &holders[i]);
+		held = add_u64(holders[i].bytes, together);
+		if (for_certain) /* and no more than is held still */
+			held = min_u64(held - holders[i].unmeasured, unowned);
+		if (held == 0 || add_u64(held, proc_reclaimable(&process->memory)) <= most)
+			continue;
+		bytes = victim_with_held(&sel->sampler->census, process, reader, now, held);
+		if (bytes < least_of(&sel->stuck, holders, n, &holders[i]) || bytes <= most ||
+		    !victim_would_be_first(&sel->choice, &sel->request, process, bytes))
+			continue;
+		best = process;
+		most = bytes;
+		*ret_held = held;
+		take_others(&sel->stuck, &holders[i], together);
+	}
+	return best;
+}
+
+void stuck_take_holder(struct selection *sel, const struct decision *last,
+		       const struct victim_reader *reader, usec_t now)
+{
+	const struct holder_facts facts = holder_facts_of(sel, last, now);
+	struct stuck *s = &sel->stuck;
+	bool is_first = sel->choice.n_ranked == 0 || next_step(sel, last, now) == HOLDER_COMPARE;
+	struct census_process *process;
+	uint64_t held;
+
+	if (!is_first && !may_be_larger(sel))
+		return;
+	collect(s, now);
+	if (!has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
+		return;
+	process = find_best_holder(sel, !is_first, reader, now, &held);
+	if (process || is_first)
+		s->nominated_at = s->surveyed_at;
+	if (!process)
+		return;
+	s->missing = holder_missing(&facts);
+	victim_take(process, held, &sel->choice);
+}
+
+void stuck_report_later(struct selection *sel, usec_t now)
+{
+	if (is_surveyed(&sel->stuck, now))
+		sel->stuck.is_new = true;
+}
+
+bool stuck_has_report(struct selection *sel, usec_t now)
+{
+	struct stuck *s = &sel->stuck;
+	struct where_account account;
+
+	if (!is_surveyed(s, now))
+		return false;
+	where_account(&sel->sampler->reading.counters, s->has_survey ? &s->surveyed : NULL,
+		      &account);
+	if (s->reported_at != 0 && !where_has_changed(&s->account, &account))
+		return false;
+	s->account = account;
+	s->reported_at = now;
+	s->n_reports++;
+	find_largest(sel);
+	return true;
+}
+
+const char *stuck_largest_why(const struct stuck *s)
+{
+	return eligibility_is_refused(s->largest_why) ? eligibility_to_string(s->largest_why)
+						      : "too small to be worth a kill";
+}
+
+const char *stuck_largest_text(const struct stuck *s, char *buf, size_t size)
+{
+	char comm[16], bytes[FORMAT_BYTES_SIZE];
+
+	buf[0] = '\0';
+	if (s->largest_pid != 0)
+		snprintf(buf, size, "; the largest process is %s (pid %d, %s): %s",
+			 format_foreign(s->largest_comm, comm, sizeof(comm)), s->largest_pid,
+			 format_bytes(s->largest_bytes, bytes), stuck_largest_why(s));
+	return buf;
+}

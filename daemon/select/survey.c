@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* survey: the thread that reads which tmpfs hold memory. */
+#include "daemon/select/survey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "daemon/base/clock.h"
+#include "lib/base/cleanup.h"
+
+#define SURVEY_USEC	  (500 * USEC_PER_MSEC)
+#define SURVEY_STACK_SIZE (96 * KIB)
+
+enum survey_state { SURVEY_IDLE, SURVEY_ASKED, SURVEY_FINISHED, SURVEY_STOPPED };
+
+struct survey {
+	int proc_fd, root_fd;
+	sem_t asked;
+	atomic_int state;     /* enum survey_state; the thread's while requested */
+	atomic_uint n_owners; /* the caller and the thread; the last one frees */
+	struct where_scratch scratch;
+	struct where_survey result;
+};
+
+static void disown(struct survey *survey)
+{
+	if (atomic_fetch_sub(&survey->n_owners, 1) > 1)
+		return;
+	closep(&survey->proc_fd);
+	closep(&survey->root_fd);
+	(void)sem_destroy(&survey->asked);
+	free(survey);
+}
+
+static void *survey_run(void *userdata)
+{
+	struct survey *survey = userdata;
+
+	for (;;) {
+		int asked = SURVEY_ASKED;
+
+		while (sem_wait(&survey->asked) < 0)
+			; /* EINTR */
+		if (atomic_load(&survey->state) == SURVEY_STOPPED)
+			break;
+		where_survey(survey->proc_fd, survey->root_fd, clock_now, clock_now() + SURVEY_USEC,
+			     &survey->scratch, &survey->result);
+		if (!atomic_compare_exchange_strong(&survey->state, &asked, SURVEY_FINISHED))
+			break;
+	}
+	disown(survey);
+	return NULL;
+}
+
+/* Small, and without signals. */
+static int start_thread(struct survey *survey)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+	pthread_t thread;
+	int r;
+
+	r = pthread_attr_init(&attributes);
+	if (r != 0)
+		return -r;
+	(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	r = pthread_attr_setstacksize(&attributes,
+				      (size_t)sysconf(_SC_THREAD_STACK_MIN) + SURVEY_STACK_SIZE);
+	if (r == 0) {
+		sigfillset(&all);
+		(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+		atomic_fetch_add(&survey->n_owners, 1);
+		r = pthread_create(&thread, &attributes, survey_run, survey);
+		if (r != 0)
+			atomic_fetch_sub(&survey->n_owners, 1);
+		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
+	(void)pthread_attr_destroy(&attributes);
+	return -r;
+}
+
+int survey_new(int proc_fd, struct survey **ret)
+{
+	struct survey *survey = calloc(1, sizeof(*survey));
+	int r;
+
+	if (!survey)
+		return -ENOMEM;
+	atomic_init(&survey->n_owners, 1);
+	(void)sem_init(&survey->asked, 0, 0);
+	survey->proc_fd = fcntl(proc_fd, F_DUPFD_CLOEXEC, 0);
+	survey->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = survey->proc_fd < 0 || survey->root_fd < 0 ? -errno : start_thread(survey);
+	if (r < 0) {
+		disown(survey);
+		return r;
+	}
+	*ret = survey;
+	return 0;
+}
+
+struct survey *survey_free(struct survey *survey)
+{
+	if (!survey)
+		return NULL;
+	atomic_store(&survey->state, SURVEY_STOPPED);
+	(void)sem_post(&survey->asked);
+	disown(survey);
+	return NULL;
+}
+
+bool survey_ask(struct survey *survey)
+{
+	int idle = SURVEY_IDLE;
+
+	if (!atomic_compare_exchange_strong(&survey->state, &idle, SURVEY_ASKED))
+		return false;
+	(void)sem_post(&survey->asked);
+	return true;
+}
+
+bool survey_collect(struct survey *survey, struct where_survey *ret)
+{
+	if (atomic_load(&survey->state) != SURVEY_FINISHED)
+		return false;
+	*ret = survey->result;
+	atomic_store(&survey->state, SURVEY_IDLE);
+	return true;
+}

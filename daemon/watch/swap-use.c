@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* swap-use: reads now and then how much anonymous memory cannot be swapped out. */
+#include "daemon/watch/swap-use.h"
+
+#include "daemon/base/machine.h"
+#include "daemon/watch/sampler.h"
+#include "lib/select/victim.h"
+#include "lib/sys/swap-room.h"
+
+/* What is read again that often while memory is low. */
+#define PERIOD_USEC (250 * USEC_PER_MSEC)
+/* From here on policies may need it. */
+#define LOW_PERMYRIAD 1500U
+/* Room in swap for less than this is none. */
+#define LEAST_ROOM (4 * MIB)
+
+void swap_use_sample(struct sampler *s, usec_t now)
+{
+	const struct census_process *largest;
+
+	if (s->reading.swap_free == 0 || memory_available_permyriad(&s->reading) > LOW_PERMYRIAD) {
+		s->unswappable = 0;
+		return;
+	}
+	if (now - s->unswappable_at < PERIOD_USEC)
+		return;
+	s->unswappable_at = now;
+	if (swap_room_is_last_resort(s->machine->proc_fd)) {
+		s->unswappable = UINT64_MAX;
+		return;
+	}
+	largest = victim_largest_below(&s->census.machine);
+	s->unswappable = largest && s->machine->cgroups.v2_has_memory
+				 ? swap_room_barred(s->machine->cgroups.v2_fd,
+						    census_cgroup_path(largest), LEAST_ROOM)
+				 : 0;
+}
