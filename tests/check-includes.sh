@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# check-includes.sh: no #include runs against the order of the folders, and headers include each
-# other in no circle.
+# check-includes.sh: no #include runs against the order of the folders, headers include each other in
+# no circle, and only what makes and runs the whole daemon knows all of it.
 #
 # Environment: SRCDIR.
 set -u
@@ -93,4 +93,8 @@ cat "$tmp/upward"
 find_circles <"$tmp/includes" >"$tmp/circles"
 check [ ! -s "$tmp/circles" ] 'headers include each other in no circle'
 cat "$tmp/circles"
+grep ' daemon/manager\.h$' <"$tmp/includes" | sort >"$tmp/whole"
+check [ "$(sed 's/ .*//' "$tmp/whole" | tr '\n' ' ')" = 'daemon/main.c daemon/manager.c daemon/monitor.c ' ] \
+    'only main, manager and monitor know the whole daemon'
+cat "$tmp/whole"
 exit $failed
