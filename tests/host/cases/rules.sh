@@ -86,6 +86,7 @@ case_growth() { # RankBy=growth, born in calm, beside a larger one that does not
     machine
     start_full app anon=440
     start_daemon "$(both_policies RankBy=growth)"
+    pause 11 # then the other is older than what growth looks back over
     start hog anon=100 sleep=2 anon=400@100
     until_quiet
 }
