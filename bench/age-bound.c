@@ -366,6 +366,8 @@ static void run(struct bench *b, bool machine)
 	printf("%-45s %9s %9s %10s\n", "KiB", "grew", "shown", "handed out");
 	for (size_t i = 0; i < n_ways; i++)
 		try_way(b, &ways[i], &s);
+	for (size_t i = 0; i < n_ways_outside; i++)
+		try_way(b, &ways_outside[i], &s);
 	for (size_t i = 0; machine && i < n_ways_machine; i++)
 		try_way(b, &ways_machine[i], &s);
 	if (!b->only) {

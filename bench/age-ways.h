@@ -42,14 +42,17 @@ struct way {
 	const char *breaks; /* the bound is known not to hold, and what is done about it */
 };
 
-/* ways_machine: change settings of the whole machine, or fill its memory: for a VM. */
-extern const struct way ways[], ways_machine[];
-extern const size_t n_ways, n_ways_machine;
+/* ways_outside: pages come from outside of the process.  ways_machine: change settings of the whole
+ * machine, or fill its memory: for a VM. */
+extern const struct way ways[], ways_outside[], ways_machine[];
+extern const size_t n_ways, n_ways_outside, n_ways_machine;
 
 /* Notes what failed, with errno; returns a negative number. */
 int way_fails(struct scene *scene, const char *what);
 /* Anonymous memory in small pages; NULL after way_fails(). */
 char *way_map(struct scene *scene, size_t size);
+/* WAY_SIZE of it, as prepare(). */
+int way_map_small(struct scene *scene);
 /* The same in huge pages, on their boundary. */
 char *way_map_huge(struct scene *scene, size_t size);
 void way_touch(char *at, size_t size);	    /* writes */

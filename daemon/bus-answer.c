@@ -32,11 +32,11 @@ int bus_catch_up(struct bus *b)
 {
 	struct manager *m = b->manager;
 	usec_t now = clock_now();
-	bool is_swept = m->census.swept_at != 0;
+	bool is_swept = m->sampler.census.swept_at != 0;
 	int r;
 
 	b->asked_at = now;
-	if (is_swept && (m->state != MANAGER_CALM || now - b->caught_up_at < CAUGHT_UP_USEC))
+	if (is_swept && (m->regime.state != MANAGER_CALM || now - b->caught_up_at < CAUGHT_UP_USEC))
 		return 1;
 	b->is_awake = true;
 	bus_forget_preview(b);
@@ -44,13 +44,13 @@ int bus_catch_up(struct bus *b)
 	if (r < 0)
 		return r;
 	b->read_at = now;
-	r = census_catch_up(&m->census, now, b->reading.allocated,
+	r = census_catch_up(&m->sampler.census, now, b->reading.allocated,
 			    b->reading.swap_free < b->reading.swap_total, clock_now,
 			    clock_now() + SLICE_USEC);
 	if (r <= 0)
 		return r;
 	b->caught_up_at = now;
-	r = victim_reserve(&m->choice, &m->census);
+	r = victim_reserve(&m->selection.choice, &m->sampler.census);
 	return r < 0 ? r : 1;
 }
 
@@ -76,34 +76,35 @@ static int refresh_preview(struct bus *b)
 		return r;
 	b->read_at = clock_now();
 	*o = (struct preview){
-		.policies = &m->policies,
-		.accuracy = &m->accuracy,
-		.census = &m->census,
+		.policies = &m->config.policies,
+		.accuracy = &m->machine.accuracy,
+		.census = &m->sampler.census,
 		/* What may block is left to the decision. */
 		.precise = NULL,
-		.proc_fd = m->proc_fd,
+		.proc_fd = m->machine.proc_fd,
 		.now = clock_now,
 		.memory = b->reading,
-		.has_psi = m->probed.psi && psi_read_fd(m->sampler.psi_fd, &b->pressure) == 0,
+		.has_psi = m->sampler.has_psi && psi_read_fd(m->sampler.psi_fd, &b->pressure) == 0,
 		.pressure = b->pressure,
-		.psi = m->probed.psi ? &m->sampler.psi : NULL,
+		.psi = m->sampler.has_psi ? &m->sampler.psi : NULL,
 		.reclaim = &m->sampler.reclaim,
-		.stalls_are_explained = m->stalls.explained,
-		.unswappable = m->unswappable,
-		.hides_others = !census_find(&m->census, 1),
+		.stalls_are_explained = m->sampler.stalls.explained,
+		.unswappable = m->sampler.unswappable,
+		.hides_others = !census_find(&m->sampler.census, 1),
 		.self_name = "reckond",
 		.user = find_user,
 		.userdata = b,
-		.backoff = &m->backoff,
-		.streak = &m->streak,
+		.backoff = &m->selection.backoff,
+		.streak = &m->selection.streak,
 		.ticks_now = clock_ticks_before(0),
-		.min_victim = m->stuck.since != 0 ? m->stuck.minimum : 0,
+		.min_victim = m->selection.stuck.since != 0 ? m->selection.stuck.minimum : 0,
 	};
-	r = cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_cgroup, sizeof(own_cgroup));
+	r = cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), own_cgroup,
+			      sizeof(own_cgroup));
 	o->own_cgroup = r == 0 ? own_cgroup : NULL;
 	/* The room for the walk is lent by the manager's own choice. */
-	o->result.heap = m->choice.heap;
-	o->result.n_allocated = m->choice.n_allocated;
+	o->result.heap = m->selection.choice.heap;
+	o->result.n_allocated = m->selection.choice.n_allocated;
 	preview_choose(o);
 	o->own_cgroup = NULL;
 	o->result.heap = NULL;
@@ -220,11 +221,11 @@ static void reread_process(struct bus *b, pid_t pid)
 	struct manager *m = b->manager;
 	struct proc_status status;
 
-	if (proc_read_status(m->proc_fd, pid, &status) != 0 ||
+	if (proc_read_status(m->machine.proc_fd, pid, &status) != 0 ||
 	    (status.tgid != 0 && status.tgid != pid) ||
 	    memory_sample(m->sampler.source, &b->reading) < 0)
 		return;
-	census_read_anew(&m->census, pid, clock_now(), b->reading.allocated);
+	census_read_anew(&m->sampler.census, pid, clock_now(), b->reading.allocated);
 	bus_forget_preview(b);
 }
 

@@ -89,7 +89,7 @@ static int append_entry(struct bus *b, sd_bus_message *message, const struct his
 /* Entries older than the one of that number: new ones may have been added since the request. */
 static int answer(struct bus *b, sd_bus_message *call, uint64_t before, uint32_t limit)
 {
-	const struct history *history = recorder_history(b->manager->recorder);
+	const struct history *history = recorder_history(b->manager->tick.recorder);
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const struct history_entry *entry;
 	uint32_t n = 0;
@@ -132,14 +132,14 @@ int bus_list_history(struct bus *b, sd_bus_message *call)
  * its record is closed. */
 static bool is_complete(const struct bus *b, const struct history_entry *entry)
 {
-	const struct recorder *recorder = b->manager->recorder;
+	const struct recorder *recorder = b->manager->tick.recorder;
 
 	return !recorder_is_open(recorder) || entry->id < recorder_open_id(recorder);
 }
 
 const struct history_entry *bus_next_killed(struct bus *b)
 {
-	const struct history *history = recorder_history(b->manager->recorder);
+	const struct history *history = recorder_history(b->manager->tick.recorder);
 	const struct history_entry *entry;
 	unsigned next = HISTORY_MAX;
 
@@ -182,9 +182,9 @@ int bus_say_killed(struct bus *b, const struct history_entry *entry)
 
 void bus_forget_killed(struct bus *b)
 {
-	const struct history *history = recorder_history(b->manager->recorder);
+	const struct history *history = recorder_history(b->manager->tick.recorder);
 	const struct history_entry *newest = history_get(history, 0);
-	const struct recorder *recorder = b->manager->recorder;
+	const struct recorder *recorder = b->manager->tick.recorder;
 
 	b->history_generation = history_generation(history);
 	if (recorder_is_open(recorder)) /* that one is still to come */

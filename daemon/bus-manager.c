@@ -109,7 +109,7 @@ static int answer_rules(struct bus *b, sd_bus_message *call, const struct bus_pa
 			bool with_members)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	const struct policy_set *set = &b->manager->policies;
+	const struct policy_set *set = &b->manager->config.policies;
 	int r;
 
 	r = sd_bus_message_new_method_return(call, &reply);
@@ -154,10 +154,10 @@ static bool holds(struct bus *b, const struct policy *policy)
 	struct manager *m = b->manager;
 	struct policy_reading reading = {
 		.memory = &b->reading,
-		.psi = m->probed.psi ? &m->sampler.psi : NULL,
+		.psi = m->sampler.has_psi ? &m->sampler.psi : NULL,
 		.reclaim = &m->sampler.reclaim,
-		.stalls_are_explained = m->stalls.explained,
-		.unswappable = m->unswappable,
+		.stalls_are_explained = m->sampler.stalls.explained,
+		.unswappable = m->sampler.unswappable,
 	};
 
 	return policy->action != POLICY_ACTION_NONE && policy_holds(policy, &reading);
@@ -202,7 +202,7 @@ static int answer_policies(struct bus *b, sd_bus_message *call, const struct bus
 			   bool with_members)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	const struct policy_set *set = &b->manager->policies;
+	const struct policy_set *set = &b->manager->config.policies;
 	int r;
 
 	bus_read_memory(b);

@@ -27,14 +27,15 @@ int bus_get_state(sd_bus *bus, const char *path, const char *interface, const ch
 {
 	const struct bus *b = userdata;
 
-	return sd_bus_message_append(reply, "s", manager_state_to_string(b->manager->state));
+	return sd_bus_message_append(reply, "s", manager_state_to_string(b->manager->regime.state));
 }
 
 int bus_get_flag(sd_bus *bus, const char *path, const char *interface, const char *property,
 		 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	const struct manager *m = ((const struct bus *)userdata)->manager;
-	bool value = strcmp(property, "Degraded") == 0 ? m->is_degraded : m->policies.dry_run;
+	bool value = strcmp(property, "Degraded") == 0 ? m->config.is_degraded
+						       : m->config.policies.dry_run;
 
 	return sd_bus_message_append(reply, "b", (int)value);
 }
@@ -44,7 +45,7 @@ int bus_get_subtree(sd_bus *bus, const char *path, const char *interface, const 
 {
 	struct bus *b = userdata;
 
-	return bus_append_foreign(b, reply, b->manager->policies.subtree);
+	return bus_append_foreign(b, reply, b->manager->config.policies.subtree);
 }
 
 static int append_foreign_array(struct bus *b, sd_bus_message *reply, char *const *items, size_t n)
@@ -62,7 +63,7 @@ int bus_get_config_files(sd_bus *bus, const char *path, const char *interface, c
 	struct bus *b = userdata;
 	const struct manager *m = b->manager;
 
-	return append_foreign_array(b, reply, m->config_files, m->n_config_files);
+	return append_foreign_array(b, reply, m->config.files, m->config.n_files);
 }
 
 int bus_get_config_errors(sd_bus *bus, const char *path, const char *interface,
@@ -72,7 +73,7 @@ int bus_get_config_errors(sd_bus *bus, const char *path, const char *interface,
 	struct bus *b = userdata;
 	const struct manager *m = b->manager;
 
-	return append_foreign_array(b, reply, m->config_errors, m->n_config_errors);
+	return append_foreign_array(b, reply, m->config.errors, m->config.n_errors);
 }
 
 int bus_get_missing_privileges(sd_bus *bus, const char *path, const char *interface,
@@ -84,9 +85,9 @@ int bus_get_missing_privileges(sd_bus *bus, const char *path, const char *interf
 	int r;
 
 	r = sd_bus_message_open_container(reply, 'a', "s");
-	for (size_t i = 0; r >= 0 && i < m->n_missing_privileges; i++)
-		r = bus_append_foreign(b, reply, m->missing_privileges[i]);
-	if (r >= 0 && !manager_subtree_exists(m))
+	for (size_t i = 0; r >= 0 && i < m->probed.n_missing_privileges; i++)
+		r = bus_append_foreign(b, reply, m->probed.missing_privileges[i]);
+	if (r >= 0 && !config_subtree_exists(&m->config, &m->machine.cgroups))
 		r = sd_bus_message_append(
 			reply, "s",
 			"no process is eligible: the cgroup of the subtree does not exist");
@@ -100,7 +101,7 @@ int bus_get_conflicts(sd_bus *bus, const char *path, const char *interface, cons
 	int r = sd_bus_message_open_container(reply, 'a', "s");
 
 	for (unsigned i = 0; r >= 0 && i < CONFLICT_MAX; i++)
-		if (b->manager->conflicts & 1U << i)
+		if (b->manager->conflicts.found & 1U << i)
 			r = sd_bus_message_append(reply, "s", conflict_units[i]);
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
@@ -146,7 +147,7 @@ int bus_get_pressure(sd_bus *bus, const char *path, const char *interface, const
 	struct bus *b = userdata;
 	usec_t now = clock_now();
 
-	if (now - b->pressure_read_at >= FRESH_USEC && b->manager->probed.psi &&
+	if (now - b->pressure_read_at >= FRESH_USEC && b->manager->sampler.has_psi &&
 	    psi_read_fd(b->manager->sampler.psi_fd, &b->pressure) == 0)
 		b->pressure_read_at = now;
 	return sd_bus_message_append(reply, "u",
@@ -160,18 +161,18 @@ int bus_get_has_pressure(sd_bus *bus, const char *path, const char *interface, c
 {
 	const struct bus *b = userdata;
 
-	return sd_bus_message_append(reply, "b", (int)b->manager->probed.psi);
+	return sd_bus_message_append(reply, "b", (int)b->manager->sampler.has_psi);
 }
 
 int bus_get_count(sd_bus *bus, const char *path, const char *interface, const char *property,
 		  sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	const struct bus *b = userdata;
-	const struct census *census = &b->manager->census;
+	const struct census *census = &b->manager->sampler.census;
 	size_t value;
 
 	if (strcmp(property, "Kills") == 0)
-		value = b->manager->n_kills;
+		value = b->manager->in_flight.n_kills;
 	else
 		value = census->swept_at != 0 ? census->n_processes : b->n_processes;
 	return sd_bus_message_append(reply, "u", (uint32_t)value);
@@ -184,8 +185,8 @@ int bus_get_min_victim(sd_bus *bus, const char *path, const char *interface, con
 	const struct manager *m = b->manager;
 
 	bus_read_memory(b);
-	return sd_bus_message_append(reply, "t",
-				     worth_min_victim(&m->policies.min_victim, b->reading.total));
+	return sd_bus_message_append(
+		reply, "t", worth_min_victim(&m->config.policies.min_victim, b->reading.total));
 }
 
 /* "path": of a tmpfs; pid 0: no process is known. */
@@ -216,7 +217,7 @@ int bus_get_memory_held_by(sd_bus *bus, const char *path, const char *interface,
 			   sd_bus_error *error)
 {
 	struct bus *b = userdata;
-	const struct stuck *stuck = &b->manager->stuck;
+	const struct stuck *stuck = &b->manager->selection.stuck;
 	unsigned n_rows = stuck->since != 0 ? stuck->account.n_rows : 0;
 	int r = sd_bus_message_open_container(reply, 'a', "a{sv}");
 
@@ -259,9 +260,9 @@ int bus_get_times(sd_bus *bus, const char *path, const char *interface, const ch
 	uint64_t value;
 
 	if (strcmp(property, "StartedUSec") == 0)
-		value = b->manager->started_usec;
+		value = b->manager->self.started_usec;
 	else if (strcmp(property, "TimerLatencyMaxUSec") == 0)
-		value = b->manager->turns.delays.max;
+		value = b->manager->monitor.turns.delays.max;
 	else
 		value = realtime_of(max_u64(b->read_at, b->manager->sampler.sampled_at));
 	return sd_bus_message_append(reply, "t", value);

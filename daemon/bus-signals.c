@@ -34,7 +34,7 @@ void bus_note_judgement(struct bus *b, const struct policy_judgement *judgement,
 		return;
 	m = b->manager;
 	b->low_level = policy->action;
-	forecast_next(&m->sampler.forecast, &m->policies, &m->sampler.reading, &next);
+	forecast_next(&m->sampler.forecast, &m->config.policies, &m->sampler.reading, &next);
 	b->low_memory = (struct bus_low_memory){
 		.action = policy->action,
 		.available = m->sampler.reading.available,
@@ -72,7 +72,7 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 
 static uint64_t hash_subtree(const struct manager *m)
 {
-	return hash_text(HASH_BEGIN, m->policies.subtree);
+	return hash_text(HASH_BEGIN, m->config.policies.subtree);
 }
 
 static uint64_t hash_texts(char *const *texts, size_t n)
@@ -86,18 +86,18 @@ static uint64_t hash_texts(char *const *texts, size_t n)
 
 static uint64_t hash_config_files(const struct manager *m)
 {
-	return hash_texts(m->config_files, m->n_config_files);
+	return hash_texts(m->config.files, m->config.n_files);
 }
 
 static uint64_t hash_config_errors(const struct manager *m)
 {
-	return hash_texts(m->config_errors, m->n_config_errors);
+	return hash_texts(m->config.errors, m->config.n_errors);
 }
 
 /* 0: it is not known where memory is. */
 static usec_t held_since(const struct manager *m)
 {
-	return m->stuck.account.n_rows > 0 ? m->stuck.since : 0;
+	return m->selection.stuck.account.n_rows > 0 ? m->selection.stuck.since : 0;
 }
 
 /* Properties that have changed since they were reported, by name; NULL at the end. */
@@ -106,21 +106,21 @@ static void list_changed(const struct bus *b, const char *names[static 10])
 	const struct manager *m = b->manager;
 	unsigned n = 0;
 
-	if (m->state != b->state)
+	if (m->regime.state != b->state)
 		names[n++] = "State";
-	if (m->n_kills != b->n_kills)
+	if (m->in_flight.n_kills != b->n_kills)
 		names[n++] = "Kills";
-	if (m->conflicts != b->conflicts)
+	if (m->conflicts.found != b->conflicts)
 		names[n++] = "Conflicts";
-	if (held_since(m) != b->held_since || m->stuck.n_reports != b->held_reports)
+	if (held_since(m) != b->held_since || m->selection.stuck.n_reports != b->held_reports)
 		names[n++] = "MemoryHeldBy";
-	if (b->has_reloaded && m->policies.dry_run != b->dry_run)
+	if (b->has_reloaded && m->config.policies.dry_run != b->dry_run)
 		names[n++] = "DryRun";
 	if (b->has_reloaded && hash_subtree(m) != b->subtree)
 		names[n++] = "Subtree";
 	if (b->has_reloaded && hash_config_files(m) != b->config_files)
 		names[n++] = "ConfigFiles";
-	if (b->has_reloaded && m->is_degraded != b->is_degraded)
+	if (b->has_reloaded && m->config.is_degraded != b->is_degraded)
 		names[n++] = "Degraded";
 	if (b->has_reloaded && hash_config_errors(m) != b->config_errors)
 		names[n++] = "ConfigErrors";
@@ -137,16 +137,16 @@ bool bus_has_news(struct bus *b)
 
 static void forget(struct bus *b)
 {
-	b->state = b->manager->state;
-	b->n_kills = b->manager->n_kills;
-	b->conflicts = b->manager->conflicts;
+	b->state = b->manager->regime.state;
+	b->n_kills = b->manager->in_flight.n_kills;
+	b->conflicts = b->manager->conflicts.found;
 	b->held_since = held_since(b->manager);
-	b->held_reports = b->manager->stuck.n_reports;
+	b->held_reports = b->manager->selection.stuck.n_reports;
 	b->has_reloaded = false;
-	b->dry_run = b->manager->policies.dry_run;
+	b->dry_run = b->manager->config.policies.dry_run;
 	b->subtree = hash_subtree(b->manager);
 	b->config_files = hash_config_files(b->manager);
-	b->is_degraded = b->manager->is_degraded;
+	b->is_degraded = b->manager->config.is_degraded;
 	b->config_errors = hash_config_errors(b->manager);
 	b->has_low_memory = false;
 }
@@ -183,7 +183,7 @@ static int emit_properties(struct bus *b, const char *const *names)
 void bus_say_news(struct bus *b)
 {
 	struct manager *m = b->manager;
-	enum manager_state old = b->state, new = m->state;
+	enum manager_state old = b->state, new = m->regime.state;
 	bool has_low_memory = b->has_low_memory;
 	const struct history_entry *killed = bus_next_killed(b);
 	const char *names[10];

@@ -312,12 +312,12 @@ void bus_turn(struct bus *b, usec_t now)
 	m = b->manager;
 	bus_io_begin_cost(b);
 	bus_forget_preview(b);
-	if (m->census.swept_at != 0)
-		b->n_processes = m->census.n_processes;
+	if (m->sampler.census.swept_at != 0)
+		b->n_processes = m->sampler.census.n_processes;
 	leave_if_over(b, now);
 	try_to_join(b, now);
-	if (b->is_awake && m->state == MANAGER_CALM && now - b->asked_at >= REST_USEC) {
-		census_release_fds(&m->census);
+	if (b->is_awake && m->regime.state == MANAGER_CALM && now - b->asked_at >= REST_USEC) {
+		census_release_fds(&m->sampler.census);
 		malloc_trim(0); /* answers may have been large */
 		b->is_awake = false;
 	}
@@ -343,8 +343,8 @@ static int on_work(sd_event_source *source, void *userdata)
 
 static int add_timer(struct bus *b, sd_event_time_handler_t callback, sd_event_source **ret)
 {
-	int r = sd_event_add_time(b->manager->event, ret, CLOCK_MONOTONIC, 0, TIMER_SLACK, callback,
-				  b);
+	int r = sd_event_add_time(b->manager->monitor.event, ret, CLOCK_MONOTONIC, 0, TIMER_SLACK,
+				  callback, b);
 
 	if (r >= 0)
 		r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
@@ -353,7 +353,7 @@ static int add_timer(struct bus *b, sd_event_time_handler_t callback, sd_event_s
 
 static int add_sources(struct bus *b)
 {
-	sd_event *event = b->manager->event;
+	sd_event *event = b->manager->monitor.event;
 	int r;
 
 	r = sd_event_add_defer(event, &b->work, on_work, b);

@@ -8,8 +8,14 @@
 #include "daemon/confirm.h"
 #include "daemon/in-flight.h"
 #include "daemon/judge.h"
-#include "daemon/manager.h"
+#include "daemon/machine.h"
 #include "daemon/recorder.h"
+#include "daemon/regime.h"
+#include "daemon/report.h"
+#include "daemon/sampler.h"
+#include "daemon/selection.h"
+#include "daemon/tick.h"
+#include "daemon/watch.h"
 #include "lib/base/errors.h"
 #include "lib/select/reader.h"
 
@@ -27,32 +33,33 @@
 /* A process that changes its pid (clone(CLONE_VM) or fork(), and exit) vanishes while its memory is
  * kept, whether it was known before or not.  It is new in the next sample, so that is waited for,
  * rather than another killed that has less. */
-static bool has_vanished(const struct manager *m)
+static bool has_vanished(const struct tick *t)
 {
-	const struct victim_result *choice = &m->choice;
+	const struct victim_result *choice = &t->selection->choice;
 	const struct victim_candidate *best = choice->n_ranked > 0 ? &choice->ranked[0] : NULL;
 
 	if (choice->vanished_pid != 0 && (!best || choice->vanished_score > best->estimate))
 		return true;
-	return census_unseen(&m->census) / 2 >
-	       (best ? proc_reclaimable(&best->memory) : m->request.min_victim);
+	return census_unseen(&t->sampler->census) / 2 >
+	       (best ? proc_reclaimable(&best->memory) : t->selection->request.min_victim);
 }
 
 /* There may be one that is worth it: that it cannot be read for now does not show that there is
  * none. */
-static bool none_can_be_read(struct manager *m, usec_t now)
+static bool none_can_be_read(struct tick *t, usec_t now)
 {
-	if (m->choice.n_ranked > 0 || !error_is_transient(m->choice.read_error))
+	if (t->selection->choice.n_ranked > 0 ||
+	    !error_is_transient(t->selection->choice.read_error))
 		return false;
-	report_sample_failed(m, m->choice.read_error, now);
+	report_sample_failed(t->reporter, t->selection->choice.read_error, now);
 	return true;
 }
 
 /* own_cgroup: of CGROUP_PATH_MAX; points to it. */
-static struct victim_request request_of(struct manager *m, const struct policy *policy, usec_t now,
+static struct victim_request request_of(struct tick *t, const struct policy *policy, usec_t now,
 					char *own_cgroup)
 {
-	const struct memory_reading *reading = &m->sampler.reading;
+	const struct memory_reading *reading = &t->sampler->reading;
 
 	return (struct victim_request){
 		.n_wanted = VICTIM_REPORTED,
@@ -62,42 +69,43 @@ static struct victim_request request_of(struct manager *m, const struct policy *
 		.allocated = reading->allocated,
 		.total = reading->counters.total + reading->counters.swap_total,
 		.memory = reading->total,
-		.min_victim = stuck_min_victim(m, policy),
+		.min_victim = stuck_min_victim(t->selection, policy),
 		.now = now,
 		.ticks_now = clock_ticks_before(0),
 		.self = getpid(),
-		.backoff = &m->backoff,
-		.streak = &m->streak,
-		.own_cgroup = decision_own_cgroup(m, own_cgroup, CGROUP_PATH_MAX),
+		.backoff = &t->selection->backoff,
+		.streak = &t->selection->streak,
+		.own_cgroup = decision_own_cgroup(t->in_flight, own_cgroup, CGROUP_PATH_MAX),
 	};
 }
 
 /* Is there more to be done, in turns that follow at once, before a kill may rest on the choice? */
-static bool is_to_continue(struct manager *m, const struct policy *policy)
+static bool is_to_continue(struct tick *t, const struct policy *policy)
 {
-	if ((m->choice.is_cut || stuck_has_more(m, policy)) && m->n_cut++ < CUT_MAX)
+	if ((t->selection->choice.is_cut || stuck_has_more(t->selection, policy)) &&
+	    t->selection->n_cut++ < CUT_MAX)
 		return true;
-	m->n_cut = 0;
-	if (m->n_vanished >= VANISHED_MAX || !has_vanished(m))
+	t->selection->n_cut = 0;
+	if (t->selection->n_vanished >= VANISHED_MAX || !has_vanished(t))
 		return false;
-	m->n_vanished++;
+	t->selection->n_vanished++;
 	return true;
 }
 
 /* Two passes over the census: a victim, or none. */
-static bool choose(struct manager *m, const struct policy *policy, usec_t now, struct choosing *ret)
+static bool choose(struct tick *t, const struct policy *policy, usec_t now, struct choosing *ret)
 {
 	usec_t began = clock_now();
 	struct reader reader = {
-		.accuracy = &m->accuracy,
-		.precise = m->precise,
-		.proc_fd = m->proc_fd,
+		.accuracy = &t->selection->machine->accuracy,
+		.precise = t->sampler->precise,
+		.proc_fd = t->selection->machine->proc_fd,
 		/* (One that vanishes all the time does not live as long as a precise read takes.)
 		 */
-		.left = m->n_vanished > 0 ? 0 : PRECISE_BUDGET_USEC,
+		.left = t->selection->n_vanished > 0 ? 0 : PRECISE_BUDGET_USEC,
 		.now = clock_now,
 		.reread_until = began + REREAD_BUDGET_USEC,
-		.allocated = m->sampler.reading.allocated,
+		.allocated = t->sampler->reading.allocated,
 		.sampled_at = now,
 	};
 	const struct victim_reader reads = {
@@ -107,23 +115,23 @@ static bool choose(struct manager *m, const struct policy *policy, usec_t now, s
 	};
 	char own_cgroup[CGROUP_PATH_MAX];
 
-	in_flight_observe_skipped(m);
-	m->request = request_of(m, policy, now, own_cgroup);
-	census_set_totals(&m->census, &m->sampler.reading.counters);
-	victim_choose(&m->census, &m->request, &reads, &m->choice);
-	m->request.own_cgroup = NULL;
-	ret->goes_on = is_to_continue(m, policy);
-	if (ret->goes_on || none_can_be_read(m, now))
+	in_flight_observe_skipped(t->in_flight);
+	t->selection->request = request_of(t, policy, now, own_cgroup);
+	census_set_totals(&t->sampler->census, &t->sampler->reading.counters);
+	victim_choose(&t->sampler->census, &t->selection->request, &reads, &t->selection->choice);
+	t->selection->request.own_cgroup = NULL;
+	ret->goes_on = is_to_continue(t, policy);
+	if (ret->goes_on || none_can_be_read(t, now))
 		return false;
-	stuck_take_holder(m, &reads, now);
-	if (m->choice.n_ranked == 0) {
-		ret->event = m->stuck.since == 0 ? REPORT_NO_VICTIM : REPORT_NOTHING;
-		stuck_enter(m, now);
+	stuck_take_holder(t->selection, &t->in_flight->decision, &reads, now);
+	if (t->selection->choice.n_ranked == 0) {
+		ret->event = t->selection->stuck.since == 0 ? REPORT_NO_VICTIM : REPORT_NOTHING;
+		stuck_enter(t->selection, now);
 		return false;
 	}
-	decision_record(&m->decision, m, policy, &m->choice, now);
-	m->decision.choose_usec = clock_now() - began;
-	recorder_choice(m, policy, clock_now());
+	decision_record(&t->in_flight->decision, t->selection, policy, now);
+	t->in_flight->decision.choose_usec = clock_now() - began;
+	recorder_choice(t->recorder, policy, clock_now());
 	return true;
 }
 
@@ -133,35 +141,37 @@ bool choose_has_failed(enum report_event event)
 	       event == REPORT_SPARED;
 }
 
-bool choose_victim(struct manager *m, const struct policy *policy, usec_t now, struct choosing *ret)
+bool choose_victim(struct tick *t, const struct policy *policy, usec_t now, struct choosing *ret)
 {
-	struct policy_reading reading = judge_reading(m);
+	struct policy_reading reading = judge_reading(t->sampler);
 
-	*ret = (struct choosing){ .goes_on = watch_is_incomplete(m, now) };
-	if (ret->goes_on || stuck_waits_for_holder(m, now) || !choose(m, policy, now, ret)) {
-		m->state = m->stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
+	*ret = (struct choosing){ .goes_on = watch_is_incomplete(t->sampler, now) };
+	if (ret->goes_on || stuck_waits_for_holder(t->selection, &t->in_flight->decision, now) ||
+	    !choose(t, policy, now, ret)) {
+		t->regime->state = t->selection->stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
 		return false;
 	}
-	ret->event = confirm_victim(m, policy, &reading);
-	if (ret->event == REPORT_NOTHING && !m->decision.dry_run)
+	ret->event = confirm_victim(t->in_flight, policy, &reading);
+	if (ret->event == REPORT_NOTHING && !t->in_flight->decision.dry_run)
 		return true;
 	if (ret->event == REPORT_NOTHING) {
-		m->quiet_until = now + DRY_RUN_PAUSE_USEC;
+		t->selection->quiet_until = now + DRY_RUN_PAUSE_USEC;
 		ret->event = REPORT_DRY_RUN;
 	}
-	if (ret->event == REPORT_VANISHED && m->n_vanished < VANISHED_MAX) {
-		m->n_vanished++;
+	if (ret->event == REPORT_VANISHED && t->selection->n_vanished < VANISHED_MAX) {
+		t->selection->n_vanished++;
 		ret->goes_on = true;
 	}
-	if (ret->event == REPORT_CHANGED && backoff_is_evasive(&m->backoff, now)) {
-		m->decision.error = -EBUSY;
+	if (ret->event == REPORT_CHANGED && backoff_is_evasive(&t->selection->backoff, now)) {
+		t->in_flight->decision.error = -EBUSY;
 		ret->event = REPORT_CANNOT_CONFIRM;
 	}
 	if (choose_has_failed(ret->event))
-		in_flight_skip(m, now);
+		in_flight_skip(t->in_flight, now);
 	if (ret->event == REPORT_CHANGED || ret->event == REPORT_VANISHED)
-		census_read_anew(&m->census, m->decision.pid, now, m->sampler.reading.allocated);
-	kill_victim_done(&m->victim);
-	m->state = MANAGER_WATCH;
+		census_read_anew(&t->sampler->census, t->in_flight->decision.pid, now,
+				 t->sampler->reading.allocated);
+	kill_victim_done(&t->in_flight->victim);
+	t->regime->state = MANAGER_WATCH;
 	return false;
 }

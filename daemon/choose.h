@@ -7,21 +7,21 @@
 
 #include <stdbool.h>
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
 
-struct manager;
+struct tick;
 
 struct choosing {
 	enum report_event event; /* what came of it */
 	bool goes_on;		 /* it is not complete yet: to be called again at once */
 };
 
-/* None is in progress.  True: m->victim is open, to be signalled.  Else m->state is what is next.
+/* None is in progress.  True: the victim is open, to be signalled.  Else the state
+ * is what is next.
  */
-bool choose_victim(struct manager *m, const struct policy *policy, usec_t now,
-		   struct choosing *ret);
+bool choose_victim(struct tick *t, const struct policy *policy, usec_t now, struct choosing *ret);
 
 /* The chosen process, or one that has to be killed with it, cannot be killed: it is skipped for
  * some time. */

@@ -4,20 +4,24 @@
 
 #include <string.h>
 
+#include "daemon/config.h"
 #include "daemon/decision.h"
+#include "daemon/in-flight.h"
 #include "daemon/kill-plan.h"
-#include "daemon/manager.h"
+#include "daemon/machine.h"
+#include "daemon/sampler.h"
 #include "lib/base/errors.h"
 
 /* The victim's cgroup and user now; false if it has vanished.  What cannot be read for now is taken
  * to be unchanged; a path too long to be read is taken for the root, as in the census. */
-static bool reread(struct manager *m, bool *ret_moved)
+static bool reread(struct in_flight *f, bool *ret_moved)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 	char cgroup[CGROUP_PATH_MAX], known[CGROUP_PATH_MAX];
 	int r;
 
-	r = cgroup_of_process(&m->cgroups, m->proc_fd, d->pid, cgroup, sizeof(cgroup));
+	r = cgroup_of_process(&f->machine->cgroups, f->machine->proc_fd, d->pid, cgroup,
+			      sizeof(cgroup));
 	if (error_is_transient(r))
 		memcpy(cgroup, d->cgroup, sizeof(cgroup));
 	else if (r < 0)
@@ -28,9 +32,9 @@ static bool reread(struct manager *m, bool *ret_moved)
 	census_cut_path(known);
 	*ret_moved = strcmp(known, d->cgroup) != 0;
 	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
-	d->uid = decision_uid_of(m, d->pid);
-	r = cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
-					 sizeof(d->v1_freezer));
+	d->uid = decision_uid_of(f->machine->proc_fd, d->pid);
+	r = cgroup_of_process_v1_freezer(&f->machine->cgroups, f->machine->proc_fd, d->pid,
+					 d->v1_freezer, sizeof(d->v1_freezer));
 	if (r < 0)
 		strcpy(d->v1_freezer, "/");
 	return r != PROC_GONE;
@@ -38,41 +42,42 @@ static bool reread(struct manager *m, bool *ret_moved)
 
 /* Is much of what it was chosen for freed?  An exec keeps pid and start time, and can keep the
  * name. */
-static bool has_shrunk(const struct manager *m, const struct proc_stat *stat)
+static bool has_shrunk(const struct in_flight *f, const struct proc_stat *stat)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &f->decision;
 	struct proc_memory now;
 
-	return proc_read_memory(m->proc_fd, stat, true, m->accuracy.page_size, &now) == 0 &&
+	return proc_read_memory(f->machine->proc_fd, stat, true, f->machine->accuracy.page_size,
+				&now) == 0 &&
 	       proc_mapped(&now) < sub_u64(proc_mapped(&d->memory), d->held) / 2;
 }
 
-enum report_event confirm_victim(struct manager *m, const struct policy *policy,
+enum report_event confirm_victim(struct in_flight *f, const struct policy *policy,
 				 const struct policy_reading *reading)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 	struct kill_target target = { .pid = d->pid, .start_ticks = d->start_ticks };
 	struct proc_stat stat;
 	bool moved, has_stat;
 
-	d->error = kill_open(m->kill_ops, m->proc_fd, &target, &m->victim);
+	d->error = kill_open(f->machine->kill_ops, f->machine->proc_fd, &target, &f->victim);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;
-	if (d->error == KILL_GONE || !reread(m, &moved))
+	if (d->error == KILL_GONE || !reread(f, &moved))
 		return REPORT_VANISHED;
-	if (kill_is_gone(&m->victim)) /* by itself: a zombie can still be opened */
+	if (kill_is_gone(&f->victim)) /* by itself: a zombie can still be opened */
 		return REPORT_VANISHED;
-	has_stat = proc_read_stat(m->proc_fd, d->pid, &stat) == 0;
+	has_stat = proc_read_stat(f->machine->proc_fd, d->pid, &stat) == 0;
 	d->stack_start = has_stat ? stat.stack_start : 0;
 	d->args_length = has_stat ? stat.args_length : 0;
-	if (!decision_may_kill(m, d->pid, m->policies.subtree) ||
-	    (!decision_is_of_cgroup(d) && has_stat && has_shrunk(m, &stat)))
+	if (!decision_may_kill(f, d->pid, f->config->policies.subtree) ||
+	    (!decision_is_of_cgroup(d) && has_stat && has_shrunk(f, &stat)))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
 	if (moved && d->target == POLICY_TARGET_CGROUP)
 		return REPORT_CHANGED;
-	if (memory_sample(m->sampler.source, &m->sampler.reading) == 0 &&
+	if (memory_sample(f->sampler->source, &f->sampler->reading) == 0 &&
 	    !policy_holds(policy, reading))
 		return REPORT_CANCELLED;
-	return kill_plan_gather(m, policy);
+	return kill_plan_gather(f, policy);
 }

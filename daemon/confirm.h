@@ -2,19 +2,19 @@
 /* confirm: the last check of the chosen process, before the signal. */
 #pragma once
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
 #include "lib/config/policy.h"
 
-struct manager;
+struct in_flight;
 
 /*
- * Opens the victim of m->decision.  Is it still the process that was chosen, may it still be
- * killed, does the policy still hold?  The order matters: with the pidfd open and the start time
+ * Opens the victim of f->decision.  Is it still the process that was chosen, may it still
+ * be killed, does the policy still hold?  The order matters: with the pidfd open and the start time
  * compared, what is read after that by pid is read of this process, until it exits.  Then opens
  * those that are killed with it (kill_plan_gather()).
  *
- * reading: of m->reading, which is sampled anew.  Allocates nothing.  REPORT_NOTHING: confirmed;
- * m->victim is open, and so it is otherwise, unless it could not be opened.
+ * reading: of the sampler, which is sampled anew.  Allocates nothing.  REPORT_NOTHING: confirmed;
+ * f->victim is open, and so it is otherwise, unless it could not be opened.
  */
-enum report_event confirm_victim(struct manager *m, const struct policy *policy,
+enum report_event confirm_victim(struct in_flight *f, const struct policy *policy,
 				 const struct policy_reading *reading);

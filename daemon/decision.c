@@ -7,12 +7,16 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
-#include "daemon/manager.h"
+#include "daemon/config.h"
+#include "daemon/in-flight.h"
+#include "daemon/machine.h"
+#include "daemon/sampler.h"
+#include "daemon/selection.h"
 #include "lib/select/eligibility-read.h"
 
-static void record_avoided(struct decision *d, const struct manager *m,
-			   const struct victim_result *result)
+static void record_avoided(struct decision *d, const struct selection *sel)
 {
+	const struct victim_result *result = &sel->choice;
 	const struct victim_candidate *avoided = &result->avoided;
 	const struct census_process *process;
 
@@ -20,7 +24,7 @@ static void record_avoided(struct decision *d, const struct manager *m,
 	d->skipped_for = result->skipped_for;
 	if (!avoided->node)
 		return;
-	process = victim_leader(&m->census, &m->request, avoided->node);
+	process = victim_leader(&sel->sampler->census, &sel->request, avoided->node);
 	d->skipped_pid = process->pid;
 	memcpy(d->skipped_comm, process->comm, sizeof(d->skipped_comm));
 	if (avoided->cgroup)
@@ -28,11 +32,13 @@ static void record_avoided(struct decision *d, const struct manager *m,
 			 (int)sizeof(d->avoided_group) - 1, avoided->cgroup->path);
 }
 
-void decision_record(struct decision *d, const struct manager *m, const struct policy *policy,
-		     const struct victim_result *result, usec_t now)
+void decision_record(struct decision *d, const struct selection *sel, const struct policy *policy,
+		     usec_t now)
 {
+	const struct victim_result *result = &sel->choice;
 	const struct victim_candidate *victim = &result->ranked[0];
-	const struct census_process *process = victim_leader(&m->census, &m->request, victim->node);
+	const struct census_process *process =
+		victim_leader(&sel->sampler->census, &sel->request, victim->node);
 
 	*d = (struct decision){
 		.pid = process->pid,
@@ -53,7 +59,7 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.grace_usec = policy->grace_usec,
 		.thaw = policy->thaw,
 		.refreeze = policy->refreeze,
-		.dry_run = m->policies.dry_run,
+		.dry_run = sel->config->policies.dry_run,
 		.memory = victim->memory,
 		.held = victim->held,
 		.is_unit = victim->is_unit,
@@ -61,19 +67,19 @@ void decision_record(struct decision *d, const struct manager *m, const struct p
 		.n_candidates = result->n_candidates,
 		.n_reads = result->n_reads,
 		.approximate = result->approximate,
-		.before = m->sampler.reading,
-		.pressure_full =
-			psi_history_full(&m->sampler.psi, max_u64(policy->for_usec, USEC_PER_SEC)),
-		.n_reloads = m->n_reloads,
-		.is_reluctant = victim_eligibility(&m->census, victim->node, &m->request) ==
-				ELIGIBILITY_RELUCTANT,
+		.before = sel->sampler->reading,
+		.pressure_full = psi_history_full(&sel->sampler->psi,
+						  max_u64(policy->for_usec, USEC_PER_SEC)),
+		.n_reloads = sel->config->n_reloads,
+		.is_reluctant = victim_eligibility(&sel->sampler->census, victim->node,
+						   &sel->request) == ELIGIBILITY_RELUCTANT,
 		.decided_at = now,
 	};
 	memcpy(d->comm, process->comm, sizeof(d->comm));
 	snprintf(d->cgroup, sizeof(d->cgroup), "%s", census_cgroup_path(process));
 	snprintf(d->policy, sizeof(d->policy), "%s", policy->name);
 	decision_note_next(d, result, NULL);
-	record_avoided(d, m, result);
+	record_avoided(d, sel);
 }
 
 bool decision_goes_too(const struct decision *d, const struct kill_victim *victim,
@@ -112,23 +118,23 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
 	}
 }
 
-uid_t decision_uid_of(const struct manager *m, pid_t pid)
+uid_t decision_uid_of(int proc_fd, pid_t pid)
 {
 	struct proc_status status;
 
-	return proc_read_status(m->proc_fd, pid, &status) == 0 ? status.uid : (uid_t)-1;
+	return proc_read_status(proc_fd, pid, &status) == 0 ? status.uid : (uid_t)-1;
 }
 
-bool decision_may_kill(const struct manager *m, pid_t pid, const char *within)
+bool decision_may_kill(const struct in_flight *f, pid_t pid, const char *within)
 {
 	struct eligibility_source source = {
-		.proc_fd = m->proc_fd,
-		.cgroups = &m->cgroups,
-		.policies = &m->policies,
-		.census = &m->census,
+		.proc_fd = f->machine->proc_fd,
+		.cgroups = &f->machine->cgroups,
+		.policies = &f->config->policies,
+		.census = &f->sampler->census,
 		.subtree = within,
-		.page_size = m->accuracy.page_size,
-		.total = m->sampler.reading.total,
+		.page_size = f->machine->accuracy.page_size,
+		.total = f->sampler->reading.total,
 		.self = getpid(),
 	};
 	struct eligibility_subject subject;
@@ -137,19 +143,20 @@ bool decision_may_kill(const struct manager *m, pid_t pid, const char *within)
 	r = eligibility_read(&source, pid, &subject);
 	if (r != 0)
 		return r == PROC_GONE;
-	return !eligibility_is_spared(eligibility_judge(&subject), m->decision.is_reluctant);
+	return !eligibility_is_spared(eligibility_judge(&subject), f->decision.is_reluctant);
 }
 
-const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size)
+const char *decision_own_cgroup(const struct in_flight *f, char *buf, size_t size)
 {
-	if (m->n_kills == 0 || cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), buf, size) != 0)
+	if (f->n_kills == 0 ||
+	    cgroup_of_process(&f->machine->cgroups, f->machine->proc_fd, getpid(), buf, size) != 0)
 		return NULL;
 	return buf;
 }
 
-void decision_note_streak(struct manager *m, usec_t now)
+void decision_note_streak(struct in_flight *f, usec_t now)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &f->decision;
 	const struct streak_subject subject = {
 		.cgroup = d->cgroup,
 		.comm = d->comm,
@@ -161,5 +168,5 @@ void decision_note_streak(struct manager *m, usec_t now)
 		.args_length = d->args_length,
 	};
 
-	streak_add(&m->streak, &subject, now);
+	streak_add(&f->selection->streak, &subject, now);
 }

@@ -17,7 +17,8 @@
 #include "lib/sys/memory.h"
 #include "lib/sys/proc.h"
 
-struct manager;
+struct in_flight;
+struct selection;
 
 struct decision {
 	pid_t pid;
@@ -104,9 +105,9 @@ struct decision {
 	bool ineffective;	 /* little of what was expected was reclaimed: backoff.h */
 };
 
-/* Records which process was chosen (result->ranked[0]) and why.  Allocates nothing. */
-void decision_record(struct decision *d, const struct manager *m, const struct policy *policy,
-		     const struct victim_result *result, usec_t now);
+/* Records which process was chosen (sel->choice.ranked[0]) and why.  Allocates nothing. */
+void decision_record(struct decision *d, const struct selection *sel, const struct policy *policy,
+		     usec_t now);
 
 /* Was a cgroup chosen, rather than a process with which one is killed? */
 static inline bool decision_is_of_cgroup(const struct decision *d)
@@ -128,14 +129,14 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
  * `within` or below?  Rules of the configuration may allocate (regexec(3)), so they are matched
  * only if it is not as the census has it.  One that has vanished may.
  */
-bool decision_may_kill(const struct manager *m, pid_t pid, const char *within);
+bool decision_may_kill(const struct in_flight *f, pid_t pid, const char *within);
 
 /* Its user now; (uid_t)-1 if it cannot be read, as in the census. */
-uid_t decision_uid_of(const struct manager *m, pid_t pid);
+uid_t decision_uid_of(int proc_fd, pid_t pid);
 
 /* The daemon's own, in which no other process may be killed as one of a streak; NULL where it is
  * not known, or not needed as there was no kill yet. */
-const char *decision_own_cgroup(const struct manager *m, char *buf, size_t size);
+const char *decision_own_cgroup(const struct in_flight *f, char *buf, size_t size);
 
-/* The victim of m->decision was signalled: one more kill for streak.h. */
-void decision_note_streak(struct manager *m, usec_t now);
+/* The victim of f->decision was signalled: one more kill for streak.h. */
+void decision_note_streak(struct in_flight *f, usec_t now);

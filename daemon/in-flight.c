@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "daemon/clock.h"
+#include "daemon/config.h"
 #include "daemon/kill-plan.h"
 #include "daemon/log.h"
-#include "daemon/manager.h"
-#include "daemon/monitor.h"
-#include "daemon/recorder.h"
+#include "daemon/machine.h"
+#include "daemon/regime.h"
+#include "daemon/sampler.h"
+#include "daemon/selection.h"
 #include "daemon/thaw-state.h"
 #include "daemon/unit.h"
 #include "lib/base/errors.h"
@@ -20,43 +22,45 @@
 #define LAST_WAIT_USEC USEC_PER_SEC
 
 /* false: that process has vanished. */
-static bool read_process(const struct manager *m, pid_t pid, uint64_t start_ticks,
+static bool read_process(const struct in_flight *f, pid_t pid, uint64_t start_ticks,
 			 struct backoff_seen *ret)
 {
 	char cgroup[CGROUP_PATH_MAX], v1_freezer[CGROUP_PATH_MAX];
 	struct proc_memory memory = { 0 };
 	struct proc_stat stat;
 
-	if (proc_read_stat(m->proc_fd, pid, &stat) != 0 || stat.start_ticks != start_ticks)
+	if (proc_read_stat(f->machine->proc_fd, pid, &stat) != 0 || stat.start_ticks != start_ticks)
 		return false;
-	if (cgroup_of_process(&m->cgroups, m->proc_fd, pid, cgroup, sizeof(cgroup)) != 0)
+	if (cgroup_of_process(&f->machine->cgroups, f->machine->proc_fd, pid, cgroup,
+			      sizeof(cgroup)) != 0)
 		strcpy(cgroup, "/");
-	if (cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, pid, v1_freezer,
+	if (cgroup_of_process_v1_freezer(&f->machine->cgroups, f->machine->proc_fd, pid, v1_freezer,
 					 sizeof(v1_freezer)) != 0)
 		strcpy(v1_freezer, "/");
-	(void)proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory);
+	(void)proc_read_memory(f->machine->proc_fd, &stat, true, f->machine->accuracy.page_size,
+			       &memory);
 	*ret = (struct backoff_seen){
 		.pid = pid,
 		.start_ticks = start_ticks,
 		.state = stat.state,
-		.frozen = freezer_is_frozen(&m->cgroups, cgroup, v1_freezer) > 0,
+		.frozen = freezer_is_frozen(&f->machine->cgroups, cgroup, v1_freezer) > 0,
 		.footprint = proc_reclaimable(&memory),
 	};
 	return true;
 }
 
 /* By the whole machine, since the choice. */
-static uint64_t freed_since(const struct manager *m)
+static uint64_t freed_since(const struct in_flight *f)
 {
-	const struct memory_reading *before = &m->decision.before, *now = &m->sampler.reading;
+	const struct memory_reading *before = &f->decision.before, *now = &f->sampler->reading;
 
 	return add_u64(sub_u64(now->freed, before->freed),
 		       sub_u64(now->swap_free, before->swap_free));
 }
 
-static bool is_ineffective(const struct manager *m)
+static bool is_ineffective(const struct in_flight *f)
 {
-	return backoff_is_ineffective(proc_reclaimable(&m->decision.memory), freed_since(m));
+	return backoff_is_ineffective(proc_reclaimable(&f->decision.memory), freed_since(f));
 }
 
 static bool is_conclusive(const struct decision *d)
@@ -66,162 +70,163 @@ static bool is_conclusive(const struct decision *d)
 
 /* A killed victim of which nothing is reclaimed is hastened.  By available memory: the victim's own
  * figures fall to nothing long before its pages are free. */
-static void hasten_if_starved(struct manager *m, usec_t now)
+static void hasten_if_starved(struct in_flight *f, usec_t now)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 	uint64_t before = add_u64(d->before.available, d->before.swap_free);
 	uint64_t returned = sub_u64(
-		add_u64(m->sampler.reading.available, m->sampler.reading.swap_free), before);
+		add_u64(f->sampler->reading.available, f->sampler->reading.swap_free), before);
 
 	if (d->hastened || d->signal != SIGKILL ||
 	    !kill_is_starved(&d->watch, now, returned, proc_reclaimable(&d->memory)))
 		return;
 	d->hastened = true;
-	kill_hasten(m->kill_ops, m->proc_fd, m->reapers, &m->victim);
+	kill_hasten(f->machine->kill_ops, f->machine->proc_fd, f->reapers, &f->victim);
 }
 
 /* May it not be killed any more?  Rules may allocate, so they are matched only if they are others
  * than those by which it was chosen. */
-static bool is_cancelled(const struct manager *m)
+static bool is_cancelled(const struct in_flight *f)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &f->decision;
 
-	if (d->n_reloads == m->n_reloads)
+	if (d->n_reloads == f->config->n_reloads)
 		return false;
-	return m->policies.dry_run || !decision_may_kill(m, d->pid, m->policies.subtree);
+	return f->config->policies.dry_run ||
+	       !decision_may_kill(f, d->pid, f->config->policies.subtree);
 }
 
-static bool memory_may_come(struct manager *m, uint64_t available, usec_t now)
+static bool memory_may_come(struct in_flight *f, uint64_t available, usec_t now)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &f->decision;
 
 	return kill_memory_may_come(&(struct kill_late){
 		.expected = &d->memory,
 		.since_gone = now - d->gone_at,
 		.available_then = d->gone_available,
 		.available_now = available,
-		.is_read = precise_hurry(m->precise, d->pid),
+		.is_read = precise_hurry(f->sampler->precise, d->pid),
 	});
 }
 
-enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgement *judgement,
+enum kill_progress in_flight_judge(struct in_flight *f, const struct policy_judgement *judgement,
 				   usec_t now)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 	enum policy_action demanded =
 		judgement->policy ? judgement->policy->action : POLICY_ACTION_NONE;
 	enum kill_progress progress;
 	struct kill_facts facts = {
 		.signal = d->signal,
-		.gone = kill_plan_is_gone(m),
+		.gone = kill_plan_is_gone(f),
 		.since_signal = sub_u64(sub_u64(now, d->signalled_at), d->frozen_usec),
 		.grace = d->stays_frozen ? 0 : d->grace_usec,
-		.timeout = m->policies.kill_timeout_usec,
+		.timeout = f->config->policies.kill_timeout_usec,
 		.emergency_holds = demanded >= POLICY_ACTION_TERMINATE,
 		.next_level = demanded == POLICY_ACTION_KILL,
 		.expected_bytes = proc_reclaimable(&d->memory),
 		.available_before = d->before.available + d->before.swap_free,
-		.available_now = m->sampler.reading.available + m->sampler.reading.swap_free,
+		.available_now = f->sampler->reading.available + f->sampler->reading.swap_free,
 		.footprint_now = UINT64_MAX,
 	};
 
 	if (!facts.gone) {
-		(void)precise_hurry(m->precise, d->pid);
-		hasten_if_starved(m, now);
-		facts.footprint_now = kill_plan_footprint(m);
+		(void)precise_hurry(f->sampler->precise, d->pid);
+		hasten_if_starved(f, now);
+		facts.footprint_now = kill_plan_footprint(f);
 	} else if (d->gone_at == 0) {
 		d->gone_at = now;
 		d->gone_available = facts.available_now;
 	}
-	if (facts.gone && is_conclusive(d) && is_ineffective(m) &&
-	    memory_may_come(m, facts.available_now, now))
+	if (facts.gone && is_conclusive(d) && is_ineffective(f) &&
+	    memory_may_come(f, facts.available_now, now))
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
-	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_cancelled(m);
+	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_cancelled(f);
 	return d->called_off ? KILL_PROGRESS_CANCELLED : progress;
 }
 
 /* Its memory is theirs, and what keeps it keeps theirs. */
-static void skip_sharers(struct manager *m, enum backoff_why why, usec_t now)
+static void skip_sharers(struct in_flight *f, enum backoff_why why, usec_t now)
 {
 	struct backoff_seen seen;
 
-	for (unsigned i = 0; i < m->victim.n_others; i++)
-		if (read_process(m, m->victim.others[i].pid, m->victim.others[i].start_ticks,
+	for (unsigned i = 0; i < f->victim.n_others; i++)
+		if (read_process(f, f->victim.others[i].pid, f->victim.others[i].start_ticks,
 				 &seen) &&
 		    seen.state != 'Z')
-			(void)backoff_add(&m->backoff, why, &seen, now);
+			(void)backoff_add(&f->selection->backoff, why, &seen, now);
 }
 
-static void skip_victim(struct manager *m, enum backoff_why why, usec_t now)
+static void skip_victim(struct in_flight *f, enum backoff_why why, usec_t now)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 	struct backoff_seen seen;
 	usec_t wait;
 
-	skip_sharers(m, why, now);
-	if (!read_process(m, d->pid, d->start_ticks, &seen)) {
-		backoff_succeed(&m->backoff, d->pid, d->start_ticks);
+	skip_sharers(f, why, now);
+	if (!read_process(f, d->pid, d->start_ticks, &seen)) {
+		backoff_succeed(&f->selection->backoff, d->pid, d->start_ticks);
 		return;
 	}
-	wait = backoff_add(&m->backoff, why, &seen, now);
+	wait = backoff_add(&f->selection->backoff, why, &seen, now);
 	if (why != BACKOFF_STILL_EXITING)
 		d->passed_over_usec = wait;
 }
 
-void in_flight_skip(struct manager *m, usec_t now)
+void in_flight_skip(struct in_flight *f, usec_t now)
 {
 	/* It is no reason to kill another one: this one is tried again at the next sample. */
-	if (error_is_transient(m->decision.error))
+	if (error_is_transient(f->decision.error))
 		return;
-	skip_victim(m, BACKOFF_REFUSED, now);
+	skip_victim(f, BACKOFF_REFUSED, now);
 }
 
-void in_flight_observe_skipped(struct manager *m)
+void in_flight_observe_skipped(struct in_flight *f)
 {
 	for (unsigned i = 0; i < BACKOFF_MAX; i++) {
-		const struct backoff_seen *failed = &m->backoff.entries[i].failed;
+		const struct backoff_seen *failed = &f->selection->backoff.entries[i].failed;
 		struct backoff_seen seen;
 
 		if (failed->pid == 0)
 			continue;
-		if (read_process(m, failed->pid, failed->start_ticks, &seen))
-			backoff_observe(&m->backoff, i, &seen);
+		if (read_process(f, failed->pid, failed->start_ticks, &seen))
+			backoff_observe(&f->selection->backoff, i, &seen);
 		else
-			backoff_observe(&m->backoff, i, NULL);
+			backoff_observe(&f->selection->backoff, i, NULL);
 	}
 }
 
-static void forget_one(struct manager *m, pid_t pid, uint64_t start_ticks)
+static void forget_one(struct in_flight *f, pid_t pid, uint64_t start_ticks)
 {
-	struct census_process *process = census_find(&m->census, pid);
+	struct census_process *process = census_find(&f->sampler->census, pid);
 
 	if (process && process->start_ticks == start_ticks)
-		census_note_gone(&m->census, process);
+		census_note_gone(&f->sampler->census, process);
 }
 
 /* Killed processes hold nothing any more, though their last readings say so: a zombie stays listed
  * until its parent has waited for it.  And what they shared with others is counted for these. */
-static void forget_killed(struct manager *m)
+static void forget_killed(struct in_flight *f)
 {
-	forget_one(m, m->decision.pid, m->decision.start_ticks);
-	for (unsigned i = 0; i < m->victim.n_others; i++)
-		if (m->victim.others[i].pidfd >= 0)
-			forget_one(m, m->victim.others[i].pid, m->victim.others[i].start_ticks);
-	for (unsigned i = 0; i < m->decision.rest.n; i++)
-		forget_one(m, m->decision.rest.items[i].pid, m->decision.rest.items[i].start_ticks);
-	census_forget_shares(&m->census);
+	forget_one(f, f->decision.pid, f->decision.start_ticks);
+	for (unsigned i = 0; i < f->victim.n_others; i++)
+		if (f->victim.others[i].pidfd >= 0)
+			forget_one(f, f->victim.others[i].pid, f->victim.others[i].start_ticks);
+	for (unsigned i = 0; i < f->decision.rest.n; i++)
+		forget_one(f, f->decision.rest.items[i].pid, f->decision.rest.items[i].start_ticks);
+	census_forget_shares(&f->sampler->census);
 }
 
 /* By all that was freed: where others take memory as fast, available memory does not rise. */
-static void note_worth(struct manager *m)
+static void note_worth(struct in_flight *f)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &f->decision;
 
 	if (d->outcome == KILL_PROGRESS_CANCELLED)
-		worth_reset(&m->worth);
+		worth_reset(&f->selection->worth);
 	else if (d->outcome != KILL_PROGRESS_UNKILLABLE && is_conclusive(d))
-		worth_note(&m->worth, proc_reclaimable(&d->memory), d->freed);
+		worth_note(&f->selection->worth, proc_reclaimable(&d->memory), d->freed);
 }
 
 static struct backoff_subject subject_of(const struct decision *d)
@@ -240,42 +245,42 @@ static struct backoff_subject subject_of(const struct decision *d)
 	};
 }
 
-static void note_heirs(struct manager *m, usec_t now)
+static void note_heirs(struct in_flight *f, usec_t now)
 {
-	const struct decision *d = &m->decision;
-	const struct census_process *parent = census_find(&m->census, d->ppid);
+	const struct decision *d = &f->decision;
+	const struct census_process *parent = census_find(&f->sampler->census, d->ppid);
 	const struct backoff_subject subject = subject_of(d);
 
-	backoff_note_heirs(&m->backoff, &subject, parent && parent->code_pages == d->code_pages,
-			   clock_ticks_before(sub_u64(now, d->signalled_at)), clock_ticks_after(0),
-			   now);
+	backoff_note_heirs(
+		&f->selection->backoff, &subject, parent && parent->code_pages == d->code_pages,
+		clock_ticks_before(sub_u64(now, d->signalled_at)), clock_ticks_after(0), now);
 }
 
 /* What is not to be chosen again after this: the process, or others like it. */
-static void learn(struct manager *m, usec_t now)
+static void learn(struct in_flight *f, usec_t now)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 	const struct backoff_subject subject = subject_of(d);
 
 	if (d->outcome == KILL_PROGRESS_UNKILLABLE)
-		skip_victim(m, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
+		skip_victim(f, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
 	else if (d->outcome == KILL_PROGRESS_RECLAIMED)
-		skip_victim(m, BACKOFF_STILL_EXITING, now);
+		skip_victim(f, BACKOFF_STILL_EXITING, now);
 	else if (d->outcome == KILL_PROGRESS_GONE)
-		backoff_succeed(&m->backoff, d->pid, d->start_ticks);
+		backoff_succeed(&f->selection->backoff, d->pid, d->start_ticks);
 	if (d->outcome == KILL_PROGRESS_GONE && d->signal == SIGTERM)
-		note_heirs(m, now);
+		note_heirs(f, now);
 	if (d->outcome == KILL_PROGRESS_GONE)
-		forget_killed(m);
+		forget_killed(f);
 
-	d->freed = freed_since(m);
-	note_worth(m);
+	d->freed = freed_since(f);
+	note_worth(f);
 	d->ineffective =
 		is_conclusive(d) &&
 		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_RECLAIMED) &&
-		is_ineffective(m);
+		is_ineffective(f);
 	if (d->ineffective)
-		backoff_add_kind(&m->backoff, &subject,
+		backoff_add_kind(&f->selection->backoff, &subject,
 				 clock_ticks_before(sub_u64(now, d->signalled_at)),
 				 clock_ticks_after(BACKOFF_RESPAWN_USEC), now);
 }
@@ -310,9 +315,9 @@ static void refreeze_group(struct kill_victim *victim)
 	kill_victim_init(victim);
 }
 
-struct kill_victim *in_flight_make_place(struct manager *m)
+struct kill_victim *in_flight_make_place(struct in_flight *f)
 {
-	struct kill_victim *victim = &m->lingering[m->n_lingering++ % MANAGER_LINGERING_MAX];
+	struct kill_victim *victim = &f->lingering[f->n_lingering++ % LINGERING_MAX];
 
 	refreeze_group(victim);
 	return victim;
@@ -320,67 +325,68 @@ struct kill_victim *in_flight_make_place(struct manager *m)
 
 /* Frozen again, it could not exit.  Of one that need not be killed nothing is expected any more: it
  * was frozen on purpose. */
-static bool is_still_exiting(const struct manager *m, enum kill_progress outcome)
+static bool is_still_exiting(const struct in_flight *f, enum kill_progress outcome)
 {
-	if (outcome == KILL_PROGRESS_RECLAIMED && m->victim.thawed.n_levels == 0)
+	if (outcome == KILL_PROGRESS_RECLAIMED && f->victim.thawed.n_levels == 0)
 		return true; /* its exit is recorded */
 	return outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_CANCELLED &&
-	       m->victim.thawed.n_levels > 0 && m->decision.refreeze;
+	       f->victim.thawed.n_levels > 0 && f->decision.refreeze;
 }
 
-static void keep_until_exit(struct manager *m)
+static void keep_until_exit(struct in_flight *f)
 {
-	*in_flight_make_place(m) = m->victim; /* its fds move with it */
-	kill_victim_init(&m->victim);
+	*in_flight_make_place(f) = f->victim; /* its fds move with it */
+	kill_victim_init(&f->victim);
 }
 
-enum report_event in_flight_end(struct manager *m, usec_t now, enum kill_progress outcome)
+enum report_event in_flight_end(struct in_flight *f, usec_t now, enum kill_progress outcome)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 
 	d->outcome = outcome;
 	d->ended_at = now;
-	learn(m, now);
+	learn(f, now);
 	if (outcome == KILL_PROGRESS_CANCELLED)
-		unit_cancel(m);
-	census_read_anew(&m->census, d->pid, now, m->sampler.reading.allocated);
-	monitor_unwatch_victim(m);
-	if (is_still_exiting(m, outcome)) {
-		keep_until_exit(m);
+		unit_cancel(f);
+	census_read_anew(&f->sampler->census, d->pid, now, f->sampler->reading.allocated);
+	f->is_watched = false;
+	f->n_watched++;
+	if (is_still_exiting(f, outcome)) {
+		keep_until_exit(f);
 	} else {
 		if (d->refreeze)
-			move_back(&m->victim);
-		d->refrozen = freezer_refreeze(&m->victim.thawed);
-		kill_victim_done(&m->victim);
+			move_back(&f->victim);
+		d->refrozen = freezer_refreeze(&f->victim.thawed);
+		kill_victim_done(&f->victim);
 	}
 	/* What was stalled before is no reason to kill another. */
-	m->sampler.psi = (struct psi_history){ 0 };
-	m->sampler.reclaim = (struct reclaim_history){ 0 };
-	m->state = MANAGER_WATCH;
+	f->sampler->psi = (struct psi_history){ 0 };
+	f->sampler->reclaim = (struct reclaim_history){ 0 };
+	f->regime->state = MANAGER_WATCH;
 	return REPORT_ENDED;
 }
 
 /* What is counted, and what others learn of it, when the first signal was sent. */
-static void note_start(struct manager *m, usec_t now)
+static void note_start(struct in_flight *f, usec_t now)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 
-	if (m->victim.group.n_signalled > 0)
-		d->n_processes = m->victim.group.n_signalled;
+	if (f->victim.group.n_signalled > 0)
+		d->n_processes = f->victim.group.n_signalled;
 	/* Not by signalled_at: until then a thaw may have waited for other writers of cgroup.procs.
 	 */
-	d->signal_usec = sub_u64(m->victim.step_at[KILL_STEP_SIGNAL], now);
-	m->n_kills++;
-	m->n_vanished = 0;
-	decision_note_streak(m, now);
-	backoff_confirm(&m->backoff);
-	backoff_spend(&m->backoff, d->avoided_kinds);
+	d->signal_usec = sub_u64(f->victim.step_at[KILL_STEP_SIGNAL], now);
+	f->n_kills++;
+	f->selection->n_vanished = 0;
+	decision_note_streak(f, now);
+	backoff_confirm(&f->selection->backoff);
+	backoff_spend(&f->selection->backoff, d->avoided_kinds);
 }
 
-enum report_event in_flight_start(struct manager *m, int signal, usec_t now)
+enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now)
 {
-	struct decision *d = &m->decision;
-	struct kill_target target = kill_plan_target(m);
+	struct decision *d = &f->decision;
+	struct kill_target target = kill_plan_target(f);
 	const struct backoff_subject subject = subject_of(d);
 	bool escalates = d->signal != 0;
 	int r;
@@ -389,39 +395,51 @@ enum report_event in_flight_start(struct manager *m, int signal, usec_t now)
 	if (d->n_siblings > 0 || !worth_is_conclusive(d->n_sharers, d->n_sharers_left))
 		signal = SIGKILL;
 	/* What has forked it was asked to exit, and has left its memory to it instead. */
-	if (d->stack_start != 0 && backoff_is_heir(&m->backoff, &subject, now))
+	if (d->stack_start != 0 && backoff_is_heir(&f->selection->backoff, &subject, now))
 		signal = SIGKILL;
-	signal = thaw_state_prepare(m, signal);
+	signal = thaw_state_prepare(f, signal);
 	if (!escalates)
-		unit_before_signal(m);
-	r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, signal, m->reapers,
-			&m->victim);
+		unit_before_signal(f);
+	r = kill_signal(f->machine->kill_ops, f->machine->proc_fd, &f->machine->cgroups, &target,
+			signal, f->reapers, &f->victim);
 	if (!escalates)
-		unit_after_signal(m, r);
+		unit_after_signal(f, r);
 	d->signal = signal;
 	d->signalled_at = clock_now();
 	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
 	if (r < 0) { /* not permitted: there is nothing to wait for */
 		d->error = r;
-		return in_flight_end(m, now, KILL_PROGRESS_UNKILLABLE);
+		return in_flight_end(f, now, KILL_PROGRESS_UNKILLABLE);
 	}
-	m->state = MANAGER_KILLING;
+	f->regime->state = MANAGER_KILLING;
 	if (escalates)
 		return REPORT_ESCALATED;
-	note_start(m, now);
-	/* Should this fail, the timer finds out too, only later. */
-	(void)monitor_watch_victim(m, m->victim.pidfd);
-	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
+	note_start(f, now);
+	f->is_watched = true;
+	f->n_watched++;
 	return REPORT_SIGNALLED;
 }
 
-void in_flight_put_back(struct manager *m)
+pid_t in_flight_put_back(struct in_flight *f)
 {
-	for (size_t i = 0; i < min_u64(m->n_lingering, MANAGER_LINGERING_MAX); i++)
-		if (m->lingering[i].pidfd >= 0 && kill_is_gone(&m->lingering[i])) {
-			recorder_exited(m, m->lingering[i].pid);
-			refreeze_group(&m->lingering[i]);
-		}
+	for (size_t i = 0; i < min_u64(f->n_lingering, LINGERING_MAX); i++) {
+		pid_t pid = f->lingering[i].pid;
+
+		if (f->lingering[i].pidfd < 0 || !kill_is_gone(&f->lingering[i]))
+			continue;
+		refreeze_group(&f->lingering[i]);
+		return pid;
+	}
+	return 0;
+}
+
+struct in_flight_watched in_flight_watched(const struct in_flight *f)
+{
+	return (struct in_flight_watched){
+		.victim_fd = f->is_watched ? f->victim.pidfd : -EBADF,
+		.thaw_fd = f->is_watched ? f->victim.thawed.events_fd : -EBADF,
+		.n = f->n_watched,
+	};
 }
 
 /* Frozen while it exits, a killed process would remain: on v1 nothing terminates it then. */
@@ -433,14 +451,14 @@ static void wait_for_exit(const struct kill_victim *victim, usec_t deadline)
 		(void)poll(&pollfd, 1, (int)(sub_u64(deadline, clock_now()) / USEC_PER_MSEC));
 }
 
-void in_flight_put_back_all(struct manager *m)
+void in_flight_put_back_all(struct in_flight *f)
 {
 	usec_t deadline = clock_now() + LAST_WAIT_USEC;
 
-	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++) {
-		wait_for_exit(&m->lingering[i], deadline);
-		refreeze_group(&m->lingering[i]);
+	for (size_t i = 0; i < LINGERING_MAX; i++) {
+		wait_for_exit(&f->lingering[i], deadline);
+		refreeze_group(&f->lingering[i]);
 	}
-	wait_for_exit(&m->victim, deadline);
-	refreeze_group(&m->victim);
+	wait_for_exit(&f->victim, deadline);
+	refreeze_group(&f->victim);
 }

@@ -5,19 +5,54 @@
  */
 #pragma once
 
-#include "daemon/report.h"
+#include "daemon/decision.h"
+#include "daemon/report-event.h"
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
 #include "lib/kill/kill.h"
 
-struct manager;
+struct ledger;
+struct config;
+struct machine;
+struct regime;
+struct sampler;
+struct selection;
+struct unit_marker;
 
-/* Signal, reap, thaw, and watch the victim of m->decision, which is open, or send it another signal
- * later on.  REPORT_SIGNALLED, REPORT_ESCALATED, or REPORT_ENDED where it may not be signalled. */
-enum report_event in_flight_start(struct manager *m, int signal, usec_t now);
+/* Victims that are still exiting while their group is thawed for them. */
+#define LINGERING_MAX 8
+
+/* The one victim, and what is known of it. */
+struct in_flight {
+	/* Borrowed. */
+	const struct machine *machine;
+	const struct config *config;
+	struct regime *regime;
+	struct sampler *sampler;
+	struct selection *selection;
+
+	struct decision decision;
+	usec_t gather_began; /* kill_plan_gather(): by clock_now() */
+	struct kill_victim victim;
+	struct kill_victim lingering[LINGERING_MAX]; /* a ring; pidfd < 0: a free place */
+	size_t n_lingering;
+	struct ledger *ledger; /* what is to be frozen again, mapped: thaw-state.h; or NULL */
+	int ledger_fd;
+	int ledger_error; /* why there is none: thaw_state_strerror(); or 0 */
+	struct kill_reapers *reapers;
+	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
+	unsigned n_kills;
+	bool is_watched;    /* its exit and its thaw: in_flight_watched() */
+	unsigned n_watched; /* goes up with each change of what is watched */
+};
+
+/* Signal, reap, thaw, and watch the victim of f->decision, which is open, or send it
+ * another signal later on.  REPORT_SIGNALLED, REPORT_ESCALATED, or REPORT_ENDED where it may not be
+ * signalled. */
+enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now);
 
 /* How the victim is doing, by its pidfd, its memory and the machine's. */
-enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgement *judgement,
+enum kill_progress in_flight_judge(struct in_flight *f, const struct policy_judgement *judgement,
 				   usec_t now);
 
 /*
@@ -25,21 +60,29 @@ enum kill_progress in_flight_judge(struct manager *m, const struct policy_judgem
  * again if the victim is gone; if it is still exiting, once it is gone (in_flight_put_back()):
  * frozen again, it could not exit.
  */
-enum report_event in_flight_end(struct manager *m, usec_t now, enum kill_progress outcome);
+enum report_event in_flight_end(struct in_flight *f, usec_t now, enum kill_progress outcome);
 
 /* A free place among those that are still exiting: the oldest has had its time. */
-struct kill_victim *in_flight_make_place(struct manager *m);
+struct kill_victim *in_flight_make_place(struct in_flight *f);
 
 /* Reads those that are skipped again: some have exited, or have changed.  Allocates nothing. */
-void in_flight_observe_skipped(struct manager *m);
+void in_flight_observe_skipped(struct in_flight *f);
 
-/* The victim of m->decision could not be opened or signalled, or is not to be: it is skipped for
- * some time, and so is what shares its memory. */
-void in_flight_skip(struct manager *m, usec_t now);
+/* The victim of f->decision could not be opened or signalled, or is not to be: it is
+ * skipped for some time, and so is what shares its memory. */
+void in_flight_skip(struct in_flight *f, usec_t now);
 
-/* Freezes again what was left thawed for victims that have exited. */
-void in_flight_put_back(struct manager *m);
+/* Freezes again what was left thawed for a victim that has exited: its pid; 0: there is none. */
+pid_t in_flight_put_back(struct in_flight *f);
+
+/* What wakes the daemon while a kill is in progress, both borrowed; negative: nothing. */
+struct in_flight_watched {
+	int victim_fd; /* a pidfd, readable when the victim has exited */
+	int thaw_fd;   /* cgroup.events of its group, POLLPRI when it thaws (v1 has no such file) */
+	unsigned n;    /* goes up with each change, as the numbers may be used again */
+};
+struct in_flight_watched in_flight_watched(const struct in_flight *f);
 
 /* At the exit of the daemon: whatever was thawed is frozen again, when killed processes have had a
  * moment to exit. */
-void in_flight_put_back_all(struct manager *m);
+void in_flight_put_back_all(struct in_flight *f);

@@ -2,45 +2,47 @@
 /* judge: the policies on the last sample, and whether stalls count. */
 #include "daemon/judge.h"
 
-#include "daemon/manager.h"
+#include "daemon/config.h"
+#include "daemon/machine.h"
+#include "daemon/sampler.h"
 
-struct policy_reading judge_reading(const struct manager *m)
+struct policy_reading judge_reading(const struct sampler *s)
 {
 	return (struct policy_reading){
-		.memory = &m->sampler.reading,
-		.psi = m->probed.psi ? &m->sampler.psi : NULL,
-		.reclaim = &m->sampler.reclaim,
-		.stalls_are_explained = m->stalls.explained,
-		.unswappable = m->unswappable,
-		.page_size = m->accuracy.page_size,
+		.memory = &s->reading,
+		.psi = s->has_psi ? &s->psi : NULL,
+		.reclaim = &s->reclaim,
+		.stalls_are_explained = s->stalls.explained,
+		.unswappable = s->unswappable,
+		.page_size = s->machine->accuracy.page_size,
 	};
 }
 
-enum report_event judge_policies(struct manager *m, usec_t now, struct policy_judgement *ret)
+enum report_event judge_policies(struct sampler *s, usec_t now, struct policy_judgement *ret)
 {
-	struct policy_reading reading = judge_reading(m);
+	struct policy_reading reading = judge_reading(s);
 	enum stalls_answer answer;
 
 	reading.stalls_are_explained = false;
-	policy_judge(&m->policies, &reading, now, ret);
+	policy_judge(&s->config->policies, &reading, now, ret);
 	if (!ret->policy || !policy_waits_for_pressure(ret->policy))
 		return REPORT_NOTHING;
-	answer = stalls_ask(m, ret->policy, now);
+	answer = stalls_ask(s, ret->policy, now);
 	if (answer == STALLS_COUNT)
 		return REPORT_NOTHING;
-	m->stalls.policy = ret->policy;
+	s->stalls.policy = ret->policy;
 	reading.stalls_are_explained = true;
-	policy_judge(&m->policies, &reading, now, ret);
-	return answer == STALLS_EXPLAINED && !m->stalls.reported ? REPORT_EXPLAINED
+	policy_judge(&s->config->policies, &reading, now, ret);
+	return answer == STALLS_EXPLAINED && !s->stalls.reported ? REPORT_EXPLAINED
 								 : REPORT_NOTHING;
 }
 
-bool judge_kills(const struct manager *m)
+bool judge_kills(const struct sampler *s)
 {
-	struct policy_reading reading = judge_reading(m);
+	struct policy_reading reading = judge_reading(s);
 
-	for (size_t i = 0; i < m->policies.n_policies; i++) {
-		const struct policy *policy = &m->policies.policies[i];
+	for (size_t i = 0; i < s->config->policies.n_policies; i++) {
+		const struct policy *policy = &s->config->policies.policies[i];
 
 		if (policy->action >= POLICY_ACTION_TERMINATE && policy_holds(policy, &reading))
 			return true;

@@ -4,19 +4,19 @@
 
 #include <stdbool.h>
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
 
-struct manager;
+struct sampler;
 
-/* What policies are judged by; points into m. */
-struct policy_reading judge_reading(const struct manager *m);
+/* What policies are judged by; points into the sampler. */
+struct policy_reading judge_reading(const struct sampler *s);
 
 /* The policy that holds, if one does.  A policy with pressure conditions counts only if stalls of
  * the whole machine explain it (stalls.h): REPORT_EXPLAINED where they are explained by a cgroup at
  * its own limit, once; else REPORT_NOTHING. */
-enum report_event judge_policies(struct manager *m, usec_t now, struct policy_judgement *ret);
+enum report_event judge_policies(struct sampler *s, usec_t now, struct policy_judgement *ret);
 
 /* Does one hold that kills or terminates, whatever its For= is? */
-bool judge_kills(const struct manager *m);
+bool judge_kills(const struct sampler *s);

@@ -7,13 +7,16 @@
  * By what the census knows: a relative that maps half of what is common or more is taken to map
  * that. Reading the shares of each would take milliseconds for each, in an emergency.
  */
+#include "daemon/config.h"
 #include "daemon/decision.h"
+#include "daemon/in-flight.h"
 #include "daemon/kill-plan.h"
-#include "daemon/manager.h"
+#include "daemon/sampler.h"
+#include "daemon/selection.h"
 #include "lib/select/family.h"
 
 struct gathering {
-	struct manager *m;
+	struct in_flight *f;
 	struct family family;
 	uint64_t common; /* of the victim's memory, what it shares */
 	uint64_t alone;	 /* of the relatives, what is theirs alone */
@@ -24,12 +27,13 @@ struct gathering {
  * the others. */
 static bool may_kill_all(struct gathering *g)
 {
-	const struct manager *m = g->m;
+	const struct in_flight *f = g->f;
 	const struct census_process *other;
 
-	census_for_each(&m->census, other)
+	census_for_each(&f->sampler->census, other)
 		if (proc_mapped(&other->memory) > 0 &&
-		    eligibility_is_refused(victim_exclusion(&m->census, other, &m->request)) &&
+		    eligibility_is_refused(
+			    victim_exclusion(&f->sampler->census, other, &f->selection->request)) &&
 		    family_has(&g->family, other))
 			return false;
 	return true;
@@ -37,41 +41,42 @@ static bool may_kill_all(struct gathering *g)
 
 static void add_relative(struct gathering *g, const struct census_process *process)
 {
-	struct manager *m = g->m;
+	struct in_flight *f = g->f;
 	int r;
 
-	if (kill_rest_has(&m->decision.rest, process->pid))
+	if (kill_rest_has(&f->decision.rest, process->pid))
 		return; /* a sharer */
-	if (kill_plan_is_late(m) || !decision_may_kill(m, process->pid, m->policies.subtree)) {
+	if (kill_plan_is_late(f) ||
+	    !decision_may_kill(f, process->pid, f->config->policies.subtree)) {
 		g->is_partial = true;
 		return;
 	}
-	r = kill_plan_open(m, process);
+	r = kill_plan_open(f, process);
 	if (r < 0)
 		g->is_partial = true;
 	if (r != 0)
 		return;
 	if (process->memory.is_measured)
 		g->alone = add_u64(g->alone, process->alone);
-	m->decision.n_relatives++;
+	f->decision.n_relatives++;
 }
 
-void kill_plan_gather_family(struct manager *m, const struct census_process *victim)
+void kill_plan_gather_family(struct in_flight *f, const struct census_process *victim)
 {
-	struct decision *d = &m->decision;
-	struct gathering g = { .m = m, .common = family_common(&d->memory, d->alone) };
+	struct decision *d = &f->decision;
+	struct gathering g = { .f = f, .common = family_common(&d->memory, d->alone) };
 	const struct census_process *other;
 
 	if (!d->is_unit || d->memory.kept == 0)
 		return; /* it shares little */
 	d->memory.kept = sub_u64(proc_mapped(&d->memory), d->alone);
-	family_init(&g.family, &m->census, victim, KILL_TOGETHER_MAX);
+	family_init(&g.family, &f->sampler->census, victim, KILL_TOGETHER_MAX);
 	if (!may_kill_all(&g))
 		return;
-	census_for_each(&m->census, other)
+	census_for_each(&f->sampler->census, other)
 		if (proc_mapped(&other->memory) >= g.common / 2 && family_has(&g.family, other))
 			add_relative(&g, other);
-	m->victim.is_family = d->n_relatives > 0;
+	f->victim.is_family = d->n_relatives > 0;
 	if (d->n_relatives == 0 || g.is_partial)
 		return;
 	/* All processes that share it are killed: of what is common nothing is kept. */

@@ -8,8 +8,12 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
+#include "daemon/config.h"
 #include "daemon/decision.h"
-#include "daemon/manager.h"
+#include "daemon/in-flight.h"
+#include "daemon/machine.h"
+#include "daemon/sampler.h"
+#include "daemon/selection.h"
 #include "lib/base/errors.h"
 #include "lib/select/sharers.h"
 #include "lib/select/victim-group.h"
@@ -28,10 +32,10 @@ static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *us
 {
 	const struct timespec pause = { .tv_nsec = COMPARE_PAUSE_NSEC };
 	usec_t now = clock_now(), until = now + COMPARE_BUDGET_USEC;
-	const struct manager *m = userdata;
+	const struct in_flight *f = userdata;
 
 	for (;;) {
-		precise_compare(m->precise, tid, tids, n, until - now, ret);
+		precise_compare(f->sampler->precise, tid, tids, n, until - now, ret);
 		now = clock_now();
 		if (ret[0] != -ETIMEDOUT || now >= until)
 			return;
@@ -49,40 +53,41 @@ static void spare(struct decision *d, const struct census_process *process)
 	memcpy(d->spared_comm, process->comm, sizeof(d->spared_comm));
 }
 
-int kill_plan_open(struct manager *m, const struct census_process *process)
+int kill_plan_open(struct in_flight *f, const struct census_process *process)
 {
-	if (m->victim.n_others < KILL_OTHERS_MAX)
-		return kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
-				       &m->victim);
-	return kill_rest_add(&m->decision.rest, process->pid, process->start_ticks) ? 0 : -ENOSPC;
+	if (f->victim.n_others < KILL_OTHERS_MAX)
+		return kill_open_other(f->machine->kill_ops, f->machine->proc_fd, process->pid,
+				       process->start_ticks, &f->victim);
+	return kill_rest_add(&f->decision.rest, process->pid, process->start_ticks) ? 0 : -ENOSPC;
 }
 
-bool kill_plan_is_late(const struct manager *m)
+bool kill_plan_is_late(const struct in_flight *f)
 {
-	return m->victim.n_others == KILL_OTHERS_MAX &&
-	       sub_u64(clock_now(), m->gather_began) >= GATHER_BUDGET_USEC;
+	return f->victim.n_others == KILL_OTHERS_MAX &&
+	       sub_u64(clock_now(), f->gather_began) >= GATHER_BUDGET_USEC;
 }
 
 /* Where it would take too long to read what each is now, by what the census knows: if one is left,
  * no memory is freed, however many are killed. */
-static bool may_kill_sharer(const struct manager *m, const struct census_process *process)
+static bool may_kill_sharer(const struct in_flight *f, const struct census_process *process)
 {
-	if (!kill_plan_is_late(m))
-		return decision_may_kill(m, process->pid, m->policies.subtree);
-	return !eligibility_is_spared(victim_exclusion(&m->census, process, &m->request),
-				      m->decision.is_reluctant);
+	if (!kill_plan_is_late(f))
+		return decision_may_kill(f, process->pid, f->config->policies.subtree);
+	return !eligibility_is_spared(
+		victim_exclusion(&f->sampler->census, process, &f->selection->request),
+		f->decision.is_reluctant);
 }
 
-static void open_sharer(struct manager *m, const struct census_process *process)
+static void open_sharer(struct in_flight *f, const struct census_process *process)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 	int r;
 
-	if (!may_kill_sharer(m, process)) {
+	if (!may_kill_sharer(f, process)) {
 		spare(d, process);
 		return;
 	}
-	r = kill_plan_open(m, process);
+	r = kill_plan_open(f, process);
 	if (r == 0)
 		d->n_sharers++;
 	else if (r == -ENOSPC)
@@ -94,56 +99,57 @@ static void open_sharer(struct manager *m, const struct census_process *process)
 }
 
 /* memory: the victim's own. */
-static void find_sharers(struct manager *m, const struct census_process *victim,
+static void find_sharers(struct in_flight *f, const struct census_process *victim,
 			 const struct proc_memory *memory)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 	struct sharers sharers;
 
-	sharers_find(&m->census, victim, memory, m->sampler.reading.allocated, compare, m,
+	sharers_find(&f->sampler->census, victim, memory, f->sampler->reading.allocated, compare, f,
 		     &sharers);
 	d->sharers_error = sharers.error;
 	d->n_sharers_left = sharers.n_more;
-	m->gather_began = clock_now();
+	f->gather_began = clock_now();
 	for (unsigned i = 0; i < sharers.n; i++)
-		open_sharer(m, sharers.items[i]);
+		open_sharer(f, sharers.items[i]);
 }
 
 /* Which cgroup is killed as a whole?  The length of its path; 0: none, with the reason. */
-static size_t find_group(const struct manager *m, int *ret_error)
+static size_t find_group(const struct in_flight *f, int *ret_error)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &f->decision;
 	char own_path[CGROUP_PATH_MAX];
 	int r;
 
-	r = cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), own_path, sizeof(own_path));
+	r = cgroup_of_process(&f->machine->cgroups, f->machine->proc_fd, getpid(), own_path,
+			      sizeof(own_path));
 	*ret_error = error_is_transient(r) ? r : -EPERM;
 	if (r != 0)
 		return 0;
 	return d->target == POLICY_TARGET_CGROUP
-		       ? kill_group_find_whole(&m->cgroups, d->cgroup, m->policies.subtree,
-					       own_path)
-		       : kill_group_find_flagged(&m->cgroups, d->cgroup, m->policies.subtree,
-						 own_path);
+		       ? kill_group_find_whole(&f->machine->cgroups, d->cgroup,
+					       f->config->policies.subtree, own_path)
+		       : kill_group_find_flagged(&f->machine->cgroups, d->cgroup,
+						 f->config->policies.subtree, own_path);
 }
 
 /* The members, by the census: all are counted, the largest are kept. */
 struct members {
-	const struct manager *m;
+	const struct in_flight *f;
 	const struct census_process *largest[KILL_OTHERS_MAX];
 	unsigned n_largest;
 	unsigned n;
 	uint64_t anon, swap; /* besides the victim and its sharers, which have one memory */
 };
 
-static bool is_open(const struct manager *m, pid_t pid)
+static bool is_open(const struct in_flight *f, pid_t pid)
 {
-	const struct kill_victim *victim = &m->victim;
+	const struct kill_victim *victim = &f->victim;
 
 	for (unsigned i = 0; i < victim->n_others; i++)
 		if (victim->others[i].pid == pid)
 			return true;
-	return victim->pid == pid || kill_rest_has(&m->decision.rest, pid);
+	return victim->pid == pid || kill_rest_has(&f->decision.rest, pid);
 }
 
 static void keep_if_large(struct members *members, const struct census_process *process)
@@ -171,12 +177,13 @@ static void count_members(struct members *members, const struct census_node *nod
 			count_members(members, child);
 		return;
 	}
-	e = victim_exclusion(&members->m->census, process, &members->m->request);
+	e = victim_exclusion(&members->f->sampler->census, process,
+			     &members->f->selection->request);
 	if (e == ELIGIBILITY_NO_MEMORY ||
-	    eligibility_is_spared(e, members->m->decision.is_reluctant))
+	    eligibility_is_spared(e, members->f->decision.is_reluctant))
 		return;
 	members->n++;
-	if (is_open(members->m, process->pid))
+	if (is_open(members->f, process->pid))
 		return;
 	members->anon += process->memory.anon;
 	members->swap += process->memory.swap;
@@ -198,11 +205,11 @@ static const struct census_node *find_node(const struct decision *d,
 }
 
 /* Those whose memory is worth a reap of their own, and how much it is in all. */
-static void open_members(struct manager *m, const struct census_process *victim)
+static void open_members(struct in_flight *f, const struct census_process *victim)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 	const struct census_node *node = find_node(d, victim);
-	struct members members = { .m = m };
+	struct members members = { .f = f };
 
 	if (!node)
 		return;
@@ -213,19 +220,20 @@ static void open_members(struct manager *m, const struct census_process *victim)
 		d->memory.swap += members.swap;
 	}
 	for (unsigned i = 0; i < members.n_largest; i++)
-		(void)kill_open_other(m->kill_ops, m->proc_fd, members.largest[i]->pid,
-				      members.largest[i]->start_ticks, &m->victim);
+		(void)kill_open_other(f->machine->kill_ops, f->machine->proc_fd,
+				      members.largest[i]->pid, members.largest[i]->start_ticks,
+				      &f->victim);
 }
 
 /* 0, KILL_GONE, or -errno: it may not be killed as a whole. */
-static int open_group(struct manager *m, const struct census_process *victim)
+static int open_group(struct in_flight *f, const struct census_process *victim)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 	bool is_of_cgroup = decision_is_of_cgroup(d);
 	size_t length;
 	int r;
 
-	length = find_group(m, &r);
+	length = find_group(f, &r);
 	if (length == 0) {
 		if (is_of_cgroup)
 			return r;
@@ -234,24 +242,25 @@ static int open_group(struct manager *m, const struct census_process *victim)
 	}
 	memcpy(d->group, d->cgroup, length);
 	d->group[length] = '\0';
-	r = kill_group_open(&m->cgroups, d->group, &m->victim.group);
+	r = kill_group_open(&f->machine->cgroups, d->group, &f->victim.group);
 	if (r != 0)
 		return r;
 	d->is_flagged = d->target == POLICY_TARGET_PROCESS;
 	d->target = POLICY_TARGET_CGROUP;
-	open_members(m, victim);
+	open_members(f, victim);
 	return 0;
 }
 
-static void open_sibling(struct manager *m, const struct census_process *process)
+static void open_sibling(struct in_flight *f, const struct census_process *process)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 
-	if (is_open(m, process->pid) ||
-	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE ||
-	    !decision_may_kill(m, process->pid, m->policies.subtree) ||
-	    kill_open_other(m->kill_ops, m->proc_fd, process->pid, process->start_ticks,
-			    &m->victim) != 0)
+	if (is_open(f, process->pid) ||
+	    victim_exclusion(&f->sampler->census, process, &f->selection->request) !=
+		    ELIGIBILITY_ELIGIBLE ||
+	    !decision_may_kill(f, process->pid, f->config->policies.subtree) ||
+	    kill_open_other(f->machine->kill_ops, f->machine->proc_fd, process->pid,
+			    process->start_ticks, &f->victim) != 0)
 		return;
 	d->n_siblings++;
 	d->n_processes++;
@@ -260,56 +269,57 @@ static void open_sibling(struct manager *m, const struct census_process *process
 }
 
 /* As many as there is room for: first the parent, if it would start more of them. */
-static void open_siblings(struct manager *m, const struct census_process *victim)
+static void open_siblings(struct in_flight *f, const struct census_process *victim)
 {
-	const struct census_process *process = census_find(&m->census, victim->ppid);
+	const struct census_process *process = census_find(&f->sampler->census, victim->ppid);
 
-	if (process && victim_is_starter(&m->census, &m->choice, victim, process))
-		open_sibling(m, process);
-	census_for_each(&m->census, process) {
-		if (m->victim.n_others == KILL_OTHERS_MAX)
+	if (process &&
+	    victim_is_starter(&f->sampler->census, &f->selection->choice, victim, process))
+		open_sibling(f, process);
+	census_for_each(&f->sampler->census, process) {
+		if (f->victim.n_others == KILL_OTHERS_MAX)
 			break;
 		if (victim_are_siblings(victim, process))
-			open_sibling(m, process);
+			open_sibling(f, process);
 	}
 }
 
-enum report_event kill_plan_gather(struct manager *m, const struct policy *policy)
+enum report_event kill_plan_gather(struct in_flight *f, const struct policy *policy)
 {
-	struct decision *d = &m->decision;
-	const struct census_process *victim = census_find(&m->census, d->pid);
+	struct decision *d = &f->decision;
+	const struct census_process *victim = census_find(&f->sampler->census, d->pid);
 
 	if (!victim || victim->start_ticks != d->start_ticks)
 		return REPORT_VANISHED;
-	find_sharers(m, victim, decision_is_of_cgroup(d) ? &victim->memory : &d->memory);
+	find_sharers(f, victim, decision_is_of_cgroup(d) ? &victim->memory : &d->memory);
 	if (d->spared_pid > 0)
 		return REPORT_SPARED;
 	if (!decision_is_of_cgroup(d))
-		kill_plan_gather_family(m, victim);
+		kill_plan_gather_family(f, victim);
 	/* Where the policy kills cgroups, one that is directly in a top is killed alone: the top is
 	 * not killed as a whole, whatever its flag is. */
 	if (decision_is_of_cgroup(d) || policy->target == POLICY_TARGET_PROCESS)
-		d->error = open_group(m, victim);
+		d->error = open_group(f, victim);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;
 	if (d->error == KILL_GONE)
 		return REPORT_VANISHED;
 	if (d->as_one == VICTIM_AS_SIBLINGS && d->group[0] == '\0')
-		open_siblings(m, victim);
-	decision_note_next(d, &m->choice, &m->victim);
+		open_siblings(f, victim);
+	decision_note_next(d, &f->selection->choice, &f->victim);
 	return REPORT_NOTHING;
 }
 
 static bool spares(pid_t pid, void *userdata)
 {
-	const struct manager *m = userdata;
+	const struct in_flight *f = userdata;
 
-	return !decision_may_kill(m, pid, m->decision.group);
+	return !decision_may_kill(f, pid, f->decision.group);
 }
 
-struct kill_target kill_plan_target(struct manager *m)
+struct kill_target kill_plan_target(struct in_flight *f)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 
 	return (struct kill_target){
 		.pid = d->pid,
@@ -317,21 +327,22 @@ struct kill_target kill_plan_target(struct manager *m)
 		.v2_path = d->cgroup,
 		.v1_path = d->v1_freezer,
 		.spares = spares,
-		.userdata = m,
+		.userdata = f,
 		.rest = &d->rest,
 		.without_haste = true,
 	};
 }
 
 /* A process that was seen to have exited is not examined again. */
-static bool rest_is_gone(struct manager *m)
+static bool rest_is_gone(struct in_flight *f)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 
 	for (; d->n_rest_gone < d->rest.n; d->n_rest_gone++) {
 		struct proc_stat stat;
 
-		if (proc_read_stat(m->proc_fd, d->rest.items[d->n_rest_gone].pid, &stat) == 0 &&
+		if (proc_read_stat(f->machine->proc_fd, d->rest.items[d->n_rest_gone].pid, &stat) ==
+			    0 &&
 		    stat.start_ticks == d->rest.items[d->n_rest_gone].start_ticks &&
 		    (stat.state != 'Z' || stat.n_threads > 1))
 			return false;
@@ -339,22 +350,25 @@ static bool rest_is_gone(struct manager *m)
 	return true;
 }
 
-bool kill_plan_is_gone(struct manager *m)
+bool kill_plan_is_gone(struct in_flight *f)
 {
-	struct kill_target target = kill_plan_target(m);
+	struct kill_target target = kill_plan_target(f);
 
-	return kill_is_gone(&m->victim) && rest_is_gone(m) &&
-	       kill_group_is_gone(m->kill_ops, m->proc_fd, &target, &m->victim.group);
+	return kill_is_gone(&f->victim) && rest_is_gone(f) &&
+	       kill_group_is_gone(f->machine->kill_ops, f->machine->proc_fd, &target,
+				  &f->victim.group);
 }
 
 /* Of one process, UINT64_MAX where that cannot be known. */
-static uint64_t footprint_of(const struct manager *m, pid_t pid, uint64_t start_ticks)
+static uint64_t footprint_of(const struct in_flight *f, pid_t pid, uint64_t start_ticks)
 {
 	struct proc_memory memory;
 	struct proc_stat stat;
 
-	if (proc_read_stat(m->proc_fd, pid, &stat) != 0 || stat.start_ticks != start_ticks ||
-	    proc_read_memory(m->proc_fd, &stat, true, m->accuracy.page_size, &memory) != 0)
+	if (proc_read_stat(f->machine->proc_fd, pid, &stat) != 0 ||
+	    stat.start_ticks != start_ticks ||
+	    proc_read_memory(f->machine->proc_fd, &stat, true, f->machine->accuracy.page_size,
+			     &memory) != 0)
 		return UINT64_MAX;
 	return proc_reclaimable(&memory);
 }
@@ -367,16 +381,16 @@ static uint64_t larger(uint64_t a, uint64_t b)
 	return max_u64(a, b);
 }
 
-uint64_t kill_plan_footprint(const struct manager *m)
+uint64_t kill_plan_footprint(const struct in_flight *f)
 {
-	const struct kill_victim *victim = &m->victim;
-	uint64_t footprint = footprint_of(m, victim->pid, victim->start_ticks);
+	const struct kill_victim *victim = &f->victim;
+	uint64_t footprint = footprint_of(f, victim->pid, victim->start_ticks);
 
 	for (unsigned i = 0; i < victim->n_others; i++) {
 		const struct kill_other *other = &victim->others[i];
-		uint64_t more = footprint_of(m, other->pid, other->start_ticks);
+		uint64_t more = footprint_of(f, other->pid, other->start_ticks);
 
-		if (i < m->decision.n_sharers || footprint == UINT64_MAX || more == UINT64_MAX)
+		if (i < f->decision.n_sharers || footprint == UINT64_MAX || more == UINT64_MAX)
 			footprint = larger(footprint, more);
 		else
 			footprint = add_u64(footprint, more);

@@ -9,36 +9,37 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
 #include "lib/base/util.h"
 #include "lib/kill/kill.h"
 
-struct manager;
+struct in_flight;
+struct policy;
 
 /*
- * For the victim of m->decision, which is open: finds and opens the others and the group
- * (m->victim), and notes them in m->decision.  REPORT_NOTHING: continue.  REPORT_SPARED: one that
- * shares its memory may not be killed (spared_pid), so the memory would not be reclaimed.
- * REPORT_CANNOT_OPEN: its cgroup may not be killed (error).  REPORT_VANISHED.
+ * For the victim of f->decision, which is open: finds and opens the others and the group
+ * (f->victim), and notes them in f->decision.  REPORT_NOTHING: continue.
+ * REPORT_SPARED: one that shares its memory may not be killed (spared_pid), so the memory would not
+ * be reclaimed. REPORT_CANNOT_OPEN: its cgroup may not be killed (error).  REPORT_VANISHED.
  */
-enum report_event kill_plan_gather(struct manager *m, const struct policy *policy);
+enum report_event kill_plan_gather(struct in_flight *f, const struct policy *policy);
 
 /* One that is killed with the victim: watched, or one of the rest.  0, KILL_GONE, or -errno
  * (-ENOSPC). */
 struct census_process;
-int kill_plan_open(struct manager *m, const struct census_process *process);
+int kill_plan_open(struct in_flight *f, const struct census_process *process);
 /* So much time has passed since the choice that no more are to be opened. */
-bool kill_plan_is_late(const struct manager *m);
+bool kill_plan_is_late(const struct in_flight *f);
 
 /* Of kill-plan-family.c: the relatives that share most of the victim's memory are opened with it;
- * and m->decision.memory becomes what all of them free. */
-void kill_plan_gather_family(struct manager *m, const struct census_process *victim);
+ * and f->decision.memory becomes what all of them free. */
+void kill_plan_gather_family(struct in_flight *f, const struct census_process *victim);
 
 /* For kill_signal(); points into m. */
-struct kill_target kill_plan_target(struct manager *m);
+struct kill_target kill_plan_target(struct in_flight *f);
 
 /* Have all of them exited? */
-bool kill_plan_is_gone(struct manager *m);
+bool kill_plan_is_gone(struct in_flight *f);
 
 /* What the victim and those killed with it hold now; UINT64_MAX where that cannot be known. */
-uint64_t kill_plan_footprint(const struct manager *m);
+uint64_t kill_plan_footprint(const struct in_flight *f);

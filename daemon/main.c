@@ -27,7 +27,7 @@ static const char help[] =
 	"See reckond(8), reckond.conf(5) and reckonctl(1).\n";
 
 struct arguments {
-	struct manager_options manager;
+	struct config_options config;
 	bool check_config;
 };
 
@@ -57,13 +57,13 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (c) {
 		case OPTION_CONFIG:
-			ret->manager.config_file = optarg;
+			ret->config.config_file = optarg;
 			break;
 		case OPTION_DRY_RUN:
-			ret->manager.dry_run = true;
+			ret->config.dry_run = true;
 			break;
 		case OPTION_SUBTREE:
-			ret->manager.subtree = optarg;
+			ret->config.subtree = optarg;
 			break;
 		case OPTION_CHECK_CONFIG:
 			ret->check_config = true;
@@ -86,12 +86,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
 	return 0;
 }
 
-static int check_config(const struct manager_options *options)
+static int check_config(const struct config_options *options)
 {
 	struct policy_set set;
 	int r;
 
-	r = manager_load_policies(options, &set);
+	r = config_load_policies(options, &set);
 	if (r < 0)
 		log_error("Cannot read the configuration: %s", strerror(-r));
 	if (r != 0)
@@ -100,12 +100,12 @@ static int check_config(const struct manager_options *options)
 	return EXIT_SUCCESS;
 }
 
-static int run(const struct manager_options *options)
+static int run(const struct config_options *options)
 {
 	_cleanup_(manager_freep) struct manager *m = NULL;
 	int r;
 
-	r = manager_new(options, &kill_ops_system, &m);
+	r = manager_new(options, true, &kill_ops_system, &m);
 	if (r == -ENOMEM) /* what else fails has been logged where it did */
 		log_error("Cannot start: out of memory.");
 	if (r < 0)
@@ -125,11 +125,10 @@ int main(int argc, char **argv)
 	if (r != 0)
 		return r < 0 ? EXIT_BAD_USAGE : EXIT_SUCCESS;
 	if (arguments.check_config)
-		return check_config(&arguments.manager);
+		return check_config(&arguments.config);
 
 	monitor_block_signals();
-	arguments.manager.with_log = true;
-	r = run(&arguments.manager);
+	r = run(&arguments.config);
 	log_stop();
 	return r;
 }

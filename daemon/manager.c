@@ -21,54 +21,10 @@
 #include "daemon/thaw-state.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/errors.h"
-#include "lib/config/conf.h"
 #include "lib/kill/unit-mark.h"
-#include "lib/sys/conflict.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
 #define N_REAPERS 2
-
-/* Other daemons do not change often. */
-#define CONFLICTS_USEC (60 * USEC_PER_SEC)
-
-const char *manager_state_to_string(enum manager_state state)
-{
-	static const char *const strings[] = {
-		[MANAGER_CALM] = "calm",
-		[MANAGER_WATCH] = "watch",
-		[MANAGER_STUCK] = "stuck",
-		[MANAGER_KILLING] = "killing",
-	};
-
-	return strings[state];
-}
-
-bool manager_subtree_exists(const struct manager *m)
-{
-	return cgroup_find(&m->cgroups, m->policies.subtree) != -ENOENT;
-}
-
-void manager_find_conflicts(struct manager *m, usec_t now)
-{
-	unsigned found;
-
-	if (m->state > MANAGER_WATCH ||
-	    (m->conflicts_at != 0 && now - m->conflicts_at < CONFLICTS_USEC))
-		return;
-	m->conflicts_at = now;
-	if (error_is_transient(m->units_fd))
-		m->units_fd = conflict_open(m->proc_fd, &m->cgroups);
-	if (m->units_fd < 0)
-		return;
-	found = conflict_find(m->units_fd);
-	for (unsigned i = 0; i < CONFLICT_MAX; i++)
-		if (found & ~m->conflicts & 1U << i)
-			log_event(MESSAGE_ID_CONFLICT, LOG_WARNING,
-				  "%s is active, too: when memory is low, both may kill "
-				  "for one shortage.",
-				  conflict_units[i]);
-	m->conflicts = found;
-}
 
 /* A file that cannot be opened for want of files or of memory, or for an error of the file system,
  * is there: to continue as if it were not would be to take every process for one without a cgroup,
@@ -84,16 +40,17 @@ static int open_machine(struct manager *m)
 	int r;
 
 	reserve_raise_limit();
-	m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (m->proc_fd < 0) {
+	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->machine.proc_fd < 0) {
 		r = -errno;
 		log_error("Cannot open /proc: %s", strerror(-r));
 		return r;
 	}
-	m->sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* without it: no zram */
-	if (m->sys_fd < 0 && error_is_transient(-errno))
+	m->machine.sys_fd =
+		open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* without it: no zram */
+	if (m->machine.sys_fd < 0 && error_is_transient(-errno))
 		return fail_for_now("/sys", -errno);
-	r = memory_source_new(m->proc_fd, m->sys_fd, &m->sampler.source);
+	r = memory_source_new(m->machine.proc_fd, m->machine.sys_fd, &m->sampler.source);
 	if (r == 0)
 		r = memory_sample(m->sampler.source, &m->sampler.reading);
 	if (r < 0) {
@@ -101,22 +58,21 @@ static int open_machine(struct manager *m)
 			  strerror(-r));
 		return r;
 	}
-	r = cgroup_fs_open(m->proc_fd, &m->cgroups);
+	r = cgroup_fs_open(m->machine.proc_fd, &m->machine.cgroups);
 	if (r < 0 && !error_is_unreachable(r))
 		return fail_for_now("the cgroups", r);
 	if (r < 0) {
 		log_warning("Cannot find the cgroups: %s; going on without.", strerror(-r));
-		cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
+		cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
 	}
-	m->units_fd =
-		conflict_open(m->proc_fd, &m->cgroups); /* without it: no other daemon is known */
+	conflicts_open(&m->conflicts, &m->machine); /* without it: no other daemon is known */
 	return 0;
 }
 
 /* One that is given by hand, for this run, is to be there. */
 static int check_subtree(const struct manager *m)
 {
-	const char *subtree = m->policies.subtree;
+	const char *subtree = m->config.policies.subtree;
 	int r;
 
 	if (subtree[0] != '/') {
@@ -124,27 +80,39 @@ static int check_subtree(const struct manager *m)
 			  subtree);
 		return -EINVAL;
 	}
-	r = cgroup_find(&m->cgroups, subtree);
-	if (r == -ENOENT && !m->options.subtree)
+	r = cgroup_find(&m->machine.cgroups, subtree);
+	if (r == -ENOENT && !m->config.options.subtree)
 		return 0;
 	if (r < 0)
 		log_error("Subtree %s: %s", subtree,
-			  m->cgroups.layout == CGROUP_LAYOUT_NONE ? "there are no cgroups here"
-								  : strerror(-r));
+			  m->machine.cgroups.layout == CGROUP_LAYOUT_NONE
+				  ? "there are no cgroups here"
+				  : strerror(-r));
 	return r;
+}
+
+struct self_test manager_self_test(struct manager *m)
+{
+	return (struct self_test){
+		.machine = &m->machine,
+		.probed = &m->probed,
+		.reapers = m->in_flight.reapers,
+		.subtree = m->config.policies.subtree,
+	};
 }
 
 /* All that is forked, while there are no threads yet: in a child of a process with threads only the
  * one that has called fork() is left, and the locks of the others stay held. */
 static void fork_helpers(struct manager *m)
 {
+	const struct self_test test = manager_self_test(m);
 	int r;
 
-	r = accuracy_probe(m->proc_fd, m->sys_fd, &m->accuracy);
+	r = accuracy_probe(m->machine.proc_fd, m->machine.sys_fd, &m->machine.accuracy);
 	if (r < 0)
 		log_warning("Cannot find out how exact statm is: %s; the worst is assumed.",
 			    strerror(-r));
-	r = m->policies.dry_run ? 0 : self_test_begin(m);
+	r = m->config.policies.dry_run ? 0 : self_test_begin(&test);
 	if (r < 0)
 		log_warning("Cannot fork for the self-test: %s.", strerror(-r));
 }
@@ -153,17 +121,18 @@ static int start_helpers(struct manager *m)
 {
 	int r;
 
-	r = precise_new(m->proc_fd, &m->precise);
+	r = precise_new(m->machine.proc_fd, &m->sampler.precise);
 	if (r < 0)
 		return r;
-	if (m->cgroups.layout == CGROUP_LAYOUT_V2) {
-		r = unit_marker_new(m->cgroups.v2_fd, &m->unit_marker);
+	if (m->machine.cgroups.layout == CGROUP_LAYOUT_V2) {
+		r = unit_marker_new(m->machine.cgroups.v2_fd, &m->in_flight.unit_marker);
 		if (r < 0)
 			log_warning("systemd is not told of units that are killed: %s.",
 				    strerror(-r));
 	}
-	stuck_init(m);
-	return kill_reapers_new(m->kill_ops, N_REAPERS, &m->reapers, &m->probed.fifo_error);
+	stuck_init(&m->selection);
+	return kill_reapers_new(m->machine.kill_ops, N_REAPERS, &m->in_flight.reapers,
+				&m->probed.fifo_error);
 }
 
 /*
@@ -176,40 +145,43 @@ static int take_first_census(struct manager *m)
 {
 	int r;
 
-	stall_init(&m->stalls.walk, m->cgroups.v2_fd);
-	r = census_init(&m->census, m->proc_fd, &m->cgroups, &m->accuracy, &m->policies);
+	stall_init(&m->sampler.stalls.walk, m->machine.cgroups.v2_fd);
+	r = census_init(&m->sampler.census, m->machine.proc_fd, &m->machine.cgroups,
+			&m->machine.accuracy, &m->config.policies);
 	if (r < 0)
 		return r;
-	m->census.kept_fds_max = reserve_files_to_keep();
-	r = census_sweep(&m->census, clock_now(), m->sampler.reading.allocated,
+	m->sampler.census.kept_fds_max = reserve_files_to_keep();
+	r = census_sweep(&m->sampler.census, clock_now(), m->sampler.reading.allocated,
 			 m->sampler.reading.counters.swap_free <
 				 m->sampler.reading.counters.swap_total);
 	if (r < 0)
 		return r;
-	return victim_reserve(&m->choice, &m->census);
+	return victim_reserve(&m->selection.choice, &m->sampler.census);
 }
 
 static int prepare(struct manager *m)
 {
 	struct psi_reading psi;
+	struct self_test test;
 	int r;
 
 	r = start_helpers(m);
 	if (r < 0)
 		return r;
-	self_test_protect_self(m);
-	m->sampler.psi_fd = openat(m->proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
+	test = manager_self_test(m);
+	self_test_protect_self(&test);
+	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
 	if (m->sampler.psi_fd < 0 && error_is_transient(-errno))
 		return fail_for_now("/proc/pressure/memory", -errno);
-	m->probed.psi = m->sampler.psi_fd >= 0 && psi_read_fd(m->sampler.psi_fd, &psi) == 0;
-	if (!m->probed.psi) { /* psi=0: there is a file, but it cannot be read */
+	m->sampler.has_psi = m->sampler.psi_fd >= 0 && psi_read_fd(m->sampler.psi_fd, &psi) == 0;
+	if (!m->sampler.has_psi) { /* psi=0: there is a file, but it cannot be read */
 		closep(&m->sampler.psi_fd);
 		m->sampler.psi_fd = -EBADF;
 	}
 	r = monitor_new(m);
 	if (r < 0)
 		return r;
-	if (m->probed.psi)
+	if (m->sampler.has_psi)
 		monitor_arm_pressure(m);
 	r = bus_new(m, &m->bus);
 	if (r < 0)
@@ -217,11 +189,11 @@ static int prepare(struct manager *m)
 	r = take_first_census(m);
 	if (r < 0)
 		return r;
-	if (m->policies.dry_run)
+	if (m->config.policies.dry_run)
 		return 0;
-	(void)thaw_state_open(m);
-	self_test_clean_up(m);
-	r = self_test_run(m);
+	(void)thaw_state_open(&m->in_flight);
+	self_test_clean_up(&test);
+	r = self_test_run(&test);
 	if (r < 0)
 		log_warning("The self-test failed: %s, ignoring.", strerror(-r));
 	return 0;
@@ -235,7 +207,47 @@ static uint64_t realtime_now(void)
 	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
 }
 
-int manager_new(const struct manager_options *options, const struct kill_ops *ops,
+void manager_init(struct manager *m)
+{
+	*m = (struct manager){
+		.sampler = {
+			.machine = &m->machine,
+			.config = &m->config,
+			.regime = &m->regime,
+		},
+		.selection = {
+			.machine = &m->machine,
+			.config = &m->config,
+			.sampler = &m->sampler,
+		},
+		.in_flight = {
+			.machine = &m->machine,
+			.config = &m->config,
+			.regime = &m->regime,
+			.sampler = &m->sampler,
+			.selection = &m->selection,
+		},
+		.tick = {
+			.sampler = &m->sampler,
+			.regime = &m->regime,
+			.selection = &m->selection,
+			.in_flight = &m->in_flight,
+			.reporter = &m->reporter,
+		},
+		.reporter = {
+			.f = &m->in_flight,
+			.probed = &m->probed,
+		},
+	};
+	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->conflicts.units_fd =
+		m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
+	cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
+	kill_victim_init(&m->in_flight.victim);
+	for (size_t i = 0; i < LINGERING_MAX; i++)
+		kill_victim_init(&m->in_flight.lingering[i]);
+}
+
+int manager_new(const struct config_options *options, bool with_log, const struct kill_ops *ops,
 		struct manager **ret)
 {
 	_cleanup_(manager_freep) struct manager *m = NULL;
@@ -244,16 +256,11 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return -ENOMEM;
-	m->options = *options;
-	m->kill_ops = ops;
-	m->proc_fd = m->sys_fd = m->sampler.psi_fd = m->units_fd = m->placeholder_fd =
-		m->ledger_fd = -EBADF;
-	cgroup_fs_init(&m->cgroups, -EBADF, -EBADF);
-	kill_victim_init(&m->victim);
-	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
-		kill_victim_init(&m->lingering[i]);
+	manager_init(m);
+	m->config.options = *options;
+	m->machine.kill_ops = ops;
 
-	r = manager_load(m);
+	r = config_load(&m->config);
 	if (r == 0)
 		r = open_machine(m);
 	if (r == 0)
@@ -261,60 +268,101 @@ int manager_new(const struct manager_options *options, const struct kill_ops *op
 	if (r < 0)
 		return r;
 	fork_helpers(m);
-	if (options->with_log)
+	if (with_log)
 		log_start();
-	r = recorder_new(m->proc_fd, &m->recorder);
+	r = recorder_new(m->machine.proc_fd, &m->in_flight, &m->tick.recorder);
 	if (r < 0)
 		return r;
-	m->history_store = history_store_open(recorder_history(m->recorder));
+	m->reporter.recorder = m->tick.recorder;
+	m->tick.history_store = history_store_open(recorder_history(m->tick.recorder));
 	r = prepare(m);
 	if (r < 0) {
 		log_error("Cannot get ready: %s", strerror(-r));
 		return r;
 	}
-	self_limit(m);
-	m->started_usec = realtime_now();
+	self_limit(&m->machine);
+	m->self.started_usec = realtime_now();
 	report_start(m);
-	manager_warn_of_subtree(m);
-	manager_find_conflicts(m, clock_now());
-	thaw_state_recover(m);
+	config_warn_of_subtree(&m->config, &m->machine.cgroups);
+	conflicts_find(&m->conflicts, &m->machine, &m->regime, clock_now());
+	thaw_state_recover(&m->in_flight);
 	*ret = take_ptr(m);
 	return 0;
 }
 
 struct manager *manager_free(struct manager *m)
 {
+	struct self_test test;
+
 	if (!m)
 		return NULL;
-	self_test_end(m);
-	in_flight_put_back_all(m);
-	if (m->recorder)
-		recorder_close(m);
-	m->history_store = history_store_close(m->history_store);
-	m->recorder = recorder_free(m->recorder);
+	test = manager_self_test(m);
+	self_test_end(&test);
+	in_flight_put_back_all(&m->in_flight);
+	if (m->tick.recorder)
+		recorder_close(m->tick.recorder);
+	m->tick.history_store = history_store_close(m->tick.history_store);
+	m->tick.recorder = recorder_free(m->tick.recorder);
 	bus_free(m->bus);
-	thaw_state_close(m);
+	thaw_state_close(&m->in_flight);
 	monitor_free(m);
-	kill_reapers_free(m->reapers);
-	unit_marker_free(m->unit_marker);
-	precise_free(m->precise);
-	stuck_done(m);
-	census_done(&m->census);
-	victim_done(&m->choice);
+	kill_reapers_free(m->in_flight.reapers);
+	unit_marker_free(m->in_flight.unit_marker);
+	precise_free(m->sampler.precise);
+	stuck_done(&m->selection);
+	census_done(&m->sampler.census);
+	victim_done(&m->selection.choice);
 	memory_source_free(m->sampler.source);
-	stall_clear(&m->stalls.walk);
-	cgroup_fs_done(&m->cgroups);
-	reserve_release(&m->reserve);
-	closep(&m->units_fd);
+	stall_clear(&m->sampler.stalls.walk);
+	cgroup_fs_done(&m->machine.cgroups);
+	reserve_release(&m->self.reserve);
+	conflicts_close(&m->conflicts);
 	closep(&m->sampler.psi_fd);
-	closep(&m->proc_fd);
-	closep(&m->sys_fd);
-	policy_set_done(&m->policies);
-	conf_files_free(m->config_files, m->n_config_files);
-	conf_files_free(m->config_errors, m->n_config_errors);
-	for (size_t i = 0; i < m->n_missing_privileges; i++)
-		free(m->missing_privileges[i]);
-	free(m->missing_privileges);
+	closep(&m->machine.proc_fd);
+	closep(&m->machine.sys_fd);
+	config_done(&m->config);
+	for (size_t i = 0; i < m->probed.n_missing_privileges; i++)
+		free(m->probed.missing_privileges[i]);
+	free(m->probed.missing_privileges);
 	free(m);
 	return NULL;
+}
+
+int manager_reload(struct manager *m, char **ret_errors)
+{
+	int r = config_reload(&m->config, ret_errors);
+
+	if (r != 0)
+		return r;
+	census_set_policies(&m->sampler.census, &m->config.policies);
+	m->reporter.warned = false; /* by policies that are no more */
+	bus_note_reload(m->bus);
+	if (!m->config.policies.dry_run && !m->in_flight.ledger && m->in_flight.ledger_error == 0) {
+		/* It was a dry run until now. */
+		r = thaw_state_open(&m->in_flight);
+		if (r < 0)
+			log_warning(
+				"Groups that are thawed are not frozen again if reckond is killed: %s.",
+				thaw_state_strerror(r));
+		thaw_state_recover(&m->in_flight);
+	}
+	log_info("The configuration was reloaded.");
+	config_warn_of_subtree(&m->config, &m->machine.cgroups);
+	return 0;
+}
+
+const char *manager_status(const struct manager *m, char buf[static MANAGER_STATUS_SIZE])
+{
+	if (m->config.is_degraded)
+		snprintf(buf, MANAGER_STATUS_SIZE,
+			 "Degraded: the configuration has errors (reckonctl check)%s",
+			 m->config.policies.dry_run ? "; dry run: no process is killed" : "");
+	else if (m->selection.stuck.since != 0)
+		snprintf(buf, MANAGER_STATUS_SIZE,
+			 "Memory is low, but no process is worth killing (reckonctl status)");
+	else
+		snprintf(buf, MANAGER_STATUS_SIZE, "%s",
+			 m->config.policies.dry_run ? "Dry run: no process is killed"
+						    : "Watching memory");
+	return buf;
 }

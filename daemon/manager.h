@@ -6,158 +6,55 @@
 #pragma once
 
 #include <stdbool.h>
-#include <systemd/sd-event.h>
 
-#include "daemon/decision.h"
-#include "daemon/reserve.h"
+#include "daemon/config.h"
+#include "daemon/conflicts.h"
+#include "daemon/in-flight.h"
+#include "daemon/machine.h"
+#include "daemon/monitor.h"
+#include "daemon/regime.h"
+#include "daemon/report.h"
 #include "daemon/sampler.h"
+#include "daemon/selection.h"
+#include "daemon/self-test.h"
 #include "daemon/self.h"
-#include "daemon/stalls.h"
-#include "daemon/stuck.h"
-#include "daemon/turns.h"
-#include "daemon/watch.h"
-#include "lib/config/policy.h"
-#include "lib/domain/worth.h"
-#include "lib/kill/kill.h"
-#include "lib/select/backoff.h"
-#include "lib/select/streak.h"
-#include "lib/select/victim.h"
-#include "lib/snapshot/census.h"
-#include "lib/sys/accuracy.h"
-#include "lib/sys/cgroup.h"
-#include "lib/sys/precise.h"
-
-struct recorder;
-struct history_store;
-struct unit_marker;
-
-enum manager_state {
-	MANAGER_CALM,	 /* plenty of memory: no process is read */
-	MANAGER_WATCH,	 /* the census is kept fresh */
-	MANAGER_STUCK,	 /* a policy that kills holds, and no process is worth killing */
-	MANAGER_KILLING, /* a victim was signalled: no other until that is over */
-};
-const char *manager_state_to_string(enum manager_state state);
-
-struct manager_options {
-	const char *config_file; /* NULL: the usual places */
-	const char *subtree;	 /* over the configuration's, or NULL */
-	bool dry_run;		 /* whatever the configuration says */
-	bool with_log;		 /* log_start(), once nothing is forked any more */
-};
-
-/* Victims that are still exiting while their group is thawed for them. */
-#define MANAGER_LINGERING_MAX 8
-
-/* What was found at start: see self-test.h. */
-struct probe_results {
-	bool psi;	       /* there is a pressure file */
-	int psi_trigger_error; /* -errno of the privileged trigger */
-	int psi_fallback_error;
-	int memory_lock_error;
-	int oom_score_adj_error;
-	int fifo_error;
-	int ledger_error; /* thaw_state_strerror() */
-	int self_test_result[_KILL_STEP_MAX];
-	int thaw_error[2];	/* by "is v1": where it could not be tested */
-	bool in_user_namespace; /* and others are outside of it */
-	bool self_test_reaped;
-	bool self_test_stuck;	       /* its child does not exit */
-	uint64_t missing_capabilities; /* bit by number, of those that are needed */
-};
+#include "daemon/tick.h"
 
 struct bus;
 
 struct manager {
-	struct manager_options options;
-	struct policy_set policies;
-	char **config_files; /* that were read for them */
-	size_t n_config_files;
-	bool is_degraded; /* they had errors when they were last loaded */
-	char **config_errors;
-	size_t n_config_errors;
-	unsigned n_reloads;
-	bool reload_is_wanted; /* as soon as no kill is in progress */
+	struct config config;
 	struct probe_results probed;
-	pid_t self_test_pid; /* the child of the self-test; 0: none */
 	struct self self;
-	struct reserve reserve;
-	char **missing_privileges; /* what it is not permitted to do, as logged at start */
-	size_t n_missing_privileges;
-	unsigned doubts;       /* about memory's figures: those that were reported */
-	uint64_t started_usec; /* CLOCK_REALTIME */
 
-	int proc_fd;
-	int sys_fd;
-	struct cgroup_fs cgroups;
-	struct accuracy accuracy;
-	struct precise *precise;
-	struct kill_reapers *reapers;
-	struct unit_marker *unit_marker; /* NULL: systemd does not count by cgroup v2 */
-	const struct kill_ops *kill_ops;
-
-	enum manager_state state;
-	usec_t watch_until; /* watch is not left before */
+	struct machine machine;
+	struct regime regime;
 	struct sampler sampler;
-	struct stalls stalls;
-	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
-	usec_t unswappable_at;
-	struct census census;
-	struct watch watch;
-	unsigned n_vanished;	       /* consecutive candidates that vanished before the signal */
-	unsigned n_cut;		       /* consecutive choices that the limits cut short */
-	struct victim_request request; /* of the last choice */
-	struct victim_result choice;
-	struct backoff backoff;
-	struct streak streak;
-	struct worth worth;   /* how much a victim has to free */
-	struct stuck stuck;   /* no victim is worth it */
-	usec_t complained_at; /* the last line about what does not work: one in ten seconds */
+	struct selection selection;
+	struct in_flight in_flight;
+	struct tick tick;
+	struct reporter reporter;
 
-	/* The one victim, and what is known of it. */
-	struct decision decision;
-	usec_t gather_began; /* kill_plan_gather(): by clock_now() */
-	struct kill_victim victim;
-	struct recorder *recorder;	     /* what is written down of it */
-	struct history_store *history_store; /* NULL: that is not kept over a restart */
-	struct kill_victim lingering[MANAGER_LINGERING_MAX]; /* a ring; pidfd < 0: a free place */
-	size_t n_lingering;
-	struct ledger *ledger; /* what is to be frozen again, mapped: thaw-state.h; or NULL */
-	int ledger_fd;
-	bool warned;	    /* since watch began */
-	usec_t quiet_until; /* dry run: one decision is not reported again and again */
-	unsigned n_kills;
-
-	int units_fd;	    /* where systemd has its units; negative: nowhere */
-	unsigned conflicts; /* see conflict.h */
-	usec_t conflicts_at;
+	struct conflicts conflicts;
+	struct monitor monitor;
 	struct bus *bus;
-
-	/* Owned by monitor.c. */
-	sd_event *event;
-	sd_event_source *timer;
-	sd_event_source *victim_source;
-	sd_event_source *thaw_source; /* cgroup.events of its group, while that thaws */
-	sd_event_source *psi_source;
-	struct turns turns;
-	int placeholder_fd; /* what these two watch when there is no victim */
 };
+
+/* An empty one: nothing is open, and each part knows those that it works on. */
+void manager_init(struct manager *manager);
+
+/* What the self-test of this one works on. */
+struct self_test manager_self_test(struct manager *manager);
 
 /* Finds out everything, locks memory, runs the self-test, and logs what it found.  Errors in the
  * configuration are no reason to fail (conf_load_lenient()).  0 or -errno. */
-int manager_new(const struct manager_options *options, const struct kill_ops *ops,
+int manager_new(const struct config_options *options, bool with_log, const struct kill_ops *ops,
 		struct manager **ret);
 struct manager *manager_free(struct manager *manager);
 static inline void manager_freep(struct manager **manager)
 {
 	manager_free(*manager);
 }
-
-/* Reads the configuration: 0, 1 if it has errors (each printed on standard error), -errno. */
-int manager_load_policies(const struct manager_options *options, struct policy_set *ret);
-
-/* manager-config.c.  For the start: what can be used of the configuration.  0 or -ENOMEM. */
-int manager_load(struct manager *manager);
 
 /* The configuration anew; with errors the old one stays.  0; 1 if it has errors, with all of them
  * in *ret_errors, a line each (to be freed; NULL: no memory for it); -errno. */
@@ -166,11 +63,3 @@ int manager_reload(struct manager *manager, char **ret_errors);
 /* For the service manager, in one line.  Returns buf. */
 #define MANAGER_STATUS_SIZE 128
 const char *manager_status(const struct manager *manager, char buf[static MANAGER_STATUS_SIZE]);
-
-/* Is there a cgroup of that path now?  If not, no process may be killed until there is. */
-bool manager_subtree_exists(const struct manager *manager);
-void manager_warn_of_subtree(const struct manager *manager);
-
-/* Checks, now and then, whether other out-of-memory daemons are there; logs it when that changes.
- */
-void manager_find_conflicts(struct manager *manager, usec_t now);

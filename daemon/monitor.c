@@ -32,18 +32,18 @@ static int arm_timer(struct manager *m, usec_t when)
 {
 	int r;
 
-	r = sd_event_source_set_time(m->timer, when);
+	r = sd_event_source_set_time(m->monitor.timer, when);
 	if (r < 0)
 		return r;
-	return sd_event_source_set_enabled(m->timer, SD_EVENT_ONESHOT);
+	return sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_ONESHOT);
 }
 
 /* It reads files, and may resolve users' names: not while a kill is in progress.  A process that
  * has only had SIGTERM may be protected by it. */
 static bool may_reload(const struct manager *m)
 {
-	return m->reload_is_wanted &&
-	       (m->state != MANAGER_KILLING || m->decision.signal == SIGTERM);
+	return m->config.reload_is_wanted &&
+	       (m->regime.state != MANAGER_KILLING || m->in_flight.decision.signal == SIGTERM);
 }
 
 static void reload_if_wanted(struct manager *m)
@@ -52,7 +52,7 @@ static void reload_if_wanted(struct manager *m)
 
 	if (!may_reload(m))
 		return;
-	m->reload_is_wanted = false;
+	m->config.reload_is_wanted = false;
 	(void)monitor_reload(m, &errors); /* they have been logged */
 }
 
@@ -61,7 +61,7 @@ static void notify_if_stuck(struct manager *m, bool was_stuck)
 {
 	char status[MANAGER_STATUS_SIZE];
 
-	if (was_stuck != (m->stuck.since != 0))
+	if (was_stuck != (m->selection.stuck.since != 0))
 		sd_notifyf(0, "STATUS=%s", manager_status(m, status));
 }
 
@@ -75,23 +75,56 @@ static bool is_told_to_exit(void)
 	       (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
 }
 
+static void watch(const struct manager *m, sd_event_source *source, int fd)
+{
+	/* Should this fail, the timer finds out too, only later.  The eventfd is never written to.
+	 */
+	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	if (sd_event_source_set_io_fd(source, fd < 0 ? m->monitor.placeholder_fd : fd) >= 0 &&
+	    fd >= 0)
+		(void)sd_event_source_set_enabled(source, SD_EVENT_ON);
+}
+
+/*
+ * Watches the victim's exit by its pidfd, which is polled as an fd: a child source would break the
+ * loop on a process that is not our child.  Allocates nothing: the sources were made at start.
+ * What they watched may be closed, and its number used again, so they are switched off first:
+ * epoll forgets a file that is closed.
+ */
+static void watch_in_flight(struct manager *m)
+{
+	struct in_flight_watched watched = in_flight_watched(&m->in_flight);
+
+	if (watched.n == m->monitor.n_watched)
+		return;
+	m->monitor.n_watched = watched.n;
+	watch(m, m->monitor.victim_source, watched.victim_fd);
+	watch(m, m->monitor.thaw_source, watched.thaw_fd);
+}
+
 static int run_tick(struct manager *m)
 {
-	bool was_stuck = m->stuck.since != 0;
+	bool was_stuck = m->selection.stuck.since != 0;
+	bool was_calm = m->regime.state == MANAGER_CALM;
 	usec_t next, now;
 
-	if (m->state != MANAGER_CALM)
-		reserve_release(&m->reserve);
-	next = tick(m, clock_now());
+	if (!was_calm)
+		reserve_release(&m->self.reserve);
+	next = tick(&m->tick, clock_now());
+	watch_in_flight(m);
+	bus_note_judgement(m->bus, &m->tick.judgement, clock_now());
+	if (!was_calm && m->regime.state == MANAGER_CALM)
+		self_give_back(&m->probed);
 	notify_if_stuck(m, was_stuck);
 	now = clock_now();
-	if (m->state == MANAGER_CALM)
-		reserve_fill(&m->reserve, m->proc_fd);
-	if (self_is_too_large(m, now))
-		return sd_event_exit(m->event, -E2BIG);
+	if (m->regime.state == MANAGER_CALM)
+		reserve_fill(&m->self.reserve, m->machine.proc_fd);
+	if (self_is_too_large(&m->self, &m->machine, &m->regime, m->sampler.census.n_processes,
+			      now))
+		return sd_event_exit(m->monitor.event, -E2BIG);
 	if (is_told_to_exit())
-		return sd_event_exit(m->event, 0);
-	manager_find_conflicts(m, now);
+		return sd_event_exit(m->monitor.event, 0);
+	conflicts_find(&m->conflicts, &m->machine, &m->regime, now);
 	bus_turn(m->bus, now);
 	if (may_reload(m)) {
 		reload_if_wanted(m); /* after which it samples again at once */
@@ -104,9 +137,9 @@ static int sample(struct manager *m)
 {
 	int r;
 
-	turns_begin(&m->turns, clock_now(), m->state == MANAGER_CALM);
+	turns_begin(&m->monitor.turns, clock_now(), m->regime.state == MANAGER_CALM);
 	r = run_tick(m);
-	turns_end(&m->turns, clock_now(), m->state == MANAGER_CALM);
+	turns_end(&m->monitor.turns, clock_now(), m->regime.state == MANAGER_CALM);
 	return r;
 }
 
@@ -114,7 +147,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct manager *m = userdata;
 
-	turns_note_delay(&m->turns, sub_u64(clock_now(), usec), m->state == MANAGER_CALM);
+	turns_note_delay(&m->monitor.turns, sub_u64(clock_now(), usec),
+			 m->regime.state == MANAGER_CALM);
 	return sample(m);
 }
 
@@ -122,7 +156,8 @@ static int on_victim(sd_event_source *source, int fd, uint32_t revents, void *us
 {
 	struct manager *m = userdata;
 
-	monitor_unwatch_victim(m); /* it stays readable; the tick polls the pidfd itself */
+	/* It stays readable; the tick polls the pidfd itself. */
+	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	return sample(m);
 }
 
@@ -146,7 +181,7 @@ static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *
 		log_warning("The pressure trigger has failed; continuing with the timer alone.");
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	}
-	m->watch_until = max_u64(m->watch_until, clock_now() + TRIGGER_WATCH_USEC);
+	m->regime.watch_until = max_u64(m->regime.watch_until, clock_now() + TRIGGER_WATCH_USEC);
 	return sample(m);
 }
 
@@ -154,7 +189,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 {
 	struct manager *m = userdata;
 
-	m->reload_is_wanted = true;
+	m->config.reload_is_wanted = true;
 	reload_if_wanted(m);
 	return 0;
 }
@@ -195,60 +230,63 @@ static int add_signals(struct manager *m)
 	int r;
 
 	monitor_block_signals();
-	r = sd_event_add_signal(m->event, NULL, SIGTERM, NULL, NULL);
+	r = sd_event_add_signal(m->monitor.event, NULL, SIGTERM, NULL, NULL);
 	if (r < 0)
 		return r;
-	r = sd_event_add_signal(m->event, NULL, SIGINT, NULL, NULL);
+	r = sd_event_add_signal(m->monitor.event, NULL, SIGINT, NULL, NULL);
 	if (r < 0)
 		return r;
-	return sd_event_add_signal(m->event, NULL, SIGHUP, on_hangup, m);
+	return sd_event_add_signal(m->monitor.event, NULL, SIGHUP, on_hangup, m);
 }
 
 int monitor_new(struct manager *m)
 {
 	int r;
 
-	r = sd_event_new(&m->event);
+	r = sd_event_new(&m->monitor.event);
 	if (r < 0)
 		return r;
 	r = add_signals(m);
 	if (r < 0)
 		return r;
-	r = sd_event_add_time(m->event, &m->timer, CLOCK_MONOTONIC, 0, TIMER_SLACK, on_timer, m);
+	r = sd_event_add_time(m->monitor.event, &m->monitor.timer, CLOCK_MONOTONIC, 0, TIMER_SLACK,
+			      on_timer, m);
 	if (r < 0)
 		return r;
-	turns_open(&m->turns, m->proc_fd);
-	m->placeholder_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (m->placeholder_fd < 0)
+	turns_open(&m->monitor.turns, m->machine.proc_fd);
+	m->monitor.placeholder_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->monitor.placeholder_fd < 0)
 		return -errno;
-	r = sd_event_add_io(m->event, &m->victim_source, m->placeholder_fd, EPOLLIN, on_victim, m);
+	r = sd_event_add_io(m->monitor.event, &m->monitor.victim_source, m->monitor.placeholder_fd,
+			    EPOLLIN, on_victim, m);
 	if (r < 0)
 		return r;
 	/* Off: epoll takes an fd once only (EEXIST). */
-	r = sd_event_source_set_enabled(m->victim_source, SD_EVENT_OFF);
+	r = sd_event_source_set_enabled(m->monitor.victim_source, SD_EVENT_OFF);
 	if (r < 0)
 		return r;
-	r = sd_event_add_io(m->event, &m->thaw_source, m->placeholder_fd, EPOLLPRI, on_thaw, m);
+	r = sd_event_add_io(m->monitor.event, &m->monitor.thaw_source, m->monitor.placeholder_fd,
+			    EPOLLPRI, on_thaw, m);
 	if (r < 0)
 		return r;
-	r = sd_event_source_set_enabled(m->thaw_source, SD_EVENT_OFF);
+	r = sd_event_source_set_enabled(m->monitor.thaw_source, SD_EVENT_OFF);
 	if (r < 0)
 		return r;
 	/* Before the timer, should both be due: it saves a sample. */
-	return sd_event_source_set_priority(m->victim_source, SD_EVENT_PRIORITY_IMPORTANT);
+	return sd_event_source_set_priority(m->monitor.victim_source, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 void monitor_free(struct manager *m)
 {
-	m->psi_source = sd_event_source_disable_unref(m->psi_source);
-	m->victim_source = sd_event_source_disable_unref(m->victim_source);
-	m->thaw_source = sd_event_source_disable_unref(m->thaw_source);
-	m->timer = sd_event_source_disable_unref(m->timer);
-	m->event = sd_event_unref(m->event);
-	turns_close(&m->turns);
-	if (m->placeholder_fd >= 0)
-		close(m->placeholder_fd);
-	m->placeholder_fd = -EBADF;
+	m->monitor.psi_source = sd_event_source_disable_unref(m->monitor.psi_source);
+	m->monitor.victim_source = sd_event_source_disable_unref(m->monitor.victim_source);
+	m->monitor.thaw_source = sd_event_source_disable_unref(m->monitor.thaw_source);
+	m->monitor.timer = sd_event_source_disable_unref(m->monitor.timer);
+	m->monitor.event = sd_event_unref(m->monitor.event);
+	turns_close(&m->monitor.turns);
+	if (m->monitor.placeholder_fd >= 0)
+		close(m->monitor.placeholder_fd);
+	m->monitor.placeholder_fd = -EBADF;
 }
 
 void monitor_arm_pressure(struct manager *m)
@@ -264,21 +302,21 @@ void monitor_arm_pressure(struct manager *m)
 	};
 	int fd, r;
 
-	fd = psi_trigger_open(m->proc_fd, "pressure/memory", &wanted);
+	fd = psi_trigger_open(m->machine.proc_fd, "pressure/memory", &wanted);
 	m->probed.psi_trigger_error = fd < 0 ? fd : 0;
 	if (fd < 0) {
-		fd = psi_trigger_open(m->proc_fd, "pressure/memory", &unprivileged);
+		fd = psi_trigger_open(m->machine.proc_fd, "pressure/memory", &unprivileged);
 		m->probed.psi_fallback_error = fd < 0 ? fd : 0;
 	}
 	if (fd < 0)
 		return;
-	r = sd_event_add_io(m->event, &m->psi_source, fd, EPOLLPRI, on_pressure, m);
+	r = sd_event_add_io(m->monitor.event, &m->monitor.psi_source, fd, EPOLLPRI, on_pressure, m);
 	if (r < 0) {
 		close(fd);
 		m->probed.psi_fallback_error = r;
 		return;
 	}
-	sd_event_source_set_io_fd_own(m->psi_source, true);
+	sd_event_source_set_io_fd_own(m->monitor.psi_source, true);
 }
 
 /* As sd_event_loop(), but a call of the loop's own that fails once in a while is no reason to stop
@@ -289,16 +327,16 @@ static int run_loop(struct manager *m)
 	unsigned n_failures = 0;
 	int r = 0;
 
-	while (sd_event_get_state(m->event) != SD_EVENT_FINISHED) {
-		r = sd_event_run(m->event, UINT64_MAX);
+	while (sd_event_get_state(m->monitor.event) != SD_EVENT_FINISHED) {
+		r = sd_event_run(m->monitor.event, UINT64_MAX);
 		if (r >= 0)
 			n_failures = 0;
-		if (r >= 0 || sd_event_get_state(m->event) == SD_EVENT_FINISHED)
+		if (r >= 0 || sd_event_get_state(m->monitor.event) == SD_EVENT_FINISHED)
 			continue;
 		if (r != -ENOMEM) {
 			if (n_failures++ == LOOP_FAILURES_MAX)
 				return r;
-			report_loop_failed(m, r, clock_now());
+			report_loop_failed(&m->reporter, r, clock_now());
 		}
 		(void)usleep(LOOP_AGAIN_USEC);
 		r = sample(m); /* the timer may not have been armed */
@@ -307,14 +345,14 @@ static int run_loop(struct manager *m)
 	}
 	if (r < 0)
 		return r;
-	return sd_event_get_exit_code(m->event, &r) < 0 ? 0 : r;
+	return sd_event_get_exit_code(m->monitor.event, &r) < 0 ? 0 : r;
 }
 
 int monitor_run(struct manager *m)
 {
 	int r;
 
-	r = sd_event_set_watchdog(m->event, true);
+	r = sd_event_set_watchdog(m->monitor.event, true);
 	if (r < 0)
 		log_warning("Cannot arm the watchdog: %s, ignoring.", strerror(-r));
 	r = sample(m);
@@ -324,37 +362,4 @@ int monitor_run(struct manager *m)
 	r = run_loop(m);
 	sd_notify(0, "STOPPING=1");
 	return r;
-}
-
-static int watch(sd_event_source *source, int fd)
-{
-	int r;
-
-	r = sd_event_source_set_io_fd(source, fd);
-	if (r < 0)
-		return r;
-	return sd_event_source_set_enabled(source, SD_EVENT_ON);
-}
-
-int monitor_watch_victim(struct manager *m, int pidfd)
-{
-	return watch(m->victim_source, pidfd);
-}
-
-int monitor_watch_thaw(struct manager *m, int events_fd)
-{
-	return events_fd < 0 ? 0 : watch(m->thaw_source, events_fd);
-}
-
-static void unwatch(const struct manager *m, sd_event_source *source)
-{
-	/* The eventfd is never written to; what is watched must outlive the watching. */
-	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	(void)sd_event_source_set_io_fd(source, m->placeholder_fd);
-}
-
-void monitor_unwatch_victim(struct manager *m)
-{
-	unwatch(m, m->victim_source);
-	unwatch(m, m->thaw_source);
 }

@@ -5,9 +5,23 @@
  */
 #pragma once
 
+#include <systemd/sd-event.h>
+
+#include "daemon/turns.h"
 #include "lib/base/util.h"
 
 struct manager;
+
+struct monitor {
+	sd_event *event;
+	sd_event_source *timer;
+	sd_event_source *victim_source;
+	sd_event_source *thaw_source; /* cgroup.events of its group, while that thaws */
+	sd_event_source *psi_source;
+	struct turns turns;
+	int placeholder_fd; /* what these two watch when there is no victim */
+	unsigned n_watched; /* in_flight_watched(), as of what they watch */
+};
 
 /* First of all: a signal that arrives before the loop is there waits for it; and a log without a
  * reader is no reason to exit (SIGPIPE). */
@@ -23,16 +37,6 @@ void monitor_arm_pressure(struct manager *m);
 
 /* Runs until SIGTERM or SIGINT: 0 or -errno. */
 int monitor_run(struct manager *m);
-
-/* Watches the exit of the victim by its pidfd (borrowed), which is polled as an fd: a
- * child source would break the loop on a process that is not our child.  Allocates nothing: the
- * source was made at start. */
-int monitor_watch_victim(struct manager *m, int pidfd);
-/* Watches the thaw of its group by cgroup.events (borrowed), if events_fd is one: v1 has no such
- * file, there the timer has to do. */
-int monitor_watch_thaw(struct manager *m, int events_fd);
-/* Both; before either of the two fds is closed. */
-void monitor_unwatch_victim(struct manager *m);
 
 /* The configuration anew, with READY=1 and RELOADING=1 to the service manager; samples again soon.
  * As manager_reload(). */

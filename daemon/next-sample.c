@@ -6,9 +6,14 @@
 #include <signal.h>
 
 #include "daemon/choose.h"
-#include "daemon/manager.h"
+#include "daemon/in-flight.h"
 #include "daemon/recorder.h"
+#include "daemon/regime.h"
 #include "daemon/sample.h"
+#include "daemon/sampler.h"
+#include "daemon/stalls.h"
+#include "daemon/tick.h"
+#include "daemon/watch.h"
 
 /* The choice is not complete. */
 #define GO_ON_USEC (1 * USEC_PER_MSEC)
@@ -26,31 +31,33 @@ static bool is_to_sample_again(enum report_event event)
 	       choose_has_failed(event);
 }
 
-static usec_t while_killing(const struct manager *m)
+static usec_t while_killing(const struct tick *t)
 {
-	return m->decision.signal == SIGKILL && !m->decision.hastened ? KILL_STARVED_USEC
-								      : KILLING_USEC;
+	return t->in_flight->decision.signal == SIGKILL && !t->in_flight->decision.hastened
+		       ? KILL_STARVED_USEC
+		       : KILLING_USEC;
 }
 
-static usec_t by_state(struct manager *m, enum report_event event, bool goes_on, usec_t cpu_time)
+static usec_t by_state(struct tick *t, enum report_event event, bool goes_on, usec_t cpu_time)
 {
 	if (goes_on)
 		return GO_ON_USEC;
 	if (is_to_sample_again(event))
 		return SOON_USEC;
-	if (m->state == MANAGER_KILLING)
-		return policy_pause(while_killing(m), cpu_time);
-	if (watch_is_busy(m) && (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK))
+	if (t->regime->state == MANAGER_KILLING)
+		return policy_pause(while_killing(t), cpu_time);
+	if (watch_is_busy(t->sampler) &&
+	    (t->regime->state == MANAGER_WATCH || t->regime->state == MANAGER_STUCK))
 		return NEXT_SLICE_USEC;
-	if (m->state == MANAGER_WATCH && !recorder_is_open(m->recorder))
-		pace_note_look(&m->sampler.pace, cpu_time);
-	return policy_pause(sample_interval(m), cpu_time);
+	if (t->regime->state == MANAGER_WATCH && !recorder_is_open(t->recorder))
+		pace_note_look(&t->sampler->pace, cpu_time);
+	return policy_pause(sample_interval(t->sampler), cpu_time);
 }
 
-usec_t next_sample(struct manager *m, enum report_event event, bool goes_on, usec_t cpu_time,
+usec_t next_sample(struct tick *t, enum report_event event, bool goes_on, usec_t cpu_time,
 		   usec_t now)
 {
-	usec_t next = by_state(m, event, goes_on, cpu_time);
+	usec_t next = by_state(t, event, goes_on, cpu_time);
 
-	return min_u64(min_u64(next, stalls_next(m)), recorder_next(m, now));
+	return min_u64(min_u64(next, stalls_next(t->sampler)), recorder_next(t->recorder, now));
 }

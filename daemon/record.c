@@ -4,7 +4,10 @@
 
 #include <time.h>
 
-#include "daemon/manager.h"
+#include "daemon/config.h"
+#include "daemon/in-flight.h"
+#include "daemon/sampler.h"
+#include "daemon/selection.h"
 #include "lib/explain/describe.h"
 
 static uint64_t now_realtime(void)
@@ -15,7 +18,7 @@ static uint64_t now_realtime(void)
 	return (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000;
 }
 
-void record_occasion(const struct manager *m, const struct policy *policy, const char *boot,
+void record_occasion(const struct sampler *s, const struct policy *policy, const char *boot,
 		     struct history_entry *e)
 {
 	usec_t window = max_u64(policy->for_usec, USEC_PER_SEC);
@@ -25,17 +28,16 @@ void record_occasion(const struct manager *m, const struct policy *policy, const
 	set_text(e->boot, boot);
 	set_text(e->policy, policy->name);
 	set_text(e->action, policy_action_to_string(policy->action));
-	set_text(e->rank_by,
-		 policy_rank_by_to_string(policy_rank_by_now(policy, &m->sampler.reading)));
+	set_text(e->rank_by, policy_rank_by_to_string(policy_rank_by_now(policy, &s->reading)));
 	set_text(e->target, policy_target_to_string(policy->target));
-	e->dry_run = m->policies.dry_run;
-	e->memory_total_bytes = m->sampler.reading.total;
-	e->swap_total_bytes = m->sampler.reading.swap_total;
-	e->available_before_bytes = m->sampler.reading.available;
-	e->swap_free_before_bytes = m->sampler.reading.swap_free;
-	if (m->probed.psi) {
-		e->pressure_some_permyriad = psi_history_some(&m->sampler.psi, window);
-		e->pressure_full_permyriad = psi_history_full(&m->sampler.psi, window);
+	e->dry_run = s->config->policies.dry_run;
+	e->memory_total_bytes = s->reading.total;
+	e->swap_total_bytes = s->reading.swap_total;
+	e->available_before_bytes = s->reading.available;
+	e->swap_free_before_bytes = s->reading.swap_free;
+	if (s->has_psi) {
+		e->pressure_some_permyriad = psi_history_some(&s->psi, window);
+		e->pressure_full_permyriad = psi_history_full(&s->psi, window);
 	}
 }
 
@@ -55,15 +57,15 @@ static void fill_ranked(const struct victim_candidate *candidate, struct history
 	set_text(ranked->verdict, victim_verdict_to_string(candidate->verdict));
 }
 
-static void fill_avoided(const struct manager *m, struct history_entry *e)
+static void fill_avoided(const struct selection *sel, struct history_entry *e)
 {
-	const struct victim_result *choice = &m->choice;
+	const struct victim_result *choice = &sel->choice;
 	const struct victim_candidate *avoided = &choice->avoided;
 	const struct census_process *process;
 
 	if (!avoided->node)
 		return;
-	process = victim_leader(&m->census, &m->request, avoided->node);
+	process = victim_leader(&sel->sampler->census, &sel->request, avoided->node);
 	set_text(e->skipped_for, choice->skipped_for == BACKOFF_SIMILAR ? "kind" : "failed");
 	e->skipped_pid = (uint32_t)process->pid;
 	set_text(e->skipped_comm, process->comm);
@@ -94,18 +96,18 @@ static void fill_victim(const struct victim_candidate *victim, struct history_en
 	e->score_max_bytes = victim->score.hi;
 }
 
-void record_choice(const struct manager *m, const struct policy *policy, const char *boot,
+void record_choice(const struct in_flight *f, const struct policy *policy, const char *boot,
 		   usec_t now, struct history_entry *e)
 {
-	const struct victim_result *choice = &m->choice;
+	const struct victim_result *choice = &f->selection->choice;
 
-	record_occasion(m, policy, boot, e);
+	record_occasion(f->sampler, policy, boot, e);
 	fill_victim(&choice->ranked[0], e);
 	e->candidates = (uint32_t)choice->n_candidates;
 	e->precise_reads = choice->n_reads;
 	e->approximate = choice->approximate;
-	fill_avoided(m, e);
-	e->choose_usec = sub_u64(now, m->decision.decided_at);
+	fill_avoided(f->selection, e);
+	e->choose_usec = sub_u64(now, f->decision.decided_at);
 	e->n_ranked = (uint32_t)min_u64(choice->n_ranked, HISTORY_RANKED_MAX);
 	for (unsigned i = 0; i < e->n_ranked; i++)
 		fill_ranked(&choice->ranked[i], &e->ranked[i]);
@@ -124,9 +126,9 @@ void record_group(const struct decision *d, struct history_entry *e)
 	e->swap_bytes = d->memory.swap;
 }
 
-void record_killed_with(const struct manager *m, struct history_entry *e)
+void record_killed_with(const struct in_flight *f, struct history_entry *e)
 {
 	for (unsigned i = 1; i < e->n_ranked; i++)
-		e->ranked[i].killed_with =
-			decision_goes_too(&m->decision, &m->victim, &m->choice.ranked[i]);
+		e->ranked[i].killed_with = decision_goes_too(&f->decision, &f->victim,
+							     &f->selection->choice.ranked[i]);
 }

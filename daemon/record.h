@@ -8,22 +8,23 @@
 #include "lib/config/policy.h"
 #include "lib/history/history.h"
 
-struct manager;
+struct in_flight;
+struct sampler;
 
 #define set_text(member, text) history_set_text((member), sizeof(member), (text))
 #define set_path(member, text) history_set_path((member), sizeof(member), (text))
 
 /* A new entry: when, by which policy, and on what machine. */
-void record_occasion(const struct manager *m, const struct policy *policy, const char *boot,
+void record_occasion(const struct sampler *s, const struct policy *policy, const char *boot,
 		     struct history_entry *ret);
 
-/* A new entry: the occasion, and the choice m->choice, which has a victim. */
-void record_choice(const struct manager *m, const struct policy *policy, const char *boot,
+/* A new entry: the occasion, and the last choice, which has a victim. */
+void record_choice(const struct in_flight *f, const struct policy *policy, const char *boot,
 		   usec_t now, struct history_entry *ret);
 
 /* All of a cgroup is killed; the process is the largest in it, or the one that was chosen. */
 void record_group(const struct decision *d, struct history_entry *e);
 
-/* Which of the candidates are killed with the victim.  They are those of m->choice, which is still
- * there in the tick of the signal. */
-void record_killed_with(const struct manager *m, struct history_entry *e);
+/* Which of the candidates are killed with the victim.  They are those of the last choice, which
+ * is still there in the tick of the signal. */
+void record_killed_with(const struct in_flight *f, struct history_entry *e);

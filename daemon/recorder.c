@@ -7,8 +7,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/in-flight.h"
 #include "daemon/log.h"
 #include "daemon/record.h"
+#include "daemon/regime.h"
+#include "daemon/sampler.h"
+#include "daemon/selection.h"
 #include "lib/explain/describe.h"
 #include "lib/sys/boot.h"
 
@@ -31,6 +35,7 @@ static const struct {
 };
 
 struct recorder {
+	const struct in_flight *f; /* borrowed */
 	struct history *history;
 	char boot[BOOT_ID_SIZE];
 	struct history_entry draft; /* of the decision in hand */
@@ -55,7 +60,7 @@ struct recorder {
 	char last_kind[sizeof(((struct history_entry *)NULL)->kind)];
 };
 
-int recorder_new(int proc_fd, struct recorder **ret)
+int recorder_new(int proc_fd, const struct in_flight *in_flight, struct recorder **ret)
 {
 	struct recorder *a = malloc(sizeof(*a));
 	int r;
@@ -68,6 +73,7 @@ int recorder_new(int proc_fd, struct recorder **ret)
 		free(a);
 		return r;
 	}
+	a->f = in_flight;
 	r = boot_read_id(proc_fd, a->boot);
 	if (r < 0)
 		log_warning("Cannot read the boot's id: %s, ignoring.", strerror(-r));
@@ -98,9 +104,9 @@ uint64_t recorder_open_id(const struct recorder *recorder)
 	return recorder->entry.id;
 }
 
-void recorder_choice(struct manager *m, const struct policy *policy, usec_t now)
+void recorder_choice(struct recorder *a, const struct policy *policy, usec_t now)
 {
-	record_choice(m, policy, m->recorder->boot, now, &m->recorder->draft);
+	record_choice(a->f, policy, a->boot, now, &a->draft);
 }
 
 /*
@@ -108,17 +114,17 @@ void recorder_choice(struct manager *m, const struct policy *policy, usec_t now)
  * machine has gained, not what the victim freed: what others allocated meanwhile is not added, and
  * what others freed is not subtracted.
  */
-static uint64_t gain_of(const struct manager *m)
+static uint64_t gain_of(const struct recorder *a)
 {
-	return sub_u64(m->sampler.reading.available + m->sampler.reading.swap_free,
-		       m->recorder->before);
+	return sub_u64(a->f->sampler->reading.available + a->f->sampler->reading.swap_free,
+		       a->before);
 }
 
-static void fill_after(const struct manager *m, struct history_entry *e)
+static void fill_after(const struct recorder *a, struct history_entry *e)
 {
-	e->available_after_bytes = m->sampler.reading.available;
-	e->swap_free_after_bytes = m->sampler.reading.swap_free;
-	e->reclaimed_bytes = gain_of(m);
+	e->available_after_bytes = a->f->sampler->reading.available;
+	e->swap_free_after_bytes = a->f->sampler->reading.swap_free;
+	e->reclaimed_bytes = gain_of(a);
 }
 
 static bool is_exiting(const struct recorder *a)
@@ -127,28 +133,24 @@ static bool is_exiting(const struct recorder *a)
 	       strcmp(a->entry.outcome, kill_progress_to_string(KILL_PROGRESS_RECLAIMED)) == 0;
 }
 
-static void close_record(struct manager *m)
+static void close_record(struct recorder *a)
 {
-	struct recorder *a = m->recorder;
-
 	if (is_exiting(a))
-		report_still_exiting((pid_t)a->entry.pid);
-	fill_after(m, &a->entry);
+		log_notice("Pid %d is still exiting (memory already reclaimed).",
+			   (pid_t)a->entry.pid);
+	fill_after(a, &a->entry);
 	history_put(a->history, &a->entry);
 	a->is_open = false;
 }
 
-static void close_if_complete(struct manager *m)
+static void close_if_complete(struct recorder *a)
 {
-	if (m->recorder->is_open && m->recorder->is_over &&
-	    m->recorder->next_mark == ARRAY_SIZE(marks))
-		close_record(m);
+	if (a->is_open && a->is_over && a->next_mark == ARRAY_SIZE(marks))
+		close_record(a);
 }
 
-void recorder_exited(struct manager *m, pid_t pid)
+void recorder_exited(struct recorder *a, pid_t pid)
 {
-	struct recorder *a = m->recorder;
-
 	if (!is_exiting(a) || a->entry.pid != (uint32_t)pid)
 		return;
 	set_text(a->entry.outcome, kill_progress_to_string(KILL_PROGRESS_GONE));
@@ -184,20 +186,19 @@ static void note_steps(const struct recorder *a, const struct kill_victim *victi
 	}
 }
 
-void recorder_look(struct manager *m, usec_t now)
+void recorder_look(struct recorder *a, usec_t now)
 {
-	struct recorder *a = m->recorder;
 	uint64_t bytes;
 
 	if (!a->is_open)
 		return;
-	bytes = gain_of(m);
+	bytes = gain_of(a);
 	if (bytes > a->gain + a->gain / 8) {
 		a->gain = bytes;
 		a->returned_at = now;
 	}
-	if (m->state == MANAGER_KILLING && m->decision.hastened)
-		note_steps(a, &m->victim, &a->entry);
+	if (a->f->regime->state == MANAGER_KILLING && a->f->decision.hastened)
+		note_steps(a, &a->f->victim, &a->entry);
 	while (a->next_mark < ARRAY_SIZE(marks)) {
 		usec_t after = marks[a->next_mark].after, since = sub_u64(now, a->signalled_at);
 
@@ -207,22 +208,18 @@ void recorder_look(struct manager *m, usec_t now)
 			*(uint64_t *)((char *)&a->entry + marks[a->next_mark].offset) = bytes;
 		a->next_mark++;
 	}
-	close_if_complete(m);
+	close_if_complete(a);
 }
 
-usec_t recorder_next(const struct manager *m, usec_t now)
+usec_t recorder_next(const struct recorder *a, usec_t now)
 {
-	const struct recorder *a = m->recorder;
-
 	if (!a->is_open || a->next_mark == ARRAY_SIZE(marks))
 		return USEC_INFINITY;
 	return sub_u64(a->signalled_at + marks[a->next_mark].after, now);
 }
 
-bool recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within)
+bool recorder_returned(const struct recorder *a, uint64_t *ret_bytes, usec_t *ret_within)
 {
-	const struct recorder *a = m->recorder;
-
 	if (a->gain == 0)
 		return false;
 	*ret_bytes = a->gain;
@@ -231,11 +228,10 @@ bool recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret
 }
 
 /* What is reclaimed is timed from here.  Steps that were not needed, or failed, have no time. */
-static void note_signal(struct manager *m)
+static void note_signal(struct recorder *a)
 {
-	struct recorder *a = m->recorder;
-	const struct decision *d = &m->decision;
-	const struct kill_victim *victim = &m->victim;
+	const struct decision *d = &a->f->decision;
+	const struct kill_victim *victim = &a->f->victim;
 	struct history_entry *e = &a->entry;
 
 	a->signalled_at = d->signalled_at;
@@ -251,13 +247,12 @@ static void note_signal(struct manager *m)
 	history_put(a->history, e);
 }
 
-static void open_record(struct manager *m)
+static void open_record(struct recorder *a)
 {
-	struct recorder *a = m->recorder;
-	const struct decision *d = &m->decision;
+	const struct decision *d = &a->f->decision;
 
 	if (a->is_open) /* the next one comes first */
-		close_record(m);
+		close_record(a);
 	a->entry = a->draft;
 	a->is_open = true;
 	a->is_over = false;
@@ -268,20 +263,19 @@ static void open_record(struct manager *m)
 	if (d->target == POLICY_TARGET_CGROUP)
 		record_group(d, &a->entry);
 	a->entry.sharers = d->n_sharers;
-	record_killed_with(m, &a->entry);
-	note_signal(m);
+	record_killed_with(a->f, &a->entry);
+	note_signal(a);
 }
 
-static void note_escalated(struct manager *m)
+static void note_escalated(struct recorder *a)
 {
-	m->recorder->entry.escalated = true;
-	note_signal(m);
+	a->entry.escalated = true;
+	note_signal(a);
 }
 
-static void note_outcome(struct manager *m)
+static void note_outcome(struct recorder *a)
 {
-	struct recorder *a = m->recorder;
-	const struct decision *d = &m->decision;
+	const struct decision *d = &a->f->decision;
 	struct history_entry *e = &a->entry;
 
 	a->is_over = true;
@@ -292,16 +286,15 @@ static void note_outcome(struct manager *m)
 		set_text(e->error, strerror(-d->error));
 	if (e->thawed_levels > 0 && d->outcome == KILL_PROGRESS_GONE)
 		e->refrozen = d->refrozen;
-	fill_after(m, e);
+	fill_after(a, e);
 	history_put(a->history, e);
-	close_if_complete(m);
+	close_if_complete(a);
 }
 
 /* The draft of a decision without a signal; the same is kept once in an emergency. */
-static void note_unsignalled(struct manager *m, const char *kind)
+static void note_unsignalled(struct recorder *a, const char *kind)
 {
-	struct recorder *a = m->recorder;
-	const struct decision *d = &m->decision;
+	const struct decision *d = &a->f->decision;
 	bool is_known = a->last_pid == d->pid && a->last_start_ticks == d->start_ticks &&
 			strcmp(a->last_kind, kind) == 0;
 
@@ -316,26 +309,25 @@ static void note_unsignalled(struct manager *m, const char *kind)
 }
 
 /* It could not be opened or signalled, or its kill would have freed nothing. */
-static void note_refused(struct manager *m)
+static void note_refused(struct recorder *a)
 {
-	struct history_entry *e = &m->recorder->draft;
+	struct history_entry *e = &a->draft;
 
 	set_text(e->outcome, kill_progress_to_string(KILL_PROGRESS_UNKILLABLE));
-	set_text(e->error, strerror(-m->decision.error));
-	note_unsignalled(m, "not-killed");
+	set_text(e->error, strerror(-a->f->decision.error));
+	note_unsignalled(a, "not-killed");
 }
 
-static void note_no_victim(struct manager *m, const struct policy *policy)
+static void note_no_victim(struct recorder *a, const struct policy *policy)
 {
 	char excluded[DESCRIBE_EXCLUSIONS_SIZE];
-	struct recorder *a = m->recorder;
 	size_t n[_ELIGIBILITY_MAX];
 
 	if (a->told_no_victim)
 		return;
 	a->told_no_victim = true;
-	victim_count_exclusions(&m->census, &m->request, n);
-	record_occasion(m, policy, a->boot, &a->draft);
+	victim_count_exclusions(&a->f->sampler->census, &a->f->selection->request, n);
+	record_occasion(a->f->sampler, policy, a->boot, &a->draft);
 	set_text(a->draft.kind, "no-victim");
 	a->draft.candidates = 0;
 	set_text(a->draft.excluded, describe_exclusions(n, excluded));
@@ -343,13 +335,11 @@ static void note_no_victim(struct manager *m, const struct policy *policy)
 }
 
 /* Of the limited cgroup; there was no choice. */
-static void note_explained(struct manager *m)
+static void note_explained(struct recorder *a)
 {
-	struct recorder *a = m->recorder;
-
-	record_occasion(m, m->stalls.policy, a->boot, &a->draft);
+	record_occasion(a->f->sampler, a->f->sampler->stalls.policy, a->boot, &a->draft);
 	set_text(a->draft.kind, "explained");
-	set_path(a->draft.cgroup, m->stalls.walk.verdict.limited);
+	set_path(a->draft.cgroup, a->f->sampler->stalls.walk.verdict.limited);
 	history_put(a->history, &a->draft);
 }
 
@@ -366,41 +356,39 @@ static void note_emergency(struct recorder *a, const struct policy_judgement *ju
 	a->emergency_until = now + EMERGENCY_USEC;
 }
 
-void recorder_note(struct manager *m, enum report_event event,
+void recorder_note(struct recorder *a, enum report_event event,
 		   const struct policy_judgement *judgement, usec_t now)
 {
-	struct recorder *a = m->recorder;
-
 	note_emergency(a, judgement, now);
 	switch (event) {
 	case REPORT_SIGNALLED:
-		open_record(m);
+		open_record(a);
 		break;
 	case REPORT_ESCALATED:
-		note_escalated(m);
+		note_escalated(a);
 		break;
 	case REPORT_ENDED:
 		if (a->is_open && !a->is_over)
-			note_outcome(m);
+			note_outcome(a);
 		else /* it never had a signal */
-			note_refused(m);
+			note_refused(a);
 		break;
 	case REPORT_CANNOT_OPEN:
 	case REPORT_CANNOT_CONFIRM:
 	case REPORT_SPARED:
-		note_refused(m);
+		note_refused(a);
 		break;
 	case REPORT_DRY_RUN:
-		note_unsignalled(m, "dry-run");
+		note_unsignalled(a, "dry-run");
 		break;
 	case REPORT_CANCELLED:
-		note_unsignalled(m, "cancelled");
+		note_unsignalled(a, "cancelled");
 		break;
 	case REPORT_NO_VICTIM:
-		note_no_victim(m, judgement->policy);
+		note_no_victim(a, judgement->policy);
 		break;
 	case REPORT_EXPLAINED:
-		note_explained(m);
+		note_explained(a);
 		break;
 	case REPORT_STUCK:
 	case REPORT_CHANGED:
@@ -410,8 +398,8 @@ void recorder_note(struct manager *m, enum report_event event,
 	}
 }
 
-void recorder_close(struct manager *m)
+void recorder_close(struct recorder *a)
 {
-	if (m->recorder->is_open)
-		close_record(m);
+	if (a->is_open)
+		close_record(a);
 }

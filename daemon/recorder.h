@@ -10,32 +10,34 @@
  */
 #pragma once
 
-#include "daemon/report.h"
+#include "daemon/report-event.h"
+#include "lib/config/policy.h"
 #include "lib/history/history.h"
 
+struct in_flight;
 struct recorder;
 
-/* 0, or -errno after logging the reason. */
-int recorder_new(int proc_fd, struct recorder **ret);
+/* in_flight, what is recorded, is borrowed.  0, or -errno after logging the reason. */
+int recorder_new(int proc_fd, const struct in_flight *in_flight, struct recorder **ret);
 struct recorder *recorder_free(struct recorder *recorder);
 
 struct history *recorder_history(const struct recorder *recorder);
 
-/* m->choice and m->decision are those of the victim, chosen until now. */
-void recorder_choice(struct manager *m, const struct policy *policy, usec_t now);
+/* The last choice and decision are those of the victim, chosen until now. */
+void recorder_choice(struct recorder *recorder, const struct policy *policy, usec_t now);
 
 /* Memory was read: what was reclaimed until now is noted where it is time. */
-void recorder_look(struct manager *m, usec_t now);
+void recorder_look(struct recorder *recorder, usec_t now);
 /* How long until the next such time; USEC_INFINITY: there is none. */
-usec_t recorder_next(const struct manager *m, usec_t now);
+usec_t recorder_next(const struct recorder *recorder, usec_t now);
 
 /* What this tick did. */
-void recorder_note(struct manager *m, enum report_event event,
+void recorder_note(struct recorder *recorder, enum report_event event,
 		   const struct policy_judgement *judgement, usec_t now);
 
 /* A process that was killed, and whose memory was reclaimed first, has exited: if it is the last
  * victim, that is its outcome. */
-void recorder_exited(struct manager *m, pid_t pid);
+void recorder_exited(struct recorder *recorder, pid_t pid);
 
 /* The last victim's is not closed; and under which id it is in the history. */
 bool recorder_is_open(const struct recorder *recorder);
@@ -43,7 +45,7 @@ uint64_t recorder_open_id(const struct recorder *recorder);
 
 /* Of the last victim: how much was reclaimed, and in what time since its last signal (the shortest
  * by which it was nearly all of that).  false: nothing is known yet. */
-bool recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within);
+bool recorder_returned(const struct recorder *recorder, uint64_t *ret_bytes, usec_t *ret_within);
 
 /* At the exit of the daemon: what is open is closed as it is. */
-void recorder_close(struct manager *m);
+void recorder_close(struct recorder *recorder);

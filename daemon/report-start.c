@@ -8,6 +8,7 @@
 
 #include "daemon/history-store.h"
 #include "daemon/log.h"
+#include "daemon/manager.h"
 #include "daemon/message-ids.h"
 #include "daemon/recorder.h"
 #include "daemon/report.h"
@@ -28,9 +29,9 @@ static void report_policies(const struct policy_set *set, const struct memory_re
 	}
 }
 
-static void report_pressure(const struct probe_results *a)
+static void report_pressure(const struct probe_results *a, bool has_psi)
 {
-	if (!a->psi)
+	if (!has_psi)
 		log_info(
 			"pressure: no PSI on this kernel (CONFIG_PSI, psi=1): memory alone decides");
 	else if (a->psi_trigger_error == 0)
@@ -57,8 +58,8 @@ static void report_accuracy(const struct accuracy *accuracy)
 }
 
 /* For the log, and for MissingPrivileges of org.reckond1. */
-__attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, const char *format,
-							    ...)
+__attribute__((format(printf, 2, 3))) static void say_limit(struct probe_results *probed,
+							    const char *format, ...)
 {
 	char text[256];
 	char **grown;
@@ -68,22 +69,24 @@ __attribute__((format(printf, 2, 3))) static void say_limit(struct manager *m, c
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	log_event(MESSAGE_ID_LIMIT, LOG_NOTICE, "missing privilege: %s", text);
-	grown = reallocarray(m->missing_privileges, m->n_missing_privileges + 1, sizeof(*grown));
+	grown = reallocarray(probed->missing_privileges, probed->n_missing_privileges + 1,
+			     sizeof(*grown));
 	if (!grown)
 		return;
-	m->missing_privileges = grown;
-	grown[m->n_missing_privileges] = strdup(text);
-	m->n_missing_privileges += grown[m->n_missing_privileges] != NULL;
+	probed->missing_privileges = grown;
+	grown[probed->n_missing_privileges] = strdup(text);
+	probed->n_missing_privileges += grown[probed->n_missing_privileges] != NULL;
 }
 
-void report_doubts(struct manager *m)
+void report_doubts(struct reporter *rep)
 {
-	unsigned doubts = m->sampler.reading.doubts & ~m->doubts;
+	unsigned doubts = rep->f->sampler->reading.doubts & ~rep->doubts;
 
-	m->doubts |= doubts;
+	rep->doubts |= doubts;
 	for (unsigned i = 0; i < MEMORY_DOUBTS; i++)
 		if (doubts & 1U << i)
-			say_limit(m, "%s", memory_doubt_to_string((enum memory_doubt)(1U << i)));
+			say_limit(rep->probed, "%s",
+				  memory_doubt_to_string((enum memory_doubt)(1U << i)));
 }
 
 static void report_limits(struct manager *m)
@@ -109,52 +112,56 @@ static void report_limits(struct manager *m)
 	const struct probe_results *a = &m->probed;
 
 	if (a->in_user_namespace)
-		say_limit(m,
+		say_limit(&m->probed,
 			  "in a user namespace: capabilities count for processes within it only");
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
 		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
-			say_limit(m, "%s", limits[i].text);
+			say_limit(&m->probed, "%s", limits[i].text);
 	if (a->memory_lock_error < 0)
-		say_limit(m, "own memory is not locked: %s", strerror(-a->memory_lock_error));
+		say_limit(&m->probed, "own memory is not locked: %s",
+			  strerror(-a->memory_lock_error));
 	if (a->oom_score_adj_error < 0)
-		say_limit(m, "own oom_score_adj is not -1000: %s",
+		say_limit(&m->probed, "own oom_score_adj is not -1000: %s",
 			  strerror(-a->oom_score_adj_error));
 	if (a->fifo_error < 0)
-		say_limit(m, "reapers run at normal priority: %s", strerror(-a->fifo_error));
-	if (a->ledger_error < 0)
+		say_limit(&m->probed, "reapers run at normal priority: %s",
+			  strerror(-a->fifo_error));
+	if (m->in_flight.ledger_error < 0)
 		say_limit(
-			m,
+			&m->probed,
 			"groups that are thawed are not frozen again if reckond is killed: no file 'thawed' "
 			"in the runtime directory: %s",
-			thaw_state_strerror(a->ledger_error));
-	if (m->census.n_unreadable > 0)
-		say_limit(m, "%zu processes cannot be read and will not be chosen",
-			  m->census.n_unreadable);
-	if (m->policies.dry_run)
+			thaw_state_strerror(m->in_flight.ledger_error));
+	if (m->sampler.census.n_unreadable > 0)
+		say_limit(&m->probed, "%zu processes cannot be read and will not be chosen",
+			  m->sampler.census.n_unreadable);
+	if (m->config.policies.dry_run)
 		return;
 	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
 		if (a->self_test_result[step] < 0)
-			say_limit(m, "self-test could not %s: %s", kill_step_to_string(step),
-				  strerror(-a->self_test_result[step]));
+			say_limit(&m->probed, "self-test could not %s: %s",
+				  kill_step_to_string(step), strerror(-a->self_test_result[step]));
 	for (int v1 = 0; v1 < 2; v1++)
 		if (a->thaw_error[v1] < 0)
-			say_limit(m, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
+			say_limit(&m->probed, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
 				  strerror(-a->thaw_error[v1]));
 	if (a->self_test_stuck)
-		say_limit(m,
+		say_limit(&m->probed,
 			  "the child of the self-test does not exit: it may be impossible to kill "
 			  "frozen processes here");
 	if (a->self_test_result[KILL_STEP_REAP] == 0 && !a->self_test_reaped)
-		say_limit(m, "process_mrelease does not work here: victims free their own memory");
+		say_limit(&m->probed,
+			  "process_mrelease does not work here: victims free their own memory");
 }
 
 static void report_history(const struct manager *m)
 {
-	if (!m->history_store)
+	if (!m->tick.history_store)
 		log_info("history: not kept over a restart (no state directory)");
 	else
-		log_info("history: kept in %s, %u of earlier", history_store_path(m->history_store),
-			 history_count(recorder_history(m->recorder)));
+		log_info("history: kept in %s, %u of earlier",
+			 history_store_path(m->tick.history_store),
+			 history_count(recorder_history(m->tick.recorder)));
 }
 
 void report_start(struct manager *m)
@@ -164,24 +171,24 @@ void report_start(struct manager *m)
 	char memory[DESCRIBE_MEMORY_SIZE];
 
 	describe_memory(r, memory);
-	log_info("reckond " PACKAGE_VERSION "%s%s%s", m->policies.dry_run ? ", dry run" : "",
-		 strcmp(m->policies.subtree, "/") ? ", subtree " : "",
-		 strcmp(m->policies.subtree, "/") ? m->policies.subtree : "");
+	log_info("reckond " PACKAGE_VERSION "%s%s%s", m->config.policies.dry_run ? ", dry run" : "",
+		 strcmp(m->config.policies.subtree, "/") ? ", subtree " : "",
+		 strcmp(m->config.policies.subtree, "/") ? m->config.policies.subtree : "");
 	log_info("memory: %s, of which %s can be reclaimed; %s",
 		 format_bytes(r->counters.total, physical), format_bytes(r->total, total), memory);
 	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
 		 r->counters.zram_disksize ? ", on zram" : "",
 		 r->counters.arc_size ? "; ZFS ARC that can shrink counts as available" : "");
-	report_pressure(&m->probed);
-	log_info("cgroups: %s%s%s", cgroup_layout_to_string(m->cgroups.layout),
-		 m->cgroups.v2_fd >= 0 ? ", v2 at " : "",
-		 m->cgroups.v2_fd >= 0 ? m->cgroups.v2_mount : "");
-	report_accuracy(&m->accuracy);
-	report_policies(&m->policies, r);
+	report_pressure(&m->probed, m->sampler.has_psi);
+	log_info("cgroups: %s%s%s", cgroup_layout_to_string(m->machine.cgroups.layout),
+		 m->machine.cgroups.v2_fd >= 0 ? ", v2 at " : "",
+		 m->machine.cgroups.v2_fd >= 0 ? m->machine.cgroups.v2_mount : "");
+	report_accuracy(&m->machine.accuracy);
+	report_policies(&m->config.policies, r);
 	report_history(m);
-	log_info("processes: %zu", m->census.n_processes);
+	log_info("processes: %zu", m->sampler.census.n_processes);
 	report_limits(m);
-	report_doubts(m);
-	log_info("%s", m->policies.dry_run ? "Ready; dry run: no process will be killed."
-					   : "Ready; self-test done.");
+	report_doubts(&m->reporter);
+	log_info("%s", m->config.policies.dry_run ? "Ready; dry run: no process will be killed."
+						  : "Ready; self-test done.");
 }

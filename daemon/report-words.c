@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/manager.h"
+#include "daemon/in-flight.h"
 #include "daemon/recorder.h"
+#include "daemon/report.h"
 #include "lib/base/format.h"
 
 /* Less than this share of what was expected. */
@@ -95,9 +96,9 @@ const char *report_skipped_larger(const struct decision *d, char *buf, size_t si
 	return buf;
 }
 
-const char *report_lesson(const struct manager *m, char *buf, size_t size)
+const char *report_lesson(const struct reporter *rep, char *buf, size_t size)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &rep->f->decision;
 	char expected[FORMAT_BYTES_SIZE], freed[FORMAT_BYTES_SIZE];
 
 	buf[0] = '\0';
@@ -117,14 +118,14 @@ const char *report_lesson(const struct manager *m, char *buf, size_t size)
  * "1.4 GiB reclaimed in 30 ms", of a victim whose memory is free again.  As much as can be seen so
  * soon: the kernel keeps some in its lists by processor, others may have allocated some.
  */
-static void describe_reclaimed(const struct manager *m, char *buf, size_t size)
+static void describe_reclaimed(const struct reporter *rep, char *buf, size_t size)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &rep->f->decision;
 	char bytes_text[FORMAT_BYTES_SIZE];
 	uint64_t bytes;
 	usec_t within;
 
-	if (!recorder_returned(m, &bytes, &within) ||
+	if (!recorder_returned(rep->recorder, &bytes, &within) ||
 	    bytes < proc_reclaimable(&d->memory) / LITTLE_SHARE)
 		snprintf(buf, size, "exited after %" PRIu64 " ms, so far little more is available",
 			 (d->ended_at - d->decided_at) / USEC_PER_MSEC);
@@ -134,12 +135,12 @@ static void describe_reclaimed(const struct manager *m, char *buf, size_t size)
 			 (within + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
 }
 
-void report_outcome(const struct manager *m, const char *name, char *buf, size_t size)
+void report_outcome(const struct reporter *rep, const char *name, char *buf, size_t size)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &rep->f->decision;
 	char reclaimed_text[96];
 
-	describe_reclaimed(m, reclaimed_text, sizeof(reclaimed_text));
+	describe_reclaimed(rep, reclaimed_text, sizeof(reclaimed_text));
 	if (d->called_off)
 		snprintf(
 			buf, size,

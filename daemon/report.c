@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/bus.h"
+#include "daemon/in-flight.h"
 #include "daemon/log.h"
 #include "daemon/message-ids.h"
 #include "daemon/recorder.h"
 #include "daemon/report-words.h"
+#include "daemon/sampler.h"
+#include "daemon/selection.h"
 #include "lib/base/errors.h"
 #include "lib/base/format.h"
 #include "lib/explain/describe.h"
@@ -29,11 +31,11 @@ static const char *signal_name(int signal)
 }
 
 /* By how much more is available, in memory and swap, than at the decision. */
-static uint64_t reclaimed(const struct manager *m)
+static uint64_t reclaimed(const struct reporter *rep)
 {
-	const struct memory_reading *before = &m->decision.before;
+	const struct memory_reading *before = &rep->f->decision.before;
 
-	return sub_u64(m->sampler.reading.available + m->sampler.reading.swap_free,
+	return sub_u64(rep->f->sampler->reading.available + rep->f->sampler->reading.swap_free,
 		       before->available + before->swap_free);
 }
 
@@ -79,10 +81,10 @@ static void add_decision(struct log_entry *e, const struct decision *d)
 }
 
 /* The journal takes it where there is one; standard error too, unless that is the journal. */
-static void log_decision(const struct manager *m, const char *message_id, int priority,
+static void log_decision(const struct reporter *rep, const char *message_id, int priority,
 			 const char *text)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &rep->f->decision;
 	struct log_entry e;
 
 	if (log_takes_lines_of_entries())
@@ -94,8 +96,8 @@ static void log_decision(const struct manager *m, const char *message_id, int pr
 	log_entry_add(&e, "MESSAGE_ID=%s", message_id);
 	log_entry_add(&e, "PRIORITY=%i", priority);
 	add_decision(&e, d);
-	log_entry_add(&e, "RECKOND_AVAILABLE=%" PRIu64, m->sampler.reading.available);
-	log_entry_add(&e, "RECKOND_FREED=%" PRIu64, reclaimed(m));
+	log_entry_add(&e, "RECKOND_AVAILABLE=%" PRIu64, rep->f->sampler->reading.available);
+	log_entry_add(&e, "RECKOND_FREED=%" PRIu64, reclaimed(rep));
 	log_entry_end(&e);
 }
 
@@ -119,30 +121,30 @@ static void report_thawed(const struct decision *d, const struct freezer_thawed 
 }
 
 /* What is worth knowing, but not the decision itself. */
-static void report_steps(const struct manager *m)
+static void report_steps(const struct reporter *rep)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &rep->f->decision;
 	char name[384];
 
 	report_short_name(d, name, sizeof(name));
 	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
-		if (m->victim.step_result[step] < 0)
+		if (rep->f->victim.step_result[step] < 0)
 			log_warning("%s: could not %s: %s, ignoring.", name,
 				    kill_step_to_string(step),
-				    strerror(-m->victim.step_result[step]));
-	report_thawed(d, &m->victim.thawed, name);
-	if (m->victim.group.n_spared > 0)
+				    strerror(-rep->f->victim.step_result[step]));
+	report_thawed(d, &rep->f->victim.thawed, name);
+	if (rep->f->victim.group.n_spared > 0)
 		log_notice("%s: %u of its processes are not eligible and were not killed.", name,
-			   m->victim.group.n_spared);
+			   rep->f->victim.group.n_spared);
 	if (d->unit_error < 0 && d->unit_error != -EOPNOTSUPP && d->unit_error != -EINPROGRESS &&
 	    !errno_is_gone(d->unit_error))
 		log_notice("%s: systemd may not learn that its unit ran out of memory: %s.", name,
 			   strerror(-d->unit_error));
 }
 
-static void report_signalled(const struct manager *m)
+static void report_signalled(const struct reporter *rep)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &rep->f->decision;
 	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], size[FORMAT_BYTES_SIZE],
 		next[256], company[96];
 	char avoided[256];
@@ -160,63 +162,59 @@ static void report_signalled(const struct manager *m)
 		 d->approximate ? ", approximately" : "",
 		 report_skipped_larger(d, avoided, sizeof(avoided)),
 		 report_next(d, next, sizeof(next)));
-	log_decision(m, d->dry_run ? MESSAGE_ID_DRY_RUN : MESSAGE_ID_SIGNALLED, LOG_WARNING, text);
+	log_decision(rep, d->dry_run ? MESSAGE_ID_DRY_RUN : MESSAGE_ID_SIGNALLED, LOG_WARNING,
+		     text);
 	if (d->n_sharers_left > 0 || (d->sharers_error < 0 && !errno_is_gone(d->sharers_error)))
 		log_notice("Pid %d: others may share its memory and would be next: %u not asked "
 			   "about%s%s.",
 			   d->pid, d->n_sharers_left, d->sharers_error ? ", " : "",
 			   d->sharers_error ? strerror(-d->sharers_error) : "");
 	if (!d->dry_run)
-		report_steps(m);
+		report_steps(rep);
 }
 
-static void report_ended(const struct manager *m)
+static void report_ended(const struct reporter *rep)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &rep->f->decision;
 	char text[1280], name[384], memory[DESCRIBE_MEMORY_SIZE], outcome[640];
 	char refrozen[64] = "", skipped[192];
 
 	report_victim(d, name, sizeof(name));
-	report_outcome(m, name, outcome, sizeof(outcome));
-	describe_memory(&m->sampler.reading, memory);
+	report_outcome(rep, name, outcome, sizeof(outcome));
+	describe_memory(&rep->f->sampler->reading, memory);
 	if (d->refrozen > 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group is frozen again.");
 	else if (d->refrozen < 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group could not be frozen again: %s.",
 			 strerror(-d->refrozen));
 	snprintf(text, sizeof(text), "%s; now %s.%s%s", outcome, memory,
-		 report_lesson(m, skipped, sizeof(skipped)), refrozen);
-	log_decision(m, MESSAGE_ID_ENDED,
+		 report_lesson(rep, skipped, sizeof(skipped)), refrozen);
+	log_decision(rep, MESSAGE_ID_ENDED,
 		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
 }
 
-void report_still_exiting(pid_t pid)
-{
-	log_notice("Pid %d is still exiting (memory already reclaimed).", pid);
-}
-
-static void report_cancelled(const struct manager *m)
+static void report_cancelled(const struct reporter *rep)
 {
 	char text[512], name[384];
 
 	snprintf(text, sizeof(text), "Not killing %s: memory has recovered before the signal.",
-		 report_victim(&m->decision, name, sizeof(name)));
-	log_decision(m, MESSAGE_ID_CANCELLED, LOG_NOTICE, text);
+		 report_victim(&rep->f->decision, name, sizeof(name)));
+	log_decision(rep, MESSAGE_ID_CANCELLED, LOG_NOTICE, text);
 }
 
-static void report_escalated(const struct manager *m)
+static void report_escalated(const struct reporter *rep)
 {
 	char text[512], name[384];
 
 	snprintf(text, sizeof(text), "%s has not exited after SIGTERM: sending SIGKILL.",
-		 report_short_name(&m->decision, name, sizeof(name)));
-	log_decision(m, MESSAGE_ID_ESCALATED, LOG_WARNING, text);
+		 report_short_name(&rep->f->decision, name, sizeof(name)));
+	log_decision(rep, MESSAGE_ID_ESCALATED, LOG_WARNING, text);
 }
 
 /* Chosen, and not signalled, as it cannot or may not be. */
-static void report_skipped(const struct manager *m, enum report_event event)
+static void report_skipped(const struct reporter *rep, enum report_event event)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &rep->f->decision;
 	char text[768], name[384], comm[16];
 	uint64_t seconds = d->passed_over_usec / USEC_PER_SEC;
 
@@ -237,27 +235,27 @@ static void report_skipped(const struct manager *m, enum report_event event)
 			 "skipped for %" PRIu64 " s.",
 			 d->pid, format_foreign(d->spared_comm, comm, sizeof(comm)), d->spared_pid,
 			 seconds);
-	log_decision(m, MESSAGE_ID_PASSED_OVER, event == REPORT_CANNOT_OPEN ? LOG_ERR : LOG_WARNING,
-		     text);
+	log_decision(rep, MESSAGE_ID_PASSED_OVER,
+		     event == REPORT_CANNOT_OPEN ? LOG_ERR : LOG_WARNING, text);
 }
 
 /* What recurs is logged once in a while. */
-static bool may_warn(struct manager *m, usec_t now)
+static bool may_warn(struct reporter *rep, usec_t now)
 {
-	if (m->complained_at != 0 && now - m->complained_at < COMPLAIN_USEC)
+	if (rep->complained_at != 0 && now - rep->complained_at < COMPLAIN_USEC)
 		return false;
-	m->complained_at = now;
+	rep->complained_at = now;
 	return true;
 }
 
-static void report_stuck(const struct manager *m)
+static void report_stuck(const struct reporter *rep)
 {
-	const struct stuck *stuck = &m->stuck;
+	const struct stuck *stuck = &rep->f->selection->stuck;
 	char excluded[DESCRIBE_EXCLUSIONS_SIZE], where[512], largest[160], size[FORMAT_BYTES_SIZE];
-	bool is_group = m->request.target == POLICY_TARGET_CGROUP;
+	bool is_group = rep->f->selection->request.target == POLICY_TARGET_CGROUP;
 	size_t n[_ELIGIBILITY_MAX];
 
-	victim_count_exclusions(&m->census, &m->request, n);
+	victim_count_exclusions(&rep->f->sampler->census, &rep->f->selection->request, n);
 	log_event(
 		MESSAGE_ID_STUCK, LOG_ERR,
 		"Memory is low but no %s is worth killing (it would have to free %s). %s: %s%s%s%s%s. "
@@ -268,55 +266,56 @@ static void report_stuck(const struct manager *m)
 		stuck->account.is_surveyed ? "" : "; not known which tmpfs",
 		stuck->account.is_partial ? "; some could not be read" : "",
 		stuck_largest_text(stuck, largest, sizeof(largest)),
-		worth_is_spree(&m->worth) ? "; the last kills freed little" : "",
+		worth_is_spree(&rep->f->selection->worth) ? "; the last kills freed little" : "",
 		describe_exclusions(n, excluded));
 }
 
 /* Once, until there is no pressure any more. */
-static void report_explained(struct manager *m)
+static void report_explained(struct reporter *rep)
 {
-	const struct stall_verdict *v = &m->stalls.walk.verdict;
+	const struct stall_verdict *v = &rep->f->sampler->stalls.walk.verdict;
 	char cgroup[STALL_PATH_MAX];
 
-	m->stalls.reported = true;
+	rep->f->sampler->stalls.reported = true;
 	log_event(
 		MESSAGE_ID_EXPLAINED, LOG_NOTICE,
 		"Memory pressure, but not killing for policy %s: cgroup %s is at its own limit and "
 		"stalled " PERCENT_FORMAT " of the time, all others at most " PERCENT_FORMAT ".",
-		m->stalls.policy->name, format_foreign(v->limited, cgroup, sizeof(cgroup)),
+		rep->f->sampler->stalls.policy->name,
+		format_foreign(v->limited, cgroup, sizeof(cgroup)),
 		PERCENT_ARGS(v->limited_share.full), PERCENT_ARGS(v->unexplained.full));
 }
 
-static void report_event(struct manager *m, enum report_event event, usec_t now)
+static void report_event(struct reporter *rep, enum report_event event, usec_t now)
 {
 	switch (event) {
 	case REPORT_SIGNALLED:
 	case REPORT_DRY_RUN:
-		report_signalled(m);
+		report_signalled(rep);
 		break;
 	case REPORT_ESCALATED:
-		report_escalated(m);
+		report_escalated(rep);
 		break;
 	case REPORT_ENDED:
-		report_ended(m);
+		report_ended(rep);
 		break;
 	case REPORT_CANCELLED:
-		report_cancelled(m);
+		report_cancelled(rep);
 		break;
 	case REPORT_STUCK:
-		report_stuck(m);
+		report_stuck(rep);
 		break;
 	case REPORT_CANNOT_OPEN:
 	case REPORT_CANNOT_CONFIRM:
 	case REPORT_SPARED:
-		report_skipped(m, event);
+		report_skipped(rep, event);
 		break;
 	case REPORT_EXPLAINED:
-		report_explained(m);
+		report_explained(rep);
 		break;
 	case REPORT_CHANGED:
 		log_notice("Pid %d is not any more what it was chosen as, or where: looking again.",
-			   m->decision.pid);
+			   rep->f->decision.pid);
 		break;
 	case REPORT_NO_VICTIM: /* with where memory is, when that is known */
 	case REPORT_VANISHED:
@@ -325,56 +324,47 @@ static void report_event(struct manager *m, enum report_event event, usec_t now)
 	}
 }
 
-void report(struct manager *m, enum report_event event, const struct policy_judgement *judgement,
+void report(struct reporter *rep, enum report_event event, const struct policy_judgement *judgement,
 	    enum manager_state before, usec_t now)
 {
-	bool was_calm = before == MANAGER_CALM, is_calm = m->state == MANAGER_CALM;
+	bool was_calm = before == MANAGER_CALM, is_calm = rep->f->regime->state == MANAGER_CALM;
 	char memory[DESCRIBE_MEMORY_SIZE];
 
 	if (event == REPORT_SIGNALLED || event == REPORT_ENDED || event == REPORT_DRY_RUN)
-		m->warned = true; /* whoever reads that needs no warning */
-	report_event(m, event, now);
-	report_doubts(m);
-	bus_note_judgement(m->bus, judgement, now);
+		rep->warned = true; /* whoever reads that needs no warning */
+	report_event(rep, event, now);
+	report_doubts(rep);
 	if (is_calm)
-		m->warned = false;
+		rep->warned = false;
 	if (log_takes(LOG_DEBUG))
-		log_debug("sample: %s, %s, policy %s", manager_state_to_string(m->state),
-			  describe_memory(&m->sampler.reading, memory),
+		log_debug("sample: %s, %s, policy %s",
+			  manager_state_to_string(rep->f->regime->state),
+			  describe_memory(&rep->f->sampler->reading, memory),
 			  judgement->policy ? judgement->policy->name : "none");
-	if (was_calm == is_calm && (m->warned || !judgement->policy))
+	if (was_calm == is_calm && (rep->warned || !judgement->policy))
 		return; /* as nearly always: no text is made without use */
 
-	describe_memory(&m->sampler.reading, memory);
+	describe_memory(&rep->f->sampler->reading, memory);
 	if (was_calm != is_calm)
 		log_info("%s: %s, stalled " PERCENT_FORMAT " of the last second.",
 			 is_calm ? "Calm again" : "Watching", memory,
-			 PERCENT_ARGS(psi_history_some(&m->sampler.psi, USEC_PER_SEC)));
-	if (judgement->policy && !m->warned) {
-		m->warned = true;
+			 PERCENT_ARGS(psi_history_some(&rep->f->sampler->psi, USEC_PER_SEC)));
+	if (judgement->policy && !rep->warned) {
+		rep->warned = true;
 		log_event(MESSAGE_ID_LOW_MEMORY, LOG_WARNING,
 			  "Memory is getting short: %s (policy %s).", memory,
 			  judgement->policy->name);
 	}
 }
 
-void report_gap(usec_t gap)
+void report_sample_failed(struct reporter *rep, int error, usec_t now)
 {
-	char text[FORMAT_DURATION_SIZE];
-
-	log_info("Nothing was sampled for %s (stopped, suspended or starved): averages of pressure "
-		 "and For= start anew.",
-		 format_duration(gap, text));
-}
-
-void report_sample_failed(struct manager *m, int error, usec_t now)
-{
-	if (may_warn(m, now))
+	if (may_warn(rep, now))
 		log_error("Cannot read memory or processes: %s; trying again.", strerror(-error));
 }
 
-void report_loop_failed(struct manager *m, int error, usec_t now)
+void report_loop_failed(struct reporter *rep, int error, usec_t now)
 {
-	if (may_warn(m, now))
+	if (may_warn(rep, now))
 		log_warning("The event loop failed: %s; continuing.", strerror(-error));
 }

@@ -5,43 +5,42 @@
  */
 #pragma once
 
-#include "daemon/manager.h"
+#include <stdbool.h>
+#include <sys/types.h>
 
-enum report_event {
-	REPORT_NOTHING,
-	REPORT_SIGNALLED,      /* the victim has its signal */
-	REPORT_ESCALATED,      /* SIGKILL after SIGTERM */
-	REPORT_ENDED,	       /* it is over with it: see decision.outcome */
-	REPORT_DRY_RUN,	       /* would have been signalled */
-	REPORT_CANCELLED,      /* the emergency was over before the signal */
-	REPORT_NO_VICTIM,      /* no process is worth killing: now stuck */
-	REPORT_STUCK,	       /* where memory is, once that is known */
-	REPORT_CANNOT_OPEN,    /* no pidfd */
-	REPORT_VANISHED,       /* before the signal */
-	REPORT_SPARED,	       /* shares its memory with one that may not be killed */
-	REPORT_EXPLAINED,      /* the pressure is that of a cgroup at its own limit */
-	REPORT_CANNOT_CONFIRM, /* changed in several choices in succession */
-	REPORT_CHANGED,	       /* no longer eligible: renamed, moved, protected */
+#include "daemon/regime.h"
+#include "daemon/report-event.h"
+#include "lib/config/policy.h"
+
+struct in_flight;
+struct manager;
+struct probe_results;
+struct recorder;
+
+/* What was reported, and is not to be repeated. */
+struct reporter {
+	/* Borrowed. */
+	struct in_flight *f;
+	struct recorder *recorder;
+	struct probe_results *probed;
+
+	usec_t complained_at; /* the last line about what does not work: one in ten seconds */
+	unsigned doubts;      /* about memory's figures */
+	bool warned;	      /* since watch began */
 };
 
 /* What a tick did, and a change of state since `before`. */
-void report(struct manager *m, enum report_event event, const struct policy_judgement *judgement,
+void report(struct reporter *rep, enum report_event event, const struct policy_judgement *judgement,
 	    enum manager_state before, usec_t now);
 
 /* Memory or processes could not be read; logged at most once in ten seconds. */
-void report_sample_failed(struct manager *m, int error, usec_t now);
+void report_sample_failed(struct reporter *rep, int error, usec_t now);
 /* A call of the event loop itself; it continues. */
-void report_loop_failed(struct manager *manager, int error, usec_t now);
-
-/* Its memory was reclaimed, but it is still there when its record is closed. */
-void report_still_exiting(pid_t pid);
-
-/* Nothing was sampled for so long. */
-void report_gap(usec_t gap);
+void report_loop_failed(struct reporter *rep, int error, usec_t now);
 
 /* What was found at start; the limits are kept in m. */
 void report_start(struct manager *m);
 
 /* Figures of memory that cannot be true (enum memory_doubt): each kind once, and kept as a limit.
  */
-void report_doubts(struct manager *m);
+void report_doubts(struct reporter *rep);

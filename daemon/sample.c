@@ -3,10 +3,14 @@
 #include "daemon/sample.h"
 
 #include "daemon/clock.h"
+#include "daemon/config.h"
 #include "daemon/judge.h"
-#include "daemon/manager.h"
-#include "daemon/recorder.h"
-#include "daemon/report.h"
+#include "daemon/log.h"
+#include "daemon/regime.h"
+#include "daemon/sampler.h"
+#include "daemon/stalls.h"
+#include "daemon/watch.h"
+#include "lib/base/format.h"
 
 /* Stalled so much of the time since the last sample: worth watching (the trigger's 70 ms in 1 s).
  */
@@ -14,54 +18,62 @@
 
 /* A turn that only continues a round of the census, or a walk over the cgroups: nothing can have
  * crossed a threshold since memory was read. */
-static bool is_slice_only(const struct manager *m, usec_t now)
+static bool is_slice_only(const struct sampler *s, usec_t now)
 {
-	return (m->state == MANAGER_WATCH || m->state == MANAGER_STUCK) &&
-	       now < m->sampler.due_at &&
-	       (census_round_is_under_way(&m->census) || stall_is_walking(&m->stalls.walk));
+	return (s->regime->state == MANAGER_WATCH || s->regime->state == MANAGER_STUCK) &&
+	       now < s->due_at &&
+	       (census_round_is_under_way(&s->census) || stall_is_walking(&s->stalls.walk));
 }
 
 /* A light one does no more than that: all that is kept besides waits for the next full one. */
-static bool take_lightly(struct manager *m, usec_t now)
+static bool take_lightly(struct sampler *s, bool is_recording, usec_t now)
 {
-	struct policy_reading known = judge_reading(m);
+	struct policy_reading known = judge_reading(s);
 
-	return m->state == MANAGER_WATCH && !watch_is_busy(m) && !recorder_is_open(m->recorder) &&
-	       stalls_next(m) == USEC_INFINITY &&
-	       sampler_take_lightly(&m->sampler, &m->policies, &known, now);
+	return s->regime->state == MANAGER_WATCH && !watch_is_busy(s) && !is_recording &&
+	       stalls_next(s) == USEC_INFINITY &&
+	       sampler_take_lightly(s, &s->config->policies, &known, now);
 }
 
-int sample_take(struct manager *m, usec_t now)
+static void log_gap(usec_t gap)
 {
-	struct sampler *s = &m->sampler;
+	char text[FORMAT_DURATION_SIZE];
+
+	log_info("Nothing was sampled for %s (stopped, suspended or starved): averages of pressure "
+		 "and For= start anew.",
+		 format_duration(gap, text));
+}
+
+int sample_take(struct sampler *s, bool is_recording, usec_t now)
+{
 	bool is_light;
 	usec_t gap;
 	int r;
 
-	if (is_slice_only(m, now))
+	if (is_slice_only(s, now))
 		return 0;
 	gap = sampler_forget_before_gap(s, now, clock_asleep());
 	if (gap > 0) {
-		policy_forget(&m->policies);
-		report_gap(gap);
+		policy_forget(&s->config->policies);
+		log_gap(gap);
 	}
-	is_light = take_lightly(m, now);
-	r = is_light ? 0 : sampler_take(s, m->state == MANAGER_CALM, now);
+	is_light = take_lightly(s, is_recording, now);
+	r = is_light ? 0 : sampler_take(s, s->regime->state == MANAGER_CALM, now);
 	if (r < 0)
 		return r;
 	if (!is_light && psi_history_some(&s->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
-		m->watch_until = now + WATCH_HOLD_USEC;
-	s->due_at = now + sample_interval(m);
+		s->regime->watch_until = now + WATCH_HOLD_USEC;
+	s->due_at = now + sample_interval(s);
 	return is_light;
 }
 
-usec_t sample_interval(const struct manager *m)
+usec_t sample_interval(const struct sampler *s)
 {
-	struct policy_reading reading = judge_reading(m);
+	struct policy_reading reading = judge_reading(s);
 	usec_t interval;
 
-	if (m->state == MANAGER_CALM)
-		return policy_interval(&m->policies, &m->sampler.reading);
-	interval = pace_interval(&m->sampler.pace, &m->policies, &reading);
-	return m->state == MANAGER_STUCK ? min_u64(interval, STUCK_SOON_USEC) : interval;
+	if (s->regime->state == MANAGER_CALM)
+		return policy_interval(&s->config->policies, &s->reading);
+	interval = pace_interval(&s->pace, &s->config->policies, &reading);
+	return s->regime->state == MANAGER_STUCK ? min_u64(interval, STUCK_SOON_USEC) : interval;
 }

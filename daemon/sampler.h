@@ -1,25 +1,40 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sampler: readings of memory and pressure, and what is kept of those before: averages, rates and
- * the forecast.  It owns the files that it reads.
+ * sampler: what is known of the machine: readings of memory and pressure, what is kept of those
+ * before (averages, rates, the forecast), and the census of processes, which watch.h keeps up to
+ * date.  It owns the files that it reads.
  */
 #pragma once
 
 #include <stdbool.h>
 
+#include "daemon/stalls.h"
+#include "daemon/watch.h"
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
 #include "lib/domain/forecast.h"
 #include "lib/domain/gap.h"
 #include "lib/domain/pace.h"
+#include "lib/snapshot/census.h"
 #include "lib/sys/memory.h"
+#include "lib/sys/precise.h"
 #include "lib/sys/psi.h"
 #include "lib/sys/reclaim.h"
 
+struct config;
+struct machine;
+struct regime;
+
 /* Set up by manager_new(). */
 struct sampler {
+	/* Borrowed. */
+	const struct machine *machine;
+	struct config *config;
+	struct regime *regime;
+
 	struct memory_source *source;
 	int psi_fd; /* pressure/memory; negative: no PSI */
+	bool has_psi;
 	struct memory_reading reading;
 	usec_t sampled_at;	    /* when it was taken */
 	struct memory_reading full; /* the last that was not taken lightly */
@@ -30,6 +45,13 @@ struct sampler {
 	struct pace pace;
 	struct psi_history psi;
 	struct reclaim_history reclaim; /* empty in calm */
+	struct stalls stalls;
+	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
+	usec_t unswappable_at;
+
+	struct census census;
+	struct watch watch;	 /* how fresh it is */
+	struct precise *precise; /* measures shares, on a thread of its own */
 };
 
 /* Before a sample.  asleep: for how long the machine was suspended since boot.  So long nothing was

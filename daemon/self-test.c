@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
-#include "daemon/manager.h"
+#include "daemon/machine.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 #include "lib/sys/proc.h"
@@ -96,22 +96,23 @@ static int lock_memory(bool in_user_namespace)
 	return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0 ? -errno : 0;
 }
 
-void self_test_protect_self(struct manager *m)
+void self_test_protect_self(const struct self_test *t)
 {
-	struct probe_results *a = &m->probed;
+	struct probe_results *a = t->probed;
 	char text[16];
 
 	a->missing_capabilities = missing_capabilities();
-	a->in_user_namespace = is_in_user_namespace(m->proc_fd);
+	a->in_user_namespace = is_in_user_namespace(t->machine->proc_fd);
 	/* A huge page is half of what there is to be of it all. */
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	a->memory_lock_error = lock_memory(a->in_user_namespace);
 	/* Late is too late: the loop itself must not wait behind what thrashes. */
 	(void)setpriority(PRIO_PROCESS, 0, -20);
 	/* The service has it from its unit; started by hand it may be permitted. */
-	if (io_read_at(m->proc_fd, "self/oom_score_adj", text, sizeof(text)) > 0 &&
+	if (io_read_at(t->machine->proc_fd, "self/oom_score_adj", text, sizeof(text)) > 0 &&
 	    strncmp(text, "-1000", 5) != 0)
-		a->oom_score_adj_error = io_write_at(m->proc_fd, "self/oom_score_adj", "-1000");
+		a->oom_score_adj_error =
+			io_write_at(t->machine->proc_fd, "self/oom_score_adj", "-1000");
 }
 
 static void child(pid_t parent)
@@ -129,7 +130,7 @@ static void child(pid_t parent)
 		pause();
 }
 
-int self_test_begin(struct manager *m)
+int self_test_begin(const struct self_test *t)
 {
 	pid_t parent = getpid(), pid;
 
@@ -138,7 +139,7 @@ int self_test_begin(struct manager *m)
 		return -errno;
 	if (pid == 0)
 		child(parent);
-	m->self_test_pid = pid;
+	t->probed->self_test_pid = pid;
 	return 0;
 }
 
@@ -160,21 +161,23 @@ struct stage {
 	char path[CGROUP_PATH_MAX]; /* from the mount; "/" without a stage */
 };
 
-static int read_own_path(const struct manager *m, bool v1, char *buf, size_t size)
+static int read_own_path(const struct self_test *t, bool v1, char *buf, size_t size)
 {
-	return v1 ? cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, getpid(), buf, size)
-		  : cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), buf, size);
+	return v1 ? cgroup_of_process_v1_freezer(&t->machine->cgroups, t->machine->proc_fd,
+						 getpid(), buf, size)
+		  : cgroup_of_process(&t->machine->cgroups, t->machine->proc_fd, getpid(), buf,
+				      size);
 }
 
 /* Our own cgroup; -EBADF where there is no such hierarchy.  *path is "/" where it is not known. */
-static int open_own(const struct manager *m, bool v1, char *path, size_t size)
+static int open_own(const struct self_test *t, bool v1, char *path, size_t size)
 {
-	int mount_fd = v1 ? m->cgroups.v1_freezer_fd : m->cgroups.v2_fd, fd;
+	int mount_fd = v1 ? t->machine->cgroups.v1_freezer_fd : t->machine->cgroups.v2_fd, fd;
 
 	strcpy(path, "/");
 	if (mount_fd < 0)
 		return -EBADF;
-	if (read_own_path(m, v1, path, size) != 0)
+	if (read_own_path(t, v1, path, size) != 0)
 		strcpy(path, "/");
 	fd = cgroup_open(mount_fd, path);
 	if (fd < 0) /* outside of our cgroup namespace */
@@ -184,14 +187,16 @@ static int open_own(const struct manager *m, bool v1, char *path, size_t size)
 
 /* May a process be thawed, by the mode of the file?  The root has no such file; its other files may
  * be written by the same users. */
-static int may_thaw(const struct manager *m, bool v1, int own_fd)
+static int may_thaw(const struct self_test *t, bool v1, int own_fd)
 {
-	const char *subtree = m->policies.subtree, *file = v1 ? "freezer.state" : "cgroup.freeze";
+	const char *subtree = t->subtree, *file = v1 ? "freezer.state" : "cgroup.freeze";
 	_cleanup_close_ int subtree_fd = -EBADF;
 	int fd = own_fd;
 
-	if (strcmp(subtree, "/") != 0 && (!v1 || m->cgroups.v2_fd < 0)) {
-		subtree_fd = cgroup_open(v1 ? m->cgroups.v1_freezer_fd : m->cgroups.v2_fd, subtree);
+	if (strcmp(subtree, "/") != 0 && (!v1 || t->machine->cgroups.v2_fd < 0)) {
+		subtree_fd = cgroup_open(v1 ? t->machine->cgroups.v1_freezer_fd
+					    : t->machine->cgroups.v2_fd,
+					 subtree);
 		fd = subtree_fd >= 0 ? subtree_fd : own_fd;
 	}
 	if (faccessat(fd, file, F_OK, 0) < 0)
@@ -253,13 +258,13 @@ static int make_locked(int parent_fd, const char *name)
 }
 
 /* Makes one, if it may; else finds out whether thawing is to be feared for. */
-static void stage_init(struct manager *m, bool v1, struct stage *stage)
+static void stage_init(const struct self_test *t, bool v1, struct stage *stage)
 {
 	_cleanup_close_ int own_fd = -EBADF;
 	size_t length;
 
 	*stage = (struct stage){ .v1 = v1, .parent_fd = -EBADF, .fd = -EBADF };
-	own_fd = open_own(m, v1, stage->path, sizeof(stage->path));
+	own_fd = open_own(t, v1, stage->path, sizeof(stage->path));
 	if (own_fd < 0) {
 		strcpy(stage->path, "/");
 		return;
@@ -269,7 +274,7 @@ static void stage_init(struct manager *m, bool v1, struct stage *stage)
 	if (length + strlen(stage->name) + 2 <= sizeof(stage->path))
 		stage->fd = make_locked(own_fd, stage->name);
 	if (stage->fd < 0) {
-		m->probed.thaw_error[v1] = may_thaw(m, v1, own_fd);
+		t->probed->thaw_error[v1] = may_thaw(t, v1, own_fd);
 		strcpy(stage->path, "/");
 		return;
 	}
@@ -303,7 +308,7 @@ static int thaw(int fd, bool v1)
 }
 
 /* Puts the child on the stage and freezes it. */
-static void freeze_child(struct manager *m, const struct stage *stage, usec_t deadline)
+static void freeze_child(const struct self_test *t, const struct stage *stage, usec_t deadline)
 {
 	usec_t until = step_until(deadline);
 	char text[16];
@@ -311,35 +316,36 @@ static void freeze_child(struct manager *m, const struct stage *stage, usec_t de
 
 	if (stage->fd < 0)
 		return;
-	(void)snprintf(text, sizeof(text), "%d", m->self_test_pid);
+	(void)snprintf(text, sizeof(text), "%d", t->probed->self_test_pid);
 	r = io_write_at(stage->fd, "cgroup.procs", text);
 	if (r == 0)
 		r = stage->v1 ? io_write_at(stage->fd, "freezer.state", "FROZEN")
 			      : io_write_at(stage->fd, "cgroup.freeze", "1");
-	m->probed.thaw_error[stage->v1] = r;
+	t->probed->thaw_error[stage->v1] = r;
 	while (r == 0 && !is_frozen(stage) && clock_now() < until)
 		usleep(1000);
 }
 
 /* Lets the reaper have its turn: it has nothing else to do. */
-static bool wait_for_reaper(const struct manager *m, unsigned n_before, usec_t deadline)
+static bool wait_for_reaper(const struct self_test *t, unsigned n_before, usec_t deadline)
 {
 	usec_t until = step_until(deadline);
 	struct kill_reap_stats stats;
 
-	kill_reapers_stats(m->reapers, &stats);
+	kill_reapers_stats(t->reapers, &stats);
 	while (stats.n_done == n_before && clock_now() < until) {
 		usleep(1000);
-		kill_reapers_stats(m->reapers, &stats);
+		kill_reapers_stats(t->reapers, &stats);
 	}
 	/* That the child was quicker (ESRCH) is an answer too: the call is there. */
 	return stats.n_done > n_before && (stats.last_result == 0 || stats.last_result == -ESRCH);
 }
 
-static int kill_child(struct manager *m, const char *v2_path, const char *v1_path, usec_t deadline)
+static int kill_child(const struct self_test *t, const char *v2_path, const char *v1_path,
+		      usec_t deadline)
 {
 	struct kill_target target = {
-		.pid = m->self_test_pid,
+		.pid = t->probed->self_test_pid,
 		.v2_path = v2_path,
 		.v1_path = v1_path,
 	};
@@ -350,44 +356,45 @@ static int kill_child(struct manager *m, const char *v2_path, const char *v1_pat
 	int r;
 
 	kill_victim_init(&victim);
-	kill_reapers_stats(m->reapers, &stats);
-	r = proc_read_stat(m->proc_fd, target.pid, &stat);
+	kill_reapers_stats(t->reapers, &stats);
+	r = proc_read_stat(t->machine->proc_fd, target.pid, &stat);
 	if (r == 0) {
 		target.start_ticks = stat.start_ticks;
-		r = kill_open(m->kill_ops, m->proc_fd, &target, &victim);
+		r = kill_open(t->machine->kill_ops, t->machine->proc_fd, &target, &victim);
 	}
 	if (r == 0)
-		r = kill_signal(m->kill_ops, m->proc_fd, &m->cgroups, &target, SIGKILL, m->reapers,
-				&victim);
-	memcpy(m->probed.self_test_result, victim.step_result, sizeof(victim.step_result));
+		r = kill_signal(t->machine->kill_ops, t->machine->proc_fd, &t->machine->cgroups,
+				&target, SIGKILL, t->reapers, &victim);
+	memcpy(t->probed->self_test_result, victim.step_result, sizeof(victim.step_result));
 	if (r == 0) {
 		pollfd = (struct pollfd){ .fd = victim.pidfd, .events = POLLIN };
 		(void)poll(&pollfd, 1, (int)(STEP_USEC / USEC_PER_MSEC));
-		m->probed.self_test_reaped = wait_for_reaper(m, stats.n_done, deadline);
+		t->probed->self_test_reaped = wait_for_reaper(t, stats.n_done, deadline);
 	}
 	kill_victim_done(&victim);
 	return r;
 }
 
 /* Has it exited, and been waited for? */
-static bool is_collected(struct manager *m)
+static bool is_collected(const struct self_test *t)
 {
-	pid_t pid = waitpid(m->self_test_pid, NULL, WNOHANG);
+	pid_t pid = waitpid(t->probed->self_test_pid, NULL, WNOHANG);
 
 	if (pid == 0 || (pid < 0 && errno == EINTR))
 		return false;
-	m->self_test_pid = 0;
+	t->probed->self_test_pid = 0;
 	return true;
 }
 
 /* Makes sure that the child exits, whatever failed before; false: it does not. */
-static bool collect_child(struct manager *m, const struct stage *v2, const struct stage *v1,
+static bool collect_child(const struct self_test *t, const struct stage *v2, const struct stage *v1,
 			  usec_t deadline)
 {
 	usec_t until = step_until(deadline);
 
-	(void)kill(m->self_test_pid, SIGKILL); /* our own child, not yet waited for: surely it */
-	while (!is_collected(m)) {
+	(void)kill(t->probed->self_test_pid,
+		   SIGKILL); /* our own child, not yet waited for: surely it */
+	while (!is_collected(t)) {
 		if (v1->fd >= 0)
 			(void)thaw(v1->fd, true);
 		if (v2->fd >= 0)
@@ -399,34 +406,34 @@ static bool collect_child(struct manager *m, const struct stage *v2, const struc
 	return true;
 }
 
-int self_test_run(struct manager *m)
+int self_test_run(const struct self_test *t)
 {
 	usec_t deadline = clock_now() + ALL_USEC;
 	struct stage v2, v1;
 	int r;
 
-	if (m->self_test_pid == 0)
+	if (t->probed->self_test_pid == 0)
 		return -ECHILD;
-	stage_init(m, false, &v2);
-	stage_init(m, true, &v1);
+	stage_init(t, false, &v2);
+	stage_init(t, true, &v1);
 	/* In this order: a process in the v1 refrigerator does not get to the v2 trap. */
-	freeze_child(m, &v2, deadline);
-	freeze_child(m, &v1, deadline);
-	r = kill_child(m, v2.path, v1.path, deadline);
-	m->probed.self_test_stuck = !collect_child(m, &v2, &v1, deadline);
+	freeze_child(t, &v2, deadline);
+	freeze_child(t, &v1, deadline);
+	r = kill_child(t, v2.path, v1.path, deadline);
+	t->probed->self_test_stuck = !collect_child(t, &v2, &v1, deadline);
 	stage_done(&v2);
 	stage_done(&v1);
 	return r < 0 ? r : 0;
 }
 
-void self_test_end(struct manager *m)
+void self_test_end(const struct self_test *t)
 {
 	usec_t until = clock_now() + STEP_USEC;
 
-	if (m->self_test_pid == 0)
+	if (t->probed->self_test_pid == 0)
 		return;
-	(void)kill(m->self_test_pid, SIGKILL);
-	while (!is_collected(m) && clock_now() < until)
+	(void)kill(t->probed->self_test_pid, SIGKILL);
+	while (!is_collected(t) && clock_now() < until)
 		usleep(1000);
 }
 
@@ -456,13 +463,13 @@ static void remove_leftover(int own_fd, const char *name, bool v1, usec_t until)
 		usleep(1000);
 }
 
-void self_test_clean_up(const struct manager *m)
+void self_test_clean_up(const struct self_test *t)
 {
 	usec_t until = clock_now() + LEFTOVERS_USEC;
 	char path[CGROUP_PATH_MAX];
 
 	for (int v1 = 0; v1 < 2; v1++) {
-		_cleanup_close_ int own_fd = open_own(m, v1, path, sizeof(path));
+		_cleanup_close_ int own_fd = open_own(t, v1, path, sizeof(path));
 		int list_fd = own_fd < 0 ? -EBADF : dup(own_fd);
 		DIR *directory = list_fd < 0 ? NULL : fdopendir(list_fd);
 		unsigned n = 0;

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
-#include "daemon/manager.h"
+#include "daemon/machine.h"
+#include "daemon/regime.h"
+#include "daemon/self-test.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/format.h"
 #include "lib/base/io.h"
@@ -52,16 +54,16 @@ static int read_own_memory(int proc_fd, struct own_memory *ret)
 }
 
 /* 0: none, or not known. */
-static uint64_t read_memory_max(const struct manager *m)
+static uint64_t read_memory_max(const struct machine *machine)
 {
 	_cleanup_close_ int fd = -EBADF;
 	char path[CGROUP_PATH_MAX], text[64];
 	unsigned long long max;
 
-	if (m->cgroups.v2_fd < 0 ||
-	    cgroup_of_process(&m->cgroups, m->proc_fd, getpid(), path, sizeof(path)) != 0)
+	if (machine->cgroups.v2_fd < 0 || cgroup_of_process(&machine->cgroups, machine->proc_fd,
+							    getpid(), path, sizeof(path)) != 0)
 		return 0;
-	fd = cgroup_open(m->cgroups.v2_fd, path);
+	fd = cgroup_open(machine->cgroups.v2_fd, path);
 	if (fd < 0 || io_read_at(fd, "memory.max", text, sizeof(text)) < 0 ||
 	    sscanf(text, "%llu", &max) != 1) /* "max" */
 		return 0;
@@ -80,25 +82,25 @@ uint64_t self_data_limit(uint64_t max, uint64_t used, uint64_t data)
 	return max == 0 ? 0 : add_u64(data, room);
 }
 
-void self_limit(struct manager *m)
+void self_limit(const struct machine *machine)
 {
 	struct own_memory own;
 	struct rlimit limit;
 	uint64_t bytes;
 
-	if (read_own_memory(m->proc_fd, &own) < 0)
+	if (read_own_memory(machine->proc_fd, &own) < 0)
 		return;
-	bytes = self_data_limit(read_memory_max(m), own.anonymous, own.data);
+	bytes = self_data_limit(read_memory_max(machine), own.anonymous, own.data);
 	if (bytes == 0 || getrlimit(RLIMIT_DATA, &limit) < 0 || bytes >= limit.rlim_cur)
 		return;
 	limit.rlim_cur = bytes;
 	(void)setrlimit(RLIMIT_DATA, &limit); /* lower than it was: nothing is needed for that */
 }
 
-void self_give_back(struct manager *m)
+void self_give_back(struct probe_results *probed)
 {
 	struct mallinfo2 info = mallinfo2();
-	bool is_locked = m->probed.memory_lock_error == 0;
+	bool is_locked = probed->memory_lock_error == 0;
 
 	if (info.fordblks < GIVE_BACK_MIN)
 		return;
@@ -108,25 +110,25 @@ void self_give_back(struct manager *m)
 		(void)munlockall();
 	(void)malloc_trim(0);
 	if (is_locked && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0) {
-		m->probed.memory_lock_error = -errno;
+		probed->memory_lock_error = -errno;
 		log_warning("Own memory is not locked any more: %s.", strerror(errno));
 	}
 }
 
-bool self_is_too_large(struct manager *m, usec_t now)
+bool self_is_too_large(struct self *self, const struct machine *machine,
+		       const struct regime *regime, size_t n_processes, usec_t now)
 {
 	char is[FORMAT_BYTES_SIZE], may_be[FORMAT_BYTES_SIZE];
-	struct self *self = &m->self;
 	struct own_memory own;
 	uint64_t allowance;
 
-	if (m->census.n_processes > self->n_processes)
-		self->n_processes = m->census.n_processes;
-	if (m->state > MANAGER_WATCH || now - self->looked_at < CHECK_USEC)
+	if (n_processes > self->n_processes)
+		self->n_processes = n_processes;
+	if (regime->state > MANAGER_WATCH || now - self->looked_at < CHECK_USEC)
 		return false;
 	self->looked_at = now;
 	allowance = self_allowance(self->n_processes);
-	if (read_own_memory(m->proc_fd, &own) < 0 || own.anonymous <= allowance)
+	if (read_own_memory(machine->proc_fd, &own) < 0 || own.anonymous <= allowance)
 		return false;
 	log_error("reckond itself has %s of memory, and should have %s at most: starting again.",
 		  format_bytes(own.anonymous, is), format_bytes(allowance, may_be));

@@ -13,25 +13,31 @@
 
 #include <stdbool.h>
 
+#include "daemon/reserve.h"
 #include "lib/base/util.h"
 
-struct manager;
+struct machine;
+struct regime;
+struct probe_results;
 
 struct self {
 	usec_t looked_at;
 	size_t n_processes; /* the most that there were */
+	struct reserve reserve;
+	uint64_t started_usec; /* CLOCK_REALTIME */
 };
 
 /* RLIMIT_DATA by memory.max of its own cgroup (v2), if that has one. */
-void self_limit(struct manager *m);
+void self_limit(const struct machine *machine);
 
 /* Has it become so large that it is to be started again?  Checked every ten seconds, and not while
  * a kill is in progress. */
-bool self_is_too_large(struct manager *m, usec_t now);
+bool self_is_too_large(struct self *self, const struct machine *machine,
+		       const struct regime *regime, size_t n_processes, usec_t now);
 
 /* Returns what was allocated for very many processes to the kernel, where that is worth it.  In
  * calm. */
-void self_give_back(struct manager *m);
+void self_give_back(struct probe_results *probed);
 
 /* The most that is explained by so many processes. */
 uint64_t self_allowance(size_t n_processes);

@@ -6,7 +6,9 @@
 
 #include "daemon/clock.h"
 #include "daemon/log.h"
-#include "daemon/manager.h"
+#include "daemon/machine.h"
+#include "daemon/regime.h"
+#include "daemon/sampler.h"
 #include "lib/base/errors.h"
 
 /* A walk takes so much of one turn of the loop; more while a policy waits for it. */
@@ -22,15 +24,15 @@
 #define PRESSURE  500U
 #define HOLD_USEC (10 * USEC_PER_SEC)
 
-static bool can_walk(const struct manager *m)
+static bool can_walk(const struct sampler *sampler)
 {
-	return m->cgroups.v2_has_memory && !m->stalls.unusable;
+	return sampler->machine->cgroups.v2_has_memory && !sampler->stalls.unusable;
 }
 
 /* 1: it is over; 0: it is not; -errno. */
-static int walk(struct manager *m, usec_t slice)
+static int walk(struct sampler *sampler, usec_t slice)
 {
-	struct stalls *s = &m->stalls;
+	struct stalls *s = &sampler->stalls;
 	int r = stall_walk(&s->walk, clock_now, clock_now() + slice);
 
 	if (r < 0 && !error_is_transient(r)) {
@@ -48,17 +50,17 @@ static bool is_due(const struct stall *stall, usec_t now)
 	       now - stall->last_began_at >= stall_period(stall);
 }
 
-void stalls_look(struct manager *m, usec_t now)
+void stalls_look(struct sampler *sampler, usec_t now)
 {
-	struct stalls *s = &m->stalls;
+	struct stalls *s = &sampler->stalls;
 
-	if (!can_walk(m) || m->state == MANAGER_KILLING)
+	if (!can_walk(sampler) || sampler->regime->state == MANAGER_KILLING)
 		return;
-	if (m->probed.psi && psi_history_some(&m->sampler.psi, PSI_STEP_USEC) >= PRESSURE)
+	if (sampler->has_psi && psi_history_some(&sampler->psi, PSI_STEP_USEC) >= PRESSURE)
 		s->until = now + HOLD_USEC;
 	if (now < s->until) {
 		if (is_due(&s->walk, now))
-			(void)walk(m, SLICE_USEC);
+			(void)walk(sampler, SLICE_USEC);
 	} else if (s->walk.entries) {
 		stall_clear(&s->walk);
 		s->explained = s->reported = false;
@@ -80,11 +82,11 @@ static bool is_fresh(const struct stall *stall, usec_t now)
 	return stall->verdict.at != 0 && sub_u64(now, stall->verdict.at) < FRESH_USEC;
 }
 
-enum stalls_answer stalls_ask(struct manager *m, const struct policy *policy, usec_t now)
+enum stalls_answer stalls_ask(struct sampler *sampler, const struct policy *policy, usec_t now)
 {
-	struct stalls *s = &m->stalls;
+	struct stalls *s = &sampler->stalls;
 
-	if (!can_walk(m))
+	if (!can_walk(sampler))
 		return STALLS_COUNT;
 	s->until = now + HOLD_USEC;
 	if (is_fresh(&s->walk, now))
@@ -94,19 +96,19 @@ enum stalls_answer stalls_ask(struct manager *m, const struct policy *policy, us
 	/* Two walks close to each other say little. */
 	if (stall_is_walking(&s->walk) || s->walk.last_began_at == 0 ||
 	    now - s->walk.last_began_at >= STALL_WINDOW_USEC)
-		(void)walk(m, SLICE_ASKED_USEC);
+		(void)walk(sampler, SLICE_ASKED_USEC);
 	if (is_fresh(&s->walk, clock_now()))
 		return answer(s, policy);
-	if (can_walk(m) && now - s->asked_at < ASKED_MAX_USEC)
+	if (can_walk(sampler) && now - s->asked_at < ASKED_MAX_USEC)
 		return STALLS_UNKNOWN;
 	s->asked_at = 0;
 	s->explained = false;
 	return STALLS_COUNT;
 }
 
-usec_t stalls_next(const struct manager *m)
+usec_t stalls_next(const struct sampler *sampler)
 {
-	const struct stalls *s = &m->stalls;
+	const struct stalls *s = &sampler->stalls;
 
 	return stall_is_walking(&s->walk) || s->asked_at != 0 ? NEXT_SLICE_USEC : USEC_INFINITY;
 }

@@ -11,7 +11,7 @@
 #include "lib/config/policy.h"
 #include "lib/domain/stall.h"
 
-struct manager;
+struct sampler;
 
 struct stalls {
 	struct stall walk;
@@ -31,11 +31,11 @@ enum stalls_answer {
 };
 
 /* Memory and pressure were read: a slice of a walk, where one is due. */
-void stalls_look(struct manager *m, usec_t now);
+void stalls_look(struct sampler *s, usec_t now);
 
 /* May this policy, whose conditions hold, use the machine's pressure?  Takes a longer slice if need
  * be. */
-enum stalls_answer stalls_ask(struct manager *m, const struct policy *policy, usec_t now);
+enum stalls_answer stalls_ask(struct sampler *s, const struct policy *policy, usec_t now);
 
 /* How long until the next slice or verdict that is waited for; USEC_INFINITY: there is none. */
-usec_t stalls_next(const struct manager *m);
+usec_t stalls_next(const struct sampler *s);

@@ -5,8 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/config.h"
+#include "daemon/decision.h"
 #include "daemon/log.h"
-#include "daemon/manager.h"
+#include "daemon/machine.h"
+#include "daemon/sample.h"
+#include "daemon/sampler.h"
+#include "daemon/selection.h"
 #include "daemon/survey.h"
 #include "lib/base/format.h"
 #include "lib/domain/holder.h"
@@ -29,18 +34,18 @@
 /* What was reported this long ago is reported again when it happens again. */
 #define REPORT_AGAIN_USEC (60 * USEC_PER_SEC)
 
-void stuck_init(struct manager *m)
+void stuck_init(struct selection *sel)
 {
-	int r = survey_new(m->proc_fd, &m->stuck.survey);
+	int r = survey_new(sel->machine->proc_fd, &sel->stuck.survey);
 
 	if (r < 0)
 		log_warning("Cannot start the thread that finds out where memory is: %s, ignoring.",
 			    strerror(-r));
 }
 
-void stuck_done(struct manager *m)
+void stuck_done(struct selection *sel)
 {
-	m->stuck.survey = survey_free(m->stuck.survey);
+	sel->stuck.survey = survey_free(sel->stuck.survey);
 }
 
 /* Where it was measured, without what is not freed: a file of a tmpfs. */
@@ -59,41 +64,42 @@ static bool has_fresh_survey(const struct stuck *s, usec_t now)
  * larger ones in watch.  What statm adds for small ones may be pages of files, and of many
  * processes that is much: a survey reads what it is.
  */
-static uint64_t mapped_shmem(const struct manager *m)
+static uint64_t mapped_shmem(const struct selection *sel)
 {
 	const struct census_process *process;
-	const struct stuck *s = &m->stuck;
-	bool knows_small = has_fresh_survey(s, m->sampler.sampled_at) && !s->surveyed.is_partial;
+	const struct stuck *s = &sel->stuck;
+	bool knows_small = has_fresh_survey(s, sel->sampler->sampled_at) && !s->surveyed.is_partial;
 	uint64_t sum = knows_small ? s->surveyed.small_mapped_bytes : 0;
 
-	census_for_each(&m->census, process)
+	census_for_each(&sel->sampler->census, process)
 		if (!knows_small || process->memory.shmem >= WHERE_MAPPED_SMALL)
 			sum = add_u64(sum, freed_shmem(&process->memory));
 	return sum;
 }
 
-static struct worth_holdings holdings_now(const struct manager *m, uint64_t mapped)
+static struct worth_holdings holdings_now(const struct selection *sel, uint64_t mapped)
 {
 	return (struct worth_holdings){
-		.available = add_u64(m->sampler.reading.available, m->sampler.reading.swap_free),
-		.unowned = worth_unowned(&m->sampler.reading.counters, mapped),
+		.available =
+			add_u64(sel->sampler->reading.available, sel->sampler->reading.swap_free),
+		.unowned = worth_unowned(&sel->sampler->reading.counters, mapped),
 	};
 }
 
-static bool is_low(const struct manager *m)
+static bool is_low(const struct selection *sel)
 {
-	return m->sampler.reading.available < m->sampler.reading.total / LOW_SHARE;
+	return sel->sampler->reading.available < sel->sampler->reading.total / LOW_SHARE;
 }
 
 /* No process is known then: all shared memory is taken for held by none, so that less of it seems
  * to have been added since.  What fills memory slowly does so in calm too: the last sample before
  * watch would know the last part of it alone. */
-void stuck_note_calm(struct manager *m, usec_t now)
+void stuck_note_calm(struct selection *sel, usec_t now)
 {
-	struct stuck *s = &m->stuck;
-	struct worth_holdings holdings = holdings_now(m, 0);
+	struct stuck *s = &sel->stuck;
+	struct worth_holdings holdings = holdings_now(sel, 0);
 
-	if (is_low(m)) /* started late: the first sample */
+	if (is_low(sel)) /* started late: the first sample */
 		return;
 	if (now - s->window_began >= WINDOW_USEC) {
 		s->best_earlier = s->best;
@@ -105,60 +111,61 @@ void stuck_note_calm(struct manager *m, usec_t now)
 }
 
 /* Started late, so that calm was never seen: all that is used counts, but for huge pages. */
-static struct worth_holdings holdings_before(const struct manager *m)
+static struct worth_holdings holdings_before(const struct selection *sel)
 {
-	const struct stuck *s = &m->stuck;
+	const struct stuck *s = &sel->stuck;
 
 	if (s->best.available == 0)
 		return (struct worth_holdings){
-			.available =
-				add_u64(m->sampler.reading.total, m->sampler.reading.swap_total),
-			.unowned = m->sampler.reading.counters.hugetlb,
+			.available = add_u64(sel->sampler->reading.total,
+					     sel->sampler->reading.swap_total),
+			.unowned = sel->sampler->reading.counters.hugetlb,
 		};
 	return s->best_earlier.available > s->best.available ? s->best_earlier : s->best;
 }
 
-static uint64_t unowned_growth_less(const struct manager *m, uint64_t mapped)
+static uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped)
 {
-	struct worth_holdings before = holdings_before(m), holdings = holdings_now(m, mapped);
+	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, mapped);
 
-	return worth_unowned_growth(&before, &holdings, m->sampler.reading.total);
+	return worth_unowned_growth(&before, &holdings, sel->sampler->reading.total);
 }
 
-static uint64_t unowned_growth(const struct manager *m)
+static uint64_t unowned_growth(const struct selection *sel)
 {
 	/* Mostly it is not so even if none of it were mapped: no process is read for that. */
-	return unowned_growth_less(m, 0) == 0 ? 0 : unowned_growth_less(m, mapped_shmem(m));
+	return unowned_growth_less(sel, 0) == 0 ? 0 : unowned_growth_less(sel, mapped_shmem(sel));
 }
 
-uint64_t stuck_min_victim(struct manager *m, const struct policy *policy)
+uint64_t stuck_min_victim(struct selection *sel, const struct policy *policy)
 {
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &sel->stuck;
 
-	s->unowned_growth = unowned_growth(m);
+	s->unowned_growth = unowned_growth(sel);
 	s->minimum = worth_minimum(
-		&m->worth, worth_min_victim(&m->policies.min_victim, m->sampler.reading.total),
-		worth_missing(policy, &m->sampler.reading), s->unowned_growth);
+		&sel->worth,
+		worth_min_victim(&sel->config->policies.min_victim, sel->sampler->reading.total),
+		worth_missing(policy, &sel->sampler->reading), s->unowned_growth);
 	return s->minimum;
 }
 
 /* What is mapped is taken as held by processes until it is measured: a file of a tmpfs is not freed
  * with them. */
-bool stuck_has_more(struct manager *m, const struct policy *policy)
+bool stuck_has_more(struct selection *sel, const struct policy *policy)
 {
-	const struct victim_result *choice = &m->choice;
+	const struct victim_result *choice = &sel->choice;
 
 	return choice->n_ranked > 0 && choice->as_one == VICTIM_ALONE &&
-	       proc_reclaimable(&choice->ranked[0].memory) < stuck_min_victim(m, policy);
+	       proc_reclaimable(&choice->ranked[0].memory) < stuck_min_victim(sel, policy);
 }
 
 /* By the newest readings; of those that are read. */
-static void find_largest(struct manager *m)
+static void find_largest(struct selection *sel)
 {
 	const struct census_process *largest = NULL, *process;
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &sel->stuck;
 
-	census_for_each(&m->census, process)
+	census_for_each(&sel->sampler->census, process)
 		if (!largest || proc_mapped(&process->memory) > proc_mapped(&largest->memory))
 			largest = process;
 	s->largest_pid = largest ? largest->pid : 0;
@@ -166,15 +173,15 @@ static void find_largest(struct manager *m)
 		return;
 	snprintf(s->largest_comm, sizeof(s->largest_comm), "%s", largest->comm);
 	s->largest_bytes = proc_mapped(&largest->memory);
-	s->largest_why = victim_exclusion(&m->census, largest, &m->request);
+	s->largest_why = victim_exclusion(&sel->sampler->census, largest, &sel->request);
 }
 
-void stuck_enter(struct manager *m, usec_t now)
+void stuck_enter(struct selection *sel, usec_t now)
 {
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &sel->stuck;
 
 	s->chosen_at = now;
-	s->available_then = m->sampler.reading.available;
+	s->available_then = sel->sampler->reading.available;
 	if (s->since != 0)
 		return;
 	s->since = now;
@@ -187,18 +194,18 @@ void stuck_enter(struct manager *m, usec_t now)
 		s->reported_at = 0;
 }
 
-void stuck_leave(struct manager *m)
+void stuck_leave(struct selection *sel)
 {
-	m->stuck.since = 0;
+	sel->stuck.since = 0;
 }
 
-bool stuck_is_to_choose(const struct manager *m, usec_t now)
+bool stuck_is_to_choose(const struct selection *sel, usec_t now)
 {
-	const struct stuck *s = &m->stuck;
-	usec_t wait =
-		sub_u64(s->available_then, m->sampler.reading.available) >= max_u64(s->minimum, 1)
-			? STUCK_SOON_USEC
-			: CHOOSE_AGAIN_USEC;
+	const struct stuck *s = &sel->stuck;
+	usec_t wait = sub_u64(s->available_then, sel->sampler->reading.available) >=
+				      max_u64(s->minimum, 1)
+			      ? STUCK_SOON_USEC
+			      : CHOOSE_AGAIN_USEC;
 
 	if (s->has_survey && s->nominated_at != s->surveyed_at &&
 	    now - s->surveyed_at <= SURVEY_FRESH_USEC)
@@ -246,16 +253,16 @@ static bool is_surveyed(struct stuck *s, usec_t now)
 	return false;
 }
 
-void stuck_watch(struct manager *m, usec_t now)
+void stuck_watch(struct selection *sel, usec_t now)
 {
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &sel->stuck;
 
 	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_CHECK_USEC)
 		return;
 	s->watched_at = now;
 	collect(s, now);
-	if (!s->is_waiting && now - s->asked_at >= SURVEY_WATCH_USEC && is_low(m) &&
-	    unowned_growth_less(m, 0) > 0)
+	if (!s->is_waiting && now - s->asked_at >= SURVEY_WATCH_USEC && is_low(sel) &&
+	    unowned_growth_less(sel, 0) > 0)
 		ask(s, now);
 }
 
@@ -266,17 +273,17 @@ static uint64_t shmem_of(const struct memory_counters *c)
 	return add_u64(add_u64(c->shmem, c->mlocked), sub_u64(c->swap_total, c->swap_free));
 }
 
-static struct holder_facts holder_facts_of(const struct manager *m, usec_t now)
+static struct holder_facts holder_facts_of(const struct selection *sel, const struct decision *d,
+					   usec_t now)
 {
-	const struct decision *d = &m->decision;
-	const struct stuck *s = &m->stuck;
+	const struct stuck *s = &sel->stuck;
 
 	return (struct holder_facts){
 		.expected = d->memory,
 		.is_holder = d->held > 0,
 		.freed = d->freed,
 		.shmem_before = shmem_of(&d->before.counters),
-		.shmem_now = shmem_of(&m->sampler.reading.counters),
+		.shmem_now = shmem_of(&sel->sampler->reading.counters),
 		.missing = s->missing,
 		.ended_at = d->outcome == KILL_PROGRESS_GONE ? d->ended_at : 0,
 		.asked_at = s->asked_at,
@@ -285,71 +292,75 @@ static struct holder_facts holder_facts_of(const struct manager *m, usec_t now)
 	};
 }
 
-static enum holder_step next_step(const struct manager *m, usec_t now)
+static enum holder_step next_step(const struct selection *sel, const struct decision *last,
+				  usec_t now)
 {
-	const struct holder_facts facts = holder_facts_of(m, now);
+	const struct holder_facts facts = holder_facts_of(sel, last, now);
 
-	return m->stuck.survey ? holder_next(&facts) : HOLDER_NONE;
+	return sel->stuck.survey ? holder_next(&facts) : HOLDER_NONE;
 }
 
-bool stuck_waits_for_holder(struct manager *m, usec_t now)
+bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, usec_t now)
 {
 	enum holder_step step;
 
-	collect(&m->stuck, now);
-	step = next_step(m, now);
+	collect(&sel->stuck, now);
+	step = next_step(sel, last, now);
 	if (step == HOLDER_ASK)
-		ask(&m->stuck, now);
+		ask(&sel->stuck, now);
 	return step == HOLDER_ASK || step == HOLDER_WAIT;
 }
 
-void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now)
+void stuck_take_holder(struct selection *sel, const struct decision *last,
+		       const struct victim_reader *reader, usec_t now)
 {
-	const struct holder_facts facts = holder_facts_of(m, now);
-	struct stuck *s = &m->stuck;
+	const struct holder_facts facts = holder_facts_of(sel, last, now);
+	struct stuck *s = &sel->stuck;
 	const struct where_holder *holder;
 	struct census_process *process;
 	uint64_t held, least = s->minimum;
 
-	if (m->choice.n_ranked > 0 && next_step(m, now) != HOLDER_COMPARE)
+	if (sel->choice.n_ranked > 0 && next_step(sel, last, now) != HOLDER_COMPARE)
 		return;
-	if (m->choice.n_ranked > 0)
-		least = max_u64(least, proc_reclaimable(&m->choice.ranked[0].memory));
+	if (sel->choice.n_ranked > 0)
+		least = max_u64(least, proc_reclaimable(&sel->choice.ranked[0].memory));
 	collect(s, now);
 	if (!has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
 	s->nominated_at = s->surveyed_at;
-	held = where_held(&s->surveyed, &m->sampler.reading.counters, mapped_shmem(m), &holder);
-	process = held >= least ? census_find(&m->census, holder->pid) : NULL;
+	held = where_held(&s->surveyed, &sel->sampler->reading.counters, mapped_shmem(sel),
+			  &holder);
+	process = held >= least ? census_find(&sel->sampler->census, holder->pid) : NULL;
 	/* (The survey has no start time: the name has to do for it, and the fresh reading.) */
 	if (!process || strcmp(process->comm, holder->comm) != 0 ||
-	    reader->reread(&m->census, process, reader->userdata) != 0 ||
-	    victim_exclusion(&m->census, process, &m->request) != ELIGIBILITY_ELIGIBLE)
+	    reader->reread(&sel->sampler->census, process, reader->userdata) != 0 ||
+	    victim_exclusion(&sel->sampler->census, process, &sel->request) != ELIGIBILITY_ELIGIBLE)
 		return;
 	s->missing = holder_missing(&facts);
-	victim_take(process, held, &m->choice);
+	victim_take(process, held, &sel->choice);
 }
 
-void stuck_look_later(struct manager *m, usec_t now)
+void stuck_look_later(struct selection *sel, usec_t now)
 {
-	if (is_surveyed(&m->stuck, now))
-		m->stuck.is_new = true;
+	if (is_surveyed(&sel->stuck, now))
+		sel->stuck.is_new = true;
 }
 
-bool stuck_look(struct manager *m, usec_t now)
+bool stuck_look(struct selection *sel, usec_t now)
 {
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &sel->stuck;
 	struct where_account account;
 
 	if (!is_surveyed(s, now))
 		return false;
-	where_account(&m->sampler.reading.counters, s->has_survey ? &s->surveyed : NULL, &account);
+	where_account(&sel->sampler->reading.counters, s->has_survey ? &s->surveyed : NULL,
+		      &account);
 	if (s->reported_at != 0 && !where_has_changed(&s->account, &account))
 		return false;
 	s->account = account;
 	s->reported_at = now;
 	s->n_reports++;
-	find_largest(m);
+	find_largest(sel);
 	return true;
 }
 

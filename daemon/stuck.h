@@ -13,12 +13,10 @@
 #include "lib/domain/worth.h"
 #include "lib/select/victim.h"
 
-struct manager;
+struct decision;
 struct policy;
+struct selection;
 struct survey;
-
-/* A victim is looked for again so soon where memory keeps falling. */
-#define STUCK_SOON_USEC (100 * USEC_PER_MSEC)
 
 struct stuck {
 	struct survey *survey; /* NULL: the thread could not be started */
@@ -52,39 +50,41 @@ struct stuck {
 	enum eligibility largest_why;
 };
 
-void stuck_init(struct manager *m);
-void stuck_done(struct manager *m);
+void stuck_init(struct selection *sel);
+void stuck_done(struct selection *sel);
 
 /* At each sample in calm: what no process holds. */
-void stuck_note_calm(struct manager *m, usec_t now);
+void stuck_note_calm(struct selection *sel, usec_t now);
 
 /* At each sample in watch: where what no process holds has filled memory, a survey is made, so that
  * it is there when it is needed. */
-void stuck_watch(struct manager *m, usec_t now);
+void stuck_watch(struct selection *sel, usec_t now);
 
 /* The last kill freed nothing of the shared memory that was expected: which process holds it is
  * being found out, and no other is to be killed meanwhile (holder.h). */
-bool stuck_waits_for_holder(struct manager *m, usec_t now);
+bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, usec_t now);
 
 /* No process is worth killing, or what is held is looked for: the one that by a survey of this
  * moment holds enough by descriptors alone, and more than the chosen one, if it is eligible, as
- * m->choice. */
-void stuck_take_holder(struct manager *m, const struct victim_reader *reader, usec_t now);
+ * sel->choice. */
+void stuck_take_holder(struct selection *sel, const struct decision *last,
+		       const struct victim_reader *reader, usec_t now);
 
 /* What a victim of this policy has to free now. */
-uint64_t stuck_min_victim(struct manager *m, const struct policy *policy);
-/* Did the reads of m->choice show that a victim has to free more than what was chosen by them? */
-bool stuck_has_more(struct manager *m, const struct policy *policy);
+uint64_t stuck_min_victim(struct selection *sel, const struct policy *policy);
+/* Did the reads of sel->choice show that a victim has to free more than what was chosen by
+ * them? */
+bool stuck_has_more(struct selection *sel, const struct policy *policy);
 
 /* A choice found no victim. */
-void stuck_enter(struct manager *m, usec_t now);
-void stuck_leave(struct manager *m);
+void stuck_enter(struct selection *sel, usec_t now);
+void stuck_leave(struct selection *sel);
 /* While stuck: is it time to search for a victim again? */
-bool stuck_is_to_choose(const struct manager *m, usec_t now);
-/* While stuck: true if m->stuck.account is new and to be reported. */
-bool stuck_look(struct manager *m, usec_t now);
+bool stuck_is_to_choose(const struct selection *sel, usec_t now);
+/* While stuck: true if the account is new and to be reported. */
+bool stuck_look(struct selection *sel, usec_t now);
 /* The same when it cannot be reported now: what is new is new at the next look. */
-void stuck_look_later(struct manager *m, usec_t now);
+void stuck_look_later(struct selection *sel, usec_t now);
 /* "; the largest process is x (pid 7, 30 MiB): ...", or "".  Returns buf. */
 const char *stuck_largest_text(const struct stuck *stuck, char *buf, size_t size);
 /* Why it is not killed: eligibility_to_string(), or that it is too small. */

@@ -2,7 +2,9 @@
 /* swap-use: reads now and then how much anonymous memory cannot be swapped out. */
 #include "daemon/swap-use.h"
 
-#include "daemon/manager.h"
+#include "daemon/machine.h"
+#include "daemon/sampler.h"
+#include "lib/select/victim.h"
 #include "lib/sys/swap-room.h"
 
 /* What is read again that often while memory is low. */
@@ -12,25 +14,24 @@
 /* Room in swap for less than this is none. */
 #define LEAST_ROOM (4 * MIB)
 
-void swap_use_look(struct manager *m, usec_t now)
+void swap_use_look(struct sampler *s, usec_t now)
 {
 	const struct census_process *largest;
 
-	if (m->sampler.reading.swap_free == 0 ||
-	    memory_available_permyriad(&m->sampler.reading) > LOW_PERMYRIAD) {
-		m->unswappable = 0;
+	if (s->reading.swap_free == 0 || memory_available_permyriad(&s->reading) > LOW_PERMYRIAD) {
+		s->unswappable = 0;
 		return;
 	}
-	if (now - m->unswappable_at < PERIOD_USEC)
+	if (now - s->unswappable_at < PERIOD_USEC)
 		return;
-	m->unswappable_at = now;
-	if (swap_room_is_last_resort(m->proc_fd)) {
-		m->unswappable = UINT64_MAX;
+	s->unswappable_at = now;
+	if (swap_room_is_last_resort(s->machine->proc_fd)) {
+		s->unswappable = UINT64_MAX;
 		return;
 	}
-	largest = victim_largest_below(&m->census.machine);
-	m->unswappable = largest && m->cgroups.v2_has_memory
-				 ? swap_room_barred(m->cgroups.v2_fd, census_cgroup_path(largest),
-						    LEAST_ROOM)
+	largest = victim_largest_below(&s->census.machine);
+	s->unswappable = largest && s->machine->cgroups.v2_has_memory
+				 ? swap_room_barred(s->machine->cgroups.v2_fd,
+						    census_cgroup_path(largest), LEAST_ROOM)
 				 : 0;
 }

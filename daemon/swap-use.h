@@ -8,7 +8,7 @@
 
 #include "lib/base/util.h"
 
-struct manager;
+struct sampler;
 
-/* Memory was read.  Sets m->unswappable. */
-void swap_use_look(struct manager *m, usec_t now);
+/* Memory was read.  Sets m->sampler.unswappable. */
+void swap_use_look(struct sampler *s, usec_t now);

@@ -16,8 +16,7 @@
 
 #include "daemon/in-flight.h"
 #include "daemon/log.h"
-#include "daemon/manager.h"
-#include "daemon/monitor.h"
+#include "daemon/machine.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/format.h"
 #include "lib/kill/ledger.h"
@@ -96,7 +95,7 @@ static int make_room(int fd, bool *ret_fits)
 	return -r;
 }
 
-static int open_file(struct manager *m, const char *directory)
+static int open_file(struct in_flight *f, const char *directory)
 {
 	_cleanup_close_ int dir_fd = -EBADF, fd = -EBADF;
 	char boot_id[BOOT_ID_SIZE];
@@ -114,7 +113,7 @@ static int open_file(struct manager *m, const char *directory)
 		return -errno;
 	r = claim(fd);
 	if (r == 0)
-		r = boot_read_id(m->proc_fd, boot_id);
+		r = boot_read_id(f->machine->proc_fd, boot_id);
 	if (r == 0)
 		r = make_room(fd, &fits);
 	if (r < 0)
@@ -128,28 +127,28 @@ static int open_file(struct manager *m, const char *directory)
 		log_warning("%s/thawed is damaged or another version's, ignoring.", directory);
 	if (r != 0)
 		ledger_init(ledger, boot_id);
-	m->ledger = ledger;
-	m->ledger_fd = take_fd(&fd); /* holds the lock */
+	f->ledger = ledger;
+	f->ledger_fd = take_fd(&fd); /* holds the lock */
 	return 0;
 }
 
-int thaw_state_open(struct manager *m)
+int thaw_state_open(struct in_flight *f)
 {
 	char buf[512];
 
-	if (m->ledger)
+	if (f->ledger)
 		return 0;
-	m->probed.ledger_error = open_file(m, runtime_directory(buf, sizeof(buf)));
-	return m->probed.ledger_error;
+	f->ledger_error = open_file(f, runtime_directory(buf, sizeof(buf)));
+	return f->ledger_error;
 }
 
-void thaw_state_close(struct manager *m)
+void thaw_state_close(struct in_flight *f)
 {
-	if (m->ledger)
-		(void)munmap(m->ledger, sizeof(*m->ledger));
-	m->ledger = NULL;
-	closep(&m->ledger_fd);
-	m->ledger_fd = -EBADF;
+	if (f->ledger)
+		(void)munmap(f->ledger, sizeof(*f->ledger));
+	f->ledger = NULL;
+	closep(&f->ledger_fd);
+	f->ledger_fd = -EBADF;
 }
 
 const char *thaw_state_strerror(int error)
@@ -160,7 +159,7 @@ const char *thaw_state_strerror(int error)
 }
 
 /* Of an entry whose victim has exited. */
-static void refreeze_entry(struct manager *m, const struct ledger_entry *entry, int slot)
+static void refreeze_entry(struct in_flight *f, const struct ledger_entry *entry, int slot)
 {
 	struct freezer_thawed thawed;
 	char path[MESSAGE_PATH_SIZE];
@@ -168,12 +167,12 @@ static void refreeze_entry(struct manager *m, const struct ledger_entry *entry, 
 
 	(void)format_foreign(entry->path, path, sizeof(path));
 	freezer_thawed_init(&thawed);
-	thawed.order.ledger = m->ledger;
-	r = freezer_take_over(&m->cgroups, entry, slot, &thawed);
+	thawed.order.ledger = f->ledger;
+	r = freezer_take_over(&f->machine->cgroups, entry, slot, &thawed);
 	if (r == 0)
 		r = freezer_refreeze(&thawed);
 	else
-		ledger_strike(m->ledger, slot);
+		ledger_strike(f->ledger, slot);
 	if (r > 0 && thawed.n_levels > 0)
 		log_notice("%s (v%d) is frozen again: an earlier reckond had thawed it for pid %d.",
 			   path, entry->v1 ? 1 : 2, entry->pid);
@@ -186,37 +185,38 @@ static void refreeze_entry(struct manager *m, const struct ledger_entry *entry, 
 
 /* The place of the entry's victim among those that are still exiting, made for it if it has none.
  * NULL if the victim has exited. */
-static struct kill_victim *find_victim(struct manager *m, const struct ledger_entry *entry)
+static struct kill_victim *find_victim(struct in_flight *f, const struct ledger_entry *entry)
 {
 	struct kill_target target = { .pid = entry->pid, .start_ticks = entry->start_ticks };
 	struct kill_victim victim, *place;
 
-	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
-		if (m->lingering[i].pidfd >= 0 && m->lingering[i].pid == entry->pid &&
-		    m->lingering[i].start_ticks == entry->start_ticks)
-			return &m->lingering[i];
+	for (size_t i = 0; i < LINGERING_MAX; i++)
+		if (f->lingering[i].pidfd >= 0 && f->lingering[i].pid == entry->pid &&
+		    f->lingering[i].start_ticks == entry->start_ticks)
+			return &f->lingering[i];
 	kill_victim_init(&victim);
-	if (kill_open(m->kill_ops, m->proc_fd, &target, &victim) != 0 || kill_is_gone(&victim)) {
+	if (kill_open(f->machine->kill_ops, f->machine->proc_fd, &target, &victim) != 0 ||
+	    kill_is_gone(&victim)) {
 		kill_victim_done(&victim);
 		return NULL;
 	}
 	victim.thawed.order = (struct freezer_order){
 		.pid = entry->pid,
 		.start_ticks = entry->start_ticks,
-		.ledger = m->ledger,
+		.ledger = f->ledger,
 	};
-	place = in_flight_make_place(m);
+	place = in_flight_make_place(f);
 	*place = victim;
 	return place;
 }
 
-static void recover_entry(struct manager *m, const struct ledger_entry *entry, int slot)
+static void recover_entry(struct in_flight *f, const struct ledger_entry *entry, int slot)
 {
-	struct kill_victim *victim = find_victim(m, entry);
+	struct kill_victim *victim = find_victim(f, entry);
 	char path[MESSAGE_PATH_SIZE];
 
-	if (!victim || freezer_take_over(&m->cgroups, entry, slot, &victim->thawed) != 0) {
-		refreeze_entry(m, entry, slot);
+	if (!victim || freezer_take_over(&f->machine->cgroups, entry, slot, &victim->thawed) != 0) {
+		refreeze_entry(f, entry, slot);
 		return;
 	}
 	log_notice("Pid %d: an earlier reckond has %s %s (v%d) for it; this is undone when it "
@@ -225,47 +225,48 @@ static void recover_entry(struct manager *m, const struct ledger_entry *entry, i
 		   format_foreign(entry->path, path, sizeof(path)), entry->v1 ? 1 : 2);
 }
 
-void thaw_state_recover(struct manager *m)
+void thaw_state_recover(struct in_flight *f)
 {
-	if (!m->ledger)
+	if (!f->ledger)
 		return;
 	for (unsigned i = 0; i < LEDGER_ENTRIES; i++) {
-		const struct ledger_entry *entry = ledger_get(m->ledger, i);
+		const struct ledger_entry *entry = ledger_get(f->ledger, i);
 
 		if (entry)
-			recover_entry(m, entry, (int)i);
+			recover_entry(f, entry, (int)i);
 	}
 }
 
-int thaw_state_prepare(struct manager *m, int signal)
+int thaw_state_prepare(struct in_flight *f, int signal)
 {
-	struct decision *d = &m->decision;
-	struct freezer_thawed *thawed = &m->victim.thawed;
+	struct decision *d = &f->decision;
+	struct freezer_thawed *thawed = &f->victim.thawed;
 
 	thawed->order = (struct freezer_order){
 		.pid = d->pid,
 		.start_ticks = d->start_ticks,
 		.victim_only = d->thaw == POLICY_THAW_VICTIM,
 		.for_good = !d->refreeze,
-		.ledger = m->ledger,
+		.ledger = f->ledger,
 	};
 	d->frozen_usec = 0;
 	if (thawed->n_levels > 0) /* not the first signal: it may have been taken out */
-		(void)cgroup_of_process_v1_freezer(&m->cgroups, m->proc_fd, d->pid, d->v1_freezer,
-						   sizeof(d->v1_freezer));
+		(void)cgroup_of_process_v1_freezer(&f->machine->cgroups, f->machine->proc_fd,
+						   d->pid, d->v1_freezer, sizeof(d->v1_freezer));
 	/* On v2 no process is moved out (freezer.h), and a frozen process handles nothing: to wait
 	 * for it would be to wait for SIGKILL. */
 	d->skips_term = signal == SIGTERM && thawed->order.victim_only &&
-			freezer_is_frozen(&m->cgroups, d->cgroup, NULL) > 0;
+			freezer_is_frozen(&f->machine->cgroups, d->cgroup, NULL) > 0;
 	return d->skips_term ? SIGKILL : signal;
 }
 
 /* Its cgroup now: false if that is not known, or it has exited meanwhile. */
-static bool read_paths(const struct manager *m, pid_t pid, int pidfd, char *v2_path, char *v1_path)
+static bool read_paths(const struct in_flight *f, pid_t pid, int pidfd, char *v2_path,
+		       char *v1_path)
 {
 	struct pollfd pollfd = { .fd = pidfd, .events = POLLIN };
-	int r = m->kill_ops->read_cgroups(&m->cgroups, m->proc_fd, pid, v2_path, v1_path,
-					  CGROUP_PATH_MAX);
+	int r = f->machine->kill_ops->read_cgroups(&f->machine->cgroups, f->machine->proc_fd, pid,
+						   v2_path, v1_path, CGROUP_PATH_MAX);
 
 	/* Polled after the pid was used: while the pidfd is not readable, the pid is the same
 	 * process's. */
@@ -277,35 +278,35 @@ static bool read_paths(const struct manager *m, pid_t pid, int pidfd, char *v2_p
  * threads were left in a frozen group, as the pid was written to `tasks`.  Returns what thawing
  * does, or 0.
  */
-static int thaw_if_frozen(struct manager *m, pid_t pid, uint64_t start_ticks, int pidfd,
+static int thaw_if_frozen(struct in_flight *f, pid_t pid, uint64_t start_ticks, int pidfd,
 			  bool *ret_frozen)
 {
-	struct decision *d = &m->decision;
-	struct freezer_thawed *thawed = &m->victim.thawed;
+	struct decision *d = &f->decision;
+	struct freezer_thawed *thawed = &f->victim.thawed;
 	char v2_buf[CGROUP_PATH_MAX], v1_path[CGROUP_PATH_MAX];
 	const char *v2_path = d->signal == SIGKILL ? NULL : v2_buf; /* it kills frozen ones, too */
 	int r;
 
-	if (!read_paths(m, pid, pidfd, v2_buf, v1_path) ||
-	    freezer_is_frozen(&m->cgroups, v2_path, v1_path) <= 0)
+	if (!read_paths(f, pid, pidfd, v2_buf, v1_path) ||
+	    freezer_is_frozen(&f->machine->cgroups, v2_path, v1_path) <= 0)
 		return 0;
 	*ret_frozen = d->stays_frozen = true;
-	if (!m->kill_ops->thaw || d->n_thawed_again == THAW_AGAIN_MAX)
+	if (!f->machine->kill_ops->thaw || d->n_thawed_again == THAW_AGAIN_MAX)
 		return 0;
 	if (thawed->order.victim_only) {
 		thawed->order.pid = pid;
 		thawed->order.start_ticks = start_ticks;
 	}
 	thawed->error = 0; /* what was refused before may be permitted by now */
-	r = m->kill_ops->thaw(&m->cgroups, v2_path, v1_path, thawed);
+	r = f->machine->kill_ops->thaw(&f->machine->cgroups, v2_path, v1_path, thawed);
 	/* 0 without an error: that it runs is only a matter of time, if it is thawed at all. */
 	d->stays_frozen = r < 0 || (r == 0 && (thawed->error < 0 || thawed->order.victim_only));
 	return r;
 }
 
-static void note_thawed_again(struct manager *m)
+static void note_thawed_again(struct in_flight *f)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 
 	if (d->n_thawed_again++ == 0)
 		log_notice("Pid %d: found frozen after its signal; thawed.", d->pid);
@@ -314,25 +315,25 @@ static void note_thawed_again(struct manager *m)
 			"Pid %d: found frozen %u times after its signal; if it is once more, it "
 			"stays frozen.",
 			d->pid, d->n_thawed_again);
-	(void)monitor_watch_thaw(m, m->victim.thawed.events_fd);
+	f->n_watched++;
 }
 
-void thaw_state_look(struct manager *m, usec_t now)
+void thaw_state_look(struct in_flight *f, usec_t now)
 {
-	const struct kill_victim *victim = &m->victim;
-	struct decision *d = &m->decision;
+	const struct kill_victim *victim = &f->victim;
+	struct decision *d = &f->decision;
 	bool frozen = false, thawed;
 
 	d->stays_frozen = false;
-	thawed = thaw_if_frozen(m, victim->pid, victim->start_ticks, victim->pidfd, &frozen) > 0;
+	thawed = thaw_if_frozen(f, victim->pid, victim->start_ticks, victim->pidfd, &frozen) > 0;
 	for (unsigned i = 0; i < victim->n_others && d->signal == SIGKILL; i++) {
 		const struct kill_other *other = &victim->others[i];
 
-		thawed |= thaw_if_frozen(m, other->pid, other->start_ticks, other->pidfd, &frozen) >
+		thawed |= thaw_if_frozen(f, other->pid, other->start_ticks, other->pidfd, &frozen) >
 			  0;
 	}
 	if (frozen)
 		d->frozen_usec = min_u64(sub_u64(now, d->signalled_at), THAW_PATIENCE_USEC);
 	if (thawed)
-		note_thawed_again(m);
+		note_thawed_again(f);
 }

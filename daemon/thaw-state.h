@@ -14,30 +14,31 @@
 
 #include "lib/base/util.h"
 
-struct manager;
+struct in_flight;
 
 #define THAWED_DIRECTORY "/run/reckond"
 
 /*
  * Opens the file and repairs it; what it lists is left for thaw_state_recover().  0, or -errno
- * (-EBUSY: another reckond has it; -ENOTSUP: not on a tmpfs), also in m->probed: the daemon
+ * (-EBUSY: another reckond has it; -ENOTSUP: not on a tmpfs), also in f->ledger_error: the daemon
  * continues without.  Nothing if it is open.
  */
-int thaw_state_open(struct manager *m);
-void thaw_state_close(struct manager *m);
+int thaw_state_open(struct in_flight *f);
+void thaw_state_close(struct in_flight *f);
 /* The reason in words. */
 const char *thaw_state_strerror(int error);
 
 /* At start: what an earlier daemon left thawed is frozen again, at once where its victim has
  * exited, else when it exits.  Logs it. */
-void thaw_state_recover(struct manager *m);
+void thaw_state_recover(struct in_flight *f);
 
 /* Before a signal: how its victim's group is to be thawed.  Returns the signal to be sent: SIGKILL
  * for a SIGTERM that would never be handled. */
-int thaw_state_prepare(struct manager *m, int signal);
+int thaw_state_prepare(struct in_flight *f, int signal);
 
 /*
  * While the victim is waited for: the time for which it is frozen does not count against it
- * (m->decision.frozen_usec); a group that is frozen meanwhile is thawed again, some times.
+ * (f->decision.frozen_usec); a group that is frozen meanwhile is thawed again, some
+ * times.
  */
-void thaw_state_look(struct manager *m, usec_t now);
+void thaw_state_look(struct in_flight *f, usec_t now);

@@ -18,11 +18,13 @@
 #include "daemon/history-store.h"
 #include "daemon/in-flight.h"
 #include "daemon/judge.h"
-#include "daemon/manager.h"
 #include "daemon/next-sample.h"
 #include "daemon/recorder.h"
+#include "daemon/regime.h"
 #include "daemon/report.h"
 #include "daemon/sample.h"
+#include "daemon/sampler.h"
+#include "daemon/selection.h"
 #include "daemon/stalls.h"
 #include "daemon/stuck.h"
 #include "daemon/swap-use.h"
@@ -34,130 +36,135 @@
 /* A policy demands a kill, and for so long no victim could be chosen. */
 #define HOPELESS_USEC (30 * USEC_PER_SEC)
 
-struct tick {
+struct turn {
 	usec_t now;
 	usec_t cpu_time; /* of the thread, when it began */
-	struct policy_judgement judgement;
-	int signal;   /* to be sent; 0: nothing */
-	bool goes_on; /* the choice is not complete */
+	int signal;	 /* to be sent; 0: nothing */
+	bool goes_on;	 /* the choice is not complete */
 	enum report_event event;
 };
 
 /* What is kept in watch.  A census that cannot be kept up to date is better than none: that is
  * logged, and does not end the tick. */
-static void keep(struct manager *m, const struct tick *t)
+static void keep(struct tick *t, const struct turn *turn)
 {
 	int r;
 
-	stalls_look(m, t->now);
-	r = watch_keep(m, t->now, judge_kills(m));
-	swap_use_look(m, t->now);
-	if (m->state == MANAGER_CALM)
-		stuck_note_calm(m, t->now);
-	else if (m->state == MANAGER_WATCH)
-		stuck_watch(m, t->now);
+	stalls_look(t->sampler, turn->now);
+	r = watch_keep(t->sampler, &t->selection->request, turn->now, judge_kills(t->sampler));
+	if (r >= 0)
+		r = victim_reserve(&t->selection->choice, &t->sampler->census);
+	swap_use_look(t->sampler, turn->now);
+	if (t->regime->state == MANAGER_CALM)
+		stuck_note_calm(t->selection, turn->now);
+	else if (t->regime->state == MANAGER_WATCH)
+		stuck_watch(t->selection, turn->now);
 	if (r < 0)
-		report_sample_failed(m, r, t->now);
+		report_sample_failed(t->reporter, r, turn->now);
 }
 
 /* Which state this is, and what is to be done: nothing, SIGTERM or SIGKILL. */
-static void judge(struct manager *m, struct tick *t)
+static void judge(struct tick *t, struct turn *turn)
 {
 	const struct policy *policy;
 	enum kill_progress progress;
 
-	t->event = judge_policies(m, t->now, &t->judgement);
+	turn->event = judge_policies(t->sampler, turn->now, &t->judgement);
 	policy = t->judgement.policy;
 	if (t->judgement.watch || policy)
-		m->watch_until = t->now + WATCH_HOLD_USEC;
+		t->regime->watch_until = turn->now + WATCH_HOLD_USEC;
 
-	if (m->state == MANAGER_KILLING) {
-		thaw_state_look(m, t->now);
-		progress = in_flight_judge(m, &t->judgement, t->now);
+	if (t->regime->state == MANAGER_KILLING) {
+		thaw_state_look(t->in_flight, turn->now);
+		progress = in_flight_judge(t->in_flight, &t->judgement, turn->now);
 		if (progress == KILL_PROGRESS_ESCALATE)
-			t->signal = SIGKILL;
+			turn->signal = SIGKILL;
 		else if (progress != KILL_PROGRESS_WAIT)
-			t->event = in_flight_end(m, t->now, progress);
+			turn->event = in_flight_end(t->in_flight, turn->now, progress);
 		return;
 	}
-	if (m->state != MANAGER_CALM && t->now >= m->watch_until) {
-		watch_rest(m);
-		worth_reset(&m->worth); /* memory has recovered */
+	if (t->regime->state != MANAGER_CALM && turn->now >= t->regime->watch_until) {
+		watch_rest(t->sampler);
+		selection_rest(t->selection, &t->sampler->census);
 	}
-	m->state = t->now < m->watch_until ? MANAGER_WATCH : MANAGER_CALM;
-	if (!policy || policy->action < POLICY_ACTION_TERMINATE || t->now < m->quiet_until) {
-		m->n_vanished = 0;
+	t->regime->state = turn->now < t->regime->watch_until ? MANAGER_WATCH : MANAGER_CALM;
+	if (!policy || policy->action < POLICY_ACTION_TERMINATE ||
+	    turn->now < t->selection->quiet_until) {
+		t->selection->n_vanished = 0;
 		return;
 	}
-	if (m->stuck.since != 0)
-		m->state = MANAGER_STUCK;
-	if (!stuck_is_to_choose(m, t->now))
+	if (t->selection->stuck.since != 0)
+		t->regime->state = MANAGER_STUCK;
+	if (!stuck_is_to_choose(t->selection, turn->now))
 		return;
-	t->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
+	turn->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
 }
 
 /* A policy demands a kill, and none is in progress. */
-static bool choose_to_kill(struct manager *m, struct tick *t)
+static bool choose_to_kill(struct tick *t, struct turn *turn)
 {
 	struct choosing choosing;
-	bool chosen = choose_victim(m, t->judgement.policy, t->now, &choosing);
+	bool chosen = choose_victim(t, t->judgement.policy, turn->now, &choosing);
 
 	if (choosing.event != REPORT_NOTHING)
-		t->event = choosing.event;
-	t->goes_on = choosing.goes_on;
+		turn->event = choosing.event;
+	turn->goes_on = choosing.goes_on;
 	return chosen;
 }
 
 /* Left when no policy that kills holds any more, or when there is a victim. */
-static void check_if_stuck(struct manager *m, struct tick *t)
+static void check_if_stuck(struct tick *t, struct turn *turn)
 {
-	if (m->state != MANAGER_STUCK && !t->goes_on)
-		stuck_leave(m);
-	else if (t->event != REPORT_NOTHING) /* that it is stuck now, mostly */
-		stuck_look_later(m, t->now);
-	else if (stuck_look(m, t->now))
-		t->event = REPORT_STUCK;
+	if (t->regime->state != MANAGER_STUCK && !turn->goes_on)
+		stuck_leave(t->selection);
+	else if (turn->event != REPORT_NOTHING) /* that it is stuck now, mostly */
+		stuck_look_later(t->selection, turn->now);
+	else if (stuck_look(t->selection, turn->now))
+		turn->event = REPORT_STUCK;
 }
 
 /* Not the time to write files.  But where there is nothing that could be done about it, it may be
  * the machine's last. */
-static bool is_emergency(const struct manager *m, usec_t now)
+static bool is_emergency(const struct tick *t, usec_t now)
 {
-	if (m->state == MANAGER_KILLING || recorder_is_open(m->recorder))
+	if (t->regime->state == MANAGER_KILLING || recorder_is_open(t->recorder))
 		return true;
-	return judge_kills(m) && now - m->decision.decided_at < HOPELESS_USEC;
+	return judge_kills(t->sampler) && now - t->in_flight->decision.decided_at < HOPELESS_USEC;
 }
 
-usec_t tick(struct manager *m, usec_t now)
+usec_t tick(struct tick *t, usec_t now)
 {
-	struct tick t = { .now = now, .cpu_time = clock_cpu_time() };
-	enum manager_state before = m->state;
+	struct turn turn = { .now = now, .cpu_time = clock_cpu_time() };
+	enum manager_state before = t->regime->state;
 	usec_t next;
+	pid_t exited;
 	int r;
 
-	in_flight_put_back(m);
-	r = sample_take(m, now);
+	while ((exited = in_flight_put_back(t->in_flight)) != 0)
+		recorder_exited(t->recorder, exited);
+	r = sample_take(t->sampler, recorder_is_open(t->recorder), now);
 	if (r < 0) {
-		report_sample_failed(m, r, now);
+		t->judgement = (struct policy_judgement){ 0 };
+		report_sample_failed(t->reporter, r, now);
 		return RETRY_USEC;
 	}
-	if (r == 0 || judge_kills(m))
-		keep(m, &t);
-	recorder_look(m, now);
-	judge(m, &t);
-	if (t.signal != 0 && m->state != MANAGER_KILLING && !choose_to_kill(m, &t))
-		t.signal = 0;
-	if (t.signal != 0)
-		t.event = in_flight_start(m, t.signal, now);
-	if (t.goes_on) /* it is about to act: no warning */
-		t.judgement.policy = NULL;
-	if (m->stuck.since != 0)
-		check_if_stuck(m, &t);
-	recorder_note(m, t.event, &t.judgement, now);
-	report(m, t.event, &t.judgement, before, now);
-	if (history_store_is_due(m->history_store, now) && !is_emergency(m, now))
-		history_store_write(m->history_store, now);
-	next = next_sample(m, t.event, t.goes_on, clock_cpu_time() - t.cpu_time, now);
-	gap_plan(&m->sampler.gap, next);
+	if (r == 0 || judge_kills(t->sampler))
+		keep(t, &turn);
+	recorder_look(t->recorder, now);
+	judge(t, &turn);
+	if (turn.signal != 0 && t->regime->state != MANAGER_KILLING && !choose_to_kill(t, &turn))
+		turn.signal = 0;
+	if (turn.signal != 0)
+		turn.event = in_flight_start(t->in_flight, turn.signal, now);
+	if (turn.goes_on) /* it is about to act: no warning */
+		t->judgement.policy = NULL;
+	if (t->selection->stuck.since != 0)
+		check_if_stuck(t, &turn);
+	recorder_note(t->recorder, turn.event, &t->judgement, now);
+	report(t->reporter, turn.event, &t->judgement, before, now);
+	if (history_store_is_due(t->history_store, now) && !is_emergency(t, now))
+		history_store_write(t->history_store, now);
+	next = next_sample(t, turn.event, turn.goes_on, clock_cpu_time() - turn.cpu_time, now);
+	gap_plan(&t->sampler->gap, next);
 	return next;
 }

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "daemon/clock.h"
-#include "daemon/manager.h"
+#include "daemon/in-flight.h"
+#include "daemon/machine.h"
 #include "lib/kill/unit-mark.h"
 #include "lib/sys/cgroup-unit.h"
 #include "lib/sys/proc.h"
@@ -14,49 +15,50 @@
 #define MARK_USEC (5 * USEC_PER_MSEC)
 
 /* Is its exit that of the unit?  cgroup: the unit's. */
-static bool ends_unit(const struct manager *m, const char *cgroup)
+static bool ends_unit(const struct in_flight *f, const char *cgroup)
 {
-	const struct decision *d = &m->decision;
+	const struct decision *d = &f->decision;
 	char parent[CGROUP_PATH_MAX];
 	struct proc_stat stat;
 
 	if (d->target == POLICY_TARGET_CGROUP && cgroup_path_is_below(cgroup, d->group))
 		return true;
-	return proc_read_stat(m->proc_fd, d->pid, &stat) == 0 && stat.ppid > 0 &&
-	       cgroup_of_process(&m->cgroups, m->proc_fd, stat.ppid, parent, sizeof(parent)) == 0 &&
+	return proc_read_stat(f->machine->proc_fd, d->pid, &stat) == 0 && stat.ppid > 0 &&
+	       cgroup_of_process(&f->machine->cgroups, f->machine->proc_fd, stat.ppid, parent,
+				 sizeof(parent)) == 0 &&
 	       !cgroup_path_is_below(parent, cgroup);
 }
 
-void unit_before_signal(struct manager *m)
+void unit_before_signal(struct in_flight *f)
 {
-	struct decision *d = &m->decision;
+	struct decision *d = &f->decision;
 	char cgroup[CGROUP_PATH_MAX];
 	struct cgroup_unit unit;
 
 	d->unit_error = 0;
 	d->unit_is_marked = false;
-	if (!m->unit_marker)
+	if (!f->unit_marker)
 		return;
 	cgroup_unit_find(d->cgroup, &unit);
 	memcpy(cgroup, d->cgroup, unit.length);
 	cgroup[unit.length] = '\0';
-	if (unit.length == 0 || !ends_unit(m, cgroup))
+	if (unit.length == 0 || !ends_unit(f, cgroup))
 		return;
-	d->unit_error = unit_mark(m->unit_marker, cgroup, unit.length, clock_now() + MARK_USEC);
+	d->unit_error = unit_mark(f->unit_marker, cgroup, unit.length, clock_now() + MARK_USEC);
 	d->unit_is_marked = d->unit_error == 0 || d->unit_error == -EINPROGRESS;
 }
 
-void unit_after_signal(struct manager *m, int r)
+void unit_after_signal(struct in_flight *f, int r)
 {
 	if (r != 0)
-		unit_cancel(m);
-	else if (m->decision.unit_is_marked)
-		unit_mark_killed(m->unit_marker, (unsigned)max_u64(m->victim.group.n_signalled, 1));
+		unit_cancel(f);
+	else if (f->decision.unit_is_marked)
+		unit_mark_killed(f->unit_marker, (unsigned)max_u64(f->victim.group.n_signalled, 1));
 }
 
-void unit_cancel(struct manager *m)
+void unit_cancel(struct in_flight *f)
 {
-	if (m->decision.unit_is_marked)
-		unit_mark_cancel(m->unit_marker);
-	m->decision.unit_is_marked = false;
+	if (f->decision.unit_is_marked)
+		unit_mark_cancel(f->unit_marker);
+	f->decision.unit_is_marked = false;
 }

@@ -10,11 +10,11 @@
  */
 #pragma once
 
-struct manager;
+struct in_flight;
 
 /* Just before the first signal. */
-void unit_before_signal(struct manager *m);
+void unit_before_signal(struct in_flight *f);
 /* After it: r is what kill_signal() returned. */
-void unit_after_signal(struct manager *m, int r);
+void unit_after_signal(struct in_flight *f, int r);
 /* It has only had SIGTERM, and need not exit any more. */
-void unit_cancel(struct manager *m);
+void unit_cancel(struct in_flight *f);

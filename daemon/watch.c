@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
+#include "daemon/config.h"
 #include "daemon/log.h"
-#include "daemon/manager.h"
+#include "daemon/regime.h"
+#include "daemon/sampler.h"
+#include "lib/select/victim.h"
 
 /* Reading takes so much of one turn of the loop; more when it is about to be needed. */
 #define SLICE_USEC	(1 * USEC_PER_MSEC)
@@ -33,35 +36,34 @@
 #define HANGS_USEC (1 * USEC_PER_SEC)
 
 /* Rounds take at most a hundredth of the time, unless one is about to be needed. */
-static bool is_worth_a_round(const struct manager *m, bool near, usec_t now)
+static bool is_worth_a_round(const struct sampler *s, bool near, usec_t now)
 {
-	if (census_round_is_under_way(&m->census))
+	if (census_round_is_under_way(&s->census))
 		return true;
 	if (!near &&
-	    now - m->watch.refreshed_at < max_u64(ROUND_MIN_USEC, 100 * m->watch.round_usec))
+	    now - s->watch.refreshed_at < max_u64(ROUND_MIN_USEC, 100 * s->watch.round_usec))
 		return false;
-	return census_is_stale(&m->census, m->sampler.reading.allocated) ||
-	       now - m->watch.refreshed_at >= ROUND_USEC;
+	return census_is_stale(&s->census, s->reading.allocated) ||
+	       now - s->watch.refreshed_at >= ROUND_USEC;
 }
 
 /* One slice of it. */
-static int read_round(struct manager *m, usec_t now, bool with_swap, usec_t deadline)
+static int read_round(struct sampler *s, usec_t now, bool with_swap, usec_t deadline)
 {
 	usec_t began = clock_now();
 	int r;
 
-	if (!census_round_is_under_way(&m->census)) {
-		m->watch.refreshed_at = now;
-		m->watch.round_usec = 0;
+	if (!census_round_is_under_way(&s->census)) {
+		s->watch.refreshed_at = now;
+		s->watch.round_usec = 0;
 	}
-	r = census_refresh(&m->census, now, m->sampler.reading.allocated, with_swap, clock_now,
-			   deadline);
-	m->watch.round_usec += clock_now() - began;
+	r = census_refresh(&s->census, now, s->reading.allocated, with_swap, clock_now, deadline);
+	s->watch.round_usec += clock_now() - began;
 	return r;
 }
 
 /* What the helper thread has found since. */
-static void take_shares(struct manager *m, usec_t now)
+static void take_shares(struct sampler *s, const struct victim_request *request, usec_t now)
 {
 	struct victim_reading reading = { .has_reclaimable = true };
 	struct census_process *process;
@@ -69,40 +71,39 @@ static void take_shares(struct manager *m, usec_t now)
 	pid_t pid;
 	int result;
 
-	while (precise_collect(m->precise, &pid, &start_ticks, &result, &reading.reclaimable)) {
-		process = census_find(&m->census, pid);
+	while (precise_collect(s->precise, &pid, &start_ticks, &result, &reading.reclaimable)) {
+		process = census_find(&s->census, pid);
 		if (!process || process->start_ticks != start_ticks)
 			continue;
 		process->share_asked_at = census_stamp(now);
 		if (result != 0)
 			continue; /* unreadable, or exited: the next reading shows it */
 		reading.memory = reading.reclaimable.full;
-		process->is_unit = victim_apply_share(&m->census, process, &m->request, &reading);
+		process->is_unit = victim_apply_share(&s->census, process, request, &reading);
 		process->alone = reading.reclaimable.alone;
 		process->fair_is_assumed = false;
 		process->fair_share = reclaimable_total(&reading.reclaimable);
-		census_set_memory(&m->census, process, &reading.memory,
-				  m->sampler.reading.allocated, now);
+		census_set_memory(&s->census, process, &reading.memory, s->reading.allocated, now);
 	}
 }
 
 /* The helper thread has been at one process all this time: it may hang for ever. */
-static void replace_what_hangs(struct manager *m, usec_t now)
+static void replace_what_hangs(struct sampler *s, usec_t now)
 {
 	unsigned n_done;
-	pid_t pid = precise_is_at(m->precise, &n_done);
+	pid_t pid = precise_is_at(s->precise, &n_done);
 	int r;
 
-	if (pid == 0 || pid != m->watch.precise_at || n_done != m->watch.precise_done) {
-		m->watch.precise_at = pid;
-		m->watch.precise_done = n_done;
-		m->watch.precise_since = now;
+	if (pid == 0 || pid != s->watch.precise_at || n_done != s->watch.precise_done) {
+		s->watch.precise_at = pid;
+		s->watch.precise_done = n_done;
+		s->watch.precise_since = now;
 		return;
 	}
-	if (now - m->watch.precise_since < HANGS_USEC)
+	if (now - s->watch.precise_since < HANGS_USEC)
 		return;
-	m->watch.precise_since = now;
-	r = precise_replace(&m->precise);
+	s->watch.precise_since = now;
+	r = precise_replace(&s->precise);
 	if (r == 0)
 		log_notice(
 			"Pid %d: its memory cannot be read, as its address space is locked; another "
@@ -130,13 +131,13 @@ static bool is_share_due(const struct census_process *process, size_t i,
 }
 
 /* The largest whose share is not known, or was measured long ago. */
-static void ask_for_shares(struct manager *m, usec_t now)
+static void ask_for_shares(struct sampler *s, usec_t now)
 {
-	const struct census *census = &m->census;
-	usec_t spent = sub_u64(precise_spent(m->precise), m->watch.spent_before);
+	const struct census *census = &s->census;
+	usec_t spent = sub_u64(precise_spent(s->precise), s->watch.spent_before);
 	const struct shares_budget budget = {
-		.may_repeat = precise_may_repeat(spent, now - m->watch.since),
-		.may_measure_more = precise_may_measure_more(spent, now - m->watch.since),
+		.may_repeat = precise_may_repeat(spent, now - s->watch.since),
+		.may_measure_more = precise_may_measure_more(spent, now - s->watch.since),
 	};
 	size_t n = min_u64(census->n_by_size, SHARES_LOOKED_AT);
 	unsigned n_asked = 0;
@@ -146,96 +147,89 @@ static void ask_for_shares(struct manager *m, usec_t now)
 
 		if (!is_share_due(process, i, &budget, now))
 			continue;
-		if (precise_measure(m->precise, process->pid, process->start_ticks) < 0)
+		if (precise_measure(s->precise, process->pid, process->start_ticks) < 0)
 			break;
 		process->share_asked_at = census_stamp(now);
 		n_asked++;
 	}
 }
 
-static int keep(struct manager *m, usec_t now, bool near)
+static int keep(struct sampler *s, const struct victim_request *request, usec_t now, bool near)
 {
-	const struct memory_counters *c = &m->sampler.reading.counters;
+	const struct memory_counters *c = &s->reading.counters;
 	bool with_swap = c->swap_free < c->swap_total;
 	usec_t deadline = clock_now() + (near ? SLICE_NEAR_USEC : SLICE_USEC);
-	struct census *census = &m->census;
-	bool lists = census->swept_at == 0 || m->watch.listed_at == 0 ||
-		     now - m->watch.listed_at >= LISTING_USEC ||
+	struct census *census = &s->census;
+	bool lists = census->swept_at == 0 || s->watch.listed_at == 0 ||
+		     now - s->watch.listed_at >= LISTING_USEC ||
 		     census_listing_is_under_way(census);
 	int r = 0;
 
 	census_set_totals(census, c);
-	take_shares(m, now);
-	replace_what_hangs(m, now);
-	if (m->watch.since == 0) {
-		m->watch.since = now;
-		m->watch.spent_before = precise_spent(m->precise);
+	take_shares(s, request, now);
+	replace_what_hangs(s, now);
+	if (s->watch.since == 0) {
+		s->watch.since = now;
+		s->watch.spent_before = precise_spent(s->precise);
 	}
 	if (!lists) {
-		r = census_find_new(census, now, m->sampler.reading.allocated);
+		r = census_find_new(census, now, s->reading.allocated);
 		lists = r > 0;
 		if (lists)
-			m->watch.many_new_at = now;
+			s->watch.many_new_at = now;
 	}
 	if (lists) {
-		r = census_list(census, now, m->sampler.reading.allocated, with_swap, clock_now,
-				deadline);
+		r = census_list(census, now, s->reading.allocated, with_swap, clock_now, deadline);
 		if (r > 0) {
-			m->watch.listed_at = now;
-			m->watch.many_new_at = 0;
+			s->watch.listed_at = now;
+			s->watch.many_new_at = 0;
 		}
 	}
-	if (r >= 0 && census->swept_at != 0 && is_worth_a_round(m, near, now))
-		r = read_round(m, now, with_swap, deadline);
+	if (r >= 0 && census->swept_at != 0 && is_worth_a_round(s, near, now))
+		r = read_round(s, now, with_swap, deadline);
 	if (r == -EMFILE || r == -ENFILE) /* what is kept open is a convenience; seeing is not */
 		census_keep_none(census);
-	ask_for_shares(m, now);
-	if (r >= 0)
-		r = victim_reserve(&m->choice, census);
-	if (r < 0 || (!near && now < m->sampler.due_at))
+	ask_for_shares(s, now);
+	if (r < 0 || (!near && now < s->due_at))
 		return r;
 	/* What was allocated meanwhile counts too. */
-	return memory_sample(m->sampler.source, &m->sampler.reading);
+	return memory_sample(s->source, &s->reading);
 }
 
-bool watch_is_busy(const struct manager *m)
+bool watch_is_busy(const struct sampler *s)
 {
-	return census_round_is_under_way(&m->census) || census_listing_is_under_way(&m->census);
+	return census_round_is_under_way(&s->census) || census_listing_is_under_way(&s->census);
 }
 
-bool watch_is_incomplete(const struct manager *m, usec_t now)
+bool watch_is_incomplete(const struct sampler *s, usec_t now)
 {
-	bool is_first = m->watch.listed_at == 0 || m->census.swept_at == 0;
-	usec_t since = is_first ? m->watch.since : m->watch.many_new_at;
+	bool is_first = s->watch.listed_at == 0 || s->census.swept_at == 0;
+	usec_t since = is_first ? s->watch.since : s->watch.many_new_at;
 
-	return (is_first || m->watch.many_new_at != 0) && census_listing_is_under_way(&m->census) &&
+	return (is_first || s->watch.many_new_at != 0) && census_listing_is_under_way(&s->census) &&
 	       now - since < INCOMPLETE_USEC;
 }
 
-/* And what a peak of processes has left.  The last choice is of those of then. */
-void watch_rest(struct manager *m)
+void watch_rest(struct sampler *s)
 {
-	census_release_fds(&m->census);
-	victim_done(&m->choice);
-	(void)victim_reserve(&m->choice, &m->census); /* else the next sample does it */
-	self_give_back(m);
-	m->watch.listed_at = m->watch.since = m->watch.many_new_at = 0;
+	census_release_fds(&s->census);
+	s->watch.listed_at = s->watch.since = s->watch.many_new_at = 0;
 }
 
-int watch_keep(struct manager *m, usec_t now, bool near)
+int watch_keep(struct sampler *s, const struct victim_request *request, usec_t now, bool near)
 {
 	int r;
 
-	if (m->state == MANAGER_KILLING)
+	if (s->regime->state == MANAGER_KILLING)
 		return 0;
-	if (m->state == MANAGER_CALM && !near && now >= m->watch_until &&
-	    m->sampler.reading.available >
-		    policy_threshold_bytes(&m->policies.watch_below, m->sampler.reading.total))
+	if (s->regime->state == MANAGER_CALM && !near && now >= s->regime->watch_until &&
+	    s->reading.available >
+		    policy_threshold_bytes(&s->config->policies.watch_below, s->reading.total))
 		return 0;
-	if (m->state == MANAGER_CALM) { /* so far only the levels are known */
-		r = memory_sample(m->sampler.source, &m->sampler.reading);
+	if (s->regime->state == MANAGER_CALM) { /* so far only the levels are known */
+		r = memory_sample(s->source, &s->reading);
 		if (r < 0)
 			return r;
 	}
-	return keep(m, now, near);
+	return keep(s, request, now, near);
 }

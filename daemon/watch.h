@@ -9,7 +9,8 @@
 
 #include "lib/base/util.h"
 
-struct manager;
+struct sampler;
+struct victim_request;
 
 /* All zeros: calm. */
 struct watch {
@@ -25,16 +26,16 @@ struct watch {
 	usec_t precise_since;
 };
 
-/* One turn of it, but not while a kill is in progress, and not in calm.  near: a policy is about to
- * kill.  0 or -errno. */
-int watch_keep(struct manager *m, usec_t now, bool near);
+/* One turn of it, but not while a kill is in progress, and not in calm.  request: of the last
+ * choice, by which shares are applied.  near: a policy is about to kill.  0 or -errno. */
+int watch_keep(struct sampler *s, const struct victim_request *request, usec_t now, bool near);
 
 /* Is a listing or a round to be continued at once? */
-bool watch_is_busy(const struct manager *m);
+bool watch_is_busy(const struct sampler *s);
 
 /* Is a listing under way that a choice has to wait for: the first since calm, or one because there
  * are many new processes? */
-bool watch_is_incomplete(const struct manager *m, usec_t now);
+bool watch_is_incomplete(const struct sampler *s, usec_t now);
 
 /* Calm again. */
-void watch_rest(struct manager *m);
+void watch_rest(struct sampler *s);

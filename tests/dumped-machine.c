@@ -419,70 +419,74 @@ void dumped_machine_configure(const char *config)
 
 static void open_files(struct manager *m)
 {
-	m->proc_fd = fcntl(machine.proc_fd, F_DUPFD_CLOEXEC, 0);
-	m->sys_fd = fcntl(machine.sys_fd, F_DUPFD_CLOEXEC, 0);
-	m->units_fd = m->placeholder_fd = m->ledger_fd = -EBADF;
-	cgroup_fs_init(&m->cgroups,
+	m->machine.proc_fd = fcntl(machine.proc_fd, F_DUPFD_CLOEXEC, 0);
+	m->machine.sys_fd = fcntl(machine.sys_fd, F_DUPFD_CLOEXEC, 0);
+	cgroup_fs_init(&m->machine.cgroups,
 		       dumped.has_no_cgroups ? -EBADF
 					     : fcntl(machine.cgroup_fd, F_DUPFD_CLOEXEC, 0),
 		       -EBADF);
-	m->cgroups.v2_has_memory = !dumped.has_no_cgroups;
-	assert_int_equal(memory_source_new(m->proc_fd, m->sys_fd, &m->sampler.source), 0);
+	m->machine.cgroups.v2_has_memory = !dumped.has_no_cgroups;
+	assert_int_equal(
+		memory_source_new(m->machine.proc_fd, m->machine.sys_fd, &m->sampler.source), 0);
 	assert_int_equal(memory_sample(m->sampler.source, &m->sampler.reading), 0);
-	m->sampler.psi_fd = openat(m->proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
-	m->probed.psi = m->sampler.psi_fd >= 0;
+	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
+	m->sampler.has_psi = m->sampler.psi_fd >= 0;
 }
 
 void dumped_machine_start(const char *config)
 {
 	static char path[128];
-	struct manager *m = calloc(1, sizeof(*m));
+	struct manager *m = malloc(sizeof(*m));
 
 	assert_non_null(m);
+	manager_init(m);
 	dumped.manager = m;
 	(void)snprintf(path, sizeof(path), "%s/reckond.conf", machine.path);
 	dumped_machine_configure(config);
-	m->options.config_file = path;
-	m->kill_ops = &dumped_kill_ops;
-	m->precise = dumped_precise;
-	m->stuck.survey = dumped.has_no_survey ? NULL : dumped_survey;
-	m->probed.memory_lock_error = m->probed.ledger_error = -EPERM;
-	m->accuracy = (struct accuracy){
+	m->config.options.config_file = path;
+	m->machine.kill_ops = &dumped_kill_ops;
+	m->sampler.precise = dumped_precise;
+	m->selection.stuck.survey = dumped.has_no_survey ? NULL : dumped_survey;
+	m->probed.memory_lock_error = m->in_flight.ledger_error = -EPERM;
+	m->machine.accuracy = (struct accuracy){
 		.regime = ACCURACY_PRECISE,
 		.n_cpus = 2,
 		.batch = 32,
 		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
 	};
-	kill_victim_init(&m->victim);
-	for (size_t i = 0; i < MANAGER_LINGERING_MAX; i++)
-		kill_victim_init(&m->lingering[i]);
-	assert_int_equal(recorder_new(machine.proc_fd, &m->recorder), 0);
-	assert_int_equal(manager_load(m), 0);
-	assert_false(m->is_degraded);
+	assert_int_equal(recorder_new(machine.proc_fd, &m->in_flight, &m->tick.recorder), 0);
+	m->reporter.recorder = m->tick.recorder;
+	assert_int_equal(config_load(&m->config), 0);
+	assert_false(m->config.is_degraded);
 	open_files(m);
-	stall_init(&m->stalls.walk, m->cgroups.v2_fd);
-	assert_int_equal(
-		census_init(&m->census, m->proc_fd, &m->cgroups, &m->accuracy, &m->policies), 0);
-	census_keep_none(&m->census); /* a file that was removed can be read, unlike one of /proc */
-	assert_int_equal(census_sweep(&m->census, dumped.now, m->sampler.reading.allocated,
+	stall_init(&m->sampler.stalls.walk, m->machine.cgroups.v2_fd);
+	assert_int_equal(census_init(&m->sampler.census, m->machine.proc_fd, &m->machine.cgroups,
+				     &m->machine.accuracy, &m->config.policies),
+			 0);
+	census_keep_none(
+		&m->sampler.census); /* a file that was removed can be read, unlike one of /proc */
+	assert_int_equal(census_sweep(&m->sampler.census, dumped.now, m->sampler.reading.allocated,
 				      m->sampler.reading.swap_free < dumped.swap_total * MIB),
 			 0);
-	assert_int_equal(victim_reserve(&m->choice, &m->census), 0);
+	assert_int_equal(victim_reserve(&m->selection.choice, &m->sampler.census), 0);
 }
 
 unsigned dumped_machine_tick(void)
 {
+	struct in_flight_watched watched;
 	usec_t next;
 
 	dumped.sent[0] = '\0';
 	dumped.event = REPORT_NOTHING;
 	dumped.n_turns = 0;
 	do {
-		next = tick(dumped.manager, dumped.now);
+		next = tick(&dumped.manager->tick, dumped.now);
 		dumped.n_turns++;
 		assert_true(dumped.n_turns < 200);
 		if (next <= 4 * USEC_PER_MSEC)
 			dumped.now += next;
 	} while (next <= 4 * USEC_PER_MSEC);
+	watched = in_flight_watched(&dumped.manager->in_flight);
+	dumped.watched = watched.victim_fd < 0 ? 0 : dumped_pid_of_fd(watched.victim_fd);
 	return (unsigned)(next / USEC_PER_MSEC);
 }

@@ -90,7 +90,7 @@ static bool is_failing(int dir_fd, const char *path)
 {
 	struct stat failing, st;
 
-	return fstatat(dumped.manager->proc_fd, dumped.failing, &failing, 0) == 0 &&
+	return fstatat(dumped.manager->machine.proc_fd, dumped.failing, &failing, 0) == 0 &&
 	       fstatat(dir_fd, path, &st, 0) == 0 && st.st_ino == failing.st_ino &&
 	       st.st_dev == failing.st_dev;
 }
@@ -166,7 +166,7 @@ struct meminfo_stack *__wrap_procps_meminfo_select(struct meminfo_info *info,
 						   enum meminfo_item *items, int numitems)
 {
 	char text[4096];
-	ssize_t n = io_read_at(dumped.manager->proc_fd, "meminfo", text, sizeof(text));
+	ssize_t n = io_read_at(dumped.manager->machine.proc_fd, "meminfo", text, sizeof(text));
 
 	if (n < 0) {
 		errno = (int)-n;
@@ -217,7 +217,7 @@ int __wrap_precise_collect(struct precise *precise, pid_t *ret_pid, uint64_t *re
 	queue.n_collected++;
 	*ret_pid = queue.asked[i].pid;
 	*ret_start_ticks = queue.asked[i].start_ticks;
-	*ret_result = reclaimable_read(dumped.manager->proc_fd, *ret_pid, ret);
+	*ret_result = reclaimable_read(dumped.manager->machine.proc_fd, *ret_pid, ret);
 	return 1;
 }
 
@@ -226,7 +226,7 @@ int __wrap_precise_read(struct precise *precise, pid_t pid, usec_t deadline,
 int __wrap_precise_read(struct precise *precise, pid_t pid, usec_t deadline,
 			struct reclaimable *ret)
 {
-	return reclaimable_read(dumped.manager->proc_fd, pid, ret);
+	return reclaimable_read(dumped.manager->machine.proc_fd, pid, ret);
 }
 
 pid_t __wrap_precise_is_at(struct precise *precise, unsigned *ret_n_done);
@@ -290,7 +290,7 @@ bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret);
 bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret)
 {
 	static struct where_scratch scratch;
-	int proc_fd = dumped.manager->proc_fd;
+	int proc_fd = dumped.manager->machine.proc_fd;
 
 	if (!survey_is_asked)
 		return false;
@@ -326,8 +326,8 @@ void __wrap_log_event(const char *message_id, int priority, const char *format, 
 
 static void note_plan(const struct manager *m)
 {
-	const struct kill_victim *victim = &m->victim;
-	const struct decision *d = &m->decision;
+	const struct kill_victim *victim = &m->in_flight.victim;
+	const struct decision *d = &m->in_flight.decision;
 
 	dumped.plan[0] = '\0';
 	add(dumped.plan, "%s %d", d->comm, d->pid);
@@ -339,39 +339,18 @@ static void note_plan(const struct manager *m)
 		add(dumped.plan, " %s", d->group);
 }
 
-void __real_report(struct manager *m, enum report_event event,
+void __real_report(struct reporter *rep, enum report_event event,
 		   const struct policy_judgement *judgement, enum manager_state before, usec_t now);
-void __wrap_report(struct manager *m, enum report_event event,
+void __wrap_report(struct reporter *rep, enum report_event event,
 		   const struct policy_judgement *judgement, enum manager_state before, usec_t now);
-void __wrap_report(struct manager *m, enum report_event event,
+void __wrap_report(struct reporter *rep, enum report_event event,
 		   const struct policy_judgement *judgement, enum manager_state before, usec_t now)
 {
 	if (event != REPORT_NOTHING)
 		dumped.event = event;
 	if (event == REPORT_SIGNALLED)
-		note_plan(m);
-	__real_report(m, event, judgement, before, now);
-}
-
-/* The event loop. */
-
-int __wrap_monitor_watch_victim(struct manager *m, int pidfd);
-int __wrap_monitor_watch_victim(struct manager *m, int pidfd)
-{
-	dumped.watched = pid_of_fd[pidfd];
-	return 0;
-}
-
-int __wrap_monitor_watch_thaw(struct manager *m, int events_fd);
-int __wrap_monitor_watch_thaw(struct manager *m, int events_fd)
-{
-	return 0;
-}
-
-void __wrap_monitor_unwatch_victim(struct manager *m);
-void __wrap_monitor_unwatch_victim(struct manager *m)
-{
-	dumped.watched = 0;
+		note_plan(dumped.manager);
+	__real_report(rep, event, judgement, before, now);
 }
 
 /* Killing. */
@@ -394,6 +373,11 @@ static int op_pidfd_open(pid_t pid)
 	assert_true(fd >= 0 && fd < FDS_MAX);
 	pid_of_fd[fd] = pid;
 	return fd;
+}
+
+pid_t dumped_pid_of_fd(int fd)
+{
+	return pid_of_fd[fd];
 }
 
 static int op_pidfd_send_signal(int pidfd, int signal)

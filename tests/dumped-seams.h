@@ -15,6 +15,8 @@ extern struct dumped_place dumped_places[DUMPED_PROCESSES_MAX];
 
 struct dumped_place *dumped_place_of(pid_t pid);
 
+pid_t dumped_pid_of_fd(int pidfd);
+
 extern const struct kill_ops dumped_kill_ops;
 extern struct precise *const dumped_precise;
 extern struct survey *const dumped_survey;

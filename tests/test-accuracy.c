@@ -19,6 +19,7 @@
 #include "lib/base/io.h"
 #include "lib/sys/accuracy.h"
 #include "lib/sys/proc.h"
+#include "tests/fixture-fd.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -27,19 +28,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
-
-static int fixture_fd(const char *name)
-{
-	const char *fixtures = getenv("FIXTURES");
-	char path[4096];
-	int fd;
-
-	assert_non_null(fixtures);
-	(void)snprintf(path, sizeof(path), "%s/%s", fixtures, name);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	return fd;
-}
 
 static void test_batch_follows_the_cpus(void **state)
 {

@@ -43,7 +43,8 @@ static int setup(void **state)
 	if (!test.bus)
 		return -1;
 	log_set_target(LOG_TARGET_NULL);
-	if (recorder_new(-EBADF, &test.manager.recorder) < 0)
+	manager_init(&test.manager);
+	if (recorder_new(-EBADF, &test.manager.in_flight, &test.manager.tick.recorder) < 0)
 		return -1;
 	test.bus->manager = &test.manager;
 	test.bus->bus = fuzz_connect(&test.fd);
@@ -60,7 +61,7 @@ static int teardown(void **state)
 	if (test.fd >= 0)
 		close(test.fd);
 	free(test.bus);
-	recorder_free(test.manager.recorder);
+	recorder_free(test.manager.tick.recorder);
 	log_set_target(LOG_TARGET_AUTO);
 	return 0;
 }

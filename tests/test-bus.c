@@ -177,7 +177,7 @@ static void pump(void)
 		accept_daemon();
 		allow_mallocs(false);
 		test.is_counting = test.n_steps_allowed != UINT32_MAX;
-		r = sd_event_run(test.m->event, 0);
+		r = sd_event_run(test.m->monitor.event, 0);
 		test.is_counting = false;
 		allow_mallocs(true);
 		assert_true(r >= 0 || (r == -ENOMEM && test.n_allowed != UINT32_MAX));
@@ -313,7 +313,7 @@ static void write_conf(const char *text)
 
 static int setup(void **state)
 {
-	struct manager_options options = { .config_file = test.conf, .dry_run = true };
+	struct config_options options = { .config_file = test.conf, .dry_run = true };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	memset(&test, 0, sizeof(test));
@@ -333,9 +333,9 @@ static int setup(void **state)
 	unsetenv("NOTIFY_SOCKET");
 	log_set_target(LOG_TARGET_NULL);
 	log_set_max_level(LOG_INFO);
-	if (manager_new(&options, &kill_ops_system, &test.m) < 0)
+	if (manager_new(&options, false, &kill_ops_system, &test.m) < 0)
 		return -1;
-	assert_true(sd_event_source_set_enabled(test.m->timer, SD_EVENT_OFF) >= 0);
+	assert_true(sd_event_source_set_enabled(test.m->monitor.timer, SD_EVENT_OFF) >= 0);
 	snprintf(address.sun_path, sizeof(address.sun_path), "unix:path=%s", test.path);
 	setenv("DBUS_SYSTEM_BUS_ADDRESS", address.sun_path, 1);
 	return 0;
@@ -454,12 +454,12 @@ static void test_which_callers_may_change_something(void **state)
 
 	join();
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		unsigned n_reloads = test.m->n_reloads;
+		unsigned n_reloads = test.m->config.n_reloads;
 
 		test.uid = cases[i].uid;
 		call(&reload);
 		assert_string_equal(test.error, cases[i].may ? "" : SD_BUS_ERROR_ACCESS_DENIED);
-		assert_int_equal(test.m->n_reloads, n_reloads + cases[i].may);
+		assert_int_equal(test.m->config.n_reloads, n_reloads + cases[i].may);
 		log_set_max_level(LOG_INFO);
 		call(&set);
 		assert_string_equal(test.error, cases[i].may ? "" : SD_BUS_ERROR_ACCESS_DENIED);
@@ -494,15 +494,15 @@ static void test_what_cannot_be_set(void **state)
 static void test_a_reload_that_is_refused(void **state)
 {
 	static const struct call reload = MANAGER("Reload", "");
-	size_t n_policies = test.m->policies.n_policies;
+	size_t n_policies = test.m->config.policies.n_policies;
 
 	join();
 	write_conf(CONF "[Policy x]\nMemoryAvailable=plenty\n");
 	call(&reload);
 	assert_string_equal(test.error, BUS_ERROR_BAD_CONFIGURATION);
 	assert_non_null(strstr(test.error_text, "MemoryAvailable="));
-	assert_int_equal(test.m->policies.n_policies, n_policies);
-	assert_int_equal(test.m->n_reloads, 0);
+	assert_int_equal(test.m->config.policies.n_policies, n_policies);
+	assert_int_equal(test.m->config.n_reloads, 0);
 }
 
 /* The bus does not report the caller: so many wait, no more; all are dropped with the bus. */
@@ -527,7 +527,7 @@ static void test_questions_that_are_not_answered(void **state)
 	pump();
 	assert_null(test.m->bus->bus);
 	assert_int_equal(test.m->bus->n_questions, 0);
-	assert_int_equal(test.m->n_reloads, 0);
+	assert_int_equal(test.m->config.n_reloads, 0);
 }
 
 /* What would read processes is refused with the process that is being killed, and what to do. */
@@ -536,10 +536,10 @@ static void test_while_a_victim_exits(void **state)
 	static const struct call candidates = MANAGER("GetCandidates", "u", .numbers = { 1 });
 	static const struct call properties = PROPERTIES("GetAll", "s", .text = { BUS_INTERFACE });
 	struct manager *m = test.m;
-	struct decision *d = &m->decision;
+	struct decision *d = &m->in_flight.decision;
 
 	join();
-	m->state = MANAGER_KILLING;
+	m->regime.state = MANAGER_KILLING;
 	*d = (struct decision){ .pid = 812, .comm = "leak", .policy = "now", .signal = SIGKILL };
 	d->signalled_at = clock_now() - 2 * USEC_PER_SEC;
 	call(&candidates);
@@ -572,7 +572,7 @@ static void test_while_a_victim_exits(void **state)
 		assert_int_equal(m->bus->n_waiting, 1);
 		assert_false(test.is_answered);
 	}
-	m->state = MANAGER_WATCH;
+	m->regime.state = MANAGER_WATCH;
 	bus_schedule(m->bus);
 	for (int i = 0; i < 50 && !test.is_answered; i++)
 		pump();
@@ -582,16 +582,16 @@ static void test_while_a_victim_exits(void **state)
 static void test_news_are_reported_once(void **state)
 {
 	struct manager *m = test.m;
-	struct policy *policy = &m->policies.policies[0];
+	struct policy *policy = &m->config.policies.policies[0];
 	const struct policy_judgement judgement = { .policy = policy }, none = { 0 };
 
 	join();
 	test.n_signals = 0;
 	pump();
 	assert_int_equal(test.n_signals, 0);
-	m->state = MANAGER_WATCH;
-	m->n_kills++;
-	m->conflicts = 1;
+	m->regime.state = MANAGER_WATCH;
+	m->in_flight.n_kills++;
+	m->conflicts.found = 1;
 	bus_schedule(m->bus);
 	pump();
 	assert_string_equal(test.signals, "StateChanged\nPropertiesChanged\n");
@@ -647,12 +647,12 @@ static void test_answers_that_cannot_be_put_together(void **state)
 	history_entry_init(&entry);
 	history_set_text(entry.kind, sizeof(entry.kind), "killed");
 	history_set_text(entry.outcome, sizeof(entry.outcome), "gone");
-	history_put(recorder_history(test.m->recorder), &entry);
-	test.m->stuck.since = 1;
-	test.m->stuck.account.n_rows = 1;
-	test.m->stuck.account.rows[0].text = "tmpfs";
-	test.m->stuck.largest_pid = 1;
-	test.m->conflicts = 1;
+	history_put(recorder_history(test.m->tick.recorder), &entry);
+	test.m->selection.stuck.since = 1;
+	test.m->selection.stuck.account.n_rows = 1;
+	test.m->selection.stuck.account.rows[0].text = "tmpfs";
+	test.m->selection.stuck.largest_pid = 1;
+	test.m->conflicts.found = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		check_recovers();
 		for (unsigned n = 0; n < N_STEPS_MAX; n++) {
@@ -733,7 +733,8 @@ static void test_news_without_memory(void **state)
 #if FAIL_MALLOC_WORKS
 	for (; n < N_MALLOCS_MAX; n++) {
 		check_recovers();
-		test.m->state = test.m->state == MANAGER_WATCH ? MANAGER_CALM : MANAGER_WATCH;
+		test.m->regime.state =
+			test.m->regime.state == MANAGER_WATCH ? MANAGER_CALM : MANAGER_WATCH;
 		test.m->bus->has_low_memory = true;
 		test.signals[0] = '\0';
 		bus_schedule(test.m->bus);

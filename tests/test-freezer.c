@@ -1,144 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * freezer on trees of plain files: which levels are found, written and written back.  What the
- * kernel does with them is tested on real cgroups in test-freezer-kernel and test-kill.
+ * kernel does with them is tested on real cgroups in test-freezer-kernel and test-kill-kernel.
  */
 #include <fcntl.h>
-#include <ftw.h>
-#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/base/cleanup.h"
 #include "lib/kill/freezer.h"
-#include "lib/kill/ledger.h"
+#include "tests/freezer-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
-#include <stddef.h>
 #include <setjmp.h>
-#include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
 
-#define NOBODY 65534
-
-/* A tree in a temporary directory: v2/ and v1/ are the mounts. */
-struct tree {
-	char path[64];
-	int fd;
-	struct cgroup_fs fs;
-	struct freezer_thawed thawed;
-	unsigned n_fds; /* open before */
-};
-
-static unsigned count_fds(void)
-{
-	_cleanup_dir_ DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(dir))
-		n++;
-	return n;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
-
-static int setup(void **state)
-{
-	static struct tree tree;
-
-	tree.n_fds = count_fds();
-	strcpy(tree.path, "/tmp/test-freezer-XXXXXX");
-	if (!mkdtemp(tree.path) || chmod(tree.path, 0755) < 0)
-		return -1;
-	tree.fd = open(tree.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (mkdirat(tree.fd, "v2", 0755) < 0 || mkdirat(tree.fd, "v1", 0755) < 0)
-		return -1;
-	cgroup_fs_init(&tree.fs, openat(tree.fd, "v2", O_PATH | O_DIRECTORY | O_CLOEXEC),
-		       openat(tree.fd, "v1", O_PATH | O_DIRECTORY | O_CLOEXEC));
-	freezer_thawed_init(&tree.thawed);
-	*state = &tree;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct tree *tree = *state;
-
-	if (geteuid() != getuid() && seteuid(getuid()) < 0)
-		return -1;
-	(void)fchmodat(tree->fd, "v2/a", 0755, 0);
-	freezer_thawed_done(&tree->thawed);
-	cgroup_fs_done(&tree->fs);
-	close(tree->fd);
-	if (nftw(tree->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) < 0)
-		return -1;
-	assert_int_equal(count_fds(), tree->n_fds);
-	return 0;
-}
-
-static void put(const struct tree *tree, const char *path, const char *text)
-{
-	_cleanup_close_ int fd = openat(tree->fd, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-
-	assert_return_code(fd, errno);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-}
-
-static void make_directory(const struct tree *tree, const char *path)
-{
-	assert_return_code(mkdirat(tree->fd, path, 0755), errno);
-}
-
-static void make_v2(const struct tree *tree, const char *path, const char *freeze,
-		    const char *events)
-{
-	char file[1024];
-
-	make_directory(tree, path);
-	(void)snprintf(file, sizeof(file), "%s/cgroup.freeze", path);
-	put(tree, file, freeze);
-	(void)snprintf(file, sizeof(file), "%s/cgroup.events", path);
-	put(tree, file, events);
-}
-
-static void make_v1(const struct tree *tree, const char *path, const char *self, const char *state,
-		    const char *procs)
-{
-	char file[1024];
-
-	make_directory(tree, path);
-	(void)snprintf(file, sizeof(file), "%s/freezer.self_freezing", path);
-	put(tree, file, self);
-	(void)snprintf(file, sizeof(file), "%s/freezer.state", path);
-	put(tree, file, state);
-	(void)snprintf(file, sizeof(file), "%s/cgroup.procs", path);
-	put(tree, file, procs);
-}
-
-static void assert_text(const struct tree *tree, const char *path, const char *expected)
-{
-	_cleanup_close_ int fd = openat(tree->fd, path, O_RDONLY | O_CLOEXEC);
-	char text[64] = "";
-
-	assert_return_code(fd, errno);
-	assert_return_code(read(fd, text, sizeof(text) - 1), errno);
-	text[strcspn(text, "\n")] = '\0';
-	if (strcmp(text, expected) != 0)
-		fail_msg("%s is '%s', not '%s'", path, text, expected);
-}
-
-#define FROZEN_EVENTS  "populated 1\nfrozen 1\n"
 #define RUNNING_EVENTS "populated 1\nfrozen 0\n"
 
 /* Which of /a, /a/b, /a/b/c freeze by their own flag, and what the last one says. */
@@ -423,220 +303,6 @@ static void test_refreeze_continues_after_a_refusal(void **state)
 	assert_text(tree, "v2/a/b/cgroup.freeze", "0");
 }
 
-static struct ledger ledger;
-
-static unsigned n_entries(void)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < LEDGER_ENTRIES; i++)
-		n += ledger_get(&ledger, i) != NULL;
-	return n;
-}
-
-static void keep_a_ledger(struct tree *tree)
-{
-	ledger_init(&ledger, "boot");
-	tree->thawed.order = (struct freezer_order){
-		.pid = 42,
-		.start_ticks = 43,
-		.ledger = &ledger,
-	};
-}
-
-static void assert_entry(const struct tree *tree, unsigned slot, bool v1, const char *path)
-{
-	const struct ledger_entry *entry = ledger_get(&ledger, slot);
-	char file[1024];
-	struct stat st;
-
-	assert_non_null(entry);
-	assert_string_equal(entry->path, path);
-	assert_true(entry->pid == 42 && entry->start_ticks == 43);
-	assert_true(entry->v1 == v1 && !entry->moved);
-	(void)snprintf(file, sizeof(file), "%s%s", v1 ? "v1" : "v2", path);
-	assert_return_code(fstatat(tree->fd, file, &st, 0), errno);
-	assert_true(entry->cgroup_id == st.st_ino);
-}
-
-static void test_ledger_has_what_is_to_be_frozen_again(void **state)
-{
-	struct tree *tree = *state;
-
-	make_v2(tree, "v2/a", "1\n", FROZEN_EVENTS);
-	make_v2(tree, "v2/a/b", "0\n", FROZEN_EVENTS);
-	make_v2(tree, "v2/a/b/c", "1\n", FROZEN_EVENTS);
-	make_v1(tree, "v1/x", "1\n", "FROZEN\n", "1\n");
-	keep_a_ledger(tree);
-	assert_int_equal(freezer_thaw(&tree->fs, "/a/b/c", "/x", &tree->thawed), 3);
-	assert_int_equal(tree->thawed.ledger_error, 0);
-	assert_int_equal(n_entries(), 3);
-	assert_entry(tree, 0, false, "/a");
-	assert_entry(tree, 1, false, "/a/b/c");
-	assert_entry(tree, 2, true, "/x");
-
-	/* frozen by another program and thawed again: recorded once, as before */
-	put(tree, "v1/x/freezer.self_freezing", "0\n");
-	put(tree, "v2/a/cgroup.freeze", "1\n");
-	assert_int_equal(freezer_thaw(&tree->fs, "/a/b/c", "/x", &tree->thawed), 1);
-	assert_int_equal(n_entries(), 3);
-	assert_int_equal(freezer_refreeze(&tree->thawed), 3);
-	assert_int_equal(n_entries(), 0);
-}
-
-static void test_ledger_has_only_what_was_thawed(void **state)
-{
-	struct tree *tree = *state;
-
-	make_v2(tree, "v2/a", "1\n", FROZEN_EVENTS);
-	make_v2(tree, "v2/a/b", "1\n", FROZEN_EVENTS);
-	keep_a_ledger(tree);
-	assert_int_equal(freezer_thaw(&tree->fs, "/a/b/gone", NULL, &tree->thawed), 0);
-	assert_int_equal(n_entries(), 0);
-
-	assert_return_code(fchmodat(tree->fd, "v2/a/cgroup.freeze", 0666, 0), errno);
-	assert_return_code(fchmodat(tree->fd, "v2/a/b/cgroup.freeze", 0444, 0), errno);
-	if (geteuid() == 0)
-		assert_return_code(seteuid(NOBODY), errno);
-	assert_int_equal(freezer_thaw(&tree->fs, "/a/b", NULL, &tree->thawed), 1);
-	assert_int_equal(n_entries(), 1);
-	assert_entry(tree, 0, false, "/a");
-}
-
-/* A thaw that hangs, in a process that is killed in it (here: a fifo without a reader): what it was
- * about to thaw has been entered before. */
-static void test_ledger_knows_before_it_is_thawed(void **state)
-{
-	struct ledger *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct tree *tree = *state;
-	int status;
-	pid_t pid;
-
-	assert_ptr_not_equal(shared, MAP_FAILED);
-	ledger_init(shared, "boot");
-	make_v1(tree, "v1/a", "1\n", "", "1\n");
-	assert_return_code(unlinkat(tree->fd, "v1/a/freezer.state", 0), errno);
-	assert_return_code(mkfifoat(tree->fd, "v1/a/freezer.state", 0600), errno);
-	tree->thawed.order = (struct freezer_order){ .pid = 42, .ledger = shared };
-	pid = fork();
-	assert_return_code(pid, errno);
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		(void)freezer_thaw(&tree->fs, NULL, "/a", &tree->thawed);
-		_exit(0);
-	}
-	for (int i = 0; i < 10000 && !ledger_get(shared, 0); i++)
-		usleep(1000);
-	assert_non_null(ledger_get(shared, 0));
-	assert_return_code(kill(pid, SIGKILL), errno);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status));
-	assert_non_null(ledger_get(shared, 0));
-	assert_return_code(munmap(shared, sizeof(*shared)), errno);
-}
-
-static void test_ledger_that_is_full_prevents_no_thaw(void **state)
-{
-	struct tree *tree = *state;
-
-	make_v2(tree, "v2/a", "1\n", FROZEN_EVENTS);
-	keep_a_ledger(tree);
-	for (int i = 0; i < LEDGER_ENTRIES; i++)
-		(void)ledger_enter(&ledger, &(struct ledger_entry){ .pid = 1 }, "/", 1);
-	assert_int_equal(freezer_thaw(&tree->fs, "/a", NULL, &tree->thawed), 1);
-	assert_int_equal(tree->thawed.error, 0);
-	assert_int_equal(tree->thawed.ledger_error, -ENOSPC);
-	assert_int_equal(freezer_refreeze(&tree->thawed), 1);
-	assert_int_equal(n_entries(), LEDGER_ENTRIES); /* none of the others' */
-}
-
-static void test_thaw_for_good_is_not_undone(void **state)
-{
-	struct tree *tree = *state;
-
-	make_v2(tree, "v2/a", "1\n", FROZEN_EVENTS);
-	keep_a_ledger(tree);
-	tree->thawed.order.for_good = true;
-	assert_int_equal(freezer_thaw(&tree->fs, "/a", NULL, &tree->thawed), 1);
-	assert_int_equal(tree->thawed.n_levels, 1);
-	assert_int_equal(n_entries(), 0);
-	assert_int_equal(freezer_refreeze(&tree->thawed), 0);
-	assert_text(tree, "v2/a/cgroup.freeze", "0");
-}
-
-/* Only a process that was taken out is ever written anywhere. */
-static void test_victim_only_writes_cgroup_procs(void **state)
-{
-	struct tree *tree = *state;
-
-	make_v2(tree, "v2/a", "1\n", FROZEN_EVENTS);
-	put(tree, "v1/cgroup.procs", "");
-	make_v1(tree, "v1/a", "0\n", "THAWED\n", "");
-	make_v1(tree, "v1/a/b", "1\n", "FROZEN\n", "");
-	make_v1(tree, "v1/a/b/c", "0\n", "FROZEN\n", "");
-	keep_a_ledger(tree);
-	tree->thawed.order.victim_only = true;
-	assert_int_equal(freezer_thaw(&tree->fs, "/a", "/a/b/c", &tree->thawed), 1);
-	assert_text(tree, "v1/a/cgroup.procs", "42");
-	assert_text(tree, "v1/cgroup.procs", "");
-	assert_text(tree, "v1/a/b/freezer.state", "FROZEN");
-	assert_text(tree, "v2/a/cgroup.freeze", "1");
-	assert_int_equal(n_entries(), 1);
-	assert_true(ledger_get(&ledger, 0)->moved);
-	assert_string_equal(ledger_get(&ledger, 0)->path, "/a/b/c");
-
-	assert_int_equal(freezer_move_back(&tree->thawed), 1);
-	assert_text(tree, "v1/a/b/c/cgroup.procs", "42");
-	assert_int_equal(freezer_refreeze(&tree->thawed), 0);
-	assert_text(tree, "v1/a/b/c/freezer.state", "FROZEN");
-	assert_int_equal(n_entries(), 0);
-}
-
-static void test_victim_only_when_it_may_not_be_moved(void **state)
-{
-	struct tree *tree = *state;
-
-	put(tree, "v1/cgroup.procs", "");
-	make_v1(tree, "v1/a", "1\n", "FROZEN\n", "");
-	assert_return_code(fchmodat(tree->fd, "v1/cgroup.procs", 0444, 0), errno);
-	keep_a_ledger(tree);
-	tree->thawed.order.victim_only = true;
-	if (geteuid() == 0)
-		assert_return_code(seteuid(NOBODY), errno);
-	assert_int_equal(freezer_thaw(&tree->fs, NULL, "/a", &tree->thawed), -EACCES);
-	assert_int_equal(tree->thawed.error, -EACCES);
-	assert_int_equal(tree->thawed.n_levels, 0);
-	assert_int_equal(n_entries(), 0);
-}
-
-static void test_take_over_knows_the_very_cgroup(void **state)
-{
-	struct tree *tree = *state;
-	struct ledger_entry entry;
-
-	make_v2(tree, "v2/a", "1\n", FROZEN_EVENTS);
-	keep_a_ledger(tree);
-	assert_int_equal(freezer_thaw(&tree->fs, "/a", NULL, &tree->thawed), 1);
-	entry = *ledger_get(&ledger, 0);
-	freezer_thawed_done(&tree->thawed);
-	assert_int_equal(n_entries(), 1); /* still owed */
-
-	tree->thawed.order.ledger = &ledger;
-	assert_int_equal(freezer_take_over(&tree->fs, &entry, 0, &tree->thawed), 0);
-	assert_int_equal(freezer_refreeze(&tree->thawed), 1);
-	assert_text(tree, "v2/a/cgroup.freeze", "1");
-	assert_int_equal(n_entries(), 0);
-
-	entry.cgroup_id++;
-	assert_int_equal(freezer_take_over(&tree->fs, &entry, 0, &tree->thawed), FREEZER_NOT_THERE);
-	strcpy(entry.path, "/gone/too");
-	assert_int_equal(freezer_take_over(&tree->fs, &entry, 0, &tree->thawed), FREEZER_NOT_THERE);
-	strcpy(entry.path, "/../v2/a");
-	assert_int_equal(freezer_take_over(&tree->fs, &entry, 0, &tree->thawed), -EINVAL);
-	assert_int_equal(tree->thawed.n_levels, 1);
-}
-
 static const struct {
 	const char *v2_path, *v1_path;
 	int expected;
@@ -666,8 +332,6 @@ static void test_is_frozen(void **state)
 			fail_msg("%s, %s", is_frozen_cases[i].v2_path, is_frozen_cases[i].v1_path);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -686,14 +350,6 @@ int main(void)
 		TEST(test_refreeze_v1_reads_below),
 		TEST(test_refreeze_continues_after_a_refusal),
 		TEST(test_is_frozen),
-		TEST(test_ledger_has_what_is_to_be_frozen_again),
-		TEST(test_ledger_has_only_what_was_thawed),
-		TEST(test_ledger_knows_before_it_is_thawed),
-		TEST(test_ledger_that_is_full_prevents_no_thaw),
-		TEST(test_thaw_for_good_is_not_undone),
-		TEST(test_victim_only_writes_cgroup_procs),
-		TEST(test_victim_only_when_it_may_not_be_moved),
-		TEST(test_take_over_knows_the_very_cgroup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 #include "lib/base/io.h"
 #include "lib/kill/kill.h"
 #include "lib/sys/proc.h"
+#include "tests/remove-entry.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -35,11 +36,6 @@ static struct {
 	pid_t stop_at; /* 0: never */
 	unsigned n_signals;
 } test;
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
 
 static int setup(void **state)
 {

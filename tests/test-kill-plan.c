@@ -168,7 +168,7 @@ bool __wrap_kill_is_gone(const struct kill_victim *victim)
 
 static struct census_process *add(pid_t pid, uint64_t bytes, const char *cgroup)
 {
-	struct census_process *process = census_add(&test.m->census, pid, START);
+	struct census_process *process = census_add(&test.m->sampler.census, pid, START);
 
 	assert_non_null(process);
 	process->ppid = pid == VICTIM ? 1 : VICTIM;
@@ -176,8 +176,9 @@ static struct census_process *add(pid_t pid, uint64_t bytes, const char *cgroup)
 	process->n_threads = 1;
 	process->code_pages = CODE;
 	strcpy(process->comm, "server");
-	assert_int_equal(census_attach(&test.m->census, process, cgroup), 0);
-	census_set_memory(&test.m->census, process, &(struct proc_memory){ .anon = bytes }, GIB, 1);
+	assert_int_equal(census_attach(&test.m->sampler.census, process, cgroup), 0);
+	census_set_memory(&test.m->sampler.census, process, &(struct proc_memory){ .anon = bytes },
+			  GIB, 1);
 	return process;
 }
 
@@ -187,18 +188,20 @@ static int setup(void **state)
 	struct manager *m;
 
 	memset(&test, 0, sizeof(test));
-	m = test.m = calloc(1, sizeof(*m));
+	m = test.m = malloc(sizeof(*m));
 	if (!m)
 		return -1;
-	m->policies.subtree = everything;
-	m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->census, m->proc_fd, NULL, &accuracy, &m->policies) < 0)
+	manager_init(m);
+	m->config.policies.subtree = everything;
+	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &accuracy,
+			&m->config.policies) < 0)
 		return -1;
-	kill_victim_init(&m->victim);
-	m->victim.pid = VICTIM;
-	m->victim.start_ticks = START;
+	kill_victim_init(&m->in_flight.victim);
+	m->in_flight.victim.pid = VICTIM;
+	m->in_flight.victim.start_ticks = START;
 	test.policy.target = POLICY_TARGET_PROCESS;
-	d = &m->decision;
+	d = &m->in_flight.decision;
 	d->pid = VICTIM;
 	d->start_ticks = START;
 	d->n_processes = 1;
@@ -210,21 +213,21 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	census_done(&test.m->census);
-	close(test.m->proc_fd);
+	census_done(&test.m->sampler.census);
+	close(test.m->machine.proc_fd);
 	free(test.m);
 	return 0;
 }
 
 static enum report_event gather(void)
 {
-	return kill_plan_gather(test.m, &test.policy);
+	return kill_plan_gather(&test.m->in_flight, &test.policy);
 }
 
 /* Of its 512 MiB the victim shares 400 with its relatives, copy on write. */
 static void share_with_relatives(void)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	d->is_unit = true;
 	d->alone = 112 * MIB;
@@ -234,9 +237,9 @@ static void share_with_relatives(void)
 
 static void test_a_victim_that_is_another_by_now(void **state)
 {
-	test.m->decision.start_ticks = START + 1;
+	test.m->in_flight.decision.start_ticks = START + 1;
 	assert_int_equal(gather(), REPORT_VANISHED);
-	test.m->decision.pid = 4242;
+	test.m->in_flight.decision.pid = 4242;
 	assert_int_equal(gather(), REPORT_VANISHED);
 }
 
@@ -255,7 +258,7 @@ static void test_sharers_are_opened_or_reported(void **state)
 		{ -EMFILE, REPORT_NOTHING, 1, 0, -EMFILE, 0 },
 		{ -EPERM, REPORT_SPARED, 1, 0, 0, VICTIM + 1 },
 	};
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	add(VICTIM + 1, 4 * MIB, "/a/b");
 	add(VICTIM + 2, 4 * MIB, "/a/b");
@@ -265,7 +268,7 @@ static void test_sharers_are_opened_or_reported(void **state)
 		test.failure = cases[i].failure;
 		d->n_sharers = d->n_sharers_left = 0;
 		d->sharers_error = d->spared_pid = 0;
-		test.m->victim.n_others = 0;
+		test.m->in_flight.victim.n_others = 0;
 		assert_int_equal(gather(), cases[i].event);
 		assert_int_equal(d->n_sharers, cases[i].n_sharers);
 		assert_int_equal(d->n_sharers_left, cases[i].n_left);
@@ -283,16 +286,16 @@ static void test_sharers_are_opened_or_reported(void **state)
 /* All that have it are killed: what they have in common is freed, and what each has alone. */
 static void test_a_family_is_killed_together(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	add(VICTIM + 1, 450 * MIB, "/a/b")->memory.is_measured = true;
-	census_find(&test.m->census, VICTIM + 1)->alone = 50 * MIB;
+	census_find(&test.m->sampler.census, VICTIM + 1)->alone = 50 * MIB;
 	add(VICTIM + 2, 420 * MIB, "/c");
 	add(VICTIM + 3, 8 * MIB, "/c"); /* has little of it */
 	share_with_relatives();
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_int_equal(d->n_relatives, 2);
-	assert_true(test.m->victim.is_family);
+	assert_true(test.m->in_flight.victim.is_family);
 	assert_int_equal(d->memory.kept, 0);
 	assert_int_equal(d->memory.anon, (512 + 50) * MIB);
 }
@@ -300,7 +303,7 @@ static void test_a_family_is_killed_together(void **state)
 /* One keeps what is common: the others are killed for what is theirs, or not at all. */
 static void test_a_family_of_which_one_is_not_killed(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	add(VICTIM + 1, 450 * MIB, "/a/b");
 	add(VICTIM + 2, 450 * MIB, "/c");
@@ -315,7 +318,7 @@ static void test_a_family_of_which_one_is_not_killed(void **state)
 	/* Gone meanwhile: nothing is kept by it. */
 	share_with_relatives();
 	d->n_relatives = 0;
-	test.m->victim.n_others = 0;
+	test.m->in_flight.victim.n_others = 0;
 	test.failure = KILL_GONE;
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_int_equal(d->n_relatives, 1);
@@ -324,7 +327,7 @@ static void test_a_family_of_which_one_is_not_killed(void **state)
 	/* As it is now it may not be killed. */
 	share_with_relatives();
 	d->n_relatives = 0;
-	test.m->victim.n_others = 0;
+	test.m->in_flight.victim.n_others = 0;
 	test.fails = 0;
 	test.may_not = VICTIM + 2;
 	assert_int_equal(gather(), REPORT_NOTHING);
@@ -334,20 +337,20 @@ static void test_a_family_of_which_one_is_not_killed(void **state)
 	/* Protected: to kill its relatives would be in vain. */
 	share_with_relatives();
 	d->n_relatives = 0;
-	test.m->victim.n_others = 0;
-	test.m->victim.is_family = false;
+	test.m->in_flight.victim.n_others = 0;
+	test.m->in_flight.victim.is_family = false;
 	test.may_not = 0;
 	test.odd = VICTIM + 2;
 	test.odd_why = ELIGIBILITY_PROTECTED;
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_int_equal(d->n_relatives, 0);
-	assert_false(test.m->victim.is_family);
+	assert_false(test.m->in_flight.victim.is_family);
 	assert_int_equal(d->memory.kept, 400 * MIB);
 }
 
 static void test_no_family_where_little_is_shared(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	add(VICTIM + 1, 450 * MIB, "/a/b");
 	for (unsigned i = 0; i < 2; i++) {
@@ -363,7 +366,7 @@ static void test_no_family_where_little_is_shared(void **state)
 /* What is shared was not measured: all that may have it die (share-bound.h). */
 static void test_a_family_whose_share_is_assumed(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	add(VICTIM + 1, 450 * MIB, "/a/b");
 	add(VICTIM + 2, 8 * MIB, "/c");
@@ -379,7 +382,7 @@ static void test_a_family_whose_share_is_assumed(void **state)
 /* If one is left, nothing is freed: on a slow machine, too, all are killed at once. */
 static void test_sharers_are_killed_in_one_round(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 	unsigned n = 150;
 
 	for (unsigned i = 1; i <= n; i++)
@@ -391,7 +394,7 @@ static void test_sharers_are_killed_in_one_round(void **state)
 	assert_int_equal(d->n_sharers_left, 0);
 	assert_int_equal(d->rest.n, n - KILL_OTHERS_MAX);
 	/* Not if one of them is protected, which the census knows. */
-	d->n_sharers = d->rest.n = test.m->victim.n_others = 0;
+	d->n_sharers = d->rest.n = test.m->in_flight.victim.n_others = 0;
 	test.odd = VICTIM + 120;
 	test.odd_why = ELIGIBILITY_PROTECTED;
 	assert_int_equal(gather(), REPORT_SPARED);
@@ -401,7 +404,7 @@ static void test_sharers_are_killed_in_one_round(void **state)
 /* More than there are places for: the rest is without pidfds, and examined for a while only. */
 static void test_a_family_that_is_large(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 	unsigned n = KILL_OTHERS_MAX + 20;
 
 	for (unsigned i = 1; i <= n; i++)
@@ -409,12 +412,12 @@ static void test_a_family_that_is_large(void **state)
 	share_with_relatives();
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_int_equal(d->n_relatives, n);
-	assert_int_equal(test.m->victim.n_others, KILL_OTHERS_MAX);
+	assert_int_equal(test.m->in_flight.victim.n_others, KILL_OTHERS_MAX);
 	assert_int_equal(d->rest.n, 20);
 	assert_int_equal(d->memory.kept, 0);
 
 	share_with_relatives();
-	d->n_relatives = d->rest.n = test.m->victim.n_others = 0;
+	d->n_relatives = d->rest.n = test.m->in_flight.victim.n_others = 0;
 	test.open_takes = USEC_PER_MSEC;
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_int_equal(d->n_relatives, KILL_OTHERS_MAX);
@@ -424,7 +427,7 @@ static void test_a_family_that_is_large(void **state)
 
 static void test_a_cgroup_is_killed_as_a_whole(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	add(VICTIM + 1, 30 * MIB, "/a/b/c");
 	add(VICTIM + 2, 60 * MIB, "/a/b");
@@ -438,16 +441,16 @@ static void test_a_cgroup_is_killed_as_a_whole(void **state)
 	assert_string_equal(d->group, "/a/b");
 	assert_int_equal(d->n_processes, 3);
 	assert_false(d->is_flagged);
-	assert_int_equal(test.m->victim.n_others, 2); /* the largest first */
-	assert_int_equal(test.m->victim.others[0].pid, VICTIM + 2);
-	assert_int_equal(test.m->victim.others[1].pid, VICTIM + 1);
+	assert_int_equal(test.m->in_flight.victim.n_others, 2); /* the largest first */
+	assert_int_equal(test.m->in_flight.victim.others[0].pid, VICTIM + 2);
+	assert_int_equal(test.m->in_flight.victim.others[1].pid, VICTIM + 1);
 	assert_int_equal(d->memory.anon, 512 * MIB); /* it was the cgroup's */
 }
 
 /* By memory.oom.group, though one process was chosen: what the others have is added. */
 static void test_a_flagged_cgroup(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	add(VICTIM + 1, 30 * MIB, "/a/b/c");
 	test.group_length = strlen("/a/b");
@@ -469,7 +472,7 @@ static void test_a_cgroup_that_cannot_be_killed_as_a_whole(void **state)
 		{ 4, -EMFILE, REPORT_CANNOT_OPEN, -EMFILE },
 		{ 4, KILL_GONE, REPORT_VANISHED, KILL_GONE },
 	};
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	test.policy.target = POLICY_TARGET_CGROUP;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -490,24 +493,24 @@ static void test_a_cgroup_that_cannot_be_killed_as_a_whole(void **state)
 /* After repeated kills: the parent first, if it is the same program; none that may not be. */
 static void test_siblings_after_repeated_kills(void **state)
 {
-	struct decision *d = &test.m->decision;
-	struct census_process *victim = census_find(&test.m->census, VICTIM);
+	struct decision *d = &test.m->in_flight.decision;
+	struct census_process *victim = census_find(&test.m->sampler.census, VICTIM);
 
 	victim->ppid = 99;
 	add(99, 8 * MIB, "/a/b")->ppid = 1;
 	for (pid_t pid = VICTIM + 1; pid <= VICTIM + 4; pid++)
 		add(pid, 16 * MIB, "/a/b")->ppid = 99;
-	strcpy(census_find(&test.m->census, VICTIM + 4)->comm, "other");
+	strcpy(census_find(&test.m->sampler.census, VICTIM + 4)->comm, "other");
 	d->as_one = VICTIM_AS_SIBLINGS;
-	test.m->choice.is_replaced = true;
+	test.m->selection.choice.is_replaced = true;
 	test.odd = VICTIM + 1;
 	test.odd_why = ELIGIBILITY_SKIPPED;
 	test.may_not = VICTIM + 2;
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_int_equal(d->n_siblings, 2);
 	assert_int_equal(d->n_processes, 3);
-	assert_int_equal(test.m->victim.others[0].pid, 99);
-	assert_int_equal(test.m->victim.others[1].pid, VICTIM + 3);
+	assert_int_equal(test.m->in_flight.victim.others[0].pid, 99);
+	assert_int_equal(test.m->in_flight.victim.others[1].pid, VICTIM + 3);
 	assert_int_equal(d->memory.anon, (512 + 8 + 16) * MIB);
 }
 
@@ -515,7 +518,8 @@ static void test_siblings_after_repeated_kills(void **state)
 static void test_siblings_with_what_starts_them(void **state)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		struct census_process *victim = census_find(&test.m->census, VICTIM), *parent;
+		struct census_process *victim = census_find(&test.m->sampler.census, VICTIM),
+				      *parent;
 
 		victim->ppid = 99;
 		parent = add(99, 8 * MIB, "/a/b");
@@ -525,12 +529,12 @@ static void test_siblings_with_what_starts_them(void **state)
 		for (pid_t pid = VICTIM + 1; pid <= VICTIM + 4; pid++)
 			add(pid, 16 * MIB, "/a/b")->ppid = 99;
 		victim->session = parent->session = 98;
-		test.m->decision.as_one = VICTIM_AS_SIBLINGS;
-		test.m->choice.is_undone = i;
+		test.m->in_flight.decision.as_one = VICTIM_AS_SIBLINGS;
+		test.m->selection.choice.is_undone = i;
 		assert_int_equal(gather(), REPORT_NOTHING);
-		assert_int_equal(test.m->decision.n_siblings, 4 + i);
+		assert_int_equal(test.m->in_flight.decision.n_siblings, 4 + i);
 		if (i == 1)
-			assert_int_equal(test.m->victim.others[0].pid, 99);
+			assert_int_equal(test.m->in_flight.victim.others[0].pid, 99);
 		assert_int_equal(teardown(state), 0);
 		assert_int_equal(setup(state), 0);
 	}
@@ -551,30 +555,30 @@ static void test_the_footprint_of_all(void **state)
 		{ { UINT64_MAX, UINT64_MAX, 10, 5 }, 15 },
 		{ { UINT64_MAX, UINT64_MAX, UINT64_MAX, 5 }, 5 },
 	};
-	struct kill_victim *victim = &test.m->victim;
+	struct kill_victim *victim = &test.m->in_flight.victim;
 
 	for (unsigned i = 0; i < 3; i++)
 		victim->others[i] = (struct kill_other){ VICTIM + 1 + (pid_t)i, START, -EBADF };
 	victim->n_others = 3;
-	test.m->decision.n_sharers = 1;
+	test.m->in_flight.decision.n_sharers = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		for (unsigned j = 0; j < 4; j++)
 			test.footprints[j] =
 				cases[i].mib[j] == UINT64_MAX ? UINT64_MAX : cases[i].mib[j] * MIB;
-		assert_int_equal(kill_plan_footprint(test.m), cases[i].sum * MIB);
+		assert_int_equal(kill_plan_footprint(&test.m->in_flight), cases[i].sum * MIB);
 	}
 	for (unsigned j = 0; j < 4; j++)
 		test.footprints[j] = UINT64_MAX;
-	assert_int_equal(kill_plan_footprint(test.m), UINT64_MAX); /* not known */
+	assert_int_equal(kill_plan_footprint(&test.m->in_flight), UINT64_MAX); /* not known */
 	test.footprints[0] = 0;
 	victim->start_ticks = START + 1; /* another by that pid */
-	assert_int_equal(kill_plan_footprint(test.m), UINT64_MAX);
+	assert_int_equal(kill_plan_footprint(&test.m->in_flight), UINT64_MAX);
 }
 
 /* There is no place for it at all: it keeps what is common. */
 static void test_a_family_beyond_all_places(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 	unsigned n = KILL_TOGETHER_MAX + 1;
 
 	for (unsigned i = 1; i <= n; i++)
@@ -590,15 +594,15 @@ static void test_no_cgroup_is_killed_where_the_own_one_is_not_known(void **state
 {
 	test.own_cgroup_result = -EACCES;
 	test.group_length = strlen("/a/b");
-	test.policy.target = test.m->decision.target = POLICY_TARGET_CGROUP;
+	test.policy.target = test.m->in_flight.decision.target = POLICY_TARGET_CGROUP;
 	assert_int_equal(gather(), REPORT_CANNOT_OPEN);
-	assert_int_equal(test.m->decision.error, -EPERM);
+	assert_int_equal(test.m->in_flight.decision.error, -EPERM);
 }
 
 /* The victim was moved since the census: the cgroup's members are not known, and not guessed. */
 static void test_a_cgroup_that_the_census_does_not_know(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	add(VICTIM + 1, 30 * MIB, "/a/b");
 	strcpy(d->cgroup, "/c/d");
@@ -606,14 +610,14 @@ static void test_a_cgroup_that_the_census_does_not_know(void **state)
 	d->target = test.policy.target = POLICY_TARGET_CGROUP;
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_string_equal(d->group, "/c/d");
-	assert_int_equal(test.m->victim.n_others, 0);
+	assert_int_equal(test.m->in_flight.victim.n_others, 0);
 	assert_int_equal(d->n_processes, 1);
 }
 
 /* After repeated kills in it: one process was chosen, and all are killed; zombies do not count. */
 static void test_a_cgroup_as_one(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	add(VICTIM + 1, 30 * MIB, "/a/b");
 	add(VICTIM + 2, 0, "/a/b");
@@ -630,12 +634,12 @@ static void test_a_cgroup_as_one(void **state)
 /* As many as there are places for. */
 static void test_siblings_beyond_all_places(void **state)
 {
-	census_find(&test.m->census, VICTIM)->ppid = 99;
+	census_find(&test.m->sampler.census, VICTIM)->ppid = 99;
 	for (unsigned i = 1; i <= KILL_OTHERS_MAX + 5; i++)
 		add(VICTIM + (pid_t)i, 16 * MIB, "/a/b")->ppid = 99;
-	test.m->decision.as_one = VICTIM_AS_SIBLINGS;
+	test.m->in_flight.decision.as_one = VICTIM_AS_SIBLINGS;
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(test.m->decision.n_siblings, KILL_OTHERS_MAX);
+	assert_int_equal(test.m->in_flight.decision.n_siblings, KILL_OTHERS_MAX);
 }
 
 /* The victim, those that no pidfd is kept of, and the cgroup: all of them. */
@@ -652,7 +656,7 @@ static void test_all_have_to_be_gone(void **state)
 		{ true, true, START, 'S', false },     { true, true, START, 'Z', true },
 		{ true, true, START + 1, 'S', true }, /* another by that pid */
 	};
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		d->rest.n = d->n_rest_gone = 0;
@@ -660,9 +664,9 @@ static void test_all_have_to_be_gone(void **state)
 					  cases[i].rest == START + 1 ? START + 1 : START));
 		test.footprints[5] = cases[i].rest == UINT64_MAX ? UINT64_MAX : 0;
 		test.state = cases[i].state;
-		test.m->victim.pid = cases[i].victim ? 0 : VICTIM;
+		test.m->in_flight.victim.pid = cases[i].victim ? 0 : VICTIM;
 		test.group_is_gone = cases[i].group;
-		assert_int_equal(kill_plan_is_gone(test.m), cases[i].is_gone);
+		assert_int_equal(kill_plan_is_gone(&test.m->in_flight), cases[i].is_gone);
 	}
 }
 

@@ -71,7 +71,7 @@ FAILS(MEMORY_SOURCE, memory_source_new, (int proc_fd, int sys_fd, struct memory_
 FAILS(MEMORY, memory_sample, (struct memory_source * source, struct memory_reading *ret),
       (source, ret))
 FAILS(CGROUPS, cgroup_fs_open, (int proc_fd, struct cgroup_fs *ret), (proc_fd, ret))
-FAILS(BEGIN, self_test_begin, (struct manager * m), (m))
+FAILS(BEGIN, self_test_begin, (const struct self_test *t), (t))
 FAILS(ACCOUNT, recorder_new, (int proc_fd, struct recorder **ret), (proc_fd, ret))
 FAILS(PRECISE, precise_new, (int proc_fd, struct precise **ret), (proc_fd, ret))
 FAILS(REAPERS, kill_reapers_new,
@@ -87,7 +87,7 @@ FAILS(SWEEP, census_sweep, (struct census * census, usec_t now, uint64_t allocat
       (census, now, allocated, with_swap))
 FAILS(RESERVE, victim_reserve, (struct victim_result * result, const struct census *census),
       (result, census))
-FAILS(SELF_TEST, self_test_run, (struct manager * m), (m))
+FAILS(SELF_TEST, self_test_run, (const struct self_test *t), (t))
 FAILS(MARKER, unit_marker_new, (int v2_fd, struct unit_marker **ret), (v2_fd, ret))
 
 /* The worst is assumed then. */
@@ -175,17 +175,18 @@ static void test_what_it_starts_without(void **state)
 		{ SWEEP, -EMFILE, -EMFILE },
 		{ RESERVE, -ENOMEM, -ENOMEM },
 	};
-	struct manager_options options = { .config_file = test.conf };
+	struct config_options options = { .config_file = test.conf };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct manager *m = NULL;
 
 		test.what = cases[i].what;
 		test.error = cases[i].error;
-		assert_int_equal(manager_new(&options, &kill_ops_system, &m), cases[i].result);
+		assert_int_equal(manager_new(&options, false, &kill_ops_system, &m),
+				 cases[i].result);
 		assert_true((m != NULL) == (cases[i].result == 0));
 		if (m)
-			assert_int_equal(m->cgroups.layout == CGROUP_LAYOUT_NONE,
+			assert_int_equal(m->machine.cgroups.layout == CGROUP_LAYOUT_NONE,
 					 cases[i].what == CGROUPS);
 		manager_free(m);
 	}
@@ -205,7 +206,7 @@ static void test_a_subtree_that_is_given_has_to_be_there(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct manager_options options = {
+		struct config_options options = {
 			.config_file = test.conf,
 			.subtree = cases[i].subtree,
 			.dry_run = true,
@@ -215,7 +216,7 @@ static void test_a_subtree_that_is_given_has_to_be_there(void **state)
 
 		test.what = cases[i].what;
 		test.error = -ENOENT;
-		r = manager_new(&options, &kill_ops_system, &m);
+		r = manager_new(&options, false, &kill_ops_system, &m);
 		if (cases[i].what == NOTHING || r == 0)
 			assert_int_equal(r, cases[i].result);
 		assert_true((m != NULL) == (r == 0));
@@ -243,26 +244,27 @@ static void test_which_leftovers_are_removed(void **state)
 		{ "reckond-self-test-x", false },	   { "reckond.service", false },
 	};
 	struct manager m = {
-		.cgroups = { .v2_fd = -EBADF, .v1_freezer_fd = -EBADF },
+		.machine.cgroups = { .v2_fd = -EBADF, .v1_freezer_fd = -EBADF },
 	};
+	const struct self_test self_test = manager_self_test(&m);
 	int fd = open(test.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	unsigned n = 0;
 
 	assert_true(fd >= 0);
-	m.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	self_test_clean_up(&m); /* no cgroups: nothing to do */
-	m.cgroups.v2_fd = fd;
+	m.machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	self_test_clean_up(&self_test); /* no cgroups: nothing to do */
+	m.machine.cgroups.v2_fd = fd;
 	strcpy(test.own_cgroup, "/");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_int_equal(mkdirat(fd, cases[i].name, 0755), 0);
-	self_test_clean_up(&m);
+	self_test_clean_up(&self_test);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_int_equal(exists(fd, cases[i].name), !cases[i].is_removed);
 
 	/* One that is not empty is left; of many, so many at a time. */
 	assert_int_equal(mkdirat(fd, "reckond-self-test-2147483647", 0755), 0);
 	assert_int_equal(mkdirat(fd, "reckond-self-test-2147483647/x", 0755), 0);
-	self_test_clean_up(&m);
+	self_test_clean_up(&self_test);
 	assert_true(exists(fd, "reckond-self-test-2147483647"));
 	for (unsigned i = 0; i < 20; i++) {
 		char name[64];
@@ -270,7 +272,7 @@ static void test_which_leftovers_are_removed(void **state)
 		snprintf(name, sizeof(name), "reckond-self-test-%u", 2147483600 + i);
 		assert_int_equal(mkdirat(fd, name, 0755), 0);
 	}
-	self_test_clean_up(&m);
+	self_test_clean_up(&self_test);
 	for (unsigned i = 0; i < 20; i++) {
 		char name[64];
 
@@ -280,8 +282,8 @@ static void test_which_leftovers_are_removed(void **state)
 	assert_in_range(n, 4, 5);
 	/* Outside of what this namespace shows: the root is read. */
 	strcpy(test.own_cgroup, "/../elsewhere");
-	self_test_clean_up(&m);
-	close(m.proc_fd);
+	self_test_clean_up(&self_test);
+	close(m.machine.proc_fd);
 	close(fd);
 }
 

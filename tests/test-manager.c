@@ -19,8 +19,8 @@
 
 static void test_a_start_without_memory_fails(void **state)
 {
-	static const struct manager_options options = { .config_file = "/dev/null",
-							.dry_run = true };
+	static const struct config_options options = { .config_file = "/dev/null",
+						       .dry_run = true };
 
 	(void)state;
 	(void)options;
@@ -33,7 +33,7 @@ static void test_a_start_without_memory_fails(void **state)
 #if FAIL_MALLOC_WORKS
 		n_mallocs_allowed = n;
 		fail_malloc = true;
-		r = manager_new(&options, &kill_ops_system, &m);
+		r = manager_new(&options, false, &kill_ops_system, &m);
 		fail_malloc = false;
 #else
 		r = -ENOMEM;
@@ -60,8 +60,8 @@ static void test_the_status_is_one_line(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct manager m = {
-			.is_degraded = cases[i].is_degraded,
-			.policies.dry_run = cases[i].dry_run,
+			.config.is_degraded = cases[i].is_degraded,
+			.config.policies.dry_run = cases[i].dry_run,
 		};
 
 		assert_string_equal(manager_status(&m, buf), cases[i].status);

@@ -16,6 +16,7 @@
 #include "lib/sys/mappings.h"
 #include "lib/sys/proc.h"
 #include "tests/fail-malloc.h"
+#include "tests/remove-entry.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -74,11 +75,6 @@ static int setup(void **state)
 	put(world.dir_fd, "mountinfo", mountinfo);
 	*state = &world;
 	return linkat(world.proc_fd, "self/ns/ipc", world.dir_fd, "ns/ipc", 0);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
 }
 
 static int teardown(void **state)

@@ -59,19 +59,23 @@ static struct {
 	char notify_path[64];
 } test;
 
-usec_t __wrap_tick(struct manager *m, usec_t now);
-usec_t __wrap_tick(struct manager *m, usec_t now)
+usec_t __wrap_tick(struct tick *t, usec_t now);
+usec_t __wrap_tick(struct tick *t, usec_t now)
 {
+	struct manager *m = &test.m;
+
 	test.n_ticks++;
-	m->state = test.state_after;
-	m->stuck.since = test.stuck_since_after;
+	m->regime.state = test.state_after;
+	m->selection.stuck.since = test.stuck_since_after;
 	if (test.n_ticks == test.exits_at)
-		(void)sd_event_exit(m->event, 0);
+		(void)sd_event_exit(m->monitor.event, 0);
 	return test.next;
 }
 
-bool __wrap_self_is_too_large(struct manager *m, usec_t now);
-bool __wrap_self_is_too_large(struct manager *m, usec_t now)
+bool __wrap_self_is_too_large(struct self *self, const struct machine *machine,
+			      const struct regime *regime, size_t n_processes, usec_t now);
+bool __wrap_self_is_too_large(struct self *self, const struct machine *machine,
+			      const struct regime *regime, size_t n_processes, usec_t now)
 {
 	return test.is_too_large;
 }
@@ -106,12 +110,6 @@ int __wrap_sd_event_run(sd_event *event, uint64_t timeout)
 	return __real_sd_event_run(event, timeout);
 }
 
-static void init_manager(struct manager *m)
-{
-	memset(m, 0, sizeof(*m));
-	m->proc_fd = m->units_fd = m->placeholder_fd = -EBADF;
-}
-
 static int setup(void **state)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -119,7 +117,7 @@ static int setup(void **state)
 
 	memset(&test, 0, sizeof(test));
 	test.next = FAR;
-	init_manager(&test.m);
+	manager_init(&test.m);
 	test.master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	if (test.master < 0 || grantpt(test.master) < 0 || unlockpt(test.master) < 0 ||
 	    ptsname_r(test.master, name, sizeof(name)) != 0)
@@ -142,7 +140,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	monitor_free(&test.m);
-	reserve_release(&test.m.reserve);
+	reserve_release(&test.m.self.reserve);
 	close(test.slave);
 	close(test.notify_fd);
 	(void)unlink(test.notify_path);
@@ -162,7 +160,7 @@ static const char *notification(void)
 /* One turn of the loop, without waiting: has something been dispatched? */
 static bool turn(void)
 {
-	int r = sd_event_run(test.m.event, 0);
+	int r = sd_event_run(test.m.monitor.event, 0);
 
 	assert_true(r >= 0);
 	return r > 0;
@@ -193,21 +191,21 @@ static void test_pressure_wakes_the_loop_and_has_it_watch(void **state)
 	assert_true(turn()); /* the timer is due at once at first */
 	assert_int_equal(test.n_ticks, 1);
 	assert_false(turn());
-	assert_int_equal(m->watch_until, 0);
+	assert_int_equal(m->regime.watch_until, 0);
 
 	before = clock_now();
 	make_urgent();
 	assert_true(turn());
 	assert_int_equal(test.n_ticks, 2);
-	assert_true(m->watch_until >= before + 10 * USEC_PER_SEC);
+	assert_true(m->regime.watch_until >= before + 10 * USEC_PER_SEC);
 	calm_down();
 	assert_false(turn());
 
 	/* It is never shortened. */
-	m->watch_until = USEC_INFINITY;
+	m->regime.watch_until = USEC_INFINITY;
 	make_urgent();
 	assert_true(turn());
-	assert_int_equal(m->watch_until, USEC_INFINITY);
+	assert_int_equal(m->regime.watch_until, USEC_INFINITY);
 }
 
 /* A trigger that has failed polls for ever: it is not used again, and the timer remains. */
@@ -223,7 +221,7 @@ static void test_a_failed_trigger_leaves_the_timer(void **state)
 	test.next = 0; /* the timer is always due */
 	for (int i = 0; i < 10; i++)
 		assert_true(turn());
-	assert_int_equal(m->watch_until, 0);
+	assert_int_equal(m->regime.watch_until, 0);
 	assert_true(test.n_ticks >= 9);
 	test.next = FAR;
 	while (turn())
@@ -257,12 +255,12 @@ static void test_triggers_that_are_requested(void **state)
 		assert_int_equal(test.n_triggers, cases[i].n_asked);
 		assert_int_equal(m->probed.psi_trigger_error, cases[i].trigger_error);
 		assert_int_equal(m->probed.psi_fallback_error, cases[i].fallback_error);
-		assert_true((m->psi_source != NULL) == cases[i].is_armed);
+		assert_true((m->monitor.psi_source != NULL) == cases[i].is_armed);
 		/* Without privileges: two seconds, or a multiple. */
 		assert_int_equal(test.wanted[0].window_usec, USEC_PER_SEC);
 		if (cases[i].n_asked == 2)
 			assert_int_equal(test.wanted[1].window_usec % (2 * USEC_PER_SEC), 0);
-		m->psi_source = sd_event_source_disable_unref(m->psi_source);
+		m->monitor.psi_source = sd_event_source_disable_unref(m->monitor.psi_source);
 		for (unsigned j = test.n_triggers; j < 2; j++)
 			if (test.trigger_result[j] >= 0)
 				close(test.trigger_result[j]);
@@ -279,7 +277,7 @@ static void test_a_trigger_that_cannot_be_polled(void **state)
 	assert_true(fd >= 0);
 	test.trigger_result[0] = fd;
 	monitor_arm_pressure(m);
-	assert_null(m->psi_source);
+	assert_null(m->monitor.psi_source);
 	assert_int_equal(m->probed.psi_fallback_error, -EPERM);
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	close(test.master);
@@ -292,12 +290,12 @@ static void test_a_reload_waits_for_the_victim(void **state)
 
 	while (turn())
 		;
-	test.state_after = m->state = MANAGER_KILLING;
-	m->decision.signal = SIGKILL;
+	test.state_after = m->regime.state = MANAGER_KILLING;
+	m->in_flight.decision.signal = SIGKILL;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 0);
-	assert_true(m->reload_is_wanted);
+	assert_true(m->config.reload_is_wanted);
 	assert_string_equal(notification(), "");
 
 	make_urgent(); /* a sample that finds it still exiting */
@@ -309,7 +307,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 	test.state_after = MANAGER_WATCH; /* and one that does not */
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 1);
-	assert_false(m->reload_is_wanted);
+	assert_false(m->config.reload_is_wanted);
 	assert_non_null(strstr(notification(), "RELOADING=1"));
 	assert_non_null(strstr(notification(), "READY=1"));
 	assert_true(turn()); /* sampled again at once */
@@ -331,11 +329,71 @@ static void test_a_reload_comes_before_sigkill(void **state)
 
 	while (turn())
 		;
-	test.state_after = m->state = MANAGER_KILLING;
-	m->decision.signal = SIGTERM;
+	test.state_after = m->regime.state = MANAGER_KILLING;
+	m->in_flight.decision.signal = SIGTERM;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 1);
+	close(test.master);
+}
+
+/* A tick has signalled a victim: what is to be watched is another. */
+static void watch_in_flight(void)
+{
+	test.m.in_flight.is_watched = true;
+	test.m.in_flight.n_watched++;
+	sd_event_source_set_time(test.m.monitor.timer, 0);
+	assert_true(turn());
+	while (turn())
+		;
+}
+
+/* Returns its pidfd. */
+static int start_victim(pid_t *ret_pid)
+{
+	int pidfd;
+
+	*ret_pid = fork();
+	assert_true(*ret_pid >= 0);
+	if (*ret_pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	pidfd = (int)syscall(SYS_pidfd_open, *ret_pid, 0);
+	assert_true(pidfd >= 0);
+	return pidfd;
+}
+
+static void kill_victim(pid_t pid)
+{
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
+}
+
+/* The pidfd of a victim that is over is closed, and the next victim's can have its number. */
+static void test_the_number_of_a_pidfd_is_used_again(void **state)
+{
+	struct manager *m = &test.m;
+	pid_t first, second;
+	int pidfd = start_victim(&first), next;
+
+	while (turn())
+		;
+	m->in_flight.victim.pidfd = pidfd;
+	watch_in_flight();
+	close(pidfd);
+	kill_victim(first);
+	next = start_victim(&second);
+	assert_int_equal(next, pidfd);
+	watch_in_flight();
+	assert_false(turn());
+	kill_victim(second);
+	assert_true(turn());
+	assert_false(turn());
+	(void)waitpid(first, NULL, 0);
+	(void)waitpid(second, NULL, 0);
+	close(next);
 	close(test.master);
 }
 
@@ -343,25 +401,17 @@ static void test_a_reload_comes_before_sigkill(void **state)
 static void test_the_exit_of_a_victim_is_sampled_once(void **state)
 {
 	struct manager *m = &test.m;
-	pid_t pid = fork();
 	unsigned n_ticks;
-	int pidfd;
+	pid_t pid;
+	int pidfd = start_victim(&pid);
 
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
-	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	assert_true(pidfd >= 0);
 	while (turn())
 		;
-	assert_int_equal(monitor_watch_victim(m, pidfd), 0);
+	m->in_flight.victim.pidfd = pidfd;
+	watch_in_flight();
 	n_ticks = test.n_ticks;
 	assert_false(turn());
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
+	kill_victim(pid);
 	assert_true(turn());
 	assert_int_equal(test.n_ticks, n_ticks + 1);
 	assert_false(turn());
@@ -379,14 +429,14 @@ static void test_the_events_of_a_vanished_cgroup(void **state)
 
 	while (turn())
 		;
-	assert_int_equal(monitor_watch_thaw(m, -EBADF), 0); /* nothing was thawed */
-	assert_int_equal(monitor_watch_thaw(m, test.master), 0);
+	watch_in_flight(); /* nothing was thawed */
+	m->in_flight.victim.thawed.events_fd = test.master;
+	watch_in_flight();
 	n_ticks = test.n_ticks;
 	make_urgent(); /* pread() fails, so it stays urgent */
 	assert_true(turn());
 	assert_int_equal(test.n_ticks, n_ticks + 1);
 	assert_false(turn());
-	monitor_unwatch_victim(m);
 	close(test.master);
 }
 
@@ -397,9 +447,9 @@ static void test_being_stuck_is_in_the_status(void **state)
 	assert_string_equal(notification(), "");
 	test.next = 0;
 	test.stuck_since_after = 1;
-	test.m.stuck.since = 0;
-	sd_event_source_set_time(test.m.timer, 0);
-	sd_event_source_set_enabled(test.m.timer, SD_EVENT_ONESHOT);
+	test.m.selection.stuck.since = 0;
+	sd_event_source_set_time(test.m.monitor.timer, 0);
+	sd_event_source_set_enabled(test.m.monitor.timer, SD_EVENT_ONESHOT);
 	assert_true(turn());
 	assert_non_null(strstr(notification(), "no process is worth killing"));
 	assert_true(turn()); /* still: not again */
@@ -521,15 +571,15 @@ static void test_a_loop_without_memory(void **state)
 		struct manager m;
 
 		assert_true(n < N_MALLOCS_MAX);
-		init_manager(&m);
+		manager_init(&m);
 		n_mallocs_allowed = n;
 		fail_malloc = true;
 		r = monitor_new(&m);
 		fail_malloc = false;
 		assert_true(r == 0 || r == -ENOMEM);
 		monitor_free(&m);
-		assert_null(m.event);
-		assert_int_equal(m.placeholder_fd, -EBADF);
+		assert_null(m.monitor.event);
+		assert_int_equal(m.monitor.placeholder_fd, -EBADF);
 	}
 #endif
 }
@@ -546,6 +596,7 @@ int main(void)
 		TEST(test_a_reload_without_a_victim_is_done_at_once),
 		TEST(test_a_reload_comes_before_sigkill),
 		TEST(test_the_exit_of_a_victim_is_sampled_once),
+		TEST(test_the_number_of_a_pidfd_is_used_again),
 		TEST(test_the_events_of_a_vanished_cgroup),
 		TEST(test_being_stuck_is_in_the_status),
 		TEST(test_a_daemon_that_is_too_large_exits),

@@ -13,6 +13,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 #include "lib/sys/psi.h"
+#include "tests/fixture-fd.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -21,19 +22,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
-
-static int fixture_fd(const char *name)
-{
-	const char *fixtures = getenv("FIXTURES");
-	char path[4096];
-	int fd;
-
-	assert_non_null(fixtures);
-	(void)snprintf(path, sizeof(path), "%s/%s", fixtures, name);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	return fd;
-}
 
 #define SOME "some avg10=12.34 avg60=5.00 avg300=0.99 total=123456789\n"
 #define FULL "full avg10=10.00 avg60=4.05 avg300=0.00 total=98765432\n"

@@ -91,8 +91,10 @@ void __wrap_log_entry_end(struct log_entry *entry)
 {
 }
 
-bool __wrap_recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within);
-bool __wrap_recorder_returned(const struct manager *m, uint64_t *ret_bytes, usec_t *ret_within)
+bool __wrap_recorder_returned(const struct recorder *recorder, uint64_t *ret_bytes,
+			      usec_t *ret_within);
+bool __wrap_recorder_returned(const struct recorder *recorder, uint64_t *ret_bytes,
+			      usec_t *ret_within)
 {
 	*ret_bytes = test.returned;
 	*ret_within = test.returned_in;
@@ -105,15 +107,16 @@ static int setup(void **state)
 	struct manager *m;
 
 	memset(&test, 0, sizeof(test));
-	m = test.m = calloc(1, sizeof(*m));
+	m = test.m = malloc(sizeof(*m));
 	if (!m)
 		return -1;
+	manager_init(m);
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
-	m->policies.subtree = subtree;
-	m->state = MANAGER_WATCH;
-	m->warned = true;
+	m->config.policies.subtree = subtree;
+	m->regime.state = MANAGER_WATCH;
+	m->reporter.warned = true;
 	m->sampler.reading = (struct memory_reading){ .total = 8 * GIB, .available = 2 * GIB };
-	m->decision = (struct decision){
+	m->in_flight.decision = (struct decision){
 		.pid = 812,
 		.uid = 1000,
 		.comm = "leak",
@@ -129,7 +132,7 @@ static int setup(void **state)
 		.ended_at = NOW + 30 * MSEC,
 		.outcome = KILL_PROGRESS_GONE,
 	};
-	kill_victim_init(&m->victim);
+	kill_victim_init(&m->in_flight.victim);
 	log_set_target(LOG_TARGET_CONSOLE);
 	log_set_max_level(LOG_INFO);
 	return 0;
@@ -138,9 +141,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	fail_malloc = false;
-	for (size_t i = 0; i < test.m->n_missing_privileges; i++)
-		free(test.m->missing_privileges[i]);
-	free(test.m->missing_privileges);
+	for (size_t i = 0; i < test.m->probed.n_missing_privileges; i++)
+		free(test.m->probed.missing_privileges[i]);
+	free(test.m->probed.missing_privileges);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
 	return 0;
@@ -149,7 +152,7 @@ static int teardown(void **state)
 static void say(enum report_event event)
 {
 	test.said[0] = '\0';
-	report(test.m, event, &test.judgement, test.m->state, NOW);
+	report(&test.m->reporter, event, &test.judgement, test.m->regime.state, NOW);
 }
 
 static void check_said(const char *text)
@@ -180,7 +183,7 @@ static void check_changes(enum report_event event, const struct change *changes,
 		teardown(&state);
 		assert_int_equal(setup(&state), 0);
 		if (changes[i].apply)
-			changes[i].apply(&test.m->decision, test.m);
+			changes[i].apply(&test.m->in_flight.decision, test.m);
 		say(event);
 		if (changes[i].says)
 			check_said(changes[i].says);
@@ -286,25 +289,25 @@ CHANGE(sharers_gone)
 }
 CHANGE(not_boosted)
 {
-	m->victim.step_result[KILL_STEP_BOOST] = -EPERM;
+	m->in_flight.victim.step_result[KILL_STEP_BOOST] = -EPERM;
 }
 CHANGE(one_level)
 {
-	m->victim.thawed.n_levels = 1;
+	m->in_flight.victim.thawed.n_levels = 1;
 }
 CHANGE(two_levels_for_good)
 {
-	m->victim.thawed.n_levels = 2;
-	m->victim.thawed.order.for_good = true;
+	m->in_flight.victim.thawed.n_levels = 2;
+	m->in_flight.victim.thawed.order.for_good = true;
 }
 CHANGE(taken_out)
 {
-	m->victim.thawed.n_levels = 1;
-	m->victim.thawed.order.victim_only = true;
+	m->in_flight.victim.thawed.n_levels = 1;
+	m->in_flight.victim.thawed.order.victim_only = true;
 }
 CHANGE(nothing_taken_out)
 {
-	m->victim.thawed.order.victim_only = true;
+	m->in_flight.victim.thawed.order.victim_only = true;
 }
 CHANGE(without_sigterm)
 {
@@ -312,13 +315,13 @@ CHANGE(without_sigterm)
 }
 CHANGE(not_in_ledger)
 {
-	m->victim.thawed.n_levels = 1;
-	m->victim.thawed.ledger_error = -ENOSPC;
+	m->in_flight.victim.thawed.n_levels = 1;
+	m->in_flight.victim.thawed.ledger_error = -ENOSPC;
 }
 CHANGE(some_spared)
 {
 	of_group(d, m);
-	m->victim.group.n_spared = 2;
+	m->in_flight.victim.group.n_spared = 2;
 }
 CHANGE(unit_not_told)
 {
@@ -403,8 +406,8 @@ static void test_what_failed_besides_a_kill(void **state)
 	};
 
 	check_changes(REPORT_SIGNALLED, changes, ARRAY_SIZE(changes));
-	test.m->decision.dry_run = true; /* no step was taken */
-	not_boosted(&test.m->decision, test.m);
+	test.m->in_flight.decision.dry_run = true; /* no step was taken */
+	not_boosted(&test.m->in_flight.decision, test.m);
 	say(REPORT_DRY_RUN);
 	check_not_said("boost");
 }
@@ -562,9 +565,9 @@ static void test_a_victim_that_is_none(void **state)
 
 CHANGE(held)
 {
-	m->stuck.minimum = 64 * MIB;
-	m->stuck.n_reports = 1;
-	m->stuck.account = (struct where_account){
+	m->selection.stuck.minimum = 64 * MIB;
+	m->selection.stuck.n_reports = 1;
+	m->selection.stuck.account = (struct where_account){
 		.n_rows = 1,
 		.rows = { { .kind = WHERE_TMPFS,
 			    .bytes = 6 * GIB,
@@ -577,36 +580,36 @@ CHANGE(held)
 CHANGE(held_still)
 {
 	held(d, m);
-	m->stuck.n_reports = 2;
+	m->selection.stuck.n_reports = 2;
 }
 CHANGE(held_by_cgroup)
 {
 	held(d, m);
-	m->request.target = POLICY_TARGET_CGROUP;
+	m->selection.request.target = POLICY_TARGET_CGROUP;
 }
 CHANGE(held_without_survey)
 {
 	held(d, m);
-	m->stuck.account.is_surveyed = false;
+	m->selection.stuck.account.is_surveyed = false;
 }
 CHANGE(held_in_part)
 {
 	held(d, m);
-	m->stuck.account.is_partial = true;
+	m->selection.stuck.account.is_partial = true;
 }
 CHANGE(held_beside_a_large_one)
 {
 	held(d, m);
-	m->stuck.largest_pid = 7;
-	strcpy(m->stuck.largest_comm, "db");
-	m->stuck.largest_bytes = GIB;
-	m->stuck.largest_why = ELIGIBILITY_PROTECTED;
+	m->selection.stuck.largest_pid = 7;
+	strcpy(m->selection.stuck.largest_comm, "db");
+	m->selection.stuck.largest_bytes = GIB;
+	m->selection.stuck.largest_why = ELIGIBILITY_PROTECTED;
 }
 CHANGE(held_beside_a_small_one)
 {
 	held_beside_a_large_one(d, m);
-	m->stuck.largest_bytes = MIB;
-	m->stuck.largest_why = ELIGIBILITY_ELIGIBLE;
+	m->selection.stuck.largest_bytes = MIB;
+	m->selection.stuck.largest_why = ELIGIBILITY_ELIGIBLE;
 }
 
 static void test_where_memory_is(void **state)
@@ -632,16 +635,16 @@ static void test_where_memory_is(void **state)
 
 static void test_pressure_of_a_limited_cgroup_is_logged_with_its_name(void **state)
 {
-	struct stall_verdict *v = &test.m->stalls.walk.verdict;
+	struct stall_verdict *v = &test.m->sampler.stalls.walk.verdict;
 
-	test.m->stalls.policy = &test.policy;
+	test.m->sampler.stalls.policy = &test.policy;
 	strcpy(v->limited, "/tenant");
 	v->limited_share.full = 8540;
 	v->unexplained.full = 120;
 	say(REPORT_EXPLAINED);
 	check_said("not killing for policy now: cgroup /tenant is at its own limit and stalled "
 		   "85.4% of the time, all others at most 1.2%.\n");
-	assert_true(test.m->stalls.reported);
+	assert_true(test.m->sampler.stalls.reported);
 }
 
 /* One warning for consecutive samples; watching and calm when that changes; a kill warns enough. */
@@ -649,25 +652,25 @@ static void test_warnings_are_logged_once(void **state)
 {
 	struct manager *m = test.m;
 
-	m->warned = false;
+	m->reporter.warned = false;
 	test.judgement.policy = &test.policy;
-	report(m, REPORT_NOTHING, &test.judgement, MANAGER_CALM, NOW);
+	report(&m->reporter, REPORT_NOTHING, &test.judgement, MANAGER_CALM, NOW);
 	check_said(
 		"Watching: 25.0% of 8.0 GiB available, no swap, stalled 0.0% of the last second.\n");
 	check_said("Memory is getting short: 25.0% of 8.0 GiB available, no swap (policy now).\n");
 	say(REPORT_NOTHING);
 	assert_string_equal(test.said, "");
 
-	m->state = MANAGER_CALM;
+	m->regime.state = MANAGER_CALM;
 	test.judgement.policy = NULL;
-	report(m, REPORT_NOTHING, &test.judgement, MANAGER_WATCH, NOW);
+	report(&m->reporter, REPORT_NOTHING, &test.judgement, MANAGER_WATCH, NOW);
 	check_said("Calm again: ");
-	assert_false(m->warned);
+	assert_false(m->reporter.warned);
 
-	m->state = MANAGER_WATCH;
+	m->regime.state = MANAGER_WATCH;
 	test.judgement.policy = &test.policy;
 	test.said[0] = '\0';
-	report(m, REPORT_SIGNALLED, &test.judgement, MANAGER_WATCH, NOW);
+	report(&m->reporter, REPORT_SIGNALLED, &test.judgement, MANAGER_WATCH, NOW);
 	check_said("Killing leak");
 	check_not_said("Memory is getting short");
 }
@@ -690,14 +693,11 @@ static void test_failures_are_logged_once_in_a_while(void **state)
 		"Cannot read memory or processes: Input/output error; trying again.\n";
 
 	for (usec_t second = 0; second < 10; second++)
-		report_sample_failed(test.m, -EIO, NOW + second * USEC_PER_SEC);
+		report_sample_failed(&test.m->reporter, -EIO, NOW + second * USEC_PER_SEC);
 	assert_string_equal(test.said, line);
 	test.said[0] = '\0';
-	report_sample_failed(test.m, -EIO, NOW + 10 * USEC_PER_SEC);
+	report_sample_failed(&test.m->reporter, -EIO, NOW + 10 * USEC_PER_SEC);
 	assert_string_equal(test.said, line);
-	test.said[0] = '\0';
-	report_gap(90 * USEC_PER_SEC);
-	check_said("Nothing was sampled for ");
 }
 
 struct entry_case {
@@ -734,7 +734,7 @@ static bool entry_has(const char *field)
 
 static void test_an_entry_has_its_fields(void **state)
 {
-	struct decision *d = &test.m->decision;
+	struct decision *d = &test.m->in_flight.decision;
 
 	log_set_target(LOG_TARGET_JOURNAL);
 	strcpy(d->cgroup, "/system.slice/db.service");
@@ -775,7 +775,7 @@ struct lack {
 
 LACK(nothing_lacks)
 {
-	a->psi = true;
+	m->sampler.has_psi = true;
 	a->self_test_reaped = true;
 }
 LACK(no_psi)
@@ -825,17 +825,17 @@ LACK(no_fifo)
 LACK(ledger_is_taken)
 {
 	nothing_lacks(a, m);
-	a->ledger_error = -EBUSY;
+	m->in_flight.ledger_error = -EBUSY;
 }
 LACK(ledger_on_disk)
 {
 	nothing_lacks(a, m);
-	a->ledger_error = -ENOTSUP;
+	m->in_flight.ledger_error = -ENOTSUP;
 }
 LACK(unreadable)
 {
 	nothing_lacks(a, m);
-	m->census.n_unreadable = 3;
+	m->sampler.census.n_unreadable = 3;
 }
 LACK(no_signal)
 {
@@ -845,7 +845,7 @@ LACK(no_signal)
 LACK(no_signal_in_a_dry_run)
 {
 	no_signal(a, m);
-	m->policies.dry_run = true;
+	m->config.policies.dry_run = true;
 }
 LACK(no_thaw)
 {
@@ -859,7 +859,7 @@ LACK(child_is_stuck)
 }
 LACK(no_reap)
 {
-	a->psi = true;
+	m->sampler.has_psi = true;
 }
 LACK(doubtful)
 {
@@ -871,7 +871,7 @@ LACK(scoped)
 	static char subtree[] = "/tenant";
 
 	nothing_lacks(a, m);
-	m->policies.subtree = subtree;
+	m->config.policies.subtree = subtree;
 }
 LACK(swap_on_zram)
 {
@@ -936,7 +936,7 @@ static void test_lacks_are_logged_and_kept(void **state)
 		check_said(lacks[i].says);
 		if (lacks[i].says_not)
 			check_not_said(lacks[i].says_not);
-		assert_int_equal(test.m->n_missing_privileges, lacks[i].n_limits);
+		assert_int_equal(test.m->probed.n_missing_privileges, lacks[i].n_limits);
 	}
 }
 
@@ -945,15 +945,16 @@ static void test_doubts_are_logged_once_each(void **state)
 	struct manager *m = test.m;
 
 	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP;
-	report_doubts(m);
-	report_doubts(m);
+	report_doubts(&m->reporter);
+	report_doubts(&m->reporter);
 	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_AVAILABLE;
-	report_doubts(m);
+	report_doubts(&m->reporter);
 	m->sampler.reading.doubts = 0;
-	report_doubts(m);
-	assert_int_equal(m->n_missing_privileges, 2);
-	assert_string_equal(m->missing_privileges[0], memory_doubt_to_string(MEMORY_DOUBT_SWAP));
-	assert_string_equal(m->missing_privileges[1],
+	report_doubts(&m->reporter);
+	assert_int_equal(m->probed.n_missing_privileges, 2);
+	assert_string_equal(m->probed.missing_privileges[0],
+			    memory_doubt_to_string(MEMORY_DOUBT_SWAP));
+	assert_string_equal(m->probed.missing_privileges[1],
 			    memory_doubt_to_string(MEMORY_DOUBT_AVAILABLE));
 }
 
@@ -970,10 +971,10 @@ static void test_a_lack_that_there_is_no_memory_for(void **state)
 		m->sampler.reading.doubts = 1U << n;
 		n_mallocs_allowed = n;
 		fail_malloc = true;
-		report_doubts(m);
+		report_doubts(&m->reporter);
 		fail_malloc = false;
 		check_said(memory_doubt_to_string((enum memory_doubt)(1U << n)));
-		assert_int_equal(m->n_missing_privileges, 0);
+		assert_int_equal(m->probed.n_missing_privileges, 0);
 	}
 #endif
 }

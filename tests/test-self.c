@@ -48,32 +48,38 @@ static void test_limits(void **state)
 	assert_true(self_allowance(50000) > 2 * 400 * 50000);
 }
 
+static bool is_too_large(struct manager *m, usec_t now)
+{
+	return self_is_too_large(&m->self, &m->machine, &m->regime, m->sampler.census.n_processes,
+				 now);
+}
+
 /* By what this process itself has. */
 static void test_it_is_seen_to_be_too_large(void **state)
 {
-	struct manager m = { .proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+	struct manager m = { .machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
 	usec_t now = 100 * USEC_PER_SEC;
 	size_t size = self_allowance(0) + 16 * MIB;
 	char *ballast;
 
 	(void)state;
-	assert_false(self_is_too_large(&m, now));
+	assert_false(is_too_large(&m, now));
 	ballast = malloc(size);
 	assert_non_null(ballast);
 	memset(ballast, 1, size);
 	/* not so soon, and not while a kill is in progress */
-	assert_false(self_is_too_large(&m, now + USEC_PER_SEC));
-	m.state = MANAGER_KILLING;
-	assert_false(self_is_too_large(&m, now + 20 * USEC_PER_SEC));
-	m.state = MANAGER_WATCH;
-	assert_true(self_is_too_large(&m, now + 20 * USEC_PER_SEC));
+	assert_false(is_too_large(&m, now + USEC_PER_SEC));
+	m.regime.state = MANAGER_KILLING;
+	assert_false(is_too_large(&m, now + 20 * USEC_PER_SEC));
+	m.regime.state = MANAGER_WATCH;
+	assert_true(is_too_large(&m, now + 20 * USEC_PER_SEC));
 	/* there are, or were, as many processes as explain it */
-	m.census.n_processes = 128 * 1024;
-	assert_false(self_is_too_large(&m, now + 40 * USEC_PER_SEC));
-	m.census.n_processes = 10;
-	assert_false(self_is_too_large(&m, now + 60 * USEC_PER_SEC));
+	m.sampler.census.n_processes = 128 * 1024;
+	assert_false(is_too_large(&m, now + 40 * USEC_PER_SEC));
+	m.sampler.census.n_processes = 10;
+	assert_false(is_too_large(&m, now + 60 * USEC_PER_SEC));
 	free(ballast);
-	close(m.proc_fd);
+	close(m.machine.proc_fd);
 }
 
 static uint64_t resident(void)
@@ -108,7 +114,7 @@ static void test_what_is_free_is_returned(void **state)
 	peak = resident();
 	for (size_t i = 0; i < N_PIECES; i++)
 		free(pieces[i]);
-	self_give_back(&m);
+	self_give_back(&m.probed);
 	assert_true(peak >= before + N_PIECES * PIECE_BYTES);
 #ifndef __SANITIZE_ADDRESS__ /* it keeps what is freed */
 	assert_true(resident() < before + MIB);

@@ -98,13 +98,16 @@ static int setup(void **state)
 	struct manager *m;
 
 	memset(&test, 0, sizeof(test));
-	m = test.m = calloc(1, sizeof(*m));
+	m = test.m = malloc(sizeof(*m));
 	if (!m)
 		return -1;
-	m->policies.subtree = everything;
-	m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->census, m->proc_fd, NULL, &accuracy, &m->policies) < 0 ||
-	    census_reserve(&m->census) < 0 || victim_reserve(&m->choice, &m->census) < 0)
+	manager_init(m);
+	m->config.policies.subtree = everything;
+	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &accuracy,
+			&m->config.policies) < 0 ||
+	    census_reserve(&m->sampler.census) < 0 ||
+	    victim_reserve(&m->selection.choice, &m->sampler.census) < 0)
 		return -1;
 	m->sampler.reading = (struct memory_reading){
 		.total = 8 * GIB,
@@ -112,16 +115,16 @@ static int setup(void **state)
 		.counters = { .total = 8 * GIB, .free = GIB, .anon = 7 * GIB },
 	};
 	log_set_target(LOG_TARGET_NULL);
-	stuck_init(m);
+	stuck_init(&m->selection);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	stuck_done(test.m);
-	victim_done(&test.m->choice);
-	census_done(&test.m->census);
-	close(test.m->proc_fd);
+	stuck_done(&test.m->selection);
+	victim_done(&test.m->selection.choice);
+	census_done(&test.m->sampler.census);
+	close(test.m->machine.proc_fd);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
 	return 0;
@@ -129,12 +132,13 @@ static int teardown(void **state)
 
 static struct census_process *add(pid_t pid, const char *comm, uint64_t bytes)
 {
-	struct census_process *process = census_add(&test.m->census, pid, 1000);
+	struct census_process *process = census_add(&test.m->sampler.census, pid, 1000);
 
 	assert_non_null(process);
 	strcpy(process->comm, comm);
-	assert_int_equal(census_attach(&test.m->census, process, "/a"), 0);
-	census_set_memory(&test.m->census, process, &(struct proc_memory){ .anon = bytes }, GIB, 1);
+	assert_int_equal(census_attach(&test.m->sampler.census, process, "/a"), 0);
+	census_set_memory(&test.m->sampler.census, process, &(struct proc_memory){ .anon = bytes },
+			  GIB, 1);
 	return process;
 }
 
@@ -146,7 +150,7 @@ static void fill_tmpfs(void)
 	m->sampler.reading.available = 6 * GIB;
 	m->sampler.reading.counters.anon = GIB;
 	m->sampler.reading.counters.free = 6 * GIB;
-	stuck_note_calm(m, NOW - 400 * SEC);
+	stuck_note_calm(&m->selection, NOW - 400 * SEC);
 	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
 }
@@ -156,18 +160,18 @@ static void test_what_no_process_holds_raises_the_minimum(void **state)
 	struct manager *m = test.m;
 
 	test.policy.memory_available = (struct policy_threshold){ .set = true, .permyriad = 500 };
-	assert_true(stuck_min_victim(m, &test.policy) < 64 * MIB);
+	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
 	fill_tmpfs();
 	/* Killing what is small against that would be in vain. */
-	assert_int_equal(stuck_min_victim(m, &test.policy), 5 * GIB / 2);
-	assert_int_equal(m->stuck.unowned_growth, 5 * GIB);
+	assert_int_equal(stuck_min_victim(&m->selection, &test.policy), 5 * GIB / 2);
+	assert_int_equal(m->selection.stuck.unowned_growth, 5 * GIB);
 	/* It is mapped by a process: that holds it. */
 	add(7, "mapper", MIB)->memory.shmem = 5 * GIB;
-	assert_true(stuck_min_victim(m, &test.policy) < 64 * MIB);
+	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
 	/* But by what was measured it remains when that is killed. */
-	census_find(&m->census, 7)->memory.is_measured = true;
-	census_find(&m->census, 7)->memory.kept = 5 * GIB;
-	assert_int_equal(stuck_min_victim(m, &test.policy), 5 * GIB / 2);
+	census_find(&m->sampler.census, 7)->memory.is_measured = true;
+	census_find(&m->sampler.census, 7)->memory.kept = 5 * GIB;
+	assert_int_equal(stuck_min_victim(&m->selection, &test.policy), 5 * GIB / 2);
 }
 
 /* What statm adds for many small processes may be pages of files, and hides nothing where a survey
@@ -175,31 +179,31 @@ static void test_what_no_process_holds_raises_the_minimum(void **state)
 static void test_small_processes_hide_nothing(void **state)
 {
 	struct manager *m = test.m;
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 
 	test.policy.memory_available = (struct policy_threshold){ .set = true, .permyriad = 500 };
-	(void)stuck_min_victim(m, &test.policy);
+	(void)stuck_min_victim(&m->selection, &test.policy);
 	fill_tmpfs();
 	for (pid_t pid = 1; pid <= 300; pid++)
 		add(pid, "small", MIB)->memory.shmem = 15 * MIB;
-	(void)stuck_min_victim(m, &test.policy);
+	(void)stuck_min_victim(&m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 0);
 
 	s->has_survey = true;
 	s->surveyed_at = m->sampler.sampled_at = NOW;
 	s->surveyed.small_mapped_bytes = 100 * MIB;
-	(void)stuck_min_victim(m, &test.policy);
+	(void)stuck_min_victim(&m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 5 * GIB - 100 * MIB);
 	add(301, "large", MIB)->memory.shmem = 200 * MIB;
-	(void)stuck_min_victim(m, &test.policy);
+	(void)stuck_min_victim(&m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 5 * GIB - 300 * MIB);
 
 	s->surveyed.is_partial = true;
-	(void)stuck_min_victim(m, &test.policy);
+	(void)stuck_min_victim(&m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 0);
 	s->surveyed.is_partial = false;
 	m->sampler.sampled_at = NOW + 3 * SEC;
-	(void)stuck_min_victim(m, &test.policy);
+	(void)stuck_min_victim(&m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 0);
 }
 
@@ -213,10 +217,10 @@ static void test_a_start_when_memory_is_low(void **state)
 	m->sampler.reading.counters.anon = 0;
 	m->sampler.reading.counters.hugetlb = 2 * GIB;
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
-	stuck_note_calm(m, NOW);
-	assert_int_equal(m->stuck.best.available, 0);
-	(void)stuck_min_victim(m, &test.policy);
-	assert_int_equal(m->stuck.unowned_growth, 5 * GIB);
+	stuck_note_calm(&m->selection, NOW);
+	assert_int_equal(m->selection.stuck.best.available, 0);
+	(void)stuck_min_victim(&m->selection, &test.policy);
+	assert_int_equal(m->selection.stuck.unowned_growth, 5 * GIB);
 }
 
 /* The best of the last five minutes, or of the five before. */
@@ -225,17 +229,17 @@ static void test_the_best_time_is_remembered(void **state)
 	struct manager *m = test.m;
 
 	m->sampler.reading.available = 6 * GIB;
-	stuck_note_calm(m, NOW);
+	stuck_note_calm(&m->selection, NOW);
 	m->sampler.reading.available = 5 * GIB;
-	stuck_note_calm(m, NOW + SEC);
-	assert_int_equal(m->stuck.best.available, 6 * GIB);
+	stuck_note_calm(&m->selection, NOW + SEC);
+	assert_int_equal(m->selection.stuck.best.available, 6 * GIB);
 	m->sampler.reading.available = 4 * GIB;
-	stuck_note_calm(m, NOW + 300 * SEC);
-	assert_int_equal(m->stuck.best.available, 4 * GIB);
-	assert_int_equal(m->stuck.best_earlier.available, 6 * GIB);
+	stuck_note_calm(&m->selection, NOW + 300 * SEC);
+	assert_int_equal(m->selection.stuck.best.available, 4 * GIB);
+	assert_int_equal(m->selection.stuck.best_earlier.available, 6 * GIB);
 	m->sampler.reading.available = 7 * GIB;
-	stuck_note_calm(m, NOW + 301 * SEC);
-	assert_int_equal(m->stuck.best.available, 7 * GIB);
+	stuck_note_calm(&m->selection, NOW + 301 * SEC);
+	assert_int_equal(m->selection.stuck.best.available, 7 * GIB);
 }
 
 /* In watch it is made where it will be needed, and not again and again. */
@@ -243,28 +247,28 @@ static void test_a_survey_in_time(void **state)
 {
 	struct manager *m = test.m;
 
-	m->stuck.asked_at = NOW - 100 * SEC;
-	stuck_watch(m, NOW);
+	m->selection.stuck.asked_at = NOW - 100 * SEC;
+	stuck_watch(&m->selection, NOW);
 	assert_int_equal(test.n_asked, 0); /* processes have it all */
 	fill_tmpfs();
-	stuck_watch(m, NOW + SEC / 10);
+	stuck_watch(&m->selection, NOW + SEC / 10);
 	assert_int_equal(test.n_asked, 0); /* checked a moment ago */
-	stuck_watch(m, NOW + SEC);
+	stuck_watch(&m->selection, NOW + SEC);
 	assert_int_equal(test.n_asked, 1);
-	stuck_watch(m, NOW + 4 * SEC); /* waits for it */
+	stuck_watch(&m->selection, NOW + 4 * SEC); /* waits for it */
 	assert_int_equal(test.n_asked, 1);
 	test.is_finished = true;
-	stuck_watch(m, NOW + 5 * SEC);
-	assert_true(m->stuck.has_survey);
+	stuck_watch(&m->selection, NOW + 5 * SEC);
+	assert_true(m->selection.stuck.has_survey);
 	assert_int_equal(test.n_asked, 2);
 	m->sampler.reading.available = 2 * GIB;
 	test.is_finished = true;
-	stuck_watch(m, NOW + 9 * SEC);
+	stuck_watch(&m->selection, NOW + 9 * SEC);
 	assert_int_equal(test.n_asked, 2); /* not low any more */
 
-	m->stuck.since = NOW; /* then stuck_look() does it */
+	m->selection.stuck.since = NOW; /* then stuck_look() does it */
 	m->sampler.reading.available = GIB;
-	stuck_watch(m, NOW + 19 * SEC);
+	stuck_watch(&m->selection, NOW + 19 * SEC);
 	assert_int_equal(test.n_asked, 2);
 }
 
@@ -272,33 +276,33 @@ static void test_it_is_reported_once(void **state)
 {
 	struct manager *m = test.m;
 
-	stuck_enter(m, NOW);
-	assert_false(stuck_look(m, NOW));
+	stuck_enter(&m->selection, NOW);
+	assert_false(stuck_look(&m->selection, NOW));
 	assert_int_equal(test.n_asked, 1);
-	assert_false(stuck_look(m, NOW + SEC));
+	assert_false(stuck_look(&m->selection, NOW + SEC));
 	test.is_finished = true;
 	add(7, "large", GIB);
-	assert_true(stuck_look(m, NOW + SEC));
-	assert_true(m->stuck.account.is_surveyed);
-	assert_int_equal(m->stuck.largest_pid, 7);
-	assert_string_equal(m->stuck.largest_comm, "large");
-	assert_false(stuck_look(m, NOW + 2 * SEC));
+	assert_true(stuck_look(&m->selection, NOW + SEC));
+	assert_true(m->selection.stuck.account.is_surveyed);
+	assert_int_equal(m->selection.stuck.largest_pid, 7);
+	assert_string_equal(m->selection.stuck.largest_comm, "large");
+	assert_false(stuck_look(&m->selection, NOW + 2 * SEC));
 	assert_int_equal(test.n_asked, 1);
-	assert_false(stuck_look(m, NOW + 12 * SEC)); /* again */
+	assert_false(stuck_look(&m->selection, NOW + 12 * SEC)); /* again */
 	assert_int_equal(test.n_asked, 2);
 	test.is_finished = true;
-	assert_false(stuck_look(m, NOW + 13 * SEC)); /* nothing has changed */
-	assert_false(stuck_look(m, NOW + 23 * SEC));
+	assert_false(stuck_look(&m->selection, NOW + 13 * SEC)); /* nothing has changed */
+	assert_false(stuck_look(&m->selection, NOW + 23 * SEC));
 	fill_tmpfs();
 	test.is_finished = true;
-	assert_true(stuck_look(m, NOW + 24 * SEC));
-	assert_int_equal(m->stuck.n_reports, 2);
+	assert_true(stuck_look(&m->selection, NOW + 24 * SEC));
+	assert_int_equal(m->selection.stuck.n_reports, 2);
 
 	/* Over, and the same a minute later: that is new. */
-	stuck_leave(m);
-	stuck_enter(m, NOW + 100 * SEC);
-	assert_int_equal(m->stuck.reported_at, 0);
-	assert_false(m->stuck.has_survey);
+	stuck_leave(&m->selection);
+	stuck_enter(&m->selection, NOW + 100 * SEC);
+	assert_int_equal(m->selection.stuck.reported_at, 0);
+	assert_false(m->selection.stuck.has_survey);
 }
 
 /* A path through a file system that hangs: reported once without what it would show. */
@@ -306,31 +310,31 @@ static void test_a_survey_that_is_late(void **state)
 {
 	struct manager *m = test.m;
 
-	stuck_enter(m, NOW);
-	assert_false(stuck_look(m, NOW));
-	assert_false(stuck_look(m, NOW + SEC));
-	assert_true(stuck_look(m, NOW + 2 * SEC));
-	assert_false(m->stuck.account.is_surveyed);
-	assert_int_equal(m->stuck.largest_pid, 0); /* there is no process here */
-	assert_false(stuck_look(m, NOW + 3 * SEC));
+	stuck_enter(&m->selection, NOW);
+	assert_false(stuck_look(&m->selection, NOW));
+	assert_false(stuck_look(&m->selection, NOW + SEC));
+	assert_true(stuck_look(&m->selection, NOW + 2 * SEC));
+	assert_false(m->selection.stuck.account.is_surveyed);
+	assert_int_equal(m->selection.stuck.largest_pid, 0); /* there is no process here */
+	assert_false(stuck_look(&m->selection, NOW + 3 * SEC));
 	test.is_finished = true;
-	(void)stuck_look(m, NOW + 30 * SEC);
-	assert_true(m->stuck.has_survey);
+	(void)stuck_look(&m->selection, NOW + 30 * SEC);
+	assert_true(m->selection.stuck.has_survey);
 }
 
 static void test_without_a_thread(void **state)
 {
 	struct manager *m = test.m;
 
-	stuck_done(m);
+	stuck_done(&m->selection);
 	test.new_result = -EAGAIN;
-	stuck_init(m);
+	stuck_init(&m->selection);
 	fill_tmpfs();
-	stuck_watch(m, NOW);
-	stuck_enter(m, NOW);
-	assert_true(stuck_look(m, NOW));
-	assert_false(m->stuck.account.is_surveyed);
-	assert_false(stuck_look(m, NOW + SEC));
+	stuck_watch(&m->selection, NOW);
+	stuck_enter(&m->selection, NOW);
+	assert_true(stuck_look(&m->selection, NOW));
+	assert_false(m->selection.stuck.account.is_surveyed);
+	assert_false(stuck_look(&m->selection, NOW + SEC));
 	assert_int_equal(test.n_asked, 0);
 }
 
@@ -338,24 +342,24 @@ static void test_without_a_thread(void **state)
 static void test_when_a_victim_is_chosen_again(void **state)
 {
 	struct manager *m = test.m;
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 
-	assert_true(stuck_is_to_choose(m, NOW));
+	assert_true(stuck_is_to_choose(&m->selection, NOW));
 	s->minimum = 64 * MIB;
-	stuck_enter(m, NOW);
-	assert_false(stuck_is_to_choose(m, NOW + SEC / 2));
-	assert_true(stuck_is_to_choose(m, NOW + SEC));
+	stuck_enter(&m->selection, NOW);
+	assert_false(stuck_is_to_choose(&m->selection, NOW + SEC / 2));
+	assert_true(stuck_is_to_choose(&m->selection, NOW + SEC));
 	m->sampler.reading.available -= 64 * MIB;
-	assert_true(stuck_is_to_choose(m, NOW + SEC / 2));
-	assert_false(stuck_is_to_choose(m, NOW + SEC / 20));
+	assert_true(stuck_is_to_choose(&m->selection, NOW + SEC / 2));
+	assert_false(stuck_is_to_choose(&m->selection, NOW + SEC / 20));
 	s->has_survey = true;
 	s->surveyed_at = NOW;
-	assert_true(stuck_is_to_choose(m, NOW + SEC / 20));
+	assert_true(stuck_is_to_choose(&m->selection, NOW + SEC / 20));
 	s->nominated_at = NOW; /* it was used */
-	assert_false(stuck_is_to_choose(m, NOW + SEC / 20));
+	assert_false(stuck_is_to_choose(&m->selection, NOW + SEC / 20));
 	s->nominated_at = 0;
 	s->surveyed_at = NOW - 4 * SEC; /* too old */
-	assert_false(stuck_is_to_choose(m, NOW + SEC / 20));
+	assert_false(stuck_is_to_choose(&m->selection, NOW + SEC / 20));
 }
 
 /* What it names is killed only if it still is what was surveyed, and may be. */
@@ -379,7 +383,7 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 		{ "holder", 7, 64 * MIB, SEC, 0, ELIGIBILITY_PROTECTED, false },
 	};
 	struct manager *m = test.m;
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 
 	add(7, "holder", MIB);
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
@@ -394,15 +398,16 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 		strcpy(s->surveyed.memfds.comm, cases[i].comm);
 		test.reread_result = cases[i].reread;
 		test.exclusion = cases[i].exclusion;
-		m->choice.n_ranked = 0;
-		stuck_take_holder(m, &reader, NOW);
-		assert_int_equal(m->choice.n_ranked, cases[i].is_taken);
+		m->selection.choice.n_ranked = 0;
+		stuck_take_holder(&m->selection, &test.m->in_flight.decision, &reader, NOW);
+		assert_int_equal(m->selection.choice.n_ranked, cases[i].is_taken);
 		if (cases[i].is_taken) {
-			assert_int_equal(m->choice.ranked[0].process->pid, 7);
-			assert_int_equal(m->choice.ranked[0].held, 3 * GIB);
-			m->choice.n_ranked = 0;
-			stuck_take_holder(m, &reader, NOW); /* once by each survey */
-			assert_int_equal(m->choice.n_ranked, 0);
+			assert_int_equal(m->selection.choice.ranked[0].process->pid, 7);
+			assert_int_equal(m->selection.choice.ranked[0].held, 3 * GIB);
+			m->selection.choice.n_ranked = 0;
+			stuck_take_holder(&m->selection, &test.m->in_flight.decision, &reader,
+					  NOW); /* once by each survey */
+			assert_int_equal(m->selection.choice.n_ranked, 0);
 		}
 	}
 }
@@ -422,7 +427,7 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 		{ "it was freed", 3000, 100, false, 8 },
 	};
 	struct manager *m = test.m;
-	struct stuck *s = &m->stuck;
+	struct stuck *s = &m->selection.stuck;
 	struct census_process *other;
 
 	add(7, "holder", MIB);
@@ -434,21 +439,27 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 		usec_t now = NOW + i * 10 * SEC;
 
 		print_message("%s\n", cases[i].label);
-		m->decision.memory.shmem = 3 * GIB;
-		m->decision.outcome = KILL_PROGRESS_GONE;
-		m->decision.ended_at = now;
-		m->decision.freed = cases[i].freed * MIB;
+		m->in_flight.decision.memory.shmem = 3 * GIB;
+		m->in_flight.decision.outcome = KILL_PROGRESS_GONE;
+		m->in_flight.decision.ended_at = now;
+		m->in_flight.decision.freed = cases[i].freed * MIB;
 		test.n_asked = 0;
-		assert_int_equal(stuck_waits_for_holder(m, now), cases[i].waits);
+		assert_int_equal(
+			stuck_waits_for_holder(&m->selection, &test.m->in_flight.decision, now),
+			cases[i].waits);
 		assert_int_equal(test.n_asked, cases[i].waits);
-		assert_int_equal(stuck_waits_for_holder(m, now + SEC / 10), cases[i].waits);
+		assert_int_equal(stuck_waits_for_holder(&m->selection, &test.m->in_flight.decision,
+							now + SEC / 10),
+				 cases[i].waits);
 		assert_int_equal(test.n_asked, cases[i].waits);
 		test.is_finished = true;
-		assert_false(stuck_waits_for_holder(m, now + SEC / 5));
+		assert_false(stuck_waits_for_holder(&m->selection, &test.m->in_flight.decision,
+						    now + SEC / 5));
 		other->memory.anon = cases[i].best * MIB;
-		victim_take(other, 0, &m->choice);
-		stuck_take_holder(m, &reader, now + SEC / 5);
-		assert_int_equal(m->choice.ranked[0].process->pid, cases[i].taken);
+		victim_take(other, 0, &m->selection.choice);
+		stuck_take_holder(&m->selection, &test.m->in_flight.decision, &reader,
+				  now + SEC / 5);
+		assert_int_equal(m->selection.choice.ranked[0].process->pid, cases[i].taken);
 		s->has_survey = false;
 	}
 }

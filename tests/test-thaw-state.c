@@ -244,24 +244,24 @@ static struct manager *blank_manager(void)
 {
 	static struct manager m;
 
-	m = (struct manager){ .ledger_fd = -EBADF };
-	m.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	manager_init(&m);
+	m.machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return &m;
 }
 
 static void drop_manager(struct manager *m)
 {
-	thaw_state_close(m);
-	close(m->proc_fd);
+	thaw_state_close(&m->in_flight);
+	close(m->machine.proc_fd);
 }
 
 static int open_once(void)
 {
 	struct manager *m = blank_manager();
-	int r = thaw_state_open(m);
+	int r = thaw_state_open(&m->in_flight);
 
-	assert_int_equal(m->probed.ledger_error, r);
-	assert_int_equal(m->ledger != NULL, r == 0);
+	assert_int_equal(m->in_flight.ledger_error, r);
+	assert_int_equal(m->in_flight.ledger != NULL, r == 0);
 	drop_manager(m);
 	return r;
 }
@@ -279,8 +279,9 @@ static void leave_an_entry(void)
 {
 	struct manager *m = blank_manager();
 
-	assert_int_equal(thaw_state_open(m), 0);
-	assert_int_equal(ledger_enter(m->ledger, &(struct ledger_entry){ .pid = 1 }, "/nowhere", 8),
+	assert_int_equal(thaw_state_open(&m->in_flight), 0);
+	assert_int_equal(ledger_enter(m->in_flight.ledger, &(struct ledger_entry){ .pid = 1 },
+				      "/nowhere", 8),
 			 0);
 	drop_manager(m);
 }
@@ -290,9 +291,9 @@ static unsigned n_entries_left(void)
 	struct manager *m = blank_manager();
 	unsigned n = 0;
 
-	assert_int_equal(thaw_state_open(m), 0);
+	assert_int_equal(thaw_state_open(&m->in_flight), 0);
 	for (unsigned i = 0; i < LEDGER_ENTRIES; i++)
-		n += ledger_get(m->ledger, i) != NULL;
+		n += ledger_get(m->in_flight.ledger, i) != NULL;
 	drop_manager(m);
 	return n;
 }
@@ -419,7 +420,7 @@ static int open_status(void)
 {
 	struct manager *m = blank_manager();
 
-	return -thaw_state_open(m);
+	return -thaw_state_open(&m->in_flight);
 }
 
 static void test_open_is_for_one_at_a_time(void **state)
@@ -427,14 +428,15 @@ static void test_open_is_for_one_at_a_time(void **state)
 	struct manager *m = blank_manager();
 
 	require_runtime_directory();
-	assert_int_equal(thaw_state_open(m), 0);
+	assert_int_equal(thaw_state_open(&m->in_flight), 0);
 	assert_int_equal(in_child(open_status), EBUSY);
 	assert_string_equal(thaw_state_strerror(-EBUSY), "another reckond has it");
-	assert_int_equal(ledger_enter(m->ledger, &(struct ledger_entry){ .pid = 1 }, "/x", 2), 0);
+	assert_int_equal(
+		ledger_enter(m->in_flight.ledger, &(struct ledger_entry){ .pid = 1 }, "/x", 2), 0);
 	assert_int_equal(in_child(open_status), EBUSY);
-	assert_int_equal(thaw_state_open(m), 0); /* it is open: nothing is done */
-	assert_non_null(ledger_get(m->ledger, 0));
-	thaw_state_close(m);
+	assert_int_equal(thaw_state_open(&m->in_flight), 0); /* it is open: nothing is done */
+	assert_non_null(ledger_get(m->in_flight.ledger, 0));
+	thaw_state_close(&m->in_flight);
 	assert_int_equal(in_child(open_status), 0);
 	drop_manager(m);
 }
@@ -530,15 +532,15 @@ static int exit_signal(pid_t pid)
 
 static struct manager *new_manager(const char *more)
 {
-	struct manager_options options = { .config_file = test.config };
+	struct config_options options = { .config_file = test.config };
 	struct manager *m;
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n%s", test.subtree, more);
 	fclose(f);
-	assert_int_equal(manager_new(&options, &ops, &m), 0);
-	assert_int_equal(m->probed.ledger_error, 0);
+	assert_int_equal(manager_new(&options, false, &ops, &m), 0);
+	assert_int_equal(m->in_flight.ledger_error, 0);
 	test.n_signals = test.n_choices = n_mallocs = 0; /* the self-test's do not count */
 	return m;
 }
@@ -548,27 +550,28 @@ static struct manager *new_manager(const char *more)
 static void one_tick(void)
 {
 	const struct manager *m = test.manager;
-	usec_t decided_at = m->decision.decided_at;
+	usec_t decided_at = m->in_flight.decision.decided_at;
 
 	for (int i = 0; i < 200; i++) {
-		unsigned n_vanished = m->n_vanished;
+		unsigned n_vanished = m->selection.n_vanished;
 
-		(void)tick(test.manager, clock_now());
+		(void)tick(&test.manager->tick, clock_now());
 		fail_malloc = false;
-		if (m->state == MANAGER_KILLING || m->decision.decided_at != decided_at ||
-		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
-		     (m->watch.listed_at != 0 || m->watch.since == 0)))
+		if (m->regime.state == MANAGER_KILLING ||
+		    m->in_flight.decision.decided_at != decided_at ||
+		    (m->selection.n_cut == 0 && m->selection.n_vanished == n_vanished &&
+		     (m->sampler.watch.listed_at != 0 || m->sampler.watch.since == 0)))
 			break;
 	}
 }
 
 static void wait_for_outcome(void)
 {
-	for (int i = 0; i < 6000 && test.manager->state == MANAGER_KILLING; i++) {
+	for (int i = 0; i < 6000 && test.manager->regime.state == MANAGER_KILLING; i++) {
 		usleep(10000);
 		one_tick();
 	}
-	assert_int_not_equal(test.manager->state, MANAGER_KILLING);
+	assert_int_not_equal(test.manager->regime.state, MANAGER_KILLING);
 }
 
 #define KILL_NOW "[Policy now]\nMemoryAvailable=100%\nAction=kill\n"
@@ -577,7 +580,7 @@ static void wait_for_outcome(void)
 
 static void let_the_emergency_pass(void)
 {
-	struct policy *now = policy_set_policy(&test.manager->policies, "now");
+	struct policy *now = policy_set_policy(&test.manager->config.policies, "now");
 
 	now->memory_available.permyriad = 0;
 }
@@ -587,7 +590,7 @@ static unsigned n_owed(void)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < LEDGER_ENTRIES; i++)
-		n += ledger_get(test.manager->ledger, i) != NULL;
+		n += ledger_get(test.manager->in_flight.ledger, i) != NULL;
 	return n;
 }
 
@@ -611,7 +614,7 @@ static void test_both_hierarchies_are_entered_and_frozen_again(void **state)
 	assert_int_equal(n_owed(), 2);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(victim), SIGKILL);
-	assert_int_equal(test.manager->decision.refrozen, 2);
+	assert_int_equal(test.manager->in_flight.decision.refrozen, 2);
 	assert_int_equal(n_owed(), 0);
 	assert_true(is_to_be_frozen_v1("/g"));
 	freeze(true, "/g", false);
@@ -754,7 +757,7 @@ static void test_recover_leaves_another_group_alone(void **state)
 
 static void test_dry_run_does_not_touch_the_file(void **state)
 {
-	struct manager_options options = { .config_file = test.config, .dry_run = true };
+	struct config_options options = { .config_file = test.config, .dry_run = true };
 	pid_t victim;
 
 	make_groups(false);
@@ -764,8 +767,8 @@ static void test_dry_run_does_not_touch_the_file(void **state)
 	assert_soon(is_frozen(false, "/g"));
 	kill_a_daemon(KILL_NOW);
 	assert_int_equal(exit_signal(victim), SIGKILL);
-	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
-	assert_null(test.manager->ledger);
+	assert_int_equal(manager_new(&options, false, &ops, &test.manager), 0);
+	assert_null(test.manager->in_flight.ledger);
 	assert_false(is_frozen(false, "/g"));
 	test.manager = manager_free(test.manager);
 	assert_int_equal(n_entries_left(), 1);
@@ -774,7 +777,7 @@ static void test_dry_run_does_not_touch_the_file(void **state)
 /* A configuration that ends the dry run: what an earlier daemon left thawed is frozen again now. */
 static void test_a_dry_run_is_switched_off(void **state)
 {
-	struct manager_options options = { .config_file = test.config };
+	struct config_options options = { .config_file = test.config };
 	_cleanup_free_ char *errors = NULL;
 	FILE *f;
 
@@ -789,8 +792,8 @@ static void test_a_dry_run_is_switched_off(void **state)
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\nDryRun=yes\n", test.subtree);
 	fclose(f);
 	assert_soon(!is_frozen(false, "/g"));
-	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
-	assert_null(test.manager->ledger);
+	assert_int_equal(manager_new(&options, false, &ops, &test.manager), 0);
+	assert_null(test.manager->in_flight.ledger);
 	assert_false(is_frozen(false, "/g"));
 	f = fopen(test.config, "we");
 	assert_non_null(f);
@@ -798,7 +801,7 @@ static void test_a_dry_run_is_switched_off(void **state)
 	fputs(NOT_NOW, f);
 	fclose(f);
 	assert_int_equal(manager_reload(test.manager, &errors), 0);
-	assert_non_null(test.manager->ledger);
+	assert_non_null(test.manager->in_flight.ledger);
 	assert_int_equal(n_owed(), 0);
 	assert_soon(is_frozen(false, "/g"));
 }
@@ -843,12 +846,12 @@ static void test_time_in_which_it_is_frozen_does_not_count(void **state)
 		new_manager("[Policy now]\nMemoryAvailable=100%\nAction=terminate\nGrace=500ms\n");
 	one_tick();
 	assert_soon(!is_frozen(false, "/g"));
-	test.manager->decision.signalled_at -= USEC_PER_SEC; /* a second of it */
+	test.manager->in_flight.decision.signalled_at -= USEC_PER_SEC; /* a second of it */
 	freeze(false, "/g", true);
 	one_tick();
 	assert_int_equal(test.n_signals, 1);
-	assert_int_equal(test.manager->decision.n_thawed_again, 1);
-	assert_true(test.manager->decision.frozen_usec >= USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight.decision.n_thawed_again, 1);
+	assert_true(test.manager->in_flight.decision.frozen_usec >= USEC_PER_SEC);
 	assert_soon(!is_frozen(false, "/g"));
 	one_tick();
 	assert_int_equal(test.n_signals, 1);
@@ -874,7 +877,7 @@ static void test_thawing_again_is_bounded(void **state)
 	for (unsigned i = 1; i <= 8; i++) {
 		freeze(false, "/g", true);
 		one_tick();
-		assert_int_equal(test.manager->decision.n_thawed_again, i);
+		assert_int_equal(test.manager->in_flight.decision.n_thawed_again, i);
 		assert_soon(!is_frozen(false, "/g"));
 	}
 	assert_int_equal(test.n_signals, 1);
@@ -917,27 +920,33 @@ static void test_thaw_wakes_the_loop(void **state)
 	freeze(false, "/g", true);
 	assert_soon(is_frozen(false, "/g"));
 	m = test.manager = new_manager(TERM_NOW);
-	assert_int_equal(sd_event_source_set_enabled(m->timer, SD_EVENT_OFF), 0);
-	if (m->psi_source)
-		assert_int_equal(sd_event_source_set_enabled(m->psi_source, SD_EVENT_OFF), 0);
-	assert_int_equal(sd_event_run(m->event, 0), 0); /* nothing to wait for */
-	one_tick();
+	assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
+	if (m->monitor.psi_source)
+		assert_int_equal(sd_event_source_set_enabled(m->monitor.psi_source, SD_EVENT_OFF),
+				 0);
+	assert_int_equal(sd_event_run(m->monitor.event, 0), 0); /* nothing to wait for */
+	assert_int_equal(sd_event_source_set_time(m->monitor.timer, 0), 0);
+	assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_ONESHOT), 0);
+	while (m->regime.state != MANAGER_KILLING)
+		assert_int_equal(sd_event_run(m->monitor.event, 10 * USEC_PER_SEC), 1);
+	assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(sd_event_run(m->event, 10 * USEC_PER_SEC), 1);
+		assert_int_equal(sd_event_run(m->monitor.event, 10 * USEC_PER_SEC), 1);
 		/* the timer is set by the sample that follows */
-		assert_int_equal(sd_event_source_get_enabled(m->timer, &enabled), 1);
-		assert_int_equal(sd_event_source_set_enabled(m->timer, SD_EVENT_OFF), 0);
+		assert_int_equal(sd_event_source_get_enabled(m->monitor.timer, &enabled), 1);
+		assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
 		/* it does not continue for ever: at most once more, for what was thawed again */
-		for (int n = 0; sd_event_run(m->event, 100 * USEC_PER_MSEC) > 0; n++) {
+		for (int n = 0; sd_event_run(m->monitor.event, 100 * USEC_PER_MSEC) > 0; n++) {
 			assert_true(n < 3);
-			assert_int_equal(sd_event_source_set_enabled(m->timer, SD_EVENT_OFF), 0);
+			assert_int_equal(
+				sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
 		}
 		assert_false(is_frozen(false, "/g"));
 		freeze(false, "/g", true); /* the next round */
 	}
 	let_the_emergency_pass();
-	test.manager->decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
-	test.manager->decision.n_thawed_again = 0;
+	test.manager->in_flight.decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
+	test.manager->in_flight.decision.n_thawed_again = 0;
 	one_tick();
 	freeze(false, "/g", false);
 }
@@ -974,8 +983,8 @@ static void test_victim_only_v1_is_moved_back_when_it_does_not_exit(void **state
 	assert_soon(is_frozen(true, "/g"));
 	test.manager = new_manager(TERM_NOW "Thaw=victim\n");
 	one_tick();
-	assert_int_equal(cgroup_of_process_v1_freezer(&test.cgroups, test.manager->proc_fd, victim,
-						      path, sizeof(path)),
+	assert_int_equal(cgroup_of_process_v1_freezer(&test.cgroups, test.manager->machine.proc_fd,
+						      victim, path, sizeof(path)),
 			 0);
 	assert_string_equal(path, test.subtree);
 	test.manager = manager_free(test.manager);
@@ -998,8 +1007,8 @@ static void test_victim_only_v2_is_killed_at_once(void **state)
 	assert_soon(is_frozen(false, "/g"));
 	test.manager = new_manager(TERM_NOW "Thaw=victim\n");
 	one_tick();
-	assert_int_equal(test.manager->decision.signal, SIGKILL);
-	assert_true(test.manager->decision.skips_term);
+	assert_int_equal(test.manager->in_flight.decision.signal, SIGKILL);
+	assert_true(test.manager->in_flight.decision.skips_term);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_true(is_frozen(false, "/g"));
@@ -1066,15 +1075,16 @@ static void test_victim_only_v1_takes_sharers_too(void **state)
 	assert_soon(is_frozen(true, "/g"));
 	test.manager = new_manager(KILL_NOW "Thaw=victim\n");
 	one_tick();
-	if (test.manager->decision.n_sharers == 0) {
+	if (test.manager->in_flight.decision.n_sharers == 0) {
 		(void)pidfd_send_signal(other_fd, SIGKILL, NULL, 0);
 		freeze(true, "/g", false);
 		close(other_fd);
 		print_message("SKIP: processes that share memory cannot be found here\n");
 		skip();
 	}
-	assert_true(test.manager->decision.pid == victim || test.manager->decision.pid == other);
-	assert_int_equal(test.manager->victim.thawed.n_levels, 2);
+	assert_true(test.manager->in_flight.decision.pid == victim ||
+		    test.manager->in_flight.decision.pid == other);
+	assert_int_equal(test.manager->in_flight.victim.thawed.n_levels, 2);
 	pollfd.fd = other_fd;
 	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_int_equal(poll(&pollfd, 1, 10000), 1);
@@ -1101,8 +1111,8 @@ static void test_the_other_one_is_found_frozen(void **state)
 	test.manager = new_manager("KillTimeout=1min\n[Avoid sharer]\nComm=^sharer$\n" KILL_NOW);
 	test.thaw_result = -EACCES;
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, victim);
-	if (test.manager->decision.n_sharers == 0) {
+	assert_int_equal(test.manager->in_flight.decision.pid, victim);
+	if (test.manager->in_flight.decision.n_sharers == 0) {
 		(void)pidfd_send_signal(other_fd, SIGKILL, NULL, 0);
 		freeze(true, "/g", false);
 		close(other_fd);
@@ -1183,7 +1193,8 @@ static void test_threads_left_in_a_frozen_group(void **state)
 	assert_int_equal(write_group(true, "", "tasks", text), 0);
 	test.manager = new_manager("KillTimeout=1min\n" KILL_NOW);
 	one_tick();
-	assert_soon(proc_read_stat(test.manager->proc_fd, victim, &stat) == 0 && stat.state == 'Z');
+	assert_soon(proc_read_stat(test.manager->machine.proc_fd, victim, &stat) == 0 &&
+		    stat.state == 'Z');
 	assert_true(is_frozen(true, "/g"));
 	wait_for_outcome(); /* by its memory, perhaps, which is reaped from outside */
 	assert_int_equal(exit_signal(victim), SIGKILL);

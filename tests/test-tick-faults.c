@@ -127,12 +127,12 @@ void __wrap_sharers_find(const struct census *census, const struct census_proces
 		ret->items[ret->n++] = sharer;
 }
 
-void __real_report_sample_failed(struct manager *m, int error, usec_t now);
-void __wrap_report_sample_failed(struct manager *m, int error, usec_t now);
-void __wrap_report_sample_failed(struct manager *m, int error, usec_t now)
+void __real_report_sample_failed(struct reporter *rep, int error, usec_t now);
+void __wrap_report_sample_failed(struct reporter *rep, int error, usec_t now);
+void __wrap_report_sample_failed(struct reporter *rep, int error, usec_t now)
 {
 	test.n_complaints++;
-	__real_report_sample_failed(m, error, now);
+	__real_report_sample_failed(rep, error, now);
 }
 
 /* The policy has a pressure condition, which the cgroups explain. */
@@ -155,8 +155,10 @@ void __wrap_policy_judge(struct policy_set *set, const struct policy_reading *re
 		ret->policy = NULL;
 }
 
-enum stalls_answer __wrap_stalls_ask(struct manager *m, const struct policy *policy, usec_t now);
-enum stalls_answer __wrap_stalls_ask(struct manager *m, const struct policy *policy, usec_t now)
+enum stalls_answer __wrap_stalls_ask(struct sampler *sampler, const struct policy *policy,
+				     usec_t now);
+enum stalls_answer __wrap_stalls_ask(struct sampler *sampler, const struct policy *policy,
+				     usec_t now)
 {
 	return test.answer;
 }
@@ -254,14 +256,14 @@ static bool is_killed(pid_t pid)
 
 static void start(const char *policy)
 {
-	struct manager_options options = { .config_file = test.config };
+	struct config_options options = { .config_file = test.config };
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n[Policy now]\nMemoryAvailable=100%%\n%s",
 		test.subtree, policy);
 	fclose(f);
-	assert_int_equal(manager_new(&options, &ops, &test.m), 0);
+	assert_int_equal(manager_new(&options, false, &ops, &test.m), 0);
 	test.n_signals = 0; /* those of the self-test */
 }
 
@@ -270,12 +272,13 @@ static void start(const char *policy)
 /* A step, as a second later; what takes several turns is waited for. */
 static void step(void)
 {
-	usec_t decided_at = test.m->decision.decided_at;
+	usec_t decided_at = test.m->in_flight.decision.decided_at;
 
-	test.m->stuck.chosen_at = 0;
+	test.m->selection.stuck.chosen_at = 0;
 	for (int i = 0; i < 200; i++) {
-		(void)tick(test.m, clock_now());
-		if (test.m->state == MANAGER_KILLING || test.m->decision.decided_at != decided_at)
+		(void)tick(&test.m->tick, clock_now());
+		if (test.m->regime.state == MANAGER_KILLING ||
+		    test.m->in_flight.decision.decided_at != decided_at)
 			break;
 	}
 }
@@ -283,16 +286,16 @@ static void step(void)
 /* Until the current victim is done with: at most for a minute. */
 static void wait_for_outcome(void)
 {
-	for (int i = 0; i < 6000 && test.m->state == MANAGER_KILLING; i++) {
+	for (int i = 0; i < 6000 && test.m->regime.state == MANAGER_KILLING; i++) {
 		usleep(10000);
-		(void)tick(test.m, clock_now());
+		(void)tick(&test.m->tick, clock_now());
 	}
-	assert_int_not_equal(test.m->state, MANAGER_KILLING);
+	assert_int_not_equal(test.m->regime.state, MANAGER_KILLING);
 }
 
 static const struct history_entry *newest(void)
 {
-	return history_get(recorder_history(test.m->recorder), 0);
+	return history_get(recorder_history(test.m->tick.recorder), 0);
 }
 
 static int setup(void **state)
@@ -358,19 +361,19 @@ static void test_nothing_is_killed_by_memory_that_cannot_be_read(void **state)
 	victim = spawn("/a", 16);
 	start(KILL);
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
-		enum manager_state before = test.m->state;
+		enum manager_state before = test.m->regime.state;
 
 		test.sample_error = errors[i];
 		test.n_complaints = 0;
 		test.m->sampler.due_at = 0;
-		assert_int_equal(tick(test.m, clock_now()), USEC_PER_SEC);
+		assert_int_equal(tick(&test.m->tick, clock_now()), USEC_PER_SEC);
 		assert_int_equal(test.n_complaints, 1);
-		assert_int_equal(test.m->state, before);
-		assert_int_equal(test.m->decision.pid, 0);
+		assert_int_equal(test.m->regime.state, before);
+		assert_int_equal(test.m->in_flight.decision.pid, 0);
 	}
 	test.sample_error = 0;
 	step();
-	assert_int_equal(test.m->decision.pid, victim);
+	assert_int_equal(test.m->in_flight.decision.pid, victim);
 	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
@@ -383,14 +386,14 @@ static void test_pressure_that_cannot_be_read_is_none(void **state)
 	require_subtree();
 	victim = spawn("/a", 16);
 	start(KILL);
-	if (!test.m->probed.psi) {
+	if (!test.m->sampler.has_psi) {
 		print_message("SKIP: there is no PSI here\n");
 		skip();
 	}
 	test.psi_error = -EOPNOTSUPP;
 	step();
 	assert_int_equal(test.m->sampler.psi.n_samples, 0);
-	assert_int_equal(test.m->decision.pid, victim);
+	assert_int_equal(test.m->in_flight.decision.pid, victim);
 	wait_for_outcome();
 }
 
@@ -403,17 +406,19 @@ static void test_a_census_that_is_short_of_files(void **state)
 	require_subtree();
 	victim = spawn("/a", 16);
 	start("Action=warn\n");
-	for (int i = 0; i < 200 && (test.m->watch.listed_at == 0 || test.m->state != MANAGER_WATCH);
+	for (int i = 0; i < 200 && (test.m->sampler.watch.listed_at == 0 ||
+				    test.m->regime.state != MANAGER_WATCH);
 	     i++)
-		(void)tick(test.m, clock_now());
-	assert_false(test.m->census.keeps_none);
+		(void)tick(&test.m->tick, clock_now());
+	assert_false(test.m->sampler.census.keeps_none);
 	test.census_error = -EMFILE;
-	test.m->policies.policies[test.m->policies.n_policies - 1].action = POLICY_ACTION_KILL;
-	test.m->watch.listed_at = clock_now();
+	test.m->config.policies.policies[test.m->config.policies.n_policies - 1].action =
+		POLICY_ACTION_KILL;
+	test.m->sampler.watch.listed_at = clock_now();
 	step();
-	assert_true(test.m->census.keeps_none);
+	assert_true(test.m->sampler.census.keeps_none);
 	assert_true(test.n_complaints > 0);
-	assert_int_equal(test.m->decision.pid, victim);
+	assert_int_equal(test.m->in_flight.decision.pid, victim);
 	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
@@ -431,10 +436,10 @@ static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 	test.cgroup_result = PROC_GONE;
 	test.n_cgroup_results = 1;
 	step();
-	assert_int_equal(test.m->decision.pid, large);
+	assert_int_equal(test.m->in_flight.decision.pid, large);
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.m->state, MANAGER_WATCH);
-	assert_int_equal(test.m->n_vanished, 1);
+	assert_int_equal(test.m->regime.state, MANAGER_WATCH);
+	assert_int_equal(test.m->selection.n_vanished, 1);
 
 	/* The same, by its cgroup in the freezer's hierarchy. */
 	test.v1_result = PROC_GONE;
@@ -442,7 +447,7 @@ static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 	assert_int_equal(test.n_signals, 0);
 	test.v1_result = 0;
 	step();
-	assert_int_equal(test.m->decision.pid, large);
+	assert_int_equal(test.m->in_flight.decision.pid, large);
 	wait_for_outcome();
 	assert_true(is_killed(large));
 	assert_true(is_alive(small));
@@ -460,9 +465,9 @@ static void test_a_victim_of_which_the_cgroup_cannot_be_read(void **state)
 	test.error_pid = large;
 	test.cgroup_result = -ENOBUFS;
 	test.n_cgroup_results = 1000;
-	for (int i = 0; i < 20 && test.m->decision.pid != small; i++)
+	for (int i = 0; i < 20 && test.m->in_flight.decision.pid != small; i++)
 		step();
-	assert_int_equal(test.m->decision.pid, small);
+	assert_int_equal(test.m->in_flight.decision.pid, small);
 	wait_for_outcome();
 	assert_true(is_alive(large));
 	assert_true(is_killed(small));
@@ -479,7 +484,7 @@ static void test_a_victim_of_which_the_freezer_cannot_be_read(void **state)
 	test.error_pid = victim;
 	test.v1_result = -EACCES;
 	step();
-	assert_string_equal(test.m->decision.v1_freezer, "/");
+	assert_string_equal(test.m->in_flight.decision.v1_freezer, "/");
 	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
@@ -509,17 +514,18 @@ static void test_sharers_that_cannot_be_had(void **state)
 		test.open_error = cases[i].open_error;
 		test.sharers_error = cases[i].find_error;
 		step();
-		assert_int_equal(test.m->decision.pid, victim);
-		assert_int_equal(test.m->decision.n_sharers, cases[i].n_sharers);
-		assert_int_equal(test.m->decision.sharers_error, cases[i].sharers_error);
+		assert_int_equal(test.m->in_flight.decision.pid, victim);
+		assert_int_equal(test.m->in_flight.decision.n_sharers, cases[i].n_sharers);
+		assert_int_equal(test.m->in_flight.decision.sharers_error, cases[i].sharers_error);
 		wait_for_outcome();
 		if (cases[i].is_killed) {
 			assert_true(is_killed(victim));
 		} else {
 			assert_true(is_alive(victim));
-			assert_int_equal(test.m->decision.spared_pid, sharer);
+			assert_int_equal(test.m->in_flight.decision.spared_pid, sharer);
 			assert_int_equal(test.n_signals, 0);
-			assert_int_equal(test.m->decision.passed_over_usec, 30 * USEC_PER_SEC);
+			assert_int_equal(test.m->in_flight.decision.passed_over_usec,
+					 30 * USEC_PER_SEC);
 		}
 		test.m = manager_free(test.m);
 		test.error_pid = test.sharer = 0;
@@ -545,14 +551,14 @@ static void test_a_cgroup_that_cannot_be_listed(void **state)
 	start("Action=terminate\nTarget=cgroup\n");
 	test.list_error = -ELOOP;
 	step();
-	assert_int_equal(test.m->decision.pid, large);
-	assert_int_equal(test.m->decision.outcome, KILL_PROGRESS_UNKILLABLE);
-	assert_int_equal(test.m->decision.error, -ELOOP);
+	assert_int_equal(test.m->in_flight.decision.pid, large);
+	assert_int_equal(test.m->in_flight.decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.m->in_flight.decision.error, -ELOOP);
 	assert_string_equal(newest()->error, strerror(ELOOP));
 	assert_int_equal(test.n_signals, 0);
 	test.list_error = 0;
 	step();
-	assert_int_equal(test.m->decision.pid, small);
+	assert_int_equal(test.m->in_flight.decision.pid, small);
 	wait_for_outcome();
 	assert_true(is_alive(large));
 	assert_true(is_killed(small));
@@ -561,8 +567,8 @@ static void test_a_cgroup_that_cannot_be_listed(void **state)
 	start("Action=kill\nTarget=cgroup\n");
 	test.list_error = -ELOOP;
 	step();
-	assert_int_equal(test.m->decision.pid, large);
-	assert_int_equal(test.m->victim.step_result[KILL_STEP_SIGNAL], -ELOOP);
+	assert_int_equal(test.m->in_flight.decision.pid, large);
+	assert_int_equal(test.m->in_flight.victim.step_result[KILL_STEP_SIGNAL], -ELOOP);
 	test.list_error = 0;
 	wait_for_outcome();
 	assert_true(is_killed(large));
@@ -613,9 +619,9 @@ static void test_a_victim_that_is_nested_deep(void **state)
 
 		start(policies[i] ? policies[i] : rule);
 		step();
-		assert_int_equal(test.m->decision.pid, policies[i] ? deep : small);
+		assert_int_equal(test.m->in_flight.decision.pid, policies[i] ? deep : small);
 		if (policies[i])
-			assert_string_equal(test.m->decision.cgroup, expected);
+			assert_string_equal(test.m->in_flight.decision.cgroup, expected);
 		wait_for_outcome();
 		assert_true(is_killed(policies[i] ? deep : small));
 		assert_true(is_alive(policies[i] ? small : deep));
@@ -636,18 +642,18 @@ static void test_pressure_that_is_a_cgroups_own(void **state)
 	start(KILL);
 	test.by_pressure = true;
 	test.answer = STALLS_UNKNOWN;
-	(void)tick(test.m, clock_now());
-	assert_int_equal(history_count(recorder_history(test.m->recorder)), 0);
+	(void)tick(&test.m->tick, clock_now());
+	assert_int_equal(history_count(recorder_history(test.m->tick.recorder)), 0);
 	test.answer = STALLS_EXPLAINED;
-	(void)tick(test.m, clock_now());
+	(void)tick(&test.m->tick, clock_now());
 	assert_string_equal(newest()->kind, "explained");
 	id = newest()->id;
-	(void)tick(test.m, clock_now());
+	(void)tick(&test.m->tick, clock_now());
 	assert_int_equal(newest()->id, id);
-	assert_int_equal(test.m->decision.pid, 0);
+	assert_int_equal(test.m->in_flight.decision.pid, 0);
 	test.answer = STALLS_COUNT;
 	step();
-	assert_int_equal(test.m->decision.pid, victim);
+	assert_int_equal(test.m->in_flight.decision.pid, victim);
 	wait_for_outcome();
 	assert_true(is_killed(victim));
 }

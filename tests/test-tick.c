@@ -262,13 +262,13 @@ static int exit_signal(pid_t pid)
 
 static void start(const char *more)
 {
-	struct manager_options options = { .config_file = test.config };
+	struct config_options options = { .config_file = test.config };
 	FILE *f = fopen(test.config, "we");
 
 	assert_non_null(f);
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n%s", test.subtree, more);
 	fclose(f);
-	assert_int_equal(manager_new(&options, &ops, &test.manager), 0);
+	assert_int_equal(manager_new(&options, false, &ops, &test.manager), 0);
 	test.n_signals = test.n_journal = test.n_choices = 0; /* the self-test's do not count */
 	n_mallocs = 0;
 }
@@ -276,7 +276,7 @@ static void start(const char *more)
 /* Each step chooses a victim, as if a second had passed since none was found. */
 static void let_choose_again(void)
 {
-	test.manager->stuck.chosen_at = 0;
+	test.manager->selection.stuck.chosen_at = 0;
 }
 
 /* A step: what takes several turns on a busy machine (the first listing, a choice that was cut
@@ -284,17 +284,18 @@ static void let_choose_again(void)
 static void one_tick(void)
 {
 	const struct manager *m = test.manager;
-	usec_t decided_at = m->decision.decided_at;
+	usec_t decided_at = m->in_flight.decision.decided_at;
 
 	let_choose_again();
 	for (int i = 0; i < 200; i++) {
-		unsigned n_vanished = m->n_vanished;
+		unsigned n_vanished = m->selection.n_vanished;
 
-		(void)tick(test.manager, clock_now());
+		(void)tick(&test.manager->tick, clock_now());
 		fail_malloc = false;
-		if (m->state == MANAGER_KILLING || m->decision.decided_at != decided_at ||
-		    (m->n_cut == 0 && m->n_vanished == n_vanished &&
-		     (m->watch.listed_at != 0 || m->watch.since == 0)))
+		if (m->regime.state == MANAGER_KILLING ||
+		    m->in_flight.decision.decided_at != decided_at ||
+		    (m->selection.n_cut == 0 && m->selection.n_vanished == n_vanished &&
+		     (m->sampler.watch.listed_at != 0 || m->sampler.watch.since == 0)))
 			break;
 	}
 }
@@ -302,14 +303,14 @@ static void one_tick(void)
 /* As if the signal had been sent long ago. */
 static void let_the_grace_pass(void)
 {
-	test.manager->decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
+	test.manager->in_flight.decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
 }
 
 /* As if it had been skipped so much earlier. */
 static void let_pass(usec_t usec)
 {
 	for (unsigned i = 0; i < BACKOFF_MAX; i++)
-		test.manager->backoff.entries[i].failed_at -= usec;
+		test.manager->selection.backoff.entries[i].failed_at -= usec;
 }
 
 static void some_ticks(void)
@@ -323,11 +324,11 @@ static void some_ticks(void)
 /* Ticks until the current victim is done with: at most for a minute, on a machine that is busy. */
 static void wait_for_outcome(void)
 {
-	for (int i = 0; i < 6000 && test.manager->state == MANAGER_KILLING; i++) {
+	for (int i = 0; i < 6000 && test.manager->regime.state == MANAGER_KILLING; i++) {
 		usleep(10000);
 		one_tick();
 	}
-	assert_int_not_equal(test.manager->state, MANAGER_KILLING);
+	assert_int_not_equal(test.manager->regime.state, MANAGER_KILLING);
 }
 
 #define KILL_NOW "[Policy now]\nMemoryAvailable=100%\nAction=kill\n"
@@ -425,19 +426,19 @@ static void test_tick_kills_the_largest_of_the_subtree_and_no_other(void **state
 	middle = spawn("", 32, false);
 	start(KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_KILLING);
-	assert_int_equal(test.manager->decision.pid, large);
+	assert_int_equal(test.manager->regime.state, MANAGER_KILLING);
+	assert_int_equal(test.manager->in_flight.decision.pid, large);
 	wait_for_outcome();
-	assert_true(is_over(test.manager->decision.outcome));
+	assert_true(is_over(test.manager->in_flight.decision.outcome));
 	assert_int_equal(exit_signal(large), SIGKILL);
 	assert_true(is_alive(outside) && is_alive(small) && is_alive(middle));
 	assert_int_equal(test.n_signals, 1);
 	assert_int_equal(test.n_journal, 2); /* the decision and the end */
-	assert_false(test.manager->decision.ineffective);
+	assert_false(test.manager->in_flight.decision.ineffective);
 
 	/* The policy still holds: the next one is the next largest. */
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, middle);
+	assert_int_equal(test.manager->in_flight.decision.pid, middle);
 	wait_for_outcome();
 	assert_true(is_alive(outside) && is_alive(small));
 }
@@ -473,24 +474,24 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 	require_subtree();
 	pid = spawn("", 8, false);
 	start("[Policy slow]\nMemoryAvailable=100%\nAction=kill\nFor=10s\n");
-	slow = policy_set_policy(&test.manager->policies, "slow");
+	slow = policy_set_policy(&test.manager->config.policies, "slow");
 	now = clock_now();
-	(void)tick(test.manager, now);
+	(void)tick(&test.manager->tick, now);
 	assert_int_equal(slow->holds_since, now);
 	/* Sampled in time, it would hold by the tenth second. */
-	(void)tick(test.manager, now + USEC_PER_SEC);
+	(void)tick(&test.manager->tick, now + USEC_PER_SEC);
 	assert_int_equal(slow->holds_since, now);
-	(void)tick(test.manager, now + 11 * USEC_PER_SEC);
+	(void)tick(&test.manager->tick, now + 11 * USEC_PER_SEC);
 	fail_malloc = false;
 	assert_int_equal(slow->holds_since, now + 11 * USEC_PER_SEC);
 	assert_int_equal(test.n_signals, 0);
 	assert_true(is_alive(pid));
-	if (test.manager->probed.psi)
+	if (test.manager->sampler.has_psi)
 		assert_int_equal(test.manager->sampler.psi.n_samples, 1);
 	assert_int_equal(test.manager->sampler.forecast.n_samples, 1);
 	/* From then on it holds. */
 	for (usec_t s = 12; s <= 21; s++)
-		(void)tick(test.manager, now + s * USEC_PER_SEC);
+		(void)tick(&test.manager->tick, now + s * USEC_PER_SEC);
 	fail_malloc = false;
 	assert_int_equal(test.n_signals, 1);
 	wait_for_outcome();
@@ -498,14 +499,14 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 
 static void let_the_emergency_pass(pid_t pid)
 {
-	struct policy *now = policy_set_policy(&test.manager->policies, "now");
+	struct policy *now = policy_set_policy(&test.manager->config.policies, "now");
 
 	now->memory_available.permyriad = 0;
 }
 
 static const struct history_entry *newest(void)
 {
-	return history_get(recorder_history(test.manager->recorder), 0);
+	return history_get(recorder_history(test.manager->tick.recorder), 0);
 }
 
 static void thaw_late(void)
@@ -523,7 +524,7 @@ static void test_tick_times_the_signal_without_the_thaw(void **state)
 	start(KILL_NOW);
 	test.on_thaw = thaw_late;
 	one_tick();
-	d = &test.manager->decision;
+	d = &test.manager->in_flight.decision;
 	assert_true(d->signal_usec > 0);
 	assert_true(d->signal_usec + 30 * USEC_PER_MSEC <= d->signalled_at - d->decided_at);
 	wait_for_outcome();
@@ -542,7 +543,7 @@ static void test_tick_keeps_a_record(void **state)
 	large = spawn("/a", 64, false);
 	start(KILL_NOW);
 	one_tick();
-	d = &test.manager->decision;
+	d = &test.manager->in_flight.decision;
 	e = newest();
 	assert_int_equal(e->pid, large);
 	assert_string_equal(e->outcome, "wait");
@@ -578,9 +579,9 @@ static void test_tick_keeps_a_record(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		static const usec_t at[] = { 120, 510, 2010 };
 
-		test.manager->watch_until = 0; /* calm samples seldom */
-		next = tick(test.manager, d->signalled_at + at[i] * USEC_PER_MSEC);
-		assert_true(recorder_is_open(test.manager->recorder) == (i < 2));
+		test.manager->regime.watch_until = 0; /* calm samples seldom */
+		next = tick(&test.manager->tick, d->signalled_at + at[i] * USEC_PER_MSEC);
+		assert_true(recorder_is_open(test.manager->tick.recorder) == (i < 2));
 		if (i < 2) /* the next sample is not later than the next mark */
 			assert_true(next <= (i == 0 ? 380 : 1490) * USEC_PER_MSEC);
 	}
@@ -589,7 +590,7 @@ static void test_tick_keeps_a_record(void **state)
 	assert_int_not_equal(e->reclaimed_500ms_bytes, HISTORY_UNKNOWN_U64);
 	assert_int_not_equal(e->reclaimed_2s_bytes, HISTORY_UNKNOWN_U64);
 	assert_int_equal(e->reclaimed_bytes, e->reclaimed_2s_bytes);
-	assert_int_equal(history_count(recorder_history(test.manager->recorder)), 1);
+	assert_int_equal(history_count(recorder_history(test.manager->tick.recorder)), 1);
 }
 
 static void test_tick_thaws_the_whole_group_and_freezes_it_again(void **state)
@@ -607,14 +608,14 @@ static void test_tick_thaws_the_whole_group_and_freezes_it_again(void **state)
 	assert_true(group_is_frozen("/a/b/c"));
 	start(TERM_NOW); /* a SIGTERM is only acted on when thawed */
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, large);
-	assert_int_equal(test.manager->victim.thawed.n_levels, 1);
+	assert_int_equal(test.manager->in_flight.decision.pid, large);
+	assert_int_equal(test.manager->in_flight.victim.thawed.n_levels, 1);
 	assert_int_equal(newest()->thawed_levels, 1);
 	wait_for_outcome();
 	assert_int_equal(newest()->refrozen, 1);
 	assert_int_equal(exit_signal(large), SIGTERM);
 	assert_true(is_alive(sibling) && is_alive(cousin));
-	assert_int_equal(test.manager->decision.refrozen, 1);
+	assert_int_equal(test.manager->in_flight.decision.refrozen, 1);
 	for (int i = 0; i < 2000 && !group_is_frozen("/a"); i++)
 		usleep(10000);
 	assert_true(group_is_frozen("/a"));
@@ -638,8 +639,8 @@ static void test_tick_puts_a_group_back_when_it_stands_down(void **state)
 	let_the_emergency_pass(victim);
 	let_the_grace_pass();
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_CANCELLED);
-	assert_int_equal(test.manager->decision.refrozen, 1);
+	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_CANCELLED);
+	assert_int_equal(test.manager->in_flight.decision.refrozen, 1);
 	for (int i = 0; i < 2000 && !group_is_frozen("/a"); i++)
 		usleep(10000);
 	assert_true(group_is_frozen("/a"));
@@ -661,7 +662,7 @@ static void test_tick_escalates_when_sigterm_is_ignored(void **state)
 	victim = spawn("", 32, true);
 	start(TERM_NOW);
 	one_tick();
-	assert_int_equal(test.manager->decision.signal, SIGTERM);
+	assert_int_equal(test.manager->in_flight.decision.signal, SIGTERM);
 	one_tick();
 	assert_true(is_alive(victim)); /* the grace is not over */
 	let_the_grace_pass();
@@ -684,11 +685,11 @@ static void test_tick_escalates_at_once_at_the_next_level(void **state)
 	start("[Policy now]\nMemoryAvailable=100%\nAction=terminate\nGrace=1h\n"
 	      "[Policy last]\nMemoryAvailable=0%\nAction=kill\n");
 	one_tick();
-	assert_int_equal(test.manager->decision.signal, SIGTERM);
-	last = policy_set_policy(&test.manager->policies, "last");
+	assert_int_equal(test.manager->in_flight.decision.signal, SIGTERM);
+	last = policy_set_policy(&test.manager->config.policies, "last");
 	last->memory_available.permyriad = PERMYRIAD;
 	one_tick();
-	assert_int_equal(test.manager->decision.signal, SIGKILL);
+	assert_int_equal(test.manager->in_flight.decision.signal, SIGKILL);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(victim), SIGKILL);
 }
@@ -720,7 +721,7 @@ static void test_tick_cancels_after_the_grace_when_memory_has_recovered(void **s
 	let_the_emergency_pass(victim);
 	let_the_grace_pass();
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_CANCELLED);
+	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_CANCELLED);
 	assert_true(is_alive(victim));
 	assert_int_equal(test.n_signals, 1);
 	assert_int_equal(test.n_choices, 1);
@@ -735,13 +736,13 @@ static void test_tick_chooses_no_other_while_a_kill_is_in_progress(void **state)
 	small = spawn("", 32, false);
 	start("KillTimeout=1h\n" TERM_NOW);
 	one_tick();
-	assert_int_equal(test.manager->decision.signal, SIGTERM);
+	assert_int_equal(test.manager->in_flight.decision.signal, SIGTERM);
 	some_ticks(); /* within the grace */
 	assert_int_equal(test.n_choices, 1);
 	test.signal_is_lost = true;
 	let_the_grace_pass();
 	one_tick();
-	assert_int_equal(test.manager->decision.signal, SIGKILL);
+	assert_int_equal(test.manager->in_flight.decision.signal, SIGKILL);
 	some_ticks(); /* within the timeout */
 	assert_int_equal(test.n_choices, 1);
 	assert_int_equal(test.n_signals, 2);
@@ -749,11 +750,11 @@ static void test_tick_chooses_no_other_while_a_kill_is_in_progress(void **state)
 	test.signal_is_lost = false;
 	assert_int_equal(kill(large, SIGKILL), 0);
 	wait_for_outcome();
-	assert_true(is_over(test.manager->decision.outcome));
+	assert_true(is_over(test.manager->in_flight.decision.outcome));
 	assert_int_equal(test.n_choices, 1);
 	one_tick();			  /* only now */
 	assert_true(test.n_choices >= 2); /* (one may find that the first has vanished) */
-	assert_int_equal(test.manager->decision.pid, small);
+	assert_int_equal(test.manager->in_flight.decision.pid, small);
 }
 
 static void exit_by_itself(pid_t pid)
@@ -773,12 +774,12 @@ static void exits_by_itself(void (**hook)(pid_t pid))
 	start(KILL_NOW);
 	*hook = exit_by_itself;
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, victim);
+	assert_int_equal(test.manager->in_flight.decision.pid, victim);
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.manager->n_kills, 0);
-	assert_int_equal(census_find(&test.manager->census, victim)->state, 'Z');
+	assert_int_equal(test.manager->in_flight.n_kills, 0);
+	assert_int_equal(census_find(&test.manager->sampler.census, victim)->state, 'Z');
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, other);
+	assert_int_equal(test.manager->in_flight.decision.pid, other);
 	wait_for_outcome();
 }
 
@@ -813,8 +814,8 @@ static void test_tick_counts_the_grace_from_the_thaw(void **state)
 	start(TERM_NOW);
 	test.on_thaw = thaw_slowly;
 	one_tick();
-	assert_int_equal(test.manager->decision.signal, SIGTERM);
-	assert_true(test.manager->decision.signalled_at >= thawed_at);
+	assert_int_equal(test.manager->in_flight.decision.signal, SIGTERM);
+	assert_true(test.manager->in_flight.decision.signalled_at >= thawed_at);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(victim), SIGTERM);
 }
@@ -840,7 +841,7 @@ static void test_tick_spares_what_was_moved_out_meanwhile(void **state)
 	one_tick();
 	assert_int_equal(test.n_signals, 0);
 	one_tick(); /* sampled again, and another process chosen */
-	assert_int_equal(test.manager->decision.pid, other);
+	assert_int_equal(test.manager->in_flight.decision.pid, other);
 	wait_for_outcome();
 	assert_true(is_alive(victim));
 	assert_false(is_alive(other));
@@ -855,7 +856,7 @@ static void test_tick_continues_when_the_victim_vanishes(void **state)
 	start(KILL_NOW);
 	test.open_result = -ESRCH;
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_WATCH);
+	assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
 	assert_int_equal(test.n_signals, 0);
 	test.open_result = 0;
 	one_tick();
@@ -873,14 +874,14 @@ static void test_tick_skips_what_may_not_be_signalled(void **state)
 	start(KILL_NOW);
 	test.signal_result = -EPERM;
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, large);
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
-	assert_int_equal(test.manager->decision.passed_over_usec, 30 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight.decision.pid, large);
+	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.manager->in_flight.decision.passed_over_usec, 30 * USEC_PER_SEC);
 	assert_string_equal(newest()->outcome, "unkillable");
 	assert_string_equal(newest()->error, strerror(EPERM));
 	test.signal_result = 0;
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, small);
+	assert_int_equal(test.manager->in_flight.decision.pid, small);
 	wait_for_outcome();
 	assert_true(is_alive(large));
 	one_tick(); /* none is left: it is not tried in a loop */
@@ -904,17 +905,17 @@ static void test_tick_kills_what_holds_memory_by_descriptors(void **state)
 	spawn("", 16, false);
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_STUCK);
+	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
 	assert_int_equal(test.n_signals, 0);
-	for (int i = 0; i < 6000 && test.manager->state == MANAGER_STUCK; i++) {
+	for (int i = 0; i < 6000 && test.manager->regime.state == MANAGER_STUCK; i++) {
 		usleep(10000);
 		one_tick();
 	}
-	assert_int_equal(test.manager->decision.pid, holder);
-	assert_in_range(test.manager->decision.held, 64 * MIB, 97 * MIB);
+	assert_int_equal(test.manager->in_flight.decision.pid, holder);
+	assert_in_range(test.manager->in_flight.decision.held, 64 * MIB, 97 * MIB);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(holder), SIGKILL);
-	assert_false(test.manager->decision.ineffective);
+	assert_false(test.manager->in_flight.decision.ineffective);
 }
 
 static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
@@ -928,44 +929,44 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	small = spawn("", 8, false);
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_STUCK);
-	assert_int_equal(test.manager->stuck.minimum, 64 * MIB);
+	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
+	assert_int_equal(test.manager->selection.stuck.minimum, 64 * MIB);
 	assert_string_equal(newest()->kind, "no-victim");
 	id = newest()->id;
 
 	/* Where memory is, is reported once, when it has been found out. */
-	for (int i = 0; i < 6000 && test.manager->stuck.n_reports == 0; i++) {
+	for (int i = 0; i < 6000 && test.manager->selection.stuck.n_reports == 0; i++) {
 		usleep(10000);
 		one_tick();
 	}
-	assert_int_equal(test.manager->stuck.n_reports, 1);
-	assert_true(test.manager->stuck.account.n_rows > 0);
-	assert_true(test.manager->stuck.largest_pid > 0); /* of the machine */
-	account = test.manager->stuck.account;
+	assert_int_equal(test.manager->selection.stuck.n_reports, 1);
+	assert_true(test.manager->selection.stuck.account.n_rows > 0);
+	assert_true(test.manager->selection.stuck.largest_pid > 0); /* of the machine */
+	account = test.manager->selection.stuck.account;
 	some_ticks();
 	/* Long ago: found out again, and nothing has changed, but for what other programs do. */
-	test.manager->stuck.asked_at = 1;
+	test.manager->selection.stuck.asked_at = 1;
 	some_ticks();
-	assert_true(test.manager->stuck.n_reports == 1 ||
-		    where_has_changed(&account, &test.manager->stuck.account));
+	assert_true(test.manager->selection.stuck.n_reports == 1 ||
+		    where_has_changed(&account, &test.manager->selection.stuck.account));
 	assert_int_equal(newest()->id, id);
 	assert_int_equal(test.n_signals, 0);
 
 	/* Not sampled again at once. */
-	test.manager->stuck.chosen_at = clock_now();
-	n_choices = test.manager->census.choice;
-	(void)tick(test.manager, test.manager->stuck.chosen_at + 1);
-	assert_int_equal(test.manager->census.choice, n_choices);
-	assert_int_equal(test.manager->state, MANAGER_STUCK);
+	test.manager->selection.stuck.chosen_at = clock_now();
+	n_choices = test.manager->sampler.census.choice;
+	(void)tick(&test.manager->tick, test.manager->selection.stuck.chosen_at + 1);
+	assert_int_equal(test.manager->sampler.census.choice, n_choices);
+	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
 
 	/* One that is worth it ends that. */
-	test.manager->watch.listed_at = 0;
+	test.manager->sampler.watch.listed_at = 0;
 	small = spawn("", 96, false);
-	for (int i = 0; i < 100 && test.manager->stuck.since != 0; i++)
+	for (int i = 0; i < 100 && test.manager->selection.stuck.since != 0; i++)
 		one_tick();
-	assert_int_equal(test.manager->decision.pid, small);
-	assert_int_equal(test.manager->state, MANAGER_KILLING);
-	assert_int_equal(test.manager->stuck.since, 0);
+	assert_int_equal(test.manager->in_flight.decision.pid, small);
+	assert_int_equal(test.manager->regime.state, MANAGER_KILLING);
+	assert_int_equal(test.manager->selection.stuck.since, 0);
 	wait_for_outcome();
 }
 
@@ -975,12 +976,12 @@ static void test_tick_is_not_stuck_when_memory_has_recovered(void **state)
 	spawn("", 8, false);
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_STUCK);
-	test.manager->policies.policies[test.manager->policies.n_policies - 1].action =
-		POLICY_ACTION_WARN;
+	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
+	test.manager->config.policies.policies[test.manager->config.policies.n_policies - 1]
+		.action = POLICY_ACTION_WARN;
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_WATCH);
-	assert_int_equal(test.manager->stuck.since, 0);
+	assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
+	assert_int_equal(test.manager->selection.stuck.since, 0);
 }
 
 static void test_tick_skips_what_cannot_be_opened(void **state)
@@ -993,11 +994,11 @@ static void test_tick_skips_what_cannot_be_opened(void **state)
 	start(KILL_NOW);
 	test.open_result = -EPERM;
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, large);
-	assert_int_equal(test.manager->decision.passed_over_usec, 30 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight.decision.pid, large);
+	assert_int_equal(test.manager->in_flight.decision.passed_over_usec, 30 * USEC_PER_SEC);
 	test.open_result = 0;
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, small);
+	assert_int_equal(test.manager->in_flight.decision.pid, small);
 }
 
 static void test_tick_skips_what_does_not_exit(void **state)
@@ -1011,11 +1012,11 @@ static void test_tick_skips_what_does_not_exit(void **state)
 	test.signal_is_lost = true;
 	one_tick();
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.pid, large);
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.manager->in_flight.decision.pid, large);
+	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_UNKILLABLE);
 	test.signal_is_lost = false;
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, small);
+	assert_int_equal(test.manager->in_flight.decision.pid, small);
 	wait_for_outcome();
 	assert_true(is_alive(large));
 }
@@ -1031,21 +1032,21 @@ static void test_tick_passes_over_for_longer_each_time(void **state)
 	test.signal_is_lost = true;
 	one_tick();
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.passed_over_usec, 30 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight.decision.passed_over_usec, 30 * USEC_PER_SEC);
 
 	/* Its time is over; but it was the last one, and there is another. */
 	let_pass(31 * USEC_PER_SEC);
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, small);
+	assert_int_equal(test.manager->in_flight.decision.pid, small);
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_UNKILLABLE);
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, large);
+	assert_int_equal(test.manager->in_flight.decision.pid, large);
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.passed_over_usec, 60 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight.decision.passed_over_usec, 60 * USEC_PER_SEC);
 	let_pass(31 * USEC_PER_SEC);
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, small);
+	assert_int_equal(test.manager->in_flight.decision.pid, small);
 }
 
 static void test_tick_tries_earlier_what_was_thawed(void **state)
@@ -1063,7 +1064,7 @@ static void test_tick_tries_earlier_what_was_thawed(void **state)
 	test.thaw_result = -EACCES;
 	one_tick();
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_UNKILLABLE);
 	let_pass(4 * USEC_PER_SEC);
 	one_tick();
 	assert_int_equal(test.n_signals, 1);
@@ -1082,14 +1083,14 @@ static void test_tick_tries_earlier_what_was_thawed(void **state)
 static void check_still_exiting(pid_t victim, pid_t other)
 {
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, victim);
+	assert_int_equal(test.manager->in_flight.decision.pid, victim);
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_RECLAIMED);
+	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_RECLAIMED);
 	assert_true(is_alive(victim));
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, other);
+	assert_int_equal(test.manager->in_flight.decision.pid, other);
 	wait_for_outcome();
-	assert_true(is_over(test.manager->decision.outcome));
+	assert_true(is_over(test.manager->in_flight.decision.outcome));
 	let_pass(3600 * USEC_PER_SEC);
 	some_ticks();
 	assert_int_equal(test.n_signals, 2);
@@ -1175,21 +1176,21 @@ static void test_tick_passes_over_an_ineffective_kind_once(void **state)
 	start(KILL_NOW);
 	test.frees_nothing = true;
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, first);
+	assert_int_equal(test.manager->in_flight.decision.pid, first);
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
-	assert_true(test.manager->decision.ineffective);
+	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_GONE);
+	assert_true(test.manager->in_flight.decision.ineffective);
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, beside);
-	assert_int_equal(test.manager->decision.skipped_pid, second);
+	assert_int_equal(test.manager->in_flight.decision.pid, beside);
+	assert_int_equal(test.manager->in_flight.decision.skipped_pid, second);
 	assert_int_equal(newest()->skipped_pid, second);
 	assert_string_equal(newest()->skipped_for, "kind");
 	assert_in_range(newest()->skipped_footprint_bytes, 80 * MIB, 112 * MIB);
 	wait_for_outcome();
-	assert_false(test.manager->decision.ineffective); /* too small to tell */
+	assert_false(test.manager->in_flight.decision.ineffective); /* too small to tell */
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, second);
-	assert_int_equal(test.manager->decision.skipped_pid, 0);
+	assert_int_equal(test.manager->in_flight.decision.pid, second);
+	assert_int_equal(test.manager->in_flight.decision.skipped_pid, 0);
 }
 
 static void test_tick_waits_for_memory_that_comes_late(void **state)
@@ -1203,11 +1204,11 @@ static void test_tick_waits_for_memory_that_comes_late(void **state)
 	one_tick();
 	assert_int_equal(exit_signal(victim), SIGKILL);
 	one_tick(); /* exited, but another process may hold its memory */
-	assert_int_equal(test.manager->state, MANAGER_KILLING);
+	assert_int_equal(test.manager->regime.state, MANAGER_KILLING);
 	test.freed = 96 * MIB;
 	one_tick();
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_GONE);
-	assert_false(test.manager->decision.ineffective);
+	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_GONE);
+	assert_false(test.manager->in_flight.decision.ineffective);
 }
 
 static void test_tick_kills_an_ineffective_kind_rather_than_none(void **state)
@@ -1222,10 +1223,10 @@ static void test_tick_kills_an_ineffective_kind_rather_than_none(void **state)
 	start(KILL_NOW);
 	test.frees_nothing = true;
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, first);
+	assert_int_equal(test.manager->in_flight.decision.pid, first);
 	wait_for_outcome();
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, second);
+	assert_int_equal(test.manager->in_flight.decision.pid, second);
 	wait_for_outcome();
 	assert_true(is_alive(tiny));
 }
@@ -1280,7 +1281,7 @@ static void test_tick_sees_that_a_kill_was_ineffective(void **state)
 		 * stuck */
 		test.manager = manager_free(test.manager);
 		start(KILL_NOW);
-		d = &test.manager->decision;
+		d = &test.manager->in_flight.decision;
 		one_tick();
 		assert_int_equal(d->pid, sharer);
 		assert_true(proc_reclaimable(&d->memory) >= 256 * MIB);
@@ -1318,13 +1319,13 @@ static void test_tick_keeps_the_history_where_none_is_left(void **state)
 	start(KILL_NOW);
 	one_tick();
 	wait_for_outcome();
-	for (int i = 0; i < 1000 && recorder_is_open(test.manager->recorder); i++) {
+	for (int i = 0; i < 1000 && recorder_is_open(test.manager->tick.recorder); i++) {
 		usleep(10000);
 		one_tick();
 	}
 	some_ticks(); /* the policy still holds */
 	assert_int_not_equal(access(path, F_OK), 0);
-	test.manager->decision.decided_at -= 60 * USEC_PER_SEC;
+	test.manager->in_flight.decision.decided_at -= 60 * USEC_PER_SEC;
 	assert_true(ticks_until_there_is(path));
 	test.manager = manager_free(test.manager);
 	assert_int_equal(unlink(path), 0);
@@ -1340,7 +1341,7 @@ static void test_tick_dry_run_never_signals(void **state)
 	start("DryRun=yes\n" KILL_NOW);
 	for (int i = 0; i < 5; i++)
 		one_tick();
-	assert_int_equal(test.manager->decision.pid, victim);
+	assert_int_equal(test.manager->in_flight.decision.pid, victim);
 	assert_int_equal(test.n_signals, 0);
 	assert_int_equal(test.n_journal, 1); /* logged once, not five times */
 	assert_string_equal(newest()->kind, "dry-run");
@@ -1388,9 +1389,9 @@ static void test_tick_finds_a_process_whose_leader_has_exited(void **state)
 	assert_int_equal(write(go[1], "", 1), 1);
 	small = spawn("", 16, false);
 	start(KILL_NOW);
-	assert_int_equal(census_find(&test.manager->census, headless)->state, 'Z');
+	assert_int_equal(census_find(&test.manager->sampler.census, headless)->state, 'Z');
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, headless);
+	assert_int_equal(test.manager->in_flight.decision.pid, headless);
 	wait_for_outcome();
 	assert_true(is_alive(small));
 }
@@ -1469,7 +1470,7 @@ static void require_kcmp(void)
 /* A choice was made; but on a machine that is very busy there may have been no time to compare. */
 static void require_comparison(void)
 {
-	if (test.manager->decision.sharers_error != -ETIMEDOUT)
+	if (test.manager->in_flight.decision.sharers_error != -ETIMEDOUT)
 		return;
 	print_message("SKIP: the comparison took too long\n");
 	skip();
@@ -1478,7 +1479,7 @@ static void require_comparison(void)
 /* Reaped, the memory may be reclaimed before the exit can be seen. */
 static void assert_succeeded(void)
 {
-	enum kill_progress outcome = test.manager->decision.outcome;
+	enum kill_progress outcome = test.manager->in_flight.decision.outcome;
 
 	assert_true(outcome == KILL_PROGRESS_GONE || outcome == KILL_PROGRESS_RECLAIMED);
 }
@@ -1495,10 +1496,11 @@ static void check_partner_is_killed_too(bool by_vfork)
 	one_tick();
 	require_comparison();
 	/* the younger one is chosen, among equals */
-	assert_int_equal(test.manager->decision.pid, partner.pid);
-	assert_int_equal(test.manager->decision.n_sharers, 1);
-	assert_int_equal(test.manager->victim.others[0].pid, victim);
-	assert_int_equal(test.manager->decision.next_pid, small); /* not the one killed with it */
+	assert_int_equal(test.manager->in_flight.decision.pid, partner.pid);
+	assert_int_equal(test.manager->in_flight.decision.n_sharers, 1);
+	assert_int_equal(test.manager->in_flight.victim.others[0].pid, victim);
+	assert_int_equal(test.manager->in_flight.decision.next_pid,
+			 small); /* not the one killed with it */
 	assert_int_equal(test.n_signals, 2);
 	assert_int_equal(n_mallocs, 0);
 	wait_for_outcome();
@@ -1553,13 +1555,13 @@ static void check_partner_is_spared(const char *more, bool outside_subtree)
 	start(more);
 	one_tick();
 	require_comparison();
-	assert_int_equal(test.manager->decision.pid, victim);
-	assert_int_equal(test.manager->decision.spared_pid, partner.pid);
-	assert_string_equal(test.manager->decision.spared_comm, "not-for-us");
+	assert_int_equal(test.manager->in_flight.decision.pid, victim);
+	assert_int_equal(test.manager->in_flight.decision.spared_pid, partner.pid);
+	assert_string_equal(test.manager->in_flight.decision.spared_comm, "not-for-us");
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.manager->state, MANAGER_WATCH);
+	assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, small);
+	assert_int_equal(test.manager->in_flight.decision.pid, small);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(small), SIGKILL);
 	assert_true(is_alive(victim) && partner_is_alive());
@@ -1585,7 +1587,7 @@ static void test_tick_dry_run_names_what_shares_the_memory(void **state)
 	start("DryRun=yes\n" KILL_NOW);
 	one_tick();
 	require_comparison();
-	assert_int_equal(test.manager->decision.n_sharers, 1);
+	assert_int_equal(test.manager->in_flight.decision.n_sharers, 1);
 	assert_int_equal(test.n_signals, 0);
 	assert_true(is_alive(victim) && partner_is_alive());
 }
@@ -1606,14 +1608,14 @@ static void test_tick_kills_the_largest_cgroup_with_all_in_it(void **state)
 	start(GROUP_NOW);
 	one_tick();
 	assert_int_equal(n_mallocs, 0);
-	assert_int_equal(test.manager->decision.target, POLICY_TARGET_CGROUP);
-	assert_string_equal(strrchr(test.manager->decision.group, '/'), "/b");
-	assert_non_null(strstr(test.manager->decision.group, "/a/b"));
-	assert_int_equal(test.manager->decision.pid, in_a[1]);
-	assert_int_equal(test.manager->decision.n_processes, 2);
-	assert_true(proc_reclaimable(&test.manager->decision.memory) >= 56 * MIB);
-	assert_int_equal(test.manager->victim.n_others, 1);
-	assert_int_equal(test.manager->victim.others[0].pid, in_a[0]);
+	assert_int_equal(test.manager->in_flight.decision.target, POLICY_TARGET_CGROUP);
+	assert_string_equal(strrchr(test.manager->in_flight.decision.group, '/'), "/b");
+	assert_non_null(strstr(test.manager->in_flight.decision.group, "/a/b"));
+	assert_int_equal(test.manager->in_flight.decision.pid, in_a[1]);
+	assert_int_equal(test.manager->in_flight.decision.n_processes, 2);
+	assert_true(proc_reclaimable(&test.manager->in_flight.decision.memory) >= 56 * MIB);
+	assert_int_equal(test.manager->in_flight.victim.n_others, 1);
+	assert_int_equal(test.manager->in_flight.victim.others[0].pid, in_a[0]);
 	wait_for_outcome();
 	assert_succeeded();
 	assert_int_equal(exit_signal(in_a[0]), SIGKILL);
@@ -1623,7 +1625,7 @@ static void test_tick_kills_the_largest_cgroup_with_all_in_it(void **state)
 
 	/* The next one; its slice has a process of its own. */
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, in_b);
+	assert_int_equal(test.manager->in_flight.decision.pid, in_b);
 	wait_for_outcome();
 	assert_true(is_alive(in_a[2]) && is_alive(in_subtree));
 }
@@ -1643,11 +1645,11 @@ static void test_tick_kills_a_process_of_the_subtree_with_cgroups_in_it(void **s
 	start(GROUP_NOW);
 	one_tick();
 	assert_int_equal(n_mallocs, 0);
-	assert_int_equal(test.manager->decision.target, POLICY_TARGET_PROCESS);
-	assert_int_equal(test.manager->decision.pid, in_subtree);
-	assert_string_equal(test.manager->decision.group, "");
-	assert_int_equal(test.manager->decision.n_processes, 1);
-	assert_false(test.manager->decision.is_flagged);
+	assert_int_equal(test.manager->in_flight.decision.target, POLICY_TARGET_PROCESS);
+	assert_int_equal(test.manager->in_flight.decision.pid, in_subtree);
+	assert_string_equal(test.manager->in_flight.decision.group, "");
+	assert_int_equal(test.manager->in_flight.decision.n_processes, 1);
+	assert_false(test.manager->in_flight.decision.is_flagged);
 	wait_for_outcome();
 	assert_succeeded();
 	assert_int_equal(exit_signal(in_subtree), SIGKILL);
@@ -1655,8 +1657,8 @@ static void test_tick_kills_a_process_of_the_subtree_with_cgroups_in_it(void **s
 
 	/* The next is a cgroup. */
 	one_tick();
-	assert_int_equal(test.manager->decision.target, POLICY_TARGET_CGROUP);
-	assert_int_equal(test.manager->decision.pid, in_a[0]);
+	assert_int_equal(test.manager->in_flight.decision.target, POLICY_TARGET_CGROUP);
+	assert_int_equal(test.manager->in_flight.decision.pid, in_a[0]);
 	wait_for_outcome();
 	assert_true(is_alive(other));
 }
@@ -1684,13 +1686,13 @@ static void test_tick_does_not_kill_the_cgroup_to_which_one_was_moved(void **sta
 	test.on_open = move_to_b;
 	one_tick();
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.manager->state, MANAGER_WATCH);
+	assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
 	assert_true(is_alive(mover) && is_alive(left) && is_alive(bystander));
 
 	/* By now /b is the largest, and known to be, at the latest when it was read anew. */
-	for (int i = 0; i < 100 && test.manager->state != MANAGER_KILLING; i++)
+	for (int i = 0; i < 100 && test.manager->regime.state != MANAGER_KILLING; i++)
 		one_tick();
-	assert_non_null(strstr(test.manager->decision.group, "/b"));
+	assert_non_null(strstr(test.manager->in_flight.decision.group, "/b"));
 	wait_for_outcome();
 	assert_true(is_alive(left));
 	assert_false(is_alive(mover));
@@ -1726,7 +1728,7 @@ static void test_tick_skips_what_moves_all_the_time(void **state)
 	for (unsigned i = 0; i < 100 && test.n_signals == 0; i++)
 		one_tick();
 	assert_int_equal(n_moves, BACKOFF_TRIES);
-	assert_int_equal(test.manager->decision.pid, other);
+	assert_int_equal(test.manager->in_flight.decision.pid, other);
 	wait_for_outcome();
 	assert_true(is_alive(evasive));
 	assert_false(is_alive(other));
@@ -1750,7 +1752,7 @@ static void wait_until_it_is_another(pid_t pid)
 	assert_int_equal(kill(pid, SIGUSR1), 0);
 	for (int i = 0; i < 5000 && status.uid != 4711; i++) {
 		usleep(1000);
-		(void)proc_read_status(test.manager->proc_fd, pid, &status);
+		(void)proc_read_status(test.manager->machine.proc_fd, pid, &status);
 	}
 }
 
@@ -1768,7 +1770,7 @@ static void test_tick_spares_what_is_another_users_by_now(void **state)
 	one_tick();
 	assert_int_equal(test.n_signals, 0);
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, other);
+	assert_int_equal(test.manager->in_flight.decision.pid, other);
 	wait_for_outcome();
 	assert_true(is_alive(becomes_another));
 }
@@ -1798,13 +1800,13 @@ static void test_tick_does_not_escalate_against_the_configuration(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(configurations); i++) {
 		start(TERM_NOW);
 		one_tick();
-		assert_int_equal(test.manager->state, MANAGER_KILLING);
+		assert_int_equal(test.manager->regime.state, MANAGER_KILLING);
 		reload(configurations[i]);
 		let_the_grace_pass();
 		one_tick();
-		assert_int_equal(test.manager->state, MANAGER_WATCH);
-		assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_CANCELLED);
-		assert_true(test.manager->decision.called_off);
+		assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
+		assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_CANCELLED);
+		assert_true(test.manager->in_flight.decision.called_off);
 		some_ticks();
 		assert_int_equal(test.n_signals, 1);
 		assert_true(is_alive(victim));
@@ -1831,17 +1833,17 @@ static void test_tick_terminates_a_cgroup_and_kills_what_remains(void **state)
 	deaf = spawn("/a", 1, true);
 	start(TERM_NOW "Target=cgroup\n");
 	one_tick();
-	assert_int_equal(test.manager->decision.signal, SIGTERM);
+	assert_int_equal(test.manager->in_flight.decision.signal, SIGTERM);
 	assert_int_equal(test.n_signals, ARRAY_SIZE(others) + 1);
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		assert_int_equal(exit_signal(others[i]), SIGTERM);
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_KILLING); /* one is left */
+	assert_int_equal(test.manager->regime.state, MANAGER_KILLING); /* one is left */
 	assert_true(is_alive(deaf));
 	let_the_grace_pass();
 	wait_for_outcome();
 	assert_int_equal(exit_signal(deaf), SIGKILL);
-	assert_int_equal(test.manager->decision.n_processes, ARRAY_SIZE(others) + 1);
+	assert_int_equal(test.manager->in_flight.decision.n_processes, ARRAY_SIZE(others) + 1);
 	assert_succeeded();
 }
 
@@ -1861,22 +1863,22 @@ static void test_tick_kills_all_that_the_flag_says_but_what_is_spared(void **sta
 	start(KILL_NOW "[Protect it]\nComm=^spare-me$\n");
 	one_tick();
 	assert_int_equal(n_mallocs, 0);
-	assert_int_equal(test.manager->decision.pid, large);
-	assert_int_equal(test.manager->decision.target, POLICY_TARGET_CGROUP);
-	assert_true(test.manager->decision.is_flagged);
-	assert_string_equal(test.manager->decision.group, test.flagged);
-	assert_int_equal(test.manager->decision.n_processes, 2);
-	assert_true(proc_reclaimable(&test.manager->decision.memory) >= 56 * MIB);
-	assert_true(proc_reclaimable(&test.manager->decision.memory) < 180 * MIB);
+	assert_int_equal(test.manager->in_flight.decision.pid, large);
+	assert_int_equal(test.manager->in_flight.decision.target, POLICY_TARGET_CGROUP);
+	assert_true(test.manager->in_flight.decision.is_flagged);
+	assert_string_equal(test.manager->in_flight.decision.group, test.flagged);
+	assert_int_equal(test.manager->in_flight.decision.n_processes, 2);
+	assert_true(proc_reclaimable(&test.manager->in_flight.decision.memory) >= 56 * MIB);
+	assert_true(proc_reclaimable(&test.manager->in_flight.decision.memory) < 180 * MIB);
 	wait_for_outcome();
 	assert_succeeded();
 	assert_int_equal(exit_signal(large), SIGKILL);
 	assert_int_equal(exit_signal(small), SIGKILL);
 	assert_true(is_alive(spared) && is_alive(outside));
-	assert_int_equal(test.manager->victim.group.dir_fd, -EBADF);
+	assert_int_equal(test.manager->in_flight.victim.group.dir_fd, -EBADF);
 	/* A process is left in the group, which was frozen before; at once, if all have exited. */
-	assert_int_equal(test.manager->decision.refrozen,
-			 test.manager->decision.outcome == KILL_PROGRESS_GONE ? 1 : 0);
+	assert_int_equal(test.manager->in_flight.decision.refrozen,
+			 test.manager->in_flight.decision.outcome == KILL_PROGRESS_GONE ? 1 : 0);
 	write_group("/a", "cgroup.freeze", "0");
 }
 
@@ -1894,9 +1896,9 @@ static void test_tick_kills_what_shares_memory_with_a_cgroup(void **state)
 	spawn("/a", 8, false); /* more than the partner, which is in the subtree */
 	start(GROUP_NOW);
 	one_tick();
-	assert_non_null(strstr(test.manager->decision.group, "/a"));
-	assert_int_equal(test.manager->decision.pid, victim);
-	assert_int_equal(test.manager->decision.n_sharers, 1);
+	assert_non_null(strstr(test.manager->in_flight.decision.group, "/a"));
+	assert_int_equal(test.manager->in_flight.decision.pid, victim);
+	assert_int_equal(test.manager->in_flight.decision.n_sharers, 1);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_true(partner_exits_soon());
@@ -1914,18 +1916,18 @@ static void test_tick_spares_one_protected_in_a_cgroup(void **state)
 	small = spawn("/b", 8, false);
 	start(GROUP_NOW "[Protect it]\nComm=^spare-me$\n");
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, large);
-	assert_int_equal(test.manager->decision.n_processes, 1);
-	assert_true(proc_reclaimable(&test.manager->decision.memory) < 180 * MIB);
+	assert_int_equal(test.manager->in_flight.decision.pid, large);
+	assert_int_equal(test.manager->in_flight.decision.n_processes, 1);
+	assert_true(proc_reclaimable(&test.manager->in_flight.decision.memory) < 180 * MIB);
 	wait_for_outcome();
 	assert_succeeded();
 	assert_int_equal(exit_signal(large), SIGKILL);
 	assert_true(is_alive(spared) && is_alive(small));
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, small);
+	assert_int_equal(test.manager->in_flight.decision.pid, small);
 	wait_for_outcome();
 	one_tick();
-	assert_int_equal(test.manager->state, MANAGER_STUCK);
+	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
 	assert_true(is_alive(spared));
 }
 
@@ -1942,11 +1944,11 @@ static void test_tick_passes_over_a_cgroup_that_does_not_die(void **state)
 	test.signal_is_lost = true;
 	one_tick();
 	wait_for_outcome();
-	assert_int_equal(test.manager->decision.pid, large[0]);
-	assert_int_equal(test.manager->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.manager->in_flight.decision.pid, large[0]);
+	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_UNKILLABLE);
 	test.signal_is_lost = false;
 	one_tick();
-	assert_int_equal(test.manager->decision.pid, small);
+	assert_int_equal(test.manager->in_flight.decision.pid, small);
 	wait_for_outcome();
 	assert_true(is_alive(large[0]) && is_alive(large[1]));
 }
@@ -1961,7 +1963,7 @@ static void test_tick_dry_run_leaves_a_cgroup_alone(void **state)
 	pids[1] = spawn("/a", 8, false);
 	start("DryRun=yes\n" GROUP_NOW);
 	one_tick();
-	assert_int_equal(test.manager->decision.n_processes, 2);
+	assert_int_equal(test.manager->in_flight.decision.n_processes, 2);
 	assert_int_equal(test.n_signals, 0);
 	assert_true(is_alive(pids[0]) && is_alive(pids[1]));
 	assert_false(group_is_frozen("/a"));

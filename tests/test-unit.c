@@ -103,12 +103,13 @@ const struct census_process *__wrap_victim_largest_below(const struct census_nod
 static int setup(void **state)
 {
 	memset(&test, 0, sizeof(test));
-	test.m = calloc(1, sizeof(*test.m));
+	test.m = malloc(sizeof(*test.m));
 	if (!test.m)
 		return -1;
-	test.m->unit_marker = (struct unit_marker *)(void *)&test; /* only handed on */
-	test.m->decision.pid = 812;
-	strcpy(test.m->decision.cgroup, "/system.slice/db.service/workers");
+	manager_init(test.m);
+	test.m->in_flight.unit_marker = (struct unit_marker *)(void *)&test; /* only handed on */
+	test.m->in_flight.decision.pid = 812;
+	strcpy(test.m->in_flight.decision.cgroup, "/system.slice/db.service/workers");
 	test.ppid = 1;
 	test.parent_cgroup = "/init.scope";
 	largest = (struct census_process){ 0 };
@@ -151,7 +152,7 @@ static void test_which_kill_terminates_a_unit(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct decision *d = &test.m->decision;
+		struct decision *d = &test.m->in_flight.decision;
 
 		strcpy(d->cgroup, cases[i].cgroup);
 		d->target = cases[i].group ? POLICY_TARGET_CGROUP : POLICY_TARGET_PROCESS;
@@ -159,14 +160,14 @@ static void test_which_kill_terminates_a_unit(void **state)
 		test.ppid = cases[i].ppid;
 		test.parent_cgroup = cases[i].parent;
 		test.marked[0] = '\0';
-		unit_before_signal(test.m);
+		unit_before_signal(&test.m->in_flight);
 		assert_string_equal(test.marked, cases[i].marked);
 		assert_int_equal(d->unit_is_marked, cases[i].marked[0] != '\0');
 	}
-	test.m->unit_marker = NULL; /* systemd does not count by cgroup v2 */
-	strcpy(test.m->decision.cgroup, UNIT);
+	test.m->in_flight.unit_marker = NULL; /* systemd does not count by cgroup v2 */
+	strcpy(test.m->in_flight.decision.cgroup, UNIT);
 	test.marked[0] = '\0';
-	unit_before_signal(test.m);
+	unit_before_signal(&test.m->in_flight);
 	assert_string_equal(test.marked, "");
 }
 
@@ -189,15 +190,15 @@ static void test_what_becomes_of_a_mark(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		test.mark_result = cases[i].mark_result;
 		test.n_killed = test.n_cancels = 0;
-		test.m->victim.group.n_signalled = cases[i].n_signalled;
-		unit_before_signal(test.m);
-		unit_after_signal(test.m, cases[i].signal_result);
-		assert_int_equal(test.m->decision.unit_is_marked, cases[i].is_marked);
+		test.m->in_flight.victim.group.n_signalled = cases[i].n_signalled;
+		unit_before_signal(&test.m->in_flight);
+		unit_after_signal(&test.m->in_flight, cases[i].signal_result);
+		assert_int_equal(test.m->in_flight.decision.unit_is_marked, cases[i].is_marked);
 		assert_int_equal(test.n_killed, cases[i].n_killed);
 		assert_int_equal(test.n_cancels, cases[i].n_cancels);
-		assert_int_equal(test.m->decision.unit_error, cases[i].mark_result);
+		assert_int_equal(test.m->in_flight.decision.unit_error, cases[i].mark_result);
 	}
-	unit_cancel(test.m); /* nothing is marked */
+	unit_cancel(&test.m->in_flight); /* nothing is marked */
 	assert_int_equal(test.n_cancels, 0);
 }
 
@@ -210,35 +211,35 @@ static void test_what_cannot_be_swapped(void **state)
 	m->sampler.reading = (struct memory_reading){
 		.total = 8 * GIB, .available = GIB, .swap_total = GIB, .swap_free = GIB
 	};
-	m->cgroups.v2_has_memory = true;
-	m->unswappable = 7;
-	swap_use_look(m, NOW);
-	assert_int_equal(m->unswappable, 0); /* no process is known */
+	m->machine.cgroups.v2_has_memory = true;
+	m->sampler.unswappable = 7;
+	swap_use_look(&m->sampler, NOW);
+	assert_int_equal(m->sampler.unswappable, 0); /* no process is known */
 
 	largest.pid = 812;
 	test.barred = 3 * GIB;
-	swap_use_look(m, NOW + 1); /* too soon */
-	assert_int_equal(m->unswappable, 0);
-	swap_use_look(m, NOW + USEC_PER_SEC);
-	assert_int_equal(m->unswappable, 3 * GIB);
+	swap_use_look(&m->sampler, NOW + 1); /* too soon */
+	assert_int_equal(m->sampler.unswappable, 0);
+	swap_use_look(&m->sampler, NOW + USEC_PER_SEC);
+	assert_int_equal(m->sampler.unswappable, 3 * GIB);
 	assert_string_equal(test.asked_of, "/");
-	m->cgroups.v2_has_memory = false; /* there are no limits of swap */
-	swap_use_look(m, NOW + 2 * USEC_PER_SEC);
-	assert_int_equal(m->unswappable, 0);
+	m->machine.cgroups.v2_has_memory = false; /* there are no limits of swap */
+	swap_use_look(&m->sampler, NOW + 2 * USEC_PER_SEC);
+	assert_int_equal(m->sampler.unswappable, 0);
 	test.is_last_resort = true; /* vm.swappiness=0 */
-	swap_use_look(m, NOW + 3 * USEC_PER_SEC);
-	assert_int_equal(m->unswappable, UINT64_MAX);
+	swap_use_look(&m->sampler, NOW + 3 * USEC_PER_SEC);
+	assert_int_equal(m->sampler.unswappable, UINT64_MAX);
 
 	/* Nothing is read while there is much memory, or no swap to use. */
 	test.n_asked = 0;
 	m->sampler.reading.available = 2 * GIB;
-	swap_use_look(m, NOW + 4 * USEC_PER_SEC);
-	assert_int_equal(m->unswappable, 0);
+	swap_use_look(&m->sampler, NOW + 4 * USEC_PER_SEC);
+	assert_int_equal(m->sampler.unswappable, 0);
 	m->sampler.reading.available = GIB;
 	m->sampler.reading.swap_free = 0;
-	m->unswappable = 7;
-	swap_use_look(m, NOW + 5 * USEC_PER_SEC);
-	assert_int_equal(m->unswappable, 0);
+	m->sampler.unswappable = 7;
+	swap_use_look(&m->sampler, NOW + 5 * USEC_PER_SEC);
+	assert_int_equal(m->sampler.unswappable, 0);
 	assert_int_equal(test.n_asked, 0);
 }
 

@@ -71,8 +71,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0 || size > INPUT_MAX)
 		return 0;
-	if (!manager.recorder)
-		FUZZ_CHECK(recorder_new(-EBADF, &manager.recorder) == 0);
+	if (!manager.tick.recorder) {
+		manager_init(&manager);
+		FUZZ_CHECK(recorder_new(-EBADF, &manager.in_flight, &manager.tick.recorder) == 0);
+	}
 	bus = (struct bus){ .manager = &manager };
 	bus.bus = fuzz_connect(&fd);
 	FUZZ_CHECK(sd_bus_add_filter(bus.bus, NULL, on_message, &bus) >= 0);

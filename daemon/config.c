@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * manager-config: the configuration: at the start, where errors in it are no reason to do without
+ * config: loads the configuration: at the start, where errors in it are no reason to do without
  * protection (lib/config/conf-lenient.c), and on a reload, where they are one to keep what is in
  * force.
  */
+#include "daemon/config.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -11,11 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
-#include "daemon/manager.h"
 #include "daemon/message-ids.h"
-#include "daemon/thaw-state.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/errors.h"
 #include "lib/base/format.h"
@@ -25,7 +24,7 @@
 #define MESSAGE_SIZE (PATH_MAX + 1024)
 
 /* The command line over the files. */
-static int apply_options(const struct manager_options *options, struct policy_set *set)
+static int apply_options(const struct config_options *options, struct policy_set *set)
 {
 	char *subtree;
 
@@ -51,7 +50,7 @@ struct loaded {
 };
 
 /* Takes loaded apart if the options cannot be applied. */
-static int finish_load(const struct manager_options *options, struct loaded *loaded, int r,
+static int finish_load(const struct config_options *options, struct loaded *loaded, int r,
 		       struct loaded *ret)
 {
 	int error = apply_options(options, &loaded->policies);
@@ -66,7 +65,7 @@ static int finish_load(const struct manager_options *options, struct loaded *loa
 }
 
 /* 0, 1 if it has errors (*ret is not set then), -errno. */
-static int load(const struct manager_options *options, struct conf_messages *messages,
+static int load(const struct config_options *options, struct conf_messages *messages,
 		struct loaded *ret)
 {
 	struct loaded loaded = { 0 };
@@ -84,7 +83,7 @@ static int load(const struct manager_options *options, struct conf_messages *mes
 }
 
 /* For the start: what can be used of it.  0, 1 if it has errors, -errno if it cannot be had now. */
-static int load_lenient(const struct manager_options *options, struct conf_messages *messages,
+static int load_lenient(const struct config_options *options, struct conf_messages *messages,
 			struct loaded *ret)
 {
 	struct loaded loaded = { 0 };
@@ -128,22 +127,22 @@ static void log_messages(const struct conf_messages *messages)
 }
 
 /* For the bus; what there is no memory for is left out. */
-static void keep_errors(struct manager *m, const struct conf_messages *messages)
+static void keep_errors(struct config *config, const struct conf_messages *messages)
 {
 	char text[MESSAGE_SIZE];
 
-	m->config_errors = conf_files_free(m->config_errors, m->n_config_errors);
-	m->n_config_errors = 0;
+	config->errors = conf_files_free(config->errors, config->n_errors);
+	config->n_errors = 0;
 	if (messages->n_errors > 0)
-		m->config_errors = calloc(messages->n_errors, sizeof(char *));
-	for (size_t i = 0; m->config_errors && i < messages->n; i++) {
+		config->errors = calloc(messages->n_errors, sizeof(char *));
+	for (size_t i = 0; config->errors && i < messages->n; i++) {
 		char *copy;
 
 		if (messages->items[i].warning)
 			continue;
 		copy = strdup(print_message(&messages->items[i], text, sizeof(text)));
 		if (copy)
-			m->config_errors[m->n_config_errors++] = copy;
+			config->errors[config->n_errors++] = copy;
 	}
 }
 
@@ -163,32 +162,17 @@ static void warn_of_writers(const struct loaded *loaded)
 	}
 }
 
-static void take(struct manager *m, const struct loaded *loaded,
+static void take(struct config *config, const struct loaded *loaded,
 		 const struct conf_messages *messages)
 {
-	policy_set_done(&m->policies);
-	conf_files_free(m->config_files, m->n_config_files);
-	m->policies = loaded->policies;
-	m->config_files = loaded->files;
-	m->n_config_files = loaded->n_files;
-	m->is_degraded = messages->n_errors > 0;
-	keep_errors(m, messages);
+	policy_set_done(&config->policies);
+	conf_files_free(config->files, config->n_files);
+	config->policies = loaded->policies;
+	config->files = loaded->files;
+	config->n_files = loaded->n_files;
+	config->is_degraded = messages->n_errors > 0;
+	keep_errors(config, messages);
 	warn_of_writers(loaded);
-}
-
-const char *manager_status(const struct manager *m, char buf[static MANAGER_STATUS_SIZE])
-{
-	if (m->is_degraded)
-		snprintf(buf, MANAGER_STATUS_SIZE,
-			 "Degraded: the configuration has errors (reckonctl check)%s",
-			 m->policies.dry_run ? "; dry run: no process is killed" : "");
-	else if (m->stuck.since != 0)
-		snprintf(buf, MANAGER_STATUS_SIZE,
-			 "Memory is low, but no process is worth killing (reckonctl status)");
-	else
-		snprintf(buf, MANAGER_STATUS_SIZE, "%s",
-			 m->policies.dry_run ? "Dry run: no process is killed" : "Watching memory");
-	return buf;
 }
 
 /* --check-config: is the subtree there? */
@@ -205,7 +189,7 @@ static int check_subtree_of(const struct policy_set *set, struct conf_messages *
 	return r;
 }
 
-int manager_load_policies(const struct manager_options *options, struct policy_set *ret)
+int config_load_policies(const struct config_options *options, struct policy_set *ret)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
 	struct loaded loaded;
@@ -249,22 +233,27 @@ static char *list_errors(const struct conf_messages *messages)
 	return clean;
 }
 
-/* It may come later, as the slice of a user does. */
-void manager_warn_of_subtree(const struct manager *m)
+bool config_subtree_exists(const struct config *config, const struct cgroup_fs *cgroups)
 {
-	if (!manager_subtree_exists(m))
-		log_warning(
-			"Subtree %s: there is no such cgroup; until there is, no process is eligible.",
-			m->policies.subtree);
+	return cgroup_find(cgroups, config->policies.subtree) != -ENOENT;
 }
 
-int manager_reload(struct manager *m, char **ret_errors)
+/* It may come later, as the slice of a user does. */
+void config_warn_of_subtree(const struct config *config, const struct cgroup_fs *cgroups)
+{
+	if (!config_subtree_exists(config, cgroups))
+		log_warning(
+			"Subtree %s: there is no such cgroup; until there is, no process is eligible.",
+			config->policies.subtree);
+}
+
+int config_reload(struct config *config, char **ret_errors)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
 	struct loaded loaded;
 	int r;
 
-	r = load(&m->options, &messages, &loaded);
+	r = load(&config->options, &messages, &loaded);
 	log_messages(&messages);
 	if (r != 0) {
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
@@ -273,42 +262,35 @@ int manager_reload(struct manager *m, char **ret_errors)
 		*ret_errors = r > 0 ? list_errors(&messages) : NULL;
 		return r;
 	}
-	take(m, &loaded, &messages);
-	m->n_reloads++;
-	census_set_policies(&m->census, &m->policies);
-	m->warned = false; /* by policies that are no more */
-	bus_note_reload(m->bus);
-	if (!m->policies.dry_run && !m->ledger && m->probed.ledger_error == 0) {
-		/* It was a dry run until now. */
-		r = thaw_state_open(m);
-		if (r < 0)
-			log_warning(
-				"Groups that are thawed are not frozen again if reckond is killed: %s.",
-				thaw_state_strerror(r));
-		thaw_state_recover(m);
-	}
-	log_info("The configuration was reloaded.");
-	manager_warn_of_subtree(m);
+	take(config, &loaded, &messages);
+	config->n_reloads++;
 	return 0;
 }
 
-int manager_load(struct manager *m)
+int config_load(struct config *config)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
 	struct loaded loaded;
 	int r;
 
-	r = load_lenient(&m->options, &messages, &loaded);
+	r = load_lenient(&config->options, &messages, &loaded);
 	log_messages(&messages);
 	if (r < 0 && r != -ENOMEM)
 		log_error("Cannot read the configuration for now: %s.", strerror(-r));
 	if (r < 0)
 		return r;
-	take(m, &loaded, &messages);
-	if (m->is_degraded)
+	take(config, &loaded, &messages);
+	if (config->is_degraded)
 		log_event(MESSAGE_ID_DEGRADED, LOG_ERR,
 			  "Degraded: the configuration has %zu error%s; what has none is in use, "
 			  "and the built-in policies are.",
 			  messages.n_errors, messages.n_errors == 1 ? "" : "s");
 	return 0;
+}
+
+void config_done(struct config *config)
+{
+	policy_set_done(&config->policies);
+	conf_files_free(config->files, config->n_files);
+	conf_files_free(config->errors, config->n_errors);
 }

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* config: the configuration that is in force, where it comes from, and what is wrong with it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/config/policy.h"
+
+/* From the command line. */
+struct config_options {
+	const char *config_file; /* NULL: the usual places */
+	const char *subtree;	 /* over the configuration's, or NULL */
+	bool dry_run;		 /* whatever the configuration says */
+};
+
+struct config {
+	struct config_options options;
+	struct policy_set policies;
+	char **files; /* that were read for them */
+	size_t n_files;
+	bool is_degraded; /* they had errors when they were last loaded */
+	char **errors;
+	size_t n_errors;
+	unsigned n_reloads;
+	bool reload_is_wanted; /* as soon as no kill is in progress */
+};
+
+struct cgroup_fs;
+
+/* For the start, by config->options: what can be used of it, the rest is logged (is_degraded).  0;
+ * -ENOMEM, or -errno if it cannot be read for now. */
+int config_load(struct config *config);
+
+/* Anew; with errors the old one stays.  0; 1 if it has errors, with all of them in *ret_errors, a
+ * line each (to be freed; NULL: no memory for it); -errno. */
+int config_reload(struct config *config, char **ret_errors);
+
+/* Reads it, and no more: 0, 1 if it has errors (each printed on standard error), -errno. */
+int config_load_policies(const struct config_options *options, struct policy_set *ret);
+
+void config_done(struct config *config);
+
+/* Is there a cgroup of that path now?  If not, no process may be killed until there is. */
+bool config_subtree_exists(const struct config *config, const struct cgroup_fs *cgroups);
+void config_warn_of_subtree(const struct config *config, const struct cgroup_fs *cgroups);

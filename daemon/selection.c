@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* selection: what is left of it in calm. */
+#include "daemon/selection.h"
+
+void selection_rest(struct selection *s, const struct census *census)
+{
+	victim_done(&s->choice);		  /* it is of the processes of then */
+	(void)victim_reserve(&s->choice, census); /* else the next sample does it */
+	worth_reset(&s->worth);
+}
