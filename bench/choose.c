@@ -156,8 +156,8 @@ static void print_marks(const struct result *results)
 	double decision = many->p50[DECISION];
 
 	if (is_wanted(&sizes[FIRST_MANY])) {
-		mark("choose_full_look_to_decision", many->p50[FULL_LOOK] / decision, "times", 50,
-		     false);
+		mark("choose_full_sample_to_decision", many->p50[FULL_SAMPLE] / decision, "times",
+		     50, false);
 		mark("choose_round_to_statm", many->p50[ROUND] / many->p50[STATM_ONCE], "times",
 		     1.2, true);
 		mark("choose_round_with_swap", many->p50[ROUND_WITH_SWAP] / many->p50[ROUND],

@@ -202,6 +202,6 @@ int main(int argc, char **argv)
 	printf("a look came late by %.2f ms at most before, %.2f ms in all\n",
 	       (double)before / USEC_PER_MSEC, (double)after / USEC_PER_MSEC);
 	mark("flood_unanswered", flood.n_failed, "calls", 0, true);
-	mark("flood_look_delay", (double)after / USEC_PER_MSEC, "ms", DELAY_MAX_MS, true);
+	mark("flood_sample_delay", (double)after / USEC_PER_MSEC, "ms", DELAY_MAX_MS, true);
 	return marks_short > 0;
 }

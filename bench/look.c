@@ -26,7 +26,7 @@ static bool read_file(const char *path)
 	return n > 0;
 }
 
-size_t look_full(void)
+size_t probe_full(void)
 {
 	static const char *const names[] = { "stat", "statm", "oom_score", "oom_score_adj",
 					     "comm" };
@@ -48,7 +48,7 @@ size_t look_full(void)
 	return n;
 }
 
-struct pids_info *look_libproc2_new(void)
+struct pids_info *probe_libproc2_new(void)
 {
 	/* RSS would need stat a second time, VM_RSS status; OOM_ADJ alone opens both oom files. */
 	enum pids_item items[] = { PIDS_ID_PID,	 PIDS_ID_PPID,	 PIDS_CMD,    PIDS_STATE,
@@ -58,20 +58,20 @@ struct pids_info *look_libproc2_new(void)
 	return procps_pids_new(&info, items, ARRAY_SIZE(items)) < 0 ? NULL : info;
 }
 
-size_t look_libproc2(struct pids_info *info)
+size_t probe_libproc2(struct pids_info *info)
 {
 	struct pids_fetch *fetch = procps_pids_reap(info, PIDS_FETCH_TASKS_ONLY);
 
 	return fetch ? (size_t)fetch->counts->total : 0;
 }
 
-void look_libproc2_free(struct pids_info *info)
+void probe_libproc2_free(struct pids_info *info)
 {
 	if (info)
 		procps_pids_unref(&info);
 }
 
-size_t look_statm(const pid_t *pids, size_t n)
+size_t probe_statm(const pid_t *pids, size_t n)
 {
 	size_t n_read = 0;
 

@@ -11,12 +11,12 @@
 struct pids_info;
 
 /* stat, statm, oom_score, oom_score_adj and comm of all that /proc lists, each opened by path. */
-size_t look_full(void);
+size_t probe_full(void);
 
 /* What is in those, by libproc2. */
-struct pids_info *look_libproc2_new(void);
-size_t look_libproc2(struct pids_info *info);
-void look_libproc2_free(struct pids_info *info);
+struct pids_info *probe_libproc2_new(void);
+size_t probe_libproc2(struct pids_info *info);
+void probe_libproc2_free(struct pids_info *info);
 
 /* Only statm, and of known pids: the least that a sweep can cost. */
-size_t look_statm(const pid_t *pids, size_t n);
+size_t probe_statm(const pid_t *pids, size_t n);

@@ -27,7 +27,7 @@
 #define SINCE_ROUND_LATE (1 * GIB)
 
 const char *const measure_names[N_MEASURES] = {
-	[FULL_LOOK] = "full look through /proc",
+	[FULL_SAMPLE] = "full sample of /proc",
 	[BY_LIBPROC2] = "the same by libproc2",
 	[STATM_ONCE] = "statm of each, once",
 	[SWEEP] = "first sweep of the census",
@@ -204,9 +204,9 @@ static int measure_swap(struct bench *bench)
 	return r;
 }
 
-static int measure_looks(struct bench *bench)
+static int measure_samples(struct bench *bench)
 {
-	struct pids_info *info = look_libproc2_new();
+	struct pids_info *info = probe_libproc2_new();
 	int r = info ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; i < N_SWEEPS && r == 0; i++) {
@@ -219,24 +219,24 @@ static int measure_looks(struct bench *bench)
 			continue;
 		}
 		began = now_usec();
-		look_full();
-		note_since(bench, FULL_LOOK, began);
+		probe_full();
+		note_since(bench, FULL_SAMPLE, began);
 
 		began = now_usec();
-		look_libproc2(info);
+		probe_libproc2(info);
 		note_since(bench, BY_LIBPROC2, began);
 
 		pids = list_pids(&bench->census, &n);
 		if (!pids)
 			r = -ENOMEM;
 		began = now_usec();
-		look_statm(pids, n);
+		probe_statm(pids, n);
 		note_since(bench, STATM_ONCE, began);
 
 		if (r == 0)
 			r = keep_census(bench, true);
 	}
-	look_libproc2_free(info);
+	probe_libproc2_free(info);
 	for (unsigned i = 0; i < N_SWEEPS && r >= 0; i++)
 		r = measure_swap(bench);
 	return r < 0 ? r : keep_census(bench, true);
@@ -393,7 +393,7 @@ int measure_all(struct bench *bench, struct result *result)
 
 	r = measure_sweeps(bench, result);
 	if (r == 0)
-		r = measure_looks(bench);
+		r = measure_samples(bench);
 	if (r == 0)
 		r = measure_none_new(bench);
 	if (r == 0)

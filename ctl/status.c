@@ -152,7 +152,7 @@ struct told {
 	bool is_killing; /* a kill is in progress */
 };
 
-static void told_done(struct told *told)
+static void has_reported_done(struct told *told)
 {
 	json_decref(told->properties);
 	json_decref(told->preview);
@@ -286,7 +286,7 @@ static enum ctl_status print_absent(const struct ctl_options *options, struct bu
 {
 	/* It may be there, and only not answer. */
 	json_t *is_running = bus->trouble == BUS_NOT_RUNNING ? json_false() : json_null();
-	_cleanup_(told_done) struct told told = { .properties = NULL };
+	_cleanup_(has_reported_done) struct told told = { .properties = NULL };
 	char why[BUS_TEXT_SIZE];
 	json_t *answer, *errors = NULL;
 	enum ctl_status status;
@@ -307,7 +307,7 @@ static enum ctl_status print_absent(const struct ctl_options *options, struct bu
 
 enum ctl_status status(const struct ctl_options *options, char **arguments, int n_arguments)
 {
-	_cleanup_(told_done) struct told told = { .properties = NULL };
+	_cleanup_(has_reported_done) struct told told = { .properties = NULL };
 	enum ctl_status status;
 	struct bus bus;
 

@@ -108,7 +108,7 @@ bool bus_hides_processes(struct bus *b)
 
 	if (b->hides_read_at != 0 && now - b->hides_read_at < HIDES_USEC)
 		return b->hides_processes;
-	r = hidepid_find(b->manager->machine.proc_fd);
+	r = hidepid_find(b->subject.machine->proc_fd);
 	if (r < 0)
 		log_debug("bus: cannot read the mounts: %s", strerror(-r));
 	else

@@ -23,34 +23,35 @@
 
 void bus_forget_preview(struct bus *b)
 {
-	b->is_looked_out = false;
+	b->has_preview = false;
 	free(b->preview_json);
 	b->preview_json = NULL;
 }
 
 int bus_catch_up(struct bus *b)
 {
-	struct manager *m = b->manager;
+	const struct bus_subject *subject = &b->subject;
 	usec_t now = clock_now();
-	bool is_swept = m->sampler.census.swept_at != 0;
+	bool is_swept = subject->sampler->census.swept_at != 0;
 	int r;
 
 	b->asked_at = now;
-	if (is_swept && (m->regime.state != MANAGER_CALM || now - b->caught_up_at < CAUGHT_UP_USEC))
+	if (is_swept &&
+	    (subject->regime->state != REGIME_CALM || now - b->caught_up_at < CAUGHT_UP_USEC))
 		return 1;
 	b->is_awake = true;
 	bus_forget_preview(b);
-	r = memory_sample(m->sampler.source, &b->reading);
+	r = memory_sample(subject->sampler->source, &b->reading);
 	if (r < 0)
 		return r;
 	b->read_at = now;
-	r = census_catch_up(&m->sampler.census, now, b->reading.allocated,
+	r = census_catch_up(&subject->sampler->census, now, b->reading.allocated,
 			    b->reading.swap_free < b->reading.swap_total, clock_now,
 			    clock_now() + SLICE_USEC);
 	if (r <= 0)
 		return r;
 	b->caught_up_at = now;
-	r = victim_reserve(&m->selection.choice, &m->sampler.census);
+	r = victim_reserve(&subject->selection->choice, &subject->sampler->census);
 	return r < 0 ? r : 1;
 }
 
@@ -64,52 +65,55 @@ static const char *find_user(uid_t uid, void *userdata)
 /* The preview: computed once for all callers until the census changes. */
 static int refresh_preview(struct bus *b)
 {
-	struct manager *m = b->manager;
+	const struct bus_subject *subject = &b->subject;
 	struct preview *o = &b->preview;
 	char own_cgroup[CGROUP_PATH_MAX];
 	int r;
 
-	if (b->is_looked_out)
+	if (b->has_preview)
 		return 0;
-	r = memory_sample(m->sampler.source, &b->reading);
+	r = memory_sample(subject->sampler->source, &b->reading);
 	if (r < 0)
 		return r;
 	b->read_at = clock_now();
 	*o = (struct preview){
-		.policies = &m->config.policies,
-		.accuracy = &m->machine.accuracy,
-		.census = &m->sampler.census,
+		.policies = &subject->config->policies,
+		.accuracy = &subject->machine->accuracy,
+		.census = &subject->sampler->census,
 		/* What may block is left to the decision. */
 		.precise = NULL,
-		.proc_fd = m->machine.proc_fd,
+		.proc_fd = subject->machine->proc_fd,
 		.now = clock_now,
 		.memory = b->reading,
-		.has_psi = m->sampler.has_psi && psi_read_fd(m->sampler.psi_fd, &b->pressure) == 0,
+		.has_psi = subject->sampler->has_psi &&
+			   psi_read_fd(subject->sampler->psi_fd, &b->pressure) == 0,
 		.pressure = b->pressure,
-		.psi = m->sampler.has_psi ? &m->sampler.psi : NULL,
-		.reclaim = &m->sampler.reclaim,
-		.stalls_are_explained = m->sampler.stalls.explained,
-		.unswappable = m->sampler.unswappable,
-		.hides_others = !census_find(&m->sampler.census, 1),
+		.psi = subject->sampler->has_psi ? &subject->sampler->psi : NULL,
+		.reclaim = &subject->sampler->reclaim,
+		.stalls_are_explained = subject->sampler->stalls.explained,
+		.unswappable = subject->sampler->unswappable,
+		.hides_others = !census_find(&subject->sampler->census, 1),
 		.self_name = "reckond",
 		.user = find_user,
 		.userdata = b,
-		.backoff = &m->selection.backoff,
-		.streak = &m->selection.streak,
+		.backoff = &subject->selection->backoff,
+		.streak = &subject->selection->streak,
 		.ticks_now = clock_ticks_before(0),
-		.min_victim = m->selection.stuck.since != 0 ? m->selection.stuck.minimum : 0,
+		.min_victim = subject->selection->stuck.since != 0
+				      ? subject->selection->stuck.minimum
+				      : 0,
 	};
-	r = cgroup_of_process(&m->machine.cgroups, m->machine.proc_fd, getpid(), own_cgroup,
-			      sizeof(own_cgroup));
+	r = cgroup_of_process(&subject->machine->cgroups, subject->machine->proc_fd, getpid(),
+			      own_cgroup, sizeof(own_cgroup));
 	o->own_cgroup = r == 0 ? own_cgroup : NULL;
-	/* The room for the walk is lent by the manager's own choice. */
-	o->result.heap = m->selection.choice.heap;
-	o->result.n_allocated = m->selection.choice.n_allocated;
+	/* The room for the walk is lent by the daemon's own choice. */
+	o->result.heap = subject->selection->choice.heap;
+	o->result.n_allocated = subject->selection->choice.n_allocated;
 	preview_choose(o);
 	o->own_cgroup = NULL;
 	o->result.heap = NULL;
 	o->result.n_allocated = 0;
-	b->is_looked_out = true;
+	b->has_preview = true;
 	return 0;
 }
 
@@ -218,14 +222,14 @@ static int answer_no_such_process(sd_bus_message *call, uint32_t pid)
  * have changed since.  (A number of a thread does not count.) */
 static void reread_process(struct bus *b, pid_t pid)
 {
-	struct manager *m = b->manager;
+	const struct bus_subject *subject = &b->subject;
 	struct proc_status status;
 
-	if (proc_read_status(m->machine.proc_fd, pid, &status) != 0 ||
+	if (proc_read_status(subject->machine->proc_fd, pid, &status) != 0 ||
 	    (status.tgid != 0 && status.tgid != pid) ||
-	    memory_sample(m->sampler.source, &b->reading) < 0)
+	    memory_sample(subject->sampler->source, &b->reading) < 0)
 		return;
-	census_read_anew(&m->sampler.census, pid, clock_now(), b->reading.allocated);
+	census_read_anew(&subject->sampler->census, pid, clock_now(), b->reading.allocated);
 	bus_forget_preview(b);
 }
 

@@ -74,7 +74,7 @@ static const char *path_of(const struct census_node *node)
 static int append(struct bus *b, sd_bus_message *reply, const struct item *item)
 {
 	struct interval interval =
-		census_node_interval(&b->manager->sampler.census, item->node, b->reading.allocated);
+		census_node_interval(&b->subject.sampler->census, item->node, b->reading.allocated);
 	int r;
 
 	r = sd_bus_message_open_container(reply, 'r', "stttu");
@@ -91,7 +91,7 @@ static int append(struct bus *b, sd_bus_message *reply, const struct item *item)
 static int append_members(struct bus *b, sd_bus_message *reply, const struct item *item)
 {
 	struct interval interval =
-		census_node_interval(&b->manager->sampler.census, item->node, b->reading.allocated);
+		census_node_interval(&b->subject.sampler->census, item->node, b->reading.allocated);
 	int r;
 
 	r = sd_bus_message_open_container(reply, 'a', "{sv}");
@@ -114,11 +114,11 @@ static int answer(struct bus *b, sd_bus_message *call, bool with_members)
 
 	r = bus_read_page(call, CGROUPS_STANDARD, CGROUPS_MAX, &page);
 	if (r >= 0)
-		r = memory_sample(b->manager->sampler.source, &b->reading);
+		r = memory_sample(b->subject.sampler->source, &b->reading);
 	if (r < 0)
 		return r;
 	largest.limit = (uint32_t)min_u64((uint64_t)page.first + page.limit, CGROUPS_MAX);
-	take(&largest, &b->manager->sampler.census.machine);
+	take(&largest, &b->subject.sampler->census.machine);
 	r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', with_members ? "a{sv}" : "(stttu)");

@@ -89,7 +89,7 @@ static int append_entry(struct bus *b, sd_bus_message *message, const struct his
 /* Entries older than the one of that number: new ones may have been added since the request. */
 static int answer(struct bus *b, sd_bus_message *call, uint64_t before, uint32_t limit)
 {
-	const struct history *history = recorder_history(b->manager->tick.recorder);
+	const struct history *history = recorder_history(b->subject.recorder);
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const struct history_entry *entry;
 	uint32_t n = 0;
@@ -132,20 +132,20 @@ int bus_list_history(struct bus *b, sd_bus_message *call)
  * its record is closed. */
 static bool is_complete(const struct bus *b, const struct history_entry *entry)
 {
-	const struct recorder *recorder = b->manager->tick.recorder;
+	const struct recorder *recorder = b->subject.recorder;
 
 	return !recorder_is_open(recorder) || entry->id < recorder_open_id(recorder);
 }
 
 const struct history_entry *bus_next_killed(struct bus *b)
 {
-	const struct history *history = recorder_history(b->manager->tick.recorder);
+	const struct history *history = recorder_history(b->subject.recorder);
 	const struct history_entry *entry;
 	unsigned next = HISTORY_MAX;
 
 	if (history_generation(history) == b->history_generation)
 		return NULL;
-	for (unsigned i = 0; (entry = history_get(history, i)) && entry->id > b->told_id; i++)
+	for (unsigned i = 0; (entry = history_get(history, i)) && entry->id > b->reported_id; i++)
 		if (strcmp(entry->kind, "killed") == 0 && is_complete(b, entry))
 			next = i;
 	if (next == HISTORY_MAX) {
@@ -172,7 +172,7 @@ int bus_say_killed(struct bus *b, const struct history_entry *entry)
 	struct history_entry buf;
 	int r;
 
-	b->told_id = entry->id;
+	b->reported_id = entry->id;
 	r = sd_bus_message_new_signal(b->bus, &signal, BUS_PATH, BUS_INTERFACE, "Killed");
 	if (r >= 0)
 		r = append_entry(b, signal,
@@ -182,13 +182,13 @@ int bus_say_killed(struct bus *b, const struct history_entry *entry)
 
 void bus_forget_killed(struct bus *b)
 {
-	const struct history *history = recorder_history(b->manager->tick.recorder);
+	const struct history *history = recorder_history(b->subject.recorder);
 	const struct history_entry *newest = history_get(history, 0);
-	const struct recorder *recorder = b->manager->tick.recorder;
+	const struct recorder *recorder = b->subject.recorder;
 
 	b->history_generation = history_generation(history);
 	if (recorder_is_open(recorder)) /* that one is still to come */
-		b->told_id = recorder_open_id(recorder) - 1;
+		b->reported_id = recorder_open_id(recorder) - 1;
 	else
-		b->told_id = newest ? newest->id : 0;
+		b->reported_id = newest ? newest->id : 0;
 }

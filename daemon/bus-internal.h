@@ -15,7 +15,16 @@
 #include <systemd/sd-bus.h>
 
 #include "daemon/bus.h"
-#include "daemon/manager.h"
+#include "daemon/config.h"
+#include "daemon/conflicts.h"
+#include "daemon/in-flight.h"
+#include "daemon/machine.h"
+#include "daemon/regime.h"
+#include "daemon/sampler.h"
+#include "daemon/selection.h"
+#include "daemon/self-test.h"
+#include "daemon/self.h"
+#include "daemon/turns.h"
 #include "daemon/users.h"
 #include "lib/base/quota.h"
 #include "lib/explain/preview.h"
@@ -68,9 +77,9 @@ struct bus_low_memory {
 };
 
 struct bus {
-	struct manager *manager; /* borrowed: it owns us */
-	sd_bus *bus;		 /* NULL: not joined */
-	sd_event_source *work;	 /* one step at a time of all that is below */
+	struct bus_subject subject;
+	sd_bus *bus;	       /* NULL: not joined */
+	sd_event_source *work; /* one step at a time of all that is below */
 
 	/* bus-io.c */
 	sd_event_source *io;	/* the bus's socket; NULL: not joined */
@@ -90,11 +99,11 @@ struct bus {
 
 	sd_event_source *join_timer; /* for the first attempts */
 	usec_t join_at;
-	usec_t join_pause; /* the last: bus_join_pause() */
-	bool was_ready;	   /* this connection, at some time */
-	bool is_refused;   /* the name: nothing to gain by staying */
-	bool has_said_why; /* we are not on the bus */
-	usec_t stuck_said_at;
+	usec_t join_pause;     /* the last: bus_join_pause() */
+	bool was_ready;	       /* this connection, at some time */
+	bool is_refused;       /* the name: nothing to gain by staying */
+	bool has_reported_why; /* we are not on the bus */
+	usec_t stuck_reported_at;
 
 	struct quota quota;
 	struct bus_waiting waiting[BUS_WAITING_MAX]; /* in the order in which they came */
@@ -107,7 +116,7 @@ struct bus {
 
 	/* Of the census as of the last step; invalid after each sample. */
 	struct preview preview;
-	bool is_looked_out;
+	bool has_preview;
 	char *preview_json; /* of the machine, at the last request */
 	usec_t caught_up_at;
 	usec_t asked_at;
@@ -120,7 +129,7 @@ struct bus {
 	usec_t pressure_read_at;
 
 	/* What was reported last, and what is to be reported. */
-	enum manager_state state;
+	enum regime_state state;
 	unsigned n_kills;
 	unsigned conflicts;
 	usec_t held_since; /* stuck, and where memory is was reported so often */
@@ -129,7 +138,7 @@ struct bus {
 	bool dry_run;
 	bool is_degraded;
 	uint64_t subtree, config_files, config_errors; /* hash_text() of them */
-	uint64_t told_id;	      /* of the last victim that was reported, in the history */
+	uint64_t reported_id;	      /* of the last victim that was reported, in the history */
 	uint64_t history_generation;  /* as of which there is none to report */
 	enum policy_action low_level; /* of the low memory that was reported */
 	usec_t low_at;		      /* when a policy last held */

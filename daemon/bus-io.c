@@ -350,7 +350,7 @@ int bus_io_attach(struct bus *b)
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	b->joined_at = clock_now();
 	b->was_ready = false;
-	r = sd_event_add_io(b->manager->monitor.event, &b->io, fd, wanted_events(b), on_io, b);
+	r = sd_event_add_io(b->subject.event, &b->io, fd, wanted_events(b), on_io, b);
 	if (r < 0)
 		return r;
 	return sd_event_source_set_priority(b->io, BUS_PRIORITY);

@@ -39,7 +39,7 @@ int bus_get_latency(sd_bus *bus, const char *path, const char *interface, const 
 		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct bus *b = userdata;
-	const struct turns *turns = &b->manager->monitor.turns;
+	const struct turns *turns = b->subject.turns;
 	int r = sd_bus_message_open_container(reply, 'a', "a{sv}");
 
 	if (r >= 0)

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "daemon/bus-internal.h"
-#include "daemon/monitor.h"
 #include "lib/base/cleanup.h"
 #include "lib/explain/describe.h"
 
@@ -109,7 +108,7 @@ static int answer_rules(struct bus *b, sd_bus_message *call, const struct bus_pa
 			bool with_members)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	const struct policy_set *set = &b->manager->config.policies;
+	const struct policy_set *set = &b->subject.config->policies;
 	int r;
 
 	r = sd_bus_message_new_method_return(call, &reply);
@@ -151,13 +150,13 @@ static int method_list_rules(sd_bus_message *call, void *userdata, sd_bus_error 
 
 static bool holds(struct bus *b, const struct policy *policy)
 {
-	struct manager *m = b->manager;
+	const struct bus_subject *subject = &b->subject;
 	struct policy_reading reading = {
 		.memory = &b->reading,
-		.psi = m->sampler.has_psi ? &m->sampler.psi : NULL,
-		.reclaim = &m->sampler.reclaim,
-		.stalls_are_explained = m->sampler.stalls.explained,
-		.unswappable = m->sampler.unswappable,
+		.psi = subject->sampler->has_psi ? &subject->sampler->psi : NULL,
+		.reclaim = &subject->sampler->reclaim,
+		.stalls_are_explained = subject->sampler->stalls.explained,
+		.unswappable = subject->sampler->unswappable,
 	};
 
 	return policy->action != POLICY_ACTION_NONE && policy_holds(policy, &reading);
@@ -202,7 +201,7 @@ static int answer_policies(struct bus *b, sd_bus_message *call, const struct bus
 			   bool with_members)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	const struct policy_set *set = &b->manager->config.policies;
+	const struct policy_set *set = &b->subject.config->policies;
 	int r;
 
 	bus_read_memory(b);
@@ -246,7 +245,7 @@ static int method_list_policies(sd_bus_message *call, void *userdata, sd_bus_err
 static int answer_reload(struct bus *b, sd_bus_message *call)
 {
 	_cleanup_free_ char *errors = NULL;
-	int r = monitor_reload(b->manager, &errors);
+	int r = b->subject.reload(b->subject.userdata, &errors);
 
 	if (r == 0)
 		return sd_bus_reply_method_return(call, NULL);

@@ -27,15 +27,15 @@ int bus_get_state(sd_bus *bus, const char *path, const char *interface, const ch
 {
 	const struct bus *b = userdata;
 
-	return sd_bus_message_append(reply, "s", manager_state_to_string(b->manager->regime.state));
+	return sd_bus_message_append(reply, "s", regime_to_string(b->subject.regime->state));
 }
 
 int bus_get_flag(sd_bus *bus, const char *path, const char *interface, const char *property,
 		 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	const struct manager *m = ((const struct bus *)userdata)->manager;
-	bool value = strcmp(property, "Degraded") == 0 ? m->config.is_degraded
-						       : m->config.policies.dry_run;
+	const struct bus_subject *subject = &((const struct bus *)userdata)->subject;
+	bool value = strcmp(property, "Degraded") == 0 ? subject->config->is_degraded
+						       : subject->config->policies.dry_run;
 
 	return sd_bus_message_append(reply, "b", (int)value);
 }
@@ -45,7 +45,7 @@ int bus_get_subtree(sd_bus *bus, const char *path, const char *interface, const 
 {
 	struct bus *b = userdata;
 
-	return bus_append_foreign(b, reply, b->manager->config.policies.subtree);
+	return bus_append_foreign(b, reply, b->subject.config->policies.subtree);
 }
 
 static int append_foreign_array(struct bus *b, sd_bus_message *reply, char *const *items, size_t n)
@@ -61,9 +61,9 @@ int bus_get_config_files(sd_bus *bus, const char *path, const char *interface, c
 			 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct bus *b = userdata;
-	const struct manager *m = b->manager;
+	const struct bus_subject *subject = &b->subject;
 
-	return append_foreign_array(b, reply, m->config.files, m->config.n_files);
+	return append_foreign_array(b, reply, subject->config->files, subject->config->n_files);
 }
 
 int bus_get_config_errors(sd_bus *bus, const char *path, const char *interface,
@@ -71,9 +71,9 @@ int bus_get_config_errors(sd_bus *bus, const char *path, const char *interface,
 			  sd_bus_error *error)
 {
 	struct bus *b = userdata;
-	const struct manager *m = b->manager;
+	const struct bus_subject *subject = &b->subject;
 
-	return append_foreign_array(b, reply, m->config.errors, m->config.n_errors);
+	return append_foreign_array(b, reply, subject->config->errors, subject->config->n_errors);
 }
 
 int bus_get_missing_privileges(sd_bus *bus, const char *path, const char *interface,
@@ -81,13 +81,13 @@ int bus_get_missing_privileges(sd_bus *bus, const char *path, const char *interf
 			       sd_bus_error *error)
 {
 	struct bus *b = userdata;
-	const struct manager *m = b->manager;
+	const struct bus_subject *subject = &b->subject;
 	int r;
 
 	r = sd_bus_message_open_container(reply, 'a', "s");
-	for (size_t i = 0; r >= 0 && i < m->probed.n_missing_privileges; i++)
-		r = bus_append_foreign(b, reply, m->probed.missing_privileges[i]);
-	if (r >= 0 && !config_subtree_exists(&m->config, &m->machine.cgroups))
+	for (size_t i = 0; r >= 0 && i < subject->probed->n_missing_privileges; i++)
+		r = bus_append_foreign(b, reply, subject->probed->missing_privileges[i]);
+	if (r >= 0 && !config_subtree_exists(subject->config, &subject->machine->cgroups))
 		r = sd_bus_message_append(
 			reply, "s",
 			"no process is eligible: the cgroup of the subtree does not exist");
@@ -101,7 +101,7 @@ int bus_get_conflicts(sd_bus *bus, const char *path, const char *interface, cons
 	int r = sd_bus_message_open_container(reply, 'a', "s");
 
 	for (unsigned i = 0; r >= 0 && i < CONFLICT_MAX; i++)
-		if (b->manager->conflicts.found & 1U << i)
+		if (b->subject.conflicts->found & 1U << i)
 			r = sd_bus_message_append(reply, "s", conflict_units[i]);
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
@@ -109,16 +109,16 @@ int bus_get_conflicts(sd_bus *bus, const char *path, const char *interface, cons
 /* No older than FRESH_USEC; what fails leaves the last one. */
 void bus_read_memory(struct bus *b)
 {
-	struct manager *m = b->manager;
+	const struct bus_subject *subject = &b->subject;
 	usec_t now = clock_now();
 
-	if (b->read_at < m->sampler.sampled_at) {
-		b->reading = m->sampler.reading;
-		b->read_at = m->sampler.sampled_at;
+	if (b->read_at < subject->sampler->sampled_at) {
+		b->reading = subject->sampler->reading;
+		b->read_at = subject->sampler->sampled_at;
 	}
 	if (now - b->read_at < FRESH_USEC)
 		return;
-	if (memory_sample_levels(m->sampler.source, &b->reading) == 0)
+	if (memory_sample_levels(subject->sampler->source, &b->reading) == 0)
 		b->read_at = now;
 }
 
@@ -147,8 +147,8 @@ int bus_get_pressure(sd_bus *bus, const char *path, const char *interface, const
 	struct bus *b = userdata;
 	usec_t now = clock_now();
 
-	if (now - b->pressure_read_at >= FRESH_USEC && b->manager->sampler.has_psi &&
-	    psi_read_fd(b->manager->sampler.psi_fd, &b->pressure) == 0)
+	if (now - b->pressure_read_at >= FRESH_USEC && b->subject.sampler->has_psi &&
+	    psi_read_fd(b->subject.sampler->psi_fd, &b->pressure) == 0)
 		b->pressure_read_at = now;
 	return sd_bus_message_append(reply, "u",
 				     strcmp(property, "PressureSome") == 0
@@ -161,18 +161,18 @@ int bus_get_has_pressure(sd_bus *bus, const char *path, const char *interface, c
 {
 	const struct bus *b = userdata;
 
-	return sd_bus_message_append(reply, "b", (int)b->manager->sampler.has_psi);
+	return sd_bus_message_append(reply, "b", (int)b->subject.sampler->has_psi);
 }
 
 int bus_get_count(sd_bus *bus, const char *path, const char *interface, const char *property,
 		  sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	const struct bus *b = userdata;
-	const struct census *census = &b->manager->sampler.census;
+	const struct census *census = &b->subject.sampler->census;
 	size_t value;
 
 	if (strcmp(property, "Kills") == 0)
-		value = b->manager->in_flight.n_kills;
+		value = b->subject.in_flight->n_kills;
 	else
 		value = census->swept_at != 0 ? census->n_processes : b->n_processes;
 	return sd_bus_message_append(reply, "u", (uint32_t)value);
@@ -182,11 +182,12 @@ int bus_get_min_victim(sd_bus *bus, const char *path, const char *interface, con
 		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
 	struct bus *b = userdata;
-	const struct manager *m = b->manager;
+	const struct bus_subject *subject = &b->subject;
 
 	bus_read_memory(b);
 	return sd_bus_message_append(
-		reply, "t", worth_min_victim(&m->config.policies.min_victim, b->reading.total));
+		reply, "t",
+		worth_min_victim(&subject->config->policies.min_victim, b->reading.total));
 }
 
 /* "path": of a tmpfs; pid 0: no process is known. */
@@ -217,7 +218,7 @@ int bus_get_memory_held_by(sd_bus *bus, const char *path, const char *interface,
 			   sd_bus_error *error)
 {
 	struct bus *b = userdata;
-	const struct stuck *stuck = &b->manager->selection.stuck;
+	const struct stuck *stuck = &b->subject.selection->stuck;
 	unsigned n_rows = stuck->since != 0 ? stuck->account.n_rows : 0;
 	int r = sd_bus_message_open_container(reply, 'a', "a{sv}");
 
@@ -260,11 +261,11 @@ int bus_get_times(sd_bus *bus, const char *path, const char *interface, const ch
 	uint64_t value;
 
 	if (strcmp(property, "StartedUSec") == 0)
-		value = b->manager->self.started_usec;
+		value = b->subject.self->started_usec;
 	else if (strcmp(property, "TimerLatencyMaxUSec") == 0)
-		value = b->manager->monitor.turns.delays.max;
+		value = b->subject.turns->delays.max;
 	else
-		value = realtime_of(max_u64(b->read_at, b->manager->sampler.sampled_at));
+		value = realtime_of(max_u64(b->read_at, b->subject.sampler->sampled_at));
 	return sd_bus_message_append(reply, "t", value);
 }
 

@@ -178,10 +178,10 @@ void bus_drop_answers(struct bus *b)
 
 bool bus_is_to_wait(const struct bus *b)
 {
-	const struct manager *m = b->manager;
+	const struct bus_subject *subject = &b->subject;
 
-	return m->regime.state == MANAGER_KILLING &&
-	       clock_now() - m->in_flight.decision.signalled_at < PATIENCE_USEC;
+	return subject->regime->state == REGIME_KILLING &&
+	       clock_now() - subject->in_flight->decision.signalled_at < PATIENCE_USEC;
 }
 
 /* The call to answer next, by the largest allowance, then by age.  There is one (bus_can_answer()).
@@ -220,7 +220,7 @@ bool bus_can_answer(struct bus *b)
 /* In words that can be shown as they are. */
 static int answer_busy(struct bus *b, sd_bus_message *call)
 {
-	const struct decision *d = &b->manager->in_flight.decision;
+	const struct decision *d = &b->subject.in_flight->decision;
 	char name[512], text[480], policy[128], since[FORMAT_DURATION_SIZE];
 
 	if (bus_hides_processes(b))
@@ -245,7 +245,7 @@ static int answer_one(struct bus *b, const struct bus_waiting *waiting)
 {
 	int r = 1;
 
-	if (waiting->need != BUS_NEEDS_NOTHING && b->manager->regime.state == MANAGER_KILLING)
+	if (waiting->need != BUS_NEEDS_NOTHING && b->subject.regime->state == REGIME_KILLING)
 		return answer_busy(b, waiting->call);
 	if (waiting->need == BUS_NEEDS_PROCESSES)
 		r = bus_catch_up(b);

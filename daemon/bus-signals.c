@@ -20,7 +20,7 @@ void bus_note_judgement(struct bus *b, const struct policy_judgement *judgement,
 {
 	const struct policy *policy = judgement->policy;
 	struct forecast_next next;
-	struct manager *m;
+	const struct bus_subject *subject;
 
 	if (!b)
 		return;
@@ -32,13 +32,14 @@ void bus_note_judgement(struct bus *b, const struct policy_judgement *judgement,
 	b->low_at = now;
 	if (policy->action <= b->low_level)
 		return;
-	m = b->manager;
+	subject = &b->subject;
 	b->low_level = policy->action;
-	forecast_next(&m->sampler.forecast, &m->config.policies, &m->sampler.reading, &next);
+	forecast_next(&subject->sampler->forecast, &subject->config->policies,
+		      &subject->sampler->reading, &next);
 	b->low_memory = (struct bus_low_memory){
 		.action = policy->action,
-		.available = m->sampler.reading.available,
-		.swap_free = m->sampler.reading.swap_free,
+		.available = subject->sampler->reading.available,
+		.swap_free = subject->sampler->reading.swap_free,
 		.forecast_usec = next.usec,
 	};
 	strncpy(b->low_memory.policy, policy->name, sizeof(b->low_memory.policy) - 1);
@@ -70,9 +71,9 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 
 #define HASH_BEGIN 0xcbf29ce484222325U
 
-static uint64_t hash_subtree(const struct manager *m)
+static uint64_t hash_subtree(const struct bus_subject *subject)
 {
-	return hash_text(HASH_BEGIN, m->config.policies.subtree);
+	return hash_text(HASH_BEGIN, subject->config->policies.subtree);
 }
 
 static uint64_t hash_texts(char *const *texts, size_t n)
@@ -84,45 +85,46 @@ static uint64_t hash_texts(char *const *texts, size_t n)
 	return hash;
 }
 
-static uint64_t hash_config_files(const struct manager *m)
+static uint64_t hash_config_files(const struct bus_subject *subject)
 {
-	return hash_texts(m->config.files, m->config.n_files);
+	return hash_texts(subject->config->files, subject->config->n_files);
 }
 
-static uint64_t hash_config_errors(const struct manager *m)
+static uint64_t hash_config_errors(const struct bus_subject *subject)
 {
-	return hash_texts(m->config.errors, m->config.n_errors);
+	return hash_texts(subject->config->errors, subject->config->n_errors);
 }
 
 /* 0: it is not known where memory is. */
-static usec_t held_since(const struct manager *m)
+static usec_t held_since(const struct bus_subject *subject)
 {
-	return m->selection.stuck.account.n_rows > 0 ? m->selection.stuck.since : 0;
+	return subject->selection->stuck.account.n_rows > 0 ? subject->selection->stuck.since : 0;
 }
 
 /* Properties that have changed since they were reported, by name; NULL at the end. */
 static void list_changed(const struct bus *b, const char *names[static 10])
 {
-	const struct manager *m = b->manager;
+	const struct bus_subject *subject = &b->subject;
 	unsigned n = 0;
 
-	if (m->regime.state != b->state)
+	if (subject->regime->state != b->state)
 		names[n++] = "State";
-	if (m->in_flight.n_kills != b->n_kills)
+	if (subject->in_flight->n_kills != b->n_kills)
 		names[n++] = "Kills";
-	if (m->conflicts.found != b->conflicts)
+	if (subject->conflicts->found != b->conflicts)
 		names[n++] = "Conflicts";
-	if (held_since(m) != b->held_since || m->selection.stuck.n_reports != b->held_reports)
+	if (held_since(subject) != b->held_since ||
+	    subject->selection->stuck.n_reports != b->held_reports)
 		names[n++] = "MemoryHeldBy";
-	if (b->has_reloaded && m->config.policies.dry_run != b->dry_run)
+	if (b->has_reloaded && subject->config->policies.dry_run != b->dry_run)
 		names[n++] = "DryRun";
-	if (b->has_reloaded && hash_subtree(m) != b->subtree)
+	if (b->has_reloaded && hash_subtree(subject) != b->subtree)
 		names[n++] = "Subtree";
-	if (b->has_reloaded && hash_config_files(m) != b->config_files)
+	if (b->has_reloaded && hash_config_files(subject) != b->config_files)
 		names[n++] = "ConfigFiles";
-	if (b->has_reloaded && m->config.is_degraded != b->is_degraded)
+	if (b->has_reloaded && subject->config->is_degraded != b->is_degraded)
 		names[n++] = "Degraded";
-	if (b->has_reloaded && hash_config_errors(m) != b->config_errors)
+	if (b->has_reloaded && hash_config_errors(subject) != b->config_errors)
 		names[n++] = "ConfigErrors";
 	names[n] = NULL;
 }
@@ -137,17 +139,17 @@ bool bus_has_news(struct bus *b)
 
 static void forget(struct bus *b)
 {
-	b->state = b->manager->regime.state;
-	b->n_kills = b->manager->in_flight.n_kills;
-	b->conflicts = b->manager->conflicts.found;
-	b->held_since = held_since(b->manager);
-	b->held_reports = b->manager->selection.stuck.n_reports;
+	b->state = b->subject.regime->state;
+	b->n_kills = b->subject.in_flight->n_kills;
+	b->conflicts = b->subject.conflicts->found;
+	b->held_since = held_since(&b->subject);
+	b->held_reports = b->subject.selection->stuck.n_reports;
 	b->has_reloaded = false;
-	b->dry_run = b->manager->config.policies.dry_run;
-	b->subtree = hash_subtree(b->manager);
-	b->config_files = hash_config_files(b->manager);
-	b->is_degraded = b->manager->config.is_degraded;
-	b->config_errors = hash_config_errors(b->manager);
+	b->dry_run = b->subject.config->policies.dry_run;
+	b->subtree = hash_subtree(&b->subject);
+	b->config_files = hash_config_files(&b->subject);
+	b->is_degraded = b->subject.config->is_degraded;
+	b->config_errors = hash_config_errors(&b->subject);
 	b->has_low_memory = false;
 }
 
@@ -157,10 +159,10 @@ void bus_forget_news(struct bus *b)
 	bus_forget_killed(b);
 }
 
-static int emit_state_changed(struct bus *b, enum manager_state old, enum manager_state new)
+static int emit_state_changed(struct bus *b, enum regime_state old, enum regime_state new)
 {
 	return sd_bus_emit_signal(b->bus, BUS_PATH, BUS_INTERFACE, "StateChanged", "ss",
-				  manager_state_to_string(old), manager_state_to_string(new));
+				  regime_to_string(old), regime_to_string(new));
 }
 
 static int emit_low_memory(struct bus *b, const struct bus_low_memory *low)
@@ -182,8 +184,8 @@ static int emit_properties(struct bus *b, const char *const *names)
 
 void bus_say_news(struct bus *b)
 {
-	struct manager *m = b->manager;
-	enum manager_state old = b->state, new = m->regime.state;
+	const struct bus_subject *subject = &b->subject;
+	enum regime_state old = b->state, new = subject->regime->state;
 	bool has_low_memory = b->has_low_memory;
 	const struct history_entry *killed = bus_next_killed(b);
 	const char *names[10];

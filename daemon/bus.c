@@ -123,12 +123,12 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 	uint32_t answer = 0;
 
 	if (refusal) {
-		if (!b->has_said_why)
+		if (!b->has_reported_why)
 			log_notice("bus: may not be " BUS_NAME ": %s", refusal->message);
-		b->is_refused = b->has_said_why = true; /* left at the next turn, not in here */
+		b->is_refused = b->has_reported_why = true; /* left at the next turn, not in here */
 		return 0;
 	}
-	b->has_said_why = false;
+	b->has_reported_why = false;
 	/* RequestName of the D-Bus specification: 2 is "in queue". */
 	if (sd_bus_message_read(reply, "u", &answer) >= 0 && answer == 2)
 		log_notice("bus: another process is " BUS_NAME
@@ -238,9 +238,9 @@ static void try_to_join(struct bus *b, usec_t now)
 	b->join_pause = bus_join_pause(b->join_pause, BUS_END_ABSENT, 0);
 	join_after(b, now, b->join_pause);
 	leave(b);
-	if (!b->has_said_why)
+	if (!b->has_reported_why)
 		log_info("bus: none (%s), going on without", strerror(-r));
-	b->has_said_why = true;
+	b->has_reported_why = true;
 }
 
 static int on_join_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -260,13 +260,14 @@ static bool is_over(struct bus *b)
 
 static void report_lost(struct bus *b, usec_t now)
 {
-	if (b->is_stuck && (b->stuck_said_at == 0 || now - b->stuck_said_at >= STUCK_AGAIN_USEC)) {
+	if (b->is_stuck &&
+	    (b->stuck_reported_at == 0 || now - b->stuck_reported_at >= STUCK_AGAIN_USEC)) {
 		log_notice("bus: %s; disconnecting, to connect again",
 			   b->was_ready ? "accepts nothing of what is sent" : "does not answer");
-		b->stuck_said_at = now;
-	} else if (!b->is_stuck && !b->has_said_why) {
+		b->stuck_reported_at = now;
+	} else if (!b->is_stuck && !b->has_reported_why) {
 		log_notice("bus: lost, going on without");
-		b->has_said_why = true;
+		b->has_reported_why = true;
 	}
 }
 
@@ -305,19 +306,20 @@ void bus_schedule(struct bus *b)
 
 void bus_turn(struct bus *b, usec_t now)
 {
-	struct manager *m;
+	const struct bus_subject *subject;
 
 	if (!b)
 		return;
-	m = b->manager;
+	subject = &b->subject;
 	bus_io_begin_cost(b);
 	bus_forget_preview(b);
-	if (m->sampler.census.swept_at != 0)
-		b->n_processes = m->sampler.census.n_processes;
+	if (subject->sampler->census.swept_at != 0)
+		b->n_processes = subject->sampler->census.n_processes;
 	leave_if_over(b, now);
 	try_to_join(b, now);
-	if (b->is_awake && m->regime.state == MANAGER_CALM && now - b->asked_at >= REST_USEC) {
-		census_release_fds(&m->sampler.census);
+	if (b->is_awake && subject->regime->state == REGIME_CALM &&
+	    now - b->asked_at >= REST_USEC) {
+		census_release_fds(&subject->sampler->census);
 		malloc_trim(0); /* answers may have been large */
 		b->is_awake = false;
 	}
@@ -343,8 +345,8 @@ static int on_work(sd_event_source *source, void *userdata)
 
 static int add_timer(struct bus *b, sd_event_time_handler_t callback, sd_event_source **ret)
 {
-	int r = sd_event_add_time(b->manager->monitor.event, ret, CLOCK_MONOTONIC, 0, TIMER_SLACK,
-				  callback, b);
+	int r = sd_event_add_time(b->subject.event, ret, CLOCK_MONOTONIC, 0, TIMER_SLACK, callback,
+				  b);
 
 	if (r >= 0)
 		r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
@@ -353,7 +355,7 @@ static int add_timer(struct bus *b, sd_event_time_handler_t callback, sd_event_s
 
 static int add_sources(struct bus *b)
 {
-	sd_event *event = b->manager->monitor.event;
+	sd_event *event = b->subject.event;
 	int r;
 
 	r = sd_event_add_defer(event, &b->work, on_work, b);
@@ -368,14 +370,14 @@ static int add_sources(struct bus *b)
 	return r;
 }
 
-int bus_new(struct manager *m, struct bus **ret)
+int bus_new(const struct bus_subject *subject, struct bus **ret)
 {
 	struct bus *b = calloc(1, sizeof(*b));
 	int r;
 
 	if (!b)
 		return -ENOMEM;
-	b->manager = m;
+	b->subject = *subject;
 	quota_init(&b->quota, clock_now());
 	users_load(&b->users, BUS_PASSWD);
 	r = add_sources(b);

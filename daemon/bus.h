@@ -11,14 +11,46 @@
  */
 #pragma once
 
+#include <systemd/sd-event.h>
+
 #include "lib/base/util.h"
 
 struct bus;
-struct manager;
+struct config;
+struct conflicts;
+struct in_flight;
+struct machine;
 struct policy_judgement;
+struct probe_results;
+struct recorder;
+struct regime;
+struct sampler;
+struct selection;
+struct self;
+struct turns;
+
+/* What it tells of; borrowed.  Of the sampler it reads memory and processes, and of the selection
+ * it borrows the room for a choice, between two ticks. */
+struct bus_subject {
+	sd_event *event;
+	const struct machine *machine;
+	const struct config *config;
+	const struct regime *regime;
+	struct sampler *sampler;
+	struct selection *selection;
+	const struct in_flight *in_flight;
+	const struct recorder *recorder;
+	const struct probe_results *probed;
+	const struct conflicts *conflicts;
+	const struct turns *turns;
+	const struct self *self;
+	/* Loads the configuration anew, as config_reload(). */
+	int (*reload)(void *userdata, char **ret_errors);
+	void *userdata;
+};
 
 /* Makes what it needs of the event loop; the bus itself is joined by bus_turn(). */
-int bus_new(struct manager *manager, struct bus **ret);
+int bus_new(const struct bus_subject *subject, struct bus **ret);
 struct bus *bus_free(struct bus *bus);
 
 /* After each sample: joins the bus, or continues with what is to be reported and answered.  (bus

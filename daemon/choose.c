@@ -55,6 +55,16 @@ static bool none_can_be_read(struct tick *t, usec_t now)
 	return true;
 }
 
+/* In which no other process may be killed as one of a streak; NULL where it is not known, or not
+ * needed as there was no kill yet. */
+static const char *own_cgroup_of(const struct in_flight *f, char *buf, size_t size)
+{
+	if (f->n_kills == 0 ||
+	    cgroup_of_process(&f->machine->cgroups, f->machine->proc_fd, getpid(), buf, size) != 0)
+		return NULL;
+	return buf;
+}
+
 /* own_cgroup: of CGROUP_PATH_MAX; points to it. */
 static struct victim_request request_of(struct tick *t, const struct policy *policy, usec_t now,
 					char *own_cgroup)
@@ -75,7 +85,7 @@ static struct victim_request request_of(struct tick *t, const struct policy *pol
 		.self = getpid(),
 		.backoff = &t->selection->backoff,
 		.streak = &t->selection->streak,
-		.own_cgroup = decision_own_cgroup(t->in_flight, own_cgroup, CGROUP_PATH_MAX),
+		.own_cgroup = own_cgroup_of(t->in_flight, own_cgroup, CGROUP_PATH_MAX),
 	};
 }
 
@@ -148,7 +158,7 @@ bool choose_victim(struct tick *t, const struct policy *policy, usec_t now, stru
 	*ret = (struct choosing){ .goes_on = watch_is_incomplete(t->sampler, now) };
 	if (ret->goes_on || stuck_waits_for_holder(t->selection, &t->in_flight->decision, now) ||
 	    !choose(t, policy, now, ret)) {
-		t->regime->state = t->selection->stuck.since != 0 ? MANAGER_STUCK : MANAGER_WATCH;
+		t->regime->state = t->selection->stuck.since != 0 ? REGIME_STUCK : REGIME_WATCH;
 		return false;
 	}
 	ret->event = confirm_victim(t->in_flight, policy, &reading);
@@ -172,6 +182,6 @@ bool choose_victim(struct tick *t, const struct policy *policy, usec_t now, stru
 		census_read_anew(&t->sampler->census, t->in_flight->decision.pid, now,
 				 t->sampler->reading.allocated);
 	kill_victim_done(&t->in_flight->victim);
-	t->regime->state = MANAGER_WATCH;
+	t->regime->state = REGIME_WATCH;
 	return false;
 }

@@ -3,6 +3,7 @@
 #include "daemon/confirm.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/config.h"
 #include "daemon/decision.h"
@@ -11,6 +12,15 @@
 #include "daemon/machine.h"
 #include "daemon/sampler.h"
 #include "lib/base/errors.h"
+#include "lib/select/eligibility-read.h"
+
+/* (uid_t)-1 if it cannot be read, as in the census. */
+static uid_t uid_of(int proc_fd, pid_t pid)
+{
+	struct proc_status status;
+
+	return proc_read_status(proc_fd, pid, &status) == 0 ? status.uid : (uid_t)-1;
+}
 
 /* The victim's cgroup and user now; false if it has vanished.  What cannot be read for now is taken
  * to be unchanged; a path too long to be read is taken for the root, as in the census. */
@@ -32,7 +42,7 @@ static bool reread(struct in_flight *f, bool *ret_moved)
 	census_cut_path(known);
 	*ret_moved = strcmp(known, d->cgroup) != 0;
 	memcpy(d->cgroup, cgroup, sizeof(d->cgroup));
-	d->uid = decision_uid_of(f->machine->proc_fd, d->pid);
+	d->uid = uid_of(f->machine->proc_fd, d->pid);
 	r = cgroup_of_process_v1_freezer(&f->machine->cgroups, f->machine->proc_fd, d->pid,
 					 d->v1_freezer, sizeof(d->v1_freezer));
 	if (r < 0)
@@ -70,7 +80,7 @@ enum report_event confirm_victim(struct in_flight *f, const struct policy *polic
 	has_stat = proc_read_stat(f->machine->proc_fd, d->pid, &stat) == 0;
 	d->stack_start = has_stat ? stat.stack_start : 0;
 	d->args_length = has_stat ? stat.args_length : 0;
-	if (!decision_may_kill(f, d->pid, f->config->policies.subtree) ||
+	if (!confirm_may_kill(f, d->pid, f->config->policies.subtree) ||
 	    (!decision_is_of_cgroup(d) && has_stat && has_shrunk(f, &stat)))
 		return REPORT_CHANGED;
 	/* It was a cgroup that was chosen, not the one where it is now. */
@@ -80,4 +90,25 @@ enum report_event confirm_victim(struct in_flight *f, const struct policy *polic
 	    !policy_holds(policy, reading))
 		return REPORT_CANCELLED;
 	return kill_plan_gather(f, policy);
+}
+
+bool confirm_may_kill(const struct in_flight *f, pid_t pid, const char *within)
+{
+	struct eligibility_source source = {
+		.proc_fd = f->machine->proc_fd,
+		.cgroups = &f->machine->cgroups,
+		.policies = &f->config->policies,
+		.census = &f->sampler->census,
+		.subtree = within,
+		.page_size = f->machine->accuracy.page_size,
+		.total = f->sampler->reading.total,
+		.self = getpid(),
+	};
+	struct eligibility_subject subject;
+	int r;
+
+	r = eligibility_read(&source, pid, &subject);
+	if (r != 0)
+		return r == PROC_GONE;
+	return !eligibility_is_spared(eligibility_judge(&subject), f->decision.is_reluctant);
 }

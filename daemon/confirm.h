@@ -2,6 +2,9 @@
 /* confirm: the last check of the chosen process, before the signal. */
 #pragma once
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 #include "daemon/report-event.h"
 #include "lib/config/policy.h"
 
@@ -18,3 +21,10 @@ struct in_flight;
  */
 enum report_event confirm_victim(struct in_flight *f, const struct policy *policy,
 				 const struct policy_reading *reading);
+
+/*
+ * May this process be killed with the victim, or the victim itself, as it is now, in the cgroup
+ * `within` or below?  Rules of the configuration may allocate (regexec(3)), so they are matched
+ * only if it is not as the census has it.  One that has vanished may.
+ */
+bool confirm_may_kill(const struct in_flight *f, pid_t pid, const char *within);

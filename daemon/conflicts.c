@@ -26,7 +26,7 @@ void conflicts_find(struct conflicts *c, const struct machine *machine, const st
 {
 	unsigned found;
 
-	if (regime->state > MANAGER_WATCH ||
+	if (regime->state > REGIME_WATCH ||
 	    (c->checked_at != 0 && now - c->checked_at < AGAIN_USEC))
 		return;
 	c->checked_at = now;

@@ -4,15 +4,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "daemon/clock.h"
 #include "daemon/config.h"
-#include "daemon/in-flight.h"
-#include "daemon/machine.h"
 #include "daemon/sampler.h"
 #include "daemon/selection.h"
-#include "lib/select/eligibility-read.h"
 
 static void record_avoided(struct decision *d, const struct selection *sel)
 {
@@ -82,8 +77,8 @@ void decision_record(struct decision *d, const struct selection *sel, const stru
 	record_avoided(d, sel);
 }
 
-bool decision_goes_too(const struct decision *d, const struct kill_victim *victim,
-		       const struct victim_candidate *candidate)
+bool decision_is_killed_with(const struct decision *d, const struct kill_victim *victim,
+			     const struct victim_candidate *candidate)
 {
 	const char *cgroup = candidate->process ? census_cgroup_path(candidate->process)
 						: candidate->cgroup->path;
@@ -104,7 +99,7 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
 	for (unsigned i = 1; i < result->n_ranked; i++) {
 		const struct victim_candidate *next = &result->ranked[i];
 
-		if (decision_goes_too(d, victim, next))
+		if (decision_is_killed_with(d, victim, next))
 			continue;
 		if (next->process) {
 			d->next_pid = next->process->pid;
@@ -116,57 +111,4 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
 		d->next_footprint = proc_reclaimable(&next->memory);
 		return;
 	}
-}
-
-uid_t decision_uid_of(int proc_fd, pid_t pid)
-{
-	struct proc_status status;
-
-	return proc_read_status(proc_fd, pid, &status) == 0 ? status.uid : (uid_t)-1;
-}
-
-bool decision_may_kill(const struct in_flight *f, pid_t pid, const char *within)
-{
-	struct eligibility_source source = {
-		.proc_fd = f->machine->proc_fd,
-		.cgroups = &f->machine->cgroups,
-		.policies = &f->config->policies,
-		.census = &f->sampler->census,
-		.subtree = within,
-		.page_size = f->machine->accuracy.page_size,
-		.total = f->sampler->reading.total,
-		.self = getpid(),
-	};
-	struct eligibility_subject subject;
-	int r;
-
-	r = eligibility_read(&source, pid, &subject);
-	if (r != 0)
-		return r == PROC_GONE;
-	return !eligibility_is_spared(eligibility_judge(&subject), f->decision.is_reluctant);
-}
-
-const char *decision_own_cgroup(const struct in_flight *f, char *buf, size_t size)
-{
-	if (f->n_kills == 0 ||
-	    cgroup_of_process(&f->machine->cgroups, f->machine->proc_fd, getpid(), buf, size) != 0)
-		return NULL;
-	return buf;
-}
-
-void decision_note_streak(struct in_flight *f, usec_t now)
-{
-	const struct decision *d = &f->decision;
-	const struct streak_subject subject = {
-		.cgroup = d->cgroup,
-		.comm = d->comm,
-		.ppid = d->ppid,
-		.uid = d->uid,
-		.session = d->session,
-		.age = streak_age(d->start_ticks, clock_ticks_before(0)),
-		.stack_start = d->stack_start,
-		.args_length = d->args_length,
-	};
-
-	streak_add(&f->selection->streak, &subject, now);
 }

@@ -17,7 +17,6 @@
 #include "lib/sys/memory.h"
 #include "lib/sys/proc.h"
 
-struct in_flight;
 struct selection;
 
 struct decision {
@@ -89,7 +88,7 @@ struct decision {
 	uint64_t held;		 /* of memory: by descriptors alone */
 	usec_t gone_at;		 /* seen to have exited; 0: not yet */
 	uint64_t gone_available; /* memory and swap, then */
-	usec_t ended_at;
+	usec_t finished_at;
 	usec_t frozen_usec; /* since the signal, in which the victim could do nothing about it */
 	unsigned n_thawed_again; /* because its group was frozen again meanwhile */
 	bool stays_frozen;	 /* it cannot be helped: there is nothing to wait for */
@@ -100,9 +99,9 @@ struct decision {
 	int error;		 /* -errno of opening or signalling, 0 */
 	int refrozen;		 /* levels frozen again, or -errno */
 	enum kill_progress outcome;
-	usec_t passed_over_usec; /* 0: not because it failed */
-	uint64_t freed;		 /* bytes, by the whole machine, until it was over */
-	bool ineffective;	 /* little of what was expected was reclaimed: backoff.h */
+	usec_t backoff_usec; /* 0: not because it failed */
+	uint64_t freed;	     /* bytes, by the whole machine, until it was over */
+	bool ineffective;    /* little of what was expected was reclaimed: backoff.h */
 };
 
 /* Records which process was chosen (sel->choice.ranked[0]) and why.  Allocates nothing. */
@@ -117,26 +116,9 @@ static inline bool decision_is_of_cgroup(const struct decision *d)
 
 /* Is this one killed with the victim: in the group that is killed as a whole, or, where victim is
  * not NULL, among those that share its memory? */
-bool decision_goes_too(const struct decision *d, const struct kill_victim *victim,
-		       const struct victim_candidate *candidate);
+bool decision_is_killed_with(const struct decision *d, const struct kill_victim *victim,
+			     const struct victim_candidate *candidate);
 
 /* The next victim: the second of the ranking, but for those that are killed with the victim. */
 void decision_note_next(struct decision *d, const struct victim_result *result,
 			const struct kill_victim *victim);
-
-/*
- * May this process be killed with the victim, or the victim itself, as it is now, in the cgroup
- * `within` or below?  Rules of the configuration may allocate (regexec(3)), so they are matched
- * only if it is not as the census has it.  One that has vanished may.
- */
-bool decision_may_kill(const struct in_flight *f, pid_t pid, const char *within);
-
-/* Its user now; (uid_t)-1 if it cannot be read, as in the census. */
-uid_t decision_uid_of(int proc_fd, pid_t pid);
-
-/* The daemon's own, in which no other process may be killed as one of a streak; NULL where it is
- * not known, or not needed as there was no kill yet. */
-const char *decision_own_cgroup(const struct in_flight *f, char *buf, size_t size);
-
-/* The victim of f->decision was signalled: one more kill for streak.h. */
-void decision_note_streak(struct in_flight *f, usec_t now);

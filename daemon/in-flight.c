@@ -8,6 +8,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/config.h"
+#include "daemon/confirm.h"
 #include "daemon/kill-plan.h"
 #include "daemon/log.h"
 #include "daemon/machine.h"
@@ -93,7 +94,7 @@ static bool is_cancelled(const struct in_flight *f)
 	if (d->n_reloads == f->config->n_reloads)
 		return false;
 	return f->config->policies.dry_run ||
-	       !decision_may_kill(f, d->pid, f->config->policies.subtree);
+	       !confirm_may_kill(f, d->pid, f->config->policies.subtree);
 }
 
 static bool memory_may_come(struct in_flight *f, uint64_t available, usec_t now)
@@ -171,7 +172,7 @@ static void skip_victim(struct in_flight *f, enum backoff_why why, usec_t now)
 	}
 	wait = backoff_add(&f->selection->backoff, why, &seen, now);
 	if (why != BACKOFF_STILL_EXITING)
-		d->passed_over_usec = wait;
+		d->backoff_usec = wait;
 }
 
 void in_flight_skip(struct in_flight *f, usec_t now)
@@ -240,6 +241,7 @@ static struct backoff_subject subject_of(const struct decision *d)
 		.ppid = d->ppid,
 		.session = d->session,
 		.code_pages = d->code_pages,
+		.mapped = proc_mapped(&d->memory),
 		.stack_start = d->stack_start,
 		.shares_memory = d->shares_memory,
 	};
@@ -317,7 +319,7 @@ static void refreeze_group(struct kill_victim *victim)
 
 struct kill_victim *in_flight_make_place(struct in_flight *f)
 {
-	struct kill_victim *victim = &f->lingering[f->n_lingering++ % LINGERING_MAX];
+	struct kill_victim *victim = &f->exiting[f->n_exiting++ % EXITING_MAX];
 
 	refreeze_group(victim);
 	return victim;
@@ -344,7 +346,7 @@ enum report_event in_flight_end(struct in_flight *f, usec_t now, enum kill_progr
 	struct decision *d = &f->decision;
 
 	d->outcome = outcome;
-	d->ended_at = now;
+	d->finished_at = now;
 	learn(f, now);
 	if (outcome == KILL_PROGRESS_CANCELLED)
 		unit_cancel(f);
@@ -362,8 +364,26 @@ enum report_event in_flight_end(struct in_flight *f, usec_t now, enum kill_progr
 	/* What was stalled before is no reason to kill another. */
 	f->sampler->psi = (struct psi_history){ 0 };
 	f->sampler->reclaim = (struct reclaim_history){ 0 };
-	f->regime->state = MANAGER_WATCH;
-	return REPORT_ENDED;
+	f->regime->state = REGIME_WATCH;
+	return REPORT_FINISHED;
+}
+
+/* One more kill for streak.h. */
+static void note_streak(struct in_flight *f, usec_t now)
+{
+	const struct decision *d = &f->decision;
+	const struct streak_subject subject = {
+		.cgroup = d->cgroup,
+		.comm = d->comm,
+		.ppid = d->ppid,
+		.uid = d->uid,
+		.session = d->session,
+		.age = streak_age(d->start_ticks, clock_ticks_before(0)),
+		.stack_start = d->stack_start,
+		.args_length = d->args_length,
+	};
+
+	streak_add(&f->selection->streak, &subject, now);
 }
 
 /* What is counted, and what others learn of it, when the first signal was sent. */
@@ -378,7 +398,7 @@ static void note_start(struct in_flight *f, usec_t now)
 	d->signal_usec = sub_u64(f->victim.step_at[KILL_STEP_SIGNAL], now);
 	f->n_kills++;
 	f->selection->n_vanished = 0;
-	decision_note_streak(f, now);
+	note_streak(f, now);
 	backoff_confirm(&f->selection->backoff);
 	backoff_spend(&f->selection->backoff, d->avoided_kinds);
 }
@@ -411,7 +431,7 @@ enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now)
 		d->error = r;
 		return in_flight_end(f, now, KILL_PROGRESS_UNKILLABLE);
 	}
-	f->regime->state = MANAGER_KILLING;
+	f->regime->state = REGIME_KILLING;
 	if (escalates)
 		return REPORT_ESCALATED;
 	note_start(f, now);
@@ -422,12 +442,12 @@ enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now)
 
 pid_t in_flight_put_back(struct in_flight *f)
 {
-	for (size_t i = 0; i < min_u64(f->n_lingering, LINGERING_MAX); i++) {
-		pid_t pid = f->lingering[i].pid;
+	for (size_t i = 0; i < min_u64(f->n_exiting, EXITING_MAX); i++) {
+		pid_t pid = f->exiting[i].pid;
 
-		if (f->lingering[i].pidfd < 0 || !kill_is_gone(&f->lingering[i]))
+		if (f->exiting[i].pidfd < 0 || !kill_is_gone(&f->exiting[i]))
 			continue;
-		refreeze_group(&f->lingering[i]);
+		refreeze_group(&f->exiting[i]);
 		return pid;
 	}
 	return 0;
@@ -455,9 +475,9 @@ void in_flight_put_back_all(struct in_flight *f)
 {
 	usec_t deadline = clock_now() + LAST_WAIT_USEC;
 
-	for (size_t i = 0; i < LINGERING_MAX; i++) {
-		wait_for_exit(&f->lingering[i], deadline);
-		refreeze_group(&f->lingering[i]);
+	for (size_t i = 0; i < EXITING_MAX; i++) {
+		wait_for_exit(&f->exiting[i], deadline);
+		refreeze_group(&f->exiting[i]);
 	}
 	wait_for_exit(&f->victim, deadline);
 	refreeze_group(&f->victim);

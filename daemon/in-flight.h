@@ -20,7 +20,7 @@ struct selection;
 struct unit_marker;
 
 /* Victims that are still exiting while their group is thawed for them. */
-#define LINGERING_MAX 8
+#define EXITING_MAX 8
 
 /* The one victim, and what is known of it. */
 struct in_flight {
@@ -34,8 +34,8 @@ struct in_flight {
 	struct decision decision;
 	usec_t gather_began; /* kill_plan_gather(): by clock_now() */
 	struct kill_victim victim;
-	struct kill_victim lingering[LINGERING_MAX]; /* a ring; pidfd < 0: a free place */
-	size_t n_lingering;
+	struct kill_victim exiting[EXITING_MAX]; /* a ring; pidfd < 0: a free place */
+	size_t n_exiting;
 	struct ledger *ledger; /* what is to be frozen again, mapped: thaw-state.h; or NULL */
 	int ledger_fd;
 	int ledger_error; /* why there is none: thaw_state_strerror(); or 0 */
@@ -47,8 +47,8 @@ struct in_flight {
 };
 
 /* Signal, reap, thaw, and watch the victim of f->decision, which is open, or send it
- * another signal later on.  REPORT_SIGNALLED, REPORT_ESCALATED, or REPORT_ENDED where it may not be
- * signalled. */
+ * another signal later on.  REPORT_SIGNALLED, REPORT_ESCALATED, or REPORT_FINISHED where it may not
+ * be signalled. */
 enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now);
 
 /* How the victim is doing, by its pidfd, its memory and the machine's. */
@@ -56,7 +56,7 @@ enum kill_progress in_flight_judge(struct in_flight *f, const struct policy_judg
 				   usec_t now);
 
 /*
- * The kill of this victim is finished: REPORT_ENDED.  A group that was thawed for it is frozen
+ * The kill of this victim is finished: REPORT_FINISHED.  A group that was thawed for it is frozen
  * again if the victim is gone; if it is still exiting, once it is gone (in_flight_put_back()):
  * frozen again, it could not exit.
  */

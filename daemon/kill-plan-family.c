@@ -8,6 +8,7 @@
  * that. Reading the shares of each would take milliseconds for each, in an emergency.
  */
 #include "daemon/config.h"
+#include "daemon/confirm.h"
 #include "daemon/decision.h"
 #include "daemon/in-flight.h"
 #include "daemon/kill-plan.h"
@@ -47,7 +48,7 @@ static void add_relative(struct gathering *g, const struct census_process *proce
 	if (kill_rest_has(&f->decision.rest, process->pid))
 		return; /* a sharer */
 	if (kill_plan_is_late(f) ||
-	    !decision_may_kill(f, process->pid, f->config->policies.subtree)) {
+	    !confirm_may_kill(f, process->pid, f->config->policies.subtree)) {
 		g->is_partial = true;
 		return;
 	}

@@ -9,6 +9,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/config.h"
+#include "daemon/confirm.h"
 #include "daemon/decision.h"
 #include "daemon/in-flight.h"
 #include "daemon/machine.h"
@@ -72,7 +73,7 @@ bool kill_plan_is_late(const struct in_flight *f)
 static bool may_kill_sharer(const struct in_flight *f, const struct census_process *process)
 {
 	if (!kill_plan_is_late(f))
-		return decision_may_kill(f, process->pid, f->config->policies.subtree);
+		return confirm_may_kill(f, process->pid, f->config->policies.subtree);
 	return !eligibility_is_spared(
 		victim_exclusion(&f->sampler->census, process, &f->selection->request),
 		f->decision.is_reluctant);
@@ -258,7 +259,7 @@ static void open_sibling(struct in_flight *f, const struct census_process *proce
 	if (is_open(f, process->pid) ||
 	    victim_exclusion(&f->sampler->census, process, &f->selection->request) !=
 		    ELIGIBILITY_ELIGIBLE ||
-	    !decision_may_kill(f, process->pid, f->config->policies.subtree) ||
+	    !confirm_may_kill(f, process->pid, f->config->policies.subtree) ||
 	    kill_open_other(f->machine->kill_ops, f->machine->proc_fd, process->pid,
 			    process->start_ticks, &f->victim) != 0)
 		return;
@@ -284,6 +285,24 @@ static void open_siblings(struct in_flight *f, const struct census_process *vict
 	}
 }
 
+/* Relatives that hold open what the victim does (stuck.h): it is freed with the last of them. */
+static void open_holders(struct in_flight *f)
+{
+	const struct stuck *s = &f->selection->stuck;
+
+	for (unsigned i = 0; f->decision.held > 0 && i < s->n_together; i++) {
+		const struct census_process *process =
+			census_find(&f->sampler->census, s->together[i]);
+
+		if (!process || is_open(f, process->pid))
+			continue;
+		if (!confirm_may_kill(f, process->pid, f->config->policies.subtree))
+			spare(&f->decision, process);
+		else if (kill_plan_open(f, process) == 0)
+			f->decision.n_relatives++;
+	}
+}
+
 enum report_event kill_plan_gather(struct in_flight *f, const struct policy *policy)
 {
 	struct decision *d = &f->decision;
@@ -292,6 +311,7 @@ enum report_event kill_plan_gather(struct in_flight *f, const struct policy *pol
 	if (!victim || victim->start_ticks != d->start_ticks)
 		return REPORT_VANISHED;
 	find_sharers(f, victim, decision_is_of_cgroup(d) ? &victim->memory : &d->memory);
+	open_holders(f);
 	if (d->spared_pid > 0)
 		return REPORT_SPARED;
 	if (!decision_is_of_cgroup(d))
@@ -314,7 +334,7 @@ static bool spares(pid_t pid, void *userdata)
 {
 	const struct in_flight *f = userdata;
 
-	return !decision_may_kill(f, pid, f->decision.group);
+	return !confirm_may_kill(f, pid, f->decision.group);
 }
 
 struct kill_target kill_plan_target(struct in_flight *f)

@@ -159,9 +159,35 @@ static int take_first_census(struct manager *m)
 	return victim_reserve(&m->selection.choice, &m->sampler.census);
 }
 
+static int reload(void *userdata, char **ret_errors)
+{
+	return monitor_reload(userdata, ret_errors);
+}
+
+struct bus_subject manager_bus_subject(struct manager *m)
+{
+	return (struct bus_subject){
+		.event = m->monitor.event,
+		.machine = &m->machine,
+		.config = &m->config,
+		.regime = &m->regime,
+		.sampler = &m->sampler,
+		.selection = &m->selection,
+		.in_flight = &m->in_flight,
+		.recorder = m->tick.recorder,
+		.probed = &m->probed,
+		.conflicts = &m->conflicts,
+		.turns = &m->monitor.turns,
+		.self = &m->self,
+		.reload = reload,
+		.userdata = m,
+	};
+}
+
 static int prepare(struct manager *m)
 {
 	struct psi_reading psi;
+	struct bus_subject subject;
 	struct self_test test;
 	int r;
 
@@ -183,7 +209,8 @@ static int prepare(struct manager *m)
 		return r;
 	if (m->sampler.has_psi)
 		monitor_arm_pressure(m);
-	r = bus_new(m, &m->bus);
+	subject = manager_bus_subject(m);
+	r = bus_new(&subject, &m->bus);
 	if (r < 0)
 		return r;
 	r = take_first_census(m);
@@ -243,8 +270,8 @@ void manager_init(struct manager *m)
 		m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
 	cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
 	kill_victim_init(&m->in_flight.victim);
-	for (size_t i = 0; i < LINGERING_MAX; i++)
-		kill_victim_init(&m->in_flight.lingering[i]);
+	for (size_t i = 0; i < EXITING_MAX; i++)
+		kill_victim_init(&m->in_flight.exiting[i]);
 }
 
 int manager_new(const struct config_options *options, bool with_log, const struct kill_ops *ops,
@@ -282,7 +309,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 	}
 	self_limit(&m->machine);
 	m->self.started_usec = realtime_now();
-	report_start(m);
+	report_start(&m->reporter, m->tick.history_store);
 	config_warn_of_subtree(&m->config, &m->machine.cgroups);
 	conflicts_find(&m->conflicts, &m->machine, &m->regime, clock_now());
 	thaw_state_recover(&m->in_flight);

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "daemon/bus.h"
 #include "daemon/config.h"
 #include "daemon/conflicts.h"
 #include "daemon/in-flight.h"
@@ -43,8 +44,9 @@ struct manager {
 /* An empty one: nothing is open, and each part knows those that it works on. */
 void manager_init(struct manager *manager);
 
-/* What the self-test of this one works on. */
+/* What the self-test works on, and what the bus tells of. */
 struct self_test manager_self_test(struct manager *manager);
+struct bus_subject manager_bus_subject(struct manager *manager);
 
 /* Finds out everything, locks memory, runs the self-test, and logs what it found.  Errors in the
  * configuration are no reason to fail (conf_load_lenient()).  0 or -errno. */

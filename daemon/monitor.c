@@ -43,7 +43,7 @@ static int arm_timer(struct manager *m, usec_t when)
 static bool may_reload(const struct manager *m)
 {
 	return m->config.reload_is_wanted &&
-	       (m->regime.state != MANAGER_KILLING || m->in_flight.decision.signal == SIGTERM);
+	       (m->regime.state != REGIME_KILLING || m->in_flight.decision.signal == SIGTERM);
 }
 
 static void reload_if_wanted(struct manager *m)
@@ -67,7 +67,7 @@ static void notify_if_stuck(struct manager *m, bool was_stuck)
 
 /* SIGTERM or SIGINT has come.  The loop reads them from a file, which can fail for as long as
  * memory is short; that they are pending needs neither. */
-static bool is_told_to_exit(void)
+static bool exit_is_requested(void)
 {
 	sigset_t pending;
 
@@ -102,10 +102,21 @@ static void watch_in_flight(struct manager *m)
 	watch(m, m->monitor.thaw_source, watched.thaw_fd);
 }
 
+/* What very many processes had taken. */
+static void give_back(struct probe_results *probed)
+{
+	int r = self_give_back(probed->memory_lock_error == 0);
+
+	if (r == 0)
+		return;
+	probed->memory_lock_error = r;
+	log_warning("Own memory is not locked any more: %s.", strerror(-r));
+}
+
 static int run_tick(struct manager *m)
 {
 	bool was_stuck = m->selection.stuck.since != 0;
-	bool was_calm = m->regime.state == MANAGER_CALM;
+	bool was_calm = m->regime.state == REGIME_CALM;
 	usec_t next, now;
 
 	if (!was_calm)
@@ -113,16 +124,16 @@ static int run_tick(struct manager *m)
 	next = tick(&m->tick, clock_now());
 	watch_in_flight(m);
 	bus_note_judgement(m->bus, &m->tick.judgement, clock_now());
-	if (!was_calm && m->regime.state == MANAGER_CALM)
-		self_give_back(&m->probed);
+	if (!was_calm && m->regime.state == REGIME_CALM)
+		give_back(&m->probed);
 	notify_if_stuck(m, was_stuck);
 	now = clock_now();
-	if (m->regime.state == MANAGER_CALM)
+	if (m->regime.state == REGIME_CALM)
 		reserve_fill(&m->self.reserve, m->machine.proc_fd);
 	if (self_is_too_large(&m->self, &m->machine, &m->regime, m->sampler.census.n_processes,
 			      now))
 		return sd_event_exit(m->monitor.event, -E2BIG);
-	if (is_told_to_exit())
+	if (exit_is_requested())
 		return sd_event_exit(m->monitor.event, 0);
 	conflicts_find(&m->conflicts, &m->machine, &m->regime, now);
 	bus_turn(m->bus, now);
@@ -137,9 +148,9 @@ static int sample(struct manager *m)
 {
 	int r;
 
-	turns_begin(&m->monitor.turns, clock_now(), m->regime.state == MANAGER_CALM);
+	turns_begin(&m->monitor.turns, clock_now(), m->regime.state == REGIME_CALM);
 	r = run_tick(m);
-	turns_end(&m->monitor.turns, clock_now(), m->regime.state == MANAGER_CALM);
+	turns_end(&m->monitor.turns, clock_now(), m->regime.state == REGIME_CALM);
 	return r;
 }
 
@@ -148,7 +159,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	struct manager *m = userdata;
 
 	turns_note_delay(&m->monitor.turns, sub_u64(clock_now(), usec),
-			 m->regime.state == MANAGER_CALM);
+			 m->regime.state == REGIME_CALM);
 	return sample(m);
 }
 

@@ -27,7 +27,7 @@
 /* Something was not as thought, or is over: memory is to be counted anew. */
 static bool is_to_sample_again(enum report_event event)
 {
-	return event == REPORT_ENDED || event == REPORT_VANISHED || event == REPORT_CHANGED ||
+	return event == REPORT_FINISHED || event == REPORT_VANISHED || event == REPORT_CHANGED ||
 	       choose_has_failed(event);
 }
 
@@ -44,13 +44,13 @@ static usec_t by_state(struct tick *t, enum report_event event, bool goes_on, us
 		return GO_ON_USEC;
 	if (is_to_sample_again(event))
 		return SOON_USEC;
-	if (t->regime->state == MANAGER_KILLING)
+	if (t->regime->state == REGIME_KILLING)
 		return policy_pause(while_killing(t), cpu_time);
 	if (watch_is_busy(t->sampler) &&
-	    (t->regime->state == MANAGER_WATCH || t->regime->state == MANAGER_STUCK))
+	    (t->regime->state == REGIME_WATCH || t->regime->state == REGIME_STUCK))
 		return NEXT_SLICE_USEC;
-	if (t->regime->state == MANAGER_WATCH && !recorder_is_open(t->recorder))
-		pace_note_look(&t->sampler->pace, cpu_time);
+	if (t->regime->state == REGIME_WATCH && !recorder_is_open(t->recorder))
+		pace_note_sample(&t->sampler->pace, cpu_time);
 	return policy_pause(sample_interval(t->sampler), cpu_time);
 }
 

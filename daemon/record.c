@@ -129,6 +129,6 @@ void record_group(const struct decision *d, struct history_entry *e)
 void record_killed_with(const struct in_flight *f, struct history_entry *e)
 {
 	for (unsigned i = 1; i < e->n_ranked; i++)
-		e->ranked[i].killed_with = decision_goes_too(&f->decision, &f->victim,
-							     &f->selection->choice.ranked[i]);
+		e->ranked[i].killed_with = decision_is_killed_with(&f->decision, &f->victim,
+								   &f->selection->choice.ranked[i]);
 }

@@ -54,7 +54,7 @@ struct recorder {
 	/* The emergency. */
 	usec_t emergency_until; /* if nothing more is demanded */
 	unsigned n_unsignalled;
-	bool told_no_victim;
+	bool has_reported_no_victim;
 	pid_t last_pid; /* the last one that was not signalled: that one is kept once */
 	uint64_t last_start_ticks;
 	char last_kind[sizeof(((struct history_entry *)NULL)->kind)];
@@ -186,7 +186,7 @@ static void note_steps(const struct recorder *a, const struct kill_victim *victi
 	}
 }
 
-void recorder_look(struct recorder *a, usec_t now)
+void recorder_sample(struct recorder *a, usec_t now)
 {
 	uint64_t bytes;
 
@@ -197,7 +197,7 @@ void recorder_look(struct recorder *a, usec_t now)
 		a->gain = bytes;
 		a->returned_at = now;
 	}
-	if (a->f->regime->state == MANAGER_KILLING && a->f->decision.hastened)
+	if (a->f->regime->state == REGIME_KILLING && a->f->decision.hastened)
 		note_steps(a, &a->f->victim, &a->entry);
 	while (a->next_mark < ARRAY_SIZE(marks)) {
 		usec_t after = marks[a->next_mark].after, since = sub_u64(now, a->signalled_at);
@@ -280,7 +280,7 @@ static void note_outcome(struct recorder *a)
 
 	a->is_over = true;
 	set_text(e->outcome, kill_progress_to_string(d->outcome));
-	e->exited_usec = sub_u64(d->ended_at, d->decided_at);
+	e->exited_usec = sub_u64(d->finished_at, d->decided_at);
 	e->ineffective = d->ineffective;
 	if (d->error < 0)
 		set_text(e->error, strerror(-d->error));
@@ -323,9 +323,9 @@ static void note_no_victim(struct recorder *a, const struct policy *policy)
 	char excluded[DESCRIBE_EXCLUSIONS_SIZE];
 	size_t n[_ELIGIBILITY_MAX];
 
-	if (a->told_no_victim)
+	if (a->has_reported_no_victim)
 		return;
-	a->told_no_victim = true;
+	a->has_reported_no_victim = true;
 	victim_count_exclusions(&a->f->sampler->census, &a->f->selection->request, n);
 	record_occasion(a->f->sampler, policy, a->boot, &a->draft);
 	set_text(a->draft.kind, "no-victim");
@@ -350,7 +350,7 @@ static void note_emergency(struct recorder *a, const struct policy_judgement *ju
 		return;
 	if (now >= a->emergency_until) {
 		a->n_unsignalled = 0;
-		a->told_no_victim = false;
+		a->has_reported_no_victim = false;
 		a->last_kind[0] = '\0';
 	}
 	a->emergency_until = now + EMERGENCY_USEC;
@@ -367,7 +367,7 @@ void recorder_note(struct recorder *a, enum report_event event,
 	case REPORT_ESCALATED:
 		note_escalated(a);
 		break;
-	case REPORT_ENDED:
+	case REPORT_FINISHED:
 		if (a->is_open && !a->is_over)
 			note_outcome(a);
 		else /* it never had a signal */

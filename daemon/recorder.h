@@ -27,7 +27,7 @@ struct history *recorder_history(const struct recorder *recorder);
 void recorder_choice(struct recorder *recorder, const struct policy *policy, usec_t now);
 
 /* Memory was read: what was reclaimed until now is noted where it is time. */
-void recorder_look(struct recorder *recorder, usec_t now);
+void recorder_sample(struct recorder *recorder, usec_t now);
 /* How long until the next such time; USEC_INFINITY: there is none. */
 usec_t recorder_next(const struct recorder *recorder, usec_t now);
 

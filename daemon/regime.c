@@ -2,13 +2,13 @@
 /* regime: the states, as the bus has them. */
 #include "daemon/regime.h"
 
-const char *manager_state_to_string(enum manager_state state)
+const char *regime_to_string(enum regime_state state)
 {
 	static const char *const strings[] = {
-		[MANAGER_CALM] = "calm",
-		[MANAGER_WATCH] = "watch",
-		[MANAGER_STUCK] = "stuck",
-		[MANAGER_KILLING] = "killing",
+		[REGIME_CALM] = "calm",
+		[REGIME_WATCH] = "watch",
+		[REGIME_STUCK] = "stuck",
+		[REGIME_KILLING] = "killing",
 	};
 
 	return strings[state];

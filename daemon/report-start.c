@@ -6,12 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/config.h"
 #include "daemon/history-store.h"
+#include "daemon/in-flight.h"
 #include "daemon/log.h"
-#include "daemon/manager.h"
+#include "daemon/machine.h"
 #include "daemon/message-ids.h"
 #include "daemon/recorder.h"
 #include "daemon/report.h"
+#include "daemon/sampler.h"
+#include "daemon/self-test.h"
 #include "daemon/thaw-state.h"
 #include "lib/base/format.h"
 #include "lib/explain/describe.h"
@@ -89,7 +93,7 @@ void report_doubts(struct reporter *rep)
 				  memory_doubt_to_string((enum memory_doubt)(1U << i)));
 }
 
-static void report_limits(struct manager *m)
+static void report_limits(struct reporter *rep)
 {
 	static const struct {
 		unsigned capability;
@@ -109,86 +113,88 @@ static void report_limits(struct manager *m)
 		  "may not look at files that processes map (CAP_CHECKPOINT_RESTORE): one on a "
 		  "tmpfs that seems to be deleted, but has another name, counts as deleted" },
 	};
-	const struct probe_results *a = &m->probed;
+	const struct probe_results *a = rep->probed;
 
 	if (a->in_user_namespace)
-		say_limit(&m->probed,
+		say_limit(rep->probed,
 			  "in a user namespace: capabilities count for processes within it only");
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
 		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
-			say_limit(&m->probed, "%s", limits[i].text);
+			say_limit(rep->probed, "%s", limits[i].text);
 	if (a->memory_lock_error < 0)
-		say_limit(&m->probed, "own memory is not locked: %s",
+		say_limit(rep->probed, "own memory is not locked: %s",
 			  strerror(-a->memory_lock_error));
 	if (a->oom_score_adj_error < 0)
-		say_limit(&m->probed, "own oom_score_adj is not -1000: %s",
+		say_limit(rep->probed, "own oom_score_adj is not -1000: %s",
 			  strerror(-a->oom_score_adj_error));
 	if (a->fifo_error < 0)
-		say_limit(&m->probed, "reapers run at normal priority: %s",
+		say_limit(rep->probed, "reapers run at normal priority: %s",
 			  strerror(-a->fifo_error));
-	if (m->in_flight.ledger_error < 0)
+	if (rep->f->ledger_error < 0)
 		say_limit(
-			&m->probed,
+			rep->probed,
 			"groups that are thawed are not frozen again if reckond is killed: no file 'thawed' "
 			"in the runtime directory: %s",
-			thaw_state_strerror(m->in_flight.ledger_error));
-	if (m->sampler.census.n_unreadable > 0)
-		say_limit(&m->probed, "%zu processes cannot be read and will not be chosen",
-			  m->sampler.census.n_unreadable);
-	if (m->config.policies.dry_run)
+			thaw_state_strerror(rep->f->ledger_error));
+	if (rep->f->sampler->census.n_unreadable > 0)
+		say_limit(rep->probed, "%zu processes cannot be read and will not be chosen",
+			  rep->f->sampler->census.n_unreadable);
+	if (rep->f->config->policies.dry_run)
 		return;
 	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
 		if (a->self_test_result[step] < 0)
-			say_limit(&m->probed, "self-test could not %s: %s",
+			say_limit(rep->probed, "self-test could not %s: %s",
 				  kill_step_to_string(step), strerror(-a->self_test_result[step]));
 	for (int v1 = 0; v1 < 2; v1++)
 		if (a->thaw_error[v1] < 0)
-			say_limit(&m->probed, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
+			say_limit(rep->probed, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
 				  strerror(-a->thaw_error[v1]));
 	if (a->self_test_stuck)
-		say_limit(&m->probed,
+		say_limit(rep->probed,
 			  "the child of the self-test does not exit: it may be impossible to kill "
 			  "frozen processes here");
 	if (a->self_test_result[KILL_STEP_REAP] == 0 && !a->self_test_reaped)
-		say_limit(&m->probed,
+		say_limit(rep->probed,
 			  "process_mrelease does not work here: victims free their own memory");
 }
 
-static void report_history(const struct manager *m)
+static void report_history(const struct recorder *recorder, const struct history_store *store)
 {
-	if (!m->tick.history_store)
+	if (!store)
 		log_info("history: not kept over a restart (no state directory)");
 	else
-		log_info("history: kept in %s, %u of earlier",
-			 history_store_path(m->tick.history_store),
-			 history_count(recorder_history(m->tick.recorder)));
+		log_info("history: kept in %s, %u of earlier", history_store_path(store),
+			 history_count(recorder_history(recorder)));
 }
 
-void report_start(struct manager *m)
+void report_start(struct reporter *rep, const struct history_store *store)
 {
-	const struct memory_reading *r = &m->sampler.reading;
+	const struct memory_reading *r = &rep->f->sampler->reading;
 	char total[FORMAT_BYTES_SIZE], physical[FORMAT_BYTES_SIZE], swap[FORMAT_BYTES_SIZE];
 	char memory[DESCRIBE_MEMORY_SIZE];
 
 	describe_memory(r, memory);
-	log_info("reckond " PACKAGE_VERSION "%s%s%s", m->config.policies.dry_run ? ", dry run" : "",
-		 strcmp(m->config.policies.subtree, "/") ? ", subtree " : "",
-		 strcmp(m->config.policies.subtree, "/") ? m->config.policies.subtree : "");
+	log_info("reckond " PACKAGE_VERSION "%s%s%s",
+		 rep->f->config->policies.dry_run ? ", dry run" : "",
+		 strcmp(rep->f->config->policies.subtree, "/") ? ", subtree " : "",
+		 strcmp(rep->f->config->policies.subtree, "/") ? rep->f->config->policies.subtree
+							       : "");
 	log_info("memory: %s, of which %s can be reclaimed; %s",
 		 format_bytes(r->counters.total, physical), format_bytes(r->total, total), memory);
 	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
 		 r->counters.zram_disksize ? ", on zram" : "",
 		 r->counters.arc_size ? "; ZFS ARC that can shrink counts as available" : "");
-	report_pressure(&m->probed, m->sampler.has_psi);
-	log_info("cgroups: %s%s%s", cgroup_layout_to_string(m->machine.cgroups.layout),
-		 m->machine.cgroups.v2_fd >= 0 ? ", v2 at " : "",
-		 m->machine.cgroups.v2_fd >= 0 ? m->machine.cgroups.v2_mount : "");
-	report_accuracy(&m->machine.accuracy);
-	report_policies(&m->config.policies, r);
-	report_history(m);
-	log_info("processes: %zu", m->sampler.census.n_processes);
-	report_limits(m);
-	report_doubts(&m->reporter);
-	log_info("%s", m->config.policies.dry_run ? "Ready; dry run: no process will be killed."
-						  : "Ready; self-test done.");
+	report_pressure(rep->probed, rep->f->sampler->has_psi);
+	log_info("cgroups: %s%s%s", cgroup_layout_to_string(rep->f->machine->cgroups.layout),
+		 rep->f->machine->cgroups.v2_fd >= 0 ? ", v2 at " : "",
+		 rep->f->machine->cgroups.v2_fd >= 0 ? rep->f->machine->cgroups.v2_mount : "");
+	report_accuracy(&rep->f->machine->accuracy);
+	report_policies(&rep->f->config->policies, r);
+	report_history(rep->recorder, store);
+	log_info("processes: %zu", rep->f->sampler->census.n_processes);
+	report_limits(rep);
+	report_doubts(rep);
+	log_info("%s", rep->f->config->policies.dry_run
+			       ? "Ready; dry run: no process will be killed."
+			       : "Ready; self-test done.");
 }

@@ -108,9 +108,9 @@ const char *report_lesson(const struct reporter *rep, char *buf, size_t size)
 			 "skipped once.",
 			 format_bytes(proc_reclaimable(&d->memory), expected),
 			 format_bytes(d->freed, freed));
-	else if (d->passed_over_usec > 0)
+	else if (d->backoff_usec > 0)
 		snprintf(buf, size, " It is skipped for %" PRIu64 " s.",
-			 d->passed_over_usec / USEC_PER_SEC);
+			 d->backoff_usec / USEC_PER_SEC);
 	return buf;
 }
 
@@ -128,7 +128,7 @@ static void describe_reclaimed(const struct reporter *rep, char *buf, size_t siz
 	if (!recorder_returned(rep->recorder, &bytes, &within) ||
 	    bytes < proc_reclaimable(&d->memory) / LITTLE_SHARE)
 		snprintf(buf, size, "exited after %" PRIu64 " ms, so far little more is available",
-			 (d->ended_at - d->decided_at) / USEC_PER_MSEC);
+			 (d->finished_at - d->decided_at) / USEC_PER_MSEC);
 	else
 		snprintf(buf, size, "%s reclaimed in %" PRIu64 " ms",
 			 format_bytes(bytes, bytes_text),
@@ -153,7 +153,7 @@ void report_outcome(const struct reporter *rep, const char *name, char *buf, siz
 	else if (d->outcome == KILL_PROGRESS_UNKILLABLE)
 		snprintf(buf, size, "%s cannot be killed%s%s, %" PRIu64 " ms after the decision",
 			 name, d->error ? ": " : "", d->error ? strerror(-d->error) : "",
-			 (d->ended_at - d->decided_at) / USEC_PER_MSEC);
+			 (d->finished_at - d->decided_at) / USEC_PER_MSEC);
 	else if (d->outcome == KILL_PROGRESS_RECLAIMED && d->signal != SIGKILL)
 		snprintf(buf, size, "Terminated %s: %s, still exiting", name, reclaimed_text);
 	else

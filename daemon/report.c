@@ -142,6 +142,15 @@ static void report_steps(const struct reporter *rep)
 			   strerror(-d->unit_error));
 }
 
+static const char *describe_held(const struct decision *d)
+{
+	if (d->held == 0)
+		return "";
+	return d->held < proc_reclaimable(&d->memory) / 8 * 7
+		       ? ", part of which it holds by descriptors"
+		       : ", which it holds by descriptors";
+}
+
 static void report_signalled(const struct reporter *rep)
 {
 	const struct decision *d = &rep->f->decision;
@@ -155,8 +164,7 @@ static void report_signalled(const struct reporter *rep)
 		 ". %u of %zu candidates read%s%s%s.",
 		 d->dry_run ? "Would kill" : "Killing", report_victim(d, name, sizeof(name)),
 		 report_others(d, company, sizeof(company)),
-		 format_bytes(proc_reclaimable(&d->memory), size),
-		 d->held > 0 ? ", which it holds by descriptors" : "",
+		 format_bytes(proc_reclaimable(&d->memory), size), describe_held(d),
 		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
 		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
 		 d->approximate ? ", approximately" : "",
@@ -189,7 +197,7 @@ static void report_ended(const struct reporter *rep)
 			 strerror(-d->refrozen));
 	snprintf(text, sizeof(text), "%s; now %s.%s%s", outcome, memory,
 		 report_lesson(rep, skipped, sizeof(skipped)), refrozen);
-	log_decision(rep, MESSAGE_ID_ENDED,
+	log_decision(rep, MESSAGE_ID_FINISHED,
 		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
 }
 
@@ -216,7 +224,7 @@ static void report_skipped(const struct reporter *rep, enum report_event event)
 {
 	const struct decision *d = &rep->f->decision;
 	char text[768], name[384], comm[16];
-	uint64_t seconds = d->passed_over_usec / USEC_PER_SEC;
+	uint64_t seconds = d->backoff_usec / USEC_PER_SEC;
 
 	if (event == REPORT_CANNOT_OPEN && error_is_transient(d->error))
 		snprintf(text, sizeof(text), "%s cannot be opened for now: %s; trying again.",
@@ -235,8 +243,8 @@ static void report_skipped(const struct reporter *rep, enum report_event event)
 			 "skipped for %" PRIu64 " s.",
 			 d->pid, format_foreign(d->spared_comm, comm, sizeof(comm)), d->spared_pid,
 			 seconds);
-	log_decision(rep, MESSAGE_ID_PASSED_OVER,
-		     event == REPORT_CANNOT_OPEN ? LOG_ERR : LOG_WARNING, text);
+	log_decision(rep, MESSAGE_ID_SKIPPED, event == REPORT_CANNOT_OPEN ? LOG_ERR : LOG_WARNING,
+		     text);
 }
 
 /* What recurs is logged once in a while. */
@@ -296,7 +304,7 @@ static void report_event(struct reporter *rep, enum report_event event, usec_t n
 	case REPORT_ESCALATED:
 		report_escalated(rep);
 		break;
-	case REPORT_ENDED:
+	case REPORT_FINISHED:
 		report_ended(rep);
 		break;
 	case REPORT_CANCELLED:
@@ -325,20 +333,19 @@ static void report_event(struct reporter *rep, enum report_event event, usec_t n
 }
 
 void report(struct reporter *rep, enum report_event event, const struct policy_judgement *judgement,
-	    enum manager_state before, usec_t now)
+	    enum regime_state before, usec_t now)
 {
-	bool was_calm = before == MANAGER_CALM, is_calm = rep->f->regime->state == MANAGER_CALM;
+	bool was_calm = before == REGIME_CALM, is_calm = rep->f->regime->state == REGIME_CALM;
 	char memory[DESCRIBE_MEMORY_SIZE];
 
-	if (event == REPORT_SIGNALLED || event == REPORT_ENDED || event == REPORT_DRY_RUN)
+	if (event == REPORT_SIGNALLED || event == REPORT_FINISHED || event == REPORT_DRY_RUN)
 		rep->warned = true; /* whoever reads that needs no warning */
 	report_event(rep, event, now);
 	report_doubts(rep);
 	if (is_calm)
 		rep->warned = false;
 	if (log_takes(LOG_DEBUG))
-		log_debug("sample: %s, %s, policy %s",
-			  manager_state_to_string(rep->f->regime->state),
+		log_debug("sample: %s, %s, policy %s", regime_to_string(rep->f->regime->state),
 			  describe_memory(&rep->f->sampler->reading, memory),
 			  judgement->policy ? judgement->policy->name : "none");
 	if (was_calm == is_calm && (rep->warned || !judgement->policy))

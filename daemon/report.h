@@ -12,8 +12,8 @@
 #include "daemon/report-event.h"
 #include "lib/config/policy.h"
 
+struct history_store;
 struct in_flight;
-struct manager;
 struct probe_results;
 struct recorder;
 
@@ -31,15 +31,15 @@ struct reporter {
 
 /* What a tick did, and a change of state since `before`. */
 void report(struct reporter *rep, enum report_event event, const struct policy_judgement *judgement,
-	    enum manager_state before, usec_t now);
+	    enum regime_state before, usec_t now);
 
 /* Memory or processes could not be read; logged at most once in ten seconds. */
 void report_sample_failed(struct reporter *rep, int error, usec_t now);
 /* A call of the event loop itself; it continues. */
 void report_loop_failed(struct reporter *rep, int error, usec_t now);
 
-/* What was found at start; the limits are kept in m. */
-void report_start(struct manager *m);
+/* What was found at start; what is missing is kept in probed.  store: NULL: there is none. */
+void report_start(struct reporter *rep, const struct history_store *store);
 
 /* Figures of memory that cannot be true (enum memory_doubt): each kind once, and kept as a limit.
  */

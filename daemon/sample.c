@@ -20,7 +20,7 @@
  * crossed a threshold since memory was read. */
 static bool is_slice_only(const struct sampler *s, usec_t now)
 {
-	return (s->regime->state == MANAGER_WATCH || s->regime->state == MANAGER_STUCK) &&
+	return (s->regime->state == REGIME_WATCH || s->regime->state == REGIME_STUCK) &&
 	       now < s->due_at &&
 	       (census_round_is_under_way(&s->census) || stall_is_walking(&s->stalls.walk));
 }
@@ -30,7 +30,7 @@ static bool take_lightly(struct sampler *s, bool is_recording, usec_t now)
 {
 	struct policy_reading known = judge_reading(s);
 
-	return s->regime->state == MANAGER_WATCH && !watch_is_busy(s) && !is_recording &&
+	return s->regime->state == REGIME_WATCH && !watch_is_busy(s) && !is_recording &&
 	       stalls_next(s) == USEC_INFINITY &&
 	       sampler_take_lightly(s, &s->config->policies, &known, now);
 }
@@ -58,7 +58,7 @@ int sample_take(struct sampler *s, bool is_recording, usec_t now)
 		log_gap(gap);
 	}
 	is_light = take_lightly(s, is_recording, now);
-	r = is_light ? 0 : sampler_take(s, s->regime->state == MANAGER_CALM, now);
+	r = is_light ? 0 : sampler_take(s, s->regime->state == REGIME_CALM, now);
 	if (r < 0)
 		return r;
 	if (!is_light && psi_history_some(&s->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
@@ -72,8 +72,8 @@ usec_t sample_interval(const struct sampler *s)
 	struct policy_reading reading = judge_reading(s);
 	usec_t interval;
 
-	if (s->regime->state == MANAGER_CALM)
+	if (s->regime->state == REGIME_CALM)
 		return policy_interval(&s->config->policies, &s->reading);
 	interval = pace_interval(&s->pace, &s->config->policies, &reading);
-	return s->regime->state == MANAGER_STUCK ? min_u64(interval, STUCK_SOON_USEC) : interval;
+	return s->regime->state == REGIME_STUCK ? min_u64(interval, STUCK_SOON_USEC) : interval;
 }

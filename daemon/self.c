@@ -2,6 +2,7 @@
 /* self: the limits that it sets to its own size, and when it has outgrown them. */
 #include "daemon/self.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,6 @@
 #include "daemon/log.h"
 #include "daemon/machine.h"
 #include "daemon/regime.h"
-#include "daemon/self-test.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/format.h"
 #include "lib/base/io.h"
@@ -97,22 +97,20 @@ void self_limit(const struct machine *machine)
 	(void)setrlimit(RLIMIT_DATA, &limit); /* lower than it was: nothing is needed for that */
 }
 
-void self_give_back(struct probe_results *probed)
+int self_give_back(bool is_locked)
 {
 	struct mallinfo2 info = mallinfo2();
-	bool is_locked = probed->memory_lock_error == 0;
 
 	if (info.fordblks < GIVE_BACK_MIN)
-		return;
+		return 0;
 	/* Of memory that is locked only the end of the heap can be returned to the kernel
 	 * (madvise(2)). */
 	if (is_locked)
 		(void)munlockall();
 	(void)malloc_trim(0);
-	if (is_locked && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0) {
-		probed->memory_lock_error = -errno;
-		log_warning("Own memory is not locked any more: %s.", strerror(errno));
-	}
+	if (is_locked && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+		return -errno;
+	return 0;
 }
 
 bool self_is_too_large(struct self *self, const struct machine *machine,
@@ -124,7 +122,7 @@ bool self_is_too_large(struct self *self, const struct machine *machine,
 
 	if (n_processes > self->n_processes)
 		self->n_processes = n_processes;
-	if (regime->state > MANAGER_WATCH || now - self->looked_at < CHECK_USEC)
+	if (regime->state > REGIME_WATCH || now - self->looked_at < CHECK_USEC)
 		return false;
 	self->looked_at = now;
 	allowance = self_allowance(self->n_processes);

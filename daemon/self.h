@@ -18,7 +18,6 @@
 
 struct machine;
 struct regime;
-struct probe_results;
 
 struct self {
 	usec_t looked_at;
@@ -36,8 +35,8 @@ bool self_is_too_large(struct self *self, const struct machine *machine,
 		       const struct regime *regime, size_t n_processes, usec_t now);
 
 /* Returns what was allocated for very many processes to the kernel, where that is worth it.  In
- * calm. */
-void self_give_back(struct probe_results *probed);
+ * calm.  is_locked: own memory is; -errno if it could not be locked again. */
+int self_give_back(bool is_locked);
 
 /* The most that is explained by so many processes. */
 uint64_t self_allowance(size_t n_processes);

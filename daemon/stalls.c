@@ -50,11 +50,11 @@ static bool is_due(const struct stall *stall, usec_t now)
 	       now - stall->last_began_at >= stall_period(stall);
 }
 
-void stalls_look(struct sampler *sampler, usec_t now)
+void stalls_sample(struct sampler *sampler, usec_t now)
 {
 	struct stalls *s = &sampler->stalls;
 
-	if (!can_walk(sampler) || sampler->regime->state == MANAGER_KILLING)
+	if (!can_walk(sampler) || sampler->regime->state == REGIME_KILLING)
 		return;
 	if (sampler->has_psi && psi_history_some(&sampler->psi, PSI_STEP_USEC) >= PRESSURE)
 		s->until = now + HOLD_USEC;

@@ -31,7 +31,7 @@ enum stalls_answer {
 };
 
 /* Memory and pressure were read: a slice of a walk, where one is due. */
-void stalls_look(struct sampler *s, usec_t now);
+void stalls_sample(struct sampler *s, usec_t now);
 
 /* May this policy, whose conditions hold, use the machine's pressure?  Takes a longer slice if need
  * be. */

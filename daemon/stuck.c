@@ -15,6 +15,7 @@
 #include "daemon/survey.h"
 #include "lib/base/format.h"
 #include "lib/domain/holder.h"
+#include "lib/select/family.h"
 
 /* A victim is searched for again so often; sooner where memory continues to fall (STUCK_SOON_USEC).
  */
@@ -137,15 +138,26 @@ static uint64_t unowned_growth(const struct selection *sel)
 	return unowned_growth_less(sel, 0) == 0 ? 0 : unowned_growth_less(sel, mapped_shmem(sel));
 }
 
+static bool may_be_held(const struct selection *sel)
+{
+	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, 0);
+
+	if (!worth_may_be_held(&before, &holdings, sel->sampler->reading.total))
+		return false; /* even if none of it were mapped */
+	holdings = holdings_now(sel, mapped_shmem(sel));
+	return worth_may_be_held(&before, &holdings, sel->sampler->reading.total);
+}
+
 uint64_t stuck_min_victim(struct selection *sel, const struct policy *policy)
 {
+	uint64_t least =
+		worth_min_victim(&sel->config->policies.min_victim, sel->sampler->reading.total);
+	uint64_t missing = worth_missing(policy, &sel->sampler->reading);
 	struct stuck *s = &sel->stuck;
 
 	s->unowned_growth = unowned_growth(sel);
-	s->minimum = worth_minimum(
-		&sel->worth,
-		worth_min_victim(&sel->config->policies.min_victim, sel->sampler->reading.total),
-		worth_missing(policy, &sel->sampler->reading), s->unowned_growth);
+	s->minimum = worth_minimum(&sel->worth, least, missing, s->unowned_growth);
+	s->holder_minimum = worth_holder_minimum(&sel->worth, least, missing, s->unowned_growth);
 	return s->minimum;
 }
 
@@ -262,7 +274,7 @@ void stuck_watch(struct selection *sel, usec_t now)
 	s->watched_at = now;
 	collect(s, now);
 	if (!s->is_waiting && now - s->asked_at >= SURVEY_WATCH_USEC && is_low(sel) &&
-	    unowned_growth_less(sel, 0) > 0)
+	    (unowned_growth_less(sel, 0) > 0 || may_be_held(sel)))
 		ask(s, now);
 }
 
@@ -285,7 +297,7 @@ static struct holder_facts holder_facts_of(const struct selection *sel, const st
 		.shmem_before = shmem_of(&d->before.counters),
 		.shmem_now = shmem_of(&sel->sampler->reading.counters),
 		.missing = s->missing,
-		.ended_at = d->outcome == KILL_PROGRESS_GONE ? d->ended_at : 0,
+		.finished_at = d->outcome == KILL_PROGRESS_GONE ? d->finished_at : 0,
 		.asked_at = s->asked_at,
 		.surveyed_at = s->has_survey ? s->surveyed_at : 0,
 		.now = now,
@@ -311,42 +323,127 @@ bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, 
 	return step == HOLDER_ASK || step == HOLDER_WAIT;
 }
 
+/* The process of this name, if it is eligible; NULL: it is not.  (The survey has no start time: the
+ * name has to do for it, and the fresh reading.) */
+static struct census_process *find_holder(struct selection *sel, const struct where_holder *holder,
+					  const struct victim_reader *reader)
+{
+	struct census_process *process = census_find(&sel->sampler->census, holder->pid);
+
+	if (!process || strcmp(process->comm, holder->comm) != 0 ||
+	    reader->reread(&sel->sampler->census, process, reader->userdata) != 0 ||
+	    victim_exclusion(&sel->sampler->census, process, &sel->request) != ELIGIBILITY_ELIGIBLE)
+		return NULL;
+	return process;
+}
+
+/* What relatives hold as well is freed if all of them are killed with it; 0: one may not be. */
+static uint64_t held_together(const struct selection *sel, const struct census_process *process,
+			      const struct where_holder *holder)
+{
+	for (unsigned i = 0; i < holder->n_others; i++) {
+		const struct census_process *other =
+			census_find(&sel->sampler->census, holder->others[i]);
+
+		if (!other || !family_has_both(&sel->sampler->census, process, other) ||
+		    victim_exclusion(&sel->sampler->census, other, &sel->request) !=
+			    ELIGIBILITY_ELIGIBLE)
+			return 0;
+	}
+	return holder->together;
+}
+
+/* If most of what has been added is held by such, each of them may be a victim; but not where
+ * others (a tmpfs) have filled memory.  And others may map what could not be measured. */
+static uint64_t least_of(const struct stuck *s, const struct where_holder *holders, unsigned n,
+			 const struct where_holder *holder)
+{
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		all = add_u64(all, add_u64(holders[i].bytes, holders[i].together));
+	return holder->unmeasured > 0 || all < s->unowned_growth / 2 ? s->minimum
+								     : s->holder_minimum;
+}
+
+static void take_others(struct stuck *s, const struct where_holder *holder, uint64_t together)
+{
+	s->n_together = together > 0 ? holder->n_others : 0;
+	memcpy(s->together, holder->others, sizeof(s->together));
+}
+
+/* May what was chosen be smaller than a process that holds memory besides what it maps? */
+static bool may_be_larger(const struct selection *sel)
+{
+	return sel->request.rank_by == POLICY_RANK_BY_FOOTPRINT &&
+	       sel->choice.as_one == VICTIM_ALONE && !sel->choice.is_reluctant;
+}
+
+/* The best of those that are eligible; *ret_held: what it holds by descriptors. */
+static struct census_process *find_best_holder(struct selection *sel, bool for_certain,
+					       const struct victim_reader *reader, usec_t now,
+					       uint64_t *ret_held)
+{
+	const struct memory_counters *c = &sel->sampler->reading.counters;
+	struct where_holder holders[WHERE_HOLDERS_MAX];
+	uint64_t mapped = mapped_shmem(sel), bytes, held, together, most = 0;
+	uint64_t unowned = add_u64(add_u64(worth_unowned_shmem(c, mapped), worth_unaccounted(c)),
+				   sub_u64(c->swap_total, c->swap_free));
+	unsigned n = where_holders(&sel->stuck.surveyed, c, mapped, holders);
+	struct census_process *best = NULL, *process;
+
+	for (unsigned i = 0; i < n; i++) {
+		process = find_holder(sel, &holders[i], reader);
+		if (!process)
+			continue;
+		together = held_together(sel, process, &holders[i]);
+		held = add_u64(holders[i].bytes, together);
+		if (for_certain) /* and no more than is held still */
+			held = min_u64(held - holders[i].unmeasured, unowned);
+		if (held == 0 || add_u64(held, proc_reclaimable(&process->memory)) <= most)
+			continue;
+		bytes = victim_with_held(&sel->sampler->census, process, reader, now, held);
+		if (bytes < least_of(&sel->stuck, holders, n, &holders[i]) || bytes <= most ||
+		    !victim_would_be_first(&sel->choice, &sel->request, process, bytes))
+			continue;
+		best = process;
+		most = bytes;
+		*ret_held = held;
+		take_others(&sel->stuck, &holders[i], together);
+	}
+	return best;
+}
+
 void stuck_take_holder(struct selection *sel, const struct decision *last,
 		       const struct victim_reader *reader, usec_t now)
 {
 	const struct holder_facts facts = holder_facts_of(sel, last, now);
 	struct stuck *s = &sel->stuck;
-	const struct where_holder *holder;
+	bool is_first = sel->choice.n_ranked == 0 || next_step(sel, last, now) == HOLDER_COMPARE;
 	struct census_process *process;
-	uint64_t held, least = s->minimum;
+	uint64_t held;
 
-	if (sel->choice.n_ranked > 0 && next_step(sel, last, now) != HOLDER_COMPARE)
+	if (!is_first && !may_be_larger(sel))
 		return;
-	if (sel->choice.n_ranked > 0)
-		least = max_u64(least, proc_reclaimable(&sel->choice.ranked[0].memory));
 	collect(s, now);
 	if (!has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
-	s->nominated_at = s->surveyed_at;
-	held = where_held(&s->surveyed, &sel->sampler->reading.counters, mapped_shmem(sel),
-			  &holder);
-	process = held >= least ? census_find(&sel->sampler->census, holder->pid) : NULL;
-	/* (The survey has no start time: the name has to do for it, and the fresh reading.) */
-	if (!process || strcmp(process->comm, holder->comm) != 0 ||
-	    reader->reread(&sel->sampler->census, process, reader->userdata) != 0 ||
-	    victim_exclusion(&sel->sampler->census, process, &sel->request) != ELIGIBILITY_ELIGIBLE)
+	process = find_best_holder(sel, !is_first, reader, now, &held);
+	if (process || is_first)
+		s->nominated_at = s->surveyed_at;
+	if (!process)
 		return;
 	s->missing = holder_missing(&facts);
 	victim_take(process, held, &sel->choice);
 }
 
-void stuck_look_later(struct selection *sel, usec_t now)
+void stuck_report_later(struct selection *sel, usec_t now)
 {
 	if (is_surveyed(&sel->stuck, now))
 		sel->stuck.is_new = true;
 }
 
-bool stuck_look(struct selection *sel, usec_t now)
+bool stuck_has_report(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
 	struct where_account account;

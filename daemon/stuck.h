@@ -28,7 +28,8 @@ struct stuck {
 	usec_t since;	  /* 0: not stuck */
 	usec_t chosen_at; /* the last choice that found none */
 	uint64_t available_then;
-	uint64_t minimum; /* what a victim would have to free */
+	uint64_t minimum;	 /* what a victim would have to free */
+	uint64_t holder_minimum; /* likewise, one that holds memory by descriptors */
 	uint64_t unowned_growth;
 
 	usec_t asked_at; /* the survey; 0: never since stuck */
@@ -38,6 +39,9 @@ struct stuck {
 	usec_t surveyed_at;
 	usec_t nominated_at; /* surveyed_at of the survey by which a holder was nominated */
 	uint64_t missing;    /* then: holder_missing() */
+	/* Relatives that hold as well what the holder that was taken does: they are killed too. */
+	pid_t together[HELD_OTHERS_MAX];
+	unsigned n_together;
 	usec_t watched_at;
 	struct where_survey surveyed;
 	struct where_account account; /* n_rows 0: none; as of the last report */
@@ -82,9 +86,9 @@ void stuck_leave(struct selection *sel);
 /* While stuck: is it time to search for a victim again? */
 bool stuck_is_to_choose(const struct selection *sel, usec_t now);
 /* While stuck: true if the account is new and to be reported. */
-bool stuck_look(struct selection *sel, usec_t now);
+bool stuck_has_report(struct selection *sel, usec_t now);
 /* The same when it cannot be reported now: what is new is new at the next look. */
-void stuck_look_later(struct selection *sel, usec_t now);
+void stuck_report_later(struct selection *sel, usec_t now);
 /* "; the largest process is x (pid 7, 30 MiB): ...", or "".  Returns buf. */
 const char *stuck_largest_text(const struct stuck *stuck, char *buf, size_t size);
 /* Why it is not killed: eligibility_to_string(), or that it is too small. */

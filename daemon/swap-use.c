@@ -14,7 +14,7 @@
 /* Room in swap for less than this is none. */
 #define LEAST_ROOM (4 * MIB)
 
-void swap_use_look(struct sampler *s, usec_t now)
+void swap_use_sample(struct sampler *s, usec_t now)
 {
 	const struct census_process *largest;
 

@@ -11,4 +11,4 @@
 struct sampler;
 
 /* Memory was read.  Sets m->sampler.unswappable. */
-void swap_use_look(struct sampler *s, usec_t now);
+void swap_use_sample(struct sampler *s, usec_t now);

@@ -190,10 +190,10 @@ static struct kill_victim *find_victim(struct in_flight *f, const struct ledger_
 	struct kill_target target = { .pid = entry->pid, .start_ticks = entry->start_ticks };
 	struct kill_victim victim, *place;
 
-	for (size_t i = 0; i < LINGERING_MAX; i++)
-		if (f->lingering[i].pidfd >= 0 && f->lingering[i].pid == entry->pid &&
-		    f->lingering[i].start_ticks == entry->start_ticks)
-			return &f->lingering[i];
+	for (size_t i = 0; i < EXITING_MAX; i++)
+		if (f->exiting[i].pidfd >= 0 && f->exiting[i].pid == entry->pid &&
+		    f->exiting[i].start_ticks == entry->start_ticks)
+			return &f->exiting[i];
 	kill_victim_init(&victim);
 	if (kill_open(f->machine->kill_ops, f->machine->proc_fd, &target, &victim) != 0 ||
 	    kill_is_gone(&victim)) {
@@ -318,7 +318,7 @@ static void note_thawed_again(struct in_flight *f)
 	f->n_watched++;
 }
 
-void thaw_state_look(struct in_flight *f, usec_t now)
+void thaw_state_check(struct in_flight *f, usec_t now)
 {
 	const struct kill_victim *victim = &f->victim;
 	struct decision *d = &f->decision;

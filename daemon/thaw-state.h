@@ -41,4 +41,4 @@ int thaw_state_prepare(struct in_flight *f, int signal);
  * (f->decision.frozen_usec); a group that is frozen meanwhile is thawed again, some
  * times.
  */
-void thaw_state_look(struct in_flight *f, usec_t now);
+void thaw_state_check(struct in_flight *f, usec_t now);

@@ -50,14 +50,14 @@ static void keep(struct tick *t, const struct turn *turn)
 {
 	int r;
 
-	stalls_look(t->sampler, turn->now);
+	stalls_sample(t->sampler, turn->now);
 	r = watch_keep(t->sampler, &t->selection->request, turn->now, judge_kills(t->sampler));
 	if (r >= 0)
 		r = victim_reserve(&t->selection->choice, &t->sampler->census);
-	swap_use_look(t->sampler, turn->now);
-	if (t->regime->state == MANAGER_CALM)
+	swap_use_sample(t->sampler, turn->now);
+	if (t->regime->state == REGIME_CALM)
 		stuck_note_calm(t->selection, turn->now);
-	else if (t->regime->state == MANAGER_WATCH)
+	else if (t->regime->state == REGIME_WATCH)
 		stuck_watch(t->selection, turn->now);
 	if (r < 0)
 		report_sample_failed(t->reporter, r, turn->now);
@@ -74,8 +74,8 @@ static void judge(struct tick *t, struct turn *turn)
 	if (t->judgement.watch || policy)
 		t->regime->watch_until = turn->now + WATCH_HOLD_USEC;
 
-	if (t->regime->state == MANAGER_KILLING) {
-		thaw_state_look(t->in_flight, turn->now);
+	if (t->regime->state == REGIME_KILLING) {
+		thaw_state_check(t->in_flight, turn->now);
 		progress = in_flight_judge(t->in_flight, &t->judgement, turn->now);
 		if (progress == KILL_PROGRESS_ESCALATE)
 			turn->signal = SIGKILL;
@@ -83,18 +83,18 @@ static void judge(struct tick *t, struct turn *turn)
 			turn->event = in_flight_end(t->in_flight, turn->now, progress);
 		return;
 	}
-	if (t->regime->state != MANAGER_CALM && turn->now >= t->regime->watch_until) {
+	if (t->regime->state != REGIME_CALM && turn->now >= t->regime->watch_until) {
 		watch_rest(t->sampler);
 		selection_rest(t->selection, &t->sampler->census);
 	}
-	t->regime->state = turn->now < t->regime->watch_until ? MANAGER_WATCH : MANAGER_CALM;
+	t->regime->state = turn->now < t->regime->watch_until ? REGIME_WATCH : REGIME_CALM;
 	if (!policy || policy->action < POLICY_ACTION_TERMINATE ||
 	    turn->now < t->selection->quiet_until) {
 		t->selection->n_vanished = 0;
 		return;
 	}
 	if (t->selection->stuck.since != 0)
-		t->regime->state = MANAGER_STUCK;
+		t->regime->state = REGIME_STUCK;
 	if (!stuck_is_to_choose(t->selection, turn->now))
 		return;
 	turn->signal = policy->action == POLICY_ACTION_KILL ? SIGKILL : SIGTERM;
@@ -115,11 +115,11 @@ static bool choose_to_kill(struct tick *t, struct turn *turn)
 /* Left when no policy that kills holds any more, or when there is a victim. */
 static void check_if_stuck(struct tick *t, struct turn *turn)
 {
-	if (t->regime->state != MANAGER_STUCK && !turn->goes_on)
+	if (t->regime->state != REGIME_STUCK && !turn->goes_on)
 		stuck_leave(t->selection);
 	else if (turn->event != REPORT_NOTHING) /* that it is stuck now, mostly */
-		stuck_look_later(t->selection, turn->now);
-	else if (stuck_look(t->selection, turn->now))
+		stuck_report_later(t->selection, turn->now);
+	else if (stuck_has_report(t->selection, turn->now))
 		turn->event = REPORT_STUCK;
 }
 
@@ -127,7 +127,7 @@ static void check_if_stuck(struct tick *t, struct turn *turn)
  * the machine's last. */
 static bool is_emergency(const struct tick *t, usec_t now)
 {
-	if (t->regime->state == MANAGER_KILLING || recorder_is_open(t->recorder))
+	if (t->regime->state == REGIME_KILLING || recorder_is_open(t->recorder))
 		return true;
 	return judge_kills(t->sampler) && now - t->in_flight->decision.decided_at < HOPELESS_USEC;
 }
@@ -135,7 +135,7 @@ static bool is_emergency(const struct tick *t, usec_t now)
 usec_t tick(struct tick *t, usec_t now)
 {
 	struct turn turn = { .now = now, .cpu_time = clock_cpu_time() };
-	enum manager_state before = t->regime->state;
+	enum regime_state before = t->regime->state;
 	usec_t next;
 	pid_t exited;
 	int r;
@@ -150,9 +150,9 @@ usec_t tick(struct tick *t, usec_t now)
 	}
 	if (r == 0 || judge_kills(t->sampler))
 		keep(t, &turn);
-	recorder_look(t->recorder, now);
+	recorder_sample(t->recorder, now);
 	judge(t, &turn);
-	if (turn.signal != 0 && t->regime->state != MANAGER_KILLING && !choose_to_kill(t, &turn))
+	if (turn.signal != 0 && t->regime->state != REGIME_KILLING && !choose_to_kill(t, &turn))
 		turn.signal = 0;
 	if (turn.signal != 0)
 		turn.event = in_flight_start(t->in_flight, turn.signal, now);

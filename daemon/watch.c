@@ -220,13 +220,13 @@ int watch_keep(struct sampler *s, const struct victim_request *request, usec_t n
 {
 	int r;
 
-	if (s->regime->state == MANAGER_KILLING)
+	if (s->regime->state == REGIME_KILLING)
 		return 0;
-	if (s->regime->state == MANAGER_CALM && !near && now >= s->regime->watch_until &&
+	if (s->regime->state == REGIME_CALM && !near && now >= s->regime->watch_until &&
 	    s->reading.available >
 		    policy_threshold_bytes(&s->config->policies.watch_below, s->reading.total))
 		return 0;
-	if (s->regime->state == MANAGER_CALM) { /* so far only the levels are known */
+	if (s->regime->state == REGIME_CALM) { /* so far only the levels are known */
 		r = memory_sample(s->source, &s->reading);
 		if (r < 0)
 			return r;

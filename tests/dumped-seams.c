@@ -340,11 +340,11 @@ static void note_plan(const struct manager *m)
 }
 
 void __real_report(struct reporter *rep, enum report_event event,
-		   const struct policy_judgement *judgement, enum manager_state before, usec_t now);
+		   const struct policy_judgement *judgement, enum regime_state before, usec_t now);
 void __wrap_report(struct reporter *rep, enum report_event event,
-		   const struct policy_judgement *judgement, enum manager_state before, usec_t now);
+		   const struct policy_judgement *judgement, enum regime_state before, usec_t now);
 void __wrap_report(struct reporter *rep, enum report_event event,
-		   const struct policy_judgement *judgement, enum manager_state before, usec_t now)
+		   const struct policy_judgement *judgement, enum regime_state before, usec_t now)
 {
 	if (event != REPORT_NOTHING)
 		dumped.event = event;

@@ -136,14 +136,14 @@ static inline void kill_one(pid_t pid, int signal)
 static inline void sample(usec_t since_signal, uint64_t returned)
 {
 	test.m->sampler.reading.available = BEFORE + returned;
-	recorder_look(test.m->tick.recorder, SIGNALLED + since_signal);
+	recorder_sample(test.m->tick.recorder, SIGNALLED + since_signal);
 }
 
 static inline void end(enum kill_progress outcome, usec_t since_signal)
 {
 	test.m->in_flight.decision.outcome = outcome;
-	test.m->in_flight.decision.ended_at = SIGNALLED + since_signal;
-	note(REPORT_ENDED, SIGNALLED + since_signal);
+	test.m->in_flight.decision.finished_at = SIGNALLED + since_signal;
+	note(REPORT_FINISHED, SIGNALLED + since_signal);
 }
 
 static inline const struct history_entry *newest(void)

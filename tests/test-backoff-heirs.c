@@ -28,6 +28,7 @@ static void test_heirs(void **state)
 		usec_t since;
 		bool is_heir;
 		uint64_t stack_start; /* 0: not read */
+		uint64_t mapped;      /* MiB */
 	} rows[] = {
 		{ "forked when it was signalled", 100, 1, 9, 5, 1, false, 1, true },
 		{ "when it exited", 120, 1, 9, 5, 1, true, 1, true },
@@ -43,6 +44,13 @@ static void test_heirs(void **state)
 		{ "long ago", 110, 1, 9, 5, 1, false, 60 * S, false },
 		{ "its stack is where that was", 110, 1, 9, 5, 60, false, 1, true, 0x7ff000 },
 		{ "a compiler that make has started", 110, 1, 9, 5, 60, false, 1, false, 0x7fe000 },
+		{ "a child of its parent, with its memory", 110, 1, 9, 5, 60, true, 1, true, 0,
+		  320 },
+		{ "a worker, with less", 110, 1, 9, 5, 60, true, 1, false, 0, 200 },
+		{ "it has left the session, and a reaper has it", 110, 1, 9, 300, 70, false, 1,
+		  true, 0, 400 },
+		{ "another that is as large", 110, 1, 9, 300, 70, false, 1, false, 0x7fe000, 400 },
+		{ "one that was there before, as large", 99, 1, 9, 5, 60, true, 1, false, 0, 400 },
 	};
 
 	(void)state;
@@ -56,6 +64,7 @@ static void test_heirs(void **state)
 			.ppid = 60,
 			.session = 5,
 			.code_pages = 9,
+			.mapped = 400 * MIB,
 			.stack_start = 0x7ff000,
 		};
 		const struct backoff_subject subject = {
@@ -68,6 +77,7 @@ static void test_heirs(void **state)
 			.session = rows[i].session,
 			.code_pages = rows[i].code_pages,
 			.stack_start = rows[i].stack_start,
+			.mapped = rows[i].mapped * MIB,
 		};
 		struct backoff p = { 0 };
 

@@ -12,6 +12,7 @@
 #include "daemon/bus-internal.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"
+#include "daemon/manager.h"
 #include "daemon/recorder.h"
 #include "tests/fuzz/fuzz-socket.h"
 
@@ -46,7 +47,7 @@ static int setup(void **state)
 	manager_init(&test.manager);
 	if (recorder_new(-EBADF, &test.manager.in_flight, &test.manager.tick.recorder) < 0)
 		return -1;
-	test.bus->manager = &test.manager;
+	test.bus->subject = manager_bus_subject(&test.manager);
 	test.bus->bus = fuzz_connect(&test.fd);
 	test.bus->is_aligned = true;
 	/* What was sent to log in. */

@@ -539,7 +539,7 @@ static void test_while_a_victim_exits(void **state)
 	struct decision *d = &m->in_flight.decision;
 
 	join();
-	m->regime.state = MANAGER_KILLING;
+	m->regime.state = REGIME_KILLING;
 	*d = (struct decision){ .pid = 812, .comm = "leak", .policy = "now", .signal = SIGKILL };
 	d->signalled_at = clock_now() - 2 * USEC_PER_SEC;
 	call(&candidates);
@@ -572,7 +572,7 @@ static void test_while_a_victim_exits(void **state)
 		assert_int_equal(m->bus->n_waiting, 1);
 		assert_false(test.is_answered);
 	}
-	m->regime.state = MANAGER_WATCH;
+	m->regime.state = REGIME_WATCH;
 	bus_schedule(m->bus);
 	for (int i = 0; i < 50 && !test.is_answered; i++)
 		pump();
@@ -589,7 +589,7 @@ static void test_news_are_reported_once(void **state)
 	test.n_signals = 0;
 	pump();
 	assert_int_equal(test.n_signals, 0);
-	m->regime.state = MANAGER_WATCH;
+	m->regime.state = REGIME_WATCH;
 	m->in_flight.n_kills++;
 	m->conflicts.found = 1;
 	bus_schedule(m->bus);
@@ -734,7 +734,7 @@ static void test_news_without_memory(void **state)
 	for (; n < N_MALLOCS_MAX; n++) {
 		check_recovers();
 		test.m->regime.state =
-			test.m->regime.state == MANAGER_WATCH ? MANAGER_CALM : MANAGER_WATCH;
+			test.m->regime.state == REGIME_WATCH ? REGIME_CALM : REGIME_WATCH;
 		test.m->bus->has_low_memory = true;
 		test.signals[0] = '\0';
 		bus_schedule(test.m->bus);

@@ -30,6 +30,9 @@ static void test_most(void **state)
 		} links[6];
 		pid_t pid;
 		uint64_t most;
+		pid_t next; /* 0: there is none */
+		uint64_t together;
+		pid_t other;
 	} rows[] = {
 		{ "none", { { 0 } }, 0, 0 },
 		{ "one", { { 7, 1, 250 } }, 7, 250 },
@@ -41,17 +44,29 @@ static void test_most(void **state)
 		{ "the sum counts",
 		  { { 5, 1, 90 }, { 6, 2, 150 }, { 8, 3, 80 }, { 8, 4, 80 } },
 		  8,
-		  160 },
-		{ "what another holds as well is not freed",
+		  160,
+		  6 },
+		{ "what another holds as well is freed with both",
 		  { { 5, 1, 300 }, { 6, 1, 300 }, { 6, 2, 10 } },
+		  5,
+		  0,
 		  6,
-		  10 },
-		{ "shared by all", { { 5, 1, 300 }, { 6, 1, 300 } }, 0, 0 },
+		  300,
+		  6 },
+		{ "some of it alone",
+		  { { 5, 1, 300 }, { 5, 2, 40 }, { 6, 1, 300 }, { 6, 1, 300 } },
+		  5,
+		  40,
+		  0,
+		  300,
+		  6 },
+		{ "shared by all, and mapped", { { 5, 1, 0 }, { 6, 1, 0 } }, 0, 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		static struct held_files files;
-		pid_t pid;
+		struct held_sum sums[2];
+		unsigned n;
 
 		files.n = 0;
 		print_message("%s\n", rows[i].label);
@@ -66,9 +81,45 @@ static void test_most(void **state)
 			if (!held_files_note(&files, 1, file.inode, file.pid))
 				assert_true(held_files_add(&files, &file));
 		}
-		assert_int_equal(held_files_most(&files, &pid), rows[i].most * MIB);
-		assert_int_equal(pid, rows[i].pid);
+		n = held_files_most(&files, sums, 2);
+		assert_int_equal(n, (rows[i].pid != 0) + (rows[i].next != 0));
+		if (n > 0) {
+			assert_int_equal(sums[0].bytes, rows[i].most * MIB);
+			assert_int_equal(sums[0].pid, rows[i].pid);
+			assert_int_equal(sums[0].together, rows[i].together * MIB);
+			assert_int_equal(sums[0].n_others, rows[i].other != 0);
+			assert_int_equal(sums[0].others[0], rows[i].other);
+		}
+		if (n > 1)
+			assert_int_equal(sums[1].pid, rows[i].next);
 	}
+}
+
+static void test_a_file_that_many_hold_counts_for_none(void **state)
+{
+	static struct held_files files;
+	struct held_file file = { .device = 1, .inode = 1, .unmapped = MIB, .pid = 7 };
+	struct held_sum sum;
+
+	assert_true(held_files_add(&files, &file));
+	for (pid_t pid = 8; pid < 8 + HELD_OTHERS_MAX; pid++)
+		assert_true(held_files_note(&files, 1, 1, pid));
+	assert_int_equal(held_files_most(&files, &sum, 1), 1);
+	assert_int_equal(sum.n_others, HELD_OTHERS_MAX);
+	assert_int_equal(sum.others[HELD_OTHERS_MAX - 1], 7 + HELD_OTHERS_MAX);
+
+	/* Another file of its, which others hold: they would be too many. */
+	file.inode = 2;
+	assert_true(held_files_add(&files, &file));
+	assert_true(held_files_note(&files, 1, 2, 90));
+	assert_int_equal(held_files_most(&files, &sum, 1), 1);
+	assert_int_equal(sum.together, MIB);
+	assert_int_equal(sum.n_others, HELD_OTHERS_MAX);
+
+	assert_true(held_files_note(&files, 1, 1, 80));
+	assert_int_equal(held_files_most(&files, &sum, 1), 1);
+	assert_int_equal(sum.n_others, 1);
+	assert_int_equal(sum.others[0], 90);
 }
 
 static void test_another_device_is_another_file(void **state)
@@ -119,6 +170,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_most),
+		cmocka_unit_test(test_a_file_that_many_hold_counts_for_none),
 		cmocka_unit_test(test_another_device_is_another_file),
 		cmocka_unit_test(test_what_is_mapped_is_seen),
 	};

@@ -48,7 +48,7 @@ static void test_next(void **state)
 				      .kept = rows[i].kept * MIB },
 			.is_holder = rows[i].is_holder,
 			.freed = rows[i].freed * MIB,
-			.ended_at = rows[i].ended * MS,
+			.finished_at = rows[i].ended * MS,
 			.asked_at = rows[i].asked * MS,
 			.surveyed_at = rows[i].surveyed * MS,
 			.now = rows[i].now * MS,
@@ -82,7 +82,7 @@ static void test_after_a_holder(void **state)
 			.is_holder = true,
 			.freed = rows[i].freed * MIB,
 			.missing = rows[i].missing * MIB,
-			.ended_at = 100 * MS,
+			.finished_at = 100 * MS,
 			.asked_at = 50 * MS,
 			.now = 110 * MS,
 		};
@@ -118,7 +118,7 @@ static void test_beside_others(void **state)
 			.freed = rows[i].freed * MIB,
 			.shmem_before = rows[i].before * MIB,
 			.shmem_now = rows[i].now * MIB,
-			.ended_at = 100 * MS,
+			.finished_at = 100 * MS,
 			.asked_at = 50 * MS,
 			.now = 110 * MS,
 		};

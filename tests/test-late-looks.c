@@ -105,7 +105,7 @@ static void run_until(bool (*is_so)(void))
 
 static bool is_watching(void)
 {
-	return test.manager->regime.state == MANAGER_WATCH;
+	return test.manager->regime.state == REGIME_WATCH;
 }
 
 static bool has_no_trigger(void)
@@ -127,7 +127,7 @@ static void test_a_trigger_begins_watch(void **state)
 	usec_t before = clock_now();
 
 	need_psi();
-	assert_int_equal(test.manager->regime.state, MANAGER_CALM);
+	assert_int_equal(test.manager->regime.state, REGIME_CALM);
 	assert_int_equal(send(test.other_fd, "!", 1, MSG_OOB), 1);
 	run_until(is_watching);
 	assert_true(test.manager->regime.watch_until >= before + 10 * USEC_PER_SEC);
@@ -145,7 +145,7 @@ static void test_a_trigger_that_fails_is_not_polled_any_more(void **state)
 	close(test.other_fd);
 	test.other_fd = -1;
 	run_until(has_no_trigger);
-	assert_int_equal(test.manager->regime.state, MANAGER_CALM);
+	assert_int_equal(test.manager->regime.state, REGIME_CALM);
 	/* The timer continues. */
 	assert_true(tick(&test.manager->tick, clock_now()) > 0);
 }
@@ -155,13 +155,13 @@ static void test_memory_that_cannot_be_read_is_read_again(void **state)
 	struct manager *m = test.manager;
 	usec_t complained_at, now = clock_now();
 
-	m->regime.state = MANAGER_WATCH;
+	m->regime.state = REGIME_WATCH;
 	m->regime.watch_until = now + 10 * USEC_PER_SEC;
 	test.sample_result = -EIO;
 	assert_int_equal(tick(&m->tick, now), USEC_PER_SEC);
 	complained_at = m->reporter.complained_at;
 	assert_int_equal(complained_at, now);
-	assert_int_equal(m->regime.state, MANAGER_WATCH);
+	assert_int_equal(m->regime.state, REGIME_WATCH);
 	/* That is not logged each time. */
 	assert_int_equal(tick(&m->tick, now + USEC_PER_SEC), USEC_PER_SEC);
 	assert_int_equal(m->reporter.complained_at, complained_at);

@@ -41,7 +41,7 @@ static struct {
 	struct manager m;
 	unsigned n_ticks;
 	usec_t next;
-	enum manager_state state_after; /* a tick */
+	enum regime_state state_after; /* a tick */
 	usec_t stuck_since_after;
 	unsigned exits_at; /* this tick has the loop exit; 0: none */
 	bool is_too_large;
@@ -290,7 +290,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 
 	while (turn())
 		;
-	test.state_after = m->regime.state = MANAGER_KILLING;
+	test.state_after = m->regime.state = REGIME_KILLING;
 	m->in_flight.decision.signal = SIGKILL;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
@@ -304,7 +304,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 0);
 
-	test.state_after = MANAGER_WATCH; /* and one that does not */
+	test.state_after = REGIME_WATCH; /* and one that does not */
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 1);
 	assert_false(m->config.reload_is_wanted);
@@ -329,7 +329,7 @@ static void test_a_reload_comes_before_sigkill(void **state)
 
 	while (turn())
 		;
-	test.state_after = m->regime.state = MANAGER_KILLING;
+	test.state_after = m->regime.state = REGIME_KILLING;
 	m->in_flight.decision.signal = SIGTERM;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());

@@ -141,7 +141,7 @@ static uint64_t lost_when_seen(const struct policy_set *set, uint64_t total, uin
 		if (memory.available <= threshold)
 			return threshold - memory.available;
 		pace_add(&pace, now, &memory);
-		pace_note_look(&pace, look);
+		pace_note_sample(&pace, look);
 		now += pace_interval(&pace, set, &reading);
 	}
 	fail_msg("never");
@@ -213,7 +213,7 @@ static void test_rate(void **state)
 				 (unsigned long long)(pace.memory_rate / KIB),
 				 (unsigned long long)(pace.swap_rate / KIB));
 	}
-	pace_note_look(&pace, 100);
+	pace_note_sample(&pace, 100);
 	pace_reset(&pace);
 	assert_int_equal(pace.memory_rate, 0);
 	assert_int_equal(pace.look, 100);

@@ -68,6 +68,23 @@ static int note_self(pid_t pid, void *userdata)
 	return 0;
 }
 
+/* That of this program: each argument with its NUL. */
+static void test_stat_tells_the_length_of_the_arguments(void **state)
+{
+	char args[4096];
+	struct proc_stat stat;
+	int proc_fd = real_proc(), fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	n = read(fd, args, sizeof(args));
+	assert_true(n > 0);
+	assert_int_equal(proc_read_stat(proc_fd, getpid(), &stat), 0);
+	assert_int_equal(stat.args_length, n);
+	close(fd);
+	close(proc_fd);
+}
+
 static void test_list_of_the_machine_ascends(void **state)
 {
 	_cleanup_close_ int proc_fd = real_proc();
@@ -197,27 +214,11 @@ static void test_reads_of_zombies_and_of_the_gone(void **state)
 	assert_int_equal(proc_find_live_thread(proc_fd, pid, &tid), PROC_GONE);
 }
 
-/* That of this program: each argument with its NUL. */
-static void test_stat_tells_the_length_of_the_arguments(void **state)
-{
-	char args[4096];
-	struct proc_stat stat;
-	_cleanup_close_ int proc_fd = real_proc();
-	_cleanup_close_ int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	assert_true(fd >= 0);
-	n = read(fd, args, sizeof(args));
-	assert_true(n > 0);
-	assert_int_equal(proc_read_stat(proc_fd, getpid(), &stat), 0);
-	assert_int_equal(stat.args_length, n);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stat_tells_the_length_of_the_arguments),
 		cmocka_unit_test(test_read_stat_of_ourselves),
+		cmocka_unit_test(test_stat_tells_the_length_of_the_arguments),
 		cmocka_unit_test(test_list_of_the_machine_ascends),
 		cmocka_unit_test(test_read_memory_of_a_leaderless_process),
 		cmocka_unit_test(test_reads_of_zombies_and_of_the_gone),

@@ -92,8 +92,8 @@ static void test_swap_that_became_free_is_reclaimed_too(void **state)
 	assert_int_equal(newest()->swap_free_after_bytes, 12 * MIB);
 	test.m->sampler.reading.available = 0; /* less than before is nothing */
 	test.m->sampler.reading.swap_free = 0;
-	recorder_look(test.m->tick.recorder, SIGNALLED + 500 * MSEC);
-	recorder_look(test.m->tick.recorder, SIGNALLED + 2000 * MSEC);
+	recorder_sample(test.m->tick.recorder, SIGNALLED + 500 * MSEC);
+	recorder_sample(test.m->tick.recorder, SIGNALLED + 2000 * MSEC);
 	assert_int_equal(newest()->reclaimed_500ms_bytes, 0);
 }
 

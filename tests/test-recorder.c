@@ -178,7 +178,7 @@ static void test_what_was_refused_is_noted_with_the_error(void **state)
 	choose(812, SIGNALLED);
 	test.m->in_flight.decision.error = -EPERM;
 	test.m->in_flight.decision.outcome = KILL_PROGRESS_UNKILLABLE;
-	note(REPORT_ENDED, SIGNALLED);
+	note(REPORT_FINISHED, SIGNALLED);
 	assert_string_equal(newest()->kind, "not-killed");
 	assert_string_equal(newest()->outcome, "unkillable");
 	assert_string_equal(newest()->signal, "");

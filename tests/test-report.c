@@ -113,7 +113,7 @@ static int setup(void **state)
 	manager_init(m);
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
 	m->config.policies.subtree = subtree;
-	m->regime.state = MANAGER_WATCH;
+	m->regime.state = REGIME_WATCH;
 	m->reporter.warned = true;
 	m->sampler.reading = (struct memory_reading){ .total = 8 * GIB, .available = 2 * GIB };
 	m->in_flight.decision = (struct decision){
@@ -129,7 +129,7 @@ static int setup(void **state)
 		.memory = { .anon = 512 * MIB },
 		.before = { .total = 8 * GIB, .available = GIB },
 		.decided_at = NOW,
-		.ended_at = NOW + 30 * MSEC,
+		.finished_at = NOW + 30 * MSEC,
 		.outcome = KILL_PROGRESS_GONE,
 	};
 	kill_victim_init(&m->in_flight.victim);
@@ -268,7 +268,12 @@ CHANGE(approximately)
 }
 CHANGE(by_descriptors)
 {
-	d->held = 400 * MIB;
+	d->held = 512 * MIB;
+}
+
+CHANGE(partly_by_descriptors)
+{
+	d->held = 300 * MIB;
 }
 CHANGE(sharers_unknown)
 {
@@ -370,6 +375,7 @@ static void test_a_kill(void **state)
 		  NULL },
 		{ approximately, "candidates read, approximately.", NULL },
 		{ by_descriptors, "of memory, which it holds by descriptors, SIGKILL", NULL },
+		{ partly_by_descriptors, "of memory, part of which it holds by descriptors", NULL },
 	};
 
 	check_changes(REPORT_SIGNALLED, changes, ARRAY_SIZE(changes));
@@ -434,7 +440,7 @@ CHANGE(recovered)
 CHANGE(unkillable)
 {
 	d->outcome = KILL_PROGRESS_UNKILLABLE;
-	d->passed_over_usec = 30 * USEC_PER_SEC;
+	d->backoff_usec = 30 * USEC_PER_SEC;
 }
 CHANGE(refused)
 {
@@ -464,7 +470,7 @@ CHANGE(ineffective)
 {
 	d->ineffective = true;
 	d->freed = 4 * MIB;
-	d->passed_over_usec = 30 * USEC_PER_SEC;
+	d->backoff_usec = 30 * USEC_PER_SEC;
 }
 
 static void test_an_outcome(void **state)
@@ -494,25 +500,25 @@ static void test_an_outcome(void **state)
 		  "It is skipped" },
 	};
 
-	check_changes(REPORT_ENDED, changes, ARRAY_SIZE(changes));
+	check_changes(REPORT_FINISHED, changes, ARRAY_SIZE(changes));
 }
 
 CHANGE(group_not_opened)
 {
 	d->target = POLICY_TARGET_CGROUP;
 	d->error = -EPERM;
-	d->passed_over_usec = 30 * USEC_PER_SEC;
+	d->backoff_usec = 30 * USEC_PER_SEC;
 }
 CHANGE(not_opened)
 {
 	d->error = -EMFILE;
-	d->passed_over_usec = 0;
+	d->backoff_usec = 0;
 }
 CHANGE(spared)
 {
 	d->spared_pid = 9;
 	strcpy(d->spared_comm, "db");
-	d->passed_over_usec = 30 * USEC_PER_SEC;
+	d->backoff_usec = 30 * USEC_PER_SEC;
 }
 
 static void test_a_victim_that_is_none(void **state)
@@ -654,23 +660,23 @@ static void test_warnings_are_logged_once(void **state)
 
 	m->reporter.warned = false;
 	test.judgement.policy = &test.policy;
-	report(&m->reporter, REPORT_NOTHING, &test.judgement, MANAGER_CALM, NOW);
+	report(&m->reporter, REPORT_NOTHING, &test.judgement, REGIME_CALM, NOW);
 	check_said(
 		"Watching: 25.0% of 8.0 GiB available, no swap, stalled 0.0% of the last second.\n");
 	check_said("Memory is getting short: 25.0% of 8.0 GiB available, no swap (policy now).\n");
 	say(REPORT_NOTHING);
 	assert_string_equal(test.said, "");
 
-	m->regime.state = MANAGER_CALM;
+	m->regime.state = REGIME_CALM;
 	test.judgement.policy = NULL;
-	report(&m->reporter, REPORT_NOTHING, &test.judgement, MANAGER_WATCH, NOW);
+	report(&m->reporter, REPORT_NOTHING, &test.judgement, REGIME_WATCH, NOW);
 	check_said("Calm again: ");
 	assert_false(m->reporter.warned);
 
-	m->regime.state = MANAGER_WATCH;
+	m->regime.state = REGIME_WATCH;
 	test.judgement.policy = &test.policy;
 	test.said[0] = '\0';
-	report(&m->reporter, REPORT_SIGNALLED, &test.judgement, MANAGER_WATCH, NOW);
+	report(&m->reporter, REPORT_SIGNALLED, &test.judgement, REGIME_WATCH, NOW);
 	check_said("Killing leak");
 	check_not_said("Memory is getting short");
 }
@@ -932,7 +938,7 @@ static void test_lacks_are_logged_and_kept(void **state)
 		teardown(state);
 		assert_int_equal(setup(state), 0);
 		lacks[i].apply(&test.m->probed, test.m);
-		report_start(test.m);
+		report_start(&test.m->reporter, test.m->tick.history_store);
 		check_said(lacks[i].says);
 		if (lacks[i].says_not)
 			check_not_said(lacks[i].says_not);

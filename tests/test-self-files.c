@@ -183,9 +183,9 @@ static void test_it_is_too_large_by_its_own_statm(void **state)
 	assert_true(is_too_large(m, NOW + 10 * USEC_PER_SEC));
 
 	/* Not while there is work to do; and by the most processes that there were. */
-	m->regime.state = MANAGER_KILLING;
+	m->regime.state = REGIME_KILLING;
 	assert_false(is_too_large(m, NOW + 20 * USEC_PER_SEC));
-	m->regime.state = MANAGER_CALM;
+	m->regime.state = REGIME_CALM;
 	m->sampler.census.n_processes = 10;
 	write_statm(allowance, 0);
 	assert_false(is_too_large(m, NOW + 30 * USEC_PER_SEC));

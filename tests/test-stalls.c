@@ -77,7 +77,7 @@ static int setup(void **state)
 	manager_init(test.m);
 	test.now = START;
 	test.policy.pressure_full = 1000;
-	test.m->regime.state = MANAGER_WATCH;
+	test.m->regime.state = REGIME_WATCH;
 	test.m->machine.cgroups.v2_has_memory = true;
 	test.m->sampler.has_psi = true;
 	log_set_target(LOG_TARGET_NULL);
@@ -112,7 +112,7 @@ static void test_all_counts_where_cgroups_cannot_tell(void **state)
 	test.m->machine.cgroups.v2_has_memory = false;
 	assert_int_equal(ask(), STALLS_COUNT);
 	stall_machine();
-	stalls_look(&test.m->sampler, test.now);
+	stalls_sample(&test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 0);
 	assert_int_equal(stalls_next(&test.m->sampler), USEC_INFINITY);
 }
@@ -185,7 +185,7 @@ static void test_walks_that_fail(void **state)
 	test.now += 10 * USEC_PER_SEC;
 	assert_int_equal(ask(), STALLS_COUNT);
 	stall_machine();
-	stalls_look(&test.m->sampler, test.now);
+	stalls_sample(&test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 2);
 }
 
@@ -194,40 +194,40 @@ static void test_walks_are_kept_up_while_there_is_pressure(void **state)
 	struct stalls *s = &test.m->sampler.stalls;
 
 	test.result = 1;
-	stalls_look(&test.m->sampler, test.now); /* none yet */
+	stalls_sample(&test.m->sampler, test.now); /* none yet */
 	assert_int_equal(test.n_walks, 0);
 	stall_machine();
-	stalls_look(&test.m->sampler, test.now);
+	stalls_sample(&test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 1);
-	stalls_look(&test.m->sampler, test.now); /* not due */
+	stalls_sample(&test.m->sampler, test.now); /* not due */
 	assert_int_equal(test.n_walks, 1);
 	test.now += stall_period(&s->walk);
 	psi_history_reset(&test.m->sampler.psi); /* held for a while */
-	stalls_look(&test.m->sampler, test.now);
+	stalls_sample(&test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 2);
 	s->walk.n_levels = 1; /* under way: each sample continues it */
-	stalls_look(&test.m->sampler, test.now);
+	stalls_sample(&test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 3);
 
-	test.m->regime.state = MANAGER_KILLING;
+	test.m->regime.state = REGIME_KILLING;
 	test.now += stall_period(&s->walk);
-	stalls_look(&test.m->sampler, test.now);
+	stalls_sample(&test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 3);
-	test.m->regime.state = MANAGER_WATCH;
+	test.m->regime.state = REGIME_WATCH;
 
 	s->explained = s->reported = true;
 	s->asked_at = 1;
 	test.now += 20 * USEC_PER_SEC;
-	stalls_look(&test.m->sampler, test.now);
+	stalls_sample(&test.m->sampler, test.now);
 	assert_int_equal(test.n_clears, 1);
 	assert_false(s->explained || s->reported);
 	assert_int_equal(stalls_next(&test.m->sampler), USEC_INFINITY);
-	stalls_look(&test.m->sampler, test.now);
+	stalls_sample(&test.m->sampler, test.now);
 	assert_int_equal(test.n_clears, 1);
 	/* Without PSI there is nothing that begins it. */
 	test.m->sampler.has_psi = false;
 	stall_machine();
-	stalls_look(&test.m->sampler, test.now);
+	stalls_sample(&test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 3);
 }
 

@@ -557,7 +557,7 @@ static void one_tick(void)
 
 		(void)tick(&test.manager->tick, clock_now());
 		fail_malloc = false;
-		if (m->regime.state == MANAGER_KILLING ||
+		if (m->regime.state == REGIME_KILLING ||
 		    m->in_flight.decision.decided_at != decided_at ||
 		    (m->selection.n_cut == 0 && m->selection.n_vanished == n_vanished &&
 		     (m->sampler.watch.listed_at != 0 || m->sampler.watch.since == 0)))
@@ -567,11 +567,11 @@ static void one_tick(void)
 
 static void wait_for_outcome(void)
 {
-	for (int i = 0; i < 6000 && test.manager->regime.state == MANAGER_KILLING; i++) {
+	for (int i = 0; i < 6000 && test.manager->regime.state == REGIME_KILLING; i++) {
 		usleep(10000);
 		one_tick();
 	}
-	assert_int_not_equal(test.manager->regime.state, MANAGER_KILLING);
+	assert_int_not_equal(test.manager->regime.state, REGIME_KILLING);
 }
 
 #define KILL_NOW "[Policy now]\nMemoryAvailable=100%\nAction=kill\n"
@@ -927,7 +927,7 @@ static void test_thaw_wakes_the_loop(void **state)
 	assert_int_equal(sd_event_run(m->monitor.event, 0), 0); /* nothing to wait for */
 	assert_int_equal(sd_event_source_set_time(m->monitor.timer, 0), 0);
 	assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_ONESHOT), 0);
-	while (m->regime.state != MANAGER_KILLING)
+	while (m->regime.state != REGIME_KILLING)
 		assert_int_equal(sd_event_run(m->monitor.event, 10 * USEC_PER_SEC), 1);
 	assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
 	for (int i = 0; i < 2; i++) {

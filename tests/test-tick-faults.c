@@ -277,7 +277,7 @@ static void step(void)
 	test.m->selection.stuck.chosen_at = 0;
 	for (int i = 0; i < 200; i++) {
 		(void)tick(&test.m->tick, clock_now());
-		if (test.m->regime.state == MANAGER_KILLING ||
+		if (test.m->regime.state == REGIME_KILLING ||
 		    test.m->in_flight.decision.decided_at != decided_at)
 			break;
 	}
@@ -286,11 +286,11 @@ static void step(void)
 /* Until the current victim is done with: at most for a minute. */
 static void wait_for_outcome(void)
 {
-	for (int i = 0; i < 6000 && test.m->regime.state == MANAGER_KILLING; i++) {
+	for (int i = 0; i < 6000 && test.m->regime.state == REGIME_KILLING; i++) {
 		usleep(10000);
 		(void)tick(&test.m->tick, clock_now());
 	}
-	assert_int_not_equal(test.m->regime.state, MANAGER_KILLING);
+	assert_int_not_equal(test.m->regime.state, REGIME_KILLING);
 }
 
 static const struct history_entry *newest(void)
@@ -361,7 +361,7 @@ static void test_nothing_is_killed_by_memory_that_cannot_be_read(void **state)
 	victim = spawn("/a", 16);
 	start(KILL);
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
-		enum manager_state before = test.m->regime.state;
+		enum regime_state before = test.m->regime.state;
 
 		test.sample_error = errors[i];
 		test.n_complaints = 0;
@@ -407,7 +407,7 @@ static void test_a_census_that_is_short_of_files(void **state)
 	victim = spawn("/a", 16);
 	start("Action=warn\n");
 	for (int i = 0; i < 200 && (test.m->sampler.watch.listed_at == 0 ||
-				    test.m->regime.state != MANAGER_WATCH);
+				    test.m->regime.state != REGIME_WATCH);
 	     i++)
 		(void)tick(&test.m->tick, clock_now());
 	assert_false(test.m->sampler.census.keeps_none);
@@ -438,7 +438,7 @@ static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 	step();
 	assert_int_equal(test.m->in_flight.decision.pid, large);
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.m->regime.state, MANAGER_WATCH);
+	assert_int_equal(test.m->regime.state, REGIME_WATCH);
 	assert_int_equal(test.m->selection.n_vanished, 1);
 
 	/* The same, by its cgroup in the freezer's hierarchy. */
@@ -524,7 +524,7 @@ static void test_sharers_that_cannot_be_had(void **state)
 			assert_true(is_alive(victim));
 			assert_int_equal(test.m->in_flight.decision.spared_pid, sharer);
 			assert_int_equal(test.n_signals, 0);
-			assert_int_equal(test.m->in_flight.decision.passed_over_usec,
+			assert_int_equal(test.m->in_flight.decision.backoff_usec,
 					 30 * USEC_PER_SEC);
 		}
 		test.m = manager_free(test.m);

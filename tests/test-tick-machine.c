@@ -53,8 +53,8 @@ static bool take_step(const struct tick_case *c, const struct step *step)
 	    dumped.watched == (m->regime.state == KILLING ? m->in_flight.decision.pid : 0))
 		return true;
 	print_error("%s, at %u ms: state %s, event %d, sent \"%s\", next %u ms, watched %d\n",
-		    c->name, step->reading.at, manager_state_to_string(m->regime.state),
-		    dumped.event, dumped.sent, next, dumped.watched);
+		    c->name, step->reading.at, regime_to_string(m->regime.state), dumped.event,
+		    dumped.sent, next, dumped.watched);
 	return false;
 }
 

@@ -292,7 +292,7 @@ static void one_tick(void)
 
 		(void)tick(&test.manager->tick, clock_now());
 		fail_malloc = false;
-		if (m->regime.state == MANAGER_KILLING ||
+		if (m->regime.state == REGIME_KILLING ||
 		    m->in_flight.decision.decided_at != decided_at ||
 		    (m->selection.n_cut == 0 && m->selection.n_vanished == n_vanished &&
 		     (m->sampler.watch.listed_at != 0 || m->sampler.watch.since == 0)))
@@ -324,11 +324,11 @@ static void some_ticks(void)
 /* Ticks until the current victim is done with: at most for a minute, on a machine that is busy. */
 static void wait_for_outcome(void)
 {
-	for (int i = 0; i < 6000 && test.manager->regime.state == MANAGER_KILLING; i++) {
+	for (int i = 0; i < 6000 && test.manager->regime.state == REGIME_KILLING; i++) {
 		usleep(10000);
 		one_tick();
 	}
-	assert_int_not_equal(test.manager->regime.state, MANAGER_KILLING);
+	assert_int_not_equal(test.manager->regime.state, REGIME_KILLING);
 }
 
 #define KILL_NOW "[Policy now]\nMemoryAvailable=100%\nAction=kill\n"
@@ -426,7 +426,7 @@ static void test_tick_kills_the_largest_of_the_subtree_and_no_other(void **state
 	middle = spawn("", 32, false);
 	start(KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->regime.state, MANAGER_KILLING);
+	assert_int_equal(test.manager->regime.state, REGIME_KILLING);
 	assert_int_equal(test.manager->in_flight.decision.pid, large);
 	wait_for_outcome();
 	assert_true(is_over(test.manager->in_flight.decision.outcome));
@@ -856,7 +856,7 @@ static void test_tick_continues_when_the_victim_vanishes(void **state)
 	start(KILL_NOW);
 	test.open_result = -ESRCH;
 	one_tick();
-	assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
+	assert_int_equal(test.manager->regime.state, REGIME_WATCH);
 	assert_int_equal(test.n_signals, 0);
 	test.open_result = 0;
 	one_tick();
@@ -876,7 +876,7 @@ static void test_tick_skips_what_may_not_be_signalled(void **state)
 	one_tick();
 	assert_int_equal(test.manager->in_flight.decision.pid, large);
 	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_UNKILLABLE);
-	assert_int_equal(test.manager->in_flight.decision.passed_over_usec, 30 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight.decision.backoff_usec, 30 * USEC_PER_SEC);
 	assert_string_equal(newest()->outcome, "unkillable");
 	assert_string_equal(newest()->error, strerror(EPERM));
 	test.signal_result = 0;
@@ -905,9 +905,9 @@ static void test_tick_kills_what_holds_memory_by_descriptors(void **state)
 	spawn("", 16, false);
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
+	assert_int_equal(test.manager->regime.state, REGIME_STUCK);
 	assert_int_equal(test.n_signals, 0);
-	for (int i = 0; i < 6000 && test.manager->regime.state == MANAGER_STUCK; i++) {
+	for (int i = 0; i < 6000 && test.manager->regime.state == REGIME_STUCK; i++) {
 		usleep(10000);
 		one_tick();
 	}
@@ -929,7 +929,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	small = spawn("", 8, false);
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
+	assert_int_equal(test.manager->regime.state, REGIME_STUCK);
 	assert_int_equal(test.manager->selection.stuck.minimum, 64 * MIB);
 	assert_string_equal(newest()->kind, "no-victim");
 	id = newest()->id;
@@ -957,7 +957,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	n_choices = test.manager->sampler.census.choice;
 	(void)tick(&test.manager->tick, test.manager->selection.stuck.chosen_at + 1);
 	assert_int_equal(test.manager->sampler.census.choice, n_choices);
-	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
+	assert_int_equal(test.manager->regime.state, REGIME_STUCK);
 
 	/* One that is worth it ends that. */
 	test.manager->sampler.watch.listed_at = 0;
@@ -965,7 +965,7 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	for (int i = 0; i < 100 && test.manager->selection.stuck.since != 0; i++)
 		one_tick();
 	assert_int_equal(test.manager->in_flight.decision.pid, small);
-	assert_int_equal(test.manager->regime.state, MANAGER_KILLING);
+	assert_int_equal(test.manager->regime.state, REGIME_KILLING);
 	assert_int_equal(test.manager->selection.stuck.since, 0);
 	wait_for_outcome();
 }
@@ -976,11 +976,11 @@ static void test_tick_is_not_stuck_when_memory_has_recovered(void **state)
 	spawn("", 8, false);
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
+	assert_int_equal(test.manager->regime.state, REGIME_STUCK);
 	test.manager->config.policies.policies[test.manager->config.policies.n_policies - 1]
 		.action = POLICY_ACTION_WARN;
 	one_tick();
-	assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
+	assert_int_equal(test.manager->regime.state, REGIME_WATCH);
 	assert_int_equal(test.manager->selection.stuck.since, 0);
 }
 
@@ -995,7 +995,7 @@ static void test_tick_skips_what_cannot_be_opened(void **state)
 	test.open_result = -EPERM;
 	one_tick();
 	assert_int_equal(test.manager->in_flight.decision.pid, large);
-	assert_int_equal(test.manager->in_flight.decision.passed_over_usec, 30 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight.decision.backoff_usec, 30 * USEC_PER_SEC);
 	test.open_result = 0;
 	one_tick();
 	assert_int_equal(test.manager->in_flight.decision.pid, small);
@@ -1032,7 +1032,7 @@ static void test_tick_passes_over_for_longer_each_time(void **state)
 	test.signal_is_lost = true;
 	one_tick();
 	wait_for_outcome();
-	assert_int_equal(test.manager->in_flight.decision.passed_over_usec, 30 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight.decision.backoff_usec, 30 * USEC_PER_SEC);
 
 	/* Its time is over; but it was the last one, and there is another. */
 	let_pass(31 * USEC_PER_SEC);
@@ -1043,7 +1043,7 @@ static void test_tick_passes_over_for_longer_each_time(void **state)
 	one_tick();
 	assert_int_equal(test.manager->in_flight.decision.pid, large);
 	wait_for_outcome();
-	assert_int_equal(test.manager->in_flight.decision.passed_over_usec, 60 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight.decision.backoff_usec, 60 * USEC_PER_SEC);
 	let_pass(31 * USEC_PER_SEC);
 	one_tick();
 	assert_int_equal(test.manager->in_flight.decision.pid, small);
@@ -1204,7 +1204,7 @@ static void test_tick_waits_for_memory_that_comes_late(void **state)
 	one_tick();
 	assert_int_equal(exit_signal(victim), SIGKILL);
 	one_tick(); /* exited, but another process may hold its memory */
-	assert_int_equal(test.manager->regime.state, MANAGER_KILLING);
+	assert_int_equal(test.manager->regime.state, REGIME_KILLING);
 	test.freed = 96 * MIB;
 	one_tick();
 	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_GONE);
@@ -1559,7 +1559,7 @@ static void check_partner_is_spared(const char *more, bool outside_subtree)
 	assert_int_equal(test.manager->in_flight.decision.spared_pid, partner.pid);
 	assert_string_equal(test.manager->in_flight.decision.spared_comm, "not-for-us");
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
+	assert_int_equal(test.manager->regime.state, REGIME_WATCH);
 	one_tick();
 	assert_int_equal(test.manager->in_flight.decision.pid, small);
 	wait_for_outcome();
@@ -1686,11 +1686,11 @@ static void test_tick_does_not_kill_the_cgroup_to_which_one_was_moved(void **sta
 	test.on_open = move_to_b;
 	one_tick();
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
+	assert_int_equal(test.manager->regime.state, REGIME_WATCH);
 	assert_true(is_alive(mover) && is_alive(left) && is_alive(bystander));
 
 	/* By now /b is the largest, and known to be, at the latest when it was read anew. */
-	for (int i = 0; i < 100 && test.manager->regime.state != MANAGER_KILLING; i++)
+	for (int i = 0; i < 100 && test.manager->regime.state != REGIME_KILLING; i++)
 		one_tick();
 	assert_non_null(strstr(test.manager->in_flight.decision.group, "/b"));
 	wait_for_outcome();
@@ -1800,11 +1800,11 @@ static void test_tick_does_not_escalate_against_the_configuration(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(configurations); i++) {
 		start(TERM_NOW);
 		one_tick();
-		assert_int_equal(test.manager->regime.state, MANAGER_KILLING);
+		assert_int_equal(test.manager->regime.state, REGIME_KILLING);
 		reload(configurations[i]);
 		let_the_grace_pass();
 		one_tick();
-		assert_int_equal(test.manager->regime.state, MANAGER_WATCH);
+		assert_int_equal(test.manager->regime.state, REGIME_WATCH);
 		assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_CANCELLED);
 		assert_true(test.manager->in_flight.decision.called_off);
 		some_ticks();
@@ -1838,7 +1838,7 @@ static void test_tick_terminates_a_cgroup_and_kills_what_remains(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		assert_int_equal(exit_signal(others[i]), SIGTERM);
 	one_tick();
-	assert_int_equal(test.manager->regime.state, MANAGER_KILLING); /* one is left */
+	assert_int_equal(test.manager->regime.state, REGIME_KILLING); /* one is left */
 	assert_true(is_alive(deaf));
 	let_the_grace_pass();
 	wait_for_outcome();
@@ -1927,7 +1927,7 @@ static void test_tick_spares_one_protected_in_a_cgroup(void **state)
 	assert_int_equal(test.manager->in_flight.decision.pid, small);
 	wait_for_outcome();
 	one_tick();
-	assert_int_equal(test.manager->regime.state, MANAGER_STUCK);
+	assert_int_equal(test.manager->regime.state, REGIME_STUCK);
 	assert_true(is_alive(spared));
 }
 

@@ -241,6 +241,38 @@ static void test_order_does_not_depend_on_the_machine(void **state)
 	machine_done(&machine);
 }
 
+/* More servers of 20 than can be measured in one choice: it is not over, and in those that follow
+ * the others are measured. */
+static void test_many_cgroups_are_measured_in_turn(void **state)
+{
+	enum { N_SERVERS = 20, N_WORKERS = 10, LEAK_MIB = 1000 };
+	static const struct row row = { "many servers", 0, 20, LEAK_MIB };
+	const struct victim_reader reader = { .precise = read_share, .reread = reread };
+	struct victim_reader reads = reader;
+	struct machine machine;
+	unsigned n_choices = 0;
+	char path[16];
+
+	(void)state;
+	machine_init(&machine, &row);
+	reads.userdata = &machine;
+	for (unsigned i = 0; i < N_SERVERS * N_WORKERS; i++) {
+		snprintf(path, sizeof(path), "/%u", i / N_WORKERS);
+		(void)add(&machine, (pid_t)(300 + i), path, MEMBER_MIB, 20 + i / N_WORKERS);
+	}
+	assert_int_equal(victim_reserve(&machine.result, &machine.census), 0);
+	do {
+		machine.n_reads = 0;
+		victim_choose(&machine.census, &request, &reads, &machine.result);
+		assert_true(machine.n_reads <= VICTIM_MAX_READS);
+		assert_string_equal(machine.result.ranked[0].cgroup->path, "/leak");
+		n_choices++;
+	} while (machine.result.is_cut && n_choices < 10);
+	assert_false(machine.result.approximate);
+	assert_in_range(n_choices, 2, 5);
+	machine_done(&machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_one_that_grows_is_measured_again),
 		cmocka_unit_test(test_leader_is_the_largest),
 		cmocka_unit_test(test_order_does_not_depend_on_the_machine),
+		cmocka_unit_test(test_many_cgroups_are_measured_in_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

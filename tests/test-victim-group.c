@@ -133,7 +133,30 @@ static void test_group_of_children_with_names_of_their_own(void **state)
 	}
 }
 
-/* Each row: a reason why the siblings are not compared as a group. */
+/* is_one: of the siblings. */
+static void set_single(struct census_process *process, bool grows, bool is_one)
+{
+	uint64_t mapped = proc_mapped(&process->memory);
+
+	process->earlier_footprint = grows ? mapped - mapped / 8 : mapped - mapped / 8 + 1;
+	if (is_one) {
+		process->ppid = 7;
+		strcpy(process->comm, "eater");
+	}
+}
+
+/* A database that was there before, and does not grow. */
+static void test_group_before_a_large_one_that_does_not_grow(void **state)
+{
+	struct machine machine;
+
+	make_siblings(&machine, 60, 12 * MIB, 150 * MIB);
+	set_single(machine.processes[60], false, false);
+	assert_int_equal(choose_group(&machine, TICKS_NOW, NULL)->process->pid, FIRST_PID + 59);
+	assert_int_equal(result.as_one, VICTIM_ALONE);
+	machine_done(&machine);
+}
+
 /* Of one session and cgroup, each with a name, a program and a parent of its own; the last process
  * is in another cgroup and session unless it is a member. */
 static void test_group_of_what_was_started_at_once(void **state)
@@ -183,30 +206,7 @@ static void test_group_of_what_was_started_at_once(void **state)
 	}
 }
 
-/* is_one: of the siblings. */
-static void set_single(struct census_process *process, bool grows, bool is_one)
-{
-	uint64_t mapped = proc_mapped(&process->memory);
-
-	process->earlier_footprint = grows ? mapped - mapped / 8 : mapped - mapped / 8 + 1;
-	if (is_one) {
-		process->ppid = 7;
-		strcpy(process->comm, "eater");
-	}
-}
-
-/* A database that was there before, and does not grow. */
-static void test_group_before_a_large_one_that_does_not_grow(void **state)
-{
-	struct machine machine;
-
-	make_siblings(&machine, 60, 12 * MIB, 150 * MIB);
-	set_single(machine.processes[60], false, false);
-	assert_int_equal(choose_group(&machine, TICKS_NOW, NULL)->process->pid, FIRST_PID + 59);
-	assert_int_equal(result.as_one, VICTIM_ALONE);
-	machine_done(&machine);
-}
-
+/* Each row: a reason why the siblings are not compared as a group. */
 static void test_group_needs_reasons(void **state)
 {
 	static const struct {

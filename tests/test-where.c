@@ -148,12 +148,17 @@ static void test_held_is_what_no_process_maps(void **state)
 			.tmpfs_bytes = rows[i].tmpfs * MIB,
 			.is_partial = rows[i].is_partial,
 		};
-		const struct where_holder *holder;
+		struct where_holder holders[WHERE_HOLDERS_MAX];
+		unsigned n;
 
 		print_message("%s\n", rows[i].label);
-		assert_int_equal(where_held(&s, &c, rows[i].mapped * MIB, &holder) / MIB,
-				 rows[i].held);
-		assert_ptr_equal(holder, rows[i].is_pipes ? &s.pipes : &s.memfds);
+		n = where_holders(&s, &c, rows[i].mapped * MIB, holders);
+		assert_int_equal(n, rows[i].held > 0);
+		if (n == 0)
+			continue;
+		assert_int_equal(holders[0].bytes / MIB, rows[i].held);
+		assert_int_equal(holders[0].pid, rows[i].is_pipes ? 8 : 7);
+		assert_int_equal(holders[0].unmeasured / MIB, rows[i].is_pipes ? 0 : rows[i].held);
 	}
 }
 
@@ -184,14 +189,44 @@ static void test_held_is_by_measure(void **state)
 				    .bytes = rows[i].server * MIB,
 				    .unmeasured = rows[i].unmeasured * MIB },
 			.pipes = { .pid = 8 },
-			.unmapped = { .pid = 9, .bytes = rows[i].unmapped * MIB },
+			.unmapped = { { .pid = 9, .bytes = rows[i].unmapped * MIB } },
 		};
-		const struct where_holder *holder;
+		struct where_holder holders[WHERE_HOLDERS_MAX];
+		unsigned n;
 
 		print_message("%s\n", rows[i].label);
-		assert_int_equal(where_held(&s, &c, 0, &holder), rows[i].held * MIB);
-		assert_int_equal(holder->pid, rows[i].pid);
+		n = where_holders(&s, &c, 0, holders);
+		assert_int_equal(n > 0, rows[i].held > 0);
+		if (n == 0)
+			continue;
+		assert_int_equal(holders[0].bytes, rows[i].held * MIB);
+		assert_int_equal(holders[0].pid, rows[i].pid);
 	}
+}
+
+/* A process that holds some of each kind, beside one that holds more of one. */
+static void test_kinds_of_one_holder_add_up(void **state)
+{
+	const struct memory_counters c = {
+		.total = 4 * GIB,
+		.free = 4 * GIB - 1000 * MIB,
+		.anon = 1,
+		.cached = 700 * MIB,
+		.shmem = 700 * MIB,
+	};
+	const struct where_survey s = {
+		.memfds = { .pid = 7, .bytes = 300 * MIB, .unmeasured = 50 * MIB },
+		.unmapped = { { .pid = 8, .bytes = 400 * MIB }, { .pid = 7, .bytes = 250 * MIB } },
+		.pipes = { .pid = 7, .bytes = 260 * MIB, .n = 300 },
+	};
+	struct where_holder holders[WHERE_HOLDERS_MAX];
+
+	assert_int_equal(where_holders(&s, &c, 0, holders), 2);
+	assert_int_equal(holders[0].pid, 7);
+	assert_int_equal(holders[0].bytes, 560 * MIB);
+	assert_int_equal(holders[0].unmeasured, 50 * MIB);
+	assert_int_equal(holders[1].pid, 8);
+	assert_int_equal(holders[1].bytes, 400 * MIB);
 }
 
 static void test_words(void **state)
@@ -392,16 +427,16 @@ static void check_deleted_file(const char *directory)
 	run_survey(60 * USEC_PER_SEC, &mapped);
 	munmap(p, SIZE);
 	close(fd);
-	if (deleted.unmapped.pid == 0) {
+	if (deleted.unmapped[0].pid == 0) {
 		print_message("SKIP of a deleted file: it cannot be measured here\n");
 		return;
 	}
-	assert_true(deleted.unmapped.bytes >= SIZE);
-	if (deleted.unmapped.pid != getpid()) /* another one here holds more */
+	assert_true(deleted.unmapped[0].bytes >= SIZE);
+	if (deleted.unmapped[0].pid != getpid()) /* another one here holds more */
 		return;
-	assert_string_equal(deleted.unmapped.comm, "test-where");
-	assert_true(named.unmapped.pid != getpid());
-	assert_true(mapped.unmapped.pid != getpid());
+	assert_string_equal(deleted.unmapped[0].comm, "test-where");
+	assert_true(named.unmapped[0].pid != getpid());
+	assert_true(mapped.unmapped[0].pid != getpid());
 }
 
 /* In a mount namespace of its own; the last test, as it remains in it. */
@@ -462,6 +497,7 @@ int main(void)
 		cmocka_unit_test(test_the_largest_is_reported_however_small),
 		cmocka_unit_test(test_held_is_what_no_process_maps),
 		cmocka_unit_test(test_held_is_by_measure),
+		cmocka_unit_test(test_kinds_of_one_holder_add_up),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_only_a_large_change_counts),
 		cmocka_unit_test(test_survey_finds_memfds_and_pipes),

@@ -162,6 +162,9 @@ static void test_unowned_growth_explains_a_shortage(void **state)
 
 		assert_int_equal(growth, rows[i].expected * MIB);
 		assert_int_equal(worth_minimum(&w, MIN, 0, growth) / MIB, rows[i].minimum);
+		/* One of several that hold it. */
+		assert_int_equal(worth_holder_minimum(&w, MIN, 0, growth) / MIB,
+				 growth > 0 ? rows[i].minimum / 8 : rows[i].minimum);
 	}
 }
 

@@ -12,10 +12,10 @@
 
 #include "tests/dumped-machine.h"
 
-#define CALM	MANAGER_CALM
-#define WATCH	MANAGER_WATCH
-#define STUCK	MANAGER_STUCK
-#define KILLING MANAGER_KILLING
+#define CALM	REGIME_CALM
+#define WATCH	REGIME_WATCH
+#define STUCK	REGIME_STUCK
+#define KILLING REGIME_KILLING
 
 #define STEPS_MAX     14
 #define PROCESSES_MAX 8
@@ -27,7 +27,7 @@ struct step {
 	pid_t exits[EXITS_MAX]; /* before it */
 	void (*change)(void);	/* likewise */
 
-	enum manager_state state;
+	enum regime_state state;
 	enum report_event event;
 	const char *sent; /* signals; NULL: none */
 	unsigned next;	  /* ms */
@@ -69,7 +69,7 @@ struct tick_case {
 /* It is chosen, signalled, gone, and its memory is back. */
 #define KILLED(ms, mib, pids, gone, back) \
 	{ AT(ms, mib), .state = KILLING, .event = REPORT_SIGNALLED, .sent = pids, .next = 20 }, \
-	{ AT((ms) + 10, back), .exits = { gone }, .state = WATCH, .event = REPORT_ENDED, .next = 20 }
+	{ AT((ms) + 10, back), .exits = { gone }, .state = WATCH, .event = REPORT_FINISHED, .next = 20 }
 
 /* clang-format on */
 

@@ -15,7 +15,7 @@
 #define IN_VAIN(ms, pids, gone) \
 	{ AT(ms, 300), .state = KILLING, .event = REPORT_SIGNALLED, .sent = pids, .next = 20 }, \
 	{ AT((ms) + 10, 300), .exits = { gone }, .state = KILLING, .next = 20 }, \
-	{ AT((ms) + 1500, 300), .state = WATCH, .event = REPORT_ENDED, .next = 20 }
+	{ AT((ms) + 1500, 300), .state = WATCH, .event = REPORT_FINISHED, .next = 20 }
 
 const struct tick_case tick_cases_machine[] = {
 	{
@@ -30,7 +30,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .next = 100 },
 			{ AT(1510, 300), .state = KILLING, .event = REPORT_SIGNALLED,
 			  .sent = "KILL 310", .next = 20 },
-			{ AT(1520, 3900), .exits = { 310 }, .state = WATCH, .event = REPORT_ENDED,
+			{ AT(1520, 3900), .exits = { 310 }, .state = WATCH, .event = REPORT_FINISHED,
 			  .next = 20 },
 		},
 		.plan = "burst 310",
@@ -224,7 +224,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .state = KILLING, .event = REPORT_SIGNALLED, .sent = "KILL 301",
 			  .next = 20 },
 			{ .reading = { .at = 10, .available = 1300, .swap_free = 4000 },
-			  .exits = { 301 }, .state = WATCH, .event = REPORT_ENDED, .next = 20 },
+			  .exits = { 301 }, .state = WATCH, .event = REPORT_FINISHED, .next = 20 },
 		},
 		.plan = "idle 301",
 		.history = "killed idle SIGKILL gone",
@@ -347,7 +347,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .sent = "TERM 300", .next = 50 },
 			{ AT(1000, 300), .change = change_reload_to_protect_leak,
 			  .state = KILLING, .next = 50 },
-			{ AT(2000, 300), .state = WATCH, .event = REPORT_ENDED, .next = 20 },
+			{ AT(2000, 300), .state = WATCH, .event = REPORT_FINISHED, .next = 20 },
 			{ AT(2020, 300), .state = KILLING, .event = REPORT_SIGNALLED,
 			  .sent = "TERM 301", .next = 50 },
 		},

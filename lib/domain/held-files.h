@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * held-files: files without a name that processes hold by descriptors, and of which no process maps
- * something.  What two processes hold is freed with the last of them alone: such a file counts for
- * neither.  Pure.
+ * something.  What several processes hold is freed with the last of them: it counts for the first
+ * one, together with these others, or for none if there are more than HELD_OTHERS_MAX.  Pure.
  */
 #pragma once
 
@@ -10,14 +10,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define HELD_FILES_MAX 4096
+#define HELD_FILES_MAX	4096
+#define HELD_OTHERS_MAX 7
 
 struct held_file {
 	dev_t device;
 	uint64_t inode;
 	uint64_t unmapped; /* bytes that no process maps */
 	pid_t pid;
-	bool is_shared; /* another process holds it as well */
+	pid_t others[HELD_OTHERS_MAX]; /* that hold it as well */
+	unsigned n_others;
+	bool is_crowded; /* more do */
 };
 
 struct held_files {
@@ -25,9 +28,18 @@ struct held_files {
 	struct held_file files[HELD_FILES_MAX];
 };
 
-/* Process after process.  Is this file known?  If another process has it, it is shared then. */
+/* Process after process.  Is this file known?  If another process has it, that is noted. */
 bool held_files_note(struct held_files *files, dev_t device, uint64_t inode, pid_t pid);
 /* One that is not known.  False: there are too many. */
 bool held_files_add(struct held_files *files, const struct held_file *file);
-/* The most that one process holds alone; 0: none does. */
-uint64_t held_files_most(const struct held_files *files, pid_t *ret_pid);
+
+struct held_sum {
+	pid_t pid;
+	uint64_t bytes;	   /* that it holds alone, and no process maps */
+	uint64_t together; /* likewise, that it holds with these others */
+	pid_t others[HELD_OTHERS_MAX];
+	unsigned n_others;
+};
+
+/* The n processes that hold most, largest first.  Returns how many there are. */
+unsigned held_files_most(const struct held_files *files, struct held_sum *ret, unsigned n);

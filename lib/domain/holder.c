@@ -38,10 +38,10 @@ static bool was_in_vain(const struct holder_facts *facts)
 
 enum holder_step holder_next(const struct holder_facts *facts)
 {
-	if (facts->ended_at == 0 || facts->now - facts->ended_at >= HOLDER_USEC ||
+	if (facts->finished_at == 0 || facts->now - facts->finished_at >= HOLDER_USEC ||
 	    !(facts->is_holder ? was_in_part(facts) : was_in_vain(facts)))
 		return HOLDER_NONE;
-	if (facts->asked_at < facts->ended_at)
+	if (facts->asked_at < facts->finished_at)
 		return HOLDER_ASK;
 	if (facts->surveyed_at >= facts->asked_at)
 		return HOLDER_COMPARE;

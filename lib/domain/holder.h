@@ -30,8 +30,8 @@ struct holder_facts {
 	/* Of the machine, resident and swapped: at the choice, and now; 0: not known. */
 	uint64_t shmem_before, shmem_now;
 	uint64_t missing; /* is_holder: what was not freed when it was chosen (holder_missing()) */
-	usec_t ended_at;  /* 0: there was none, or it is not over */
-	usec_t asked_at;  /* 0: never, as the next */
+	usec_t finished_at; /* 0: there was none, or it is not over */
+	usec_t asked_at;    /* 0: never, as the next */
 	usec_t surveyed_at; /* it was over */
 	usec_t now;
 };

@@ -50,7 +50,7 @@ void pace_add(struct pace *pace, usec_t now, const struct memory_reading *memory
 	pace->swap_free = memory->swap_free;
 }
 
-void pace_note_look(struct pace *pace, usec_t spent)
+void pace_note_sample(struct pace *pace, usec_t spent)
 {
 	if (pace->look == 0)
 		pace->look = spent;

@@ -57,7 +57,7 @@ void pace_reset(struct pace *pace);
 void pace_add(struct pace *pace, usec_t now, const struct memory_reading *memory);
 
 /* A sample has taken so much CPU time. */
-void pace_note_look(struct pace *pace, usec_t spent);
+void pace_note_sample(struct pace *pace, usec_t spent);
 
 /* How far it is to a policy, in bytes. */
 struct pace_distance {

@@ -444,15 +444,18 @@ static void read_processes(struct survey *s)
 
 static void take_unmapped(struct survey *s)
 {
-	struct where_holder *holder = &s->ret->unmapped;
+	struct held_sum sums[WHERE_UNMAPPED_MAX];
+	unsigned n = held_files_most(&s->scratch->files, sums, WHERE_UNMAPPED_MAX);
 	char text[16];
-	pid_t pid;
 
-	holder->bytes = held_files_most(&s->scratch->files, &pid);
-	if (pid == 0)
-		return;
-	snprintf(text, sizeof(text), "%d", pid);
-	hold(s, holder, text);
+	for (unsigned i = 0; i < n; i++) {
+		s->ret->unmapped[i].bytes = sums[i].bytes;
+		s->ret->unmapped[i].together = sums[i].together;
+		s->ret->unmapped[i].n_others = sums[i].n_others;
+		memcpy(s->ret->unmapped[i].others, sums[i].others, sizeof(sums[i].others));
+		snprintf(text, sizeof(text), "%d", sums[i].pid);
+		hold(s, &s->ret->unmapped[i], text);
+	}
 }
 
 /* All memfds are on the one tmpfs of the kernel. */

@@ -76,24 +76,66 @@ static void add_shmem(struct where_account *a, uint64_t shmem, const struct wher
 	add(a, WHERE_SHMEM, shmem, NULL);
 }
 
-uint64_t where_held(const struct where_survey *survey, const struct memory_counters *c,
-		    uint64_t mapped_shmem, const struct where_holder **ret_holder)
+/* What it holds of several kinds adds up, to no more than there is of it. */
+static unsigned add_holder(struct where_holder *holders, unsigned n,
+			   const struct where_holder *holder, uint64_t bytes, uint64_t all)
+{
+	unsigned i = 0;
+
+	if (holder->pid == 0 || (bytes == 0 && holder->together == 0))
+		return n;
+	while (i < n && holders[i].pid != holder->pid)
+		i++;
+	if (i == n) {
+		holders[n] = *holder;
+		holders[n].bytes = holders[n].unmeasured = 0;
+		holders[n].together = min_u64(holder->together, all);
+		n++;
+	}
+	holders[i].bytes =
+		add_u64(holders[i].bytes, min_u64(bytes, sub_u64(all, holders[i].bytes)));
+	return n;
+}
+
+static uint64_t all_of(const struct where_holder *holder)
+{
+	return add_u64(holder->bytes, holder->together);
+}
+
+/* By insertion: there are few. */
+static void sort_holders(struct where_holder *holders, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++) {
+		struct where_holder holder = holders[i];
+		unsigned at = i;
+
+		for (; at > 0 && all_of(&holders[at - 1]) < all_of(&holder); at--)
+			holders[at] = holders[at - 1];
+		holders[at] = holder;
+	}
+}
+
+unsigned where_holders(const struct where_survey *survey, const struct memory_counters *c,
+		       uint64_t mapped_shmem, struct where_holder ret[static WHERE_HOLDERS_MAX])
 {
 	uint64_t shmem = sub_u64(worth_unowned_shmem(c, mapped_shmem),
 				 add_u64(survey->tmpfs_bytes, survey->sysv_bytes));
 	uint64_t memfds = min_u64(survey->memfds.unmeasured, shmem);
-	uint64_t pipes = min_u64(survey->pipes.bytes, worth_unaccounted(c));
-	uint64_t unmapped = min_u64(survey->unmapped.bytes,
-				    add_u64(c->shmem, sub_u64(c->swap_total, c->swap_free)));
+	uint64_t all = add_u64(c->shmem, sub_u64(c->swap_total, c->swap_free));
+	unsigned n = 0;
 
 	if (survey->is_partial && memfds < shmem / 4 * 3)
 		memfds = 0;
-	*ret_holder = &survey->pipes;
-	if (unmapped > max_u64(memfds, pipes))
-		*ret_holder = &survey->unmapped;
-	else if (memfds > pipes)
-		*ret_holder = &survey->memfds;
-	return max_u64(unmapped, max_u64(memfds, pipes));
+	for (unsigned i = 0; i < WHERE_UNMAPPED_MAX; i++)
+		n = add_holder(ret, n, &survey->unmapped[i], survey->unmapped[i].bytes, all);
+	n = add_holder(ret, n, &survey->memfds, memfds, all);
+	for (unsigned i = 0; i < n; i++)
+		if (ret[i].pid == survey->memfds.pid)
+			ret[i].unmeasured = min_u64(memfds, ret[i].bytes);
+	n = add_holder(ret, n, &survey->pipes, min_u64(survey->pipes.bytes, worth_unaccounted(c)),
+		       UINT64_MAX);
+	sort_holders(ret, n);
+	return n;
 }
 
 void where_account(const struct memory_counters *c, const struct where_survey *survey,

@@ -22,7 +22,8 @@
 #define WHERE_TMPFS_MAX 5
 #define WHERE_PATH_MAX	128
 /* A process that alone has both ends of so many pipes is named. */
-#define WHERE_PIPES_MIN 64
+#define WHERE_PIPES_MIN	   64
+#define WHERE_UNMAPPED_MAX 8
 
 struct where_tmpfs {
 	char path[WHERE_PATH_MAX]; /* the mount point; what is longer is cut */
@@ -37,6 +38,10 @@ struct where_holder {
 	unsigned n;	/* of pipes: those of which it has both ends */
 	/* Of memfds: of these it could not be seen whether processes map them. */
 	uint64_t unmeasured;
+	/* Besides, of unmapped: what these others hold as well, which is freed with all of them. */
+	uint64_t together;
+	pid_t others[HELD_OTHERS_MAX];
+	unsigned n_others;
 };
 
 struct where_survey {
@@ -44,9 +49,9 @@ struct where_survey {
 	unsigned n_tmpfs;
 	uint64_t tmpfs_bytes; /* of all */
 	struct where_holder memfds, pipes;
-	/* Which alone holds most that no process maps, of memfds and of deleted files of a tmpfs.
-	 */
-	struct where_holder unmapped;
+	/* Which alone hold most that no process maps, of memfds and of deleted files of a tmpfs,
+	 * largest first: the first ones may not be eligible. */
+	struct where_holder unmapped[WHERE_UNMAPPED_MAX];
 	uint64_t sysv_bytes; /* of System V segments to which no process is attached */
 	/* Shared memory of the processes that map less than WHERE_MAPPED_SMALL; what several map
 	 * counts with each. */
@@ -118,16 +123,19 @@ struct where_account {
 	bool is_partial;
 };
 
+#define WHERE_HOLDERS_MAX (WHERE_UNMAPPED_MAX + 2)
+
 /*
- * What the death of *ret_holder alone would free of what it holds by descriptors; 0: nothing, or
- * that is not known.  A file can be mapped by others, which keep it then (a compositor has
+ * What the death of each of these processes alone would free of what it holds by descriptors:
+ * .bytes, largest first; .unmeasured: of that, what is not known for certain.  Returns how many
+ * there are.  A file can be mapped by others, which keep it then (a compositor has
  * descriptors of the buffers of all its clients): only what no process maps counts.  Memfds of
  * which that could not be seen count up to the shared memory that no process maps and that lies on
  * no tmpfs.  Where the survey is partial, a tmpfs may be missing from it: then only if that is
  * nearly all of it.  mapped_shmem: as for worth_unowned().
  */
-uint64_t where_held(const struct where_survey *survey, const struct memory_counters *counters,
-		    uint64_t mapped_shmem, const struct where_holder **ret_holder);
+unsigned where_holders(const struct where_survey *survey, const struct memory_counters *counters,
+		       uint64_t mapped_shmem, struct where_holder ret[static WHERE_HOLDERS_MAX]);
 
 /* survey: NULL if there is none.  What is less than a 256th of memory is left out, but for the
  * largest. */

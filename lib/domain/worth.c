@@ -83,6 +83,13 @@ uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct 
 	return growth;
 }
 
+bool worth_may_be_held(const struct worth_holdings *before, const struct worth_holdings *now,
+		       uint64_t memory)
+{
+	return now->unowned > before->unowned &&
+	       now->unowned - before->unowned >= memory / WORTH_HELD_SHARE;
+}
+
 uint64_t worth_min_victim(const struct policy_threshold *threshold, uint64_t memory)
 {
 	if (threshold->set)
@@ -124,4 +131,10 @@ uint64_t worth_minimum(const struct worth *worth, uint64_t min_victim, uint64_t 
 	if (worth_is_spree(worth))
 		least = max_u64(least, most_promised(worth) * WORTH_SPREE_FACTOR);
 	return least;
+}
+
+uint64_t worth_holder_minimum(const struct worth *worth, uint64_t min_victim, uint64_t missing,
+			      uint64_t unowned_growth)
+{
+	return worth_minimum(worth, min_victim, missing, unowned_growth / WORTH_HOLDERS);
 }

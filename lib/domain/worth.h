@@ -88,6 +88,12 @@ uint64_t worth_unaccounted(const struct memory_counters *counters);
 uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct worth_holdings *now,
 			      uint64_t memory);
 
+/* Has it grown by so much that a process which holds it by descriptors may be the largest with what
+ * it has besides? */
+#define WORTH_HELD_SHARE 8
+bool worth_may_be_held(const struct worth_holdings *before, const struct worth_holdings *now,
+		       uint64_t memory);
+
 /* MinVictim= in bytes on this machine. */
 uint64_t worth_min_victim(const struct policy_threshold *threshold, uint64_t memory);
 
@@ -98,3 +104,7 @@ uint64_t worth_missing(const struct policy *policy, const struct memory_reading 
 /* What a victim has to free at least.  unowned_growth: as above. */
 uint64_t worth_minimum(const struct worth *worth, uint64_t min_victim, uint64_t missing,
 		       uint64_t unowned_growth);
+/* The same of one that holds a part of that growth by descriptors: others may hold as much. */
+#define WORTH_HOLDERS 8
+uint64_t worth_holder_minimum(const struct worth *worth, uint64_t min_victim, uint64_t missing,
+			      uint64_t unowned_growth);

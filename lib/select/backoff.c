@@ -8,6 +8,9 @@
 /* If it has grown by so much it is worth another try; less may be an error of the readings. */
 #define GROWN_BYTES (16 * MIB)
 
+/* So many parts of four of what a victim mapped are its memory: it may have freed some since. */
+#define HEIR_QUARTERS 3
+
 /* The letters between which a process changes all the time count as one. */
 static char state_class(char state)
 {
@@ -166,19 +169,33 @@ void backoff_note_heirs(struct backoff *p, const struct backoff_subject *killed,
 		.session = killed->session,
 		.ppid = forks_siblings ? killed->ppid : 0,
 		.code_pages = killed->code_pages,
+		.mapped = killed->mapped,
 		.stack_start = killed->stack_start,
 	};
 }
 
-/* One that has left the session is an orphan by now. */
+/* It maps nearly all that the killed one did, as no process does that has just started. */
+static bool has_its_memory(const struct backoff_heirs *heirs, const struct backoff_subject *subject)
+{
+	return heirs->mapped != 0 && subject->mapped >= heirs->mapped / 4 * HEIR_QUARTERS;
+}
+
+/* One that has left the session is an orphan by now, whose parent may be any reaper.  Nor does the
+ * parent tell of one that is large: clone(2) CLONE_PARENT makes a child of it. */
+static bool is_at_its_place(const struct backoff_heirs *heirs,
+			    const struct backoff_subject *subject)
+{
+	return (subject->session == heirs->session || subject->ppid <= 1) &&
+	       (heirs->ppid == 0 || subject->ppid != heirs->ppid);
+}
+
 bool backoff_is_heir(const struct backoff *p, const struct backoff_subject *subject, usec_t now)
 {
 	const struct backoff_heirs *heirs = &p->heirs;
 
 	return now < heirs->until && subject->code_pages == heirs->code_pages &&
 	       subject->uid == heirs->uid &&
-	       (subject->session == heirs->session || subject->ppid <= 1) &&
-	       (heirs->ppid == 0 || subject->ppid != heirs->ppid) &&
+	       (is_at_its_place(heirs, subject) || has_its_memory(heirs, subject)) &&
 	       (subject->stack_start == 0 || subject->stack_start == heirs->stack_start) &&
 	       subject->start_ticks >= heirs->born_from && subject->start_ticks <= heirs->born_to;
 }

@@ -80,6 +80,7 @@ struct backoff_heirs {
 	pid_t session;
 	pid_t ppid; /* its own, if that is of the same program and may have forked others */
 	unsigned code_pages;
+	uint64_t mapped;      /* bytes; 0: not known */
 	uint64_t stack_start; /* 0: not known */
 };
 
@@ -134,6 +135,7 @@ struct backoff_subject {
 	pid_t ppid;
 	pid_t session;
 	unsigned code_pages;
+	uint64_t mapped;      /* bytes; 0: not known */
 	uint64_t stack_start; /* 0: not read */
 	bool shares_memory;   /* of the killed one: much of its memory is shared */
 };
@@ -155,6 +157,7 @@ void backoff_add_kind(struct backoff *p, const struct backoff_subject *subject, 
  * SIGKILL.  Known by program, user, session and start, and where that was read, by the address of
  * its stack, which a process has of its parent until it calls execve(2).  A sibling that the parent
  * of the killed one has forked meanwhile is none (forks_siblings: that is of the same program).
+ * Parent and session do not matter of one that maps as much as the killed one did.
  */
 void backoff_note_heirs(struct backoff *p, const struct backoff_subject *killed,
 			bool forks_siblings, uint64_t born_from, uint64_t born_to, usec_t now);

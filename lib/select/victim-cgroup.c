@@ -199,24 +199,65 @@ static void assume_shares(const struct choice *choice, const struct census_node 
 	process->fair_is_assumed = true;
 }
 
-void victim_measure_cgroup(struct choice *choice, struct victim_candidate *candidate)
+/* Those that were measured in an earlier choice, or in watch. */
+static void assume_by_known(struct choice *choice, const struct census_node *root,
+			    const struct census_node *node, unsigned *n_left)
 {
-	struct members members = { 0 };
-	struct victim_candidate member;
+	const struct census_process *process = (const struct census_process *)node;
+	const struct census_node *child;
 	struct family family;
 
-	if (!candidate->precise || !choice->reader->reread ||
-	    choice->request->rank_by != POLICY_RANK_BY_FOOTPRINT)
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node)
+			if (child->kind != CENSUS_CGROUP && *n_left > 0)
+				assume_by_known(choice, root, child, n_left);
 		return;
-	find_unknown(choice, candidate->node, &members);
-	if (members.unknown <= proc_reclaimable(&candidate->memory) / 8)
+	}
+	if (process->is_gone || process->fair_share <= 0 || process->memory.kept < MEMBER_MIN ||
+	    !census_share_is_current(choice->census, process, choice->request->now))
 		return;
+	(*n_left)--;
+	family_init(&family, choice->census, process, FAMILY_READS);
+	assume_shares(choice, root, &family);
+}
+
+/* Does much of the size depend on shares that are not known? */
+static bool is_unknown(const struct choice *choice, const struct victim_candidate *candidate,
+		       struct members *members)
+{
+	*members = (struct members){ 0 };
+	find_unknown(choice, candidate->node, members);
+	return members->unknown > proc_reclaimable(&candidate->memory) / 8;
+}
+
+static bool may_depend_on_shares(const struct choice *choice,
+				 const struct victim_candidate *candidate)
+{
+	return candidate->precise && choice->reader->reread &&
+	       choice->request->rank_by == POLICY_RANK_BY_FOOTPRINT;
+}
+
+void victim_measure_cgroup(struct choice *choice, struct victim_candidate *candidate)
+{
+	struct members members;
+	struct victim_candidate member;
+	struct family family;
+	unsigned n_left = MEASURED_MAX;
+
+	if (!may_depend_on_shares(choice, candidate) || !is_unknown(choice, candidate, &members))
+		return;
+	assume_by_known(choice, candidate->node, candidate->node, &n_left);
+	victim_candidate_init(choice, candidate->node, candidate);
+	if (!is_unknown(choice, candidate, &members))
+		return;
+	if (victim_may_read(choice))
+		choice->result->n_reads++; /* what is read is the cgroup */
 	for (unsigned i = 0; i < members.n && victim_may_read(choice); i++) {
 		if (share_is_known(choice, members.largest[i]))
 			continue; /* it is like one before it */
 		victim_candidate_init(choice, &members.largest[i]->node, &member);
 		(void)victim_read_process(choice, &member);
-		choice->result->n_reads--; /* what was read is the cgroup */
+		choice->result->n_reads--;
 		choice->n_members_read++;
 		if (members.largest[i]->is_gone || !members.largest[i]->memory.is_measured ||
 		    members.largest[i]->fair_share <= 0)
@@ -225,6 +266,66 @@ void victim_measure_cgroup(struct choice *choice, struct victim_candidate *candi
 		assume_shares(choice, candidate->node, &family);
 	}
 	victim_candidate_init(choice, candidate->node, candidate);
+}
+
+/* What the relatives of this one map in the cgroup, less what the largest of them does. */
+struct common {
+	const struct choice *choice;
+	struct family family;
+	uint64_t mapped, largest;
+};
+
+static void add_common(struct common *common, const struct census_node *node)
+{
+	const struct census_process *process = (const struct census_process *)node;
+	const struct census_node *child;
+	uint64_t mapped;
+
+	if (node->kind != CENSUS_PROCESS) {
+		census_for_each_child(child, node)
+			if (child->kind != CENSUS_CGROUP)
+				add_common(common, child);
+		return;
+	}
+	if (process->is_gone || share_is_known(common->choice, process) ||
+	    (process != common->family.process && !family_has(&common->family, process)))
+		return;
+	mapped = proc_mapped(&process->memory);
+	common->mapped = add_u64(common->mapped, mapped);
+	common->largest = max_u64(common->largest, mapped);
+}
+
+bool victim_assume_cgroup(const struct choice *choice, struct victim_candidate *candidate)
+{
+	uint64_t may_be_common = 0, bytes = proc_reclaimable(&candidate->memory);
+	const struct census_process *seen[MEASURED_MAX];
+	struct members members;
+	unsigned n_seen = 0;
+
+	if (victim_may_read(choice) || !may_depend_on_shares(choice, candidate) ||
+	    !is_unknown(choice, candidate, &members))
+		return false;
+	for (unsigned i = 0; i < members.n; i++) {
+		struct common common = { .choice = choice };
+		bool is_like = false;
+
+		for (unsigned k = 0; k < n_seen && !is_like; k++)
+			is_like = family_has_both(choice->census, seen[k], members.largest[i]);
+		if (is_like)
+			continue;
+		seen[n_seen++] = members.largest[i];
+		family_init(&common.family, choice->census, members.largest[i], FAMILY_READS);
+		add_common(&common, candidate->node);
+		may_be_common = add_u64(may_be_common, common.mapped - common.largest);
+	}
+	if (may_be_common <= bytes / 8)
+		return false;
+	candidate->precise = false;
+	candidate->memory.kept = add_u64(candidate->memory.kept, min_u64(may_be_common, bytes));
+	candidate->estimate = saturate_u64((double)proc_reclaimable(&candidate->memory) *
+					   (double)candidate->weight);
+	candidate->score.lo = min_u64(candidate->score.lo, candidate->estimate);
+	return true;
 }
 
 bool victim_read(struct choice *choice, struct victim_candidate *candidate)

@@ -442,6 +442,26 @@ void victim_prefer_group(struct choice *choice)
 		(void)prefer_units(choice, VICTIM_ALONE);
 }
 
+uint64_t victim_with_held(const struct census *census, const struct census_process *process,
+			  const struct victim_reader *reader, usec_t now, uint64_t held)
+{
+	struct victim_reading reading = { 0 };
+
+	if (census_share_is_current(census, process, now))
+		return add_u64(held, proc_reclaimable(&process->memory));
+	if (!reader->precise || reader->precise(process, &reading, reader->userdata) != 0 ||
+	    !reading.has_reclaimable)
+		return held;
+	return add_u64(held, reading.reclaimable.alone);
+}
+
+bool victim_would_be_first(const struct victim_result *result, const struct victim_request *request,
+			   const struct census_process *process, uint64_t bytes)
+{
+	return result->n_ranked == 0 ||
+	       victim_weighted(process, request, bytes) > result->ranked[0].estimate;
+}
+
 void victim_take(const struct census_process *process, uint64_t held, struct victim_result *result)
 {
 	struct victim_candidate *candidate = &result->ranked[0];

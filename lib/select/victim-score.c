@@ -22,6 +22,7 @@ static struct backoff_subject subject_of(const struct census_process *process)
 		.ppid = process->ppid,
 		.session = process->session,
 		.code_pages = process->code_pages,
+		.mapped = proc_mapped(&process->memory),
 	};
 }
 

@@ -61,6 +61,9 @@ void victim_cgroup_init(const struct choice *choice, struct victim_candidate *ca
 /* Measures the shares of the largest of its processes, all of which were read at little cost, if
  * much depends on them; their relatives are taken to have as much in common with them. */
 void victim_measure_cgroup(struct choice *choice, struct victim_candidate *candidate);
+/* No more may be measured: relatives of which no share is known are taken to hold no more than the
+ * largest of them.  True: then it may free more, up to score.hi. */
+bool victim_assume_cgroup(const struct choice *choice, struct victim_candidate *candidate);
 /* victim-read.c: victim_read() of a process. */
 bool victim_read_process(struct choice *choice, struct victim_candidate *candidate);
 

@@ -186,7 +186,7 @@ static void take_candidate(struct choice *choice, const struct victim_entry *top
 {
 	struct victim_result *result = choice->result;
 	struct victim_candidate candidate;
-	bool is_stale = victim_is_stale(choice, top->node);
+	bool is_stale = victim_is_stale(choice, top->node), is_assumed = false;
 	int r = 0;
 
 	if (is_stale && choice->reader->reread && !result->is_cut) {
@@ -199,11 +199,14 @@ static void take_candidate(struct choice *choice, const struct victim_entry *top
 			return;
 	}
 	victim_candidate_init(choice, top->node, &candidate);
-	if (candidate.cgroup && candidate.precise && victim_may_read(choice)) {
-		result->n_reads++; /* all in it were read at little cost */
+	if (candidate.cgroup && candidate.precise) { /* all in it were read at little cost */
 		victim_measure_cgroup(choice, &candidate);
+		result->n_reads += result->n_reads == 0;
+		is_assumed = victim_assume_cgroup(choice, &candidate);
+		if (is_assumed)
+			leave(choice, candidate.score.hi);
 	}
-	if (!candidate.precise) {
+	if (!candidate.precise && !is_assumed) {
 		if (!victim_may_read(choice)) {
 			leave(choice, victim_upper_end(choice, top->node));
 			victim_assume_share(choice, &candidate);

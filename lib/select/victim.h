@@ -188,6 +188,14 @@ void victim_choose(struct census *census, const struct victim_request *request,
  * alone (a memfd, full pipes), in no figure of its own.  It is to be eligible. */
 void victim_take(const struct census_process *process, uint64_t held, struct victim_result *result);
 
+/* What its death frees for certain, with what it holds.  May read its shares. */
+uint64_t victim_with_held(const struct census *census, const struct census_process *process,
+			  const struct victim_reader *reader, usec_t now, uint64_t held);
+/* Does a process of so many bytes count for more than the one that was chosen?  (If none was: yes.)
+ */
+bool victim_would_be_first(const struct victim_result *result, const struct victim_request *request,
+			   const struct census_process *process, uint64_t bytes);
+
 enum eligibility victim_exclusion(const struct census *census, const struct census_process *process,
 				  const struct victim_request *request);
 /* Of a process, or of a cgroup with all processes in it: eligibility_join(). */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/bus-internal.h"
+#include "daemon/manager.h"
 #include "daemon/recorder.h"
 #include "tests/fuzz/fuzz-socket.h"
 #include "tests/fuzz/fuzz.h"
@@ -75,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		manager_init(&manager);
 		FUZZ_CHECK(recorder_new(-EBADF, &manager.in_flight, &manager.tick.recorder) == 0);
 	}
-	bus = (struct bus){ .manager = &manager };
+	bus = (struct bus){ .subject = manager_bus_subject(&manager) };
 	bus.bus = fuzz_connect(&fd);
 	FUZZ_CHECK(sd_bus_add_filter(bus.bus, NULL, on_message, &bus) >= 0);
 	FUZZ_CHECK(sd_bus_add_object(bus.bus, NULL, BUS_PATH, on_method, &bus) >= 0);

@@ -219,6 +219,22 @@ static void *thread(void *unused)
 	return NULL;
 }
 
+/* A child of its parent continues, which ignores that signal. */
+static void leave_to_sibling(int signal_number)
+{
+	(void)signal(signal_number, SIG_IGN);
+	if (syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) != 0)
+		_exit(0);
+	for (;;)
+		pause();
+}
+
+/* sibling-on-term: on SIGTERM a child of its parent continues with all memory, this one exits */
+static void await_term(const char *unused)
+{
+	(void)signal(SIGTERM, leave_to_sibling);
+}
+
 /* threads=N */
 static void make_threads(const char *value)
 {
@@ -397,6 +413,7 @@ const struct verb process_verbs[] = {
 	{ "hop", hop },
 	{ "hop-fork", hop_by_fork },
 	{ "pass-on", pass_on },
+	{ "sibling-on-term", await_term },
 	{ "threads", make_threads },
 	{ "leave-thread", leave_thread },
 	{ "exec-loop", exec_loop },

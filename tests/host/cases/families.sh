@@ -297,3 +297,12 @@ case_cgroup_shares() { # Target=cgroup: 21 that map the same 200 MiB of shared m
 case_cgroup_copies() { # Target=cgroup: 21 that share 200 MiB copy on write, beside a leak
     cgroup_family anon
 }
+case_cgroup_many() { # Target=cgroup: twelve servers of 20 that share 30 MiB each, more than are measured at once, beside a leak
+    local i
+    expect dies=leak lives=web:240
+    machine
+    for i in {1..12}; do group=web$i start_full web anon=30 fork=19 touch end; done
+    start_daemon "$(both_policies Target=cgroup)"
+    start leak anon=400 anon=200@20
+    until_quiet
+}

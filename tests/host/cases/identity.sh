@@ -92,3 +92,11 @@ case_deeper_cgroup() { # in one whose path is longer than a path can be
     move_hog_down 17
     nudge "$(both_policies Target=cgroup)"
 }
+case_term_sibling() { # leaves its memory to a child of its parent on SIGTERM
+    expect dies=hog lives=other:1 kills=2
+    machine
+    start_daemon
+    start_full other anon=150
+    start super fork=1 name=hog sibling-on-term anon=800@60 end
+    until_quiet 4
+}

@@ -200,3 +200,47 @@ case_memfd_held_thread() { # a memfd held by a descriptor, by a process whose fi
     start_daemon
     until_quiet
 }
+case_memfd_held_protected() { # a memfd held by a descriptor, beside a protected process that holds more
+    expect dies=hog lives=vault:1
+    machine
+    start_full vault memfd-held=480
+    start_daemon '[Protect vault]' 'Comm=^vault$'
+    start hog memfd-held=370@40
+    until_quiet
+}
+case_memfd_held_partly() { # 200 MiB of its own and a memfd of 400 held by a descriptor, beside a process of 280
+    expect dies=hog lives=other:1
+    machine
+    start_daemon
+    start_full other anon=280
+    start hog anon=200 memfd-held=400@60
+    until_quiet
+}
+case_memfd_held_forked() { # a memfd held by a descriptor, by a parent and two children, beside a process of 80 MiB
+    expect dies=hog lives=other:1
+    machine
+    start_daemon
+    start_full other anon=80
+    start_full hog memfd-held=650 fork=2 end
+    start nudge anon=100@20
+    until_quiet
+}
+case_memfd_held_each() { # eight processes that hold a memfd of 105 MiB each by a descriptor
+    local i
+    expect lives=other:1 kills=2
+    machine
+    start_daemon
+    start_full other anon=80
+    for i in {1..8}; do start holder$i memfd-held=105@10; done
+    until_quiet
+    has_killed || bad 'no kill'
+}
+case_tmpfs_full_beside() { # a tmpfs that no process maps, and a process that holds a memfd of 60 MiB by a descriptor
+    expect lives=client:1 kills=0
+    machine
+    start_daemon
+    mkdir -p $case_run/t
+    start_full client memfd-held=60
+    start writer "write=$case_run/t/f,770@60"
+    until_quiet
+}
