@@ -157,6 +157,55 @@ static void test_group_before_a_large_one_that_does_not_grow(void **state)
 	machine_done(&machine);
 }
 
+/* Of one session and cgroup, each with a name, a program and a parent of its own; the last process
+ * is in another cgroup and session unless it is a member. */
+static void test_group_of_what_was_started_at_once(void **state)
+{
+	static const struct {
+		const char *label;
+		size_t n;
+		uint64_t each, beside;
+		bool many_sessions, many_cgroups, many_users, is_member;
+		uint64_t ticks_now;
+		bool is_group;
+	} rows[] = {
+		{ "a suite", 60, 14, 48, .ticks_now = 1100, .is_group = true },
+		{ "it is over", 60, 14, 48, .ticks_now = TICKS_NOW },
+		{ "old", 60, 14, 48, .ticks_now = 100000 },
+		{ "of different sessions", 60, 14, 48, .many_sessions = true, .ticks_now = 1100 },
+		{ "of different cgroups", 60, 14, 48, .many_cgroups = true, .ticks_now = 1100 },
+		{ "of different users", 60, 14, 48, .many_users = true, .ticks_now = 1100 },
+		{ "too few", 7, 60, 70, .ticks_now = 1100 },
+		{ "one of them leaks", 60, 14, 48, .is_member = true, .ticks_now = 1100 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t n = rows[i].n;
+		struct machine machine;
+
+		make_siblings(&machine, n, rows[i].each * MIB, rows[i].beside * MIB);
+		for (size_t j = 0; j < n + rows[i].is_member; j++) {
+			struct census_process *process = machine.processes[j];
+			char path[32];
+
+			snprintf(process->comm, sizeof(process->comm), "x%u", (unsigned)(j % 1000));
+			snprintf(path, sizeof(path), "/t%u.scope",
+				 rows[i].many_cgroups ? (unsigned)j : 0);
+			process->code_pages = 100 + (unsigned)j;
+			process->ppid = (pid_t)(1000 + j);
+			process->session = rows[i].many_sessions ? process->ppid : 55;
+			process->uid = rows[i].many_users ? 2000 + (uid_t)j : 2000;
+			assert_int_equal(census_attach(&machine.census, process, path), 0);
+			census_update_eligibility(&machine.census, process);
+		}
+		(void)choose_group(&machine, rows[i].ticks_now, NULL);
+		if (result.ranked[0].process != machine.processes[n - rows[i].is_group])
+			fail_msg("%s: pid %d", rows[i].label, result.ranked[0].process->pid);
+		assert_int_equal(result.as_one, VICTIM_ALONE);
+		machine_done(&machine);
+	}
+}
+
 /* Each row: a reason why the siblings are not compared as a group. */
 static void test_group_needs_reasons(void **state)
 {
@@ -424,6 +473,7 @@ int main(void)
 		cmocka_unit_test(test_group_the_youngest_sibling_before_a_larger_bystander),
 		cmocka_unit_test(test_group_of_one_session),
 		cmocka_unit_test(test_group_of_children_with_names_of_their_own),
+		cmocka_unit_test(test_group_of_what_was_started_at_once),
 		cmocka_unit_test(test_group_before_a_large_one_that_does_not_grow),
 		cmocka_unit_test(test_group_needs_reasons),
 		cmocka_unit_test(test_group_is_read_before_it_is_preferred),

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/hash.h"
+#include "lib/select/kinship.h"
 #include "lib/select/streak.h"
 #include "lib/select/victim-walk.h"
 
@@ -21,14 +22,6 @@
 #define SLOTS 128
 /* Groups that turned out to be smaller, or gone, once read; then the single process is taken. */
 #define TRIES 3
-
-/* Compared one after the other: which belong together must not depend on their order. */
-enum kinship {
-	BY_PARENT,
-	BY_SESSION,
-	BY_PROGRAM, /* and parent, whatever the names: a storm of children, young ones alone */
-	_KINSHIP_MAX,
-};
 
 struct group {
 	enum kinship kinship;
@@ -88,41 +81,17 @@ static void add_member(const struct choice *choice, struct group *group,
 	group->score = add_u64(group->score, victim_weighted(process, choice->request, more));
 }
 
-static bool are_kin(enum kinship kinship, const struct census_process *a,
-		    const struct census_process *b)
-{
-	if (a->uid != b->uid || a->kthread || b->kthread)
-		return false;
-	switch (kinship) {
-	case BY_PARENT:
-		return a->ppid == b->ppid && strcmp(a->comm, b->comm) == 0;
-	case BY_SESSION:
-		return a->session != 0 && a->session == b->session && strcmp(a->comm, b->comm) == 0;
-	case BY_PROGRAM:
-		return a->ppid == b->ppid && a->code_pages != 0 && a->code_pages == b->code_pages;
-	case _KINSHIP_MAX:
-		break;
-	}
-	return false;
-}
-
-bool victim_are_siblings(const struct census_process *a, const struct census_process *b)
-{
-	return are_kin(BY_PARENT, a, b) || are_kin(BY_SESSION, a, b);
-}
-
-/* Of one program many may be started that have nothing to do with each other; not at once. */
 static bool may_be_kin(const struct choice *choice, enum kinship kinship,
 		       const struct census_process *process)
 {
 	return may_count(choice, process) &&
-	       (kinship != BY_PROGRAM || is_young(choice->request, process));
+	       (!kinship_is_of_storms(kinship) || is_young(choice->request, process));
 }
 
 static bool is_member(const struct choice *choice, const struct group *group,
 		      const struct census_process *process)
 {
-	return are_kin(group->kinship, group->first, process) &&
+	return kinship_has(group->kinship, group->first, process) &&
 	       may_be_kin(choice, group->kinship, process);
 }
 
@@ -130,15 +99,12 @@ static bool is_member(const struct choice *choice, const struct group *group,
 static struct group *place_for(struct group *groups, enum kinship kinship,
 			       const struct census_process *process)
 {
-	pid_t near = kinship == BY_SESSION ? process->session : process->ppid;
-	unsigned what =
-		kinship == BY_PROGRAM ? process->code_pages : (unsigned char)process->comm[0];
-	unsigned slot = (unsigned)near * 31U + what;
+	unsigned slot = kinship_hash(kinship, process);
 
 	for (unsigned i = 0; i < SLOTS; i++) {
 		struct group *group = &groups[(slot + i) % SLOTS];
 
-		if (!group->first || are_kin(kinship, group->first, process))
+		if (!group->first || kinship_has(kinship, group->first, process))
 			return group;
 	}
 	return NULL;
@@ -196,7 +162,14 @@ static bool has_single(const struct choice *choice, const struct group *group)
 {
 	const struct census_process *single = choice->result->ranked[0].process;
 
-	return single && are_kin(group->kinship, group->first, single);
+	return single && kinship_has(group->kinship, group->first, single);
+}
+
+/* A member that is by itself what fills memory. */
+static bool single_stands_out(const struct choice *choice, const struct group *group)
+{
+	return single_is_large(choice) || (group->kinship == KINSHIP_BY_START &&
+					   best_single(choice) / 2 > group->score / group->n);
 }
 
 static bool outranks(const struct choice *choice, const struct group *group)
@@ -206,10 +179,10 @@ static bool outranks(const struct choice *choice, const struct group *group)
 		group->n >= VICTIM_CHILDREN_MIN && group->n_new >= group->n / VICTIM_NEW_SHARE;
 
 	return !group->is_refused && group->n >= VICTIM_MEMBERS_MIN &&
-	       (group->kinship != BY_PROGRAM || is_storm) &&
+	       (!kinship_is_of_storms(group->kinship) || is_storm) &&
 	       group->gained >= choice->request->memory / GROUP_SHARE &&
 	       group->score / 2 > best_single(choice) &&
-	       !(single_is_large(choice) && has_single(choice, group));
+	       !(has_single(choice, group) && single_stands_out(choice, group));
 }
 
 static struct group *find_largest(const struct choice *choice,
@@ -217,10 +190,14 @@ static struct group *find_largest(const struct choice *choice,
 {
 	struct group *largest = NULL;
 
-	for (unsigned i = 0; i < _KINSHIP_MAX * SLOTS; i++)
+	for (unsigned i = 0; i < _KINSHIP_MAX * SLOTS; i++) {
+		if (largest && largest->kinship < KINSHIP_BY_START &&
+		    groups[i].kinship == KINSHIP_BY_START)
+			break; /* the rest may be any programs */
 		if (groups[i].first && outranks(choice, &groups[i]) &&
 		    (!largest || groups[i].score > largest->score))
 			largest = &groups[i];
+	}
 	return largest;
 }
 

@@ -180,6 +180,45 @@ case_storm_names() { # the same, each with a name of its own
     start storm fork=20 name-of-its-own anon=12 end spawn=12 name-of-its-own anon=12 end
     until_quiet 20 6
 }
+suite() { # STEP...: 70 test programs, each with a parent of its own; none of the others dies
+    local i
+    expect lives=app:4 kills=200
+    machine
+    start_daemon
+    for i in 1 2 3 4; do group=app$i start_full app anon=42; done
+    start suite session repeat=70 fork=1 name=sh fork=1 "$@" end end sleep=0.08 end
+    until_quiet 4 20
+}
+case_suite() { # test programs of 14 MiB, each with a name of its own
+    suite name-of-its-own anon=14
+}
+case_suite_programs() { # the same, each executed with other arguments: none is a replacement
+    suite execute=61 name-of-its-own anon=14 sleep=60 end
+}
+case_desktop_leak() { # control: beside programs of one session that were just started a leak dies
+    local i steps=()
+    expect dies=hog lives=desktop:1 kills=1
+    machine
+    start_daemon
+    for i in 10 25 40 15 30 20 35 12 28 18 22 33; do
+        steps+=(fork=1 execute=61 name-of-its-own "anon=$i" sleep=60 end end sleep=0.1)
+    done
+    start_full desktop session "${steps[@]}"
+    start hog anon=100 anon=600@80
+    until_quiet
+    count_population
+    [ "$(grep -c ' n[0-9]' <<<"$population")" = 12 ] || bad 'some of the session are gone'
+}
+case_suite_leak() { # control: one of them leaks, and none of the others dies
+    expect dies=leak kills=1
+    machine
+    start_daemon
+    start suite session repeat=40 fork=1 name=sh fork=1 name-of-its-own anon=8 end end sleep=0.08 end \
+        fork=1 name=leak anon=60 anon=600@100 end
+    until_quiet
+    count_population
+    [ "$(grep -c ' n[0-9]' <<<"$population")" = 40 ] || bad 'some of the suite are gone'
+}
 case_storm_subtree() { # the same in a cgroup that cannot be killed as one
     expect kills=200
     machine
