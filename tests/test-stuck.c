@@ -13,6 +13,7 @@
 #include "daemon/manager.h"
 #include "daemon/select/stuck.h"
 #include "daemon/select/survey.h"
+#include "daemon/select/unowned.h"
 #include "lib/snapshot/census-tree.h"
 
 /* clang-format off */
@@ -151,7 +152,7 @@ static void fill_tmpfs(void)
 	m->sampler.reading.available = 6 * GIB;
 	m->sampler.reading.counters.anon = GIB;
 	m->sampler.reading.counters.free = 6 * GIB;
-	stuck_note_calm(&m->selection, NOW - 400 * SEC);
+	unowned_note_calm(&m->selection, NOW - 400 * SEC);
 	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
 }
@@ -218,7 +219,7 @@ static void test_a_start_when_memory_is_low(void **state)
 	m->sampler.reading.counters.anon = 0;
 	m->sampler.reading.counters.hugetlb = 2 * GIB;
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
-	stuck_note_calm(&m->selection, NOW);
+	unowned_note_calm(&m->selection, NOW);
 	assert_int_equal(m->selection.stuck.best.available, 0);
 	(void)stuck_min_victim(&m->selection, &test.policy);
 	assert_int_equal(m->selection.stuck.unowned_growth, 5 * GIB);
@@ -230,16 +231,16 @@ static void test_the_best_time_is_remembered(void **state)
 	struct manager *m = test.m;
 
 	m->sampler.reading.available = 6 * GIB;
-	stuck_note_calm(&m->selection, NOW);
+	unowned_note_calm(&m->selection, NOW);
 	m->sampler.reading.available = 5 * GIB;
-	stuck_note_calm(&m->selection, NOW + SEC);
+	unowned_note_calm(&m->selection, NOW + SEC);
 	assert_int_equal(m->selection.stuck.best.available, 6 * GIB);
 	m->sampler.reading.available = 4 * GIB;
-	stuck_note_calm(&m->selection, NOW + 300 * SEC);
+	unowned_note_calm(&m->selection, NOW + 300 * SEC);
 	assert_int_equal(m->selection.stuck.best.available, 4 * GIB);
 	assert_int_equal(m->selection.stuck.best_earlier.available, 6 * GIB);
 	m->sampler.reading.available = 7 * GIB;
-	stuck_note_calm(&m->selection, NOW + 301 * SEC);
+	unowned_note_calm(&m->selection, NOW + 301 * SEC);
 	assert_int_equal(m->selection.stuck.best.available, 7 * GIB);
 }
 
@@ -566,7 +567,7 @@ static void test_a_survey_where_a_part_may_be_held(void **state)
 	m->sampler.reading.available = 6 * GIB;
 	m->sampler.reading.counters.anon = 2 * GIB;
 	m->sampler.reading.counters.free = 6 * GIB;
-	stuck_note_calm(&m->selection, NOW - 400 * SEC);
+	unowned_note_calm(&m->selection, NOW - 400 * SEC);
 	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
 	m->sampler.reading.counters.anon = 6 * GIB + 10 * MIB;
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 990 * MIB;
