@@ -157,58 +157,6 @@ static void fill_tmpfs(void)
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
 }
 
-static void test_what_no_process_holds_raises_the_minimum(void **state)
-{
-	struct manager *m = test.m;
-
-	test.policy.memory_available = (struct policy_threshold){ .set = true, .permyriad = 500 };
-	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
-	fill_tmpfs();
-	/* Killing what is small against that would be in vain. */
-	assert_int_equal(stuck_min_victim(&m->selection, &test.policy), 5 * GIB / 2);
-	assert_int_equal(m->selection.stuck.unowned_growth, 5 * GIB);
-	/* It is mapped by a process: that holds it. */
-	add(7, "mapper", MIB)->memory.shmem = 5 * GIB;
-	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
-	/* But by what was measured it remains when that is killed. */
-	census_find(&m->sampler.census, 7)->memory.is_measured = true;
-	census_find(&m->sampler.census, 7)->memory.kept = 5 * GIB;
-	assert_int_equal(stuck_min_victim(&m->selection, &test.policy), 5 * GIB / 2);
-}
-
-/* What statm adds for many small processes may be pages of files, and hides nothing where a survey
- * has read what it is. */
-static void test_small_processes_hide_nothing(void **state)
-{
-	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
-
-	test.policy.memory_available = (struct policy_threshold){ .set = true, .permyriad = 500 };
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	fill_tmpfs();
-	for (pid_t pid = 1; pid <= 300; pid++)
-		add(pid, "small", MIB)->memory.shmem = 15 * MIB;
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_int_equal(s->unowned_growth, 0);
-
-	s->has_survey = true;
-	s->surveyed_at = m->sampler.sampled_at = NOW;
-	s->surveyed.small_mapped_bytes = 100 * MIB;
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_int_equal(s->unowned_growth, 5 * GIB - 100 * MIB);
-	add(301, "large", MIB)->memory.shmem = 200 * MIB;
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_int_equal(s->unowned_growth, 5 * GIB - 300 * MIB);
-
-	s->surveyed.is_partial = true;
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_int_equal(s->unowned_growth, 0);
-	s->surveyed.is_partial = false;
-	m->sampler.sampled_at = NOW + 3 * SEC;
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_int_equal(s->unowned_growth, 0);
-}
-
 /* Started on a machine that is low: what it was like before is not known, and all that is used
  * counts, but for the pool of huge pages. */
 static void test_a_start_when_memory_is_low(void **state)
@@ -635,8 +583,6 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_what_no_process_holds_raises_the_minimum),
-		TEST(test_small_processes_hide_nothing),
 		TEST(test_a_start_when_memory_is_low),
 		TEST(test_the_best_time_is_remembered),
 		TEST(test_a_survey_in_time),

@@ -4,16 +4,46 @@
 
 #include "daemon/select/selection.h"
 #include "daemon/watch/sampler.h"
+#include "lib/select/family.h"
 
 /* So long is known how much was available at best, and once more. */
 #define WINDOW_USEC (300 * USEC_PER_SEC)
 /* What is below this share of memory may be needed soon. */
 #define LOW_SHARE 5
 
-/* Where it was measured, without what is not freed: a file of a tmpfs. */
-static uint64_t freed_shmem(const struct proc_memory *memory)
+/* Of one whose relatives map the same: its fair share, not what is freed with all of them. */
+static uint64_t fair_shmem(const struct census_process *process)
 {
-	return memory->is_measured ? sub_u64(memory->shmem, memory->kept) : memory->shmem;
+	const struct proc_memory *memory = &process->memory;
+	uint64_t own = add_u64(memory->anon, add_u64(memory->swap, memory->pagetables));
+
+	return min_u64(memory->shmem, sub_u64(saturate_u64((double)process->fair_share), own));
+}
+
+/* Shared memory that is freed with it.  Where it was measured, without what is not: a file of a
+ * tmpfs.  unit: one that was measured; its relatives are taken to map the same. */
+static uint64_t freed_shmem(const struct census_process *process, const struct census_process *unit,
+			    struct family *family)
+{
+	const struct proc_memory *memory = &process->memory;
+
+	if (!memory->is_measured)
+		return unit && family_has(family, process)
+			       ? min_u64(memory->shmem, fair_shmem(unit))
+			       : memory->shmem;
+	return process->is_unit ? fair_shmem(process) : sub_u64(memory->shmem, memory->kept);
+}
+
+/* The one that maps most with its relatives, of those that were measured; or NULL. */
+static const struct census_process *find_unit(const struct census *census)
+{
+	const struct census_process *largest = NULL, *process;
+
+	census_for_each(census, process)
+		if (process->memory.is_measured && process->is_unit &&
+		    (!largest || process->memory.shmem > largest->memory.shmem))
+			largest = process;
+	return largest;
 }
 
 /*
@@ -23,15 +53,19 @@ static uint64_t freed_shmem(const struct proc_memory *memory)
  */
 uint64_t unowned_mapped_shmem(const struct selection *sel)
 {
-	const struct census_process *process;
+	const struct census *census = &sel->sampler->census;
+	const struct census_process *unit = find_unit(census), *process;
 	const struct stuck *s = &sel->stuck;
+	struct family family;
 	bool knows_small =
 		stuck_has_fresh_survey(s, sel->sampler->sampled_at) && !s->surveyed.is_partial;
 	uint64_t sum = knows_small ? s->surveyed.small_mapped_bytes : 0;
 
-	census_for_each(&sel->sampler->census, process)
+	if (unit)
+		family_init(&family, census, unit, 0); /* by what the census knows */
+	census_for_each(census, process)
 		if (!knows_small || process->memory.shmem >= WHERE_MAPPED_SMALL)
-			sum = add_u64(sum, freed_shmem(&process->memory));
+			sum = add_u64(sum, freed_shmem(process, unit, &family));
 	return sum;
 }
 
@@ -47,6 +81,13 @@ static struct worth_holdings holdings_now(const struct selection *sel, uint64_t 
 bool unowned_is_low(const struct selection *sel)
 {
 	return sel->sampler->reading.available < sel->sampler->reading.total / LOW_SHARE;
+}
+
+void unowned_note(struct selection *sel)
+{
+	struct worth_holdings now = holdings_now(sel, 0);
+
+	worth_note_steady(&sel->stuck.steady, &now, sel->sampler->reading.total);
 }
 
 /* No process is known then: all shared memory is taken for held by none, so that less of it seems
@@ -89,8 +130,18 @@ uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped)
 	return worth_unowned_growth(&before, &holdings, sel->sampler->reading.total);
 }
 
+/* Where most was added before, and processes have taken memory since. */
+static bool is_steady(const struct selection *sel)
+{
+	struct worth_holdings now = holdings_now(sel, 0);
+
+	return worth_is_steady(&sel->stuck.steady, &now, sel->sampler->reading.total);
+}
+
 uint64_t unowned_growth(const struct selection *sel)
 {
+	if (is_steady(sel))
+		return 0;
 	/* Mostly it is not so even if none of it were mapped: no process is read for that. */
 	return unowned_growth_less(sel, 0) == 0
 		       ? 0

@@ -56,6 +56,7 @@ static void keep(struct tick *t, const struct turn *turn)
 	if (r >= 0)
 		r = victim_reserve(&t->selection->choice, &t->sampler->census);
 	swap_use_sample(t->sampler, turn->now);
+	unowned_note(t->selection);
 	if (t->regime->state == REGIME_CALM)
 		unowned_note_calm(t->selection, turn->now);
 	else if (t->regime->state == REGIME_WATCH)
