@@ -29,6 +29,7 @@
 #include "lib/base/io.h"
 #include "lib/kill/ledger.h"
 #include "tests/fail-malloc.h"
+#include "tests/is-alive.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -306,14 +307,6 @@ static inline pid_t spawn(size_t mib, bool ignores_term)
 	    faccessat(mount_fd(true), path_of("/g"), F_OK, 0) == 0)
 		move(pid, true, "/g");
 	return pid;
-}
-
-static inline bool is_alive(pid_t pid)
-{
-	siginfo_t info = { 0 };
-
-	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
-	return info.si_pid == 0;
 }
 
 static inline int exit_signal(pid_t pid)

@@ -211,14 +211,6 @@ pid_t spawn(const char *relative, size_t mib)
 	return pid;
 }
 
-bool is_alive(pid_t pid)
-{
-	siginfo_t info = { 0 };
-
-	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
-	return info.si_pid == 0;
-}
-
 bool is_killed(pid_t pid)
 {
 	for (int i = 0; i < 6000 && is_alive(pid); i++)

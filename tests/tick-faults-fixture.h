@@ -10,6 +10,7 @@
 #include "daemon/manager.h"
 #include "daemon/stalls.h"
 #include "lib/select/sharers.h"
+#include "tests/is-alive.h"
 
 #define PROCESSES_MAX 8
 
@@ -38,7 +39,6 @@ int make_group(const char *relative);
 
 /* A process of so many MiB in a group of the subtree. */
 pid_t spawn(const char *relative, size_t mib);
-bool is_alive(pid_t pid);
 
 /* Memory may be reclaimed a moment before the process is gone. */
 bool is_killed(pid_t pid);

@@ -29,6 +29,7 @@
 #include "daemon/tick.h"
 #include "lib/base/io.h"
 #include "tests/fail-malloc.h"
+#include "tests/is-alive.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -239,14 +240,6 @@ static inline pid_t spawn_as(const char *name, const char *relative, size_t mib,
 static inline pid_t spawn(const char *relative, size_t mib, bool ignores_term)
 {
 	return spawn_as(NULL, relative, mib, ignores_term);
-}
-
-static inline bool is_alive(pid_t pid)
-{
-	siginfo_t info = { 0 };
-
-	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
-	return info.si_pid == 0;
 }
 
 static inline int exit_signal(pid_t pid)
