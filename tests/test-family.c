@@ -197,11 +197,50 @@ static void test_reads_are_limited(void **state)
 	census_done(&world->census);
 }
 
+/* Whatever programs they run; a pid may have been reused. */
+static void test_descendants(void **state)
+{
+	static const struct {
+		const char *label;
+		pid_t parent, parent_of_parent;
+		unsigned start; /* of PID */
+		bool expected;
+	} rows[] = {
+		{ "a child", PID, 1, START, true },
+		{ "a child of a child", OTHER + 2, PID, START, true },
+		{ "of another process", OTHER + 2, 1, START, false },
+		{ "its parent has exited", 1, 1, START, false },
+		{ "its parent is younger", PID, 1, START + 1, false },
+		{ "its own parent", OTHER + 1, 1, START, false },
+	};
+	struct world *world = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct census_process *ancestor, *between, *process;
+
+		print_message("%s\n", rows[i].label);
+		assert_int_equal(census_init(&world->census, world->proc_fd, NULL, &world->accuracy,
+					     &world->policies),
+				 0);
+		ancestor = census_add(&world->census, PID, rows[i].start);
+		between = census_add(&world->census, OTHER + 2, START);
+		process = census_add(&world->census, OTHER + 1, START);
+		ancestor->code_pages = 9;
+		between->ppid = rows[i].parent_of_parent;
+		process->ppid = rows[i].parent;
+		assert_int_equal(family_descends(&world->census, process, ancestor),
+				 rows[i].expected);
+		assert_false(family_descends(&world->census, ancestor, process));
+		census_done(&world->census);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_relatives, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reads_are_limited, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_descendants, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -409,12 +409,14 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 	static const struct {
 		const char *label;
 		pid_t protected_pid;
-		unsigned code_pages; /* of the other */
+		unsigned code_pages; /* of the other, as the next */
+		pid_t ppid;
 		bool is_taken;
 	} cases[] = {
-		{ "a parent and its child", 0, 9, true },
-		{ "a process that it has passed the descriptor to", 0, 8, false },
-		{ "the child is protected", 8, 9, false },
+		{ "a parent and its child", 0, 9, 7, true },
+		{ "a child that has executed another program", 0, 8, 7, true },
+		{ "a process that it has passed the descriptor to", 0, 8, 1, false },
+		{ "the child is protected", 8, 9, 7, false },
 	};
 	struct manager *m = test.m;
 	struct stuck *s = &m->selection.stuck;
@@ -422,10 +424,10 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
 	holder->code_pages = 9;
-	other->ppid = 7;
 	s->holder_minimum = GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		print_message("%s\n", cases[i].label);
+		other->ppid = cases[i].ppid;
 		other->code_pages = cases[i].code_pages;
 		test.protected_pid = cases[i].protected_pid;
 		s->has_survey = true;

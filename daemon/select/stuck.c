@@ -233,6 +233,14 @@ static struct census_process *find_holder(struct selection *sel, const struct wh
 	return process;
 }
 
+/* Has one of them the descriptors of the other by fork(2)? */
+static bool are_related(const struct census *census, const struct census_process *a,
+			const struct census_process *b)
+{
+	return family_descends(census, a, b) || family_descends(census, b, a) ||
+	       family_has_both(census, a, b);
+}
+
 /* What relatives hold as well is freed if all of them are killed with it; 0: one may not be. */
 static uint64_t held_together(const struct selection *sel, const struct census_process *process,
 			      const struct where_holder *holder)
@@ -241,7 +249,7 @@ static uint64_t held_together(const struct selection *sel, const struct census_p
 		const struct census_process *other =
 			census_find(&sel->sampler->census, holder->others[i]);
 
-		if (!other || !family_has_both(&sel->sampler->census, process, other) ||
+		if (!other || !are_related(&sel->sampler->census, process, other) ||
 		    victim_exclusion(&sel->sampler->census, other, &sel->request) !=
 			    ELIGIBILITY_ELIGIBLE)
 			return 0;

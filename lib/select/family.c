@@ -95,6 +95,21 @@ bool family_has_both(const struct census *census, const struct census_process *a
 	return family_has(&family, b);
 }
 
+bool family_descends(const struct census *census, const struct census_process *process,
+		     const struct census_process *ancestor)
+{
+	for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
+		const struct census_process *parent = census_find(census, process->ppid);
+
+		if (!parent || parent == process || parent->start_ticks > process->start_ticks)
+			return false;
+		if (parent == ancestor)
+			return true;
+		process = parent;
+	}
+	return false;
+}
+
 unsigned family_count(const struct census *census, const struct census_process *process,
 		      bool (*counts)(const struct census_process *process, void *userdata),
 		      void *userdata)

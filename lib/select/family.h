@@ -32,6 +32,11 @@ bool family_has(struct family *family, const struct census_process *other);
 bool family_has_both(const struct census *census, const struct census_process *a,
 		     const struct census_process *b);
 
+/* Was it started by the ancestor, or by one that was, and so on, whatever it has executed since? It
+ * may have inherited descriptors.  Reads nothing. */
+bool family_descends(const struct census *census, const struct census_process *process,
+		     const struct census_process *ancestor);
+
 /* What a process that is to be killed with its family (victim_apply_share()) has in common with it;
  * alone: what its death alone frees.  The rest of what is kept lies on a tmpfs or the like. */
 uint64_t family_common(const struct proc_memory *memory, uint64_t alone);

@@ -18,6 +18,9 @@
 #define GROWN_SHARE  8
 /* And must have gained so much of it. */
 #define GROUP_SHARE 4
+/* A member with more than this part of what all have gained, and more than twice the average, is by
+ * itself what fills memory: of members that are started and grow one after the other none is. */
+#define STANDS_OUT_SHARE 4
 /* Different siblings at a time; those beyond that are not compared. */
 #define SLOTS 128
 /* Groups that turned out to be smaller, or gone, once read; then the single process is taken. */
@@ -31,7 +34,9 @@ struct group {
 	uint64_t gained;		    /* bytes */
 	uint64_t score;			    /* that, weighted */
 	uint64_t largest;		    /* of all members, bytes */
-	bool is_refused;		    /* was read, and is not what it seemed */
+	uint64_t most;			    /* of one member: of score */
+	const struct census_process *most_of;
+	bool is_refused; /* was read, and is not what it seemed */
 };
 
 static bool is_younger_than(const struct victim_request *request,
@@ -69,7 +74,7 @@ static void add_member(const struct choice *choice, struct group *group,
 		       const struct census_process *process)
 {
 	uint64_t bytes = proc_reclaimable(&process->memory);
-	uint64_t more = gained(choice->request, process);
+	uint64_t more = gained(choice->request, process), score;
 
 	group->largest = max_u64(group->largest, bytes);
 	if (more == 0)
@@ -78,7 +83,12 @@ static void add_member(const struct choice *choice, struct group *group,
 	group->n_new +=
 		more >= bytes / 2 && is_younger_than(choice->request, process, VICTIM_NEW_USEC);
 	group->gained = add_u64(group->gained, more);
-	group->score = add_u64(group->score, victim_weighted(process, choice->request, more));
+	score = victim_weighted(process, choice->request, more);
+	group->score = add_u64(group->score, score);
+	if (score > group->most) {
+		group->most = score;
+		group->most_of = process;
+	}
 }
 
 static bool may_be_kin(const struct choice *choice, enum kinship kinship,
@@ -149,13 +159,15 @@ static bool single_is_large(const struct choice *choice)
 	return best_single(choice) >= choice->request->memory / SINGLE_SHARE;
 }
 
-/* Since it was first read, or for five seconds at least. */
+/* Since it was first read, or for five seconds at least.  What was started since then has taken all
+ * of it since, however much that was when it was first read. */
 static bool single_has_grown(const struct choice *choice)
 {
 	const struct census_process *single = choice->result->ranked[0].process;
 	uint64_t mapped = single ? proc_mapped(&single->memory) : 0;
 
-	return sub_u64(mapped, single ? single->earlier_footprint : 0) >= mapped / GROWN_SHARE;
+	return !single || is_younger_than(choice->request, single, VICTIM_NEW_USEC) ||
+	       sub_u64(mapped, single->earlier_footprint) >= mapped / GROWN_SHARE;
 }
 
 static bool has_single(const struct choice *choice, const struct group *group)
@@ -243,6 +255,16 @@ static const struct census_process *find_youngest(const struct choice *choice,
 	return youngest;
 }
 
+/* A larger single process that does not grow may hide that one member stands out. */
+static const struct census_process *find_victim(const struct choice *choice,
+						const struct group *group)
+{
+	if (group->most > group->score / STANDS_OUT_SHARE &&
+	    group->most / 2 > group->score / group->n)
+		return group->most_of;
+	return find_youngest(choice, group);
+}
+
 /* Of siblings that share their memory (copies on write) the sum is not what they hold: then most of
  * what is read of one is shared. */
 static bool read_member(struct choice *choice, const struct census_process *process,
@@ -316,7 +338,7 @@ static bool prefer_siblings(struct choice *choice)
 {
 	struct group groups[_KINSHIP_MAX * SLOTS], *group;
 	struct victim_candidate candidate;
-	const struct census_process *youngest;
+	const struct census_process *victim;
 
 	if (single_is_large(choice) && single_has_grown(choice))
 		return false;
@@ -328,11 +350,11 @@ static bool prefer_siblings(struct choice *choice)
 		if (!reread_siblings(choice, group))
 			choice->result->approximate = true;
 		count_again(choice, group);
-		youngest = outranks(choice, group) ? find_youngest(choice, group) : NULL;
-		if (youngest && read_member(choice, youngest, &candidate)) {
+		victim = outranks(choice, group) ? find_victim(choice, group) : NULL;
+		if (victim && read_member(choice, victim, &candidate)) {
 			put_first(choice->result, &candidate);
 			choice->group_score = group->score / 2;
-			judge_streak(choice, group, youngest);
+			judge_streak(choice, group, victim);
 			return true;
 		}
 		group->is_refused = true;
@@ -440,48 +462,4 @@ void victim_prefer_group(struct choice *choice)
 		return;
 	if (!prefer_units(choice, VICTIM_AS_CGROUP) && !prefer_siblings(choice))
 		(void)prefer_units(choice, VICTIM_ALONE);
-}
-
-uint64_t victim_with_held(const struct census *census, const struct census_process *process,
-			  const struct victim_reader *reader, usec_t now, uint64_t held)
-{
-	struct victim_reading reading = { 0 };
-
-	if (census_share_is_current(census, process, now))
-		return add_u64(held, proc_reclaimable(&process->memory));
-	if (!reader->precise || reader->precise(process, &reading, reader->userdata) != 0 ||
-	    !reading.has_reclaimable)
-		return held;
-	return add_u64(held, reading.reclaimable.alone);
-}
-
-bool victim_would_be_first(const struct victim_result *result, const struct victim_request *request,
-			   const struct census_process *process, uint64_t bytes)
-{
-	return result->n_ranked == 0 ||
-	       victim_weighted(process, request, bytes) > result->ranked[0].estimate;
-}
-
-void victim_take(const struct census_process *process, uint64_t held, struct victim_result *result)
-{
-	struct victim_candidate *candidate = &result->ranked[0];
-
-	*candidate = (struct victim_candidate){
-		.node = &process->node,
-		.process = process,
-		.memory = process->memory,
-		.held = held,
-		.is_read = true,
-		.precise = true,
-		.verdict = VICTIM_CHOSEN,
-	};
-	candidate->memory.shmem = add_u64(candidate->memory.shmem, held);
-	candidate->estimate = proc_reclaimable(&candidate->memory);
-	candidate->score = (struct interval){ candidate->estimate, candidate->estimate };
-	result->n_ranked = 1;
-	result->approximate = result->is_reluctant = false;
-	result->as_one = VICTIM_ALONE;
-	result->avoided = (struct victim_candidate){ 0 };
-	result->skipped_for = BACKOFF_NONE;
-	result->avoided_kinds = 0;
 }

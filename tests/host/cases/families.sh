@@ -159,6 +159,7 @@ case_storm_database() { # the same beside a database of 150 MiB, more than an ei
     expect lives=db:1 kills=200
     machine
     start_full db anon=150
+    pause 5 # it is no victim for having been started just now
     start_daemon
     start storm fork=25 name=stormer anon=12 end spawn=12 name=stormer anon=12 end
     until_quiet 10 6

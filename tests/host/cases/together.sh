@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of case-lib.sh
+# Processes that are compared or killed together, and those that are not to be.
+
+case_young_leak() { # beside eight compilers a leak that was just started, and took 220 MiB at once
+    expect dies=hog lives=make:9
+    machine
+    start_daemon
+    start make fork=8 anon=20 anon=50@12 end
+    pause 2.5
+    start hog anon=220 anon=200@6
+    until_quiet
+}
+case_memfd_held_inherited() { # a memfd held by a descriptor that a child has inherited, and kept through execve(2)
+    expect dies=hog,load lives=app:1
+    machine
+    start_daemon
+    start_full app anon=80
+    start hog memfd-held=640 fork=1 execute=1 sleep=100 end end
+    start nudge anon=60 anon=60@20
+    until_quiet
+}
+case_memfd_held_inherited_small() { # control: a smaller one, beside a leak
+    expect dies=hog lives=app:1,shell:1
+    machine
+    start_daemon
+    start_full app anon=80
+    start_full shell memfd-held=60 fork=1 execute=1 sleep=100 end end
+    start hog anon=400 anon=400@60
+    until_quiet
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* victim: siblings beside a large process that was just started, and one that stands out. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/select/victim-group.h"
+#include "lib/select/victim.h"
+#include "tests/victim-fixture.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#define TICKS_NOW 3000
+#define SIBLINGS  12
+
+/* Siblings, of which the last may be another size, and one process that is none of them.  All of
+ * them have been started one after the other. */
+static void choose_beside(struct machine *machine, uint64_t each, uint64_t last, uint64_t beside,
+			  uint64_t beside_started)
+{
+	struct victim_request request = {
+		.total = GIB,
+		.memory = GIB,
+		.min_victim = 4 * MIB,
+		.now = 2 * USEC_PER_SEC,
+		.ticks_now = TICKS_NOW,
+		.self = 1 << 20,
+	};
+
+	machine_init(machine, SIBLINGS + 1);
+	request.allocated = machine->allocated;
+	for (size_t i = 0; i < SIBLINGS; i++) {
+		machine->processes[i]->ppid = 7;
+		machine->processes[i]->start_ticks = TICKS_NOW - 1000 + i;
+		strcpy(machine->processes[i]->comm, "eater");
+		set(machine, i, i == 0 ? last : each, i == 0 ? last : each);
+	}
+	strcpy(machine->processes[SIBLINGS]->comm, "beside");
+	machine->processes[SIBLINGS]->start_ticks = beside_started;
+	set(machine, SIBLINGS, beside, beside);
+	machine->processes[SIBLINGS]->earlier_footprint =
+		proc_mapped(&machine->processes[SIBLINGS]->memory);
+	choose_for(machine, &request);
+	assert_true(result.n_ranked > 0);
+}
+
+static void test_siblings_and_one_that_stands_out(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t each, oldest, beside, beside_started;
+		size_t victim;
+	} rows[] = {
+		{ "a large process that is old", 60, 60, 220, 100, SIBLINGS - 1 },
+		{ "one that was started 5 s ago", 60, 60, 220, TICKS_NOW - 500, SIBLINGS - 1 },
+		{ "one that has just been started", 60, 60, 220, TICKS_NOW - 499, SIBLINGS },
+		{ "likewise, but small", 60, 60, 120, TICKS_NOW - 499, SIBLINGS - 1 },
+		{ "a member is what fills memory", 30, 210, 230, 100, 0 },
+		{ "more than a quarter of all", 30, 111, 190, 100, 0 },
+		{ "less", 30, 109, 190, 100, SIBLINGS - 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct machine machine;
+
+		choose_beside(&machine, rows[i].each * MIB, rows[i].oldest * MIB,
+			      rows[i].beside * MIB, rows[i].beside_started);
+		if (result.ranked[0].process != machine.processes[rows[i].victim])
+			fail_msg("%s: pid %d", rows[i].label, result.ranked[0].process->pid);
+		assert_int_equal(result.as_one, VICTIM_ALONE);
+		machine_done(&machine);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_siblings_and_one_that_stands_out),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, teardown);
+}
