@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* unowned: what no process holds, on a census made by hand. */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/manager.h"
-#include "daemon/select/stuck.h"
-#include "daemon/select/unowned.h"
 #include "lib/snapshot/census-tree.h"
+#include "tests/stuck-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -18,83 +15,16 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#define NOW (1000 * USEC_PER_SEC)
-#define SEC USEC_PER_SEC
-
-static struct accuracy accuracy = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = 4096,
-};
-static char everything[] = "/";
-
-static struct {
-	struct manager *m;
-	struct policy policy;
-} test;
-
-static int setup(void **state)
+static void set_policy(void)
 {
-	struct manager *m = test.m = malloc(sizeof(*m));
-
-	if (!m)
-		return -1;
-	manager_init(m);
-	m->config.policies.subtree = everything;
-	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &accuracy,
-			&m->config.policies) < 0 ||
-	    census_reserve(&m->sampler.census) < 0)
-		return -1;
-	m->sampler.reading = (struct memory_reading){
-		.total = 8 * GIB,
-		.available = GIB, /* low */
-		.counters = { .total = 8 * GIB, .free = GIB, .anon = 7 * GIB },
-	};
-	test.policy = (struct policy){
-		.memory_available = { .set = true, .permyriad = 500 },
-	};
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	census_done(&test.m->sampler.census);
-	close(test.m->machine.proc_fd);
-	free(test.m);
-	return 0;
-}
-
-static struct census_process *add(pid_t pid, const char *comm, uint64_t bytes)
-{
-	struct census_process *process = census_add(&test.m->sampler.census, pid, 1000);
-
-	assert_non_null(process);
-	strcpy(process->comm, comm);
-	assert_int_equal(census_attach(&test.m->sampler.census, process, "/a"), 0);
-	census_set_memory(&test.m->sampler.census, process, &(struct proc_memory){ .anon = bytes },
-			  GIB, 1);
-	return process;
-}
-
-/* 4 GiB of a tmpfs have been filled since there was most available. */
-static void fill_tmpfs(void)
-{
-	struct manager *m = test.m;
-
-	m->sampler.reading.available = 6 * GIB;
-	m->sampler.reading.counters.anon = GIB;
-	m->sampler.reading.counters.free = 6 * GIB;
-	unowned_note_calm(&m->selection, NOW - 400 * SEC);
-	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
+	test.policy.memory_available = (struct policy_threshold){ .set = true, .permyriad = 500 };
 }
 
 static void test_what_no_process_holds_raises_the_minimum(void **state)
 {
 	struct manager *m = test.m;
 
+	set_policy();
 	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
 	fill_tmpfs();
 	/* Killing what is small against that would be in vain. */
@@ -116,6 +46,7 @@ static void test_small_processes_hide_nothing(void **state)
 	struct manager *m = test.m;
 	struct stuck *s = &m->selection.stuck;
 
+	set_policy();
 	(void)stuck_min_victim(&m->selection, &test.policy);
 	fill_tmpfs();
 	for (pid_t pid = 1; pid <= 300; pid++)
@@ -167,6 +98,7 @@ static void add_family(unsigned measured)
 /* 100 processes do not map 6 GiB if each maps the same 60 MiB. */
 static void test_what_a_family_maps_counts_once(void **state)
 {
+	set_policy();
 	add_family(100);
 	assert_true(unowned_mapped_shmem(&test.m->selection) <= 61 * MIB);
 	fill_tmpfs();
@@ -211,6 +143,7 @@ static void test_what_was_filled_before_does_not_shield_a_leak(void **state)
 {
 	struct manager *m = test.m;
 
+	set_policy();
 	read_machine(7 * GIB, 100 * MIB);
 	for (uint64_t tmpfs = GIB; tmpfs <= 6 * GIB; tmpfs += GIB)
 		read_machine(7 * GIB + 100 * MIB - tmpfs, tmpfs);
@@ -229,7 +162,7 @@ static void test_what_was_filled_before_does_not_shield_a_leak(void **state)
 	assert_true(m->selection.stuck.unowned_growth > 5 * GIB);
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
