@@ -40,10 +40,10 @@ static void print_size(const struct screen *screen, const json_t *process)
 			    format_bytes(words_number(process, "alone_bytes"), size));
 	if (kept > 0)
 		screen_item(
-			screen, "  Stays:", SCREEN_PLAIN, "%s: %s", format_bytes(kept, size),
+			screen, "  Kept:", SCREEN_PLAIN, "%s: %s", format_bytes(kept, size),
 			screen_foreign(screen, words_text(process, "kept_for"), why, sizeof(why)));
 	if (files > 0)
-		screen_item(screen, kept > 0 ? "" : "  Stays:", SCREEN_PLAIN,
+		screen_item(screen, kept > 0 ? "" : "  Kept:", SCREEN_PLAIN,
 			    "%s: mapped files, which are page cache", format_bytes(files, size));
 }
 
