@@ -294,9 +294,23 @@ static void put_first(struct victim_result *result, const struct victim_candidat
 	result->ranked[0] = *candidate;
 }
 
-/* Its stat is read for what the census does not keep. */
-static struct streak_subject subject_of(const struct choice *choice,
-					const struct census_process *process)
+/* Of the one that is ranked first. */
+static uint64_t args_hash_of(struct choice *choice, const struct census_process *process)
+{
+	struct victim_candidate *candidate = &choice->result->ranked[0];
+	struct victim_reading reading = { 0 };
+
+	if (candidate->process == process && candidate->args_hash == 0 &&
+	    choice->result->n_reads < VICTIM_MAX_READS) {
+		choice->result->n_reads++;
+		if (choice->reader->precise(process, &reading, choice->reader->userdata) == 0)
+			candidate->args_hash = reading.reclaimable.args_hash;
+	}
+	return candidate->process == process ? candidate->args_hash : 0;
+}
+
+/* Its stat is read for what the census does not keep, and its arguments. */
+static struct streak_subject subject_of(struct choice *choice, const struct census_process *process)
 {
 	struct proc_stat stat = { 0 };
 
@@ -312,10 +326,11 @@ static struct streak_subject subject_of(const struct choice *choice,
 		.age = streak_age(process->start_ticks, choice->request->ticks_now),
 		.stack_start = stat.stack_start,
 		.args_length = stat.args_length,
+		.args_hash = args_hash_of(choice, process),
 	};
 }
 
-static void judge_streak(const struct choice *choice, const struct group *group,
+static void judge_streak(struct choice *choice, const struct group *group,
 			 const struct census_process *victim)
 {
 	const struct victim_request *request = choice->request;
@@ -382,7 +397,7 @@ static void count_below(const struct choice *choice, const struct census_node *n
 }
 
 /* With the process that would be killed alone, if it is of the cgroup. */
-static bool streak_of_unit_is_enough(const struct choice *choice, const struct group *group,
+static bool streak_of_unit_is_enough(struct choice *choice, const struct group *group,
 				     const char *path)
 {
 	const struct victim_request *request = choice->request;
@@ -399,7 +414,7 @@ static bool streak_of_unit_is_enough(const struct choice *choice, const struct g
 		request->memory);
 }
 
-static bool unit_outranks(const struct choice *choice, const struct group *group, const char *path,
+static bool unit_outranks(struct choice *choice, const struct group *group, const char *path,
 			  enum victim_as_one as_one)
 {
 	return group->first &&

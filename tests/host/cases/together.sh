@@ -29,3 +29,14 @@ case_memfd_held_inherited_small() { # control: a smaller one, beside a leak
     start hog anon=400 anon=400@60
     until_quiet
 }
+case_queue_of_one_length() { # a queue whose jobs have arguments of one length, eight at a time: half of them are done at least
+    local result
+    expect lives=queue:1 kills=10
+    machine
+    start_daemon
+    start queue "jobs=20,8,$case_run/result" execute=0 name=job anon=140@70 end end
+    until_quiet 6 60
+    result=$(cat "$case_run/result")
+    [[ $result =~ built=1[0-9] ]] || bad 'less than half are done'
+    note=$result
+}
