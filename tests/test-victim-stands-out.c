@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/select/streak.h"
 #include "lib/select/victim-group.h"
 #include "lib/select/victim.h"
 #include "tests/victim-fixture.h"
@@ -77,10 +78,50 @@ static void test_siblings_and_one_that_stands_out(void **state)
 	}
 }
 
+/* Also of one that is killed alone: later ones are compared with it. */
+static void test_arguments_of_the_chosen_are_read(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t bytes;
+		bool with_streak, is_read;
+	} rows[] = {
+		{ "chosen alone", 200, true, true },
+		{ "a quarter of memory", 256, true, true },
+		{ "more", 257, true, false },
+		{ "kills are not recorded", 200, false, false },
+	};
+	static const struct streak streak;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct machine machine;
+		struct victim_request request = {
+			.total = GIB,
+			.memory = GIB,
+			.min_victim = 4 * MIB,
+			.now = 2 * USEC_PER_SEC,
+			.ticks_now = TICKS_NOW,
+			.self = 1 << 20,
+			.streak = rows[i].with_streak ? &streak : NULL,
+		};
+
+		machine_init(&machine, 2);
+		set(&machine, 0, rows[i].bytes * MIB, rows[i].bytes * MIB);
+		set(&machine, 1, 20 * MIB, 20 * MIB);
+		request.allocated = machine.allocated;
+		choose_for(&machine, &request);
+		print_message("%s\n", rows[i].label);
+		assert_ptr_equal(result.ranked[0].process, machine.processes[0]);
+		assert_int_equal(result.ranked[0].args_hash, rows[i].is_read ? FIRST_PID : 0);
+		machine_done(&machine);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_siblings_and_one_that_stands_out),
+		cmocka_unit_test(test_arguments_of_the_chosen_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

@@ -21,6 +21,9 @@
 /* A member with more than this part of what all have gained, and more than twice the average, is by
  * itself what fills memory: of members that are started and grow one after the other none is. */
 #define STANDS_OUT_SHARE 4
+/* Of a process with more than this share of memory the arguments are not read for their own sake:
+ * that takes long, and a queue has smaller ones. */
+#define ARGS_SHARE 4
 /* Different siblings at a time; those beyond that are not compared. */
 #define SLOTS 128
 /* Groups that turned out to be smaller, or gone, once read; then the single process is taken. */
@@ -294,13 +297,15 @@ static void put_first(struct victim_result *result, const struct victim_candidat
 	result->ranked[0] = *candidate;
 }
 
-/* Of the one that is ranked first. */
+/* Of the one that is ranked first: later ones are compared with it, and units are killed for that.
+ */
 static uint64_t args_hash_of(struct choice *choice, const struct census_process *process)
 {
 	struct victim_candidate *candidate = &choice->result->ranked[0];
 	struct victim_reading reading = { 0 };
 
-	if (candidate->process == process && candidate->args_hash == 0 &&
+	if (candidate->process == process && candidate->args_hash == 0 && choice->reader->precise &&
+	    proc_mapped(&candidate->memory) <= choice->request->memory / ARGS_SHARE &&
 	    choice->result->n_reads < VICTIM_MAX_READS) {
 		choice->result->n_reads++;
 		if (choice->reader->precise(process, &reading, choice->reader->userdata) == 0)
@@ -477,4 +482,6 @@ void victim_prefer_group(struct choice *choice)
 		return;
 	if (!prefer_units(choice, VICTIM_AS_CGROUP) && !prefer_siblings(choice))
 		(void)prefer_units(choice, VICTIM_ALONE);
+	if (request->streak && choice->result->n_ranked > 0 && choice->result->ranked[0].process)
+		(void)args_hash_of(choice, choice->result->ranked[0].process);
 }

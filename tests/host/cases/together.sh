@@ -40,3 +40,16 @@ case_queue_of_one_length() { # a queue whose jobs have arguments of one length, 
     [[ $result =~ built=1[0-9] ]] || bad 'less than half are done'
     note=$result
 }
+case_queue_in_a_terminal() { # the same in the cgroup of a terminal: the shell and the editor in it live
+    local result
+    expect lives=vim:1,bash:1 kills=12
+    machine
+    start_daemon
+    group=vte.scope
+    start_full vim anon=60
+    start bash session fork=1 name=xargs "jobs=24,8,$case_run/result" execute=0 name=job anon=140@70 end end end
+    until_quiet 6 60
+    result=$(cat "$case_run/result")
+    [[ $result =~ built=1[0-9] ]] || bad 'less than ten are done'
+    note=$result
+}
