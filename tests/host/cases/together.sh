@@ -53,3 +53,13 @@ case_queue_in_a_terminal() { # the same in the cgroup of a terminal: the shell a
     [[ $result =~ built=1[0-9] ]] || bad 'less than ten are done'
     note=$result
 }
+case_memfd_held_forked_two() { # one memfd is held by three, another grows: it does not do to terminate the parent alone
+    expect dies=hog lives=app:2
+    machine
+    start_daemon
+    group=app1 start_full app anon=80
+    group=app2 start_full app anon=90
+    start hog memfd-held=450 fork=2 end memfd-held=150@100
+    start nudge anon=30 anon=60@20
+    until_quiet
+}
