@@ -63,3 +63,11 @@ case_memfd_held_forked_two() { # one memfd is held by three, another grows: it d
     start nudge anon=30 anon=60@20
     until_quiet
 }
+case_suite_with_database() { # a script starts a database, and later tests that fill memory: the database lives
+    expect lives=db:1 kills=60
+    machine
+    start_daemon
+    start script session repeat=1 fork=1 execute=1 name=db anon=150 sleep=100 end end sleep=12 end \
+        repeat=45 fork=1 name=sh fork=1 execute=61 name-of-its-own anon=15 sleep=60 end end end sleep=0.08 end
+    until_quiet 3 60
+}
