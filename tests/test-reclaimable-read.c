@@ -149,6 +149,41 @@ static void test_read_returns_gone_only_for_what_is(void **state)
 	check_read(world, -EBADMSG, 0);
 }
 
+static uint64_t args_hash_of(const struct world *world, const char *args)
+{
+	struct reclaimable reclaimable = {};
+
+	(void)unlinkat(world->proc_fd, "7/cmdline", 0);
+	if (args)
+		put(world, "7/cmdline", args);
+	assert_int_equal(reclaimable_read(world->proc_fd, 7, &reclaimable), 0);
+	return reclaimable.args_hash;
+}
+
+static void test_read_tells_arguments_apart(void **state)
+{
+	const struct world *world = *state;
+	static char longer[64 * 1024];
+	uint64_t hash;
+
+	put(world, "7/stat", STAT);
+	put(world, "7/smaps_rollup", ROLLUP);
+	put(world, "7/maps", "1000-2000 rw-s 00000000 00:01 9 /memfd:x (deleted)\n");
+	put(world, "7/status", STATUS);
+	assert_int_equal(args_hash_of(world, NULL), 0);
+	assert_int_equal(args_hash_of(world, ""), 0); /* a kernel thread, or none were passed */
+	assert_int_not_equal(args_hash_of(world, "job 1"), 0);
+	assert_int_equal(args_hash_of(world, "job 1"), args_hash_of(world, "job 1"));
+	assert_int_not_equal(args_hash_of(world, "job 1"), args_hash_of(world, "job 2"));
+
+	/* At their end. */
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[sizeof(longer) - 2] = '1';
+	hash = args_hash_of(world, longer);
+	longer[sizeof(longer) - 2] = '2';
+	assert_int_not_equal(args_hash_of(world, longer), hash);
+}
+
 /* 4 MiB of smaps are read: here the half of the memory that is freed is known by the sizes. */
 static void test_read_prorates_what_is_too_long(void **state)
 {
@@ -179,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_read_of_fixtures),
 		cmocka_unit_test_setup_teardown(test_read_returns_gone_only_for_what_is, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_read_tells_arguments_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_prorates_what_is_too_long, setup,
 						teardown),
 	};

@@ -74,7 +74,10 @@ int read_truth(const struct census_process *process, struct victim_reading *ret,
 	size_t i = (size_t)(process->pid - FIRST_PID);
 
 	machine->n_reads++;
-	*ret = (struct victim_reading){ .oom_score_adj = process->oom_score_adj };
+	*ret = (struct victim_reading){
+		.oom_score_adj = process->oom_score_adj,
+		.reclaimable.args_hash = (uint64_t)process->pid,
+	};
 	if (i >= machine->n) { /* a bystander, as it was */
 		ret->memory = process->memory;
 		return 0;

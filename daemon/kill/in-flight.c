@@ -381,6 +381,7 @@ static void note_streak(struct in_flight *f, usec_t now)
 		.age = streak_age(d->start_ticks, clock_ticks_before(0)),
 		.stack_start = d->stack_start,
 		.args_length = d->args_length,
+		.args_hash = d->args_hash,
 	};
 
 	streak_add(&f->selection->streak, &subject, now);

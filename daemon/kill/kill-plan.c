@@ -301,6 +301,7 @@ static void open_holders(struct in_flight *f)
 		else if (kill_plan_open(f, process) == 0)
 			f->decision.n_relatives++;
 	}
+	f->victim.is_family = f->victim.is_family || f->decision.n_relatives > 0;
 }
 
 enum report_event kill_plan_gather(struct in_flight *f, const struct policy *policy)

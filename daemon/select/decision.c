@@ -59,6 +59,7 @@ void decision_record(struct decision *d, const struct selection *sel, const stru
 		.held = victim->held,
 		.is_unit = victim->is_unit,
 		.alone = victim->alone,
+		.args_hash = victim->args_hash,
 		.n_candidates = result->n_candidates,
 		.n_reads = result->n_reads,
 		.approximate = result->approximate,

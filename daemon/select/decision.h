@@ -36,6 +36,7 @@ struct decision {
 	unsigned code_pages;
 	uint64_t stack_start; /* when it was confirmed; 0: may not be read; likewise the next */
 	uint64_t args_length;
+	uint64_t args_hash; /* when it was chosen; 0: not known */
 	bool shares_memory; /* much of it, with relatives (family.h) or others */
 	char group[CGROUP_PATH_MAX];
 	bool is_flagged;      /* by memory.oom.group, not by the policy */

@@ -32,6 +32,7 @@ void streak_add(struct streak *streak, const struct streak_subject *subject, use
 	kill->uid = subject->uid;
 	kill->stack_start = subject->stack_start;
 	kill->args_length = subject->args_length;
+	kill->args_hash = subject->args_hash;
 	snprintf(kill->comm, sizeof(kill->comm), "%s", subject->comm);
 	snprintf(kill->cgroup, sizeof(kill->cgroup), "%s", subject->cgroup);
 }
@@ -63,6 +64,11 @@ static bool is_kin(const struct streak_kill *kill, const struct streak_subject *
 	return is_near(kill, subject) && strcmp(kill->comm, subject->comm) == 0;
 }
 
+static bool may_be_equal(uint64_t a, uint64_t b)
+{
+	return a == 0 || b == 0 || a == b;
+}
+
 /* Does it do again what the killed one did? */
 static bool is_another(const struct streak_kill *kill, const struct streak_subject *subject)
 {
@@ -71,8 +77,8 @@ static bool is_another(const struct streak_kill *kill, const struct streak_subje
 	if (kill->stack_start != 0 && kill->stack_start == subject->stack_start)
 		return true;
 	return strcmp(kill->comm, subject->comm) == 0 &&
-	       (kill->args_length == 0 || subject->args_length == 0 ||
-		kill->args_length == subject->args_length);
+	       may_be_equal(kill->args_length, subject->args_length) &&
+	       may_be_equal(kill->args_hash, subject->args_hash);
 }
 
 unsigned streak_of_siblings(const struct streak *streak, const struct streak_subject *subject,
@@ -109,6 +115,7 @@ static bool kill_has_replaced(const struct streak *streak, const struct streak_k
 		.session = kill->session,
 		.stack_start = kill->stack_start,
 		.args_length = kill->args_length,
+		.args_hash = kill->args_hash,
 	};
 
 	return has_replaced(streak, &subject, kill->started_at, kill->at);

@@ -13,9 +13,10 @@
  * was started after another of its kin was killed, and is to be killed soon itself.
  *
  * The next job of a queue (a compiler, which would have been started anyway) is none.  A process
- * that is started again has the same arguments; the next job has others.  Their length is compared:
- * to read them may block on the memory lock of the process, or on swap.  Where both are by fork(2)
- * of one program, which have one stack address (family.h), even the names may differ.
+ * that is started again has the same arguments; the next job has others.  To read them may block on
+ * the memory lock of the process, or on swap: they are compared where they were read together with
+ * what it shares (reclaimable.h), else only their length is.  Where both are by fork(2) of one
+ * program, which have one stack address (family.h), even the names may differ.
  *
  * Pure: the time is an argument.  Nothing is allocated.
  */
@@ -48,6 +49,7 @@ struct streak_subject {
 	pid_t session;			   /* 0: not known */
 	usec_t age;			   /* since it was started; 0: not known */
 	uint64_t stack_start, args_length; /* proc_stat's; 0: not known */
+	uint64_t args_hash;		   /* struct reclaimable's; 0: not known */
 };
 
 struct streak_kill {
@@ -56,7 +58,7 @@ struct streak_kill {
 	pid_t ppid;
 	pid_t session;
 	uid_t uid;
-	uint64_t stack_start, args_length;
+	uint64_t stack_start, args_length, args_hash;
 	char comm[16];
 	char cgroup[CGROUP_PATH_MAX];
 };

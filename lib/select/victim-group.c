@@ -161,13 +161,19 @@ static bool single_is_large(const struct choice *choice)
 
 /* Since it was first read, or for five seconds at least.  What was started since then has taken all
  * of it since, however much that was when it was first read. */
+static bool has_grown(const struct victim_request *request, const struct census_process *process)
+{
+	uint64_t mapped = proc_mapped(&process->memory);
+
+	return is_younger_than(request, process, VICTIM_NEW_USEC) ||
+	       sub_u64(mapped, process->earlier_footprint) >= mapped / GROWN_SHARE;
+}
+
 static bool single_has_grown(const struct choice *choice)
 {
 	const struct census_process *single = choice->result->ranked[0].process;
-	uint64_t mapped = single ? proc_mapped(&single->memory) : 0;
 
-	return !single || is_younger_than(choice->request, single, VICTIM_NEW_USEC) ||
-	       sub_u64(mapped, single->earlier_footprint) >= mapped / GROWN_SHARE;
+	return !single || has_grown(choice->request, single);
 }
 
 static bool has_single(const struct choice *choice, const struct group *group)
@@ -177,9 +183,18 @@ static bool has_single(const struct choice *choice, const struct group *group)
 	return single && kinship_has(group->kinship, group->first, single);
 }
 
+/* What was started together may be a database and what fills memory beside it. */
+static bool is_beside(const struct choice *choice, const struct group *group)
+{
+	return group->kinship == KINSHIP_BY_START && has_single(choice, group) &&
+	       !single_has_grown(choice);
+}
+
 /* A member that is by itself what fills memory. */
 static bool single_stands_out(const struct choice *choice, const struct group *group)
 {
+	if (!has_single(choice, group) || is_beside(choice, group))
+		return false;
 	return single_is_large(choice) || (group->kinship == KINSHIP_BY_START &&
 					   best_single(choice) / 2 > group->score / group->n);
 }
@@ -187,14 +202,15 @@ static bool single_stands_out(const struct choice *choice, const struct group *g
 static bool outranks(const struct choice *choice, const struct group *group)
 {
 	/* A storm goes on; what has been started together a while ago is none. */
+	uint64_t others = is_beside(choice, group) ? best_single(choice) : 0;
 	bool is_storm =
 		group->n >= VICTIM_CHILDREN_MIN && group->n_new >= group->n / VICTIM_NEW_SHARE;
 
 	return !group->is_refused && group->n >= VICTIM_MEMBERS_MIN &&
 	       (!kinship_is_of_storms(group->kinship) || is_storm) &&
 	       group->gained >= choice->request->memory / GROUP_SHARE &&
-	       group->score / 2 > best_single(choice) &&
-	       !(has_single(choice, group) && single_stands_out(choice, group));
+	       sub_u64(group->score, others) / 2 > best_single(choice) &&
+	       !single_stands_out(choice, group);
 }
 
 static struct group *find_largest(const struct choice *choice,
@@ -260,7 +276,7 @@ static const struct census_process *find_victim(const struct choice *choice,
 						const struct group *group)
 {
 	if (group->most > group->score / STANDS_OUT_SHARE &&
-	    group->most / 2 > group->score / group->n)
+	    group->most / 2 > group->score / group->n && has_grown(choice->request, group->most_of))
 		return group->most_of;
 	return find_youngest(choice, group);
 }
@@ -294,28 +310,7 @@ static void put_first(struct victim_result *result, const struct victim_candidat
 	result->ranked[0] = *candidate;
 }
 
-/* Its stat is read for what the census does not keep. */
-static struct streak_subject subject_of(const struct choice *choice,
-					const struct census_process *process)
-{
-	struct proc_stat stat = { 0 };
-
-	if (proc_read_stat(choice->census->proc_fd, process->pid, &stat) != 0 ||
-	    stat.start_ticks != process->start_ticks)
-		stat.stack_start = stat.args_length = 0;
-	return (struct streak_subject){
-		.cgroup = census_cgroup_path(process),
-		.comm = process->comm,
-		.ppid = process->ppid,
-		.uid = process->uid,
-		.session = process->session,
-		.age = streak_age(process->start_ticks, choice->request->ticks_now),
-		.stack_start = stat.stack_start,
-		.args_length = stat.args_length,
-	};
-}
-
-static void judge_streak(const struct choice *choice, const struct group *group,
+static void judge_streak(struct choice *choice, const struct group *group,
 			 const struct census_process *victim)
 {
 	const struct victim_request *request = choice->request;
@@ -325,7 +320,7 @@ static void judge_streak(const struct choice *choice, const struct group *group,
 
 	if (!request->streak)
 		return;
-	subject = subject_of(choice, victim);
+	subject = victim_streak_subject(choice, victim);
 	n_kills = streak_of_siblings(request->streak, &subject, request->now);
 	n_replaced = streak_replaced_siblings(request->streak, &subject, request->now);
 	if (streak_is_enough(n_kills, n_replaced, group->largest, request->memory))
@@ -382,7 +377,7 @@ static void count_below(const struct choice *choice, const struct census_node *n
 }
 
 /* With the process that would be killed alone, if it is of the cgroup. */
-static bool streak_of_unit_is_enough(const struct choice *choice, const struct group *group,
+static bool streak_of_unit_is_enough(struct choice *choice, const struct group *group,
 				     const char *path)
 {
 	const struct victim_request *request = choice->request;
@@ -391,7 +386,7 @@ static bool streak_of_unit_is_enough(const struct choice *choice, const struct g
 
 	if (result->n_ranked > 0 && result->ranked[0].process &&
 	    strcmp(census_cgroup_path(result->ranked[0].process), path) == 0)
-		subject = subject_of(choice, result->ranked[0].process);
+		subject = victim_streak_subject(choice, result->ranked[0].process);
 	subject.cgroup = path;
 	return streak_is_enough_for_unit(
 		streak_of_cgroup(request->streak, path, request->now),
@@ -399,7 +394,7 @@ static bool streak_of_unit_is_enough(const struct choice *choice, const struct g
 		request->memory);
 }
 
-static bool unit_outranks(const struct choice *choice, const struct group *group, const char *path,
+static bool unit_outranks(struct choice *choice, const struct group *group, const char *path,
 			  enum victim_as_one as_one)
 {
 	return group->first &&
@@ -462,4 +457,6 @@ void victim_prefer_group(struct choice *choice)
 		return;
 	if (!prefer_units(choice, VICTIM_AS_CGROUP) && !prefer_siblings(choice))
 		(void)prefer_units(choice, VICTIM_ALONE);
+	if (request->streak && choice->result->n_ranked > 0 && choice->result->ranked[0].process)
+		(void)victim_args_hash(choice, choice->result->ranked[0].process);
 }

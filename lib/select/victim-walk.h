@@ -106,3 +106,10 @@ bool victim_is_allowed(const struct choice *choice, const struct census_node *no
 uint64_t victim_rest(const struct choice *choice, uint64_t mapped);
 /* What this candidate holds is not another's. */
 void victim_hold(struct choice *choice, const struct victim_candidate *candidate);
+
+/* victim-subject.c */
+
+/* Of the one that is ranked first, by a read of its share if that is not too much; else 0. */
+uint64_t victim_args_hash(struct choice *choice, const struct census_process *process);
+struct streak_subject victim_streak_subject(struct choice *choice,
+					    const struct census_process *process);

@@ -68,7 +68,8 @@ struct victim_candidate {
 	bool precise;	/* its share of it too, or that was measured a moment ago, or it is all its
 			 * own by what is known of others (share-bound.h) */
 	bool is_unit; /* most of it is shared with relatives (family.h), which are killed with it */
-	uint64_t error; /* of a precise one: how far its memory may be off, bytes */
+	uint64_t error;	    /* of a precise one: how far its memory may be off, bytes */
+	uint64_t args_hash; /* of a process, if its share was read: struct reclaimable's; or 0 */
 	enum victim_verdict verdict;
 };
 

@@ -27,6 +27,7 @@
  * mappings. */
 #define MAPS_MAX_BYTES	(8U << 20)
 #define SMAPS_MAX_BYTES (4U << 20)
+#define ARGS_MAX_BYTES	(1U << 20)
 
 /* For less shared memory than both it is not determined whether it is freed. */
 #define SHMEM_SMALL	  (4 * MIB)
@@ -326,6 +327,27 @@ static int read_locked(struct mappings_request *request, const struct reclaimabl
 	return 0;
 }
 
+/* FNV-1a; to read them takes the mmap lock, as smaps_rollup does. */
+static uint64_t hash_args(int dir_fd, char *buf, size_t size)
+{
+	_cleanup_close_ int fd = openat(dir_fd, "cmdline", O_RDONLY | O_CLOEXEC);
+	uint64_t hash = 0xcbf29ce484222325;
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	for (size_t all = 0; all < ARGS_MAX_BYTES; all += (size_t)n) {
+		n = read(fd, buf, size);
+		if (n < 0 || (n == 0 && all == 0))
+			return 0;
+		if (n == 0)
+			break;
+		for (ssize_t i = 0; i < n; i++)
+			hash = (hash ^ (unsigned char)buf[i]) * 0x100000001b3;
+	}
+	return hash == 0 ? 1 : hash;
+}
+
 /* From a directory of a process or of a thread. */
 static int read_below(int proc_fd, int dir_fd, struct reclaimable *ret)
 {
@@ -359,6 +381,7 @@ static int read_below(int proc_fd, int dir_fd, struct reclaimable *ret)
 	if (!status.has_mm)
 		return PROC_GONE;
 	reclaimable_sum(&rollup, &status, &shmem, ret);
+	ret->args_hash = hash_args(dir_fd, buf, sizeof(buf));
 	return 0;
 }
 

@@ -53,6 +53,7 @@ struct reclaimable {
 	 * includes what of .shmem above is swapped or of locked files, so that nothing above is
 	 * larger than its part here. */
 	struct proc_memory full;
+	uint64_t args_hash; /* of its arguments, as long as they are; 0: could not be read */
 };
 
 /* anon + swap + shmem + pagetables */

@@ -16,7 +16,7 @@
  *   restart=N ... end        one child does them; when it dies, the next, N in all
  *   repeat=N ... end         this process does them N times
  *   execute=N ... end        the program is executed anew, with arguments of one of N lengths, does
- *                            them and exits
+ *                            them and exits; 0: of one length, but each with others
  *
  * So "load name=redis anon=420 fork=1 touch end" is a database with a child that saves.
  */
@@ -180,7 +180,10 @@ static void execute(const char *value, char **steps)
 
 	memset(file, '/', sizeof(file)); /* "await=////": it is there */
 	memcpy(file, "await=", 6);
-	file[7 + getpid() % atoi(value) % 70] = '\0';
+	if (atoi(value) == 0)
+		for (int bit = 0; bit < 30; bit++) /* "await=/.////./": likewise */
+			file[7 + 2 * bit] = getpid() >> bit & 1 ? '.' : '/';
+	file[atoi(value) == 0 ? 67 : 7 + getpid() % atoi(value) % 70] = '\0';
 	for (size_t i = 0; i < n_steps && n < 62; i++)
 		args[n++] = steps[i];
 	args[n] = last;
