@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * manager: owns everything that the daemon has, from setup to exit.  tick.c works on it, monitor.c
- * wires it to the event loop, report.c logs what it did.
+ * manager: owns the parts of the daemon, from setup to exit.  Each part knows those that it works
+ * on, not the manager; monitor.c calls them from the event loop.
  */
 #pragma once
 
@@ -20,8 +20,6 @@
 #include "daemon/select/selection.h"
 #include "daemon/tick/tick.h"
 #include "daemon/watch/sampler.h"
-
-struct bus;
 
 struct manager {
 	struct config config;

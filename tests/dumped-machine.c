@@ -3,7 +3,6 @@
 #include "tests/dumped-machine.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "daemon/record/recorder.h"
 #include "daemon/tick/tick.h"
 #include "tests/dumped-seams.h"
+#include "tests/remove-entry.h"
 
 /* clang-format off */
 #include <stddef.h>
@@ -99,11 +99,6 @@ int dumped_machine_new(void)
 	put(machine.proc_fd, "sys/kernel/random/boot_id", "6d0e7a4c-52ee-4a5c-9f0d-2f1b7f0c7c11\n");
 	machine.allocated = ALLOCATED_BEFORE;
 	return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
 }
 
 void dumped_machine_free(void)

@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include "daemon/monitor.h"
 #include "daemon/record/recorder.h"
 #include "lib/kill/unit-mark.h"
+#include "tests/remove-entry.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -112,11 +112,6 @@ int __wrap_cgroup_of_process(const struct cgroup_fs *fs, int proc_fd, pid_t pid,
 		return __real_cgroup_of_process(fs, proc_fd, pid, buf, size);
 	snprintf(buf, size, "%s", test.own_cgroup);
 	return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
 }
 
 static int setup(void **state)

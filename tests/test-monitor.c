@@ -5,15 +5,11 @@
  */
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -21,150 +17,13 @@
 #include "daemon/base/clock.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
-#include "daemon/tick/tick.h"
-#include "tests/fail-malloc.h"
+#include "tests/monitor-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
-#include <stddef.h>
 #include <setjmp.h>
-#include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
-
-/* A timer that is not due while the test runs. */
-#define FAR (3600 * USEC_PER_SEC)
-/* No memory is needed for more than so many allocations. */
-#define N_MALLOCS_MAX 200
-
-static struct {
-	struct manager m;
-	unsigned n_ticks;
-	usec_t next;
-	enum regime_state state_after; /* a tick */
-	usec_t stuck_since_after;
-	unsigned exits_at; /* this tick has the loop exit; 0: none */
-	bool is_too_large;
-	unsigned n_reloads;
-	int trigger_result[2]; /* by attempt: an fd, or -errno */
-	struct psi_trigger wanted[2];
-	unsigned n_triggers;
-	unsigned n_run_errors; /* of the loop itself */
-	bool every_second_runs;
-	unsigned n_runs;
-	int run_error;
-	bool exit_was_asked; /* when it failed */
-	int master, slave;   /* of a pty: urgent when the slave is flushed */
-	int notify_fd;
-	char notify_path[64];
-} test;
-
-usec_t __wrap_tick(struct tick *t, usec_t now);
-usec_t __wrap_tick(struct tick *t, usec_t now)
-{
-	struct manager *m = &test.m;
-
-	test.n_ticks++;
-	m->regime.state = test.state_after;
-	m->selection.stuck.since = test.stuck_since_after;
-	if (test.n_ticks == test.exits_at)
-		(void)sd_event_exit(m->monitor.event, 0);
-	return test.next;
-}
-
-bool __wrap_self_is_too_large(struct self *self, const struct machine *machine,
-			      const struct regime *regime, size_t n_processes, usec_t now);
-bool __wrap_self_is_too_large(struct self *self, const struct machine *machine,
-			      const struct regime *regime, size_t n_processes, usec_t now)
-{
-	return test.is_too_large;
-}
-
-int __wrap_manager_reload(struct manager *m, char **ret_errors);
-int __wrap_manager_reload(struct manager *m, char **ret_errors)
-{
-	test.n_reloads++;
-	*ret_errors = NULL;
-	return 0;
-}
-
-int __wrap_psi_trigger_open(int dir_fd, const char *path, const struct psi_trigger *trigger);
-int __wrap_psi_trigger_open(int dir_fd, const char *path, const struct psi_trigger *trigger)
-{
-	assert_true(test.n_triggers < 2);
-	assert_string_equal(path, "pressure/memory");
-	test.wanted[test.n_triggers] = *trigger;
-	return test.trigger_result[test.n_triggers++];
-}
-
-/* Fails so often, before it does what it does. */
-int __real_sd_event_run(sd_event *event, uint64_t timeout);
-int __wrap_sd_event_run(sd_event *event, uint64_t timeout);
-int __wrap_sd_event_run(sd_event *event, uint64_t timeout)
-{
-	if (test.n_run_errors > 0 && (test.n_runs++ % 2 == 0 || !test.every_second_runs)) {
-		test.n_run_errors--;
-		test.exit_was_asked = sd_event_get_exit_code(event, &(int){ 0 }) >= 0;
-		return test.run_error;
-	}
-	return __real_sd_event_run(event, timeout);
-}
-
-static int setup(void **state)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char name[64];
-
-	memset(&test, 0, sizeof(test));
-	test.next = FAR;
-	manager_init(&test.m);
-	test.master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-	if (test.master < 0 || grantpt(test.master) < 0 || unlockpt(test.master) < 0 ||
-	    ptsname_r(test.master, name, sizeof(name)) != 0)
-		return -1;
-	test.slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (test.slave < 0 || ioctl(test.master, TIOCPKT, &(int){ 1 }) < 0)
-		return -1;
-
-	test.notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	snprintf(test.notify_path, sizeof(test.notify_path), "/tmp/test-monitor-%d", getpid());
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", test.notify_path);
-	if (bind(test.notify_fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-		return -1;
-	setenv("NOTIFY_SOCKET", test.notify_path, 1);
-	unsetenv("WATCHDOG_USEC");
-	unsetenv("WATCHDOG_PID");
-	return monitor_new(&test.m);
-}
-
-static int teardown(void **state)
-{
-	monitor_free(&test.m);
-	reserve_release(&test.m.self.reserve);
-	close(test.slave);
-	close(test.notify_fd);
-	(void)unlink(test.notify_path);
-	return 0;
-}
-
-/* What the service manager was sent last; "": nothing more. */
-static const char *notification(void)
-{
-	static char text[512];
-	ssize_t n = recv(test.notify_fd, text, sizeof(text) - 1, 0);
-
-	text[n < 0 ? 0 : n] = '\0';
-	return text;
-}
-
-/* One turn of the loop, without waiting: has something been dispatched? */
-static bool turn(void)
-{
-	int r = sd_event_run(test.m.monitor.event, 0);
-
-	assert_true(r >= 0);
-	return r > 0;
-}
 
 static void make_urgent(void)
 {
@@ -440,150 +299,6 @@ static void test_the_events_of_a_vanished_cgroup(void **state)
 	close(test.master);
 }
 
-static void test_being_stuck_is_in_the_status(void **state)
-{
-	while (turn())
-		;
-	assert_string_equal(notification(), "");
-	test.next = 0;
-	test.stuck_since_after = 1;
-	test.m.selection.stuck.since = 0;
-	sd_event_source_set_time(test.m.monitor.timer, 0);
-	sd_event_source_set_enabled(test.m.monitor.timer, SD_EVENT_ONESHOT);
-	assert_true(turn());
-	assert_non_null(strstr(notification(), "no process is worth killing"));
-	assert_true(turn()); /* still: not again */
-	assert_string_equal(notification(), "");
-	test.stuck_since_after = 0;
-	assert_true(turn());
-	assert_non_null(strstr(notification(), "Watching memory"));
-	close(test.master);
-}
-
-/* The service manager starts it again. */
-static void test_a_daemon_that_is_too_large_exits(void **state)
-{
-	test.is_too_large = true;
-	assert_int_equal(monitor_run(&test.m), -E2BIG);
-	assert_int_equal(test.n_ticks, 1);
-	close(test.master);
-}
-
-static void test_run_notifies_the_service_manager(void **state)
-{
-	static const char *const watchdogs[] = { NULL, "10000000", "not a number" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(watchdogs); i++) {
-		if (i > 0) {
-			assert_int_equal(setenv("WATCHDOG_USEC", watchdogs[i], 1), 0);
-			monitor_free(&test.m);
-			assert_int_equal(monitor_new(&test.m), 0);
-		}
-		test.exits_at = test.n_ticks + 1;
-		test.next = 0;
-		assert_int_equal(monitor_run(&test.m), 0);
-		for (const char *text = notification(); !strstr(text, "READY=1");
-		     text = notification())
-			assert_string_equal(text, "WATCHDOG=1");
-		for (const char *text = notification(); strcmp(text, "STOPPING=1") != 0;
-		     text = notification())
-			assert_string_equal(text, "WATCHDOG=1");
-		assert_string_equal(notification(), "");
-	}
-	unsetenv("WATCHDOG_USEC");
-	close(test.master);
-}
-
-/* Memory is sampled all the same, and the loop continues: without an end for want of memory, else
- * so many times. */
-static void test_the_loop_outlives_errors_of_its_own(void **state)
-{
-	static const struct {
-		int error;
-		unsigned n; /* that follow each other */
-		int result;
-	} cases[] = {
-		{ -ENOMEM, 3, 0 }, { -ENOMEM, 20, 0 }, { -EIO, 1, 0 },
-		{ -EIO, 8, 0 },	   { -EIO, 9, -EIO },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		monitor_free(&test.m);
-		assert_int_equal(monitor_new(&test.m), 0);
-		test.n_run_errors = cases[i].n;
-		test.run_error = cases[i].error;
-		test.next = FAR;
-		test.n_ticks = 0;
-		test.exits_at = cases[i].n + 1; /* the first sample, and one for each */
-		assert_int_equal(monitor_run(&test.m), cases[i].result);
-		assert_int_equal(test.n_run_errors, 0);
-		assert_int_equal(test.n_ticks, cases[i].n + (cases[i].result == 0));
-	}
-	close(test.master);
-}
-
-/* Only those that follow each other count. */
-static void test_the_loop_outlives_an_error_now_and_then(void **state)
-{
-	test.n_run_errors = 20;
-	test.run_error = -EIO;
-	test.every_second_runs = true;
-	test.next = 0;
-	test.exits_at = 60;
-	assert_int_equal(monitor_run(&test.m), 0);
-	assert_int_equal(test.n_run_errors, 0);
-	close(test.master);
-}
-
-/* The loop cannot read the signal: it is seen at the next sample. */
-static void test_a_signal_that_cannot_be_read(void **state)
-{
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
-
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		monitor_free(&test.m);
-		assert_int_equal(monitor_new(&test.m), 0);
-		assert_int_equal(raise(signals[i]), 0); /* blocked */
-		test.n_run_errors = 1;
-		test.run_error = -ENOMEM;
-		test.next = 0;
-		test.n_ticks = 0;
-		test.exits_at = 5;
-		assert_int_equal(monitor_run(&test.m), 0);
-		assert_int_equal(test.exit_was_asked, signals[i] != SIGHUP);
-		assert_true(signal(signals[i], SIG_IGN) != SIG_ERR); /* it is pending no more */
-		assert_true(signal(signals[i], SIG_DFL) != SIG_ERR);
-	}
-	close(test.master);
-}
-
-/* Each of its allocations fails once: an error that says so, and nothing is left behind. */
-static void test_a_loop_without_memory(void **state)
-{
-	int r = -ENOMEM;
-
-	(void)r;
-	close(test.master);
-	if (!FAIL_MALLOC_WORKS)
-		skip();
-#if FAIL_MALLOC_WORKS
-	for (unsigned n = 0; r < 0; n++) {
-		struct manager m;
-
-		assert_true(n < N_MALLOCS_MAX);
-		manager_init(&m);
-		n_mallocs_allowed = n;
-		fail_malloc = true;
-		r = monitor_new(&m);
-		fail_malloc = false;
-		assert_true(r == 0 || r == -ENOMEM);
-		monitor_free(&m);
-		assert_null(m.monitor.event);
-		assert_int_equal(m.monitor.placeholder_fd, -EBADF);
-	}
-#endif
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -598,13 +313,6 @@ int main(void)
 		TEST(test_the_exit_of_a_victim_is_sampled_once),
 		TEST(test_the_number_of_a_pidfd_is_used_again),
 		TEST(test_the_events_of_a_vanished_cgroup),
-		TEST(test_being_stuck_is_in_the_status),
-		TEST(test_a_daemon_that_is_too_large_exits),
-		TEST(test_run_notifies_the_service_manager),
-		TEST(test_the_loop_outlives_errors_of_its_own),
-		TEST(test_the_loop_outlives_an_error_now_and_then),
-		TEST(test_a_signal_that_cannot_be_read),
-		TEST(test_a_loop_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,6 @@
  * test's.
  */
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "daemon/base/self.h"
 #include "daemon/log/log.h"
 #include "daemon/manager.h"
+#include "tests/remove-entry.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -58,11 +58,6 @@ int __wrap_setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
 	assert_int_equal(resource, RLIMIT_DATA);
 	test.limit = *limit;
 	return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
 }
 
 static void write_file(const char *name, const char *text)

@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * stuck: when a survey is made, reported and used, with a census made by hand; the survey's thread
- * is wrapped, and time is the test's.
- */
+/* stuck: when a survey is made and reported, and when a victim is chosen again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/log/log.h"
-#include "daemon/manager.h"
-#include "daemon/select/stuck.h"
-#include "daemon/select/survey.h"
 #include "lib/snapshot/census-tree.h"
+#include "tests/stuck-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -22,191 +16,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
-
-#define NOW (1000 * USEC_PER_SEC)
-#define SEC USEC_PER_SEC
-
-static struct accuracy accuracy = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = 4096,
-};
-static char everything[] = "/";
-
-static struct {
-	struct manager *m;
-	struct policy policy;
-	int new_result;
-	unsigned n_asked;
-	bool is_finished; /* a survey waits to be taken */
-	struct where_survey survey;
-	enum eligibility exclusion;
-	pid_t protected_pid;
-	int reread_result;
-} test;
-
-int __wrap_survey_new(int proc_fd, struct survey **ret);
-int __wrap_survey_new(int proc_fd, struct survey **ret)
-{
-	*ret = test.new_result < 0 ? NULL : (struct survey *)(void *)&test;
-	return test.new_result;
-}
-
-struct survey *__wrap_survey_free(struct survey *survey);
-struct survey *__wrap_survey_free(struct survey *survey)
-{
-	return NULL;
-}
-
-bool __wrap_survey_ask(struct survey *survey);
-bool __wrap_survey_ask(struct survey *survey)
-{
-	test.n_asked++;
-	return true;
-}
-
-bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret);
-bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret)
-{
-	bool is_finished = test.is_finished;
-
-	if (is_finished)
-		*ret = test.survey;
-	test.is_finished = false;
-	return is_finished;
-}
-
-enum eligibility __wrap_victim_exclusion(const struct census *census,
-					 const struct census_process *process,
-					 const struct victim_request *request);
-enum eligibility __wrap_victim_exclusion(const struct census *census,
-					 const struct census_process *process,
-					 const struct victim_request *request)
-{
-	return process->pid == test.protected_pid ? ELIGIBILITY_PROTECTED : test.exclusion;
-}
-
-static int reread(struct census *census, struct census_process *process, void *userdata)
-{
-	return test.reread_result;
-}
-
-static const struct victim_reader reader = { .reread = reread };
-
-static int setup(void **state)
-{
-	struct manager *m;
-
-	memset(&test, 0, sizeof(test));
-	m = test.m = malloc(sizeof(*m));
-	if (!m)
-		return -1;
-	manager_init(m);
-	m->config.policies.subtree = everything;
-	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &accuracy,
-			&m->config.policies) < 0 ||
-	    census_reserve(&m->sampler.census) < 0 ||
-	    victim_reserve(&m->selection.choice, &m->sampler.census) < 0)
-		return -1;
-	m->sampler.reading = (struct memory_reading){
-		.total = 8 * GIB,
-		.available = GIB, /* low */
-		.counters = { .total = 8 * GIB, .free = GIB, .anon = 7 * GIB },
-	};
-	log_set_target(LOG_TARGET_NULL);
-	stuck_init(&m->selection);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	stuck_done(&test.m->selection);
-	victim_done(&test.m->selection.choice);
-	census_done(&test.m->sampler.census);
-	close(test.m->machine.proc_fd);
-	free(test.m);
-	log_set_target(LOG_TARGET_AUTO);
-	return 0;
-}
-
-static struct census_process *add(pid_t pid, const char *comm, uint64_t bytes)
-{
-	struct census_process *process = census_add(&test.m->sampler.census, pid, 1000);
-
-	assert_non_null(process);
-	strcpy(process->comm, comm);
-	assert_int_equal(census_attach(&test.m->sampler.census, process, "/a"), 0);
-	census_set_memory(&test.m->sampler.census, process, &(struct proc_memory){ .anon = bytes },
-			  GIB, 1);
-	return process;
-}
-
-/* 4 GiB of a tmpfs have been filled since there was most available. */
-static void fill_tmpfs(void)
-{
-	struct manager *m = test.m;
-
-	m->sampler.reading.available = 6 * GIB;
-	m->sampler.reading.counters.anon = GIB;
-	m->sampler.reading.counters.free = 6 * GIB;
-	stuck_note_calm(&m->selection, NOW - 400 * SEC);
-	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
-}
-
-static void test_what_no_process_holds_raises_the_minimum(void **state)
-{
-	struct manager *m = test.m;
-
-	test.policy.memory_available = (struct policy_threshold){ .set = true, .permyriad = 500 };
-	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
-	fill_tmpfs();
-	/* Killing what is small against that would be in vain. */
-	assert_int_equal(stuck_min_victim(&m->selection, &test.policy), 5 * GIB / 2);
-	assert_int_equal(m->selection.stuck.unowned_growth, 5 * GIB);
-	/* It is mapped by a process: that holds it. */
-	add(7, "mapper", MIB)->memory.shmem = 5 * GIB;
-	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
-	/* But by what was measured it remains when that is killed. */
-	census_find(&m->sampler.census, 7)->memory.is_measured = true;
-	census_find(&m->sampler.census, 7)->memory.kept = 5 * GIB;
-	assert_int_equal(stuck_min_victim(&m->selection, &test.policy), 5 * GIB / 2);
-}
-
-/* What statm adds for many small processes may be pages of files, and hides nothing where a survey
- * has read what it is. */
-static void test_small_processes_hide_nothing(void **state)
-{
-	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
-
-	test.policy.memory_available = (struct policy_threshold){ .set = true, .permyriad = 500 };
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	fill_tmpfs();
-	for (pid_t pid = 1; pid <= 300; pid++)
-		add(pid, "small", MIB)->memory.shmem = 15 * MIB;
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_int_equal(s->unowned_growth, 0);
-
-	s->has_survey = true;
-	s->surveyed_at = m->sampler.sampled_at = NOW;
-	s->surveyed.small_mapped_bytes = 100 * MIB;
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_int_equal(s->unowned_growth, 5 * GIB - 100 * MIB);
-	add(301, "large", MIB)->memory.shmem = 200 * MIB;
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_int_equal(s->unowned_growth, 5 * GIB - 300 * MIB);
-
-	s->surveyed.is_partial = true;
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_int_equal(s->unowned_growth, 0);
-	s->surveyed.is_partial = false;
-	m->sampler.sampled_at = NOW + 3 * SEC;
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_int_equal(s->unowned_growth, 0);
-}
 
 /* Started on a machine that is low: what it was like before is not known, and all that is used
  * counts, but for the pool of huge pages. */
@@ -218,7 +27,7 @@ static void test_a_start_when_memory_is_low(void **state)
 	m->sampler.reading.counters.anon = 0;
 	m->sampler.reading.counters.hugetlb = 2 * GIB;
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
-	stuck_note_calm(&m->selection, NOW);
+	unowned_note_calm(&m->selection, NOW);
 	assert_int_equal(m->selection.stuck.best.available, 0);
 	(void)stuck_min_victim(&m->selection, &test.policy);
 	assert_int_equal(m->selection.stuck.unowned_growth, 5 * GIB);
@@ -230,16 +39,16 @@ static void test_the_best_time_is_remembered(void **state)
 	struct manager *m = test.m;
 
 	m->sampler.reading.available = 6 * GIB;
-	stuck_note_calm(&m->selection, NOW);
+	unowned_note_calm(&m->selection, NOW);
 	m->sampler.reading.available = 5 * GIB;
-	stuck_note_calm(&m->selection, NOW + SEC);
+	unowned_note_calm(&m->selection, NOW + SEC);
 	assert_int_equal(m->selection.stuck.best.available, 6 * GIB);
 	m->sampler.reading.available = 4 * GIB;
-	stuck_note_calm(&m->selection, NOW + 300 * SEC);
+	unowned_note_calm(&m->selection, NOW + 300 * SEC);
 	assert_int_equal(m->selection.stuck.best.available, 4 * GIB);
 	assert_int_equal(m->selection.stuck.best_earlier.available, 6 * GIB);
 	m->sampler.reading.available = 7 * GIB;
-	stuck_note_calm(&m->selection, NOW + 301 * SEC);
+	unowned_note_calm(&m->selection, NOW + 301 * SEC);
 	assert_int_equal(m->selection.stuck.best.available, 7 * GIB);
 }
 
@@ -363,281 +172,11 @@ static void test_when_a_victim_is_chosen_again(void **state)
 	assert_false(stuck_is_to_choose(&m->selection, NOW + SEC / 20));
 }
 
-/* What it names is killed only if it still is what was surveyed, and may be. */
-static void test_a_holder_is_taken_if_it_still_is_one(void **state)
-{
-	static const struct {
-		const char *comm; /* by the survey */
-		pid_t pid;
-		uint64_t minimum;
-		usec_t age;
-		int reread;
-		enum eligibility exclusion;
-		bool is_taken;
-	} cases[] = {
-		{ "holder", 7, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, true },
-		{ "other", 7, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 8, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 7, 4 * GIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 7, 64 * MIB, 4 * SEC, 0, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 7, 64 * MIB, SEC, -ESRCH, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 7, 64 * MIB, SEC, 0, ELIGIBILITY_PROTECTED, false },
-	};
-	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
-
-	add(7, "holder", MIB);
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		s->has_survey = true;
-		s->surveyed_at = NOW - cases[i].age;
-		s->nominated_at = 0;
-		s->minimum = cases[i].minimum;
-		s->surveyed = (struct where_survey){
-			.memfds = { .pid = cases[i].pid, .bytes = 3 * GIB, .unmeasured = 3 * GIB }
-		};
-		strcpy(s->surveyed.memfds.comm, cases[i].comm);
-		test.reread_result = cases[i].reread;
-		test.exclusion = cases[i].exclusion;
-		m->selection.choice.n_ranked = 0;
-		stuck_take_holder(&m->selection, &test.m->in_flight.decision, &reader, NOW);
-		assert_int_equal(m->selection.choice.n_ranked, cases[i].is_taken);
-		if (cases[i].is_taken) {
-			assert_int_equal(m->selection.choice.ranked[0].process->pid, 7);
-			assert_int_equal(m->selection.choice.ranked[0].held, 3 * GIB);
-			m->selection.choice.n_ranked = 0;
-			stuck_take_holder(&m->selection, &test.m->in_flight.decision, &reader,
-					  NOW); /* once by each survey */
-			assert_int_equal(m->selection.choice.n_ranked, 0);
-		}
-	}
-}
-
-/* One that holds more than it may not be killed. */
-static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
-{
-	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
-
-	add(6, "vault", MIB);
-	add(7, "holder", MIB);
-	test.protected_pid = 6;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
-	s->has_survey = true;
-	s->surveyed_at = NOW - SEC;
-	s->holder_minimum = GIB;
-	s->surveyed = (struct where_survey){ .unmapped = {
-						     { 6, "vault", 3 * GIB, 0, 0 },
-						     { 9, "gone", 5 * GIB / 2, 0, 0 },
-						     { 7, "holder", 2 * GIB, 0, 0 },
-					     } };
-	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-	assert_int_equal(m->selection.choice.n_ranked, 1);
-	assert_int_equal(m->selection.choice.ranked[0].process->pid, 7);
-	assert_int_equal(m->selection.choice.ranked[0].held, 2 * GIB);
-	m->selection.choice.n_ranked = 0;
-	s->nominated_at = 0;
-	s->holder_minimum = 2 * GIB + 1;
-	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-	assert_int_equal(m->selection.choice.n_ranked, 0);
-
-	/* Others have filled memory: it would have to be as large as any victim. */
-	s->nominated_at = 0;
-	s->minimum = 10 * GIB;
-	s->holder_minimum = GIB;
-	s->unowned_growth = 20 * GIB;
-	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-	assert_int_equal(m->selection.choice.n_ranked, 0);
-	s->nominated_at = 0;
-	s->unowned_growth = 15 * GIB;
-	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-	assert_int_equal(m->selection.choice.n_ranked, 1);
-}
-
-/* What a relative holds as well is freed if both are killed. */
-static void test_a_holder_is_taken_with_its_relatives(void **state)
-{
-	static const struct {
-		const char *label;
-		pid_t protected_pid;
-		unsigned code_pages; /* of the other, as the next */
-		pid_t ppid;
-		bool is_taken;
-	} cases[] = {
-		{ "a parent and its child", 0, 9, 7, true },
-		{ "a child that has executed another program", 0, 8, 7, true },
-		{ "a process that it has passed the descriptor to", 0, 8, 1, false },
-		{ "the child is protected", 8, 9, 7, false },
-	};
-	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
-	struct census_process *holder = add(7, "holder", MIB), *other = add(8, "child", MIB);
-
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
-	holder->code_pages = 9;
-	s->holder_minimum = GIB;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		print_message("%s\n", cases[i].label);
-		other->ppid = cases[i].ppid;
-		other->code_pages = cases[i].code_pages;
-		test.protected_pid = cases[i].protected_pid;
-		s->has_survey = true;
-		s->surveyed_at = NOW - SEC;
-		s->nominated_at = 0;
-		s->surveyed = (struct where_survey){ .unmapped = { {
-							     .pid = 7,
-							     .comm = "holder",
-							     .together = 2 * GIB,
-							     .others = { 8 },
-							     .n_others = 1,
-						     } } };
-		m->selection.choice.n_ranked = s->n_together = 0;
-		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-		assert_int_equal(m->selection.choice.n_ranked, cases[i].is_taken);
-		assert_int_equal(s->n_together, cases[i].is_taken);
-		if (!cases[i].is_taken)
-			continue;
-		assert_int_equal(m->selection.choice.ranked[0].held, 2 * GIB);
-		assert_int_equal(s->together[0], 8);
-	}
-}
-
-/* What was chosen is compared with a holder and all that it has. */
-static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
-{
-	static const struct {
-		const char *label;
-		uint64_t own, held, unmeasured, shmem, best; /* MiB */
-		bool is_measured, as_cgroup;
-		float weight;
-		pid_t taken; /* 8: what was chosen */
-	} cases[] = {
-		{ "both together", 200, 400, 0, 500, 500, true, false, 1, 7 },
-		{ "less", 200, 400, 0, 500, 700, true, false, 1, 8 },
-		{ "its own may be shared", 200, 400, 0, 500, 500, false, false, 1, 8 },
-		{ "held alone is more", 200, 400, 0, 500, 300, false, false, 1, 7 },
-		{ "it was freed meanwhile", 200, 400, 0, 100, 500, true, false, 1, 8 },
-		{ "what it holds may be mapped", 200, 400, 400, 500, 500, true, false, 1, 8 },
-		{ "it is avoided", 200, 400, 0, 500, 500, true, false, 0.5F, 8 },
-		{ "many small ones were chosen", 200, 400, 0, 500, 100, true, true, 1, 8 },
-	};
-	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
-	struct census_process *holder = add(7, "holder", 0), *other = add(8, "other", MIB);
-
-	s->holder_minimum = 64 * MIB;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct proc_memory own = { .anon = cases[i].own * MIB,
-					   .is_measured = cases[i].is_measured };
-		const struct where_holder held = {
-			.pid = 7,
-			.comm = "holder",
-			.bytes = cases[i].held * MIB,
-			.unmeasured = cases[i].unmeasured * MIB,
-		};
-
-		print_message("%s\n", cases[i].label);
-		m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached =
-			cases[i].shmem * MIB;
-		census_forget_shares(&m->sampler.census);
-		census_set_memory(&m->sampler.census, holder, &own, GIB, NOW);
-		holder->weight = cases[i].weight;
-		other->memory.anon = cases[i].best * MIB;
-		victim_take(other, 0, &m->selection.choice);
-		m->selection.choice.as_one = cases[i].as_cgroup ? VICTIM_AS_CGROUP : VICTIM_ALONE;
-		s->has_survey = true;
-		s->surveyed_at = NOW - SEC;
-		s->nominated_at = 0;
-		s->surveyed = (struct where_survey){ 0 };
-		if (cases[i].unmeasured == 0)
-			s->surveyed.unmapped[0] = held;
-		else
-			s->surveyed.memfds = held;
-		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-		assert_int_equal(m->selection.choice.ranked[0].process->pid, cases[i].taken);
-		/* What was not used is there for the next choice. */
-		assert_int_equal(s->nominated_at, cases[i].taken == 7 ? NOW - SEC : 0);
-	}
-}
-
-/* In watch: where what no process maps has grown by an eighth, though others have grown more. */
-static void test_a_survey_where_a_part_may_be_held(void **state)
-{
-	struct manager *m = test.m;
-
-	m->sampler.reading.available = 6 * GIB;
-	m->sampler.reading.counters.anon = 2 * GIB;
-	m->sampler.reading.counters.free = 6 * GIB;
-	stuck_note_calm(&m->selection, NOW - 400 * SEC);
-	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
-	m->sampler.reading.counters.anon = 6 * GIB + 10 * MIB;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 990 * MIB;
-	stuck_watch(&m->selection, NOW);
-	assert_int_equal(test.n_asked, 0);
-	m->sampler.reading.counters.anon = 6 * GIB;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = GIB;
-	stuck_watch(&m->selection, NOW + SEC);
-	assert_int_equal(test.n_asked, 1);
-}
-
-/* The last kill freed nothing of shared memory: that process, if it holds more than the chosen one.
- */
-static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
-{
-	static const struct {
-		const char *label;
-		uint64_t freed, best; /* MiB */
-		bool waits;
-		pid_t taken; /* 8: what was chosen */
-	} cases[] = {
-		{ "in vain", 0, 100, true, 7 },
-		{ "another one has more", 0, 4096, true, 8 },
-		{ "it was freed", 3000, 100, false, 8 },
-	};
-	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
-	struct census_process *other;
-
-	add(7, "holder", MIB);
-	other = add(8, "other", MIB);
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
-	test.survey.unmapped[0] =
-		(struct where_holder){ .pid = 7, .comm = "holder", .bytes = 3 * GIB };
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		usec_t now = NOW + i * 10 * SEC;
-
-		print_message("%s\n", cases[i].label);
-		m->in_flight.decision.memory.shmem = 3 * GIB;
-		m->in_flight.decision.outcome = KILL_PROGRESS_GONE;
-		m->in_flight.decision.finished_at = now;
-		m->in_flight.decision.freed = cases[i].freed * MIB;
-		test.n_asked = 0;
-		assert_int_equal(
-			stuck_waits_for_holder(&m->selection, &test.m->in_flight.decision, now),
-			cases[i].waits);
-		assert_int_equal(test.n_asked, cases[i].waits);
-		assert_int_equal(stuck_waits_for_holder(&m->selection, &test.m->in_flight.decision,
-							now + SEC / 10),
-				 cases[i].waits);
-		assert_int_equal(test.n_asked, cases[i].waits);
-		test.is_finished = true;
-		assert_false(stuck_waits_for_holder(&m->selection, &test.m->in_flight.decision,
-						    now + SEC / 5));
-		other->memory.anon = cases[i].best * MIB;
-		victim_take(other, 0, &m->selection.choice);
-		stuck_take_holder(&m->selection, &test.m->in_flight.decision, &reader,
-				  now + SEC / 5);
-		assert_int_equal(m->selection.choice.ranked[0].process->pid, cases[i].taken);
-		s->has_survey = false;
-	}
-}
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_what_no_process_holds_raises_the_minimum),
-		TEST(test_small_processes_hide_nothing),
 		TEST(test_a_start_when_memory_is_low),
 		TEST(test_the_best_time_is_remembered),
 		TEST(test_a_survey_in_time),
@@ -645,12 +184,6 @@ int main(void)
 		TEST(test_a_survey_that_is_late),
 		TEST(test_without_a_thread),
 		TEST(test_when_a_victim_is_chosen_again),
-		TEST(test_a_holder_is_taken_if_it_still_is_one),
-		TEST(test_a_holder_is_taken_after_one_that_is_protected),
-		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
-		TEST(test_a_holder_is_taken_with_its_relatives),
-		TEST(test_a_holder_is_taken_if_it_is_larger_than_the_chosen),
-		TEST(test_a_survey_where_a_part_may_be_held),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include "daemon/select/decision.h"
 #include "daemon/select/selection.h"
 #include "daemon/select/survey.h"
+#include "daemon/select/unowned.h"
 #include "daemon/watch/sample.h"
 #include "daemon/watch/sampler.h"
 #include "lib/base/format.h"
@@ -23,15 +24,9 @@
 /* The figures are read again so often; a survey that is late is not waited for. */
 #define SURVEY_AGAIN_USEC (10 * USEC_PER_SEC)
 #define SURVEY_LATE_USEC  (2 * USEC_PER_SEC)
-/* So long is known how much was available at best, and once more. */
-#define WINDOW_USEC (300 * USEC_PER_SEC)
-/* What is below this share of memory may be needed soon. */
-#define LOW_SHARE 5
 /* In watch a survey is requested so often at most, and whether it is needed is checked so often. */
 #define SURVEY_WATCH_USEC (2 * USEC_PER_SEC)
 #define WATCH_CHECK_USEC  (200 * USEC_PER_MSEC)
-/* A process is killed by a survey that is no older. */
-#define SURVEY_FRESH_USEC (3 * USEC_PER_SEC)
 /* What was reported this long ago is reported again when it happens again. */
 #define REPORT_AGAIN_USEC (60 * USEC_PER_SEC)
 
@@ -47,105 +42,6 @@ void stuck_init(struct selection *sel)
 void stuck_done(struct selection *sel)
 {
 	sel->stuck.survey = survey_free(sel->stuck.survey);
-}
-
-/* Where it was measured, without what is not freed: a file of a tmpfs. */
-static uint64_t freed_shmem(const struct proc_memory *memory)
-{
-	return memory->is_measured ? sub_u64(memory->shmem, memory->kept) : memory->shmem;
-}
-
-static bool has_fresh_survey(const struct stuck *s, usec_t now)
-{
-	return s->has_survey && now < s->surveyed_at + SURVEY_FRESH_USEC;
-}
-
-/*
- * Shared memory that is freed with processes, by their shares where these are measured: of the
- * larger ones in watch.  What statm adds for small ones may be pages of files, and of many
- * processes that is much: a survey reads what it is.
- */
-static uint64_t mapped_shmem(const struct selection *sel)
-{
-	const struct census_process *process;
-	const struct stuck *s = &sel->stuck;
-	bool knows_small = has_fresh_survey(s, sel->sampler->sampled_at) && !s->surveyed.is_partial;
-	uint64_t sum = knows_small ? s->surveyed.small_mapped_bytes : 0;
-
-	census_for_each(&sel->sampler->census, process)
-		if (!knows_small || process->memory.shmem >= WHERE_MAPPED_SMALL)
-			sum = add_u64(sum, freed_shmem(&process->memory));
-	return sum;
-}
-
-static struct worth_holdings holdings_now(const struct selection *sel, uint64_t mapped)
-{
-	return (struct worth_holdings){
-		.available =
-			add_u64(sel->sampler->reading.available, sel->sampler->reading.swap_free),
-		.unowned = worth_unowned(&sel->sampler->reading.counters, mapped),
-	};
-}
-
-static bool is_low(const struct selection *sel)
-{
-	return sel->sampler->reading.available < sel->sampler->reading.total / LOW_SHARE;
-}
-
-/* No process is known then: all shared memory is taken for held by none, so that less of it seems
- * to have been added since.  What fills memory slowly does so in calm too: the last sample before
- * watch would know the last part of it alone. */
-void stuck_note_calm(struct selection *sel, usec_t now)
-{
-	struct stuck *s = &sel->stuck;
-	struct worth_holdings holdings = holdings_now(sel, 0);
-
-	if (is_low(sel)) /* started late: the first sample */
-		return;
-	if (now - s->window_began >= WINDOW_USEC) {
-		s->best_earlier = s->best;
-		s->best = holdings;
-		s->window_began = now;
-	} else if (holdings.available >= s->best.available) {
-		s->best = holdings;
-	}
-}
-
-/* Started late, so that calm was never seen: all that is used counts, but for huge pages. */
-static struct worth_holdings holdings_before(const struct selection *sel)
-{
-	const struct stuck *s = &sel->stuck;
-
-	if (s->best.available == 0)
-		return (struct worth_holdings){
-			.available = add_u64(sel->sampler->reading.total,
-					     sel->sampler->reading.swap_total),
-			.unowned = sel->sampler->reading.counters.hugetlb,
-		};
-	return s->best_earlier.available > s->best.available ? s->best_earlier : s->best;
-}
-
-static uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped)
-{
-	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, mapped);
-
-	return worth_unowned_growth(&before, &holdings, sel->sampler->reading.total);
-}
-
-static uint64_t unowned_growth(const struct selection *sel)
-{
-	/* Mostly it is not so even if none of it were mapped: no process is read for that. */
-	return unowned_growth_less(sel, 0) == 0 ? 0 : unowned_growth_less(sel, mapped_shmem(sel));
-}
-
-static bool may_be_held(const struct selection *sel)
-{
-	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, 0);
-
-	if (!worth_may_be_held(&before, &holdings, sel->sampler->reading.total))
-		return false; /* even if none of it were mapped */
-	holdings = holdings_now(sel, mapped_shmem(sel));
-	return worth_may_be_held(&before, &holdings, sel->sampler->reading.total);
 }
 
 uint64_t stuck_min_victim(struct selection *sel, const struct policy *policy)
@@ -197,7 +93,7 @@ void stuck_enter(struct selection *sel, usec_t now)
 	if (s->since != 0)
 		return;
 	s->since = now;
-	if (s->has_survey && now - s->surveyed_at > SURVEY_FRESH_USEC)
+	if (s->has_survey && now - s->surveyed_at > STUCK_SURVEY_FRESH_USEC)
 		s->has_survey = false;
 	s->is_new = s->has_survey;
 	if (!s->is_waiting && !s->has_survey)
@@ -220,7 +116,7 @@ bool stuck_is_to_choose(const struct selection *sel, usec_t now)
 			      : CHOOSE_AGAIN_USEC;
 
 	if (s->has_survey && s->nominated_at != s->surveyed_at &&
-	    now - s->surveyed_at <= SURVEY_FRESH_USEC)
+	    now - s->surveyed_at <= STUCK_SURVEY_FRESH_USEC)
 		return true; /* it may name a process */
 	return s->since == 0 || now - s->chosen_at >= wait;
 }
@@ -273,8 +169,8 @@ void stuck_watch(struct selection *sel, usec_t now)
 		return;
 	s->watched_at = now;
 	collect(s, now);
-	if (!s->is_waiting && now - s->asked_at >= SURVEY_WATCH_USEC && is_low(sel) &&
-	    (unowned_growth_less(sel, 0) > 0 || may_be_held(sel)))
+	if (!s->is_waiting && now - s->asked_at >= SURVEY_WATCH_USEC && unowned_is_low(sel) &&
+	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel)))
 		ask(s, now);
 }
 
@@ -394,7 +290,7 @@ static struct census_process *find_best_holder(struct selection *sel, bool for_c
 {
 	const struct memory_counters *c = &sel->sampler->reading.counters;
 	struct where_holder holders[WHERE_HOLDERS_MAX];
-	uint64_t mapped = mapped_shmem(sel), bytes, held, together, most = 0;
+	uint64_t mapped = unowned_mapped_shmem(sel), bytes, held, together, most = 0;
 	uint64_t unowned = add_u64(add_u64(worth_unowned_shmem(c, mapped), worth_unaccounted(c)),
 				   sub_u64(c->swap_total, c->swap_free));
 	unsigned n = where_holders(&sel->stuck.surveyed, c, mapped, holders);
@@ -434,7 +330,7 @@ void stuck_take_holder(struct selection *sel, const struct decision *last,
 	if (!is_first && !may_be_larger(sel))
 		return;
 	collect(s, now);
-	if (!has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
+	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
 	process = find_best_holder(sel, !is_first, reader, now, &held);
 	if (process || is_first)

@@ -18,12 +18,16 @@ struct policy;
 struct selection;
 struct survey;
 
+/* A process is killed by a survey that is no older. */
+#define STUCK_SURVEY_FRESH_USEC (3 * USEC_PER_SEC)
+
 struct stuck {
 	struct survey *survey; /* NULL: the thread could not be started */
 	/* In calm, when most was available, in this window of time and in the one before; all
 	 * zeros: not known. */
 	struct worth_holdings best, best_earlier;
 	usec_t window_began;
+	struct worth_holdings steady; /* worth_note_steady() */
 
 	usec_t since;	  /* 0: not stuck */
 	usec_t chosen_at; /* the last choice that found none */
@@ -57,8 +61,11 @@ struct stuck {
 void stuck_init(struct selection *sel);
 void stuck_done(struct selection *sel);
 
-/* At each sample in calm: what no process holds. */
-void stuck_note_calm(struct selection *sel, usec_t now);
+/* A process may be killed by this survey. */
+static inline bool stuck_has_fresh_survey(const struct stuck *s, usec_t now)
+{
+	return s->has_survey && now < s->surveyed_at + STUCK_SURVEY_FRESH_USEC;
+}
 
 /* At each sample in watch: where what no process holds has filled memory, a survey is made, so that
  * it is there when it is needed. */

@@ -22,6 +22,7 @@
 #include "daemon/record/report.h"
 #include "daemon/select/selection.h"
 #include "daemon/select/stuck.h"
+#include "daemon/select/unowned.h"
 #include "daemon/tick/choose.h"
 #include "daemon/tick/next-sample.h"
 #include "daemon/watch/judge.h"
@@ -55,8 +56,9 @@ static void keep(struct tick *t, const struct turn *turn)
 	if (r >= 0)
 		r = victim_reserve(&t->selection->choice, &t->sampler->census);
 	swap_use_sample(t->sampler, turn->now);
+	unowned_note(t->selection);
 	if (t->regime->state == REGIME_CALM)
-		stuck_note_calm(t->selection, turn->now);
+		unowned_note_calm(t->selection, turn->now);
 	else if (t->regime->state == REGIME_WATCH)
 		stuck_watch(t->selection, turn->now);
 	if (r < 0)

@@ -83,6 +83,27 @@ uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct 
 	return growth;
 }
 
+static uint64_t change_of(const struct worth_holdings *a, const struct worth_holdings *b)
+{
+	return a->unowned > b->unowned ? a->unowned - b->unowned : b->unowned - a->unowned;
+}
+
+void worth_note_steady(struct worth_holdings *steady, const struct worth_holdings *now,
+		       uint64_t memory)
+{
+	if (steady->available == 0 || change_of(steady, now) >= memory / WORTH_STEP_SHARE)
+		*steady = *now;
+	else
+		steady->available = max_u64(steady->available, now->available);
+}
+
+bool worth_is_steady(const struct worth_holdings *steady, const struct worth_holdings *now,
+		     uint64_t memory)
+{
+	return steady->available > 0 && change_of(steady, now) < memory / WORTH_STEP_SHARE &&
+	       sub_u64(steady->available, now->available) >= memory / WORTH_FALL_SHARE;
+}
+
 bool worth_may_be_held(const struct worth_holdings *before, const struct worth_holdings *now,
 		       uint64_t memory)
 {

@@ -88,6 +88,19 @@ uint64_t worth_unaccounted(const struct memory_counters *counters);
 uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct worth_holdings *now,
 			      uint64_t memory);
 
+/*
+ * Of what no process holds, as it was when it last changed by more than a small step, with the most
+ * that was available since.  What filled memory before that does not explain why it is short now,
+ * if processes have taken much since: then one of them is worth killing, however small beside it.
+ * Both holdings with all shared memory as held by none, so that it does not matter which is mapped.
+ * All zeros: nothing was noted yet.
+ */
+#define WORTH_STEP_SHARE 64
+void worth_note_steady(struct worth_holdings *steady, const struct worth_holdings *now,
+		       uint64_t memory);
+bool worth_is_steady(const struct worth_holdings *steady, const struct worth_holdings *now,
+		     uint64_t memory);
+
 /* Has it grown by so much that a process which holds it by descriptors may be the largest with what
  * it has besides? */
 #define WORTH_HELD_SHARE 8

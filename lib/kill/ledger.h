@@ -6,8 +6,8 @@
  * thawed and removed when it is frozen again; both are stores to mapped memory: nothing is
  * allocated, no system call is made, no disk is waited for.  An entry counts from the store of its
  * state, which is the last one, so that a process that is killed in the middle of it leaves a
- * complete entry or none.  freezer writes it; daemon/kill/thaw-state.c owns the file and reads it at
- * start.
+ * complete entry or none.  freezer writes it; daemon/kill/thaw-state.c owns the file and reads it
+ * at start.
  */
 #pragma once
 

@@ -4,17 +4,18 @@
  * step of victim_choose().
  *
  * Where the largest single process has less than an eighth of memory, or has neither been started
- * nor grown lately and is none of them, siblings (one name and user, and one parent or one session, as the compilers of
- * a build, of which each has a driver and a shell of its own) are compared with it by what they
- * have gained in the last VICTIM_RECENT_USEC: all of a process that is younger, else what it has
- * grown.  If there are VICTIM_MEMBERS_MIN of them or more that hold a quarter of memory, and half
- * of that is more than the single process has, the youngest of them that is not small is the
- * victim, or the one that is by itself what fills memory.  So a process that was there before does not die for them, and siblings that are old
- * (renderers of a browser, backends of a database, shells) are no group.  Nor are those that one
- * parent has started of one program, whatever their names, unless they are young, and
- * VICTIM_CHILDREN_MIN or more.  Likewise those of one session and cgroup whatever the programs, if
- * there are no other siblings and none of them that grows is far larger than the rest: of the tests of a suite
- * one after the other is killed, each alone.
+ * nor grown lately and is none of them, siblings (one name and user, and one parent or one session,
+ * as the compilers of a build, of which each has a driver and a shell of its own) are compared with
+ * it by what they have gained in the last VICTIM_RECENT_USEC: all of a process that is younger,
+ * else what it has grown.  If there are VICTIM_MEMBERS_MIN of them or more that hold a quarter of
+ * memory, and half of that is more than the single process has, the youngest of them that is not
+ * small is the victim, or the one that is by itself what fills memory.  So a process that was there
+ * before does not die for them, and siblings that are old (renderers of a browser, backends of a
+ * database, shells) are no group.  Nor are those that one parent has started of one program,
+ * whatever their names, unless they are young, and VICTIM_CHILDREN_MIN or more.  Likewise those of
+ * one session and cgroup whatever the programs, if there are no other siblings and none of them that
+ * grows is far larger than the rest: of the tests of a suite one after the other is killed, each
+ * alone.
  *
  * After a streak of kills (streak.h) all of a unit, or of such siblings, are killed as one, if by
  * the same measure they outrank the largest single process.  A unit only if one at least of those

@@ -244,3 +244,24 @@ case_tmpfs_full_beside() { # a tmpfs that no process maps, and a process that ho
     start writer "write=$case_run/t/f,770@60"
     until_quiet
 }
+case_tmpfs_full_family() { # the same, beside 91 processes that map the same 60 MiB
+    local i
+    expect lives=pg:91,app:4 kills=0
+    machine
+    for i in 1 2 3 4; do group=app$i start_full app anon=30; done
+    start_full pg shared=60 fork=90 touch end
+    start_daemon
+    mkdir -p $case_run/t
+    start writer "write=$case_run/t/f,650@160" exit
+    until_quiet
+}
+case_tmpfs_then_leak() { # a tmpfs of 680 MiB, and a leak after that
+    expect dies=hog
+    machine
+    start_daemon
+    mkdir -p $case_run/t
+    start writer "write=$case_run/t/f,680" exit
+    pause 4
+    start hog anon=300@40
+    until_quiet
+}

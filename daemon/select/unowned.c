@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* unowned: sums up what no process holds, and what was held when most was available. */
+#include "daemon/select/unowned.h"
+
+#include "daemon/select/selection.h"
+#include "daemon/watch/sampler.h"
+#include "lib/select/family.h"
+
+/* So long is known how much was available at best, and once more. */
+#define WINDOW_USEC (300 * USEC_PER_SEC)
+/* What is below this share of memory may be needed soon. */
+#define LOW_SHARE 5
+
+/* Of one whose relatives map the same: its fair share, not what is freed with all of them. */
+static uint64_t fair_shmem(const struct census_process *process)
+{
+	const struct proc_memory *memory = &process->memory;
+	uint64_t own = add_u64(memory->anon, add_u64(memory->swap, memory->pagetables));
+
+	return min_u64(memory->shmem, sub_u64(saturate_u64((double)process->fair_share), own));
+}
+
+/* Shared memory that is freed with it.  Where it was measured, without what is not: a file of a
+ * tmpfs.  unit: one that was measured; its relatives are taken to map the same. */
+static uint64_t freed_shmem(const struct census_process *process, const struct census_process *unit,
+			    struct family *family)
+{
+	const struct proc_memory *memory = &process->memory;
+
+	if (!memory->is_measured)
+		return unit && family_has(family, process)
+			       ? min_u64(memory->shmem, fair_shmem(unit))
+			       : memory->shmem;
+	return process->is_unit ? fair_shmem(process) : sub_u64(memory->shmem, memory->kept);
+}
+
+/* The one that maps most with its relatives, of those that were measured; or NULL. */
+static const struct census_process *find_unit(const struct census *census)
+{
+	const struct census_process *largest = NULL, *process;
+
+	census_for_each(census, process)
+		if (process->memory.is_measured && process->is_unit &&
+		    (!largest || process->memory.shmem > largest->memory.shmem))
+			largest = process;
+	return largest;
+}
+
+/*
+ * Shared memory that is freed with processes, by their shares where these are measured: of the
+ * larger ones in watch.  What statm adds for small ones may be pages of files, and of many
+ * processes that is much: a survey reads what it is.
+ */
+uint64_t unowned_mapped_shmem(const struct selection *sel)
+{
+	const struct census *census = &sel->sampler->census;
+	const struct census_process *unit = find_unit(census), *process;
+	const struct stuck *s = &sel->stuck;
+	struct family family;
+	bool knows_small =
+		stuck_has_fresh_survey(s, sel->sampler->sampled_at) && !s->surveyed.is_partial;
+	uint64_t sum = knows_small ? s->surveyed.small_mapped_bytes : 0;
+
+	if (unit)
+		family_init(&family, census, unit, 0); /* by what the census knows */
+	census_for_each(census, process)
+		if (!knows_small || process->memory.shmem >= WHERE_MAPPED_SMALL)
+			sum = add_u64(sum, freed_shmem(process, unit, &family));
+	return sum;
+}
+
+static struct worth_holdings holdings_now(const struct selection *sel, uint64_t mapped)
+{
+	return (struct worth_holdings){
+		.available =
+			add_u64(sel->sampler->reading.available, sel->sampler->reading.swap_free),
+		.unowned = worth_unowned(&sel->sampler->reading.counters, mapped),
+	};
+}
+
+bool unowned_is_low(const struct selection *sel)
+{
+	return sel->sampler->reading.available < sel->sampler->reading.total / LOW_SHARE;
+}
+
+void unowned_note(struct selection *sel)
+{
+	struct worth_holdings now = holdings_now(sel, 0);
+
+	worth_note_steady(&sel->stuck.steady, &now, sel->sampler->reading.total);
+}
+
+/* No process is known then: all shared memory is taken for held by none, so that less of it seems
+ * to have been added since.  What fills memory slowly does so in calm too: the last sample before
+ * watch would know the last part of it alone. */
+void unowned_note_calm(struct selection *sel, usec_t now)
+{
+	struct stuck *s = &sel->stuck;
+	struct worth_holdings holdings = holdings_now(sel, 0);
+
+	if (unowned_is_low(sel)) /* started late: the first sample */
+		return;
+	if (now - s->window_began >= WINDOW_USEC) {
+		s->best_earlier = s->best;
+		s->best = holdings;
+		s->window_began = now;
+	} else if (holdings.available >= s->best.available) {
+		s->best = holdings;
+	}
+}
+
+/* Started late, so that calm was never seen: all that is used counts, but for huge pages. */
+static struct worth_holdings holdings_before(const struct selection *sel)
+{
+	const struct stuck *s = &sel->stuck;
+
+	if (s->best.available == 0)
+		return (struct worth_holdings){
+			.available = add_u64(sel->sampler->reading.total,
+					     sel->sampler->reading.swap_total),
+			.unowned = sel->sampler->reading.counters.hugetlb,
+		};
+	return s->best_earlier.available > s->best.available ? s->best_earlier : s->best;
+}
+
+uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped)
+{
+	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, mapped);
+
+	return worth_unowned_growth(&before, &holdings, sel->sampler->reading.total);
+}
+
+/* Where most was added before, and processes have taken memory since. */
+static bool is_steady(const struct selection *sel)
+{
+	struct worth_holdings now = holdings_now(sel, 0);
+
+	return worth_is_steady(&sel->stuck.steady, &now, sel->sampler->reading.total);
+}
+
+uint64_t unowned_growth(const struct selection *sel)
+{
+	if (is_steady(sel))
+		return 0;
+	/* Mostly it is not so even if none of it were mapped: no process is read for that. */
+	return unowned_growth_less(sel, 0) == 0
+		       ? 0
+		       : unowned_growth_less(sel, unowned_mapped_shmem(sel));
+}
+
+bool unowned_may_be_held(const struct selection *sel)
+{
+	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, 0);
+
+	if (!worth_may_be_held(&before, &holdings, sel->sampler->reading.total))
+		return false; /* even if none of it were mapped */
+	holdings = holdings_now(sel, unowned_mapped_shmem(sel));
+	return worth_may_be_held(&before, &holdings, sel->sampler->reading.total);
+}

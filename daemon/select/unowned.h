@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * unowned: how much memory no process holds (files of a tmpfs, memfds, slab), and whether that is
+ * what has filled memory: see lib/domain/worth.h.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/base/util.h"
+
+struct selection;
+
+/* At each sample: whether that has changed. */
+void unowned_note(struct selection *sel);
+
+/* At each sample in calm: what no process holds. */
+void unowned_note_calm(struct selection *sel, usec_t now);
+
+/* Is so little available that it may be needed soon? */
+bool unowned_is_low(const struct selection *sel);
+
+/* Shared memory that is freed with processes, as far as is known. */
+uint64_t unowned_mapped_shmem(const struct selection *sel);
+
+/* worth_unowned_growth() since most was available, but 0 where processes alone have taken memory
+ * since it grew (worth_is_steady()); and the same if so much were mapped, whatever processes took.
+ */
+uint64_t unowned_growth(const struct selection *sel);
+uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped);
+
+/* worth_may_be_held() likewise. */
+bool unowned_may_be_held(const struct selection *sel);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* stuck-fixture: see its header for what it stands in for. */
+#include "tests/stuck-fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/log/log.h"
+#include "lib/snapshot/census-tree.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+static struct accuracy accuracy = {
+	.regime = ACCURACY_PRECISE,
+	.n_cpus = 2,
+	.batch = 32,
+	.page_size = 4096,
+};
+static char everything[] = "/";
+
+struct stuck_test test;
+
+int __wrap_survey_new(int proc_fd, struct survey **ret);
+int __wrap_survey_new(int proc_fd, struct survey **ret)
+{
+	*ret = test.new_result < 0 ? NULL : (struct survey *)(void *)&test;
+	return test.new_result;
+}
+
+struct survey *__wrap_survey_free(struct survey *survey);
+struct survey *__wrap_survey_free(struct survey *survey)
+{
+	return NULL;
+}
+
+bool __wrap_survey_ask(struct survey *survey);
+bool __wrap_survey_ask(struct survey *survey)
+{
+	test.n_asked++;
+	return true;
+}
+
+bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret);
+bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret)
+{
+	bool is_finished = test.is_finished;
+
+	if (is_finished)
+		*ret = test.survey;
+	test.is_finished = false;
+	return is_finished;
+}
+
+enum eligibility __wrap_victim_exclusion(const struct census *census,
+					 const struct census_process *process,
+					 const struct victim_request *request);
+enum eligibility __wrap_victim_exclusion(const struct census *census,
+					 const struct census_process *process,
+					 const struct victim_request *request)
+{
+	return process->pid == test.protected_pid ? ELIGIBILITY_PROTECTED : test.exclusion;
+}
+
+static int reread(struct census *census, struct census_process *process, void *userdata)
+{
+	return test.reread_result;
+}
+
+const struct victim_reader reader = { .reread = reread };
+
+int setup(void **state)
+{
+	struct manager *m;
+
+	memset(&test, 0, sizeof(test));
+	m = test.m = malloc(sizeof(*m));
+	if (!m)
+		return -1;
+	manager_init(m);
+	m->config.policies.subtree = everything;
+	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &accuracy,
+			&m->config.policies) < 0 ||
+	    census_reserve(&m->sampler.census) < 0 ||
+	    victim_reserve(&m->selection.choice, &m->sampler.census) < 0)
+		return -1;
+	m->sampler.reading = (struct memory_reading){
+		.total = 8 * GIB,
+		.available = GIB, /* low */
+		.counters = { .total = 8 * GIB, .free = GIB, .anon = 7 * GIB },
+	};
+	log_set_target(LOG_TARGET_NULL);
+	stuck_init(&m->selection);
+	return 0;
+}
+
+int teardown(void **state)
+{
+	stuck_done(&test.m->selection);
+	victim_done(&test.m->selection.choice);
+	census_done(&test.m->sampler.census);
+	close(test.m->machine.proc_fd);
+	free(test.m);
+	log_set_target(LOG_TARGET_AUTO);
+	return 0;
+}
+
+struct census_process *add(pid_t pid, const char *comm, uint64_t bytes)
+{
+	struct census_process *process = census_add(&test.m->sampler.census, pid, 1000);
+
+	assert_non_null(process);
+	strcpy(process->comm, comm);
+	assert_int_equal(census_attach(&test.m->sampler.census, process, "/a"), 0);
+	census_set_memory(&test.m->sampler.census, process, &(struct proc_memory){ .anon = bytes },
+			  GIB, 1);
+	return process;
+}
+
+void fill_tmpfs(void)
+{
+	struct manager *m = test.m;
+
+	m->sampler.reading.available = 6 * GIB;
+	m->sampler.reading.counters.anon = GIB;
+	m->sampler.reading.counters.free = 6 * GIB;
+	unowned_note_calm(&m->selection, NOW - 400 * SEC);
+	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
+}

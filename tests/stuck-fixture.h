@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * stuck-fixture: a manager with a census made by hand; the survey's thread is wrapped, and time is
+ * the test's.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "daemon/manager.h"
+#include "daemon/select/stuck.h"
+#include "daemon/select/survey.h"
+#include "daemon/select/unowned.h"
+
+#define NOW (1000 * USEC_PER_SEC)
+#define SEC USEC_PER_SEC
+
+struct stuck_test {
+	struct manager *m;
+	struct policy policy;
+	int new_result;
+	unsigned n_asked;
+	bool is_finished; /* a survey waits to be taken */
+	struct where_survey survey;
+	enum eligibility exclusion;
+	pid_t protected_pid;
+	int reread_result;
+};
+extern struct stuck_test test;
+extern const struct victim_reader reader;
+
+int setup(void **state);
+int teardown(void **state);
+
+struct census_process *add(pid_t pid, const char *comm, uint64_t bytes);
+/* 4 GiB of a tmpfs have been filled since there was most available. */
+void fill_tmpfs(void);

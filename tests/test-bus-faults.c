@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bus: answers that cannot be put together, and with an allocation that fails at each place, on a
+ * bus that is this test's own end of a socket.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "daemon/bus/bus-internal.h"
+#include "daemon/bus/bus.h"
+#include "daemon/record/recorder.h"
+#include "tests/bus-fixture.h"
+#include "tests/fail-malloc.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+/* An answer needs no more allocations than so many. */
+#define N_MALLOCS_MAX 20000U
+#define N_STEPS_MAX   2000U
+
+/* Joined, and it answers as before. */
+static void check_recovers(void)
+{
+	static const struct call version =
+		PROPERTIES("Get", "ss", .text = { BUS_INTERFACE, "Version" });
+
+	test.n_allowed = UINT32_MAX;
+	/* (A bus that is about to be left, for what failed before, does not answer.) */
+	for (int i = 0; i < 3; i++) {
+		pump();
+		if (!is_joined())
+			join();
+		assert_true(is_joined());
+		call(&version);
+		if (test.is_answered && !test.error[0])
+			return;
+	}
+	assert_string_equal(test.error, "");
+	assert_true(test.is_answered);
+}
+
+/* Of each answer each step fails once: the caller gets an error, and the next call is answered. */
+static void test_answers_that_cannot_be_put_together(void **state)
+{
+	struct history_entry entry;
+
+	history_entry_init(&entry);
+	history_set_text(entry.kind, sizeof(entry.kind), "killed");
+	history_set_text(entry.outcome, sizeof(entry.outcome), "gone");
+	history_put(recorder_history(test.m->tick.recorder), &entry);
+	test.m->selection.stuck.since = 1;
+	test.m->selection.stuck.account.n_rows = 1;
+	test.m->selection.stuck.account.rows[0].text = "tmpfs";
+	test.m->selection.stuck.largest_pid = 1;
+	test.m->conflicts.found = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		check_recovers();
+		for (unsigned n = 0; n < N_STEPS_MAX; n++) {
+			bus_forget_preview(test.m->bus);
+			test.n_steps = 0;
+			test.n_steps_allowed = n;
+			call(&calls[i]);
+			test.n_steps_allowed = UINT32_MAX;
+			assert_true(test.is_answered);
+			if (!test.error[0] && test.n_steps <= n)
+				break;
+			assert_true(n + 1 < N_STEPS_MAX);
+		}
+	}
+	check_recovers();
+}
+
+/* All allocations but the first few fail, for each number of these: until there are enough. */
+static void test_answers_without_memory(void **state)
+{
+	if (!FAIL_MALLOC_WORKS)
+		skip();
+#if FAIL_MALLOC_WORKS
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		unsigned step = 1, n = 0;
+
+		check_recovers();
+		for (; n < N_MALLOCS_MAX; n += step) {
+			test.m->bus->caught_up_at = 0; /* it is all to be done anew */
+			bus_forget_preview(test.m->bus);
+			n_mallocs = 0;
+			test.n_allowed = n;
+			call(&calls[i]);
+			test.n_allowed = UINT32_MAX;
+			if (test.is_answered && !test.error[0] && n_mallocs == 0)
+				break;
+			check_recovers();
+			step = n < 150 ? 1 : n / 50; /* JSON has thousands */
+		}
+		assert_true(n < N_MALLOCS_MAX);
+	}
+#endif
+}
+
+static void test_joining_without_memory(void **state)
+{
+	unsigned n = 0;
+
+	(void)n;
+	if (!FAIL_MALLOC_WORKS)
+		skip();
+#if FAIL_MALLOC_WORKS
+	for (; n < N_MALLOCS_MAX; n++) {
+		if (test.m->bus->bus) {
+			assert_int_equal(shutdown(sd_bus_get_fd(test.peer), SHUT_RDWR), 0);
+			pump();
+		}
+		assert_null(test.m->bus->bus);
+		n_mallocs = 0;
+		test.n_allowed = n;
+		join();
+		test.n_allowed = UINT32_MAX;
+		if (is_joined() && n_mallocs == 0)
+			break;
+		check_recovers();
+	}
+	assert_true(n < N_MALLOCS_MAX);
+#endif
+}
+
+static void test_news_without_memory(void **state)
+{
+	unsigned n = 0;
+
+	(void)n;
+	if (!FAIL_MALLOC_WORKS)
+		skip();
+#if FAIL_MALLOC_WORKS
+	for (; n < N_MALLOCS_MAX; n++) {
+		check_recovers();
+		test.m->regime.state =
+			test.m->regime.state == REGIME_WATCH ? REGIME_CALM : REGIME_WATCH;
+		test.m->bus->has_low_memory = true;
+		test.signals[0] = '\0';
+		bus_schedule(test.m->bus);
+		n_mallocs = 0;
+		test.n_allowed = n;
+		pump();
+		test.n_allowed = UINT32_MAX;
+		if (n_mallocs == 0)
+			break;
+	}
+	assert_true(n > 0 && n < N_MALLOCS_MAX);
+	assert_string_equal(test.signals, "StateChanged\nPropertiesChanged\nLowMemory\n");
+#endif
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_answers_that_cannot_be_put_together),
+		TEST(test_answers_without_memory),
+		TEST(test_joining_without_memory),
+		TEST(test_news_without_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* report: warnings, failures and what the daemon lacks; entries and their fields. */
+#include <linux/capability.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "daemon/log/log.h"
+#include "daemon/log/message-ids.h"
+#include "daemon/manager.h"
+#include "daemon/record/report.h"
+#include "tests/fail-malloc.h"
+#include "tests/report-fixture.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+/* One warning for consecutive samples; watching and calm when that changes; a kill warns enough. */
+static void test_warnings_are_logged_once(void **state)
+{
+	struct manager *m = test.m;
+
+	m->reporter.warned = false;
+	test.judgement.policy = &test.policy;
+	report(&m->reporter, REPORT_NOTHING, &test.judgement, REGIME_CALM, NOW);
+	check_said(
+		"Watching: 25.0% of 8.0 GiB available, no swap, stalled 0.0% of the last second.\n");
+	check_said("Memory is getting short: 25.0% of 8.0 GiB available, no swap (policy now).\n");
+	say(REPORT_NOTHING);
+	assert_string_equal(test.said, "");
+
+	m->regime.state = REGIME_CALM;
+	test.judgement.policy = NULL;
+	report(&m->reporter, REPORT_NOTHING, &test.judgement, REGIME_WATCH, NOW);
+	check_said("Calm again: ");
+	assert_false(m->reporter.warned);
+
+	m->regime.state = REGIME_WATCH;
+	test.judgement.policy = &test.policy;
+	test.said[0] = '\0';
+	report(&m->reporter, REPORT_SIGNALLED, &test.judgement, REGIME_WATCH, NOW);
+	check_said("Killing leak");
+	check_not_said("Memory is getting short");
+}
+
+static void test_debugging_logs_each_sample(void **state)
+{
+	say(REPORT_NOTHING);
+	assert_string_equal(test.said, "");
+	log_set_max_level(LOG_DEBUG);
+	say(REPORT_NOTHING);
+	check_said("sample: watch, 25.0% of 8.0 GiB available, no swap, policy none\n");
+	test.judgement.policy = &test.policy;
+	say(REPORT_NOTHING);
+	check_said("policy now\n");
+}
+
+static void test_failures_are_logged_once_in_a_while(void **state)
+{
+	static const char line[] =
+		"Cannot read memory or processes: Input/output error; trying again.\n";
+
+	for (usec_t second = 0; second < 10; second++)
+		report_sample_failed(&test.m->reporter, -EIO, NOW + second * USEC_PER_SEC);
+	assert_string_equal(test.said, line);
+	test.said[0] = '\0';
+	report_sample_failed(&test.m->reporter, -EIO, NOW + 10 * USEC_PER_SEC);
+	assert_string_equal(test.said, line);
+}
+
+struct entry_case {
+	enum log_target target;
+	int max_level;
+	bool has_line, has_entry;
+};
+
+static void test_entries_and_lines_are_sent_to_their_target(void **state)
+{
+	static const struct entry_case cases[] = {
+		{ LOG_TARGET_CONSOLE, LOG_INFO, true, false },
+		{ LOG_TARGET_JOURNAL, LOG_INFO, false, true },
+		{ LOG_TARGET_JOURNAL, LOG_ERR, false, false }, /* a kill is a warning */
+		{ LOG_TARGET_NULL, LOG_INFO, false, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		log_set_target(cases[i].target);
+		log_set_max_level(cases[i].max_level);
+		test.entry[0] = '\0';
+		say(REPORT_SIGNALLED);
+		assert_true((strstr(test.said, "Killing") != NULL) == cases[i].has_line);
+		assert_true((test.entry[0] != '\0') == cases[i].has_entry);
+	}
+}
+
+static bool entry_has(const char *field)
+{
+	const char *found = strstr(test.entry, field);
+
+	return found && (found == test.entry || found[-1] == '\n') && found[strlen(field)] == '\n';
+}
+
+static void test_an_entry_has_its_fields(void **state)
+{
+	struct decision *d = &test.m->in_flight.decision;
+
+	log_set_target(LOG_TARGET_JOURNAL);
+	strcpy(d->cgroup, "/system.slice/db.service");
+	say(REPORT_SIGNALLED);
+	assert_true(entry_has("MESSAGE_ID=" MESSAGE_ID_SIGNALLED));
+	assert_true(entry_has("RECKOND_VICTIM_PID=812"));
+	assert_true(entry_has("RECKOND_SIGNAL=SIGKILL"));
+	assert_true(entry_has("RECKOND_DRY_RUN=no"));
+	assert_true(entry_has("RECKOND_APPROXIMATE=no"));
+	assert_true(entry_has("RECKOND_FREED=1073741824")); /* available has risen by 1 GiB */
+	assert_true(entry_has("OBJECT_SYSTEMD_UNIT=db.service"));
+	assert_null(strstr(test.entry, "OBJECT_SYSTEMD_USER_UNIT"));
+
+	d->dry_run = d->approximate = d->ineffective = true;
+	d->signal = 0;
+	strcpy(d->cgroup, "/user.slice/user-1000.slice/user@1000.service/app.slice/app.scope");
+	say(REPORT_DRY_RUN);
+	assert_true(entry_has("MESSAGE_ID=" MESSAGE_ID_DRY_RUN));
+	assert_true(entry_has("RECKOND_SIGNAL=none"));
+	assert_true(entry_has("RECKOND_DRY_RUN=yes"));
+	assert_true(entry_has("RECKOND_APPROXIMATE=yes"));
+	assert_true(entry_has("RECKOND_INEFFECTIVE=yes"));
+	assert_true(entry_has("OBJECT_SYSTEMD_USER_UNIT=app.scope"));
+
+	strcpy(d->cgroup, "/");
+	say(REPORT_SIGNALLED);
+	assert_null(strstr(test.entry, "OBJECT_SYSTEMD"));
+}
+
+/* What was found at start: each lack has its line, and is kept for MissingPrivileges. */
+struct lack {
+	void (*apply)(struct probe_results *a, struct manager *m);
+	const char *says, *says_not;
+	unsigned n_limits;
+};
+
+#define LACK(name) static void name(struct probe_results *a, struct manager *m)
+
+LACK(nothing_lacks)
+{
+	m->sampler.has_psi = true;
+	a->self_test_reaped = true;
+}
+LACK(no_psi)
+{
+	a->self_test_reaped = true;
+}
+LACK(coarse_trigger)
+{
+	nothing_lacks(a, m);
+	a->psi_trigger_error = -EPERM;
+}
+LACK(no_trigger)
+{
+	coarse_trigger(a, m);
+	a->psi_fallback_error = -EINVAL;
+}
+LACK(no_capabilities)
+{
+	nothing_lacks(a, m);
+	a->missing_capabilities = UINT64_MAX;
+}
+LACK(no_kill)
+{
+	nothing_lacks(a, m);
+	a->missing_capabilities = (uint64_t)1 << CAP_KILL;
+}
+LACK(in_namespace)
+{
+	nothing_lacks(a, m);
+	a->in_user_namespace = true;
+}
+LACK(not_locked)
+{
+	nothing_lacks(a, m);
+	a->memory_lock_error = -ENOMEM;
+}
+LACK(no_adj)
+{
+	nothing_lacks(a, m);
+	a->oom_score_adj_error = -EACCES;
+}
+LACK(no_fifo)
+{
+	nothing_lacks(a, m);
+	a->fifo_error = -EPERM;
+}
+LACK(ledger_is_taken)
+{
+	nothing_lacks(a, m);
+	m->in_flight.ledger_error = -EBUSY;
+}
+LACK(ledger_on_disk)
+{
+	nothing_lacks(a, m);
+	m->in_flight.ledger_error = -ENOTSUP;
+}
+LACK(unreadable)
+{
+	nothing_lacks(a, m);
+	m->sampler.census.n_unreadable = 3;
+}
+LACK(no_signal)
+{
+	nothing_lacks(a, m);
+	a->self_test_result[KILL_STEP_SIGNAL] = -EPERM;
+}
+LACK(no_signal_in_a_dry_run)
+{
+	no_signal(a, m);
+	m->config.policies.dry_run = true;
+}
+LACK(no_thaw)
+{
+	nothing_lacks(a, m);
+	a->thaw_error[0] = a->thaw_error[1] = -EROFS;
+}
+LACK(child_is_stuck)
+{
+	nothing_lacks(a, m);
+	a->self_test_stuck = true;
+}
+LACK(no_reap)
+{
+	m->sampler.has_psi = true;
+}
+LACK(doubtful)
+{
+	nothing_lacks(a, m);
+	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_EVENTS;
+}
+LACK(scoped)
+{
+	static char subtree[] = "/tenant";
+
+	nothing_lacks(a, m);
+	m->config.policies.subtree = subtree;
+}
+LACK(swap_on_zram)
+{
+	nothing_lacks(a, m);
+	m->sampler.reading.swap_total = GIB;
+	m->sampler.reading.counters.zram_disksize = GIB;
+	m->sampler.reading.counters.arc_size = GIB;
+}
+
+static void test_lacks_are_logged_and_kept(void **state)
+{
+	static const struct lack lacks[] = {
+		{ nothing_lacks, "pressure: PSI, trigger at some 70 ms in 1 s\n",
+		  "missing privilege:", 0 },
+		{ nothing_lacks, "swap: none\n", "subtree", 0 },
+		{ nothing_lacks, "history: not kept over a restart", "dry run", 0 },
+		{ no_psi, "pressure: no PSI on this kernel", "missing privilege:", 0 },
+		{ coarse_trigger,
+		  "150 ms in 2 s (finer: Operation not permitted), and by the timer\n",
+		  "missing privilege:", 0 },
+		{ no_trigger, "pressure: PSI by the timer alone (trigger: Invalid argument)\n",
+		  "missing privilege:", 0 },
+		{ no_capabilities, "missing privilege: may not raise priorities (CAP_SYS_NICE)",
+		  NULL, 6 },
+		{ no_kill, "missing privilege: may not kill processes of other users",
+		  "CAP_SYS_NICE", 1 },
+		{ in_namespace, "missing privilege: in a user namespace: ", NULL, 1 },
+		{ not_locked,
+		  "missing privilege: own memory is not locked: Cannot allocate memory\n", NULL,
+		  1 },
+		{ no_adj, "missing privilege: own oom_score_adj is not -1000: Permission denied\n",
+		  NULL, 1 },
+		{ no_fifo, "missing privilege: reapers run at normal priority: ", NULL, 1 },
+		{ ledger_is_taken, "runtime directory: another reckond has it\n", NULL, 1 },
+		{ ledger_on_disk, "runtime directory: not on a tmpfs\n", NULL, 1 },
+		{ unreadable,
+		  "missing privilege: 3 processes cannot be read and will not be chosen\n", NULL,
+		  1 },
+		{ no_signal,
+		  "missing privilege: self-test could not signal: Operation not permitted\n", NULL,
+		  1 },
+		{ no_signal_in_a_dry_run, "dry run: no process will be killed.\n",
+		  "missing privilege:", 0 },
+		{ no_thaw,
+		  "missing privilege: may not thaw frozen groups (v1): Read-only file system\n",
+		  NULL, 2 },
+		{ child_is_stuck, "missing privilege: the child of the self-test does not exit",
+		  NULL, 1 },
+		{ no_reap, "missing privilege: process_mrelease does not work here", NULL, 1 },
+		{ doubtful, "missing privilege: ", NULL, 2 },
+		{ scoped, ", subtree /tenant\n", NULL, 0 },
+		{ swap_on_zram,
+		  "swap: 1.0 GiB, on zram; ZFS ARC that can shrink counts as available\n", NULL,
+		  0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lacks); i++) {
+		teardown(state);
+		assert_int_equal(setup(state), 0);
+		lacks[i].apply(&test.m->probed, test.m);
+		report_start(&test.m->reporter, test.m->tick.history_store);
+		check_said(lacks[i].says);
+		if (lacks[i].says_not)
+			check_not_said(lacks[i].says_not);
+		assert_int_equal(test.m->probed.n_missing_privileges, lacks[i].n_limits);
+	}
+}
+
+static void test_doubts_are_logged_once_each(void **state)
+{
+	struct manager *m = test.m;
+
+	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP;
+	report_doubts(&m->reporter);
+	report_doubts(&m->reporter);
+	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_AVAILABLE;
+	report_doubts(&m->reporter);
+	m->sampler.reading.doubts = 0;
+	report_doubts(&m->reporter);
+	assert_int_equal(m->probed.n_missing_privileges, 2);
+	assert_string_equal(m->probed.missing_privileges[0],
+			    memory_doubt_to_string(MEMORY_DOUBT_SWAP));
+	assert_string_equal(m->probed.missing_privileges[1],
+			    memory_doubt_to_string(MEMORY_DOUBT_AVAILABLE));
+}
+
+/* It is in the log at least; what is kept is whole. */
+static void test_a_lack_that_there_is_no_memory_for(void **state)
+{
+	struct manager *m = test.m;
+
+	(void)m;
+	if (!FAIL_MALLOC_WORKS)
+		skip();
+#if FAIL_MALLOC_WORKS
+	for (unsigned n = 0; n < 2; n++) {
+		m->sampler.reading.doubts = 1U << n;
+		n_mallocs_allowed = n;
+		fail_malloc = true;
+		report_doubts(&m->reporter);
+		fail_malloc = false;
+		check_said(memory_doubt_to_string((enum memory_doubt)(1U << n)));
+		assert_int_equal(m->probed.n_missing_privileges, 0);
+	}
+#endif
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_warnings_are_logged_once),
+		TEST(test_debugging_logs_each_sample),
+		TEST(test_failures_are_logged_once_in_a_while),
+		TEST(test_entries_and_lines_are_sent_to_their_target),
+		TEST(test_an_entry_has_its_fields),
+		TEST(test_lacks_are_logged_and_kept),
+		TEST(test_doubts_are_logged_once_each),
+		TEST(test_a_lack_that_there_is_no_memory_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

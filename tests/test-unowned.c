@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* unowned: what no process holds, on a census made by hand. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/snapshot/census-tree.h"
+#include "tests/stuck-fixture.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+static void set_policy(void)
+{
+	test.policy.memory_available = (struct policy_threshold){ .set = true, .permyriad = 500 };
+}
+
+static void test_what_no_process_holds_raises_the_minimum(void **state)
+{
+	struct manager *m = test.m;
+
+	set_policy();
+	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
+	fill_tmpfs();
+	/* Killing what is small against that would be in vain. */
+	assert_int_equal(stuck_min_victim(&m->selection, &test.policy), 5 * GIB / 2);
+	assert_int_equal(m->selection.stuck.unowned_growth, 5 * GIB);
+	/* It is mapped by a process: that holds it. */
+	add(7, "mapper", MIB)->memory.shmem = 5 * GIB;
+	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
+	/* But by what was measured it remains when that is killed. */
+	census_find(&m->sampler.census, 7)->memory.is_measured = true;
+	census_find(&m->sampler.census, 7)->memory.kept = 5 * GIB;
+	assert_int_equal(stuck_min_victim(&m->selection, &test.policy), 5 * GIB / 2);
+}
+
+/* What statm adds for many small processes may be pages of files, and hides nothing where a survey
+ * has read what it is. */
+static void test_small_processes_hide_nothing(void **state)
+{
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+
+	set_policy();
+	(void)stuck_min_victim(&m->selection, &test.policy);
+	fill_tmpfs();
+	for (pid_t pid = 1; pid <= 300; pid++)
+		add(pid, "small", MIB)->memory.shmem = 15 * MIB;
+	(void)stuck_min_victim(&m->selection, &test.policy);
+	assert_int_equal(s->unowned_growth, 0);
+
+	s->has_survey = true;
+	s->surveyed_at = m->sampler.sampled_at = NOW;
+	s->surveyed.small_mapped_bytes = 100 * MIB;
+	(void)stuck_min_victim(&m->selection, &test.policy);
+	assert_int_equal(s->unowned_growth, 5 * GIB - 100 * MIB);
+	add(301, "large", MIB)->memory.shmem = 200 * MIB;
+	(void)stuck_min_victim(&m->selection, &test.policy);
+	assert_int_equal(s->unowned_growth, 5 * GIB - 300 * MIB);
+
+	s->surveyed.is_partial = true;
+	(void)stuck_min_victim(&m->selection, &test.policy);
+	assert_int_equal(s->unowned_growth, 0);
+	s->surveyed.is_partial = false;
+	m->sampler.sampled_at = NOW + 3 * SEC;
+	(void)stuck_min_victim(&m->selection, &test.policy);
+	assert_int_equal(s->unowned_growth, 0);
+}
+
+/* A parent and 99 children that map 60 MiB in common, which were measured as far as `measured`: as
+ * victim_apply_share() counts them, and with their fair share. */
+static void add_family(unsigned measured)
+{
+	struct census *census = &test.m->sampler.census;
+
+	for (unsigned i = 0; i < 100; i++) {
+		struct census_process *process = add((pid_t)(1000 + i), "pg", MIB);
+
+		process->ppid = i == 0 ? 1 : 1000;
+		process->session = 1000;
+		process->code_pages = 77;
+		process->memory.shmem = 60 * MIB;
+		if (i >= measured)
+			continue;
+		process->memory.is_measured = true;
+		process->memory.kept = 30 * MIB;
+		process->is_unit = true;
+		process->fair_share = (float)(MIB + 60 * MIB / 100);
+	}
+	assert_non_null(census_find(census, 1099));
+}
+
+/* 100 processes do not map 6 GiB if each maps the same 60 MiB. */
+static void test_what_a_family_maps_counts_once(void **state)
+{
+	set_policy();
+	add_family(100);
+	assert_true(unowned_mapped_shmem(&test.m->selection) <= 61 * MIB);
+	fill_tmpfs();
+	(void)stuck_min_victim(&test.m->selection, &test.policy);
+	assert_true(test.m->selection.stuck.unowned_growth >= 5 * GIB - 61 * MIB);
+}
+
+static void test_relatives_of_one_that_was_measured_map_the_same(void **state)
+{
+	struct census_process *other;
+
+	add_family(1);
+	assert_true(unowned_mapped_shmem(&test.m->selection) <= 61 * MIB);
+	/* Not another program, and not more than it maps at all. */
+	other = add(2000, "other", MIB);
+	other->code_pages = 78;
+	other->memory.shmem = 500 * MIB;
+	assert_true(unowned_mapped_shmem(&test.m->selection) >= 500 * MIB);
+	assert_true(unowned_mapped_shmem(&test.m->selection) <= 561 * MIB);
+}
+
+static void test_of_an_unknown_family_all_counts(void **state)
+{
+	add_family(0);
+	assert_int_equal(unowned_mapped_shmem(&test.m->selection), 100 * 60 * MIB);
+}
+
+static void read_machine(uint64_t available, uint64_t tmpfs)
+{
+	struct memory_reading *r = &test.m->sampler.reading;
+
+	r->available = r->counters.free = available;
+	r->counters.shmem = r->counters.cached = tmpfs;
+	r->counters.anon = r->counters.total - available - tmpfs;
+	unowned_note(&test.m->selection);
+	if (available > 2 * GIB)
+		unowned_note_calm(&test.m->selection, NOW);
+}
+
+/* A tmpfs has filled most of memory; after that, a process takes the rest. */
+static void test_what_was_filled_before_does_not_shield_a_leak(void **state)
+{
+	struct manager *m = test.m;
+
+	set_policy();
+	read_machine(7 * GIB, 100 * MIB);
+	for (uint64_t tmpfs = GIB; tmpfs <= 6 * GIB; tmpfs += GIB)
+		read_machine(7 * GIB + 100 * MIB - tmpfs, tmpfs);
+	(void)stuck_min_victim(&m->selection, &test.policy);
+	assert_true(m->selection.stuck.unowned_growth > 5 * GIB);
+	/* (A sixteenth of memory.) */
+	read_machine(GIB + 100 * MIB - 511 * MIB, 6 * GIB);
+	(void)stuck_min_victim(&m->selection, &test.policy);
+	assert_true(m->selection.stuck.unowned_growth > 5 * GIB);
+	read_machine(GIB + 100 * MIB - 512 * MIB, 6 * GIB);
+	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
+	assert_int_equal(m->selection.stuck.unowned_growth, 0);
+	/* It grows again, by a 64th: that is what takes the rest now. */
+	read_machine(GIB + 100 * MIB - 640 * MIB, 6 * GIB + 128 * MIB);
+	(void)stuck_min_victim(&m->selection, &test.policy);
+	assert_true(m->selection.stuck.unowned_growth > 5 * GIB);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_what_no_process_holds_raises_the_minimum),
+		TEST(test_small_processes_hide_nothing),
+		TEST(test_what_a_family_maps_counts_once),
+		TEST(test_relatives_of_one_that_was_measured_map_the_same),
+		TEST(test_of_an_unknown_family_all_counts),
+		TEST(test_what_was_filled_before_does_not_shield_a_leak),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

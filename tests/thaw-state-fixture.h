@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * thaw-state-fixture: groups of both hierarchies, a file of what is owed, and a daemon that is
+ * called by hand.
+ */
+#pragma once
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/kill/thaw-state.h"
+#include "daemon/manager.h"
+#include "daemon/tick/tick.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/kill/ledger.h"
+#include "tests/fail-malloc.h"
+#include "tests/is-alive.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+static struct {
+	struct cgroup_fs cgroups;
+	char subtree[64]; /* in both hierarchies; "": not made */
+	char runtime[64]; /* RUNTIME_DIRECTORY */
+	char config[64];
+	pid_t children[8];
+	unsigned n_children;
+	struct manager *manager;
+	unsigned n_signals;
+	unsigned n_choices;
+	int thaw_result; /* 0: the real one's */
+} test;
+
+/* The daemon's entries end here; the first one closes the time without allocations. */
+int sd_journal_sendv(const struct iovec *iov, int n);
+int sd_journal_sendv(const struct iovec *iov, int n)
+{
+	fail_malloc = false;
+	return 0;
+}
+
+void __real_victim_choose(struct census *census, const struct victim_request *request,
+			  const struct victim_reader *reader, struct victim_result *result);
+void __wrap_victim_choose(struct census *census, const struct victim_request *request,
+			  const struct victim_reader *reader, struct victim_result *result);
+void __wrap_victim_choose(struct census *census, const struct victim_request *request,
+			  const struct victim_reader *reader, struct victim_result *result)
+{
+	fail_malloc = FAIL_MALLOC_WORKS;
+	__real_victim_choose(census, request, reader, result);
+	test.n_choices += !result->is_cut;
+}
+
+static inline int op_signal(int pidfd, int signal)
+{
+	test.n_signals++;
+	return kill_ops_system.pidfd_send_signal(pidfd, signal);
+}
+
+static inline int op_thaw(const struct cgroup_fs *fs, const char *v2_path, const char *v1_path,
+			  struct freezer_thawed *thawed)
+{
+	if (test.thaw_result < 0)
+		return thawed->error = test.thaw_result;
+	return kill_ops_system.thaw(fs, v2_path, v1_path, thawed);
+}
+
+static struct kill_ops ops;
+
+static inline bool is_on_tmpfs(const char *path)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 && (unsigned)fs.f_type == TMPFS_MAGIC;
+}
+
+static inline int mount_fd(bool v1)
+{
+	return v1 ? test.cgroups.v1_freezer_fd : test.cgroups.v2_fd;
+}
+
+static inline const char *path_of(const char *below)
+{
+	static char paths[4][320];
+	static unsigned n;
+	char *path = paths[n++ % ARRAY_SIZE(paths)];
+
+	snprintf(path, sizeof(paths[0]), "%s%s", test.subtree + 1, below);
+	return path;
+}
+
+static inline int setup(void **state)
+{
+	memset(&test, 0, sizeof(test));
+	if (cgroup_fs_open(open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), &test.cgroups) < 0)
+		return -1;
+	ops = kill_ops_system;
+	ops.pidfd_send_signal = op_signal;
+	ops.thaw = op_thaw;
+	snprintf(test.config, sizeof(test.config), "/tmp/test-thaw-state-%d.conf", getpid());
+	snprintf(test.runtime, sizeof(test.runtime), "/dev/shm/test-thaw-state-%d", getpid());
+	if (!is_on_tmpfs("/dev/shm") || mkdir(test.runtime, 0755) < 0)
+		test.runtime[0] = '\0';
+	setenv("RUNTIME_DIRECTORY", test.runtime, 1);
+	return 0;
+}
+
+static inline void require_runtime_directory(void)
+{
+	if (test.runtime[0])
+		return;
+	print_message("SKIP: this needs a tmpfs in /dev/shm\n");
+	skip();
+}
+
+/* The subtree, with a group /g in it, in each hierarchy. */
+static inline void make_groups(bool with_v1)
+{
+	require_runtime_directory();
+	if (geteuid() != 0 || test.cgroups.v2_fd < 0 ||
+	    (with_v1 && test.cgroups.v1_freezer_fd < 0)) {
+		print_message("SKIP: %s\n", geteuid() != 0	     ? "not root"
+					    : test.cgroups.v2_fd < 0 ? "no cgroup v2"
+								     : "no v1 freezer");
+		skip();
+	}
+	snprintf(test.subtree, sizeof(test.subtree), "/reckond-thawed-%d", getpid());
+	for (int v1 = 0; v1 <= with_v1; v1++) {
+		assert_return_code(mkdirat(mount_fd(v1), path_of(""), 0755), errno);
+		assert_return_code(mkdirat(mount_fd(v1), path_of("/g"), 0755), errno);
+	}
+}
+
+static inline int write_group(bool v1, const char *below, const char *file, const char *text)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", path_of(below), file);
+	return io_write_at(mount_fd(v1), path, text);
+}
+
+static inline void freeze(bool v1, const char *below, bool frozen)
+{
+	assert_int_equal(v1 ? write_group(v1, below, "freezer.state", frozen ? "FROZEN" : "THAWED")
+			    : write_group(v1, below, "cgroup.freeze", frozen ? "1" : "0"),
+			 0);
+}
+
+static inline bool is_frozen(bool v1, const char *below)
+{
+	char path[512], text[256] = "";
+
+	snprintf(path, sizeof(path), "%s/%s", path_of(below),
+		 v1 ? "freezer.state" : "cgroup.events");
+	(void)io_read_at(mount_fd(v1), path, text, sizeof(text));
+	return strstr(text, v1 ? "FROZEN" : "frozen 1");
+}
+
+/* Within ten seconds, on a machine that is busy. */
+#define assert_soon(condition)                                                                     \
+	do {                                                                                       \
+		bool is_true_ = false;                                                             \
+                                                                                                   \
+		for (int i_ = 0; i_ < 1000 && !is_true_; i_++) {                                   \
+			usleep(i_ > 0 ? 10000 : 0);                                                \
+			is_true_ = (condition);                                                    \
+		}                                                                                  \
+		if (!is_true_)                                                                     \
+			fail_msg("%s", #condition);                                                \
+	} while (0)
+
+static inline bool is_removed(bool v1, const char *below)
+{
+	return unlinkat(mount_fd(v1), path_of(below), AT_REMOVEDIR) == 0 || errno == ENOENT;
+}
+
+static inline int teardown(void **state)
+{
+	static const char *const groups[] = { "/g", "" };
+	char path[128];
+
+	fail_malloc = false;
+	test.manager = manager_free(test.manager);
+	for (int v1 = 0; v1 < 2 && test.subtree[0]; v1++) {
+		(void)write_group(v1, "/g", v1 ? "freezer.state" : "cgroup.freeze",
+				  v1 ? "THAWED" : "0");
+		(void)write_group(v1, "", v1 ? "freezer.state" : "cgroup.freeze",
+				  v1 ? "THAWED" : "0");
+	}
+	for (unsigned i = 0; i < test.n_children; i++) {
+		(void)kill(test.children[i], SIGKILL); /* our children, not yet waited for */
+		(void)waitpid(test.children[i], NULL, 0);
+	}
+	for (int v1 = 0; v1 < 2 && test.subtree[0]; v1++)
+		for (size_t i = 0; mount_fd(v1) >= 0 && i < ARRAY_SIZE(groups); i++)
+			assert_soon(is_removed(v1, groups[i]));
+	snprintf(path, sizeof(path), "%s/thawed", test.runtime);
+	(void)unlink(path);
+	(void)rmdir(test.runtime);
+	(void)unlink(test.config);
+	cgroup_fs_done(&test.cgroups);
+	return 0;
+}
+
+/*
+ * The file.
+ */
+static inline struct manager *blank_manager(void)
+{
+	static struct manager m;
+
+	manager_init(&m);
+	m.machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return &m;
+}
+
+static inline void drop_manager(struct manager *m)
+{
+	thaw_state_close(&m->in_flight);
+	close(m->machine.proc_fd);
+}
+
+static inline const char *file(void)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/thawed", test.runtime);
+	return path;
+}
+
+static inline unsigned n_entries_left(void)
+{
+	struct manager *m = blank_manager();
+	unsigned n = 0;
+
+	assert_int_equal(thaw_state_open(&m->in_flight), 0);
+	for (unsigned i = 0; i < LEDGER_ENTRIES; i++)
+		n += ledger_get(m->in_flight.ledger, i) != NULL;
+	drop_manager(m);
+	return n;
+}
+
+/*
+ * Victims.
+ */
+static inline void move(pid_t pid, bool v1, const char *below)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", pid);
+	assert_int_equal(write_group(v1, below, "cgroup.procs", text), 0);
+}
+
+/* A process of so many MiB in /g, in each hierarchy.  Below KILL_BACK_MIN only its exit counts as
+ * its end. */
+static inline pid_t spawn(size_t mib, bool ignores_term)
+{
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		sigset_t none;
+		char *memory;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		signal(SIGTERM, ignores_term ? SIG_IGN : SIG_DFL);
+		munlockall();
+		memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			      -1, 0);
+		memset(memory, 1, mib * MIB);
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	test.children[test.n_children++] = pid;
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	move(pid, false, "/g");
+	if (test.cgroups.v1_freezer_fd >= 0 &&
+	    faccessat(mount_fd(true), path_of("/g"), F_OK, 0) == 0)
+		move(pid, true, "/g");
+	return pid;
+}
+
+static inline int exit_signal(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	assert_soon(!is_alive(pid));
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	return info.si_status;
+}
+
+static inline struct manager *new_manager(const char *more)
+{
+	struct config_options options = { .config_file = test.config };
+	struct manager *m;
+	FILE *f = fopen(test.config, "we");
+
+	assert_non_null(f);
+	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n%s", test.subtree, more);
+	fclose(f);
+	assert_int_equal(manager_new(&options, false, &ops, &m), 0);
+	assert_int_equal(m->in_flight.ledger_error, 0);
+	test.n_signals = test.n_choices = n_mallocs = 0; /* the self-test's do not count */
+	return m;
+}
+
+/* A step: what takes several turns on a busy machine (the first listing, a choice that was cut
+ * short) is waited for. */
+static inline void one_tick(void)
+{
+	const struct manager *m = test.manager;
+	usec_t decided_at = m->in_flight.decision.decided_at;
+
+	for (int i = 0; i < 200; i++) {
+		unsigned n_vanished = m->selection.n_vanished;
+
+		(void)tick(&test.manager->tick, clock_now());
+		fail_malloc = false;
+		if (m->regime.state == REGIME_KILLING ||
+		    m->in_flight.decision.decided_at != decided_at ||
+		    (m->selection.n_cut == 0 && m->selection.n_vanished == n_vanished &&
+		     (m->sampler.watch.listed_at != 0 || m->sampler.watch.since == 0)))
+			break;
+	}
+}
+
+static inline void wait_for_outcome(void)
+{
+	for (int i = 0; i < 6000 && test.manager->regime.state == REGIME_KILLING; i++) {
+		usleep(10000);
+		one_tick();
+	}
+	assert_int_not_equal(test.manager->regime.state, REGIME_KILLING);
+}
+
+#define KILL_NOW "[Policy now]\nMemoryAvailable=100%\nAction=kill\n"
+#define TERM_NOW "[Policy now]\nMemoryAvailable=100%\nAction=terminate\nGrace=1min\n"
+
+static inline unsigned n_owed(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < LEDGER_ENTRIES; i++)
+		n += ledger_get(test.manager->in_flight.ledger, i) != NULL;
+	return n;
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
