@@ -13,9 +13,9 @@
  * before does not die for them, and siblings that are old (renderers of a browser, backends of a
  * database, shells) are no group.  Nor are those that one parent has started of one program,
  * whatever their names, unless they are young, and VICTIM_CHILDREN_MIN or more.  Likewise those of
- * one session and cgroup whatever the programs, if there are no other siblings and none of them that
- * grows is far larger than the rest: of the tests of a suite one after the other is killed, each
- * alone.
+ * one session and cgroup whatever the programs, if there are no other siblings and none of them
+ * that grows is far larger than the rest: of the tests of a suite one after the other is killed,
+ * each alone.
  *
  * After a streak of kills (streak.h) all of a unit, or of such siblings, are killed as one, if by
  * the same measure they outrank the largest single process.  A unit only if one at least of those
