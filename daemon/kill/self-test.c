@@ -21,6 +21,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/machine.h"
+#include "daemon/base/program.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 #include "lib/sys/proc.h"
@@ -106,6 +107,7 @@ void self_test_protect_self(const struct self_test *t)
 	/* A huge page is half of what there is to be of it all. */
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	a->memory_lock_error = lock_memory(a->in_user_namespace);
+	program_touch();
 	/* Late is too late: the loop itself must not wait behind what thrashes. */
 	(void)setpriority(PRIO_PROCESS, 0, -20);
 	/* The service has it from its unit; started by hand it may be permitted. */
