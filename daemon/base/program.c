@@ -23,10 +23,10 @@ static int touch_object(struct dl_phdr_info *info, size_t size, void *userdata)
 
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+		uintptr_t start = info->dlpi_addr + segment->p_vaddr, skew = start % page_size;
 
 		if (segment->p_type == PT_LOAD && segment->p_flags & PF_R)
-			touch((const char *)(info->dlpi_addr + segment->p_vaddr), segment->p_filesz,
-			      page_size);
+			touch((const char *)(start - skew), segment->p_filesz + skew, page_size);
 	}
 	return 1;
 }
