@@ -72,6 +72,7 @@ enum eligibility __wrap_victim_exclusion(const struct census *census,
 
 static int reread(struct census *census, struct census_process *process, void *userdata)
 {
+	test.n_rereads++;
 	return test.reread_result;
 }
 

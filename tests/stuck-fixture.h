@@ -25,6 +25,7 @@ struct stuck_test {
 	enum eligibility exclusion;
 	pid_t protected_pid;
 	int reread_result;
+	unsigned n_rereads;
 };
 extern struct stuck_test test;
 extern const struct victim_reader reader;

@@ -165,15 +165,16 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 		bool is_measured, as_cgroup;
 		float weight;
 		pid_t taken; /* 8: what was chosen */
+		unsigned n_rereads;
 	} cases[] = {
-		{ "both together", 200, 400, 0, 500, 500, true, false, 1, 7 },
-		{ "less", 200, 400, 0, 500, 700, true, false, 1, 8 },
-		{ "its own may be shared", 200, 400, 0, 500, 500, false, false, 1, 8 },
-		{ "held alone is more", 200, 400, 0, 500, 300, false, false, 1, 7 },
-		{ "it was freed meanwhile", 200, 400, 0, 100, 500, true, false, 1, 8 },
-		{ "what it holds may be mapped", 200, 400, 400, 500, 500, true, false, 1, 8 },
-		{ "it is avoided", 200, 400, 0, 500, 500, true, false, 0.5F, 8 },
-		{ "many small ones were chosen", 200, 400, 0, 500, 100, true, true, 1, 8 },
+		{ "both together", 200, 400, 0, 500, 500, true, false, 1, 7, 1 },
+		{ "less", 200, 400, 0, 500, 700, true, false, 1, 8, 0 },
+		{ "its own may be shared", 200, 400, 0, 500, 500, false, false, 1, 8, 1 },
+		{ "held alone is more", 200, 400, 0, 500, 300, false, false, 1, 7, 1 },
+		{ "it was freed meanwhile", 200, 400, 0, 100, 500, true, false, 1, 8, 0 },
+		{ "what it holds may be mapped", 200, 400, 400, 500, 500, true, false, 1, 8, 1 },
+		{ "it is avoided", 200, 400, 0, 500, 500, true, false, 0.5F, 8, 0 },
+		{ "many small ones were chosen", 200, 400, 0, 500, 100, true, true, 1, 8, 0 },
 	};
 	struct manager *m = test.m;
 	struct stuck *s = &m->selection.stuck;
@@ -207,8 +208,11 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 			s->surveyed.unmapped[0] = held;
 		else
 			s->surveyed.memfds = held;
+		test.n_rereads = 0;
 		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
 		assert_int_equal(m->selection.choice.ranked[0].process->pid, cases[i].taken);
+		/* What cannot be larger by what is known is not read. */
+		assert_int_equal(test.n_rereads, cases[i].n_rereads);
 		/* What was not used is there for the next choice. */
 		assert_int_equal(s->nominated_at, cases[i].taken == 7 ? NOW - SEC : 0);
 	}
@@ -286,6 +290,44 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 	}
 }
 
+static unsigned n_precise;
+static int read_precisely(const struct census_process *process, struct victim_reading *ret,
+			  void *userdata)
+{
+	n_precise++;
+	*ret = (struct victim_reading){ .has_reclaimable = true, .reclaimable.alone = 200 * MIB };
+	return 0;
+}
+
+/* They count with those of the choice. */
+static void test_reads_for_holders_are_bounded(void **state)
+{
+	const struct victim_reader reads = { .reread = reader.reread, .precise = read_precisely };
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+	struct census_process *other = add(8, "other", 500 * MIB);
+
+	add(7, "holder", 200 * MIB);
+	s->holder_minimum = 64 * MIB;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 500 * MIB;
+	for (unsigned n_reads = VICTIM_MAX_READS; n_reads >= VICTIM_MAX_READS - 1; n_reads--) {
+		bool may_read = n_reads < VICTIM_MAX_READS;
+
+		n_precise = 0;
+		victim_take(other, 0, &m->selection.choice);
+		m->selection.choice.n_reads = n_reads;
+		s->has_survey = true;
+		s->surveyed_at = NOW - SEC;
+		s->surveyed = (struct where_survey){
+			.unmapped[0] = { .pid = 7, .comm = "holder", .bytes = 400 * MIB },
+		};
+		stuck_take_holder(&m->selection, &m->in_flight.decision, &reads, NOW);
+		assert_int_equal(n_precise, may_read);
+		assert_int_equal(m->selection.choice.n_reads, VICTIM_MAX_READS);
+		assert_int_equal(m->selection.choice.ranked[0].process->pid, may_read ? 7 : 8);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -295,6 +337,7 @@ int main(void)
 		TEST(test_a_holder_is_taken_after_one_that_is_protected),
 		TEST(test_a_holder_is_taken_with_its_relatives),
 		TEST(test_a_holder_is_taken_if_it_is_larger_than_the_chosen),
+		TEST(test_reads_for_holders_are_bounded),
 		TEST(test_a_survey_where_a_part_may_be_held),
 		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
 	};

@@ -136,36 +136,53 @@ static void test_arguments_of_the_chosen_are_read(void **state)
 {
 	static const struct {
 		const char *label;
-		uint64_t bytes;
-		bool with_streak, is_read;
+		uint64_t bytes, memory; /* MiB */
+		bool with_streak;
+		pid_t known; /* of which it was measured before; 0: of none */
+		uint64_t hash;
+		unsigned n_reads; /* for that, beside that of the choice */
 	} rows[] = {
-		{ "chosen alone", 200, true, true },
-		{ "a quarter of memory", 256, true, true },
-		{ "more", 257, true, false },
-		{ "kills are not recorded", 200, false, false },
+		{ "chosen alone", 200, 1024, true, 0, FIRST_PID, 1 },
+		{ "a quarter of memory", 256, 1024, true, 0, FIRST_PID, 1 },
+		{ "more", 257, 1024, true, 0, 0, 0 },
+		{ "a GiB", 1024, 16384, true, 0, FIRST_PID, 1 },
+		{ "more than that", 1025, 16384, true, 0, 0, 0 },
+		{ "known", 200, 1024, true, FIRST_PID, 77, 0 },
+		{ "more, and known", 257, 1024, true, FIRST_PID, 77, 0 },
+		{ "another is known", 200, 1024, true, FIRST_PID + VICTIM_ARGS_MAX, FIRST_PID, 1 },
+		{ "kills are not recorded", 200, 1024, false, FIRST_PID, 0, 0 },
 	};
 	static const struct streak streak;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct victim_args args[VICTIM_ARGS_MAX] = { 0 };
 		struct machine machine;
 		struct victim_request request = {
 			.total = GIB,
-			.memory = GIB,
+			.memory = rows[i].memory * MIB,
 			.min_victim = 4 * MIB,
 			.now = 2 * USEC_PER_SEC,
 			.ticks_now = TICKS_NOW,
 			.self = 1 << 20,
 			.streak = rows[i].with_streak ? &streak : NULL,
+			.args = args,
 		};
 
 		machine_init(&machine, 2);
 		set(&machine, 0, rows[i].bytes * MIB, rows[i].bytes * MIB);
 		set(&machine, 1, 20 * MIB, 20 * MIB);
 		request.allocated = machine.allocated;
+		if (rows[i].known != 0) {
+			struct census_process process = *machine.processes[0];
+
+			process.pid = rows[i].known;
+			victim_note_args(args, &process, 77);
+		}
 		choose_for(&machine, &request);
 		print_message("%s\n", rows[i].label);
 		assert_ptr_equal(result.ranked[0].process, machine.processes[0]);
-		assert_int_equal(result.ranked[0].args_hash, rows[i].is_read ? FIRST_PID : 0);
+		assert_int_equal(result.ranked[0].args_hash, rows[i].hash);
+		assert_int_equal(result.n_reads, 1 + rows[i].n_reads);
 		machine_done(&machine);
 	}
 }

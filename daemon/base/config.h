@@ -7,6 +7,8 @@
 
 #include "lib/config/policy.h"
 
+struct cgroup_fs;
+
 /* From the command line. */
 struct config_options {
 	const char *config_file; /* NULL: the usual places */
@@ -25,8 +27,6 @@ struct config {
 	unsigned n_reloads;
 	bool reload_is_wanted; /* as soon as no kill is in progress */
 };
-
-struct cgroup_fs;
 
 /* For the start, by config->options: what can be used of it, the rest is logged (is_degraded).  0;
  * -ENOMEM, or -errno if it cannot be read for now. */

@@ -122,9 +122,9 @@ bool self_is_too_large(struct self *self, const struct machine *machine,
 
 	if (n_processes > self->n_processes)
 		self->n_processes = n_processes;
-	if (regime->state > REGIME_WATCH || now - self->looked_at < CHECK_USEC)
+	if (regime->state > REGIME_WATCH || now - self->checked_at < CHECK_USEC)
 		return false;
-	self->looked_at = now;
+	self->checked_at = now;
 	allowance = self_allowance(self->n_processes);
 	if (read_own_memory(machine->proc_fd, &own) < 0 || own.anonymous <= allowance)
 		return false;

@@ -20,7 +20,7 @@ struct machine;
 struct regime;
 
 struct self {
-	usec_t looked_at;
+	usec_t checked_at;
 	size_t n_processes; /* the most that there were */
 	struct reserve reserve;
 	uint64_t started_usec; /* CLOCK_REALTIME */

@@ -11,8 +11,8 @@
 #include "lib/config/policy.h"
 #include "lib/kill/kill.h"
 
-struct ledger;
 struct config;
+struct ledger;
 struct machine;
 struct regime;
 struct sampler;
@@ -46,9 +46,9 @@ struct in_flight {
 	unsigned n_watched; /* goes up with each change of what is watched */
 };
 
-/* Signal, reap, thaw, and watch the victim of f->decision, which is open, or send it
- * another signal later on.  REPORT_SIGNALLED, REPORT_ESCALATED, or REPORT_FINISHED where it may not
- * be signalled. */
+/* Signals, reaps and thaws the victim of f->decision, which is open and is to be watched then
+ * (in_flight_watched()), or sends it another signal later on.  REPORT_SIGNALLED, REPORT_ESCALATED,
+ * or REPORT_FINISHED where it may not be signalled. */
 enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now);
 
 /* How the victim is doing, by its pidfd, its memory and the machine's. */

@@ -339,7 +339,7 @@ void report(struct reporter *rep, enum report_event event, const struct policy_j
 	char memory[DESCRIBE_MEMORY_SIZE];
 
 	if (event == REPORT_SIGNALLED || event == REPORT_FINISHED || event == REPORT_DRY_RUN)
-		rep->warned = true; /* whoever reads that needs no warning */
+		rep->warned = true; /* that entry is warning enough */
 	report_event(rep, event, now);
 	report_doubts(rep);
 	if (is_calm)

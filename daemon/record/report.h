@@ -41,6 +41,6 @@ void report_loop_failed(struct reporter *rep, int error, usec_t now);
 /* What was found at start; what is missing is kept in probed.  store: NULL: there is none. */
 void report_start(struct reporter *rep, const struct history_store *store);
 
-/* Figures of memory that cannot be true (enum memory_doubt): each kind once, and kept as a limit.
- */
+/* Figures of memory that cannot be true (enum memory_doubt): each kind once, and kept in
+ * probed. */
 void report_doubts(struct reporter *rep);

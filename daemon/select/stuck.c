@@ -219,14 +219,18 @@ bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, 
 	return step == HOLDER_ASK || step == HOLDER_WAIT;
 }
 
-/* The process of this name, if it is eligible; NULL: it is not.  (The survey has no start time: the
+/* The process of this name, if it is eligible; NULL: it is not, or by what is known of it it is too
+ * small: most are, and are not read for that.  (The survey has no start time: the
  * name has to do for it, and the fresh reading.) */
 static struct census_process *find_holder(struct selection *sel, const struct where_holder *holder,
 					  const struct victim_reader *reader)
 {
 	struct census_process *process = census_find(&sel->sampler->census, holder->pid);
+	uint64_t held = add_u64(holder->bytes, holder->together);
 
 	if (!process || strcmp(process->comm, holder->comm) != 0 ||
+	    !victim_would_be_first(&sel->choice, &sel->request, process,
+				   add_u64(held, proc_mapped(&process->memory))) ||
 	    reader->reread(&sel->sampler->census, process, reader->userdata) != 0 ||
 	    victim_exclusion(&sel->sampler->census, process, &sel->request) != ELIGIBILITY_ELIGIBLE)
 		return NULL;
@@ -306,7 +310,8 @@ static struct census_process *find_best_holder(struct selection *sel, bool for_c
 			held = min_u64(held - holders[i].unmeasured, unowned);
 		if (held == 0 || add_u64(held, proc_reclaimable(&process->memory)) <= most)
 			continue;
-		bytes = victim_with_held(&sel->sampler->census, process, reader, now, held);
+		bytes = victim_with_held(&sel->sampler->census, process, reader, now, held,
+					 &sel->choice);
 		if (bytes < least_of(&sel->stuck, holders, n, &holders[i]) || bytes <= most ||
 		    !victim_would_be_first(&sel->choice, &sel->request, process, bytes))
 			continue;

@@ -94,7 +94,7 @@ void stuck_leave(struct selection *sel);
 bool stuck_is_to_choose(const struct selection *sel, usec_t now);
 /* While stuck: true if the account is new and to be reported. */
 bool stuck_has_report(struct selection *sel, usec_t now);
-/* The same when it cannot be reported now: what is new is new at the next look. */
+/* The same when it cannot be reported now: what is new is new at the next sample. */
 void stuck_report_later(struct selection *sel, usec_t now);
 /* "; the largest process is x (pid 7, 30 MiB): ...", or "".  Returns buf. */
 const char *stuck_largest_text(const struct stuck *stuck, char *buf, size_t size);

@@ -85,6 +85,7 @@ static struct victim_request request_of(struct tick *t, const struct policy *pol
 		.self = getpid(),
 		.backoff = &t->selection->backoff,
 		.streak = &t->selection->streak,
+		.args = t->sampler->watch.args,
 		.own_cgroup = own_cgroup_of(t->in_flight, own_cgroup, CGROUP_PATH_MAX),
 	};
 }

@@ -80,6 +80,7 @@ static void take_shares(struct sampler *s, const struct victim_request *request,
 			continue; /* unreadable, or exited: the next reading shows it */
 		reading.memory = reading.reclaimable.full;
 		process->is_unit = victim_apply_share(&s->census, process, request, &reading);
+		victim_note_args(s->watch.args, process, reading.reclaimable.args_hash);
 		process->alone = reading.reclaimable.alone;
 		process->fair_is_assumed = false;
 		process->fair_share = reclaimable_total(&reading.reclaimable);

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "lib/base/util.h"
+#include "lib/select/victim.h"
 
 struct sampler;
 struct victim_request;
@@ -24,6 +25,7 @@ struct watch {
 	pid_t precise_at;
 	unsigned precise_done;
 	usec_t precise_since;
+	struct victim_args args[VICTIM_ARGS_MAX];
 };
 
 /* One turn of it, but not while a kill is in progress, and not in calm.  request: of the last

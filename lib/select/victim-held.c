@@ -3,14 +3,17 @@
 #include "lib/select/victim-walk.h"
 
 uint64_t victim_with_held(const struct census *census, const struct census_process *process,
-			  const struct victim_reader *reader, usec_t now, uint64_t held)
+			  const struct victim_reader *reader, usec_t now, uint64_t held,
+			  struct victim_result *result)
 {
 	struct victim_reading reading = { 0 };
 
 	if (census_share_is_current(census, process, now))
 		return add_u64(held, proc_reclaimable(&process->memory));
-	if (!reader->precise || reader->precise(process, &reading, reader->userdata) != 0 ||
-	    !reading.has_reclaimable)
+	if (!reader->precise || result->n_reads >= VICTIM_MAX_READS)
+		return held;
+	result->n_reads++;
+	if (reader->precise(process, &reading, reader->userdata) != 0 || !reading.has_reclaimable)
 		return held;
 	return add_u64(held, reading.reclaimable.alone);
 }

@@ -3,9 +3,34 @@
 #include "lib/select/streak.h"
 #include "lib/select/victim-walk.h"
 
-/* Of a process with more than this share of memory the arguments are not read for their own sake:
- * that takes long, and a queue has smaller ones. */
+/* Of a process with more than this share of memory, or than this, the arguments are not read for
+ * their own sake: with its share they take some 5 ms a GiB, and a queue has smaller ones. */
 #define ARGS_SHARE 4
+#define ARGS_MAX   GIB
+
+void victim_note_args(struct victim_args args[static VICTIM_ARGS_MAX],
+		      const struct census_process *process, uint64_t hash)
+{
+	args[(unsigned)process->pid % VICTIM_ARGS_MAX] = (struct victim_args){
+		.pid = process->pid,
+		.start_ticks = process->start_ticks,
+		.hash = hash,
+	};
+}
+
+/* 0: not known. */
+static uint64_t known_hash(const struct victim_request *request,
+			   const struct census_process *process)
+{
+	const struct victim_args *known;
+
+	if (!request->args)
+		return 0;
+	known = &request->args[(unsigned)process->pid % VICTIM_ARGS_MAX];
+	return known->pid == process->pid && known->start_ticks == process->start_ticks
+		       ? known->hash
+		       : 0;
+}
 
 /* Of the one that is ranked first: later ones are compared with it, and units are killed for that.
  */
@@ -14,14 +39,19 @@ uint64_t victim_args_hash(struct choice *choice, const struct census_process *pr
 	struct victim_candidate *candidate = &choice->result->ranked[0];
 	struct victim_reading reading = { 0 };
 
-	if (candidate->process == process && candidate->args_hash == 0 && choice->reader->precise &&
-	    proc_mapped(&candidate->memory) <= choice->request->memory / ARGS_SHARE &&
+	if (candidate->process != process)
+		return 0;
+	if (candidate->args_hash == 0)
+		candidate->args_hash = known_hash(choice->request, process);
+	if (candidate->args_hash == 0 && choice->reader->precise &&
+	    proc_mapped(&candidate->memory) <=
+		    min_u64(choice->request->memory / ARGS_SHARE, ARGS_MAX) &&
 	    choice->result->n_reads < VICTIM_MAX_READS) {
 		choice->result->n_reads++;
 		if (choice->reader->precise(process, &reading, choice->reader->userdata) == 0)
 			candidate->args_hash = reading.reclaimable.args_hash;
 	}
-	return candidate->process == process ? candidate->args_hash : 0;
+	return candidate->args_hash;
 }
 
 /* Its stat is read for what the census does not keep, and its arguments. */

@@ -128,6 +128,18 @@ struct victim_result {
 	size_t n_allocated;
 };
 
+/* The arguments of those of which the share was measured before the choice, as a hash (struct
+ * reclaimable's), so that the choice need not read them: each at the place of its pid, the last one
+ * that was measured there. */
+#define VICTIM_ARGS_MAX 64
+struct victim_args {
+	pid_t pid; /* 0: none */
+	uint64_t start_ticks;
+	uint64_t hash;
+};
+void victim_note_args(struct victim_args args[static VICTIM_ARGS_MAX],
+		      const struct census_process *process, uint64_t hash);
+
 struct victim_request {
 	enum policy_rank_by rank_by; /* processes; cgroups are ranked by what is reclaimable, and so
 				      * is what is compared with them: policy_rank_by_now() */
@@ -141,10 +153,11 @@ struct victim_request {
 	usec_t now;
 	uint64_t ticks_now; /* as start_ticks: since boot; 0: not known */
 	pid_t self;
-	bool reluctantly;	       /* set by victim_choose() in its copy: raw sizes count */
-	const struct backoff *backoff; /* NULL: none is under backoff */
-	const struct streak *streak;   /* NULL: there was no kill before */
-	const char *own_cgroup;	       /* the daemon's; NULL: not known */
+	bool reluctantly;		/* set by victim_choose() in its copy: raw sizes count */
+	const struct backoff *backoff;	/* NULL: none is under backoff */
+	const struct streak *streak;	/* NULL: there was no kill before */
+	const char *own_cgroup;		/* the daemon's; NULL: not known */
+	const struct victim_args *args; /* VICTIM_ARGS_MAX of them; NULL: none is known */
 };
 
 /* One process, as it is now. */
@@ -189,9 +202,11 @@ void victim_choose(struct census *census, const struct victim_request *request,
  * alone (a memfd, full pipes), in no figure of its own.  It is to be eligible. */
 void victim_take(const struct census_process *process, uint64_t held, struct victim_result *result);
 
-/* What its death frees for certain, with what it holds.  May read its shares. */
+/* What its death frees for certain, with what it holds.  May read its shares, which counts as one
+ * of result->n_reads. */
 uint64_t victim_with_held(const struct census *census, const struct census_process *process,
-			  const struct victim_reader *reader, usec_t now, uint64_t held);
+			  const struct victim_reader *reader, usec_t now, uint64_t held,
+			  struct victim_result *result);
 /* Does a process of so many bytes count for more than the one that was chosen?  (If none was: yes.)
  */
 bool victim_would_be_first(const struct victim_result *result, const struct victim_request *request,
