@@ -71,15 +71,21 @@ static void test_a_survey_in_time(void **state)
 	stuck_watch(&m->selection, NOW + 5 * SEC);
 	assert_true(m->selection.stuck.has_survey);
 	assert_int_equal(test.n_asked, 2);
+	test.is_finished = true; /* it has taken long: a hundredth of the time is for surveys */
+	test.survey.took_usec = 30 * USEC_PER_MSEC;
+	stuck_watch(&m->selection, NOW + 8 * SEC - 1);
+	assert_int_equal(test.n_asked, 2);
+	stuck_watch(&m->selection, NOW + 8 * SEC + SEC / 2);
+	assert_int_equal(test.n_asked, 3);
 	m->sampler.reading.available = 2 * GIB;
 	test.is_finished = true;
-	stuck_watch(&m->selection, NOW + 9 * SEC);
-	assert_int_equal(test.n_asked, 2); /* not low any more */
+	stuck_watch(&m->selection, NOW + 13 * SEC);
+	assert_int_equal(test.n_asked, 3); /* not low any more */
 
 	m->selection.stuck.since = NOW; /* then stuck_has_report() does it */
 	m->sampler.reading.available = GIB;
 	stuck_watch(&m->selection, NOW + 19 * SEC);
-	assert_int_equal(test.n_asked, 2);
+	assert_int_equal(test.n_asked, 3);
 }
 
 static void test_it_is_reported_once(void **state)

@@ -60,6 +60,7 @@ static void test_survey_finds_memfds_and_pipes(void **state)
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(write(pipes[i][1], text, sizeof(text)), sizeof(text));
 	run_survey(60 * USEC_PER_SEC, &found);
+	assert_true(found.took_usec > 0 && found.took_usec < 3600 * USEC_PER_SEC);
 	assert_true(found.memfds.bytes >= 48 * MIB);
 	assert_true(found.pipes.n >= N_PIPES);
 	if (found.pipes.pid == getpid()) { /* and a few that it was started with */

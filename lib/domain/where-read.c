@@ -481,6 +481,7 @@ void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline
 		.scratch = scratch,
 		.ret = ret,
 	};
+	usec_t began = now();
 
 	*ret = (struct where_survey){ 0 };
 	scratch->files.n = 0;
@@ -489,4 +490,5 @@ void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline
 	read_processes(&survey);
 	take_unmapped(&survey);
 	measure_pipes(&survey);
+	ret->took_usec = now() - began;
 }

@@ -56,6 +56,7 @@ struct where_survey {
 	/* Shared memory of the processes that map less than WHERE_MAPPED_SMALL; what several map
 	 * counts with each. */
 	uint64_t small_mapped_bytes;
+	usec_t took_usec;
 	bool is_partial; /* a limit was reached, or something could not be read */
 };
 
