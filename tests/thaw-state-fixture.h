@@ -29,13 +29,14 @@
 #include "lib/base/io.h"
 #include "lib/kill/ledger.h"
 #include "tests/fail-malloc.h"
-#include "tests/is-alive.h"
 
 /* clang-format off */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
+
+#include "tests/real-victim.h"
 
 static struct {
 	struct cgroup_fs cgroups;
@@ -274,48 +275,14 @@ static inline void move(pid_t pid, bool v1, const char *below)
  * its end. */
 static inline pid_t spawn(size_t mib, bool ignores_term)
 {
-	int ready[2];
-	char byte;
-	pid_t pid;
+	pid_t pid = fork_victim(NULL, mib, ignores_term);
 
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		sigset_t none;
-		char *memory;
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		signal(SIGTERM, ignores_term ? SIG_IGN : SIG_DFL);
-		munlockall();
-		memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			      -1, 0);
-		memset(memory, 1, mib * MIB);
-		if (write(ready[1], "", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
 	test.children[test.n_children++] = pid;
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
 	move(pid, false, "/g");
 	if (test.cgroups.v1_freezer_fd >= 0 &&
 	    faccessat(mount_fd(true), path_of("/g"), F_OK, 0) == 0)
 		move(pid, true, "/g");
 	return pid;
-}
-
-static inline int exit_signal(pid_t pid)
-{
-	siginfo_t info = { 0 };
-
-	assert_soon(!is_alive(pid));
-	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
-	return info.si_status;
 }
 
 static inline struct manager *new_manager(const char *more)
@@ -333,37 +300,20 @@ static inline struct manager *new_manager(const char *more)
 	return m;
 }
 
-/* A step: what takes several turns on a busy machine (the first listing, a choice that was cut
- * short) is waited for. */
+static inline void let_malloc_succeed(void)
+{
+	fail_malloc = false;
+}
+
 static inline void one_tick(void)
 {
-	const struct manager *m = test.manager;
-	usec_t decided_at = m->in_flight.decision.decided_at;
-
-	for (int i = 0; i < 200; i++) {
-		unsigned n_vanished = m->selection.n_vanished;
-
-		(void)tick(&test.manager->tick, clock_now());
-		fail_malloc = false;
-		if (m->regime.state == REGIME_KILLING ||
-		    m->in_flight.decision.decided_at != decided_at ||
-		    (m->selection.n_cut == 0 && m->selection.n_vanished == n_vanished &&
-		     (m->sampler.watch.listed_at != 0 || m->sampler.watch.since == 0)))
-			break;
-	}
+	tick_until_decided(test.manager, let_malloc_succeed);
 }
 
 static inline void wait_for_outcome(void)
 {
-	for (int i = 0; i < 6000 && test.manager->regime.state == REGIME_KILLING; i++) {
-		usleep(10000);
-		one_tick();
-	}
-	assert_int_not_equal(test.manager->regime.state, REGIME_KILLING);
+	tick_until_over(test.manager, one_tick);
 }
-
-#define KILL_NOW "[Policy now]\nMemoryAvailable=100%\nAction=kill\n"
-#define TERM_NOW "[Policy now]\nMemoryAvailable=100%\nAction=terminate\nGrace=1min\n"
 
 static inline unsigned n_owed(void)
 {

@@ -29,6 +29,8 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "tests/real-victim.h"
+
 struct tick_faults_fixture test;
 
 int __real_memory_sample(struct memory_source *source, struct memory_reading *ret);
@@ -182,31 +184,9 @@ static void move(pid_t pid, const char *relative)
 
 pid_t spawn(const char *relative, size_t mib)
 {
-	int ready[2];
-	char byte;
-	pid_t pid;
+	pid_t pid = fork_victim(NULL, mib, false);
 
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		char *memory;
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		(void)io_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "0");
-		munlockall();
-		memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			      -1, 0);
-		memset(memory, 1, mib * MIB);
-		if (write(ready[1], "", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
 	test.processes[test.n_processes++] = pid;
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
 	move(pid, relative);
 	return pid;
 }
@@ -244,13 +224,14 @@ void step(void)
 	}
 }
 
+static void tick_once(void)
+{
+	(void)tick(&test.m->tick, clock_now());
+}
+
 void wait_for_outcome(void)
 {
-	for (int i = 0; i < 6000 && test.m->regime.state == REGIME_KILLING; i++) {
-		usleep(10000);
-		(void)tick(&test.m->tick, clock_now());
-	}
-	assert_int_not_equal(test.m->regime.state, REGIME_KILLING);
+	tick_until_over(test.m, tick_once);
 }
 
 int setup(void **state)

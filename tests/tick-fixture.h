@@ -29,13 +29,14 @@
 #include "daemon/tick/tick.h"
 #include "lib/base/io.h"
 #include "tests/fail-malloc.h"
-#include "tests/is-alive.h"
 
 /* clang-format off */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
+
+#include "tests/real-victim.h"
 
 #define MAX_VICTIMS 128
 
@@ -189,47 +190,13 @@ static inline bool group_is_frozen(const char *relative)
 	       strstr(text, "frozen 1");
 }
 
-/* The daemon's oom_score_adj of -1000, which it has where that is permitted, is not for children.
- */
-static inline void be_ordinary(void)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)io_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "0");
-}
-
 /* A process of so many MiB in a group of the subtree (NULL: outside of it). */
 static inline pid_t spawn_as(const char *name, const char *relative, size_t mib, bool ignores_term)
 {
-	int ready[2];
-	char pid_text[16], byte;
-	pid_t pid;
+	pid_t pid = fork_victim(name, mib, ignores_term);
+	char pid_text[16];
 
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		sigset_t none;
-		char *memory;
-
-		be_ordinary();
-		if (name)
-			prctl(PR_SET_NAME, name);
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		signal(SIGTERM, ignores_term ? SIG_IGN : SIG_DFL);
-		munlockall();
-		memory = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			      -1, 0);
-		memset(memory, 1, mib * MIB);
-		if (write(ready[1], "", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
 	all_victims[test.n_victims++] = pid;
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
 	if (relative) {
 		snprintf(pid_text, sizeof(pid_text), "%d", pid);
 		write_group(relative, "cgroup.procs", pid_text);
@@ -240,14 +207,6 @@ static inline pid_t spawn_as(const char *name, const char *relative, size_t mib,
 static inline pid_t spawn(const char *relative, size_t mib, bool ignores_term)
 {
 	return spawn_as(NULL, relative, mib, ignores_term);
-}
-
-static inline int exit_signal(pid_t pid)
-{
-	siginfo_t info = { 0 };
-
-	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
-	return info.si_status;
 }
 
 static inline void start(const char *more)
@@ -269,25 +228,15 @@ static inline void let_choose_again(void)
 	test.manager->selection.stuck.chosen_at = 0;
 }
 
-/* A step: what takes several turns on a busy machine (the first listing, a choice that was cut
- * short) is waited for. */
+static inline void let_malloc_succeed(void)
+{
+	fail_malloc = false;
+}
+
 static inline void one_tick(void)
 {
-	const struct manager *m = test.manager;
-	usec_t decided_at = m->in_flight.decision.decided_at;
-
 	let_choose_again();
-	for (int i = 0; i < 200; i++) {
-		unsigned n_vanished = m->selection.n_vanished;
-
-		(void)tick(&test.manager->tick, clock_now());
-		fail_malloc = false;
-		if (m->regime.state == REGIME_KILLING ||
-		    m->in_flight.decision.decided_at != decided_at ||
-		    (m->selection.n_cut == 0 && m->selection.n_vanished == n_vanished &&
-		     (m->sampler.watch.listed_at != 0 || m->sampler.watch.since == 0)))
-			break;
-	}
+	tick_until_decided(test.manager, let_malloc_succeed);
 }
 
 /* As if the signal had been sent long ago. */
@@ -304,18 +253,10 @@ static inline void some_ticks(void)
 	}
 }
 
-/* Ticks until the current victim is done with: at most for a minute, on a machine that is busy. */
 static inline void wait_for_outcome(void)
 {
-	for (int i = 0; i < 6000 && test.manager->regime.state == REGIME_KILLING; i++) {
-		usleep(10000);
-		one_tick();
-	}
-	assert_int_not_equal(test.manager->regime.state, REGIME_KILLING);
+	tick_until_over(test.manager, one_tick);
 }
-
-#define KILL_NOW "[Policy now]\nMemoryAvailable=100%\nAction=kill\n"
-#define TERM_NOW "[Policy now]\nMemoryAvailable=100%\nAction=terminate\nGrace=1min\n"
 
 static inline int setup(void **state)
 {
