@@ -87,7 +87,8 @@ static int check_subtree(const struct manager *m)
 		log_error("Subtree %s: %s", subtree,
 			  m->machine.cgroups.layout == CGROUP_LAYOUT_NONE
 				  ? "there are no cgroups here"
-				  : strerror(-r));
+			  : r == -ENOENT ? "there is no such cgroup"
+					 : strerror(-r));
 	return r;
 }
 
@@ -363,6 +364,7 @@ int manager_reload(struct manager *m, char **ret_errors)
 		return r;
 	census_set_policies(&m->sampler.census, &m->config.policies);
 	m->reporter.warned = false; /* by policies that are no more */
+	m->selection.quiet_until = 0; /* it may have been a dry run until now */
 	bus_note_reload(m->bus);
 	if (!m->config.policies.dry_run && !m->in_flight.ledger && m->in_flight.ledger_error == 0) {
 		/* It was a dry run until now. */

@@ -79,27 +79,45 @@ static void watch(const struct manager *m, sd_event_source *source, int fd)
 {
 	/* Should this fail, the timer finds out too, only later.  The eventfd is never written to.
 	 */
-	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
 	if (sd_event_source_set_io_fd(source, fd < 0 ? m->monitor.placeholder_fd : fd) >= 0 &&
 	    fd >= 0)
 		(void)sd_event_source_set_enabled(source, SD_EVENT_ON);
 }
 
-/*
- * Watches the victim's exit by its pidfd, which is polled as an fd: a child source would break the
- * loop on a process that is not our child.  Allocates nothing: the sources were made at start.
- * What they watched may be closed, and its number used again, so they are switched off first:
- * epoll forgets a file that is closed.
- */
-static void watch_in_flight(struct manager *m)
+static bool pause_source(sd_event_source *source)
 {
+	int enabled = SD_EVENT_OFF;
+
+	(void)sd_event_source_get_enabled(source, &enabled);
+	if (enabled != SD_EVENT_OFF)
+		(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	return enabled != SD_EVENT_OFF;
+}
+
+/*
+ * A tick, with the victim's exit watched before and after it, by its pidfd: a child source would
+ * break the loop on a process that is not our child.  Allocates nothing: the sources were made at
+ * start.  Nothing is watched meanwhile, as the tick may close it: epoll keeps a file of which there
+ * is a duplicate (a reaper has one), and then neither its number nor its events can be removed.
+ */
+static usec_t tick_and_watch(struct manager *m)
+{
+	bool waits_for_exit = pause_source(m->monitor.victim_source);
+	bool waits_for_thaw = pause_source(m->monitor.thaw_source);
+	usec_t next = tick(&m->tick, clock_now());
 	struct in_flight_watched watched = in_flight_watched(&m->in_flight);
 
-	if (watched.n == m->monitor.n_watched)
-		return;
-	m->monitor.n_watched = watched.n;
-	watch(m, m->monitor.victim_source, watched.victim_fd);
-	watch(m, m->monitor.thaw_source, watched.thaw_fd);
+	if (watched.n != m->monitor.n_watched) {
+		m->monitor.n_watched = watched.n;
+		watch(m, m->monitor.victim_source, watched.victim_fd);
+		watch(m, m->monitor.thaw_source, watched.thaw_fd);
+		return next;
+	}
+	if (waits_for_exit)
+		(void)sd_event_source_set_enabled(m->monitor.victim_source, SD_EVENT_ON);
+	if (waits_for_thaw)
+		(void)sd_event_source_set_enabled(m->monitor.thaw_source, SD_EVENT_ON);
+	return next;
 }
 
 /* What very many processes had taken. */
@@ -121,8 +139,7 @@ static int run_tick(struct manager *m)
 
 	if (!was_calm)
 		reserve_release(&m->self.reserve);
-	next = tick(&m->tick, clock_now());
-	watch_in_flight(m);
+	next = tick_and_watch(m);
 	bus_note_judgement(m->bus, &m->tick.judgement, clock_now());
 	if (!was_calm && m->regime.state == REGIME_CALM)
 		give_back(&m->probed);

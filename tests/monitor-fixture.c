@@ -34,6 +34,11 @@ usec_t __wrap_tick(struct tick *t, usec_t now)
 	test.n_ticks++;
 	m->regime.state = test.state_after;
 	m->selection.stuck.since = test.stuck_since_after;
+	if (test.closes_victim) {
+		close(m->in_flight.victim.pidfd);
+		m->in_flight.is_watched = test.closes_victim = false;
+		m->in_flight.n_watched++;
+	}
 	if (test.n_ticks == test.exits_at)
 		(void)sd_event_exit(m->monitor.event, 0);
 	return test.next;

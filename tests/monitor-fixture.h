@@ -13,7 +13,8 @@ struct monitor_fixture {
 	usec_t next;
 	enum regime_state state_after; /* a tick */
 	usec_t stuck_since_after;
-	unsigned exits_at; /* this tick has the loop exit; 0: none */
+	unsigned exits_at;  /* this tick has the loop exit; 0: none */
+	bool closes_victim; /* and so its kill is over */
 	bool is_too_large;
 	unsigned n_reloads;
 	int trigger_result[2]; /* by attempt: an fd, or -errno */

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -256,6 +257,51 @@ static void test_the_number_of_a_pidfd_is_used_again(void **state)
 	close(test.master);
 }
 
+/* What the loop's epoll has: a line "tfd:" each. */
+static unsigned n_watched_files(void)
+{
+	char path[64], line[256];
+	unsigned n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", sd_event_get_fd(test.m.monitor.event));
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		n += strncmp(line, "tfd:", 4) == 0;
+	fclose(f);
+	return n;
+}
+
+/* The timer finds that the kill is over; a reaper still has a duplicate of the pidfd, so that epoll
+ * would report it for ever. */
+static void test_a_pidfd_that_is_closed_is_not_watched(void **state)
+{
+	struct manager *m = &test.m;
+	unsigned n_before, n_ticks;
+	pid_t pid;
+	int pidfd = start_victim(&pid), copy = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+
+	assert_true(copy >= 0);
+	while (turn())
+		;
+	n_before = n_watched_files();
+	m->in_flight.victim.pidfd = pidfd;
+	watch_in_flight();
+	assert_int_equal(n_watched_files(), n_before + 1);
+	test.closes_victim = true;
+	sd_event_source_set_time(m->monitor.timer, 0);
+	assert_true(turn());
+	assert_int_equal(n_watched_files(), n_before);
+	n_ticks = test.n_ticks;
+	kill_victim(pid);
+	assert_false(turn());
+	assert_int_equal(test.n_ticks, n_ticks);
+	(void)waitpid(pid, NULL, 0);
+	close(copy);
+	close(test.master);
+}
+
 /* It polls until it is waited for: one sample, and no more. */
 static void test_the_exit_of_a_victim_is_sampled_once(void **state)
 {
@@ -312,6 +358,7 @@ int main(void)
 		TEST(test_a_reload_comes_before_sigkill),
 		TEST(test_the_exit_of_a_victim_is_sampled_once),
 		TEST(test_the_number_of_a_pidfd_is_used_again),
+		TEST(test_a_pidfd_that_is_closed_is_not_watched),
 		TEST(test_the_events_of_a_vanished_cgroup),
 	};
 

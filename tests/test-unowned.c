@@ -138,28 +138,66 @@ static void read_machine(uint64_t available, uint64_t tmpfs)
 		unowned_note_calm(&test.m->selection, NOW);
 }
 
+static uint64_t minimum(void)
+{
+	return stuck_min_victim(&test.m->selection, &test.policy) / MIB;
+}
+
 /* A tmpfs has filled most of memory; after that, a process takes the rest. */
 static void test_what_was_filled_before_does_not_shield_a_leak(void **state)
 {
-	struct manager *m = test.m;
+	const uint64_t left = GIB + 100 * MIB,
+		       half = 3 * GIB - 50 * MIB; /* of what it has grown by */
 
 	set_policy();
 	read_machine(7 * GIB, 100 * MIB);
 	for (uint64_t tmpfs = GIB; tmpfs <= 6 * GIB; tmpfs += GIB)
 		read_machine(7 * GIB + 100 * MIB - tmpfs, tmpfs);
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_true(m->selection.stuck.unowned_growth > 5 * GIB);
-	/* (A sixteenth of memory.) */
-	read_machine(GIB + 100 * MIB - 511 * MIB, 6 * GIB);
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_true(m->selection.stuck.unowned_growth > 5 * GIB);
-	read_machine(GIB + 100 * MIB - 512 * MIB, 6 * GIB);
-	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
-	assert_int_equal(m->selection.stuck.unowned_growth, 0);
+	assert_int_equal(minimum(), half / MIB);
+	/* (A sixteenth of memory.)  A victim has to free most of what processes have taken. */
+	read_machine(left - 511 * MIB, 6 * GIB);
+	assert_int_equal(minimum(), half / MIB);
+	read_machine(left - 512 * MIB, 6 * GIB);
+	assert_int_equal(minimum(), 448);
+	/* What comes and goes beside it changes nothing. */
+	read_machine(left - 600 * MIB, 6 * GIB);
+	read_machine(left - 300 * MIB, 6 * GIB - 300 * MIB);
+	assert_int_equal(minimum(), 525);
+	read_machine(left - 600 * MIB, 6 * GIB);
+	assert_int_equal(minimum(), 525);
 	/* It grows again, by a 64th: that is what takes the rest now. */
-	read_machine(GIB + 100 * MIB - 640 * MIB, 6 * GIB + 128 * MIB);
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_true(m->selection.stuck.unowned_growth > 5 * GIB);
+	read_machine(left - 728 * MIB, 6 * GIB + 128 * MIB);
+	assert_int_equal(minimum(), (half + 64 * MIB) / MIB);
+}
+
+/* Much of it was freed, and filled anew. */
+static void test_what_was_freed_may_be_filled_again(void **state)
+{
+	set_policy();
+	read_machine(7 * GIB, 100 * MIB);
+	read_machine(GIB + 100 * MIB, 6 * GIB);
+	read_machine(6 * GIB + 100 * MIB, GIB); /* freed */
+	read_machine(GIB + 100 * MIB, 6 * GIB);
+	assert_int_equal(minimum(), 3 * 1024 - 50);
+	/* And what a process has taken meanwhile does not count as taken since. */
+	read_machine(6 * GIB + 100 * MIB, GIB);
+	read_machine(2 * GIB + 100 * MIB, GIB);
+	read_machine(GIB + 100 * MIB, 2 * GIB);
+	assert_int_equal(test.m->selection.stuck.mark.room, 3 * GIB + 100 * MIB);
+}
+
+/* Swapped out it is in no figure, and available memory is as before. */
+static void test_what_is_swapped_out_was_not_taken_by_a_process(void **state)
+{
+	struct memory_reading *r = &test.m->sampler.reading;
+
+	set_policy();
+	r->swap_total = r->swap_free = 2 * GIB;
+	read_machine(7 * GIB, 100 * MIB);
+	read_machine(GIB + 100 * MIB, 6 * GIB);
+	r->swap_free = GIB;
+	read_machine(GIB + 500 * MIB, 6 * GIB - 400 * MIB);
+	assert_true(minimum() > 2048);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -173,6 +211,8 @@ int main(void)
 		TEST(test_relatives_of_one_that_was_measured_map_the_same),
 		TEST(test_of_an_unknown_family_all_counts),
 		TEST(test_what_was_filled_before_does_not_shield_a_leak),
+		TEST(test_what_was_freed_may_be_filled_again),
+		TEST(test_what_is_swapped_out_was_not_taken_by_a_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,7 @@ struct stuck {
 	 * zeros: not known. */
 	struct worth_holdings best, best_earlier;
 	usec_t window_began;
-	struct worth_holdings steady; /* worth_note_steady() */
+	struct worth_mark mark;
 
 	usec_t since;	  /* 0: not stuck */
 	usec_t chosen_at; /* the last choice that found none */

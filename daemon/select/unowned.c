@@ -83,11 +83,23 @@ bool unowned_is_low(const struct selection *sel)
 	return sel->sampler->reading.available < sel->sampler->reading.total / LOW_SHARE;
 }
 
+/* Without swap: what is swapped out of a tmpfs is in no figure of it. */
+static struct worth_mark mark_now(const struct selection *sel)
+{
+	const struct memory_reading *reading = &sel->sampler->reading;
+	uint64_t unowned = worth_unowned(&reading->counters, 0);
+
+	return (struct worth_mark){
+		.unowned = unowned,
+		.room = add_u64(reading->available, unowned),
+	};
+}
+
 void unowned_note(struct selection *sel)
 {
-	struct worth_holdings now = holdings_now(sel, 0);
+	struct worth_mark now = mark_now(sel);
 
-	worth_note_steady(&sel->stuck.steady, &now, sel->sampler->reading.total);
+	worth_move_mark(&sel->stuck.mark, &now, sel->sampler->reading.total);
 }
 
 /* No process is known then: all shared memory is taken for held by none, so that less of it seems
@@ -130,22 +142,22 @@ uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped)
 	return worth_unowned_growth(&before, &holdings, sel->sampler->reading.total);
 }
 
-/* Where most was added before, and processes have taken memory since. */
-static bool is_steady(const struct selection *sel)
+/* Mostly it is not so even if none of it were mapped: no process is read for that. */
+static uint64_t growth(const struct selection *sel)
 {
-	struct worth_holdings now = holdings_now(sel, 0);
-
-	return worth_is_steady(&sel->stuck.steady, &now, sel->sampler->reading.total);
+	return unowned_growth_less(sel, 0) == 0
+		       ? 0
+		       : unowned_growth_less(sel, unowned_mapped_shmem(sel));
 }
 
 uint64_t unowned_growth(const struct selection *sel)
 {
-	if (is_steady(sel))
-		return 0;
-	/* Mostly it is not so even if none of it were mapped: no process is read for that. */
-	return unowned_growth_less(sel, 0) == 0
-		       ? 0
-		       : unowned_growth_less(sel, unowned_mapped_shmem(sel));
+	struct worth_mark now = mark_now(sel);
+	uint64_t taken = worth_taken(&sel->stuck.mark, &now, sel->sampler->reading.total);
+	uint64_t grown = growth(sel);
+
+	/* A victim has to free half of it. */
+	return taken == 0 ? grown : min_u64(grown, taken / 8 * WORTH_TAKEN_EIGHTHS * 2);
 }
 
 bool unowned_may_be_held(const struct selection *sel)

@@ -23,9 +23,9 @@ bool unowned_is_low(const struct selection *sel);
 /* Shared memory that is freed with processes, as far as is known. */
 uint64_t unowned_mapped_shmem(const struct selection *sel);
 
-/* worth_unowned_growth() since most was available, but 0 where processes alone have taken memory
- * since it grew (worth_is_steady()); and the same if so much were mapped, whatever processes took.
- */
+/* worth_unowned_growth() since most was available, but less where processes have taken memory since
+ * it grew, so that a victim has to free most of that; and the same if so much were mapped, whatever
+ * processes took. */
 uint64_t unowned_growth(const struct selection *sel);
 uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped);
 

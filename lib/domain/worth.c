@@ -83,25 +83,23 @@ uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct 
 	return growth;
 }
 
-static uint64_t change_of(const struct worth_holdings *a, const struct worth_holdings *b)
+void worth_move_mark(struct worth_mark *mark, const struct worth_mark *now, uint64_t memory)
 {
-	return a->unowned > b->unowned ? a->unowned - b->unowned : b->unowned - a->unowned;
-}
-
-void worth_note_steady(struct worth_holdings *steady, const struct worth_holdings *now,
-		       uint64_t memory)
-{
-	if (steady->available == 0 || change_of(steady, now) >= memory / WORTH_STEP_SHARE)
-		*steady = *now;
+	if (mark->room == 0 || now->unowned >= add_u64(mark->unowned, memory / WORTH_STEP_SHARE) ||
+	    add_u64(now->unowned, memory / WORTH_FREED_SHARE) <= mark->unowned)
+		*mark = *now;
 	else
-		steady->available = max_u64(steady->available, now->available);
+		mark->room = max_u64(mark->room, now->room);
 }
 
-bool worth_is_steady(const struct worth_holdings *steady, const struct worth_holdings *now,
-		     uint64_t memory)
+uint64_t worth_taken(const struct worth_mark *mark, const struct worth_mark *now, uint64_t memory)
 {
-	return steady->available > 0 && change_of(steady, now) < memory / WORTH_STEP_SHARE &&
-	       sub_u64(steady->available, now->available) >= memory / WORTH_FALL_SHARE;
+	uint64_t taken = sub_u64(mark->room, now->room);
+
+	/* It has grown since the mark was moved. */
+	if (now->unowned >= add_u64(mark->unowned, memory / WORTH_STEP_SHARE))
+		return 0;
+	return taken >= memory / WORTH_FALL_SHARE ? taken : 0;
 }
 
 bool worth_may_be_held(const struct worth_holdings *before, const struct worth_holdings *now,

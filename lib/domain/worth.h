@@ -89,17 +89,26 @@ uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct 
 			      uint64_t memory);
 
 /*
- * Of what no process holds, as it was when it last changed by more than a small step, with the most
- * that was available since.  What filled memory before that does not explain why it is short now,
- * if processes have taken much since: then one of them is worth killing, however small beside it.
- * Both holdings with all shared memory as held by none, so that it does not matter which is mapped.
- * All zeros: nothing was noted yet.
+ * What no process holds when it was last most, and what was not held by processes then or later, at
+ * most: both of RAM, with all shared memory as held by none, so that it does not matter which is
+ * mapped.  What has filled memory before that does not explain why it is short now, if processes
+ * have taken much since: then one of them is worth killing, though it is small beside that, if it is
+ * most of what they have taken.  All zeros: nothing was noted yet.
  */
-#define WORTH_STEP_SHARE 64
-void worth_note_steady(struct worth_holdings *steady, const struct worth_holdings *now,
-		       uint64_t memory);
-bool worth_is_steady(const struct worth_holdings *steady, const struct worth_holdings *now,
-		     uint64_t memory);
+struct worth_mark {
+	uint64_t unowned;
+	uint64_t room; /* available, and what no process holds */
+};
+/* More than the mark by this share of memory: it grows, and the mark moves.  Less by the other one:
+ * it was freed. */
+#define WORTH_STEP_SHARE  64
+#define WORTH_FREED_SHARE 16
+void worth_move_mark(struct worth_mark *mark, const struct worth_mark *now, uint64_t memory);
+
+/* What processes have taken since, if it is not negligible; else 0. */
+uint64_t worth_taken(const struct worth_mark *mark, const struct worth_mark *now, uint64_t memory);
+/* A victim has to free so much of that (of eight eighths). */
+#define WORTH_TAKEN_EIGHTHS 7
 
 /* Has it grown by so much that a process which holds it by descriptors may be the largest with what
  * it has besides? */
