@@ -367,6 +367,17 @@ const struct tick_case tick_cases_machine[] = {
 		.history = "killed leak SIGKILL wait escalated",
 	},
 	{
+		.name = "a_reload_ends_a_dry_run",
+		.config = KILL "[Daemon]\nDryRun=yes\n",
+		.steps = {
+			{ AT(0, 300), .state = WATCH, .event = REPORT_DRY_RUN, .next = 250 },
+			{ AT(500, 300), .change = change_reload_to_kill, .state = KILLING,
+			  .event = REPORT_SIGNALLED, .sent = "KILL 300", .next = 20 },
+		},
+		.plan = "leak 300",
+		.history = "killed leak SIGKILL wait | dry-run leak",
+	},
+	{
 		.name = "ineffective_kills_in_a_row",
 		.config = KILL,
 		.processes = {

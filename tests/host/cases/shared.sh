@@ -265,3 +265,30 @@ case_tmpfs_then_leak() { # a tmpfs of 680 MiB, and a leak after that
     start hog anon=300@40
     until_quiet
 }
+case_tmpfs_then_leak_noise() { # the same, and temporary files of 20 MiB that come and go
+    expect dies=hog
+    machine
+    start_daemon
+    mkdir -p $case_run/t
+    start writer "write=$case_run/t/f,680" exit
+    start cc repeat=500 "write=$case_run/t/tmp,20@100" sleep=0.3 "unlink=$case_run/t/tmp" drop sleep=0.3 end
+    pause 4
+    start hog anon=300@30
+    until_quiet
+}
+case_tmpfs_beside_jobs() { # a tmpfs that fills by 10 MiB every 3 s, beside six jobs of 12 MiB at a time
+    local i
+    expect lives=app:4 kills=0
+    machine
+    for i in 1 2 3 4; do group=app$i start_full app anon=30; done
+    start_daemon
+    mkdir -p $case_run/t
+    start make repeat=60 "jobs=6,6,$case_run/out" anon=12 sleep=0.7 end sleep=0.6 end
+    start writer "write=$case_run/t/f,580" exit
+    pause 1
+    for i in 1 2 3 4 5 6 7; do
+        start writer "write=$case_run/t/f$i,10" exit
+        pause 3
+    done
+    until_quiet
+}
