@@ -363,7 +363,7 @@ int manager_reload(struct manager *m, char **ret_errors)
 	if (r != 0)
 		return r;
 	census_set_policies(&m->sampler.census, &m->config.policies);
-	m->reporter.warned = false; /* by policies that are no more */
+	m->reporter.warned = false;   /* by policies that are no more */
 	m->selection.quiet_until = 0; /* it may have been a dry run until now */
 	bus_note_reload(m->bus);
 	if (!m->config.policies.dry_run && !m->in_flight.ledger && m->in_flight.ledger_error == 0) {
