@@ -290,6 +290,89 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 	}
 }
 
+/* What was added is more than the chosen one frees, and none knows yet which process holds it. */
+static void test_a_survey_is_waited_for_before_a_kill(void **state)
+{
+	struct manager *m = test.m;
+	struct decision *last = &m->in_flight.decision;
+	struct census_process *other = add(8, "other", MIB);
+
+	m->sampler.reading.available = 6 * GIB;
+	m->sampler.reading.counters.anon = 2 * GIB;
+	m->sampler.reading.counters.free = 6 * GIB;
+	unowned_note_calm(&m->selection, NOW - 400 * SEC);
+	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
+	m->sampler.reading.counters.anon = 5 * GIB;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 2 * GIB;
+
+	assert_false(stuck_waits_before(&m->selection, last, NOW)); /* none was chosen */
+	other->memory.anon = 3 * GIB;
+	victim_take(other, 0, &m->selection.choice);
+	assert_false(stuck_waits_before(&m->selection, last, NOW));
+	other->memory.anon = GIB;
+	victim_take(other, 0, &m->selection.choice);
+	m->selection.choice.as_one = VICTIM_AS_CGROUP;
+	assert_false(stuck_waits_before(&m->selection, last, NOW));
+	assert_int_equal(test.n_asked, 0);
+	m->selection.choice.as_one = VICTIM_ALONE;
+	assert_true(stuck_waits_before(&m->selection, last, NOW));
+	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC / 10));
+	assert_int_equal(test.n_asked, 1);
+	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 5)); /* it is late */
+	test.is_finished = true;
+	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 4));
+	/* What it has named was killed, and the memory is held still. */
+	last->held = GIB;
+	last->finished_at = NOW + SEC / 3;
+	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC / 2));
+	assert_int_equal(test.n_asked, 2);
+}
+
+/* What it has started since the survey was asked for is not in it, but has its descriptors. */
+static void test_a_survey_is_made_anew_if_the_holder_has_forked(void **state)
+{
+	static const struct {
+		const char *label;
+		pid_t ppid;
+		unsigned start; /* hundredths of a second after the survey was asked for */
+		usec_t renewed; /* before now */
+		bool is_renewed;
+	} cases[] = {
+		{ "a child", 7, 50, 0, true },
+		{ "a child that was there before", 7, 0, 0, false },
+		{ "a child of another", 1, 50, 0, false },
+		{ "not again for each child", 7, 50, 2 * SEC, false },
+		{ "but later", 7, 50, 3 * SEC, true },
+	};
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+	struct census_process *child;
+
+	add(7, "holder", MIB)->start_ticks = 100;
+	child = add(8, "child", MIB);
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	m->selection.request.ticks_now = 100000;
+	test.survey.unmapped[0] =
+		(struct where_holder){ .pid = 7, .comm = "holder", .bytes = 3 * GIB };
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		print_message("%s\n", cases[i].label);
+		child->ppid = cases[i].ppid;
+		child->start_ticks = 100000 - 105 + cases[i].start;
+		s->surveyed = test.survey;
+		s->has_survey = true;
+		s->asked_at = NOW - SEC;
+		s->surveyed_at = NOW - SEC / 2;
+		s->nominated_at = 0;
+		s->renewed_at = cases[i].renewed == 0 ? 0 : NOW - cases[i].renewed;
+		m->selection.choice.n_ranked = test.n_asked = 0;
+		assert_int_equal(
+			stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW),
+			cases[i].is_renewed);
+		assert_int_equal(test.n_asked, cases[i].is_renewed);
+		assert_int_equal(m->selection.choice.n_ranked, !cases[i].is_renewed);
+	}
+}
+
 static unsigned n_precise;
 static int read_precisely(const struct census_process *process, struct victim_reading *ret,
 			  void *userdata)
@@ -339,6 +422,8 @@ int main(void)
 		TEST(test_a_holder_is_taken_if_it_is_larger_than_the_chosen),
 		TEST(test_reads_for_holders_are_bounded),
 		TEST(test_a_survey_where_a_part_may_be_held),
+		TEST(test_a_survey_is_waited_for_before_a_kill),
+		TEST(test_a_survey_is_made_anew_if_the_holder_has_forked),
 		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
 	};
 

@@ -18,6 +18,9 @@
 #include "lib/domain/holder.h"
 #include "lib/select/family.h"
 
+/* USER_HZ, the unit of start times. */
+#define TICKS_PER_SEC 100
+
 /* A victim is searched for again so often; sooner where memory continues to fall (STUCK_SOON_USEC).
  */
 #define CHOOSE_AGAIN_USEC (1 * USEC_PER_SEC)
@@ -95,7 +98,9 @@ void stuck_enter(struct selection *sel, usec_t now)
 	if (s->since != 0)
 		return;
 	s->since = now;
-	if (s->has_survey && now - s->surveyed_at > STUCK_SURVEY_FRESH_USEC)
+	/* What it named may have been killed since. */
+	if (s->has_survey &&
+	    (now - s->surveyed_at > STUCK_SURVEY_FRESH_USEC || s->nominated_at == s->surveyed_at))
 		s->has_survey = false;
 	s->is_new = s->has_survey;
 	if (!s->is_waiting && !s->has_survey)
@@ -132,19 +137,23 @@ static void collect(struct stuck *s, usec_t now)
 	s->surveyed_at = now;
 }
 
-static void ask(struct stuck *s, usec_t now)
+static void ask(struct selection *sel, usec_t now)
 {
+	struct stuck *s = &sel->stuck;
 	struct where_survey ignored;
 
 	s->asked_at = now;
+	s->unowned_asked = worth_unowned(&sel->sampler->reading.counters, 0);
 	(void)survey_collect(s->survey, &ignored); /* of an earlier time */
 	s->is_waiting = true;
 	(void)survey_ask(s->survey);
 }
 
 /* Is there anything to report of where memory is? */
-static bool is_surveyed(struct stuck *s, usec_t now)
+static bool is_surveyed(struct selection *sel, usec_t now)
 {
+	struct stuck *s = &sel->stuck;
+
 	collect(s, now);
 	if (s->is_new) {
 		s->is_new = false;
@@ -159,23 +168,27 @@ static bool is_surveyed(struct stuck *s, usec_t now)
 		s->asked_at = now;
 		return true;
 	}
-	ask(s, now);
+	ask(sel, now);
 	return false;
+}
+
+/* No other survey is requested earlier. */
+static usec_t survey_pause(const struct stuck *s)
+{
+	return max_u64(SURVEY_WATCH_USEC, SURVEY_WATCH_SHARE * s->surveyed.took_usec);
 }
 
 void stuck_watch(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
-	usec_t pause;
 
 	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_CHECK_USEC)
 		return;
 	s->watched_at = now;
 	collect(s, now);
-	pause = max_u64(SURVEY_WATCH_USEC, SURVEY_WATCH_SHARE * s->surveyed.took_usec);
-	if (!s->is_waiting && now - s->asked_at >= pause && unowned_is_low(sel) &&
-	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel)))
-		ask(s, now);
+	if (!s->is_waiting && now - s->asked_at >= survey_pause(s) && unowned_is_low(sel) &&
+	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel) > 0))
+		ask(sel, now);
 }
 
 /* What proc_memory.shmem of all processes is of: locked pages of files too, and what is swapped
@@ -219,7 +232,7 @@ bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, 
 	collect(&sel->stuck, now);
 	step = next_step(sel, last, now);
 	if (step == HOLDER_ASK)
-		ask(&sel->stuck, now);
+		ask(sel, now);
 	return step == HOLDER_ASK || step == HOLDER_WAIT;
 }
 
@@ -291,6 +304,34 @@ static bool may_be_larger(const struct selection *sel)
 	       sel->choice.as_one == VICTIM_ALONE && !sel->choice.is_reluctant;
 }
 
+bool stuck_waits_before(struct selection *sel, const struct decision *last, usec_t now)
+{
+	struct stuck *s = &sel->stuck;
+	struct holder_doubt doubt;
+	enum holder_step step;
+
+	if (!s->survey || sel->choice.n_ranked == 0 || !may_be_larger(sel))
+		return false;
+	collect(s, now);
+	doubt = (struct holder_doubt){
+		.chosen = proc_reclaimable(&sel->choice.ranked[0].memory),
+		.grown = unowned_may_be_held(sel),
+		.unowned = worth_unowned(&sel->sampler->reading.counters, 0),
+		.unowned_asked = s->unowned_asked,
+		.memory = sel->sampler->reading.total,
+		.asked_at = s->asked_at,
+		.surveyed_at = s->surveyed_at,
+		.killed_at = last->held > 0 ? last->finished_at : 0,
+		.fresh = STUCK_SURVEY_FRESH_USEC,
+		.pause = survey_pause(s),
+		.now = now,
+	};
+	step = holder_before(&doubt);
+	if (step == HOLDER_ASK)
+		ask(sel, now);
+	return step != HOLDER_NONE;
+}
+
 /* The best of those that are eligible; *ret_held: what it holds by descriptors. */
 static struct census_process *find_best_holder(struct selection *sel, bool for_certain,
 					       const struct victim_reader *reader, usec_t now,
@@ -327,7 +368,25 @@ static struct census_process *find_best_holder(struct selection *sel, bool for_c
 	return best;
 }
 
-void stuck_take_holder(struct selection *sel, const struct decision *last,
+/* Has it started another since the survey was asked for?  Not for each that one starts. */
+static bool has_forked_since(const struct selection *sel, const struct census_process *holder,
+			     usec_t now)
+{
+	const struct stuck *s = &sel->stuck;
+	uint64_t ticks = sub_u64(now, s->asked_at) / (USEC_PER_SEC / TICKS_PER_SEC) + 1;
+	const struct census_process *process;
+
+	if (sel->request.ticks_now == 0 ||
+	    (s->renewed_at != 0 && now - s->renewed_at < STUCK_SURVEY_FRESH_USEC))
+		return false;
+	census_for_each(&sel->sampler->census, process)
+		if (add_u64(process->start_ticks, ticks) >= sel->request.ticks_now &&
+		    family_descends(&sel->sampler->census, process, holder))
+			return true;
+	return false;
+}
+
+bool stuck_take_holder(struct selection *sel, const struct decision *last,
 		       const struct victim_reader *reader, usec_t now)
 {
 	const struct holder_facts facts = holder_facts_of(sel, last, now);
@@ -337,22 +396,29 @@ void stuck_take_holder(struct selection *sel, const struct decision *last,
 	uint64_t held;
 
 	if (!is_first && !may_be_larger(sel))
-		return;
+		return false;
 	collect(s, now);
 	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
-		return;
+		return false;
 	process = find_best_holder(sel, !is_first, reader, now, &held);
+	if (process && has_forked_since(sel, process, now)) {
+		s->renewed_at = now;
+		s->has_survey = false;
+		ask(sel, now);
+		return true;
+	}
 	if (process || is_first)
 		s->nominated_at = s->surveyed_at;
 	if (!process)
-		return;
+		return false;
 	s->missing = holder_missing(&facts);
 	victim_take(process, held, &sel->choice);
+	return false;
 }
 
 void stuck_report_later(struct selection *sel, usec_t now)
 {
-	if (is_surveyed(&sel->stuck, now))
+	if (is_surveyed(sel, now))
 		sel->stuck.is_new = true;
 }
 
@@ -361,7 +427,7 @@ bool stuck_has_report(struct selection *sel, usec_t now)
 	struct stuck *s = &sel->stuck;
 	struct where_account account;
 
-	if (!is_surveyed(s, now))
+	if (!is_surveyed(sel, now))
 		return false;
 	where_account(&sel->sampler->reading.counters, s->has_survey ? &s->surveyed : NULL,
 		      &account);

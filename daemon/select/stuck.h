@@ -36,11 +36,13 @@ struct stuck {
 	uint64_t holder_minimum; /* likewise, one that holds memory by descriptors */
 	uint64_t unowned_growth;
 
-	usec_t asked_at; /* the survey; 0: never since stuck */
-	bool is_waiting; /* for it */
+	usec_t asked_at;	/* the survey; 0: never since stuck */
+	uint64_t unowned_asked; /* what no process mapped then */
+	bool is_waiting;	/* for it */
 	bool has_survey;
 	bool is_new; /* the survey: not checked yet */
 	usec_t surveyed_at;
+	usec_t renewed_at;   /* asked for, as the holder had forked since the one before */
 	usec_t nominated_at; /* surveyed_at of the survey by which a holder was nominated */
 	uint64_t missing;    /* then: holder_missing() */
 	/* Relatives that hold as well what the holder that was taken does: they are killed too. */
@@ -75,10 +77,15 @@ void stuck_watch(struct selection *sel, usec_t now);
  * being found out, and no other is to be killed meanwhile (holder.h). */
 bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, usec_t now);
 
+/* More may be held by descriptors than the chosen process frees, and it is not known yet by which
+ * process: that is being found out, and none is to be killed meanwhile (holder_before()). */
+bool stuck_waits_before(struct selection *sel, const struct decision *last, usec_t now);
+
 /* No process is worth killing, or what is held is looked for: the one that by a survey of this
  * moment holds enough by descriptors alone, and more than the chosen one, if it is eligible, as
- * sel->choice. */
-void stuck_take_holder(struct selection *sel, const struct decision *last,
+ * sel->choice.  True: it has started others since, which have its descriptors, so a new survey is
+ * waited for. */
+bool stuck_take_holder(struct selection *sel, const struct decision *last,
 		       const struct victim_reader *reader, usec_t now);
 
 /* What a victim of this policy has to free now. */

@@ -160,12 +160,14 @@ uint64_t unowned_growth(const struct selection *sel)
 	return taken == 0 ? grown : min_u64(grown, taken / 8 * WORTH_TAKEN_EIGHTHS * 2);
 }
 
-bool unowned_may_be_held(const struct selection *sel)
+uint64_t unowned_may_be_held(const struct selection *sel)
 {
 	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, 0);
 
 	if (!worth_may_be_held(&before, &holdings, sel->sampler->reading.total))
-		return false; /* even if none of it were mapped */
+		return 0; /* even if none of it were mapped */
 	holdings = holdings_now(sel, unowned_mapped_shmem(sel));
-	return worth_may_be_held(&before, &holdings, sel->sampler->reading.total);
+	return worth_may_be_held(&before, &holdings, sel->sampler->reading.total)
+		       ? holdings.unowned - before.unowned
+		       : 0;
 }

@@ -29,5 +29,5 @@ uint64_t unowned_mapped_shmem(const struct selection *sel);
 uint64_t unowned_growth(const struct selection *sel);
 uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped);
 
-/* worth_may_be_held() likewise. */
-bool unowned_may_be_held(const struct selection *sel);
+/* By how much it has grown, if it worth_may_be_held(); else 0. */
+uint64_t unowned_may_be_held(const struct selection *sel);

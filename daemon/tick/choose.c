@@ -132,9 +132,11 @@ static bool choose(struct tick *t, const struct policy *policy, usec_t now, stru
 	victim_choose(&t->sampler->census, &t->selection->request, &reads, &t->selection->choice);
 	t->selection->request.own_cgroup = NULL;
 	ret->goes_on = is_to_continue(t, policy);
-	if (ret->goes_on || none_can_be_read(t, now))
+	if (ret->goes_on || none_can_be_read(t, now) ||
+	    stuck_waits_before(t->selection, &t->in_flight->decision, now))
 		return false;
-	stuck_take_holder(t->selection, &t->in_flight->decision, &reads, now);
+	if (stuck_take_holder(t->selection, &t->in_flight->decision, &reads, now))
+		return false;
 	if (t->selection->choice.n_ranked == 0) {
 		ret->event = t->selection->stuck.since == 0 ? REPORT_NO_VICTIM : REPORT_NOTHING;
 		stuck_enter(t->selection, now);
