@@ -451,12 +451,16 @@ void victim_prefer_group(struct choice *choice)
 
 	choice->result->as_one = VICTIM_ALONE;
 	choice->result->is_replaced = choice->result->is_undone = false;
+	choice->result->n_respawned = 0;
 	if (request->target != POLICY_TARGET_PROCESS ||
 	    request->rank_by != POLICY_RANK_BY_FOOTPRINT || request->memory == 0 ||
 	    request->ticks_now == 0 || choice->result->is_cut || choice->result->is_reluctant)
 		return;
 	if (!prefer_units(choice, VICTIM_AS_CGROUP) && !prefer_siblings(choice))
 		(void)prefer_units(choice, VICTIM_ALONE);
-	if (request->streak && choice->result->n_ranked > 0 && choice->result->ranked[0].process)
-		(void)victim_args_hash(choice, choice->result->ranked[0].process);
+	if (!request->streak || choice->result->n_ranked == 0 || !choice->result->ranked[0].process)
+		return;
+	(void)victim_args_hash(choice, choice->result->ranked[0].process);
+	if (choice->result->as_one == VICTIM_ALONE && request->streak->next > 0)
+		victim_judge_respawn(choice);
 }
