@@ -382,6 +382,7 @@ static void note_streak(struct in_flight *f, usec_t now)
 		.stack_start = d->stack_start,
 		.args_length = d->args_length,
 		.args_hash = d->args_hash,
+		.n_alike = d->n_siblings > 0 || d->group[0] != '\0' ? 0 : d->n_alike,
 	};
 
 	streak_add(&f->selection->streak, &subject, now);

@@ -116,5 +116,9 @@ uint64_t victim_read_args(struct choice *choice, const struct census_process *pr
 struct streak_subject victim_streak_subject(struct choice *choice,
 					    const struct census_process *process);
 
+/* victim-queue.c: do such as the process finish by themselves while others of them are killed? */
+bool victim_is_of_queue(const struct choice *choice, const struct census_process *process,
+			const struct streak_subject *subject);
+
 /* victim-respawn.c: of a process that is ranked first, where there was a kill before. */
 void victim_judge_respawn(struct choice *choice);

@@ -58,3 +58,22 @@ case_respawn_between() { # control: of jobs with the same arguments some are don
         "jobs=1,1,$case_run/result" execute=1 name=job anon=100@500 sleep=6 end end end
     until_quiet 8 50
 }
+case_queue_forked() { # a queue whose jobs are forks, eight at a time: half of them are done at least
+    local result
+    expect lives=queue:1 kills=10
+    machine
+    start_daemon
+    start queue "jobs=20,8,$case_run/result" name=job anon=140@70 end
+    until_quiet 6 60
+    result=$(cat "$case_run/result")
+    [[ $result =~ built=1[0-9] ]] || bad 'less than half are done'
+    note=$result
+}
+case_forked_again() { # control: a server's workers that are forked again
+    expect dies=server kills=9
+    machine
+    start_daemon
+    start server "jobs=100,4,$case_run/result" name=worker anon=300@100 sleep=30 end
+    until_quiet 8
+    note=$(cat "$case_run/result")
+}
