@@ -141,6 +141,7 @@ static void test_relatives(void **state)
 		  { 1, 0, 0, 9, 555 },
 		  true },
 		{ "the same, executed again", { 1, 0, 0, 9, 555 }, { 1, 0, 0, 9, 556 }, false },
+		{ "the same, nothing may be read", { 1, 0, 0, 9, 0 }, { 1, 0, 0, 9, 0 }, false },
 		{ "the same, below different parents",
 		  { 1, 0, 0, 9, 555 },
 		  { 2, 0, 0, 9, 555 },

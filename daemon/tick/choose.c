@@ -132,10 +132,11 @@ static bool choose(struct tick *t, const struct policy *policy, usec_t now, stru
 	victim_choose(&t->sampler->census, &t->selection->request, &reads, &t->selection->choice);
 	t->selection->request.own_cgroup = NULL;
 	ret->goes_on = is_to_continue(t, policy);
-	if (ret->goes_on || none_can_be_read(t, now) ||
-	    stuck_waits_before(t->selection, &t->in_flight->decision, now))
+	if (ret->goes_on || none_can_be_read(t, now))
 		return false;
-	if (stuck_take_holder(t->selection, &t->in_flight->decision, &reads, now))
+	ret->goes_on = stuck_waits_before(t->selection, &t->in_flight->decision, now) ||
+		       stuck_take_holder(t->selection, &t->in_flight->decision, &reads, now);
+	if (ret->goes_on)
 		return false;
 	if (t->selection->choice.n_ranked == 0) {
 		ret->event = t->selection->stuck.since == 0 ? REPORT_NO_VICTIM : REPORT_NOTHING;

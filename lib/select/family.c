@@ -79,7 +79,9 @@ static bool has_its_stack(struct family *family, const struct census_process *ot
 		stack_start = read_stack_start(family->census, other);
 	}
 	if (stack_start == 0)
-		return other->uid == family->process->uid;
+		return other->uid == family->process->uid &&
+		       (family->oldest->session != 0 ||
+			find_oldest(family->census, other) == family->oldest);
 	return stack_start == family->stack_start;
 }
 

@@ -9,7 +9,7 @@
  * all processes that run one program in one session may seem to be of one family; therefore their
  * stat is read: after a fork(2) both stacks begin at one address, and execve(2) places the stack at
  * another.  Where that cannot be told (stat may not be read, addresses are not random), those of
- * one user are taken for relatives.
+ * one user are taken for relatives, if there is a session.
  */
 #pragma once
 
