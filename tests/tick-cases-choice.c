@@ -215,8 +215,7 @@ const struct tick_case tick_cases_choice[] = {
 			  .shmem = 3000, .shmem_stays = true },
 			EDITOR,
 		},
-		/* It is more than the editor has: which process holds it is found out first. */
-		.steps = { QUIET(0, 300, WATCH, 1), KILLED(1, 300, "KILL 301", 301, 2300) },
+		.steps = { KILLED(0, 300, "KILL 301", 301, 2300) },
 		.plan = "editor 301",
 		.history = "killed editor SIGKILL gone",
 	},
