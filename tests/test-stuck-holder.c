@@ -294,6 +294,7 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 static void test_a_survey_is_waited_for_before_a_kill(void **state)
 {
 	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
 	struct decision *last = &m->in_flight.decision;
 	struct census_process *other = add(8, "other", MIB);
 
@@ -318,14 +319,19 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	assert_true(stuck_waits_before(&m->selection, last, NOW));
 	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC / 10));
 	assert_int_equal(test.n_asked, 1);
-	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 5)); /* it is late */
+	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 3)); /* it is late */
 	test.is_finished = true;
-	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 4));
+	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 2));
 	/* What it has named was killed, and the memory is held still. */
 	last->held = GIB;
-	last->finished_at = NOW + SEC / 3;
-	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC / 2));
+	last->finished_at = NOW + SEC;
+	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC));
 	assert_int_equal(test.n_asked, 2);
+	/* It was mapped when the survey was made. */
+	test.is_finished = true;
+	assert_false(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
+	s->grown_asked = 0;
+	assert_true(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
 }
 
 /* What it has started since the survey was asked for is not in it, but has its descriptors. */

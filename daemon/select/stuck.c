@@ -143,7 +143,7 @@ static void ask(struct selection *sel, usec_t now)
 	struct where_survey ignored;
 
 	s->asked_at = now;
-	s->unowned_asked = worth_unowned(&sel->sampler->reading.counters, 0);
+	s->grown_asked = unowned_may_be_held(sel);
 	(void)survey_collect(s->survey, &ignored); /* of an earlier time */
 	s->is_waiting = true;
 	(void)survey_ask(s->survey);
@@ -316,8 +316,7 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 	doubt = (struct holder_doubt){
 		.chosen = proc_reclaimable(&sel->choice.ranked[0].memory),
 		.grown = unowned_may_be_held(sel),
-		.unowned = worth_unowned(&sel->sampler->reading.counters, 0),
-		.unowned_asked = s->unowned_asked,
+		.grown_asked = s->grown_asked,
 		.memory = sel->sampler->reading.total,
 		.asked_at = s->asked_at,
 		.surveyed_at = s->surveyed_at,

@@ -36,9 +36,9 @@ struct stuck {
 	uint64_t holder_minimum; /* likewise, one that holds memory by descriptors */
 	uint64_t unowned_growth;
 
-	usec_t asked_at;	/* the survey; 0: never since stuck */
-	uint64_t unowned_asked; /* what no process mapped then */
-	bool is_waiting;	/* for it */
+	usec_t asked_at;      /* the survey; 0: never since stuck */
+	uint64_t grown_asked; /* unowned_may_be_held() then */
+	bool is_waiting;      /* for it */
 	bool has_survey;
 	bool is_new; /* the survey: not checked yet */
 	usec_t surveyed_at;

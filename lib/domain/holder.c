@@ -57,10 +57,10 @@ enum holder_step holder_before(const struct holder_doubt *doubt)
 		return HOLDER_NONE;
 	if (doubt->asked_at == 0)
 		return HOLDER_ASK;
-	if (is_under_way && doubt->now - doubt->asked_at < HOLDER_BEFORE_USEC)
+	if (is_under_way && doubt->now - doubt->asked_at < HOLDER_WAIT_USEC)
 		return HOLDER_WAIT;
 	if (!is_under_way && (doubt->killed_at > doubt->surveyed_at ||
-			      sub_u64(doubt->unowned, doubt->unowned_asked) >= much))
+			      sub_u64(doubt->grown, doubt->grown_asked) >= much))
 		return HOLDER_ASK;
 	if (!is_under_way && doubt->now - doubt->surveyed_at < doubt->fresh)
 		return HOLDER_NONE;

@@ -55,13 +55,11 @@ enum holder_step holder_next(const struct holder_facts *facts);
  * more than the death of the chosen one frees, a survey is waited for, if there is none that may
  * know of it.
  */
-#define HOLDER_BEFORE_USEC (150 * USEC_PER_MSEC)
 #define HOLDER_GROWN_SHARE 8 /* of memory */
 struct holder_doubt {
-	uint64_t chosen;	/* what its death frees */
-	uint64_t grown;		/* what no process maps, since most was available */
-	uint64_t unowned;	/* all that no process maps */
-	uint64_t unowned_asked; /* the same when a survey was asked for */
+	uint64_t chosen;      /* what its death frees */
+	uint64_t grown;	      /* what no process maps, since most was available */
+	uint64_t grown_asked; /* the same when a survey was asked for: what is mapped is not held */
 	uint64_t memory;
 	usec_t asked_at, surveyed_at; /* 0: never */
 	usec_t killed_at;	      /* the last one that a survey named; 0: none */
