@@ -168,6 +168,7 @@ static void test_before(void **state)
 			.memory = GIB,
 			.asked_at = rows[i].asked * MS,
 			.surveyed_at = rows[i].surveyed * MS,
+			.is_under_way = rows[i].asked > rows[i].surveyed,
 			.killed_at = rows[i].killed * MS,
 			.fresh = 3000 * MS,
 			.pause = 2000 * MS,

@@ -332,6 +332,8 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	assert_false(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
 	s->grown_asked = 0;
 	assert_true(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
+	assert_true(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
+	assert_int_equal(test.n_asked, 3);
 }
 
 /* What it has started since the survey was asked for is not in it, but has its descriptors. */

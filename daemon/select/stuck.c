@@ -212,7 +212,7 @@ static struct holder_facts holder_facts_of(const struct selection *sel, const st
 		.missing = s->missing,
 		.finished_at = d->outcome == KILL_PROGRESS_GONE ? d->finished_at : 0,
 		.asked_at = s->asked_at,
-		.surveyed_at = s->has_survey ? s->surveyed_at : 0,
+		.surveyed_at = s->has_survey && !s->is_waiting ? s->surveyed_at : 0,
 		.now = now,
 	};
 }
@@ -320,6 +320,7 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 		.memory = sel->sampler->reading.total,
 		.asked_at = s->asked_at,
 		.surveyed_at = s->surveyed_at,
+		.is_under_way = s->is_waiting,
 		.killed_at = last->held > 0 ? last->finished_at : 0,
 		.fresh = STUCK_SURVEY_FRESH_USEC,
 		.pause = survey_pause(s),
