@@ -39,6 +39,9 @@ void recorder_note(struct recorder *recorder, enum report_event event,
  * victim, that is its outcome. */
 void recorder_exited(struct recorder *recorder, pid_t pid);
 
+/* The record of the decision in hand, as far as it is filled. */
+const struct history_entry *recorder_current(const struct recorder *recorder);
+
 /* The last victim's is not closed; and under which id it is in the history. */
 bool recorder_is_open(const struct recorder *recorder);
 uint64_t recorder_open_id(const struct recorder *recorder);
