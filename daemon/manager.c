@@ -288,7 +288,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 	m->config.options = *options;
 	m->machine.kill_ops = ops;
 
-	r = config_load(&m->config);
+	r = config_load(&m->config, &m->sampler.domain);
 	if (r == 0)
 		r = open_machine(m);
 	if (r == 0)
@@ -341,6 +341,7 @@ struct manager *manager_free(struct manager *m)
 	census_done(&m->sampler.census);
 	victim_done(&m->selection.choice);
 	memory_source_free(m->sampler.source);
+	domain_done(&m->sampler.domain);
 	stall_clear(&m->sampler.stalls.walk);
 	cgroup_fs_done(&m->machine.cgroups);
 	reserve_release(&m->self.reserve);
@@ -358,7 +359,7 @@ struct manager *manager_free(struct manager *m)
 
 int manager_reload(struct manager *m, char **ret_errors)
 {
-	int r = config_reload(&m->config, ret_errors);
+	int r = config_reload(&m->config, &m->sampler.domain, ret_errors);
 
 	if (r != 0)
 		return r;

@@ -451,7 +451,7 @@ void dumped_machine_start(const char *config)
 	};
 	assert_int_equal(recorder_new(machine.proc_fd, &m->in_flight, &m->tick.recorder), 0);
 	m->reporter.recorder = m->tick.recorder;
-	assert_int_equal(config_load(&m->config), 0);
+	assert_int_equal(config_load(&m->config, &m->sampler.domain), 0);
 	assert_false(m->config.is_degraded);
 	open_files(m);
 	stall_init(&m->sampler.stalls.walk, m->machine.cgroups.v2_fd);

@@ -18,6 +18,7 @@
 #include "daemon/select/selection.h"
 #include "daemon/watch/sampler.h"
 #include "lib/base/errors.h"
+#include "lib/domain/domain.h"
 
 /* How long killed processes are waited for at the exit of the daemon, all together. */
 #define LAST_WAIT_USEC USEC_PER_SEC

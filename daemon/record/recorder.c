@@ -12,6 +12,7 @@
 #include "daemon/record/record.h"
 #include "daemon/select/selection.h"
 #include "daemon/watch/sampler.h"
+#include "lib/domain/domain.h"
 #include "lib/explain/describe.h"
 #include "lib/sys/boot.h"
 

@@ -15,6 +15,7 @@
 #include "lib/history/history.h"
 
 struct in_flight;
+struct policy_judgement;
 struct recorder;
 
 /* in_flight, what is recorded, is borrowed.  0, or -errno after logging the reason. */

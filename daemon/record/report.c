@@ -17,6 +17,7 @@
 #include "daemon/watch/sampler.h"
 #include "lib/base/errors.h"
 #include "lib/base/format.h"
+#include "lib/domain/domain.h"
 #include "lib/explain/describe.h"
 #include "lib/history/event.h"
 #include "lib/sys/cgroup-unit.h"

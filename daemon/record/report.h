@@ -14,6 +14,7 @@
 
 struct history_store;
 struct in_flight;
+struct policy_judgement;
 struct probe_results;
 struct recorder;
 

@@ -54,7 +54,7 @@ int sample_take(struct sampler *s, bool is_recording, usec_t now)
 		return 0;
 	gap = sampler_forget_before_gap(s, now, clock_asleep());
 	if (gap > 0) {
-		policy_forget(&s->config->policies);
+		domain_forget(&s->domain);
 		log_gap(gap);
 	}
 	is_light = take_lightly(s, is_recording, now);

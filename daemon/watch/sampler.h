@@ -12,6 +12,7 @@
 #include "daemon/watch/watch.h"
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
+#include "lib/domain/domain.h"
 #include "lib/domain/forecast.h"
 #include "lib/domain/gap.h"
 #include "lib/domain/pace.h"
@@ -29,9 +30,10 @@ struct regime;
 struct sampler {
 	/* Borrowed. */
 	const struct machine *machine;
-	struct config *config;
+	const struct config *config;
 	struct regime *regime;
 
+	struct domain domain; /* the machine */
 	struct memory_source *source;
 	int psi_fd; /* pressure/memory; negative: no PSI */
 	bool has_psi;
