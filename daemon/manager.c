@@ -200,15 +200,16 @@ static int prepare(struct manager *m)
 	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
 	if (m->sampler.psi_fd < 0 && error_is_transient(-errno))
 		return fail_for_now("/proc/pressure/memory", -errno);
-	m->sampler.has_psi = m->sampler.psi_fd >= 0 && psi_read_fd(m->sampler.psi_fd, &psi) == 0;
-	if (!m->sampler.has_psi) { /* psi=0: there is a file, but it cannot be read */
+	m->sampler.domain.has_psi =
+		m->sampler.psi_fd >= 0 && psi_read_fd(m->sampler.psi_fd, &psi) == 0;
+	if (!m->sampler.domain.has_psi) { /* psi=0: there is a file, but it cannot be read */
 		closep(&m->sampler.psi_fd);
 		m->sampler.psi_fd = -EBADF;
 	}
 	r = monitor_new(m);
 	if (r < 0)
 		return r;
-	if (m->sampler.has_psi)
+	if (m->sampler.domain.has_psi)
 		monitor_arm_pressure(m);
 	subject = manager_bus_subject(m);
 	r = bus_new(&subject, &m->bus);

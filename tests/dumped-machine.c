@@ -425,7 +425,7 @@ static void open_files(struct manager *m)
 		memory_source_new(m->machine.proc_fd, m->machine.sys_fd, &m->sampler.source), 0);
 	assert_int_equal(memory_sample(m->sampler.source, &m->sampler.reading), 0);
 	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
-	m->sampler.has_psi = m->sampler.psi_fd >= 0;
+	m->sampler.domain.has_psi = m->sampler.psi_fd >= 0;
 }
 
 void dumped_machine_start(const char *config)

@@ -34,6 +34,27 @@ static void test_room_grows_and_keeps_what_is_known(void **state)
 	assert_true(domain.holds_since[1] == USEC_INFINITY);
 }
 
+static void test_activity_is_forgotten_alone(void **state)
+{
+	usec_t since = 7, now = 100 * USEC_PER_SEC;
+	struct domain domain = {
+		.has_psi = true,
+		.unswappable = MIB,
+		.holds_since = &since,
+		.n_policies = 1,
+	};
+
+	stall(&domain.psi, now, 10 * USEC_PER_SEC, 90, 90);
+	reclaim(&domain.reclaim, now, 1000, 50);
+	assert_true(psi_history_full(&domain.psi, USEC_PER_SEC) > 0);
+	domain_forget_activity(&domain);
+	assert_int_equal(psi_history_full(&domain.psi, USEC_PER_SEC), 0);
+	assert_int_equal(domain.reclaim.n_samples, 0);
+	assert_true(domain.has_psi);
+	assert_int_equal(domain.unswappable, MIB);
+	assert_int_equal(domain.holds_since[0], 7);
+}
+
 static void test_without_memory_all_is_as_before(void **state)
 {
 	_cleanup_(domain_done) struct domain domain = { 0 };
@@ -93,6 +114,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_room_grows_and_keeps_what_is_known),
+		cmocka_unit_test(test_activity_is_forgotten_alone),
 		cmocka_unit_test(test_without_memory_all_is_as_before),
 		cmocka_unit_test(test_each_policy_of_each_domain_has_its_own_time),
 	};

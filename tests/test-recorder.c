@@ -24,12 +24,12 @@ static void test_note_fills_the_record(void **state)
 {
 	const struct history_entry *e;
 
-	test.m->sampler.has_psi = true;
+	test.m->sampler.domain.has_psi = true;
 	test.m->sampler.reading.swap_total = 2 * GIB;
 	/* A second of which half was stalled, a tenth wholly. */
-	psi_history_add(&test.m->sampler.psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });
+	psi_history_add(&test.m->sampler.domain.psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });
 	psi_history_add(
-		&test.m->sampler.psi, 2 * USEC_PER_SEC,
+		&test.m->sampler.domain.psi, 2 * USEC_PER_SEC,
 		&(struct psi_reading){ .some.total = 500 * MSEC, .full.total = 100 * MSEC });
 	kill_one(812, SIGKILL);
 	e = newest();

@@ -181,7 +181,7 @@ struct lack {
 
 LACK(nothing_lacks)
 {
-	m->sampler.has_psi = true;
+	m->sampler.domain.has_psi = true;
 	a->self_test_reaped = true;
 }
 LACK(no_psi)
@@ -265,7 +265,7 @@ LACK(child_is_stuck)
 }
 LACK(no_reap)
 {
-	m->sampler.has_psi = true;
+	m->sampler.domain.has_psi = true;
 }
 LACK(doubtful)
 {

@@ -105,8 +105,8 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 	assert_int_equal(*holds_since, now + 11 * USEC_PER_SEC);
 	assert_int_equal(test.n_signals, 0);
 	assert_true(is_alive(pid));
-	if (test.manager->sampler.has_psi)
-		assert_int_equal(test.manager->sampler.psi.n_samples, 1);
+	if (test.manager->sampler.domain.has_psi)
+		assert_int_equal(test.manager->sampler.domain.psi.n_samples, 1);
 	assert_int_equal(test.manager->sampler.forecast.n_samples, 1);
 	/* From then on it holds. */
 	for (usec_t s = 12; s <= 21; s++)

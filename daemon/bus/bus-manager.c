@@ -153,10 +153,10 @@ static bool holds(struct bus *b, const struct policy *policy)
 	const struct bus_subject *subject = &b->subject;
 	struct policy_reading reading = {
 		.memory = &b->reading,
-		.psi = subject->sampler->has_psi ? &subject->sampler->psi : NULL,
-		.reclaim = &subject->sampler->reclaim,
+		.psi = subject->sampler->domain.has_psi ? &subject->sampler->domain.psi : NULL,
+		.reclaim = &subject->sampler->domain.reclaim,
 		.stalls_are_explained = subject->sampler->stalls.explained,
-		.unswappable = subject->sampler->unswappable,
+		.unswappable = subject->sampler->domain.unswappable,
 	};
 
 	return policy->action != POLICY_ACTION_NONE && policy_holds(policy, &reading);

@@ -41,9 +41,9 @@ void record_occasion(const struct sampler *s, const struct policy *policy, const
 	e->swap_total_bytes = s->reading.swap_total;
 	e->available_before_bytes = s->reading.available;
 	e->swap_free_before_bytes = s->reading.swap_free;
-	if (s->has_psi) {
-		e->pressure_some_permyriad = psi_history_some(&s->psi, window);
-		e->pressure_full_permyriad = psi_history_full(&s->psi, window);
+	if (s->domain.has_psi) {
+		e->pressure_some_permyriad = psi_history_some(&s->domain.psi, window);
+		e->pressure_full_permyriad = psi_history_full(&s->domain.psi, window);
 	}
 }
 

@@ -324,9 +324,10 @@ void report(struct reporter *rep, enum report_event event, const struct policy_j
 
 	describe_memory(&rep->f->sampler->reading, memory);
 	if (was_calm != is_calm)
-		log_info("%s: %s, stalled " PERCENT_FORMAT " of the last second.",
-			 is_calm ? "Calm again" : "Watching", memory,
-			 PERCENT_ARGS(psi_history_some(&rep->f->sampler->psi, USEC_PER_SEC)));
+		log_info(
+			"%s: %s, stalled " PERCENT_FORMAT " of the last second.",
+			is_calm ? "Calm again" : "Watching", memory,
+			PERCENT_ARGS(psi_history_some(&rep->f->sampler->domain.psi, USEC_PER_SEC)));
 	if (judgement->policy && !rep->warned) {
 		rep->warned = true;
 		log_event(MESSAGE_ID_LOW_MEMORY, LOG_WARNING,

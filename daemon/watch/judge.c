@@ -10,10 +10,10 @@ struct policy_reading judge_reading(const struct sampler *s)
 {
 	return (struct policy_reading){
 		.memory = &s->reading,
-		.psi = s->has_psi ? &s->psi : NULL,
-		.reclaim = &s->reclaim,
+		.psi = s->domain.has_psi ? &s->domain.psi : NULL,
+		.reclaim = &s->domain.reclaim,
 		.stalls_are_explained = s->stalls.explained,
-		.unswappable = s->unswappable,
+		.unswappable = s->domain.unswappable,
 		.page_size = s->machine->accuracy.page_size,
 	};
 }

@@ -61,7 +61,7 @@ int sample_take(struct sampler *s, bool is_recording, usec_t now)
 	r = is_light ? 0 : sampler_take(s, s->regime->state == REGIME_CALM, now);
 	if (r < 0)
 		return r;
-	if (!is_light && psi_history_some(&s->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
+	if (!is_light && psi_history_some(&s->domain.psi, USEC_PER_SEC) >= WATCH_PRESSURE)
 		s->regime->watch_until = now + WATCH_HOLD_USEC;
 	s->due_at = now + sample_interval(s);
 	return is_light;

@@ -36,7 +36,6 @@ struct sampler {
 	struct domain domain; /* the machine */
 	struct memory_source *source;
 	int psi_fd; /* pressure/memory; negative: no PSI */
-	bool has_psi;
 	struct memory_reading reading;
 	usec_t sampled_at;	    /* when it was taken */
 	struct memory_reading full; /* the last that was not taken lightly */
@@ -45,11 +44,8 @@ struct sampler {
 	struct gap gap; /* between samples */
 	struct forecast forecast;
 	struct pace pace;
-	struct psi_history psi;
-	struct reclaim_history reclaim; /* empty in calm */
 	struct stalls stalls;
-	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
-	usec_t unswappable_at;
+	usec_t unswappable_at; /* when domain.unswappable was read */
 
 	struct census census;
 	struct watch watch;	 /* how fresh it is */

@@ -27,6 +27,12 @@ void domain_done(struct domain *domain)
 	*domain = (struct domain){ 0 };
 }
 
+void domain_forget_activity(struct domain *domain)
+{
+	psi_history_reset(&domain->psi);
+	domain->reclaim = (struct reclaim_history){ 0 };
+}
+
 void domain_forget(struct domain *domain)
 {
 	for (size_t i = 0; i < domain->n_policies; i++)

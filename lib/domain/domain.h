@@ -7,13 +7,22 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
+#include "lib/sys/psi.h"
+#include "lib/sys/reclaim.h"
 
 /* All zeros: nothing is known, and there is room for no policy. */
 struct domain {
+	bool has_psi;
+	struct psi_history psi;
+	struct reclaim_history reclaim; /* empty in calm */
+	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
+
 	/* Of each policy: since when its conditions on memory and swap hold; USEC_INFINITY: they
 	 * do not. */
 	usec_t *holds_since;
@@ -23,6 +32,9 @@ struct domain {
 /* Room for so many policies, with what is known of those before.  0, or -ENOMEM: as before. */
 int domain_reserve(struct domain *domain, size_t n_policies);
 void domain_done(struct domain *domain);
+
+/* Pressure and reclaim are forgotten: what was before the next sample does not count. */
+void domain_forget_activity(struct domain *domain);
 
 /* That conditions have held is forgotten: they have to hold for their time anew.  After a gap, and
  * before the first judgement by other policies. */
