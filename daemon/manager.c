@@ -200,15 +200,16 @@ static int prepare(struct manager *m)
 	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
 	if (m->sampler.psi_fd < 0 && error_is_transient(-errno))
 		return fail_for_now("/proc/pressure/memory", -errno);
-	m->sampler.has_psi = m->sampler.psi_fd >= 0 && psi_read_fd(m->sampler.psi_fd, &psi) == 0;
-	if (!m->sampler.has_psi) { /* psi=0: there is a file, but it cannot be read */
+	m->sampler.domain.has_psi =
+		m->sampler.psi_fd >= 0 && psi_read_fd(m->sampler.psi_fd, &psi) == 0;
+	if (!m->sampler.domain.has_psi) { /* psi=0: there is a file, but it cannot be read */
 		closep(&m->sampler.psi_fd);
 		m->sampler.psi_fd = -EBADF;
 	}
 	r = monitor_new(m);
 	if (r < 0)
 		return r;
-	if (m->sampler.has_psi)
+	if (m->sampler.domain.has_psi)
 		monitor_arm_pressure(m);
 	subject = manager_bus_subject(m);
 	r = bus_new(&subject, &m->bus);
@@ -288,7 +289,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 	m->config.options = *options;
 	m->machine.kill_ops = ops;
 
-	r = config_load(&m->config);
+	r = config_load(&m->config, &m->sampler.domain);
 	if (r == 0)
 		r = open_machine(m);
 	if (r == 0)
@@ -341,6 +342,7 @@ struct manager *manager_free(struct manager *m)
 	census_done(&m->sampler.census);
 	victim_done(&m->selection.choice);
 	memory_source_free(m->sampler.source);
+	domain_done(&m->sampler.domain);
 	stall_clear(&m->sampler.stalls.walk);
 	cgroup_fs_done(&m->machine.cgroups);
 	reserve_release(&m->self.reserve);
@@ -358,7 +360,7 @@ struct manager *manager_free(struct manager *m)
 
 int manager_reload(struct manager *m, char **ret_errors)
 {
-	int r = config_reload(&m->config, ret_errors);
+	int r = config_reload(&m->config, &m->sampler.domain, ret_errors);
 
 	if (r != 0)
 		return r;

@@ -10,6 +10,7 @@
 
 #include "daemon/log/log.h"
 #include "lib/snapshot/census-tree.h"
+#include "tests/accuracy-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -19,12 +20,6 @@
 #include <cmocka.h>
 /* clang-format on */
 
-static struct accuracy accuracy = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = 4096,
-};
 static char everything[] = "/";
 
 struct stuck_test test;
@@ -89,7 +84,7 @@ int setup(void **state)
 	manager_init(m);
 	m->config.policies.subtree = everything;
 	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &accuracy,
+	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &exact_accuracy,
 			&m->config.policies) < 0 ||
 	    census_reserve(&m->sampler.census) < 0 ||
 	    victim_reserve(&m->selection.choice, &m->sampler.census) < 0)

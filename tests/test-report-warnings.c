@@ -9,6 +9,7 @@
 #include "daemon/log/message-ids.h"
 #include "daemon/manager.h"
 #include "daemon/record/report.h"
+#include "lib/history/event.h"
 #include "tests/fail-malloc.h"
 #include "tests/report-fixture.h"
 
@@ -116,6 +117,10 @@ static void test_an_entry_has_its_fields(void **state)
 	assert_true(entry_has("RECKOND_DRY_RUN=no"));
 	assert_true(entry_has("RECKOND_APPROXIMATE=no"));
 	assert_true(entry_has("RECKOND_FREED=1073741824")); /* available has risen by 1 GiB */
+	assert_true(entry_has("RECKOND_VICTIM_CGROUP=/system.slice/db.service"));
+	assert_true(entry_has("RECKOND_VICTIM_FOOTPRINT=536870912"));
+	assert_true(entry_has("RECKOND_TARGET_CGROUP="));
+	assert_true(entry_has("RECKOND_OUTCOME=gone"));
 	assert_true(entry_has("OBJECT_SYSTEMD_UNIT=db.service"));
 	assert_null(strstr(test.entry, "OBJECT_SYSTEMD_USER_UNIT"));
 
@@ -135,6 +140,36 @@ static void test_an_entry_has_its_fields(void **state)
 	assert_null(strstr(test.entry, "OBJECT_SYSTEMD"));
 }
 
+/* Each row of the table that has a name in the journal, once, and nothing else. */
+static void test_an_entry_has_all_fields_of_the_table(void **state)
+{
+	static const enum report_event events[] = {
+		REPORT_SIGNALLED,   REPORT_DRY_RUN,	   REPORT_ESCALATED, REPORT_FINISHED,
+		REPORT_CANNOT_OPEN, REPORT_CANNOT_CONFIRM, REPORT_SPARED,    REPORT_CANCELLED,
+	};
+
+	log_set_target(LOG_TARGET_JOURNAL);
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+		unsigned n = 0, n_expected = 0;
+
+		say(events[i]);
+		for (const char *at = test.entry; (at = strstr(at, "RECKOND_")); at++)
+			n++;
+		for (size_t row = 0; row < n_event_fields; row++) {
+			char name[64];
+
+			if (!history_fields[row].journal)
+				continue;
+			n_expected++;
+			snprintf(name, sizeof(name), "\n%s=", history_fields[row].journal);
+			if (!strstr(test.entry, name))
+				fail_msg("there is no %s", history_fields[row].journal);
+		}
+		assert_int_equal(n, n_expected);
+		assert_true(n > 20);
+	}
+}
+
 /* What was found at start: each lack has its line, and is kept for MissingPrivileges. */
 struct lack {
 	void (*apply)(struct probe_results *a, struct manager *m);
@@ -146,7 +181,7 @@ struct lack {
 
 LACK(nothing_lacks)
 {
-	m->sampler.has_psi = true;
+	m->sampler.domain.has_psi = true;
 	a->self_test_reaped = true;
 }
 LACK(no_psi)
@@ -230,7 +265,7 @@ LACK(child_is_stuck)
 }
 LACK(no_reap)
 {
-	m->sampler.has_psi = true;
+	m->sampler.domain.has_psi = true;
 }
 LACK(doubtful)
 {
@@ -359,6 +394,7 @@ int main(void)
 		TEST(test_failures_are_logged_once_in_a_while),
 		TEST(test_entries_and_lines_are_sent_to_their_target),
 		TEST(test_an_entry_has_its_fields),
+		TEST(test_an_entry_has_all_fields_of_the_table),
 		TEST(test_lacks_are_logged_and_kept),
 		TEST(test_doubts_are_logged_once_each),
 		TEST(test_a_lack_that_there_is_no_memory_for),

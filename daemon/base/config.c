@@ -19,6 +19,7 @@
 #include "lib/base/errors.h"
 #include "lib/base/format.h"
 #include "lib/config/conf.h"
+#include "lib/domain/domain.h"
 
 /* One error of the configuration, with its place. */
 #define MESSAGE_SIZE (PATH_MAX + 1024)
@@ -162,9 +163,18 @@ static void warn_of_writers(const struct loaded *loaded)
 	}
 }
 
-static void take(struct config *config, const struct loaded *loaded,
-		 const struct conf_messages *messages)
+/* 0, or -ENOMEM: the old one stays. */
+static int take(struct config *config, struct domain *domain, struct loaded *loaded,
+		const struct conf_messages *messages)
 {
+	int r = domain_reserve(domain, loaded->policies.n_policies);
+
+	if (r < 0) {
+		policy_set_done(&loaded->policies);
+		conf_files_free(loaded->files, loaded->n_files);
+		return r;
+	}
+	domain_forget(domain);
 	policy_set_done(&config->policies);
 	conf_files_free(config->files, config->n_files);
 	config->policies = loaded->policies;
@@ -173,6 +183,7 @@ static void take(struct config *config, const struct loaded *loaded,
 	config->is_degraded = messages->n_errors > 0;
 	keep_errors(config, messages);
 	warn_of_writers(loaded);
+	return 0;
 }
 
 /* --check-config: is the subtree there? */
@@ -247,7 +258,7 @@ void config_warn_of_subtree(const struct config *config, const struct cgroup_fs 
 			config->policies.subtree);
 }
 
-int config_reload(struct config *config, char **ret_errors)
+int config_reload(struct config *config, struct domain *domain, char **ret_errors)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
 	struct loaded loaded;
@@ -255,6 +266,8 @@ int config_reload(struct config *config, char **ret_errors)
 
 	r = load(&config->options, &messages, &loaded);
 	log_messages(&messages);
+	if (r == 0)
+		r = take(config, domain, &loaded, &messages);
 	if (r != 0) {
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
 			  "The configuration was not reloaded%s%s; the old one stays in use.",
@@ -262,12 +275,11 @@ int config_reload(struct config *config, char **ret_errors)
 		*ret_errors = r > 0 ? list_errors(&messages) : NULL;
 		return r;
 	}
-	take(config, &loaded, &messages);
 	config->n_reloads++;
 	return 0;
 }
 
-int config_load(struct config *config)
+int config_load(struct config *config, struct domain *domain)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
 	struct loaded loaded;
@@ -277,9 +289,10 @@ int config_load(struct config *config)
 	log_messages(&messages);
 	if (r < 0 && r != -ENOMEM)
 		log_error("Cannot read the configuration for now: %s.", strerror(-r));
+	if (r >= 0)
+		r = take(config, domain, &loaded, &messages);
 	if (r < 0)
 		return r;
-	take(config, &loaded, &messages);
 	if (config->is_degraded)
 		log_event(MESSAGE_ID_DEGRADED, LOG_ERR,
 			  "Degraded: the configuration has %zu error%s; what has none is in use, "

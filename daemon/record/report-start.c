@@ -184,7 +184,7 @@ void report_start(struct reporter *rep, const struct history_store *store)
 	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
 		 r->counters.zram_disksize ? ", on zram" : "",
 		 r->counters.arc_size ? "; ZFS ARC that can shrink counts as available" : "");
-	report_pressure(rep->probed, rep->f->sampler->has_psi);
+	report_pressure(rep->probed, rep->f->sampler->domain.has_psi);
 	log_info("cgroups: %s%s%s", cgroup_layout_to_string(rep->f->machine->cgroups.layout),
 		 rep->f->machine->cgroups.v2_fd >= 0 ? ", v2 at " : "",
 		 rep->f->machine->cgroups.v2_fd >= 0 ? rep->f->machine->cgroups.v2_mount : "");
