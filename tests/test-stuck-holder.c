@@ -99,11 +99,11 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 	s->nominated_at = 0;
 	s->minimum = 10 * GIB;
 	s->holder_minimum = GIB;
-	s->unowned_growth = 20 * GIB;
+	s->held_growth = 20 * GIB;
 	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
 	assert_int_equal(m->selection.choice.n_ranked, 0);
 	s->nominated_at = 0;
-	s->unowned_growth = 15 * GIB;
+	s->held_growth = 15 * GIB;
 	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
 	assert_int_equal(m->selection.choice.n_ranked, 1);
 }

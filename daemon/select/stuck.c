@@ -55,7 +55,8 @@ uint64_t stuck_min_victim(struct selection *sel, const struct policy *policy)
 
 	s->unowned_growth = unowned_growth(sel);
 	s->minimum = worth_minimum(&sel->worth, least, missing, s->unowned_growth);
-	s->holder_minimum = worth_holder_minimum(&sel->worth, least, missing, s->unowned_growth);
+	s->held_growth = unowned_growth_of_holders(sel, s->unowned_growth);
+	s->holder_minimum = worth_holder_minimum(&sel->worth, least, missing, s->held_growth);
 	return s->minimum;
 }
 
@@ -123,13 +124,16 @@ bool stuck_is_to_choose(const struct selection *sel, usec_t now)
 	return s->since == 0 || now - s->chosen_at >= wait;
 }
 
-static void collect(struct stuck *s, usec_t now)
+static void collect(struct selection *sel, usec_t now)
 {
+	struct stuck *s = &sel->stuck;
+
 	if (!s->is_waiting || !survey_collect(s->survey, &s->surveyed))
 		return;
 	s->is_waiting = false;
 	s->has_survey = s->is_new = true;
 	s->surveyed_at = now;
+	unowned_note_survey(sel);
 }
 
 static void ask(struct stuck *s, usec_t now)
@@ -143,9 +147,11 @@ static void ask(struct stuck *s, usec_t now)
 }
 
 /* Is there anything to report of where memory is? */
-static bool is_surveyed(struct stuck *s, usec_t now)
+static bool is_surveyed(struct selection *sel, usec_t now)
 {
-	collect(s, now);
+	struct stuck *s = &sel->stuck;
+
+	collect(sel, now);
 	if (s->is_new) {
 		s->is_new = false;
 		return true;
@@ -171,7 +177,7 @@ void stuck_watch(struct selection *sel, usec_t now)
 	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_CHECK_USEC)
 		return;
 	s->watched_at = now;
-	collect(s, now);
+	collect(sel, now);
 	pause = max_u64(SURVEY_WATCH_USEC, SURVEY_WATCH_SHARE * s->surveyed.took_usec);
 	if (!s->is_waiting && now - s->asked_at >= pause && unowned_is_low(sel) &&
 	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel)))
@@ -216,7 +222,7 @@ bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, 
 {
 	enum holder_step step;
 
-	collect(&sel->stuck, now);
+	collect(sel, now);
 	step = next_step(sel, last, now);
 	if (step == HOLDER_ASK)
 		ask(&sel->stuck, now);
@@ -274,8 +280,7 @@ static uint64_t least_of(const struct stuck *s, const struct where_holder *holde
 
 	for (unsigned i = 0; i < n; i++)
 		all = add_u64(all, add_u64(holders[i].bytes, holders[i].together));
-	return holder->unmeasured > 0 || all < s->unowned_growth / 2 ? s->minimum
-								     : s->holder_minimum;
+	return holder->unmeasured > 0 || all < s->held_growth / 2 ? s->minimum : s->holder_minimum;
 }
 
 static void take_others(struct stuck *s, const struct where_holder *holder, uint64_t together)
@@ -338,7 +343,7 @@ void stuck_take_holder(struct selection *sel, const struct decision *last,
 
 	if (!is_first && !may_be_larger(sel))
 		return;
-	collect(s, now);
+	collect(sel, now);
 	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
 	process = find_best_holder(sel, !is_first, reader, now, &held);
@@ -352,7 +357,7 @@ void stuck_take_holder(struct selection *sel, const struct decision *last,
 
 void stuck_report_later(struct selection *sel, usec_t now)
 {
-	if (is_surveyed(&sel->stuck, now))
+	if (is_surveyed(sel, now))
 		sel->stuck.is_new = true;
 }
 
@@ -361,7 +366,7 @@ bool stuck_has_report(struct selection *sel, usec_t now)
 	struct stuck *s = &sel->stuck;
 	struct where_account account;
 
-	if (!is_surveyed(s, now))
+	if (!is_surveyed(sel, now))
 		return false;
 	where_account(&sel->sampler->reading.counters, s->has_survey ? &s->surveyed : NULL,
 		      &account);

@@ -28,6 +28,8 @@ struct stuck {
 	struct worth_holdings best, best_earlier;
 	usec_t window_began;
 	struct worth_mark mark;
+	usec_t marked_at;
+	struct worth_mark held_mark, held_now; /* at surveys: unowned_note_survey() */
 
 	usec_t since;	  /* 0: not stuck */
 	usec_t chosen_at; /* the last choice that found none */
@@ -35,6 +37,7 @@ struct stuck {
 	uint64_t minimum;	 /* what a victim would have to free */
 	uint64_t holder_minimum; /* likewise, one that holds memory by descriptors */
 	uint64_t unowned_growth;
+	uint64_t held_growth; /* likewise, for those */
 
 	usec_t asked_at; /* the survey; 0: never since stuck */
 	bool is_waiting; /* for it */

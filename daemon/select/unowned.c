@@ -10,6 +10,8 @@
 #define WINDOW_USEC (300 * USEC_PER_SEC)
 /* What is below this share of memory may be needed soon. */
 #define LOW_SHARE 5
+/* All processes are read for the mark so often at most. */
+#define MARK_USEC (100 * USEC_PER_MSEC)
 
 /* Of one whose relatives map the same: its fair share, not what is freed with all of them. */
 static uint64_t fair_shmem(const struct census_process *process)
@@ -46,6 +48,22 @@ static const struct census_process *find_unit(const struct census *census)
 	return largest;
 }
 
+/* Of the processes that map at least so much. */
+static uint64_t sum_freed(const struct selection *sel, uint64_t least)
+{
+	const struct census *census = &sel->sampler->census;
+	const struct census_process *unit = find_unit(census), *process;
+	struct family family;
+	uint64_t sum = 0;
+
+	if (unit)
+		family_init(&family, census, unit, 0); /* by what the census knows */
+	census_for_each(census, process)
+		if (process->memory.shmem >= least)
+			sum = add_u64(sum, freed_shmem(process, unit, &family));
+	return sum;
+}
+
 /*
  * Shared memory that is freed with processes, by their shares where these are measured: of the
  * larger ones in watch.  What statm adds for small ones may be pages of files, and of many
@@ -53,20 +71,11 @@ static const struct census_process *find_unit(const struct census *census)
  */
 uint64_t unowned_mapped_shmem(const struct selection *sel)
 {
-	const struct census *census = &sel->sampler->census;
-	const struct census_process *unit = find_unit(census), *process;
 	const struct stuck *s = &sel->stuck;
-	struct family family;
-	bool knows_small =
-		stuck_has_fresh_survey(s, sel->sampler->sampled_at) && !s->surveyed.is_partial;
-	uint64_t sum = knows_small ? s->surveyed.small_mapped_bytes : 0;
 
-	if (unit)
-		family_init(&family, census, unit, 0); /* by what the census knows */
-	census_for_each(census, process)
-		if (!knows_small || process->memory.shmem >= WHERE_MAPPED_SMALL)
-			sum = add_u64(sum, freed_shmem(process, unit, &family));
-	return sum;
+	if (!stuck_has_fresh_survey(s, sel->sampler->sampled_at) || s->surveyed.is_partial)
+		return sum_freed(sel, 0);
+	return add_u64(sum_freed(sel, WHERE_MAPPED_SMALL), s->surveyed.small_mapped_bytes);
 }
 
 static struct worth_holdings holdings_now(const struct selection *sel, uint64_t mapped)
@@ -83,11 +92,18 @@ bool unowned_is_low(const struct selection *sel)
 	return sel->sampler->reading.available < sel->sampler->reading.total / LOW_SHARE;
 }
 
+/* Of the larger processes alone: what is known of the small ones changes with each survey.  While
+ * no shortage is explained by what no process holds the mark is not used, and none is read. */
+static uint64_t mapped_of_mark(const struct selection *sel)
+{
+	return unowned_growth_less(sel, 0) == 0 ? 0 : sum_freed(sel, WHERE_MAPPED_SMALL);
+}
+
 /* Without swap: what is swapped out of a tmpfs is in no figure of it. */
 static struct worth_mark mark_now(const struct selection *sel)
 {
 	const struct memory_reading *reading = &sel->sampler->reading;
-	uint64_t unowned = worth_unowned(&reading->counters, 0);
+	uint64_t unowned = worth_unowned(&reading->counters, mapped_of_mark(sel));
 
 	return (struct worth_mark){
 		.unowned = unowned,
@@ -97,9 +113,32 @@ static struct worth_mark mark_now(const struct selection *sel)
 
 void unowned_note(struct selection *sel)
 {
-	struct worth_mark now = mark_now(sel);
+	struct stuck *s = &sel->stuck;
+	usec_t now = sel->sampler->sampled_at;
+	struct worth_mark mark;
 
-	worth_move_mark(&sel->stuck.mark, &now, sel->sampler->reading.total);
+	if (s->marked_at != 0 && now - s->marked_at < MARK_USEC)
+		return;
+	s->marked_at = now;
+	mark = mark_now(sel);
+	worth_move_mark(&s->mark, &mark, sel->sampler->reading.total);
+}
+
+/* As of a survey: what it found that processes hold by descriptors is theirs as well. */
+void unowned_note_survey(struct selection *sel)
+{
+	struct stuck *s = &sel->stuck;
+	struct worth_mark mark = mark_now(sel);
+	uint64_t held = 0;
+
+	for (unsigned i = 0; i < WHERE_UNMAPPED_MAX; i++)
+		held = add_u64(held, add_u64(s->surveyed.unmapped[i].bytes,
+					     s->surveyed.unmapped[i].together));
+	held = min_u64(held, mark.unowned);
+	mark.unowned -= held;
+	mark.room -= held;
+	s->held_now = mark;
+	worth_move_mark(&s->held_mark, &mark, sel->sampler->reading.total);
 }
 
 /* No process is known then: all shared memory is taken for held by none, so that less of it seems
@@ -150,14 +189,28 @@ static uint64_t growth(const struct selection *sel)
 		       : unowned_growth_less(sel, unowned_mapped_shmem(sel));
 }
 
+/* A victim has to free half of it. */
+static uint64_t limit_growth(uint64_t grown, uint64_t taken)
+{
+	return taken == 0 ? grown : min_u64(grown, taken / 8 * WORTH_TAKEN_EIGHTHS * 2);
+}
+
 uint64_t unowned_growth(const struct selection *sel)
 {
 	struct worth_mark now = mark_now(sel);
 	uint64_t taken = worth_taken(&sel->stuck.mark, &now, sel->sampler->reading.total);
-	uint64_t grown = growth(sel);
 
-	/* A victim has to free half of it. */
-	return taken == 0 ? grown : min_u64(grown, taken / 8 * WORTH_TAKEN_EIGHTHS * 2);
+	return limit_growth(growth(sel), taken);
+}
+
+uint64_t unowned_growth_of_holders(const struct selection *sel, uint64_t grown)
+{
+	const struct stuck *s = &sel->stuck;
+	bool is_fresh = stuck_has_fresh_survey(s, sel->sampler->sampled_at);
+
+	return limit_growth(grown, is_fresh ? worth_taken(&s->held_mark, &s->held_now,
+							  sel->sampler->reading.total)
+					    : 0);
 }
 
 bool unowned_may_be_held(const struct selection *sel)

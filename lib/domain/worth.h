@@ -90,10 +90,11 @@ uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct 
 
 /*
  * What no process holds when it was last most, and what was not held by processes then or later, at
- * most: both of RAM, with all shared memory as held by none, so that it does not matter which is
- * mapped.  What has filled memory before that does not explain why it is short now, if processes
- * have taken much since: then one of them is worth killing, though it is small beside that, if it
- * is most of what they have taken.  All zeros: nothing was noted yet.
+ * most: both of RAM.  What has filled memory before that does not explain why it is short now, if
+ * processes have taken much since: then one of them is worth killing, though it is small beside
+ * that, if it is most of what they have taken.  Shared memory that processes map is theirs; where
+ * that is known later than it was taken, the mark moves, and what was taken before does not count.
+ * All zeros: nothing was noted yet.
  */
 struct worth_mark {
 	uint64_t unowned;

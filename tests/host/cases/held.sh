@@ -54,7 +54,7 @@ case_tmpfs_mapped_slowly() { # must not: a tmpfs is filled, and a process maps f
     apps 4 20
     start_daemon
     fill_tmpfs 600
-    start mapper "file=$case_run/t/m,190@40"
+    start mapper "file=$case_run/t/m,150@40"
     until_quiet
 }
 
