@@ -132,6 +132,47 @@ static void test_survey_finds_a_memfd_of_another_thread(void **state)
 	assert_true(found.memfds.bytes >= 52 * MIB);
 }
 
+static void *hold_alone(void *write_fd)
+{
+	int fd;
+
+	if (unshare(CLONE_FILES) < 0)
+		_exit(1);
+	fd = memfd_create("held", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, 56 * MIB) < 0 || fallocate(fd, 0, 0, 56 * MIB) < 0 ||
+	    write(*(const int *)write_fd, "1", 1) != 1)
+		_exit(1);
+	return wait_forever(NULL);
+}
+
+/* The other threads of the process do not have this descriptor. */
+static void test_survey_finds_a_memfd_that_a_thread_has_for_itself(void **state)
+{
+	static struct where_survey found;
+	char ready[2] = "";
+	int status, ends[2];
+	pthread_t thread;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (pthread_create(&thread, NULL, hold_alone, &ends[1]) != 0)
+			_exit(1);
+		(void)wait_forever(NULL);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], ready, 1), 1);
+	run_survey(60 * USEC_PER_SEC, &found);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(ends[0]);
+	assert_true(found.memfds.bytes >= 56 * MIB);
+	if (found.memfds.bytes <= 56 * MIB + 4096) /* others may hold more */
+		assert_int_equal(found.memfds.pid, pid);
+}
+
 static void test_survey_counts_what_small_processes_map(void **state)
 {
 	const size_t size = WHERE_MAPPED_SMALL + MIB;
@@ -249,6 +290,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_survey_finds_memfds_and_pipes),
 		cmocka_unit_test(test_survey_finds_a_memfd_of_another_thread),
+		cmocka_unit_test(test_survey_finds_a_memfd_that_a_thread_has_for_itself),
 		cmocka_unit_test(test_survey_counts_what_small_processes_map),
 		cmocka_unit_test(test_survey_finishes_in_time),
 		cmocka_unit_test(test_survey_finds_each_tmpfs_once),

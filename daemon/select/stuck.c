@@ -248,24 +248,27 @@ static struct census_process *find_holder(struct selection *sel, const struct wh
 }
 
 /* Has one of them the descriptors of the other by fork(2)? */
-static bool are_related(const struct census *census, const struct census_process *a,
-			const struct census_process *b)
+static bool are_related(struct family *family, const struct census_process *other)
 {
-	return family_descends(census, a, b) || family_descends(census, b, a) ||
-	       family_has_both(census, a, b);
+	return family_descends(family->census, other, family->process) ||
+	       family_descends(family->census, family->process, other) || family_has(family, other);
 }
 
 /* What relatives hold as well is freed if all of them are killed with it; 0: one may not be. */
 static uint64_t held_together(const struct selection *sel, const struct census_process *process,
 			      const struct where_holder *holder)
 {
-	for (unsigned i = 0; i < holder->n_others; i++) {
-		const struct census_process *other =
-			census_find(&sel->sampler->census, holder->others[i]);
+	const struct census *census = &sel->sampler->census;
+	struct family family;
 
-		if (!other || !are_related(&sel->sampler->census, process, other) ||
-		    victim_exclusion(&sel->sampler->census, other, &sel->request) !=
-			    ELIGIBILITY_ELIGIBLE)
+	if (holder->n_others == 0)
+		return holder->together;
+	family_init(&family, census, process, FAMILY_READS);
+	for (unsigned i = 0; i < holder->n_others; i++) {
+		const struct census_process *other = census_find(census, holder->others[i]);
+
+		if (!other || !are_related(&family, other) ||
+		    victim_exclusion(census, other, &sel->request) != ELIGIBILITY_ELIGIBLE)
 			return 0;
 	}
 	return holder->together;
