@@ -108,6 +108,54 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 	assert_int_equal(m->selection.choice.n_ranked, 1);
 }
 
+/* What was forked since the survey is not in it, and holds the same. */
+static void test_a_holder_is_taken_with_children_younger_than_the_survey(void **state)
+{
+	const uint64_t young = UINT64_MAX / 2, old = 1000;
+	static const struct {
+		const char *label;
+		uint64_t start;
+		pid_t protected_pid;
+		unsigned code_pages; /* of the child */
+		bool is_listed, is_taken, is_together;
+	} cases[] = {
+		{ "forked since", young, 0, 9, false, true, true },
+		{ "it is in the survey", young, 0, 9, true, true, true },
+		{ "forked before", old, 0, 9, false, true, false },
+		{ "it has executed another program", young, 0, 8, false, true, false },
+		{ "it is protected", young, 8, 9, false, false, false },
+	};
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+	struct census_process *holder = add(7, "holder", MIB), *child = add(8, "child", MIB);
+
+	holder->code_pages = 9;
+	child->ppid = 7;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	s->holder_minimum = GIB;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		print_message("%s\n", cases[i].label);
+		child->start_ticks = cases[i].start;
+		child->code_pages = cases[i].code_pages;
+		test.protected_pid = cases[i].protected_pid;
+		s->has_survey = true;
+		s->surveyed_from = s->surveyed_at = NOW - SEC;
+		s->nominated_at = 0;
+		s->surveyed =
+			(struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, 0, 0 } } };
+		s->surveyed.unmapped[0].n_others = cases[i].is_listed;
+		s->surveyed.unmapped[0].others[0] = 8;
+		m->selection.choice.n_ranked = 0;
+		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
+		assert_int_equal(m->selection.choice.n_ranked, cases[i].is_taken);
+		if (cases[i].is_taken) {
+			assert_int_equal(m->selection.choice.ranked[0].held, 3 * GIB);
+			assert_int_equal(s->n_together, cases[i].is_together);
+			assert_true(!cases[i].is_together || s->together[0] == 8);
+		}
+	}
+}
+
 /* What a relative holds as well is freed if both are killed. */
 static void test_a_holder_is_taken_with_its_relatives(void **state)
 {
@@ -130,6 +178,7 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
 	holder->code_pages = 9;
 	s->holder_minimum = GIB;
+	s->surveyed_from = NOW - SEC;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		print_message("%s\n", cases[i].label);
 		other->ppid = cases[i].ppid;
@@ -336,6 +385,7 @@ int main(void)
 		TEST(test_a_holder_is_taken_if_it_still_is_one),
 		TEST(test_a_holder_is_taken_after_one_that_is_protected),
 		TEST(test_a_holder_is_taken_with_its_relatives),
+		TEST(test_a_holder_is_taken_with_children_younger_than_the_survey),
 		TEST(test_a_holder_is_taken_if_it_is_larger_than_the_chosen),
 		TEST(test_reads_for_holders_are_bounded),
 		TEST(test_a_survey_where_a_part_may_be_held),

@@ -9,6 +9,7 @@
 #include "daemon/base/machine.h"
 #include "daemon/log/log.h"
 #include "daemon/select/decision.h"
+#include "daemon/select/holders.h"
 #include "daemon/select/selection.h"
 #include "daemon/select/survey.h"
 #include "daemon/select/unowned.h"
@@ -16,7 +17,6 @@
 #include "daemon/watch/sampler.h"
 #include "lib/base/format.h"
 #include "lib/domain/holder.h"
-#include "lib/select/family.h"
 
 /* A victim is searched for again so often; sooner where memory continues to fall (STUCK_SOON_USEC).
  */
@@ -132,6 +132,7 @@ static void collect(struct selection *sel, usec_t now)
 		return;
 	s->is_waiting = false;
 	s->has_survey = s->is_new = true;
+	s->surveyed_from = s->asked_at;
 	s->surveyed_at = now;
 	unowned_note_survey(sel);
 }
@@ -229,110 +230,11 @@ bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, 
 	return step == HOLDER_ASK || step == HOLDER_WAIT;
 }
 
-/* The process of this name, if it is eligible; NULL: it is not, or by what is known of it it is too
- * small: most are, and are not read for that.  (The survey has no start time: the
- * name has to do for it, and the fresh reading.) */
-static struct census_process *find_holder(struct selection *sel, const struct where_holder *holder,
-					  const struct victim_reader *reader)
-{
-	struct census_process *process = census_find(&sel->sampler->census, holder->pid);
-	uint64_t held = add_u64(holder->bytes, holder->together);
-
-	if (!process || strcmp(process->comm, holder->comm) != 0 ||
-	    !victim_would_be_first(&sel->choice, &sel->request, process,
-				   add_u64(held, proc_mapped(&process->memory))) ||
-	    reader->reread(&sel->sampler->census, process, reader->userdata) != 0 ||
-	    victim_exclusion(&sel->sampler->census, process, &sel->request) != ELIGIBILITY_ELIGIBLE)
-		return NULL;
-	return process;
-}
-
-/* Has one of them the descriptors of the other by fork(2)? */
-static bool are_related(struct family *family, const struct census_process *other)
-{
-	return family_descends(family->census, other, family->process) ||
-	       family_descends(family->census, family->process, other) || family_has(family, other);
-}
-
-/* What relatives hold as well is freed if all of them are killed with it; 0: one may not be. */
-static uint64_t held_together(const struct selection *sel, const struct census_process *process,
-			      const struct where_holder *holder)
-{
-	const struct census *census = &sel->sampler->census;
-	struct family family;
-
-	if (holder->n_others == 0)
-		return holder->together;
-	family_init(&family, census, process, FAMILY_READS);
-	for (unsigned i = 0; i < holder->n_others; i++) {
-		const struct census_process *other = census_find(census, holder->others[i]);
-
-		if (!other || !are_related(&family, other) ||
-		    victim_exclusion(census, other, &sel->request) != ELIGIBILITY_ELIGIBLE)
-			return 0;
-	}
-	return holder->together;
-}
-
-/* If most of what has been added is held by such, each of them may be a victim; but not where
- * others (a tmpfs) have filled memory.  And others may map what could not be measured. */
-static uint64_t least_of(const struct stuck *s, const struct where_holder *holders, unsigned n,
-			 const struct where_holder *holder)
-{
-	uint64_t all = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		all = add_u64(all, add_u64(holders[i].bytes, holders[i].together));
-	return holder->unmeasured > 0 || all < s->held_growth / 2 ? s->minimum : s->holder_minimum;
-}
-
-static void take_others(struct stuck *s, const struct where_holder *holder, uint64_t together)
-{
-	s->n_together = together > 0 ? holder->n_others : 0;
-	memcpy(s->together, holder->others, sizeof(s->together));
-}
-
 /* May what was chosen be smaller than a process that holds memory besides what it maps? */
 static bool may_be_larger(const struct selection *sel)
 {
 	return sel->request.rank_by == POLICY_RANK_BY_FOOTPRINT &&
 	       sel->choice.as_one == VICTIM_ALONE && !sel->choice.is_reluctant;
-}
-
-/* The best of those that are eligible; *ret_held: what it holds by descriptors. */
-static struct census_process *find_best_holder(struct selection *sel, bool for_certain,
-					       const struct victim_reader *reader, usec_t now,
-					       uint64_t *ret_held)
-{
-	const struct memory_counters *c = &sel->sampler->reading.counters;
-	struct where_holder holders[WHERE_HOLDERS_MAX];
-	uint64_t mapped = unowned_mapped_shmem(sel), bytes, held, together, most = 0;
-	uint64_t unowned = add_u64(add_u64(worth_unowned_shmem(c, mapped), worth_unaccounted(c)),
-				   sub_u64(c->swap_total, c->swap_free));
-	unsigned n = where_holders(&sel->stuck.surveyed, c, mapped, holders);
-	struct census_process *best = NULL, *process;
-
-	for (unsigned i = 0; i < n; i++) {
-		process = find_holder(sel, &holders[i], reader);
-		if (!process)
-			continue;
-		together = held_together(sel, process, &holders[i]);
-		held = add_u64(holders[i].bytes, together);
-		if (for_certain) /* and no more than is held still */
-			held = min_u64(held - holders[i].unmeasured, unowned);
-		if (held == 0 || add_u64(held, proc_reclaimable(&process->memory)) <= most)
-			continue;
-		bytes = victim_with_held(&sel->sampler->census, process, reader, now, held,
-					 &sel->choice);
-		if (bytes < least_of(&sel->stuck, holders, n, &holders[i]) || bytes <= most ||
-		    !victim_would_be_first(&sel->choice, &sel->request, process, bytes))
-			continue;
-		best = process;
-		most = bytes;
-		*ret_held = held;
-		take_others(&sel->stuck, &holders[i], together);
-	}
-	return best;
 }
 
 void stuck_take_holder(struct selection *sel, const struct decision *last,
@@ -349,7 +251,7 @@ void stuck_take_holder(struct selection *sel, const struct decision *last,
 	collect(sel, now);
 	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
-	process = find_best_holder(sel, !is_first, reader, now, &held);
+	process = holders_find_best(sel, !is_first, reader, now, &held);
 	if (process || is_first)
 		s->nominated_at = s->surveyed_at;
 	if (!process)

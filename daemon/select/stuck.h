@@ -42,8 +42,8 @@ struct stuck {
 	usec_t asked_at; /* the survey; 0: never since stuck */
 	bool is_waiting; /* for it */
 	bool has_survey;
-	bool is_new; /* the survey: not checked yet */
-	usec_t surveyed_at;
+	bool is_new;			   /* the survey: not checked yet */
+	usec_t surveyed_from, surveyed_at; /* it was asked for, and collected */
 	usec_t nominated_at; /* surveyed_at of the survey by which a holder was nominated */
 	uint64_t missing;    /* then: holder_missing() */
 	/* Relatives that hold as well what the holder that was taken does: they are killed too. */
