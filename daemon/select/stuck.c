@@ -24,6 +24,10 @@
 /* The figures are read again so often; a survey that is late is not waited for. */
 #define SURVEY_AGAIN_USEC (10 * USEC_PER_SEC)
 #define SURVEY_LATE_USEC  (2 * USEC_PER_SEC)
+/* One of mappings is waited for so long: less than for a holder (HOLDER_WAIT_USEC). */
+#define SURVEY_DEEP_USEC (200 * USEC_PER_MSEC)
+/* Mappings are read of processes that have not touched so much of what is looked for. */
+#define SURVEY_UNTOUCHED_SHARE 4
 /* In watch a survey is requested so often at most, and whether it is needed is checked so often. */
 #define SURVEY_WATCH_USEC (2 * USEC_PER_SEC)
 /* But they take no more than this share of the time: one takes 40 ms with 1,000 processes. */
@@ -36,6 +40,8 @@ void stuck_init(struct selection *sel)
 {
 	int r = survey_new(sel->machine->proc_fd, &sel->stuck.survey);
 
+	if (r >= 0)
+		r = survey_new(sel->machine->proc_fd, &sel->stuck.deep);
 	if (r < 0)
 		log_warning("Cannot start the thread that finds out where memory is: %s, ignoring.",
 			    strerror(-r));
@@ -44,6 +50,7 @@ void stuck_init(struct selection *sel)
 void stuck_done(struct selection *sel)
 {
 	sel->stuck.survey = survey_free(sel->stuck.survey);
+	sel->stuck.deep = survey_free(sel->stuck.deep);
 }
 
 uint64_t stuck_min_victim(struct selection *sel, const struct policy *policy)
@@ -124,11 +131,21 @@ bool stuck_is_to_choose(const struct selection *sel, usec_t now)
 	return s->since == 0 || now - s->chosen_at >= wait;
 }
 
+/* The one of mappings has all that the other one has. */
+static bool collect_one(struct stuck *s, usec_t now)
+{
+	if (s->is_deep && survey_collect(s->deep, &s->surveyed))
+		return true;
+	if (s->is_deep && now - s->asked_at < SURVEY_DEEP_USEC)
+		return false;
+	return survey_collect(s->survey, &s->surveyed);
+}
+
 static void collect(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
 
-	if (!s->is_waiting || !survey_collect(s->survey, &s->surveyed))
+	if (!s->is_waiting || !collect_one(s, now))
 		return;
 	s->is_waiting = false;
 	s->has_survey = s->is_new = true;
@@ -137,14 +154,20 @@ static void collect(struct selection *sel, usec_t now)
 	unowned_note_survey(sel);
 }
 
-static void ask(struct stuck *s, usec_t now)
+/* missing: what is looked for. */
+static void ask(struct stuck *s, uint64_t missing, usec_t now)
 {
+	uint64_t least = max_u64(missing / SURVEY_UNTOUCHED_SHARE, HOLDER_MIN);
 	struct where_survey ignored;
 
 	s->asked_at = now;
 	(void)survey_collect(s->survey, &ignored); /* of an earlier time */
 	s->is_waiting = true;
-	(void)survey_ask(s->survey);
+	(void)survey_ask(s->survey, 0);
+	if (!s->deep)
+		return;
+	(void)survey_collect(s->deep, &ignored);
+	s->is_deep = survey_ask(s->deep, least); /* not if it hangs */
 }
 
 /* Is there anything to report of where memory is? */
@@ -166,7 +189,7 @@ static bool is_surveyed(struct selection *sel, usec_t now)
 		s->asked_at = now;
 		return true;
 	}
-	ask(s, now);
+	ask(s, s->unowned_growth, now);
 	return false;
 }
 
@@ -182,7 +205,7 @@ void stuck_watch(struct selection *sel, usec_t now)
 	pause = max_u64(SURVEY_WATCH_USEC, SURVEY_WATCH_SHARE * s->surveyed.took_usec);
 	if (!s->is_waiting && now - s->asked_at >= pause && unowned_is_low(sel) &&
 	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel)))
-		ask(s, now);
+		ask(s, unowned_since(sel), now);
 }
 
 /* What proc_memory.shmem of all processes is of: locked pages of files too, and what is swapped
@@ -221,12 +244,13 @@ static enum holder_step next_step(const struct selection *sel, const struct deci
 
 bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, usec_t now)
 {
+	const struct holder_facts facts = holder_facts_of(sel, last, now);
 	enum holder_step step;
 
 	collect(sel, now);
 	step = next_step(sel, last, now);
 	if (step == HOLDER_ASK)
-		ask(&sel->stuck, now);
+		ask(&sel->stuck, holder_missing(&facts), now);
 	return step == HOLDER_ASK || step == HOLDER_WAIT;
 }
 

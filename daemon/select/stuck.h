@@ -23,6 +23,10 @@ struct survey;
 
 struct stuck {
 	struct survey *survey; /* NULL: the thread could not be started */
+	/* Of what is mapped and was not touched, too: it may hang, and then the other one is taken.
+	 * NULL: likewise. */
+	struct survey *deep;
+	bool is_deep; /* it was asked, when the other one was */
 	/* In calm, when most was available, in this window of time and in the one before; all
 	 * zeros: not known. */
 	struct worth_holdings best, best_earlier;

@@ -213,6 +213,11 @@ uint64_t unowned_growth_of_holders(const struct selection *sel, uint64_t grown)
 					    : 0);
 }
 
+uint64_t unowned_since(const struct selection *sel)
+{
+	return sub_u64(holdings_now(sel, 0).unowned, holdings_before(sel).unowned);
+}
+
 bool unowned_may_be_held(const struct selection *sel)
 {
 	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, 0);

@@ -36,5 +36,8 @@ uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped);
  * have taken memory since the rest of it grew. */
 uint64_t unowned_growth_of_holders(const struct selection *sel, uint64_t grown);
 
+/* By how much all that is in no process's private memory has grown since. */
+uint64_t unowned_since(const struct selection *sel);
+
 /* worth_may_be_held() likewise. */
 bool unowned_may_be_held(const struct selection *sel);

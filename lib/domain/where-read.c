@@ -47,12 +47,19 @@ static bool measure_file(struct where_walk *s, int dir_fd, const char *name, str
 	       held_files_add(&s->scratch->files, file);
 }
 
-/* A memfd, or a file that seems to be deleted.  (It may be on any file system: none is asked for
- * its attributes.) */
-static void read_file(struct where_walk *s, const char *pid, int dir_fd, const char *name,
-		      bool is_memfd)
+static bool is_on_tmpfs(struct where_walk *s, const char *pid, dev_t device, enum where_file kind)
+{
+	if (device == s->memfd_device)
+		return kind != WHERE_FILE_DELETED;
+	return kind != WHERE_FILE_MEMFD &&
+	       (where_is_known_tmpfs(s, device) || where_is_tmpfs_of(s, pid, device));
+}
+
+void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const char *name,
+		     enum where_file kind)
 {
 	struct held_file file = { .pid = (pid_t)strtol(pid, NULL, 10) };
+	bool is_memfd = kind == WHERE_FILE_MEMFD;
 	uint64_t bytes;
 	struct statx st;
 
@@ -68,11 +75,9 @@ static void read_file(struct where_walk *s, const char *pid, int dir_fd, const c
 		return;
 	if (bytes == 0 || held_files_note(&s->scratch->files, file.device, file.inode, file.pid))
 		return;
-	if (is_memfd ? file.device != s->memfd_device
-		     : !where_is_known_tmpfs(s, file.device) &&
-			       !where_is_tmpfs_of(s, pid, file.device))
-		file.device = 0;
-	if ((file.device == 0 || !measure_file(s, dir_fd, name, &file, bytes)) && is_memfd)
+	if ((!is_on_tmpfs(s, pid, file.device, kind) ||
+	     !measure_file(s, dir_fd, name, &file, bytes)) &&
+	    is_memfd)
 		s->unmeasured_bytes = add_u64(s->unmeasured_bytes, bytes);
 }
 
@@ -90,10 +95,10 @@ static void read_link(struct where_walk *s, const char *pid, int dir_fd, const c
 	if (strncmp(link, "pipe:[", 6) == 0)
 		(void)add_inode(s->scratch->pipes, &s->n_pipes, strtoull(link + 6, NULL, 10));
 	else if (strncmp(link, "/memfd:", 7) == 0)
-		read_file(s, pid, dir_fd, name, true);
+		where_read_file(s, pid, dir_fd, name, WHERE_FILE_MEMFD);
 	else if (link[0] == '/' && (size_t)n > n_deleted &&
 		 strcmp(link + n - n_deleted, deleted) == 0)
-		read_file(s, pid, dir_fd, name, false);
+		where_read_file(s, pid, dir_fd, name, WHERE_FILE_DELETED);
 }
 
 static int compare(const void *a, const void *b)
@@ -249,6 +254,8 @@ static void read_process(struct where_walk *s, const char *pid)
 	read_descriptors(s, pid, tid);
 	if (n_threads > 1)
 		read_threads(s, pid, tid);
+	if (s->least_untouched > 0)
+		where_read_mappings(s, pid, tid);
 	take_process(s, pid);
 }
 
@@ -333,7 +340,7 @@ static dev_t find_memfd_device(void)
 }
 
 void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
-		  struct where_scratch *scratch, struct where_survey *ret)
+		  uint64_t least_untouched, struct where_scratch *scratch, struct where_survey *ret)
 {
 	_cleanup_close_ int pagemap_fd = openat(proc_fd, "self/pagemap", O_RDONLY | O_CLOEXEC);
 	struct where_walk survey = {
@@ -343,6 +350,7 @@ void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline
 		.memfd_device = find_memfd_device(),
 		.now = now,
 		.deadline = deadline,
+		.least_untouched = least_untouched,
 		.scratch = scratch,
 		.ret = ret,
 	};

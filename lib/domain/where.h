@@ -84,9 +84,13 @@ struct where_scratch {
 };
 
 /* proc_fd: a proc file system; root_fd: the directory "/" of the mount points in its
- * self/mountinfo.  Returns early, with a partial result, when now() has reached the deadline. */
+ * self/mountinfo.  Returns early, with a partial result, when now() has reached the deadline.
+ * least_untouched: of processes of which so much is mapped and not resident, the files without a
+ * name that they map count as held, too; 0: of none.  That waits for their mmap locks, which a
+ * process can hold forever: for another thread than the one of surveys without it. */
 void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
-		  struct where_scratch *scratch, struct where_survey *ret);
+		  uint64_t least_untouched, struct where_scratch *scratch,
+		  struct where_survey *ret);
 
 enum where_kind {
 	WHERE_PROCESSES, /* anonymous memory and page tables of processes */

@@ -60,3 +60,9 @@ void leave_memfd_in_flight(const char *value)
 	send_fd(ends[0], fd);
 	close(fd);
 }
+
+/* reserve=MIB: a mapping that is not touched */
+void reserve(const char *value)
+{
+	(void)map_anonymous(strtoul(value, NULL, 10) * MIB);
+}

@@ -422,6 +422,7 @@ const struct verb process_verbs[] = {
 	{ "pass-memfd", pass_memfd },
 	{ "memfd-thread", hold_memfd_in_thread },
 	{ "memfd-in-flight", leave_memfd_in_flight },
+	{ "reserve", reserve },
 	{ "trace", trace_child },
 	{ "trace-exit", trace_exit },
 	{ "hold-mmap-lock", hold_mmap_lock },

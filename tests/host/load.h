@@ -43,3 +43,4 @@ void send_fd(int to, int fd);
 /* load-hidden.c */
 void hold_memfd_in_thread(const char *value);
 void leave_memfd_in_flight(const char *value);
+void reserve(const char *value);

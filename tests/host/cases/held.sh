@@ -82,6 +82,17 @@ case_untouched_small() { # must not: children that map what their living parent 
     until_quiet
 }
 
+case_memfd_lent_hung() { # a memfd that one process maps and another holds, beside one that holds its mmap lock forever
+    expect dies=hog,holder lives=app:8,hung:1 kills=2
+    [ -e /dev/fuse ] || skip 'this needs /dev/fuse'
+    machine
+    start hung reserve=1000 hold-mmap-lock=$case_run/fuse
+    start_daemon
+    apps 8 40
+    start_full hog lend-memfd=430,holder
+    start filler anon=60@20
+    until_quiet
+}
 case_memfd_held_many() { # a memfd held by a descriptor, by a parent and twelve children
     expect dies=hog lives=app:4
     machine
