@@ -41,6 +41,7 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 	struct stuck *s = &m->selection.stuck;
 
 	add(7, "holder", MIB);
+	s->surveyed_from = NOW - SEC;
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		s->has_survey = true;
@@ -106,6 +107,55 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 	s->held_growth = 15 * GIB;
 	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
 	assert_int_equal(m->selection.choice.n_ranked, 1);
+}
+
+/* A process that forks and exits all the time. */
+static void test_the_successor_of_a_holder_is_taken(void **state)
+{
+	const uint64_t young = UINT64_MAX / 2;
+	static const struct {
+		const char *label;
+		const char *comm;
+		uid_t uid;
+		uint64_t start;
+		uint64_t shmem; /* GiB, held still */
+		unsigned n;	/* such processes */
+		pid_t protected_pid;
+		uint64_t held; /* GiB; 0: it is not taken */
+	} cases[] = {
+		{ "started since", "holder", 5, 1, 3, 1, 0, 3 },
+		{ "a part of it was freed", "holder", 5, 1, 2, 1, 0, 2 },
+		{ "it was there before", "holder", 5, 0, 3, 1, 0, 0 },
+		{ "another's", "holder", 6, 1, 3, 1, 0, 0 },
+		{ "of another name", "other", 5, 1, 3, 1, 0, 0 },
+		{ "one of two", "holder", 5, 1, 3, 2, 0, 0 },
+		{ "it is protected", "holder", 5, 1, 3, 1, 8, 0 },
+	};
+	struct census_process *found[2] = { add(8, "", MIB), add(9, "", MIB) };
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+
+	s->holder_minimum = GIB;
+	s->has_survey = true;
+	s->surveyed_from = s->surveyed_at = NOW - SEC;
+	s->surveyed = (struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, .uid = 5 } } };
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		print_message("%s\n", cases[i].label);
+		m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached =
+			cases[i].shmem * GIB;
+		for (unsigned k = 0; k < 2; k++) {
+			strcpy(found[k]->comm, k < cases[i].n ? cases[i].comm : "");
+			found[k]->uid = cases[i].uid;
+			found[k]->start_ticks = cases[i].start * young;
+		}
+		test.protected_pid = cases[i].protected_pid;
+		s->nominated_at = 0;
+		m->selection.choice.n_ranked = 0;
+		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
+		assert_int_equal(m->selection.choice.n_ranked, cases[i].held > 0);
+		if (cases[i].held > 0)
+			assert_int_equal(m->selection.choice.ranked[0].held, cases[i].held * GIB);
+	}
 }
 
 /* What was forked since the survey is not in it, and holds the same. */
@@ -385,6 +435,7 @@ int main(void)
 		TEST(test_a_holder_is_taken_if_it_still_is_one),
 		TEST(test_a_holder_is_taken_after_one_that_is_protected),
 		TEST(test_a_holder_is_taken_with_its_relatives),
+		TEST(test_the_successor_of_a_holder_is_taken),
 		TEST(test_a_holder_is_taken_with_children_younger_than_the_survey),
 		TEST(test_a_holder_is_taken_if_it_is_larger_than_the_chosen),
 		TEST(test_reads_for_holders_are_bounded),

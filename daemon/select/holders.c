@@ -10,22 +10,69 @@
 #include "daemon/watch/sampler.h"
 #include "lib/select/family.h"
 
-/* The process of this name, if it is eligible; NULL: it is not, or by what is known of it it is too
- * small: most are, and are not read for that.  (The survey has no start time: the
- * name has to do for it, and the fresh reading.) */
+/* So many processes that may be the successor of one are read. */
+#define SUCCESSOR_READS 64
+
+static uint64_t ticks_of_survey(const struct selection *sel, usec_t now)
+{
+	return clock_ticks_before(sub_u64(now, sel->stuck.surveyed_from));
+}
+
+static bool is_eligible_now(struct selection *sel, struct census_process *process,
+			    const struct victim_reader *reader, int *ret)
+{
+	*ret = reader->reread(&sel->sampler->census, process, reader->userdata);
+	return *ret == 0 && victim_exclusion(&sel->sampler->census, process, &sel->request) ==
+				    ELIGIBILITY_ELIGIBLE;
+}
+
+/* It has exited, and what it had forked goes on: a process of that name and user that was started
+ * since.  NULL: there is none, it may be one of several, or is not eligible.  (The census may have
+ * some that have exited since.) */
+static struct census_process *find_successor(struct selection *sel,
+					     const struct where_holder *holder,
+					     const struct victim_reader *reader, uint64_t since)
+{
+	struct census_process *process, *found = NULL;
+	bool is_eligible = false;
+	unsigned n_reads = 0;
+	int r;
+
+	census_for_each(&sel->sampler->census, process) {
+		if (process->start_ticks < since || process->is_gone ||
+		    process->uid != holder->uid || strcmp(process->comm, holder->comm) != 0)
+			continue;
+		if (n_reads++ == SUCCESSOR_READS)
+			return NULL;
+		is_eligible = is_eligible_now(sel, process, reader, &r) || is_eligible;
+		if (r == VICTIM_READ_GONE)
+			continue;
+		if (found || r != 0)
+			return NULL;
+		found = process;
+	}
+	return is_eligible ? found : NULL;
+}
+
+/* The process of this name, or its successor, if it is eligible; NULL: it is not, or by what is
+ * known of it it is too small: most are, and are not read for that.  (The survey has no start time:
+ * the name has to do for it, and the fresh reading.) */
 static struct census_process *find_holder(struct selection *sel, const struct where_holder *holder,
-					  const struct victim_reader *reader)
+					  const struct victim_reader *reader, usec_t now)
 {
 	struct census_process *process = census_find(&sel->sampler->census, holder->pid);
 	uint64_t held = add_u64(holder->bytes, holder->together);
+	int r = VICTIM_READ_GONE;
 
-	if (!process || strcmp(process->comm, holder->comm) != 0 ||
-	    !victim_would_be_first(&sel->choice, &sel->request, process,
-				   add_u64(held, proc_mapped(&process->memory))) ||
-	    reader->reread(&sel->sampler->census, process, reader->userdata) != 0 ||
-	    victim_exclusion(&sel->sampler->census, process, &sel->request) != ELIGIBILITY_ELIGIBLE)
+	if (process && (strcmp(process->comm, holder->comm) != 0 ||
+			!victim_would_be_first(&sel->choice, &sel->request, process,
+					       add_u64(held, proc_mapped(&process->memory)))))
 		return NULL;
-	return process;
+	if (process && is_eligible_now(sel, process, reader, &r))
+		return process;
+	if (r != VICTIM_READ_GONE)
+		return NULL;
+	return find_successor(sel, holder, reader, ticks_of_survey(sel, now));
 }
 
 /* Has one of them the descriptors of the other by fork(2)? */
@@ -87,7 +134,6 @@ static uint64_t held_with_relatives(const struct selection *sel,
 				    const struct census_process *process,
 				    struct where_holder *holder, usec_t now)
 {
-	uint64_t since = clock_ticks_before(sub_u64(now, sel->stuck.surveyed_from));
 	struct family family;
 
 	family_init(&family, &sel->sampler->census, process, FAMILY_READS);
@@ -95,7 +141,7 @@ static uint64_t held_with_relatives(const struct selection *sel,
 		holder->n_others = 0;
 		holder->together = 0;
 	}
-	if (!add_young(sel, &family, holder, since))
+	if (!add_young(sel, &family, holder, ticks_of_survey(sel, now)))
 		return 0;
 	return add_u64(holder->bytes, holder->together);
 }
@@ -131,11 +177,11 @@ struct census_process *holders_find_best(struct selection *sel, bool for_certain
 	struct census_process *best = NULL, *process;
 
 	for (unsigned i = 0; i < n; i++) {
-		process = find_holder(sel, &holders[i], reader);
+		process = find_holder(sel, &holders[i], reader, now);
 		if (!process)
 			continue;
 		held = held_with_relatives(sel, process, &holders[i], now);
-		if (for_certain) /* and no more than is held still */
+		if (for_certain || process->pid != holders[i].pid) /* no more than is held still */
 			held = min_u64(sub_u64(held, holders[i].unmeasured), unowned);
 		if (held == 0 || add_u64(held, proc_reclaimable(&process->memory)) <= most)
 			continue;

@@ -123,9 +123,12 @@ static unsigned count_pairs(struct where_walk *s)
 
 static void hold(struct where_walk *s, struct where_holder *holder, const char *pid)
 {
+	struct proc_status status;
 	char path[64];
 
 	holder->pid = (pid_t)strtol(pid, NULL, 10);
+	holder->uid =
+		proc_read_status(s->proc_fd, holder->pid, &status) == 0 ? status.uid : (uid_t)-1;
 	snprintf(path, sizeof(path), "%s/comm", pid);
 	if (io_read_at(s->proc_fd, path, holder->comm, sizeof(holder->comm)) < 0 &&
 	    holder->comm[0] == '\0')

@@ -42,6 +42,7 @@ struct where_holder {
 	uint64_t together;
 	pid_t others[HELD_OTHERS_MAX];
 	unsigned n_others;
+	uid_t uid; /* (uid_t)-1: not known */
 };
 
 struct where_survey {
