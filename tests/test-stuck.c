@@ -88,6 +88,30 @@ static void test_a_survey_in_time(void **state)
 	assert_int_equal(test.n_asked, 3);
 }
 
+/* No older than half as old again as it becomes in watch. */
+static void test_a_survey_is_fresh_until_the_next_one(void **state)
+{
+	static const struct {
+		unsigned took_ms;
+		usec_t fresh_ms;
+	} rows[] = {
+		{ 0, 3000 }, { 20, 3000 }, { 40, 6000 }, { 100, 15000 }, { 500, 15000 },
+	};
+	struct stuck *s = &test.m->selection.stuck;
+
+	s->surveyed_at = NOW;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		usec_t end = NOW + rows[i].fresh_ms * USEC_PER_MSEC;
+
+		s->has_survey = true;
+		s->surveyed.took_usec = rows[i].took_ms * USEC_PER_MSEC;
+		assert_true(stuck_has_fresh_survey(s, end - 1));
+		assert_false(stuck_has_fresh_survey(s, end));
+		s->has_survey = false;
+		assert_false(stuck_has_fresh_survey(s, NOW));
+	}
+}
+
 /* Mappings are read as well, on a thread that may hang: then the other survey is taken. */
 static void test_a_survey_of_mappings_is_preferred(void **state)
 {
@@ -228,7 +252,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_start_when_memory_is_low), TEST(test_the_best_time_is_remembered),
-		TEST(test_a_survey_in_time),	       TEST(test_a_survey_of_mappings_is_preferred),
+		TEST(test_a_survey_in_time),
+		TEST(test_a_survey_is_fresh_until_the_next_one),	       TEST(test_a_survey_of_mappings_is_preferred),
 		TEST(test_it_is_reported_once),	       TEST(test_a_survey_that_is_late),
 		TEST(test_without_a_thread),	       TEST(test_when_a_victim_is_chosen_again),
 	};

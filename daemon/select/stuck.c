@@ -28,11 +28,8 @@
 #define SURVEY_DEEP_USEC (200 * USEC_PER_MSEC)
 /* Mappings are read of processes that have not touched so much of what is looked for. */
 #define SURVEY_UNTOUCHED_SHARE 4
-/* In watch a survey is requested so often at most, and whether it is needed is checked so often. */
-#define SURVEY_WATCH_USEC (2 * USEC_PER_SEC)
-/* But they take no more than this share of the time: one takes 40 ms with 1,000 processes. */
-#define SURVEY_WATCH_SHARE 100
-#define WATCH_CHECK_USEC   (200 * USEC_PER_MSEC)
+/* In watch it is checked so often whether a survey is needed. */
+#define WATCH_CHECK_USEC (200 * USEC_PER_MSEC)
 /* What was reported this long ago is reported again when it happens again. */
 #define REPORT_AGAIN_USEC (60 * USEC_PER_SEC)
 
@@ -103,7 +100,7 @@ void stuck_enter(struct selection *sel, usec_t now)
 	if (s->since != 0)
 		return;
 	s->since = now;
-	if (s->has_survey && now - s->surveyed_at > STUCK_SURVEY_FRESH_USEC)
+	if (!stuck_has_fresh_survey(s, now))
 		s->has_survey = false;
 	s->is_new = s->has_survey;
 	if (!s->is_waiting && !s->has_survey)
@@ -125,17 +122,18 @@ bool stuck_is_to_choose(const struct selection *sel, usec_t now)
 			      ? STUCK_SOON_USEC
 			      : CHOOSE_AGAIN_USEC;
 
-	if (s->has_survey && s->nominated_at != s->surveyed_at &&
-	    now - s->surveyed_at <= STUCK_SURVEY_FRESH_USEC)
+	if (stuck_has_fresh_survey(s, now) && s->nominated_at != s->surveyed_at)
 		return true; /* it may name a process */
 	return s->since == 0 || now - s->chosen_at >= wait;
 }
 
-/* The one of mappings has all that the other one has. */
+/* The one of mappings has all that the other one has, which has taken no longer. */
 static bool collect_one(struct stuck *s, usec_t now)
 {
-	if (s->is_deep && survey_collect(s->deep, &s->surveyed))
+	if (s->is_deep && survey_collect(s->deep, &s->surveyed)) {
+		s->surveyed.took_usec *= 2;
 		return true;
+	}
 	if (s->is_deep && now - s->asked_at < SURVEY_DEEP_USEC)
 		return false;
 	return survey_collect(s->survey, &s->surveyed);
@@ -196,14 +194,12 @@ static bool is_surveyed(struct selection *sel, usec_t now)
 void stuck_watch(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
-	usec_t pause;
 
 	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_CHECK_USEC)
 		return;
 	s->watched_at = now;
 	collect(sel, now);
-	pause = max_u64(SURVEY_WATCH_USEC, SURVEY_WATCH_SHARE * s->surveyed.took_usec);
-	if (!s->is_waiting && now - s->asked_at >= pause && unowned_is_low(sel) &&
+	if (!s->is_waiting && now - s->asked_at >= stuck_survey_pause(s) && unowned_is_low(sel) &&
 	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel)))
 		ask(s, unowned_since(sel), now);
 }

@@ -42,6 +42,7 @@ static void disown(struct survey *survey)
 static void *survey_run(void *userdata)
 {
 	struct survey *survey = userdata;
+	usec_t began;
 
 	for (;;) {
 		int asked = SURVEY_ASKED;
@@ -50,8 +51,10 @@ static void *survey_run(void *userdata)
 			; /* EINTR */
 		if (atomic_load(&survey->state) == SURVEY_STOPPED)
 			break;
+		began = clock_cpu_time();
 		where_survey(survey->proc_fd, survey->root_fd, clock_now, clock_now() + SURVEY_USEC,
 			     survey->least_untouched, &survey->scratch, &survey->result);
+		survey->result.took_usec = clock_cpu_time() - began;
 		if (!atomic_compare_exchange_strong(&survey->state, &asked, SURVEY_FINISHED))
 			break;
 	}

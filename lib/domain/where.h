@@ -57,7 +57,7 @@ struct where_survey {
 	/* Shared memory of the processes that map less than WHERE_MAPPED_SMALL; what several map
 	 * counts with each. */
 	uint64_t small_mapped_bytes;
-	usec_t took_usec;
+	usec_t took_usec; /* by the clock of where_survey() */
 	bool is_partial; /* a limit was reached, or something could not be read */
 };
 
