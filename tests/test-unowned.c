@@ -322,6 +322,54 @@ static void test_what_is_swapped_out_was_not_taken_by_a_process(void **state)
 	assert_true(minimum() > 2048);
 }
 
+/* 4 of 6 GiB of swap are used, by a tmpfs of which 2 GiB are in memory, or by a process. */
+static void test_what_of_a_tmpfs_is_swapped_out_is_held_by_no_process(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t tmpfs, before, process; /* MiB: on it; in swap when most was available; of
+						    a process */
+		bool is_asked;
+		uint64_t without, grown; /* without a survey, and with it */
+	} rows[] = {
+		{ "a tmpfs", 6144, 0, 0, true, 0, 6144 },
+		{ "a process", 2048, 0, 4096, false, 0, 0 },
+		{ "a quarter is of a process", 5120, 0, 1024, true, 0, 5120 },
+		{ "nearly all of it is", 2744, 0, 3400, false, 0, 0 },
+		{ "it was swapped out before", 6144, 4000, 0, false, 2048, 2144 },
+		{ "most of it was", 6144, 3000, 0, true, 0, 3144 },
+	};
+	struct manager *m = test.m;
+	struct selection *sel = &m->selection;
+	struct stuck *s = &sel->stuck;
+	struct memory_reading *r = &m->sampler.reading;
+	struct census_process *process = add(7, "process", GIB);
+
+	set_policy();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		print_message("%s\n", rows[i].label);
+		s->has_survey = false;
+		s->best = (struct worth_holdings){ 0 };
+		r->swap_total = r->counters.swap_total = 6 * GIB;
+		r->swap_free = r->counters.swap_free = 6 * GIB - rows[i].before * MIB;
+		read_machine(3 * GIB, 0);
+		r->swap_free = r->counters.swap_free = 2 * GIB;
+		read_machine(GIB, 2 * GIB);
+		process->memory.swap = rows[i].process * MIB;
+		assert_int_equal(unowned_may_be_swapped(sel), rows[i].is_asked);
+		(void)minimum();
+		assert_int_equal(s->unowned_growth, rows[i].without * MIB);
+
+		s->has_survey = true;
+		s->surveyed_at = m->sampler.sampled_at = NOW;
+		s->surveyed.tmpfs_bytes = rows[i].tmpfs * MIB;
+		(void)minimum();
+		assert_int_equal(s->unowned_growth, rows[i].grown * MIB);
+	}
+	m->sampler.census.n_hidden = 1; /* they may have it */
+	assert_false(unowned_may_be_swapped(sel));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -339,6 +387,7 @@ int main(void)
 		TEST(test_the_mark_moves_ten_times_in_a_second),
 		TEST(test_what_was_freed_may_be_filled_again),
 		TEST(test_what_is_swapped_out_was_not_taken_by_a_process),
+		TEST(test_what_of_a_tmpfs_is_swapped_out_is_held_by_no_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

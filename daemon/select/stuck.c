@@ -200,7 +200,8 @@ void stuck_watch(struct selection *sel, usec_t now)
 	s->watched_at = now;
 	collect(sel, now);
 	if (!s->is_waiting && now - s->asked_at >= stuck_survey_pause(s) && unowned_is_low(sel) &&
-	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel)))
+	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel) ||
+	     unowned_may_be_swapped(sel)))
 		ask(s, unowned_since(sel), now);
 }
 

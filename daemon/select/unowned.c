@@ -78,12 +78,20 @@ uint64_t unowned_mapped_shmem(const struct selection *sel)
 	return add_u64(sum_freed(sel, WHERE_MAPPED_SMALL), s->surveyed.small_mapped_bytes);
 }
 
+static uint64_t swap_used(const struct selection *sel)
+{
+	const struct memory_counters *c = &sel->sampler->reading.counters;
+
+	return sub_u64(c->swap_total, c->swap_free);
+}
+
 static struct worth_holdings holdings_now(const struct selection *sel, uint64_t mapped)
 {
 	return (struct worth_holdings){
 		.available =
 			add_u64(sel->sampler->reading.available, sel->sampler->reading.swap_free),
 		.unowned = worth_unowned(&sel->sampler->reading.counters, mapped),
+		.swap_used = swap_used(sel),
 	};
 }
 
@@ -174,9 +182,24 @@ static struct worth_holdings holdings_before(const struct selection *sel)
 	return s->best_earlier.available > s->best.available ? s->best_earlier : s->best;
 }
 
+/* With what of a tmpfs has been swapped out, as far as a survey shows. */
+static struct worth_holdings holdings_since(const struct selection *sel,
+					    const struct worth_holdings *before, uint64_t mapped)
+{
+	const struct stuck *s = &sel->stuck;
+	struct worth_holdings now = holdings_now(sel, mapped);
+
+	if (stuck_has_fresh_survey(s, sel->sampler->sampled_at))
+		now.unowned =
+			add_u64(now.unowned, worth_tmpfs_in_swap(&sel->sampler->reading.counters,
+								 s->surveyed.tmpfs_bytes, before));
+	return now;
+}
+
 uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped)
 {
-	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, mapped);
+	struct worth_holdings before = holdings_before(sel);
+	struct worth_holdings holdings = holdings_since(sel, &before, mapped);
 
 	return worth_unowned_growth(&before, &holdings, sel->sampler->reading.total);
 }
@@ -215,15 +238,35 @@ uint64_t unowned_growth_of_holders(const struct selection *sel, uint64_t grown)
 
 uint64_t unowned_since(const struct selection *sel)
 {
-	return sub_u64(holdings_now(sel, 0).unowned, holdings_before(sel).unowned);
+	struct worth_holdings before = holdings_before(sel);
+
+	return sub_u64(holdings_since(sel, &before, 0).unowned, before.unowned);
 }
 
 bool unowned_may_be_held(const struct selection *sel)
 {
-	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, 0);
+	struct worth_holdings before = holdings_before(sel), now = holdings_since(sel, &before, 0);
 
-	if (!worth_may_be_held(&before, &holdings, sel->sampler->reading.total))
+	if (!worth_may_be_held(&before, &now, sel->sampler->reading.total))
 		return false; /* even if none of it were mapped */
-	holdings = holdings_now(sel, unowned_mapped_shmem(sel));
-	return worth_may_be_held(&before, &holdings, sel->sampler->reading.total);
+	now = holdings_since(sel, &before, unowned_mapped_shmem(sel));
+	return worth_may_be_held(&before, &now, sel->sampler->reading.total);
+}
+
+/* (What processes share is in each of them: rather too little.) */
+bool unowned_may_be_swapped(const struct selection *sel)
+{
+	const struct census *census = &sel->sampler->census;
+	const struct census_process *process;
+	struct worth_holdings before = { 0 }, now = { 0 };
+	uint64_t memory = sel->sampler->reading.total;
+
+	before.unowned = holdings_before(sel).swap_used;
+	now.unowned = sub_u64(swap_used(sel), sel->sampler->reading.counters.swap_cached);
+	if (!worth_may_be_held(&before, &now, memory) || census->n_hidden > 0 ||
+	    census->n_unreadable > 0)
+		return false;
+	census_for_each(census, process)
+		before.unowned = add_u64(before.unowned, process->memory.swap);
+	return worth_may_be_held(&before, &now, memory);
 }

@@ -41,3 +41,7 @@ uint64_t unowned_since(const struct selection *sel);
 
 /* worth_may_be_held() likewise. */
 bool unowned_may_be_held(const struct selection *sel);
+
+/* Is there so much in swap, more than when most was available, that is of no process?  It may be of
+ * a tmpfs: a survey shows that. */
+bool unowned_may_be_swapped(const struct selection *sel);

@@ -69,7 +69,13 @@ bool worth_is_spree(const struct worth *worth);
 struct worth_holdings {
 	uint64_t available; /* and swap that is free */
 	uint64_t unowned;   /* in no process's memory */
+	uint64_t swap_used; /* what of it is in swap is for the caller to add to unowned */
 };
+
+/* Of the files of a tmpfs, what is in swap at least: all shared memory in RAM may be of them; but
+ * no more than swap has been used for since. */
+uint64_t worth_tmpfs_in_swap(const struct memory_counters *counters, uint64_t tmpfs,
+			     const struct worth_holdings *before);
 
 /* By what /proc/meminfo says; mapped_shmem: shared memory, tmpfs and locked files that processes
  * map.  What is mapped by several processes counts as often there, so the result is rather too low.
