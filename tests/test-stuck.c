@@ -251,11 +251,15 @@ static void test_when_a_victim_is_chosen_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_a_start_when_memory_is_low), TEST(test_the_best_time_is_remembered),
+		TEST(test_a_start_when_memory_is_low),
+		TEST(test_the_best_time_is_remembered),
 		TEST(test_a_survey_in_time),
-		TEST(test_a_survey_is_fresh_until_the_next_one),	       TEST(test_a_survey_of_mappings_is_preferred),
-		TEST(test_it_is_reported_once),	       TEST(test_a_survey_that_is_late),
-		TEST(test_without_a_thread),	       TEST(test_when_a_victim_is_chosen_again),
+		TEST(test_a_survey_is_fresh_until_the_next_one),
+		TEST(test_a_survey_of_mappings_is_preferred),
+		TEST(test_it_is_reported_once),
+		TEST(test_a_survey_that_is_late),
+		TEST(test_without_a_thread),
+		TEST(test_when_a_victim_is_chosen_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

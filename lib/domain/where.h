@@ -58,7 +58,7 @@ struct where_survey {
 	 * counts with each. */
 	uint64_t small_mapped_bytes;
 	usec_t took_usec; /* by the clock of where_survey() */
-	bool is_partial; /* a limit was reached, or something could not be read */
+	bool is_partial;  /* a limit was reached, or something could not be read */
 };
 
 #define WHERE_MAPPED_SMALL (16 * MIB)
