@@ -118,20 +118,21 @@ static void test_the_successor_of_a_holder_is_taken(void **state)
 		const char *comm;
 		uid_t uid;
 		uint64_t start;
-		uint64_t shmem; /* GiB, held still */
-		unsigned n;	/* such processes */
+		uint64_t mapped; /* GiB of 3, by another process: not held by it any more */
+		unsigned n;	 /* such processes */
 		pid_t protected_pid;
 		uint64_t held; /* GiB; 0: it is not taken */
 	} cases[] = {
-		{ "started since", "holder", 5, 1, 3, 1, 0, 3 },
-		{ "a part of it was freed", "holder", 5, 1, 2, 1, 0, 2 },
-		{ "it was there before", "holder", 5, 0, 3, 1, 0, 0 },
-		{ "another's", "holder", 6, 1, 3, 1, 0, 0 },
-		{ "of another name", "other", 5, 1, 3, 1, 0, 0 },
-		{ "one of two", "holder", 5, 1, 3, 2, 0, 0 },
-		{ "it is protected", "holder", 5, 1, 3, 1, 8, 0 },
+		{ "started since", "holder", 5, 1, 0, 1, 0, 3 },
+		{ "a part of it was freed", "holder", 5, 1, 1, 1, 0, 2 },
+		{ "it was there before", "holder", 5, 0, 0, 1, 0, 0 },
+		{ "another's", "holder", 6, 1, 0, 1, 0, 0 },
+		{ "of another name", "other", 5, 1, 0, 1, 0, 0 },
+		{ "one of two", "holder", 5, 1, 0, 2, 0, 0 },
+		{ "it is protected", "holder", 5, 1, 0, 1, 8, 0 },
 	};
 	struct census_process *found[2] = { add(8, "", MIB), add(9, "", MIB) };
+	struct census_process *mapper = add(10, "mapper", MIB);
 	struct manager *m = test.m;
 	struct stuck *s = &m->selection.stuck;
 
@@ -139,10 +140,10 @@ static void test_the_successor_of_a_holder_is_taken(void **state)
 	s->has_survey = true;
 	s->surveyed_from = s->surveyed_at = NOW - SEC;
 	s->surveyed = (struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, .uid = 5 } } };
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		print_message("%s\n", cases[i].label);
-		m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached =
-			cases[i].shmem * GIB;
+		mapper->memory.shmem = cases[i].mapped * GIB;
 		for (unsigned k = 0; k < 2; k++) {
 			strcpy(found[k]->comm, k < cases[i].n ? cases[i].comm : "");
 			found[k]->uid = cases[i].uid;
