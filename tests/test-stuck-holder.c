@@ -159,6 +159,35 @@ static void test_the_successor_of_a_holder_is_taken(void **state)
 	}
 }
 
+/* It may be known at the next sample. */
+static void test_a_survey_is_looked_at_four_times(void **state)
+{
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+
+	s->holder_minimum = GIB;
+	test.survey = (struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, .uid = 5 } } };
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	for (unsigned n_late = 1; n_late < 6; n_late++) {
+		struct census_process *found;
+
+		s->is_waiting = test.is_finished = true;
+		for (unsigned i = 0; i < n_late; i++) {
+			m->selection.choice.n_ranked = 0;
+			stuck_take_holder(&m->selection, &m->in_flight.decision, &reader,
+					  NOW + n_late * SEC);
+			assert_int_equal(m->selection.choice.n_ranked, 0);
+		}
+		found = add((pid_t)(100 + n_late), "holder", MIB);
+		found->uid = 5;
+		found->start_ticks = UINT64_MAX / 2;
+		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader,
+				  NOW + n_late * SEC);
+		assert_int_equal(m->selection.choice.n_ranked, n_late < 4);
+		found->is_gone = true;
+	}
+}
+
 /* What was forked since the survey is not in it, and holds the same. */
 static void test_a_holder_is_taken_with_children_younger_than_the_survey(void **state)
 {
@@ -437,6 +466,7 @@ int main(void)
 		TEST(test_a_holder_is_taken_after_one_that_is_protected),
 		TEST(test_a_holder_is_taken_with_its_relatives),
 		TEST(test_the_successor_of_a_holder_is_taken),
+		TEST(test_a_survey_is_looked_at_four_times),
 		TEST(test_a_holder_is_taken_with_children_younger_than_the_survey),
 		TEST(test_a_holder_is_taken_if_it_is_larger_than_the_chosen),
 		TEST(test_reads_for_holders_are_bounded),

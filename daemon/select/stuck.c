@@ -30,6 +30,8 @@
 #define SURVEY_UNTOUCHED_SHARE 4
 /* In watch it is checked so often whether a survey is needed. */
 #define WATCH_CHECK_USEC (200 * USEC_PER_MSEC)
+/* While none is eligible, a survey is looked at so often, at consecutive samples. */
+#define NOMINATIONS_MAX 4
 /* What was reported this long ago is reported again when it happens again. */
 #define REPORT_AGAIN_USEC (60 * USEC_PER_SEC)
 
@@ -147,6 +149,7 @@ static void collect(struct selection *sel, usec_t now)
 		return;
 	s->is_waiting = false;
 	s->has_survey = s->is_new = true;
+	s->n_nominations = 0;
 	s->surveyed_from = s->asked_at;
 	s->surveyed_at = now;
 	unowned_note_survey(sel);
@@ -195,7 +198,7 @@ void stuck_watch(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
 
-	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_CHECK_USEC)
+	if (!s->survey || now - s->watched_at < WATCH_CHECK_USEC)
 		return;
 	s->watched_at = now;
 	collect(sel, now);
@@ -273,7 +276,9 @@ void stuck_take_holder(struct selection *sel, const struct decision *last,
 	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
 	process = holders_find_best(sel, !is_first, reader, now, &held);
-	if (process || is_first)
+	/* (One that has exited has a successor, which may be known at the next sample only.) */
+	if (process || (is_first && (s->surveyed.unmapped[0].pid == 0 ||
+				     ++s->n_nominations >= NOMINATIONS_MAX)))
 		s->nominated_at = s->surveyed_at;
 	if (!process)
 		return;

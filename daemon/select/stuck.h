@@ -53,8 +53,9 @@ struct stuck {
 	bool has_survey;
 	bool is_new;			   /* the survey: not checked yet */
 	usec_t surveyed_from, surveyed_at; /* it was asked for, and collected */
-	usec_t nominated_at; /* surveyed_at of the survey by which a holder was nominated */
-	uint64_t missing;    /* then: holder_missing() */
+	usec_t nominated_at;	/* surveyed_at of the survey by which a holder was nominated */
+	unsigned n_nominations; /* that found none, by this survey */
+	uint64_t missing;	/* then: holder_missing() */
 	/* Relatives that hold as well what the holder that was taken does: they are killed too. */
 	pid_t together[HELD_OTHERS_MAX];
 	unsigned n_together;
@@ -87,8 +88,8 @@ static inline bool stuck_has_fresh_survey(const struct stuck *s, usec_t now)
 	return s->has_survey && now < s->surveyed_at + old;
 }
 
-/* At each sample in watch: where what no process holds has filled memory, a survey is made, so that
- * it is there when it is needed. */
+/* At each sample in watch, and while stuck: where what no process holds has filled memory, a survey
+ * is made, so that it is there when it is needed. */
 void stuck_watch(struct selection *sel, usec_t now);
 
 /* The last kill freed nothing of the shared memory that was expected: which process holds it is
