@@ -129,6 +129,16 @@ case_memfd_in_flight() { # a memfd whose only descriptor waits in a socket: both
     start nudge anon=120@20
     until_quiet
 }
+case_memfd_in_flight_leak() { # a leak of such memfds, of 20 MiB each: no other process dies for it
+    expect lives=app:4
+    machine
+    apps 4 20
+    start_daemon
+    start hog repeat=38 memfd-in-flight=20 sleep=0.2 end
+    until_quiet 4
+    count_kills
+    [ "$n_kills" = 0 ] || grep -q '^Killing hog' "$log" || bad 'an innocent was killed'
+}
 case_memfd_in_flight_small() { # must not: a process with a socket like that, beside a full tmpfs
     expect lives=app:4,client:1 kills=0
     machine
