@@ -27,7 +27,10 @@ struct stuck_test test;
 int __wrap_survey_new(int proc_fd, struct survey **ret);
 int __wrap_survey_new(int proc_fd, struct survey **ret)
 {
-	*ret = test.new_result < 0 ? NULL : (struct survey *)(void *)&test;
+	/* The second one is of mappings. */
+	*ret = test.new_result < 0		? NULL
+	       : test.m->selection.stuck.survey ? (struct survey *)(void *)&test.deep
+						: (struct survey *)(void *)&test;
 	return test.new_result;
 }
 
@@ -37,9 +40,15 @@ struct survey *__wrap_survey_free(struct survey *survey)
 	return NULL;
 }
 
-bool __wrap_survey_ask(struct survey *survey);
-bool __wrap_survey_ask(struct survey *survey)
+bool __wrap_survey_ask(struct survey *survey, uint64_t least_untouched);
+bool __wrap_survey_ask(struct survey *survey, uint64_t least_untouched)
 {
+	if ((void *)survey == &test.deep) {
+		test.deep.least_untouched = least_untouched;
+		test.deep.n_asked += !test.deep.hangs;
+		return !test.deep.hangs;
+	}
+	assert_int_equal(least_untouched, 0);
 	test.n_asked++;
 	return true;
 }
@@ -47,11 +56,13 @@ bool __wrap_survey_ask(struct survey *survey)
 bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret);
 bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret)
 {
-	bool is_finished = test.is_finished;
+	bool is_deep = (void *)survey == &test.deep;
+	bool *finished = is_deep ? &test.deep.is_finished : &test.is_finished;
+	bool is_finished = *finished;
 
 	if (is_finished)
-		*ret = test.survey;
-	test.is_finished = false;
+		*ret = is_deep ? test.deep.survey : test.survey;
+	*finished = false;
 	return is_finished;
 }
 
@@ -78,6 +89,7 @@ int setup(void **state)
 	struct manager *m;
 
 	memset(&test, 0, sizeof(test));
+	test.deep.hangs = true;
 	m = test.m = malloc(sizeof(*m));
 	if (!m)
 		return -1;

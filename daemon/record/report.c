@@ -118,8 +118,8 @@ static const char *describe_held(const struct decision *d)
 	if (d->held == 0)
 		return "";
 	return d->held < proc_reclaimable(&d->memory) / 8 * 7
-		       ? ", part of which it holds by descriptors"
-		       : ", which it holds by descriptors";
+		       ? ", part of which it holds by descriptors or untouched mappings"
+		       : ", which it holds by descriptors or untouched mappings";
 }
 
 static void report_signalled(const struct reporter *rep)

@@ -171,6 +171,7 @@ bool choose_victim(struct tick *t, const struct policy *policy, usec_t now, stru
 	}
 	if (ret->event == REPORT_VANISHED && t->selection->n_vanished < VANISHED_MAX) {
 		t->selection->n_vanished++;
+		t->selection->stuck.nominated_at = 0;
 		ret->goes_on = true;
 	}
 	if (ret->event == REPORT_CHANGED && backoff_is_evasive(&t->selection->backoff, now)) {
