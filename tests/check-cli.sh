@@ -133,6 +133,19 @@ rm "$conf"
 #
 : >"$tmp/empty.conf"
 run=("$reckond" --config "$tmp/empty.conf" --dry-run)
+# A file that was named is to be there: the built-in defaults would be another configuration.
+named=("$reckond" --dry-run --config "$conf")
+for file in missing folder fifo dangling; do
+    case $file in
+    folder) mkdir "$conf" ;;
+    fifo) mkfifo "$conf" ;;
+    dangling) ln -s nonesuch "$conf" ;;
+    esac
+    exits "a named file that cannot be used: $file" 1 "^$conf: (cannot be read: No such file|is a directory|is a FIFO)" \
+        '^Cannot start: the file that --config names' -- "${named[@]}"
+    count_lines 'two lines about it' 2
+    rm -rf "$conf"
+done
 exits 'a subtree that is not there' 1 '^Subtree /reckond/nonesuch: ' -- "${run[@]}" --subtree /reckond/nonesuch
 exits 'a subtree that is no path' 1 '^Subtree user.slice: ' -- "${run[@]}" --subtree user.slice
 exits 'a subtree that climbs' 1 '^Subtree /a/\.\.: ' -- "${run[@]}" --subtree /a/..

@@ -83,16 +83,16 @@ wait_for is_there 20
 check "[ \"\$(get DryRun)\" = true ] && notified '^STATUS=Degraded: .*dry run'" 'and it is notified'
 stop
 
-# No file at all where one was named: the built-in policies.
-rm "$tmp/conf"
+# A drop-in that cannot be read is left out, and nothing else is.
+quiet_conf >"$tmp/conf"
+mkdir "$tmp/conf.d"
+mkfifo "$tmp/conf.d/10-fifo.conf"
+printf '[Policy kill]\nAction=kill\n' >"$tmp/conf.d/20-kill.conf"
 start --dry-run
-check "grep -q '^$tmp/conf: cannot be read: No such file' '$tmp/log' && grep -q '^policy kill: kill' '$tmp/log'" 'a file that is not there: the built-in policies'
+check "grep -q '^$tmp/conf.d/10-fifo.conf: is a FIFO' '$tmp/log' && grep -q '^policy kill: kill' '$tmp/log' && ! grep -q '^policy warn' '$tmp/log'" \
+    'a drop-in that is a FIFO: the other files'
 stop
-mkfifo "$tmp/conf"
-start --dry-run
-check "grep -q '^$tmp/conf: is a FIFO' '$tmp/log' && grep -q '^policy kill: kill' '$tmp/log'" 'a FIFO in its place too'
-stop
-rm "$tmp/conf"
+rm -r "$tmp/conf.d" "$tmp/conf"
 
 # A user that is created later.
 if has_namespace; then

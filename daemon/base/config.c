@@ -82,13 +82,17 @@ static int load(const struct config_options *options, struct conf_messages *mess
 	return r;
 }
 
-/* For the start: what can be used of it.  0, 1 if it has errors, -errno if it cannot be had now. */
+/* For the start: what can be used of it.  0, 1 if it has errors, -errno if it cannot be had now, or
+ * if a file that was named cannot be used: the built-in defaults would be another configuration. */
 static int load_lenient(const struct config_options *options, struct conf_messages *messages,
 			struct loaded *ret)
 {
 	struct loaded loaded = { 0 };
 	int r, found;
 
+	r = options->config_file ? conf_check_named(options->config_file, messages) : 0;
+	if (r != 0)
+		return r < 0 ? r : -EINVAL;
 	found = conf_find_files(options->config_file, "", &loaded.files, &loaded.n_files);
 	if (error_is_transient(found))
 		return found;
@@ -275,7 +279,9 @@ int config_load(struct config *config)
 
 	r = load_lenient(&config->options, &messages, &loaded);
 	log_messages(&messages);
-	if (r < 0 && r != -ENOMEM)
+	if (r == -EINVAL)
+		log_error("Cannot start: the file that --config names cannot be used.");
+	else if (r < 0 && r != -ENOMEM)
 		log_error("Cannot read the configuration for now: %s.", strerror(-r));
 	if (r < 0)
 		return r;

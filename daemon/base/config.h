@@ -29,7 +29,7 @@ struct config {
 };
 
 /* For the start, by config->options: what can be used of it, the rest is logged (is_degraded).  0;
- * -ENOMEM, or -errno if it cannot be read for now. */
+ * -ENOMEM; -EINVAL if a file that was named cannot be used; -errno if it cannot be read for now. */
 int config_load(struct config *config);
 
 /* Anew; with errors the old one stays.  0; 1 if it has errors, with all of them in *ret_errors, a

@@ -252,3 +252,14 @@ FILE *conf_open(struct conf_loader *loader, const char *file)
 		refuse_file(loader, errno);
 	return stream;
 }
+
+int conf_check_named(const char *file, struct conf_messages *messages)
+{
+	struct conf_loader loader = { .messages = messages, .file = file };
+	size_t n_errors = messages->n_errors;
+	_cleanup_fclose_ FILE *stream = conf_open(&loader, file);
+
+	if (loader.no_memory)
+		return -ENOMEM;
+	return loader.open_error < 0 ? loader.open_error : messages->n_errors > n_errors;
+}

@@ -78,6 +78,12 @@ int conf_load_lenient(const char *const *files, size_t n_files, struct policy_se
 		      struct conf_messages *messages);
 
 /*
+ * A file that was named is to be there and readable, also for a start.  0; 1 if it cannot be used,
+ * for a reason that was added to *messages; -ENOMEM, or -errno if it cannot be opened for now.
+ */
+int conf_check_named(const char *file, struct conf_messages *messages);
+
+/*
  * Warns of a Subtree= that does not exist now: it may be created later, as the slice of a user is,
  * or be an error.  cgroups: of the machine on which the configuration is to be used.  0 or -ENOMEM.
  */
