@@ -21,7 +21,7 @@ static const char help[] =
 	"Usage: reckonctl [OPTION...] COMMAND [ARGUMENT...]\n"
 	"Query reckond: status, past kills, and which process would be killed next.\n"
 	"\n"
-	"  status           show memory, the next policy and victim, and the last kill\n"
+	"  status           show memory, the next threshold and victim, and the last kill\n"
 	"  explain [PID]    show the process that would be killed first; or why (not) PID\n"
 	"  history [N]      show the last 20 kills and what they freed; or N (0: all)\n"
 	"  rules            show the policies (when to kill) and rules (which process)\n"

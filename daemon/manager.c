@@ -21,6 +21,7 @@
 #include "daemon/record/report.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/errors.h"
+#include "lib/base/format.h"
 #include "lib/kill/unit-mark.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
@@ -382,9 +383,15 @@ int manager_reload(struct manager *m, char **ret_errors)
 
 const char *manager_status(const struct manager *m, char buf[static MANAGER_STATUS_SIZE])
 {
+	const char *named = m->config.options.config_file;
+	char file[256] = "";
+
+	if (named)
+		format_foreign(named, file, sizeof(file));
 	if (m->config.is_degraded)
 		snprintf(buf, MANAGER_STATUS_SIZE,
-			 "Degraded: the configuration has errors (reckonctl check)%s",
+			 "Degraded: the configuration has errors (reckonctl check%s%s)%s",
+			 named ? " " : "", file,
 			 m->config.policies.dry_run ? "; dry run: no process is killed" : "");
 	else if (m->selection.stuck.since != 0)
 		snprintf(buf, MANAGER_STATUS_SIZE,

@@ -49,7 +49,7 @@ check "grep -q '^Degraded: the configuration has 6 errors;' '$tmp/log'" 'and one
 wait_for is_there 20
 check "[ \"\$(get Degraded)\" = true ] && [ \"\$(get ConfigErrors | jq length)\" = 6 ] &&
     [ \"\$(get ConfigErrors | jq '.[0]' | grep -c '$tmp/conf:$line: \\[Policy broken\\]')\" = 1 ]" 'the bus tells'
-check "notified '^STATUS=Degraded: '" 'the service manager is notified'
+check "notified '^STATUS=Degraded: .*(reckonctl check $tmp/conf)'" 'the service manager is notified'
 "$build/reckonctl" status >"$tmp/out" 2>&1
 status=$?
 check "[ $status = 0 ] && grep -q '^Degraded  *the configuration has errors' '$tmp/out' && grep -q '^ *$tmp/conf:$line: ' '$tmp/out' && grep -q '^Memory ' '$tmp/out'" \

@@ -47,12 +47,14 @@ static void test_the_status_is_one_line(void **state)
 {
 	static const struct {
 		bool is_degraded, dry_run;
-		const char *status;
+		const char *file, *status;
 	} cases[] = {
-		{ false, false, "Watching memory" },
-		{ false, true, "Dry run: no process is killed" },
-		{ true, false, "Degraded: the configuration has errors (reckonctl check)" },
-		{ true, true,
+		{ false, false, NULL, "Watching memory" },
+		{ false, true, "x.conf", "Dry run: no process is killed" },
+		{ true, false, NULL, "Degraded: the configuration has errors (reckonctl check)" },
+		{ true, false, "/etc/site\n.conf",
+		  "Degraded: the configuration has errors (reckonctl check /etc/site?.conf)" },
+		{ true, true, NULL,
 		  "Degraded: the configuration has errors (reckonctl check); dry run: no process is killed" },
 	};
 	char buf[MANAGER_STATUS_SIZE];
@@ -62,6 +64,7 @@ static void test_the_status_is_one_line(void **state)
 		struct manager m = {
 			.config.is_degraded = cases[i].is_degraded,
 			.config.policies.dry_run = cases[i].dry_run,
+			.config.options.config_file = cases[i].file,
 		};
 
 		assert_string_equal(manager_status(&m, buf), cases[i].status);
