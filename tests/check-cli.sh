@@ -203,7 +203,7 @@ elif ! "${nobody[@]}" test -x "$tmp/reckond" 2>/dev/null; then
     skip 'without privileges: needs root, and a temporary folder that others may enter'
 else
     serves 'without privileges it says what it may not do' '^missing privilege: .*CAP_KILL' '^missing privilege: .*CAP_SYS_NICE' \
-        '^missing privilege: .*oom_score_adj' -- "${nobody[@]}" "$tmp/reckond" "${run[@]:1}"
+        '^missing privilege: .*oom_score_adj' '^To have these privileges, run reckond as root' -- "${nobody[@]}" "$tmp/reckond" "${run[@]:1}"
     # Beyond a low limit allocations would fail, at some time or other.
     serves 'with little memory that may be locked none is' '^missing privilege: own memory is not locked: Cannot allocate' \
         -- prlimit --memlock=64M:64M "${nobody[@]}" "$tmp/reckond" "${run[@]:1}"
