@@ -92,7 +92,18 @@ start --dry-run
 check "grep -q '^$tmp/conf.d/10-fifo.conf: is a FIFO' '$tmp/log' && grep -q '^policy kill: kill' '$tmp/log' && ! grep -q '^policy warn' '$tmp/log'" \
     'a drop-in that is a FIFO: the other files'
 stop
-rm -r "$tmp/conf.d" "$tmp/conf"
+rm -r "$tmp/conf.d"
+ln -s conf.d "$tmp/conf.d"
+start --dry-run
+check "grep -q '^$tmp/conf: its directory of drop-ins (.d) cannot be listed' '$tmp/log' && ! grep -q '^policy' '$tmp/log'" \
+    'a directory of drop-ins that cannot be listed: the file itself'
+stop
+for command in "$build/reckond --check-config --config" "$build/reckonctl check"; do
+    $command "$tmp/conf" >"$tmp/out" 2>&1
+    status=$?
+    check "[ $status = 2 ] && grep -q '^$tmp/conf: its directory of drop-ins (.d) cannot be listed' '$tmp/out'" 'which is an error of the check'
+done
+rm "$tmp/conf.d" "$tmp/conf"
 
 # A user that is created later.
 if has_namespace; then

@@ -64,22 +64,45 @@ static int finish_load(const struct config_options *options, struct loaded *load
 	return r;
 }
 
+/* The files of it.  0, or 1 if a directory of drop-ins cannot be listed, which is an error in
+ * *messages; -errno if it cannot be had now. */
+static int find_files(const struct config_options *options, struct conf_messages *messages,
+		      struct loaded *ret)
+{
+	const char *named = options->config_file;
+	int r = conf_find_files(named, "", &ret->files, &ret->n_files);
+
+	if (error_is_transient(r)) {
+		conf_files_free(ret->files, ret->n_files);
+		return r;
+	}
+	if (r == 0)
+		return 0;
+	(void)conf_messages_add(
+		messages, named ? named : "configuration", 0, false,
+		"%s cannot be listed: %s; it is left out",
+		named ? "its directory of drop-ins (.d)" : "a directory of drop-ins", strerror(-r));
+	return 1;
+}
+
 /* 0, 1 if it has errors (*ret is not set then), -errno. */
 static int load(const struct config_options *options, struct conf_messages *messages,
 		struct loaded *ret)
 {
 	struct loaded loaded = { 0 };
-	int r;
+	int r, found;
 
-	r = conf_find_files(options->config_file, "", &loaded.files, &loaded.n_files);
-	if (r < 0)
-		return r;
+	found = find_files(options, messages, &loaded);
+	if (found < 0)
+		return found;
 	r = conf_load((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
 		      messages);
-	if (r == 0)
+	if (r == 0 && found == 0)
 		return finish_load(options, &loaded, 0, ret);
+	if (r == 0)
+		policy_set_done(&loaded.policies);
 	conf_files_free(loaded.files, loaded.n_files);
-	return r;
+	return r < 0 ? r : 1;
 }
 
 /* For the start: what can be used of it.  0, 1 if it has errors, -errno if it cannot be had now, or
@@ -93,17 +116,13 @@ static int load_lenient(const struct config_options *options, struct conf_messag
 	r = options->config_file ? conf_check_named(options->config_file, messages) : 0;
 	if (r != 0)
 		return r < 0 ? r : -EINVAL;
-	found = conf_find_files(options->config_file, "", &loaded.files, &loaded.n_files);
-	if (error_is_transient(found))
-		return found;
+	found = find_files(options, messages, &loaded);
 	if (found < 0)
-		(void)conf_messages_add(messages, "configuration", 0, false,
-					"drop-ins cannot be listed: %s; none of its files is used",
-					strerror(-found));
+		return found;
 	r = conf_load_lenient((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
 			      messages);
 	if (r >= 0)
-		return finish_load(options, &loaded, found < 0 ? 1 : r, ret);
+		return finish_load(options, &loaded, found > 0 ? 1 : r, ret);
 	conf_files_free(loaded.files, loaded.n_files);
 	return r;
 }

@@ -96,8 +96,8 @@ int conf_check_subtree(const struct policy_set *set, const struct cgroup_fs *cgr
  * reckond.conf.d / *.conf of all three, sorted by name, where /etc masks /run masks /usr/lib, and a
  * symlink to /dev/null or an empty file masks altogether (systemd's order).  All of the second
  * form is looked up below root_prefix ("" for the real root, a fixture in tests).  *ret is an
- * array of n strings, freed by conf_files_free().  -EACCES and the like where a directory of
- * drop-ins cannot be listed.
+ * array of n strings, freed by conf_files_free().  -ENOMEM; -EACCES and the like where a directory
+ * of drop-ins cannot be listed, with *ret set to the other files.
  */
 int conf_find_files(const char *file, const char *root_prefix, char ***ret, size_t *ret_n);
 char **conf_files_free(char **files, size_t n);
