@@ -82,6 +82,12 @@ count_lines() { # NAME NUMBER: of lines in $tmp/out
 #
 exits '--help' 0 '^Usage: reckond' '--dry-run' 'Exit status' -- "$reckond" --help
 exits '--version' 0 '^reckond [0-9]+\.[0-9]+' -- "$reckond" --version
+exits '-h' 0 '^Usage: reckond' -- "$reckond" -h
+exits '-V' 0 '^reckond [0-9]+\.[0-9]+' -- "$reckond" -V
+# shellcheck disable=SC2016
+exits 'a help that cannot be written' 1 -- sh -c 'exec "$1" --help >/dev/full' sh "$reckond"
+exits 'an empty name of a file' 2 'needs the name of a file' -- "$reckond" --config= --check-config
+exits 'a subtree that is no path, with --check-config' 2 "cgroup's path begins with" -- "$reckond" --check-config --subtree a
 exits 'an unknown option' 2 "--frobnicate'?$" "--help'" -- "$reckond" --frobnicate
 exits 'an option without its value' 2 'subtree' -- "$reckond" --subtree
 exits 'an extra argument' 2 "unexpected argument 'now'" -- "$reckond" --dry-run now
@@ -147,7 +153,7 @@ for file in missing folder fifo dangling; do
     rm -rf "$conf"
 done
 exits 'a subtree that is not there' 1 '^Subtree /reckond/nonesuch: ' -- "${run[@]}" --subtree /reckond/nonesuch
-exits 'a subtree that is no path' 1 '^Subtree user.slice: ' -- "${run[@]}" --subtree user.slice
+exits 'a subtree that is no path' 2 "^reckond: --subtree 'user.slice': a cgroup's path begins with" -- "${run[@]}" --subtree user.slice
 exits 'a subtree that climbs' 1 '^Subtree /a/\.\.: ' -- "${run[@]}" --subtree /a/..
 
 # A cgroup of our own, in the hierarchy that reckond uses: v2, else the v1 freezer's.

@@ -14,7 +14,7 @@ trap 'rm -rf "$tmp"' EXIT
 cd "$tmp" && touch mine.conf && mkdir folder || exit 1
 # As --help has them.
 commands=$("$build/reckonctl" --help | sed -nE 's/^  ([a-z]+) .*/\1/p' | sort | paste -sd ' ')
-options=$("$build/reckonctl" --help | sed -nE 's/^  (--[a-z]+) .*/\1/p' | sort | paste -sd ' ')
+options=$("$build/reckonctl" --help | sed -nE 's/^  (-[a-zA-Z], )?(--[a-z]+) .*/\2/p' | sort | paste -sd ' ')
 failed=0
 skip() { echo "skip - $*"; }
 

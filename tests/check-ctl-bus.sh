@@ -124,7 +124,7 @@ run 'status without a bus' 1 out '^State +not known$' out '^Memory +[0-9]' \
 run 'and as JSON' 1 -- --json status
 finds 'says so' .running null .error '*no system bus*' .source '"reckonctl"' .state null \
     .memory.total_bytes '[1-9]*' '.policies[0].name' '"*"' .next.name '"*"'
-run 'history without a bus' 1 err 'no system bus .*; systemctl status dbus reckond\)$' -- history
+run 'history without a bus' 1 err 'no system bus .*; systemctl status dbus reckond\); and there is no history in ' -- history
 start_bus
 run_apart none 'status without a daemon' 1 out '^State +not running: no process would be killed in time$' \
     out '^Memory +[0-9.]+% of ' \
@@ -660,5 +660,5 @@ echo '{"version": 1, "entries": 7}' >"$tmp/state/history.json"
 run 'a damaged one' 1 err "^reckonctl: $absent.*; nor can .*/history\.json be read: " -- history
 say 'stays where it is' "$([ "$(echo "$tmp"/state/*)" = "$tmp/state/history.json" ] || ls "$tmp/state")"
 rm "$tmp/state/history.json"
-run 'none' 1 err "^reckonctl: $absent.*\)\$" -- history
+run 'none' 1 err "^reckonctl: $absent.*\); and there is no history in .*/state\$" -- history
 exit $failed
