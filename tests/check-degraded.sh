@@ -124,6 +124,16 @@ else
     skip 'a user that comes into being: no mount namespaces here'
 fi
 
+# A bus without the policy file.
+stop_bus
+sed -i '/<include>/d' "$tmp/bus.conf"
+start_bus
+quiet_conf >"$tmp/conf"
+start --dry-run
+check "wait_for \"grep -q '^bus: may not be org.reckond1 (.*org.reckond1.conf in /etc/dbus-1/system.d' '$tmp/log'\"" \
+    'without the policy of the bus it is said which file is missing'
+stop
+
 # Without the daemon, with the files in the usual place.
 if unshare -m mount -t tmpfs none /run 2>/dev/null && [ ! -e /etc/reckond/reckond.conf ]; then
     printf '[Policy now]\nMemoryAvailable=plenty\nAction=kill\n[Daemon]\nSubtree=/no/such/cgroup\n' >"$tmp/conf"
