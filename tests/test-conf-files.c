@@ -23,6 +23,39 @@
 #include <cmocka.h>
 /* clang-format on */
 
+/* How much of each file is read too late: it was cut meanwhile. */
+static off_t n_lost;
+
+int __real_fstat(int fd, struct stat *ret);
+int __wrap_fstat(int fd, struct stat *ret);
+int __wrap_fstat(int fd, struct stat *ret)
+{
+	int r = __real_fstat(fd, ret);
+
+	ret->st_size += n_lost;
+	return r;
+}
+
+/* Half a file is not taken for the whole. */
+static void test_a_file_that_ends_early_is_an_error(void **state)
+{
+	_cleanup_(policy_set_done) struct policy_set set = {};
+	struct conf_messages messages = {};
+	char **files;
+	size_t n;
+
+	assert_int_equal(conf_find_files(fixture("given.conf"), "/nonexistent", &files, &n), 0);
+	n_lost = 1;
+	assert_int_equal(conf_load_lenient((const char *const *)files, n, &set, &messages), 1);
+	n_lost = 0;
+	/* ... and the section that it ends in is not trusted */
+	assert_int_equal(messages.n_errors, n + 2);
+	for (size_t i = 0; i < n; i++)
+		assert_non_null(strstr(messages.items[i].text, "cannot be read to its end"));
+	conf_messages_done(&messages);
+	assert_null(conf_files_free(files, n));
+}
+
 /* Later files over earlier ones, key by key; completeness is judged in the end. */
 static void test_load_merges_drop_ins(void **state)
 {
@@ -237,6 +270,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_load_merges_drop_ins),
+		cmocka_unit_test(test_a_file_that_ends_early_is_an_error),
 		cmocka_unit_test(test_find_files_keeps_the_order_of_directories),
 		cmocka_unit_test(test_find_files_hides_by_null_devices),
 		cmocka_unit_test(test_find_files_goes_on_without_a_directory),

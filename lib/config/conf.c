@@ -20,6 +20,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/config/conf-loader.h"
@@ -298,9 +299,11 @@ static void refuse_line(struct conf_loader *loader, const char *line, bool has_n
 /* EOF beyond what a file may have: it may have grown since it was opened. */
 static int fetch_char(struct conf_loader *loader)
 {
-	if (loader->n_bytes++ >= CONF_FILE_MAX)
-		return EOF;
-	return getc_unlocked(loader->stream);
+	int c = loader->n_bytes < CONF_FILE_MAX ? getc_unlocked(loader->stream) : EOF;
+
+	if (c != EOF)
+		loader->n_bytes++;
+	return c;
 }
 
 /* The next line, into loader->text, empty if it has been refused; false at the end. */
@@ -400,6 +403,16 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	return 1;
 }
 
+/* Half a file may lack what protects a process: it is written just now, or cut. */
+static bool is_read_whole(const struct conf_loader *loader)
+{
+	struct stat st;
+
+	if (ferror(loader->stream) || fstat(fileno(loader->stream), &st) < 0)
+		return false;
+	return (off_t)loader->n_bytes >= st.st_size;
+}
+
 static void load_file(struct conf_loader *loader, const char *file)
 {
 	_cleanup_fclose_ FILE *stream = NULL;
@@ -419,7 +432,7 @@ static void load_file(struct conf_loader *loader, const char *file)
 	if (r < 0)
 		loader->no_memory = true;
 	loader->line = 0;
-	if (ferror(stream))
+	if (!loader->no_memory && !is_read_whole(loader))
 		conf_error(loader, "cannot be read to its end");
 }
 

@@ -29,10 +29,11 @@ trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 make_overlay() {
     mkdir -p "$tmp/overlay/vm-soak" "$tmp/overlay/etc/systemd/system" &&
         make -C "$builddir" --no-print-directory install DESTDIR="$tmp/overlay" &&
-        make -C "$builddir" --no-print-directory tests/vm/odd tests/bus-flood &&
+        make -C "$builddir" --no-print-directory tests/vm/odd tests/vm/major-faults tests/bus-flood &&
         find "$tmp/overlay" -name reckond.service -path '*/system/*' ! -path '*/etc/systemd/*' \
             -exec cp {} "$tmp/overlay/etc/systemd/system/" \; &&
-        cp "$here/guest-soak" "$builddir/tests/vm/odd" "$builddir/tests/bus-flood" "$tmp/overlay/vm-soak/"
+        cp "$here/guest-soak" "$builddir/tests/vm/odd" "$builddir/tests/vm/major-faults" \
+            "$builddir/tests/bus-flood" "$tmp/overlay/vm-soak/"
 }
 if ! make_overlay >"$tmp/make.log" 2>&1; then
     cat "$tmp/make.log"
