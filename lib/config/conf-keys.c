@@ -90,6 +90,21 @@ static int set_threshold(const struct conf_key *key, void *object, const char *v
 	return 0;
 }
 
+/* Not set: a default that depends on the machine. */
+static int set_min_victim(const struct conf_key *key, void *object, const char *value, char *text)
+{
+	const struct policy_set *set = object;
+	int r = set_threshold(key, object, value, text);
+
+	if (r == 0 && !set->min_victim.is_size && set->min_victim.cap == 0 &&
+	    set->min_victim.permyriad >= PERMYRIAD / 2)
+		snprintf(text, CONF_TEXT_MAX,
+			 "MinVictim=%.40s: no process is killed that frees less than that, so "
+			 "hardly any ever is",
+			 value);
+	return r;
+}
+
 static int set_pressure(const struct conf_key *key, void *object, const char *value, char *text)
 {
 	unsigned *field = (unsigned *)((char *)object + key->offset);
@@ -360,7 +375,7 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 const struct conf_key conf_keys[] = {
 	{ "DryRun",          DAEMON, "no",  FORM_BOOL,     set_bool, SET(dry_run), .restricts = true },
 	{ "Subtree",         DAEMON, "/",   "one cgroup such as /user.slice", set_subtree, .restricts = true, .old_name = "Scope" },
-	{ "MinVictim",       DAEMON, "4M",      FORM_LEVEL,    set_threshold, SET(min_victim) },
+	{ "MinVictim",       DAEMON, NULL,      FORM_LEVEL,    set_min_victim, SET(min_victim) },
 	{ "WatchBelow",      DAEMON, "30% 64G", FORM_LEVEL,    set_threshold, SET(watch_below) },
 	{ "KillTimeout",     DAEMON, "2s",  "a duration of at least 100ms such as 2s", set_kill_timeout },
 
