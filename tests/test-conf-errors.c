@@ -358,10 +358,30 @@ static void test_load_reports_all_of_ten_errors_in_order(void **state)
 	conf_messages_done(&messages);
 }
 
+/* Each sample judges all of them. */
+static void test_there_are_at_most_so_many_policies(void **state)
+{
+	_cleanup_(conf_messages_done) struct conf_messages messages = {};
+	_cleanup_(policy_set_done) struct policy_set set = {};
+	char text[CONF_POLICIES_MAX * 48], *end = text;
+	const char *path;
+
+	for (unsigned i = 0; i < CONF_POLICIES_MAX; i++)
+		end += sprintf(end, "[Policy p%u]\nAction=none\n", i);
+	sprintf(end, "[Policy p1]\nGrace=1s\n");
+	path = write_tmp(text, strlen(text));
+	assert_int_equal(conf_load(&path, 1, &set, &messages), 1);
+	assert_int_equal(messages.n, 5); /* those that are built in */
+	assert_non_null(strstr(messages.items[0].text, "[Policy p59] is one too many: at most 64"));
+	assert_int_equal(conf_load_lenient(&path, 1, &set, &messages), 1);
+	assert_int_equal(set.n_policies, CONF_POLICIES_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_load_reports_what_is_wrong_and_where),
+		cmocka_unit_test(test_there_are_at_most_so_many_policies),
 		cmocka_unit_test(test_check_subtree_reports_where_it_is_named),
 		cmocka_unit_test(test_load_reports_all_of_ten_errors_in_order),
 	};

@@ -24,6 +24,10 @@
 /* More are counted, and not kept. */
 #define CONF_MESSAGES_MAX 100
 
+/* Policies, built-in ones included: each sample judges all of them, and one answer on the bus has
+ * them all. */
+#define CONF_POLICIES_MAX 64
+
 /* Of a policy or rule.  inih keeps 49 bytes of a section: "Protect " and this fit. */
 #define CONF_NAME_MAX 40
 
