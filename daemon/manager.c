@@ -280,6 +280,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 		struct manager **ret)
 {
 	_cleanup_(manager_freep) struct manager *m = NULL;
+	uint64_t heap_used;
 	int r;
 
 	m = calloc(1, sizeof(*m));
@@ -289,7 +290,9 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 	m->config.options = *options;
 	m->machine.kill_ops = ops;
 
+	heap_used = self_heap_used();
 	r = config_load(&m->config);
+	m->self.config_bytes = sub_u64(self_heap_used(), heap_used);
 	if (r == 0)
 		r = open_machine(m);
 	if (r == 0)
@@ -359,8 +362,10 @@ struct manager *manager_free(struct manager *m)
 
 int manager_reload(struct manager *m, char **ret_errors)
 {
+	uint64_t heap_used = self_heap_used();
 	int r = config_reload(&m->config, ret_errors);
 
+	m->self.config_bytes = sub_u64(m->self.config_bytes + self_heap_used(), heap_used);
 	if (r != 0)
 		return r;
 	census_set_policies(&m->sampler.census, &m->config.policies);
