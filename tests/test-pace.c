@@ -220,6 +220,34 @@ static void test_rate(void **state)
 }
 
 /* Where nothing moves the levels alone are read; two loads beside each other. */
+static void test_what_falls(void **state)
+{
+	static const struct {
+		uint64_t available, swap_free, memory_rate, swap_rate; /* MiB, and per second */
+		bool falls;
+	} rows[] = {
+		{ 800, 0, 0, 0, false },     /* no swap is not swap that falls */
+		{ 800, 0, 40, 0, false },    /* 20 s */
+		{ 799, 0, 40, 0, true },     /* less */
+		{ 8000, 512, 40, 0, false }, /* far away */
+		{ 8000, 512, 40, 26, true }, { 8000, 520, 40, 26, false },
+		{ 8000, 0, 0, 26, true },    { 0, 0, 0, 0, true }, /* there is none */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct pace pace = {
+			.available = rows[i].available * MIB,
+			.swap_free = rows[i].swap_free * MIB,
+			.memory_rate = rows[i].memory_rate * MIB,
+			.swap_rate = rows[i].swap_rate * MIB,
+		};
+
+		if (pace_falls(&pace) != rows[i].falls)
+			fail_msg("row %zu", i);
+	}
+}
+
 static void test_light_looks(void **state)
 {
 	static const struct {
@@ -291,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_a_standstill_is_cheap_at_any_distance),
 		cmocka_unit_test(test_a_leak_is_seen_in_time),
 		cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_what_falls),
 		cmocka_unit_test(test_light_looks),
 	};
 

@@ -84,6 +84,13 @@ usec_t pace_delay(const struct pace *pace, const struct pace_distance *d)
 	return min_u64(from_standstill(pace, d), at_present_rate(pace, d));
 }
 
+bool pace_falls(const struct pace *pace)
+{
+	return time_to_take(pace->available, pace->memory_rate) < PACE_FALL_USEC ||
+	       (pace->swap_rate > 0 &&
+		time_to_take(pace->swap_free, pace->swap_rate) < PACE_FALL_USEC);
+}
+
 /* Swap that is no help does not have to be filled first. */
 static struct pace_distance distance_to(const struct policy *policy,
 					const struct policy_reading *reading)

@@ -69,6 +69,10 @@ struct pace_distance {
 /* Until one policy has to be judged; USEC_INFINITY: it does not wait for memory or swap. */
 usec_t pace_delay(const struct pace *pace, const struct pace_distance *distance);
 
+/* At the present rate no memory, or no swap, is left after PACE_FALL_USEC. */
+#define PACE_FALL_USEC (20 * USEC_PER_SEC)
+bool pace_falls(const struct pace *pace);
+
 /* Until the next sample in watch, for all policies that terminate or kill. */
 usec_t pace_interval(const struct pace *pace, const struct policy_set *set,
 		     const struct policy_reading *reading);

@@ -74,12 +74,13 @@ static int compare_young(struct comparison *c, struct census_young *young, usec_
 static int compare_largest(struct comparison *c)
 {
 	const struct census *census = c->census;
+	uint64_t size_min = census->largest / CENSUS_LARGEST_SHARE;
 	int r = 0;
 
 	for (size_t i = 0; i < min_u64(census->n_by_size, CENSUS_LARGEST); i++) {
 		const struct census_process *process = census_at(census, census->order[i]);
 
-		if (process->pid == 0 ||
+		if (process->pid == 0 || proc_reclaimable(&process->memory) < size_min ||
 		    census_since(process->compared_at, c->now) < CENSUS_LARGEST_USEC)
 			continue;
 		if (r < 0 || c->n_left == 0)

@@ -9,6 +9,7 @@
  * costs more with every CPU and interrupt, and would tell nothing that a second lookup of the
  * newest pids does not.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,15 +180,26 @@ static int on_listed(pid_t pid, void *userdata)
 	return 0;
 }
 
-/* The fifth word of /proc/loadavg; 0 if that is not known.  lxcfs gives that of the host's pid
- * namespace, which says nothing about this one. */
-pid_t census_read_last_pid(const struct census *census)
+/* lxcfs gives the last pid of the host's pid namespace, which says nothing about this one. */
+static int open_loadavg(struct census *census)
+{
+	if (census->loadavg_fd >= 0 || census->loadavg_fd == -EXDEV)
+		return census->loadavg_fd;
+	if (proc_is_virtualised(census->proc_fd, "loadavg"))
+		census->loadavg_fd = -EXDEV;
+	else /* or, later, once more */
+		census->loadavg_fd = openat(census->proc_fd, "loadavg", O_RDONLY | O_CLOEXEC);
+	return census->loadavg_fd;
+}
+
+/* The fifth word of /proc/loadavg, which the kernel makes anew for each pread(2); 0 if that is not
+ * known. */
+pid_t census_read_last_pid(struct census *census)
 {
 	char text[128];
 	int pid;
 
-	if (proc_is_virtualised(census->proc_fd, "loadavg") ||
-	    io_read_at(census->proc_fd, "loadavg", text, sizeof(text)) < 0 ||
+	if (io_read_fd(open_loadavg(census), text, sizeof(text)) < 0 ||
 	    sscanf(text, "%*s %*s %*s %*s %d", &pid) != 1 || pid < 0)
 		return 0;
 	return pid;

@@ -80,7 +80,7 @@ int census_read_attributes(struct census *census, struct census_process *process
 double census_rank_weight(const struct census_process *process);
 
 /* The newest pid allocated in our pid namespace; 0: not known. */
-pid_t census_read_last_pid(const struct census *census);
+pid_t census_read_last_pid(struct census *census);
 
 /* Before a listing: hidden processes are counted anew. */
 void census_begin_listing(struct census *census);

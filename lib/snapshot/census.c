@@ -209,6 +209,7 @@ int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgro
 		.accuracy = accuracy,
 		.policies = policies,
 		.n_nodes = 1,
+		.loadavg_fd = -EBADF,
 		.listing_fd = -EBADF,
 	};
 	branch_init(&census->root, CENSUS_MACHINE);
@@ -230,7 +231,12 @@ void census_done(struct census *census)
 	free(census->by_pid);
 	free(census->blocks);
 	free(census->order);
-	*census = (struct census){ .proc_fd = -EBADF, .listing_fd = -EBADF };
+	closep(&census->loadavg_fd);
+	*census = (struct census){
+		.proc_fd = -EBADF,
+		.loadavg_fd = -EBADF,
+		.listing_fd = -EBADF,
+	};
 }
 
 struct census_process *census_add(struct census *census, pid_t pid, uint64_t start_ticks)
