@@ -261,6 +261,8 @@ int conf_check_named(const char *file, struct conf_messages *messages)
 	size_t n_errors = messages->n_errors;
 	_cleanup_fclose_ FILE *stream = conf_open(&loader, file);
 
+	if (stream)
+		return 0;
 	if (loader.no_memory)
 		return -ENOMEM;
 	return loader.open_error < 0 ? loader.open_error : messages->n_errors > n_errors;
