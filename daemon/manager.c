@@ -389,10 +389,14 @@ int manager_reload(struct manager *m, char **ret_errors)
 const char *manager_status(const struct manager *m, char buf[static MANAGER_STATUS_SIZE])
 {
 	const char *named = m->config.options.config_file;
-	char file[256] = "";
+	char file[128] = "", refused[192] = "";
 
 	if (named)
 		format_foreign(named, file, sizeof(file));
+	if (m->config.reload_was_refused)
+		snprintf(refused, sizeof(refused),
+			 "; the last reload was refused (reckonctl check%s%s)", named ? " " : "",
+			 file);
 	if (m->config.is_degraded)
 		snprintf(buf, MANAGER_STATUS_SIZE,
 			 "Degraded: the configuration has errors (reckonctl check%s%s)%s",
@@ -402,8 +406,9 @@ const char *manager_status(const struct manager *m, char buf[static MANAGER_STAT
 		snprintf(buf, MANAGER_STATUS_SIZE,
 			 "Memory is low, but no process is worth killing (reckonctl status)");
 	else
-		snprintf(buf, MANAGER_STATUS_SIZE, "%s",
+		snprintf(buf, MANAGER_STATUS_SIZE, "%s%s",
 			 m->config.policies.dry_run ? "Dry run: no process is killed"
-						    : "Watching memory");
+						    : "Watching memory",
+			 refused);
 	return buf;
 }

@@ -75,6 +75,17 @@ call Reload
 check "! command -v perl >/dev/null || wait_for \"grep STATUS= '$tmp/notified' | tail -n 1 | grep -q Watching\"" 'and when that is over'
 stop
 
+# A reload that is refused by a signal, which has no answer.
+quiet_conf >"$tmp/conf"
+start
+echo nonsense >>"$tmp/conf"
+kill -HUP "$daemon"
+check "notified '^STATUS=Watching memory; the last reload was refused (reckonctl check $tmp/conf)'" 'a reload that is refused is notified'
+quiet_conf >"$tmp/conf"
+call Reload
+check "! command -v perl >/dev/null || wait_for \"grep STATUS= '$tmp/notified' | tail -n 1 | grep -qx 'STATUS=Watching memory'\"" 'until one is not'
+stop
+
 # What limits the processes that may be killed at all.
 printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n[Daemon]\nDryRun=ye\n' >"$tmp/conf"
 start

@@ -277,6 +277,7 @@ int config_reload(struct config *config, char **ret_errors)
 	int r;
 
 	r = load(&config->options, &messages, &loaded);
+	config->reload_was_refused = r != 0;
 	log_messages(&messages);
 	if (r != 0) {
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
