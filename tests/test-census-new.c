@@ -211,30 +211,47 @@ static void test_find_new_compares_those_that_are_known(void **state)
 	assert_int_equal(world->census.n_processes, 100);
 }
 
-/* What is far from being chosen is compared in its turn only. */
-static void test_the_small_beside_a_large_one_are_compared_in_turn(void **state)
+/* 50 processes, the first one of another size. */
+static void put_small_ones(const struct world *world, unsigned first_pages, unsigned pages, int adj)
 {
-	struct world *world = *state;
-	const usec_t begin = 100 * USEC_PER_SEC;
 	struct row row = browser;
 
-	for (unsigned adj = 0; adj < 10; adj += 9) {
-		for (row.pid = 1000; row.pid < 1050; row.pid++) {
-			row.resident = row.pid == 1000 ? 100000 : 1000;
-			row.adj = (int)adj;
-			put_process(world, &row);
-		}
-		if (adj == 0) {
-			assert_int_equal(census_sweep(&world->census, begin, 1, false), 0);
-			assert_int_equal(census_refresh(&world->census, begin, 1, false, NULL, 0),
-					 1);
-		}
+	for (row.pid = 1000; row.pid < 1050; row.pid++) {
+		row.resident = row.pid == 1000 ? first_pages : pages;
+		row.adj = adj;
+		put_process(world, &row);
 	}
-	sample_until(world, begin + CENSUS_LARGEST_USEC, begin + CENSUS_LARGEST_USEC * 3 / 2);
-	assert_int_equal(census_find(&world->census, 1000)->oom_score_adj, 9);
-	assert_in_range(count_adjusted(world, 9), 1, 10);
-	sample_until(world, begin + CENSUS_ALL_USEC, begin + CENSUS_ALL_USEC * 2);
-	assert_int_equal(count_adjusted(world, 9), 50);
+}
+
+/* What is far from being chosen is compared in its turn only. */
+static void test_the_small_are_compared_in_turn(void **state)
+{
+	static const struct {
+		unsigned first_pages, pages;
+		size_t n_soon, n_soon_max;
+	} rows[] = {
+		{ 100000, 1000, 1, 10 },   /* beside a large one */
+		{ 150, 150, 0, 10 },	   /* where all are small */
+		{ 100000, 50000, 50, 50 }, /* not small */
+	};
+	struct world *world = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		usec_t begin = (100 + i * 1000) * USEC_PER_SEC;
+		size_t n;
+
+		put_small_ones(world, rows[i].first_pages, rows[i].pages, 0);
+		assert_int_equal(census_sweep(&world->census, begin, 1, false), 0);
+		assert_int_equal(census_refresh(&world->census, begin, 1, false, NULL, 0), 1);
+		put_small_ones(world, rows[i].first_pages, rows[i].pages, 9);
+		sample_until(world, begin + CENSUS_LARGEST_USEC,
+			     begin + CENSUS_LARGEST_USEC * 3 / 2);
+		n = count_adjusted(world, 9);
+		if (n < rows[i].n_soon || n > rows[i].n_soon_max)
+			fail_msg("row %zu: %zu", i, n);
+		sample_until(world, begin + CENSUS_ALL_USEC, begin + CENSUS_ALL_USEC * 2);
+		assert_int_equal(count_adjusted(world, 9), 50);
+	}
 }
 
 /* Gradually, those that have started. */
@@ -384,7 +401,7 @@ int main(void)
 		on_world(test_find_new_knows_a_reused_pid),
 		on_world(test_find_new_lists_all_when_many_came_or_pids_wrapped),
 		on_world(test_find_new_compares_those_that_are_known),
-		on_world(test_the_small_beside_a_large_one_are_compared_in_turn),
+		on_world(test_the_small_are_compared_in_turn),
 		on_world(test_find_new_compares_the_young_soon),
 		on_world(test_compare_sees_another_user),
 		on_world(test_compare_matches_the_rules_after_a_move),
