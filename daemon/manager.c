@@ -21,6 +21,7 @@
 #include "daemon/record/report.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/errors.h"
+#include "lib/base/format.h"
 #include "lib/kill/unit-mark.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
@@ -280,6 +281,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 		struct manager **ret)
 {
 	_cleanup_(manager_freep) struct manager *m = NULL;
+	uint64_t heap_used;
 	int r;
 
 	m = calloc(1, sizeof(*m));
@@ -289,7 +291,9 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 	m->config.options = *options;
 	m->machine.kill_ops = ops;
 
+	heap_used = self_heap_used();
 	r = config_load(&m->config, &m->sampler.domain);
+	m->self.config_bytes = sub_u64(self_heap_used(), heap_used);
 	if (r == 0)
 		r = open_machine(m);
 	if (r == 0)
@@ -360,8 +364,10 @@ struct manager *manager_free(struct manager *m)
 
 int manager_reload(struct manager *m, char **ret_errors)
 {
+	uint64_t heap_used = self_heap_used();
 	int r = config_reload(&m->config, &m->sampler.domain, ret_errors);
 
+	m->self.config_bytes = sub_u64(m->self.config_bytes + self_heap_used(), heap_used);
 	if (r != 0)
 		return r;
 	census_set_policies(&m->sampler.census, &m->config.policies);
@@ -384,16 +390,27 @@ int manager_reload(struct manager *m, char **ret_errors)
 
 const char *manager_status(const struct manager *m, char buf[static MANAGER_STATUS_SIZE])
 {
+	const char *named = m->config.options.config_file;
+	char file[128] = "", refused[192] = "";
+
+	if (named)
+		format_foreign(named, file, sizeof(file));
+	if (m->config.reload_was_refused)
+		snprintf(refused, sizeof(refused),
+			 "; the last reload was refused (reckonctl check%s%s)", named ? " " : "",
+			 file);
 	if (m->config.is_degraded)
 		snprintf(buf, MANAGER_STATUS_SIZE,
-			 "Degraded: the configuration has errors (reckonctl check)%s",
+			 "Degraded: the configuration has errors (reckonctl check%s%s)%s",
+			 named ? " " : "", file,
 			 m->config.policies.dry_run ? "; dry run: no process is killed" : "");
 	else if (m->selection.stuck.since != 0)
 		snprintf(buf, MANAGER_STATUS_SIZE,
 			 "Memory is low, but no process is worth killing (reckonctl status)");
 	else
-		snprintf(buf, MANAGER_STATUS_SIZE, "%s",
+		snprintf(buf, MANAGER_STATUS_SIZE, "%s%s",
 			 m->config.policies.dry_run ? "Dry run: no process is killed"
-						    : "Watching memory");
+						    : "Watching memory",
+			 refused);
 	return buf;
 }

@@ -208,6 +208,21 @@ LACK(no_kill)
 	nothing_lacks(a, m);
 	a->missing_capabilities = (uint64_t)1 << CAP_KILL;
 }
+LACK(not_started_as_root)
+{
+	no_capabilities(a, m);
+	a->is_unprivileged = true;
+}
+LACK(root_without_some)
+{
+	nothing_lacks(a, m);
+	a->missing_capabilities = (uint64_t)1 << CAP_KILL | (uint64_t)1 << CAP_SYS_PTRACE;
+}
+LACK(root_of_a_namespace)
+{
+	no_capabilities(a, m);
+	a->in_user_namespace = true;
+}
 LACK(in_namespace)
 {
 	nothing_lacks(a, m);
@@ -304,10 +319,18 @@ static void test_lacks_are_logged_and_kept(void **state)
 		  NULL, 6 },
 		{ no_kill, "missing privilege: may not kill processes of other users",
 		  "CAP_SYS_NICE", 1 },
+		{ not_started_as_root,
+		  "To have these privileges, run reckond as root: systemctl start reckond, or sudo "
+		  "reckond.\n",
+		  "CapabilityBoundingSet=", 6 },
+		{ root_without_some, "or grant to the container: CAP_KILL CAP_SYS_PTRACE\n",
+		  "as root", 2 },
+		{ root_of_a_namespace, "CAP_KILL", "To have", 7 },
+		{ nothing_lacks, "swap: none\n", "To have", 0 },
 		{ in_namespace, "missing privilege: in a user namespace: ", NULL, 1 },
 		{ not_locked,
-		  "missing privilege: own memory is not locked: Cannot allocate memory\n", NULL,
-		  1 },
+		  "missing privilege: own memory is not locked: Cannot allocate memory (LimitMEMLOCK=",
+		  NULL, 1 },
 		{ no_adj, "missing privilege: own oom_score_adj is not -1000: Permission denied\n",
 		  NULL, 1 },
 		{ no_fifo, "missing privilege: reapers run at normal priority: ", NULL, 1 },

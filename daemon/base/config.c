@@ -65,42 +65,65 @@ static int finish_load(const struct config_options *options, struct loaded *load
 	return r;
 }
 
+/* The files of it.  0, or 1 if a directory of drop-ins cannot be listed, which is an error in
+ * *messages; -errno if it cannot be had now. */
+static int find_files(const struct config_options *options, struct conf_messages *messages,
+		      struct loaded *ret)
+{
+	const char *named = options->config_file;
+	int r = conf_find_files(named, "", &ret->files, &ret->n_files);
+
+	if (error_is_transient(r)) {
+		conf_files_free(ret->files, ret->n_files);
+		return r;
+	}
+	if (r == 0)
+		return 0;
+	(void)conf_messages_add(
+		messages, named ? named : "configuration", 0, false,
+		"%s cannot be listed: %s; it is left out",
+		named ? "its directory of drop-ins (.d)" : "a directory of drop-ins", strerror(-r));
+	return 1;
+}
+
 /* 0, 1 if it has errors (*ret is not set then), -errno. */
 static int load(const struct config_options *options, struct conf_messages *messages,
 		struct loaded *ret)
 {
 	struct loaded loaded = { 0 };
-	int r;
+	int r, found;
 
-	r = conf_find_files(options->config_file, "", &loaded.files, &loaded.n_files);
-	if (r < 0)
-		return r;
+	found = find_files(options, messages, &loaded);
+	if (found < 0)
+		return found;
 	r = conf_load((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
 		      messages);
-	if (r == 0)
+	if (r == 0 && found == 0)
 		return finish_load(options, &loaded, 0, ret);
+	if (r == 0)
+		policy_set_done(&loaded.policies);
 	conf_files_free(loaded.files, loaded.n_files);
-	return r;
+	return r < 0 ? r : 1;
 }
 
-/* For the start: what can be used of it.  0, 1 if it has errors, -errno if it cannot be had now. */
+/* For the start: what can be used of it.  0, 1 if it has errors, -errno if it cannot be had now, or
+ * if a file that was named cannot be used: the built-in defaults would be another configuration. */
 static int load_lenient(const struct config_options *options, struct conf_messages *messages,
 			struct loaded *ret)
 {
 	struct loaded loaded = { 0 };
 	int r, found;
 
-	found = conf_find_files(options->config_file, "", &loaded.files, &loaded.n_files);
-	if (error_is_transient(found))
-		return found;
+	r = options->config_file ? conf_check_named(options->config_file, messages) : 0;
+	if (r != 0)
+		return r < 0 ? r : -EINVAL;
+	found = find_files(options, messages, &loaded);
 	if (found < 0)
-		(void)conf_messages_add(messages, "configuration", 0, false,
-					"drop-ins cannot be listed: %s; none of its files is used",
-					strerror(-found));
+		return found;
 	r = conf_load_lenient((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
 			      messages);
 	if (r >= 0)
-		return finish_load(options, &loaded, found < 0 ? 1 : r, ret);
+		return finish_load(options, &loaded, found > 0 ? 1 : r, ret);
 	conf_files_free(loaded.files, loaded.n_files);
 	return r;
 }
@@ -265,6 +288,7 @@ int config_reload(struct config *config, struct domain *domain, char **ret_error
 	int r;
 
 	r = load(&config->options, &messages, &loaded);
+	config->reload_was_refused = r != 0;
 	log_messages(&messages);
 	if (r == 0)
 		r = take(config, domain, &loaded, &messages);
@@ -287,7 +311,9 @@ int config_load(struct config *config, struct domain *domain)
 
 	r = load_lenient(&config->options, &messages, &loaded);
 	log_messages(&messages);
-	if (r < 0 && r != -ENOMEM)
+	if (r == -EINVAL)
+		log_error("Cannot start: the file that --config names cannot be used.");
+	else if (r < 0 && r != -ENOMEM)
 		log_error("Cannot read the configuration for now: %s.", strerror(-r));
 	if (r >= 0)
 		r = take(config, domain, &loaded, &messages);

@@ -26,11 +26,13 @@ struct config {
 	char **errors;
 	size_t n_errors;
 	unsigned n_reloads;
-	bool reload_is_wanted; /* as soon as no kill is in progress */
+	bool reload_was_refused; /* the last one */
+	bool reload_is_wanted;	 /* as soon as no kill is in progress */
 };
 
 /* For the start, by config->options: what can be used of it, the rest is logged (is_degraded).  0,
- * and the domain has room for its policies; -ENOMEM, or -errno if it cannot be read for now. */
+ * and the domain has room for its policies; -ENOMEM; -EINVAL if a file that was named cannot be
+ * used; -errno if it cannot be read for now. */
 int config_load(struct config *config, struct domain *domain);
 
 /* Anew; with errors the old one stays.  0, and the domain has room for its policies, with nothing
