@@ -21,7 +21,7 @@ struct regime;
 
 struct self {
 	usec_t checked_at;
-	size_t n_processes; /* the most that there were */
+	size_t n_processes;    /* the most that there were */
 	uint64_t config_bytes; /* of the configuration in force, when it was loaded */
 	struct reserve reserve;
 	uint64_t started_usec; /* CLOCK_REALTIME */
