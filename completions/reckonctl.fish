@@ -13,8 +13,8 @@ complete -c reckonctl -n "not __fish_seen_subcommand_from $commands" -a reload -
 complete -c reckonctl -n '__fish_seen_subcommand_from explain' -a '(__fish_complete_pids)'
 complete -c reckonctl -n '__fish_seen_subcommand_from check' -F
 complete -c reckonctl -l json -d 'Print one JSON object'
-complete -c reckonctl -l full -d 'history: show everything known about each decision'
-complete -c reckonctl -l config -r -F -d 'Read this configuration file'
-complete -c reckonctl -l subtree -x -d 'Evaluate as if only processes in this cgroup were eligible'
-complete -c reckonctl -l version -d 'Print the version and exit'
-complete -c reckonctl -l help -d 'Print a summary and exit'
+complete -c reckonctl -n "not __fish_seen_subcommand_from $commands; or __fish_seen_subcommand_from history" -l full -d 'history: show everything known about each decision'
+complete -c reckonctl -n "not __fish_seen_subcommand_from $commands; or __fish_seen_subcommand_from explain rules check" -l config -r -F -d 'Read this configuration file'
+complete -c reckonctl -n "not __fish_seen_subcommand_from $commands; or __fish_seen_subcommand_from explain" -l subtree -x -d 'Evaluate as if only processes in this cgroup were eligible'
+complete -c reckonctl -s V -l version -d 'Print the version and exit'
+complete -c reckonctl -s h -l help -d 'Print a summary and exit'

@@ -406,7 +406,10 @@ const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE])
 	format_foreign(bus->error.message ? bus->error.message : "", text, sizeof(text));
 	switch (bus->trouble) {
 	case BUS_NO_BUS:
-		snprintf(buf, BUS_TEXT_SIZE, "reckond cannot be asked: no system bus (%s)", text);
+		snprintf(
+			buf, BUS_TEXT_SIZE,
+			"reckond cannot be asked: no system bus (%s; systemctl status dbus reckond)",
+			text);
 		break;
 	case BUS_NOT_RUNNING:
 		snprintf(buf, BUS_TEXT_SIZE,
@@ -417,7 +420,8 @@ const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE])
 		describe_not_joined(bus, buf);
 		break;
 	case BUS_LATE:
-		snprintf(buf, BUS_TEXT_SIZE, "reckond has not answered within %u s",
+		snprintf(buf, BUS_TEXT_SIZE,
+			 "reckond has not answered within %u s (journalctl -u reckond)",
 			 (unsigned)(TIMEOUT_USEC / USEC_PER_SEC));
 		break;
 	case BUS_TOO_OLD:

@@ -79,14 +79,20 @@ static int load(const char *config_file, enum load_mode mode, struct policy_set 
 	int r;
 
 	r = conf_find_files(config_file, "", &files, &n_files);
-	if (r < 0 && mode != LOAD_LENIENT)
+	if (r == -ENOMEM)
 		return r;
 	if (r < 0)
-		(void)conf_messages_add(&messages, "configuration", 0, false,
-					"drop-ins cannot be listed: %s; none of its files is used",
+		(void)conf_messages_add(&messages, config_file ? config_file : "configuration", 0,
+					false, "%s cannot be listed: %s; it is left out",
+					config_file ? "its directory of drop-ins (.d)"
+						    : "a directory of drop-ins",
 					strerror(-r));
 	r = (mode == LOAD_LENIENT ? conf_load_lenient : conf_load)((const char *const *)files,
 								   n_files, ret, &messages);
+	if (r == 0 && messages.n_errors > 0 && mode != LOAD_LENIENT) {
+		policy_set_done(ret);
+		r = 1;
+	}
 	if (r == 0 && mode == LOAD_WITH_SUBTREE) {
 		r = check_subtree(ret, &messages);
 		if (r < 0)

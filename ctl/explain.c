@@ -2,6 +2,7 @@
 /* explain: the command.  The answer is the daemon's, or preview's; the other files print it. */
 #include "ctl/explain.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 
 #include "ctl/bus.h"
 #include "ctl/preview.h"
+#include "ctl/running.h"
 #include "ctl/screen.h"
 #include "ctl/words.h"
 #include "lib/base/cleanup.h"
@@ -31,6 +33,24 @@ const char *explain_user(uid_t uid)
 	return name;
 }
 
+/* It has no memory of its own, or is none. */
+static enum ctl_status fail_absent(const struct ctl_options *options, pid_t pid, bool hides_others)
+{
+	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool is_zombie = false;
+	pid_t process = running_process_of(proc_fd, pid, &is_zombie);
+
+	if (process > 0 && process != pid)
+		return ctl_fail(options, CTL_FAILURE,
+				"%d is a thread of process %d (reckonctl explain %d)", pid, process,
+				process);
+	if (process == pid && is_zombie)
+		return ctl_fail(options, CTL_FAILURE,
+				"process %d has exited: it is a zombie, and has no memory", pid);
+	return ctl_fail(options, CTL_FAILURE, "no such process%s: %d",
+			hides_others ? ", or it is hidden (hidepid)" : "", pid);
+}
+
 /* By this program itself. */
 static enum ctl_status find_out(const struct ctl_options *options, pid_t pid, json_t **ret_errors,
 				json_t **ret)
@@ -43,8 +63,7 @@ static enum ctl_status find_out(const struct ctl_options *options, pid_t pid, js
 	if (status != CTL_OK)
 		return status;
 	if (pid != 0 && explain_process(o, pid, &e) != 0)
-		return ctl_fail(options, CTL_FAILURE, "no such process%s: %d",
-				o->hides_others ? ", or it is hidden (hidepid)" : "", pid);
+		return fail_absent(options, pid, o->hides_others);
 	*ret = pid != 0 ? explain_json_process(o, &e) : explain_json_machine(o);
 	return CTL_OK;
 }
@@ -98,7 +117,7 @@ static enum ctl_status get_answer(const struct ctl_options *options, pid_t pid, 
 	if (*ret)
 		status = CTL_OK;
 	else if (bus.trouble == BUS_NO_SUCH_PROCESS)
-		status = ctl_fail(options, CTL_FAILURE, "no such process: %d", pid);
+		status = fail_absent(options, pid, false);
 	else if (bus_is_occupied(&bus))
 		status = bus_fail(options, &bus);
 	else
@@ -118,7 +137,9 @@ enum ctl_status explain(const struct ctl_options *options, char **arguments, int
 	if (n_arguments > 1)
 		return ctl_fail(options, CTL_BAD_USAGE, "explain: one process at a time");
 	if (n_arguments == 1 && (parse_unsigned(arguments[0], INT_MAX, &pid) < 0 || pid == 0))
-		return ctl_fail(options, CTL_BAD_USAGE, "explain: '%s' is not a pid", arguments[0]);
+		return ctl_fail(options, CTL_BAD_USAGE,
+				"explain: '%s' is not a pid (see pgrep, or reckonctl explain)",
+				arguments[0]);
 	status = get_answer(options, (pid_t)pid, &answer, source);
 	if (status != CTL_OK)
 		return status;

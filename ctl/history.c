@@ -179,7 +179,8 @@ static enum ctl_status print_file(const struct ctl_options *options, struct bus 
 		return ctl_fail(options, CTL_FAILURE, "%s; nor can %s be read: %s", why, path,
 				error);
 	if (!entries)
-		return ctl_fail(options, CTL_FAILURE, "%s", why);
+		return ctl_fail(options, CTL_FAILURE, "%s; and there is no history in %s", why,
+				directory);
 	if (options->json)
 		return ctl_print_json(json_pack("{s:s, s:s, s:o}", "source", "reckonctl", "file",
 						path, "entries", entries));
@@ -226,8 +227,9 @@ enum ctl_status history(const struct ctl_options *options, char **arguments, int
 	if (n_arguments > 1)
 		return ctl_fail(options, CTL_BAD_USAGE, "history: one number at most");
 	if (n_arguments == 1 && parse_unsigned(arguments[0], SHOWN_MAX, &n) < 0)
-		return ctl_fail(options, CTL_BAD_USAGE, "history: '%s' is not a number of entries",
-				arguments[0]);
+		return ctl_fail(options, CTL_BAD_USAGE,
+				"history: '%s' is not a number of entries (0 to %d)", arguments[0],
+				SHOWN_MAX);
 	bus_open(&bus);
 	entries = ask(&bus, n);
 	if (!entries && (bus.trouble == BUS_NO_BUS || bus.trouble == BUS_NOT_RUNNING ||

@@ -21,7 +21,7 @@ static const char help[] =
 	"Usage: reckonctl [OPTION...] COMMAND [ARGUMENT...]\n"
 	"Query reckond: status, past kills, and which process would be killed next.\n"
 	"\n"
-	"  status           show memory, the next policy and victim, and the last kill\n"
+	"  status           show memory, the next threshold and victim, and the last kill\n"
 	"  explain [PID]    show the process that would be killed first; or why (not) PID\n"
 	"  history [N]      show the last 20 kills and what they freed; or N (0: all)\n"
 	"  rules            show the policies (when to kill) and rules (which process)\n"
@@ -32,8 +32,8 @@ static const char help[] =
 	"  --full           history: show all that is known of each\n"
 	"  --config FILE    explain, rules, check: use FILE (and FILE.d/*.conf)\n"
 	"  --subtree CGROUP explain: as if only processes in this cgroup were eligible\n"
-	"  --version        print the version and exit\n"
-	"  --help           print this and exit\n"
+	"  -V, --version    print the version and exit\n"
+	"  -h, --help       print this and exit\n"
 	"\n"
 	"Exit status: 0; 1 for a failure; 2 for bad usage or a bad configuration.\n"
 	"See reckonctl(1), reckond(8) and reckond.conf(5).\n";
@@ -81,7 +81,7 @@ static bool parse_options(int argc, char **argv, struct ctl_options *options,
 	int c;
 
 	*status = CTL_OK;
-	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "hV", long_options, NULL)) != -1)
 		switch (c) {
 		case OPTION_JSON:
 			options->json = true;
@@ -96,9 +96,11 @@ static bool parse_options(int argc, char **argv, struct ctl_options *options,
 			options->subtree = optarg;
 			break;
 		case OPTION_VERSION:
+		case 'V':
 			puts(PACKAGE_STRING);
 			return false;
 		case OPTION_HELP:
+		case 'h':
 			fputs(help, stdout);
 			return false;
 		default:
@@ -118,16 +120,57 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/* "explain" for "explian" or "exp"; NULL: nothing is near. */
+static const char *find_meant(const char *name)
+{
+	const char *meant = NULL;
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands) && length > 1; i++) {
+		const char *known = commands[i].name;
+		size_t n_begin = 0, n_end = 0, n_known = strlen(known);
+
+		while (name[n_begin] && name[n_begin] == known[n_begin])
+			n_begin++;
+		while (n_end < length && n_end < n_known &&
+		       name[length - 1 - n_end] == known[n_known - 1 - n_end])
+			n_end++;
+		/* One letter is wrong, missing or too many, or two are exchanged; or it is a
+		 * beginning. */
+		if (n_begin == length || (n_begin + n_end + 2 >= n_known && length <= n_known + 1 &&
+					  n_begin + n_end > 1))
+			meant = known;
+	}
+	return meant;
+}
+
+static enum ctl_status fail_unknown(const struct ctl_options *options, const char *name)
+{
+	const char *meant = find_meant(name);
+
+	if (meant)
+		return ctl_fail(options, CTL_BAD_USAGE,
+				"unknown command '%s': did you mean '%s'? (reckonctl --help)", name,
+				meant);
+	return ctl_fail(options, CTL_BAD_USAGE, "unknown command '%s'; try 'reckonctl --help'",
+			name);
+}
+
 static enum ctl_status run(const struct ctl_options *options, char **arguments, int n_arguments)
 {
 	const struct command *command;
 
+	if (n_arguments > 0 && strcmp(arguments[0], "help") == 0) {
+		fputs(help, stdout);
+		return CTL_OK;
+	}
 	if (n_arguments == 0)
 		return ctl_fail(options, CTL_BAD_USAGE, "no command; try 'reckonctl --help'");
 	command = find_command(arguments[0]);
 	if (!command)
-		return ctl_fail(options, CTL_BAD_USAGE,
-				"unknown command '%s'; try 'reckonctl --help'", arguments[0]);
+		return fail_unknown(options, arguments[0]);
+	if (options->config_file && !*options->config_file)
+		return ctl_fail(options, CTL_BAD_USAGE, "--config needs the name of a file");
 	if ((options->config_file && !command->takes_config) ||
 	    (options->subtree && !command->takes_subtree))
 		return ctl_fail(options, CTL_BAD_USAGE, "%s: %s is not for it", command->name,

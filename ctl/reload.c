@@ -77,7 +77,8 @@ enum ctl_status reload(const struct ctl_options *options, char **arguments, int 
 	if (!reply && bus.trouble == BUS_BAD_CONFIGURATION)
 		return fail_of_errors(options, bus.error.message);
 	if (!reply && bus.trouble == BUS_DENIED)
-		return ctl_fail(options, CTL_FAILURE, "only root may have it reload");
+		return ctl_fail(options, CTL_FAILURE,
+				"only root may have it reload (sudo reckonctl reload)");
 	if (!reply)
 		return bus_fail(options, &bus);
 	json_decref(reply);

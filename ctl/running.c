@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* running: searches /proc for a process of that name. */
+/* running: searches /proc for a process of that name, and for one of that number. */
 #include "ctl/running.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/io.h"
@@ -48,4 +49,20 @@ pid_t running_find(int proc_fd)
 	if (proc_read_stat(proc_fd, 1, &stat) != 0)
 		return -EACCES;
 	return proc_list(proc_fd, buf, sizeof(buf), check_process, &proc_fd);
+}
+
+pid_t running_process_of(int proc_fd, pid_t pid, bool *ret_is_zombie)
+{
+	char path[32], text[4096];
+	const char *state, *tgid;
+
+	snprintf(path, sizeof(path), "%d/status", pid);
+	if (io_read_at(proc_fd, path, text, sizeof(text)) < 0)
+		return 0;
+	state = strstr(text, "\nState:\t");
+	tgid = strstr(text, "\nTgid:\t");
+	if (!state || !tgid)
+		return 0;
+	*ret_is_zombie = state[strlen("\nState:\t")] == 'Z';
+	return (pid_t)strtol(tgid + strlen("\nTgid:\t"), NULL, 10);
 }

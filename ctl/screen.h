@@ -54,7 +54,7 @@ __attribute__((format(printf, 4, 5))) void screen_item(const struct screen *scre
 						       const char *label, enum screen_style style,
 						       const char *format, ...);
 /* Where the text of an item begins. */
-#define SCREEN_ITEM_COLUMN 12
+#define SCREEN_ITEM_COLUMN 16
 
 /* A text that comes in parts; what does not fit is left off. */
 struct screen_text {

@@ -314,7 +314,7 @@ static void print_policies(const struct screen *screen, const json_t *answer)
 		return;
 	format_bytes(memory, size);
 	format_bytes(swap, swap_size);
-	screen_item(screen, "Next policy", SCREEN_PLAIN, "%s, %s%s%s%s%s away: %s",
+	screen_item(screen, "Next threshold", SCREEN_PLAIN, "%s, %s%s%s%s%s away: %s",
 		    policy_name(screen, next, name, sizeof(name)) + strlen("policy "),
 		    memory > 0 ? size : "", memory > 0 ? " of memory" : "",
 		    memory > 0 && swap > 0 ? " and " : "", swap > 0 ? swap_size : "",
@@ -429,11 +429,15 @@ static void print_list(const struct screen *screen, const char *label, enum scre
 static void print_errors(const struct screen *screen, const json_t *answer)
 {
 	const json_t *errors = json_object_get(answer, "config_errors");
+	char named[WORDS_NAME_SIZE];
 	size_t n = json_array_size(errors);
 
+	words_named_file(screen, json_object_get(answer, "config_files"), named);
 	if (words_bool(answer, "degraded"))
-		screen_item(screen, "Degraded", SCREEN_RED,
-			    "the configuration has errors and is used in part (reckonctl check)");
+		screen_item(
+			screen, "Degraded", SCREEN_RED,
+			"the configuration has errors and is used in part (reckonctl check%s%s)",
+			*named ? " " : "", named);
 	if (n > 0)
 		print_list(screen, words_bool(answer, "degraded") ? "" : "Errors", SCREEN_RED,
 			   errors);
@@ -455,8 +459,9 @@ static void print_setup(const struct screen *screen, const json_t *answer)
 		screen_item(screen, "Subtree", SCREEN_PLAIN, "%s",
 			    screen_foreign(screen, subtree, text, sizeof(text)));
 	if (json_is_array(files) && json_array_size(files) == 0)
-		screen_item(screen, "Files", SCREEN_PLAIN, "none: the built-in defaults are used");
-	print_list(screen, "Files", SCREEN_PLAIN, files);
+		screen_item(screen, "Configuration", SCREEN_PLAIN,
+			    "none: the built-in defaults are used");
+	print_list(screen, "Configuration", SCREEN_PLAIN, files);
 }
 
 void status_print(const struct screen *screen, const json_t *answer)

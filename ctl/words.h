@@ -33,6 +33,10 @@ const char *words_plural(uint64_t n);
 #define WORDS_NAME_SIZE 256
 const char *words_process(const struct screen *screen, const json_t *process,
 			  char buf[static WORDS_NAME_SIZE]);
+/* Of the files that the daemon has read, the one that was named (--config), or "": it has read the
+ * usual ones. */
+const char *words_named_file(const struct screen *screen, const json_t *files,
+			     char buf[static WORDS_NAME_SIZE]);
 /* "chromium", or "(no name)". */
 #define WORDS_COMMAND_SIZE 64
 const char *words_command(const struct screen *screen, const char *command,

@@ -20,8 +20,8 @@ static const char help[] =
 	"  --dry-run         choose and log, but kill no process\n"
 	"  --subtree CGROUP  only processes in this cgroup or below are eligible\n"
 	"  --check-config    check the configuration for errors and exit\n"
-	"  --version         print the version and exit\n"
-	"  --help            print this and exit\n"
+	"  -V, --version     print the version and exit\n"
+	"  -h, --help        print this and exit\n"
 	"\n"
 	"Exit status: 0; 1 for a failure; 2 for bad usage, or --check-config and errors.\n"
 	"See reckond(8), reckond.conf(5) and reckonctl(1).\n";
@@ -30,6 +30,24 @@ struct arguments {
 	struct config_options config;
 	bool check_config;
 };
+
+/* What no restart corrects. */
+static int check_arguments(const struct arguments *arguments)
+{
+	const char *subtree = arguments->config.subtree;
+	const char *file = arguments->config.config_file;
+
+	if (subtree && *subtree != '/')
+		fprintf(stderr,
+			"reckond: --subtree '%s': a cgroup's path begins with '/', as in "
+			"/proc/PID/cgroup\n",
+			subtree);
+	else if (file && !*file)
+		fputs("reckond: --config needs the name of a file\n", stderr);
+	else
+		return 0;
+	return -EINVAL;
+}
 
 /* 0 to continue, 1 to exit with success, -EINVAL after printing the reason. */
 static int parse_arguments(int argc, char **argv, struct arguments *ret)
@@ -54,7 +72,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "hV", options, NULL)) != -1)
 		switch (c) {
 		case OPTION_CONFIG:
 			ret->config.config_file = optarg;
@@ -69,9 +87,11 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
 			ret->check_config = true;
 			break;
 		case OPTION_VERSION:
+		case 'V':
 			puts(PACKAGE_STRING);
 			return 1;
 		case OPTION_HELP:
+		case 'h':
 			fputs(help, stdout);
 			return 1;
 		default:
@@ -83,7 +103,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret)
 			argv[optind]);
 		return -EINVAL;
 	}
-	return 0;
+	return check_arguments(ret);
 }
 
 static int check_config(const struct config_options *options)
@@ -122,8 +142,10 @@ int main(int argc, char **argv)
 	int r;
 
 	r = parse_arguments(argc, argv, &arguments);
-	if (r != 0)
-		return r < 0 ? EXIT_BAD_USAGE : EXIT_SUCCESS;
+	if (r < 0)
+		return EXIT_BAD_USAGE;
+	if (r > 0) /* a help that was not read is none */
+		return fflush(stdout) == EOF || ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (arguments.check_config)
 		return check_config(&arguments.config);
 

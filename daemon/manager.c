@@ -21,6 +21,7 @@
 #include "daemon/record/report.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/errors.h"
+#include "lib/base/format.h"
 #include "lib/kill/unit-mark.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
@@ -200,15 +201,16 @@ static int prepare(struct manager *m)
 	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
 	if (m->sampler.psi_fd < 0 && error_is_transient(-errno))
 		return fail_for_now("/proc/pressure/memory", -errno);
-	m->sampler.has_psi = m->sampler.psi_fd >= 0 && psi_read_fd(m->sampler.psi_fd, &psi) == 0;
-	if (!m->sampler.has_psi) { /* psi=0: there is a file, but it cannot be read */
+	m->sampler.domain.has_psi =
+		m->sampler.psi_fd >= 0 && psi_read_fd(m->sampler.psi_fd, &psi) == 0;
+	if (!m->sampler.domain.has_psi) { /* psi=0: there is a file, but it cannot be read */
 		closep(&m->sampler.psi_fd);
 		m->sampler.psi_fd = -EBADF;
 	}
 	r = monitor_new(m);
 	if (r < 0)
 		return r;
-	if (m->sampler.has_psi)
+	if (m->sampler.domain.has_psi)
 		monitor_arm_pressure(m);
 	subject = manager_bus_subject(m);
 	r = bus_new(&subject, &m->bus);
@@ -279,6 +281,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 		struct manager **ret)
 {
 	_cleanup_(manager_freep) struct manager *m = NULL;
+	uint64_t heap_used;
 	int r;
 
 	m = calloc(1, sizeof(*m));
@@ -288,7 +291,9 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 	m->config.options = *options;
 	m->machine.kill_ops = ops;
 
-	r = config_load(&m->config);
+	heap_used = self_heap_used();
+	r = config_load(&m->config, &m->sampler.domain);
+	m->self.config_bytes = sub_u64(self_heap_used(), heap_used);
 	if (r == 0)
 		r = open_machine(m);
 	if (r == 0)
@@ -341,6 +346,7 @@ struct manager *manager_free(struct manager *m)
 	census_done(&m->sampler.census);
 	victim_done(&m->selection.choice);
 	memory_source_free(m->sampler.source);
+	domain_done(&m->sampler.domain);
 	stall_clear(&m->sampler.stalls.walk);
 	cgroup_fs_done(&m->machine.cgroups);
 	reserve_release(&m->self.reserve);
@@ -358,8 +364,10 @@ struct manager *manager_free(struct manager *m)
 
 int manager_reload(struct manager *m, char **ret_errors)
 {
-	int r = config_reload(&m->config, ret_errors);
+	uint64_t heap_used = self_heap_used();
+	int r = config_reload(&m->config, &m->sampler.domain, ret_errors);
 
+	m->self.config_bytes = sub_u64(m->self.config_bytes + self_heap_used(), heap_used);
 	if (r != 0)
 		return r;
 	census_set_policies(&m->sampler.census, &m->config.policies);
@@ -382,16 +390,27 @@ int manager_reload(struct manager *m, char **ret_errors)
 
 const char *manager_status(const struct manager *m, char buf[static MANAGER_STATUS_SIZE])
 {
+	const char *named = m->config.options.config_file;
+	char file[128] = "", refused[192] = "";
+
+	if (named)
+		format_foreign(named, file, sizeof(file));
+	if (m->config.reload_was_refused)
+		snprintf(refused, sizeof(refused),
+			 "; the last reload was refused (reckonctl check%s%s)", named ? " " : "",
+			 file);
 	if (m->config.is_degraded)
 		snprintf(buf, MANAGER_STATUS_SIZE,
-			 "Degraded: the configuration has errors (reckonctl check)%s",
+			 "Degraded: the configuration has errors (reckonctl check%s%s)%s",
+			 named ? " " : "", file,
 			 m->config.policies.dry_run ? "; dry run: no process is killed" : "");
 	else if (m->selection.stuck.since != 0)
 		snprintf(buf, MANAGER_STATUS_SIZE,
 			 "Memory is low, but no process is worth killing (reckonctl status)");
 	else
-		snprintf(buf, MANAGER_STATUS_SIZE, "%s",
+		snprintf(buf, MANAGER_STATUS_SIZE, "%s%s",
 			 m->config.policies.dry_run ? "Dry run: no process is killed"
-						    : "Watching memory");
+						    : "Watching memory",
+			 refused);
 	return buf;
 }

@@ -61,5 +61,5 @@ static inline void manager_freep(struct manager **manager)
 int manager_reload(struct manager *manager, char **ret_errors);
 
 /* For the service manager, in one line.  Returns buf. */
-#define MANAGER_STATUS_SIZE 128
+#define MANAGER_STATUS_SIZE 512
 const char *manager_status(const struct manager *manager, char buf[static MANAGER_STATUS_SIZE]);

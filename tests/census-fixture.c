@@ -20,13 +20,6 @@
 #include <cmocka.h>
 /* clang-format on */
 
-struct accuracy accuracy = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = PAGE,
-};
-
 void put(const struct world *world, int pid, const char *file, const char *format, ...)
 {
 	char path[256];
@@ -100,8 +93,8 @@ int setup(void **state)
 	cgroup_fs_init(&world->cgroups, dup(world->proc_fd), -EBADF);
 	assert_int_equal(policy_set_init_defaults(&world->policies), 0);
 	put(world, 0, "loadavg", "0.00 0.01 0.00 1/123 500\n");
-	assert_int_equal(census_init(&world->census, world->proc_fd, &world->cgroups, &accuracy,
-				     &world->policies),
+	assert_int_equal(census_init(&world->census, world->proc_fd, &world->cgroups,
+				     &exact_accuracy, &world->policies),
 			 0);
 	*state = world;
 	return 0;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "lib/snapshot/census-tree.h"
+#include "tests/accuracy-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -14,8 +15,6 @@
 /* clang-format on */
 
 #define PAGE 4096ULL
-
-extern struct accuracy accuracy;
 
 struct world {
 	char path[64];

@@ -82,6 +82,12 @@ count_lines() { # NAME NUMBER: of lines in $tmp/out
 #
 exits '--help' 0 '^Usage: reckond' '--dry-run' 'Exit status' -- "$reckond" --help
 exits '--version' 0 '^reckond [0-9]+\.[0-9]+' -- "$reckond" --version
+exits '-h' 0 '^Usage: reckond' -- "$reckond" -h
+exits '-V' 0 '^reckond [0-9]+\.[0-9]+' -- "$reckond" -V
+# shellcheck disable=SC2016
+exits 'a help that cannot be written' 1 -- sh -c 'exec "$1" --help >/dev/full' sh "$reckond"
+exits 'an empty name of a file' 2 'needs the name of a file' -- "$reckond" --config= --check-config
+exits 'a subtree that is no path, with --check-config' 2 "cgroup's path begins with" -- "$reckond" --check-config --subtree a
 exits 'an unknown option' 2 "--frobnicate'?$" "--help'" -- "$reckond" --frobnicate
 exits 'an option without its value' 2 'subtree' -- "$reckond" --subtree
 exits 'an extra argument' 2 "unexpected argument 'now'" -- "$reckond" --dry-run now
@@ -133,8 +139,21 @@ rm "$conf"
 #
 : >"$tmp/empty.conf"
 run=("$reckond" --config "$tmp/empty.conf" --dry-run)
+# A file that was named is to be there: the built-in defaults would be another configuration.
+named=("$reckond" --dry-run --config "$conf")
+for file in missing folder fifo dangling; do
+    case $file in
+    folder) mkdir "$conf" ;;
+    fifo) mkfifo "$conf" ;;
+    dangling) ln -s nonesuch "$conf" ;;
+    esac
+    exits "a named file that cannot be used: $file" 1 "^$conf: (cannot be read: No such file|is a directory|is a FIFO)" \
+        '^Cannot start: the file that --config names' -- "${named[@]}"
+    count_lines 'two lines about it' 2
+    rm -rf "$conf"
+done
 exits 'a subtree that is not there' 1 '^Subtree /reckond/nonesuch: ' -- "${run[@]}" --subtree /reckond/nonesuch
-exits 'a subtree that is no path' 1 '^Subtree user.slice: ' -- "${run[@]}" --subtree user.slice
+exits 'a subtree that is no path' 2 "^reckond: --subtree 'user.slice': a cgroup's path begins with" -- "${run[@]}" --subtree user.slice
 exits 'a subtree that climbs' 1 '^Subtree /a/\.\.: ' -- "${run[@]}" --subtree /a/..
 
 # A cgroup of our own, in the hierarchy that reckond uses: v2, else the v1 freezer's.
@@ -190,7 +209,7 @@ elif ! "${nobody[@]}" test -x "$tmp/reckond" 2>/dev/null; then
     skip 'without privileges: needs root, and a temporary folder that others may enter'
 else
     serves 'without privileges it says what it may not do' '^missing privilege: .*CAP_KILL' '^missing privilege: .*CAP_SYS_NICE' \
-        '^missing privilege: .*oom_score_adj' -- "${nobody[@]}" "$tmp/reckond" "${run[@]:1}"
+        '^missing privilege: .*oom_score_adj' '^To have these privileges, run reckond as root' -- "${nobody[@]}" "$tmp/reckond" "${run[@]:1}"
     # Beyond a low limit allocations would fail, at some time or other.
     serves 'with little memory that may be locked none is' '^missing privilege: own memory is not locked: Cannot allocate' \
         -- prlimit --memlock=64M:64M "${nobody[@]}" "$tmp/reckond" "${run[@]:1}"

@@ -14,7 +14,7 @@ trap 'rm -rf "$tmp"' EXIT
 cd "$tmp" && touch mine.conf && mkdir folder || exit 1
 # As --help has them.
 commands=$("$build/reckonctl" --help | sed -nE 's/^  ([a-z]+) .*/\1/p' | sort | paste -sd ' ')
-options=$("$build/reckonctl" --help | sed -nE 's/^  (--[a-z]+) .*/\1/p' | sort | paste -sd ' ')
+options=$("$build/reckonctl" --help | sed -nE 's/^  (-[a-zA-Z], )?(--[a-z]+) .*/\2/p' | sort | paste -sd ' ')
 failed=0
 skip() { echo "skip - $*"; }
 
@@ -63,6 +63,10 @@ offers bash 'reckonctl --config=mine.conf ' "$commands"
 offers bash 'reckonctl --subtree ' ''
 offers bash 'reckonctl explain x' ''
 offers bash 'reckonctl history -' '--full --json'
+offers bash 'reckonctl status -' --json
+offers bash 'reckonctl reload --' --json
+offers bash 'reckonctl explain --' '--config --json --subtree'
+offers bash 'reckonctl rules --' '--config --json'
 
 offer_fish() {
     fish --no-config -c "source '$completions/reckonctl.fish'; complete -C '$1'" | cut -f 1
@@ -72,6 +76,9 @@ if command -v fish >/dev/null; then
     export HOME=$tmp XDG_CONFIG_HOME=$tmp XDG_DATA_HOME=$tmp
     fish --no-execute "$completions/reckonctl.fish" || failed=1
     check_shell fish
+    offers fish 'reckonctl status --f' ''
+    offers fish 'reckonctl history --f' --full
+    offers fish 'reckonctl rules --sub' ''
 else
     skip 'fish is not installed'
 fi

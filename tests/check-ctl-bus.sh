@@ -124,7 +124,7 @@ run 'status without a bus' 1 out '^State +not known$' out '^Memory +[0-9]' \
 run 'and as JSON' 1 -- --json status
 finds 'says so' .running null .error '*no system bus*' .source '"reckonctl"' .state null \
     .memory.total_bytes '[1-9]*' '.policies[0].name' '"*"' .next.name '"*"'
-run 'history without a bus' 1 err 'no system bus' -- history
+run 'history without a bus' 1 err 'no system bus .*; systemctl status dbus reckond\); and there is no history in ' -- history
 start_bus
 run_apart none 'status without a daemon' 1 out '^State +not running: no process would be killed in time$' \
     out '^Memory +[0-9.]+% of ' \
@@ -162,11 +162,11 @@ serve
 run status 0 out '^State +calm: enough memory is available \(reckond 0\.1\.0\)$' \
     out '^Memory +62\.2% of 7\.6 GiB available$' out '^Swap +90\.4% of 3\.9 GiB free$' \
     out '^Pressure +some 1\.2%, full 0\.0% of the last 10 s$' \
-    out '^Next policy +warn, 3\.6 GiB of memory and 2\.6 GiB of swap away: available <= 15% \(1\.1 GiB\)' \
+    out '^Next threshold +warn, 3\.6 GiB of memory and 2\.6 GiB of swap away: available <= 15% \(1\.1 GiB\)' \
     out '^Next victim +chromium \(pid 812, user alice\); would free 1\.4 GiB$' \
     out '^Kills +1 process since the start, 2 d 5 h ago$' \
     out '^Last +2 h 12 min ago: chromium \(pid 4711\) by policy kill: gone after 43 ms; 1\.3 GiB of 1\.4 GiB reclaimed$' \
-    out '^Files +/etc/reckond/reckond\.conf$' -- status
+    out '^Configuration +/etc/reckond/reckond\.conf$' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 is_harmless 'and no colour in a pipe'
 run 'status, as JSON' 0 -- --json status
@@ -289,9 +289,9 @@ serve '.history = [] | .properties += {Kills: 0, State: "killing", DryRun: true,
     | .explain["0"].policies[0].action = "none" | .explain["0"].policies[3] |= (.action = "none" | .holds = true) | .explain["0"].victim = null'
 run 'status' 0 out '^State +killing: waiting for memory to be freed' out '^ +dry run: no process is killed' \
     out '^Swap +none$' out '^Pressure +not known' out '^Now +policy kill: available <= 5% ' \
-    out '^Next policy +terminate, ' \
+    out '^Next threshold +terminate, ' \
     out '^Kills +0 processes since' out '^Missing +may not signal$' out '^Conflicts +earlyoom.service$' \
-    out '^ +systemd-oomd.service$' out '^ +both may kill for one shortage' out '^Subtree +/user.slice$' out '^Files +none: the built-in' -- status
+    out '^ +systemd-oomd.service$' out '^ +both may kill for one shortage' out '^Subtree +/user.slice$' out '^Configuration +none: the built-in' -- status
 problem=''
 ! grep -qE '^(Last|Next victim)' "$tmp/out" || problem=' one is named'
 say 'no next victim, and no last kill' "$problem"
@@ -333,7 +333,12 @@ problem=''
 say 'does not speak of it' "$problem"
 serve '.properties += {Degraded: true, ConfigErrors: ["/etc/b.conf:7: this is \u001bwrong", "and this"]}'
 run 'status of a degraded daemon' 0 out '^Degraded +the configuration has errors and is used in part' out '^ +/etc/b.conf:7: this is \?wrong$' \
-    out '^ +and this$' -- status
+    out '^ +and this$' out '\(reckonctl check\)$' -- status
+serve '.properties += {Degraded: true, ConfigFiles: ["/etc/reckond/reckond.conf.d/x.conf"]}'
+run 'which files are checked: the usual ones' 0 out '\(reckonctl check\)$' -- status
+serve '.properties += {Degraded: true, ConfigFiles: ["/etc/reckond/reckond.conf2", "/etc/reckond/reckond.conf2.d/x.conf"]}'
+run 'or the one that was named' 0 out '\(reckonctl check /etc/reckond/reckond.conf2\)$' -- status
+serve '.properties += {Degraded: true, ConfigErrors: ["/etc/b.conf:7: this is \u001bwrong", "and this"]}'
 run 'as JSON' 0 -- --json status
 finds 'has the errors' .degraded true '.config_errors[1]' '"and this"'
 serve '.history[0].time_usec = 4102444800000000 | .history[1].time_usec = 4102444700000000'
@@ -401,7 +406,7 @@ serve '("stub\u001b (pid 812) was sent SIGTERM 3.1 s ago by policy now; ask agai
         | .time_usec = -3100000 | del(.exited_usec)] + .)'
 busy='reckond is busy: stub\? \(pid 812\) was sent SIGTERM 3\.1 s ago by policy now; ask again when it has exited\.'
 run 'status while a victim is on its way' 0 out '^State +killing: ' out '^Killing +stub\? \(pid 812\): SIGTERM 3\.[0-9] s ago, policy now$' \
-    out '^Now +policy terminate: available <= 10% ' out '^Kills +1 process since' out '^Files +/etc/reckond/' -- status
+    out '^Now +policy terminate: available <= 10% ' out '^Kills +1 process since' out '^Configuration +/etc/reckond/' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 ! grep -qE '^(Next|Last)' "$tmp/out"
 say 'nor what is not known' "$([ $? = 0 ] || grep -E '^(Next|Last)' "$tmp/out")"
@@ -428,12 +433,12 @@ run 'an answer that is no JSON' 0 out 'itself: reckond cannot answer Explain: it
 run 'an answer that is no object' 0 out 'itself: .* its answer cannot be read\.$' -- explain 1
 serve '.silent = ["Explain", "ListHistory", "ListRules"]'
 began=$SECONDS
-run 'history of a silent daemon' 1 err '^reckonctl: reckond has not answered within 5 s$' -- history
+run 'history of a silent daemon' 1 err '^reckonctl: reckond has not answered within 5 s \(journalctl -u reckond\)$' -- history
 # Its own answer would be by other files, perhaps.
-run 'explain of a silent daemon' 1 err '^reckonctl: reckond has not answered within 5 s$' -- explain $$
+run 'explain of a silent daemon' 1 err '^reckonctl: reckond has not answered within 5 s \(journalctl -u reckond\)$' -- explain $$
 run 'and as JSON' 1 -- --json explain
-finds 'says so' . '{"error":"reckond has not answered within 5 s"}'
-run 'rules of a silent daemon' 1 err '^reckonctl: reckond has not answered within 5 s$' -- rules
+finds 'says so' . '{"error":"reckond has not answered within 5 s (journalctl -u reckond)"}'
+run 'rules of a silent daemon' 1 err '^reckonctl: reckond has not answered within 5 s \(journalctl -u reckond\)$' -- rules
 problem=''
 [ $((SECONDS - began)) -le 30 ] || problem=" they took $((SECONDS - began)) s"
 say 'and not much later' "$problem"
@@ -451,7 +456,7 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
     printf '#!/bin/sh\nexec setpriv --reuid=65534 --clear-groups --inh-caps=-all %s "$@"\n' "$real" >"$tmp/as-nobody"
     chmod 755 "$tmp/as-nobody"
     reckonctl=$tmp/as-nobody
-    run 'reload by another user' 1 err '^reckonctl: only root may have it reload$' -- reload
+    run 'reload by another user' 1 err '^reckonctl: only root may have it reload \(sudo reckonctl reload\)$' -- reload
     run 'status by another user' 0 out '^State +calm' -- status
     reckonctl=$real
 else
@@ -586,7 +591,7 @@ if grep -qE "$absent|does not know ListHistory" "$tmp/err"; then
     skip 'this reckond does not keep a history on the bus'
     exit $failed
 fi
-run 'status' 0 out '^State +[a-z]+: ' out 'dry run: no process' out "^Subtree +$subtree\$" out "^Files +$tmp/mine\.conf\$" \
+run 'status' 0 out '^State +[a-z]+: ' out 'dry run: no process' out "^Subtree +$subtree\$" out "^Configuration +$tmp/mine\.conf\$" \
     out "^Next victim +sleep \\(pid $held, user root\\)" out '^Kills +0 processes' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 run 'status, as JSON' 0 -- --json status
@@ -655,5 +660,5 @@ echo '{"version": 1, "entries": 7}' >"$tmp/state/history.json"
 run 'a damaged one' 1 err "^reckonctl: $absent.*; nor can .*/history\.json be read: " -- history
 say 'stays where it is' "$([ "$(echo "$tmp"/state/*)" = "$tmp/state/history.json" ] || ls "$tmp/state")"
 rm "$tmp/state/history.json"
-run 'none' 1 err "^reckonctl: $absent.*\)\$" -- history
+run 'none' 1 err "^reckonctl: $absent.*\); and there is no history in .*/state\$" -- history
 exit $failed

@@ -32,7 +32,14 @@ echo '# the command line'
 run 'help' 0 out '^Usage: reckonctl ' out '^  explain ' -- --help
 run 'version' 0 out '^reckond [0-9]' -- --version
 run 'no command' 2 err 'no command' --
-run 'an unknown command' 2 err "unknown command 'bogus'" -- bogus
+run '-h' 0 out '^Usage: reckonctl ' -- -h
+run 'a command for help' 0 out '^Usage: reckonctl ' -- help
+run '-V' 0 out '^reckond [0-9]' -- -V
+run 'an unknown command' 2 err "unknown command 'bogus'; try" -- bogus
+for pair in statsu:status explian:explain hist:history chekc:check rule:rules relaod:reload; do
+    run "a misspelled command: ${pair%:*}" 2 err "did you mean '${pair#*:}'\\?" -- "${pair%:*}"
+done
+run 'an empty name of a file' 2 err '^reckonctl: --config needs the name of a file$' -- --config= check
 run 'an unknown command, as JSON' 2 err bogus -- --json bogus
 finds 'is an object with error' .error '*bogus*'
 run 'an unknown option' 2 err "unrecognized option '--bogus'" -- --bogus --json explain
@@ -51,6 +58,8 @@ status=0
 problem=''
 [ $status = 1 ] || problem=" exit status $status, expected 1"
 say 'an answer that cannot be written is a failure' "$problem"
+
+STATE_DIRECTORY=$tmp/none run 'no history' 1 err "no system bus .*; and there is no history in $tmp/none$" -- history
 
 echo '# check'
 mkdir "$tmp/good.conf.d"
@@ -130,6 +139,31 @@ fi
 run 'a pid that no process has' 1 err 'no such process.*: 4194305$' -- explain 4194305
 run 'a pid that no process has, as JSON' 1 -- --json explain 4194305
 finds 'is an object with error' .error '*no such process*'
+if command -v python3 >/dev/null; then
+    # (The first output is the thread's, the second that of a child that has exited.)
+    python3 -uc 'import os, threading, time
+ready = threading.Event()
+def wait():
+    print(threading.get_native_id())
+    ready.set()
+    time.sleep(60)
+threading.Thread(target=wait, daemon=True).start()
+ready.wait()
+pid = os.fork()
+if pid == 0: os._exit(0)
+print(pid)
+time.sleep(60)' >"$tmp/ids" 2>/dev/null &
+    pids+=($!)
+    for _ in {1..100}; do
+        [ "$(wc -l <"$tmp/ids")" = 2 ] && grep -q '^State:.Z' "/proc/$(sed -n 2p "$tmp/ids")/status" && break
+        sleep 0.05
+    done
+    { read -r thread; read -r zombie; } <"$tmp/ids"
+    run 'a thread' 1 err "^reckonctl: $thread is a thread of process ${pids[0]} " -- explain "$thread"
+    run 'a zombie' 1 err "^reckonctl: process $zombie has exited: it is a zombie" -- explain "$zombie"
+    kill "${pids[0]}"
+    pids=()
+fi
 run 'a pid out of all bounds' 2 err 'not a pid' -- explain 99999999999999999999
 
 echo '# explain, on a subtree of our own'

@@ -49,7 +49,7 @@ check "grep -q '^Degraded: the configuration has 6 errors;' '$tmp/log'" 'and one
 wait_for is_there 20
 check "[ \"\$(get Degraded)\" = true ] && [ \"\$(get ConfigErrors | jq length)\" = 6 ] &&
     [ \"\$(get ConfigErrors | jq '.[0]' | grep -c '$tmp/conf:$line: \\[Policy broken\\]')\" = 1 ]" 'the bus tells'
-check "notified '^STATUS=Degraded: '" 'the service manager is notified'
+check "notified '^STATUS=Degraded: .*(reckonctl check $tmp/conf)'" 'the service manager is notified'
 "$build/reckonctl" status >"$tmp/out" 2>&1
 status=$?
 check "[ $status = 0 ] && grep -q '^Degraded  *the configuration has errors' '$tmp/out' && grep -q '^ *$tmp/conf:$line: ' '$tmp/out' && grep -q '^Memory ' '$tmp/out'" \
@@ -75,6 +75,17 @@ call Reload
 check "! command -v perl >/dev/null || wait_for \"grep STATUS= '$tmp/notified' | tail -n 1 | grep -q Watching\"" 'and when that is over'
 stop
 
+# A reload that is refused by a signal, which has no answer.
+quiet_conf >"$tmp/conf"
+start
+echo nonsense >>"$tmp/conf"
+kill -HUP "$daemon"
+check "notified '^STATUS=Watching memory; the last reload was refused (reckonctl check $tmp/conf)'" 'a reload that is refused is notified'
+quiet_conf >"$tmp/conf"
+call Reload
+check "! command -v perl >/dev/null || wait_for \"grep STATUS= '$tmp/notified' | tail -n 1 | grep -qx 'STATUS=Watching memory'\"" 'until one is not'
+stop
+
 # What limits the processes that may be killed at all.
 printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n[Daemon]\nDryRun=ye\n' >"$tmp/conf"
 start
@@ -83,16 +94,27 @@ wait_for is_there 20
 check "[ \"\$(get DryRun)\" = true ] && notified '^STATUS=Degraded: .*dry run'" 'and it is notified'
 stop
 
-# No file at all where one was named: the built-in policies.
-rm "$tmp/conf"
+# A drop-in that cannot be read is left out, and nothing else is.
+quiet_conf >"$tmp/conf"
+mkdir "$tmp/conf.d"
+mkfifo "$tmp/conf.d/10-fifo.conf"
+printf '[Policy kill]\nAction=kill\n' >"$tmp/conf.d/20-kill.conf"
 start --dry-run
-check "grep -q '^$tmp/conf: cannot be read: No such file' '$tmp/log' && grep -q '^policy kill: kill' '$tmp/log'" 'a file that is not there: the built-in policies'
+check "grep -q '^$tmp/conf.d/10-fifo.conf: is a FIFO' '$tmp/log' && grep -q '^policy kill: kill' '$tmp/log' && ! grep -q '^policy warn' '$tmp/log'" \
+    'a drop-in that is a FIFO: the other files'
 stop
-mkfifo "$tmp/conf"
+rm -r "$tmp/conf.d"
+ln -s conf.d "$tmp/conf.d"
 start --dry-run
-check "grep -q '^$tmp/conf: is a FIFO' '$tmp/log' && grep -q '^policy kill: kill' '$tmp/log'" 'a FIFO in its place too'
+check "grep -q '^$tmp/conf: its directory of drop-ins (.d) cannot be listed' '$tmp/log' && ! grep -q '^policy' '$tmp/log'" \
+    'a directory of drop-ins that cannot be listed: the file itself'
 stop
-rm "$tmp/conf"
+for command in "$build/reckond --check-config --config" "$build/reckonctl check"; do
+    $command "$tmp/conf" >"$tmp/out" 2>&1
+    status=$?
+    check "[ $status = 2 ] && grep -q '^$tmp/conf: its directory of drop-ins (.d) cannot be listed' '$tmp/out'" 'which is an error of the check'
+done
+rm "$tmp/conf.d" "$tmp/conf"
 
 # A user that is created later.
 if has_namespace; then
@@ -112,6 +134,16 @@ if has_namespace; then
 else
     skip 'a user that comes into being: no mount namespaces here'
 fi
+
+# A bus without the policy file.
+stop_bus
+sed -i '/<include>/d' "$tmp/bus.conf"
+start_bus
+quiet_conf >"$tmp/conf"
+start --dry-run
+check "wait_for \"grep -q '^bus: may not be org.reckond1 (.*org.reckond1.conf in /etc/dbus-1/system.d' '$tmp/log'\"" \
+    'without the policy of the bus it is said which file is missing'
+stop
 
 # Without the daemon, with the files in the usual place.
 if unshare -m mount -t tmpfs none /run 2>/dev/null && [ ! -e /etc/reckond/reckond.conf ]; then

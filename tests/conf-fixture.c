@@ -33,6 +33,7 @@ int remove_tmp_dir(void **state)
 		"x.conf",
 		"fifo",
 		"null.conf",
+		"named.conf",
 		"etc/reckond/reckond.conf.d/30-null.conf",
 		"etc/reckond/reckond.conf.d/40-dangling.conf",
 		"etc/reckond/reckond.conf.d",

@@ -13,6 +13,7 @@
 
 #include "daemon/record/recorder.h"
 #include "daemon/tick/tick.h"
+#include "tests/accuracy-fixture.h"
 #include "tests/dumped-seams.h"
 #include "tests/remove-entry.h"
 
@@ -425,7 +426,7 @@ static void open_files(struct manager *m)
 		memory_source_new(m->machine.proc_fd, m->machine.sys_fd, &m->sampler.source), 0);
 	assert_int_equal(memory_sample(m->sampler.source, &m->sampler.reading), 0);
 	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
-	m->sampler.has_psi = m->sampler.psi_fd >= 0;
+	m->sampler.domain.has_psi = m->sampler.psi_fd >= 0;
 }
 
 void dumped_machine_start(const char *config)
@@ -443,15 +444,11 @@ void dumped_machine_start(const char *config)
 	m->sampler.precise = dumped_precise;
 	m->selection.stuck.survey = dumped.has_no_survey ? NULL : dumped_survey;
 	m->probed.memory_lock_error = m->in_flight.ledger_error = -EPERM;
-	m->machine.accuracy = (struct accuracy){
-		.regime = ACCURACY_PRECISE,
-		.n_cpus = 2,
-		.batch = 32,
-		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
-	};
+	m->machine.accuracy = exact_accuracy;
+	m->machine.accuracy.page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	assert_int_equal(recorder_new(machine.proc_fd, &m->in_flight, &m->tick.recorder), 0);
 	m->reporter.recorder = m->tick.recorder;
-	assert_int_equal(config_load(&m->config), 0);
+	assert_int_equal(config_load(&m->config, &m->sampler.domain), 0);
 	assert_false(m->config.is_degraded);
 	open_files(m);
 	stall_init(&m->sampler.stalls.walk, m->machine.cgroups.v2_fd);

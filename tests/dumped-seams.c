@@ -279,8 +279,8 @@ struct survey *__wrap_survey_free(struct survey *survey)
 	return NULL;
 }
 
-bool __wrap_survey_ask(struct survey *survey);
-bool __wrap_survey_ask(struct survey *survey)
+bool __wrap_survey_ask(struct survey *survey, uint64_t least_untouched);
+bool __wrap_survey_ask(struct survey *survey, uint64_t least_untouched)
 {
 	survey_is_asked = true;
 	return true;
@@ -295,7 +295,7 @@ bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret)
 	if (!survey_is_asked)
 		return false;
 	survey_is_asked = false;
-	where_survey(proc_fd, proc_fd, __wrap_clock_now, USEC_INFINITY, &scratch, ret);
+	where_survey(proc_fd, proc_fd, __wrap_clock_now, USEC_INFINITY, 0, &scratch, ret);
 	return true;
 }
 

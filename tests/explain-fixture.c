@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/accuracy-fixture.h"
+
 /* clang-format off */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -18,13 +20,6 @@
 /* clang-format on */
 
 #define PAGE 4096ULL
-
-static struct accuracy accuracy = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = PAGE,
-};
 
 /* Larger than any pid can be (PID_MAX_LIMIT): not one of those below. */
 pid_t __wrap_getpid(void);
@@ -136,13 +131,13 @@ struct preview *run_preview(struct world *world, uint64_t available)
 {
 	struct preview *o = &world->preview;
 
-	assert_int_equal(census_init(&world->census, world->proc_fd, &world->cgroups, &accuracy,
-				     &world->policies),
+	assert_int_equal(census_init(&world->census, world->proc_fd, &world->cgroups,
+				     &exact_accuracy, &world->policies),
 			 0);
 	assert_int_equal(census_sweep(&world->census, 7, 0, false), 0);
 	*o = (struct preview){
 		.policies = &world->policies,
-		.accuracy = &accuracy,
+		.accuracy = &exact_accuracy,
 		.census = &world->census,
 		.proc_fd = world->proc_fd,
 		.now = no_clock,

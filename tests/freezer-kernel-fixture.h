@@ -27,6 +27,7 @@
 #include "lib/sys/proc.h"
 #include "tests/child.h"
 #include "tests/fail-malloc.h"
+#include "tests/real-groups.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -83,56 +84,18 @@ static inline int setup(void **state)
 	return cgroup_fs_open(test.proc_fd, &test.fs);
 }
 
-static inline int try_to_write(bool v1, const char *below, const char *file, const char *text)
-{
-	char path[256];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", path_of(below) + 1, file);
-	return io_write_at(mount_fd(v1), path, text);
-}
-
-static inline void write_file(bool v1, const char *below, const char *file, const char *text)
-{
-	int r = try_to_write(v1, below, file, text);
-
-	if (r < 0)
-		fail_msg("%s%s: %s", path_of(below), file, strerror(-r));
-}
-
-static const char *const state_file[] = { [false] = "cgroup.freeze", [true] = "freezer.state" };
-static const char *const states[2][2] = {
-	[false] = { [false] = "0", [true] = "1" },
-	[true] = { [false] = "THAWED", [true] = "FROZEN" },
-};
-
 static inline void freeze(bool v1, int level, bool frozen)
 {
-	write_file(v1, level_names[level], state_file[v1], states[v1][frozen]);
+	int r = group_freeze(mount_fd(v1), v1, path_of(level_names[level]) + 1, frozen);
+
+	if (r < 0)
+		fail_msg("%s: %s", path_of(level_names[level]), strerror(-r));
 }
 
-/* What the group itself says. */
 static inline bool says_frozen(bool v1, const char *below)
 {
-	char path[256], text[256] = "";
-
-	(void)snprintf(path, sizeof(path), "%s/%s", path_of(below) + 1,
-		       v1 ? "freezer.state" : "cgroup.events");
-	(void)io_read_at(mount_fd(v1), path, text, sizeof(text));
-	return strstr(text, v1 ? "FROZEN" : "frozen 1");
+	return group_is_frozen(mount_fd(v1), v1, path_of(below) + 1);
 }
-
-/* Within ten seconds, on a machine that is busy. */
-#define assert_soon(condition)                                                                     \
-	do {                                                                                       \
-		bool is_true_ = false;                                                             \
-                                                                                                   \
-		for (int i_ = 0; i_ < 10000 && !is_true_; i_++) {                                  \
-			usleep(i_ > 0 ? 1000 : 0);                                                 \
-			is_true_ = (condition);                                                    \
-		}                                                                                  \
-		if (!is_true_)                                                                     \
-			fail_msg("%s", #condition);                                                \
-	} while (0)
 
 static inline void make_groups(bool v1)
 {
@@ -152,19 +115,14 @@ static inline void make_groups(bool v1)
 static inline void thaw_groups(bool v1)
 {
 	for (int i = 0; i < N_LEVELS; i++)
-		(void)try_to_write(v1, level_names[i], state_file[v1], states[v1][false]);
-}
-
-static inline bool is_removed(bool v1, const char *below)
-{
-	return unlinkat(mount_fd(v1), path_of(below) + 1, AT_REMOVEDIR) == 0 || errno == ENOENT;
+		(void)group_freeze(mount_fd(v1), v1, path_of(level_names[i]) + 1, false);
 }
 
 static inline void remove_groups(bool v1)
 {
-	assert_soon(is_removed(v1, BESIDE));
+	assert_soon(group_is_removed(mount_fd(v1), path_of(BESIDE) + 1));
 	for (int i = N_LEVELS; i-- > 0;)
-		assert_soon(is_removed(v1, level_names[i]));
+		assert_soon(group_is_removed(mount_fd(v1), path_of(level_names[i]) + 1));
 }
 
 static inline int teardown(void **state)
@@ -246,10 +204,10 @@ static inline _Noreturn void live(enum life life, int ask_fd, int answer_fd)
 
 static inline void put(bool v1, const char *below, const char *file, pid_t pid)
 {
-	char text[16];
+	int r = group_put(mount_fd(v1), path_of(below) + 1, file, pid);
 
-	(void)snprintf(text, sizeof(text), "%d", pid);
-	write_file(v1, below, file, text);
+	if (r < 0)
+		fail_msg("%s/%s: %s", path_of(below), file, strerror(-r));
 }
 
 /* In the leaf of each hierarchy that has groups. */

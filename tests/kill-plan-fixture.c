@@ -14,6 +14,7 @@
 #include "daemon/manager.h"
 #include "lib/select/sharers.h"
 #include "lib/snapshot/census-tree.h"
+#include "tests/accuracy-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -21,12 +22,6 @@
 #include <cmocka.h>
 /* clang-format on */
 
-static struct accuracy accuracy = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = 4096,
-};
 static char everything[] = "/";
 
 struct kill_plan_fixture test;
@@ -171,7 +166,7 @@ int setup(void **state)
 	manager_init(m);
 	m->config.policies.subtree = everything;
 	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &accuracy,
+	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &exact_accuracy,
 			&m->config.policies) < 0)
 		return -1;
 	kill_victim_init(&m->in_flight.victim);

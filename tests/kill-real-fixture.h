@@ -13,12 +13,12 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
-#include "lib/base/io.h"
 #include "lib/kill/kill.h"
 #include "lib/sys/proc.h"
 #include "tests/child.h"
 #include "tests/fail-malloc.h"
 #include "tests/kill-fixture.h"
+#include "tests/real-groups.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -75,9 +75,7 @@ static inline int real_teardown(void **state)
 	kill_victim_done(&real.victim);
 	for (int i = 0; i < N_LEVELS; i++)
 		if (real.level_fd[i] >= 0)
-			(void)io_write_at(real.level_fd[i],
-					  real.v1 ? "freezer.state" : "cgroup.freeze",
-					  real.v1 ? "THAWED" : "0");
+			(void)group_freeze(real.level_fd[i], real.v1, ".", false);
 	for (unsigned i = 0; i < real.n_children; i++) {
 		(void)kill(real.children[i].pid, SIGKILL);
 		(void)waitpid(real.children[i].pid, NULL, 0);
@@ -120,18 +118,12 @@ static inline int leaf_fd(void)
 
 static inline bool leaf_is_frozen(void)
 {
-	char text[128] = "";
-
-	(void)io_read_at(leaf_fd(), real.v1 ? "freezer.state" : "cgroup.events", text,
-			 sizeof(text));
-	return strstr(text, real.v1 ? "FROZEN" : "frozen 1");
+	return group_is_frozen(leaf_fd(), real.v1, ".");
 }
 
 static inline void freeze_level(int i)
 {
-	assert_int_equal(io_write_at(real.level_fd[i], real.v1 ? "freezer.state" : "cgroup.freeze",
-				     real.v1 ? "FROZEN" : "1"),
-			 0);
+	assert_int_equal(group_freeze(real.level_fd[i], real.v1, ".", true), 0);
 }
 
 static inline struct kill_target target_of(const struct child *child)

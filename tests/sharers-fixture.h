@@ -3,11 +3,6 @@
 #pragma once
 
 #include "lib/snapshot/census-tree.h"
+#include "tests/accuracy-fixture.h"
 
-static struct accuracy accuracy = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = 4096,
-};
 static char everything[] = "/";

@@ -10,6 +10,7 @@
 
 #include "daemon/log/log.h"
 #include "lib/snapshot/census-tree.h"
+#include "tests/accuracy-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -19,12 +20,6 @@
 #include <cmocka.h>
 /* clang-format on */
 
-static struct accuracy accuracy = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = 4096,
-};
 static char everything[] = "/";
 
 struct stuck_test test;
@@ -32,7 +27,10 @@ struct stuck_test test;
 int __wrap_survey_new(int proc_fd, struct survey **ret);
 int __wrap_survey_new(int proc_fd, struct survey **ret)
 {
-	*ret = test.new_result < 0 ? NULL : (struct survey *)(void *)&test;
+	/* The second one is of mappings. */
+	*ret = test.new_result < 0		? NULL
+	       : test.m->selection.stuck.survey ? (struct survey *)(void *)&test.deep
+						: (struct survey *)(void *)&test;
 	return test.new_result;
 }
 
@@ -42,9 +40,15 @@ struct survey *__wrap_survey_free(struct survey *survey)
 	return NULL;
 }
 
-bool __wrap_survey_ask(struct survey *survey);
-bool __wrap_survey_ask(struct survey *survey)
+bool __wrap_survey_ask(struct survey *survey, uint64_t least_untouched);
+bool __wrap_survey_ask(struct survey *survey, uint64_t least_untouched)
 {
+	if ((void *)survey == &test.deep) {
+		test.deep.least_untouched = least_untouched;
+		test.deep.n_asked += !test.deep.hangs;
+		return !test.deep.hangs;
+	}
+	assert_int_equal(least_untouched, 0);
 	test.n_asked++;
 	return true;
 }
@@ -52,11 +56,13 @@ bool __wrap_survey_ask(struct survey *survey)
 bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret);
 bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret)
 {
-	bool is_finished = test.is_finished;
+	bool is_deep = (void *)survey == &test.deep;
+	bool *finished = is_deep ? &test.deep.is_finished : &test.is_finished;
+	bool is_finished = *finished;
 
 	if (is_finished)
-		*ret = test.survey;
-	test.is_finished = false;
+		*ret = is_deep ? test.deep.survey : test.survey;
+	*finished = false;
 	return is_finished;
 }
 
@@ -83,13 +89,14 @@ int setup(void **state)
 	struct manager *m;
 
 	memset(&test, 0, sizeof(test));
+	test.deep.hangs = true;
 	m = test.m = malloc(sizeof(*m));
 	if (!m)
 		return -1;
 	manager_init(m);
 	m->config.policies.subtree = everything;
 	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &accuracy,
+	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &exact_accuracy,
 			&m->config.policies) < 0 ||
 	    census_reserve(&m->sampler.census) < 0 ||
 	    victim_reserve(&m->selection.choice, &m->sampler.census) < 0)

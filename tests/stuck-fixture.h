@@ -22,6 +22,13 @@ struct stuck_test {
 	unsigned n_asked;
 	bool is_finished; /* a survey waits to be taken */
 	struct where_survey survey;
+	/* The survey of mappings: it hangs, unless a test says otherwise. */
+	struct {
+		bool hangs, is_finished;
+		unsigned n_asked;
+		uint64_t least_untouched;
+		struct where_survey survey;
+	} deep;
 	enum eligibility exclusion;
 	pid_t protected_pid;
 	int reread_result;

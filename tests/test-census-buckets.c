@@ -10,6 +10,7 @@
 
 #include "lib/select/victim.h"
 #include "lib/snapshot/census-tree.h"
+#include "tests/accuracy-fixture.h"
 #include "tests/fail-malloc.h"
 
 /* clang-format off */
@@ -26,12 +27,6 @@ enum { ROUNDS = 40 };
 enum { ROUNDS = 400 };
 #endif
 
-static struct accuracy exact = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = 4096,
-};
 static char everything[] = "/";
 static struct policy_set policies = { .subtree = everything };
 static struct victim_result result;
@@ -41,7 +36,7 @@ static int setup(void **state)
 	static struct census census;
 
 	*state = &census;
-	return census_init(&census, -1, NULL, &exact, &policies);
+	return census_init(&census, -1, NULL, &exact_accuracy, &policies);
 }
 
 static int teardown(void **state)

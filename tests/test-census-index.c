@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/snapshot/census-tree.h"
+#include "tests/accuracy-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -22,12 +23,6 @@
 
 _Static_assert(sizeof(struct census_process) <= 240, "a process is not to take more");
 
-static struct accuracy exact = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = 4096,
-};
 static char everything[] = "/";
 static struct policy_set policies = { .subtree = everything };
 
@@ -36,7 +31,7 @@ static int setup(void **state)
 	static struct census census;
 
 	*state = &census;
-	return census_init(&census, -1, NULL, &exact, &policies);
+	return census_init(&census, -1, NULL, &exact_accuracy, &policies);
 }
 
 static int teardown(void **state)

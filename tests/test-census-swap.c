@@ -58,7 +58,7 @@ static void test_swap_off_is_what_was_swapped(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct census census = {
-			.accuracy = &accuracy,
+			.accuracy = &exact_accuracy,
 			.status_totals = rows[i].then,
 			.totals = rows[i].now,
 		};

@@ -389,8 +389,9 @@ static void test_sweep_on_every_hierarchy(void **state)
 		free(world->policies.subtree);
 		world->policies.subtree = strdup(cases[i].parent ? cases[i].parent : "/");
 		put(world, 300, "cgroup", "%s", cases[i].membership);
-		assert_int_equal(
-			census_init(&census, world->proc_fd, &fs, &accuracy, &world->policies), 0);
+		assert_int_equal(census_init(&census, world->proc_fd, &fs, &exact_accuracy,
+					     &world->policies),
+				 0);
 		assert_int_equal(census_sweep(&census, 1, 1, true), 0);
 		p = census_find(&census, 300);
 		assert_non_null(p);

@@ -64,6 +64,23 @@ static void test_load_reports_what_is_wrong_and_where(void **state)
 		{ "[Policy kill]\nMemAvailable=1%\n", 2, "did you mean MemoryAvailable=?" },
 		{ "[Policy kill]\nSWAPFREE=1%\n", 2, "did you mean SwapFree=?" },
 		{ "[Policy kill]\nPressureSom=1%\n", 2, "did you mean PressureSome=?" },
+		{ "[Protect x]\nUnit=a.service\n", 2,
+		  "unknown key 'Unit' in [Protect]: a unit is matched by its cgroup, as "
+		  "Cgroup=/system.slice/NAME.service" },
+		{ "[Avoid x]\nGroup=wheel\n", 2, "a group of users cannot be matched" },
+		{ "[Prefer x]\nCMDLINE=x\n", 2, "a command line or an executable cannot" },
+		{ "[Prefer x]\nName=x\n", 2, "matched by Comm=" },
+		{ "[Protect x]\nUID=0\n", 2, "a user is matched by User=" },
+		{ "[Daemon]\nUnit=x\n", 2, "in [Daemon]: known are" },
+		{ "[Protect x]\nNam=x\n", 2, "in [Protect]: known are" },
+		{ "[Policy kill]\nAction=SIGTERM\n", 2, "not 'SIGTERM': did you mean terminate?" },
+		{ "[Policy kill]\nAction=Kill\n", 2, "not 'Kill': did you mean kill?" },
+		{ "[Policy kill]\nAction=explode\n", 2,
+		  "Action= needs none, warn, terminate or kill, not 'explode'" },
+		{ "[Policy kill]\nAction=\n", 2, "terminate or kill: it has no default" },
+		{ "[Protect x]\nUser=root,daemon\n", 2,
+		  "there is no such user (several need a section each)", WARNING },
+		{ "[Protect x]\nUser=nosuch\n", 2, "there is no such user; the rule", WARNING },
 		{ "[Policy kill]\nXyzzy=1%\n", 2, "known are Cgroup=, MemoryAvailable=" },
 		{ "[Daemon]\nSwapFree=1%\n", 2, "SwapFree= belongs in [Policy NAME]" },
 		{ "[Protect x]\nComm=a\nWeight=2\n", 3, "belongs in [Prefer NAME], [Avoid NAME]" },
@@ -123,7 +140,8 @@ static void test_load_reports_what_is_wrong_and_where(void **state)
 		  "'/sys/fs/cgroup/b': cgroups" },
 		{ "[Protect x]\nCgroup=/a /b/*\n", 0, NULL },
 		{ "[Protect x]\nUser=no such user\n", 2,
-		  "User=no such user: there is no such user; the rule matches no process until",
+		  "User=no such user: there is no such user (several need a section each); the "
+		  "rule matches no process until",
 		  WARNING },
 		{ "[Protect x]\nUser=4294967295\n", 2, "User= needs a user's name or number" },
 		{ "[Protect x]\nUser=4294967294\n", 0, NULL },
@@ -185,6 +203,11 @@ static void test_load_reports_what_is_wrong_and_where(void **state)
 		{ "[Protect x]\nComm=^[^~]\n", 0, NULL },
 		{ "[Protect x]\nCgroup=/\n", 1, "none can be killed", WARNING },
 		{ "[Protect x]\nCgroup=/x /*\n", 1, "none can be killed", WARNING },
+		{ "[Daemon]\nMinVictim=100%\n", 2, "hardly any ever is", WARNING },
+		{ "[Daemon]\nMinVictim=49%\n", 0, NULL },
+		{ "[Daemon]\nMinVictim=60% 1G\n", 0, NULL },
+		{ "[Protect x]\nCgroup=/a,b\n", 0, NULL },
+		{ "[Protect x]\nCgroup=/a,/b\n", 2, "the ',' is part of the pattern", WARNING },
 		{ "[Protect x]\nCgroup=/**\n", 1, "none can be killed", WARNING },
 		{ "[Protect x]\nCgroup=/*.slice /*.scope\n", 0, NULL },
 		{ "[Protect x]\nCgroup=/\nComm=.*\n", 1, "none can be killed", WARNING },
@@ -335,10 +358,30 @@ static void test_load_reports_all_of_ten_errors_in_order(void **state)
 	conf_messages_done(&messages);
 }
 
+/* Each sample judges all of them. */
+static void test_there_are_at_most_so_many_policies(void **state)
+{
+	_cleanup_(conf_messages_done) struct conf_messages messages = {};
+	_cleanup_(policy_set_done) struct policy_set set = {};
+	char text[CONF_POLICIES_MAX * 48], *end = text;
+	const char *path;
+
+	for (unsigned i = 0; i < CONF_POLICIES_MAX; i++)
+		end += sprintf(end, "[Policy p%u]\nAction=none\n", i);
+	sprintf(end, "[Policy p1]\nGrace=1s\n");
+	path = write_tmp(text, strlen(text));
+	assert_int_equal(conf_load(&path, 1, &set, &messages), 1);
+	assert_int_equal(messages.n, 5); /* those that are built in */
+	assert_non_null(strstr(messages.items[0].text, "[Policy p59] is one too many: at most 64"));
+	assert_int_equal(conf_load_lenient(&path, 1, &set, &messages), 1);
+	assert_int_equal(set.n_policies, CONF_POLICIES_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_load_reports_what_is_wrong_and_where),
+		cmocka_unit_test(test_there_are_at_most_so_many_policies),
 		cmocka_unit_test(test_check_subtree_reports_where_it_is_named),
 		cmocka_unit_test(test_load_reports_all_of_ten_errors_in_order),
 	};

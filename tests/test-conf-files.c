@@ -3,6 +3,7 @@
  * Tests of lib/config/conf-files.c: in which order files are read; and that the example and the
  * manual are right.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <stddef.h>
@@ -173,6 +174,20 @@ static void test_find_files_hides_by_null_devices(void **state)
 	conf_files_free(files, n);
 }
 
+/* The others are there, lest a machine be without them. */
+static void test_find_files_goes_on_without_a_directory(void **state)
+{
+	char **files;
+	size_t n;
+
+	make_at_tmp("named.conf", "");
+	make_at_tmp("named.conf.d", "named.conf.d");
+	assert_int_equal(conf_find_files(tmp_path("named.conf"), "", &files, &n), -ELOOP);
+	assert_int_equal(n, 1);
+	conf_files_free(files, n);
+	assert_int_equal(unlink(tmp_path("named.conf.d")), 0);
+}
+
 static const char *source_path(const char *name)
 {
 	static char path[PATH_SIZE];
@@ -258,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_that_ends_early_is_an_error),
 		cmocka_unit_test(test_find_files_keeps_the_order_of_directories),
 		cmocka_unit_test(test_find_files_hides_by_null_devices),
+		cmocka_unit_test(test_find_files_goes_on_without_a_directory),
 		cmocka_unit_test(test_example_file_shows_the_defaults),
 		cmocka_unit_test(test_examples_of_the_manual_are_valid),
 	};

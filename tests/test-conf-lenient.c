@@ -231,12 +231,41 @@ static void test_lenient_load_fails_for_want_of_files(void **state)
 	assert_string_equal(messages.items[0].text, "cannot be read: Too many open files");
 }
 
+/* Also for a start: the built-in defaults would be another configuration. */
+static void test_a_named_file_has_to_be_readable(void **state)
+{
+	static const char broken[] = "[Policy\nno\n";
+	const struct {
+		const char *file;
+		int result;
+		const char *said;
+	} cases[] = {
+		{ "/dev/null", 0, NULL },
+		{ "/nonexistent/x.conf", 1, "cannot be read: No such file or directory" },
+		{ "/", 1, "is a directory, not a regular file" },
+		{ "/dev/zero", 1, "is a device or the like, not a regular file" },
+		{ "", 1, "cannot be read: No such file or directory" },
+		/* What is in it is no reason. */
+		{ write_tmp(broken, strlen(broken)), 0, NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(conf_messages_done) struct conf_messages messages = {};
+
+		assert_int_equal(conf_check_named(cases[i].file, &messages), cases[i].result);
+		assert_int_equal(messages.n, cases[i].said != NULL);
+		if (cases[i].said)
+			assert_string_equal(messages.items[0].text, cases[i].said);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lenient_load_uses_what_is_safe),
 		cmocka_unit_test(test_lenient_load_continues_with_other_files),
 		cmocka_unit_test(test_lenient_load_fails_for_want_of_files),
+		cmocka_unit_test(test_a_named_file_has_to_be_readable),
 	};
 
 	return cmocka_run_group_tests(tests, make_tmp_dir, remove_tmp_dir);

@@ -102,8 +102,11 @@ static void test_load_takes_empty_values_as_unset_or_default(void **state)
 	struct rule *rule;
 
 	assert_int_equal(policy_set_init_defaults(&defaults), 0);
-	load_text("[Daemon]\nDryRun=\nSubtree=\nWatchBelow=\nKillTimeout=\n", &set);
+	load_text("[Daemon]\nDryRun=\nSubtree=\nWatchBelow=\nKillTimeout=\n"
+		  "[Daemon]\nMinVictim=8M\n[Daemon]\nMinVictim=\n",
+		  &set);
 	assert_same_policies(&set, &defaults);
+	assert_false(set.min_victim.set);
 	policy_set_done(&set);
 
 	load_text(

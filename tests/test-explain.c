@@ -47,6 +47,26 @@ static void test_choose_knows_what_holds(void **state)
 	assert_non_null(strstr(text, "The conditions of policy kill hold now: browser (pid 300"));
 }
 
+/* As the daemon does: swap that the kernel does not use for seconds is no help. */
+static void test_choose_knows_that_swap_is_no_help(void **state)
+{
+	struct preview *o = run_preview(*state, 8 * GIB * 4 / 100);
+	struct vmstat_counters c = { .allocated = 1 };
+	struct reclaim_history reclaimed = { 0 };
+
+	o->memory.swap_total = o->memory.swap_free = 2 * GIB;
+	preview_choose(o);
+	assert_false(o->policy_holds);
+	for (usec_t now = USEC_PER_SEC; now <= 11 * USEC_PER_SEC; now += RECLAIM_STEP_USEC) {
+		c.scanned += 8 * GIB / 4096;
+		reclaim_history_add(&reclaimed, now, &c, 8 * MIB);
+	}
+	o->reclaim = &reclaimed;
+	preview_choose(o);
+	assert_string_equal(o->policy->name, "kill");
+	assert_true(o->policy_holds);
+}
+
 static void test_process_shows_why_and_why_not(void **state)
 {
 	static const struct {
@@ -412,6 +432,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		on_world(test_choose_finds_policy_and_victim),
 		on_world(test_choose_knows_what_holds),
+		on_world(test_choose_knows_that_swap_is_no_help),
 		on_world(test_process_shows_why_and_why_not),
 		on_world(test_process_shows_why_it_is_reluctant),
 		on_world(test_process_can_be_called_again_and_again),

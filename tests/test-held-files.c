@@ -68,7 +68,7 @@ static void test_most(void **state)
 		struct held_sum sums[2];
 		unsigned n;
 
-		files.n = 0;
+		held_files_clear(&files);
 		print_message("%s\n", rows[i].label);
 		for (size_t k = 0; k < ARRAY_SIZE(rows[i].links) && rows[i].links[k].pid; k++) {
 			const struct held_file file = {
@@ -111,15 +111,45 @@ static void test_a_file_that_many_hold_counts_for_none(void **state)
 	/* Another file of its, which others hold: they would be too many. */
 	file.inode = 2;
 	assert_true(held_files_add(&files, &file));
-	assert_true(held_files_note(&files, 1, 2, 90));
+	assert_true(held_files_note(&files, 1, 2, 9000));
 	assert_int_equal(held_files_most(&files, &sum, 1), 1);
 	assert_int_equal(sum.together, MIB);
 	assert_int_equal(sum.n_others, HELD_OTHERS_MAX);
 
-	assert_true(held_files_note(&files, 1, 1, 80));
+	assert_true(held_files_note(&files, 1, 1, 8000));
 	assert_int_equal(held_files_most(&files, &sum, 1), 1);
 	assert_int_equal(sum.n_others, 1);
-	assert_int_equal(sum.others[0], 90);
+	assert_int_equal(sum.others[0], 9000);
+}
+
+/* The others of all files are in one list. */
+static void test_the_links_of_all_files_are_bounded(void **state)
+{
+	enum { N_FILES = HELD_LINKS_MAX / HELD_OTHERS_MAX + 1 };
+	static struct held_files files;
+	struct held_sum sums[2];
+
+	held_files_clear(&files);
+	for (uint64_t inode = 1; inode <= N_FILES; inode++) {
+		const struct held_file file = {
+			.device = 1, .inode = inode, .unmapped = MIB, .pid = (pid_t)inode
+		};
+
+		assert_true(held_files_add(&files, &file));
+	}
+	for (uint64_t inode = 1; inode <= N_FILES; inode++)
+		for (pid_t pid = 1000; pid < 1000 + HELD_OTHERS_MAX; pid++)
+			for (unsigned n = 0; n < 2; n++) /* by two descriptors */
+				assert_true(held_files_note(&files, 1, inode, pid));
+	assert_int_equal(files.n_links, HELD_LINKS_MAX);
+	assert_int_equal(held_files_most(&files, sums, 2), 2);
+	assert_int_equal(sums[0].pid, 1);
+	assert_int_equal(sums[0].n_others, HELD_OTHERS_MAX);
+	for (unsigned i = 0; i < HELD_OTHERS_MAX; i++)
+		assert_int_equal(sums[0].others[i], 1000 + i);
+	/* The last of them came too late. */
+	assert_true(files.files[N_FILES - 1].is_crowded);
+	assert_false(files.files[0].is_crowded);
 }
 
 static void test_another_device_is_another_file(void **state)
@@ -171,6 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_most),
 		cmocka_unit_test(test_a_file_that_many_hold_counts_for_none),
+		cmocka_unit_test(test_the_links_of_all_files_are_bounded),
 		cmocka_unit_test(test_another_device_is_another_file),
 		cmocka_unit_test(test_what_is_mapped_is_seen),
 	};

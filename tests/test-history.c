@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lib/history/event.h"
 #include "lib/history/history.h"
 #include "tests/fail-malloc.h"
 #include "tests/history-fixture.h"
@@ -59,6 +60,84 @@ static void test_fields_cover_the_record(void **state)
 		    "entry");
 	check_table(history_ranked_fields, n_history_ranked_fields, 0,
 		    sizeof(struct history_ranked), "ranked");
+}
+
+/* The fields of the journal have names of their own; those of the journal alone come last. */
+static void test_fields_of_the_journal(void **state)
+{
+	struct event event;
+
+	event_init(&event);
+	for (size_t i = 0; i < n_event_fields; i++) {
+		const struct history_field *f = &history_fields[i];
+
+		assert_true((i < n_history_fields) == (f->bus_name != NULL));
+		assert_true((i < n_history_fields) == (f->offset < sizeof(struct history_entry)));
+		assert_true(f->offset + f->size <= sizeof(event));
+		if (f->type != HISTORY_BOOL && f->offset != offsetof(struct history_entry, id))
+			assert_false(history_is_known(f, &event));
+		if (!f->journal)
+			continue;
+		assert_int_equal(strncmp(f->journal, "RECKOND_", 8), 0);
+		for (size_t j = 0; j < i; j++)
+			assert_true(!history_fields[j].journal ||
+				    strcmp(history_fields[j].journal, f->journal) != 0);
+	}
+	for (size_t i = n_history_fields; i < n_event_fields; i++)
+		assert_non_null(history_fields[i].journal);
+}
+
+static void test_text_of_a_field(void **state)
+{
+	static const struct {
+		size_t offset;
+		const char *text;
+	} cases[] = {
+		{ offsetof(struct history_entry, dry_run), "no" },
+		{ offsetof(struct history_entry, escalated), "yes" },
+		{ offsetof(struct history_entry, weight), "0.5" },
+		{ offsetof(struct history_entry, oom_score_adj), "-7" },
+		{ offsetof(struct history_entry, uid), "4294967294" },
+		{ offsetof(struct history_entry, swap_bytes), "18446744073709551614" },
+		{ offsetof(struct event, victim_cgroup), "/a" },
+	};
+	char buf[EVENT_TEXT_SIZE];
+	struct event event;
+	unsigned n = 0;
+
+	event_init(&event);
+	event.entry.escalated = true;
+	event.entry.weight = 0.5;
+	event.entry.oom_score_adj = -7;
+	event.entry.uid = UINT32_MAX - 1;
+	event.entry.swap_bytes = UINT64_MAX - 1;
+	strcpy(event.victim_cgroup, "/a");
+	for (size_t i = 0; i < n_event_fields; i++)
+		for (size_t j = 0; j < ARRAY_SIZE(cases); j++)
+			if (history_fields[i].offset == cases[j].offset) {
+				assert_string_equal(event_text(&history_fields[i], &event, buf),
+						    cases[j].text);
+				n++;
+			}
+	assert_int_equal(n, ARRAY_SIZE(cases));
+}
+
+/* Names, pids and cgroups; what is not text of a process is kept. */
+static void test_anonymize(void **state)
+{
+	struct history_entry entry = make_entry(3);
+
+	history_anonymize(&entry);
+	for (size_t i = 0; i < n_history_fields; i++) {
+		const char *name = history_fields[i].name;
+		bool is_private = strstr(name, "pid") || strstr(name, "uid") ||
+				  strstr(name, "comm") || strstr(name, "cgroup");
+
+		if (history_fields[i].type != HISTORY_BOOL && strcmp(name, "id") != 0)
+			assert_true(history_is_known(&history_fields[i], &entry) == !is_private);
+		assert_true(history_fields[i].identifies == is_private);
+	}
+	assert_int_equal(entry.n_ranked, 0);
 }
 
 static void test_entry_init_knows_nothing(void **state)
@@ -239,6 +318,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fields_cover_the_record),
+		cmocka_unit_test(test_fields_of_the_journal),
+		cmocka_unit_test(test_text_of_a_field),
+		cmocka_unit_test(test_anonymize),
 		cmocka_unit_test(test_entry_init_knows_nothing),
 		cmocka_unit_test(test_set_text_and_path),
 		cmocka_unit_test(test_put_counts_up_and_forgets_the_oldest),

@@ -46,14 +46,21 @@ static void test_a_start_without_memory_fails(void **state)
 static void test_the_status_is_one_line(void **state)
 {
 	static const struct {
-		bool is_degraded, dry_run;
-		const char *status;
+		bool is_degraded, dry_run, was_refused;
+		const char *file, *status;
 	} cases[] = {
-		{ false, false, "Watching memory" },
-		{ false, true, "Dry run: no process is killed" },
-		{ true, false, "Degraded: the configuration has errors (reckonctl check)" },
-		{ true, true,
+		{ false, false, false, NULL, "Watching memory" },
+		{ false, true, false, "x.conf", "Dry run: no process is killed" },
+		{ true, false, false, NULL,
+		  "Degraded: the configuration has errors (reckonctl check)" },
+		{ true, false, false, "/etc/site\n.conf",
+		  "Degraded: the configuration has errors (reckonctl check /etc/site?.conf)" },
+		{ true, true, false, NULL,
 		  "Degraded: the configuration has errors (reckonctl check); dry run: no process is killed" },
+		{ false, false, true, NULL,
+		  "Watching memory; the last reload was refused (reckonctl check)" },
+		{ false, true, true, "x.conf",
+		  "Dry run: no process is killed; the last reload was refused (reckonctl check x.conf)" },
 	};
 	char buf[MANAGER_STATUS_SIZE];
 
@@ -62,6 +69,8 @@ static void test_the_status_is_one_line(void **state)
 		struct manager m = {
 			.config.is_degraded = cases[i].is_degraded,
 			.config.policies.dry_run = cases[i].dry_run,
+			.config.reload_was_refused = cases[i].was_refused,
+			.config.options.config_file = cases[i].file,
 		};
 
 		assert_string_equal(manager_status(&m, buf), cases[i].status);

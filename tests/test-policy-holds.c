@@ -6,6 +6,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/config/policy.h"
+#include "lib/domain/domain.h"
 #include "tests/policy-fixture.h"
 
 /* clang-format off */
@@ -170,7 +171,6 @@ static void test_policy_watches_before_pressure_counts(void **state)
 	struct policy policy = {
 		.action = POLICY_ACTION_KILL,
 		.pressure_full = 4000,
-		.holds_since = USEC_INFINITY,
 	};
 	struct policy_set set = { .policies = &policy, .n_policies = 1 };
 	struct reclaim_history reclaimed = { 0 };
@@ -182,21 +182,22 @@ static void test_policy_watches_before_pressure_counts(void **state)
 		.reclaim = &reclaimed,
 	};
 	struct policy_judgement judgement;
-	usec_t now = 100 * USEC_PER_SEC;
+	usec_t now = 100 * USEC_PER_SEC, since = USEC_INFINITY;
+	struct domain domain = { .holds_since = &since, .n_policies = 1 };
 
 	stall(&history, now, 10 * USEC_PER_SEC, 90, 30);
-	policy_judge(&set, &reading, now, &judgement);
+	domain_judge(&domain, &set, &reading, now, &judgement);
 	assert_false(judgement.watch); /* it would not hold anyway */
 	stall(&history, now, 10 * USEC_PER_SEC, 90, 90);
 	for (unsigned i = 0; i < 3; i++, now += RECLAIM_STEP_USEC) {
-		policy_judge(&set, &reading, now, &judgement);
+		domain_judge(&domain, &set, &reading, now, &judgement);
 		assert_true(judgement.watch);
 		assert_null(judgement.policy);
 		reclaim_history_add(&reclaimed, now, &c, TOTAL);
 	}
 	c.scanned++;
 	reclaim_history_add(&reclaimed, now, &c, TOTAL);
-	policy_judge(&set, &reading, now, &judgement);
+	domain_judge(&domain, &set, &reading, now, &judgement);
 	assert_ptr_equal(judgement.policy, &policy);
 }
 
@@ -293,11 +294,13 @@ static void test_judge_takes_the_strongest_of_the_defaults(void **state)
 		struct memory_reading memory = reading_of(TOTAL * cases[i].available / 100, swap,
 							  swap * cases[i].swap_free / 100);
 		struct policy_reading reading = { .memory = &memory };
+		_cleanup_(domain_done) struct domain domain = { 0 };
 		struct policy_judgement judgement;
 		const char *name;
 
 		assert_int_equal(policy_set_init_defaults(&set), 0);
-		policy_judge(&set, &reading, 1000, &judgement);
+		assert_int_equal(domain_reserve(&domain, set.n_policies), 0);
+		domain_judge(&domain, &set, &reading, 1000, &judgement);
 		name = judgement.policy ? judgement.policy->name : "(none)";
 		if (strcmp(name, cases[i].policy ? cases[i].policy : "(none)") != 0)
 			fail_msg("case %zu: %s", i, name);

@@ -8,6 +8,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/config/policy.h"
+#include "lib/domain/domain.h"
 #include "tests/policy-fixture.h"
 
 /* clang-format off */
@@ -27,6 +28,19 @@ static struct policy *find_policy(struct policy_set *set, const char *name)
 
 /* What judge() is given of reclaim. */
 static struct reclaim_history reclaimed_then;
+static struct domain machine;
+
+static void init_defaults(struct policy_set *set)
+{
+	assert_int_equal(policy_set_init_defaults(set), 0);
+	domain_forget(&machine);
+}
+
+/* Since when its conditions on memory and swap hold. */
+static usec_t holds_since(struct policy_set *set, const char *name)
+{
+	return machine.holds_since[find_policy(set, name) - set->policies];
+}
 
 static const char *judge(struct policy_set *set, const struct memory_reading *memory,
 			 const struct psi_history *psi, usec_t now, bool *ret_watch)
@@ -38,7 +52,8 @@ static const char *judge(struct policy_set *set, const struct memory_reading *me
 	};
 	struct policy_judgement judgement;
 
-	policy_judge(set, &reading, now, &judgement);
+	assert_int_equal(domain_reserve(&machine, set->n_policies), 0);
+	domain_judge(&machine, set, &reading, now, &judgement);
 	if (ret_watch)
 		*ret_watch = judgement.watch;
 	return judgement.policy ? judgement.policy->name : "(none)";
@@ -71,7 +86,7 @@ static void test_the_defaults_scale_to_large_machines(void **state)
 	};
 	_cleanup_(policy_set_done) struct policy_set set;
 
-	assert_int_equal(policy_set_init_defaults(&set), 0);
+	init_defaults(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct memory_reading memory = {
 			.total = cases[i].total,
@@ -96,20 +111,20 @@ static void test_judge_waits_for_the_time_without_a_break(void **state)
 	struct memory_reading low = reading_of(TOTAL / 25, 0, 0);
 	struct memory_reading high = reading_of(TOTAL / 2, 0, 0);
 
-	assert_int_equal(policy_set_init_defaults(&set), 0);
+	init_defaults(&set);
 	find_policy(&set, "kill")->for_usec = 100;
 	find_policy(&set, "terminate")->action = POLICY_ACTION_NONE;
 	assert_string_equal(judge(&set, &low, NULL, 1000, NULL), "warn");
 	assert_string_equal(judge(&set, &low, NULL, 1099, NULL), "warn");
 	assert_string_equal(judge(&set, &low, NULL, 1100, NULL), "kill");
 	assert_string_equal(judge(&set, &high, NULL, 1101, NULL), "(none)");
-	assert_true(find_policy(&set, "kill")->holds_since == USEC_INFINITY);
+	assert_true(holds_since(&set, "kill") == USEC_INFINITY);
 	/* from the beginning again */
 	assert_string_equal(judge(&set, &low, NULL, 1102, NULL), "warn");
 	assert_string_equal(judge(&set, &low, NULL, 1201, NULL), "warn");
 	assert_string_equal(judge(&set, &low, NULL, 1202, NULL), "kill");
 	/* after a gap, too */
-	policy_forget(&set);
+	domain_forget(&machine);
 	assert_string_equal(judge(&set, &low, NULL, 5000, NULL), "warn");
 	assert_string_equal(judge(&set, &low, NULL, 5100, NULL), "kill");
 }
@@ -123,7 +138,7 @@ static void test_judge_thrash_needs_scarcity_pressure_and_time(void **state)
 	struct psi_history stalled, calm;
 	bool watch;
 
-	assert_int_equal(policy_set_init_defaults(&set), 0);
+	init_defaults(&set);
 	stall(&stalled, now, 10 * USEC_PER_SEC, 80, 60);
 	stall(&calm, now, 10 * USEC_PER_SEC, 80, 30);
 	reclaim(&reclaimed_then, now, 1000, 12);
@@ -178,7 +193,7 @@ static void test_judge_tells_thrashing_from_writing_out(void **state)
 		struct psi_history history;
 		const char *name;
 
-		assert_int_equal(policy_set_init_defaults(&set), 0);
+		init_defaults(&set);
 		stall(&history, now, 10 * USEC_PER_SEC, loads[i].full, loads[i].full);
 		reclaim(&reclaimed_then, now, loads[i].pages, loads[i].refaulted);
 		(void)judge(&set, &memory, &history, now - 5 * USEC_PER_SEC, NULL);
@@ -194,6 +209,7 @@ static void test_judge_takes_the_first_of_equals(void **state)
 	struct memory_reading memory = reading_of(0, 0, 0);
 	static const char *const names[] = { "warning", "one", "two" };
 
+	domain_forget(&machine);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		struct policy *policy = policy_set_policy(&set, names[i]);
 
@@ -217,7 +233,7 @@ static void test_judge_watches_where_a_policy_above_the_watch_line_holds(void **
 	struct policy *policy;
 	bool watch;
 
-	assert_int_equal(policy_set_init_defaults(&set), 0);
+	init_defaults(&set);
 	judge(&set, &memory, NULL, 1, &watch);
 	assert_false(watch);
 	policy = policy_set_policy(&set, "high");
@@ -249,7 +265,7 @@ static void test_interval_follows_headroom(void **state)
 	};
 	_cleanup_(policy_set_done) struct policy_set set;
 
-	assert_int_equal(policy_set_init_defaults(&set), 0);
+	init_defaults(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct memory_reading memory =
 			reading_of(cases[i].available, cases[i].swap_total, cases[i].swap_free);
@@ -307,6 +323,12 @@ static void test_interval_is_the_longest_where_nothing_can_act(void **state)
 	assert_int_equal(policy_interval(&set, &memory), 3 * USEC_PER_SEC);
 }
 
+static int teardown(void **state)
+{
+	domain_done(&machine);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,5 +343,5 @@ int main(void)
 		cmocka_unit_test(test_pause_is_longer_where_samples_take_long),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, teardown);
 }

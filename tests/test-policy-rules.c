@@ -270,7 +270,6 @@ static void test_policy_set_finds_adds_and_removes(void **state)
 		assert_non_null(policy);
 		assert_int_equal(policy->action, POLICY_ACTION_NONE);
 		assert_int_equal(policy->grace_usec, POLICY_GRACE_USEC);
-		assert_true(policy->holds_since == USEC_INFINITY);
 	}
 	assert_int_equal(set.n_rules, 50);
 	assert_ptr_equal(policy_set_rule(&set, RULE_AVOID, "n7"), &set.rules[7]);

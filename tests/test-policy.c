@@ -11,6 +11,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/config/conf.h"
 #include "lib/config/policy.h"
+#include "lib/domain/domain.h"
 #include "tests/fail-malloc.h"
 #include "tests/policy-fixture.h"
 
@@ -58,7 +59,6 @@ static void test_init_defaults_has_the_documented_policies(void **state)
 		assert_int_equal(policy->action, cases[i].action);
 		assert_int_equal(policy->rank_by, POLICY_RANK_BY_FOOTPRINT);
 		assert_int_equal(policy->grace_usec, 5 * USEC_PER_SEC);
-		assert_true(policy->holds_since == USEC_INFINITY);
 	}
 }
 
@@ -296,6 +296,7 @@ static void test_rule_take_over_leaves_the_conditions_alone(void **state)
 static void test_judgement_and_builtin_rules_allocate_nothing(void **state)
 {
 	_cleanup_(policy_set_done) struct policy_set set;
+	_cleanup_(domain_done) struct domain domain = { 0 };
 	struct rule_subject subject = { .comm = "nobody", .cgroup = MANAGER "/app.slice/x.scope" };
 	struct memory_reading memory = reading_of(0, SWAP, 0);
 	struct policy_judgement judgement;
@@ -308,11 +309,12 @@ static void test_judgement_and_builtin_rules_allocate_nothing(void **state)
 		skip();
 	}
 	assert_int_equal(policy_set_init_defaults(&set), 0);
+	assert_int_equal(domain_reserve(&domain, set.n_policies), 0);
 	stall(&history, 100 * USEC_PER_SEC, 10 * USEC_PER_SEC, 90, 90);
 	n_mallocs = 0;
 	fail_malloc = true;
 	policy_apply_rules(&set, &subject, &verdict);
-	policy_judge(&set, &reading, 1, &judgement);
+	domain_judge(&domain, &set, &reading, 1, &judgement);
 	policy_interval(&set, &memory);
 	fail_malloc = false;
 	assert_int_equal(n_mallocs, 0);

@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "daemon/record/record.h"
 #include "daemon/record/recorder.h"
+#include "lib/history/event.h"
 #include "lib/snapshot/census-tree.h"
 #include "tests/fail-malloc.h"
 #include "tests/recorder-fixture.h"
@@ -22,12 +24,12 @@ static void test_note_fills_the_record(void **state)
 {
 	const struct history_entry *e;
 
-	test.m->sampler.has_psi = true;
+	test.m->sampler.domain.has_psi = true;
 	test.m->sampler.reading.swap_total = 2 * GIB;
 	/* A second of which half was stalled, a tenth wholly. */
-	psi_history_add(&test.m->sampler.psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });
+	psi_history_add(&test.m->sampler.domain.psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });
 	psi_history_add(
-		&test.m->sampler.psi, 2 * USEC_PER_SEC,
+		&test.m->sampler.domain.psi, 2 * USEC_PER_SEC,
 		&(struct psi_reading){ .some.total = 500 * MSEC, .full.total = 100 * MSEC });
 	kill_one(812, SIGKILL);
 	e = newest();
@@ -166,6 +168,43 @@ static void test_note_fills_in_what_was_avoided(void **state)
 	}
 }
 
+/* What the journal says is the record in hand, as far as the decision does not know better. */
+static void test_an_event_is_the_record_in_hand(void **state)
+{
+	struct decision *d = &test.m->in_flight.decision;
+	const struct recorder *recorder = test.m->tick.recorder;
+	struct event event;
+
+	kill_one(700, SIGKILL);
+	choose(812, SIGNALLED);
+	assert_int_equal(recorder_current(recorder)->pid, 812);
+	strcpy(d->comm, "a\nb");
+	strcpy(d->group, "/a");
+	d->n_processes = 3;
+	d->memory = (struct proc_memory){ .anon = 100 * MIB };
+	test.m->sampler.reading.available = BEFORE + MIB;
+	record_event(&test.m->in_flight, recorder_current(recorder), &event);
+	assert_int_equal(event.entry.pid, 812);
+	assert_string_equal(event.entry.comm, "a?b");
+	assert_string_equal(event.entry.rank_by, "footprint"); /* only the record has it */
+	assert_int_equal(event.entry.footprint_bytes, 100 * MIB);
+	assert_int_equal(event.entry.available_before_bytes, BEFORE);
+	assert_int_equal(event.entry.available_after_bytes, BEFORE + MIB);
+	assert_int_equal(event.entry.reclaimed_bytes, MIB);
+	assert_string_equal(event.entry.signal, "none");
+	assert_string_equal(event.entry.outcome, "wait");
+	assert_string_equal(event.victim_cgroup, "/a/b");
+	assert_string_equal(event.target_cgroup, "/a");
+	assert_int_equal(event.processes, 3);
+	assert_int_equal(event.start_ticks, 7);
+
+	signal_it(SIGTERM, SIGNALLED);
+	assert_int_equal(recorder_current(recorder)->id, newest()->id);
+	record_event(&test.m->in_flight, NULL, &event);
+	assert_string_equal(event.entry.signal, "SIGTERM");
+	assert_string_equal(event.entry.rank_by, "");
+}
+
 static void test_pressure_is_not_known_without_psi(void **state)
 {
 	kill_one(812, SIGKILL);
@@ -298,6 +337,7 @@ int main(void)
 		with_manager(test_note_fills_the_record),
 		with_manager(test_note_fills_in_what_is_killed_with_it),
 		with_manager(test_note_fills_in_what_was_avoided),
+		with_manager(test_an_event_is_the_record_in_hand),
 		with_manager(test_pressure_is_not_known_without_psi),
 		with_manager(test_what_was_refused_is_noted_with_the_error),
 		with_manager(test_what_failed_is_kept_once_in_an_emergency),

@@ -9,6 +9,7 @@
 #include "daemon/log/message-ids.h"
 #include "daemon/manager.h"
 #include "daemon/record/report.h"
+#include "lib/history/event.h"
 #include "tests/fail-malloc.h"
 #include "tests/report-fixture.h"
 
@@ -116,6 +117,10 @@ static void test_an_entry_has_its_fields(void **state)
 	assert_true(entry_has("RECKOND_DRY_RUN=no"));
 	assert_true(entry_has("RECKOND_APPROXIMATE=no"));
 	assert_true(entry_has("RECKOND_FREED=1073741824")); /* available has risen by 1 GiB */
+	assert_true(entry_has("RECKOND_VICTIM_CGROUP=/system.slice/db.service"));
+	assert_true(entry_has("RECKOND_VICTIM_FOOTPRINT=536870912"));
+	assert_true(entry_has("RECKOND_TARGET_CGROUP="));
+	assert_true(entry_has("RECKOND_OUTCOME=gone"));
 	assert_true(entry_has("OBJECT_SYSTEMD_UNIT=db.service"));
 	assert_null(strstr(test.entry, "OBJECT_SYSTEMD_USER_UNIT"));
 
@@ -135,6 +140,36 @@ static void test_an_entry_has_its_fields(void **state)
 	assert_null(strstr(test.entry, "OBJECT_SYSTEMD"));
 }
 
+/* Each row of the table that has a name in the journal, once, and nothing else. */
+static void test_an_entry_has_all_fields_of_the_table(void **state)
+{
+	static const enum report_event events[] = {
+		REPORT_SIGNALLED,   REPORT_DRY_RUN,	   REPORT_ESCALATED, REPORT_FINISHED,
+		REPORT_CANNOT_OPEN, REPORT_CANNOT_CONFIRM, REPORT_SPARED,    REPORT_CANCELLED,
+	};
+
+	log_set_target(LOG_TARGET_JOURNAL);
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+		unsigned n = 0, n_expected = 0;
+
+		say(events[i]);
+		for (const char *at = test.entry; (at = strstr(at, "RECKOND_")); at++)
+			n++;
+		for (size_t row = 0; row < n_event_fields; row++) {
+			char name[64];
+
+			if (!history_fields[row].journal)
+				continue;
+			n_expected++;
+			snprintf(name, sizeof(name), "\n%s=", history_fields[row].journal);
+			if (!strstr(test.entry, name))
+				fail_msg("there is no %s", history_fields[row].journal);
+		}
+		assert_int_equal(n, n_expected);
+		assert_true(n > 20);
+	}
+}
+
 /* What was found at start: each lack has its line, and is kept for MissingPrivileges. */
 struct lack {
 	void (*apply)(struct probe_results *a, struct manager *m);
@@ -146,7 +181,7 @@ struct lack {
 
 LACK(nothing_lacks)
 {
-	m->sampler.has_psi = true;
+	m->sampler.domain.has_psi = true;
 	a->self_test_reaped = true;
 }
 LACK(no_psi)
@@ -172,6 +207,21 @@ LACK(no_kill)
 {
 	nothing_lacks(a, m);
 	a->missing_capabilities = (uint64_t)1 << CAP_KILL;
+}
+LACK(not_started_as_root)
+{
+	no_capabilities(a, m);
+	a->is_unprivileged = true;
+}
+LACK(root_without_some)
+{
+	nothing_lacks(a, m);
+	a->missing_capabilities = (uint64_t)1 << CAP_KILL | (uint64_t)1 << CAP_SYS_PTRACE;
+}
+LACK(root_of_a_namespace)
+{
+	no_capabilities(a, m);
+	a->in_user_namespace = true;
 }
 LACK(in_namespace)
 {
@@ -230,7 +280,7 @@ LACK(child_is_stuck)
 }
 LACK(no_reap)
 {
-	m->sampler.has_psi = true;
+	m->sampler.domain.has_psi = true;
 }
 LACK(doubtful)
 {
@@ -269,10 +319,18 @@ static void test_lacks_are_logged_and_kept(void **state)
 		  NULL, 6 },
 		{ no_kill, "missing privilege: may not kill processes of other users",
 		  "CAP_SYS_NICE", 1 },
+		{ not_started_as_root,
+		  "To have these privileges, run reckond as root: systemctl start reckond, or sudo "
+		  "reckond.\n",
+		  "CapabilityBoundingSet=", 6 },
+		{ root_without_some, "or grant to the container: CAP_KILL CAP_SYS_PTRACE\n",
+		  "as root", 2 },
+		{ root_of_a_namespace, "CAP_KILL", "To have", 7 },
+		{ nothing_lacks, "swap: none\n", "To have", 0 },
 		{ in_namespace, "missing privilege: in a user namespace: ", NULL, 1 },
 		{ not_locked,
-		  "missing privilege: own memory is not locked: Cannot allocate memory\n", NULL,
-		  1 },
+		  "missing privilege: own memory is not locked: Cannot allocate memory (LimitMEMLOCK=",
+		  NULL, 1 },
 		{ no_adj, "missing privilege: own oom_score_adj is not -1000: Permission denied\n",
 		  NULL, 1 },
 		{ no_fifo, "missing privilege: reapers run at normal priority: ", NULL, 1 },
@@ -359,6 +417,7 @@ int main(void)
 		TEST(test_failures_are_logged_once_in_a_while),
 		TEST(test_entries_and_lines_are_sent_to_their_target),
 		TEST(test_an_entry_has_its_fields),
+		TEST(test_an_entry_has_all_fields_of_the_table),
 		TEST(test_lacks_are_logged_and_kept),
 		TEST(test_doubts_are_logged_once_each),
 		TEST(test_a_lack_that_there_is_no_memory_for),

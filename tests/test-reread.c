@@ -12,6 +12,7 @@
 #include "lib/select/reader.h"
 #include "lib/select/victim.h"
 #include "lib/snapshot/census-tree.h"
+#include "tests/accuracy-fixture.h"
 
 /* clang-format off */
 #include <stddef.h>
@@ -31,12 +32,6 @@
 #define STATUS_OF_ZOMBIE                                                                           \
 	"Name:\tx\nState:\tZ (zombie)\nPid:\t77\nPPid:\t1\nUid:\t0\t0\t0\t0\nThreads:\t1\n"
 
-static struct accuracy exact = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = 4096,
-};
 static char everything[] = "/";
 static struct policy_set policies = { .subtree = everything };
 
@@ -86,7 +81,7 @@ static int setup(void **state)
 	world.proc_fd = open(world.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "%s/%d", world.path, PID);
 	mkdir(path, 0755);
-	if (census_init(&world.census, world.proc_fd, NULL, &exact, &policies) < 0)
+	if (census_init(&world.census, world.proc_fd, NULL, &exact_accuracy, &policies) < 0)
 		return -1;
 	world.process = census_add(&world.census, PID, START);
 	if (!world.process || census_attach(&world.census, world.process, "/a") < 0)
@@ -155,7 +150,7 @@ static usec_t now(void)
 /* The clock is read at each fourth. */
 static void test_there_is_no_more_time(void **state)
 {
-	struct reader reader = { .now = now, .reread_until = 100, .accuracy = &exact };
+	struct reader reader = { .now = now, .reread_until = 100, .accuracy = &exact_accuracy };
 
 	put("status", STATUS_OF("7168"));
 	put_stat('S', START);

@@ -102,10 +102,45 @@ static void test_find_is_of_a_process_with_the_name(void **state)
 				 cases[i].found);
 }
 
+/* What there is of process 1234. */
+static void test_process_of_a_number(void **state)
+{
+	static const struct {
+		const char *status; /* NULL: there is no such file */
+		pid_t process;
+		bool is_zombie;
+	} cases[] = {
+		{ "Name:\ta\nState:\tS (sleeping)\nTgid:\t1234\n", 1234, false },
+		{ "Name:\ta\nState:\tR (running)\nTgid:\t77\n", 77, false },
+		{ "Name:\ta\nState:\tZ (zombie)\nTgid:\t1234\n", 1234, true },
+		{ "Name:\tTgid:\nState:\tS (sleeping)\n", 0, false },
+		{ "", 0, false },
+		{ NULL, 0, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char directory[] = "/tmp/test-running-XXXXXX", command[64];
+		bool is_zombie = false;
+		int fd;
+
+		assert_non_null(mkdtemp(directory));
+		fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_int_equal(mkdirat(fd, "1234", 0755), 0);
+		if (cases[i].status)
+			put(fd, "1234/status", cases[i].status);
+		assert_int_equal(running_process_of(fd, 1234, &is_zombie), cases[i].process);
+		assert_int_equal(is_zombie, cases[i].is_zombie);
+		close(fd);
+		snprintf(command, sizeof(command), "rm -r '%s'", directory);
+		assert_int_equal(system(command), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_find_is_of_a_process_with_the_name),
+		cmocka_unit_test(test_process_of_a_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

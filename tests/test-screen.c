@@ -147,11 +147,11 @@ static void test_item_continues_below_its_text(void **state)
 		unsigned width;
 		const char *text;
 	} cases[] = {
-		{ 0, "Label       one two three four\n" },
-		{ 80, "Label       one two three four\n" },
-		{ 25, "Label       one two three\n            four\n" },
-		{ 24, "Label       one two\n            three four\n" },
-		{ 20, "Label       one two three four\n" }, /* too narrow to lay out */
+		{ 0, "Label           one two three four\n" },
+		{ 80, "Label           one two three four\n" },
+		{ 29, "Label           one two three\n                four\n" },
+		{ 28, "Label           one two\n                three four\n" },
+		{ 24, "Label           one two three four\n" }, /* too narrow to lay out */
 	};
 
 	set_locale("C.UTF-8");

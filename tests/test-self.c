@@ -78,6 +78,11 @@ static void test_it_is_seen_to_be_too_large(void **state)
 	assert_false(is_too_large(&m, now + 40 * USEC_PER_SEC));
 	m.sampler.census.n_processes = 10;
 	assert_false(is_too_large(&m, now + 60 * USEC_PER_SEC));
+	/* or a configuration that is so large */
+	m.self.n_processes = 0;
+	assert_true(is_too_large(&m, now + 80 * USEC_PER_SEC));
+	m.self.config_bytes = size / 2;
+	assert_false(is_too_large(&m, now + 100 * USEC_PER_SEC));
 	free(ballast);
 	close(m.machine.proc_fd);
 }

@@ -97,7 +97,7 @@ static void test_real_sharers_are_found_and_a_copy_is_not(void **state)
 
 	assert_int_equal(precise_new(proc_fd, &precise), 0);
 	cgroup_fs_init(&cgroups, -EBADF, -EBADF);
-	assert_int_equal(census_init(&census, proc_fd, &cgroups, &accuracy, &policies), 0);
+	assert_int_equal(census_init(&census, proc_fd, &cgroups, &exact_accuracy, &policies), 0);
 	assert_int_equal(census_sweep(&census, 1, 1, false), 0);
 	victim = census_find(&census, pid);
 	assert_non_null(victim);

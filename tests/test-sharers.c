@@ -93,7 +93,7 @@ static int setup(void **state)
 	test.policies.subtree = everything;
 	test.allocated = GIB;
 	if (census_init(&test.census, open(test.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), NULL,
-			&accuracy, &test.policies) < 0)
+			&exact_accuracy, &test.policies) < 0)
 		return -1;
 	test.victim = add(VICTIM, VICTIM_BYTES, CODE);
 	test.victim->ppid = 50;

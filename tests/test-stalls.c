@@ -79,7 +79,7 @@ static int setup(void **state)
 	test.policy.pressure_full = 1000;
 	test.m->regime.state = REGIME_WATCH;
 	test.m->machine.cgroups.v2_has_memory = true;
-	test.m->sampler.has_psi = true;
+	test.m->sampler.domain.has_psi = true;
 	log_set_target(LOG_TARGET_NULL);
 	return 0;
 }
@@ -101,10 +101,10 @@ static void stall_machine(void)
 {
 	struct psi_reading reading = { .some.total = 1, .full.total = 1 };
 
-	psi_history_reset(&test.m->sampler.psi);
-	psi_history_add(&test.m->sampler.psi, test.now - USEC_PER_SEC, &reading);
+	psi_history_reset(&test.m->sampler.domain.psi);
+	psi_history_add(&test.m->sampler.domain.psi, test.now - USEC_PER_SEC, &reading);
 	reading.some.total += USEC_PER_SEC;
-	psi_history_add(&test.m->sampler.psi, test.now, &reading);
+	psi_history_add(&test.m->sampler.domain.psi, test.now, &reading);
 }
 
 static void test_all_counts_where_cgroups_cannot_tell(void **state)
@@ -202,7 +202,7 @@ static void test_walks_are_kept_up_while_there_is_pressure(void **state)
 	stalls_sample(&test.m->sampler, test.now); /* not due */
 	assert_int_equal(test.n_walks, 1);
 	test.now += stall_period(&s->walk);
-	psi_history_reset(&test.m->sampler.psi); /* held for a while */
+	psi_history_reset(&test.m->sampler.domain.psi); /* held for a while */
 	stalls_sample(&test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 2);
 	s->walk.n_levels = 1; /* under way: each sample continues it */
@@ -225,7 +225,7 @@ static void test_walks_are_kept_up_while_there_is_pressure(void **state)
 	stalls_sample(&test.m->sampler, test.now);
 	assert_int_equal(test.n_clears, 1);
 	/* Without PSI there is nothing that begins it. */
-	test.m->sampler.has_psi = false;
+	test.m->sampler.domain.has_psi = false;
 	stall_machine();
 	stalls_sample(&test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 3);

@@ -41,6 +41,7 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 	struct stuck *s = &m->selection.stuck;
 
 	add(7, "holder", MIB);
+	s->surveyed_from = NOW - SEC;
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		s->has_survey = true;
@@ -99,13 +100,140 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 	s->nominated_at = 0;
 	s->minimum = 10 * GIB;
 	s->holder_minimum = GIB;
-	s->unowned_growth = 20 * GIB;
+	s->held_growth = 20 * GIB;
 	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
 	assert_int_equal(m->selection.choice.n_ranked, 0);
 	s->nominated_at = 0;
-	s->unowned_growth = 15 * GIB;
+	s->held_growth = 15 * GIB;
 	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
 	assert_int_equal(m->selection.choice.n_ranked, 1);
+}
+
+/* A process that forks and exits all the time. */
+static void test_the_successor_of_a_holder_is_taken(void **state)
+{
+	const uint64_t young = UINT64_MAX / 2;
+	static const struct {
+		const char *label;
+		const char *comm;
+		uid_t uid;
+		uint64_t start;
+		uint64_t mapped; /* GiB of 3, by another process: not held by it any more */
+		unsigned n;	 /* such processes */
+		pid_t protected_pid;
+		uint64_t held; /* GiB; 0: it is not taken */
+	} cases[] = {
+		{ "started since", "holder", 5, 1, 0, 1, 0, 3 },
+		{ "a part of it was freed", "holder", 5, 1, 1, 1, 0, 2 },
+		{ "it was there before", "holder", 5, 0, 0, 1, 0, 0 },
+		{ "another's", "holder", 6, 1, 0, 1, 0, 0 },
+		{ "of another name", "other", 5, 1, 0, 1, 0, 0 },
+		{ "one of two", "holder", 5, 1, 0, 2, 0, 0 },
+		{ "it is protected", "holder", 5, 1, 0, 1, 8, 0 },
+	};
+	struct census_process *found[2] = { add(8, "", MIB), add(9, "", MIB) };
+	struct census_process *mapper = add(10, "mapper", MIB);
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+
+	s->holder_minimum = GIB;
+	s->has_survey = true;
+	s->surveyed_from = s->surveyed_at = NOW - SEC;
+	s->surveyed = (struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, .uid = 5 } } };
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		print_message("%s\n", cases[i].label);
+		mapper->memory.shmem = cases[i].mapped * GIB;
+		for (unsigned k = 0; k < 2; k++) {
+			strcpy(found[k]->comm, k < cases[i].n ? cases[i].comm : "");
+			found[k]->uid = cases[i].uid;
+			found[k]->start_ticks = cases[i].start * young;
+		}
+		test.protected_pid = cases[i].protected_pid;
+		s->nominated_at = 0;
+		m->selection.choice.n_ranked = 0;
+		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
+		assert_int_equal(m->selection.choice.n_ranked, cases[i].held > 0);
+		if (cases[i].held > 0)
+			assert_int_equal(m->selection.choice.ranked[0].held, cases[i].held * GIB);
+	}
+}
+
+/* It may be known at the next sample. */
+static void test_a_survey_is_looked_at_four_times(void **state)
+{
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+
+	s->holder_minimum = GIB;
+	test.survey = (struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, .uid = 5 } } };
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	for (unsigned n_late = 1; n_late < 6; n_late++) {
+		struct census_process *found;
+
+		s->is_waiting = test.is_finished = true;
+		for (unsigned i = 0; i < n_late; i++) {
+			m->selection.choice.n_ranked = 0;
+			stuck_take_holder(&m->selection, &m->in_flight.decision, &reader,
+					  NOW + n_late * SEC);
+			assert_int_equal(m->selection.choice.n_ranked, 0);
+		}
+		found = add((pid_t)(100 + n_late), "holder", MIB);
+		found->uid = 5;
+		found->start_ticks = UINT64_MAX / 2;
+		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader,
+				  NOW + n_late * SEC);
+		assert_int_equal(m->selection.choice.n_ranked, n_late < 4);
+		found->is_gone = true;
+	}
+}
+
+/* What was forked since the survey is not in it, and holds the same. */
+static void test_a_holder_is_taken_with_children_younger_than_the_survey(void **state)
+{
+	const uint64_t young = UINT64_MAX / 2, old = 1000;
+	static const struct {
+		const char *label;
+		uint64_t start;
+		pid_t protected_pid;
+		unsigned code_pages; /* of the child */
+		bool is_listed, is_taken, is_together;
+	} cases[] = {
+		{ "forked since", young, 0, 9, false, true, true },
+		{ "it is in the survey", young, 0, 9, true, true, true },
+		{ "forked before", old, 0, 9, false, true, false },
+		{ "it has executed another program", young, 0, 8, false, true, false },
+		{ "it is protected", young, 8, 9, false, false, false },
+	};
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+	struct census_process *holder = add(7, "holder", MIB), *child = add(8, "child", MIB);
+
+	holder->code_pages = 9;
+	child->ppid = 7;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	s->holder_minimum = GIB;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		print_message("%s\n", cases[i].label);
+		child->start_ticks = cases[i].start;
+		child->code_pages = cases[i].code_pages;
+		test.protected_pid = cases[i].protected_pid;
+		s->has_survey = true;
+		s->surveyed_from = s->surveyed_at = NOW - SEC;
+		s->nominated_at = 0;
+		s->surveyed =
+			(struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, 0, 0 } } };
+		s->surveyed.unmapped[0].n_others = cases[i].is_listed;
+		s->surveyed.unmapped[0].others[0] = 8;
+		m->selection.choice.n_ranked = 0;
+		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
+		assert_int_equal(m->selection.choice.n_ranked, cases[i].is_taken);
+		if (cases[i].is_taken) {
+			assert_int_equal(m->selection.choice.ranked[0].held, 3 * GIB);
+			assert_int_equal(s->n_together, cases[i].is_together);
+			assert_true(!cases[i].is_together || s->together[0] == 8);
+		}
+	}
 }
 
 /* What a relative holds as well is freed if both are killed. */
@@ -130,6 +258,7 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
 	holder->code_pages = 9;
 	s->holder_minimum = GIB;
+	s->surveyed_from = NOW - SEC;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		print_message("%s\n", cases[i].label);
 		other->ppid = cases[i].ppid;
@@ -336,51 +465,6 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	assert_int_equal(test.n_asked, 3);
 }
 
-/* What it has started since the survey was asked for is not in it, but has its descriptors. */
-static void test_a_survey_is_made_anew_if_the_holder_has_forked(void **state)
-{
-	static const struct {
-		const char *label;
-		pid_t ppid;
-		unsigned start; /* hundredths of a second after the survey was asked for */
-		usec_t renewed; /* before now */
-		bool is_renewed;
-	} cases[] = {
-		{ "a child", 7, 50, 0, true },
-		{ "a child that was there before", 7, 0, 0, false },
-		{ "a child of another", 1, 50, 0, false },
-		{ "not again for each child", 7, 50, 2 * SEC, false },
-		{ "but later", 7, 50, 3 * SEC, true },
-	};
-	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
-	struct census_process *child;
-
-	add(7, "holder", MIB)->start_ticks = 100;
-	child = add(8, "child", MIB);
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
-	m->selection.request.ticks_now = 100000;
-	test.survey.unmapped[0] =
-		(struct where_holder){ .pid = 7, .comm = "holder", .bytes = 3 * GIB };
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		print_message("%s\n", cases[i].label);
-		child->ppid = cases[i].ppid;
-		child->start_ticks = 100000 - 105 + cases[i].start;
-		s->surveyed = test.survey;
-		s->has_survey = true;
-		s->asked_at = NOW - SEC;
-		s->surveyed_at = NOW - SEC / 2;
-		s->nominated_at = 0;
-		s->renewed_at = cases[i].renewed == 0 ? 0 : NOW - cases[i].renewed;
-		m->selection.choice.n_ranked = test.n_asked = 0;
-		assert_int_equal(
-			stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW),
-			cases[i].is_renewed);
-		assert_int_equal(test.n_asked, cases[i].is_renewed);
-		assert_int_equal(m->selection.choice.n_ranked, !cases[i].is_renewed);
-	}
-}
-
 static unsigned n_precise;
 static int read_precisely(const struct census_process *process, struct victim_reading *ret,
 			  void *userdata)
@@ -427,11 +511,13 @@ int main(void)
 		TEST(test_a_holder_is_taken_if_it_still_is_one),
 		TEST(test_a_holder_is_taken_after_one_that_is_protected),
 		TEST(test_a_holder_is_taken_with_its_relatives),
+		TEST(test_the_successor_of_a_holder_is_taken),
+		TEST(test_a_survey_is_looked_at_four_times),
+		TEST(test_a_holder_is_taken_with_children_younger_than_the_survey),
 		TEST(test_a_holder_is_taken_if_it_is_larger_than_the_chosen),
 		TEST(test_reads_for_holders_are_bounded),
 		TEST(test_a_survey_where_a_part_may_be_held),
 		TEST(test_a_survey_is_waited_for_before_a_kill),
-		TEST(test_a_survey_is_made_anew_if_the_holder_has_forked),
 		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
 	};
 

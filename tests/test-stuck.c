@@ -82,10 +82,78 @@ static void test_a_survey_in_time(void **state)
 	stuck_watch(&m->selection, NOW + 13 * SEC);
 	assert_int_equal(test.n_asked, 3); /* not low any more */
 
-	m->selection.stuck.since = NOW; /* then stuck_has_report() does it */
+	m->selection.stuck.since = NOW; /* while stuck as well */
 	m->sampler.reading.available = GIB;
 	stuck_watch(&m->selection, NOW + 19 * SEC);
-	assert_int_equal(test.n_asked, 3);
+	assert_int_equal(test.n_asked, 4);
+}
+
+/* No older than half as old again as it becomes in watch. */
+static void test_a_survey_is_fresh_until_the_next_one(void **state)
+{
+	static const struct {
+		unsigned took_ms;
+		usec_t fresh_ms;
+	} rows[] = {
+		{ 0, 3000 }, { 20, 3000 }, { 40, 6000 }, { 100, 15000 }, { 500, 15000 },
+	};
+	struct stuck *s = &test.m->selection.stuck;
+
+	s->surveyed_at = NOW;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		usec_t end = NOW + rows[i].fresh_ms * USEC_PER_MSEC;
+
+		s->has_survey = true;
+		s->surveyed.took_usec = rows[i].took_ms * USEC_PER_MSEC;
+		assert_true(stuck_has_fresh_survey(s, end - 1));
+		assert_false(stuck_has_fresh_survey(s, end));
+		s->has_survey = false;
+		assert_false(stuck_has_fresh_survey(s, NOW));
+	}
+}
+
+/* Mappings are read as well, on a thread that may hang: then the other survey is taken. */
+static void test_a_survey_of_mappings_is_preferred(void **state)
+{
+	static const struct {
+		const char *label;
+		bool hangs;
+		usec_t plain_at, deep_at, now; /* after it was asked */
+		const char *taken;	       /* NULL: none yet */
+	} rows[] = {
+		{ "both", false, 10, 20, 20, "deep" },
+		{ "the other one first", false, 10, 20, 10, NULL },
+		{ "this one first", false, 20, 10, 10, "deep" },
+		{ "late", false, 10, 300000, 199999, NULL },
+		{ "too late", false, 10, 300000, 200000, "plain" },
+		{ "both are late", false, 250000, 240000, 240000, "deep" },
+		{ "it hangs since an earlier one", true, 10, 10, 10, "plain" },
+	};
+	struct selection *sel = &test.m->selection;
+	struct stuck *s = &sel->stuck;
+
+	fill_tmpfs();
+	strcpy(test.survey.memfds.comm, "plain");
+	strcpy(test.deep.survey.memfds.comm, "deep");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		usec_t began = NOW + i * 10 * SEC, now = began + rows[i].now;
+
+		print_message("%s\n", rows[i].label);
+		s->is_waiting = s->has_survey = test.is_finished = test.deep.is_finished = false;
+		test.deep.hangs = rows[i].hangs;
+		test.n_asked = 0;
+		stuck_watch(sel, began);
+		assert_int_equal(test.n_asked, 1);
+		/* A quarter of what has been added. */
+		assert_int_equal(test.deep.least_untouched, 5 * GIB / 4);
+		test.is_finished = rows[i].now >= rows[i].plain_at;
+		test.deep.is_finished = rows[i].now >= rows[i].deep_at;
+		s->watched_at = 0;
+		stuck_watch(sel, now);
+		assert_int_equal(s->has_survey, rows[i].taken != NULL);
+		if (rows[i].taken)
+			assert_string_equal(s->surveyed.memfds.comm, rows[i].taken);
+	}
 }
 
 static void test_it_is_reported_once(void **state)
@@ -186,6 +254,8 @@ int main(void)
 		TEST(test_a_start_when_memory_is_low),
 		TEST(test_the_best_time_is_remembered),
 		TEST(test_a_survey_in_time),
+		TEST(test_a_survey_is_fresh_until_the_next_one),
+		TEST(test_a_survey_of_mappings_is_preferred),
 		TEST(test_it_is_reported_once),
 		TEST(test_a_survey_that_is_late),
 		TEST(test_without_a_thread),

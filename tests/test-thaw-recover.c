@@ -193,7 +193,7 @@ static void test_recover_leaves_another_group_alone(void **state)
 	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_int_equal(waitpid(victim, NULL, 0), victim);
 	test.n_children--;
-	assert_soon(is_removed(false, "/g"));
+	assert_soon(group_is_removed(mount_fd(false), path_of("/g")));
 	assert_return_code(mkdirat(mount_fd(false), path_of("/g"), 0755), errno);
 	other = spawn(4, false);
 	test.manager = new_manager(NOT_NOW);

@@ -238,7 +238,7 @@ static void test_threads_left_in_a_frozen_group(void **state)
 {
 	struct proc_stat stat;
 	int ready[2];
-	char text[16];
+	char byte;
 	pid_t victim;
 
 	make_groups(true);
@@ -261,13 +261,12 @@ static void test_threads_left_in_a_frozen_group(void **state)
 		sleep_thread(NULL);
 	}
 	test.children[test.n_children++] = victim;
-	assert_int_equal(read(ready[0], text, 1), 1);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
 	move(victim, false, "/g");
 	move(victim, true, "/g");
 	freeze(true, "/g", true);
 	assert_soon(is_frozen(true, "/g"));
-	snprintf(text, sizeof(text), "%d", victim);
-	assert_int_equal(write_group(true, "", "tasks", text), 0);
+	assert_int_equal(group_put(mount_fd(true), path_of(""), "tasks", victim), 0);
 	test.manager = new_manager("KillTimeout=1min\n" KILL_NOW);
 	one_tick();
 	assert_soon(proc_read_stat(test.manager->machine.proc_fd, victim, &stat) == 0 &&

@@ -55,13 +55,13 @@ static void test_pressure_that_cannot_be_read_is_none(void **state)
 	require_subtree();
 	victim = spawn("/a", 16);
 	start(KILL);
-	if (!test.m->sampler.has_psi) {
+	if (!test.m->sampler.domain.has_psi) {
 		print_message("SKIP: there is no PSI here\n");
 		skip();
 	}
 	test.psi_error = -EOPNOTSUPP;
 	step();
-	assert_int_equal(test.m->sampler.psi.n_samples, 0);
+	assert_int_equal(test.m->sampler.domain.psi.n_samples, 0);
 	assert_int_equal(test.m->in_flight.decision.pid, victim);
 	wait_for_outcome();
 }

@@ -212,34 +212,34 @@ static void test_what_cannot_be_swapped(void **state)
 		.total = 8 * GIB, .available = GIB, .swap_total = GIB, .swap_free = GIB
 	};
 	m->machine.cgroups.v2_has_memory = true;
-	m->sampler.unswappable = 7;
+	m->sampler.domain.unswappable = 7;
 	swap_use_sample(&m->sampler, NOW);
-	assert_int_equal(m->sampler.unswappable, 0); /* no process is known */
+	assert_int_equal(m->sampler.domain.unswappable, 0); /* no process is known */
 
 	largest.pid = 812;
 	test.barred = 3 * GIB;
 	swap_use_sample(&m->sampler, NOW + 1); /* too soon */
-	assert_int_equal(m->sampler.unswappable, 0);
+	assert_int_equal(m->sampler.domain.unswappable, 0);
 	swap_use_sample(&m->sampler, NOW + USEC_PER_SEC);
-	assert_int_equal(m->sampler.unswappable, 3 * GIB);
+	assert_int_equal(m->sampler.domain.unswappable, 3 * GIB);
 	assert_string_equal(test.asked_of, "/");
 	m->machine.cgroups.v2_has_memory = false; /* there are no limits of swap */
 	swap_use_sample(&m->sampler, NOW + 2 * USEC_PER_SEC);
-	assert_int_equal(m->sampler.unswappable, 0);
+	assert_int_equal(m->sampler.domain.unswappable, 0);
 	test.is_last_resort = true; /* vm.swappiness=0 */
 	swap_use_sample(&m->sampler, NOW + 3 * USEC_PER_SEC);
-	assert_int_equal(m->sampler.unswappable, UINT64_MAX);
+	assert_int_equal(m->sampler.domain.unswappable, UINT64_MAX);
 
 	/* Nothing is read while there is much memory, or no swap to use. */
 	test.n_asked = 0;
 	m->sampler.reading.available = 2 * GIB;
 	swap_use_sample(&m->sampler, NOW + 4 * USEC_PER_SEC);
-	assert_int_equal(m->sampler.unswappable, 0);
+	assert_int_equal(m->sampler.domain.unswappable, 0);
 	m->sampler.reading.available = GIB;
 	m->sampler.reading.swap_free = 0;
-	m->sampler.unswappable = 7;
+	m->sampler.domain.unswappable = 7;
 	swap_use_sample(&m->sampler, NOW + 5 * USEC_PER_SEC);
-	assert_int_equal(m->sampler.unswappable, 0);
+	assert_int_equal(m->sampler.domain.unswappable, 0);
 	assert_int_equal(test.n_asked, 0);
 }
 

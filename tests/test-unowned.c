@@ -170,6 +170,128 @@ static void test_what_was_filled_before_does_not_shield_a_leak(void **state)
 	assert_int_equal(minimum(), (half + 64 * MIB) / MIB);
 }
 
+static void set_shmem(pid_t pid, uint64_t bytes, uint64_t kept)
+{
+	struct proc_memory *memory = &census_find(&test.m->sampler.census, pid)->memory;
+
+	memory->shmem = bytes;
+	memory->kept = kept;
+	memory->is_measured = kept > 0;
+}
+
+/* It is no more shared memory of no process than anonymous memory is. */
+static void test_nor_a_leak_of_shared_memory(void **state)
+{
+	const uint64_t left = GIB + 100 * MIB, half = 3 * GIB - 50 * MIB;
+
+	set_policy();
+	add(7, "leak", MIB);
+	read_machine(7 * GIB, 100 * MIB);
+	read_machine(left, 6 * GIB);
+	assert_int_equal(minimum(), half / MIB);
+	for (uint64_t leak = 64; leak < 512; leak += 64) {
+		set_shmem(7, leak * MIB, 0);
+		read_machine(left - leak * MIB, 6 * GIB + leak * MIB);
+		assert_int_equal(minimum(), half / MIB);
+	}
+	set_shmem(7, 512 * MIB, 0);
+	read_machine(left - 512 * MIB, 6 * GIB + 512 * MIB);
+	assert_int_equal(minimum(), 448);
+	/* It is known late that it has taken more: no more than a 64th of memory matters. */
+	read_machine(left - 600 * MIB, 6 * GIB + 600 * MIB);
+	set_shmem(7, 600 * MIB, 0);
+	assert_int_equal(minimum(), 525);
+}
+
+/* A file of the tmpfs that it maps stays, as is known when it was measured. */
+static void test_but_what_is_mapped_and_stays_shields(void **state)
+{
+	const uint64_t left = GIB + 100 * MIB, half = 3 * GIB - 50 * MIB;
+
+	set_policy();
+	add(7, "mapper", MIB);
+	read_machine(7 * GIB, 100 * MIB);
+	read_machine(left, 6 * GIB);
+	set_shmem(7, 600 * MIB, 0);
+	read_machine(left - 600 * MIB, 6 * GIB + 600 * MIB);
+	assert_int_equal(minimum(), 525);
+	set_shmem(7, 600 * MIB, 600 * MIB);
+	assert_int_equal(minimum(), (half + 300 * MIB) / MIB);
+	/* And many small ones that map a little are not read for it. */
+	set_shmem(7, 0, 0);
+	read_machine(left, 6 * GIB);
+	for (pid_t pid = 1000; pid < 1060; pid++)
+		add(pid, "small", MIB)->memory.shmem = 15 * MIB;
+	read_machine(left, 6 * GIB);
+	assert_int_equal(test.m->selection.stuck.mark.unowned, 6 * GIB);
+}
+
+static uint64_t holder_minimum(void)
+{
+	(void)minimum();
+	return test.m->selection.stuck.holder_minimum / MIB;
+}
+
+static void survey(uint64_t held, uint64_t together)
+{
+	struct stuck *s = &test.m->selection.stuck;
+
+	s->has_survey = true;
+	s->surveyed_at = test.m->sampler.sampled_at = NOW;
+	s->surveyed.unmapped[0].bytes = held;
+	s->surveyed.unmapped[1].together = together;
+	unowned_note_survey(&test.m->selection);
+}
+
+/* What processes hold by descriptors is known at a survey alone. */
+static void test_nor_a_leak_that_is_held_by_descriptors(void **state)
+{
+	const uint64_t left = GIB + 100 * MIB, before = 6 * GIB - 100 * MIB;
+	const struct stuck *s = &test.m->selection.stuck;
+
+	set_policy();
+	read_machine(7 * GIB, 100 * MIB);
+	read_machine(left, 6 * GIB);
+	survey(0, 0);
+	assert_int_equal(holder_minimum(), before / 16 / MIB);
+	assert_int_equal(s->held_growth, before);
+	read_machine(left - 511 * MIB, 6 * GIB + 511 * MIB);
+	survey(400 * MIB, 111 * MIB);
+	(void)minimum();
+	assert_int_equal(s->held_growth, before + 511 * MIB);
+	read_machine(left - 512 * MIB, 6 * GIB + 512 * MIB);
+	survey(400 * MIB, 112 * MIB);
+	(void)minimum();
+	assert_int_equal(s->held_growth, 896 * MIB);
+	assert_int_equal(holder_minimum(), 56);
+	/* For others all counts. */
+	assert_int_equal(minimum(), (before + 512 * MIB) / 2 / MIB);
+	/* It is old. */
+	test.m->sampler.sampled_at = NOW + 3 * SEC;
+	(void)minimum();
+	assert_int_equal(s->held_growth, before + 512 * MIB);
+	/* The tmpfs has grown, and not what is held. */
+	read_machine(left - 700 * MIB, 6 * GIB + 700 * MIB);
+	survey(400 * MIB, 112 * MIB);
+	(void)minimum();
+	assert_int_equal(s->held_growth, before + 700 * MIB);
+}
+
+static void test_the_mark_moves_ten_times_in_a_second(void **state)
+{
+	const struct stuck *s = &test.m->selection.stuck;
+
+	test.m->sampler.sampled_at = NOW;
+	read_machine(7 * GIB, 100 * MIB);
+	assert_int_equal(s->mark.unowned, 100 * MIB);
+	test.m->sampler.sampled_at = NOW + 99999;
+	read_machine(6 * GIB, GIB);
+	assert_int_equal(s->mark.unowned, 100 * MIB);
+	test.m->sampler.sampled_at = NOW + 100000;
+	read_machine(6 * GIB, GIB);
+	assert_int_equal(s->mark.unowned, GIB);
+}
+
 /* Much of it was freed, and filled anew. */
 static void test_what_was_freed_may_be_filled_again(void **state)
 {
@@ -200,6 +322,54 @@ static void test_what_is_swapped_out_was_not_taken_by_a_process(void **state)
 	assert_true(minimum() > 2048);
 }
 
+/* 4 of 6 GiB of swap are used, by a tmpfs of which 2 GiB are in memory, or by a process. */
+static void test_what_of_a_tmpfs_is_swapped_out_is_held_by_no_process(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t tmpfs, before, process; /* MiB: on it; in swap when most was available; of
+						    a process */
+		bool is_asked;
+		uint64_t without, grown; /* without a survey, and with it */
+	} rows[] = {
+		{ "a tmpfs", 6144, 0, 0, true, 0, 6144 },
+		{ "a process", 2048, 0, 4096, false, 0, 0 },
+		{ "a quarter is of a process", 5120, 0, 1024, true, 0, 5120 },
+		{ "nearly all of it is", 2744, 0, 3400, false, 0, 0 },
+		{ "it was swapped out before", 6144, 4000, 0, false, 2048, 2144 },
+		{ "most of it was", 6144, 3000, 0, true, 0, 3144 },
+	};
+	struct manager *m = test.m;
+	struct selection *sel = &m->selection;
+	struct stuck *s = &sel->stuck;
+	struct memory_reading *r = &m->sampler.reading;
+	struct census_process *process = add(7, "process", GIB);
+
+	set_policy();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		print_message("%s\n", rows[i].label);
+		s->has_survey = false;
+		s->best = (struct worth_holdings){ 0 };
+		r->swap_total = r->counters.swap_total = 6 * GIB;
+		r->swap_free = r->counters.swap_free = 6 * GIB - rows[i].before * MIB;
+		read_machine(3 * GIB, 0);
+		r->swap_free = r->counters.swap_free = 2 * GIB;
+		read_machine(GIB, 2 * GIB);
+		process->memory.swap = rows[i].process * MIB;
+		assert_int_equal(unowned_may_be_swapped(sel), rows[i].is_asked);
+		(void)minimum();
+		assert_int_equal(s->unowned_growth, rows[i].without * MIB);
+
+		s->has_survey = true;
+		s->surveyed_at = m->sampler.sampled_at = NOW;
+		s->surveyed.tmpfs_bytes = rows[i].tmpfs * MIB;
+		(void)minimum();
+		assert_int_equal(s->unowned_growth, rows[i].grown * MIB);
+	}
+	m->sampler.census.n_hidden = 1; /* they may have it */
+	assert_false(unowned_may_be_swapped(sel));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -211,8 +381,13 @@ int main(void)
 		TEST(test_relatives_of_one_that_was_measured_map_the_same),
 		TEST(test_of_an_unknown_family_all_counts),
 		TEST(test_what_was_filled_before_does_not_shield_a_leak),
+		TEST(test_nor_a_leak_of_shared_memory),
+		TEST(test_but_what_is_mapped_and_stays_shields),
+		TEST(test_nor_a_leak_that_is_held_by_descriptors),
+		TEST(test_the_mark_moves_ten_times_in_a_second),
 		TEST(test_what_was_freed_may_be_filled_again),
 		TEST(test_what_is_swapped_out_was_not_taken_by_a_process),
+		TEST(test_what_of_a_tmpfs_is_swapped_out_is_held_by_no_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include "lib/select/victim.h"
 #include "lib/snapshot/census-tree.h"
+#include "tests/accuracy-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -18,12 +19,6 @@
 #define N_MEMBERS_MAX 40
 #define MEMBER_MIB    200
 
-static const struct accuracy exact = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = 4096,
-};
 static char everything[] = "/";
 
 struct row {
@@ -119,7 +114,8 @@ static void measure(struct machine *machine, struct census_process *process)
 static void machine_init(struct machine *machine, const struct row *row)
 {
 	*machine = (struct machine){ .row = row, .policies.subtree = everything };
-	assert_int_equal(census_init(&machine->census, -1, NULL, &exact, &machine->policies), 0);
+	assert_int_equal(
+		census_init(&machine->census, -1, NULL, &exact_accuracy, &machine->policies), 0);
 	machine->leak = add(machine, 200, "/leak", row->leak_mib, 7);
 	for (unsigned i = 0; i < row->n_members; i++)
 		machine->members[i] = add(machine, (pid_t)(300 + i), "/group", MEMBER_MIB,

@@ -35,13 +35,16 @@ static usec_t now_usec(void)
 	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
 }
 
+static uint64_t least_untouched;
+
 static void run_survey(usec_t limit, struct where_survey *ret)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	static struct where_scratch scratch;
 
-	where_survey(proc_fd, root_fd, now_usec, now_usec() + limit, &scratch, ret);
+	where_survey(proc_fd, root_fd, now_usec, now_usec() + limit, least_untouched, &scratch,
+		     ret);
 }
 
 static void test_survey_finds_memfds_and_pipes(void **state)
@@ -130,6 +133,107 @@ static void test_survey_finds_a_memfd_of_another_thread(void **state)
 	if (found.memfds.bytes <= 52 * MIB + 4096)
 		assert_int_equal(found.memfds.pid, pid);
 	assert_true(found.memfds.bytes >= 52 * MIB);
+}
+
+static void *hold_alone(void *write_fd)
+{
+	int fd;
+
+	if (unshare(CLONE_FILES) < 0)
+		_exit(1);
+	fd = memfd_create("held", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, 56 * MIB) < 0 || fallocate(fd, 0, 0, 56 * MIB) < 0 ||
+	    write(*(const int *)write_fd, "1", 1) != 1)
+		_exit(1);
+	return wait_forever(NULL);
+}
+
+/* The other threads of the process do not have this descriptor. */
+static void test_survey_finds_a_memfd_that_a_thread_has_for_itself(void **state)
+{
+	static struct where_survey found;
+	char ready[2] = "";
+	int status, ends[2];
+	pthread_t thread;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (pthread_create(&thread, NULL, hold_alone, &ends[1]) != 0)
+			_exit(1);
+		(void)wait_forever(NULL);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], ready, 1), 1);
+	run_survey(60 * USEC_PER_SEC, &found);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(ends[0]);
+	assert_true(found.memfds.bytes >= 56 * MIB);
+	if (found.memfds.bytes <= 56 * MIB + 4096) /* others may hold more */
+		assert_int_equal(found.memfds.pid, pid);
+}
+
+static uint64_t unmapped_of(pid_t pid, uint64_t least)
+{
+	static struct where_survey found;
+	uint64_t bytes = 0;
+
+	least_untouched = least;
+	run_survey(60 * USEC_PER_SEC, &found);
+	least_untouched = 0;
+	for (unsigned i = 0; i < WHERE_UNMAPPED_MAX; i++)
+		if (found.unmapped[i].pid == pid)
+			bytes = found.unmapped[i].bytes;
+	return bytes;
+}
+
+/* A child of the test, with a mapping of the test that it touches or not. */
+static pid_t fork_with_mapping(char *shared, size_t size, bool touches, int ready_fd)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	for (size_t at = 0; touches && at < size; at += 4096)
+		(void)((volatile char *)shared)[at];
+	if (write(ready_fd, "1", 1) != 1)
+		_exit(1);
+	wait_forever(NULL);
+	_exit(1);
+}
+
+/* It keeps all of the memory, of which none is resident in it. */
+static void test_survey_finds_what_is_mapped_and_was_not_touched(void **state)
+{
+	const size_t size = 80 * MIB;
+	char ready[2], *shared;
+	int status, ends[2];
+	pid_t pid;
+
+	if (access("/proc/self/map_files", X_OK) < 0)
+		skip();
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	for (int touches = 0; touches < 2; touches++) {
+		shared =
+			mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		assert_true(shared != MAP_FAILED);
+		memset(shared, 1, size);
+		pid = fork_with_mapping(shared, size, touches, ends[1]);
+		assert_true(pid > 0);
+		assert_int_equal(read(ends[0], ready, 1), 1);
+		assert_int_equal(unmapped_of(pid, size / 2), 0); /* this one maps it, too */
+		munmap(shared, size);
+		assert_int_equal(unmapped_of(pid, 0), 0); /* mappings are not read */
+		assert_int_equal(unmapped_of(pid, 64 * GIB), 0);
+		assert_int_equal(unmapped_of(pid, size / 2), touches ? 0 : size);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+	}
+	close(ends[0]);
+	close(ends[1]);
 }
 
 static void test_survey_counts_what_small_processes_map(void **state)
@@ -249,6 +353,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_survey_finds_memfds_and_pipes),
 		cmocka_unit_test(test_survey_finds_a_memfd_of_another_thread),
+		cmocka_unit_test(test_survey_finds_a_memfd_that_a_thread_has_for_itself),
+		cmocka_unit_test(test_survey_finds_what_is_mapped_and_was_not_touched),
 		cmocka_unit_test(test_survey_counts_what_small_processes_map),
 		cmocka_unit_test(test_survey_finishes_in_time),
 		cmocka_unit_test(test_survey_finds_each_tmpfs_once),

@@ -168,6 +168,28 @@ static void test_unowned_growth_explains_a_shortage(void **state)
 	}
 }
 
+static void test_tmpfs_in_swap_is_a_lower_bound(void **state)
+{
+	static const struct {
+		uint64_t shmem, tmpfs, used, used_before, expected; /* MiB */
+	} rows[] = {
+		{ 100, 600, 700, 0, 500 }, { 100, 600, 300, 0, 300 }, { 100, 600, 700, 400, 300 },
+		{ 600, 600, 700, 0, 0 },   { 700, 600, 700, 0, 0 },   { 100, 600, 300, 400, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct memory_counters c = {
+			.shmem = rows[i].shmem * MIB,
+			.swap_total = GIB,
+			.swap_free = GIB - rows[i].used * MIB,
+		};
+		const struct worth_holdings before = { .swap_used = rows[i].used_before * MIB };
+
+		assert_int_equal(worth_tmpfs_in_swap(&c, rows[i].tmpfs * MIB, &before),
+				 rows[i].expected * MIB);
+	}
+}
+
 static void test_a_kill_is_conclusive_if_no_sharer_is_left(void **state)
 {
 	static const struct {
@@ -194,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_missing_is_up_to_one_threshold),
 		cmocka_unit_test(test_unaccounted_is_the_rest),
 		cmocka_unit_test(test_unowned_growth_explains_a_shortage),
+		cmocka_unit_test(test_tmpfs_in_swap_is_a_lower_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

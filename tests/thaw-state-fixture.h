@@ -29,6 +29,7 @@
 #include "lib/base/io.h"
 #include "lib/kill/ledger.h"
 #include "tests/fail-malloc.h"
+#include "tests/real-groups.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -151,47 +152,14 @@ static inline void make_groups(bool with_v1)
 	}
 }
 
-static inline int write_group(bool v1, const char *below, const char *file, const char *text)
-{
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s", path_of(below), file);
-	return io_write_at(mount_fd(v1), path, text);
-}
-
 static inline void freeze(bool v1, const char *below, bool frozen)
 {
-	assert_int_equal(v1 ? write_group(v1, below, "freezer.state", frozen ? "FROZEN" : "THAWED")
-			    : write_group(v1, below, "cgroup.freeze", frozen ? "1" : "0"),
-			 0);
+	assert_int_equal(group_freeze(mount_fd(v1), v1, path_of(below), frozen), 0);
 }
 
 static inline bool is_frozen(bool v1, const char *below)
 {
-	char path[512], text[256] = "";
-
-	snprintf(path, sizeof(path), "%s/%s", path_of(below),
-		 v1 ? "freezer.state" : "cgroup.events");
-	(void)io_read_at(mount_fd(v1), path, text, sizeof(text));
-	return strstr(text, v1 ? "FROZEN" : "frozen 1");
-}
-
-/* Within ten seconds, on a machine that is busy. */
-#define assert_soon(condition)                                                                     \
-	do {                                                                                       \
-		bool is_true_ = false;                                                             \
-                                                                                                   \
-		for (int i_ = 0; i_ < 1000 && !is_true_; i_++) {                                   \
-			usleep(i_ > 0 ? 10000 : 0);                                                \
-			is_true_ = (condition);                                                    \
-		}                                                                                  \
-		if (!is_true_)                                                                     \
-			fail_msg("%s", #condition);                                                \
-	} while (0)
-
-static inline bool is_removed(bool v1, const char *below)
-{
-	return unlinkat(mount_fd(v1), path_of(below), AT_REMOVEDIR) == 0 || errno == ENOENT;
+	return group_is_frozen(mount_fd(v1), v1, path_of(below));
 }
 
 static inline int teardown(void **state)
@@ -202,10 +170,8 @@ static inline int teardown(void **state)
 	fail_malloc = false;
 	test.manager = manager_free(test.manager);
 	for (int v1 = 0; v1 < 2 && test.subtree[0]; v1++) {
-		(void)write_group(v1, "/g", v1 ? "freezer.state" : "cgroup.freeze",
-				  v1 ? "THAWED" : "0");
-		(void)write_group(v1, "", v1 ? "freezer.state" : "cgroup.freeze",
-				  v1 ? "THAWED" : "0");
+		(void)group_freeze(mount_fd(v1), v1, path_of("/g"), false);
+		(void)group_freeze(mount_fd(v1), v1, path_of(""), false);
 	}
 	for (unsigned i = 0; i < test.n_children; i++) {
 		(void)kill(test.children[i], SIGKILL); /* our children, not yet waited for */
@@ -213,7 +179,7 @@ static inline int teardown(void **state)
 	}
 	for (int v1 = 0; v1 < 2 && test.subtree[0]; v1++)
 		for (size_t i = 0; mount_fd(v1) >= 0 && i < ARRAY_SIZE(groups); i++)
-			assert_soon(is_removed(v1, groups[i]));
+			assert_soon(group_is_removed(mount_fd(v1), path_of(groups[i])));
 	snprintf(path, sizeof(path), "%s/thawed", test.runtime);
 	(void)unlink(path);
 	(void)rmdir(test.runtime);
@@ -265,10 +231,7 @@ static inline unsigned n_entries_left(void)
  */
 static inline void move(pid_t pid, bool v1, const char *below)
 {
-	char text[16];
-
-	snprintf(text, sizeof(text), "%d", pid);
-	assert_int_equal(write_group(v1, below, "cgroup.procs", text), 0);
+	assert_int_equal(group_put(mount_fd(v1), path_of(below), "cgroup.procs", pid), 0);
 }
 
 /* A process of so many MiB in /g, in each hierarchy.  Below KILL_BACK_MIN only its exit counts as

@@ -100,6 +100,7 @@ void change_shell_has_grown(void);
 void change_a_new_process_comes(void);
 void change_reload_to_protect_leak(void);
 void change_reload_to_kill(void);
+void change_reload_with_more_policies(void);
 void change_leak_is_at_its_limit(void);
 void change_on_open_leak_changes_its_pid(void);
 void change_has_no_survey(void);

@@ -276,6 +276,20 @@ const struct tick_case tick_cases_machine[] = {
 		.says = "Nothing was sampled for 1 h",
 	},
 	{
+		.name = "a_reload_begins_the_time_of_policies_anew",
+		.config = KILL "For=2s\n",
+		.steps = {
+			QUIET(0, 300, WATCH, 250),
+			QUIET(1900, 300, WATCH, 250),
+			{ AT(2000, 300), .change = change_reload_with_more_policies, .state = WATCH,
+			  .next = 250 },
+			QUIET(3900, 300, WATCH, 250),
+			KILLED(4000, 300, "KILL 300", 300, 3300),
+		},
+		.plan = "leak 300",
+		.history = "killed leak SIGKILL gone",
+	},
+	{
 		.name = "meminfo_cannot_be_opened",
 		.config = KILL,
 		.steps = {

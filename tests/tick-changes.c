@@ -210,6 +210,11 @@ void change_reload_to_kill(void)
 	reload(KILL);
 }
 
+void change_reload_with_more_policies(void)
+{
+	reload(KILL "For=2s\n[Policy more]\nMemoryAvailable=1M\nAction=warn\n");
+}
+
 /* The limit of a cgroup: its own and that of all below it stalled for so long since boot. */
 static void put_stalls(unsigned ms, unsigned n_events)
 {

@@ -119,14 +119,17 @@ bool __wrap_policy_waits_for_pressure(const struct policy *policy)
 	return test.by_pressure || __real_policy_waits_for_pressure(policy);
 }
 
-void __real_policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
+void __real_domain_judge(struct domain *domain, const struct policy_set *set,
+			 const struct policy_reading *reading, usec_t now,
 			 struct policy_judgement *ret);
-void __wrap_policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
+void __wrap_domain_judge(struct domain *domain, const struct policy_set *set,
+			 const struct policy_reading *reading, usec_t now,
 			 struct policy_judgement *ret);
-void __wrap_policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
+void __wrap_domain_judge(struct domain *domain, const struct policy_set *set,
+			 const struct policy_reading *reading, usec_t now,
 			 struct policy_judgement *ret)
 {
-	__real_policy_judge(set, reading, now, ret);
+	__real_domain_judge(domain, set, reading, now, ret);
 	if (test.by_pressure && reading->stalls_are_explained)
 		ret->policy = NULL;
 }

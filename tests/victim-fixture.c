@@ -8,6 +8,7 @@
 
 #include "lib/select/victim.h"
 #include "lib/snapshot/census-tree.h"
+#include "tests/accuracy-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -15,18 +16,12 @@
 #include <cmocka.h>
 /* clang-format on */
 
-static struct accuracy exact = {
-	.regime = ACCURACY_PRECISE,
-	.n_cpus = 2,
-	.batch = 32,
-	.page_size = 4096,
-};
 static char everything[] = "/";
 
 void machine_init(struct machine *machine, size_t n)
 {
 	memset(machine, 0, sizeof(*machine));
-	machine->accuracy = exact;
+	machine->accuracy = exact_accuracy;
 	machine->policies.subtree = everything;
 	assert_int_equal(
 		census_init(&machine->census, -1, NULL, &machine->accuracy, &machine->policies), 0);

@@ -19,6 +19,7 @@
 #include "lib/base/errors.h"
 #include "lib/base/format.h"
 #include "lib/config/conf.h"
+#include "lib/domain/domain.h"
 
 /* One error of the configuration, with its place. */
 #define MESSAGE_SIZE (PATH_MAX + 1024)
@@ -64,42 +65,65 @@ static int finish_load(const struct config_options *options, struct loaded *load
 	return r;
 }
 
+/* The files of it.  0, or 1 if a directory of drop-ins cannot be listed, which is an error in
+ * *messages; -errno if it cannot be had now. */
+static int find_files(const struct config_options *options, struct conf_messages *messages,
+		      struct loaded *ret)
+{
+	const char *named = options->config_file;
+	int r = conf_find_files(named, "", &ret->files, &ret->n_files);
+
+	if (error_is_transient(r)) {
+		conf_files_free(ret->files, ret->n_files);
+		return r;
+	}
+	if (r == 0)
+		return 0;
+	(void)conf_messages_add(
+		messages, named ? named : "configuration", 0, false,
+		"%s cannot be listed: %s; it is left out",
+		named ? "its directory of drop-ins (.d)" : "a directory of drop-ins", strerror(-r));
+	return 1;
+}
+
 /* 0, 1 if it has errors (*ret is not set then), -errno. */
 static int load(const struct config_options *options, struct conf_messages *messages,
 		struct loaded *ret)
 {
 	struct loaded loaded = { 0 };
-	int r;
+	int r, found;
 
-	r = conf_find_files(options->config_file, "", &loaded.files, &loaded.n_files);
-	if (r < 0)
-		return r;
+	found = find_files(options, messages, &loaded);
+	if (found < 0)
+		return found;
 	r = conf_load((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
 		      messages);
-	if (r == 0)
+	if (r == 0 && found == 0)
 		return finish_load(options, &loaded, 0, ret);
+	if (r == 0)
+		policy_set_done(&loaded.policies);
 	conf_files_free(loaded.files, loaded.n_files);
-	return r;
+	return r < 0 ? r : 1;
 }
 
-/* For the start: what can be used of it.  0, 1 if it has errors, -errno if it cannot be had now. */
+/* For the start: what can be used of it.  0, 1 if it has errors, -errno if it cannot be had now, or
+ * if a file that was named cannot be used: the built-in defaults would be another configuration. */
 static int load_lenient(const struct config_options *options, struct conf_messages *messages,
 			struct loaded *ret)
 {
 	struct loaded loaded = { 0 };
 	int r, found;
 
-	found = conf_find_files(options->config_file, "", &loaded.files, &loaded.n_files);
-	if (error_is_transient(found))
-		return found;
+	r = options->config_file ? conf_check_named(options->config_file, messages) : 0;
+	if (r != 0)
+		return r < 0 ? r : -EINVAL;
+	found = find_files(options, messages, &loaded);
 	if (found < 0)
-		(void)conf_messages_add(messages, "configuration", 0, false,
-					"drop-ins cannot be listed: %s; none of its files is used",
-					strerror(-found));
+		return found;
 	r = conf_load_lenient((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
 			      messages);
 	if (r >= 0)
-		return finish_load(options, &loaded, found < 0 ? 1 : r, ret);
+		return finish_load(options, &loaded, found > 0 ? 1 : r, ret);
 	conf_files_free(loaded.files, loaded.n_files);
 	return r;
 }
@@ -162,9 +186,18 @@ static void warn_of_writers(const struct loaded *loaded)
 	}
 }
 
-static void take(struct config *config, const struct loaded *loaded,
-		 const struct conf_messages *messages)
+/* 0, or -ENOMEM: the old one stays. */
+static int take(struct config *config, struct domain *domain, struct loaded *loaded,
+		const struct conf_messages *messages)
 {
+	int r = domain_reserve(domain, loaded->policies.n_policies);
+
+	if (r < 0) {
+		policy_set_done(&loaded->policies);
+		conf_files_free(loaded->files, loaded->n_files);
+		return r;
+	}
+	domain_forget(domain);
 	policy_set_done(&config->policies);
 	conf_files_free(config->files, config->n_files);
 	config->policies = loaded->policies;
@@ -173,6 +206,7 @@ static void take(struct config *config, const struct loaded *loaded,
 	config->is_degraded = messages->n_errors > 0;
 	keep_errors(config, messages);
 	warn_of_writers(loaded);
+	return 0;
 }
 
 /* --check-config: is the subtree there? */
@@ -247,14 +281,17 @@ void config_warn_of_subtree(const struct config *config, const struct cgroup_fs 
 			config->policies.subtree);
 }
 
-int config_reload(struct config *config, char **ret_errors)
+int config_reload(struct config *config, struct domain *domain, char **ret_errors)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
 	struct loaded loaded;
 	int r;
 
 	r = load(&config->options, &messages, &loaded);
+	config->reload_was_refused = r != 0;
 	log_messages(&messages);
+	if (r == 0)
+		r = take(config, domain, &loaded, &messages);
 	if (r != 0) {
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
 			  "The configuration was not reloaded%s%s; the old one stays in use.",
@@ -262,12 +299,11 @@ int config_reload(struct config *config, char **ret_errors)
 		*ret_errors = r > 0 ? list_errors(&messages) : NULL;
 		return r;
 	}
-	take(config, &loaded, &messages);
 	config->n_reloads++;
 	return 0;
 }
 
-int config_load(struct config *config)
+int config_load(struct config *config, struct domain *domain)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
 	struct loaded loaded;
@@ -275,11 +311,14 @@ int config_load(struct config *config)
 
 	r = load_lenient(&config->options, &messages, &loaded);
 	log_messages(&messages);
-	if (r < 0 && r != -ENOMEM)
+	if (r == -EINVAL)
+		log_error("Cannot start: the file that --config names cannot be used.");
+	else if (r < 0 && r != -ENOMEM)
 		log_error("Cannot read the configuration for now: %s.", strerror(-r));
+	if (r >= 0)
+		r = take(config, domain, &loaded, &messages);
 	if (r < 0)
 		return r;
-	take(config, &loaded, &messages);
 	if (config->is_degraded)
 		log_event(MESSAGE_ID_DEGRADED, LOG_ERR,
 			  "Degraded: the configuration has %zu error%s; what has none is in use, "

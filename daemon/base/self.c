@@ -28,6 +28,8 @@
 #	define ALLOWANCE_BYTES (16 * MIB)
 #endif
 #define ALLOWANCE_BYTES_PER_PROCESS KIB
+/* Of thousands of rules.  A regular expression grows when it is matched. */
+#define ALLOWANCE_PER_CONFIG_BYTE 3
 /* Less that is free in the heap is kept there. */
 #define GIVE_BACK_MIN MIB
 
@@ -97,6 +99,13 @@ void self_limit(const struct machine *machine)
 	(void)setrlimit(RLIMIT_DATA, &limit); /* lower than it was: nothing is needed for that */
 }
 
+uint64_t self_heap_used(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
 int self_give_back(bool is_locked)
 {
 	struct mallinfo2 info = mallinfo2();
@@ -125,7 +134,8 @@ bool self_is_too_large(struct self *self, const struct machine *machine,
 	if (regime->state > REGIME_WATCH || now - self->checked_at < CHECK_USEC)
 		return false;
 	self->checked_at = now;
-	allowance = self_allowance(self->n_processes);
+	allowance = add_u64(self_allowance(self->n_processes),
+			    self->config_bytes * ALLOWANCE_PER_CONFIG_BYTE);
 	if (read_own_memory(machine->proc_fd, &own) < 0 || own.anonymous <= allowance)
 		return false;
 	log_error("reckond itself has %s of memory, and should have %s at most: starting again.",

@@ -21,7 +21,8 @@ struct regime;
 
 struct self {
 	usec_t checked_at;
-	size_t n_processes; /* the most that there were */
+	size_t n_processes;    /* the most that there were */
+	uint64_t config_bytes; /* of the configuration in force, when it was loaded */
 	struct reserve reserve;
 	uint64_t started_usec; /* CLOCK_REALTIME */
 };
@@ -33,6 +34,9 @@ void self_limit(const struct machine *machine);
  * a kill is in progress. */
 bool self_is_too_large(struct self *self, const struct machine *machine,
 		       const struct regime *regime, size_t n_processes, usec_t now);
+
+/* What is allocated now, to tell what a call has allocated. */
+uint64_t self_heap_used(void);
 
 /* Returns what was allocated for very many processes to the kernel, where that is worth it.  In
  * calm.  is_locked: own memory is; -errno if it could not be locked again. */

@@ -85,13 +85,13 @@ static int refresh_preview(struct bus *b)
 		.proc_fd = subject->machine->proc_fd,
 		.now = clock_now,
 		.memory = b->reading,
-		.has_psi = subject->sampler->has_psi &&
+		.has_psi = subject->sampler->domain.has_psi &&
 			   psi_read_fd(subject->sampler->psi_fd, &b->pressure) == 0,
 		.pressure = b->pressure,
-		.psi = subject->sampler->has_psi ? &subject->sampler->psi : NULL,
-		.reclaim = &subject->sampler->reclaim,
+		.psi = subject->sampler->domain.has_psi ? &subject->sampler->domain.psi : NULL,
+		.reclaim = &subject->sampler->domain.reclaim,
 		.stalls_are_explained = subject->sampler->stalls.explained,
-		.unswappable = subject->sampler->unswappable,
+		.unswappable = subject->sampler->domain.unswappable,
 		.hides_others = !census_find(&subject->sampler->census, 1),
 		.self_name = "reckond",
 		.user = find_user,

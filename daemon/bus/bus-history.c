@@ -160,9 +160,7 @@ static const struct history_entry *anonymous(const struct history_entry *entry,
 					     struct history_entry *buf)
 {
 	*buf = *entry;
-	buf->pid = buf->uid = buf->skipped_pid = HISTORY_UNKNOWN_U32;
-	buf->comm[0] = buf->cgroup[0] = buf->skipped_comm[0] = buf->skipped_cgroup[0] = '\0';
-	buf->n_ranked = 0;
+	history_anonymize(buf);
 	return buf;
 }
 

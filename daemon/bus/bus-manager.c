@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/bus/bus-internal.h"
+#include "daemon/watch/judge.h"
 #include "lib/base/cleanup.h"
 #include "lib/explain/describe.h"
 
@@ -151,14 +152,9 @@ static int method_list_rules(sd_bus_message *call, void *userdata, sd_bus_error 
 static bool holds(struct bus *b, const struct policy *policy)
 {
 	const struct bus_subject *subject = &b->subject;
-	struct policy_reading reading = {
-		.memory = &b->reading,
-		.psi = subject->sampler->has_psi ? &subject->sampler->psi : NULL,
-		.reclaim = &subject->sampler->reclaim,
-		.stalls_are_explained = subject->sampler->stalls.explained,
-		.unswappable = subject->sampler->unswappable,
-	};
+	struct policy_reading reading = judge_reading(subject->sampler);
 
+	reading.memory = &b->reading;
 	return policy->action != POLICY_ACTION_NONE && policy_holds(policy, &reading);
 }
 

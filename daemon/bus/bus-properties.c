@@ -147,7 +147,7 @@ int bus_get_pressure(sd_bus *bus, const char *path, const char *interface, const
 	struct bus *b = userdata;
 	usec_t now = clock_now();
 
-	if (now - b->pressure_read_at >= FRESH_USEC && b->subject.sampler->has_psi &&
+	if (now - b->pressure_read_at >= FRESH_USEC && b->subject.sampler->domain.has_psi &&
 	    psi_read_fd(b->subject.sampler->psi_fd, &b->pressure) == 0)
 		b->pressure_read_at = now;
 	return sd_bus_message_append(reply, "u",
@@ -161,7 +161,7 @@ int bus_get_has_pressure(sd_bus *bus, const char *path, const char *interface, c
 {
 	const struct bus *b = userdata;
 
-	return sd_bus_message_append(reply, "b", (int)b->subject.sampler->has_psi);
+	return sd_bus_message_append(reply, "b", (int)b->subject.sampler->domain.has_psi);
 }
 
 int bus_get_count(sd_bus *bus, const char *path, const char *interface, const char *property,

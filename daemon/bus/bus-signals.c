@@ -11,6 +11,7 @@
 
 #include "daemon/bus/bus-internal.h"
 #include "daemon/log/log.h"
+#include "lib/domain/domain.h"
 #include "lib/domain/forecast.h"
 
 /* Memory that was short, and has not been for so long, is short anew. */

@@ -124,7 +124,10 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
 	if (refusal) {
 		if (!b->has_reported_why)
-			log_notice("bus: may not be " BUS_NAME ": %s", refusal->message);
+			log_notice("bus: may not be " BUS_NAME " (run as root, and is " BUS_NAME
+				   ".conf in /etc/dbus-1/system.d or "
+				   "/usr/share/dbus-1/system.d?): %s",
+				   refusal->message);
 		b->is_refused = b->has_reported_why = true; /* left at the next turn, not in here */
 		return 0;
 	}

@@ -18,6 +18,7 @@
 #include "daemon/select/selection.h"
 #include "daemon/watch/sampler.h"
 #include "lib/base/errors.h"
+#include "lib/domain/domain.h"
 
 /* How long killed processes are waited for at the exit of the daemon, all together. */
 #define LAST_WAIT_USEC USEC_PER_SEC
@@ -362,8 +363,7 @@ enum report_event in_flight_end(struct in_flight *f, usec_t now, enum kill_progr
 		kill_victim_done(&f->victim);
 	}
 	/* What was stalled before is no reason to kill another. */
-	f->sampler->psi = (struct psi_history){ 0 };
-	f->sampler->reclaim = (struct reclaim_history){ 0 };
+	domain_forget_activity(&f->sampler->domain);
 	f->regime->state = REGIME_WATCH;
 	return REPORT_FINISHED;
 }

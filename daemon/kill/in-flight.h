@@ -14,6 +14,7 @@
 struct config;
 struct ledger;
 struct machine;
+struct policy_judgement;
 struct regime;
 struct sampler;
 struct selection;

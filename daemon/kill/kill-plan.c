@@ -2,6 +2,7 @@
 /* kill-plan: opens the sharers, relatives and cgroup members that are killed with the victim. */
 #include "daemon/kill/kill-plan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -298,6 +299,8 @@ static void open_starter(struct in_flight *f)
 		memcpy(f->decision.starter_comm, process->comm, sizeof(f->decision.starter_comm));
 }
 
+static_assert(HELD_OTHERS_MAX <= KILL_TOGETHER_MAX, "one kill takes all holders");
+
 /* Relatives that hold open what the victim does (stuck.h): it is freed with the last of them. */
 static void open_holders(struct in_flight *f)
 {
@@ -309,7 +312,7 @@ static void open_holders(struct in_flight *f)
 
 		if (!process || is_open(f, process->pid))
 			continue;
-		if (!confirm_may_kill(f, process->pid, f->config->policies.subtree))
+		if (!may_kill_sharer(f, process))
 			spare(&f->decision, process);
 		else if (kill_plan_open(f, process) == 0)
 			f->decision.n_relatives++;

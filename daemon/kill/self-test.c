@@ -102,6 +102,7 @@ void self_test_protect_self(const struct self_test *t)
 	struct probe_results *a = t->probed;
 	char text[16];
 
+	a->is_unprivileged = geteuid() != 0;
 	a->missing_capabilities = missing_capabilities();
 	a->in_user_namespace = is_in_user_namespace(t->machine->proc_fd);
 	/* A huge page is half of what there is to be of it all. */

@@ -26,6 +26,7 @@ struct probe_results {
 	bool in_user_namespace; /* and others are outside of it */
 	bool self_test_reaped;
 	bool self_test_stuck;	       /* its child does not exit */
+	bool is_unprivileged;	       /* it was not started as root */
 	uint64_t missing_capabilities; /* bit by number, of those that are needed */
 	pid_t self_test_pid;	       /* the child of the self-test; 0: none */
 	char **missing_privileges;     /* what it is not permitted to do, as logged at start */

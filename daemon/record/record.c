@@ -2,13 +2,19 @@
 /* record: a decision as an entry of the history. */
 #include "daemon/record/record.h"
 
+#include <signal.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "daemon/base/config.h"
 #include "daemon/kill/in-flight.h"
 #include "daemon/select/selection.h"
 #include "daemon/watch/sampler.h"
+#include "lib/base/format.h"
 #include "lib/explain/describe.h"
+#include "lib/history/event.h"
+
+_Static_assert(EVENT_PATH_MAX >= CGROUP_PATH_MAX, "a path of a cgroup is kept whole");
 
 static uint64_t now_realtime(void)
 {
@@ -35,9 +41,9 @@ void record_occasion(const struct sampler *s, const struct policy *policy, const
 	e->swap_total_bytes = s->reading.swap_total;
 	e->available_before_bytes = s->reading.available;
 	e->swap_free_before_bytes = s->reading.swap_free;
-	if (s->has_psi) {
-		e->pressure_some_permyriad = psi_history_some(&s->psi, window);
-		e->pressure_full_permyriad = psi_history_full(&s->psi, window);
+	if (s->domain.has_psi) {
+		e->pressure_some_permyriad = psi_history_some(&s->domain.psi, window);
+		e->pressure_full_permyriad = psi_history_full(&s->domain.psi, window);
 	}
 }
 
@@ -113,10 +119,20 @@ void record_choice(const struct in_flight *f, const struct policy *policy, const
 		fill_ranked(&choice->ranked[i], &e->ranked[i]);
 }
 
-void record_group(const struct decision *d, struct history_entry *e)
+const char *record_signal_name(int signal)
+{
+	return signal == SIGKILL ? "SIGKILL" : "SIGTERM";
+}
+
+uint64_t record_reclaimed(const struct memory_reading *now, uint64_t before)
+{
+	return sub_u64(now->available + now->swap_free, before);
+}
+
+/* As it is by now, with all that is killed with it. */
+static void fill_killed(const struct decision *d, struct history_entry *e)
 {
 	set_text(e->target, policy_target_to_string(d->target));
-	set_path(e->cgroup, d->group);
 	set_text(e->comm, d->comm);
 	e->pid = (uint32_t)d->pid;
 	e->uid = d->uid;
@@ -126,9 +142,55 @@ void record_group(const struct decision *d, struct history_entry *e)
 	e->swap_bytes = d->memory.swap;
 }
 
+void record_group(const struct decision *d, struct history_entry *e)
+{
+	fill_killed(d, e);
+	set_path(e->cgroup, d->group);
+}
+
 void record_killed_with(const struct in_flight *f, struct history_entry *e)
 {
 	for (unsigned i = 1; i < e->n_ranked; i++)
 		e->ranked[i].killed_with = decision_is_killed_with(&f->decision, &f->victim,
 								   &f->selection->choice.ranked[i]);
+}
+
+/* The victim, and what became of it so far. */
+static void fill_event(const struct decision *d, struct event *event)
+{
+	struct history_entry *e = &event->entry;
+
+	event->start_ticks = d->start_ticks;
+	snprintf(event->victim_cgroup, sizeof(event->victim_cgroup), "%s", d->cgroup);
+	snprintf(event->target_cgroup, sizeof(event->target_cgroup), "%s", d->group);
+	event->processes = d->n_processes;
+	event->choice_usec = d->choose_usec;
+	fill_killed(d, e);
+	format_foreign(d->comm, e->comm, sizeof(d->comm)); /* the catalog names it */
+	e->sharers = d->n_sharers;
+	e->signal_usec = d->signal_usec;
+	set_text(e->signal, d->signal ? record_signal_name(d->signal) : "none");
+	set_text(e->outcome, kill_progress_to_string(d->outcome));
+	e->ineffective = d->ineffective;
+}
+
+void record_event(const struct in_flight *f, const struct history_entry *noted, struct event *ret)
+{
+	const struct memory_reading *now = &f->sampler->reading;
+	const struct decision *d = &f->decision;
+	struct history_entry *e = &ret->entry;
+
+	event_init(ret);
+	if (noted)
+		*e = *noted;
+	set_text(e->policy, d->policy);
+	set_text(e->action, policy_action_to_string(d->action));
+	e->dry_run = d->dry_run;
+	e->candidates = (uint32_t)d->n_candidates;
+	e->precise_reads = d->n_reads;
+	e->approximate = d->approximate;
+	e->available_before_bytes = d->before.available;
+	e->available_after_bytes = now->available;
+	e->reclaimed_bytes = record_reclaimed(now, d->before.available + d->before.swap_free);
+	fill_event(d, ret);
 }

@@ -8,7 +8,9 @@
 #include "lib/config/policy.h"
 #include "lib/history/history.h"
 
+struct event;
 struct in_flight;
+struct memory_reading;
 struct sampler;
 
 #define set_text(member, text) history_set_text((member), sizeof(member), (text))
@@ -28,3 +30,17 @@ void record_group(const struct decision *d, struct history_entry *e);
 /* Which of the candidates are killed with the victim.  They are those of the last choice, which
  * is still there in the tick of the signal. */
 void record_killed_with(const struct in_flight *f, struct history_entry *e);
+
+/* The decision in hand, as of now, for the journal.  noted: its record, of which all that is not
+ * known better is taken; or NULL. */
+void record_event(const struct in_flight *f, const struct history_entry *noted, struct event *ret);
+
+/* "SIGTERM", "SIGKILL" */
+const char *record_signal_name(int signal);
+
+/*
+ * By how much more is available now, in memory and swap, than before.  That is what the machine has
+ * gained, not what the victim freed: what others allocated meanwhile is not added, and what others
+ * freed is not subtracted.
+ */
+uint64_t record_reclaimed(const struct memory_reading *now, uint64_t before);

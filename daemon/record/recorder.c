@@ -2,7 +2,6 @@
 /* recorder: entries of the history, opened at a signal and closed when their outcome is known. */
 #include "daemon/record/recorder.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +12,7 @@
 #include "daemon/record/record.h"
 #include "daemon/select/selection.h"
 #include "daemon/watch/sampler.h"
+#include "lib/domain/domain.h"
 #include "lib/explain/describe.h"
 #include "lib/sys/boot.h"
 
@@ -39,6 +39,7 @@ struct recorder {
 	struct history *history;
 	char boot[BOOT_ID_SIZE];
 	struct history_entry draft; /* of the decision in hand */
+	bool is_signalled;	    /* its record is `entry` now */
 
 	/* The last victim. */
 	struct history_entry entry;
@@ -104,20 +105,21 @@ uint64_t recorder_open_id(const struct recorder *recorder)
 	return recorder->entry.id;
 }
 
+const struct history_entry *recorder_current(const struct recorder *recorder)
+{
+	return recorder->is_signalled ? &recorder->entry : &recorder->draft;
+}
+
 void recorder_choice(struct recorder *a, const struct policy *policy, usec_t now)
 {
 	record_choice(a->f, policy, a->boot, now, &a->draft);
+	a->is_signalled = false;
 }
 
-/*
- * By how much more is available now, in memory and swap, than at the decision.  That is what the
- * machine has gained, not what the victim freed: what others allocated meanwhile is not added, and
- * what others freed is not subtracted.
- */
+/* Since the decision. */
 static uint64_t gain_of(const struct recorder *a)
 {
-	return sub_u64(a->f->sampler->reading.available + a->f->sampler->reading.swap_free,
-		       a->before);
+	return record_reclaimed(&a->f->sampler->reading, a->before);
 }
 
 static void fill_after(const struct recorder *a, struct history_entry *e)
@@ -240,7 +242,7 @@ static void note_signal(struct recorder *a)
 	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
 		*(uint64_t *)((char *)e + marks[i].offset) = HISTORY_UNKNOWN_U64;
 
-	set_text(e->signal, d->signal == SIGKILL ? "SIGKILL" : "SIGTERM");
+	set_text(e->signal, record_signal_name(d->signal));
 	note_steps(a, victim, e);
 	e->thawed_levels = victim->thawed.n_levels;
 	set_text(e->outcome, kill_progress_to_string(KILL_PROGRESS_WAIT));
@@ -254,6 +256,7 @@ static void open_record(struct recorder *a)
 	if (a->is_open) /* the next one comes first */
 		close_record(a);
 	a->entry = a->draft;
+	a->is_signalled = true;
 	a->is_open = true;
 	a->is_over = false;
 	a->decided_at = d->decided_at;

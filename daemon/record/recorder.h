@@ -15,6 +15,7 @@
 #include "lib/history/history.h"
 
 struct in_flight;
+struct policy_judgement;
 struct recorder;
 
 /* in_flight, what is recorded, is borrowed.  0, or -errno after logging the reason. */
@@ -38,6 +39,9 @@ void recorder_note(struct recorder *recorder, enum report_event event,
 /* A process that was killed, and whose memory was reclaimed first, has exited: if it is the last
  * victim, that is its outcome. */
 void recorder_exited(struct recorder *recorder, pid_t pid);
+
+/* The record of the decision in hand, as far as it is filled. */
+const struct history_entry *recorder_current(const struct recorder *recorder);
 
 /* The last victim's is not closed; and under which id it is in the history. */
 bool recorder_is_open(const struct recorder *recorder);

@@ -93,26 +93,51 @@ void report_doubts(struct reporter *rep)
 				  memory_doubt_to_string((enum memory_doubt)(1U << i)));
 }
 
+/* The capabilities that it needs. */
+static const struct {
+	unsigned capability;
+	const char *name, *text; /* what it may not do without */
+} limits[] = {
+	{ CAP_KILL, "CAP_KILL", "may not kill processes of other users (CAP_KILL)" },
+	{ CAP_SYS_NICE, "CAP_SYS_NICE",
+	  "may not raise priorities (CAP_SYS_NICE): on a busy machine memory "
+	  "is reclaimed late" },
+	{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE",
+	  "may not read smaps_rollup of others (CAP_SYS_PTRACE): choices are as exact as statm, "
+	  "and which processes share a victim's memory is not known" },
+	{ CAP_SYS_RESOURCE, "CAP_SYS_RESOURCE",
+	  "may not lower oom_score_adj or have fine PSI triggers "
+	  "(CAP_SYS_RESOURCE)" },
+	{ CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE",
+	  "may not thaw or kill groups of other users (CAP_DAC_OVERRIDE)" },
+	{ CAP_CHECKPOINT_RESTORE, "CAP_CHECKPOINT_RESTORE",
+	  "may not look at files that processes map (CAP_CHECKPOINT_RESTORE): one on a "
+	  "tmpfs that seems to be deleted, but has another name, counts as deleted" },
+};
+
+/* What grants the capabilities.  (In a user namespace nothing in it does.) */
+static void report_remedy(const struct probe_results *a)
+{
+	char names[256] = "";
+	size_t n = 0;
+
+	if (a->missing_capabilities == 0 || a->in_user_namespace)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
+			n += (size_t)snprintf(names + n, sizeof(names) - n, " %s", limits[i].name);
+	if (a->is_unprivileged)
+		log_notice(
+			"To have these privileges, run reckond as root: systemctl start reckond, "
+			"or sudo reckond.");
+	else
+		log_notice("To have these privileges, add to CapabilityBoundingSet= of the unit "
+			   "(systemctl edit reckond), or grant to the container:%s",
+			   names);
+}
+
 static void report_limits(struct reporter *rep)
 {
-	static const struct {
-		unsigned capability;
-		const char *text;
-	} limits[] = {
-		{ CAP_KILL, "may not kill processes of other users (CAP_KILL)" },
-		{ CAP_SYS_NICE, "may not raise priorities (CAP_SYS_NICE): on a busy machine memory "
-				"is reclaimed late" },
-		{ CAP_SYS_PTRACE,
-		  "may not read smaps_rollup of others (CAP_SYS_PTRACE): choices are as exact as statm, "
-		  "and which processes share a victim's memory is not known" },
-		{ CAP_SYS_RESOURCE, "may not lower oom_score_adj or have fine PSI triggers "
-				    "(CAP_SYS_RESOURCE)" },
-		{ CAP_DAC_OVERRIDE,
-		  "may not thaw or kill groups of other users (CAP_DAC_OVERRIDE)" },
-		{ CAP_CHECKPOINT_RESTORE,
-		  "may not look at files that processes map (CAP_CHECKPOINT_RESTORE): one on a "
-		  "tmpfs that seems to be deleted, but has another name, counts as deleted" },
-	};
 	const struct probe_results *a = rep->probed;
 
 	if (a->in_user_namespace)
@@ -121,8 +146,10 @@ static void report_limits(struct reporter *rep)
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
 		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
 			say_limit(rep->probed, "%s", limits[i].text);
+	report_remedy(a);
 	if (a->memory_lock_error < 0)
-		say_limit(rep->probed, "own memory is not locked: %s",
+		say_limit(rep->probed,
+			  "own memory is not locked: %s (LimitMEMLOCK= of the unit, ulimit -l)",
 			  strerror(-a->memory_lock_error));
 	if (a->oom_score_adj_error < 0)
 		say_limit(rep->probed, "own oom_score_adj is not -1000: %s",
@@ -184,7 +211,7 @@ void report_start(struct reporter *rep, const struct history_store *store)
 	log_info("swap: %s%s%s", r->swap_total ? format_bytes(r->swap_total, swap) : "none",
 		 r->counters.zram_disksize ? ", on zram" : "",
 		 r->counters.arc_size ? "; ZFS ARC that can shrink counts as available" : "");
-	report_pressure(rep->probed, rep->f->sampler->has_psi);
+	report_pressure(rep->probed, rep->f->sampler->domain.has_psi);
 	log_info("cgroups: %s%s%s", cgroup_layout_to_string(rep->f->machine->cgroups.layout),
 		 rep->f->machine->cgroups.v2_fd >= 0 ? ", v2 at " : "",
 		 rep->f->machine->cgroups.v2_fd >= 0 ? rep->f->machine->cgroups.v2_mount : "");

@@ -10,13 +10,16 @@
 #include "daemon/kill/in-flight.h"
 #include "daemon/log/log.h"
 #include "daemon/log/message-ids.h"
+#include "daemon/record/record.h"
 #include "daemon/record/recorder.h"
 #include "daemon/record/report-words.h"
 #include "daemon/select/selection.h"
 #include "daemon/watch/sampler.h"
 #include "lib/base/errors.h"
 #include "lib/base/format.h"
+#include "lib/domain/domain.h"
 #include "lib/explain/describe.h"
+#include "lib/history/event.h"
 #include "lib/select/respawn.h"
 #include "lib/sys/cgroup-unit.h"
 
@@ -25,20 +28,6 @@
 /* "9.8%" of permyriad, integers only. */
 #define PERCENT_FORMAT	"%u.%u%%"
 #define PERCENT_ARGS(p) (p) / 100, (p) / 10 % 10
-
-static const char *signal_name(int signal)
-{
-	return signal == SIGKILL ? "SIGKILL" : "SIGTERM";
-}
-
-/* By how much more is available, in memory and swap, than at the decision. */
-static uint64_t reclaimed(const struct reporter *rep)
-{
-	const struct memory_reading *before = &rep->f->decision.before;
-
-	return sub_u64(rep->f->sampler->reading.available + rep->f->sampler->reading.swap_free,
-		       before->available + before->swap_free);
-}
 
 /* So that journalctl -u UNIT and --user-unit=UNIT show it: they accept it from root. */
 static void add_unit(struct log_entry *e, const struct decision *d)
@@ -52,40 +41,24 @@ static void add_unit(struct log_entry *e, const struct decision *d)
 		log_entry_add(e, "OBJECT_SYSTEMD_USER_UNIT=%s", unit.user);
 }
 
-static void add_decision(struct log_entry *e, const struct decision *d)
+/* The fields that have a name in the journal. */
+static void add_event(const struct reporter *rep, struct log_entry *entry)
 {
-	char comm[16]; /* fit for a terminal: the catalog names it */
+	struct event event;
+	char buf[EVENT_TEXT_SIZE];
 
-	log_entry_add(e, "RECKOND_VICTIM_PID=%d", d->pid);
-	log_entry_add(e, "RECKOND_VICTIM_START=%" PRIu64, d->start_ticks);
-	log_entry_add(e, "RECKOND_VICTIM_COMM=%s", format_foreign(d->comm, comm, sizeof(comm)));
-	log_entry_add(e, "RECKOND_VICTIM_UID=%u", d->uid);
-	log_entry_add(e, "RECKOND_VICTIM_CGROUP=%s", d->cgroup);
-	log_entry_add(e, "RECKOND_VICTIM_FOOTPRINT=%" PRIu64, proc_reclaimable(&d->memory));
-	log_entry_add(e, "RECKOND_TARGET=%s", policy_target_to_string(d->target));
-	log_entry_add(e, "RECKOND_TARGET_CGROUP=%s", d->group);
-	log_entry_add(e, "RECKOND_PROCESSES=%u", d->n_processes);
-	log_entry_add(e, "RECKOND_SHARERS=%u", d->n_sharers);
-	log_entry_add(e, "RECKOND_POLICY=%s", d->policy);
-	log_entry_add(e, "RECKOND_ACTION=%s", policy_action_to_string(d->action));
-	log_entry_add(e, "RECKOND_SIGNAL=%s", d->signal ? signal_name(d->signal) : "none");
-	log_entry_add(e, "RECKOND_DRY_RUN=%s", d->dry_run ? "yes" : "no");
-	log_entry_add(e, "RECKOND_CANDIDATES=%zu", d->n_candidates);
-	log_entry_add(e, "RECKOND_PASS2_READS=%u", d->n_reads);
-	log_entry_add(e, "RECKOND_APPROXIMATE=%s", d->approximate ? "yes" : "no");
-	log_entry_add(e, "RECKOND_CHOOSE_USEC=%" PRIu64, d->choose_usec);
-	log_entry_add(e, "RECKOND_SIGNAL_USEC=%" PRIu64, d->signal_usec);
-	log_entry_add(e, "RECKOND_AVAILABLE_BEFORE=%" PRIu64, d->before.available);
-	log_entry_add(e, "RECKOND_OUTCOME=%s", kill_progress_to_string(d->outcome));
-	log_entry_add(e, "RECKOND_INEFFECTIVE=%s", d->ineffective ? "yes" : "no");
-	add_unit(e, d);
+	record_event(rep->f, rep->recorder ? recorder_current(rep->recorder) : NULL, &event);
+	for (size_t i = 0; i < n_event_fields; i++)
+		if (history_fields[i].journal)
+			log_entry_add(entry, "%s=%s", history_fields[i].journal,
+				      event_text(&history_fields[i], &event, buf));
+	add_unit(entry, &rep->f->decision);
 }
 
 /* The journal takes it where there is one; standard error too, unless that is the journal. */
 static void log_decision(const struct reporter *rep, const char *message_id, int priority,
 			 const char *text)
 {
-	const struct decision *d = &rep->f->decision;
 	struct log_entry e;
 
 	if (log_takes_lines_of_entries())
@@ -96,9 +69,7 @@ static void log_decision(const struct reporter *rep, const char *message_id, int
 	log_entry_add(&e, "MESSAGE=%s", text);
 	log_entry_add(&e, "MESSAGE_ID=%s", message_id);
 	log_entry_add(&e, "PRIORITY=%i", priority);
-	add_decision(&e, d);
-	log_entry_add(&e, "RECKOND_AVAILABLE=%" PRIu64, rep->f->sampler->reading.available);
-	log_entry_add(&e, "RECKOND_FREED=%" PRIu64, reclaimed(rep));
+	add_event(rep, &e);
 	log_entry_end(&e);
 }
 
@@ -148,8 +119,8 @@ static const char *describe_held(const struct decision *d)
 	if (d->held == 0)
 		return "";
 	return d->held < proc_reclaimable(&d->memory) / 8 * 7
-		       ? ", part of which it holds by descriptors"
-		       : ", which it holds by descriptors";
+		       ? ", part of which it holds by descriptors or untouched mappings"
+		       : ", which it holds by descriptors or untouched mappings";
 }
 
 static void report_signalled(const struct reporter *rep)
@@ -166,8 +137,8 @@ static void report_signalled(const struct reporter *rep)
 		 d->dry_run ? "Would kill" : "Killing", report_victim(d, name, sizeof(name)),
 		 report_others(d, company, sizeof(company)),
 		 format_bytes(proc_reclaimable(&d->memory), size), describe_held(d),
-		 d->dry_run ? "but this is a dry run" : signal_name(d->signal), d->policy, memory,
-		 PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
+		 d->dry_run ? "but this is a dry run" : record_signal_name(d->signal), d->policy,
+		 memory, PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
 		 d->approximate ? ", approximately" : "",
 		 report_skipped_larger(d, avoided, sizeof(avoided)),
 		 report_next(d, next, sizeof(next)));
@@ -358,9 +329,10 @@ void report(struct reporter *rep, enum report_event event, const struct policy_j
 
 	describe_memory(&rep->f->sampler->reading, memory);
 	if (was_calm != is_calm)
-		log_info("%s: %s, stalled " PERCENT_FORMAT " of the last second.",
-			 is_calm ? "Calm again" : "Watching", memory,
-			 PERCENT_ARGS(psi_history_some(&rep->f->sampler->psi, USEC_PER_SEC)));
+		log_info(
+			"%s: %s, stalled " PERCENT_FORMAT " of the last second.",
+			is_calm ? "Calm again" : "Watching", memory,
+			PERCENT_ARGS(psi_history_some(&rep->f->sampler->domain.psi, USEC_PER_SEC)));
 	if (judgement->policy && !rep->warned) {
 		rep->warned = true;
 		log_event(MESSAGE_ID_LOW_MEMORY, LOG_WARNING,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * report: logs what happened: a structured journal entry for each decision, and the same as a plain
- * line on standard error.  The only place that knows the journal's field names.
+ * line on standard error.  The fields are those of history_fields that have a name in the journal.
  */
 #pragma once
 
@@ -14,6 +14,7 @@
 
 struct history_store;
 struct in_flight;
+struct policy_judgement;
 struct probe_results;
 struct recorder;
 

@@ -9,6 +9,7 @@
 #include "daemon/base/machine.h"
 #include "daemon/log/log.h"
 #include "daemon/select/decision.h"
+#include "daemon/select/holders.h"
 #include "daemon/select/selection.h"
 #include "daemon/select/survey.h"
 #include "daemon/select/unowned.h"
@@ -16,10 +17,6 @@
 #include "daemon/watch/sampler.h"
 #include "lib/base/format.h"
 #include "lib/domain/holder.h"
-#include "lib/select/family.h"
-
-/* USER_HZ, the unit of start times. */
-#define TICKS_PER_SEC 100
 
 /* A victim is searched for again so often; sooner where memory continues to fall (STUCK_SOON_USEC).
  */
@@ -27,11 +24,14 @@
 /* The figures are read again so often; a survey that is late is not waited for. */
 #define SURVEY_AGAIN_USEC (10 * USEC_PER_SEC)
 #define SURVEY_LATE_USEC  (2 * USEC_PER_SEC)
-/* In watch a survey is requested so often at most, and whether it is needed is checked so often. */
-#define SURVEY_WATCH_USEC (2 * USEC_PER_SEC)
-/* But they take no more than this share of the time: one takes 40 ms with 1,000 processes. */
-#define SURVEY_WATCH_SHARE 100
-#define WATCH_CHECK_USEC   (200 * USEC_PER_MSEC)
+/* One of mappings is waited for so long: less than for a holder (HOLDER_WAIT_USEC). */
+#define SURVEY_DEEP_USEC (200 * USEC_PER_MSEC)
+/* Mappings are read of processes that have not touched so much of what is looked for. */
+#define SURVEY_UNTOUCHED_SHARE 4
+/* In watch it is checked so often whether a survey is needed. */
+#define WATCH_CHECK_USEC (200 * USEC_PER_MSEC)
+/* While none is eligible, a survey is looked at so often, at consecutive samples. */
+#define NOMINATIONS_MAX 4
 /* What was reported this long ago is reported again when it happens again. */
 #define REPORT_AGAIN_USEC (60 * USEC_PER_SEC)
 
@@ -39,6 +39,8 @@ void stuck_init(struct selection *sel)
 {
 	int r = survey_new(sel->machine->proc_fd, &sel->stuck.survey);
 
+	if (r >= 0)
+		r = survey_new(sel->machine->proc_fd, &sel->stuck.deep);
 	if (r < 0)
 		log_warning("Cannot start the thread that finds out where memory is: %s, ignoring.",
 			    strerror(-r));
@@ -47,6 +49,7 @@ void stuck_init(struct selection *sel)
 void stuck_done(struct selection *sel)
 {
 	sel->stuck.survey = survey_free(sel->stuck.survey);
+	sel->stuck.deep = survey_free(sel->stuck.deep);
 }
 
 uint64_t stuck_min_victim(struct selection *sel, const struct policy *policy)
@@ -58,7 +61,8 @@ uint64_t stuck_min_victim(struct selection *sel, const struct policy *policy)
 
 	s->unowned_growth = unowned_growth(sel);
 	s->minimum = worth_minimum(&sel->worth, least, missing, s->unowned_growth);
-	s->holder_minimum = worth_holder_minimum(&sel->worth, least, missing, s->unowned_growth);
+	s->held_growth = unowned_growth_of_holders(sel, s->unowned_growth);
+	s->holder_minimum = worth_holder_minimum(&sel->worth, least, missing, s->held_growth);
 	return s->minimum;
 }
 
@@ -99,8 +103,7 @@ void stuck_enter(struct selection *sel, usec_t now)
 		return;
 	s->since = now;
 	/* What it named may have been killed since. */
-	if (s->has_survey &&
-	    (now - s->surveyed_at > STUCK_SURVEY_FRESH_USEC || s->nominated_at == s->surveyed_at))
+	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		s->has_survey = false;
 	s->is_new = s->has_survey;
 	if (!s->is_waiting && !s->has_survey)
@@ -122,31 +125,51 @@ bool stuck_is_to_choose(const struct selection *sel, usec_t now)
 			      ? STUCK_SOON_USEC
 			      : CHOOSE_AGAIN_USEC;
 
-	if (s->has_survey && s->nominated_at != s->surveyed_at &&
-	    now - s->surveyed_at <= STUCK_SURVEY_FRESH_USEC)
+	if (stuck_has_fresh_survey(s, now) && s->nominated_at != s->surveyed_at)
 		return true; /* it may name a process */
 	return s->since == 0 || now - s->chosen_at >= wait;
 }
 
-static void collect(struct stuck *s, usec_t now)
+/* The one of mappings has all that the other one has, which has taken no longer. */
+static bool collect_one(struct stuck *s, usec_t now)
 {
-	if (!s->is_waiting || !survey_collect(s->survey, &s->surveyed))
+	if (s->is_deep && survey_collect(s->deep, &s->surveyed)) {
+		s->surveyed.took_usec *= 2;
+		return true;
+	}
+	if (s->is_deep && now - s->asked_at < SURVEY_DEEP_USEC)
+		return false;
+	return survey_collect(s->survey, &s->surveyed);
+}
+
+static void collect(struct selection *sel, usec_t now)
+{
+	struct stuck *s = &sel->stuck;
+
+	if (!s->is_waiting || !collect_one(s, now))
 		return;
 	s->is_waiting = false;
 	s->has_survey = s->is_new = true;
+	s->n_nominations = 0;
+	s->surveyed_from = s->asked_at;
 	s->surveyed_at = now;
+	unowned_note_survey(sel);
 }
 
-static void ask(struct selection *sel, usec_t now)
+/* missing: what is looked for. */
+static void ask(struct stuck *s, uint64_t missing, usec_t now)
 {
-	struct stuck *s = &sel->stuck;
+	uint64_t least = max_u64(missing / SURVEY_UNTOUCHED_SHARE, HOLDER_MIN);
 	struct where_survey ignored;
 
 	s->asked_at = now;
-	s->grown_asked = unowned_may_be_held(sel);
 	(void)survey_collect(s->survey, &ignored); /* of an earlier time */
 	s->is_waiting = true;
-	(void)survey_ask(s->survey);
+	(void)survey_ask(s->survey, 0);
+	if (!s->deep)
+		return;
+	(void)survey_collect(s->deep, &ignored);
+	s->is_deep = survey_ask(s->deep, least); /* not if it hangs */
 }
 
 /* Is there anything to report of where memory is? */
@@ -154,7 +177,7 @@ static bool is_surveyed(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
 
-	collect(s, now);
+	collect(sel, now);
 	if (s->is_new) {
 		s->is_new = false;
 		return true;
@@ -168,27 +191,28 @@ static bool is_surveyed(struct selection *sel, usec_t now)
 		s->asked_at = now;
 		return true;
 	}
-	ask(sel, now);
+	ask(s, s->unowned_growth, now);
 	return false;
 }
 
-/* No other survey is requested earlier. */
-static usec_t survey_pause(const struct stuck *s)
+static void ask_about(struct selection *sel, usec_t now)
 {
-	return max_u64(SURVEY_WATCH_USEC, SURVEY_WATCH_SHARE * s->surveyed.took_usec);
+	sel->stuck.grown_asked = unowned_may_be_held(sel);
+	ask(&sel->stuck, unowned_since(sel), now);
 }
 
 void stuck_watch(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
 
-	if (!s->survey || s->since != 0 || now - s->watched_at < WATCH_CHECK_USEC)
+	if (!s->survey || now - s->watched_at < WATCH_CHECK_USEC)
 		return;
 	s->watched_at = now;
-	collect(s, now);
-	if (!s->is_waiting && now - s->asked_at >= survey_pause(s) && unowned_is_low(sel) &&
-	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel) > 0))
-		ask(sel, now);
+	collect(sel, now);
+	if (!s->is_waiting && now - s->asked_at >= stuck_survey_pause(s) && unowned_is_low(sel) &&
+	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel) > 0 ||
+	     unowned_may_be_swapped(sel)))
+		ask_about(sel, now);
 }
 
 /* What proc_memory.shmem of all processes is of: locked pages of files too, and what is swapped
@@ -227,74 +251,14 @@ static enum holder_step next_step(const struct selection *sel, const struct deci
 
 bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, usec_t now)
 {
+	const struct holder_facts facts = holder_facts_of(sel, last, now);
 	enum holder_step step;
 
-	collect(&sel->stuck, now);
+	collect(sel, now);
 	step = next_step(sel, last, now);
 	if (step == HOLDER_ASK)
-		ask(sel, now);
+		ask(&sel->stuck, holder_missing(&facts), now);
 	return step == HOLDER_ASK || step == HOLDER_WAIT;
-}
-
-/* The process of this name, if it is eligible; NULL: it is not, or by what is known of it it is too
- * small: most are, and are not read for that.  (The survey has no start time: the
- * name has to do for it, and the fresh reading.) */
-static struct census_process *find_holder(struct selection *sel, const struct where_holder *holder,
-					  const struct victim_reader *reader)
-{
-	struct census_process *process = census_find(&sel->sampler->census, holder->pid);
-	uint64_t held = add_u64(holder->bytes, holder->together);
-
-	if (!process || strcmp(process->comm, holder->comm) != 0 ||
-	    !victim_would_be_first(&sel->choice, &sel->request, process,
-				   add_u64(held, proc_mapped(&process->memory))) ||
-	    reader->reread(&sel->sampler->census, process, reader->userdata) != 0 ||
-	    victim_exclusion(&sel->sampler->census, process, &sel->request) != ELIGIBILITY_ELIGIBLE)
-		return NULL;
-	return process;
-}
-
-/* Has one of them the descriptors of the other by fork(2)? */
-static bool are_related(const struct census *census, const struct census_process *a,
-			const struct census_process *b)
-{
-	return family_descends(census, a, b) || family_descends(census, b, a) ||
-	       family_has_both(census, a, b);
-}
-
-/* What relatives hold as well is freed if all of them are killed with it; 0: one may not be. */
-static uint64_t held_together(const struct selection *sel, const struct census_process *process,
-			      const struct where_holder *holder)
-{
-	for (unsigned i = 0; i < holder->n_others; i++) {
-		const struct census_process *other =
-			census_find(&sel->sampler->census, holder->others[i]);
-
-		if (!other || !are_related(&sel->sampler->census, process, other) ||
-		    victim_exclusion(&sel->sampler->census, other, &sel->request) !=
-			    ELIGIBILITY_ELIGIBLE)
-			return 0;
-	}
-	return holder->together;
-}
-
-/* If most of what has been added is held by such, each of them may be a victim; but not where
- * others (a tmpfs) have filled memory.  And others may map what could not be measured. */
-static uint64_t least_of(const struct stuck *s, const struct where_holder *holders, unsigned n,
-			 const struct where_holder *holder)
-{
-	uint64_t all = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		all = add_u64(all, add_u64(holders[i].bytes, holders[i].together));
-	return holder->unmeasured > 0 || all < s->unowned_growth / 2 ? s->minimum
-								     : s->holder_minimum;
-}
-
-static void take_others(struct stuck *s, const struct where_holder *holder, uint64_t together)
-{
-	s->n_together = together > 0 ? holder->n_others : 0;
-	memcpy(s->together, holder->others, sizeof(s->together));
 }
 
 /* May what was chosen be smaller than a process that holds memory besides what it maps? */
@@ -312,7 +276,7 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 
 	if (!s->survey || sel->choice.n_ranked == 0 || !may_be_larger(sel))
 		return false;
-	collect(s, now);
+	collect(sel, now);
 	doubt = (struct holder_doubt){
 		.chosen = proc_reclaimable(&sel->choice.ranked[0].memory),
 		.grown = unowned_may_be_held(sel),
@@ -322,71 +286,17 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 		.surveyed_at = s->surveyed_at,
 		.is_under_way = s->is_waiting,
 		.killed_at = last->held > 0 ? last->finished_at : 0,
-		.fresh = STUCK_SURVEY_FRESH_USEC,
-		.pause = survey_pause(s),
+		.fresh = stuck_has_fresh_survey(s, now) ? USEC_INFINITY : 0,
+		.pause = stuck_survey_pause(s),
 		.now = now,
 	};
 	step = holder_before(&doubt);
 	if (step == HOLDER_ASK)
-		ask(sel, now);
+		ask_about(sel, now);
 	return step != HOLDER_NONE;
 }
 
-/* The best of those that are eligible; *ret_held: what it holds by descriptors. */
-static struct census_process *find_best_holder(struct selection *sel, bool for_certain,
-					       const struct victim_reader *reader, usec_t now,
-					       uint64_t *ret_held)
-{
-	const struct memory_counters *c = &sel->sampler->reading.counters;
-	struct where_holder holders[WHERE_HOLDERS_MAX];
-	uint64_t mapped = unowned_mapped_shmem(sel), bytes, held, together, most = 0;
-	uint64_t unowned = add_u64(add_u64(worth_unowned_shmem(c, mapped), worth_unaccounted(c)),
-				   sub_u64(c->swap_total, c->swap_free));
-	unsigned n = where_holders(&sel->stuck.surveyed, c, mapped, holders);
-	struct census_process *best = NULL, *process;
-
-	for (unsigned i = 0; i < n; i++) {
-		process = find_holder(sel, &holders[i], reader);
-		if (!process)
-			continue;
-		together = held_together(sel, process, &holders[i]);
-		held = add_u64(holders[i].bytes, together);
-		if (for_certain) /* and no more than is held still */
-			held = min_u64(held - holders[i].unmeasured, unowned);
-		if (held == 0 || add_u64(held, proc_reclaimable(&process->memory)) <= most)
-			continue;
-		bytes = victim_with_held(&sel->sampler->census, process, reader, now, held,
-					 &sel->choice);
-		if (bytes < least_of(&sel->stuck, holders, n, &holders[i]) || bytes <= most ||
-		    !victim_would_be_first(&sel->choice, &sel->request, process, bytes))
-			continue;
-		best = process;
-		most = bytes;
-		*ret_held = held;
-		take_others(&sel->stuck, &holders[i], together);
-	}
-	return best;
-}
-
-/* Has it started another since the survey was asked for?  Not for each that one starts. */
-static bool has_forked_since(const struct selection *sel, const struct census_process *holder,
-			     usec_t now)
-{
-	const struct stuck *s = &sel->stuck;
-	uint64_t ticks = sub_u64(now, s->asked_at) / (USEC_PER_SEC / TICKS_PER_SEC) + 1;
-	const struct census_process *process;
-
-	if (sel->request.ticks_now == 0 ||
-	    (s->renewed_at != 0 && now - s->renewed_at < STUCK_SURVEY_FRESH_USEC))
-		return false;
-	census_for_each(&sel->sampler->census, process)
-		if (add_u64(process->start_ticks, ticks) >= sel->request.ticks_now &&
-		    family_descends(&sel->sampler->census, process, holder))
-			return true;
-	return false;
-}
-
-bool stuck_take_holder(struct selection *sel, const struct decision *last,
+void stuck_take_holder(struct selection *sel, const struct decision *last,
 		       const struct victim_reader *reader, usec_t now)
 {
 	const struct holder_facts facts = holder_facts_of(sel, last, now);
@@ -396,24 +306,19 @@ bool stuck_take_holder(struct selection *sel, const struct decision *last,
 	uint64_t held;
 
 	if (!is_first && !may_be_larger(sel))
-		return false;
-	collect(s, now);
+		return;
+	collect(sel, now);
 	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
-		return false;
-	process = find_best_holder(sel, !is_first, reader, now, &held);
-	if (process && has_forked_since(sel, process, now)) {
-		s->renewed_at = now;
-		s->has_survey = false;
-		ask(sel, now);
-		return true;
-	}
-	if (process || is_first)
+		return;
+	process = holders_find_best(sel, !is_first, reader, now, &held);
+	/* (One that has exited has a successor, which may be known at the next sample only.) */
+	if (process || (is_first && (s->surveyed.unmapped[0].pid == 0 ||
+				     ++s->n_nominations >= NOMINATIONS_MAX)))
 		s->nominated_at = s->surveyed_at;
 	if (!process)
-		return false;
+		return;
 	s->missing = holder_missing(&facts);
 	victim_take(process, held, &sel->choice);
-	return false;
 }
 
 void stuck_report_later(struct selection *sel, usec_t now)

@@ -18,16 +18,27 @@ struct policy;
 struct selection;
 struct survey;
 
-/* A process is killed by a survey that is no older. */
-#define STUCK_SURVEY_FRESH_USEC (3 * USEC_PER_SEC)
+/* In watch a survey is asked for so often at most; but they take no more than this share of the CPU
+ * time: one takes 40 ms with 1,000 processes. */
+#define STUCK_SURVEY_USEC  (2 * USEC_PER_SEC)
+#define STUCK_SURVEY_SHARE 100
+/* A process is killed by a survey that is no older than 3 s, or half as old again as they become in
+ * watch. */
+#define STUCK_SURVEY_OLD_USEC (15 * USEC_PER_SEC)
 
 struct stuck {
 	struct survey *survey; /* NULL: the thread could not be started */
+	/* Of what is mapped and was not touched, too: it may hang, and then the other one is taken.
+	 * NULL: likewise. */
+	struct survey *deep;
+	bool is_deep; /* it was asked, when the other one was */
 	/* In calm, when most was available, in this window of time and in the one before; all
 	 * zeros: not known. */
 	struct worth_holdings best, best_earlier;
 	usec_t window_began;
 	struct worth_mark mark;
+	usec_t marked_at;
+	struct worth_mark held_mark, held_now; /* at surveys: unowned_note_survey() */
 
 	usec_t since;	  /* 0: not stuck */
 	usec_t chosen_at; /* the last choice that found none */
@@ -35,16 +46,17 @@ struct stuck {
 	uint64_t minimum;	 /* what a victim would have to free */
 	uint64_t holder_minimum; /* likewise, one that holds memory by descriptors */
 	uint64_t unowned_growth;
+	uint64_t held_growth; /* likewise, for those */
 
 	usec_t asked_at;      /* the survey; 0: never since stuck */
 	uint64_t grown_asked; /* unowned_may_be_held() then */
 	bool is_waiting;      /* for it */
 	bool has_survey;
-	bool is_new; /* the survey: not checked yet */
-	usec_t surveyed_at;
-	usec_t renewed_at;   /* asked for, as the holder had forked since the one before */
-	usec_t nominated_at; /* surveyed_at of the survey by which a holder was nominated */
-	uint64_t missing;    /* then: holder_missing() */
+	bool is_new;			   /* the survey: not checked yet */
+	usec_t surveyed_from, surveyed_at; /* it was asked for, and collected */
+	usec_t nominated_at;	/* surveyed_at of the survey by which a holder was nominated */
+	unsigned n_nominations; /* that found none, by this survey */
+	uint64_t missing;	/* then: holder_missing() */
 	/* Relatives that hold as well what the holder that was taken does: they are killed too. */
 	pid_t together[HELD_OTHERS_MAX];
 	unsigned n_together;
@@ -63,14 +75,22 @@ struct stuck {
 void stuck_init(struct selection *sel);
 void stuck_done(struct selection *sel);
 
+/* From one survey to the next, in watch. */
+static inline usec_t stuck_survey_pause(const struct stuck *s)
+{
+	return max_u64(STUCK_SURVEY_USEC, STUCK_SURVEY_SHARE * s->surveyed.took_usec);
+}
+
 /* A process may be killed by this survey. */
 static inline bool stuck_has_fresh_survey(const struct stuck *s, usec_t now)
 {
-	return s->has_survey && now < s->surveyed_at + STUCK_SURVEY_FRESH_USEC;
+	usec_t old = min_u64(stuck_survey_pause(s) / 2 * 3, STUCK_SURVEY_OLD_USEC);
+
+	return s->has_survey && now < s->surveyed_at + old;
 }
 
-/* At each sample in watch: where what no process holds has filled memory, a survey is made, so that
- * it is there when it is needed. */
+/* At each sample in watch, and while stuck: where what no process holds has filled memory, a survey
+ * is made, so that it is there when it is needed. */
 void stuck_watch(struct selection *sel, usec_t now);
 
 /* The last kill freed nothing of the shared memory that was expected: which process holds it is
@@ -83,9 +103,8 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 
 /* No process is worth killing, or what is held is looked for: the one that by a survey of this
  * moment holds enough by descriptors alone, and more than the chosen one, if it is eligible, as
- * sel->choice.  True: it has started others since, which have its descriptors, so a new survey is
- * waited for. */
-bool stuck_take_holder(struct selection *sel, const struct decision *last,
+ * sel->choice. */
+void stuck_take_holder(struct selection *sel, const struct decision *last,
 		       const struct victim_reader *reader, usec_t now);
 
 /* What a victim of this policy has to free now. */

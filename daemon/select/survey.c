@@ -24,6 +24,7 @@ struct survey {
 	sem_t asked;
 	atomic_int state;     /* enum survey_state; the thread's while requested */
 	atomic_uint n_owners; /* the caller and the thread; the last one frees */
+	uint64_t least_untouched;
 	struct where_scratch scratch;
 	struct where_survey result;
 };
@@ -41,6 +42,7 @@ static void disown(struct survey *survey)
 static void *survey_run(void *userdata)
 {
 	struct survey *survey = userdata;
+	usec_t began;
 
 	for (;;) {
 		int asked = SURVEY_ASKED;
@@ -49,8 +51,10 @@ static void *survey_run(void *userdata)
 			; /* EINTR */
 		if (atomic_load(&survey->state) == SURVEY_STOPPED)
 			break;
+		began = clock_cpu_time();
 		where_survey(survey->proc_fd, survey->root_fd, clock_now, clock_now() + SURVEY_USEC,
-			     &survey->scratch, &survey->result);
+			     survey->least_untouched, &survey->scratch, &survey->result);
+		survey->result.took_usec = clock_cpu_time() - began;
 		if (!atomic_compare_exchange_strong(&survey->state, &asked, SURVEY_FINISHED))
 			break;
 	}
@@ -115,12 +119,12 @@ struct survey *survey_free(struct survey *survey)
 	return NULL;
 }
 
-bool survey_ask(struct survey *survey)
+bool survey_ask(struct survey *survey, uint64_t least_untouched)
 {
-	int idle = SURVEY_IDLE;
-
-	if (!atomic_compare_exchange_strong(&survey->state, &idle, SURVEY_ASKED))
+	if (atomic_load(&survey->state) != SURVEY_IDLE)
 		return false;
+	survey->least_untouched = least_untouched;
+	atomic_store(&survey->state, SURVEY_ASKED);
 	(void)sem_post(&survey->asked);
 	return true;
 }

@@ -16,7 +16,7 @@ int survey_new(int proc_fd, struct survey **ret);
 /* Does not wait for a survey that hangs: the thread then frees the rest. */
 struct survey *survey_free(struct survey *survey);
 
-/* Begins one; false: the last one is not over. */
-bool survey_ask(struct survey *survey);
+/* Begins one; false: the last one is not over, or not collected.  least_untouched: see where.h. */
+bool survey_ask(struct survey *survey, uint64_t least_untouched);
 /* true, once, when it is over. */
 bool survey_collect(struct survey *survey, struct where_survey *ret);

@@ -10,6 +10,8 @@
 #define WINDOW_USEC (300 * USEC_PER_SEC)
 /* What is below this share of memory may be needed soon. */
 #define LOW_SHARE 5
+/* All processes are read for the mark so often at most. */
+#define MARK_USEC (100 * USEC_PER_MSEC)
 
 /* Of one whose relatives map the same: its fair share, not what is freed with all of them. */
 static uint64_t fair_shmem(const struct census_process *process)
@@ -46,6 +48,22 @@ static const struct census_process *find_unit(const struct census *census)
 	return largest;
 }
 
+/* Of the processes that map at least so much. */
+static uint64_t sum_freed(const struct selection *sel, uint64_t least)
+{
+	const struct census *census = &sel->sampler->census;
+	const struct census_process *unit = find_unit(census), *process;
+	struct family family;
+	uint64_t sum = 0;
+
+	if (unit)
+		family_init(&family, census, unit, 0); /* by what the census knows */
+	census_for_each(census, process)
+		if (process->memory.shmem >= least)
+			sum = add_u64(sum, freed_shmem(process, unit, &family));
+	return sum;
+}
+
 /*
  * Shared memory that is freed with processes, by their shares where these are measured: of the
  * larger ones in watch.  What statm adds for small ones may be pages of files, and of many
@@ -53,20 +71,18 @@ static const struct census_process *find_unit(const struct census *census)
  */
 uint64_t unowned_mapped_shmem(const struct selection *sel)
 {
-	const struct census *census = &sel->sampler->census;
-	const struct census_process *unit = find_unit(census), *process;
 	const struct stuck *s = &sel->stuck;
-	struct family family;
-	bool knows_small =
-		stuck_has_fresh_survey(s, sel->sampler->sampled_at) && !s->surveyed.is_partial;
-	uint64_t sum = knows_small ? s->surveyed.small_mapped_bytes : 0;
 
-	if (unit)
-		family_init(&family, census, unit, 0); /* by what the census knows */
-	census_for_each(census, process)
-		if (!knows_small || process->memory.shmem >= WHERE_MAPPED_SMALL)
-			sum = add_u64(sum, freed_shmem(process, unit, &family));
-	return sum;
+	if (!stuck_has_fresh_survey(s, sel->sampler->sampled_at) || s->surveyed.is_partial)
+		return sum_freed(sel, 0);
+	return add_u64(sum_freed(sel, WHERE_MAPPED_SMALL), s->surveyed.small_mapped_bytes);
+}
+
+static uint64_t swap_used(const struct selection *sel)
+{
+	const struct memory_counters *c = &sel->sampler->reading.counters;
+
+	return sub_u64(c->swap_total, c->swap_free);
 }
 
 static struct worth_holdings holdings_now(const struct selection *sel, uint64_t mapped)
@@ -75,6 +91,7 @@ static struct worth_holdings holdings_now(const struct selection *sel, uint64_t 
 		.available =
 			add_u64(sel->sampler->reading.available, sel->sampler->reading.swap_free),
 		.unowned = worth_unowned(&sel->sampler->reading.counters, mapped),
+		.swap_used = swap_used(sel),
 	};
 }
 
@@ -83,11 +100,18 @@ bool unowned_is_low(const struct selection *sel)
 	return sel->sampler->reading.available < sel->sampler->reading.total / LOW_SHARE;
 }
 
+/* Of the larger processes alone: what is known of the small ones changes with each survey.  While
+ * no shortage is explained by what no process holds the mark is not used, and none is read. */
+static uint64_t mapped_of_mark(const struct selection *sel)
+{
+	return unowned_growth_less(sel, 0) == 0 ? 0 : sum_freed(sel, WHERE_MAPPED_SMALL);
+}
+
 /* Without swap: what is swapped out of a tmpfs is in no figure of it. */
 static struct worth_mark mark_now(const struct selection *sel)
 {
 	const struct memory_reading *reading = &sel->sampler->reading;
-	uint64_t unowned = worth_unowned(&reading->counters, 0);
+	uint64_t unowned = worth_unowned(&reading->counters, mapped_of_mark(sel));
 
 	return (struct worth_mark){
 		.unowned = unowned,
@@ -97,9 +121,32 @@ static struct worth_mark mark_now(const struct selection *sel)
 
 void unowned_note(struct selection *sel)
 {
-	struct worth_mark now = mark_now(sel);
+	struct stuck *s = &sel->stuck;
+	usec_t now = sel->sampler->sampled_at;
+	struct worth_mark mark;
 
-	worth_move_mark(&sel->stuck.mark, &now, sel->sampler->reading.total);
+	if (s->marked_at != 0 && now - s->marked_at < MARK_USEC)
+		return;
+	s->marked_at = now;
+	mark = mark_now(sel);
+	worth_move_mark(&s->mark, &mark, sel->sampler->reading.total);
+}
+
+/* As of a survey: what it found that processes hold by descriptors is theirs as well. */
+void unowned_note_survey(struct selection *sel)
+{
+	struct stuck *s = &sel->stuck;
+	struct worth_mark mark = mark_now(sel);
+	uint64_t held = 0;
+
+	for (unsigned i = 0; i < WHERE_UNMAPPED_MAX; i++)
+		held = add_u64(held, add_u64(s->surveyed.unmapped[i].bytes,
+					     s->surveyed.unmapped[i].together));
+	held = min_u64(held, mark.unowned);
+	mark.unowned -= held;
+	mark.room -= held;
+	s->held_now = mark;
+	worth_move_mark(&s->held_mark, &mark, sel->sampler->reading.total);
 }
 
 /* No process is known then: all shared memory is taken for held by none, so that less of it seems
@@ -135,9 +182,24 @@ static struct worth_holdings holdings_before(const struct selection *sel)
 	return s->best_earlier.available > s->best.available ? s->best_earlier : s->best;
 }
 
+/* With what of a tmpfs has been swapped out, as far as a survey shows. */
+static struct worth_holdings holdings_since(const struct selection *sel,
+					    const struct worth_holdings *before, uint64_t mapped)
+{
+	const struct stuck *s = &sel->stuck;
+	struct worth_holdings now = holdings_now(sel, mapped);
+
+	if (stuck_has_fresh_survey(s, sel->sampler->sampled_at))
+		now.unowned =
+			add_u64(now.unowned, worth_tmpfs_in_swap(&sel->sampler->reading.counters,
+								 s->surveyed.tmpfs_bytes, before));
+	return now;
+}
+
 uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped)
 {
-	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, mapped);
+	struct worth_holdings before = holdings_before(sel);
+	struct worth_holdings holdings = holdings_since(sel, &before, mapped);
 
 	return worth_unowned_growth(&before, &holdings, sel->sampler->reading.total);
 }
@@ -150,24 +212,63 @@ static uint64_t growth(const struct selection *sel)
 		       : unowned_growth_less(sel, unowned_mapped_shmem(sel));
 }
 
+/* A victim has to free half of it. */
+static uint64_t limit_growth(uint64_t grown, uint64_t taken)
+{
+	return taken == 0 ? grown : min_u64(grown, taken / 8 * WORTH_TAKEN_EIGHTHS * 2);
+}
+
 uint64_t unowned_growth(const struct selection *sel)
 {
 	struct worth_mark now = mark_now(sel);
 	uint64_t taken = worth_taken(&sel->stuck.mark, &now, sel->sampler->reading.total);
-	uint64_t grown = growth(sel);
 
-	/* A victim has to free half of it. */
-	return taken == 0 ? grown : min_u64(grown, taken / 8 * WORTH_TAKEN_EIGHTHS * 2);
+	return limit_growth(growth(sel), taken);
+}
+
+uint64_t unowned_growth_of_holders(const struct selection *sel, uint64_t grown)
+{
+	const struct stuck *s = &sel->stuck;
+	bool is_fresh = stuck_has_fresh_survey(s, sel->sampler->sampled_at);
+
+	return limit_growth(grown, is_fresh ? worth_taken(&s->held_mark, &s->held_now,
+							  sel->sampler->reading.total)
+					    : 0);
+}
+
+uint64_t unowned_since(const struct selection *sel)
+{
+	struct worth_holdings before = holdings_before(sel);
+
+	return sub_u64(holdings_since(sel, &before, 0).unowned, before.unowned);
 }
 
 uint64_t unowned_may_be_held(const struct selection *sel)
 {
-	struct worth_holdings before = holdings_before(sel), holdings = holdings_now(sel, 0);
+	struct worth_holdings before = holdings_before(sel), now = holdings_since(sel, &before, 0);
 
-	if (!worth_may_be_held(&before, &holdings, sel->sampler->reading.total))
+	if (!worth_may_be_held(&before, &now, sel->sampler->reading.total))
 		return 0; /* even if none of it were mapped */
-	holdings = holdings_now(sel, unowned_mapped_shmem(sel));
-	return worth_may_be_held(&before, &holdings, sel->sampler->reading.total)
-		       ? holdings.unowned - before.unowned
+	now = holdings_since(sel, &before, unowned_mapped_shmem(sel));
+	return worth_may_be_held(&before, &now, sel->sampler->reading.total)
+		       ? now.unowned - before.unowned
 		       : 0;
+}
+
+/* (What processes share is in each of them: rather too little.) */
+bool unowned_may_be_swapped(const struct selection *sel)
+{
+	const struct census *census = &sel->sampler->census;
+	const struct census_process *process;
+	struct worth_holdings before = { 0 }, now = { 0 };
+	uint64_t memory = sel->sampler->reading.total;
+
+	before.unowned = holdings_before(sel).swap_used;
+	now.unowned = sub_u64(swap_used(sel), sel->sampler->reading.counters.swap_cached);
+	if (!worth_may_be_held(&before, &now, memory) || census->n_hidden > 0 ||
+	    census->n_unreadable > 0)
+		return false;
+	census_for_each(census, process)
+		before.unowned = add_u64(before.unowned, process->memory.swap);
+	return worth_may_be_held(&before, &now, memory);
 }

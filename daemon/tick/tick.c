@@ -59,7 +59,7 @@ static void keep(struct tick *t, const struct turn *turn)
 	unowned_note(t->selection);
 	if (t->regime->state == REGIME_CALM)
 		unowned_note_calm(t->selection, turn->now);
-	else if (t->regime->state == REGIME_WATCH)
+	else if (t->regime->state == REGIME_WATCH || t->regime->state == REGIME_STUCK)
 		stuck_watch(t->selection, turn->now);
 	if (r < 0)
 		report_sample_failed(t->reporter, r, turn->now);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "lib/base/util.h"
-#include "lib/config/policy.h"
+#include "lib/domain/domain.h"
 
 struct history_store;
 struct in_flight;

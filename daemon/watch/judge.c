@@ -10,10 +10,10 @@ struct policy_reading judge_reading(const struct sampler *s)
 {
 	return (struct policy_reading){
 		.memory = &s->reading,
-		.psi = s->has_psi ? &s->psi : NULL,
-		.reclaim = &s->reclaim,
+		.psi = s->domain.has_psi ? &s->domain.psi : NULL,
+		.reclaim = &s->domain.reclaim,
 		.stalls_are_explained = s->stalls.explained,
-		.unswappable = s->unswappable,
+		.unswappable = s->domain.unswappable,
 		.page_size = s->machine->accuracy.page_size,
 	};
 }
@@ -24,7 +24,7 @@ enum report_event judge_policies(struct sampler *s, usec_t now, struct policy_ju
 	enum stalls_answer answer;
 
 	reading.stalls_are_explained = false;
-	policy_judge(&s->config->policies, &reading, now, ret);
+	domain_judge(&s->domain, &s->config->policies, &reading, now, ret);
 	if (!ret->policy || !policy_waits_for_pressure(ret->policy))
 		return REPORT_NOTHING;
 	answer = stalls_ask(s, ret->policy, now);
@@ -32,7 +32,7 @@ enum report_event judge_policies(struct sampler *s, usec_t now, struct policy_ju
 		return REPORT_NOTHING;
 	s->stalls.policy = ret->policy;
 	reading.stalls_are_explained = true;
-	policy_judge(&s->config->policies, &reading, now, ret);
+	domain_judge(&s->domain, &s->config->policies, &reading, now, ret);
 	return answer == STALLS_EXPLAINED && !s->stalls.reported ? REPORT_EXPLAINED
 								 : REPORT_NOTHING;
 }

@@ -7,6 +7,7 @@
 #include "daemon/base/report-event.h"
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
+#include "lib/domain/domain.h"
 
 struct sampler;
 

@@ -54,14 +54,14 @@ int sample_take(struct sampler *s, bool is_recording, usec_t now)
 		return 0;
 	gap = sampler_forget_before_gap(s, now, clock_asleep());
 	if (gap > 0) {
-		policy_forget(&s->config->policies);
+		domain_forget(&s->domain);
 		log_gap(gap);
 	}
 	is_light = take_lightly(s, is_recording, now);
 	r = is_light ? 0 : sampler_take(s, s->regime->state == REGIME_CALM, now);
 	if (r < 0)
 		return r;
-	if (!is_light && psi_history_some(&s->psi, USEC_PER_SEC) >= WATCH_PRESSURE)
+	if (!is_light && psi_history_some(&s->domain.psi, USEC_PER_SEC) >= WATCH_PRESSURE)
 		s->regime->watch_until = now + WATCH_HOLD_USEC;
 	s->due_at = now + sample_interval(s);
 	return is_light;

@@ -9,8 +9,7 @@ usec_t sampler_forget_before_gap(struct sampler *s, usec_t now, usec_t asleep)
 
 	if (gap == 0)
 		return 0;
-	psi_history_reset(&s->psi);
-	s->reclaim = (struct reclaim_history){ 0 };
+	domain_forget_activity(&s->domain);
 	forecast_reset(&s->forecast);
 	pace_reset(&s->pace);
 	return gap;
@@ -36,12 +35,12 @@ int sampler_take(struct sampler *s, bool calm, usec_t now)
 	s->full_at = now;
 	note_levels(s, now);
 	if (!calm)
-		reclaim_history_add(&s->reclaim, now, &s->reading.counters.events,
+		reclaim_history_add(&s->domain.reclaim, now, &s->reading.counters.events,
 				    s->reading.available);
-	else if (s->reclaim.n_samples > 0) /* of an earlier watch */
-		s->reclaim = (struct reclaim_history){ 0 };
+	else if (s->domain.reclaim.n_samples > 0) /* of an earlier watch */
+		s->domain.reclaim = (struct reclaim_history){ 0 };
 	if (s->psi_fd >= 0 && psi_read_fd(s->psi_fd, &psi) == 0)
-		psi_history_add(&s->psi, now, &psi);
+		psi_history_add(&s->domain.psi, now, &psi);
 	return 0;
 }
 

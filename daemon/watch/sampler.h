@@ -12,6 +12,7 @@
 #include "daemon/watch/watch.h"
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
+#include "lib/domain/domain.h"
 #include "lib/domain/forecast.h"
 #include "lib/domain/gap.h"
 #include "lib/domain/pace.h"
@@ -29,12 +30,12 @@ struct regime;
 struct sampler {
 	/* Borrowed. */
 	const struct machine *machine;
-	struct config *config;
+	const struct config *config;
 	struct regime *regime;
 
+	struct domain domain; /* the machine */
 	struct memory_source *source;
 	int psi_fd; /* pressure/memory; negative: no PSI */
-	bool has_psi;
 	struct memory_reading reading;
 	usec_t sampled_at;	    /* when it was taken */
 	struct memory_reading full; /* the last that was not taken lightly */
@@ -43,11 +44,8 @@ struct sampler {
 	struct gap gap; /* between samples */
 	struct forecast forecast;
 	struct pace pace;
-	struct psi_history psi;
-	struct reclaim_history reclaim; /* empty in calm */
 	struct stalls stalls;
-	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
-	usec_t unswappable_at;
+	usec_t unswappable_at; /* when domain.unswappable was read */
 
 	struct census census;
 	struct watch watch;	 /* how fresh it is */

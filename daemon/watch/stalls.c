@@ -56,7 +56,8 @@ void stalls_sample(struct sampler *sampler, usec_t now)
 
 	if (!can_walk(sampler) || sampler->regime->state == REGIME_KILLING)
 		return;
-	if (sampler->has_psi && psi_history_some(&sampler->psi, PSI_STEP_USEC) >= PRESSURE)
+	if (sampler->domain.has_psi &&
+	    psi_history_some(&sampler->domain.psi, PSI_STEP_USEC) >= PRESSURE)
 		s->until = now + HOLD_USEC;
 	if (now < s->until) {
 		if (is_due(&s->walk, now))

@@ -19,19 +19,19 @@ void swap_use_sample(struct sampler *s, usec_t now)
 	const struct census_process *largest;
 
 	if (s->reading.swap_free == 0 || memory_available_permyriad(&s->reading) > LOW_PERMYRIAD) {
-		s->unswappable = 0;
+		s->domain.unswappable = 0;
 		return;
 	}
 	if (now - s->unswappable_at < PERIOD_USEC)
 		return;
 	s->unswappable_at = now;
 	if (swap_room_is_last_resort(s->machine->proc_fd)) {
-		s->unswappable = UINT64_MAX;
+		s->domain.unswappable = UINT64_MAX;
 		return;
 	}
 	largest = victim_largest_below(&s->census.machine);
-	s->unswappable = largest && s->machine->cgroups.v2_has_memory
-				 ? swap_room_barred(s->machine->cgroups.v2_fd,
-						    census_cgroup_path(largest), LEAST_ROOM)
-				 : 0;
+	s->domain.unswappable = largest && s->machine->cgroups.v2_has_memory
+					? swap_room_barred(s->machine->cgroups.v2_fd,
+							   census_cgroup_path(largest), LEAST_ROOM)
+					: 0;
 }

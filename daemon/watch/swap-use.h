@@ -10,5 +10,5 @@
 
 struct sampler;
 
-/* Memory was read.  Sets s->unswappable. */
+/* Memory was read.  Sets s->domain.unswappable. */
 void swap_use_sample(struct sampler *s, usec_t now);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* conf-check: is a policy or rule complete, now that all files have been read?  Called by conf.
- * And, of the machine: is the subtree there? */
+/* conf-check: may a section have this name, and is its policy or rule complete, now that all files
+ * have been read?  Called by conf.  And, of the machine: is the subtree there? */
+#include <ctype.h>
+#include <string.h>
+
 #include "lib/config/conf-loader.h"
 
 static void check_policy(struct conf_loader *loader, const struct conf_item *item)
@@ -52,6 +55,28 @@ static void check_rule(struct conf_loader *loader, const struct conf_item *item)
 			   section, rule->name);
 	else if (item->is_new)
 		conf_warning(loader, "there is no [%s %s] to disable", section, rule->name);
+}
+
+bool conf_is_name(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *p = name; *p != '\0'; p++)
+		if (!isalnum((unsigned char)*p) && !strchr("._@-", *p))
+			return false;
+	return length > 0 && length <= CONF_NAME_MAX;
+}
+
+bool conf_is_one_too_many(struct conf_loader *loader, const char *name)
+{
+	if (loader->set.n_policies < CONF_POLICIES_MAX)
+		return false;
+	for (size_t i = 0; i < loader->set.n_policies; i++)
+		if (strcmp(loader->set.policies[i].name, name) == 0)
+			return false;
+	conf_error(loader, "[Policy %s] is one too many: at most %d, with those built in", name,
+		   CONF_POLICIES_MAX);
+	return true;
 }
 
 void conf_check_items(struct conf_loader *loader)

@@ -181,11 +181,13 @@ static int find_standard(struct file_list *list, const char *root_prefix)
 	int r = find_main(list, root_prefix);
 
 	list->n_mains = list->n;
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(roots); i++) {
+	for (size_t i = 0; r != -ENOMEM && i < ARRAY_SIZE(roots); i++) {
 		_cleanup_free_ char *directory =
 			format_path("%s/%s/reckond/reckond.conf.d", root_prefix, roots[i]);
+		int error = directory ? list_drop_ins(list, directory) : -ENOMEM;
 
-		r = directory ? list_drop_ins(list, directory) : -ENOMEM;
+		if (r == 0 || error == -ENOMEM)
+			r = error;
 	}
 	return r;
 }
@@ -196,13 +198,13 @@ int conf_find_files(const char *file, const char *root_prefix, char ***ret, size
 	int r;
 
 	r = file ? find_given(&list, file) : find_standard(&list, root_prefix);
-	if (r < 0)
+	if (r == -ENOMEM)
 		return r;
 	settle_drop_ins(&list);
 	*ret = take_ptr(list.paths);
 	*ret_n = list.n;
 	list.n = 0;
-	return 0;
+	return r;
 }
 
 static const char *file_kind(mode_t mode)
@@ -251,4 +253,17 @@ FILE *conf_open(struct conf_loader *loader, const char *file)
 	else
 		refuse_file(loader, errno);
 	return stream;
+}
+
+int conf_check_named(const char *file, struct conf_messages *messages)
+{
+	struct conf_loader loader = { .messages = messages, .file = file };
+	size_t n_errors = messages->n_errors;
+	_cleanup_fclose_ FILE *stream = conf_open(&loader, file);
+
+	if (stream)
+		return 0;
+	if (loader.no_memory)
+		return -ENOMEM;
+	return loader.open_error < 0 ? loader.open_error : messages->n_errors > n_errors;
 }

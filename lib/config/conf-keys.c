@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/base/errors.h"
@@ -89,6 +90,21 @@ static int set_threshold(const struct conf_key *key, void *object, const char *v
 	return 0;
 }
 
+/* Not set: a default that depends on the machine. */
+static int set_min_victim(const struct conf_key *key, void *object, const char *value, char *text)
+{
+	const struct policy_set *set = object;
+	int r = set_threshold(key, object, value, text);
+
+	if (r == 0 && !set->min_victim.is_size && set->min_victim.cap == 0 &&
+	    set->min_victim.permyriad >= PERMYRIAD / 2)
+		snprintf(text, CONF_TEXT_MAX,
+			 "MinVictim=%.40s: no process is killed that frees less than that, so "
+			 "hardly any ever is",
+			 value);
+	return r;
+}
+
 static int set_pressure(const struct conf_key *key, void *object, const char *value, char *text)
 {
 	unsigned *field = (unsigned *)((char *)object + key->offset);
@@ -108,9 +124,27 @@ static int set_pressure(const struct conf_key *key, void *object, const char *va
 
 static int set_action(const struct conf_key *key, void *object, const char *value, char *text)
 {
+	static const struct {
+		const char *word, *action;
+	} words[] = {
+		{ "SIGTERM", "terminate" },   { "TERM", "terminate" }, { "15", "terminate" },
+		{ "SIGKILL", "kill" },	      { "9", "kill" },	       { "warning", "warn" },
+		{ "terminate", "terminate" }, { "kill", "kill" },      { "warn", "warn" },
+		{ "none", "none" },
+	};
 	struct policy *policy = object;
+	int r = policy_action_from_string(value, &policy->action);
 
-	return policy_action_from_string(value, &policy->action);
+	if (r < 0 && *value == '\0')
+		snprintf(text, CONF_TEXT_MAX,
+			 "Action= needs none, warn, terminate or kill: it has no default");
+	for (size_t i = 0; r < 0 && i < ARRAY_SIZE(words); i++)
+		if (strcasecmp(value, words[i].word) == 0)
+			snprintf(text, CONF_TEXT_MAX,
+				 "Action= needs none, warn, terminate or kill, not '%s': did you "
+				 "mean %s?",
+				 value, words[i].action);
+	return r;
 }
 
 static int set_rank_by(const struct conf_key *key, void *object, const char *value, char *text)
@@ -204,6 +238,11 @@ static int set_rule_cgroup(const struct conf_key *key, void *object, const char 
 			return -EINVAL;
 		glob += length;
 	}
+	if (strstr(value, ",/"))
+		snprintf(text, CONF_TEXT_MAX,
+			 "Cgroup=%.80s: the ',' is part of the pattern; patterns are separated by "
+			 "blanks",
+			 value);
 	return replace(&rule->cgroup, *value != '\0' ? value : NULL);
 }
 
@@ -247,7 +286,10 @@ static int find_user(const char *name, uid_t *ret, char *text)
 	snprintf(text, CONF_TEXT_MAX,
 		 "User=%.80s: %s; the rule matches no process until there is one and the "
 		 "configuration is loaded again",
-		 name, error_is_transient(-r) ? strerror(r) : "there is no such user");
+		 name,
+		 error_is_transient(-r)	 ? strerror(r)
+		 : strpbrk(name, " \t,") ? "there is no such user (several need a section each)"
+					 : "there is no such user");
 	return -ENOENT;
 }
 
@@ -333,7 +375,7 @@ static int set_enabled(const struct conf_key *key, void *object, const char *val
 const struct conf_key conf_keys[] = {
 	{ "DryRun",          DAEMON, "no",  FORM_BOOL,     set_bool, SET(dry_run), .restricts = true },
 	{ "Subtree",         DAEMON, "/",   "one cgroup such as /user.slice", set_subtree, .restricts = true, .old_name = "Scope" },
-	{ "MinVictim",       DAEMON, "4M",      FORM_LEVEL,    set_threshold, SET(min_victim) },
+	{ "MinVictim",       DAEMON, NULL,      FORM_LEVEL,    set_min_victim, SET(min_victim) },
 	{ "WatchBelow",      DAEMON, "30% 64G", FORM_LEVEL,    set_threshold, SET(watch_below) },
 	{ "KillTimeout",     DAEMON, "2s",  "a duration of at least 100ms such as 2s", set_kill_timeout },
 

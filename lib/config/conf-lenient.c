@@ -14,6 +14,9 @@
  *                        says what may be killed at all (DryRun=, Subtree=), the daemon makes a
  *                        dry run.
  *
+ * The exception is a file that cannot be read: what it restricts is not known, and it is left out,
+ * lest a machine be without protection.  (A file that was named is an error: conf_check_named().)
+ *
  * Called by conf.
  */
 #include <ctype.h>

@@ -61,6 +61,11 @@ __attribute__((format(printf, 2, 3))) void conf_warning(struct conf_loader *load
 /* NULL: it is not to be read, for a reason that was reported (conf-files.c). */
 FILE *conf_open(struct conf_loader *loader, const char *file);
 
+/* Of a policy or rule. */
+bool conf_is_name(const char *name);
+/* A new policy beyond the maximum, which has been reported. */
+bool conf_is_one_too_many(struct conf_loader *loader, const char *name);
+
 /* Now that all has been read: is each policy and rule that was touched complete?  One that is not
  * has errors. */
 void conf_check_items(struct conf_loader *loader);

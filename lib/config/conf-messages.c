@@ -5,11 +5,13 @@
  * Filled by conf; printed by reckond --check-config and reckonctl check, logged on a reload.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/format.h"
 #include "lib/config/conf-loader.h"
 
 void conf_messages_done(struct conf_messages *messages)
@@ -24,7 +26,10 @@ void conf_messages_done(struct conf_messages *messages)
 
 void conf_message_print(const struct conf_message *message, FILE *stream)
 {
-	fputs(message->file, stream);
+	char file[PATH_MAX];
+
+	/* Its name may be anything, too. */
+	fputs(*message->file ? format_foreign(message->file, file, sizeof(file)) : "''", stream);
 	if (message->line > 0)
 		fprintf(stream, ":%u", message->line);
 	fprintf(stream, ": %s%s\n", message->warning ? "warning: " : "", message->text);

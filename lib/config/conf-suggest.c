@@ -2,9 +2,10 @@
 /*
  * conf-suggest: what may have been meant by a key or section that is not known.
  *
- * In this order: the section where there is such a key; the name that is one typing error away; all
- * names.  Called by conf alone, for its messages.
+ * In this order: the section where there is such a key; what is said here in its place; the name
+ * that is one typing error away; all names.  Called by conf alone, for its messages.
  */
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,8 +97,41 @@ static void append_sections(char *text, unsigned sections)
 	}
 }
 
+/* What other programs have, and what is the same here. */
+static const char *find_equivalent(enum conf_section section, const char *name)
+{
+	static const struct {
+		const char *names; /* in lower case, between blanks */
+		const char *text;
+	} others[] = {
+		{ " unit service slice scope container ",
+		  "a unit is matched by its cgroup, as Cgroup=/system.slice/NAME.service" },
+		{ " name process program command regex ",
+		  "the name of a process is matched by Comm=" },
+		{ " uid userid username owner ", "a user is matched by User=, by name or number" },
+		{ " group gid ", "a group of users cannot be matched: use User= or Cgroup=" },
+		{ " cmdline commandline args exe executable path ",
+		  "a command line or an executable cannot be matched: use Comm=, Cgroup= or User=" },
+	};
+	char word[32];
+	size_t n = 1;
+
+	if (section != CONF_SECTION_PROTECT && section != CONF_SECTION_PREFER &&
+	    section != CONF_SECTION_AVOID)
+		return NULL;
+	word[0] = ' ';
+	for (const char *p = name; *p != '\0' && n < sizeof(word) - 2; p++)
+		word[n++] = (char)tolower((unsigned char)*p);
+	snprintf(word + n, sizeof(word) - n, " ");
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (strstr(others[i].names, word))
+			return others[i].text;
+	return NULL;
+}
+
 void conf_suggest_key(enum conf_section section, const char *name, char *text)
 {
+	const char *equivalent = find_equivalent(section, name);
 	const struct conf_key *nearest = nearest_key(section, name);
 	const char *comma = "known are ";
 	unsigned elsewhere = 0;
@@ -109,6 +143,8 @@ void conf_suggest_key(enum conf_section section, const char *name, char *text)
 	if (elsewhere) {
 		append(text, "%s= belongs in ", name);
 		append_sections(text, elsewhere);
+	} else if (equivalent) {
+		append(text, "%s", equivalent);
 	} else if (nearest) {
 		append(text, "did you mean %s=?", nearest->name);
 	} else {

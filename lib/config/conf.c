@@ -124,16 +124,6 @@ static bool is_comment(char first)
 	return first == '#' || first == ';';
 }
 
-static bool is_name(const char *name)
-{
-	size_t length = strlen(name);
-
-	for (const char *p = name; *p != '\0'; p++)
-		if (!isalnum((unsigned char)*p) && !strchr("._@-", *p))
-			return false;
-	return length > 0 && length <= CONF_NAME_MAX;
-}
-
 /* Splits "[Section name]" in place; false if it has been complained about. */
 static bool split_header(struct conf_loader *loader, char *header, char **ret_section,
 			 char **ret_name)
@@ -196,12 +186,14 @@ static bool open_section(struct conf_loader *loader, char *header, char *buf, si
 		conf_error(loader, "[%s] needs a name: [%s NAME]", word, word);
 		return false;
 	}
-	if (section != CONF_SECTION_DAEMON && !is_name(name)) {
+	if (section != CONF_SECTION_DAEMON && !conf_is_name(name)) {
 		conf_error(loader,
 			   "'%.60s' is no name: letters, digits and . _ @ -, at most %d of them",
 			   name, CONF_NAME_MAX);
 		return false;
 	}
+	if (section == CONF_SECTION_POLICY && conf_is_one_too_many(loader, name))
+		return false;
 	if (section != CONF_SECTION_DAEMON && open_item(loader, section, name) < 0) {
 		loader->no_memory = true;
 		return false;

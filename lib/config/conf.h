@@ -24,6 +24,10 @@
 /* More are counted, and not kept. */
 #define CONF_MESSAGES_MAX 100
 
+/* Policies, built-in ones included: each sample judges all of them, and one answer on the bus has
+ * them all. */
+#define CONF_POLICIES_MAX 64
+
 /* Of a policy or rule.  inih keeps 49 bytes of a section: "Protect " and this fit. */
 #define CONF_NAME_MAX 40
 
@@ -78,6 +82,12 @@ int conf_load_lenient(const char *const *files, size_t n_files, struct policy_se
 		      struct conf_messages *messages);
 
 /*
+ * A file that was named is to be there and readable, also for a start.  0; 1 if it cannot be used,
+ * for a reason that was added to *messages; -ENOMEM, or -errno if it cannot be opened for now.
+ */
+int conf_check_named(const char *file, struct conf_messages *messages);
+
+/*
  * Warns of a Subtree= that does not exist now: it may be created later, as the slice of a user is,
  * or be an error.  cgroups: of the machine on which the configuration is to be used.  0 or -ENOMEM.
  */
@@ -90,8 +100,8 @@ int conf_check_subtree(const struct policy_set *set, const struct cgroup_fs *cgr
  * reckond.conf.d / *.conf of all three, sorted by name, where /etc masks /run masks /usr/lib, and a
  * symlink to /dev/null or an empty file masks altogether (systemd's order).  All of the second
  * form is looked up below root_prefix ("" for the real root, a fixture in tests).  *ret is an
- * array of n strings, freed by conf_files_free().  -EACCES and the like where a directory of
- * drop-ins cannot be listed.
+ * array of n strings, freed by conf_files_free().  -ENOMEM; -EACCES and the like where a directory
+ * of drop-ins cannot be listed, with *ret set to the other files.
  */
 int conf_find_files(const char *file, const char *root_prefix, char ***ret, size_t *ret_n);
 char **conf_files_free(char **files, size_t n);

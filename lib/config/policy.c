@@ -173,7 +173,6 @@ struct policy *policy_set_policy(struct policy_set *set, const char *name)
 		.name = take_ptr(copy),
 		.grace_usec = POLICY_GRACE_USEC,
 		.refreeze = true,
-		.holds_since = USEC_INFINITY,
 	};
 	return &grown[set->n_policies++];
 }
@@ -288,8 +287,7 @@ static bool pressure_holds(const struct policy *policy, const struct policy_read
 	       (psi_holds(policy, reading) && reclaim_moves(policy, reading) == RECLAIM_MOVED);
 }
 
-/* In calm what the machine reclaims is not sampled: in watch it is. */
-static bool is_worth_watching(const struct policy *policy, const struct policy_reading *reading)
+bool policy_is_worth_watching(const struct policy *policy, const struct policy_reading *reading)
 {
 	return policy_waits_for_pressure(policy) && psi_holds(policy, reading) &&
 	       reclaim_moves(policy, reading) == RECLAIM_UNKNOWN;
@@ -311,52 +309,14 @@ static bool thrashing_holds(const struct policy *policy, const struct reclaim_hi
 	       reclaim_refaulted_share(&late) >= policy->thrashing;
 }
 
-static bool activity_holds(const struct policy *policy, const struct policy_reading *reading)
+bool policy_activity_holds(const struct policy *policy, const struct policy_reading *reading)
 {
 	return pressure_holds(policy, reading) && thrashing_holds(policy, reading->reclaim);
 }
 
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading)
 {
-	return policy_memory_holds(policy, reading) && activity_holds(policy, reading);
-}
-
-void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
-		  struct policy_judgement *ret)
-{
-	const struct memory_reading *memory = reading->memory;
-	struct policy_judgement judgement = {
-		.watch = memory->available <=
-			 policy_threshold_bytes(&set->watch_below, memory->total),
-	};
-
-	for (size_t i = 0; i < set->n_policies; i++) {
-		struct policy *policy = &set->policies[i];
-
-		if (policy->action == POLICY_ACTION_NONE)
-			continue;
-		if (!policy_memory_holds(policy, reading)) {
-			policy->holds_since = USEC_INFINITY;
-			continue;
-		}
-		if (policy->holds_since == USEC_INFINITY)
-			policy->holds_since = now;
-		if (policy->memory_available.set || policy->swap_free.set)
-			judgement.watch = true;
-		judgement.watch = judgement.watch || is_worth_watching(policy, reading);
-		if (sub_u64(now, policy->holds_since) < policy->for_usec ||
-		    !activity_holds(policy, reading))
-			continue;
-		if (!judgement.policy || policy->action > judgement.policy->action)
-			judgement.policy = policy;
-	}
-	*ret = judgement;
-}
-
-void policy_forget(struct policy_set *set)
-{
-	for (size_t i = 0; i < set->n_policies; i++)
-		set->policies[i].holds_since = USEC_INFINITY;
+	return policy_memory_holds(policy, reading) && policy_activity_holds(policy, reading);
 }
 
 static usec_t time_to_fill(uint64_t bytes, uint64_t bytes_per_sec)

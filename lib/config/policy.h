@@ -71,9 +71,6 @@ struct policy {
 	usec_t grace_usec;	     /* from SIGTERM to SIGKILL */
 	enum policy_thaw thaw;
 	bool refreeze; /* what was thawed for the victim, once it is gone */
-
-	usec_t holds_since; /* the judgement's memory: the conditions on memory and swap hold since
-			     * then; USEC_INFINITY: they do not */
 };
 
 enum rule_kind {
@@ -228,19 +225,6 @@ struct policy_reading {
  * some of what the kernel reclaims is needed again (docs/defaults.md). */
 #define POLICY_THRASHING_WINDOW_USEC (2 * USEC_PER_SEC)
 
-struct policy_judgement {
-	bool watch; /* below the watch threshold, or a policy's conditions begin to hold */
-	/* The strongest policy that has held for its time (kill over terminate over warn, then
-	 * the first), or NULL.  Borrowed from the set. */
-	const struct policy *policy;
-};
-
-void policy_judge(struct policy_set *set, const struct policy_reading *reading, usec_t now,
-		  struct policy_judgement *ret);
-
-/* That conditions have held is forgotten: they have to hold for their time anew. */
-void policy_forget(struct policy_set *set);
-
 /*
  * Do the policy's conditions hold now?  Those on memory and swap at this reading; those on
  * pressure on the average over the policy's time (1 s at least), and only if the machine had to
@@ -260,6 +244,11 @@ bool policy_swap_is_no_help(const struct policy *policy, const struct policy_rea
 /* Its conditions on memory and swap alone. */
 bool policy_memory_holds(const struct policy *policy, const struct policy_reading *reading);
 bool policy_waits_for_pressure(const struct policy *policy);
+/* Those on pressure and thrashing alone. */
+bool policy_activity_holds(const struct policy *policy, const struct policy_reading *reading);
+/* That on pressure would hold, but it is not known yet whether the machine reclaims memory: that is
+ * sampled in watch, and not in calm. */
+bool policy_is_worth_watching(const struct policy *policy, const struct policy_reading *reading);
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading);
 
 /* The threshold in bytes on this machine; 0 where it is not set. */

@@ -12,14 +12,29 @@ static bool has(const pid_t *pids, unsigned n, pid_t pid)
 	return false;
 }
 
-static void note_other(struct held_file *f, pid_t pid)
+void held_files_clear(struct held_files *files)
 {
-	if (f->pid == pid || has(f->others, f->n_others, pid))
+	files->n = files->n_links = 0;
+}
+
+/* Process after process: if it is known, it is the last one. */
+static void note_other(struct held_files *files, struct held_file *f, pid_t pid)
+{
+	struct held_link *last = f->last != 0 ? &files->links[f->last - 1] : NULL;
+
+	if (f->pid == pid || (last && last->pid == pid))
 		return;
-	if (f->n_others < HELD_OTHERS_MAX)
-		f->others[f->n_others++] = pid;
-	else
+	if (f->n_others == HELD_OTHERS_MAX || files->n_links == HELD_LINKS_MAX) {
 		f->is_crowded = true;
+		return;
+	}
+	files->links[files->n_links++] = (struct held_link){ .pid = pid };
+	f->last = files->n_links;
+	if (last)
+		last->next = f->last;
+	else
+		f->first = f->last;
+	f->n_others++;
 }
 
 bool held_files_note(struct held_files *files, dev_t device, uint64_t inode, pid_t pid)
@@ -29,7 +44,7 @@ bool held_files_note(struct held_files *files, dev_t device, uint64_t inode, pid
 
 		if (f->inode != inode || f->device != device)
 			continue;
-		note_other(f, pid);
+		note_other(files, f, pid);
 		return true;
 	}
 	return false;
@@ -49,16 +64,19 @@ static uint64_t all_of(const struct held_sum *sum)
 }
 
 /* Not if that would be too many others. */
-static void add_together(struct held_sum *sum, const struct held_file *f)
+static void add_together(const struct held_files *files, struct held_sum *sum,
+			 const struct held_file *f)
 {
 	unsigned n = sum->n_others;
+	const struct held_link *link;
 
-	for (unsigned i = 0; i < f->n_others; i++) {
-		if (has(sum->others, n, f->others[i]))
+	for (unsigned i = f->first; i != 0; i = link->next) {
+		link = &files->links[i - 1];
+		if (has(sum->others, sum->n_others, link->pid))
 			continue;
 		if (n == HELD_OTHERS_MAX)
 			return;
-		sum->others[n++] = f->others[i];
+		sum->others[n++] = link->pid;
 	}
 	sum->n_others = n;
 	sum->together = add_u64(sum->together, f->unmapped);
@@ -94,7 +112,7 @@ unsigned held_files_most(const struct held_files *files, struct held_sum *ret, u
 		if (f->is_crowded || f->unmapped == 0)
 			continue;
 		if (f->n_others > 0)
-			add_together(&sum, f);
+			add_together(files, &sum, f);
 		else
 			sum.bytes = add_u64(sum.bytes, f->unmapped);
 	}

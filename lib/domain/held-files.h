@@ -2,7 +2,8 @@
 /*
  * held-files: files without a name that processes hold by descriptors, and of which no process maps
  * something.  What several processes hold is freed with the last of them: it counts for the first
- * one, together with these others, or for none if there are more than HELD_OTHERS_MAX.  Pure.
+ * one, together with these others, or for none if there are more than HELD_OTHERS_MAX (as many as
+ * one kill takes) or HELD_LINKS_MAX in all.  Pure.
  */
 #pragma once
 
@@ -11,22 +12,32 @@
 #include <sys/types.h>
 
 #define HELD_FILES_MAX	4096
-#define HELD_OTHERS_MAX 7
+#define HELD_OTHERS_MAX 511
+#define HELD_LINKS_MAX	16384
 
 struct held_file {
 	dev_t device;
 	uint64_t inode;
 	uint64_t unmapped; /* bytes that no process maps */
 	pid_t pid;
-	pid_t others[HELD_OTHERS_MAX]; /* that hold it as well */
+	unsigned first, last; /* link of those that hold it as well, in their order; from 1 */
 	unsigned n_others;
 	bool is_crowded; /* more do */
+};
+
+struct held_link {
+	pid_t pid;
+	unsigned next; /* 0: it is the last */
 };
 
 struct held_files {
 	unsigned n;
 	struct held_file files[HELD_FILES_MAX];
+	unsigned n_links;
+	struct held_link links[HELD_LINKS_MAX];
 };
+
+void held_files_clear(struct held_files *files);
 
 /* Process after process.  Is this file known?  If another process has it, that is noted. */
 bool held_files_note(struct held_files *files, dev_t device, uint64_t inode, pid_t pid);

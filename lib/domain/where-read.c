@@ -1,171 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* where-read: the survey: reads tmpfs, memfds, pipes and System V segments.  Allocates nothing. */
+/* where-read: the survey: reads memfds and pipes of processes.  Allocates nothing. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
+#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
-#include "lib/base/lines.h"
 #include "lib/domain/unmapped.h"
-#include "lib/domain/where.h"
+#include "lib/domain/where-walk.h"
 #include "lib/sys/proc.h"
-
-struct survey {
-	int proc_fd, root_fd;
-	usec_t (*now)(void);
-	usec_t deadline;
-	unsigned n_links;
-	unsigned n_devices;
-	unsigned n_pipes, n_memfds; /* of the process that is read */
-	uint64_t memfd_bytes, unmeasured_bytes;
-	int pagemap_fd;	    /* of this process */
-	dev_t memfd_device; /* 0: not known */
-	dev_t other_device; /* no tmpfs of the process that is read; 0: none */
-	struct where_scratch *scratch;
-	struct where_survey *ret;
-};
-
-static bool is_over(struct survey *s)
-{
-	if (s->now() < s->deadline && s->n_links < WHERE_LINKS_MAX)
-		return false;
-	s->ret->is_partial = true;
-	return true;
-}
-
-/* Octal escapes of mountinfo, in place. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (const char *from = text; *from; to++) {
-		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' &&
-		    from[2] <= '7' && from[3] >= '0' && from[3] <= '7') {
-			*to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
-			from += 4;
-		} else {
-			*to = *from++;
-		}
-	}
-	*to = '\0';
-}
-
-/* The device and the mount point of a line of mountinfo, if it is a tmpfs. */
-static bool parse_tmpfs(char *line, dev_t *ret_device, char **ret_path)
-{
-	unsigned major, minor;
-	char *dash = strstr(line, " - "), *path = line, *end;
-
-	if (!dash || strncmp(dash, " - tmpfs ", 9) != 0 ||
-	    sscanf(line, "%*u %*u %u:%u", &major, &minor) != 2)
-		return false;
-	for (int i = 0; i < 4; i++) {
-		path = strchr(path, ' ');
-		if (!path)
-			return false;
-		path++;
-	}
-	end = strchr(path, ' ');
-	if (!end || *path != '/')
-		return false;
-	*end = '\0';
-	unescape(path);
-	*ret_device = makedev(major, minor);
-	*ret_path = path;
-	return true;
-}
-
-static bool is_known(struct survey *s, dev_t device)
-{
-	for (unsigned i = 0; i < s->n_devices; i++)
-		if (s->scratch->devices[i] == device)
-			return true;
-	return false;
-}
-
-static void add_tmpfs(struct where_survey *ret, const char *path, uint64_t bytes)
-{
-	unsigned i = ret->n_tmpfs;
-
-	ret->tmpfs_bytes += bytes;
-	if (i == WHERE_TMPFS_MAX && ret->tmpfs[--i].bytes >= bytes)
-		return;
-	for (; i > 0 && ret->tmpfs[i - 1].bytes < bytes; i--)
-		ret->tmpfs[i] = ret->tmpfs[i - 1];
-	ret->tmpfs[i].bytes = bytes;
-	snprintf(ret->tmpfs[i].path, WHERE_PATH_MAX, "%s", path);
-	if (ret->n_tmpfs < WHERE_TMPFS_MAX)
-		ret->n_tmpfs++;
-}
-
-/* What is mounted there now is asked only if it is that one: another may be mounted over it. */
-static void read_tmpfs(struct survey *s, dev_t device, const char *path)
-{
-	_cleanup_close_ int fd =
-		openat(s->root_fd, path[1] ? path + 1 : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct stat st;
-	struct statfs fs;
-
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != device || fstatfs(fd, &fs) < 0 ||
-	    fs.f_type != TMPFS_MAGIC)
-		return;
-	if (s->n_devices < WHERE_DEVICES_MAX)
-		s->scratch->devices[s->n_devices++] = device;
-	if (fs.f_blocks == 0) /* without a limit the kernel does not say how much is used */
-		s->ret->is_partial = true;
-	else if (fs.f_blocks > fs.f_bfree)
-		add_tmpfs(s->ret, path,
-			  (uint64_t)(fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize);
-}
-
-static void read_mounts(struct survey *s)
-{
-	_cleanup_close_ int fd = openat(s->proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC);
-	struct lines lines;
-	char *line, *path;
-	dev_t device;
-
-	if (fd < 0) {
-		s->ret->is_partial = true;
-		return;
-	}
-	lines_init(&lines, fd, WHERE_MOUNTINFO_BYTES);
-	while (!is_over(s) && lines_next(&lines, &line) > 0)
-		if (parse_tmpfs(line, &device, &path) && !is_known(s, device))
-			read_tmpfs(s, device, path);
-	if (lines.is_cut)
-		s->ret->is_partial = true;
-}
-
-/* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap */
-static void read_sysv(struct survey *s)
-{
-	_cleanup_close_ int fd = openat(s->proc_fd, "sysvipc/shm", O_RDONLY | O_CLOEXEC);
-	unsigned long long attached, rss;
-	struct lines lines;
-	char *line;
-
-	if (fd < 0)
-		return;
-	lines_init(&lines, fd, WHERE_MOUNTINFO_BYTES);
-	while (lines_next(&lines, &line) > 0)
-		if (sscanf(line, "%*d %*d %*o %*u %*u %*u %llu %*u %*u %*u %*u %*u %*u %*u %llu",
-			   &attached, &rss) == 2 &&
-		    attached == 0)
-			s->ret->sysv_bytes = add_u64(s->ret->sysv_bytes, rss);
-}
 
 static bool add_inode(uint64_t *inodes, unsigned *n, uint64_t inode)
 {
@@ -175,29 +29,7 @@ static bool add_inode(uint64_t *inodes, unsigned *n, uint64_t inode)
 	return true;
 }
 
-/* In the mount namespace of the process: a container has a tmpfs of its own. */
-static bool is_tmpfs_of(struct survey *s, const char *pid, dev_t device)
-{
-	_cleanup_close_ int fd = -EBADF;
-	char path[64], *line, *ignored;
-	struct lines lines;
-	dev_t found;
-
-	snprintf(path, sizeof(path), "%.16s/mountinfo", pid);
-	if (device == s->other_device)
-		return false;
-	fd = openat(s->proc_fd, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	lines_init(&lines, fd, WHERE_MOUNTINFO_BYTES);
-	while (!is_over(s) && lines_next(&lines, &line) > 0)
-		if (parse_tmpfs(line, &found, &ignored) && found == device)
-			return true;
-	s->other_device = device; /* it may have thousands of files there */
-	return false;
-}
-
-static bool add_memfd(struct survey *s, uint64_t inode, uint64_t bytes)
+static bool add_memfd(struct where_walk *s, uint64_t inode, uint64_t bytes)
 {
 	for (unsigned i = 0; i < s->n_memfds; i++)
 		if (s->scratch->memfds[i] == inode)
@@ -208,19 +40,26 @@ static bool add_memfd(struct survey *s, uint64_t inode, uint64_t bytes)
 	return true;
 }
 
-static bool measure_file(struct survey *s, int dir_fd, const char *name, struct held_file *file,
+static bool measure_file(struct where_walk *s, int dir_fd, const char *name, struct held_file *file,
 			 uint64_t bytes)
 {
 	return unmapped_measure(dir_fd, name, s->pagemap_fd, bytes, &file->unmapped) >= 0 &&
 	       held_files_add(&s->scratch->files, file);
 }
 
-/* A memfd, or a file that seems to be deleted.  (It may be on any file system: none is asked for
- * its attributes.) */
-static void read_file(struct survey *s, const char *pid, int dir_fd, const char *name,
-		      bool is_memfd)
+static bool is_on_tmpfs(struct where_walk *s, const char *pid, dev_t device, enum where_file kind)
+{
+	if (device == s->memfd_device)
+		return kind != WHERE_FILE_DELETED;
+	return kind != WHERE_FILE_MEMFD &&
+	       (where_is_known_tmpfs(s, device) || where_is_tmpfs_of(s, pid, device));
+}
+
+void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const char *name,
+		     enum where_file kind)
 {
 	struct held_file file = { .pid = (pid_t)strtol(pid, NULL, 10) };
+	bool is_memfd = kind == WHERE_FILE_MEMFD;
 	uint64_t bytes;
 	struct statx st;
 
@@ -236,15 +75,14 @@ static void read_file(struct survey *s, const char *pid, int dir_fd, const char 
 		return;
 	if (bytes == 0 || held_files_note(&s->scratch->files, file.device, file.inode, file.pid))
 		return;
-	if (is_memfd ? file.device != s->memfd_device
-		     : !is_known(s, file.device) && !is_tmpfs_of(s, pid, file.device))
-		file.device = 0;
-	if ((file.device == 0 || !measure_file(s, dir_fd, name, &file, bytes)) && is_memfd)
+	if ((!is_on_tmpfs(s, pid, file.device, kind) ||
+	     !measure_file(s, dir_fd, name, &file, bytes)) &&
+	    is_memfd)
 		s->unmeasured_bytes = add_u64(s->unmeasured_bytes, bytes);
 }
 
 /* By its link, whose text the kernel generates. */
-static void read_link(struct survey *s, const char *pid, int dir_fd, const char *name)
+static void read_link(struct where_walk *s, const char *pid, int dir_fd, const char *name)
 {
 	static const char deleted[] = " (deleted)";
 	const size_t n_deleted = sizeof(deleted) - 1;
@@ -257,10 +95,10 @@ static void read_link(struct survey *s, const char *pid, int dir_fd, const char 
 	if (strncmp(link, "pipe:[", 6) == 0)
 		(void)add_inode(s->scratch->pipes, &s->n_pipes, strtoull(link + 6, NULL, 10));
 	else if (strncmp(link, "/memfd:", 7) == 0)
-		read_file(s, pid, dir_fd, name, true);
+		where_read_file(s, pid, dir_fd, name, WHERE_FILE_MEMFD);
 	else if (link[0] == '/' && (size_t)n > n_deleted &&
 		 strcmp(link + n - n_deleted, deleted) == 0)
-		read_file(s, pid, dir_fd, name, false);
+		where_read_file(s, pid, dir_fd, name, WHERE_FILE_DELETED);
 }
 
 static int compare(const void *a, const void *b)
@@ -271,7 +109,7 @@ static int compare(const void *a, const void *b)
 }
 
 /* Pipes of which both ends are here: the inode is listed twice. */
-static unsigned count_pairs(struct survey *s)
+static unsigned count_pairs(struct where_walk *s)
 {
 	unsigned n_pairs = 0;
 
@@ -283,11 +121,14 @@ static unsigned count_pairs(struct survey *s)
 	return n_pairs;
 }
 
-static void hold(struct survey *s, struct where_holder *holder, const char *pid)
+static void hold(struct where_walk *s, struct where_holder *holder, const char *pid)
 {
+	struct proc_status status;
 	char path[64];
 
 	holder->pid = (pid_t)strtol(pid, NULL, 10);
+	holder->uid =
+		proc_read_status(s->proc_fd, holder->pid, &status) == 0 ? status.uid : (uid_t)-1;
 	snprintf(path, sizeof(path), "%s/comm", pid);
 	if (io_read_at(s->proc_fd, path, holder->comm, sizeof(holder->comm)) < 0 &&
 	    holder->comm[0] == '\0')
@@ -295,7 +136,7 @@ static void hold(struct survey *s, struct where_holder *holder, const char *pid)
 	holder->comm[strcspn(holder->comm, "\n")] = '\0';
 }
 
-static void take_process(struct survey *s, const char *pid)
+static void take_process(struct where_walk *s, const char *pid)
 {
 	struct where_survey *ret = s->ret;
 	unsigned n_pairs = count_pairs(s);
@@ -322,7 +163,7 @@ static DIR *open_directory(int dir_fd, const char *path)
 }
 
 /* Its first thread may have exited: that has neither memory nor descriptors, but another has. */
-static pid_t find_thread(struct survey *s, pid_t pid)
+static pid_t find_thread(struct where_walk *s, pid_t pid)
 {
 	char path[64];
 	_cleanup_(closedirp) DIR *dir = NULL;
@@ -331,7 +172,7 @@ static pid_t find_thread(struct survey *s, pid_t pid)
 
 	snprintf(path, sizeof(path), "%d/task", pid);
 	dir = open_directory(s->proc_fd, path);
-	while (dir && tid == pid && (entry = readdir(dir)) && !is_over(s)) {
+	while (dir && tid == pid && (entry = readdir(dir)) && !where_is_over(s)) {
 		s->n_links++;
 		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
 			tid = (pid_t)strtol(entry->d_name, NULL, 10);
@@ -339,24 +180,61 @@ static pid_t find_thread(struct survey *s, pid_t pid)
 	return tid;
 }
 
-static DIR *open_descriptors(struct survey *s, pid_t pid, pid_t tid)
+static void read_descriptors(struct where_walk *s, const char *pid, pid_t tid)
 {
 	char path[64];
+	_cleanup_(closedirp) DIR *dir = NULL;
+	const struct dirent *entry;
 
-	snprintf(path, sizeof(path), "%d/task/%d/fd", pid, tid);
-	return open_directory(s->proc_fd, path);
+	snprintf(path, sizeof(path), "%.16s/task/%d/fd", pid, tid);
+	dir = open_directory(s->proc_fd, path);
+	while (dir && (entry = readdir(dir)) && !where_is_over(s)) {
+		s->n_links++;
+		if (entry->d_name[0] != '.')
+			read_link(s, pid, dirfd(dir), entry->d_name);
+	}
+}
+
+/* (Not known, as where the kernel has no kcmp(2): no.) */
+static bool has_other_descriptors(pid_t tid, pid_t other)
+{
+	return syscall(SYS_kcmp, tid, other, KCMP_FILES, 0, 0) > 0;
+}
+
+/* Of threads that have called unshare(2) with CLONE_FILES. */
+static void read_threads(struct where_walk *s, const char *pid, pid_t tid)
+{
+	char path[64];
+	_cleanup_(closedirp) DIR *dir = NULL;
+	const struct dirent *entry;
+	pid_t last = tid, other;
+
+	snprintf(path, sizeof(path), "%.16s/task", pid);
+	dir = open_directory(s->proc_fd, path);
+	while (dir && (entry = readdir(dir)) && !where_is_over(s)) {
+		s->n_links++;
+		other = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (other <= 0 || other == tid || !has_other_descriptors(tid, other) ||
+		    (last != tid && !has_other_descriptors(last, other)))
+			continue;
+		last = other;
+		read_descriptors(s, pid, other);
+	}
 }
 
 /* By status, not by smaps: that waits for the mmap lock, which a process can hold forever.  Returns
- * a thread that has the process's memory, and so its descriptors. */
-static pid_t add_mapped(struct survey *s, pid_t pid)
+ * a thread that has the process's memory, and so its descriptors; *ret_n_threads: 0 if not known.
+ */
+static pid_t add_mapped(struct where_walk *s, pid_t pid, unsigned *ret_n_threads)
 {
 	struct proc_status status;
 	uint64_t mapped;
 	pid_t tid = pid;
 
+	*ret_n_threads = 0;
 	if (proc_read_status(s->proc_fd, pid, &status) != 0)
 		return pid;
+	*ret_n_threads = status.n_threads;
 	if (!status.has_mm && status.n_threads > 1) {
 		tid = find_thread(s, pid);
 		if (proc_read_status(s->proc_fd, tid, &status) != 0)
@@ -368,29 +246,25 @@ static pid_t add_mapped(struct survey *s, pid_t pid)
 	return tid;
 }
 
-static void read_process(struct survey *s, const char *pid)
+static void read_process(struct where_walk *s, const char *pid)
 {
-	_cleanup_(closedirp) DIR *dir = NULL;
-	const struct dirent *entry;
-	pid_t number = (pid_t)strtol(pid, NULL, 10);
+	unsigned n_threads;
+	pid_t tid = add_mapped(s, (pid_t)strtol(pid, NULL, 10), &n_threads);
 
-	dir = open_descriptors(s, number, add_mapped(s, number));
-	if (!dir)
-		return;
 	s->n_pipes = s->n_memfds = 0;
 	s->memfd_bytes = s->unmeasured_bytes = 0;
 	s->other_device = 0;
-	while ((entry = readdir(dir)) && !is_over(s)) {
-		s->n_links++;
-		if (entry->d_name[0] != '.')
-			read_link(s, pid, dirfd(dir), entry->d_name);
-	}
+	read_descriptors(s, pid, tid);
+	if (n_threads > 1)
+		read_threads(s, pid, tid);
+	if (s->least_untouched > 0)
+		where_read_mappings(s, pid, tid);
 	take_process(s, pid);
 }
 
 /* What is in the pipe whose end for reading this is.  (To open it adds a reader for a moment, which
  * neither end sees.) */
-static void add_pipe(struct survey *s, int dir_fd, const char *name)
+static void add_pipe(struct where_walk *s, int dir_fd, const char *name)
 {
 	_cleanup_close_ int fd = -EBADF;
 	struct stat st;
@@ -405,7 +279,7 @@ static void add_pipe(struct survey *s, int dir_fd, const char *name)
 }
 
 /* Of the process that has most of them. */
-static void measure_pipes(struct survey *s)
+static void measure_pipes(struct where_walk *s)
 {
 	char path[64], link[8];
 	_cleanup_(closedirp) DIR *dir = NULL;
@@ -417,7 +291,7 @@ static void measure_pipes(struct survey *s)
 	dir = open_directory(s->proc_fd, path);
 	if (!dir)
 		return;
-	while ((entry = readdir(dir)) && !is_over(s)) {
+	while ((entry = readdir(dir)) && !where_is_over(s)) {
 		s->n_links++;
 		if (entry->d_name[0] != '.' &&
 		    readlinkat(dirfd(dir), entry->d_name, link, sizeof(link)) == sizeof(link) &&
@@ -426,7 +300,7 @@ static void measure_pipes(struct survey *s)
 	}
 }
 
-static void read_processes(struct survey *s)
+static void read_processes(struct where_walk *s)
 {
 	_cleanup_(closedirp) DIR *dir = open_directory(s->proc_fd, ".");
 	const struct dirent *entry;
@@ -435,14 +309,15 @@ static void read_processes(struct survey *s)
 		s->ret->is_partial = true;
 		return;
 	}
-	for (unsigned n = 0; n < WHERE_PROCESSES_MAX && (entry = readdir(dir)) && !is_over(s);)
+	for (unsigned n = 0;
+	     n < WHERE_PROCESSES_MAX && (entry = readdir(dir)) && !where_is_over(s);)
 		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9') {
 			read_process(s, entry->d_name);
 			n++;
 		}
 }
 
-static void take_unmapped(struct survey *s)
+static void take_unmapped(struct where_walk *s)
 {
 	struct held_sum sums[WHERE_UNMAPPED_MAX];
 	unsigned n = held_files_most(&s->scratch->files, sums, WHERE_UNMAPPED_MAX);
@@ -468,25 +343,26 @@ static dev_t find_memfd_device(void)
 }
 
 void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
-		  struct where_scratch *scratch, struct where_survey *ret)
+		  uint64_t least_untouched, struct where_scratch *scratch, struct where_survey *ret)
 {
 	_cleanup_close_ int pagemap_fd = openat(proc_fd, "self/pagemap", O_RDONLY | O_CLOEXEC);
-	struct survey survey = {
+	struct where_walk survey = {
 		.proc_fd = proc_fd,
 		.root_fd = root_fd,
 		.pagemap_fd = pagemap_fd,
 		.memfd_device = find_memfd_device(),
 		.now = now,
 		.deadline = deadline,
+		.least_untouched = least_untouched,
 		.scratch = scratch,
 		.ret = ret,
 	};
 	usec_t began = now();
 
 	*ret = (struct where_survey){ 0 };
-	scratch->files.n = 0;
-	read_mounts(&survey);
-	read_sysv(&survey);
+	held_files_clear(&scratch->files);
+	where_read_mounts(&survey);
+	where_read_sysv(&survey);
 	read_processes(&survey);
 	take_unmapped(&survey);
 	measure_pipes(&survey);

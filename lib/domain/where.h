@@ -42,6 +42,7 @@ struct where_holder {
 	uint64_t together;
 	pid_t others[HELD_OTHERS_MAX];
 	unsigned n_others;
+	uid_t uid; /* (uid_t)-1: not known */
 };
 
 struct where_survey {
@@ -56,8 +57,8 @@ struct where_survey {
 	/* Shared memory of the processes that map less than WHERE_MAPPED_SMALL; what several map
 	 * counts with each. */
 	uint64_t small_mapped_bytes;
-	usec_t took_usec;
-	bool is_partial; /* a limit was reached, or something could not be read */
+	usec_t took_usec; /* by the clock of where_survey() */
+	bool is_partial;  /* a limit was reached, or something could not be read */
 };
 
 #define WHERE_MAPPED_SMALL (16 * MIB)
@@ -84,9 +85,13 @@ struct where_scratch {
 };
 
 /* proc_fd: a proc file system; root_fd: the directory "/" of the mount points in its
- * self/mountinfo.  Returns early, with a partial result, when now() has reached the deadline. */
+ * self/mountinfo.  Returns early, with a partial result, when now() has reached the deadline.
+ * least_untouched: of processes of which so much is mapped and not resident, the files without a
+ * name that they map count as held, too; 0: of none.  That waits for their mmap locks, which a
+ * process can hold forever: for another thread than the one of surveys without it. */
 void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
-		  struct where_scratch *scratch, struct where_survey *ret);
+		  uint64_t least_untouched, struct where_scratch *scratch,
+		  struct where_survey *ret);
 
 enum where_kind {
 	WHERE_PROCESSES, /* anonymous memory and page tables of processes */

@@ -71,6 +71,14 @@ uint64_t worth_unowned(const struct memory_counters *c, uint64_t mapped_shmem)
 	return add_u64(add_u64(worth_unowned_shmem(c, mapped_shmem), worth_unaccounted(c)), kernel);
 }
 
+uint64_t worth_tmpfs_in_swap(const struct memory_counters *c, uint64_t tmpfs,
+			     const struct worth_holdings *before)
+{
+	uint64_t used = sub_u64(c->swap_total, c->swap_free);
+
+	return min_u64(sub_u64(tmpfs, c->shmem), sub_u64(used, before->swap_used));
+}
+
 uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct worth_holdings *now,
 			      uint64_t memory)
 {

@@ -69,7 +69,13 @@ bool worth_is_spree(const struct worth *worth);
 struct worth_holdings {
 	uint64_t available; /* and swap that is free */
 	uint64_t unowned;   /* in no process's memory */
+	uint64_t swap_used; /* what of it is in swap is for the caller to add to unowned */
 };
+
+/* Of the files of a tmpfs, what is in swap at least: all shared memory in RAM may be of them; but
+ * no more than swap has been used for since. */
+uint64_t worth_tmpfs_in_swap(const struct memory_counters *counters, uint64_t tmpfs,
+			     const struct worth_holdings *before);
 
 /* By what /proc/meminfo says; mapped_shmem: shared memory, tmpfs and locked files that processes
  * map.  What is mapped by several processes counts as often there, so the result is rather too low.
@@ -90,10 +96,11 @@ uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct 
 
 /*
  * What no process holds when it was last most, and what was not held by processes then or later, at
- * most: both of RAM, with all shared memory as held by none, so that it does not matter which is
- * mapped.  What has filled memory before that does not explain why it is short now, if processes
- * have taken much since: then one of them is worth killing, though it is small beside that, if it
- * is most of what they have taken.  All zeros: nothing was noted yet.
+ * most: both of RAM.  What has filled memory before that does not explain why it is short now, if
+ * processes have taken much since: then one of them is worth killing, though it is small beside
+ * that, if it is most of what they have taken.  Shared memory that processes map is theirs; where
+ * that is known later than it was taken, the mark moves, and what was taken before does not count.
+ * All zeros: nothing was noted yet.
  */
 struct worth_mark {
 	uint64_t unowned;

@@ -54,13 +54,7 @@ static json_t *of_policy(const struct preview *o, const struct policy *p, bool h
 /* Those that only warn, too. */
 static json_t *of_policies(const struct preview *o)
 {
-	struct policy_reading reading = {
-		.memory = &o->memory,
-		.psi = o->psi,
-		.reclaim = o->reclaim,
-		.stalls_are_explained = o->stalls_are_explained,
-		.unswappable = o->unswappable,
-	};
+	struct policy_reading reading = preview_reading(o);
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < o->policies->n_policies; i++) {

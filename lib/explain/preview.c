@@ -13,15 +13,21 @@
 /* Re-reading at little cost, where the budget is less: some 1,000 processes. */
 #define REREAD_MIN_USEC (5 * USEC_PER_MSEC)
 
-static void find_policy(struct preview *o)
+struct policy_reading preview_reading(const struct preview *o)
 {
-	struct policy_reading reading = {
+	return (struct policy_reading){
 		.memory = &o->memory,
 		.psi = o->psi,
 		.reclaim = o->reclaim,
 		.stalls_are_explained = o->stalls_are_explained,
 		.unswappable = o->unswappable,
+		.page_size = o->accuracy->page_size,
 	};
+}
+
+static void find_policy(struct preview *o)
+{
+	struct policy_reading reading = preview_reading(o);
 
 	for (size_t i = 0; i < o->policies->n_policies; i++) {
 		const struct policy *policy = &o->policies->policies[i];

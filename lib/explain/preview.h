@@ -80,6 +80,9 @@ struct preview {
 	size_t n_excluded[_ELIGIBILITY_MAX];
 };
 
+/* What its policies are judged by; points into it. */
+struct policy_reading preview_reading(const struct preview *preview);
+
 /* Finds the policy and chooses.  Good until the census changes. */
 void preview_choose(struct preview *preview);
 

@@ -6,80 +6,100 @@
 #include "lib/history/history.h"
 
 #include <float.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/format.h"
+#include "lib/history/event.h"
 
 /* clang-format off */
-#define MEMBER(of, member, letter, bus) \
-	{ #member, bus, HISTORY_##letter, offsetof(of, member), sizeof(((of *)NULL)->member) }
-#define ENTRY(member, letter, bus)  MEMBER(struct history_entry, member, letter, bus)
-#define RANKED(member, letter, bus) MEMBER(struct history_ranked, member, letter, bus)
+#define FIELD(of, member, letter, bus, field, is_private)                                  \
+	{ .name = #member, .bus_name = bus, .journal = field, .type = HISTORY_##letter,    \
+	  .identifies = is_private, .offset = offsetof(of, member),                        \
+	  .size = sizeof(((of *)NULL)->member) }
+#define ENTRY(member, letter, bus, journal) \
+	FIELD(struct history_entry, member, letter, bus, journal, false)
+#define PRIVATE(member, letter, bus, journal) \
+	FIELD(struct history_entry, member, letter, bus, journal, true)
+#define JOURNAL(member, letter, journal) FIELD(struct event, member, letter, NULL, journal, true)
+#define RANKED(member, letter, bus) FIELD(struct history_ranked, member, letter, bus, NULL, true)
+
+/* The last of them are in the journal only: of struct event, not of the entry. */
+#define N_JOURNAL 5
 
 const struct history_field history_fields[] = {
-	ENTRY(id,			U64,	"Id"),
-	ENTRY(time_usec,		U64,	"TimeUsec"),
-	ENTRY(boot,			TEXT,	"Boot"),
-	ENTRY(kind,			TEXT,	"Kind"),
-	ENTRY(policy,			TEXT,	"Policy"),
-	ENTRY(action,			TEXT,	"Action"),
-	ENTRY(target,			TEXT,	"Target"),
-	ENTRY(rank_by,			TEXT,	"RankBy"),
-	ENTRY(dry_run,			BOOL,	"DryRun"),
-	ENTRY(pid,			U32,	"Pid"),
-	ENTRY(uid,			U32,	"Uid"),
-	ENTRY(comm,			TEXT,	"Comm"),
-	ENTRY(cgroup,			TEXT,	"Cgroup"),
-	ENTRY(oom_score_adj,		I32,	"OomScoreAdj"),
-	ENTRY(weight,			DOUBLE,	"Weight"),
-	ENTRY(footprint_bytes,		U64,	"FootprintBytes"),
-	ENTRY(would_free_bytes,		U64,	"WouldFreeBytes"),
-	ENTRY(alone_bytes,		U64,	"AloneBytes"),
-	ENTRY(anonymous_bytes,		U64,	"AnonymousBytes"),
-	ENTRY(swap_bytes,		U64,	"SwapBytes"),
-	ENTRY(score_min_bytes,		U64,	"ScoreMinBytes"),
-	ENTRY(score_max_bytes,		U64,	"ScoreMaxBytes"),
-	ENTRY(candidates,		U32,	"Candidates"),
-	ENTRY(excluded,			TEXT,	"Excluded"),
-	ENTRY(precise_reads,		U32,	"PreciseReads"),
-	ENTRY(approximate,		BOOL,	"Approximate"),
-	ENTRY(skipped_for,		TEXT,	"SkippedFor"),
-	ENTRY(skipped_pid,		U32,	"SkippedPid"),
-	ENTRY(skipped_comm,		TEXT,	"SkippedComm"),
-	ENTRY(skipped_cgroup,		TEXT,	"SkippedCgroup"),
-	ENTRY(skipped_footprint_bytes,	U64,	"SkippedFootprintBytes"),
-	ENTRY(skipped_score_bytes,	U64,	"SkippedScoreBytes"),
-	ENTRY(memory_total_bytes,	U64,	"MemoryTotalBytes"),
-	ENTRY(swap_total_bytes,		U64,	"SwapTotalBytes"),
-	ENTRY(available_before_bytes,	U64,	"AvailableBeforeBytes"),
-	ENTRY(swap_free_before_bytes,	U64,	"SwapFreeBeforeBytes"),
-	ENTRY(available_after_bytes,	U64,	"AvailableAfterBytes"),
-	ENTRY(swap_free_after_bytes,	U64,	"SwapFreeAfterBytes"),
-	ENTRY(pressure_some_permyriad,	U32,	"PressureSomePermyriad"),
-	ENTRY(pressure_full_permyriad,	U32,	"PressureFullPermyriad"),
-	ENTRY(reclaimed_100ms_bytes,	U64,	"Reclaimed100msBytes"),
-	ENTRY(reclaimed_500ms_bytes,	U64,	"Reclaimed500msBytes"),
-	ENTRY(reclaimed_2s_bytes,	U64,	"Reclaimed2sBytes"),
-	ENTRY(reclaimed_bytes,		U64,	"ReclaimedBytes"),
-	ENTRY(outcome,			TEXT,	"Outcome"),
-	ENTRY(ineffective,		BOOL,	"Ineffective"),
-	ENTRY(signal,			TEXT,	"Signal"),
-	ENTRY(escalated,		BOOL,	"Escalated"),
-	ENTRY(choose_usec,		U64,	"ChooseUsec"),
-	ENTRY(open_usec,		U64,	"OpenUsec"),
-	ENTRY(boost_usec,		U64,	"BoostUsec"),
-	ENTRY(signal_usec,		U64,	"SignalUsec"),
-	ENTRY(escalated_usec,		U64,	"EscalatedUsec"),
-	ENTRY(thaw_usec,		U64,	"ThawUsec"),
-	ENTRY(reap_usec,		U64,	"ReapUsec"),
-	ENTRY(exited_usec,		U64,	"ExitedUsec"),
-	ENTRY(thawed_levels,		U32,	"ThawedLevels"),
-	ENTRY(refrozen,			I32,	"Refrozen"),
-	ENTRY(sharers,			U32,	"Sharers"),
-	ENTRY(error,			TEXT,	"Error"),
+	/* column			type	D-Bus				journal */
+	ENTRY(id,			U64,	"Id",				NULL),
+	ENTRY(time_usec,		U64,	"TimeUsec",			NULL),
+	ENTRY(boot,			TEXT,	"Boot",				NULL),
+	ENTRY(kind,			TEXT,	"Kind",				NULL),
+	ENTRY(policy,			TEXT,	"Policy",			"RECKOND_POLICY"),
+	ENTRY(action,			TEXT,	"Action",			"RECKOND_ACTION"),
+	ENTRY(target,			TEXT,	"Target",			"RECKOND_TARGET"),
+	ENTRY(rank_by,			TEXT,	"RankBy",			NULL),
+	ENTRY(dry_run,			BOOL,	"DryRun",			"RECKOND_DRY_RUN"),
+	PRIVATE(pid,			U32,	"Pid",				"RECKOND_VICTIM_PID"),
+	PRIVATE(uid,			U32,	"Uid",				"RECKOND_VICTIM_UID"),
+	PRIVATE(comm,			TEXT,	"Comm",				"RECKOND_VICTIM_COMM"),
+	PRIVATE(cgroup,			TEXT,	"Cgroup",			NULL),
+	ENTRY(oom_score_adj,		I32,	"OomScoreAdj",			NULL),
+	ENTRY(weight,			DOUBLE,	"Weight",			NULL),
+	ENTRY(footprint_bytes,		U64,	"FootprintBytes",		"RECKOND_VICTIM_FOOTPRINT"),
+	ENTRY(would_free_bytes,		U64,	"WouldFreeBytes",		NULL),
+	ENTRY(alone_bytes,		U64,	"AloneBytes",			NULL),
+	ENTRY(anonymous_bytes,		U64,	"AnonymousBytes",		NULL),
+	ENTRY(swap_bytes,		U64,	"SwapBytes",			NULL),
+	ENTRY(score_min_bytes,		U64,	"ScoreMinBytes",		NULL),
+	ENTRY(score_max_bytes,		U64,	"ScoreMaxBytes",		NULL),
+	ENTRY(candidates,		U32,	"Candidates",			"RECKOND_CANDIDATES"),
+	ENTRY(excluded,			TEXT,	"Excluded",			NULL),
+	ENTRY(precise_reads,		U32,	"PreciseReads",			"RECKOND_PASS2_READS"),
+	ENTRY(approximate,		BOOL,	"Approximate",			"RECKOND_APPROXIMATE"),
+	ENTRY(skipped_for,		TEXT,	"SkippedFor",			NULL),
+	PRIVATE(skipped_pid,		U32,	"SkippedPid",			NULL),
+	PRIVATE(skipped_comm,		TEXT,	"SkippedComm",			NULL),
+	PRIVATE(skipped_cgroup,		TEXT,	"SkippedCgroup",		NULL),
+	ENTRY(skipped_footprint_bytes,	U64,	"SkippedFootprintBytes",	NULL),
+	ENTRY(skipped_score_bytes,	U64,	"SkippedScoreBytes",		NULL),
+	ENTRY(memory_total_bytes,	U64,	"MemoryTotalBytes",		NULL),
+	ENTRY(swap_total_bytes,		U64,	"SwapTotalBytes",		NULL),
+	ENTRY(available_before_bytes,	U64,	"AvailableBeforeBytes",		"RECKOND_AVAILABLE_BEFORE"),
+	ENTRY(swap_free_before_bytes,	U64,	"SwapFreeBeforeBytes",		NULL),
+	ENTRY(available_after_bytes,	U64,	"AvailableAfterBytes",		"RECKOND_AVAILABLE"),
+	ENTRY(swap_free_after_bytes,	U64,	"SwapFreeAfterBytes",		NULL),
+	ENTRY(pressure_some_permyriad,	U32,	"PressureSomePermyriad",	NULL),
+	ENTRY(pressure_full_permyriad,	U32,	"PressureFullPermyriad",	NULL),
+	ENTRY(reclaimed_100ms_bytes,	U64,	"Reclaimed100msBytes",		NULL),
+	ENTRY(reclaimed_500ms_bytes,	U64,	"Reclaimed500msBytes",		NULL),
+	ENTRY(reclaimed_2s_bytes,	U64,	"Reclaimed2sBytes",		NULL),
+	ENTRY(reclaimed_bytes,		U64,	"ReclaimedBytes",		"RECKOND_FREED"),
+	ENTRY(outcome,			TEXT,	"Outcome",			"RECKOND_OUTCOME"),
+	ENTRY(ineffective,		BOOL,	"Ineffective",			"RECKOND_INEFFECTIVE"),
+	ENTRY(signal,			TEXT,	"Signal",			"RECKOND_SIGNAL"),
+	ENTRY(escalated,		BOOL,	"Escalated",			NULL),
+	ENTRY(choose_usec,		U64,	"ChooseUsec",			NULL),
+	ENTRY(open_usec,		U64,	"OpenUsec",			NULL),
+	ENTRY(boost_usec,		U64,	"BoostUsec",			NULL),
+	ENTRY(signal_usec,		U64,	"SignalUsec",			"RECKOND_SIGNAL_USEC"),
+	ENTRY(escalated_usec,		U64,	"EscalatedUsec",		NULL),
+	ENTRY(thaw_usec,		U64,	"ThawUsec",			NULL),
+	ENTRY(reap_usec,		U64,	"ReapUsec",			NULL),
+	ENTRY(exited_usec,		U64,	"ExitedUsec",			NULL),
+	ENTRY(thawed_levels,		U32,	"ThawedLevels",			NULL),
+	ENTRY(refrozen,			I32,	"Refrozen",			NULL),
+	ENTRY(sharers,			U32,	"Sharers",			"RECKOND_SHARERS"),
+	ENTRY(error,			TEXT,	"Error",			NULL),
+
+	JOURNAL(start_ticks,		U64,	"RECKOND_VICTIM_START"),
+	JOURNAL(victim_cgroup,		TEXT,	"RECKOND_VICTIM_CGROUP"),
+	JOURNAL(target_cgroup,		TEXT,	"RECKOND_TARGET_CGROUP"),
+	JOURNAL(processes,		U32,	"RECKOND_PROCESSES"),
+	JOURNAL(choice_usec,		U64,	"RECKOND_CHOOSE_USEC"),
 };
-const size_t n_history_fields = ARRAY_SIZE(history_fields);
+const size_t n_history_fields = ARRAY_SIZE(history_fields) - N_JOURNAL;
+const size_t n_event_fields = ARRAY_SIZE(history_fields);
 
 const struct history_field history_ranked_fields[] = {
 	RANKED(pid,			U32,	"Pid"),
@@ -155,6 +175,48 @@ void history_entry_init(struct history_entry *entry)
 	entry->id = 0;
 	for (size_t i = 0; i < HISTORY_RANKED_MAX; i++)
 		history_ranked_init(&entry->ranked[i]);
+}
+
+void history_anonymize(struct history_entry *entry)
+{
+	for (size_t i = 0; i < n_history_fields; i++)
+		if (history_fields[i].identifies)
+			forget(&history_fields[i], entry);
+	entry->n_ranked = 0;
+}
+
+void event_init(struct event *event)
+{
+	memset(event, 0, sizeof(*event));
+	history_entry_init(&event->entry);
+	for (size_t i = n_history_fields; i < n_event_fields; i++)
+		forget(&history_fields[i], event);
+}
+
+const char *event_text(const struct history_field *field, const struct event *event,
+		       char buf[static EVENT_TEXT_SIZE])
+{
+	const void *value = history_value(field, event);
+
+	switch (field->type) {
+	case HISTORY_BOOL:
+		return *(const bool *)value ? "yes" : "no";
+	case HISTORY_DOUBLE:
+		snprintf(buf, EVENT_TEXT_SIZE, "%.7g", *(const double *)value);
+		break;
+	case HISTORY_I32:
+		snprintf(buf, EVENT_TEXT_SIZE, "%" PRId32, *(const int32_t *)value);
+		break;
+	case HISTORY_TEXT:
+		return value;
+	case HISTORY_U32:
+		snprintf(buf, EVENT_TEXT_SIZE, "%" PRIu32, *(const uint32_t *)value);
+		break;
+	case HISTORY_U64:
+		snprintf(buf, EVENT_TEXT_SIZE, "%" PRIu64, *(const uint64_t *)value);
+		break;
+	}
+	return buf;
 }
 
 void history_set_text(char *buf, size_t size, const char *text)

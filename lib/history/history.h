@@ -4,9 +4,10 @@
  * kept, and the same as JSON.
  *
  * A record is of fixed size and holds no pointers, so it can be filled while nothing may be
- * allocated.  history_fields names each member once, with its type and place: JSON, the bus and
- * reckonctl use that table, and no list of members is kept anywhere else.  What is not known says
- * so (history_is_known()) and is left out wherever the record is shown.
+ * allocated.  history_fields names each member once, with its type and place, its name in JSON and
+ * on the bus, and its field in the journal: all of these and reckonctl use that table, and no list
+ * of members is kept anywhere else.  What is not known says so (history_is_known()) and is left out
+ * wherever the record is shown.
  *
  * All text is valid UTF-8, whatever a process had set as its name: history_set_text().  Memory in
  * bytes, durations in microseconds from the decision, shares in permyriad.
@@ -147,19 +148,24 @@ enum history_type {
 struct history_field {
 	const char *name;     /* the member's, and in JSON: "footprint_bytes" */
 	const char *bus_name; /* "FootprintBytes" */
+	const char *journal;  /* "RECKOND_VICTIM_FOOTPRINT"; NULL: not in the journal */
 	enum history_type type;
-	size_t offset; /* in struct history_entry, or struct history_ranked */
+	bool identifies; /* a process or its cgroup: not for every client of the bus */
+	size_t offset; /* in struct event, whose beginning is the entry, or struct history_ranked */
 	size_t size;
 };
 
-/* All members but `ranked` ("Ranked", aa{sv}, on the bus), in the order in which they are shown. */
+/* All members but `ranked` ("Ranked", aa{sv}, on the bus), in the order in which they are shown;
+ * after the first n_history_fields those of struct event alone (event.h), which are shown in the
+ * journal only. */
 extern const struct history_field history_fields[];
 extern const size_t n_history_fields;
+extern const size_t n_event_fields;
 extern const struct history_field history_ranked_fields[];
 extern const size_t n_history_ranked_fields;
 
-/* Where the field is in the record (a struct history_entry or history_ranked, by its table); of
- * the C type that belongs to field->type. */
+/* Where the field is in the record (a struct history_entry, event or history_ranked, by its table);
+ * of the C type that belongs to field->type. */
 static inline const void *history_value(const struct history_field *field, const void *record)
 {
 	return (const char *)record + field->offset;
@@ -169,6 +175,8 @@ bool history_is_known(const struct history_field *field, const void *record);
 /* Nothing is known. */
 void history_entry_init(struct history_entry *entry);
 void history_ranked_init(struct history_ranked *ranked);
+/* Nothing is known any more of what identifies processes. */
+void history_anonymize(struct history_entry *entry);
 
 /* Copies with what is not UTF-8 replaced by U+FFFD, and cut by whole characters. */
 void history_set_text(char *buf, size_t size, const char *text);

@@ -10,6 +10,7 @@
 
 #include "lib/config/conf-keys.h"
 #include "lib/config/conf.h"
+#include "lib/domain/domain.h"
 #include "lib/domain/pace.h"
 #include "lib/explain/describe.h"
 #include "tests/fuzz/fuzz.h"
@@ -219,7 +220,7 @@ static void describe(const struct policy_set *set, const struct memory_reading *
 }
 
 /* A machine of so much swap that gets short of memory, stalls and thrashes. */
-static void judge(struct policy_set *set, uint64_t swap_total)
+static void judge(const struct policy_set *set, uint64_t swap_total)
 {
 	struct memory_counters counters = { .total = 8 * GIB, .swap_total = swap_total };
 	struct psi_reading pressure = { 0 };
@@ -228,6 +229,7 @@ static void judge(struct policy_set *set, uint64_t swap_total)
 	struct psi_history psi = { 0 };
 	struct pace pace = { 0 };
 	struct reclaim_history reclaim = { 0 };
+	struct domain domain = { 0 };
 	struct policy_reading reading = {
 		.memory = &memory,
 		.psi = &psi,
@@ -235,6 +237,7 @@ static void judge(struct policy_set *set, uint64_t swap_total)
 		.page_size = 4096,
 	};
 
+	FUZZ_CHECK(domain_reserve(&domain, set->n_policies) == 0);
 	for (usec_t now = 2 * USEC_PER_SEC; now <= 40 * USEC_PER_SEC; now += 2 * USEC_PER_SEC) {
 		counters.available = 40 * GIB / 10 / (now / USEC_PER_SEC);
 		counters.swap_free = swap_total / (now / USEC_PER_SEC);
@@ -246,7 +249,7 @@ static void judge(struct policy_set *set, uint64_t swap_total)
 		memory_evaluate(&counters, 4096, &memory);
 		psi_history_add(&psi, now, &pressure);
 		reclaim_history_add(&reclaim, now, &counters.events, counters.available);
-		policy_judge(set, &reading, now, &judgement);
+		domain_judge(&domain, set, &reading, now, &judgement);
 		FUZZ_CHECK(!judgement.policy ||
 			   (judgement.policy >= set->policies &&
 			    judgement.policy < set->policies + set->n_policies));
@@ -254,7 +257,7 @@ static void judge(struct policy_set *set, uint64_t swap_total)
 		FUZZ_CHECK(policy_interval(set, &memory) <= POLICY_INTERVAL_CALM_MAX_USEC);
 		FUZZ_CHECK(pace_interval(&pace, set, &reading) <= POLICY_INTERVAL_WATCH_MAX_USEC);
 	}
-	policy_forget(set);
+	domain_done(&domain);
 	describe(set, &memory);
 }
 

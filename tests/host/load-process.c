@@ -333,7 +333,7 @@ static int receive(int from)
 	return recvmsg(from, &message, 0) == 1 ? 0 : -1;
 }
 
-static void send_fd(int to, int fd)
+void send_fd(int to, int fd)
 {
 	char byte = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct iovec data = { &byte, 1 };
@@ -438,6 +438,9 @@ const struct verb process_verbs[] = {
 	{ "move", move },
 	{ "lend-memfd", lend_memfd },
 	{ "pass-memfd", pass_memfd },
+	{ "memfd-thread", hold_memfd_in_thread },
+	{ "memfd-in-flight", leave_memfd_in_flight },
+	{ "reserve", reserve },
 	{ "trace", trace_child },
 	{ "trace-exit", trace_exit },
 	{ "hold-mmap-lock", hold_mmap_lock },

@@ -36,3 +36,11 @@ void fill(void *start, size_t size);
 /* load-fuse.c: hold-mmap-lock=DIRECTORY, which is made and mounted.  To be the last step but mark.
  */
 void hold_mmap_lock(const char *directory);
+
+/* load-process.c: sends a descriptor through a socket. */
+void send_fd(int to, int fd);
+
+/* load-hidden.c */
+void hold_memfd_in_thread(const char *value);
+void leave_memfd_in_flight(const char *value);
+void reserve(const char *value);

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* holders: compares the processes that a survey names, with what they have besides. */
+#include "daemon/select/holders.h"
+
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/select/selection.h"
+#include "daemon/select/unowned.h"
+#include "daemon/watch/sampler.h"
+#include "lib/select/family.h"
+
+/* So many processes that may be the successor of one are read. */
+#define SUCCESSOR_READS 64
+
+static uint64_t ticks_of_survey(const struct selection *sel, usec_t now)
+{
+	return clock_ticks_before(sub_u64(now, sel->stuck.surveyed_from));
+}
+
+static bool is_eligible_now(struct selection *sel, struct census_process *process,
+			    const struct victim_reader *reader, int *ret)
+{
+	*ret = reader->reread(&sel->sampler->census, process, reader->userdata);
+	return *ret == 0 && victim_exclusion(&sel->sampler->census, process, &sel->request) ==
+				    ELIGIBILITY_ELIGIBLE;
+}
+
+/* It has exited, and what it had forked goes on: a process of that name and user that was started
+ * since.  NULL: there is none, it may be one of several, or is not eligible.  (The census may have
+ * some that have exited since.) */
+static struct census_process *find_successor(struct selection *sel,
+					     const struct where_holder *holder,
+					     const struct victim_reader *reader, uint64_t since)
+{
+	struct census_process *process, *found = NULL;
+	bool is_eligible = false;
+	unsigned n_reads = 0;
+	int r;
+
+	census_for_each(&sel->sampler->census, process) {
+		if (process->start_ticks < since || process->is_gone ||
+		    process->uid != holder->uid || strcmp(process->comm, holder->comm) != 0)
+			continue;
+		if (n_reads++ == SUCCESSOR_READS)
+			return NULL;
+		is_eligible = is_eligible_now(sel, process, reader, &r) || is_eligible;
+		if (r == VICTIM_READ_GONE)
+			continue;
+		if (found || r != 0)
+			return NULL;
+		found = process;
+	}
+	return is_eligible ? found : NULL;
+}
+
+/* The process of this name, or its successor, if it is eligible; NULL: it is not, or by what is
+ * known of it it is too small: most are, and are not read for that.  (The survey has no start time:
+ * the name has to do for it, and the fresh reading.) */
+static struct census_process *find_holder(struct selection *sel, const struct where_holder *holder,
+					  const struct victim_reader *reader, usec_t now)
+{
+	struct census_process *process = census_find(&sel->sampler->census, holder->pid);
+	uint64_t held = add_u64(holder->bytes, holder->together);
+	int r = VICTIM_READ_GONE;
+
+	if (process && (strcmp(process->comm, holder->comm) != 0 ||
+			!victim_would_be_first(&sel->choice, &sel->request, process,
+					       add_u64(held, proc_mapped(&process->memory)))))
+		return NULL;
+	if (process && is_eligible_now(sel, process, reader, &r))
+		return process;
+	if (r != VICTIM_READ_GONE)
+		return NULL;
+	return find_successor(sel, holder, reader, ticks_of_survey(sel, now));
+}
+
+/* Has one of them the descriptors of the other by fork(2)? */
+static bool are_related(struct family *family, const struct census_process *other)
+{
+	return family_descends(family->census, other, family->process) ||
+	       family_descends(family->census, family->process, other) || family_has(family, other);
+}
+
+/* What relatives hold as well is freed if all of them are killed with it.  Is one of them no
+ * relative, or not to be killed? */
+static bool has_stranger(const struct selection *sel, struct family *family,
+			 const struct where_holder *holder)
+{
+	const struct census *census = &sel->sampler->census;
+
+	for (unsigned i = 0; i < holder->n_others; i++) {
+		const struct census_process *other = census_find(census, holder->others[i]);
+
+		if (!other || !are_related(family, other) ||
+		    victim_exclusion(census, other, &sel->request) != ELIGIBILITY_ELIGIBLE)
+			return true;
+	}
+	return false;
+}
+
+static bool is_listed(const struct where_holder *holder, pid_t pid)
+{
+	for (unsigned i = 0; i < holder->n_others; i++)
+		if (holder->others[i] == pid)
+			return true;
+	return false;
+}
+
+/* What has forked since the survey, and executed nothing, has inherited all descriptors.  False:
+ * one may not be killed, or they are too many. */
+static bool add_young(const struct selection *sel, struct family *family,
+		      struct where_holder *holder, uint64_t since)
+{
+	const struct census *census = &sel->sampler->census;
+	const struct census_process *other;
+
+	census_for_each(census, other) {
+		if (other->start_ticks < since || other->is_gone || !family_has(family, other) ||
+		    is_listed(holder, other->pid))
+			continue;
+		if (holder->n_others == HELD_OTHERS_MAX ||
+		    victim_exclusion(census, other, &sel->request) != ELIGIBILITY_ELIGIBLE)
+			return false;
+		holder->others[holder->n_others++] = other->pid;
+		holder->together = add_u64(holder->together, holder->bytes);
+		holder->bytes = 0;
+	}
+	return true;
+}
+
+/* All that is freed with it and those that are killed with it: holder->others. */
+static uint64_t held_with_relatives(const struct selection *sel,
+				    const struct census_process *process,
+				    struct where_holder *holder, usec_t now)
+{
+	struct family family;
+
+	family_init(&family, &sel->sampler->census, process, FAMILY_READS);
+	if (has_stranger(sel, &family, holder)) {
+		holder->n_others = 0;
+		holder->together = 0;
+	}
+	if (!add_young(sel, &family, holder, ticks_of_survey(sel, now)))
+		return 0;
+	return add_u64(holder->bytes, holder->together);
+}
+
+/* If most of what has been added is held by such, each of them may be a victim; but not where
+ * others (a tmpfs) have filled memory.  And others may map what could not be measured. */
+static uint64_t least_of(const struct stuck *s, const struct where_holder *holders, unsigned n,
+			 const struct where_holder *holder)
+{
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		all = add_u64(all, add_u64(holders[i].bytes, holders[i].together));
+	return holder->unmeasured > 0 || all < s->held_growth / 2 ? s->minimum : s->holder_minimum;
+}
+
+static void take_others(struct stuck *s, const struct where_holder *holder)
+{
+	s->n_together = holder->n_others;
+	memcpy(s->together, holder->others, sizeof(s->together));
+}
+
+struct census_process *holders_find_best(struct selection *sel, bool for_certain,
+					 const struct victim_reader *reader, usec_t now,
+					 uint64_t *ret_held)
+{
+	const struct memory_counters *c = &sel->sampler->reading.counters;
+	struct where_holder holders[WHERE_HOLDERS_MAX];
+	uint64_t mapped = unowned_mapped_shmem(sel), bytes, held, most = 0;
+	uint64_t unowned = add_u64(add_u64(worth_unowned_shmem(c, mapped), worth_unaccounted(c)),
+				   sub_u64(c->swap_total, c->swap_free));
+	unsigned n = where_holders(&sel->stuck.surveyed, c, mapped, holders);
+	struct census_process *best = NULL, *process;
+
+	for (unsigned i = 0; i < n; i++) {
+		process = find_holder(sel, &holders[i], reader, now);
+		if (!process)
+			continue;
+		held = held_with_relatives(sel, process, &holders[i], now);
+		if (for_certain || process->pid != holders[i].pid) /* no more than is held still */
+			held = min_u64(sub_u64(held, holders[i].unmeasured), unowned);
+		if (held == 0 || add_u64(held, proc_reclaimable(&process->memory)) <= most)
+			continue;
+		bytes = victim_with_held(&sel->sampler->census, process, reader, now, held,
+					 &sel->choice);
+		if (bytes < least_of(&sel->stuck, holders, n, &holders[i]) || bytes <= most ||
+		    !victim_would_be_first(&sel->choice, &sel->request, process, bytes))
+			continue;
+		best = process;
+		most = bytes;
+		*ret_held = held;
+		take_others(&sel->stuck, &holders[i]);
+	}
+	return best;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * holders: which of the processes that hold memory by descriptors, by the last survey, is to be
+ * killed.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/base/util.h"
+#include "lib/select/victim.h"
+
+struct selection;
+
+/* The best of those that are eligible, if it is better than the choice; else NULL.  *ret_held: what
+ * it holds by descriptors.  Those that are killed with it: sel->stuck.together.  for_certain: what
+ * may be mapped by others does not count. */
+struct census_process *holders_find_best(struct selection *sel, bool for_certain,
+					 const struct victim_reader *reader, usec_t now,
+					 uint64_t *ret_held);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* domain: which policy holds, and for how long it has. */
+#include "lib/domain/domain.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+int domain_reserve(struct domain *domain, size_t n_policies)
+{
+	usec_t *grown;
+
+	if (n_policies <= domain->n_policies)
+		return 0;
+	grown = reallocarray(domain->holds_since, n_policies, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	domain->holds_since = grown;
+	while (domain->n_policies < n_policies)
+		grown[domain->n_policies++] = USEC_INFINITY;
+	return 0;
+}
+
+void domain_done(struct domain *domain)
+{
+	free(domain->holds_since);
+	*domain = (struct domain){ 0 };
+}
+
+void domain_forget_activity(struct domain *domain)
+{
+	psi_history_reset(&domain->psi);
+	domain->reclaim = (struct reclaim_history){ 0 };
+}
+
+void domain_forget(struct domain *domain)
+{
+	for (size_t i = 0; i < domain->n_policies; i++)
+		domain->holds_since[i] = USEC_INFINITY;
+}
+
+void domain_judge(struct domain *domain, const struct policy_set *set,
+		  const struct policy_reading *reading, usec_t now, struct policy_judgement *ret)
+{
+	const struct memory_reading *memory = reading->memory;
+	struct policy_judgement judgement = {
+		.watch = memory->available <=
+			 policy_threshold_bytes(&set->watch_below, memory->total),
+	};
+
+	assert(set->n_policies <= domain->n_policies);
+	for (size_t i = 0; i < set->n_policies; i++) {
+		const struct policy *policy = &set->policies[i];
+		usec_t *holds_since = &domain->holds_since[i];
+
+		if (policy->action == POLICY_ACTION_NONE)
+			continue;
+		if (!policy_memory_holds(policy, reading)) {
+			*holds_since = USEC_INFINITY;
+			continue;
+		}
+		if (*holds_since == USEC_INFINITY)
+			*holds_since = now;
+		if (policy->memory_available.set || policy->swap_free.set)
+			judgement.watch = true;
+		judgement.watch = judgement.watch || policy_is_worth_watching(policy, reading);
+		if (sub_u64(now, *holds_since) < policy->for_usec ||
+		    !policy_activity_holds(policy, reading))
+			continue;
+		if (!judgement.policy || policy->action > judgement.policy->action)
+			judgement.policy = policy;
+	}
+	*ret = judgement;
+}

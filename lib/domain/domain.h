@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * domain: what policies apply to, and what is known of it.  There is one, the machine.
+ *
+ * Policies are configuration, and constant (policy.h); what changes with time is here, for each of
+ * them at its place in the set.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/util.h"
+#include "lib/config/policy.h"
+#include "lib/sys/psi.h"
+#include "lib/sys/reclaim.h"
+
+/* All zeros: nothing is known, and there is room for no policy. */
+struct domain {
+	bool has_psi;
+	struct psi_history psi;
+	struct reclaim_history reclaim; /* empty in calm */
+	uint64_t unswappable; /* anonymous bytes that may not be swapped out, as far as known */
+
+	/* Of each policy: since when its conditions on memory and swap hold; USEC_INFINITY: they
+	 * do not. */
+	usec_t *holds_since;
+	size_t n_policies; /* that there is room for */
+};
+
+/* Room for so many policies, with what is known of those before.  0, or -ENOMEM: as before. */
+int domain_reserve(struct domain *domain, size_t n_policies);
+void domain_done(struct domain *domain);
+
+/* Pressure and reclaim are forgotten: what was before the next sample does not count. */
+void domain_forget_activity(struct domain *domain);
+
+/* That conditions have held is forgotten: they have to hold for their time anew.  After a gap, and
+ * before the first judgement by other policies. */
+void domain_forget(struct domain *domain);
+
+struct policy_judgement {
+	bool watch; /* below the watch threshold, or a policy's conditions begin to hold */
+	/* The strongest policy that has held for its time (kill over terminate over warn, then
+	 * the first), or NULL.  Borrowed from the set. */
+	const struct policy *policy;
+};
+
+/* There has to be room for all policies of the set, the same at each call: domain_reserve().
+ * Allocates nothing. */
+void domain_judge(struct domain *domain, const struct policy_set *set,
+		  const struct policy_reading *reading, usec_t now, struct policy_judgement *ret);

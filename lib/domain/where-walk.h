@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* where-walk: what the parts of a survey share; see where.h. */
+#pragma once
+
+#include "lib/domain/where.h"
+
+struct where_walk {
+	int proc_fd, root_fd;
+	usec_t (*now)(void);
+	usec_t deadline;
+	uint64_t least_untouched; /* 0: mappings are not read */
+	unsigned n_links;
+	unsigned n_devices;
+	unsigned n_pipes, n_memfds; /* of the process that is read */
+	uint64_t memfd_bytes, unmeasured_bytes;
+	int pagemap_fd;	    /* of this process */
+	dev_t memfd_device; /* 0: not known */
+	dev_t other_device; /* no tmpfs of the process that is read; 0: none */
+	struct where_scratch *scratch;
+	struct where_survey *ret;
+};
+
+/* The deadline or a limit was reached: the survey is partial then. */
+bool where_is_over(struct where_walk *s);
+
+/* All tmpfs that mountinfo lists, and System V segments. */
+void where_read_mounts(struct where_walk *s);
+void where_read_sysv(struct where_walk *s);
+
+/* Is this one of those; or one in the mount namespace of the process: a container has a tmpfs of
+ * its own. */
+bool where_is_known_tmpfs(struct where_walk *s, dev_t device);
+bool where_is_tmpfs_of(struct where_walk *s, const char *pid, dev_t device);
+
+enum where_file {
+	WHERE_FILE_MEMFD,   /* by a descriptor */
+	WHERE_FILE_DELETED, /* likewise; as it seems */
+	WHERE_FILE_MAPPED,  /* by a mapping; likewise */
+};
+
+/* One that the process holds by this magic link.  (It may be on any file system: none is asked for
+ * its attributes.) */
+void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const char *name,
+		     enum where_file kind);
+
+/* Files without a name that it maps, if there is much that it has not touched. */
+void where_read_mappings(struct where_walk *s, const char *pid, pid_t tid);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* domain: what is kept of each policy.  Which one holds: test-policy-judge.c. */
+#include <errno.h>
+#include <stddef.h>
+
+#include "lib/base/cleanup.h"
+#include "lib/domain/domain.h"
+#include "tests/fail-malloc.h"
+#include "tests/policy-fixture.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+static void test_room_grows_and_keeps_what_is_known(void **state)
+{
+	_cleanup_(domain_done) struct domain domain = { 0 };
+
+	assert_int_equal(domain_reserve(&domain, 0), 0);
+	assert_int_equal(domain.n_policies, 0);
+	assert_int_equal(domain_reserve(&domain, 3), 0);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(domain.holds_since[i] == USEC_INFINITY);
+	domain.holds_since[1] = 7;
+	assert_int_equal(domain_reserve(&domain, 100), 0);
+	assert_int_equal(domain_reserve(&domain, 2), 0);
+	assert_int_equal(domain.n_policies, 100);
+	assert_int_equal(domain.holds_since[1], 7);
+	assert_true(domain.holds_since[99] == USEC_INFINITY);
+	domain_forget(&domain);
+	assert_true(domain.holds_since[1] == USEC_INFINITY);
+}
+
+static void test_activity_is_forgotten_alone(void **state)
+{
+	usec_t since = 7, now = 100 * USEC_PER_SEC;
+	struct domain domain = {
+		.has_psi = true,
+		.unswappable = MIB,
+		.holds_since = &since,
+		.n_policies = 1,
+	};
+
+	stall(&domain.psi, now, 10 * USEC_PER_SEC, 90, 90);
+	reclaim(&domain.reclaim, now, 1000, 50);
+	assert_true(psi_history_full(&domain.psi, USEC_PER_SEC) > 0);
+	domain_forget_activity(&domain);
+	assert_int_equal(psi_history_full(&domain.psi, USEC_PER_SEC), 0);
+	assert_int_equal(domain.reclaim.n_samples, 0);
+	assert_true(domain.has_psi);
+	assert_int_equal(domain.unswappable, MIB);
+	assert_int_equal(domain.holds_since[0], 7);
+}
+
+static void test_without_memory_all_is_as_before(void **state)
+{
+	_cleanup_(domain_done) struct domain domain = { 0 };
+
+	if (!FAIL_MALLOC_WORKS) {
+		print_message("SKIP: AddressSanitizer has its own malloc\n");
+		skip();
+	}
+	assert_int_equal(domain_reserve(&domain, 1), 0);
+	domain.holds_since[0] = 7;
+	fail_malloc = true;
+	assert_int_equal(domain_reserve(&domain, 1000), -ENOMEM);
+	fail_malloc = false;
+	assert_int_equal(domain.n_policies, 1);
+	assert_int_equal(domain.holds_since[0], 7);
+}
+
+/* Two policies have memories of their own, and so have two domains with the same policies. */
+static void test_each_policy_of_each_domain_has_its_own_time(void **state)
+{
+	struct policy policies[] = {
+		{
+			.action = POLICY_ACTION_WARN,
+			.memory_available = { .set = true, .permyriad = 1000 },
+			.for_usec = 10,
+		},
+		{
+			.action = POLICY_ACTION_KILL,
+			.memory_available = { .set = true, .permyriad = 500 },
+			.for_usec = 10,
+		},
+	};
+	const struct policy_set set = { .policies = policies, .n_policies = 2 };
+	_cleanup_(domain_done) struct domain machine = { 0 }, other = { 0 };
+	struct memory_reading low = reading_of(TOTAL / 15, 0, 0);
+	struct memory_reading lower = reading_of(TOTAL / 50, 0, 0);
+	struct memory_reading high = reading_of(TOTAL, 0, 0);
+	struct policy_judgement judgement;
+
+	assert_int_equal(domain_reserve(&machine, 2), 0);
+	assert_int_equal(domain_reserve(&other, 2), 0);
+	domain_judge(&machine, &set, &(struct policy_reading){ .memory = &low }, 100, &judgement);
+	assert_null(judgement.policy);
+	domain_judge(&machine, &set, &(struct policy_reading){ .memory = &lower }, 110, &judgement);
+	assert_ptr_equal(judgement.policy, &policies[0]); /* the second only since now */
+	domain_judge(&other, &set, &(struct policy_reading){ .memory = &lower }, 110, &judgement);
+	assert_null(judgement.policy);
+	domain_judge(&machine, &set, &(struct policy_reading){ .memory = &lower }, 120, &judgement);
+	assert_ptr_equal(judgement.policy, &policies[1]);
+	domain_judge(&machine, &set, &(struct policy_reading){ .memory = &high }, 121, &judgement);
+	assert_null(judgement.policy);
+	domain_judge(&other, &set, &(struct policy_reading){ .memory = &lower }, 120, &judgement);
+	assert_ptr_equal(judgement.policy, &policies[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_room_grows_and_keeps_what_is_known),
+		cmocka_unit_test(test_activity_is_forgotten_alone),
+		cmocka_unit_test(test_without_memory_all_is_as_before),
+		cmocka_unit_test(test_each_policy_of_each_domain_has_its_own_time),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
