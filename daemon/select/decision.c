@@ -8,7 +8,6 @@
 #include "daemon/base/config.h"
 #include "daemon/select/selection.h"
 #include "daemon/watch/sampler.h"
-#include "lib/select/victim-group.h"
 
 static void record_avoided(struct decision *d, const struct selection *sel)
 {
@@ -44,7 +43,6 @@ void decision_record(struct decision *d, const struct selection *sel, const stru
 				  ? POLICY_TARGET_CGROUP
 				  : POLICY_TARGET_PROCESS,
 		.as_one = result->as_one,
-		.n_alike = victim_count_alike(&sel->sampler->census, process),
 		.n_respawned = result->n_respawned,
 		.starter_pid = result->starter_pid,
 		.ppid = process->ppid,

@@ -32,7 +32,6 @@ struct decision {
 	enum policy_target target;
 	enum victim_as_one as_one; /* what is killed with it after a streak of kills */
 	unsigned n_siblings;	   /* that are */
-	unsigned n_alike;	   /* victim_count_alike() */
 	unsigned n_respawned;	   /* it was started again after so many kills in succession */
 	pid_t starter_pid;	   /* by this one, which is one of n_siblings then */
 	char starter_comm[16];
