@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -199,6 +199,7 @@ static pid_t fork_with_mapping(char *shared, size_t size, bool touches, int read
 
 	if (pid != 0)
 		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (size_t at = 0; touches && at < size; at += 4096)
 		(void)((volatile char *)shared)[at];
 	if (write(ready_fd, "1", 1) != 1)
@@ -207,17 +208,16 @@ static pid_t fork_with_mapping(char *shared, size_t size, bool touches, int read
 	_exit(1);
 }
 
-/* Its links may be read with CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN only. */
+/* Its links may be followed with CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN only. */
 static bool can_read_map_files(void)
 {
 	DIR *dir = opendir("/proc/self/map_files");
 	struct dirent *entry;
 	bool can = false;
-	char target[PATH_MAX];
+	struct stat st;
 
 	while (dir && !can && (entry = readdir(dir)))
-		can = entry->d_name[0] != '.' &&
-		      readlinkat(dirfd(dir), entry->d_name, target, sizeof(target)) > 0;
+		can = entry->d_name[0] != '.' && fstatat(dirfd(dir), entry->d_name, &st, 0) == 0;
 	if (dir)
 		closedir(dir);
 	return can;
