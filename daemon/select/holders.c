@@ -54,13 +54,23 @@ static struct census_process *find_successor(struct selection *sel,
 	return is_eligible ? found : NULL;
 }
 
+/* Not if another has its pid meanwhile. */
+static struct census_process *find_surveyed(const struct census *census,
+					    const struct where_holder *holder)
+{
+	struct census_process *process = census_find(census, holder->pid);
+
+	return process && holder->start_ticks != 0 && process->start_ticks != holder->start_ticks
+		       ? NULL
+		       : process;
+}
+
 /* The process of this name, or its successor, if it is eligible; NULL: it is not, or by what is
- * known of it it is too small: most are, and are not read for that.  (The survey has no start time:
- * the name has to do for it, and the fresh reading.) */
+ * known of it it is too small: most are, and are not read for that. */
 static struct census_process *find_holder(struct selection *sel, const struct where_holder *holder,
 					  const struct victim_reader *reader, usec_t now)
 {
-	struct census_process *process = census_find(&sel->sampler->census, holder->pid);
+	struct census_process *process = find_surveyed(&sel->sampler->census, holder);
 	uint64_t held = add_u64(holder->bytes, holder->together);
 	int r = VICTIM_READ_GONE;
 

@@ -124,11 +124,14 @@ static unsigned count_pairs(struct where_walk *s)
 static void hold(struct where_walk *s, struct where_holder *holder, const char *pid)
 {
 	struct proc_status status;
+	struct proc_stat stat;
 	char path[64];
 
 	holder->pid = (pid_t)strtol(pid, NULL, 10);
 	holder->uid =
 		proc_read_status(s->proc_fd, holder->pid, &status) == 0 ? status.uid : (uid_t)-1;
+	holder->start_ticks =
+		proc_read_stat(s->proc_fd, holder->pid, &stat) == 0 ? stat.start_ticks : 0;
 	snprintf(path, sizeof(path), "%s/comm", pid);
 	if (io_read_at(s->proc_fd, path, holder->comm, sizeof(holder->comm)) < 0 &&
 	    holder->comm[0] == '\0')

@@ -42,7 +42,8 @@ struct where_holder {
 	uint64_t together;
 	pid_t others[HELD_OTHERS_MAX];
 	unsigned n_others;
-	uid_t uid; /* (uid_t)-1: not known */
+	uid_t uid;	      /* (uid_t)-1: not known */
+	uint64_t start_ticks; /* 0: likewise */
 };
 
 struct where_survey {
