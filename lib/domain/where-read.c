@@ -43,8 +43,10 @@ static bool add_memfd(struct where_walk *s, uint64_t inode, uint64_t bytes)
 static bool measure_file(struct where_walk *s, int dir_fd, const char *name, struct held_file *file,
 			 uint64_t bytes)
 {
-	return unmapped_measure(dir_fd, name, s->pagemap_fd, bytes, &file->unmapped) >= 0 &&
-	       held_files_add(&s->scratch->files, file);
+	if (unmapped_measure(dir_fd, name, s->pagemap_fd, bytes, &file->unmapped) < 0)
+		return false;
+	held_files_add(&s->scratch->files, file);
+	return true;
 }
 
 static bool is_on_tmpfs(struct where_walk *s, const char *pid, dev_t device, enum where_file kind)
@@ -328,6 +330,7 @@ static void take_unmapped(struct where_walk *s)
 
 	for (unsigned i = 0; i < n; i++) {
 		s->ret->unmapped[i].bytes = sums[i].bytes;
+		s->ret->unmapped[i].unmeasured = sums[i].small;
 		s->ret->unmapped[i].together = sums[i].together;
 		s->ret->unmapped[i].n_others = sums[i].n_others;
 		memcpy(s->ret->unmapped[i].others, sums[i].others, sizeof(sums[i].others));

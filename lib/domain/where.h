@@ -36,7 +36,7 @@ struct where_holder {
 	char comm[16];
 	uint64_t bytes; /* of memfds: each counts once in a process; of pipes: what is in them */
 	unsigned n;	/* of pipes: those of which it has both ends */
-	/* Of memfds: of these it could not be seen whether processes map them. */
+	/* Of these it could not be seen whether processes map them, or hold them as well. */
 	uint64_t unmeasured;
 	/* Besides, of unmapped: what these others hold as well, which is freed with all of them. */
 	uint64_t together;
