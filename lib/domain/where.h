@@ -68,6 +68,7 @@ struct where_survey {
 #define WHERE_MOUNTINFO_BYTES (1 * MIB)
 #define WHERE_PROCESSES_MAX   20000U
 #define WHERE_LINKS_MAX	      200000U
+#define WHERE_MAPPINGS_MAX    1000000U
 
 /* A smaller deleted file is not looked at. */
 #define WHERE_FILE_MIN (64 * KIB)
@@ -77,12 +78,16 @@ struct where_survey {
 /* Distinct mounts of tmpfs: what is mounted twice counts once. */
 #define WHERE_DEVICES_MAX 256
 
-/* Too large for a small stack; of one survey at a time. */
+/* Too large for a small stack; of one survey at a time.  All zeros before the first. */
 struct where_scratch {
 	dev_t devices[WHERE_DEVICES_MAX];
 	uint64_t pipes[WHERE_INODES_MAX],
 		memfds[WHERE_INODES_MAX]; /* of the process that is read */
 	struct held_files files;	  /* of all */
+	/* From one survey to the next, so that each process has its turn where they are too many:
+	 * where the last one was cut; 0: it was not. */
+	pid_t descriptors_from, mappings_from;
+	unsigned turn;
 };
 
 /* proc_fd: a proc file system; root_fd: the directory "/" of the mount points in its

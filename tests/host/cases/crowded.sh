@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of case-lib.sh
+# A holder beside processes that take long to read.
+
+crowded() { # N STEP...: of those beside it, which are older
+    expect dies=hog "lives=app:4,crowd:$1"
+    machine
+    start_daemon
+    start_full crowd "fork=$(($1 - 1))" "${@:2}" end "${@:2}"
+    pause 1
+    apps 4 40
+    start_full hog memfd-held=550
+    start nudge anon=120@20
+    until_quiet
+}
+case_crowded_descriptors() { # a memfd held by a descriptor, beside 12 processes with 19,000 descriptors each
+    crowded 12 descriptors=19000
+}
+case_crowded_mappings() { # the same, beside 12 processes with 20,000 mappings each, and address space that they do not use
+    crowded 12 reserve=2000 mappings=20000
+}
+case_crowded_memfds() { # the same, beside 5,000 small memfds of five processes
+    crowded 5 small-memfds=1000
+}
+case_crowded_untouched() { # a child that maps shared memory and has touched none of it, beside 12 processes with 20,000 mappings each
+    expect dies=hog,holder lives=app:4,crowd:12 kills=2
+    machine
+    start_daemon
+    start_full crowd fork=11 reserve=2000 mappings=20000 end reserve=2000 mappings=20000
+    pause 1
+    apps 4 40
+    start_full hog shared=450 fork=1 name=holder end
+    start filler anon=180@20
+    until_quiet 4
+}

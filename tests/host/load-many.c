@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * load-many: the steps that make many descriptors and mappings, which take long to read.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/host/load.h"
+
+/* descriptors=N: so many of /dev/null */
+void open_descriptors(const char *value)
+{
+	int fd = open("/dev/null", O_RDONLY);
+
+	for (unsigned long n = strtoul(value, NULL, 10); n > 1; n--)
+		if (dup(fd) < 0)
+			die("dup");
+}
+
+/* mappings=N: so many untouched ones, of which no two are alike */
+void make_mappings(const char *value)
+{
+	const size_t page = 4096;
+	const unsigned long n = strtoul(value, NULL, 10);
+	char *start = mmap(NULL, n * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (start == MAP_FAILED)
+		die("mmap");
+	for (unsigned long i = 0; i < n; i += 2)
+		if (mprotect(start + i * page, page, PROT_READ) < 0)
+			die("mprotect");
+}
+
+/* small-memfds=N: so many of a page each, held by descriptors */
+void hold_small_memfds(const char *value)
+{
+	for (unsigned long n = strtoul(value, NULL, 10); n > 0; n--) {
+		int fd = memfd_create("small", 0);
+
+		if (fd < 0 || write(fd, "x", 1) != 1)
+			die("memfd_create");
+	}
+}
