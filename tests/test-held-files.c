@@ -161,14 +161,13 @@ static void test_many_small_files_do_not_hide_a_large_one(void **state)
 		uint64_t small;		 /* KiB */
 		unsigned n_own;		 /* of the one that holds most: so many */
 		uint64_t own;		 /* of so many KiB */
-		bool is_small;		 /* these are added up as well */
 	} rows[] = {
-		{ "there is room", 2, 2, 4, 1, 600 * 1024, false },
-		{ "it is the last", 9, 0, 4, 1, 600 * 1024, false },
-		{ "it is the first", 0, 9, 4, 1, 600 * 1024, false },
-		{ "in the middle of many", 90, 90, 60, 1, 600 * 1024, false },
-		{ "what it has is small, too", 9, 9, 4, 6000, 100, true },
-		{ "all are equal", 9, 9, 100, 6000, 100, true },
+		{ "there is room", 2, 2, 4, 1, 600 * 1024 },
+		{ "it is the last", 9, 0, 4, 1, 600 * 1024 },
+		{ "it is the first", 0, 9, 4, 1, 600 * 1024 },
+		{ "in the middle of many", 90, 90, 60, 1, 600 * 1024 },
+		{ "what it has is small, too", 9, 9, 4, 6000, 100 },
+		{ "all are equal", 9, 9, 100, 6000, 100 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -196,8 +195,45 @@ static void test_many_small_files_do_not_hide_a_large_one(void **state)
 		assert_in_range(held_files_most(&files, sums, 2), 1, 2);
 		assert_int_equal(sums[0].pid, rows[i].n_before + 1);
 		assert_in_range(sums[0].bytes, all / 8 * 7, all);
-		assert_int_equal(sums[0].small > 0, rows[i].is_small);
-		assert_true(sums[0].small <= sums[0].bytes);
+		assert_int_equal(sums[0].unsure, 0);
+	}
+}
+
+/* A child that has inherited them, or others that were made before, after, or in the same time. */
+static void test_small_files_that_others_may_hold(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t from, step; /* of the other's inodes */
+		dev_t device;
+		bool is_unsure;
+	} rows[] = {
+		{ "the same", 1000, 1, 1, true }, { "some of them", 5990, 1, 1, true },
+		{ "before", 1, 0, 1, false },	  { "after", 7000, 1, 1, false },
+		{ "beside", 1000, 2, 1, true },	  { "on another device", 1000, 1, 2, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		static struct held_files files;
+		struct held_file file = { .device = 1, .unmapped = 64 * KIB, .pid = 7 };
+		struct held_sum sum;
+
+		print_message("%s\n", rows[i].label);
+		held_files_clear(&files);
+		for (file.inode = 1000; file.inode < 6000; file.inode++)
+			held_files_add(&files, &file);
+		file = (struct held_file){ .device = rows[i].device,
+					   .inode = rows[i].from,
+					   .unmapped = 4 * KIB,
+					   .pid = 8 };
+		for (unsigned k = 0; k < 500; k++, file.inode += rows[i].step)
+			if (!held_files_note(&files, file.device, file.inode, file.pid))
+				held_files_add(&files, &file);
+		assert_int_equal(held_files_most(&files, &sum, 1), 1);
+		assert_int_equal(sum.pid, 7);
+		assert_int_equal(sum.bytes, 5000 * 64 * KIB);
+		assert_int_equal(sum.unsure > 0, rows[i].is_unsure);
+		assert_true(sum.unsure <= sum.bytes);
 	}
 }
 
@@ -250,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_that_many_hold_counts_for_none),
 		cmocka_unit_test(test_the_links_of_all_files_are_bounded),
 		cmocka_unit_test(test_many_small_files_do_not_hide_a_large_one),
+		cmocka_unit_test(test_small_files_that_others_may_hold),
 		cmocka_unit_test(test_another_device_is_another_file),
 		cmocka_unit_test(test_what_is_mapped_is_seen),
 	};

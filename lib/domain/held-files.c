@@ -74,18 +74,42 @@ static bool is_sum(const struct held_file *f)
 	return f->inode == 0;
 }
 
+static void add_small(struct held_file *sum, const struct held_file *f)
+{
+	bool is_first = sum->unmapped == 0;
+
+	sum->is_crowded =
+		sum->is_crowded || f->is_crowded || (!is_first && sum->device != f->device);
+	sum->device = f->device;
+	sum->least_inode = is_first ? f->least_inode : min_u64(sum->least_inode, f->least_inode);
+	sum->most_inode = max_u64(sum->most_inode, f->most_inode);
+	sum->unmapped = add_u64(sum->unmapped, f->unmapped);
+	sum->unsure = sum->is_crowded ? sum->unmapped : add_u64(sum->unsure, f->unsure);
+}
+
+static struct held_file as_sum(const struct held_file *f)
+{
+	struct held_file sum = *f;
+
+	if (is_sum(f))
+		return sum;
+	sum.least_inode = sum.most_inode = f->inode;
+	sum.inode = sum.first = sum.last = 0;
+	return sum;
+}
+
 /* Those of one process, from i on: the small ones become one, if it is not small itself.  To n. */
 static unsigned add_up_process(struct held_files *files, unsigned *i, unsigned n)
 {
 	struct held_file sum = { .pid = files->files[*i].pid };
 
 	for (; *i < files->n && files->files[*i].pid == sum.pid; ++*i) {
-		const struct held_file *f = &files->files[*i];
+		const struct held_file small = as_sum(&files->files[*i]);
 
-		if (!is_sum(f) && f->unmapped >= files->least)
-			files->files[n++] = *f;
-		else if (f->n_others == 0 && !f->is_crowded)
-			sum.unmapped = add_u64(sum.unmapped, f->unmapped);
+		if (!is_sum(&files->files[*i]) && small.unmapped >= files->least)
+			files->files[n++] = files->files[*i];
+		else if (small.n_others == 0 && small.unmapped > 0)
+			add_small(&sum, &small);
 	}
 	if (sum.unmapped > 0 && sum.unmapped >= files->least)
 		files->files[n++] = sum;
@@ -113,16 +137,38 @@ static void append(struct held_files *files, const struct held_file *file)
 	files->files[files->n++] = *file;
 }
 
+/* It may be one of those that were added up: of another process, or of this one. */
+static void compare_with_sums(struct held_files *files, struct held_file *small)
+{
+	for (unsigned i = 0; i < files->n; i++) {
+		struct held_file *f = &files->files[i];
+
+		if (!is_sum(f) || f->device != small->device ||
+		    small->least_inode < f->least_inode || small->least_inode > f->most_inode)
+			continue;
+		small->unsure = small->unmapped;
+		if (f->pid == small->pid)
+			continue;
+		f->is_crowded = true;
+		f->unsure = f->unmapped;
+	}
+}
+
 void held_files_add(struct held_files *files, const struct held_file *file)
 {
 	struct held_file *last = files->n > 0 ? &files->files[files->n - 1] : NULL;
+	struct held_file small;
 
-	if (file->unmapped >= files->least)
+	if (file->unmapped >= files->least) {
 		append(files, file);
-	else if (last && is_sum(last) && last->pid == file->pid)
-		last->unmapped = add_u64(last->unmapped, file->unmapped);
-	else
-		append(files, &(struct held_file){ .unmapped = file->unmapped, .pid = file->pid });
+		return;
+	}
+	small = as_sum(file);
+	compare_with_sums(files, &small);
+	if (last && is_sum(last) && last->pid == file->pid)
+		add_small(last, &small);
+	else if (small.unmapped > 0)
+		append(files, &small);
 }
 
 static uint64_t all_of(const struct held_sum *sum)
@@ -177,14 +223,13 @@ unsigned held_files_most(struct held_files *files, struct held_sum *ret, unsigne
 			n_sums = insert(ret, n_sums, n, &sum);
 			sum = (struct held_sum){ .pid = f->pid };
 		}
-		if (f->is_crowded || f->unmapped == 0)
+		if ((f->is_crowded && !is_sum(f)) || f->unmapped == 0)
 			continue;
 		if (f->n_others > 0)
 			add_together(files, &sum, f);
 		else
 			sum.bytes = add_u64(sum.bytes, f->unmapped);
-		if (is_sum(f))
-			sum.small = add_u64(sum.small, f->unmapped);
+		sum.unsure = add_u64(sum.unsure, f->unsure);
 	}
 	return insert(ret, n_sums, n, &sum);
 }

@@ -4,7 +4,8 @@
  * something.  What several processes hold is freed with the last of them: it counts for the first
  * one, together with these others, or for none if there are more than HELD_OTHERS_MAX (as many as
  * one kill takes) or HELD_LINKS_MAX in all.  Where there are more than HELD_FILES_MAX files, the
- * small ones of a process are added up: whether others hold them as well is not known then.  Pure.
+ * small ones of a process are added up.  Whether others hold them as well is not known then, if
+ * those hold any that were made in the same time, by their inodes.  Pure.
  */
 #pragma once
 
@@ -24,6 +25,8 @@ struct held_file {
 	unsigned first, last; /* link of those that hold it as well, in their order; from 1 */
 	unsigned n_others;
 	bool is_crowded; /* more do */
+	/* Of a sum: the inodes, and what others may hold as well, or was counted twice. */
+	uint64_t least_inode, most_inode, unsure;
 };
 
 struct held_link {
@@ -43,13 +46,13 @@ void held_files_clear(struct held_files *files);
 
 /* Process after process.  Is this file known?  If another process has it, that is noted. */
 bool held_files_note(struct held_files *files, dev_t device, uint64_t inode, pid_t pid);
-/* One that is not known. */
+/* One that is not known; unsure: that is not sure. */
 void held_files_add(struct held_files *files, const struct held_file *file);
 
 struct held_sum {
 	pid_t pid;
 	uint64_t bytes;	   /* that it holds alone, and no process maps */
-	uint64_t small;	   /* of these: that were added up */
+	uint64_t unsure;   /* of these: that others may hold as well */
 	uint64_t together; /* likewise, that it holds with these others */
 	pid_t others[HELD_OTHERS_MAX];
 	unsigned n_others;

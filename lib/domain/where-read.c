@@ -29,22 +29,24 @@ static bool add_inode(uint64_t *inodes, unsigned *n, uint64_t inode)
 	return true;
 }
 
-static bool add_memfd(struct where_walk *s, uint64_t inode, uint64_t bytes)
+/* False: it is known.  Where there are too many, that is not sure. */
+static bool add_memfd(struct where_walk *s, uint64_t inode, uint64_t bytes, bool *ret_is_sure)
 {
 	for (unsigned i = 0; i < s->n_memfds; i++)
 		if (s->scratch->memfds[i] == inode)
 			return false;
-	if (!add_inode(s->scratch->memfds, &s->n_memfds, inode))
-		return false;
-	s->memfd_bytes = add_u64(s->memfd_bytes, bytes);
+	*ret_is_sure = add_inode(s->scratch->memfds, &s->n_memfds, inode);
+	if (*ret_is_sure)
+		s->memfd_bytes = add_u64(s->memfd_bytes, bytes);
 	return true;
 }
 
 static bool measure_file(struct where_walk *s, int dir_fd, const char *name, struct held_file *file,
-			 uint64_t bytes)
+			 uint64_t bytes, bool is_sure)
 {
 	if (unmapped_measure(dir_fd, name, s->pagemap_fd, bytes, &file->unmapped) < 0)
 		return false;
+	file->unsure = is_sure ? 0 : file->unmapped;
 	held_files_add(&s->scratch->files, file);
 	return true;
 }
@@ -61,7 +63,7 @@ void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const ch
 		     enum where_file kind)
 {
 	struct held_file file = { .pid = (pid_t)strtol(pid, NULL, 10) };
-	bool is_memfd = kind == WHERE_FILE_MEMFD;
+	bool is_memfd = kind == WHERE_FILE_MEMFD, is_sure = true;
 	uint64_t bytes;
 	struct statx st;
 
@@ -71,15 +73,15 @@ void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const ch
 	bytes = (uint64_t)st.stx_blocks * 512;
 	file.device = makedev(st.stx_dev_major, st.stx_dev_minor);
 	file.inode = st.stx_ino;
-	if (is_memfd && !add_memfd(s, st.stx_ino, bytes))
+	if (is_memfd && !add_memfd(s, st.stx_ino, bytes, &is_sure))
 		return;
 	if (!is_memfd && (st.stx_nlink > 0 || st.stx_dev_major != 0 || bytes < WHERE_FILE_MIN))
 		return;
 	if (bytes == 0 || held_files_note(&s->scratch->files, file.device, file.inode, file.pid))
 		return;
 	if ((!is_on_tmpfs(s, pid, file.device, kind) ||
-	     !measure_file(s, dir_fd, name, &file, bytes)) &&
-	    is_memfd)
+	     !measure_file(s, dir_fd, name, &file, bytes, is_sure)) &&
+	    is_memfd && is_sure)
 		s->unmeasured_bytes = add_u64(s->unmeasured_bytes, bytes);
 }
 
@@ -407,7 +409,7 @@ static void take_unmapped(struct where_walk *s)
 
 	for (unsigned i = 0; i < n; i++) {
 		s->ret->unmapped[i].bytes = sums[i].bytes;
-		s->ret->unmapped[i].unmeasured = sums[i].small;
+		s->ret->unmapped[i].unmeasured = sums[i].unsure;
 		s->ret->unmapped[i].together = sums[i].together;
 		s->ret->unmapped[i].n_others = sums[i].n_others;
 		memcpy(s->ret->unmapped[i].others, sums[i].others, sizeof(sums[i].others));

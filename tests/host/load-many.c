@@ -34,13 +34,17 @@ void make_mappings(const char *value)
 			die("mprotect");
 }
 
-/* small-memfds=N: so many of a page each, held by descriptors */
+/* small-memfds=N,KIB: so many of KIB each, held by descriptors */
 void hold_small_memfds(const char *value)
 {
-	for (unsigned long n = strtoul(value, NULL, 10); n > 0; n--) {
+	unsigned long n = (unsigned long)take_number(&value);
+	const size_t size = (size_t)take_number(&value) * 1024;
+	static char zeros[MIB];
+
+	for (; n > 0; n--) {
 		int fd = memfd_create("small", 0);
 
-		if (fd < 0 || write(fd, "x", 1) != 1)
+		if (fd < 0 || write(fd, zeros, size < MIB ? size : MIB) < 0)
 			die("memfd_create");
 	}
 }

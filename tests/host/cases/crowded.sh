@@ -20,7 +20,7 @@ case_crowded_mappings() { # the same, beside 12 processes with 20,000 mappings e
     crowded 12 reserve=2000 mappings=20000
 }
 case_crowded_memfds() { # the same, beside 5,000 small memfds of five processes
-    crowded 5 small-memfds=1000
+    crowded 5 small-memfds=1000,4
 }
 case_crowded_untouched() { # a child that maps shared memory and has touched none of it, beside 12 processes with 20,000 mappings each
     expect dies=hog,holder lives=app:4,crowd:12 kills=2
@@ -32,4 +32,21 @@ case_crowded_untouched() { # a child that maps shared memory and has touched non
     start_full hog shared=450 fork=1 name=holder end
     start filler anon=180@20
     until_quiet 4
+}
+case_small_memfds() { # 9,000 memfds of 60 KiB each held by descriptors
+    expect dies=hog lives=app:4
+    machine
+    start_daemon
+    apps 4 40
+    start_full hog small-memfds=9000,60
+    start nudge anon=120@20
+    until_quiet
+}
+case_small_memfds_leak() { # a leak of such memfds
+    expect dies=hog lives=app:4
+    machine
+    apps 4 40
+    start_daemon
+    start hog repeat=170 small-memfds=100,60 sleep=0.05 end
+    until_quiet
 }
