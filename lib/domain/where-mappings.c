@@ -76,7 +76,7 @@ static bool parse_mapping(const char *line, char *name, size_t size)
 	length = strlen(line);
 	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*c%*c%*c%c %*x %x:%*x %*u %n", &start, &end,
 		   &shared, &major, &n) != 4 ||
-	    n == 0 || shared != 's' || major != 0 || end < start || end - start < WHERE_FILE_MIN)
+	    n == 0 || shared != 's' || major != 0 || end < start || end - start < WHERE_MAPPING_MIN)
 		return false;
 	line += n;
 	length -= (size_t)n;

@@ -75,7 +75,7 @@ void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const ch
 	file.inode = st.stx_ino;
 	if (is_memfd && !add_memfd(s, st.stx_ino, bytes, &is_sure))
 		return;
-	if (!is_memfd && (st.stx_nlink > 0 || st.stx_dev_major != 0 || bytes < WHERE_FILE_MIN))
+	if (!is_memfd && (st.stx_nlink > 0 || st.stx_dev_major != 0))
 		return;
 	if (bytes == 0 || held_files_note(&s->scratch->files, file.device, file.inode, file.pid))
 		return;

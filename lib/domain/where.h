@@ -70,8 +70,8 @@ struct where_survey {
 #define WHERE_LINKS_MAX	      200000U
 #define WHERE_MAPPINGS_MAX    1000000U
 
-/* A smaller deleted file is not looked at. */
-#define WHERE_FILE_MIN (64 * KIB)
+/* A smaller mapping is not looked at. */
+#define WHERE_MAPPING_MIN (64 * KIB)
 
 /* Of one process so many pipes and memfds are told apart; one that has more is counted low. */
 #define WHERE_INODES_MAX 4096

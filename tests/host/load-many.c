@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -34,17 +36,63 @@ void make_mappings(const char *value)
 			die("mprotect");
 }
 
-/* small-memfds=N,KIB: so many of KIB each, held by descriptors */
-void hold_small_memfds(const char *value)
+static void hold_small(const char *value, int (*make)(const char *path))
 {
 	unsigned long n = (unsigned long)take_number(&value);
 	const size_t size = (size_t)take_number(&value) * 1024;
 	static char zeros[MIB];
 
 	for (; n > 0; n--) {
-		int fd = memfd_create("small", 0);
+		int fd = make(value);
 
 		if (fd < 0 || write(fd, zeros, size < MIB ? size : MIB) < 0)
-			die("memfd_create");
+			die("a small file");
 	}
+}
+
+static int make_memfd(const char *unused)
+{
+	return memfd_create(unused, 0);
+}
+
+static int make_deleted(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	(void)unlink(path);
+	return fd;
+}
+
+static void *unshare_files(void *unused)
+{
+	if (unshare(CLONE_FILES) < 0)
+		die("unshare");
+	for (;;)
+		pause();
+	return unused;
+}
+
+/* thread-tables=N: so many threads with descriptors of their own */
+void make_thread_tables(const char *value)
+{
+	pthread_attr_t attributes;
+	pthread_t id;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 65536);
+	for (unsigned long n = strtoul(value, NULL, 10); n > 0; n--)
+		if (pthread_create(&id, &attributes, unshare_files, NULL) != 0)
+			die("pthread_create");
+}
+
+/* small-memfds=N,KIB: so many of KIB each, held by descriptors */
+void hold_small_memfds(const char *value)
+{
+	hold_small(value, make_memfd);
+}
+
+/* small-deleted=N,KIB,PATH: the same of deleted files */
+void hold_small_deleted(const char *value)
+{
+	hold_small(value, make_deleted);
 }

@@ -48,4 +48,6 @@ void reserve(const char *value);
 /* load-many.c */
 void open_descriptors(const char *value);
 void make_mappings(const char *value);
+void make_thread_tables(const char *value);
 void hold_small_memfds(const char *value);
+void hold_small_deleted(const char *value);

@@ -50,3 +50,21 @@ case_small_memfds_leak() { # a leak of such memfds
     start hog repeat=170 small-memfds=100,60 sleep=0.05 end
     until_quiet
 }
+case_small_deleted_leak() { # a leak of deleted files of a tmpfs, of 60 KiB each
+    expect dies=hog lives=app:4
+    machine
+    apps 4 40
+    start_daemon
+    start hog repeat=170 small-deleted=100,60,$case_run/small sleep=0.05 end
+    until_quiet
+}
+case_thread_tables() { # a memfd held by a thread with descriptors of its own, beside 2,500 threads with 100 each
+    expect dies=hog lives=app:4
+    machine
+    start_daemon
+    apps 4 40
+    start_full crowd descriptors=100 thread-tables=2500
+    start_full hog memfd-thread=560
+    start nudge anon=120@20
+    until_quiet
+}
