@@ -85,10 +85,18 @@ static struct census_process *find_holder(struct selection *sel, const struct wh
 	return find_successor(sel, holder, reader, ticks_of_survey(sel, now));
 }
 
+/* A daemon's first process has exited, and it has a session of its own: the program is all that is
+ * left to know it by. */
+static bool is_same_program(const struct census_process *a, const struct census_process *b)
+{
+	return a->code_pages != 0 && a->code_pages == b->code_pages && a->uid == b->uid;
+}
+
 /* Has one of them the descriptors of the other by fork(2)? */
 static bool are_related(struct family *family, const struct census_process *other)
 {
-	return family_descends(family->census, other, family->process) ||
+	return is_same_program(family->process, other) ||
+	       family_descends(family->census, other, family->process) ||
 	       family_descends(family->census, family->process, other) || family_has(family, other);
 }
 

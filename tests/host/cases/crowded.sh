@@ -68,3 +68,12 @@ case_thread_tables() { # a memfd held by a thread with descriptors of its own, b
     start nudge anon=120@20
     until_quiet
 }
+case_held_daemonized() { # a memfd held by a descriptor, by a program and its daemon, which has a session of its own
+    expect dies=hog,helper lives=app:4 kills=2
+    machine
+    start_daemon
+    apps 4 40
+    start_full hog memfd-held=560 fork=1 fork=1 session name=helper end exit end
+    start nudge anon=120@20
+    until_quiet
+}
