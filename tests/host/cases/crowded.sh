@@ -55,7 +55,7 @@ case_small_deleted_leak() { # a leak of deleted files of a tmpfs, of 60 KiB each
     machine
     apps 4 40
     start_daemon
-    start hog repeat=170 small-deleted=100,60,$case_run/small sleep=0.05 end
+    start hog repeat=170 "small-deleted=100,60,$case_run/small" sleep=0.05 end
     until_quiet
 }
 case_thread_tables() { # a memfd held by a thread with descriptors of its own, beside 2,500 threads with 100 each
