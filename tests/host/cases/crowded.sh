@@ -10,7 +10,7 @@ crowded() { # N STEP...: of those beside it, which are older
     pause 1
     apps 4 40
     start_full hog memfd-held=550
-    start nudge anon=120@20
+    start nudge anon=120@10
     until_quiet
 }
 case_crowded_descriptors() { # a memfd held by a descriptor, beside 12 processes with 19,000 descriptors each
