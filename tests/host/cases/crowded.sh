@@ -19,9 +19,6 @@ case_crowded_descriptors() { # a memfd held by a descriptor, beside 12 processes
 case_crowded_mappings() { # the same, beside 12 processes with 20,000 mappings each, and address space that they do not use
     crowded 12 reserve=2000 mappings=20000
 }
-case_crowded_memfds() { # the same, beside 5,000 small memfds of five processes
-    crowded 5 small-memfds=1000,4
-}
 case_crowded_untouched() { # a child that maps shared memory and has touched none of it, beside 12 processes with 20,000 mappings each
     expect dies=hog,holder lives=app:4,crowd:12 kills=2
     machine
