@@ -36,7 +36,7 @@ case_small_memfds() { # 9,000 memfds of 60 KiB each held by descriptors
     start_daemon
     apps 4 40
     start_full hog small-memfds=9000,60
-    start nudge anon=120@20
+    start nudge anon=120@10
     until_quiet
 }
 case_small_memfds_leak() { # a leak of such memfds
@@ -44,7 +44,7 @@ case_small_memfds_leak() { # a leak of such memfds
     machine
     apps 4 40
     start_daemon
-    start hog repeat=170 small-memfds=100,60 sleep=0.05 end
+    start hog repeat=170 small-memfds=100,60 sleep=0.15 end
     until_quiet
 }
 case_small_deleted_leak() { # a leak of deleted files of a tmpfs, of 60 KiB each
@@ -52,7 +52,7 @@ case_small_deleted_leak() { # a leak of deleted files of a tmpfs, of 60 KiB each
     machine
     apps 4 40
     start_daemon
-    start hog repeat=170 "small-deleted=100,60,$case_run/small" sleep=0.05 end
+    start hog repeat=170 "small-deleted=100,60,$case_run/small" sleep=0.15 end
     until_quiet
 }
 case_thread_tables() { # a memfd held by a thread with descriptors of its own, beside 2,500 threads with 100 each
@@ -62,7 +62,7 @@ case_thread_tables() { # a memfd held by a thread with descriptors of its own, b
     apps 4 40
     start_full crowd descriptors=100 thread-tables=2500
     start_full hog memfd-thread=560
-    start nudge anon=120@20
+    start nudge anon=120@10
     until_quiet
 }
 case_held_daemonized() { # a memfd held by a descriptor, by a program and its daemon, which has a session of its own
@@ -71,6 +71,6 @@ case_held_daemonized() { # a memfd held by a descriptor, by a program and its da
     start_daemon
     apps 4 40
     start_full hog memfd-held=560 fork=1 fork=1 session name=helper end exit end
-    start nudge anon=120@20
+    start nudge anon=120@10
     until_quiet
 }
