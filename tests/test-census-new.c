@@ -254,6 +254,32 @@ static void test_the_small_are_compared_in_turn(void **state)
 	}
 }
 
+/* Not those that were compared a moment ago, nor those that are still small. */
+static void test_a_small_one_that_has_grown_is_compared_in_the_round(void **state)
+{
+	static const struct {
+		usec_t after;
+		unsigned pages;
+		size_t n;
+	} rows[] = { { 0, 100000, 0 },
+		     { 2 * CENSUS_LARGEST_USEC, 100000, 1 },
+		     { 2 * CENSUS_LARGEST_USEC, 500, 0 } };
+	struct world *world = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		usec_t begin = (100 + i * 1000) * USEC_PER_SEC;
+
+		put_small_ones(world, 450, 450, 0);
+		assert_int_equal(census_sweep(&world->census, begin, 1, false), 0);
+		assert_int_equal(census_refresh(&world->census, begin, 1, false, NULL, 0), 1);
+		put_small_ones(world, rows[i].pages, 450, 9);
+		assert_int_equal(
+			census_refresh(&world->census, begin + rows[i].after, 1, false, NULL, 0),
+			1);
+		assert_int_equal(count_adjusted(world, 9), rows[i].n);
+	}
+}
+
 /* Gradually, those that have started. */
 static void test_find_new_compares_the_young_soon(void **state)
 {
@@ -402,6 +428,7 @@ int main(void)
 		on_world(test_find_new_lists_all_when_many_came_or_pids_wrapped),
 		on_world(test_find_new_compares_those_that_are_known),
 		on_world(test_the_small_are_compared_in_turn),
+		on_world(test_a_small_one_that_has_grown_is_compared_in_the_round),
 		on_world(test_find_new_compares_the_young_soon),
 		on_world(test_compare_sees_another_user),
 		on_world(test_compare_matches_the_rules_after_a_move),

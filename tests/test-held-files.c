@@ -79,7 +79,7 @@ static void test_most(void **state)
 			};
 
 			if (!held_files_note(&files, 1, file.inode, file.pid))
-				assert_true(held_files_add(&files, &file));
+				held_files_add(&files, &file);
 		}
 		n = held_files_most(&files, sums, 2);
 		assert_int_equal(n, (rows[i].pid != 0) + (rows[i].next != 0));
@@ -101,7 +101,7 @@ static void test_a_file_that_many_hold_counts_for_none(void **state)
 	struct held_file file = { .device = 1, .inode = 1, .unmapped = MIB, .pid = 7 };
 	struct held_sum sum;
 
-	assert_true(held_files_add(&files, &file));
+	held_files_add(&files, &file);
 	for (pid_t pid = 8; pid < 8 + HELD_OTHERS_MAX; pid++)
 		assert_true(held_files_note(&files, 1, 1, pid));
 	assert_int_equal(held_files_most(&files, &sum, 1), 1);
@@ -110,7 +110,7 @@ static void test_a_file_that_many_hold_counts_for_none(void **state)
 
 	/* Another file of its, which others hold: they would be too many. */
 	file.inode = 2;
-	assert_true(held_files_add(&files, &file));
+	held_files_add(&files, &file);
 	assert_true(held_files_note(&files, 1, 2, 9000));
 	assert_int_equal(held_files_most(&files, &sum, 1), 1);
 	assert_int_equal(sum.together, MIB);
@@ -135,7 +135,7 @@ static void test_the_links_of_all_files_are_bounded(void **state)
 			.device = 1, .inode = inode, .unmapped = MIB, .pid = (pid_t)inode
 		};
 
-		assert_true(held_files_add(&files, &file));
+		held_files_add(&files, &file);
 	}
 	for (uint64_t inode = 1; inode <= N_FILES; inode++)
 		for (pid_t pid = 1000; pid < 1000 + HELD_OTHERS_MAX; pid++)
@@ -152,15 +152,98 @@ static void test_the_links_of_all_files_are_bounded(void **state)
 	assert_false(files.files[0].is_crowded);
 }
 
+/* The small ones of a process are added up, where there are too many files. */
+static void test_many_small_files_do_not_hide_a_large_one(void **state)
+{
+	static const struct {
+		const char *label;
+		pid_t n_before, n_after; /* processes with 1,000 small ones each */
+		uint64_t small;		 /* KiB */
+		unsigned n_own;		 /* of the one that holds most: so many */
+		uint64_t own;		 /* of so many KiB */
+	} rows[] = {
+		{ "there is room", 2, 2, 4, 1, 600 * 1024 },
+		{ "it is the last", 9, 0, 4, 1, 600 * 1024 },
+		{ "it is the first", 0, 9, 4, 1, 600 * 1024 },
+		{ "in the middle of many", 90, 90, 60, 1, 600 * 1024 },
+		{ "what it has is small, too", 9, 9, 4, 6000, 100 },
+		{ "all are equal", 9, 9, 100, 6000, 100 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		pid_t n = rows[i].n_before + 1 + rows[i].n_after;
+		uint64_t inode = 0, all = rows[i].n_own * rows[i].own * KIB;
+		static struct held_files files;
+		struct held_sum sums[2];
+
+		print_message("%s\n", rows[i].label);
+		held_files_clear(&files);
+		for (pid_t pid = 1; pid <= n; pid++) {
+			bool is_it = pid == rows[i].n_before + 1;
+
+			for (unsigned k = 0; k < (is_it ? rows[i].n_own : 1000); k++)
+				held_files_add(&files, &(struct held_file){
+							       .device = 1,
+							       .inode = ++inode,
+							       .unmapped = (is_it ? rows[i].own
+										  : rows[i].small) *
+									   KIB,
+							       .pid = pid,
+						       });
+			assert_in_range(files.n, 1, HELD_FILES_MAX);
+		}
+		assert_in_range(held_files_most(&files, sums, 2), 1, 2);
+		assert_int_equal(sums[0].pid, rows[i].n_before + 1);
+		assert_in_range(sums[0].bytes, all / 8 * 7, all);
+		assert_int_equal(sums[0].unsure, 0);
+	}
+}
+
+/* A child that has inherited them, or others that were made before, after, or in the same time. */
+static void test_small_files_that_others_may_hold(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t from, step; /* of the other's inodes */
+		dev_t device;
+		bool is_unsure;
+	} rows[] = {
+		{ "the same", 1000, 1, 1, true }, { "some of them", 5990, 1, 1, true },
+		{ "before", 1, 0, 1, false },	  { "after", 7000, 1, 1, false },
+		{ "beside", 1000, 2, 1, true },	  { "on another device", 1000, 1, 2, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		static struct held_files files;
+		struct held_file file = { .device = 1, .unmapped = 64 * KIB, .pid = 7 };
+		struct held_sum sum;
+
+		print_message("%s\n", rows[i].label);
+		held_files_clear(&files);
+		for (file.inode = 1000; file.inode < 6000; file.inode++)
+			held_files_add(&files, &file);
+		file = (struct held_file){ .device = rows[i].device,
+					   .inode = rows[i].from,
+					   .unmapped = 4 * KIB,
+					   .pid = 8 };
+		for (unsigned k = 0; k < 500; k++, file.inode += rows[i].step)
+			if (!held_files_note(&files, file.device, file.inode, file.pid))
+				held_files_add(&files, &file);
+		assert_int_equal(held_files_most(&files, &sum, 1), 1);
+		assert_int_equal(sum.pid, 7);
+		assert_int_equal(sum.bytes, 5000 * 64 * KIB);
+		assert_int_equal(sum.unsure > 0, rows[i].is_unsure);
+		assert_true(sum.unsure <= sum.bytes);
+	}
+}
+
 static void test_another_device_is_another_file(void **state)
 {
 	static struct held_files files;
 	const struct held_file file = { .device = 1, .inode = 1, .pid = 7 };
 
-	assert_true(held_files_add(&files, &file));
+	held_files_add(&files, &file);
 	assert_false(held_files_note(&files, 2, 1, 7));
-	files.n = HELD_FILES_MAX;
-	assert_false(held_files_add(&files, &file));
 }
 
 static void test_what_is_mapped_is_seen(void **state)
@@ -202,6 +285,8 @@ int main(void)
 		cmocka_unit_test(test_most),
 		cmocka_unit_test(test_a_file_that_many_hold_counts_for_none),
 		cmocka_unit_test(test_the_links_of_all_files_are_bounded),
+		cmocka_unit_test(test_many_small_files_do_not_hide_a_large_one),
+		cmocka_unit_test(test_small_files_that_others_may_hold),
 		cmocka_unit_test(test_another_device_is_another_file),
 		cmocka_unit_test(test_what_is_mapped_is_seen),
 	};

@@ -245,7 +245,10 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 		unsigned code_pages; /* of the other, as the next */
 		pid_t ppid;
 		bool is_taken;
+		uid_t uid;
 	} cases[] = {
+		{ "a daemon of its program", 0, 9, 1, true },
+		{ "another user's", 0, 9, 1, false, 5 },
 		{ "a parent and its child", 0, 9, 7, true },
 		{ "a child that has executed another program", 0, 8, 7, true },
 		{ "a process that it has passed the descriptor to", 0, 8, 1, false },
@@ -263,6 +266,8 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 		print_message("%s\n", cases[i].label);
 		other->ppid = cases[i].ppid;
 		other->code_pages = cases[i].code_pages;
+		other->session = 8;
+		other->uid = cases[i].uid;
 		test.protected_pid = cases[i].protected_pid;
 		s->has_survey = true;
 		s->surveyed_at = NOW - SEC;

@@ -156,6 +156,74 @@ static void test_a_survey_of_mappings_is_preferred(void **state)
 	}
 }
 
+/* With many mappings it takes longer than it is waited for; but not one that has hung. */
+static void test_a_survey_of_mappings_that_is_late_is_another(void **state)
+{
+	static const struct {
+		usec_t deep_at; /* after it was asked */
+		bool is_taken;
+	} rows[] = { { 300000, true }, { 1999999, true }, { 2000000, false }, { 30 * SEC, false } };
+	struct selection *sel = &test.m->selection;
+	struct stuck *s = &sel->stuck;
+
+	fill_tmpfs();
+	strcpy(test.survey.memfds.comm, "plain");
+	strcpy(test.deep.survey.memfds.comm, "deep");
+	test.deep.hangs = false;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		usec_t began = NOW + i * 100 * SEC;
+
+		s->is_waiting = false;
+		s->surveyed.took_usec = 0;
+		s->watched_at = test.n_asked = 0;
+		stuck_watch(sel, began);
+		assert_int_equal(test.n_asked, 1);
+		test.is_finished = true;
+		s->watched_at = 0;
+		stuck_watch(sel, began + 200000);
+		assert_string_equal(s->surveyed.memfds.comm, "plain");
+		s->nominated_at = s->surveyed_at;
+		s->surveyed.took_usec = SEC; /* the next one is not due */
+		test.deep.is_finished = true;
+		s->watched_at = 0;
+		stuck_watch(sel, began + rows[i].deep_at);
+		assert_string_equal(s->surveyed.memfds.comm, rows[i].is_taken ? "deep" : "plain");
+		assert_int_equal(s->surveyed_at != s->nominated_at, rows[i].is_taken);
+		assert_int_equal(s->surveyed_from, began);
+	}
+}
+
+/* By its start time: that of the holder, of another with its pid, or not known. */
+static void test_another_process_with_its_pid_is_none(void **state)
+{
+	static const struct {
+		uint64_t surveyed, now;
+		bool is_taken;
+	} rows[] = { { 100, 100, true }, { 100, 101, false }, { 0, 100, true } };
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+	struct census_process *process = add(7, "holder", MIB);
+
+	s->holder_minimum = GIB;
+	s->has_survey = true;
+	s->surveyed_from = s->surveyed_at = NOW - SEC;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		s->surveyed = (struct where_survey){ .unmapped = { {
+							     .pid = 7,
+							     .comm = "holder",
+							     .bytes = 3 * GIB,
+							     .uid = 5,
+							     .start_ticks = rows[i].surveyed,
+						     } } };
+		process->start_ticks = rows[i].now;
+		s->nominated_at = 0;
+		m->selection.choice.n_ranked = 0;
+		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
+		assert_int_equal(m->selection.choice.n_ranked, rows[i].is_taken);
+	}
+}
+
 static void test_it_is_reported_once(void **state)
 {
 	struct manager *m = test.m;
@@ -256,6 +324,8 @@ int main(void)
 		TEST(test_a_survey_in_time),
 		TEST(test_a_survey_is_fresh_until_the_next_one),
 		TEST(test_a_survey_of_mappings_is_preferred),
+		TEST(test_a_survey_of_mappings_that_is_late_is_another),
+		TEST(test_another_process_with_its_pid_is_none),
 		TEST(test_it_is_reported_once),
 		TEST(test_a_survey_that_is_late),
 		TEST(test_without_a_thread),

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -255,6 +256,92 @@ static void test_survey_finds_what_is_mapped_and_was_not_touched(void **state)
 	close(ends[1]);
 }
 
+/* A child of so many descriptors, and one of a memfd after them. */
+static pid_t fork_with_descriptors(unsigned n, size_t size)
+{
+	char ready[2];
+	int ends[2];
+	pid_t pid;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int fd, any = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		static const char bytes[MIB];
+
+		while (n-- > 0)
+			if (dup(any) < 0)
+				_exit(1);
+		fd = memfd_create("held", MFD_CLOEXEC);
+		for (size_t at = 0; at < size; at += sizeof(bytes))
+			if (write(fd, bytes, sizeof(bytes)) != sizeof(bytes))
+				_exit(1);
+		if (write(ends[1], "1", 1) != 1)
+			_exit(1);
+		wait_forever(NULL);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], ready, 1), 1);
+	close(ends[0]);
+	return pid;
+}
+
+static void kill_child(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
+/* More than are read of each process at first. */
+static void test_survey_finds_the_last_of_many_descriptors(void **state)
+{
+	enum { N = 9000 };
+	struct rlimit limit;
+	pid_t pid;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	if (limit.rlim_max < N + 100 || setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		skip();
+	pid = fork_with_descriptors(N, 64 * MIB);
+	assert_int_equal(unmapped_of(pid, 0), 64 * MIB);
+	kill_child(pid);
+}
+
+static usec_t n_calls;
+static usec_t count_calls(void)
+{
+	return ++n_calls;
+}
+
+/* A few descriptors each time: where one survey was cut the next one goes on. */
+static void test_surveys_that_are_cut_read_all_processes(void **state)
+{
+	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	pid_t others[5], pid;
+	static struct where_scratch scratch;
+	static struct where_survey found;
+	unsigned n_found = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		others[i] = fork_with_descriptors(500, MIB);
+	pid = fork_with_descriptors(0, 48 * MIB);
+	for (unsigned n = 0; n < 5000 && n_found < 2; n++) {
+		n_calls = 0;
+		where_survey(proc_fd, root_fd, count_calls, 1000, 0, &scratch, &found);
+		for (unsigned i = 0; i < WHERE_UNMAPPED_MAX; i++)
+			n_found += found.unmapped[i].pid == pid;
+	}
+	kill_child(pid);
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		kill_child(others[i]);
+	assert_int_equal(n_found, 2);
+}
+
 static void test_survey_counts_what_small_processes_map(void **state)
 {
 	const size_t size = WHERE_MAPPED_SMALL + MIB;
@@ -374,6 +461,8 @@ int main(void)
 		cmocka_unit_test(test_survey_finds_a_memfd_of_another_thread),
 		cmocka_unit_test(test_survey_finds_a_memfd_that_a_thread_has_for_itself),
 		cmocka_unit_test(test_survey_finds_what_is_mapped_and_was_not_touched),
+		cmocka_unit_test(test_survey_finds_the_last_of_many_descriptors),
+		cmocka_unit_test(test_surveys_that_are_cut_read_all_processes),
 		cmocka_unit_test(test_survey_counts_what_small_processes_map),
 		cmocka_unit_test(test_survey_finishes_in_time),
 		cmocka_unit_test(test_survey_finds_each_tmpfs_once),

@@ -216,7 +216,8 @@ static void test_kinds_of_one_holder_add_up(void **state)
 	};
 	const struct where_survey s = {
 		.memfds = { .pid = 7, .bytes = 300 * MIB, .unmeasured = 50 * MIB },
-		.unmapped = { { .pid = 8, .bytes = 400 * MIB }, { .pid = 7, .bytes = 250 * MIB } },
+		.unmapped = { { .pid = 8, .bytes = 400 * MIB, .unmeasured = 90 * MIB },
+			      { .pid = 7, .bytes = 250 * MIB, .unmeasured = 20 * MIB } },
 		.pipes = { .pid = 7, .bytes = 260 * MIB, .n = 300 },
 	};
 	struct where_holder holders[WHERE_HOLDERS_MAX];
@@ -224,9 +225,10 @@ static void test_kinds_of_one_holder_add_up(void **state)
 	assert_int_equal(where_holders(&s, &c, 0, holders), 2);
 	assert_int_equal(holders[0].pid, 7);
 	assert_int_equal(holders[0].bytes, 560 * MIB);
-	assert_int_equal(holders[0].unmeasured, 50 * MIB);
+	assert_int_equal(holders[0].unmeasured, 70 * MIB);
 	assert_int_equal(holders[1].pid, 8);
 	assert_int_equal(holders[1].bytes, 400 * MIB);
+	assert_int_equal(holders[1].unmeasured, 90 * MIB);
 }
 
 static void test_words(void **state)

@@ -54,13 +54,23 @@ static struct census_process *find_successor(struct selection *sel,
 	return is_eligible ? found : NULL;
 }
 
+/* Not if another has its pid meanwhile. */
+static struct census_process *find_surveyed(const struct census *census,
+					    const struct where_holder *holder)
+{
+	struct census_process *process = census_find(census, holder->pid);
+
+	return process && holder->start_ticks != 0 && process->start_ticks != holder->start_ticks
+		       ? NULL
+		       : process;
+}
+
 /* The process of this name, or its successor, if it is eligible; NULL: it is not, or by what is
- * known of it it is too small: most are, and are not read for that.  (The survey has no start time:
- * the name has to do for it, and the fresh reading.) */
+ * known of it it is too small: most are, and are not read for that. */
 static struct census_process *find_holder(struct selection *sel, const struct where_holder *holder,
 					  const struct victim_reader *reader, usec_t now)
 {
-	struct census_process *process = census_find(&sel->sampler->census, holder->pid);
+	struct census_process *process = find_surveyed(&sel->sampler->census, holder);
 	uint64_t held = add_u64(holder->bytes, holder->together);
 	int r = VICTIM_READ_GONE;
 
@@ -75,10 +85,18 @@ static struct census_process *find_holder(struct selection *sel, const struct wh
 	return find_successor(sel, holder, reader, ticks_of_survey(sel, now));
 }
 
+/* A daemon's first process has exited, and it has a session of its own: the program is all that is
+ * left to know it by. */
+static bool is_same_program(const struct census_process *a, const struct census_process *b)
+{
+	return a->code_pages != 0 && a->code_pages == b->code_pages && a->uid == b->uid;
+}
+
 /* Has one of them the descriptors of the other by fork(2)? */
 static bool are_related(struct family *family, const struct census_process *other)
 {
-	return family_descends(family->census, other, family->process) ||
+	return is_same_program(family->process, other) ||
+	       family_descends(family->census, other, family->process) ||
 	       family_descends(family->census, family->process, other) || family_has(family, other);
 }
 

@@ -130,13 +130,23 @@ bool stuck_is_to_choose(const struct selection *sel, usec_t now)
 	return s->since == 0 || now - s->chosen_at >= wait;
 }
 
-/* The one of mappings has all that the other one has, which has taken no longer. */
+static bool collect_deep(struct stuck *s)
+{
+	if (!s->is_deep || !survey_collect(s->deep, &s->surveyed))
+		return false;
+	s->is_deep = false;
+	s->surveyed.took_usec *= 2;
+	return true;
+}
+
+/* The one of mappings has all that the other one has, which has taken no longer.  It may be over
+ * after the other one was taken: then it is another survey, but for one that has hung. */
 static bool collect_one(struct stuck *s, usec_t now)
 {
-	if (s->is_deep && survey_collect(s->deep, &s->surveyed)) {
-		s->surveyed.took_usec *= 2;
+	if (!s->is_waiting)
+		return now - s->asked_at < SURVEY_LATE_USEC && collect_deep(s);
+	if (collect_deep(s))
 		return true;
-	}
 	if (s->is_deep && now - s->asked_at < SURVEY_DEEP_USEC)
 		return false;
 	return survey_collect(s->survey, &s->surveyed);
@@ -146,7 +156,7 @@ static void collect(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
 
-	if (!s->is_waiting || !collect_one(s, now))
+	if (!collect_one(s, now))
 		return;
 	s->is_waiting = false;
 	s->has_survey = s->is_new = true;

@@ -29,22 +29,26 @@ static bool add_inode(uint64_t *inodes, unsigned *n, uint64_t inode)
 	return true;
 }
 
-static bool add_memfd(struct where_walk *s, uint64_t inode, uint64_t bytes)
+/* False: it is known.  Where there are too many, that is not sure. */
+static bool add_memfd(struct where_walk *s, uint64_t inode, uint64_t bytes, bool *ret_is_sure)
 {
 	for (unsigned i = 0; i < s->n_memfds; i++)
 		if (s->scratch->memfds[i] == inode)
 			return false;
-	if (!add_inode(s->scratch->memfds, &s->n_memfds, inode))
-		return false;
-	s->memfd_bytes = add_u64(s->memfd_bytes, bytes);
+	*ret_is_sure = add_inode(s->scratch->memfds, &s->n_memfds, inode);
+	if (*ret_is_sure)
+		s->memfd_bytes = add_u64(s->memfd_bytes, bytes);
 	return true;
 }
 
 static bool measure_file(struct where_walk *s, int dir_fd, const char *name, struct held_file *file,
-			 uint64_t bytes)
+			 uint64_t bytes, bool is_sure)
 {
-	return unmapped_measure(dir_fd, name, s->pagemap_fd, bytes, &file->unmapped) >= 0 &&
-	       held_files_add(&s->scratch->files, file);
+	if (unmapped_measure(dir_fd, name, s->pagemap_fd, bytes, &file->unmapped) < 0)
+		return false;
+	file->unsure = is_sure ? 0 : file->unmapped;
+	held_files_add(&s->scratch->files, file);
+	return true;
 }
 
 static bool is_on_tmpfs(struct where_walk *s, const char *pid, dev_t device, enum where_file kind)
@@ -59,7 +63,7 @@ void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const ch
 		     enum where_file kind)
 {
 	struct held_file file = { .pid = (pid_t)strtol(pid, NULL, 10) };
-	bool is_memfd = kind == WHERE_FILE_MEMFD;
+	bool is_memfd = kind == WHERE_FILE_MEMFD, is_sure = true;
 	uint64_t bytes;
 	struct statx st;
 
@@ -69,15 +73,15 @@ void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const ch
 	bytes = (uint64_t)st.stx_blocks * 512;
 	file.device = makedev(st.stx_dev_major, st.stx_dev_minor);
 	file.inode = st.stx_ino;
-	if (is_memfd && !add_memfd(s, st.stx_ino, bytes))
+	if (is_memfd && !add_memfd(s, st.stx_ino, bytes, &is_sure))
 		return;
-	if (!is_memfd && (st.stx_nlink > 0 || st.stx_dev_major != 0 || bytes < WHERE_FILE_MIN))
+	if (!is_memfd && (st.stx_nlink > 0 || st.stx_dev_major != 0))
 		return;
 	if (bytes == 0 || held_files_note(&s->scratch->files, file.device, file.inode, file.pid))
 		return;
 	if ((!is_on_tmpfs(s, pid, file.device, kind) ||
-	     !measure_file(s, dir_fd, name, &file, bytes)) &&
-	    is_memfd)
+	     !measure_file(s, dir_fd, name, &file, bytes, is_sure)) &&
+	    is_memfd && is_sure)
 		s->unmeasured_bytes = add_u64(s->unmeasured_bytes, bytes);
 }
 
@@ -124,11 +128,14 @@ static unsigned count_pairs(struct where_walk *s)
 static void hold(struct where_walk *s, struct where_holder *holder, const char *pid)
 {
 	struct proc_status status;
+	struct proc_stat stat;
 	char path[64];
 
 	holder->pid = (pid_t)strtol(pid, NULL, 10);
 	holder->uid =
 		proc_read_status(s->proc_fd, holder->pid, &status) == 0 ? status.uid : (uid_t)-1;
+	holder->start_ticks =
+		proc_read_stat(s->proc_fd, holder->pid, &stat) == 0 ? stat.start_ticks : 0;
 	snprintf(path, sizeof(path), "%s/comm", pid);
 	if (io_read_at(s->proc_fd, path, holder->comm, sizeof(holder->comm)) < 0 &&
 	    holder->comm[0] == '\0')
@@ -163,7 +170,7 @@ static DIR *open_directory(int dir_fd, const char *path)
 }
 
 /* Its first thread may have exited: that has neither memory nor descriptors, but another has. */
-static pid_t find_thread(struct where_walk *s, pid_t pid)
+pid_t where_find_thread(struct where_walk *s, pid_t pid)
 {
 	char path[64];
 	_cleanup_(closedirp) DIR *dir = NULL;
@@ -180,7 +187,14 @@ static pid_t find_thread(struct where_walk *s, pid_t pid)
 	return tid;
 }
 
-static void read_descriptors(struct where_walk *s, const char *pid, pid_t tid)
+/* Has the process what it may have of this survey, or is that over? */
+static bool is_enough(struct where_walk *s)
+{
+	return s->n_links >= s->n_links_end || where_is_over(s);
+}
+
+/* from: where an earlier one was cut; 0: all.  Returns where this one was; 0: it was not. */
+static long read_descriptors(struct where_walk *s, const char *pid, pid_t tid, long from)
 {
 	char path[64];
 	_cleanup_(closedirp) DIR *dir = NULL;
@@ -188,11 +202,19 @@ static void read_descriptors(struct where_walk *s, const char *pid, pid_t tid)
 
 	snprintf(path, sizeof(path), "%.16s/task/%d/fd", pid, tid);
 	dir = open_directory(s->proc_fd, path);
-	while (dir && (entry = readdir(dir)) && !where_is_over(s)) {
+	if (!dir)
+		return 0;
+	if (from > 0)
+		seekdir(dir, from);
+	while (!is_enough(s)) {
+		entry = readdir(dir);
+		if (!entry)
+			return 0;
 		s->n_links++;
 		if (entry->d_name[0] != '.')
 			read_link(s, pid, dirfd(dir), entry->d_name);
 	}
+	return telldir(dir);
 }
 
 /* (Not known, as where the kernel has no kcmp(2): no.) */
@@ -211,14 +233,14 @@ static void read_threads(struct where_walk *s, const char *pid, pid_t tid)
 
 	snprintf(path, sizeof(path), "%.16s/task", pid);
 	dir = open_directory(s->proc_fd, path);
-	while (dir && (entry = readdir(dir)) && !where_is_over(s)) {
+	while (dir && !is_enough(s) && (entry = readdir(dir))) {
 		s->n_links++;
 		other = (pid_t)strtol(entry->d_name, NULL, 10);
 		if (other <= 0 || other == tid || !has_other_descriptors(tid, other) ||
 		    (last != tid && !has_other_descriptors(last, other)))
 			continue;
 		last = other;
-		read_descriptors(s, pid, other);
+		(void)read_descriptors(s, pid, other, 0);
 	}
 }
 
@@ -236,7 +258,7 @@ static pid_t add_mapped(struct where_walk *s, pid_t pid, unsigned *ret_n_threads
 		return pid;
 	*ret_n_threads = status.n_threads;
 	if (!status.has_mm && status.n_threads > 1) {
-		tid = find_thread(s, pid);
+		tid = where_find_thread(s, pid);
 		if (proc_read_status(s->proc_fd, tid, &status) != 0)
 			return tid;
 	}
@@ -246,20 +268,48 @@ static pid_t add_mapped(struct where_walk *s, pid_t pid, unsigned *ret_n_threads
 	return tid;
 }
 
+static void begin_process(struct where_walk *s, unsigned n_links)
+{
+	s->n_pipes = s->n_memfds = 0;
+	s->memfd_bytes = s->unmeasured_bytes = 0;
+	s->other_device = 0;
+	s->n_links_end = s->n_links + n_links;
+}
+
 static void read_process(struct where_walk *s, const char *pid)
 {
 	unsigned n_threads;
 	pid_t tid = add_mapped(s, (pid_t)strtol(pid, NULL, 10), &n_threads);
+	struct where_rest rest = { .tid = tid, .is_threaded = n_threads > 1 };
 
-	s->n_pipes = s->n_memfds = 0;
-	s->memfd_bytes = s->unmeasured_bytes = 0;
-	s->other_device = 0;
-	read_descriptors(s, pid, tid);
-	if (n_threads > 1)
+	begin_process(s, WHERE_PROCESS_LINKS);
+	snprintf(rest.pid, sizeof(rest.pid), "%.15s", pid);
+	rest.from = read_descriptors(s, pid, tid, 0);
+	if (rest.is_threaded)
 		read_threads(s, pid, tid);
-	if (s->least_untouched > 0)
-		where_read_mappings(s, pid, tid);
+	if (s->n_links >= s->n_links_end && s->n_rest < WHERE_REST_MAX)
+		s->rest[s->n_rest++] = rest;
+	else if (s->n_links >= s->n_links_end)
+		s->ret->is_partial = true;
 	take_process(s, pid);
+}
+
+/* The rest of what is to be read, in equal parts; another is the first each time. */
+static void read_rest(struct where_walk *s)
+{
+	unsigned turn = s->scratch->turn++;
+
+	for (unsigned i = 0; i < s->n_rest && !where_is_over(s); i++) {
+		const struct where_rest *rest = &s->rest[(turn + i) % s->n_rest];
+
+		begin_process(s, (WHERE_LINKS_MAX - s->n_links) / (s->n_rest - i));
+		if (rest->from > 0)
+			(void)read_descriptors(s, rest->pid, rest->tid, rest->from);
+		if (rest->is_threaded)
+			read_threads(s, rest->pid, rest->tid);
+		s->ret->is_partial = s->ret->is_partial || s->n_links >= s->n_links_end;
+		take_process(s, rest->pid);
+	}
 }
 
 /* What is in the pipe whose end for reading this is.  (To open it adds a reader for a moment, which
@@ -300,21 +350,55 @@ static void measure_pipes(struct where_walk *s)
 	}
 }
 
-static void read_processes(struct where_walk *s)
+/* All processes, from the one on at which an earlier survey was cut.  Returns where this one was;
+ * 0: it was not. */
+static pid_t for_each_process(struct where_walk *s, pid_t from,
+			      bool (*is_over)(struct where_walk *s),
+			      void (*read)(struct where_walk *s, const char *pid))
 {
 	_cleanup_(closedirp) DIR *dir = open_directory(s->proc_fd, ".");
 	const struct dirent *entry;
+	unsigned n = 0;
+	pid_t pid = from;
 
 	if (!dir) {
 		s->ret->is_partial = true;
-		return;
+		return 0;
 	}
-	for (unsigned n = 0;
-	     n < WHERE_PROCESSES_MAX && (entry = readdir(dir)) && !where_is_over(s);)
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9') {
-			read_process(s, entry->d_name);
-			n++;
+	for (unsigned turn = 0; turn < (from > 0 ? 2 : 1); turn++, rewinddir(dir)) {
+		while ((entry = readdir(dir))) {
+			if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
+			    (strtol(entry->d_name, NULL, 10) > from) != (turn == 0))
+				continue;
+			if (n++ == WHERE_PROCESSES_MAX)
+				s->ret->is_partial = true;
+			if (n > WHERE_PROCESSES_MAX || is_over(s))
+				return pid;
+			pid = (pid_t)strtol(entry->d_name, NULL, 10);
+			read(s, entry->d_name);
 		}
+	}
+	return 0;
+}
+
+/* (What is cut of mappings does not make it partial: there may be any number.) */
+static bool has_enough_mappings(struct where_walk *s)
+{
+	return s->n_lines >= WHERE_MAPPINGS_MAX || s->now() >= s->deadline;
+}
+
+/* Mappings after all descriptors: these are more likely. */
+static void read_processes(struct where_walk *s)
+{
+	struct where_scratch *scratch = s->scratch;
+
+	scratch->descriptors_from =
+		for_each_process(s, scratch->descriptors_from, where_is_over, read_process);
+	read_rest(s);
+	measure_pipes(s);
+	if (s->least_untouched > 0)
+		scratch->mappings_from = for_each_process(s, scratch->mappings_from,
+							  has_enough_mappings, where_read_mappings);
 }
 
 static void take_unmapped(struct where_walk *s)
@@ -325,6 +409,7 @@ static void take_unmapped(struct where_walk *s)
 
 	for (unsigned i = 0; i < n; i++) {
 		s->ret->unmapped[i].bytes = sums[i].bytes;
+		s->ret->unmapped[i].unmeasured = sums[i].unsure;
 		s->ret->unmapped[i].together = sums[i].together;
 		s->ret->unmapped[i].n_others = sums[i].n_others;
 		memcpy(s->ret->unmapped[i].others, sums[i].others, sizeof(sums[i].others));
@@ -365,6 +450,5 @@ void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline
 	where_read_sysv(&survey);
 	read_processes(&survey);
 	take_unmapped(&survey);
-	measure_pipes(&survey);
 	ret->took_usec = now() - began;
 }

@@ -4,12 +4,27 @@
 
 #include "lib/domain/where.h"
 
+/* So many of its descriptors and threads are read of each process, before the rest of those that
+ * have more. */
+#define WHERE_PROCESS_LINKS 1024
+#define WHERE_REST_MAX	    128
+
+struct where_rest {
+	char pid[16];
+	pid_t tid;
+	long from; /* in its descriptors; 0: these are read */
+	bool is_threaded;
+};
+
 struct where_walk {
 	int proc_fd, root_fd;
 	usec_t (*now)(void);
 	usec_t deadline;
-	uint64_t least_untouched; /* 0: mappings are not read */
-	unsigned n_links;
+	uint64_t least_untouched;      /* 0: mappings are not read */
+	unsigned n_links, n_links_end; /* the end: of the process that is read */
+	unsigned n_lines;	       /* of mappings */
+	unsigned n_rest;
+	struct where_rest rest[WHERE_REST_MAX];
 	unsigned n_devices;
 	unsigned n_pipes, n_memfds; /* of the process that is read */
 	uint64_t memfd_bytes, unmeasured_bytes;
@@ -43,5 +58,8 @@ enum where_file {
 void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const char *name,
 		     enum where_file kind);
 
+/* A thread that has the process's memory and descriptors, where its first one has exited. */
+pid_t where_find_thread(struct where_walk *s, pid_t pid);
+
 /* Files without a name that it maps, if there is much that it has not touched. */
-void where_read_mappings(struct where_walk *s, const char *pid, pid_t tid);
+void where_read_mappings(struct where_walk *s, const char *pid);

@@ -97,6 +97,15 @@ static unsigned add_holder(struct where_holder *holders, unsigned n,
 	return n;
 }
 
+static void add_unmeasured(struct where_holder *holders, unsigned n,
+			   const struct where_holder *holder, uint64_t bytes)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (holders[i].pid == holder->pid)
+			holders[i].unmeasured =
+				min_u64(add_u64(holders[i].unmeasured, bytes), holders[i].bytes);
+}
+
 static uint64_t all_of(const struct where_holder *holder)
 {
 	return add_u64(holder->bytes, holder->together);
@@ -126,12 +135,12 @@ unsigned where_holders(const struct where_survey *survey, const struct memory_co
 
 	if (survey->is_partial && memfds < shmem / 4 * 3)
 		memfds = 0;
-	for (unsigned i = 0; i < WHERE_UNMAPPED_MAX; i++)
+	for (unsigned i = 0; i < WHERE_UNMAPPED_MAX; i++) {
 		n = add_holder(ret, n, &survey->unmapped[i], survey->unmapped[i].bytes, all);
+		add_unmeasured(ret, n, &survey->unmapped[i], survey->unmapped[i].unmeasured);
+	}
 	n = add_holder(ret, n, &survey->memfds, memfds, all);
-	for (unsigned i = 0; i < n; i++)
-		if (ret[i].pid == survey->memfds.pid)
-			ret[i].unmeasured = min_u64(memfds, ret[i].bytes);
+	add_unmeasured(ret, n, &survey->memfds, memfds);
 	n = add_holder(ret, n, &survey->pipes, min_u64(survey->pipes.bytes, worth_unaccounted(c)),
 		       UINT64_MAX);
 	sort_holders(ret, n);

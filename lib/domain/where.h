@@ -36,13 +36,14 @@ struct where_holder {
 	char comm[16];
 	uint64_t bytes; /* of memfds: each counts once in a process; of pipes: what is in them */
 	unsigned n;	/* of pipes: those of which it has both ends */
-	/* Of memfds: of these it could not be seen whether processes map them. */
+	/* Of these it could not be seen whether processes map them, or hold them as well. */
 	uint64_t unmeasured;
 	/* Besides, of unmapped: what these others hold as well, which is freed with all of them. */
 	uint64_t together;
 	pid_t others[HELD_OTHERS_MAX];
 	unsigned n_others;
-	uid_t uid; /* (uid_t)-1: not known */
+	uid_t uid;	      /* (uid_t)-1: not known */
+	uint64_t start_ticks; /* 0: likewise */
 };
 
 struct where_survey {
@@ -67,21 +68,26 @@ struct where_survey {
 #define WHERE_MOUNTINFO_BYTES (1 * MIB)
 #define WHERE_PROCESSES_MAX   20000U
 #define WHERE_LINKS_MAX	      200000U
+#define WHERE_MAPPINGS_MAX    1000000U
 
-/* A smaller deleted file is not looked at. */
-#define WHERE_FILE_MIN (64 * KIB)
+/* A smaller mapping is not looked at. */
+#define WHERE_MAPPING_MIN (64 * KIB)
 
 /* Of one process so many pipes and memfds are told apart; one that has more is counted low. */
 #define WHERE_INODES_MAX 4096
 /* Distinct mounts of tmpfs: what is mounted twice counts once. */
 #define WHERE_DEVICES_MAX 256
 
-/* Too large for a small stack; of one survey at a time. */
+/* Too large for a small stack; of one survey at a time.  All zeros before the first. */
 struct where_scratch {
 	dev_t devices[WHERE_DEVICES_MAX];
 	uint64_t pipes[WHERE_INODES_MAX],
 		memfds[WHERE_INODES_MAX]; /* of the process that is read */
 	struct held_files files;	  /* of all */
+	/* From one survey to the next, so that each process has its turn where they are too many:
+	 * where the last one was cut; 0: it was not. */
+	pid_t descriptors_from, mappings_from;
+	unsigned turn;
 };
 
 /* proc_fd: a proc file system; root_fd: the directory "/" of the mount points in its

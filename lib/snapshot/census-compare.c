@@ -74,7 +74,7 @@ static int compare_young(struct comparison *c, struct census_young *young, usec_
 static int compare_largest(struct comparison *c)
 {
 	const struct census *census = c->census;
-	uint64_t size_min = max_u64(census->largest / CENSUS_LARGEST_SHARE, CENSUS_LARGEST_MIN);
+	uint64_t size_min = census_large_min(census);
 	int r = 0;
 
 	for (size_t i = 0; i < min_u64(census->n_by_size, CENSUS_LARGEST); i++) {

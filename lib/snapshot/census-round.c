@@ -159,29 +159,52 @@ static bool reread_all(struct census *census, struct census_process *process, ui
 	       process->code_pages == code_pages;
 }
 
-static int reread(struct census *census, size_t i, usec_t now, uint64_t allocated)
+/* What is small is revalidated in turn only, and may have got another name, user or cgroup by the
+ * time it grows: then it is to be known before a choice, not after it. */
+static bool is_large_now(const struct census *census, const struct census_process *process,
+			 uint64_t before, usec_t now)
 {
-	struct census_process *process = census_at(census, census->order[i]);
+	uint64_t size_min = census_large_min(census);
+
+	return before < size_min && proc_reclaimable(&process->memory) >= size_min &&
+	       census_since(process->compared_at, now) >= CENSUS_LARGEST_USEC;
+}
+
+static int reread_memory(struct census *census, struct census_process *process, usec_t now,
+			 uint64_t allocated)
+{
 	struct census_sweep sweep = {
 		.census = census,
 		.now = now,
 		.allocated = allocated,
 		.compares = census->compares,
 	};
-	unsigned code_pages;
+	unsigned code_pages = process->code_pages;
 
-	if (process->pid == 0)
-		return 0; /* dropped since the round began */
-	keep_fd(census, process,
-		!census->keeps_none &&
-			i < (census->kept_fds_max > 0 ? census->kept_fds_max : KEPT_FDS));
-	code_pages = process->code_pages;
 	if (!census->compares && (reread_resident(census, process, allocated, now) ||
 				  reread_all(census, process, allocated, now)))
 		return 0;
 	/* Another size of code: another program. */
 	sweep.anew = process->code_pages != code_pages;
 	return census_read_process(&sweep, process->pid);
+}
+
+static int reread(struct census *census, size_t i, usec_t now, uint64_t allocated)
+{
+	struct census_process *process = census_at(census, census->order[i]);
+	uint64_t before = proc_reclaimable(&process->memory);
+	pid_t pid = process->pid;
+	int r;
+
+	if (pid == 0)
+		return 0; /* dropped since the round began */
+	keep_fd(census, process,
+		!census->keeps_none &&
+			i < (census->kept_fds_max > 0 ? census->kept_fds_max : KEPT_FDS));
+	r = reread_memory(census, process, now, allocated);
+	if (r < 0 || process->pid != pid || !is_large_now(census, process, before, now))
+		return r;
+	return census_revalidate(census, pid, now, allocated);
 }
 
 int census_refresh(struct census *census, usec_t now, uint64_t allocated, bool with_swap,

@@ -63,6 +63,12 @@ void census_stop_round(struct census *census);
 /* Re-reads everything of a known process, whether or not it is still the same one.  0 or -errno. */
 int census_revalidate(struct census *census, pid_t pid, usec_t now, uint64_t allocated);
 
+/* A process of this size is revalidated often. */
+static inline uint64_t census_large_min(const struct census *census)
+{
+	return max_u64(census->largest / CENSUS_LARGEST_SHARE, CENSUS_LARGEST_MIN);
+}
+
 /* In watch, at each poll: revalidates those whose turn it is; see CENSUS_ALL_USEC.  Some
  * milliseconds at most.  0 or -errno. */
 int census_revalidate_some(struct census *census, usec_t now, uint64_t allocated);

@@ -52,11 +52,11 @@
  * There is no notification of what changes with neither an exec nor memory (name, user, cgroup,
  * oom_score_adj).  In watch it is revalidated at these intervals at least: of the CENSUS_LARGEST
  * largest processes, but not of those below CENSUS_LARGEST_MIN or 1 / CENSUS_LARGEST_SHARE of the
- * very largest; and of all; of a new process three times more in its first seconds.  So it may be
- * out of date by as much; on machines with more than some 10,000 processes, or where polls are
- * late, by more.  In calm it is revalidated only on request (census_catch_up()).  A process that is
- * read in pass 2 (victim.h) is scored with the oom_score_adj of that moment, and the chosen one is
- * revalidated before it is signalled.
+ * very largest, until a round finds that they have grown to that; and of all; of a new process
+ * three times more in its first seconds.  So it may be out of date by as much; on machines with
+ * more than some 10,000 processes, or where polls are late, by more.  In calm it is revalidated
+ * only on request (census_catch_up()).  A process that is read in pass 2 (victim.h) is scored with
+ * the oom_score_adj of that moment, and the chosen one is revalidated before it is signalled.
  */
 #define CENSUS_LARGEST	     64
 #define CENSUS_LARGEST_SHARE 64

@@ -44,3 +44,10 @@ void send_fd(int to, int fd);
 void hold_memfd_in_thread(const char *value);
 void leave_memfd_in_flight(const char *value);
 void reserve(const char *value);
+
+/* load-many.c */
+void open_descriptors(const char *value);
+void make_mappings(const char *value);
+void make_thread_tables(const char *value);
+void hold_small_memfds(const char *value);
+void hold_small_deleted(const char *value);
