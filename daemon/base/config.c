@@ -288,10 +288,10 @@ int config_reload(struct config *config, struct domain *domain, char **ret_error
 	int r;
 
 	r = load(&config->options, &messages, &loaded);
-	config->reload_was_refused = r != 0;
 	log_messages(&messages);
 	if (r == 0)
 		r = take(config, domain, &loaded, &messages);
+	config->reload_was_refused = r != 0;
 	if (r != 0) {
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
 			  "The configuration was not reloaded%s%s; the old one stays in use.",
