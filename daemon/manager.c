@@ -271,6 +271,7 @@ void manager_init(struct manager *m)
 	};
 	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->conflicts.units_fd =
 		m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
+	m->sampler.census.loadavg_fd = m->sampler.census.listing_fd = -EBADF;
 	cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
 	kill_victim_init(&m->in_flight.victim);
 	for (size_t i = 0; i < EXITING_MAX; i++)
