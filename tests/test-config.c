@@ -80,6 +80,8 @@ static void test_a_reload_without_memory_is_refused(void **state)
 
 	write_policies(0, "");
 	assert_int_equal(config_load(&config, &domain), 0);
+	for (size_t i = 0; i < domain.n_policies; i++)
+		domain.holds_since[i] = 7;
 	policies = config.policies.policies;
 	n_policies = config.policies.n_policies;
 	write_policies(N_ADDED, "");
@@ -98,7 +100,9 @@ static void test_a_reload_without_memory_is_refused(void **state)
 	assert_true(n > N_ADDED);
 	assert_false(config.reload_was_refused);
 	assert_int_equal(config.policies.n_policies, n_policies + N_ADDED);
-	assert_true(domain.n_policies >= config.policies.n_policies);
+	assert_int_equal(domain.n_policies, config.policies.n_policies);
+	for (size_t i = 0; i < domain.n_policies; i++)
+		assert_true(domain.holds_since[i] == (i < n_policies ? 7 : USEC_INFINITY));
 	config_done(&config);
 	domain_done(&domain);
 #else

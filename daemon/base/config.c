@@ -190,14 +190,13 @@ static void warn_of_writers(const struct loaded *loaded)
 static int take(struct config *config, struct domain *domain, struct loaded *loaded,
 		const struct conf_messages *messages)
 {
-	int r = domain_reserve(domain, loaded->policies.n_policies);
+	int r = domain_change_policies(domain, &config->policies, &loaded->policies);
 
 	if (r < 0) {
 		policy_set_done(&loaded->policies);
 		conf_files_free(loaded->files, loaded->n_files);
 		return r;
 	}
-	domain_forget(domain);
 	policy_set_done(&config->policies);
 	conf_files_free(config->files, config->n_files);
 	config->policies = loaded->policies;

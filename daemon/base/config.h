@@ -35,9 +35,9 @@ struct config {
  * used; -errno if it cannot be read for now. */
 int config_load(struct config *config, struct domain *domain);
 
-/* Anew; with errors the old one stays.  0, and the domain has room for its policies, with nothing
- * known of them; 1 if it has errors, with all of them in *ret_errors, a line each (to be freed;
- * NULL: no memory for it); -errno. */
+/* Anew; with errors the old one stays.  0, and the domain has room for its policies, and knows
+ * since when those hold that are the same; 1 if it has errors, with all of them in *ret_errors, a
+ * line each (to be freed; NULL: no memory for it); -errno. */
 int config_reload(struct config *config, struct domain *domain, char **ret_errors);
 
 /* Reads it, and no more: 0, 1 if it has errors (each printed on standard error), -errno. */
