@@ -128,11 +128,64 @@ static void test_beside_others(void **state)
 	}
 }
 
+/* Memory is low, and one process was chosen: is it to be found out first what others hold? */
+static void test_before(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t chosen, grown,
+			added; /* MiB, of 1024; added: since a survey was asked for */
+		usec_t asked, surveyed, killed, now; /* ms */
+		enum holder_step expected;
+	} rows[] = {
+		{ "nothing is known yet", 90, 600, 600, 0, 0, 0, 10000, HOLDER_ASK },
+		{ "a little less than an eighth", 90, 127, 127, 0, 0, 0, 10000, HOLDER_NONE },
+		{ "an eighth", 90, 128, 128, 0, 0, 0, 10000, HOLDER_ASK },
+		{ "the chosen one frees as much", 600, 600, 600, 0, 0, 0, 10000, HOLDER_NONE },
+		{ "a little less", 599, 600, 600, 0, 0, 0, 10000, HOLDER_ASK },
+		{ "asked for", 90, 600, 0, 9900, 0, 0, 10199, HOLDER_WAIT },
+		{ "it is late", 90, 600, 0, 9900, 0, 0, 10200, HOLDER_NONE },
+		{ "it is late, and more has been added", 90, 600, 300, 9900, 0, 0, 10200,
+		  HOLDER_NONE },
+		{ "it hangs: after the pause", 90, 600, 0, 8000, 0, 0, 10000, HOLDER_ASK },
+		{ "surveyed", 90, 600, 0, 9900, 9950, 0, 10000, HOLDER_NONE },
+		{ "less than an eighth since", 90, 600, 127, 9900, 9950, 0, 10000, HOLDER_NONE },
+		{ "an eighth since", 90, 600, 128, 9900, 9950, 0, 10000, HOLDER_ASK },
+		{ "a survey that is not fresh", 90, 600, 0, 6900, 7000, 0, 10000, HOLDER_ASK },
+		{ "it was killed before the survey", 90, 600, 0, 9900, 9950, 9800, 10000,
+		  HOLDER_NONE },
+		{ "it was killed since", 90, 600, 0, 9000, 9050, 9800, 10000, HOLDER_ASK },
+		{ "it was killed since, asked for", 90, 600, 0, 9900, 9050, 9800, 10000,
+		  HOLDER_WAIT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct holder_doubt doubt = {
+			.chosen = rows[i].chosen * MIB,
+			.grown = rows[i].grown * MIB,
+			.grown_asked = (rows[i].grown - rows[i].added) * MIB,
+			.memory = GIB,
+			.asked_at = rows[i].asked * MS,
+			.surveyed_at = rows[i].surveyed * MS,
+			.is_under_way = rows[i].asked > rows[i].surveyed,
+			.killed_at = rows[i].killed * MS,
+			.fresh = 3000 * MS,
+			.pause = 2000 * MS,
+			.now = rows[i].now * MS,
+		};
+
+		print_message("%s\n", rows[i].label);
+		assert_int_equal(holder_before(&doubt), rows[i].expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_beside_others),
 		cmocka_unit_test(test_next),
+		cmocka_unit_test(test_before),
 		cmocka_unit_test(test_after_a_holder),
 	};
 

@@ -128,6 +128,32 @@ static void test_siblings_with_what_starts_them(void **state)
 	}
 }
 
+/* It is started again after each kill: with what starts it, and no other. */
+static void test_a_program_with_what_starts_it(void **state)
+{
+	static const struct {
+		pid_t starter, may_not;
+		unsigned n;
+	} rows[] = { { 99, 0, 1 }, { 99, 99, 0 }, { 98, 0, 0 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct decision *d = &test.m->in_flight.decision;
+
+		census_find(&test.m->sampler.census, VICTIM)->ppid = 1;
+		strcpy(add(99, 8 * MIB, "/a/b")->comm, "loop");
+		add(VICTIM + 1, 16 * MIB, "/a/b")->ppid = 1;
+		d->as_one = VICTIM_WITH_STARTER;
+		test.m->selection.choice.starter_pid = rows[i].starter;
+		test.may_not = rows[i].may_not;
+		assert_int_equal(gather(), REPORT_NOTHING);
+		assert_int_equal(d->n_siblings, rows[i].n);
+		assert_int_equal(test.m->in_flight.victim.n_others, rows[i].n);
+		assert_string_equal(d->starter_comm, rows[i].n > 0 ? "loop" : "");
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
+}
+
 /* Where the daemon itself is, is not known: then no cgroup is killed as a whole. */
 static void test_no_cgroup_is_killed_where_the_own_one_is_not_known(void **state)
 {
@@ -190,6 +216,7 @@ int main(void)
 		TEST(test_a_cgroup_that_cannot_be_killed_as_a_whole),
 		TEST(test_siblings_after_repeated_kills),
 		TEST(test_siblings_with_what_starts_them),
+		TEST(test_a_program_with_what_starts_it),
 		TEST(test_no_cgroup_is_killed_where_the_own_one_is_not_known),
 		TEST(test_a_cgroup_that_the_census_does_not_know),
 		TEST(test_a_cgroup_as_one),

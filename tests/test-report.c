@@ -36,6 +36,23 @@ CHANGE(siblings)
 {
 	d->n_siblings = 3;
 }
+CHANGE(with_starter)
+{
+	siblings(d, m);
+	d->as_one = VICTIM_WITH_STARTER;
+	d->n_siblings = 1;
+	d->n_respawned = 3;
+	d->starter_pid = 99;
+	strcpy(d->starter_comm, "loop");
+}
+CHANGE(started_again)
+{
+	d->n_respawned = 3;
+}
+CHANGE(started_again_before)
+{
+	d->n_respawned = 4;
+}
 
 CHANGE(of_group_as_one)
 {
@@ -175,6 +192,11 @@ static void test_a_kill(void **state)
 		{ sharer_and_relative, " and 2 that share its memory: ", NULL },
 		{ siblings,
 		  " and 3 others with its name and parent, after repeated kills: ", NULL },
+		{ with_starter,
+		  " and loop (pid 99), which has started it again after 3 kills: ", "of the last" },
+		{ started_again, "Pid 812: it was started again after each of the last 3 kills",
+		  NULL },
+		{ started_again_before, "Killing leak", "started again" },
 		{ of_group,
 		  "Killing cgroup /a (3 processes, with leak, pid 812, uid 1000): would free",
 		  "as one" },

@@ -419,6 +419,52 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 	}
 }
 
+/* What was added is more than the chosen one frees, and none knows yet which process holds it. */
+static void test_a_survey_is_waited_for_before_a_kill(void **state)
+{
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+	struct decision *last = &m->in_flight.decision;
+	struct census_process *other = add(8, "other", MIB);
+
+	m->sampler.reading.available = 6 * GIB;
+	m->sampler.reading.counters.anon = 2 * GIB;
+	m->sampler.reading.counters.free = 6 * GIB;
+	unowned_note_calm(&m->selection, NOW - 400 * SEC);
+	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
+	m->sampler.reading.counters.anon = 5 * GIB;
+	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 2 * GIB;
+
+	assert_false(stuck_waits_before(&m->selection, last, NOW)); /* none was chosen */
+	other->memory.anon = 3 * GIB;
+	victim_take(other, 0, &m->selection.choice);
+	assert_false(stuck_waits_before(&m->selection, last, NOW));
+	other->memory.anon = GIB;
+	victim_take(other, 0, &m->selection.choice);
+	m->selection.choice.as_one = VICTIM_AS_CGROUP;
+	assert_false(stuck_waits_before(&m->selection, last, NOW));
+	assert_int_equal(test.n_asked, 0);
+	m->selection.choice.as_one = VICTIM_ALONE;
+	assert_true(stuck_waits_before(&m->selection, last, NOW));
+	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC / 10));
+	assert_int_equal(test.n_asked, 1);
+	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 3)); /* it is late */
+	test.is_finished = true;
+	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 2));
+	/* What it has named was killed, and the memory is held still. */
+	last->held = GIB;
+	last->finished_at = NOW + SEC;
+	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC));
+	assert_int_equal(test.n_asked, 2);
+	/* It was mapped when the survey was made. */
+	test.is_finished = true;
+	assert_false(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
+	s->grown_asked = 0;
+	assert_true(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
+	assert_true(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
+	assert_int_equal(test.n_asked, 3);
+}
+
 static unsigned n_precise;
 static int read_precisely(const struct census_process *process, struct victim_reading *ret,
 			  void *userdata)
@@ -471,6 +517,7 @@ int main(void)
 		TEST(test_a_holder_is_taken_if_it_is_larger_than_the_chosen),
 		TEST(test_reads_for_holders_are_bounded),
 		TEST(test_a_survey_where_a_part_may_be_held),
+		TEST(test_a_survey_is_waited_for_before_a_kill),
 		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
 	};
 

@@ -19,6 +19,7 @@
 #include "daemon/watch/sampler.h"
 #include "lib/base/errors.h"
 #include "lib/domain/domain.h"
+#include "lib/select/victim-group.h"
 
 /* How long killed processes are waited for at the exit of the daemon, all together. */
 #define LAST_WAIT_USEC USEC_PER_SEC
@@ -368,7 +369,18 @@ enum report_event in_flight_end(struct in_flight *f, usec_t now, enum kill_progr
 	return REPORT_FINISHED;
 }
 
-/* One more kill for streak.h. */
+/* Of the processes that are like the victim, it included; 0: others were killed with it. */
+static unsigned count_alike(const struct in_flight *f)
+{
+	const struct decision *d = &f->decision;
+	const struct census_process *victim = census_find(&f->sampler->census, d->pid);
+
+	if (d->n_siblings > 0 || d->group[0] != '\0' || !victim)
+		return 0;
+	return victim_count_alike(&f->sampler->census, victim);
+}
+
+/* One more kill for streak.h.  (All processes are walked: after the signal.) */
 static void note_streak(struct in_flight *f, usec_t now)
 {
 	const struct decision *d = &f->decision;
@@ -382,6 +394,7 @@ static void note_streak(struct in_flight *f, usec_t now)
 		.stack_start = d->stack_start,
 		.args_length = d->args_length,
 		.args_hash = d->args_hash,
+		.n_alike = count_alike(f),
 	};
 
 	streak_add(&f->selection->streak, &subject, now);

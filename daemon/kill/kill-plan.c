@@ -286,6 +286,19 @@ static void open_siblings(struct in_flight *f, const struct census_process *vict
 	}
 }
 
+/* It would start the victim again. */
+static void open_starter(struct in_flight *f)
+{
+	const struct census_process *process =
+		census_find(&f->sampler->census, f->selection->choice.starter_pid);
+
+	if (!process)
+		return;
+	open_sibling(f, process);
+	if (f->decision.n_siblings > 0)
+		memcpy(f->decision.starter_comm, process->comm, sizeof(f->decision.starter_comm));
+}
+
 static_assert(HELD_OTHERS_MAX <= KILL_TOGETHER_MAX, "one kill takes all holders");
 
 /* Relatives that hold open what the victim does (stuck.h): it is freed with the last of them. */
@@ -330,6 +343,8 @@ enum report_event kill_plan_gather(struct in_flight *f, const struct policy *pol
 		return REPORT_VANISHED;
 	if (d->as_one == VICTIM_AS_SIBLINGS && d->group[0] == '\0')
 		open_siblings(f, victim);
+	if (d->as_one == VICTIM_WITH_STARTER && d->group[0] == '\0')
+		open_starter(f);
 	decision_note_next(d, &f->selection->choice, &f->victim);
 	return REPORT_NOTHING;
 }

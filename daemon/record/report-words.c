@@ -52,9 +52,14 @@ const char *report_short_name(const struct decision *d, char *buf, size_t size)
 const char *report_others(const struct decision *d, char *buf, size_t size)
 {
 	unsigned n = d->n_sharers + d->n_relatives;
+	char comm[16];
 
 	buf[0] = '\0';
-	if (d->as_one == VICTIM_AS_CGROUP && d->target == POLICY_TARGET_CGROUP)
+	if (d->as_one == VICTIM_WITH_STARTER && d->n_siblings > 0)
+		snprintf(buf, size, " and %s (pid %d), which has started it again after %u kills",
+			 format_foreign(d->starter_comm, comm, sizeof(comm)), d->starter_pid,
+			 d->n_respawned);
+	else if (d->as_one == VICTIM_AS_CGROUP && d->target == POLICY_TARGET_CGROUP)
 		snprintf(buf, size, " as one, after repeated kills in it");
 	else if (d->n_siblings > 0)
 		snprintf(buf, size, " and %u others with its name and parent, after repeated kills",

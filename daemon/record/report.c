@@ -20,6 +20,7 @@
 #include "lib/domain/domain.h"
 #include "lib/explain/describe.h"
 #include "lib/history/event.h"
+#include "lib/select/respawn.h"
 #include "lib/sys/cgroup-unit.h"
 
 #define COMPLAIN_USEC (10 * USEC_PER_SEC)
@@ -143,6 +144,10 @@ static void report_signalled(const struct reporter *rep)
 		 report_next(d, next, sizeof(next)));
 	log_decision(rep, d->dry_run ? MESSAGE_ID_DRY_RUN : MESSAGE_ID_SIGNALLED, LOG_WARNING,
 		     text);
+	if (d->n_respawned == RESPAWN_KILLS && d->as_one == VICTIM_ALONE)
+		log_notice("Pid %d: it was started again after each of the last %u kills, by what "
+			   "is not killed with it.",
+			   d->pid, d->n_respawned);
 	if (d->n_sharers_left > 0 || (d->sharers_error < 0 && !errno_is_gone(d->sharers_error)))
 		log_notice("Pid %d: others may share its memory and would be next: %u not asked "
 			   "about%s%s.",

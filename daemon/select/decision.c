@@ -43,6 +43,8 @@ void decision_record(struct decision *d, const struct selection *sel, const stru
 				  ? POLICY_TARGET_CGROUP
 				  : POLICY_TARGET_PROCESS,
 		.as_one = result->as_one,
+		.n_respawned = result->n_respawned,
+		.starter_pid = result->starter_pid,
 		.ppid = process->ppid,
 		.session = process->session,
 		.code_pages = process->code_pages,

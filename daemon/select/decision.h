@@ -32,6 +32,9 @@ struct decision {
 	enum policy_target target;
 	enum victim_as_one as_one; /* what is killed with it after a streak of kills */
 	unsigned n_siblings;	   /* that are */
+	unsigned n_respawned;	   /* it was started again after so many kills in succession */
+	pid_t starter_pid;	   /* by this one, which is one of n_siblings then */
+	char starter_comm[16];
 	pid_t ppid, session;
 	unsigned code_pages;
 	uint64_t stack_start; /* when it was confirmed; 0: may not be read; likewise the next */

@@ -102,7 +102,8 @@ void stuck_enter(struct selection *sel, usec_t now)
 	if (s->since != 0)
 		return;
 	s->since = now;
-	if (!stuck_has_fresh_survey(s, now))
+	/* What it named may have been killed since. */
+	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		s->has_survey = false;
 	s->is_new = s->has_survey;
 	if (!s->is_waiting && !s->has_survey)
@@ -194,6 +195,12 @@ static bool is_surveyed(struct selection *sel, usec_t now)
 	return false;
 }
 
+static void ask_about(struct selection *sel, usec_t now)
+{
+	sel->stuck.grown_asked = unowned_may_be_held(sel);
+	ask(&sel->stuck, unowned_since(sel), now);
+}
+
 void stuck_watch(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
@@ -203,9 +210,9 @@ void stuck_watch(struct selection *sel, usec_t now)
 	s->watched_at = now;
 	collect(sel, now);
 	if (!s->is_waiting && now - s->asked_at >= stuck_survey_pause(s) && unowned_is_low(sel) &&
-	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel) ||
+	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel) > 0 ||
 	     unowned_may_be_swapped(sel)))
-		ask(s, unowned_since(sel), now);
+		ask_about(sel, now);
 }
 
 /* What proc_memory.shmem of all processes is of: locked pages of files too, and what is swapped
@@ -229,7 +236,7 @@ static struct holder_facts holder_facts_of(const struct selection *sel, const st
 		.missing = s->missing,
 		.finished_at = d->outcome == KILL_PROGRESS_GONE ? d->finished_at : 0,
 		.asked_at = s->asked_at,
-		.surveyed_at = s->has_survey ? s->surveyed_at : 0,
+		.surveyed_at = s->has_survey && !s->is_waiting ? s->surveyed_at : 0,
 		.now = now,
 	};
 }
@@ -259,6 +266,34 @@ static bool may_be_larger(const struct selection *sel)
 {
 	return sel->request.rank_by == POLICY_RANK_BY_FOOTPRINT &&
 	       sel->choice.as_one == VICTIM_ALONE && !sel->choice.is_reluctant;
+}
+
+bool stuck_waits_before(struct selection *sel, const struct decision *last, usec_t now)
+{
+	struct stuck *s = &sel->stuck;
+	struct holder_doubt doubt;
+	enum holder_step step;
+
+	if (!s->survey || sel->choice.n_ranked == 0 || !may_be_larger(sel))
+		return false;
+	collect(sel, now);
+	doubt = (struct holder_doubt){
+		.chosen = proc_reclaimable(&sel->choice.ranked[0].memory),
+		.grown = unowned_may_be_held(sel),
+		.grown_asked = s->grown_asked,
+		.memory = sel->sampler->reading.total,
+		.asked_at = s->asked_at,
+		.surveyed_at = s->surveyed_at,
+		.is_under_way = s->is_waiting,
+		.killed_at = last->held > 0 ? last->finished_at : 0,
+		.fresh = stuck_has_fresh_survey(s, now) ? USEC_INFINITY : 0,
+		.pause = stuck_survey_pause(s),
+		.now = now,
+	};
+	step = holder_before(&doubt);
+	if (step == HOLDER_ASK)
+		ask_about(sel, now);
+	return step != HOLDER_NONE;
 }
 
 void stuck_take_holder(struct selection *sel, const struct decision *last,

@@ -48,8 +48,9 @@ struct stuck {
 	uint64_t unowned_growth;
 	uint64_t held_growth; /* likewise, for those */
 
-	usec_t asked_at; /* the survey; 0: never since stuck */
-	bool is_waiting; /* for it */
+	usec_t asked_at;      /* the survey; 0: never since stuck */
+	uint64_t grown_asked; /* unowned_may_be_held() then */
+	bool is_waiting;      /* for it */
 	bool has_survey;
 	bool is_new;			   /* the survey: not checked yet */
 	usec_t surveyed_from, surveyed_at; /* it was asked for, and collected */
@@ -95,6 +96,10 @@ void stuck_watch(struct selection *sel, usec_t now);
 /* The last kill freed nothing of the shared memory that was expected: which process holds it is
  * being found out, and no other is to be killed meanwhile (holder.h). */
 bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, usec_t now);
+
+/* More may be held by descriptors than the chosen process frees, and it is not known yet by which
+ * process: that is being found out, and none is to be killed meanwhile (holder_before()). */
+bool stuck_waits_before(struct selection *sel, const struct decision *last, usec_t now);
 
 /* No process is worth killing, or what is held is looked for: the one that by a survey of this
  * moment holds enough by descriptors alone, and more than the chosen one, if it is eligible, as

@@ -243,14 +243,16 @@ uint64_t unowned_since(const struct selection *sel)
 	return sub_u64(holdings_since(sel, &before, 0).unowned, before.unowned);
 }
 
-bool unowned_may_be_held(const struct selection *sel)
+uint64_t unowned_may_be_held(const struct selection *sel)
 {
 	struct worth_holdings before = holdings_before(sel), now = holdings_since(sel, &before, 0);
 
 	if (!worth_may_be_held(&before, &now, sel->sampler->reading.total))
-		return false; /* even if none of it were mapped */
+		return 0; /* even if none of it were mapped */
 	now = holdings_since(sel, &before, unowned_mapped_shmem(sel));
-	return worth_may_be_held(&before, &now, sel->sampler->reading.total);
+	return worth_may_be_held(&before, &now, sel->sampler->reading.total)
+		       ? now.unowned - before.unowned
+		       : 0;
 }
 
 /* (What processes share is in each of them: rather too little.) */

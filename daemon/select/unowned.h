@@ -39,8 +39,8 @@ uint64_t unowned_growth_of_holders(const struct selection *sel, uint64_t grown);
 /* By how much all that is in no process's private memory has grown since. */
 uint64_t unowned_since(const struct selection *sel);
 
-/* worth_may_be_held() likewise. */
-bool unowned_may_be_held(const struct selection *sel);
+/* By how much it has grown, if it worth_may_be_held(); else 0. */
+uint64_t unowned_may_be_held(const struct selection *sel);
 
 /* Is there so much in swap, more than when most was available, that is of no process?  It may be of
  * a tmpfs: a survey shows that. */

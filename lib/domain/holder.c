@@ -47,3 +47,21 @@ enum holder_step holder_next(const struct holder_facts *facts)
 		return HOLDER_COMPARE;
 	return facts->now - facts->asked_at < HOLDER_WAIT_USEC ? HOLDER_WAIT : HOLDER_NONE;
 }
+
+enum holder_step holder_before(const struct holder_doubt *doubt)
+{
+	uint64_t much = doubt->memory / HOLDER_GROWN_SHARE;
+
+	if (doubt->grown < much || doubt->grown <= doubt->chosen)
+		return HOLDER_NONE;
+	if (doubt->asked_at == 0)
+		return HOLDER_ASK;
+	if (doubt->is_under_way && doubt->now - doubt->asked_at < HOLDER_WAIT_USEC)
+		return HOLDER_WAIT;
+	if (!doubt->is_under_way && (doubt->killed_at > doubt->surveyed_at ||
+				     sub_u64(doubt->grown, doubt->grown_asked) >= much))
+		return HOLDER_ASK;
+	if (!doubt->is_under_way && doubt->now - doubt->surveyed_at < doubt->fresh)
+		return HOLDER_NONE;
+	return doubt->now - doubt->asked_at >= doubt->pause ? HOLDER_ASK : HOLDER_NONE;
+}

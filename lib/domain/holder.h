@@ -48,3 +48,25 @@ enum holder_step {
 uint64_t holder_missing(const struct holder_facts *facts);
 
 enum holder_step holder_next(const struct holder_facts *facts);
+
+/*
+ * Before a process is killed: may another one hold more by descriptors alone?  What fills memory at
+ * once is not known yet when memory is low.  So if what no process maps has grown by much, and by
+ * more than the death of the chosen one frees, a survey is waited for, if there is none that may
+ * know of it.
+ */
+#define HOLDER_GROWN_SHARE 8 /* of memory */
+struct holder_doubt {
+	uint64_t chosen;      /* what its death frees */
+	uint64_t grown;	      /* what no process maps, since most was available */
+	uint64_t grown_asked; /* the same when a survey was asked for: what is mapped is not held */
+	uint64_t memory;
+	usec_t asked_at, surveyed_at; /* 0: never */
+	bool is_under_way;	      /* the survey that was asked for */
+	usec_t killed_at;	      /* the last one that a survey named; 0: none */
+	usec_t fresh;		      /* a survey is, for so long */
+	usec_t pause; /* no other is asked for earlier, unless as much has been added */
+	usec_t now;
+};
+/* HOLDER_NONE, HOLDER_ASK or HOLDER_WAIT. */
+enum holder_step holder_before(const struct holder_doubt *doubt);

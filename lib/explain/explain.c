@@ -81,6 +81,9 @@ static void explain_victim(const struct preview *o, struct explanation *e)
 		snprintf(e->text, sizeof(e->text), "no other cgroup ranks higher");
 	else if (preview_is_of_cgroups(o) && e->process == victim->process)
 		snprintf(e->text, sizeof(e->text), "no cgroup ranks higher");
+	else if (o->result.as_one == VICTIM_WITH_STARTER && o->n_siblings > 0)
+		snprintf(e->text, sizeof(e->text), "%s was started again after %u kills",
+			 explain_name(o, victim->process, name), o->result.n_respawned);
 	else if (o->n_siblings > 0 || o->group.is_repeated)
 		snprintf(e->text, sizeof(e->text), "repeated kills %s have not freed enough memory",
 			 o->group.is_repeated ? "in its cgroup" : "of its name and parent");
@@ -324,6 +327,9 @@ static const char *with_others(const struct preview *o, char buf[static WITH_SIZ
 	if (o->group.length > 0)
 		snprintf(buf, WITH_SIZE, ", with all of %s%s", name_group(o, group),
 			 o->group.is_repeated ? ", after repeated kills in it" : "");
+	else if (o->result.as_one == VICTIM_WITH_STARTER && o->n_siblings > 0)
+		snprintf(buf, WITH_SIZE, ", with what starts it again (pid %d)",
+			 o->result.starter_pid);
 	else if (o->n_siblings > 0)
 		snprintf(buf, WITH_SIZE, ", with %u others of its name and parent", o->n_siblings);
 	else if (o->n_relatives > 0)

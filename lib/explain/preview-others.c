@@ -13,6 +13,8 @@ static bool is_sibling(const struct preview *o, const struct census_process *pro
 {
 	const struct census_process *victim = o->result.ranked[0].process;
 
+	if (o->result.as_one == VICTIM_WITH_STARTER)
+		return o->group.length == 0 && process->pid == o->result.starter_pid;
 	return o->result.as_one == VICTIM_AS_SIBLINGS && o->group.length == 0 &&
 	       process != victim &&
 	       victim_exclusion(o->census, process, &o->request) == ELIGIBILITY_ELIGIBLE &&

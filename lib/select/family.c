@@ -33,8 +33,12 @@ static bool is_of(const struct census *census, const struct census_process *olde
 	if (!is_same_program(oldest, other))
 		return false;
 	other_oldest = find_oldest(census, other);
-	return other_oldest == oldest ||
-	       (oldest->session != 0 && other_oldest->session == oldest->session);
+	if (other_oldest == oldest)
+		return true;
+	if (other_oldest->session != oldest->session)
+		return false;
+	/* 0: it was begun outside of the pid namespace; then their present parents count. */
+	return oldest->session != 0 || other_oldest->ppid == oldest->ppid;
 }
 
 /* 0: not known. */
@@ -75,7 +79,9 @@ static bool has_its_stack(struct family *family, const struct census_process *ot
 		stack_start = read_stack_start(family->census, other);
 	}
 	if (stack_start == 0)
-		return other->uid == family->process->uid;
+		return other->uid == family->process->uid &&
+		       (family->oldest->session != 0 ||
+			find_oldest(family->census, other) == family->oldest);
 	return stack_start == family->stack_start;
 }
 

@@ -5,10 +5,11 @@
  * They may share memory copy on write: a server with its workers, a database that saves itself.
  * How much they share is measured (reclaimable.h); this tells with which processes.  By what the
  * census knows: the same size of code, and the same ancestor among such processes; where that
- * ancestor has exited, the same session.  So all processes that run one program in one session may
- * seem to be of one family; therefore their stat is read: after a fork(2) both stacks begin at one
- * address, and execve(2) places the stack at another.  Where that cannot be told (stat may not be
- * read, addresses are not random), those of one user are taken for relatives.
+ * ancestor has exited, the same session (in a pid namespace without one, the same parent now).  So
+ * all processes that run one program in one session may seem to be of one family; therefore their
+ * stat is read: after a fork(2) both stacks begin at one address, and execve(2) places the stack at
+ * another.  Where that cannot be told (stat may not be read, addresses are not random), those of
+ * one user are taken for relatives, if there is a session.
  */
 #pragma once
 

@@ -33,6 +33,7 @@ void streak_add(struct streak *streak, const struct streak_subject *subject, use
 	kill->stack_start = subject->stack_start;
 	kill->args_length = subject->args_length;
 	kill->args_hash = subject->args_hash;
+	kill->n_alike = subject->n_alike;
 	snprintf(kill->comm, sizeof(kill->comm), "%s", subject->comm);
 	snprintf(kill->cgroup, sizeof(kill->cgroup), "%s", subject->cgroup);
 }

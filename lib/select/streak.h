@@ -50,6 +50,7 @@ struct streak_subject {
 	usec_t age;			   /* since it was started; 0: not known */
 	uint64_t stack_start, args_length; /* proc_stat's; 0: not known */
 	uint64_t args_hash;		   /* struct reclaimable's; 0: not known */
+	unsigned n_alike; /* that are there, with it (queue.h); 0: others were killed with it */
 };
 
 struct streak_kill {
@@ -59,6 +60,7 @@ struct streak_kill {
 	pid_t session;
 	uid_t uid;
 	uint64_t stack_start, args_length, args_hash;
+	unsigned n_alike;
 	char comm[16];
 	char cgroup[CGROUP_PATH_MAX];
 };

@@ -322,7 +322,9 @@ static void judge_streak(struct choice *choice, const struct group *group,
 		return;
 	subject = victim_streak_subject(choice, victim);
 	n_kills = streak_of_siblings(request->streak, &subject, request->now);
-	n_replaced = streak_replaced_siblings(request->streak, &subject, request->now);
+	n_replaced = victim_is_of_queue(choice, victim, &subject)
+			     ? 0
+			     : streak_replaced_siblings(request->streak, &subject, request->now);
 	if (streak_is_enough(n_kills, n_replaced, group->largest, request->memory))
 		result->as_one = VICTIM_AS_SIBLINGS;
 	result->is_replaced = n_replaced > 0;
@@ -383,11 +385,14 @@ static bool streak_of_unit_is_enough(struct choice *choice, const struct group *
 	const struct victim_request *request = choice->request;
 	const struct victim_result *result = choice->result;
 	struct streak_subject subject = { .comm = "", .ppid = -1, .uid = (uid_t)-1 };
+	struct streak_subject first = victim_streak_subject(choice, group->first);
 
 	if (result->n_ranked > 0 && result->ranked[0].process &&
 	    strcmp(census_cgroup_path(result->ranked[0].process), path) == 0)
 		subject = victim_streak_subject(choice, result->ranked[0].process);
 	subject.cgroup = path;
+	if (victim_is_of_queue(choice, group->first, &first))
+		return false;
 	return streak_is_enough_for_unit(
 		streak_of_cgroup(request->streak, path, request->now),
 		streak_replaced_in_cgroup(request->streak, &subject, request->now), group->largest,
@@ -451,12 +456,16 @@ void victim_prefer_group(struct choice *choice)
 
 	choice->result->as_one = VICTIM_ALONE;
 	choice->result->is_replaced = choice->result->is_undone = false;
+	choice->result->n_respawned = 0;
 	if (request->target != POLICY_TARGET_PROCESS ||
 	    request->rank_by != POLICY_RANK_BY_FOOTPRINT || request->memory == 0 ||
 	    request->ticks_now == 0 || choice->result->is_cut || choice->result->is_reluctant)
 		return;
 	if (!prefer_units(choice, VICTIM_AS_CGROUP) && !prefer_siblings(choice))
 		(void)prefer_units(choice, VICTIM_ALONE);
-	if (request->streak && choice->result->n_ranked > 0 && choice->result->ranked[0].process)
-		(void)victim_args_hash(choice, choice->result->ranked[0].process);
+	if (!request->streak || choice->result->n_ranked == 0 || !choice->result->ranked[0].process)
+		return;
+	(void)victim_args_hash(choice, choice->result->ranked[0].process);
+	if (choice->result->as_one == VICTIM_ALONE && request->streak->next > 0)
+		victim_judge_respawn(choice);
 }

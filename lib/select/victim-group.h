@@ -51,6 +51,9 @@ void victim_prefer_group(struct choice *choice);
 /* Of one name and user, and of one parent or session; one process is its own sibling. */
 bool victim_are_siblings(const struct census_process *a, const struct census_process *b);
 
+/* The siblings, and those that its parent has started of the same program, with itself. */
+unsigned victim_count_alike(const struct census *census, const struct census_process *victim);
+
 /* Is the process the parent of the victim of that result, and to be killed with the siblings as it
  * would start more of them? */
 bool victim_is_starter(const struct census *census, const struct victim_result *result,

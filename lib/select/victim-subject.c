@@ -32,9 +32,8 @@ static uint64_t known_hash(const struct victim_request *request,
 		       : 0;
 }
 
-/* Of the one that is ranked first: later ones are compared with it, and units are killed for that.
- */
-uint64_t victim_args_hash(struct choice *choice, const struct census_process *process)
+static uint64_t args_hash(struct choice *choice, const struct census_process *process,
+			  uint64_t most)
 {
 	struct victim_candidate *candidate = &choice->result->ranked[0];
 	struct victim_reading reading = { 0 };
@@ -44,14 +43,23 @@ uint64_t victim_args_hash(struct choice *choice, const struct census_process *pr
 	if (candidate->args_hash == 0)
 		candidate->args_hash = known_hash(choice->request, process);
 	if (candidate->args_hash == 0 && choice->reader->precise &&
-	    proc_mapped(&candidate->memory) <=
-		    min_u64(choice->request->memory / ARGS_SHARE, ARGS_MAX) &&
-	    choice->result->n_reads < VICTIM_MAX_READS) {
+	    proc_mapped(&candidate->memory) <= most && choice->result->n_reads < VICTIM_MAX_READS) {
 		choice->result->n_reads++;
 		if (choice->reader->precise(process, &reading, choice->reader->userdata) == 0)
 			candidate->args_hash = reading.reclaimable.args_hash;
 	}
 	return candidate->args_hash;
+}
+
+/* Later ones are compared with it, and units are killed for that. */
+uint64_t victim_args_hash(struct choice *choice, const struct census_process *process)
+{
+	return args_hash(choice, process, min_u64(choice->request->memory / ARGS_SHARE, ARGS_MAX));
+}
+
+uint64_t victim_read_args(struct choice *choice, const struct census_process *process)
+{
+	return args_hash(choice, process, UINT64_MAX);
 }
 
 /* Its stat is read for what the census does not keep, and its arguments. */

@@ -111,5 +111,14 @@ void victim_hold(struct choice *choice, const struct victim_candidate *candidate
 
 /* Of the one that is ranked first, by a read of its share if that is not too much; else 0. */
 uint64_t victim_args_hash(struct choice *choice, const struct census_process *process);
+/* The same, whatever it takes: as long as the reader has time. */
+uint64_t victim_read_args(struct choice *choice, const struct census_process *process);
 struct streak_subject victim_streak_subject(struct choice *choice,
 					    const struct census_process *process);
+
+/* victim-queue.c: do such as the process finish by themselves while others of them are killed? */
+bool victim_is_of_queue(const struct choice *choice, const struct census_process *process,
+			const struct streak_subject *subject);
+
+/* victim-respawn.c: of a process that is ranked first, where there was a kill before. */
+void victim_judge_respawn(struct choice *choice);

@@ -76,8 +76,9 @@ struct victim_candidate {
 /* What is killed with the victim because they have filled memory together: victim-group.h. */
 enum victim_as_one {
 	VICTIM_ALONE,
-	VICTIM_AS_CGROUP,   /* all of its cgroup */
-	VICTIM_AS_SIBLINGS, /* those of its name, user and parent */
+	VICTIM_AS_CGROUP,    /* all of its cgroup */
+	VICTIM_AS_SIBLINGS,  /* those of its name, user and parent */
+	VICTIM_WITH_STARTER, /* what has started it again after each kill */
 };
 
 /* So many are ranked and kept at most; the rest are only counted. */
@@ -106,7 +107,10 @@ struct victim_result {
 			     */
 	enum victim_as_one as_one; /* what is killed with [0] */
 	bool is_replaced;	   /* siblings: one that was killed has been replaced, at least */
-	bool is_undone; /* siblings: those that were killed have been replaced each time */
+	bool is_undone;	      /* siblings: those that were killed have been replaced each time */
+	unsigned n_respawned; /* kills before, after each of which it was started again (respawn.h)
+			       */
+	pid_t starter_pid;    /* VICTIM_WITH_STARTER: of what has started it */
 	size_t n_candidates;
 	size_t n_visited; /* nodes visited; what a choice costs */
 

@@ -70,7 +70,7 @@ static void parse_addresses(const char *p, struct proc_stat *stat)
  */
 int proc_stat_parse(const char *text, struct proc_stat *ret)
 {
-	uint64_t pid, ppid, session, flags, n_threads, start_ticks;
+	uint64_t pid, ppid, pgrp, session, tty, flags, n_threads, start_ticks;
 	struct proc_stat stat = {};
 	const char *p = text, *end;
 
@@ -87,9 +87,11 @@ int proc_stat_parse(const char *text, struct proc_stat *ret)
 	stat.state = p[1];
 	p += 3;
 
-	/* Between them: pgrp; tty_nr tpgid; five fault counts less flags .. nice. */
-	if (proc_scan_number(&p, ' ', INT32_MAX, &ppid) < 0 || skip_numbers(&p, 1) < 0 ||
-	    proc_scan_number(&p, ' ', INT32_MAX, &session) < 0 || skip_numbers(&p, 2) < 0 ||
+	/* Between them: tpgid; five fault counts less flags .. nice. */
+	if (proc_scan_number(&p, ' ', INT32_MAX, &ppid) < 0 ||
+	    proc_scan_number(&p, ' ', INT32_MAX, &pgrp) < 0 ||
+	    proc_scan_number(&p, ' ', INT32_MAX, &session) < 0 ||
+	    proc_scan_number(&p, ' ', INT32_MAX, &tty) < 0 || skip_numbers(&p, 1) < 0 ||
 	    proc_scan_number(&p, ' ', UINT32_MAX, &flags) < 0 || skip_numbers(&p, 10) < 0 ||
 	    proc_scan_number(&p, ' ', INT32_MAX, &n_threads) < 0 || skip_numbers(&p, 1) < 0 ||
 	    proc_scan_number(&p, ' ', UINT64_MAX, &start_ticks) < 0)
@@ -97,7 +99,9 @@ int proc_stat_parse(const char *text, struct proc_stat *ret)
 
 	stat.pid = (pid_t)pid;
 	stat.ppid = (pid_t)ppid;
+	stat.pgrp = (pid_t)pgrp;
 	stat.session = (pid_t)session;
+	stat.tty = (int)tty;
 	stat.flags = (unsigned)flags;
 	stat.n_threads = (unsigned)n_threads;
 	stat.start_ticks = start_ticks;

@@ -24,7 +24,9 @@ struct proc_stat {
 	char comm[PROC_COMM_SIZE]; /* may hold any byte but NUL */
 	char state;
 	pid_t ppid;
+	pid_t pgrp;
 	pid_t session;
+	int tty;	/* its controlling terminal; 0: none */
 	unsigned flags; /* PF_*, see PROC_FLAG_* */
 	unsigned n_threads;
 	uint64_t start_ticks; /* since boot */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -107,6 +108,22 @@ static void begin_session(const char *unused)
 {
 	if (setsid() < 0)
 		die("setsid");
+}
+
+/* terminal: a new session with one, as its leader */
+static void begin_terminal(const char *unused)
+{
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), terminal;
+
+	begin_session(unused);
+	if (fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0)
+		die("posix_openpt");
+	terminal = open(ptsname(fd), O_RDWR | O_CLOEXEC);
+	if (terminal < 0 || ioctl(terminal, TIOCSCTTY, 0) < 0)
+		die("terminal");
+	/* Both are kept open: execve(2) would hang it up. */
+	(void)fcntl(fd, F_SETFD, 0);
+	(void)fcntl(terminal, F_SETFD, 0);
 }
 
 /* sleep=SECONDS */
@@ -403,6 +420,7 @@ const struct verb process_verbs[] = {
 	{ "greedy", be_greedy },
 	{ "stop", stop },
 	{ "session", begin_session },
+	{ "terminal", begin_terminal },
 	{ "sleep", sleep_for },
 	{ "exit", quit },
 	{ "finish", finish },

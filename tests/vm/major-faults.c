@@ -4,7 +4,7 @@
  *
  * usage: major-faults PID
  *
- * For each major page fault of a thread that PID has now, a line: the thread's name, the address
+ * For each major page fault of PID, a line: the thread's name, the address
  * and the instruction, as file+offset.  Until it is killed, or no thread is left.  By
  * perf_event_open(2), so the kernel counts, and the process runs at its own speed.
  */
@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 64, RING_PAGES = 1 };
+enum { MAX_EVENTS = 256, RING_PAGES = 1 };
 
 /* What PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_ADDR gives. */
 struct sample {
@@ -29,11 +29,12 @@ struct sample {
 	uint64_t address;
 };
 
-static struct pollfd events[MAX_THREADS];
-static struct perf_event_mmap_page *rings[MAX_THREADS];
-static unsigned n_threads;
+static struct pollfd events[MAX_EVENTS];
+static struct perf_event_mmap_page *rings[MAX_EVENTS];
+static unsigned n_events;
 
-static int watch(pid_t tid)
+/* And the threads that it starts: for these the kernel wants one event for each CPU. */
+static int watch(pid_t tid, int cpu)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
@@ -42,9 +43,10 @@ static int watch(pid_t tid)
 		.sample_period = 1,
 		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_ADDR,
 		.wakeup_events = 1,
+		.inherit = 1,
 	};
 	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
-	int fd = (int)syscall(SYS_perf_event_open, &attr, tid, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	int fd = (int)syscall(SYS_perf_event_open, &attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	void *ring;
 
 	if (fd < 0)
@@ -52,8 +54,8 @@ static int watch(pid_t tid)
 	ring = mmap(NULL, (1 + RING_PAGES) * page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (ring == MAP_FAILED)
 		return -1;
-	events[n_threads] = (struct pollfd){ .fd = fd, .events = POLLIN };
-	rings[n_threads++] = ring;
+	events[n_events] = (struct pollfd){ .fd = fd, .events = POLLIN };
+	rings[n_events++] = ring;
 	return 0;
 }
 
@@ -123,6 +125,7 @@ static void print_ring(struct perf_event_mmap_page *ring)
 
 int main(int argc, char **argv)
 {
+	int n_cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
 	char tasks[64];
 	struct dirent *entry;
 	unsigned n_left;
@@ -134,17 +137,18 @@ int main(int argc, char **argv)
 	}
 	(void)snprintf(tasks, sizeof(tasks), "/proc/%s/task", argv[1]);
 	dir = opendir(tasks);
-	while (dir && n_threads < MAX_THREADS && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && watch((pid_t)atoi(entry->d_name)) < 0)
-			perror("major-faults");
-	if (!dir || n_threads == 0)
+	while (dir && (entry = readdir(dir)))
+		for (int cpu = 0; cpu < n_cpus && entry->d_name[0] != '.'; cpu++)
+			if (n_events == MAX_EVENTS || watch((pid_t)atoi(entry->d_name), cpu) < 0)
+				perror("major-faults");
+	if (!dir || n_events == 0)
 		return 1;
 	(void)closedir(dir);
 	do {
 		n_left = 0;
-		if (poll(events, n_threads, -1) < 0)
+		if (poll(events, n_events, -1) < 0)
 			return 1;
-		for (unsigned i = 0; i < n_threads; i++) {
+		for (unsigned i = 0; i < n_events; i++) {
 			print_ring(rings[i]);
 			if (events[i].revents & (POLLHUP | POLLERR))
 				events[i].fd = -1;

@@ -63,6 +63,25 @@ case_memfd_held_forked_two() { # one memfd is held by three, another grows: it d
     start nudge anon=30 anon=60@20
     until_quiet
 }
+case_memfd_held_at_once() { # one of 600 MiB is there between two samples, and three hold it: no other dies before it is known
+    expect dies=hog lives=app:2 kills=3
+    machine
+    start_daemon
+    group=app1 start_full app anon=80
+    group=app2 start_full app anon=90
+    start hog memfd-held=600 fork=2 end memfd-held=150@100
+    start nudge anon=30 anon=60@20
+    until_quiet
+}
+case_memfd_held_then_forked() { # its holder forks when it has been surveyed already: the children die for it, too
+    expect dies=hog lives=app:2 kills=3
+    machine
+    start_daemon
+    group=app1 start_full app anon=80
+    group=app2 start_full app anon=90 fork=1 end
+    start hog memfd-held=680 fork=2 end
+    until_quiet
+}
 case_suite_with_database() { # a script starts a database, and later tests that fill memory: the database lives
     expect lives=db:1 kills=60
     machine

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* respawn: follows the chain of kills back from a victim. */
+#include "lib/select/respawn.h"
+
+#include <string.h>
+
+static bool may_be_equal(uint64_t a, uint64_t b)
+{
+	return a == 0 || b == 0 || a == b;
+}
+
+static bool is_the_same(const struct streak_kill *kill, const struct streak_subject *subject)
+{
+	bool is_near = kill->ppid == subject->ppid ||
+		       (kill->session != 0 && kill->session == subject->session);
+	bool is_forked = kill->stack_start != 0 && kill->stack_start == subject->stack_start;
+
+	return is_near && !is_forked && kill->uid == subject->uid &&
+	       strcmp(kill->comm, subject->comm) == 0 &&
+	       may_be_equal(kill->args_length, subject->args_length) &&
+	       may_be_equal(kill->args_hash, subject->args_hash);
+}
+
+/* The last kill before the start; NULL: there was none just then. */
+static const struct streak_kill *find_before(const struct streak *streak,
+					     const struct streak_subject *subject, usec_t started)
+{
+	const struct streak_kill *last = NULL;
+
+	for (unsigned i = 0; i < STREAK_MAX; i++) {
+		const struct streak_kill *kill = &streak->kills[i];
+
+		if (kill->at != 0 && kill->at <= started && started - kill->at <= RESPAWN_USEC &&
+		    is_the_same(kill, subject) && (!last || kill->at > last->at))
+			last = kill;
+	}
+	return last;
+}
+
+void respawn_count(const struct streak *streak, const struct streak_subject *subject, usec_t now,
+		   struct respawn *ret)
+{
+	usec_t started = subject->age == 0 ? 0 : sub_u64(now, subject->age), killed = now;
+
+	*ret = (struct respawn){ 0 };
+	while (started != 0 && ret->n < STREAK_MAX && killed - started <= STREAK_REPLACED_USEC) {
+		const struct streak_kill *kill = find_before(streak, subject, started);
+
+		if (!kill)
+			break;
+		ret->n++;
+		ret->n_same += kill->args_hash != 0 && kill->args_hash == subject->args_hash;
+		ret->killed_at = max_u64(ret->killed_at, kill->at);
+		killed = kill->at;
+		started = kill->started_at;
+	}
+}
+
+bool respawn_is_loop(const struct respawn *respawn)
+{
+	return respawn->n >= RESPAWN_KILLS && respawn->n_same >= RESPAWN_KILLS - 1;
+}
+
+bool respawn_is_small(uint64_t starter, uint64_t victim)
+{
+	return starter <= RESPAWN_STARTER_MAX && starter <= victim / RESPAWN_STARTER_SHARE;
+}

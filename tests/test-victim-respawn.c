@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* victim: what is killed with a program that is started again after each kill. */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "lib/select/respawn.h"
+#include "lib/select/victim.h"
+#include "lib/snapshot/census-tree.h"
+#include "tests/victim-fixture.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#define NOW	  (100 * USEC_PER_SEC)
+#define TICKS_NOW 10000
+#define HASH	  9
+
+/* The last kill was five seconds ago. */
+enum { KILLED_TICKS = TICKS_NOW - 500 };
+enum who { LEAK, MAKE, LOOP, SHELL, OTHER, BESIDE, N_PROCESSES };
+#define PID(who) (FIRST_PID + (pid_t)(who))
+
+static struct machine *machine_now;
+static pid_t loop_pgrp;
+static int tty;
+
+int __wrap_proc_read_stat(int proc_fd, pid_t pid, struct proc_stat *ret);
+int __wrap_proc_read_stat(int proc_fd, pid_t pid, struct proc_stat *ret)
+{
+	const struct census_process *process = census_find(&machine_now->census, pid);
+
+	(void)proc_fd;
+	if (!process)
+		return PROC_GONE;
+	*ret = (struct proc_stat){
+		.pid = pid,
+		.start_ticks = process->start_ticks,
+		.pgrp = pid == PID(LOOP) ? loop_pgrp : PID(LOOP),
+		.tty = tty,
+	};
+	return 0;
+}
+
+struct row {
+	const char *name;
+	enum victim_as_one expected;
+	unsigned n_kills; /* 0: RESPAWN_KILLS */
+	bool loop_is_leader, other_group, has_tty, is_slice, elsewhere, other_uid, is_protected;
+	uint64_t loop_mib; /* 0: 4 */
+	/* Of the other child of LOOP; 0: there is none. */
+	uint64_t other_ticks;
+	bool other_is_beside; /* in the unit, and no child of it */
+};
+
+/* SHELL (the first process of the unit) starts LOOP, which starts MAKE for each LEAK. */
+static void make_machine(struct machine *machine, const struct row *row)
+{
+	const char *unit = row->is_slice ? "/a.slice" : "/a.service";
+	static const pid_t parents[] = { PID(MAKE), PID(LOOP), PID(SHELL), 1, PID(LOOP), 1 };
+
+	machine_init(machine, N_PROCESSES);
+	for (enum who who = LEAK; who < N_PROCESSES; who++) {
+		struct census_process *process = machine->processes[who];
+		bool is_alien = who == BESIDE || (who == LOOP && row->elsewhere) ||
+				(who == OTHER && row->other_ticks == 0);
+
+		set(machine, who, MIB, MIB);
+		strcpy(process->comm, who == LEAK ? "leak" : "x");
+		process->ppid = parents[who];
+		process->session = row->loop_is_leader ? PID(LOOP) : PID(SHELL);
+		process->uid = 1000;
+		process->start_ticks = who <= MAKE ? KILLED_TICKS + 100 : 100;
+		assert_int_equal(
+			census_attach(&machine->census, process, is_alien ? "/b.service" : unit),
+			0);
+	}
+	set(machine, LEAK, 700 * MIB, 700 * MIB);
+	set(machine, LOOP, (row->loop_mib ? row->loop_mib : 4) * MIB,
+	    (row->loop_mib ? row->loop_mib : 4) * MIB);
+	if (row->other_uid)
+		machine->processes[LOOP]->uid = 0;
+	if (row->loop_is_leader)
+		machine->processes[LOOP]->ppid = 1;
+	if (row->loop_is_leader || row->elsewhere)
+		assert_int_equal(
+			census_attach(&machine->census, machine->processes[SHELL], "/b.service"),
+			0);
+	if (row->other_ticks > 0)
+		machine->processes[OTHER]->start_ticks = row->other_ticks;
+	if (row->other_ticks == 0 || row->other_is_beside)
+		machine->processes[OTHER]->ppid = 1;
+	if (row->is_protected)
+		set_adj(machine, LOOP, -1000);
+}
+
+static void test_what_is_killed_with_it(void **state)
+{
+	static const struct row rows[] = {
+		{ "a script", VICTIM_WITH_STARTER },
+		{ "killed less often", VICTIM_ALONE, .n_kills = RESPAWN_KILLS - 1 },
+		{ "its other child is of this round", VICTIM_WITH_STARTER,
+		  .other_ticks = KILLED_TICKS + 1 },
+		{ "it has started another program before", VICTIM_ALONE, .other_ticks = 100 },
+		{ "a shell with job control, at a terminal", VICTIM_ALONE, .other_group = true,
+		  .has_tty = true },
+		{ "an editor", VICTIM_ALONE, .loop_mib = 33, .has_tty = true },
+		{ "another user's", VICTIM_ALONE, .other_uid = true, .has_tty = true },
+		{ "in another cgroup", VICTIM_ALONE, .elsewhere = true },
+		{ "the main process of a service", VICTIM_AS_CGROUP, .loop_is_leader = true },
+		{ "of another user, in a service", VICTIM_AS_CGROUP, .other_uid = true },
+		{ "a login shell", VICTIM_ALONE, .loop_is_leader = true, .has_tty = true },
+		{ "a session leader in a slice", VICTIM_ALONE, .loop_is_leader = true,
+		  .is_slice = true },
+		{ "a service with another program", VICTIM_ALONE, .loop_is_leader = true,
+		  .other_ticks = 100, .other_is_beside = true },
+		{ "one that was started with the victim", VICTIM_AS_CGROUP, .loop_is_leader = true,
+		  .other_ticks = KILLED_TICKS + 1, .other_is_beside = true },
+		{ "a main process that holds much", VICTIM_ALONE, .loop_is_leader = true,
+		  .loop_mib = 33 },
+		{ "a script that is protected", VICTIM_ALONE, .is_protected = true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		unsigned n = rows[i].n_kills ? rows[i].n_kills : RESPAWN_KILLS;
+		static struct streak streak;
+		static struct victim_args args[VICTIM_ARGS_MAX];
+		struct machine machine;
+		struct victim_request request = {
+			.total = GIB,
+			.memory = GIB,
+			.min_victim = 4 * MIB,
+			.now = NOW,
+			.ticks_now = TICKS_NOW,
+			.self = 1 << 20,
+			.streak = &streak,
+			.args = args,
+		};
+
+		print_message("%s\n", rows[i].name);
+		machine_now = &machine;
+		make_machine(&machine, &rows[i]);
+		request.allocated = machine.allocated;
+		loop_pgrp = rows[i].other_group ? PID(SHELL) : PID(LOOP);
+		tty = rows[i].has_tty ? 34816 : 0;
+		memset(&streak, 0, sizeof(streak));
+		for (unsigned j = n; j > 0; j--)
+			streak_add(&streak,
+				   &(struct streak_subject){
+					   .cgroup = "/a.service",
+					   .comm = "leak",
+					   .ppid = 1,
+					   .uid = 1000,
+					   .session = machine.processes[LEAK]->session,
+					   .age = 4 * USEC_PER_SEC,
+					   .args_hash = HASH,
+				   },
+				   NOW - j * 5 * USEC_PER_SEC);
+		victim_note_args(args, machine.processes[LEAK], HASH);
+		choose_for(&machine, &request);
+		assert_true(result.n_ranked > 0);
+		assert_int_equal(result.ranked[0].process->pid, PID(LEAK));
+		assert_int_equal(result.n_respawned, n);
+		assert_int_equal(result.as_one, rows[i].expected);
+		if (rows[i].expected == VICTIM_WITH_STARTER)
+			assert_int_equal(result.starter_pid, PID(LOOP));
+		machine_done(&machine);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_what_is_killed_with_it, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
