@@ -26,8 +26,9 @@ struct config {
 	char **errors;
 	size_t n_errors;
 	unsigned n_reloads;
-	bool reload_was_refused; /* the last one */
-	bool reload_is_wanted;	 /* as soon as no kill is in progress */
+	bool reload_was_refused;  /* the last one */
+	bool reload_is_wanted;	  /* as soon as no kill is in progress */
+	usec_t reload_not_before; /* by a signal */
 };
 
 /* For the start, by config->options: what can be used of it, the rest is logged (is_degraded).  0,
