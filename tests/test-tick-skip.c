@@ -71,7 +71,13 @@ static void test_tick_is_stuck_where_no_victim_is_worth_it(void **state)
 	assert_int_equal(newest()->id, id);
 	assert_int_equal(test.n_signals, 0);
 
-	/* Not sampled again at once. */
+	/* Not sampled again at once, if there is no news of where memory is. */
+	for (int i = 0; i < 1000 && test.manager->selection.stuck.is_waiting; i++) {
+		usleep(10000);
+		one_tick();
+	}
+	assert_false(test.manager->selection.stuck.is_waiting);
+	test.manager->selection.stuck.nominated_at = test.manager->selection.stuck.surveyed_at;
 	test.manager->selection.stuck.chosen_at = clock_now();
 	n_choices = test.manager->sampler.census.choice;
 	(void)tick(&test.manager->tick, test.manager->selection.stuck.chosen_at + 1);
