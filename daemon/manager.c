@@ -271,6 +271,7 @@ void manager_init(struct manager *m)
 	};
 	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->conflicts.units_fd =
 		m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
+	m->sampler.census.loadavg_fd = m->sampler.census.listing_fd = -EBADF;
 	cgroup_fs_init(&m->machine.cgroups, -EBADF, -EBADF);
 	kill_victim_init(&m->in_flight.victim);
 	for (size_t i = 0; i < EXITING_MAX; i++)
@@ -367,9 +368,9 @@ int manager_reload(struct manager *m, char **ret_errors)
 	uint64_t heap_used = self_heap_used();
 	int r = config_reload(&m->config, &m->sampler.domain, ret_errors);
 
-	m->self.config_bytes = sub_u64(m->self.config_bytes + self_heap_used(), heap_used);
-	if (r != 0)
+	if (r != 0) /* what there is now is the text of the errors */
 		return r;
+	m->self.config_bytes = sub_u64(m->self.config_bytes + self_heap_used(), heap_used);
 	census_set_policies(&m->sampler.census, &m->config.policies);
 	m->reporter.warned = false;   /* by policies that are no more */
 	m->selection.quiet_until = 0; /* it may have been a dry run until now */

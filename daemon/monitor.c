@@ -28,6 +28,10 @@
 /* A call of the loop's own failed: it is tried again after so long. */
 #define LOOP_AGAIN_USEC (10 * USEC_PER_MSEC)
 
+/* Signals do not make it reload more often than this: after a reload all processes are read anew
+ * before one is chosen. */
+#define RELOAD_PAUSE_USEC (1 * USEC_PER_SEC)
+
 static int arm_timer(struct manager *m, usec_t when)
 {
 	int r;
@@ -42,8 +46,16 @@ static int arm_timer(struct manager *m, usec_t when)
  * has only had SIGTERM may be protected by it. */
 static bool may_reload(const struct manager *m)
 {
-	return m->config.reload_is_wanted &&
+	return m->config.reload_is_wanted && clock_now() >= m->config.reload_not_before &&
 	       (m->regime.state != REGIME_KILLING || m->in_flight.decision.signal == SIGTERM);
+}
+
+/* USEC_INFINITY: for that, the timer need not be earlier than it is. */
+static usec_t next_reload(const struct manager *m, usec_t now)
+{
+	return m->config.reload_is_wanted && now < m->config.reload_not_before
+		       ? m->config.reload_not_before
+		       : USEC_INFINITY;
 }
 
 static void reload_if_wanted(struct manager *m)
@@ -158,7 +170,7 @@ static int run_tick(struct manager *m)
 		reload_if_wanted(m); /* after which it samples again at once */
 		return 0;
 	}
-	return arm_timer(m, now + next);
+	return arm_timer(m, min_u64(now + next, next_reload(m, now)));
 }
 
 static int sample(struct manager *m)
@@ -216,9 +228,13 @@ static int on_pressure(sd_event_source *source, int fd, uint32_t revents, void *
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
 	struct manager *m = userdata;
+	usec_t planned, next;
 
 	m->config.reload_is_wanted = true;
 	reload_if_wanted(m);
+	next = next_reload(m, clock_now());
+	if (sd_event_source_get_time(m->monitor.timer, &planned) >= 0 && next < planned)
+		return arm_timer(m, next);
 	return 0;
 }
 
@@ -235,6 +251,7 @@ int monitor_reload(struct manager *m, char **ret_errors)
 
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now());
 	r = manager_reload(m, ret_errors);
+	m->config.reload_not_before = clock_now() + RELOAD_PAUSE_USEC;
 	notify_ready(m);
 	(void)arm_timer(m, clock_now()); /* fails for a source that is none only */
 	return r;

@@ -181,6 +181,23 @@ static void test_a_reload_that_is_refused(void **state)
 	assert_int_equal(test.m->config.n_reloads, 0);
 }
 
+static int refuse_without_memory(void *userdata, char **ret_errors)
+{
+	return 1;
+}
+
+/* What is wrong is known, but there was no memory for the text of it. */
+static void test_a_reload_that_is_refused_without_a_reason(void **state)
+{
+	static const struct call reload = MANAGER("Reload", "");
+
+	join();
+	test.m->bus->subject.reload = refuse_without_memory;
+	call(&reload);
+	assert_string_equal(test.error, BUS_ERROR_BAD_CONFIGURATION);
+	assert_string_equal(test.error_text, strerror(ENOMEM));
+}
+
 /* The bus does not report the caller: so many wait, no more; all are dropped with the bus. */
 static void test_questions_that_are_not_answered(void **state)
 {
@@ -305,6 +322,7 @@ int main(void)
 		TEST(test_which_callers_may_change_something),
 		TEST(test_what_cannot_be_set),
 		TEST(test_a_reload_that_is_refused),
+		TEST(test_a_reload_that_is_refused_without_a_reason),
 		TEST(test_questions_that_are_not_answered),
 		TEST(test_while_a_victim_exits),
 		TEST(test_news_are_reported_once),

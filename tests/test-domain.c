@@ -34,6 +34,56 @@ static void test_room_grows_and_keeps_what_is_known(void **state)
 	assert_true(domain.holds_since[1] == USEC_INFINITY);
 }
 
+static struct policy policy_of(const char *name, enum policy_action action, unsigned permyriad)
+{
+	return (struct policy){
+		.name = (char *)(uintptr_t)name,
+		.action = action,
+		.memory_available = { .set = true, .permyriad = permyriad },
+	};
+}
+
+/* By name, wherever they are; but not if they hold under other conditions. */
+static void test_what_is_known_of_policies_stays_with_them(void **state)
+{
+	_cleanup_(domain_done) struct domain domain = { 0 };
+	struct policy old[] = {
+		policy_of("a", POLICY_ACTION_KILL, 100),
+		policy_of("b", POLICY_ACTION_KILL, 200),
+		policy_of("level", POLICY_ACTION_KILL, 300),
+		policy_of("swap", POLICY_ACTION_KILL, 300),
+		policy_of("act", POLICY_ACTION_WARN, 300),
+		policy_of("psi", POLICY_ACTION_KILL, 300),
+	};
+	struct policy new[] = {
+		policy_of("new", POLICY_ACTION_KILL, 100),
+		policy_of("psi", POLICY_ACTION_KILL, 300),
+		policy_of("act", POLICY_ACTION_KILL, 300),
+		policy_of("swap", POLICY_ACTION_KILL, 300),
+		policy_of("b", POLICY_ACTION_KILL, 200),
+		policy_of("level", POLICY_ACTION_KILL, 301),
+		policy_of("a", POLICY_ACTION_KILL, 100),
+	};
+	const struct policy_set none = { 0 };
+	const struct policy_set before = { .policies = old, .n_policies = ARRAY_SIZE(old) };
+	const struct policy_set after = { .policies = new, .n_policies = ARRAY_SIZE(new) };
+
+	new[1].pressure_full = 1000;
+	new[3].swap_free.set = true;
+	new[4].for_usec = USEC_PER_SEC; /* no condition */
+	assert_int_equal(domain_change_policies(&domain, &none, &before), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(old); i++) {
+		assert_true(domain.holds_since[i] == USEC_INFINITY);
+		domain.holds_since[i] = i + 1;
+	}
+	assert_int_equal(domain_change_policies(&domain, &before, &after), 0);
+	assert_int_equal(domain.n_policies, ARRAY_SIZE(new));
+	for (size_t i = 0; i < ARRAY_SIZE(new); i++)
+		assert_true(domain.holds_since[i] == (i == 4 ? 2 : i == 6 ? 1 : USEC_INFINITY));
+	assert_int_equal(domain_change_policies(&domain, &after, &none), 0);
+	assert_int_equal(domain.n_policies, 0);
+}
+
 static void test_activity_is_forgotten_alone(void **state)
 {
 	usec_t since = 7, now = 100 * USEC_PER_SEC;
@@ -114,6 +164,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_room_grows_and_keeps_what_is_known),
+		cmocka_unit_test(test_what_is_known_of_policies_stays_with_them),
 		cmocka_unit_test(test_activity_is_forgotten_alone),
 		cmocka_unit_test(test_without_memory_all_is_as_before),
 		cmocka_unit_test(test_each_policy_of_each_domain_has_its_own_time),

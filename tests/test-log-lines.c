@@ -4,6 +4,7 @@
  * journal and the clock are its own.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,6 +206,35 @@ static void test_debugging_is_limited_by_the_second(void **state)
 	assert_int_equal(count_lines(), LOG_DEBUG_BURST + 4);
 }
 
+/* Standard error is a pipe that is not read for some time. */
+static void test_what_is_lost_before_the_start_is_no_fault(void **state)
+{
+	static char full[65536]; /* the size of a pipe */
+	char text[1000];
+	int ends[2];
+	ssize_t n;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(write(ends[1], full, sizeof(full)), sizeof(full));
+	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+	memset(text, 'x', sizeof(text));
+	for (int i = 0; i < 38; i++) /* until there is room for a line, and none for an entry */
+		log_warning("%.*s", (int)sizeof(text), text);
+	log_event(ID, LOG_WARNING, "the entry is lost");
+	for (size_t left = sizeof(full); left > 0; left -= (size_t)n) {
+		n = read(ends[0], full, left);
+		assert_true(n > 0);
+	}
+	log_warning("read again");
+	n = read(ends[0], full, sizeof(full) - 1);
+	assert_true(n > 0);
+	full[n] = '\0';
+	assert_non_null(strstr(full, "the entry is lost\nread again\n"));
+	assert_int_equal(test.n_entries, 0);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void test_names(void **state)
 {
 	assert_int_equal(log_level_from_string("debug"), LOG_DEBUG);
@@ -224,6 +254,7 @@ int main(void)
 		TEST(test_lines_as_entries),
 		TEST(test_what_does_not_fit_is_left_out),
 		TEST(test_debugging_is_limited_by_the_second),
+		TEST(test_what_is_lost_before_the_start_is_no_fault),
 		TEST(test_names),
 	};
 

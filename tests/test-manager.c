@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Tests of daemon/manager.c: what it finds out about itself, and a start without memory. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/manager.h"
 #include "tests/fail-malloc.h"
@@ -40,6 +42,7 @@ static void test_a_start_without_memory_fails(void **state)
 #endif
 		assert_int_equal(r, -ENOMEM);
 		assert_null(m);
+		assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0); /* it is not the daemon's */
 	}
 }
 

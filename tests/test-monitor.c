@@ -182,6 +182,31 @@ static void test_a_reload_without_a_victim_is_done_at_once(void **state)
 	close(test.master);
 }
 
+/* Of many signals the first one counts at once, and then all together. */
+static void test_reloads_by_signals_are_a_second_apart(void **state)
+{
+	struct manager *m = &test.m;
+	uint64_t planned;
+
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(raise(SIGHUP), 0);
+		while (turn())
+			;
+		(void)notification(); /* or the socket is full at some time */
+	}
+	assert_int_equal(test.n_reloads, 1);
+	assert_true(m->config.reload_is_wanted);
+	assert_int_equal(sd_event_source_get_time(m->monitor.timer, &planned), 0);
+	assert_true(planned <= m->config.reload_not_before);
+	m->config.reload_not_before = 0; /* as if it had passed */
+	assert_int_equal(sd_event_source_set_time(m->monitor.timer, 0), 0);
+	while (turn())
+		;
+	assert_int_equal(test.n_reloads, 2);
+	assert_false(m->config.reload_is_wanted);
+	close(test.master);
+}
+
 /* It may protect a victim that has only had SIGTERM so far. */
 static void test_a_reload_comes_before_sigkill(void **state)
 {
@@ -355,6 +380,7 @@ int main(void)
 		TEST(test_a_trigger_that_cannot_be_polled),
 		TEST(test_a_reload_waits_for_the_victim),
 		TEST(test_a_reload_without_a_victim_is_done_at_once),
+		TEST(test_reloads_by_signals_are_a_second_apart),
 		TEST(test_a_reload_comes_before_sigkill),
 		TEST(test_the_exit_of_a_victim_is_sampled_once),
 		TEST(test_the_number_of_a_pidfd_is_used_again),

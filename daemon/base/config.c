@@ -190,14 +190,13 @@ static void warn_of_writers(const struct loaded *loaded)
 static int take(struct config *config, struct domain *domain, struct loaded *loaded,
 		const struct conf_messages *messages)
 {
-	int r = domain_reserve(domain, loaded->policies.n_policies);
+	int r = domain_change_policies(domain, &config->policies, &loaded->policies);
 
 	if (r < 0) {
 		policy_set_done(&loaded->policies);
 		conf_files_free(loaded->files, loaded->n_files);
 		return r;
 	}
-	domain_forget(domain);
 	policy_set_done(&config->policies);
 	conf_files_free(config->files, config->n_files);
 	config->policies = loaded->policies;
@@ -288,10 +287,10 @@ int config_reload(struct config *config, struct domain *domain, char **ret_error
 	int r;
 
 	r = load(&config->options, &messages, &loaded);
-	config->reload_was_refused = r != 0;
 	log_messages(&messages);
 	if (r == 0)
 		r = take(config, domain, &loaded, &messages);
+	config->reload_was_refused = r != 0;
 	if (r != 0) {
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
 			  "The configuration was not reloaded%s%s; the old one stays in use.",

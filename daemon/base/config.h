@@ -26,8 +26,9 @@ struct config {
 	char **errors;
 	size_t n_errors;
 	unsigned n_reloads;
-	bool reload_was_refused; /* the last one */
-	bool reload_is_wanted;	 /* as soon as no kill is in progress */
+	bool reload_was_refused;  /* the last one */
+	bool reload_is_wanted;	  /* as soon as no kill is in progress */
+	usec_t reload_not_before; /* by a signal */
 };
 
 /* For the start, by config->options: what can be used of it, the rest is logged (is_degraded).  0,
@@ -35,9 +36,9 @@ struct config {
  * used; -errno if it cannot be read for now. */
 int config_load(struct config *config, struct domain *domain);
 
-/* Anew; with errors the old one stays.  0, and the domain has room for its policies, with nothing
- * known of them; 1 if it has errors, with all of them in *ret_errors, a line each (to be freed;
- * NULL: no memory for it); -errno. */
+/* Anew; with errors the old one stays.  0, and the domain has room for its policies, and knows
+ * since when those hold that are the same; 1 if it has errors, with all of them in *ret_errors, a
+ * line each (to be freed; NULL: no memory for it); -errno. */
 int config_reload(struct config *config, struct domain *domain, char **ret_errors);
 
 /* Reads it, and no more: 0, 1 if it has errors (each printed on standard error), -errno. */

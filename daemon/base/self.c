@@ -22,7 +22,7 @@
 
 /* It has 1.2 MiB of its own, and 400 bytes for each process (docs/benchmarks.md).  A message of the
  * bus, an answer, a history and a configuration take no more than a few MiB besides. */
-#ifdef __SANITIZE_ADDRESS__ /* it keeps what is freed, and a shadow of all */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) /* a shadow of all */
 #	define ALLOWANCE_BYTES GIB
 #else
 #	define ALLOWANCE_BYTES (16 * MIB)

@@ -246,7 +246,7 @@ static int answer_reload(struct bus *b, sd_bus_message *call)
 	if (r == 0)
 		return sd_bus_reply_method_return(call, NULL);
 	return sd_bus_reply_method_errorf(call, BUS_ERROR_BAD_CONFIGURATION, "%s",
-					  r < 0 ? strerror(-r) : errors);
+					  r > 0 && errors ? errors : strerror(r < 0 ? -r : ENOMEM));
 }
 
 static int wait_for_reload(struct bus *b, sd_bus_message *call)

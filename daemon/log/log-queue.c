@@ -79,25 +79,30 @@ char *log_queue_reserve(size_t size)
 	return message_at(position)->text;
 }
 
+/* Before the start nothing can report it: they are counted until then. */
+static void report_lost(unsigned n)
+{
+	if (n > 0 && say_lost)
+		say_lost(n);
+	else
+		atomic_fetch_add(&n_lost, n);
+}
+
 /* What there is, in order. */
 static void take_all(void)
 {
 	size_t position = atomic_load(&taken);
-	unsigned n;
 
 	while (position != atomic_load(&put)) {
 		const struct message *message = message_at(position);
 
-		if (message->n_lost > 0)
-			say_lost(message->n_lost);
+		report_lost(message->n_lost);
 		if (message->n_text > 0)
 			log_queue_write(message->outlet, message->text, message->n_text);
 		position += message->n_bytes;
 		atomic_store(&taken, position);
 	}
-	n = atomic_exchange(&n_lost, 0);
-	if (n > 0)
-		say_lost(n);
+	report_lost(atomic_exchange(&n_lost, 0));
 }
 
 /* Before the thread starts: a pipe that is not read must not hold up the start.  What remains in

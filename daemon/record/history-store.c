@@ -240,7 +240,7 @@ static bool wait_for_thread(struct history_store *a, const struct timespec *unti
 {
 	if (a->is_writing && pthread_clockjoin_np(a->thread, NULL, CLOCK_MONOTONIC, until) != 0)
 		return false;
-	if (a->is_writing)
+	if (a->is_writing && atomic_load(&a->is_done)) /* (which ThreadSanitizer understands) */
 		finish(a, a->result, 0);
 	return true;
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * policy: policies and rules as data, and the judgement over them.
+ * policy: policies and rules as data, and whether their conditions hold.
  *
  * A policy says when to act (all of its conditions must hold for its time) and how; a rule says
  * which processes may never be a victim, and which are ranked as if larger or smaller.  Everything
- * here is pure: readings and the time are arguments, what has held since when is kept in the
- * policies.
+ * here is pure: readings are arguments; what has held since when is kept in the domain (domain.h).
  */
 #pragma once
 
@@ -226,13 +225,6 @@ struct policy_reading {
 #define POLICY_THRASHING_WINDOW_USEC (2 * USEC_PER_SEC)
 
 /*
- * Do the policy's conditions hold now?  Those on memory and swap at this reading; those on
- * pressure on the average over the policy's time (1 s at least), and only if the machine had to
- * reclaim memory in that time, as far as that is known.  No PSI: they never hold.  Thrashing in
- * both halves of the policy's time (2 s at least), as any shortage begins with some; where nothing
- * is known of reclaim it never holds.
- */
-/*
  * Free swap is no help, and a condition on it counts as met, in a policy that has one on memory
  * too, where
  * - all but so much of the anonymous memory as the policy's threshold of swap, taken of memory, may
@@ -249,6 +241,13 @@ bool policy_activity_holds(const struct policy *policy, const struct policy_read
 /* That on pressure would hold, but it is not known yet whether the machine reclaims memory: that is
  * sampled in watch, and not in calm. */
 bool policy_is_worth_watching(const struct policy *policy, const struct policy_reading *reading);
+/*
+ * Do the policy's conditions hold now?  Those on memory and swap at this reading; those on
+ * pressure on the average over the policy's time (1 s at least), and only if the machine had to
+ * reclaim memory in that time, as far as that is known.  No PSI: they never hold.  Thrashing in
+ * both halves of the policy's time (2 s at least), as any shortage begins with some; where nothing
+ * is known of reclaim it never holds.
+ */
 bool policy_holds(const struct policy *policy, const struct policy_reading *reading);
 
 /* The threshold in bytes on this machine; 0 where it is not set. */

@@ -36,9 +36,13 @@ void domain_done(struct domain *domain);
 /* Pressure and reclaim are forgotten: what was before the next sample does not count. */
 void domain_forget_activity(struct domain *domain);
 
-/* That conditions have held is forgotten: they have to hold for their time anew.  After a gap, and
- * before the first judgement by other policies. */
+/* That conditions have held is forgotten: they have to hold for their time anew.  After a gap. */
 void domain_forget(struct domain *domain);
+
+/* Other policies, with room for them: of those whose conditions are the same it stays known since
+ * when they hold, wherever they are in the set.  0, or -ENOMEM: as before. */
+int domain_change_policies(struct domain *domain, const struct policy_set *before,
+			   const struct policy_set *after);
 
 struct policy_judgement {
 	bool watch; /* below the watch threshold, or a policy's conditions begin to hold */

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Tests of daemon/base/config.c: a reload that is refused, or for which there is no memory. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/base/config.h"
+#include "daemon/log/log.h"
+#include "daemon/manager.h"
+#include "lib/base/cleanup.h"
+#include "lib/domain/domain.h"
+#include "tests/fail-malloc.h"
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+/* More than a reload allocates. */
+#define N_MALLOCS_MAX 2000
+/* Beside those that are built in. */
+#define N_ADDED 20
+
+static char path[] = "/tmp/test-config-XXXXXX";
+
+static int setup(void **state)
+{
+	int fd = mkstemp(path);
+
+	log_set_target(LOG_TARGET_NULL);
+	return fd < 0 ? -1 : close(fd);
+}
+
+static int teardown(void **state)
+{
+	log_set_target(LOG_TARGET_AUTO);
+	return unlink(path);
+}
+
+static void write_policies(unsigned n, const char *rest)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	for (unsigned i = 0; i < n; i++)
+		fprintf(f, "[Policy p%u]\nMemoryAvailable=10%%\nAction=warn\n", i);
+	fputs(rest, f);
+}
+
+#if FAIL_MALLOC_WORKS
+static int reload_with(unsigned n_mallocs_that_succeed, struct config *config,
+		       struct domain *domain)
+{
+	char *errors = NULL;
+	int r;
+
+	n_mallocs_allowed = n_mallocs_that_succeed;
+	fail_malloc = true;
+	r = config_reload(config, domain, &errors);
+	fail_malloc = false;
+	assert_null(errors);
+	return r;
+}
+#endif
+
+/* Whichever allocation fails, the old one stays, and it is known that it does. */
+static void test_a_reload_without_memory_is_refused(void **state)
+{
+#if FAIL_MALLOC_WORKS
+	struct config config = { .options = { .config_file = path } };
+	struct domain domain = { 0 };
+	const struct policy *policies;
+	size_t n_policies;
+	unsigned n = 0;
+
+	write_policies(0, "");
+	assert_int_equal(config_load(&config, &domain), 0);
+	for (size_t i = 0; i < domain.n_policies; i++)
+		domain.holds_since[i] = 7;
+	policies = config.policies.policies;
+	n_policies = config.policies.n_policies;
+	write_policies(N_ADDED, "");
+	for (int r = -ENOMEM; r != 0; n++) {
+		assert_true(n < N_MALLOCS_MAX);
+		config.reload_was_refused = false;
+		r = reload_with(n, &config, &domain);
+		if (r == 0)
+			break;
+		assert_int_equal(r, -ENOMEM);
+		assert_true(config.reload_was_refused);
+		assert_ptr_equal(config.policies.policies, policies);
+		assert_int_equal(config.policies.n_policies, n_policies);
+		assert_int_equal(config.n_reloads, 0);
+	}
+	assert_true(n > N_ADDED);
+	assert_false(config.reload_was_refused);
+	assert_int_equal(config.policies.n_policies, n_policies + N_ADDED);
+	assert_int_equal(domain.n_policies, config.policies.n_policies);
+	for (size_t i = 0; i < domain.n_policies; i++)
+		assert_true(domain.holds_since[i] == (i < n_policies ? 7 : USEC_INFINITY));
+	config_done(&config);
+	domain_done(&domain);
+#else
+	skip();
+#endif
+}
+
+/* It takes memory for its errors, which is not that of the configuration. */
+static void test_a_reload_that_is_refused_allows_for_no_more_memory(void **state)
+{
+	static struct manager m;
+
+	manager_init(&m);
+	m.config.options.config_file = path;
+	write_policies(N_ADDED, "");
+	assert_int_equal(config_load(&m.config, &m.sampler.domain), 0);
+	m.self.config_bytes = MIB;
+	write_policies(N_ADDED, "[Policy x]\nMemoryAvailable=plenty\nAction=kill\n");
+	for (int i = 0; i < 10; i++) {
+		_cleanup_free_ char *errors = NULL;
+
+		assert_int_equal(manager_reload(&m, &errors), 1);
+		assert_non_null(errors);
+		assert_int_equal(m.self.config_bytes, MIB);
+	}
+	config_done(&m.config);
+	domain_done(&m.sampler.domain);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_reload_without_memory_is_refused),
+		cmocka_unit_test(test_a_reload_that_is_refused_allows_for_no_more_memory),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
