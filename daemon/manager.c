@@ -53,7 +53,7 @@ static int open_machine(struct manager *m)
 		return fail_for_now("/sys", -errno);
 	r = memory_source_new(m->machine.proc_fd, m->machine.sys_fd, &m->sampler.source);
 	if (r == 0)
-		r = memory_sample(m->sampler.source, &m->sampler.reading);
+		r = memory_sample(m->sampler.source, &m->sampler.domain.reading);
 	if (r < 0) {
 		log_error("Cannot read /proc/meminfo and /proc/vmstat (is /proc mounted?): %s",
 			  strerror(-r));
@@ -153,9 +153,9 @@ static int take_first_census(struct manager *m)
 	if (r < 0)
 		return r;
 	m->sampler.census.kept_fds_max = reserve_files_to_keep();
-	r = census_sweep(&m->sampler.census, clock_now(), m->sampler.reading.allocated,
-			 m->sampler.reading.counters.swap_free <
-				 m->sampler.reading.counters.swap_total);
+	r = census_sweep(&m->sampler.census, clock_now(), m->sampler.domain.reading.allocated,
+			 m->sampler.domain.reading.counters.swap_free <
+				 m->sampler.domain.reading.counters.swap_total);
 	if (r < 0)
 		return r;
 	return victim_reserve(&m->selection.choice, &m->sampler.census);

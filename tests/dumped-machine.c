@@ -424,7 +424,7 @@ static void open_files(struct manager *m)
 	m->machine.cgroups.v2_has_memory = !dumped.has_no_cgroups;
 	assert_int_equal(
 		memory_source_new(m->machine.proc_fd, m->machine.sys_fd, &m->sampler.source), 0);
-	assert_int_equal(memory_sample(m->sampler.source, &m->sampler.reading), 0);
+	assert_int_equal(memory_sample(m->sampler.source, &m->sampler.domain.reading), 0);
 	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
 	m->sampler.domain.has_psi = m->sampler.psi_fd >= 0;
 }
@@ -457,9 +457,10 @@ void dumped_machine_start(const char *config)
 			 0);
 	census_keep_none(
 		&m->sampler.census); /* a file that was removed can be read, unlike one of /proc */
-	assert_int_equal(census_sweep(&m->sampler.census, dumped.now, m->sampler.reading.allocated,
-				      m->sampler.reading.swap_free < dumped.swap_total * MIB),
-			 0);
+	assert_int_equal(
+		census_sweep(&m->sampler.census, dumped.now, m->sampler.domain.reading.allocated,
+			     m->sampler.domain.reading.swap_free < dumped.swap_total * MIB),
+		0);
 	assert_int_equal(victim_reserve(&m->selection.choice, &m->sampler.census), 0);
 }
 

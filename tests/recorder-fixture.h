@@ -55,7 +55,8 @@ static inline int setup(void **state)
 	test.history = recorder_history(test.m->tick.recorder);
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
 	test.acting.policy = &test.policy;
-	test.m->sampler.reading = (struct memory_reading){ .total = GIB, .available = BEFORE };
+	test.m->sampler.domain.reading =
+		(struct memory_reading){ .total = GIB, .available = BEFORE };
 	kill_victim_init(&test.m->in_flight.victim);
 	return 0;
 }
@@ -100,7 +101,7 @@ static inline void choose(pid_t pid, usec_t now)
 		.pid = pid,
 		.start_ticks = 7,
 		.cgroup = "/a/b",
-		.before = test.m->sampler.reading,
+		.before = test.m->sampler.domain.reading,
 		.decided_at = now,
 	};
 	recorder_choice(test.m->tick.recorder, &test.policy, now + 40);
@@ -135,7 +136,7 @@ static inline void kill_one(pid_t pid, int signal)
 
 static inline void sample(usec_t since_signal, uint64_t returned)
 {
-	test.m->sampler.reading.available = BEFORE + returned;
+	test.m->sampler.domain.reading.available = BEFORE + returned;
 	recorder_sample(test.m->tick.recorder, SIGNALLED + since_signal);
 }
 

@@ -111,7 +111,8 @@ static inline int setup(void **state)
 	m->config.policies.subtree = subtree;
 	m->regime.state = REGIME_WATCH;
 	m->reporter.warned = true;
-	m->sampler.reading = (struct memory_reading){ .total = 8 * GIB, .available = 2 * GIB };
+	m->sampler.domain.reading =
+		(struct memory_reading){ .total = 8 * GIB, .available = 2 * GIB };
 	m->in_flight.decision = (struct decision){
 		.pid = 812,
 		.uid = 1000,

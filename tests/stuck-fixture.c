@@ -101,7 +101,7 @@ int setup(void **state)
 	    census_reserve(&m->sampler.census) < 0 ||
 	    victim_reserve(&m->selection.choice, &m->sampler.census) < 0)
 		return -1;
-	m->sampler.reading = (struct memory_reading){
+	m->sampler.domain.reading = (struct memory_reading){
 		.total = 8 * GIB,
 		.available = GIB, /* low */
 		.counters = { .total = 8 * GIB, .free = GIB, .anon = 7 * GIB },
@@ -138,10 +138,11 @@ void fill_tmpfs(void)
 {
 	struct manager *m = test.m;
 
-	m->sampler.reading.available = 6 * GIB;
-	m->sampler.reading.counters.anon = GIB;
-	m->sampler.reading.counters.free = 6 * GIB;
+	m->sampler.domain.reading.available = 6 * GIB;
+	m->sampler.domain.reading.counters.anon = GIB;
+	m->sampler.domain.reading.counters.free = 6 * GIB;
 	unowned_note_calm(&m->selection, NOW - 400 * SEC);
-	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
+	m->sampler.domain.reading.available = m->sampler.domain.reading.counters.free = GIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		5 * GIB;
 }

@@ -82,16 +82,16 @@ static void test_a_late_exit_is_recorded(void **state)
 
 static void test_swap_that_became_free_is_reclaimed_too(void **state)
 {
-	test.m->sampler.reading.swap_free = 8 * MIB;
+	test.m->sampler.domain.reading.swap_free = 8 * MIB;
 	kill_one(812, SIGKILL);
-	test.m->sampler.reading.swap_free = 12 * MIB;
+	test.m->sampler.domain.reading.swap_free = 12 * MIB;
 	sample(100 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_GONE, 100 * MSEC);
 	assert_int_equal(newest()->reclaimed_100ms_bytes, 64 * MIB);
 	assert_int_equal(newest()->swap_free_before_bytes, 8 * MIB);
 	assert_int_equal(newest()->swap_free_after_bytes, 12 * MIB);
-	test.m->sampler.reading.available = 0; /* less than before is nothing */
-	test.m->sampler.reading.swap_free = 0;
+	test.m->sampler.domain.reading.available = 0; /* less than before is nothing */
+	test.m->sampler.domain.reading.swap_free = 0;
 	recorder_sample(test.m->tick.recorder, SIGNALLED + 500 * MSEC);
 	recorder_sample(test.m->tick.recorder, SIGNALLED + 2000 * MSEC);
 	assert_int_equal(newest()->reclaimed_500ms_bytes, 0);
@@ -112,7 +112,7 @@ static void test_a_late_sample_is_not_used(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		test.m->sampler.reading.available = BEFORE;
+		test.m->sampler.domain.reading.available = BEFORE;
 		kill_one((pid_t)(100 + i), SIGKILL);
 		sample(cases[i].at, MIB);
 		end(KILL_PROGRESS_GONE, cases[i].at);

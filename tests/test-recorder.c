@@ -25,7 +25,7 @@ static void test_note_fills_the_record(void **state)
 	const struct history_entry *e;
 
 	test.m->sampler.domain.has_psi = true;
-	test.m->sampler.reading.swap_total = 2 * GIB;
+	test.m->sampler.domain.reading.swap_total = 2 * GIB;
 	/* A second of which half was stalled, a tenth wholly. */
 	psi_history_add(&test.m->sampler.domain.psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });
 	psi_history_add(
@@ -182,7 +182,7 @@ static void test_an_event_is_the_record_in_hand(void **state)
 	strcpy(d->group, "/a");
 	d->n_processes = 3;
 	d->memory = (struct proc_memory){ .anon = 100 * MIB };
-	test.m->sampler.reading.available = BEFORE + MIB;
+	test.m->sampler.domain.reading.available = BEFORE + MIB;
 	record_event(&test.m->in_flight, recorder_current(recorder), &event);
 	assert_int_equal(event.entry.pid, 812);
 	assert_string_equal(event.entry.comm, "a?b");
@@ -307,7 +307,7 @@ static void test_the_exit_of_the_daemon_closes_what_is_open(void **state)
 	recorder_close(test.m->tick.recorder);
 	assert_int_equal(history_count(test.history), 0);
 	kill_one(812, SIGKILL);
-	test.m->sampler.reading.available = BEFORE + MIB;
+	test.m->sampler.domain.reading.available = BEFORE + MIB;
 	recorder_close(test.m->tick.recorder);
 	assert_string_equal(newest()->outcome, "wait");
 	assert_int_equal(newest()->reclaimed_bytes, MIB);

@@ -285,7 +285,7 @@ LACK(no_reap)
 LACK(doubtful)
 {
 	nothing_lacks(a, m);
-	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_EVENTS;
+	m->sampler.domain.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_EVENTS;
 }
 LACK(scoped)
 {
@@ -297,9 +297,9 @@ LACK(scoped)
 LACK(swap_on_zram)
 {
 	nothing_lacks(a, m);
-	m->sampler.reading.swap_total = GIB;
-	m->sampler.reading.counters.zram_disksize = GIB;
-	m->sampler.reading.counters.arc_size = GIB;
+	m->sampler.domain.reading.swap_total = GIB;
+	m->sampler.domain.reading.counters.zram_disksize = GIB;
+	m->sampler.domain.reading.counters.arc_size = GIB;
 }
 
 static void test_lacks_are_logged_and_kept(void **state)
@@ -373,12 +373,12 @@ static void test_doubts_are_logged_once_each(void **state)
 {
 	struct manager *m = test.m;
 
-	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP;
+	m->sampler.domain.reading.doubts = MEMORY_DOUBT_SWAP;
 	report_doubts(&m->reporter);
 	report_doubts(&m->reporter);
-	m->sampler.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_AVAILABLE;
+	m->sampler.domain.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_AVAILABLE;
 	report_doubts(&m->reporter);
-	m->sampler.reading.doubts = 0;
+	m->sampler.domain.reading.doubts = 0;
 	report_doubts(&m->reporter);
 	assert_int_equal(m->probed.n_missing_privileges, 2);
 	assert_string_equal(m->probed.missing_privileges[0],
@@ -397,7 +397,7 @@ static void test_a_lack_that_there_is_no_memory_for(void **state)
 		skip();
 #if FAIL_MALLOC_WORKS
 	for (unsigned n = 0; n < 2; n++) {
-		m->sampler.reading.doubts = 1U << n;
+		m->sampler.domain.reading.doubts = 1U << n;
 		n_mallocs_allowed = n;
 		fail_malloc = true;
 		report_doubts(&m->reporter);

@@ -42,7 +42,8 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 
 	add(7, "holder", MIB);
 	s->surveyed_from = NOW - SEC;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		3 * GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		s->has_survey = true;
 		s->surveyed_at = NOW - cases[i].age;
@@ -77,7 +78,8 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 	add(6, "vault", MIB);
 	add(7, "holder", MIB);
 	test.protected_pid = 6;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		5 * GIB;
 	s->has_survey = true;
 	s->surveyed_at = NOW - SEC;
 	s->holder_minimum = GIB;
@@ -140,7 +142,8 @@ static void test_the_successor_of_a_holder_is_taken(void **state)
 	s->has_survey = true;
 	s->surveyed_from = s->surveyed_at = NOW - SEC;
 	s->surveyed = (struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, .uid = 5 } } };
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		3 * GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		print_message("%s\n", cases[i].label);
 		mapper->memory.shmem = cases[i].mapped * GIB;
@@ -167,7 +170,8 @@ static void test_a_survey_is_looked_at_four_times(void **state)
 
 	s->holder_minimum = GIB;
 	test.survey = (struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, .uid = 5 } } };
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		3 * GIB;
 	for (unsigned n_late = 1; n_late < 6; n_late++) {
 		struct census_process *found;
 
@@ -211,7 +215,8 @@ static void test_a_holder_is_taken_with_children_younger_than_the_survey(void **
 
 	holder->code_pages = 9;
 	child->ppid = 7;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		3 * GIB;
 	s->holder_minimum = GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		print_message("%s\n", cases[i].label);
@@ -258,7 +263,8 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 	struct stuck *s = &m->selection.stuck;
 	struct census_process *holder = add(7, "holder", MIB), *other = add(8, "child", MIB);
 
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		3 * GIB;
 	holder->code_pages = 9;
 	s->holder_minimum = GIB;
 	s->surveyed_from = NOW - SEC;
@@ -326,8 +332,8 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 		};
 
 		print_message("%s\n", cases[i].label);
-		m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached =
-			cases[i].shmem * MIB;
+		m->sampler.domain.reading.counters.shmem =
+			m->sampler.domain.reading.counters.cached = cases[i].shmem * MIB;
 		census_forget_shares(&m->sampler.census);
 		census_set_memory(&m->sampler.census, holder, &own, GIB, NOW);
 		holder->weight = cases[i].weight;
@@ -371,7 +377,8 @@ static void test_reads_for_holders_are_bounded(void **state)
 
 	add(7, "holder", 200 * MIB);
 	s->holder_minimum = 64 * MIB;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 500 * MIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		500 * MIB;
 	for (unsigned n_reads = VICTIM_MAX_READS; n_reads >= VICTIM_MAX_READS - 1; n_reads--) {
 		bool may_read = n_reads < VICTIM_MAX_READS;
 

@@ -23,17 +23,18 @@ static void test_a_survey_where_a_part_may_be_held(void **state)
 {
 	struct manager *m = test.m;
 
-	m->sampler.reading.available = 6 * GIB;
-	m->sampler.reading.counters.anon = 2 * GIB;
-	m->sampler.reading.counters.free = 6 * GIB;
+	m->sampler.domain.reading.available = 6 * GIB;
+	m->sampler.domain.reading.counters.anon = 2 * GIB;
+	m->sampler.domain.reading.counters.free = 6 * GIB;
 	unowned_note_calm(&m->selection, NOW - 400 * SEC);
-	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
-	m->sampler.reading.counters.anon = 6 * GIB + 10 * MIB;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 990 * MIB;
+	m->sampler.domain.reading.available = m->sampler.domain.reading.counters.free = GIB;
+	m->sampler.domain.reading.counters.anon = 6 * GIB + 10 * MIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		990 * MIB;
 	stuck_watch(&m->selection, NOW);
 	assert_int_equal(test.n_asked, 0);
-	m->sampler.reading.counters.anon = 6 * GIB;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = GIB;
+	m->sampler.domain.reading.counters.anon = 6 * GIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached = GIB;
 	stuck_watch(&m->selection, NOW + SEC);
 	assert_int_equal(test.n_asked, 1);
 }
@@ -58,7 +59,8 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 
 	add(7, "holder", MIB);
 	other = add(8, "other", MIB);
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		3 * GIB;
 	test.survey.unmapped[0] =
 		(struct where_holder){ .pid = 7, .comm = "holder", .bytes = 3 * GIB };
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -98,13 +100,14 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	struct decision *last = &m->in_flight.decision;
 	struct census_process *other = add(8, "other", MIB);
 
-	m->sampler.reading.available = 6 * GIB;
-	m->sampler.reading.counters.anon = 2 * GIB;
-	m->sampler.reading.counters.free = 6 * GIB;
+	m->sampler.domain.reading.available = 6 * GIB;
+	m->sampler.domain.reading.counters.anon = 2 * GIB;
+	m->sampler.domain.reading.counters.free = 6 * GIB;
 	unowned_note_calm(&m->selection, NOW - 400 * SEC);
-	m->sampler.reading.available = m->sampler.reading.counters.free = GIB;
-	m->sampler.reading.counters.anon = 5 * GIB;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 2 * GIB;
+	m->sampler.domain.reading.available = m->sampler.domain.reading.counters.free = GIB;
+	m->sampler.domain.reading.counters.anon = 5 * GIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		2 * GIB;
 
 	assert_false(stuck_waits_before(&m->selection, last, NOW)); /* none was chosen */
 	other->memory.anon = 3 * GIB;

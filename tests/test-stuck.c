@@ -23,10 +23,11 @@ static void test_a_start_when_memory_is_low(void **state)
 {
 	struct manager *m = test.m;
 
-	m->sampler.reading.total = 6 * GIB; /* without that pool */
-	m->sampler.reading.counters.anon = 0;
-	m->sampler.reading.counters.hugetlb = 2 * GIB;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 5 * GIB;
+	m->sampler.domain.reading.total = 6 * GIB; /* without that pool */
+	m->sampler.domain.reading.counters.anon = 0;
+	m->sampler.domain.reading.counters.hugetlb = 2 * GIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		5 * GIB;
 	unowned_note_calm(&m->selection, NOW);
 	assert_int_equal(m->selection.stuck.best.available, 0);
 	(void)stuck_min_victim(&m->selection, &test.policy);
@@ -38,16 +39,16 @@ static void test_the_best_time_is_remembered(void **state)
 {
 	struct manager *m = test.m;
 
-	m->sampler.reading.available = 6 * GIB;
+	m->sampler.domain.reading.available = 6 * GIB;
 	unowned_note_calm(&m->selection, NOW);
-	m->sampler.reading.available = 5 * GIB;
+	m->sampler.domain.reading.available = 5 * GIB;
 	unowned_note_calm(&m->selection, NOW + SEC);
 	assert_int_equal(m->selection.stuck.best.available, 6 * GIB);
-	m->sampler.reading.available = 4 * GIB;
+	m->sampler.domain.reading.available = 4 * GIB;
 	unowned_note_calm(&m->selection, NOW + 300 * SEC);
 	assert_int_equal(m->selection.stuck.best.available, 4 * GIB);
 	assert_int_equal(m->selection.stuck.best_earlier.available, 6 * GIB);
-	m->sampler.reading.available = 7 * GIB;
+	m->sampler.domain.reading.available = 7 * GIB;
 	unowned_note_calm(&m->selection, NOW + 301 * SEC);
 	assert_int_equal(m->selection.stuck.best.available, 7 * GIB);
 }
@@ -77,13 +78,13 @@ static void test_a_survey_in_time(void **state)
 	assert_int_equal(test.n_asked, 2);
 	stuck_watch(&m->selection, NOW + 8 * SEC + SEC / 2);
 	assert_int_equal(test.n_asked, 3);
-	m->sampler.reading.available = 2 * GIB;
+	m->sampler.domain.reading.available = 2 * GIB;
 	test.is_finished = true;
 	stuck_watch(&m->selection, NOW + 13 * SEC);
 	assert_int_equal(test.n_asked, 3); /* not low any more */
 
 	m->selection.stuck.since = NOW; /* while stuck as well */
-	m->sampler.reading.available = GIB;
+	m->sampler.domain.reading.available = GIB;
 	stuck_watch(&m->selection, NOW + 19 * SEC);
 	assert_int_equal(test.n_asked, 4);
 }
@@ -207,7 +208,8 @@ static void test_another_process_with_its_pid_is_none(void **state)
 	s->holder_minimum = GIB;
 	s->has_survey = true;
 	s->surveyed_from = s->surveyed_at = NOW - SEC;
-	m->sampler.reading.counters.shmem = m->sampler.reading.counters.cached = 3 * GIB;
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		3 * GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		s->surveyed = (struct where_survey){ .unmapped = { {
 							     .pid = 7,
@@ -301,7 +303,7 @@ static void test_when_a_victim_is_chosen_again(void **state)
 	stuck_enter(&m->selection, NOW);
 	assert_false(stuck_is_to_choose(&m->selection, NOW + SEC / 2));
 	assert_true(stuck_is_to_choose(&m->selection, NOW + SEC));
-	m->sampler.reading.available -= 64 * MIB;
+	m->sampler.domain.reading.available -= 64 * MIB;
 	assert_true(stuck_is_to_choose(&m->selection, NOW + SEC / 2));
 	assert_false(stuck_is_to_choose(&m->selection, NOW + SEC / 20));
 	s->has_survey = true;

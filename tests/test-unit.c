@@ -208,7 +208,7 @@ static void test_what_cannot_be_swapped(void **state)
 {
 	struct manager *m = test.m;
 
-	m->sampler.reading = (struct memory_reading){
+	m->sampler.domain.reading = (struct memory_reading){
 		.total = 8 * GIB, .available = GIB, .swap_total = GIB, .swap_free = GIB
 	};
 	m->machine.cgroups.v2_has_memory = true;
@@ -232,11 +232,11 @@ static void test_what_cannot_be_swapped(void **state)
 
 	/* Nothing is read while there is much memory, or no swap to use. */
 	test.n_asked = 0;
-	m->sampler.reading.available = 2 * GIB;
+	m->sampler.domain.reading.available = 2 * GIB;
 	swap_use_sample(&m->sampler, NOW + 4 * USEC_PER_SEC);
 	assert_int_equal(m->sampler.domain.unswappable, 0);
-	m->sampler.reading.available = GIB;
-	m->sampler.reading.swap_free = 0;
+	m->sampler.domain.reading.available = GIB;
+	m->sampler.domain.reading.swap_free = 0;
 	m->sampler.domain.unswappable = 7;
 	swap_use_sample(&m->sampler, NOW + 5 * USEC_PER_SEC);
 	assert_int_equal(m->sampler.domain.unswappable, 0);

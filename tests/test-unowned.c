@@ -128,7 +128,7 @@ static void test_of_an_unknown_family_all_counts(void **state)
 
 static void read_machine(uint64_t available, uint64_t tmpfs)
 {
-	struct memory_reading *r = &test.m->sampler.reading;
+	struct memory_reading *r = &test.m->sampler.domain.reading;
 
 	r->available = r->counters.free = available;
 	r->counters.shmem = r->counters.cached = tmpfs;
@@ -311,7 +311,7 @@ static void test_what_was_freed_may_be_filled_again(void **state)
 /* Swapped out it is in no figure, and available memory is as before. */
 static void test_what_is_swapped_out_was_not_taken_by_a_process(void **state)
 {
-	struct memory_reading *r = &test.m->sampler.reading;
+	struct memory_reading *r = &test.m->sampler.domain.reading;
 
 	set_policy();
 	r->swap_total = r->swap_free = 2 * GIB;
@@ -342,7 +342,7 @@ static void test_what_of_a_tmpfs_is_swapped_out_is_held_by_no_process(void **sta
 	struct manager *m = test.m;
 	struct selection *sel = &m->selection;
 	struct stuck *s = &sel->stuck;
-	struct memory_reading *r = &m->sampler.reading;
+	struct memory_reading *r = &m->sampler.domain.reading;
 	struct census_process *process = add(7, "process", GIB);
 
 	set_policy();

@@ -113,7 +113,7 @@ void bus_read_memory(struct bus *b)
 	usec_t now = clock_now();
 
 	if (b->read_at < subject->sampler->sampled_at) {
-		b->reading = subject->sampler->reading;
+		b->reading = subject->sampler->domain.reading;
 		b->read_at = subject->sampler->sampled_at;
 	}
 	if (now - b->read_at < FRESH_USEC)

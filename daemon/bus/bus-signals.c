@@ -36,11 +36,11 @@ void bus_note_judgement(struct bus *b, const struct policy_judgement *judgement,
 	subject = &b->subject;
 	b->low_level = policy->action;
 	forecast_next(&subject->sampler->forecast, &subject->config->policies,
-		      &subject->sampler->reading, &next);
+		      &subject->sampler->domain.reading, &next);
 	b->low_memory = (struct bus_low_memory){
 		.action = policy->action,
-		.available = subject->sampler->reading.available,
-		.swap_free = subject->sampler->reading.swap_free,
+		.available = subject->sampler->domain.reading.available,
+		.swap_free = subject->sampler->domain.reading.swap_free,
 		.forecast_usec = next.usec,
 	};
 	strncpy(b->low_memory.policy, policy->name, sizeof(b->low_memory.policy) - 1);

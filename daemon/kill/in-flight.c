@@ -55,7 +55,8 @@ static bool read_process(const struct in_flight *f, pid_t pid, uint64_t start_ti
 /* By the whole machine, since the choice. */
 static uint64_t freed_since(const struct in_flight *f)
 {
-	const struct memory_reading *before = &f->decision.before, *now = &f->sampler->reading;
+	const struct memory_reading *before = &f->decision.before,
+				    *now = &f->sampler->domain.reading;
 
 	return add_u64(sub_u64(now->freed, before->freed),
 		       sub_u64(now->swap_free, before->swap_free));
@@ -78,7 +79,8 @@ static void hasten_if_starved(struct in_flight *f, usec_t now)
 	struct decision *d = &f->decision;
 	uint64_t before = add_u64(d->before.available, d->before.swap_free);
 	uint64_t returned = sub_u64(
-		add_u64(f->sampler->reading.available, f->sampler->reading.swap_free), before);
+		add_u64(f->sampler->domain.reading.available, f->sampler->domain.reading.swap_free),
+		before);
 
 	if (d->hastened || d->signal != SIGKILL ||
 	    !kill_is_starved(&d->watch, now, returned, proc_reclaimable(&d->memory)))
@@ -129,7 +131,8 @@ enum kill_progress in_flight_judge(struct in_flight *f, const struct policy_judg
 		.next_level = demanded == POLICY_ACTION_KILL,
 		.expected_bytes = proc_reclaimable(&d->memory),
 		.available_before = d->before.available + d->before.swap_free,
-		.available_now = f->sampler->reading.available + f->sampler->reading.swap_free,
+		.available_now =
+			f->sampler->domain.reading.available + f->sampler->domain.reading.swap_free,
 		.footprint_now = UINT64_MAX,
 	};
 
@@ -352,7 +355,7 @@ enum report_event in_flight_end(struct in_flight *f, usec_t now, enum kill_progr
 	learn(f, now);
 	if (outcome == KILL_PROGRESS_CANCELLED)
 		unit_cancel(f);
-	census_read_anew(&f->sampler->census, d->pid, now, f->sampler->reading.allocated);
+	census_read_anew(&f->sampler->census, d->pid, now, f->sampler->domain.reading.allocated);
 	f->is_watched = false;
 	f->n_watched++;
 	if (is_still_exiting(f, outcome)) {

@@ -107,8 +107,8 @@ static void find_sharers(struct in_flight *f, const struct census_process *victi
 	struct decision *d = &f->decision;
 	struct sharers sharers;
 
-	sharers_find(&f->sampler->census, victim, memory, f->sampler->reading.allocated, compare, f,
-		     &sharers);
+	sharers_find(&f->sampler->census, victim, memory, f->sampler->domain.reading.allocated,
+		     compare, f, &sharers);
 	d->sharers_error = sharers.error;
 	d->n_sharers_left = sharers.n_more;
 	f->gather_began = clock_now();

@@ -34,13 +34,14 @@ void record_occasion(const struct sampler *s, const struct policy *policy, const
 	set_text(e->boot, boot);
 	set_text(e->policy, policy->name);
 	set_text(e->action, policy_action_to_string(policy->action));
-	set_text(e->rank_by, policy_rank_by_to_string(policy_rank_by_now(policy, &s->reading)));
+	set_text(e->rank_by,
+		 policy_rank_by_to_string(policy_rank_by_now(policy, &s->domain.reading)));
 	set_text(e->target, policy_target_to_string(policy->target));
 	e->dry_run = s->config->policies.dry_run;
-	e->memory_total_bytes = s->reading.total;
-	e->swap_total_bytes = s->reading.swap_total;
-	e->available_before_bytes = s->reading.available;
-	e->swap_free_before_bytes = s->reading.swap_free;
+	e->memory_total_bytes = s->domain.reading.total;
+	e->swap_total_bytes = s->domain.reading.swap_total;
+	e->available_before_bytes = s->domain.reading.available;
+	e->swap_free_before_bytes = s->domain.reading.swap_free;
 	if (s->domain.has_psi) {
 		e->pressure_some_permyriad = psi_history_some(&s->domain.psi, window);
 		e->pressure_full_permyriad = psi_history_full(&s->domain.psi, window);
@@ -176,7 +177,7 @@ static void fill_event(const struct decision *d, struct event *event)
 
 void record_event(const struct in_flight *f, const struct history_entry *noted, struct event *ret)
 {
-	const struct memory_reading *now = &f->sampler->reading;
+	const struct memory_reading *now = &f->sampler->domain.reading;
 	const struct decision *d = &f->decision;
 	struct history_entry *e = &ret->entry;
 

@@ -119,13 +119,13 @@ void recorder_choice(struct recorder *a, const struct policy *policy, usec_t now
 /* Since the decision. */
 static uint64_t gain_of(const struct recorder *a)
 {
-	return record_reclaimed(&a->f->sampler->reading, a->before);
+	return record_reclaimed(&a->f->sampler->domain.reading, a->before);
 }
 
 static void fill_after(const struct recorder *a, struct history_entry *e)
 {
-	e->available_after_bytes = a->f->sampler->reading.available;
-	e->swap_free_after_bytes = a->f->sampler->reading.swap_free;
+	e->available_after_bytes = a->f->sampler->domain.reading.available;
+	e->swap_free_after_bytes = a->f->sampler->domain.reading.swap_free;
 	e->reclaimed_bytes = gain_of(a);
 }
 

@@ -84,7 +84,7 @@ __attribute__((format(printf, 2, 3))) static void say_limit(struct probe_results
 
 void report_doubts(struct reporter *rep)
 {
-	unsigned doubts = rep->f->sampler->reading.doubts & ~rep->doubts;
+	unsigned doubts = rep->f->sampler->domain.reading.doubts & ~rep->doubts;
 
 	rep->doubts |= doubts;
 	for (unsigned i = 0; i < MEMORY_DOUBTS; i++)
@@ -196,7 +196,7 @@ static void report_history(const struct recorder *recorder, const struct history
 
 void report_start(struct reporter *rep, const struct history_store *store)
 {
-	const struct memory_reading *r = &rep->f->sampler->reading;
+	const struct memory_reading *r = &rep->f->sampler->domain.reading;
 	char total[FORMAT_BYTES_SIZE], physical[FORMAT_BYTES_SIZE], swap[FORMAT_BYTES_SIZE];
 	char memory[DESCRIBE_MEMORY_SIZE];
 

@@ -165,7 +165,7 @@ static void report_ended(const struct reporter *rep)
 
 	report_victim(d, name, sizeof(name));
 	report_outcome(rep, name, outcome, sizeof(outcome));
-	describe_memory(&rep->f->sampler->reading, memory);
+	describe_memory(&rep->f->sampler->domain.reading, memory);
 	if (d->refrozen > 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group is frozen again.");
 	else if (d->refrozen < 0)
@@ -322,12 +322,12 @@ void report(struct reporter *rep, enum report_event event, const struct policy_j
 		rep->warned = false;
 	if (log_takes(LOG_DEBUG))
 		log_debug("sample: %s, %s, policy %s", regime_to_string(rep->f->regime->state),
-			  describe_memory(&rep->f->sampler->reading, memory),
+			  describe_memory(&rep->f->sampler->domain.reading, memory),
 			  judgement->policy ? judgement->policy->name : "none");
 	if (was_calm == is_calm && (rep->warned || !judgement->policy))
 		return; /* as nearly always: no text is made without use */
 
-	describe_memory(&rep->f->sampler->reading, memory);
+	describe_memory(&rep->f->sampler->domain.reading, memory);
 	if (was_calm != is_calm)
 		log_info(
 			"%s: %s, stalled " PERCENT_FORMAT " of the last second.",

@@ -65,7 +65,7 @@ void decision_record(struct decision *d, const struct selection *sel, const stru
 		.n_candidates = result->n_candidates,
 		.n_reads = result->n_reads,
 		.approximate = result->approximate,
-		.before = sel->sampler->reading,
+		.before = sel->sampler->domain.reading,
 		.pressure_full = psi_history_full(&sel->sampler->domain.psi,
 						  max_u64(policy->for_usec, USEC_PER_SEC)),
 		.n_reloads = sel->config->n_reloads,

@@ -186,7 +186,7 @@ struct census_process *holders_find_best(struct selection *sel, bool for_certain
 					 const struct victim_reader *reader, usec_t now,
 					 uint64_t *ret_held)
 {
-	const struct memory_counters *c = &sel->sampler->reading.counters;
+	const struct memory_counters *c = &sel->sampler->domain.reading.counters;
 	struct where_holder holders[WHERE_HOLDERS_MAX];
 	uint64_t mapped = unowned_mapped_shmem(sel), bytes, held, most = 0;
 	uint64_t unowned = add_u64(add_u64(worth_unowned_shmem(c, mapped), worth_unaccounted(c)),

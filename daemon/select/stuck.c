@@ -54,9 +54,9 @@ void stuck_done(struct selection *sel)
 
 uint64_t stuck_min_victim(struct selection *sel, const struct policy *policy)
 {
-	uint64_t least =
-		worth_min_victim(&sel->config->policies.min_victim, sel->sampler->reading.total);
-	uint64_t missing = worth_missing(policy, &sel->sampler->reading);
+	uint64_t least = worth_min_victim(&sel->config->policies.min_victim,
+					  sel->sampler->domain.reading.total);
+	uint64_t missing = worth_missing(policy, &sel->sampler->domain.reading);
 	struct stuck *s = &sel->stuck;
 
 	s->unowned_growth = unowned_growth(sel);
@@ -98,7 +98,7 @@ void stuck_enter(struct selection *sel, usec_t now)
 	struct stuck *s = &sel->stuck;
 
 	s->chosen_at = now;
-	s->available_then = sel->sampler->reading.available;
+	s->available_then = sel->sampler->domain.reading.available;
 	if (s->since != 0)
 		return;
 	s->since = now;
@@ -120,7 +120,7 @@ void stuck_leave(struct selection *sel)
 bool stuck_is_to_choose(const struct selection *sel, usec_t now)
 {
 	const struct stuck *s = &sel->stuck;
-	usec_t wait = sub_u64(s->available_then, sel->sampler->reading.available) >=
+	usec_t wait = sub_u64(s->available_then, sel->sampler->domain.reading.available) >=
 				      max_u64(s->minimum, 1)
 			      ? STUCK_SOON_USEC
 			      : CHOOSE_AGAIN_USEC;
@@ -242,7 +242,7 @@ static struct holder_facts holder_facts_of(const struct selection *sel, const st
 		.is_holder = d->held > 0,
 		.freed = d->freed,
 		.shmem_before = shmem_of(&d->before.counters),
-		.shmem_now = shmem_of(&sel->sampler->reading.counters),
+		.shmem_now = shmem_of(&sel->sampler->domain.reading.counters),
 		.missing = s->missing,
 		.finished_at = d->outcome == KILL_PROGRESS_GONE ? d->finished_at : 0,
 		.asked_at = s->asked_at,
@@ -291,7 +291,7 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 		.chosen = proc_reclaimable(&sel->choice.ranked[0].memory),
 		.grown = unowned_may_be_held(sel),
 		.grown_asked = s->grown_asked,
-		.memory = sel->sampler->reading.total,
+		.memory = sel->sampler->domain.reading.total,
 		.asked_at = s->asked_at,
 		.surveyed_at = s->surveyed_at,
 		.is_under_way = s->is_waiting,
@@ -344,7 +344,7 @@ bool stuck_has_report(struct selection *sel, usec_t now)
 
 	if (!is_surveyed(sel, now))
 		return false;
-	where_account(&sel->sampler->reading.counters, s->has_survey ? &s->surveyed : NULL,
+	where_account(&sel->sampler->domain.reading.counters, s->has_survey ? &s->surveyed : NULL,
 		      &account);
 	if (s->reported_at != 0 && !where_has_changed(&s->account, &account))
 		return false;

@@ -80,7 +80,7 @@ uint64_t unowned_mapped_shmem(const struct selection *sel)
 
 static uint64_t swap_used(const struct selection *sel)
 {
-	const struct memory_counters *c = &sel->sampler->reading.counters;
+	const struct memory_counters *c = &sel->sampler->domain.reading.counters;
 
 	return sub_u64(c->swap_total, c->swap_free);
 }
@@ -88,16 +88,17 @@ static uint64_t swap_used(const struct selection *sel)
 static struct worth_holdings holdings_now(const struct selection *sel, uint64_t mapped)
 {
 	return (struct worth_holdings){
-		.available =
-			add_u64(sel->sampler->reading.available, sel->sampler->reading.swap_free),
-		.unowned = worth_unowned(&sel->sampler->reading.counters, mapped),
+		.available = add_u64(sel->sampler->domain.reading.available,
+				     sel->sampler->domain.reading.swap_free),
+		.unowned = worth_unowned(&sel->sampler->domain.reading.counters, mapped),
 		.swap_used = swap_used(sel),
 	};
 }
 
 bool unowned_is_low(const struct selection *sel)
 {
-	return sel->sampler->reading.available < sel->sampler->reading.total / LOW_SHARE;
+	return sel->sampler->domain.reading.available <
+	       sel->sampler->domain.reading.total / LOW_SHARE;
 }
 
 /* Of the larger processes alone: what is known of the small ones changes with each survey.  While
@@ -110,7 +111,7 @@ static uint64_t mapped_of_mark(const struct selection *sel)
 /* Without swap: what is swapped out of a tmpfs is in no figure of it. */
 static struct worth_mark mark_now(const struct selection *sel)
 {
-	const struct memory_reading *reading = &sel->sampler->reading;
+	const struct memory_reading *reading = &sel->sampler->domain.reading;
 	uint64_t unowned = worth_unowned(&reading->counters, mapped_of_mark(sel));
 
 	return (struct worth_mark){
@@ -129,7 +130,7 @@ void unowned_note(struct selection *sel)
 		return;
 	s->marked_at = now;
 	mark = mark_now(sel);
-	worth_move_mark(&s->mark, &mark, sel->sampler->reading.total);
+	worth_move_mark(&s->mark, &mark, sel->sampler->domain.reading.total);
 }
 
 /* As of a survey: what it found that processes hold by descriptors is theirs as well. */
@@ -146,7 +147,7 @@ void unowned_note_survey(struct selection *sel)
 	mark.unowned -= held;
 	mark.room -= held;
 	s->held_now = mark;
-	worth_move_mark(&s->held_mark, &mark, sel->sampler->reading.total);
+	worth_move_mark(&s->held_mark, &mark, sel->sampler->domain.reading.total);
 }
 
 /* No process is known then: all shared memory is taken for held by none, so that less of it seems
@@ -175,9 +176,9 @@ static struct worth_holdings holdings_before(const struct selection *sel)
 
 	if (s->best.available == 0)
 		return (struct worth_holdings){
-			.available = add_u64(sel->sampler->reading.total,
-					     sel->sampler->reading.swap_total),
-			.unowned = sel->sampler->reading.counters.hugetlb,
+			.available = add_u64(sel->sampler->domain.reading.total,
+					     sel->sampler->domain.reading.swap_total),
+			.unowned = sel->sampler->domain.reading.counters.hugetlb,
 		};
 	return s->best_earlier.available > s->best.available ? s->best_earlier : s->best;
 }
@@ -190,9 +191,9 @@ static struct worth_holdings holdings_since(const struct selection *sel,
 	struct worth_holdings now = holdings_now(sel, mapped);
 
 	if (stuck_has_fresh_survey(s, sel->sampler->sampled_at))
-		now.unowned =
-			add_u64(now.unowned, worth_tmpfs_in_swap(&sel->sampler->reading.counters,
-								 s->surveyed.tmpfs_bytes, before));
+		now.unowned = add_u64(now.unowned,
+				      worth_tmpfs_in_swap(&sel->sampler->domain.reading.counters,
+							  s->surveyed.tmpfs_bytes, before));
 	return now;
 }
 
@@ -201,7 +202,7 @@ uint64_t unowned_growth_less(const struct selection *sel, uint64_t mapped)
 	struct worth_holdings before = holdings_before(sel);
 	struct worth_holdings holdings = holdings_since(sel, &before, mapped);
 
-	return worth_unowned_growth(&before, &holdings, sel->sampler->reading.total);
+	return worth_unowned_growth(&before, &holdings, sel->sampler->domain.reading.total);
 }
 
 /* Mostly it is not so even if none of it were mapped: no process is read for that. */
@@ -221,7 +222,7 @@ static uint64_t limit_growth(uint64_t grown, uint64_t taken)
 uint64_t unowned_growth(const struct selection *sel)
 {
 	struct worth_mark now = mark_now(sel);
-	uint64_t taken = worth_taken(&sel->stuck.mark, &now, sel->sampler->reading.total);
+	uint64_t taken = worth_taken(&sel->stuck.mark, &now, sel->sampler->domain.reading.total);
 
 	return limit_growth(growth(sel), taken);
 }
@@ -232,7 +233,7 @@ uint64_t unowned_growth_of_holders(const struct selection *sel, uint64_t grown)
 	bool is_fresh = stuck_has_fresh_survey(s, sel->sampler->sampled_at);
 
 	return limit_growth(grown, is_fresh ? worth_taken(&s->held_mark, &s->held_now,
-							  sel->sampler->reading.total)
+							  sel->sampler->domain.reading.total)
 					    : 0);
 }
 
@@ -247,10 +248,10 @@ uint64_t unowned_may_be_held(const struct selection *sel)
 {
 	struct worth_holdings before = holdings_before(sel), now = holdings_since(sel, &before, 0);
 
-	if (!worth_may_be_held(&before, &now, sel->sampler->reading.total))
+	if (!worth_may_be_held(&before, &now, sel->sampler->domain.reading.total))
 		return 0; /* even if none of it were mapped */
 	now = holdings_since(sel, &before, unowned_mapped_shmem(sel));
-	return worth_may_be_held(&before, &now, sel->sampler->reading.total)
+	return worth_may_be_held(&before, &now, sel->sampler->domain.reading.total)
 		       ? now.unowned - before.unowned
 		       : 0;
 }
@@ -261,10 +262,10 @@ bool unowned_may_be_swapped(const struct selection *sel)
 	const struct census *census = &sel->sampler->census;
 	const struct census_process *process;
 	struct worth_holdings before = { 0 }, now = { 0 };
-	uint64_t memory = sel->sampler->reading.total;
+	uint64_t memory = sel->sampler->domain.reading.total;
 
 	before.unowned = holdings_before(sel).swap_used;
-	now.unowned = sub_u64(swap_used(sel), sel->sampler->reading.counters.swap_cached);
+	now.unowned = sub_u64(swap_used(sel), sel->sampler->domain.reading.counters.swap_cached);
 	if (!worth_may_be_held(&before, &now, memory) || census->n_hidden > 0 ||
 	    census->n_unreadable > 0)
 		return false;

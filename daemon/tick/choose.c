@@ -69,7 +69,7 @@ static const char *own_cgroup_of(const struct in_flight *f, char *buf, size_t si
 static struct victim_request request_of(struct tick *t, const struct policy *policy, usec_t now,
 					char *own_cgroup)
 {
-	const struct memory_reading *reading = &t->sampler->reading;
+	const struct memory_reading *reading = &t->sampler->domain.reading;
 
 	return (struct victim_request){
 		.n_wanted = VICTIM_REPORTED,
@@ -116,7 +116,7 @@ static bool choose(struct tick *t, const struct policy *policy, usec_t now, stru
 		.left = t->selection->n_vanished > 0 ? 0 : PRECISE_BUDGET_USEC,
 		.now = clock_now,
 		.reread_until = began + REREAD_BUDGET_USEC,
-		.allocated = t->sampler->reading.allocated,
+		.allocated = t->sampler->domain.reading.allocated,
 		.sampled_at = now,
 	};
 	const struct victim_reader reads = {
@@ -128,7 +128,7 @@ static bool choose(struct tick *t, const struct policy *policy, usec_t now, stru
 
 	in_flight_observe_skipped(t->in_flight);
 	t->selection->request = request_of(t, policy, now, own_cgroup);
-	census_set_totals(&t->sampler->census, &t->sampler->reading.counters);
+	census_set_totals(&t->sampler->census, &t->sampler->domain.reading.counters);
 	victim_choose(&t->sampler->census, &t->selection->request, &reads, &t->selection->choice);
 	t->selection->request.own_cgroup = NULL;
 	ret->goes_on = is_to_continue(t, policy);
@@ -185,7 +185,7 @@ bool choose_victim(struct tick *t, const struct policy *policy, usec_t now, stru
 		in_flight_skip(t->in_flight, now);
 	if (ret->event == REPORT_CHANGED || ret->event == REPORT_VANISHED)
 		census_read_anew(&t->sampler->census, t->in_flight->decision.pid, now,
-				 t->sampler->reading.allocated);
+				 t->sampler->domain.reading.allocated);
 	kill_victim_done(&t->in_flight->victim);
 	t->regime->state = REGIME_WATCH;
 	return false;

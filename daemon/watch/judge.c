@@ -9,7 +9,7 @@
 struct policy_reading judge_reading(const struct sampler *s)
 {
 	return (struct policy_reading){
-		.memory = &s->reading,
+		.memory = &s->domain.reading,
 		.psi = s->domain.has_psi ? &s->domain.psi : NULL,
 		.reclaim = &s->domain.reclaim,
 		.stalls_are_explained = s->stalls.explained,

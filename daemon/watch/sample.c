@@ -73,7 +73,7 @@ usec_t sample_interval(const struct sampler *s)
 	usec_t interval;
 
 	if (s->regime->state == REGIME_CALM)
-		return policy_interval(&s->config->policies, &s->reading);
+		return policy_interval(&s->config->policies, &s->domain.reading);
 	interval = pace_interval(&s->pace, &s->config->policies, &reading);
 	return s->regime->state == REGIME_STUCK ? min_u64(interval, STUCK_SOON_USEC) : interval;
 }

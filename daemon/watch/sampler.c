@@ -18,8 +18,8 @@ usec_t sampler_forget_before_gap(struct sampler *s, usec_t now, usec_t asleep)
 static void note_levels(struct sampler *s, usec_t now)
 {
 	s->sampled_at = now;
-	forecast_add(&s->forecast, now, &s->reading);
-	pace_add(&s->pace, now, &s->reading);
+	forecast_add(&s->forecast, now, &s->domain.reading);
+	pace_add(&s->pace, now, &s->domain.reading);
 }
 
 int sampler_take(struct sampler *s, bool calm, usec_t now)
@@ -27,16 +27,16 @@ int sampler_take(struct sampler *s, bool calm, usec_t now)
 	struct psi_reading psi;
 	int r;
 
-	r = calm ? memory_sample_levels(s->source, &s->reading)
-		 : memory_sample(s->source, &s->reading);
+	r = calm ? memory_sample_levels(s->source, &s->domain.reading)
+		 : memory_sample(s->source, &s->domain.reading);
 	if (r < 0)
 		return r;
-	s->full = s->reading;
+	s->full = s->domain.reading;
 	s->full_at = now;
 	note_levels(s, now);
 	if (!calm)
-		reclaim_history_add(&s->domain.reclaim, now, &s->reading.counters.events,
-				    s->reading.available);
+		reclaim_history_add(&s->domain.reclaim, now, &s->domain.reading.counters.events,
+				    s->domain.reading.available);
 	else if (s->domain.reclaim.n_samples > 0) /* of an earlier watch */
 		s->domain.reclaim = (struct reclaim_history){ 0 };
 	if (s->psi_fd >= 0 && psi_read_fd(s->psi_fd, &psi) == 0)
@@ -47,14 +47,14 @@ int sampler_take(struct sampler *s, bool calm, usec_t now)
 bool sampler_take_lightly(struct sampler *s, const struct policy_set *set,
 			  const struct policy_reading *known, usec_t now)
 {
-	struct memory_reading reading = s->reading;
+	struct memory_reading reading = s->domain.reading;
 	struct policy_reading full = *known;
 
 	full.memory = &s->full;
 	if (!pace_may_be_light(set, &full, sub_u64(now, s->full_at)) ||
 	    memory_sample_lightly(s->source, &reading) < 0 || !pace_is_quiet(set, &full, &reading))
 		return false;
-	s->reading = reading;
+	s->domain.reading = reading;
 	note_levels(s, now);
 	return true;
 }

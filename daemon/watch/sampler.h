@@ -35,9 +35,8 @@ struct sampler {
 
 	struct domain domain; /* the machine */
 	struct memory_source *source;
-	int psi_fd; /* pressure/memory; negative: no PSI */
-	struct memory_reading reading;
-	usec_t sampled_at;	    /* when it was taken */
+	int psi_fd;		    /* pressure/memory; negative: no PSI */
+	usec_t sampled_at;	    /* when domain.reading was taken */
 	struct memory_reading full; /* the last that was not taken lightly */
 	usec_t full_at;
 	usec_t due_at;	/* until then no policy can come to hold */

@@ -18,7 +18,8 @@ void swap_use_sample(struct sampler *s, usec_t now)
 {
 	const struct census_process *largest;
 
-	if (s->reading.swap_free == 0 || memory_available_permyriad(&s->reading) > LOW_PERMYRIAD) {
+	if (s->domain.reading.swap_free == 0 ||
+	    memory_available_permyriad(&s->domain.reading) > LOW_PERMYRIAD) {
 		s->domain.unswappable = 0;
 		return;
 	}

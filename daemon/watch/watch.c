@@ -50,7 +50,7 @@ static bool is_worth_a_round(const struct sampler *s, bool near, usec_t now)
 	if (!near &&
 	    now - s->watch.refreshed_at < max_u64(ROUND_MIN_USEC, share * s->watch.round_usec))
 		return false;
-	return census_is_stale(&s->census, s->reading.allocated) ||
+	return census_is_stale(&s->census, s->domain.reading.allocated) ||
 	       now - s->watch.refreshed_at >= ROUND_USEC;
 }
 
@@ -64,7 +64,8 @@ static int read_round(struct sampler *s, usec_t now, bool with_swap, usec_t dead
 		s->watch.refreshed_at = now;
 		s->watch.round_usec = 0;
 	}
-	r = census_refresh(&s->census, now, s->reading.allocated, with_swap, clock_now, deadline);
+	r = census_refresh(&s->census, now, s->domain.reading.allocated, with_swap, clock_now,
+			   deadline);
 	s->watch.round_usec += clock_now() - began;
 	return r;
 }
@@ -91,7 +92,8 @@ static void take_shares(struct sampler *s, const struct victim_request *request,
 		process->alone = reading.reclaimable.alone;
 		process->fair_is_assumed = false;
 		process->fair_share = reclaimable_total(&reading.reclaimable);
-		census_set_memory(&s->census, process, &reading.memory, s->reading.allocated, now);
+		census_set_memory(&s->census, process, &reading.memory, s->domain.reading.allocated,
+				  now);
 	}
 }
 
@@ -164,7 +166,7 @@ static void ask_for_shares(struct sampler *s, usec_t now)
 
 static int keep(struct sampler *s, const struct victim_request *request, usec_t now, bool near)
 {
-	const struct memory_counters *c = &s->reading.counters;
+	const struct memory_counters *c = &s->domain.reading.counters;
 	bool with_swap = c->swap_free < c->swap_total;
 	usec_t deadline = clock_now() + (near ? SLICE_NEAR_USEC : SLICE_USEC);
 	struct census *census = &s->census;
@@ -181,13 +183,14 @@ static int keep(struct sampler *s, const struct victim_request *request, usec_t 
 		s->watch.spent_before = precise_spent(s->precise);
 	}
 	if (!lists) {
-		r = census_find_new(census, now, s->reading.allocated);
+		r = census_find_new(census, now, s->domain.reading.allocated);
 		lists = r > 0;
 		if (lists)
 			s->watch.many_new_at = now;
 	}
 	if (lists) {
-		r = census_list(census, now, s->reading.allocated, with_swap, clock_now, deadline);
+		r = census_list(census, now, s->domain.reading.allocated, with_swap, clock_now,
+				deadline);
 		if (r > 0) {
 			s->watch.listed_at = now;
 			s->watch.many_new_at = 0;
@@ -201,7 +204,7 @@ static int keep(struct sampler *s, const struct victim_request *request, usec_t 
 	if (r < 0 || (!near && now < s->due_at))
 		return r;
 	/* What was allocated meanwhile counts too. */
-	return memory_sample(s->source, &s->reading);
+	return memory_sample(s->source, &s->domain.reading);
 }
 
 bool watch_is_busy(const struct sampler *s)
@@ -231,11 +234,11 @@ int watch_keep(struct sampler *s, const struct victim_request *request, usec_t n
 	if (s->regime->state == REGIME_KILLING)
 		return 0;
 	if (s->regime->state == REGIME_CALM && !near && now >= s->regime->watch_until &&
-	    s->reading.available >
-		    policy_threshold_bytes(&s->config->policies.watch_below, s->reading.total))
+	    s->domain.reading.available > policy_threshold_bytes(&s->config->policies.watch_below,
+								 s->domain.reading.total))
 		return 0;
 	if (s->regime->state == REGIME_CALM) { /* so far only the levels are known */
-		r = memory_sample(s->source, &s->reading);
+		r = memory_sample(s->source, &s->domain.reading);
 		if (r < 0)
 			return r;
 	}

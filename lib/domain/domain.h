@@ -13,11 +13,13 @@
 
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
+#include "lib/sys/memory.h"
 #include "lib/sys/psi.h"
 #include "lib/sys/reclaim.h"
 
 /* All zeros: nothing is known, and there is room for no policy. */
 struct domain {
+	struct memory_reading reading; /* the last one */
 	bool has_psi;
 	struct psi_history psi;
 	struct reclaim_history reclaim; /* empty in calm */
