@@ -160,6 +160,8 @@ bool choose_victim(struct tick *t, const struct policy *policy, usec_t now, stru
 	struct policy_reading reading = judge_reading(t->sampler);
 
 	*ret = (struct choosing){ .goes_on = watch_is_incomplete(t->sampler, now) };
+	if (!ret->goes_on && stuck_is_waited_for(t->selection, now))
+		ret->goes_on = true;
 	if (ret->goes_on || stuck_waits_for_holder(t->selection, &t->in_flight->decision, now) ||
 	    !choose(t, policy, now, ret)) {
 		t->regime->state = t->selection->stuck.since != 0 ? REGIME_STUCK : REGIME_WATCH;
