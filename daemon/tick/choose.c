@@ -72,6 +72,7 @@ static struct victim_request request_of(struct tick *t, const struct policy *pol
 	const struct memory_reading *reading = &t->sampler->domain.reading;
 
 	return (struct victim_request){
+		.root = t->sampler->domain.root,
 		.n_wanted = VICTIM_REPORTED,
 		.node_budget = VICTIM_REPORTED_NODES,
 		.rank_by = policy_rank_by_now(policy, reading),

@@ -30,7 +30,7 @@ void swap_use_sample(struct sampler *s, usec_t now)
 		s->domain.unswappable = UINT64_MAX;
 		return;
 	}
-	largest = victim_largest_below(&s->census.machine);
+	largest = victim_largest_below(s->domain.root);
 	s->domain.unswappable = largest && s->machine->cgroups.v2_has_memory
 					? swap_room_barred(s->machine->cgroups.v2_fd,
 							   census_cgroup_path(largest), LEAST_ROOM)
