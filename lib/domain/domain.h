@@ -21,7 +21,7 @@
 /* All zeros: nothing is known, and there is room for no policy. */
 struct domain {
 	const struct census_node *root; /* of the snapshot: victims are chosen from all below it */
-	struct memory_reading reading; /* the last one */
+	struct memory_reading reading;	/* the last one */
 	bool has_psi;
 	struct psi_history psi;
 	struct reclaim_history reclaim; /* empty in calm */
