@@ -145,8 +145,8 @@ static bool choose(struct tick *t, const struct policy *policy, usec_t now, stru
 		return false;
 	}
 	decision_record(&t->in_flight->decision, t->selection, policy, now);
-	t->in_flight->decision.choose_usec = clock_now() - began;
-	recorder_choice(t->recorder, policy, clock_now());
+	t->in_flight->decision.choose_usec = clock_now() - now;
+	recorder_choice(t->recorder, policy);
 	return true;
 }
 
