@@ -7,8 +7,9 @@
 #include "lib/select/victim.h"
 #include "lib/sys/swap-room.h"
 
-/* What is read again that often while memory is low. */
-#define PERIOD_USEC (250 * USEC_PER_MSEC)
+/* What is read again that often while memory is low, and falls; where it does not, less often. */
+#define PERIOD_USEC	  (250 * USEC_PER_MSEC)
+#define PERIOD_STILL_USEC (1 * USEC_PER_SEC)
 /* From here on policies may need it. */
 #define LOW_PERMYRIAD 1500U
 /* Room in swap for less than this is none. */
@@ -23,7 +24,7 @@ void swap_use_sample(struct sampler *s, usec_t now)
 		s->domain.unswappable = 0;
 		return;
 	}
-	if (now - s->unswappable_at < PERIOD_USEC)
+	if (now - s->unswappable_at < (pace_falls(&s->pace) ? PERIOD_USEC : PERIOD_STILL_USEC))
 		return;
 	s->unswappable_at = now;
 	if (swap_room_is_last_resort(s->machine->proc_fd)) {
