@@ -106,13 +106,13 @@ stop
 rm -r "$tmp/conf.d"
 ln -s conf.d "$tmp/conf.d"
 start --dry-run
-check "grep -q '^$tmp/conf: its directory of drop-ins (.d) cannot be listed' '$tmp/log' && ! grep -q '^policy' '$tmp/log'" \
+check "grep -q '^$tmp/conf.d: cannot be listed' '$tmp/log' && ! grep -q '^policy' '$tmp/log'" \
     'a directory of drop-ins that cannot be listed: the file itself'
 stop
 for command in "$build/reckond --check-config --config" "$build/reckonctl check"; do
     $command "$tmp/conf" >"$tmp/out" 2>&1
     status=$?
-    check "[ $status = 2 ] && grep -q '^$tmp/conf: its directory of drop-ins (.d) cannot be listed' '$tmp/out'" 'which is an error of the check'
+    check "[ $status = 2 ] && grep -q '^$tmp/conf.d: cannot be listed' '$tmp/out'" 'which is an error of the check'
 done
 rm "$tmp/conf.d" "$tmp/conf"
 

@@ -16,7 +16,6 @@
 #include "daemon/log/log.h"
 #include "daemon/log/message-ids.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/errors.h"
 #include "lib/base/format.h"
 #include "lib/config/conf.h"
 #include "lib/domain/domain.h"
@@ -65,27 +64,6 @@ static int finish_load(const struct config_options *options, struct loaded *load
 	return r;
 }
 
-/* The files of it.  0, or 1 if a directory of drop-ins cannot be listed, which is an error in
- * *messages; -errno if it cannot be had now. */
-static int find_files(const struct config_options *options, struct conf_messages *messages,
-		      struct loaded *ret)
-{
-	const char *named = options->config_file;
-	int r = conf_find_files(named, "", &ret->files, &ret->n_files);
-
-	if (error_is_transient(r)) {
-		conf_files_free(ret->files, ret->n_files);
-		return r;
-	}
-	if (r == 0)
-		return 0;
-	(void)conf_messages_add(
-		messages, named ? named : "configuration", 0, false,
-		"%s cannot be listed: %s; it is left out",
-		named ? "its directory of drop-ins (.d)" : "a directory of drop-ins", strerror(-r));
-	return 1;
-}
-
 /* 0, 1 if it has errors (*ret is not set then), -errno. */
 static int load(const struct config_options *options, struct conf_messages *messages,
 		struct loaded *ret)
@@ -93,7 +71,7 @@ static int load(const struct config_options *options, struct conf_messages *mess
 	struct loaded loaded = { 0 };
 	int r, found;
 
-	found = find_files(options, messages, &loaded);
+	found = conf_find_files(options->config_file, "", messages, &loaded.files, &loaded.n_files);
 	if (found < 0)
 		return found;
 	r = conf_load((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
@@ -117,7 +95,7 @@ static int load_lenient(const struct config_options *options, struct conf_messag
 	r = options->config_file ? conf_check_named(options->config_file, messages) : 0;
 	if (r != 0)
 		return r < 0 ? r : -EINVAL;
-	found = find_files(options, messages, &loaded);
+	found = conf_find_files(options->config_file, "", messages, &loaded.files, &loaded.n_files);
 	if (found < 0)
 		return found;
 	r = conf_load_lenient((const char *const *)loaded.files, loaded.n_files, &loaded.policies,

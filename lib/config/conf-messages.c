@@ -110,6 +110,13 @@ int conf_messages_add(struct conf_messages *messages, const char *file, unsigned
 	return r;
 }
 
+int conf_messages_add_unlisted(struct conf_messages *messages, const char *directory, int error)
+{
+	return conf_messages_add(messages, directory, 0, false,
+				 "cannot be listed: %s; its drop-ins are left out",
+				 strerror(-error));
+}
+
 void conf_error(struct conf_loader *loader, const char *format, ...)
 {
 	va_list ap;

@@ -320,6 +320,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	struct fuzz_part parts[FILES_MAX];
 	size_t n = fuzz_split(data, size, parts, FILES_MAX), n_files;
+	struct conf_messages messages = {};
 	char path[4200], **files;
 
 	fuzz_write("main.conf", "", 0);
@@ -330,7 +331,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (strcmp(parts[i].name, places[k].name) == 0)
 				fuzz_write(places[k].path, parts[i].data, parts[i].size);
 	snprintf(path, sizeof(path), "%s/main.conf", fuzz_directory());
-	FUZZ_CHECK(conf_find_files(path, "", &files, &n_files) == 0);
+	FUZZ_CHECK(conf_find_files(path, "", &messages, &files, &n_files) == 0);
 	load_both_ways((const char *const *)files, n_files);
 	conf_files_free(files, n_files);
 	return 0;
