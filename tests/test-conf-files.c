@@ -258,6 +258,33 @@ static void test_find_files_fails_for_now(void **state)
 	}
 }
 
+static void test_which_files_are_the_standard_ones(void **state)
+{
+	static const char *const standard[] = {
+		"/etc/reckond/reckond.conf",
+		"/run/reckond/reckond.conf",
+		"/usr/lib/reckond/reckond.conf",
+		"/usr/lib/reckond/reckond.conf.d/10-a.conf",
+	};
+	static const char *const others[] = {
+		"",
+		"reckond.conf",
+		"etc/reckond/reckond.conf",
+		"/reckond/reckond.conf",
+		"/home/etc/reckond/reckond.conf",
+		"/usr/local/etc/reckond/reckond.conf",
+		"/etc/reckond/reckond.conf.new",
+		"/etc/reckond/reckond.conf.d",
+		"/etc/reckond/other.conf",
+		"/etcetera/reckond/reckond.conf",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(standard); i++)
+		assert_true(conf_is_standard(standard[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_false(conf_is_standard(others[i]));
+}
+
 static const char *source_path(const char *name)
 {
 	static char path[PATH_SIZE];
@@ -345,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_find_files_hides_by_null_devices),
 		cmocka_unit_test(test_find_files_goes_on_without_a_directory),
 		cmocka_unit_test(test_find_files_fails_for_now),
+		cmocka_unit_test(test_which_files_are_the_standard_ones),
 		cmocka_unit_test(test_example_file_shows_the_defaults),
 		cmocka_unit_test(test_examples_of_the_manual_are_valid),
 	};

@@ -218,6 +218,21 @@ int conf_find_files(const char *file, const char *root_prefix, struct conf_messa
 	return list.is_incomplete;
 }
 
+bool conf_is_standard(const char *file)
+{
+	for (size_t i = 0; *file == '/' && i < ARRAY_SIZE(roots); i++) {
+		size_t length = strlen(roots[i]);
+		const char *rest = file + 1 + length;
+
+		if (strncmp(file + 1, roots[i], length) != 0 ||
+		    strncmp(rest, main_name, strlen(main_name)) != 0)
+			continue;
+		rest += strlen(main_name);
+		return *rest == '\0' || strncmp(rest, ".d/", 3) == 0;
+	}
+	return false;
+}
+
 static const char *file_kind(mode_t mode)
 {
 	if (S_ISDIR(mode))

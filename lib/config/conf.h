@@ -112,3 +112,6 @@ int conf_check_subtree(const struct policy_set *set, const struct cgroup_fs *cgr
 int conf_find_files(const char *file, const char *root_prefix, struct conf_messages *messages,
 		    char ***ret, size_t *ret_n);
 char **conf_files_free(char **files, size_t n);
+
+/* Is it one of the files that are read if none is named: a main file, or a drop-in? */
+bool conf_is_standard(const char *file);
