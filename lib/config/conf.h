@@ -52,9 +52,6 @@ __attribute__((format(printf, 5, 0))) int conf_messages_addv(struct conf_message
 							     const char *file, unsigned line,
 							     bool warning, const char *format,
 							     va_list ap);
-__attribute__((format(printf, 5, 6))) int conf_messages_add(struct conf_messages *messages,
-							    const char *file, unsigned line,
-							    bool warning, const char *format, ...);
 /* That a directory of drop-ins cannot be listed: an error (-errno), with its name.  0 or -ENOMEM.
  */
 int conf_messages_add_unlisted(struct conf_messages *messages, const char *directory, int error);

@@ -125,7 +125,8 @@ static void write_policy(FILE *f, const struct policy *policy)
 		(unsigned long long)policy->grace_usec);
 	fprintf(f, "Action=%s\nTarget=%s\nRankBy=%s\nThaw=%s\nRefreeze=%s\n",
 		policy_action_to_string(policy->action), policy_target_to_string(policy->target),
-		policy_rank_by_to_string(policy->rank_by), policy_thaw_to_string(policy->thaw),
+		policy_rank_by_to_string(policy->rank_by),
+		policy->thaw == POLICY_THAW_VICTIM ? "victim" : "group",
 		policy->refreeze ? "yes" : "no");
 }
 
