@@ -129,7 +129,7 @@ static int start_helpers(struct manager *m)
 	if (m->machine.cgroups.layout == CGROUP_LAYOUT_V2) {
 		r = unit_marker_new(m->machine.cgroups.v2_fd, &m->in_flight.unit_marker);
 		if (r < 0)
-			log_warning("systemd is not told of units that are killed: %s.",
+			log_warning("systemd is not notified of units that are killed: %s.",
 				    strerror(-r));
 	}
 	stuck_init(&m->selection);

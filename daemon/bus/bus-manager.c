@@ -14,7 +14,7 @@
 /* Comm= and Cgroup= of a rule, each a line of a configuration file, and a name. */
 #define CONDITIONS_SIZE 2304
 
-#define HIDDEN "Processes of other users are hidden here (hidepid): only root is told of them."
+#define HIDDEN "Processes of other users are hidden here (hidepid): only root can query them."
 
 /* What reveals processes. */
 static const struct {

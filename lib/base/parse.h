@@ -31,7 +31,7 @@ struct parse_level {
 };
 int parse_level(const char *text, struct parse_level *ret);
 
-/* "10%", "12.5 %", 0 to 100 %, at most two digits after the point. */
+/* "10%", "12.5 %", 0 to 100%, at most two digits after the point. */
 int parse_permyriad(const char *text, unsigned *ret_permyriad);
 
 /* "5s", "5 seconds", "250ms", "1min 30s", "2h", "0"; a bare number is seconds; "1.5s" too.  Units:
