@@ -205,6 +205,21 @@ static void test_a_reload_that_is_refused_is_signalled(void **state)
 	assert_string_equal(test.changes, "ReloadErrors=0\n");
 }
 
+/* However long the last answer was. */
+static void test_news_are_not_cut_for_an_answer(void **state)
+{
+	struct manager *m = test.m;
+	char *errors = NULL;
+
+	join();
+	write_conf(CONF "[Policy x]\nMemoryAvailable=plenty\nNone=1\nAction=kill\n");
+	assert_int_equal(manager_reload(m, &errors), 1);
+	free(errors);
+	m->bus->n_bytes = BUS_PAGE_BYTES;
+	pump();
+	assert_string_equal(test.changes, "ReloadErrors=2\n");
+}
+
 static int refuse_without_memory(void *userdata, char **ret_errors)
 {
 	return 1;
@@ -347,6 +362,7 @@ int main(void)
 		TEST(test_what_cannot_be_set),
 		TEST(test_a_reload_that_is_refused),
 		TEST(test_a_reload_that_is_refused_is_signalled),
+		TEST(test_news_are_not_cut_for_an_answer),
 		TEST(test_a_reload_that_is_refused_without_a_reason),
 		TEST(test_questions_that_are_not_answered),
 		TEST(test_while_a_victim_exits),

@@ -201,6 +201,7 @@ static int emit_properties(struct bus *b, const char *const *names)
 {
 	if (!names[0])
 		return 0;
+	b->n_bytes = 0; /* of the last answer */
 	return sd_bus_emit_properties_changed_strv(b->bus, BUS_PATH, BUS_INTERFACE,
 						   (char **)(uintptr_t)names);
 }
