@@ -65,6 +65,54 @@ static void test_what_is_known_of_policies_stays_with_them(void **state)
 	assert_int_equal(domain.n_policies, 0);
 }
 
+/* Each of its conditions alone; nothing else. */
+static void test_which_changes_of_a_policy_begin_its_time_anew(void **state)
+{
+	static const struct policy base = {
+		.action = POLICY_ACTION_KILL,
+		.memory_available = { .set = true, .permyriad = 300, .bytes = MIB, .cap = GIB },
+		.pressure_some = 100,
+		.pressure_full = 100,
+		.thrashing = 100,
+	};
+	struct policy changed[16], old;
+	size_t n = 0, n_conditions;
+	const struct policy_set before = { .policies = &old, .n_policies = 1 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(changed); i++)
+		changed[i] = base;
+	changed[n++].action = POLICY_ACTION_TERMINATE;
+	changed[n++].pressure_some++;
+	changed[n++].pressure_full++;
+	changed[n++].thrashing++;
+	changed[n++].memory_available.set = false;
+	changed[n++].memory_available.is_size = true;
+	changed[n++].memory_available.permyriad++;
+	changed[n++].memory_available.bytes++;
+	changed[n++].memory_available.cap++;
+	changed[n++].swap_free.set = true;
+	n_conditions = n;
+	changed[n++].for_usec++;
+	changed[n++].grace_usec++;
+	changed[n++].target = POLICY_TARGET_CGROUP;
+	changed[n++].rank_by = POLICY_RANK_BY_SWAP;
+	changed[n++].thaw = POLICY_THAW_VICTIM;
+	changed[n++].refreeze = true;
+	assert_int_equal(n, ARRAY_SIZE(changed));
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(domain_done) struct domain domain = { 0 };
+		const struct policy_set after = { .policies = &changed[i], .n_policies = 1 };
+
+		old = base;
+		old.name = changed[i].name = (char *)(uintptr_t) "x";
+		assert_int_equal(domain_change_policies(&domain, &after, &before), 0);
+		domain.holds_since[0] = 7;
+		assert_int_equal(domain_change_policies(&domain, &before, &after), 0);
+		if (domain.holds_since[0] != (i < n_conditions ? USEC_INFINITY : 7))
+			fail_msg("change %zu", i);
+	}
+}
+
 static void test_time_is_forgotten_alone(void **state)
 {
 	usec_t since[] = { 7, USEC_INFINITY };
@@ -169,6 +217,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_known_of_policies_stays_with_them),
+		cmocka_unit_test(test_which_changes_of_a_policy_begin_its_time_anew),
 		cmocka_unit_test(test_time_is_forgotten_alone),
 		cmocka_unit_test(test_activity_is_forgotten_alone),
 		cmocka_unit_test(test_without_memory_all_is_as_before),
