@@ -363,7 +363,7 @@ static void run(struct bench *b, bool machine)
 		abort();
 	printf("kernel %s, %u CPUs, statm %s; worst of %u tries\n", name.release,
 	       b->accuracy.n_cpus, accuracy_regime_to_string(b->accuracy.regime), b->n_tries);
-	printf("%-45s %9s %9s %10s\n", "KiB", "grew", "shown", "handed out");
+	printf("%-45s %9s %9s %10s\n", "KiB", "grew", "shown", "allocated");
 	for (size_t i = 0; i < n_ways; i++)
 		try_way(b, &ways[i], &s);
 	for (size_t i = 0; i < n_ways_outside; i++)

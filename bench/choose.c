@@ -53,7 +53,7 @@ static void print_result(unsigned n_processes, unsigned n_cgroups, const struct 
 	       n_cgroups == 1 ? "" : "s", result->n_processes, "us of CPU time", "p50", "p99");
 	for (unsigned i = 0; i < N_MEASURES; i++)
 		printf("%32s %12.1f %12.1f\n", measure_names[i], result->p50[i], result->p99[i]);
-	printf("a decision looks at %.0f of %zu nodes, reads %.2f processes", result->n_visited,
+	printf("a decision visits %.0f of %zu nodes, reads %.2f processes", result->n_visited,
 	       result->n_nodes, result->n_reads);
 	if (result->n_syscalls >= 0)
 		printf(" and makes %d system calls in all\n", result->n_syscalls);
@@ -231,8 +231,8 @@ static int make_cgroup(const struct cgroup_fs *fs, const char *path)
 	if (fs->v2_fd >= 0)
 		fd = mkdirat(fs->v2_fd, path + 1, 0755) < 0 ? -errno : cgroup_open(fs->v2_fd, path);
 	if (fd < 0)
-		printf("No cgroups can be made (%s): all are in one, and if somebody else's process "
-		       "is larger, that is the victim.\n",
+		printf("No cgroups can be made (%s): all are in one, and if another process is "
+		       "larger, that is the victim.\n",
 		       strerror(-fd));
 	fflush(stdout);
 	return fd;

@@ -78,15 +78,11 @@ static int load(const char *config_file, enum load_mode mode, struct policy_set 
 	size_t n_files = 0;
 	int r;
 
-	r = conf_find_files(config_file, "", &files, &n_files);
-	if (r == -ENOMEM)
+	r = conf_find_files(config_file, "", &messages, &files, &n_files);
+	if (r < 0) {
+		conf_messages_done(&messages);
 		return r;
-	if (r < 0)
-		(void)conf_messages_add(&messages, config_file ? config_file : "configuration", 0,
-					false, "%s cannot be listed: %s; it is left out",
-					config_file ? "its directory of drop-ins (.d)"
-						    : "a directory of drop-ins",
-					strerror(-r));
+	}
 	r = (mode == LOAD_LENIENT ? conf_load_lenient : conf_load)((const char *const *)files,
 								   n_files, ret, &messages);
 	if (r == 0 && messages.n_errors > 0 && mode != LOAD_LENIENT) {

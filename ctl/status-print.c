@@ -408,68 +408,12 @@ static void print_latency(const struct screen *screen, const json_t *answer)
 		    max, *cause ? "; of the last one: " : "", cause);
 }
 
-/* A line for each. */
-static void print_list(const struct screen *screen, const char *label, enum screen_style style,
-		       const json_t *texts)
-{
-	char text[4096];
-	const json_t *item;
-	size_t i;
-
-	json_array_foreach((json_t *)texts, i, item)
-	{
-		const char *value = json_string_value(item);
-
-		screen_item(screen, i == 0 ? label : "", style, "%s",
-			    screen_foreign(screen, value ? value : "", text, sizeof(text)));
-	}
-}
-
-/* Of the running daemon's configuration, or of the files where there is none. */
-static void print_errors(const struct screen *screen, const json_t *answer)
-{
-	const json_t *errors = json_object_get(answer, "config_errors");
-	char named[WORDS_NAME_SIZE];
-	size_t n = json_array_size(errors);
-
-	words_named_file(screen, json_object_get(answer, "config_files"), named);
-	if (words_bool(answer, "degraded"))
-		screen_item(
-			screen, "Degraded", SCREEN_RED,
-			"the configuration has errors and is used in part (reckonctl check%s%s)",
-			*named ? " " : "", named);
-	if (n > 0)
-		print_list(screen, words_bool(answer, "degraded") ? "" : "Errors", SCREEN_RED,
-			   errors);
-}
-
-static void print_setup(const struct screen *screen, const json_t *answer)
-{
-	const json_t *files = json_object_get(answer, "config_files");
-	const json_t *conflicts = json_object_get(answer, "conflicts");
-	const char *subtree = words_text(answer, "subtree");
-	char text[4096];
-
-	print_list(screen, "Missing", SCREEN_YELLOW, json_object_get(answer, "missing_privileges"));
-	print_list(screen, "Conflicts", SCREEN_YELLOW, conflicts);
-	if (json_array_size(conflicts) > 0)
-		screen_item(screen, "", SCREEN_PLAIN,
-			    "both may kill for one shortage: stop one of them");
-	if (*subtree && strcmp(subtree, "/") != 0)
-		screen_item(screen, "Subtree", SCREEN_PLAIN, "%s",
-			    screen_foreign(screen, subtree, text, sizeof(text)));
-	if (json_is_array(files) && json_array_size(files) == 0)
-		screen_item(screen, "Configuration", SCREEN_PLAIN,
-			    "none: the built-in defaults are used");
-	print_list(screen, "Configuration", SCREEN_PLAIN, files);
-}
-
 void status_print(const struct screen *screen, const json_t *answer)
 {
 	bool is_running = words_bool(answer, "running");
 
 	print_state(screen, answer);
-	print_errors(screen, answer);
+	status_print_errors(screen, answer);
 	print_killing(screen, answer);
 	print_memory(screen, answer);
 	print_held(screen, answer);
@@ -477,6 +421,6 @@ void status_print(const struct screen *screen, const json_t *answer)
 		print_policies(screen, answer);
 		print_victims(screen, answer);
 		print_latency(screen, answer);
-		print_setup(screen, answer);
+		status_print_setup(screen, answer);
 	}
 }

@@ -144,7 +144,7 @@ static json_t *ask_policies(struct bus *bus)
 }
 
 /* What was reported; NULL: it was not. */
-struct told {
+struct reported {
 	json_t *properties;
 	json_t *preview;  /* of the machine, as explain has it */
 	json_t *policies; /* where there is no preview */
@@ -152,31 +152,31 @@ struct told {
 	bool is_killing; /* a kill is in progress */
 };
 
-static void has_reported_done(struct told *told)
+static void reported_done(struct reported *reported)
 {
-	json_decref(told->properties);
-	json_decref(told->preview);
-	json_decref(told->policies);
-	json_decref(told->entries);
+	json_decref(reported->properties);
+	json_decref(reported->preview);
+	json_decref(reported->policies);
+	json_decref(reported->entries);
 }
 
 /* Takes is_running.  NULL: no memory. */
-static json_t *put_together(const struct told *told, json_t *is_running)
+static json_t *put_together(const struct reported *reported, json_t *is_running)
 {
 	static const char *const copied[] = {
-		"version",	  "state",	  "dry_run",
-		"subtree",	  "config_files", "degraded",
-		"config_errors",  "conflicts",	  "missing_privileges",
-		"processes",	  "kills",	  "min_victim",
-		"memory_held_by", "started_usec", "read_usec",
-		"latency"
+		"version",	 "state",	   "dry_run",
+		"subtree",	 "config_files",   "degraded",
+		"config_errors", "conflicts",	   "missing_privileges",
+		"reload_errors", "processes",	   "kills",
+		"min_victim",	 "memory_held_by", "started_usec",
+		"read_usec",	 "latency"
 	};
-	const json_t *p = told->properties;
-	json_t *memory = p ? of_memory(p) : copy_of(told->preview, "memory");
-	json_t *policies =
-		told->policies ? json_incref(told->policies) : copy_of(told->preview, "policies");
-	json_t *last = find_last(told->entries);
-	json_t *killing = told->is_killing ? killing_of(last) : json_null();
+	const json_t *p = reported->properties;
+	json_t *memory = p ? of_memory(p) : copy_of(reported->preview, "memory");
+	json_t *policies = reported->policies ? json_incref(reported->policies)
+					      : copy_of(reported->preview, "policies");
+	json_t *last = find_last(reported->entries);
+	json_t *killing = reported->is_killing ? killing_of(last) : json_null();
 	json_t *answer = json_pack("{s:s, s:o}", "source", p ? "daemon" : "reckonctl", "running",
 				   is_running);
 
@@ -186,9 +186,9 @@ static json_t *put_together(const struct told *told, json_t *is_running)
 	answer = json_with(answer, "next", find_next(policies, memory));
 	answer = json_with(answer, "memory", memory);
 	answer = json_with(answer, "policies", policies);
-	answer = json_with(answer, "victim", copy_of(told->preview, "victim"));
-	answer = json_with(answer, "group", copy_of(told->preview, "group"));
-	answer = json_with(answer, "excluded", copy_of(told->preview, "excluded"));
+	answer = json_with(answer, "victim", copy_of(reported->preview, "victim"));
+	answer = json_with(answer, "group", copy_of(reported->preview, "group"));
+	answer = json_with(answer, "excluded", copy_of(reported->preview, "excluded"));
 	return json_with(answer, "last", last);
 }
 
@@ -260,23 +260,23 @@ static enum ctl_status print(const struct ctl_options *options, json_t *answer)
 
 /* What is missing is printed, and the rest is shown. */
 static enum ctl_status print_running(const struct ctl_options *options, struct bus *bus,
-				     struct told *told)
+				     struct reported *reported)
 {
 	char why[BUS_TEXT_SIZE] = "", text[BUS_TEXT_SIZE];
 	json_t *answer;
 
-	told->preview = explain_ask(bus, 0);
-	if (!told->preview) {
+	reported->preview = explain_ask(bus, 0);
+	if (!reported->preview) {
 		bus_trouble_text(bus, why);
-		told->is_killing = bus->trouble == BUS_BUSY;
-		told->policies = ask_policies(bus);
+		reported->is_killing = bus->trouble == BUS_BUSY;
+		reported->policies = ask_policies(bus);
 	}
-	told->entries = ask_for_last(bus);
-	if (!told->entries)
+	reported->entries = ask_for_last(bus);
+	if (!reported->entries)
 		fprintf(stderr, "reckonctl: %s\n", bus_trouble_text(bus, text));
-	answer = put_together(told, json_true());
+	answer = put_together(reported, json_true());
 	if (!options->json)
-		answer = add_repeated(answer, bus, told->entries);
+		answer = add_repeated(answer, bus, reported->entries);
 	if (*why && !json_is_object(json_object_get(answer, "killing")))
 		fprintf(stderr, "reckonctl: %s\n", why);
 	return print(options, answer);
@@ -286,20 +286,20 @@ static enum ctl_status print_absent(const struct ctl_options *options, struct bu
 {
 	/* It may be there, and only not answer. */
 	json_t *is_running = bus->trouble == BUS_NOT_RUNNING ? json_false() : json_null();
-	_cleanup_(has_reported_done) struct told told = { .properties = NULL };
+	_cleanup_(reported_done) struct reported reported = { .properties = NULL };
 	char why[BUS_TEXT_SIZE];
 	json_t *answer, *errors = NULL;
 	enum ctl_status status;
 
 	bus_trouble_text(bus, why);
 	fprintf(stderr, "reckonctl: %s\n", why);
-	status = explain_find_out(options, 0, &errors, &told.preview);
+	status = explain_find_out(options, 0, &errors, &reported.preview);
 	if (status != CTL_OK) {
 		json_decref(errors);
 		json_decref(is_running);
 		return status;
 	}
-	answer = json_with(put_together(&told, is_running), "error", json_string(why));
+	answer = json_with(put_together(&reported, is_running), "error", json_string(why));
 	answer = json_with(answer, "config_errors", errors);
 	status = print(options, answer);
 	return status == CTL_OK ? CTL_FAILURE : status;
@@ -307,20 +307,20 @@ static enum ctl_status print_absent(const struct ctl_options *options, struct bu
 
 enum ctl_status status(const struct ctl_options *options, char **arguments, int n_arguments)
 {
-	_cleanup_(has_reported_done) struct told told = { .properties = NULL };
+	_cleanup_(reported_done) struct reported reported = { .properties = NULL };
 	enum ctl_status status;
 	struct bus bus;
 
 	if (n_arguments > 0)
 		return ctl_fail(options, CTL_BAD_USAGE, "status: no arguments");
 	bus_open(&bus);
-	told.properties = bus_properties(&bus);
-	if (told.properties && !words_has(told.properties, "state")) {
+	reported.properties = bus_properties(&bus);
+	if (reported.properties && !words_has(reported.properties, "state")) {
 		bus.trouble = BUS_TOO_OLD;
 		bus.member = "State";
 	}
 	if (bus.trouble == BUS_ANSWERED)
-		status = print_running(options, &bus, &told);
+		status = print_running(options, &bus, &reported);
 	else
 		status = print_absent(options, &bus);
 	bus_done(&bus);

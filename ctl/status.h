@@ -13,3 +13,8 @@ enum ctl_status status(const struct ctl_options *options, char **arguments, int 
 
 /* status-print.c: prints the object of --json as text. */
 void status_print(const struct screen *screen, const json_t *answer);
+
+/* status-setup.c: its parts.  The errors are those of the running daemon's configuration, or of the
+ * files where there is no daemon. */
+void status_print_errors(const struct screen *screen, const json_t *answer);
+void status_print_setup(const struct screen *screen, const json_t *answer);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/util.h"
+#include "lib/config/conf.h"
 
 const char *words_text(const json_t *object, const char *key)
 {
@@ -53,20 +54,12 @@ const char *words_command(const struct screen *screen, const char *command,
 const char *words_named_file(const struct screen *screen, const json_t *files,
 			     char buf[static WORDS_NAME_SIZE])
 {
-	static const char *const usual[] = { "/etc/reckond/reckond.conf",
-					     "/run/reckond/reckond.conf",
-					     "/usr/lib/reckond/reckond.conf" };
 	const char *first = json_string_value(json_array_get(files, 0));
 
 	buf[0] = '\0';
-	for (size_t i = 0; first && i < ARRAY_SIZE(usual); i++) {
-		size_t length = strlen(usual[i]);
-
-		if (strncmp(first, usual[i], length) == 0 &&
-		    (first[length] == '\0' || strncmp(first + length, ".d/", 3) == 0))
-			return buf;
-	}
-	return first ? screen_foreign(screen, first, buf, WORDS_NAME_SIZE) : buf;
+	return first && !conf_is_standard(first)
+		       ? screen_foreign(screen, first, buf, WORDS_NAME_SIZE)
+		       : buf;
 }
 
 static const char *cgroup_name(const struct screen *screen, const json_t *cgroup,

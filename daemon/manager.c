@@ -129,7 +129,7 @@ static int start_helpers(struct manager *m)
 	if (m->machine.cgroups.layout == CGROUP_LAYOUT_V2) {
 		r = unit_marker_new(m->machine.cgroups.v2_fd, &m->in_flight.unit_marker);
 		if (r < 0)
-			log_warning("systemd is not told of units that are killed: %s.",
+			log_warning("systemd is not notified of units that are killed: %s.",
 				    strerror(-r));
 	}
 	stuck_init(&m->selection);
@@ -366,11 +366,16 @@ struct manager *manager_free(struct manager *m)
 
 int manager_reload(struct manager *m, char **ret_errors)
 {
-	uint64_t heap_used = self_heap_used();
-	int r = config_reload(&m->config, &m->sampler.domain, ret_errors);
+	uint64_t heap_used;
+	int r;
 
-	if (r != 0) /* what there is now is the text of the errors */
+	config_forget_refusal(&m->config); /* what it takes is none of the configuration's */
+	heap_used = self_heap_used();
+	r = config_reload(&m->config, &m->sampler.domain, ret_errors);
+	if (r != 0) { /* what there is now is the text of the errors */
+		bus_note_refusal(m->bus);
 		return r;
+	}
 	m->self.config_bytes = sub_u64(m->self.config_bytes + self_heap_used(), heap_used);
 	census_set_policies(&m->sampler.census, &m->config.policies);
 	m->reporter.warned = false;   /* by policies that are no more */

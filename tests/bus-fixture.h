@@ -45,6 +45,7 @@ static struct {
 	/* What it has seen. */
 	unsigned n_hellos, n_questions, n_signals;
 	char signals[512]; /* their names, a line each */
+	char changes[512]; /* of PropertiesChanged: "NAME=N\n", N: of an array of texts */
 	bool is_answered;
 	char error[256]; /* of the last answer; "": none */
 	char error_text[512];
@@ -119,6 +120,36 @@ static inline int answer_question(sd_bus_message *message)
 	return sd_bus_reply_method_return(message, NULL);
 }
 
+/* Properties whose values are arrays of texts. */
+static inline void note_changes(sd_bus_message *signal)
+{
+	const char *name, *types;
+	char type;
+
+	assert_true(sd_bus_message_skip(signal, "s") > 0);
+	assert_true(sd_bus_message_enter_container(signal, 'a', "{sv}") > 0);
+	while (sd_bus_message_enter_container(signal, 'e', "sv") > 0) {
+		size_t n = strlen(test.changes);
+		unsigned n_texts = 0;
+
+		assert_true(sd_bus_message_read(signal, "s", &name) > 0);
+		assert_true(sd_bus_message_peek_type(signal, &type, &types) > 0);
+		if (strcmp(types, "as") != 0) {
+			assert_true(sd_bus_message_skip(signal, "v") > 0);
+		} else {
+			assert_true(sd_bus_message_enter_container(signal, 'v', "as") > 0);
+			assert_true(sd_bus_message_enter_container(signal, 'a', "s") > 0);
+			for (; sd_bus_message_skip(signal, "s") > 0; n_texts++)
+				;
+			assert_true(sd_bus_message_exit_container(signal) >= 0);
+			assert_true(sd_bus_message_exit_container(signal) >= 0);
+			snprintf(test.changes + n, sizeof(test.changes) - n, "%s=%u\n", name,
+				 n_texts);
+		}
+		assert_true(sd_bus_message_exit_container(signal) >= 0);
+	}
+}
+
 static inline int on_peer_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	uint8_t type = 0;
@@ -130,6 +161,8 @@ static inline int on_peer_message(sd_bus_message *message, void *userdata, sd_bu
 		test.n_signals++;
 		snprintf(test.signals + n, sizeof(test.signals) - n, "%s\n",
 			 sd_bus_message_get_member(message));
+		if (strcmp(sd_bus_message_get_member(message), "PropertiesChanged") == 0)
+			note_changes(message);
 	}
 	if (type == SD_BUS_MESSAGE_METHOD_CALL)
 		assert_true(answer_question(message) >= 0);

@@ -99,7 +99,7 @@ done <<END
 4 2 large
 END
 check 'call_again' 'it answers when it is over'
-echo "look delay: $(get TimerLatencyMaxUSec) us"
+echo "timer latency: $(get TimerLatencyMaxUSec) us"
 
 #
 # A bus that takes nothing: it is stopped while there is much to be answered

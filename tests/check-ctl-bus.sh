@@ -341,6 +341,13 @@ run 'or the one that was named' 0 out '\(reckonctl check /etc/reckond/reckond.co
 serve '.properties += {Degraded: true, ConfigErrors: ["/etc/b.conf:7: this is \u001bwrong", "and this"]}'
 run 'as JSON' 0 -- --json status
 finds 'has the errors' .degraded true '.config_errors[1]' '"and this"'
+serve '.properties += {ReloadErrors: ["/etc/reckond/reckond.conf:7: this is \u001bwrong", "and this", "and that"]}'
+run 'status after a reload that was refused' 0 out '^Configuration +/etc/reckond/reckond.conf$' \
+    out '^ +the last reload was refused \(reckonctl check\): /etc/reckond/reckond.conf:7: this is \?wrong, and 2 more$' -- status
+serve '.properties += {ReloadErrors: ["Too many open files"], ConfigFiles: ["/srv/x.conf"]}'
+run 'or could not be read' 0 out '^ +the last reload was refused \(reckonctl check /srv/x.conf\): Too many open files$' -- status
+run 'as JSON' 0 -- --json status
+finds 'has the reason' .degraded false '.reload_errors[0]' '"Too many open files"'
 serve '.history[0].time_usec = 4102444800000000 | .history[1].time_usec = 4102444700000000'
 run 'a history from after now' 0 out '^ 4  2(100-01-01|099-12-31) ..:..:..  chromium' out '^ 3  2' out '^ 2 +2 d  mkswap' -- history
 run 'in full' 0 out '^4: 2.*-.*-.* ..:..:.., in the future: chromium' -- --full history

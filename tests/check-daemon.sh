@@ -122,7 +122,7 @@ printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill
 kill -HUP "$daemon"
 check "wait_for \"! is_alive $large\"" 'with a good one the largest is killed'
 check "wait_for \"grep -qE '^Killing .*\\(pid $large,.* [12] of 2 candidates read; next would be [a-z]+ \\(pid $small, ' '$tmp/log'\"" \
-	'and who would be next is named'
+	'and the next victim is named'
 check "wait_for \"grep -qE '^Killed .*\\(pid $large, .*: ([0-9.]+ .?i?B reclaimed in [0-9]+ ms|exited after [0-9]+ ms)' '$tmp/log'\"" 'and it is logged'
 check "grep -qE '\\(pid $large, .*(reclaimed in|little more is available)' '$tmp/log'" 'with what was reclaimed'
 check "wait_for \"! is_alive $small\"" 'then the other, as the policy still holds'
@@ -146,7 +146,7 @@ check "grep -qE '^\\{\"id\":3,.*\"outcome\":\"(gone|reclaimed)\",.*\"signal\":\"
 check "grep -q '^{\"id\":4,.*\"kind\":\"no-victim\"' '$history'" 'and that no other was left'
 check 'is_between "$(of_largest footprint_bytes)" $((64 << 20)) $((80 << 20))' 'how much was expected to be freed'
 check '[ -n "$(of_largest reclaimed_bytes)" ] && [ -n "$(of_largest available_before_bytes)" ]' \
-	'how much came back'
+	'how much was reclaimed'
 check 'is_between "$(of_largest signal_usec)" 0 "$(of_largest exited_usec)"' \
 	'and when each step was over'
 
@@ -195,10 +195,10 @@ if "${nobody[@]}" test -x "$reckond"; then
 	start
 	check "wait_for \"! is_alive $small\"" 'an ordinary user'"'"'s own process is killed'
 	check "grep -q '(pid $large, .* cannot be killed: Operation not permitted.* skipped for 30 s' '$tmp/log'" \
-		'instead of the larger one, which it may not end'
+		'instead of the larger one, which it may not kill'
 	check "wait_for \"grep -q 'no process is worth killing.* 1 skipped' '$tmp/log'\"" 'then it is logged that no other is left'
 	check "[ \$(grep -c '(pid $large, .* cannot be killed' '$tmp/log') = 1 ] && is_alive $large" \
-		'and nobody is tried in a loop'
+		'and no process is tried in a loop'
 	stop
 	check '[ $status = 0 ]' 'SIGTERM: exit status 0'
 else
@@ -219,7 +219,7 @@ printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill
 start
 check "wait_for \"grep -q '^Killing cgroup $subtree/beside ' '$tmp/log'\"" 'then it is the turn of the other cgroup'
 check "grep '^Killing' '$tmp/log' | head -n 1 | grep -q '^Killing cgroup $subtree/job (2 processes, '" \
-	'the cgroup goes first that holds most'
+	'the cgroup that holds most is killed first'
 check "grep -qE '^Killed cgroup $subtree/job \\(.* (reclaimed in|exited after)' '$tmp/log'" 'and it is logged'
 check "! is_alive ${pids[-1]} && ! is_alive ${pids[-2]}" 'with all in it'
 stop

@@ -81,8 +81,17 @@ start
 echo nonsense >>"$tmp/conf"
 kill -HUP "$daemon"
 check "notified '^STATUS=Watching memory; the last reload was refused (reckonctl check $tmp/conf)'" 'a reload that is refused is notified'
+lines=$(wc -l <"$tmp/conf")
+wait_for is_there 20
+check "[ \"\$(get Degraded)\" = false ] && [ \"\$(get ReloadErrors | jq length)\" = 1 ] && get ReloadErrors | grep -q '\"$tmp/conf:$lines: '" \
+    'the bus tells why'
+"$build/reckonctl" status >"$tmp/out" 2>&1
+check "grep -A 1 '^Configuration  *$tmp/conf$' '$tmp/out' | grep -q '^  *the last reload was refused (reckonctl check $tmp/conf): $tmp/conf:$lines: '" \
+    'reckonctl status shows it'
 quiet_conf >"$tmp/conf"
 call Reload
+check "[ \"\$(get ReloadErrors)\" = '[]' ] && "$build/reckonctl" status 2>&1 | grep '^Configuration' >'$tmp/out' && ! "$build/reckonctl" status 2>&1 | grep refused" \
+    'neither does once one succeeds'
 check "! command -v perl >/dev/null || wait_for \"grep STATUS= '$tmp/notified' | tail -n 1 | grep -qx 'STATUS=Watching memory'\"" 'until one is not'
 stop
 
@@ -106,13 +115,13 @@ stop
 rm -r "$tmp/conf.d"
 ln -s conf.d "$tmp/conf.d"
 start --dry-run
-check "grep -q '^$tmp/conf: its directory of drop-ins (.d) cannot be listed' '$tmp/log' && ! grep -q '^policy' '$tmp/log'" \
+check "grep -q '^$tmp/conf.d: cannot be listed' '$tmp/log' && ! grep -q '^policy' '$tmp/log'" \
     'a directory of drop-ins that cannot be listed: the file itself'
 stop
 for command in "$build/reckond --check-config --config" "$build/reckonctl check"; do
     $command "$tmp/conf" >"$tmp/out" 2>&1
     status=$?
-    check "[ $status = 2 ] && grep -q '^$tmp/conf: its directory of drop-ins (.d) cannot be listed' '$tmp/out'" 'which is an error of the check'
+    check "[ $status = 2 ] && grep -q '^$tmp/conf.d: cannot be listed' '$tmp/out'" 'which is an error of the check'
 done
 rm "$tmp/conf.d" "$tmp/conf"
 

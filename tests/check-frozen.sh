@@ -110,7 +110,7 @@ for v in $versions; do
 		"$v: the group is thawed for a SIGTERM"
 	freeze_$v 1
 	check "wait_for \"grep -q 'found frozen after its signal; thawed' '$tmp/log' && ! frozen_$v\"" \
-		"$v: and again, when somebody freezes it"
+		"$v: and again, when it is frozen again"
 	stop KILL
 	check "! frozen_$v" "$v: a daemon that is killed leaves it thawed"
 	start 0% kill

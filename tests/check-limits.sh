@@ -158,7 +158,7 @@ if can setpriv --bounding-set -kill; then
 	hold 16 /g
 	start
 	check "wait_for \"! is_alive $victim\" && ! grep -q 'could not thaw' '$tmp/log'" \
-		'with it, it may thaw the group of anybody'
+		'with it, it may thaw the group of any user'
 	stop
 else
 	skip 'single capabilities: no setpriv'
@@ -198,7 +198,7 @@ if setpriv --reuid 65534 --clear-groups test -x "$reckond" 2>/dev/null; then
 	options=()
 	start setpriv --reuid 65534 --clear-groups
 	check "says '${line[v2]}' && says '${line[ledger]}' && ! says '${line[signal]}'" \
-		'an ordinary user: nobody may be thawed, the own may be ended'
+		'an ordinary user: no group may be thawed, its own processes may be killed'
 	stop
 else
 	skip "an ordinary user: may not run $reckond"

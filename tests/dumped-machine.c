@@ -276,7 +276,7 @@ static void put_last_pid(void)
 	    machine.last_pid);
 }
 
-/* Those who have a pidfd of it see that. */
+/* What has a pidfd of it sees that. */
 static void make_readable(const struct dumped_place *place)
 {
 	uint64_t one = 1;
@@ -362,7 +362,7 @@ static void put_meminfo(const struct dumped_reading *r)
 	    KIB_OF(dumped.swap_total), KIB_OF(r->swap_free));
 }
 
-/* What was handed out and not given back is what is used. */
+/* What was allocated and not freed is what is used. */
 static void put_vmstat(const struct dumped_reading *r)
 {
 	unsigned before = machine.last.available ? machine.last.available : DUMPED_TOTAL;

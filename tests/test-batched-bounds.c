@@ -89,7 +89,7 @@ static void test_detach_takes_along_what_was_passed_up(void **state)
 	assert_null(grove.root.first_child);
 }
 
-/* A lie below a shows whether anybody went to look. */
+/* A lie below a shows whether it was read. */
 static void test_compare_walks_only_when_ranges_overlap(void **state)
 {
 	static const struct {

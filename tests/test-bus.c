@@ -181,6 +181,45 @@ static void test_a_reload_that_is_refused(void **state)
 	assert_int_equal(test.m->config.n_reloads, 0);
 }
 
+/* Which is signalled, as is that the next one succeeds; one that changes nothing is not. */
+static void test_a_reload_that_is_refused_is_signalled(void **state)
+{
+	static const struct call reload = MANAGER("Reload", "");
+
+	join();
+	write_conf(CONF "[Policy x]\nMemoryAvailable=plenty\nNone=1\nAction=kill\n");
+	call(&reload);
+	assert_string_equal(test.changes, "ReloadErrors=2\n");
+	call(&reload);
+	assert_string_equal(test.changes, "ReloadErrors=2\n");
+	test.changes[0] = '\0';
+	test.m->config.reload_error = -EMFILE; /* it could not be read */
+	bus_note_refusal(test.m->bus);
+	pump();
+	assert_string_equal(test.changes, "ReloadErrors=1\n");
+	test.changes[0] = '\0';
+	write_conf(CONF);
+	call(&reload);
+	assert_string_equal(test.changes, "ReloadErrors=0\n");
+	call(&reload);
+	assert_string_equal(test.changes, "ReloadErrors=0\n");
+}
+
+/* However long the last answer was. */
+static void test_news_are_not_cut_for_an_answer(void **state)
+{
+	struct manager *m = test.m;
+	char *errors = NULL;
+
+	join();
+	write_conf(CONF "[Policy x]\nMemoryAvailable=plenty\nNone=1\nAction=kill\n");
+	assert_int_equal(manager_reload(m, &errors), 1);
+	free(errors);
+	m->bus->n_bytes = BUS_PAGE_BYTES;
+	pump();
+	assert_string_equal(test.changes, "ReloadErrors=2\n");
+}
+
 static int refuse_without_memory(void *userdata, char **ret_errors)
 {
 	return 1;
@@ -322,6 +361,8 @@ int main(void)
 		TEST(test_which_callers_may_change_something),
 		TEST(test_what_cannot_be_set),
 		TEST(test_a_reload_that_is_refused),
+		TEST(test_a_reload_that_is_refused_is_signalled),
+		TEST(test_news_are_not_cut_for_an_answer),
 		TEST(test_a_reload_that_is_refused_without_a_reason),
 		TEST(test_questions_that_are_not_answered),
 		TEST(test_while_a_victim_exits),

@@ -344,7 +344,7 @@ static void test_check_subtree_reports_where_it_is_named(void **state)
 static void test_load_reports_all_of_ten_errors_in_order(void **state)
 {
 	static const unsigned lines[] = { 3, 6, 7, 9, 12, 15, 18, 21, 22, 27 };
-	const char *path = fixture("mistakes.conf");
+	const char *path = fixture("errors.conf");
 	struct conf_messages messages = {};
 	struct policy_set set;
 

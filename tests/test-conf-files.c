@@ -3,6 +3,7 @@
  * Tests of lib/config/conf-files.c: in which order files are read; and that the example and the
  * manual are right.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -36,6 +37,19 @@ int __wrap_fstat(int fd, struct stat *ret)
 	return r;
 }
 
+/* Of /etc and /run. */
+static int opendir_errors[2];
+
+DIR *__real_opendir(const char *path);
+DIR *__wrap_opendir(const char *path);
+DIR *__wrap_opendir(const char *path)
+{
+	errno = strstr(path, "/etc/reckond/")	? opendir_errors[0]
+		: strstr(path, "/run/reckond/") ? opendir_errors[1]
+						: 0;
+	return errno == 0 ? __real_opendir(path) : NULL;
+}
+
 /* Half a file is not taken for the whole. */
 static void test_a_file_that_ends_early_is_an_error(void **state)
 {
@@ -44,7 +58,8 @@ static void test_a_file_that_ends_early_is_an_error(void **state)
 	char **files;
 	size_t n;
 
-	assert_int_equal(conf_find_files(fixture("given.conf"), "/nonexistent", &files, &n), 0);
+	assert_int_equal(
+		conf_find_files(fixture("given.conf"), "/nonexistent", &messages, &files, &n), 0);
 	n_lost = 1;
 	assert_int_equal(conf_load_lenient((const char *const *)files, n, &set, &messages), 1);
 	n_lost = 0;
@@ -66,7 +81,8 @@ static void test_load_merges_drop_ins(void **state)
 	size_t n;
 	int r;
 
-	assert_int_equal(conf_find_files(fixture("given.conf"), "/nonexistent", &files, &n), 0);
+	assert_int_equal(
+		conf_find_files(fixture("given.conf"), "/nonexistent", &messages, &files, &n), 0);
 	assert_int_equal(n, 3);
 	assert_string_equal(files[0], fixture("given.conf"));
 	assert_string_equal(files[1], fixture("given.conf.d/10-a.conf"));
@@ -95,10 +111,12 @@ static void test_load_merges_drop_ins(void **state)
 
 static void assert_found(const char *root, const char *const *expected)
 {
+	struct conf_messages messages = {};
 	char **files;
 	size_t n;
 
-	assert_int_equal(conf_find_files(NULL, root, &files, &n), 0);
+	assert_int_equal(conf_find_files(NULL, root, &messages, &files, &n), 0);
+	assert_int_equal(messages.n, 0);
 	for (size_t i = 0; i < n; i++) {
 		assert_non_null(expected[i]);
 		assert_int_equal(strncmp(files[i], root, strlen(root)), 0);
@@ -149,6 +167,7 @@ static void test_find_files_hides_by_null_devices(void **state)
 		"/etc/reckond/reckond.conf.d/40-dangling.conf",
 		NULL,
 	};
+	struct conf_messages messages = {};
 	char **files;
 	size_t n;
 
@@ -169,7 +188,7 @@ static void test_find_files_hides_by_null_devices(void **state)
 
 	/* a file that was named is read, be it empty or not */
 	make_at_tmp("null.conf", "/dev/null");
-	assert_int_equal(conf_find_files(tmp_path("null.conf"), "", &files, &n), 0);
+	assert_int_equal(conf_find_files(tmp_path("null.conf"), "", &messages, &files, &n), 0);
 	assert_int_equal(n, 1);
 	conf_files_free(files, n);
 }
@@ -177,15 +196,93 @@ static void test_find_files_hides_by_null_devices(void **state)
 /* The others are there, lest a machine be without them. */
 static void test_find_files_goes_on_without_a_directory(void **state)
 {
+	struct conf_messages messages = {};
 	char **files;
 	size_t n;
 
 	make_at_tmp("named.conf", "");
 	make_at_tmp("named.conf.d", "named.conf.d");
-	assert_int_equal(conf_find_files(tmp_path("named.conf"), "", &files, &n), -ELOOP);
+	assert_int_equal(conf_find_files(tmp_path("named.conf"), "", &messages, &files, &n), 1);
 	assert_int_equal(n, 1);
+	assert_int_equal(messages.n_errors, 1);
+	assert_string_equal(messages.items[0].file, tmp_path("named.conf.d"));
+	assert_int_equal(messages.items[0].line, 0);
+	assert_string_equal(messages.items[0].text,
+			    "cannot be listed: Too many levels of symbolic links; its drop-ins "
+			    "are left out");
+	conf_messages_done(&messages);
 	conf_files_free(files, n);
 	assert_int_equal(unlink(tmp_path("named.conf.d")), 0);
+}
+
+/* What cannot be had for now is tried again, whatever is wrong with another directory. */
+static void test_find_files_fails_for_now(void **state)
+{
+	static const struct {
+		int etc, run, r; /* r: of conf_find_files() */
+		size_t n_errors;
+	} cases[] = {
+		{ 0, 0, 0, 0 },
+		{ EACCES, 0, 1, 1 },
+		{ EACCES, EIO, 1, 2 },
+		{ ENOENT, ENOTDIR, 0, 0 },
+		{ EMFILE, 0, -EMFILE, 0 },
+		{ EMFILE, EACCES, -EMFILE, 0 },
+		{ EACCES, ENFILE, -ENFILE, 1 },
+		{ EACCES, ENOMEM, -ENOMEM, 1 },
+		{ ELOOP, EINTR, -EINTR, 1 },
+		{ ENOENT, EAGAIN, -EAGAIN, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct conf_messages messages = {};
+		char **files = NULL;
+		size_t n = 0;
+
+		opendir_errors[0] = cases[i].etc;
+		opendir_errors[1] = cases[i].run;
+		assert_int_equal(conf_find_files(NULL, fixture("root"), &messages, &files, &n),
+				 cases[i].r);
+		opendir_errors[0] = opendir_errors[1] = 0;
+		assert_int_equal(messages.n_errors, cases[i].n_errors);
+		if (cases[i].r < 0)
+			assert_null(files);
+		if (cases[i].n_errors == 2) {
+			assert_string_equal(messages.items[0].file,
+					    fixture("root/etc/reckond/reckond.conf.d"));
+			assert_string_equal(messages.items[1].file,
+					    fixture("root/run/reckond/reckond.conf.d"));
+		}
+		conf_messages_done(&messages);
+		conf_files_free(files, n);
+	}
+}
+
+static void test_which_files_are_the_standard_ones(void **state)
+{
+	static const char *const standard[] = {
+		"/etc/reckond/reckond.conf",
+		"/run/reckond/reckond.conf",
+		"/usr/lib/reckond/reckond.conf",
+		"/usr/lib/reckond/reckond.conf.d/10-a.conf",
+	};
+	static const char *const others[] = {
+		"",
+		"reckond.conf",
+		"etc/reckond/reckond.conf",
+		"/reckond/reckond.conf",
+		"/home/etc/reckond/reckond.conf",
+		"/usr/local/etc/reckond/reckond.conf",
+		"/etc/reckond/reckond.conf.new",
+		"/etc/reckond/reckond.conf.d",
+		"/etc/reckond/other.conf",
+		"/etcetera/reckond/reckond.conf",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(standard); i++)
+		assert_true(conf_is_standard(standard[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_false(conf_is_standard(others[i]));
 }
 
 static const char *source_path(const char *name)
@@ -274,6 +371,8 @@ int main(void)
 		cmocka_unit_test(test_find_files_keeps_the_order_of_directories),
 		cmocka_unit_test(test_find_files_hides_by_null_devices),
 		cmocka_unit_test(test_find_files_goes_on_without_a_directory),
+		cmocka_unit_test(test_find_files_fails_for_now),
+		cmocka_unit_test(test_which_files_are_the_standard_ones),
 		cmocka_unit_test(test_example_file_shows_the_defaults),
 		cmocka_unit_test(test_examples_of_the_manual_are_valid),
 	};

@@ -26,6 +26,13 @@
 /* Beside those that are built in. */
 #define N_ADDED 20
 
+/* (A sanitizer has its own malloc(), and mallinfo2() says nothing of it.) */
+#define HEAP_IS_KNOWN FAIL_MALLOC_WORKS
+/* What is freed and kept for the next of its size counts as used. */
+#define NOISE	 (4 * KIB)
+#define N_ERRORS 90
+#define N_RULES	 400
+
 static char path[] = "/tmp/test-config-XXXXXX";
 
 static int setup(void **state)
@@ -93,6 +100,8 @@ static void test_a_reload_without_memory_is_refused(void **state)
 			break;
 		assert_int_equal(r, -ENOMEM);
 		assert_true(config.reload_was_refused);
+		assert_int_equal(config.reload_error, -ENOMEM);
+		assert_int_equal(config.n_reload_errors, 0);
 		assert_ptr_equal(config.policies.policies, policies);
 		assert_int_equal(config.policies.n_policies, n_policies);
 		assert_int_equal(config.n_reloads, 0);
@@ -110,23 +119,99 @@ static void test_a_reload_without_memory_is_refused(void **state)
 #endif
 }
 
+/* Why it was refused is known until one succeeds. */
+static void test_a_refusal_is_known_until_a_reload_succeeds(void **state)
+{
+	struct config config = { .options = { .config_file = path } };
+	struct domain domain = { 0 };
+	char expected[64];
+
+	write_policies(0, "");
+	assert_int_equal(config_load(&config, &domain), 0);
+	assert_int_equal(config.n_reload_errors, 0);
+	snprintf(expected, sizeof(expected), "%s:1: ", path);
+	for (unsigned n = 1; n <= 2; n++) {
+		_cleanup_free_ char *errors = NULL;
+
+		write_policies(0, n == 1 ? "nonsense\n" : "nonsense\n[Daemon]\nMinVictim=plenty\n");
+		assert_int_equal(config_reload(&config, &domain, &errors), 1);
+		assert_true(config.reload_was_refused);
+		assert_int_equal(config.reload_error, 0);
+		assert_int_equal(config.n_reload_errors, n);
+		assert_int_equal(strncmp(config.reload_errors[0], expected, strlen(expected)), 0);
+		assert_false(config.is_degraded);
+		assert_int_equal(config.n_errors, 0);
+	}
+	write_policies(1, "");
+	for (unsigned i = 0; i < 2; i++) {
+		_cleanup_free_ char *errors = NULL;
+
+		assert_int_equal(config_reload(&config, &domain, &errors), 0);
+		assert_false(config.reload_was_refused);
+		assert_int_equal(config.n_reload_errors, 0);
+		assert_null(config.reload_errors);
+	}
+	config_done(&config);
+	domain_done(&domain);
+}
+
 /* It takes memory for its errors, which is not that of the configuration. */
 static void test_a_reload_that_is_refused_allows_for_no_more_memory(void **state)
 {
 	static struct manager m;
+	char bad[64 * N_ERRORS] = "";
 
 	manager_init(&m);
 	m.config.options.config_file = path;
 	write_policies(N_ADDED, "");
 	assert_int_equal(config_load(&m.config, &m.sampler.domain), 0);
 	m.self.config_bytes = MIB;
-	write_policies(N_ADDED, "[Policy x]\nMemoryAvailable=plenty\nAction=kill\n");
+	for (size_t i = 0; i < N_ERRORS; i++)
+		strcat(bad, "[Policy x]\nMemoryAvailable=plenty\nAction=kill\n");
+	write_policies(N_ADDED, bad);
 	for (int i = 0; i < 10; i++) {
 		_cleanup_free_ char *errors = NULL;
 
 		assert_int_equal(manager_reload(&m, &errors), 1);
 		assert_non_null(errors);
 		assert_int_equal(m.self.config_bytes, MIB);
+	}
+	/* nor is it given back as that of the configuration */
+	write_policies(N_ADDED, "");
+	{
+		_cleanup_free_ char *errors = NULL;
+
+		assert_int_equal(manager_reload(&m, &errors), 0);
+	}
+	assert_in_range(m.self.config_bytes, MIB - NOISE, MIB + NOISE);
+	config_done(&m.config);
+	domain_done(&m.sampler.domain);
+}
+
+/* What the one in force takes explains as much of the daemon's size, be it larger or smaller. */
+static void test_the_memory_of_a_configuration_is_allowed_for(void **state)
+{
+	static char rules[64 * N_RULES];
+	static struct manager m;
+
+	for (unsigned i = 0; i < N_RULES; i++)
+		snprintf(rules + strlen(rules), 64, "[Avoid r%u]\nComm=^(a|b|c)+%u$\nWeight=0.5\n",
+			 i, i);
+	manager_init(&m);
+	m.config.options.config_file = path;
+	write_policies(0, "");
+	assert_int_equal(config_load(&m.config, &m.sampler.domain), 0);
+	m.self.config_bytes = MIB;
+	for (int i = 0; i < 4; i++) {
+		_cleanup_free_ char *errors = NULL;
+		bool is_larger = i % 2 == 0;
+
+		write_policies(0, is_larger ? rules : "");
+		assert_int_equal(manager_reload(&m, &errors), 0);
+		if (HEAP_IS_KNOWN)
+			assert_in_range(m.self.config_bytes,
+					MIB - NOISE + is_larger * N_RULES * KIB,
+					MIB + 32 * NOISE + is_larger * 64 * N_RULES * KIB);
 	}
 	config_done(&m.config);
 	domain_done(&m.sampler.domain);
@@ -136,6 +221,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_reload_without_memory_is_refused),
+		cmocka_unit_test(test_a_refusal_is_known_until_a_reload_succeeds),
+		cmocka_unit_test(test_the_memory_of_a_configuration_is_allowed_for),
 		cmocka_unit_test(test_a_reload_that_is_refused_allows_for_no_more_memory),
 	};
 

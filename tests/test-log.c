@@ -231,10 +231,10 @@ static void test_stop_waits_for_no_reader_for_ever(void **state)
 	fill_pipe();
 	log_start();
 	began = clock_now();
-	log_info("nobody reads");
+	log_info("no reader");
 	log_stop();
 	for (unsigned i = 1; i <= 3000; i++)
-		log_info("still nobody reads");
+		log_info("still no reader");
 	took = clock_now() - began;
 	restore_stderr();
 	test.read_fd = -EBADF; /* open, lest it be passed on, to the other one */

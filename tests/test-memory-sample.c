@@ -46,7 +46,7 @@ static void test_sample_counts_the_lists_of_free_pages(void **state)
 	assert_int_equal(r.available, 50000 * KIB + r.counters.free_listed);
 }
 
-/* In calm, with 40 % available, they are left out; with 5 % they are not. */
+/* In calm, with 40% available, they are left out; with 5% they are not. */
 static void test_sample_levels_leaves_the_lists_out_while_there_is_much(void **state)
 {
 	struct memory_reading r;

@@ -108,7 +108,7 @@ static void test_evaluate_zram_counts_by_what_it_frees(void **state)
 		uint64_t stored_mib, used_mib;
 		uint64_t expected_free_mib;
 	} rows[] = {
-		{ 0, 512, 0, 0, 307 },		/* nothing stored yet: 40 % is assumed */
+		{ 0, 512, 0, 0, 307 },		/* nothing stored yet: 40% is assumed */
 		{ 0, 256, 256, 128, 128 },	/* 2:1, half full */
 		{ 0, 256, 256, 256, 0 },	/* does not compress: no use */
 		{ 0, 256, 256, 300, 0 },	/* costs more than it holds */
@@ -145,7 +145,7 @@ static void test_zram_is_barred_by_its_limit(void **state)
 		{ 8192, 1492, 600, 512, 6700 },	 /* more than met */
 		{ 8192, 1024, 512, 1024, 6144 }, /* 2:1, half: as much again, of 7168 */
 		{ 2048, 1024, 512, 1024, 0 },	 /* what is left fits */
-		{ 1024, 0, 0, 200, 524 },	 /* nothing stored yet: 40 % is assumed */
+		{ 1024, 0, 0, 200, 524 },	 /* nothing stored yet: 40% is assumed */
 		{ 8192, 4096, 1, 2, 0 },	 /* all of one page's kind */
 		{ 8192, 4096, 2, 2, 4096 },
 	};

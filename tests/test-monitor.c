@@ -186,7 +186,7 @@ static void test_a_reload_without_a_victim_is_done_at_once(void **state)
 static void test_reloads_by_signals_are_a_second_apart(void **state)
 {
 	struct manager *m = &test.m;
-	uint64_t planned;
+	uint64_t timer;
 
 	for (int i = 0; i < 10; i++) {
 		assert_int_equal(raise(SIGHUP), 0);
@@ -196,14 +196,76 @@ static void test_reloads_by_signals_are_a_second_apart(void **state)
 	}
 	assert_int_equal(test.n_reloads, 1);
 	assert_true(m->config.reload_is_wanted);
-	assert_int_equal(sd_event_source_get_time(m->monitor.timer, &planned), 0);
-	assert_true(planned <= m->config.reload_not_before);
+	assert_int_equal(sd_event_source_get_time(m->monitor.timer, &timer), 0);
+	assert_true(timer <= m->config.reload_not_before);
 	m->config.reload_not_before = 0; /* as if it had passed */
 	assert_int_equal(sd_event_source_set_time(m->monitor.timer, 0), 0);
 	while (turn())
 		;
 	assert_int_equal(test.n_reloads, 2);
 	assert_false(m->config.reload_is_wanted);
+	close(test.master);
+}
+
+static uint64_t planned(void)
+{
+	uint64_t usec;
+
+	assert_int_equal(sd_event_source_get_time(test.m.monitor.timer, &usec), 0);
+	return usec;
+}
+
+/* Until the next sample it is as long as the tick says, and it is due once. */
+static void test_the_timer_is_set_by_the_tick(void **state)
+{
+	usec_t before = clock_now();
+	int enabled;
+
+	assert_true(turn());
+	assert_in_range(planned(), before + FAR, clock_now() + FAR);
+	assert_int_equal(sd_event_source_get_enabled(test.m.monitor.timer, &enabled), 1);
+	assert_int_equal(enabled, SD_EVENT_ONESHOT);
+	assert_false(turn());
+	assert_int_equal(test.n_ticks, 1);
+	close(test.master);
+}
+
+/* Which reads all processes anew. */
+static void test_a_reload_is_followed_by_a_sample(void **state)
+{
+	while (turn())
+		;
+	assert_int_equal(test.n_ticks, 1);
+	assert_int_equal(raise(SIGHUP), 0);
+	while (turn())
+		;
+	assert_int_equal(test.n_reloads, 1);
+	assert_int_equal(test.n_ticks, 2);
+	close(test.master);
+}
+
+/* Nor does a sample in between put off a reload that waits, or is one planned that nothing wants.
+ */
+static void test_samples_leave_the_timer_to_a_reload_that_waits(void **state)
+{
+	struct manager *m = &test.m;
+	usec_t then = clock_now() + FAR / 2;
+
+	while (turn())
+		;
+	m->config.reload_not_before = then;
+	for (int i = 0; i < 2; i++) {
+		m->config.reload_is_wanted = i == 1;
+		assert_int_equal(sd_event_source_set_time(m->monitor.timer, 0), 0);
+		assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_ONESHOT),
+				 0);
+		assert_true(turn());
+		if (m->config.reload_is_wanted)
+			assert_int_equal(planned(), then);
+		else
+			assert_true(planned() > then);
+	}
+	assert_int_equal(test.n_reloads, 0);
 	close(test.master);
 }
 
@@ -381,6 +443,9 @@ int main(void)
 		TEST(test_a_reload_waits_for_the_victim),
 		TEST(test_a_reload_without_a_victim_is_done_at_once),
 		TEST(test_reloads_by_signals_are_a_second_apart),
+		TEST(test_the_timer_is_set_by_the_tick),
+		TEST(test_a_reload_is_followed_by_a_sample),
+		TEST(test_samples_leave_the_timer_to_a_reload_that_waits),
 		TEST(test_a_reload_comes_before_sigkill),
 		TEST(test_the_exit_of_a_victim_is_sampled_once),
 		TEST(test_the_number_of_a_pidfd_is_used_again),

@@ -22,7 +22,7 @@ static void test_delay(void **state)
 	static const struct {
 		struct pace_distance distance;	 /* MiB */
 		uint64_t memory_rate, swap_rate; /* MiB/s */
-		usec_t look;
+		usec_t sample_usec;
 		usec_t delay;
 	} rows[] = {
 		/* from a standstill: what lies above and a quarter of what lies below, at 3 GiB/s
@@ -63,7 +63,7 @@ static void test_delay(void **state)
 		const struct pace pace = {
 			.memory_rate = rows[i].memory_rate * MIB,
 			.swap_rate = rows[i].swap_rate * MIB,
-			.look = rows[i].look,
+			.sample_usec = rows[i].sample_usec,
 		};
 		usec_t delay = pace_delay(&pace, &distance);
 
@@ -92,7 +92,7 @@ static void test_most_of_the_reserve_is_left(void **state)
 		for (unsigned permyriad = 3000; permyriad > 1000; permyriad -= 7) {
 			struct memory_reading memory = reading_of(totals[i], permyriad);
 			const struct policy_reading reading = { .memory = &memory };
-			const struct pace pace = { .look = 50 };
+			const struct pace pace = { .sample_usec = 50 };
 			usec_t usec = pace_interval(&pace, &set, &reading);
 			uint64_t lost = POLICY_FILL_BYTES_PER_SEC / USEC_PER_SEC * usec;
 			uint64_t below = memory.total / 10;
@@ -114,7 +114,7 @@ static void test_a_standstill_is_cheap_at_any_distance(void **state)
 	for (unsigned permyriad = 3000; permyriad > 0; permyriad--) {
 		struct memory_reading memory = reading_of(8 * GIB, permyriad);
 		const struct policy_reading reading = { .memory = &memory };
-		const struct pace pace = { .look = 100 };
+		const struct pace pace = { .sample_usec = 100 };
 		usec_t usec = pace_interval(&pace, &set, &reading);
 
 		if (permyriad > 1000 && usec < 66 * MSEC)
@@ -125,7 +125,7 @@ static void test_a_standstill_is_cheap_at_any_distance(void **state)
 /* How late the sample is that first sees the threshold reached; bytes are lost at a rate from a
  * time on. */
 static uint64_t lost_when_seen(const struct policy_set *set, uint64_t total, uint64_t rate,
-			       usec_t begins, usec_t look)
+			       usec_t begins, usec_t sample_usec)
 {
 	struct memory_reading memory = reading_of(total, 1040);
 	const struct policy_reading reading = { .memory = &memory };
@@ -141,7 +141,7 @@ static uint64_t lost_when_seen(const struct policy_set *set, uint64_t total, uin
 		if (memory.available <= threshold)
 			return threshold - memory.available;
 		pace_add(&pace, now, &memory);
-		pace_note_sample(&pace, look);
+		pace_note_sample(&pace, sample_usec);
 		now += pace_interval(&pace, set, &reading);
 	}
 	fail_msg("never");
@@ -154,7 +154,7 @@ static void test_a_leak_is_seen_in_time(void **state)
 {
 	static const struct {
 		uint64_t total, rate;
-		usec_t look;
+		usec_t sample_usec;
 		uint64_t lost; /* at most, below the threshold */
 	} rows[] = {
 		{ 8 * GIB, 10 * MIB, 100, 1 * MIB },
@@ -178,7 +178,7 @@ static void test_a_leak_is_seen_in_time(void **state)
 
 		for (usec_t begins = 0; begins < 400 * MSEC; begins += 1 * MSEC)
 			worst = max_u64(worst, lost_when_seen(&set, rows[i].total, rows[i].rate,
-							      begins, rows[i].look));
+							      begins, rows[i].sample_usec));
 		if (worst > rows[i].lost)
 			fail_msg("row %zu: %llu KiB", i, (unsigned long long)(worst / KIB));
 	}
@@ -216,7 +216,7 @@ static void test_rate(void **state)
 	pace_note_sample(&pace, 100);
 	pace_reset(&pace);
 	assert_int_equal(pace.memory_rate, 0);
-	assert_int_equal(pace.look, 100);
+	assert_int_equal(pace.sample_usec, 100);
 }
 
 /* Where nothing moves the levels alone are read; two loads beside each other. */

@@ -84,6 +84,20 @@ static void test_parse_unsigned_takes_digits_up_to_max(void **state)
 	}
 }
 
+/* A level without a share. */
+static int parse_size(const char *text, uint64_t *ret)
+{
+	struct parse_level level;
+	int r = parse_level(text, &level);
+
+	if (r < 0)
+		return r;
+	if (level.has_share)
+		return -EINVAL;
+	*ret = level.bytes;
+	return 0;
+}
+
 static void test_parse_size_scales_by_1024(void **state)
 {
 	static const struct {

@@ -52,7 +52,7 @@ static const char *judge(struct policy_set *set, const struct memory_reading *me
 	};
 	struct policy_judgement judgement;
 
-	assert_int_equal(domain_reserve(&machine, set->n_policies), 0);
+	assert_int_equal(domain_change_policies(&machine, set, set), 0);
 	domain_judge(&machine, set, &reading, now, &judgement);
 	if (ret_watch)
 		*ret_watch = judgement.watch;

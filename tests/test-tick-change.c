@@ -156,7 +156,7 @@ static void test_tick_spares_what_is_another_users_by_now(void **state)
 	becomes_another = spawn("", 48, false);
 	signal(SIGUSR1, SIG_DFL);
 	other = spawn("", 16, false);
-	start(KILL_NOW "[Protect his]\nUser=4711\n");
+	start(KILL_NOW "[Protect other]\nUser=4711\n");
 	test.on_open = wait_until_it_is_another;
 	one_tick();
 	assert_int_equal(test.n_signals, 0);

@@ -21,8 +21,8 @@
 
 /* The last kill was five seconds ago. */
 enum { KILLED_TICKS = TICKS_NOW - 500 };
-enum who { LEAK, MAKE, LOOP, SHELL, OTHER, BESIDE, N_PROCESSES };
-#define PID(who) (FIRST_PID + (pid_t)(who))
+enum which { LEAK, MAKE, LOOP, SHELL, OTHER, BESIDE, N_PROCESSES };
+#define PID(which) (FIRST_PID + (pid_t)(which))
 
 static struct machine *machine_now;
 static pid_t loop_pgrp;
@@ -63,17 +63,17 @@ static void make_machine(struct machine *machine, const struct row *row)
 	static const pid_t parents[] = { PID(MAKE), PID(LOOP), PID(SHELL), 1, PID(LOOP), 1 };
 
 	machine_init(machine, N_PROCESSES);
-	for (enum who who = LEAK; who < N_PROCESSES; who++) {
-		struct census_process *process = machine->processes[who];
-		bool is_alien = who == BESIDE || (who == LOOP && row->elsewhere) ||
-				(who == OTHER && row->other_ticks == 0);
+	for (enum which which = LEAK; which < N_PROCESSES; which++) {
+		struct census_process *process = machine->processes[which];
+		bool is_alien = which == BESIDE || (which == LOOP && row->elsewhere) ||
+				(which == OTHER && row->other_ticks == 0);
 
-		set(machine, who, MIB, MIB);
-		strcpy(process->comm, who == LEAK ? "leak" : "x");
-		process->ppid = parents[who];
+		set(machine, which, MIB, MIB);
+		strcpy(process->comm, which == LEAK ? "leak" : "x");
+		process->ppid = parents[which];
 		process->session = row->loop_is_leader ? PID(LOOP) : PID(SHELL);
 		process->uid = 1000;
-		process->start_ticks = who <= MAKE ? KILLED_TICKS + 100 : 100;
+		process->start_ticks = which <= MAKE ? KILLED_TICKS + 100 : 100;
 		assert_int_equal(
 			census_attach(&machine->census, process, is_alien ? "/b.service" : unit),
 			0);

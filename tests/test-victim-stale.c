@@ -102,7 +102,7 @@ static void test_stale_by_footprint(void **state)
 	print_tally("footprint", &tally);
 	assert_int_equal(tally.n_silent, 0);
 	/* In a quarter of the machines less than all can be read in one choice, evenly from one to
-	 * all; less than a fifth is too little for CUT_MAX + 1 choices: 5 %.  In another 5 % half
+	 * all; less than a fifth is too little for CUT_MAX + 1 choices: 5%.  In another 5% half
 	 * of the precise reads get no answer. */
 	assert_true(tally.n_approximate_known < tally.n_known / 10);
 }

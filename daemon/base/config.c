@@ -16,7 +16,6 @@
 #include "daemon/log/log.h"
 #include "daemon/log/message-ids.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/errors.h"
 #include "lib/base/format.h"
 #include "lib/config/conf.h"
 #include "lib/domain/domain.h"
@@ -65,27 +64,6 @@ static int finish_load(const struct config_options *options, struct loaded *load
 	return r;
 }
 
-/* The files of it.  0, or 1 if a directory of drop-ins cannot be listed, which is an error in
- * *messages; -errno if it cannot be had now. */
-static int find_files(const struct config_options *options, struct conf_messages *messages,
-		      struct loaded *ret)
-{
-	const char *named = options->config_file;
-	int r = conf_find_files(named, "", &ret->files, &ret->n_files);
-
-	if (error_is_transient(r)) {
-		conf_files_free(ret->files, ret->n_files);
-		return r;
-	}
-	if (r == 0)
-		return 0;
-	(void)conf_messages_add(
-		messages, named ? named : "configuration", 0, false,
-		"%s cannot be listed: %s; it is left out",
-		named ? "its directory of drop-ins (.d)" : "a directory of drop-ins", strerror(-r));
-	return 1;
-}
-
 /* 0, 1 if it has errors (*ret is not set then), -errno. */
 static int load(const struct config_options *options, struct conf_messages *messages,
 		struct loaded *ret)
@@ -93,7 +71,7 @@ static int load(const struct config_options *options, struct conf_messages *mess
 	struct loaded loaded = { 0 };
 	int r, found;
 
-	found = find_files(options, messages, &loaded);
+	found = conf_find_files(options->config_file, "", messages, &loaded.files, &loaded.n_files);
 	if (found < 0)
 		return found;
 	r = conf_load((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
@@ -117,7 +95,7 @@ static int load_lenient(const struct config_options *options, struct conf_messag
 	r = options->config_file ? conf_check_named(options->config_file, messages) : 0;
 	if (r != 0)
 		return r < 0 ? r : -EINVAL;
-	found = find_files(options, messages, &loaded);
+	found = conf_find_files(options->config_file, "", messages, &loaded.files, &loaded.n_files);
 	if (found < 0)
 		return found;
 	r = conf_load_lenient((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
@@ -150,23 +128,23 @@ static void log_messages(const struct conf_messages *messages)
 		log_error("(%zu more are not listed)", messages->n_left_out);
 }
 
-/* For the bus; what there is no memory for is left out. */
-static void keep_errors(struct config *config, const struct conf_messages *messages)
+/* For the bus, in the place of others; what there is no memory for is left out. */
+static void keep_errors(const struct conf_messages *messages, char ***errors, size_t *n_errors)
 {
 	char text[MESSAGE_SIZE];
 
-	config->errors = conf_files_free(config->errors, config->n_errors);
-	config->n_errors = 0;
+	*errors = conf_files_free(*errors, *n_errors);
+	*n_errors = 0;
 	if (messages->n_errors > 0)
-		config->errors = calloc(messages->n_errors, sizeof(char *));
-	for (size_t i = 0; config->errors && i < messages->n; i++) {
+		*errors = calloc(messages->n_errors, sizeof(char *));
+	for (size_t i = 0; *errors && i < messages->n; i++) {
 		char *copy;
 
 		if (messages->items[i].warning)
 			continue;
 		copy = strdup(print_message(&messages->items[i], text, sizeof(text)));
 		if (copy)
-			config->errors[config->n_errors++] = copy;
+			(*errors)[(*n_errors)++] = copy;
 	}
 }
 
@@ -203,7 +181,7 @@ static int take(struct config *config, struct domain *domain, struct loaded *loa
 	config->files = loaded->files;
 	config->n_files = loaded->n_files;
 	config->is_degraded = messages->n_errors > 0;
-	keep_errors(config, messages);
+	keep_errors(messages, &config->errors, &config->n_errors);
 	warn_of_writers(loaded);
 	return 0;
 }
@@ -280,18 +258,37 @@ void config_warn_of_subtree(const struct config *config, const struct cgroup_fs 
 			config->policies.subtree);
 }
 
+void config_forget_refusal(struct config *config)
+{
+	config->reload_was_refused = false;
+	config->reload_error = 0;
+	config->reload_errors = conf_files_free(config->reload_errors, config->n_reload_errors);
+	config->n_reload_errors = 0;
+}
+
+/* r: as of config_reload(). */
+static void keep_refusal(struct config *config, const struct conf_messages *messages, int r)
+{
+	config->reload_was_refused = true;
+	if (r > 0)
+		keep_errors(messages, &config->reload_errors, &config->n_reload_errors);
+	if (config->n_reload_errors == 0)
+		config->reload_error = r < 0 ? r : -ENOMEM;
+}
+
 int config_reload(struct config *config, struct domain *domain, char **ret_errors)
 {
 	_cleanup_(conf_messages_done) struct conf_messages messages = { 0 };
 	struct loaded loaded;
 	int r;
 
+	config_forget_refusal(config);
 	r = load(&config->options, &messages, &loaded);
 	log_messages(&messages);
 	if (r == 0)
 		r = take(config, domain, &loaded, &messages);
-	config->reload_was_refused = r != 0;
 	if (r != 0) {
+		keep_refusal(config, &messages, r);
 		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
 			  "The configuration was not reloaded%s%s; the old one stays in use.",
 			  r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
@@ -331,4 +328,5 @@ void config_done(struct config *config)
 	policy_set_done(&config->policies);
 	conf_files_free(config->files, config->n_files);
 	conf_files_free(config->errors, config->n_errors);
+	config_forget_refusal(config);
 }

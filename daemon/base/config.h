@@ -26,7 +26,10 @@ struct config {
 	char **errors;
 	size_t n_errors;
 	unsigned n_reloads;
-	bool reload_was_refused;  /* the last one */
+	bool reload_was_refused; /* the last one */
+	int reload_error;	 /* ... for this -errno, where it has no errors of its own */
+	char **reload_errors;
+	size_t n_reload_errors;
 	bool reload_is_wanted;	  /* as soon as no kill is in progress */
 	usec_t reload_not_before; /* by a signal */
 };
@@ -40,6 +43,9 @@ int config_load(struct config *config, struct domain *domain);
  * since when those hold that are the same; 1 if it has errors, with all of them in *ret_errors, a
  * line each (to be freed; NULL: no memory for it); -errno. */
 int config_reload(struct config *config, struct domain *domain, char **ret_errors);
+
+/* A reload begins: that the last one was refused is known no longer. */
+void config_forget_refusal(struct config *config);
 
 /* Reads it, and no more: 0, 1 if it has errors (each printed on standard error), -errno. */
 int config_load_policies(const struct config_options *options, struct policy_set *ret);

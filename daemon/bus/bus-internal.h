@@ -137,7 +137,8 @@ struct bus {
 	bool has_reloaded;
 	bool dry_run;
 	bool is_degraded;
-	uint64_t subtree, config_files, config_errors; /* hash_text() of them */
+	/* hash_text() of them */
+	uint64_t subtree, config_files, config_errors, reload_errors;
 	uint64_t reported_id;	      /* of the last victim that was reported, in the history */
 	uint64_t history_generation;  /* as of which there is none to report */
 	enum policy_action low_level; /* of the low memory that was reported */
@@ -188,9 +189,10 @@ typedef int bus_property_fn(sd_bus *bus, const char *path, const char *interface
 			    const char *property, sd_bus_message *reply, void *userdata,
 			    sd_bus_error *error);
 extern bus_property_fn bus_get_version, bus_get_state, bus_get_flag, bus_get_subtree,
-	bus_get_config_files, bus_get_config_errors, bus_get_missing_privileges, bus_get_conflicts,
-	bus_get_memory, bus_get_pressure, bus_get_has_pressure, bus_get_count, bus_get_times,
-	bus_get_min_victim, bus_get_memory_held_by, bus_get_latency /* bus-latency.c */;
+	bus_get_config_files, bus_get_config_errors, bus_get_reload_errors,
+	bus_get_missing_privileges, bus_get_conflicts, bus_get_memory, bus_get_pressure,
+	bus_get_has_pressure, bus_get_count, bus_get_times, bus_get_min_victim,
+	bus_get_memory_held_by, bus_get_latency /* bus-latency.c */;
 /* Get() of a property that exists, or GetAll()?  These are queued like other calls. */
 bool bus_is_of_properties(sd_bus_message *call);
 int bus_answer_properties(struct bus *bus, sd_bus_message *call); /* a bus_answer_fn */

@@ -14,7 +14,7 @@
 /* Comm= and Cgroup= of a rule, each a line of a configuration file, and a name. */
 #define CONDITIONS_SIZE 2304
 
-#define HIDDEN "Processes of other users are hidden here (hidepid): only root is told of them."
+#define HIDDEN "Processes of other users are hidden here (hidepid): only root can query them."
 
 /* What reveals processes. */
 static const struct {
@@ -274,6 +274,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("ConfigFiles", "as", bus_get_config_files, 0, CHANGES),
 	SD_BUS_PROPERTY("Degraded", "b", bus_get_flag, 0, CHANGES),
 	SD_BUS_PROPERTY("ConfigErrors", "as", bus_get_config_errors, 0, CHANGES),
+	SD_BUS_PROPERTY("ReloadErrors", "as", bus_get_reload_errors, 0, CHANGES),
 	SD_BUS_PROPERTY("Conflicts", "as", bus_get_conflicts, 0, CHANGES),
 	SD_BUS_PROPERTY("MissingPrivileges", "as", bus_get_missing_privileges, 0, 0),
 	SD_BUS_PROPERTY("MemoryTotal", "t", bus_get_memory, 0, 0),

@@ -48,11 +48,12 @@ int bus_get_subtree(sd_bus *bus, const char *path, const char *interface, const 
 	return bus_append_foreign(b, reply, b->subject.config->policies.subtree);
 }
 
+/* The first one always: that it is empty says that there is none. */
 static int append_foreign_array(struct bus *b, sd_bus_message *reply, char *const *items, size_t n)
 {
 	int r = sd_bus_message_open_container(reply, 'a', "s");
 
-	for (size_t i = 0; r >= 0 && i < n && !bus_page_is_full(b); i++)
+	for (size_t i = 0; r >= 0 && i < n && (i == 0 || !bus_page_is_full(b)); i++)
 		r = bus_append_foreign(b, reply, items[i]);
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
@@ -74,6 +75,18 @@ int bus_get_config_errors(sd_bus *bus, const char *path, const char *interface,
 	const struct bus_subject *subject = &b->subject;
 
 	return append_foreign_array(b, reply, subject->config->errors, subject->config->n_errors);
+}
+
+int bus_get_reload_errors(sd_bus *bus, const char *path, const char *interface,
+			  const char *property, sd_bus_message *reply, void *userdata,
+			  sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	const struct config *config = b->subject.config;
+
+	if (config->reload_error < 0)
+		return sd_bus_message_append(reply, "as", 1, strerror(-config->reload_error));
+	return append_foreign_array(b, reply, config->reload_errors, config->n_reload_errors);
 }
 
 int bus_get_missing_privileges(sd_bus *bus, const char *path, const char *interface,
@@ -281,6 +294,7 @@ static const struct {
 	{ "ConfigFiles", "as", bus_get_config_files },
 	{ "Degraded", "b", bus_get_flag },
 	{ "ConfigErrors", "as", bus_get_config_errors },
+	{ "ReloadErrors", "as", bus_get_reload_errors },
 	{ "Conflicts", "as", bus_get_conflicts },
 	{ "MissingPrivileges", "as", bus_get_missing_privileges },
 	{ "MemoryTotal", "t", bus_get_memory },

@@ -61,6 +61,14 @@ void bus_note_reload(struct bus *b)
 	bus_schedule(b);
 }
 
+void bus_note_refusal(struct bus *b)
+{
+	if (!b)
+		return;
+	b->has_reloaded = true;
+	bus_schedule(b);
+}
+
 /* FNV-1a, of the text and its end. */
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
@@ -96,14 +104,25 @@ static uint64_t hash_config_errors(const struct bus_subject *subject)
 	return hash_texts(subject->config->errors, subject->config->n_errors);
 }
 
+static uint64_t hash_reload_errors(const struct bus_subject *subject)
+{
+	const struct config *config = subject->config;
+
+	return hash_texts(config->reload_errors, config->n_reload_errors) ^
+	       (uint64_t)config->reload_error;
+}
+
 /* 0: it is not known where memory is. */
 static usec_t held_since(const struct bus_subject *subject)
 {
 	return subject->selection->stuck.account.n_rows > 0 ? subject->selection->stuck.since : 0;
 }
 
+/* Of all that may change, and the NULL. */
+#define N_NAMES 11
+
 /* Properties that have changed since they were reported, by name; NULL at the end. */
-static void list_changed(const struct bus *b, const char *names[static 10])
+static void list_changed(const struct bus *b, const char *names[static N_NAMES])
 {
 	const struct bus_subject *subject = &b->subject;
 	unsigned n = 0;
@@ -127,12 +146,14 @@ static void list_changed(const struct bus *b, const char *names[static 10])
 		names[n++] = "Degraded";
 	if (b->has_reloaded && hash_config_errors(subject) != b->config_errors)
 		names[n++] = "ConfigErrors";
+	if (b->has_reloaded && hash_reload_errors(subject) != b->reload_errors)
+		names[n++] = "ReloadErrors";
 	names[n] = NULL;
 }
 
 bool bus_has_news(struct bus *b)
 {
-	const char *names[10];
+	const char *names[N_NAMES];
 
 	list_changed(b, names);
 	return names[0] || b->has_reloaded || b->has_low_memory || bus_next_killed(b);
@@ -151,6 +172,7 @@ static void forget(struct bus *b)
 	b->config_files = hash_config_files(&b->subject);
 	b->is_degraded = b->subject.config->is_degraded;
 	b->config_errors = hash_config_errors(&b->subject);
+	b->reload_errors = hash_reload_errors(&b->subject);
 	b->has_low_memory = false;
 }
 
@@ -179,6 +201,7 @@ static int emit_properties(struct bus *b, const char *const *names)
 {
 	if (!names[0])
 		return 0;
+	b->n_bytes = 0; /* of the last answer */
 	return sd_bus_emit_properties_changed_strv(b->bus, BUS_PATH, BUS_INTERFACE,
 						   (char **)(uintptr_t)names);
 }
@@ -189,7 +212,7 @@ void bus_say_news(struct bus *b)
 	enum regime_state old = b->state, new = subject->regime->state;
 	bool has_low_memory = b->has_low_memory;
 	const struct history_entry *killed = bus_next_killed(b);
-	const char *names[10];
+	const char *names[N_NAMES];
 	int r;
 
 	list_changed(b, names);

@@ -62,3 +62,5 @@ void bus_note_judgement(struct bus *bus, const struct policy_judgement *judgemen
 
 /* The configuration is another now. */
 void bus_note_reload(struct bus *bus);
+/* Of a reload that was refused, its errors have. */
+void bus_note_refusal(struct bus *bus);

@@ -127,7 +127,7 @@ static void report_signalled(const struct reporter *rep)
 {
 	const struct decision *d = &rep->f->decision;
 	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], size[FORMAT_BYTES_SIZE],
-		next[256], company[96];
+		next[256], others[96];
 	char avoided[256];
 
 	describe_memory(&d->before, memory);
@@ -135,7 +135,7 @@ static void report_signalled(const struct reporter *rep)
 		 "%s %s%s: would free %s of memory%s, %s. Policy %s: %s, stalled " PERCENT_FORMAT
 		 ". %u of %zu candidates read%s%s%s.",
 		 d->dry_run ? "Would kill" : "Killing", report_victim(d, name, sizeof(name)),
-		 report_others(d, company, sizeof(company)),
+		 report_others(d, others, sizeof(others)),
 		 format_bytes(proc_reclaimable(&d->memory), size), describe_held(d),
 		 d->dry_run ? "but this is a dry run" : record_signal_name(d->signal), d->policy,
 		 memory, PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,

@@ -208,20 +208,6 @@ int parse_level(const char *text, struct parse_level *ret)
 	return 0;
 }
 
-int parse_size(const char *text, uint64_t *ret_bytes)
-{
-	struct parse_level level;
-	int r;
-
-	r = parse_level(text, &level);
-	if (r < 0)
-		return r;
-	if (level.has_share)
-		return -EINVAL;
-	*ret_bytes = level.bytes;
-	return 0;
-}
-
 int parse_permyriad(const char *text, unsigned *ret_permyriad)
 {
 	struct parse_level level;

@@ -20,7 +20,8 @@ int parse_bool(const char *text, bool *ret);
 int parse_unsigned(const char *text, uint64_t max, uint64_t *ret);
 
 /* A percentage, a size, or both in either order with blanks or a comma between: "10%", "2G",
- * "10% 2G", "2.4 GiB, 10 %". */
+ * "10% 2G", "2.4 GiB, 10 %".  A size: "4096", "64K", "1.5G", "1.5 GiB": base 1024; unit optional,
+ * but for a fraction (at most six digits).  "MB" and "kB" are of 1024 too, as in /proc/meminfo. */
 struct parse_level {
 	bool has_share;
 	unsigned permyriad;
@@ -30,11 +31,7 @@ struct parse_level {
 };
 int parse_level(const char *text, struct parse_level *ret);
 
-/* "4096", "64K", "1.5G", "1.5 GiB": base 1024; unit optional, but for a fraction (at most six
- * digits).  "MB" and "kB" are of 1024 too, as in /proc/meminfo. */
-int parse_size(const char *text, uint64_t *ret_bytes);
-
-/* "10%", "12.5 %", 0 to 100 %, at most two digits after the point. */
+/* "10%", "12.5 %", 0 to 100%, at most two digits after the point. */
 int parse_permyriad(const char *text, unsigned *ret_permyriad);
 
 /* "5s", "5 seconds", "250ms", "1min 30s", "2h", "0"; a bare number is seconds; "1.5s" too.  Units:

@@ -21,11 +21,15 @@
 
 /* /etc first: the administrator's, then the boot's, then the distribution's. */
 static const char *const roots[] = { "etc", "run", "usr/lib" };
+/* Below each of them. */
+static const char main_name[] = "/reckond/reckond.conf";
 
 struct file_list {
 	char **paths;
 	size_t n;
 	size_t n_mains; /* the drop-ins follow */
+	struct conf_messages *messages;
+	bool is_incomplete; /* a directory could not be listed */
 };
 
 static void file_list_done(struct file_list *list)
@@ -108,7 +112,7 @@ static bool is_mask(const char *path)
 }
 
 /* Adds what is in the directory and not yet hidden by a file of the same name. */
-static int list_drop_ins(struct file_list *list, const char *directory)
+static int list_directory(struct file_list *list, const char *directory)
 {
 	_cleanup_dir_ DIR *dir = opendir(directory);
 
@@ -130,6 +134,18 @@ static int list_drop_ins(struct file_list *list, const char *directory)
 	}
 }
 
+/* FILE.d of the main file.  0 or a transient -errno; others are for the messages. */
+static int list_drop_ins(struct file_list *list, const char *file)
+{
+	_cleanup_free_ char *directory = format_path("%s.d", file);
+	int r = directory ? list_directory(list, directory) : -ENOMEM;
+
+	if (r == 0 || error_is_transient(r))
+		return r;
+	list->is_incomplete = true;
+	return conf_messages_add_unlisted(list->messages, directory, r);
+}
+
 /* Sorts the drop-ins, and takes out what only hides others. */
 static void settle_drop_ins(struct file_list *list)
 {
@@ -149,21 +165,17 @@ static void settle_drop_ins(struct file_list *list)
 
 static int find_given(struct file_list *list, const char *file)
 {
-	_cleanup_free_ char *directory = format_path("%s.d", file);
-	int r;
+	int r = file_list_add(list, strdup(file));
 
-	r = file_list_add(list, strdup(file));
-	if (r < 0)
-		return r;
 	list->n_mains = list->n;
-	return directory ? list_drop_ins(list, directory) : -ENOMEM;
+	return r < 0 ? r : list_drop_ins(list, file);
 }
 
 static int find_main(struct file_list *list, const char *root_prefix)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(roots); i++) {
 		_cleanup_free_ char *path =
-			format_path("%s/%s/reckond/reckond.conf", root_prefix, roots[i]);
+			format_path("%s/%s%s", root_prefix, roots[i], main_name);
 		struct stat st;
 
 		if (!path)
@@ -181,30 +193,44 @@ static int find_standard(struct file_list *list, const char *root_prefix)
 	int r = find_main(list, root_prefix);
 
 	list->n_mains = list->n;
-	for (size_t i = 0; r != -ENOMEM && i < ARRAY_SIZE(roots); i++) {
-		_cleanup_free_ char *directory =
-			format_path("%s/%s/reckond/reckond.conf.d", root_prefix, roots[i]);
-		int error = directory ? list_drop_ins(list, directory) : -ENOMEM;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(roots); i++) {
+		_cleanup_free_ char *path =
+			format_path("%s/%s%s", root_prefix, roots[i], main_name);
 
-		if (r == 0 || error == -ENOMEM)
-			r = error;
+		r = path ? list_drop_ins(list, path) : -ENOMEM;
 	}
 	return r;
 }
 
-int conf_find_files(const char *file, const char *root_prefix, char ***ret, size_t *ret_n)
+int conf_find_files(const char *file, const char *root_prefix, struct conf_messages *messages,
+		    char ***ret, size_t *ret_n)
 {
-	_cleanup_(file_list_done) struct file_list list = {};
+	_cleanup_(file_list_done) struct file_list list = { .messages = messages };
 	int r;
 
 	r = file ? find_given(&list, file) : find_standard(&list, root_prefix);
-	if (r == -ENOMEM)
+	if (r < 0)
 		return r;
 	settle_drop_ins(&list);
 	*ret = take_ptr(list.paths);
 	*ret_n = list.n;
 	list.n = 0;
-	return r;
+	return list.is_incomplete;
+}
+
+bool conf_is_standard(const char *file)
+{
+	for (size_t i = 0; *file == '/' && i < ARRAY_SIZE(roots); i++) {
+		size_t length = strlen(roots[i]);
+		const char *rest = file + 1 + length;
+
+		if (strncmp(file + 1, roots[i], length) != 0 ||
+		    strncmp(rest, main_name, strlen(main_name)) != 0)
+			continue;
+		rest += strlen(main_name);
+		return *rest == '\0' || strncmp(rest, ".d/", 3) == 0;
+	}
+	return false;
 }
 
 static const char *file_kind(mode_t mode)

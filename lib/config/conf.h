@@ -52,9 +52,9 @@ __attribute__((format(printf, 5, 0))) int conf_messages_addv(struct conf_message
 							     const char *file, unsigned line,
 							     bool warning, const char *format,
 							     va_list ap);
-__attribute__((format(printf, 5, 6))) int conf_messages_add(struct conf_messages *messages,
-							    const char *file, unsigned line,
-							    bool warning, const char *format, ...);
+/* That a directory of drop-ins cannot be listed: an error (-errno), with its name.  0 or -ENOMEM.
+ */
+int conf_messages_add_unlisted(struct conf_messages *messages, const char *directory, int error);
 void conf_messages_done(struct conf_messages *messages);
 
 /* "FILE:LINE: [warning: ]text" and a newline; without ":LINE" for the file as a whole. */
@@ -99,9 +99,16 @@ int conf_check_subtree(const struct policy_set *set, const struct cgroup_fs *cgr
  * the first of {etc,run,usr/lib}/reckond/reckond.conf that exists (none is fine), and the drop-ins
  * reckond.conf.d / *.conf of all three, sorted by name, where /etc masks /run masks /usr/lib, and a
  * symlink to /dev/null or an empty file masks altogether (systemd's order).  All of the second
- * form is looked up below root_prefix ("" for the real root, a fixture in tests).  *ret is an
- * array of n strings, freed by conf_files_free().  -ENOMEM; -EACCES and the like where a directory
- * of drop-ins cannot be listed, with *ret set to the other files.
+ * form is looked up below root_prefix ("" for the real root, a fixture in tests).
+ *
+ * 0, and *ret is an array of n strings, freed by conf_files_free().  1, with *ret set to the other
+ * files, if a directory of drop-ins cannot be listed: each is an error in *messages.  -ENOMEM, or
+ * the -errno of one that cannot be listed for now (lib/base/errors.h), whatever is wrong with the
+ * others: what is in it is not known, so it is to be tried again.  *ret is not set then.
  */
-int conf_find_files(const char *file, const char *root_prefix, char ***ret, size_t *ret_n);
+int conf_find_files(const char *file, const char *root_prefix, struct conf_messages *messages,
+		    char ***ret, size_t *ret_n);
 char **conf_files_free(char **files, size_t n);
+
+/* Is it one of the files that are read if none is named: a main file, or a drop-in? */
+bool conf_is_standard(const char *file);

@@ -35,7 +35,8 @@ static bool is_above_ceiling(const struct eligibility_subject *s)
 	       s->reclaimable > s->total / PERMYRIAD * ELIGIBILITY_CEILING_PERMYRIAD;
 }
 
-enum rule_protection eligibility_protection(const struct eligibility_subject *s)
+/* That the matching rule gives at this size; RULE_PROTECTION_AVOID where there is none. */
+static enum rule_protection protection_of(const struct eligibility_subject *s)
 {
 	if (!s->protected_by)
 		return RULE_PROTECTION_AVOID;
@@ -44,12 +45,12 @@ enum rule_protection eligibility_protection(const struct eligibility_subject *s)
 
 static bool is_protected(const struct eligibility_subject *s)
 {
-	return eligibility_protection(s) == RULE_PROTECTION_NEVER && !s->protected_by->builtin;
+	return protection_of(s) == RULE_PROTECTION_NEVER && !s->protected_by->builtin;
 }
 
 static bool is_protected_builtin(const struct eligibility_subject *s)
 {
-	return eligibility_protection(s) == RULE_PROTECTION_NEVER && s->protected_by->builtin;
+	return protection_of(s) == RULE_PROTECTION_NEVER && s->protected_by->builtin;
 }
 
 /* A transient error says nothing about the process: it is read again. */
@@ -71,7 +72,7 @@ static bool is_skipped(const struct eligibility_subject *s)
 static bool is_reluctant(const struct eligibility_subject *s)
 {
 	return s->oom_score_adj < ELIGIBILITY_RELUCTANT_ADJ ||
-	       eligibility_protection(s) == RULE_PROTECTION_RELUCTANT;
+	       protection_of(s) == RULE_PROTECTION_RELUCTANT;
 }
 
 static const struct {

@@ -91,9 +91,6 @@ bool eligibility_forbids_group(enum eligibility e);
  * forbids; else eligible if one is, else reluctant if one is. */
 enum eligibility eligibility_join(enum eligibility a, enum eligibility b);
 
-/* The protection that the matching rule gives at this size; RULE_AVOID where there is none. */
-enum rule_protection eligibility_protection(const struct eligibility_subject *subject);
-
 /* For people: "a kernel thread". */
 const char *eligibility_to_string(enum eligibility e);
 /* For programs: "kernel_thread"; NULL for an eligible one. */

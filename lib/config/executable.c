@@ -14,7 +14,7 @@
 /* The kernel appends it to the path of a file that was replaced while it runs (d_path()). */
 #define DELETED " (deleted)"
 
-static bool look(int proc_fd, const char *path, struct statx *ret)
+static bool read_file(int proc_fd, const char *path, struct statx *ret)
 {
 	return statx(proc_fd, path, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MODE | STATX_UID, ret) ==
 	       0;
@@ -24,7 +24,7 @@ static bool is_on_device_of(int proc_fd, const char *path, const struct statx *f
 {
 	struct statx other;
 
-	return look(proc_fd, path, &other) && other.stx_dev_major == file->stx_dev_major &&
+	return read_file(proc_fd, path, &other) && other.stx_dev_major == file->stx_dev_major &&
 	       other.stx_dev_minor == file->stx_dev_minor;
 }
 
@@ -52,7 +52,7 @@ void executable_read(int proc_fd, pid_t pid, struct executable *ret)
 
 	*ret = (struct executable){ 0 };
 	snprintf(path, sizeof(path), "%d/exe", pid);
-	if (!look(proc_fd, path, &file))
+	if (!read_file(proc_fd, path, &file))
 		return;
 	ret->known = true;
 	ret->is_roots = file.stx_uid == 0 && S_ISREG(file.stx_mode) &&

@@ -123,11 +123,6 @@ const char *policy_rank_by_to_string(enum policy_rank_by rank_by)
 	return rank_by_names[rank_by];
 }
 
-const char *policy_thaw_to_string(enum policy_thaw thaw)
-{
-	return thaw_names[thaw];
-}
-
 const char *rule_kind_to_string(enum rule_kind kind)
 {
 	return rule_kind_names[kind];

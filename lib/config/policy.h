@@ -183,7 +183,6 @@ const char *policy_rank_by_to_string(enum policy_rank_by rank_by);
  * footprint counts then. */
 enum policy_rank_by policy_rank_by_now(const struct policy *policy,
 				       const struct memory_reading *memory);
-const char *policy_thaw_to_string(enum policy_thaw thaw);
 const char *rule_kind_to_string(enum rule_kind kind);
 
 /* What rules are matched against. */

@@ -7,21 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int domain_reserve(struct domain *domain, size_t n_policies)
-{
-	usec_t *grown;
-
-	if (n_policies <= domain->n_policies)
-		return 0;
-	grown = reallocarray(domain->holds_since, n_policies, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	domain->holds_since = grown;
-	while (domain->n_policies < n_policies)
-		grown[domain->n_policies++] = USEC_INFINITY;
-	return 0;
-}
-
 void domain_done(struct domain *domain)
 {
 	free(domain->holds_since);

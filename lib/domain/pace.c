@@ -3,7 +3,7 @@
 #include "lib/domain/pace.h"
 
 /* The average is over about so many samples. */
-#define LOOKS_AVERAGED 16
+#define SAMPLES_AVERAGED 16
 
 /* USEC_INFINITY where it is not taken at all. */
 static usec_t time_to_take(uint64_t bytes, uint64_t bytes_per_sec)
@@ -30,7 +30,7 @@ static uint64_t rate_of(uint64_t old, uint64_t before, uint64_t now, usec_t usec
 
 void pace_reset(struct pace *pace)
 {
-	*pace = (struct pace){ .look = pace->look };
+	*pace = (struct pace){ .sample_usec = pace->sample_usec };
 }
 
 void pace_add(struct pace *pace, usec_t now, const struct memory_reading *memory)
@@ -52,10 +52,11 @@ void pace_add(struct pace *pace, usec_t now, const struct memory_reading *memory
 
 void pace_note_sample(struct pace *pace, usec_t spent)
 {
-	if (pace->look == 0)
-		pace->look = spent;
+	if (pace->sample_usec == 0)
+		pace->sample_usec = spent;
 	else
-		pace->look = (pace->look * (LOOKS_AVERAGED - 1) + spent) / LOOKS_AVERAGED;
+		pace->sample_usec =
+			(pace->sample_usec * (SAMPLES_AVERAGED - 1) + spent) / SAMPLES_AVERAGED;
 }
 
 static usec_t from_standstill(const struct pace *pace, const struct pace_distance *d)
@@ -63,7 +64,7 @@ static usec_t from_standstill(const struct pace *pace, const struct pace_distanc
 	usec_t memory = time_to_take(d->memory, POLICY_FILL_BYTES_PER_SEC);
 	usec_t swap = time_to_take(d->swap, POLICY_SWAP_FILL_BYTES_PER_SEC);
 	usec_t below = time_to_take(d->below / PACE_LOST_SHARE, POLICY_FILL_BYTES_PER_SEC);
-	usec_t affordable = min_u64(PACE_LOOK_PART * pace->look, PACE_SLOWEST_USEC);
+	usec_t affordable = min_u64(PACE_SAMPLE_PART * pace->sample_usec, PACE_SLOWEST_USEC);
 
 	return max_u64(add_u64(max_u64(memory, swap), below), affordable);
 }

@@ -15,7 +15,8 @@
  * The first is longer where samples cost much: on a small machine (1 GiB: 8 ms) they would take
  * some per cent of a CPU without end, and on a slow one (emulated, overcommitted), where memory is
  * filled as much more slowly, far more.  From a standstill samples need no more than
- * 1 / PACE_LOOK_PART of a CPU, as long as they are not more than PACE_SLOWEST_USEC apart for that.
+ * 1 / PACE_SAMPLE_PART of a CPU, as long as they are not more than PACE_SLOWEST_USEC apart for
+ * that.
  *
  * And not each sample reads all that is known of the machine: where nothing has moved since the
  * last one that did, the levels alone will do in between (pace_is_quiet()).
@@ -37,7 +38,7 @@
 #define PACE_STEP_USEC	 (10 * USEC_PER_MSEC)
 #define PACE_FORGET_USEC (1 * USEC_PER_SEC)
 /* The sample itself is a third of what it costs, the wake-up the rest: 1% in all. */
-#define PACE_LOOK_PART	  256
+#define PACE_SAMPLE_PART  256
 #define PACE_SLOWEST_USEC (100 * USEC_PER_MSEC)
 
 /* All zeros: nothing is known, and nothing falls. */
@@ -47,7 +48,7 @@ struct pace {
 	uint64_t swap_free;
 	uint64_t memory_rate; /* at which they fall, bytes per second */
 	uint64_t swap_rate;
-	usec_t look; /* CPU time that one takes; an average */
+	usec_t sample_usec; /* CPU time that one takes; an average */
 };
 
 /* After a gap: what fell in it is no rate. */

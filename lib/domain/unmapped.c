@@ -21,7 +21,7 @@
 #define PAGEMAP_EXCLUSIVE (UINT64_C(1) << 56)
 
 /* (MADV_POPULATE_READ and not MAP_POPULATE: that does nothing under MCL_ONFAULT.) */
-static int look_at(void *page, size_t page_size, int pagemap_fd, bool *ret_is_exclusive)
+static int read_page(void *page, size_t page_size, int pagemap_fd, bool *ret_is_exclusive)
 {
 	unsigned char is_resident = 0;
 	uint64_t entry;
@@ -47,7 +47,7 @@ static int sample(int fd, off_t offset, size_t page_size, int pagemap_fd, bool *
 
 	if (page == MAP_FAILED)
 		return -errno;
-	r = look_at(page, page_size, pagemap_fd, ret_is_exclusive);
+	r = read_page(page, page_size, pagemap_fd, ret_is_exclusive);
 	(void)munmap(page, page_size);
 	return r;
 }

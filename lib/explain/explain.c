@@ -7,21 +7,23 @@
 
 #include "lib/base/format.h"
 
-const char *explain_command(const struct census_process *process,
-			    char buf[static EXPLAIN_COMMAND_SIZE])
+#define COMMAND_SIZE 16
+#define NAME_SIZE    128
+
+static const char *command_of(const struct census_process *process, char buf[static COMMAND_SIZE])
 {
-	return process->comm[0] ? format_foreign(process->comm, buf, EXPLAIN_COMMAND_SIZE)
-				: "(no name)";
+	return process->comm[0] ? format_foreign(process->comm, buf, COMMAND_SIZE) : "(no name)";
 }
 
-const char *explain_name(const struct preview *o, const struct census_process *process,
-			 char buf[static EXPLAIN_NAME_SIZE])
+/* "worker (pid 812, user alice)". */
+static const char *name_of(const struct preview *o, const struct census_process *process,
+			   char buf[static NAME_SIZE])
 {
 	const char *user = preview_user(o, process->uid);
-	char command[EXPLAIN_COMMAND_SIZE];
+	char command[COMMAND_SIZE];
 
-	snprintf(buf, EXPLAIN_NAME_SIZE, "%s (pid %d%s%s)", explain_command(process, command),
-		 process->pid, user ? ", user " : "", user ? user : "");
+	snprintf(buf, NAME_SIZE, "%s (pid %d%s%s)", command_of(process, command), process->pid,
+		 user ? ", user " : "", user ? user : "");
 	return buf;
 }
 
@@ -75,7 +77,7 @@ static const char *name_group(const struct preview *o, char buf[static GROUP_SIZ
 static void explain_victim(const struct preview *o, struct explanation *e)
 {
 	const struct victim_candidate *victim = preview_victim(o);
-	char name[EXPLAIN_NAME_SIZE];
+	char name[NAME_SIZE];
 
 	if (victim->cgroup)
 		snprintf(e->text, sizeof(e->text), "no other cgroup ranks higher");
@@ -83,7 +85,7 @@ static void explain_victim(const struct preview *o, struct explanation *e)
 		snprintf(e->text, sizeof(e->text), "no cgroup ranks higher");
 	else if (o->result.as_one == VICTIM_WITH_STARTER && o->n_siblings > 0)
 		snprintf(e->text, sizeof(e->text), "%s was started again after %u kills",
-			 explain_name(o, victim->process, name), o->result.n_respawned);
+			 name_of(o, victim->process, name), o->result.n_respawned);
 	else if (o->n_siblings > 0 || o->group.is_repeated)
 		snprintf(e->text, sizeof(e->text), "repeated kills %s have not freed enough memory",
 			 o->group.is_repeated ? "in its cgroup" : "of its name and parent");
@@ -91,7 +93,7 @@ static void explain_victim(const struct preview *o, struct explanation *e)
 		snprintf(e->text, sizeof(e->text), "no process ranks higher");
 	else
 		snprintf(e->text, sizeof(e->text), "%s ranks highest, and %s",
-			 explain_name(o, victim->process, name),
+			 name_of(o, victim->process, name),
 			 o->group.length > 0 ? "memory.oom.group is set"
 					     : "most of its memory is shared with this one");
 }
@@ -120,7 +122,7 @@ static void explain_rank(const struct preview *o, struct explanation *e)
 {
 	const struct victim_candidate *victim = preview_victim(o);
 	enum backoff_verdict avoided = skipped_for(o, e);
-	char name[EXPLAIN_NAME_SIZE], group[GROUP_SIZE];
+	char name[NAME_SIZE], group[GROUP_SIZE];
 
 	if (e->rank == 0)
 		snprintf(e->text, sizeof(e->text),
@@ -131,17 +133,16 @@ static void explain_rank(const struct preview *o, struct explanation *e)
 		snprintf(e->text, sizeof(e->text), "%s is higher than that of %s, but %s",
 			 preview_is_by_cgroup(o, e->process) ? "the score of its cgroup"
 							     : "its score",
-			 victim->cgroup ? name_group(o, group)
-					: explain_name(o, victim->process, name),
+			 victim->cgroup ? name_group(o, group) : name_of(o, victim->process, name),
 			 why_avoided(avoided));
 	else if (victim->cgroup)
 		snprintf(e->text, sizeof(e->text), "%s ranks higher", name_group(o, group));
 	else if (e->candidate.verdict == VICTIM_UNDECIDED)
 		snprintf(e->text, sizeof(e->text), "%s seems to rank higher",
-			 explain_name(o, victim->process, name));
+			 name_of(o, victim->process, name));
 	else
 		snprintf(e->text, sizeof(e->text), "%s ranks higher",
-			 explain_name(o, victim->process, name));
+			 name_of(o, victim->process, name));
 }
 
 int explain_process(struct preview *o, pid_t pid, struct explanation *ret)
@@ -358,7 +359,7 @@ static const char *size_of_all(const struct preview *o, const struct victim_cand
 const char *explain_answer_machine(const struct preview *o, char buf[static EXPLAIN_ANSWER_SIZE])
 {
 	const struct victim_candidate *victim = preview_victim(o);
-	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], others[WITH_SIZE], policy[64];
+	char name[NAME_SIZE], size[FORMAT_INTERVAL_SIZE], others[WITH_SIZE], policy[64];
 	int n;
 
 	if (!o->policy)
@@ -372,7 +373,7 @@ const char *explain_answer_machine(const struct preview *o, char buf[static EXPL
 	if (victim)
 		snprintf(buf + n, EXPLAIN_ANSWER_SIZE - (size_t)n,
 			 "%s would be killed first%s; this would free %s.",
-			 explain_name(o, victim->process, name), with_others(o, others),
+			 name_of(o, victim->process, name), with_others(o, others),
 			 size_of_all(o, victim, size));
 	else
 		snprintf(buf + n, EXPLAIN_ANSWER_SIZE - (size_t)n,
@@ -384,9 +385,9 @@ const char *explain_answer_machine(const struct preview *o, char buf[static EXPL
 const char *explain_answer_process(const struct preview *o, const struct explanation *e,
 				   char buf[static EXPLAIN_ANSWER_SIZE])
 {
-	char name[EXPLAIN_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], others[WITH_SIZE];
+	char name[NAME_SIZE], size[FORMAT_INTERVAL_SIZE], others[WITH_SIZE];
 
-	explain_name(o, e->process, name);
+	name_of(o, e->process, name);
 	if (e->is_victim)
 		snprintf(buf, EXPLAIN_ANSWER_SIZE,
 			 "%s would be killed first%s: %s; this would free %s.", name,

@@ -43,16 +43,6 @@ static inline bool explain_is_protected(enum eligibility e)
 /* 0, or PROC_GONE: it is not there, or no longer. */
 int explain_process(struct preview *preview, pid_t pid, struct explanation *ret);
 
-/* Its name; "(no name)" if it has none. */
-#define EXPLAIN_COMMAND_SIZE 16
-const char *explain_command(const struct census_process *process,
-			    char buf[static EXPLAIN_COMMAND_SIZE]);
-
-/* "worker (pid 812, user alice)". */
-#define EXPLAIN_NAME_SIZE 128
-const char *explain_name(const struct preview *preview, const struct census_process *process,
-			 char buf[static EXPLAIN_NAME_SIZE]);
-
 /* The answer in one sentence; returns buf. */
 #define EXPLAIN_ANSWER_SIZE 1024
 const char *explain_answer_machine(const struct preview *preview,

@@ -279,8 +279,9 @@ static int take_ranked(const json_t *array, struct history_entry *entry,
 	return r;
 }
 
-int history_entry_from_json(const json_t *object, struct history_entry *ret, char *error,
-			    size_t error_size)
+/* 0, or -EBADMSG with the reason in error. */
+static int entry_from_json(const json_t *object, struct history_entry *ret, char *error,
+			   size_t error_size)
 {
 	const struct complaint complaint = { error, error_size };
 	int r;
@@ -318,8 +319,7 @@ static int take_entries(struct history *history, const json_t *array,
 
 	for (size_t i = 0; i < json_array_size(array); i++) {
 		char error[128];
-		int r = history_entry_from_json(json_array_get(array, i), &entry, error,
-						sizeof(error));
+		int r = entry_from_json(json_array_get(array, i), &entry, error, sizeof(error));
 
 		if (r < 0)
 			return complain(complaint, "entry %zu: %s", i + 1, error);

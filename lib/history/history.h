@@ -202,12 +202,8 @@ const struct history_entry *history_get(const struct history *history, unsigned 
 /* Another number after each change. */
 uint64_t history_generation(const struct history *history);
 
-/* One entry as an object (a new reference, or NULL: no memory), and back: 0, or -EBADMSG with the
- * reason in error.  Members that are not known here are skipped; those that are missing are not
- * known. */
+/* One entry as an object: a new reference, or NULL: no memory. */
 struct json_t *history_entry_to_json(const struct history_entry *entry);
-int history_entry_from_json(const struct json_t *object, struct history_entry *ret, char *error,
-			    size_t error_size);
 
 /*
  * The entries, oldest first, as {"version": 1, "entries": [...]} into buf; returns the length
@@ -218,7 +214,8 @@ ssize_t history_encode(const struct history_entry *entries, unsigned n, char *bu
 
 /*
  * Takes the entries of a text into an empty history.  0; -EBADMSG with the reason in error if it is
- * damaged, too long or of another version (it is then empty); -ENOMEM.
+ * damaged, too long or of another version (it is then empty); -ENOMEM.  Members of entries that are
+ * not known here are skipped; those that are missing are not known.
  */
 int history_decode(struct history *history, const char *text, size_t length, char *error,
 		   size_t error_size);

@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "lib/base/hash.h"
 #include "lib/select/kinship.h"
 #include "lib/select/streak.h"
 #include "lib/select/victim-walk.h"

@@ -8,7 +8,7 @@
  * the caller while free or finished and to the thread while queued.  `asked` only wakes: there
  * may be nothing to do.
  * Called from the second pass of the choice, through the census's reader, and before a signal, to
- * find who shares the victim's memory.
+ * find which processes share the victim's memory.
  */
 #include "lib/sys/precise.h"
 

@@ -60,9 +60,3 @@ static inline const char *proc_after_name(const char *line, const char *name)
 
 /* 0, or PROC_GONE for what a process that is gone looks like, at open as at read. */
 int proc_fold_gone(int r);
-
-/*
- * All of the pid's file below dir_fd: a proc file system, or the task directory of a process, where
- * the pid is a thread's.  0, PROC_GONE or -errno.
- */
-int proc_read_file(int dir_fd, pid_t pid, const char *name, char *buf, size_t size);

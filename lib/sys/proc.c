@@ -163,7 +163,9 @@ int proc_fold_gone(int r)
 	return errno_is_gone(r) ? PROC_GONE : r;
 }
 
-int proc_read_file(int dir_fd, pid_t pid, const char *name, char *buf, size_t size)
+/* All of the pid's file below dir_fd: a proc file system, or the task directory of a process, where
+ * the pid is a thread's.  0, PROC_GONE or -errno. */
+static int read_file(int dir_fd, pid_t pid, const char *name, char *buf, size_t size)
 {
 	char path[PROC_PATH_SIZE];
 	ssize_t n;
@@ -178,7 +180,7 @@ int proc_read_stat(int proc_fd, pid_t pid, struct proc_stat *ret)
 	char buf[STAT_SIZE];
 	int r;
 
-	r = proc_read_file(proc_fd, pid, "stat", buf, sizeof(buf));
+	r = read_file(proc_fd, pid, "stat", buf, sizeof(buf));
 	return r != 0 ? r : proc_stat_parse(buf, ret);
 }
 
@@ -189,7 +191,7 @@ int proc_read_oom_score_adj(int proc_fd, pid_t pid, int *ret)
 	char buf[32];
 	int r;
 
-	r = proc_read_file(proc_fd, pid, "oom_score_adj", buf, sizeof(buf));
+	r = read_file(proc_fd, pid, "oom_score_adj", buf, sizeof(buf));
 	if (r != 0)
 		return r;
 
@@ -223,7 +225,7 @@ static int read_statm_memory(struct memory_request *request, pid_t pid)
 	char buf[256];
 	int r;
 
-	r = proc_read_file(request->dir_fd, pid, "statm", buf, sizeof(buf));
+	r = read_file(request->dir_fd, pid, "statm", buf, sizeof(buf));
 	if (r != 0)
 		return r;
 	r = proc_statm_parse(buf, &statm);
@@ -329,7 +331,7 @@ int proc_read_rollup(int proc_fd, pid_t pid, struct proc_memory *ret)
 	pid_t tid;
 	int r;
 
-	r = proc_read_file(proc_fd, pid, "smaps_rollup", buf, sizeof(buf));
+	r = read_file(proc_fd, pid, "smaps_rollup", buf, sizeof(buf));
 	if (r == PROC_GONE) {
 		ssize_t n;
 

@@ -125,7 +125,8 @@ static void write_policy(FILE *f, const struct policy *policy)
 		(unsigned long long)policy->grace_usec);
 	fprintf(f, "Action=%s\nTarget=%s\nRankBy=%s\nThaw=%s\nRefreeze=%s\n",
 		policy_action_to_string(policy->action), policy_target_to_string(policy->target),
-		policy_rank_by_to_string(policy->rank_by), policy_thaw_to_string(policy->thaw),
+		policy_rank_by_to_string(policy->rank_by),
+		policy->thaw == POLICY_THAW_VICTIM ? "victim" : "group",
 		policy->refreeze ? "yes" : "no");
 }
 
@@ -237,7 +238,7 @@ static void judge(const struct policy_set *set, uint64_t swap_total)
 		.page_size = 4096,
 	};
 
-	FUZZ_CHECK(domain_reserve(&domain, set->n_policies) == 0);
+	FUZZ_CHECK(domain_change_policies(&domain, &(struct policy_set){ 0 }, set) == 0);
 	for (usec_t now = 2 * USEC_PER_SEC; now <= 40 * USEC_PER_SEC; now += 2 * USEC_PER_SEC) {
 		counters.available = 40 * GIB / 10 / (now / USEC_PER_SEC);
 		counters.swap_free = swap_total / (now / USEC_PER_SEC);
@@ -320,6 +321,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	struct fuzz_part parts[FILES_MAX];
 	size_t n = fuzz_split(data, size, parts, FILES_MAX), n_files;
+	struct conf_messages messages = {};
 	char path[4200], **files;
 
 	fuzz_write("main.conf", "", 0);
@@ -330,7 +332,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (strcmp(parts[i].name, places[k].name) == 0)
 				fuzz_write(places[k].path, parts[i].data, parts[i].size);
 	snprintf(path, sizeof(path), "%s/main.conf", fuzz_directory());
-	FUZZ_CHECK(conf_find_files(path, "", &files, &n_files) == 0);
+	FUZZ_CHECK(conf_find_files(path, "", &messages, &files, &n_files) == 0);
 	load_both_ways((const char *const *)files, n_files);
 	conf_files_free(files, n_files);
 	return 0;

@@ -231,7 +231,7 @@ static void try_path(char *text)
 static void try_numbers(const char *text)
 {
 	const uint64_t untouched = UINT64_C(0xa5a5a5a5a5a5a5a5);
-	uint64_t number = untouched, bytes = untouched;
+	uint64_t number = untouched;
 	usec_t duration = untouched;
 	unsigned permyriad = 12345;
 	double weight = -1;
@@ -240,8 +240,6 @@ static void try_numbers(const char *text)
 
 	r = parse_unsigned(text, 1000, &number);
 	FUZZ_CHECK(r == 0 ? number <= 1000 : number == untouched);
-	r = parse_size(text, &bytes);
-	FUZZ_CHECK(r == 0 || bytes == untouched);
 	r = parse_permyriad(text, &permyriad);
 	FUZZ_CHECK(r == 0 ? permyriad <= PERMYRIAD : permyriad == 12345);
 	r = parse_duration(text, &duration);
@@ -256,7 +254,6 @@ static void try_value(char *text)
 {
 	struct parse_level level;
 	unsigned permyriad;
-	uint64_t bytes;
 	int r;
 
 	try_numbers(text);
@@ -264,8 +261,6 @@ static void try_value(char *text)
 	FUZZ_CHECK(r == 0 || r == -EINVAL || r == -ERANGE);
 	if (r == 0)
 		FUZZ_CHECK((level.has_share || level.has_size) && level.permyriad <= PERMYRIAD);
-	if (parse_size(text, &bytes) == 0)
-		FUZZ_CHECK(r == 0 && level.has_size && level.bytes == bytes);
 	if (parse_permyriad(text, &permyriad) == 0)
 		FUZZ_CHECK(r == 0 && level.has_share && level.permyriad == permyriad);
 }
