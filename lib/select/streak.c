@@ -8,12 +8,9 @@
 /* A process with more than this share of memory is large. */
 #define LARGE_SHARE 16
 
-/* USER_HZ, the unit of start times. */
-#define TICKS_PER_SEC 100
-
 usec_t streak_age(uint64_t start_ticks, uint64_t ticks_now)
 {
-	return max_u64(sub_u64(ticks_now, start_ticks) * (USEC_PER_SEC / TICKS_PER_SEC), 1);
+	return max_u64(sub_u64(ticks_now, start_ticks) * USEC_PER_TICK, 1);
 }
 
 static usec_t started_at(const struct streak_subject *subject, usec_t now)

@@ -10,8 +10,6 @@
 #include "lib/select/streak.h"
 #include "lib/select/victim-walk.h"
 
-/* USER_HZ, the unit of start times. */
-#define TICKS_PER_SEC 100
 /* A process that has more of memory than this share is large.  Siblings are compared with it only
  * if it is none of them and has not grown by that part of it. */
 #define SINGLE_SHARE 8
@@ -42,9 +40,7 @@ struct group {
 static bool is_younger_than(const struct victim_request *request,
 			    const struct census_process *process, usec_t age)
 {
-	uint64_t ticks = age / USEC_PER_SEC * TICKS_PER_SEC;
-
-	return sub_u64(request->ticks_now, process->start_ticks) < ticks;
+	return sub_u64(request->ticks_now, process->start_ticks) < age / USEC_PER_TICK;
 }
 
 static bool is_young(const struct victim_request *request, const struct census_process *process)

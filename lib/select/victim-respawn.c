@@ -7,9 +7,6 @@
 /* Generations between the victim and what starts it: a shell for each, make. */
 #define DEPTH_MAX 16
 
-/* USER_HZ, the unit of start times. */
-#define TICKS_PER_SEC 100
-
 struct loop {
 	struct choice *choice;
 	const struct census_process *victim, *starter;
@@ -145,7 +142,7 @@ void victim_judge_respawn(struct choice *choice)
 	choice->result->n_respawned = respawn.n;
 	if (!respawn_is_loop(&respawn))
 		return;
-	loop.killed_ticks = sub_u64(request->ticks_now, sub_u64(request->now, respawn.killed_at) /
-								(USEC_PER_SEC / TICKS_PER_SEC));
+	loop.killed_ticks = sub_u64(request->ticks_now,
+				    sub_u64(request->now, respawn.killed_at) / USEC_PER_TICK);
 	judge_loop(&loop);
 }
