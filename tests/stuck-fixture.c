@@ -124,7 +124,7 @@ int teardown(void **state)
 
 struct census_process *add(pid_t pid, const char *comm, uint64_t bytes)
 {
-	struct census_process *process = census_add(&test.m->sampler.census, pid, 1000);
+	struct census_process *process = census_add(&test.m->sampler.census, pid, STARTED);
 
 	assert_non_null(process);
 	strcpy(process->comm, comm);

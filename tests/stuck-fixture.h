@@ -40,6 +40,8 @@ extern const struct victim_reader reader;
 int setup(void **state);
 int teardown(void **state);
 
+/* When what add() adds was started, in ticks. */
+#define STARTED 1000
 struct census_process *add(pid_t pid, const char *comm, uint64_t bytes);
 /* 4 GiB of a tmpfs have been filled since there was most available. */
 void fill_tmpfs(void);

@@ -61,8 +61,9 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 	other = add(8, "other", MIB);
 	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
 		3 * GIB;
-	test.survey.unmapped[0] =
-		(struct where_holder){ .pid = 7, .comm = "holder", .bytes = 3 * GIB };
+	test.survey.unmapped[0] = (struct where_holder){
+		.pid = 7, .comm = "holder", .bytes = 3 * GIB, .start_ticks = STARTED
+	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		usec_t now = NOW + i * 10 * SEC;
 
@@ -125,9 +126,9 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 3)); /* it is late */
 	test.is_finished = true;
 	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 2));
-	/* What it has named was killed, and the memory is held still. */
+	/* What it has named was killed while it was made, and the memory is held still. */
 	last->held = GIB;
-	last->finished_at = NOW + SEC;
+	last->finished_at = NOW + SEC / 4;
 	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC));
 	assert_int_equal(test.n_asked, 2);
 	/* It was mapped when the survey was made. */

@@ -293,10 +293,10 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 		.grown_asked = s->grown_asked,
 		.memory = sel->sampler->domain.reading.total,
 		.asked_at = s->asked_at,
-		.surveyed_at = s->surveyed_at,
 		.is_under_way = s->is_waiting,
+		.surveyed_from = s->surveyed_from,
+		.is_fresh = stuck_has_fresh_survey(s, now),
 		.killed_at = last->held > 0 ? last->finished_at : 0,
-		.fresh = stuck_has_fresh_survey(s, now) ? USEC_INFINITY : 0,
 		.pause = stuck_survey_pause(s),
 		.now = now,
 	};

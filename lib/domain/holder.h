@@ -61,11 +61,12 @@ struct holder_doubt {
 	uint64_t grown;	      /* what no process maps, since most was available */
 	uint64_t grown_asked; /* the same when a survey was asked for: what is mapped is not held */
 	uint64_t memory;
-	usec_t asked_at, surveyed_at; /* 0: never */
-	bool is_under_way;	      /* the survey that was asked for */
-	usec_t killed_at;	      /* the last one that a survey named; 0: none */
-	usec_t fresh;		      /* a survey is, for so long */
-	usec_t pause; /* no other is asked for earlier, unless as much has been added */
+	usec_t asked_at;      /* 0: never */
+	bool is_under_way;    /* the survey that was asked for */
+	usec_t surveyed_from; /* the last that is over: it was asked for; 0: there was none */
+	bool is_fresh;	      /* that one */
+	usec_t killed_at;     /* the last one that a survey named was gone; 0: none */
+	usec_t pause;	      /* no other is asked for earlier, unless as much has been added */
 	usec_t now;
 };
 /* HOLDER_NONE, HOLDER_ASK or HOLDER_WAIT. */
