@@ -21,26 +21,27 @@
 static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 {
 	static const struct {
-		const char *comm; /* by the survey */
-		pid_t pid;
+		pid_t pid; /* by the survey, as the next */
+		uint64_t started;
 		uint64_t minimum;
 		usec_t age;
 		int reread;
 		enum eligibility exclusion;
 		bool is_taken;
 	} cases[] = {
-		{ "holder", 7, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, true },
-		{ "other", 7, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 8, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 7, 4 * GIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 7, 64 * MIB, 4 * SEC, 0, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 7, 64 * MIB, SEC, -ESRCH, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 7, 64 * MIB, SEC, 0, ELIGIBILITY_PROTECTED, false },
+		{ 7, STARTED, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, true },
+		{ 7, STARTED + 1, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
+		{ 7, 0, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false }, /* not known */
+		{ 8, STARTED, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
+		{ 7, STARTED, 4 * GIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
+		{ 7, STARTED, 64 * MIB, 4 * SEC, 0, ELIGIBILITY_ELIGIBLE, false },
+		{ 7, STARTED, 64 * MIB, SEC, -ESRCH, ELIGIBILITY_ELIGIBLE, false },
+		{ 7, STARTED, 64 * MIB, SEC, 0, ELIGIBILITY_PROTECTED, false },
 	};
 	struct manager *m = test.m;
 	struct stuck *s = &m->selection.stuck;
 
-	add(7, "holder", MIB);
+	add(7, "renamed", MIB); /* since */
 	s->surveyed_from = NOW - SEC;
 	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
 		3 * GIB;
@@ -49,10 +50,12 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 		s->surveyed_at = NOW - cases[i].age;
 		s->nominated_at = 0;
 		s->minimum = cases[i].minimum;
-		s->surveyed = (struct where_survey){
-			.memfds = { .pid = cases[i].pid, .bytes = 3 * GIB, .unmeasured = 3 * GIB }
-		};
-		strcpy(s->surveyed.memfds.comm, cases[i].comm);
+		s->surveyed =
+			(struct where_survey){ .memfds = { .pid = cases[i].pid,
+							   .comm = "holder",
+							   .bytes = 3 * GIB,
+							   .unmeasured = 3 * GIB,
+							   .start_ticks = cases[i].started } };
 		test.reread_result = cases[i].reread;
 		test.exclusion = cases[i].exclusion;
 		m->selection.choice.n_ranked = 0;
@@ -83,11 +86,12 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 	s->has_survey = true;
 	s->surveyed_at = NOW - SEC;
 	s->holder_minimum = GIB;
-	s->surveyed = (struct where_survey){ .unmapped = {
-						     { 6, "vault", 3 * GIB, 0, 0 },
-						     { 9, "gone", 5 * GIB / 2, 0, 0 },
-						     { 7, "holder", 2 * GIB, 0, 0 },
-					     } };
+	s->surveyed =
+		(struct where_survey){ .unmapped = {
+					       { 6, "vault", 3 * GIB, .start_ticks = STARTED },
+					       { 9, "gone", 5 * GIB / 2, .start_ticks = STARTED },
+					       { 7, "holder", 2 * GIB, .start_ticks = STARTED },
+				       } };
 	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
 	assert_int_equal(m->selection.choice.n_ranked, 1);
 	assert_int_equal(m->selection.choice.ranked[0].process->pid, 7);
@@ -226,8 +230,8 @@ static void test_a_holder_is_taken_with_children_younger_than_the_survey(void **
 		s->has_survey = true;
 		s->surveyed_from = s->surveyed_at = NOW - SEC;
 		s->nominated_at = 0;
-		s->surveyed =
-			(struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, 0, 0 } } };
+		s->surveyed = (struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB,
+								     .start_ticks = STARTED } } };
 		s->surveyed.unmapped[0].n_others = cases[i].is_listed;
 		s->surveyed.unmapped[0].others[0] = 8;
 		m->selection.choice.n_ranked = 0;
@@ -284,6 +288,7 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 							     .together = 2 * GIB,
 							     .others = { 8 },
 							     .n_others = 1,
+							     .start_ticks = STARTED,
 						     } } };
 		m->selection.choice.n_ranked = s->n_together = 0;
 		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
@@ -329,6 +334,7 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 			.comm = "holder",
 			.bytes = cases[i].held * MIB,
 			.unmeasured = cases[i].unmeasured * MIB,
+			.start_ticks = STARTED,
 		};
 
 		print_message("%s\n", cases[i].label);
@@ -388,7 +394,10 @@ static void test_reads_for_holders_are_bounded(void **state)
 		s->has_survey = true;
 		s->surveyed_at = NOW - SEC;
 		s->surveyed = (struct where_survey){
-			.unmapped[0] = { .pid = 7, .comm = "holder", .bytes = 400 * MIB },
+			.unmapped[0] = { .pid = 7,
+					 .comm = "holder",
+					 .bytes = 400 * MIB,
+					 .start_ticks = STARTED },
 		};
 		stuck_take_holder(&m->selection, &m->in_flight.decision, &reads, NOW);
 		assert_int_equal(n_precise, may_read);
