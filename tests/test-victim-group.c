@@ -33,17 +33,9 @@ static void make_siblings(struct machine *machine, size_t n, uint64_t each, uint
 static void choose_at(struct machine *machine, uint64_t ticks_now, const struct streak *streak,
 		      usec_t now)
 {
-	struct victim_request request = {
-		.allocated = machine->allocated,
-		.total = GIB,
-		.memory = GIB,
-		.min_victim = 4 * MIB,
-		.now = now,
-		.ticks_now = ticks_now,
-		.self = 1 << 20,
-		.streak = streak,
-	};
+	struct victim_request request = request_at(machine, now, ticks_now);
 
+	request.streak = streak;
 	choose_for(machine, &request);
 	assert_true(result.n_ranked > 0);
 }

@@ -59,20 +59,13 @@ static void test_a_queue_is_told_from_a_server(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		static struct streak streak;
 		struct machine machine;
-		struct victim_request request = {
-			.total = GIB,
-			.memory = GIB,
-			.min_victim = 4 * MIB,
-			.now = NOW,
-			.ticks_now = TICKS_NOW,
-			.self = 1 << 20,
-			.streak = &streak,
-		};
+		struct victim_request request;
 
 		print_message("%s\n", rows[i].name);
 		memset(&streak, 0, sizeof(streak));
 		make_jobs(&machine, rows[i].n_old, rows[i].cgroup);
-		request.allocated = machine.allocated;
+		request = request_at(&machine, NOW, TICKS_NOW);
+		request.streak = &streak;
 		for (unsigned j = 0; j < N_KILLS; j++)
 			streak_add(&streak,
 				   &(struct streak_subject){

@@ -130,21 +130,14 @@ static void test_what_is_killed_with_it(void **state)
 		static struct streak streak;
 		static struct victim_args args[VICTIM_ARGS_MAX];
 		struct machine machine;
-		struct victim_request request = {
-			.total = GIB,
-			.memory = GIB,
-			.min_victim = 4 * MIB,
-			.now = NOW,
-			.ticks_now = TICKS_NOW,
-			.self = 1 << 20,
-			.streak = &streak,
-			.args = args,
-		};
+		struct victim_request request;
 
 		print_message("%s\n", rows[i].name);
 		machine_now = &machine;
 		make_machine(&machine, &rows[i]);
-		request.allocated = machine.allocated;
+		request = request_at(&machine, NOW, TICKS_NOW);
+		request.streak = &streak;
+		request.args = args;
 		loop_pgrp = rows[i].other_group ? PID(SHELL) : PID(LOOP);
 		tty = rows[i].has_tty ? 34816 : 0;
 		memset(&streak, 0, sizeof(streak));

@@ -292,13 +292,17 @@ static bool read_member(struct choice *choice, const struct census_process *proc
 	return !ret->is_unit && proc_reclaimable(&ret->memory) >= expected / 2;
 }
 
-/* It may have been ranked before. */
-static void put_first(struct victim_result *result, const struct victim_candidate *candidate)
+/* It may have been ranked before, and its arguments read. */
+static void put_first(struct victim_result *result, struct victim_candidate *candidate)
 {
 	unsigned i = 0;
 
 	while (i < result->n_ranked && result->ranked[i].node != candidate->node)
 		i++;
+	if (i < result->n_ranked && !candidate->has_args) {
+		candidate->has_args = result->ranked[i].has_args;
+		candidate->args_hash = result->ranked[i].args_hash;
+	}
 	if (i == result->n_ranked && i < VICTIM_RANKED_MAX)
 		result->n_ranked++;
 	i = i < VICTIM_RANKED_MAX ? i : VICTIM_RANKED_MAX - 1;
