@@ -346,6 +346,7 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 		other->memory.anon = cases[i].best * MIB;
 		victim_take(other, 0, &m->selection.choice);
 		m->selection.choice.as_one = cases[i].as_cgroup ? VICTIM_AS_CGROUP : VICTIM_ALONE;
+		m->selection.choice.n_respawned = 2;
 		s->has_survey = true;
 		s->surveyed_at = NOW - SEC;
 		s->nominated_at = 0;
@@ -357,6 +358,8 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 		test.n_rereads = 0;
 		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
 		assert_int_equal(m->selection.choice.ranked[0].process->pid, cases[i].taken);
+		/* It was the other one that was started again. */
+		assert_int_equal(m->selection.choice.n_respawned, cases[i].taken == 7 ? 0 : 2);
 		/* What cannot be larger by what is known is not read. */
 		assert_int_equal(test.n_rereads, cases[i].n_rereads);
 		/* What was not used is there for the next choice. */
