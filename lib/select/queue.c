@@ -36,7 +36,7 @@ void queue_since(const struct streak *streak, const struct streak_subject *subje
 			ret->n_then = kill->n_alike;
 		}
 	}
-	for (unsigned i = 0; ret->since != 0 && i < STREAK_MAX; i++) {
+	for (unsigned i = 0; i < STREAK_MAX; i++) {
 		const struct streak_kill *kill = &streak->kills[i];
 
 		if (kill->at < ret->since || !is_alike(kill, subject))
