@@ -11,7 +11,7 @@ static const struct streak_kill *find_before(const struct streak *streak,
 	for (unsigned i = 0; i < STREAK_MAX; i++) {
 		const struct streak_kill *kill = &streak->kills[i];
 
-		if (kill->at != 0 && kill->at <= started && started - kill->at <= RESPAWN_USEC &&
+		if (kill->at <= started && started - kill->at <= RESPAWN_USEC &&
 		    streak_may_be_again(kill, subject) && !streak_is_forked(kill, subject) &&
 		    (!last || kill->at > last->at))
 			last = kill;
@@ -25,10 +25,10 @@ void respawn_count(const struct streak *streak, const struct streak_subject *sub
 	usec_t started = streak_started_at(subject, now), killed = now;
 
 	*ret = (struct respawn){ 0 };
-	while (started != 0 && ret->n < STREAK_MAX && killed - started <= STREAK_REPLACED_USEC) {
+	while (killed - started <= STREAK_REPLACED_USEC) {
 		const struct streak_kill *kill = find_before(streak, subject, started);
 
-		if (!kill)
+		if (!kill) /* each is earlier than the last: there are STREAK_MAX at most */
 			break;
 		ret->n++;
 		ret->n_same += kill->args_hash != 0 && kill->args_hash == subject->args_hash;
