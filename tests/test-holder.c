@@ -28,14 +28,19 @@ static void test_next(void **state)
 		  HOLDER_ASK },
 		{ "the survey is older", 1, 500, 0, 2, false, 100, 50, 60, 110, HOLDER_ASK },
 		{ "asked for", 1, 500, 0, 2, false, 100, 110, 60, 120, HOLDER_WAIT },
+		{ "until now", 1, 500, 0, 2, false, 100, 110, 60, 409, HOLDER_WAIT },
 		{ "for long", 1, 500, 0, 2, false, 100, 110, 60, 410, HOLDER_NONE },
+		{ "for longer", 1, 500, 0, 2, false, 100, 110, 60, 411, HOLDER_NONE },
 		{ "surveyed", 1, 500, 0, 2, false, 100, 110, 130, 140, HOLDER_COMPARE },
+		{ "surveyed at once", 1, 500, 0, 2, false, 100, 110, 110, 140, HOLDER_COMPARE },
 		{ "surveyed late", 1, 500, 0, 2, false, 100, 110, 2000, 2100, HOLDER_COMPARE },
 		{ "long ago", 1, 500, 0, 2, false, 100, 110, 130, 10100, HOLDER_NONE },
 		{ "it was freed", 1, 500, 0, 499, false, 100, 0, 0, 110, HOLDER_NONE },
 		{ "a quarter of it", 0, 500, 0, 125, false, 100, 0, 0, 110, HOLDER_NONE },
 		{ "less", 0, 500, 0, 124, false, 100, 0, 0, 110, HOLDER_ASK },
 		{ "most was anonymous", 300, 200, 0, 2, false, 100, 0, 0, 110, HOLDER_NONE },
+		{ "half was anonymous", 250, 250, 0, 2, false, 100, 0, 0, 110, HOLDER_ASK },
+		{ "just enough", 0, 16, 0, 0, false, 100, 0, 0, 110, HOLDER_ASK },
 		{ "little", 1, 15, 0, 0, false, 100, 0, 0, 110, HOLDER_NONE },
 		{ "most was to stay", 0, 500, 490, 0, false, 100, 0, 0, 110, HOLDER_NONE },
 		{ "a holder, in vain", 1, 500, 0, 2, true, 100, 0, 0, 110, HOLDER_NONE },
@@ -69,6 +74,8 @@ static void test_after_a_holder(void **state)
 		enum holder_step next;
 	} rows[] = {
 		{ "it held half", 150, 149, 300, 151, HOLDER_ASK },
+		{ "a quarter of what it held was freed", 160, 40, 300, 260, HOLDER_ASK },
+		{ "just enough is missing", 150, 149, 165, 16, HOLDER_ASK },
 		{ "it held all", 300, 299, 300, 1, HOLDER_NONE },
 		{ "more was freed than was missing", 300, 400, 300, 0, HOLDER_NONE },
 		{ "little is missing", 150, 149, 164, 15, HOLDER_NONE },
@@ -91,6 +98,17 @@ static void test_after_a_holder(void **state)
 		assert_int_equal(holder_missing(&facts), rows[i].still_missing * MIB);
 		assert_int_equal(holder_next(&facts), rows[i].next);
 	}
+}
+
+/* What the victim was to leave to others is theirs. */
+static void test_what_was_to_stay_is_not_missing(void **state)
+{
+	const struct holder_facts facts = {
+		.expected = { .anon = 10 * MIB, .shmem = 500 * MIB, .kept = 490 * MIB },
+		.freed = 5 * MIB,
+	};
+
+	assert_int_equal(holder_missing(&facts), 15 * MIB);
 }
 
 /* What others free and allocate meanwhile is not the victim's. */
@@ -199,6 +217,7 @@ int main(void)
 		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_before),
 		cmocka_unit_test(test_after_a_holder),
+		cmocka_unit_test(test_what_was_to_stay_is_not_missing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,8 +54,6 @@ enum holder_step holder_before(const struct holder_doubt *doubt)
 
 	if (doubt->grown < much || doubt->grown <= doubt->chosen)
 		return HOLDER_NONE;
-	if (doubt->asked_at == 0)
-		return HOLDER_ASK;
 	if (doubt->is_under_way && doubt->now - doubt->asked_at < HOLDER_WAIT_USEC)
 		return HOLDER_WAIT;
 	if (!doubt->is_under_way && (doubt->killed_at > doubt->surveyed_from ||
