@@ -117,6 +117,7 @@ static void test_without_memory_all_is_as_before(void **state)
 	domain.holds_since[0] = 7;
 	fail_malloc = true;
 	assert_int_equal(domain_reserve(&domain, 1000), -ENOMEM);
+	assert_int_equal(domain_reserve(&domain, 1), 0); /* there is room */
 	fail_malloc = false;
 	assert_int_equal(domain.n_policies, 1);
 	assert_int_equal(domain.holds_since[0], 7);
