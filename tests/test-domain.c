@@ -15,24 +15,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
-static void test_room_grows_and_keeps_what_is_known(void **state)
-{
-	_cleanup_(domain_done) struct domain domain = { 0 };
-
-	assert_int_equal(domain_reserve(&domain, 0), 0);
-	assert_int_equal(domain.n_policies, 0);
-	assert_int_equal(domain_reserve(&domain, 3), 0);
-	for (size_t i = 0; i < 3; i++)
-		assert_true(domain.holds_since[i] == USEC_INFINITY);
-	domain.holds_since[1] = 7;
-	assert_int_equal(domain_reserve(&domain, 100), 0);
-	assert_int_equal(domain_reserve(&domain, 2), 0);
-	assert_int_equal(domain.n_policies, 100);
-	assert_int_equal(domain.holds_since[1], 7);
-	assert_true(domain.holds_since[99] == USEC_INFINITY);
-	domain_forget(&domain);
-	assert_true(domain.holds_since[1] == USEC_INFINITY);
-}
+static const struct policy_set none;
 
 static struct policy policy_of(const char *name, enum policy_action action, unsigned permyriad)
 {
@@ -64,7 +47,6 @@ static void test_what_is_known_of_policies_stays_with_them(void **state)
 		policy_of("level", POLICY_ACTION_KILL, 301),
 		policy_of("a", POLICY_ACTION_KILL, 100),
 	};
-	const struct policy_set none = { 0 };
 	const struct policy_set before = { .policies = old, .n_policies = ARRAY_SIZE(old) };
 	const struct policy_set after = { .policies = new, .n_policies = ARRAY_SIZE(new) };
 
@@ -80,8 +62,54 @@ static void test_what_is_known_of_policies_stays_with_them(void **state)
 	assert_int_equal(domain.n_policies, ARRAY_SIZE(new));
 	for (size_t i = 0; i < ARRAY_SIZE(new); i++)
 		assert_true(domain.holds_since[i] == (i == 4 ? 2 : i == 6 ? 1 : USEC_INFINITY));
+	domain_forget(&domain);
+	for (size_t i = 0; i < ARRAY_SIZE(new); i++)
+		assert_true(domain.holds_since[i] == USEC_INFINITY);
 	assert_int_equal(domain_change_policies(&domain, &after, &none), 0);
 	assert_int_equal(domain.n_policies, 0);
+}
+
+/* All that a policy's conditions on memory consist of, and some that they do not. */
+static void test_which_changes_begin_anew(void **state)
+{
+	const struct policy old = policy_of("a", POLICY_ACTION_KILL, 300);
+	struct {
+		const char *label;
+		struct policy policy;
+		bool is_known;
+	} rows[13];
+	size_t n = 0;
+
+#define ROW(name, change, known)                                                                   \
+	rows[n].label = name;                                                                      \
+	rows[n].policy = old;                                                                      \
+	rows[n].policy.change;                                                                     \
+	rows[n++].is_known = known
+	ROW("none", for_usec = 0, true);
+	ROW("the time", for_usec = 1, true);
+	ROW("what is killed", target = POLICY_TARGET_CGROUP, true);
+	ROW("action", action = POLICY_ACTION_TERMINATE, false);
+	ROW("no threshold", memory_available.set = false, false);
+	ROW("a size", memory_available.is_size = true, false);
+	ROW("its share", memory_available.permyriad++, false);
+	ROW("its bytes", memory_available.bytes++, false);
+	ROW("its cap", memory_available.cap++, false);
+	ROW("swap", swap_free.permyriad++, false);
+	ROW("some", pressure_some++, false);
+	ROW("full", pressure_full++, false);
+	ROW("thrashing", thrashing++, false);
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(domain_done) struct domain domain = { 0 };
+		const struct policy_set before = { .policies = (struct policy *)&old,
+						   .n_policies = 1 };
+		const struct policy_set after = { .policies = &rows[i].policy, .n_policies = 1 };
+
+		print_message("%s\n", rows[i].label);
+		assert_int_equal(domain_change_policies(&domain, &none, &before), 0);
+		domain.holds_since[0] = 7;
+		assert_int_equal(domain_change_policies(&domain, &before, &after), 0);
+		assert_true(domain.holds_since[0] == (rows[i].is_known ? 7 : USEC_INFINITY));
+	}
 }
 
 static void test_activity_is_forgotten_alone(void **state)
@@ -108,16 +136,19 @@ static void test_activity_is_forgotten_alone(void **state)
 static void test_without_memory_all_is_as_before(void **state)
 {
 	_cleanup_(domain_done) struct domain domain = { 0 };
+	struct policy policies[] = { policy_of("a", POLICY_ACTION_KILL, 100),
+				     policy_of("b", POLICY_ACTION_KILL, 100) };
+	const struct policy_set before = { .policies = policies, .n_policies = 1 };
+	const struct policy_set after = { .policies = policies, .n_policies = 2 };
 
 	if (!FAIL_MALLOC_WORKS) {
 		print_message("SKIP: AddressSanitizer has its own malloc\n");
 		skip();
 	}
-	assert_int_equal(domain_reserve(&domain, 1), 0);
+	assert_int_equal(domain_change_policies(&domain, &none, &before), 0);
 	domain.holds_since[0] = 7;
 	fail_malloc = true;
-	assert_int_equal(domain_reserve(&domain, 1000), -ENOMEM);
-	assert_int_equal(domain_reserve(&domain, 1), 0); /* there is room */
+	assert_int_equal(domain_change_policies(&domain, &before, &after), -ENOMEM);
 	fail_malloc = false;
 	assert_int_equal(domain.n_policies, 1);
 	assert_int_equal(domain.holds_since[0], 7);
@@ -145,8 +176,8 @@ static void test_each_policy_of_each_domain_has_its_own_time(void **state)
 	struct memory_reading high = reading_of(TOTAL, 0, 0);
 	struct policy_judgement judgement;
 
-	assert_int_equal(domain_reserve(&machine, 2), 0);
-	assert_int_equal(domain_reserve(&other, 2), 0);
+	assert_int_equal(domain_change_policies(&machine, &none, &set), 0);
+	assert_int_equal(domain_change_policies(&other, &none, &set), 0);
 	domain_judge(&machine, &set, &(struct policy_reading){ .memory = &low }, 100, &judgement);
 	assert_null(judgement.policy);
 	domain_judge(&machine, &set, &(struct policy_reading){ .memory = &lower }, 110, &judgement);
@@ -164,7 +195,7 @@ static void test_each_policy_of_each_domain_has_its_own_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_room_grows_and_keeps_what_is_known),
+		cmocka_unit_test(test_which_changes_begin_anew),
 		cmocka_unit_test(test_what_is_known_of_policies_stays_with_them),
 		cmocka_unit_test(test_activity_is_forgotten_alone),
 		cmocka_unit_test(test_without_memory_all_is_as_before),

@@ -299,7 +299,8 @@ static void test_judge_takes_the_strongest_of_the_defaults(void **state)
 		const char *name;
 
 		assert_int_equal(policy_set_init_defaults(&set), 0);
-		assert_int_equal(domain_reserve(&domain, set.n_policies), 0);
+		assert_int_equal(domain_change_policies(&domain, &(struct policy_set){ 0 }, &set),
+				 0);
 		domain_judge(&domain, &set, &reading, 1000, &judgement);
 		name = judgement.policy ? judgement.policy->name : "(none)";
 		if (strcmp(name, cases[i].policy ? cases[i].policy : "(none)") != 0)

@@ -309,7 +309,7 @@ static void test_judgement_and_builtin_rules_allocate_nothing(void **state)
 		skip();
 	}
 	assert_int_equal(policy_set_init_defaults(&set), 0);
-	assert_int_equal(domain_reserve(&domain, set.n_policies), 0);
+	assert_int_equal(domain_change_policies(&domain, &(struct policy_set){ 0 }, &set), 0);
 	stall(&history, 100 * USEC_PER_SEC, 10 * USEC_PER_SEC, 90, 90);
 	n_mallocs = 0;
 	fail_malloc = true;

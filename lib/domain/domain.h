@@ -31,8 +31,6 @@ struct domain {
 	size_t n_policies; /* that there is room for */
 };
 
-/* Room for so many policies, with what is known of those before.  0, or -ENOMEM: as before. */
-int domain_reserve(struct domain *domain, size_t n_policies);
 void domain_done(struct domain *domain);
 
 /* Pressure and reclaim are forgotten: what was before the next sample does not count. */
@@ -42,7 +40,8 @@ void domain_forget_activity(struct domain *domain);
 void domain_forget(struct domain *domain);
 
 /* Other policies, with room for them: of those whose conditions are the same it stays known since
- * when they hold, wherever they are in the set.  0, or -ENOMEM: as before. */
+ * when they hold, wherever they are in the set.  before: those of the last call; none at the first
+ * one.  0, or -ENOMEM: as before. */
 int domain_change_policies(struct domain *domain, const struct policy_set *before,
 			   const struct policy_set *after);
 
@@ -53,7 +52,6 @@ struct policy_judgement {
 	const struct policy *policy;
 };
 
-/* There has to be room for all policies of the set, the same at each call: domain_reserve().
- * Allocates nothing. */
+/* The set is that of the last domain_change_policies().  Allocates nothing. */
 void domain_judge(struct domain *domain, const struct policy_set *set,
 		  const struct policy_reading *reading, usec_t now, struct policy_judgement *ret);

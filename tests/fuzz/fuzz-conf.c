@@ -237,7 +237,7 @@ static void judge(const struct policy_set *set, uint64_t swap_total)
 		.page_size = 4096,
 	};
 
-	FUZZ_CHECK(domain_reserve(&domain, set->n_policies) == 0);
+	FUZZ_CHECK(domain_change_policies(&domain, &(struct policy_set){ 0 }, set) == 0);
 	for (usec_t now = 2 * USEC_PER_SEC; now <= 40 * USEC_PER_SEC; now += 2 * USEC_PER_SEC) {
 		counters.available = 40 * GIB / 10 / (now / USEC_PER_SEC);
 		counters.swap_free = swap_total / (now / USEC_PER_SEC);
