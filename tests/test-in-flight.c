@@ -37,7 +37,7 @@ static struct {
 uint64_t __wrap_clock_ticks_before(usec_t usec);
 uint64_t __wrap_clock_ticks_before(usec_t usec)
 {
-	return TICKS_NOW - usec / USEC_PER_TICK;
+	return TICKS_NOW - usec;
 }
 
 int __wrap_thaw_state_prepare(struct in_flight *f, int signal);
@@ -133,6 +133,34 @@ static void test_a_kill_is_recorded_for_the_next_choice(void **state)
 	assert_int_equal(test.n_counted, 1);
 }
 
+/* And what is known of earlier choices is over. */
+static void test_what_begins_with_the_first_signal(void **state)
+{
+	struct in_flight *f = &test.m->in_flight;
+	struct selection *s = &test.m->selection;
+
+	f->decision.n_processes = 3;
+	f->decision.avoided_kinds = 2;
+	f->victim.step_at[KILL_STEP_SIGNAL] = NOW + 5;
+	s->n_vanished = 3;
+	s->backoff.n_unconfirmed = 3;
+	s->backoff.kinds[0].until = s->backoff.kinds[1].until = NOW + 1;
+	for (unsigned n = 1; n <= 2; n++) {
+		assert_int_equal(in_flight_start(f, SIGTERM, NOW), REPORT_SIGNALLED);
+		assert_int_equal(f->n_kills, n);
+		/* Of a group those that were signalled. */
+		assert_int_equal(f->decision.n_processes, n == 1 ? 3 : 1);
+		assert_int_equal(f->decision.signal_usec, 5);
+		assert_int_equal(s->n_vanished, 0);
+		assert_int_equal(s->backoff.n_unconfirmed, 0);
+		assert_int_equal(s->backoff.kinds[0].until, NOW + 1);
+		assert_int_equal(s->backoff.kinds[1].until, 0);
+		f->decision.signal = 0; /* another kill */
+		f->victim.group.n_signalled = 1;
+		test.n_signals = 0;
+	}
+}
+
 /* Then it is not known how many of those that were alike have finished by themselves. */
 static void test_of_several_none_is_counted(void **state)
 {
@@ -179,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_kill_is_recorded_for_the_next_choice),
+		TEST(test_what_begins_with_the_first_signal),
 		TEST(test_of_several_none_is_counted),
 		TEST(test_what_may_not_be_signalled_is_no_kill),
 	};
