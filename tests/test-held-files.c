@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* held-files: which process alone holds most, in a table; unmapped: of a memfd of this process. */
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "lib/base/cleanup.h"
+/* held-files: which process alone holds most, in tables. */
 #include "lib/base/util.h"
 #include "lib/domain/held-files.h"
-#include "lib/domain/unmapped.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -371,39 +363,6 @@ static void test_another_device_is_another_file(void **state)
 	assert_false(held_files_note(&files, 2, 1, 7));
 }
 
-static void test_what_is_mapped_is_seen(void **state)
-{
-	enum { SIZE = 4 * MIB };
-	_cleanup_close_ int dir_fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	_cleanup_close_ int fd = memfd_create("held", MFD_CLOEXEC);
-	uint64_t unmapped;
-	char name[16], *p;
-	int r;
-
-	snprintf(name, sizeof(name), "%d", fd);
-	assert_int_equal(ftruncate(fd, SIZE), 0);
-	assert_true(unmapped_measure(dir_fd, name, pagemap_fd, SIZE, &unmapped) < 0); /* a hole */
-	p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_true(p != MAP_FAILED);
-	memset(p, 1, SIZE);
-	r = unmapped_measure(dir_fd, name, pagemap_fd, SIZE, &unmapped);
-	if (r < 0) {
-		munmap(p, SIZE);
-		print_message("SKIP: this needs MADV_POPULATE_READ (Linux 5.14): %s\n",
-			      strerror(-r));
-		skip();
-	}
-	assert_int_equal(unmapped, 0);
-	munmap(p, SIZE / 2);
-	assert_int_equal(unmapped_measure(dir_fd, name, pagemap_fd, SIZE, &unmapped), 0);
-	assert_in_range(unmapped, SIZE / 4, SIZE / 4 * 3);
-	munmap(p + SIZE / 2, SIZE / 2);
-	assert_int_equal(unmapped_measure(dir_fd, name, pagemap_fd, SIZE, &unmapped), 0);
-	assert_true(unmapped >= SIZE / 10 * 9);
-	assert_true(unmapped_measure(dir_fd, "none", pagemap_fd, SIZE, &unmapped) < 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,7 +375,6 @@ int main(void)
 		cmocka_unit_test(test_small_files_of_several_devices_are_unsure),
 		cmocka_unit_test(test_what_is_known_of_a_sum_is_kept),
 		cmocka_unit_test(test_another_device_is_another_file),
-		cmocka_unit_test(test_what_is_mapped_is_seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
