@@ -313,6 +313,7 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 		unsigned n_rereads;
 	} cases[] = {
 		{ "both together", 200, 400, 0, 500, 500, true, false, 1, 7, 1 },
+		{ "as much", 200, 300, 0, 500, 500, true, false, 1, 8, 0 },
 		{ "less", 200, 400, 0, 500, 700, true, false, 1, 8, 0 },
 		{ "its own may be shared", 200, 400, 0, 500, 500, false, false, 1, 8, 1 },
 		{ "held alone is more", 200, 400, 0, 500, 300, false, false, 1, 7, 1 },
@@ -368,12 +369,17 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 }
 
 static unsigned n_precise;
+static int read_result;
+static bool shows_share;
 static int read_precisely(const struct census_process *process, struct victim_reading *ret,
 			  void *userdata)
 {
 	n_precise++;
-	*ret = (struct victim_reading){ .has_reclaimable = true, .reclaimable.alone = 200 * MIB };
-	return 0;
+	*ret = (struct victim_reading){
+		.has_reclaimable = shows_share,
+		.reclaimable.alone = 200 * MIB,
+	};
+	return read_result;
 }
 
 /* They count with those of the choice. */
@@ -388,10 +394,15 @@ static void test_reads_for_holders_are_bounded(void **state)
 	s->holder_minimum = 64 * MIB;
 	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
 		500 * MIB;
-	for (unsigned n_reads = VICTIM_MAX_READS; n_reads >= VICTIM_MAX_READS - 1; n_reads--) {
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned n_reads = i == 0 ? VICTIM_MAX_READS : VICTIM_MAX_READS - 1;
 		bool may_read = n_reads < VICTIM_MAX_READS;
 
+		/* What is not read is held alone: less than the other has. */
+		read_result = i == 2 ? VICTIM_READ_LATE : 0;
+		shows_share = i != 3;
 		n_precise = 0;
+		s->nominated_at = 0;
 		victim_take(other, 0, &m->selection.choice);
 		m->selection.choice.n_reads = n_reads;
 		s->has_survey = true;
@@ -405,7 +416,7 @@ static void test_reads_for_holders_are_bounded(void **state)
 		stuck_take_holder(&m->selection, &m->in_flight.decision, &reads, NOW);
 		assert_int_equal(n_precise, may_read);
 		assert_int_equal(m->selection.choice.n_reads, VICTIM_MAX_READS);
-		assert_int_equal(m->selection.choice.ranked[0].process->pid, may_read ? 7 : 8);
+		assert_int_equal(m->selection.choice.ranked[0].process->pid, i == 1 ? 7 : 8);
 	}
 }
 
