@@ -36,7 +36,7 @@ bool victim_is_of_queue(const struct choice *choice, const struct census_process
 	uint64_t ticks;
 
 	queue_since(request->streak, subject, request->now, &queue);
-	if (queue.since == 0)
+	if (queue.since == 0) /* no process is to be counted */
 		return false;
 	ticks = sub_u64(request->now, queue.since) / USEC_PER_TICK;
 	return queue_is_one(
