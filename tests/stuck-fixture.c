@@ -79,7 +79,8 @@ enum eligibility __wrap_victim_exclusion(const struct census *census,
 static int reread(struct census *census, struct census_process *process, void *userdata)
 {
 	test.n_rereads++;
-	return test.reread_result;
+	return test.alive != 0 && process->pid != test.alive ? VICTIM_READ_GONE
+							     : test.reread_result;
 }
 
 const struct victim_reader reader = { .reread = reread };

@@ -32,6 +32,7 @@ struct stuck_test {
 	enum eligibility exclusion;
 	pid_t protected_pid;
 	int reread_result;
+	pid_t alive; /* of those that are read again this one alone; 0: all */
 	unsigned n_rereads;
 };
 extern struct stuck_test test;

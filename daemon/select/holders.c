@@ -47,7 +47,7 @@ static struct census_process *find_successor(struct selection *sel,
 		is_eligible = is_eligible_now(sel, process, reader, &r) || is_eligible;
 		if (r == VICTIM_READ_GONE)
 			continue;
-		if (found || r != 0)
+		if (found)
 			return NULL;
 		found = process;
 	}
