@@ -108,7 +108,7 @@ void stuck_enter(struct selection *sel, usec_t now)
 	s->is_new = s->has_survey;
 	if (!s->is_waiting && !s->has_survey)
 		s->asked_at = 0;
-	if (s->reported_at != 0 && now - s->reported_at >= REPORT_AGAIN_USEC)
+	if (now - s->reported_at >= REPORT_AGAIN_USEC)
 		s->reported_at = 0;
 }
 
