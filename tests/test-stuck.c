@@ -256,7 +256,10 @@ static void test_without_a_thread(void **state)
 	stuck_enter(&m->selection, NOW);
 	assert_true(stuck_has_report(&m->selection, NOW));
 	assert_false(m->selection.stuck.account.is_surveyed);
+	assert_int_equal(m->selection.stuck.asked_at, NOW);
 	assert_false(stuck_has_report(&m->selection, NOW + SEC));
+	victim_take(add(7, "small", MIB), 0, &m->selection.choice);
+	assert_false(stuck_waits_before(&m->selection, &m->in_flight.decision, NOW));
 	assert_int_equal(test.n_asked, 0);
 }
 
