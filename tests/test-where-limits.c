@@ -310,6 +310,38 @@ static void test_which_mappings_are_read(void **state)
 	}
 }
 
+/* A process may have any number of them: the clock is looked at between, and they are left. */
+static void test_many_mappings(void **state)
+{
+	enum { N = 640 };
+	const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	static const char *const paths[] = { "7", "7/map_files",
+					     "7/map_files/7f0000000000-7f0000010000", "7/maps",
+					     "7/statm" };
+	static const char last[] = SHARED "/x (deleted)\n";
+	_cleanup_close_ int fd = -EBADF;
+	char text[N * 16 + sizeof(last)] = "";
+	usec_t before = run_survey(USEC_INFINITY, page_size), calls;
+
+	require_populate_read();
+	fd = make_memfd(MIB);
+	assert_int_equal(mkdirat(world.proc_fd, "7", 0700), 0);
+	assert_int_equal(mkdirat(world.proc_fd, "7/map_files", 0700), 0);
+	put("7/statm", "1000 0 0 0 0 0 0\n");
+	put_mapping("7", last, fd);
+	for (unsigned i = 0; i < N - 1; i++)
+		strcpy(text + i * 16, "1-2 rw-p 0 0:0 \n");
+	strcpy(text + (N - 1) * (size_t)16, last);
+	put("7/maps", text);
+	calls = run_survey(USEC_INFINITY, page_size) - before;
+	assert_int_equal(unmapped_of(7), MIB);
+	assert_in_range(calls, N / 32, N / 32 + 8);
+	(void)run_survey(before + N / 64, page_size);
+	assert_int_equal(unmapped_of(7), 0);
+	assert_false(found.is_partial);
+	remove_all(paths, ARRAY_SIZE(paths));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -318,6 +350,7 @@ int main(void)
 		TEST(test_the_rest_of_the_descriptors_is_read),
 		TEST(test_each_has_its_turn),
 		TEST(test_which_mappings_are_read),
+		TEST(test_many_mappings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
