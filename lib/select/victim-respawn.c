@@ -23,7 +23,7 @@ static const struct census_process *find_starter(const struct loop *loop)
 	for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
 		const struct census_process *parent = census_find(census, process->ppid);
 
-		if (!parent || parent->pid <= 1 || parent->start_ticks > process->start_ticks)
+		if (!parent || parent->start_ticks > process->start_ticks)
 			return NULL;
 		if (parent->start_ticks <= loop->killed_ticks)
 			return parent;
@@ -34,8 +34,7 @@ static const struct census_process *find_starter(const struct loop *loop)
 
 static bool may_be_killed(const struct loop *loop, const struct census_process *process)
 {
-	return !process->kthread &&
-	       victim_exclusion(loop->choice->census, process, loop->choice->request) ==
+	return victim_exclusion(loop->choice->census, process, loop->choice->request) ==
 		       ELIGIBILITY_ELIGIBLE &&
 	       respawn_is_small(proc_mapped(&process->memory), proc_mapped(&loop->victim->memory));
 }
