@@ -62,6 +62,7 @@ static void test_what_is_known_of_policies_stays_with_them(void **state)
 	assert_int_equal(domain.n_policies, ARRAY_SIZE(new));
 	for (size_t i = 0; i < ARRAY_SIZE(new); i++)
 		assert_true(domain.holds_since[i] == (i == 4 ? 2 : i == 6 ? 1 : USEC_INFINITY));
+	domain.holds_since[0] = 1;
 	domain_forget(&domain);
 	for (size_t i = 0; i < ARRAY_SIZE(new); i++)
 		assert_true(domain.holds_since[i] == USEC_INFINITY);

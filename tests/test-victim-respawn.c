@@ -59,7 +59,8 @@ struct row {
 	uint64_t loop_ticks;  /* 0: long ago */
 	bool other_session, loop_is_unknown;
 	enum { THE_SAME, VICTIM_IS_ANOTHER, LOOP_IS_ANOTHER } pids;
-	enum { NOTED, READ, READ_OTHERS } args;
+	enum { NOTED, READ, READ_OTHERS, NOT_NEEDED } args;
+	bool shell_is_no_leader;
 };
 
 /* SHELL (the first process of the unit) starts LOOP, which starts MAKE for each LEAK. */
@@ -77,7 +78,9 @@ static void make_machine(struct machine *machine, const struct row *row)
 		set(machine, who, MIB, MIB);
 		strcpy(process->comm, who == LEAK ? "leak" : "x");
 		process->ppid = parents[who];
-		process->session = row->loop_is_leader ? PID(LOOP) : PID(SHELL);
+		process->session = row->loop_is_leader	     ? PID(LOOP)
+				   : row->shell_is_no_leader ? 1
+							     : PID(SHELL);
 		process->uid = 1000;
 		process->start_ticks = who <= MAKE ? KILLED_TICKS + 100 : 100;
 		assert_int_equal(
@@ -144,6 +147,9 @@ static void test_what_is_killed_with_it(void **state)
 		  .loop_ticks = KILLED_TICKS },
 		{ "its pid is of one that is younger than its child", VICTIM_ALONE,
 		  .loop_ticks = KILLED_TICKS + 101 },
+		{ "likewise, of a script in a script", VICTIM_ALONE,
+		  .loop_ticks = KILLED_TICKS + 101, .shell_is_no_leader = true },
+		{ "a script in a script", VICTIM_WITH_STARTER, .shell_is_no_leader = true },
 		{ "what has started it is not known", VICTIM_ALONE, .loop_is_unknown = true },
 		{ "a script of another session", VICTIM_ALONE, .other_session = true },
 		{ "the pid of the script is another's by now", VICTIM_ALONE,
@@ -151,6 +157,7 @@ static void test_what_is_killed_with_it(void **state)
 		{ "that of the victim is", VICTIM_ALONE, .pids = VICTIM_IS_ANOTHER },
 		{ "its arguments are read", VICTIM_WITH_STARTER, .args = READ },
 		{ "and are others", VICTIM_ALONE, .args = READ_OTHERS },
+		{ "another program was killed", VICTIM_ALONE, .args = NOT_NEEDED },
 	};
 
 	(void)state;
@@ -177,7 +184,7 @@ static void test_what_is_killed_with_it(void **state)
 			streak_add(&streak,
 				   &(struct streak_subject){
 					   .cgroup = "/a.service",
-					   .comm = "leak",
+					   .comm = rows[i].args == NOT_NEEDED ? "x" : "leak",
 					   .ppid = 1,
 					   .uid = 1000,
 					   .session = machine.processes[LEAK]->session,
@@ -191,7 +198,9 @@ static void test_what_is_killed_with_it(void **state)
 		choose_for(&machine, &request);
 		assert_true(result.n_ranked > 0);
 		assert_int_equal(result.ranked[0].process->pid, PID(LEAK));
-		assert_int_equal(result.n_respawned, rows[i].args == READ_OTHERS ? 0 : n);
+		assert_int_equal(result.n_respawned, rows[i].args >= READ_OTHERS ? 0 : n);
+		assert_int_equal(result.n_reads,
+				 rows[i].args == READ || rows[i].args == READ_OTHERS ? 2 : 1);
 		assert_int_equal(result.as_one, rows[i].expected);
 		if (rows[i].expected == VICTIM_WITH_STARTER)
 			assert_int_equal(result.starter_pid, PID(LOOP));

@@ -134,7 +134,7 @@ void victim_judge_respawn(struct choice *choice)
 	struct loop loop = { .choice = choice, .victim = victim };
 
 	respawn_count(request->streak, &subject, request->now, &respawn);
-	if (respawn.n > 0 && subject.args_hash == 0) {
+	if (respawn.n > 0) { /* else they are not needed */
 		subject.args_hash = victim_read_args(choice, victim);
 		respawn_count(request->streak, &subject, request->now, &respawn);
 	}
