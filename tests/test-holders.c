@@ -49,6 +49,7 @@ static void test_the_best_of_several(void **state)
 		const char *label;
 		struct {
 			uint64_t held, own; /* MiB */
+			bool is_unknown;    /* whether its own is shared */
 		} holders[3];		    /* pid 7, and so on; 0: the end */
 		uint64_t least;
 		pid_t best;
@@ -59,6 +60,7 @@ static void test_the_best_of_several(void **state)
 		{ "as much in all: the first", { { 300, 0 }, { 250, 50 } }, 64, 7 },
 		{ "and the third more", { { 300, 0 }, { 250, 100 }, { 200, 200 } }, 64, 9 },
 		{ "the second has most", { { 300, 0 }, { 250, 200 }, { 200, 200 } }, 64, 8 },
+		{ "the second's own may be shared", { { 300, 0 }, { 250, 200, true } }, 64, 7 },
 		{ "just enough", { { 300, 0 } }, 300, 7 },
 		{ "too little", { { 300, 0 } }, 301, 0 },
 		{ "the second is enough", { { 300, 0 }, { 250, 60 } }, 301, 8 },
@@ -73,20 +75,49 @@ static void test_the_best_of_several(void **state)
 		assert_int_equal(setup(state), 0);
 		s = &test.m->selection.stuck;
 		set_shmem(4096);
+		s->minimum = 10 * GIB; /* where all of them hold less than half of what was added */
 		s->holder_minimum = rows[i].least * MIB;
 		for (unsigned k = 0; k < 3 && rows[i].holders[k].held > 0; k++) {
 			struct proc_memory own = { .anon = rows[i].holders[k].own * MIB,
-						   .is_measured = true };
+						   .is_measured = !rows[i].holders[k].is_unknown };
 			pid_t pid = 7 + (pid_t)k;
 
 			census_set_memory(&test.m->sampler.census, add(pid, "holder", 0), &own, GIB,
 					  NOW);
 			s->surveyed.unmapped[k] = holder_of(pid, rows[i].holders[k].held);
+			s->held_growth += 2 * rows[i].holders[k].held * MIB;
 		}
 		assert_int_equal(find(false, &held), rows[i].best);
 		if (rows[i].best != 0)
 			assert_int_equal(held, rows[i].holders[rows[i].best - 7].held * MIB);
 	}
+}
+
+static unsigned n_precise;
+static int read_precisely(const struct census_process *process, struct victim_reading *ret,
+			  void *userdata)
+{
+	n_precise++;
+	*ret = (struct victim_reading){ .has_reclaimable = true, .reclaimable.alone = 100 * MIB };
+	return 0;
+}
+
+/* It takes time. */
+static void test_what_cannot_be_the_best_is_not_measured(void **state)
+{
+	const struct victim_reader reads = { .reread = reader.reread, .precise = read_precisely };
+	struct stuck *s = &test.m->selection.stuck;
+	uint64_t held;
+
+	set_shmem(4096);
+	for (pid_t pid = 7; pid <= 9; pid++) {
+		add(pid, "holder", 100 * MIB);
+		s->surveyed.unmapped[pid - 7] = holder_of(pid, pid == 9 ? 301 : 300);
+	}
+	n_precise = 0;
+	assert_int_equal(holders_find_best(&test.m->selection, false, &reads, NOW, &held)->pid, 9);
+	assert_int_equal(n_precise, 1); /* the one that holds most is the first */
+	assert_int_equal(held, 301 * MIB);
 }
 
 /* What it holds with others is freed with all of them; the others are relatives, or it is not. */
@@ -202,8 +233,8 @@ static void test_what_is_freed_for_certain(void **state)
 	static const struct {
 		const char *label;
 		uint64_t unmeasured, shmem, swap, minimum; /* MiB */
-		bool for_certain;
-		uint64_t held; /* of 400; 0: it is not taken */
+		bool for_certain;			   /* (it has 100 of its own) */
+		uint64_t held;				   /* of 400; 0: it is not taken */
 	} rows[] = {
 		{ "all of it", 0, 4096, 0, 0, true, 400 },
 		{ "a part may be mapped", 100, 4096, 0, 0, true, 300 },
@@ -232,7 +263,9 @@ static void test_what_is_freed_for_certain(void **state)
 		c->swap_free = GIB - rows[i].swap * MIB;
 		s->holder_minimum = 64 * MIB;
 		s->minimum = max_u64(rows[i].minimum, 64) * MIB;
-		add(7, "holder", 0);
+		census_set_memory(&test.m->sampler.census, add(7, "holder", 0),
+				  &(struct proc_memory){ .anon = 100 * MIB, .is_measured = true },
+				  GIB, NOW);
 		s->surveyed.unmapped[0] = holder_of(7, 400);
 		s->surveyed.unmapped[0].unmeasured = rows[i].unmeasured * MIB;
 		assert_int_equal(find(rows[i].for_certain, &held), rows[i].held > 0 ? 7 : 0);
@@ -251,7 +284,9 @@ static void test_which_one_is_its_successor(void **state)
 		bool is_other; /* protected: the successor */
 		int reread_result;
 		pid_t best;
+		bool is_old;
 	} rows[] = {
+		{ "it was there before", 1, 0, false, false, 0, 0, true },
 		{ "one", 1, 0, false, false, 0, 100 },
 		{ "one of two", 2, 0, false, false, 0, 0 },
 		{ "the other has exited", 2, 100, false, false, 0, 100 },
@@ -276,7 +311,8 @@ static void test_which_one_is_its_successor(void **state)
 		set_shmem(4096);
 		s->holder_minimum = 64 * MIB;
 		for (unsigned k = 0; k < rows[i].n; k++)
-			add(100 + (pid_t)k, "holder", 0)->start_ticks = clock_ticks_before(0);
+			add(100 + (pid_t)k, "holder", 0)->start_ticks =
+				clock_ticks_before(rows[i].is_old ? 100 * SEC : 0);
 		if (rows[i].is_there)
 			add(7, "holder", 0);
 		test.protected_pid = rows[i].is_there ? 7 : rows[i].is_other ? 100 : 0;
@@ -293,6 +329,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_best_of_several),
+		TEST(test_what_cannot_be_the_best_is_not_measured),
 		TEST(test_what_it_holds_alone_and_together),
 		TEST(test_a_young_child_beside_one_that_is_listed),
 		TEST(test_too_many_children),

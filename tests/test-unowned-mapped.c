@@ -80,7 +80,7 @@ static void test_the_largest_family_counts_once(void **state)
 		{ 77, 60, true, true, 10 },    { 77, 60, false, false, 60 },
 		{ 78, 100, true, true, 10 },   { 78, 90, false, false, 10 },
 		{ 79, 200, true, false, 200 }, { 80, 300, false, true, 300 },
-		{ 78, 5, false, false, 5 },
+		{ 78, 5, false, false, 5 },    { 81, 40, true, true, 10 },
 	};
 	uint64_t counts = 0;
 
