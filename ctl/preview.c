@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "ctl/check.h"
 #include "ctl/explain.h"
@@ -44,8 +43,7 @@ static uint64_t ticks_now(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * (uint64_t)sysconf(_SC_CLK_TCK) +
-	       (uint64_t)t.tv_nsec / 1000 * (uint64_t)sysconf(_SC_CLK_TCK) / USEC_PER_SEC;
+	return ((usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000) / USEC_PER_TICK;
 }
 
 static enum ctl_status open_machine(const struct ctl_options *options, struct machine *m)

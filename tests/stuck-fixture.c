@@ -79,7 +79,8 @@ enum eligibility __wrap_victim_exclusion(const struct census *census,
 static int reread(struct census *census, struct census_process *process, void *userdata)
 {
 	test.n_rereads++;
-	return test.reread_result;
+	return test.alive != 0 && process->pid != test.alive ? VICTIM_READ_GONE
+							     : test.reread_result;
 }
 
 const struct victim_reader reader = { .reread = reread };
@@ -124,7 +125,7 @@ int teardown(void **state)
 
 struct census_process *add(pid_t pid, const char *comm, uint64_t bytes)
 {
-	struct census_process *process = census_add(&test.m->sampler.census, pid, 1000);
+	struct census_process *process = census_add(&test.m->sampler.census, pid, STARTED);
 
 	assert_non_null(process);
 	strcpy(process->comm, comm);

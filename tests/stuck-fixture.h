@@ -32,6 +32,7 @@ struct stuck_test {
 	enum eligibility exclusion;
 	pid_t protected_pid;
 	int reread_result;
+	pid_t alive; /* of those that are read again this one alone; 0: all */
 	unsigned n_rereads;
 };
 extern struct stuck_test test;
@@ -40,6 +41,8 @@ extern const struct victim_reader reader;
 int setup(void **state);
 int teardown(void **state);
 
+/* When what add() adds was started, in ticks. */
+#define STARTED 1000
 struct census_process *add(pid_t pid, const char *comm, uint64_t bytes);
 /* 4 GiB of a tmpfs have been filled since there was most available. */
 void fill_tmpfs(void);

@@ -15,6 +15,8 @@
 #include <cmocka.h>
 /* clang-format on */
 
+static const struct policy_set none;
+
 static struct policy policy_of(const char *name, enum policy_action action, unsigned permyriad)
 {
 	return (struct policy){
@@ -45,7 +47,6 @@ static void test_what_is_known_of_policies_stays_with_them(void **state)
 		policy_of("level", POLICY_ACTION_KILL, 301),
 		policy_of("a", POLICY_ACTION_KILL, 100),
 	};
-	const struct policy_set none = { 0 };
 	const struct policy_set before = { .policies = old, .n_policies = ARRAY_SIZE(old) };
 	const struct policy_set after = { .policies = new, .n_policies = ARRAY_SIZE(new) };
 
@@ -61,6 +62,10 @@ static void test_what_is_known_of_policies_stays_with_them(void **state)
 	assert_int_equal(domain.n_policies, ARRAY_SIZE(new));
 	for (size_t i = 0; i < ARRAY_SIZE(new); i++)
 		assert_true(domain.holds_since[i] == (i == 4 ? 2 : i == 6 ? 1 : USEC_INFINITY));
+	domain.holds_since[0] = 1;
+	domain_forget(&domain);
+	for (size_t i = 0; i < ARRAY_SIZE(new); i++)
+		assert_true(domain.holds_since[i] == USEC_INFINITY);
 	assert_int_equal(domain_change_policies(&domain, &after, &none), 0);
 	assert_int_equal(domain.n_policies, 0);
 }
@@ -105,7 +110,7 @@ static void test_which_changes_of_a_policy_begin_its_time_anew(void **state)
 
 		old = base;
 		old.name = changed[i].name = (char *)(uintptr_t) "x";
-		assert_int_equal(domain_change_policies(&domain, &after, &before), 0);
+		assert_int_equal(domain_change_policies(&domain, &none, &before), 0);
 		domain.holds_since[0] = 7;
 		assert_int_equal(domain_change_policies(&domain, &before, &after), 0);
 		if (domain.holds_since[0] != (i < n_conditions ? USEC_INFINITY : 7))
@@ -158,7 +163,6 @@ static void test_without_memory_all_is_as_before(void **state)
 		policy_of("a", POLICY_ACTION_KILL, 100),
 		policy_of("b", POLICY_ACTION_KILL, 200),
 	};
-	const struct policy_set none = { 0 };
 	const struct policy_set one = { .policies = policies, .n_policies = 1 };
 	const struct policy_set both = { .policies = policies, .n_policies = 2 };
 
@@ -190,7 +194,7 @@ static void test_each_policy_of_each_domain_has_its_own_time(void **state)
 			.for_usec = 10,
 		},
 	};
-	const struct policy_set set = { .policies = policies, .n_policies = 2 }, none = { 0 };
+	const struct policy_set set = { .policies = policies, .n_policies = 2 };
 	_cleanup_(domain_done) struct domain machine = { 0 }, other = { 0 };
 	struct memory_reading low = reading_of(TOTAL / 15, 0, 0);
 	struct memory_reading lower = reading_of(TOTAL / 50, 0, 0);

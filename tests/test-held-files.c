@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* held-files: which process alone holds most, in a table; unmapped: of a memfd of this process. */
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "lib/base/cleanup.h"
+/* held-files: which process alone holds most, in tables. */
 #include "lib/base/util.h"
 #include "lib/domain/held-files.h"
-#include "lib/domain/unmapped.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -60,6 +52,18 @@ static void test_most(void **state)
 		  0,
 		  300,
 		  6 },
+		{ "two that are held by the same other",
+		  { { 5, 1, 300 }, { 5, 2, 40 }, { 6, 1, 300 }, { 6, 2, 40 } },
+		  5,
+		  0,
+		  0,
+		  340,
+		  6 },
+		{ "a process has a second turn",
+		  { { 9, 1, 40 }, { 7, 2, 100 }, { 8, 3, 150 }, { 7, 4, 100 }, { 9, 5, 30 } },
+		  7,
+		  200,
+		  8 },
 		{ "shared by all, and mapped", { { 5, 1, 0 }, { 6, 1, 0 } }, 0, 0 },
 	};
 
@@ -95,6 +99,26 @@ static void test_most(void **state)
 	}
 }
 
+/* Some have a second turn: those of which the rest is read later, and for mappings. */
+static void test_the_files_of_a_process_in_any_order(void **state)
+{
+	enum { N = 500 };
+	static struct held_files files;
+	static struct held_sum sums[N];
+
+	held_files_clear(&files);
+	for (unsigned k = 0; k < 2 * N; k++)
+		held_files_add(&files, &(struct held_file){
+					       .device = 1,
+					       .inode = k + 1,
+					       .unmapped = MIB,
+					       .pid = (pid_t)(1 + k * 377 % N),
+				       });
+	assert_int_equal(held_files_most(&files, sums, N), N);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(sums[i].bytes, 2 * MIB);
+}
+
 static void test_a_file_that_many_hold_counts_for_none(void **state)
 {
 	static struct held_files files;
@@ -116,10 +140,13 @@ static void test_a_file_that_many_hold_counts_for_none(void **state)
 	assert_int_equal(sum.together, MIB);
 	assert_int_equal(sum.n_others, HELD_OTHERS_MAX);
 
-	assert_true(held_files_note(&files, 1, 1, 8000));
+	for (pid_t pid = 10000; pid < 10000 + HELD_LINKS_MAX; pid++)
+		assert_true(held_files_note(&files, 1, 1, pid));
 	assert_int_equal(held_files_most(&files, &sum, 1), 1);
 	assert_int_equal(sum.n_others, 1);
 	assert_int_equal(sum.others[0], 9000);
+	/* Nor does it take the place of others. */
+	assert_int_equal(files.n_links, HELD_OTHERS_MAX + 1);
 }
 
 /* The others of all files are in one list. */
@@ -196,7 +223,97 @@ static void test_many_small_files_do_not_hide_a_large_one(void **state)
 		assert_int_equal(sums[0].pid, rows[i].n_before + 1);
 		assert_in_range(sums[0].bytes, all / 8 * 7, all);
 		assert_int_equal(sums[0].unsure, 0);
+
+		/* Of another survey. */
+		held_files_clear(&files);
+		for (inode = 1; inode <= 2; inode++)
+			held_files_add(&files, &(struct held_file){
+						       .inode = inode, .unmapped = KIB, .pid = 1 });
+		assert_int_equal(files.n, 2);
 	}
+}
+
+static struct held_sum sum_of(struct held_files *files, pid_t pid)
+{
+	static struct held_sum sums[4];
+	unsigned n = held_files_most(files, sums, ARRAY_SIZE(sums)), i = 0;
+
+	while (i < n && sums[i].pid != pid)
+		i++;
+	assert_in_range(i + 1, 1, n);
+	return sums[i];
+}
+
+static void add_many(struct held_files *files, struct held_file file, unsigned n)
+{
+	while (n-- > 0) {
+		held_files_add(files, &file);
+		file.inode++;
+	}
+}
+
+/* A range of inodes is of one device. */
+static void test_small_files_of_several_devices_are_unsure(void **state)
+{
+	const uint64_t all = 5000 * 64 * KIB;
+	static const struct {
+		const char *label;
+		unsigned n_devices;
+		uint64_t unsure; /* KiB, of each */
+		uint64_t expected;
+	} rows[] = {
+		{ "one", 1, 0, 0 },
+		{ "two", 2, 0, all - 64 * KIB }, /* (one is known by itself) */
+		{ "one, and each is unsure", 1, 16, all / 4 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		static struct held_files files;
+
+		print_message("%s\n", rows[i].label);
+		held_files_clear(&files);
+		for (unsigned k = 0; k < 5000; k++)
+			held_files_add(&files, &(struct held_file){
+						       .device = 1 + k % rows[i].n_devices,
+						       .inode = k + 1,
+						       .unmapped = 64 * KIB,
+						       .unsure = rows[i].unsure * KIB,
+						       .pid = 7,
+					       });
+		assert_int_equal(sum_of(&files, 7).bytes, all);
+		assert_int_equal(sum_of(&files, 7).unsure, rows[i].expected);
+	}
+}
+
+/* What was added up is so twice, or more often. */
+static void test_what_is_known_of_a_sum_is_kept(void **state)
+{
+	const struct held_file of_it = {
+		.device = 1, .inode = 1000, .unmapped = 64 * KIB, .pid = 7
+	};
+	const struct held_file of_others = { .device = 3, .inode = 1, .unmapped = MIB, .pid = 9 };
+	const struct held_file same = { .device = 1, .inode = 1500, .unmapped = 4 * KIB, .pid = 8 };
+	struct held_file later = of_it;
+	static struct held_files files;
+
+	/* The range of its inodes. */
+	held_files_clear(&files);
+	add_many(&files, of_it, 5000);
+	add_many(&files, of_others, 5000);
+	assert_int_equal(sum_of(&files, 7).unsure, 0);
+	held_files_add(&files, &same);
+	assert_int_equal(sum_of(&files, 7).unsure, 5000 * 64 * KIB);
+
+	/* That others may hold them. */
+	held_files_clear(&files);
+	add_many(&files, of_it, 5000);
+	held_files_add(&files, &same);
+	later.inode = 100000;
+	add_many(&files, later, 100);
+	assert_int_equal(sum_of(&files, 7).unsure, HELD_FILES_MAX * 64 * KIB); /* the first ones */
+	add_many(&files, of_others, 5000);
+	assert_int_equal(sum_of(&files, 7).bytes, 5100 * 64 * KIB);
+	assert_int_equal(sum_of(&files, 7).unsure, 5100 * 64 * KIB);
 }
 
 /* A child that has inherited them, or others that were made before, after, or in the same time. */
@@ -246,49 +363,18 @@ static void test_another_device_is_another_file(void **state)
 	assert_false(held_files_note(&files, 2, 1, 7));
 }
 
-static void test_what_is_mapped_is_seen(void **state)
-{
-	enum { SIZE = 4 * MIB };
-	_cleanup_close_ int dir_fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	_cleanup_close_ int fd = memfd_create("held", MFD_CLOEXEC);
-	uint64_t unmapped;
-	char name[16], *p;
-	int r;
-
-	snprintf(name, sizeof(name), "%d", fd);
-	assert_int_equal(ftruncate(fd, SIZE), 0);
-	assert_true(unmapped_measure(dir_fd, name, pagemap_fd, SIZE, &unmapped) < 0); /* a hole */
-	p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_true(p != MAP_FAILED);
-	memset(p, 1, SIZE);
-	r = unmapped_measure(dir_fd, name, pagemap_fd, SIZE, &unmapped);
-	if (r < 0) {
-		munmap(p, SIZE);
-		print_message("SKIP: this needs MADV_POPULATE_READ (Linux 5.14): %s\n",
-			      strerror(-r));
-		skip();
-	}
-	assert_int_equal(unmapped, 0);
-	munmap(p, SIZE / 2);
-	assert_int_equal(unmapped_measure(dir_fd, name, pagemap_fd, SIZE, &unmapped), 0);
-	assert_in_range(unmapped, SIZE / 4, SIZE / 4 * 3);
-	munmap(p + SIZE / 2, SIZE / 2);
-	assert_int_equal(unmapped_measure(dir_fd, name, pagemap_fd, SIZE, &unmapped), 0);
-	assert_true(unmapped >= SIZE / 10 * 9);
-	assert_true(unmapped_measure(dir_fd, "none", pagemap_fd, SIZE, &unmapped) < 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_most),
+		cmocka_unit_test(test_the_files_of_a_process_in_any_order),
 		cmocka_unit_test(test_a_file_that_many_hold_counts_for_none),
 		cmocka_unit_test(test_the_links_of_all_files_are_bounded),
 		cmocka_unit_test(test_many_small_files_do_not_hide_a_large_one),
 		cmocka_unit_test(test_small_files_that_others_may_hold),
+		cmocka_unit_test(test_small_files_of_several_devices_are_unsure),
+		cmocka_unit_test(test_what_is_known_of_a_sum_is_kept),
 		cmocka_unit_test(test_another_device_is_another_file),
-		cmocka_unit_test(test_what_is_mapped_is_seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,14 +28,19 @@ static void test_next(void **state)
 		  HOLDER_ASK },
 		{ "the survey is older", 1, 500, 0, 2, false, 100, 50, 60, 110, HOLDER_ASK },
 		{ "asked for", 1, 500, 0, 2, false, 100, 110, 60, 120, HOLDER_WAIT },
+		{ "until now", 1, 500, 0, 2, false, 100, 110, 60, 409, HOLDER_WAIT },
 		{ "for long", 1, 500, 0, 2, false, 100, 110, 60, 410, HOLDER_NONE },
+		{ "for longer", 1, 500, 0, 2, false, 100, 110, 60, 411, HOLDER_NONE },
 		{ "surveyed", 1, 500, 0, 2, false, 100, 110, 130, 140, HOLDER_COMPARE },
+		{ "surveyed at once", 1, 500, 0, 2, false, 100, 110, 110, 140, HOLDER_COMPARE },
 		{ "surveyed late", 1, 500, 0, 2, false, 100, 110, 2000, 2100, HOLDER_COMPARE },
 		{ "long ago", 1, 500, 0, 2, false, 100, 110, 130, 10100, HOLDER_NONE },
 		{ "it was freed", 1, 500, 0, 499, false, 100, 0, 0, 110, HOLDER_NONE },
 		{ "a quarter of it", 0, 500, 0, 125, false, 100, 0, 0, 110, HOLDER_NONE },
 		{ "less", 0, 500, 0, 124, false, 100, 0, 0, 110, HOLDER_ASK },
 		{ "most was anonymous", 300, 200, 0, 2, false, 100, 0, 0, 110, HOLDER_NONE },
+		{ "half was anonymous", 250, 250, 0, 2, false, 100, 0, 0, 110, HOLDER_ASK },
+		{ "just enough", 0, 16, 0, 0, false, 100, 0, 0, 110, HOLDER_ASK },
 		{ "little", 1, 15, 0, 0, false, 100, 0, 0, 110, HOLDER_NONE },
 		{ "most was to stay", 0, 500, 490, 0, false, 100, 0, 0, 110, HOLDER_NONE },
 		{ "a holder, in vain", 1, 500, 0, 2, true, 100, 0, 0, 110, HOLDER_NONE },
@@ -69,6 +74,8 @@ static void test_after_a_holder(void **state)
 		enum holder_step next;
 	} rows[] = {
 		{ "it held half", 150, 149, 300, 151, HOLDER_ASK },
+		{ "a quarter of what it held was freed", 160, 40, 300, 260, HOLDER_ASK },
+		{ "just enough is missing", 150, 149, 165, 16, HOLDER_ASK },
 		{ "it held all", 300, 299, 300, 1, HOLDER_NONE },
 		{ "more was freed than was missing", 300, 400, 300, 0, HOLDER_NONE },
 		{ "little is missing", 150, 149, 164, 15, HOLDER_NONE },
@@ -91,6 +98,17 @@ static void test_after_a_holder(void **state)
 		assert_int_equal(holder_missing(&facts), rows[i].still_missing * MIB);
 		assert_int_equal(holder_next(&facts), rows[i].next);
 	}
+}
+
+/* What the victim was to leave to others is theirs. */
+static void test_what_was_to_stay_is_not_missing(void **state)
+{
+	const struct holder_facts facts = {
+		.expected = { .anon = 10 * MIB, .shmem = 500 * MIB, .kept = 490 * MIB },
+		.freed = 5 * MIB,
+	};
+
+	assert_int_equal(holder_missing(&facts), 15 * MIB);
 }
 
 /* What others free and allocate meanwhile is not the victim's. */
@@ -135,30 +153,46 @@ static void test_before(void **state)
 		const char *label;
 		uint64_t chosen, grown,
 			added; /* MiB, of 1024; added: since a survey was asked for */
-		usec_t asked, surveyed, killed, now, regrown; /* ms */
+		usec_t asked, surveyed, killed, now; /* ms; surveyed: asked for then */
+		bool is_fresh;
+		usec_t regrown; /* ms */
 		enum holder_step expected;
 	} rows[] = {
-		{ "nothing is known yet", 90, 600, 600, 0, 0, 0, 10000, 0, HOLDER_ASK },
-		{ "a little less than an eighth", 90, 127, 127, 0, 0, 0, 10000, 0, HOLDER_NONE },
-		{ "an eighth", 90, 128, 128, 0, 0, 0, 10000, 0, HOLDER_ASK },
-		{ "the chosen one frees as much", 600, 600, 600, 0, 0, 0, 10000, 0, HOLDER_NONE },
-		{ "a little less", 599, 600, 600, 0, 0, 0, 10000, 0, HOLDER_ASK },
-		{ "asked for", 90, 600, 0, 9900, 0, 0, 10199, 0, HOLDER_WAIT },
-		{ "it is late", 90, 600, 0, 9900, 0, 0, 10200, 0, HOLDER_NONE },
-		{ "it is late, and more has been added", 90, 600, 300, 9900, 0, 0, 10200, 0,
+		{ "nothing is known yet", 90, 600, 600, 0, 0, 0, 10000, false, 0, HOLDER_ASK },
+		{ "less than an eighth", 90, 127, 127, 0, 0, 0, 10000, false, 0, HOLDER_NONE },
+		{ "an eighth", 90, 128, 128, 0, 0, 0, 10000, false, 0, HOLDER_ASK },
+		{ "the chosen one frees as much", 600, 600, 600, 0, 0, 0, 10000, false, 0,
 		  HOLDER_NONE },
-		{ "it hangs: after the pause", 90, 600, 0, 8000, 0, 0, 10000, 0, HOLDER_ASK },
-		{ "surveyed", 90, 600, 0, 9900, 9950, 0, 10000, 0, HOLDER_NONE },
-		{ "less than an eighth since", 90, 600, 127, 9900, 9950, 0, 10000, 0, HOLDER_NONE },
-		{ "an eighth since", 90, 600, 128, 9900, 9950, 0, 10000, 0, HOLDER_ASK_AGAIN },
-		{ "it was asked for that already", 90, 600, 128, 9900, 9950, 0, 10000, 8001,
+		{ "a little less", 599, 600, 600, 0, 0, 0, 10000, false, 0, HOLDER_ASK },
+		{ "asked for", 90, 600, 0, 9900, 0, 0, 10199, false, 0, HOLDER_WAIT },
+		{ "it is late", 90, 600, 0, 9900, 0, 0, 10200, false, 0, HOLDER_NONE },
+		{ "it is late, and more has been added", 90, 600, 300, 9900, 0, 0, 10200, false, 0,
 		  HOLDER_NONE },
-		{ "a pause ago", 90, 600, 128, 9900, 9950, 0, 10000, 8000, HOLDER_ASK_AGAIN },
-		{ "a survey that is not fresh", 90, 600, 0, 6900, 7000, 0, 10000, 0, HOLDER_ASK },
-		{ "it was killed before the survey", 90, 600, 0, 9900, 9950, 9800, 10000, 0,
+		{ "it hangs: before the pause is over", 90, 600, 0, 8001, 0, 0, 10000, false, 0,
 		  HOLDER_NONE },
-		{ "it was killed since", 90, 600, 0, 9000, 9050, 9800, 10000, 0, HOLDER_ASK },
-		{ "it was killed since, asked for", 90, 600, 0, 9900, 9050, 9800, 10000, 0,
+		{ "it hangs: after the pause", 90, 600, 0, 8000, 0, 0, 10000, false, 0,
+		  HOLDER_ASK },
+		{ "likewise, while the last is fresh", 90, 600, 0, 8000, 7000, 0, 10000, true, 0,
+		  HOLDER_ASK },
+		{ "surveyed", 90, 600, 0, 9900, 9900, 0, 10000, true, 0, HOLDER_NONE },
+		{ "and it is fresh after the pause", 90, 600, 0, 7000, 7000, 0, 10000, true, 0,
+		  HOLDER_NONE },
+		{ "less than an eighth since", 90, 600, 127, 9900, 9900, 0, 10000, true, 0,
+		  HOLDER_NONE },
+		{ "an eighth since", 90, 600, 128, 9900, 9900, 0, 10000, true, 0,
+		  HOLDER_ASK_AGAIN },
+		{ "it was asked for that already", 90, 600, 128, 9900, 9900, 0, 10000, true, 8001,
+		  HOLDER_NONE },
+		{ "a pause ago", 90, 600, 128, 9900, 9900, 0, 10000, true, 8000, HOLDER_ASK_AGAIN },
+		{ "a survey that is not fresh", 90, 600, 0, 6900, 6900, 0, 10000, false, 0,
+		  HOLDER_ASK },
+		{ "nor is the pause over", 90, 600, 0, 9000, 9000, 0, 10000, false, 0,
+		  HOLDER_NONE },
+		{ "it was killed before the survey", 90, 600, 0, 9900, 9900, 9900, 10000, true, 0,
+		  HOLDER_NONE },
+		{ "it was killed since the survey was asked for", 90, 600, 0, 9900, 9900, 9901,
+		  10000, true, 0, HOLDER_ASK },
+		{ "it was killed since, asked for", 90, 600, 0, 9900, 9000, 9800, 10000, true, 0,
 		  HOLDER_WAIT },
 	};
 
@@ -170,10 +204,10 @@ static void test_before(void **state)
 			.grown_asked = (rows[i].grown - rows[i].added) * MIB,
 			.memory = GIB,
 			.asked_at = rows[i].asked * MS,
-			.surveyed_at = rows[i].surveyed * MS,
 			.is_under_way = rows[i].asked > rows[i].surveyed,
+			.surveyed_from = rows[i].surveyed * MS,
+			.is_fresh = rows[i].is_fresh,
 			.killed_at = rows[i].killed * MS,
-			.fresh = 3000 * MS,
 			.pause = 2000 * MS,
 			.regrown_at = rows[i].regrown * MS,
 			.now = rows[i].now * MS,
@@ -191,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_before),
 		cmocka_unit_test(test_after_a_holder),
+		cmocka_unit_test(test_what_was_to_stay_is_not_missing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,9 @@ static const char *judge(struct policy_set *set, const struct memory_reading *me
 	};
 	struct policy_judgement judgement;
 
-	assert_int_equal(domain_change_policies(&machine, set, set), 0);
+	if (machine.n_policies != set->n_policies)
+		assert_int_equal(domain_change_policies(&machine, &(struct policy_set){ 0 }, set),
+				 0);
 	domain_judge(&machine, set, &reading, now, &judgement);
 	if (ret_watch)
 		*ret_watch = judgement.watch;
@@ -221,6 +223,9 @@ static void test_judge_takes_the_first_of_equals(void **state)
 	assert_string_equal(judge(&set, &memory, NULL, 1, NULL), "one");
 	find_policy(&set, "two")->action = POLICY_ACTION_KILL;
 	assert_string_equal(judge(&set, &memory, NULL, 1, NULL), "two");
+	find_policy(&set, "one")->action = POLICY_ACTION_KILL;
+	find_policy(&set, "two")->action = POLICY_ACTION_TERMINATE;
+	assert_string_equal(judge(&set, &memory, NULL, 1, NULL), "one");
 	find_policy(&set, "one")->action = POLICY_ACTION_NONE;
 	find_policy(&set, "two")->action = POLICY_ACTION_NONE;
 	assert_string_equal(judge(&set, &memory, NULL, 1, NULL), "warning");
@@ -230,6 +235,7 @@ static void test_judge_watches_where_a_policy_above_the_watch_line_holds(void **
 {
 	_cleanup_(policy_set_done) struct policy_set set;
 	struct memory_reading memory = reading_of(TOTAL / 2, 0, 0);
+	struct psi_history history;
 	struct policy *policy;
 	bool watch;
 
@@ -250,6 +256,35 @@ static void test_judge_watches_where_a_policy_above_the_watch_line_holds(void **
 	policy->pressure_some = 10;
 	judge(&set, &memory, NULL, 1, &watch);
 	assert_false(watch);
+	/* but where it holds, and reclaim has not been read, as in calm */
+	stall(&history, 100 * USEC_PER_SEC, 10 * USEC_PER_SEC, 90, 90);
+	reclaimed_then = (struct reclaim_history){ 0 };
+	judge(&set, &memory, &history, 100 * USEC_PER_SEC, &watch);
+	assert_true(watch);
+	/* by swap alone */
+	policy->pressure_some = 0;
+	policy->swap_free = (struct policy_threshold){ .set = true, .permyriad = 6000 };
+	memory = reading_of(TOTAL / 2, SWAP, SWAP);
+	judge(&set, &memory, NULL, 1, &watch);
+	assert_false(watch);
+	memory = reading_of(TOTAL / 2, SWAP, SWAP / 2);
+	judge(&set, &memory, NULL, 1, &watch);
+	assert_true(watch);
+}
+
+static void test_judge_watches_from_the_watch_line_on(void **state)
+{
+	const struct policy_set set = { .watch_below = { .set = true, .permyriad = 2500 } };
+	struct policy_judgement judgement;
+	struct domain domain = { 0 };
+
+	for (unsigned above = 0; above < 2; above++) {
+		struct memory_reading memory = reading_of(TOTAL / 4 + above, 0, 0);
+
+		domain_judge(&domain, &set, &(struct policy_reading){ .memory = &memory }, 1,
+			     &judgement);
+		assert_int_equal(judgement.watch, !above);
+	}
 }
 
 static void test_interval_follows_headroom(void **state)
@@ -338,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_judge_thrash_needs_scarcity_pressure_and_time),
 		cmocka_unit_test(test_judge_takes_the_first_of_equals),
 		cmocka_unit_test(test_judge_watches_where_a_policy_above_the_watch_line_holds),
+		cmocka_unit_test(test_judge_watches_from_the_watch_line_on),
 		cmocka_unit_test(test_interval_follows_headroom),
 		cmocka_unit_test(test_interval_is_the_longest_where_nothing_can_act),
 		cmocka_unit_test(test_pause_is_longer_where_samples_take_long),

@@ -32,6 +32,7 @@ static void test_finished(void **state)
 		struct {
 			unsigned at, age; /* seconds; at 0: the end */
 			unsigned n_alike; /* 0: others were killed with it */
+			const char *comm; /* NULL: as the others */
 		} kills[6];
 		unsigned now, n_left;
 		unsigned n_finished;
@@ -60,13 +61,31 @@ static void test_finished(void **state)
 		{ "one kill, one is done", { { 10, 9, 8 } }, 11, 6, 1, true },
 		{ "a storm: none exits", { { 10, 9, 40 }, { 12, 11, 80 } }, 13, 38, 0, false },
 		{ "more are left than were known", { { 10, 9, 8 } }, 11, 12, 0, false },
-		{ "the first kill is long ago", { { 10, 9, 8 }, { 65, 64, 8 } }, 71, 7, 0, false },
+		{ "the first kill is long ago", { { 10, 9, 8 }, { 65, 64, 8 } }, 71, 5, 2, true },
 		{ "many were killed with one: from then on",
 		  { { 10, 9, 8 }, { 12, 11, 0 }, { 14, 1, 4 } },
 		  15,
-		  3,
-		  0,
-		  false },
+		  2,
+		  1,
+		  true },
+		{ "started in the moment of the first kill",
+		  { { 10, 9, 8 }, { 12, 2, 8 } },
+		  13,
+		  5,
+		  1,
+		  true },
+		{ "another program was killed, too",
+		  { { 10, 9, 8 }, { 12, 11, 8, "x" } },
+		  13,
+		  6,
+		  1,
+		  true },
+		{ "many of another program were",
+		  { { 10, 9, 8 }, { 12, 11, 0, "x" } },
+		  13,
+		  6,
+		  1,
+		  true },
 		{ "many with the last", { { 10, 9, 8 }, { 12, 11, 0 } }, 13, 0, 0, false },
 	};
 
@@ -82,6 +101,10 @@ static void test_finished(void **state)
 
 			subject.age = rows[i].kills[j].age * S;
 			subject.n_alike = rows[i].kills[j].n_alike;
+			if (rows[i].kills[j].comm) {
+				subject.comm = rows[i].kills[j].comm;
+				subject.stack_start = 2;
+			}
 			streak_add(&streak, &subject, START + rows[i].kills[j].at * S);
 		}
 		queue_since(&streak, &JOB, START + rows[i].now * S, &queue);
@@ -125,11 +148,29 @@ static void test_which_kills_count(void **state)
 	}
 }
 
+/* The ring of kills has gone round: the first place has the last one. */
+static void test_the_first_of_many_kills(void **state)
+{
+	static struct streak streak;
+	struct streak_subject subject = JOB;
+	struct queue queue;
+
+	for (unsigned i = 0; i <= STREAK_MAX; i++) {
+		subject.n_alike = 100 + i;
+		streak_add(&streak, &subject, START + i);
+	}
+	queue_since(&streak, &JOB, START + S, &queue);
+	assert_int_equal(queue.since, START + 1);
+	assert_int_equal(queue.n_then, 101);
+	assert_int_equal(queue.n_kills, STREAK_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_finished),
 		cmocka_unit_test(test_which_kills_count),
+		cmocka_unit_test(test_the_first_of_many_kills),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,14 +59,17 @@ static void put(const char *file, const char *text)
 	fclose(f);
 }
 
+static unsigned n_threads = 1;
+
 static void put_stat(char state, unsigned start)
 {
 	char text[256];
 
-	snprintf(text, sizeof(text),
-		 "%d (x) %c 1 1 1 0 -1 4194304 1 0 0 0 1 1 0 0 20 0 1 0 %u 1000000 0 1 1 1 1 1 1 0 "
-		 "0 0 0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n",
-		 PID, state, start);
+	snprintf(
+		text, sizeof(text),
+		"%d (x) %c 1 1 1 0 -1 4194304 1 0 0 0 1 1 0 0 20 0 %u 0 %u 1000000 0 1 1 1 1 1 1 0 "
+		"0 0 0 0 0 0 17 0 0 0 0 0 0 1 1 1 1 1 1 1 0\n",
+		PID, state, n_threads, start);
 	put("stat", text);
 }
 
@@ -140,6 +143,31 @@ static void test_reread(void **state)
 	}
 }
 
+/* Its first thread has exited: another one has its memory, if the process is still the same. */
+static void test_reread_by_another_thread(void **state)
+{
+	char path[128];
+
+	n_threads = 2;
+	snprintf(path, sizeof(path), "%s/%d/task", world.path, PID);
+	assert_int_equal(mkdir(path, 0755), 0);
+	snprintf(path, sizeof(path), "%s/%d/task/%d", world.path, PID, PID + 1);
+	assert_int_equal(mkdir(path, 0755), 0);
+	put("status", STATUS_OF_ZOMBIE);
+	put("task/78/status", STATUS_OF("7168"));
+	put_stat('Z', START + 1);
+	assert_int_equal(census_reread(&world.census, world.process, 0, 2), PROC_GONE);
+	assert_int_equal(world.process->memory.anon, 5 * MIB);
+	put_stat('Z', START);
+	assert_int_equal(census_reread(&world.census, world.process, 0, 2), 0);
+	assert_int_equal(world.process->memory.anon, 7 * MIB);
+	n_threads = 1;
+	put("task/78/status", NULL);
+	assert_int_equal(rmdir(path), 0);
+	snprintf(path, sizeof(path), "%s/%d/task", world.path, PID);
+	assert_int_equal(rmdir(path), 0);
+}
+
 static usec_t clock_usec;
 
 static usec_t now(void)
@@ -165,6 +193,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_reread, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reread_by_another_thread, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_there_is_no_more_time, setup, teardown),
 	};
 

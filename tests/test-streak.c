@@ -45,6 +45,8 @@ static void test_siblings_have_one_name_and_user_and_a_parent_or_session(void **
 	for (unsigned i = 0; i < 3; i++)
 		add(&streak, i % 2 ? "/a" : "/b", "x", 7, START + i);
 	assert_int_equal(streak_of_siblings(&streak, &subject, START + S), 3);
+	assert_int_equal(streak_of_siblings(&streak, &subject, START + 60 * S + 1), 1);
+	assert_int_equal(streak_of_siblings(&streak, &subject, START + 60 * S + 2), 0);
 	subject.ppid = 8;
 	assert_int_equal(streak_of_siblings(&streak, &subject, START + S), 0);
 	subject.session = 9;
@@ -73,7 +75,7 @@ static void test_a_cgroup_with_a_streak_is_found_once(void **state)
 {
 	static struct streak streak;
 
-	assert_int_equal(count_streaks(&streak, "", START), 0);
+	assert_int_equal(count_streaks(&streak, "", S), 0); /* a second after the boot */
 	add(&streak, "/a", "x", 1, START);
 	add(&streak, "/a", "x", 1, START + S);
 	add(&streak, "/b", "x", 1, START + S);
@@ -83,6 +85,16 @@ static void test_a_cgroup_with_a_streak_is_found_once(void **state)
 	assert_int_equal(count_streaks(&streak, "/b", START + 2 * S), 0);
 	assert_int_equal(count_streaks(&streak, "/a", START + 59 * S), 1);
 	assert_int_equal(count_streaks(&streak, "/a", START + 60 * S), 0);
+	for (unsigned i = 0; i < 2 * STREAK_KILLS; i++)
+		add(&streak, i % 2 ? "/a" : "/b", "x", 1, START + 200 * S);
+	assert_int_equal(count_streaks(&streak, "/a", START + 200 * S), 1);
+	assert_int_equal(count_streaks(&streak, "/b", START + 200 * S), 1);
+	/* When the ring has gone round, old ones are behind it. */
+	for (unsigned i = 0; i < STREAK_MAX; i++)
+		add(&streak, "/a", "x", 1, START + 300 * S);
+	for (unsigned i = 0; i < STREAK_MAX - 1; i++)
+		add(&streak, "/a", "x", 1, START + 400 * S);
+	assert_int_equal(count_streaks(&streak, "/a", START + 400 * S), 1);
 }
 
 static void test_the_oldest_makes_room(void **state)
@@ -311,6 +323,38 @@ static void test_a_replacement_is_told_from_the_next_job(void **state)
 	}
 }
 
+/* Of those that had replaced another. */
+static void test_which_replacements_count(void **state)
+{
+	static const struct {
+		const char *label;
+		struct streak_subject subject;
+		usec_t after; /* the last kill */
+		unsigned in_cgroup, siblings;
+	} rows[] = {
+		{ "the same", { "/a", "x", 7, 1000, 7 }, S, 2, 2 },
+		{ "in another cgroup", { "/b", "x", 7, 1000, 7 }, S, 0, 2 },
+		{ "of another name", { "/a", "y", 7, 1000, 7 }, S, 2, 0 },
+		{ "of another parent and session", { "/a", "x", 8, 1000, 8 }, S, 2, 0 },
+		{ "within a minute of one", { "/a", "x", 7, 1000, 7 }, 60 * S - 1, 1, 1 },
+		{ "later", { "/a", "x", 7, 1000, 7 }, 60 * S, 0, 0 },
+	};
+	static struct streak streak;
+
+	for (unsigned i = 0; i < 3; i++)
+		streak_add(&streak, &(struct streak_subject){ "/a", "x", 7, 1000, 7, i * S },
+			   START + i * S);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		usec_t now = START + 2 * S + rows[i].after;
+
+		print_message("%s\n", rows[i].label);
+		assert_int_equal(streak_replaced_in_cgroup(&streak, &rows[i].subject, now),
+				 rows[i].in_cgroup);
+		assert_int_equal(streak_replaced_siblings(&streak, &rows[i].subject, now),
+				 rows[i].siblings);
+	}
+}
+
 static void test_what_is_replaced_slowly_or_of_unknown_age_is_no_replacement(void **state)
 {
 	static const struct {
@@ -361,6 +405,7 @@ static void test_is_unit(void **state)
 		{ "/plain", "/", true },
 		{ "/plain", "/plain", false },
 		{ "/plain/below", "/plain", true },
+		{ "/", "/plain", false },
 		/* with this daemon in it */
 		{ "/machine", "/", false },
 		{ "/machine/daemon", "/", false },
@@ -389,6 +434,7 @@ int main(void)
 		cmocka_unit_test(test_age),
 		cmocka_unit_test(test_kills_that_are_undone_are_told_from_those_that_help),
 		cmocka_unit_test(test_a_replacement_is_told_from_the_next_job),
+		cmocka_unit_test(test_which_replacements_count),
 		cmocka_unit_test(test_what_is_replaced_slowly_or_of_unknown_age_is_no_replacement),
 		cmocka_unit_test(test_is_unit),
 	};

@@ -21,26 +21,27 @@
 static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 {
 	static const struct {
-		const char *comm; /* by the survey */
-		pid_t pid;
+		pid_t pid; /* by the survey, as the next */
+		uint64_t started;
 		uint64_t minimum;
 		usec_t age;
 		int reread;
 		enum eligibility exclusion;
 		bool is_taken;
 	} cases[] = {
-		{ "holder", 7, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, true },
-		{ "other", 7, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 8, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 7, 4 * GIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 7, 64 * MIB, 4 * SEC, 0, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 7, 64 * MIB, SEC, -ESRCH, ELIGIBILITY_ELIGIBLE, false },
-		{ "holder", 7, 64 * MIB, SEC, 0, ELIGIBILITY_PROTECTED, false },
+		{ 7, STARTED, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, true },
+		{ 7, STARTED + 1, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
+		{ 7, 0, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false }, /* not known */
+		{ 8, STARTED, 64 * MIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
+		{ 7, STARTED, 4 * GIB, SEC, 0, ELIGIBILITY_ELIGIBLE, false },
+		{ 7, STARTED, 64 * MIB, 4 * SEC, 0, ELIGIBILITY_ELIGIBLE, false },
+		{ 7, STARTED, 64 * MIB, SEC, -ESRCH, ELIGIBILITY_ELIGIBLE, false },
+		{ 7, STARTED, 64 * MIB, SEC, 0, ELIGIBILITY_PROTECTED, false },
 	};
 	struct manager *m = test.m;
 	struct stuck *s = &m->selection.stuck;
 
-	add(7, "holder", MIB);
+	add(7, "renamed", MIB); /* since */
 	s->surveyed_from = NOW - SEC;
 	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
 		3 * GIB;
@@ -49,10 +50,12 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 		s->surveyed_at = NOW - cases[i].age;
 		s->nominated_at = 0;
 		s->minimum = cases[i].minimum;
-		s->surveyed = (struct where_survey){
-			.memfds = { .pid = cases[i].pid, .bytes = 3 * GIB, .unmeasured = 3 * GIB }
-		};
-		strcpy(s->surveyed.memfds.comm, cases[i].comm);
+		s->surveyed =
+			(struct where_survey){ .memfds = { .pid = cases[i].pid,
+							   .comm = "holder",
+							   .bytes = 3 * GIB,
+							   .unmeasured = 3 * GIB,
+							   .start_ticks = cases[i].started } };
 		test.reread_result = cases[i].reread;
 		test.exclusion = cases[i].exclusion;
 		m->selection.choice.n_ranked = 0;
@@ -83,11 +86,12 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 	s->has_survey = true;
 	s->surveyed_at = NOW - SEC;
 	s->holder_minimum = GIB;
-	s->surveyed = (struct where_survey){ .unmapped = {
-						     { 6, "vault", 3 * GIB, 0, 0 },
-						     { 9, "gone", 5 * GIB / 2, 0, 0 },
-						     { 7, "holder", 2 * GIB, 0, 0 },
-					     } };
+	s->surveyed =
+		(struct where_survey){ .unmapped = {
+					       { 6, "vault", 3 * GIB, .start_ticks = STARTED },
+					       { 9, "gone", 5 * GIB / 2, .start_ticks = STARTED },
+					       { 7, "holder", 2 * GIB, .start_ticks = STARTED },
+				       } };
 	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
 	assert_int_equal(m->selection.choice.n_ranked, 1);
 	assert_int_equal(m->selection.choice.ranked[0].process->pid, 7);
@@ -226,8 +230,8 @@ static void test_a_holder_is_taken_with_children_younger_than_the_survey(void **
 		s->has_survey = true;
 		s->surveyed_from = s->surveyed_at = NOW - SEC;
 		s->nominated_at = 0;
-		s->surveyed =
-			(struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, 0, 0 } } };
+		s->surveyed = (struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB,
+								     .start_ticks = STARTED } } };
 		s->surveyed.unmapped[0].n_others = cases[i].is_listed;
 		s->surveyed.unmapped[0].others[0] = 8;
 		m->selection.choice.n_ranked = 0;
@@ -284,6 +288,7 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 							     .together = 2 * GIB,
 							     .others = { 8 },
 							     .n_others = 1,
+							     .start_ticks = STARTED,
 						     } } };
 		m->selection.choice.n_ranked = s->n_together = 0;
 		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
@@ -308,6 +313,7 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 		unsigned n_rereads;
 	} cases[] = {
 		{ "both together", 200, 400, 0, 500, 500, true, false, 1, 7, 1 },
+		{ "as much", 200, 300, 0, 500, 500, true, false, 1, 8, 0 },
 		{ "less", 200, 400, 0, 500, 700, true, false, 1, 8, 0 },
 		{ "its own may be shared", 200, 400, 0, 500, 500, false, false, 1, 8, 1 },
 		{ "held alone is more", 200, 400, 0, 500, 300, false, false, 1, 7, 1 },
@@ -329,6 +335,7 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 			.comm = "holder",
 			.bytes = cases[i].held * MIB,
 			.unmeasured = cases[i].unmeasured * MIB,
+			.start_ticks = STARTED,
 		};
 
 		print_message("%s\n", cases[i].label);
@@ -340,6 +347,7 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 		other->memory.anon = cases[i].best * MIB;
 		victim_take(other, 0, &m->selection.choice);
 		m->selection.choice.as_one = cases[i].as_cgroup ? VICTIM_AS_CGROUP : VICTIM_ALONE;
+		m->selection.choice.n_respawned = 2;
 		s->has_survey = true;
 		s->surveyed_at = NOW - SEC;
 		s->nominated_at = 0;
@@ -351,6 +359,8 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 		test.n_rereads = 0;
 		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
 		assert_int_equal(m->selection.choice.ranked[0].process->pid, cases[i].taken);
+		/* It was the other one that was started again. */
+		assert_int_equal(m->selection.choice.n_respawned, cases[i].taken == 7 ? 0 : 2);
 		/* What cannot be larger by what is known is not read. */
 		assert_int_equal(test.n_rereads, cases[i].n_rereads);
 		/* What was not used is there for the next choice. */
@@ -359,12 +369,17 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 }
 
 static unsigned n_precise;
+static int read_result;
+static bool shows_share;
 static int read_precisely(const struct census_process *process, struct victim_reading *ret,
 			  void *userdata)
 {
 	n_precise++;
-	*ret = (struct victim_reading){ .has_reclaimable = true, .reclaimable.alone = 200 * MIB };
-	return 0;
+	*ret = (struct victim_reading){
+		.has_reclaimable = shows_share,
+		.reclaimable.alone = 200 * MIB,
+	};
+	return read_result;
 }
 
 /* They count with those of the choice. */
@@ -379,21 +394,29 @@ static void test_reads_for_holders_are_bounded(void **state)
 	s->holder_minimum = 64 * MIB;
 	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
 		500 * MIB;
-	for (unsigned n_reads = VICTIM_MAX_READS; n_reads >= VICTIM_MAX_READS - 1; n_reads--) {
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned n_reads = i == 0 ? VICTIM_MAX_READS : VICTIM_MAX_READS - 1;
 		bool may_read = n_reads < VICTIM_MAX_READS;
 
+		/* What is not read is held alone: less than the other has. */
+		read_result = i == 2 ? VICTIM_READ_LATE : 0;
+		shows_share = i != 3;
 		n_precise = 0;
+		s->nominated_at = 0;
 		victim_take(other, 0, &m->selection.choice);
 		m->selection.choice.n_reads = n_reads;
 		s->has_survey = true;
 		s->surveyed_at = NOW - SEC;
 		s->surveyed = (struct where_survey){
-			.unmapped[0] = { .pid = 7, .comm = "holder", .bytes = 400 * MIB },
+			.unmapped[0] = { .pid = 7,
+					 .comm = "holder",
+					 .bytes = 400 * MIB,
+					 .start_ticks = STARTED },
 		};
 		stuck_take_holder(&m->selection, &m->in_flight.decision, &reads, NOW);
 		assert_int_equal(n_precise, may_read);
 		assert_int_equal(m->selection.choice.n_reads, VICTIM_MAX_READS);
-		assert_int_equal(m->selection.choice.ranked[0].process->pid, may_read ? 7 : 8);
+		assert_int_equal(m->selection.choice.ranked[0].process->pid, i == 1 ? 7 : 8);
 	}
 }
 

@@ -48,8 +48,10 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 		uint64_t freed, best; /* MiB */
 		bool waits;
 		pid_t taken; /* 8: what was chosen */
+		enum victim_as_one as_one;
 	} cases[] = {
 		{ "in vain", 0, 100, true, 7 },
+		{ "many small ones were chosen", 0, 100, true, 7, VICTIM_AS_CGROUP },
 		{ "another one has more", 0, 4096, true, 8 },
 		{ "it was freed", 3000, 100, false, 8 },
 	};
@@ -61,8 +63,9 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 	other = add(8, "other", MIB);
 	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
 		3 * GIB;
-	test.survey.unmapped[0] =
-		(struct where_holder){ .pid = 7, .comm = "holder", .bytes = 3 * GIB };
+	test.survey.unmapped[0] = (struct where_holder){
+		.pid = 7, .comm = "holder", .bytes = 3 * GIB, .start_ticks = STARTED
+	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		usec_t now = NOW + i * 10 * SEC;
 
@@ -85,11 +88,133 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 						    now + SEC / 5));
 		other->memory.anon = cases[i].best * MIB;
 		victim_take(other, 0, &m->selection.choice);
+		m->selection.choice.as_one = cases[i].as_one;
+		s->missing = 0;
 		stuck_take_holder(&m->selection, &test.m->in_flight.decision, &reader,
 				  now + SEC / 5);
+		assert_int_equal(s->missing, cases[i].taken == 7 ? 3 * GIB : 0);
 		assert_int_equal(m->selection.choice.ranked[0].process->pid, cases[i].taken);
 		s->has_survey = false;
 	}
+}
+
+/* Of shared memory: what of it was swapped out meanwhile, or is locked, is there still. */
+static void test_a_kill_in_vain_beside_others(void **state)
+{
+	static const struct {
+		const char *label;
+		struct {
+			uint64_t shmem, mlocked, swap; /* MiB, of 8192 of swap */
+		} before, now;
+		bool waits;
+	} cases[] = {
+		{ "it is there", { 3000, 0, 0 }, { 3000, 0, 0 }, true },
+		{ "it was freed", { 3000, 0, 0 }, { 0, 0, 0 }, false },
+		{ "it was swapped out", { 3000, 0, 0 }, { 1000, 0, 2000 }, true },
+		{ "it was locked, and freed", { 1000, 3000, 0 }, { 1000, 0, 0 }, false },
+		{ "it was in swap", { 0, 0, 3000 }, { 0, 0, 0 }, false },
+		{ "beside more of others", { 4000, 3500, 3200 }, { 4000, 3500, 3200 }, true },
+		{ "and it was freed", { 4000, 3500, 3200 }, { 4000, 500, 3200 }, false },
+	};
+	struct decision *last = &test.m->in_flight.decision;
+
+	last->memory.shmem = 3000 * MIB;
+	last->outcome = KILL_PROGRESS_GONE;
+	last->freed = 3000 * MIB; /* by others */
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct memory_counters *now = &test.m->sampler.domain.reading.counters;
+
+		print_message("%s\n", cases[i].label);
+		last->finished_at = NOW + i * 100 * SEC;
+		last->before.counters = (struct memory_counters){
+			.shmem = cases[i].before.shmem * MIB,
+			.mlocked = cases[i].before.mlocked * MIB,
+			.swap_total = 8 * GIB,
+			.swap_free = 8 * GIB - cases[i].before.swap * MIB,
+		};
+		*now = (struct memory_counters){
+			.shmem = cases[i].now.shmem * MIB,
+			.mlocked = cases[i].now.mlocked * MIB,
+			.swap_total = 8 * GIB,
+			.swap_free = 8 * GIB - cases[i].now.swap * MIB,
+		};
+		assert_int_equal(
+			stuck_waits_for_holder(&test.m->selection, last, last->finished_at),
+			cases[i].waits);
+		/* One that was asked for is waited for, also if the last one is of this moment. */
+		test.m->selection.stuck.has_survey = true;
+		test.m->selection.stuck.surveyed_at = last->finished_at;
+		assert_int_equal(
+			stuck_waits_for_holder(&test.m->selection, last, last->finished_at),
+			cases[i].waits);
+	}
+}
+
+/* In watch: what none holds explains it, or may be held by descriptors, or is in swap. */
+static void test_what_a_survey_is_made_for(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t available, shmem, swap; /* MiB, now; of 2000 available, and no swap used */
+		bool asks;
+	} rows[] = {
+		{ "processes have it all", 1000, 0, 0, false },
+		{ "a small tmpfs explains it", 1450, 600, 0, true },
+		{ "it is less", 1500, 500, 0, false },
+		{ "a part that may be held", 500, 1024, 0, true },
+		{ "less than that", 500, 1023, 0, false },
+		{ "much is in swap", 1000, 0, 1024, true },
+		{ "less is", 1000, 0, 1023, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct memory_reading *r;
+
+		print_message("%s\n", rows[i].label);
+		teardown(state);
+		assert_int_equal(setup(state), 0);
+		r = &test.m->sampler.domain.reading;
+		for (unsigned now = 0; now < 2; now++) {
+			uint64_t used = now ? rows[i].swap * MIB : 0;
+
+			r->available = r->counters.free = (now ? rows[i].available : 2000) * MIB;
+			r->swap_total = r->counters.swap_total = 4 * GIB;
+			r->swap_free = r->counters.swap_free = 4 * GIB - used;
+			r->counters.shmem = r->counters.cached = now ? rows[i].shmem * MIB : 0;
+			r->counters.anon = r->total - r->available - r->counters.cached;
+			if (!now)
+				unowned_note_calm(&test.m->selection, NOW - 400 * SEC);
+		}
+		stuck_watch(&test.m->selection, NOW);
+		assert_int_equal(test.n_asked, rows[i].asks);
+	}
+}
+
+static void test_how_often_a_survey_is_made_in_watch(void **state)
+{
+	struct stuck *s = &test.m->selection.stuck;
+
+	fill_tmpfs();
+	s->asked_at = NOW;
+	s->watched_at = NOW + 2 * SEC - 1 - SEC / 5;
+	stuck_watch(&test.m->selection, NOW + 2 * SEC - 1);
+	assert_int_equal(s->watched_at, NOW + 2 * SEC - 1); /* it was looked at */
+	assert_int_equal(test.n_asked, 0);
+	s->watched_at = 0;
+	stuck_watch(&test.m->selection, NOW + 2 * SEC);
+	assert_int_equal(test.n_asked, 1);
+}
+
+/* It is not looked at again. */
+static void test_a_survey_that_names_none(void **state)
+{
+	struct stuck *s = &test.m->selection.stuck;
+
+	s->has_survey = true;
+	s->surveyed_at = NOW;
+	stuck_take_holder(&test.m->selection, &test.m->in_flight.decision, &reader, NOW);
+	assert_int_equal(s->nominated_at, NOW);
+	assert_int_equal(test.m->selection.choice.n_ranked, 0);
 }
 
 /* What was added is more than the chosen one frees, and none knows yet which process holds it. */
@@ -119,6 +244,13 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	assert_false(stuck_waits_before(&m->selection, last, NOW));
 	assert_int_equal(test.n_asked, 0);
 	m->selection.choice.as_one = VICTIM_ALONE;
+	m->selection.choice.is_reluctant = true;
+	assert_false(stuck_waits_before(&m->selection, last, NOW));
+	m->selection.choice.is_reluctant = false;
+	m->selection.request.rank_by = POLICY_RANK_BY_SWAP;
+	assert_false(stuck_waits_before(&m->selection, last, NOW));
+	m->selection.request.rank_by = POLICY_RANK_BY_FOOTPRINT;
+	assert_int_equal(test.n_asked, 0);
 	assert_true(stuck_waits_before(&m->selection, last, NOW));
 	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC / 10));
 	assert_int_equal(test.n_asked, 1);
@@ -128,9 +260,10 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 3)); /* it is late */
 	test.is_finished = true;
 	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 2));
-	/* What it has named was killed, and the memory is held still. */
+	/* What it has named was killed while it was made, and the memory is held still. */
+	last->finished_at = NOW + SEC / 4;
+	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC)); /* it was another */
 	last->held = GIB;
-	last->finished_at = NOW + SEC;
 	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC));
 	assert_int_equal(test.n_asked, 2);
 	/* It was mapped when the survey was made. */
@@ -161,6 +294,10 @@ int main(void)
 		TEST(test_a_survey_where_a_part_may_be_held),
 		TEST(test_a_survey_is_waited_for_before_a_kill),
 		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
+		TEST(test_a_kill_in_vain_beside_others),
+		TEST(test_what_a_survey_is_made_for),
+		TEST(test_how_often_a_survey_is_made_in_watch),
+		TEST(test_a_survey_that_names_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,38 +194,6 @@ static void test_a_survey_of_mappings_that_is_late_is_another(void **state)
 	}
 }
 
-/* By its start time: that of the holder, of another with its pid, or not known. */
-static void test_another_process_with_its_pid_is_none(void **state)
-{
-	static const struct {
-		uint64_t surveyed, now;
-		bool is_taken;
-	} rows[] = { { 100, 100, true }, { 100, 101, false }, { 0, 100, true } };
-	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
-	struct census_process *process = add(7, "holder", MIB);
-
-	s->holder_minimum = GIB;
-	s->has_survey = true;
-	s->surveyed_from = s->surveyed_at = NOW - SEC;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
-		3 * GIB;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		s->surveyed = (struct where_survey){ .unmapped = { {
-							     .pid = 7,
-							     .comm = "holder",
-							     .bytes = 3 * GIB,
-							     .uid = 5,
-							     .start_ticks = rows[i].surveyed,
-						     } } };
-		process->start_ticks = rows[i].now;
-		s->nominated_at = 0;
-		m->selection.choice.n_ranked = 0;
-		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-		assert_int_equal(m->selection.choice.n_ranked, rows[i].is_taken);
-	}
-}
-
 static void test_it_is_reported_once(void **state)
 {
 	struct manager *m = test.m;
@@ -288,7 +256,10 @@ static void test_without_a_thread(void **state)
 	stuck_enter(&m->selection, NOW);
 	assert_true(stuck_has_report(&m->selection, NOW));
 	assert_false(m->selection.stuck.account.is_surveyed);
+	assert_int_equal(m->selection.stuck.asked_at, NOW);
 	assert_false(stuck_has_report(&m->selection, NOW + SEC));
+	victim_take(add(7, "small", MIB), 0, &m->selection.choice);
+	assert_false(stuck_waits_before(&m->selection, &m->in_flight.decision, NOW));
 	assert_int_equal(test.n_asked, 0);
 }
 
@@ -327,7 +298,6 @@ int main(void)
 		TEST(test_a_survey_is_fresh_until_the_next_one),
 		TEST(test_a_survey_of_mappings_is_preferred),
 		TEST(test_a_survey_of_mappings_that_is_late_is_another),
-		TEST(test_another_process_with_its_pid_is_none),
 		TEST(test_it_is_reported_once),
 		TEST(test_a_survey_that_is_late),
 		TEST(test_without_a_thread),

@@ -104,11 +104,14 @@ static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 	test.error_pid = large;
 	test.cgroup_result = PROC_GONE;
 	test.n_cgroup_results = 1;
+	test.m->selection.stuck.nominated_at = 1;
 	step();
 	assert_int_equal(test.m->in_flight.decision.pid, large);
 	assert_int_equal(test.n_signals, 0);
 	assert_int_equal(test.m->regime.state, REGIME_WATCH);
 	assert_int_equal(test.m->selection.n_vanished, 1);
+	/* If a survey had named it, that may name its successor. */
+	assert_int_equal(test.m->selection.stuck.nominated_at, 0);
 
 	/* The same, by its cgroup in the freezer's hierarchy. */
 	test.v1_result = PROC_GONE;

@@ -62,6 +62,9 @@ static void test_small_processes_hide_nothing(void **state)
 	add(301, "large", MIB)->memory.shmem = 200 * MIB;
 	(void)stuck_min_victim(&m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 5 * GIB - 300 * MIB);
+	add(302, "large, just", MIB)->memory.shmem = WHERE_MAPPED_SMALL;
+	(void)stuck_min_victim(&m->selection, &test.policy);
+	assert_int_equal(s->unowned_growth, 5 * GIB - 316 * MIB);
 
 	s->surveyed.is_partial = true;
 	(void)stuck_min_victim(&m->selection, &test.policy);
@@ -70,60 +73,6 @@ static void test_small_processes_hide_nothing(void **state)
 	m->sampler.sampled_at = NOW + 3 * SEC;
 	(void)stuck_min_victim(&m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 0);
-}
-
-/* A parent and 99 children that map 60 MiB in common, which were measured as far as `measured`: as
- * victim_apply_share() counts them, and with their fair share. */
-static void add_family(unsigned measured)
-{
-	struct census *census = &test.m->sampler.census;
-
-	for (unsigned i = 0; i < 100; i++) {
-		struct census_process *process = add((pid_t)(1000 + i), "pg", MIB);
-
-		process->ppid = i == 0 ? 1 : 1000;
-		process->session = 1000;
-		process->code_pages = 77;
-		process->memory.shmem = 60 * MIB;
-		if (i >= measured)
-			continue;
-		process->memory.is_measured = true;
-		process->memory.kept = 30 * MIB;
-		process->is_unit = true;
-		process->fair_share = (float)(MIB + 60 * MIB / 100);
-	}
-	assert_non_null(census_find(census, 1099));
-}
-
-/* 100 processes do not map 6 GiB if each maps the same 60 MiB. */
-static void test_what_a_family_maps_counts_once(void **state)
-{
-	set_policy();
-	add_family(100);
-	assert_true(unowned_mapped_shmem(&test.m->selection) <= 61 * MIB);
-	fill_tmpfs();
-	(void)stuck_min_victim(&test.m->selection, &test.policy);
-	assert_true(test.m->selection.stuck.unowned_growth >= 5 * GIB - 61 * MIB);
-}
-
-static void test_relatives_of_one_that_was_measured_map_the_same(void **state)
-{
-	struct census_process *other;
-
-	add_family(1);
-	assert_true(unowned_mapped_shmem(&test.m->selection) <= 61 * MIB);
-	/* Not another program, and not more than it maps at all. */
-	other = add(2000, "other", MIB);
-	other->code_pages = 78;
-	other->memory.shmem = 500 * MIB;
-	assert_true(unowned_mapped_shmem(&test.m->selection) >= 500 * MIB);
-	assert_true(unowned_mapped_shmem(&test.m->selection) <= 561 * MIB);
-}
-
-static void test_of_an_unknown_family_all_counts(void **state)
-{
-	add_family(0);
-	assert_int_equal(unowned_mapped_shmem(&test.m->selection), 100 * 60 * MIB);
 }
 
 static void read_machine(uint64_t available, uint64_t tmpfs)
@@ -238,8 +187,9 @@ static void survey(uint64_t held, uint64_t together)
 
 	s->has_survey = true;
 	s->surveyed_at = test.m->sampler.sampled_at = NOW;
-	s->surveyed.unmapped[0].bytes = held;
-	s->surveyed.unmapped[1].together = together;
+	s->surveyed.unmapped[0].bytes = held / 2;
+	s->surveyed.unmapped[0].together = together;
+	s->surveyed.unmapped[WHERE_UNMAPPED_MAX - 1].bytes = held - held / 2;
 	unowned_note_survey(&test.m->selection);
 }
 
@@ -275,6 +225,10 @@ static void test_nor_a_leak_that_is_held_by_descriptors(void **state)
 	survey(400 * MIB, 112 * MIB);
 	(void)minimum();
 	assert_int_equal(s->held_growth, before + 700 * MIB);
+	/* It is no more than there is. */
+	survey(20 * GIB, 0);
+	assert_int_equal(s->held_now.unowned, 0);
+	assert_int_equal(s->held_now.room, left - 700 * MIB);
 }
 
 static void test_the_mark_moves_ten_times_in_a_second(void **state)
@@ -343,7 +297,7 @@ static void test_what_of_a_tmpfs_is_swapped_out_is_held_by_no_process(void **sta
 	struct selection *sel = &m->selection;
 	struct stuck *s = &sel->stuck;
 	struct memory_reading *r = &m->sampler.domain.reading;
-	struct census_process *process = add(7, "process", GIB);
+	struct census_process *process = add(7, "process", GIB), *child = add(8, "process", GIB);
 
 	set_policy();
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -355,7 +309,7 @@ static void test_what_of_a_tmpfs_is_swapped_out_is_held_by_no_process(void **sta
 		read_machine(3 * GIB, 0);
 		r->swap_free = r->counters.swap_free = 2 * GIB;
 		read_machine(GIB, 2 * GIB);
-		process->memory.swap = rows[i].process * MIB;
+		process->memory.swap = child->memory.swap = rows[i].process / 2 * MIB;
 		assert_int_equal(unowned_may_be_swapped(sel), rows[i].is_asked);
 		(void)minimum();
 		assert_int_equal(s->unowned_growth, rows[i].without * MIB);
@@ -366,8 +320,19 @@ static void test_what_of_a_tmpfs_is_swapped_out_is_held_by_no_process(void **sta
 		(void)minimum();
 		assert_int_equal(s->unowned_growth, rows[i].grown * MIB);
 	}
+	/* What is in memory as well is not swapped out. */
+	r->counters.swap_cached = 72 * MIB;
+	assert_true(unowned_may_be_swapped(sel));
+	r->counters.swap_cached = 73 * MIB;
+	assert_false(unowned_may_be_swapped(sel));
+	r->counters.swap_cached = 0;
 	m->sampler.census.n_hidden = 1; /* they may have it */
 	assert_false(unowned_may_be_swapped(sel));
+	m->sampler.census.n_hidden = 0;
+	m->sampler.census.n_unreadable = 1; /* as may these */
+	assert_false(unowned_may_be_swapped(sel));
+	m->sampler.census.n_unreadable = 0;
+	assert_true(unowned_may_be_swapped(sel));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -377,9 +342,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_no_process_holds_raises_the_minimum),
 		TEST(test_small_processes_hide_nothing),
-		TEST(test_what_a_family_maps_counts_once),
-		TEST(test_relatives_of_one_that_was_measured_map_the_same),
-		TEST(test_of_an_unknown_family_all_counts),
 		TEST(test_what_was_filled_before_does_not_shield_a_leak),
 		TEST(test_nor_a_leak_of_shared_memory),
 		TEST(test_but_what_is_mapped_and_stays_shields),

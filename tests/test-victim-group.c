@@ -33,17 +33,9 @@ static void make_siblings(struct machine *machine, size_t n, uint64_t each, uint
 static void choose_at(struct machine *machine, uint64_t ticks_now, const struct streak *streak,
 		      usec_t now)
 {
-	struct victim_request request = {
-		.allocated = machine->allocated,
-		.total = GIB,
-		.memory = GIB,
-		.min_victim = 4 * MIB,
-		.now = now,
-		.ticks_now = ticks_now,
-		.self = 1 << 20,
-		.streak = streak,
-	};
+	struct victim_request request = request_at(machine, now, ticks_now);
 
+	request.streak = streak;
 	choose_for(machine, &request);
 	assert_true(result.n_ranked > 0);
 }
@@ -313,16 +305,20 @@ static void test_starter(void **state)
 {
 	static const struct {
 		const char *name;
-		size_t n_others; /* its children that are no siblings of the victim */
+		size_t n_others; /* of its 8 children that are no siblings of the victim */
 		pid_t ppid, session;
 		uid_t uid;
 		uint64_t start_ticks;
 		const char *cgroup;
 		bool is_undone, expected;
+		bool have_exited; /* two of the others, of which one is a zombie */
 	} rows[] = {
 		{ "it starts them anew", 0, 9, 9, 1000, 10, "/a.slice", true, true },
 		{ "one of 8 is another", 1, 9, 9, 1000, 10, "/a.slice", true, true },
+		{ "a quarter of them are", 2, 9, 9, 1000, 10, "/a.slice", true, true },
 		{ "it does other things", 3, 9, 9, 1000, 10, "/a.slice", true, false },
+		{ "it did, but they have exited", 3, 9, 9, 1000, 10, "/a.slice", true, true, true },
+		{ "it was started just before", 0, 9, 9, 1000, 103, "/a.slice", true, true },
 		{ "kills help", 0, 9, 9, 1000, 10, "/a.slice", false, false },
 		{ "a login shell", 0, 9, FIRST_PID + 8, 1000, 10, "/a.slice", true, false },
 		{ "it runs in another session", 0, 9, 8, 1000, 10, "/a.slice", true, false },
@@ -358,6 +354,10 @@ static void test_starter(void **state)
 			assert_int_equal(
 				census_attach(&machine.census, machine.processes[j], "/a.slice"),
 				0);
+		machine.processes[7]->is_gone = rows[i].have_exited;
+		if (rows[i].have_exited)
+			machine.processes[6]->state = 'Z';
+		result.is_replaced = true;
 		result.is_undone = rows[i].is_undone;
 		if (victim_is_starter(&machine.census, &result, victim, parent) != rows[i].expected)
 			fail_msg("%s", rows[i].name);

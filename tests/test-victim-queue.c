@@ -32,25 +32,27 @@ static void make_jobs(struct machine *machine, size_t n_old, const char *cgroup)
 		process->ppid = i < N ? 7 : 1;
 		process->uid = 1000;
 		process->code_pages = 3;
-		process->start_ticks = i < n_old ? TICKS_NOW - 2500 : TICKS_NOW - 100;
+		process->start_ticks = i < n_old ? TICKS_NOW - 2000 : TICKS_NOW - 100;
 		assert_int_equal(
 			census_attach(&machine->census, process, i < N ? cgroup : "/b.service"), 0);
 		census_update_eligibility(&machine->census, process);
 	}
 }
 
-/* Eight were there at the first kill, 20 s ago; each of the four that were killed but the first was
- * started since. */
+/* Eight were there at the first kill, 20 s ago, when they had just been started; each of the four
+ * that were killed but the first was started since. */
 static void test_a_queue_is_told_from_a_server(void **state)
 {
 	static const struct {
 		const char *name, *cgroup;
 		size_t n_old; /* that are left of those */
 		enum victim_as_one as_one;
+		bool with_others; /* were killed with each */
 	} rows[] = {
 		{ "a server", "/a.slice", 7, VICTIM_AS_SIBLINGS },
 		{ "one has exited by itself", "/a.slice", 6, VICTIM_AS_SIBLINGS },
 		{ "two have, while four were killed", "/a.slice", 5, VICTIM_ALONE },
+		{ "likewise, and others with each", "/a.slice", 5, VICTIM_AS_SIBLINGS, true },
 		{ "a service", "/a.service", 7, VICTIM_AS_CGROUP },
 		{ "a queue in a unit of its own", "/a.service", 5, VICTIM_ALONE },
 	};
@@ -59,20 +61,13 @@ static void test_a_queue_is_told_from_a_server(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		static struct streak streak;
 		struct machine machine;
-		struct victim_request request = {
-			.total = GIB,
-			.memory = GIB,
-			.min_victim = 4 * MIB,
-			.now = NOW,
-			.ticks_now = TICKS_NOW,
-			.self = 1 << 20,
-			.streak = &streak,
-		};
+		struct victim_request request;
 
 		print_message("%s\n", rows[i].name);
 		memset(&streak, 0, sizeof(streak));
 		make_jobs(&machine, rows[i].n_old, rows[i].cgroup);
-		request.allocated = machine.allocated;
+		request = request_at(&machine, NOW, TICKS_NOW);
+		request.streak = &streak;
 		for (unsigned j = 0; j < N_KILLS; j++)
 			streak_add(&streak,
 				   &(struct streak_subject){
@@ -81,7 +76,7 @@ static void test_a_queue_is_told_from_a_server(void **state)
 					   .ppid = 7,
 					   .uid = 1000,
 					   .age = (j == 0 ? 9 : 3) * USEC_PER_SEC,
-					   .n_alike = 8,
+					   .n_alike = rows[i].with_others ? 0 : 8,
 				   },
 				   NOW - (20 - 4 * j) * USEC_PER_SEC);
 		choose_for(&machine, &request);
@@ -113,6 +108,8 @@ static void test_those_that_are_alike(void **state)
 	assert_int_equal(victim_count_alike(&machine.census, p[0]), N - 3);
 	p[0]->session = p[3]->session = 5;
 	assert_int_equal(victim_count_alike(&machine.census, p[0]), N - 2);
+	p[4]->is_gone = true;
+	assert_int_equal(victim_count_alike(&machine.census, p[0]), N - 3);
 	machine_done(&machine);
 }
 

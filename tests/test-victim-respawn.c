@@ -27,6 +27,7 @@ enum which { LEAK, MAKE, LOOP, SHELL, OTHER, BESIDE, N_PROCESSES };
 static struct machine *machine_now;
 static pid_t loop_pgrp;
 static int tty;
+static pid_t reused; /* it is another by now */
 
 int __wrap_proc_read_stat(int proc_fd, pid_t pid, struct proc_stat *ret);
 int __wrap_proc_read_stat(int proc_fd, pid_t pid, struct proc_stat *ret)
@@ -38,7 +39,7 @@ int __wrap_proc_read_stat(int proc_fd, pid_t pid, struct proc_stat *ret)
 		return PROC_GONE;
 	*ret = (struct proc_stat){
 		.pid = pid,
-		.start_ticks = process->start_ticks,
+		.start_ticks = process->start_ticks + (pid == reused),
 		.pgrp = pid == PID(LOOP) ? loop_pgrp : PID(LOOP),
 		.tty = tty,
 	};
@@ -54,6 +55,12 @@ struct row {
 	/* Of the other child of LOOP; 0: there is none. */
 	uint64_t other_ticks;
 	bool other_is_beside; /* in the unit, and no child of it */
+	char other_state;     /* 'Z', or 'x': it is gone */
+	uint64_t loop_ticks;  /* 0: long ago */
+	bool other_session, loop_is_unknown;
+	enum { THE_SAME, VICTIM_IS_ANOTHER, LOOP_IS_ANOTHER } pids;
+	enum { NOTED, READ, READ_OTHERS, NOT_NEEDED } args;
+	bool shell_is_no_leader;
 };
 
 /* SHELL (the first process of the unit) starts LOOP, which starts MAKE for each LEAK. */
@@ -71,7 +78,9 @@ static void make_machine(struct machine *machine, const struct row *row)
 		set(machine, which, MIB, MIB);
 		strcpy(process->comm, which == LEAK ? "leak" : "x");
 		process->ppid = parents[which];
-		process->session = row->loop_is_leader ? PID(LOOP) : PID(SHELL);
+		process->session = row->loop_is_leader	     ? PID(LOOP)
+				   : row->shell_is_no_leader ? 1
+							     : PID(SHELL);
 		process->uid = 1000;
 		process->start_ticks = which <= MAKE ? KILLED_TICKS + 100 : 100;
 		assert_int_equal(
@@ -95,6 +104,14 @@ static void make_machine(struct machine *machine, const struct row *row)
 		machine->processes[OTHER]->ppid = 1;
 	if (row->is_protected)
 		set_adj(machine, LOOP, -1000);
+	machine->processes[OTHER]->is_gone = row->other_state == 'x';
+	machine->processes[OTHER]->state = row->other_state == 'Z' ? 'Z' : 'S';
+	if (row->loop_ticks > 0)
+		machine->processes[LOOP]->start_ticks = row->loop_ticks;
+	if (row->other_session)
+		machine->processes[LOOP]->session = 1;
+	if (row->loop_is_unknown)
+		machine->processes[MAKE]->ppid = PID(N_PROCESSES);
 }
 
 static void test_what_is_killed_with_it(void **state)
@@ -122,6 +139,25 @@ static void test_what_is_killed_with_it(void **state)
 		{ "a main process that holds much", VICTIM_ALONE, .loop_is_leader = true,
 		  .loop_mib = 33 },
 		{ "a script that is protected", VICTIM_ALONE, .is_protected = true },
+		{ "its other child was there at the kill", VICTIM_ALONE,
+		  .other_ticks = KILLED_TICKS },
+		{ "but has exited", VICTIM_WITH_STARTER, .other_ticks = 100, .other_state = 'x' },
+		{ "but is a zombie", VICTIM_WITH_STARTER, .other_ticks = 100, .other_state = 'Z' },
+		{ "a script that was started at the kill", VICTIM_WITH_STARTER,
+		  .loop_ticks = KILLED_TICKS },
+		{ "its pid is of one that is younger than its child", VICTIM_ALONE,
+		  .loop_ticks = KILLED_TICKS + 101 },
+		{ "likewise, of a script in a script", VICTIM_ALONE,
+		  .loop_ticks = KILLED_TICKS + 101, .shell_is_no_leader = true },
+		{ "a script in a script", VICTIM_WITH_STARTER, .shell_is_no_leader = true },
+		{ "what has started it is not known", VICTIM_ALONE, .loop_is_unknown = true },
+		{ "a script of another session", VICTIM_ALONE, .other_session = true },
+		{ "the pid of the script is another's by now", VICTIM_ALONE,
+		  .pids = LOOP_IS_ANOTHER, .has_tty = true },
+		{ "that of the victim is", VICTIM_ALONE, .pids = VICTIM_IS_ANOTHER },
+		{ "its arguments are read", VICTIM_WITH_STARTER, .args = READ },
+		{ "and are others", VICTIM_ALONE, .args = READ_OTHERS },
+		{ "another program was killed", VICTIM_ALONE, .args = NOT_NEEDED },
 	};
 
 	(void)state;
@@ -130,41 +166,41 @@ static void test_what_is_killed_with_it(void **state)
 		static struct streak streak;
 		static struct victim_args args[VICTIM_ARGS_MAX];
 		struct machine machine;
-		struct victim_request request = {
-			.total = GIB,
-			.memory = GIB,
-			.min_victim = 4 * MIB,
-			.now = NOW,
-			.ticks_now = TICKS_NOW,
-			.self = 1 << 20,
-			.streak = &streak,
-			.args = args,
-		};
+		struct victim_request request;
 
 		print_message("%s\n", rows[i].name);
 		machine_now = &machine;
 		make_machine(&machine, &rows[i]);
-		request.allocated = machine.allocated;
+		request = request_at(&machine, NOW, TICKS_NOW);
+		request.streak = &streak;
+		request.args = args;
 		loop_pgrp = rows[i].other_group ? PID(SHELL) : PID(LOOP);
 		tty = rows[i].has_tty ? 34816 : 0;
+		reused = rows[i].pids == VICTIM_IS_ANOTHER ? PID(LEAK)
+			 : rows[i].pids == LOOP_IS_ANOTHER ? PID(LOOP)
+							   : 0;
 		memset(&streak, 0, sizeof(streak));
 		for (unsigned j = n; j > 0; j--)
 			streak_add(&streak,
 				   &(struct streak_subject){
 					   .cgroup = "/a.service",
-					   .comm = "leak",
+					   .comm = rows[i].args == NOT_NEEDED ? "x" : "leak",
 					   .ppid = 1,
 					   .uid = 1000,
 					   .session = machine.processes[LEAK]->session,
 					   .age = 4 * USEC_PER_SEC,
-					   .args_hash = HASH,
+					   .args_hash = rows[i].args == READ ? PID(LEAK) : HASH,
 				   },
 				   NOW - j * 5 * USEC_PER_SEC);
-		victim_note_args(args, machine.processes[LEAK], HASH);
+		memset(args, 0, sizeof(args));
+		if (rows[i].args == NOTED)
+			victim_note_args(args, machine.processes[LEAK], HASH);
 		choose_for(&machine, &request);
 		assert_true(result.n_ranked > 0);
 		assert_int_equal(result.ranked[0].process->pid, PID(LEAK));
-		assert_int_equal(result.n_respawned, n);
+		assert_int_equal(result.n_respawned, rows[i].args >= READ_OTHERS ? 0 : n);
+		assert_int_equal(result.n_reads,
+				 rows[i].args == READ || rows[i].args == READ_OTHERS ? 2 : 1);
 		assert_int_equal(result.as_one, rows[i].expected);
 		if (rows[i].expected == VICTIM_WITH_STARTER)
 			assert_int_equal(result.starter_pid, PID(LOOP));

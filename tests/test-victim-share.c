@@ -313,15 +313,31 @@ static void test_take_counts_what_is_held(void **state)
 
 	machine_init(&machine, 1);
 	set(&machine, 0, 3 * MIB, 3 * MIB);
+	machine.processes[0]->memory.shmem = 2 * MIB;
 	assert_int_equal(victim_reserve(&result, &machine.census), 0);
+	/* Of the one that was chosen. */
+	result.approximate = result.is_reluctant = true;
+	result.as_one = VICTIM_AS_CGROUP;
+	result.n_respawned = 3;
+	result.avoided.node = &machine.processes[0]->node;
+	result.skipped_for = BACKOFF_SIMILAR;
+	result.avoided_kinds = 1;
 	victim_take(machine.processes[0], GIB, &result);
 	assert_int_equal(result.n_ranked, 1);
 	assert_ptr_equal(result.ranked[0].process, machine.processes[0]);
-	assert_int_equal(proc_reclaimable(&result.ranked[0].memory), GIB + 3 * MIB);
-	assert_int_equal(result.ranked[0].estimate, GIB + 3 * MIB);
+	assert_int_equal(result.ranked[0].memory.shmem, GIB + 2 * MIB);
+	assert_int_equal(result.ranked[0].estimate, GIB + 5 * MIB);
+	assert_int_equal(result.ranked[0].score.lo, GIB + 5 * MIB);
+	assert_int_equal(result.ranked[0].score.hi, GIB + 5 * MIB);
+	assert_true(result.ranked[0].is_read && result.ranked[0].precise);
 	assert_int_equal(result.ranked[0].held, GIB);
 	assert_int_equal(result.ranked[0].verdict, VICTIM_CHOSEN);
 	assert_int_equal(result.as_one, VICTIM_ALONE);
+	assert_int_equal(result.n_respawned, 0);
+	assert_false(result.approximate || result.is_reluctant);
+	assert_null(result.avoided.node);
+	assert_int_equal(result.skipped_for, BACKOFF_NONE);
+	assert_int_equal(result.avoided_kinds, 0);
 	machine_done(&machine);
 }
 

@@ -17,6 +17,7 @@
 /* clang-format on */
 
 #define TICKS_NOW 3000
+#define NOW	  (2 * USEC_PER_SEC)
 #define SIBLINGS  12
 
 /* Siblings, of which the last may be another size, and one process that is none of them.  All of
@@ -24,17 +25,10 @@
 static void choose_beside(struct machine *machine, uint64_t each, uint64_t last, uint64_t beside,
 			  uint64_t beside_started, bool grows)
 {
-	struct victim_request request = {
-		.total = GIB,
-		.memory = GIB,
-		.min_victim = 4 * MIB,
-		.now = 2 * USEC_PER_SEC,
-		.ticks_now = TICKS_NOW,
-		.self = 1 << 20,
-	};
+	struct victim_request request;
 
 	machine_init(machine, SIBLINGS + 1);
-	request.allocated = machine->allocated;
+	request = request_at(machine, NOW, TICKS_NOW);
 	for (size_t i = 0; i < SIBLINGS; i++) {
 		machine->processes[i]->ppid = 7;
 		machine->processes[i]->start_ticks = TICKS_NOW - 1000 + i;
@@ -100,14 +94,7 @@ static void test_a_database_that_was_started_with_others(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct machine machine;
-		struct victim_request request = {
-			.total = GIB,
-			.memory = GIB,
-			.min_victim = 4 * MIB,
-			.now = 2 * USEC_PER_SEC,
-			.ticks_now = TICKS_NOW,
-			.self = 1 << 20,
-		};
+		struct victim_request request;
 
 		machine_init(&machine, 41);
 		for (size_t j = 0; j < 41; j++) {
@@ -122,7 +109,7 @@ static void test_a_database_that_was_started_with_others(void **state)
 			set(&machine, j, bytes, bytes);
 			process->earlier_footprint = j == 0 && rows[i].grows ? 0 : bytes;
 		}
-		request.allocated = machine.allocated;
+		request = request_at(&machine, NOW, TICKS_NOW);
 		choose_for(&machine, &request);
 		print_message("%s\n", rows[i].label);
 		assert_int_equal(result.ranked[0].process == machine.processes[0],
@@ -157,21 +144,15 @@ static void test_arguments_of_the_chosen_are_read(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct victim_args args[VICTIM_ARGS_MAX] = { 0 };
 		struct machine machine;
-		struct victim_request request = {
-			.total = GIB,
-			.memory = rows[i].memory * MIB,
-			.min_victim = 4 * MIB,
-			.now = 2 * USEC_PER_SEC,
-			.ticks_now = TICKS_NOW,
-			.self = 1 << 20,
-			.streak = rows[i].with_streak ? &streak : NULL,
-			.args = args,
-		};
+		struct victim_request request;
 
 		machine_init(&machine, 2);
 		set(&machine, 0, rows[i].bytes * MIB, rows[i].bytes * MIB);
 		set(&machine, 1, 20 * MIB, 20 * MIB);
-		request.allocated = machine.allocated;
+		request = request_at(&machine, NOW, TICKS_NOW);
+		request.memory = rows[i].memory * MIB;
+		request.streak = rows[i].with_streak ? &streak : NULL;
+		request.args = args;
 		if (rows[i].known != 0) {
 			struct census_process process = *machine.processes[0];
 
@@ -187,12 +168,63 @@ static void test_arguments_of_the_chosen_are_read(void **state)
 	}
 }
 
+/* A sibling of others that has been the largest by itself, or one that is alone; after kills of
+ * such.  The arguments are asked for to compare it with these, several times. */
+static void test_arguments_are_read_once(void **state)
+{
+	static const struct {
+		const char *label;
+		bool is_sibling, with_shares, without_args;
+		unsigned n_reads;
+	} rows[] = {
+		{ "with its share", false, true, false, 1 },
+		{ "they cannot be read", false, true, true, 1 },
+		{ "its share cannot", false, false, false, 2 },
+		{ "neither can", false, false, true, 2 },
+		{ "a sibling", true, true, false, 1 },
+		{ "their arguments cannot be read", true, true, true, 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t n = rows[i].is_sibling ? SIBLINGS : 1;
+		static struct streak streak;
+		struct victim_request request;
+		struct machine machine;
+
+		print_message("%s\n", rows[i].label);
+		machine_init(&machine, n);
+		machine.with_shares = rows[i].with_shares;
+		machine.without_args = rows[i].without_args;
+		memset(&streak, 0, sizeof(streak));
+		for (size_t j = 0; j < n; j++) {
+			strcpy(machine.processes[j]->comm, "job");
+			machine.processes[j]->ppid = 7;
+			machine.processes[j]->start_ticks = TICKS_NOW - 100; /* a second ago */
+			set(&machine, j, 64 * MIB, 64 * MIB);
+			streak_add(&streak,
+				   &(struct streak_subject){
+					   .cgroup = "/x", .comm = "job", .ppid = 7 },
+				   NOW - USEC_PER_SEC - 1);
+		}
+		request = request_at(&machine, NOW, TICKS_NOW);
+		request.streak = &streak;
+		choose_for(&machine, &request);
+		assert_int_equal(result.as_one,
+				 rows[i].is_sibling ? VICTIM_AS_SIBLINGS : VICTIM_ALONE);
+		assert_int_equal(result.n_reads, rows[i].n_reads);
+		assert_int_equal(result.ranked[0].args_hash,
+				 rows[i].without_args ? 0 : result.ranked[0].process->pid);
+		machine_done(&machine);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_siblings_and_one_that_stands_out),
 		cmocka_unit_test(test_a_database_that_was_started_with_others),
 		cmocka_unit_test(test_arguments_of_the_chosen_are_read),
+		cmocka_unit_test(test_arguments_are_read_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

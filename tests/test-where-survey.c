@@ -107,6 +107,7 @@ static void test_survey_finds_a_memfd_of_another_thread(void **state)
 	if (pid == 0) {
 		int fd = memfd_create("held", MFD_CLOEXEC);
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (fd < 0 || ftruncate(fd, 52 * MIB) < 0 || fallocate(fd, 0, 0, 52 * MIB) < 0 ||
 		    pthread_create(&thread, NULL, wait_forever, NULL) != 0)
 			_exit(1);
@@ -164,6 +165,7 @@ static void test_survey_finds_a_memfd_that_a_thread_has_for_itself(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (pthread_create(&thread, NULL, hold_alone, &ends[1]) != 0)
 			_exit(1);
 		(void)wait_forever(NULL);
@@ -270,6 +272,7 @@ static pid_t fork_with_descriptors(unsigned n, size_t size)
 		int fd, any = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		static const char bytes[MIB];
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		while (n-- > 0)
 			if (dup(any) < 0)
 				_exit(1);

@@ -97,6 +97,12 @@ static void test_missing_is_up_to_one_threshold(void **state)
 	reading.swap_total = GIB;
 	reading.swap_free = 30 * MIB;
 	assert_int_equal(worth_missing(&policy, &reading), 20 * MIB);
+	policy.memory_available.set = false;
+	assert_int_equal(worth_missing(&policy, &reading), 20 * MIB);
+	policy.memory_available.set = true;
+	policy.swap_free.set = false;
+	assert_int_equal(worth_missing(&policy, &reading), 60 * MIB);
+	policy.swap_free.set = true;
 	reading.available = 200 * MIB;
 	assert_int_equal(worth_missing(&policy, &reading), 0);
 	policy = (struct policy){ .memory_available = { .set = true, .permyriad = 10000 } };
@@ -127,10 +133,18 @@ static void test_unaccounted_is_the_rest(void **state)
 	assert_int_equal(worth_unowned(&c, 0), (590 + 60 + 30 + 10) * MIB);
 	assert_int_equal(worth_unowned(&c, 20 * MIB), (590 + 40 + 30 + 10) * MIB);
 	assert_int_equal(worth_unowned(&c, 90 * MIB), (590 + 30 + 10) * MIB);
+	c.hugetlb = 90 * MIB;
+	assert_int_equal(worth_unowned(&c, 0), (500 + 60 + 30 + 10 + 90) * MIB);
+	c.hugetlb = 0;
 	c.cached = 400 * MIB; /* of it 310 MiB locked, on no list of what can be reclaimed */
 	c.inactive_file = 30 * MIB;
 	c.mlocked = 310 * MIB;
 	assert_int_equal(worth_unowned(&c, 310 * MIB), (290 + 60 + 30 + 10) * MIB);
+	c.mlocked = 500 * MIB; /* no more than is on no list */
+	c.active_file = 40 * MIB;
+	c.buffers = 5 * MIB;
+	assert_int_equal(worth_unowned_shmem(&c, 0), (60 + 400 + 5 - 60 - 40 - 30) * MIB);
+	c.active_file = c.buffers = 0;
 	c.mlocked = 0;
 	assert_int_equal(worth_unowned(&c, 310 * MIB), (290 + 30 + 10) * MIB);
 	c.anon = GIB; /* figures that do not fit together */
@@ -147,7 +161,8 @@ static void test_unowned_growth_explains_a_shortage(void **state)
 		{ { 300, 40 }, { 100, 100 }, 0, 4 },	 /* a leak: none of it */
 		{ { 300, 40 }, { 100, 200 }, 0, 4 },	 /* both: by less than three quarters */
 		{ { 300, 40 }, { 100, 295 }, 195, 97 },	 /* just three quarters */
-		{ { 300, 240 }, { 100, 160 }, 0, 4 },	 /* a trifle */
+		{ { 300, 237 }, { 100, 163 }, 0, 4 },	 /* a trifle */
+		{ { 300, 236 }, { 100, 164 }, 64, 32 },	 /* a sixteenth of memory */
 		{ { 40, 300 }, { 100, 340 }, 0, 4 },	 /* it has not fallen */
 		{ { 300, 40 }, { 340, 100 }, 0, 4 },
 	};
@@ -166,6 +181,67 @@ static void test_unowned_growth_explains_a_shortage(void **state)
 		assert_int_equal(worth_holder_minimum(&w, MIN, 0, growth) / MIB,
 				 growth > 0 ? rows[i].minimum / 8 : rows[i].minimum);
 	}
+}
+
+/* MiB, of 1 GiB. */
+static void test_the_mark_moves(void **state)
+{
+	static const struct {
+		const char *label;
+		struct worth_mark mark, now, moved;
+	} rows[] = {
+		{ "the first", { 0, 0 }, { 100, 900 }, { 100, 900 } },
+		{ "a 64th more", { 100, 900 }, { 116, 500 }, { 116, 500 } },
+		{ "less than that", { 100, 900 }, { 115, 500 }, { 100, 900 } },
+		{ "and there was more room", { 100, 900 }, { 115, 950 }, { 100, 950 } },
+		{ "a 16th less", { 100, 900 }, { 36, 500 }, { 36, 500 } },
+		{ "less than that was freed", { 100, 900 }, { 37, 500 }, { 100, 900 } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct worth_mark mark = { rows[i].mark.unowned * MIB, rows[i].mark.room * MIB };
+		struct worth_mark now = { rows[i].now.unowned * MIB, rows[i].now.room * MIB };
+
+		print_message("%s\n", rows[i].label);
+		worth_move_mark(&mark, &now, GIB);
+		assert_int_equal(mark.unowned, rows[i].moved.unowned * MIB);
+		assert_int_equal(mark.room, rows[i].moved.room * MIB);
+	}
+}
+
+static void test_what_processes_have_taken_since(void **state)
+{
+	static const struct {
+		const char *label;
+		struct worth_mark now;
+		uint64_t taken;
+	} rows[] = {
+		{ "most of the room", { 100, 300 }, 600 },
+		{ "a 16th of memory", { 100, 836 }, 64 },
+		{ "less: negligible", { 100, 837 }, 0 },
+		{ "there is more room", { 100, 950 }, 0 },
+		{ "what none holds grows too", { 115, 300 }, 600 },
+		{ "it has grown: the mark is to move", { 116, 300 }, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct worth_mark mark = { 100 * MIB, 900 * MIB };
+		struct worth_mark now = { rows[i].now.unowned * MIB, rows[i].now.room * MIB };
+
+		print_message("%s\n", rows[i].label);
+		assert_int_equal(worth_taken(&mark, &now, GIB), rows[i].taken * MIB);
+	}
+}
+
+static void test_what_may_be_held(void **state)
+{
+	const struct worth_holdings before = { .unowned = 100 * MIB };
+	struct worth_holdings now = { .unowned = 228 * MIB - 1 };
+
+	assert_false(worth_may_be_held(&before, &now, GIB));
+	now.unowned++; /* an eighth */
+	assert_true(worth_may_be_held(&before, &now, GIB));
+	assert_false(worth_may_be_held(&now, &before, GIB));
 }
 
 static void test_tmpfs_in_swap_is_a_lower_bound(void **state)
@@ -216,6 +292,9 @@ int main(void)
 		cmocka_unit_test(test_missing_is_up_to_one_threshold),
 		cmocka_unit_test(test_unaccounted_is_the_rest),
 		cmocka_unit_test(test_unowned_growth_explains_a_shortage),
+		cmocka_unit_test(test_the_mark_moves),
+		cmocka_unit_test(test_what_processes_have_taken_since),
+		cmocka_unit_test(test_what_may_be_held),
 		cmocka_unit_test(test_tmpfs_in_swap_is_a_lower_bound),
 	};
 

@@ -71,7 +71,8 @@ int read_truth(const struct census_process *process, struct victim_reading *ret,
 	machine->n_reads++;
 	*ret = (struct victim_reading){
 		.oom_score_adj = process->oom_score_adj,
-		.reclaimable.args_hash = (uint64_t)process->pid,
+		.has_reclaimable = machine->with_shares,
+		.reclaimable.args_hash = machine->without_args ? 0 : (uint64_t)process->pid,
 	};
 	if (i >= machine->n) { /* a bystander, as it was */
 		ret->memory = process->memory;
@@ -82,6 +83,7 @@ int read_truth(const struct census_process *process, struct victim_reading *ret,
 	if (machine->read_result != 0)
 		return machine->read_result;
 	ret->memory.anon = machine->truth[i];
+	ret->reclaimable.anon = ret->reclaimable.alone = machine->truth[i];
 	if (machine->true_adj[i] != 0)
 		ret->oom_score_adj = machine->true_adj[i];
 	return 0;
@@ -99,6 +101,19 @@ int reread_truth(struct census *census, struct census_process *process, void *us
 		memory.anon = machine->truth[i];
 	census_set_memory(census, process, &memory, machine->allocated, 0);
 	return 0;
+}
+
+struct victim_request request_at(const struct machine *machine, usec_t now, uint64_t ticks_now)
+{
+	return (struct victim_request){
+		.allocated = machine->allocated,
+		.total = GIB,
+		.memory = GIB,
+		.min_victim = 4 * MIB,
+		.now = now,
+		.ticks_now = ticks_now,
+		.self = 1 << 20,
+	};
 }
 
 struct victim_result result;

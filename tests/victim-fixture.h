@@ -23,6 +23,8 @@ struct machine {
 	int read_result;	       /* of every precise read */
 	bool with_rereads;	       /* at little cost; else each is read precisely */
 	bool with_many_cgroups;	       /* so many below one that they are in buckets */
+	bool with_shares;	       /* a precise read shows what is its own: all */
+	bool without_args;	       /* and no arguments */
 	unsigned n_reads;
 	uint64_t allocated;
 };
@@ -34,6 +36,9 @@ void set(struct machine *machine, size_t i, uint64_t reading, uint64_t truth);
 void set_adj(struct machine *machine, size_t i, int adj);
 int read_truth(const struct census_process *process, struct victim_reading *ret, void *userdata);
 int reread_truth(struct census *census, struct census_process *process, void *userdata);
+
+/* What is asked of a machine with a GiB of memory at this moment, without a kill before. */
+struct victim_request request_at(const struct machine *machine, usec_t now, uint64_t ticks_now);
 
 extern struct victim_result result;
 

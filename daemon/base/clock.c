@@ -3,7 +3,6 @@
 #include "daemon/base/clock.h"
 
 #include <time.h>
-#include <unistd.h>
 
 usec_t clock_now(void)
 {
@@ -30,11 +29,6 @@ usec_t clock_asleep(void)
 	return sub_u64((usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000, now);
 }
 
-static uint64_t usec_to_ticks(usec_t usec)
-{
-	return usec / 1000 * (uint64_t)sysconf(_SC_CLK_TCK) / 1000;
-}
-
 /* With the time that the machine was suspended, unlike CLOCK_MONOTONIC. */
 static usec_t since_boot(void)
 {
@@ -46,10 +40,10 @@ static usec_t since_boot(void)
 
 uint64_t clock_ticks_before(usec_t usec)
 {
-	return usec_to_ticks(sub_u64(since_boot(), usec));
+	return sub_u64(since_boot(), usec) / USEC_PER_TICK;
 }
 
 uint64_t clock_ticks_after(usec_t usec)
 {
-	return usec_to_ticks(since_boot() + usec);
+	return (since_boot() + usec) / USEC_PER_TICK;
 }

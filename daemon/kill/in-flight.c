@@ -378,9 +378,8 @@ static unsigned count_alike(const struct in_flight *f)
 	const struct decision *d = &f->decision;
 	const struct census_process *victim = census_find(&f->sampler->census, d->pid);
 
-	if (d->n_siblings > 0 || d->group[0] != '\0' || !victim)
-		return 0;
-	return victim_count_alike(&f->sampler->census, victim);
+	return victim && decision_is_of_one(d) ? victim_count_alike(&f->sampler->census, victim)
+					       : 0;
 }
 
 /* One more kill for streak.h.  (All processes are walked: after the signal.) */

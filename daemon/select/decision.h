@@ -118,6 +118,12 @@ static inline bool decision_is_of_cgroup(const struct decision *d)
 	return d->target == POLICY_TARGET_CGROUP && d->as_one == VICTIM_ALONE && !d->is_flagged;
 }
 
+/* Is no other process killed with the victim? */
+static inline bool decision_is_of_one(const struct decision *d)
+{
+	return d->group[0] == '\0' && d->n_siblings + d->n_sharers + d->n_relatives == 0;
+}
+
 /* Is this one killed with the victim: in the group that is killed as a whole, or, where victim is
  * not NULL, among those that share its memory? */
 bool decision_is_killed_with(const struct decision *d, const struct kill_victim *victim,

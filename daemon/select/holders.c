@@ -47,26 +47,24 @@ static struct census_process *find_successor(struct selection *sel,
 		is_eligible = is_eligible_now(sel, process, reader, &r) || is_eligible;
 		if (r == VICTIM_READ_GONE)
 			continue;
-		if (found || r != 0)
+		if (found)
 			return NULL;
 		found = process;
 	}
 	return is_eligible ? found : NULL;
 }
 
-/* Not if another has its pid meanwhile. */
+/* Whatever its name is by now; not if another has its pid, as far as that is known. */
 static struct census_process *find_surveyed(const struct census *census,
 					    const struct where_holder *holder)
 {
 	struct census_process *process = census_find(census, holder->pid);
 
-	return process && holder->start_ticks != 0 && process->start_ticks != holder->start_ticks
-		       ? NULL
-		       : process;
+	return process && process->start_ticks == holder->start_ticks ? process : NULL;
 }
 
-/* The process of this name, or its successor, if it is eligible; NULL: it is not, or by what is
- * known of it it is too small: most are, and are not read for that. */
+/* The process that was surveyed, or its successor, if it is eligible; NULL: it is not, or by what
+ * is known of it it is too small: most are, and are not read for that. */
 static struct census_process *find_holder(struct selection *sel, const struct where_holder *holder,
 					  const struct victim_reader *reader, usec_t now)
 {
@@ -74,9 +72,8 @@ static struct census_process *find_holder(struct selection *sel, const struct wh
 	uint64_t held = add_u64(holder->bytes, holder->together);
 	int r = VICTIM_READ_GONE;
 
-	if (process && (strcmp(process->comm, holder->comm) != 0 ||
-			!victim_would_be_first(&sel->choice, &sel->request, process,
-					       add_u64(held, proc_mapped(&process->memory)))))
+	if (process && !victim_would_be_first(&sel->choice, &sel->request, process,
+					      add_u64(held, proc_mapped(&process->memory))))
 		return NULL;
 	if (process && is_eligible_now(sel, process, reader, &r))
 		return process;

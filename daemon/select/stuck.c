@@ -108,7 +108,7 @@ void stuck_enter(struct selection *sel, usec_t now)
 	s->is_new = s->has_survey;
 	if (!s->is_waiting && !s->has_survey)
 		s->asked_at = 0;
-	if (s->reported_at != 0 && now - s->reported_at >= REPORT_AGAIN_USEC)
+	if (now - s->reported_at >= REPORT_AGAIN_USEC)
 		s->reported_at = 0;
 }
 
@@ -294,10 +294,10 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 		.regrown_at = s->regrown_at,
 		.memory = sel->sampler->domain.reading.total,
 		.asked_at = s->asked_at,
-		.surveyed_at = s->surveyed_at,
 		.is_under_way = s->is_waiting,
+		.surveyed_from = s->surveyed_from,
+		.is_fresh = stuck_has_fresh_survey(s, now),
 		.killed_at = last->held > 0 ? last->finished_at : 0,
-		.fresh = stuck_has_fresh_survey(s, now) ? USEC_INFINITY : 0,
 		.pause = stuck_survey_pause(s),
 		.now = now,
 	};

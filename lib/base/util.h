@@ -16,6 +16,8 @@ typedef uint64_t usec_t;
 
 #define USEC_PER_MSEC ((usec_t)1000)
 #define USEC_PER_SEC  ((usec_t)1000000)
+/* USER_HZ, the unit of start times, is 100 on every machine that is supported. */
+#define USEC_PER_TICK ((usec_t)10000)
 #define USEC_INFINITY UINT64_MAX
 
 #define KIB ((uint64_t)1 << 10)

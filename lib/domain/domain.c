@@ -43,7 +43,7 @@ static bool has_same_conditions(const struct policy *a, const struct policy *b)
 static usec_t since_before(const struct domain *domain, const struct policy_set *before,
 			   const struct policy *policy)
 {
-	for (size_t i = 0; i < before->n_policies && i < domain->n_policies; i++)
+	for (size_t i = 0; i < before->n_policies; i++)
 		if (strcmp(before->policies[i].name, policy->name) == 0)
 			return has_same_conditions(&before->policies[i], policy)
 				       ? domain->holds_since[i]
@@ -56,6 +56,7 @@ int domain_change_policies(struct domain *domain, const struct policy_set *befor
 {
 	usec_t *holds_since = calloc(after->n_policies + 1, sizeof(*holds_since));
 
+	assert(before->n_policies <= domain->n_policies);
 	if (!holds_since)
 		return -ENOMEM;
 	for (size_t i = 0; i < after->n_policies; i++)

@@ -62,10 +62,11 @@ struct holder_doubt {
 	uint64_t grown;	      /* what no process maps, since most was available */
 	uint64_t grown_asked; /* the same when a survey was asked for: what is mapped is not held */
 	uint64_t memory;
-	usec_t asked_at, surveyed_at; /* 0: never */
-	bool is_under_way;	      /* the survey that was asked for */
-	usec_t killed_at;	      /* the last one that a survey named; 0: none */
-	usec_t fresh;		      /* a survey is, for so long */
+	usec_t asked_at;      /* 0: never */
+	bool is_under_way;    /* the survey that was asked for */
+	usec_t surveyed_from; /* the last that is over: it was asked for; 0: there was none */
+	bool is_fresh;	      /* that one */
+	usec_t killed_at;     /* the last one that a survey named was gone; 0: none */
 	/* No other is asked for earlier; once in that time, if as much has been added since.  (What
 	 * no process maps may go up and down as a process likes, and no kill may wait for that.) */
 	usec_t pause;

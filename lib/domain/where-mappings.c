@@ -67,16 +67,15 @@ static bool parse_mapping(const char *line, char *name, size_t size)
 	static const char deleted[] = " (deleted)";
 	uint64_t start, end;
 	unsigned major;
-	char shared;
 	int n = 0;
 	size_t length;
 
 	if (!is_shared(line))
 		return false;
 	length = strlen(line);
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*c%*c%*c%c %*x %x:%*x %*u %n", &start, &end,
-		   &shared, &major, &n) != 4 ||
-	    n == 0 || shared != 's' || major != 0 || end < start || end - start < WHERE_MAPPING_MIN)
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*x %x:%*x %*u %n", &start, &end, &major,
+		   &n) != 3 ||
+	    major != 0 || end < start || end - start < WHERE_MAPPING_MIN)
 		return false;
 	line += n;
 	length -= (size_t)n;

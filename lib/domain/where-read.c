@@ -204,8 +204,7 @@ static long read_descriptors(struct where_walk *s, const char *pid, pid_t tid, l
 	dir = open_directory(s->proc_fd, path);
 	if (!dir)
 		return 0;
-	if (from > 0)
-		seekdir(dir, from);
+	seekdir(dir, from);
 	while (!is_enough(s)) {
 		entry = readdir(dir);
 		if (!entry)

@@ -13,7 +13,7 @@ void worth_note(struct worth *worth, uint64_t expected, uint64_t freed)
 		worth_reset(worth);
 		return;
 	}
-	worth->kills[worth->n_kills++ % WORTH_SPREE] = (struct worth_kill){ expected, freed };
+	worth->expected[worth->n_kills++ % WORTH_SPREE] = expected;
 }
 
 void worth_reset(struct worth *worth)
@@ -23,15 +23,7 @@ void worth_reset(struct worth *worth)
 
 bool worth_is_spree(const struct worth *worth)
 {
-	uint64_t expected = 0, freed = 0;
-
-	if (worth->n_kills < WORTH_SPREE)
-		return false;
-	for (unsigned i = 0; i < WORTH_SPREE; i++) {
-		expected = add_u64(expected, worth->kills[i].expected);
-		freed = add_u64(freed, worth->kills[i].freed);
-	}
-	return freed < expected / WORTH_EFFECTIVE_SHARE;
+	return worth->n_kills >= WORTH_SPREE;
 }
 
 uint64_t worth_unaccounted(const struct memory_counters *c)
@@ -85,8 +77,7 @@ uint64_t worth_unowned_growth(const struct worth_holdings *before, const struct 
 	uint64_t fall = sub_u64(before->available, now->available);
 	uint64_t growth = sub_u64(now->unowned, before->unowned);
 
-	if (fall == 0 || fall < memory / WORTH_FALL_SHARE ||
-	    growth < fall / 4 * WORTH_UNOWNED_QUARTERS)
+	if (fall < memory / WORTH_FALL_SHARE || growth < fall / 4 * WORTH_UNOWNED_QUARTERS)
 		return 0;
 	return growth;
 }
@@ -113,8 +104,7 @@ uint64_t worth_taken(const struct worth_mark *mark, const struct worth_mark *now
 bool worth_may_be_held(const struct worth_holdings *before, const struct worth_holdings *now,
 		       uint64_t memory)
 {
-	return now->unowned > before->unowned &&
-	       now->unowned - before->unowned >= memory / WORTH_HELD_SHARE;
+	return sub_u64(now->unowned, before->unowned) >= memory / WORTH_HELD_SHARE;
 }
 
 uint64_t worth_min_victim(const struct policy_threshold *threshold, uint64_t memory)
@@ -144,7 +134,7 @@ static uint64_t most_promised(const struct worth *worth)
 	uint64_t most = 0;
 
 	for (unsigned i = 0; i < WORTH_SPREE; i++)
-		most = max_u64(most, worth->kills[i].expected);
+		most = max_u64(most, worth->expected[i]);
 	return most;
 }
 

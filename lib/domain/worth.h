@@ -20,7 +20,7 @@
 #include "lib/sys/memory.h"
 
 /* A kill was ineffective if it freed less than this share of what was expected; three consecutive
- * ones are a spree if that holds for their sums. */
+ * ones are a spree. */
 #define WORTH_EFFECTIVE_SHARE 4
 /* From so many consecutive ineffective kills on, what is missing counts, by this share. */
 #define WORTH_INEFFECTIVE_MAX 2
@@ -40,15 +40,10 @@
 #define WORTH_MIN_BYTES (4 * MIB)
 #define WORTH_MIN_SHARE 1024
 
-struct worth_kill {
-	uint64_t expected;
-	uint64_t freed;
-};
-
 /* All zeros: nothing has been killed. */
 struct worth {
-	struct worth_kill kills[WORTH_SPREE]; /* consecutive and ineffective; a ring */
-	unsigned n_kills;		      /* of those, ever written: all, not only the ring */
+	uint64_t expected[WORTH_SPREE]; /* of consecutive ineffective kills; a ring */
+	unsigned n_kills;		/* of those, ever written: all, not only the ring */
 };
 
 /*

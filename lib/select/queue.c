@@ -2,24 +2,12 @@
 /* queue: finds the first of the kills of one kin, and counts them. */
 #include "lib/select/queue.h"
 
-#include <string.h>
-
-/* As those are counted that are there: victim_is_alike(). */
+/* As those are counted that are there: is_alike() of victim-queue.c. */
 static bool is_alike(const struct streak_kill *kill, const struct streak_subject *subject)
 {
-	bool is_of_session = kill->session != 0 && kill->session == subject->session;
-
-	if (kill->uid != subject->uid)
-		return false;
-	if (strcmp(kill->comm, subject->comm) == 0)
-		return kill->ppid == subject->ppid || is_of_session;
-	return kill->ppid == subject->ppid && kill->stack_start != 0 &&
-	       kill->stack_start == subject->stack_start;
-}
-
-static bool is_recent(const struct streak_kill *kill, usec_t now)
-{
-	return kill->at != 0 && sub_u64(now, kill->at) < STREAK_USEC;
+	return streak_is_kin(kill, subject) ||
+	       (kill->uid == subject->uid && kill->ppid == subject->ppid &&
+		streak_is_forked(kill, subject));
 }
 
 /* Of what was killed with another it is not known which it was. */
@@ -42,13 +30,13 @@ void queue_since(const struct streak *streak, const struct streak_subject *subje
 	for (unsigned i = 0; i < STREAK_MAX; i++) {
 		const struct streak_kill *kill = &streak->kills[i];
 
-		if (is_recent(kill, now) && kill->at > after && is_alike(kill, subject) &&
+		if (streak_is_recent(kill, now) && kill->at > after && is_alike(kill, subject) &&
 		    (ret->since == 0 || kill->at < ret->since)) {
 			ret->since = kill->at;
 			ret->n_then = kill->n_alike;
 		}
 	}
-	for (unsigned i = 0; ret->since != 0 && i < STREAK_MAX; i++) {
+	for (unsigned i = 0; i < STREAK_MAX; i++) {
 		const struct streak_kill *kill = &streak->kills[i];
 
 		if (kill->at < ret->since || !is_alike(kill, subject))

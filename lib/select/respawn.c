@@ -2,25 +2,6 @@
 /* respawn: follows the chain of kills back from a victim. */
 #include "lib/select/respawn.h"
 
-#include <string.h>
-
-static bool may_be_equal(uint64_t a, uint64_t b)
-{
-	return a == 0 || b == 0 || a == b;
-}
-
-static bool is_the_same(const struct streak_kill *kill, const struct streak_subject *subject)
-{
-	bool is_near = kill->ppid == subject->ppid ||
-		       (kill->session != 0 && kill->session == subject->session);
-	bool is_forked = kill->stack_start != 0 && kill->stack_start == subject->stack_start;
-
-	return is_near && !is_forked && kill->uid == subject->uid &&
-	       strcmp(kill->comm, subject->comm) == 0 &&
-	       may_be_equal(kill->args_length, subject->args_length) &&
-	       may_be_equal(kill->args_hash, subject->args_hash);
-}
-
 /* The last kill before the start; NULL: there was none just then. */
 static const struct streak_kill *find_before(const struct streak *streak,
 					     const struct streak_subject *subject, usec_t started)
@@ -30,8 +11,9 @@ static const struct streak_kill *find_before(const struct streak *streak,
 	for (unsigned i = 0; i < STREAK_MAX; i++) {
 		const struct streak_kill *kill = &streak->kills[i];
 
-		if (kill->at != 0 && kill->at <= started && started - kill->at <= RESPAWN_USEC &&
-		    is_the_same(kill, subject) && (!last || kill->at > last->at))
+		if (kill->at <= started && started - kill->at <= RESPAWN_USEC &&
+		    streak_may_be_again(kill, subject) && !streak_is_forked(kill, subject) &&
+		    (!last || kill->at > last->at))
 			last = kill;
 	}
 	return last;
@@ -40,13 +22,13 @@ static const struct streak_kill *find_before(const struct streak *streak,
 void respawn_count(const struct streak *streak, const struct streak_subject *subject, usec_t now,
 		   struct respawn *ret)
 {
-	usec_t started = subject->age == 0 ? 0 : sub_u64(now, subject->age), killed = now;
+	usec_t started = streak_started_at(subject, now), killed = now;
 
 	*ret = (struct respawn){ 0 };
-	while (started != 0 && ret->n < STREAK_MAX && killed - started <= STREAK_REPLACED_USEC) {
+	while (killed - started <= STREAK_REPLACED_USEC) {
 		const struct streak_kill *kill = find_before(streak, subject, started);
 
-		if (!kill)
+		if (!kill) /* each is earlier than the last: there are STREAK_MAX at most */
 			break;
 		ret->n++;
 		ret->n_same += kill->args_hash != 0 && kill->args_hash == subject->args_hash;

@@ -8,15 +8,12 @@
 /* A process with more than this share of memory is large. */
 #define LARGE_SHARE 16
 
-/* USER_HZ, the unit of start times. */
-#define TICKS_PER_SEC 100
-
 usec_t streak_age(uint64_t start_ticks, uint64_t ticks_now)
 {
-	return max_u64(sub_u64(ticks_now, start_ticks) * (USEC_PER_SEC / TICKS_PER_SEC), 1);
+	return max_u64(sub_u64(ticks_now, start_ticks) * USEC_PER_TICK, 1);
 }
 
-static usec_t started_at(const struct streak_subject *subject, usec_t now)
+usec_t streak_started_at(const struct streak_subject *subject, usec_t now)
 {
 	return subject->age == 0 ? 0 : sub_u64(now, subject->age);
 }
@@ -26,7 +23,7 @@ void streak_add(struct streak *streak, const struct streak_subject *subject, use
 	struct streak_kill *kill = &streak->kills[streak->next++ % STREAK_MAX];
 
 	kill->at = now;
-	kill->started_at = started_at(subject, now);
+	kill->started_at = streak_started_at(subject, now);
 	kill->ppid = subject->ppid;
 	kill->session = subject->session;
 	kill->uid = subject->uid;
@@ -38,7 +35,7 @@ void streak_add(struct streak *streak, const struct streak_subject *subject, use
 	snprintf(kill->cgroup, sizeof(kill->cgroup), "%s", subject->cgroup);
 }
 
-static bool is_recent(const struct streak_kill *kill, usec_t now)
+bool streak_is_recent(const struct streak_kill *kill, usec_t now)
 {
 	return kill->at != 0 && sub_u64(now, kill->at) < STREAK_USEC;
 }
@@ -48,21 +45,26 @@ unsigned streak_of_cgroup(const struct streak *streak, const char *cgroup, usec_
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < STREAK_MAX; i++)
-		n += is_recent(&streak->kills[i], now) &&
+		n += streak_is_recent(&streak->kills[i], now) &&
 		     strcmp(streak->kills[i].cgroup, cgroup) == 0;
 	return n;
 }
 
-static bool is_near(const struct streak_kill *kill, const struct streak_subject *subject)
+bool streak_is_near(const struct streak_kill *kill, const struct streak_subject *subject)
 {
 	return (kill->ppid == subject->ppid ||
 		(kill->session != 0 && kill->session == subject->session)) &&
 	       kill->uid == subject->uid;
 }
 
-static bool is_kin(const struct streak_kill *kill, const struct streak_subject *subject)
+bool streak_is_kin(const struct streak_kill *kill, const struct streak_subject *subject)
 {
-	return is_near(kill, subject) && strcmp(kill->comm, subject->comm) == 0;
+	return streak_is_near(kill, subject) && strcmp(kill->comm, subject->comm) == 0;
+}
+
+bool streak_is_forked(const struct streak_kill *kill, const struct streak_subject *subject)
+{
+	return kill->stack_start != 0 && kill->stack_start == subject->stack_start;
 }
 
 static bool may_be_equal(uint64_t a, uint64_t b)
@@ -70,16 +72,18 @@ static bool may_be_equal(uint64_t a, uint64_t b)
 	return a == 0 || b == 0 || a == b;
 }
 
+bool streak_may_be_again(const struct streak_kill *kill, const struct streak_subject *subject)
+{
+	return streak_is_kin(kill, subject) &&
+	       may_be_equal(kill->args_length, subject->args_length) &&
+	       may_be_equal(kill->args_hash, subject->args_hash);
+}
+
 /* Does it do again what the killed one did? */
 static bool is_another(const struct streak_kill *kill, const struct streak_subject *subject)
 {
-	if (!is_near(kill, subject))
-		return false;
-	if (kill->stack_start != 0 && kill->stack_start == subject->stack_start)
-		return true;
-	return strcmp(kill->comm, subject->comm) == 0 &&
-	       may_be_equal(kill->args_length, subject->args_length) &&
-	       may_be_equal(kill->args_hash, subject->args_hash);
+	return (streak_is_near(kill, subject) && streak_is_forked(kill, subject)) ||
+	       streak_may_be_again(kill, subject);
 }
 
 unsigned streak_of_siblings(const struct streak *streak, const struct streak_subject *subject,
@@ -88,7 +92,8 @@ unsigned streak_of_siblings(const struct streak *streak, const struct streak_sub
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < STREAK_MAX; i++)
-		n += is_recent(&streak->kills[i], now) && is_kin(&streak->kills[i], subject);
+		n += streak_is_recent(&streak->kills[i], now) &&
+		     streak_is_kin(&streak->kills[i], subject);
 	return n;
 }
 
@@ -101,7 +106,8 @@ static bool has_replaced(const struct streak *streak, const struct streak_subjec
 	for (unsigned i = 0; i < STREAK_MAX; i++) {
 		const struct streak_kill *kill = &streak->kills[i];
 
-		if (kill->at <= started && is_recent(kill, started) && is_another(kill, subject))
+		if (kill->at <= started && streak_is_recent(kill, started) &&
+		    is_another(kill, subject))
 			return true;
 	}
 	return false;
@@ -125,10 +131,10 @@ static bool kill_has_replaced(const struct streak *streak, const struct streak_k
 unsigned streak_replaced_in_cgroup(const struct streak *streak,
 				   const struct streak_subject *subject, usec_t now)
 {
-	unsigned n = has_replaced(streak, subject, started_at(subject, now), now);
+	unsigned n = has_replaced(streak, subject, streak_started_at(subject, now), now);
 
 	for (unsigned i = 0; i < STREAK_MAX; i++)
-		n += is_recent(&streak->kills[i], now) &&
+		n += streak_is_recent(&streak->kills[i], now) &&
 		     strcmp(streak->kills[i].cgroup, subject->cgroup) == 0 &&
 		     kill_has_replaced(streak, &streak->kills[i]);
 	return n;
@@ -137,10 +143,11 @@ unsigned streak_replaced_in_cgroup(const struct streak *streak,
 unsigned streak_replaced_siblings(const struct streak *streak, const struct streak_subject *subject,
 				  usec_t now)
 {
-	unsigned n = has_replaced(streak, subject, started_at(subject, now), now);
+	unsigned n = has_replaced(streak, subject, streak_started_at(subject, now), now);
 
 	for (unsigned i = 0; i < STREAK_MAX; i++)
-		n += is_recent(&streak->kills[i], now) && is_kin(&streak->kills[i], subject) &&
+		n += streak_is_recent(&streak->kills[i], now) &&
+		     streak_is_kin(&streak->kills[i], subject) &&
 		     kill_has_replaced(streak, &streak->kills[i]);
 	return n;
 }
@@ -152,10 +159,10 @@ const char *streak_cgroup(const struct streak *streak, unsigned i, usec_t now)
 	if (streak_of_cgroup(streak, cgroup, now) < STREAK_KILLS)
 		return NULL;
 	for (unsigned j = i + 1; j < STREAK_MAX; j++)
-		if (is_recent(&streak->kills[j], now) &&
+		if (streak_is_recent(&streak->kills[j], now) &&
 		    strcmp(streak->kills[j].cgroup, cgroup) == 0)
 			return NULL;
-	return is_recent(&streak->kills[i], now) ? cgroup : NULL;
+	return streak_is_recent(&streak->kills[i], now) ? cgroup : NULL;
 }
 
 bool streak_is_enough(unsigned n_kills, unsigned n_replaced, uint64_t largest, uint64_t memory)

@@ -77,6 +77,20 @@ usec_t streak_age(uint64_t start_ticks, uint64_t ticks_now);
 /* now is not 0. */
 void streak_add(struct streak *streak, const struct streak_subject *subject, usec_t now);
 
+/* When it was started, by the same clock as now; 0: not known. */
+usec_t streak_started_at(const struct streak_subject *subject, usec_t now);
+
+/* Within STREAK_USEC. */
+bool streak_is_recent(const struct streak_kill *kill, usec_t now);
+/* Of one user, and of one parent or session. */
+bool streak_is_near(const struct streak_kill *kill, const struct streak_subject *subject);
+/* And of one name: as victim_are_siblings(). */
+bool streak_is_kin(const struct streak_kill *kill, const struct streak_subject *subject);
+/* Both by fork(2) of one program: family.h. */
+bool streak_is_forked(const struct streak_kill *kill, const struct streak_subject *subject);
+/* Kin with the same arguments, as far as these are known. */
+bool streak_may_be_again(const struct streak_kill *kill, const struct streak_subject *subject);
+
 /* Kills within STREAK_USEC: of this cgroup; of siblings (victim_are_siblings()). */
 unsigned streak_of_cgroup(const struct streak *streak, const char *cgroup, usec_t now);
 unsigned streak_of_siblings(const struct streak *streak, const struct streak_subject *subject,

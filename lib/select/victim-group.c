@@ -9,8 +9,6 @@
 #include "lib/select/streak.h"
 #include "lib/select/victim-walk.h"
 
-/* USER_HZ, the unit of start times. */
-#define TICKS_PER_SEC 100
 /* A process that has more of memory than this share is large.  Siblings are compared with it only
  * if it is none of them and has not grown by that part of it. */
 #define SINGLE_SHARE 8
@@ -41,9 +39,7 @@ struct group {
 static bool is_younger_than(const struct victim_request *request,
 			    const struct census_process *process, usec_t age)
 {
-	uint64_t ticks = age / USEC_PER_SEC * TICKS_PER_SEC;
-
-	return sub_u64(request->ticks_now, process->start_ticks) < ticks;
+	return sub_u64(request->ticks_now, process->start_ticks) < age / USEC_PER_TICK;
 }
 
 static bool is_young(const struct victim_request *request, const struct census_process *process)
@@ -295,13 +291,17 @@ static bool read_member(struct choice *choice, const struct census_process *proc
 	return !ret->is_unit && proc_reclaimable(&ret->memory) >= expected / 2;
 }
 
-/* It may have been ranked before. */
-static void put_first(struct victim_result *result, const struct victim_candidate *candidate)
+/* It may have been ranked before, and its arguments read. */
+static void put_first(struct victim_result *result, struct victim_candidate *candidate)
 {
 	unsigned i = 0;
 
 	while (i < result->n_ranked && result->ranked[i].node != candidate->node)
 		i++;
+	if (i < result->n_ranked && !candidate->has_args) {
+		candidate->has_args = result->ranked[i].has_args;
+		candidate->args_hash = result->ranked[i].args_hash;
+	}
 	if (i == result->n_ranked && i < VICTIM_RANKED_MAX)
 		result->n_ranked++;
 	i = i < VICTIM_RANKED_MAX ? i : VICTIM_RANKED_MAX - 1;

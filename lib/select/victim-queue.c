@@ -5,9 +5,6 @@
 #include "lib/select/victim-group.h"
 #include "lib/select/victim-walk.h"
 
-/* USER_HZ, the unit of start times. */
-#define TICKS_PER_SEC 100
-
 static bool is_alike(const struct census_process *a, const struct census_process *b)
 {
 	return !b->is_gone && b->state != 'Z' &&
@@ -39,9 +36,9 @@ bool victim_is_of_queue(const struct choice *choice, const struct census_process
 	uint64_t ticks;
 
 	queue_since(request->streak, subject, request->now, &queue);
-	if (queue.since == 0)
+	if (queue.since == 0) /* no process is to be counted */
 		return false;
-	ticks = sub_u64(request->now, queue.since) / (USEC_PER_SEC / TICKS_PER_SEC);
+	ticks = sub_u64(request->now, queue.since) / USEC_PER_TICK;
 	return queue_is_one(
 		&queue, count_alike(choice->census, process, sub_u64(request->ticks_now, ticks)));
 }

@@ -344,6 +344,7 @@ bool victim_read_process(struct choice *choice, struct victim_candidate *candida
 	if (reading.has_reclaimable) {
 		candidate->is_unit = victim_apply_share(choice->census, process, request, &reading);
 		candidate->alone = reading.reclaimable.alone;
+		candidate->has_args = true;
 		candidate->args_hash = reading.reclaimable.args_hash;
 		process->is_unit = candidate->is_unit;
 		process->alone = (float)candidate->alone;

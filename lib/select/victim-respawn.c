@@ -7,9 +7,6 @@
 /* Generations between the victim and what starts it: a shell for each, make. */
 #define DEPTH_MAX 16
 
-/* USER_HZ, the unit of start times. */
-#define TICKS_PER_SEC 100
-
 struct loop {
 	struct choice *choice;
 	const struct census_process *victim, *starter;
@@ -26,7 +23,7 @@ static const struct census_process *find_starter(const struct loop *loop)
 	for (unsigned depth = 0; depth < DEPTH_MAX; depth++) {
 		const struct census_process *parent = census_find(census, process->ppid);
 
-		if (!parent || parent->pid <= 1 || parent->start_ticks > process->start_ticks)
+		if (!parent || parent->start_ticks > process->start_ticks)
 			return NULL;
 		if (parent->start_ticks <= loop->killed_ticks)
 			return parent;
@@ -37,8 +34,7 @@ static const struct census_process *find_starter(const struct loop *loop)
 
 static bool may_be_killed(const struct loop *loop, const struct census_process *process)
 {
-	return !process->kthread &&
-	       victim_exclusion(loop->choice->census, process, loop->choice->request) ==
+	return victim_exclusion(loop->choice->census, process, loop->choice->request) ==
 		       ELIGIBILITY_ELIGIBLE &&
 	       respawn_is_small(proc_mapped(&process->memory), proc_mapped(&loop->victim->memory));
 }
@@ -138,14 +134,14 @@ void victim_judge_respawn(struct choice *choice)
 	struct loop loop = { .choice = choice, .victim = victim };
 
 	respawn_count(request->streak, &subject, request->now, &respawn);
-	if (respawn.n > 0 && subject.args_hash == 0) {
+	if (respawn.n > 0) { /* else they are not needed */
 		subject.args_hash = victim_read_args(choice, victim);
 		respawn_count(request->streak, &subject, request->now, &respawn);
 	}
 	choice->result->n_respawned = respawn.n;
 	if (!respawn_is_loop(&respawn))
 		return;
-	loop.killed_ticks = sub_u64(request->ticks_now, sub_u64(request->now, respawn.killed_at) /
-								(USEC_PER_SEC / TICKS_PER_SEC));
+	loop.killed_ticks = sub_u64(request->ticks_now,
+				    sub_u64(request->now, respawn.killed_at) / USEC_PER_TICK);
 	judge_loop(&loop);
 }

@@ -8,9 +8,6 @@
 
 #include "lib/select/victim.h"
 
-/* USER_HZ, the unit of start times on every Linux that there is. */
-#define TICKS_PER_SEC 100
-
 static struct backoff_subject subject_of(const struct census_process *process)
 {
 	return (struct backoff_subject){
@@ -188,7 +185,7 @@ static uint64_t growth(const struct census_process *process, const struct victim
 
 	if (process->is_watched || request->ticks_now <= process->start_ticks)
 		return grown;
-	age = (request->ticks_now - process->start_ticks) * (USEC_PER_SEC / TICKS_PER_SEC);
+	age = (request->ticks_now - process->start_ticks) * USEC_PER_TICK;
 	if (age <= window)
 		return bytes;
 	return max_u64(grown, saturate_u64((double)bytes * (double)window / (double)age));

@@ -12,9 +12,8 @@
  * another cgroup or another user's is the manager of more than these. */
 static bool may_be_starter(const struct census_process *victim, const struct census_process *parent)
 {
-	return parent->pid > 1 && !parent->kthread && parent->pid != parent->session &&
-	       parent->uid == victim->uid && parent->session == victim->session &&
-	       parent->start_ticks <= victim->start_ticks &&
+	return parent->pid != parent->session && parent->uid == victim->uid &&
+	       parent->session == victim->session && parent->start_ticks <= victim->start_ticks &&
 	       census_cgroup_of(parent) == census_cgroup_of(victim);
 }
 
@@ -36,7 +35,7 @@ static bool does_nothing_else(const struct census *census, const struct census_p
 bool victim_is_starter(const struct census *census, const struct victim_result *result,
 		       const struct census_process *victim, const struct census_process *process)
 {
-	if (process == victim || process->pid != victim->ppid)
+	if (process->pid != victim->ppid)
 		return false;
 	if (result->is_replaced && (result->is_undone || process->pid != process->session) &&
 	    family_has_both(census, victim, process))

@@ -32,6 +32,7 @@ static uint64_t known_hash(const struct victim_request *request,
 		       : 0;
 }
 
+/* Of the first one alone, once: what could not be read is no more readable a moment later. */
 static uint64_t args_hash(struct choice *choice, const struct census_process *process,
 			  uint64_t most)
 {
@@ -42,8 +43,9 @@ static uint64_t args_hash(struct choice *choice, const struct census_process *pr
 		return 0;
 	if (candidate->args_hash == 0)
 		candidate->args_hash = known_hash(choice->request, process);
-	if (candidate->args_hash == 0 && choice->reader->precise &&
+	if (candidate->args_hash == 0 && !candidate->has_args && choice->reader->precise &&
 	    proc_mapped(&candidate->memory) <= most && choice->result->n_reads < VICTIM_MAX_READS) {
+		candidate->has_args = true;
 		choice->result->n_reads++;
 		if (choice->reader->precise(process, &reading, choice->reader->userdata) == 0)
 			candidate->args_hash = reading.reclaimable.args_hash;

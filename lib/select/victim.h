@@ -69,7 +69,8 @@ struct victim_candidate {
 			 * own by what is known of others (share-bound.h) */
 	bool is_unit; /* most of it is shared with relatives (family.h), which are killed with it */
 	uint64_t error;	    /* of a precise one: how far its memory may be off, bytes */
-	uint64_t args_hash; /* of a process, if its share was read: struct reclaimable's; or 0 */
+	bool has_args;	    /* they were read in this choice: not again, whatever they are */
+	uint64_t args_hash; /* of a process, if so: struct reclaimable's; or 0 */
 	enum victim_verdict verdict;
 };
 
