@@ -51,14 +51,8 @@ static void add_messages(struct report *report, const struct conf_messages *mess
 static int check_subtree(const struct policy_set *set, struct conf_messages *messages)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct cgroup_fs cgroups;
-	int r;
 
-	if (cgroup_fs_open(proc_fd, &cgroups) < 0)
-		return 0;
-	r = conf_check_subtree(set, &cgroups, messages);
-	cgroup_fs_done(&cgroups);
-	return r;
+	return conf_check_subtree_at(set, proc_fd, messages);
 }
 
 /* How it is read: strictly, by its own; and is the subtree there?  Or as at a start of the daemon.

@@ -6,11 +6,11 @@
 set -u
 
 reckond=${BUILDDIR:-.}/reckond
-mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' \
-	/proc/self/mountinfo)
+# shellcheck source=tests/daemon-helpers.sh
+. "${SRCDIR:-$(dirname "$0")/..}/tests/daemon-helpers.sh"
+mount=$(mount_of cgroup2 ,)
 subtree=/reckond-check-$$
 tmp=$(mktemp -d)
-pids=() daemon='' failed=0
 mkdir "$tmp/state"
 export STATE_DIRECTORY=$tmp/state
 history=$tmp/state/history.json
@@ -21,32 +21,13 @@ if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$subtree" 2>/dev/nul
 fi
 
 cleanup() {
-	[ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
-	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
-	wait 2>/dev/null
+	end_all
 	for group in "$mount$subtree"/*/; do [ ! -d "$group" ] || rmdir "$group"; done
 	rmdir "$mount$subtree"
 	rm -r "$tmp"
 }
 trap cleanup EXIT
 
-check() { # CONDITION NAME
-	if eval "$1"; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		sed 's/^/#   /' "$tmp/log"
-		failed=1
-	fi
-}
-wait_for() { # CONDITION: for ten seconds
-	local i
-	for ((i = 0; i < 200; i++)); do
-		eval "$1" && return
-		sleep 0.05
-	done
-	return 1
-}
 group='' # below the subtree: where the next one is
 # A process that holds so many MiB, in the subtree.  (A shell would be avoided: see reckond.conf(5).)
 hold() { # MIB [COMMAND...], by which it is run

@@ -6,14 +6,11 @@
 set -u
 
 reckond=${BUILDDIR:-.}/reckond
-mount_of() { # TYPE OPTION
-	awk -v type="$1" -v option="$2" '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == type &&
-		("," $NF ",") ~ option) { print $5; exit } }' /proc/self/mountinfo
-}
+# shellcheck source=tests/daemon-helpers.sh
+. "${SRCDIR:-$(dirname "$0")/..}/tests/daemon-helpers.sh"
 v2=$(mount_of cgroup2 ,)
 v1=$(mount_of cgroup ,freezer,)
 subtree=/reckond-frozen-$$
-pids=() daemon='' failed=0
 
 if [ "$(id -u)" != 0 ] || [ -z "$v2" ] || [ "$(stat -f -c %T /dev/shm 2>/dev/null)" != tmpfs ] ||
 	! mkdir "$v2$subtree" 2>/dev/null; then
@@ -38,23 +35,6 @@ trap cleanup EXIT
 mkdir "$v2$subtree/g"
 [ -z "$v1" ] || mkdir -p "$v1$subtree/g"
 
-check() { # CONDITION NAME
-	if eval "$1"; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		sed 's/^/#   /' "$tmp/log"
-		failed=1
-	fi
-}
-wait_for() { # CONDITION: for ten seconds
-	local i
-	for ((i = 0; i < 200; i++)); do
-		eval "$1" && return
-		sleep 0.05
-	done
-	return 1
-}
 # A process that holds so many MiB and ignores SIGTERM, in the group, in both versions.
 hold() { # MIB NAME
 	perl -e '$0 = $ARGV[1]; $SIG{TERM} = "IGNORE"; $x = "x" x ($ARGV[0] << 20); $| = 1; print "ready\n"; sleep 1000' \

@@ -7,13 +7,12 @@
 set -u
 
 reckond=$(cd "${BUILDDIR:-.}" && pwd)/reckond
-mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' \
-	/proc/self/mountinfo)
-freezer=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup" && \
-	$NF ~ /(^|,)freezer(,|$)/) { print $5; exit } }' /proc/self/mountinfo)
+# shellcheck source=tests/daemon-helpers.sh
+. "${SRCDIR:-$(dirname "$0")/..}/tests/daemon-helpers.sh"
+mount=$(mount_of cgroup2 ,)
+freezer=$(mount_of cgroup ,freezer,)
 subtree=/reckond-limits-$$
 tmp=$(mktemp -d)
-pids=() daemon='' failed=0
 
 if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$subtree" 2>/dev/null; then
 	echo "SKIP: this needs root and a cgroup2 mount"
@@ -21,33 +20,13 @@ if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$subtree" 2>/dev/nul
 fi
 
 cleanup() {
-	[ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
-	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
-	wait 2>/dev/null
+	end_all
 	[ ! -d "$mount$subtree/g" ] || rmdir "$mount$subtree/g"
 	rmdir "$mount$subtree"
 	rm -r "$tmp"
 }
 trap cleanup EXIT
 
-check() { # CONDITION NAME
-	if eval "$1"; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		sed 's/^/#   /' "$tmp/log"
-		failed=1
-	fi
-}
-skip() { echo "skip - $*"; }
-wait_for() { # CONDITION: for ten seconds
-	local i
-	for ((i = 0; i < 200; i++)); do
-		eval "$1" && return
-		sleep 0.05
-	done
-	return 1
-}
 # A process that holds so many MiB, in the subtree or below.  Sets victim.
 hold() { # MIB GROUP [COMMAND...]: run by this command
 	: >"$tmp/ready"

@@ -7,11 +7,11 @@
 set -u
 
 reckond=$(cd "${BUILDDIR:-.}" && pwd)/reckond
-mount=$(awk '{ for (i = 7; i <= NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' \
-	/proc/self/mountinfo)
+# shellcheck source=tests/daemon-helpers.sh
+. "${SRCDIR:-$(dirname "$0")/..}/tests/daemon-helpers.sh"
+mount=$(mount_of cgroup2 ,)
 subtree=/reckond-log-$$
 tmp=$(mktemp -d)
-pids=() daemon='' failed=0
 
 if [ "$(id -u)" != 0 ] || [ -z "$mount" ] || ! mkdir "$mount$subtree" 2>/dev/null; then
 	echo "SKIP: this needs root and a cgroup2 mount"
@@ -21,30 +21,14 @@ unset NOTIFY_SOCKET JOURNAL_STREAM
 export STATE_DIRECTORY='' RUNTIME_DIRECTORY='' DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent
 
 cleanup() {
-	[ -z "$daemon" ] || kill -KILL "$daemon" 2>/dev/null
-	for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
-	wait 2>/dev/null
+	end_all
 	rmdir "$mount$subtree"
 	rm -r "$tmp"
 }
 trap cleanup EXIT
 
-check() { # CONDITION NAME
-	if eval "$1"; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		[ ! -s "$tmp/log" ] || grep -av '^$\|^fill\|Nonsense' "$tmp/log" | tail -n 40 | sed 's/^/#   /'
-		failed=1
-	fi
-}
-wait_for() { # CONDITION: for ten seconds
-	local i
-	for ((i = 0; i < 200; i++)); do
-		eval "$1" && return
-		sleep 0.05
-	done
-	return 1
+show_log() {
+	[ ! -s "$tmp/log" ] || grep -av '^$\|^fill\|Nonsense' "$tmp/log" | tail -n 40 | sed 's/^/#   /'
 }
 is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
 # A process that holds so many MiB, in the subtree.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/config/conf-files.c: in which order files are read; and that the example and the
- * manual are right.
+ * Tests of lib/config/conf-files.c: which files are read, in which order, also where a directory
+ * cannot be listed; and that the example and the manual are right.
  */
 #include <dirent.h>
 #include <errno.h>

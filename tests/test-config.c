@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of daemon/base/config.c: a reload that is refused, or for which there is no memory. */
+/*
+ * Tests of daemon/base/config.c: a reload that is refused, or for which there is no memory; and
+ * that the memory of the configuration counts as the daemon's.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of lib/config/policy.c: what several policies come to, and how long until the next sample.
+ * Tests of lib/domain/domain.c: what several policies come to; and of lib/config/policy.c: how long
+ * until the next sample.
  */
 #include <stddef.h>
 #include <stdint.h>

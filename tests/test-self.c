@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tests of daemon/base/self.c: when the daemon is too large. */
+/* Tests of daemon/base/self.c: its limits, when the daemon is too large, and what it returns. */
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>

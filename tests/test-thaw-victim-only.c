@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * thaw-state: Thaw=victim-only, processes that share the memory of a frozen victim, and what is
+ * thaw-state: Thaw=victim, processes that share the memory of a frozen victim, and what is
  * not frozen again.  Ticks are called by hand; frozen groups are real.
  */
 #include <fcntl.h>

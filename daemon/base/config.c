@@ -190,14 +190,8 @@ static int take(struct config *config, struct domain *domain, struct loaded *loa
 static int check_subtree_of(const struct policy_set *set, struct conf_messages *messages)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct cgroup_fs cgroups;
-	int r;
 
-	if (cgroup_fs_open(proc_fd, &cgroups) < 0)
-		return 0;
-	r = conf_check_subtree(set, &cgroups, messages);
-	cgroup_fs_done(&cgroups);
-	return r;
+	return conf_check_subtree_at(set, proc_fd, messages);
 }
 
 int config_load_policies(const struct config_options *options, struct policy_set *ret)

@@ -116,3 +116,15 @@ int conf_check_subtree(const struct policy_set *set, const struct cgroup_fs *cgr
 		"there is none",
 		set->subtree);
 }
+
+int conf_check_subtree_at(const struct policy_set *set, int proc_fd, struct conf_messages *messages)
+{
+	struct cgroup_fs cgroups;
+	int r;
+
+	if (cgroup_fs_open(proc_fd, &cgroups) < 0)
+		return 0;
+	r = conf_check_subtree(set, &cgroups, messages);
+	cgroup_fs_done(&cgroups);
+	return r;
+}

@@ -93,6 +93,9 @@ int conf_check_named(const char *file, struct conf_messages *messages);
  */
 int conf_check_subtree(const struct policy_set *set, const struct cgroup_fs *cgroups,
 		       struct conf_messages *messages);
+/* The same for the cgroups of that /proc; without any, or if they cannot be found, all is fine. */
+int conf_check_subtree_at(const struct policy_set *set, int proc_fd,
+			  struct conf_messages *messages);
 
 /*
  * The files to read, in order.  With file: that one and file.d / *.conf, sorted by name.  Without:
