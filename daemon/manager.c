@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/notify.h"
 #include "daemon/bus/bus.h"
 #include "daemon/kill/in-flight.h"
 #include "daemon/kill/self-test.h"
@@ -117,6 +118,19 @@ static void fork_helpers(struct manager *m)
 	r = m->config.policies.dry_run ? 0 : self_test_begin(&test);
 	if (r < 0)
 		log_warning("Cannot fork for the self-test: %s.", strerror(-r));
+}
+
+/* The threads that write to what may be read late, or not at all. */
+static void start_output(void)
+{
+	int r;
+
+	log_start();
+	r = notify_start();
+	if (r < 0)
+		log_warning("No thread for notification: %s; a service manager that stops reading "
+			    "blocks reckond.",
+			    strerror(-r));
 }
 
 static int start_helpers(struct manager *m)
@@ -303,7 +317,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 		return r;
 	fork_helpers(m);
 	if (with_log)
-		log_start();
+		start_output();
 	r = recorder_new(m->machine.proc_fd, &m->in_flight, &m->tick.recorder);
 	if (r < 0)
 		return r;

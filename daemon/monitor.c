@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/notify.h"
 #include "daemon/bus/bus.h"
 #include "daemon/log/log.h"
 #include "daemon/manager.h"
@@ -74,7 +75,7 @@ static void notify_if_stuck(struct manager *m, bool was_stuck)
 	char status[MANAGER_STATUS_SIZE];
 
 	if (was_stuck != (m->selection.stuck.since != 0))
-		sd_notifyf(0, "STATUS=%s", manager_status(m, status));
+		notify_status(manager_status(m, status));
 }
 
 /* SIGTERM or SIGINT has come.  The loop reads them from a file, which can fail for as long as
@@ -143,6 +144,20 @@ static void give_back(struct probe_results *probed)
 	log_warning("Own memory is not locked any more: %s.", strerror(-r));
 }
 
+/* To the service manager, with the ticks; where these are rare, by a timer of its own.  It is the
+ * loop that tells it, at most four times in the time that is allowed. */
+static void tell_alive(struct manager *m, usec_t now)
+{
+	struct monitor *monitor = &m->monitor;
+
+	notify_turn();
+	if (!monitor->watchdog_source || now - monitor->alive_at < monitor->watchdog_usec / 4)
+		return;
+	monitor->alive_at = now;
+	notify_watchdog();
+	(void)sd_event_source_set_time(monitor->watchdog_source, now + monitor->watchdog_usec / 2);
+}
+
 static int run_tick(struct manager *m)
 {
 	bool was_stuck = m->selection.stuck.since != 0;
@@ -157,6 +172,7 @@ static int run_tick(struct manager *m)
 		give_back(&m->probed);
 	notify_if_stuck(m, was_stuck);
 	now = clock_now();
+	tell_alive(m, now);
 	if (m->regime.state == REGIME_CALM)
 		reserve_fill(&m->self.reserve, m->machine.proc_fd);
 	if (self_is_too_large(&m->self, &m->machine, &m->regime, m->sampler.census.n_processes,
@@ -238,21 +254,21 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 	return 0;
 }
 
-static void notify_ready(const struct manager *m)
+static void tell_ready(const struct manager *m)
 {
 	char status[MANAGER_STATUS_SIZE];
 
-	sd_notifyf(0, "READY=1\nSTATUS=%s", manager_status(m, status));
+	notify_ready(manager_status(m, status));
 }
 
 int monitor_reload(struct manager *m, char **ret_errors)
 {
 	int r;
 
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now());
+	notify_reloading(clock_now());
 	r = manager_reload(m, ret_errors);
 	m->config.reload_not_before = clock_now() + RELOAD_PAUSE_USEC;
-	notify_ready(m);
+	tell_ready(m);
 	(void)arm_timer(m, clock_now()); /* fails for a source that is none only */
 	return r;
 }
@@ -324,6 +340,7 @@ int monitor_new(struct manager *m)
 void monitor_free(struct manager *m)
 {
 	m->monitor.psi_source = sd_event_source_disable_unref(m->monitor.psi_source);
+	m->monitor.watchdog_source = sd_event_source_disable_unref(m->monitor.watchdog_source);
 	m->monitor.victim_source = sd_event_source_disable_unref(m->monitor.victim_source);
 	m->monitor.thaw_source = sd_event_source_disable_unref(m->monitor.thaw_source);
 	m->monitor.timer = sd_event_source_disable_unref(m->monitor.timer);
@@ -393,18 +410,38 @@ static int run_loop(struct manager *m)
 	return sd_event_get_exit_code(m->monitor.event, &r) < 0 ? 0 : r;
 }
 
+static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct manager *m = userdata;
+
+	tell_alive(m, clock_now());
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* (sd_event_set_watchdog() would call sd_notify() on the loop, which may wait: notify.h) */
+static int arm_watchdog(struct manager *m)
+{
+	int r;
+
+	r = sd_watchdog_enabled(0, &m->monitor.watchdog_usec);
+	if (r <= 0)
+		return r;
+	return sd_event_add_time(m->monitor.event, &m->monitor.watchdog_source, CLOCK_MONOTONIC, 0,
+				 m->monitor.watchdog_usec / 4, on_watchdog, m);
+}
+
 int monitor_run(struct manager *m)
 {
 	int r;
 
-	r = sd_event_set_watchdog(m->monitor.event, true);
+	r = arm_watchdog(m);
 	if (r < 0)
 		log_warning("Cannot arm the watchdog: %s, ignoring.", strerror(-r));
 	r = sample(m);
 	if (r < 0)
 		return r;
-	notify_ready(m);
+	tell_ready(m);
 	r = run_loop(m);
-	sd_notify(0, "STOPPING=1");
+	notify_stopping();
 	return r;
 }

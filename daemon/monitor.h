@@ -18,6 +18,9 @@ struct monitor {
 	sd_event_source *victim_source;
 	sd_event_source *thaw_source; /* cgroup.events of its group, while that thaws */
 	sd_event_source *psi_source;
+	sd_event_source *watchdog_source; /* NULL: the service manager expects no WATCHDOG=1, */
+	usec_t watchdog_usec;		  /* else one at least so often; */
+	usec_t alive_at;		  /* the last one */
 	struct turns turns;
 	int placeholder_fd; /* what these two watch when there is no victim */
 	unsigned n_watched; /* in_flight_watched(), as of what they watch */
