@@ -5,6 +5,7 @@
  *
  * No process is eligible: the subtree does not exist.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/record/recorder.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
 #include "lib/kill/unit-mark.h"
 #include "tests/remove-entry.h"
 
@@ -187,6 +190,31 @@ static void test_what_it_starts_without(void **state)
 	}
 }
 
+/* So that ps -T, and what counts by thread, tell them apart. */
+static void test_each_thread_has_a_name_of_its_own(void **state)
+{
+	const struct config_options options = { .config_file = test.conf, .dry_run = true };
+	_cleanup_dir_ DIR *dir = opendir("/proc/self/task");
+	struct manager *m = NULL;
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	test.what = NOTHING;
+	assert_int_equal(manager_new(&options, false, &kill_ops_system, &m), 0);
+	for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+		char path[280], name[32];
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+		if (entry->d_name[0] == '.' || io_read_at(AT_FDCWD, path, name, sizeof(name)) < 0)
+			continue;
+		n++;
+		if (atoi(entry->d_name) != getpid())
+			assert_int_not_equal(strncmp(name, "test-manager-st", 15), 0);
+	}
+	assert_true(n > 3);
+	manager_free(m);
+}
+
 static void test_a_subtree_that_is_given_has_to_be_there(void **state)
 {
 	static const struct {
@@ -287,6 +315,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_it_starts_without),
+		TEST(test_each_thread_has_a_name_of_its_own),
 		TEST(test_a_subtree_that_is_given_has_to_be_there),
 		TEST(test_which_leftovers_are_removed),
 	};

@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/thread.h"
+
 /* A reload is two messages. */
 #define N_SLOTS 4
 /* With the longest status (manager.h). */
@@ -180,6 +182,6 @@ void notify_stop(void)
 	(void)sem_post(&news);
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += PATIENCE_SEC;
-	if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+	if (thread_join_until(thread, &until) == 0)
 		has_thread = false;
 }
