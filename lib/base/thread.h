@@ -7,10 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/sanitizer.h"
+
 /* 0, and it is joined; ETIMEDOUT.  until: of CLOCK_MONOTONIC. */
 static inline int thread_join_until(pthread_t thread, const struct timespec *until)
 {
-#ifdef __SANITIZE_THREAD__ /* which takes a thread for alive after pthread_clockjoin_np(3) */
+#if HAS_THREAD_SANITIZER /* which takes a thread for alive after pthread_clockjoin_np(3) */
 	for (;;) {
 		int r = pthread_tryjoin_np(thread, NULL);
 		struct timespec now;
