@@ -28,6 +28,16 @@
  * them all. */
 #define CONF_POLICIES_MAX 64
 
+/* Rules, likewise: all of them are matched against each process. */
+#define CONF_RULES_MAX 512
+
+/*
+ * A reload is one turn of the event loop.  So what is not linear in the size of the files has a
+ * budget: regular expressions (rule_comm_cost()), and names of users, of which each is searched for
+ * in all of /etc/passwd and takes one unit.
+ */
+#define CONF_COST_MAX 128
+
 /* Of a policy or rule.  inih keeps 49 bytes of a section: "Protect " and this fit. */
 #define CONF_NAME_MAX 40
 
