@@ -386,7 +386,7 @@ static void test_there_are_at_most_so_many_rules(void **state)
 		unsigned n;   /* enough to be too many */
 		const char *said;
 	} cases[] = {
-		{ "Comm=^one$", false, CONF_RULES_MAX, "at most 512 rules" },
+		{ "Comm=^one$", false, CONF_RULES_MAX, "at most 1024 rules" },
 		{ "Comm=^one-[a-z]+$", false, CONF_COST_MAX + 1, "is one too many" },
 		{ "Comm=^one.{0,250}$", false, 50, "is one too many" },
 		{ "Comm=^one-[a-z]+$", true, CONF_COST_MAX + 1, "is one too many" },

@@ -29,7 +29,7 @@
 #define CONF_POLICIES_MAX 64
 
 /* Rules, likewise: all of them are matched against each process. */
-#define CONF_RULES_MAX 512
+#define CONF_RULES_MAX 1024
 
 /*
  * A reload is one turn of the event loop.  So what is not linear in the size of the files has a
