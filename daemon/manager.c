@@ -180,6 +180,20 @@ static int reload(void *userdata, char **ret_errors)
 	return monitor_reload(userdata, ret_errors);
 }
 
+static bool prepare_reload(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return config_prepare_reload(&m->config);
+}
+
+static void expire(void *userdata)
+{
+	struct manager *m = userdata;
+
+	config_expire(&m->config);
+}
+
 struct bus_subject manager_bus_subject(struct manager *m)
 {
 	return (struct bus_subject){
@@ -196,6 +210,8 @@ struct bus_subject manager_bus_subject(struct manager *m)
 		.turns = &m->monitor.turns,
 		.self = &m->self,
 		.reload = reload,
+		.prepare_reload = prepare_reload,
+		.expire = expire,
 		.userdata = m,
 	};
 }
@@ -328,6 +344,10 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 		log_error("Cannot get ready: %s", strerror(-r));
 		return r;
 	}
+	r = with_log ? monitor_watch_loader(m) : 0;
+	if (r < 0)
+		log_warning("No thread for reloads: %s; they delay samples of memory.",
+			    strerror(-r));
 	self_limit(&m->machine);
 	m->self.started_usec = realtime_now();
 	report_start(&m->reporter, m->tick.history_store);
@@ -384,7 +404,8 @@ int manager_reload(struct manager *m, char **ret_errors)
 
 	if (r != 0) /* what there is now is the text of the errors */
 		return r;
-	m->self.config_bytes = sub_u64(m->self.config_bytes + self_heap_used(), heap_used);
+	m->self.config_bytes =
+		sub_u64(m->self.config_bytes + self_heap_used() + m->config.read_bytes, heap_used);
 	census_set_policies(&m->sampler.census, &m->config.policies);
 	m->reporter.warned = false;   /* by policies that are no more */
 	m->selection.quiet_until = 0; /* it may have been a dry run until now */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/config-loader.h"
 #include "daemon/base/notify.h"
 #include "daemon/bus/bus.h"
 #include "daemon/log/log.h"
@@ -59,14 +60,16 @@ static usec_t next_reload(const struct manager *m, usec_t now)
 		       : USEC_INFINITY;
 }
 
-static void reload_if_wanted(struct manager *m)
+/* false: not now, or not yet. */
+static bool reload_if_wanted(struct manager *m)
 {
 	_cleanup_free_ char *errors = NULL;
 
-	if (!may_reload(m))
-		return;
+	if (!may_reload(m) || !config_prepare_reload(&m->config))
+		return false; /* (on_loaded() is called when it has been read) */
 	m->config.reload_is_wanted = false;
 	(void)monitor_reload(m, &errors); /* they have been logged */
+	return true;
 }
 
 /* What systemctl status shows. */
@@ -182,10 +185,8 @@ static int run_tick(struct manager *m)
 		return sd_event_exit(m->monitor.event, 0);
 	conflicts_find(&m->conflicts, &m->machine, &m->regime, now);
 	bus_turn(m->bus, now);
-	if (may_reload(m)) {
-		reload_if_wanted(m); /* after which it samples again at once */
-		return 0;
-	}
+	if (reload_if_wanted(m))
+		return 0; /* it samples again at once */
 	return arm_timer(m, min_u64(now + next, next_reload(m, now)));
 }
 
@@ -247,11 +248,31 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 	usec_t planned, next;
 
 	m->config.reload_is_wanted = true;
-	reload_if_wanted(m);
+	config_expire(&m->config); /* it may have changed since */
+	(void)reload_if_wanted(m);
 	next = next_reload(m, clock_now());
 	if (sd_event_source_get_time(m->monitor.timer, &planned) >= 0 && next < planned)
 		return arm_timer(m, next);
 	return 0;
+}
+
+/* The configuration has been read, for a signal or for a caller on the bus. */
+static int on_loaded(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct manager *m = userdata;
+
+	config_loader_collect(m->config.loader); /* after which it is readable no more */
+	return sample(m);
+}
+
+int monitor_watch_loader(struct manager *m)
+{
+	int r = config_start_loader(&m->config);
+
+	if (r < 0)
+		return r;
+	return sd_event_add_io(m->monitor.event, &m->monitor.loader_source,
+			       config_loader_fd(m->config.loader), EPOLLIN, on_loaded, m);
 }
 
 static void tell_ready(const struct manager *m)
@@ -341,6 +362,7 @@ void monitor_free(struct manager *m)
 {
 	m->monitor.psi_source = sd_event_source_disable_unref(m->monitor.psi_source);
 	m->monitor.watchdog_source = sd_event_source_disable_unref(m->monitor.watchdog_source);
+	m->monitor.loader_source = sd_event_source_disable_unref(m->monitor.loader_source);
 	m->monitor.victim_source = sd_event_source_disable_unref(m->monitor.victim_source);
 	m->monitor.thaw_source = sd_event_source_disable_unref(m->monitor.thaw_source);
 	m->monitor.timer = sd_event_source_disable_unref(m->monitor.timer);

@@ -377,7 +377,7 @@ static void test_there_are_at_most_so_many_policies(void **state)
 	assert_int_equal(set.n_policies, CONF_POLICIES_MAX);
 }
 
-/* A reload is one turn of the loop: nothing more is compiled, or searched for. */
+/* Nothing more is compiled, or searched for. */
 static void test_there_are_at_most_so_many_rules(void **state)
 {
 	static const struct {

@@ -22,6 +22,7 @@
 #include "daemon/record/recorder.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
+#include "lib/base/sanitizer.h"
 #include "lib/kill/unit-mark.h"
 #include "tests/remove-entry.h"
 
@@ -200,6 +201,8 @@ static void test_each_thread_has_a_name_of_its_own(void **state)
 	unsigned n = 0;
 
 	assert_non_null(dir);
+	if (HAS_THREAD_SANITIZER) /* it has a thread of its own */
+		skip();
 	test.what = NOTHING;
 	assert_int_equal(manager_new(&options, false, &kill_ops_system, &m), 0);
 	for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {

@@ -8,6 +8,7 @@
 #include "lib/config/policy.h"
 
 struct cgroup_fs;
+struct config_loader;
 struct domain;
 
 /* From the command line. */
@@ -26,9 +27,11 @@ struct config {
 	char **errors;
 	size_t n_errors;
 	unsigned n_reloads;
-	bool reload_was_refused;  /* the last one */
-	bool reload_is_wanted;	  /* as soon as no kill is in progress */
-	usec_t reload_not_before; /* by a signal */
+	bool reload_was_refused;      /* the last one */
+	bool reload_is_wanted;	      /* as soon as no kill is in progress */
+	usec_t reload_not_before;     /* by a signal */
+	struct config_loader *loader; /* NULL: a reload reads the files itself */
+	uint64_t read_bytes;	      /* that the loader had allocated for the last reload */
 };
 
 /* For the start, by config->options: what can be used of it, the rest is logged (is_degraded).  0,
@@ -40,6 +43,17 @@ int config_load(struct config *config, struct domain *domain);
  * since when those hold that are the same; 1 if it has errors, with all of them in *ret_errors, a
  * line each (to be freed; NULL: no memory for it); -errno. */
 int config_reload(struct config *config, struct domain *domain, char **ret_errors);
+
+/*
+ * From then on a thread reads the files, and the names of users, for a reload: disks, file systems
+ * and name services may be slow, most of all when memory is short, and the old configuration stays
+ * in force meanwhile.  Once config_prepare_reload() returns true, config_reload() waits for
+ * nothing; false: they are being read, and config_loader_fd() becomes readable.  config_expire():
+ * what has been read until now is too old.
+ */
+int config_start_loader(struct config *config);
+bool config_prepare_reload(struct config *config);
+void config_expire(struct config *config);
 
 /* Reads it, and no more: 0, 1 if it has errors (each printed on standard error), -errno. */
 int config_load_policies(const struct config_options *options, struct policy_set *ret);

@@ -57,6 +57,7 @@ typedef int (*bus_answer_fn)(struct bus *bus, sd_bus_message *call);
 enum bus_need {
 	BUS_NEEDS_NOTHING,   /* but what is in memory */
 	BUS_NEEDS_FILES,     /* which are not read while a kill is in progress */
+	BUS_NEEDS_CONFIG,    /* that has been read, likewise */
 	BUS_NEEDS_PROCESSES, /* a fresh census, likewise */
 };
 

@@ -251,7 +251,8 @@ static int answer_reload(struct bus *b, sd_bus_message *call)
 
 static int wait_for_reload(struct bus *b, sd_bus_message *call)
 {
-	return bus_wait(b, call, answer_reload, BUS_NEEDS_FILES);
+	b->subject.expire(b->subject.userdata);
+	return bus_wait(b, call, answer_reload, BUS_NEEDS_CONFIG);
 }
 
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)

@@ -44,8 +44,11 @@ struct bus_subject {
 	const struct conflicts *conflicts;
 	const struct turns *turns;
 	const struct self *self;
-	/* Loads the configuration anew, as config_reload(). */
+	/* Loads the configuration anew, as config_reload(), once prepare_reload() is true:
+	 * until then it is being read, from the last expire() on. */
 	int (*reload)(void *userdata, char **ret_errors);
+	bool (*prepare_reload)(void *userdata);
+	void (*expire)(void *userdata);
 	void *userdata;
 };
 

@@ -32,9 +32,9 @@
 #define CONF_RULES_MAX 1024
 
 /*
- * A reload is one turn of the event loop.  So what is not linear in the size of the files has a
- * budget: regular expressions (rule_comm_cost()), and names of users, of which each is searched for
- * in all of /etc/passwd and takes one unit.
+ * What is not linear in the size of the files has a budget: regular expressions
+ * (rule_comm_cost()), which are also matched in slices that end between two processes; and names of
+ * users, of which each is searched for in all of /etc/passwd and takes one unit.
  */
 #define CONF_COST_MAX 128
 
