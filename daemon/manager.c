@@ -200,6 +200,7 @@ struct bus_subject manager_bus_subject(struct manager *m)
 		.event = m->monitor.event,
 		.machine = &m->machine,
 		.config = &m->config,
+		.users = &m->config.users,
 		.regime = &m->regime,
 		.sampler = &m->sampler,
 		.selection = &m->selection,

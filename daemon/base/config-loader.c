@@ -69,12 +69,9 @@ int config_loader_fd(const struct config_loader *loader)
 
 static void discard(struct config_loader *loader)
 {
-	if (loader->has_result && loader->result == 0) {
-		policy_set_done(&loader->loaded.policies);
-		conf_files_free(loader->loaded.files, loader->loaded.n_files);
-	}
+	if (loader->has_result && loader->result == 0)
+		loaded_done(&loader->loaded);
 	conf_messages_done(&loader->messages);
-	loader->loaded = (struct loaded){ 0 };
 	loader->messages = (struct conf_messages){ 0 };
 	loader->has_result = loader->is_expired = false;
 }

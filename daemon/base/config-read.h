@@ -3,6 +3,7 @@
 #pragma once
 
 #include "daemon/base/config.h"
+#include "daemon/base/users.h"
 #include "lib/config/conf.h"
 
 /* What reading a configuration results in. */
@@ -10,7 +11,9 @@ struct loaded {
 	struct policy_set policies;
 	char **files;
 	size_t n_files;
+	struct users users;
 };
+void loaded_done(struct loaded *loaded);
 
 /* 0, 1 if it has errors (*ret is not set then), -errno. */
 int config_read(const struct config_options *options, struct conf_messages *messages,

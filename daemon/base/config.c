@@ -66,22 +66,6 @@ static void keep_errors(struct config *config, const struct conf_messages *messa
 	}
 }
 
-/* A user that can write to a file of the configuration decides what is killed. */
-static void warn_of_writers(const struct loaded *loaded)
-{
-	for (size_t i = 0; i < loaded->n_files; i++) {
-		struct stat st;
-
-		if (stat(loaded->files[i], &st) < 0 || !S_ISREG(st.st_mode))
-			continue;
-		if (st.st_mode & S_IWOTH)
-			log_warning("%s: warning: every user can change it.", loaded->files[i]);
-		else if (st.st_uid != 0 && st.st_uid != geteuid())
-			log_warning("%s: warning: user %u can change it.", loaded->files[i],
-				    st.st_uid);
-	}
-}
-
 /* 0, or -ENOMEM: the old one stays. */
 static int take(struct config *config, struct domain *domain, struct loaded *loaded,
 		const struct conf_messages *messages)
@@ -89,8 +73,7 @@ static int take(struct config *config, struct domain *domain, struct loaded *loa
 	int r = domain_change_policies(domain, &config->policies, &loaded->policies);
 
 	if (r < 0) {
-		policy_set_done(&loaded->policies);
-		conf_files_free(loaded->files, loaded->n_files);
+		loaded_done(loaded);
 		return r;
 	}
 	policy_set_done(&config->policies);
@@ -98,9 +81,10 @@ static int take(struct config *config, struct domain *domain, struct loaded *loa
 	config->policies = loaded->policies;
 	config->files = loaded->files;
 	config->n_files = loaded->n_files;
+	users_done(&config->users);
+	config->users = loaded->users;
 	config->is_degraded = messages->n_errors > 0;
 	keep_errors(config, messages);
-	warn_of_writers(loaded);
 	return 0;
 }
 
@@ -133,8 +117,9 @@ int config_load_policies(const struct config_options *options, struct policy_set
 		fprintf(stderr, "%zu more are not listed\n", messages.n_left_out);
 	if (r != 0)
 		return r;
-	conf_files_free(loaded.files, loaded.n_files);
 	*ret = loaded.policies;
+	loaded.policies = (struct policy_set){ 0 };
+	loaded_done(&loaded);
 	return 0;
 }
 
@@ -247,4 +232,5 @@ void config_done(struct config *config)
 	policy_set_done(&config->policies);
 	conf_files_free(config->files, config->n_files);
 	conf_files_free(config->errors, config->n_errors);
+	users_done(&config->users);
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/base/users.h"
 #include "lib/config/policy.h"
 
 struct cgroup_fs;
@@ -23,7 +24,8 @@ struct config {
 	struct policy_set policies;
 	char **files; /* that were read for them */
 	size_t n_files;
-	bool is_degraded; /* they had errors when they were last loaded */
+	struct users users; /* for answers */
+	bool is_degraded;   /* they had errors when they were last loaded */
 	char **errors;
 	size_t n_errors;
 	unsigned n_reloads;

@@ -60,7 +60,7 @@ static int method_list_cgroups(sd_bus_message *call, void *userdata, sd_bus_erro
 static const char *describe(struct bus *b, const struct rule *rule,
 			    char buf[static CONDITIONS_SIZE])
 {
-	const char *user = rule->has_uid ? users_name(&b->users, rule->uid) : NULL;
+	const char *user = rule->has_uid ? users_name(b->subject.users, rule->uid) : NULL;
 
 	return describe_rule(rule, user, buf, CONDITIONS_SIZE);
 }

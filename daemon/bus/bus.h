@@ -28,6 +28,7 @@ struct sampler;
 struct selection;
 struct self;
 struct turns;
+struct users;
 
 /* What it tells of; borrowed.  Of the sampler it reads memory and processes, and of the selection
  * it borrows the room for a choice, between two ticks. */
@@ -35,6 +36,7 @@ struct bus_subject {
 	sd_event *event;
 	const struct machine *machine;
 	const struct config *config;
+	struct users *users; /* of the configuration */
 	const struct regime *regime;
 	struct sampler *sampler;
 	struct selection *selection;
