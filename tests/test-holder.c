@@ -135,27 +135,30 @@ static void test_before(void **state)
 		const char *label;
 		uint64_t chosen, grown,
 			added; /* MiB, of 1024; added: since a survey was asked for */
-		usec_t asked, surveyed, killed, now; /* ms */
+		usec_t asked, surveyed, killed, now, regrown; /* ms */
 		enum holder_step expected;
 	} rows[] = {
-		{ "nothing is known yet", 90, 600, 600, 0, 0, 0, 10000, HOLDER_ASK },
-		{ "a little less than an eighth", 90, 127, 127, 0, 0, 0, 10000, HOLDER_NONE },
-		{ "an eighth", 90, 128, 128, 0, 0, 0, 10000, HOLDER_ASK },
-		{ "the chosen one frees as much", 600, 600, 600, 0, 0, 0, 10000, HOLDER_NONE },
-		{ "a little less", 599, 600, 600, 0, 0, 0, 10000, HOLDER_ASK },
-		{ "asked for", 90, 600, 0, 9900, 0, 0, 10199, HOLDER_WAIT },
-		{ "it is late", 90, 600, 0, 9900, 0, 0, 10200, HOLDER_NONE },
-		{ "it is late, and more has been added", 90, 600, 300, 9900, 0, 0, 10200,
+		{ "nothing is known yet", 90, 600, 600, 0, 0, 0, 10000, 0, HOLDER_ASK },
+		{ "a little less than an eighth", 90, 127, 127, 0, 0, 0, 10000, 0, HOLDER_NONE },
+		{ "an eighth", 90, 128, 128, 0, 0, 0, 10000, 0, HOLDER_ASK },
+		{ "the chosen one frees as much", 600, 600, 600, 0, 0, 0, 10000, 0, HOLDER_NONE },
+		{ "a little less", 599, 600, 600, 0, 0, 0, 10000, 0, HOLDER_ASK },
+		{ "asked for", 90, 600, 0, 9900, 0, 0, 10199, 0, HOLDER_WAIT },
+		{ "it is late", 90, 600, 0, 9900, 0, 0, 10200, 0, HOLDER_NONE },
+		{ "it is late, and more has been added", 90, 600, 300, 9900, 0, 0, 10200, 0,
 		  HOLDER_NONE },
-		{ "it hangs: after the pause", 90, 600, 0, 8000, 0, 0, 10000, HOLDER_ASK },
-		{ "surveyed", 90, 600, 0, 9900, 9950, 0, 10000, HOLDER_NONE },
-		{ "less than an eighth since", 90, 600, 127, 9900, 9950, 0, 10000, HOLDER_NONE },
-		{ "an eighth since", 90, 600, 128, 9900, 9950, 0, 10000, HOLDER_ASK },
-		{ "a survey that is not fresh", 90, 600, 0, 6900, 7000, 0, 10000, HOLDER_ASK },
-		{ "it was killed before the survey", 90, 600, 0, 9900, 9950, 9800, 10000,
+		{ "it hangs: after the pause", 90, 600, 0, 8000, 0, 0, 10000, 0, HOLDER_ASK },
+		{ "surveyed", 90, 600, 0, 9900, 9950, 0, 10000, 0, HOLDER_NONE },
+		{ "less than an eighth since", 90, 600, 127, 9900, 9950, 0, 10000, 0, HOLDER_NONE },
+		{ "an eighth since", 90, 600, 128, 9900, 9950, 0, 10000, 0, HOLDER_ASK_AGAIN },
+		{ "it was asked for that already", 90, 600, 128, 9900, 9950, 0, 10000, 8001,
 		  HOLDER_NONE },
-		{ "it was killed since", 90, 600, 0, 9000, 9050, 9800, 10000, HOLDER_ASK },
-		{ "it was killed since, asked for", 90, 600, 0, 9900, 9050, 9800, 10000,
+		{ "a pause ago", 90, 600, 128, 9900, 9950, 0, 10000, 8000, HOLDER_ASK_AGAIN },
+		{ "a survey that is not fresh", 90, 600, 0, 6900, 7000, 0, 10000, 0, HOLDER_ASK },
+		{ "it was killed before the survey", 90, 600, 0, 9900, 9950, 9800, 10000, 0,
+		  HOLDER_NONE },
+		{ "it was killed since", 90, 600, 0, 9000, 9050, 9800, 10000, 0, HOLDER_ASK },
+		{ "it was killed since, asked for", 90, 600, 0, 9900, 9050, 9800, 10000, 0,
 		  HOLDER_WAIT },
 	};
 
@@ -172,6 +175,7 @@ static void test_before(void **state)
 			.killed_at = rows[i].killed * MS,
 			.fresh = 3000 * MS,
 			.pause = 2000 * MS,
+			.regrown_at = rows[i].regrown * MS,
 			.now = rows[i].now * MS,
 		};
 
