@@ -188,8 +188,8 @@ static uint64_t heap_used(void)
 	return info.uordblks + info.hblkhd;
 }
 
-/* Any user can give processes names.  The pattern: an 'a' in the thirteenth place from the end, and what
- * regexec(3) remembers of that. */
+/* Any user can give processes names.  The pattern: an 'a' in the thirteenth place from the end, and
+ * what regexec(3) remembers of that. */
 static void test_names_do_not_make_it_grow(void **state)
 {
 	_cleanup_(policy_set_done) struct policy_set set = {};
