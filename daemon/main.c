@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/notify.h"
 #include "daemon/log/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
@@ -151,6 +152,7 @@ int main(int argc, char **argv)
 
 	monitor_block_signals();
 	r = run(&arguments.config);
+	notify_stop();
 	log_stop();
 	return r;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/notify.h"
 #include "daemon/bus/bus.h"
 #include "daemon/kill/in-flight.h"
 #include "daemon/kill/self-test.h"
@@ -119,6 +120,19 @@ static void fork_helpers(struct manager *m)
 		log_warning("Cannot fork for the self-test: %s.", strerror(-r));
 }
 
+/* The threads that write to what may be read late, or not at all. */
+static void start_output(void)
+{
+	int r;
+
+	log_start();
+	r = notify_start();
+	if (r < 0)
+		log_warning("No thread for notification: %s; a service manager that stops reading "
+			    "blocks reckond.",
+			    strerror(-r));
+}
+
 static int start_helpers(struct manager *m)
 {
 	int r;
@@ -166,12 +180,27 @@ static int reload(void *userdata, char **ret_errors)
 	return monitor_reload(userdata, ret_errors);
 }
 
+static bool prepare_reload(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return config_prepare_reload(&m->config);
+}
+
+static void expire(void *userdata)
+{
+	struct manager *m = userdata;
+
+	config_expire(&m->config);
+}
+
 struct bus_subject manager_bus_subject(struct manager *m)
 {
 	return (struct bus_subject){
 		.event = m->monitor.event,
 		.machine = &m->machine,
 		.config = &m->config,
+		.users = &m->config.users,
 		.regime = &m->regime,
 		.sampler = &m->sampler,
 		.selection = &m->selection,
@@ -182,6 +211,8 @@ struct bus_subject manager_bus_subject(struct manager *m)
 		.turns = &m->monitor.turns,
 		.self = &m->self,
 		.reload = reload,
+		.prepare_reload = prepare_reload,
+		.expire = expire,
 		.userdata = m,
 	};
 }
@@ -304,7 +335,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 		return r;
 	fork_helpers(m);
 	if (with_log)
-		log_start();
+		start_output();
 	r = recorder_new(m->machine.proc_fd, &m->in_flight, &m->tick.recorder);
 	if (r < 0)
 		return r;
@@ -315,6 +346,10 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 		log_error("Cannot get ready: %s", strerror(-r));
 		return r;
 	}
+	r = with_log ? monitor_watch_loader(m) : 0;
+	if (r < 0)
+		log_warning("No thread for reloads: %s; they delay samples of memory.",
+			    strerror(-r));
 	self_limit(&m->machine);
 	m->self.started_usec = realtime_now();
 	report_start(&m->reporter, m->tick.history_store);
@@ -376,7 +411,8 @@ int manager_reload(struct manager *m, char **ret_errors)
 		bus_note_refusal(m->bus);
 		return r;
 	}
-	m->self.config_bytes = sub_u64(m->self.config_bytes + self_heap_used(), heap_used);
+	m->self.config_bytes =
+		sub_u64(m->self.config_bytes + self_heap_used() + m->config.read_bytes, heap_used);
 	census_set_policies(&m->sampler.census, &m->config.policies);
 	m->reporter.warned = false;   /* by policies that are no more */
 	m->selection.quiet_until = 0; /* it may have been a dry run until now */

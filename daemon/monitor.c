@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/config-loader.h"
+#include "daemon/base/notify.h"
 #include "daemon/bus/bus.h"
 #include "daemon/log/log.h"
 #include "daemon/manager.h"
@@ -58,14 +60,16 @@ static usec_t next_reload(const struct manager *m, usec_t now)
 		       : USEC_INFINITY;
 }
 
-static void reload_if_wanted(struct manager *m)
+/* false: not now, or not yet. */
+static bool reload_if_wanted(struct manager *m)
 {
 	_cleanup_free_ char *errors = NULL;
 
-	if (!may_reload(m))
-		return;
+	if (!may_reload(m) || !config_prepare_reload(&m->config))
+		return false; /* (on_loaded() is called when it has been read) */
 	m->config.reload_is_wanted = false;
 	(void)monitor_reload(m, &errors); /* they have been logged */
+	return true;
 }
 
 /* What systemctl status shows. */
@@ -74,7 +78,7 @@ static void notify_if_stuck(struct manager *m, bool was_stuck)
 	char status[MANAGER_STATUS_SIZE];
 
 	if (was_stuck != (m->selection.stuck.since != 0))
-		sd_notifyf(0, "STATUS=%s", manager_status(m, status));
+		notify_status(manager_status(m, status));
 }
 
 /* SIGTERM or SIGINT has come.  The loop reads them from a file, which can fail for as long as
@@ -143,6 +147,20 @@ static void give_back(struct probe_results *probed)
 	log_warning("Own memory is not locked any more: %s.", strerror(-r));
 }
 
+/* To the service manager, with the ticks; where these are rare, by a timer of its own.  It is the
+ * loop that tells it, at most four times in the time that is allowed. */
+static void tell_alive(struct manager *m, usec_t now)
+{
+	struct monitor *monitor = &m->monitor;
+
+	notify_turn();
+	if (!monitor->watchdog_source || now - monitor->alive_at < monitor->watchdog_usec / 4)
+		return;
+	monitor->alive_at = now;
+	notify_watchdog();
+	(void)sd_event_source_set_time(monitor->watchdog_source, now + monitor->watchdog_usec / 2);
+}
+
 static int run_tick(struct manager *m)
 {
 	bool was_stuck = m->selection.stuck.since != 0;
@@ -157,6 +175,7 @@ static int run_tick(struct manager *m)
 		give_back(&m->probed);
 	notify_if_stuck(m, was_stuck);
 	now = clock_now();
+	tell_alive(m, now);
 	if (m->regime.state == REGIME_CALM)
 		reserve_fill(&m->self.reserve, m->machine.proc_fd);
 	if (self_is_too_large(&m->self, &m->machine, &m->regime, m->sampler.census.n_processes,
@@ -166,10 +185,8 @@ static int run_tick(struct manager *m)
 		return sd_event_exit(m->monitor.event, 0);
 	conflicts_find(&m->conflicts, &m->machine, &m->regime, now);
 	bus_turn(m->bus, now);
-	if (may_reload(m)) {
-		reload_if_wanted(m); /* after which it samples again at once */
-		return 0;
-	}
+	if (reload_if_wanted(m))
+		return 0; /* it samples again at once */
 	return arm_timer(m, min_u64(now + next, next_reload(m, now)));
 }
 
@@ -231,28 +248,48 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 	usec_t planned, next;
 
 	m->config.reload_is_wanted = true;
-	reload_if_wanted(m);
+	config_expire(&m->config); /* it may have changed since */
+	(void)reload_if_wanted(m);
 	next = next_reload(m, clock_now());
 	if (sd_event_source_get_time(m->monitor.timer, &planned) >= 0 && next < planned)
 		return arm_timer(m, next);
 	return 0;
 }
 
-static void notify_ready(const struct manager *m)
+/* The configuration has been read, for a signal or for a caller on the bus. */
+static int on_loaded(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct manager *m = userdata;
+
+	config_loader_collect(m->config.loader); /* after which it is readable no more */
+	return sample(m);
+}
+
+int monitor_watch_loader(struct manager *m)
+{
+	int r = config_start_loader(&m->config);
+
+	if (r < 0)
+		return r;
+	return sd_event_add_io(m->monitor.event, &m->monitor.loader_source,
+			       config_loader_fd(m->config.loader), EPOLLIN, on_loaded, m);
+}
+
+static void tell_ready(const struct manager *m)
 {
 	char status[MANAGER_STATUS_SIZE];
 
-	sd_notifyf(0, "READY=1\nSTATUS=%s", manager_status(m, status));
+	notify_ready(manager_status(m, status));
 }
 
 int monitor_reload(struct manager *m, char **ret_errors)
 {
 	int r;
 
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now());
+	notify_reloading(clock_now());
 	r = manager_reload(m, ret_errors);
 	m->config.reload_not_before = clock_now() + RELOAD_PAUSE_USEC;
-	notify_ready(m);
+	tell_ready(m);
 	(void)arm_timer(m, clock_now()); /* fails for a source that is none only */
 	return r;
 }
@@ -324,6 +361,8 @@ int monitor_new(struct manager *m)
 void monitor_free(struct manager *m)
 {
 	m->monitor.psi_source = sd_event_source_disable_unref(m->monitor.psi_source);
+	m->monitor.watchdog_source = sd_event_source_disable_unref(m->monitor.watchdog_source);
+	m->monitor.loader_source = sd_event_source_disable_unref(m->monitor.loader_source);
 	m->monitor.victim_source = sd_event_source_disable_unref(m->monitor.victim_source);
 	m->monitor.thaw_source = sd_event_source_disable_unref(m->monitor.thaw_source);
 	m->monitor.timer = sd_event_source_disable_unref(m->monitor.timer);
@@ -393,18 +432,38 @@ static int run_loop(struct manager *m)
 	return sd_event_get_exit_code(m->monitor.event, &r) < 0 ? 0 : r;
 }
 
+static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct manager *m = userdata;
+
+	tell_alive(m, clock_now());
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* (sd_event_set_watchdog() would call sd_notify() on the loop, which may wait: notify.h) */
+static int arm_watchdog(struct manager *m)
+{
+	int r;
+
+	r = sd_watchdog_enabled(0, &m->monitor.watchdog_usec);
+	if (r <= 0)
+		return r;
+	return sd_event_add_time(m->monitor.event, &m->monitor.watchdog_source, CLOCK_MONOTONIC, 0,
+				 m->monitor.watchdog_usec / 4, on_watchdog, m);
+}
+
 int monitor_run(struct manager *m)
 {
 	int r;
 
-	r = sd_event_set_watchdog(m->monitor.event, true);
+	r = arm_watchdog(m);
 	if (r < 0)
 		log_warning("Cannot arm the watchdog: %s, ignoring.", strerror(-r));
 	r = sample(m);
 	if (r < 0)
 		return r;
-	notify_ready(m);
+	tell_ready(m);
 	r = run_loop(m);
-	sd_notify(0, "STOPPING=1");
+	notify_stopping();
 	return r;
 }

@@ -18,6 +18,10 @@ struct monitor {
 	sd_event_source *victim_source;
 	sd_event_source *thaw_source; /* cgroup.events of its group, while that thaws */
 	sd_event_source *psi_source;
+	sd_event_source *loader_source;
+	sd_event_source *watchdog_source; /* NULL: the service manager expects no WATCHDOG=1, */
+	usec_t watchdog_usec;		  /* else one at least so often; */
+	usec_t alive_at;		  /* the last one */
 	struct turns turns;
 	int placeholder_fd; /* what these two watch when there is no victim */
 	unsigned n_watched; /* in_flight_watched(), as of what they watch */
@@ -34,6 +38,9 @@ void monitor_free(struct manager *m);
 /* Arms the PSI trigger, with the fallback for daemons without CAP_SYS_RESOURCE; what it found is
  * in m->probed. */
 void monitor_arm_pressure(struct manager *m);
+
+/* From then on reloads wait until a thread has read the configuration.  0 or -errno. */
+int monitor_watch_loader(struct manager *m);
 
 /* Runs until SIGTERM or SIGINT: 0 or -errno. */
 int monitor_run(struct manager *m);

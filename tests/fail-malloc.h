@@ -12,22 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#if defined(__has_feature)
-#	if __has_feature(address_sanitizer)
-#		define __SANITIZE_ADDRESS__ 1 /* as gcc has it */
-#	endif
-#	if __has_feature(thread_sanitizer)
-#		define __SANITIZE_THREAD__ 1
-#	endif
-#endif
+#include "lib/base/sanitizer.h"
 
-#ifdef __SANITIZE_THREAD__
-#	define HAS_THREAD_SANITIZER 1
-#else
-#	define HAS_THREAD_SANITIZER 0
-#endif
-
-#if defined(__SANITIZE_ADDRESS__) || HAS_THREAD_SANITIZER
+#if HAS_SHADOW_MEMORY
 #	define FAIL_MALLOC_WORKS 0
 __attribute__((unused)) static bool fail_malloc;
 __attribute__((unused)) static unsigned n_mallocs;

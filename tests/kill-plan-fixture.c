@@ -32,8 +32,8 @@ usec_t __wrap_clock_now(void)
 	return test.now;
 }
 
-bool __wrap_confirm_may_kill(const struct manager *m, pid_t pid, const char *within);
-bool __wrap_confirm_may_kill(const struct manager *m, pid_t pid, const char *within)
+bool __wrap_confirm_may_kill(const struct in_flight *f, pid_t pid, const char *within);
+bool __wrap_confirm_may_kill(const struct in_flight *f, pid_t pid, const char *within)
 {
 	return pid != test.may_not;
 }

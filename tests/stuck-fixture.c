@@ -24,8 +24,8 @@ static char everything[] = "/";
 
 struct stuck_test test;
 
-int __wrap_survey_new(int proc_fd, struct survey **ret);
-int __wrap_survey_new(int proc_fd, struct survey **ret)
+int __wrap_survey_new(int proc_fd, const char *name, struct survey **ret);
+int __wrap_survey_new(int proc_fd, const char *name, struct survey **ret)
 {
 	/* The second one is of mappings. */
 	*ret = test.new_result < 0		? NULL

@@ -220,6 +220,37 @@ static void test_news_are_not_cut_for_an_answer(void **state)
 	assert_string_equal(test.changes, "ReloadErrors=2\n");
 }
 
+static void call_and_wait(const struct call *c)
+{
+	renew_quota();
+	send_call(c, ":1.7");
+	for (int i = 0; i < 5000 && !test.is_answered; i++) {
+		usleep(1000);
+		renew_quota();
+		pump();
+	}
+	assert_true(test.is_answered);
+}
+
+/* The files are read on a thread; the answer follows. */
+static void test_reloads_that_wait_for_files(void **state)
+{
+	static const struct call reload = MANAGER("Reload", "");
+
+	join();
+	assert_int_equal(monitor_watch_loader(test.m), 0);
+	for (unsigned i = 1; i <= 20; i++) {
+		write_conf(CONF);
+		call_and_wait(&reload);
+		assert_string_equal(test.error, "");
+		assert_int_equal(test.m->config.n_reloads, i);
+	}
+	write_conf(CONF "[Policy x]\nMemoryAvailable=plenty\n");
+	call_and_wait(&reload);
+	assert_string_equal(test.error, BUS_ERROR_BAD_CONFIGURATION);
+	assert_non_null(strstr(test.error_text, "MemoryAvailable="));
+}
+
 static int refuse_without_memory(void *userdata, char **ret_errors)
 {
 	return 1;
@@ -363,6 +394,7 @@ int main(void)
 		TEST(test_a_reload_that_is_refused),
 		TEST(test_a_reload_that_is_refused_is_signalled),
 		TEST(test_news_are_not_cut_for_an_answer),
+		TEST(test_reloads_that_wait_for_files),
 		TEST(test_a_reload_that_is_refused_without_a_reason),
 		TEST(test_questions_that_are_not_answered),
 		TEST(test_while_a_victim_exits),

@@ -21,7 +21,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#ifdef __SANITIZE_ADDRESS__
+#if HAS_ADDRESS_SANITIZER
 enum { ROUNDS = 40 };
 #else
 enum { ROUNDS = 400 };

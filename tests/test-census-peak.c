@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <stdio.h>
 
+#include "lib/base/sanitizer.h"
 #include "lib/snapshot/census-tree.h"
 
 /* clang-format off */
@@ -99,7 +100,7 @@ static void test_what_a_peak_took_is_freed(void **state)
 	struct census *census = *state;
 	uint64_t before, peak, after;
 
-#ifdef __SANITIZE_ADDRESS__ /* mallinfo2() is not its own */
+#if HAS_SHADOW_MEMORY /* mallinfo2() is not its own */
 	skip();
 #endif
 	for (pid_t pid = 1; pid <= N_FEW; pid++)

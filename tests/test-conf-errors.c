@@ -377,11 +377,53 @@ static void test_there_are_at_most_so_many_policies(void **state)
 	assert_int_equal(set.n_policies, CONF_POLICIES_MAX);
 }
 
+/* Nothing more is compiled, or searched for. */
+static void test_there_are_at_most_so_many_rules(void **state)
+{
+	static const struct {
+		const char *value;
+		bool is_same; /* rule, again and again */
+		unsigned n;   /* enough to be too many */
+		const char *said;
+	} cases[] = {
+		{ "Comm=^one$", false, CONF_RULES_MAX, "at most 1024 rules" },
+		{ "Comm=^one-[a-z]+$", false, CONF_COST_MAX + 1, "is one too many" },
+		{ "Comm=^one.{0,250}$", false, 50, "is one too many" },
+		{ "Comm=^one-[a-z]+$", true, CONF_COST_MAX + 1, "is one too many" },
+		{ "User=root", false, CONF_COST_MAX + 1, "is one too many" },
+	};
+	static char text[64 * 1024];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(conf_messages_done) struct conf_messages messages = {};
+		_cleanup_(policy_set_done) struct policy_set set = {};
+		char *end = text;
+		const char *path;
+		bool is_there = false;
+
+		for (unsigned k = 0; k < cases[i].n; k++)
+			end += sprintf(end, "[Avoid r%u]\n%s\n", cases[i].is_same ? 5 : k,
+				       cases[i].value);
+		path = write_tmp(text, (size_t)(end - text));
+		assert_int_equal(conf_load(&path, 1, &set, &messages), 1);
+		assert_int_equal(messages.n_errors, 1); /* the rest is not read */
+		assert_non_null(strstr(messages.items[0].text, cases[i].said));
+		assert_true(messages.items[0].line > 20);
+		/* At a start all the others are used. */
+		assert_int_equal(conf_load_lenient(&path, 1, &set, &messages), 1);
+		assert_true(set.n_rules <= CONF_RULES_MAX);
+		for (size_t k = 0; k < set.n_rules; k++)
+			is_there |= strcmp(set.rules[k].name, "r5") == 0;
+		assert_true(is_there);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_load_reports_what_is_wrong_and_where),
 		cmocka_unit_test(test_there_are_at_most_so_many_policies),
+		cmocka_unit_test(test_there_are_at_most_so_many_rules),
 		cmocka_unit_test(test_check_subtree_reports_where_it_is_named),
 		cmocka_unit_test(test_load_reports_all_of_ten_errors_in_order),
 	};

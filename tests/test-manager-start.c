@@ -5,6 +5,7 @@
  *
  * No process is eligible: the subtree does not exist.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +20,9 @@
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/record/recorder.h"
+#include "lib/base/cleanup.h"
+#include "lib/base/io.h"
+#include "lib/base/sanitizer.h"
 #include "lib/kill/unit-mark.h"
 #include "tests/remove-entry.h"
 
@@ -59,8 +63,8 @@ static struct {
 
 /* TYPE NAME(PARAMETERS), which is called with ARGUMENTS unless it is to fail. */
 #define FAILS(id, name, parameters, arguments)                                                     \
-	int __real_##name parameters;                                                              \
-	int __wrap_##name parameters;                                                              \
+	__typeof__(name) __real_##name;                                                            \
+	__typeof__(name) __wrap_##name;                                                            \
 	int __wrap_##name parameters                                                               \
 	{                                                                                          \
 		return test.what == (id) ? test.error : __real_##name arguments;                   \
@@ -72,7 +76,8 @@ FAILS(MEMORY, memory_sample, (struct memory_source * source, struct memory_readi
       (source, ret))
 FAILS(CGROUPS, cgroup_fs_open, (int proc_fd, struct cgroup_fs *ret), (proc_fd, ret))
 FAILS(BEGIN, self_test_begin, (const struct self_test *t), (t))
-FAILS(ACCOUNT, recorder_new, (int proc_fd, struct recorder **ret), (proc_fd, ret))
+FAILS(ACCOUNT, recorder_new, (int proc_fd, const struct in_flight *f, struct recorder **ret),
+      (proc_fd, f, ret))
 FAILS(PRECISE, precise_new, (int proc_fd, struct precise **ret), (proc_fd, ret))
 FAILS(REAPERS, kill_reapers_new,
       (const struct kill_ops *ops, unsigned n, struct kill_reapers **ret, int *ret_fifo),
@@ -191,6 +196,33 @@ static void test_what_it_starts_without(void **state)
 	}
 }
 
+/* So that ps -T, and what counts by thread, tell them apart. */
+static void test_each_thread_has_a_name_of_its_own(void **state)
+{
+	const struct config_options options = { .config_file = test.conf, .dry_run = true };
+	_cleanup_dir_ DIR *dir = opendir("/proc/self/task");
+	struct manager *m = NULL;
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	if (HAS_THREAD_SANITIZER) /* it has a thread of its own */
+		skip();
+	test.what = NOTHING;
+	assert_int_equal(manager_new(&options, false, &kill_ops_system, &m), 0);
+	for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+		char path[280], name[32];
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+		if (entry->d_name[0] == '.' || io_read_at(AT_FDCWD, path, name, sizeof(name)) < 0)
+			continue;
+		n++;
+		if (atoi(entry->d_name) != getpid())
+			assert_int_not_equal(strncmp(name, "test-manager-st", 15), 0);
+	}
+	assert_true(n > 3);
+	manager_free(m);
+}
+
 static void test_a_subtree_that_is_given_has_to_be_there(void **state)
 {
 	static const struct {
@@ -291,6 +323,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_it_starts_without),
+		TEST(test_each_thread_has_a_name_of_its_own),
 		TEST(test_a_subtree_that_is_given_has_to_be_there),
 		TEST(test_which_leftovers_are_removed),
 	};

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/base/notify.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "tests/fail-malloc.h"
@@ -73,6 +74,30 @@ static void test_run_notifies_the_service_manager(void **state)
 			assert_string_equal(text, "WATCHDOG=1");
 		assert_string_equal(notification(), "");
 	}
+	unsetenv("WATCHDOG_USEC");
+	close(test.master);
+}
+
+/* Its queue is full: neither the watchdog, nor a reload, nor a state waits for it. */
+static void test_a_service_manager_that_does_not_read(void **state)
+{
+	char *errors = NULL;
+
+	(void)alarm(20); /* a call that waits ends the test */
+	assert_int_equal(setenv("WATCHDOG_USEC", "4000", 1), 0);
+	monitor_free(&test.m);
+	assert_int_equal(monitor_new(&test.m), 0);
+	assert_int_equal(notify_start(), 0);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(monitor_reload(&test.m, &errors), 0);
+	test.exits_at = test.n_ticks + 50;
+	test.next = 2 * USEC_PER_MSEC;
+	assert_int_equal(monitor_run(&test.m), 0);
+	notify_stop();
+	(void)alarm(0);
+	while (*notification() != '\0')
+		;
+	notify_stop(); /* the first time it gave up */
 	unsetenv("WATCHDOG_USEC");
 	close(test.master);
 }
@@ -174,6 +199,7 @@ int main(void)
 		TEST(test_being_stuck_is_in_the_status),
 		TEST(test_a_daemon_that_is_too_large_exits),
 		TEST(test_run_notifies_the_service_manager),
+		TEST(test_a_service_manager_that_does_not_read),
 		TEST(test_the_loop_outlives_errors_of_its_own),
 		TEST(test_the_loop_outlives_an_error_now_and_then),
 		TEST(test_a_signal_that_cannot_be_read),

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Tests of lib/config/policy-rules.c: which rules apply to a process, and what comes of several. */
+#include <malloc.h>
 #include <regex.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/sanitizer.h"
 #include "lib/config/policy.h"
 
 /* clang-format off */
@@ -148,6 +150,11 @@ static void test_rule_set_comm_reports_what_is_wrong(void **state)
 		{ "a{9999}b{9999}", "repetitions" },
 		{ "((((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)", "repetitions" },
 		{ "^((foo|bar)+-)+[a-z]{1,15}x+y+z+\\{99}$", NULL },
+		/* what is optional is squared */
+		{ "a{1,15000}", "repetitions" },
+		{ "a{1,100}{1,100}", "repetitions" },
+		{ "((a?){1,30}){1,30}", "repetitions" },
+		{ "^x.{0,64}y$", NULL },
 	};
 	_cleanup_(policy_set_done) struct policy_set set = {};
 	struct rule *rule = add_rule(&set, RULE_PROTECT, "rule", "^keep");
@@ -172,6 +179,54 @@ static void test_rule_set_comm_reports_what_is_wrong(void **state)
 	assert_null(rule->comm_pattern);
 	assert_null(rule->comm);
 	assert_false(apply_protects(&set, "keeper", "/", 0));
+}
+
+static uint64_t heap_used(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+/* Any user can give processes names.  The pattern: an 'a' in the thirteenth place from the end, and
+ * what regexec(3) remembers of that. */
+static void test_names_do_not_make_it_grow(void **state)
+{
+	_cleanup_(policy_set_done) struct policy_set set = {};
+	uint64_t before = heap_used(), most = 0;
+	unsigned seed = 1;
+
+	add_rule(&set, RULE_PROTECT, "rule", "^(a|b)*a(a|b){12}$");
+	for (unsigned i = 0; i < 5000; i++) {
+		char name[16] = "";
+
+		for (unsigned k = 0; k < 15; k++) {
+			seed = seed * 1103515245 + 12345;
+			name[k] = seed >> 16 & 1 ? 'a' : 'b';
+		}
+		assert_int_equal(apply_protects(&set, name, "/", 0), name[2] == 'a');
+		most = max_u64(most, sub_u64(heap_used(), before));
+	}
+	if (!HAS_SHADOW_MEMORY) /* mallinfo2() is not its own */
+		assert_true(most > 0);
+	print_message("%llu KiB at most\n", (unsigned long long)(most / KIB));
+	assert_true(most < 2 * MIB);
+}
+
+/* Plain lists are free, and what is refused is not compiled. */
+static void test_what_patterns_cost(void **state)
+{
+	static const struct {
+		const char *pattern;
+		unsigned least, most;
+	} cases[] = {
+		{ "^(one|two)$", 0, 0 },   { "a{9999}{9999}", 0, 0 }, { "^app-[a-z]+$", 1, 1 },
+		{ "^x.{0,64}y$", 1, 2 },   { "a{500}", 20, 40 },      { "(a?){1,200}", 20, 40 },
+		{ "(ab){300}b*", 20, 40 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_in_range(rule_comm_cost(cases[i].pattern), cases[i].least, cases[i].most);
 }
 
 static void test_apply_rules_wants_all_conditions(void **state)
@@ -325,6 +380,8 @@ int main(void)
 		cmocka_unit_test(test_apply_rules_takes_the_strongest_protector),
 		cmocka_unit_test(test_rule_set_comm_matches_as_regcomp_does),
 		cmocka_unit_test(test_rule_set_comm_reports_what_is_wrong),
+		cmocka_unit_test(test_names_do_not_make_it_grow),
+		cmocka_unit_test(test_what_patterns_cost),
 		cmocka_unit_test(test_apply_rules_wants_all_conditions),
 		cmocka_unit_test(test_apply_rules_multiplies_weights_and_names_the_first_protector),
 		cmocka_unit_test(test_apply_rules_bounds_the_product_of_weights),

@@ -132,7 +132,7 @@ static void test_one_survey_at_a_time(void **state)
 	struct survey *survey;
 	sigset_t blocked;
 
-	assert_int_equal(survey_new(proc_fd, &survey), 0);
+	assert_int_equal(survey_new(proc_fd, "survey", &survey), 0);
 	(void)pthread_sigmask(SIG_BLOCK, NULL, &blocked);
 	assert_false(sigismember(&blocked, SIGTERM)); /* here */
 	assert_false(survey_collect(survey, &found));
@@ -169,7 +169,7 @@ static void test_one_that_hangs_is_left(void **state)
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct survey *survey;
 
-	assert_int_equal(survey_new(proc_fd, &survey), 0);
+	assert_int_equal(survey_new(proc_fd, "survey", &survey), 0);
 	assert_true(survey_ask(survey, 0));
 	wait_for_begin();
 	assert_null(survey_free(survey));
@@ -197,14 +197,14 @@ static void test_what_cannot_be_had(void **state)
 	int fd = next_fd();
 
 	test.thread_result = EAGAIN;
-	assert_int_equal(survey_new(proc_fd, &survey), -EAGAIN);
+	assert_int_equal(survey_new(proc_fd, "survey", &survey), -EAGAIN);
 	assert_int_equal(next_fd(), fd);
 	test.thread_result = 0;
-	assert_int_equal(survey_new(-1, &survey), -EBADF);
+	assert_int_equal(survey_new(-1, "survey", &survey), -EBADF);
 	assert_int_equal(next_fd(), fd);
 	if (FAIL_MALLOC_WORKS) {
 		fail_malloc = true;
-		assert_int_equal(survey_new(proc_fd, &survey), -ENOMEM);
+		assert_int_equal(survey_new(proc_fd, "survey", &survey), -ENOMEM);
 		fail_malloc = false;
 	}
 	assert_null(survey);

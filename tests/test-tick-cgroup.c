@@ -205,7 +205,8 @@ static void test_tick_kills_all_that_the_flag_says_but_what_is_spared(void **sta
 	assert_string_equal(test.manager->in_flight.decision.group, test.flagged);
 	assert_int_equal(test.manager->in_flight.decision.n_processes, 2);
 	assert_true(proc_reclaimable(&test.manager->in_flight.decision.memory) >= 56 * MIB);
-	assert_true(proc_reclaimable(&test.manager->in_flight.decision.memory) < 180 * MIB);
+	if (sizes_are_exact())
+		assert_true(proc_reclaimable(&test.manager->in_flight.decision.memory) < 180 * MIB);
 	wait_for_outcome();
 	assert_succeeded();
 	assert_int_equal(exit_signal(large), SIGKILL);
@@ -232,7 +233,8 @@ static void test_tick_spares_one_protected_in_a_cgroup(void **state)
 	one_tick();
 	assert_int_equal(test.manager->in_flight.decision.pid, large);
 	assert_int_equal(test.manager->in_flight.decision.n_processes, 1);
-	assert_true(proc_reclaimable(&test.manager->in_flight.decision.memory) < 180 * MIB);
+	if (sizes_are_exact())
+		assert_true(proc_reclaimable(&test.manager->in_flight.decision.memory) < 180 * MIB);
 	wait_for_outcome();
 	assert_succeeded();
 	assert_int_equal(exit_signal(large), SIGKILL);

@@ -55,6 +55,10 @@ static pid_t spawn_with_partner(size_t mib, struct partner *partner)
 	char text[16];
 	pid_t pid;
 
+	if (HAS_THREAD_SANITIZER && !partner->by_vfork) {
+		print_message("SKIP: ThreadSanitizer's state of a thread cannot be shared\n");
+		skip();
+	}
 	assert_int_equal(pipe(ready), 0);
 	partner_ready = ready;
 	partner_name = partner->name;

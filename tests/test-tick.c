@@ -156,7 +156,8 @@ static void test_tick_keeps_a_record(void **state)
 	assert_string_equal(e->outcome, "wait");
 	assert_string_equal(e->policy, "now");
 	assert_string_equal(e->cgroup, d->cgroup);
-	assert_in_range(e->footprint_bytes, 64 * MIB, 80 * MIB);
+	if (sizes_are_exact())
+		assert_in_range(e->footprint_bytes, 64 * MIB, 80 * MIB);
 	assert_int_equal(e->footprint_bytes, proc_reclaimable(&d->memory));
 	assert_int_equal(e->ranked[0].pid, large);
 	/* The next victim cannot reach it, and is named without being read. */
@@ -165,7 +166,8 @@ static void test_tick_keeps_a_record(void **state)
 	assert_int_equal(e->n_ranked, 2);
 	assert_int_equal(e->ranked[1].pid, small);
 	assert_string_equal(e->ranked[1].verdict, "cannot-reach");
-	assert_in_range(e->ranked[1].score_max_bytes, 8 * MIB, 64 * MIB);
+	if (sizes_are_exact())
+		assert_in_range(e->ranked[1].score_max_bytes, 8 * MIB, 64 * MIB);
 	/* Each step after the one before, up to the signal. */
 	assert_true(e->choose_usec <= e->open_usec && e->open_usec <= e->signal_usec);
 	assert_true(e->signal_usec < 60 * USEC_PER_SEC);
@@ -268,6 +270,8 @@ static void test_tick_kills_what_holds_memory_by_descriptors(void **state)
 	pid_t holder;
 
 	require_subtree();
+	if (!sizes_are_exact())
+		skip();
 	assert_true(fd >= 0);
 	assert_int_equal(fallocate(fd, 0, 0, 96 * MIB), 0);
 	holder = spawn("", 8, false);

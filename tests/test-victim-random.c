@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/sanitizer.h"
 #include "lib/select/victim.h"
 #include "lib/snapshot/census-tree.h"
 #include "tests/victim-fixture.h"
@@ -149,7 +150,7 @@ static uint64_t true_score(const struct machine *machine, const struct victim_re
 	return victim_score(machine->processes[i], request, &memory);
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#if HAS_ADDRESS_SANITIZER
 enum { ROUNDS = 20000 };
 #else
 enum { ROUNDS = 200000 };

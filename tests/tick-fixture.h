@@ -285,6 +285,12 @@ static inline void require_subtree(void)
 	skip();
 }
 
+/* The processes of a test are copies of it, with the shadow of a sanitizer: none is small. */
+static inline bool sizes_are_exact(void)
+{
+	return !HAS_THREAD_SANITIZER;
+}
+
 static inline bool partner_is_alive(void)
 {
 	struct pollfd pollfd = { .fd = test.partner_pidfd, .events = POLLIN };

@@ -2,13 +2,14 @@
 /* victim-stale-fixture: a census of a random machine, a choice from it, and how far off it is. */
 #pragma once
 
+#include "lib/base/sanitizer.h"
 #include "lib/select/victim.h"
 #include "tests/stale-machine.h"
 
 #define RIGHT_PERCENT 90
 #define SEED	      20250710
 
-#ifdef __SANITIZE_ADDRESS__
+#if HAS_ADDRESS_SANITIZER
 #	define MACHINES 5000
 #else
 #	define MACHINES 100000

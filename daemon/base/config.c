@@ -13,98 +13,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/base/config-loader.h"
+#include "daemon/base/config-read.h"
 #include "daemon/log/log.h"
 #include "daemon/log/message-ids.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/format.h"
-#include "lib/config/conf.h"
 #include "lib/domain/domain.h"
 
 /* One error of the configuration, with its place. */
 #define MESSAGE_SIZE (PATH_MAX + 1024)
-
-/* The command line over the files. */
-static int apply_options(const struct config_options *options, struct policy_set *set)
-{
-	char *subtree;
-
-	set->dry_run = set->dry_run || options->dry_run;
-	if (!options->subtree)
-		return 0;
-	subtree = strdup(options->subtree);
-	if (!subtree)
-		return -ENOMEM;
-	free(set->subtree);
-	free(set->subtree_file);
-	set->subtree = subtree;
-	set->subtree_file = NULL;
-	set->subtree_line = 0;
-	return 0;
-}
-
-/* What loading a configuration results in. */
-struct loaded {
-	struct policy_set policies;
-	char **files;
-	size_t n_files;
-};
-
-/* Takes loaded apart if the options cannot be applied. */
-static int finish_load(const struct config_options *options, struct loaded *loaded, int r,
-		       struct loaded *ret)
-{
-	int error = apply_options(options, &loaded->policies);
-
-	if (error < 0) {
-		policy_set_done(&loaded->policies);
-		conf_files_free(loaded->files, loaded->n_files);
-		return error;
-	}
-	*ret = *loaded;
-	return r;
-}
-
-/* 0, 1 if it has errors (*ret is not set then), -errno. */
-static int load(const struct config_options *options, struct conf_messages *messages,
-		struct loaded *ret)
-{
-	struct loaded loaded = { 0 };
-	int r, found;
-
-	found = conf_find_files(options->config_file, "", messages, &loaded.files, &loaded.n_files);
-	if (found < 0)
-		return found;
-	r = conf_load((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
-		      messages);
-	if (r == 0 && found == 0)
-		return finish_load(options, &loaded, 0, ret);
-	if (r == 0)
-		policy_set_done(&loaded.policies);
-	conf_files_free(loaded.files, loaded.n_files);
-	return r < 0 ? r : 1;
-}
-
-/* For the start: what can be used of it.  0, 1 if it has errors, -errno if it cannot be had now, or
- * if a file that was named cannot be used: the built-in defaults would be another configuration. */
-static int load_lenient(const struct config_options *options, struct conf_messages *messages,
-			struct loaded *ret)
-{
-	struct loaded loaded = { 0 };
-	int r, found;
-
-	r = options->config_file ? conf_check_named(options->config_file, messages) : 0;
-	if (r != 0)
-		return r < 0 ? r : -EINVAL;
-	found = conf_find_files(options->config_file, "", messages, &loaded.files, &loaded.n_files);
-	if (found < 0)
-		return found;
-	r = conf_load_lenient((const char *const *)loaded.files, loaded.n_files, &loaded.policies,
-			      messages);
-	if (r >= 0)
-		return finish_load(options, &loaded, found > 0 ? 1 : r, ret);
-	conf_files_free(loaded.files, loaded.n_files);
-	return r;
-}
 
 static const char *print_message(const struct conf_message *message, char *buf, size_t size)
 {
@@ -148,22 +66,6 @@ static void keep_errors(const struct conf_messages *messages, char ***errors, si
 	}
 }
 
-/* A user that can write to a file of the configuration decides what is killed. */
-static void warn_of_writers(const struct loaded *loaded)
-{
-	for (size_t i = 0; i < loaded->n_files; i++) {
-		struct stat st;
-
-		if (stat(loaded->files[i], &st) < 0 || !S_ISREG(st.st_mode))
-			continue;
-		if (st.st_mode & S_IWOTH)
-			log_warning("%s: warning: every user can change it.", loaded->files[i]);
-		else if (st.st_uid != 0 && st.st_uid != geteuid())
-			log_warning("%s: warning: user %u can change it.", loaded->files[i],
-				    st.st_uid);
-	}
-}
-
 /* 0, or -ENOMEM: the old one stays. */
 static int take(struct config *config, struct domain *domain, struct loaded *loaded,
 		const struct conf_messages *messages)
@@ -171,8 +73,7 @@ static int take(struct config *config, struct domain *domain, struct loaded *loa
 	int r = domain_change_policies(domain, &config->policies, &loaded->policies);
 
 	if (r < 0) {
-		policy_set_done(&loaded->policies);
-		conf_files_free(loaded->files, loaded->n_files);
+		loaded_done(loaded);
 		return r;
 	}
 	policy_set_done(&config->policies);
@@ -180,9 +81,10 @@ static int take(struct config *config, struct domain *domain, struct loaded *loa
 	config->policies = loaded->policies;
 	config->files = loaded->files;
 	config->n_files = loaded->n_files;
+	users_done(&config->users);
+	config->users = loaded->users;
 	config->is_degraded = messages->n_errors > 0;
 	keep_errors(messages, &config->errors, &config->n_errors);
-	warn_of_writers(loaded);
 	return 0;
 }
 
@@ -200,7 +102,7 @@ int config_load_policies(const struct config_options *options, struct policy_set
 	struct loaded loaded;
 	int r;
 
-	r = load(options, &messages, &loaded);
+	r = config_read(options, &messages, &loaded);
 	if (r == 0)
 		(void)check_subtree_of(&loaded.policies, &messages);
 	for (size_t i = 0; i < messages.n; i++)
@@ -209,8 +111,9 @@ int config_load_policies(const struct config_options *options, struct policy_set
 		fprintf(stderr, "%zu more are not listed\n", messages.n_left_out);
 	if (r != 0)
 		return r;
-	conf_files_free(loaded.files, loaded.n_files);
 	*ret = loaded.policies;
+	loaded.policies = (struct policy_set){ 0 };
+	loaded_done(&loaded);
 	return 0;
 }
 
@@ -277,7 +180,10 @@ int config_reload(struct config *config, struct domain *domain, char **ret_error
 	int r;
 
 	config_forget_refusal(config);
-	r = load(&config->options, &messages, &loaded);
+	config->read_bytes = 0;
+	if (!config->loader ||
+	    !config_loader_take(config->loader, &messages, &loaded, &r, &config->read_bytes))
+		r = config_read(&config->options, &messages, &loaded);
 	log_messages(&messages);
 	if (r == 0)
 		r = take(config, domain, &loaded, &messages);
@@ -299,7 +205,7 @@ int config_load(struct config *config, struct domain *domain)
 	struct loaded loaded;
 	int r;
 
-	r = load_lenient(&config->options, &messages, &loaded);
+	r = config_read_lenient(&config->options, &messages, &loaded);
 	log_messages(&messages);
 	if (r == -EINVAL)
 		log_error("Cannot start: the file that --config names cannot be used.");
@@ -317,10 +223,28 @@ int config_load(struct config *config, struct domain *domain)
 	return 0;
 }
 
+int config_start_loader(struct config *config)
+{
+	return config_loader_new(&config->options, &config->loader);
+}
+
+bool config_prepare_reload(struct config *config)
+{
+	return !config->loader || config_loader_prepare(config->loader);
+}
+
+void config_expire(struct config *config)
+{
+	if (config->loader)
+		config_loader_expire(config->loader);
+}
+
 void config_done(struct config *config)
 {
+	config->loader = config_loader_free(config->loader);
 	policy_set_done(&config->policies);
 	conf_files_free(config->files, config->n_files);
 	conf_files_free(config->errors, config->n_errors);
 	config_forget_refusal(config);
+	users_done(&config->users);
 }

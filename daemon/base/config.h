@@ -5,9 +5,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/base/users.h"
 #include "lib/config/policy.h"
 
 struct cgroup_fs;
+struct config_loader;
 struct domain;
 
 /* From the command line. */
@@ -22,7 +24,8 @@ struct config {
 	struct policy_set policies;
 	char **files; /* that were read for them */
 	size_t n_files;
-	bool is_degraded; /* they had errors when they were last loaded */
+	struct users users; /* for answers */
+	bool is_degraded;   /* they had errors when they were last loaded */
 	char **errors;
 	size_t n_errors;
 	unsigned n_reloads;
@@ -30,8 +33,10 @@ struct config {
 	int reload_error;	 /* ... for this -errno, where it has no errors of its own */
 	char **reload_errors;
 	size_t n_reload_errors;
-	bool reload_is_wanted;	  /* as soon as no kill is in progress */
-	usec_t reload_not_before; /* by a signal */
+	bool reload_is_wanted;	      /* as soon as no kill is in progress */
+	usec_t reload_not_before;     /* by a signal */
+	struct config_loader *loader; /* NULL: a reload reads the files itself */
+	uint64_t read_bytes;	      /* that the loader had allocated for the last reload */
 };
 
 /* For the start, by config->options: what can be used of it, the rest is logged (is_degraded).  0,
@@ -46,6 +51,17 @@ int config_reload(struct config *config, struct domain *domain, char **ret_error
 
 /* A reload begins: that the last one was refused is known no longer. */
 void config_forget_refusal(struct config *config);
+
+/*
+ * From then on a thread reads the files, and the names of users, for a reload: disks, file systems
+ * and name services may be slow, most of all when memory is short, and the old configuration stays
+ * in force meanwhile.  Once config_prepare_reload() returns true, config_reload() waits for
+ * nothing; false: they are being read, and config_loader_fd() becomes readable.  config_expire():
+ * what has been read until now is too old.
+ */
+int config_start_loader(struct config *config);
+bool config_prepare_reload(struct config *config);
+void config_expire(struct config *config);
 
 /* Reads it, and no more: 0, 1 if it has errors (each printed on standard error), -errno. */
 int config_load_policies(const struct config_options *options, struct policy_set *ret);

@@ -17,12 +17,13 @@
 #include "lib/base/format.h"
 #include "lib/base/io.h"
 #include "lib/base/parse.h"
+#include "lib/base/sanitizer.h"
 
 #define CHECK_USEC (10 * USEC_PER_SEC)
 
 /* It has 1.2 MiB of its own, and 400 bytes for each process (docs/benchmarks.md).  A message of the
  * bus, an answer, a history and a configuration take no more than a few MiB besides. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) /* a shadow of all */
+#if HAS_SHADOW_MEMORY
 #	define ALLOWANCE_BYTES GIB
 #else
 #	define ALLOWANCE_BYTES (16 * MIB)

@@ -59,7 +59,7 @@ static const char *find_user(uid_t uid, void *userdata)
 {
 	struct bus *b = userdata;
 
-	return users_name(&b->users, uid);
+	return users_name(b->subject.users, uid);
 }
 
 /* The preview: computed once for all callers until the census changes. */

@@ -20,7 +20,6 @@
 #include "daemon/base/regime.h"
 #include "daemon/base/self.h"
 #include "daemon/base/turns.h"
-#include "daemon/base/users.h"
 #include "daemon/bus/bus.h"
 #include "daemon/kill/in-flight.h"
 #include "daemon/kill/self-test.h"
@@ -37,8 +36,6 @@
 #define BUS_ERROR_NO_SUCH_PROCESS   "org.reckond1.Error.NoSuchProcess"
 #define BUS_ERROR_BAD_CONFIGURATION "org.reckond1.Error.BadConfiguration"
 #define BUS_ERROR_BUSY		    "org.reckond1.Error.Busy"
-
-#define BUS_PASSWD "/etc/passwd"
 
 /* Behind the timer, triggers and signals, all of which are at NORMAL or before. */
 #define BUS_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
@@ -57,6 +54,7 @@ typedef int (*bus_answer_fn)(struct bus *bus, sd_bus_message *call);
 enum bus_need {
 	BUS_NEEDS_NOTHING,   /* but what is in memory */
 	BUS_NEEDS_FILES,     /* which are not read while a kill is in progress */
+	BUS_NEEDS_CONFIG,    /* that has been read, likewise */
 	BUS_NEEDS_PROCESSES, /* a fresh census, likewise */
 };
 
@@ -145,8 +143,6 @@ struct bus {
 	usec_t low_at;		      /* when a policy last held */
 	bool has_low_memory;
 	struct bus_low_memory low_memory;
-
-	struct users users;
 };
 
 /* bus.c: enables the work if there is some. */

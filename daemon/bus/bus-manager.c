@@ -60,7 +60,7 @@ static int method_list_cgroups(sd_bus_message *call, void *userdata, sd_bus_erro
 static const char *describe(struct bus *b, const struct rule *rule,
 			    char buf[static CONDITIONS_SIZE])
 {
-	const char *user = rule->has_uid ? users_name(&b->users, rule->uid) : NULL;
+	const char *user = rule->has_uid ? users_name(b->subject.users, rule->uid) : NULL;
 
 	return describe_rule(rule, user, buf, CONDITIONS_SIZE);
 }
@@ -251,7 +251,8 @@ static int answer_reload(struct bus *b, sd_bus_message *call)
 
 static int wait_for_reload(struct bus *b, sd_bus_message *call)
 {
-	return bus_wait(b, call, answer_reload, BUS_NEEDS_FILES);
+	b->subject.expire(b->subject.userdata);
+	return bus_wait(b, call, answer_reload, BUS_NEEDS_CONFIG);
 }
 
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)

@@ -184,8 +184,20 @@ bool bus_is_to_wait(const struct bus *b)
 	       clock_now() - subject->in_flight->decision.signalled_at < PATIENCE_USEC;
 }
 
-/* The call to answer next, by the largest allowance, then by age.  There is one (bus_can_answer()).
- */
+/* (While a kill is in progress, but for longer, it is answered that.) */
+static bool is_due(const struct bus *b, const struct bus_waiting *waiting, bool is_to_wait)
+{
+	const struct bus_subject *subject = &b->subject;
+
+	if (waiting->need == BUS_NEEDS_NOTHING)
+		return true;
+	if (is_to_wait)
+		return false;
+	return waiting->need != BUS_NEEDS_CONFIG || subject->regime->state == REGIME_KILLING ||
+	       subject->prepare_reload(subject->userdata);
+}
+
+/* The call to answer next, by the largest allowance, then by age.  n_waiting: none. */
 static unsigned find_next(struct bus *b)
 {
 	bool is_to_wait = bus_is_to_wait(b);
@@ -196,7 +208,7 @@ static unsigned find_next(struct bus *b)
 	for (unsigned i = 0; i < b->n_waiting; i++) {
 		int64_t left;
 
-		if (is_to_wait && b->waiting[i].need != BUS_NEEDS_NOTHING)
+		if (!is_due(b, &b->waiting[i], is_to_wait))
 			continue;
 		left = quota_left(&b->quota, sender_of(&b->waiting[i]), now);
 		if (next < b->n_waiting && left <= most)
@@ -212,7 +224,7 @@ bool bus_can_answer(struct bus *b)
 	bool is_to_wait = bus_is_to_wait(b);
 
 	for (unsigned i = 0; i < b->n_waiting; i++)
-		if (!is_to_wait || b->waiting[i].need == BUS_NEEDS_NOTHING)
+		if (is_due(b, &b->waiting[i], is_to_wait))
 			return true;
 	return false;
 }
@@ -257,8 +269,12 @@ static int answer_one(struct bus *b, const struct bus_waiting *waiting)
 void bus_answer(struct bus *b)
 {
 	unsigned i = find_next(b);
-	struct bus_waiting waiting = b->waiting[i];
+	struct bus_waiting waiting;
 	int r;
+
+	if (i == b->n_waiting)
+		return;
+	waiting = b->waiting[i];
 
 	b->n_bytes = 0;
 	r = answer_one(b, &waiting);

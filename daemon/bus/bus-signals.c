@@ -54,7 +54,6 @@ void bus_note_reload(struct bus *b)
 {
 	if (!b)
 		return;
-	users_load(&b->users, BUS_PASSWD);
 	bus_forget_preview(b);
 	b->low_level = POLICY_ACTION_NONE; /* of policies that are no more */
 	b->has_reloaded = true;

@@ -382,7 +382,6 @@ int bus_new(const struct bus_subject *subject, struct bus **ret)
 		return -ENOMEM;
 	b->subject = *subject;
 	quota_init(&b->quota, clock_now());
-	users_load(&b->users, BUS_PASSWD);
 	r = add_sources(b);
 	if (r < 0) {
 		bus_free(b);
@@ -398,7 +397,6 @@ struct bus *bus_free(struct bus *b)
 		return NULL;
 	leave(b);
 	bus_forget_preview(b);
-	users_done(&b->users);
 	sd_event_source_disable_unref(b->work);
 	sd_event_source_disable_unref(b->check);
 	sd_event_source_disable_unref(b->join_timer);

@@ -28,6 +28,7 @@ struct sampler;
 struct selection;
 struct self;
 struct turns;
+struct users;
 
 /* What it tells of; borrowed.  Of the sampler it reads memory and processes, and of the selection
  * it borrows the room for a choice, between two ticks. */
@@ -35,6 +36,7 @@ struct bus_subject {
 	sd_event *event;
 	const struct machine *machine;
 	const struct config *config;
+	struct users *users; /* of the configuration */
 	const struct regime *regime;
 	struct sampler *sampler;
 	struct selection *selection;
@@ -44,8 +46,11 @@ struct bus_subject {
 	const struct conflicts *conflicts;
 	const struct turns *turns;
 	const struct self *self;
-	/* Loads the configuration anew, as config_reload(). */
+	/* Loads the configuration anew, as config_reload(), once prepare_reload() is true:
+	 * until then it is being read, from the last expire() on. */
 	int (*reload)(void *userdata, char **ret_errors);
+	bool (*prepare_reload)(void *userdata);
+	void (*expire)(void *userdata);
 	void *userdata;
 };
 

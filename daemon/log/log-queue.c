@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "lib/base/io.h"
+#include "lib/base/thread.h"
 #include "lib/base/util.h"
 
 /* Some 500 lines, or 20 entries. */
@@ -231,6 +232,6 @@ void log_queue_stop(void)
 	(void)sem_post(&news);
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += PATIENCE_SEC;
-	if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+	if (thread_join_until(thread, &until) == 0)
 		has_thread = false;
 }

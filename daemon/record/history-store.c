@@ -16,6 +16,7 @@
 
 #include "daemon/log/log.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/thread.h"
 #include "lib/history/history-file.h"
 #include "lib/history/history.h"
 
@@ -170,6 +171,8 @@ static int start_thread(struct history_store *a)
 	if (r == 0) /* (signals are blocked in all threads: see monitor_block_signals()) */
 		r = pthread_create(&a->thread, &attributes, run, a);
 	(void)pthread_attr_destroy(&attributes);
+	if (r == 0) /* (it is joined) */
+		(void)pthread_setname_np(a->thread, "history");
 	return -r;
 }
 
@@ -238,7 +241,7 @@ void history_store_write(struct history_store *store, usec_t now)
 /* false: the thread has not finished yet. */
 static bool wait_for_thread(struct history_store *a, const struct timespec *until)
 {
-	if (a->is_writing && pthread_clockjoin_np(a->thread, NULL, CLOCK_MONOTONIC, until) != 0)
+	if (a->is_writing && thread_join_until(a->thread, until) != 0)
 		return false;
 	if (a->is_writing && atomic_load(&a->is_done)) /* (which ThreadSanitizer understands) */
 		finish(a, a->result, 0);

@@ -37,10 +37,10 @@
 
 void stuck_init(struct selection *sel)
 {
-	int r = survey_new(sel->machine->proc_fd, &sel->stuck.survey);
+	int r = survey_new(sel->machine->proc_fd, "survey", &sel->stuck.survey);
 
 	if (r >= 0)
-		r = survey_new(sel->machine->proc_fd, &sel->stuck.deep);
+		r = survey_new(sel->machine->proc_fd, "survey-maps", &sel->stuck.deep);
 	if (r < 0)
 		log_warning("Cannot start the thread that finds out where memory is: %s, ignoring.",
 			    strerror(-r));

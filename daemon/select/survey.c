@@ -63,7 +63,7 @@ static void *survey_run(void *userdata)
 }
 
 /* Small, and without signals. */
-static int start_thread(struct survey *survey)
+static int start_thread(struct survey *survey, const char *name)
 {
 	pthread_attr_t attributes;
 	sigset_t all, before;
@@ -81,7 +81,9 @@ static int start_thread(struct survey *survey)
 		(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 		atomic_fetch_add(&survey->n_owners, 1);
 		r = pthread_create(&thread, &attributes, survey_run, survey);
-		if (r != 0)
+		if (r == 0) /* it runs until survey_free() */
+			(void)pthread_setname_np(thread, name);
+		else
 			atomic_fetch_sub(&survey->n_owners, 1);
 		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	}
@@ -89,7 +91,7 @@ static int start_thread(struct survey *survey)
 	return -r;
 }
 
-int survey_new(int proc_fd, struct survey **ret)
+int survey_new(int proc_fd, const char *name, struct survey **ret)
 {
 	struct survey *survey = calloc(1, sizeof(*survey));
 	int r;
@@ -100,7 +102,7 @@ int survey_new(int proc_fd, struct survey **ret)
 	(void)sem_init(&survey->asked, 0, 0);
 	survey->proc_fd = fcntl(proc_fd, F_DUPFD_CLOEXEC, 0);
 	survey->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	r = survey->proc_fd < 0 || survey->root_fd < 0 ? -errno : start_thread(survey);
+	r = survey->proc_fd < 0 || survey->root_fd < 0 ? -errno : start_thread(survey, name);
 	if (r < 0) {
 		disown(survey);
 		return r;

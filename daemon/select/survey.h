@@ -11,8 +11,8 @@
 
 struct survey;
 
-/* proc_fd is duplicated inside. */
-int survey_new(int proc_fd, struct survey **ret);
+/* proc_fd is duplicated inside; name: of its thread, 15 bytes at most. */
+int survey_new(int proc_fd, const char *name, struct survey **ret);
 /* Does not wait for a survey that hangs: the thread then frees the rest. */
 struct survey *survey_free(struct survey *survey);
 

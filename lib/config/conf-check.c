@@ -67,15 +67,57 @@ bool conf_is_name(const char *name)
 	return length > 0 && length <= CONF_NAME_MAX;
 }
 
-bool conf_is_one_too_many(struct conf_loader *loader, const char *name)
+static bool is_known(const struct conf_loader *loader, enum conf_section section, const char *name)
 {
-	if (loader->set.n_policies < CONF_POLICIES_MAX)
+	const struct policy_set *set = &loader->set;
+
+	if (section == CONF_SECTION_POLICY) {
+		for (size_t i = 0; i < set->n_policies; i++)
+			if (strcmp(set->policies[i].name, name) == 0)
+				return true;
 		return false;
-	for (size_t i = 0; i < loader->set.n_policies; i++)
-		if (strcmp(loader->set.policies[i].name, name) == 0)
-			return false;
-	conf_error(loader, "[Policy %s] is one too many: at most %d, with those built in", name,
-		   CONF_POLICIES_MAX);
+	}
+	for (size_t i = 0; i < set->n_rules; i++)
+		if (set->rules[i].kind == conf_section_rule_kind(section) &&
+		    strcmp(set->rules[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+bool conf_is_one_too_many(struct conf_loader *loader, enum conf_section section, const char *name)
+{
+	bool is_policy = section == CONF_SECTION_POLICY;
+	size_t n = is_policy ? loader->set.n_policies : loader->set.n_rules;
+	size_t max = is_policy ? CONF_POLICIES_MAX : CONF_RULES_MAX;
+
+	if (n < max || is_known(loader, section, name))
+		return false;
+	conf_error(loader, "[%s %s] is one too many: at most %zu%s, with those built in",
+		   conf_section_to_string(section), name, max, is_policy ? "" : " rules");
+	loader->is_full = !loader->is_lenient && !is_policy;
+	return true;
+}
+
+bool conf_costs_too_much(struct conf_loader *loader, const struct conf_key *key)
+{
+	const char *value = loader->value;
+	unsigned cost = 0;
+
+	if (strcmp(key->name, "Comm") == 0)
+		cost = rule_comm_cost(value);
+	else if (strcmp(key->name, "User") == 0)
+		cost = *value != '\0' && !isdigit((unsigned char)*value);
+	if (cost <= CONF_COST_MAX - loader->cost) {
+		loader->cost += cost;
+		return false;
+	}
+	conf_error(
+		loader,
+		"%s=%.80s is one too many: a configuration has at most %d regular expressions "
+		"that are no plain lists such as ^(one|two)$, fewer if they have repetitions, and "
+		"names of users",
+		key->name, value, CONF_COST_MAX);
+	loader->is_full = !loader->is_lenient;
 	return true;
 }
 

@@ -426,6 +426,13 @@ enum conf_section conf_section_from_string(const char *text)
 	return CONF_SECTION_NONE;
 }
 
+enum rule_kind conf_section_rule_kind(enum conf_section section)
+{
+	if (section == CONF_SECTION_PROTECT)
+		return RULE_PROTECT;
+	return section == CONF_SECTION_PREFER ? RULE_PREFER : RULE_AVOID;
+}
+
 bool conf_key_is_named(const struct conf_key *key, const char *name)
 {
 	return strcmp(key->name, name) == 0 || (key->old_name && strcmp(key->old_name, name) == 0);

@@ -40,6 +40,8 @@ extern const size_t conf_n_keys;
 const char *conf_section_to_string(enum conf_section section);
 /* CONF_SECTION_NONE if there is none of that name. */
 enum conf_section conf_section_from_string(const char *text);
+/* Of a section that is a rule. */
+enum rule_kind conf_section_rule_kind(enum conf_section section);
 
 /* By its name, or its old one. */
 bool conf_key_is_named(const struct conf_key *key, const char *name);

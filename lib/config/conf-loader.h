@@ -27,6 +27,8 @@ struct conf_loader {
 	struct conf_messages *messages;
 	bool is_lenient; /* what has errors is used as far as it is safe */
 	bool no_memory;
+	bool is_full;	/* there is too much of something: the rest is not read, unless lenient */
+	unsigned cost;	/* of the values up to now (CONF_COST_MAX) */
 	int open_error; /* transient: a file is there, and could not be opened for now */
 
 	FILE *stream;
@@ -63,8 +65,10 @@ FILE *conf_open(struct conf_loader *loader, const char *file);
 
 /* Of a policy or rule. */
 bool conf_is_name(const char *name);
-/* A new policy beyond the maximum, which has been reported. */
-bool conf_is_one_too_many(struct conf_loader *loader, const char *name);
+/* A new policy or rule beyond the maximum, which has been reported. */
+bool conf_is_one_too_many(struct conf_loader *loader, enum conf_section section, const char *name);
+/* The value of the key is beyond what all may cost together, which has been reported. */
+bool conf_costs_too_much(struct conf_loader *loader, const struct conf_key *key);
 
 /* Now that all has been read: is each policy and rule that was touched complete?  One that is not
  * has errors. */

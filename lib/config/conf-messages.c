@@ -98,22 +98,23 @@ int conf_messages_addv(struct conf_messages *messages, const char *file, unsigne
 	return 0;
 }
 
-__attribute__((format(printf, 3, 4))) static int
-add_error(struct conf_messages *messages, const char *file, const char *format, ...)
+int conf_messages_add(struct conf_messages *messages, const char *file, unsigned line, bool warning,
+		      const char *format, ...)
 {
 	va_list ap;
 	int r;
 
 	va_start(ap, format);
-	r = conf_messages_addv(messages, file, 0, false, format, ap);
+	r = conf_messages_addv(messages, file, line, warning, format, ap);
 	va_end(ap);
 	return r;
 }
 
 int conf_messages_add_unlisted(struct conf_messages *messages, const char *directory, int error)
 {
-	return add_error(messages, directory, "cannot be listed: %s; its drop-ins are left out",
-			 strerror(-error));
+	return conf_messages_add(messages, directory, 0, false,
+				 "cannot be listed: %s; its drop-ins are left out",
+				 strerror(-error));
 }
 
 void conf_error(struct conf_loader *loader, const char *format, ...)

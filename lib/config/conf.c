@@ -97,13 +97,10 @@ static int open_item(struct conf_loader *loader, enum conf_section section, cons
 			return -ENOMEM;
 		index = (size_t)(policy - loader->set.policies);
 	} else {
-		enum rule_kind kind = section == CONF_SECTION_PROTECT  ? RULE_PROTECT
-				      : section == CONF_SECTION_PREFER ? RULE_PREFER
-								       : RULE_AVOID;
 		struct rule *rule;
 
 		n_before = loader->set.n_rules;
-		rule = policy_set_rule(&loader->set, kind, name);
+		rule = policy_set_rule(&loader->set, conf_section_rule_kind(section), name);
 		if (!rule)
 			return -ENOMEM;
 		rule_take_over(rule);
@@ -192,7 +189,7 @@ static bool open_section(struct conf_loader *loader, char *header, char *buf, si
 			   name, CONF_NAME_MAX);
 		return false;
 	}
-	if (section == CONF_SECTION_POLICY && conf_is_one_too_many(loader, name))
+	if (section != CONF_SECTION_DAEMON && conf_is_one_too_many(loader, section, name))
 		return false;
 	if (section != CONF_SECTION_DAEMON && open_item(loader, section, name) < 0) {
 		loader->no_memory = true;
@@ -330,7 +327,7 @@ static char *read_line(char *buf, int size, void *user)
 {
 	struct conf_loader *loader = user;
 
-	while (!loader->no_memory && fetch_line(loader)) {
+	while (!loader->no_memory && !loader->is_full && fetch_line(loader)) {
 		char *line = strip(loader->text);
 		bool good;
 
@@ -381,6 +378,8 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	*given_at = loader->line;
 	if (loader->item && strcmp(name, "Action") == 0)
 		loader->item->has_action = true;
+	if (conf_costs_too_much(loader, key))
+		return 1;
 	r = conf_key_set(key, section_object(loader), loader->value, text);
 	if (r == -ENOMEM) {
 		loader->no_memory = true;
@@ -424,7 +423,7 @@ static void load_file(struct conf_loader *loader, const char *file)
 	if (r < 0)
 		loader->no_memory = true;
 	loader->line = 0;
-	if (!loader->no_memory && !is_read_whole(loader))
+	if (!loader->no_memory && !loader->is_full && !is_read_whole(loader))
 		conf_error(loader, "cannot be read to its end");
 }
 
@@ -442,7 +441,7 @@ static int load(struct conf_loader *loader, const char *const *files, size_t n_f
 	r = policy_set_init_defaults(&loader->set);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < n_files; i++)
+	for (size_t i = 0; i < n_files && !loader->is_full; i++)
 		load_file(loader, files[i]);
 	conf_check_items(loader);
 	return loader->no_memory ? -ENOMEM : 0;

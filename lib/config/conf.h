@@ -28,6 +28,16 @@
  * them all. */
 #define CONF_POLICIES_MAX 64
 
+/* Rules, likewise: all of them are matched against each process. */
+#define CONF_RULES_MAX 1024
+
+/*
+ * What is not linear in the size of the files has a budget: regular expressions
+ * (rule_comm_cost()), which are also matched in slices that end between two processes; and names of
+ * users, of which each is searched for in all of /etc/passwd and takes one unit.
+ */
+#define CONF_COST_MAX 128
+
 /* Of a policy or rule.  inih keeps 49 bytes of a section: "Protect " and this fit. */
 #define CONF_NAME_MAX 40
 
@@ -52,6 +62,9 @@ __attribute__((format(printf, 5, 0))) int conf_messages_addv(struct conf_message
 							     const char *file, unsigned line,
 							     bool warning, const char *format,
 							     va_list ap);
+__attribute__((format(printf, 5, 6))) int conf_messages_add(struct conf_messages *messages,
+							    const char *file, unsigned line,
+							    bool warning, const char *format, ...);
 /* That a directory of drop-ins cannot be listed: an error (-errno), with its name.  0 or -ENOMEM.
  */
 int conf_messages_add_unlisted(struct conf_messages *messages, const char *directory, int error);

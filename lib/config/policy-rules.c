@@ -3,6 +3,9 @@
  * policy-rules: which processes a rule matches; see policy.h.  Rules are matched against what the
  * census keeps of a process: once for each, and again when that has changed.
  */
+#include <malloc.h>
+#include <regex.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,9 +15,6 @@
 
 /* What is special in a POSIX extended regular expression. */
 #define REGEX_SPECIAL ".*+?()[]{}|\\^$"
-
-/* Of a compiled pattern, in nodes of some 200 bytes: a megabyte or three. */
-#define REGEX_SIZE_MAX 16384
 
 /*
  * Is it "^(one|two)$" or "^one$", of plain characters?  Then 1 and "one\0two\0", else 0 or -ENOMEM.
@@ -80,71 +80,158 @@ static bool has_back_reference(const char *p)
 }
 
 /*
- * regcomp(3) copies what is repeated, so "((a{99}){99}){99}" takes all memory there is, and nested
- * "+" doubles at each level.  Counts at most what it may come to: repetitions of a group or of a
- * repetition multiply, others add.
+ * What a pattern may come to at most: regcomp(3) copies what is repeated, and keeps for each
+ * position all those that can be reached from it without a character, which are as many as are
+ * optional: "a{1,15000}" takes 1.7 GB and two seconds with glibc 2.36, "((a{99}){99}){99}" all
+ * memory there is, and nested "+" doubles at each level.  Repetitions of a group or of a repetition
+ * multiply all that is before them, others add.
  */
-static bool is_costly(const char *pattern)
+struct regex_size {
+	uint64_t nodes;	   /* some 400 bytes each */
+	uint64_t optional; /* 8 bytes, squared */
+};
+
+/* More than a name of 15 bytes can need. */
+#define REGEX_NODES_MAX	   4096
+#define REGEX_OPTIONAL_MAX 512
+
+#define REGEX_NODE_BYTES     400
+#define REGEX_OPTIONAL_BYTES 8
+
+/* Of what is at p, a quantifier: at most so many times; "+" is a copy and a repetition. */
+static uint64_t repetitions(const char *p)
 {
-	uint64_t factor = 1, length = 0;
+	uint64_t count;
+	char *end;
+
+	if (*p != '{')
+		return *p == '+' ? 2 : 1;
+	count = strtoul(p + 1, &end, 10);
+	if (*end == ',')
+		count = max_u64(count + 1, strtoul(end + 1, NULL, 10));
+	return max_u64(1, count);
+}
+
+/* false: larger than a regular expression may be. */
+static bool measure_regex(const char *pattern, struct regex_size *ret)
+{
+	uint64_t factor = 1, length = 0, optional = 0;
 
 	for (const char *p = pattern; *p != '\0'; p++, length++) {
 		bool nested = p > pattern && strchr(")}+*?", p[-1]);
-		uint64_t count = 2;
+		uint64_t count;
 
 		if (*p == '\\' && p[1] != '\0') {
 			p++;
 			continue;
 		}
-		if (*p != '+' && *p != '{')
+		if (!strchr("+*?{", *p))
 			continue;
-		if (*p == '{') {
-			char *end;
-
-			count = max_u64(1, strtoul(p + 1, &end, 10));
-			if (*end == ',')
-				count = max_u64(count + 1, strtoul(end + 1, NULL, 10));
-		}
-		if (count > REGEX_SIZE_MAX)
-			return true;
+		count = repetitions(p);
+		if (count > REGEX_NODES_MAX)
+			return false;
 		length += nested ? 0 : count;
 		factor *= nested ? count : 1;
-		if (factor > REGEX_SIZE_MAX)
-			return true;
+		optional = nested ? (optional + 1) * count : optional + count;
+		if (factor > REGEX_NODES_MAX || optional > REGEX_OPTIONAL_MAX)
+			return false;
 	}
-	return factor * length > REGEX_SIZE_MAX;
+	*ret = (struct regex_size){ .nodes = factor * length, .optional = optional };
+	return ret->nodes <= REGEX_NODES_MAX;
 }
 
-static int regex_new(const char *pattern, char *error, size_t error_size, regex_t **ret)
+unsigned rule_comm_cost(const char *pattern)
 {
-	_cleanup_free_ regex_t *regex = NULL;
+	_cleanup_free_ char *names = NULL;
+	struct regex_size size;
+	uint64_t bytes;
+
+	if (names_new(pattern, &names) == 1 || !measure_regex(pattern, &size))
+		return 0;
+	bytes = size.nodes * REGEX_NODE_BYTES +
+		size.optional * size.optional * REGEX_OPTIONAL_BYTES;
+	return (unsigned)(1 + bytes / RULE_COST_BYTES);
+}
+
+/*
+ * A regular expression, compiled.  regexec(3) keeps what it has found out, a few KiB for each new
+ * prefix of a name, and never forgets: "(a|b)*a(a|b){12}$" has 15 MiB after 2,000 names.  Every
+ * user can give processes names; so it is compiled anew when it has grown.
+ */
+struct rule_regex {
+	regex_t regex;
+	unsigned n_matches;
+	uint64_t grown; /* an estimate */
+};
+
+static int regex_new(const char *pattern, char *error, size_t error_size, struct rule_regex **ret)
+{
+	_cleanup_free_ struct rule_regex *regex = NULL;
+	struct regex_size size;
 	int r;
 
 	if (has_back_reference(pattern)) {
 		snprintf(error, error_size, "Back-references are not supported");
 		return -EINVAL;
 	}
-	if (is_costly(pattern)) {
-		snprintf(error, error_size, "Too many repetitions");
+	if (!measure_regex(pattern, &size)) {
+		snprintf(error, error_size, "Too many repetitions (a name has at most 15 bytes)");
 		return -EINVAL;
 	}
 	regex = calloc(1, sizeof(*regex));
 	if (!regex)
 		return -ENOMEM;
-	r = regcomp(regex, pattern, REG_EXTENDED | REG_NOSUB);
+	r = regcomp(&regex->regex, pattern, REG_EXTENDED | REG_NOSUB);
 	if (r != 0) {
-		regerror(r, regex, error, error_size);
+		regerror(r, &regex->regex, error, error_size);
 		return r == REG_ESPACE ? -ENOMEM : -EINVAL;
 	}
 	*ret = take_ptr(regex);
 	return 0;
 }
 
+/* One match of so many is measured. */
+#define REGEX_MEASURED	16
+#define REGEX_GROWN_MAX (256 * KIB)
+
+static uint64_t heap_used(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+/* Without memory for that it remains as it is. */
+static void compile_anew(struct rule_regex *compiled, const char *pattern)
+{
+	regex_t regex;
+
+	if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+		return;
+	regfree(&compiled->regex);
+	*compiled = (struct rule_regex){ .regex = regex };
+}
+
+static bool regex_matches(const struct rule *rule, const char *comm)
+{
+	struct rule_regex *compiled = rule->comm;
+	bool is_measured = compiled->n_matches++ % REGEX_MEASURED == 0;
+	uint64_t before = is_measured ? heap_used() : 0;
+	bool result = regexec(&compiled->regex, comm, 0, NULL, 0) == 0;
+
+	if (!is_measured)
+		return result;
+	compiled->grown += sub_u64(heap_used(), before) * REGEX_MEASURED;
+	if (compiled->grown > REGEX_GROWN_MAX)
+		compile_anew(compiled, rule->comm_pattern);
+	return result;
+}
+
 int rule_set_comm(struct rule *rule, const char *pattern, char *error, size_t error_size)
 {
 	_cleanup_free_ char *copy = NULL;
 	_cleanup_free_ char *names = NULL;
-	regex_t *regex = NULL;
+	struct rule_regex *regex = NULL;
 	int r;
 
 	if (pattern) {
@@ -156,7 +243,7 @@ int rule_set_comm(struct rule *rule, const char *pattern, char *error, size_t er
 			return r;
 	}
 	if (rule->comm) {
-		regfree(rule->comm);
+		regfree(&rule->comm->regex);
 		free(rule->comm);
 	}
 	free(rule->comm_names);
@@ -171,7 +258,7 @@ static bool comm_matches(const struct rule *rule, const char *comm)
 {
 	if (rule->comm_names)
 		return names_have(rule->comm_names, comm);
-	return regexec(rule->comm, comm, 0, NULL, 0) == 0;
+	return regex_matches(rule, comm);
 }
 
 static bool cgroup_matches_any(const char *path, const char *globs)

@@ -8,7 +8,6 @@
  */
 #pragma once
 
-#include <regex.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -108,16 +107,18 @@ enum rule_proof {
 #define RULE_WEIGHT_MAX 1e6
 #define RULE_WEIGHT_MIN 1e-6
 
+struct rule_regex;
+
 /* All conditions that are set must match; a rule without any matches nothing (and is refused by
  * conf). */
 struct rule {
 	enum rule_kind kind;
 	char *name;
-	double weight;	    /* PREFER: > 1, AVOID: < 1 */
-	char *comm_pattern; /* as written, for people */
-	char *comm_names;   /* if it is a plain list: "one\0two\0", and an empty one */
-	regex_t *comm;	    /* if it is not */
-	char *cgroup;	    /* globs with blanks between, one must match: cgroup_path_matches() */
+	double weight;		 /* PREFER: > 1, AVOID: < 1 */
+	char *comm_pattern;	 /* as written, for people */
+	char *comm_names;	 /* if it is a plain list: "one\0two\0", and an empty one */
+	struct rule_regex *comm; /* if it is not */
+	char *cgroup; /* globs with blanks between, one must match: cgroup_path_matches() */
 	bool has_uid;
 	uid_t uid;
 	char *unknown_user; /* the name in place of uid: there is no such user, it matches nothing
@@ -169,6 +170,11 @@ void rule_take_over(struct rule *rule);
 /* Compiles pattern (POSIX extended, no back-references) into the rule, in place of an older one;
  * NULL removes it.  0, -ENOMEM, or -EINVAL with the reason in error; the older one is then kept. */
 int rule_set_comm(struct rule *rule, const char *pattern, char *error, size_t error_size);
+
+/* What it takes to compile the pattern: 0 for a plain list of names, and for what is refused
+ * without being compiled; else in units of at most so much memory, and of some 50 us. */
+#define RULE_COST_BYTES (64 * KIB)
+unsigned rule_comm_cost(const char *pattern);
 
 /* The names that configuration files use; -EINVAL for others. */
 int policy_action_from_string(const char *text, enum policy_action *ret);
