@@ -139,6 +139,15 @@ static bool collect_deep(struct stuck *s)
 	return true;
 }
 
+/* It may be one that was asked for earlier, and what was asked for since waits for it. */
+static bool collect_descriptors(struct stuck *s)
+{
+	if (!survey_collect(s->survey, &s->surveyed))
+		return false;
+	s->asked_at = s->began_at;
+	return true;
+}
+
 /* The one of mappings has all that the other one has, which has taken no longer.  It may be over
  * after the other one was taken: then it is another survey, but for one that has hung. */
 static bool collect_one(struct stuck *s, usec_t now)
@@ -149,7 +158,7 @@ static bool collect_one(struct stuck *s, usec_t now)
 		return true;
 	if (s->is_deep && now - s->asked_at < SURVEY_DEEP_USEC)
 		return false;
-	return survey_collect(s->survey, &s->surveyed);
+	return collect_descriptors(s);
 }
 
 static void collect(struct selection *sel, usec_t now)
@@ -175,7 +184,8 @@ static void ask(struct stuck *s, uint64_t missing, usec_t now)
 	s->asked_at = now;
 	(void)survey_collect(s->survey, &ignored); /* of an earlier time */
 	s->is_waiting = true;
-	(void)survey_ask(s->survey, 0);
+	if (survey_ask(s->survey, 0)) /* not if it is starved */
+		s->began_at = now;
 	if (!s->deep)
 		return;
 	(void)survey_collect(s->deep, &ignored);
@@ -247,6 +257,7 @@ static struct holder_facts holder_facts_of(const struct selection *sel, const st
 		.finished_at = d->outcome == KILL_PROGRESS_GONE ? d->finished_at : 0,
 		.asked_at = s->asked_at,
 		.surveyed_at = s->has_survey && !s->is_waiting ? s->surveyed_at : 0,
+		.cpu_time = s->survey ? survey_cpu_time(s->survey) : 0,
 		.now = now,
 	};
 }
@@ -295,6 +306,7 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 		.asked_at = s->asked_at,
 		.surveyed_at = s->surveyed_at,
 		.is_under_way = s->is_waiting,
+		.cpu_time = survey_cpu_time(s->survey),
 		.killed_at = last->held > 0 ? last->finished_at : 0,
 		.fresh = stuck_has_fresh_survey(s, now) ? USEC_INFINITY : 0,
 		.pause = stuck_survey_pause(s),

@@ -49,6 +49,7 @@ struct stuck {
 	uint64_t held_growth; /* likewise, for those */
 
 	usec_t asked_at;      /* the survey; 0: never since stuck */
+	usec_t began_at;      /* the one of descriptors: an earlier one may not be over */
 	uint64_t grown_asked; /* unowned_may_be_held() then */
 	bool is_waiting;      /* for it */
 	bool has_survey;

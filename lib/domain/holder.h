@@ -17,8 +17,10 @@
 
 /* So long after the kill; what is held by then may be anything. */
 #define HOLDER_USEC (10 * USEC_PER_SEC)
-/* A choice waits for the survey no longer: memory is low. */
-#define HOLDER_WAIT_USEC (300 * USEC_PER_MSEC)
+/* A choice waits for the survey no longer: memory is low.  One that has not had half of that as CPU
+ * time is starved, as what fills memory is. */
+#define HOLDER_WAIT_USEC    (300 * USEC_PER_MSEC)
+#define HOLDER_STARVED_USEC (1 * USEC_PER_SEC)
 /* A smaller kill tells nothing: so much is freed or not by others. */
 #define HOLDER_MIN (16 * MIB)
 
@@ -33,6 +35,7 @@ struct holder_facts {
 	usec_t finished_at; /* 0: there was none, or it is not over */
 	usec_t asked_at;    /* 0: never, as the next */
 	usec_t surveyed_at; /* it was over */
+	usec_t cpu_time;    /* that the one under way has used */
 	usec_t now;
 };
 
@@ -63,6 +66,7 @@ struct holder_doubt {
 	uint64_t memory;
 	usec_t asked_at, surveyed_at; /* 0: never */
 	bool is_under_way;	      /* the survey that was asked for */
+	usec_t cpu_time;	      /* that this has used */
 	usec_t killed_at;	      /* the last one that a survey named; 0: none */
 	usec_t fresh;		      /* a survey is, for so long */
 	usec_t pause; /* no other is asked for earlier, unless as much has been added */

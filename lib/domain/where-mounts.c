@@ -13,9 +13,22 @@
 #include "lib/base/lines.h"
 #include "lib/domain/where-walk.h"
 
+/* The clock of CPU time is a system call, unlike the other one. */
+#define CPU_TIME_CHECKED 16
+
+bool where_is_late(struct where_walk *s)
+{
+	const struct where_limits *limits = s->limits;
+
+	s->is_late = s->is_late || limits->now() >= limits->deadline ||
+		     (limits->cpu_time && s->n_checks++ % CPU_TIME_CHECKED == 0 &&
+		      limits->cpu_time() >= limits->cpu_deadline);
+	return s->is_late;
+}
+
 bool where_is_over(struct where_walk *s)
 {
-	if (s->now() < s->deadline && s->n_links < WHERE_LINKS_MAX)
+	if (!where_is_late(s) && s->n_links < WHERE_LINKS_MAX)
 		return false;
 	s->ret->is_partial = true;
 	return true;

@@ -384,7 +384,7 @@ static pid_t for_each_process(struct where_walk *s, pid_t from,
 /* (What is cut of mappings does not make it partial: there may be any number.) */
 static bool has_enough_mappings(struct where_walk *s)
 {
-	return s->n_lines >= WHERE_MAPPINGS_MAX || s->now() >= s->deadline;
+	return s->n_lines >= WHERE_MAPPINGS_MAX || where_is_late(s);
 }
 
 /* Mappings after all descriptors: these are more likely. */
@@ -396,7 +396,7 @@ static void read_processes(struct where_walk *s)
 		for_each_process(s, scratch->descriptors_from, where_is_over, read_process);
 	read_rest(s);
 	measure_pipes(s);
-	if (s->least_untouched > 0)
+	if (s->limits->least_untouched > 0)
 		scratch->mappings_from = for_each_process(s, scratch->mappings_from,
 							  has_enough_mappings, where_read_mappings);
 }
@@ -427,8 +427,8 @@ static dev_t find_memfd_device(void)
 	return fd < 0 || fstat(fd, &st) < 0 ? 0 : st.st_dev;
 }
 
-void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
-		  uint64_t least_untouched, struct where_scratch *scratch, struct where_survey *ret)
+void where_survey(int proc_fd, int root_fd, const struct where_limits *limits,
+		  struct where_scratch *scratch, struct where_survey *ret)
 {
 	_cleanup_close_ int pagemap_fd = openat(proc_fd, "self/pagemap", O_RDONLY | O_CLOEXEC);
 	struct where_walk survey = {
@@ -436,13 +436,11 @@ void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline
 		.root_fd = root_fd,
 		.pagemap_fd = pagemap_fd,
 		.memfd_device = find_memfd_device(),
-		.now = now,
-		.deadline = deadline,
-		.least_untouched = least_untouched,
+		.limits = limits,
 		.scratch = scratch,
 		.ret = ret,
 	};
-	usec_t began = now();
+	usec_t began = limits->now();
 
 	*ret = (struct where_survey){ 0 };
 	held_files_clear(&scratch->files);
@@ -450,5 +448,5 @@ void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline
 	where_read_sysv(&survey);
 	read_processes(&survey);
 	take_unmapped(&survey);
-	ret->took_usec = now() - began;
+	ret->took_usec = limits->now() - began;
 }

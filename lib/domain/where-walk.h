@@ -18,9 +18,9 @@ struct where_rest {
 
 struct where_walk {
 	int proc_fd, root_fd;
-	usec_t (*now)(void);
-	usec_t deadline;
-	uint64_t least_untouched;      /* 0: mappings are not read */
+	const struct where_limits *limits;
+	unsigned n_checks; /* of the time */
+	bool is_late;
 	unsigned n_links, n_links_end; /* the end: of the process that is read */
 	unsigned n_lines;	       /* of mappings */
 	unsigned n_rest;
@@ -35,7 +35,9 @@ struct where_walk {
 	struct where_survey *ret;
 };
 
-/* The deadline or a limit was reached: the survey is partial then. */
+/* A deadline was reached. */
+bool where_is_late(struct where_walk *s);
+/* That, or a limit: the survey is partial then. */
 bool where_is_over(struct where_walk *s);
 
 /* All tmpfs that mountinfo lists, and System V segments. */

@@ -58,7 +58,7 @@ struct where_survey {
 	/* Shared memory of the processes that map less than WHERE_MAPPED_SMALL; what several map
 	 * counts with each. */
 	uint64_t small_mapped_bytes;
-	usec_t took_usec; /* by the clock of where_survey() */
+	usec_t took_usec; /* by now() of where_survey() */
 	bool is_partial;  /* a limit was reached, or something could not be read */
 };
 
@@ -90,14 +90,23 @@ struct where_scratch {
 	unsigned turn;
 };
 
+/* When a survey is cut.  Where memory is short a thread waits for the CPU and for reclaim most of
+ * the time: it is the CPU time that says what it has done. */
+struct where_limits {
+	usec_t (*now)(void);
+	usec_t deadline;
+	usec_t (*cpu_time)(void); /* of this thread; NULL: without a limit */
+	usec_t cpu_deadline;
+	/* Of processes of which so much is mapped and not resident, the files without a name that
+	 * they map count as held, too; 0: of none.  That waits for their mmap locks, which a
+	 * process can hold forever: for another thread than the one of surveys without it. */
+	uint64_t least_untouched;
+};
+
 /* proc_fd: a proc file system; root_fd: the directory "/" of the mount points in its
- * self/mountinfo.  Returns early, with a partial result, when now() has reached the deadline.
- * least_untouched: of processes of which so much is mapped and not resident, the files without a
- * name that they map count as held, too; 0: of none.  That waits for their mmap locks, which a
- * process can hold forever: for another thread than the one of surveys without it. */
-void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
-		  uint64_t least_untouched, struct where_scratch *scratch,
-		  struct where_survey *ret);
+ * self/mountinfo.  Returns early, with a partial result, when a clock has reached its deadline. */
+void where_survey(int proc_fd, int root_fd, const struct where_limits *limits,
+		  struct where_scratch *scratch, struct where_survey *ret);
 
 enum where_kind {
 	WHERE_PROCESSES, /* anonymous memory and page tables of processes */
