@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* held-files: which process alone holds most, in a table; unmapped: of a memfd of this process. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -279,6 +280,48 @@ static void test_what_is_mapped_is_seen(void **state)
 	assert_true(unmapped_measure(dir_fd, "none", pagemap_fd, SIZE, &unmapped) < 0);
 }
 
+struct measuring {
+	char name[16];
+	int dir_fd, pagemap_fd;
+	uint64_t size;
+	unsigned n_wrong;
+};
+
+static void *measure_often(void *userdata)
+{
+	struct measuring *m = userdata;
+	uint64_t unmapped;
+
+	for (unsigned i = 0; i < 5000; i++)
+		m->n_wrong += unmapped_measure(m->dir_fd, m->name, m->pagemap_fd, m->size,
+					       &unmapped) < 0 ||
+			      unmapped < m->size / 10 * 9;
+	return NULL;
+}
+
+/* Two surveys are made at a time.  What one maps to measure it is no mapping for the other one. */
+static void test_two_threads_measure_the_same_file(void **state)
+{
+	struct measuring measuring[2] = { { .size = 4 * MIB } };
+	_cleanup_close_ int fd = memfd_create("held", MFD_CLOEXEC);
+	static const char bytes[4 * MIB];
+	pthread_t other;
+
+	assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+	snprintf(measuring[0].name, sizeof(measuring[0].name), "%d", fd);
+	measuring[0].dir_fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	measuring[0].pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	measuring[1] = measuring[0];
+	assert_int_equal(pthread_create(&other, NULL, measure_often, &measuring[1]), 0);
+	measure_often(&measuring[0]);
+	assert_int_equal(pthread_join(other, NULL), 0);
+	close(measuring[0].dir_fd);
+	close(measuring[0].pagemap_fd);
+	/* (All are, where the kernel cannot tell.) */
+	assert_in_range(measuring[0].n_wrong + measuring[1].n_wrong, 0,
+			measuring[0].n_wrong == 5000 && measuring[1].n_wrong == 5000 ? 10000 : 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_small_files_that_others_may_hold),
 		cmocka_unit_test(test_another_device_is_another_file),
 		cmocka_unit_test(test_what_is_mapped_is_seen),
+		cmocka_unit_test(test_two_threads_measure_the_same_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* where: a survey that is cut. */
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
@@ -101,12 +102,44 @@ static void test_survey_is_cut_by_its_cpu_time(void **state)
 	assert_true(is_found[0] && !is_found[1]);
 }
 
+/* Another thread of it surveys, too, and has what it measures open. */
+static void test_a_process_is_skipped(void **state)
+{
+	static struct where_scratch scratch;
+	static struct where_survey found;
+	struct where_limits limits = { .now = now_usec, .deadline = USEC_INFINITY };
+	int fd = memfd_create("held", MFD_CLOEXEC);
+	static const char bytes[MIB];
+	unsigned n_found = 0;
+	pid_t pid;
+
+	for (unsigned i = 0; i < 72; i++)
+		assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+	pid = fork_with_descriptors(0, 0); /* and the one of its parent */
+	for (unsigned n = 0; n < 2; n++) {
+		limits.skipped = n == 0 ? 0 : getpid();
+		survey_with(&limits, &scratch, &found);
+		for (unsigned i = 0; i < WHERE_UNMAPPED_MAX; i++) {
+			const struct where_holder *holder = &found.unmapped[i];
+
+			if (holder->pid != pid && holder->pid != getpid())
+				continue;
+			assert_int_equal(holder->n_others, n == 0);
+			n_found++;
+		}
+	}
+	assert_int_equal(n_found, 2);
+	close(fd);
+	kill_child(pid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_survey_finishes_in_time),
 		cmocka_unit_test(test_surveys_that_are_cut_read_all_processes),
 		cmocka_unit_test(test_survey_is_cut_by_its_cpu_time),
+		cmocka_unit_test(test_a_process_is_skipped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,6 +62,7 @@ static void run(struct survey *survey)
 		.cpu_time = cpu_time_used,
 		.cpu_deadline = SURVEY_CPU_USEC,
 		.least_untouched = survey->least_untouched,
+		.skipped = getpid(),
 	};
 
 	own = survey;

@@ -368,7 +368,8 @@ static pid_t for_each_process(struct where_walk *s, pid_t from,
 	for (unsigned turn = 0; turn < (from > 0 ? 2 : 1); turn++, rewinddir(dir)) {
 		while ((entry = readdir(dir))) {
 			if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
-			    (strtol(entry->d_name, NULL, 10) > from) != (turn == 0))
+			    (strtol(entry->d_name, NULL, 10) > from) != (turn == 0) ||
+			    strtol(entry->d_name, NULL, 10) == s->limits->skipped)
 				continue;
 			if (n++ == WHERE_PROCESSES_MAX)
 				s->ret->is_partial = true;

@@ -101,6 +101,9 @@ struct where_limits {
 	 * they map count as held, too; 0: of none.  That waits for their mmap locks, which a
 	 * process can hold forever: for another thread than the one of surveys without it. */
 	uint64_t least_untouched;
+	/* A process that is not read, 0: none.  While one thread measures a file it has it open:
+	 * another thread would take its process for one that holds it. */
+	pid_t skipped;
 };
 
 /* proc_fd: a proc file system; root_fd: the directory "/" of the mount points in its
