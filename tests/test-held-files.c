@@ -238,6 +238,33 @@ static void test_small_files_that_others_may_hold(void **state)
 	}
 }
 
+/* One by one, and added up. */
+static void test_what_another_user_has_created(void **state)
+{
+	static struct held_files files;
+	struct held_sum sum;
+
+	held_files_clear(&files);
+	for (uint64_t inode = 1; inode <= 2 * HELD_FILES_MAX; inode++) {
+		const bool is_large = inode == HELD_FILES_MAX,
+			   is_foreign = is_large || inode % 4 == 0;
+		const uint64_t bytes = is_large ? GIB : 4 * KIB;
+
+		held_files_add(&files, &(struct held_file){
+					       .device = 1,
+					       .inode = inode,
+					       .unmapped = bytes,
+					       .pid = 7,
+					       .foreign = is_foreign ? bytes : 0,
+					       .creator = is_large ? 1001 : 1002,
+				       });
+	}
+	assert_int_equal(held_files_most(&files, &sum, 1), 1);
+	assert_int_equal(sum.bytes, GIB + (2 * HELD_FILES_MAX - 1) * 4 * KIB);
+	assert_int_equal(sum.foreign, GIB + (HELD_FILES_MAX / 2 - 1) * 4 * KIB);
+	assert_int_equal(sum.creator, 1001);
+}
+
 static void test_another_device_is_another_file(void **state)
 {
 	static struct held_files files;
@@ -330,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_the_links_of_all_files_are_bounded),
 		cmocka_unit_test(test_many_small_files_do_not_hide_a_large_one),
 		cmocka_unit_test(test_small_files_that_others_may_hold),
+		cmocka_unit_test(test_what_another_user_has_created),
 		cmocka_unit_test(test_another_device_is_another_file),
 		cmocka_unit_test(test_what_is_mapped_is_seen),
 		cmocka_unit_test(test_two_threads_measure_the_same_file),

@@ -244,6 +244,68 @@ static void test_survey_finds_what_is_mapped_and_was_not_touched(void **state)
 	close(ends[1]);
 }
 
+/* A child that has a memfd of that user, and is another's. */
+static pid_t fork_with_memfd_of(uid_t creator, uid_t uid, size_t size)
+{
+	char ready[2];
+	int ends[2];
+	pid_t pid;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		static const char bytes[MIB];
+		int fd;
+
+		if (seteuid(creator) < 0)
+			_exit(1);
+		fd = memfd_create("held", MFD_CLOEXEC);
+		for (size_t at = 0; at < size; at += sizeof(bytes))
+			if (write(fd, bytes, sizeof(bytes)) != sizeof(bytes))
+				_exit(1);
+		if (seteuid(0) < 0 || setresuid(uid, uid, uid) < 0 || write(ends[1], "1", 1) != 1)
+			_exit(1);
+		wait_forever(NULL);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], ready, 1), 1);
+	close(ends[0]);
+	return pid;
+}
+
+static void test_survey_finds_the_creator_of_a_memfd(void **state)
+{
+	static const struct {
+		uid_t creator, uid;
+		bool is_foreign;
+	} rows[] = { { 65533, 65534, true },
+		     { 65534, 65534, false },
+		     { 0, 65534, false },
+		     { 65533, 0, true } };
+	static struct where_survey found;
+
+	if (geteuid() != 0)
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		pid_t pid = fork_with_memfd_of(rows[i].creator, rows[i].uid, 44 * MIB);
+		unsigned n_found = 0;
+
+		run_survey(&found);
+		for (unsigned k = 0; k < WHERE_UNMAPPED_MAX; k++) {
+			if (found.unmapped[k].pid != pid)
+				continue;
+			n_found++;
+			assert_int_equal(found.unmapped[k].bytes, 44 * MIB);
+			assert_int_equal(found.unmapped[k].foreign, rows[i].is_foreign * 44 * MIB);
+			if (rows[i].is_foreign)
+				assert_int_equal(found.unmapped[k].creator, rows[i].creator);
+		}
+		kill_child(pid);
+		assert_int_equal(n_found, 1);
+	}
+}
+
 /* More than are read of each process at first. */
 static void test_survey_finds_the_last_of_many_descriptors(void **state)
 {
@@ -370,6 +432,7 @@ int main(void)
 		cmocka_unit_test(test_survey_finds_a_memfd_of_another_thread),
 		cmocka_unit_test(test_survey_finds_a_memfd_that_a_thread_has_for_itself),
 		cmocka_unit_test(test_survey_finds_what_is_mapped_and_was_not_touched),
+		cmocka_unit_test(test_survey_finds_the_creator_of_a_memfd),
 		cmocka_unit_test(test_survey_finds_the_last_of_many_descriptors),
 		cmocka_unit_test(test_survey_counts_what_small_processes_map),
 		cmocka_unit_test(test_survey_finds_each_tmpfs_once),

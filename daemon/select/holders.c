@@ -164,6 +164,31 @@ static uint64_t held_with_relatives(const struct selection *sel,
 	return add_u64(holder->bytes, holder->together);
 }
 
+/* So many ancestors are looked at. */
+#define ANCESTORS_MAX 16
+
+/* Did the creator of what it holds start it, or what has started it?  Then it has another user on
+ * purpose. */
+static bool was_started_by(const struct census *census, const struct census_process *process,
+			   uid_t creator)
+{
+	for (unsigned i = 0; process && i < ANCESTORS_MAX; i++) {
+		if (process->uid == creator)
+			return true;
+		process = process->ppid > 0 ? census_find(census, process->ppid) : NULL;
+	}
+	return false;
+}
+
+/* What another user has sent to it may be there to have it killed. */
+static uint64_t own_of(const struct selection *sel, const struct census_process *process,
+		       const struct where_holder *holder, uint64_t held)
+{
+	if (holder->foreign == 0 || was_started_by(&sel->sampler->census, process, holder->creator))
+		return held;
+	return sub_u64(held, holder->foreign);
+}
+
 /* If most of what has been added is held by such, each of them may be a victim; but not where
  * others (a tmpfs) have filled memory.  And others may map what could not be measured. */
 static uint64_t least_of(const struct stuck *s, const struct where_holder *holders, unsigned n,
@@ -182,9 +207,10 @@ static void take_others(struct stuck *s, const struct where_holder *holder)
 	memcpy(s->together, holder->others, sizeof(s->together));
 }
 
-struct census_process *holders_find_best(struct selection *sel, bool for_certain,
-					 const struct victim_reader *reader, usec_t now,
-					 uint64_t *ret_held)
+/* as_last_resort: with what other users have sent to them. */
+static struct census_process *find_best(struct selection *sel, bool for_certain,
+					bool as_last_resort, const struct victim_reader *reader,
+					usec_t now, uint64_t *ret_held)
 {
 	const struct memory_counters *c = &sel->sampler->domain.reading.counters;
 	struct where_holder holders[WHERE_HOLDERS_MAX];
@@ -199,6 +225,8 @@ struct census_process *holders_find_best(struct selection *sel, bool for_certain
 		if (!process)
 			continue;
 		held = held_with_relatives(sel, process, &holders[i], now);
+		if (!as_last_resort)
+			held = own_of(sel, process, &holders[i], held);
 		if (for_certain || process->pid != holders[i].pid) /* no more than is held still */
 			held = min_u64(sub_u64(held, holders[i].unmeasured), unowned);
 		if (held == 0 || add_u64(held, proc_reclaimable(&process->memory)) <= most)
@@ -214,4 +242,15 @@ struct census_process *holders_find_best(struct selection *sel, bool for_certain
 		take_others(&sel->stuck, &holders[i]);
 	}
 	return best;
+}
+
+struct census_process *holders_find_best(struct selection *sel, bool for_certain,
+					 const struct victim_reader *reader, usec_t now,
+					 uint64_t *ret_held)
+{
+	struct census_process *best = find_best(sel, for_certain, false, reader, now, ret_held);
+
+	return best || sel->choice.n_ranked > 0
+		       ? best
+		       : find_best(sel, for_certain, true, reader, now, ret_held);
 }

@@ -93,11 +93,13 @@ void where_read_mappings(struct where_walk *s, const char *pid)
 	_cleanup_close_ int fd = -EBADF, dir_fd = -EBADF;
 	pid_t tid = find_untouched(s, (pid_t)strtol(pid, NULL, 10));
 	char path[64], name[40], *line;
+	struct proc_status status;
 	struct lines lines;
 
 	if (tid == 0)
 		return;
 	s->other_device = 0;
+	s->uid = proc_read_status(s->proc_fd, tid, &status) == 0 ? status.uid : (uid_t)-1;
 	snprintf(path, sizeof(path), "%d/maps", tid);
 	fd = openat(s->proc_fd, path, O_RDONLY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "%d/map_files", tid);

@@ -41,14 +41,30 @@ static bool add_memfd(struct where_walk *s, uint64_t inode, uint64_t bytes, bool
 	return true;
 }
 
+/* What root creates is no attack on others: a program may have had another user before. */
+static bool is_foreign(const struct where_walk *s, uid_t creator)
+{
+	return creator != 0 && s->uid != (uid_t)-1 && creator != s->uid;
+}
+
 static bool measure_file(struct where_walk *s, int dir_fd, const char *name, struct held_file *file,
 			 uint64_t bytes, bool is_sure)
 {
 	if (unmapped_measure(dir_fd, name, s->pagemap_fd, bytes, &file->unmapped) < 0)
 		return false;
 	file->unsure = is_sure ? 0 : file->unmapped;
+	file->foreign = is_foreign(s, file->creator) ? file->unmapped : 0;
 	held_files_add(&s->scratch->files, file);
 	return true;
+}
+
+static void add_unmeasured(struct where_walk *s, uid_t creator, uint64_t bytes)
+{
+	s->unmeasured_bytes = add_u64(s->unmeasured_bytes, bytes);
+	if (!is_foreign(s, creator))
+		return;
+	s->unmeasured_foreign = add_u64(s->unmeasured_foreign, bytes);
+	s->unmeasured_creator = creator;
 }
 
 static bool is_on_tmpfs(struct where_walk *s, const char *pid, dev_t device, enum where_file kind)
@@ -67,12 +83,13 @@ void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const ch
 	uint64_t bytes;
 	struct statx st;
 
-	if (statx(dir_fd, name, AT_STATX_DONT_SYNC, STATX_NLINK | STATX_INO | STATX_BLOCKS, &st) <
-	    0)
+	if (statx(dir_fd, name, AT_STATX_DONT_SYNC,
+		  STATX_NLINK | STATX_UID | STATX_INO | STATX_BLOCKS, &st) < 0)
 		return;
 	bytes = (uint64_t)st.stx_blocks * 512;
 	file.device = makedev(st.stx_dev_major, st.stx_dev_minor);
 	file.inode = st.stx_ino;
+	file.creator = st.stx_uid;
 	if (is_memfd && !add_memfd(s, st.stx_ino, bytes, &is_sure))
 		return;
 	if (!is_memfd && (st.stx_nlink > 0 || st.stx_dev_major != 0))
@@ -82,7 +99,7 @@ void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const ch
 	if ((!is_on_tmpfs(s, pid, file.device, kind) ||
 	     !measure_file(s, dir_fd, name, &file, bytes, is_sure)) &&
 	    is_memfd && is_sure)
-		s->unmeasured_bytes = add_u64(s->unmeasured_bytes, bytes);
+		add_unmeasured(s, file.creator, bytes);
 }
 
 /* By its link, whose text the kernel generates. */
@@ -152,6 +169,8 @@ static void take_process(struct where_walk *s, const char *pid)
 		hold(s, &ret->memfds, pid);
 		ret->memfds.bytes = s->memfd_bytes;
 		ret->memfds.unmeasured = s->unmeasured_bytes;
+		ret->memfds.foreign = s->unmeasured_foreign;
+		ret->memfds.creator = s->unmeasured_creator;
 	}
 	if (n_pairs > ret->pipes.n) {
 		hold(s, &ret->pipes, pid);
@@ -246,7 +265,7 @@ static void read_threads(struct where_walk *s, const char *pid, pid_t tid)
 
 /* By status, not by smaps: that waits for the mmap lock, which a process can hold forever.  Returns
  * a thread that has the process's memory, and so its descriptors; *ret_n_threads: 0 if not known.
- */
+ * s->uid is the process's then. */
 static pid_t add_mapped(struct where_walk *s, pid_t pid, unsigned *ret_n_threads)
 {
 	struct proc_status status;
@@ -254,9 +273,11 @@ static pid_t add_mapped(struct where_walk *s, pid_t pid, unsigned *ret_n_threads
 	pid_t tid = pid;
 
 	*ret_n_threads = 0;
+	s->uid = (uid_t)-1;
 	if (proc_read_status(s->proc_fd, pid, &status) != 0)
 		return pid;
 	*ret_n_threads = status.n_threads;
+	s->uid = status.uid;
 	if (!status.has_mm && status.n_threads > 1) {
 		tid = where_find_thread(s, pid);
 		if (proc_read_status(s->proc_fd, tid, &status) != 0)
@@ -271,7 +292,7 @@ static pid_t add_mapped(struct where_walk *s, pid_t pid, unsigned *ret_n_threads
 static void begin_process(struct where_walk *s, unsigned n_links)
 {
 	s->n_pipes = s->n_memfds = 0;
-	s->memfd_bytes = s->unmeasured_bytes = 0;
+	s->memfd_bytes = s->unmeasured_bytes = s->unmeasured_foreign = 0;
 	s->other_device = 0;
 	s->n_links_end = s->n_links + n_links;
 }
@@ -280,7 +301,7 @@ static void read_process(struct where_walk *s, const char *pid)
 {
 	unsigned n_threads;
 	pid_t tid = add_mapped(s, (pid_t)strtol(pid, NULL, 10), &n_threads);
-	struct where_rest rest = { .tid = tid, .is_threaded = n_threads > 1 };
+	struct where_rest rest = { .tid = tid, .uid = s->uid, .is_threaded = n_threads > 1 };
 
 	begin_process(s, WHERE_PROCESS_LINKS);
 	snprintf(rest.pid, sizeof(rest.pid), "%.15s", pid);
@@ -302,6 +323,7 @@ static void read_rest(struct where_walk *s)
 	for (unsigned i = 0; i < s->n_rest && !where_is_over(s); i++) {
 		const struct where_rest *rest = &s->rest[(turn + i) % s->n_rest];
 
+		s->uid = rest->uid;
 		begin_process(s, (WHERE_LINKS_MAX - s->n_links) / (s->n_rest - i));
 		if (rest->from > 0)
 			(void)read_descriptors(s, rest->pid, rest->tid, rest->from);
@@ -412,6 +434,8 @@ static void take_unmapped(struct where_walk *s)
 		s->ret->unmapped[i].bytes = sums[i].bytes;
 		s->ret->unmapped[i].unmeasured = sums[i].unsure;
 		s->ret->unmapped[i].together = sums[i].together;
+		s->ret->unmapped[i].foreign = sums[i].foreign;
+		s->ret->unmapped[i].creator = sums[i].creator;
 		s->ret->unmapped[i].n_others = sums[i].n_others;
 		memcpy(s->ret->unmapped[i].others, sums[i].others, sizeof(sums[i].others));
 		snprintf(text, sizeof(text), "%d", sums[i].pid);

@@ -12,6 +12,7 @@
 struct where_rest {
 	char pid[16];
 	pid_t tid;
+	uid_t uid;
 	long from; /* in its descriptors; 0: these are read */
 	bool is_threaded;
 };
@@ -27,10 +28,11 @@ struct where_walk {
 	struct where_rest rest[WHERE_REST_MAX];
 	unsigned n_devices;
 	unsigned n_pipes, n_memfds; /* of the process that is read */
-	uint64_t memfd_bytes, unmeasured_bytes;
-	int pagemap_fd;	    /* of this process */
-	dev_t memfd_device; /* 0: not known */
-	dev_t other_device; /* no tmpfs of the process that is read; 0: none */
+	uint64_t memfd_bytes, unmeasured_bytes, unmeasured_foreign;
+	uid_t uid, unmeasured_creator; /* of the process; (uid_t)-1: not known */
+	int pagemap_fd;		       /* of this process */
+	dev_t memfd_device;	       /* 0: not known */
+	dev_t other_device;	       /* no tmpfs of the process that is read; 0: none */
 	struct where_scratch *scratch;
 	struct where_survey *ret;
 };

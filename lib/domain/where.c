@@ -88,10 +88,13 @@ static unsigned add_holder(struct where_holder *holders, unsigned n,
 		i++;
 	if (i == n) {
 		holders[n] = *holder;
-		holders[n].bytes = holders[n].unmeasured = 0;
+		holders[n].bytes = holders[n].unmeasured = holders[n].foreign = 0;
 		holders[n].together = min_u64(holder->together, all);
 		n++;
 	}
+	if (holder->foreign > holders[i].foreign)
+		holders[i].creator = holder->creator;
+	holders[i].foreign = add_u64(holders[i].foreign, holder->foreign);
 	holders[i].bytes =
 		add_u64(holders[i].bytes, min_u64(bytes, sub_u64(all, holders[i].bytes)));
 	return n;

@@ -42,6 +42,10 @@ struct where_holder {
 	uint64_t together;
 	pid_t others[HELD_OTHERS_MAX];
 	unsigned n_others;
+	/* Of all this: files that another user has created, but for root.  It may have been sent
+	 * them to be killed for it. */
+	uint64_t foreign;
+	uid_t creator;	      /* of most of that */
 	uid_t uid;	      /* (uid_t)-1: not known */
 	uint64_t start_ticks; /* 0: likewise */
 };

@@ -149,6 +149,31 @@ case_memfd_in_flight_small() { # must not: a process with a socket like that, be
     start writer "write=$case_run/t/f,760@100" exit
     until_quiet
 }
+# What another user has sent.
+case_memfd_sent() { # a memfd of 400 MiB that another user has sent to a service, which keeps it, beside a leak of 300
+    expect dies=hog lives=service:1,app:4
+    machine
+    apps 4 20
+    start_daemon
+    start service uid=65533 queue=$case_run/queue receive
+    wait_for 10 [ -S $case_run/queue ]
+    start sender uid=65534 send-memfd=400,$case_run/queue exit
+    pause 3
+    start hog anon=100 anon=280@40
+    until_quiet
+}
+case_memfd_sent_alone() { # the same, of 660 MiB and without the leak: no other kill can help
+    expect dies=service lives=app:4,nudge:1
+    machine
+    apps 4 20
+    start_daemon
+    start service uid=65533 queue=$case_run/queue receive
+    wait_for 10 [ -S $case_run/queue ]
+    start sender uid=65534 send-memfd=660,$case_run/queue exit
+    pause 4
+    start nudge anon=60@20
+    until_quiet
+}
 # Shared memory that hops by fork, so that none has touched it.
 hop_shared() { # SECONDS
     expect dies=hog lives=app:4,filler:1
