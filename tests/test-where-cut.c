@@ -95,7 +95,7 @@ static void test_survey_is_cut_by_its_cpu_time(void **state)
 			&scratch, &found);
 		for (unsigned i = 0; i < WHERE_UNMAPPED_MAX; i++)
 			is_found[n] = is_found[n] || found.unmapped[i].pid == pid;
-		assert_int_equal(found.is_partial, n == 1);
+		assert_true(n == 0 || found.is_partial);
 		assert_true(n == 1 || n_cpu_calls < 10000);
 	}
 	kill_child(pid);

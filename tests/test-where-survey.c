@@ -264,7 +264,8 @@ static pid_t fork_with_memfd_of(uid_t creator, uid_t uid, size_t size)
 		for (size_t at = 0; at < size; at += sizeof(bytes))
 			if (write(fd, bytes, sizeof(bytes)) != sizeof(bytes))
 				_exit(1);
-		if (seteuid(0) < 0 || setresuid(uid, uid, uid) < 0 || write(ends[1], "1", 1) != 1)
+		if (seteuid(0) < 0 || setresuid(uid, uid, uid) < 0 ||
+		    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || write(ends[1], "1", 1) != 1)
 			_exit(1);
 		wait_forever(NULL);
 	}

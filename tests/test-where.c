@@ -231,6 +231,53 @@ static void test_kinds_of_one_holder_add_up(void **state)
 	assert_int_equal(holders[1].unmeasured, 90 * MIB);
 }
 
+/* What no mapping, tmpfs or descriptor explains may be in files in flight. */
+static void test_unexplained(void **state)
+{
+	static const struct {
+		uint64_t mapped, tmpfs, hidden, sysv, held; /* MiB of 700 */
+		bool is_partial, has_more, has_graphics;
+		uint64_t unexplained;
+	} rows[] = {
+		{ .unexplained = 700 },	  { 100, 50, 20, 5, 200, .unexplained = 325 },
+		{ .tmpfs = 701 },	  { .hidden = UINT64_MAX / MIB },
+		{ .is_partial = true },	  { .has_more = true },
+		{ .has_graphics = true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct where_survey s = {
+			.tmpfs_bytes = rows[i].tmpfs * MIB,
+			.hidden_tmpfs = rows[i].hidden * MIB,
+			.sysv_bytes = rows[i].sysv * MIB,
+			.held_bytes = rows[i].held * MIB,
+			.is_partial = rows[i].is_partial,
+			.has_more_receivers = rows[i].has_more,
+			.has_graphics = rows[i].has_graphics,
+		};
+
+		print_message("row %zu\n", i);
+		assert_int_equal(where_unexplained(&s, &counters, rows[i].mapped * MIB),
+				 rows[i].unexplained * MIB);
+	}
+}
+
+static void test_files_in_flight_are_named(void **state)
+{
+	const struct where_survey s = {
+		.receivers = { { 7, "few", 1, 0, 0 }, { 8, "many", 9, 0, 0 } },
+		.n_receivers = 2,
+	};
+	struct where_account a;
+	char text[WHERE_ROW_SIZE];
+
+	where_account(&counters, &s, &a);
+	assert_int_equal(a.rows[0].kind, WHERE_SHMEM);
+	assert_int_equal(a.rows[0].pid, 8);
+	assert_string_equal(where_row_text(&a.rows[0], text),
+			    "other shared memory; files in flight to many (pid 8)");
+}
+
 static void test_words(void **state)
 {
 	char line[512], tiny[16];
@@ -284,6 +331,8 @@ int main(void)
 		cmocka_unit_test(test_held_is_what_no_process_maps),
 		cmocka_unit_test(test_held_is_by_measure),
 		cmocka_unit_test(test_kinds_of_one_holder_add_up),
+		cmocka_unit_test(test_unexplained),
+		cmocka_unit_test(test_files_in_flight_are_named),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_only_a_large_change_counts),
 	};

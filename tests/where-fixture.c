@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,6 +47,7 @@ pid_t fork_with_descriptors(unsigned n, size_t size)
 		int fd, any = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		static const char bytes[MIB];
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		while (n-- > 0)
 			if (dup(any) < 0)
 				_exit(1);

@@ -8,6 +8,7 @@
 #include "daemon/select/selection.h"
 #include "daemon/select/unowned.h"
 #include "daemon/watch/sampler.h"
+#include "lib/domain/holder.h"
 #include "lib/select/family.h"
 
 /* So many processes that may be the successor of one are read. */
@@ -164,6 +165,8 @@ static uint64_t held_with_relatives(const struct selection *sel,
 	return add_u64(holder->bytes, holder->together);
 }
 
+/* As login.defs(5) has it: below are root and the users of services. */
+#define USER_UID_MIN 1000
 /* So many ancestors are looked at. */
 #define ANCESTORS_MAX 16
 
@@ -253,4 +256,48 @@ struct census_process *holders_find_best(struct selection *sel, bool for_certain
 	return best || sel->choice.n_ranked > 0
 		       ? best
 		       : find_best(sel, for_certain, true, reader, now, ret_held);
+}
+
+/* As the one of them that was started first, with the others. */
+static struct where_holder as_holder(const struct where_survey *survey, pid_t first)
+{
+	struct where_holder holder = { .pid = first };
+
+	for (unsigned i = 0; i < survey->n_receivers; i++) {
+		const struct where_receiver *receiver = &survey->receivers[i];
+
+		if (receiver->pid != first) {
+			holder.others[holder.n_others++] = receiver->pid;
+			continue;
+		}
+		memcpy(holder.comm, receiver->comm, sizeof(holder.comm));
+		holder.uid = receiver->uid;
+		holder.start_ticks = receiver->start_ticks;
+	}
+	return holder;
+}
+
+struct census_process *holders_find_receiver(struct selection *sel,
+					     const struct victim_reader *reader, usec_t now,
+					     uint64_t *ret_held)
+{
+	const struct where_survey *survey = &sel->stuck.surveyed;
+	const struct memory_reading *reading = &sel->sampler->domain.reading;
+	uint64_t held = where_unexplained(survey, &reading->counters, unowned_mapped_shmem(sel));
+	struct where_holder holder = as_holder(survey, sel->stuck.receiver.pid);
+	struct census_process *process = find_surveyed(&sel->sampler->census, &holder);
+	struct family family;
+	int r;
+
+	if (!process || held < max_u64(sel->stuck.minimum, reading->total / HOLDER_GROWN_SHARE) ||
+	    process->uid < USER_UID_MIN || strcmp(process->comm, holder.comm) != 0 ||
+	    !is_eligible_now(sel, process, reader, &r))
+		return NULL;
+	family_init(&family, &sel->sampler->census, process, FAMILY_READS);
+	if (has_stranger(sel, &family, &holder) ||
+	    !add_young(sel, &family, &holder, ticks_of_survey(sel, now)))
+		return NULL;
+	take_others(&sel->stuck, &holder);
+	*ret_held = held;
+	return process;
 }

@@ -161,6 +161,28 @@ static bool collect_one(struct stuck *s, usec_t now)
 	return collect_descriptors(s);
 }
 
+/* The same one as at the last survey, by the oldest of them? */
+static void note_receiver(struct stuck *s)
+{
+	const struct where_survey *survey = &s->surveyed;
+	const struct where_receiver *first = &survey->receivers[0];
+
+	for (unsigned i = 1; i < survey->n_receivers; i++)
+		if (survey->receivers[i].start_ticks < first->start_ticks)
+			first = &survey->receivers[i];
+	if (survey->n_receivers > 0 && first->pid == s->receiver.pid &&
+	    first->start_ticks == s->receiver.start_ticks)
+		return;
+	s->receiver.pid = survey->n_receivers > 0 ? first->pid : 0;
+	s->receiver.start_ticks = first->start_ticks;
+	s->receiver.since = s->surveyed_from;
+}
+
+static bool has_old_receiver(const struct stuck *s)
+{
+	return s->receiver.pid != 0 && s->surveyed_from - s->receiver.since >= STUCK_RECEIVER_USEC;
+}
+
 static void collect(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
@@ -172,6 +194,7 @@ static void collect(struct selection *sel, usec_t now)
 	s->n_nominations = 0;
 	s->surveyed_from = s->asked_at;
 	s->surveyed_at = now;
+	note_receiver(s);
 	unowned_note_survey(sel);
 }
 
@@ -221,6 +244,14 @@ static void ask_about(struct selection *sel, usec_t now)
 	ask(&sel->stuck, unowned_since(sel), now);
 }
 
+/* Sooner, where one has files in flight and it is not known for how long. */
+static usec_t watch_pause(const struct stuck *s)
+{
+	usec_t pause = stuck_survey_pause(s);
+
+	return s->receiver.pid != 0 && !has_old_receiver(s) ? pause / 2 : pause;
+}
+
 void stuck_watch(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
@@ -229,7 +260,7 @@ void stuck_watch(struct selection *sel, usec_t now)
 		return;
 	s->watched_at = now;
 	collect(sel, now);
-	if (!s->is_waiting && now - s->asked_at >= stuck_survey_pause(s) && unowned_is_low(sel) &&
+	if (!s->is_waiting && now - s->asked_at >= watch_pause(s) && unowned_is_low(sel) &&
 	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel) > 0 ||
 	     unowned_may_be_swapped(sel)))
 		ask_about(sel, now);
@@ -318,6 +349,17 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 	return step != HOLDER_NONE;
 }
 
+/* It was expected to free all that nothing else explains. */
+static bool may_take_receiver(const struct selection *sel, const struct decision *last, usec_t now)
+{
+	const struct stuck *s = &sel->stuck;
+	bool was_in_vain = last->held == 0 || last->freed < proc_reclaimable(&last->memory) / 4;
+
+	return sel->choice.n_ranked == 0 && has_old_receiver(s) &&
+	       (s->receiver.taken_at == 0 || !was_in_vain ||
+		now - s->receiver.taken_at >= STUCK_VAIN_USEC);
+}
+
 void stuck_take_holder(struct selection *sel, const struct decision *last,
 		       const struct victim_reader *reader, usec_t now)
 {
@@ -333,6 +375,10 @@ void stuck_take_holder(struct selection *sel, const struct decision *last,
 	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
 	process = holders_find_best(sel, !is_first, reader, now, &held);
+	if (!process && may_take_receiver(sel, last, now)) {
+		process = holders_find_receiver(sel, reader, now, &held);
+		s->receiver.taken_at = process ? now : s->receiver.taken_at;
+	}
 	/* (One that has exited has a successor, which may be known at the next sample only.) */
 	if (process || (is_first && (s->surveyed.unmapped[0].pid == 0 ||
 				     ++s->n_nominations >= NOMINATIONS_MAX)))

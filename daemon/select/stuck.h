@@ -26,6 +26,11 @@ struct survey;
  * watch. */
 #define STUCK_SURVEY_OLD_USEC (15 * USEC_PER_SEC)
 
+/* Files in flight are no reason before they have been there for so long: to receive them takes less
+ * than a millisecond.  If it was none, there is none for a while. */
+#define STUCK_RECEIVER_USEC (1 * USEC_PER_SEC)
+#define STUCK_VAIN_USEC	    (600 * USEC_PER_SEC)
+
 struct stuck {
 	struct survey *survey; /* NULL: the thread could not be started */
 	/* Of what is mapped and was not touched, too: it may hang, and then the other one is taken.
@@ -58,6 +63,13 @@ struct stuck {
 	usec_t nominated_at;	/* surveyed_at of the survey by which a holder was nominated */
 	unsigned n_nominations; /* that found none, by this survey */
 	uint64_t missing;	/* then: holder_missing() */
+	/* The process that has had files in flight to it since that survey, and when one was taken
+	 * for that. */
+	struct {
+		pid_t pid;
+		uint64_t start_ticks;
+		usec_t since, taken_at;
+	} receiver;
 	/* Relatives that hold as well what the holder that was taken does: they are killed too. */
 	pid_t together[HELD_OTHERS_MAX];
 	unsigned n_together;

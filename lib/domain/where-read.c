@@ -61,6 +61,7 @@ static bool measure_file(struct where_walk *s, int dir_fd, const char *name, str
 static void add_unmeasured(struct where_walk *s, uid_t creator, uint64_t bytes)
 {
 	s->unmeasured_bytes = add_u64(s->unmeasured_bytes, bytes);
+	s->ret->held_bytes = add_u64(s->ret->held_bytes, bytes);
 	if (!is_foreign(s, creator))
 		return;
 	s->unmeasured_foreign = add_u64(s->unmeasured_foreign, bytes);
@@ -117,6 +118,10 @@ static void read_link(struct where_walk *s, const char *pid, int dir_fd, const c
 		(void)add_inode(s->scratch->pipes, &s->n_pipes, strtoull(link + 6, NULL, 10));
 	else if (strncmp(link, "/memfd:", 7) == 0)
 		where_read_file(s, pid, dir_fd, name, WHERE_FILE_MEMFD);
+	else if (strncmp(link, "socket:[", 8) == 0)
+		where_read_socket(s, dir_fd, name);
+	else if (strncmp(link, "/dev/dri/", 9) == 0)
+		s->ret->has_graphics = true;
 	else if (link[0] == '/' && (size_t)n > n_deleted &&
 		 strcmp(link + n - n_deleted, deleted) == 0)
 		where_read_file(s, pid, dir_fd, name, WHERE_FILE_DELETED);
@@ -163,6 +168,7 @@ static void hold(struct where_walk *s, struct where_holder *holder, const char *
 static void take_process(struct where_walk *s, const char *pid)
 {
 	struct where_survey *ret = s->ret;
+	struct where_holder receiver = { 0 };
 	unsigned n_pairs = count_pairs(s);
 
 	if (s->memfd_bytes > ret->memfds.bytes) {
@@ -175,6 +181,10 @@ static void take_process(struct where_walk *s, const char *pid)
 	if (n_pairs > ret->pipes.n) {
 		hold(s, &ret->pipes, pid);
 		ret->pipes.n = n_pairs;
+	}
+	if (s->n_in_flight > 0) {
+		hold(s, &receiver, pid);
+		where_take_receiver(s, &receiver);
 	}
 }
 
@@ -291,7 +301,7 @@ static pid_t add_mapped(struct where_walk *s, pid_t pid, unsigned *ret_n_threads
 
 static void begin_process(struct where_walk *s, unsigned n_links)
 {
-	s->n_pipes = s->n_memfds = 0;
+	s->n_pipes = s->n_memfds = s->n_in_flight = 0;
 	s->memfd_bytes = s->unmeasured_bytes = s->unmeasured_foreign = 0;
 	s->other_device = 0;
 	s->n_links_end = s->n_links + n_links;
@@ -419,6 +429,8 @@ static void read_processes(struct where_walk *s)
 		for_each_process(s, scratch->descriptors_from, where_is_over, read_process);
 	read_rest(s);
 	measure_pipes(s);
+	if (s->ret->n_receivers > 0)
+		(void)for_each_process(s, 0, where_is_over, where_read_hidden);
 	if (s->limits->least_untouched > 0)
 		scratch->mappings_from = for_each_process(s, scratch->mappings_from,
 							  has_enough_mappings, where_read_mappings);
@@ -426,10 +438,13 @@ static void read_processes(struct where_walk *s)
 
 static void take_unmapped(struct where_walk *s)
 {
+	const struct held_files *files = &s->scratch->files;
 	struct held_sum sums[WHERE_UNMAPPED_MAX];
 	unsigned n = held_files_most(&s->scratch->files, sums, WHERE_UNMAPPED_MAX);
 	char text[16];
 
+	for (unsigned i = 0; i < files->n; i++)
+		s->ret->held_bytes = add_u64(s->ret->held_bytes, files->files[i].unmapped);
 	for (unsigned i = 0; i < n; i++) {
 		s->ret->unmapped[i].bytes = sums[i].bytes;
 		s->ret->unmapped[i].unmeasured = sums[i].unsure;

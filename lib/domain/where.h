@@ -50,6 +50,17 @@ struct where_holder {
 	uint64_t start_ticks; /* 0: likewise */
 };
 
+/* A process to whose sockets files were sent that it has not received. */
+struct where_receiver {
+	pid_t pid;
+	char comm[16];
+	unsigned n_files;
+	uid_t uid;
+	uint64_t start_ticks;
+};
+
+#define WHERE_RECEIVERS_MAX 16
+
 struct where_survey {
 	struct where_tmpfs tmpfs[WHERE_TMPFS_MAX]; /* the largest, largest first */
 	unsigned n_tmpfs;
@@ -58,6 +69,13 @@ struct where_survey {
 	/* Which alone hold most that no process maps, of memfds and of deleted files of a tmpfs,
 	 * largest first: the first ones may not be eligible. */
 	struct where_holder unmapped[WHERE_UNMAPPED_MAX];
+	uint64_t held_bytes; /* all that is held by descriptors and that no process maps */
+	struct where_receiver receivers[WHERE_RECEIVERS_MAX];
+	unsigned n_receivers;
+	bool has_more_receivers; /* or may have: not all sockets were read */
+	/* If there are any: what all tmpfs of other mount namespaces hold at most. */
+	uint64_t hidden_tmpfs;
+	bool has_graphics; /* a process uses a graphics device, whose buffers may be such memory */
 	uint64_t sysv_bytes; /* of System V segments to which no process is attached */
 	/* Shared memory of the processes that map less than WHERE_MAPPED_SMALL; what several map
 	 * counts with each. */
@@ -73,6 +91,7 @@ struct where_survey {
 #define WHERE_PROCESSES_MAX   20000U
 #define WHERE_LINKS_MAX	      200000U
 #define WHERE_MAPPINGS_MAX    1000000U
+#define WHERE_SOCKETS_MAX     20000U
 
 /* A smaller mapping is not looked at. */
 #define WHERE_MAPPING_MIN (64 * KIB)
@@ -80,11 +99,13 @@ struct where_survey {
 /* Of one process so many pipes and memfds are told apart; one that has more is counted low. */
 #define WHERE_INODES_MAX 4096
 /* Distinct mounts of tmpfs: what is mounted twice counts once. */
-#define WHERE_DEVICES_MAX 256
+#define WHERE_DEVICES_MAX    256
+#define WHERE_NAMESPACES_MAX 256
 
 /* Too large for a small stack; of one survey at a time.  All zeros before the first. */
 struct where_scratch {
-	dev_t devices[WHERE_DEVICES_MAX];
+	dev_t devices[WHERE_DEVICES_MAX], hidden_devices[WHERE_DEVICES_MAX];
+	ino_t namespaces[WHERE_NAMESPACES_MAX];
 	uint64_t pipes[WHERE_INODES_MAX],
 		memfds[WHERE_INODES_MAX]; /* of the process that is read */
 	struct held_files files;	  /* of all */
@@ -164,6 +185,11 @@ struct where_account {
  */
 unsigned where_holders(const struct where_survey *survey, const struct memory_counters *counters,
 		       uint64_t mapped_shmem, struct where_holder ret[static WHERE_HOLDERS_MAX]);
+
+/* Shared memory that neither a mapping nor a tmpfs nor a descriptor explains: so much at most is in
+ * files that no process has received.  0, too, where others may explain it. */
+uint64_t where_unexplained(const struct where_survey *survey,
+			   const struct memory_counters *counters, uint64_t mapped_shmem);
 
 /* survey: NULL if there is none.  What is less than a 256th of memory is left out, but for the
  * largest. */
