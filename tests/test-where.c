@@ -278,6 +278,27 @@ static void test_files_in_flight_are_named(void **state)
 			    "other shared memory; files in flight to many (pid 8)");
 }
 
+/* More processes hold it than one kill takes, or unrelated ones: it is named, and no victim. */
+static void test_a_crowd_is_named(void **state)
+{
+	static struct held_files files;
+	struct where_survey s = { .memfds = { .pid = 7, .comm = "crowd", .bytes = 600 * MIB } };
+	struct held_file file = { .device = 1, .inode = 1, .unmapped = 600 * MIB, .pid = 7 };
+	struct where_holder holders[WHERE_HOLDERS_MAX];
+	struct where_account a;
+	struct held_sum sums[2];
+	char text[WHERE_ROW_SIZE];
+
+	held_files_add(&files, &file);
+	for (pid_t pid = 8; pid < 8 + HELD_OTHERS_MAX + 100; pid++)
+		assert_true(held_files_note(&files, 1, 1, pid));
+	assert_int_equal(held_files_most(&files, sums, 2), 0);
+	assert_int_equal(where_holders(&s, &counters, 0, holders), 0);
+	where_account(&counters, &s, &a);
+	assert_string_equal(where_row_text(&a.rows[0], text),
+			    "memfds held by a descriptor; by crowd (pid 7)");
+}
+
 static void test_words(void **state)
 {
 	char line[512], tiny[16];
@@ -333,6 +354,7 @@ int main(void)
 		cmocka_unit_test(test_kinds_of_one_holder_add_up),
 		cmocka_unit_test(test_unexplained),
 		cmocka_unit_test(test_files_in_flight_are_named),
+		cmocka_unit_test(test_a_crowd_is_named),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_only_a_large_change_counts),
 	};

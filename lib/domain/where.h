@@ -91,7 +91,7 @@ struct where_survey {
 #define WHERE_PROCESSES_MAX   20000U
 #define WHERE_LINKS_MAX	      200000U
 #define WHERE_MAPPINGS_MAX    1000000U
-#define WHERE_SOCKETS_MAX     20000U
+#define WHERE_SOCKETS_MAX     10000U /* 50 ms */
 
 /* A smaller mapping is not looked at. */
 #define WHERE_MAPPING_MIN (64 * KIB)

@@ -96,16 +96,17 @@ void receive_one(const char *value)
 		die("recvmsg");
 }
 
-/* send-memfd=MIB,PATH: a memfd to such a socket, whose name is there, and closes it */
+/* send-memfd=MIB,PATH[,keep]: a memfd to such a socket, whose name is there, and closes it */
 void send_memfd(const char *value)
 {
 	int to = socket(AF_UNIX, SOCK_DGRAM, 0), fd = filled_memfd((size_t)take_number(&value));
-	const struct sockaddr_un address = address_of(value);
+	const struct sockaddr_un address = address_of(take_word(&value));
 
 	if (connect(to, (const struct sockaddr *)&address, sizeof(address)) < 0)
-		die(value);
+		die(address.sun_path);
 	send_fd(to, fd);
-	close(fd);
+	if (strcmp(value, "keep") != 0)
+		close(fd);
 	close(to);
 }
 

@@ -111,6 +111,29 @@ case_memfd_held_crowd() { # the same, by a parent and 300 children
     start nudge anon=120@20
     until_quiet
 }
+case_memfd_held_swarm() { # must not: the same, by a parent and 600 children: too many to be killed together, and no other dies for it
+    expect lives=app:4,nudge:1 kills=0
+    machine 1300
+    apps 4 20
+    start_daemon
+    start_full hog memfd-held=850 fork=600 end
+    start nudge anon=60@20
+    until_quiet
+    grep -q 'by a descriptor; by hog' "$log" || bad 'hog is not named'
+}
+case_memfd_held_strangers() { # must not: one memfd of 600 MiB, held by two programs that have nothing to do with each other
+    expect lives=app:4,nudge:1 kills=0
+    machine
+    apps 4 20
+    start_daemon
+    start service uid=65533 queue=$case_run/queue receive
+    wait_for 10 [ -S $case_run/queue ]
+    start hog uid=65534 send-memfd=660,$case_run/queue,keep
+    pause 3
+    start nudge anon=60@20
+    until_quiet
+    grep -Eq 'by a descriptor; by (hog|service)' "$log" || bad 'neither is named'
+}
 case_memfd_thread() { # a memfd held by a thread with descriptors of its own
     expect dies=hog lives=app:4
     machine
