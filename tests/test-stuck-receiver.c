@@ -57,7 +57,7 @@ static void test_a_receiver_is_the_last_resort(void **state)
 		pid_t protected_pid;
 		unsigned n_receivers;
 		pid_t ppid; /* of the second one */
-		bool is_partial, has_more, has_graphics, is_taken;
+		bool is_partial, has_more, has_other_holders, is_taken;
 	} cases[] = {
 		{ "all of it", 3, 0, 1, 1000, 1000, 0, 1, 0, .is_taken = true },
 		{ "not for long", 3, 0, 1, 999, 1000, 0, 1, 0 },
@@ -70,7 +70,7 @@ static void test_a_receiver_is_the_last_resort(void **state)
 		{ "it and another", 3, 0, 1, 1000, 1000, 0, 2, 1 },
 		{ "the survey was cut", 3, 0, 1, 1000, 1000, 0, 1, 0, .is_partial = true },
 		{ "there are more", 3, 0, 1, 1000, 1000, 0, 1, 0, .has_more = true },
-		{ "buffers of graphics", 3, 0, 1, 1000, 1000, 0, 1, 0, .has_graphics = true },
+		{ "graphics or io_uring", 3, 0, 1, 1000, 1000, 0, 1, 0, .has_other_holders = true },
 		{ "none", 3, 0, 1, 1000, 1000, 0, 0, 0 },
 	};
 	struct manager *m = test.m;
@@ -94,7 +94,7 @@ static void test_a_receiver_is_the_last_resort(void **state)
 		set_receivers(cases[i].tmpfs * GIB, 7, cases[i].n_receivers);
 		test.survey.is_partial = cases[i].is_partial;
 		test.survey.has_more_receivers = cases[i].has_more;
-		test.survey.has_graphics = cases[i].has_graphics;
+		test.survey.has_other_holders = cases[i].has_other_holders;
 		survey_at(m, now);
 		assert_int_equal(m->selection.choice.n_ranked, 0);
 		survey_at(m, now + cases[i].after * USEC_PER_MSEC);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* where: files in flight, as the survey of this machine finds them. */
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
@@ -176,11 +178,26 @@ static void test_survey_finds_a_tmpfs_of_another_namespace(void **state)
 	assert_true(with.hidden_tmpfs >= add_u64(without.hidden_tmpfs, 64 * MIB));
 }
 
+/* Which may keep files. */
+static void test_survey_finds_io_uring(void **state)
+{
+	struct io_uring_params params = { 0 };
+	static struct where_survey found;
+	int fd = (int)syscall(SYS_io_uring_setup, 1, &params);
+
+	if (fd < 0)
+		skip();
+	(void)n_files_of(getpid(), &found);
+	close(fd);
+	assert_true(found.has_other_holders);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fdinfo),
 		cmocka_unit_test(test_survey_finds_files_in_flight),
+		cmocka_unit_test(test_survey_finds_io_uring),
 		cmocka_unit_test(test_survey_finds_a_tmpfs_of_another_namespace),
 	};
 

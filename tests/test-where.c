@@ -236,13 +236,16 @@ static void test_unexplained(void **state)
 {
 	static const struct {
 		uint64_t mapped, tmpfs, hidden, sysv, held; /* MiB of 700 */
-		bool is_partial, has_more, has_graphics;
+		bool is_partial, has_more, has_other_holders;
 		uint64_t unexplained;
 	} rows[] = {
-		{ .unexplained = 700 },	  { 100, 50, 20, 5, 200, .unexplained = 325 },
-		{ .tmpfs = 701 },	  { .hidden = UINT64_MAX / MIB },
-		{ .is_partial = true },	  { .has_more = true },
-		{ .has_graphics = true },
+		{ .unexplained = 700 },
+		{ 100, 50, 20, 5, 200, .unexplained = 325 },
+		{ .tmpfs = 701 },
+		{ .hidden = UINT64_MAX / MIB },
+		{ .is_partial = true },
+		{ .has_more = true },
+		{ .has_other_holders = true },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -253,7 +256,7 @@ static void test_unexplained(void **state)
 			.held_bytes = rows[i].held * MIB,
 			.is_partial = rows[i].is_partial,
 			.has_more_receivers = rows[i].has_more,
-			.has_graphics = rows[i].has_graphics,
+			.has_other_holders = rows[i].has_other_holders,
 		};
 
 		print_message("row %zu\n", i);

@@ -199,8 +199,11 @@ static bool is_new_namespace(struct where_walk *s, const char *pid)
 	struct stat st;
 
 	snprintf(path, sizeof(path), "%.16s/ns/mnt", pid);
-	if (fstatat(s->proc_fd, path, &st, 0) < 0)
+	if (fstatat(s->proc_fd, path, &st, 0) < 0) {
+		if (errno == EACCES)
+			s->ret->hidden_tmpfs = UINT64_MAX;
 		return false;
+	}
 	for (unsigned i = 0; i < s->n_namespaces; i++)
 		if (scratch->namespaces[i] == st.st_ino)
 			return false;

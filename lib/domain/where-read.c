@@ -120,8 +120,8 @@ static void read_link(struct where_walk *s, const char *pid, int dir_fd, const c
 		where_read_file(s, pid, dir_fd, name, WHERE_FILE_MEMFD);
 	else if (strncmp(link, "socket:[", 8) == 0)
 		where_read_socket(s, dir_fd, name);
-	else if (strncmp(link, "/dev/dri/", 9) == 0)
-		s->ret->has_graphics = true;
+	else if (strncmp(link, "/dev/dri/", 9) == 0 || strcmp(link, "anon_inode:[io_uring]") == 0)
+		s->ret->has_other_holders = true;
 	else if (link[0] == '/' && (size_t)n > n_deleted &&
 		 strcmp(link + n - n_deleted, deleted) == 0)
 		where_read_file(s, pid, dir_fd, name, WHERE_FILE_DELETED);
@@ -231,8 +231,11 @@ static long read_descriptors(struct where_walk *s, const char *pid, pid_t tid, l
 
 	snprintf(path, sizeof(path), "%.16s/task/%d/fd", pid, tid);
 	dir = open_directory(s->proc_fd, path);
-	if (!dir)
+	if (!dir) {
+		if (errno == EACCES)
+			s->ret->has_more_receivers = true;
 		return 0;
+	}
 	if (from > 0)
 		seekdir(dir, from);
 	while (!is_enough(s)) {

@@ -155,7 +155,7 @@ uint64_t where_unexplained(const struct where_survey *survey, const struct memor
 	uint64_t explained = add_u64(add_u64(survey->held_bytes, survey->hidden_tmpfs),
 				     add_u64(survey->tmpfs_bytes, survey->sysv_bytes));
 
-	if (survey->is_partial || survey->has_more_receivers || survey->has_graphics)
+	if (survey->is_partial || survey->has_more_receivers || survey->has_other_holders)
 		return 0;
 	return sub_u64(worth_unowned_shmem(c, mapped_shmem), explained);
 }

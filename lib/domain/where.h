@@ -72,10 +72,12 @@ struct where_survey {
 	uint64_t held_bytes; /* all that is held by descriptors and that no process maps */
 	struct where_receiver receivers[WHERE_RECEIVERS_MAX];
 	unsigned n_receivers;
-	bool has_more_receivers; /* or may have: not all sockets were read */
+	bool has_more_receivers; /* or may have: not all sockets could be read */
 	/* If there are any: what all tmpfs of other mount namespaces hold at most. */
 	uint64_t hidden_tmpfs;
-	bool has_graphics; /* a process uses a graphics device, whose buffers may be such memory */
+	/* A process uses a graphics device, whose buffers may be such memory, or io_uring, which
+	 * may keep files that are no descriptors. */
+	bool has_other_holders;
 	uint64_t sysv_bytes; /* of System V segments to which no process is attached */
 	/* Shared memory of the processes that map less than WHERE_MAPPED_SMALL; what several map
 	 * counts with each. */
