@@ -29,6 +29,7 @@ struct stuck_test {
 		bool hangs, is_finished;
 		unsigned n_asked;
 		uint64_t least_untouched;
+		usec_t cpu_time;
 		struct where_survey survey;
 	} deep;
 	enum eligibility exclusion;

@@ -51,7 +51,7 @@ static void test_next(void **state)
 			.finished_at = rows[i].ended * MS,
 			.asked_at = rows[i].asked * MS,
 			.surveyed_at = rows[i].surveyed * MS,
-			.cpu_time = 150 * MS,
+			.cpu_time = (rows[i].now - rows[i].asked) * MS,
 			.now = rows[i].now * MS,
 		};
 
@@ -170,7 +170,7 @@ static void test_before(void **state)
 			.asked_at = rows[i].asked * MS,
 			.surveyed_at = rows[i].surveyed * MS,
 			.is_under_way = rows[i].asked > rows[i].surveyed,
-			.cpu_time = 150 * MS,
+			.cpu_time = (rows[i].now - rows[i].asked) * MS,
 			.killed_at = rows[i].killed * MS,
 			.fresh = 3000 * MS,
 			.pause = 2000 * MS,
@@ -189,8 +189,8 @@ static void test_a_starved_survey_is_waited_for(void **state)
 		usec_t cpu_time, waited; /* ms */
 		bool is_waited_for;
 	} rows[] = {
-		{ 150, 299, true }, { 150, 300, false }, { 149, 300, true },
-		{ 0, 999, true },   { 0, 1000, false },
+		{ 299, 299, true }, { 300, 300, false }, { 299, 999, true },
+		{ 0, 999, true },   { 0, 1000, false },	 { 299, 1000, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -122,7 +122,10 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	assert_true(stuck_waits_before(&m->selection, last, NOW));
 	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC / 10));
 	assert_int_equal(test.n_asked, 1);
+	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC / 3)); /* it is starved */
+	test.cpu_time = SEC / 3;
 	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 3)); /* it is late */
+	test.cpu_time = 0;
 	test.is_finished = true;
 	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 2));
 	/* What it has named was killed, and the memory is held still. */

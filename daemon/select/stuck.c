@@ -24,8 +24,10 @@
 /* The figures are read again so often; a survey that is late is not waited for. */
 #define SURVEY_AGAIN_USEC (10 * USEC_PER_SEC)
 #define SURVEY_LATE_USEC  (2 * USEC_PER_SEC)
-/* One of mappings is waited for so long: less than for a holder (HOLDER_WAIT_USEC). */
-#define SURVEY_DEEP_USEC (200 * USEC_PER_MSEC)
+/* One of mappings is waited for until it has used so much CPU time, or for so long: less than for a
+ * holder (HOLDER_WAIT_USEC, HOLDER_STARVED_USEC). */
+#define SURVEY_DEEP_USEC	 (200 * USEC_PER_MSEC)
+#define SURVEY_DEEP_STARVED_USEC (800 * USEC_PER_MSEC)
 /* Mappings are read of processes that have not touched so much of what is looked for. */
 #define SURVEY_UNTOUCHED_SHARE 4
 /* In watch it is checked so often whether a survey is needed. */
@@ -156,7 +158,8 @@ static bool collect_one(struct stuck *s, usec_t now)
 		return now - s->asked_at < SURVEY_LATE_USEC && collect_deep(s);
 	if (collect_deep(s))
 		return true;
-	if (s->is_deep && now - s->asked_at < SURVEY_DEEP_USEC)
+	if (s->is_deep && survey_cpu_time(s->deep) < SURVEY_DEEP_USEC &&
+	    now - s->asked_at < SURVEY_DEEP_STARVED_USEC)
 		return false;
 	return collect_descriptors(s);
 }

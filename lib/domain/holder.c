@@ -38,8 +38,7 @@ static bool was_in_vain(const struct holder_facts *facts)
 
 static bool is_waited_for(usec_t asked_at, usec_t cpu_time, usec_t now)
 {
-	return now - asked_at <
-	       (cpu_time < HOLDER_WAIT_USEC / 2 ? HOLDER_STARVED_USEC : HOLDER_WAIT_USEC);
+	return cpu_time < HOLDER_WAIT_USEC && now - asked_at < HOLDER_STARVED_USEC;
 }
 
 enum holder_step holder_next(const struct holder_facts *facts)

@@ -17,8 +17,8 @@
 
 /* So long after the kill; what is held by then may be anything. */
 #define HOLDER_USEC (10 * USEC_PER_SEC)
-/* A choice waits for the survey no longer: memory is low.  One that has not had half of that as CPU
- * time is starved, as what fills memory is. */
+/* A choice waits until the survey has used so much CPU time: memory is low.  Where the survey is
+ * starved, so is what fills memory. */
 #define HOLDER_WAIT_USEC    (300 * USEC_PER_MSEC)
 #define HOLDER_STARVED_USEC (1 * USEC_PER_SEC)
 /* A smaller kill tells nothing: so much is freed or not by others. */
