@@ -67,7 +67,7 @@ static void test_a_receiver_is_the_last_resort(void **state)
 		{ "a service", 3, 0, 1, 1000, 999, 0, 1, 0 },
 		{ "it is protected", 3, 0, 1, 1000, 1000, 7, 1, 0 },
 		{ "it and its child", 3, 0, 1, 1000, 1000, 0, 2, 7, .is_taken = true },
-		{ "it and another", 3, 0, 1, 1000, 1000, 0, 2, 1 },
+		{ "it and another of its program", 3, 0, 1, 1000, 1000, 0, 2, 1 },
 		{ "the survey was cut", 3, 0, 1, 1000, 1000, 0, 1, 0, .is_partial = true },
 		{ "there are more", 3, 0, 1, 1000, 1000, 0, 1, 0, .has_more = true },
 		{ "graphics or io_uring", 3, 0, 1, 1000, 1000, 0, 1, 0, .has_other_holders = true },
@@ -79,6 +79,7 @@ static void test_a_receiver_is_the_last_resort(void **state)
 
 	receiver->session = 7;
 	other->session = 8;
+	receiver->code_pages = other->code_pages = 9;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		usec_t now = NOW + i * 100 * SEC;
 

@@ -277,6 +277,23 @@ static struct where_holder as_holder(const struct where_survey *survey, pid_t fi
 	return holder;
 }
 
+/* It is not known that they have the same files: only what has forked and executed nothing since is
+ * taken for one. */
+static bool has_other_receiver(const struct selection *sel, struct family *family,
+			       const struct where_holder *holder)
+{
+	const struct census *census = &sel->sampler->census;
+
+	for (unsigned i = 0; i < holder->n_others; i++) {
+		const struct census_process *other = census_find(census, holder->others[i]);
+
+		if (!other || !family_has(family, other) ||
+		    victim_exclusion(census, other, &sel->request) != ELIGIBILITY_ELIGIBLE)
+			return true;
+	}
+	return false;
+}
+
 struct census_process *holders_find_receiver(struct selection *sel,
 					     const struct victim_reader *reader, usec_t now,
 					     uint64_t *ret_held)
@@ -294,7 +311,7 @@ struct census_process *holders_find_receiver(struct selection *sel,
 	    !is_eligible_now(sel, process, reader, &r))
 		return NULL;
 	family_init(&family, &sel->sampler->census, process, FAMILY_READS);
-	if (has_stranger(sel, &family, &holder) ||
+	if (has_other_receiver(sel, &family, &holder) ||
 	    !add_young(sel, &family, &holder, ticks_of_survey(sel, now)))
 		return NULL;
 	take_others(&sel->stuck, &holder);
