@@ -297,6 +297,12 @@ bool __wrap_survey_ask(struct survey *survey, uint64_t least_untouched)
 	return true;
 }
 
+usec_t __wrap_survey_cpu_time(struct survey *survey);
+usec_t __wrap_survey_cpu_time(struct survey *survey)
+{
+	return USEC_PER_SEC;
+}
+
 bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret);
 bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret)
 {
@@ -306,7 +312,9 @@ bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret)
 	if (!survey_is_asked || dumped.survey_hangs)
 		return false;
 	survey_is_asked = false;
-	where_survey(proc_fd, proc_fd, __wrap_clock_now, USEC_INFINITY, 0, &scratch, ret);
+	where_survey(proc_fd, proc_fd,
+		     &(struct where_limits){ .now = __wrap_clock_now, .deadline = USEC_INFINITY },
+		     &scratch, ret);
 	return true;
 }
 

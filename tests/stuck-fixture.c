@@ -49,8 +49,14 @@ bool __wrap_survey_ask(struct survey *survey, uint64_t least_untouched)
 		return !test.deep.hangs;
 	}
 	assert_int_equal(least_untouched, 0);
-	test.n_asked++;
-	return true;
+	test.n_asked += !test.is_busy;
+	return !test.is_busy;
+}
+
+usec_t __wrap_survey_cpu_time(struct survey *survey);
+usec_t __wrap_survey_cpu_time(struct survey *survey)
+{
+	return survey == (void *)&test.deep ? test.deep.cpu_time : test.cpu_time;
 }
 
 bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret);

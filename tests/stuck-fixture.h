@@ -21,12 +21,15 @@ struct stuck_test {
 	int new_result;
 	unsigned n_asked;
 	bool is_finished; /* a survey waits to be taken */
+	bool is_busy;	  /* the thread, with an earlier one */
+	usec_t cpu_time;  /* that it has used for it */
 	struct where_survey survey;
 	/* The survey of mappings: it hangs, unless a test says otherwise. */
 	struct {
 		bool hangs, is_finished;
 		unsigned n_asked;
 		uint64_t least_untouched;
+		usec_t cpu_time;
 		struct where_survey survey;
 	} deep;
 	enum eligibility exclusion;

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* held-files: which process alone holds most, in tables. */
+/* held-files: which process alone holds most, in tables; unmapped: on two threads. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/base/cleanup.h"
 #include "lib/base/util.h"
 #include "lib/domain/held-files.h"
+#include "lib/domain/unmapped.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -354,6 +362,33 @@ static void test_small_files_that_others_may_hold(void **state)
 	}
 }
 
+/* One by one, and added up. */
+static void test_what_another_user_has_created(void **state)
+{
+	static struct held_files files;
+	struct held_sum sum;
+
+	held_files_clear(&files);
+	for (uint64_t inode = 1; inode <= 2 * HELD_FILES_MAX; inode++) {
+		const bool is_large = inode == HELD_FILES_MAX,
+			   is_foreign = is_large || inode % 4 == 0;
+		const uint64_t bytes = is_large ? GIB : 4 * KIB;
+
+		held_files_add(&files, &(struct held_file){
+					       .device = 1,
+					       .inode = inode,
+					       .unmapped = bytes,
+					       .pid = 7,
+					       .foreign = is_foreign ? bytes : 0,
+					       .creator = is_large ? 1001 : 1002,
+				       });
+	}
+	assert_int_equal(held_files_most(&files, &sum, 1), 1);
+	assert_int_equal(sum.bytes, GIB + (2 * HELD_FILES_MAX - 1) * 4 * KIB);
+	assert_int_equal(sum.foreign, GIB + (HELD_FILES_MAX / 2 - 1) * 4 * KIB);
+	assert_int_equal(sum.creator, 1001);
+}
+
 static void test_another_device_is_another_file(void **state)
 {
 	static struct held_files files;
@@ -361,6 +396,48 @@ static void test_another_device_is_another_file(void **state)
 
 	held_files_add(&files, &file);
 	assert_false(held_files_note(&files, 2, 1, 7));
+}
+
+struct measuring {
+	char name[16];
+	int dir_fd, pagemap_fd;
+	uint64_t size;
+	unsigned n_wrong;
+};
+
+static void *measure_often(void *userdata)
+{
+	struct measuring *m = userdata;
+	uint64_t unmapped;
+
+	for (unsigned i = 0; i < 5000; i++)
+		m->n_wrong += unmapped_measure(m->dir_fd, m->name, m->pagemap_fd, m->size,
+					       &unmapped) < 0 ||
+			      unmapped < m->size / 10 * 9;
+	return NULL;
+}
+
+/* Two surveys are made at a time.  What one maps to measure it is no mapping for the other one. */
+static void test_two_threads_measure_the_same_file(void **state)
+{
+	struct measuring measuring[2] = { { .size = 4 * MIB } };
+	_cleanup_close_ int fd = memfd_create("held", MFD_CLOEXEC);
+	static const char bytes[4 * MIB];
+	pthread_t other;
+
+	assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+	snprintf(measuring[0].name, sizeof(measuring[0].name), "%d", fd);
+	measuring[0].dir_fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	measuring[0].pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	measuring[1] = measuring[0];
+	assert_int_equal(pthread_create(&other, NULL, measure_often, &measuring[1]), 0);
+	measure_often(&measuring[0]);
+	assert_int_equal(pthread_join(other, NULL), 0);
+	close(measuring[0].dir_fd);
+	close(measuring[0].pagemap_fd);
+	/* (All are, where the kernel cannot tell.) */
+	assert_in_range(measuring[0].n_wrong + measuring[1].n_wrong, 0,
+			measuring[0].n_wrong == 5000 && measuring[1].n_wrong == 5000 ? 10000 : 0);
 }
 
 int main(void)
@@ -374,7 +451,9 @@ int main(void)
 		cmocka_unit_test(test_small_files_that_others_may_hold),
 		cmocka_unit_test(test_small_files_of_several_devices_are_unsure),
 		cmocka_unit_test(test_what_is_known_of_a_sum_is_kept),
+		cmocka_unit_test(test_what_another_user_has_created),
 		cmocka_unit_test(test_another_device_is_another_file),
+		cmocka_unit_test(test_two_threads_measure_the_same_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,7 @@ static void test_next(void **state)
 			.finished_at = rows[i].ended * MS,
 			.asked_at = rows[i].asked * MS,
 			.surveyed_at = rows[i].surveyed * MS,
+			.cpu_time = (rows[i].now - rows[i].asked) * MS,
 			.now = rows[i].now * MS,
 		};
 
@@ -207,6 +208,7 @@ static void test_before(void **state)
 			.is_under_way = rows[i].asked > rows[i].surveyed,
 			.surveyed_from = rows[i].surveyed * MS,
 			.is_fresh = rows[i].is_fresh,
+			.cpu_time = (rows[i].now - rows[i].asked) * MS,
 			.killed_at = rows[i].killed * MS,
 			.pause = 2000 * MS,
 			.regrown_at = rows[i].regrown * MS,
@@ -218,12 +220,49 @@ static void test_before(void **state)
 	}
 }
 
+/* A thread that gets little CPU time, as memory is low. */
+static void test_a_starved_survey_is_waited_for(void **state)
+{
+	static const struct {
+		usec_t cpu_time, waited; /* ms */
+		bool is_waited_for;
+	} rows[] = {
+		{ 299, 299, true }, { 300, 300, false }, { 299, 999, true },
+		{ 0, 999, true },   { 0, 1000, false },	 { 299, 1000, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct holder_facts facts = {
+			.expected = { .shmem = 500 * MIB },
+			.finished_at = 900 * MS,
+			.asked_at = 1000 * MS,
+			.cpu_time = rows[i].cpu_time * MS,
+			.now = (1000 + rows[i].waited) * MS,
+		};
+		const struct holder_doubt doubt = {
+			.grown = GIB,
+			.memory = GIB,
+			.asked_at = 1000 * MS,
+			.is_under_way = true,
+			.cpu_time = rows[i].cpu_time * MS,
+			.pause = 2000 * MS,
+			.now = (1000 + rows[i].waited) * MS,
+		};
+		enum holder_step expected = rows[i].is_waited_for ? HOLDER_WAIT : HOLDER_NONE;
+
+		print_message("row %zu\n", i);
+		assert_int_equal(holder_next(&facts), expected);
+		assert_int_equal(holder_before(&doubt), expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_beside_others),
 		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_before),
+		cmocka_unit_test(test_a_starved_survey_is_waited_for),
 		cmocka_unit_test(test_after_a_holder),
 		cmocka_unit_test(test_what_was_to_stay_is_not_missing),
 	};

@@ -301,6 +301,55 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 	}
 }
 
+/* Another user has sent it most of what it holds. */
+static void test_what_others_have_sent_is_the_last_resort(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t foreign; /* MiB of 400 */
+		uid_t creator, parent;
+		uint64_t best; /* MiB; 0: none was chosen */
+		pid_t taken;   /* 0: none */
+	} cases[] = {
+		{ "its own", 0, 0, 0, 300, 7 },
+		{ "another's", 400, 6, 0, 300, 8 },
+		{ "another's, and no other is worth it", 400, 6, 0, 0, 7 },
+		{ "most of it is its own", 80, 6, 0, 300, 7 },
+		{ "half of it", 200, 6, 0, 300, 8 },
+		{ "that user has started it", 400, 6, 6, 300, 7 },
+	};
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+	struct census_process *holder = add(7, "holder", 0), *other = add(8, "other", MIB);
+	struct census_process *parent = add(5, "parent", MIB);
+
+	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+		400 * MIB;
+	holder->ppid = 5;
+	holder->uid = 9;
+	s->holder_minimum = 64 * MIB;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		print_message("%s\n", cases[i].label);
+		parent->uid = cases[i].parent;
+		other->memory.anon = cases[i].best * MIB;
+		victim_take(other, 0, &m->selection.choice);
+		m->selection.choice.n_ranked = cases[i].best > 0;
+		s->has_survey = true;
+		s->surveyed_at = NOW - SEC;
+		s->nominated_at = 0;
+		s->surveyed = (struct where_survey){ .unmapped[0] = {
+							     .pid = 7,
+							     .comm = "holder",
+							     .bytes = 400 * MIB,
+							     .foreign = cases[i].foreign * MIB,
+							     .creator = cases[i].creator,
+						     } };
+		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
+		assert_int_equal(m->selection.choice.n_ranked, cases[i].taken != 0);
+		assert_int_equal(m->selection.choice.ranked[0].process->pid, cases[i].taken);
+	}
+}
+
 /* What was chosen is compared with a holder and all that it has. */
 static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 {
@@ -431,6 +480,7 @@ int main(void)
 		TEST(test_the_successor_of_a_holder_is_taken),
 		TEST(test_a_survey_is_looked_at_four_times),
 		TEST(test_a_holder_is_taken_with_children_younger_than_the_survey),
+		TEST(test_what_others_have_sent_is_the_last_resort),
 		TEST(test_a_holder_is_taken_if_it_is_larger_than_the_chosen),
 		TEST(test_reads_for_holders_are_bounded),
 	};

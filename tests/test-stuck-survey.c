@@ -256,8 +256,12 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	assert_int_equal(test.n_asked, 1);
 	/* Meanwhile no other choice is made. */
 	assert_true(stuck_is_waited_for(&m->selection, NOW + SEC / 10));
+	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC / 3)); /* it is starved */
+	assert_true(stuck_is_waited_for(&m->selection, NOW + SEC / 3));
+	test.cpu_time = SEC / 3;
 	assert_false(stuck_is_waited_for(&m->selection, NOW + SEC / 3));
 	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 3)); /* it is late */
+	test.cpu_time = 0;
 	test.is_finished = true;
 	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 2));
 	/* What it has named was killed while it was made, and the memory is held still. */
@@ -286,6 +290,32 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	assert_false(stuck_is_waited_for(&m->selection, NOW + 3 * SEC));
 }
 
+/* The thread gets no CPU time: what it was asked for first is over when more was asked for. */
+static void test_a_survey_that_is_over_late_is_of_its_own_time(void **state)
+{
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection.stuck;
+	struct decision *last = &m->in_flight.decision;
+
+	fill_tmpfs();
+	stuck_watch(&m->selection, NOW);
+	assert_int_equal(test.n_asked, 1);
+	test.is_busy = true;
+	last->memory.shmem = 3 * GIB;
+	last->outcome = KILL_PROGRESS_GONE;
+	last->finished_at = NOW + SEC;
+	assert_true(stuck_waits_for_holder(&m->selection, last, NOW + SEC));
+	test.is_busy = false;
+	test.is_finished = true;
+	/* It may name what has been killed. */
+	assert_true(stuck_waits_for_holder(&m->selection, last, NOW + 11 * SEC / 10));
+	assert_int_equal(s->surveyed_from, NOW);
+	assert_int_equal(test.n_asked, 2);
+	test.is_finished = true;
+	assert_false(stuck_waits_for_holder(&m->selection, last, NOW + 12 * SEC / 10));
+	assert_int_equal(s->surveyed_from, NOW + 11 * SEC / 10);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -293,6 +323,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_survey_where_a_part_may_be_held),
 		TEST(test_a_survey_is_waited_for_before_a_kill),
+		TEST(test_a_survey_that_is_over_late_is_of_its_own_time),
 		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
 		TEST(test_a_kill_in_vain_beside_others),
 		TEST(test_what_a_survey_is_made_for),

@@ -121,12 +121,15 @@ static void test_a_survey_of_mappings_is_preferred(void **state)
 		bool hangs;
 		usec_t plain_at, deep_at, now; /* after it was asked */
 		const char *taken;	       /* NULL: none yet */
+		usec_t cpu_time;	       /* of the one of mappings, until now */
 	} rows[] = {
 		{ "both", false, 10, 20, 20, "deep" },
 		{ "the other one first", false, 10, 20, 10, NULL },
 		{ "this one first", false, 20, 10, 10, "deep" },
-		{ "late", false, 10, 300000, 199999, NULL },
-		{ "too late", false, 10, 300000, 200000, "plain" },
+		{ "late", false, 10, 300000, 199999, NULL, 199999 },
+		{ "too late", false, 10, 300000, 200000, "plain", 200000 },
+		{ "it is starved", false, 10, 900000, 799999, NULL, 199999 },
+		{ "for too long", false, 10, 900000, 800000, "plain", 0 },
 		{ "both are late", false, 250000, 240000, 240000, "deep" },
 		{ "it hangs since an earlier one", true, 10, 10, 10, "plain" },
 	};
@@ -142,6 +145,7 @@ static void test_a_survey_of_mappings_is_preferred(void **state)
 		print_message("%s\n", rows[i].label);
 		s->is_waiting = s->has_survey = test.is_finished = test.deep.is_finished = false;
 		test.deep.hangs = rows[i].hangs;
+		test.deep.cpu_time = rows[i].cpu_time;
 		test.n_asked = 0;
 		stuck_watch(sel, began);
 		assert_int_equal(test.n_asked, 1);
@@ -171,6 +175,7 @@ static void test_a_survey_of_mappings_that_is_late_is_another(void **state)
 	strcpy(test.survey.memfds.comm, "plain");
 	strcpy(test.deep.survey.memfds.comm, "deep");
 	test.deep.hangs = false;
+	test.deep.cpu_time = SEC;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		usec_t began = NOW + i * 100 * SEC;
 

@@ -26,7 +26,8 @@ static struct {
 	sem_t begun, may_end;
 	atomic_uint n_surveys;
 	int proc_fd, root_fd; /* of the last one, as the next */
-	usec_t limit;
+	usec_t limit, cpu_limit;
+	pid_t skipped;
 	uint64_t least_untouched;
 	bool blocks_signals;
 	int thread_result;
@@ -46,12 +47,10 @@ usec_t __wrap_clock_cpu_time(void)
 	return cpu_time += 7;
 }
 
-void __wrap_where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
-			 uint64_t least_untouched, struct where_scratch *scratch,
-			 struct where_survey *ret);
-void __wrap_where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
-			 uint64_t least_untouched, struct where_scratch *scratch,
-			 struct where_survey *ret)
+void __wrap_where_survey(int proc_fd, int root_fd, const struct where_limits *limits,
+			 struct where_scratch *scratch, struct where_survey *ret);
+void __wrap_where_survey(int proc_fd, int root_fd, const struct where_limits *limits,
+			 struct where_scratch *scratch, struct where_survey *ret)
 {
 	sigset_t blocked;
 
@@ -59,8 +58,10 @@ void __wrap_where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t d
 	test.blocks_signals = sigismember(&blocked, SIGTERM) && sigismember(&blocked, SIGHUP);
 	test.proc_fd = proc_fd;
 	test.root_fd = root_fd;
-	test.limit = deadline - now();
-	test.least_untouched = least_untouched;
+	test.limit = limits->deadline - limits->now();
+	test.cpu_limit = limits->cpu_deadline;
+	test.skipped = limits->skipped;
+	test.least_untouched = limits->least_untouched;
 	memset(ret, 0, sizeof(*ret));
 	scratch->turn++;
 	ret->n_tmpfs = atomic_fetch_add(&test.n_surveys, 1) + 1;
@@ -140,7 +141,9 @@ static void test_one_survey_at_a_time(void **state)
 		assert_true(survey_ask(survey, n * MIB));
 		wait_for_begin();
 		assert_int_equal(test.least_untouched, n * MIB);
-		assert_int_equal(test.limit, 500 * USEC_PER_MSEC);
+		assert_int_equal(test.limit, 5 * USEC_PER_SEC);
+		assert_int_equal(test.cpu_limit, 500 * USEC_PER_MSEC);
+		assert_int_equal(test.skipped, getpid());
 		assert_true(test.blocks_signals);
 		assert_true(test.proc_fd != proc_fd && is_open(test.proc_fd));
 		assert_false(survey_ask(survey, 0)); /* it is under way */

@@ -51,9 +51,14 @@ static usec_t count_calls(void)
 
 static usec_t run_survey(usec_t deadline, uint64_t least_untouched)
 {
+	const struct where_limits limits = {
+		.now = count_calls,
+		.deadline = deadline,
+		.least_untouched = least_untouched,
+	};
+
 	n_calls = 0;
-	where_survey(world.proc_fd, world.root_fd, count_calls, deadline, least_untouched, &scratch,
-		     &found);
+	where_survey(world.proc_fd, world.root_fd, &limits, &scratch, &found);
 	return n_calls;
 }
 

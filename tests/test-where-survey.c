@@ -15,12 +15,12 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/domain/where.h"
 #include "lib/sys/proc.h"
+#include "tests/where-fixture.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -30,24 +30,21 @@
 #include <cmocka.h>
 /* clang-format on */
 
-static usec_t now_usec(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
-}
-
 static uint64_t least_untouched;
 
-static void run_survey(usec_t limit, struct where_survey *ret)
+static void run_survey(struct where_survey *ret)
 {
 	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	static struct where_scratch scratch;
 
-	where_survey(proc_fd, root_fd, now_usec, now_usec() + limit, least_untouched, &scratch,
-		     ret);
+	where_survey(proc_fd, root_fd,
+		     &(struct where_limits){
+			     .now = now_usec,
+			     .deadline = now_usec() + 60 * USEC_PER_SEC,
+			     .least_untouched = least_untouched,
+		     },
+		     &scratch, ret);
 }
 
 static void test_survey_finds_memfds_and_pipes(void **state)
@@ -65,7 +62,7 @@ static void test_survey_finds_memfds_and_pipes(void **state)
 		assert_int_equal(pipe2(pipes[i], O_CLOEXEC), 0);
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(write(pipes[i][1], text, sizeof(text)), sizeof(text));
-	run_survey(60 * USEC_PER_SEC, &found);
+	run_survey(&found);
 	assert_true(found.took_usec > 0 && found.took_usec < 3600 * USEC_PER_SEC);
 	assert_true(found.memfds.bytes >= 48 * MIB);
 	assert_true(found.pipes.n >= N_PIPES);
@@ -80,15 +77,6 @@ static void test_survey_finds_memfds_and_pipes(void **state)
 		close(pipes[i][1]);
 	}
 	close(fd);
-}
-
-/* What a process maps counts as long as it is small; what is mapped of the others is measured. */
-static void *wait_forever(void *userdata)
-{
-	(void)userdata;
-	for (;;)
-		pause();
-	return NULL;
 }
 
 /* The first thread of the process that holds it has exited. */
@@ -129,7 +117,7 @@ static void test_survey_finds_a_memfd_of_another_thread(void **state)
 			break;
 		usleep(10000);
 	}
-	run_survey(60 * USEC_PER_SEC, &found);
+	run_survey(&found);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	close(ends[0]);
@@ -172,7 +160,7 @@ static void test_survey_finds_a_memfd_that_a_thread_has_for_itself(void **state)
 	}
 	close(ends[1]);
 	assert_int_equal(read(ends[0], ready, 1), 1);
-	run_survey(60 * USEC_PER_SEC, &found);
+	run_survey(&found);
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	close(ends[0]);
@@ -187,7 +175,7 @@ static uint64_t unmapped_of(pid_t pid, uint64_t least)
 	uint64_t bytes = 0;
 
 	least_untouched = least;
-	run_survey(60 * USEC_PER_SEC, &found);
+	run_survey(&found);
 	least_untouched = 0;
 	for (unsigned i = 0; i < WHERE_UNMAPPED_MAX; i++)
 		if (found.unmapped[i].pid == pid)
@@ -258,8 +246,8 @@ static void test_survey_finds_what_is_mapped_and_was_not_touched(void **state)
 	close(ends[1]);
 }
 
-/* A child of so many descriptors, and one of a memfd after them. */
-static pid_t fork_with_descriptors(unsigned n, size_t size)
+/* A child that has a memfd of that user, and is another's. */
+static pid_t fork_with_memfd_of(uid_t creator, uid_t uid, size_t size)
 {
 	char ready[2];
 	int ends[2];
@@ -269,18 +257,17 @@ static pid_t fork_with_descriptors(unsigned n, size_t size)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		int fd, any = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		static const char bytes[MIB];
+		int fd;
 
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		while (n-- > 0)
-			if (dup(any) < 0)
-				_exit(1);
+		if (seteuid(creator) < 0)
+			_exit(1);
 		fd = memfd_create("held", MFD_CLOEXEC);
 		for (size_t at = 0; at < size; at += sizeof(bytes))
 			if (write(fd, bytes, sizeof(bytes)) != sizeof(bytes))
 				_exit(1);
-		if (write(ends[1], "1", 1) != 1)
+		if (seteuid(0) < 0 || setresuid(uid, uid, uid) < 0 ||
+		    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || write(ends[1], "1", 1) != 1)
 			_exit(1);
 		wait_forever(NULL);
 	}
@@ -290,12 +277,36 @@ static pid_t fork_with_descriptors(unsigned n, size_t size)
 	return pid;
 }
 
-static void kill_child(pid_t pid)
+static void test_survey_finds_the_creator_of_a_memfd(void **state)
 {
-	int status;
+	static const struct {
+		uid_t creator, uid;
+		bool is_foreign;
+	} rows[] = { { 65533, 65534, true },
+		     { 65534, 65534, false },
+		     { 0, 65534, false },
+		     { 65533, 0, true } };
+	static struct where_survey found;
 
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (geteuid() != 0)
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		pid_t pid = fork_with_memfd_of(rows[i].creator, rows[i].uid, 44 * MIB);
+		unsigned n_found = 0;
+
+		run_survey(&found);
+		for (unsigned k = 0; k < WHERE_UNMAPPED_MAX; k++) {
+			if (found.unmapped[k].pid != pid)
+				continue;
+			n_found++;
+			assert_int_equal(found.unmapped[k].bytes, 44 * MIB);
+			assert_int_equal(found.unmapped[k].foreign, rows[i].is_foreign * 44 * MIB);
+			if (rows[i].is_foreign)
+				assert_int_equal(found.unmapped[k].creator, rows[i].creator);
+		}
+		kill_child(pid);
+		assert_int_equal(n_found, 1);
+	}
 }
 
 /* More than are read of each process at first. */
@@ -314,37 +325,7 @@ static void test_survey_finds_the_last_of_many_descriptors(void **state)
 	kill_child(pid);
 }
 
-static usec_t n_calls;
-static usec_t count_calls(void)
-{
-	return ++n_calls;
-}
-
-/* A few descriptors each time: where one survey was cut the next one goes on. */
-static void test_surveys_that_are_cut_read_all_processes(void **state)
-{
-	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_close_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	pid_t others[5], pid;
-	static struct where_scratch scratch;
-	static struct where_survey found;
-	unsigned n_found = 0;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
-		others[i] = fork_with_descriptors(500, MIB);
-	pid = fork_with_descriptors(0, 48 * MIB);
-	for (unsigned n = 0; n < 5000 && n_found < 2; n++) {
-		n_calls = 0;
-		where_survey(proc_fd, root_fd, count_calls, 1000, 0, &scratch, &found);
-		for (unsigned i = 0; i < WHERE_UNMAPPED_MAX; i++)
-			n_found += found.unmapped[i].pid == pid;
-	}
-	kill_child(pid);
-	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
-		kill_child(others[i]);
-	assert_int_equal(n_found, 2);
-}
-
+/* What a process maps counts as long as it is small; what is mapped of the others is measured. */
 static void test_survey_counts_what_small_processes_map(void **state)
 {
 	const size_t size = WHERE_MAPPED_SMALL + MIB;
@@ -352,24 +333,14 @@ static void test_survey_counts_what_small_processes_map(void **state)
 	char *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	assert_true(shared != MAP_FAILED);
-	run_survey(60 * USEC_PER_SEC, &none);
+	run_survey(&none);
 	memset(shared, 1, 12 * MIB);
-	run_survey(60 * USEC_PER_SEC, &small);
+	run_survey(&small);
 	memset(shared, 1, size);
-	run_survey(60 * USEC_PER_SEC, &large);
+	run_survey(&large);
 	munmap(shared, size);
 	assert_in_range(small.small_mapped_bytes - none.small_mapped_bytes, 8 * MIB, 16 * MIB);
 	assert_true(large.small_mapped_bytes + 8 * MIB < small.small_mapped_bytes);
-}
-
-static void test_survey_finishes_in_time(void **state)
-{
-	static struct where_survey found;
-
-	run_survey(0, &found);
-	assert_true(found.is_partial);
-	assert_int_equal(found.n_tmpfs, 0);
-	assert_int_equal(found.pipes.pid, 0);
 }
 
 /* As a memfd: it is freed with the descriptor, as long as it has no name and no process maps it. */
@@ -388,12 +359,12 @@ static void check_deleted_file(const char *directory)
 	assert_true(p != MAP_FAILED);
 	memset(p, 1, SIZE);
 	munmap(p, SIZE);
-	run_survey(60 * USEC_PER_SEC, &named);
+	run_survey(&named);
 	assert_int_equal(unlink(file), 0);
-	run_survey(60 * USEC_PER_SEC, &deleted);
+	run_survey(&deleted);
 	p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
 	assert_true(p != MAP_FAILED);
-	run_survey(60 * USEC_PER_SEC, &mapped);
+	run_survey(&mapped);
 	munmap(p, SIZE);
 	close(fd);
 	if (deleted.unmapped[0].pid == 0) {
@@ -436,7 +407,7 @@ static void test_survey_finds_each_tmpfs_once(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(fallocate(fd, 0, 0, 24 * MIB), 0);
 	close(fd);
-	run_survey(60 * USEC_PER_SEC, &found);
+	run_survey(&found);
 	for (unsigned i = 0; i < found.n_tmpfs; i++)
 		if (strcmp(found.tmpfs[i].path, path) == 0 ||
 		    strcmp(found.tmpfs[i].path, hidden) == 0) {
@@ -449,7 +420,7 @@ static void test_survey_finds_each_tmpfs_once(void **state)
 
 	assert_int_equal(umount(hidden), 0);
 	assert_int_equal(mount("x", path, "tmpfs", 0, "size=0"), 0);
-	run_survey(60 * USEC_PER_SEC, &found);
+	run_survey(&found);
 	assert_true(found.is_partial); /* how much it holds is not known */
 	for (unsigned i = 0; i < found.n_tmpfs; i++)
 		assert_string_not_equal(found.tmpfs[i].path, path);
@@ -464,10 +435,9 @@ int main(void)
 		cmocka_unit_test(test_survey_finds_a_memfd_of_another_thread),
 		cmocka_unit_test(test_survey_finds_a_memfd_that_a_thread_has_for_itself),
 		cmocka_unit_test(test_survey_finds_what_is_mapped_and_was_not_touched),
+		cmocka_unit_test(test_survey_finds_the_creator_of_a_memfd),
 		cmocka_unit_test(test_survey_finds_the_last_of_many_descriptors),
-		cmocka_unit_test(test_surveys_that_are_cut_read_all_processes),
 		cmocka_unit_test(test_survey_counts_what_small_processes_map),
-		cmocka_unit_test(test_survey_finishes_in_time),
 		cmocka_unit_test(test_survey_finds_each_tmpfs_once),
 	};
 

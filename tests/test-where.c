@@ -231,6 +231,77 @@ static void test_kinds_of_one_holder_add_up(void **state)
 	assert_int_equal(holders[1].unmeasured, 90 * MIB);
 }
 
+/* What no mapping, tmpfs or descriptor explains may be in files in flight. */
+static void test_unexplained(void **state)
+{
+	static const struct {
+		uint64_t mapped, tmpfs, hidden, sysv, held; /* MiB of 700 */
+		bool is_partial, has_more, has_other_holders;
+		uint64_t unexplained;
+	} rows[] = {
+		{ .unexplained = 700 },
+		{ 100, 50, 20, 5, 200, .unexplained = 325 },
+		{ .tmpfs = 701 },
+		{ .hidden = UINT64_MAX / MIB },
+		{ .is_partial = true },
+		{ .has_more = true },
+		{ .has_other_holders = true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct where_survey s = {
+			.tmpfs_bytes = rows[i].tmpfs * MIB,
+			.hidden_tmpfs = rows[i].hidden * MIB,
+			.sysv_bytes = rows[i].sysv * MIB,
+			.held_bytes = rows[i].held * MIB,
+			.is_partial = rows[i].is_partial,
+			.has_more_receivers = rows[i].has_more,
+			.has_other_holders = rows[i].has_other_holders,
+		};
+
+		print_message("row %zu\n", i);
+		assert_int_equal(where_unexplained(&s, &counters, rows[i].mapped * MIB),
+				 rows[i].unexplained * MIB);
+	}
+}
+
+static void test_files_in_flight_are_named(void **state)
+{
+	const struct where_survey s = {
+		.receivers = { { 7, "few", 1, 0, 0 }, { 8, "many", 9, 0, 0 } },
+		.n_receivers = 2,
+	};
+	struct where_account a;
+	char text[WHERE_ROW_SIZE];
+
+	where_account(&counters, &s, &a);
+	assert_int_equal(a.rows[0].kind, WHERE_SHMEM);
+	assert_int_equal(a.rows[0].pid, 8);
+	assert_string_equal(where_row_text(&a.rows[0], text),
+			    "other shared memory; files in flight to many (pid 8)");
+}
+
+/* More processes hold it than one kill takes, or unrelated ones: it is named, and no victim. */
+static void test_a_crowd_is_named(void **state)
+{
+	static struct held_files files;
+	struct where_survey s = { .memfds = { .pid = 7, .comm = "crowd", .bytes = 600 * MIB } };
+	struct held_file file = { .device = 1, .inode = 1, .unmapped = 600 * MIB, .pid = 7 };
+	struct where_holder holders[WHERE_HOLDERS_MAX];
+	struct where_account a;
+	struct held_sum sums[2];
+	char text[WHERE_ROW_SIZE];
+
+	held_files_add(&files, &file);
+	for (pid_t pid = 8; pid < 8 + HELD_OTHERS_MAX + 100; pid++)
+		assert_true(held_files_note(&files, 1, 1, pid));
+	assert_int_equal(held_files_most(&files, sums, 2), 0);
+	assert_int_equal(where_holders(&s, &counters, 0, holders), 0);
+	where_account(&counters, &s, &a);
+	assert_string_equal(where_row_text(&a.rows[0], text),
+			    "memfds held by a descriptor; by crowd (pid 7)");
+}
+
 static void test_words(void **state)
 {
 	char line[512], tiny[16];
@@ -284,6 +355,9 @@ int main(void)
 		cmocka_unit_test(test_held_is_what_no_process_maps),
 		cmocka_unit_test(test_held_is_by_measure),
 		cmocka_unit_test(test_kinds_of_one_holder_add_up),
+		cmocka_unit_test(test_unexplained),
+		cmocka_unit_test(test_files_in_flight_are_named),
+		cmocka_unit_test(test_a_crowd_is_named),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_only_a_large_change_counts),
 	};

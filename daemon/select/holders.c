@@ -8,6 +8,7 @@
 #include "daemon/select/selection.h"
 #include "daemon/select/unowned.h"
 #include "daemon/watch/sampler.h"
+#include "lib/domain/holder.h"
 #include "lib/select/family.h"
 
 /* So many processes that may be the successor of one are read. */
@@ -161,6 +162,33 @@ static uint64_t held_with_relatives(const struct selection *sel,
 	return add_u64(holder->bytes, holder->together);
 }
 
+/* As login.defs(5) has it: below are root and the users of services. */
+#define USER_UID_MIN 1000
+/* So many ancestors are looked at. */
+#define ANCESTORS_MAX 16
+
+/* Did the creator of what it holds start it, or what has started it?  Then it has another user on
+ * purpose. */
+static bool was_started_by(const struct census *census, const struct census_process *process,
+			   uid_t creator)
+{
+	for (unsigned i = 0; process && i < ANCESTORS_MAX; i++) {
+		if (process->uid == creator)
+			return true;
+		process = process->ppid > 0 ? census_find(census, process->ppid) : NULL;
+	}
+	return false;
+}
+
+/* What another user has sent to it may be there to have it killed. */
+static uint64_t own_of(const struct selection *sel, const struct census_process *process,
+		       const struct where_holder *holder, uint64_t held)
+{
+	if (holder->foreign == 0 || was_started_by(&sel->sampler->census, process, holder->creator))
+		return held;
+	return sub_u64(held, holder->foreign);
+}
+
 /* If most of what has been added is held by such, each of them may be a victim; but not where
  * others (a tmpfs) have filled memory.  And others may map what could not be measured. */
 static uint64_t least_of(const struct stuck *s, const struct where_holder *holders, unsigned n,
@@ -179,9 +207,10 @@ static void take_others(struct stuck *s, const struct where_holder *holder)
 	memcpy(s->together, holder->others, sizeof(s->together));
 }
 
-struct census_process *holders_find_best(struct selection *sel, bool for_certain,
-					 const struct victim_reader *reader, usec_t now,
-					 uint64_t *ret_held)
+/* as_last_resort: with what other users have sent to them. */
+static struct census_process *find_best(struct selection *sel, bool for_certain,
+					bool as_last_resort, const struct victim_reader *reader,
+					usec_t now, uint64_t *ret_held)
 {
 	const struct memory_counters *c = &sel->sampler->domain.reading.counters;
 	struct where_holder holders[WHERE_HOLDERS_MAX];
@@ -196,6 +225,8 @@ struct census_process *holders_find_best(struct selection *sel, bool for_certain
 		if (!process)
 			continue;
 		held = held_with_relatives(sel, process, &holders[i], now);
+		if (!as_last_resort)
+			held = own_of(sel, process, &holders[i], held);
 		if (for_certain || process->pid != holders[i].pid) /* no more than is held still */
 			held = min_u64(sub_u64(held, holders[i].unmeasured), unowned);
 		if (held == 0 || add_u64(held, proc_reclaimable(&process->memory)) <= most)
@@ -211,4 +242,76 @@ struct census_process *holders_find_best(struct selection *sel, bool for_certain
 		take_others(&sel->stuck, &holders[i]);
 	}
 	return best;
+}
+
+struct census_process *holders_find_best(struct selection *sel, bool for_certain,
+					 const struct victim_reader *reader, usec_t now,
+					 uint64_t *ret_held)
+{
+	struct census_process *best = find_best(sel, for_certain, false, reader, now, ret_held);
+
+	return best || sel->choice.n_ranked > 0
+		       ? best
+		       : find_best(sel, for_certain, true, reader, now, ret_held);
+}
+
+/* As the one of them that was started first, with the others. */
+static struct where_holder as_holder(const struct where_survey *survey, pid_t first)
+{
+	struct where_holder holder = { .pid = first };
+
+	for (unsigned i = 0; i < survey->n_receivers; i++) {
+		const struct where_receiver *receiver = &survey->receivers[i];
+
+		if (receiver->pid != first) {
+			holder.others[holder.n_others++] = receiver->pid;
+			continue;
+		}
+		memcpy(holder.comm, receiver->comm, sizeof(holder.comm));
+		holder.uid = receiver->uid;
+		holder.start_ticks = receiver->start_ticks;
+	}
+	return holder;
+}
+
+/* It is not known that they have the same files: only what has forked and executed nothing since is
+ * taken for one. */
+static bool has_other_receiver(const struct selection *sel, struct family *family,
+			       const struct where_holder *holder)
+{
+	const struct census *census = &sel->sampler->census;
+
+	for (unsigned i = 0; i < holder->n_others; i++) {
+		const struct census_process *other = census_find(census, holder->others[i]);
+
+		if (!other || !family_has(family, other) ||
+		    victim_exclusion(census, other, &sel->request) != ELIGIBILITY_ELIGIBLE)
+			return true;
+	}
+	return false;
+}
+
+struct census_process *holders_find_receiver(struct selection *sel,
+					     const struct victim_reader *reader, usec_t now,
+					     uint64_t *ret_held)
+{
+	const struct where_survey *survey = &sel->stuck.surveyed;
+	const struct memory_reading *reading = &sel->sampler->domain.reading;
+	uint64_t held = where_unexplained(survey, &reading->counters, unowned_mapped_shmem(sel));
+	struct where_holder holder = as_holder(survey, sel->stuck.receiver.pid);
+	struct census_process *process = find_surveyed(&sel->sampler->census, &holder);
+	struct family family;
+	int r;
+
+	if (!process || held < max_u64(sel->stuck.minimum, reading->total / HOLDER_GROWN_SHARE) ||
+	    process->uid < USER_UID_MIN || strcmp(process->comm, holder.comm) != 0 ||
+	    !is_eligible_now(sel, process, reader, &r))
+		return NULL;
+	family_init(&family, &sel->sampler->census, process, FAMILY_READS);
+	if (has_other_receiver(sel, &family, &holder) ||
+	    !add_young(sel, &family, &holder, ticks_of_survey(sel, now)))
+		return NULL;
+	take_others(&sel->stuck, &holder);
+	*ret_held = held;
+	return process;
 }

@@ -18,3 +18,10 @@ struct selection;
 struct census_process *holders_find_best(struct selection *sel, bool for_certain,
 					 const struct victim_reader *reader, usec_t now,
 					 uint64_t *ret_held);
+
+/* The process that alone, or with its relatives, has files in flight to its sockets, if these may
+ * be all that nothing else explains, and if that is as much as a victim has to free.  Of users
+ * alone: services have sockets to which anyone may send something.  *ret_held: that, at most. */
+struct census_process *holders_find_receiver(struct selection *sel,
+					     const struct victim_reader *reader, usec_t now,
+					     uint64_t *ret_held);

@@ -24,8 +24,10 @@
 /* The figures are read again so often; a survey that is late is not waited for. */
 #define SURVEY_AGAIN_USEC (10 * USEC_PER_SEC)
 #define SURVEY_LATE_USEC  (2 * USEC_PER_SEC)
-/* One of mappings is waited for so long: less than for a holder (HOLDER_WAIT_USEC). */
-#define SURVEY_DEEP_USEC (200 * USEC_PER_MSEC)
+/* One of mappings is waited for until it has used so much CPU time, or for so long: less than for a
+ * holder (HOLDER_WAIT_USEC, HOLDER_STARVED_USEC). */
+#define SURVEY_DEEP_USEC	 (200 * USEC_PER_MSEC)
+#define SURVEY_DEEP_STARVED_USEC (800 * USEC_PER_MSEC)
 /* Mappings are read of processes that have not touched so much of what is looked for. */
 #define SURVEY_UNTOUCHED_SHARE 4
 /* In watch it is checked so often whether a survey is needed. */
@@ -139,6 +141,15 @@ static bool collect_deep(struct stuck *s)
 	return true;
 }
 
+/* It may be one that was asked for earlier, and what was asked for since waits for it. */
+static bool collect_descriptors(struct stuck *s)
+{
+	if (!survey_collect(s->survey, &s->surveyed))
+		return false;
+	s->asked_at = s->began_at;
+	return true;
+}
+
 /* The one of mappings has all that the other one has, which has taken no longer.  It may be over
  * after the other one was taken: then it is another survey, but for one that has hung. */
 static bool collect_one(struct stuck *s, usec_t now)
@@ -147,9 +158,32 @@ static bool collect_one(struct stuck *s, usec_t now)
 		return now - s->asked_at < SURVEY_LATE_USEC && collect_deep(s);
 	if (collect_deep(s))
 		return true;
-	if (s->is_deep && now - s->asked_at < SURVEY_DEEP_USEC)
+	if (s->is_deep && survey_cpu_time(s->deep) < SURVEY_DEEP_USEC &&
+	    now - s->asked_at < SURVEY_DEEP_STARVED_USEC)
 		return false;
-	return survey_collect(s->survey, &s->surveyed);
+	return collect_descriptors(s);
+}
+
+/* The same one as at the last survey, by the oldest of them? */
+static void note_receiver(struct stuck *s)
+{
+	const struct where_survey *survey = &s->surveyed;
+	const struct where_receiver *first = &survey->receivers[0];
+
+	for (unsigned i = 1; i < survey->n_receivers; i++)
+		if (survey->receivers[i].start_ticks < first->start_ticks)
+			first = &survey->receivers[i];
+	if (survey->n_receivers > 0 && first->pid == s->receiver.pid &&
+	    first->start_ticks == s->receiver.start_ticks)
+		return;
+	s->receiver.pid = survey->n_receivers > 0 ? first->pid : 0;
+	s->receiver.start_ticks = first->start_ticks;
+	s->receiver.since = s->surveyed_from;
+}
+
+static bool has_old_receiver(const struct stuck *s)
+{
+	return s->receiver.pid != 0 && s->surveyed_from - s->receiver.since >= STUCK_RECEIVER_USEC;
 }
 
 static void collect(struct selection *sel, usec_t now)
@@ -163,6 +197,7 @@ static void collect(struct selection *sel, usec_t now)
 	s->n_nominations = 0;
 	s->surveyed_from = s->asked_at;
 	s->surveyed_at = now;
+	note_receiver(s);
 	unowned_note_survey(sel);
 }
 
@@ -175,7 +210,8 @@ static void ask(struct stuck *s, uint64_t missing, usec_t now)
 	s->asked_at = now;
 	(void)survey_collect(s->survey, &ignored); /* of an earlier time */
 	s->is_waiting = true;
-	(void)survey_ask(s->survey, 0);
+	if (survey_ask(s->survey, 0)) /* not if it is starved */
+		s->began_at = now;
 	if (!s->deep)
 		return;
 	(void)survey_collect(s->deep, &ignored);
@@ -211,6 +247,14 @@ static void ask_about(struct selection *sel, usec_t now)
 	ask(&sel->stuck, unowned_since(sel), now);
 }
 
+/* Sooner, where one has files in flight and it is not known for how long. */
+static usec_t watch_pause(const struct stuck *s)
+{
+	usec_t pause = stuck_survey_pause(s);
+
+	return s->receiver.pid != 0 && !has_old_receiver(s) ? pause / 2 : pause;
+}
+
 void stuck_watch(struct selection *sel, usec_t now)
 {
 	struct stuck *s = &sel->stuck;
@@ -219,7 +263,7 @@ void stuck_watch(struct selection *sel, usec_t now)
 		return;
 	s->watched_at = now;
 	collect(sel, now);
-	if (!s->is_waiting && now - s->asked_at >= stuck_survey_pause(s) && unowned_is_low(sel) &&
+	if (!s->is_waiting && now - s->asked_at >= watch_pause(s) && unowned_is_low(sel) &&
 	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel) > 0 ||
 	     unowned_may_be_swapped(sel)))
 		ask_about(sel, now);
@@ -247,6 +291,7 @@ static struct holder_facts holder_facts_of(const struct selection *sel, const st
 		.finished_at = d->outcome == KILL_PROGRESS_GONE ? d->finished_at : 0,
 		.asked_at = s->asked_at,
 		.surveyed_at = s->has_survey && !s->is_waiting ? s->surveyed_at : 0,
+		.cpu_time = s->survey ? survey_cpu_time(s->survey) : 0,
 		.now = now,
 	};
 }
@@ -297,6 +342,7 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 		.is_under_way = s->is_waiting,
 		.surveyed_from = s->surveyed_from,
 		.is_fresh = stuck_has_fresh_survey(s, now),
+		.cpu_time = survey_cpu_time(s->survey),
 		.killed_at = last->held > 0 ? last->finished_at : 0,
 		.pause = stuck_survey_pause(s),
 		.now = now,
@@ -319,7 +365,18 @@ bool stuck_is_waited_for(struct selection *sel, usec_t now)
 	if (!stuck_delays_choice(s))
 		return false;
 	collect(sel, now);
-	return s->is_waiting && now - s->asked_at < HOLDER_WAIT_USEC;
+	return s->is_waiting && holder_is_waited_for(s->asked_at, survey_cpu_time(s->survey), now);
+}
+
+/* It was expected to free all that nothing else explains. */
+static bool may_take_receiver(const struct selection *sel, const struct decision *last, usec_t now)
+{
+	const struct stuck *s = &sel->stuck;
+	bool was_in_vain = last->held == 0 || last->freed < proc_reclaimable(&last->memory) / 4;
+
+	return sel->choice.n_ranked == 0 && has_old_receiver(s) &&
+	       (s->receiver.taken_at == 0 || !was_in_vain ||
+		now - s->receiver.taken_at >= STUCK_VAIN_USEC);
 }
 
 void stuck_take_holder(struct selection *sel, const struct decision *last,
@@ -337,6 +394,10 @@ void stuck_take_holder(struct selection *sel, const struct decision *last,
 	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return;
 	process = holders_find_best(sel, !is_first, reader, now, &held);
+	if (!process && may_take_receiver(sel, last, now)) {
+		process = holders_find_receiver(sel, reader, now, &held);
+		s->receiver.taken_at = process ? now : s->receiver.taken_at;
+	}
 	/* (One that has exited has a successor, which may be known at the next sample only.) */
 	if (process || (is_first && (s->surveyed.unmapped[0].pid == 0 ||
 				     ++s->n_nominations >= NOMINATIONS_MAX)))

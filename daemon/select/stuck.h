@@ -26,6 +26,11 @@ struct survey;
  * watch. */
 #define STUCK_SURVEY_OLD_USEC (15 * USEC_PER_SEC)
 
+/* Files in flight are no reason before they have been there for so long: to receive them takes less
+ * than a millisecond.  If it was none, there is none for a while. */
+#define STUCK_RECEIVER_USEC (1 * USEC_PER_SEC)
+#define STUCK_VAIN_USEC	    (600 * USEC_PER_SEC)
+
 struct stuck {
 	struct survey *survey; /* NULL: the thread could not be started */
 	/* Of what is mapped and was not touched, too: it may hang, and then the other one is taken.
@@ -49,6 +54,7 @@ struct stuck {
 	uint64_t held_growth; /* likewise, for those */
 
 	usec_t asked_at;      /* the survey; 0: never since stuck */
+	usec_t began_at;      /* the one of descriptors: an earlier one may not be over */
 	uint64_t grown_asked; /* unowned_may_be_held() then */
 	usec_t regrown_at;    /* it was asked for again, as much had been added since */
 	bool is_waiting;      /* for it */
@@ -59,6 +65,13 @@ struct stuck {
 	usec_t nominated_at;	/* surveyed_at of the survey by which a holder was nominated */
 	unsigned n_nominations; /* that found none, by this survey */
 	uint64_t missing;	/* then: holder_missing() */
+	/* The process that has had files in flight to it since that survey, and when one was taken
+	 * for that. */
+	struct {
+		pid_t pid;
+		uint64_t start_ticks;
+		usec_t since, taken_at;
+	} receiver;
 	/* Relatives that hold as well what the holder that was taken does: they are killed too. */
 	pid_t together[HELD_OTHERS_MAX];
 	unsigned n_together;

@@ -14,7 +14,9 @@
 #include "daemon/base/clock.h"
 #include "lib/base/cleanup.h"
 
-#define SURVEY_USEC	  (500 * USEC_PER_MSEC)
+/* Where memory is short it may get a tenth of the CPU, and waits for reclaim. */
+#define SURVEY_CPU_USEC	  (500 * USEC_PER_MSEC)
+#define SURVEY_USEC	  (5 * USEC_PER_SEC)
 #define SURVEY_STACK_SIZE (96 * KIB)
 
 enum survey_state { SURVEY_IDLE, SURVEY_ASKED, SURVEY_FINISHED, SURVEY_STOPPED };
@@ -25,6 +27,7 @@ struct survey {
 	atomic_int state;     /* enum survey_state; the thread's while requested */
 	atomic_uint n_owners; /* the caller and the thread; the last one frees */
 	uint64_t least_untouched;
+	_Atomic usec_t cpu_time; /* that the thread has used since it was asked */
 	struct where_scratch scratch;
 	struct where_survey result;
 };
@@ -39,10 +42,38 @@ static void disown(struct survey *survey)
 	free(survey);
 }
 
+/* Of the thread. */
+static _Thread_local struct survey *own;
+static _Thread_local usec_t own_began;
+
+static usec_t cpu_time_used(void)
+{
+	usec_t used = clock_cpu_time() - own_began;
+
+	atomic_store(&own->cpu_time, used);
+	return used;
+}
+
+static void run(struct survey *survey)
+{
+	const struct where_limits limits = {
+		.now = clock_now,
+		.deadline = clock_now() + SURVEY_USEC,
+		.cpu_time = cpu_time_used,
+		.cpu_deadline = SURVEY_CPU_USEC,
+		.least_untouched = survey->least_untouched,
+		.skipped = getpid(),
+	};
+
+	own = survey;
+	own_began = clock_cpu_time();
+	where_survey(survey->proc_fd, survey->root_fd, &limits, &survey->scratch, &survey->result);
+	survey->result.took_usec = cpu_time_used();
+}
+
 static void *survey_run(void *userdata)
 {
 	struct survey *survey = userdata;
-	usec_t began;
 
 	for (;;) {
 		int asked = SURVEY_ASKED;
@@ -51,10 +82,7 @@ static void *survey_run(void *userdata)
 			; /* EINTR */
 		if (atomic_load(&survey->state) == SURVEY_STOPPED)
 			break;
-		began = clock_cpu_time();
-		where_survey(survey->proc_fd, survey->root_fd, clock_now, clock_now() + SURVEY_USEC,
-			     survey->least_untouched, &survey->scratch, &survey->result);
-		survey->result.took_usec = clock_cpu_time() - began;
+		run(survey);
 		if (!atomic_compare_exchange_strong(&survey->state, &asked, SURVEY_FINISHED))
 			break;
 	}
@@ -126,9 +154,15 @@ bool survey_ask(struct survey *survey, uint64_t least_untouched)
 	if (atomic_load(&survey->state) != SURVEY_IDLE)
 		return false;
 	survey->least_untouched = least_untouched;
+	atomic_store(&survey->cpu_time, 0);
 	atomic_store(&survey->state, SURVEY_ASKED);
 	(void)sem_post(&survey->asked);
 	return true;
+}
+
+usec_t survey_cpu_time(struct survey *survey)
+{
+	return atomic_load(&survey->cpu_time);
 }
 
 bool survey_collect(struct survey *survey, struct where_survey *ret)

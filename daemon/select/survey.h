@@ -18,5 +18,7 @@ struct survey *survey_free(struct survey *survey);
 
 /* Begins one; false: the last one is not over, or not collected.  least_untouched: see where.h. */
 bool survey_ask(struct survey *survey, uint64_t least_untouched);
+/* What the thread has used for it so far. */
+usec_t survey_cpu_time(struct survey *survey);
 /* true, once, when it is over. */
 bool survey_collect(struct survey *survey, struct where_survey *ret);

@@ -84,6 +84,8 @@ static void add_small(struct held_file *sum, const struct held_file *f)
 	sum->least_inode = is_first ? f->least_inode : min_u64(sum->least_inode, f->least_inode);
 	sum->most_inode = max_u64(sum->most_inode, f->most_inode);
 	sum->unmapped = add_u64(sum->unmapped, f->unmapped);
+	sum->creator = f->foreign > 0 ? f->creator : sum->creator;
+	sum->foreign = add_u64(sum->foreign, f->foreign);
 	sum->unsure = sum->is_crowded ? sum->unmapped : add_u64(sum->unsure, f->unsure);
 }
 
@@ -195,6 +197,19 @@ static void add_together(const struct held_files *files, struct held_sum *sum,
 	sum->together = add_u64(sum->together, f->unmapped);
 }
 
+/* Only if it was added. */
+static void add_foreign(struct held_sum *sum, uint64_t before, uint64_t *most,
+			const struct held_file *f)
+{
+	if (f->foreign == 0 || all_of(sum) == before)
+		return;
+	if (f->foreign > *most) {
+		*most = f->foreign;
+		sum->creator = f->creator;
+	}
+	sum->foreign = add_u64(sum->foreign, f->foreign);
+}
+
 static unsigned insert(struct held_sum *sums, unsigned n_sums, unsigned n,
 		       const struct held_sum *sum)
 {
@@ -213,6 +228,7 @@ static unsigned insert(struct held_sum *sums, unsigned n_sums, unsigned n,
 unsigned held_files_most(struct held_files *files, struct held_sum *ret, unsigned n)
 {
 	struct held_sum sum = { 0 };
+	uint64_t before, most_foreign = 0;
 	unsigned n_sums = 0;
 
 	sort(files);
@@ -222,14 +238,17 @@ unsigned held_files_most(struct held_files *files, struct held_sum *ret, unsigne
 		if (f->pid != sum.pid) {
 			n_sums = insert(ret, n_sums, n, &sum);
 			sum = (struct held_sum){ .pid = f->pid };
+			most_foreign = 0;
 		}
 		if ((f->is_crowded && !is_sum(f)) || f->unmapped == 0)
 			continue;
+		before = all_of(&sum);
 		if (f->n_others > 0)
 			add_together(files, &sum, f);
 		else
 			sum.bytes = add_u64(sum.bytes, f->unmapped);
 		sum.unsure = add_u64(sum.unsure, f->unsure);
+		add_foreign(&sum, before, &most_foreign, f);
 	}
 	return insert(ret, n_sums, n, &sum);
 }

@@ -25,6 +25,10 @@ struct held_file {
 	unsigned first, last; /* link of those that hold it as well, in their order; from 1 */
 	unsigned n_others;
 	bool is_crowded; /* more do */
+	/* Of those bytes: what another user has created, but for root, and passed to this process.
+	 */
+	uint64_t foreign;
+	uid_t creator;
 	/* Of a sum: the inodes, and what others may hold as well, or was counted twice. */
 	uint64_t least_inode, most_inode, unsure;
 };
@@ -54,6 +58,8 @@ struct held_sum {
 	uint64_t bytes;	   /* that it holds alone, and no process maps */
 	uint64_t unsure;   /* of these: that others may hold as well */
 	uint64_t together; /* likewise, that it holds with these others */
+	uint64_t foreign;  /* of both: what another user has created, but for root */
+	uid_t creator;	   /* of most of that */
 	pid_t others[HELD_OTHERS_MAX];
 	unsigned n_others;
 };

@@ -36,6 +36,11 @@ static bool was_in_vain(const struct holder_facts *facts)
 	       facts->expected.shmem >= expected / 2 && freed_shmem(facts) < expected / FREED_SHARE;
 }
 
+bool holder_is_waited_for(usec_t asked_at, usec_t cpu_time, usec_t now)
+{
+	return cpu_time < HOLDER_WAIT_USEC && now - asked_at < HOLDER_STARVED_USEC;
+}
+
 enum holder_step holder_next(const struct holder_facts *facts)
 {
 	if (facts->finished_at == 0 || facts->now - facts->finished_at >= HOLDER_USEC ||
@@ -45,7 +50,8 @@ enum holder_step holder_next(const struct holder_facts *facts)
 		return HOLDER_ASK;
 	if (facts->surveyed_at >= facts->asked_at)
 		return HOLDER_COMPARE;
-	return facts->now - facts->asked_at < HOLDER_WAIT_USEC ? HOLDER_WAIT : HOLDER_NONE;
+	return holder_is_waited_for(facts->asked_at, facts->cpu_time, facts->now) ? HOLDER_WAIT
+										  : HOLDER_NONE;
 }
 
 enum holder_step holder_before(const struct holder_doubt *doubt)
@@ -56,7 +62,8 @@ enum holder_step holder_before(const struct holder_doubt *doubt)
 		return HOLDER_NONE;
 	if (doubt->asked_at == 0)
 		return HOLDER_ASK;
-	if (doubt->is_under_way && doubt->now - doubt->asked_at < HOLDER_WAIT_USEC)
+	if (doubt->is_under_way &&
+	    holder_is_waited_for(doubt->asked_at, doubt->cpu_time, doubt->now))
 		return HOLDER_WAIT;
 	if (!doubt->is_under_way && doubt->killed_at > doubt->surveyed_from)
 		return HOLDER_ASK;

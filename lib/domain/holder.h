@@ -17,8 +17,10 @@
 
 /* So long after the kill; what is held by then may be anything. */
 #define HOLDER_USEC (10 * USEC_PER_SEC)
-/* A choice waits for the survey no longer: memory is low. */
-#define HOLDER_WAIT_USEC (300 * USEC_PER_MSEC)
+/* A choice waits until the survey has used so much CPU time: memory is low.  Where the survey is
+ * starved, so is what fills memory. */
+#define HOLDER_WAIT_USEC    (300 * USEC_PER_MSEC)
+#define HOLDER_STARVED_USEC (1 * USEC_PER_SEC)
 /* A smaller kill tells nothing: so much is freed or not by others. */
 #define HOLDER_MIN (16 * MIB)
 
@@ -33,6 +35,7 @@ struct holder_facts {
 	usec_t finished_at; /* 0: there was none, or it is not over */
 	usec_t asked_at;    /* 0: never, as the next */
 	usec_t surveyed_at; /* it was over */
+	usec_t cpu_time;    /* that the one under way has used */
 	usec_t now;
 };
 
@@ -64,6 +67,7 @@ struct holder_doubt {
 	uint64_t memory;
 	usec_t asked_at;      /* 0: never */
 	bool is_under_way;    /* the survey that was asked for */
+	usec_t cpu_time;      /* that this has used */
 	usec_t surveyed_from; /* the last that is over: it was asked for; 0: there was none */
 	bool is_fresh;	      /* that one */
 	usec_t killed_at;     /* the last one that a survey named was gone; 0: none */
@@ -73,5 +77,8 @@ struct holder_doubt {
 	usec_t regrown_at; /* the last HOLDER_ASK_AGAIN; 0: none */
 	usec_t now;
 };
+/* Is this survey waited for still? */
+bool holder_is_waited_for(usec_t asked_at, usec_t cpu_time, usec_t now);
+
 /* Not HOLDER_COMPARE. */
 enum holder_step holder_before(const struct holder_doubt *doubt);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -40,15 +41,23 @@ static int read_page(void *page, size_t page_size, int pagemap_fd, bool *ret_is_
 	return 0;
 }
 
+/* What one thread maps for this is a mapping for another one that looks at the same page. */
+static pthread_mutex_t mapping = PTHREAD_MUTEX_INITIALIZER;
+
 static int sample(int fd, off_t offset, size_t page_size, int pagemap_fd, bool *ret_is_exclusive)
 {
-	void *page = mmap(NULL, page_size, PROT_READ, MAP_SHARED, fd, offset);
-	int r;
+	int r = 0;
+	void *page;
 
+	pthread_mutex_lock(&mapping);
+	page = mmap(NULL, page_size, PROT_READ, MAP_SHARED, fd, offset);
 	if (page == MAP_FAILED)
-		return -errno;
-	r = read_page(page, page_size, pagemap_fd, ret_is_exclusive);
-	(void)munmap(page, page_size);
+		r = -errno;
+	else
+		r = read_page(page, page_size, pagemap_fd, ret_is_exclusive);
+	if (page != MAP_FAILED)
+		(void)munmap(page, page_size);
+	pthread_mutex_unlock(&mapping);
 	return r;
 }
 

@@ -49,7 +49,7 @@ static pid_t find_untouched(struct where_walk *s, pid_t pid)
 		if (tid == pid || read_size(s, tid, &untouched) == 0)
 			return 0;
 	}
-	return untouched >= s->least_untouched ? tid : 0;
+	return untouched >= s->limits->least_untouched ? tid : 0;
 }
 
 /* "7fcc41f35000-7fcc42f35000 rw-s ...": most are not, and a process may have 65,530. */
@@ -92,11 +92,13 @@ void where_read_mappings(struct where_walk *s, const char *pid)
 	_cleanup_close_ int fd = -EBADF, dir_fd = -EBADF;
 	pid_t tid = find_untouched(s, (pid_t)strtol(pid, NULL, 10));
 	char path[64], name[40], *line;
+	struct proc_status status;
 	struct lines lines;
 
 	if (tid == 0)
 		return;
 	s->other_device = 0;
+	s->uid = proc_read_status(s->proc_fd, tid, &status) == 0 ? status.uid : (uid_t)-1;
 	snprintf(path, sizeof(path), "%d/maps", tid);
 	fd = openat(s->proc_fd, path, O_RDONLY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "%d/map_files", tid);
@@ -105,7 +107,7 @@ void where_read_mappings(struct where_walk *s, const char *pid)
 		return;
 	lines_init(&lines, fd, MAPS_BYTES);
 	while (lines_next(&lines, &line) > 0) {
-		if (++s->n_lines % LINES_CHECKED == 0 && s->now() >= s->deadline)
+		if (++s->n_lines % LINES_CHECKED == 0 && where_is_late(s))
 			break;
 		if (parse_mapping(line, name, sizeof(name)))
 			where_read_file(s, pid, dir_fd, name, WHERE_FILE_MAPPED);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* where-mounts: the survey: reads tmpfs and System V segments.  Allocates nothing. */
+#include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,9 +15,22 @@
 #include "lib/base/lines.h"
 #include "lib/domain/where-walk.h"
 
+/* The clock of CPU time is a system call, unlike the other one. */
+#define CPU_TIME_CHECKED 16
+
+bool where_is_late(struct where_walk *s)
+{
+	const struct where_limits *limits = s->limits;
+
+	s->is_late = s->is_late || limits->now() >= limits->deadline ||
+		     (limits->cpu_time && s->n_checks++ % CPU_TIME_CHECKED == 0 &&
+		      limits->cpu_time() >= limits->cpu_deadline);
+	return s->is_late;
+}
+
 bool where_is_over(struct where_walk *s)
 {
-	if (s->now() < s->deadline && s->n_links < WHERE_LINKS_MAX)
+	if (!where_is_late(s) && s->n_links < WHERE_LINKS_MAX)
 		return false;
 	s->ret->is_partial = true;
 	return true;
@@ -36,6 +51,18 @@ static void unescape(char *text)
 		}
 	}
 	*to = '\0';
+}
+
+/* What it may hold at most, by its options; if there is no limit of its own: half of memory. */
+static uint64_t parse_limit(const char *line)
+{
+	const char *options = strstr(line, " - tmpfs "), *size;
+	uint64_t kib;
+
+	size = options ? strstr(options, ",size=") : NULL;
+	return size && sscanf(size, ",size=%" SCNu64 "k", &kib) == 1 && kib < UINT64_MAX / KIB
+		       ? kib * KIB
+		       : UINT64_MAX;
 }
 
 /* The device and the mount point of a line of mountinfo, if it is a tmpfs. */
@@ -163,4 +190,117 @@ bool where_is_tmpfs_of(struct where_walk *s, const char *pid, dev_t device)
 			return true;
 	s->other_device = device; /* it may have thousands of files there */
 	return false;
+}
+
+static bool is_new_namespace(struct where_walk *s, const char *pid)
+{
+	struct where_scratch *scratch = s->scratch;
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%.16s/ns/mnt", pid);
+	if (fstatat(s->proc_fd, path, &st, 0) < 0) {
+		if (errno == EACCES)
+			s->ret->hidden_tmpfs = UINT64_MAX;
+		return false;
+	}
+	for (unsigned i = 0; i < s->n_namespaces; i++)
+		if (scratch->namespaces[i] == st.st_ino)
+			return false;
+	if (s->n_namespaces == WHERE_NAMESPACES_MAX) {
+		s->ret->hidden_tmpfs = UINT64_MAX;
+		return false;
+	}
+	scratch->namespaces[s->n_namespaces++] = st.st_ino;
+	return true;
+}
+
+static void add_hidden(struct where_walk *s, dev_t device, uint64_t limit)
+{
+	dev_t *devices = s->scratch->hidden_devices;
+
+	for (unsigned i = 0; i < s->n_hidden; i++)
+		if (devices[i] == device)
+			return;
+	if (s->n_hidden == WHERE_DEVICES_MAX)
+		limit = UINT64_MAX;
+	else
+		devices[s->n_hidden++] = device;
+	s->ret->hidden_tmpfs = add_u64(s->ret->hidden_tmpfs, limit);
+}
+
+#define CANDIDATES_MAX 64
+
+struct candidates {
+	unsigned n;
+	struct {
+		unsigned id;
+		dev_t device;
+		uint64_t limit, path; /* a hash */
+	} mounts[CANDIDATES_MAX];
+};
+
+static uint64_t hash_path(const char *path)
+{
+	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+
+	for (; *path && *path != ' '; path++)
+		hash = (hash ^ (unsigned char)*path) * 0x100000001b3;
+	return hash;
+}
+
+/* What is mounted over it can be written to by no path. */
+static void drop_covered(struct candidates *c, unsigned parent, uint64_t path)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->mounts[i].id == parent && c->mounts[i].path == path)
+			c->mounts[i] = c->mounts[--c->n];
+}
+
+/* A line of mountinfo: "36 35 98:0 /mnt1 /mnt2 rw ...". */
+static void read_candidate(struct where_walk *s, struct candidates *c, char *line)
+{
+	uint64_t limit = parse_limit(line), hash;
+	unsigned id, parent;
+	char *path;
+	dev_t device;
+	int n = 0;
+
+	if (sscanf(line, "%u %u %*u:%*u %*s %n", &id, &parent, &n) != 2 || n == 0)
+		return;
+	hash = hash_path(line + n);
+	drop_covered(c, parent, hash);
+	if (!parse_tmpfs(line, &device, &path) || where_is_known_tmpfs(s, device))
+		return;
+	if (c->n == CANDIDATES_MAX) {
+		s->ret->hidden_tmpfs = UINT64_MAX;
+		return;
+	}
+	c->mounts[c->n].id = id;
+	c->mounts[c->n].device = device;
+	c->mounts[c->n].limit = limit;
+	c->mounts[c->n++].path = hash;
+}
+
+/* (Not by statfs(2): a path there may lead through a file system that hangs.) */
+void where_read_hidden(struct where_walk *s, const char *pid)
+{
+	_cleanup_close_ int fd = -EBADF;
+	struct candidates candidates = { 0 };
+	char path[64], *line;
+	struct lines lines;
+
+	if (!is_new_namespace(s, pid))
+		return;
+	snprintf(path, sizeof(path), "%.16s/mountinfo", pid);
+	fd = openat(s->proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	lines_init(&lines, fd, WHERE_MOUNTINFO_BYTES);
+	while (!where_is_over(s) && lines_next(&lines, &line) > 0)
+		read_candidate(s, &candidates, line);
+	if (lines.is_cut)
+		s->ret->hidden_tmpfs = UINT64_MAX;
+	for (unsigned i = 0; i < candidates.n; i++)
+		add_hidden(s, candidates.mounts[i].device, candidates.mounts[i].limit);
 }

@@ -41,14 +41,31 @@ static bool add_memfd(struct where_walk *s, uint64_t inode, uint64_t bytes, bool
 	return true;
 }
 
+/* What root creates is no attack on others: a program may have had another user before. */
+static bool is_foreign(const struct where_walk *s, uid_t creator)
+{
+	return creator != 0 && s->uid != (uid_t)-1 && creator != s->uid;
+}
+
 static bool measure_file(struct where_walk *s, int dir_fd, const char *name, struct held_file *file,
 			 uint64_t bytes, bool is_sure)
 {
 	if (unmapped_measure(dir_fd, name, s->pagemap_fd, bytes, &file->unmapped) < 0)
 		return false;
 	file->unsure = is_sure ? 0 : file->unmapped;
+	file->foreign = is_foreign(s, file->creator) ? file->unmapped : 0;
 	held_files_add(&s->scratch->files, file);
 	return true;
+}
+
+static void add_unmeasured(struct where_walk *s, uid_t creator, uint64_t bytes)
+{
+	s->unmeasured_bytes = add_u64(s->unmeasured_bytes, bytes);
+	s->ret->held_bytes = add_u64(s->ret->held_bytes, bytes);
+	if (!is_foreign(s, creator))
+		return;
+	s->unmeasured_foreign = add_u64(s->unmeasured_foreign, bytes);
+	s->unmeasured_creator = creator;
 }
 
 static bool is_on_tmpfs(struct where_walk *s, const char *pid, dev_t device, enum where_file kind)
@@ -67,12 +84,13 @@ void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const ch
 	uint64_t bytes;
 	struct statx st;
 
-	if (statx(dir_fd, name, AT_STATX_DONT_SYNC, STATX_NLINK | STATX_INO | STATX_BLOCKS, &st) <
-	    0)
+	if (statx(dir_fd, name, AT_STATX_DONT_SYNC,
+		  STATX_NLINK | STATX_UID | STATX_INO | STATX_BLOCKS, &st) < 0)
 		return;
 	bytes = (uint64_t)st.stx_blocks * 512;
 	file.device = makedev(st.stx_dev_major, st.stx_dev_minor);
 	file.inode = st.stx_ino;
+	file.creator = st.stx_uid;
 	if (is_memfd && !add_memfd(s, st.stx_ino, bytes, &is_sure))
 		return;
 	if (!is_memfd && (st.stx_nlink > 0 || st.stx_dev_major != 0))
@@ -82,7 +100,7 @@ void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const ch
 	if ((!is_on_tmpfs(s, pid, file.device, kind) ||
 	     !measure_file(s, dir_fd, name, &file, bytes, is_sure)) &&
 	    is_memfd && is_sure)
-		s->unmeasured_bytes = add_u64(s->unmeasured_bytes, bytes);
+		add_unmeasured(s, file.creator, bytes);
 }
 
 /* By its link, whose text the kernel generates. */
@@ -100,6 +118,10 @@ static void read_link(struct where_walk *s, const char *pid, int dir_fd, const c
 		(void)add_inode(s->scratch->pipes, &s->n_pipes, strtoull(link + 6, NULL, 10));
 	else if (strncmp(link, "/memfd:", 7) == 0)
 		where_read_file(s, pid, dir_fd, name, WHERE_FILE_MEMFD);
+	else if (strncmp(link, "socket:[", 8) == 0)
+		where_read_socket(s, dir_fd, name);
+	else if (strncmp(link, "/dev/dri/", 9) == 0 || strcmp(link, "anon_inode:[io_uring]") == 0)
+		s->ret->has_other_holders = true;
 	else if (link[0] == '/' && (size_t)n > n_deleted &&
 		 strcmp(link + n - n_deleted, deleted) == 0)
 		where_read_file(s, pid, dir_fd, name, WHERE_FILE_DELETED);
@@ -146,16 +168,23 @@ static void hold(struct where_walk *s, struct where_holder *holder, const char *
 static void take_process(struct where_walk *s, const char *pid)
 {
 	struct where_survey *ret = s->ret;
+	struct where_holder receiver = { 0 };
 	unsigned n_pairs = count_pairs(s);
 
 	if (s->memfd_bytes > ret->memfds.bytes) {
 		hold(s, &ret->memfds, pid);
 		ret->memfds.bytes = s->memfd_bytes;
 		ret->memfds.unmeasured = s->unmeasured_bytes;
+		ret->memfds.foreign = s->unmeasured_foreign;
+		ret->memfds.creator = s->unmeasured_creator;
 	}
 	if (n_pairs > ret->pipes.n) {
 		hold(s, &ret->pipes, pid);
 		ret->pipes.n = n_pairs;
+	}
+	if (s->n_in_flight > 0) {
+		hold(s, &receiver, pid);
+		where_take_receiver(s, &receiver);
 	}
 }
 
@@ -202,8 +231,11 @@ static long read_descriptors(struct where_walk *s, const char *pid, pid_t tid, l
 
 	snprintf(path, sizeof(path), "%.16s/task/%d/fd", pid, tid);
 	dir = open_directory(s->proc_fd, path);
-	if (!dir)
+	if (!dir) {
+		if (errno == EACCES)
+			s->ret->has_more_receivers = true;
 		return 0;
+	}
 	seekdir(dir, from);
 	while (!is_enough(s)) {
 		entry = readdir(dir);
@@ -245,7 +277,7 @@ static void read_threads(struct where_walk *s, const char *pid, pid_t tid)
 
 /* By status, not by smaps: that waits for the mmap lock, which a process can hold forever.  Returns
  * a thread that has the process's memory, and so its descriptors; *ret_n_threads: 0 if not known.
- */
+ * s->uid is the process's then. */
 static pid_t add_mapped(struct where_walk *s, pid_t pid, unsigned *ret_n_threads)
 {
 	struct proc_status status;
@@ -253,9 +285,11 @@ static pid_t add_mapped(struct where_walk *s, pid_t pid, unsigned *ret_n_threads
 	pid_t tid = pid;
 
 	*ret_n_threads = 0;
+	s->uid = (uid_t)-1;
 	if (proc_read_status(s->proc_fd, pid, &status) != 0)
 		return pid;
 	*ret_n_threads = status.n_threads;
+	s->uid = status.uid;
 	if (!status.has_mm && status.n_threads > 1) {
 		tid = where_find_thread(s, pid);
 		if (proc_read_status(s->proc_fd, tid, &status) != 0)
@@ -269,8 +303,8 @@ static pid_t add_mapped(struct where_walk *s, pid_t pid, unsigned *ret_n_threads
 
 static void begin_process(struct where_walk *s, unsigned n_links)
 {
-	s->n_pipes = s->n_memfds = 0;
-	s->memfd_bytes = s->unmeasured_bytes = 0;
+	s->n_pipes = s->n_memfds = s->n_in_flight = 0;
+	s->memfd_bytes = s->unmeasured_bytes = s->unmeasured_foreign = 0;
 	s->other_device = 0;
 	s->n_links_end = s->n_links + n_links;
 }
@@ -279,7 +313,7 @@ static void read_process(struct where_walk *s, const char *pid)
 {
 	unsigned n_threads;
 	pid_t tid = add_mapped(s, (pid_t)strtol(pid, NULL, 10), &n_threads);
-	struct where_rest rest = { .tid = tid, .is_threaded = n_threads > 1 };
+	struct where_rest rest = { .tid = tid, .uid = s->uid, .is_threaded = n_threads > 1 };
 
 	begin_process(s, WHERE_PROCESS_LINKS);
 	snprintf(rest.pid, sizeof(rest.pid), "%.15s", pid);
@@ -301,6 +335,7 @@ static void read_rest(struct where_walk *s)
 	for (unsigned i = 0; i < s->n_rest && !where_is_over(s); i++) {
 		const struct where_rest *rest = &s->rest[(turn + i) % s->n_rest];
 
+		s->uid = rest->uid;
 		begin_process(s, (WHERE_LINKS_MAX - s->n_links) / (s->n_rest - i));
 		if (rest->from > 0)
 			(void)read_descriptors(s, rest->pid, rest->tid, rest->from);
@@ -367,7 +402,8 @@ static pid_t for_each_process(struct where_walk *s, pid_t from,
 	for (unsigned turn = 0; turn < (from > 0 ? 2 : 1); turn++, rewinddir(dir)) {
 		while ((entry = readdir(dir))) {
 			if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
-			    (strtol(entry->d_name, NULL, 10) > from) != (turn == 0))
+			    (strtol(entry->d_name, NULL, 10) > from) != (turn == 0) ||
+			    strtol(entry->d_name, NULL, 10) == s->limits->skipped)
 				continue;
 			if (n++ == WHERE_PROCESSES_MAX)
 				s->ret->is_partial = true;
@@ -383,7 +419,7 @@ static pid_t for_each_process(struct where_walk *s, pid_t from,
 /* (What is cut of mappings does not make it partial: there may be any number.) */
 static bool has_enough_mappings(struct where_walk *s)
 {
-	return s->n_lines >= WHERE_MAPPINGS_MAX || s->now() >= s->deadline;
+	return s->n_lines >= WHERE_MAPPINGS_MAX || where_is_late(s);
 }
 
 /* Mappings after all descriptors: these are more likely. */
@@ -395,21 +431,28 @@ static void read_processes(struct where_walk *s)
 		for_each_process(s, scratch->descriptors_from, where_is_over, read_process);
 	read_rest(s);
 	measure_pipes(s);
-	if (s->least_untouched > 0)
+	if (s->ret->n_receivers > 0)
+		(void)for_each_process(s, 0, where_is_over, where_read_hidden);
+	if (s->limits->least_untouched > 0)
 		scratch->mappings_from = for_each_process(s, scratch->mappings_from,
 							  has_enough_mappings, where_read_mappings);
 }
 
 static void take_unmapped(struct where_walk *s)
 {
+	const struct held_files *files = &s->scratch->files;
 	struct held_sum sums[WHERE_UNMAPPED_MAX];
 	unsigned n = held_files_most(&s->scratch->files, sums, WHERE_UNMAPPED_MAX);
 	char text[16];
 
+	for (unsigned i = 0; i < files->n; i++)
+		s->ret->held_bytes = add_u64(s->ret->held_bytes, files->files[i].unmapped);
 	for (unsigned i = 0; i < n; i++) {
 		s->ret->unmapped[i].bytes = sums[i].bytes;
 		s->ret->unmapped[i].unmeasured = sums[i].unsure;
 		s->ret->unmapped[i].together = sums[i].together;
+		s->ret->unmapped[i].foreign = sums[i].foreign;
+		s->ret->unmapped[i].creator = sums[i].creator;
 		s->ret->unmapped[i].n_others = sums[i].n_others;
 		memcpy(s->ret->unmapped[i].others, sums[i].others, sizeof(sums[i].others));
 		snprintf(text, sizeof(text), "%d", sums[i].pid);
@@ -426,8 +469,8 @@ static dev_t find_memfd_device(void)
 	return fd < 0 || fstat(fd, &st) < 0 ? 0 : st.st_dev;
 }
 
-void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
-		  uint64_t least_untouched, struct where_scratch *scratch, struct where_survey *ret)
+void where_survey(int proc_fd, int root_fd, const struct where_limits *limits,
+		  struct where_scratch *scratch, struct where_survey *ret)
 {
 	_cleanup_close_ int pagemap_fd = openat(proc_fd, "self/pagemap", O_RDONLY | O_CLOEXEC);
 	struct where_walk survey = {
@@ -435,13 +478,11 @@ void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline
 		.root_fd = root_fd,
 		.pagemap_fd = pagemap_fd,
 		.memfd_device = find_memfd_device(),
-		.now = now,
-		.deadline = deadline,
-		.least_untouched = least_untouched,
+		.limits = limits,
 		.scratch = scratch,
 		.ret = ret,
 	};
-	usec_t began = now();
+	usec_t began = limits->now();
 
 	*ret = (struct where_survey){ 0 };
 	held_files_clear(&scratch->files);
@@ -449,5 +490,5 @@ void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline
 	where_read_sysv(&survey);
 	read_processes(&survey);
 	take_unmapped(&survey);
-	ret->took_usec = now() - began;
+	ret->took_usec = limits->now() - began;
 }

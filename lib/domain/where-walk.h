@@ -12,30 +12,36 @@
 struct where_rest {
 	char pid[16];
 	pid_t tid;
+	uid_t uid;
 	long from; /* in its descriptors; 0: these are read */
 	bool is_threaded;
 };
 
 struct where_walk {
 	int proc_fd, root_fd;
-	usec_t (*now)(void);
-	usec_t deadline;
-	uint64_t least_untouched;      /* 0: mappings are not read */
+	const struct where_limits *limits;
+	unsigned n_checks; /* of the time */
+	bool is_late;
 	unsigned n_links, n_links_end; /* the end: of the process that is read */
 	unsigned n_lines;	       /* of mappings */
+	unsigned n_sockets;
 	unsigned n_rest;
 	struct where_rest rest[WHERE_REST_MAX];
-	unsigned n_devices;
+	unsigned n_devices, n_hidden, n_namespaces;
 	unsigned n_pipes, n_memfds; /* of the process that is read */
-	uint64_t memfd_bytes, unmeasured_bytes;
-	int pagemap_fd;	    /* of this process */
-	dev_t memfd_device; /* 0: not known */
-	dev_t other_device; /* no tmpfs of the process that is read; 0: none */
+	unsigned n_in_flight;	    /* likewise: files that were sent to it */
+	uint64_t memfd_bytes, unmeasured_bytes, unmeasured_foreign;
+	uid_t uid, unmeasured_creator; /* of the process; (uid_t)-1: not known */
+	int pagemap_fd;		       /* of this process */
+	dev_t memfd_device;	       /* 0: not known */
+	dev_t other_device;	       /* no tmpfs of the process that is read; 0: none */
 	struct where_scratch *scratch;
 	struct where_survey *ret;
 };
 
-/* The deadline or a limit was reached: the survey is partial then. */
+/* A deadline was reached. */
+bool where_is_late(struct where_walk *s);
+/* That, or a limit: the survey is partial then. */
 bool where_is_over(struct where_walk *s);
 
 /* All tmpfs that mountinfo lists, and System V segments. */
@@ -47,6 +53,9 @@ void where_read_sysv(struct where_walk *s);
 bool where_is_known_tmpfs(struct where_walk *s, dev_t device);
 bool where_is_tmpfs_of(struct where_walk *s, const char *pid, dev_t device);
 
+/* All tmpfs in its mount namespace that are not among those. */
+void where_read_hidden(struct where_walk *s, const char *pid);
+
 enum where_file {
 	WHERE_FILE_MEMFD,   /* by a descriptor */
 	WHERE_FILE_DELETED, /* likewise; as it seems */
@@ -57,6 +66,14 @@ enum where_file {
  * its attributes.) */
 void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const char *name,
 		     enum where_file kind);
+
+/* How many files were sent to a socket and not received, of its fdinfo.  False: it has no such
+ * line. */
+bool where_parse_scm_fds(const char *text, unsigned *ret);
+/* name: of a socket in a directory of descriptors. */
+void where_read_socket(struct where_walk *s, int dir_fd, const char *name);
+/* The process that was read has such files. */
+void where_take_receiver(struct where_walk *s, const struct where_holder *process);
 
 /* A thread that has the process's memory and descriptors, where its first one has exited. */
 pid_t where_find_thread(struct where_walk *s, pid_t pid);

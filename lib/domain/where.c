@@ -24,6 +24,12 @@ static const struct {
 	[WHERE_UNACCOUNTED] = { "unaccounted", "in no process, e.g. pipe and socket buffers" },
 };
 
+/* Of the process that is named. */
+static const char *const relations[_WHERE_MAX] = {
+	[WHERE_MEMFDS] = "by",
+	[WHERE_SHMEM] = "files in flight to",
+};
+
 const char *where_kind_to_string(enum where_kind kind)
 {
 	return kinds[kind].name;
@@ -55,10 +61,26 @@ static void add(struct where_account *a, enum where_kind kind, uint64_t bytes,
 	add_row(a, &row);
 }
 
+/* NULL: there is none. */
+static const struct where_holder *most_in_flight(const struct where_survey *survey,
+						 struct where_holder *ret)
+{
+	const struct where_receiver *most = &survey->receivers[0];
+
+	for (unsigned i = 1; i < survey->n_receivers; i++)
+		if (survey->receivers[i].n_files > most->n_files)
+			most = &survey->receivers[i];
+	ret->pid = most->pid;
+	memcpy(ret->comm, most->comm, sizeof(ret->comm));
+	return survey->n_receivers > 0 ? ret : NULL;
+}
+
 /* Parts of Shmem, in the order in which they are sure; what is swapped out is in the parts too, so
  * the rest is never negative, and may be too low. */
 static void add_shmem(struct where_account *a, uint64_t shmem, const struct where_survey *survey)
 {
+	struct where_holder receiver = { 0 };
+
 	if (survey) {
 		for (unsigned i = 0; i < survey->n_tmpfs; i++) {
 			struct where_row row = { .kind = WHERE_TMPFS,
@@ -73,7 +95,7 @@ static void add_shmem(struct where_account *a, uint64_t shmem, const struct wher
 		shmem = sub_u64(shmem, survey->memfds.bytes);
 		shmem = sub_u64(shmem, survey->sysv_bytes);
 	}
-	add(a, WHERE_SHMEM, shmem, NULL);
+	add(a, WHERE_SHMEM, shmem, survey ? most_in_flight(survey, &receiver) : NULL);
 }
 
 /* What it holds of several kinds adds up, to no more than there is of it. */
@@ -88,10 +110,13 @@ static unsigned add_holder(struct where_holder *holders, unsigned n,
 		i++;
 	if (i == n) {
 		holders[n] = *holder;
-		holders[n].bytes = holders[n].unmeasured = 0;
+		holders[n].bytes = holders[n].unmeasured = holders[n].foreign = 0;
 		holders[n].together = min_u64(holder->together, all);
 		n++;
 	}
+	if (holder->foreign > holders[i].foreign)
+		holders[i].creator = holder->creator;
+	holders[i].foreign = add_u64(holders[i].foreign, holder->foreign);
 	holders[i].bytes =
 		add_u64(holders[i].bytes, min_u64(bytes, sub_u64(all, holders[i].bytes)));
 	return n;
@@ -122,6 +147,17 @@ static void sort_holders(struct where_holder *holders, unsigned n)
 			holders[at] = holders[at - 1];
 		holders[at] = holder;
 	}
+}
+
+uint64_t where_unexplained(const struct where_survey *survey, const struct memory_counters *c,
+			   uint64_t mapped_shmem)
+{
+	uint64_t explained = add_u64(add_u64(survey->held_bytes, survey->hidden_tmpfs),
+				     add_u64(survey->tmpfs_bytes, survey->sysv_bytes));
+
+	if (survey->is_partial || survey->has_more_receivers || survey->has_other_holders)
+		return 0;
+	return sub_u64(worth_unowned_shmem(c, mapped_shmem), explained);
 }
 
 unsigned where_holders(const struct where_survey *survey, const struct memory_counters *c,
@@ -206,7 +242,7 @@ const char *where_row_text(const struct where_row *row, char buf[static WHERE_RO
 
 	if (row->pid != 0 && n > 0 && n < WHERE_ROW_SIZE)
 		snprintf(buf + n, WHERE_ROW_SIZE - (size_t)n, "; %s %s (pid %d)",
-			 row->kind == WHERE_MEMFDS ? "by" : "likely held by",
+			 relations[row->kind] ? relations[row->kind] : "likely held by",
 			 format_foreign(row->comm, comm, sizeof(comm)), row->pid);
 	return buf;
 }

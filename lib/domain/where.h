@@ -42,9 +42,24 @@ struct where_holder {
 	uint64_t together;
 	pid_t others[HELD_OTHERS_MAX];
 	unsigned n_others;
+	/* Of all this: files that another user has created, but for root.  It may have been sent
+	 * them to be killed for it. */
+	uint64_t foreign;
+	uid_t creator;	      /* of most of that */
 	uid_t uid;	      /* (uid_t)-1: not known */
 	uint64_t start_ticks; /* 0: likewise */
 };
+
+/* A process to whose sockets files were sent that it has not received. */
+struct where_receiver {
+	pid_t pid;
+	char comm[16];
+	unsigned n_files;
+	uid_t uid;
+	uint64_t start_ticks;
+};
+
+#define WHERE_RECEIVERS_MAX 16
 
 struct where_survey {
 	struct where_tmpfs tmpfs[WHERE_TMPFS_MAX]; /* the largest, largest first */
@@ -54,11 +69,20 @@ struct where_survey {
 	/* Which alone hold most that no process maps, of memfds and of deleted files of a tmpfs,
 	 * largest first: the first ones may not be eligible. */
 	struct where_holder unmapped[WHERE_UNMAPPED_MAX];
+	uint64_t held_bytes; /* all that is held by descriptors and that no process maps */
+	struct where_receiver receivers[WHERE_RECEIVERS_MAX];
+	unsigned n_receivers;
+	bool has_more_receivers; /* or may have: not all sockets could be read */
+	/* If there are any: what all tmpfs of other mount namespaces hold at most. */
+	uint64_t hidden_tmpfs;
+	/* A process uses a graphics device, whose buffers may be such memory, or io_uring, which
+	 * may keep files that are no descriptors. */
+	bool has_other_holders;
 	uint64_t sysv_bytes; /* of System V segments to which no process is attached */
 	/* Shared memory of the processes that map less than WHERE_MAPPED_SMALL; what several map
 	 * counts with each. */
 	uint64_t small_mapped_bytes;
-	usec_t took_usec; /* by the clock of where_survey() */
+	usec_t took_usec; /* by now() of where_survey() */
 	bool is_partial;  /* a limit was reached, or something could not be read */
 };
 
@@ -69,6 +93,7 @@ struct where_survey {
 #define WHERE_PROCESSES_MAX   20000U
 #define WHERE_LINKS_MAX	      200000U
 #define WHERE_MAPPINGS_MAX    1000000U
+#define WHERE_SOCKETS_MAX     10000U /* 50 ms */
 
 /* A smaller mapping is not looked at. */
 #define WHERE_MAPPING_MIN (64 * KIB)
@@ -76,11 +101,13 @@ struct where_survey {
 /* Of one process so many pipes and memfds are told apart; one that has more is counted low. */
 #define WHERE_INODES_MAX 4096
 /* Distinct mounts of tmpfs: what is mounted twice counts once. */
-#define WHERE_DEVICES_MAX 256
+#define WHERE_DEVICES_MAX    256
+#define WHERE_NAMESPACES_MAX 256
 
 /* Too large for a small stack; of one survey at a time.  All zeros before the first. */
 struct where_scratch {
-	dev_t devices[WHERE_DEVICES_MAX];
+	dev_t devices[WHERE_DEVICES_MAX], hidden_devices[WHERE_DEVICES_MAX];
+	ino_t namespaces[WHERE_NAMESPACES_MAX];
 	uint64_t pipes[WHERE_INODES_MAX],
 		memfds[WHERE_INODES_MAX]; /* of the process that is read */
 	struct held_files files;	  /* of all */
@@ -90,14 +117,26 @@ struct where_scratch {
 	unsigned turn;
 };
 
+/* When a survey is cut.  Where memory is short a thread waits for the CPU and for reclaim most of
+ * the time: it is the CPU time that says what it has done. */
+struct where_limits {
+	usec_t (*now)(void);
+	usec_t deadline;
+	usec_t (*cpu_time)(void); /* of this thread; NULL: without a limit */
+	usec_t cpu_deadline;
+	/* Of processes of which so much is mapped and not resident, the files without a name that
+	 * they map count as held, too; 0: of none.  That waits for their mmap locks, which a
+	 * process can hold forever: for another thread than the one of surveys without it. */
+	uint64_t least_untouched;
+	/* A process that is not read, 0: none.  While one thread measures a file it has it open:
+	 * another thread would take its process for one that holds it. */
+	pid_t skipped;
+};
+
 /* proc_fd: a proc file system; root_fd: the directory "/" of the mount points in its
- * self/mountinfo.  Returns early, with a partial result, when now() has reached the deadline.
- * least_untouched: of processes of which so much is mapped and not resident, the files without a
- * name that they map count as held, too; 0: of none.  That waits for their mmap locks, which a
- * process can hold forever: for another thread than the one of surveys without it. */
-void where_survey(int proc_fd, int root_fd, usec_t (*now)(void), usec_t deadline,
-		  uint64_t least_untouched, struct where_scratch *scratch,
-		  struct where_survey *ret);
+ * self/mountinfo.  Returns early, with a partial result, when a clock has reached its deadline. */
+void where_survey(int proc_fd, int root_fd, const struct where_limits *limits,
+		  struct where_scratch *scratch, struct where_survey *ret);
 
 enum where_kind {
 	WHERE_PROCESSES, /* anonymous memory and page tables of processes */
@@ -148,6 +187,11 @@ struct where_account {
  */
 unsigned where_holders(const struct where_survey *survey, const struct memory_counters *counters,
 		       uint64_t mapped_shmem, struct where_holder ret[static WHERE_HOLDERS_MAX]);
+
+/* Shared memory that neither a mapping nor a tmpfs nor a descriptor explains: so much at most is in
+ * files that no process has received.  0, too, where others may explain it. */
+uint64_t where_unexplained(const struct where_survey *survey,
+			   const struct memory_counters *counters, uint64_t mapped_shmem);
 
 /* survey: NULL if there is none.  What is less than a 256th of memory is left out, but for the
  * largest. */

@@ -259,7 +259,10 @@ static void try_mounts(void)
 
 	(void)hidepid_find(proc_fd);
 	(void)proc_is_virtualised(proc_fd, "meminfo");
-	where_survey(proc_fd, cgroup_fd, now_never, 1, 1, &scratch, &survey);
+	where_survey(
+		proc_fd, cgroup_fd,
+		&(struct where_limits){ .now = now_never, .deadline = 1, .least_untouched = 1 },
+		&scratch, &survey);
 	FUZZ_CHECK(survey.n_tmpfs <= WHERE_TMPFS_MAX);
 	if (cgroup_fs_open(proc_fd, &cgroups) == 0) {
 		int fd = conflict_open(proc_fd, &cgroups);

@@ -6,8 +6,11 @@
 #include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/host/load.h"
@@ -59,6 +62,52 @@ void leave_memfd_in_flight(const char *value)
 		die("socketpair");
 	send_fd(ends[0], fd);
 	close(fd);
+}
+
+static int queue = -1;
+
+static struct sockaddr_un address_of(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		die(path);
+	strcpy(address.sun_path, path);
+	return address;
+}
+
+/* queue=PATH: a socket to which others send descriptors, and which nothing reads before "receive"
+ */
+void make_queue(const char *path)
+{
+	const struct sockaddr_un address = address_of(path);
+
+	queue = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (queue < 0 || bind(queue, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    chmod(path, 0777) < 0)
+		die(path);
+}
+
+/* receive: one descriptor from it, and keeps that */
+void receive_one(const char *value)
+{
+	(void)value;
+	if (queue < 0 || receive_fd(queue) < 0)
+		die("recvmsg");
+}
+
+/* send-memfd=MIB,PATH[,keep]: a memfd to such a socket, whose name is there, and closes it */
+void send_memfd(const char *value)
+{
+	int to = socket(AF_UNIX, SOCK_DGRAM, 0), fd = filled_memfd((size_t)take_number(&value));
+	const struct sockaddr_un address = address_of(take_word(&value));
+
+	if (connect(to, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		die(address.sun_path);
+	send_fd(to, fd);
+	if (strcmp(value, "keep") != 0)
+		close(fd);
+	close(to);
 }
 
 /* reserve=MIB: a mapping that is not touched */

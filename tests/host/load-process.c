@@ -321,7 +321,7 @@ static void move(const char *value)
 	}
 }
 
-static int receive(int from)
+int receive_fd(int from)
 {
 	char byte, control[CMSG_SPACE(sizeof(int))];
 	struct iovec data = { &byte, 1 };
@@ -362,7 +362,7 @@ static void lend_memfd(const char *value)
 		die("socketpair");
 	if (fork() == 0) {
 		set_name(value);
-		if (receive(ends[0]) < 0)
+		if (receive_fd(ends[0]) < 0)
 			die("recvmsg");
 		sleeper(NULL);
 	}
@@ -440,6 +440,9 @@ const struct verb process_verbs[] = {
 	{ "pass-memfd", pass_memfd },
 	{ "memfd-thread", hold_memfd_in_thread },
 	{ "memfd-in-flight", leave_memfd_in_flight },
+	{ "queue", make_queue },
+	{ "receive", receive_one },
+	{ "send-memfd", send_memfd },
 	{ "reserve", reserve },
 	{ "descriptors", open_descriptors },
 	{ "mappings", make_mappings },

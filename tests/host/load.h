@@ -38,11 +38,15 @@ void fill(void *start, size_t size);
 void hold_mmap_lock(const char *directory);
 
 /* load-process.c: sends a descriptor through a socket. */
+int receive_fd(int from);
 void send_fd(int to, int fd);
 
 /* load-hidden.c */
 void hold_memfd_in_thread(const char *value);
 void leave_memfd_in_flight(const char *value);
+void make_queue(const char *path);
+void receive_one(const char *value);
+void send_memfd(const char *value);
 void reserve(const char *value);
 
 /* load-many.c */

@@ -15,7 +15,7 @@ set -eu
 
 # Each with the swap that it needs.
 core='shared:none tables:none saver:none limited:none cold:2G hot:2G swappiness0:384M noswap:384M'
-more='leak:none memfd:none pipes:none pool:none deaf:none jobs:none storm:none adj:none tail:none
+more='leak:none memfd:none held:none inflight:none pipes:none pool:none deaf:none jobs:none storm:none adj:none tail:none
     throttled:none ownlimit:none swapadded:none reread:none dirty:none churn:none
     cold20:2G cold200:2G cold:zram cold20:zram cold200:zram hot:zram
     swappiness1:384M swappiness100:384M swappiness200:384M leak:384M'

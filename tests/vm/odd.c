@@ -8,6 +8,8 @@
  *   deaf RATE MAX           on SIGTERM grows at ten times the rate
  *   shared RATE MAX         shared memory that no other process has
  *   memfd RATE MAX          likewise, of a memfd
+ *   held MIB                a memfd that it does not map
+ *   inflight MIB            likewise, and its only descriptor is in a socket that nothing reads
  *   tables MIB              MIB of page tables, and next to no pages
  *   pipes MIB               MIB of pipe buffers
  *   saver MIB               MIB, and a child by fork that only reads them
@@ -28,6 +30,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -173,6 +176,46 @@ static void run_memfd(void)
 	if (fd < 0 || ftruncate(fd, (off_t)numbers[1] * MIB) < 0)
 		fail("memfd");
 	grow(map((long)numbers[1] * MIB, MAP_SHARED, fd), numbers[0], (long)numbers[1]);
+}
+
+static int filled_memfd(long mib)
+{
+	static char data[MIB];
+	int fd = memfd_create("ram", MFD_CLOEXEC);
+
+	memset(data, 'x', sizeof(data));
+	for (long i = 0; i < mib; i++) {
+		if (write(fd, data, sizeof(data)) < 0)
+			fail("memfd");
+		sleep_for(0.01);
+	}
+	return fd;
+}
+
+static void run_held(void)
+{
+	(void)filled_memfd((long)numbers[0]);
+}
+
+static void run_inflight(void)
+{
+	int ends[2], fd = filled_memfd((long)numbers[0]);
+	char byte = 0, control[CMSG_SPACE(sizeof(fd))] = { 0 };
+	struct iovec data = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ||
+	    sendmsg(ends[0], &message, 0) != 1)
+		fail("sendmsg");
+	close(fd);
 }
 
 /* Reads of pages that were never written share one page of zeros, but not the tables. */
@@ -329,10 +372,13 @@ int main(int argc, char **argv)
 		void (*run)(void);
 		int n_numbers; /* at least */
 	} kinds[] = {
-		{ "grow", run_grow, 1 },     { "hot", run_hot, 3 },	{ "deaf", run_deaf, 2 },
-		{ "shared", run_shared, 2 }, { "memfd", run_memfd, 2 }, { "tables", run_tables, 1 },
-		{ "pipes", run_pipes, 1 },   { "saver", run_saver, 1 }, { "pool", run_pool, 3 },
-		{ "jobs", run_jobs, 4 },     { "storm", run_storm, 2 }, { "churn", run_churn, 1 },
+		{ "grow", run_grow, 1 },   { "hot", run_hot, 3 },
+		{ "deaf", run_deaf, 2 },   { "shared", run_shared, 2 },
+		{ "memfd", run_memfd, 2 }, { "tables", run_tables, 1 },
+		{ "pipes", run_pipes, 1 }, { "saver", run_saver, 1 },
+		{ "pool", run_pool, 3 },   { "jobs", run_jobs, 4 },
+		{ "storm", run_storm, 2 }, { "churn", run_churn, 1 },
+		{ "held", run_held, 1 },   { "inflight", run_inflight, 1 },
 	};
 
 	if (argc < 4)

@@ -111,6 +111,29 @@ case_memfd_held_crowd() { # the same, by a parent and 300 children
     start nudge anon=120@20
     until_quiet
 }
+case_memfd_held_swarm() { # must not: the same, by a parent and 600 children: too many to be killed together, and no other dies for it
+    expect lives=app:4,nudge:1 kills=0
+    machine 1300
+    apps 4 20
+    start_daemon
+    start_full hog memfd-held=850 fork=600 end
+    start nudge anon=60@20
+    until_quiet
+    grep -q 'by a descriptor; by hog' "$log" || bad 'hog is not named'
+}
+case_memfd_held_strangers() { # must not: one memfd of 600 MiB, held by two programs that have nothing to do with each other
+    expect lives=app:4,nudge:1 kills=0
+    machine
+    apps 4 20
+    start_daemon
+    start service uid=65533 queue=$case_run/queue receive
+    wait_for 10 [ -S $case_run/queue ]
+    start hog uid=65534 send-memfd=660,$case_run/queue,keep
+    pause 3
+    start nudge anon=60@20
+    until_quiet
+    grep -Eq 'by a descriptor; by (hog|service)' "$log" || bad 'neither is named'
+}
 case_memfd_thread() { # a memfd held by a thread with descriptors of its own
     expect dies=hog lives=app:4
     machine
@@ -120,33 +143,90 @@ case_memfd_thread() { # a memfd held by a thread with descriptors of its own
     start nudge anon=120@20
     until_quiet
 }
-case_memfd_in_flight() { # a memfd whose only descriptor waits in a socket: both its ends are one process's
-    expect lives=app:4
+case_memfd_in_flight() { # a memfd whose only descriptor waits in a socket: one process has both its ends
+    expect dies=hog lives=app:4,nudge:1
     machine
     start_daemon
     apps 4 40
-    start_full hog memfd-in-flight=600
+    start_full hog uid=65534 memfd-in-flight=600
     start nudge anon=120@20
     until_quiet
 }
-case_memfd_in_flight_leak() { # a leak of such memfds, of 20 MiB each: no other process dies for it
-    expect lives=app:4
+case_memfd_in_flight_leak() { # a leak of such memfds, of 20 MiB each
+    expect dies=hog lives=app:4
     machine
     apps 4 20
     start_daemon
-    start hog repeat=38 memfd-in-flight=20 sleep=0.2 end
+    start hog uid=65534 repeat=38 memfd-in-flight=20 sleep=0.2 end
     until_quiet 4
-    count_kills
-    [ "$n_kills" = 0 ] || grep -q '^Killing hog' "$log" || bad 'an innocent was killed'
 }
 case_memfd_in_flight_small() { # must not: a process with a socket like that, beside a full tmpfs
     expect lives=app:4,client:1 kills=0
     machine
     apps 4 20
-    start_full client memfd-in-flight=20
+    start_full client uid=65534 memfd-in-flight=20
     start_daemon
     mkdir -p $case_run/t
     start writer "write=$case_run/t/f,760@100" exit
+    until_quiet
+}
+case_memfd_in_flight_hidden() { # must not: the same, beside a full tmpfs in another mount namespace
+    expect lives=app:4,client:1 kills=0
+    machine
+    apps 4 20
+    start_full client uid=65534 memfd-in-flight=20
+    start_daemon
+    mkdir -p $case_run/t
+    in_subtree writer unshare --mount sh -c "mount -t tmpfs tmpfs $case_run/t && '$tools/load' write=$case_run/t/f,740@100"
+    pause 8
+    until_quiet
+}
+case_memfd_in_flight_two() { # must not: two programs have files in flight, and it is not known which has the large one
+    expect lives=app:4,client:1,hog:1 kills=0
+    machine
+    apps 4 20
+    start_full client uid=65534 memfd-in-flight=1
+    start_daemon
+    start hog uid=65533 memfd-in-flight=660
+    pause 4
+    start nudge anon=60@20
+    until_quiet
+}
+case_memfd_in_flight_service() { # must not: a service of a system user, to which another user has sent it
+    expect lives=app:4,service:1 kills=0
+    machine
+    apps 4 20
+    start_daemon
+    start service uid=99 queue=$case_run/queue
+    wait_for 10 [ -S $case_run/queue ]
+    start sender uid=65534 send-memfd=660,$case_run/queue exit
+    pause 4
+    start nudge anon=60@20
+    until_quiet
+}
+# What another user has sent.
+case_memfd_sent() { # a memfd of 400 MiB that another user has sent to a service, which keeps it, beside a leak of 300
+    expect dies=hog lives=service:1,app:4
+    machine
+    apps 4 20
+    start_daemon
+    start service uid=65533 queue=$case_run/queue receive
+    wait_for 10 [ -S $case_run/queue ]
+    start sender uid=65534 send-memfd=400,$case_run/queue exit
+    pause 3
+    start hog anon=100 anon=280@40
+    until_quiet
+}
+case_memfd_sent_alone() { # the same, of 660 MiB and without the leak: no other kill can help
+    expect dies=service lives=app:4,nudge:1
+    machine
+    apps 4 20
+    start_daemon
+    start service uid=65533 queue=$case_run/queue receive
+    wait_for 10 [ -S $case_run/queue ]
+    start sender uid=65534 send-memfd=660,$case_run/queue exit
+    pause 4
+    start nudge anon=60@20
     until_quiet
 }
 # Shared memory that hops by fork, so that none has touched it.
