@@ -313,7 +313,8 @@ static void test_tick_passes_over_an_ineffective_kind_once(void **state)
 	if (sizes_are_exact())
 		assert_in_range(newest()->skipped_footprint_bytes, 80 * MIB, 112 * MIB);
 	wait_for_outcome();
-	assert_false(test.manager->in_flight.decision.ineffective); /* too small to tell */
+	if (sizes_are_exact()) /* too small to tell */
+		assert_false(test.manager->in_flight.decision.ineffective);
 	one_tick();
 	assert_int_equal(test.manager->in_flight.decision.pid, second);
 	assert_int_equal(test.manager->in_flight.decision.skipped_pid, 0);
