@@ -244,6 +244,7 @@ void manager_init(struct manager *m)
 			.machine = &m->machine,
 			.config = &m->config,
 			.regime = &m->regime,
+			.domain.root = &m->sampler.census.machine,
 		},
 		.selection = {
 			.machine = &m->machine,

@@ -177,7 +177,7 @@ static int sample(struct manager *m)
 {
 	int r;
 
-	turns_begin(&m->monitor.turns, clock_now(), m->regime.state == REGIME_CALM);
+	turns_begin(&m->monitor.turns, clock_now());
 	r = run_tick(m);
 	turns_end(&m->monitor.turns, clock_now(), m->regime.state == REGIME_CALM);
 	return r;

@@ -471,7 +471,7 @@ unsigned dumped_machine_tick(void)
 
 	dumped.sent[0] = '\0';
 	dumped.event = REPORT_NOTHING;
-	dumped.n_turns = 0;
+	dumped.n_turns = dumped.n_choices = 0;
 	do {
 		next = tick(&dumped.manager->tick, dumped.now);
 		dumped.n_turns++;

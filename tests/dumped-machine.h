@@ -63,6 +63,7 @@ extern struct dumped_machine {
 	usec_t now, asleep;
 	unsigned swap_total; /* MiB */
 	bool has_no_psi, has_no_cgroups, has_no_survey;
+	bool survey_hangs;
 
 	/* Opening this file below /proc for reading fails. */
 	const char *failing;
@@ -77,7 +78,7 @@ extern struct dumped_machine {
 	char plan[DUMPED_TEXT_SIZE]; /* of the last kill: see dumped_machine_tick() */
 	pid_t watched;		     /* its exit is */
 	enum report_event event;     /* the last one in a tick but REPORT_NOTHING */
-	unsigned n_turns;	     /* of the last dumped_machine_tick() */
+	unsigned n_turns, n_choices; /* of the last dumped_machine_tick() */
 } dumped;
 
 /* 0, or -errno; dumped is all zeros but for the directory. */

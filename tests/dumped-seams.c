@@ -268,6 +268,17 @@ bool __wrap_precise_hurry(struct precise *precise, pid_t pid)
 	return false;
 }
 
+void __real_victim_choose(struct census *census, const struct victim_request *request,
+			  const struct victim_reader *reader, struct victim_result *result);
+void __wrap_victim_choose(struct census *census, const struct victim_request *request,
+			  const struct victim_reader *reader, struct victim_result *result);
+void __wrap_victim_choose(struct census *census, const struct victim_request *request,
+			  const struct victim_reader *reader, struct victim_result *result)
+{
+	dumped.n_choices++;
+	__real_victim_choose(census, request, reader, result);
+}
+
 /* The thread that finds out where memory is: likewise, when the answer is asked for. */
 
 static bool survey_is_asked;
@@ -292,7 +303,7 @@ bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret)
 	static struct where_scratch scratch;
 	int proc_fd = dumped.manager->machine.proc_fd;
 
-	if (!survey_is_asked)
+	if (!survey_is_asked || dumped.survey_hangs)
 		return false;
 	survey_is_asked = false;
 	where_survey(proc_fd, proc_fd, __wrap_clock_now, USEC_INFINITY, 0, &scratch, ret);

@@ -103,8 +103,9 @@ static inline void choose(pid_t pid, usec_t now)
 		.cgroup = "/a/b",
 		.before = test.m->sampler.domain.reading,
 		.decided_at = now,
+		.choose_usec = 40,
 	};
-	recorder_choice(test.m->tick.recorder, &test.policy, now + 40);
+	recorder_choice(test.m->tick.recorder, &test.policy);
 }
 
 static inline void note(enum report_event event, usec_t now)

@@ -156,6 +156,7 @@ static void test_before(void **state)
 		usec_t asked, surveyed, killed, now; /* ms; surveyed: asked for then */
 		bool is_fresh;
 		enum holder_step expected;
+		usec_t regrown; /* ms */
 	} rows[] = {
 		{ "nothing is known yet", 90, 600, 600, 0, 0, 0, 10000, false, HOLDER_ASK },
 		{ "less than an eighth", 90, 127, 127, 0, 0, 0, 10000, false, HOLDER_NONE },
@@ -177,7 +178,10 @@ static void test_before(void **state)
 		  HOLDER_NONE },
 		{ "less than an eighth since", 90, 600, 127, 9900, 9900, 0, 10000, true,
 		  HOLDER_NONE },
-		{ "an eighth since", 90, 600, 128, 9900, 9900, 0, 10000, true, HOLDER_ASK },
+		{ "an eighth since", 90, 600, 128, 9900, 9900, 0, 10000, true, HOLDER_ASK_AGAIN },
+		{ "it was asked for that already", 90, 600, 128, 9900, 9900, 0, 10000, true,
+		  HOLDER_NONE, 8001 },
+		{ "a pause ago", 90, 600, 128, 9900, 9900, 0, 10000, true, HOLDER_ASK_AGAIN, 8000 },
 		{ "a survey that is not fresh", 90, 600, 0, 6900, 6900, 0, 10000, false,
 		  HOLDER_ASK },
 		{ "nor is the pause over", 90, 600, 0, 9000, 9000, 0, 10000, false, HOLDER_NONE },
@@ -202,6 +206,7 @@ static void test_before(void **state)
 			.is_fresh = rows[i].is_fresh,
 			.killed_at = rows[i].killed * MS,
 			.pause = 2000 * MS,
+			.regrown_at = rows[i].regrown * MS,
 			.now = rows[i].now * MS,
 		};
 

@@ -91,6 +91,47 @@ static void test_read_at_ends_with_nul(void **state)
 	}
 }
 
+static unsigned n_preads;
+
+ssize_t __real_pread(int fd, void *buf, size_t size, off_t at);
+ssize_t __wrap_pread(int fd, void *buf, size_t size, off_t at);
+ssize_t __wrap_pread(int fd, void *buf, size_t size, off_t at)
+{
+	n_preads++;
+	return __real_pread(fd, buf, size, at);
+}
+
+/* The end is looked for only where it may not have been reached. */
+static void test_a_record_is_read_at_once(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t size;
+		ssize_t result;
+		const char *buf;
+		unsigned n;
+	} cases[] = {
+		{ "a\n", 8, 2, "a\n", 1 },
+		{ "a\nb\n", 8, 4, "a\nb\n", 1 },
+		{ "a\nb\n", 5, 4, "a\nb\n", 2 },     /* just fits */
+		{ "a\nb\n", 3, -ENOBUFS, "a\n", 2 }, /* cut where a line ends */
+		{ "a", 8, 1, "a", 2 },
+		{ "", 8, 0, "", 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char buf[8];
+
+		put_file(*state, cases[i].text);
+		n_preads = 0;
+		assert_int_equal(io_read_record_at(((struct fixture *)*state)->fd, "file", buf,
+						   cases[i].size),
+				 cases[i].result);
+		assert_string_equal(buf, cases[i].buf);
+		assert_int_equal(n_preads, cases[i].n);
+	}
+}
+
 static void test_read_at_returns_what_is_wrong(void **state)
 {
 	struct fixture *fixture = *state;
@@ -189,6 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read_at_ends_with_nul),
+		cmocka_unit_test(test_a_record_is_read_at_once),
 		cmocka_unit_test(test_read_at_returns_what_is_wrong),
 		cmocka_unit_test(test_read_fd_starts_over),
 		cmocka_unit_test(test_read_at_continues_short_reads),

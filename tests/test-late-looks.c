@@ -188,7 +188,7 @@ static void test_late_samples_are_counted_and_reported_once(void **state)
 	turns_note_delay(&turns, 200 * USEC_PER_MSEC, true);
 	assert_false(turns.is_reported);
 	assert_int_equal(latency_n_late(&turns.delays), 1);
-	turns_begin(&turns, 0, false);
+	turns_begin(&turns, 0);
 	turns_end(&turns, 10 * USEC_PER_MSEC, false);
 	assert_false(turns.is_reported);
 	assert_int_equal(latency_n_late(&turns.durations), 0);
@@ -196,14 +196,23 @@ static void test_late_samples_are_counted_and_reported_once(void **state)
 	assert_true(turns.is_reported);
 	if (turns.schedstat_fd > 0)
 		assert_int_equal(turns.delays.cause, LATENCY_KERNEL); /* no CPU was needed */
-	turns_begin(&turns, 0, false);
+	turns_begin(&turns, 0);
 	turns_end(&turns, 100 * USEC_PER_MSEC, false);
 	assert_int_equal(n_counted(&turns.durations), 2);
 	assert_int_equal(latency_n_late(&turns.durations), 1);
 	assert_int_equal(turns.durations.max, 100 * USEC_PER_MSEC);
 	assert_true(turns.is_reported);
-	turns_begin(&turns, 0, true);
-	turns_end(&turns, 1, true);
+	/* What was used is read now and then only, and not in calm. */
+	assert_int_equal(turns.usage_at, 100 * USEC_PER_MSEC);
+	turns_begin(&turns, 349 * USEC_PER_MSEC);
+	turns_end(&turns, 349 * USEC_PER_MSEC, false);
+	assert_int_equal(turns.usage_at, 100 * USEC_PER_MSEC);
+	turns_begin(&turns, 350 * USEC_PER_MSEC);
+	turns_end(&turns, 350 * USEC_PER_MSEC, false);
+	assert_int_equal(turns.usage_at, 350 * USEC_PER_MSEC);
+	turns_begin(&turns, USEC_PER_SEC);
+	turns_end(&turns, USEC_PER_SEC, true);
+	assert_int_equal(turns.usage_at, 0);
 	assert_false(turns.is_reported);
 	turns_close(&turns);
 }

@@ -63,11 +63,61 @@ static void remove_tree(const char *path)
 	assert_int_equal(system(command), 0);
 }
 
+static struct memory_counters sample_zram(struct zram_devices *devices, int fd, uint64_t swap_total)
+{
+	struct memory_counters c = { .total = GIB, .swap_total = swap_total };
+
+	zram_sample(devices, fd, fd, &c);
+	return c;
+}
+
+static struct memory_counters sample_anew(int fd)
+{
+	struct zram_devices devices = { 0 };
+
+	return sample_zram(&devices, fd, GIB);
+}
+
+/* Which devices there are is read again when swap has another size, and now and then. */
+static void test_zram_devices_are_found_again(void **state)
+{
+	static const char swaps[] = "Filename Type Size Used Priority\n";
+	char directory[] = "/tmp/test-memory.XXXXXX", text[128];
+	struct zram_devices devices = { 0 };
+	int fd;
+
+	assert_non_null(mkdtemp(directory));
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(mkdirat(fd, "block", 0700), 0);
+	assert_int_equal(mkdirat(fd, "block/zram0", 0700), 0);
+	write_file(fd, "block/zram0/disksize", "1073741824\n");
+	write_file(fd, "block/zram0/mm_stat", "0 0 0 0 0 0 0 0 0\n");
+	write_file(fd, "swaps", swaps);
+	assert_int_equal(sample_zram(&devices, fd, GIB).zram_disksize, 0);
+	snprintf(text, sizeof(text), "%s/dev/zram0 partition 1 1 5\n", swaps);
+	write_file(fd, "swaps", text);
+	assert_int_equal(sample_zram(&devices, fd, 2 * GIB).zram_disksize, GIB);
+	/* What it holds is read at each sample, and if the list cannot be, it is the last one. */
+	write_file(fd, "block/zram0/mm_stat", "67108864 1 33554432 0 0 0 0 0 0\n");
+	assert_int_equal(sample_zram(&devices, fd, 2 * GIB).zram_used, 32 * MIB);
+	assert_int_equal(unlinkat(fd, "swaps", 0), 0);
+	for (unsigned i = 0; i < 2 * ZRAM_SAMPLES; i++)
+		assert_int_equal(sample_zram(&devices, fd, 2 * GIB).zram_disksize, GIB);
+	write_file(fd, "swaps", swaps);
+	assert_int_equal(sample_zram(&devices, fd, 2 * GIB).zram_disksize, 0);
+	write_file(fd, "swaps", text);
+	for (unsigned i = 0; i < ZRAM_SAMPLES; i++)
+		assert_int_equal(sample_zram(&devices, fd, 2 * GIB).zram_disksize, 0);
+	assert_int_equal(sample_zram(&devices, fd, 2 * GIB).zram_disksize, GIB);
+	assert_int_equal(sample_zram(&devices, fd, 0).zram_disksize, 0); /* no swap */
+	close(fd);
+	remove_tree(directory);
+}
+
 /* Its node may be called anything: the numbers tell. */
 static void test_zram_is_known_by_its_device_numbers(void **state)
 {
 	char directory[] = "/tmp/test-memory.XXXXXX", node[64], swaps[128];
-	struct memory_counters c = { .total = GIB, .swap_total = GIB };
 	int fd;
 
 	assert_non_null(mkdtemp(directory));
@@ -88,16 +138,13 @@ static void test_zram_is_known_by_its_device_numbers(void **state)
 	write_file(fd, "block/zram7/disksize", "1073741824\n");
 	write_file(fd, "block/zram7/mm_stat", "67108864 1 33554432 0 0 0 0 0 0\n");
 
-	zram_sample(fd, fd, &c); /* not in sysfs */
-	assert_int_equal(c.zram_disksize, 0);
+	assert_int_equal(sample_anew(fd).zram_disksize, 0); /* not in sysfs */
 	assert_int_equal(symlinkat("../../devices/pci/block/sda", fd, "dev/block/259:77"), 0);
-	zram_sample(fd, fd, &c);
-	assert_int_equal(c.zram_disksize, 0);
+	assert_int_equal(sample_anew(fd).zram_disksize, 0);
 	assert_int_equal(unlinkat(fd, "dev/block/259:77", 0), 0);
 	assert_int_equal(symlinkat("../../devices/virtual/block/zram7", fd, "dev/block/259:77"), 0);
-	zram_sample(fd, fd, &c);
-	assert_int_equal(c.zram_disksize, GIB);
-	assert_int_equal(c.zram_used, 32 * MIB);
+	assert_int_equal(sample_anew(fd).zram_disksize, GIB);
+	assert_int_equal(sample_anew(fd).zram_used, 32 * MIB);
 	close(fd);
 	remove_tree(directory);
 }
@@ -225,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sample_zram_only_where_it_is_swap),
+		cmocka_unit_test(test_zram_devices_are_found_again),
 		cmocka_unit_test(test_zram_is_known_by_its_device_numbers),
 		cmocka_unit_test(test_sample_zfs),
 		cmocka_unit_test(test_sample_zfs_without_files),

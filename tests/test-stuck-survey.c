@@ -254,6 +254,9 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	assert_true(stuck_waits_before(&m->selection, last, NOW));
 	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC / 10));
 	assert_int_equal(test.n_asked, 1);
+	/* Meanwhile no other choice is made. */
+	assert_true(stuck_is_waited_for(&m->selection, NOW + SEC / 10));
+	assert_false(stuck_is_waited_for(&m->selection, NOW + SEC / 3));
 	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 3)); /* it is late */
 	test.is_finished = true;
 	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 2));
@@ -266,10 +269,21 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	/* It was mapped when the survey was made. */
 	test.is_finished = true;
 	assert_false(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
+	assert_false(stuck_is_waited_for(&m->selection, NOW + 2 * SEC));
 	s->grown_asked = 0;
 	assert_true(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
 	assert_true(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
 	assert_int_equal(test.n_asked, 3);
+	test.is_finished = true;
+	assert_false(stuck_is_waited_for(&m->selection, NOW + 2 * SEC));
+	/* What goes up and down asks for no more of them than one in a pause. */
+	s->grown_asked = 0;
+	assert_false(stuck_waits_before(&m->selection, last, NOW + 2 * SEC + SEC / 2));
+	assert_int_equal(test.n_asked, 3);
+	/* One that no choice has asked for is not waited for. */
+	s->is_waiting = true;
+	s->asked_at = NOW + 3 * SEC;
+	assert_false(stuck_is_waited_for(&m->selection, NOW + 3 * SEC));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -119,6 +119,28 @@ static void run_case(void **state)
 		fail_msg("%s: \"%s\" is not in:\n%s", c->name, c->says, dumped.said);
 }
 
+/* Shared memory has grown, and the survey that would name its holder does not come: a kill waits
+ * for it for some time, and one choice is made before and one after it. */
+static void test_a_choice_is_not_repeated_while_it_waits(void **state)
+{
+	put_processes(usual, ARRAY_SIZE(usual));
+	dumped_machine_put(&(struct dumped_process){ .pid = 300,
+						     .comm = "vault",
+						     .anon = 3000,
+						     .cgroup = "/app.slice/vault.scope",
+						     .oom_score_adj = -1000 });
+	dumped_machine_read(&(struct dumped_reading){ .at = 0, .available = 3100 });
+	dumped_machine_start(KILL);
+	dumped_machine_tick();
+	dumped.survey_hangs = true;
+	dumped_machine_read(
+		&(struct dumped_reading){ .at = 1000, .available = 300, .tmpfs = 2800 });
+	dumped_machine_tick();
+	assert_string_equal(dumped.sent, "KILL 301");
+	assert_int_equal(dumped.n_choices, 2);
+	assert_in_range(dumped.n_turns, 50, 150);
+}
+
 static int setup(void **state)
 {
 	log_set_target(LOG_TARGET_CONSOLE);
@@ -150,5 +172,7 @@ int main(void)
 	add_cases(tick_cases_kill, n_tick_cases_kill);
 	add_cases(tick_cases_choice, n_tick_cases_choice);
 	add_cases(tick_cases_machine, n_tick_cases_machine);
+	tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(
+		test_a_choice_is_not_repeated_while_it_waits, setup, teardown);
 	return _cmocka_run_group_tests("tick", tests, n_tests, NULL, NULL);
 }

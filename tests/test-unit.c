@@ -223,11 +223,19 @@ static void test_what_cannot_be_swapped(void **state)
 	swap_use_sample(&m->sampler, NOW + USEC_PER_SEC);
 	assert_int_equal(m->sampler.domain.unswappable, 3 * GIB);
 	assert_string_equal(test.asked_of, "/");
+	test.barred = 2 * GIB;
+	swap_use_sample(&m->sampler, NOW + 2 * USEC_PER_SEC - 1);
+	assert_int_equal(m->sampler.domain.unswappable, 3 * GIB);
+	largest.pid = 813; /* not so soon of another one */
+	swap_use_sample(&m->sampler, NOW + USEC_PER_SEC + USEC_PER_SEC / 4 - 1);
+	assert_int_equal(m->sampler.domain.unswappable, 3 * GIB);
+	swap_use_sample(&m->sampler, NOW + USEC_PER_SEC + USEC_PER_SEC / 4);
+	assert_int_equal(m->sampler.domain.unswappable, 2 * GIB);
 	m->machine.cgroups.v2_has_memory = false; /* there are no limits of swap */
-	swap_use_sample(&m->sampler, NOW + 2 * USEC_PER_SEC);
+	swap_use_sample(&m->sampler, NOW + 3 * USEC_PER_SEC);
 	assert_int_equal(m->sampler.domain.unswappable, 0);
 	test.is_last_resort = true; /* vm.swappiness=0 */
-	swap_use_sample(&m->sampler, NOW + 3 * USEC_PER_SEC);
+	swap_use_sample(&m->sampler, NOW + 4 * USEC_PER_SEC);
 	assert_int_equal(m->sampler.domain.unswappable, UINT64_MAX);
 
 	/* Nothing is read while there is much memory, or no swap to use. */

@@ -269,6 +269,33 @@ static void test_many_cgroups_are_measured_in_turn(void **state)
 	machine_done(&machine);
 }
 
+/* What is beside it is not seen, by whatever. */
+static void test_chooses_from_below_the_root(void **state)
+{
+	static const struct row row = { "a domain", 2, 200, 5000 };
+	struct victim_request below = request;
+	struct census_process *inner;
+	struct machine machine;
+	const struct victim_reader reader = { .precise = read_share,
+					      .reread = reread,
+					      .userdata = &machine };
+
+	(void)state;
+	machine_init(&machine, &row);
+	inner = add(&machine, 250, "/group/inner", 300, 11);
+	below.root = &census_cgroup_of(machine.members[0])->node;
+	victim_choose(&machine.census, &below, &reader, &machine.result);
+	assert_string_equal(machine.result.ranked[0].cgroup->path, "/group");
+	below.target = POLICY_TARGET_PROCESS;
+	victim_choose(&machine.census, &below, &reader, &machine.result);
+	assert_ptr_equal(machine.result.ranked[0].process, inner);
+	assert_int_equal(machine.result.n_candidates, 4); /* counts the machine */
+	below.root = NULL;
+	victim_choose(&machine.census, &below, &reader, &machine.result);
+	assert_ptr_equal(machine.result.ranked[0].process, machine.leak);
+	machine_done(&machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_leader_is_the_largest),
 		cmocka_unit_test(test_order_does_not_depend_on_the_machine),
 		cmocka_unit_test(test_many_cgroups_are_measured_in_turn),
+		cmocka_unit_test(test_chooses_from_below_the_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,7 +44,7 @@ static int read_own_memory(int proc_fd, struct own_memory *ret)
 	unsigned long resident, shared, data;
 	uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	char text[256];
-	ssize_t n = io_read_at(proc_fd, "self/statm", text, sizeof(text));
+	ssize_t n = io_read_record_at(proc_fd, "self/statm", text, sizeof(text));
 
 	if (n < 0)
 		return (int)n;

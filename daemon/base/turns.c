@@ -23,14 +23,13 @@ void turns_close(struct turns *turns)
 	turns->schedstat_fd = -EBADF;
 }
 
-static void read_usage(const struct turns *turns, bool is_calm, struct latency_usage *ret)
+static void read_usage(const struct turns *turns, struct latency_usage *ret)
 {
 	struct rusage usage;
 	char text[128];
 
 	*ret = (struct latency_usage){ 0 };
-	if (is_calm || turns->schedstat_fd <= 0 ||
-	    io_read_fd(turns->schedstat_fd, text, sizeof(text)) < 0 ||
+	if (turns->schedstat_fd <= 0 || io_read_record_fd(turns->schedstat_fd, text, sizeof(text)) < 0 ||
 	    latency_parse_schedstat(text, ret) < 0)
 		return;
 	if (getrusage(RUSAGE_THREAD, &usage) == 0)
@@ -55,38 +54,45 @@ static void report(const char *what, const char *suffix, usec_t usec, enum laten
 			    (unsigned long long)sub_u64(after->major, before->major));
 }
 
-void turns_note_delay(struct turns *turns, usec_t delay, bool is_calm)
+/* "came", 20 ms, " too late".  The cause is that of the last one that was late. */
+static void note_late(struct turns *turns, struct latency *latency, const char *what,
+		      const char *suffix, usec_t usec)
 {
-	struct latency_usage usage;
+	struct latency_usage before = turns->usage;
 
-	if (!latency_count(&turns->delays, delay) || is_calm)
-		return;
-	read_usage(turns, is_calm, &usage);
-	turns->delays.cause = latency_find_cause(&turns->ended, &usage, delay);
+	read_usage(turns, &turns->usage);
+	latency->cause = latency_find_cause(&before, &turns->usage, usec);
 	if (!turns->is_reported)
-		report("came", " too late", delay, turns->delays.cause, &turns->ended, &usage);
+		report(what, suffix, usec, latency->cause, &before, &turns->usage);
 	turns->is_reported = true;
 }
 
-void turns_begin(struct turns *turns, usec_t now, bool is_calm)
+void turns_note_delay(struct turns *turns, usec_t delay, bool is_calm)
+{
+	if (latency_count(&turns->delays, delay) && !is_calm)
+		note_late(turns, &turns->delays, "came", " too late", delay);
+}
+
+void turns_begin(struct turns *turns, usec_t now)
 {
 	turns->began = now;
-	read_usage(turns, is_calm, &turns->began_as);
 }
 
 void turns_end(struct turns *turns, usec_t now, bool is_calm)
 {
 	usec_t took = sub_u64(now, turns->began);
-	const struct latency_usage *before = &turns->began_as;
 	bool is_late = latency_count(&turns->durations, took);
 
-	read_usage(turns, is_calm, &turns->ended);
-	if (is_late && !is_calm) {
-		turns->durations.cause = latency_find_cause(before, &turns->ended, took);
-		if (!turns->is_reported)
-			report("took", "", took, turns->durations.cause, before, &turns->ended);
-		turns->is_reported = true;
+	if (is_calm) {
+		turns->usage.is_known = turns->is_reported = false;
+		turns->usage_at = 0;
+		return;
 	}
-	if (is_calm)
-		turns->is_reported = false;
+	if (is_late)
+		note_late(turns, &turns->durations, "took", "", took);
+	else if (turns->usage_at == 0 || now - turns->usage_at >= TURNS_USAGE_USEC)
+		read_usage(turns, &turns->usage);
+	else
+		return;
+	turns->usage_at = now;
 }

@@ -4,18 +4,21 @@
  * and how long they take; see lib/base/latency.h.
  *
  * In an emergency the first one that is late is reported with what it was waiting for; all are
- * counted (the bus has them).  Costs three system calls a sample, in calm none.
+ * counted (the bus has them).  What the thread has used is read TURNS_USAGE_USEC apart at least, so
+ * a cause may lie as long before; in calm it is not read.
  */
 #pragma once
 
 #include "lib/base/latency.h"
 
+#define TURNS_USAGE_USEC (250 * USEC_PER_MSEC)
+
 struct turns {
 	struct latency delays;
 	struct latency durations;
-	int schedstat_fd;	       /* 0 or negative: none */
-	struct latency_usage ended;    /* as of the end of the last tick, */
-	struct latency_usage began_as; /* and as of the begin of this one */
+	int schedstat_fd; /* 0 or negative: none */
+	struct latency_usage usage;
+	usec_t usage_at; /* 0: it is not known */
 	usec_t began;
 	bool is_reported; /* since watch began */
 };
@@ -26,6 +29,6 @@ void turns_close(struct turns *turns);
 
 /* The timer came so late. */
 void turns_note_delay(struct turns *turns, usec_t delay, bool is_calm);
-/* A tick begins, and ends.  is_calm: before and after it. */
-void turns_begin(struct turns *turns, usec_t now, bool is_calm);
+/* A tick begins, and ends.  is_calm: after it. */
+void turns_begin(struct turns *turns, usec_t now);
 void turns_end(struct turns *turns, usec_t now, bool is_calm);

@@ -118,7 +118,7 @@ static int answer(struct bus *b, sd_bus_message *call, bool with_members)
 	if (r < 0)
 		return r;
 	largest.limit = (uint32_t)min_u64((uint64_t)page.first + page.limit, CGROUPS_MAX);
-	take(&largest, &b->subject.sampler->census.machine);
+	take(&largest, b->subject.sampler->domain.root);
 	r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', with_members ? "a{sv}" : "(stttu)");

@@ -104,7 +104,7 @@ static void fill_victim(const struct victim_candidate *victim, struct history_en
 }
 
 void record_choice(const struct in_flight *f, const struct policy *policy, const char *boot,
-		   usec_t now, struct history_entry *e)
+		   struct history_entry *e)
 {
 	const struct victim_result *choice = &f->selection->choice;
 
@@ -114,7 +114,7 @@ void record_choice(const struct in_flight *f, const struct policy *policy, const
 	e->precise_reads = choice->n_reads;
 	e->approximate = choice->approximate;
 	fill_avoided(f->selection, e);
-	e->choose_usec = sub_u64(now, f->decision.decided_at);
+	e->choose_usec = f->decision.choose_usec;
 	e->n_ranked = (uint32_t)min_u64(choice->n_ranked, HISTORY_RANKED_MAX);
 	for (unsigned i = 0; i < e->n_ranked; i++)
 		fill_ranked(&choice->ranked[i], &e->ranked[i]);
@@ -165,10 +165,10 @@ static void fill_event(const struct decision *d, struct event *event)
 	snprintf(event->victim_cgroup, sizeof(event->victim_cgroup), "%s", d->cgroup);
 	snprintf(event->target_cgroup, sizeof(event->target_cgroup), "%s", d->group);
 	event->processes = d->n_processes;
-	event->choice_usec = d->choose_usec;
 	fill_killed(d, e);
 	format_foreign(d->comm, e->comm, sizeof(d->comm)); /* the catalog names it */
 	e->sharers = d->n_sharers;
+	e->choose_usec = d->choose_usec;
 	e->signal_usec = d->signal_usec;
 	set_text(e->signal, d->signal ? record_signal_name(d->signal) : "none");
 	set_text(e->outcome, kill_progress_to_string(d->outcome));

@@ -22,7 +22,7 @@ void record_occasion(const struct sampler *s, const struct policy *policy, const
 
 /* A new entry: the occasion, and the last choice, which has a victim. */
 void record_choice(const struct in_flight *f, const struct policy *policy, const char *boot,
-		   usec_t now, struct history_entry *ret);
+		   struct history_entry *ret);
 
 /* All of a cgroup is killed; the process is the largest in it, or the one that was chosen. */
 void record_group(const struct decision *d, struct history_entry *e);

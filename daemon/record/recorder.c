@@ -110,9 +110,9 @@ const struct history_entry *recorder_current(const struct recorder *recorder)
 	return recorder->is_signalled ? &recorder->entry : &recorder->draft;
 }
 
-void recorder_choice(struct recorder *a, const struct policy *policy, usec_t now)
+void recorder_choice(struct recorder *a, const struct policy *policy)
 {
-	record_choice(a->f, policy, a->boot, now, &a->draft);
+	record_choice(a->f, policy, a->boot, &a->draft);
 	a->is_signalled = false;
 }
 

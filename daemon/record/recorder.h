@@ -24,8 +24,8 @@ struct recorder *recorder_free(struct recorder *recorder);
 
 struct history *recorder_history(const struct recorder *recorder);
 
-/* The last choice and decision are those of the victim, chosen until now. */
-void recorder_choice(struct recorder *recorder, const struct policy *policy, usec_t now);
+/* The last choice and decision are those of the victim. */
+void recorder_choice(struct recorder *recorder, const struct policy *policy);
 
 /* Memory was read: what was reclaimed until now is noted where it is time. */
 void recorder_sample(struct recorder *recorder, usec_t now);

@@ -82,7 +82,7 @@ struct decision {
 	unsigned pressure_full;	      /* permyriad, over the policy's time */
 	unsigned n_reloads;	      /* the manager's, then */
 	usec_t decided_at;
-	usec_t choose_usec; /* how long the choice took */
+	usec_t choose_usec; /* from decided_at until it was chosen */
 	usec_t signal_usec; /* from the start of the tick to the signal */
 
 	int signal; /* the last one sent */

@@ -291,6 +291,7 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 		.chosen = proc_reclaimable(&sel->choice.ranked[0].memory),
 		.grown = unowned_may_be_held(sel),
 		.grown_asked = s->grown_asked,
+		.regrown_at = s->regrown_at,
 		.memory = sel->sampler->domain.reading.total,
 		.asked_at = s->asked_at,
 		.is_under_way = s->is_waiting,
@@ -301,9 +302,24 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 		.now = now,
 	};
 	step = holder_before(&doubt);
-	if (step == HOLDER_ASK)
+	if (step == HOLDER_NONE)
+		return false;
+	if (step == HOLDER_ASK_AGAIN)
+		s->regrown_at = now;
+	if (step != HOLDER_WAIT)
 		ask_about(sel, now);
-	return step != HOLDER_NONE;
+	s->waited_at = s->asked_at;
+	return true;
+}
+
+bool stuck_is_waited_for(struct selection *sel, usec_t now)
+{
+	struct stuck *s = &sel->stuck;
+
+	if (!stuck_delays_choice(s))
+		return false;
+	collect(sel, now);
+	return s->is_waiting && now - s->asked_at < HOLDER_WAIT_USEC;
 }
 
 void stuck_take_holder(struct selection *sel, const struct decision *last,

@@ -50,7 +50,9 @@ struct stuck {
 
 	usec_t asked_at;      /* the survey; 0: never since stuck */
 	uint64_t grown_asked; /* unowned_may_be_held() then */
+	usec_t regrown_at;    /* it was asked for again, as much had been added since */
 	bool is_waiting;      /* for it */
+	usec_t waited_at;     /* asked_at of the survey that a choice waits for */
 	bool has_survey;
 	bool is_new;			   /* the survey: not checked yet */
 	usec_t surveyed_from, surveyed_at; /* it was asked for, and collected */
@@ -100,6 +102,13 @@ bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, 
 /* More may be held by descriptors than the chosen process frees, and it is not known yet by which
  * process: that is being found out, and none is to be killed meanwhile (holder_before()). */
 bool stuck_waits_before(struct selection *sel, const struct decision *last, usec_t now);
+/* A choice waits for the survey that was asked for last. */
+static inline bool stuck_delays_choice(const struct stuck *s)
+{
+	return s->is_waiting && s->waited_at == s->asked_at;
+}
+/* It still does, and there is no answer yet: another choice would find the same. */
+bool stuck_is_waited_for(struct selection *sel, usec_t now);
 
 /* No process is worth killing, or what is held is looked for: the one that by a survey of this
  * moment holds enough by descriptors alone, and more than the chosen one, if it is eligible, as

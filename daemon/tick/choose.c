@@ -72,6 +72,7 @@ static struct victim_request request_of(struct tick *t, const struct policy *pol
 	const struct memory_reading *reading = &t->sampler->domain.reading;
 
 	return (struct victim_request){
+		.root = t->sampler->domain.root,
 		.n_wanted = VICTIM_REPORTED,
 		.node_budget = VICTIM_REPORTED_NODES,
 		.rank_by = policy_rank_by_now(policy, reading),
@@ -144,8 +145,8 @@ static bool choose(struct tick *t, const struct policy *policy, usec_t now, stru
 		return false;
 	}
 	decision_record(&t->in_flight->decision, t->selection, policy, now);
-	t->in_flight->decision.choose_usec = clock_now() - began;
-	recorder_choice(t->recorder, policy, clock_now());
+	t->in_flight->decision.choose_usec = clock_now() - now;
+	recorder_choice(t->recorder, policy);
 	return true;
 }
 
@@ -160,6 +161,8 @@ bool choose_victim(struct tick *t, const struct policy *policy, usec_t now, stru
 	struct policy_reading reading = judge_reading(t->sampler);
 
 	*ret = (struct choosing){ .goes_on = watch_is_incomplete(t->sampler, now) };
+	if (!ret->goes_on && stuck_is_waited_for(t->selection, now))
+		ret->goes_on = true;
 	if (ret->goes_on || stuck_waits_for_holder(t->selection, &t->in_flight->decision, now) ||
 	    !choose(t, policy, now, ret)) {
 		t->regime->state = t->selection->stuck.since != 0 ? REGIME_STUCK : REGIME_WATCH;

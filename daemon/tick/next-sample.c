@@ -8,6 +8,7 @@
 #include "daemon/base/regime.h"
 #include "daemon/kill/in-flight.h"
 #include "daemon/record/recorder.h"
+#include "daemon/select/selection.h"
 #include "daemon/tick/choose.h"
 #include "daemon/tick/tick.h"
 #include "daemon/watch/sample.h"
@@ -17,7 +18,7 @@
 
 /* The choice is not complete. */
 #define GO_ON_USEC (1 * USEC_PER_MSEC)
-/* The next slice of a round. */
+/* The next slice of a round; what a choice waits for is looked at. */
 #define NEXT_SLICE_USEC (4 * USEC_PER_MSEC)
 /* After a victim has exited or could not be killed; memory has to be counted anew. */
 #define SOON_USEC (20 * USEC_PER_MSEC)
@@ -41,7 +42,7 @@ static usec_t while_killing(const struct tick *t)
 static usec_t by_state(struct tick *t, enum report_event event, bool goes_on, usec_t cpu_time)
 {
 	if (goes_on)
-		return GO_ON_USEC;
+		return stuck_delays_choice(&t->selection->stuck) ? NEXT_SLICE_USEC : GO_ON_USEC;
 	if (is_to_sample_again(event))
 		return SOON_USEC;
 	if (t->regime->state == REGIME_KILLING)

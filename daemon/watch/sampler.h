@@ -44,7 +44,8 @@ struct sampler {
 	struct forecast forecast;
 	struct pace pace;
 	struct stalls stalls;
-	usec_t unswappable_at; /* when domain.unswappable was read */
+	usec_t unswappable_at; /* when domain.unswappable was read, */
+	pid_t unswappable_of;  /* and of which process; 0: none */
 
 	struct census census;
 	struct watch watch;	 /* how fresh it is */

@@ -23,7 +23,7 @@ bool io_is_interrupted(ssize_t r, unsigned *n_interruptions)
 	return r < 0 && errno == EINTR && (*n_interruptions)++ < INTERRUPTIONS_MAX;
 }
 
-ssize_t io_read_fd(int fd, char *buf, size_t size)
+static ssize_t read_all(int fd, char *buf, size_t size, bool is_record)
 {
 	unsigned n_interruptions = 0;
 	size_t length = 0;
@@ -49,19 +49,39 @@ ssize_t io_read_fd(int fd, char *buf, size_t size)
 		}
 		if (n > 0)
 			length += (size_t)n;
-	} while (n != 0);
+	} while (n != 0 && !(is_record && n > 0 && length < size - 1 && buf[length - 1] == '\n'));
 
 	buf[length] = '\0';
 	return (ssize_t)length;
 }
 
-ssize_t io_read_at(int dir_fd, const char *path, char *buf, size_t size)
+static ssize_t read_at(int dir_fd, const char *path, char *buf, size_t size, bool is_record)
 {
 	_cleanup_close_ int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
 	if (fd < 0)
 		return -errno;
-	return io_read_fd(fd, buf, size);
+	return read_all(fd, buf, size, is_record);
+}
+
+ssize_t io_read_at(int dir_fd, const char *path, char *buf, size_t size)
+{
+	return read_at(dir_fd, path, buf, size, false);
+}
+
+ssize_t io_read_fd(int fd, char *buf, size_t size)
+{
+	return read_all(fd, buf, size, false);
+}
+
+ssize_t io_read_record_at(int dir_fd, const char *path, char *buf, size_t size)
+{
+	return read_at(dir_fd, path, buf, size, true);
+}
+
+ssize_t io_read_record_fd(int fd, char *buf, size_t size)
+{
+	return read_all(fd, buf, size, true);
 }
 
 int io_write_at(int dir_fd, const char *path, const char *text)

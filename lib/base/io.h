@@ -25,5 +25,11 @@ ssize_t io_read_at(int dir_fd, const char *path, char *buf, size_t size);
 /* The same from offset 0 of an open fd. */
 ssize_t io_read_fd(int fd, char *buf, size_t size);
 
+/* The same of a file that the kernel returns whole in one read, if there is room (single_open() in
+ * fs/seq_file.c, and those of one value): what ends with a newline is all of it, and no other read
+ * looks for its end. */
+ssize_t io_read_record_at(int dir_fd, const char *path, char *buf, size_t size);
+ssize_t io_read_record_fd(int fd, char *buf, size_t size);
+
 /* Writes text with one write(2), as kernel attribute files want it; 0 or negative errno. */
 int io_write_at(int dir_fd, const char *path, const char *text);

@@ -13,13 +13,15 @@
 
 #include "lib/base/util.h"
 #include "lib/config/policy.h"
+#include "lib/snapshot/census-node.h"
 #include "lib/sys/memory.h"
 #include "lib/sys/psi.h"
 #include "lib/sys/reclaim.h"
 
 /* All zeros: nothing is known, and there is room for no policy. */
 struct domain {
-	struct memory_reading reading; /* the last one */
+	const struct census_node *root; /* of the snapshot: victims are chosen from all below it */
+	struct memory_reading reading;	/* the last one */
 	bool has_psi;
 	struct psi_history psi;
 	struct reclaim_history reclaim; /* empty in calm */

@@ -54,11 +54,15 @@ enum holder_step holder_before(const struct holder_doubt *doubt)
 
 	if (doubt->grown < much || doubt->grown <= doubt->chosen)
 		return HOLDER_NONE;
+	if (doubt->asked_at == 0)
+		return HOLDER_ASK;
 	if (doubt->is_under_way && doubt->now - doubt->asked_at < HOLDER_WAIT_USEC)
 		return HOLDER_WAIT;
-	if (!doubt->is_under_way && (doubt->killed_at > doubt->surveyed_from ||
-				     sub_u64(doubt->grown, doubt->grown_asked) >= much))
+	if (!doubt->is_under_way && doubt->killed_at > doubt->surveyed_from)
 		return HOLDER_ASK;
+	if (!doubt->is_under_way && sub_u64(doubt->grown, doubt->grown_asked) >= much &&
+	    (doubt->regrown_at == 0 || doubt->now - doubt->regrown_at >= doubt->pause))
+		return HOLDER_ASK_AGAIN;
 	if (!doubt->is_under_way && doubt->is_fresh)
 		return HOLDER_NONE;
 	return doubt->now - doubt->asked_at >= doubt->pause ? HOLDER_ASK : HOLDER_NONE;

@@ -37,8 +37,9 @@ struct holder_facts {
 };
 
 enum holder_step {
-	HOLDER_NONE,	/* there is no reason to look for one */
-	HOLDER_ASK,	/* for a survey */
+	HOLDER_NONE, /* there is no reason to look for one */
+	HOLDER_ASK,  /* for a survey */
+	HOLDER_ASK_AGAIN,
 	HOLDER_WAIT,	/* it is under way */
 	HOLDER_COMPARE, /* whatever it names is a candidate */
 };
@@ -66,8 +67,11 @@ struct holder_doubt {
 	usec_t surveyed_from; /* the last that is over: it was asked for; 0: there was none */
 	bool is_fresh;	      /* that one */
 	usec_t killed_at;     /* the last one that a survey named was gone; 0: none */
-	usec_t pause;	      /* no other is asked for earlier, unless as much has been added */
+	/* No other is asked for earlier; once in that time, if as much has been added since.  (What
+	 * no process maps may go up and down as a process likes, and no kill may wait for that.) */
+	usec_t pause;
+	usec_t regrown_at; /* the last HOLDER_ASK_AGAIN; 0: none */
 	usec_t now;
 };
-/* HOLDER_NONE, HOLDER_ASK or HOLDER_WAIT. */
+/* Not HOLDER_COMPARE. */
 enum holder_step holder_before(const struct holder_doubt *doubt);

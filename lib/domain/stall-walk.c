@@ -122,7 +122,7 @@ static ssize_t read_file(int dir_fd, const char *name, const char *file, char *b
 	char path[FILE_PATH_SIZE];
 
 	(void)snprintf(path, sizeof(path), "%s/%s", name, file);
-	return io_read_at(dir_fd, path, buf, size);
+	return io_read_record_at(dir_fd, path, buf, size);
 }
 
 /* A number, or "max"; what is not there (no memory controller) is no limit. */

@@ -16,7 +16,6 @@ struct event {
 	char victim_cgroup[EVENT_PATH_MAX]; /* whole */
 	char target_cgroup[EVENT_PATH_MAX]; /* what is killed as a whole; or "" */
 	uint32_t processes;		    /* killed */
-	uint64_t choice_usec;		    /* how long the choice took */
 };
 
 /* Nothing is known. */

@@ -27,7 +27,7 @@
 #define RANKED(member, letter, bus) FIELD(struct history_ranked, member, letter, bus, NULL, true)
 
 /* The last of them are in the journal only: of struct event, not of the entry. */
-#define N_JOURNAL 5
+#define N_JOURNAL 4
 
 const struct history_field history_fields[] = {
 	/* column			type	D-Bus				journal */
@@ -79,7 +79,7 @@ const struct history_field history_fields[] = {
 	ENTRY(ineffective,		BOOL,	"Ineffective",			"RECKOND_INEFFECTIVE"),
 	ENTRY(signal,			TEXT,	"Signal",			"RECKOND_SIGNAL"),
 	ENTRY(escalated,		BOOL,	"Escalated",			NULL),
-	ENTRY(choose_usec,		U64,	"ChooseUsec",			NULL),
+	ENTRY(choose_usec,		U64,	"ChooseUsec",			"RECKOND_CHOOSE_USEC"),
 	ENTRY(open_usec,		U64,	"OpenUsec",			NULL),
 	ENTRY(boost_usec,		U64,	"BoostUsec",			NULL),
 	ENTRY(signal_usec,		U64,	"SignalUsec",			"RECKOND_SIGNAL_USEC"),
@@ -96,7 +96,6 @@ const struct history_field history_fields[] = {
 	JOURNAL(victim_cgroup,		TEXT,	"RECKOND_VICTIM_CGROUP"),
 	JOURNAL(target_cgroup,		TEXT,	"RECKOND_TARGET_CGROUP"),
 	JOURNAL(processes,		U32,	"RECKOND_PROCESSES"),
-	JOURNAL(choice_usec,		U64,	"RECKOND_CHOOSE_USEC"),
 };
 const size_t n_history_fields = ARRAY_SIZE(history_fields) - N_JOURNAL;
 const size_t n_event_fields = ARRAY_SIZE(history_fields);

@@ -267,11 +267,15 @@ static void push_cgroups(const struct choice *choice, const struct census_node *
 
 static void begin(struct choice *choice, enum order order)
 {
+	const struct census_node *root = choice->request->root;
+
+	if (!root)
+		root = &choice->census->machine;
 	choice->result->n_heap = 0;
 	if (choice->request->target == POLICY_TARGET_CGROUP)
-		push_cgroups(choice, &choice->census->machine, order);
+		push_cgroups(choice, root, order);
 	else
-		open_node(choice, &choice->census->machine, order, choice->mark);
+		open_node(choice, root, order, choice->mark);
 }
 
 /* Pops until nothing is left that could exceed the mark. */

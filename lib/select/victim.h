@@ -146,6 +146,7 @@ void victim_note_args(struct victim_args args[static VICTIM_ARGS_MAX],
 		      const struct census_process *process, uint64_t hash);
 
 struct victim_request {
+	const struct census_node *root; /* what is chosen from: all below it; NULL: the machine */
 	enum policy_rank_by rank_by; /* processes; cgroups are ranked by what is reclaimable, and so
 				      * is what is compared with them: policy_rank_by_now() */
 	enum policy_target target;

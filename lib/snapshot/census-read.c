@@ -199,7 +199,7 @@ pid_t census_read_last_pid(struct census *census)
 	char text[128];
 	int pid;
 
-	if (io_read_fd(open_loadavg(census), text, sizeof(text)) < 0 ||
+	if (io_read_record_fd(open_loadavg(census), text, sizeof(text)) < 0 ||
 	    sscanf(text, "%*s %*s %*s %*s %d", &pid) != 1 || pid < 0)
 		return 0;
 	return pid;

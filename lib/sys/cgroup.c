@@ -103,7 +103,7 @@ static int read_membership(int mount_fd, int proc_fd, pid_t pid, const char *con
 	int r;
 
 	(void)snprintf(path, sizeof(path), "%d/cgroup", pid);
-	n = io_read_at(proc_fd, path, text, sizeof(text));
+	n = io_read_record_at(proc_fd, path, text, sizeof(text));
 	if (n < 0)
 		return errno_is_gone((int)n) ? PROC_GONE : (int)n;
 

@@ -82,6 +82,7 @@ struct memory_source {
 	bool virtualised;	    /* meminfo is mounted over */
 	unsigned n_without_arc;	    /* samples that it was missed at */
 	uint64_t page_size;
+	struct zram_devices zram;
 };
 
 /*
@@ -345,7 +346,7 @@ static int sample_levels(struct memory_source *source, enum lists lists,
 		c.free_listed = reading->counters.free_listed;
 	if (!c.virtualised)
 		sample_arc(source, &c);
-	zram_sample(source->proc_fd, source->sys_fd, &c);
+	zram_sample(&source->zram, source->proc_fd, source->sys_fd, &c);
 	doubts = memory_reconcile(&c);
 	if (source->vmstat_fd == -ENOENT)
 		doubts |= MEMORY_DOUBT_EVENTS;

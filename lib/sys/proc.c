@@ -169,7 +169,7 @@ int proc_read_file(int dir_fd, pid_t pid, const char *name, char *buf, size_t si
 	ssize_t n;
 
 	(void)snprintf(path, sizeof(path), "%d/%s", pid, name);
-	n = io_read_at(dir_fd, path, buf, size);
+	n = io_read_record_at(dir_fd, path, buf, size);
 	return n < 0 ? proc_fold_gone((int)n) : 0;
 }
 

@@ -101,7 +101,7 @@ int psi_read(int dir_fd, const char *path, struct psi_reading *ret)
 	char buf[512];
 	ssize_t n;
 
-	n = io_read_at(dir_fd, path, buf, sizeof(buf));
+	n = io_read_record_at(dir_fd, path, buf, sizeof(buf));
 	return n < 0 ? (int)n : psi_parse(buf, ret);
 }
 
@@ -110,7 +110,7 @@ int psi_read_fd(int fd, struct psi_reading *ret)
 	char buf[512];
 	ssize_t n;
 
-	n = io_read_fd(fd, buf, sizeof(buf));
+	n = io_read_record_fd(fd, buf, sizeof(buf));
 	return n < 0 ? (int)n : psi_parse(buf, ret);
 }
 

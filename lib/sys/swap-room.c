@@ -17,7 +17,7 @@ static bool read_number(int dir_fd, const char *file, uint64_t *ret)
 {
 	char text[64];
 
-	return io_read_at(dir_fd, file, text, sizeof(text)) > 0 &&
+	return io_read_record_at(dir_fd, file, text, sizeof(text)) > 0 &&
 	       sscanf(text, "%" SCNu64, ret) == 1; /* not "max" */
 }
 

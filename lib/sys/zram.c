@@ -16,8 +16,6 @@
 #define ASSUMED_PERCENT 40
 #define ENOUGH		(16 * MIB)
 
-#define NAME_SIZE 32
-
 uint64_t zram_percent(uint64_t stored, uint64_t used)
 {
 	if (stored < ENOUGH)
@@ -72,7 +70,7 @@ static bool is_zram(const char *name)
 }
 
 /* Its name in sysfs, where its node is called something else. */
-static bool find_name(int sys_fd, const char *path, char ret[static NAME_SIZE])
+static bool find_name(int sys_fd, const char *path, char ret[static ZRAM_NAME_SIZE])
 {
 	char link[64], target[256];
 	const char *name;
@@ -88,38 +86,55 @@ static bool find_name(int sys_fd, const char *path, char ret[static NAME_SIZE])
 	target[n] = '\0';
 	name = strrchr(target, '/');
 	name = name ? name + 1 : target;
-	if (!is_zram(name) || strlen(name) >= NAME_SIZE)
+	if (!is_zram(name) || strlen(name) >= ZRAM_NAME_SIZE)
 		return false;
 	strcpy(ret, name);
 	return true;
 }
 
 /* A line of swaps: the node's path, blanks in it as \040, and what kind of swap it is. */
-static void add_line(int sys_fd, const char *line, struct memory_counters *c)
+static void add_line(struct zram_devices *devices, int sys_fd, const char *line)
 {
-	char path[256], kind[16], name[NAME_SIZE];
+	char path[256], kind[16], *name = devices->names[devices->n];
 	const char *base;
 
 	if (sscanf(line, "%255s %15s", path, kind) != 2 || strcmp(kind, "partition") != 0)
 		return;
 	base = strrchr(path, '/');
 	base = base ? base + 1 : path;
-	if (is_zram(base) && strlen(base) < NAME_SIZE)
-		add_device(sys_fd, base, c);
-	else if (find_name(sys_fd, path, name))
-		add_device(sys_fd, name, c);
+	if (is_zram(base) && strlen(base) < ZRAM_NAME_SIZE)
+		strcpy(name, base);
+	else if (!find_name(sys_fd, path, name))
+		return;
+	devices->n++;
 }
 
-void zram_sample(int proc_fd, int sys_fd, struct memory_counters *counters)
+static void find_devices(struct zram_devices *devices, int proc_fd, int sys_fd)
 {
 	char text[4096], *line, *rest = NULL;
 	ssize_t n;
 
-	if (sys_fd < 0 || counters->swap_total == 0)
-		return;
 	n = io_read_at(proc_fd, "swaps", text, sizeof(text));
 	if (n < 0 && n != -ENOBUFS)
+		return; /* tried again at the next sample */
+	devices->n = 0;
+	for (line = strtok_r(text, "\n", &rest); line && devices->n < ZRAM_DEVICES_MAX;
+	     line = strtok_r(NULL, "\n", &rest))
+		add_line(devices, sys_fd, line);
+	devices->n_samples = ZRAM_SAMPLES;
+}
+
+void zram_sample(struct zram_devices *devices, int proc_fd, int sys_fd,
+		 struct memory_counters *counters)
+{
+	if (sys_fd < 0 || counters->swap_total == 0)
 		return;
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		add_line(sys_fd, line, counters);
+	if (devices->swap_total != counters->swap_total)
+		*devices = (struct zram_devices){ .swap_total = counters->swap_total };
+	if (devices->n_samples == 0)
+		find_devices(devices, proc_fd, sys_fd);
+	else
+		devices->n_samples--;
+	for (unsigned i = 0; i < devices->n; i++)
+		add_device(sys_fd, devices->names[i], counters);
 }

@@ -7,9 +7,23 @@
 
 #include "lib/sys/memory.h"
 
+#define ZRAM_NAME_SIZE	 32
+#define ZRAM_DEVICES_MAX 32 /* as many areas of swap as there can be (MAX_SWAPFILES) */
+/* The list of areas is read again when the size of all has changed, and after so many samples. */
+#define ZRAM_SAMPLES 64
+
+/* Which devices are swapped to, as of swaps; all zeros: it is not known. */
+struct zram_devices {
+	char names[ZRAM_DEVICES_MAX][ZRAM_NAME_SIZE]; /* in sysfs */
+	unsigned n;
+	uint64_t swap_total;
+	unsigned n_samples; /* until they are read again */
+};
+
 /* Adds up the devices of proc_fd's swaps that are zram, by sys_fd (sysfs; may be negative): the
  * zram_* counters.  Nothing where there is no swap.  Allocates nothing. */
-void zram_sample(int proc_fd, int sys_fd, struct memory_counters *counters);
+void zram_sample(struct zram_devices *devices, int proc_fd, int sys_fd,
+		 struct memory_counters *counters);
 
 /* The bytes of disksize that mem_limit (0: none) prevents from being filled: at the ratio so far
  * the rest of the limit stores so much more, and no more. */
