@@ -282,6 +282,7 @@ void __wrap_victim_choose(struct census *census, const struct victim_request *re
 /* The thread that finds out where memory is: likewise, when the answer is asked for. */
 
 static bool survey_is_asked;
+static usec_t survey_asked_at;
 
 struct survey *__wrap_survey_free(struct survey *survey);
 struct survey *__wrap_survey_free(struct survey *survey)
@@ -294,13 +295,14 @@ bool __wrap_survey_ask(struct survey *survey, uint64_t least_untouched);
 bool __wrap_survey_ask(struct survey *survey, uint64_t least_untouched)
 {
 	survey_is_asked = true;
+	survey_asked_at = dumped.now;
 	return true;
 }
 
 usec_t __wrap_survey_cpu_time(struct survey *survey);
 usec_t __wrap_survey_cpu_time(struct survey *survey)
 {
-	return USEC_PER_SEC;
+	return dumped.survey_hangs ? dumped.now - survey_asked_at : USEC_PER_SEC;
 }
 
 bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret);

@@ -193,6 +193,8 @@ static void test_before(void **state)
 		  HOLDER_NONE },
 		{ "it was killed since the survey was asked for", 90, 600, 0, 9900, 9900, 9901,
 		  10000, true, 0, HOLDER_ASK },
+		{ "it was killed since, and the survey is late", 90, 600, 0, 9000, 8000, 9500,
+		  10000, true, 0, HOLDER_NONE },
 		{ "it was killed since, asked for", 90, 600, 0, 9900, 9000, 9800, 10000, true, 0,
 		  HOLDER_WAIT },
 	};

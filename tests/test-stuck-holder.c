@@ -340,6 +340,7 @@ static void test_what_others_have_sent_is_the_last_resort(void **state)
 		s->surveyed = (struct where_survey){ .unmapped[0] = {
 							     .pid = 7,
 							     .comm = "holder",
+							     .start_ticks = STARTED,
 							     .bytes = 400 * MIB,
 							     .foreign = cases[i].foreign * MIB,
 							     .creator = cases[i].creator,
