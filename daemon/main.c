@@ -131,7 +131,7 @@ static int run(const struct config_options *options)
 		log_error("Cannot start: out of memory.");
 	if (r < 0)
 		return EXIT_FAILURE;
-	r = monitor_run(m);
+	r = monitor_run(&m->monitor);
 	if (r < 0 && r != -E2BIG) /* self_is_too_large() has logged that */
 		log_error("The event loop failed: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -182,16 +182,16 @@ static int reload(void *userdata, char **ret_errors)
 
 static bool prepare_reload(void *userdata)
 {
-	struct manager *m = userdata;
+	struct monitor *m = userdata;
 
-	return config_prepare_reload(&m->config);
+	return config_prepare_reload(m->config);
 }
 
 static void expire(void *userdata)
 {
-	struct manager *m = userdata;
+	struct monitor *m = userdata;
 
-	config_expire(&m->config);
+	config_expire(m->config);
 }
 
 struct bus_subject manager_bus_subject(struct manager *m)
@@ -213,7 +213,7 @@ struct bus_subject manager_bus_subject(struct manager *m)
 		.reload = reload,
 		.prepare_reload = prepare_reload,
 		.expire = expire,
-		.userdata = m,
+		.userdata = &m->monitor,
 	};
 }
 
@@ -238,13 +238,13 @@ static int prepare(struct manager *m)
 		closep(&m->sampler.psi_fd);
 		m->sampler.psi_fd = -EBADF;
 	}
-	r = monitor_new(m);
+	r = monitor_new(&m->monitor);
 	if (r < 0)
 		return r;
 	if (m->sampler.domain.has_psi)
-		monitor_arm_pressure(m);
+		monitor_arm_pressure(&m->monitor);
 	subject = manager_bus_subject(m);
-	r = bus_new(&subject, &m->bus);
+	r = bus_new(&subject, &m->monitor.bus);
 	if (r < 0)
 		return r;
 	r = take_first_census(m);
@@ -300,6 +300,19 @@ void manager_init(struct manager *m)
 			.f = &m->in_flight,
 			.probed = &m->probed,
 		},
+		.monitor = {
+			.config = &m->config,
+			.probed = &m->probed,
+			.self = &m->self,
+			.machine = &m->machine,
+			.regime = &m->regime,
+			.sampler = &m->sampler,
+			.selection = &m->selection,
+			.in_flight = &m->in_flight,
+			.tick = &m->tick,
+			.reporter = &m->reporter,
+			.conflicts = &m->conflicts,
+		},
 	};
 	m->machine.proc_fd = m->machine.sys_fd = m->sampler.psi_fd = m->conflicts.units_fd =
 		m->monitor.placeholder_fd = m->in_flight.ledger_fd = -EBADF;
@@ -346,7 +359,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 		log_error("Cannot get ready: %s", strerror(-r));
 		return r;
 	}
-	r = with_log ? monitor_watch_loader(m) : 0;
+	r = with_log ? monitor_watch_loader(&m->monitor) : 0;
 	if (r < 0)
 		log_warning("No thread for reloads: %s; they delay samples of memory.",
 			    strerror(-r));
@@ -373,9 +386,9 @@ struct manager *manager_free(struct manager *m)
 		recorder_close(m->tick.recorder);
 	m->tick.history_store = history_store_close(m->tick.history_store);
 	m->tick.recorder = recorder_free(m->tick.recorder);
-	bus_free(m->bus);
+	bus_free(m->monitor.bus);
 	thaw_state_close(&m->in_flight);
-	monitor_free(m);
+	monitor_free(&m->monitor);
 	kill_reapers_free(m->in_flight.reapers);
 	unit_marker_free(m->in_flight.unit_marker);
 	precise_free(m->sampler.precise);
@@ -397,63 +410,4 @@ struct manager *manager_free(struct manager *m)
 	free(m->probed.missing_privileges);
 	free(m);
 	return NULL;
-}
-
-int manager_reload(struct manager *m, char **ret_errors)
-{
-	uint64_t heap_used;
-	int r;
-
-	config_forget_refusal(&m->config); /* what it takes is none of the configuration's */
-	heap_used = self_heap_used();
-	r = config_reload(&m->config, &m->sampler.domain, ret_errors);
-	if (r != 0) { /* what there is now is the text of the errors */
-		bus_note_refusal(m->bus);
-		return r;
-	}
-	m->self.config_bytes =
-		sub_u64(m->self.config_bytes + self_heap_used() + m->config.read_bytes, heap_used);
-	census_set_policies(&m->sampler.census, &m->config.policies);
-	m->reporter.warned = false;   /* by policies that are no more */
-	m->selection.quiet_until = 0; /* it may have been a dry run until now */
-	bus_note_reload(m->bus);
-	if (!m->config.policies.dry_run && !m->in_flight.ledger && m->in_flight.ledger_error == 0) {
-		/* It was a dry run until now. */
-		r = thaw_state_open(&m->in_flight);
-		if (r < 0)
-			log_warning(
-				"Groups that are thawed are not frozen again if reckond is killed: %s.",
-				thaw_state_strerror(r));
-		thaw_state_recover(&m->in_flight);
-	}
-	log_info("The configuration was reloaded.");
-	config_warn_of_subtree(&m->config, &m->machine.cgroups);
-	return 0;
-}
-
-const char *manager_status(const struct manager *m, char buf[static MANAGER_STATUS_SIZE])
-{
-	const char *named = m->config.options.config_file;
-	char file[128] = "", refused[192] = "";
-
-	if (named)
-		format_foreign(named, file, sizeof(file));
-	if (m->config.reload_was_refused)
-		snprintf(refused, sizeof(refused),
-			 "; the last reload was refused (reckonctl check%s%s)", named ? " " : "",
-			 file);
-	if (m->config.is_degraded)
-		snprintf(buf, MANAGER_STATUS_SIZE,
-			 "Degraded: the configuration has errors (reckonctl check%s%s)%s",
-			 named ? " " : "", file,
-			 m->config.policies.dry_run ? "; dry run: no process is killed" : "");
-	else if (m->selection.stuck.since != 0)
-		snprintf(buf, MANAGER_STATUS_SIZE,
-			 "Memory is low, but no process is worth killing (reckonctl status)");
-	else
-		snprintf(buf, MANAGER_STATUS_SIZE, "%s%s",
-			 m->config.policies.dry_run ? "Dry run: no process is killed"
-						    : "Watching memory",
-			 refused);
-	return buf;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * manager: owns the parts of the daemon, from setup to exit.  Each part knows those that it works
- * on, not the manager; monitor.c calls them from the event loop.
+ * on, not the manager.
  */
 #pragma once
 
@@ -36,7 +36,6 @@ struct manager {
 
 	struct conflicts conflicts;
 	struct monitor monitor;
-	struct bus *bus;
 };
 
 /* An empty one: nothing is open, and each part knows those that it works on. */
@@ -55,11 +54,3 @@ static inline void manager_freep(struct manager **manager)
 {
 	manager_free(*manager);
 }
-
-/* The configuration anew; with errors the old one stays.  0; 1 if it has errors, with all of them
- * in *ret_errors, a line each (to be freed; NULL: no memory for it); -errno. */
-int manager_reload(struct manager *manager, char **ret_errors);
-
-/* For the service manager, in one line.  Returns buf. */
-#define MANAGER_STATUS_SIZE 512
-const char *manager_status(const struct manager *manager, char buf[static MANAGER_STATUS_SIZE]);

@@ -218,16 +218,16 @@ static inline void pump(void)
 /* As at a sample, at which it may join at once. */
 static inline void join(void)
 {
-	test.m->bus->join_at = 0;
+	test.m->monitor.bus->join_at = 0;
 	allow_mallocs(false);
-	bus_turn(test.m->bus, clock_now());
+	bus_turn(test.m->monitor.bus, clock_now());
 	allow_mallocs(true);
 	pump();
 }
 
 static inline bool is_joined(void)
 {
-	return test.m->bus->bus && bus_io_is_ready(test.m->bus);
+	return test.m->monitor.bus->bus && bus_io_is_ready(test.m->monitor.bus);
 }
 
 static inline int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *error)
@@ -291,9 +291,9 @@ static inline void send_call(const struct call *call, const char *sender)
 /* No client has sent too many calls. */
 static inline void renew_quota(void)
 {
-	quota_init(&test.m->bus->quota, clock_now());
-	test.m->bus->is_paused = false;
-	test.m->bus->cpu_used = 0;
+	quota_init(&test.m->monitor.bus->quota, clock_now());
+	test.m->monitor.bus->is_paused = false;
+	test.m->monitor.bus->cpu_used = 0;
 }
 
 static inline void call(const struct call *call)
@@ -302,7 +302,7 @@ static inline void call(const struct call *call)
 	send_call(call, ":1.7");
 	for (int i = 0; i < 50 && !test.is_answered && test.peer; i++) {
 		renew_quota();
-		bus_schedule(test.m->bus);
+		bus_schedule(test.m->monitor.bus);
 		pump();
 	}
 }

@@ -16,6 +16,7 @@
 
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
+#include "daemon/service.h"
 #include "daemon/tick/tick.h"
 
 /* clang-format off */
@@ -52,8 +53,8 @@ bool __wrap_self_is_too_large(struct self *self, const struct machine *machine,
 	return test.is_too_large;
 }
 
-int __wrap_manager_reload(struct manager *m, char **ret_errors);
-int __wrap_manager_reload(struct manager *m, char **ret_errors)
+int __wrap_service_reload(struct monitor *m, char **ret_errors);
+int __wrap_service_reload(struct monitor *m, char **ret_errors)
 {
 	test.n_reloads++;
 	*ret_errors = NULL;
@@ -106,12 +107,12 @@ int setup(void **state)
 	setenv("NOTIFY_SOCKET", test.notify_path, 1);
 	unsetenv("WATCHDOG_USEC");
 	unsetenv("WATCHDOG_PID");
-	return monitor_new(&test.m);
+	return monitor_new(&test.m.monitor);
 }
 
 int teardown(void **state)
 {
-	monitor_free(&test.m);
+	monitor_free(&test.m.monitor);
 	reserve_release(&test.m.self.reserve);
 	close(test.slave);
 	close(test.notify_fd);

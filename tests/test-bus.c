@@ -21,6 +21,7 @@
 #include "daemon/bus/bus.h"
 #include "daemon/log/log.h"
 #include "daemon/manager.h"
+#include "daemon/service.h"
 #include "tests/bus-fixture.h"
 
 /* clang-format off */
@@ -44,7 +45,7 @@ static void test_all_is_answered(void **state)
 
 static void test_the_answer_to_the_name(void **state)
 {
-	struct bus *b = test.m->bus;
+	struct bus *b = test.m->monitor.bus;
 
 	test.name_answer = 2; /* another process has it: it comes to us when that exits */
 	join();
@@ -69,7 +70,7 @@ static void test_the_answer_to_the_name(void **state)
 /* It has accepted the connection, and does not say hello: it is not waited for for ever. */
 static void test_a_bus_that_does_not_answer_is_left(void **state)
 {
-	struct bus *b = test.m->bus;
+	struct bus *b = test.m->monitor.bus;
 
 	test.says_hello = false;
 	join();
@@ -104,7 +105,7 @@ static void test_a_bus_that_is_not_there(void **state)
 {
 	static const char *const addresses[] = { "unix:path=/nonexistent", "unix:path=/dev/null",
 						 "nonsense", "unix:abstract=test-bus-nonesuch" };
-	struct bus *b = test.m->bus;
+	struct bus *b = test.m->monitor.bus;
 
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
 		usec_t pause = b->join_pause;
@@ -194,7 +195,7 @@ static void test_a_reload_that_is_refused_is_signalled(void **state)
 	assert_string_equal(test.changes, "ReloadErrors=2\n");
 	test.changes[0] = '\0';
 	test.m->config.reload_error = -EMFILE; /* it could not be read */
-	bus_note_refusal(test.m->bus);
+	bus_note_refusal(test.m->monitor.bus);
 	pump();
 	assert_string_equal(test.changes, "ReloadErrors=1\n");
 	test.changes[0] = '\0';
@@ -213,9 +214,9 @@ static void test_news_are_not_cut_for_an_answer(void **state)
 
 	join();
 	write_conf(CONF "[Policy x]\nMemoryAvailable=plenty\nNone=1\nAction=kill\n");
-	assert_int_equal(manager_reload(m, &errors), 1);
+	assert_int_equal(service_reload(&m->monitor, &errors), 1);
 	free(errors);
-	m->bus->n_bytes = BUS_PAGE_BYTES;
+	m->monitor.bus->n_bytes = BUS_PAGE_BYTES;
 	pump();
 	assert_string_equal(test.changes, "ReloadErrors=2\n");
 }
@@ -238,7 +239,7 @@ static void test_reloads_that_wait_for_files(void **state)
 	static const struct call reload = MANAGER("Reload", "");
 
 	join();
-	assert_int_equal(monitor_watch_loader(test.m), 0);
+	assert_int_equal(monitor_watch_loader(&test.m->monitor), 0);
 	for (unsigned i = 1; i <= 20; i++) {
 		write_conf(CONF);
 		call_and_wait(&reload);
@@ -262,7 +263,7 @@ static void test_a_reload_that_is_refused_without_a_reason(void **state)
 	static const struct call reload = MANAGER("Reload", "");
 
 	join();
-	test.m->bus->subject.reload = refuse_without_memory;
+	test.m->monitor.bus->subject.reload = refuse_without_memory;
 	call(&reload);
 	assert_string_equal(test.error, BUS_ERROR_BAD_CONFIGURATION);
 	assert_string_equal(test.error_text, strerror(ENOMEM));
@@ -285,11 +286,11 @@ static void test_questions_that_are_not_answered(void **state)
 		assert_int_equal(test.is_answered, i == 16);
 	}
 	assert_string_equal(test.error, SD_BUS_ERROR_LIMITS_EXCEEDED);
-	assert_int_equal(test.m->bus->n_questions, 16);
+	assert_int_equal(test.m->monitor.bus->n_questions, 16);
 	assert_int_equal(shutdown(sd_bus_get_fd(test.peer), SHUT_RDWR), 0);
 	pump();
-	assert_null(test.m->bus->bus);
-	assert_int_equal(test.m->bus->n_questions, 0);
+	assert_null(test.m->monitor.bus->bus);
+	assert_int_equal(test.m->monitor.bus->n_questions, 0);
 	assert_int_equal(test.m->config.n_reloads, 0);
 }
 
@@ -318,25 +319,25 @@ static void test_while_a_victim_exits(void **state)
 	d->n_processes = 1;
 	call(&candidates);
 	assert_non_null(strstr(test.error_text, "cgroup /a (1 process) was sent"));
-	m->bus->hides_processes = true;
-	m->bus->hides_read_at = clock_now();
+	m->monitor.bus->hides_processes = true;
+	m->monitor.bus->hides_read_at = clock_now();
 	call(&candidates);
 	assert_non_null(strstr(test.error_text, "A process was sent SIGTERM"));
 	call(&properties); /* is in memory */
 	assert_string_equal(test.error, "");
 
 	/* Just now: it waits, as that is soon over. */
-	m->bus->hides_processes = false;
+	m->monitor.bus->hides_processes = false;
 	renew_quota();
 	d->signalled_at = clock_now();
 	send_call(&candidates, ":1.7");
 	pump();
 	if (clock_now() - d->signalled_at < USEC_PER_SEC) { /* else: a busy machine */
-		assert_int_equal(m->bus->n_waiting, 1);
+		assert_int_equal(m->monitor.bus->n_waiting, 1);
 		assert_false(test.is_answered);
 	}
 	m->regime.state = REGIME_WATCH;
-	bus_schedule(m->bus);
+	bus_schedule(m->monitor.bus);
 	for (int i = 0; i < 50 && !test.is_answered; i++)
 		pump();
 	assert_string_equal(test.error, "");
@@ -355,28 +356,28 @@ static void test_news_are_reported_once(void **state)
 	m->regime.state = REGIME_WATCH;
 	m->in_flight.n_kills++;
 	m->conflicts.found = 1;
-	bus_schedule(m->bus);
+	bus_schedule(m->monitor.bus);
 	pump();
 	assert_string_equal(test.signals, "StateChanged\nPropertiesChanged\n");
-	bus_schedule(m->bus);
+	bus_schedule(m->monitor.bus);
 	pump();
 	assert_int_equal(test.n_signals, 2);
 
 	test.signals[0] = '\0';
 	policy->action = POLICY_ACTION_WARN;
-	bus_note_judgement(m->bus, &judgement, 100 * USEC_PER_SEC);
-	bus_note_judgement(m->bus, &judgement, 101 * USEC_PER_SEC);
-	bus_schedule(m->bus);
+	bus_note_judgement(m->monitor.bus, &judgement, 100 * USEC_PER_SEC);
+	bus_note_judgement(m->monitor.bus, &judgement, 101 * USEC_PER_SEC);
+	bus_schedule(m->monitor.bus);
 	pump();
 	assert_string_equal(test.signals, "LowMemory\n");
-	bus_note_judgement(m->bus, &none, 102 * USEC_PER_SEC); /* too short a time */
-	bus_note_judgement(m->bus, &judgement, 103 * USEC_PER_SEC);
-	bus_schedule(m->bus);
+	bus_note_judgement(m->monitor.bus, &none, 102 * USEC_PER_SEC); /* too short a time */
+	bus_note_judgement(m->monitor.bus, &judgement, 103 * USEC_PER_SEC);
+	bus_schedule(m->monitor.bus);
 	pump();
 	assert_string_equal(test.signals, "LowMemory\n");
-	bus_note_judgement(m->bus, &none, 113 * USEC_PER_SEC);
-	bus_note_judgement(m->bus, &judgement, 114 * USEC_PER_SEC);
-	bus_schedule(m->bus);
+	bus_note_judgement(m->monitor.bus, &none, 113 * USEC_PER_SEC);
+	bus_note_judgement(m->monitor.bus, &judgement, 114 * USEC_PER_SEC);
+	bus_schedule(m->monitor.bus);
 	pump();
 	assert_string_equal(test.signals, "LowMemory\nLowMemory\n");
 }

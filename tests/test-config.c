@@ -12,6 +12,7 @@
 #include "daemon/base/config.h"
 #include "daemon/log/log.h"
 #include "daemon/manager.h"
+#include "daemon/service.h"
 #include "lib/base/cleanup.h"
 #include "lib/domain/domain.h"
 #include "tests/fail-malloc.h"
@@ -175,7 +176,7 @@ static void test_a_reload_that_is_refused_allows_for_no_more_memory(void **state
 	for (int i = 0; i < 10; i++) {
 		_cleanup_free_ char *errors = NULL;
 
-		assert_int_equal(manager_reload(&m, &errors), 1);
+		assert_int_equal(service_reload(&m.monitor, &errors), 1);
 		assert_non_null(errors);
 		assert_int_equal(m.self.config_bytes, MIB);
 	}
@@ -184,7 +185,7 @@ static void test_a_reload_that_is_refused_allows_for_no_more_memory(void **state
 	{
 		_cleanup_free_ char *errors = NULL;
 
-		assert_int_equal(manager_reload(&m, &errors), 0);
+		assert_int_equal(service_reload(&m.monitor, &errors), 0);
 	}
 	assert_in_range(m.self.config_bytes, MIB - NOISE, MIB + NOISE);
 	config_done(&m.config);
@@ -198,8 +199,8 @@ static void test_the_memory_of_a_configuration_is_allowed_for(void **state)
 	static struct manager m;
 
 	for (unsigned i = 0; i < N_RULES; i++)
-		snprintf(rules + strlen(rules), 64, "[Avoid r%u]\nComm=^(a|b)%u$\nWeight=0.5\n",
-			 i, i);
+		snprintf(rules + strlen(rules), 64, "[Avoid r%u]\nComm=^(a|b)%u$\nWeight=0.5\n", i,
+			 i);
 	manager_init(&m);
 	m.config.options.config_file = path;
 	write_policies(0, "");
@@ -210,7 +211,7 @@ static void test_the_memory_of_a_configuration_is_allowed_for(void **state)
 		bool is_larger = i % 2 == 0;
 
 		write_policies(0, is_larger ? rules : "");
-		assert_int_equal(manager_reload(&m, &errors), 0);
+		assert_int_equal(service_reload(&m.monitor, &errors), 0);
 		if (HEAP_IS_KNOWN)
 			assert_in_range(m.self.config_bytes,
 					MIB - NOISE + is_larger * N_RULES * KIB,

@@ -82,7 +82,7 @@ FAILS(PRECISE, precise_new, (int proc_fd, struct precise **ret), (proc_fd, ret))
 FAILS(REAPERS, kill_reapers_new,
       (const struct kill_ops *ops, unsigned n, struct kill_reapers **ret, int *ret_fifo),
       (ops, n, ret, ret_fifo))
-FAILS(MONITOR, monitor_new, (struct manager * m), (m))
+FAILS(MONITOR, monitor_new, (struct monitor * m), (m))
 FAILS(BUS, bus_new, (const struct bus_subject *subject, struct bus **ret), (subject, ret))
 FAILS(CENSUS, census_init,
       (struct census * census, int proc_fd, const struct cgroup_fs *cgroups,

@@ -46,7 +46,7 @@ static void test_pressure_wakes_the_loop_and_has_it_watch(void **state)
 	usec_t before;
 
 	test.trigger_result[0] = test.master;
-	monitor_arm_pressure(m);
+	monitor_arm_pressure(&m->monitor);
 	assert_int_equal(m->probed.psi_trigger_error, 0);
 	assert_true(turn()); /* the timer is due at once at first */
 	assert_int_equal(test.n_ticks, 1);
@@ -77,7 +77,7 @@ static void test_a_failed_trigger_leaves_the_timer(void **state)
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	close(ends[0]); /* EPOLLERR */
 	test.trigger_result[0] = ends[1];
-	monitor_arm_pressure(m);
+	monitor_arm_pressure(&m->monitor);
 	test.next = 0; /* the timer is always due */
 	for (int i = 0; i < 10; i++)
 		assert_true(turn());
@@ -111,7 +111,7 @@ static void test_triggers_that_are_requested(void **state)
 		test.trigger_result[0] = cases[i].first < 0 ? cases[i].first : dup(test.master);
 		test.trigger_result[1] = cases[i].second < 0 ? cases[i].second : dup(test.master);
 		m->probed = (struct probe_results){ 0 };
-		monitor_arm_pressure(m);
+		monitor_arm_pressure(&m->monitor);
 		assert_int_equal(test.n_triggers, cases[i].n_asked);
 		assert_int_equal(m->probed.psi_trigger_error, cases[i].trigger_error);
 		assert_int_equal(m->probed.psi_fallback_error, cases[i].fallback_error);
@@ -136,7 +136,7 @@ static void test_a_trigger_that_cannot_be_polled(void **state)
 
 	assert_true(fd >= 0);
 	test.trigger_result[0] = fd;
-	monitor_arm_pressure(m);
+	monitor_arm_pressure(&m->monitor);
 	assert_null(m->monitor.psi_source);
 	assert_int_equal(m->probed.psi_fallback_error, -EPERM);
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
@@ -160,7 +160,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 
 	make_urgent(); /* a sample that finds it still exiting */
 	test.trigger_result[0] = test.master;
-	monitor_arm_pressure(m);
+	monitor_arm_pressure(&m->monitor);
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 0);
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/manager.h"
+#include "daemon/service.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 #include "tests/fail-malloc.h"
@@ -248,7 +249,7 @@ static void test_a_dry_run_is_switched_off(void **state)
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n", test.subtree);
 	fputs(NOT_NOW, f);
 	fclose(f);
-	assert_int_equal(manager_reload(test.manager, &errors), 0);
+	assert_int_equal(service_reload(&test.manager->monitor, &errors), 0);
 	assert_non_null(test.manager->in_flight.ledger);
 	assert_int_equal(n_owed(), 0);
 	assert_soon(is_frozen(false, "/g"));

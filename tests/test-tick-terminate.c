@@ -10,6 +10,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/manager.h"
+#include "daemon/service.h"
 #include "tests/tick-fixture.h"
 
 /* clang-format off */
@@ -156,7 +157,7 @@ static void reload(const char *more)
 	assert_non_null(f);
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n%s", test.subtree, more);
 	fclose(f);
-	assert_int_equal(manager_reload(test.manager, &errors), 0);
+	assert_int_equal(service_reload(&test.manager->monitor, &errors), 0);
 }
 
 /* A process that had SIGTERM is not killed by a configuration that is no more. */
