@@ -7,39 +7,43 @@
 
 #include <stdbool.h>
 
-#include "daemon/base/config.h"
-#include "daemon/base/conflicts.h"
-#include "daemon/base/machine.h"
-#include "daemon/base/regime.h"
-#include "daemon/base/self.h"
-#include "daemon/bus/bus.h"
-#include "daemon/kill/in-flight.h"
-#include "daemon/kill/self-test.h"
-#include "daemon/monitor.h"
-#include "daemon/record/report.h"
-#include "daemon/select/selection.h"
-#include "daemon/tick/tick.h"
-#include "daemon/watch/sampler.h"
+struct bus_subject;
+struct config;
+struct config_options;
+struct conflicts;
+struct in_flight;
+struct kill_ops;
+struct machine;
+struct monitor;
+struct probe_results;
+struct regime;
+struct reporter;
+struct sampler;
+struct selection;
+struct self;
+struct self_test;
+struct tick;
 
 struct manager {
-	struct config config;
-	struct probe_results probed;
-	struct self self;
+	struct config *config;
+	struct probe_results *probed;
+	struct self *self;
 
-	struct machine machine;
-	struct regime regime;
-	struct sampler sampler;
-	struct selection selection;
-	struct in_flight in_flight;
-	struct tick tick;
-	struct reporter reporter;
+	struct machine *machine;
+	struct regime *regime;
+	struct sampler *sampler;
+	struct selection *selection;
+	struct in_flight *in_flight;
+	struct tick *tick;
+	struct reporter *reporter;
 
-	struct conflicts conflicts;
-	struct monitor monitor;
+	struct conflicts *conflicts;
+	struct monitor *monitor;
 };
 
-/* An empty one: nothing is open, and each part knows those that it works on. */
-void manager_init(struct manager *manager);
+/* An empty one: nothing is open, and each part knows those that it works on.  To be freed with
+ * free(), as long as nothing is.  NULL: no memory. */
+struct manager *manager_alloc(void);
 
 /* What the self-test works on, and what the bus tells of. */
 struct self_test manager_self_test(struct manager *manager);
