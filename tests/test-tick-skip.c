@@ -413,7 +413,7 @@ static void test_tick_sees_that_a_kill_was_ineffective(void **state)
 		d = &test.manager->in_flight->decision;
 		one_tick();
 		assert_int_equal(d->pid, sharer);
-		assert_true(proc_reclaimable(&d->memory) >= 256 * MIB);
+		assert_true(d->approximate || proc_reclaimable(&d->memory) >= 256 * MIB);
 		wait_for_outcome();
 		assert_true(is_over(d->outcome));
 		assert_int_equal(d->ineffective, d->freed < 32 * MIB);
