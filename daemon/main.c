@@ -10,8 +10,8 @@
 #include "daemon/log/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
-#include "lib/kill/kill.h"
 #include "lib/base/cleanup.h"
+#include "lib/kill/kill.h"
 
 enum { EXIT_BAD_USAGE = 2 };
 
