@@ -379,7 +379,22 @@ static bool may_take_receiver(const struct selection *sel, const struct decision
 		now - s->receiver.taken_at >= STUCK_VAIN_USEC);
 }
 
-void stuck_take_holder(struct selection *sel, const struct decision *last,
+/* If one that was started since the survey were left, the kill would be in vain.  Once in a pause:
+ * a process may start others all the time. */
+static bool asks_for_heirs(struct selection *sel, const struct census_process *process, usec_t now)
+{
+	struct stuck *s = &sel->stuck;
+
+	if ((s->heirs_at != 0 && now - s->heirs_at < stuck_survey_pause(s)) ||
+	    !holders_have_heirs(sel, process, now))
+		return false;
+	s->heirs_at = now;
+	ask_about(sel, now);
+	s->waited_at = s->asked_at;
+	return true;
+}
+
+bool stuck_take_holder(struct selection *sel, const struct decision *last,
 		       const struct victim_reader *reader, usec_t now)
 {
 	const struct holder_facts facts = holder_facts_of(sel, last, now);
@@ -389,11 +404,13 @@ void stuck_take_holder(struct selection *sel, const struct decision *last,
 	uint64_t held;
 
 	if (!is_first && !may_be_larger(sel))
-		return;
+		return false;
 	collect(sel, now);
 	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
-		return;
+		return false;
 	process = holders_find_best(sel, !is_first, reader, now, &held);
+	if (process && asks_for_heirs(sel, process, now))
+		return true;
 	if (!process && may_take_receiver(sel, last, now)) {
 		process = holders_find_receiver(sel, reader, now, &held);
 		s->receiver.taken_at = process ? now : s->receiver.taken_at;
@@ -403,9 +420,10 @@ void stuck_take_holder(struct selection *sel, const struct decision *last,
 				     ++s->n_nominations >= NOMINATIONS_MAX)))
 		s->nominated_at = s->surveyed_at;
 	if (!process)
-		return;
+		return false;
 	s->missing = holder_missing(&facts);
 	victim_take(process, held, &sel->choice);
+	return false;
 }
 
 void stuck_report_later(struct selection *sel, usec_t now)
