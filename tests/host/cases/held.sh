@@ -127,7 +127,7 @@ case_memfd_held_strangers() { # must not: one memfd of 600 MiB, held by two prog
     apps 4 20
     start_daemon
     start service uid=65533 queue=$case_run/queue receive
-    wait_for 10 [ -S $case_run/queue ]
+    wait_for 60 [ -S $case_run/queue ]
     start hog uid=65534 send-memfd=660,$case_run/queue,keep
     pause 3
     start nudge anon=60@20
@@ -198,7 +198,7 @@ case_memfd_in_flight_service() { # must not: a service of a system user, to whic
     apps 4 20
     start_daemon
     start service uid=99 queue=$case_run/queue
-    wait_for 10 [ -S $case_run/queue ]
+    wait_for 60 [ -S $case_run/queue ]
     start sender uid=65534 send-memfd=660,$case_run/queue exit
     pause 4
     start nudge anon=60@20
@@ -211,7 +211,7 @@ case_memfd_sent() { # a memfd of 400 MiB that another user has sent to a service
     apps 4 20
     start_daemon
     start service uid=65533 queue=$case_run/queue receive
-    wait_for 10 [ -S $case_run/queue ]
+    wait_for 60 [ -S $case_run/queue ]
     start sender uid=65534 send-memfd=400,$case_run/queue exit
     pause 3
     start hog anon=100 anon=280@40
@@ -223,7 +223,7 @@ case_memfd_sent_alone() { # the same, of 660 MiB and without the leak: no other 
     apps 4 20
     start_daemon
     start service uid=65533 queue=$case_run/queue receive
-    wait_for 10 [ -S $case_run/queue ]
+    wait_for 60 [ -S $case_run/queue ]
     start sender uid=65534 send-memfd=660,$case_run/queue exit
     pause 4
     start nudge anon=60@20
