@@ -58,20 +58,28 @@ case_tmpfs_mapped_slowly() { # must not: a tmpfs is filled, and a process maps f
     until_quiet
 }
 
-untouched() { # STEP...: of the child
+untouched() { # STEP...: of the child, which makes $ready
     expect dies=hog,holder lives=app:8 kills=2
     machine
     start_daemon
     apps 8 40
     start_full hog shared=430 fork=1 name=holder "$@" end
+    wait_for 60 [ -e $ready ] || bad 'the child did not come so far'
     start filler anon=60@20
     until_quiet 4
 }
+ready=$case_run/ready
 case_untouched() { # a child that maps 430 MiB of shared memory and has touched none of it
-    untouched
+    untouched mark=$ready
 }
 case_untouched_touched() { # the same, and it has touched it
-    untouched touch
+    untouched touch mark=$ready
+}
+case_untouched_half() { # the same, and it has touched half of it
+    untouched touch=215 mark=$ready
+}
+case_untouched_late() { # the same, and it touches it while memory gets short
+    untouched mark=$ready sleep=2.3 touch
 }
 case_untouched_small() { # must not: children that map what their living parent has, beside a leak
     expect dies=leak lives=hog:1,child:4
