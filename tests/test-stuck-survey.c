@@ -100,6 +100,33 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 	}
 }
 
+/* None holds it by descriptors: a process may have touched it since it was read. */
+static void test_all_are_read_again_after_a_kill_in_vain(void **state)
+{
+	struct manager *m = test.m;
+	struct decision *last = &m->in_flight->decision;
+	struct census_process *other = add(8, "other", 40 * MIB);
+
+	add(9, "gone", 0);
+	test.alive = 8;
+	m->sampler->domain.reading.counters.shmem = 3 * GIB;
+	last->memory.shmem = 3 * GIB;
+	last->outcome = KILL_PROGRESS_GONE;
+	last->finished_at = NOW;
+	assert_true(stuck_waits_for_holder(m->selection, last, NOW));
+	test.is_finished = true;
+	assert_false(stuck_waits_for_holder(m->selection, last, NOW + SEC / 10));
+	victim_take(other, 0, &m->selection->choice);
+	assert_true(stuck_take_holder(m->selection, last, &reader, NOW + SEC / 10));
+	assert_int_equal(test.n_rereads, 2);
+	assert_true(census_find(&m->sampler->census, 9)->is_gone);
+	assert_false(other->is_gone);
+	/* Once. */
+	assert_false(stuck_take_holder(m->selection, last, &reader, NOW + SEC / 5));
+	assert_int_equal(test.n_rereads, 2);
+	assert_int_equal(m->selection->choice.ranked[0].process->pid, 8);
+}
+
 /* Of shared memory: what of it was swapped out meanwhile, or is locked, is there still. */
 static void test_a_kill_in_vain_beside_others(void **state)
 {
@@ -374,6 +401,7 @@ int main(void)
 		TEST(test_a_survey_is_waited_for_before_a_kill),
 		TEST(test_a_survey_that_is_over_late_is_of_its_own_time),
 		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
+		TEST(test_all_are_read_again_after_a_kill_in_vain),
 		TEST(test_a_kill_in_vain_beside_others),
 		TEST(test_what_a_survey_is_made_for),
 		TEST(test_how_often_a_survey_is_made_in_watch),

@@ -394,12 +394,31 @@ static bool asks_for_heirs(struct selection *sel, const struct census_process *p
 	return true;
 }
 
+/* None holds by descriptors what the last kill did not free: a process may have touched it since it
+ * was read, which allocates nothing, so that nothing tells that its reading is old. */
+static void reread_all(struct selection *sel, const struct victim_reader *reader)
+{
+	struct census_process *process;
+	int r = 0;
+
+	census_for_each(&sel->sampler->census, process) {
+		if (process->is_gone || process->kthread)
+			continue;
+		r = reader->reread(&sel->sampler->census, process, reader->userdata);
+		if (r == VICTIM_READ_GONE)
+			census_note_gone(&sel->sampler->census, process);
+		if (r == VICTIM_READ_LATE)
+			break;
+	}
+}
+
 bool stuck_take_holder(struct selection *sel, const struct decision *last,
 		       const struct victim_reader *reader, usec_t now)
 {
 	const struct holder_facts facts = holder_facts_of(sel, last, now);
 	struct stuck *s = &sel->stuck;
-	bool is_first = sel->choice.n_ranked == 0 || next_step(sel, last, now) == HOLDER_COMPARE;
+	bool was_in_vain = next_step(sel, last, now) == HOLDER_COMPARE;
+	bool is_first = sel->choice.n_ranked == 0 || was_in_vain;
 	struct census_process *process;
 	uint64_t held;
 
@@ -419,6 +438,10 @@ bool stuck_take_holder(struct selection *sel, const struct decision *last,
 	if (process || (is_first && (s->surveyed.unmapped[0].pid == 0 ||
 				     ++s->n_nominations >= NOMINATIONS_MAX)))
 		s->nominated_at = s->surveyed_at;
+	if (!process && was_in_vain && s->nominated_at == s->surveyed_at) {
+		reread_all(sel, reader);
+		return true;
+	}
 	if (!process)
 		return false;
 	s->missing = holder_missing(&facts);

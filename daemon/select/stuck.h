@@ -126,8 +126,9 @@ bool stuck_is_waited_for(struct selection *sel, usec_t now);
 
 /* No process is worth killing, or what is held is looked for: the one that by a survey of this
  * moment holds enough by descriptors alone, and more than the chosen one, if it is eligible, as
- * sel->choice.  true: it has started processes since, which may hold that as well: another survey
- * is waited for, and none is to be killed meanwhile. */
+ * sel->choice.  true: none is to be killed yet, it is to be chosen again.  It has started processes
+ * since, which may hold that as well, and another survey is waited for; or the last kill was in
+ * vain and none holds that, and all processes were read again. */
 bool stuck_take_holder(struct selection *sel, const struct decision *last,
 		       const struct victim_reader *reader, usec_t now);
 
