@@ -358,6 +358,20 @@ static void test_judge_relatives_that_hold_the_memory_are_not_of_the_kind(void *
 	}
 }
 
+/* Its relatives had touched nothing of it when its share was measured; they may have since. */
+static void test_relatives_of_one_that_maps_shared_memory(void **state)
+{
+	struct backoff_subject victim = { 10, 400, 1000, "server", "/pool", 9, 5, 55 };
+	const struct backoff_subject child = { 11, 401, 1000, "server", "/pool", 10, 5, 55 };
+	const struct backoff_subject other = { 12, 401, 1000, "server", "/pool", 7, 6, 55 };
+	struct backoff p = { 0 };
+
+	victim.maps_shmem = true;
+	backoff_add_kind(&p, &victim, 500, 1500, START);
+	assert_int_equal(backoff_judge(&p, &child, START), BACKOFF_NONE);
+	assert_int_equal(backoff_judge(&p, &other, START), BACKOFF_SIMILAR);
+}
+
 static void test_tries_are_counted(void **state)
 {
 	struct backoff p = { 0 };
@@ -467,6 +481,7 @@ int main(void)
 		cmocka_unit_test(test_is_ineffective),
 		cmocka_unit_test(test_judge_knows_the_kind),
 		cmocka_unit_test(test_judge_relatives_that_hold_the_memory_are_not_of_the_kind),
+		cmocka_unit_test(test_relatives_of_one_that_maps_shared_memory),
 		cmocka_unit_test(test_tries_are_counted),
 		cmocka_unit_test(test_judge_ignores_the_root),
 		cmocka_unit_test(test_spend_once),

@@ -206,6 +206,58 @@ static void test_a_young_child_beside_one_that_is_listed(void **state)
 	assert_int_equal(s->n_together, 1);
 }
 
+/* One that was started since the survey and has executed another program may have inherited it. */
+static void test_what_was_started_since(void **state)
+{
+	static const struct {
+		const char *label;
+		pid_t parent; /* 7: the holder; 8: one that is killed with it; 9: a stranger */
+		usec_t age;
+		bool is_same_program, is_gone, is_heir;
+	} rows[] = {
+		{ "by the holder", 7, 0, false, false, true },
+		{ "by one that is killed with it", 8, 0, false, false, true },
+		{ "by one that it has started", 10, 0, false, false, true },
+		{ "by another", 9, 0, false, false, false },
+		{ "by none that is known", 99, 0, false, false, false },
+		{ "before the survey", 7, 100 * SEC, false, false, false },
+		{ "it has exited", 7, 0, false, true, false },
+		{ "it has executed nothing: it is killed", 7, 0, true, false, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct census_process *holder, *process;
+		struct stuck *s;
+		uint64_t held;
+
+		print_message("%s\n", rows[i].label);
+		teardown(state);
+		assert_int_equal(setup(state), 0);
+		s = &test.m->selection->stuck;
+		set_shmem(4096);
+		s->holder_minimum = 64 * MIB;
+		for (pid_t pid = 7; pid <= 10; pid++) {
+			process = add(pid, "holder", 0);
+			process->code_pages = pid == 9 ? 2 : 5;
+			process->ppid = pid == 10 ? 7 : 1;
+		}
+		holder = census_find(&test.m->sampler->census, 7);
+		process = add(20, "exe", 0);
+		process->ppid = rows[i].parent;
+		process->code_pages = rows[i].is_same_program ? 5 : 3;
+		process->start_ticks = clock_ticks_before(rows[i].age);
+		process->is_gone = rows[i].is_gone;
+		s->surveyed.unmapped[0] = holder_of(7, 200);
+		s->surveyed.unmapped[0].together = 300 * MIB;
+		s->surveyed.unmapped[0].others[0] = 8;
+		s->surveyed.unmapped[0].n_others = 1;
+		assert_int_equal(find(false, &held), 7);
+		assert_int_equal(s->n_together, rows[i].is_same_program ? 2 : 1);
+		assert_int_equal(holders_have_heirs(test.m->selection, holder, NOW),
+				 rows[i].is_heir);
+	}
+}
+
 /* They would be more than one kill takes. */
 static void test_too_many_children(void **state)
 {
@@ -332,6 +384,7 @@ int main(void)
 		TEST(test_what_cannot_be_the_best_is_not_measured),
 		TEST(test_what_it_holds_alone_and_together),
 		TEST(test_a_young_child_beside_one_that_is_listed),
+		TEST(test_what_was_started_since),
 		TEST(test_too_many_children),
 		TEST(test_what_is_freed_for_certain),
 		TEST(test_which_one_is_its_successor),

@@ -191,6 +191,17 @@ static void test_of_several_none_is_counted(void **state)
 	}
 }
 
+/* What is learned of a kill: more than a quarter of what it maps may be held by its relatives. */
+static void test_one_that_maps_shared_memory(void **state)
+{
+	struct decision d = { .memory = { .anon = 300 * MIB, .shmem = 100 * MIB } };
+
+	assert_false(decision_subject(&d).maps_shmem);
+	d.memory.shmem += 4;
+	assert_true(decision_subject(&d).maps_shmem);
+	assert_false(decision_subject(&d).shares_memory);
+}
+
 static void test_what_may_not_be_signalled_is_no_kill(void **state)
 {
 	test.signal_result = -EPERM;
@@ -208,6 +219,7 @@ int main(void)
 		TEST(test_a_kill_is_recorded_for_the_next_choice),
 		TEST(test_what_begins_with_the_first_signal),
 		TEST(test_of_several_none_is_counted),
+		TEST(test_one_that_maps_shared_memory),
 		TEST(test_what_may_not_be_signalled_is_no_kill),
 	};
 

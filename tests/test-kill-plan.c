@@ -93,6 +93,28 @@ static void test_a_family_is_killed_together(void **state)
 	assert_int_equal(d->memory.anon, (512 + 50) * MIB);
 }
 
+/* The reading of one is of a time before it has touched what is common; that of others is right. */
+static void test_a_relative_that_has_touched_it_since(void **state)
+{
+	struct in_flight *f = test.m->in_flight;
+
+	add(VICTIM + 1, 420 * MIB, "/c");
+	add(VICTIM + 2, MIB, "/c");
+	add(VICTIM + 3, MIB, "/c");
+	add(VICTIM + 4, MIB, "/c");
+	add(VICTIM + 5, MIB, "/c")->code_pages = CODE + 1; /* no relative */
+	test.footprints[2] = 300 * MIB;
+	test.footprints[3] = 100 * MIB;
+	test.footprints[4] = UINT64_MAX;
+	test.footprints[5] = 300 * MIB;
+	share_with_relatives();
+	assert_int_equal(gather(), REPORT_NOTHING);
+	assert_int_equal(f->decision.n_relatives, 2);
+	assert_int_equal(f->victim.others[0].pid, VICTIM + 1);
+	assert_int_equal(f->victim.others[1].pid, VICTIM + 2);
+	assert_int_equal(f->decision.memory.kept, 0);
+}
+
 /* One keeps what is common: the others are killed for what is theirs, or not at all. */
 static void test_a_family_of_which_one_is_not_killed(void **state)
 {
@@ -302,6 +324,7 @@ int main(void)
 		TEST(test_a_victim_that_is_another_by_now),
 		TEST(test_sharers_are_opened_or_reported),
 		TEST(test_a_family_is_killed_together),
+		TEST(test_a_relative_that_has_touched_it_since),
 		TEST(test_a_family_of_which_one_is_not_killed),
 		TEST(test_no_family_where_little_is_shared),
 		TEST(test_a_family_that_is_large),

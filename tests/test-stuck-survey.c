@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/base/clock.h"
 #include "lib/snapshot/census-tree.h"
 #include "tests/stuck-fixture.h"
 
@@ -97,6 +98,33 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 		assert_int_equal(m->selection->choice.ranked[0].process->pid, cases[i].taken);
 		s->has_survey = false;
 	}
+}
+
+/* None holds it by descriptors: a process may have touched it since it was read. */
+static void test_all_are_read_again_after_a_kill_in_vain(void **state)
+{
+	struct manager *m = test.m;
+	struct decision *last = &m->in_flight->decision;
+	struct census_process *other = add(8, "other", 40 * MIB);
+
+	add(9, "gone", 0);
+	test.alive = 8;
+	m->sampler->domain.reading.counters.shmem = 3 * GIB;
+	last->memory.shmem = 3 * GIB;
+	last->outcome = KILL_PROGRESS_GONE;
+	last->finished_at = NOW;
+	assert_true(stuck_waits_for_holder(m->selection, last, NOW));
+	test.is_finished = true;
+	assert_false(stuck_waits_for_holder(m->selection, last, NOW + SEC / 10));
+	victim_take(other, 0, &m->selection->choice);
+	assert_true(stuck_take_holder(m->selection, last, &reader, NOW + SEC / 10));
+	assert_int_equal(test.n_rereads, 2);
+	assert_true(census_find(&m->sampler->census, 9)->is_gone);
+	assert_false(other->is_gone);
+	/* Once. */
+	assert_false(stuck_take_holder(m->selection, last, &reader, NOW + SEC / 5));
+	assert_int_equal(test.n_rereads, 2);
+	assert_int_equal(m->selection->choice.ranked[0].process->pid, 8);
 }
 
 /* Of shared memory: what of it was swapped out meanwhile, or is locked, is there still. */
@@ -216,6 +244,55 @@ static void test_a_survey_that_names_none(void **state)
 	assert_int_equal(test.m->selection->choice.n_ranked, 0);
 }
 
+/* It has started one since that may have inherited what it holds: it is surveyed again, once. */
+static void test_a_holder_that_has_started_others_since(void **state)
+{
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection->stuck;
+	struct decision *last = &m->in_flight->decision;
+	struct census_process *heir;
+
+	fill_tmpfs();
+	add(7, "holder", MIB);
+	heir = add(8, "exe", MIB);
+	heir->ppid = 7;
+	heir->code_pages = 3;
+	heir->start_ticks = clock_ticks_before(0);
+	test.survey.unmapped[0] = (struct where_holder){
+		.pid = 7, .comm = "holder", .bytes = 3 * GIB, .start_ticks = STARTED
+	};
+	s->surveyed = test.survey;
+	s->has_survey = true;
+	s->asked_at = s->surveyed_from = s->surveyed_at = NOW - SEC;
+	assert_true(stuck_take_holder(m->selection, last, &reader, NOW));
+	assert_int_equal(test.n_asked, 1);
+	assert_true(stuck_is_waited_for(m->selection, NOW + SEC / 10));
+	assert_int_equal(m->selection->choice.n_ranked, 0);
+	/* It has inherited it: both are killed. */
+	test.survey.unmapped[0].bytes = 0;
+	test.survey.unmapped[0].together = 3 * GIB;
+	test.survey.unmapped[0].others[0] = 8;
+	test.survey.unmapped[0].n_others = 1;
+	test.is_finished = true;
+	assert_false(stuck_is_waited_for(m->selection, NOW + SEC / 5));
+	assert_false(stuck_take_holder(m->selection, last, &reader, NOW + SEC / 5));
+	assert_int_equal(m->selection->choice.n_ranked, 1);
+	assert_int_equal(m->selection->choice.ranked[0].process->pid, 7);
+	assert_int_equal(s->n_together, 1);
+	assert_int_equal(s->together[0], 8);
+	/* One that starts others all the time is not waited for all the time. */
+	m->selection->choice.n_ranked = s->nominated_at = 0;
+	add(9, "exe", MIB)->ppid = 7;
+	census_find(&m->sampler->census, 9)->start_ticks = clock_ticks_before(0);
+	assert_false(stuck_take_holder(m->selection, last, &reader, NOW + SEC / 2));
+	assert_int_equal(m->selection->choice.n_ranked, 1);
+	assert_int_equal(test.n_asked, 1);
+	m->selection->choice.n_ranked = s->nominated_at = 0;
+	s->surveyed_at = NOW + 2 * SEC;
+	assert_true(stuck_take_holder(m->selection, last, &reader, NOW + 2 * SEC));
+	assert_int_equal(test.n_asked, 2);
+}
+
 /* What was added is more than the chosen one frees, and none knows yet which process holds it. */
 static void test_a_survey_is_waited_for_before_a_kill(void **state)
 {
@@ -324,10 +401,12 @@ int main(void)
 		TEST(test_a_survey_is_waited_for_before_a_kill),
 		TEST(test_a_survey_that_is_over_late_is_of_its_own_time),
 		TEST(test_a_holder_is_taken_after_a_kill_in_vain),
+		TEST(test_all_are_read_again_after_a_kill_in_vain),
 		TEST(test_a_kill_in_vain_beside_others),
 		TEST(test_what_a_survey_is_made_for),
 		TEST(test_how_often_a_survey_is_made_in_watch),
 		TEST(test_a_survey_that_names_none),
+		TEST(test_a_holder_that_has_started_others_since),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,28 +235,11 @@ static void note_worth(struct in_flight *f)
 		worth_note(&f->selection->worth, proc_reclaimable(&d->memory), d->freed);
 }
 
-static struct backoff_subject subject_of(const struct decision *d)
-{
-	return (struct backoff_subject){
-		.pid = d->pid,
-		.start_ticks = d->start_ticks,
-		.uid = d->uid,
-		.comm = d->comm,
-		.cgroup = d->cgroup,
-		.ppid = d->ppid,
-		.session = d->session,
-		.code_pages = d->code_pages,
-		.mapped = proc_mapped(&d->memory),
-		.stack_start = d->stack_start,
-		.shares_memory = d->shares_memory,
-	};
-}
-
 static void note_heirs(struct in_flight *f, usec_t now)
 {
 	const struct decision *d = &f->decision;
 	const struct census_process *parent = census_find(&f->sampler->census, d->ppid);
-	const struct backoff_subject subject = subject_of(d);
+	const struct backoff_subject subject = decision_subject(d);
 
 	backoff_note_heirs(
 		&f->selection->backoff, &subject, parent && parent->code_pages == d->code_pages,
@@ -267,7 +250,7 @@ static void note_heirs(struct in_flight *f, usec_t now)
 static void learn(struct in_flight *f, usec_t now)
 {
 	struct decision *d = &f->decision;
-	const struct backoff_subject subject = subject_of(d);
+	const struct backoff_subject subject = decision_subject(d);
 
 	if (d->outcome == KILL_PROGRESS_UNKILLABLE)
 		skip_victim(f, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
@@ -423,7 +406,7 @@ enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now)
 {
 	struct decision *d = &f->decision;
 	struct kill_target target = kill_plan_target(f);
-	const struct backoff_subject subject = subject_of(d);
+	const struct backoff_subject subject = decision_subject(d);
 	bool escalates = d->signal != 0;
 	int r;
 

@@ -398,8 +398,7 @@ bool kill_plan_is_gone(struct in_flight *f)
 				  &f->victim.group);
 }
 
-/* Of one process, UINT64_MAX where that cannot be known. */
-static uint64_t footprint_of(const struct in_flight *f, pid_t pid, uint64_t start_ticks)
+uint64_t kill_plan_footprint_of(const struct in_flight *f, pid_t pid, uint64_t start_ticks)
 {
 	struct proc_memory memory;
 	struct proc_stat stat;
@@ -423,11 +422,11 @@ static uint64_t larger(uint64_t a, uint64_t b)
 uint64_t kill_plan_footprint(const struct in_flight *f)
 {
 	const struct kill_victim *victim = &f->victim;
-	uint64_t footprint = footprint_of(f, victim->pid, victim->start_ticks);
+	uint64_t footprint = kill_plan_footprint_of(f, victim->pid, victim->start_ticks);
 
 	for (unsigned i = 0; i < victim->n_others; i++) {
 		const struct kill_other *other = &victim->others[i];
-		uint64_t more = footprint_of(f, other->pid, other->start_ticks);
+		uint64_t more = kill_plan_footprint_of(f, other->pid, other->start_ticks);
 
 		if (i < f->decision.n_sharers || footprint == UINT64_MAX || more == UINT64_MAX)
 			footprint = larger(footprint, more);

@@ -43,3 +43,5 @@ bool kill_plan_is_gone(struct in_flight *f);
 
 /* What the victim and those killed with it hold now; UINT64_MAX where that cannot be known. */
 uint64_t kill_plan_footprint(const struct in_flight *f);
+/* The same of one process. */
+uint64_t kill_plan_footprint_of(const struct in_flight *f, pid_t pid, uint64_t start_ticks);

@@ -115,3 +115,21 @@ void decision_note_next(struct decision *d, const struct victim_result *result,
 		return;
 	}
 }
+
+struct backoff_subject decision_subject(const struct decision *d)
+{
+	return (struct backoff_subject){
+		.pid = d->pid,
+		.start_ticks = d->start_ticks,
+		.uid = d->uid,
+		.comm = d->comm,
+		.cgroup = d->cgroup,
+		.ppid = d->ppid,
+		.session = d->session,
+		.code_pages = d->code_pages,
+		.mapped = proc_mapped(&d->memory),
+		.stack_start = d->stack_start,
+		.shares_memory = d->shares_memory,
+		.maps_shmem = d->memory.shmem > proc_mapped(&d->memory) / 4,
+	};
+}

@@ -132,3 +132,6 @@ bool decision_is_killed_with(const struct decision *d, const struct kill_victim 
 /* The next victim: the second of the ranking, but for those that are killed with the victim. */
 void decision_note_next(struct decision *d, const struct victim_result *result,
 			const struct kill_victim *victim);
+
+/* The killed process, for what is learned of others like it.  Points into d. */
+struct backoff_subject decision_subject(const struct decision *d);

@@ -255,6 +255,45 @@ struct census_process *holders_find_best(struct selection *sel, bool for_certain
 		       : find_best(sel, for_certain, true, reader, now, ret_held);
 }
 
+static bool is_killed(const struct stuck *s, const struct census_process *victim,
+		      const struct census_process *process)
+{
+	for (unsigned i = 0; process != victim && i < s->n_together; i++)
+		if (s->together[i] == process->pid)
+			return true;
+	return process == victim;
+}
+
+/* Was it started by one that is to be killed, or by what that has started? */
+static bool is_heir(const struct selection *sel, const struct census_process *victim,
+		    const struct census_process *process)
+{
+	for (unsigned i = 0; i < ANCESTORS_MAX; i++) {
+		const struct census_process *parent =
+			census_find(&sel->sampler->census, process->ppid);
+
+		if (!parent || parent == process || parent->start_ticks > process->start_ticks)
+			return false;
+		if (is_killed(&sel->stuck, victim, parent))
+			return true;
+		process = parent;
+	}
+	return false;
+}
+
+bool holders_have_heirs(const struct selection *sel, const struct census_process *victim,
+			usec_t now)
+{
+	uint64_t since = ticks_of_survey(sel, now);
+	const struct census_process *process;
+
+	census_for_each(&sel->sampler->census, process)
+		if (process->start_ticks >= since && !process->is_gone &&
+		    !is_killed(&sel->stuck, victim, process) && is_heir(sel, victim, process))
+			return true;
+	return false;
+}
+
 /* As the one of them that was started first, with the others. */
 static struct where_holder as_holder(const struct where_survey *survey, pid_t first)
 {

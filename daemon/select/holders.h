@@ -25,3 +25,9 @@ struct census_process *holders_find_best(struct selection *sel, bool for_certain
 struct census_process *holders_find_receiver(struct selection *sel,
 					     const struct victim_reader *reader, usec_t now,
 					     uint64_t *ret_held);
+
+/* Has one of those that are killed with the victim, or itself, started a process since the survey
+ * that is not killed with them, as it has executed another program?  It may have inherited what
+ * they hold: another survey shows that. */
+bool holders_have_heirs(const struct selection *sel, const struct census_process *victim,
+			usec_t now);

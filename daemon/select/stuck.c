@@ -379,21 +379,57 @@ static bool may_take_receiver(const struct selection *sel, const struct decision
 		now - s->receiver.taken_at >= STUCK_VAIN_USEC);
 }
 
-void stuck_take_holder(struct selection *sel, const struct decision *last,
+/* If one that was started since the survey were left, the kill would be in vain.  Once in a pause:
+ * a process may start others all the time. */
+static bool asks_for_heirs(struct selection *sel, const struct census_process *process, usec_t now)
+{
+	struct stuck *s = &sel->stuck;
+
+	if ((s->heirs_at != 0 && now - s->heirs_at < stuck_survey_pause(s)) ||
+	    !holders_have_heirs(sel, process, now))
+		return false;
+	s->heirs_at = now;
+	ask_about(sel, now);
+	s->waited_at = s->asked_at;
+	return true;
+}
+
+/* None holds by descriptors what the last kill did not free: a process may have touched it since it
+ * was read, which allocates nothing, so that nothing tells that its reading is old. */
+static void reread_all(struct selection *sel, const struct victim_reader *reader)
+{
+	struct census_process *process;
+	int r = 0;
+
+	census_for_each(&sel->sampler->census, process) {
+		if (process->is_gone || process->kthread)
+			continue;
+		r = reader->reread(&sel->sampler->census, process, reader->userdata);
+		if (r == VICTIM_READ_GONE)
+			census_note_gone(&sel->sampler->census, process);
+		if (r == VICTIM_READ_LATE)
+			break;
+	}
+}
+
+bool stuck_take_holder(struct selection *sel, const struct decision *last,
 		       const struct victim_reader *reader, usec_t now)
 {
 	const struct holder_facts facts = holder_facts_of(sel, last, now);
 	struct stuck *s = &sel->stuck;
-	bool is_first = sel->choice.n_ranked == 0 || next_step(sel, last, now) == HOLDER_COMPARE;
+	bool was_in_vain = next_step(sel, last, now) == HOLDER_COMPARE;
+	bool is_first = sel->choice.n_ranked == 0 || was_in_vain;
 	struct census_process *process;
 	uint64_t held;
 
 	if (!is_first && !may_be_larger(sel))
-		return;
+		return false;
 	collect(sel, now);
 	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
-		return;
+		return false;
 	process = holders_find_best(sel, !is_first, reader, now, &held);
+	if (process && asks_for_heirs(sel, process, now))
+		return true;
 	if (!process && may_take_receiver(sel, last, now)) {
 		process = holders_find_receiver(sel, reader, now, &held);
 		s->receiver.taken_at = process ? now : s->receiver.taken_at;
@@ -402,10 +438,15 @@ void stuck_take_holder(struct selection *sel, const struct decision *last,
 	if (process || (is_first && (s->surveyed.unmapped[0].pid == 0 ||
 				     ++s->n_nominations >= NOMINATIONS_MAX)))
 		s->nominated_at = s->surveyed_at;
+	if (!process && was_in_vain && s->nominated_at == s->surveyed_at) {
+		reread_all(sel, reader);
+		return true;
+	}
 	if (!process)
-		return;
+		return false;
 	s->missing = holder_missing(&facts);
 	victim_take(process, held, &sel->choice);
+	return false;
 }
 
 void stuck_report_later(struct selection *sel, usec_t now)

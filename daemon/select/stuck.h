@@ -57,6 +57,7 @@ struct stuck {
 	usec_t began_at;      /* the one of descriptors: an earlier one may not be over */
 	uint64_t grown_asked; /* unowned_may_be_held() then */
 	usec_t regrown_at;    /* it was asked for again, as much had been added since */
+	usec_t heirs_at;      /* likewise, as a holder had started processes since */
 	bool is_waiting;      /* for it */
 	usec_t waited_at;     /* asked_at of the survey that a choice waits for */
 	bool has_survey;
@@ -125,8 +126,10 @@ bool stuck_is_waited_for(struct selection *sel, usec_t now);
 
 /* No process is worth killing, or what is held is looked for: the one that by a survey of this
  * moment holds enough by descriptors alone, and more than the chosen one, if it is eligible, as
- * sel->choice. */
-void stuck_take_holder(struct selection *sel, const struct decision *last,
+ * sel->choice.  true: none is to be killed yet, it is to be chosen again.  It has started processes
+ * since, which may hold that as well, and another survey is waited for; or the last kill was in
+ * vain and none holds that, and all processes were read again. */
+bool stuck_take_holder(struct selection *sel, const struct decision *last,
 		       const struct victim_reader *reader, usec_t now);
 
 /* What a victim of this policy has to free now. */

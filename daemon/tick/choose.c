@@ -135,10 +135,10 @@ static bool choose(struct tick *t, const struct policy *policy, usec_t now, stru
 	ret->goes_on = is_to_continue(t, policy);
 	if (ret->goes_on || none_can_be_read(t, now))
 		return false;
-	ret->goes_on = stuck_waits_before(t->selection, &t->in_flight->decision, now);
+	ret->goes_on = stuck_waits_before(t->selection, &t->in_flight->decision, now) ||
+		       stuck_take_holder(t->selection, &t->in_flight->decision, &reads, now);
 	if (ret->goes_on)
 		return false;
-	stuck_take_holder(t->selection, &t->in_flight->decision, &reads, now);
 	if (t->selection->choice.n_ranked == 0) {
 		ret->event = t->selection->stuck.since == 0 ? REPORT_NO_VICTIM : REPORT_NOTHING;
 		stuck_enter(t->selection, now);

@@ -152,7 +152,7 @@ void backoff_add_kind(struct backoff *p, const struct backoff_subject *subject, 
 	kind->pid = subject->pid;
 	kind->ppid = subject->ppid;
 	kind->session = subject->session;
-	kind->code_pages = subject->shares_memory ? subject->code_pages : 0;
+	kind->code_pages = subject->shares_memory || subject->maps_shmem ? subject->code_pages : 0;
 	snprintf(kind->comm, sizeof(kind->comm), "%s", subject->comm);
 	snprintf(kind->cgroup, sizeof(kind->cgroup), "%s",
 		 subject->shares_memory ? "/" : subject->cgroup);

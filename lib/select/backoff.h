@@ -138,6 +138,7 @@ struct backoff_subject {
 	uint64_t mapped;      /* bytes; 0: not known */
 	uint64_t stack_start; /* 0: not read */
 	bool shares_memory;   /* of the killed one: much of its memory is shared */
+	bool maps_shmem;      /* likewise, may be: its relatives may have touched it since */
 };
 
 /*

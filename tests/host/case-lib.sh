@@ -90,7 +90,7 @@ machine() { # [MIB [SLEEPERS [PROBE-MIB]]]
     machine_mib=$mib n_sleepers=${2:-$n_sleepers}
     limit_memory "$("$tools/fakemem" --limit "$mib")" || exit
     (echo 0 >"$unified/$id/daemon/cgroup.procs" && exec nice -n -19 "$tools/fakemem" "$work_memory" "$mib" $case_run) &
-    wait_for 10 [ -s $case_run/zoneinfo ] || exit
+    wait_for 60 [ -s $case_run/zoneinfo ] || exit
     printf 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n' >$case_run/swaps
     for file in meminfo zoneinfo swaps; do mount --bind $case_run/$file /proc/$file || exit; done
     [ "$n_sleepers" = 0 ] || start_full sleeper kib=64 "fork=$((n_sleepers - 1))" end
@@ -180,7 +180,7 @@ start_daemon() { # [CONFIGURATION-LINE...]: the first ones are of [Daemon]
         exec "${daemon_as[@]}" "$reckond" --config "$directory/conf" >"$log" 2>&1
     ) &
     daemon=$!
-    wait_for 30 grep -qi '^Ready' "$log" || bad "reckond is not ready: $(tail -n 1 "$log")"
+    wait_for 60 grep -qi '^Ready' "$log" || bad "reckond is not ready: $(tail -n 1 "$log")"
 }
 # Configurations: one key for both policies that kill; and one policy alone, that kills.
 both_policies() { printf '[Policy %s]\n%s\n' terminate "$1" kill "$1"; } # KEY=VALUE

@@ -58,20 +58,28 @@ case_tmpfs_mapped_slowly() { # must not: a tmpfs is filled, and a process maps f
     until_quiet
 }
 
-untouched() { # STEP...: of the child
+untouched() { # STEP...: of the child, which makes $ready
     expect dies=hog,holder lives=app:8 kills=2
     machine
     start_daemon
     apps 8 40
     start_full hog shared=430 fork=1 name=holder "$@" end
+    wait_for 60 [ -e $ready ] || bad 'the child did not come so far'
     start filler anon=60@20
     until_quiet 4
 }
+ready=$case_run/ready
 case_untouched() { # a child that maps 430 MiB of shared memory and has touched none of it
-    untouched
+    untouched mark=$ready
 }
 case_untouched_touched() { # the same, and it has touched it
-    untouched touch
+    untouched touch mark=$ready
+}
+case_untouched_half() { # the same, and it has touched half of it
+    untouched touch=215 mark=$ready
+}
+case_untouched_late() { # the same, and it touches it while memory gets short
+    untouched mark=$ready sleep=2.3 touch
 }
 case_untouched_small() { # must not: children that map what their living parent has, beside a leak
     expect dies=leak lives=hog:1,child:4
@@ -127,7 +135,7 @@ case_memfd_held_strangers() { # must not: one memfd of 600 MiB, held by two prog
     apps 4 20
     start_daemon
     start service uid=65533 queue=$case_run/queue receive
-    wait_for 10 [ -S $case_run/queue ]
+    wait_for 60 [ -S $case_run/queue ]
     start hog uid=65534 send-memfd=660,$case_run/queue,keep
     pause 3
     start nudge anon=60@20
@@ -198,7 +206,7 @@ case_memfd_in_flight_service() { # must not: a service of a system user, to whic
     apps 4 20
     start_daemon
     start service uid=99 queue=$case_run/queue
-    wait_for 10 [ -S $case_run/queue ]
+    wait_for 60 [ -S $case_run/queue ]
     start sender uid=65534 send-memfd=660,$case_run/queue exit
     pause 4
     start nudge anon=60@20
@@ -211,7 +219,7 @@ case_memfd_sent() { # a memfd of 400 MiB that another user has sent to a service
     apps 4 20
     start_daemon
     start service uid=65533 queue=$case_run/queue receive
-    wait_for 10 [ -S $case_run/queue ]
+    wait_for 60 [ -S $case_run/queue ]
     start sender uid=65534 send-memfd=400,$case_run/queue exit
     pause 3
     start hog anon=100 anon=280@40
@@ -223,7 +231,7 @@ case_memfd_sent_alone() { # the same, of 660 MiB and without the leak: no other 
     apps 4 20
     start_daemon
     start service uid=65533 queue=$case_run/queue receive
-    wait_for 10 [ -S $case_run/queue ]
+    wait_for 60 [ -S $case_run/queue ]
     start sender uid=65534 send-memfd=660,$case_run/queue exit
     pause 4
     start nudge anon=60@20

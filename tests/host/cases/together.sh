@@ -12,7 +12,7 @@ case_young_leak() { # beside eight compilers a leak that was just started, and t
     until_quiet
 }
 case_memfd_held_inherited() { # a memfd held by a descriptor that a child has inherited, and kept through execve(2)
-    expect dies=hog,load lives=app:1
+    expect dies=hog,exe lives=app:1
     machine
     start_daemon
     start_full app anon=80
