@@ -261,7 +261,7 @@ static int on_loaded(sd_event_source *source, int fd, uint32_t revents, void *us
 {
 	struct manager *m = userdata;
 
-	config_loader_collect(m->config.loader); /* after which it is readable no more */
+	config_loader_collect(m->config.loader);
 	return sample(m);
 }
 
@@ -271,8 +271,9 @@ int monitor_watch_loader(struct manager *m)
 
 	if (r < 0)
 		return r;
+	/* Once for each configuration: it would spin where the eventfd cannot be read. */
 	return sd_event_add_io(m->monitor.event, &m->monitor.loader_source,
-			       config_loader_fd(m->config.loader), EPOLLIN, on_loaded, m);
+			       config_loader_fd(m->config.loader), EPOLLIN | EPOLLET, on_loaded, m);
 }
 
 static void tell_ready(const struct manager *m)
