@@ -266,7 +266,7 @@ static int on_loaded(sd_event_source *source, int fd, uint32_t revents, void *us
 {
 	struct monitor *m = userdata;
 
-	config_loader_collect(m->config->loader); /* after which it is readable no more */
+	config_loader_collect(m->config->loader);
 	return sample(m);
 }
 
@@ -276,8 +276,9 @@ int monitor_watch_loader(struct monitor *m)
 
 	if (r < 0)
 		return r;
+	/* Once for each configuration: it would spin where the eventfd cannot be read. */
 	return sd_event_add_io(m->event, &m->loader_source, config_loader_fd(m->config->loader),
-			       EPOLLIN, on_loaded, m);
+			       EPOLLIN | EPOLLET, on_loaded, m);
 }
 
 static void tell_ready(const struct monitor *m)

@@ -114,6 +114,38 @@ static void test_zram_devices_are_found_again(void **state)
 	remove_tree(directory);
 }
 
+/* Its room would count in full otherwise.  (A directory cannot be read, even by root.) */
+static void test_zram_that_cannot_be_read_counts_as_before(void **state)
+{
+	char directory[] = "/tmp/test-memory.XXXXXX";
+	struct zram_devices devices = { 0 };
+	struct memory_counters c;
+	int fd;
+
+	assert_non_null(mkdtemp(directory));
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(mkdirat(fd, "block", 0700), 0);
+	assert_int_equal(mkdirat(fd, "block/zram0", 0700), 0);
+	write_file(fd, "block/zram0/disksize", "1073741824\n");
+	write_file(fd, "block/zram0/mm_stat", "67108864 1 33554432 0 0 0 0 0 0\n");
+	write_file(fd, "swaps", "Filename Type Size Used Priority\n/dev/zram0 partition 1 1 5\n");
+	assert_int_equal(sample_zram(&devices, fd, GIB).zram_used, 32 * MIB);
+	assert_int_equal(unlinkat(fd, "block/zram0/mm_stat", 0), 0);
+	assert_int_equal(mkdirat(fd, "block/zram0/mm_stat", 0700), 0);
+	c = sample_zram(&devices, fd, GIB);
+	assert_int_equal(c.zram_disksize, GIB);
+	assert_int_equal(c.zram_used, 32 * MIB);
+	/* Nor can the list, when swap has another size. */
+	assert_int_equal(unlinkat(fd, "swaps", 0), 0);
+	assert_int_equal(mkdirat(fd, "swaps", 0700), 0);
+	assert_int_equal(sample_zram(&devices, fd, 2 * GIB).zram_used, 32 * MIB);
+	/* One that is no more does not count. */
+	assert_int_equal(unlinkat(fd, "block/zram0/mm_stat", AT_REMOVEDIR), 0);
+	assert_int_equal(sample_zram(&devices, fd, 2 * GIB).zram_disksize, 0);
+	close(fd);
+	remove_tree(directory);
+}
+
 /* Its node may be called anything: the numbers tell. */
 static void test_zram_is_known_by_its_device_numbers(void **state)
 {
@@ -273,6 +305,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sample_zram_only_where_it_is_swap),
 		cmocka_unit_test(test_zram_devices_are_found_again),
+		cmocka_unit_test(test_zram_that_cannot_be_read_counts_as_before),
 		cmocka_unit_test(test_zram_is_known_by_its_device_numbers),
 		cmocka_unit_test(test_sample_zfs),
 		cmocka_unit_test(test_sample_zfs_without_files),

@@ -7,8 +7,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "daemon/base/config-loader.h"
 #include "daemon/base/notify.h"
 #include "daemon/monitor.h"
 #include "daemon/service.h"
@@ -42,6 +44,24 @@ static void test_being_stuck_is_in_the_status(void **state)
 	test.stuck_since_after = 0;
 	assert_true(turn());
 	assert_non_null(strstr(notification(), "Watching memory"));
+	close(test.master);
+}
+
+/* An eventfd that stays readable, as it could not be read, does not make the loop spin; each
+ * configuration is noticed all the same. */
+static void test_a_configuration_is_noticed_once(void **state)
+{
+	assert_int_equal(monitor_watch_loader(test.m->monitor), 0);
+	while (turn())
+		;
+	for (unsigned i = 0; i < 2; i++) {
+		test.n_ticks = 0;
+		assert_int_equal(eventfd_write(config_loader_fd(test.m->config->loader), 1), 0);
+		assert_true(turn());
+		assert_false(turn());
+		assert_int_equal(test.n_ticks, 1);
+	}
+	test.m->config->loader = config_loader_free(test.m->config->loader);
 	close(test.master);
 }
 
@@ -199,6 +219,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_being_stuck_is_in_the_status),
+		TEST(test_a_configuration_is_noticed_once),
 		TEST(test_a_daemon_that_is_too_large_exits),
 		TEST(test_run_notifies_the_service_manager),
 		TEST(test_a_service_manager_that_does_not_read),

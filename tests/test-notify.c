@@ -147,6 +147,47 @@ static void test_a_service_manager_that_does_not_read(void **state)
 	assert_no_message();
 }
 
+/* Binds again what was unlinked, as a service manager that has been executed again does. */
+static void listen_again(void)
+{
+	close(test.fd);
+	test.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(
+		bind(test.fd, (const struct sockaddr *)&test.address, sizeof(test.address)), 0);
+}
+
+/* Without READY=1 the daemon would be killed. */
+static void test_what_cannot_be_sent_is_sent_later(void **state)
+{
+	for (unsigned with_thread = 0; with_thread < 2; with_thread++) {
+		if (with_thread)
+			assert_int_equal(notify_start(), 0);
+		(void)unlink(test.address.sun_path);
+		notify_reloading(12345);
+		notify_ready("Watching");
+		(void)usleep(50000); /* the thread has tried it */
+		notify_turn();
+		listen_again();
+		notify_turn();
+		assert_string_equal(next_message(), "RELOADING=1\nMONOTONIC_USEC=12345");
+		assert_string_equal(next_message(), "READY=1\nSTATUS=Watching");
+		assert_no_message();
+	}
+}
+
+/* What cannot be sent does not delay the end. */
+static void test_the_stop_does_not_retry(void **state)
+{
+	assert_int_equal(notify_start(), 0);
+	(void)unlink(test.address.sun_path);
+	notify_ready("Watching");
+	notify_stopping();
+	notify_stop();
+	notify_stop();
+	listen_again();
+	assert_no_message();
+}
+
 /* It is not waited for at the end, either. */
 static void test_the_stop_does_not_wait_for_ever(void **state)
 {
@@ -176,6 +217,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_service_manager, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_stop_does_not_wait_for_ever, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_what_cannot_be_sent_is_sent_later, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_the_stop_does_not_retry, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("notify", tests, NULL, NULL);

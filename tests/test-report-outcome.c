@@ -217,16 +217,16 @@ static void test_where_memory_is(void **state)
 	static const struct change changes[] = {
 		{ held,
 		  "Memory is low but no process is worth killing (it would have to free 64.0 MiB). "
-		  "Memory is: 6.0 GiB tmpfs /tmp. Not eligible: .\n",
+		  "Memory is: 6.0 GiB tmpfs /tmp.\n",
 		  "not known" },
 		{ held_still, "Memory is now: 6.0 GiB", NULL },
 		{ held_by_cgroup, "no cgroup as a whole is worth killing", NULL },
-		{ held_without_survey, "; not known which tmpfs. ", NULL },
-		{ held_in_part, "; some could not be read. ", NULL },
+		{ held_without_survey, "; not known which tmpfs.\n", NULL },
+		{ held_in_part, "; some could not be read.\n", NULL },
 		{ held_beside_a_large_one,
 		  "; the largest process is db (pid 7, 1.0 GiB): ", "too small" },
 		{ held_beside_a_small_one,
-		  "; the largest process is db (pid 7, 1.0 MiB): too small to be worth a kill. ",
+		  "; the largest process is db (pid 7, 1.0 MiB): too small to be worth a kill.\n",
 		  NULL },
 	};
 

@@ -347,6 +347,31 @@ static void test_many_mappings(void **state)
 	remove_all(paths, ARRAY_SIZE(paths));
 }
 
+/* What is not read, as there are no files left, might hold any of it. */
+static void test_no_files_are_left(void **state)
+{
+	struct rlimit before, limit;
+	int next;
+
+	(void)spawn(1);
+	assert_int_equal(unlinkat(world.proc_fd, "self", 0), 0);
+	assert_int_equal(mkdirat(world.proc_fd, "self", 0700), 0);
+	put("self/mountinfo", "");
+	(void)run_survey(USEC_INFINITY, 0);
+	assert_false(found.is_partial);
+	next = dup(world.proc_fd);
+	assert_true(next >= 0);
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = (rlim_t)next + 1; /* for the list of processes */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	(void)run_survey(USEC_INFINITY, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	remove_all((const char *const[]){ "self", "self/mountinfo" }, 2);
+	assert_true(found.is_partial);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -356,6 +381,7 @@ int main(void)
 		TEST(test_each_has_its_turn),
 		TEST(test_which_mappings_are_read),
 		TEST(test_many_mappings),
+		TEST(test_no_files_are_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

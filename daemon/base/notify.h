@@ -4,8 +4,9 @@
  *
  * sd_notify() waits for as long as the service manager does not read: its socket takes a few
  * messages only (net.unix.max_dgram_qlen), of any process that may write to it.  So the caller only
- * leaves a message, and never waits: of what cannot be sent yet the latest is kept, and sent once
- * it can be.  That the loop runs is for the loop to tell (notify_watchdog()).
+ * leaves a message, and never waits: of what cannot be sent yet, as it is not read or as the call
+ * fails, the latest is kept, and sent once it can be.  That the loop runs is for the loop to tell
+ * (notify_watchdog()).
  *
  * One writer and one reader, without locks.  All functions are for one thread alone.  Until
  * notify_start() each message is sent at once.

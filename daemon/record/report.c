@@ -240,10 +240,10 @@ static void report_stuck(const struct reporter *rep)
 	size_t n[_ELIGIBILITY_MAX];
 
 	victim_count_exclusions(&rep->f->sampler->census, &rep->f->selection->request, n);
+	(void)describe_exclusions(n, excluded);
 	log_event(
 		MESSAGE_ID_STUCK, LOG_ERR,
-		"Memory is low but no %s is worth killing (it would have to free %s). %s: %s%s%s%s%s. "
-		"Not eligible: %s.",
+		"Memory is low but no %s is worth killing (it would have to free %s). %s: %s%s%s%s%s.%s%s%s",
 		is_group ? "cgroup as a whole" : "process", format_bytes(stuck->minimum, size),
 		stuck->n_reports > 1 ? "Memory is now" : "Memory is",
 		where_line(&stuck->account, where, sizeof(where)),
@@ -251,7 +251,8 @@ static void report_stuck(const struct reporter *rep)
 		stuck->account.is_partial ? "; some could not be read" : "",
 		stuck_largest_text(stuck, largest, sizeof(largest)),
 		worth_is_spree(&rep->f->selection->worth) ? "; the last kills freed little" : "",
-		describe_exclusions(n, excluded));
+		excluded[0] != '\0' ? " Not eligible: " : "", excluded,
+		excluded[0] != '\0' ? "." : "");
 }
 
 /* Once, until there is no pressure any more. */

@@ -83,9 +83,11 @@ void where_read_file(struct where_walk *s, const char *pid, int dir_fd, const ch
 	bool is_memfd = kind == WHERE_FILE_MEMFD, is_sure = true;
 	uint64_t bytes;
 	struct statx st;
+	int r;
 
-	if (statx(dir_fd, name, AT_STATX_DONT_SYNC,
-		  STATX_NLINK | STATX_UID | STATX_INO | STATX_BLOCKS, &st) < 0)
+	r = statx(dir_fd, name, AT_STATX_DONT_SYNC,
+		  STATX_NLINK | STATX_UID | STATX_INO | STATX_BLOCKS, &st);
+	if (where_has_failed(s, r < 0, errno))
 		return;
 	bytes = (uint64_t)st.stx_blocks * 512;
 	file.device = makedev(st.stx_dev_major, st.stx_dev_minor);
@@ -111,7 +113,7 @@ static void read_link(struct where_walk *s, const char *pid, int dir_fd, const c
 	char link[PATH_MAX];
 	ssize_t n = readlinkat(dir_fd, name, link, sizeof(link) - 1);
 
-	if (n <= 0)
+	if (where_has_failed(s, n < 0, errno) || n == 0)
 		return;
 	link[n] = '\0';
 	if (strncmp(link, "pipe:[", 6) == 0)
@@ -231,15 +233,16 @@ static long read_descriptors(struct where_walk *s, const char *pid, pid_t tid, l
 
 	snprintf(path, sizeof(path), "%.16s/task/%d/fd", pid, tid);
 	dir = open_directory(s->proc_fd, path);
-	if (!dir) {
+	if (where_has_failed(s, !dir, errno)) {
 		if (errno == EACCES)
 			s->ret->has_more_receivers = true;
 		return 0;
 	}
 	seekdir(dir, from);
 	while (!is_enough(s)) {
+		errno = 0;
 		entry = readdir(dir);
-		if (!entry)
+		if (where_has_failed(s, !entry, errno))
 			return 0;
 		s->n_links++;
 		if (entry->d_name[0] != '.')
@@ -283,10 +286,11 @@ static pid_t add_mapped(struct where_walk *s, pid_t pid, unsigned *ret_n_threads
 	struct proc_status status;
 	uint64_t mapped;
 	pid_t tid = pid;
+	int r = proc_read_status(s->proc_fd, pid, &status);
 
 	*ret_n_threads = 0;
 	s->uid = (uid_t)-1;
-	if (proc_read_status(s->proc_fd, pid, &status) != 0)
+	if (where_has_failed(s, r != 0, -r))
 		return pid;
 	*ret_n_threads = status.n_threads;
 	s->uid = status.uid;

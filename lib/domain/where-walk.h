@@ -2,6 +2,8 @@
 /* where-walk: what the parts of a survey share; see where.h. */
 #pragma once
 
+#include <errno.h>
+
 #include "lib/domain/where.h"
 
 /* So many of its descriptors and threads are read of each process, before the rest of those that
@@ -43,6 +45,13 @@ struct where_walk {
 bool where_is_late(struct where_walk *s);
 /* That, or a limit: the survey is partial then. */
 bool where_is_over(struct where_walk *s);
+/* failed, which it returns: for want of memory or of files, what is there is not known. */
+static inline bool where_has_failed(struct where_walk *s, bool failed, int error)
+{
+	if (failed && (error == ENOMEM || error == EMFILE || error == ENFILE))
+		s->ret->is_partial = true;
+	return failed;
+}
 
 /* All tmpfs that mountinfo lists, and System V segments. */
 void where_read_mounts(struct where_walk *s);

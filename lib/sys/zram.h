@@ -12,9 +12,17 @@
 /* The list of areas is read again when the size of all has changed, and after so many samples. */
 #define ZRAM_SAMPLES 64
 
+struct zram_device {
+	uint64_t disksize;
+	uint64_t stored; /* before compression */
+	uint64_t used;	 /* memory taken */
+	uint64_t limit;	 /* of used; 0: none */
+};
+
 /* Which devices are swapped to, as of swaps; all zeros: it is not known. */
 struct zram_devices {
 	char names[ZRAM_DEVICES_MAX][ZRAM_NAME_SIZE]; /* in sysfs */
+	struct zram_device last[ZRAM_DEVICES_MAX];    /* as last read: counts where it cannot be */
 	unsigned n;
 	uint64_t swap_total;
 	unsigned n_samples; /* until they are read again */
@@ -27,12 +35,6 @@ void zram_sample(struct zram_devices *devices, int proc_fd, int sys_fd,
 
 /* The bytes of disksize that mem_limit (0: none) prevents from being filled: at the ratio so far
  * the rest of the limit stores so much more, and no more. */
-struct zram_device {
-	uint64_t disksize;
-	uint64_t stored; /* before compression */
-	uint64_t used;	 /* memory taken */
-	uint64_t limit;	 /* of used; 0: none */
-};
 uint64_t zram_barred(const struct zram_device *device);
 
 /* Of what is stored: the memory that it takes, in percent, 100 at most.  Assumed until enough is
